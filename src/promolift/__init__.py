@@ -1,0 +1,1 @@
+"""Personalised promotions that pay."""

@@ -1,0 +1,33 @@
+"""Every error a person can meet. Each message says where, what, and what to do.
+
+PromoError
+├── InputError     raw data that cannot be read or makes no sense; names file, row and column
+├── ConfigError    promolift.toml or a settings object is wrong; names the key and the nearest known one
+├── StepError      a step was asked for before the step it needs
+├── SupportError   the data cannot answer the question (too few rows, no overlap): an unknown is not a zero
+└── BudgetError    no plan can satisfy the budget or the limits
+"""
+
+
+class PromoError(Exception):
+    """Base of all errors meant for people; the CLI prints it on one line and exits with code 2."""
+
+
+class InputError(PromoError):
+    """Raw data that cannot be read or makes no sense."""
+
+
+class ConfigError(PromoError):
+    """promolift.toml or a settings object is wrong."""
+
+
+class StepError(PromoError):
+    """A step was asked for before the step it needs."""
+
+
+class SupportError(PromoError):
+    """The data cannot answer the question: too few rows, no overlap, no variation."""
+
+
+class BudgetError(PromoError):
+    """No plan can satisfy the budget or the limits."""

@@ -1,0 +1,28 @@
+"""Randomness that is a hash of (seed, row key): shards, retries and row order change nothing."""
+
+from collections.abc import Iterable
+from hashlib import blake2b
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def hash_int(*parts: object) -> int:
+    """A 64-bit integer fixed by `parts`, the same on every machine and Python version."""
+    text = "\x1f".join(str(part) for part in parts)
+    return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "big")
+
+
+def hash_unit(*parts: object) -> float:
+    """A uniform number in [0, 1) fixed by `parts` (53 bits)."""
+    return (hash_int(*parts) >> 11) / 2.0**53
+
+
+def hash_units(seed: object, keys: Iterable[object]) -> NDArray[np.float64]:
+    """One uniform number in [0, 1) per key: `hash_unit(seed, key)` for each."""
+    return np.fromiter((hash_unit(seed, key) for key in keys), dtype=np.float64)
+
+
+def hash_id(prefix: str, *parts: object) -> str:
+    """A readable id such as `dec_1f0c...`: prefix and 16 hex digits."""
+    return f"{prefix}_{hash_int(*parts):016x}"

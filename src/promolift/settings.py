@@ -1,0 +1,38 @@
+"""The frozen base of every settings class: an unknown key is an error that names the nearest known one."""
+
+from difflib import get_close_matches
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+
+from promolift.errors import ConfigError
+
+
+class Settings(BaseModel):
+    """Immutable, strict about keys. Subclass it beside the function that takes it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _name_the_nearest_key(cls, values: Any) -> Any:
+        if not isinstance(values, dict):
+            return values
+        for key in values:
+            if key not in cls.model_fields:
+                near = get_close_matches(str(key), cls.model_fields, n=1)
+                hint = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(cls.model_fields)}"
+                raise ValueError(f"unknown key {key!r}; {hint}")
+        return values
+
+    @classmethod
+    def parse(cls, values: Any, where: str) -> Self:
+        """Validate `values`; on failure raise ConfigError with `where`, the dotted key, its value and the rule."""
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            first = error.errors()[0]
+            key = ".".join(str(part) for part in first["loc"])
+            given = f" = {first['input']!r}" if key and first["type"] != "missing" else ""
+            dotted = f"{key}{given}: " if key and not isinstance(first["input"], dict) else f"{key}: " if key else ""
+            raise ConfigError(f"{where}: {dotted}{first['msg'].removeprefix('Value error, ')}") from None

@@ -1,0 +1,210 @@
+"""Candidates and a discount response in; what each offer is expected to add and to cost, with an error and its evidence level."""
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+from pydantic import Field
+from scipy.stats import norm
+
+from promolift.effect.discount import DiscountResponse
+from promolift.hashing import hash_units
+from promolift.settings import Settings
+
+
+class ValueSettings(Settings):
+    """What the logs do not hold and the shop must state; the report prints each as an assumption.
+
+    `margin_rate`: margin on undiscounted value where products carry no cost. `delivery_cost_cents`: what a free delivery
+    costs. `coupon_reach`: share of customers who notice a coupon, where no redemption model can say. `stretch_share` of
+    orders that miss a threshold by at most `stretch_ratio` times the reward are topped up to it.
+    """
+
+    margin_rate: float = Field(default=0.3, gt=0, le=1)
+    delivery_cost_cents: int = Field(default=500, ge=0)
+    coupon_reach: float = Field(default=0.1, gt=0, le=1)
+    stretch_share: float = Field(default=0.3, ge=0, le=1)
+    stretch_ratio: float = Field(default=2.0, ge=0)
+
+
+def add_effects(
+    candidates: pl.DataFrame, response: DiscountResponse, redeem: pl.DataFrame | None, settings: ValueSettings
+) -> pl.DataFrame:
+    """Add gain_cents, gain_se_cents, cost_cents, added_cents, subsidy_cents, redeem_prob, evidence to CANDIDATES.
+
+    Percentages, for base value V, depth d, margin m, reach r and the part f of the benefit the shop pays:
+    added = m V r (exp(net d) - 1) with demand pulled forward taken off; subsidy = f d V r exp(now d); cost = subsidy + the
+    cost of telling; gain = added - cost, so gain is profit after the promotion's cost. r is 1 where the price is lowered
+    automatically, else P(redeem) / P(buys at that price). Thresholds: see `_threshold`. Errors by the delta method.
+    `redeem` has customer_id, target, redeem_prob from the redemption model. Ineligible rows keep null effects.
+    """
+    rows = response.respond(candidates).with_columns(
+        pl.col("margin_rate").fill_null(settings.margin_rate),
+        pl.when(pl.col("scope") == "all")
+        .then(pl.col("orders_expected") * pl.col("basket_mean_cents"))
+        .otherwise(pl.col("base_cents"))
+        .alias("base_cents"),
+    )
+    if redeem is None:
+        rows = rows.with_columns(pl.lit(None, pl.Float64).alias("coupon_prob"))
+    else:
+        coupon = redeem.select("customer_id", "target", pl.col("redeem_prob").alias("coupon_prob"))
+        rows = rows.join(coupon, on=["customer_id", "target"], how="left")
+    valued = pl.concat(
+        [
+            _none(rows.filter(pl.col("menu_id") == "none")),
+            _percent(rows.filter(pl.col("benefit") == "percent_off"), response, settings),
+            _threshold(rows.filter(pl.col("benefit").is_in(["amount_off", "free_shipping"])), response, settings),
+        ],
+        how="diagonal",
+    )
+    effects = ["gain_cents", "gain_se_cents", "cost_cents", "added_cents", "subsidy_cents", "redeem_prob"]
+    closed = ~pl.col("eligible")
+    return valued.with_columns(
+        *(pl.when(closed).then(None).otherwise(pl.col(name)).alias(name) for name in effects)
+    ).sort("customer_id", "offer_id")
+
+
+def _none(rows: pl.DataFrame) -> pl.DataFrame:
+    zero = ["gain_cents", "gain_se_cents", "cost_cents", "added_cents", "subsidy_cents", "redeem_prob"]
+    return rows.with_columns(*(pl.lit(0.0).alias(name) for name in zero), pl.lit(None, pl.String).alias("evidence"))
+
+
+def _percent(rows: pl.DataFrame, response: DiscountResponse, settings: ValueSettings) -> pl.DataFrame:
+    d, base, m = pl.col("depth"), pl.col("base_cents"), pl.col("margin_rate")
+    grow, net = (pl.col("response_now") * d).exp(), (pl.col("response_net") * d).exp()
+    buys = 1 - (1 - pl.col("buy_prob").fill_null(0.0)) ** grow
+    chance = pl.col("coupon_prob").fill_null(settings.coupon_reach * buys)
+    automatic = pl.col("activation") == "automatic"
+    reach = pl.when(automatic).then(1.0).otherwise(pl.min_horizontal(chance / buys, pl.lit(1.0)))
+    measured = (pl.col("scope") == "category") & pl.col("bought").fill_null(False) & (response.level != "assumed")
+    by_model = automatic | pl.col("coupon_prob").is_not_null()
+    return (
+        rows.with_columns(reach.fill_nan(0.0).alias("reach"))
+        .with_columns(
+            (m * base * (net - 1) * pl.col("reach")).alias("added_cents"),
+            ((1 - pl.col("supplier_share")) * d * base * grow * pl.col("reach")).alias("subsidy_cents"),
+            pl.when(automatic).then(buys).otherwise(pl.min_horizontal(chance, buys)).alias("redeem_prob"),
+            pl.when(measured & by_model).then(pl.lit(response.level)).otherwise(pl.lit("assumed")).alias("evidence"),
+        )
+        .with_columns(
+            (pl.col("subsidy_cents") + pl.col("send_cost_cents")).alias("cost_cents"),
+            (pl.col("added_cents") - pl.col("subsidy_cents") - pl.col("send_cost_cents")).alias("gain_cents"),
+        )
+        .with_columns(
+            (
+                (d * (m * base * net * pl.col("reach") - pl.col("subsidy_cents")) * pl.col("response_se")) ** 2
+                + ((pl.col("added_cents") - pl.col("subsidy_cents")) * pl.col("base_se_cents").fill_null(0.0) / base)
+                ** 2
+            )
+            .sqrt()
+            .fill_nan(0.0)
+            .alias("gain_se_cents")
+        )
+    )
+
+
+def _threshold(rows: pl.DataFrame, response: DiscountResponse, settings: ValueSettings) -> pl.DataFrame:
+    """Spend-and-save and free delivery: level `assumed`, since nothing in ordinary logs varies them.
+
+    Orders are log-normal with the customer's mean and spread. An order counts if it reaches the threshold T by itself, or
+    if it misses by at most stretch_ratio * reward A and is topped up (share stretch_share). Orders become more frequent
+    by exp(prior * A / T). One use per customer. The error spans the prior's and a half of the stretch share.
+    """
+    if rows.is_empty():
+        return rows.with_columns(
+            *(
+                pl.lit(None, pl.Float64).alias(n)
+                for n in ("added_cents", "subsidy_cents", "cost_cents", "gain_cents", "gain_se_cents", "redeem_prob")
+            ),
+            pl.lit("assumed").alias("evidence"),
+        )
+    prior, prior_se = response.prior_response, response.prior_se
+    added, paid, use = _threshold_value(rows, prior, settings.stretch_share, settings)
+    send = rows["send_cost_cents"].to_numpy()
+    error = np.zeros(rows.height)
+    for response_step, stretch_step in ((prior_se, 0.0), (0.0, settings.stretch_share / 2)):
+        high = _threshold_value(rows, prior + response_step, settings.stretch_share + stretch_step, settings)
+        low = _threshold_value(rows, prior - response_step, settings.stretch_share - stretch_step, settings)
+        error += ((high[0] - high[1]) - (low[0] - low[1])) ** 2 / 4
+    return rows.with_columns(
+        pl.Series("added_cents", added),
+        pl.Series("subsidy_cents", paid),
+        pl.Series("cost_cents", paid + send),
+        pl.Series("gain_cents", added - paid - send),
+        pl.Series("gain_se_cents", np.sqrt(error)),
+        pl.Series("redeem_prob", use),
+        pl.lit("assumed").alias("evidence"),
+    ).fill_nan(None)
+
+
+def _threshold_value(
+    rows: pl.DataFrame, prior: float, share: float, settings: ValueSettings
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Margin added, reward paid by the shop and probability of use, one each per row."""
+
+    def column(name: str) -> NDArray[np.float64]:
+        return rows[name].cast(pl.Float64).fill_null(np.nan).to_numpy()
+
+    mean = np.maximum(column("basket_mean_cents"), 1.0)
+    sd = np.maximum(np.nan_to_num(column("basket_sd_cents"), nan=0.0), 0.1 * mean)
+    free = (rows["benefit"] == "free_shipping").to_numpy()
+    reward = np.where(free, settings.delivery_cost_cents, column("amount_cents"))
+    goal = np.maximum(column("min_spend_cents"), 1.0)
+    spread = np.sqrt(np.log1p((sd / mean) ** 2))
+    centre = np.log(mean) - spread**2 / 2
+    reaches = norm.sf((np.log(goal) - centre) / spread)
+    near = norm.sf((np.log(np.maximum(goal - settings.stretch_ratio * reward, 1.0)) - centre) / spread) - reaches
+    per_order = reaches + share * near
+    lift = np.exp(prior * reward / np.maximum(goal, mean))
+    reach = np.where((rows["activation"] == "automatic").to_numpy(), 1.0, settings.coupon_reach)
+    use = 1 - np.exp(-column("orders_expected") * lift * per_order)
+    topped_up = np.divide(share * near, per_order, out=np.zeros_like(near), where=per_order > 0)
+    more_orders = 1 - np.exp(-column("orders_expected") * (lift - 1) * per_order)
+    added = use * topped_up * settings.stretch_ratio * reward / 2 + more_orders * np.maximum(goal, mean)
+    paid = (1 - column("supplier_share")) * reward * use * reach
+    return column("margin_rate") * added * reach, paid, use * reach
+
+
+def total_draws(
+    chosen: pl.DataFrame, response: DiscountResponse, draws: int = 400, seed: int = 0
+) -> NDArray[np.float64]:
+    """`draws` possible totals of gain_cents over `chosen` rows: what is uncertain together moves together.
+
+    The common response, its slope in price sensitivity and the pull-forward are drawn once per draw, a target's own
+    deviation once per draw and target, the customers' base values independently (normal, by their summed variance).
+    """
+    rows = chosen.filter(pl.col("benefit") == "percent_off")
+    other = chosen.filter(pl.col("benefit") != "percent_off")
+    fixed = float(other["gain_cents"].sum())
+    if rows.is_empty():
+        return np.full(draws, fixed)
+    value = {
+        n: rows[n].to_numpy()
+        for n in ("depth", "base_cents", "margin_rate", "supplier_share", "reach", "response_now", "response_net")
+    }
+    z = ((rows["price_sensitivity"] - response.z_mean) / response.z_sd).clip(-3, 3).fill_null(0.0).to_numpy()
+    common = norm.ppf(np.clip(hash_units(seed, [f"b{i}" for i in range(3 * draws)]), 1e-12, 1)).reshape(3, draws)
+    names = rows["target"].fill_null("").unique().sort().to_list()
+    at = rows["target"].fill_null("").replace_strict(names, range(len(names)), return_dtype=pl.Int64).to_numpy()
+    own_se = _own_se(response, names)
+    noise = norm.ppf(np.clip(hash_units(seed, (f"{t}#{i}" for i in range(draws) for t in names)), 1e-12, 1)).reshape(
+        draws, -1
+    )
+    spread = (rows["gain_cents"] + rows["send_cost_cents"]) * rows["base_se_cents"].fill_null(0.0) / rows["base_cents"]
+    base_sd = float(np.linalg.norm(np.nan_to_num(spread.to_numpy())))
+    base_noise = norm.ppf(np.clip(hash_units(seed, [f"base{i}" for i in range(draws)]), 1e-12, 1)) * base_sd
+    d, reached = value["depth"], value["base_cents"] * value["reach"]
+    totals = np.empty(draws)
+    for i in range(draws):
+        shift = response.beta_se * common[0, i] + response.beta_z_se * common[1, i] * z + (own_se * noise[i])[at]
+        net = np.exp((value["response_net"] + shift + response.later_se * common[2, i]) * d)
+        grow = np.exp((value["response_now"] + shift) * d)
+        gain = value["margin_rate"] * reached * (net - 1) - (1 - value["supplier_share"]) * d * reached * grow
+        totals[i] = gain.sum() + base_noise[i]
+    return totals - float(rows["send_cost_cents"].sum()) + fixed
+
+
+def _own_se(response: DiscountResponse, names: list[str]) -> NDArray[np.float64]:
+    """Per target, the error that is not shared with the other targets."""
+    known = {t: s for t, s in response.targets.select("target", "response_se").iter_rows()}
+    return np.array([max(known.get(n, response.beta_se) ** 2 - response.beta_se**2, 0.0) ** 0.5 for n in names])

@@ -1,0 +1,6 @@
+"""Room 3. Profiles, products and the shop's rules in; candidate offers out."""
+
+from promolift.offer.candidates import OfferRules, list_candidates
+from promolift.offer.menu import DEFAULT_MENU, MenuItem, make_offer, offer_id
+
+__all__ = ["DEFAULT_MENU", "MenuItem", "OfferRules", "list_candidates", "make_offer", "offer_id"]

@@ -1,0 +1,79 @@
+"""The shop's menu in promolift.toml in; complete offers, ready to print, out."""
+
+from datetime import datetime, timedelta
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from promolift.hashing import hash_id
+from promolift.settings import Settings
+from promolift.terms import Benefit, Offer, Scope, Words
+
+Activation = Literal["automatic", "coupon"]
+
+
+class MenuItem(Settings):
+    """One line of the shop's menu.
+
+    `scope` category or product makes one offer per category or product it fits. `activation` automatic means the price is
+    lowered at the till by itself, as with a loyalty card; coupon means the customer must act, so only some do.
+    `supplier_share` is the part of the benefit that a supplier pays; `send_cost_cents` is what telling the customer costs.
+    """
+
+    id: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
+    benefit: Benefit
+    scope: Scope = "all"
+    activation: Activation = "automatic"
+    min_spend_cents: int = Field(default=0, ge=0)
+    valid_days: int = Field(default=28, ge=1, le=366)
+    supplier_share: float = Field(default=0.0, ge=0, le=1)
+    send_cost_cents: float = Field(default=0.0, ge=0)
+    online_only: bool = False
+
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        if self.benefit.type == "none":
+            raise ValueError("'none' is always on the menu and needs no line")
+        if self.scope != "all" and self.benefit.type != "percent_off":
+            raise ValueError("offers on a category or product are percent_off")
+        if self.benefit.type == "amount_off" and self.min_spend_cents <= self.benefit.amount_cents:
+            raise ValueError("an amount off needs min_spend_cents above the amount")
+        return self
+
+    @property
+    def depth(self) -> float | None:
+        """The discount as a share of the price it applies to; None for an amount or free delivery."""
+        return self.benefit.percent / 100 if self.benefit.type == "percent_off" else None
+
+
+DEFAULT_MENU = (
+    *(
+        MenuItem(id=f"category-{p}", benefit=Benefit(type="percent_off", percent=p), scope="category")
+        for p in (10, 20, 30)
+    ),
+    MenuItem(id="viewed-20", benefit=Benefit(type="percent_off", percent=20), scope="product", valid_days=7),
+    MenuItem(id="spend-save", benefit=Benefit(type="amount_off", amount_cents=500), min_spend_cents=5000),
+    MenuItem(id="free-delivery", benefit=Benefit(type="free_shipping"), min_spend_cents=3000, online_only=True),
+)
+
+
+def offer_id(menu_id: str, covers: str) -> str:
+    """The id of the offer a menu line makes for one category or product (`covers` empty: for everything)."""
+    return f"off_{menu_id}" if not covers else hash_id(f"off_{menu_id}", covers)
+
+
+def make_offer(item: MenuItem, covers: str, label: Words | None, starts: datetime, currency: str) -> Offer:
+    """The printable offer: valid from `starts` (aware, the shop's zone) through the last second of its last day."""
+    last_day = (starts + timedelta(days=item.valid_days - 1)).date()
+    return Offer(
+        id=offer_id(item.id, covers),
+        menu_id=item.id,
+        benefit=item.benefit,
+        scope=item.scope,
+        covers=covers,
+        label=label,
+        min_spend_cents=item.min_spend_cents,
+        starts=starts,
+        expires=datetime(last_day.year, last_day.month, last_day.day, 23, 59, 59, tzinfo=starts.tzinfo),
+        currency=currency,
+    )

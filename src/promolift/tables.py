@@ -1,6 +1,5 @@
 """The columns of every table: type, unit, meaning. docs/tables.md is generated from this file."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import polars as pl
@@ -40,18 +39,31 @@ class Table:
         """A frame of this table with no rows."""
         return pl.DataFrame(schema=self.schema)
 
+    def conform(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """`frame` with this table's columns first, in order: absent ones null, types cast; others kept only if open."""
+        known = [
+            (pl.col(c.name) if c.name in frame.columns else pl.lit(None)).cast(c.dtype).alias(c.name)
+            for c in self.columns
+        ]
+        extra = [name for name in frame.columns if name not in self.schema] if self.open else []
+        return frame.select(*known, *extra)
+
     def check(self, frame: pl.DataFrame) -> pl.DataFrame:
         """Return `frame` unchanged, or raise InputError naming the column, the rule, a count and the first bad keys."""
         for column in self.columns:
             if column.name not in frame.columns:
                 raise InputError(f"{self.name}: column {column.name!r} is missing; it has {frame.columns}")
             if frame.schema[column.name] != column.dtype:
-                raise InputError(f"{self.name}.{column.name}: type {frame.schema[column.name]}, expected {column.dtype.__name__}")
+                raise InputError(
+                    f"{self.name}.{column.name}: type {frame.schema[column.name]}, expected {column.dtype.__name__}"
+                )
             bad = frame.filter(self._broken(column))
             if bad.height:
                 keys = bad.select(self.key).head(3).rows()
                 rule = self._rule(column)
-                raise InputError(f"{self.name}.{column.name}: {bad.height} of {frame.height} rows are {rule}; first keys {keys}")
+                raise InputError(
+                    f"{self.name}.{column.name}: {bad.height} of {frame.height} rows are {rule}; first keys {keys}"
+                )
         if self.key and frame.select(pl.struct(self.key).is_duplicated().any()).item():
             raise InputError(f"{self.name}: key {self.key} is not unique; merge or number the rows")
         extra = set(frame.columns) - set(self.schema)
@@ -89,14 +101,20 @@ EVENTS = Table(
         Column("channel", Text, "store, web, app, ..."),
         Column("quantity", Real, "units; missing where the source's number is impossible", "units", low=0),
         Column("revenue_cents", Int, "what the shop receives for the row; 0 for a view", "minor units", required=True),
-        Column("list_cents", Int, "value at the undiscounted price; equals revenue where the source has no discounts", "minor units", required=True),
+        Column(
+            "list_cents",
+            Int,
+            "value at the undiscounted price; equals revenue where the source has no discounts",
+            "minor units",
+            required=True,
+        ),
         Column("shelf_cents", Int, "price reduction open to everybody", "minor units", required=True, low=0),
         Column("coupon_cents", Int, "reduction by a coupon of this customer", "minor units", required=True, low=0),
     ),
 )
 CUSTOMERS = Table(
     "customers",
-    "One row per customer who told us something; others are known by their events alone. Further columns are kept as text.",
+    "One row per customer who told us something; others are known by their events alone. More columns are kept as text.",
     ("customer_id",),
     (
         Column("customer_id", Text, "who", required=True),
@@ -170,6 +188,171 @@ SHELF = Table(
         Column("mailer", Flag, "in a mailer", required=True),
     ),
 )
+def _windows(stem: str, dtype: type[pl.DataType], meaning: str, unit: str) -> tuple[Column, ...]:
+    weeks = (4, 8, 16, 52)
+    return tuple(Column(stem.format(w), dtype, f"{meaning} in the last {w} weeks", unit) for w in weeks)
+
+
+def _share(name: str, meaning: str) -> Column:
+    return Column(name, Real, meaning, "share", low=0, high=1)
+
+
+PROFILES = Table(
+    "profiles",
+    "One row per customer and moment: what was known of him strictly before it. Null means it cannot be known.",
+    ("customer_id", "asof_ms"),
+    (
+        Column("customer_id", Text, "who", required=True),
+        Column("asof_ms", Int, "the moment; only earlier rows were used", "ms UTC", required=True),
+        *(c for c in CUSTOMERS.columns if c.name != "customer_id"),
+        Column("orders_total", Int, "orders so far", "orders"),
+        *_windows("orders_{}w", Int, "orders", "orders"),
+        Column("revenue_total_cents", Int, "spent so far, less refunds", "minor units"),
+        Column("list_total_cents", Int, "the same at undiscounted prices", "minor units"),
+        *_windows("revenue_{}w_cents", Int, "spent, less refunds,", "minor units"),
+        Column("spend_per_week_cents", Real, "purchasing power: spend per week over the last 16 weeks or since the first purchase", "minor units"),
+        Column("tenure_days", Real, "time since the first order", "days", low=0),
+        Column("recency_days", Real, "time since the last order", "days", low=0),
+        Column("shopping_days", Int, "different days with an order", "days"),
+        Column("cadence_days", Real, "median time between shopping days", "days"),
+        Column("gap_variation", Real, "regularity: s.d. of the gaps over their mean; 0 is clockwork, 1 is chance", "ratio", low=0),
+        Column("due_in_days", Real, "cadence minus recency; negative when overdue", "days"),
+        Column("basket_lines_mean", Real, "lines per order", "lines"),
+        Column("basket_lines_sd", Real, "s.d. of lines per order", "lines"),
+        Column("basket_mean_cents", Real, "mean order value", "minor units"),
+        Column("basket_mean_cents_se", Real, "standard error of that mean", "minor units"),
+        Column("basket_sd_cents", Real, "s.d. of order values", "minor units"),
+        Column("basket_median_cents", Real, "median order value", "minor units"),
+        Column("basket_p25_cents", Real, "a quarter of the orders are below", "minor units"),
+        Column("basket_p75_cents", Real, "a quarter of the orders are above", "minor units"),
+        Column("basket_p90_cents", Real, "a tenth of the orders are above", "minor units"),
+        *(_share(f"basket_fifth_{k}", f"share of orders in the shop's fifth {k} of 5 by value") for k in range(1, 6)),
+        Column("category_count", Int, "different categories bought", "categories"),
+        Column("category_entropy", Real, "breadth: entropy of spend over categories", "nats", low=0),
+        *(
+            column
+            for k in (1, 2, 3)
+            for column in (
+                Column(f"top_category_{k}", Text, f"category in place {k} by orders"),
+                _share(f"top_category_{k}_share", "its share of spend at undiscounted prices"),
+            )
+        ),
+        Column("brand_count", Int, "different brands bought", "brands"),
+        Column("top_brand", Text, "brand of most lines"),
+        _share("top_brand_share", "its share of lines"),
+        _share("private_label_share", "share of lines of the shop's own brand; null where the catalogue names none"),
+        Column("type_count", Int, "different product types bought", "types"),
+        _share("novelty_share", "novelty seeking: share of the last 8 weeks' product types never bought before"),
+        Column("price_tier", Real, "own spend at undiscounted prices over the same units at the others' prices by type", "ratio"),
+        Column("price_tier_se", Real, "its standard error", "ratio"),
+        _share("deal_share", "share of lines bought at a shelf discount"),
+        _share("discount_share", "all reductions over value at undiscounted prices"),
+        _share("coupon_share", "share of orders with a coupon reduction"),
+        Column("price_sensitivity", Real, "how much rather than others he takes the discounted product", "log odds"),
+        Column("price_sensitivity_se", Real, "its standard error", "log odds"),
+        Column("active_hours", Int, "different hours with any event", "hours"),
+        Column("top_hour", Int, "hour of day most often active, shop's zone", "hour", low=0, high=23),
+        Column("top_weekday", Int, "day most often active; Monday is 1", "weekday", low=1, high=7),
+        _share("weekend_share", "share of active hours on Saturday and Sunday"),
+        _share("morning_share", "share of active hours from 5 to 11"),
+        _share("evening_share", "share of active hours from 18 to 23"),
+        Column("top_channel", Text, "channel most often used"),
+        Column("channel_count", Int, "different channels", "channels"),
+        Column("top_store", Text, "store most often used"),
+        _share("top_store_share", "its share of active hours"),
+        Column("store_count", Int, "different stores", "stores"),
+        Column("views_total", Int, "product views so far", "views"),
+        *_windows("views_{}w", Int, "product views", "views"),
+        *_windows("carts_{}w", Int, "products put into the cart", "carts"),
+        Column("view_recency_days", Real, "time since the last view", "days", low=0),
+        _share("view_to_purchase", "share of products viewed that were bought later, shrunk towards the shop's"),
+        Column("view_to_purchase_se", Real, "its standard error", "share"),
+        Column("exposures_total", Int, "campaigns received so far", "campaigns"),
+        Column("exposures_16w", Int, "campaigns that began in the last 16 weeks", "campaigns"),
+        Column("redemptions_total", Int, "coupons used so far", "coupons"),
+        Column("redemptions_16w", Int, "coupons used in the last 16 weeks", "coupons"),
+        Column("redemption_recency_days", Real, "time since the last coupon used", "days", low=0),
+        _share("redemption_rate", "share of ended campaigns answered, shrunk towards the shop's"),
+        Column("redemption_rate_se", Real, "its standard error", "share"),
+    ),
+)
+AFFINITIES = Table(
+    "affinities",
+    "What each customer buys, and may buy next, per target: product category, or the product where there are no categories.",
+    ("customer_id", "asof_ms", "target"),
+    (
+        Column("customer_id", Text, "who", required=True),
+        Column("asof_ms", Int, "the moment; only earlier rows were used", "ms UTC", required=True),
+        Column("target", Text, "category (or the type, where only types are known) or product id", required=True),
+        Column("target_kind", Text, "category or product", required=True),
+        Column("bought", Flag, "bought before the moment; false for plausible or only viewed targets", required=True),
+        Column("orders", Int, "orders with the target", "orders", required=True, low=0),
+        Column("list_cents", Int, "value at undiscounted prices", "minor units", required=True),
+        Column("revenue_cents", Int, "what was paid", "minor units", required=True),
+        Column("recent_list_cents", Int, "the same in the last 84 days", "minor units", required=True),
+        Column("recent_revenue_cents", Int, "paid in the last 84 days", "minor units", required=True),
+        Column("last_ms", Int, "when it was bought last", "ms UTC"),
+        Column("recency_days", Real, "time since then", "days", low=0),
+        Column("gap_days", Real, "median time between days it was bought; missing before the second", "days", low=0),
+        Column("due_in_days", Real, "gap minus recency; negative when overdue", "days"),
+        Column("spend_share", Real, "share of all the customer paid", "share"),
+        Column("deal_share", Real, "share of lines bought at a shelf discount; missing where the shop has none", "share", low=0, high=1),
+        Column("views", Int, "views of the target's products", "views", required=True, low=0),
+        Column("expected_cents", Real, "expected value at undiscounted prices in the next window without a promotion", "minor units", low=0),
+        Column("expected_se_cents", Real, "standard error of that expectation", "minor units", low=0),
+        Column("buy_prob", Real, "chance of at least one order with the target in the next window", "probability", low=0, high=1),
+    ),
+)
+DECISIONS = Table(
+    "decisions",
+    "One row per decision: all that an auditor, a replay and off-policy evaluation need.",
+    ("decision_id",),
+    (
+        Column("decision_id", Text, "dec_ and a hash of campaign, customer, policy, seed and moment", required=True),
+        Column("ts_ms", Int, "when it was asked for", "ms UTC", required=True),
+        Column("customer_id", Text, "who", required=True),
+        Column("campaign_id", Text, "which campaign", required=True),
+        Column("policy_id", Text, "which policy", required=True),
+        Column("policy_version", Text, "which version of it; versions never change", required=True),
+        Column("offer_id", Text, "what was decided; none for no offer", required=True),
+        Column("propensity", Real, "chance that this customer got this decision, the holdout counted in", "probability", required=True, low=0, high=1),
+        Column("candidates", Text, "JSON list of the open offers: offer, gain_cents, cost_cents, prob", required=True),
+        Column("ineligible", Text, "JSON list of the closed offers: offer, reason", required=True),
+        Column("seed", Int, "seed of the exploration hash", required=True),
+        Column("holdout", Flag, "kept back to measure what offers earn; missing where nothing may be sent anyway"),
+        Column("reason", Text, "the rule that settled it", required=True),
+    ),
+)
+EXPOSURE_FEATURES = Table(
+    "exposure_features",
+    "What was known of a campaign and a targeted customer before the campaign began.",
+    ("campaign_id", "customer_id"),
+    (
+        Column("campaign_id", Text, "which campaign or thought-of offer", required=True),
+        Column("customer_id", Text, "who", required=True),
+        Column("kind", Text, "the source's type of campaign"),
+        Column("start_ms", Int, "the moment; only earlier rows were used", "ms UTC", required=True),
+        Column("end_ms", Int, "last moment of the campaign; missing for an offer only thought of", "ms UTC"),
+        Column("history_weeks", Real, "time from the shop's first event to the moment", "weeks", required=True),
+        Column("faded_weeks", Real, "the same, each week fading with its age", "weeks", required=True, low=0),
+        Column("window_weeks", Real, "the part of `window_days` that history reaches", "weeks", required=True, low=0),
+        Column("orders_recent", Int, "orders in the last `window_days`", "orders", required=True, low=0),
+        Column("recency_days", Real, "time since the last order; missing if there was none", "days", low=0),
+        Column("coupon_lines", Real, "receipt lines with a coupon, fading with age", "lines", required=True, low=0),
+        Column("told_us", Flag, "the customer told us something; missing where nobody was asked"),
+        Column("earlier_campaigns", Int, "earlier campaigns that targeted the customer", required=True, low=0),
+        Column("earlier_redeemed", Int, "those of which a coupon was used by the moment", required=True, low=0),
+        Column("earlier_expected", Real, "the same if he were like all their targets", required=True, low=0),
+        Column("earlier_coupons", Int, "coupons of them used by the moment", required=True, low=0),
+        Column("earlier_coupons_expected", Real, "the same if he were like all their targets", required=True, low=0),
+        Column("covered_recent", Int, "orders in the last `window_days` with a covered product, per coupon", low=0),
+        Column("covered_orders", Int, "orders with a covered product, ever", low=0),
+        Column("covered_couponed", Int, "coupons on something he once bought with a coupon", low=0),
+        Column("covered_types", Int, "types of product among the covered; missing where none is known", low=0),
+        Column("types_bought", Int, "those of which he ever bought something, covered or not", low=0),
+    ),
+    open=True,
+)
 REJECTED = Table(
     "rejected",
     "Raw rows that were not taken, kept aside with the reason.",
@@ -182,4 +365,55 @@ REJECTED = Table(
     ),
 )
 
-RAW_TABLES: Sequence[Table] = (EVENTS, CUSTOMERS, PRODUCTS, EXPOSURES, REDEMPTIONS, COUPONS, SHELF, REJECTED)
+
+# What a category offer covers: the category, or in catalogues without any the finer type, or the product itself. LEVEL
+# is a common table expression over `products`; TARGET reads it for an event row `e` joined with its product `p`.
+LEVEL = """level as (
+    select case when count(category) > 0 then 'category' when count(type) > 0 then 'type' else 'product' end as level
+    from products
+)"""
+TARGET = "case level.level when 'category' then p.category when 'type' then p.type else e.product_id end"
+
+CANDIDATES = Table(
+    "candidates",
+    "The main table: a row per customer and offer; each room adds columns on the right. `none` is an offer like any other.",
+    ("customer_id", "offer_id"),
+    (
+        Column("customer_id", Text, "who", required=True),
+        Column("offer_id", Text, "what; none for no offer", required=True),
+        Column("menu_id", Text, "the menu line it comes from", required=True),
+        Column("scope", Text, "all, category or product; missing for none"),
+        Column("target", Text, "the category or product it covers"),
+        Column("kind", Text, "whether the target is a category or a product"),
+        Column("benefit", Text, "percent_off, amount_off or free_shipping"),
+        Column("depth", Real, "discount as a share of the price", low=0, high=1),
+        Column("amount_cents", Int, "amount off", "minor units", low=0),
+        Column("min_spend_cents", Int, "spend it asks for", "minor units", low=0),
+        Column("activation", Text, "automatic at the till, or coupon"),
+        Column("supplier_share", Real, "part of the benefit a supplier pays", low=0, high=1),
+        Column("send_cost_cents", Real, "cost of telling the customer", "minor units", low=0),
+        Column(
+            "base_cents",
+            Real,
+            "expected list value of what it covers in the window without any offer",
+            "minor units",
+            low=0,
+        ),
+        Column("base_se_cents", Real, "standard error of base_cents", "minor units", low=0),
+        Column("buy_prob", Real, "probability of buying it at all in the window without any offer", low=0, high=1),
+        Column("bought", Flag, "bought before"),
+        Column("margin_rate", Real, "margin as a share of list value", high=1),
+        Column("price_sensitivity", Real, "see profiles"),
+        Column("orders_expected", Real, "expected orders in the window", "orders", low=0),
+        Column("basket_mean_cents", Real, "mean value of an order", "minor units", low=0),
+        Column("basket_sd_cents", Real, "standard deviation of the value of an order", "minor units", low=0),
+        Column("eligible", Flag, "open to this customer", required=True),
+        Column("why_not", Text, "the first rule that closes it"),
+    ),
+    open=True,
+)
+
+
+def all_tables() -> list[Table]:
+    """Every table of this module, in the order of the story."""
+    return [value for value in globals().values() if isinstance(value, Table)]

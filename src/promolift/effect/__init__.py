@@ -1,6 +1,13 @@
 """Room 4. Profiles, offers and past prices in; expected gain and cost of every customer-offer pair out."""
 
-from promolift.effect.discount import DiscountResponse, DiscountSettings, assumed_response, fit_halves, fit_response
+from promolift.effect.discount import (
+    DiscountResponse,
+    DiscountSettings,
+    assumed_response,
+    fit_halves,
+    fit_response,
+    in_first_half,
+)
 from promolift.effect.panel import PanelSettings, depth_sums, panel
 from promolift.effect.value import ValueSettings, add_effects, total_draws
 
@@ -14,6 +21,7 @@ __all__ = [
     "depth_sums",
     "fit_halves",
     "fit_response",
+    "in_first_half",
     "panel",
     "total_draws",
 ]

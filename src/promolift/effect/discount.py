@@ -8,6 +8,7 @@ from typing import Any, Literal, Self
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 from pydantic import Field
 
 from promolift.effect.checks import CHECKS, CURVE, depth_curves, fixed_effects, overlap_table, placebo_table
@@ -141,18 +142,21 @@ def fit_response(panel: pl.DataFrame, sensitivity: pl.DataFrame, settings: Disco
     )
 
 
+def in_first_half(customer_ids: pl.Series, settings: DiscountSettings) -> NDArray[np.bool_]:
+    """Which half of the customers each id belongs to, by hash (True: the first)."""
+    return hash_units(f"half{settings.seed}", customer_ids) < 0.5
+
+
 def fit_halves(
     panel: pl.DataFrame, sensitivity: pl.DataFrame, settings: DiscountSettings
-) -> tuple[DiscountResponse, DiscountResponse, pl.Expr]:
-    """Two responses from disjoint halves of the customers, and the expression that tells a row's half (True: first).
+) -> tuple[DiscountResponse, DiscountResponse]:
+    """Two responses from disjoint halves of the customers (see `in_first_half`), for cross-fitting.
 
-    For cross-fitting: who is decided on by one response is judged by the other. Unchecked; their level is `adjusted`.
+    Who is decided on by one response is judged by the other. Neither is checked again; their level is `adjusted`.
     """
-    people = panel["customer_id"].unique().sort()
-    first = people.filter(pl.Series(hash_units(f"half{settings.seed}", people) < 0.5))
-    in_first = pl.col("customer_id").is_in(first.implode())
-    one, two = (_fit(panel.filter(part), sensitivity, settings).response for part in (in_first, ~in_first))
-    return one, two, in_first
+    first = pl.Series(in_first_half(panel["customer_id"], settings))
+    one, two = (_fit(panel.filter(part), sensitivity, settings).response for part in (first, ~first))
+    return one, two
 
 
 def _fit(panel: pl.DataFrame, sensitivity: pl.DataFrame, settings: DiscountSettings) -> _Fitted:

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from promolift.settings import Settings
 from promolift.sql import WEEK_MS, some
-from promolift.tables import TARGET
+from promolift.tables import LEVEL, TARGET
 
 LAGS, LEAD_FIRST, LEAD_LAST = 4, 3, 6
 
@@ -22,21 +22,24 @@ class PanelSettings(Settings):
 
 
 def depth_sums(events: DuckDBPyRelation, products: DuckDBPyRelation, asof_ms: int) -> DuckDBPyRelation:
-    """Sums that add over shards, per target, product and week: purchase lines, their depths and their list value.
+    """Sums that add over shards, per target, product and week: lines, their depths and their list value.
 
-    A line's depth is shelf_cents / list_cents, in [0, 1]. Columns: target, product_id, week, lines, depth_sum, list_cents.
+    A line's depth is shelf_cents / list_cents, in [0, 1]. Columns: target, product_id, week, lines, depth_sum,
+    list_cents.
     """
     return some(
         events.query(
             "events",
             f"""
+        with {LEVEL}
         select {TARGET} as target, e.product_id,
                ({asof_ms} - 1 - e.ts_ms) // {WEEK_MS} as week,
                count(*) as lines,
                sum(least(e.shelf_cents / e.list_cents, 1.0)) as depth_sum,
                sum(e.list_cents)::bigint as list_cents
-        from events e left join ({products.sql_query()}) p on p.product_id = e.product_id
+        from events e cross join level left join products p on p.product_id = e.product_id
         where e.kind = 'purchase' and e.list_cents > 0 and e.product_id is not null and e.ts_ms < {asof_ms}
+          and {TARGET} is not null
         group by all
         """,
         )
@@ -64,7 +67,7 @@ def panel(
         events.query(
             "events",
             f"""
-        with depths as ({depths.sql_query()}),
+        with {LEVEL},
         biggest as (
             select target from depths group by target order by sum(list_cents) desc, target limit {settings.targets}
         ),
@@ -72,51 +75,62 @@ def panel(
             select e.customer_id, {TARGET} as target, e.product_id, e.list_cents,
                    ({asof_ms} - 1 - e.ts_ms) // {WEEK_MS} as week,
                    least(e.shelf_cents / e.list_cents, 1.0) as depth
-            from events e left join ({products.sql_query()}) p on p.product_id = e.product_id
+            from events e cross join level left join products p on p.product_id = e.product_id
             where e.kind = 'purchase' and e.list_cents > 0 and e.product_id is not null and e.ts_ms < {asof_ms}
               and {TARGET} in (from biggest)
         ),
+        pairs as (  -- whole numbers from here on: strings as keys would take several times the memory
+            select row_number() over (order by customer_id, target) as pair, customer_id, target
+            from lines group by customer_id, target
+        ),
+        goods as (select row_number() over (order by product_id) as good, product_id from depths group by product_id),
+        numbered as (
+            select r.pair, g.good, l.week, l.list_cents, l.depth
+            from lines l join pairs r using (customer_id, target) join goods g using (product_id)
+        ),
         usual as (
-            select customer_id, target, product_id, sum(list_cents) as value
-            from lines where week >= {half} and week < {2 * half} group by all
+            select pair, good, sum(list_cents)::double as value
+            from numbered where week >= {half} and week < {2 * half} group by all
         ),
         own as (
-            select customer_id, product_id, week, count(*) as lines, sum(depth) as depth_sum
-            from lines where week < {half + LAGS} group by all
+            select pair, good, week, count(*) as lines, sum(depth) as depth_sum
+            from numbered where week < {half + LAGS} group by all
         ),
-        others as (
-            select u.customer_id, u.target, d.week, u.value,
-                   (d.depth_sum - coalesce(o.depth_sum, 0)) / (d.lines - coalesce(o.lines, 0)) as depth
-            from usual u
-            join depths d on d.product_id = u.product_id and d.week < {half + LAGS}
-            left join own o on o.customer_id = u.customer_id and o.product_id = u.product_id and o.week = d.week
-            where d.lines > coalesce(o.lines, 0)
+        market as (
+            select g.good, d.week, sum(d.lines) as lines, sum(d.depth_sum) as depth_sum
+            from depths d join goods g using (product_id) where d.week < {half + LAGS} group by all
         ),
         exposed as (
-            select x.customer_id, x.target, x.week,
-                   greatest(sum(x.value * x.depth) / sum(x.value), 0) as depth,
-                   sum(x.value) / any_value(t.value) as known
-            from others x
-            join (select customer_id, target, sum(value) as value from usual group by all) t using (customer_id, target)
+            select u.pair, m.week, sum(u.value) as value,
+                   greatest(sum(u.value * (m.depth_sum - coalesce(o.depth_sum, 0)) / (m.lines - coalesce(o.lines, 0)))
+                            / sum(u.value), 0) as depth
+            from usual u
+            join market m on m.good = u.good
+            left join own o on o.pair = u.pair and o.good = u.good and o.week = m.week
+            where m.lines > coalesce(o.lines, 0)
             group by all
         ),
         moments as (
-            select customer_id, target, week, depth,
-                   avg(depth) over (per range between 1 following and {LAGS} following) as lag,
-                   avg(depth) over (per range between {LEAD_LAST} preceding and {LEAD_FIRST} preceding) as lead
-            from exposed where known >= {settings.min_known}
-            window per as (partition by customer_id, target order by week)
+            select pair, week, x.depth,
+                   avg(x.depth) over (per range between 1 following and {LAGS} following) as lag,
+                   avg(x.depth) over (per range between {LEAD_LAST} preceding and {LEAD_FIRST} preceding) as lead
+            from exposed x join (select pair, sum(value) as value from usual group by pair) t using (pair)
+            where x.value / t.value >= {settings.min_known}
+            window per as (partition by pair order by week)
         ),
         bought as (
-            select customer_id, target, week, sum(list_cents)::bigint as list_cents, count(*) as lines
-            from lines where week < {half} group by all
+            select pair, week, sum(list_cents)::bigint as list_cents, count(*) as lines
+            from numbered where week < {half} group by all
+        ),
+        cells as (
+            select pair, m.week, coalesce(b.list_cents, 0) as list_cents, m.depth, m.lag, m.lead
+            from moments m left join bought b using (pair, week)
+            where m.week < {half}
+            qualify count(b.lines) over (partition by pair) >= 2 and count(*) over (partition by pair) >= 8
         )
-        select m.customer_id, m.target, m.week, coalesce(b.list_cents, 0) as list_cents, m.depth, m.lag, m.lead
-        from moments m left join bought b using (customer_id, target, week)
-        where m.week < {half}
-        qualify count(b.lines) over (partition by m.customer_id, m.target) >= 2
-            and count(*) over (partition by m.customer_id, m.target) >= 8
-        order by m.customer_id, m.target, m.week
+        select r.customer_id, r.target, m.week, m.list_cents, m.depth, m.lag, m.lead
+        from cells m join pairs r using (pair)
+        order by r.customer_id, r.target, m.week
         """,
         )
     )

@@ -20,7 +20,7 @@ SWEEPS, STEPS, TOLERANCE = 3, 40, 1e-5
 
 @dataclass(frozen=True)
 class PoissonFit:
-    """`beta_K` and its covariance `cov_KK` (clustered); `mu_M` fitted means; `resid_MK` regressors net of fixed effects."""
+    """Coefficients and their clustered covariance; `mu_M` fitted means; `resid_MK` regressors net of fixed effects."""
 
     beta_K: Real
     cov_KK: Real

@@ -1,4 +1,4 @@
-"""Candidates and a discount response in; what each offer is expected to add and to cost, with an error and its evidence level."""
+"""Candidates and a discount response in; what each offer is expected to add and cost, with error and evidence."""
 
 import numpy as np
 import polars as pl
@@ -14,9 +14,9 @@ from promolift.settings import Settings
 class ValueSettings(Settings):
     """What the logs do not hold and the shop must state; the report prints each as an assumption.
 
-    `margin_rate`: margin on undiscounted value where products carry no cost. `delivery_cost_cents`: what a free delivery
-    costs. `coupon_reach`: share of customers who notice a coupon, where no redemption model can say. `stretch_share` of
-    orders that miss a threshold by at most `stretch_ratio` times the reward are topped up to it.
+    `margin_rate`: margin on undiscounted value where products carry no cost. `delivery_cost_cents`: what a free
+    delivery costs. `coupon_reach`: share of customers who notice a coupon, where no redemption model can say.
+    `stretch_share` of orders that miss a threshold by at most `stretch_ratio` times the reward are topped up to it.
     """
 
     margin_rate: float = Field(default=0.3, gt=0, le=1)
@@ -32,10 +32,11 @@ def add_effects(
     """Add gain_cents, gain_se_cents, cost_cents, added_cents, subsidy_cents, redeem_prob, evidence to CANDIDATES.
 
     Percentages, for base value V, depth d, margin m, reach r and the part f of the benefit the shop pays:
-    added = m V r (exp(net d) - 1) with demand pulled forward taken off; subsidy = f d V r exp(now d); cost = subsidy + the
-    cost of telling; gain = added - cost, so gain is profit after the promotion's cost. r is 1 where the price is lowered
-    automatically, else P(redeem) / P(buys at that price). Thresholds: see `_threshold`. Errors by the delta method.
-    `redeem` has customer_id, target, redeem_prob from the redemption model. Ineligible rows keep null effects.
+    added = m V r (exp(net d) - 1), with demand pulled forward taken off; subsidy = f d V r exp(now d);
+    cost = subsidy + the cost of telling; gain = added - cost, so gain is profit after the promotion's cost. r is 1
+    where the price is lowered automatically, else P(redeem) / P(buys at that price). Thresholds: see `_threshold`.
+    Errors by the delta method. `redeem` has customer_id, target, redeem_prob from the redemption model. Ineligible
+    rows keep null effects.
     """
     rows = response.respond(candidates).with_columns(
         pl.col("margin_rate").fill_null(settings.margin_rate),
@@ -106,9 +107,10 @@ def _percent(rows: pl.DataFrame, response: DiscountResponse, settings: ValueSett
 def _threshold(rows: pl.DataFrame, response: DiscountResponse, settings: ValueSettings) -> pl.DataFrame:
     """Spend-and-save and free delivery: level `assumed`, since nothing in ordinary logs varies them.
 
-    Orders are log-normal with the customer's mean and spread. An order counts if it reaches the threshold T by itself, or
-    if it misses by at most stretch_ratio * reward A and is topped up (share stretch_share). Orders become more frequent
-    by exp(prior * A / T). One use per customer. The error spans the prior's and a half of the stretch share.
+    Orders are log-normal with the customer's mean and spread. An order counts if it reaches the threshold T by
+    itself, or if it misses by at most stretch_ratio * reward A and is topped up (share stretch_share). One use per
+    customer; demand for that one order answers by exp(prior * A / T). The error spans the prior's and half of the
+    stretch share.
     """
     if rows.is_empty():
         return rows.with_columns(
@@ -159,7 +161,7 @@ def _threshold_value(
     reach = np.where((rows["activation"] == "automatic").to_numpy(), 1.0, settings.coupon_reach)
     use = 1 - np.exp(-column("orders_expected") * lift * per_order)
     topped_up = np.divide(share * near, per_order, out=np.zeros_like(near), where=per_order > 0)
-    more_orders = 1 - np.exp(-column("orders_expected") * (lift - 1) * per_order)
+    more_orders = use * (lift - 1)  # one use lowers the price of one order, and demand answers for that one
     added = use * topped_up * settings.stretch_ratio * reward / 2 + more_orders * np.maximum(goal, mean)
     paid = (1 - column("supplier_share")) * reward * use * reach
     return column("margin_rate") * added * reach, paid, use * reach
@@ -206,5 +208,5 @@ def total_draws(
 
 def _own_se(response: DiscountResponse, names: list[str]) -> NDArray[np.float64]:
     """Per target, the error that is not shared with the other targets."""
-    known = {t: s for t, s in response.targets.select("target", "response_se").iter_rows()}
+    known: dict[str, float] = dict(response.targets.select("target", "response_se").iter_rows())
     return np.array([max(known.get(n, response.beta_se) ** 2 - response.beta_se**2, 0.0) ** 0.5 for n in names])

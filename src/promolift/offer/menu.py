@@ -62,14 +62,19 @@ def offer_id(menu_id: str, covers: str) -> str:
     return f"off_{menu_id}" if not covers else hash_id(f"off_{menu_id}", covers)
 
 
-def make_offer(item: MenuItem, covers: str, label: Words | None, starts: datetime, currency: str) -> Offer:
-    """The printable offer: valid from `starts` (aware, the shop's zone) through the last second of its last day."""
+def make_offer(
+    item: MenuItem, covers: str, scope: Scope, label: Words | None, starts: datetime, currency: str
+) -> Offer:
+    """The printable offer: valid from `starts` (aware, the shop's zone) through the last second of its last day.
+
+    `scope` tells what `covers` is; a category line prints a product where the catalogue has no categories.
+    """
     last_day = (starts + timedelta(days=item.valid_days - 1)).date()
     return Offer(
         id=offer_id(item.id, covers),
         menu_id=item.id,
         benefit=item.benefit,
-        scope=item.scope,
+        scope=scope,
         covers=covers,
         label=label,
         min_spend_cents=item.min_spend_cents,

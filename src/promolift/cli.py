@@ -1,0 +1,144 @@
+"""One verb per function of run.py. Errors for people go to stderr on one line with exit code 2; `--json` prints to stdout."""
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import click
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from promolift import run
+from promolift.config import Config, load_config
+from promolift.errors import PromoError
+from promolift.store import Store
+
+app = typer.Typer(
+    help="Personalised promotions that pay: from raw logs to who gets which offer, in which words.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+ConfigPath = Annotated[Path, typer.Option("--config", "-c", help="The shop's settings.")]
+WorkPath = Annotated[Path, typer.Option("--work", help="Folder for tables between the steps.")]
+OutPath = Annotated[Path, typer.Option("--out", "-o", help="Folder for the plan and the report.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print a JSON summary on stdout.")]
+Again = Annotated[bool, typer.Option("--again", help="Do the step again even if nothing changed.")]
+CONFIG, WORK, OUT = Path("promolift.toml"), Path(".promolift"), Path("promolift-report")
+STDERR = Console(stderr=True)
+
+
+@contextmanager
+def showing() -> Iterator[run.Tell]:
+    """A progress display on stderr: one bar per step, plain lines where there is no terminal."""
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=STDERR) as progress:
+        tasks: dict[str, Any] = {}
+
+        def tell(step: str, share: float, note: str = "") -> None:
+            text = f"{step:<9} {note}"[:70].ljust(58)
+            if step not in tasks:
+                tasks[step] = progress.add_task(text, total=1.0)
+            progress.update(tasks[step], completed=share, description=text)
+
+        yield tell
+
+
+def work(config: Config, folder: Path, steps: list[str], out: Path | None, again: bool = False) -> dict[str, Any]:
+    """Run the named steps on a work folder and return the summary of the last one."""
+    with Store(folder, memory=config.data.memory, threads=config.data.threads) as store, showing() as tell:
+        return run.run(run.Job(config, store, tell, out), steps, again)
+
+
+def say(summary: dict[str, Any], as_json: bool) -> None:
+    """The summary as JSON on stdout, or its `text` on stderr."""
+    if as_json:
+        print(json.dumps({k: v for k, v in summary.items() if k != "text"}, ensure_ascii=False, indent=1))
+    else:
+        STDERR.print(summary.get("text", ""), markup=False, highlight=False)
+
+
+def _step(name: str, text: str) -> None:
+    """Add a verb that runs one step of the story on an existing work folder."""
+
+    def verb(
+        config: ConfigPath = CONFIG, work_folder: WorkPath = WORK, out: OutPath = OUT, json_: AsJson = False, again: Again = False
+    ) -> None:
+        say(work(load_config(config), work_folder, [name], out, again), json_)
+
+    app.command(name, help=text)(verb)
+
+
+@app.command()
+def init(
+    events: Annotated[Path, typer.Option(help="What customers did: CSV, TSV or Parquet, any column names.")],
+    products: Annotated[Path | None, typer.Option(help="The catalogue.")] = None,
+    customers: Annotated[Path | None, typer.Option(help="What is known of customers.")] = None,
+    promotions: Annotated[Path | None, typer.Option(help="Who was sent which past promotion.")] = None,
+    config: ConfigPath = CONFIG,
+    force: Annotated[bool, typer.Option(help="Overwrite an existing settings file.")] = False,
+) -> None:
+    """Look at raw files, guess what their columns mean, show it, and write a commented promolift.toml."""
+    files = {"events": events, "products": products, "customers": customers, "promotions": promotions}
+    text = run.init({name: path for name, path in files.items() if path is not None}, config, force)
+    STDERR.print(text, markup=False, highlight=False)
+
+
+@app.command()
+def health(config: ConfigPath = CONFIG, work_folder: WorkPath = WORK, json_: AsJson = False) -> None:
+    """What came in, what was repaired or set aside, and what can and cannot be done with the data."""
+    say(work(load_config(config), work_folder, ["ingest", "health"], None), json_)
+
+
+_step("ingest", "Read and clean the raw logs; set aside what breaks a rule, with its reason.")
+_step("profile", "Describe every customer as of a moment.")
+_step("effect", "Read what a discount adds, and how likely a coupon is redeemed, from the past.")
+_step("plan", "List candidate offers, value them, and choose within the budget.")
+_step("message", "Write the words of every planned offer in Chinese and English, and verify them.")
+_step("evaluate", "Check the predictions on held-back weeks and compare policies at equal spend.")
+_step("report", "Write report.html, plan.parquet and plan.csv.")
+
+
+@app.command("run")
+def run_all(
+    config: ConfigPath = CONFIG, work_folder: WorkPath = WORK, out: OutPath = OUT, json_: AsJson = False, again: Again = False
+) -> None:
+    """The main job: every step in order, skipping those whose inputs did not change."""
+    say(work(load_config(config), work_folder, list(run.STEPS), out, again), json_)
+
+
+@app.command()
+def demo(
+    work_folder: WorkPath = Path(".promolift/demo"), out: OutPath = Path("demo-report"), json_: AsJson = False, again: Again = False
+) -> None:
+    """The main job on a year of real groceries: 2,469 households, 1.5 million purchases, 27 campaigns."""
+    say(work(run.demo_config(), work_folder, list(run.STEPS), out, again), json_)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Entry point: exit code 0, 2 for an error a person can mend, 130 if interrupted."""
+    command: Callable[..., Any] = typer.main.get_command(app)
+    try:
+        code = command(arguments, standalone_mode=False)
+        return int(code or 0)
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except PromoError as error:
+        STDERR.print(f"error: {error}", markup=False, highlight=False, soft_wrap=True)
+        return 2
+    except (KeyboardInterrupt, typer.Abort):
+        STDERR.print("interrupted; finished steps are kept, run the same command again to go on")
+        return 130
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,141 @@
+"""promolift.toml in, one frozen Config tree out; and the commented file that `init` writes."""
+
+import tomllib
+from pathlib import Path
+from typing import Any, Literal
+from zoneinfo import ZoneInfo
+
+from pydantic import Field, field_validator, model_validator
+
+from promolift.data import CleanRules, Mapping, currency_digits
+from promolift.effect import DiscountSettings, PanelSettings, ValueSettings
+from promolift.errors import ConfigError
+from promolift.offer import DEFAULT_MENU, MenuItem, OfferRules
+from promolift.privacy import ConsentSettings
+from promolift.settings import Settings
+from promolift.terms import Language
+
+RAW = ("events", "customers", "products", "promotions")
+
+
+class ShopSettings(Settings):
+    """Who sends the offers. `zone` settles what a day is; `currency` is ISO 4217; `language` where a customer's is unknown."""
+
+    name: str = "My shop"
+    currency: str = "USD"
+    zone: str = "UTC"
+    language: Language = "en"
+
+    @field_validator("currency")
+    @classmethod
+    def _known_currency(cls, code: str) -> str:
+        try:
+            currency_digits(code)
+        except ConfigError as error:
+            raise ValueError(str(error).partition(": ")[2]) from None
+        return code
+
+    @field_validator("zone")
+    @classmethod
+    def _known_zone(cls, zone: str) -> str:
+        try:
+            ZoneInfo(zone)
+        except (KeyError, ValueError, OSError):
+            raise ValueError("not a time zone; use a name such as UTC, America/New_York or Asia/Shanghai") from None
+        return zone
+
+
+class RawFile(Settings):
+    """One raw file and how its columns become ours."""
+
+    path: str = Field(min_length=1)
+    mapping: Mapping
+
+
+class DataSettings(Settings):
+    """Where the raw logs are. `source` complete-journey reads the demo's data from its package instead of files."""
+
+    source: Literal["files", "complete-journey"] = "files"
+    shards: int = Field(default=16, ge=1, le=4096)
+    memory: str = Field(default="1GB", pattern=r"^\d+(\.\d+)?(MB|GB)$")
+    threads: int = Field(default=2, ge=1)
+    rules: CleanRules = CleanRules()
+    events: RawFile | None = None
+    customers: RawFile | None = None
+    products: RawFile | None = None
+    promotions: RawFile | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _each_mapping_knows_its_table(cls, values: Any) -> Any:
+        if not isinstance(values, dict):
+            return values
+        filled = dict(values)
+        for name in RAW:
+            part = filled.get(name)
+            if isinstance(part, dict) and isinstance(part.get("mapping"), dict):
+                filled[name] = part | {"mapping": {"table": name} | part["mapping"]}
+        return filled
+
+    @model_validator(mode="after")
+    def _events_are_needed(self) -> "DataSettings":
+        if self.source == "files" and self.events is None:
+            raise ValueError("events is missing: name the file of raw events, as `promolift init --events FILE` writes it")
+        return self
+
+
+class PlanSettings(Settings):
+    """The decision. `budget_cents` is what offers may be expected to cost the shop over `window_days`.
+
+    Left out, it is `budget_share` of the revenue of the last `window_days`. `asof` is the local day before which all is
+    known (left out: the day after the last event). `weakest_evidence`: offers whose effect is known less well are listed
+    but not planned; auto takes the strongest level that any offer of the menu reaches. `holdout_share` of the customers
+    get nothing, so that what the plan earns can be measured.
+    """
+
+    campaign: str = "cmp_1"
+    asof: str | None = Field(default=None, pattern=r"^\d{4}-\d{2}-\d{2}$")
+    window_days: int = Field(default=28, ge=1, le=366)
+    budget_cents: int | None = Field(default=None, ge=0)
+    budget_share: float = Field(default=0.002, ge=0, le=1)
+    weakest_evidence: Literal["auto", "randomised", "adjusted", "assumed"] = "auto"
+    holdout_share: float = Field(default=0.1, ge=0, lt=1)
+    seed: int = 0
+
+
+class Config(Settings):
+    """All of promolift.toml."""
+
+    shop: ShopSettings = ShopSettings()
+    data: DataSettings
+    panel: PanelSettings = PanelSettings()
+    discount: DiscountSettings = DiscountSettings()
+    value: ValueSettings = ValueSettings()
+    rules: OfferRules = OfferRules()
+    consent: ConsentSettings = ConsentSettings()
+    menu: tuple[MenuItem, ...] = DEFAULT_MENU
+    plan: PlanSettings = PlanSettings()
+
+    @field_validator("menu")
+    @classmethod
+    def _unique(cls, menu: tuple[MenuItem, ...]) -> tuple[MenuItem, ...]:
+        ids = [item.id for item in menu]
+        twice = sorted({each for each in ids if ids.count(each) > 1})
+        if twice:
+            raise ValueError(f"two menu lines have the id {twice[0]!r}; ids must differ")
+        return menu
+
+
+def load_config(path: Path) -> Config:
+    """Read promolift.toml. Raises ConfigError naming the file, the key, its value and the rule."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: no such file; `promolift init --events FILE` writes one") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read as text ({error}); save it as UTF-8") from None
+    try:
+        values = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path}: not valid TOML: {error}") from None
+    return Config.parse(values, str(path))

@@ -1,0 +1,327 @@
+"""Logs in, one row per campaign and targeted customer out: what was known before the campaign began.
+
+The same columns are built for campaigns that took place (`exposure_features`) and for offers that are only thought of
+(`offer_features`), by the same statements. Two shared facts need the whole shop: when its history begins (`since_ms`)
+and how many of a campaign's customers had redeemed by a moment; so `exposures`, `redemptions` and `coupons` are whole
+tables even where `events` and the targets are one shard of customers.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import log
+
+import polars as pl
+from duckdb import DuckDBPyRelation as Relation
+from pydantic import Field
+
+from promolift.errors import InputError
+from promolift.settings import Settings
+from promolift.sql import DAY_MS, WEEK_MS, bind, some
+from promolift.tables import EXPOSURE_FEATURES, PRODUCTS
+
+
+class ExposureSettings(Settings):
+    """`half_life_days` of a coupon used in the past, `order_cap` coupon lines of one order that count at most.
+
+    A coupon on more than `broad_categories` categories suits everybody; it says nothing of how well it fits this one.
+    """
+
+    window_days: int = Field(default=84, ge=1)
+    half_life_days: float = Field(default=60, gt=0)
+    order_cap: int = Field(default=5, ge=1)
+    broad_categories: int = Field(default=10, ge=1)
+
+
+DEFAULTS = ExposureSettings()
+
+
+@dataclass(frozen=True)
+class History:
+    """The logs, as relations of one connection with the columns of `tables`.
+
+    `since_ms` is the first event of the whole shop; without it, the first of `events` (right only if they are whole).
+    """
+
+    events: Relation
+    exposures: Relation
+    redemptions: Relation
+    products: Relation | None = None
+    coupons: Relation | None = None
+    customers: Relation | None = None
+    since_ms: int | None = None
+
+
+LINES = """
+select customer_id, product_id, coalesce(order_id, 'at ' || ts_ms) as order_id, ts_ms, coupon_cents > 0 as couponed
+from events semi join moments using (customer_id)
+where kind = 'purchase'
+"""
+
+HABITS = """
+with slices as (
+    select customer_id, order_id, ts_ms, count(*) filter (couponed) as coupon_lines from lines group by all
+),
+orders as (
+    select m.customer_id, m.start_ms, s.order_id, max(s.ts_ms) as ts_ms, sum(s.coupon_lines) as coupon_lines
+    from moments m join slices s on s.customer_id = m.customer_id and s.ts_ms < m.start_ms
+    group by all
+)
+select m.customer_id, m.start_ms,
+    count(o.order_id) filter (o.ts_ms >= m.start_ms - $window_ms) as orders_recent,
+    (m.start_ms - max(o.ts_ms)) / $day as recency_days,
+    coalesce(sum(least(o.coupon_lines, $order_cap) * pow(0.5, (m.start_ms - o.ts_ms) / $half_life_ms)), 0)
+        as coupon_lines
+from moments m left join orders o on o.customer_id = m.customer_id and o.start_ms = m.start_ms
+group by m.customer_id, m.start_ms
+"""
+
+# what all targets of the same earlier campaign had done by the moment is the yardstick: it knows the campaign's appeal
+# and how far it had run, and does not grow with the length of the log
+EARLIER = """
+with uses as (
+    select campaign_id, customer_id, r.ts_ms,
+        row_number() over (partition by campaign_id, customer_id order by r.ts_ms) as nth
+    from redemptions r semi join exposures using (campaign_id, customer_id)
+),
+sent as (
+    select campaign_id, start_ms, sum(count(*)) over (partition by campaign_id order by start_ms)::bigint as customers
+    from exposures group by campaign_id, start_ms
+),
+used as (
+    select campaign_id, ts_ms, sum(count(*)) over running::bigint as coupons,
+        sum(count(*) filter (nth = 1)) over running::bigint as redeemers
+    from uses group by campaign_id, ts_ms
+    window running as (partition by campaign_id order by ts_ms)
+),
+own as (
+    select m.customer_id, m.start_ms, u.campaign_id, count(*) as coupons
+    from moments m join uses u on u.customer_id = m.customer_id and u.ts_ms < m.start_ms
+    group by all
+),
+pairs as (
+    select m.customer_id, m.start_ms, e.campaign_id, coalesce(o.coupons, 0) as coupons
+    from moments m join exposures e on e.customer_id = m.customer_id and e.start_ms < m.start_ms
+    left join own o on o.customer_id = m.customer_id and o.start_ms = m.start_ms and o.campaign_id = e.campaign_id
+)
+select p.customer_id, p.start_ms,
+    count(*) as earlier_campaigns,
+    count(*) filter (p.coupons > 0) as earlier_redeemed,
+    sum(coalesce(u.redeemers, 0) / s.customers) as earlier_expected,
+    sum(p.coupons)::bigint as earlier_coupons,
+    sum(coalesce(u.coupons, 0) / s.customers) as earlier_coupons_expected
+from pairs p
+asof join sent s on s.campaign_id = p.campaign_id and s.start_ms < p.start_ms
+asof left join used u on u.campaign_id = p.campaign_id and u.ts_ms < p.start_ms
+group by all
+"""
+
+NARROW = """
+select campaign_id, coupon_id, product_id
+from coupons semi join (
+    select campaign_id, coupon_id from coupons c left join products p using (product_id)
+    group by all having count(distinct p.category) <= $broad_categories
+) using (campaign_id, coupon_id)
+"""
+
+KNOWN = "select campaign_id, customer_id from targets semi join narrow using (campaign_id)"
+
+# `materialized` keeps the engine from pairing all lines of a customer with all his campaigns first: 100 times slower
+COVERED = """
+with bought as materialized (
+    select n.campaign_id, l.customer_id, n.coupon_id, l.order_id, l.ts_ms, l.couponed
+    from lines l join narrow n using (product_id)
+)
+select t.campaign_id, t.customer_id,
+    count(distinct b.coupon_id || ' ' || b.order_id) filter (b.ts_ms >= t.start_ms - $window_ms) as covered_recent,
+    count(distinct b.order_id) as covered_orders,
+    count(distinct b.coupon_id) filter (b.couponed) as covered_couponed
+from bought b join targets t using (campaign_id, customer_id)
+where b.ts_ms < t.start_ms
+group by all
+"""
+
+TYPES = """
+with kinds as (
+    select product_id, coalesce(type, category) as type from products where coalesce(type, category) is not null
+),
+wanted as (select distinct campaign_id, type from narrow join kinds using (product_id)),
+firsts as (select customer_id, type, min(ts_ms) as ts_ms from lines join kinds using (product_id) group by all),
+met as materialized (select w.campaign_id, f.customer_id, f.ts_ms from firsts f join wanted w using (type)),
+sizes as (select campaign_id, count(*) as types from wanted group by all)
+select t.campaign_id, t.customer_id, any_value(s.types) as covered_types,
+    count(met.ts_ms) filter (met.ts_ms < t.start_ms) as types_bought
+from targets t join sizes s using (campaign_id)
+left join met on met.campaign_id = t.campaign_id and met.customer_id = t.customer_id
+group by all
+"""
+
+TOLD = """
+select customer_id, bool_or(coalesce(name, sex, age, occupation, income) is not null) as told_us
+from customers group by all
+"""
+
+
+COVERS = """
+select offer_id, coalesce(product_id, offer_id) as product_id
+from wanted left join products p on offer_id = coalesce(p.category, p.type, p.product_id)
+order by all
+"""
+
+
+def exposure_features(
+    history: History, targets: Relation | None = None, settings: ExposureSettings = DEFAULTS
+) -> pl.DataFrame:
+    """One row per row of `targets` (columns of EXPOSURES; without it, all exposures), with EXPOSURE_FEATURES columns.
+
+    Only events and redemptions strictly before the row's own `start_ms` count. Without coupons, or for a campaign whose
+    coupons are all broad, what is covered and how it fits is null; without a customers table `told_us` is.
+    Raises InputError where there are no events.
+    """
+    wanted = history.exposures if targets is None else targets
+    rows = wanted.select("campaign_id, customer_id, kind, start_ms, end_ms").pl()
+    return _features(history, rows, history.coupons, settings)
+
+
+def offer_features(
+    history: History,
+    asof_ms: int,
+    covers: pl.DataFrame,
+    customers: Sequence[str] | None = None,
+    kind: str | None = None,
+    settings: ExposureSettings = DEFAULTS,
+) -> pl.DataFrame:
+    """The same columns for every customer and every offer of `covers` (offer_id, product_id), as if sent at `asof_ms`.
+
+    The offer's id stands in `campaign_id`; each offer counts as one coupon. `customers` defaults to all with an event
+    before `asof_ms`. How deep the discount is plays no part: the logs of past coupons do not tell it.
+    """
+    offers = pl.DataFrame({"campaign_id": covers["offer_id"].unique()})
+    people = _people(history.events, asof_ms) if customers is None else customers
+    rows = offers.join(pl.DataFrame({"customer_id": people}, schema={"customer_id": pl.String}).unique(), how="cross")
+    rows = rows.with_columns(
+        kind=pl.lit(kind, pl.String), start_ms=pl.lit(asof_ms, pl.Int64), end_ms=pl.lit(None, pl.Int64)
+    )
+    coupons = covers.unique().select("product_id", campaign_id="offer_id", coupon_id="offer_id")
+    return _features(history, rows, _relation(history.events, coupons), settings)
+
+
+def target_covers(products: Relation, targets: Sequence[str]) -> pl.DataFrame:
+    """The products of each target: offer_id, product_id. A target is a category, else a type, else a product id."""
+    return _covers(products, pl.DataFrame({"offer_id": targets}, schema={"offer_id": pl.String}).unique())
+
+
+def _covers(products: Relation, wanted: pl.DataFrame) -> pl.DataFrame:
+    return _frame(products.query("products", COVERS))
+
+
+def _people(events: Relation, asof_ms: int) -> list[str]:
+    sql = "select distinct customer_id from events where ts_ms < $asof_ms order by 1"
+    return [row[0] for row in some(events.query("events", bind(sql, asof_ms=asof_ms))).fetchall()]
+
+
+def _features(
+    history: History, rows: pl.DataFrame, coupons: Relation | None, settings: ExposureSettings
+) -> pl.DataFrame:
+    since_ms = history.since_ms if history.since_ms is not None else _first(history.events)
+    targets = _relation(history.events, rows)
+    moments = some(targets.query("targets", "select distinct customer_id, start_ms from targets")).materialize()
+    lines = _lines(history.events, moments)
+    moment, key = ["customer_id", "start_ms"], ["campaign_id", "customer_id"]
+    counts = [
+        "earlier_campaigns",
+        "earlier_redeemed",
+        "earlier_coupons",
+        "earlier_expected",
+        "earlier_coupons_expected",
+    ]
+    told = pl.col("told_us") if history.customers is None else pl.col("told_us").fill_null(False)
+    frame = (
+        rows.with_columns(history_weeks=((pl.col("start_ms") - since_ms) / WEEK_MS).clip(0))
+        .with_columns(
+            faded_weeks=_faded(pl.col("history_weeks"), settings.half_life_days / 7),
+            window_weeks=pl.min_horizontal("history_weeks", settings.window_days / 7),
+        )
+        .join(_habits(lines, moments, settings), on=moment, how="left")
+        .join(_earlier(history.exposures, history.redemptions, moments), on=moment, how="left")
+        .join(_told(history.customers), on="customer_id", how="left")
+        .join(_covered(lines, targets, coupons, history.products, settings), on=key, how="left")
+        .with_columns(pl.col(counts).fill_null(0), told)
+    )
+    return EXPOSURE_FEATURES.conform(frame).sort(key)
+
+
+def _relation(events: Relation, frame: pl.DataFrame) -> Relation:
+    """A frame as a relation of the same connection as `events`."""
+    return some(events.query("events", "from frame")).materialize()
+
+
+def _frame(relation: Relation | None) -> pl.DataFrame:
+    frame: pl.DataFrame = some(relation).pl()
+    return frame
+
+
+def _first(events: Relation) -> int:
+    first = some(events.query("events", "select min(ts_ms) from events")).fetchall()[0][0]
+    if first is None:
+        raise InputError("events: no rows; past purchases are needed to tell who uses coupons")
+    return int(first)
+
+
+def _faded(weeks: pl.Expr, half_life: float) -> pl.Expr:
+    """Weeks of history, each worth half as much per half-life of age: the integral of 0.5^(age / half-life)."""
+    scale = half_life / log(2)
+    return scale * (1 - (-weeks / scale).exp())
+
+
+def _lines(events: Relation, moments: Relation) -> Relation:
+    return some(events.query("events", LINES)).materialize()
+
+
+def _habits(lines: Relation, moments: Relation, settings: ExposureSettings) -> pl.DataFrame:
+    sql = bind(
+        HABITS,
+        day=float(DAY_MS),
+        window_ms=settings.window_days * DAY_MS,
+        half_life_ms=settings.half_life_days * DAY_MS,
+        order_cap=settings.order_cap,
+    )
+    return _frame(lines.query("lines", sql))
+
+
+def _earlier(exposures: Relation, redemptions: Relation, moments: Relation) -> pl.DataFrame:
+    return _frame(exposures.query("exposures", EARLIER))
+
+
+def _told(customers: Relation | None) -> pl.DataFrame:
+    if customers is None:
+        return pl.DataFrame(schema={"customer_id": pl.String, "told_us": pl.Boolean})
+    return _frame(customers.query("customers", TOLD))
+
+
+def _covered(
+    lines: Relation, targets: Relation, coupons: Relation | None, products: Relation | None, settings: ExposureSettings
+) -> pl.DataFrame:
+    if coupons is None:
+        return EXPOSURE_FEATURES.empty().select("campaign_id", "customer_id", "^covered_.*$", "types_bought")
+    catalogue = _relation(lines, PRODUCTS.empty()) if products is None else products
+    narrow = _narrow(coupons, catalogue, settings)
+    window_ms = settings.window_days * DAY_MS
+    fits, types = _fits(lines, targets, narrow, window_ms), _types(lines, targets, narrow, catalogue)
+    return fits.join(types, on=["campaign_id", "customer_id"], how="left")
+
+
+def _narrow(coupons: Relation, products: Relation, settings: ExposureSettings) -> Relation:
+    sql = bind(NARROW, broad_categories=settings.broad_categories)
+    return some(coupons.query("coupons", sql)).materialize()
+
+
+def _fits(lines: Relation, targets: Relation, narrow: Relation, window_ms: int) -> pl.DataFrame:
+    """Every row of a campaign with narrow coupons, with zeros where the customer never bought anything covered."""
+    known = _frame(targets.query("targets", KNOWN))
+    hits = _frame(lines.query("lines", bind(COVERED, window_ms=window_ms)))
+    counts = ["covered_recent", "covered_orders", "covered_couponed"]
+    return known.join(hits, on=["campaign_id", "customer_id"], how="left").with_columns(pl.col(counts).fill_null(0))
+
+
+def _types(lines: Relation, targets: Relation, narrow: Relation, products: Relation) -> pl.DataFrame:
+    return _frame(lines.query("lines", TYPES))

@@ -1,0 +1,49 @@
+"""Step 3: profiles and past prices in; the discount response, the redemption model and the spend model kept."""
+
+import polars as pl
+
+from promolift import effect
+from promolift.errors import SupportError
+from promolift.sql import some
+from promolift.steps.job import Job, Moments, moments
+from promolift.steps.profile import at_moment
+
+SAMPLE = "md5_number_lower('response' || customer_id) % 1000000 < {below}"
+
+
+def run(job: Job) -> None:
+    """Fit the discount response on all customers and on two halves; say why it is assumed where it cannot be read."""
+    at, settings = moments(job), job.config.discount
+    try:
+        data = response_panel(job, at)
+        job.tell("effect", 0.5, f"response of {data['customer_id'].n_unique():,} customers")
+        sensitivity = at_moment(job, "profiles", at.response).select("customer_id", "price_sensitivity")
+        response = effect.fit_response(data, sensitivity, settings)
+        job.tell("effect", 0.8, "the same on two halves of the customers")
+        halves = [] if response.level == "assumed" else effect.fit_halves(data, sensitivity, settings)
+    except SupportError as reason:
+        response, halves = effect.assumed_response(str(reason), settings), []
+    job.store.save_json("response", response.to_dict())
+    job.store.save_json("halves", [half.to_dict() for half in halves])
+
+
+def response_panel(job: Job, at: Moments) -> pl.DataFrame:
+    """The panel of all shards; of a hash sample of customers where there are more than a response needs."""
+    store, settings = job.store, job.config.panel.model_copy(update={"weeks": at.weeks})
+    shards, products = store.shards("events"), store.table("products")
+    sums = [effect.depth_sums(store.events(shard), products, at.asof).pl() for shard in shards]
+    keys = ["target", "product_id", "week"]
+    total = pl.concat(sums).group_by(keys).agg(pl.col("lines", "depth_sum", "list_cents").sum()).sort(keys)
+    if not (total["depth_sum"] > 0).any():
+        raise SupportError("the data hold no shelf discounts, so nobody can be seen answering to one")
+    store.save("depths", total)
+    depths = store.table("depths")
+    share = 2 * job.config.discount.max_customers / max(1, store.load_json("span")["customers"])
+    parts = []
+    for done, shard in enumerate(shards, 1):
+        events = store.events(shard)
+        if share < 1:
+            events = some(events.filter(SAMPLE.format(below=int(share * 1_000_000))))
+        parts.append(effect.panel(events, products, depths, at.asof, settings).pl())
+        job.tell("effect", 0.5 * done / len(shards), "what discounts each customer met")
+    return pl.concat(parts)

@@ -1,0 +1,73 @@
+"""Step 6: models and plan in; how good the predictions were, and policies compared at equal spend, kept."""
+
+import polars as pl
+
+from promolift import allocate, effect, learn
+from promolift.errors import PromoError
+from promolift.steps import checks
+from promolift.steps.job import Job, moments
+from promolift.steps.plan import coupon_odds, free_candidates
+from promolift.steps.profile import at_moment
+
+NAMES = {
+    "plan": "promolift's plan",
+    "same_coupon": "everyone the same coupon",
+    "best_customers_same_coupon": "best customers first (RFM), the same coupon",
+    "best_customers_own_offer": "best customers first (RFM), own offer",
+    "best_response": "likeliest to redeem first",
+    "random": "random offers",
+}
+
+
+def run(job: Job) -> None:
+    """Every check that the data allow; the reason for each that they do not."""
+    missing: dict[str, str] = {}
+    tables: dict[str, list[pl.DataFrame]] = {"scores": [], "calibration": [], "recall": []}
+    for done, (name, check) in enumerate({"purchases": checks.purchases}.items()):
+        job.tell("evaluate", 0.2 * done, f"check of {name}")
+        try:
+            for table, frame in zip(tables.values(), check(job), strict=True):
+                table.append(frame)
+        except PromoError as reason:
+            missing[name] = str(reason)
+    schemas = (checks.SCORES, checks.BINS, checks.RECALL)
+    for (name, parts), schema in zip(tables.items(), schemas, strict=True):
+        job.store.save(name, pl.concat([pl.DataFrame(schema=schema), *parts]))
+    job.tell("evaluate", 0.7, "policies at equal spend")
+    try:
+        job.store.save("policies", policies(job))
+    except PromoError as reason:
+        missing["policies"] = str(reason)
+        job.store.remove("policies")
+    job.store.save_json("unchecked", missing)
+
+
+def policies(job: Job) -> pl.DataFrame:
+    """Policies at equal spend, every customer decided on by the response of one half of the customers and valued by the
+    other's, so that no policy is graded by the estimate that chose it; by the one estimate there is where it is assumed.
+    """
+    store = job.store
+    halves = [effect.DiscountResponse.from_dict(half) for half in store.load_json("halves")]
+    free, budget = free_candidates(job), int(store.load_json("allocation")["budget_cents"])
+    profiles = at_moment(job, "profiles", moments(job).asof)
+    if not halves:
+        plan = allocate.plan(free, budget, seed=job.config.plan.seed).chosen
+        return learn.compare(free, plan, budget, profiles)
+    rows = cross_fitted(job, free, halves)
+    plan = allocate.plan(rows, budget, seed=job.config.plan.seed).chosen
+    return learn.compare(rows, plan, budget, profiles)
+
+
+def cross_fitted(job: Job, free: pl.DataFrame, halves: list[effect.DiscountResponse]) -> pl.DataFrame:
+    """Candidates with gain_cents by the half that does not hold the customer, gain_check_cents by the one that does."""
+    names = ["gain_cents", "cost_cents", "gain_se_cents", "added_cents", "subsidy_cents", "redeem_prob", "evidence"]
+    made = ["response_now", "response_net", "response_se", "reach", "coupon_prob"]
+    bare = free.drop(*[n for n in [*names, *made] if n in free.columns])
+    odds = coupon_odds(job)
+    one, two = (
+        effect.add_effects(bare, half, odds, job.config.value).sort("customer_id", "offer_id") for half in halves
+    )
+    first = pl.Series(effect.in_first_half(one["customer_id"], job.config.discount))
+    pick = [pl.when(first).then(two[n]).otherwise(one[n]).alias(n) for n in names]
+    check = pl.when(first).then(one["gain_cents"]).otherwise(two["gain_cents"])
+    return one.drop(names).with_columns(*pick, check.alias("gain_check_cents"))

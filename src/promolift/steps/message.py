@@ -1,0 +1,97 @@
+"""Step 5: the plan in; printable offers, codes, verified words in both languages and the reason of each row kept."""
+
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+import polars as pl
+
+from promolift import deliver, message
+from promolift.offer import make_offer
+from promolift.steps.job import Job, moments
+from promolift.steps.profile import at_moment
+from promolift.terms import Offer
+
+
+def run(job: Job) -> None:
+    """Write and verify the words of every planned offer; a text that breaks a rule stops the step."""
+    plan, offers = job.store.frame("plan"), planned_offers(job)
+    job.tell("message", 0.1, f"words of {plan.height:,} offers in two languages")
+    named = plan.join(names(job), on="customer_id", how="left").sort("customer_id")
+    written = message.write_all(named, offers, message.Style(seed=job.config.plan.seed))
+    campaign = job.config.plan.campaign
+    keys = [(campaign, who, what) for who, what in written.select("customer_id", "offer_id").iter_rows()]
+    codes = deliver.unique_codes(keys, job.store.secret())
+    told = written.with_columns(pl.Series("code", [codes[key] for key in keys], dtype=pl.String))
+    job.store.save("messages", explained(job, told))
+    job.store.save_json("offers", [offer.model_dump(mode="json") for offer in offers.values()])
+
+
+def planned_offers(job: Job) -> dict[str, Offer]:
+    """The printable offers of the plan by id, valid from the day of the plan."""
+    shop = job.config.shop
+    starts = datetime.fromtimestamp(moments(job).asof / 1000, ZoneInfo(shop.zone))
+    menu = {item.id: item for item in job.config.menu}
+    rows = job.store.frame("plan").select("offer_id", "menu_id", "target", "scope", "kind").unique().sort("offer_id")
+    offers = {}
+    for offer_id, menu_id, target, scope, kind in rows.iter_rows():
+        label = None if scope == "all" else message.label(target, kind)
+        offers[offer_id] = make_offer(
+            menu[menu_id], target or "", kind if scope == "category" else scope, label, starts, shop.currency
+        )
+    return offers
+
+
+def names(job: Job) -> pl.DataFrame:
+    """customer_id and name of those who told us one."""
+    if not job.store.has("customers"):
+        return pl.DataFrame(schema={"customer_id": pl.String, "name": pl.String})
+    return job.store.frame("customers").select("customer_id", "name")
+
+
+def explained(job: Job, plan: pl.DataFrame) -> pl.DataFrame:
+    """The plan with `reason`: why this offer for this customer, in plain words from his own figures."""
+    asof = moments(job).asof
+    affinity = at_moment(job, "affinities", asof).select(
+        "customer_id", "target", "orders", "gap_days", "due_in_days", "deal_share"
+    )
+    people = at_moment(job, "profiles", asof).select("customer_id", "price_sensitivity", "price_sensitivity_se")
+    middle = people["price_sensitivity"].median()
+    rows = (
+        plan.drop("price_sensitivity")
+        .join(affinity, on=["customer_id", "target"], how="left")
+        .join(people, on="customer_id", how="left")
+    )
+    reasons = [reason(row, middle) for row in rows.sort("customer_id").iter_rows(named=True)]
+    return plan.sort("customer_id").with_columns(pl.Series("reason", reasons, dtype=pl.String))
+
+
+def reason(row: dict[str, object], middle: object) -> str:
+    """Three facts at most: what he buys, how he answers to prices, what the offer is expected to do."""
+    parts = []
+    orders, gap, due = row["orders"], row["gap_days"], row["due_in_days"]
+    name = (
+        message.label(str(row["target"]), "product" if row["kind"] == "product" else "category").en
+        if row["target"]
+        else ""
+    )
+    if row["scope"] == "product":
+        parts.append(f"looked at {name} and did not buy it")
+    elif row["bought"] and isinstance(gap, float) and isinstance(due, float):
+        when = f"due in {due:.0f} days" if due >= 0.5 else "due now" if due > -gap else f"overdue by {-due:.0f} days"
+        parts.append(f"buys {name} about every {gap:.0f} days ({when})" if gap >= 1 else f"buys {name} on most visits")
+    elif row["bought"]:
+        parts.append(f"bought {name} {'once' if orders == 1 else f'{orders} times'}")
+    elif name:
+        parts.append(f"has not bought {name} yet, but people who buy what he buys do")
+    sensitive, error = row["price_sensitivity"], row["price_sensitivity_se"]
+    if (
+        isinstance(sensitive, float)
+        and isinstance(error, float)
+        and isinstance(middle, float)
+        and abs(sensitive - middle) > error
+    ):
+        parts.append(f"takes discounts {'more' if sensitive > middle else 'less'} than most")
+    share = row["supplier_share"]
+    if isinstance(share, float) and share > 0:
+        parts.append(f"suppliers pay {share:.0%} of the discount")
+    return "; ".join(parts) or "fits the whole basket"

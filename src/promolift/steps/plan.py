@@ -1,0 +1,153 @@
+"""Step 4: profiles and models in; candidates, the plan and a decision record for every customer kept."""
+
+from typing import Any
+
+import polars as pl
+
+from promolift import allocate, deliver, effect, offer
+from promolift.errors import SupportError
+from promolift.message import is_couponable, is_sensitive
+from promolift.privacy import may_send
+from promolift.sql import DAY_MS
+from promolift.steps.job import Job, Moments, moments
+from promolift.steps.targets import list_people, list_resting, list_targets
+from promolift.tables import CUSTOMERS
+
+LEVELS = ("assumed", "adjusted", "randomised")
+
+
+def run(job: Job) -> None:
+    """Candidates, their effects, the choice within the budget, and the records of every decision."""
+    at = moments(job)
+    response = effect.DiscountResponse.from_dict(job.store.load_json("response"))
+    job.tell("plan", 0.1, "candidate offers")
+    listed = candidates(job, at)
+    job.tell("plan", 0.4, f"effect of {listed.height:,} candidates")
+    valued = effect.add_effects(listed, response, coupon_odds(job), job.config.value)
+    floor = evidence_floor(job, valued)
+    job.store.save("candidates", close_weak(valued, floor))
+    job.tell("plan", 0.7, "choice within the budget")
+    decide(job, at, floor)
+
+
+def candidates(job: Job, at: Moments) -> pl.DataFrame:
+    """Every customer's candidate offers, effects still unknown."""
+    targets = list_targets(job, at.asof)
+    rules = job.config.rules
+    kinds = targets.filter(pl.col("scope") == "category").select("target", "kind").unique()
+    barred = [t for t, kind in kinds.iter_rows() if is_sensitive(t, kind) or not is_couponable(t, kind)]
+    rules = rules.model_copy(update={"excluded": tuple(sorted({*rules.excluded, *barred}))})
+    resting = list_resting(job, at.asof)
+    return offer.list_candidates(list_people(job, at.asof), targets, job.config.menu, rules, resting)
+
+
+def coupon_odds(job: Job) -> pl.DataFrame | None:
+    """customer_id, target, redeem_prob from the redemption model; None where there is none."""
+    return job.store.frame("redemption_odds") if job.store.has("redemption_odds") else None
+
+
+def free_candidates(job: Job) -> pl.DataFrame:
+    """Open candidates of those who may be written to and are not held out: what the budget is spent on."""
+    free = job.store.frame("decisions").filter(pl.col("holdout").eq(False))["customer_id"]
+    rows = job.store.frame("candidates").filter(pl.col("eligible") & (pl.col("offer_id") != "none"))
+    return rows.filter(pl.col("customer_id").is_in(free.implode())).sort("customer_id", "offer_id")
+
+
+def evidence_floor(job: Job, valued: pl.DataFrame) -> str:
+    """The weakest evidence an offer may have to be planned; auto: the strongest that any open offer reaches."""
+    asked = job.config.plan.weakest_evidence
+    if asked != "auto":
+        return asked
+    found = set(valued.filter(pl.col("eligible"))["evidence"].drop_nulls().unique())
+    return next((level for level in reversed(LEVELS) if level in found), LEVELS[0])
+
+
+def close_weak(valued: pl.DataFrame, floor: str) -> pl.DataFrame:
+    """Close candidates whose effect is known less well than `floor`; their expected effects stay to be looked at."""
+    weaker = list(LEVELS[: LEVELS.index(floor)])
+    weak = pl.col("evidence").is_in(weaker).fill_null(False) & pl.col("eligible")
+    why = pl.format("its effect is only {}: test it before planning with it", pl.col("evidence"))
+    return valued.with_columns(
+        pl.when(weak).then(why).otherwise(pl.col("why_not")).alias("why_not"),
+        (pl.col("eligible") & ~weak).alias("eligible"),
+    )
+
+
+def decide(job: Job, at: Moments, floor: str) -> None:
+    """Allocate among those who may be written to and are not held out; record a decision for everybody."""
+    store, plan = job.store, job.config.plan
+    valued = store.frame("candidates")
+    consent = consents(job, valued["customer_id"])
+    budget = budget_cents(job, at)
+    release = deliver.Release(
+        campaign_id=plan.campaign, policy_id="plan", policy_version="1", price=0.0, seed=plan.seed,
+        holdout_share=plan.holdout_share,
+    )  # fmt: skip
+    barred = consent.filter(~pl.col("may_send"))["customer_id"]
+    held = [c for c in valued["customer_id"].unique() if deliver.in_holdout(c, release)]
+    kept = pl.col("customer_id").is_in([*barred, *held])
+    free = valued.filter(pl.col("eligible") & ~kept)
+    found = allocate.plan(free, budget, seed=plan.seed)
+    release = release.model_copy(update={"price": found.allocation.price})
+    decisions = deliver.decide(valued, consent, release, at.asof)
+    chosen = valued.join(decisions.select("customer_id", "offer_id", "decision_id"), on=["customer_id", "offer_id"])
+    chosen = chosen.filter(pl.col("offer_id") != "none").sort("customer_id")
+    curve = allocate.frontier(free)
+    response = effect.DiscountResponse.from_dict(store.load_json("response"))
+    draws = effect.total_draws(chosen, response) if chosen.height else None
+    store.save("plan", chosen)
+    store.save("decisions", decisions)
+    store.save("frontier", curve)
+    store.save_json("allocation", summary(found, chosen, budget, floor, draws) | {
+        "held_out": int(decisions.filter(pl.col("holdout"))["customer_id"].len()),
+        "barred": barred.len(),
+        "customers": decisions.height,
+        "release": release.model_dump(),
+    })  # fmt: skip
+
+
+def summary(found: allocate.Plan, chosen: pl.DataFrame, budget: int, floor: str, draws: Any) -> dict[str, Any]:
+    """The plan in numbers. `gap` is how far the recorded decisions are from the best possible plan, at most."""
+    gain, cost = float(chosen["gain_cents"].sum()), float(chosen["cost_cents"].sum())
+    bound = found.allocation.bound
+    low, high = (float(q) for q in pl.Series(draws).quantile([0.025, 0.975])) if draws is not None else (None, None)  # type: ignore[union-attr]
+    return {
+        "budget_cents": budget,
+        "gain_cents": gain,
+        "gain_low_cents": low,
+        "gain_high_cents": high,
+        "cost_cents": cost,
+        "added_cents": float(chosen["added_cents"].sum()),
+        "subsidy_cents": float(chosen["subsidy_cents"].sum()),
+        "treated": chosen.height,
+        "price": found.allocation.price,
+        "bound_cents": bound,
+        "gap": max(0.0, (bound - gain) / bound) if bound > 0 else 0.0,
+        "evidence": floor,
+        "explain": found.allocation.explain(),
+    }
+
+
+def consents(job: Job, customer_ids: pl.Series) -> pl.DataFrame:
+    """customer_id, may_send, reason for everybody with a candidate."""
+    told = job.store.frame("customers") if job.store.has("customers") else CUSTOMERS.empty()
+    return may_send(customer_ids, told, job.config.consent)
+
+
+def budget_cents(job: Job, at: Moments) -> int:
+    """The stated budget, or the stated share of the last window's revenue."""
+    plan = job.config.plan
+    if plan.budget_cents is not None:
+        return plan.budget_cents
+    since = at.asof - plan.window_days * DAY_MS
+    sold = (
+        job.store.events()
+        .filter(f"ts_ms >= {since} and ts_ms < {at.asof}")
+        .aggregate("sum(revenue_cents)::bigint as s")
+    )
+    revenue = sold.fetchall()[0][0] or 0
+    if revenue <= 0:
+        raise SupportError(
+            "no revenue in the last window to take a budget from; set plan.budget_cents in promolift.toml"
+        )
+    return round(revenue * plan.budget_share)

@@ -1,0 +1,68 @@
+"""Step 2: clean tables in; profiles, affinities and interests as of the plan's and the checks' moments kept."""
+
+import polars as pl
+from duckdb import DuckDBPyRelation as Relation
+
+from promolift import profile
+from promolift.sql import bind, some
+from promolift.steps.job import Job, moments
+
+KNOWN = """
+select customer_id, asof_ms from (
+    select customer_id, min(ts_ms) as first_ms from events group by customer_id
+), (select unnest($asofs) as asof_ms) where first_ms < asof_ms
+order by all
+"""
+
+
+def run(job: Job) -> None:
+    """Profile every customer known at each moment, shard by shard: three passes for what customers share, one to write."""
+    store, settings = job.store, profile_settings(job)
+    at = moments(job)
+    asofs = sorted({at.asof, at.check, at.response})
+    shards = store.shards("events")
+    shared = profile.Shared.start(asofs)
+    total, done = len(shards) * (len(profile.STEPS) + 1), 0
+    for step in profile.STEPS:
+        parts = []
+        for shard in shards:
+            parts.append(step(open_shard(job, shard), shared, settings))
+            done += 1
+            job.tell("profile", done / total, "what customers have in common")
+        shared = shared.plus(parts)
+    with store.sharded("profiles") as put_p, store.sharded("affinities") as put_a, store.sharded("interests") as put_i:
+        for shard in shards:
+            here = open_shard(job, shard)
+            known = moments_of(here.events, asofs)
+            customers = store.table("customers") if store.has("customers") else None
+            for put, frame in (
+                (put_p, profile.profile(here, known, shared, settings, customers)),
+                (put_a, profile.affinities(here, known, shared, settings)),
+                (put_i, profile.interests(here.events, known, shared, settings)),
+            ):
+                put(shard, store.connection.from_arrow(frame.to_arrow()))
+            done += 1
+            job.tell("profile", done / total, "one row per customer")
+    store.save_json("unknown_attributes", profile.reasons(shared, at.asof))
+
+
+def profile_settings(job: Job) -> profile.ProfileSettings:
+    """The room's settings with the shop's zone and the plan's window."""
+    return profile.ProfileSettings(zone=job.config.shop.zone, window_days=job.config.plan.window_days)
+
+
+def open_shard(job: Job, shard: int) -> profile.Shard:
+    """One shard's events beside the whole of the small tables."""
+    store = job.store
+    campaigns = [store.table(name) if store.has(name) else None for name in ("exposures", "redemptions")]
+    return profile.Shard(store.events(shard), store.table("products"), *campaigns)
+
+
+def moments_of(events: Relation, asofs: list[int]) -> Relation:
+    """One row per customer and moment before which he was seen."""
+    return some(events.query("events", bind(KNOWN, asofs=asofs)))
+
+
+def at_moment(job: Job, name: str, asof_ms: int) -> pl.DataFrame:
+    """The rows of profiles, affinities or interests as of one moment."""
+    return job.store.table(name).filter(f"asof_ms = {asof_ms}").pl()

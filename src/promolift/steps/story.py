@@ -1,0 +1,290 @@
+"""The store's tables in, the report's Story out: no figure is made here, they are only gathered and named."""
+
+from typing import Any
+
+import polars as pl
+
+from promolift import effect, message
+from promolift.report import Chosen, Shop, Story, Unknown
+from promolift.sql import bind, some
+from promolift.steps.households import households
+from promolift.steps.job import Job, Moments, moments
+from promolift.steps.profile import at_moment
+from promolift.terms import Words
+
+HOURS = """
+with local as (
+    select order_id, make_timestamp(min(ts_ms) * 1000) at time zone 'UTC' at time zone $zone as t
+    from events where kind = 'purchase' group by order_id, customer_id
+)
+select isodow(t) - 1 as weekday, hour(t) as hour, count(*) as orders from local group by all order by all
+"""
+POLICIES = {
+    "plan": "promolift's plan",
+    "same_coupon": "everyone the same coupon",
+    "best_customers_same_coupon": "best customers first (RFM), the same coupon",
+    "best_customers_own_offer": "best customers first (RFM), each his best offer",
+    "best_response": "likeliest to redeem first",
+    "random": "random offers",
+}
+
+
+def tell_story(job: Job) -> Story:
+    """Everything the report shows, from what the steps kept."""
+    at, store = moments(job), job.store
+    response = effect.DiscountResponse.from_dict(store.load_json("response"))
+    health, unchecked = store.load_json("health"), store.load_json("unchecked")
+    allocation, shop = store.load_json("allocation"), job.config.shop
+    zh_en = labels(job)
+    return Story(
+        shop=Shop(
+            name=shop.name, currency=shop.currency, language=shop.language, timezone=shop.zone, asof_ms=at.asof,
+            window_days=job.config.plan.window_days, history_days=364, budget_cents=allocation["budget_cents"],
+            data_label="real data" if job.config.data.source == "complete-journey" else "the shop's data",
+        ),
+        interval_percent=95,
+        **health_frames(health),
+        profiles=people(job, at),
+        affinities=tastes(job, at, zh_en),
+        hours=hours(job),
+        curve=response.curve.rename({"cells": "n"}) if response.curve.height else None,
+        elasticities=elasticities(response, zh_en),
+        placebos=placebos(response),
+        overlap=response.overlap if response.overlap.height else None,
+        effect_evidence=response.level,
+        effect_notes=effect_notes(response),
+        scores=frame_or_none(job, "scores"),
+        calibration=frame_or_none(job, "calibration"),
+        recall=frame_or_none(job, "recall"),
+        frontier=store.frame("frontier"),
+        chosen=chosen(allocation, job),
+        policies=policy_rows(job),
+        policies_note=policies_note(job),
+        plan=plan_rows(job, zh_en),
+        households=households(job, at, response),
+        unknowns=unknowns(job, response, unchecked),
+        missing={"curve": response.why, "elasticities": response.why, "placebos": response.why, **unchecked},
+    )  # fmt: skip
+
+
+def health_frames(health: dict[str, Any]) -> dict[str, pl.DataFrame]:
+    """The health report as the three tables of the first chapter."""
+    rows, reasons = [], []
+    for counts in health["tables"]:
+        rejected = sum(counts["rejected"].values())
+        rows.append(
+            {
+                "table": counts["table"], "read": counts["read"], "accepted": counts["accepted"],
+                "repaired": counts["repaired_rows"], "rejected": rejected,
+            }
+        )  # fmt: skip
+        for fate in ("repaired", "rejected"):
+            reasons += [
+                {"table": counts["table"], "reason": r, "rows": n, "fate": fate} for r, n in counts[fate].items()
+            ]
+    abilities = [
+        {"capability": a["name"], "state": a["level"], "reason": a["reason"], "add": a["add"]}
+        for a in health["abilities"]
+    ]
+    text = {"table": pl.String, "reason": pl.String, "rows": pl.Int64, "fate": pl.String}
+    return {
+        "health": pl.DataFrame(rows),
+        "reasons": pl.DataFrame(reasons, schema=text),
+        "abilities": pl.DataFrame(abilities),
+    }
+
+
+def labels(job: Job) -> dict[str, Words]:
+    """The readable name of every target of the candidates."""
+    pairs = job.store.table("candidates").filter("target is not null").project("target, kind").distinct().pl()
+    return {target: message.label(target, kind) for target, kind in pairs.sort("target", "kind").iter_rows()}
+
+
+def people(job: Job, at: Moments) -> pl.DataFrame:
+    """The report's customers, from the profiles; expected spend from the affinities."""
+    spend = (
+        at_moment(job, "affinities", at.asof)
+        .group_by("customer_id")
+        .agg(pl.col("expected_cents").sum().alias("spend_next_cents"))
+    )
+    return (
+        at_moment(job, "profiles", at.asof)
+        .select(
+            "customer_id", "recency_days", "cadence_days", "discount_share", "price_sensitivity", "price_sensitivity_se",
+            pl.col("orders_52w").alias("orders"),
+            pl.col("revenue_52w_cents").alias("spend_cents"),
+            pl.col("basket_median_cents").alias("basket_cents"),
+        )
+        .join(spend, on="customer_id", how="left")
+        .sort("customer_id")
+    )  # fmt: skip
+
+
+def tastes(job: Job, at: Moments, names: dict[str, Words]) -> pl.DataFrame:
+    """Shares of spend under the categories' readable names."""
+    rows = at_moment(job, "affinities", at.asof).filter(pl.col("bought") & (pl.col("spend_share") > 0))
+    kinds = rows.select("target", "target_kind").unique().sort("target")
+    english = {t: names[t].en if t in names else message.label(t, kind).en for t, kind in kinds.iter_rows()}
+    return rows.select(
+        "customer_id",
+        pl.col("target").replace_strict(english, return_dtype=pl.String).str.to_titlecase().alias("target"),
+        pl.col("spend_share").alias("share"),
+    )
+
+
+def hours(job: Job) -> pl.DataFrame:
+    """Orders by hour of the week in the shop's zone."""
+    sql = bind(HOURS, zone=job.config.shop.zone)
+    parts = [some(job.store.events(shard).query("events", sql)).pl() for shard in job.store.shards("events")]
+    total = pl.concat(parts).group_by("weekday", "hour").agg(pl.col("orders").sum())
+    return total.cast({"weekday": pl.Int64, "hour": pl.Int64, "orders": pl.Float64}).sort("weekday", "hour")
+
+
+def elasticities(response: effect.DiscountResponse, names: dict[str, Words]) -> pl.DataFrame | None:
+    """The response by category, widest evidence first."""
+    rows = response.targets.filter(pl.col("target").is_in(list(names))).sort("cells", descending=True)
+    if rows.is_empty():
+        return None
+    half = 1.96 * pl.col("response_se")
+    return rows.select(
+        pl.col("target").replace_strict({t: n.en for t, n in names.items()}, return_dtype=pl.String).alias("category"),
+        pl.col("response").alias("elasticity"),
+        (pl.col("response") - half).alias("low"),
+        (pl.col("response") + half).alias("high"),
+        pl.col("cells").alias("n"),
+    )
+
+
+def placebos(response: effect.DiscountResponse) -> pl.DataFrame | None:
+    """The placebo table with the effect itself marked."""
+    if response.placebo.is_empty():
+        return None
+    return response.placebo.with_columns((pl.col("name") == "discount now").alias("main"))
+
+
+def effect_notes(response: effect.DiscountResponse) -> list[str]:
+    """How the response was read, in sentences with its numbers."""
+    if response.level == "assumed":
+        return [
+            f"The response is assumed, not measured: {response.why}.",
+            f"A discount d is taken to multiply demand by exp({response.beta:.2f} d), give or take {response.beta_se:.2f}.",
+        ]
+    kept = 1 + response.later / response.beta
+    slope = response.beta_z / response.beta_z_se if response.beta_z_se else 0.0
+    more = f"One standard deviation more of price sensitivity adds {response.beta_z:.2f} (z = {slope:.1f})."
+    return [
+        f"Read from {response.cells:,} weeks of {response.customers:,} customers and their usual categories.",
+        "Compared are weeks in which the products a customer usually buys were deeper discounted with weeks in which "
+        "they were not, after taking out what everybody bought in that category that week and whether he shopped at all.",
+        f"Of the demand a discount brings in its week, {kept:.0%} is new; the rest is only bought earlier and is not "
+        "counted as gained.",
+        more if response.beta_z_se else "Price sensitivity is not known before the response period.",
+        "Discounts were not given by chance. Another campaign of the shop that hit the same customer, category and week "
+        "could still be mistaken for the discount.",
+    ]
+
+
+def frame_or_none(job: Job, name: str) -> pl.DataFrame | None:
+    """A kept table, or None if it has no rows."""
+    frame = job.store.frame(name)
+    return frame if frame.height else None
+
+
+def chosen(allocation: dict[str, Any], job: Job) -> Chosen:
+    """The plan's place on the budget curve, with its certificate."""
+    return Chosen(
+        budget_cents=allocation["budget_cents"], gain_cents=allocation["gain_cents"],
+        low_cents=allocation["gain_low_cents"], high_cents=allocation["gain_high_cents"],
+        cost_cents=allocation["cost_cents"], price=allocation["price"], treated=allocation["treated"],
+        eligible=allocation["customers"] - allocation["held_out"] - allocation["barred"],
+        bound_cents=allocation["bound_cents"], evidence=allocation["evidence"],
+        gain_means=f"margin added in {job.config.plan.window_days} days, after the shop's part of the discounts",
+        explanation=allocation["explain"],
+    )  # fmt: skip
+
+
+def policy_rows(job: Job) -> pl.DataFrame | None:
+    """Policies at equal spend, valued by the estimate that did not choose them where there is one."""
+    if not job.store.has("policies"):
+        return None
+    rows = job.store.frame("policies")
+    judge = "check" if "check" in rows["valued_by"] else "own"
+    return rows.filter((pl.col("valued_by") == judge) & pl.col("expected_profit_cents").is_not_null()).select(
+        pl.col("policy").replace(POLICIES),
+        pl.col("expected_profit_cents").alias("profit_cents"),
+        pl.col("low").alias("low_cents"),
+        pl.col("high").alias("high_cents"),
+        "spend_cents",
+        pl.col("treated").round().cast(pl.Int64),
+        "evidence",
+        (pl.col("policy") == "plan").alias("ours"),
+    )
+
+
+def policies_note(job: Job) -> str | None:
+    """How the comparison was made fair."""
+    if not job.store.has("policies"):
+        return None
+    if "check" in job.store.frame("policies")["valued_by"]:
+        return (
+            "Customers were split into two halves by hash. Who is offered what was decided with the response of one half and "
+            "valued with that of the other, for every policy alike, so that no policy is graded by the estimate that chose it. "
+            "The plan shown here is the one made that way; the plan of the other chapters uses both halves."
+        )
+    return (
+        "All policies are valued by the same assumed response that chose the plan: this shows consistency, not proof."
+    )
+
+
+def plan_rows(job: Job, names: dict[str, Words]) -> pl.DataFrame:
+    """The plan as the report lists it."""
+    rows = job.store.frame("messages")
+    offers = {o["id"]: offer_words(o) for o in job.store.load_json("offers")}
+    return rows.select(
+        "customer_id", "offer_id",
+        pl.col("offer_id").replace_strict(offers, return_dtype=pl.String).alias("offer"),
+        "message_zh", "message_en", "gain_cents", "cost_cents", "reason",
+    )  # fmt: skip
+
+
+def offer_words(offer: dict[str, Any]) -> str:
+    """An offer in a few plain words."""
+    benefit, label = offer["benefit"], offer["label"]
+    on = f" {label['en']}" if label else ""
+    what = {"percent_off": f"{benefit['percent']} % off{on}", "free_shipping": "free delivery"}
+    return what.get(benefit["type"], f"{benefit['amount_cents'] / 100:g} off")
+
+
+def unknowns(job: Job, response: effect.DiscountResponse, unchecked: dict[str, str]) -> list[Unknown]:
+    """What nobody knows from this data, why it matters, and what would tell."""
+    value, held = job.config.value, job.config.plan.holdout_share
+    notes = [
+        Unknown(
+            "Whether this plan earns what is expected.",
+            "Nothing in the data was given by chance, so every effect here is an estimate.",
+            f"Send the plan: {held:.0%} of the customers are held out by hash, and the difference to them will tell."
+            if held
+            else "Set plan.holdout_share, so that some customers are held out and the difference can tell.",
+        ),
+        Unknown(
+            "Whether a personal offer works like a shelf discount.",
+            "The response was read from prices open to everybody; a message may be missed, or noticed more.",
+            "The held-out customers answer this, too.",
+        ),
+    ]
+    if not job.store.frame("products")["cost_cents"].drop_nulls().len():
+        what = f"The margin: {value.margin_rate:.0%} of undiscounted value is assumed for every product."
+        notes.append(Unknown(what, "Profit is proportional to it.", "Give the products their cost_cents."))
+    assumed = (
+        job.store.table("candidates").filter("why_not like 'its effect is only%'").project("menu_id").distinct().pl()
+    )
+    for menu_id in assumed["menu_id"].sort():
+        notes.append(
+            Unknown(
+                f"What the offer {menu_id!r} adds where it was never measured.",
+                "It is listed with an assumed effect and not planned.",
+                "Try it on a small share of customers drawn by hash.",
+            )
+        )
+    notes += [Unknown(f"Not checked: {name}.", reason) for name, reason in sorted(unchecked.items())]
+    return notes

@@ -1,0 +1,105 @@
+"""What an offer could be about, per customer: affinities and interests with their expected value and margin."""
+
+import polars as pl
+
+from promolift.sql import DAY_MS, bind, some
+from promolift.steps.job import Job
+from promolift.steps.profile import at_moment
+from promolift.tables import LEVEL, TARGET
+
+ONLINE = ("web", "app", "online", "mobile", "site", "mini-program")
+PRICES = """
+select product_id, sum(list_cents)::double as list_cents, sum(quantity) as units
+from events where kind = 'purchase' and list_cents > 0 and quantity > 0 and ts_ms < $asof group by product_id
+"""
+MARGINS = f"""
+with {LEVEL}
+select {TARGET} as target, avg(1 - cost_cents / price_cents) as margin_rate
+from (select *, product_id as id from products) p cross join level cross join (select 1) one
+where cost_cents is not null and price_cents > 0 group by target
+"""
+RESTING = f"""
+with {LEVEL}
+select distinct e.customer_id, {TARGET} as target
+from (
+    select r.customer_id, c.product_id from redemptions r
+    join coupons c on c.campaign_id = r.campaign_id and c.coupon_id = r.coupon_id
+    where r.ts_ms >= $since and r.ts_ms < $asof
+) e cross join level left join products p on p.product_id = e.product_id
+where {TARGET} is not null order by all
+"""
+
+
+def list_targets(job: Job, asof_ms: int) -> pl.DataFrame:
+    """customer_id, target, scope, kind, base_cents, base_se_cents, buy_prob, bought, margin_rate.
+
+    Scope `category` is what he buys or may buy (the product itself in catalogues without categories: `kind`), scope
+    `product` what he looked at and did not buy. Base values are expected list value in the window without an offer.
+    """
+    bought = at_moment(job, "affinities", asof_ms).filter(pl.col("expected_cents") > 0)
+    rows = bought.select(
+        "customer_id",
+        "target",
+        pl.lit("category").alias("scope"),
+        pl.col("target_kind").alias("kind"),
+        pl.col("expected_cents").alias("base_cents"),
+        pl.col("expected_se_cents").alias("base_se_cents"),
+        "buy_prob",
+        "bought",
+    )
+    seen = _viewed(job, asof_ms)
+    margins = some(job.store.table("products").query("products", MARGINS.replace("e.product_id", "p.id"))).pl()
+    both = pl.concat([rows, seen], how="diagonal") if seen.height else rows
+    return both.join(margins, on="target", how="left").with_columns(
+        pl.col("margin_rate").fill_null(job.config.value.margin_rate).clip(upper_bound=1.0)
+    )
+
+
+def _viewed(job: Job, asof_ms: int) -> pl.DataFrame:
+    """Products viewed and not bought, each worth its price times the rate at which such views end in a purchase."""
+    views = at_moment(job, "interests", asof_ms).filter(pl.col("buy_rate") > 0)
+    if views.is_empty():
+        return views
+    sums = [job.store.events(s).query("events", bind(PRICES, asof=asof_ms)).pl() for s in job.store.shards("events")]
+    paid = pl.concat(sums).group_by("product_id").agg(pl.col("list_cents", "units").sum())
+    listed = some(job.store.table("products").project("product_id, price_cents")).pl()
+    prices = listed.join(paid, on="product_id", how="full", coalesce=True).select(
+        "product_id", pl.coalesce(pl.col("price_cents"), pl.col("list_cents") / pl.col("units")).alias("price")
+    )
+    rows = views.join(prices.filter(pl.col("price") > 0), on="product_id")
+    value = pl.col("buy_rate") * pl.col("price")
+    return rows.select(
+        "customer_id",
+        pl.col("product_id").alias("target"),
+        pl.lit("product").alias("scope"),
+        pl.lit("product").alias("kind"),
+        value.alias("base_cents"),
+        (pl.col("price") * (pl.col("buy_rate") * (1 - pl.col("buy_rate"))).sqrt()).alias("base_se_cents"),
+        pl.col("buy_rate").alias("buy_prob"),
+        pl.lit(False).alias("bought"),
+    )
+
+
+def list_people(job: Job, asof_ms: int) -> pl.DataFrame:
+    """customer_id, price_sensitivity, orders_expected, basket_mean_cents, basket_sd_cents, online, from the profiles."""
+    window, past = job.config.plan.window_days, 16 * 7
+    seen_days = pl.min_horizontal(pl.col("tenure_days") + 1, pl.lit(float(past)))
+    return at_moment(job, "profiles", asof_ms).select(
+        "customer_id",
+        "price_sensitivity",
+        (pl.col("orders_16w") * window / seen_days.clip(lower_bound=float(window))).alias("orders_expected"),
+        "basket_mean_cents",
+        "basket_sd_cents",
+        pl.col("top_channel").str.to_lowercase().is_in(list(ONLINE)).fill_null(False).alias("online"),
+    )
+
+
+def list_resting(job: Job, asof_ms: int) -> pl.DataFrame:
+    """customer_id and target of coupons redeemed within the shop's rest_days."""
+    empty = pl.DataFrame(schema={"customer_id": pl.String, "target": pl.String})
+    store = job.store
+    if not (store.has("redemptions") and store.has("coupons")):
+        return empty
+    coupons, products = store.table("coupons"), store.table("products")
+    since = asof_ms - job.config.rules.rest_days * DAY_MS
+    return some(store.table("redemptions").query("redemptions", bind(RESTING, since=since, asof=asof_ms))).pl()

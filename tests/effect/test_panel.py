@@ -1,0 +1,76 @@
+"""The panel on tables small enough to check by hand."""
+
+import duckdb
+import polars as pl
+import pytest
+
+from promolift.effect import PanelSettings, depth_sums, panel
+from promolift.sql import DAY_MS, WEEK_MS
+from promolift.tables import EVENTS, PRODUCTS
+
+ASOF = 100 * WEEK_MS
+SETTINGS = PanelSettings(weeks=8, min_known=0.5)
+
+
+def line(customer: str, week: int, product: str, list_cents: int = 100, depth: float = 0.0) -> dict[str, object]:
+    shelf = round(list_cents * depth)
+    return {
+        "customer_id": customer, "ts_ms": ASOF - week * WEEK_MS - DAY_MS, "kind": "purchase", "product_id": product,
+        "list_cents": list_cents, "shelf_cents": shelf, "revenue_cents": list_cents - shelf, "coupon_cents": 0,
+    }  # fmt: skip
+
+
+def run(rows: list[dict[str, object]], settings: PanelSettings = SETTINGS) -> pl.DataFrame:
+    connection = duckdb.connect()
+    frame = EVENTS.conform(pl.DataFrame(rows))
+    catalogue = PRODUCTS.conform(
+        pl.DataFrame({"product_id": ["cola", "soda", "milk"], "category": ["drinks", "drinks", "dairy"]})
+    )
+    events, products = connection.from_arrow(frame.to_arrow()), connection.from_arrow(catalogue.to_arrow())
+    sums = depth_sums(events, products, ASOF).pl()
+    return panel(events, products, connection.from_arrow(sums.to_arrow()), ASOF, settings).pl()
+
+
+def history() -> list[dict[str, object]]:
+    """A usually buys cola for 300 and soda for 100; the others show the prices of both in every week."""
+    usual = [line("A", 10, "cola", 300), line("A", 11, "soda", 100)]
+    bought = [line("A", 2, "cola", 300, 0.5), line("A", 5, "cola", 300)]
+    prices = [line("B", w, "cola", 100, 0.4 if w in (2, 3) else 0.0) for w in range(12)]
+    return usual + bought + prices + [line("C", w, "soda", 100, 0.2 if w == 2 else 0.0) for w in range(12)]
+
+
+def week_of(frame: pl.DataFrame, week: int, customer: str = "A") -> dict[str, object]:
+    return frame.filter((pl.col("customer_id") == customer) & (pl.col("week") == week)).to_dicts()[0]
+
+
+def test_depth_is_the_others_prices_weighted_by_what_the_customer_usually_buys() -> None:
+    row = week_of(run(history()), 2)
+    assert row["depth"] == pytest.approx((300 * 0.4 + 100 * 0.2) / 400)  # not his own 0.5
+    assert row["list_cents"] == 300
+
+
+def test_lag_is_the_mean_of_the_four_weeks_before_and_lead_of_the_third_to_sixth_after() -> None:
+    frame = run(history())
+    cola = 300 * 0.4 / 400
+    assert week_of(frame, 1)["lag"] == pytest.approx(((cola + 0.05) + cola + 0 + 0) / 4)  # weeks 2, 3, 4, 5
+    assert week_of(frame, 7)["lead"] == pytest.approx((0 + cola + (cola + 0.05) + 0) / 4)  # weeks 4, 3, 2, 1
+    assert week_of(frame, 2)["lead"] is None
+
+
+def test_a_week_in_which_nobody_else_shows_the_price_is_unknown_not_zero() -> None:
+    rows = [r for r in history() if not (r["customer_id"] == "B" and r["ts_ms"] == ASOF - 4 * WEEK_MS - DAY_MS)]
+    frame = run(rows)
+    assert frame.filter((pl.col("customer_id") == "A") & (pl.col("week") == 4)).is_empty()
+
+
+def test_rows_at_or_after_asof_change_nothing() -> None:
+    later = [{**line("A", -1, "cola", 900, 0.9), "ts_ms": ASOF}, line("B", -3, "cola", 100, 0.9)]
+    assert run(history() + later).equals(run(history()))
+
+
+def test_views_and_lines_without_value_are_no_prices() -> None:
+    views = [
+        {**line("B", 2, "cola", 100, 0.9), "kind": "view"},
+        {**line("B", 2, "cola"), "list_cents": 0, "shelf_cents": 0},
+    ]
+    assert run(history() + views).equals(run(history()))

@@ -1,0 +1,91 @@
+"""Which offers a customer could get, why not the others, and how an offer is printed."""
+
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+import polars as pl
+import pytest
+
+from promolift.errors import ConfigError
+from promolift.offer import DEFAULT_MENU, MenuItem, OfferRules, list_candidates, make_offer, offer_id
+from promolift.tables import CANDIDATES
+from promolift.terms import Benefit, Words
+
+MENU = (
+    MenuItem(id="cat-20", benefit=Benefit(type="percent_off", percent=20), scope="category", supplier_share=0.5),
+    MenuItem(id="viewed-20", benefit=Benefit(type="percent_off", percent=20), scope="product"),
+    MenuItem(id="save-5", benefit=Benefit(type="amount_off", amount_cents=500), min_spend_cents=4000),
+    MenuItem(id="delivery", benefit=Benefit(type="free_shipping"), online_only=True),
+)
+PROFILES = pl.DataFrame(
+    {
+        "customer_id": ["A", "B"], "price_sensitivity": [0.4, None], "orders_expected": [3.0, None],
+        "basket_mean_cents": [4200.0, None], "basket_sd_cents": [900.0, None], "online": [False, True],
+    }
+)  # fmt: skip
+TARGETS = pl.DataFrame(
+    {
+        "customer_id": ["A", "A", "A"], "target": ["tea", "fuel", "p2"], "scope": ["category", "category", "product"],
+        "base_cents": [900.0, 5000.0, 80.0], "base_se_cents": [10.0, 10.0, 5.0], "buy_prob": [0.5, 0.9, 0.02],
+        "bought": [True, True, False], "margin_rate": [0.3, 0.3, 0.3],
+    }
+)  # fmt: skip
+RULES = OfferRules()
+NO_REST = pl.DataFrame(schema={"customer_id": pl.String, "target": pl.String})
+
+
+def listed(rules: OfferRules = RULES, resting: pl.DataFrame = NO_REST) -> dict[tuple[str, str, str | None], str | None]:
+    frame = CANDIDATES.check(list_candidates(PROFILES, TARGETS, MENU, rules, resting))
+    return {(r["customer_id"], r["menu_id"], r["target"]): r["why_not"] for r in frame.iter_rows(named=True)}
+
+
+def test_everybody_has_none_and_each_menu_line_its_targets() -> None:
+    rows = listed()
+    assert rows[("A", "none", None)] is None
+    assert rows[("B", "none", None)] is None
+    assert ("A", "cat-20", "tea") in rows
+    assert ("B", "cat-20", "tea") not in rows  # nothing is known of B's tastes
+
+
+def test_each_rule_closes_with_its_own_reason() -> None:
+    rows = listed(OfferRules(excluded=("fuel",)))
+    assert rows[("A", "cat-20", "tea")] is None
+    assert rows[("A", "cat-20", "fuel")] == "the shop gives no offers on this"
+    assert "not plausible" in str(rows[("A", "viewed-20", "p2")])
+    assert rows[("A", "delivery", None)] == "no online orders seen"
+    assert rows[("B", "delivery", None)] is None
+    assert "no order seen" in str(rows[("B", "save-5", None)])
+    resting = pl.DataFrame({"customer_id": ["A"], "target": ["tea"]})
+    assert "redeemed lately" in str(listed(resting=resting)[("A", "cat-20", "tea")])
+
+
+def test_the_margin_floor_counts_only_the_shops_part_of_the_benefit() -> None:
+    assert listed(OfferRules(margin_floor=0.19))[("A", "cat-20", "tea")] is None  # 0.3 - 0.2 * 0.5
+    assert "margin" in str(listed(OfferRules(margin_floor=0.21))[("A", "cat-20", "tea")])
+
+
+def test_only_the_largest_targets_of_a_scope_are_kept() -> None:
+    rows = listed(OfferRules(top_targets=1))
+    assert ("A", "cat-20", "fuel") in rows
+    assert ("A", "cat-20", "tea") not in rows
+    assert ("A", "viewed-20", "p2") in rows
+
+
+def test_an_offer_lasts_through_the_end_of_its_last_local_day() -> None:
+    starts = datetime(2026, 3, 1, 9, tzinfo=ZoneInfo("America/New_York"))
+    offer = make_offer(MENU[0], "tea", "category", Words(zh="茶", en="tea"), starts, "USD")
+    assert offer.expires.isoformat() == "2026-03-28T23:59:59-04:00"  # summer time began on the way
+    assert offer.id == offer_id("cat-20", "tea") != offer_id("cat-20", "fuel")
+
+
+def test_a_menu_line_that_makes_no_sense_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"menu: .*above the amount"):
+        MenuItem.parse(
+            {"id": "x", "benefit": {"type": "amount_off", "amount_cents": 500}, "min_spend_cents": 400}, "menu"
+        )
+    with pytest.raises(ConfigError, match="did you mean 'benefit'"):
+        MenuItem.parse({"id": "x", "benefits": {}}, "menu")
+
+
+def test_the_default_menu_is_valid_and_its_ids_are_unique() -> None:
+    assert len({item.id for item in DEFAULT_MENU}) == len(DEFAULT_MENU)

@@ -67,7 +67,11 @@ def _step(name: str, text: str) -> None:
     """Add a verb that runs one step of the story on an existing work folder."""
 
     def verb(
-        config: ConfigPath = CONFIG, work_folder: WorkPath = WORK, out: OutPath = OUT, json_: AsJson = False, again: Again = False
+        config: ConfigPath = CONFIG,
+        work_folder: WorkPath = WORK,
+        out: OutPath = OUT,
+        json_: AsJson = False,
+        again: Again = False,
     ) -> None:
         say(work(load_config(config), work_folder, [name], out, again), json_)
 
@@ -106,7 +110,11 @@ _step("report", "Write report.html, plan.parquet and plan.csv.")
 
 @app.command("run")
 def run_all(
-    config: ConfigPath = CONFIG, work_folder: WorkPath = WORK, out: OutPath = OUT, json_: AsJson = False, again: Again = False
+    config: ConfigPath = CONFIG,
+    work_folder: WorkPath = WORK,
+    out: OutPath = OUT,
+    json_: AsJson = False,
+    again: Again = False,
 ) -> None:
     """The main job: every step in order, skipping those whose inputs did not change."""
     say(work(load_config(config), work_folder, list(run.STEPS), out, again), json_)
@@ -114,7 +122,10 @@ def run_all(
 
 @app.command()
 def demo(
-    work_folder: WorkPath = Path(".promolift/demo"), out: OutPath = Path("demo-report"), json_: AsJson = False, again: Again = False
+    work_folder: WorkPath = Path(".promolift/demo"),
+    out: OutPath = Path("demo-report"),
+    json_: AsJson = False,
+    again: Again = False,
 ) -> None:
     """The main job on a year of real groceries: 2,469 households, 1.5 million purchases, 27 campaigns."""
     say(work(run.demo_config(), work_folder, list(run.STEPS), out, again), json_)

@@ -46,9 +46,13 @@ class ShopSettings(Settings):
 
 
 class RawFile(Settings):
-    """One raw file and how its columns become ours."""
+    """One raw file and how its columns become ours. A relative `path` starts at the folder of promolift.toml.
+
+    `per` last is for customers or products that stand inside the events file: one row each, the last value said.
+    """
 
     path: str = Field(min_length=1)
+    per: Literal["row", "last"] = "row"
     mapping: Mapping
 
 
@@ -56,7 +60,7 @@ class DataSettings(Settings):
     """Where the raw logs are. `source` complete-journey reads the demo's data from its package instead of files."""
 
     source: Literal["files", "complete-journey"] = "files"
-    shards: int = Field(default=16, ge=1, le=4096)
+    shards: int | None = Field(default=None, ge=1, le=4096)
     memory: str = Field(default="1GB", pattern=r"^\d+(\.\d+)?(MB|GB)$")
     threads: int = Field(default=2, ge=1)
     rules: CleanRules = CleanRules()
@@ -80,7 +84,9 @@ class DataSettings(Settings):
     @model_validator(mode="after")
     def _events_are_needed(self) -> "DataSettings":
         if self.source == "files" and self.events is None:
-            raise ValueError("events is missing: name the file of raw events, as `promolift init --events FILE` writes it")
+            raise ValueError(
+                "events is missing: name the file of raw events, as `promolift init --events FILE` writes it"
+            )
         return self
 
 
@@ -138,4 +144,9 @@ def load_config(path: Path) -> Config:
         values = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path}: not valid TOML: {error}") from None
-    return Config.parse(values, str(path))
+    config = Config.parse(values, str(path))
+    found = {name: getattr(config.data, name) for name in RAW}
+    placed = {
+        name: file.model_copy(update={"path": str(path.parent / file.path)}) for name, file in found.items() if file
+    }
+    return config.model_copy(update={"data": config.data.model_copy(update=placed)})

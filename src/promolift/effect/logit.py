@@ -41,7 +41,7 @@ def fit_logit(x_NP: Floats, y_N: Floats, sizes: Sequence[int], guess_G: Sequence
         new_G = (total_G + weight * guess) / (np.array(sizes) + weight)
         moved = np.abs(np.log(new_G / variance_G)).max()
         variance_G = new_G
-        if moved < 1e-4:
+        if moved < 1e-3:
             break
     return LogitFit(coef_P, covariance_PP, tuple(np.sqrt(variance_G).tolist()))
 

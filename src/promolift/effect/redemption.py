@@ -142,8 +142,8 @@ class RedemptionModel:
         return cls(**{**plain, "settings": RedemptionSettings.parse(values["settings"], "redemption model")})
 
     def _design(self, features: pl.DataFrame) -> Floats:
-        terms = _terms(features, self.rates, self.settings).select(self.terms).to_numpy()
-        z_NT = np.nan_to_num((terms - np.array(self.mean)) / np.array(self.sd), nan=0.0)
+        raw_NT = _matrix(_terms(features, self.rates, self.settings), self.terms)
+        z_NT = np.nan_to_num((raw_NT - np.array(self.mean)) / np.array(self.sd), nan=0.0)
         return np.hstack([np.ones((len(z_NT), 1)), z_NT, _one_hot(features["kind"], self.kinds)])
 
 
@@ -182,8 +182,8 @@ def fit_redemption(
     terms = _terms(data, rates, settings)
     left_out = _left_out(terms)
     used = [name for name in MEANING if name not in left_out]
-    raw = terms.select(used).to_numpy()
-    mean, sd = np.nanmean(raw, axis=0), np.nanstd(raw, axis=0)
+    raw = _matrix(terms, used)
+    mean, sd = (np.array([f(column) for column in raw.T]) for f in (np.nanmean, np.nanstd))
     kinds, campaigns = data["kind"].drop_nulls().unique().sort().to_list(), _largest(data, settings)
     groups = [_one_hot(data["kind"], kinds), _one_hot(data["campaign_id"], campaigns)]
     x_NP = np.hstack([np.ones((data.height, 1)), np.nan_to_num((raw - mean) / sd, nan=0.0), *groups])
@@ -303,6 +303,11 @@ def _left_out(terms: pl.DataFrame) -> dict[str, str]:
         elif float(values.max()) - float(values.min()) < 1e-9:  # type: ignore[arg-type]
             why[name] = "the same for everybody in these data"
     return why
+
+
+def _matrix(terms: pl.DataFrame, names: Sequence[str]) -> Floats:
+    """The named terms side by side, null as nan; N x 0 where there are none."""
+    return np.column_stack([np.empty((terms.height, 0)), *(terms[name].to_numpy() for name in names)])
 
 
 def _one_hot(values: pl.Series, names: Sequence[str]) -> Floats:

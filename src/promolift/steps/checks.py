@@ -65,8 +65,12 @@ def purchases(job: Job) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
 def bought_in(job: Job, start_ms: int, stop_ms: int) -> pl.DataFrame:
     """customer_id, target of all that was bought in [start, stop)."""
     products = job.store.table("products")
-    sql = bind(BOUGHT, start=start_ms, stop=stop_ms)
-    return pl.concat([some(job.store.events(s).query("events", sql)).pl() for s in job.store.shards("events")])
+    sql, parts = bind(BOUGHT, start=start_ms, stop=stop_ms), []
+    for shard in job.store.shards(
+        "events"
+    ):  # no comprehension: DuckDB finds `products` among this function's variables
+        parts.append(some(job.store.events(shard).query("events", sql)).pl())
+    return pl.concat(parts)
 
 
 def recall_rows(rows: pl.DataFrame, truth: pl.DataFrame, by: str, model: str) -> Iterator[dict[str, object]]:

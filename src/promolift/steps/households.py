@@ -115,7 +115,7 @@ def ticks(row: dict[str, Any], offer: Offer, language: Language) -> list[Check]:
     text = row[f"message_{language}"]
     broken = message.broken_rules(text, offer, language, context=message.Context(name=row.get("name")))
     if broken:
-        return [Check(f"{language}: {rule.code}", rule.explanation, False) for rule in broken]
+        return [Check(f"{language}: {rule.code}", rule.reason, False) for rule in broken]
     percent = offer.benefit.percent
     words = f"{percent} %" if language == "en" else f"{(100 - percent) / 10:g}折"
     rows = [("discount", words), ("covers", offer.label.in_(language) if offer.label else "everything")]

@@ -17,7 +17,9 @@ def run(job: Job) -> None:
     plan, offers = job.store.frame("plan"), planned_offers(job)
     job.tell("message", 0.1, f"words of {plan.height:,} offers in two languages")
     named = plan.join(names(job), on="customer_id", how="left").sort("customer_id")
-    written = message.write_all(named, offers, message.Style(seed=job.config.plan.seed))
+    # `bought` is a flag here but would be read there as the purchase to be mentioned.
+    written = message.write_all(named.rename({"bought": "known"}), offers, message.Style(seed=job.config.plan.seed))
+    written = written.rename({"known": "bought"})
     campaign = job.config.plan.campaign
     keys = [(campaign, who, what) for who, what in written.select("customer_id", "offer_id").iter_rows()]
     codes = deliver.unique_codes(keys, job.store.secret())

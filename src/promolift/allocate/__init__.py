@@ -1,0 +1,28 @@
+"""Candidates, budget and limits in, at most one offer per customer out, with a certificate of how far from the best.
+
+`plan` and `frontier` work on the candidates table; `solve`, `solve_source` and `trace` on plain arrays or chunks of
+them; `choose` decides customers one by one or by the million at given prices.
+"""
+
+from promolift.allocate.core import Allocation, Chunk, Prices, Rows, Use, choose
+from promolift.allocate.frame import Plan, frontier, plan
+from promolift.allocate.frontier import trace
+from promolift.allocate.limits import Limit
+from promolift.allocate.solve import Options, solve, solve_source
+
+__all__ = [
+    "Allocation",
+    "Chunk",
+    "Limit",
+    "Options",
+    "Plan",
+    "Prices",
+    "Rows",
+    "Use",
+    "choose",
+    "frontier",
+    "plan",
+    "solve",
+    "solve_source",
+    "trace",
+]

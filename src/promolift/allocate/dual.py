@@ -1,0 +1,282 @@
+"""A source and rules in, the prices of all rows out, with an upper bound of what any plan can gain.
+
+Lagrangian relaxation (Fisher 1981, Management Science 27(1)): at prices of all rows each customer is decided alone,
+and the value at any prices is an upper bound. The prices are found on a sample of customers by projected Newton
+steps on the smoothed dual, narrower and narrower; then each pass over all rows tells how far the sample's use of
+every row is from the truth, and the sample is solved again with its bounds shifted by the difference. So a pass over
+the data is needed only once per correction. N customers, S classes, J offers, M rows, L terms of a class in turn.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from promolift.allocate.core import BLOCK, Floats, Ints, Rows, Slots, Source, sweep, word
+from promolift.allocate.limits import Rules
+from promolift.allocate.measure import Scale
+
+SAMPLE = 40_000  # customers; below this all are taken and no correction is needed
+LEAST = 200  # customers of a class that the sample should hold, if there are so many
+# Width (of each customer's largest gain), customers, and the share of a bound that a row's use may miss: while the
+# function is wide most customers hesitate, each step is dear, and its minimum is only a start for the next width.
+STAGES = ((1.0, 500, 1e-1), (0.3, 500, 1e-1), (0.1, 1_500, 3e-2), (0.03, 4_000, 1e-2), (0.01, 12_000, 1e-2))
+SECOND, LAST = 0.003, 0.001  # widths of the prices corrected on the sample, and of those found on the core
+CORE, OUTER = 40_000, 15_000  # customers for the last prices: those who hesitate most, and a sample of the others
+CLOSE = 1e-5
+STEPS = 25  # Newton steps at one width
+SALT = 0x5EED  # the sample's hash must not be the one that settles ties
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """Some customers in the order of their hash, each standing for `omega_N` customers of his class."""
+
+    rows: Rows
+    omega_N: Floats
+    rank_N: Floats
+
+    @staticmethod
+    def of(rows: Rows, label_N: Slots, rank_N: Floats, count_S: Ints) -> "Sample":
+        """With the weights that make each class as large as it is."""
+        seen_S = np.maximum(np.bincount(label_N, minlength=len(count_S)), 1)
+        return Sample(rows, (count_S / seen_S)[label_N], rank_N)
+
+    def fewer(self, size: int) -> "Sample":
+        """About `size` of the customers, every class thinned alike."""
+        part = size / max(len(self.rank_N), 1)
+        at = np.flatnonzero(self.rank_N < part)
+        if part >= 1 or not len(at):
+            return self
+        return Sample(
+            self.rows.part(at), self.omega_N[at] * (self.omega_N.sum() / self.omega_N[at].sum()), self.rank_N[at]
+        )
+
+    def with_core(self, near: Rows, weight_SJ4: Floats, reach: float) -> "Sample":
+        """All customers `near` within reach as themselves, and of the sample those beyond it."""
+        far = np.flatnonzero(self._margins(weight_SJ4) > reach)
+        rows = Rows.join([near, self.rows.part(far)])
+        ones = np.ones(len(near))
+        return Sample(rows, np.concatenate([ones, self.omega_N[far]]), np.concatenate([ones, self.rank_N[far]]))
+
+    def _margins(self, weight_SJ4: Floats) -> Floats:
+        from promolift.allocate import mend
+
+        r = self.rows
+        return mend.margins(r.gain_NK, r.cost_NK, r.units_NK, r.offer_NK, r.label_N, weight_SJ4)
+
+    def reach(self, weight_SJ4: Floats, aim: int) -> float:
+        """The margin between best and second best below which about `aim` customers lie; infinite if all do."""
+        margin_N = self._margins(weight_SJ4)
+        order = np.argsort(margin_N, kind="stable")
+        at = int(np.searchsorted(np.cumsum(self.omega_N[order]), aim))
+        return float(margin_N[order[at]]) if at < len(order) else np.inf
+
+
+@dataclass(frozen=True, eq=False)
+class Links:
+    """The rows that touch a class, class by class and in rising order, with their coefficients for every offer."""
+
+    first_S: Ints
+    row_R: Ints
+    coef_JR4: Floats
+
+    @staticmethod
+    def of(rules: Rules) -> "Links":
+        """Terms of one row in one class are added up."""
+        t_L, s_L = np.nonzero(rules.class_TS)
+        code_R, at_L = np.unique(s_L * rules.rows + rules.row_T[t_L], return_inverse=True)
+        coef_JR4 = np.zeros((rules.offer_TJ.shape[1], len(code_R), 4))
+        for t, at in zip(t_L, at_L, strict=True):
+            coef_JR4[:, at, rules.column_T[t]] += rules.weight_T[t] * rules.offer_TJ[t]
+        first_S = np.searchsorted(code_R // rules.rows, np.arange(rules.class_TS.shape[1] + 1))
+        return Links(first_S, code_R % rules.rows, coef_JR4)
+
+
+def draw_sample(source: Source, scale: Scale, seed: int, threads: int = 1, size: int = SAMPLE) -> Sample:
+    """About `size` customers chosen by the hash of their keys, small classes more densely. One pass."""
+    from promolift.allocate import kernel, soft
+
+    part_S = np.clip(np.maximum(size / max(scale.rows, 1), LEAST / np.maximum(scale.count_S, 1)), 0.0, 1.0)
+
+    def job(rows: Rows) -> Rows:
+        mark_N = np.empty(len(rows), np.int32)
+        soft.thin(rows.label_N, rows.key_N, part_S, word(seed ^ SALT), mark_N)
+        return rows.part(np.flatnonzero(mark_N))
+
+    rows = Rows.join(list(sweep(source, job, threads)))
+    hash_N = kernel.mix_all(rows.key_N, word(seed ^ SALT))
+    order = np.lexsort((rows.key_N, hash_N))
+    rows = rows.part(order)
+    label_N = rows.label_N if rows.label_N.size else np.zeros(len(rows), np.int32)
+    return Sample.of(rows, label_N, hash_N[order] / part_S[label_N], scale.count_S)
+
+
+@dataclass(frozen=True, eq=False)
+class Dual:
+    """The smoothed dual of a sample under some rules; prices are in real units, steps in `unit_M`."""
+
+    sample: Sample
+    rules: Rules
+    links: Links
+    unit_M: Floats
+    gain: float
+
+    @staticmethod
+    def of(sample: Sample, rules: Rules) -> "Dual":
+        """With the unit of each price: mean gain of a pair over the row's mean coefficient."""
+        from promolift.allocate import soft
+
+        r, shape = sample.rows, (rules.class_TS.shape[1], rules.offer_TJ.shape[1])
+        sums_SJ4 = soft.pairs(r.gain_NK, r.cost_NK, r.units_NK, r.offer_NK, r.label_N, sample.omega_N, *shape)
+        count = float(sums_SJ4[:, :, 2].sum())
+        gain = float(sums_SJ4[:, :, 0].sum()) / count if count else 1.0
+        count_SJ4 = np.repeat(sums_SJ4[:, :, 2:3], 4, axis=2)
+        size_M = np.bincount(rules.row_T, np.abs(rules.weight_T) * rules.term_sums(sums_SJ4), rules.rows)
+        pairs_M = np.bincount(rules.row_T, np.abs(rules.weight_T) * rules.term_sums(count_SJ4), rules.rows)
+        mean_M = np.where(pairs_M > 0, size_M / np.maximum(pairs_M, 1e-300), 0.0)
+        unit_M = np.where(mean_M > 0, gain / np.maximum(mean_M, 1e-300), 0.0)
+        return Dual(sample, rules, Links.of(rules), unit_M, gain if gain > 0 else 1.0)
+
+    def at(self, price_M: Floats, width: float) -> tuple[float, Floats, Floats]:
+        """Value of the customers without the bounds, use of every row, second derivative."""
+        from promolift.allocate import soft
+
+        r, k = self.sample.rows, self.links
+        total, sums_SJ4, half_MM = soft.curve(
+            r.gain_NK, r.cost_NK, r.units_NK, r.offer_NK, r.label_N, self.sample.omega_N, self.rules.weights(price_M),
+            width, k.first_S, k.row_R, k.coef_JR4, self.rules.rows,
+        )  # fmt: skip
+        return total, self.rules.used(sums_SJ4), half_MM + np.tril(half_MM, -1).T
+
+    def descend(self, price_M: Floats, bound_M: Floats, width: float, close: float) -> Floats:
+        """Prices of at least 0 that minimise the smoothed dual, by Newton steps within a box that grows with success."""
+        total, used_M, hess_MM = self.at(price_M, width)
+        close_M = close * np.maximum(np.abs(bound_M), np.abs(used_M)) + 1e-300
+        reach = 2.0
+        for _ in range(STEPS):
+            slope_M = bound_M - used_M
+            free_M = ((price_M > 0) | (slope_M < 0)) & (self.unit_M > 0)
+            if not (free_M & (np.abs(slope_M) > close_M)).any() or reach < 1e-9:
+                break
+            step_M = self._step(hess_MM, slope_M, price_M, reach)
+            new_M = np.maximum(price_M + step_M, 0.0)
+            trial = self.at(new_M, width)
+            move_M = new_M - price_M
+            hoped = float(slope_M @ move_M) + 0.5 * float(move_M @ hess_MM @ move_M)
+            got = float(bound_M @ move_M) + trial[0] - total
+            if got <= 0.1 * hoped:
+                price_M, (total, used_M, hess_MM) = new_M, trial
+                reach = min(2 * reach, 8.0) if got <= 0.5 * hoped else reach
+            else:
+                reach = 0.3 * min(reach, float(np.max(np.abs(step_M) / np.where(self.unit_M > 0, self.unit_M, 1.0))))
+        return price_M
+
+    def _step(self, hess_MM: Floats, slope_M: Floats, price_M: Floats, reach: float) -> Floats:
+        """The step that minimises the quadratic model with prices at least 0 and steps of at most `reach` units."""
+        from promolift.allocate import soft
+
+        u = self.unit_M
+        scaled_MM = hess_MM * u[:, None] * u[None, :]
+        size = max(float(np.trace(scaled_MM)), 1e-300)
+        scaled_MM = scaled_MM / size + 1e-9 * np.eye(len(u))
+        slope_M = slope_M * u / size
+        low_M = np.where(u > 0, -np.minimum(reach, price_M / np.where(u > 0, u, 1.0)), 0.0)
+        high_M = np.where(u > 0, reach, 0.0)
+        step_M = soft.box_step(scaled_MM, slope_M, low_M, high_M, 100)
+        inner = (step_M > low_M) & (step_M < high_M)
+        if inner.any():  # coordinate descent finds who is at the box; the others are solved for exactly
+            exact_M = step_M.copy()
+            rest_M = slope_M[inner] + scaled_MM[np.ix_(inner, ~inner)] @ step_M[~inner]
+            exact_M[inner] = -np.linalg.solve(scaled_MM[np.ix_(inner, inner)], rest_M)
+            if ((exact_M >= low_M) & (exact_M <= high_M)).all():
+                step_M = exact_M
+        return step_M * u
+
+
+@dataclass(frozen=True, eq=False)
+class Priced:
+    """Prices of the rows and the width that goes with them, the bound they prove, passes used, and natural units."""
+
+    price_M: Floats
+    width: float
+    bound: float
+    passes: int
+    unit_M: Floats
+
+
+def price(
+    source: Source, scale: Scale, rules: Rules, sample: Sample, start_M: Floats | None = None, threads: int = 1
+) -> Priced:
+    """Prices at which the smoothed use of every priced row meets its bound."""
+    dual = Dual.of(sample, rules)
+    price_M = np.zeros(rules.rows) if start_M is None else start_M
+    for width, size, close in STAGES if start_M is None else ():
+        part = Dual(sample.fewer(size), rules, dual.links, dual.unit_M, dual.gain)
+        price_M = part.descend(price_M, rules.bound_M, width, close)
+    if len(sample.omega_N) == scale.rows:
+        price_M = dual.descend(price_M, rules.bound_M, LAST, CLOSE)
+        sums = total(source, scale, rules.weights(price_M), LAST, -1.0, threads)
+        return Priced(price_M, LAST, upper(rules, price_M, sums.hard_SJ4, scale), 1, dual.unit_M)
+    return _correct(source, scale, dual, price_M, threads)
+
+
+def _correct(source: Source, scale: Scale, dual: Dual, price_M: Floats, threads: int) -> Priced:
+    """Prices of the sample brought to those of all rows: twice on the sample, then twice on the core."""
+    rules, width, bound = dual.rules, SECOND, np.inf
+    shift_M = np.zeros(rules.rows)
+    for turn in range(4):
+        price_M = dual.descend(price_M, rules.bound_M - shift_M, width, CLOSE)
+        if turn == 3:
+            break
+        reach = dual.sample.reach(rules.weights(price_M), CORE) if turn == 1 else -1.0
+        sums = total(source, scale, rules.weights(price_M), width, reach, threads)
+        bound = min(bound, upper(rules, price_M, sums.hard_SJ4, scale))
+        if turn == 1:
+            mixed = dual.sample.fewer(OUTER).with_core(sums.near, rules.weights(price_M), reach)
+            dual = Dual(mixed, rules, dual.links, dual.unit_M, dual.gain)
+        shift_M = rules.used(sums.soft_SJ4) - dual.at(price_M, width)[1]
+        if turn == 1:
+            width = LAST
+    return Priced(price_M, width, bound, 3, dual.unit_M)
+
+
+@dataclass(frozen=True, eq=False)
+class Totals:
+    """Sums of all rows by class and offer in real units, decided hard and smoothed, and the rows that hesitate."""
+
+    hard_SJ4: Floats
+    soft_SJ4: Floats
+    near: Rows
+
+
+def total(
+    source: Source, scale: Scale, weight_SJ4: Floats, width: float, reach: float = -1.0, threads: int = 1
+) -> Totals:
+    """Sums of the best slots, and the rows whose best two values are within `reach`. One pass."""
+    from promolift.allocate import kernel, mend, soft
+
+    scale_3 = np.array([scale.gain, scale.cost, scale.units])
+
+    def job(rows: Rows) -> tuple[Ints, Ints, Rows]:
+        columns = rows.gain_NK, rows.cost_NK, rows.units_NK, rows.offer_NK, rows.label_N, weight_SJ4
+        hard, change = soft.account(*columns, width, scale_3)
+        near = np.flatnonzero(mend.margins(*columns) <= reach) if reach >= 0 else np.empty(0, np.int64)
+        return hard, change, rows.part(near)
+
+    parts = list(sweep(source, job, threads, max(BLOCK, weight_SJ4.size)))
+    hard, change = np.sum([part[0] for part in parts], axis=0), np.sum([part[1] for part in parts], axis=0)
+    near = Rows.join([part[2] for part in parts])
+    near = near.part(np.lexsort((near.key_N, kernel.mix_all(near.key_N, word(SALT)))))
+    unit = np.array([scale.gain, scale.cost, 1.0, scale.units])
+    soft_unit = np.array([scale.gain, scale.cost, float(soft.SOFT), scale.units])
+    return Totals(hard / unit, hard / unit + change / soft_unit, near)
+
+
+def upper(rules: Rules, price_M: Floats, hard_SJ4: Floats, scale: Scale) -> float:
+    """The dual value at the given prices: no plan within the rules gains more. Rounding is added on top."""
+    weight_SJ4 = rules.weights(price_M)
+    signed = weight_SJ4 * np.array([1.0, -1.0, -1.0, -1.0])
+    value = float(rules.bound_M @ price_M) + float((signed * hard_SJ4).sum())
+    parts = np.abs(rules.bound_M) @ price_M + float((np.abs(weight_SJ4) * hard_SJ4).sum())
+    lost = np.abs(weight_SJ4) * hard_SJ4[:, :, 2:3] / np.array([scale.gain, scale.cost, np.inf, scale.units])
+    return value + 1e-15 * float(parts) + float(lost.sum())

@@ -1,0 +1,169 @@
+"""The CANDIDATES table in (long, one row per customer and offer), a Plan out: the chosen rows and their certificate."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from promolift.allocate.core import Allocation, Chunk, Ints, Slots, Source, check_budget
+from promolift.allocate.exact import nothing
+from promolift.allocate.frontier import trace
+from promolift.allocate.limits import Limit, Mask, stack_rules
+from promolift.allocate.measure import measure
+from promolift.allocate.solve import Options, solve_rules, solve_source
+from promolift.errors import ConfigError, InputError
+from promolift.hashing import hash_int
+
+NEEDED = {"customer_id": pl.String, "offer_id": pl.String, "gain_cents": pl.Float64, "cost_cents": pl.Float64}
+NONE = "none"
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """`chosen`: one row per customer who gets an offer, all candidate columns kept, ordered by customer."""
+
+    chosen: pl.DataFrame
+    allocation: Allocation
+    budget_cents: float
+
+    @property
+    def gain_cents(self) -> float:
+        """Expected gain of the plan."""
+        return self.allocation.gain
+
+    @property
+    def cost_cents(self) -> float:
+        """Expected cost of the plan."""
+        return self.allocation.cost
+
+
+@dataclass(frozen=True, eq=False)
+class Grid:
+    """Candidates as matrices: customers in order of id, a customer's candidates in order of offer id.
+
+    Slots that the same limits cover share a code, so that prices need one column per code and not one per offer.
+    """
+
+    chunk: Chunk
+    row_NK: Ints
+    masks: tuple[Mask, ...]
+    codes: int
+
+    @property
+    def source(self) -> Source:
+        """The matrices as a source."""
+        return lambda: (self.chunk,)
+
+
+def plan(
+    candidates: pl.DataFrame, budget_cents: float, limits: Sequence[Limit] = (), *, seed: int = 0,
+    start: Allocation | None = None,
+) -> Plan:  # fmt: skip
+    """At most one offer per customer within the budget and limits: the most gain there is, but for `allocation.gap`.
+
+    A missing gain or cost is unknown and never chosen, nor is an offer that loses; 'none' needs no row. Limits name
+    columns of the candidates by `where`; `units` is a column of that name. The same plan for any order of rows.
+    InputError names the first impossible row, BudgetError an impossible budget or the limits that cannot all hold.
+    """
+    budget = check_budget(budget_cents)
+    grid = spread(candidates, limits)
+    options = Options(seed=seed)
+    if limits:
+        scale = measure(grid.source)
+        rules = stack_rules(budget, limits, grid.masks, (np.ones(1, np.bool_), np.ones(grid.codes, np.bool_)))
+        found = solve_rules(grid.source, scale, rules, options, start) if scale.rows else nothing(budget, scale, seed)
+    else:
+        found = solve_source(grid.source, budget, (), options)
+    return Plan(pick(candidates, grid, found.choice_N), found, budget)
+
+
+def frontier(candidates: pl.DataFrame, budgets: Sequence[float] | None = None, *, seed: int = 0) -> pl.DataFrame:
+    """Columns budget_cents, gain_cents, cost_cents, price, treated, bound_cents: the whole curve, see `trace`."""
+    table = trace(spread(candidates).source, budgets, seed)
+    return table.rename({name: f"{name}_cents" for name in ("budget", "gain", "cost", "bound")})
+
+
+def pick(candidates: pl.DataFrame, grid: Grid, choice_N: Slots) -> pl.DataFrame:
+    """The candidate rows of the chosen slots."""
+    took = np.flatnonzero(choice_N >= 0)
+    return candidates[grid.row_NK[took, choice_N[took]].tolist()] if len(took) else candidates.clear()
+
+
+def spread(candidates: pl.DataFrame, limits: Sequence[Limit] = ()) -> Grid:
+    """Candidates as matrices; InputError if a column, type, key or value is impossible."""
+    units = any(limit.measure == "units" for limit in limits)
+    check(candidates, units)
+    covered = [_covers(candidates, limit).alias(f"limit {at}") for at, limit in enumerate(limits)]
+    table = (
+        candidates.with_row_index("row")
+        .select("row", *NEEDED, *(["units"] if units else []), *covered)
+        .filter(pl.col("offer_id") != NONE)
+        .sort("customer_id", "offer_id")
+        .with_columns(who=pl.col("customer_id").rle_id().cast(pl.Int64))
+        .with_columns(slot=pl.int_range(pl.len()).over("who"))
+    )
+    names = [f"limit {at}" for at in range(len(limits))]
+    kinds = table.select(names).unique().sort(names) if names else pl.DataFrame()
+    code = (
+        table.join(kinds.with_row_index("code"), on=names, how="left", maintain_order="left")["code"] if names else None
+    )
+    n, k = table["who"].n_unique(), int(table["slot"].max() or 0) + 1  # type: ignore[arg-type]
+    at = table["who"].to_numpy(), table["slot"].to_numpy()
+
+    def matrix(column: pl.Series, blank: float, dtype: type[np.generic]) -> Any:
+        out_NK = np.full((n, k), blank, dtype)
+        out_NK[at] = column.fill_null(blank).to_numpy()
+        return out_NK
+
+    ids = table["customer_id"].unique(maintain_order=True)
+    chunk = Chunk(
+        matrix(table["gain_cents"], np.nan, np.float64), matrix(table["cost_cents"], np.nan, np.float64),
+        units_NK=matrix(table["units"], np.nan, np.float64) if units else None,
+        offer_NK=np.zeros((n, k), np.int32) if code is None else matrix(code, 0, np.int32),
+        key_N=np.fromiter((hash_int(customer) for customer in ids), np.uint64, n),
+    )  # fmt: skip
+    masks = tuple((np.ones(1, np.bool_), kinds[name].to_numpy()) for name in names)
+    return Grid(chunk, matrix(table["row"], -1, np.int64), masks, max(kinds.height, 1))
+
+
+def _covers(candidates: pl.DataFrame, limit: Limit) -> pl.Expr:
+    """True for the candidates a limit covers; ConfigError if it names no column or nothing in it."""
+    if limit.labels:
+        raise ConfigError(f"limit {limit.name!r}: labels belong to arrays; on a table use where")
+    where = dict(limit.where)
+    if limit.offers:
+        where["offer_id"] = tuple(str(offer) for offer in limit.offers)
+    covers = pl.lit(True)
+    for column, wanted in where.items():
+        if column not in candidates.columns:
+            near = get_close_matches(column, candidates.columns, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"columns: {', '.join(candidates.columns)}"
+            raise ConfigError(f"limit {limit.name!r}: candidates have no column {column!r}; {hint}")
+        known = set(candidates[column].drop_nulls().cast(pl.String).unique())
+        strange = [str(value) for value in wanted if str(value) not in known]
+        if strange and candidates.height:
+            some = ", ".join(sorted(known)[:8])
+            raise ConfigError(f"limit {limit.name!r}: no candidate has {column} = {strange[0]!r}; there are {some}")
+        covers &= pl.col(column).cast(pl.String).is_in([str(value) for value in wanted]).fill_null(False)
+    return covers
+
+
+def check(candidates: pl.DataFrame, units: bool = False) -> None:
+    """InputError naming the column and the first bad rows."""
+    for name, dtype in {**NEEDED, **({"units": pl.Float64} if units else {})}.items():
+        if candidates.schema.get(name) != dtype:
+            has = f"type {candidates.schema[name]}" if name in candidates.columns else "missing"
+            raise InputError(f"candidates.{name}: {has}, expected {dtype.__name__}; see docs/tables.md")
+    bad = {
+        "cost_cents is negative": pl.col("cost_cents") < 0,
+        "gain_cents is infinite": pl.col("gain_cents") == float("inf"),
+        "customer_id or offer_id is missing": pl.col("customer_id").is_null() | pl.col("offer_id").is_null(),
+        "the pair occurs twice": pl.struct("customer_id", "offer_id").is_duplicated(),
+    }
+    for rule, broken in bad.items():
+        rows = candidates.filter(broken.fill_null(False)).select(NEEDED.keys())
+        if rows.height:
+            raise InputError(f"candidates: {rule} in {rows.height} of {candidates.height} rows; first {rows.row(0)}")

@@ -1,0 +1,224 @@
+"""A few customers near the break and the rows' use in; moves from slot to slot out: the compiled part of finishing.
+
+C customers, K slots and a last one for none, M rows, R rows of a class one after the other.
+"""
+
+import numpy as np
+
+from promolift.allocate.kernel import Codes, Floats, Ints, compiled, values
+
+
+@compiled
+def amounts(
+    gain_NK: Floats, cost_NK: Floats, units_NK: Floats, offer_NK: Codes, i: int, k: int, low: int, high: int,
+    coef_JR4: Floats, sign: float, a_R: Floats,
+) -> None:  # fmt: skip
+    """Add `sign` times what slot k of row i uses of the class's rows to a_R; the slot after the last uses nothing."""
+    if k >= gain_NK.shape[1]:
+        return
+    j = offer_NK[i, k] if offer_NK.size else k
+    u = units_NK[i, k] if units_NK.size else 0.0
+    for r in range(low, high):
+        c_4 = coef_JR4[j, r]
+        a_R[r - low] += sign * (c_4[0] * gain_NK[i, k] + c_4[1] * cost_NK[i, k] + c_4[2] + c_4[3] * u)
+
+
+@compiled
+def harm(
+    low: int, high: int, row_R: Ints, a_R: Floats, used_M: Floats, bound_M: Floats, fine_M: Floats, but: int
+) -> float:
+    """What the changes a_R add to the rows' excess, each at its fine; row `but` is left out."""
+    total = 0.0
+    for r in range(low, high):
+        m, a = row_R[r], a_R[r - low]
+        if a != 0.0 and m != but:
+            over = used_M[m] - bound_M[m]
+            total += fine_M[m] * (max(over + a, 0.0) - max(over, 0.0))
+    return total
+
+
+@compiled
+def score(
+    gain_NK: Floats, cost_NK: Floats, units_NK: Floats, offer_NK: Codes, label_N: Codes, slot_C: Codes,
+    weight_SJ4: Floats, first_S: Ints, row_R: Ints, coef_JR4: Floats, used_M: Floats, bound_M: Floats, fine_M: Floats,
+    target: int,
+) -> Floats:  # fmt: skip
+    """What each move costs per unit of the broken row `target` it mends: loss at the prices and fines for other rows.
+
+    Infinite if it mends nothing or is fined more than it mends. With target -1: the loss of the moves that add gain.
+    """
+    K = gain_NK.shape[1]
+    value_K, a_R = np.empty(K + 1, np.float64), np.empty(np.max(first_S[1:] - first_S[:-1]), np.float64)
+    score_CK = np.full((gain_NK.shape[0], K + 1), np.inf)
+    for i in range(gain_NK.shape[0]):
+        s = label_N[i] if label_N.size else 0
+        low, high, at = first_S[s], first_S[s + 1], -1
+        for r in range(low, high):
+            if row_R[r] == target:
+                at = r - low
+        if target >= 0 and at < 0:
+            continue
+        values(gain_NK, cost_NK, units_NK, offer_NK, weight_SJ4[s], i, value_K)
+        now = slot_C[i] if slot_C[i] >= 0 else K
+        gain = gain_NK[i, now] if now < K else 0.0
+        for k in range(K + 1):
+            if k == now or value_K[k] == -np.inf:
+                continue
+            loss = value_K[now] - value_K[k]
+            if target < 0:
+                if (gain_NK[i, k] if k < K else 0.0) > gain:
+                    score_CK[i, k] = loss
+                continue
+            a_R[: high - low] = 0.0
+            amounts(gain_NK, cost_NK, units_NK, offer_NK, i, now, low, high, coef_JR4, -1.0, a_R)
+            amounts(gain_NK, cost_NK, units_NK, offer_NK, i, k, low, high, coef_JR4, 1.0, a_R)
+            mended = min(-a_R[at], used_M[target] - bound_M[target])
+            if mended > 0.0:
+                fines = harm(low, high, row_R, a_R, used_M, bound_M, fine_M, target)
+                if fines < fine_M[target] * mended:
+                    score_CK[i, k] = (max(loss, 0.0) + max(fines, 0.0)) / mended
+    return score_CK
+
+
+@compiled
+def losses(
+    gain_NK: Floats,
+    cost_NK: Floats,
+    units_NK: Floats,
+    offer_NK: Codes,
+    label_N: Codes,
+    slot_C: Codes,
+    weight_SJ4: Floats,
+) -> Floats:
+    """What each move loses at the prices; infinite where there is no move."""
+    K = gain_NK.shape[1]
+    loss_CK = np.full((gain_NK.shape[0], K + 1), np.inf)
+    value_K = np.empty(K + 1, np.float64)
+    for i in range(gain_NK.shape[0]):
+        values(gain_NK, cost_NK, units_NK, offer_NK, weight_SJ4[label_N[i] if label_N.size else 0], i, value_K)
+        now = slot_C[i] if slot_C[i] >= 0 else K
+        for k in range(K + 1):
+            if k != now and value_K[k] > -np.inf:
+                loss_CK[i, k] = value_K[now] - value_K[k]
+    return loss_CK
+
+
+@compiled
+def apply(
+    gain_NK: Floats, cost_NK: Floats, units_NK: Floats, offer_NK: Codes, label_N: Codes, slot_C: Codes,
+    first_S: Ints, row_R: Ints, coef_JR4: Floats, order_P: Ints, used_M: Floats, bound_M: Floats, fine_M: Floats,
+    target: int,
+) -> int:  # fmt: skip
+    """Make the moves in the given order, each customer once, until row `target` holds; returns how many were made.
+
+    A move is made only if it lowers the sum of fines; with target -1, if it breaks nothing. Changes slot_C and used_M.
+    """
+    K = gain_NK.shape[1]
+    moved_C = np.zeros(gain_NK.shape[0], np.bool_)
+    a_R = np.empty(np.max(first_S[1:] - first_S[:-1]), np.float64)
+    made = 0
+    for move in order_P:
+        i, k = move // (K + 1), move % (K + 1)
+        if moved_C[i]:
+            continue
+        s = label_N[i] if label_N.size else 0
+        low, high = first_S[s], first_S[s + 1]
+        a_R[: high - low] = 0.0
+        now = slot_C[i] if slot_C[i] >= 0 else K
+        amounts(gain_NK, cost_NK, units_NK, offer_NK, i, now, low, high, coef_JR4, -1.0, a_R)
+        amounts(gain_NK, cost_NK, units_NK, offer_NK, i, k, low, high, coef_JR4, 1.0, a_R)
+        fines = harm(low, high, row_R, a_R, used_M, bound_M, fine_M, -1)
+        if (target < 0 and fines > 0.0) or (target >= 0 and fines >= 0.0):
+            continue
+        for r in range(low, high):
+            used_M[row_R[r]] += a_R[r - low]
+        slot_C[i] = -1 if k == K else k
+        moved_C[i] = True
+        made += 1
+        if target >= 0 and used_M[target] <= bound_M[target]:
+            break
+    return made
+
+
+@compiled
+def changes(
+    gain_NK: Floats, cost_NK: Floats, units_NK: Floats, offer_NK: Codes, label_N: Codes, slot_C: Codes,
+    first_S: Ints, row_R: Ints, coef_JR4: Floats, move_P: Ints, M: int,
+) -> tuple[Floats, Floats]:  # fmt: skip
+    """What each move adds to every row and to the gain."""
+    K = gain_NK.shape[1]
+    delta_PM, gain_P = np.zeros((move_P.size, M), np.float64), np.zeros(move_P.size, np.float64)
+    a_R = np.empty(np.max(first_S[1:] - first_S[:-1]), np.float64)
+    for p in range(move_P.size):
+        i, k = move_P[p] // (K + 1), move_P[p] % (K + 1)
+        s = label_N[i] if label_N.size else 0
+        low, high = first_S[s], first_S[s + 1]
+        now = slot_C[i] if slot_C[i] >= 0 else K
+        a_R[: high - low] = 0.0
+        amounts(gain_NK, cost_NK, units_NK, offer_NK, i, now, low, high, coef_JR4, -1.0, a_R)
+        amounts(gain_NK, cost_NK, units_NK, offer_NK, i, k, low, high, coef_JR4, 1.0, a_R)
+        for r in range(low, high):
+            delta_PM[p, row_R[r]] = a_R[r - low]
+        gain_P[p] = (gain_NK[i, k] if k < K else 0.0) - (gain_NK[i, now] if now < K else 0.0)
+    return delta_PM, gain_P
+
+
+@compiled
+def exchange(delta_PM: Floats, gain_P: Floats, who_P: Ints, used_M: Floats, bound_M: Floats) -> Ints:
+    """Pairs of moves of two customers that together add gain and break nothing: for each gaining move its best partner.
+
+    Changes used_M; returns the moves to make, each customer at most once.
+    """
+    P, M = delta_PM.shape
+    taken_P = np.zeros(P, np.bool_)
+    made_P = np.empty(P, np.int64)
+    made = 0
+    room_M = np.empty(M, np.float64)
+    for b in range(P):
+        if gain_P[b] <= 0.0 or taken_P[b]:
+            continue
+        for m in range(M):
+            room_M[m] = max(bound_M[m], used_M[m]) - used_M[m] - delta_PM[b, m]
+        best, partner = 0.0, -1
+        for a in range(P):
+            if gain_P[b] + gain_P[a] <= best or taken_P[a] or who_P[a] == who_P[b]:
+                continue
+            fits = True
+            for m in range(M):
+                if delta_PM[a, m] > room_M[m]:
+                    fits = False
+                    break
+            if fits:
+                best, partner = gain_P[b] + gain_P[a], a
+        if partner >= 0:
+            for move in (b, partner):
+                made_P[made] = move
+                made += 1
+                for m in range(M):
+                    used_M[m] += delta_PM[move, m]
+                for p in range(P):
+                    if who_P[p] == who_P[move]:
+                        taken_P[p] = True
+    return made_P[:made]
+
+
+@compiled
+def margins(
+    gain_NK: Floats, cost_NK: Floats, units_NK: Floats, offer_NK: Codes, label_N: Codes, weight_SJ4: Floats
+) -> Floats:
+    """Best less second best penalised value of each row, none included, as part of the row's largest gain."""
+    K = gain_NK.shape[1]
+    value_K = np.empty(K + 1, np.float64)
+    margin_N = np.empty(gain_NK.shape[0], np.float64)
+    for i in range(gain_NK.shape[0]):
+        best, size = values(
+            gain_NK, cost_NK, units_NK, offer_NK, weight_SJ4[label_N[i] if label_N.size else 0], i, value_K
+        )
+        second, ties = -np.inf, 0
+        for k in range(K + 1):
+            if value_K[k] == best:
+                ties += 1
+            elif value_K[k] > second:
+                second = value_K[k]
+        margin_N[i] = 0.0 if ties > 1 else (best - second) / size if size > 0.0 else np.inf
+    return margin_N

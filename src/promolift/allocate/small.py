@@ -1,0 +1,106 @@
+"""A small problem, prices and a plan in, the best whole plan out, by branch and bound at the prices.
+
+At the prices a plan gains the dual value less what each customer loses against his best slot and less the price of
+what the rows leave unused. So only customers whose other slots lose less than the gap can be chosen differently, and a
+branch ends as soon as its losses reach the gap. C customers who may differ, L slots each, M rows.
+"""
+
+import numpy as np
+
+from promolift.allocate.core import Floats, Ints, Prices, Rows, Slots, Source, sweep, word
+from promolift.allocate.dual import SALT
+from promolift.allocate.limits import Rules
+from promolift.allocate.measure import Scale
+from promolift.allocate.repair import Whole, sums_of
+
+PAIRS = 3_000  # usable pairs up to which this is tried
+NODES = 300_000  # the search ends here: a count, so that the answer does not depend on the machine's speed
+EXACT = 1e-12  # relative rounding of the sums
+
+
+def polish(
+    source: Source, scale: Scale, rules: Rules, price_M: Floats, prices: Prices, whole: Whole, bound: float
+) -> tuple[Whole, float]:
+    """The plan and bound, or better ones by branch and bound if there are few pairs and something is to be gained."""
+    gap = bound - float(whole.sums_SJ4[:, :, 0].sum())
+    if scale.rows > PAIRS or (not whole.broken_M.any() and gap <= EXACT * bound):
+        return whole, bound
+    rows, order = _in_order(source, prices.seed)
+    if int(((rows.gain_NK >= 0) & (rows.cost_NK < np.inf)).sum()) > PAIRS:
+        return whole, bound
+    gain = -EXACT * bound if whole.broken_M.any() else float(whole.sums_SJ4[:, :, 0].sum())
+    slot_N, all_seen = branch(rows, rules, price_M, gain)
+    if slot_N is not None:
+        found = _whole(rows, order, slot_N, rules, prices, scale)
+        if found.broken_M.any():
+            return whole, bound
+        whole, gain = found, float(found.sums_SJ4[:, :, 0].sum())
+    if all_seen and not whole.broken_M.any():
+        bound = min(bound, gain * (1 + EXACT))
+    return whole, bound
+
+
+def _in_order(source: Source, seed: int) -> tuple[Rows, Ints]:
+    """All rows in the order of their hash, and where they lie."""
+    from promolift.allocate import kernel
+
+    rows = Rows.join(list(sweep(source, lambda part: part)))
+    order = np.lexsort((np.arange(len(rows)), kernel.mix_all(rows.key_N, word(seed ^ SALT))))
+    return rows.part(order), order
+
+
+def _whole(rows: Rows, order: Ints, slot_N: Slots, rules: Rules, prices: Prices, scale: Scale) -> Whole:
+    """The slots as a plan, counted in whole numbers."""
+    unit = np.array([scale.gain, scale.cost, 1.0, scale.units])
+    sums_SJ4 = sums_of(rows, slot_N, Prices(rules.weights(np.zeros(rules.rows))), scale) / unit
+    choice_N = np.empty(len(rows), np.int32)
+    choice_N[order] = slot_N
+    apart = np.flatnonzero(slot_N != rows.choose(prices))
+    moved = dict(zip(rows.key_N[apart].tolist(), slot_N[apart].tolist(), strict=True))
+    return Whole(choice_N, sums_SJ4, rules.used(sums_SJ4), moved, 1, rules.excess(sums_SJ4), sums_SJ4)
+
+
+def branch(rows: Rows, rules: Rules, price_M: Floats, gain: float) -> tuple[Slots | None, bool]:
+    """Slots that gain more than `gain`, None if none were found; and whether all plans were looked at."""
+    from promolift.allocate import tree
+
+    n, slots = rows.gain_NK.shape
+    i_P, k_P = np.nonzero((rows.gain_NK >= 0) & (rows.cost_NK < np.inf))
+    coef_NLM = np.zeros((n, slots + 1, rules.rows))
+    coef_NLM[i_P, k_P] = coefficients(rows, rules, i_P, k_P).T
+    value_NL = np.full((n, slots + 1), -np.inf)
+    value_NL[i_P, k_P] = rows.gain_NK[i_P, k_P] - coef_NLM[i_P, k_P] @ price_M
+    value_NL[:, slots] = 0.0
+    best_N = value_NL.max(axis=1, initial=0.0)
+    gap = float(best_N.sum() + rules.bound_M @ price_M) - gain
+    loss_NL = best_N[:, None] - value_NL
+    open_NL = loss_NL < gap
+    open_NL[np.arange(n), np.argmin(loss_NL, axis=1)] = True
+    slot_N = np.argmin(loss_NL, axis=1)
+    free_C = np.flatnonzero(open_NL.sum(axis=1) > 1)
+    second_C = np.sort(np.where(open_NL, loss_NL, np.inf)[free_C], axis=1)[:, 1]
+    free_C = free_C[np.argsort(-second_C, kind="stable")]
+    order_CL = np.argsort(np.where(open_NL, loss_NL, np.inf)[free_C], axis=1, kind="stable")
+    base_M = coef_NLM[np.arange(n), slot_N].sum(axis=0) - coef_NLM[free_C, slot_N[free_C]].sum(axis=0)
+    loss_CL = np.take_along_axis(np.where(open_NL, loss_NL, np.inf)[free_C], order_CL, axis=1)
+    coef_CLM = np.take_along_axis(coef_NLM[free_C], order_CL[:, :, None], axis=1)
+    tight_M = rules.bound_M + EXACT * np.abs(rules.bound_M)
+    at_C, found, whole = tree.search(loss_CL, coef_CLM, base_M, tight_M, price_M, gap, NODES)
+    if not found:
+        return None, whole
+    slot_N[free_C] = order_CL[np.arange(len(free_C)), at_C]
+    return np.where(slot_N == slots, -1, slot_N).astype(np.int32), whole
+
+
+def coefficients(rows: Rows, rules: Rules, i_P: Ints, k_P: Ints) -> Floats:
+    """What each pair adds to every row, shape (M, pairs)."""
+    label_P = rows.label_N[i_P] if rows.label_N.size else np.zeros(len(i_P), np.int32)
+    offer_P = rows.offer_NK[i_P, k_P] if rows.offer_NK.size else k_P
+    units_P = rows.units_NK[i_P, k_P] if rows.units_NK.size else np.zeros(len(i_P))
+    amount_4P = np.stack([rows.gain_NK[i_P, k_P], rows.cost_NK[i_P, k_P], np.ones(len(i_P)), units_P])
+    coef_MP = np.zeros((rules.rows, len(i_P)))
+    for t, m in enumerate(rules.row_T):
+        coef_MP[m] += (
+            rules.weight_T[t] * rules.class_TS[t][label_P] * rules.offer_TJ[t][offer_P] * amount_4P[rules.column_T[t]]
+        )
+    return coef_MP

@@ -1,0 +1,123 @@
+"""Arrays or a source, a budget and limits in, an Allocation out: exact for one budget, the dual method with limits."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from pydantic import Field
+
+from promolift.allocate.conflict import conflict
+from promolift.allocate.core import Allocation, Chunk, Floats, Prices, Slots, Source, check_budget
+from promolift.allocate.dual import Sample, draw_sample, price, total, upper
+from promolift.allocate.exact import nothing, solve_budget
+from promolift.allocate.limits import Limit, Rules, compile_rules
+from promolift.allocate.measure import Scale, measure
+from promolift.allocate.repair import Whole, finish
+from promolift.allocate.small import EXACT, PAIRS, polish
+from promolift.errors import BudgetError
+from promolift.settings import Settings
+
+
+class Options(Settings):
+    """How to solve. `seed` settles ties; `threads` changes nothing but the time."""
+
+    seed: int = 0
+    threads: int = Field(default=1, ge=1, le=64)
+
+
+def solve(
+    gain_NK: Floats, cost_NK: Floats, budget: float, limits: Sequence[Limit] = (), *, seed: int = 0,
+    label_N: Slots | None = None,
+) -> Allocation:  # fmt: skip
+    """At most one offer for each of N customers within the budget and limits: the most gain, but for `gap`.
+
+    Gains and costs are (customers, offers) in one unit of money; a gain of NaN is unknown, and neither it nor a
+    negative gain is ever chosen. `label_N` gives each customer the class that limits refer to. InputError for
+    impossible values, BudgetError if no plan can keep the limits.
+    """
+    return solve_source(lambda: (Chunk(gain_NK, cost_NK, label_N=label_N),), budget, limits, Options(seed=seed))
+
+
+def solve_source(
+    source: Source, budget: float, limits: Sequence[Limit] = (), options: Options | None = None,
+    start: Allocation | None = None,
+) -> Allocation:  # fmt: skip
+    """`solve` for rows that arrive in chunks, with keys, units or several threads; `start` is a plan to begin from."""
+    options = options or Options()
+    budget = check_budget(budget)
+    if not limits:
+        return _exact(source, budget, options)
+    scale = measure(source, options.threads)
+    if not scale.rows:
+        return nothing(budget, scale, options.seed)
+    classes = max(len(scale.count_S), 1)
+    return solve_rules(source, scale, compile_rules(budget, limits, classes, scale.offers), options, start)
+
+
+def _exact(source: Source, budget: float, options: Options) -> Allocation:
+    """One budget: the exact method, and branch and bound where there are few pairs."""
+    found = solve_budget(source, budget, options.seed, options.threads)
+    if found.customers > PAIRS or found.gap <= EXACT:
+        return found
+    scale = measure(source, options.threads)
+    rules = compile_rules(budget, (), len(scale.count_S), scale.offers)
+    sums_SJ4 = np.zeros((len(scale.count_S), scale.offers, 4))
+    sums_SJ4[0, 0, :3] = found.gain, found.cost, found.treated
+    whole = Whole(found.choice_N, sums_SJ4, rules.used(sums_SJ4), dict(found.moved), 0, np.zeros(1), sums_SJ4)
+    better, bound = polish(source, scale, rules, np.array([found.price]), found.prices, whole, found.bound)
+    sums_4 = better.sums_SJ4.sum(axis=(0, 1))
+    return replace(
+        found, choice_N=better.choice_N, gain=float(sums_4[0]), cost=float(sums_4[1]), treated=int(sums_4[2]),
+        bound=bound, moved=better.moved,
+    )  # fmt: skip
+
+
+def solve_rules(
+    source: Source, scale: Scale, rules: Rules, options: Options, start: Allocation | None = None
+) -> Allocation:
+    """The dual method, its finishing step and the certificate."""
+    sample = draw_sample(source, scale, options.seed, options.threads)
+    start_M = None if start is None else start_prices(start, rules)
+    priced = price(source, scale, rules, sample, start_M, options.threads)
+    if priced.bound < 0:
+        raise _refusal(source, sample, rules, None, options)
+    whole = finish(source, scale, rules, sample, priced, options.seed, options.threads)
+    bound = min(priced.bound, upper(rules, priced.price_M, whole.hard_SJ4, scale))
+    prices = Prices(rules.weights(priced.price_M), priced.width, 0.0, options.seed)
+    whole, bound = polish(source, scale, rules, priced.price_M, prices, whole, bound)
+    if whole.broken_M.any():
+        raise _refusal(source, sample, rules, whole, options)
+    sums_4 = whole.sums_SJ4.sum(axis=(0, 1))
+    return Allocation(
+        whole.choice_N, float(sums_4[0]), float(sums_4[1]), bound, float(priced.price_M[0]),
+        float(rules.bound_M[0]), int(sums_4[2]), scale.rows, prices, rules.uses(whole.sums_SJ4, priced.price_M),
+        2 + priced.passes + whole.passes, whole.moved,
+    )  # fmt: skip
+
+
+def _refusal(source: Source, sample: Sample, rules: Rules, whole: Whole | None, options: Options) -> BudgetError:
+    """The conflict if there is one, else which limit no whole plan was found to keep."""
+
+    def most(changed: Source, fewer: Rules) -> float:
+        scale = measure(changed, options.threads)
+        part = draw_sample(changed, scale, options.seed, options.threads)
+        priced = price(changed, scale, fewer, part, None, options.threads)
+        sums = total(changed, scale, fewer.weights(priced.price_M), priced.width, -1.0, options.threads)
+        return min(priced.bound, upper(fewer, priced.price_M, sums.hard_SJ4, scale))
+
+    error = conflict(source, sample, rules, most)
+    if error:
+        return error
+    if whole is None:
+        return BudgetError("limits: no plan can keep all of them; leave some out to see which are in conflict")
+    m = int(np.argmax(whole.broken_M / np.maximum(np.abs(rules.bound_M), 1.0)))
+    return BudgetError(
+        f"limits: no whole plan was found that keeps {rules.names[m]!r}; the nearest misses it by "
+        f"{whole.broken_M[m]:,.6g}. Only parts of offers could keep all limits: loosen it a little"
+    )
+
+
+def start_prices(start: Allocation, rules: Rules) -> Floats:
+    """The old prices of rows that still exist, by name; 0 for new ones."""
+    old = {**start.multipliers, "budget": start.price}
+    return np.array([old.get(name, 0.0) for name in rules.names])

@@ -1,0 +1,43 @@
+"""Room 1. Raw tables in any column names in, clean tables and an account of every row out."""
+
+from promolift.data.clean import Cleaned, clean_events, key_rows, price_rows
+from promolift.data.clean_tables import (
+    clean_coupons,
+    clean_customers,
+    clean_exposures,
+    clean_products,
+    clean_redemptions,
+    clean_shelf,
+)
+from promolift.data.counts import Counts
+from promolift.data.derive import latest
+from promolift.data.guess import guess_mapping
+from promolift.data.health import Ability, Health, health
+from promolift.data.mapping import Mapping, currency_digits
+from promolift.data.rules import CleanRules, rules_text
+from promolift.data.summary import Summary, summarise
+
+__all__ = [
+    "Ability",
+    "CleanRules",
+    "Cleaned",
+    "Counts",
+    "Health",
+    "Mapping",
+    "Summary",
+    "clean_coupons",
+    "clean_customers",
+    "clean_events",
+    "clean_exposures",
+    "clean_products",
+    "clean_redemptions",
+    "clean_shelf",
+    "currency_digits",
+    "guess_mapping",
+    "health",
+    "key_rows",
+    "latest",
+    "price_rows",
+    "rules_text",
+    "summarise",
+]

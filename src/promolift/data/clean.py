@@ -1,0 +1,243 @@
+"""Room 1. Raw events and their mapping in, judged events out: each row taken, repaired or set aside."""
+
+from collections.abc import Callable, Iterator
+from collections.abc import Mapping as Dict
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field, replace
+
+from promolift.data import sql
+from promolift.data.counts import Counts, count
+from promolift.data.mapping import Mapping
+from promolift.data.names import GONE_STATUS, KIND_OF_WORD, KIND_WORD_SQL, kind_word
+from promolift.data.reader import Reader
+from promolift.data.rules import EVENT_RULES, CleanRules, Rule
+from promolift.tables import EVENTS, Table
+
+Relation = sql.Relation
+MONEY_ROLES = ("amount", "unit_price", "list_amount", "list_unit_price")
+
+
+@dataclass(frozen=True)
+class Cleaned:
+    """Judged rows of one table, still lazy: the clean columns, `_row`, `_reason` (null if accepted), `_flags`, `_raw`.
+
+    Each of `accepted`, `rejected` and `counts` runs the cleaning anew; inside
+    `with cleaned.staged(store.staged) as kept:` it has run once.
+    """
+
+    table: Table
+    judged: Relation = field(repr=False)
+    order: str
+
+    def accepted(self) -> Relation:
+        """The clean rows, in a fixed order (but for the shelf, whose millions of rows stay as the source has them)."""
+        extra = [name for name in self.judged.columns if name not in self.table.schema and not name.startswith("_")]
+        columns = [*self.table.schema, *(extra if self.table.open else [])]
+        kept = self.judged.filter("_reason is null")
+        return (kept.order(self.order) if self.order else kept).project(", ".join(map(sql.ident, columns)))
+
+    def rejected(self, source: str) -> Relation:
+        """The rows set aside, as tables.REJECTED."""
+        bad = self.judged.filter("_reason is not null").order("_row")
+        return bad.project(f"{sql.literal(source)} as source, _row as row, _reason as reason, _raw as raw")
+
+    def counts(self) -> Counts:
+        """Read, accepted, repaired and rejected rows by rule."""
+        return count(self.table.name, self.judged)
+
+    @contextmanager
+    def staged(self, stage: Callable[[Relation], AbstractContextManager[Relation]]) -> Iterator["Cleaned"]:
+        """The same with its rows computed once and kept by `stage` until the block ends."""
+        with stage(self.judged) as kept:
+            yield replace(self, judged=kept)
+
+
+def key_rows(raw: Relation, mapping: Mapping) -> Relation:
+    """Add to raw rows what shards are made by: `_customer` (text, '' if missing) and `_key` (equal for duplicates).
+
+    A raw relation has `_row` (from 1) and the source's own columns.
+    """
+    reader = Reader.of(raw, mapping, mapping.table)
+    key = f"hash({', '.join(sql.ident('=' + name) for name in reader.raw_columns)})"
+    if mapping.has("event_id"):
+        event = reader.id("event_id")
+        key = f"case when {event} is not null then hash({event}) else {key} end"
+    columns = [f"{sql.ident('=' + name)} as {sql.ident(name)}" for name in reader.raw_columns]
+    columns += ["_price"] if "_price" in reader.types else []
+    query = f"""
+        with renamed as (select {reader.renamed()} from raw)
+        select _row, coalesce({reader.id("customer_id")}, '') as _customer, {key} as _key, {", ".join(columns)}
+        from renamed
+    """
+    return sql.select(raw, query)
+
+
+def price_rows(raw: Relation, mapping: Mapping, prices: Relation) -> Relation:
+    """Add to raw events `_price`, the catalogue's price_cents, for purchases that carry none of their own.
+
+    `prices` has product_id (unique) and price_cents, as tables.PRODUCTS.
+    """
+    reader = Reader.of(raw, mapping, mapping.table)
+    product = reader.id("product_id").replace('"=', '"')
+    catalogue = prices.project("product_id as _product, price_cents as _price").filter("_price is not null")
+    joined = raw.set_alias("raw").join(catalogue.set_alias("catalogue"), f"{product} = _product", how="left")
+    return joined.project("* exclude (_product)")
+
+
+def clean_events(raw: Relation, mapping: Mapping, rules: CleanRules) -> Cleaned:
+    """Judge every raw event. A customer's rows are judged without any other customer's, so shards change nothing."""
+    if "_key" not in raw.columns:
+        raw = key_rows(raw, mapping)
+    reader = Reader.of(raw, mapping, "events")
+    limits: dict[str, object] = {**rules.model_dump(), "currency": mapping.currency}
+    query = f"""
+        with renamed as (select {reader.renamed()} from raw),
+        again as (select _customer, _key, min(_row) as first_row from raw group by all having count(*) > 1),
+        words as (from (values {_kind_words(mapping)}) as words(word, kind)),
+        parsed as ({_parsed(reader, rules)}),
+        valued as ({_valued(mapping)}),
+        told as ({_told(mapping)}),
+        judged as (select *, {reason_sql(EVENT_RULES, limits)} as _reason from told)
+        select {sql.bind(_events(mapping), **limits)}, _row, _reason, {flags_sql(EVENT_RULES, limits)} as _flags,
+            case when _reason is not null then {reader.raw_json()} end as _raw
+        from judged
+    """
+    return Cleaned(EVENTS, sql.select(raw, query), "customer_id, ts_ms, _row")
+
+
+def reason_sql(rules: tuple[Rule, ...], limits: Dict[str, object]) -> str:
+    """The name of the first rule that rejects the row, or null."""
+    cases = " ".join(
+        f"when {sql.bind(rule.sql, **limits)} then {sql.literal(rule.name)}"
+        for rule in rules
+        if rule.action == "rejected"
+    )
+    return f"case {cases} end"
+
+
+def flags_sql(rules: tuple[Rule, ...], limits: Dict[str, object]) -> str:
+    """An integer with bit k set where an accepted row met rule k; 0 for rejected rows."""
+    bits = [
+        f"case when {sql.bind(rule.sql, **limits)} then {1 << bit} else 0 end"
+        for bit, rule in enumerate(rules)
+        if rule.action != "rejected"
+    ]
+    return f"case when _reason is null then {' + '.join(bits or ['0'])} else 0 end"
+
+
+def _kind_words(mapping: Mapping) -> str:
+    words = KIND_OF_WORD | {kind_word(word): kind for word, kind in mapping.kinds.items()}
+    return ", ".join(f"({sql.literal(word)}, {sql.literal(kind)})" for word, kind in words.items())
+
+
+def _parsed(reader: Reader, rules: CleanRules) -> str:
+    """Every role as a typed column. Money is in minor units, unrounded; purchases and reductions are positive."""
+    mapping = reader.mapping
+    spent = mapping.minor_factor * (-1 if mapping.spending == "negative" else 1)
+    reduced = -1 if mapping.discount == "negative" else 1
+    repeats = rules.drop_identical or mapping.has("event_id")
+    columns = {
+        "customer_id": "nullif(_customer, '')",
+        "ts_ms": reader.time("time"),
+        "time_written": reader.written("time"),
+        "received_ms": reader.time("received"),
+        "word": KIND_WORD_SQL.format(reader.text("kind")),
+        **{role: reader.id(role) for role in ("product_id", "order_id", "session_id", "store_id")},
+        "channel": reader.text("channel"),
+        "quantity": reader.number("quantity"),
+        "quantity_written": reader.written("quantity"),
+        **{role: f"({reader.number(role)}) * {spent}" for role in MONEY_ROLES},
+        "money_written": " or ".join(reader.written(role) for role in MONEY_ROLES),
+        "shelf_said": f"({reader.number('shelf_discount')}) * {reduced}",
+        "coupon_said": f"({reader.number('coupon_discount')}) * {reduced}",
+        "currency": f"upper({reader.text('currency')})",
+        "status": f"lower({reader.text('status')})",
+        "price": "_price" if "_price" in reader.types else "cast(null as bigint)",
+        "repeated": "coalesce(_row > first_row, false)" if repeats else "false",
+    }
+    selected = ",\n".join(f"{expression} as {name}" for name, expression in columns.items())
+    return f"select renamed.*, {selected} from renamed left join again using (_customer, _key)"
+
+
+def _valued(mapping: Mapping) -> str:
+    """What was paid (`money`), what it would have cost (`listed`, null if not said), and both reductions."""
+    units = "quantity" if mapping.has("quantity") else "1"
+    shelf = f"shelf_said * {mapping.minor_factor}"
+    if mapping.discount in ("rate", "percent"):
+        share = f"least(greatest(shelf_said / {100 if mapping.discount == 'percent' else 1}, 0), 1)"
+        shelf = f"coalesce(listed * {share}, case when {share} < 1 then paid * {share} / (1 - {share}) end)"
+    return f"""
+        with amounts as (
+            select *,
+                coalesce(amount, unit_price * {units}) as paid,
+                coalesce(list_amount, list_unit_price * {units}) as listed
+            from parsed),
+        reduced as (
+            select *, coalesce({shelf}, 0) as shelf, coalesce(coupon_said * {mapping.minor_factor}, 0) as coupon
+            from amounts)
+        select * exclude (paid), coalesce(paid, listed - shelf - coupon, price * coalesce(quantity, 1)) as money,
+            paid is null and listed is null and price is not null as from_catalogue
+        from reduced
+    """
+
+
+def _told(mapping: Mapping) -> str:
+    """Events named, refunds recognised, and what the rules ask for."""
+    named = sql.literal(mapping.constants.get("kind", "purchase"))
+    if "kind" in mapping.columns:
+        named = "coalesce(words.kind, 'other')"
+    kind_said = _said("kind" in mapping.columns)
+    gone = f"coalesce(regexp_matches(status, {sql.literal(GONE_STATUS)}), false)"
+    gone_back = ["named = 'refund'", "(money < 0 and coalesce(quantity, -1) < 0)"]
+    if mapping.cancel_prefix:
+        gone_back.append(f"coalesce(starts_with(order_id, {sql.literal(mapping.cancel_prefix)}), false)")
+    # On a bank statement money that comes in is not a purchase taken back.
+    back = "'other'" if mapping.spending == "negative" and "kind" not in mapping.columns else "'refund'"
+    return f"""
+        with named as (
+            select valued.*, {named} as named, {kind_said} and words.kind is null as kind_unknown
+            from valued left join words using (word)),
+        kinds as (
+            select *, named = 'purchase' and {gone} as gone,
+                case when gone then 'other'
+                    when named in ('purchase', 'refund') and ({" or ".join(gone_back)}) then {back}
+                    else named end as kind
+            from named)
+        select *,
+            kind in ('purchase', 'refund') as paid,
+            coalesce(listed, money + greatest(shelf, 0) + greatest(coupon, 0)) as list,
+            {_said("amount" in mapping.columns)} and amount is null and money is not null or from_catalogue as computed,
+            {_said(any(role in mapping.columns for role in MONEY_ROLES))} as money_expected,
+            {_said("order_id" in mapping.columns)} and order_id is null as order_missing
+        from kinds
+    """
+
+
+def _said(condition: bool) -> str:
+    return sql.literal(condition)
+
+
+def _events(mapping: Mapping) -> str:
+    """The columns of tables.EVENTS. A refund's money is negative and carries no discounts; its quantity is positive."""
+    moment = "make_timestamp_ms(ts_ms)"
+    if mapping.zone != "UTC":
+        moment = f"timezone({sql.literal(mapping.zone)}, timezone('UTC', {moment}))"
+
+    def cents(purchase: str, refund: str = "0") -> str:
+        # A number too large for bigint belongs to a rejected row.
+        value = f"case kind when 'purchase' then {purchase} when 'refund' then {refund} else 0 end"
+        return f"coalesce(try_cast(round({value}) as bigint), 0)"
+
+    return f"""
+        customer_id, ts_ms, kind, product_id,
+        case when paid
+            then coalesce(order_id, session_id, customer_id || '@' || cast(cast({moment} as date) as varchar))
+            else coalesce(session_id, order_id) end as order_id,
+        store_id, channel,
+        case when quantity <> 0 and abs(quantity) <= $max_quantity and (quantity > 0 or kind = 'refund')
+            then abs(quantity) end as quantity,
+        {cents("money", "-abs(money)")} as revenue_cents,
+        {cents("greatest(list, money)", "-abs(money)")} as list_cents,
+        {cents("greatest(shelf, 0)")} as shelf_cents,
+        {cents("greatest(coupon, 0)")} as coupon_cents
+    """

@@ -1,0 +1,172 @@
+"""Room 1. Raw customers, products, promotions, coupons and shelf rows in, judged rows of our tables out."""
+
+from promolift.data import sql
+from promolift.data.clean import Cleaned, flags_sql, reason_sql
+from promolift.data.mapping import Mapping
+from promolift.data.reader import Reader
+from promolift.data.rules import RULES, CleanRules
+from promolift.tables import COUPONS, CUSTOMERS, EXPOSURES, PRODUCTS, REDEMPTIONS, SHELF, Table
+
+Relation = sql.Relation
+YES = ("true", "t", "yes", "y", "1", "on", "opt-in", "opted in", "granted", "subscribed", "是", "同意")
+NO = ("false", "f", "no", "n", "0", "off", "opt-out", "opted out", "denied", "unsubscribed", "否", "不同意", "拒绝")
+CHINESE = "^(zh|chin|cn|mandarin|中文|汉语|普通话).*"
+ENGLISH = "^(en|英).*"
+DAY_MS = 86_400_000
+
+
+def clean_customers(raw: Relation, mapping: Mapping, rules: CleanRules) -> Cleaned:
+    """One row per customer, the last one of the source; columns we have no name for are kept as text."""
+    reader = Reader.of(raw, mapping, "customers")
+    language = f"lower({reader.text('language')})"
+    consent = f"lower({reader.text('consent')})"
+    columns = [
+        f"{reader.id('customer_id')} as customer_id",
+        *(f"{reader.text(role)} as {role}" for role in ("name", "sex", "age", "occupation", "income")),
+        f"{_case(f'{language} ~ $chinese', 'zh', f'{language} ~ $english', 'en')} as language",
+        f"{_case(f'{consent} in $yes', True, f'{consent} in $no', False)} as consent",
+        *_extra(reader),
+    ]
+    return _judge(raw, reader, rules, CUSTOMERS, columns, _not_the_last("customer_id"))
+
+
+def clean_products(raw: Relation, mapping: Mapping, rules: CleanRules) -> Cleaned:
+    """One row per product, the last one of the source."""
+    reader = Reader.of(raw, mapping, "products")
+    path = mapping.category_path
+    levels = {role: reader.text(role) for role in ("category", "type", "department")}
+    if path:
+        parts = f"list_transform(string_split({reader.text('category')}, {sql.literal(path)}), lambda part: trim(part))"
+        whole = f"array_to_string(({parts})[:2], {sql.literal(path)})"
+        levels = {"category": f"nullif({whole}, '')", "type": reader.text("category"), "department": f"({parts})[1]"}
+    columns = [
+        f"{reader.id('product_id')} as product_id",
+        f"{reader.text('name')} as name",
+        *(f"{value} as {sql.ident(role)}" for role, value in levels.items()),
+        f"{reader.text('brand')} as brand",
+    ]
+    for role in ("price", "cost"):
+        value = f"({reader.number(role)}) * {mapping.minor_factor}"
+        believed = f"{value} between 0 and {rules.max_price_cents}"
+        columns.append(f"case when {believed} then cast(round({value}) as bigint) end as {role}_cents")
+        columns.append(f"{reader.written(role)} and not coalesce({believed}, false) as {role}_bad")
+    return _judge(raw, reader, rules, PRODUCTS, columns, _not_the_last("product_id"))
+
+
+def clean_exposures(raw: Relation, mapping: Mapping, rules: CleanRules) -> Cleaned:
+    """Who was targeted by which campaign. An end at local midnight means the whole of that day."""
+    reader = Reader.of(raw, mapping, "promotions")
+    end = reader.time("end")
+    local = f"timezone({sql.literal(mapping.zone)}, timezone('UTC', make_timestamp_ms({end})))"
+    next_day = f"epoch_ms(timezone({sql.literal(mapping.zone)}, date_trunc('day', {local}) + to_days(1)))"
+    whole_day = f"case when {local} = date_trunc('day', {local}) then {next_day} - 1 else {end} end"
+    if not mapping.has("end"):
+        whole_day = f"{reader.time('start')} + try_cast({reader.number('valid_days')} * {DAY_MS} as bigint) - 1"
+    columns = [
+        f"{reader.id('campaign_id')} as campaign_id",
+        f"{reader.id('customer_id')} as customer_id",
+        f"{reader.text('kind')} as kind",
+        f"{reader.time('start')} as start_ms",
+        f"{whole_day} as end_ms",
+    ]
+    return _judge(raw, reader, rules, EXPOSURES, columns, _not_the_last("campaign_id, customer_id"))
+
+
+def clean_redemptions(raw: Relation, mapping: Mapping, rules: CleanRules) -> Cleaned:
+    """Coupons used: a redemptions table, or those rows of a promotions table that say when."""
+    reader = Reader.of(raw, mapping, mapping.table)
+    if mapping.table == "promotions":
+        redeemed = reader.written("redeemed_at").replace('"=', '"')
+        raw = raw.filter(redeemed)
+    columns = [
+        f"{reader.id('customer_id')} as customer_id",
+        f"{reader.id('campaign_id')} as campaign_id",
+        f"{reader.id('coupon_id')} as coupon_id",
+        f"{reader.time('redeemed_at')} as ts_ms",
+    ]
+    again = "row_number() over (partition by customer_id, campaign_id, coupon_id, ts_ms order by _row) > 1"
+    return _judge(raw, reader, rules, REDEMPTIONS, columns, again)
+
+
+def clean_coupons(raw: Relation, mapping: Mapping, rules: CleanRules) -> Cleaned:
+    """Which products a campaign's coupon covers."""
+    reader = Reader.of(raw, mapping, "coupons")
+    columns = [f"{reader.id(role)} as {role}" for role in ("campaign_id", "coupon_id", "product_id")]
+    again = "row_number() over (partition by campaign_id, coupon_id, product_id order by _row) > 1"
+    return _judge(raw, reader, rules, COUPONS, columns, again)
+
+
+def clean_shelf(raw: Relation, mapping: Mapping, rules: CleanRules) -> Cleaned:
+    """Displays and mailers. A place written as 0, no or nothing is no display."""
+    reader = Reader.of(raw, mapping, "shelf")
+    column = mapping.sources("start")[0]
+    nowhere = sql.literal(("0", "no", "n", "false", "f"))
+    shown = {role: f"coalesce(lower({reader.text(role)}) not in {nowhere}, false)" for role in ("display", "mailer")}
+    query = f"""
+        with renamed as (select {reader.renamed()} from raw),
+        weeks as (
+            select *, {reader.time("start")} as start_ms
+            from (select distinct {sql.ident("=" + column)} from renamed)),
+        parsed as (
+            select _row, {reader.id("product_id")} as product_id, {reader.id("store_id")} as store_id, start_ms,
+                {shown["display"]} as display, {shown["mailer"]} as mailer, renamed.* exclude (_row)
+            from renamed left join weeks using ({sql.ident("=" + column)}))
+        {_verdict(reader, rules, SHELF)}
+    """
+    return Cleaned(SHELF, sql.select(raw, query), "")
+
+
+def _judge(
+    raw: Relation, reader: Reader, rules: CleanRules, table: Table, columns: list[str], repeated: str
+) -> Cleaned:
+    query = f"""
+        with renamed as (select {reader.renamed()} from raw),
+        typed as (select {", ".join(columns)}, * from renamed),
+        parsed as (select *, {repeated} as repeated from typed)
+        {_verdict(reader, rules, table)}
+    """
+    keys = ", ".join(table.key) or ", ".join(column.name for column in table.columns if column.required)
+    return Cleaned(table, sql.select(raw, query), f"{keys}, _row")
+
+
+def _verdict(reader: Reader, rules: CleanRules, table: Table) -> str:
+    limits: dict[str, object] = rules.model_dump()
+    columns = [sql.ident(name) for name in table.schema]
+    if table.open:
+        columns += [sql.ident(name) for name in _extra_names(reader).values()]
+    return f"""
+        select {", ".join(columns)}, _row, _reason, {flags_sql(RULES[table.name], limits)} as _flags,
+            case when _reason is not null then {reader.raw_json()} end as _raw
+        from (select *, {reason_sql(RULES[table.name], limits)} as _reason from parsed)
+    """
+
+
+def _case(first: str, one: object, second: str, other: object) -> str:
+    case = f"case when {first} then {sql.literal(one)} when {second} then {sql.literal(other)} end"
+    return sql.bind(case, chinese=CHINESE, english=ENGLISH, yes=YES, no=NO)
+
+
+def _not_the_last(key: str) -> str:
+    return f"row_number() over (partition by {key} order by _row desc) > 1"
+
+
+def _extra(reader: Reader) -> list[str]:
+    return [
+        f"{sql.text('=' + name, reader.types[name])} as {sql.ident(new)}" for name, new in _extra_names(reader).items()
+    ]
+
+
+def _extra_names(reader: Reader) -> dict[str, str]:
+    """Source columns without a role, and a name for each that is none of ours."""
+    used = {source for role in reader.mapping.columns for source in reader.mapping.sources(role)}
+    taken = set(CUSTOMERS.schema)
+    names = {}
+    for name in reader.raw_columns:
+        if name in used:
+            continue
+        new = name.lstrip("_") or "column"
+        while new.lower() in taken:
+            new += "_"
+        taken.add(new.lower())
+        names[name] = new
+    return names

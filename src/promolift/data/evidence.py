@@ -1,0 +1,90 @@
+"""Sample values of a column in, what they give away out: signs, decimal commas, currencies, totals of whole orders."""
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+
+import polars as pl
+
+from promolift.data.mapping import CURRENCY_DIGITS
+from promolift.data.names import SYMBOLS, UNCLEAR_SYMBOLS
+
+
+def number(value: str) -> float | None:
+    """The value as a number, for judging signs and sizes only."""
+    try:
+        return float(re.sub(r"[^0-9.+-]", "", value.replace(",", ".")))
+    except ValueError:
+        return None
+
+
+def numbers(values: Sequence[str]) -> list[float]:
+    """Those values that are numbers."""
+    return [found for value in values if (found := number(value)) is not None]
+
+
+def looks_numeric(values: Sequence[str]) -> bool:
+    """Whether most values have a digit and are short enough to be one number."""
+    return sum(any(letter.isdigit() for letter in value) and len(value) < 25 for value in values) > 0.5 * len(values)
+
+
+def decimal_comma(values: Sequence[str]) -> bool:
+    """Whether more values end in a comma and one or two digits than in a point and so."""
+    comma = sum(bool(re.search(r",\d{1,2}\D*$", value)) and not re.search(r",.*\.", value) for value in values)
+    return comma > sum(bool(re.search(r"\.\d{1,2}\D*$", value)) for value in values)
+
+
+def mostly_negative(values: Sequence[str]) -> bool:
+    """Whether more than half of the numbers are below 0."""
+    found = numbers(values)
+    return bool(found) and sum(each < 0 for each in found) > 0.5 * len(found)
+
+
+def discount_kind(name: str, values: Sequence[str]) -> str:
+    """positive, negative, rate (0 to 1) or percent, as in Mapping.discount."""
+    found = numbers(values)
+    if not found:
+        return "positive"
+    if sum(each < 0 for each in found) > sum(each > 0 for each in found):
+        return "negative"
+    if max(found) <= 1 and any(0 < each < 1 for each in found):
+        return "rate"
+    said = any("%" in value for value in values) or re.search(r"pct|percent|率", name.lower())
+    return "percent" if said and max(found) <= 100 else "positive"
+
+
+def currency_of(names: Sequence[str], values: Sequence[str]) -> tuple[str | None, str | None]:
+    """The currency that column names or values tell, and the sign it was read from if that is unclear."""
+    texts = [*names, *values[:400]]
+    codes = Counter(code for text in texts for code in re.findall(r"\b[A-Z]{3}\b", text) if code in CURRENCY_DIGITS)
+    if codes:
+        return codes.most_common(1)[0][0], None
+    signs = Counter(sign for text in texts for sign in (*SYMBOLS, *UNCLEAR_SYMBOLS) if sign in text)
+    if not signs:
+        return None, None
+    sign = max(signs, key=lambda each: (len(each), signs[each]))
+    return (SYMBOLS[sign], None) if sign in SYMBOLS else (UNCLEAR_SYMBOLS[sign], sign)
+
+
+def repeats_by_order(sample: pl.DataFrame, order: str, amount: str, product: str) -> bool:
+    """Whether `amount` is the total of the whole order, written on each of its lines.
+
+    Seen from orders with several products in the sample: at least ten, of which 95 % show one amount only.
+    """
+    lines = sample.select(
+        pl.col(order).alias("order"), pl.col(amount).alias("amount"), pl.col(product).alias("product")
+    )
+    orders = lines.drop_nulls().group_by("order").agg(pl.col("amount").n_unique(), pl.col("product").n_unique())
+    several = orders.filter(pl.col("product") > 1)
+    return several.height >= 10 and several.filter(pl.col("amount") == 1).height >= 0.95 * several.height
+
+
+def path_separator(values: Sequence[str]) -> str:
+    """What parts the levels of categories written as paths, '' if they are plain names."""
+    for separator in (" > ", ">", "::", "|", "/", "."):
+        split = [value for value in values if separator in value]
+        # In 'H. & B.' or 'TOYS/GAMES' the sign is part of a name: a path has it nearly everywhere, with tight parts.
+        tight = [value for value in split if re.fullmatch(r"[^\s.]+(\.[^\s.]+)+", value)] if separator == "." else split
+        if len(tight) > (0.5 if separator in (" > ", ">", "::", "|") else 0.8) * len(values):
+            return separator
+    return ""

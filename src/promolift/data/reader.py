@@ -1,0 +1,91 @@
+"""A mapping and a relation's columns in, SQL expressions out: one for each role, null where the role has no column."""
+
+from dataclasses import dataclass
+
+from promolift.data import sql
+from promolift.data.mapping import JOINED, Mapping
+
+Relation = sql.Relation
+HIDDEN = ("_row", "_customer", "_key", "_price")  # columns the way in adds to a raw table
+
+
+@dataclass(frozen=True)
+class Reader:
+    """Writes the expressions. Raw columns are read under the name '=<column>', so that they never hide ours."""
+
+    mapping: Mapping
+    types: dict[str, str]
+
+    @classmethod
+    def of(cls, raw: Relation, mapping: Mapping, where: str) -> "Reader":
+        """The reader for a raw relation; raises InputError if the mapping names a column that is not there."""
+        types = {name: sql.kind_of(dtype) for name, dtype in zip(raw.columns, raw.types, strict=True)}
+        mapping.check_columns([name for name in types if name not in HIDDEN], where)
+        return cls(mapping, types)
+
+    @property
+    def raw_columns(self) -> list[str]:
+        """The source's own columns."""
+        return [name for name in self.types if name not in HIDDEN]
+
+    def renamed(self) -> str:
+        """A select list that gives every raw column its safe name and keeps the hidden ones."""
+        hidden = [name for name in HIDDEN if name in self.types]
+        return ", ".join([*hidden, *(f"{sql.ident(name)} as {sql.ident('=' + name)}" for name in self.raw_columns)])
+
+    def raw_json(self) -> str:
+        """The raw row as JSON text."""
+        pairs = ", ".join(f"{sql.ident(name)} := {sql.ident('=' + name)}" for name in self.raw_columns)
+        return f"cast(to_json(struct_pack({pairs})) as varchar)"
+
+    def text(self, role: str) -> str:
+        """Trimmed text; several columns of a JOINED role are joined by a space."""
+        parts = [sql.text("=" + name, self.types[name]) for name in self.mapping.sources(role)]
+        if role in JOINED and len(parts) > 1:
+            return f"nullif(concat_ws(' ', {', '.join(parts)}), '')"
+        return parts[0] if parts else self._constant(role)
+
+    def id(self, role: str) -> str:
+        """An identifier as text."""
+        parts = [sql.identifier("=" + name, self.types[name]) for name in self.mapping.sources(role)]
+        return parts[0] if parts else self._constant(role)
+
+    def number(self, role: str) -> str:
+        """A double. Several columns are added: the first must be there, a missing later one counts as nothing."""
+        parts = [sql.number("=" + name, self.types[name], self.mapping.decimal) for name in self.mapping.sources(role)]
+        if not parts:
+            return f"try_cast({self._constant(role)} as double)"
+        return " + ".join([parts[0], *(f"coalesce({part}, 0)" for part in parts[1:])])
+
+    def time(self, role: str) -> str:
+        """Milliseconds UTC."""
+        names = self.mapping.sources(role)
+        if not names:
+            constant = self._constant(role)
+            return f"epoch_ms(timezone({sql.literal(self.mapping.zone)}, try_cast({constant} as timestamp)))"
+        mapping, column, kind = self.mapping, "=" + names[0], self.types[names[0]]
+        if role == "time" and mapping.has("clock"):
+            return self._with_clock(column, kind)
+        return sql.time_ms(column, kind, mapping.time_format, mapping.zone, mapping.time_origin)
+
+    def written(self, role: str) -> str:
+        """Whether anything stands in the role's first column."""
+        names = self.mapping.sources(role)
+        return f"({sql.text('=' + names[0], self.types[names[0]])} is not null)" if names else "false"
+
+    def _constant(self, role: str) -> str:
+        return f"cast({sql.literal(self.mapping.constants.get(role))} as varchar)"
+
+    def _with_clock(self, column: str, kind: str) -> str:
+        """Day from the time column, time of day from the clock column: '14:32:07', 143207 or 1432."""
+        clock = self.mapping.sources("clock")[0]
+        value = sql.text("=" + clock, self.types[clock])
+        digits = f"case when length({value}) <= 4 then lpad({value}, 4, '0') || '00' else lpad({value}, 6, '0') end"
+        plain = f"substr({digits}, 1, 2) || ':' || substr({digits}, 3, 2) || ':' || substr({digits}, 5, 2)"
+        hours = f"try_cast(case when contains({value}, ':') then {value} else {plain} end as time)"
+        # The time of day is added before the zone is applied, so that days with a clock change come out right.
+        day = sql.time_ms(column, kind, self.mapping.time_format, "UTC", self.mapping.time_origin)
+        since = f"coalesce(date_diff('millisecond', cast('00:00:00' as time), {hours}), 0)"
+        local = f"make_timestamp_ms(({day}) + {since})"
+        zone = self.mapping.zone
+        return f"epoch_ms({local})" if zone == "UTC" else f"epoch_ms(timezone({sql.literal(zone)}, {local}))"

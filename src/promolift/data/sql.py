@@ -1,0 +1,183 @@
+"""Column names, types and values in, SQL text out: quoting, and how ids, numbers and times are read."""
+
+import re
+from collections.abc import Sequence
+
+import duckdb
+
+Relation = duckdb.DuckDBPyRelation
+
+# Words that stand for "nothing here" in exports of common tools.
+NOTHING = (
+    "",
+    "null",
+    "nan",
+    "none",
+    "n/a",
+    "na",
+    "\\n",
+    "(null)",
+    "<null>",
+    "undefined",
+    "#n/a",
+    "nat",
+    "<na>",
+    "(not set)",
+)
+
+# What may stand around a number: a currency code or abbreviation before or after it, signs, spaces, brackets.
+_UNITS = r"^\s*\(?\s*[A-Za-z]{1,3}\.?\s*|\s*[A-Za-z]{1,3}\s*\)?\s*$|[^0-9.,+-]"
+_OFFSET = r"[0-9](Z|z| ?UTC| ?GMT|[+-][0-9]{2}(:?[0-9]{2})?)\s*$"
+_NUMBERS = frozenset(
+    {"TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT", "UHUGEINT"}
+)
+_REALS = frozenset({"FLOAT", "DOUBLE"})
+
+
+def select(raw: Relation, query: str) -> Relation:
+    """The lazy result of a SELECT in which the relation is called `raw`."""
+    result = raw.query("raw", query)
+    assert result is not None
+    return result
+
+
+def ident(name: str) -> str:
+    """A quoted SQL identifier."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def literal(value: object) -> str:
+    """A SQL literal of a None, bool, int, float, text or sequence of these."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int | float):
+        return repr(value)
+    if isinstance(value, str):
+        return "'" + value.replace("'", "''") + "'"
+    if isinstance(value, Sequence):
+        return "(" + ", ".join(literal(each) for each in value) + ")"
+    raise TypeError(f"no SQL literal for {type(value).__name__}")
+
+
+def bind(sql: str, **values: object) -> str:
+    """Replace each `$name` by its value as a literal. Relations take no parameters of their own."""
+    return re.sub(r"\$([a-z_]+)", lambda match: literal(values[match[1]]), sql)
+
+
+def kind_of(dtype: object) -> str:
+    """The family of a DuckDB type: text, int, real, date, stamp, zoned, time, flag or other."""
+    name = str(dtype).upper()
+    if name in _NUMBERS:
+        return "int"
+    if name in _REALS or name.startswith("DECIMAL"):
+        return "real"
+    if name == "TIMESTAMP WITH TIME ZONE":
+        return "zoned"
+    if name.startswith("TIMESTAMP"):
+        return "stamp"
+    known = {"VARCHAR": "text", "DATE": "date", "TIME": "time", "BOOLEAN": "flag"}
+    return known.get(name, "text" if name.startswith("ENUM") else "other")
+
+
+def text(column: str, kind: str) -> str:
+    """Trimmed text, null where the cell says nothing. A whole number stored as a real loses its '.0'."""
+    name = ident(column)
+    if kind == "real":
+        whole = f"{name} = trunc({name}) and abs({name}) < 1e15"
+        integer = f"cast(cast({name} as bigint) as varchar)"
+        return f"case when {whole} then {integer} when not isnan({name}) then cast({name} as varchar) end"
+    if kind != "text":
+        return f"cast({name} as varchar)"
+    return f"case when lower(trim({name})) not in {literal(NOTHING)} then trim({name}) end"
+
+
+def identifier(column: str, kind: str) -> str:
+    """As `text`; further, '17850.0' (a whole number once stored as a real) becomes '17850'."""
+    value = text(column, kind)
+    if kind != "text":
+        return value
+    return f"case when ends_with({value}, '.0') then regexp_replace({value}, '^(\\d+)\\.0$', '\\1') else {value} end"
+
+
+def number(column: str, kind: str, decimal: str) -> str:
+    """A double; null where the cell is empty or not a finite number.
+
+    Text may carry a currency sign or code, thousands separators, a percent sign, and a minus as -1, 1- or (1).
+    """
+    name = ident(column)
+    if kind in ("int", "real", "flag"):
+        value = f"cast({name} as double)"
+        return f"case when isfinite({value}) then {value} end" if kind == "real" else value
+    if kind != "text":
+        return "cast(null as double)"
+    bare = f"regexp_replace({name}, {literal(_UNITS)}, '', 'g')"
+    if decimal == ",":
+        bare = f"replace(regexp_replace({bare}, '\\.(\\d\\d\\d)', '\\1', 'g'), ',', '.')"
+        quick = "null"
+    else:
+        bare = f"regexp_replace({bare}, ',(\\d\\d\\d)', '\\1', 'g')"
+        quick = f"try_cast({name} as double)"
+    signed = f"case when {name} like '%(%)%' or {name} like '%-' then '-' || replace({bare}, '-', '') else {bare} end"
+    clean = f"case when {text(column, kind)} is not null then try_cast({signed} as double) end"
+    value = f"coalesce({quick}, {clean})"
+    return f"case when isfinite({value}) then {value} end"
+
+
+def time_ms(column: str, kind: str, time_format: str, zone: str, origin: str | None) -> str:
+    """Milliseconds UTC as bigint; null where the cell is empty or no time.
+
+    `time_format` is 'iso', 'epoch' (unit told by the size), 'days' or 'weeks' since `origin`, or strptime formats
+    joined by ' | '. Text that does not fit the format may still be ISO or epoch: neither can be mistaken for another.
+    """
+    name = ident(column)
+    if kind == "zoned":
+        return f"epoch_ms({name})"
+    if kind in ("stamp", "date"):
+        return _local(f"cast({name} as timestamp)", zone)
+    if time_format in ("days", "weeks"):
+        step = 7 if time_format == "weeks" else 1
+        day = (
+            f"cast({literal(origin)} as timestamp) + to_days(try_cast({number(column, kind, '.')} * {step} as integer))"
+        )
+        return _local(day, zone)
+    if kind in ("int", "real"):
+        if "%" in time_format:
+            return _stamp(f"cast(cast({name} as bigint) as varchar)", time_format, zone)
+        return _epoch(f"cast({name} as double)")
+    if kind != "text":
+        return "cast(null as bigint)"
+    ways = [_iso(name, zone), _epoch(f"try_cast({name} as double)")]
+    if time_format == "epoch":
+        ways.reverse()
+    elif "%" in time_format:
+        ways.insert(0, _stamp(name, time_format, zone))
+    return f"coalesce({', '.join(ways)})"
+
+
+def _local(stamp: str, zone: str) -> str:
+    return f"epoch_ms({stamp})" if zone == "UTC" else f"epoch_ms(timezone({literal(zone)}, {stamp}))"
+
+
+def _stamp(value: str, formats: str, zone: str) -> str:
+    names = [each.strip() for each in formats.split(" | ")]
+    parsed = f"try_strptime(trim({value}), [{', '.join(literal(each) for each in names)}])"
+    # With %z the result is already an instant.
+    return f"epoch_ms({parsed})" if any("%z" in each for each in names) else _local(parsed, zone)
+
+
+def _iso(name: str, zone: str) -> str:
+    offset = f"regexp_matches({name}, {literal(_OFFSET)}) and length(trim({name})) > 12"
+    instant = f"epoch_ms(try_cast(regexp_replace({name}, 'GMT\\s*$', 'UTC') as timestamptz))"
+    return f"case when {offset} then {instant} else {_local(f'try_cast({name} as timestamp)', zone)} end"
+
+
+def _epoch(value: str) -> str:
+    # Seconds, milliseconds, microseconds or nanoseconds of the years 1973 to 5138 never overlap in size.
+    return (
+        f"case when abs({value}) >= 1e8 and abs({value}) < 1e11 then cast({value} * 1000 as bigint) "
+        f"when abs({value}) >= 1e11 and abs({value}) < 1e14 then cast({value} as bigint) "
+        f"when abs({value}) >= 1e14 and abs({value}) < 1e17 then cast({value} / 1e3 as bigint) "
+        f"when abs({value}) >= 1e17 and abs({value}) < 9e18 then cast({value} / 1e6 as bigint) end"
+    )

@@ -1,0 +1,140 @@
+"""Sample values of a column in, how its times are written out: ISO, epoch, counted days, or strptime formats."""
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+ISO = re.compile(
+    r"^\d{4}[-/]\d{1,2}[-/]\d{1,2}([T ]\d{1,2}:\d\d(:\d\d([.,]\d+)?)?)?\s*(Z|z|UTC|GMT|[+-]\d\d(:?\d\d)?)?$"
+)
+NUMERIC = re.compile(r"^(\d{1,2})([/.\- ])(\d{1,2})\2(\d{4}|\d{2})(.*)$")
+DIGITS = {6: "%y%m%d", 8: "%Y%m%d", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}
+CLOCKS = (
+    "",
+    " %H:%M",
+    " %H:%M:%S",
+    " %H:%M:%S.%f",
+    " %I:%M %p",
+    " %I:%M:%S %p",
+    "T%H:%M:%S",
+    ", %H:%M",
+    ", %I:%M %p",
+    " %H",
+    "T%H:%M",
+)
+DATES = (
+    *(
+        "%Y-%m-%d",
+        "%Y/%m/%d",
+        "%Y.%m.%d",
+        "%Y年%m月%d日",
+        "%d %b %Y",
+        "%d-%b-%Y",
+        "%d-%b-%y",
+        "%d/%b/%Y",
+        "%b %d, %Y",
+        "%b %d %Y",
+        "%B %d, %Y",
+    ),
+    *("%d %B %Y", "%a, %d %b %Y", "%A, %B %d, %Y", "%d%b%Y", "%d%b%y", "%Y-%m", "%b %Y"),
+)
+ZONED = ("%d/%b/%Y:%H:%M:%S %z", "%a, %d %b %Y %H:%M:%S %z")
+SEEN = 400  # distinct values looked at
+
+
+@dataclass(frozen=True)
+class TimeGuess:
+    """How times are written, the share of sample values it reads, and what is doubtful about it."""
+
+    format: str
+    share: float
+    notes: tuple[str, ...] = ()
+    day_only: bool = False
+
+
+def guess_time(values: Sequence[str], name: str) -> TimeGuess | None:
+    """The way most of `values` (text, none missing) are times, or None if they are not. `name` is for the notes."""
+    distinct = Counter(value.strip() for value in values)
+    seen = [value for value, _ in distinct.most_common(SEEN)]
+    if not seen:
+        return None
+    iso = sum(bool(ISO.match(value)) for value in seen) / len(seen)
+    if iso >= 0.5:
+        return TimeGuess("iso", iso, day_only=all(len(value) <= 10 for value in seen))
+    plain = [value.removesuffix(".0") for value in seen]
+    if sum(value.replace(".", "", 1).isdigit() for value in plain) / len(seen) >= 0.9:
+        return _guess_number([value for value in plain if value.isdigit()] or plain, name)
+    numeric = [match for value in seen if (match := NUMERIC.match(value))]
+    if len(numeric) >= 0.5 * len(seen):
+        return _guess_day_month(numeric, seen, name)
+    return _guess_named(seen)
+
+
+def _guess_number(values: list[str], name: str) -> TimeGuess | None:
+    width, times = Counter(len(value.split(".")[0]) for value in values).most_common(1)[0]
+    pattern = DIGITS.get(width)
+    if pattern and _share(values, (pattern,)) > 0.9:
+        return TimeGuess(pattern, _share(values, (pattern,)), day_only=width <= 8)
+    if width >= 9:
+        return TimeGuess("epoch", times / len(values))
+    if width <= 5 and re.search(r"day|week|step|date|天|周|日", name.lower()):
+        unit = "weeks" if "week" in name.lower() or "周" in name else "days"
+        note = f"{name} counts {unit}; day 0 is not known, 2000-01-01 stands for it (set time_origin)"
+        return TimeGuess(unit, 1.0, (note,), day_only=True)
+    return None
+
+
+def _guess_day_month(matches: list[re.Match[str]], seen: list[str], name: str) -> TimeGuess | None:
+    first, second = [int(match[1]) for match in matches], [int(match[3]) for match in matches]
+    day_first = sum(number > 12 for number in first)
+    month_first = sum(number > 12 for number in second)
+    notes: tuple[str, ...] = ()
+    dayfirst = day_first > month_first
+    if day_first == month_first == 0:
+        # A month changes more slowly than a day; where even that does not tell, the more common order worldwide.
+        dayfirst = len(set(first)) >= len(set(second))
+        order = "day/month" if dayfirst else "month/day"
+        notes = (f"{name}: no value tells day from month; read as {order} (set time_format)",)
+    elif day_first and month_first:
+        notes = (
+            f"{name}: {day_first} values fit only day/month, {month_first} only month/day; the rarer are set aside",
+        )
+    separator = Counter(match[2] for match in matches).most_common(1)[0][0]
+    year = "%Y" if Counter(len(match[4]) for match in matches).most_common(1)[0][0] == 4 else "%y"
+    date = separator.join(["%d", "%m", year] if dayfirst else ["%m", "%d", year])
+    return _with_clocks((date,), seen, notes)
+
+
+def _guess_named(seen: list[str]) -> TimeGuess | None:
+    for pattern in ZONED:
+        if _share(seen, (pattern,)) > 0.5:
+            return TimeGuess(pattern, _share(seen, (pattern,)))
+    return _with_clocks(DATES, seen, ())
+
+
+def _with_clocks(dates: Sequence[str], seen: list[str], notes: tuple[str, ...]) -> TimeGuess | None:
+    """The formats, of dates with and without a time of day, that read a visible part of the values."""
+    found = []
+    for date in dates:
+        if _share(seen[:20], tuple(date + clock for clock in CLOCKS)) == 0:
+            continue
+        found += [date + clock for clock in CLOCKS if _share(seen, (date + clock,)) > 0.005]
+    share = _share(seen, tuple(found))
+    if share < 0.5:
+        return None
+    return TimeGuess(
+        " | ".join(found), share, notes, day_only=all("%H" not in each and "%I" not in each for each in found)
+    )
+
+
+def _share(values: Sequence[str], formats: tuple[str, ...]) -> float:
+    return sum(any(_fits(value, each) for each in formats) for value in values) / max(len(values), 1)
+
+
+def _fits(value: str, pattern: str) -> bool:
+    try:
+        return 1900 <= datetime.strptime(value, pattern).year <= 2100
+    except ValueError:
+        return False

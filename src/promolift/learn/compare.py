@@ -1,0 +1,296 @@
+"""Candidates and a plan in; what the plan and the usual rules of thumb would earn at equal spend out.
+
+Legend: R candidate rows (offer `none` left out), N customers, S hash orders, D parameter draws.
+`gain_cents` is the expected incremental profit of a row with its discount already paid, `cost_cents` the expected
+discount. All policies are chosen with `gain_cents`. A plan graded by the estimate that chose it is flattered (it picked
+the lucky errors), so where `gain_check_cents` is given, an estimate from other households or weeks, every policy is
+also valued with that.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+from pydantic import Field
+
+from promolift.errors import BudgetError, InputError, SupportError
+from promolift.hashing import hash_int, hash_units
+from promolift.learn.baselines import Route, best_first, by_response, random_offers, same_coupon
+from promolift.settings import Settings
+
+Floats = NDArray[np.float64]
+LEVELS = ("simulated", "assumed", "adjusted", "randomised")
+OUT = {
+    "policy": pl.String,
+    "valued_by": pl.String,
+    "expected_profit_cents": pl.Float64,
+    "low": pl.Float64,
+    "high": pl.Float64,
+    "plan_lead_cents": pl.Float64,
+    "lead_low": pl.Float64,
+    "lead_high": pl.Float64,
+    "spend_cents": pl.Float64,
+    "treated": pl.Float64,
+    "last_fraction": pl.Float64,
+    "customers": pl.Int64,
+    "evidence": pl.String,
+    "interval": pl.String,
+    "note": pl.String,
+}
+
+
+class CompareSettings(Settings):
+    """`orders` hash orders are averaged where chance decides; `groups` bounds the work of the bootstrap."""
+
+    seed: int = 1
+    orders: int = Field(default=32, ge=1)
+    draws: int = Field(default=400, ge=40)
+    groups: int = Field(default=1024, ge=2)
+    response: str = "redeem_prob"
+    same_by: str = Field(default="offer_id", pattern="^(offer_id|menu_id)$")
+    recency: str = "recency_days"
+    frequency: str = "orders_total"
+    money: str = "revenue_total_cents"
+
+
+@dataclass(frozen=True)
+class _Policy:
+    """Routes of row numbers in the order of treatment; `filled` routes stop when the plan's spend is reached."""
+
+    name: str
+    routes: list[Route]
+    filled: bool = True
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class _Totals:
+    profit: float
+    spend: float
+    treated: float
+    last_fraction: float
+
+
+def compare(
+    candidates: pl.DataFrame,
+    plan: pl.DataFrame,
+    budget_cents: float,
+    profiles: pl.DataFrame,
+    settings: CompareSettings | None = None,
+    gain_draws_RD: Floats | None = None,
+) -> pl.DataFrame:
+    """One row per policy and estimate (`valued_by`: own, check), with the plan's lead over it and 95 % intervals.
+
+    Every baseline is filled, customer by customer, to what the plan spends and never above: the last customer is
+    taken in part (`last_fraction`), so that spend is equal to the cent; a baseline that runs out of customers before
+    has a lower `spend_cents` and a note. A policy whose columns are missing has null figures and a note.
+    Intervals: Bayesian bootstrap over customers (Rubin 1981, Annals of Statistics 9), refilled to the plan's spend in
+    each draw; with `gain_draws_RD`, one column per draw of the model's common parameters for the valuing estimate
+    (check if there is one, else own), rows as in `candidates`, both are varied together.
+    Raises BudgetError if the plan costs more than the budget, InputError if it holds rows that are no candidates,
+    SupportError if it treats nobody or the check estimate has gaps.
+    """
+    knobs = settings or CompareSettings()
+    rows = _rows(candidates)
+    chosen = _plan_rows(rows, plan)
+    spend = float(rows["cost_cents"].to_numpy()[chosen].sum())
+    if spend > budget_cents * (1 + 1e-9):
+        raise BudgetError(f"plan: it is expected to spend {spend:.0f} cents, above the budget of {budget_cents:.0f}")
+    policies = [_Policy("plan", [chosen], filled=False), *_baselines(rows, spend, profiles, knobs)]
+    tables = []
+    for valued_by, column in (("check", "gain_check_cents"), ("own", "gain_cents")):
+        if column in rows.columns:
+            draws = gain_draws_RD if valued_by == "check" or "gain_check_cents" not in rows.columns else None
+            tables.append(_value_all(rows, policies, (valued_by, column), knobs, _aligned(rows, draws)))
+    return pl.concat(tables)
+
+
+def _rows(candidates: pl.DataFrame) -> pl.DataFrame:
+    """Checked rows in key order, `row` being their number in `candidates`; closed and unjudged pairs are left out."""
+    need = ("customer_id", "offer_id", "gain_cents", "cost_cents")
+    if missing := [name for name in need if name not in candidates.columns]:
+        raise InputError(f"candidates: columns {missing} are missing; it has {candidates.columns}")
+    open_ = pl.col("eligible").fill_null(False) if "eligible" in candidates.columns else pl.lit(True)
+    judged = pl.col("gain_cents").is_not_null() & pl.col("cost_cents").is_not_null()
+    offers = candidates.with_row_index("row").filter(open_ & judged & (pl.col("offer_id") != "none"))
+    rows = offers.sort("customer_id", "offer_id")
+    if rows.is_empty():
+        raise SupportError("candidates: no row offers anything, so there is nothing to compare")
+    if rows.select(pl.struct("customer_id", "offer_id").is_duplicated().any()).item():
+        raise InputError("candidates: a customer has the same offer twice; key (customer_id, offer_id) must be unique")
+    for name in ("gain_cents", "cost_cents"):
+        if not rows.select(pl.col(name).cast(pl.Float64).is_finite().fill_null(False).all()).item():
+            raise InputError(f"candidates.{name}: every value must be finite; a gain nobody knows is left missing")
+    if rows.select((pl.col("cost_cents") < 0).any()).item():
+        raise InputError("candidates.cost_cents: an expected cost is negative")
+    if "gain_check_cents" in rows.columns:
+        gaps = rows.select((~pl.col("gain_check_cents").cast(pl.Float64).is_finite()).fill_null(True).sum()).item()
+        if gaps:
+            what = f"{gaps} of {rows.height} rows have no value; an unknown gain is not zero"
+            raise SupportError(f"candidates.gain_check_cents: {what}. Leave these rows out or drop the column")
+    return rows.with_columns(pl.col("gain_cents", "cost_cents").cast(pl.Float64))
+
+
+def _plan_rows(rows: pl.DataFrame, plan: pl.DataFrame) -> Route:
+    taken = plan.filter(pl.col("offer_id") != "none").select("customer_id", "offer_id")
+    if taken.is_empty():
+        raise SupportError("plan: it treats nobody, so there is no spend to compare at")
+    if taken["customer_id"].is_duplicated().any():
+        raise InputError("plan: a customer has more than one offer")
+    keyed = rows.select("customer_id", "offer_id").with_row_index("at")
+    found = taken.join(keyed, on=["customer_id", "offer_id"], how="left").sort("customer_id")
+    if found["at"].null_count():
+        first = found.filter(pl.col("at").is_null()).select("customer_id", "offer_id").head(3).rows()
+        raise InputError(f"plan: {found['at'].null_count()} rows are not among the candidates; first {first}")
+    return found["at"].to_numpy().astype(np.int64)
+
+
+def _baselines(rows: pl.DataFrame, spend: float, profiles: pl.DataFrame, knobs: CompareSettings) -> Iterable[_Policy]:
+    """The usual rules of thumb; one whose columns are missing comes without routes and says which."""
+    rfm = (knobs.recency, knobs.frequency, knobs.money)
+    same, coupon = same_coupon(rows, spend, knobs.same_by)
+    makers: dict[str, Callable[[], list[Route]]] = {
+        "same_coupon": partial(_shuffled, rows, same, knobs),
+        "best_customers_same_coupon": lambda: [best_first(rows, profiles, rfm, same)],
+        "best_customers_own_offer": lambda: [best_first(rows, profiles, rfm, None)],
+        "best_response": lambda: [by_response(rows, knobs.response)],
+        "random": lambda: random_offers(rows, knobs.seed, knobs.orders),
+    }
+    for name, make in makers.items():
+        note = f"coupon {coupon}" if name.endswith("same_coupon") else ""
+        if name in ("same_coupon", "random"):
+            note = "; ".join(filter(None, (note, f"mean of {knobs.orders} hash orders")))
+        try:
+            yield _Policy(name, make(), note=note)
+        except SupportError as gap:
+            yield _Policy(name, [], note=str(gap))
+
+
+def _shuffled(rows: pl.DataFrame, route: Route, knobs: CompareSettings) -> list[Route]:
+    """The same rows in `orders` hash orders of their customers."""
+    names = rows["customer_id"].gather(route).to_list()
+    return [route[np.argsort(hash_units((knobs.seed, "order", s), names), kind="stable")] for s in range(knobs.orders)]
+
+
+def _aligned(rows: pl.DataFrame, draws_RD: Floats | None) -> Floats | None:
+    if draws_RD is None:
+        return None
+    if draws_RD.ndim != 2 or draws_RD.shape[0] <= int(rows["row"].max()) or not np.isfinite(draws_RD).all():  # type: ignore[arg-type]
+        raise InputError(f"gain_draws: shape {draws_RD.shape}; it needs one finite row per row of candidates")
+    aligned: Floats = draws_RD[rows["row"].to_numpy()]
+    return aligned
+
+
+def _value_all(
+    rows: pl.DataFrame,
+    policies: list[_Policy],
+    valued: tuple[str, str],
+    knobs: CompareSettings,
+    draws_RD: Floats | None,
+) -> pl.DataFrame:
+    """The table for one estimate: point values, and intervals from `draws` reweighted markets."""
+    gain_R, cost_R = rows[valued[1]].cast(pl.Float64).to_numpy(), rows["cost_cents"].to_numpy()
+    ones = np.ones(rows.height)
+    plan = policies[0].routes[0]
+    spend = float(cost_R[plan].sum())
+    points = [[fill(r, gain_R, cost_R, ones, spend if p.filled else None) for r in p.routes] for p in policies]
+    drawn = np.full((knobs.draws, len(policies)), np.nan)
+    weight = _weights(rows, knobs)
+    for b in range(knobs.draws if weight else 0):
+        weight_R = weight(b) if weight else ones
+        gain = gain_R if draws_RD is None else draws_RD[:, b % draws_RD.shape[1]]
+        goal = float((cost_R * weight_R)[plan].sum())
+        for j, policy in enumerate(policies):
+            if policy.routes:
+                # One order per draw, as its deviation from its own point value: the orders' own chance cancels out.
+                s = b % len(policy.routes)
+                total = fill(policy.routes[s], gain, cost_R, weight_R, goal if policy.filled else None)
+                drawn[b, j] = total.profit - points[j][s].profit
+    source = "none: one customer" if weight is None else "customers" + ("" if draws_RD is None else " and parameters")
+    profit = [float(np.mean([t.profit for t in point])) if point else None for point in points]
+    table = [
+        {
+            "policy": policy.name,
+            "valued_by": valued[0],
+            "expected_profit_cents": profit[j],
+            **_interval(("low", "high"), profit[j], drawn[:, j]),
+            **_lead(profit[0], profit[j] if j else None, drawn[:, 0] - drawn[:, j]),
+            **_sizes(policy, points[j], spend),
+            "customers": rows["customer_id"].n_unique(),
+            "evidence": _evidence(rows, [*policy.routes, plan]),
+            "interval": source if policy.routes else None,
+        }
+        for j, policy in enumerate(policies)
+    ]
+    return pl.DataFrame(table, schema=OUT)
+
+
+def fill(route: Route, gain_R: Floats, cost_R: Floats, weight_R: Floats, spend: float | None) -> _Totals:
+    """Treat the route's rows in order until `spend` is reached, the last one in part; all if `spend` is None."""
+    cost = cost_R[route] * weight_R[route]
+    share = np.ones(route.size)
+    if spend is not None:
+        left = spend - (np.cumsum(cost) - cost)
+        # A free row takes no spend: it is treated as long as the money before it was within the limit.
+        share = np.where(cost > 0, np.clip(left / np.where(cost > 0, cost, 1.0), 0.0, 1.0), left >= 0)
+    part = share[(share > 0) & (share < 1)]
+    profit = float(np.sum(gain_R[route] * weight_R[route] * share))
+    return _Totals(profit, float(np.sum(cost * share)), float(share.sum()), float(part.sum()))
+
+
+def _weights(rows: pl.DataFrame, knobs: CompareSettings) -> Callable[[int], Floats] | None:
+    """Draw b's weight of each row: exponential per hashed group of customers, of mean 1 over customers."""
+    names, at = np.unique(rows["customer_id"].to_numpy().astype(str), return_inverse=True)
+    if names.size < 2:
+        return None
+    # With few customers each is its own group; with many, a group of hashed customers stands for its members.
+    group = np.arange(names.size)
+    if names.size > knobs.groups:
+        group = np.array([hash_int(knobs.seed, "group", name) % knobs.groups for name in names.tolist()])
+    labels = names.tolist() if names.size <= knobs.groups else range(knobs.groups)
+
+    def draw(b: int) -> Floats:
+        weight = -np.log1p(-hash_units((knobs.seed, "weight", b), labels))[group]
+        scaled: Floats = (weight / weight.mean())[at]
+        return scaled
+
+    return draw
+
+
+def _interval(names: tuple[str, str], point: float | None, deviation: Floats) -> dict[str, float | None]:
+    if point is None or np.isnan(deviation).any():
+        return dict.fromkeys(names)
+    low, high = np.quantile(deviation, (0.025, 0.975))
+    return {names[0]: point + float(low), names[1]: point + float(high)}
+
+
+def _lead(plan: float | None, other: float | None, deviation: Floats) -> dict[str, float | None]:
+    """How much more the plan earns; the draws are paired, so what the two share cancels."""
+    lead = None if plan is None or other is None else plan - other
+    return {"plan_lead_cents": lead, **_interval(("lead_low", "lead_high"), lead, deviation)}
+
+
+def _sizes(policy: _Policy, point: list[_Totals], spend: float) -> dict[str, float | str | None]:
+    if not point:
+        return {"spend_cents": None, "treated": None, "last_fraction": None, "note": policy.note}
+    spent = float(np.mean([t.spend for t in point]))
+    short = "" if spent >= spend * (1 - 1e-9) else "ran out of customers before the plan's spend"
+    return {
+        "spend_cents": spent,
+        "treated": float(np.mean([t.treated for t in point])),
+        "last_fraction": float(np.mean([t.last_fraction for t in point])),
+        "note": "; ".join(filter(None, (policy.note, short))),
+    }
+
+
+def _evidence(rows: pl.DataFrame, routes: list[Route]) -> str:
+    """The weakest level among the rows the policy or the plan may use; `assumed` where the candidates say nothing."""
+    if "evidence" not in rows.columns:
+        return "assumed"
+    found = set(rows["evidence"].fill_null("assumed").gather(np.unique(np.concatenate(routes))).to_list())
+    if unknown := sorted(found - set(LEVELS)):
+        raise InputError(f"candidates.evidence: unknown levels {unknown}; known are {', '.join(LEVELS)}")
+    return LEVELS[min(LEVELS.index(level) for level in found)]

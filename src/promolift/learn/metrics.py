@@ -1,0 +1,310 @@
+"""Labels and predictions in, one `Score` per figure out: its value, a 95 % interval, n and the interval's rule.
+
+Legend: N rows (or customers), K ranks of a list, R candidate rows. Data of one class only, or too few rows, cannot
+grade a model: SupportError. Accuracy is not offered: with one buyer in ten, "nobody buys" is 90 % accurate.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import special, stats
+
+from promolift.errors import InputError, SupportError
+
+Floats = NDArray[np.float64]
+Z95 = float(stats.norm.ppf(0.975))
+
+
+@dataclass(frozen=True)
+class Score:
+    """One figure with its 95 % interval; `rule` says how the interval was made, `left_out` how many had no answer."""
+
+    figure: str
+    value: float
+    low: float
+    high: float
+    n: int
+    rule: str
+    left_out: int = 0
+
+
+@dataclass(frozen=True)
+class Bin:
+    """One bar of a calibration plot: mean prediction against the observed rate and its Wilson interval."""
+
+    prob: float
+    rate: float
+    low: float
+    high: float
+    n: int
+    positives: int
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """`in_the_large` is mean prediction / observed rate (1 is right, 1.2 promises a fifth too much)."""
+
+    bins: tuple[Bin, ...]
+    in_the_large: Score
+
+
+def wilson(positives: float, n: int) -> tuple[float, float]:
+    """95 % score interval of a proportion (Wilson 1927); never empty, also at 0 of n and n of n."""
+    rate, z2 = positives / n, Z95**2
+    middle = (rate + z2 / (2 * n)) / (1 + z2 / n)
+    half = Z95 * np.sqrt(rate * (1 - rate) / n + z2 / (4 * n * n)) / (1 + z2 / n)
+    return max(0.0, float(middle - half)), min(1.0, float(middle + half))
+
+
+def auc(label_N: ArrayLike, score_N: ArrayLike, groups: Sequence[Any] | None = None) -> Score:
+    """Area under the ROC curve; ties count one half.
+
+    Variance from the structural components (DeLong, DeLong, Clarke-Pearson 1988, Biometrics 44), interval on the
+    logit scale so that it stays inside (0, 1). With `groups` (the customer of each row) the components are summed
+    within a customer, since several rows of one customer are not independent (Obuchowski 1997, Biometrics 53).
+    At exactly 0 or 1 the variance is 0 and says nothing: then Wilson's interval for the smaller class.
+    """
+    y, score = _labelled("auc", label_N, score_N, 2)
+    n1, n0 = int(y.sum()), int((~y).sum())
+    rank = stats.rankdata(score)
+    part = np.empty(y.size)
+    part[y] = (rank[y] - stats.rankdata(score[y])) / n0
+    part[~y] = 1 - (rank[~y] - stats.rankdata(score[~y])) / n1
+    value = float(part[y].mean())
+    if value in (0.0, 1.0):
+        low, high = wilson(value * min(n1, n0), min(n1, n0))
+        return Score("auc", value, low, high, y.size, "Wilson on the smaller class")
+    size = np.where(y, n1, n0)
+    influence = (part - value) / (np.sqrt(size * (size - 1)) if groups is None else size)
+    se = np.sqrt(np.sum(_by_group(influence, groups) ** 2))
+    low, high = _logit_interval(value, float(se) / (value * (1 - value)))
+    return Score("auc", value, low, high, y.size, "DeLong, logit" + ("" if groups is None else ", by customer"))
+
+
+def average_precision(label_N: ArrayLike, score_N: ArrayLike) -> Score:
+    """Mean precision over the positives, rows of equal score taken together (no interpolation).
+
+    Logit interval with the number of positives as its n (Boyd, Eng, Page 2013, ECML PKDD).
+    """
+    y, score = _labelled("average precision", label_N, score_N, 1)
+    order = np.argsort(-score, kind="stable")
+    last = np.r_[np.flatnonzero(np.diff(score[order])), y.size - 1]  # the last row of each set of equal scores
+    hits = np.cumsum(y[order])[last]
+    value = float(np.sum(np.diff(np.r_[0, hits]) * hits / (last + 1)) / y.sum())
+    n1 = int(y.sum())
+    if value >= 1.0:
+        return Score("average precision", 1.0, *wilson(n1, n1), y.size, "Wilson on the positives")
+    low, high = _logit_interval(value, 1 / np.sqrt(n1 * value * (1 - value)))
+    return Score("average precision", value, low, high, y.size, "logit on the positives")
+
+
+def log_loss(label_N: ArrayLike, prob_N: ArrayLike, groups: Sequence[Any] | None = None) -> Score:
+    """Mean negative log likelihood in nats. Probabilities of 0 and 1 are moved inside by 2.2e-16, as is usual."""
+    y, prob = _probable("log loss", label_N, prob_N)
+    eps = np.finfo(np.float64).eps
+    prob = np.clip(prob, eps, 1 - eps)
+    return _mean("log loss", -np.where(y, np.log(prob), np.log1p(-prob)), groups)
+
+
+def brier(label_N: ArrayLike, prob_N: ArrayLike, groups: Sequence[Any] | None = None) -> Score:
+    """Mean squared distance of probability and outcome (Brier 1950)."""
+    y, prob = _probable("brier", label_N, prob_N)
+    return _mean("brier", (prob - y) ** 2, groups)
+
+
+def calibration(
+    label_N: ArrayLike, prob_N: ArrayLike, bins: int = 10, groups: Sequence[Any] | None = None
+) -> Calibration:
+    """At most `bins` bins of nearly equal count, and the calibration in the large.
+
+    Rows of equal prediction stay in one bin, so that row order changes nothing; a constant prediction gives one bin.
+    The ratio's interval is the delta method on its logarithm, predictions and outcomes being paired by row.
+    """
+    y, prob = _probable("calibration", label_N, prob_N)
+    if bins < 1:
+        raise InputError(f"calibration: bins = {bins}, needs at least 1")
+    order = np.argsort(prob, kind="stable")
+    ranked, hit = prob[order], y[order]
+    cut = [
+        int(np.searchsorted(ranked, ranked[round(y.size * b / bins)], "left")) for b in range(1, bins) if y.size > bins
+    ]
+    edges = sorted({0, y.size, *cut})
+    rows = tuple(_bin(ranked[a:b], hit[a:b]) for a, b in pairwise(edges))
+    if prob.mean() == 0:
+        raise SupportError("calibration: every prediction is 0 though some rows are positive; no ratio exists")
+    ratio = float(prob.mean() / y.mean())
+    width = Z95 * _se(prob / prob.mean() - y / y.mean(), groups)
+    rule = "delta method on the logarithm"
+    return Calibration(
+        rows, Score("prediction / observed", ratio, ratio * np.exp(-width), ratio * np.exp(width), y.size, rule)
+    )
+
+
+def mae(actual_N: ArrayLike, predicted_N: ArrayLike, groups: Sequence[Any] | None = None) -> Score:
+    """Mean absolute error, in the unit of the data."""
+    actual, predicted = _paired("mae", actual_N, predicted_N)
+    return _mean("mae", np.abs(actual - predicted), groups)
+
+
+def spearman(actual_N: ArrayLike, predicted_N: ArrayLike) -> Score:
+    """Rank correlation, ties at their mean rank; Fisher's z with the variance of Bonett and Wright (2000).
+
+    At exactly -1 or 1 the interval is that of the nearest attainable value, one swap of neighbours away.
+    """
+    actual, predicted = _paired("spearman", actual_N, predicted_N)
+    n = actual.size
+    if n < 5:
+        raise SupportError(f"spearman: {n} rows; an interval needs at least 5")
+    if np.ptp(actual) == 0 or np.ptp(predicted) == 0:
+        raise SupportError("spearman: one side is constant, so there is no order to compare")
+    value = float(np.clip(np.corrcoef(stats.rankdata(actual), stats.rankdata(predicted))[0, 1], -1, 1))
+    edge = 1 - 12 / (n * (n * n - 1))
+    inner = float(np.clip(value, -edge, edge))
+    half = Z95 * np.sqrt((1 + inner**2 / 2) / (n - 3))
+    low, high = float(np.tanh(np.arctanh(inner) - half)), float(np.tanh(np.arctanh(inner) + half))
+    return Score("spearman", value, min(low, value), max(high, value), n, "Fisher z, Bonett-Wright")
+
+
+def ranked_hits(
+    customer_R: Sequence[str], item_R: Sequence[str], score_R: ArrayLike, relevant_R: ArrayLike, k: int
+) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
+    """Long candidate rows to `hit_NK` (is rank k of customer n a target?) and `targets_N`, customers in sorted order.
+
+    Higher scores first, equal scores by item name. Targets that are not among the rows must be added to `targets_N` by
+    the caller, or recall would be too good. Lists shorter than k are filled with misses.
+    """
+    score = np.asarray(score_R, dtype=np.float64)
+    relevant = _binary("ranked hits", relevant_R)
+    if not len(customer_R) == len(item_R) == score.size == relevant.size or not np.isfinite(score).all():
+        raise InputError("ranked hits: the four columns need equal lengths and finite scores")
+    names, customer = np.unique(np.asarray(customer_R, dtype=str), return_inverse=True)
+    item = np.asarray(item_R, dtype=str)
+    if len(set(zip(customer.tolist(), item.tolist(), strict=True))) < item.size:
+        raise InputError("ranked hits: a customer has the same item twice; keep one row of each")
+    order = np.lexsort((item, -score, customer))
+    first = np.searchsorted(customer[order], np.arange(names.size))
+    rank = np.arange(order.size) - first[customer[order]]
+    hit_NK = np.zeros((names.size, k), dtype=np.bool_)
+    top = rank < k
+    hit_NK[customer[order][top], rank[top]] = relevant[order][top]
+    return hit_NK, np.bincount(customer, weights=relevant, minlength=names.size).astype(np.int64)
+
+
+def recall_at(hit_NK: ArrayLike, targets_N: ArrayLike, k: int) -> Score:
+    """Mean over customers of targets found in the first k / targets. Customers without a target are left out."""
+    hit, targets, left_out = _lists(f"recall@{k}", hit_NK, targets_N, k)
+    return _share(f"recall@{k}", hit.sum(axis=1) / targets, left_out)
+
+
+def ndcg_at(hit_NK: ArrayLike, targets_N: ArrayLike, k: int) -> Score:
+    """Mean over customers of DCG@k over that of a perfect list of min(k, targets) hits (Jarvelin, Kekalainen 2002)."""
+    hit, targets, left_out = _lists(f"ndcg@{k}", hit_NK, targets_N, k)
+    discount = 1 / np.log2(np.arange(2, k + 2))
+    ideal = np.cumsum(discount)[np.minimum(targets, k) - 1]
+    return _share(f"ndcg@{k}", hit @ discount / ideal, left_out)
+
+
+def _lists(figure: str, hit_NK: ArrayLike, targets_N: ArrayLike, k: int) -> tuple[Floats, NDArray[np.int64], int]:
+    hit, targets = np.asarray(hit_NK, dtype=np.float64), np.asarray(targets_N, dtype=np.int64)
+    if hit.ndim != 2 or targets.shape != hit.shape[:1] or not 1 <= k <= hit.shape[1]:
+        raise InputError(f"{figure}: hits of shape {hit.shape} and targets of shape {targets.shape} do not fit k = {k}")
+    if (hit.sum(axis=1) > targets).any():
+        raise InputError(f"{figure}: a customer has more hits than targets; count each target once")
+    some = targets > 0
+    if some.sum() < 2:
+        raise SupportError(f"{figure}: {int(some.sum())} customers have a target; at least 2 are needed")
+    return hit[some][:, :k], targets[some], int((~some).sum())
+
+
+def _share(figure: str, value_N: Floats, left_out: int) -> Score:
+    """Mean of values in [0, 1]; when all are equal their spread says nothing, so Wilson's (wider) interval is used."""
+    plain = _mean(figure, value_N, None)
+    low, high, rule = max(plain.low, 0.0), min(plain.high, 1.0), plain.rule
+    if np.ptp(value_N) == 0:
+        (low, high), rule = wilson(plain.value * plain.n, plain.n), "Wilson"
+    return Score(figure, plain.value, low, high, plain.n, rule, left_out)
+
+
+def _mean(figure: str, value_N: Floats, groups: Sequence[Any] | None) -> Score:
+    if value_N.size < 2:
+        raise SupportError(f"{figure}: {value_N.size} rows; an interval needs at least 2")
+    se = _se(value_N, groups)
+    half = float(stats.t.ppf(0.975, (value_N.size if groups is None else len(set(groups))) - 1)) * se
+    value = float(value_N.mean())
+    return Score(
+        figure, value, value - half, value + half, value_N.size, "t" + ("" if groups is None else ", by customer")
+    )
+
+
+def _se(value_N: Floats, groups: Sequence[Any] | None) -> float:
+    """Standard error of the mean; with groups their summed deviations are the independent parts."""
+    parts = _by_group(value_N - value_N.mean(), groups)
+    inflate = 1.0 if groups is not None else parts.size / (parts.size - 1)  # _by_group has inflated already
+    return float(np.sqrt(np.sum(parts**2) * inflate) / value_N.size)
+
+
+def _by_group(value_N: Floats, groups: Sequence[Any] | None) -> Floats:
+    """Sums per group, scaled by sqrt(G / (G - 1)) against the small number of groups; the rows themselves without."""
+    if groups is None:
+        return value_N
+    if len(groups) != value_N.size:
+        raise InputError(f"groups: {len(groups)} of them for {value_N.size} rows")
+    index = np.unique(np.asarray(groups, dtype=str), return_inverse=True)[1]
+    total = np.bincount(index, weights=value_N)
+    if total.size < 2:
+        raise SupportError("groups: a single customer; an interval needs at least 2")
+    scaled: Floats = total * np.sqrt(total.size / (total.size - 1))
+    return scaled
+
+
+def _bin(prob: Floats, hit: NDArray[np.bool_]) -> Bin:
+    positives, n = int(hit.sum()), int(hit.size)
+    return Bin(float(prob.mean()), positives / n, *wilson(positives, n), n, positives)
+
+
+def _logit_interval(value: float, se: float) -> tuple[float, float]:
+    middle = special.logit(value)
+    return float(special.expit(middle - Z95 * se)), float(special.expit(middle + Z95 * se))
+
+
+def _labelled(figure: str, label_N: ArrayLike, score_N: ArrayLike, least: int) -> tuple[NDArray[np.bool_], Floats]:
+    y = _binary(figure, label_N)
+    score = np.asarray(score_N, dtype=np.float64)
+    if score.shape != y.shape or not np.isfinite(score).all():
+        raise InputError(f"{figure}: labels of shape {y.shape} need as many finite scores; got shape {score.shape}")
+    if min(y.sum(), (~y).sum()) < least:
+        counts = f"{int(y.sum())} positive and {int((~y).sum())} negative rows"
+        raise SupportError(f"{figure}: {counts}; at least {least} of each are needed to say anything")
+    return y, score
+
+
+def _probable(figure: str, label_N: ArrayLike, prob_N: ArrayLike) -> tuple[NDArray[np.bool_], Floats]:
+    y, prob = _labelled(figure, label_N, prob_N, 1)
+    if ((prob < 0) | (prob > 1)).any():
+        raise InputError(
+            f"{figure}: probabilities must lie in [0, 1]; they run from {prob.min():.4g} to {prob.max():.4g}"
+        )
+    return y, prob
+
+
+def _binary(figure: str, label_N: ArrayLike) -> NDArray[np.bool_]:
+    label = np.asarray(label_N, dtype=np.float64)
+    if label.ndim != 1 or not np.isin(label, (0.0, 1.0)).all():
+        raise InputError(f"{figure}: labels must be one column of 0 and 1, none missing")
+    yes: NDArray[np.bool_] = label == 1.0
+    return yes
+
+
+def _paired(figure: str, actual_N: ArrayLike, predicted_N: ArrayLike) -> tuple[Floats, Floats]:
+    actual, predicted = np.asarray(actual_N, dtype=np.float64), np.asarray(predicted_N, dtype=np.float64)
+    if actual.ndim != 1 or actual.shape != predicted.shape:
+        raise InputError(
+            f"{figure}: shapes {actual.shape} and {predicted.shape}; both must be one column of equal length"
+        )
+    if not (np.isfinite(actual).all() and np.isfinite(predicted).all()):
+        raise InputError(f"{figure}: values must be finite; leave missing rows out and say how many")
+    return actual, predicted

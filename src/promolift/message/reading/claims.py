@@ -1,0 +1,67 @@
+"""A reading and a context in; every 'you bought' checked against what was bought."""
+
+import re
+
+from promolift.message.reading.patterns import any_of
+from promolift.message.reading.text import BOUGHT, OFFERED, Context, Reading
+
+_BUY_ZH = "(?:购买|订购|下单|选购|购入|入手|买)"
+_OBJECT = "(?=(?P<object>.*))"  # looked at, not taken: a sentence may hold several claims
+_LATELY = "刚刚|刚才|刚|最近|近期|此前|之前|上次|曾经?|昨[天日]|前[天几日]|上[周月]"
+_JUST = "(?:just |recently |already |now |previously |only |last )*"
+_CLAIMS = [
+    re.compile(pattern + _OBJECT, re.IGNORECASE)
+    for pattern in (
+        rf"(?<![没未不])(?:{_LATELY})\s*[您你]?(?:已经?)?(?:在[^，。]{{1,8}}?)?{_BUY_ZH}(?:了|过|的|到了)?",
+        rf"(?<![没未不])(?<!还没){_BUY_ZH}(?:了|过|到了)",
+        rf"(?:感谢|谢谢|多谢)[您你]?(?:的)?(?:本次)?{_BUY_ZH}",
+        rf"\byou(?:'ve| have)?\s+{_JUST}(?:bought|purchased|ordered|picked up|added)\b",
+        r"\b(?:thanks|thank you) for (?:buying|purchasing|ordering|choosing"
+        r"|(?:your|the) (?:recent |latest |last )?(?:purchase|order)(?: of)?)\b",
+        r"\byour (?:recent|latest|last|previous|new|earlier)(?:ly bought| purchase(?: of)?| order(?: of)?)?\b",
+        r"\b(?:having|after|since|for) (?:just |recently )?(?:bought|purchased|buying|purchasing|ordering)\b",
+        r"(?:^|[.!?,]\s*)(?:just |recently )?(?:bought|purchased|ordered)\b",
+    )
+]
+_FILLER = re.compile(r"^\s*(?:了|过|的|到|一[件份个]|我们的|the |an? |our |some |your |of |with )*\s*", re.IGNORECASE)
+_NO_OBJECT = re.compile(r"^\s*(?:[,.!，。！]|$)")
+_OBJECT_BEFORE = re.compile(rf"{BOUGHT}[\s,，]*(?:that |which )?$")
+_TARGET = any_of(
+    rf"\boff|\bon|\bfor|\bdiscount(?:ed)?|\bbuy|\bspend \S+ on|%|折|优惠|减|{_BUY_ZH}",
+    tail=r"(?:\s+(?:the|our|your|all|any))?\s*$",
+)
+_AND = r"\s*(?:and|or|plus|&|,|、|和|与|及|或)\s*(?:the |our )?"
+_JOINED_BEFORE = re.compile(f"{OFFERED}{_AND}$", re.IGNORECASE)
+_JOINED_AFTER = re.compile(f"^{_AND}{OFFERED}", re.IGNORECASE)
+
+
+def check_claims(reading: Reading, context: Context) -> None:
+    """A text says 'you bought' only of what the context says was bought, and offers no discount on that."""
+    told = {
+        place
+        for pattern in _CLAIMS
+        for claim in pattern.finditer(reading.text)
+        for place in _told(reading, claim, context)
+    }
+    for match in re.finditer(f"{BOUGHT}+", reading.text):
+        before, after = reading.text[: match.start()], reading.text[match.end() :]
+        named = _JOINED_BEFORE.search(before) or _JOINED_AFTER.match(after) or _TARGET.search(before)
+        if match.start() not in told and named:
+            reading.flag("other_name", *match.span(), "the offer does not cover what was bought")
+
+
+def _told(reading: Reading, claim: re.Match[str], context: Context) -> list[int]:
+    """Where the claim's object stands, if it is what was bought; otherwise the claim is flagged."""
+    filler = _FILLER.match(claim["object"])
+    assert filler  # it matches the empty string
+    start = claim.start("object") + filler.end()
+    if reading.text.startswith(BOUGHT, start):
+        return [start]
+    earlier = _OBJECT_BEFORE.search(reading.text[: claim.start()])
+    if earlier:  # 'Product 1 that you bought'
+        name = re.search(f"{BOUGHT}+[^{BOUGHT}]*$", reading.text[: claim.start()])
+        return [name.start()] if name else []
+    if not (context.bought and _NO_OBJECT.match(claim["object"])):
+        end = claim.end() + min(len(claim["object"]), 20)
+        reading.flag("unknown_purchase", claim.start(), end, "no such purchase is known")
+    return []

@@ -1,0 +1,103 @@
+"""How dates, clock times and spans of days are written in Chinese and English, and what relates them to an end.
+
+The groups of `CORES`: y, m, d (year, month, day), mon (English month), a and b (month and day in either order), d2
+(last day of 'June 1-30'), last ('the end of June').
+"""
+
+import re
+
+from promolift.message.reading.patterns import any_of
+from promolift.message.reading.text import HAN, WORDS
+
+_MON = (
+    r"(?P<mon>jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|sept?(?:ember)?|oct(?:ober)?"
+    r"|nov(?:ember)?|dec(?:ember)?)\b\.?"
+)
+_DAY = r"(?P<d>\d{1,2})(?:st|nd|rd|th)?"
+_DAY_2 = r"(?P<d2>\d{1,2})(?:st|nd|rd|th)?"
+_TO_DAY = rf"(?:\s*(?:-|to|through|thru|until|till)\s*{_DAY_2}(?!\s*(?:%|[a-z]*\d)))?"
+_YEAR = r"(?:(?:,?\s+|-)(?P<y>\d{4})\b)?"
+_HAN_DAY = "[一二三四五六七八九十]{1,3}"
+CORES = [
+    re.compile(pattern, re.IGNORECASE)
+    for pattern in (
+        r"(?<!\d)(?P<y>20\d{2})(?P<m>0[1-9]|1[0-2])(?P<d>[0-3]\d)(?!\d)",
+        r"(?<![\d-])(?P<m>\d{1,2})-(?P<d>\d{1,2})[日号]",
+        r"(?<!\d)(?P<y>\d{4})\s*[-/.]\s*(?P<m>\d{1,2})\s*[-/.]\s*(?P<d>\d{1,2})(?!\d)",
+        r"(?:(?P<y>\d{4}|[〇零一二三四五六七八九]{4})\s*年\s*|今年)?"
+        rf"(?<!\d)(?P<m>\d{{1,2}}|{HAN})\s*月(?:份)?\s*"
+        rf"(?:(?P<last>底|末|最后一天)|(?P<d>\d{{1,2}}|{_HAN_DAY})\s*(?:日|号)?"
+        rf"(?:\s*[-至到~]\s*(?P<d2>\d{{1,2}}|{_HAN_DAY})\s*[日号])?)",
+        rf"(?P<last>(?:the )?(?:end|last day) of )(?:the month of )?{_MON}(?!\s*\d{{1,2}}(?!\d)){_YEAR}",
+        rf"\b{_MON}\s+(?:the\s+)?{_DAY}(?!\d){_TO_DAY}{_YEAR}",
+        rf"(?<!\d)(?:the\s+)?{_DAY}(?:\s*(?:-|to|through)\s*{_DAY_2})?\s*(?:of\s+|-)?{_MON}{_YEAR}",
+        r"(?<![\d/.])(?P<a>\d{1,2})[/.](?P<b>\d{1,2})[/.](?P<y>\d{4}|\d{2})(?![\d/.]*\d)",
+        r"(?<![\d/.])(?!24/7|1/[2-5]\b)(?P<a>\d{1,2})/(?P<b>\d{1,2})(?![\d/.]*\d)",
+        r"(?:(?<=[至到止])|(?<=有效期)|(?<=有效期[:：]))\s*(?P<m>\d{1,2})\.(?P<d>\d{1,2})(?![\d.%折元])",
+        r"(?<![\d.])(?P<m>\d{1,2})\.(?P<d>\d{1,2})(?=\s*(?:前|之前|截止|到期|止))",
+    )
+]
+_WEEKDAY = r"\b(?P<w>mon|tue|tues|wed|weds|thu|thur|thurs|fri|sat|sun)(?:[a-z]*day|nesday|rsday|urday)?\b\.?"
+WEEKDAY_BEFORE = re.compile(rf"{_WEEKDAY},?\s*(?:the\s+)?$", re.IGNORECASE)
+WEEKDAY_AFTER = re.compile(
+    rf"^\s*[,(（]?\s*(?:{_WEEKDAY}|(?:周|星期|礼拜)(?P<z>[一二三四五六日天]))\s*[)）]?", re.IGNORECASE
+)
+_CLOCK = (
+    r"(?:(?P<part>凌晨|早上|上午|中午|下午|傍晚|晚上|晚|夜里)\s*)?"
+    rf"(?:(?P<h>\d{{1,2}}|{HAN})\s*"
+    r"(?:[:：]\s*(?P<mi>\d{2})(?:\s*[:：]\s*(?P<s>\d{2}))?\s*(?P<ap>[ap]\.?\s?m\b\.?)?"
+    r"|(?P<ap2>[ap]\.?\s?m\b\.?)|(?:点钟?|时)(?:整|(?P<mi2>\d{1,2})\s*分?(?:\s*(?P<s2>\d{1,2})\s*秒)?)?)"
+    r"|(?P<word>零点|午夜|正午|midnight|noon))"
+)
+CLOCK_AFTER = re.compile(rf"^(?:T|\s*,?\s*(?:at\s+|@\s*)?)\s*{_CLOCK}", re.IGNORECASE)
+CLOCK_BEFORE = re.compile(rf"{_CLOCK}\s*(?:on|,)?\s*(?:the evening of\s*)?$", re.IGNORECASE)
+DURATION = re.compile(
+    rf"(?<![\d.,])(?<!最后)(?<!每)(?P<n>\d+|{WORDS}|{HAN})\s*-?\s*(?:more\s+|full\s+)?"
+    r"(?P<unit>days?|hours?|weeks?|months?|minutes?|years?|hrs?"
+    r"|天|日(?!元|圆)|小时|周|星期|个?月|分钟|年)(?![a-z\d])",
+    re.IGNORECASE,
+)
+JOIN = any_of(
+    "起?至|到|直到|-|~|to|through|thru|until|till|up to|and", head=r"^\s*(?:起|[(（]含[)）])?\s*", tail=r"\s*$"
+)
+TODAY = any_of(r"""
+    (?:only|just|ends?|ending|until|through|by|expires?|valid|good)\s+(?:\w+\s+){0,2}?today\b|today\s+only|\btonight\b
+    (?:仅|只|限|截止到?|截至|有效期至)(?:限|于|在)?今[天日晚]
+    今[天日晚](?:截止|有效|止|结束|限定|特惠|专享|为止)
+""")
+MONTH_END = any_of(r"(?:the\s+)?end of (?:the|this) month|month-end|本?月底|本?月末")
+NOW = any_of(r"现在|现享|立即|马上|\bnow\b|right away|today")
+
+# --- words around a date; the ones after it may follow 日 and a remark in parentheses -------------------------------
+
+INCLUDED = any_of(
+    "包?含|包括|inclusive|included|including", head=r"^[日号]?\s*[(（,，]?\s*(?:前|之前|以前)?\s*[(（]?\s*"
+)
+NOT_INCLUDED = any_of(
+    "不(?:包?含|包括)|exclusive|excluded|not included|excluding", head=r"^[日号]?\s*(?:前|之前|以前)?\s*[(（]?\s*"
+)
+UP_TO_ZH = any_of("(?:及|或|和)(?:之|以)?前", head=r"^[日号]?\s*(?:当[天日])?")
+BEFORE_ZH = any_of("之前|以前|前|未到", head=r"^[日号]?\s*(?:[(（][^)）]*[)）])?\s*")
+AFTER_ZH = any_of("之后|以后|后|过后", head=r"^[日号]?\s*")
+START_ZH = any_of("起|开始|开启|生效|启用|当天起", head=r"^[日号]?\s*", tail="(?!至|到)")
+BESIDE = re.compile(
+    r"^\s*(?:[(（][^)）]{0,8}[)）])?\s*(?:当[天日])?(?:(?:及|或|和)?(?:之|以)?[前后]|止)(?:[(（][^)）]{0,8}[)）])?"
+)
+INSIDE = re.compile(r"^[^(（)）。]{0,4}[(（]([^)）]*)[)）]")
+BEFORE_EN = any_of(r"\bbefore|\bprior to|\bahead of|\bearlier than|早于|up until but not including", tail=r"\s*$")
+ON_OR_BEFORE_EN = any_of(
+    r"on or before|before or on|before (?:the )?(?:end|close) of(?: the day)?(?: on)?", head=r"\b", tail=r"\s*$"
+)
+START_BEFORE = any_of(
+    r"""
+    \b(?:from|starting|starts|start|begins|begin|beginning|as of|since|opens|between|valid from)(?: on)?
+    [自从]
+    """,
+    tail=r"\s*$",
+)
+AFTER_EN = any_of(r"\bafter", tail=r"\s*$")
+OVER = any_of(r"""
+    \b(?:not|no longer|never|expires?|invalid|void|lapses?|stops?|runs? out|finish(?:es)?|won't|ends?|gone|over|isn't
+        |closes?|cannot|can't)\b
+    失效|作废|无效|不可|不能|不再|恢复|结束|过期|停止
+""")

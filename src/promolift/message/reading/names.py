@@ -1,0 +1,174 @@
+"""A reading, an offer and a context in; who and what the text names, checked and protected from later rules."""
+
+import re
+from collections.abc import Iterator
+from functools import cache, lru_cache
+
+from promolift.message.names import is_sensitive, known_names, table
+from promolift.message.reading.patterns import any_of
+from promolift.message.reading.text import BOUGHT, OFFERED, OTHER, PERSON, Context, Reading, ready
+from promolift.message.reading.word_lists import GIVEN_NAMES
+from promolift.terms import Language, Offer, Words
+
+_FAMILY = (  # common Chinese family names: with one or two characters more, they address a person
+    "[王李张刘陈杨赵吴徐孙朱胡郭何林罗郑梁谢宋唐许邓冯韩曹曾彭萧蔡潘董袁吕蒋余杜叶程魏苏丁任沈姚卢姜崔钟谭陆范"
+    "廖贾韦傅邹孟熊秦邱侯薛闫段雷龙黎贺龚钱汤]"
+)
+_LIST = """
+    顾客,客户,用户,会员,朋友,您,各位,新老顾客,贵宾,买家,顾客朋友,customer,valued customer,dear customer,friend,friends,
+    there,shopper,fellow shopper,guest,member,sir,madam,sir or madam,sir/madam,all,everyone,neighbour,neighbor,client
+"""
+_ADDRESSEES = frozenset(word.strip() for word in _LIST.split(","))
+_OPENERS = """
+    now today hello hi hey yes great greetings good news surprise welcome thanks finally meanwhile for from until
+    through this just because starting when if as at on in with psst ta-da congratulations remember cheers
+"""
+_NOT_A_NAME = frozenset(_OPENERS.split())
+_GREETING = re.compile(
+    r"^\s*(?:【[^】]*】\s*)?"
+    r"(?:(?:尊敬的|敬爱的|亲爱的|亲,?)\s*(?P<zh>[^，,：:！!。\n]{1,40}?)\s*(?:您好|你好)?\s*[，,：:！!\n]"
+    r"|(?:嗨|你好|您好|Hi|Hello|Hey|Dear|Good (?:morning|afternoon|evening))[，,]?\s+"
+    r"(?P<en>[^，,：:！!.\n]{1,40}?)\s*[，,：:！!.\n-]"
+    r"|(?P<han>[\u4e00-\u9fff\ue002]{2,8}?)\s*(?:先生|女士|小姐|老师)?\s*[，,]?\s*[您你]好)",
+    re.IGNORECASE,
+)
+_VOCATIVE = re.compile(
+    r"^\s*(?P<name>[A-Z\ue002][\w'\ue002-]*(?: [A-Z\ue002][\w'\ue002.-]*){0,2}),\s+"
+    r"(?=you\b|you're|your|enjoy|get|here|take|save|thank|we\b|a\b|spend|buy|it's|\d|[$€£¥])"
+)
+_VOCATIVE_ZH = re.compile(rf"^\s*(?P<zh>(?:{_FAMILY}|欧阳|司马|诸葛)[\u4e00-\u9fff]{{1,2}})[，,：:！!]")
+_TITLED = re.compile(rf"{_FAMILY}[\u4e00-\u9fff]{{0,2}}(?:先生|女士|小姐)")
+_HONORIFIC = re.compile(r"^(?:mr|mrs|ms|miss|dr|prof)\.?\s+|(?:先生|女士|小姐|老师|您|你)$", re.IGNORECASE)
+# Words that turn 'milk' into something else: milk chocolate, soy milk, 有机牛奶.
+_ANOTHER_BEFORE = any_of(
+    r"""
+    \b(?:organic|natural|imported|vegan|chocolate|soy|almond|oat|low-fat|skim(?:med)?|fat-free|sugar-free|gluten-free
+        |baby|kids'?|diet|decaf|frozen|canned|dried|smoked|premium|luxury|herbal|green|iced|instant|non-dairy)\s+
+    有机|进口|国产|低脂|脱脂|无糖|儿童|婴儿|高端|特级|巧克力|冷冻|罐装|速溶|植物|素食
+    """,
+    tail="$",
+)
+_ANOTHER_AFTER = any_of(
+    r"""
+    \s+(?:chocolate|cakes?|powder|machines?|makers?|shakes?|bars?|cookies?|crackers?|pudding|cups?|mugs?|filters?|sauces?
+        |soups?|chips|bread|juice|drinks?|oil|flavou?red|substitutes?|accessories)\b
+    巧克力|饼干|蛋糕|糖|饮料|酒|咖啡|机|杯|粉|片|酱|汁|布丁|冰淇淋|面包|沐浴|香皂|味|伴侣|配件|替代品|专用
+    """,
+    head="^",
+)
+_NOTHING = re.compile(r"(?!)")
+
+
+def protect_names(reading: Reading, offer: Offer, language: Language, context: Context) -> None:
+    """Hide the names of what is offered and bought and of the person, and every other known category, longest first."""
+    found: list[tuple[int, int, int, str]] = []
+    for rank, (name, mark, loose) in enumerate(_names(offer, language, context)):
+        for match in _name_pattern(name, loose).finditer(reading.text):
+            found.append((match.start() - match.end(), rank, match.start(), mark))
+    for match in _table_pattern(language).finditer(reading.text):
+        found.append((match.start() - match.end(), 99, match.start(), OTHER))
+    taken = [False] * len(reading.text)
+    for minus_length, _, start, mark in sorted(found):
+        end = start - minus_length
+        if not any(taken[start:end]):
+            taken[start:end] = [True] * (end - start)
+            reading.hide(start, end, mark)
+
+
+def _names(offer: Offer, language: Language, context: Context) -> Iterator[tuple[str, str, bool]]:
+    if offer.label:
+        yield offer.label.in_(language), OFFERED, offer.scope == "category"
+    for words in context.bought:
+        yield words.in_(language), BOUGHT, False
+    if context.name:
+        yield context.name, PERSON, False
+
+
+@lru_cache(maxsize=4096)
+def _name_pattern(name: str, loose: bool) -> re.Pattern[str]:
+    """`name` as a reader would recognise it: case, blanks and, if `loose`, one plural s do not matter."""
+    plain = " ".join(ready(name).split())
+    if not plain:
+        return _NOTHING
+    inner = re.escape(plain).replace(r"\ ", r"[\s-]+")
+    if loose and plain.isascii():
+        inner = re.sub(r"(?<=\+)and(?=\[)", r"(?:and|&)", inner)
+        inner = inner[:-3] + "(?:ies|y)" if plain.endswith("ies") else inner.removesuffix("s") + "(?:e?s)?"
+    head = r"(?<![A-Za-z\d])" if plain[0].isascii() and plain[0].isalnum() else ""
+    tail = r"(?![A-Za-z\d])" if plain[-1].isascii() and plain[-1].isalnum() else ""
+    if plain[-1].isdigit():
+        tail = r"(?![\d%折元]|[.,]\d|[A-Za-z])"
+    return re.compile(head + inner + tail, re.IGNORECASE)
+
+
+@cache
+def _table_pattern(language: Language) -> re.Pattern[str]:
+    names = sorted(known_names(language), key=len, reverse=True)
+    inner = "|".join(re.escape(n).replace(r"\ ", r"[\s-]+") for n in names)
+    return re.compile(rf"\b(?:{inner})\b" if language == "en" else inner, re.IGNORECASE)
+
+
+def check_names(reading: Reading, offer: Offer, context: Context) -> None:
+    """The offered name stands in the text, no other category does, and nothing private is named."""
+    if offer.scope != "all" and OFFERED not in reading.text:
+        reading.flag("missing_name", 0, 0, f"the text does not name {offer.label}")
+    for match in re.finditer(f"{OFFERED}+", reading.text):
+        if offer.scope == "category" and _is_another(reading.text, *match.span()):
+            reading.flag("other_name", *match.span(), "the words around it make it the name of something else")
+    for match in re.finditer(f"{OTHER}+", reading.text):
+        reading.flag("other_name", *match.span(), "the offer does not cover this")
+    _check_private(reading, offer, context)
+
+
+def _is_another(text: str, start: int, end: int) -> bool:
+    return bool(_ANOTHER_BEFORE.search(text[:start]) or _ANOTHER_AFTER.match(text[end:]))
+
+
+def _check_private(reading: Reading, offer: Offer, context: Context) -> None:
+    private = offer.scope == "category" and is_sensitive(offer.covers)
+    if offer.scope == "product" and offer.label:
+        private = is_private(offer.label)
+    if private and not context.allow_sensitive:
+        reading.flag(
+            "sensitive_name", 0, 0, f"{offer.covers!r} is a private matter; a message must not name it by itself"
+        )
+    for match in re.finditer(f"{BOUGHT}+", reading.text):
+        if any(is_private(words) for words in context.bought):
+            reading.flag("sensitive_name", *match.span(), "a private purchase must not be named")
+
+
+def is_private(words: Words) -> bool:
+    """Whether this is a sensitive name of the table, or one by its words."""
+    return words in _private_words() or is_sensitive(words.zh, "product") or is_sensitive(words.en, "product")
+
+
+@cache
+def _private_words() -> frozenset[Words]:
+    return frozenset(name.words for name in table().values() if name.sensitive)
+
+
+def check_person(reading: Reading, context: Context) -> None:
+    """A greeting names the recipient or nobody, and no other person is named."""
+    match = _GREETING.match(reading.text) or _VOCATIVE.match(reading.text)
+    if not match and context.name:
+        match = _VOCATIVE_ZH.match(reading.text)
+    reason = f"the recipient is {context.name or 'unknown by name'}"
+    if match:
+        group = next(k for k, v in match.groupdict().items() if v)
+        if _is_stranger(match[group], reading.raw[slice(*match.span(group))], group):
+            reading.flag("wrong_name", *match.span(group), reason)
+    for hit in [*GIVEN_NAMES.finditer(reading.text), *_TITLED.finditer(reading.text)]:
+        reading.flag("wrong_name", *hit.span(), reason)
+    for other in context.other_names:
+        if len(other.strip()) > 1 and other != context.name:
+            for hit in _name_pattern(other, False).finditer(reading.text):
+                reading.flag("wrong_name", *hit.span(), "this is another customer's name")
+
+
+def _is_stranger(name: str, raw: str, group: str) -> bool:
+    bare = _HONORIFIC.sub("", name).strip().lower()
+    if PERSON in name or not bare or (group == "en" and raw[:1].islower() and bare not in _ADDRESSEES):
+        return False  # 'Hello, we have good news' greets nobody by name
+    if bare in _ADDRESSEES or bare.removeprefix("our ").removeprefix("valued ") in _ADDRESSEES:
+        return False
+    return not (group == "name" and bare.split()[0] in _NOT_A_NAME)

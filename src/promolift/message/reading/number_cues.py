@@ -1,0 +1,182 @@
+"""Lists of words that tell the role of a number from its neighbours, in both languages.
+
+BEFORE lists end where the number begins, AFTER lists begin where it ends, both within one sentence.
+"""
+
+from promolift.message.reading.patterns import any_of
+
+# --- sums of money ------------------------------------------------------------------------------------------------
+
+CAP_BEFORE_ZH = any_of(
+    "最高|最多|至多|上限|封顶|不超过|限",
+    tail=r"(?:可|为|是|立?减|减免|优惠|抵扣?|省|享|折扣|[:：]|\s)*$",
+)
+CAP_AFTER_ZH = any_of("封顶|为?上限|为限|的上限", head=r"^\s*")
+CAP_BEFORE_EN = any_of(
+    r"""
+    (?<!add )(?<!adds )(?<!come )(?<!comes )up to|as much as|at most|no more than|never more than|doesn't exceed
+    max(?:imum)?\.?(?: discount| savings?)?(?: amount)?(?: of| is|:)?|capped at|cap(?: of|:)|to a maximum of
+    not (?:more than|exceed(?:ing)?)|limit(?:ed to)?(?: of)?:?|most you (?:can|could|will|may) (?:save|get)(?: is)?
+    """,
+    head=r"\b",
+    tail=r"\s*(?:an? )?$",
+)
+CAP_AFTER_EN = any_of(
+    r"max(?:imum)?\b(?! spend)|cap\b|at (?:the )?most|tops\b|being the (?:most|maximum)",
+    head=r"^\s*",
+)
+NEED_BEFORE_ZH = any_of(
+    r"""
+    (?:满|买够|凑够|凑|达到?|超过|超出|高于|大于|多于|不低于|不少于|不小于|至少|起码|消费|购物|花费?|门槛|购买?|买|起购
+        |金额|总价|总额|订单|实付|需付?|仅需|只需|够|逾)(?:了|为|是|满|到|金额|[:：>≥\s])*
+    [≥>]=?\s*
+    """,
+    tail="$",
+)
+NEED_AFTER_ZH = any_of(
+    r"""
+    的?(?:及|或|和|与)?以上|(?:及|或)更多|起(?!来)|的?门槛|立?减\s*[\d¥$€£]|的?订单|就|便|即|才|可|享|包邮|免
+    """,
+    head=r"^\s*(?:\(含\)\s*)?",
+)
+NEED_BEFORE_EN = any_of(
+    r"""
+    spend(?:ing|s)?|spent|orders?|purchases?|baskets?|carts?|bills?|receipts?|totals?|totall?ing|minimum|min\.?
+    at least|over|above|exceed(?:s|ing)?|reach(?:es|ed|ing)?|more than|from|worth|buy(?:ing)?|hits?|threshold
+    (?:adds?|comes?) up to|starting at|not less than|no less than|upwards of|off|of|on|:
+    """,
+    head=r"\b",
+    tail=r"\s*(?:(?:just|only|is|for|of|at|a|an|your|the|on|least|over|above|spend|purchase|order|comes? to|amount"
+    r"|total|value|or|more|:|reaches|sum)\s*)*$",
+)
+NEED_AFTER_EN = any_of(
+    r"""
+    or (?:more|above|over|higher|greater)|\+|and (?:up|above|over|more)|minimum|min\b|spend|orders?\b|purchases?\b
+    baskets?\b|carts?\b|worth|bills?\b|total|upwards|gets? you|earns|buys|unlocks
+    is (?:all you|the minimum|needed|required)
+    """,
+    head=r"^[\s-]*",
+)
+BELOW_BEFORE = any_of(
+    r"""
+    (?:不满|未满|(?<!不)(?:低于|少于|小于)|不到|不足)(?:了|为|[:：]|\s)*
+    (?<!no )(?<!not )\b(?:less than|under|below|fewer than|not more than) (?:an? )?
+    """,
+    tail="$",
+)
+BELOW_AFTER = any_of(r"(?:及|或)?(?:以下|以内|之内)|or (?:less|under|below)\b", head=r"^\s*")
+CUT_BEFORE_ZH = any_of(
+    r"""
+    (?:立减|直减|减免|减去|减掉|即减|再减|减|立省|省下|省去|节省|省|抵扣|抵用|抵|优惠|便宜|直降|立降|降|少付|扣减|扣除
+        |扣|让利|减价|券|红包)(?:了|为|金额|额|掉|您|你|[:：]|\s)*
+    少花\s*|满\s*[¥$€£]?[\d,.]+\s*元?\s*-\s*
+    """,
+    tail="$",
+)
+CUT_AFTER_ZH = any_of(
+    "优惠|折扣|减免|立减|抵用|抵扣|代金券|优惠券|红包|券|现金券|直减|满减|让利|减价",
+    head=r"^\s*(?:的|无门槛|满减|现金)*\s*",
+)
+CUT_BEFORE_EN = any_of(
+    r"""
+    sav(?:e|es|ing|ings of)|discount(?: is| of|:)?|deduct(?:s|ed)?|deduction of|knock(?:s|ed)?|takes?(?: off)?
+    taking(?: off)?|subtract(?:s|ed)?|minus|slash(?:es)?|drops? by|reduction of|reduced by|get|pocket|keep|cuts?
+    lowered by|off by|enjoy|benefit:|savings:?|off:
+    """,
+    head=r"\b",
+    tail=r"\s+(?:you |an? |extra |the |a full |of |by |exactly )*$",
+)
+CUT_AFTER_EN = any_of(
+    r"""
+    off\b|discount|less\b|lower\b|smaller\b|savings?\b|reduction|voucher|coupon|rebate|cheaper|credit
+    price (?:cut|drop)|is (?:taken|knocked) off|for you\b|from (?:the|your) (?:total|bill|price)
+    (?:will )?(?:comes?|be (?:taken|deducted)|is deducted) (?:off|from)?
+    """,
+    head=r"^[\s-]*",
+)
+PRICE_BEFORE_ZH = any_of(
+    "到手价?|售价|原价|现价|价格|仅售|特价|只卖|秒杀价?|低至|价值|市价", tail=r"(?:为|是|仅|[:：]|\s)*$"
+)
+PRICE_BEFORE_EN = any_of(
+    r"only|just|for|pay|pays|price(?: is| of|:)?|costs?|now|was|priced at|at|rrp|worth up to|valued at",
+    head=r"\b",
+    tail=r"\s*(?:only |just )?$",
+)
+SHIPPING_BEFORE = any_of(
+    "运费|邮费|配送费|(?:shipping|delivery|postage)(?: fees?| costs?)?",
+    tail=r"(?: is|:| for| costs?|为|仅|低至|只要|\s)*$",
+)
+SHIPPING_AFTER = any_of("shipping|delivery|postage|运费|邮费|配送费", head=r"^[\s-]*的?")
+NO_SUM_AFTER = any_of(r"%|折|percent|per cent|成|件|个|份|次|位|倍|款|种|样|[a-zA-Z]*\d", head=r"^\s*")
+
+# --- free shipping ------------------------------------------------------------------------------------------------
+
+FREE_SHIPPING = any_of(r"""
+    包邮|免邮费?|免费(?:配送|送货|包?邮|快递|寄送|送到家|运输|送货上门)
+    (?:免(?:除|收|掉|去)?|包|零|不(?:收|另收|用付|需要?付|用出|必付)(?:任何|您)?)(?:运|邮|配送|快递|邮寄|送货)费
+    (?:运|邮|配送)费(?:全免|免单|免除|全额减免|减免|由我们承担|我们(?:来)?出)
+    (?:我们|本店|商家|替您|为您|帮您|替你|帮你)[^，。\d]{0,4}(?:付|出|承担|掏)了?(?:运|邮|配送|快递)费
+    \b(?:free|complimentary|gratis)\s+(?:\w+\s+)?(?:shipping|delivery|postage)\b
+    \b(?:ships?|shipped|delivered?|delivers?)\s+(?:\w+\s+)?(?:for\s+)?free\b|\b(?:shipping|delivery)\s+on us\b
+    \b(?:shipping|delivery|postage)(?:\s+\w+)?\s+(?:is|are|comes?)\s+(?:\w+\s+)?(?:free|gratis|on us|included)\b
+    \b(?:no|zero|without(?: any| a)?)\s+(?:shipping|delivery|postage)\s*(?:fees?|costs?|charges?)?\b
+    \b(?:ship|deliver|send|bring)s?\b[^.!?\d]{0,60}?\b(?:for free|free of charge|at no (?:extra )?(?:cost|charge))
+    \b(?:shipping|delivery|postage)(?: costs?| charges?)?(?: you)? (?:nothing|zero)\b
+    \bno charge for (?:shipping|delivery)\b|\bskip the (?:shipping|delivery)\b
+    \bfree of (?:shipping|delivery) (?:charges?|costs?|fees?)\b
+    \b(?:waive|pay for|cover|pick up)\s+(?:the |your )?(?:shipping|delivery|postage)\b
+    \bpay (?:no|nothing for) (?:shipping|delivery|postage)\b
+""")
+ZERO_SHIPPING = any_of(r"""
+    (?:shipping|delivery|postage|运费|邮费|配送费)\D{0,12}(?<![\d.])0(?![\d.])
+    [$€£¥]\s?0\s+(?:shipping|delivery)|(?<![\d.,])0\s*元?\s*(?:运费|邮费|配送费)
+""")
+
+# --- parts of the price -------------------------------------------------------------------------------------------
+
+HALF = any_of(r"""
+    \bhalf(?:[- ]|\s+the\s+)price\b|\bhalf off\b|\b1/2 (?:price|off)\b|半价
+    \bhalf the (?:usual|regular|normal) price\b
+""")
+FRACTION = any_of(r"""
+    \b(?:a|one)[\s-](?P<f>half|third|quarter|fifth|tenth)\s+(?:off|less|cheaper|discount)|\b1/(?P<g>[2-5]) off
+""")
+WHOLE = any_of(r"""
+    全额减免|全免(?!运)|免单|免费(?!包?邮|送货|配送|送到|寄|快递|运|上门)|\bcompletely free\b|\bfree of charge\b
+""")
+PAYS_BEFORE = any_of(
+    r"""
+    \b(?:pay|paying|only|for|at|costs?)\s+(?:only |just )?
+    (?<!少)付|支付|按|仅需|只需|只要|现价为?|售价为?|原价的?|价格的?|正价的?
+    """,
+    tail=r"\s*$",
+)
+PAYS_AFTER = any_of(
+    r"of (?:the |its |their |our )?(?:regular |usual |original |normal |list |full |marked |shelf )?prices?\b|的?价格",
+    head=r"^\s*",
+)
+PAYS_AFTER_CHENG = any_of("价|的?价格|付款|支付|结[账算]|计价|收费", head=r"^\s*")
+CUTS_AFTER = any_of(
+    "off|discount|less|savings?|reduction|below|lower|under|cheaper|的?优惠|的?折扣|的?减免", head=r"^\s*"
+)
+CUTS = any_of(r"""
+    \b(?:off|discount\w*|sav\w+|less|reduc\w*|cuts?|cheaper|lower\w*|mark\w*|rebate|take\w*|knock\w*|deduct\w*|minus
+        |below|sale|deal|down|drop\w*|pay\w*|price\w*|under)\b
+    -\s?\d|优惠|减|省|降|折扣|便宜|让利|付|价|低
+""")
+OTHER_GOOD_AFTER = any_of(
+    r"""
+    more\b|extra\b(?! off)|bonus|cash ?back|back\b|in points|points|interest|commission|higher|dearer|increase
+    surcharge|fee\b|返|积分|加价|涨|利息|红利
+    """,
+    head=r"^\s*",
+)
+DEARER_BEFORE = any_of(r"涨价?|加价|上调|提价|提高|\b(?:raised?|increased?|up) (?:by )?", tail=r"\s*$")
+ABOUT_BEFORE = any_of(
+    r"""
+    \bup to|\bas much as|\bat least|(?<!benefit )(?<!profit )\bfrom|\bmax(?:imum)?\.?(?: of)?|\bmore than|\bover
+    \babout|\baround|\bnearly|最高|最多|低至|多达|至少|约|近|超过?|高达|不低于
+    """,
+    tail=r"\s*(?:an? |可?享?受?|打|优惠|立减)*$",
+)
+ABOUT_AFTER = any_of(r"or more|and more|and up|\+|扣?起(?!来)|以上|左右|以内", head=r"^\s*(?:off\s+)?")

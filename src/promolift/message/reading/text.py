@@ -1,0 +1,154 @@
+"""A text in, the same text readied for reading out: plain digits, protected names, numbers in three scripts.
+
+Everything keeps its length, so that a place found in the readied text is the same place in the original.
+"""
+
+import re
+import unicodedata
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+
+from promolift.terms import Words
+
+
+@dataclass(frozen=True)
+class BrokenRule:
+    """One way in which a text is not true or not fit to send: a code, the offending words, a plain explanation."""
+
+    code: str
+    span: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Context:
+    """What besides the offer the text may rely on.
+
+    `name` is the recipient's, `bought` what he bought a moment ago and may be reminded of. `private` are facts of his
+    profile that must not appear (age, occupation, income), `other_names` people who are not the recipient. `sent` is
+    the moment of sending: without it no text may count days. `full` texts must state the expiry date; a sentence
+    whose terms stand elsewhere need not. `allow_sensitive` is the shop's own word that a private matter may be named.
+    """
+
+    name: str | None = None
+    bought: tuple[Words, ...] = ()
+    private: tuple[str, ...] = ()
+    other_names: tuple[str, ...] = ()
+    sent: datetime | None = None
+    full: bool = True
+    allow_sensitive: bool = False
+
+
+# One private-use character per kind of protected stretch; regular expressions below name them.
+OFFERED, BOUGHT, PERSON, OTHER, DATE, DONE = "\ue000", "\ue001", "\ue002", "\ue003", "\ue004", "\ue005"
+
+_SIMPLIFIED = (  # pairs of a traditional character and its simplified form, for the words the rules look for
+    "滿满減减購购買买優优運运費费員员專专屬属顧顾絕绝對对場场單单價价個个級级僅仅獨独無无張张點点節节歡欢樂乐氣气這这們们時时間间"
+    "雙双貨货剛刚現现從从開开贈赠積积產产億亿萬万圓圆兩两幣币歐欧韓韩盧卢倫伦終终結结過过據据瀏浏覽览歷历戶户親亲愛爱請请選选"
+)
+_PLAIN = dict(zip(_SIMPLIFIED[::2], _SIMPLIFIED[1::2], strict=True))
+_PLAIN |= dict.fromkeys("’‘", "'") | dict.fromkeys("–—−‐‑", "-") | dict.fromkeys("\u00a0\u202f\u3000", " ")
+_PLAIN |= dict.fromkeys("〜～", "~") | {"￥": "¥"}
+
+
+def ready(text: str) -> str:
+    """`text` with plain digits, Latin letters, signs and simplified characters, one character for one."""
+    return "".join(map(_plain_character, text))
+
+
+def _plain_character(c: str) -> str:
+    if c < "\x7f":
+        return c
+    if c in _PLAIN:
+        return _PLAIN[c]
+    if "\ue000" <= c <= "\uf8ff":
+        return "?"
+    if "\uff01" <= c <= "\uff5e" and c not in "，！？；：":  # full width; Chinese punctuation keeps its meaning
+        return chr(ord(c) - 0xFEE0)
+    digit = unicodedata.digit(c, None)  # circled, superscript and other scripts' digits
+    return str(digit) if digit is not None else c
+
+
+@dataclass
+class Reading:
+    """The state of reading one text: `text` is what has not yet been understood, `broken` what was found wrong."""
+
+    raw: str
+    text: str
+    broken: list[BrokenRule] = field(default_factory=list)
+
+    def flag(self, code: str, start: int, end: int, reason: str) -> None:
+        """Note a broken rule at [start, end) of the original."""
+        self.broken.append(BrokenRule(code, self.raw[start:end], reason))
+
+    def hide(self, start: int, end: int, mark: str) -> None:
+        """Replace [start, end) by `mark`, keeping the length: it has been understood."""
+        self.text = self.text[:start] + mark * (end - start) + self.text[end:]
+
+    def clause(self, start: int, end: int) -> tuple[str, str]:
+        """The words before and after [start, end) within its sentence."""
+        before = _SENTENCE_END.split(self.text[max(0, start - 60) : start])[-1]
+        after = _SENTENCE_END.split(self.text[end : end + 60])[0]
+        return before, after
+
+
+_SENTENCE_END = re.compile(r"[。！!？?；;\n]|\.(?=\s|$)(?<![Mm]in\.)(?<![Mm]ax\.)(?<![apAP]\.m\.)")
+
+DIGITS = r"(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?"
+HAN = r"[零〇一二两三四五六七八九十百千万]+(?:点[零〇一二三四五六七八九]+)?"
+_TO_NINETEEN = """
+    zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen
+    eighteen nineteen
+"""
+_TENS = "twenty thirty forty fifty sixty seventy eighty ninety"
+_WORD_VALUES = {w: i for i, w in enumerate(_TO_NINETEEN.split())} | {
+    w: 20 + 10 * i for i, w in enumerate(_TENS.split())
+}
+_WORD_VALUES |= {"a": 1, "hundred": 100, "thousand": 1000}
+_ONE_WORD = "|".join(sorted((w for w in _WORD_VALUES if w != "a"), key=len, reverse=True))
+WORDS = rf"\b(?:a (?=hundred|thousand))?(?:{_ONE_WORD})(?:(?:[\s-]+(?:and )?)(?:{_ONE_WORD}))*\b"
+_HAN_DIGITS = {c: i for i, c in enumerate("零一二三四五六七八九")} | {"〇": 0, "两": 2}
+_HAN_UNITS = {"十": 10, "百": 100, "千": 1000}
+
+
+def number(text: str) -> Decimal:
+    """The value of digits ('1,234.5'), Chinese numerals ('两百五', '七点五') or English words ('twenty-five')."""
+    text = text.strip()
+    if text[0].isdigit():
+        return Decimal(text.replace(",", ""))
+    return Decimal(_english(text)) if text[0].isascii() else _chinese(text)
+
+
+def _chinese(text: str) -> Decimal:
+    whole, _, fraction = text.partition("点")
+    decimals = "".join(str(_HAN_DIGITS[c]) for c in fraction)
+    if all(c in _HAN_DIGITS for c in whole):  # digits read one by one: 二〇二六, 七五
+        return Decimal("".join(str(_HAN_DIGITS[c]) for c in whole) + (f".{decimals}" if decimals else ""))
+    total, last, digit, unit = 0, 0, 0, 1
+    for c in whole:
+        if c in _HAN_DIGITS:
+            digit = _HAN_DIGITS[c]
+        elif c == "万":
+            total, last, digit, unit = (total + digit) * 10_000, 10_000, 0, 10_000
+        else:
+            unit = _HAN_UNITS[c]
+            total, last, digit = total + (digit or 1) * unit, unit, 0
+    spoken = last > 10 and "零" not in whole and "〇" not in whole  # 两百五 is 250, 两百零五 is 205
+    short = digit * (last // 10) if spoken else digit
+    return Decimal(f"{total + short}.{decimals or 0}").normalize()
+
+
+def _english(text: str) -> int:
+    total, current = 0, 0
+    for word in re.split(r"[\s-]+", text.lower()):
+        if word == "and":
+            continue
+        value = _WORD_VALUES[word]
+        if value == 1000:
+            total, current = (current or 1) * 1000, 0
+        elif value == 100:
+            current = (current or 1) * 100
+        else:
+            current += value
+    return total + current

@@ -1,0 +1,78 @@
+"""A reading and an offer in; words that are never true of an offer, or never fit to send, flagged."""
+
+import re
+import unicodedata
+
+from promolift.message.reading import word_lists as words
+from promolift.message.reading.text import Context, Reading
+from promolift.terms import Language, Offer
+
+_HAN = re.compile(r"[\u3400-\u9fff]")
+_INVISIBLE = frozenset({"Cc", "Cf", "Co", "Cs", "Cn", "Zl", "Zp"})  # Unicode general categories
+_LATIN = "app vip sms td r off usd cny rmb eur gbp jpy hkd sgd twd aud cad code pm am"  # usual in Chinese texts
+_KNOWN_LATIN = frozenset(_LATIN.split())
+
+
+def check_hygiene(reading: Reading) -> None:
+    """Control characters, markup, links and unfilled slots in the text as it stands."""
+    for i, c in enumerate(reading.raw):
+        if unicodedata.category(c) in _INVISIBLE and c != "\n" and not _joins_emoji(reading.raw, i):
+            reading.flag("control_character", i, i + 1, f"U+{ord(c):04X} is invisible and does not belong in a message")
+    _flag_all(reading, words.LINK, "link", "a message carries no link or address the offer does not have")
+    _flag_all(reading, words.MARKUP, "markup", "a message is plain text")
+
+
+def check_slots(reading: Reading) -> None:
+    """Unfilled slots, outside protected names."""
+    _flag_all(reading, words.SLOT, "unfilled_slot", "a slot of a template was left unfilled")
+    if not reading.text.strip():
+        reading.flag("empty", 0, len(reading.raw), "there is no text")
+
+
+def _joins_emoji(text: str, i: int) -> bool:
+    near = text[max(0, i - 1) : i] + text[i + 1 : i + 2]
+    return text[i] == "\u200d" and any(unicodedata.category(c) in ("So", "Sk", "Mn") for c in near)
+
+
+def check_language(reading: Reading, language: Language) -> None:
+    """Outside names, a Chinese text is written in Chinese and an English one in English."""
+    han = list(_HAN.finditer(reading.text))
+    latin = [m for m in re.finditer(r"[A-Za-z]{2,}", reading.text) if m.group().lower() not in _KNOWN_LATIN]
+    if language == "en" and han:
+        reading.flag("wrong_language", han[0].start(), han[-1].end(), "Chinese words in an English message")
+    if language == "zh" and (not han or len(latin) > 3):
+        start = latin[0].start() if latin else 0
+        reading.flag("wrong_language", start, latin[-1].end() if latin else 0, "this is not written in Chinese")
+
+
+def check_words(reading: Reading, offer: Offer, context: Context) -> None:
+    """Superlatives, urgency, leaks, other benefits, other conditions, negations and a wrong extent."""
+    _flag_all(reading, words.SUPERLATIVE, "superlative", "nobody can prove this, and advertising law forbids it")
+    _flag_all(reading, words.URGENCY, "vague_deadline", "pressure without a date; the offer has one: say it")
+    _flag_all(reading, words.LEAK, "profile_leak", "this tells the customer what is known or guessed about him")
+    if offer.benefit.percent != 100:
+        _flag_all(reading, words.OTHER_BENEFIT, "wrong_benefit", "the offer does not give this")
+    _flag_all(reading, words.VAGUE, "vague_amount", "the benefit is exactly what the offer says")
+    _flag_all(reading, words.CONDITION, "wrong_condition", "the offer has no such condition")
+    _flag_all(reading, words.NEGATED, "negated", "this takes the offer back")
+    if offer.min_spend_cents:
+        _flag_all(reading, words.NO_MINIMUM, "wrong_threshold", "the offer asks for a minimum spend")
+    if offer.benefit.max_discount_cents or offer.benefit.type == "amount_off":
+        _flag_all(reading, words.NO_LIMIT, "wrong_cap", "the discount is limited")
+    _flag_all(reading, words.RESTRICTED, "wrong_scope", "the offer is not restricted to a selection")
+    if offer.scope != "all":
+        _flag_all(reading, words.EVERYTHING, "wrong_scope", f"the offer covers {offer.covers!r} alone")
+    _check_private(reading, context)
+
+
+def _check_private(reading: Reading, context: Context) -> None:
+    for fact in context.private:
+        if len(fact.strip()) > 1 or fact.strip().isdigit():
+            inner = re.escape(fact.strip())
+            pattern = rf"(?<![A-Za-z\d]){inner}(?![A-Za-z\d])" if fact.isascii() else inner
+            _flag_all(reading, re.compile(pattern, re.IGNORECASE), "profile_leak", "a fact of the customer's profile")
+
+
+def _flag_all(reading: Reading, pattern: re.Pattern[str], code: str, reason: str) -> None:
+    for match in pattern.finditer(reading.text):
+        reading.flag(code, *match.span(), reason)

@@ -1,0 +1,61 @@
+"""Customers in; who may be sent marketing, and why not, out."""
+
+import re
+
+import polars as pl
+from pydantic import Field
+
+from promolift.errors import InputError
+from promolift.settings import Settings
+
+OUT = {"customer_id": pl.String, "may_send": pl.Boolean, "reason": pl.String}
+BELOW = re.compile(r"under|below|less|younger|以下|未满|<|≤", re.IGNORECASE)
+OLDEST = 120  # a larger number is a year or a code, not an age
+
+
+class ConsentSettings(Settings):
+    """`default` answers for a customer who was never asked; `minimum_age` bars minors where an age is known."""
+
+    default: bool = False
+    minimum_age: int = Field(default=18, ge=0, le=OLDEST)
+
+
+def may_send(customer_ids: pl.Series, customers: pl.DataFrame, settings: ConsentSettings | None = None) -> pl.DataFrame:
+    """One row per distinct id, sorted: customer_id, may_send, reason (null where sending is allowed).
+
+    A stated yes or no beats the default. Age is checked after consent, and a band that reaches below the minimum counts
+    as below: `15-19` may be a child of 15. An age that is missing or unreadable bars nobody. Raises InputError if
+    `customers` lists someone twice, since two answers are no answer.
+    """
+    rules = settings or ConsentSettings()
+    known = customers.select(
+        "customer_id",
+        consent=pl.col("consent") if "consent" in customers.columns else pl.lit(None, pl.Boolean),
+        age=pl.col("age").cast(pl.String) if "age" in customers.columns else pl.lit(None, pl.String),
+    )
+    if known["customer_id"].is_duplicated().any():
+        raise InputError("customers: a customer_id stands twice; merge the rows before asking for consent")
+    asked = pl.DataFrame({"customer_id": customer_ids.cast(pl.String).unique().drop_nulls().sort()})
+    joined = asked.join(known, on="customer_id", how="left").sort("customer_id")
+    reasons = [_barred(consent, age, rules) for consent, age in joined.select("consent", "age").iter_rows()]
+    flags = {"may_send": [reason is None for reason in reasons], "reason": reasons}
+    return pl.DataFrame({"customer_id": joined["customer_id"], **flags}, schema=OUT)
+
+
+def lowest_age(text: str | None) -> int | None:
+    """The youngest age a text allows: '34' 34, '25-34' 25, '65+' 65, 'under 18' 0, '18岁以下' 0; unreadable: None."""
+    numbers = [int(n) for n in re.findall(r"\d+", text or "")]
+    if not numbers or max(numbers) > OLDEST:
+        return None
+    return 0 if len(numbers) == 1 and BELOW.search(text or "") else min(numbers)
+
+
+def _barred(consent: bool | None, age: str | None, rules: ConsentSettings) -> str | None:
+    if consent is False:
+        return "the customer said no"
+    if consent is None and not rules.default:
+        return "the customer was not asked, and the default is no"
+    youngest = lowest_age(age)
+    if youngest is not None and youngest < rules.minimum_age:
+        return f"may be younger than {rules.minimum_age}"
+    return None

@@ -1,0 +1,179 @@
+"""Lines, visits and moments in; interpretable attributes per customer and moment out: the SQL, one piece per subject.
+
+Each statement can be read and tested alone on hand-made tables; profiles.py joins them. All look only at rows strictly
+before the moment. Null means it cannot be known: no order means no cadence, a window that starts before the shop's
+data means no count, a shop without discounts means no discount share.
+"""
+
+WINDOW_WEEKS = (4, 8, 16, 52)
+
+
+def windows(aggregate: str, name: str, first: str, condition: str = "true") -> str:
+    """SQL columns `name` with {weeks} filled in: `aggregate` over the rows of each window, null where data begin inside it.
+
+    `first` is the column that tells when the shop's rows of that kind begin; its first day is forgiven, because shops
+    open their books in the morning. Where the window is covered, no row means 0.
+    """
+    return ",\n    ".join(
+        f"case when any_value(m.asof_ms) - {weeks}::bigint * $week >= any_value(m.{first}) - $day then coalesce("
+        f"{aggregate} filter ({condition} and ts_ms >= m.asof_ms - {weeks}::bigint * $week), 0)::bigint end as {name.format(weeks=weeks)}"
+        for weeks in WINDOW_WEEKS
+    )
+
+
+ORDERS = f"""
+select m.customer_id, m.asof_ms,
+    case when any_value(m.purchases_first_ms) is not null then count(order_id) end as orders_total,
+    (m.asof_ms - min(ts_ms)) / $day as tenure_days,
+    (m.asof_ms - max(ts_ms)) / $day as recency_days,
+    {windows("count(order_id)", "orders_{weeks}w", "purchases_first_ms")}
+from moments m left join visits v on v.customer_id = m.customer_id and v.asof_ms = m.asof_ms
+group by m.customer_id, m.asof_ms
+"""
+
+# refunds lower what was spent but are no order, so money is summed over lines
+MONEY = f"""
+with money as (
+    select customer_id, ts_ms, sum(revenue_cents)::bigint as revenue_cents, sum(list_cents)::bigint as list_cents
+    from lines where kind in ('purchase', 'refund') group by all
+)
+select m.customer_id, m.asof_ms,
+    case when any_value(m.purchases_first_ms) is not null then coalesce(sum(revenue_cents), 0)::bigint end as revenue_total_cents,
+    case when any_value(m.purchases_first_ms) is not null then coalesce(sum(list_cents), 0)::bigint end as list_total_cents,
+    -- over 16 weeks, or over the time since the first purchase where that is shorter, but at least one week
+    coalesce(sum(revenue_cents) filter (ts_ms >= m.asof_ms - 16 * $week), 0 * max(ts_ms))
+        / least(16, greatest(1, (m.asof_ms - min(ts_ms)) / $week)) as spend_per_week_cents,
+    {windows("sum(revenue_cents)", "revenue_{weeks}w_cents", "purchases_first_ms")}
+from moments m left join money v on v.customer_id = m.customer_id and v.ts_ms < m.asof_ms
+group by m.customer_id, m.asof_ms
+"""
+
+CADENCE = """
+with days as (select distinct customer_id, asof_ms, day from visits),
+gaps as (
+    select customer_id, asof_ms, day - lag(day) over (partition by customer_id, asof_ms order by day) as gap from days
+)
+select customer_id, asof_ms,
+    count(*) as shopping_days,
+    median(gap)::double as cadence_days,
+    case when count(gap) >= 3 then stddev_samp(gap) / avg(gap) end as gap_variation
+from gaps group by customer_id, asof_ms
+"""
+
+BASKET = """
+select customer_id, asof_ms,
+    avg(lines) as basket_lines_mean,
+    stddev_samp(lines) as basket_lines_sd,
+    avg(revenue_cents) as basket_mean_cents,
+    stddev_samp(revenue_cents) as basket_sd_cents,
+    stddev_samp(revenue_cents) / sqrt(count(*)) as basket_mean_cents_se,
+    median(revenue_cents)::double as basket_median_cents,
+    quantile_cont(revenue_cents, 0.25)::double as basket_p25_cents,
+    quantile_cont(revenue_cents, 0.75)::double as basket_p75_cents,
+    quantile_cont(revenue_cents, 0.90)::double as basket_p90_cents
+from visits group by customer_id, asof_ms
+"""
+
+# the shop's own fifths, so that the bands mean the same in any currency
+BANDS = """
+select customer_id, asof_ms,
+    count(*) filter (revenue_cents < e.fifth_1) / count(*) as basket_fifth_1,
+    count(*) filter (revenue_cents >= e.fifth_1 and revenue_cents < e.fifth_2) / count(*) as basket_fifth_2,
+    count(*) filter (revenue_cents >= e.fifth_2 and revenue_cents < e.fifth_3) / count(*) as basket_fifth_3,
+    count(*) filter (revenue_cents >= e.fifth_3 and revenue_cents < e.fifth_4) / count(*) as basket_fifth_4,
+    count(*) filter (revenue_cents >= e.fifth_4) / count(*) as basket_fifth_5
+from visits join moments m using (customer_id, asof_ms) join edges e on e.shared_ms = m.shared_ms
+group by customer_id, asof_ms
+"""
+
+# where the shop has no discounts or coupons at all, their shares are unknown, not zero
+DEALS = """
+select customer_id, asof_ms,
+    case when any_value(has_shelf) then sum(deal_lines) / sum(lines) end as deal_share,
+    case when any_value(has_shelf) or any_value(has_coupons)
+        then sum(shelf_cents + coupon_cents) / nullif(sum(list_cents), 0) end as discount_share,
+    case when any_value(has_coupons) then count(*) filter (coupon_cents > 0) / count(*) end as coupon_share
+from visits join moments using (customer_id, asof_ms)
+group by customer_id, asof_ms
+"""
+
+BREADTH = """
+with chosen as (
+    select m.customer_id, m.asof_ms, l.category,
+        count(distinct l.order_id) as orders, greatest(sum(l.list_cents), 0) as list_cents
+    from moments m join lines l on l.customer_id = m.customer_id and l.ts_ms < m.asof_ms
+    where l.kind = 'purchase' and l.category is not null
+    group by all
+),
+ranked as (
+    select *, list_cents / nullif(sum(list_cents) over (partition by customer_id, asof_ms), 0) as share,
+        row_number() over (partition by customer_id, asof_ms order by orders desc, list_cents desc, category) as place
+    from chosen
+)
+select customer_id, asof_ms,
+    count(*) as category_count,
+    -sum(share * ln(share)) filter (share > 0) as category_entropy,
+    max(category) filter (place = 1) as top_category_1, max(share) filter (place = 1) as top_category_1_share,
+    max(category) filter (place = 2) as top_category_2, max(share) filter (place = 2) as top_category_2_share,
+    max(category) filter (place = 3) as top_category_3, max(share) filter (place = 3) as top_category_3_share
+from ranked group by customer_id, asof_ms
+"""
+
+BRANDS = """
+with chosen as (
+    select m.customer_id, m.asof_ms, l.brand, count(*) as n, sum(l.list_cents) as list_cents
+    from moments m join lines l on l.customer_id = m.customer_id and l.ts_ms < m.asof_ms
+    where l.kind = 'purchase' and l.brand is not null
+    group by all
+),
+ranked as (
+    select *, row_number() over (partition by customer_id, asof_ms order by n desc, list_cents desc, brand) as place from chosen
+)
+select customer_id, asof_ms,
+    count(*) as brand_count,
+    max(brand) filter (place = 1) as top_brand,
+    max(n) filter (place = 1) / sum(n) as top_brand_share,
+    case when (select count(*) from products where list_contains($private_brands, lower(brand))) > 0
+        then coalesce(sum(n) filter (list_contains($private_brands, lower(brand))), 0) / sum(n) end as private_label_share
+from ranked group by customer_id, asof_ms
+"""
+
+NOVELTY = """
+with bought as (
+    select m.customer_id, m.asof_ms, l.type, min(l.ts_ms) as first_ms, max(l.ts_ms) as last_ms
+    from moments m join lines l on l.customer_id = m.customer_id and l.ts_ms < m.asof_ms
+    where l.kind = 'purchase' and l.type is not null
+    group by all
+)
+select customer_id, asof_ms,
+    count(*) as type_count,
+    -- somebody who began inside the window cannot be told from somebody who tries new things
+    case when min(first_ms) < asof_ms - $novelty_days * $day then
+        count(*) filter (first_ms >= asof_ms - $novelty_days * $day)
+        / nullif(count(*) filter (last_ms >= asof_ms - $novelty_days * $day), 0) end as novelty_share
+from bought group by customer_id, asof_ms
+"""
+
+HABITS = """
+with active as (
+    select distinct m.customer_id, m.asof_ms, l.hours, l.hour, l.weekday, l.channel, l.store_id
+    from moments m join lines l on l.customer_id = m.customer_id and l.ts_ms < m.asof_ms
+),
+per_hour as (select distinct customer_id, asof_ms, hours, hour, weekday from active),
+clock as (
+    select customer_id, asof_ms, mode(hour order by hour) as top_hour, mode(weekday order by weekday) as top_weekday,
+        count(*) as active_hours,
+        count(*) filter (weekday >= 6) / count(*) as weekend_share,
+        count(*) filter (hour >= 5 and hour < 11) / count(*) as morning_share,
+        count(*) filter (hour >= 18 and hour < 23) / count(*) as evening_share
+    from per_hour group by customer_id, asof_ms
+),
+place as (
+    select customer_id, asof_ms, mode(store_id order by store_id) as top_store, count(distinct store_id) as store_count,
+        mode(channel order by channel) as top_channel, count(distinct channel) as channel_count,
+        max(n) / nullif(count(store_id), 0) as top_store_share
+    from (select *, count(store_id) over (partition by customer_id, asof_ms, store_id) as n from active)
+    group by customer_id, asof_ms
+)
+select * from clock join place using (customer_id, asof_ms)
+"""

@@ -1,0 +1,21 @@
+"""Room 2's settings: which zone, windows and strengths the profiles use. Nothing in but numbers, nothing out but limits."""
+
+from pydantic import Field
+
+from promolift.settings import Settings
+
+
+class ProfileSettings(Settings):
+    """How profiles and affinities are computed. Times are days unless named otherwise."""
+
+    zone: str = "UTC"  # the shop's own: hours, weekdays and days are local
+    private_brands: tuple[str, ...] = ("private", "private label", "own brand", "store brand")
+    window_days: int = Field(default=28, ge=1, le=365)  # the future that expected_cents and buy_prob speak of
+    recent_days: int = Field(default=84, ge=1)  # the recent past in AFFINITIES
+    interest_days: int = Field(default=30, ge=1)
+    novelty_days: int = Field(default=56, ge=1)
+    visit_half_life_days: float = Field(default=45.0, gt=0)  # how fast old orders fade from the order rate
+    target_half_life_days: float = Field(default=120.0, gt=0)  # how fast old choices fade from the share of orders
+    plausible_targets: int = Field(default=10, ge=0)  # never bought, per customer
+    matrix_targets: int = Field(default=500, ge=2)  # the most widely bought targets enter the co-occurrence matrix
+    ridge: float = Field(default=0.33, gt=0)  # of that matrix, as a share of the customers of the widest target

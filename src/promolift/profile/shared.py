@@ -1,0 +1,99 @@
+"""What customers share, as small tables: per-shard sums in, added up, out comes what every profile may look at.
+
+Nothing here belongs to one customer, and every table is keyed by the moment up to which it was summed, so that a
+profile as of a moment uses only a table no later than that moment. Each pass over the shards builds on the sum of the
+passes before it:
+
+    shared = Shared.start(asofs)
+    for step in STEPS:
+        shared = shared.plus(step(shard, shared, settings) for shard in shards)
+
+Sums add, so any division of the customers into shards gives the same tables (integers exactly, floats to rounding).
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import polars as pl
+from duckdb import DuckDBPyRelation as Relation
+
+from promolift.errors import SupportError
+
+Tables = dict[str, pl.DataFrame]
+
+
+class Shard(NamedTuple):
+    """One set of customers: their rows of the clean tables. Catalogue, exposures and redemptions may be whole."""
+
+    events: Relation
+    products: Relation
+    exposures: Relation | None = None
+    redemptions: Relation | None = None
+
+
+# key columns of each shared table; every other column is a sum, or an earliest instant if it ends in `first_ms`
+KEYS: Mapping[str, tuple[str, ...]] = {
+    "shop": ("asof_ms",),
+    "baskets": ("asof_ms", "bin"),
+    "prices": ("asof_ms", "type"),
+    "rates": ("asof_ms", "rate"),
+    "deals": ("week", "target"),
+    "orders": ("asof_ms",),
+    "targets": ("asof_ms", "target"),
+    "interests": ("asof_ms", "product_id"),
+    "pairs": ("asof_ms", "target", "other"),
+    "likeness": ("asof_ms",),
+    "sensitivity": ("asof_ms",),
+    "calibration": ("asof_ms", "bin"),
+}
+
+
+@dataclass(frozen=True)
+class Shared:
+    """The moments it was summed for, and the summed tables by name (see KEYS). Small: write each as one file."""
+
+    asofs: tuple[int, ...]
+    tables: Mapping[str, pl.DataFrame] = field(default_factory=dict)
+
+    @classmethod
+    def start(cls, asofs: Iterable[int]) -> "Shared":
+        """Nothing summed yet, for these moments; raises SupportError when there is none."""
+        moments = tuple(sorted(set(asofs)))
+        if not moments:
+            raise SupportError("profile: no moment was given; name at least one asof_ms")
+        return cls(moments)
+
+    def plus(self, parts: Iterable[Tables]) -> "Shared":
+        """These tables and the sum over the shards of one pass."""
+        return Shared(self.asofs, {**self.tables, **add(parts)})
+
+    def __getitem__(self, name: str) -> pl.DataFrame:
+        """A table by name; raises SupportError naming the pass that is missing."""
+        if name not in self.tables:
+            raise SupportError(f"profile: shared table {name!r} is not summed yet; run every step of profile.STEPS")
+        return self.tables[name]
+
+
+def add(parts: Iterable[Tables]) -> Tables:
+    """Sum tables of equal name over shards, one at a time, so that only the running total is kept."""
+    total: Tables = {}
+    for part in parts:
+        for name, table in part.items():
+            total[name] = _add_two(name, total[name], table) if name in total else _add_two(name, table)
+    return total
+
+
+def _add_two(name: str, *tables: pl.DataFrame) -> pl.DataFrame:
+    keys = KEYS[name]
+    values = [column for column in tables[0].columns if column not in keys]
+    sums = [pl.col(c).min() if c.endswith("first_ms") else pl.col(c).sum() for c in values]
+    return pl.concat(tables, how="vertical").group_by(keys).agg(sums).sort(keys)
+
+
+Step = Callable[..., Tables]
+
+
+def moments_of(asofs: Sequence[int]) -> pl.DataFrame:
+    """The moments as a frame with one column `asof_ms`."""
+    return pl.DataFrame({"asof_ms": list(asofs)}, schema={"asof_ms": pl.Int64})

@@ -1,0 +1,116 @@
+"""Lines and moments in; what the spend model looks at out: one row per customer with an order and moment.
+
+Levels are amounts per horizon (8 weeks unless set otherwise) with old weeks fading at several half-lives; everything
+else is a log ratio of two levels, so that one model fits customers and shops of any size and any currency.
+"""
+
+import polars as pl
+from duckdb import DuckDBPyRelation as Relation
+
+from promolift.profile.lines import read_lines, read_moments, read_slices, read_visits
+from promolift.profile.settings import ProfileSettings
+from promolift.profile.shared import Shard, Shared
+from promolift.profile.sql import DAY_MS, WEEK_MS, bind
+
+KEY = ["customer_id", "asof_ms"]
+HALF_LIVES = (2, 4, 8, 16)  # weeks
+RECENT = (8, 16)  # weeks whose single values are compared
+
+# weeks are counted back from the moment; every week since the shop's first purchase counts, also an empty one
+WEEKS = """
+with spent as (
+    select m.customer_id, m.asof_ms, (m.asof_ms - 1 - l.ts_ms) // $week as age,
+        sum(l.revenue_cents)::double as revenue, count(distinct l.order_id) filter (l.kind = 'purchase')::double as orders
+    from moments m join lines l on l.customer_id = m.customer_id and l.ts_ms < m.asof_ms
+    where l.kind in ('purchase', 'refund')
+    group by all
+),
+observed as (
+    select customer_id, asof_ms, greatest(1, least(52, ceil((asof_ms - purchases_first_ms) / $week)))::int as weeks
+    from moments where purchases_first_ms is not null
+),
+grid as (
+    select customer_id, asof_ms, weeks, coalesce(revenue, 0) as revenue, coalesce(orders, 0) as orders, age
+    from (select *, unnest(range(weeks)) as age from observed) left join spent using (customer_id, asof_ms, age)
+)
+select customer_id, asof_ms, any_value(weeks) as weeks,
+    $levels,
+    count(*) filter (age < 8 and revenue <= 0) / least(8, any_value(weeks)) as empty_8,
+    max(revenue) filter (age < 8) as max_8,
+    median(revenue) filter (age < 8) as median_8,
+    median(revenue) filter (age < 16) as median_16,
+    coalesce(stddev_samp(revenue) filter (age < 16), 0) as sd_16
+from grid group by customer_id, asof_ms
+"""
+
+HABIT = """
+with days as (select distinct customer_id, asof_ms, day from visits),
+gaps as (
+    select customer_id, asof_ms, day - lag(day) over (partition by customer_id, asof_ms order by day) as gap from days
+),
+paced as (
+    select customer_id, asof_ms, median(gap)::double as cadence,
+        case when count(gap) >= 3 then stddev_samp(gap) / avg(gap) end as gap_variation
+    from gaps group by all
+)
+select customer_id, asof_ms,
+    (asof_ms - max(ts_ms)) / $day as recency, (asof_ms - min(ts_ms)) / $day as tenure,
+    avg(revenue_cents) as basket, any_value(cadence) as cadence, any_value(gap_variation) as gap_variation
+from visits join paced using (customer_id, asof_ms)
+group by customer_id, asof_ms
+"""
+
+BREADTH = """
+with firsts as (
+    select customer_id, coalesce(category, type, product_id) as target, min(ts_ms) as first_ms
+    from lines where kind = 'purchase' group by all
+)
+select m.customer_id, m.asof_ms, count(*) as breadth
+from moments m join firsts f on f.customer_id = m.customer_id and f.first_ms < m.asof_ms
+where target is not null group by all
+"""
+
+OUTCOMES = """
+select m.customer_id, m.asof_ms, coalesce(sum(
+    case when l.kind = 'purchase' then l.revenue_cents when l.kind = 'refund' then -abs(l.revenue_cents) end), 0)::bigint as outcome_cents
+from moments m left join events l
+    on l.customer_id = m.customer_id and l.ts_ms >= m.asof_ms and l.ts_ms < m.asof_ms + $horizon_weeks * $week
+group by all
+order by customer_id, asof_ms
+"""
+
+
+def spend_features(
+    shard: Shard, moments: Relation, shared: Shared, settings: ProfileSettings, horizon_weeks: int = 8
+) -> pl.DataFrame:
+    """Raw levels (cents per horizon) and habits (days) per customer with an order before the moment; nothing after it."""
+    lines = read_lines(shard.events, shard.products, moments, settings.zone)
+    known = read_moments(moments, shared["shop"])
+    visits = read_visits(read_slices(lines), known)
+    habit, weeks, breadth = _habit(visits), _weeks(lines, known, horizon_weeks), _breadth(lines, known)
+    return habit.join(weeks, on=KEY).join(breadth, on=KEY, how="left").sort(KEY)
+
+
+def spend_outcomes(events: Relation, moments: Relation, horizon_weeks: int = 8) -> pl.DataFrame:
+    """What customers of `moments` spent from the moment on for `horizon_weeks`: column outcome_cents, 0 for nothing.
+
+    The caller must name only moments whose horizon has ended: rows that do not exist yet look like no spend.
+    """
+    return events.query("events", bind(OUTCOMES, horizon_weeks=horizon_weeks, week=WEEK_MS)).pl()
+
+
+def _habit(visits: Relation) -> pl.DataFrame:
+    return visits.query("visits", bind(HABIT, day=DAY_MS)).pl()
+
+
+def _weeks(lines: Relation, moments: Relation, horizon_weeks: int) -> pl.DataFrame:
+    levels = ",\n    ".join(
+        f"{horizon_weeks} * sum({value} * power(0.5, age / {half}.0)) / sum(power(0.5, age / {half}.0)) as {name}_{half}"
+        for half in HALF_LIVES
+        for value, name in (("revenue", "level"), ("orders", "orders"))
+    )
+    return lines.query("lines", bind(WEEKS.replace("$levels", levels), week=WEEK_MS)).pl()
+
+
+def _breadth(lines: Relation, moments: Relation) -> pl.DataFrame:
+    return lines.query("lines", BREADTH).pl()

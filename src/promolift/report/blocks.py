@@ -1,0 +1,82 @@
+"""What a chapter is made of: text, figures with their data beside them, tables, cards, and honest gaps."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+from promolift.report.story import Evidence
+
+Badge = Evidence | Literal["unstated"]
+Tone = Literal["plain", "good", "warn", "bad"]
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A table of text cells; `numeric` marks the columns set flush right, `marked` the row to stand out."""
+
+    headers: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    numeric: frozenset[int] = frozenset()
+    marked: int | None = None
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A chart: what it asks, the finding in words, its data for the script, and the same data as a table."""
+
+    id: str
+    title: str
+    finding: str
+    spec: Mapping[str, Any]
+    grid: Grid
+    how: str = ""
+    n: str = ""
+    evidence: Badge | None = None
+    wide: bool = False
+    tone: Tone = "plain"
+    kind: str = "figure"
+
+
+@dataclass(frozen=True)
+class Block:
+    """Anything else a template knows by its `kind`; `data` is what that template prints."""
+
+    kind: str
+    data: Mapping[str, Any] = field(default_factory=dict)
+    title: str = ""
+    evidence: Badge | None = None
+    wide: bool = True
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """One chapter: its short name for the contents, its title, an opening sentence, and its blocks."""
+
+    slug: str
+    name: str
+    title: str
+    lead: str
+    blocks: Sequence[Figure | Block]
+
+
+def balanced(blocks: Sequence[Figure | Block]) -> list[Figure | Block]:
+    """The same blocks; one of half width that would stand alone takes the whole width."""
+    placed: list[Figure | Block] = []
+    alone = False
+    for block in [*blocks, None]:
+        if alone and (block is None or block.wide):
+            placed[-1] = replace(placed[-1], wide=True)
+        if block is not None:
+            placed.append(block)
+            alone = not block.wide and not alone
+    return placed
+
+
+def gap(what: str, why: str | None) -> Block:
+    """The honest box: what is not known and, if the caller said so, because of what."""
+    return Block("gap", {"what": what, "why": why or "no reason was given"})
+
+
+def note(text: str, tone: Tone = "plain") -> Block:
+    """A sentence set apart."""
+    return Block("note", {"text": text, "tone": tone})

@@ -1,0 +1,139 @@
+"""Chapter 5. Budget against expected profit, the chosen point, the next unit's worth, and the certificate."""
+
+import polars as pl
+
+from promolift.report.blocks import Block, Chapter, Figure, Grid, gap, note
+from promolift.report.frames import tidy
+from promolift.report.story import FRONTIER, Chosen, Story
+from promolift.report.words import (
+    bracket,
+    clip,
+    count,
+    digits,
+    ends,
+    interval,
+    known,
+    money,
+    number,
+    plural,
+    share,
+    symbol,
+)
+
+MOST_POINTS = 400
+
+
+def tell(story: Story) -> Chapter:
+    """The budget."""
+    chosen = story.chosen
+    lead = "Every point of the line is the best plan found for that budget. Where it bends, money begins to buy less."
+    blocks: list[Figure | Block] = [_frontier(story)]
+    if chosen is None:
+        blocks.append(gap("which budget was chosen", story.missing.get("chosen")))
+    else:
+        blocks.append(_certificate(chosen, story.shop.currency))
+        if chosen.explanation and blocks[-1].kind != "certificate":
+            blocks.append(note(clip(chosen.explanation, 1200)))
+    return Chapter("budget", "Budget", "How much should be spent?", lead, blocks)
+
+
+def _frontier(story: Story) -> Figure | Block:
+    line = tidy(story.frontier, FRONTIER).drop_nulls(["budget_cents", "gain_cents"]).sort("budget_cents", "gain_cents")
+    line = line.filter(pl.col("budget_cents") >= 0)
+    if line.is_empty():
+        return gap("what other budgets would earn", story.missing.get("frontier"))
+    if line.height > MOST_POINTS:  # evenly thinned, the ends kept
+        line = line[[round(i * (line.height - 1) / (MOST_POINTS - 1)) for i in range(MOST_POINTS)]]
+    chosen, currency = story.chosen or Chosen(), story.shop.currency
+    spec = {
+        "kind": "frontier",
+        "x": {"name": "budget", "fmt": "money"},
+        "y": {"name": "expected extra profit", "fmt": "money"},
+        "points": [
+            list(r) for r in line.select("budget_cents", "gain_cents", "low_cents", "high_cents", "treated").iter_rows()
+        ],
+        "chosen": [known(chosen.budget_cents), known(chosen.gain_cents), known(chosen.price)],
+        "slope": f"the next {symbol(currency)}1 adds {_worth(chosen, currency)}",
+        "label": f"chosen: {money(chosen.budget_cents, currency)} → {money(chosen.gain_cents, currency, sign=True)}",
+    }
+    rows = [
+        [
+            money(r["budget_cents"], currency),
+            money(r["gain_cents"], currency),
+            ends(r["low_cents"], r["high_cents"], lambda x: money(x, currency)),
+            money(r["cost_cents"], currency),
+            number(r["price"]),
+            count(r["treated"]),
+        ]
+        for r in line[:: max(1, line.height // 20)].iter_rows(named=True)
+    ]
+    grid = Grid(
+        ["budget", "extra profit", "interval", "expected cost", f"worth of {symbol(currency)}1 more", "customers"],
+        rows,
+        frozenset(range(6)),
+    )
+    how = "The dashed line is the slope at the chosen point: what more budget would add if nothing bent."
+    how = how if known(chosen.price) is not None and known(chosen.gain_cents) is not None else ""
+    return Figure(
+        "frontier",
+        "Budget against expected extra profit",
+        _finding(line, story),
+        spec,
+        grid,
+        how,
+        plural(chosen.eligible, "customer") if known(chosen.eligible) else "",
+        chosen.evidence or "unstated",
+        wide=True,
+    )
+
+
+def _at(line: pl.DataFrame, budget: float) -> float | None:
+    """The line's gain at `budget`, between its points by a straight line, None outside them."""
+    x, y = line["budget_cents"].to_list(), line["gain_cents"].to_list()
+    for (a, ya), (b, yb) in zip(zip(x, y, strict=True), zip(x[1:], y[1:], strict=True), strict=False):
+        if a <= budget <= b:
+            return float(yb if a == b else ya + (yb - ya) * (budget - a) / (b - a))
+    return None
+
+
+def _finding(line: pl.DataFrame, story: Story) -> str:
+    chosen, currency = story.chosen or Chosen(), story.shop.currency
+    budget, gain, price = known(chosen.budget_cents), known(chosen.gain_cents), known(chosen.price)
+    if budget is None or gain is None:
+        last = line.row(-1, named=True)
+        most, earns = money(last["budget_cents"], currency), money(last["gain_cents"], currency)
+        return f"At {most}, the largest budget looked at, {earns} is expected."
+    between = bracket(
+        interval(chosen.low_cents, chosen.high_cents, lambda x: money(x, currency), story.interval_percent)
+    )
+    text = f"With a budget of {money(budget, currency)} the plan is expected to add {money(gain, currency)}{between}."
+    for words, factor in (("Half the budget", 0.5), ("Twice the budget", 2.0)):
+        other = _at(line, budget * factor)
+        if other is not None and gain > 0:
+            text += f" {words} would bring {money(other, currency)} ({share(other / gain)} of that)."
+    if price is not None:
+        one = f"{symbol(currency)}1"
+        text += f" At the chosen point one more {one} of budget adds {_worth(chosen, currency)}."
+    return text
+
+
+def _worth(chosen: Chosen, currency: str | None) -> str:
+    """What one more unit of budget adds, as money."""
+    return money((known(chosen.price) or 0.0) * 10 ** digits(currency), currency)
+
+
+def _certificate(chosen: Chosen, currency: str | None) -> Block:
+    gain, bound = known(chosen.gain_cents), known(chosen.bound_cents)
+    if gain is None or bound is None:
+        return note("How far the plan is from the best possible one is not known: no bound was given.", "warn")
+    away = max(bound - gain, 0.0)
+    part = share(away / bound) if bound > 0 else "0\N{NO-BREAK SPACE}%"
+    text = (
+        f"By the same estimates no plan at this budget can add more than {money(bound, currency)}. "
+        f"This plan falls short of that by {money(away, currency)} ({part})."
+    )
+    return Block(
+        "certificate",
+        {"text": text, "more": clip(chosen.explanation, 1200) if chosen.explanation else ""},
+        "How close to the best possible plan?",
+    )

@@ -1,0 +1,74 @@
+"""The whole story: the steps in order, each done only if something it depends on changed."""
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from promolift import __version__
+from promolift.config import RAW, Config, load_config
+from promolift.errors import StepError
+from promolift.steps import effect, evaluate, ingest, message, plan, profile, report
+from promolift.steps.init import init
+from promolift.steps.job import Job, Tell
+from promolift.steps.summary import health_summary, summary
+
+STEPS: dict[str, Callable[[Job], None]] = {
+    "ingest": ingest.run,
+    "profile": profile.run,
+    "effect": effect.run,
+    "plan": plan.run,
+    "message": message.run,
+    "evaluate": evaluate.run,
+    "report": report.run,
+}
+# The parts of promolift.toml that each step reads, besides those of the steps before it.
+READS: dict[str, tuple[str, ...]] = {
+    "ingest": ("data",),
+    "profile": ("shop", "plan"),
+    "effect": ("panel", "discount"),
+    "plan": ("value", "rules", "menu", "consent"),
+}
+
+
+def run(job: Job, steps: Sequence[str], again: bool = False) -> dict[str, Any]:
+    """Run the named steps in order and return the summary of the last. A step whose inputs did not change is skipped.
+
+    Raises StepError if a step before the first named one is missing or out of date.
+    """
+    wanted = [name for name in STEPS if name in steps]
+    for name in STEPS:
+        mark = fingerprint(job.config, name)
+        if name in wanted and (again or job.store.stale(name, mark) or name == "report"):
+            job.tell(name, 0.0)
+            STEPS[name](job)
+            job.store.done(name, mark)
+            job.tell(name, 1.0, "done")
+        elif name in wanted:
+            job.tell(name, 1.0, "nothing changed")
+        elif job.store.stale(name, mark) and any(list(STEPS).index(w) > list(STEPS).index(name) for w in wanted):
+            raise StepError(f"{wanted[0]}: {name} has not run on these settings; run `promolift {name}` first")
+    return health_summary(job) if "health" in steps else summary(job, wanted[-1])
+
+
+def fingerprint(config: Config, step: str) -> str:
+    """A hash of all that the step's result depends on: the code's version, its settings, its files, the steps before."""
+    names = list(STEPS)[: list(STEPS).index(step) + 1]
+    keys = sorted({key for name in names for key in READS.get(name, ())})
+    parts: list[Any] = [__version__, step, config.model_dump(mode="json", include=set(keys))]
+    for raw in RAW:
+        file = getattr(config.data, raw)
+        if file is not None and Path(file.path).exists():
+            state = Path(file.path).stat()
+            parts.append((file.path, state.st_size, state.st_mtime_ns))
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def demo_config() -> Config:
+    """The settings of `promolift demo`, from the package."""
+    return load_config(Path(str(files("promolift") / "demo.toml")))
+
+
+__all__ = ["STEPS", "Job", "Tell", "demo_config", "fingerprint", "init", "run"]

@@ -1,0 +1,70 @@
+"""What every source hands over: the rows of one raw table, unchanged and numbered, and those that could not be read."""
+
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+import duckdb
+import polars as pl
+
+Relation = duckdb.DuckDBPyRelation
+SHOWN = 2000  # letters of an unreadable line that are kept
+
+
+@dataclass(frozen=True)
+class RawTable:
+    """One raw table: its rows with `_row` from 1, a name for reports, and its mapping as plain values if it is known.
+
+    `about` is the number of rows, estimated for text. `rejects` names the table in which DuckDB notes rows it could
+    not split into columns, filled as the rows are read; `skipped` is how many lines stand above the first row.
+    """
+
+    rows: Relation = field(repr=False)
+    source: str
+    about: int = 0
+    mapping: dict[str, Any] = field(default_factory=dict)
+    connection: duckdb.DuckDBPyConnection | None = None
+    rejects: str = ""
+    skipped: int = 0
+
+    @property
+    def columns(self) -> list[str]:
+        """The source's own columns."""
+        return [name for name in self.rows.columns if name != "_row"]
+
+    def sample(self, size: int = 2000) -> pl.DataFrame:
+        """Up to `size` rows from all over the table (the first ones alone would show one day only), in their order.
+
+        Eight neighbours are taken together, so that an order's lines are seen beside each other. The choice is by
+        arithmetic on the row number: the same on every machine.
+        """
+        mixed = self.rows.project("*, (_row // 8 * 2654435761) % 4294967296 as _mix").order("_mix, _row").limit(size)
+        rows: pl.DataFrame = mixed.pl()
+        return rows.sort("_row").drop("_row", "_mix")
+
+    def unreadable(self) -> pl.DataFrame:
+        """Rows that could not be split into columns, as tables.REJECTED.
+
+        Complete once all rows have been read; empty for Parquet. Their `row` counts all rows of the file, while `_row`
+        counts those that could be read.
+        """
+        schema = {"source": pl.String, "row": pl.Int64, "reason": pl.String, "raw": pl.String}
+        if self.connection is None or not self._has_rejects():
+            return pl.DataFrame(schema=schema)
+        lines = self.connection.execute(
+            f"select line, min(csv_line), min(error_type::varchar) from {self.rejects} group by line order by line"
+        ).fetchall()
+        rows = [
+            (self.source, line - self.skipped, "unreadable row", _as_json(text, problem))
+            for line, text, problem in lines
+        ]
+        return pl.DataFrame(rows, schema=schema, orient="row")
+
+    def _has_rejects(self) -> bool:
+        assert self.connection is not None
+        found = self.connection.execute("select count(*) from duckdb_tables() where table_name = ?", [self.rejects])
+        return bool(found.fetchall()[0][0])
+
+
+def _as_json(line: str | None, problem: str) -> str:
+    return json.dumps({"line": (line or "")[:SHOWN], "problem": problem.lower()}, ensure_ascii=False)

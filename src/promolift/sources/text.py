@@ -1,0 +1,177 @@
+"""The bytes of a text table in: its encoding, delimiter, quote and column names out, without any library's guessing."""
+
+import codecs
+import csv
+import gzip
+import io
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import IO, cast
+
+from promolift.errors import InputError
+
+CHUNK = 1 << 20
+DELIMITERS = (",", ";", "\t", "|")
+_VALUE = re.compile(r"^[+-]?\d+([.,]\d+)*$|^\d{4}-\d\d-\d\d|^\d{1,2}[/.]\d{1,2}[/.]\d{2,4}")
+_MAGIC = {
+    b"PK\x03\x04": "a zip archive or an Excel workbook; unpack it, or save the sheet as CSV",
+    b"\xd0\xcf\x11\xe0": "an old Excel workbook; save the sheet as CSV",
+    b"%PDF": "a PDF; export the table as CSV",
+    b"PAR1": "Parquet; give it the ending .parquet",
+    b"BZh": "compressed with bzip2; unpack it first",
+    b"\xfd7zXZ": "compressed with xz; unpack it first",
+}
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """How a text table is written."""
+
+    names: tuple[str, ...]
+    delimiter: str
+    quote: str
+    escape: str
+    skip: int
+    row_bytes: float
+
+
+def open_bytes(path: Path) -> IO[bytes]:
+    """The file's bytes, unpacked if it ends in .gz."""
+    return cast(IO[bytes], gzip.open(path, "rb")) if path.suffix.lower() == ".gz" else path.open("rb")
+
+
+def chunks(path: Path) -> Iterator[bytes]:
+    """The file in pieces. Raises InputError where a compressed file is broken."""
+    try:
+        with open_bytes(path) as file:
+            while piece := file.read(CHUNK):
+                yield piece
+    except (EOFError, gzip.BadGzipFile, OSError) as error:
+        raise InputError(f"{path}: cannot be read to its end ({error}); copy or download it again") from None
+
+
+def scan(path: Path) -> tuple[str, bool]:
+    """The encoding (utf-8, utf-16, gb18030 or cp1252), and whether lines end in more than one way.
+
+    Reads the whole file; raises InputError if it is no text at all.
+    """
+    head = next(chunks(path), b"")
+    _must_be_text(path, head)
+    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "utf-16", True
+    decoder, encoding, before = codecs.getincrementaldecoder("utf-8")(), "", b""
+    ends: Counter[bytes] = Counter()
+    for piece in chunks(path):
+        # A piece may part \r\n in two: then its first half is put back before the second, and not counted again.
+        joined = b"\r" + piece if before.endswith(b"\r") else piece
+        ends.update({end: joined.count(end) for end in (b"\r\n", b"\n", b"\r")})
+        ends[b"\r"] -= len(joined) - len(piece)
+        try:
+            if not encoding:
+                decoder.decode(piece)
+        except UnicodeDecodeError:
+            encoding = _not_quite_utf8(before + piece)
+        before = piece[-4:]
+    crlf, lf, cr = ends[b"\r\n"], ends[b"\n"], ends[b"\r"]
+    return encoding or "utf-8", not (cr == 0 or lf == 0 or crlf == lf == cr)
+
+
+def _must_be_text(path: Path, head: bytes) -> None:
+    for magic, what in _MAGIC.items():
+        if head.startswith(magic):
+            raise InputError(f"{path}: not a text table but {what}")
+    if b"\0" in head and not head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise InputError(f"{path}: not a text table (it has zero bytes); export it as CSV in UTF-8, or as Parquet")
+    if head.lstrip()[:15].lower().startswith((b"<!doctype", b"<html")):
+        raise InputError(f"{path}: a web page, not a table; download the file itself")
+
+
+def _not_quite_utf8(piece: bytes) -> str:
+    """The encoding of bytes that are not all UTF-8: UTF-8 with some damage, Chinese, or Western."""
+    text = piece.decode("utf-8", "surrogateescape")
+    broken = sum("\udc80" <= letter <= "\udcff" for letter in text)
+    whole = sum(letter > "\x7f" for letter in text) - broken
+    if whole > 4 * broken:
+        return "utf-8"  # the damaged rows are set aside, one by one
+    runs = re.findall(rb"[\x80-\xff]+", piece)
+    # Chinese bytes come in pairs of high bytes; accented letters and currency signs mostly stand alone.
+    paired = sum(len(run) for run in runs if len(run) % 2 == 0)
+    return "gb18030" if paired > 0.8 * sum(map(len, runs)) else "cp1252"
+
+
+def to_utf8(path: Path, encoding: str, target: Path) -> None:
+    """Write the file's text again in UTF-8, each line ended in one way. A byte that means nothing becomes U+FFFD."""
+    decoder = io.IncrementalNewlineDecoder(codecs.getincrementaldecoder(encoding)("replace"), translate=True)
+    with target.open("w", encoding="utf-8", newline="") as out:
+        for piece in chunks(path):
+            out.write(decoder.decode(piece))
+        out.write(decoder.decode(b"", final=True))
+
+
+def dialect_of(path: Path, given: Sequence[str] | None = None) -> Dialect:
+    """Delimiter, quotes and column names of a UTF-8 file. `given` names the columns of a file without a header."""
+    text = next(chunks(path), b"").decode("utf-8", "replace").lstrip("\ufeff")
+    complete = text[: text.rfind("\n") + 1] if len(text) >= CHUNK - 8 else text
+    skip = 1 if re.match(r"sep=.\r?\n", complete) else 0  # a hint Excel writes
+    lines = complete.splitlines(keepends=True)[skip:]
+    if not any(line.strip() for line in lines):
+        raise InputError(f"{path}: empty; export it again, with a line of column names and one row per event")
+    quote = "'" if sum(line.count("'") for line in lines[1:]) > 2 * len(lines) and '"' not in complete else '"'
+    escape = "\\" if f"\\{quote}" in complete and quote * 2 not in complete else quote
+    delimiter = _delimiter(path, lines, quote)
+    records = list(islice(csv.reader(lines, delimiter=delimiter, quotechar=quote), 200))
+    records = [record for record in records if record]
+    if given is None:
+        _must_be_a_header(path, records[0])
+        if len(records) == 1 and len(text) < CHUNK - 8:
+            raise InputError(f"{path}: a line of column names but no rows; export it again")
+    names = list(given or records[0])
+    widths = Counter(len(record) for record in records[0 if given else 1 :])
+    width = widths.most_common(1)[0][0] if widths else len(names)
+    if given and width != len(names):
+        raise InputError(f"{path}: {len(names)} column names are given, the rows have {width} columns")
+    # Some exports end each row, but not the header, with a delimiter, or name no column for the row number.
+    names += [""] * (width - len(names))
+    row_bytes = sum(len(line.encode()) for line in lines[:1000]) / min(len(lines), 1000)
+    return Dialect(tuple(safe_names(names)), delimiter, quote, escape, skip + (0 if given else 1), row_bytes)
+
+
+def safe_names(names: Sequence[str]) -> list[str]:
+    """Column names that are there, differ in more than case, and are none of our own hidden ones."""
+    taken = {"_row", "_key", "_customer", "_mix", "_shard"}
+    result = []
+    for position, name in enumerate(names, start=1):
+        base = new = name.strip() or f"column_{position}"
+        number = 2
+        while new.lower() in taken:
+            new = f"{base}_{number}"
+            number += 1
+        taken.add(new.lower())
+        result.append(new)
+    return result
+
+
+def _delimiter(path: Path, lines: list[str], quote: str) -> str:
+    best, best_score = "", (0.0, 0)
+    for delimiter in DELIMITERS:
+        records = csv.reader(lines, delimiter=delimiter, quotechar=quote)
+        widths = [len(record) for record in islice(records, 200) if record]
+        score = (widths.count(widths[0]) / len(widths), widths[0])
+        if widths[0] > 1 and score > best_score:
+            best, best_score = delimiter, score
+    if not best:
+        raise InputError(f"{path}: not a table: no comma, semicolon, tab or bar parts its first line; export it as CSV")
+    return best
+
+
+def _must_be_a_header(path: Path, record: list[str]) -> None:
+    values = [cell for cell in record if _VALUE.match(cell.strip())]
+    if values or not any(cell.strip() for cell in record):
+        raise InputError(
+            f"{path}: row 1 holds values ({', '.join(map(repr, record[:4]))}), not column names; "
+            "add a first line with a name for each column"
+        )

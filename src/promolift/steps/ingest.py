@@ -1,0 +1,148 @@
+"""Step 1: raw files in; clean tables, the rejected rows with their reasons and the health report kept."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from time import time
+
+import polars as pl
+
+from promolift import data
+from promolift.errors import InputError
+from promolift.sources.complete_journey import open_complete_journey
+from promolift.sources.files import open_file
+from promolift.sources.raw import RawTable
+from promolift.steps.job import Job
+from promolift.store import shards_for
+from promolift.tables import CUSTOMERS, PRODUCTS
+
+CLEANERS = {
+    "customers": data.clean_customers,
+    "products": data.clean_products,
+    "exposures": data.clean_exposures,
+    "redemptions": data.clean_redemptions,
+    "coupons": data.clean_coupons,
+    "shelf": data.clean_shelf,
+}
+SMALL = ("customers", "products", "exposures", "redemptions", "coupons")
+
+
+@dataclass(frozen=True)
+class Raw:
+    """A raw table and how its columns become ours."""
+
+    table: RawTable
+    mapping: data.Mapping
+
+
+def run(job: Job) -> None:
+    """Clean every raw table. The small ones first: the catalogue may hold prices that the events lack."""
+    store, rules = job.store, clean_rules(job)
+    raw = open_raw(job)
+    for name in [*CLEANERS, "events", "rejected"]:
+        if store.has(name):
+            store.remove(name)
+    counts, rejected = [], []
+    for done, (name, cleaner) in enumerate(CLEANERS.items()):
+        source = raw.get("promotions" if name == "exposures" else name)
+        if name == "redemptions" and source is None:
+            source = redeemed(raw)
+        if source is None:
+            continue
+        job.tell("ingest", 0.05 * done, name)
+        counts.append(clean_table(job, name, source, cleaner(source.table.rows, source.mapping, rules), rejected))
+    for name, table in (("customers", CUSTOMERS), ("products", PRODUCTS)):
+        if not store.has(name):
+            store.save(name, table.empty())
+    counts.insert(0, clean_events(job, raw["events"], rules, rejected))
+    store.save("rejected", pl.concat(rejected))
+    job.tell("ingest", 0.95, "what the data can answer")
+    keep_health(job, counts, raw)
+
+
+def open_raw(job: Job) -> dict[str, Raw]:
+    """The raw tables by name: events, customers, products, promotions; for the demo also redemptions, coupons, shelf."""
+    store, settings = job.store, job.config.data
+    if settings.source == "complete-journey":
+        opened = open_complete_journey(store.connection)
+        return {name: Raw(table, data.Mapping.parse(table.mapping, table.source)) for name, table in opened.items()}
+    named = {name: getattr(settings, name) for name in ("events", "customers", "products", "promotions")}
+    found = {}
+    for name, file in named.items():
+        if file is not None:
+            table = open_file(store.connection, Path(file.path), store.root / "tmp")
+            file.mapping.check_columns(table.columns, file.path)
+            if file.per == "last":
+                table = replace(table, rows=data.latest(table.rows, file.mapping))
+            found[name] = Raw(table, file.mapping)
+    return found
+
+
+def redeemed(raw: dict[str, Raw]) -> Raw | None:
+    """Redemptions that stand in the promotions file itself, one per row that says when."""
+    source = raw.get("promotions")
+    if source is None or not source.mapping.has("redeemed_at"):
+        return None
+    kept = {
+        role: column
+        for role, column in source.mapping.columns.items()
+        if role in ("customer_id", "campaign_id", "redeemed_at", "coupon_id")
+    }
+    constants = {
+        role: text
+        for role, text in source.mapping.constants.items()
+        if role in ("customer_id", "campaign_id", "coupon_id")
+    }
+    mapping = source.mapping.model_copy(update={"table": "redemptions", "columns": kept, "constants": constants})
+    column = mapping.sources("redeemed_at")[0].replace('"', '""')
+    rows = source.table.rows.filter(f'"{column}" is not null and trim("{column}"::varchar) <> \'\'')
+    return Raw(RawTable(rows, source.table.source), mapping)
+
+
+def clean_rules(job: Job) -> data.CleanRules:
+    """The shop's rules; what lies after the moment of the import is the future."""
+    rules = job.config.data.rules
+    return rules if rules.now_ms is not None else rules.model_copy(update={"now_ms": round(time() * 1000)})
+
+
+def clean_table(job: Job, name: str, source: Raw, cleaned: data.Cleaned, rejected: list[pl.DataFrame]) -> data.Counts:
+    """Write one clean table and collect what was set aside."""
+    store = job.store
+    with cleaned.staged(store.staged) as judged:
+        store.save(name, judged.accepted())
+        rejected.append(judged.rejected(source.table.source).pl())
+        rejected.append(source.table.unreadable())
+        return judged.counts()
+
+
+def clean_events(job: Job, source: Raw, rules: data.CleanRules, rejected: list[pl.DataFrame]) -> data.Counts:
+    """Split the events by customer hash, then clean shard by shard, so that memory holds one shard at a time."""
+    store, settings = job.store, job.config.data
+    shards = settings.shards or shards_for(source.table.about)
+    rows = source.table.rows
+    job.tell("ingest", 0.3, f"events in {shards} shards of customers")
+    store.write_shards(data.key_rows(rows, source.mapping), "raw_events", shards, by="_customer")
+    counts = data.Counts("events")
+    with store.sharded("events") as put:
+        for shard in store.shards("raw_events"):
+            raw = store.table("raw_events", shard)
+            with data.clean_events(raw, source.mapping, rules).staged(store.staged) as judged:
+                put(shard, judged.accepted())
+                rejected.append(judged.rejected(source.table.source).pl())
+                counts = counts + judged.counts()
+            job.tell("ingest", 0.5 + 0.4 * (shard + 1) / shards, f"{counts.accepted:,} events taken")
+    store.remove("raw_events")
+    rejected.append(source.table.unreadable())
+    if counts.accepted == 0:
+        why = ", ".join(f"{reason} ({rows:,})" for reason, rows in counts.rejected.items())
+        raise InputError(f"{source.table.source}: none of {counts.read:,} rows could be taken: {why or 'no rows'}")
+    return counts
+
+
+def keep_health(job: Job, counts: list[data.Counts], raw: dict[str, Raw]) -> None:
+    """The health report, and the span of the events that the other steps go by."""
+    store = job.store
+    tables = {name: store.frame(name) for name in SMALL if store.has(name)}
+    summary = data.summarise((store.events(shard) for shard in store.shards("events")), **tables)
+    notes = [note for source in raw.values() for note in source.mapping.notes]
+    store.save_json("health", data.health(counts, summary, notes).to_json())
+    store.save_json("span", {"first_ms": summary.first_ms, "last_ms": summary.last_ms, "customers": summary.customers})

@@ -1,0 +1,311 @@
+"""A folder in, tables out: Parquet files, JSON notes and finished steps, through one DuckDB connection.
+
+    root/tables/<name>.parquet              a table in one file
+    root/tables/<name>/shard=<k>.parquet    a table in shards of whole customers
+    root/notes/<name>.json                  small results
+    root/steps.json                         which step was done on which inputs
+
+Every write goes to root/tmp first and is renamed into place, so an interruption leaves the old table or the new one.
+"""
+
+import json
+import os
+import secrets
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+from uuid import uuid4
+
+import duckdb
+import polars as pl
+
+from promolift.errors import ConfigError, InputError, StepError
+
+try:
+    import fcntl
+except ImportError:  # pragma: no cover - Windows has no advisory locks of this kind
+    fcntl = None  # type: ignore[assignment]
+
+Relation = duckdb.DuckDBPyRelation
+
+# Which verb makes a table, for the error of a person who asks for it too early.
+MADE_BY = {
+    "profiles": "profile",
+    "candidates": "plan",
+    "plan": "plan",
+    "messages": "message",
+}
+
+
+def shards_for(rows: int) -> int:
+    """How many shards keep the work on one of them within a few hundred MB: one per two million rows."""
+    return max(1, -(-rows // 2_000_000))
+
+
+def shard_expression(column: str, shards: int) -> str:
+    """SQL for the shard (0 to shards - 1) of a customer: low 64 bits of md5, the same in every version and machine."""
+    quoted = '"' + column.replace('"', '""') + '"'
+    return f"cast(md5_number_lower(coalesce({quoted}, '')) % {shards} as integer)"
+
+
+class Store:
+    """One folder and one DuckDB connection. Use it in a `with`; a second writer on the same folder gets StepError.
+
+    `memory` bounds DuckDB's own buffers; larger work spills to root/tmp. Reading never needs the writer's lock.
+    """
+
+    def __init__(self, root: Path, *, memory: str = "1GB", threads: int = 2) -> None:
+        """Open the folder, made if need be. Raises ConfigError if it cannot be."""
+        self.root = Path(root)
+        self._lock: int | None = None
+        self._work = self.root / "tmp" / f"{os.getpid()}-{uuid4().hex[:8]}"
+        try:
+            self._work.mkdir(parents=True)
+        except OSError as error:
+            reason = f"{error.strerror or error}"
+            raise ConfigError(f"{self.root}: cannot make this folder ({reason}); choose another one") from None
+        self.connection = duckdb.connect(":memory:")
+        for setting in (
+            f"memory_limit = '{memory}'",
+            f"threads = {threads}",
+            f"temp_directory = {_quote(self._work / 'spill')}",
+            "preserve_insertion_order = false",  # results are ordered where order matters
+            "TimeZone = 'UTC'",
+            "enable_progress_bar = false",
+            "autoinstall_known_extensions = false",  # a data tool that stays offline
+        ):
+            self.connection.execute(f"set {setting}")
+
+    def __enter__(self) -> Self:
+        """The store itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close, whatever happened."""
+        self.close()
+
+    def close(self) -> None:
+        """Close the connection, drop temporary files, let the next writer in."""
+        self.connection.close()
+        shutil.rmtree(self._work, ignore_errors=True)
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    # reading
+
+    def has(self, name: str) -> bool:
+        """Whether the table exists, in one file or in shards."""
+        return self._file(name).is_file() or self._folder(name).is_dir()
+
+    def table(self, name: str, shard: int | None = None) -> Relation:
+        """The table, or one shard of it, as a lazy relation. Raises StepError if it is not there yet."""
+        if shard is None and self._file(name).is_file():
+            return self.connection.read_parquet(str(self._file(name)))
+        if not self._folder(name).is_dir():
+            verb = MADE_BY.get(name, "ingest")
+            raise StepError(f"no table {name!r} yet; run `promolift {verb}` first")
+        if shard is None:
+            files = [str(self._shard(name, each)) for each in self.shards(name)]
+            return self.connection.read_parquet(files)
+        if not self._shard(name, shard).is_file():
+            raise StepError(f"table {name!r} has no shard {shard}; it has {self.shards(name)}")
+        return self.connection.read_parquet(str(self._shard(name, shard)))
+
+    def events(self, shard: int | None = None) -> Relation:
+        """The clean events, all of them or one shard."""
+        return self.table("events", shard)
+
+    def frame(self, name: str) -> pl.DataFrame:
+        """The whole table in memory: for tables with a row per customer or fewer."""
+        rows: pl.DataFrame = self.table(name).pl()
+        return rows
+
+    def shards(self, name: str) -> list[int]:
+        """The shards a table has, in order. Raises StepError if the table is not there yet."""
+        if not self._folder(name).is_dir():
+            self.table(name)
+            return []
+        return sorted(int(path.stem.removeprefix("shard=")) for path in self._folder(name).glob("shard=*.parquet"))
+
+    # writing
+
+    def save(self, name: str, rows: pl.DataFrame | Relation) -> None:
+        """Write a table in one file, replacing what was there under that name."""
+        self._claim()
+        draft = self._work / f"{name}.parquet"
+        if isinstance(rows, pl.DataFrame):
+            rows.write_parquet(draft)
+        else:
+            _copy(rows, draft)
+        self._publish(draft, self._file(name))
+        _remove(self._folder(name))
+
+    def write_shards(self, relation: Relation, name: str, shards: int, by: str = "customer_id") -> None:
+        """Split rows into `shards` files of whole customers, by md5 of the column `by`.
+
+        Every shard exists afterwards, if need be with no rows.
+        """
+        with self.sharded(name) as put:
+            if shards == 1:
+                put(0, relation)
+                return
+            draft = self._work / f"{name}.split"
+            split = relation.project(f"*, {shard_expression(by, shards)} as _shard")
+            _run(split, f"copy rows to {_quote(draft)} (format parquet, partition_by (_shard))", name)
+            for shard in range(shards):
+                parts = [str(path) for path in sorted((draft / f"_shard={shard}").glob("*.parquet"))]
+                found = self.connection.read_parquet(parts, hive_partitioning=False) if parts else relation.limit(0)
+                put(shard, found)
+
+    @contextmanager
+    def sharded(self, name: str) -> Iterator[Callable[[int, Relation], None]]:
+        """Write a table shard by shard: `with store.sharded("events") as put: put(shard, relation)`.
+
+        The table appears when the block ends; if it fails, the old one stays.
+        """
+        self._claim()
+        draft = self._work / name
+        draft.mkdir()
+
+        def put(shard: int, relation: Relation) -> None:
+            _copy(relation, draft / f"shard={shard}.parquet")
+
+        try:
+            yield put
+            self._publish(draft, self._folder(name))
+            _remove(self._file(name))
+        finally:
+            _remove(draft)
+
+    @contextmanager
+    def staged(self, relation: Relation) -> Iterator[Relation]:
+        """The relation's rows computed once and kept (on disk if they are many) until the block ends."""
+        name = f"staged_{uuid4().hex}"
+        _run(relation, f"create temp table {name} as from rows", "cleaning")
+        try:
+            yield self.connection.table(name)
+        finally:
+            self.connection.execute(f"drop table {name}")
+
+    def remove(self, name: str) -> None:
+        """Forget a table; nothing happens if it is not there."""
+        self._claim()
+        _remove(self._file(name))
+        _remove(self._folder(name))
+
+    # notes and steps
+
+    def save_json(self, name: str, value: Any) -> None:
+        """Keep a JSON-able value under a name."""
+        self._claim()
+        self._write_text(self.root / "notes" / f"{name}.json", json.dumps(value, ensure_ascii=False, indent=1))
+
+    def load_json(self, name: str) -> Any:
+        """The value kept under a name. Raises StepError if there is none."""
+        path = self.root / "notes" / f"{name}.json"
+        if not path.is_file():
+            raise StepError(f"no result {name!r} yet; run `promolift {MADE_BY.get(name, 'ingest')}` first")
+        return _read_json(path)
+
+    def secret(self) -> str:
+        """The folder's own random secret for coupon codes: made once, readable by its owner alone, never exported."""
+        path = self.root / "secret.key"
+        if not path.is_file():
+            self._claim()
+            draft = self._work / path.name
+            draft.touch(mode=0o600)
+            draft.write_text(secrets.token_hex(32), encoding="ascii")
+            self._publish(draft, path)
+        return path.read_text(encoding="ascii")
+
+    def stale(self, step: str, fingerprint: str) -> bool:
+        """Whether `step` must run: it never finished, or finished on other inputs than `fingerprint` says."""
+        return bool(self._steps().get(step) != fingerprint)
+
+    def done(self, step: str, fingerprint: str) -> None:
+        """Remember that `step` finished on these inputs."""
+        self._claim()
+        steps = self._steps() | {step: fingerprint}
+        self._write_text(self.root / "steps.json", json.dumps(steps, indent=1, sort_keys=True))
+
+    def _steps(self) -> dict[str, str]:
+        path = self.root / "steps.json"
+        return dict(_read_json(path)) if path.is_file() else {}
+
+    # files
+
+    def _file(self, name: str) -> Path:
+        return self.root / "tables" / f"{name}.parquet"
+
+    def _folder(self, name: str) -> Path:
+        return self.root / "tables" / name
+
+    def _shard(self, name: str, shard: int) -> Path:
+        return self._folder(name) / f"shard={shard}.parquet"
+
+    def _write_text(self, path: Path, text: str) -> None:
+        draft = self._work / path.name
+        draft.write_text(text + "\n", encoding="utf-8")
+        self._publish(draft, path)
+
+    def _publish(self, draft: Path, place: Path) -> None:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        if draft.is_dir() and place.exists():
+            place.rename(self._work / f"{place.name}.old-{uuid4().hex[:8]}")
+        draft.replace(place)
+
+    def _claim(self) -> None:
+        if self._lock is not None or fcntl is None:
+            return
+        handle = os.open(self.root / "lock", os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(handle)
+            raise StepError(
+                f"{self.root}: another promolift is writing here; wait until it ends, then try again"
+            ) from None
+        self._lock = handle
+
+
+def _copy(relation: Relation, path: Path) -> None:
+    _run(relation, f"copy rows to {_quote(path)} (format parquet, compression zstd)", path.name)
+
+
+def _run(relation: Relation, query: str, what: str) -> None:
+    """Run a query on the relation, called `rows` there. What the engine says goes wrong becomes one line for people."""
+    try:
+        relation.query("rows", query)
+    except (duckdb.OutOfMemoryException, duckdb.IOException) as error:
+        reason = str(error).splitlines()[0]
+        raise StepError(
+            f"{what}: not enough memory or disk ({reason}); free some, or raise the store's memory"
+        ) from None
+    except duckdb.Error as error:
+        raise InputError(
+            f"{what}: a row cannot be taken in ({str(error).splitlines()[0]}); correct it in the source"
+        ) from None
+
+
+def _quote(path: Path) -> str:
+    return "'" + str(path).replace("'", "''") + "'"
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _read_json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        raise InputError(f"{path}: not readable as JSON; delete it and run the step again") from None

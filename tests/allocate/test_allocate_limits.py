@@ -1,0 +1,226 @@
+"""Budget and limits: every limit kept, the bound true, a conflict named; order, chunks and threads change nothing."""
+
+import numpy as np
+import pytest
+from allocate_helpers import best, shops, used, worth
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from promolift.allocate import Chunk, Limit, Options, solve, solve_source
+from promolift.errors import BudgetError, ConfigError
+
+settings.register_profile("allocate", deadline=None, max_examples=60)
+settings.load_profile("allocate")
+BUDGETS = st.integers(0, 40)
+
+
+@st.composite
+def limits(draw, most=3):
+    out = []
+    for number in range(draw(st.integers(1, most))):
+        measure = draw(st.sampled_from(["count", "cost", "gain", "return", "count_share", "cost_share"]))
+        share = st.sampled_from([0.0, 0.25, 0.5, 0.75, 1.0])
+        high = {"count": st.integers(0, 5), "return": st.integers(0, 3)}.get(measure, st.integers(0, 25))
+        value = draw(share if measure.endswith("share") else high)
+        side = "at_least" if measure == "return" else draw(st.sampled_from(["at_most", "at_least", "at_most"]))
+        spots = {
+            "labels": draw(st.sampled_from([(), (0,), (1,)])) if not measure.startswith("ret") else (),
+            "offers": draw(st.sampled_from([(), (0,)])),
+        }
+        out.append(Limit(name=f"limit {number}", measure=measure, **{side: float(value)}, **spots))
+    return out
+
+
+def limited(shop, budget, rules, **options):
+    return solve_source(shop.source(), budget, rules, Options(**options))
+
+
+@given(shops(), BUDGETS, limits())
+def test_every_limit_is_kept_and_no_plan_is_better(shop, budget, rules):
+    rules = [rule for rule in rules if all(label <= shop.label.max() for label in rule.labels)]
+    truth = best(shop, budget, rules)
+    if truth is None:
+        with pytest.raises(BudgetError, match="limits: no"):
+            limited(shop, budget, rules)
+        return
+    plan = limited(shop, budget, rules)
+    gain, cost = worth(shop, plan.choice_N)
+    assert cost <= budget
+    assert all(used(shop, plan.choice_N, rule)[1] for rule in rules)
+    assert gain == pytest.approx(plan.gain, abs=1e-9)
+    assert plan.bound >= truth * (1 - 1e-9)
+    assert truth - gain <= plan.gap * plan.bound + 1e-9
+    assert gain == pytest.approx(truth)
+
+
+@given(shops(most=15), BUDGETS, limits(), st.data())
+def test_order_chunks_and_threads_change_nothing(shop, budget, rules, data):
+    n = len(shop.gain)
+    rules = [
+        rule for rule in rules if rule.at_least is None and all(label <= shop.label.max() for label in rule.labels)
+    ]
+    order = np.array(data.draw(st.permutations(range(n))))
+    cuts = sorted(data.draw(st.sets(st.integers(0, n), max_size=3)))
+    plain = limited(shop, budget, rules, seed=3)
+    mixed = solve_source(shop.source(order, cuts), budget, rules, Options(seed=3, threads=2))
+    assert (mixed.choice_N == plain.choice_N[order]).all()
+    assert (mixed.gain, mixed.bound, mixed.uses) == (plain.gain, plain.bound, plain.uses)
+    assert (np.concatenate(list(mixed.decide(shop.source(cuts=cuts)))) == plain.choice_N).all()
+
+
+def large(n, seed=0):
+    rng = np.random.default_rng(seed)
+    size, depth = rng.lognormal(3, 1, (n, 1)), np.arange(1, 7) / 6
+    gain = size * (rng.lognormal(0, 0.7, (n, 1)) * (1 - np.exp(-3 * depth)) - 0.4 * depth)
+    cost = size * depth * rng.uniform(0.2, 0.5, (n, 1))
+    return gain, cost, rng.integers(0, 5, n).astype(np.int32), rng.permutation(n).astype(np.uint64)
+
+
+def many(n, budget):
+    return [
+        *(Limit(name=f"stock {j}", measure="count", offers=(j,), at_most=n * 0.03 * (j + 1)) for j in range(4)),
+        *(Limit(name=f"part {s}", measure="cost", labels=(s,), at_most=budget * (0.12 + 0.06 * s)) for s in range(5)),
+        Limit(name="served", measure="count", labels=(3, 4), at_least=n * 0.11),
+        Limit(name="fair", measure="cost_share", labels=(0, 1), at_least=0.3),
+        Limit(name="pays", measure="return", at_least=2.0),
+    ]
+
+
+@pytest.mark.parametrize("n", [2_000, 90_000])  # below and above the size of the sample
+def test_a_large_plan_keeps_every_limit_within_a_small_gap(n):
+    gain, cost, label, key = large(n)
+    budget = 0.2 * n
+    plan = solve_source(lambda: [Chunk(gain, cost, label_N=label, key_N=key)], budget, many(n, budget))
+    rows = np.flatnonzero(plan.choice_N >= 0)
+    slot, who = plan.choice_N[rows], label[rows]
+    spent, earned = cost[rows, slot], gain[rows, slot]
+    assert spent.sum() <= budget
+    assert all((slot == j).sum() <= n * 0.03 * (j + 1) for j in range(4))
+    assert all(spent[who == s].sum() <= budget * (0.12 + 0.06 * s) for s in range(5))
+    assert (who >= 3).sum() >= n * 0.11
+    assert spent[who <= 1].sum() >= 0.3 * spent.sum() * (1 - 1e-12)
+    assert earned.sum() >= 2.0 * spent.sum()
+    assert (earned >= 0).all()
+    assert earned.sum() == pytest.approx(plan.gain)
+    assert plan.gap < 2e-3 if n < 10_000 else plan.gap < 1e-4
+
+
+def test_order_and_chunks_change_nothing_above_the_size_of_the_sample():
+    gain, cost, label, key = large(60_000)
+    rules = many(60_000, 12_000.0)
+    plain = solve_source(lambda: [Chunk(gain, cost, label_N=label, key_N=key)], 12_000.0, rules)
+    order = np.random.default_rng(5).permutation(60_000)
+    parts = np.split(order, [3, 20_000])
+    chunks = [Chunk(gain[p], cost[p], label_N=label[p], key_N=key[p]) for p in parts]
+    mixed = solve_source(lambda: chunks, 12_000.0, rules, Options(threads=2))
+    assert (mixed.choice_N == plain.choice_N[order]).all()
+    assert (mixed.bound, mixed.price, mixed.uses) == (plain.bound, plain.price, plain.uses)
+    again = np.concatenate(list(mixed.decide(lambda: chunks)))
+    assert (again == mixed.choice_N).all()
+    assert len(mixed.moved) < 0.02 * 60_000  # the prices alone decide nearly everybody
+
+
+def test_equal_customers_share_a_scarce_offer_by_lot():
+    gain, cost = np.tile([5.0, 9.0], (3000, 1)), np.tile([1.0, 2.0], (3000, 1))
+    plan = solve(gain, cost, 4000.0, [Limit(name="stock", measure="count", offers=(1,), at_most=700)])
+    assert plan.treated == 3000
+    assert (plan.choice_N == 1).sum() == 700
+    assert plan.gap < 1e-9
+
+
+def test_expected_units_count_against_stock():
+    gain, cost = np.full((4, 1), 5.0), np.zeros((4, 1))
+    units = np.array([[0.5], [0.25], [0.5], [0.75]])
+    stock = Limit(name="stock", measure="units", at_most=1.25)
+    plan = solve_source(lambda: [Chunk(gain, cost, units_NK=units)], 1.0, [stock])
+    assert plan.choice_N.tolist() == [0, 0, 0, -1]
+    assert plan.uses[0].used == 1.25
+
+
+def test_a_limit_that_binds_has_a_price_and_is_explained():
+    gain, cost = np.array([[4.0], [3.0], [2.0]]), np.ones((3, 1))
+    loose = solve(gain, cost, 9.0, [Limit(name="cap", measure="count", at_most=3)])
+    tight = solve(gain, cost, 9.0, [Limit(name="cap", measure="count", at_most=1)])
+    assert loose.binding == ()
+    assert "held back by a limit" in loose.explain()
+    assert [use.name for use in tight.binding] == ["cap"]
+    assert 3.0 <= tight.multipliers["cap"] <= 4.0
+    assert "'cap' (at most 1, used 1)" in tight.explain()
+
+
+def test_old_prices_give_a_plan_as_good():
+    gain, cost, label, key = large(5_000)
+    source = lambda: [Chunk(gain, cost, label_N=label, key_N=key)]  # noqa: E731
+    old = solve_source(source, 1_000.0, many(5_000, 1_000.0))
+    cold = solve_source(source, 1_050.0, many(5_000, 1_050.0))
+    warm = solve_source(source, 1_050.0, many(5_000, 1_050.0), start=old)
+    assert warm.gain == pytest.approx(cold.gain, rel=1e-3)
+    assert warm.gap < 2e-3
+
+
+@pytest.mark.parametrize(
+    ("rules", "budget", "words"),
+    [
+        (["young: count[label=1] >= 9"], 100, r"'young' \(at least 9\); 'young' reaches at most 4, 5 short"),
+        (
+            ["free: count[label=0] <= 2", "young: count[label=1] >= 3"],
+            2,
+            r"'budget' \(at most 2\) and 'young' \(at least 3\); 'young' reaches at most 2 while 'budget'.*1 short",
+        ),
+        (
+            ["a: cost_share[label=0] >= 0.6", "b: cost_share[label=1] >= 60%", "some: cost >= 2"],
+            9,
+            "'a' and 'b' and 'some'",
+        ),
+        (["bad: cost <= -1"], 9, r"'bad' \(at most -1\)"),
+    ],
+)
+def test_a_conflict_names_the_smallest_set_and_by_how_much(rules, budget, words):
+    gain, cost, label = np.full((8, 2), 5.0), np.tile([1.0, 2.0], (8, 1)), np.tile([0, 1], 4).astype(np.int32)
+    parsed = []
+    for text in rules:
+        rule = Limit.read(text)
+        labels = tuple(int(value) for value in rule.where.get("label", ()))
+        parsed.append(rule.model_copy(update={"labels": labels, "where": {}}))
+    with pytest.raises(BudgetError, match=words) as error:
+        solve(gain, cost, budget, parsed, label_N=label)
+    assert "'free'" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("count 5", "write it like"),
+        ("count <= many", "'many' is not a number"),
+        ("count[offer_id] <= 5", "should read column=value"),
+        ("cuont <= 5", "measure = 'cuont'"),
+        ("return <= 5", "a return has at_least only"),
+    ],
+)
+def test_a_limit_that_cannot_be_read_is_explained(text, words):
+    with pytest.raises(ConfigError, match=words):
+        Limit.read(text)
+
+
+def test_a_limit_is_read_as_it_is_written():
+    rule = Limit.read("stock: count[offer_id=c10|c20, segment=young] <= 500")
+    assert (rule.name, rule.measure, rule.at_most, rule.at_least) == ("stock", "count", 500.0, None)
+    assert rule.where == {"offer_id": ("c10", "c20"), "segment": ("young",)}
+    assert Limit.read("cost_share >= 30%").at_least == 0.3
+
+
+def test_impossible_limits_are_named():
+    gain, cost = np.ones((2, 1)), np.ones((2, 1))
+    for rules, words in (
+        ([Limit(name="a", measure="count", at_most=1)] * 2, "the name 'a' is taken"),
+        ([Limit(name="a", measure="count", labels=(7,), at_most=1)], r"labels \[7\] are outside 0 to 0"),
+        ([Limit(name="a", measure="count", where={"x": ("y",)}, at_most=1)], "on arrays use labels"),
+    ):
+        with pytest.raises(ConfigError, match=words):
+            solve(gain, cost, 1.0, rules)
+
+
+def test_prices_of_a_smaller_world_refuse_unknown_classes():
+    plan = solve(np.ones((2, 1)), np.ones((2, 1)), 1.0)
+    with pytest.raises(Exception, match="the rows have more"):
+        list(plan.decide(lambda: [Chunk(np.ones((2, 2)), np.ones((2, 2)))]))

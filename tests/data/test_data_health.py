@@ -1,0 +1,109 @@
+"""The health report works for any data, also for almost none, and says what is missing."""
+
+import json
+
+import polars as pl
+import pytest
+from data_helpers import CONNECTION, SHOP, clean
+
+from promolift import data
+from promolift.tables import CUSTOMERS, EVENTS, EXPOSURES, PRODUCTS
+
+VIEWS = data.Mapping.parse(
+    {
+        "table": "events",
+        "columns": {"customer_id": "who", "time": "at", "product_id": "item"},
+        "constants": {"kind": "view"},
+    },
+    "x",
+)
+
+
+def report(rows: str, how: data.Mapping = SHOP, **tables: pl.DataFrame) -> data.Health:
+    cleaned = clean(rows, how)
+    return data.health([cleaned.counts()], data.summarise([cleaned.accepted()], **tables))  # type: ignore[arg-type]
+
+
+def levels(found: data.Health) -> dict[str, str]:
+    return {ability.name: ability.level for ability in found.abilities}
+
+
+def test_no_data_at_all_can_do_nothing_and_does_not_fail():
+    found = data.health([], data.summarise([]))
+    assert set(levels(found).values()) == {"no"}
+    json.dumps(found.to_json())
+
+
+@pytest.mark.parametrize(
+    "rows", ["", "ann,2024-03-01,tea,1,1,2\n", "ann,2024-03-01,tea,1,1,2\nbob,2024-03-02,tea,2,1,2\nbob,x,,,,"]
+)
+def test_very_few_rows_give_a_report(rows: str):
+    found = report(f"who,at,item,order,n,price\n{rows}")
+    assert levels(found)["spend forecast"] == "no"
+    assert all(ability.reason and (ability.add or ability.level == "yes") for ability in found.abilities)
+    json.dumps(found.to_json())
+
+
+def test_views_only_allow_remarketing_and_no_forecast():
+    found = report("who,at,item\nann,2024-03-01,tea\nann,2024-03-02,nut\nbob,2024-04-02,nut", VIEWS)
+    assert (levels(found)["offers on viewed products"], levels(found)["spend forecast"]) == ("partly", "no")
+    assert found.summary.viewed_with_product == 3
+
+
+def test_one_customer_and_one_day_are_warned_of():
+    found = report(
+        "who,at,item,order,n,price\nann,2024-03-01 10:00:00,tea,1,1,2\nann,2024-03-01 11:00:00,nut,1,1,2\n,,,,,"
+    )
+    text = " ".join(found.warnings)
+    assert "one customer only" in text
+    assert "one day (2024-03-01)" in text
+    assert "33% of rows rejected: missing customer (first rows 3)" in text
+
+
+def test_the_summary_counts_what_can_be_counted_by_hand():
+    products = PRODUCTS.check(
+        pl.DataFrame({"product_id": ["tea"], "category": ["drinks"]}).select(
+            *(
+                pl.col(c) if c in ("product_id", "category") else pl.lit(None, t).alias(c)
+                for c, t in PRODUCTS.schema.items()
+            )
+        )
+    )
+    people = pl.DataFrame({"customer_id": ["ann"]}).select(
+        *(pl.col(c) if c == "customer_id" else pl.lit(None, t).alias(c) for c, t in CUSTOMERS.schema.items())
+    )
+    exposures = pl.DataFrame(
+        {
+            "campaign_id": ["a", "b"],
+            "customer_id": ["x", "x"],
+            "kind": None,
+            "start_ms": [0, 2_000_000_000_000],
+            "end_ms": 1,
+        },
+        schema=EXPOSURES.schema,
+    )
+    rows = "who,at,item,order,n,price\nann,2024-03-01,tea,1,1,2\nann,2024-03-03,nut,2,1,3\nbob,2024-03-02,tea,3,-1,2"
+    summary = report(rows, customers=people, products=products, exposures=exposures).summary
+    assert (summary.rows, summary.customers, summary.orders, summary.bought, summary.returned) == (3, 2, 2, 2, 1)
+    assert (summary.buyers, summary.repeaters, summary.revenue_cents, summary.days) == (1, 1, 300, 2.0)
+    assert (summary.known["category"], summary.described["rows"]) == (1, 1)
+    assert (summary.campaigns, summary.campaigns_before) == (2, 1)
+
+
+def test_shards_of_whole_customers_give_the_summary_of_all():
+    rows = "who,at,item,order,n,price\n" + "\n".join(
+        f"c{i % 7},2024-03-{1 + i % 28:02},p{i % 5},{i // 3},1,{i}" for i in range(90)
+    )
+    events = clean(rows).accepted().pl()
+    frame = EVENTS.check(events)
+    parts = [CONNECTION.from_arrow(part.to_arrow()) for part in frame.partition_by("customer_id")]
+    assert data.summarise(parts) == data.summarise([CONNECTION.from_arrow(frame.to_arrow())])
+
+
+def test_discount_variation_needs_products_sold_both_ways():
+    columns = {"customer_id": "who", "time": "at", "product_id": "item", "amount": "paid", "shelf_discount": "off"}
+    how = data.Mapping.parse({"table": "events", "columns": columns}, "x")
+    both = [f"c{i},2024-03-01,both,5,{i % 2}" for i in range(40)]
+    always = [f"c{i},2024-03-01,always,5,1" for i in range(40)]
+    summary = report("\n".join(["who,at,item,paid,off", *both, *always]), how).summary
+    assert (summary.varied_products, summary.varied_rows, summary.reduced) == (1, 40, 60)

@@ -1,0 +1,84 @@
+"""Laws of the way in, tried on rows nobody would write on purpose."""
+
+from dataclasses import replace
+
+import duckdb
+import polars as pl
+from data_helpers import CONNECTION, RULES, SHOP, raw
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from promolift import data
+from promolift.store.local import shard_expression
+from promolift.tables import EVENTS, REJECTED
+
+CELLS = {
+    "who": ["ann", "bob", "cid", " ann ", "17.0", "", "NULL", "'; drop table x --"],
+    "at": [
+        "2024-03-01 10:00:00",
+        "2024-03-01",
+        "1709287200",
+        "1709287200000",
+        "03/04/2024",
+        "",
+        "junk",
+        "1969-01-01",
+        "2999-01-01",
+    ],
+    "item": ["tea", "nut", "", '"'],
+    "order": ["1", "2", "C3", "", "c4"],
+    "n": ["1", "2", "-1", "0", "1e9", "", "x", "1,000", "nan"],
+    "price": ["1.25", "0", "-2", "$3", "1e300", "", "free", "inf", "0.005"],
+}
+ROWS = st.lists(st.fixed_dictionaries({name: st.sampled_from(cells) for name, cells in CELLS.items()}), max_size=20)
+
+
+def judged(rows: duckdb.DuckDBPyRelation) -> data.Cleaned:
+    """Cleaned once, then kept: each question would run the cleaning again."""
+    cleaned = data.clean_events(rows, SHOP, RULES)
+    return replace(cleaned, judged=CONNECTION.from_arrow(cleaned.judged.to_arrow_table()))
+
+
+def table(rows: list[dict[str, str]]) -> pl.DataFrame:
+    return pl.DataFrame(rows, schema=dict.fromkeys(CELLS, pl.String))
+
+
+@settings(max_examples=15, deadline=None)
+@given(ROWS)
+def test_every_row_is_accepted_or_rejected_and_what_is_accepted_keeps_the_contract(rows: list[dict[str, str]]):
+    cleaned = judged(raw(table(rows)))
+    counts = cleaned.counts()
+    accepted = EVENTS.check(cleaned.accepted().pl())
+    rejected = REJECTED.check(cleaned.rejected("x").pl())
+    assert counts.read == len(rows)
+    assert counts.accepted + counts.rejected_rows == counts.read
+    assert (accepted.height, rejected.height) == (counts.accepted, counts.rejected_rows)
+    assert (
+        accepted.filter(pl.col("kind") == "purchase")
+        .select((pl.col("list_cents") >= pl.col("revenue_cents")).all())
+        .item()
+    )
+    assert accepted.filter(pl.col("kind") == "refund").select((pl.col("revenue_cents") <= 0).all()).item()
+
+
+@settings(max_examples=6, deadline=None)
+@given(ROWS, st.integers(2, 3))
+def test_any_number_of_shards_gives_the_same_events_counts_and_rejects(rows: list[dict[str, str]], shards: int):
+    whole = judged(raw(table(rows)))
+    keyed = data.key_rows(raw(table(rows)), SHOP)
+    number = shard_expression("_customer", shards)
+    parts = [judged(keyed.filter(f"{number} = {shard}")) for shard in range(shards)]
+    assert pl.concat(part.accepted().pl() for part in parts).sort(pl.all()).equals(whole.accepted().pl().sort(pl.all()))
+    assert pl.concat(part.rejected("x").pl() for part in parts).sort("row").equals(whole.rejected("x").pl())
+    total = data.Counts("events")
+    for part in parts:
+        total = total + part.counts()
+    assert total == whole.counts()
+
+
+@settings(max_examples=6, deadline=None)
+@given(ROWS, st.sampled_from(["ann", "bob", "cid", "17"]))
+def test_a_customer_is_cleaned_without_any_other_customers_rows(rows: list[dict[str, str]], who: str):
+    everybody = judged(raw(table(rows))).accepted().pl().filter(pl.col("customer_id") == who)
+    alone = [row for row in rows if row["who"].strip().removesuffix(".0") == who]
+    assert judged(raw(table(alone))).accepted().pl().equals(everybody)

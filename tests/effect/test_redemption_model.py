@@ -1,0 +1,339 @@
+"""The model finds the truth of a made-up world, is honest about new campaigns, and refuses what it cannot know."""
+
+import json
+from dataclasses import replace
+from functools import cache
+
+import duckdb
+import numpy as np
+import polars as pl
+import pytest
+
+from promolift.effect.exposure import History, exposure_features, offer_features, target_covers
+from promolift.effect.logit import fit_logit, mean_probability, sigmoid
+from promolift.effect.redemption import RedemptionModel, RedemptionSettings, fit_redemption, outcomes, rolling_origin
+from promolift.errors import ConfigError, InputError, SupportError
+from promolift.hashing import hash_units
+from promolift.sql import DAY_MS, WEEK_MS
+from promolift.tables import COUPONS, EVENTS, EXPOSURE_FEATURES, EXPOSURES, PRODUCTS, REDEMPTIONS
+
+KEY = ["campaign_id", "customer_id"]
+EFFECT = {"mail": 0.8, "app": -0.8}  # log odds of the kind
+SPREAD = 0.4  # of single campaigns around their kind
+
+
+def normal(seed: str, keys: list[str]) -> np.ndarray:
+    """Standard normal numbers fixed by seed and key (Box and Muller 1958)."""
+    u, v = hash_units(f"{seed}u", keys), hash_units(f"{seed}v", keys)
+    return np.sqrt(-2 * np.log(1 - u)) * np.cos(2 * np.pi * v)
+
+
+@cache
+def world(campaigns: int = 12, people: int = 400) -> pl.DataFrame:
+    """Exposures with `truth`, the chance given the campaign, and `redeemed`; nothing but coupon_lines matters.
+
+    A campaign starts every 10 weeks and runs 4; kinds take turns.
+    """
+    parts = []
+    for number in range(campaigns):
+        name, kind = f"c{number:02}", list(EFFECT)[number % 2]
+        keys = [f"{name} u{person}" for person in range(people)]
+        rate = np.exp(normal("habit", [f"u{person}" for person in range(people)]) - 1.0)
+        eta = -2 + np.log(rate + 0.05) + EFFECT[kind] + SPREAD * normal("campaign", [name])[0]
+        truth = sigmoid(eta)
+        start = (20 + 10 * number) * WEEK_MS
+        parts.append(
+            pl.DataFrame({
+                "campaign_id": name, "customer_id": [f"u{person}" for person in range(people)], "kind": kind,
+                "start_ms": start, "end_ms": start + 4 * WEEK_MS, "history_weeks": 20.0 + 10 * number,
+                "faded_weeks": 12.0, "window_weeks": 12.0,
+                "orders_recent": 1 + (20 * hash_units("orders", keys)).astype(int),
+                "recency_days": 30 * hash_units("recency", keys), "coupon_lines": 12.0 * rate, "told_us": None,
+                "earlier_campaigns": number, "earlier_redeemed": 0, "earlier_expected": 0.0, "earlier_coupons": 0,
+                "earlier_coupons_expected": 0.0, "covered_recent": (5 * hash_units("fit", keys)).astype(int),
+                "covered_orders": 3, "covered_couponed": None, "covered_types": 5, "types_bought": 2,
+                "truth": truth, "redeemed": hash_units("redeemed", keys) < truth,
+            })
+        )  # fmt: skip
+    return pl.concat([EXPOSURE_FEATURES.conform(part) for part in parts])
+
+
+def answers(frame: pl.DataFrame) -> pl.DataFrame:
+    return frame.select(*KEY, "redeemed")
+
+
+@cache
+def model() -> RedemptionModel:
+    return fit_redemption(world(), answers(world()))
+
+
+def auc(truth: np.ndarray, score: np.ndarray) -> float:
+    better = score[truth][:, None] - score[~truth][None, :]
+    return float((better > 0).mean() + (better == 0).mean() / 2)
+
+
+def test_the_prediction_ranks_almost_as_well_as_the_truth() -> None:
+    frame = world()
+    y, prob = frame["redeemed"].to_numpy(), model().predict(frame)
+    within_kind = frame["kind"].to_numpy() == "mail"
+    assert auc(y[within_kind], prob[within_kind]) > auc(y[within_kind], frame["truth"].to_numpy()[within_kind]) - 0.03
+    assert auc(y, prob) > 0.72
+
+
+def test_a_new_campaign_is_promised_what_campaigns_of_its_kind_bring_on_average() -> None:
+    frame = world()
+    mean = model().predict(frame).mean()
+    assert mean == pytest.approx(frame["redeemed"].mean(), rel=0.05)
+    by_kind = frame.with_columns(prob=model().predict(frame)).group_by("kind").agg(pl.col("redeemed", "prob").mean())
+    for row in by_kind.iter_rows(named=True):
+        assert row["prob"] == pytest.approx(row["redeemed"], rel=0.12)
+
+
+def test_kinds_and_the_spread_of_campaigns_are_found() -> None:
+    got = dict(zip(model().kinds, model().coef[-2:], strict=True))
+    assert got["mail"] - got["app"] == pytest.approx(1.6, abs=0.8)  # six campaigns each: error about 0.25
+    assert 0.2 < model().campaign_sd < 0.7
+    alike = world().with_columns(redeemed=pl.Series(hash_units("coin", range(world().height)) < 0.2))
+    assert fit_redemption(alike, answers(alike)).campaign_sd < 0.2
+
+
+def test_what_does_not_matter_gets_odds_whose_interval_holds_one_and_what_matters_does_not() -> None:
+    told = {row["term"]: row for row in model().explain().iter_rows(named=True)}
+    for name in ("orders", "recency", "fits_recently"):
+        assert told[name]["low"] < 1.02
+        assert told[name]["high"] > 0.98
+    assert told["habit"]["low"] > 1.5
+    assert "odds of redeeming x" in told["habit"]["words"]
+    assert told["told_us"]["words"] == "not used: never known in these data"  # and so on, in plain words
+    assert told["answers"]["words"].endswith("the same for everybody in these data")
+    assert set(told) >= {"mail", "app", "fits_coupons", "fits_types", "fits_ever"}
+
+
+def test_an_unknown_or_missing_kind_lies_between_the_known_ones() -> None:
+    frame = world().filter(pl.col("campaign_id") == "c00")
+    mean = {
+        kind: model().predict(frame.with_columns(kind=pl.lit(kind, pl.String))).mean()
+        for kind in ("mail", "app", "post", None)
+    }
+    assert mean["app"] < mean["post"] < mean["mail"]
+    assert mean["post"] == mean[None]
+
+
+def test_what_a_kind_may_be_is_doubt_for_unknown_kinds_alone() -> None:
+    vaguer = replace(model(), kind_sd=3.0)
+    known = world().head(50)
+    unknown = known.with_columns(kind=pl.lit("post"))
+    assert np.array_equal(vaguer.predict(known), model().predict(known))
+    assert (np.abs(vaguer.predict(unknown) - 0.5) < np.abs(model().predict(unknown) - 0.5)).all()
+
+
+def test_a_missing_value_counts_as_average() -> None:
+    row = world().head(1)
+    typical = np.exp(model().mean[model().terms.index("fits_recently")]) - 1
+    assert model().predict(row.with_columns(covered_recent=pl.lit(None, pl.Int64))) == pytest.approx(
+        model().predict(row.with_columns(covered_recent=pl.lit(float(typical))))
+    )
+
+
+def test_row_order_changes_nothing_and_predictions_keep_their_rows() -> None:
+    shuffled = world().sample(fraction=1.0, shuffle=True, seed=3)
+    again = fit_redemption(shuffled, answers(world().reverse()))
+    assert again == model()
+    assert np.array_equal(model().predict(shuffled), shuffled.join(
+        world().select(*KEY).with_columns(p=model().predict(world())), on=KEY, maintain_order="left"
+    )["p"].to_numpy())  # fmt: skip
+
+
+def test_the_model_survives_json_exactly_and_says_what_it_is() -> None:
+    back = RedemptionModel.from_dict(json.loads(json.dumps(model().to_dict())))
+    assert back == model()
+    assert back.nature.startswith("predictive")
+    assert back.record == {
+        "rows": 4800, "positives": world()["redeemed"].sum(), "campaigns": 12,
+        "first_start_ms": 20 * WEEK_MS, "last_start_ms": 130 * WEEK_MS,
+    }  # fmt: skip
+
+
+def test_a_saved_model_of_another_version_is_refused() -> None:
+    saved = model().to_dict()
+    with pytest.raises(InputError, match="saved by another version"):
+        RedemptionModel.from_dict({k: v for k, v in saved.items() if k != "kinds"})
+    with pytest.raises(ConfigError, match=r"redemption model: .*unknown key 'day'; did you mean 'days'"):
+        RedemptionModel.from_dict({**saved, "settings": {"day": 1}})
+
+
+def test_too_few_redeemers_or_none_is_an_error_that_says_how_many_are_missing() -> None:
+    frame = world()
+    few = frame.filter(pl.col("redeemed")).head(29)
+    enough = pl.concat([few, frame.filter(~pl.col("redeemed")).head(500)])
+    with pytest.raises(SupportError, match=r"29 redeemed and 500 did not.*30 of each are needed"):
+        fit_redemption(enough, answers(enough))
+    just = pl.concat([frame.filter(pl.col("redeemed")).head(30), frame.filter(~pl.col("redeemed")).head(30)])
+    assert fit_redemption(just, answers(just)).record["positives"] == 30
+    with pytest.raises(SupportError, match="0 redeemed and 0 did not"):
+        fit_redemption(frame, answers(frame).with_columns(redeemed=pl.lit(None, pl.Boolean)))
+    everybody = frame.filter(pl.col("redeemed"))
+    with pytest.raises(SupportError, match="and 0 did not"):
+        fit_redemption(everybody, answers(everybody))
+    young = frame.with_columns(history_weeks=pl.lit(3.9))
+    with pytest.raises(SupportError, match=r"0 redeemed and 0 did not.*\(4800 had less\)"):
+        fit_redemption(young, answers(young))
+
+
+def test_doubled_or_incomplete_rows_are_refused() -> None:
+    with pytest.raises(InputError, match="not unique"):
+        fit_redemption(pl.concat([world(), world().head(1)]), answers(world()))
+    with pytest.raises(InputError, match="stands twice"):
+        fit_redemption(world(), pl.concat([answers(world()), answers(world()).head(1)]))
+    with pytest.raises(InputError, match=r"lack the columns \['coupon_lines', 'kind'\]"):
+        model().predict(world().drop("kind", "coupon_lines"))
+
+
+def test_a_world_without_kinds_coupons_or_variation_still_has_its_rate() -> None:
+    empty = world().with_columns(
+        kind=pl.lit(None, pl.String), coupon_lines=0.0, orders_recent=pl.lit(1, pl.Int64), recency_days=2.0,
+        covered_recent=pl.lit(None, pl.Int64), covered_orders=pl.lit(None, pl.Int64),
+        covered_types=pl.lit(None, pl.Int64), types_bought=pl.lit(None, pl.Int64),
+    ).with_columns(history_weeks=20.0)  # fmt: skip
+    flat = fit_redemption(empty, answers(empty))
+    assert flat.terms == flat.kinds == ()
+    assert flat.predict(empty.head(5)) == pytest.approx([empty["redeemed"].mean()] * 5, rel=0.05)
+    assert flat.predict(empty.head(0)).shape == (0,)
+
+
+def test_a_large_shop_is_fitted_on_a_sample_of_whole_customers() -> None:
+    sampled = fit_redemption(world(), answers(world()), RedemptionSettings(max_rows=2400, max_campaigns=5))
+    assert 1800 < sampled.record["rows"] < 3000
+    assert sampled.record["rows"] % 12 == 0  # every customer was sent all 12 campaigns
+    assert sampled.predict(world()).mean() == pytest.approx(world()["redeemed"].mean(), rel=0.15)
+
+
+def test_rolling_origin_predicts_a_campaign_from_ended_ones_alone() -> None:
+    frame = world().filter(pl.col("campaign_id") < "c04").sort(KEY)
+    third = pl.col("campaign_id") == "c02"
+    first = frame.filter(pl.col("campaign_id") < "c02")
+    by_hand = fit_redemption(first, answers(first)).predict(frame.filter(third))
+    rolled = rolling_origin(frame, answers(frame))
+    assert rolled["campaign_id"].unique().sort().to_list() == ["c01", "c02", "c03"]  # nothing precedes c00
+    assert np.array_equal(rolled.filter(third)["prob"].to_numpy(), by_hand)
+    flipped = answers(frame).with_columns(redeemed=pl.col("redeemed") ^ (pl.col("campaign_id") >= "c02"))
+    assert np.array_equal(rolling_origin(frame, flipped).filter(third)["prob"].to_numpy(), by_hand)
+    alone = frame.filter(pl.col("campaign_id") == "c00")
+    assert rolling_origin(alone, answers(alone)).height == 0
+
+
+def test_a_campaign_still_running_teaches_nothing_yet() -> None:
+    frame = world().filter(pl.col("campaign_id") < "c03").sort(KEY)
+    running = frame.with_columns(end_ms=pl.col("start_ms") + 10 * WEEK_MS)
+    assert rolling_origin(running, answers(running), RedemptionSettings(days=69))["campaign_id"].n_unique() == 2
+    assert rolling_origin(running, answers(running), RedemptionSettings(days=71))["campaign_id"].n_unique() == 1
+
+
+def test_an_outcome_is_known_only_when_the_campaign_or_its_days_are_over() -> None:
+    connection = duckdb.connect()
+
+    def table(rows: list[dict[str, object]], like: object) -> duckdb.DuckDBPyRelation:
+        return connection.from_arrow(like.conform(pl.DataFrame(rows)).to_arrow())  # type: ignore[attr-defined]
+
+    def sent(campaign: str, who: str, first: int, last: int) -> dict[str, object]:
+        return {"campaign_id": campaign, "customer_id": who, "start_ms": first * DAY_MS, "end_ms": last * DAY_MS - 1}
+
+    exposures = [
+        sent("short", "a", 0, 10),
+        sent("short", "b", 0, 10),
+        sent("long", "a", 0, 90),
+        sent("open", "a", 50, 70),
+    ]
+    uses = [
+        {"campaign_id": "short", "customer_id": "a", "ts_ms": 0},
+        {"campaign_id": "long", "customer_id": "a", "ts_ms": 56 * DAY_MS},
+        {"campaign_id": "open", "customer_id": "a", "ts_ms": 51 * DAY_MS},
+    ]
+
+    def at(day: int) -> dict[tuple[str, str], bool | None]:
+        frame = outcomes(table(exposures, EXPOSURES), table(uses, REDEMPTIONS), day * DAY_MS)
+        return {(row["campaign_id"], row["customer_id"]): row["redeemed"] for row in frame.iter_rows(named=True)}
+
+    expected = {("short", "a"): True, ("short", "b"): False, ("long", "a"): False, ("open", "a"): None}
+    assert at(60) == expected  # long: 56 days are over and day 56 is one too late; open: not over, though redeemed
+    assert at(70) == {**expected, ("open", "a"): True}
+    assert at(9)["short", "a"] is None
+
+
+def test_from_logs_to_offers_coupon_lovers_redeem_and_most_so_what_they_buy() -> None:
+    c = duckdb.connect()
+    people = [f"u{person:03}" for person in range(120)]
+    lovers, drinkers = people[::2], people[::3]
+    events, exposures, uses = [], [], []
+    for who in people:
+        for week in range(30):
+            item = "cola" if who in drinkers else "milk"
+            events.append({
+                "customer_id": who, "ts_ms": week * WEEK_MS, "kind": "purchase", "product_id": item,
+                "order_id": f"{who}{week}", "revenue_cents": 100, "list_cents": 100, "shelf_cents": 0,
+                "coupon_cents": 10 if who in lovers and week % 4 == 0 else 0,
+            })  # fmt: skip
+        for number, (week, product) in enumerate([(8, "cola"), (14, "milk"), (20, "cola"), (24, "milk")]):
+            start = week * WEEK_MS
+            exposures.append(
+                {"campaign_id": f"c{number}", "customer_id": who, "start_ms": start, "end_ms": start + WEEK_MS}
+            )
+            buys = (product == "cola") == (who in drinkers)
+            if hash_units("use", [who + str(number)])[0] < (0.7 if who in lovers and buys else 0.1):
+                uses.append({"campaign_id": f"c{number}", "customer_id": who, "ts_ms": start + DAY_MS})
+    coupons = [{"campaign_id": f"c{n}", "coupon_id": f"k{n}", "product_id": ["cola", "milk"][n % 2]} for n in range(4)]
+    products = [{"product_id": "cola", "category": "drinks"}, {"product_id": "milk", "category": "dairy"}]
+    tables = [(EVENTS, events), (EXPOSURES, exposures), (REDEMPTIONS, uses), (PRODUCTS, products), (COUPONS, coupons)]
+    history = History(*(c.from_arrow(table.conform(pl.DataFrame(rows)).to_arrow()) for table, rows in tables))
+    asof = 28 * WEEK_MS
+    fitted = fit_redemption(
+        exposure_features(history),
+        outcomes(history.exposures, history.redemptions, asof),
+        RedemptionSettings(slope_sd=1),
+    )
+    offers = offer_features(history, asof, target_covers(history.products, ["drinks", "dairy"]))  # type: ignore[arg-type]
+    prob = offers.select(*KEY, prob=pl.Series(fitted.predict(offers))).sort(KEY)
+
+    def mean(target: str, who: list[str]) -> float:
+        return float(prob.filter((pl.col("campaign_id") == target) & pl.col("customer_id").is_in(who))["prob"].mean())  # type: ignore[arg-type]
+
+    love_and_drink = [who for who in lovers if who in drinkers]
+    assert mean("drinks", love_and_drink) > 0.5
+    assert mean("dairy", love_and_drink) < mean("drinks", love_and_drink) - 0.2
+    assert mean("drinks", [who for who in drinkers if who not in lovers]) < 0.3
+
+
+def test_newton_finds_the_penalised_maximum_and_its_curvature() -> None:
+    x = np.column_stack([np.ones(200), normal("x", list(map(str, range(200))))])
+    y = (hash_units("y", range(200)) < sigmoid(0.5 + x[:, 1])).astype(float)
+    fit = fit_logit(x, y, [1], [0.7], 1e9)  # the guess outweighs all: the penalty is known
+    penalty = np.array([1e-6, 1 / 0.49])
+    mu = sigmoid(x @ fit.coef_P)
+    assert np.abs(x.T @ (y - mu) - penalty * fit.coef_P).max() < 1e-6
+    assert np.allclose(np.linalg.inv(fit.covariance_PP), (x.T * (mu * (1 - mu))) @ x + np.diag(penalty))
+    assert fit.sd_G == pytest.approx((0.7,))
+
+
+def test_newton_does_not_run_away_where_one_column_separates_the_classes() -> None:
+    x = np.column_stack([np.ones(100), np.repeat([-1.0, 1.0], 50)])
+    fit = fit_logit(x, (x[:, 1] > 0).astype(float), [1], [1.0], 2.0)
+    assert np.isfinite(fit.coef_P).all()
+    assert np.isfinite(fit.covariance_PP).all()
+
+
+def test_the_spread_of_a_group_is_found() -> None:
+    groups, rows = 30, 100
+    effect = 0.8 * normal("g", list(map(str, range(groups))))
+    x = np.hstack([np.ones((groups * rows, 1)), np.repeat(np.eye(groups), rows, axis=0)])
+    y = (hash_units("z", range(groups * rows)) < sigmoid(np.repeat(effect, rows))).astype(float)
+    for guess in (0.2, 2.0):
+        assert fit_logit(x, y, [groups], [guess], 2.0).sd_G[0] == pytest.approx(effect.std(), abs=0.15)
+
+
+def test_the_mean_probability_is_the_mean_over_the_normal() -> None:
+    eta, sd = np.array([-3.0, 0.0, 1.0]), np.array([1.0, 2.0, 0.0])
+    grid = np.linspace(-9, 9, 4001)
+    weight = np.exp(-(grid**2) / 2)
+    exact = [float((weight * sigmoid(e + s * grid)).sum() / weight.sum()) for e, s in zip(eta, sd, strict=True)]
+    assert mean_probability(eta, sd) == pytest.approx(exact, abs=1e-5)
+    assert sigmoid(np.array([-800.0, 800.0])).tolist() == [0.0, 1.0]

@@ -1,0 +1,227 @@
+"""Laws of learn/metrics.py, against scikit-learn and tables worked out by hand."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+from sklearn import metrics as sk
+
+from promolift.errors import InputError, SupportError
+from promolift.hashing import hash_units
+from promolift.learn import metrics as m
+
+Z = 1.959963984540054
+
+
+def sample(n=400, seed=1, grid=12):
+    """Labels and tied probabilities with real signal."""
+    prob = np.round(hash_units((seed, "p"), range(n)) * grid) / grid
+    label = hash_units((seed, "y"), range(n)) < 0.15 + 0.5 * prob
+    return label.astype(int), np.clip(prob, 0.02, 0.98)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_values_agree_with_scikit_learn_on_tied_scores(seed):
+    y, p = sample(seed=seed)
+    assert m.auc(y, p).value == pytest.approx(sk.roc_auc_score(y, p), abs=1e-12)
+    assert m.average_precision(y, p).value == pytest.approx(sk.average_precision_score(y, p), abs=1e-12)
+    assert m.log_loss(y, p).value == pytest.approx(sk.log_loss(y, p), abs=1e-12)
+    assert m.brier(y, p).value == pytest.approx(sk.brier_score_loss(y, p), abs=1e-12)
+    assert m.mae(y, p).value == pytest.approx(sk.mean_absolute_error(y, p), abs=1e-12)
+    assert m.spearman(y, p).value == pytest.approx(stats.spearmanr(y, p).statistic, abs=1e-12)
+
+
+def test_log_loss_of_a_certain_and_wrong_prediction_is_finite_as_in_scikit_learn():
+    assert m.log_loss([0, 1, 1], [0.0, 0.0, 1.0]).value == pytest.approx(
+        sk.log_loss([0, 1, 1], [0.0, 0.0, 1.0]), abs=1e-9
+    )
+
+
+def test_delong_by_hand():
+    # positives 3, 1, 5; negatives 2, 0, 1 (one tie at 1). psi rows: 3 beats all (1, 1, 1); 1: (0, 1, .5); 5: (1, 1, 1)
+    v10, v01 = np.array([1, 0.5, 1]), np.array([2 / 3, 1, 2.5 / 3])
+    value = 7.5 / 9
+    se = math.sqrt(v10.var(ddof=1) / 3 + v01.var(ddof=1) / 3)
+    half = Z * se / (value * (1 - value))
+    centre = math.log(value / (1 - value))
+    score = m.auc([1, 0, 1, 0, 1, 0], [3, 2, 1, 0, 5, 1])
+    assert score.value == pytest.approx(value, abs=1e-12)
+    assert score.low == pytest.approx(1 / (1 + math.exp(half - centre)), abs=1e-9)
+    assert score.high == pytest.approx(1 / (1 + math.exp(-half - centre)), abs=1e-9)
+    assert score.n == 6
+
+
+def test_a_perfect_ranking_still_has_an_interval():
+    score = m.auc([0] * 50 + [1] * 4, list(range(54)))
+    assert (score.value, score.high) == (1.0, 1.0)
+    assert score.low == pytest.approx(4 / (4 + Z**2), abs=1e-9)  # Wilson at 4 of 4
+    assert m.auc([1] * 4 + [0] * 50, list(range(54))).high < 1
+    assert m.average_precision([0] * 50 + [1] * 4, list(range(54))).low == pytest.approx(4 / (4 + Z**2), abs=1e-9)
+
+
+def test_wilson_against_published_and_exact_values():
+    assert m.wilson(0, 10) == pytest.approx((0.0, Z**2 / (10 + Z**2)), abs=1e-12)
+    assert m.wilson(10, 100) == pytest.approx((0.0552, 0.1744), abs=5e-5)
+    low, high = stats.binomtest(37, 120).proportion_ci(method="wilson")
+    assert m.wilson(37, 120) == pytest.approx((low, high), abs=1e-9)
+
+
+@pytest.mark.parametrize("figure", [m.auc, m.log_loss, m.brier, m.average_precision, m.calibration])
+def test_one_class_is_refused_with_the_counts(figure):
+    with pytest.raises(SupportError, match="0 positive and 3 negative"):
+        figure([0, 0, 0], [0.1, 0.2, 0.3])
+    with pytest.raises(SupportError, match="3 positive and 0 negative"):
+        figure([1, 1, 1], [0.1, 0.2, 0.3])
+
+
+@pytest.mark.parametrize("figure", [m.auc, m.log_loss, m.brier, m.calibration])
+def test_rows_of_the_same_customer_do_not_count_as_new_evidence(figure):
+    y, p = sample(60)
+    once = figure(y, p, groups=[str(i) for i in range(60)])
+    thrice = figure(np.tile(y, 3), np.tile(p, 3), groups=[str(i) for i in range(60)] * 3)
+    alone = figure(np.tile(y, 3), np.tile(p, 3))
+    once, thrice, alone = (s.in_the_large if isinstance(s, m.Calibration) else s for s in (once, thrice, alone))
+    assert (thrice.low, thrice.high) == pytest.approx((once.low, once.high), abs=1e-9)
+    assert alone.high - alone.low < 0.7 * (thrice.high - thrice.low)
+
+
+@pytest.mark.parametrize("figure", [m.auc, m.log_loss, m.brier, m.average_precision])
+def test_the_interval_covers_the_truth_about_95_times_in_100(figure):
+    def draw(s, n):
+        p = hash_units(("p", s), range(n)) ** 2
+        return (hash_units(("y", s), range(n)) < p).astype(int), p
+
+    truth = figure(*draw("truth", 200_000)).value
+    scores = [figure(*draw(s, 120)) for s in range(300)]
+    assert 0.92 <= np.mean([s.low <= truth <= s.high for s in scores]) <= 0.98
+
+
+def test_calibration_bins_by_hand():
+    prob = [0.1, 0.1, 0.2, 0.2, 0.6, 0.6, 0.8, 0.8]
+    label = [0, 0, 0, 1, 1, 0, 1, 1]
+    result = m.calibration(label, prob, bins=4)
+    assert [(b.prob, b.rate, b.n, b.positives) for b in result.bins] == [
+        (pytest.approx(0.1), 0.0, 2, 0),
+        (pytest.approx(0.2), 0.5, 2, 1),
+        (pytest.approx(0.6), 0.5, 2, 1),
+        (pytest.approx(0.8), 1.0, 2, 2),
+    ]
+    assert (result.bins[1].low, result.bins[1].high) == m.wilson(1, 2)
+    assert result.in_the_large.value == pytest.approx(0.425 / 0.5)
+    z = np.array(prob) / 0.425 - np.array(label) / 0.5
+    half = Z * z.std(ddof=1) / math.sqrt(8)
+    assert math.log(result.in_the_large.high / result.in_the_large.value) == pytest.approx(half, abs=1e-9)
+    assert math.log(result.in_the_large.value / result.in_the_large.low) == pytest.approx(half, abs=1e-9)
+
+
+@given(st.permutations(range(40)), st.integers(1, 12))
+@settings(max_examples=40, deadline=None)
+def test_row_order_changes_no_bin_and_every_row_is_in_one(order, bins):
+    y, p = sample(40, grid=5)
+    here, there = m.calibration(y, p, bins), m.calibration(y[list(order)], p[list(order)], bins)
+    assert [(b.n, b.positives) for b in here.bins] == [(b.n, b.positives) for b in there.bins]
+    assert sum(b.n for b in here.bins) == 40
+    assert len(here.bins) <= bins
+
+
+def test_bins_are_of_equal_count_without_ties():
+    p = (np.arange(100) + 0.5) / 100
+    assert [b.n for b in m.calibration(np.arange(100) % 2, p, bins=10).bins] == [10] * 10
+
+
+def test_a_constant_prediction_is_one_bin():
+    assert [b.n for b in m.calibration([0, 1, 1, 0] * 5, [0.3] * 20).bins] == [20]
+
+
+def test_mae_interval_by_hand():
+    score = m.mae([1, 2, 3, 4], [1, 3, 5, 4])
+    error = np.array([0, 1, 2, 0])
+    half = 3.182446305283 * error.std(ddof=1) / 2  # t at 97.5 %, 3 degrees of freedom
+    assert (score.value, score.low, score.high) == pytest.approx((0.75, 0.75 - half, 0.75 + half), abs=1e-9)
+
+
+def test_spearman_interval_by_hand_and_at_the_edge():
+    score = m.spearman([1, 2, 3, 4, 5, 6], [2, 1, 4, 3, 6, 5])
+    r = 1 - 6 * 6 / 210
+    half = Z * math.sqrt((1 + r * r / 2) / 3)
+    assert score.value == pytest.approx(r, abs=1e-12)
+    assert (score.low, score.high) == pytest.approx((math.tanh(math.atanh(r) - half), math.tanh(math.atanh(r) + half)))
+    perfect = m.spearman([1, 2, 3, 4, 5, 6], [1, 2, 3, 4, 5, 6])
+    assert perfect.value == pytest.approx(1.0)
+    assert perfect.low < 0.9 < 1.0 <= perfect.high
+    with pytest.raises(SupportError, match="constant"):
+        m.spearman([1, 2, 3, 4, 5], [2, 2, 2, 2, 2])
+
+
+def test_recall_and_ndcg_by_hand():
+    hit = [[True, False, True], [False, False, True], [False, False, False]]
+    targets = [2, 5, 0]  # the third customer has no target and cannot be graded
+    recall = m.recall_at(hit, targets, 3)
+    assert (recall.n, recall.left_out) == (2, 1)
+    assert recall.value == pytest.approx((1 + 0.2) / 2)
+    first = (1 + 1 / 2) / (1 + 1 / math.log2(3))
+    second = 0.5 / (1 + 1 / math.log2(3) + 1 / 2)
+    assert m.ndcg_at(hit, targets, 3).value == pytest.approx((first + second) / 2, abs=1e-12)
+    assert m.recall_at(hit, targets, 1).value == pytest.approx((0.5 + 0) / 2)
+
+
+def test_ndcg_agrees_with_scikit_learn():
+    relevant = hash_units("rel", range(400)).reshape(20, 20) < 0.3
+    score = hash_units("score", range(400)).reshape(20, 20)
+    customer = np.repeat([f"c{i:02d}" for i in range(20)], 20)
+    items = np.tile([f"i{i:02d}" for i in range(20)], 20)
+    hit, targets = m.ranked_hits(customer, items, score.ravel(), relevant.ravel(), 10)
+    assert m.ndcg_at(hit, targets, 10).value == pytest.approx(sk.ndcg_score(relevant, score, k=10), abs=1e-9)
+
+
+def test_equal_scores_are_ranked_by_item_name_and_short_lists_are_misses():
+    customer, item = ["b", "a", "a", "a"], ["x", "z", "y", "x"]
+    hit, targets = m.ranked_hits(customer, item, [1.0, 2.0, 2.0, 1.0], [1, 0, 1, 1], 2)
+    assert hit.tolist() == [[True, False], [True, False]]
+    assert targets.tolist() == [2, 1]
+    with pytest.raises(InputError, match="twice"):
+        m.ranked_hits(["a", "a"], ["x", "x"], [1, 2], [1, 1], 2)
+
+
+def test_recall_of_nobody_found_is_not_a_certain_zero():
+    score = m.recall_at([[False]] * 9, [1] * 9, 1)
+    assert (score.value, score.low) == (0, 0)
+    assert score.high == pytest.approx(Z**2 / (9 + Z**2), abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("call", "what"),
+    [
+        (lambda: m.auc([0, 2, 1], [1, 2, 3]), "0 and 1"),
+        (lambda: m.auc([0, float("nan"), 1], [1, 2, 3]), "none missing"),
+        (lambda: m.log_loss([0, 1], [0.2, 1.2]), r"\[0, 1\]"),
+        (lambda: m.auc([0, 1, 1, 0], [1, 2, 3, float("inf")]), "finite"),
+        (lambda: m.auc([0, 1, 1, 0], [1, 2, 3]), "shape"),
+        (lambda: m.mae([1, float("nan")], [1, 1]), "finite"),
+        (lambda: m.recall_at([[True, True]], [1], 2), "more hits than targets"),
+        (lambda: m.ndcg_at([[True]], [1], 2), "do not fit k = 2"),
+        (lambda: m.brier([0, 1], [0.2, 0.3], groups=["a"]), "1 of them for 2 rows"),
+    ],
+)
+def test_impossible_input_is_named(call, what):
+    with pytest.raises(InputError, match=what):
+        call()
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: m.mae([1], [1]),
+        lambda: m.spearman([1, 2], [1, 2]),
+        lambda: m.recall_at([[True]], [1], 1),
+        lambda: m.auc([0, 0, 1], [1, 2, 3]),
+        lambda: m.auc([], []),
+        lambda: m.brier([0, 1], [0.2, 0.3], groups=["a", "a"]),
+    ],
+)
+def test_too_few_rows_are_a_refusal_not_a_number(call):
+    with pytest.raises(SupportError):
+        call()

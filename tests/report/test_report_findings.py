@@ -1,0 +1,373 @@
+"""What the captions say follows from the data: small tables, checked by hand."""
+
+from dataclasses import replace
+
+import polars as pl
+import pytest
+
+from promolift.report import Chosen, Household, Shop, Story
+from promolift.report.blocks import Block, Figure, balanced
+from promolift.report.chapters import budget, customers, discount, health, models, people, policies
+from promolift.report.chapters.summary import headline, numbers
+from promolift.report.frames import bin_counts, sample, tidy
+from promolift.report.plans import samples, totals
+from promolift.report.story import AFFINITIES, PLAN, PROFILES
+
+USD = Shop(currency="USD")
+
+
+def figure(blocks: object, ident: str) -> Figure:
+    found = [b for b in blocks if isinstance(b, Figure) and b.id == ident]  # type: ignore[attr-defined]
+    assert len(found) == 1
+    return found[0]
+
+
+def kinds(blocks: object) -> list[str]:
+    return [b.kind for b in blocks]  # type: ignore[attr-defined]
+
+
+# frames
+
+
+def test_tidy_gives_the_table_whatever_comes() -> None:
+    given = pl.DataFrame(
+        {"customer_id": [1, 2], "recency_days": ["3.5", "soon"], "orders": [float("nan"), 2.0], "x": [[1], [2]]}
+    )
+    frame = tidy(given, PROFILES)
+    assert frame.schema == pl.Schema(PROFILES.schema)
+    assert frame["customer_id"].to_list() == ["1", "2"]
+    assert frame["recency_days"].to_list() == [3.5, None]
+    assert frame["orders"].to_list() == [None, 2.0]
+    assert frame["spend_cents"].to_list() == [None, None]
+
+
+def test_infinity_is_missing() -> None:
+    given = pl.DataFrame({"customer_id": ["a"], "target": ["t"], "share": [float("inf")]})
+    assert tidy(given, AFFINITIES)["share"].to_list() == [None]
+    assert tidy(given.with_columns(pl.lit("inf").alias("share")), AFFINITIES)["share"].to_list() == [None]
+
+
+def test_a_sample_depends_on_the_keys_alone() -> None:
+    frame = pl.DataFrame({"k": [str(i) for i in range(100)], "v": range(100)})
+    drawn = sample(frame, "k", 10, "seed")
+    assert drawn.height == 10
+    assert sample(frame.reverse(), "k", 10, "seed").equals(drawn)
+    assert not sample(frame, "k", 10, "other").equals(drawn)
+    bigger = sample(frame, "k", 11, "seed")
+    assert set(drawn["k"]) < set(bigger["k"])
+
+
+def test_bins_hold_every_value_once_and_begin_at_zero() -> None:
+    values = pl.Series([0.0, 0.5, 1.0, 2.4, 9.0, None])
+    bins = bin_counts(values, 5)
+    assert bins[0][0] == 0.0
+    assert sum(n for _, _, n in bins) == 5
+    for low, high, n in bins:
+        assert n == sum(low <= v < high for v in values.drop_nulls())
+    assert sum(n for _, _, n in bin_counts(values, 5, cap=2.0)) == 3
+    assert bin_counts(pl.Series([None], dtype=pl.Float64)) == []
+    assert bin_counts(pl.Series([0.0, 0.0]))[0][2] == 2
+
+
+# plans
+
+
+def small_plan() -> pl.DataFrame:
+    return pl.DataFrame(
+        {
+            "customer_id": ["a", "b", "c", "d", "e"],
+            "offer_id": ["x", "x", "y", "none", "x"],
+            "message_en": ["1", "2", "3", None, "5"],
+            "gain_cents": [10.0, 30.0, 5.0, 0.0, 20.0],
+            "cost_cents": [1.0, 2.0, 3.0, 0.0, 4.0],
+        }
+    )
+
+
+def test_totals_leave_out_those_who_get_nothing() -> None:
+    plan = totals(small_plan())
+    assert plan is not None
+    assert (plan.customers, plan.treated) == (5, 4)
+    assert plan.offers.select("offer_id", "treated", "gain_cents", "cost_cents").rows() == [
+        ("x", 3, 60.0, 7.0),
+        ("y", 1, 5.0, 3.0),
+    ]
+
+
+def test_an_unknown_gain_is_no_zero() -> None:
+    plan = totals(small_plan().with_columns(pl.lit(None, pl.Float64).alias("gain_cents")))
+    assert plan is not None
+    assert plan.offers["gain_cents"].to_list() == [None, None]
+
+
+def test_the_sample_of_an_offer_is_its_median_customer() -> None:
+    assert [row["customer_id"] for row in samples(small_plan(), 5)] == ["e", "c"]
+    assert [row["customer_id"] for row in samples(small_plan(), 1)] == ["e"]
+    assert tidy(small_plan(), PLAN).height == 5
+
+
+# chapters
+
+
+def test_health_counts_rows() -> None:
+    table = pl.DataFrame(
+        {"table": ["t", "u"], "read": [100, 100], "accepted": [90, 100], "repaired": [5, 0], "rejected": [10, 0]}
+    )
+    chapter = health.tell(Story(health=table, reasons=pl.DataFrame()))
+    assert chapter.lead.startswith(
+        "200 rows were read from 2 tables. 190 were taken (95\u00a0%), 5 of them after a repair; 10 were"
+    )
+
+
+def test_a_rejected_row_is_drawn_even_if_it_is_one_in_a_million() -> None:
+    table = pl.DataFrame({"table": ["t"], "read": [10**6], "accepted": [10**6 - 1], "repaired": [0], "rejected": [1]})
+    row = health.tell(Story(health=table)).blocks[0].data["rows"][0]  # type: ignore[union-attr]
+    assert row["rejected"] == 1.0
+    assert row["repaired"] == 0.0
+    assert row["taken"] == "> 99.9\u00a0%"
+
+
+def test_the_map_tells_concentration_and_certainty() -> None:
+    people = pl.DataFrame(
+        {
+            "customer_id": [str(i) for i in range(10)],
+            "recency_days": [float(i) for i in range(10)],
+            "spend_cents": [910.0] + [10.0] * 9,
+            "price_sensitivity": [0.0] * 8 + [3.0, -3.0],
+            "price_sensitivity_se": [1.0] * 10,
+        }
+    )
+    found = figure(customers.tell(Story(profiles=people, households=(Household("3"),))).blocks, "customers-map")
+    assert "within the last 4.5 days" in found.finding
+    assert "brings 91\u00a0% of all spend" in found.finding
+    assert "For 20\u00a0% of them" in found.finding
+    assert [mark[2] for mark in found.spec["marks"]] == ["A"]
+    no_colour = customers.tell(Story(profiles=people.drop("price_sensitivity")))
+    assert "How customers answer prices is not known." in figure(no_colour.blocks, "customers-map").finding
+    assert figure(no_colour.blocks, "customers-map").spec["color"] is None
+
+
+def test_shares_of_categories_are_of_the_average_customer() -> None:
+    tastes = pl.DataFrame(
+        {"customer_id": ["a", "a", "b"], "target": ["milk", "beer", "milk"], "share": [0.4, 0.6, 1.0]}
+    )
+    found = figure(customers.tell(Story(affinities=tastes)).blocks, "categories")
+    assert [(r["name"], r["value"]) for r in found.spec["rows"]] == [("milk", 0.7), ("beer", 0.3)]
+
+
+def test_the_busiest_hour_is_found() -> None:
+    hours = pl.DataFrame({"weekday": [0, 5, 6], "hour": [8, 17, 3], "orders": [30.0, 60.0, 10.0]})
+    found = figure(customers.tell(Story(hours=hours)).blocks, "week")
+    assert "Saturday, 17:00 to 18:00, with 60\u00a0%" in found.finding
+    assert len(found.spec["cells"]) == 7 * 24
+
+
+def curve(high_of_least: float) -> pl.DataFrame:
+    rows = [("everyone", 0.2, 0.3, 0.25, 0.35), ("least", 0.2, 0.2, 0.1, high_of_least), ("most", 0.2, 0.5, 0.4, 0.6)]
+    return pl.DataFrame(rows, schema=["group", "depth", "lift", "low", "high"], orient="row")
+
+
+@pytest.mark.parametrize(
+    ("high", "said"), [(0.3, "do not overlap"), (0.45, "overlap, so the difference is not established")]
+)
+def test_a_difference_is_called_one_only_if_the_intervals_part(high: float, said: str) -> None:
+    found = figure(discount.tell(Story(curve=curve(high), interval_percent=95)).blocks, "curve")
+    assert said in found.finding
+    assert (
+        "At 20\u00a0% off, demand of everyone changes by +30\u00a0% (95\u00a0% interval +25\u00a0% to +35\u00a0%)"
+        in found.finding
+    )
+    assert [line["tone"] for line in found.spec["series"]] == ["ink", "blue", "orange"]
+    assert found.spec["series"][0]["points"][0][:2] == [0.0, 0.0]
+
+
+def placebos(**columns: object) -> pl.DataFrame:
+    base = {
+        "name": ["effect", "future"],
+        "value": [1.0, 0.3],
+        "low": [0.9, 0.2],
+        "high": [1.1, 0.4],
+        "main": [True, False],
+    }
+    return pl.DataFrame(base | columns)
+
+
+def test_a_placebo_that_finds_something_is_said_aloud() -> None:
+    found = figure(discount.tell(Story(placebos=placebos())).blocks, "placebos")
+    assert found.tone == "warn"
+    assert "0 of 1 placebo check found nothing." in found.finding
+    assert "future (30\u00a0% of the effect itself)" in found.finding
+    below = figure(discount.tell(Story(placebos=placebos(low=[0.9, -0.4], high=[1.1, -0.2]))).blocks, "placebos")
+    assert below.tone == "warn"
+    passed = figure(discount.tell(Story(placebos=placebos(low=[0.9, -0.1]))).blocks, "placebos")
+    assert passed.tone == "good"
+    assert "1 of 1 placebo check found nothing, as it must be." in passed.finding
+
+
+def test_the_callers_verdict_on_a_placebo_counts() -> None:
+    assert figure(discount.tell(Story(placebos=placebos(ok=[None, True]))).blocks, "placebos").tone == "good"
+
+
+def test_what_is_not_proven_is_called_not_proven() -> None:
+    assert "not a proven effect" in discount.tell(Story(effect_evidence="adjusted")).lead
+    assert "an assumption" in discount.tell(Story(effect_evidence="assumed")).lead
+    assert "not known" in discount.tell(Story()).lead
+
+
+@pytest.mark.parametrize(
+    ("value", "low", "high", "better", "verdict"),
+    [
+        (0.85, 0.83, 0.87, "higher", "better"),
+        (0.85, 0.83, 0.87, "lower", "worse"),
+        (0.82, 0.79, 0.85, "higher", "not told apart"),
+        (0.85, None, None, "higher", "better"),
+        (0.85, 0.83, 0.87, "sideways", "—"),
+    ],
+)
+def test_a_model_is_better_only_beyond_its_interval(
+    value: float, low: float | None, high: float | None, better: str, verdict: str
+) -> None:
+    row = {"model": "m", "figure": "AUC", "value": value, "low": low, "high": high, "n": 9, "better": better}
+    frame = pl.DataFrame([row | {"baseline": "rule", "baseline_value": 0.80}])
+    block = models.tell(Story(scores=frame)).blocks[0]
+    assert isinstance(block, Block)
+    assert block.data["rows"][0]["verdict"] == verdict
+
+
+def test_calibration_weighs_bins_by_their_cases() -> None:
+    bins = pl.DataFrame(
+        {
+            "model": ["m", "m"],
+            "predicted": [0.1, 0.5],
+            "observed": [0.1, 0.9],
+            "low": [0.05, 0.8],
+            "high": [0.2, 0.95],
+            "n": [300, 100],
+        }
+    )
+    found = figure(models.tell(Story(calibration=bins)).blocks, "calibration-1")
+    assert "On average 20.0\u00a0% was predicted and 30.0\u00a0% happened." in found.finding
+    assert "In 1 of 2 bins" in found.finding
+
+
+def test_recall_is_compared_at_the_same_k() -> None:
+    rows = [("ours", 5, 0.2), ("ours", 10, 0.3), ("ours", 20, 0.4), ("rule", 10, 0.25), ("rule", 20, 0.9)]
+    frame = pl.DataFrame(rows, schema=["model", "k", "recall"], orient="row")
+    finding = figure(models.tell(Story(recall=frame)).blocks, "recall").finding
+    assert "The first 10 suggestions of “ours” hold 30.0\u00a0%" in finding
+    assert "“rule” hold 25.0\u00a0%" in finding
+
+
+def frontier() -> pl.DataFrame:
+    return pl.DataFrame({"budget_cents": [0.0, 10_000.0, 30_000.0], "gain_cents": [0.0, 20_000.0, 30_000.0]})
+
+
+def test_other_budgets_are_read_off_the_line() -> None:
+    chosen = Chosen(budget_cents=10_000, gain_cents=20_000.0, price=0.5, bound_cents=20_100.0)
+    chapter = budget.tell(Story(shop=USD, frontier=frontier(), chosen=chosen))
+    finding = figure(chapter.blocks, "frontier").finding
+    assert "Half the budget would bring $100.00 (50\u00a0% of that)" in finding
+    assert "Twice the budget would bring $250.00 (125\u00a0% of that)" in finding
+    assert "one more $1 of budget adds $0.50" in finding
+    block = chapter.blocks[1]
+    assert isinstance(block, Block)
+    assert "can add more than $201.00" in block.data["text"]
+    assert "by $1.00 (0.5\u00a0%)" in block.data["text"]
+
+
+def test_a_budget_beyond_the_line_is_not_guessed() -> None:
+    chosen = Chosen(budget_cents=20_000, gain_cents=25_000.0)
+    finding = figure(budget.tell(Story(shop=USD, frontier=frontier(), chosen=chosen)).blocks, "frontier").finding
+    assert "Twice" not in finding
+
+
+def policy(**columns: object) -> pl.DataFrame:
+    base = {
+        "policy": ["plan", "rule"],
+        "profit_cents": [5_000.0, 3_000.0],
+        "low_cents": [4_000.0, 2_000.0],
+        "high_cents": [6_000.0, 3_900.0],
+        "spend_cents": [1_000.0, 1_020.0],
+        "evidence": ["adjusted", "assumed"],
+        "ours": [True, False],
+    }
+    return pl.DataFrame(base | columns)
+
+
+def test_the_lead_is_the_difference_and_its_worth_is_told() -> None:
+    result = policies.compare(Story(shop=USD, policies=policy()))
+    assert result is not None
+    assert result.lead == "+$20.00"
+    assert "at equal spend. The intervals do not overlap." in result.short
+    assert result.evidence == "assumed"  # the weaker of the two
+    overlap = policies.compare(Story(shop=USD, policies=policy(high_cents=[6_000.0, 4_100.0])))
+    assert overlap is not None
+    assert "the order is not established" in overlap.short
+
+
+def test_unequal_spend_is_never_called_equal() -> None:
+    story = Story(shop=USD, policies=policy(spend_cents=[1_000.0, 1_200.0]))
+    result = policies.compare(story)
+    assert result is not None
+    assert "equal spend" not in result.short
+    assert "note" in kinds(policies.tell(story).blocks)
+    assert "note" not in kinds(policies.tell(Story(shop=USD, policies=policy())).blocks)
+
+
+def test_a_plan_that_loses_says_so() -> None:
+    result = policies.compare(Story(shop=USD, policies=policy(profit_cents=[1_000.0, 3_000.0])))
+    assert result is not None
+    assert result.lead == "−$20.00"
+    assert result.short.startswith("Less than “rule”")
+
+
+def test_an_unknown_evidence_level_is_not_invented() -> None:
+    assert policies.weakest(["adjusted", None]) is None
+    assert policies.weakest(["adjusted", "proven"]) is None
+    assert policies.weakest([]) is None
+    assert policies.weakest(["randomised", "adjusted"]) == "adjusted"
+
+
+def test_the_first_screen_gives_the_interval_and_its_place_beside_zero() -> None:
+    story = Story(shop=USD, chosen=Chosen(gain_cents=5_000, low_cents=-5_000, high_cents=15_000, evidence="adjusted"))
+    big, span = headline(story)
+    assert big.value == "+$50.00"
+    assert big.evidence == "adjusted"
+    assert span is not None
+    assert (span.low, span.zero, span.value, span.high) == (0.0, 25.0, 50.0, 100.0)
+    above = headline(replace(story, chosen=Chosen(gain_cents=5_000, low_cents=2_500, high_cents=10_000)))[1]
+    assert above is not None
+    assert (above.zero, above.low, above.value, above.high) == (0.0, 25.0, 50.0, 100.0)
+    assert headline(Story())[0].value == "Not known"
+    assert headline(replace(story, chosen=Chosen(gain_cents=1.0, low_cents=3.0, high_cents=2.0)))[1] is None
+
+
+def test_only_known_numbers_stand_on_the_first_screen() -> None:
+    assert numbers(Story()) == []
+    assert [big.label for big in numbers(Story(shop=USD, chosen=Chosen(price=1.5)))] == ["The next $1 of budget"]
+
+
+def test_treated_customers_are_counted_from_the_plan_if_nobody_says() -> None:
+    big = numbers(Story(plan=small_plan()))[0]
+    assert big.value == "4"
+    assert "80\u00a0% of the 5 who could" in big.sentence
+
+
+def test_the_mix_names_the_most_frequent_offer() -> None:
+    finding = figure(people.tell(Story(shop=USD, plan=small_plan())).blocks, "mix").finding
+    assert "2 offers" in finding
+    assert "“x”: 3 customers, 75\u00a0% of those treated" in finding
+
+
+def test_at_most_five_stories_are_told_and_a_failed_check_shows() -> None:
+    chapter = people.tell(Story(households=[Household(str(i)) for i in range(9)]))
+    cards = next(b for b in chapter.blocks if b.kind == "households")
+    assert isinstance(cards, Block)
+    assert [card["letter"] for card in cards.data["rows"]] == list("ABCDE")
+
+
+def test_a_half_block_never_stands_alone() -> None:
+    half, whole = Block("list", wide=False), Block("list", wide=True)
+    assert [b.wide for b in balanced([half, whole, half, half, half])] == [True, True, False, False, True]
+    assert [b.wide for b in balanced([half, half, whole])] == [False, False, True]
+    assert balanced([]) == []

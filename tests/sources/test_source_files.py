@@ -1,0 +1,192 @@
+"""Files as strangers send them: every line is read or set aside; what is no table is refused in one clear line."""
+
+import gzip
+from itertools import pairwise
+from pathlib import Path
+
+import duckdb
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from promolift.errors import InputError
+from promolift.sources.files import open_file
+from promolift.sources.raw import RawTable
+from promolift.tables import REJECTED
+
+
+def read(folder: Path, data: bytes | str, name: str = "t.csv", **options: object) -> RawTable:
+    path = folder / name
+    path.write_bytes(data if isinstance(data, bytes) else data.encode())
+    connection = duckdb.connect()
+    connection.execute("set threads = 2; set preserve_insertion_order = false")
+    return open_file(connection, path, folder, **options)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("data", "name"),
+    [
+        ("a,b\n1,x\n2,y\n", "t.csv"),
+        ("\ufeffa;b\r\n1;x\r\n2;y\r\n", "t.csv"),
+        ("a\tb\n1\tx\n2\ty", "t.tsv"),
+        ("a|b\n1|x\n\n2|y\n", "t.txt"),
+        ('"a","b"\n"1","x"\n"2","y"\n', "t.csv"),
+        ("a,b\n'1','x'\n'2','y'\n", "t.csv"),
+        ("a,b\r1,x\r2,y\r", "t.csv"),
+        ("a,b\n1,x\r\n2,y\r", "t.csv"),
+        ("sep=;\na;b\n1;x\n2;y\n", "t.csv"),
+        ("a,b\n1,x\n2,y\n".encode("utf-16"), "t.csv"),
+        (gzip.compress(b"a,b\n1,x\n2,y\n"), "t.csv.gz"),
+    ],
+)
+def test_the_same_table_in_eleven_dresses(tmp_path: Path, data: bytes | str, name: str):
+    table = read(tmp_path, data, name)
+    assert table.columns == ["a", "b"]
+    assert table.rows.fetchall() == [(1, "1", "x"), (2, "2", "y")]
+    assert table.unreadable().height == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "encoding"),
+    [
+        ("名称,客户\n苹果,小明\n梨子,小红\n", "gb18030"),
+        ("name,price\nCafé,£3\nNaïve – “x”,€4\n", "cp1252"),
+        ("名称,客户\n苹果,小明\n", "utf-8"),
+    ],
+)
+def test_encodings_are_told_apart(tmp_path: Path, text: str, encoding: str):
+    table = read(tmp_path, text.encode(encoding))
+    header, *rows = [line.split(",") for line in text.splitlines()]
+    assert table.columns == header
+    assert [list(row[1:]) for row in table.rows.fetchall()] == rows
+
+
+def test_broken_lines_are_set_aside_and_their_good_neighbours_are_not(tmp_path: Path):
+    lines = [
+        "id,t,x",
+        "1,2020,a",
+        '2,2020,"two\nlines"',
+        "3,2021,too,many",
+        "4",
+        '9,2020,"bad"x',
+        '10,2020,"a ""q"" b"',
+        "11,1,end",
+    ]
+    table = read(tmp_path, "\n".join(lines) + "\n")
+    assert [row[1] for row in table.rows.fetchall()] == ["1", "2", "10", "11"]
+    aside = REJECTED.check(table.unreadable())
+    assert aside["row"].to_list() == [3, 4, 5]  # counted as rows, though one of them has two lines
+    assert aside["reason"].unique().to_list() == ["unreadable row"]
+    assert '"problem": "too many columns"' in aside.item(0, "raw")
+
+
+def test_a_damaged_byte_costs_its_row_only(tmp_path: Path):
+    table = read(tmp_path, "a,b\n1,éééééé\n".encode() + b"2,x\xffy\n3,z\n")
+    assert [row[1] for row in table.rows.fetchall()] == ["1", "3"]
+    assert table.unreadable().height == 1
+
+
+def test_reading_twice_counts_a_broken_line_once(tmp_path: Path):
+    table = read(tmp_path, "a,b\n1,x\n2\n")
+    table.sample()
+    table.rows.fetchall()
+    table.rows.fetchall()
+    assert table.unreadable().height == 1
+
+
+CELL = st.text(st.sampled_from("ab1 \"'é,;\n"), max_size=4)
+
+
+@settings(max_examples=40, deadline=None)
+@given(rows=st.lists(st.tuples(CELL, CELL), min_size=1, max_size=6))
+def test_what_a_csv_writer_wrote_is_read_back(rows: list[tuple[str, str]], tmp_path_factory: pytest.TempPathFactory):
+    folder = tmp_path_factory.mktemp("csv")
+    pl.DataFrame(rows, schema=["a", "b"], orient="row").write_csv(folder / "t.csv", quote_style="always")
+    table = open_file(duckdb.connect(), folder / "t.csv", folder)
+    assert [(row[1] or "", row[2] or "") for row in table.rows.fetchall()] == rows
+
+
+LINE = st.text(st.sampled_from('a1,"\n'), max_size=8)
+
+
+@settings(max_examples=40, deadline=None)
+@given(body=st.lists(LINE, max_size=5))
+def test_no_line_is_lost_in_silence(body: list[str], tmp_path_factory: pytest.TempPathFactory):
+    folder = tmp_path_factory.mktemp("csv")
+    (folder / "t.csv").write_text("x,y\n1,2\n" + "\n".join(body) + "\n7,8\n")
+    table = open_file(duckdb.connect(), folder / "t.csv", folder)
+    text = repr(table.rows.fetchall()) + repr(table.unreadable().rows())
+    for line in body:
+        assert all(word in text for word in line.replace('"', ",").replace("\n", ",").split(",") if word)
+
+
+def test_names_that_repeat_or_are_missing_are_made_good(tmp_path: Path):
+    assert read(tmp_path, "a,A,,_row\n1,2,3,4\n").columns == ["a", "A_2", "column_3", "_row_2"]
+    assert read(tmp_path, "a,b\n1,2,\n3,4,\n").columns == ["a", "b", "column_3"]
+
+
+def test_names_can_be_given_for_a_file_without_a_header(tmp_path: Path):
+    assert read(tmp_path, "1,2\n3,4\n", names=["u", "i"]).rows.fetchall() == [(1, "1", "2"), (2, "3", "4")]
+    with pytest.raises(InputError, match="3 column names are given, the rows have 2 columns"):
+        read(tmp_path, "1,2\n3,4\n", names=["u", "i", "t"])
+
+
+@pytest.mark.parametrize(
+    ("data", "name", "message"),
+    [
+        (b"", "t.csv", "empty"),
+        (b"\n\n", "t.csv", "empty"),
+        (b"a,b\n", "t.csv", "a line of column names but no rows"),
+        (b"1,2\n3,4\n", "t.csv", "row 1 holds values \\('1', '2'\\), not column names"),
+        (b"2024-01-01,x\n2024-01-02,y\n", "t.csv", "not column names"),
+        (b"hello world\nfoo bar\n", "t.csv", "not a table"),
+        (b"<!DOCTYPE html><p>a,b", "t.csv", "a web page"),
+        (b"PK\x03\x04zip", "t.csv", "an Excel workbook; unpack it, or save the sheet as CSV"),
+        (b"a,b\n1,\0\n", "t.csv", "zero bytes"),
+        (b"a,b\n1,2\n", "t.xlsx", "files ending in .xlsx are not read; export it as CSV"),
+        (b"PAR1xx", "t.parquet", "not readable as Parquet"),
+        (gzip.compress(b"a,b\n1,2\n" * 9999)[:-9], "t.csv.gz", "cannot be read to its end"),
+    ],
+)
+def test_what_is_no_table_is_refused_with_the_file_and_the_remedy(tmp_path: Path, data: bytes, name: str, message: str):
+    with pytest.raises(InputError, match=message) as caught:
+        read(tmp_path, data, name)
+    assert str(caught.value).startswith(str(tmp_path / name))
+
+
+def test_a_missing_file_and_a_folder_are_refused(tmp_path: Path):
+    (tmp_path / "sales.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(InputError, match=r"slaes.csv: no such file; that folder has sales.csv"):
+        open_file(duckdb.connect(), tmp_path / "slaes.csv", tmp_path)
+    with pytest.raises(InputError, match="a folder"):
+        open_file(duckdb.connect(), tmp_path, tmp_path)
+
+
+def test_parquet_keeps_its_types_and_numbers_its_rows(tmp_path: Path):
+    frame = pl.DataFrame({"who": [1, 2], "_row": ["x", "y"]})
+    frame.write_parquet(tmp_path / "t.parquet")
+    table = open_file(duckdb.connect(), tmp_path / "t.parquet", tmp_path)
+    assert table.rows.fetchall() == [(1, 1, "x"), (2, 2, "y")]
+    assert (table.columns, table.about) == (["who", "_row_2"], 2)
+    frame.clear().write_parquet(tmp_path / "empty.parquet")
+    with pytest.raises(InputError, match="a table without rows"):
+        open_file(duckdb.connect(), tmp_path / "empty.parquet", tmp_path)
+
+
+def test_rows_are_numbered_as_they_stand_also_when_two_threads_read(tmp_path: Path):
+    body = "\n".join(f'c{i % 97},{i},"text ""{i}"", more"' for i in range(1, 60_001))
+    table = read(tmp_path, "who,i,x\n" + body)
+    assert table.rows.filter("_row <> i::bigint").fetchall() == []
+    assert table.rows.aggregate("count(*), max(_row)").fetchall() == [(60_000, 60_000)]
+    assert 0.5 < table.about / 60_000 < 2
+
+
+def test_a_sample_comes_from_all_over_the_table_in_order_and_is_always_the_same(tmp_path: Path):
+    table = read(tmp_path, "who,i\n" + "\n".join(f"c,{i}" for i in range(1, 5_001)))
+    seen = table.sample(400)["i"].cast(pl.Int64).to_list()
+    assert (len(seen), seen) == (400, sorted(seen))
+    assert min(seen) < 500
+    assert max(seen) > 4_500
+    assert table.sample(400)["i"].cast(pl.Int64).to_list() == seen
+    assert sum(b - a == 1 for a, b in pairwise(seen)) > 300  # neighbours stay together

@@ -1,0 +1,154 @@
+"""The store keeps whole tables or none, shards by customer, and remembers what was done."""
+
+import contextlib
+import multiprocessing
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from promolift.errors import ConfigError, InputError, StepError
+from promolift.store import Store, shards_for
+from promolift.store.local import shard_expression
+
+ROWS = pl.DataFrame({"customer_id": [f"c{i}" for i in range(40)] + [None], "x": range(41)})
+
+
+def relation(store: Store, frame: pl.DataFrame = ROWS):
+    return store.connection.from_arrow(frame.to_arrow())
+
+
+def test_a_table_is_saved_and_read_back_from_a_frame_and_from_a_relation(tmp_path: Path):
+    with Store(tmp_path) as store:
+        store.save("a", ROWS)
+        store.save("b", relation(store))
+        assert store.frame("a").equals(ROWS)
+        assert store.frame("b").sort("x").equals(ROWS)
+        assert (store.has("a"), store.has("c"), store.shards("a")) == (True, False, [])
+
+
+def test_a_missing_table_names_the_verb_to_run(tmp_path: Path):
+    with Store(tmp_path) as store:
+        with pytest.raises(StepError, match="no table 'events' yet; run `promolift ingest` first"):
+            store.events()
+        with pytest.raises(StepError, match="no table 'plan' yet; run `promolift plan` first"):
+            store.frame("plan")
+        with pytest.raises(StepError, match="no result 'health' yet; run `promolift ingest` first"):
+            store.load_json("health")
+
+
+@pytest.mark.parametrize("shards", [1, 2, 7])
+def test_shards_hold_whole_customers_and_together_every_row(tmp_path: Path, shards: int):
+    rows = pl.concat([ROWS, ROWS])
+    with Store(tmp_path) as store:
+        store.write_shards(relation(store, rows), "events", shards)
+        assert store.shards("events") == list(range(shards))
+        parts = [store.events(shard).pl() for shard in range(shards)]
+        assert pl.concat(parts).sort("x").equals(rows.sort("x"))
+        owners = [customer for part in parts for customer in part["customer_id"].unique()]
+        assert len(owners) == len(set(owners)) == 41
+        assert store.events().pl().sort("x").equals(rows.sort("x"))
+        with pytest.raises(StepError, match="no shard 9"):
+            store.events(9)
+
+
+def test_the_shard_of_a_customer_never_changes(tmp_path: Path):
+    with Store(tmp_path) as store:
+        rows = relation(store, pl.DataFrame({"who": ["", "ann", "客户", "17850"]}))
+        # Written down once: shards made by one version must be found again by every later one.
+        assert rows.project(shard_expression("who", 16)).fetchall() == [(9,), (12,), (8,), (7,)]
+
+
+def test_a_failure_leaves_the_old_table(tmp_path: Path):
+    with Store(tmp_path) as store:
+        store.write_shards(relation(store), "events", 2)
+        with contextlib.suppress(KeyboardInterrupt), store.sharded("events") as put:
+            put(0, relation(store).filter("x < 3"))
+            raise KeyboardInterrupt
+        assert store.events().pl().height == 41
+        bad = relation(store).project("cast(customer_id as integer) as n")
+        with pytest.raises(InputError, match="cannot be taken in"):
+            store.save("events", bad)
+        assert store.shards("events") == [0, 1]
+
+
+def test_a_table_replaces_what_stood_under_its_name_also_while_it_is_read(tmp_path: Path):
+    with Store(tmp_path) as store:
+        store.save("t", ROWS)
+        store.save("t", store.table("t").filter("x < 5"))
+        assert store.frame("t").height == 5
+        store.write_shards(store.table("t"), "t", 2)
+        assert store.shards("t") == [0, 1]
+        store.save("t", ROWS)
+        assert store.frame("t").height == 41
+        store.remove("t")
+        assert not store.has("t")
+
+
+def test_staged_rows_are_computed_once(tmp_path: Path):
+    with Store(tmp_path) as store:
+        with store.staged(relation(store).project("x, random() as r")) as kept:
+            assert kept.fetchall() == kept.fetchall()
+            name = kept.alias
+        assert name not in [row[0] for row in store.connection.sql("show tables").fetchall()]
+
+
+def test_steps_are_stale_until_done_on_the_same_inputs(tmp_path: Path):
+    with Store(tmp_path) as store:
+        assert store.stale("ingest", "f1")
+        store.done("ingest", "f1")
+        store.done("profile", "p1")
+        assert not store.stale("ingest", "f1")
+        assert store.stale("ingest", "f2")
+    with Store(tmp_path) as again:
+        assert not again.stale("profile", "p1")
+
+
+def test_notes_survive_and_a_broken_one_is_named(tmp_path: Path):
+    with Store(tmp_path) as store:
+        store.save_json("health", {"名": [1, None]})
+        assert store.load_json("health") == {"名": [1, None]}
+        (tmp_path / "notes" / "health.json").write_text("{")
+        with pytest.raises(InputError, match=r"health\.json: not readable as JSON"):
+            store.load_json("health")
+
+
+def test_nothing_temporary_stays(tmp_path: Path):
+    with Store(tmp_path) as store:
+        store.write_shards(relation(store), "events", 3)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["lock", "tables", "tmp"]
+    assert list((tmp_path / "tmp").iterdir()) == []
+
+
+def _write(folder: str, answer: "multiprocessing.Queue[str]") -> None:
+    try:
+        with Store(Path(folder)) as store:
+            store.save("b", ROWS)
+        answer.put("written")
+    except StepError as error:
+        answer.put(str(error))
+
+
+def test_a_second_writer_is_told_to_wait_and_a_reader_is_not(tmp_path: Path):
+    context = multiprocessing.get_context("spawn")
+    answer = context.Queue()
+    with Store(tmp_path) as store:
+        store.save("a", ROWS)
+        with Store(tmp_path) as reader:
+            assert reader.frame("a").height == 41
+        second = context.Process(target=_write, args=(str(tmp_path), answer))
+        second.start()
+        assert "another promolift is writing here" in answer.get(timeout=60)
+        second.join()
+    _write(str(tmp_path), answer)
+    assert answer.get(timeout=60) == "written"
+
+
+def test_a_place_that_cannot_be_a_folder_is_refused(tmp_path: Path):
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(ConfigError, match="cannot make this folder"):
+        Store(tmp_path / "file")
+
+
+def test_one_shard_per_two_million_rows():
+    assert [shards_for(rows) for rows in (0, 1, 2_000_000, 2_000_001, 10_000_000)] == [1, 1, 1, 2, 5]

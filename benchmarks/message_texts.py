@@ -1,32 +1,52 @@
-"""Offers by hash in, true texts and single-fact mutations of them out: phrasings written for this benchmark, no template.
+"""Offers by hash in, true texts about them out: phrasings written for this benchmark, none of them a template.
 
-A text is an opening, a core (who, what, how much) and an ending (until when). A mutation changes one stated fact, adds
-one thing an offer cannot promise, or damages the text; the offer stays, so every mutated text is false or unfit.
+A text is an opening, a core (who, what, how much) and an ending (until when), each chosen by hash.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import TypeVar
 from zoneinfo import ZoneInfo
 
 from promolift.hashing import hash_int
-from promolift.message import Context
 from promolift.message.currency import exponent
 from promolift.message.names import table
 from promolift.terms import Benefit, Language, Offer, Words
 
-ZONES = {"CNY": "Asia/Shanghai", "USD": "America/New_York", "EUR": "Europe/Berlin", "GBP": "Europe/London", "JPY": "Asia/Tokyo"}
+T = TypeVar("T")
+ZONES = {
+    "CNY": "Asia/Shanghai",
+    "USD": "America/New_York",
+    "EUR": "Europe/Berlin",
+    "GBP": "Europe/London",
+    "JPY": "Asia/Tokyo",
+}
 PRODUCTS = (
-    Words(zh="蓝月亮洗衣液3kg", en="Bluemoon Detergent 3 kg"), Words(zh="商品2", en="Product 2"),
-    Words(zh="燕麦奶1L装", en="Oat Drink 1L"), Words(zh="7号收纳箱", en="Storage Box No. 7"),
-    Words(zh="轻跑鞋X20", en="Light Runner X20"), Words(zh="50%可可巧克力", en="Dark Chocolate 50% Cocoa"),
-    Words(zh="第一缕阳光果酱", en="Best Yet Jam"), Words(zh="三折雨伞", en="Folding Umbrella"),
-)  # fmt: skip
-NAMES = {"zh": ("李雷", "韩梅梅", "欧阳娜", "用户A", "王小明"), "en": ("Anna", "Ben Carter", "Customer A", "Maria Lopez", "O'Neill")}
-MONTHS = "January February March April May June July August September October November December".split()
+    Words(zh="蓝月亮洗衣液3kg", en="Bluemoon Detergent 3 kg"),
+    Words(zh="商品2", en="Product 2"),
+    Words(zh="燕麦奶1L装", en="Oat Drink 1L"),
+    Words(zh="7号收纳箱", en="Storage Box No. 7"),
+    Words(zh="轻跑鞋X20", en="Light Runner X20"),
+    Words(zh="50%可可巧克力", en="Dark Chocolate 50% Cocoa"),
+    Words(zh="第一缕阳光果酱", en="Best Yet Jam"),
+    Words(zh="三折雨伞", en="Folding Umbrella"),
+)
+CATEGORIES = {key: row for (kind, key), row in table().items() if kind == "category"}
+PLAIN_KEYS = [key for key, row in CATEGORIES.items() if row.couponable and not row.sensitive]
+NAMES = {
+    "zh": ("李雷", "韩梅梅", "欧阳娜", "用户A", "王小明"),
+    "en": ("Anna", "Ben Carter", "Customer A", "Maria Lopez", "O'Neill"),
+}
+_MONTHS = "January February March April May June July August September October November December"
+MONTHS = _MONTHS.split()
 HAN = "零一二三四五六七八九"
+WEEKDAYS_ZH = "一二三四五六日"
+
+
+def pick(options: Sequence[T], *key: object) -> T:
+    return options[hash_int(*key) % len(options)]
 
 
 @dataclass(frozen=True)
@@ -39,71 +59,70 @@ class Facts:
     threshold: int
     cap: int
     currency: str
-    scope: str
     name: Words | None
     start: date
     end: date
 
 
-@dataclass(frozen=True)
-class Case:
-    """One text with the offer it is about; `kind` says what was done to it ('true' if nothing)."""
-
-    text: str
-    offer: Offer
-    language: Language
-    context: Context
-    kind: str
-
-
-def pick(options: Sequence[Any], *key: object) -> Any:
-    return options[hash_int(*key) % len(options)]
-
-
-# --- offers --------------------------------------------------------------------------------------------------------
+# --- offers -------------------------------------------------------------------------------------------------------
 
 
 def offer_of(i: int) -> Offer:
-    """The i-th offer of the benchmark: every type, scope and currency, amounts people use."""
+    """The i-th offer of the benchmark: every type, scope and currency, sums as shops use them."""
     currency = pick(("USD", "CNY", "CNY", "USD", "EUR", "GBP", "JPY"), "currency", i)
-    unit = 10 ** exponent(currency)
-    factor = 100 if currency == "JPY" else 1
     kind = pick(("percent_off", "percent_off", "amount_off", "free_shipping"), "type", i)
-    scope = pick(("category", "category", "product", "all"), "scope", i)
-    amount = pick((5, 10, 15, 20, 30, 50), "amount", i) * unit * factor
-    wants = kind == "amount_off" or hash_int("thr", i) % 3 == 0
-    threshold = pick((60, 80, 100, 150, 200, 250, 1200), "threshold", i) * unit * factor if wants else 0
-    capped = kind == "percent_off" and hash_int("cap", i) % 4 == 0
-    percent = pick((5, 10, 12, 15, 20, 25, 30, 35, 40, 50), "percent", i)
-    benefit = Benefit(
-        type=kind,
-        percent=percent if kind == "percent_off" else 0,
-        amount_cents=amount if kind == "amount_off" else 0,
-        max_discount_cents=amount if capped else None,
-    )
-    keys = [key for (what, key), row in table().items() if what == "category" and row.couponable and not row.sensitive]
-    key = pick(keys, "category", i)
-    label = table()["category", key].words if scope == "category" else pick(PRODUCTS, "product", i)
-    zone = ZoneInfo(ZONES[currency])
     start = date(2026, 1, 1) + timedelta(days=hash_int("start", i) % 300)
     end = start + timedelta(days=6 + hash_int("days", i) % 50)
+    zone = ZoneInfo(ZONES[currency])
+    benefit, threshold = benefit_of(i, kind, currency)
+    scope = pick(("category", "category", "product", "all"), "scope", i)
+    key = pick(PLAIN_KEYS, "category", i)
+    label = CATEGORIES[key].words if scope == "category" else pick(PRODUCTS, "product", i)
     return Offer(
-        id=f"off_{i}", menu_id="m", benefit=benefit, scope=scope, currency=currency, min_spend_cents=threshold,
-        covers={"all": "", "category": key, "product": f"p{i}"}[scope], label=None if scope == "all" else label,
+        id=f"off_{i}",
+        menu_id="m",
+        benefit=benefit,
+        scope=scope,
+        covers={"all": "", "category": key, "product": f"p{i}"}[scope],
+        label=None if scope == "all" else label,
+        min_spend_cents=threshold,
         starts=datetime(start.year, start.month, start.day, tzinfo=zone),
         expires=datetime(end.year, end.month, end.day, 23, 59, 59, tzinfo=zone),
-    )  # fmt: skip
+        currency=currency,
+    )
+
+
+def benefit_of(i: int, kind: str, currency: str) -> tuple[Benefit, int]:
+    """The i-th benefit and its threshold."""
+    unit = 10 ** exponent(currency) * (100 if currency == "JPY" else 1)
+    amount = pick((5, 10, 15, 20, 30, 50), "amount", i) * unit
+    wants = kind == "amount_off" or hash_int("threshold", i) % 3 == 0
+    threshold = pick((60, 80, 100, 150, 200, 250, 1200), "threshold", i) * unit if wants else 0
+    if kind == "amount_off":
+        return Benefit(type="amount_off", amount_cents=amount), threshold
+    if kind == "free_shipping":
+        return Benefit(type="free_shipping"), threshold
+    percent = pick((5, 10, 12, 15, 20, 25, 30, 35, 40, 50), "percent", i)
+    cap = amount if hash_int("cap", i) % 4 == 0 else None
+    return Benefit(type="percent_off", percent=percent, max_discount_cents=cap), threshold
 
 
 def facts_of(offer: Offer) -> Facts:
-    b = offer.benefit
+    benefit = offer.benefit
     return Facts(
-        b.type, b.percent, b.amount_cents, offer.min_spend_cents, b.max_discount_cents or 0, offer.currency, offer.scope,
-        offer.label, offer.starts.date(), offer.expires.date(),
-    )  # fmt: skip
+        benefit.type,
+        benefit.percent,
+        benefit.amount_cents,
+        offer.min_spend_cents,
+        benefit.max_discount_cents or 0,
+        offer.currency,
+        offer.label,
+        offer.starts.date(),
+        offer.expires.date(),
+    )
 
 
-# --- numbers as people write them --------------------------------------------------------------------------------
+# --- numbers as people write them -----------------------------------------------------------------------------------
 
 
 def wide(text: str) -> str:
@@ -112,8 +131,6 @@ def wide(text: str) -> str:
 
 def han(n: int) -> str:
     """Chinese numerals up to 9999, as people say them."""
-    if n < 10:
-        return HAN[n]
     out, rest, zero = "", n, False
     for unit, word in ((1000, "千"), (100, "百"), (10, "十")):
         digit, rest = divmod(rest, unit)
@@ -122,230 +139,202 @@ def han(n: int) -> str:
             out, zero = out + ("零" if zero else "") + lead + word, False
         elif out:
             zero = True
-    return out + ("零" if zero and rest else "") + (HAN[rest] if rest else "")
+    return (out + ("零" if zero and rest else "") + (HAN[rest] if rest else "")) or HAN[0]
 
 
-ONES = "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen".split()
-TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()
+_ONES = "zero one two three four five six seven eight nine ten eleven twelve"
+_TENS = "twenty thirty forty fifty sixty seventy eighty ninety"
+ONES, TENS = _ONES.split(), _TENS.split()
 
 
-def words(n: int) -> str:
-    if n < 20:
+def spelled(n: int) -> str:
+    """English words for the percents used here: up to twelve, fifteen, and from twenty on."""
+    if n <= 12:
         return ONES[n]
+    if n == 15:
+        return "fifteen"
     tens, ones = divmod(n, 10)
-    return TENS[tens - 2] + (f"-{ONES[ones]}" if ones else "")
+    return TENS[tens - 2] + (f"-{ONES[ones]}" if ones else "") if tens >= 2 else f"{n}"
 
 
 def zhe(percent: int, style: int) -> str:
     tenths, ones = divmod(100 - percent, 10)
     plain = f"{tenths}.{ones}" if ones else str(tenths)
     spoken = HAN[tenths] + (HAN[ones] if ones else "")
-    two = f"{tenths}{ones}" if ones else str(tenths)
-    return (plain, wide(plain), spoken, two, HAN[tenths] + (f"点{HAN[ones]}" if ones else ""))[style % 5] + "折"
+    pair = f"{tenths}{ones}" if ones else str(tenths)
+    point = HAN[tenths] + (f"点{HAN[ones]}" if ones else "")
+    return (plain, wide(plain), spoken, pair, point)[style % 5] + "折"
+
+
+def plain_sum(cents: int, currency: str, commas: bool) -> str:
+    value = Decimal(cents).scaleb(-exponent(currency))
+    return (f"{value:,}" if commas else f"{value}").replace(".00", "")
 
 
 def sum_zh(cents: int, currency: str, style: int) -> str:
-    value = Decimal(cents).scaleb(-exponent(currency))
-    plain = f"{value:,}" if style % 2 else f"{value}"
-    plain = plain.replace(".00", "")
+    plain = plain_sum(cents, currency, commas=bool(style % 2))
     if currency == "CNY":
-        number = int(value)
-        return (f"{plain}元", f"¥{plain}", wide(plain.replace(",", "")) + "元", f"{plain}块", plain, f"{han(number)}元")[style % 6]
-    unit = {"USD": ("美元", "美金"), "EUR": ("欧元", "欧元"), "GBP": ("英镑", "英镑"), "JPY": ("日元", "日圆")}[currency][style % 2]
-    return f"{plain}{unit}"
+        whole = int(Decimal(cents).scaleb(-2))
+        bare = plain.replace(",", "")
+        return (f"{plain}元", f"¥{plain}", wide(bare) + "元", f"{plain}块", plain, f"{han(whole)}元")[style % 6]
+    units = {"USD": ("美元", "美金"), "EUR": ("欧元", "欧元"), "GBP": ("英镑", "英镑"), "JPY": ("日元", "日圆")}
+    return plain + units[currency][style % 2]
 
 
 def sum_en(cents: int, currency: str, style: int) -> str:
-    value = f"{Decimal(cents).scaleb(-exponent(currency)):,}".replace(".00", "")
+    value = plain_sum(cents, currency, commas=True)
     sign = {"USD": "$", "CNY": "¥", "EUR": "€", "GBP": "£", "JPY": "¥"}[currency]
     word = {"USD": "dollars", "CNY": "yuan", "EUR": "euros", "GBP": "pounds", "JPY": "yen"}[currency]
-    money = f"{sign}{value}"
-    return (money, f"{currency} {value}", f"{value} {word}", money if "." in value or currency == "JPY" else f"{money}.00")[style % 4]
+    cents_too = f"{sign}{value}" if "." in value or currency == "JPY" else f"{sign}{value}.00"
+    return (f"{sign}{value}", f"{currency} {value}", f"{value} {word}", cents_too)[style % 4]
 
 
-# --- cores: who, what, how much ------------------------------------------------------------------------------------
+# --- cores: who, what, how much -------------------------------------------------------------------------------------
+
+ALL_ZH = ("全场", "全场商品", "全部商品")
+NEED_ZH = ("满{}", "消费满{}", "消费达到{}", "一次购物满{}")
+CAP_ZH = ("（最高减{}）", "，最多优惠{}", "，{}封顶", "，优惠上限{}")
+PERCENT_ZH = (
+    "{thing}{need}打{zhe}{cap}", "买{thing}{need}可享{zhe}优惠{cap}", "{thing}{need}优惠{percent}%{cap}",
+    "{thing}{need}立减百分之{han}{cap}", "{thing}{need}只需支付原价的{rest}%{cap}", "{zhe}！{thing}{need}等您选购{cap}",
+    "我们为您准备了{zhe}优惠：{thing}{need}即可使用{cap}", "凡选购{thing}{need}，一律{zhe}{cap}",
+    "{thing}{need}，结账时自动减去{percent}%{cap}", "想买{thing}吗？{need}现在就有{zhe}{cap}",
+)  # fmt: skip
+AMOUNT_ZH = (
+    "{thing}满{sum}减{off}", "{buy}满{sum}立减{off}", "{buy}消费满{sum}，立省{off}",
+    "{thing}单笔达到{sum}即可优惠{off}",
+    "送您一张{off}优惠券，{shop}满{sum}可用", "{shop}，{sum}以上直降{off}", "{thing}满{sum}少付{off}",
+    "减{off}！{shop}满{sum}即可使用", "{buy}不低于{sum}，抵扣{off}", "{off}优惠已为您备好，{shop}满{sum}使用",
+)  # fmt: skip
+SHIPPING_ZH = (
+    "{shop}{need}包邮", "{shop}{need}免运费", "{shop}{need}，运费由我们承担", "{shop}{need}免费配送",
+    "免邮！{shop}{need}即可享受", "{shop}{need}，运费全免", "{shop}{need}免费送货上门", "{shop}{need}，免配送费",
+)  # fmt: skip
+ALL_EN = ("everything", "your entire order", "all products", "the whole store")
+NEED_EN = (
+    " when you spend {}{}", " if you spend at least {}{}", " once you spend {}{}", " with a minimum spend of {}{}"
+)  # fmt: skip
+CAP_EN = (" (up to {})", " (maximum discount {})", ", capped at {}", " (max. {})")
+PERCENT_EN = (
+    "get {percent} off{thing}{need}{cap}", "save {percent}{on}{need}{cap}", "take {percent} off{thing}{need}{cap}",
+    "a {percent} discount{on} is waiting for you{need}{cap}", "we have knocked {percent} off{thing} for you{need}{cap}",
+    "pay only {rest}% of the regular price{for_}{need}{cap}", "treat your kitchen: {percent} off{thing}{need}{cap}",
+    "there's {percent} off{thing} with your name on it{need}{cap}",
+)  # fmt: skip
+AMOUNT_EN = (
+    "spend {sum}{on} and save {off}", "get {off} off when you spend {sum}{on}",
+    "{off} off purchases{of} of {sum} or more",
+    "take {off} off any {sum}+ order{of}", "save {off}{on} when your basket reaches {sum}",
+    "a {off} discount{on} on orders over {sum}", "buy {sum} worth{of} and we take {off} off",
+    "for orders{of} from {sum} you save {off}", "{off} off{on}, minimum spend {sum}",
+    "enjoy a saving of {off} on {sum} or more{of}",
+)  # fmt: skip
+SHIPPING_EN = (
+    "get free shipping{on}{need}", "free delivery{on}{need}", "shipping is on us{on}{need}",
+    "we deliver {what} for free{need}", "pay no shipping fee{on}{need}", "enjoy free shipping{on}{need}",
+    "you pay nothing for delivery: free shipping{on}{need}",
+)  # fmt: skip
 
 
 def core_zh(f: Facts, s: int) -> str:
     name = f.name.zh if f.name else ""
-    thing = name or pick(("全场", "全场商品", "全部商品"), "all", s)
-    need = sum_zh(f.threshold, f.currency, s) if f.threshold else ""
-    cap = (pick(("（最高减{}）", "，最多优惠{}", "，{}封顶", "，优惠上限{}"), "cap", s).format(sum_zh(f.cap, f.currency, s % 4))) if f.cap else ""
-    full = pick(("满{}", "消费满{}", "消费达到{}", "一次购物满{}"), "need", s).format(need) if need else ""
-    if f.type == "percent_off":
-        z, p = zhe(f.percent, s), f.percent
-        forms = (
-            f"{thing}{full}打{z}{cap}", f"买{thing}{full}可享{z}优惠{cap}", f"{thing}{full}优惠{p}%{cap}", f"{thing}{full}立减百分之{han(p)}{cap}",
-            f"{thing}{full}只需支付原价的{100 - p}%{cap}", f"我们为您准备了{thing}的{z}优惠{'，' + full + '可用' if full else ''}{cap}",
-            f"{z}！{thing}{full}都有优惠{cap}" if full else f"{z}优惠，{thing}等您选购{cap}", f"凡选购{thing}{full}，一律{z}{cap}",
-            f"{thing}{full}，结账时自动减去{p}%{cap}", f"想买{thing}吗？{full}现在就有{z}{cap}",
-        )  # fmt: skip
-        return pick(forms, "core", s)
-    if f.type == "amount_off":
-        a = sum_zh(f.amount, f.currency, s)
-        buy = f"购买{name}" if name else ""
-        forms = (
-            f"{thing}满{need}减{a}{cap}", f"{buy}满{need}立减{a}{cap}", f"{buy}消费满{need}，立省{a}{cap}", f"{thing}单笔达到{need}即可优惠{a}{cap}",
-            f"送您一张{a}优惠券，{buy or '购物'}满{need}可用{cap}", f"{buy or '购物'}，{need}以上直降{a}{cap}", f"{thing}满{need}少付{a}{cap}",
-            f"减{a}！{buy or '全场购物'}满{need}即可使用{cap}", f"{buy}不低于{need}，抵扣{a}{cap}", f"{a}优惠已为您备好，{buy or '订单'}满{need}使用{cap}",
-        )  # fmt: skip
-        return pick(forms, "core", s)
-    buy = f"购买{name}" if name else pick(("购物", "下单", "全场购物"), "buy", s)
-    forms = (
-        f"{buy}{full}包邮", f"{buy}{full}免运费", f"{buy}{full}，运费由我们承担", f"{buy}{full}免费配送", f"免邮！{buy}{full}即可享受",
-        f"{buy}{full}，运费全免", f"{buy}{full}免费送货上门", f"{buy}{full}，免配送费",
-    )  # fmt: skip
-    return pick(forms, "core", s)
+    need, cap = sum_zh(f.threshold, f.currency, s), sum_zh(f.cap, f.currency, s % 4)
+    forms = {"percent_off": PERCENT_ZH, "amount_off": AMOUNT_ZH}.get(f.type, SHIPPING_ZH)
+    return pick(forms, "core", s).format(
+        thing=name or pick(ALL_ZH, "all", s),
+        buy=f"购买{name}" if name else "",
+        shop=f"购买{name}" if name else "全场购物",
+        need=pick(NEED_ZH, "need", s).format(need) if f.threshold else "",
+        cap=pick(CAP_ZH, "cap", s).format(cap) if f.cap else "",
+        sum=need,
+        off=sum_zh(f.amount, f.currency, s),
+        zhe=zhe(f.percent, s) if f.percent else "",
+        han=han(f.percent),
+        percent=f.percent,
+        rest=100 - f.percent,
+    )
 
 
 def core_en(f: Facts, s: int) -> str:
     name = f.name.en if f.name else ""
-    thing = name or pick(("everything", "your entire order", "all products", "the whole store"), "all", s)
-    of, on = (f" of {name}", f" on {name}") if name else ("", "")
-    need = sum_en(f.threshold, f.currency, s) if f.threshold else ""
-    when = pick((" when you spend {} or more{}", " if you spend at least {}{}", " once you spend {}{}", " with a minimum spend of {}{}"), "need", s).format(need, on) if need else ""
-    cap = pick((" (up to {})", " (maximum discount {})", ", capped at {}", " (max. {})"), "cap", s).format(sum_en(f.cap, f.currency, s)) if f.cap else ""
-    if f.type == "percent_off":
-        p = pick((f"{f.percent}%", f"{f.percent} percent", f"{words(f.percent)} percent", f"{f.percent} %"), "pct", s)
-        target = "" if when and name else f" {thing}"
-        forms = (
-            f"get {p} off{target}{when}{cap}", f"save {p}{' on' + target if target else ''}{when}{cap}", f"a {p} discount{' on' + target if target else ''} is waiting for you{when}{cap}",
-            f"pay only {100 - f.percent}% of the regular price{' for' + target if target else ''}{when}{cap}", f"take {p} off{target}{when}{cap}",
-            f"we have knocked {p} off{target} for you{when}{cap}", f"treat your kitchen: {p} off{target}{when}{cap}", f"{thing}: {p} off{when if not name else when.replace(on, '')}{cap}",
-            f"{thing} at {p} off{when if not name else when.replace(on, '')}{cap}", f"there's {p} off{target} with your name on it{when}{cap}",
-        )  # fmt: skip
-        return pick(forms, "core", s)
-    if f.type == "amount_off":
-        a = sum_en(f.amount, f.currency, s)
-        forms = (
-            f"spend {need}{on} and save {a}{cap}", f"get {a} off when you spend {need}{on}{cap}", f"{a} off purchases{of} of {need} or more{cap}",
-            f"take {a} off any {need}+ order{of}{cap}", f"save {a}{on} when your basket reaches {need}{cap}", f"a {a} discount{on} on orders over {need}{cap}",
-            f"buy {need} worth{of or ' of goods'} and we take {a} off{cap}", f"for orders{of} from {need} you save {a}{cap}", f"{a} off{on}, minimum spend {need}{cap}",
-            f"enjoy a saving of {a} on {need} or more{of or ' of shopping'}{cap}",
-        )  # fmt: skip
-        return pick(forms, "core", s)
-    target = "" if when and name else on or pick((" on your order", " on everything", ""), "ship", s)
-    forms = (
-        f"get free shipping{target}{when}", f"free delivery{target}{when}", f"shipping is on us{target}{when}", f"we deliver {name or 'your order'} for free{when.replace(on, '') if name else when}",
-        f"pay no shipping fee{target}{when}", f"{name or 'your order'} ships free{when.replace(on, '') if name else when}", f"enjoy shipping at no charge: free shipping{target}{when}",
-    )  # fmt: skip
-    return pick(forms, "core", s)
+    on = f" on {name}" if name else ""
+    need, cap = sum_en(f.threshold, f.currency, s), sum_en(f.cap, f.currency, s)
+    later = bool(f.threshold and name)  # the thing is named where the spend is
+    thing = "" if later else f" {name or pick(ALL_EN, 'all', s)}"
+    percent = (f"{f.percent}%", f"{f.percent} percent", f"{spelled(f.percent)} percent", f"{f.percent} %")
+    forms = {"percent_off": PERCENT_EN, "amount_off": AMOUNT_EN}.get(f.type, SHIPPING_EN)
+    return pick(forms, "core", s).format(
+        thing=thing,
+        on="" if later and f.type != "amount_off" else on,
+        for_=f" for{thing}" if thing else "",
+        of=f" of {name}" if name else "",
+        what="your order" if later else name or "your order",
+        need=pick(NEED_EN, "need", s).format(need, on) if f.threshold else "",
+        cap=pick(CAP_EN, "cap", s).format(cap) if f.cap else "",
+        sum=need,
+        off=sum_en(f.amount, f.currency, s),
+        percent=pick(percent, "percent", s),
+        rest=100 - f.percent,
+    )
 
 
-# --- endings: until when -------------------------------------------------------------------------------------------
+# --- endings: until when --------------------------------------------------------------------------------------------
 
+
+def md_zh(day: date) -> str:
+    return f"{day.month}月{day.day}日"
+
+
+def md_en(day: date) -> str:
+    return f"{MONTHS[day.month - 1]} {day.day}"
+
+
+def dm_en(day: date) -> str:
+    return f"{day.day} {MONTHS[day.month - 1]}"
+
+
+NEXT = timedelta(days=1)
 ENDINGS_ZH: tuple[Callable[[Facts], str], ...] = (
-    lambda f: f"有效期至{f.end.year}年{f.end.month}月{f.end.day}日。",
-    lambda f: f"活动截止{f.end.month}月{f.end.day}日。",
-    lambda f: f"{f.end.month}月{f.end.day}日前(含)有效。",
-    lambda f: f"请于{f.end.month}月{f.end.day}日（含）之前使用。",
+    lambda f: f"有效期至{f.end.year}年{md_zh(f.end)}。",
+    lambda f: f"活动截止{md_zh(f.end)}。",
+    lambda f: f"{md_zh(f.end)}前(含)有效。",
+    lambda f: f"请于{md_zh(f.end)}（含）之前使用。",
     lambda f: f"{f.end:%Y-%m-%d}到期。",
-    lambda f: f"有效期：{f.start.month}月{f.start.day}日至{f.end.month}月{f.end.day}日。",
+    lambda f: f"有效期：{md_zh(f.start)}至{md_zh(f.end)}。",
     lambda f: f"优惠到{f.end.year}/{f.end.month}/{f.end.day}为止。",
-    lambda f: f"{wide(str(f.end.month))}月{wide(str(f.end.day))}日结束。",
+    lambda f: f"{wide(md_zh(f.end))}结束。",
     lambda f: f"{han(f.end.month)}月{han(f.end.day)}日截止。",
-    lambda f: f"{(f.end + timedelta(1)).month}月{(f.end + timedelta(1)).day}日之前下单有效。",
-    lambda f: f"截至{f.end.month}月{f.end.day}日24:00。",
-    lambda f: f"{f.end.month}月{f.end.day}日（周{'一二三四五六日'[f.end.weekday()]}）后失效。",
-    lambda f: f"即日起至{f.end.month}月{f.end.day}日23:59均可使用。",
+    lambda f: f"{md_zh(f.end + NEXT)}之前下单有效。",
+    lambda f: f"截至{md_zh(f.end)}24:00。",
+    lambda f: f"{md_zh(f.end)}（周{WEEKDAYS_ZH[f.end.weekday()]}）后失效。",
+    lambda f: f"即日起至{md_zh(f.end)}23:59均可使用。",
 )
 ENDINGS_EN: tuple[Callable[[Facts], str], ...] = (
-    lambda f: f"Valid through {MONTHS[f.end.month - 1]} {f.end.day}, {f.end.year}.",
+    lambda f: f"Valid through {md_en(f.end)}, {f.end.year}.",
     lambda f: f"Offer ends {MONTHS[f.end.month - 1][:3]} {f.end.day}.",
-    lambda f: f"Good until {f.end.day} {MONTHS[f.end.month - 1]} {f.end.year}.",
+    lambda f: f"Good until {dm_en(f.end)} {f.end.year}.",
     lambda f: f"Expires {f.end:%Y-%m-%d}.",
-    lambda f: f"Redeem it on or before {MONTHS[f.end.month - 1]} {f.end.day}.",
-    lambda f: f"Order before {MONTHS[(f.end + timedelta(1)).month - 1]} {(f.end + timedelta(1)).day}.",
-    lambda f: f"Valid from {MONTHS[f.start.month - 1]} {f.start.day} to {MONTHS[f.end.month - 1]} {f.end.day}, {f.end.year}.",
-    lambda f: f"Not valid after {MONTHS[f.end.month - 1]} {f.end.day}, {f.end.year}.",
-    lambda f: f"You have until {f.end:%A}, {MONTHS[f.end.month - 1]} {f.end.day}.",
-    lambda f: f"Available until 11:59 p.m. on {MONTHS[f.end.month - 1]} {f.end.day}.",
-    lambda f: f"Use it by the end of {MONTHS[f.end.month - 1]} {f.end.day}.",
-    lambda f: f"Last day: {MONTHS[f.end.month - 1]} {f.end.day}, {f.end.year}.",
-    lambda f: f"It runs until the {f.end.day}{'th' if 3 < f.end.day % 20 or f.end.day % 10 == 0 else ('', 'st', 'nd', 'rd')[f.end.day % 10]} of {MONTHS[f.end.month - 1]}.",
+    lambda f: f"Redeem it on or before {md_en(f.end)}.",
+    lambda f: f"Order before {md_en(f.end + NEXT)}.",
+    lambda f: f"Valid from {md_en(f.start)} to {md_en(f.end)}, {f.end.year}.",
+    lambda f: f"Not valid after {md_en(f.end)}, {f.end.year}.",
+    lambda f: f"You have until {f.end:%A}, {md_en(f.end)}.",
+    lambda f: f"Available until 11:59 p.m. on {md_en(f.end)}.",
+    lambda f: f"Use it by the end of {md_en(f.end)}.",
+    lambda f: f"Last day: {md_en(f.end)}, {f.end.year}.",
 )
-OPENINGS_ZH = ("", "", "{n}您好，", "尊敬的{n}，", "亲爱的{n}：", "{n}，您好！", "您好！", "好消息！", "尊敬的顾客，您好：")
-OPENINGS_EN = ("", "", "Dear {n}, ", "Hi {n}, ", "Hello {n}! ", "Hello! ", "Good news: ", "Dear customer, ", "Hi there, ")
+OPENINGS = {
+    "zh": ("", "", "{}您好，", "尊敬的{}，", "亲爱的{}：", "{}，您好！", "您好！", "好消息！", "尊敬的顾客，您好："),
+    "en": ("", "", "Dear {}, ", "Hi {}, ", "Hello {}! ", "Hello! ", "Good news: ", "Dear customer, ", "Hi there, "),
+}
 
 
 def render(f: Facts, language: Language, s: int, name: str) -> str:
     """One text stating `f`; `s` chooses opening, core and ending."""
-    opening = pick(OPENINGS_ZH if language == "zh" else OPENINGS_EN, "open", s).format(n=name)
+    opening = pick(OPENINGS[language], "open", s).format(name)
     core = core_zh(f, s) if language == "zh" else core_en(f, s)
-    if language == "en" and (not opening or opening.endswith("! ")):
+    if language == "zh":
+        return f"{opening}{core}{'！' if s % 3 else '。'}{pick(ENDINGS_ZH, 'end', s)(f)}"
+    if not opening or opening.endswith("! "):
         core = core[0].upper() + core[1:]
-    ending = pick(ENDINGS_ZH if language == "zh" else ENDINGS_EN, "end", s)(f)
-    mark = "！" if s % 3 else "。"
-    if core.endswith(("。", "！")):
-        mark = ""
-    return f"{opening}{core}{mark}{ending}" if language == "zh" else f"{opening}{core}{'!' if s % 3 else '.'} {ending}"
-
-
-# --- mutations -----------------------------------------------------------------------------------------------------
-
-ADDED_ZH = (
-    ("superlative", "全国最低价。"), ("superlative", "品质第一。"), ("superlative", "最佳选择！"), ("superlative", "国家级品质。"), ("superlative", "独家优惠。"),
-    ("superlative", "保证满意。"), ("urgency", "限时抢购！"), ("urgency", "即将结束。"), ("urgency", "仅限今天！"), ("urgency", "手慢无！"), ("urgency", "最后机会。"),
-    ("leak", "因为您浏览过它。"), ("leak", "根据您的购买记录推荐。"), ("leak", "我们注意到您怀孕了。"), ("leak", "适合您这个年龄。"), ("leak", "作为一名教师，您会喜欢。"),
-    ("slot", "{name}"), ("slot", "None"), ("slot", "nan"), ("slot", "%s"), ("markup", "<b>点击</b>"), ("link", "详见http://t.cn/abc"), ("link", "www.evil.com"),
-    ("control", "\u200b"), ("control", "\u202e"), ("condition", "第二件才可用。"), ("condition", "仅限新用户。"), ("condition", "不可与其他优惠同享。"),
-    ("benefit", "另送积分100分。"), ("benefit", "买一送一。"), ("benefit", "还有赠品。"), ("negated", "特价商品除外。"), ("purchase", "您刚刚购买了一台冰箱。"),
-    ("number", "已有3000人领取。"),
-)  # fmt: skip
-ADDED_EN = (
-    ("superlative", "The best deal in town."), ("superlative", "Lowest prices guaranteed."), ("superlative", "We are No. 1."), ("superlative", "The #1 choice."),
-    ("superlative", "Unbeatable!"), ("urgency", "Hurry!"), ("urgency", "Only today!"), ("urgency", "Ends soon."), ("urgency", "Limited time only."), ("urgency", "Last chance!"),
-    ("urgency", "While supplies last."), ("leak", "Because you viewed it."), ("leak", "Based on your browsing history."), ("leak", "We noticed you are pregnant."),
-    ("leak", "As a teacher, you will love it."), ("leak", "Perfect at your age."), ("slot", "{name}"), ("slot", "None"), ("slot", "nan"), ("slot", "%s"),
-    ("markup", "<b>Click</b>"), ("link", "See https://t.co/abc"), ("link", "www.evil.com"), ("control", "\u200b"), ("control", "\u202e"),
-    ("condition", "For new customers only."), ("condition", "On your second item."), ("condition", "Cannot be combined with other offers."), ("benefit", "Plus 100 points."),
-    ("benefit", "Buy one get one."), ("benefit", "With a free gift."), ("negated", "Excludes sale items."), ("purchase", "You just bought a fridge."),
-    ("number", "3,000 people have used it."),
-)  # fmt: skip
-
-
-def changed(f: Facts, kind: str, i: int) -> Facts | None:
-    """`f` with one fact changed, or None where the fact does not exist."""
-    step = pick((-10, -5, 5, 10, 15), "step", i)
-    other = pick(ALL_NAMES, "other", i)
-    if kind == "percent":
-        percent = f.percent + step if 0 < f.percent + step < 100 else f.percent + 10
-        return replace(f, percent=percent) if f.type == "percent_off" else None
-    if kind == "inverted":
-        return replace(f, percent=100 - f.percent) if f.type == "percent_off" and f.percent != 50 else None
-    if kind == "amount":
-        return replace(f, amount=f.amount * pick((2, 3, 10), "times", i)) if f.type == "amount_off" else None
-    if kind == "threshold":
-        return replace(f, threshold=f.threshold * 3 // pick((2, 6), "times", i)) if f.threshold else None
-    if kind == "swapped":
-        return replace(f, amount=f.threshold, threshold=f.amount) if f.type == "amount_off" else None
-    if kind == "no threshold":
-        return replace(f, threshold=0) if f.threshold and f.type != "amount_off" else None
-    if kind == "new threshold":
-        return replace(f, threshold=5000) if not f.threshold else None
-    if kind == "cap":
-        return replace(f, cap=f.cap * 2) if f.cap else None
-    if kind == "no cap":
-        return replace(f, cap=0) if f.cap else None
-    if kind == "currency":
-        return replace(f, currency=pick([c for c in ZONES if c not in (f.currency, "JPY")], "cur", i)) if (f.threshold or f.amount or f.cap) and f.currency != "JPY" else None
-    if kind == "day":
-        return replace(f, end=f.end + timedelta(days=pick((-1, 1, 2, -3, 7), "day", i)))
-    if kind == "month":
-        return replace(f, end=f.end + timedelta(days=pick((-31, 31, 61), "month", i)))
-    if kind == "name":
-        return replace(f, name=other) if f.name and f.name != other else None
-    if kind == "everything":
-        return replace(f, name=None, scope="all") if f.name else None
-    if kind == "narrowed":
-        return replace(f, name=other, scope="category") if not f.name else None
-    if kind == "type" and f.type != "amount_off":
-        return replace(f, type="free_shipping") if f.type == "percent_off" else replace(f, type="percent_off", percent=20)
-    return None
-
-
-ALL_NAMES = [row.words for (what, _), row in table().items() if what == "category" and row.couponable and not row.sensitive]
-FACT_KINDS = (
-    "percent", "inverted", "amount", "threshold", "swapped", "no threshold", "new threshold", "cap", "no cap", "currency", "day", "month", "name",
-    "everything", "narrowed", "type",
-)  # fmt: skip
+    return f"{opening}{core}{'!' if s % 3 else '.'} {pick(ENDINGS_EN, 'end', s)(f)}"

@@ -1,16 +1,22 @@
 """Our own declarations in, the generated pages out. `--check` fails if a page is stale."""
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import get_args
 
 from promolift import tables
+from promolift.config import Config
+from promolift.data import rules_text
+from promolift.settings import Settings
 
 DOCS = Path(__file__).parent
+NOTE = "Generated from `src/promolift/{}` by `make docs`; edit that file."
 
 
 def tables_page() -> str:
-    """docs/tables.md: every table's columns, from tables.py."""
-    lines = ["# Tables", "", "Generated from `src/promolift/tables.py` by `make docs`; edit that file.", ""]
+    """docs/tables.md: every table's columns."""
+    lines = ["# Tables", "", NOTE.format("tables.py"), ""]
     for table in tables.all_tables():
         key = ", ".join(f"`{name}`" for name in table.key) or "none"
         more = " Further columns are kept." if table.open else ""
@@ -23,7 +29,57 @@ def tables_page() -> str:
     return "\n".join(lines)
 
 
-PAGES = {DOCS / "tables.md": tables_page}
+def configuration_page() -> str:
+    """docs/configuration.md: every key of promolift.toml with its default."""
+    lines = ["# promolift.toml", "", NOTE.format("config.py` and the settings classes it names"), ""]
+    lines += ["An unknown key is an error that names the nearest known one.", ""]
+    for path, kind in sections(Config, ""):
+        if path:
+            lines += [f"## `{path}`", "", " ".join((kind.__doc__ or "").split()), ""]
+        lines += ["| key | default |", "| --- | --- |"]
+        for name, field in kind.model_fields.items():
+            if nested(field.annotation) is None:
+                default = "required" if field.is_required() else f"`{shown(field.get_default(call_default_factory=True))}`"
+                lines.append(f"| `{name}` | {default} |")
+        lines.append("")
+    return "\n".join(lines)
+
+
+def sections(kind: type[Settings], path: str) -> Iterator[tuple[str, type[Settings]]]:
+    """The settings classes of the tree with their place in the file, in order, each place once."""
+    if path:
+        yield path, kind
+    for name, field in kind.model_fields.items():
+        inner = nested(field.annotation)
+        if inner is not None:
+            yield from sections(inner, f"{path}.{name}" if path else name)
+
+
+def nested(annotation: object) -> type[Settings] | None:
+    """The settings class inside an annotation such as `X`, `X | None` or `tuple[X, ...]`."""
+    if isinstance(annotation, type) and issubclass(annotation, Settings):
+        return annotation
+    return next((found for part in get_args(annotation) if (found := nested(part)) is not None), None)
+
+
+def shown(value: object) -> str:
+    """A default as it would stand in the file."""
+    text = "left out" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+    return text.replace("|", "\\|").replace("\n", " ")
+
+
+def cleaning_page() -> str:
+    """docs/cleaning.md: every rule of the cleaning."""
+    head = ["# Cleaning rules", "", NOTE.format("data/rules.py"), ""]
+    more = ["Rejected rows are kept in the table `rejected` with their reason; accepted + rejected = read, always.", ""]
+    return "\n".join([*head, *more]) + "\n" + rules_text().rstrip() + "\n"
+
+
+PAGES = {
+    DOCS / "tables.md": tables_page,
+    DOCS / "configuration.md": configuration_page,
+    DOCS / "cleaning.md": cleaning_page,
+}
 
 
 def main() -> int:

@@ -1,13 +1,12 @@
-"""One verb per function of run.py. Errors for people go to stderr on one line with exit code 2; `--json` prints to stdout."""
+"""One verb per step of run.py. Errors for people go to stderr on one line, exit code 2; `--json` prints to stdout."""
 
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
-import click
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
@@ -51,8 +50,17 @@ def showing() -> Iterator[run.Tell]:
 
 def work(config: Config, folder: Path, steps: list[str], out: Path | None, again: bool = False) -> dict[str, Any]:
     """Run the named steps on a work folder and return the summary of the last one."""
-    with Store(folder, memory=config.data.memory, threads=config.data.threads) as store, showing() as tell:
-        return run.run(run.Job(config, store, tell, out), steps, again)
+    try:
+        with Store(folder, memory=config.data.memory, threads=config.data.threads) as store, showing() as tell:
+            return run.run(run.Job(config, store, tell, out), steps, again)
+    except KeyboardInterrupt:
+        tell_person("interrupted; finished steps are kept, run the same command again to go on")
+        raise SystemExit(130) from None
+
+
+def tell_person(text: str) -> None:
+    """Plain text on stderr, no line broken, nothing taken for markup."""
+    STDERR.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 def say(summary: dict[str, Any], as_json: bool) -> None:
@@ -60,7 +68,7 @@ def say(summary: dict[str, Any], as_json: bool) -> None:
     if as_json:
         print(json.dumps({k: v for k, v in summary.items() if k != "text"}, ensure_ascii=False, indent=1))
     else:
-        STDERR.print(summary.get("text", ""), markup=False, highlight=False)
+        tell_person(summary.get("text", ""))
 
 
 def _step(name: str, text: str) -> None:
@@ -90,7 +98,7 @@ def init(
     """Look at raw files, guess what their columns mean, show it, and write a commented promolift.toml."""
     files = {"events": events, "products": products, "customers": customers, "promotions": promotions}
     text = run.init({name: path for name, path in files.items() if path is not None}, config, force)
-    STDERR.print(text, markup=False, highlight=False)
+    tell_person(text)
 
 
 @app.command()
@@ -131,25 +139,16 @@ def demo(
     say(work(run.demo_config(), work_folder, list(run.STEPS), out, again), json_)
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Entry point: exit code 0, 2 for an error a person can mend, 130 if interrupted."""
-    command: Callable[..., Any] = typer.main.get_command(app)
+def main(arguments: list[str] | None = None) -> None:
+    """Entry point: exit code 0; 2 for an error a person can mend, 130 if interrupted."""
     try:
-        code = command(arguments, standalone_mode=False)
-        return int(code or 0)
-    except click.ClickException as error:
-        error.show()
-        return error.exit_code
+        app(arguments)
     except PromoError as error:
-        STDERR.print(f"error: {error}", markup=False, highlight=False, soft_wrap=True)
-        return 2
-    except (KeyboardInterrupt, typer.Abort):
-        STDERR.print("interrupted; finished steps are kept, run the same command again to go on")
-        return 130
+        tell_person(f"error: {error}")
+        raise SystemExit(2) from None
     except BrokenPipeError:
         sys.stderr.close()
-        return 0
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    main()

@@ -15,11 +15,12 @@ from promolift.privacy import ConsentSettings
 from promolift.settings import Settings
 from promolift.terms import Language
 
-RAW = ("events", "customers", "products", "promotions")
+RawName = Literal["events", "customers", "products", "promotions"]
+RAW: tuple[RawName, ...] = ("events", "customers", "products", "promotions")
 
 
 class ShopSettings(Settings):
-    """Who sends the offers. `zone` settles what a day is; `currency` is ISO 4217; `language` where a customer's is unknown."""
+    """Who sends the offers. `zone` settles what a day is, `currency` is ISO 4217, `language` is the default one."""
 
     name: str = "My shop"
     currency: str = "USD"
@@ -93,10 +94,10 @@ class DataSettings(Settings):
 class PlanSettings(Settings):
     """The decision. `budget_cents` is what offers may be expected to cost the shop over `window_days`.
 
-    Left out, it is `budget_share` of the revenue of the last `window_days`. `asof` is the local day before which all is
-    known (left out: the day after the last event). `weakest_evidence`: offers whose effect is known less well are listed
-    but not planned; auto takes the strongest level that any offer of the menu reaches. `holdout_share` of the customers
-    get nothing, so that what the plan earns can be measured.
+    Left out, it is `budget_share` of the revenue of the last `window_days`. `asof` is the local day before which all
+    is known (left out: the day after the last event). `weakest_evidence`: offers whose effect is known less well are
+    listed but not planned; auto takes the strongest level that any offer of the menu reaches. `holdout_share` of the
+    customers get nothing, so that what the plan earns can be measured.
     """
 
     campaign: str = "cmp_1"
@@ -146,7 +147,7 @@ def load_config(path: Path) -> Config:
         raise ConfigError(f"{path}: not valid TOML: {error}") from None
     config = Config.parse(values, str(path))
     found = {name: getattr(config.data, name) for name in RAW}
-    placed = {
+    placed: dict[str, Any] = {
         name: file.model_copy(update={"path": str(path.parent / file.path)}) for name, file in found.items() if file
     }
     return config.model_copy(update={"data": config.data.model_copy(update=placed)})

@@ -28,7 +28,7 @@ STEPS: dict[str, Callable[[Job], None]] = {
 READS: dict[str, tuple[str, ...]] = {
     "ingest": ("data",),
     "profile": ("shop", "plan"),
-    "effect": ("panel", "discount"),
+    "effect": ("panel", "discount", "menu"),
     "plan": ("value", "rules", "menu", "consent"),
 }
 
@@ -54,7 +54,7 @@ def run(job: Job, steps: Sequence[str], again: bool = False) -> dict[str, Any]:
 
 
 def fingerprint(config: Config, step: str) -> str:
-    """A hash of all that the step's result depends on: the code's version, its settings, its files, the steps before."""
+    """A hash of all that a step's result depends on: the code's version, settings, files, and the steps before."""
     names = list(STEPS)[: list(STEPS).index(step) + 1]
     keys = sorted({key for name in names for key in READS.get(name, ())})
     parts: list[Any] = [__version__, step, config.model_dump(mode="json", include=set(keys))]

@@ -7,6 +7,7 @@ the calling function's variables, but takes no parameters; so `bind` writes the 
 import re
 from collections.abc import Sequence
 
+import polars as pl
 from duckdb import DuckDBPyRelation
 
 DAY_MS = 86_400_000
@@ -45,3 +46,12 @@ def some(relation: DuckDBPyRelation | None) -> DuckDBPyRelation:
     """The relation a query gave; DuckDB's types allow None for statements that return nothing."""
     assert relation is not None
     return relation
+
+
+def fetch(relation: DuckDBPyRelation | None) -> pl.DataFrame:
+    """All rows of a query's relation as a frame."""
+    frame: pl.DataFrame = some(relation).pl()
+    return frame
+
+
+rows = fetch

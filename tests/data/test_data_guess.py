@@ -156,6 +156,25 @@ def test_products_and_customers_may_stand_in_the_events_file():
     assert (people.columns["name"], people.columns["consent"]) == (("First Name", "Last Name"), "opt_in")
 
 
+def test_a_plain_id_is_the_key_of_a_products_or_customers_file():
+    found = guess("id,masterCategory,articleType,productDisplayName\n1,Apparel,Shirts,Blue shirt", "products")
+    assert found.columns == {
+        "product_id": "id",
+        "category": "masterCategory",
+        "type": "articleType",
+        "name": "productDisplayName",
+    }
+    assert guess("id,age\n1,30", "customers").columns == {"customer_id": "id", "age": "age"}
+
+
+def test_a_products_description_is_never_taken_for_a_customers_name():
+    text = "InvoiceNo,StockCode,Description,Name,CustomerID,Gender\n1,A,MUG,x,7,F\n2,B,CUP,y,8,M"
+    inside = {"leave": ["InvoiceNo"]}
+    assert guess(text, "customers", **inside).columns == {"customer_id": "CustomerID", "sex": "Gender"}
+    assert guess(text, "products", **inside).columns == {"product_id": "StockCode", "name": "Description"}
+    assert guess("CustomerID,Name\n7,Ann", "customers").columns["name"] == "Name"
+
+
 def test_promotions_with_start_end_and_redemption():
     text = """customer_id,campaign_id,coupon_id,sent_at,valid_until,redeemed_at
         1,c1,k,2024-01-01,2024-02-01,2024-01-05

@@ -116,3 +116,16 @@ def test_saving_and_loading_gives_the_same_answers() -> None:
 def test_the_prior_is_used_and_said_where_nothing_is_known() -> None:
     prior = assumed_response("no discounts in the data", SETTINGS)
     assert (prior.level, prior.beta, prior.why) == ("assumed", 0.6, "no discounts in the data")
+
+
+def test_where_all_customers_buy_alike_weeks_are_compared_and_the_answer_is_the_same() -> None:
+    panel, sensitivity = world(5, slope_z=0.0, later=0.0)
+    weekly = panel.group_by("target", "week").agg(pl.col("depth").first().alias("common"))
+    same = panel.join(weekly, on=["target", "week"]).with_columns(
+        (pl.col("list_cents") * (pl.col("common") - pl.col("depth")).exp()).round().cast(pl.Int64).alias("list_cents"),
+        pl.col("common").alias("depth"),
+    )
+    response = fit_response(same.drop("common"), sensitivity, SETTINGS)
+    assert response.design == "weeks"
+    assert abs(response.beta - 1.0) < 3 * response.beta_se
+    assert fit_response(panel, sensitivity, SETTINGS).design == "customers"

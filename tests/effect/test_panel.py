@@ -1,5 +1,7 @@
 """The panel on tables small enough to check by hand."""
 
+import math
+
 import duckdb
 import polars as pl
 import pytest
@@ -9,7 +11,7 @@ from promolift.sql import DAY_MS, WEEK_MS
 from promolift.tables import EVENTS, PRODUCTS
 
 ASOF = 100 * WEEK_MS
-SETTINGS = PanelSettings(weeks=8, min_known=0.5)
+SETTINGS = PanelSettings(weeks=8, min_known=0.5, prior_lines=0, curvature=1e-6)  # plain means
 
 
 def line(customer: str, week: int, product: str, list_cents: int = 100, depth: float = 0.0) -> dict[str, object]:
@@ -74,3 +76,18 @@ def test_views_and_lines_without_value_are_no_prices() -> None:
         {**line("B", 2, "cola"), "list_cents": 0, "shelf_cents": 0},
     ]
     assert run(history() + views).equals(run(history()))
+
+
+def test_products_at_different_depths_are_averaged_as_demand_would() -> None:
+    row = week_of(run(history(), SETTINGS.model_copy(update={"curvature": 2.0})), 2)
+    assert row["depth"] == pytest.approx(math.log(0.75 * math.exp(0.8) + 0.25 * math.exp(0.4)) / 2)
+
+
+def test_few_past_lines_lean_on_the_market() -> None:
+    plain, leaning = (
+        week_of(run(history(), SETTINGS.model_copy(update={"prior_lines": n})), 2)["depth"] for n in (0, 2)
+    )
+    # Before the period: A bought for 300 and 100, B four weeks of cola for 100, C four of soda: market 700 to 500.
+    market = (700 * 0.4 + 500 * 0.2) / 1200
+    assert leaning == pytest.approx((2 * plain + 2 * market) / 4, abs=0.02)
+    assert leaning != pytest.approx(plain)

@@ -161,8 +161,9 @@ def test_campaigns_sent_to_each_customer_on_his_own_day_compare_with_those_sent_
         sent("birthday", "c", START),
         sent("now", "a", START),
     ]
-    row = now(logs([line("a", 0)], exposures, [used("birthday", "b", 22)]))
-    assert row["earlier_expected"] == pytest.approx(1 / 2)
+    history = logs([line("a", 0)], exposures, [used("birthday", "b", 22)])
+    assert now(history)["earlier_expected"] == pytest.approx(1 / 2)
+    assert now(history, "b", "birthday")["earlier_campaigns"] == 0  # it is not earlier than itself
 
 
 def test_a_redemption_without_an_exposure_counts_nowhere() -> None:

@@ -109,6 +109,17 @@ def test_what_does_not_matter_gets_odds_whose_interval_holds_one_and_what_matter
     assert set(told) >= {"mail", "app", "fits_coupons", "fits_types", "fits_ever"}
 
 
+def test_a_newcomer_is_shrunk_to_the_population_and_a_known_non_user_is_not() -> None:
+    assert model().rates["habit"] == pytest.approx(world()["coupon_lines"].sum() / world()["faded_weeks"].sum())
+    rows = world().head(3).with_columns(
+        coupon_lines=pl.Series([0.0, 0.0, 12 * model().rates["habit"]]), faded_weeks=pl.Series([0.0, 12.0, 12.0]),
+        orders_recent=pl.lit(5, pl.Int64), recency_days=10.0, covered_recent=pl.lit(1, pl.Int64),
+    )  # fmt: skip
+    newcomer, abstainer, typical = model().predict(rows)
+    assert newcomer == pytest.approx(typical)
+    assert abstainer < newcomer / 2
+
+
 def test_an_unknown_or_missing_kind_lies_between_the_known_ones() -> None:
     frame = world().filter(pl.col("campaign_id") == "c00")
     mean = {

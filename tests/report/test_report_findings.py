@@ -221,11 +221,12 @@ def test_what_is_not_proven_is_called_not_proven() -> None:
         (0.85, 0.83, 0.87, "lower", "worse"),
         (0.82, 0.79, 0.85, "higher", "not told apart"),
         (0.85, None, None, "higher", "better"),
-        (0.85, 0.83, 0.87, "sideways", "—"),
+        (0.85, 0.83, 0.87, "sideways", "differs"),
+        (0.82, 0.79, 0.85, None, "not told apart"),
     ],
 )
 def test_a_model_is_better_only_beyond_its_interval(
-    value: float, low: float | None, high: float | None, better: str, verdict: str
+    value: float, low: float | None, high: float | None, better: str | None, verdict: str
 ) -> None:
     row = {"model": "m", "figure": "AUC", "value": value, "low": low, "high": high, "n": 9, "better": better}
     frame = pl.DataFrame([row | {"baseline": "rule", "baseline_value": 0.80}])

@@ -57,7 +57,7 @@ def finish(
         drawn = draw(source, scale, prices, reach, threads)
         passes += 1
         whole = mend_and_fill(drawn, scale, rules, prices, priced.unit_M, passes)
-        if not whole.broken_M.any() or len(drawn.near) == scale.rows:
+        if not whole.broken_M.any() or reach == np.inf:
             return whole
         aim *= WIDER
 

@@ -200,7 +200,7 @@ def settle(
         for k in range(K + 1):
             if value_K[k] >= best - near * size:
                 count += 1
-        mark_N[i] = 1 if count > 1 else 0
+        mark_N[i] = 1 if count > 1 or near == np.inf else 0
         k = choice_N[i]
         if k >= 0:
             j = offer_NK[i, k] if offer_NK.size else k

@@ -15,6 +15,7 @@ from promolift.data.names import (
     MINOR_ENDINGS,
     NAMES_OF,
     PREFIXES,
+    UNCLEAR_INSIDE,
     kind_word,
 )
 from promolift.data.sql import NOTHING
@@ -39,8 +40,9 @@ def guess_mapping(
 ) -> Mapping:
     """How the columns of `sample` become ours. What is doubtful stands in the mapping's `notes`.
 
-    `leave` names columns that are not to be used. Raises InputError if a column that is needed cannot be found: it
-    lists the columns and says what to write in promolift.toml.
+    `leave` names columns that are not to be used: those the events take, where customers or products are sought inside
+    the events file; names that could mean either are then left alone. Raises InputError if a column that is needed
+    cannot be found: it lists the columns and says what to write in promolift.toml.
     """
     return _Guess(table, sample, zone, currency, leave).mapping()
 
@@ -52,6 +54,7 @@ class _Guess:
         self, table: RawTable, sample: pl.DataFrame, zone: str, currency: str | None, leave: Collection[str]
     ) -> None:
         self.table, self.sample, self.zone, self.currency = table, sample, zone, currency
+        self.inside = bool(leave)
         self.free = [name for name in sample.columns if name not in leave]
         self.columns: dict[str, str | tuple[str, ...]] = {}
         self.settings: dict[str, object] = {}
@@ -60,7 +63,7 @@ class _Guess:
     def mapping(self) -> Mapping:
         self._find_time()
         for role in (*NEEDED[self.table], *WELCOME[self.table]):
-            if role not in self.columns and role != "clock":
+            if role not in self.columns and role not in ("clock", TIME_ROLES.get(self.table)):
                 self._find(role)
         if self.table == "events":
             self._settle_events()
@@ -83,7 +86,11 @@ class _Guess:
 
     def _find(self, role: str) -> None:
         """Give the role the free column whose name stands first in its list."""
-        known = NAMES_OF.get(role, ())
+        known = NAMES_OF.get(f"{self.table}.{role}", NAMES_OF.get(role, ()))
+        if role in ("customer_id", "product_id") and self.table == f"{role.removesuffix('_id')}s":
+            known += ("id", "code", "key", "编号", "编码")
+        if self.inside:
+            known = tuple(name for name in known if name not in UNCLEAR_INSIDE)
         ranked = [
             (rank, place, name) for place, name in enumerate(self.free) if (rank := _rank(name, known)) is not None
         ]
@@ -163,7 +170,7 @@ class _Guess:
                 f"no customer column: {self.columns['session_id']!r} stands for the customer, so nobody is known twice"
             )
         if "product_id" not in self.columns:
-            for role in ("category", "name"):
+            for role in ("category", "products.name"):
                 self._find(role)
                 if role in self.columns:
                     self.columns["product_id"] = self.columns.pop(role)

@@ -153,7 +153,7 @@ def kind_word(word: str) -> str:
 KIND_WORD_SQL = "replace(replace(lower(trim({0})), '_', ' '), '-', ' ')"
 KIND_OF_WORD: dict[str, str] = {word: kind for kind in KINDS for word in KIND_WORDS[kind]}
 
-# Column names per role, best first, written without capitals, spaces and punctuation: 'Customer ID' is 'customerid'.
+# Column names per role (or table and role), best first, without capitals and signs: 'Customer ID' is 'customerid'.
 COLUMN_NAMES: dict[str, str] = {
     "customer_id": """
         customerid customer custid custcode custno custkey cust clientid client userid user uid memberid member
@@ -247,10 +247,13 @@ COLUMN_NAMES: dict[str, str] = {
         券优惠 优惠券金额
     """,
     "currency": "currency currencycode ccy curr 币种 货币",
-    "name": """
-        name customername fullname clientname username productname itemname description productdescription
-        itemdescription producttitle title articlename prodname productdesc itemdesc desc 姓名 名称 商品名称
-        产品名称 客户姓名 会员姓名 品名 商品名
+    "customers.name": """
+        name customername fullname clientname username membername nickname shoppername buyername 姓名 客户姓名 会员姓名
+        用户名 昵称 名称
+    """,
+    "products.name": """
+        name productname productdisplayname displayname itemname description productdescription itemdescription producttitle title articlename
+        prodname productdesc itemdesc desc 名称 商品名称 产品名称 品名 商品名 商品描述
     """,
     "sex": "sex gender custgender customergender 性别",
     "age": "age agegroup ageband agerange customerage 年龄 年龄段",
@@ -262,12 +265,12 @@ COLUMN_NAMES: dict[str, str] = {
         newsletter 同意 营销同意
     """,
     "category": """
-        category productcategory itemcategory categoryname categorycode maincategory categoryid cat cat1
+        category productcategory mastercategory itemcategory categoryname categorycode maincategory categoryid cat cat1
         commoditydesc productgroup productgroupname productcategoryname productcategorynameenglish department
         prodcat class group 类目 品类 分类 类别 商品类别 商品分类 一级类目
     """,
     "type": """
-        producttype subcategory subcategoryname subcat producttypename itemtype subcommoditydesc subclass
+        producttype articletype subcategory subcategoryname subcat producttypename itemtype subcommoditydesc subclass
         productsubclass cat2 type productsubcategory 子类 子类目 二级类目 小类
     """,
     "department": "department departmentname dept division section productdepartment 部门 大类",
@@ -300,6 +303,8 @@ COLUMN_NAMES: dict[str, str] = {
     "mailer": "mailerlocation mailer mailing inmailer feature flyer 海报",
 }
 NAMES_OF: dict[str, tuple[str, ...]] = {role: tuple(names.split()) for role, names in COLUMN_NAMES.items()}
+# Names that could mean the event, the customer or the product where all three stand in one file.
+UNCLEAR_INSIDE = frozenset(["name", "type", "class", "group", "label", "section", "offer", "promo", "名称", "类型"])
 # Parts that exports put before the real name: 'properties.product_id', 'ecommerce_transaction_id', 'traits_age'.
 PREFIXES = (
     "properties",

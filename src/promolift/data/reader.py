@@ -35,7 +35,12 @@ class Reader:
 
     def raw_json(self) -> str:
         """The raw row as JSON text."""
-        pairs = ", ".join(f"{sql.ident(name)} := {sql.ident('=' + name)}" for name in self.raw_columns)
+        # JSON has no NaN and no infinity, so reals are written as text.
+        values = {
+            name: f"cast({sql.ident('=' + name)} as varchar)" if self.types[name] == "real" else sql.ident("=" + name)
+            for name in self.raw_columns
+        }
+        pairs = ", ".join(f"{sql.ident(name)} := {value}" for name, value in values.items())
         return f"cast(to_json(struct_pack({pairs})) as varchar)"
 
     def text(self, role: str) -> str:

@@ -69,6 +69,8 @@ def bind(sql: str, **values: object) -> str:
 def kind_of(dtype: object) -> str:
     """The family of a DuckDB type: text, int, real, date, stamp, zoned, time, flag or other."""
     name = str(dtype).upper()
+    if name.endswith("]"):
+        return "other"
     if name in _NUMBERS:
         return "int"
     if name in _REALS or name.startswith("DECIMAL"):

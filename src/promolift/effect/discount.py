@@ -11,8 +11,17 @@ import polars as pl
 from numpy.typing import NDArray
 from pydantic import Field
 
-from promolift.effect.checks import CHECKS, CURVE, depth_curves, fixed_effects, overlap_table, placebo_table
-from promolift.effect.ppml import PoissonFit, Real, codes, fit_ppml
+from promolift.effect.checks import (
+    CHECKS,
+    CURVE,
+    Design,
+    Sample,
+    depth_curves,
+    overlap_table,
+    placebo_table,
+    variance_left,
+)
+from promolift.effect.ppml import PoissonFit, Real
 from promolift.errors import SupportError
 from promolift.hashing import hash_units
 from promolift.settings import Settings
@@ -26,11 +35,13 @@ class DiscountSettings(Settings):
     """When a response counts as read from the data, and what is assumed where it cannot be.
 
     `prior_response` 0.6 means a 20 % discount lifts list-value demand by exp(0.12) - 1 = 13 %; `prior_se` is its error.
+    `min_variance`: below this share of the depth's variance between customers of a week, weeks are compared instead.
     `placebo_share`: a placebo above this share of the response, and distinguishable from zero, forbids `adjusted`.
     """
 
     max_customers: int = Field(default=3000, ge=10)
     min_cells: int = Field(default=2000, ge=100)
+    min_variance: float = Field(default=0.08, ge=0, le=1)
     winsor: float = Field(default=0.995, gt=0.5, le=1)
     placebo_share: float = Field(default=0.25, gt=0)
     prior_response: float = 0.6
@@ -59,6 +70,7 @@ class DiscountResponse:
     z_mean: float = 0.0
     z_sd: float = 1.0
     target_sd: float = 0.0
+    design: Design = "customers"
     cells: int = 0
     customers: int = 0
     prior_response: float = 0.6
@@ -105,40 +117,33 @@ def assumed_response(why: str, settings: DiscountSettings) -> DiscountResponse:
     return DiscountResponse("assumed", why, b, se, prior_response=b, prior_se=se)
 
 
-@dataclass(frozen=True)
-class _Fitted:
-    data: pl.DataFrame
-    y: Real
-    z: Real
-    fit: PoissonFit
-    response: DiscountResponse
-
-
 def fit_response(panel: pl.DataFrame, sensitivity: pl.DataFrame, settings: DiscountSettings) -> DiscountResponse:
     """Fit the response on shelf discounts by Poisson pseudo-likelihood with three sets of fixed effects, and check it.
 
     log E[list value of customer i, target t, week w] = a_it + g_tw + h_iw + now * depth + later * lag. The effects
     absorb how much he usually buys, what everybody buys that week (seasons, displays, shelf-wide demand) and whether he
     shops at all that week; what is left is that HIS usual products of the target were deeper discounted than other
-    customers'. `sensitivity` (customer_id, price_sensitivity) must come from before the response period. By-target
-    deviations are shrunk by empirical Bayes (DerSimonian and Laird 1986). Where the response is not above zero or a
-    placebo fails, the stated prior is returned instead, with the failed checks. Raises SupportError where the panel is
-    too small or depth does not vary.
+    customers' (design `customers`). Where customers buy too much alike for that, g_tw becomes what everybody buys in
+    that stretch of four weeks, and weeks are compared instead (design `weeks`): more to learn from, less protected.
+    `sensitivity` (customer_id, price_sensitivity) must come from before the response period. By-target deviations are
+    shrunk by empirical Bayes (DerSimonian and Laird 1986). Where the response is not above zero or a placebo fails, the
+    stated prior is returned instead, with the failed checks. Raises SupportError where the panel is too small or depth
+    does not vary.
     """
-    fitted = _fit(panel, sensitivity, settings)
-    main = fitted.response
-    checks = placebo_table(fitted.data, fitted.y, settings.min_cells, settings.seed, (main.beta, main.beta_se))
+    sample, fit, main = _fit(panel, sensitivity, settings)
+    checks = placebo_table(sample, settings.min_cells, settings.seed, (main.beta, main.beta_se))
     level, why = _level(main, checks, settings)
     response = main if level == "adjusted" else assumed_response(why, settings)
     return replace(
         response,
         level=level,
         why=why,
+        design=main.design,
         cells=main.cells,
         customers=main.customers,
-        curve=depth_curves(fitted.data, fitted.y, fitted.z),
+        curve=depth_curves(sample),
         placebo=checks,
-        overlap=overlap_table(fitted.data, fitted.fit),
+        overlap=overlap_table(sample, fit),
     )
 
 
@@ -155,21 +160,39 @@ def fit_halves(
     Who is decided on by one response is judged by the other. Neither is checked again; their level is `adjusted`.
     """
     first = pl.Series(in_first_half(panel["customer_id"], settings))
-    one, two = (_fit(panel.filter(part), sensitivity, settings).response for part in (first, ~first))
+    one, two = (_fit(panel.filter(part), sensitivity, settings)[2] for part in (first, ~first))
     return one, two
 
 
-def _fit(panel: pl.DataFrame, sensitivity: pl.DataFrame, settings: DiscountSettings) -> _Fitted:
+def _fit(
+    panel: pl.DataFrame, sensitivity: pl.DataFrame, settings: DiscountSettings
+) -> tuple[Sample, PoissonFit, DiscountResponse]:
+    """Compare customers if enough of the depth's variance is theirs, else weeks."""
     data = _prepare(panel, sensitivity, settings)
     y = np.minimum(data["list_cents"].to_numpy(), _cap(data, settings)).astype(np.float64)
     z_mean, z_sd = _moments(data)
-    depth = data["depth"].to_numpy()
     z = np.clip((data["price_sensitivity"].fill_null(z_mean).to_numpy() - z_mean) / z_sd, -3, 3)
-    columns = [depth, data["lag"].to_numpy()] + ([depth * z] if np.ptp(z) > 0 else [])
-    fit = fit_ppml(y, np.stack(columns, axis=1), fixed_effects(data), codes(data, "customer_id"))
+    sample = Sample(data, y, z, "customers")
+    x = sample.columns("depth", "lag")
+    if np.ptp(z) > 0:
+        x = np.column_stack([x, x[:, 0] * z])
+    try:
+        fit = sample.fit(x)
+        enough = variance_left(sample, fit) >= settings.min_variance
+    except SupportError:
+        enough = False
+    if not enough:
+        sample = replace(sample, design="weeks")
+        fit = sample.fit(x)
+    return sample, fit, _response(sample, fit, (z_mean, z_sd), settings)
+
+
+def _response(
+    sample: Sample, fit: PoissonFit, z_moments: tuple[float, float], settings: DiscountSettings
+) -> DiscountResponse:
     beta, error = [*fit.beta_K.tolist(), 0.0], [*fit.se_K.tolist(), 0.0]
-    targets, target_sd = _by_target(data, y, fit)
-    response = DiscountResponse(
+    targets, target_sd = _by_target(sample.data, sample.y_M, fit)
+    return DiscountResponse(
         level="adjusted",
         why="half of the customers, for cross-fitting",
         beta=beta[0],
@@ -178,16 +201,16 @@ def _fit(panel: pl.DataFrame, sensitivity: pl.DataFrame, settings: DiscountSetti
         beta_z_se=error[2],
         later=min(beta[1], 0.0),
         later_se=error[1],
-        z_mean=z_mean,
-        z_sd=z_sd,
+        z_mean=z_moments[0],
+        z_sd=z_moments[1],
         target_sd=target_sd,
+        design=sample.design,
         cells=fit.cells,
         customers=fit.clusters,
         prior_response=settings.prior_response,
         prior_se=settings.prior_se,
         targets=targets,
     )
-    return _Fitted(data, y, z, fit, response)
 
 
 def _prepare(panel: pl.DataFrame, sensitivity: pl.DataFrame, settings: DiscountSettings) -> pl.DataFrame:
@@ -256,4 +279,8 @@ def _level(main: DiscountResponse, placebo: pl.DataFrame, settings: DiscountSett
         excludes_zero = row["low"] > 0 or row["high"] < 0
         if row["name"] != "discount now" and excludes_zero and abs(row["value"]) > settings.placebo_share * main.beta:
             return "assumed", f"placebo failed: {row['name']} shows {row['value']:.2f} where zero is true"
-    return "adjusted", "not randomised: read from shelf discounts within customer, category and week; placebos hold"
+    compared = {
+        "customers": "customers whose usual products were cut with others in the same category and week",
+        "weeks": "weeks with and without a discount in the same category and month",
+    }
+    return "adjusted", f"not randomised: compares {compared[main.design]}; the placebo checks hold"

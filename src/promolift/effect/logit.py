@@ -65,7 +65,7 @@ def _newton(x_NP: Floats, y_N: Floats, penalty_P: Floats, start_P: Floats) -> tu
         value = loss(b_P)
         if np.abs(step_P).max() < 1e-9:
             break
-    inverse_PP: Floats = np.linalg.inv(curve_PP)
+    inverse_PP: Floats = np.linalg.inv(curve_PP).astype(np.float64, copy=False)
     return b_P, inverse_PP
 
 

@@ -14,11 +14,18 @@ LAGS, LEAD_FIRST, LEAD_LAST = 4, 3, 6
 
 
 class PanelSettings(Settings):
-    """`weeks` of response, read with the usual products of the `weeks` before them; the largest `targets` by value."""
+    """`weeks` of response, read with the usual products of the `weeks` before them; the largest `targets` by value.
+
+    `prior_lines`: how many purchase lines the market's mix of products weighs in a customer's own (chosen by
+    pseudo-likelihood on the Complete Journey among 0 to 50). `curvature`: products at different depths are averaged as
+    demand would average them if it answered by exp(curvature * depth).
+    """
 
     weeks: int = Field(default=26, ge=8)
     targets: int = Field(default=100, ge=1)
     min_known: float = Field(default=0.5, gt=0, le=1)
+    prior_lines: float = Field(default=3.0, ge=0)
+    curvature: float = Field(default=2.0, gt=0)
 
 
 def depth_sums(events: DuckDBPyRelation, products: DuckDBPyRelation, asof_ms: int) -> DuckDBPyRelation:
@@ -55,14 +62,17 @@ def panel(
 ) -> DuckDBPyRelation:
     """The response panel of one shard of customers.
 
-    `depth` of a customer, target and week is the mean depth of the products the customer bought in the `weeks` BEFORE
-    the response period, weighted by their value then, each depth taken from the OTHER customers' lines of that week
-    (his own purchase must not tell his own price). A week counts where at least `min_known` of that value has a known
-    depth. `lag` is the mean depth of the 4 weeks before, `lead` that of the 3rd to 6th week after, null where unknown.
-    Pairs need 2 purchases in the period and 8 known weeks. Columns: customer_id, target, week, list_cents, depth, lag,
-    lead.
+    `depth` of a customer, target and week is what the products he usually buys were cut that week. Each product's depth
+    is taken from the OTHER customers' lines (his own purchase must not tell his own price) and weighted by his spend on
+    it in the `weeks` BEFORE the response period; depths are averaged as exp(curvature * depth), since a deep cut on one
+    product moves more than half the cut on two. Few past lines tell little of what he usually buys, so his mean is
+    shrunk towards that of the whole market: (n * own + prior_lines * market) / (n + prior_lines), without which the
+    error in his mix would flatten the response (regression calibration, Carroll et al. 2006). A week counts where at
+    least `min_known` of his usual spend has a known depth. `lag` is the mean depth of the 4 weeks before, `lead` that
+    of the 3rd to 6th week after, null where unknown. Pairs need 2 purchases in the period and 8 known weeks. Columns:
+    customer_id, target, week, list_cents, depth, lag, lead.
     """
-    half = settings.weeks
+    half, prior, bend = settings.weeks, settings.prior_lines, settings.curvature
     return some(
         events.query(
             "events",
@@ -89,7 +99,7 @@ def panel(
             from lines l join pairs r using (customer_id, target) join goods g using (product_id)
         ),
         usual as (
-            select pair, good, sum(list_cents)::double as value
+            select pair, good, sum(list_cents)::double as value, count(*) as n
             from numbered where week >= {half} and week < {2 * half} group by all
         ),
         own as (
@@ -100,22 +110,37 @@ def panel(
             select g.good, d.week, sum(d.lines) as lines, sum(d.depth_sum) as depth_sum
             from depths d join goods g using (product_id) where d.week < {half + LAGS} group by all
         ),
-        exposed as (
-            select u.pair, m.week, sum(u.value) as value,
-                   greatest(sum(u.value * (m.depth_sum - coalesce(o.depth_sum, 0)) / (m.lines - coalesce(o.lines, 0)))
-                            / sum(u.value), 0) as depth
+        standard as (  -- the same mean for everybody's products together
+            select d.target, d.week, sum(s.value * exp({bend} * d.depth_sum / d.lines)) / sum(s.value) as pull
+            from depths d join (
+                select target, product_id, sum(list_cents) as value from depths
+                where week >= {half} and week < {2 * half} group by all
+            ) s on s.target = d.target and s.product_id = d.product_id
+            where d.week < {half + LAGS} group by all
+        ),
+        own_mean as (
+            select u.pair, m.week, sum(u.value) as value, sum(u.value * exp({bend} * greatest(0,
+                   (m.depth_sum - coalesce(o.depth_sum, 0)) / (m.lines - coalesce(o.lines, 0))))) / sum(u.value) as pull
             from usual u
             join market m on m.good = u.good
             left join own o on o.pair = u.pair and o.good = u.good and o.week = m.week
             where m.lines > coalesce(o.lines, 0)
             group by all
         ),
-        moments as (
-            select pair, week, x.depth,
-                   avg(x.depth) over (per range between 1 following and {LAGS} following) as lag,
-                   avg(x.depth) over (per range between {LEAD_LAST} preceding and {LEAD_FIRST} preceding) as lead
-            from exposed x join (select pair, sum(value) as value from usual group by pair) t using (pair)
+        exposed as (
+            select x.pair, x.week,
+                   ln((t.n * x.pull + {prior} * coalesce(d.pull, x.pull)) / (t.n + {prior})) / {bend} as depth
+            from own_mean x
+            join (select pair, sum(value) as value, sum(n) as n from usual group by pair) t using (pair)
+            join pairs r using (pair)
+            left join standard d on d.target = r.target and d.week = x.week
             where x.value / t.value >= {settings.min_known}
+        ),
+        moments as (
+            select pair, week, depth,
+                   avg(depth) over (per range between 1 following and {LAGS} following) as lag,
+                   avg(depth) over (per range between {LEAD_LAST} preceding and {LEAD_FIRST} preceding) as lead
+            from exposed
             window per as (partition by pair order by week)
         ),
         bought as (

@@ -8,6 +8,8 @@ import re
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
 
+from pydantic import AwareDatetime
+
 from promolift.hashing import hash_int
 from promolift.message.currency import money
 from promolift.message.names import Kind, is_sensitive
@@ -16,7 +18,8 @@ from promolift.terms import Language, Offer, Words
 
 FRAMES = 4
 JUST = timedelta(days=3)  # 'you just bought' is true for this long
-_MONTHS = "January February March April May June July August September October November December"  # not strftime: its words follow the machine
+# not strftime, whose words follow the machine's language
+_MONTHS = "January February March April May June July August September October November December"
 
 
 class Bought(Settings):
@@ -26,7 +29,7 @@ class Bought(Settings):
     key: str
     kind: Kind = "category"
     category: str = ""
-    at: datetime | None = None
+    at: AwareDatetime | None = None
 
 
 class Recipient(Settings):
@@ -45,7 +48,7 @@ class Style(Settings):
     """
 
     seed: int = 0
-    sent: datetime | None = None
+    sent: AwareDatetime | None = None
     allow_sensitive: bool = False
 
 

@@ -1,7 +1,8 @@
 """Offers and recipients in, verified messages out: one at a time, or a plan with each distinct body written once."""
 
+import re
 from collections.abc import Mapping, Sequence
-from typing import get_args
+from typing import Any, get_args
 
 import polars as pl
 
@@ -9,7 +10,6 @@ from promolift.errors import InputError
 from promolift.message.names import Kind, label
 from promolift.message.reading.text import BrokenRule, Context
 from promolift.message.templates import (
-    FRAMES,
     Bought,
     Message,
     Recipient,
@@ -24,6 +24,7 @@ from promolift.message.verify import broken_rules
 from promolift.terms import Language, Offer
 
 _PLAIN = Style()
+_PARTS = ("offer_id", "_frame", "_key", "_kind", "_within")  # what a body depends on
 
 
 def write(offer: Offer, recipient: Recipient, language: Language, style: Style = _PLAIN) -> Message:
@@ -84,22 +85,34 @@ def write_all(
     rows = _rows(plan, offers, style)
     for language in languages:
         bodies = _bodies(rows, offers, language, style)
-        rows = rows.join(
-            bodies,
-            on=["offer_id", "_frame", "_key", "_kind", "_within"],
-            how="left",
-            nulls_equal=True,
-            maintain_order="left",
-        )
-        open_, close = greeting("\x00", language).split("\x00")
-        nobody = greeting(None, language)
-        opening = (
-            pl.when(pl.col("_name").is_null())
-            .then(pl.lit(nobody))
-            .otherwise(pl.lit(open_) + pl.col("_name") + pl.lit(close))
-        )
-        rows = rows.with_columns((opening + pl.col("_body")).alias(f"message_{language}")).drop("_body")
+        rows = rows.join(bodies, on=_PARTS, how="left", nulls_equal=True, maintain_order="left")
+        texts = rows.select(_greeted(language) + pl.col("_body")).to_series().to_list()
+        for i in _delicate(rows):
+            texts[i] = _one(rows.row(i, named=True), offers, language, style)
+        rows = rows.drop("_body").with_columns(pl.Series(f"message_{language}", texts, dtype=pl.String))
     return plan.with_columns(rows.get_column(f"message_{language}") for language in languages)
+
+
+def _greeted(language: Language) -> pl.Expr:
+    before, after = greeting("\x00", language).split("\x00")
+    named = pl.lit(before) + pl.col("_name") + pl.lit(after)
+    return pl.when(pl.col("_name").is_null()).then(pl.lit(greeting(None, language))).otherwise(named)
+
+
+def _delicate(rows: pl.DataFrame) -> list[int]:
+    """Rows whose name is also a word of some body ('Lamb', 'May'): there greeting and body are verified together."""
+    bodies = rows.get_column("_body").drop_nulls().unique().to_list()
+    words = {word for body in bodies for word in re.findall(r"[a-z]+", body.lower())}
+    words |= {body[i : i + n] for body in bodies for n in (2, 3, 4) for i in range(len(body) - n + 1)}
+    names = rows.get_column("_name").drop_nulls().unique().to_list()
+    both = [name for name in names if name in words or words.intersection(re.findall(r"[a-z]+", name.lower()))]
+    where = pl.col("_name").is_in(both) & pl.col("_body").is_not_null()
+    return rows.select(where.fill_null(False).arg_true()).to_series().to_list()
+
+
+def _one(row: dict[str, Any], offers: Mapping[str, Offer], language: Language, style: Style) -> str:
+    recipient = Recipient(name=row["_name"], bought=_bought(row["_key"], row["_kind"], row["_within"]))
+    return _write(offers[row["offer_id"]], recipient, language, row["_frame"], style).text
 
 
 def _rows(plan: pl.DataFrame, offers: Mapping[str, Offer], style: Style) -> pl.DataFrame:
@@ -138,8 +151,7 @@ def _text(plan: pl.DataFrame, column: str) -> pl.Expr:
 
 def _bodies(rows: pl.DataFrame, offers: Mapping[str, Offer], language: Language, style: Style) -> pl.DataFrame:
     """One verified body with its terms per distinct combination."""
-    keys = ["offer_id", "_frame", "_key", "_kind", "_within"]
-    distinct = rows.select(keys).filter(pl.col("offer_id").is_not_null()).unique(maintain_order=True)
+    distinct = rows.select(_PARTS).filter(pl.col("offer_id").is_not_null()).unique(maintain_order=True)
     bodies: list[str] = []
     failed: list[str] = []
     for offer_id, frame, key, kind, within in distinct.iter_rows():
@@ -161,6 +173,3 @@ def _bought(key: str | None, kind: str | None, within: str | None) -> Bought | N
         raise InputError(f"plan.bought_kind: {kind!r}; known kinds: {', '.join(get_args(Kind))}")
     named: Kind = "category" if kind is None else kind  # type: ignore[assignment]
     return Bought(label=label(key, named), key=key, kind=named, category=within or "")
-
-
-__all__ = ["FRAMES", "write", "write_all"]

@@ -1,10 +1,14 @@
-"""Room 2. Clean events before a moment in; one row per customer of what is known of him out, and what he may buy next."""
+"""Room 2. Clean events before a moment in; one row per customer of what is known; what he buys and may buy, out."""
 
 from promolift.profile.affinity import affinities, interests
 from promolift.profile.passes import second_step, third_step
+from promolift.profile.meanings import describe, sentence
 from promolift.profile.profiles import attributes, profile, reasons
 from promolift.profile.settings import ProfileSettings
 from promolift.profile.shared import Shard, Shared
+from promolift.profile.spend import SpendModel, SpendSettings
+from promolift.profile.spend import fit as fit_spend
+from promolift.profile.spend_features import spend_features, spend_outcomes
 from promolift.profile.sums import first_step
 
 STEPS = (first_step, second_step, third_step)
@@ -14,9 +18,16 @@ __all__ = [
     "ProfileSettings",
     "Shard",
     "Shared",
+    "SpendModel",
+    "SpendSettings",
     "affinities",
     "attributes",
+    "describe",
+    "fit_spend",
     "interests",
     "profile",
     "reasons",
+    "sentence",
+    "spend_features",
+    "spend_outcomes",
 ]

@@ -14,14 +14,15 @@ from promolift.profile.lines import read_lines, read_moments, read_slices, read_
 from promolift.profile.novel import Space, calibrated, incidence, score, space_of
 from promolift.profile.settings import ProfileSettings
 from promolift.profile.shared import Shard, Shared
-from promolift.profile.sql import DAY_MS, bind
+from promolift.sql import DAY_MS, bind, fetch
 from promolift.tables import AFFINITIES
 
 KEY = ["customer_id", "asof_ms"]
 CHUNK = 10_000  # customers whose matrix is held at once: 10,000 x 500 targets are 40 MB
 
 VIEWED = """
-select m.customer_id, m.asof_ms, coalesce(t.target, case when k.kind = 'product' then l.product_id end) as target, count(*) as views
+select m.customer_id, m.asof_ms,
+    coalesce(t.target, case when k.kind = 'product' then l.product_id end) as target, count(*) as views
 from moments m
 join lines l on l.customer_id = m.customer_id and l.ts_ms < m.asof_ms and l.kind = 'view'
 left join targets t using (product_id), (select coalesce(max(target_kind), 'product') as kind from targets) k
@@ -55,48 +56,53 @@ def affinities(shard: Shard, moments: Relation, shared: Shared, settings: Profil
     """
     lines = read_lines(shard.events, shard.products, moments, settings.zone)
     targets = read_targets(shard.products)
-    cells, known = read_cells(lines, targets), read_moments(moments, shared["shop"])
-    pace = read_pace(read_visits(read_slices(lines), known), settings).pl().join(known.pl().select(*KEY, "shared_ms"), on=KEY)
+    cells, known = read_cells(lines, targets), read_moments(moments, shared)
+    pace = (
+        read_pace(read_visits(read_slices(lines), known), settings)
+        .pl()
+        .join(known.pl().select(*KEY, "shared_ms"), on=KEY)
+    )
     bought = _bought(read_choices(cells, known, settings).pl(), pace, shared, settings)
-    novel = _novel(cells.query("cells", FIRSTS).pl(), pace, shared, settings)
+    novel = _novel(fetch(cells.query("cells", FIRSTS)), pace, shared, settings)
     viewed = _viewed(lines, known, targets)
-    rows = pl.concat([bought, novel], how="diagonal").join(viewed, on=[*KEY, "target"], how="full", coalesce=True)
-    return _finish(rows.join(known.pl().select(*KEY, "has_shelf"), on=KEY, how="left"), _kind(targets))
+    table = pl.concat([bought, novel], how="diagonal").join(viewed, on=[*KEY, "target"], how="full", coalesce=True)
+    return _finish(table.join(known.pl().select(*KEY, "has_shelf"), on=KEY, how="left"), _kind(targets))
 
 
 def interests(events: Relation, moments: Relation, shared: Shared, settings: ProfileSettings) -> pl.DataFrame:
-    """Products viewed but not bought in the last `interest_days`: customer_id, asof_ms, product_id, views, last_view_ms,
-    buy_rate. Empty for data without views.
+    """Products viewed but not bought in the last `interest_days`; empty for data without views.
+
+    Columns customer_id, asof_ms, product_id, views, last_view_ms, buy_rate.
 
     `buy_rate` is the share of such customer-product pairs that were bought in the following window of the same length,
     one window before the shared moment, per product and shrunk towards all products: (bought + s p) / (pairs + s) with
     s = 20 pairs; null where the shop has no such history yet.
     """
-    known = read_moments(moments, shared["shop"])
-    rows = _viewed_only(events, known, settings.interest_days).join(known.pl().select(*KEY, "shared_ms"), on=KEY)
+    known = read_moments(moments, shared)
+    table = _viewed_only(events, known, settings.interest_days).join(known.pl().select(*KEY, "shared_ms"), on=KEY)
     counts = shared["interests"].rename({"asof_ms": "shared_ms"})
     overall = counts.group_by("shared_ms").agg((pl.col("bought").sum() / pl.col("pairs").sum()).alias("overall"))
-    rows = rows.join(counts, on=["shared_ms", "product_id"], how="left").join(overall, on="shared_ms", how="left")
+    table = table.join(counts, on=["shared_ms", "product_id"], how="left").join(overall, on="shared_ms", how="left")
     bought, pairs = pl.col("bought").fill_null(0), pl.col("pairs").fill_null(0)
     rate = ((bought + 20 * pl.col("overall")) / (pairs + 20)).alias("buy_rate")
-    return rows.select(*KEY, "product_id", "views", "last_view_ms", rate).sort(*KEY, "product_id")
+    return table.select(*KEY, "product_id", "views", "last_view_ms", rate).sort(*KEY, "product_id")
 
 
 def _viewed_only(events: Relation, moments: Relation, window_days: int) -> pl.DataFrame:
-    return events.query("events", bind(INTERESTS, window_days=window_days, day=DAY_MS)).pl()
+    return fetch(events.query("events", bind(INTERESTS, window_days=window_days, day=DAY_MS)))
 
 
 def _bought(choices: pl.DataFrame, pace: pl.DataFrame, shared: Shared, settings: ProfileSettings) -> pl.DataFrame:
     orders = order_prior(shared["orders"])
     prior = target_prior(shared["targets"], shared["orders"])
-    rows = choices.join(pace.drop("orders"), on=KEY).join(orders, on="shared_ms", how="left")
-    rows = rows.join(prior, on=["shared_ms", "target"], how="left").with_columns(
+    table = choices.join(pace.drop("orders"), on=KEY).join(orders, on="shared_ms", how="left")
+    table = table.join(prior, on=["shared_ms", "target"], how="left").with_columns(
         (pl.col("faded_orders") / pl.col("choice_weight")).alias("n_c"),
         (pl.col("faded_choices") / pl.col("choice_weight")).alias("e"),
     )
     recency = (pl.col("asof_ms") - pl.col("last_ms")) / DAY_MS
     whole = pl.col("revenue_cents").sum().over(KEY)
-    return forecast(rows, settings.window_days).with_columns(
+    return forecast(table, settings.window_days).with_columns(
         recency.alias("recency_days"),
         (pl.col("gap_days") - recency).alias("due_in_days"),
         pl.when(whole > 0).then(pl.col("revenue_cents") / whole).alias("spend_share"),
@@ -121,23 +127,24 @@ def _plausible(
     """The never bought targets of highest score, at most `plausible_targets` a customer; ties by target name."""
     bought_NK = incidence(firsts, pace["customer_id"].to_list(), space.targets, asof_ms)
     prior_NK, score_NK = score(bought_NK, pace, space, settings)
-    order_NK = np.argsort(-np.where(bought_NK > 0, -1.0, score_NK), axis=1, kind="stable")[:, : settings.plausible_targets]
-    row, place = np.indices(order_NK.shape)
-    row, column = row.ravel(), order_NK.ravel()
+    order_NK = np.argsort(-np.where(bought_NK > 0, -1.0, score_NK), axis=1, kind="stable")[
+        :, : settings.plausible_targets
+    ]
+    row, column = np.repeat(np.arange(len(order_NK)), order_NK.shape[1]), order_NK.ravel()
     keep = bought_NK[row, column] == 0
     row, column = row[keep], column[keep]
     chosen = space.prior[column].select("target", "a", "alpha", "value_cents", "value_strength", "value_var")
     prob = calibrated(prior_NK[row, column], score_NK[row, column], check)
-    rows = pl.concat([pace[row].select(*KEY, "eff_orders"), chosen], how="horizontal")
-    return _value(rows.with_columns(pl.Series("buy_prob", prob, dtype=pl.Float64)))
+    table = pl.concat([pace[row].select(*KEY, "eff_orders"), chosen], how="horizontal")
+    return _value(table.with_columns(pl.Series("buy_prob", prob, dtype=pl.Float64)))
 
 
-def _value(rows: pl.DataFrame) -> pl.DataFrame:
+def _value(table: pl.DataFrame) -> pl.DataFrame:
     """Expected value of a first purchase: about -ln(1 - prob) orders, each worth the target's mean order."""
     spread = pl.col("value_var") * (1 + 1 / pl.col("value_strength")) / pl.col("value_cents").clip(lower_bound=1.0) ** 2
     relative = (1 / (pl.col("alpha") + pl.col("eff_orders")) + 1 / pl.col("a") + spread).sqrt()
     expected = -(1 - pl.col("buy_prob").clip(upper_bound=0.99)).log() * pl.col("value_cents")
-    return rows.select(
+    return table.select(
         *KEY,
         "target",
         pl.lit(False).alias("bought"),
@@ -148,21 +155,21 @@ def _value(rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def _viewed(lines: Relation, moments: Relation, targets: Relation) -> pl.DataFrame:
-    return lines.query("lines", VIEWED).pl()
+    return fetch(lines.query("lines", VIEWED))
 
 
 def _kind(targets: Relation) -> str:
-    found = targets.query("targets", "select coalesce(max(target_kind), 'product') from targets").fetchall()
-    return str(found[0][0])
+    found = fetch(targets.query("targets", "select coalesce(max(target_kind), 'product') as kind from targets"))
+    return str(found["kind"][0])
 
 
-def _finish(rows: pl.DataFrame, kind: str) -> pl.DataFrame:
+def _finish(table: pl.DataFrame, kind: str) -> pl.DataFrame:
     """Columns and types of AFFINITIES. Counts of things that did not happen are 0; what cannot be known stays null."""
     counts = ["orders", "list_cents", "revenue_cents", "recent_list_cents", "recent_revenue_cents", "views"]
-    rows = rows.with_columns(
+    table = table.with_columns(
         pl.lit(kind).alias("target_kind"),
         pl.col("bought").fill_null(False),
         pl.when(pl.col("has_shelf")).then(pl.col("deal_share")).alias("deal_share"),
         *(pl.col(name).fill_null(0) for name in counts),
     )
-    return AFFINITIES.conform(rows).sort("customer_id", "asof_ms", "target").rechunk()
+    return AFFINITIES.conform(table).sort("customer_id", "asof_ms", "target").rechunk()

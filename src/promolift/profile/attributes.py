@@ -9,14 +9,15 @@ WINDOW_WEEKS = (4, 8, 16, 52)
 
 
 def windows(aggregate: str, name: str, first: str, condition: str = "true") -> str:
-    """SQL columns `name` with {weeks} filled in: `aggregate` over the rows of each window, null where data begin inside it.
+    """SQL columns `name`, {weeks} filled in: `aggregate` over the rows of each window, null where data begin inside it.
 
     `first` is the column that tells when the shop's rows of that kind begin; its first day is forgiven, because shops
     open their books in the morning. Where the window is covered, no row means 0.
     """
     return ",\n    ".join(
-        f"case when any_value(m.asof_ms) - {weeks}::bigint * $week >= any_value(m.{first}) - $day then coalesce("
-        f"{aggregate} filter ({condition} and ts_ms >= m.asof_ms - {weeks}::bigint * $week), 0)::bigint end as {name.format(weeks=weeks)}"
+        f"case when any_value(m.asof_ms) - {weeks}::bigint * $week >= any_value(m.{first}) - $day\n"
+        f"        then coalesce({aggregate} filter ({condition} and ts_ms >= m.asof_ms - {weeks}::bigint * $week), 0)"
+        f"::bigint\n        end as {name.format(weeks=weeks)}"
         for weeks in WINDOW_WEEKS
     )
 
@@ -38,8 +39,10 @@ with money as (
     from lines where kind in ('purchase', 'refund') group by all
 )
 select m.customer_id, m.asof_ms,
-    case when any_value(m.purchases_first_ms) is not null then coalesce(sum(revenue_cents), 0)::bigint end as revenue_total_cents,
-    case when any_value(m.purchases_first_ms) is not null then coalesce(sum(list_cents), 0)::bigint end as list_total_cents,
+    case when any_value(m.purchases_first_ms) is not null
+        then coalesce(sum(revenue_cents), 0)::bigint end as revenue_total_cents,
+    case when any_value(m.purchases_first_ms) is not null
+        then coalesce(sum(list_cents), 0)::bigint end as list_total_cents,
     -- over 16 weeks, or over the time since the first purchase where that is shorter, but at least one week
     coalesce(sum(revenue_cents) filter (ts_ms >= m.asof_ms - 16 * $week), 0 * max(ts_ms))
         / least(16, greatest(1, (m.asof_ms - min(ts_ms)) / $week)) as spend_per_week_cents,
@@ -127,14 +130,16 @@ with chosen as (
     group by all
 ),
 ranked as (
-    select *, row_number() over (partition by customer_id, asof_ms order by n desc, list_cents desc, brand) as place from chosen
+    select *, row_number() over (partition by customer_id, asof_ms order by n desc, list_cents desc, brand) as place
+    from chosen
 )
 select customer_id, asof_ms,
     count(*) as brand_count,
     max(brand) filter (place = 1) as top_brand,
     max(n) filter (place = 1) / sum(n) as top_brand_share,
-    case when (select count(*) from products where list_contains($private_brands, lower(brand))) > 0
-        then coalesce(sum(n) filter (list_contains($private_brands, lower(brand))), 0) / sum(n) end as private_label_share
+    case when (select count(*) from products where list_contains($private_brands::varchar[], lower(brand))) > 0
+        then coalesce(sum(n) filter (list_contains($private_brands::varchar[], lower(brand))), 0) / sum(n)
+        end as private_label_share
 from ranked group by customer_id, asof_ms
 """
 

@@ -9,12 +9,13 @@ import math
 from duckdb import DuckDBPyRelation as Relation
 
 from promolift.profile.settings import ProfileSettings
-from promolift.profile.sql import DAY_MS, bind
+from promolift.sql import DAY_MS, bind, some
 
 # one level for the whole catalogue: a shop that names categories for some products offers coupons on categories
 TARGETS = """
 with level as (
-    select case when count(category) > 0 then 'category' when count(type) > 0 then 'type' else 'product' end as level from products
+    select case when count(category) > 0 then 'category' when count(type) > 0 then 'type' else 'product' end as level
+    from products
 )
 select product_id,
     case level when 'category' then category when 'type' then type else product_id end as target,
@@ -30,7 +31,8 @@ with bought as (
         sum(l.revenue_cents)::bigint as revenue_cents,
         count(*) as lines,
         count(*) filter (l.shelf_cents > 0) as deal_lines
-    from lines l left join targets t using (product_id), (select coalesce(max(target_kind), 'product') as kind from targets) k
+    from lines l left join targets t using (product_id),
+        (select coalesce(max(target_kind), 'product') as kind from targets) k
     where l.kind = 'purchase'
     group by all
 )
@@ -68,7 +70,9 @@ with watched as (
     from visits group by customer_id, asof_ms
 ),
 sized as (
-    select *, (1 - exp(-$fade * span_ms)) / ($fade * $day) as days, (1 - exp(-2 * $fade * span_ms)) / (2 * $fade * $day) as days_sq
+    select *,
+        (1 - exp(-$fade * span_ms)) / ($fade * $day) as days,
+        (1 - exp(-2 * $fade * span_ms)) / (2 * $fade * $day) as days_sq
     from watched
 )
 select customer_id, asof_ms, orders,
@@ -80,19 +84,21 @@ from sized
 
 
 def read_targets(products: Relation) -> Relation:
-    """Product, the target it belongs to (null: the level has none for it) and the target's kind, category or product."""
-    return products.query("products", TARGETS).materialize()
+    """Product, its target (null: the level has none for it) and the target's kind, category or product."""
+    return some(products.query("products", TARGETS)).materialize()
 
 
 def read_cells(lines: Relation, targets: Relation) -> Relation:
     """Purchases per customer, target, order and instant; `gap_days` since the day this target was bought before."""
-    return lines.query("lines", CELLS).materialize()
+    return some(lines.query("lines", CELLS)).materialize()
 
 
 def read_choices(cells: Relation, moments: Relation, settings: ProfileSettings) -> Relation:
     """One row per customer, moment and target bought before it."""
     fade = fade_per_ms(settings.target_half_life_days)
-    return cells.query("cells", bind(CHOICES, day=DAY_MS, target_fade=fade, recent_days=settings.recent_days)).materialize()
+    return some(
+        cells.query("cells", bind(CHOICES, day=DAY_MS, target_fade=fade, recent_days=settings.recent_days))
+    ).materialize()
 
 
 def read_pace(visits: Relation, settings: ProfileSettings) -> Relation:
@@ -102,7 +108,7 @@ def read_pace(visits: Relation, settings: ProfileSettings) -> Relation:
     behave like a plain Poisson count again, which the Gamma prior expects.
     """
     fade, target_fade = fade_per_ms(settings.visit_half_life_days), fade_per_ms(settings.target_half_life_days)
-    return visits.query("visits", bind(PACE, day=DAY_MS, fade=fade, target_fade=target_fade)).materialize()
+    return some(visits.query("visits", bind(PACE, day=DAY_MS, fade=fade, target_fade=target_fade))).materialize()
 
 
 def fade_per_ms(half_life_days: float) -> float:

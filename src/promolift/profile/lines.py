@@ -10,13 +10,14 @@ visits    one row per customer, moment and order, of rows strictly before the mo
 import polars as pl
 from duckdb import DuckDBPyRelation as Relation
 
-from promolift.profile.sql import bind
+from promolift.profile.shared import Shared
+from promolift.sql import bind, some
 
 LINES = """
 with known as (select distinct customer_id from moments),
-local_time as (
-    select ts_ms, floor(epoch_ms(timezone($zone, make_timestamptz(ts_ms * 1000))) / 3600000)::bigint as hours
-    from (select distinct ts_ms from events semi join known using (customer_id))
+local as (
+    select *, floor(epoch_ms(timezone($zone, make_timestamptz(ts_ms * 1000))) / 3600000)::bigint as hours
+    from events semi join known using (customer_id)
 )
 select e.customer_id, e.ts_ms, e.kind, e.product_id, e.store_id, e.channel, e.quantity,
     coalesce(e.order_id, 'at ' || e.ts_ms) as order_id,
@@ -29,9 +30,7 @@ select e.customer_id, e.ts_ms, e.kind, e.product_id, e.store_id, e.channel, e.qu
     case when e.kind = 'refund' then -abs(e.list_cents) else e.list_cents end as list_cents,
     e.shelf_cents, e.coupon_cents,
     p.category, coalesce(p.type, p.category) as type, p.brand
-from events e semi join known using (customer_id)
-join local_time using (ts_ms)
-left join products p using (product_id)
+from local e left join products p using (product_id)
 """
 
 SLICES = """
@@ -49,7 +48,8 @@ group by all
 
 MOMENTS = """
 select customer_id, m.asof_ms, s.shared_ms,
-    h.purchases_first_ms, h.views_first_ms, h.carts_first_ms, h.shelf_cents > 0 as has_shelf, h.coupon_cents > 0 as has_coupons
+    h.purchases_first_ms, h.views_first_ms, h.carts_first_ms,
+    h.shelf_cents > 0 as has_shelf, h.coupon_cents > 0 as has_coupons
 from (select distinct customer_id, asof_ms from moments) m
 asof left join (select asof_ms as shared_ms from shop) s on m.asof_ms >= s.shared_ms
 left join shop h on h.asof_ms = s.shared_ms
@@ -73,19 +73,23 @@ group by all
 
 def read_lines(events: Relation, products: Relation, moments: Relation, zone: str) -> Relation:
     """Every event of the customers in `moments`, before and after: each later step cuts at its own moment."""
-    return events.query("events", bind(LINES, zone=zone)).materialize()
+    return some(events.query("events", bind(LINES, zone=zone))).materialize()
 
 
 def read_slices(lines: Relation) -> Relation:
     """Purchases summed per customer, order and instant."""
-    return lines.query("lines", SLICES).materialize()
+    return some(lines.query("lines", SLICES)).materialize()
 
 
-def read_moments(moments: Relation, shop: pl.DataFrame) -> Relation:
-    """Customer and moment, with what the shared table `shop` knew by then (all null where it knew nothing yet)."""
-    return moments.query("moments", MOMENTS).materialize()
+def read_moments(moments: Relation, shared: Shared) -> Relation:
+    """Customer and moment, with what table `shop` knew by the latest of the shared moments (null before the first)."""
+    return _join_shop(moments, shared["shop"].filter(pl.col("asof_ms").is_in(shared.asofs)))
+
+
+def _join_shop(moments: Relation, shop: pl.DataFrame) -> Relation:
+    return some(moments.query("moments", MOMENTS)).materialize()
 
 
 def read_visits(slices: Relation, moments: Relation) -> Relation:
     """Orders before each moment; one row per customer, moment and order."""
-    return slices.query("slices", VISITS).materialize()
+    return some(slices.query("slices", VISITS)).materialize()

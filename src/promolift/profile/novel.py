@@ -43,8 +43,13 @@ def matrix_targets(targets: pl.DataFrame, settings: ProfileSettings) -> pl.DataF
 def incidence(firsts: pl.DataFrame, customers: list[str], targets: list[str], asof_ms: int) -> Matrix:
     """1 where the customer bought the target before the moment, as N x K. `firsts`: customer_id, target, first_ms."""
     seen = firsts.filter(pl.col("first_ms") < asof_ms)
-    rows = seen.join(pl.DataFrame({"customer_id": customers}, schema={"customer_id": pl.String}).with_row_index("row"), on="customer_id")
-    cells = rows.join(pl.DataFrame({"target": targets}, schema={"target": pl.String}).with_row_index("column"), on="target")
+    rows = seen.join(
+        pl.DataFrame({"customer_id": customers}, schema={"customer_id": pl.String}).with_row_index("row"),
+        on="customer_id",
+    )
+    cells = rows.join(
+        pl.DataFrame({"target": targets}, schema={"target": pl.String}).with_row_index("column"), on="target"
+    )
     bought_NK = np.zeros((len(customers), len(targets)))
     bought_NK[cells["row"].to_numpy(), cells["column"].to_numpy()] = 1.0
     return bought_NK
@@ -73,7 +78,9 @@ def space_of(shared: Shared, asof_ms: int, settings: ProfileSettings) -> Space:
     orders = shared["orders"].filter(at)
     names = matrix_targets(shared["targets"].filter(at), settings)["target"].sort().to_list()
     prior = target_prior(shared["targets"].filter(at, pl.col("target").is_in(names)), orders).sort("target")
-    return Space(names, prior.join(order_prior(orders), on="shared_ms"), _ease(shared["pairs"].filter(at), names, settings))
+    return Space(
+        names, prior.join(order_prior(orders), on="shared_ms"), _ease(shared["pairs"].filter(at), names, settings)
+    )
 
 
 def _ease(pairs: pl.DataFrame, names: list[str], settings: ProfileSettings) -> Matrix:
@@ -111,11 +118,11 @@ def _prior_prob(pace: pl.DataFrame, space: Space, window_days: float) -> Matrix:
 
 def bins(score_NK: Matrix) -> NDArray[np.int64]:
     """Half-octave bin of each score; 0 is a score of 1."""
-    return np.floor(np.log2(score_NK) * BINS_PER_OCTAVE).astype(np.int64)
+    return np.asarray(np.floor(np.log2(score_NK) * BINS_PER_OCTAVE), dtype=np.int64)
 
 
 def check_sums(bought_NK: Matrix, later_NK: Matrix, prior_NK: Matrix, score_NK: Matrix, asof_ms: int) -> pl.DataFrame:
-    """First purchases that followed, by bin of the score: the table `calibration`, booked at `asof_ms`, the window's end."""
+    """First purchases that followed, by bin of the score: the table `calibration`, booked at the window's end."""
     new = bought_NK == 0
     table = pl.DataFrame({"bin": bins(score_NK[new]), "prior": prior_NK[new], "bought": later_NK[new]})
     sums = table.group_by("bin").agg(
@@ -125,7 +132,7 @@ def check_sums(bought_NK: Matrix, later_NK: Matrix, prior_NK: Matrix, score_NK: 
 
 
 def calibrated(prior: NDArray[np.float64], scores: NDArray[np.float64], check: pl.DataFrame) -> NDArray[np.float64]:
-    """Probability of a first purchase: the observed rate of the score's bin, shrunk towards P0, interpolated in log score.
+    """Chance of a first purchase: the observed rate of the score's bin, shrunk towards P0, interpolated in log score.
 
     Rates are made monotone in the score by pooling. Without a check (too little history) P0 itself is returned.
     """

@@ -5,15 +5,15 @@ from collections.abc import Iterator
 import polars as pl
 from duckdb import DuckDBPyRelation as Relation
 
-from promolift.profile.affinity import FIRSTS, incidence
+from promolift.profile.affinity import FIRSTS
 from promolift.profile.choices import read_cells, read_pace, read_targets
 from promolift.profile.lines import read_lines, read_slices, read_visits
-from promolift.profile.novel import check_sums, matrix_targets, pair_sums, score, space_of
+from promolift.profile.novel import check_sums, incidence, matrix_targets, pair_sums, score, space_of
 from promolift.profile.sensitivity import Fit, basket_sums, fit_customers, population_sums, read_deal_trials, variance
 from promolift.profile.settings import ProfileSettings
 from promolift.profile.shared import Shard, Shared, Tables, moments_of
-from promolift.profile.sql import DAY_MS
 from promolift.profile.sums import all_asofs, population
+from promolift.sql import DAY_MS, fetch
 
 
 def second_step(shard: Shard, shared: Shared, settings: ProfileSettings) -> Tables:
@@ -40,17 +40,19 @@ def third_step(shard: Shard, shared: Shared, settings: ProfileSettings) -> Table
 def _fits(lines: Relation, shared: Shared, settings: ProfileSettings) -> Iterator[Fit]:
     """Sensitivities of every customer of the shard, one moment at a time."""
     trials = read_deal_trials(lines, shared["deals"])
-    for asof_ms in all_asofs(shared, settings):
+    for asof_ms in shared.asofs:
         yield fit_customers(trials, population(lines, moments_of([asof_ms])), settings.zone)
 
 
 def _read(shard: Shard, shared: Shared, settings: ProfileSettings) -> tuple[Relation, pl.DataFrame]:
     everybody = population(shard.events, moments_of([max(shared.asofs)]))
     lines = read_lines(shard.events, shard.products, everybody, settings.zone)
-    return lines, read_cells(lines, read_targets(shard.products)).query("cells", FIRSTS).pl()
+    return lines, fetch(read_cells(lines, read_targets(shard.products)).query("cells", FIRSTS))
 
 
-def _check(firsts: pl.DataFrame, slices: Relation, shared: Shared, asof_ms: int, settings: ProfileSettings) -> pl.DataFrame:
+def _check(
+    firsts: pl.DataFrame, slices: Relation, shared: Shared, asof_ms: int, settings: ProfileSettings
+) -> pl.DataFrame:
     """Scores as of one window before `asof_ms`, compared with the first purchases up to `asof_ms`."""
     before = asof_ms - settings.window_days * DAY_MS
     pace = _pace(slices, before, settings)
@@ -59,11 +61,13 @@ def _check(firsts: pl.DataFrame, slices: Relation, shared: Shared, asof_ms: int,
     bought_NK = incidence(firsts, customers, space.targets, before)
     later_NK = incidence(firsts, customers, space.targets, asof_ms) - bought_NK
     if not bought_NK.size:
-        return pl.DataFrame(schema={"asof_ms": pl.Int64, "bin": pl.Int64, "rows": pl.Int64, "prior": pl.Float64, "bought": pl.Int64})
+        return pl.DataFrame(
+            schema={"asof_ms": pl.Int64, "bin": pl.Int64, "rows": pl.Int64, "prior": pl.Float64, "bought": pl.Int64}
+        )
     prior_NK, score_NK = score(bought_NK, pace, space, settings)
     return check_sums(bought_NK, later_NK, prior_NK, score_NK, asof_ms)
 
 
 def _pace(slices: Relation, asof_ms: int, settings: ProfileSettings) -> pl.DataFrame:
     moments = population(slices, moments_of([asof_ms]))
-    return read_pace(read_visits(slices, moments), settings).pl().sort("customer_id")
+    return fetch(read_pace(read_visits(slices, moments), settings)).sort("customer_id")

@@ -9,7 +9,7 @@ from promolift.profile.sensitivity import fit_customers, posterior, read_deal_tr
 from promolift.profile.settings import ProfileSettings
 from promolift.profile.shared import Shard, Shared
 from promolift.profile.signals import VIEWS, read_coupons, read_price_tier, read_trials, shrunk_rates
-from promolift.profile.sql import DAY_MS, WEEK_MS, bind
+from promolift.sql import DAY_MS, WEEK_MS, bind, fetch
 from promolift.tables import PROFILES
 
 KEY = ["customer_id", "asof_ms"]
@@ -23,18 +23,26 @@ def profile(
 
     Everything `attributes` tells, price sensitivity (sensitivity.py), and what the customers told themselves.
     """
-    lines, known = read_lines(shard.events, shard.products, moments, settings.zone), read_moments(moments, shared["shop"])
+    lines, known = (
+        read_lines(shard.events, shard.products, moments, settings.zone),
+        read_moments(moments, shared),
+    )
     table = _attributes(lines, known, shard, shared, settings)
     table = table.join(_sensitivity(lines, known, shared, settings), on=KEY, how="left")
     if customers is not None:
         told = customers.pl()
-        table = table.join(told.select("customer_id", *(c for c in ABOUT if c in told.columns)), on="customer_id", how="left")
+        table = table.join(
+            told.select("customer_id", *(c for c in ABOUT if c in told.columns)), on="customer_id", how="left"
+        )
     return PROFILES.conform(table).sort(KEY).rechunk()
 
 
 def attributes(shard: Shard, moments: Relation, shared: Shared, settings: ProfileSettings) -> pl.DataFrame:
     """The columns of PROFILES that describe behaviour before each moment, without sensitivity and self-description."""
-    lines, known = read_lines(shard.events, shard.products, moments, settings.zone), read_moments(moments, shared["shop"])
+    lines, known = (
+        read_lines(shard.events, shard.products, moments, settings.zone),
+        read_moments(moments, shared),
+    )
     return _attributes(lines, known, shard, shared, settings).sort(KEY).rechunk()
 
 
@@ -47,7 +55,9 @@ def reasons(shared: Shared, asof_ms: int) -> dict[str, str]:
     if row["purchases_first_ms"] is None:
         found["orders_total"] = "the data hold no purchases before this moment"
     if not row["shelf_cents"]:
-        found["deal_share"] = found["price_sensitivity"] = "the data hold no shelf discounts, so nobody could answer to one"
+        found["deal_share"] = found["price_sensitivity"] = (
+            "the data hold no shelf discounts, so nobody could answer to one"
+        )
     if not row["coupon_cents"]:
         found["coupon_share"] = "the data hold no coupon reductions"
     if row["views_first_ms"] is None:
@@ -69,7 +79,7 @@ def _attributes(
         read_price_tier(lines, moments, shared["prices"]),
         *_answers(lines, moments, shard, shared),
     ]
-    table = moments.pl().select(KEY)
+    table = fetch(moments).select(KEY)
     for part in parts:
         table = table.join(part, on=KEY, how="left")
     return table.with_columns((pl.col("cadence_days") - pl.col("recency_days")).alias("due_in_days"))
@@ -79,7 +89,7 @@ def _history(lines: Relation, visits: Relation, moments: Relation, edges: pl.Dat
     statements = [sql.ORDERS, sql.MONEY, sql.CADENCE, sql.BASKET, sql.BANDS, sql.DEALS, sql.HABITS, VIEWS]
     found = []
     for statement in statements:  # no comprehension: DuckDB finds relations by this function's own variable names
-        found.append(lines.query("lines", bind(statement, day=DAY_MS, week=WEEK_MS)).pl())
+        found.append(fetch(lines.query("lines", bind(statement, day=DAY_MS, week=WEEK_MS))))
     return found
 
 
@@ -88,7 +98,7 @@ def _tastes(lines: Relation, moments: Relation, products: Relation, settings: Pr
     private = tuple(brand.lower() for brand in settings.private_brands)
     found = []
     for statement in (sql.BREADTH, sql.BRANDS, sql.NOVELTY):
-        found.append(lines.query("lines", bind(statement, private_brands=private, **values)).pl())
+        found.append(fetch(lines.query("lines", bind(statement, private_brands=private, **values))))
     return found
 
 
@@ -116,6 +126,7 @@ def basket_edges(baskets: pl.DataFrame) -> pl.DataFrame:
         (pl.col("orders").cum_sum().over("asof_ms") / pl.col("orders").sum().over("asof_ms")).alias("share")
     )
     edges = [
-        (1.05 ** (pl.col("bin").filter(pl.col("share") >= fifth / 5).first() + 1)).alias(f"fifth_{fifth}") for fifth in (1, 2, 3, 4)
+        (1.05 ** (pl.col("bin").filter(pl.col("share") >= fifth / 5).first() + 1)).alias(f"fifth_{fifth}")
+        for fifth in (1, 2, 3, 4)
     ]
     return ranked.group_by(pl.col("asof_ms").alias("shared_ms"), maintain_order=True).agg(edges)

@@ -1,4 +1,4 @@
-"""Purchase lines and the shop's discounts per week in; each customer's own price sensitivity, shrunk, with its error out.
+"""Purchase lines and the shop's discounts per week in; each customer's price sensitivity, shrunk, and its error out.
 
 For a purchase line of customer i let y = 1 if it was bought at a shelf discount, and let p be the share of the *other*
 customers' lines of the same product type and week that were (pulled towards the type's share up to that week, by s = 4
@@ -9,9 +9,10 @@ lines, where the others are few). Then
 theta > 0: he takes the discounted product more often than the others who buy the type that week; +0.7 doubles the odds.
 theta_i is the maximum of Firth's penalised likelihood (bias O(1/n^2), finite even if every y is alike: Firth 1993,
 Biometrika 80), found by Newton steps on counts per 0.25-wide bin of logit(p). Lines of one basket are alike, so its
-error is v_i = (I_i + rho (A_i - I_i)) / I_i^2, where I = sum P(1-P) over lines, A = sum over baskets of (sum sqrt(P(1-P)))^2
-and rho, the correlation of two lines of one basket, is a ratio of sums over the whole shop. mu and tau^2 follow by moments
-(DerSimonian and Laird 1986 with fixed weights) from sums over customers. Reported are the posterior mean and its error
+error is v_i = (I_i + rho (A_i - I_i)) / I_i^2, where I = sum P(1-P) over lines, A = sum over baskets of
+(sum sqrt(P(1-P)))^2 and rho, the correlation of two lines of one basket, is a ratio of sums over the whole shop. mu and
+tau^2 follow by moments (DerSimonian and Laird 1986, with fixed weights) from sums over customers. Reported are the
+posterior mean and its error
 
     price_sensitivity = (theta_i / v_i + mu / tau^2) / (1 / v_i + 1 / tau^2),   se = (1 / v_i + 1 / tau^2)^(-1/2),
 
@@ -27,7 +28,7 @@ import polars as pl
 from duckdb import DuckDBPyRelation as Relation
 from numpy.typing import NDArray
 
-from promolift.profile.sql import bind
+from promolift.sql import bind, fetch, some
 
 KEY = ["customer_id", "asof_ms"]
 BIN_WIDTH = 0.25  # of logit(p): at most 0.125 off, of no weight beside the error of theta
@@ -70,7 +71,7 @@ group by all
 SEEN = """
 with clock as (
     select customer_id, asof_ms,
-        (floor(epoch_ms(timezone($zone, make_timestamptz(asof_ms * 1000))) / 3600000)::bigint // 24 + 3) // 7 as asof_week
+        (epoch_ms(timezone($zone, make_timestamptz(asof_ms * 1000))) // 86400000 + 3) // 7 as asof_week
     from moments
 )
 select c.customer_id, c.asof_ms, t.order_id, t.bin, sum(t.n)::double as n, sum(t.y)::double as y
@@ -95,7 +96,7 @@ class Fit(NamedTuple):
 def read_deal_trials(lines: Relation, deals: pl.DataFrame) -> Relation:
     """Discounted lines y of n, per customer, week, basket and bin of logit(p), for all weeks."""
     values = {"min_others": MIN_OTHERS, "smooth": SMOOTH_LINES, "bin_width": BIN_WIDTH}
-    return lines.query("lines", bind(TRIALS, **values)).materialize()
+    return some(lines.query("lines", bind(TRIALS, **values))).materialize()
 
 
 def fit_customers(trials: Relation, moments: Relation, zone: str) -> Fit:
@@ -106,37 +107,42 @@ def fit_customers(trials: Relation, moments: Relation, zone: str) -> Fit:
     row, basket = seen["row"].to_numpy(), seen.select(pl.struct("row", "order_id").rle_id()).to_series().to_numpy()
     offset, n, y = seen["bin"].to_numpy() * BIN_WIDTH, seen["n"].to_numpy(), seen["y"].to_numpy()
     counts = seen.group_by("row", "bin").agg(pl.col("n", "y").sum()).sort("row", "bin")
-    theta_N = _firth(*(counts[name].to_numpy() for name in ("row", "bin", "n", "y")), keys.height)
+    theta_N = _firth(counts, keys.height)
     prob = _expit(offset + theta_N[row])
-    score_B = np.bincount(basket, y - n * prob)
-    root_B = np.bincount(basket, n * np.sqrt(prob * (1 - prob)))
+    score_B = _sum_by(basket, y - n * prob)
+    root_B = _sum_by(basket, n * np.sqrt(prob * (1 - prob)))
     owner_B = row[np.unique(basket, return_index=True)[1]] if len(row) else row
     return Fit(
         keys.select(KEY),
         theta_N,
-        np.bincount(row, n * prob * (1 - prob), keys.height),
-        np.bincount(owner_B, root_B**2, keys.height),
-        np.bincount(owner_B, score_B**2, keys.height),
+        _sum_by(row, n * prob * (1 - prob), keys.height),
+        _sum_by(owner_B, root_B**2, keys.height),
+        _sum_by(owner_B, score_B**2, keys.height),
     )
 
 
 def _seen(trials: Relation, moments: Relation, zone: str) -> pl.DataFrame:
-    return trials.query("trials", bind(SEEN, zone=zone)).pl()
+    return fetch(trials.query("trials", bind(SEEN, zone=zone)))
+
+
+def _sum_by(row: NDArray[np.uint32], values: Vector, size: int = 0) -> Vector:
+    return np.asarray(np.bincount(row, values, size), dtype=np.float64)
 
 
 def _expit(x: Vector) -> Vector:
     return np.asarray(1 / (1 + np.exp(-x)))
 
 
-def _firth(row: NDArray[np.uint32], bins: Vector, n: Vector, y: Vector, size: int) -> Vector:
+def _firth(counts: pl.DataFrame, size: int) -> Vector:
     """Root of Firth's score for all customers at once: Newton steps, halving the bracket where one would leave it."""
     low_N, high_N, theta_N = np.full(size, -LIMIT), np.full(size, LIMIT), np.zeros(size)
-    offset = bins * BIN_WIDTH
+    row, offset = counts["row"].to_numpy(), counts["bin"].to_numpy() * BIN_WIDTH
+    n, y = counts["n"].to_numpy(), counts["y"].to_numpy()
     for _ in range(NEWTON_STEPS):
         prob = _expit(offset + theta_N[row])
         weight = n * prob * (1 - prob)
-        info_N = np.bincount(row, weight, size)
-        score_N = np.bincount(row, y - n * prob, size) + 0.5 * np.bincount(row, weight * (1 - 2 * prob), size) / info_N
+        info_N = _sum_by(row, weight, size)
+        score_N = _sum_by(row, y - n * prob, size) + 0.5 * _sum_by(row, weight * (1 - 2 * prob), size) / info_N
         low_N, high_N = np.where(score_N > 0, theta_N, low_N), np.where(score_N > 0, high_N, theta_N)
         next_N = theta_N + score_N / info_N
         next_N = np.where((next_N > low_N) & (next_N < high_N), next_N, (low_N + high_N) / 2)
@@ -186,12 +192,16 @@ def population(sums: pl.DataFrame) -> pl.DataFrame:
 
 def posterior(fit: Fit, moments: pl.DataFrame, baskets: pl.DataFrame, sums: pl.DataFrame) -> pl.DataFrame:
     """price_sensitivity and its error per customer and moment; `moments` tells the shared table each one may use."""
-    known = fit._replace(keys=fit.keys.join(moments.select(*KEY, "shared_ms"), on=KEY, how="left", maintain_order="left"))
+    known = fit._replace(
+        keys=fit.keys.join(moments.select(*KEY, "shared_ms"), on=KEY, how="left", maintain_order="left")
+    )
     table = known.keys.with_columns(
         pl.Series("theta", fit.theta_N), pl.Series("v", variance(known, baskets, "shared_ms"), dtype=pl.Float64)
     ).join(population(sums), on="shared_ms", how="left", maintain_order="left")
     precision = 1 / pl.col("v") + 1 / pl.col("tau2")
     mean = (pl.col("theta") / pl.col("v") + pl.col("mu") / pl.col("tau2")) / precision
     return table.select(
-        *KEY, mean.fill_nan(None).alias("price_sensitivity"), (1 / precision.sqrt()).fill_nan(None).alias("price_sensitivity_se")
+        *KEY,
+        mean.fill_nan(None).alias("price_sensitivity"),
+        (1 / precision.sqrt()).fill_nan(None).alias("price_sensitivity_se"),
     )

@@ -1,4 +1,4 @@
-"""Room 2's settings: which zone, windows and strengths the profiles use. Nothing in but numbers, nothing out but limits."""
+"""Room 2's settings: the zone, windows and strengths that profiles and affinities use."""
 
 from pydantic import Field
 

@@ -1,4 +1,4 @@
-"""Lines, moments and shared tables in; price tier, interest in products and answers to coupons out, per customer and moment.
+"""Lines, moments and shared tables in; price tier, product views and answers to coupons out, per customer and moment.
 
 Rates are shrunk towards the shop's: k successes in n trials give (k + s p) / (n + s) with standard error
 sqrt(r (1 - r) / (n + s + 1)), the posterior of a Beta prior with mean p and strength s, fitted by moments to sums over
@@ -9,7 +9,7 @@ import polars as pl
 from duckdb import DuckDBPyRelation as Relation
 
 from promolift.profile.attributes import windows
-from promolift.profile.sql import DAY_MS, bind
+from promolift.sql import DAY_MS, bind, fetch, some
 
 KEY = ["customer_id", "asof_ms"]
 
@@ -19,7 +19,8 @@ select m.customer_id, m.asof_ms,
     (any_value(m.asof_ms) - max(ts_ms) filter (kind = 'view')) / $day as view_recency_days,
     {windows("count(*)", "views_{weeks}w", "views_first_ms", "kind = 'view'")},
     {windows("count(*)", "carts_{weeks}w", "carts_first_ms", "kind = 'add_to_cart'")}
-from moments m left join lines l on l.customer_id = m.customer_id and l.ts_ms < m.asof_ms and l.kind in ('view', 'add_to_cart')
+from moments m left join lines l
+    on l.customer_id = m.customer_id and l.ts_ms < m.asof_ms and l.kind in ('view', 'add_to_cart')
 group by m.customer_id, m.asof_ms
 """
 
@@ -89,32 +90,35 @@ indexed as (
 )
 select customer_id, asof_ms,
     any_value(tier)::double as price_tier,
-    case when count(*) > 1 then
-        sqrt(sum(power(list_cents - tier * others_cents, 2)) * count(*) / (count(*) - 1)) / sum(others_cents) end as price_tier_se
+    case when count(*) > 1
+        then sqrt(sum(power(list_cents - tier * others_cents, 2)) * count(*) / (count(*) - 1)) / sum(others_cents)
+        end as price_tier_se
 from indexed group by customer_id, asof_ms
 """
 
 
-def read_trials(lines: Relation, moments: Relation, exposures: Relation | None, redemptions: Relation | None) -> Relation:
+def read_trials(
+    lines: Relation, moments: Relation, exposures: Relation | None, redemptions: Relation | None
+) -> Relation:
     """k successes in n trials per customer, moment and kind of rate ('view', 'redemption')."""
-    views = lines.query("lines", VIEW_TRIALS)
+    views = some(lines.query("lines", VIEW_TRIALS))
     if exposures is None or redemptions is None:
         return views.materialize()
-    return views.union(_coupon_trials(moments, exposures, redemptions)).materialize()
+    return some(views.union(_coupon_trials(moments, exposures, redemptions))).materialize()
 
 
 def _coupon_trials(moments: Relation, exposures: Relation, redemptions: Relation) -> Relation:
-    return moments.query("moments", COUPON_TRIALS).materialize()
+    return some(moments.query("moments", COUPON_TRIALS)).materialize()
 
 
 def read_coupons(moments: Relation, exposures: Relation, redemptions: Relation) -> pl.DataFrame:
     """Campaigns sent and coupons used before each moment."""
-    return moments.query("moments", bind(COUPONS, day=DAY_MS)).pl()
+    return fetch(moments.query("moments", bind(COUPONS, day=DAY_MS)))
 
 
 def read_price_tier(lines: Relation, moments: Relation, prices: pl.DataFrame) -> pl.DataFrame:
     """price_tier: own list spend over the same units at the others' average price per type; error clustered by type."""
-    return lines.query("lines", PRICE_TIER).pl()
+    return fetch(lines.query("lines", PRICE_TIER))
 
 
 def rate_prior(rates: pl.DataFrame) -> pl.DataFrame:
@@ -127,14 +131,20 @@ def rate_prior(rates: pl.DataFrame) -> pl.DataFrame:
     spread = pl.col("kk") - 2 * mean * pl.col("kn") + mean**2 * pl.col("nn")
     rho = (spread / (mean * (1 - mean)) - pl.col("n")) / (pl.col("nn") - pl.col("n")).clip(lower_bound=1)
     rho = rho.clip(0.002, 0.5)
-    return rates.select(pl.col("asof_ms").alias("shared_ms"), "rate", mean.alias("mean"), ((1 - rho) / rho).alias("strength"))
+    return rates.select(
+        pl.col("asof_ms").alias("shared_ms"), "rate", mean.alias("mean"), ((1 - rho) / rho).alias("strength")
+    )
 
 
-def shrunk_rates(trials: pl.DataFrame, moments: pl.DataFrame, rates: pl.DataFrame, rate: str, name: str) -> pl.DataFrame:
+def shrunk_rates(
+    trials: pl.DataFrame, moments: pl.DataFrame, rates: pl.DataFrame, rate: str, name: str
+) -> pl.DataFrame:
     """Columns `name` and `name_se` per customer and moment; the shop's mean for a customer without a trial."""
     prior = rate_prior(rates).filter(pl.col("rate") == rate)
-    rows = moments.select(*KEY, "shared_ms").join(prior, on="shared_ms").join(
-        trials.filter(pl.col("rate") == rate).select(*KEY, "k", "n"), on=KEY, how="left"
+    rows = (
+        moments.select(*KEY, "shared_ms")
+        .join(prior, on="shared_ms")
+        .join(trials.filter(pl.col("rate") == rate).select(*KEY, "k", "n"), on=KEY, how="left")
     )
     size = pl.col("n").fill_null(0) + pl.col("strength")
     value = (pl.col("k").fill_null(0) + pl.col("strength") * pl.col("mean")) / size

@@ -8,7 +8,8 @@ where `level` is the customer's spend per horizon, old weeks fading with a half-
 the mean outcome. Both minimise sum s |spend / s - r| = sum |spend - s r|, the mean absolute error in money: the linear
 one by iteratively reweighted least squares, the other by LightGBM's L1 objective with random split points (extra
 trees). Three boosters each leave out a third of the customers, by hash; their forecasts for customers they never saw
-give, per size of forecast, the mean outcome (`expected_cents`) and the 10 % and 90 % points (`low_cents`, `high_cents`).
+give, per size of forecast, the mean outcome (`expected_cents`) and its 10 % and 90 % points (`low_cents` and
+`high_cents`).
 A shop with too few snapshots gets the shrunk recent mean instead, and `method` says so.
 """
 
@@ -76,7 +77,12 @@ class SpendModel:
 
     def to_files(self) -> dict[str, str]:
         """The model as texts by file name: manifest.json and one LightGBM text per booster. Nothing is pickled."""
-        manifest = {"method": self.method, "note": self.note, "settings": self.settings.model_dump(), "numbers": self.numbers}
+        manifest = {
+            "method": self.method,
+            "note": self.note,
+            "settings": self.settings.model_dump(),
+            "numbers": self.numbers,
+        }
         files = {"manifest.json": json.dumps(manifest, indent=1, sort_keys=True)}
         return files | {f"trees_{k}.txt": text for k, text in enumerate(self.trees)}
 
@@ -90,7 +96,9 @@ class SpendModel:
             trees = tuple(files[name] for name in boosters)
             return cls(manifest["method"], manifest["note"], settings, manifest["numbers"], trees)
         except (KeyError, ValueError, TypeError) as error:
-            raise InputError(f"spend model: manifest.json is missing or damaged ({error!r}); fit the model again") from None
+            raise InputError(
+                f"spend model: manifest.json is missing or damaged ({error!r}); fit the model again"
+            ) from None
 
 
 def fit(snapshots: pl.DataFrame, settings: SpendSettings | None = None) -> SpendModel:
@@ -104,7 +112,9 @@ def fit(snapshots: pl.DataFrame, settings: SpendSettings | None = None) -> Spend
         raise SupportError("spend: no snapshot with spend after it; the history must reach beyond one horizon")
     numbers: dict[str, Any] = {"floor": 0.07 * float(snapshots["outcome_cents"].mean()), "rows": snapshots.height}  # type: ignore[arg-type]
     if snapshots.height < settings.min_rows:
-        note = f"{snapshots.height} snapshots are fewer than {settings.min_rows}: recent mean, shrunk towards all customers"
+        note = (
+            f"{snapshots.height} snapshots, fewer than {settings.min_rows}: recent mean, shrunk towards all customers"
+        )
         numbers |= _fit_shrunk(snapshots)
         return _with_spread(SpendModel("shrunk mean", note, settings, numbers), _shrunk(numbers, snapshots), snapshots)
     numbers |= _fit_linear(snapshots, numbers["floor"])
@@ -209,11 +219,12 @@ def _blend(model: SpendModel, features: pl.DataFrame) -> Vector:
     floor, share = model.numbers["floor"], model.settings.linear_weight
     table = inputs(features, floor).select(TREE_INPUTS).to_numpy()
     trees = np.mean([lgb.Booster(model_str=text).predict(table, num_threads=1) for text in model.trees], axis=0)
-    return np.clip(share * _linear(model.numbers, features) + (1 - share) * trees * _scale(features, floor), 0, None)
+    typical = share * _linear(model.numbers, features) + (1 - share) * trees * _scale(features, floor)
+    return np.asarray(np.clip(typical, 0, None))
 
 
 def _fit_shrunk(snapshots: pl.DataFrame) -> dict[str, Any]:
-    """Best linear shrinkage of the recent level towards the mean: outcome = mean + slope (level - mean), 0 <= slope <= 1."""
+    """Best linear shrinkage of the recent level: outcome = mean + slope (level - mean), 0 <= slope <= 1."""
     level, outcome = snapshots["level_8"].to_numpy(), snapshots["outcome_cents"].to_numpy().astype(np.float64)
     # ten imaginary customers who spend at random keep the slope low while real ones are few
     varied = ((level - level.mean()) ** 2).sum() * (1 + 10 / len(level))

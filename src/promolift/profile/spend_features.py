@@ -10,7 +10,7 @@ from duckdb import DuckDBPyRelation as Relation
 from promolift.profile.lines import read_lines, read_moments, read_slices, read_visits
 from promolift.profile.settings import ProfileSettings
 from promolift.profile.shared import Shard, Shared
-from promolift.profile.sql import DAY_MS, WEEK_MS, bind
+from promolift.sql import DAY_MS, WEEK_MS, bind, fetch
 
 KEY = ["customer_id", "asof_ms"]
 HALF_LIVES = (2, 4, 8, 16)  # weeks
@@ -20,7 +20,8 @@ RECENT = (8, 16)  # weeks whose single values are compared
 WEEKS = """
 with spent as (
     select m.customer_id, m.asof_ms, (m.asof_ms - 1 - l.ts_ms) // $week as age,
-        sum(l.revenue_cents)::double as revenue, count(distinct l.order_id) filter (l.kind = 'purchase')::double as orders
+        sum(l.revenue_cents)::double as revenue,
+        count(distinct l.order_id) filter (l.kind = 'purchase')::double as orders
     from moments m join lines l on l.customer_id = m.customer_id and l.ts_ms < m.asof_ms
     where l.kind in ('purchase', 'refund')
     group by all
@@ -72,7 +73,8 @@ where target is not null group by all
 
 OUTCOMES = """
 select m.customer_id, m.asof_ms, coalesce(sum(
-    case when l.kind = 'purchase' then l.revenue_cents when l.kind = 'refund' then -abs(l.revenue_cents) end), 0)::bigint as outcome_cents
+    case l.kind when 'purchase' then l.revenue_cents when 'refund' then -abs(l.revenue_cents) end), 0)::bigint
+    as outcome_cents
 from moments m left join events l
     on l.customer_id = m.customer_id and l.ts_ms >= m.asof_ms and l.ts_ms < m.asof_ms + $horizon_weeks * $week
 group by all
@@ -83,9 +85,9 @@ order by customer_id, asof_ms
 def spend_features(
     shard: Shard, moments: Relation, shared: Shared, settings: ProfileSettings, horizon_weeks: int = 8
 ) -> pl.DataFrame:
-    """Raw levels (cents per horizon) and habits (days) per customer with an order before the moment; nothing after it."""
+    """Levels (cents per horizon) and habits (days) per customer with an order before the moment; nothing after it."""
     lines = read_lines(shard.events, shard.products, moments, settings.zone)
-    known = read_moments(moments, shared["shop"])
+    known = read_moments(moments, shared)
     visits = read_visits(read_slices(lines), known)
     habit, weeks, breadth = _habit(visits), _weeks(lines, known, horizon_weeks), _breadth(lines, known)
     return habit.join(weeks, on=KEY).join(breadth, on=KEY, how="left").sort(KEY)
@@ -96,21 +98,22 @@ def spend_outcomes(events: Relation, moments: Relation, horizon_weeks: int = 8) 
 
     The caller must name only moments whose horizon has ended: rows that do not exist yet look like no spend.
     """
-    return events.query("events", bind(OUTCOMES, horizon_weeks=horizon_weeks, week=WEEK_MS)).pl()
+    return fetch(events.query("events", bind(OUTCOMES, horizon_weeks=horizon_weeks, week=WEEK_MS)))
 
 
 def _habit(visits: Relation) -> pl.DataFrame:
-    return visits.query("visits", bind(HABIT, day=DAY_MS)).pl()
+    return fetch(visits.query("visits", bind(HABIT, day=DAY_MS)))
 
 
 def _weeks(lines: Relation, moments: Relation, horizon_weeks: int) -> pl.DataFrame:
     levels = ",\n    ".join(
-        f"{horizon_weeks} * sum({value} * power(0.5, age / {half}.0)) / sum(power(0.5, age / {half}.0)) as {name}_{half}"
+        f"{horizon_weeks} * sum({value} * power(0.5, age / {half}.0))"
+        f" / sum(power(0.5, age / {half}.0)) as {name}_{half}"
         for half in HALF_LIVES
         for value, name in (("revenue", "level"), ("orders", "orders"))
     )
-    return lines.query("lines", bind(WEEKS.replace("$levels", levels), week=WEEK_MS)).pl()
+    return fetch(lines.query("lines", bind(WEEKS.replace("$levels", levels), week=WEEK_MS)))
 
 
 def _breadth(lines: Relation, moments: Relation) -> pl.DataFrame:
-    return lines.query("lines", BREADTH).pl()
+    return fetch(lines.query("lines", BREADTH))

@@ -10,7 +10,7 @@ from promolift.profile.lines import read_lines, read_slices, read_visits
 from promolift.profile.settings import ProfileSettings
 from promolift.profile.shared import Shard, Shared, Tables, add, moments_of
 from promolift.profile.signals import read_trials
-from promolift.profile.sql import DAY_MS, bind
+from promolift.sql import DAY_MS, bind, fetch, some
 
 # each row is booked once, at the first moment that may see it; a moment sees its own book and all earlier ones
 SHOP = """
@@ -123,26 +123,28 @@ def all_asofs(shared: Shared, settings: ProfileSettings) -> Sequence[int]:
 
 def population(events: Relation, asofs: pl.DataFrame) -> Relation:
     """Every customer of the shard at every moment."""
-    return events.query("events", "select customer_id, asof_ms from (select distinct customer_id from events), asofs").materialize()
+    return some(
+        events.query("events", "select customer_id, asof_ms from (select distinct customer_id from events), asofs")
+    ).materialize()
 
 
 def _booked(lines: Relation, asofs: pl.DataFrame, settings: ProfileSettings) -> Tables:
     return {
-        "shop": lines.query("lines", SHOP).pl(),
-        "prices": lines.query("lines", PRICES).pl(),
-        "deals": lines.query("lines", DEALS).pl(),
-        "interests": lines.query("lines", bind(INTERESTS, window_ms=settings.interest_days * DAY_MS)).pl(),
+        "shop": fetch(lines.query("lines", SHOP)),
+        "prices": fetch(lines.query("lines", PRICES)),
+        "deals": fetch(lines.query("lines", DEALS)),
+        "interests": fetch(lines.query("lines", bind(INTERESTS, window_ms=settings.interest_days * DAY_MS))),
     }
 
 
 def rate_sums(trials: Relation) -> pl.DataFrame:
     """Sums over customers from which the population's rate and its spread follow (signals.rate_prior)."""
-    return trials.query("trials", RATES).pl()
+    return fetch(trials.query("trials", RATES))
 
 
 def _at_moment(visits: Relation, pace: Relation, choices: Relation) -> Tables:
     return {
-        "baskets": visits.query("visits", BASKETS).pl(),
-        "orders": pace.query("pace", ORDERS).pl(),
-        "targets": choices.query("choices", TARGET_SUMS).pl(),
+        "baskets": fetch(visits.query("visits", BASKETS)),
+        "orders": fetch(pace.query("pace", ORDERS)),
+        "targets": fetch(choices.query("choices", TARGET_SUMS)),
     }

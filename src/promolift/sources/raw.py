@@ -8,6 +8,8 @@ import duckdb
 import polars as pl
 
 Relation = duckdb.DuckDBPyRelation
+PLAIN = """VARCHAR BOOLEAN TINYINT SMALLINT INTEGER BIGINT UTINYINT USMALLINT UINTEGER UBIGINT FLOAT DOUBLE DECIMAL
+    DATE TIME TIMESTAMP TIMESTAMP_S TIMESTAMP_MS TIMESTAMP_NS"""  # types that a frame takes as they are
 SHOWN = 2000  # letters of an unreadable line that are kept
 
 
@@ -38,9 +40,22 @@ class RawTable:
         Eight neighbours are taken together, so that an order's lines are seen beside each other. The choice is by
         arithmetic on the row number: the same on every machine.
         """
-        mixed = self.rows.project("*, (_row // 8 * 2654435761) % 4294967296 as _mix").order("_mix, _row").limit(size)
+        mixed = (
+            self._simple().project("*, (_row // 8 * 2654435761) % 4294967296 as _mix").order("_mix, _row").limit(size)
+        )
         rows: pl.DataFrame = mixed.pl()
         return rows.sort("_row").drop("_row", "_mix")
+
+    def _simple(self) -> Relation:
+        """The rows with columns of rarer types (intervals, bits, lists, ...) as text."""
+        columns = []
+        for name, dtype in zip(self.rows.columns, self.rows.types, strict=True):
+            quoted = '"' + name.replace('"', '""') + '"'
+            plain = str(dtype).split("(")[0].removesuffix(" WITH TIME ZONE") in PLAIN.split() and not str(
+                dtype
+            ).endswith("]")
+            columns.append(quoted if plain else f"cast({quoted} as varchar) as {quoted}")
+        return self.rows.project(", ".join(columns))
 
     def unreadable(self) -> pl.DataFrame:
         """Rows that could not be split into columns, as tables.REJECTED.

@@ -1,1 +1,1 @@
-"""One module per step of the story: what it reads from the store, which rooms it asks, what it keeps for the next step."""
+"""One module per step of the story: what it reads from the store, which rooms it asks, what it keeps."""

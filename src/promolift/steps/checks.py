@@ -4,10 +4,11 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 import polars as pl
+from duckdb import DuckDBPyRelation as Relation
 
 from promolift import learn
 from promolift.errors import SupportError
-from promolift.sql import DAY_MS, bind, some
+from promolift.sql import DAY_MS, bind, fetch
 from promolift.steps.job import Job, moments
 from promolift.steps.profile import at_moment
 from promolift.tables import LEVEL, TARGET
@@ -64,13 +65,12 @@ def purchases(job: Job) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
 
 def bought_in(job: Job, start_ms: int, stop_ms: int) -> pl.DataFrame:
     """customer_id, target of all that was bought in [start, stop)."""
-    products = job.store.table("products")
-    sql, parts = bind(BOUGHT, start=start_ms, stop=stop_ms), []
-    for shard in job.store.shards(
-        "events"
-    ):  # no comprehension: DuckDB finds `products` among this function's variables
-        parts.append(some(job.store.events(shard).query("events", sql)).pl())
-    return pl.concat(parts)
+    sql, products = bind(BOUGHT, start=start_ms, stop=stop_ms), job.store.table("products")
+    return pl.concat([_bought(job.store.events(shard), products, sql) for shard in job.store.shards("events")])
+
+
+def _bought(events: Relation, products: Relation, sql: str) -> pl.DataFrame:
+    return fetch(events.query("events", sql))  # DuckDB finds `products` by its name here
 
 
 def recall_rows(rows: pl.DataFrame, truth: pl.DataFrame, by: str, model: str) -> Iterator[dict[str, object]]:

@@ -7,6 +7,7 @@ from promolift.errors import SupportError
 from promolift.sql import some
 from promolift.steps.job import Job, Moments, moments
 from promolift.steps.profile import at_moment
+from promolift.steps.redeem import keep_redemption
 
 SAMPLE = "md5_number_lower('response' || customer_id) % 1000000 < {below}"
 
@@ -23,6 +24,9 @@ def run(job: Job) -> None:
         halves = [] if response.level == "assumed" else effect.fit_halves(data, sensitivity, settings)
     except SupportError as reason:
         response, halves = effect.assumed_response(str(reason), settings), []
+    job.tell("effect", 0.9, "who redeems coupons")
+    coupons = keep_redemption(job, at, response.targets["target"].to_list())
+    job.store.save_json("no_redemption", coupons)
     job.store.save_json("response", response.to_dict())
     job.store.save_json("halves", [half.to_dict() for half in halves])
 
@@ -39,7 +43,7 @@ def response_panel(job: Job, at: Moments) -> pl.DataFrame:
     store.save("depths", total)
     depths = store.table("depths")
     share = 2 * job.config.discount.max_customers / max(1, store.load_json("span")["customers"])
-    parts = []
+    parts: list[pl.DataFrame] = []
     for done, shard in enumerate(shards, 1):
         events = store.events(shard)
         if share < 1:

@@ -4,7 +4,7 @@ import polars as pl
 
 from promolift import allocate, effect, learn
 from promolift.errors import PromoError
-from promolift.steps import checks
+from promolift.steps import checks, redeem
 from promolift.steps.job import Job, moments
 from promolift.steps.plan import coupon_odds, free_candidates
 from promolift.steps.profile import at_moment
@@ -23,7 +23,7 @@ def run(job: Job) -> None:
     """Every check that the data allow; the reason for each that they do not."""
     missing: dict[str, str] = {}
     tables: dict[str, list[pl.DataFrame]] = {"scores": [], "calibration": [], "recall": []}
-    for done, (name, check) in enumerate({"purchases": checks.purchases}.items()):
+    for done, (name, check) in enumerate({"purchases": checks.purchases, "redemptions": redeem.check}.items()):
         job.tell("evaluate", 0.2 * done, f"check of {name}")
         try:
             for table, frame in zip(tables.values(), check(job), strict=True):
@@ -43,8 +43,10 @@ def run(job: Job) -> None:
 
 
 def policies(job: Job) -> pl.DataFrame:
-    """Policies at equal spend, every customer decided on by the response of one half of the customers and valued by the
-    other's, so that no policy is graded by the estimate that chose it; by the one estimate there is where it is assumed.
+    """Policies at equal spend, cross-fitted.
+
+    Every customer is decided on by the response of one half of the customers and valued by the other's, so that no
+    policy is graded by the estimate that chose it; by the only estimate there is where it is assumed.
     """
     store = job.store
     halves = [effect.DiscountResponse.from_dict(half) for half in store.load_json("halves")]

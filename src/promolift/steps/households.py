@@ -11,7 +11,10 @@ from promolift.steps.profile import at_moment
 from promolift.terms import Language, Offer
 
 COUNT = 5
-TOLD = ("age", "sex", "occupation", "income", "household_comp", "home_ownership")
+TOLD = {
+    "age": "age {}", "sex": "{}", "occupation": "{}", "income": "income {}", "household_comp": "{}",
+    "home_ownership": "{}",
+}  # fmt: skip
 
 
 def households(job: Job, at: Moments, response: effect.DiscountResponse) -> list[Household]:
@@ -39,7 +42,7 @@ def told(job: Job) -> pl.DataFrame:
 
 
 def pick(messages: pl.DataFrame, described: pl.DataFrame) -> pl.DataFrame:
-    """At most one customer per target, spread over the plan from high to low gain, those who told us something first."""
+    """At most one customer per target, spread from high to low gain, those who told us something first."""
     known = messages.with_columns(pl.col("customer_id").is_in(described["customer_id"].implode()).alias("known"))
     best = known.sort(["known", "gain_cents", "customer_id"], descending=[True, True, False])
     distinct = best.unique("target", keep="first", maintain_order=True).sort(
@@ -85,7 +88,7 @@ def household(
 
 def who(profile: dict[str, Any], said: dict[str, Any], tastes: list[str]) -> str:
     """One or two sentences on the customer."""
-    known = [str(said[name]) for name in TOLD if said.get(name)]
+    known = [form.format(said[name]) for name, form in TOLD.items() if said.get(name)]
     parts = ["Told the shop: " + ", ".join(known) + "." if known else "Told the shop nothing about itself."]
     cadence = profile.get("cadence_days")
     if cadence is not None:

@@ -41,7 +41,8 @@ def run(job: Job) -> None:
     for name in [*CLEANERS, "events", "rejected"]:
         if store.has(name):
             store.remove(name)
-    counts, rejected = [], []
+    counts: list[data.Counts] = []
+    rejected: list[pl.DataFrame] = []
     for done, (name, cleaner) in enumerate(CLEANERS.items()):
         source = raw.get("promotions" if name == "exposures" else name)
         if name == "redemptions" and source is None:
@@ -60,7 +61,7 @@ def run(job: Job) -> None:
 
 
 def open_raw(job: Job) -> dict[str, Raw]:
-    """The raw tables by name: events, customers, products, promotions; for the demo also redemptions, coupons, shelf."""
+    """The raw tables by name: events, customers, products, promotions; the demo has redemptions, coupons, shelf too."""
     store, settings = job.store, job.config.data
     if settings.source == "complete-journey":
         opened = open_complete_journey(store.connection)

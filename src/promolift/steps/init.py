@@ -7,7 +7,7 @@ import tomllib
 from pathlib import Path
 
 from promolift import data
-from promolift.config import Config
+from promolift.config import RAW, Config
 from promolift.errors import ConfigError, InputError
 from promolift.sources.files import open_file
 from promolift.store import Store
@@ -68,10 +68,12 @@ def guess_all(store: Store, files: dict[str, Path]) -> dict[str, data.Mapping]:
     tables = {name: open_file(store.connection, path, store.root / "tmp") for name, path in files.items()}
     samples = {name: table.sample() for name, table in tables.items()}
     mappings = {"events": data.guess_mapping("events", samples["events"])}
-    for name in [each for each in files if each != "events"]:
+    for name in RAW[1:]:
+        if name not in files:
+            continue
         mappings[name] = data.guess_mapping(
             name, samples[name], zone=mappings["events"].zone, currency=mappings["events"].currency
-        )  # type: ignore[arg-type]
+        )
     for name, key in (("products", "product_id"), ("customers", "customer_id")):
         if name not in files and mappings["events"].has(key):
             inside = within(samples["events"], name, key, mappings["events"])

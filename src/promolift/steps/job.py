@@ -1,4 +1,4 @@
-"""What every step works with: the settings, the store, a way to tell how far it is, and the moments all steps agree on."""
+"""What every step works with: settings, store, a way to tell how far it is, and the moments all steps agree on."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -26,9 +26,10 @@ class Job:
 
 @dataclass(frozen=True)
 class Moments:
-    """Three instants in ms UTC, each a local midnight: all before `asof` is known to the plan, all before `check` to the
-    models that are checked, and all before `response` (the start of the response panel) to the price sensitivities used
-    in it. `weeks` is the length of the panel.
+    """Three instants in ms UTC: all before `asof` is known to the plan, all before `check` to the models that are
+    checked, and all before `response` (the start of the response panel) to the price sensitivities used in it.
+
+    `weeks` is the length of the panel.
     """
 
     asof: int

@@ -2,7 +2,9 @@
 
 from typing import Any
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from promolift import allocate, deliver, effect, offer
 from promolift.errors import SupportError
@@ -106,11 +108,13 @@ def decide(job: Job, at: Moments, floor: str) -> None:
     })  # fmt: skip
 
 
-def summary(found: allocate.Plan, chosen: pl.DataFrame, budget: int, floor: str, draws: Any) -> dict[str, Any]:
+def summary(
+    found: allocate.Plan, chosen: pl.DataFrame, budget: int, floor: str, draws: NDArray[np.float64] | None
+) -> dict[str, Any]:
     """The plan in numbers. `gap` is how far the recorded decisions are from the best possible plan, at most."""
     gain, cost = float(chosen["gain_cents"].sum()), float(chosen["cost_cents"].sum())
     bound = found.allocation.bound
-    low, high = (float(q) for q in pl.Series(draws).quantile([0.025, 0.975])) if draws is not None else (None, None)  # type: ignore[union-attr]
+    low, high = np.quantile(draws, [0.025, 0.975]).tolist() if draws is not None else (None, None)
     return {
         "budget_cents": budget,
         "gain_cents": gain,

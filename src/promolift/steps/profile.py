@@ -4,7 +4,7 @@ import polars as pl
 from duckdb import DuckDBPyRelation as Relation
 
 from promolift import profile
-from promolift.sql import bind, some
+from promolift.sql import bind, fetch, some
 from promolift.steps.job import Job, moments
 
 KNOWN = """
@@ -16,7 +16,7 @@ order by all
 
 
 def run(job: Job) -> None:
-    """Profile every customer known at each moment, shard by shard: three passes for what customers share, one to write."""
+    """Profile all customers known at each moment: three passes for what customers share, one to write."""
     store, settings = job.store, profile_settings(job)
     at = moments(job)
     asofs = sorted({at.asof, at.check, at.response})
@@ -65,4 +65,4 @@ def moments_of(events: Relation, asofs: list[int]) -> Relation:
 
 def at_moment(job: Job, name: str, asof_ms: int) -> pl.DataFrame:
     """The rows of profiles, affinities or interests as of one moment."""
-    return job.store.table(name).filter(f"asof_ms = {asof_ms}").pl()
+    return fetch(job.store.table(name).filter(f"asof_ms = {asof_ms}"))

@@ -1,5 +1,8 @@
 """Step 7: everything kept so far in; report.html, plan.parquet and plan.csv in the output folder out."""
 
+from collections.abc import Callable
+from pathlib import Path
+
 from promolift import deliver
 from promolift.errors import StepError
 from promolift.report import render
@@ -21,9 +24,9 @@ def run(job: Job) -> None:
     put(job, "report.html", lambda path: path.write_text(render(tell_story(job)), encoding="utf-8"))
 
 
-def put(job: Job, name: str, write: object) -> None:
+def put(job: Job, name: str, write: Callable[[Path], object]) -> None:
     """Call `write` with a draft path, then rename it into place."""
-    assert job.out is not None and callable(write)
+    assert job.out is not None
     draft = job.out / f".{name}.draft"
     write(draft)
     draft.replace(job.out / name)

@@ -6,7 +6,7 @@ import polars as pl
 
 from promolift import effect, message
 from promolift.report import Chosen, Shop, Story, Unknown
-from promolift.sql import bind, some
+from promolift.sql import bind, fetch
 from promolift.steps.households import households
 from promolift.steps.job import Job, Moments, moments
 from promolift.steps.profile import at_moment
@@ -50,7 +50,7 @@ def tell_story(job: Job) -> Story:
         curve=response.curve.rename({"cells": "n"}) if response.curve.height else None,
         elasticities=elasticities(response, zh_en),
         placebos=placebos(response),
-        overlap=response.overlap if response.overlap.height else None,
+        overlap=response.overlap.drop("meaning") if response.overlap.height else None,
         effect_evidence=response.level,
         effect_notes=effect_notes(response),
         scores=frame_or_none(job, "scores"),
@@ -110,7 +110,8 @@ def people(job: Job, at: Moments) -> pl.DataFrame:
     return (
         at_moment(job, "profiles", at.asof)
         .select(
-            "customer_id", "recency_days", "cadence_days", "discount_share", "price_sensitivity", "price_sensitivity_se",
+            "customer_id", "recency_days", "cadence_days", "discount_share", "price_sensitivity",
+            "price_sensitivity_se",
             pl.col("orders_52w").alias("orders"),
             pl.col("revenue_52w_cents").alias("spend_cents"),
             pl.col("basket_median_cents").alias("basket_cents"),
@@ -124,6 +125,8 @@ def tastes(job: Job, at: Moments, names: dict[str, Words]) -> pl.DataFrame:
     """Shares of spend under the categories' readable names."""
     rows = at_moment(job, "affinities", at.asof).filter(pl.col("bought") & (pl.col("spend_share") > 0))
     kinds = rows.select("target", "target_kind").unique().sort("target")
+    given = [t for t, kind in kinds.iter_rows() if message.is_couponable(t, kind)]
+    rows, kinds = (frame.filter(pl.col("target").is_in(given)) for frame in (rows, kinds))
     english = {t: names[t].en if t in names else message.label(t, kind).en for t, kind in kinds.iter_rows()}
     return rows.select(
         "customer_id",
@@ -135,7 +138,7 @@ def tastes(job: Job, at: Moments, names: dict[str, Words]) -> pl.DataFrame:
 def hours(job: Job) -> pl.DataFrame:
     """Orders by hour of the week in the shop's zone."""
     sql = bind(HOURS, zone=job.config.shop.zone)
-    parts = [some(job.store.events(shard).query("events", sql)).pl() for shard in job.store.shards("events")]
+    parts = [fetch(job.store.events(shard).query("events", sql)) for shard in job.store.shards("events")]
     total = pl.concat(parts).group_by("weekday", "hour").agg(pl.col("orders").sum())
     return total.cast({"weekday": pl.Int64, "hour": pl.Int64, "orders": pl.Float64}).sort("weekday", "hour")
 
@@ -167,7 +170,7 @@ def effect_notes(response: effect.DiscountResponse) -> list[str]:
     if response.level == "assumed":
         return [
             f"The response is assumed, not measured: {response.why}.",
-            f"A discount d is taken to multiply demand by exp({response.beta:.2f} d), give or take {response.beta_se:.2f}.",
+            f"A discount d is taken to multiply demand by exp({response.beta:.2f} d), +- {response.beta_se:.2f}.",
         ]
     kept = 1 + response.later / response.beta
     slope = response.beta_z / response.beta_z_se if response.beta_z_se else 0.0
@@ -175,12 +178,12 @@ def effect_notes(response: effect.DiscountResponse) -> list[str]:
     return [
         f"Read from {response.cells:,} weeks of {response.customers:,} customers and their usual categories.",
         "Compared are weeks in which the products a customer usually buys were deeper discounted with weeks in which "
-        "they were not, after taking out what everybody bought in that category that week and whether he shopped at all.",
+        "they were not, after taking out what everybody bought in that category that week and whether he shopped.",
         f"Of the demand a discount brings in its week, {kept:.0%} is new; the rest is only bought earlier and is not "
         "counted as gained.",
         more if response.beta_z_se else "Price sensitivity is not known before the response period.",
-        "Discounts were not given by chance. Another campaign of the shop that hit the same customer, category and week "
-        "could still be mistaken for the discount.",
+        "Discounts were not given by chance. Another campaign of the shop that hit the same customer, category and "
+        "week could still be mistaken for the discount.",
     ]
 
 
@@ -199,7 +202,7 @@ def chosen(allocation: dict[str, Any], job: Job) -> Chosen:
         eligible=allocation["customers"] - allocation["held_out"] - allocation["barred"],
         bound_cents=allocation["bound_cents"], evidence=allocation["evidence"],
         gain_means=f"margin added in {job.config.plan.window_days} days, after the shop's part of the discounts",
-        explanation=allocation["explain"],
+        explanation=None,
     )  # fmt: skip
 
 
@@ -227,9 +230,9 @@ def policies_note(job: Job) -> str | None:
         return None
     if "check" in job.store.frame("policies")["valued_by"]:
         return (
-            "Customers were split into two halves by hash. Who is offered what was decided with the response of one half and "
-            "valued with that of the other, for every policy alike, so that no policy is graded by the estimate that chose it. "
-            "The plan shown here is the one made that way; the plan of the other chapters uses both halves."
+            "Customers were split into two halves by hash. Who is offered what was decided with the response of one "
+            "half and valued with that of the other, for every policy alike, so that no policy is graded by the "
+            "estimate that chose it. The plan shown here is made that way; that of the other chapters uses both halves."
         )
     return (
         "All policies are valued by the same assumed response that chose the plan: this shows consistency, not proof."

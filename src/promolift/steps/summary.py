@@ -31,7 +31,8 @@ def summary(job: Job, step: str) -> dict[str, Any]:
                 "customers",
             )
         }
-        text = f"discount response {response['beta']:.2f} +- {1.96 * response['beta_se']:.2f} ({response['level']}): {response['why']}"
+        value = f"{response['beta']:.2f} +- {1.96 * response['beta_se']:.2f}"
+        text = f"discount response {value} ({response['level']}): {response['why']}"
         return {"step": step, **figures, "text": text}
     return plan_summary(job, step)
 
@@ -43,7 +44,8 @@ def plan_summary(job: Job, step: str) -> dict[str, Any]:
     gain, low, high = (figures[key] for key in ("gain_cents", "gain_low_cents", "gain_high_cents"))
     span = f" (95 % interval {money(low, currency)} to {money(high, currency)})" if low is not None else ""
     text = (
-        f"{figures['treated']:,} of {figures['customers']:,} customers get an offer; {figures['held_out']:,} are held out. "
+        f"{figures['treated']:,} of {figures['customers']:,} customers get an offer; "
+        f"{figures['held_out']:,} are held out. "
         f"Expected to add {money(gain, currency, sign=True)}{span} "
         f"for {money(figures['cost_cents'], currency)} of a budget of {money(figures['budget_cents'], currency)}. "
         f"Evidence: {figures['evidence']}. At most {figures['gap']:.2%} of the best possible plan is missing."

@@ -1,8 +1,9 @@
 """What an offer could be about, per customer: affinities and interests with their expected value and margin."""
 
 import polars as pl
+from duckdb import DuckDBPyRelation as Relation
 
-from promolift.sql import DAY_MS, bind, some
+from promolift.sql import DAY_MS, bind, fetch
 from promolift.steps.job import Job
 from promolift.steps.profile import at_moment
 from promolift.tables import LEVEL, TARGET
@@ -14,9 +15,9 @@ from events where kind = 'purchase' and list_cents > 0 and quantity > 0 and ts_m
 """
 MARGINS = f"""
 with {LEVEL}
-select {TARGET} as target, avg(1 - cost_cents / price_cents) as margin_rate
-from (select *, product_id as id from products) p cross join level cross join (select 1) one
-where cost_cents is not null and price_cents > 0 group by target
+select {TARGET} as target, avg(1 - p.cost_cents / p.price_cents) as margin_rate
+from products e cross join level join products p on p.product_id = e.product_id
+where p.cost_cents is not null and p.price_cents > 0 and {TARGET} is not null group by target order by target
 """
 RESTING = f"""
 with {LEVEL}
@@ -48,7 +49,7 @@ def list_targets(job: Job, asof_ms: int) -> pl.DataFrame:
         "bought",
     )
     seen = _viewed(job, asof_ms)
-    margins = some(job.store.table("products").query("products", MARGINS.replace("e.product_id", "p.id"))).pl()
+    margins = fetch(job.store.table("products").query("products", MARGINS))
     both = pl.concat([rows, seen], how="diagonal") if seen.height else rows
     return both.join(margins, on="target", how="left").with_columns(
         pl.col("margin_rate").fill_null(job.config.value.margin_rate).clip(upper_bound=1.0)
@@ -60,9 +61,10 @@ def _viewed(job: Job, asof_ms: int) -> pl.DataFrame:
     views = at_moment(job, "interests", asof_ms).filter(pl.col("buy_rate") > 0)
     if views.is_empty():
         return views
-    sums = [job.store.events(s).query("events", bind(PRICES, asof=asof_ms)).pl() for s in job.store.shards("events")]
+    sql = bind(PRICES, asof=asof_ms)
+    sums = [fetch(job.store.events(shard).query("events", sql)) for shard in job.store.shards("events")]
     paid = pl.concat(sums).group_by("product_id").agg(pl.col("list_cents", "units").sum())
-    listed = some(job.store.table("products").project("product_id, price_cents")).pl()
+    listed = fetch(job.store.table("products").project("product_id, price_cents"))
     prices = listed.join(paid, on="product_id", how="full", coalesce=True).select(
         "product_id", pl.coalesce(pl.col("price_cents"), pl.col("list_cents") / pl.col("units")).alias("price")
     )
@@ -81,7 +83,7 @@ def _viewed(job: Job, asof_ms: int) -> pl.DataFrame:
 
 
 def list_people(job: Job, asof_ms: int) -> pl.DataFrame:
-    """customer_id, price_sensitivity, orders_expected, basket_mean_cents, basket_sd_cents, online, from the profiles."""
+    """Per customer: price_sensitivity, orders_expected, basket_mean_cents, basket_sd_cents, online."""
     window, past = job.config.plan.window_days, 16 * 7
     seen_days = pl.min_horizontal(pl.col("tenure_days") + 1, pl.lit(float(past)))
     return at_moment(job, "profiles", asof_ms).select(
@@ -96,10 +98,12 @@ def list_people(job: Job, asof_ms: int) -> pl.DataFrame:
 
 def list_resting(job: Job, asof_ms: int) -> pl.DataFrame:
     """customer_id and target of coupons redeemed within the shop's rest_days."""
-    empty = pl.DataFrame(schema={"customer_id": pl.String, "target": pl.String})
     store = job.store
     if not (store.has("redemptions") and store.has("coupons")):
-        return empty
-    coupons, products = store.table("coupons"), store.table("products")
-    since = asof_ms - job.config.rules.rest_days * DAY_MS
-    return some(store.table("redemptions").query("redemptions", bind(RESTING, since=since, asof=asof_ms))).pl()
+        return pl.DataFrame(schema={"customer_id": pl.String, "target": pl.String})
+    sql = bind(RESTING, since=asof_ms - job.config.rules.rest_days * DAY_MS, asof=asof_ms)
+    return _resting(store.table("redemptions"), store.table("coupons"), store.table("products"), sql)
+
+
+def _resting(redemptions: Relation, coupons: Relation, products: Relation, sql: str) -> pl.DataFrame:
+    return fetch(redemptions.query("redemptions", sql))  # DuckDB finds the others by their names here

@@ -7,7 +7,7 @@ from promolift.message.reading.text import BOUGHT, OFFERED, Context, Reading
 
 _BUY_ZH = "(?:购买|订购|下单|选购|购入|入手|买)"
 _OBJECT = "(?=(?P<object>.*))"  # looked at, not taken: a sentence may hold several claims
-_LATELY = "刚刚|刚才|刚|最近|近期|此前|之前|上次|曾经?|昨[天日]|前[天几日]|上[周月]"
+_LATELY = "新|刚刚|刚才|刚|最近|近期|此前|之前|上次|曾经?|昨[天日]|前[天几日]|上[周月]"
 _JUST = "(?:just |recently |already |now |previously |only |last )*"
 _CLAIMS = [
     re.compile(pattern + _OBJECT, re.IGNORECASE)
@@ -29,6 +29,11 @@ _OBJECT_BEFORE = re.compile(rf"{BOUGHT}[\s,，]*(?:that |which )?$")
 _TARGET = any_of(
     rf"\boff|\bon|\bfor|\bdiscount(?:ed)?|\bbuy|\bspend \S+ on|%|折|优惠|减|{_BUY_ZH}",
     tail=r"(?:\s+(?:the|our|your|all|any))?\s*$",
+)
+_MORE = re.compile(  # 'you bought the rug and a lamp'
+    rf"(?<={BOUGHT})(?P<more>\s*(?:(?:and|plus|as well as|,)\s+(?:an?|the|some|two|three|your)\s+(?![{BOUGHT}{OFFERED}])\w+"
+    rf"|(?:和|与|及|以及|、)(?![{BOUGHT}{OFFERED}])\w+))",
+    re.IGNORECASE,
 )
 _AND = r"\s*(?:and|or|plus|&|,|、|和|与|及|或)\s*(?:the |our )?"
 _JOINED_BEFORE = re.compile(f"{OFFERED}{_AND}$", re.IGNORECASE)
@@ -56,6 +61,9 @@ def _told(reading: Reading, claim: re.Match[str], context: Context) -> list[int]
     assert filler  # it matches the empty string
     start = claim.start("object") + filler.end()
     if reading.text.startswith(BOUGHT, start):
+        more = _MORE.search(reading.text, start)
+        if more:
+            reading.flag("unknown_purchase", *more.span("more"), "no such purchase is known")
         return [start]
     earlier = _OBJECT_BEFORE.search(reading.text[: claim.start()])
     if earlier:  # 'Product 1 that you bought'

@@ -65,6 +65,15 @@ def _last_day(offer: Offer) -> date:
     return (end_moment(offer) - timedelta(minutes=1)).date()
 
 
+def _whole_day(offer: Offer) -> bool:
+    return end_moment(offer).time() == datetime.min.time()
+
+
+def _sent_day(offer: Offer, context: Context) -> date | None:
+    """The day of sending in the shop's zone, if it is known."""
+    return context.sent.astimezone(offer.expires.tzinfo).date() if context.sent else None
+
+
 def _check_moment(reading: Reading, offer: Offer, context: Context) -> None:
     """A text sent before the offer begins must not say 'now'; one sent after its end must not be sent."""
     if context.sent is None:
@@ -189,7 +198,7 @@ def _check_span(reading: Reading, stated: _Stated, offer: Offer) -> int:
     assert stated.second_day is not None
     firsts = offer.starts.date() in stated.days
     ends = {day.replace(day=1) + timedelta(days=stated.second_day) for day in stated.days}
-    if not firsts or end_moment(offer).date() not in ends or end_moment(offer).time() != datetime.min.time():
+    if not firsts or end_moment(offer).date() not in ends or not _whole_day(offer):
         _flag_date(reading, stated, f"the offer runs from {offer.starts.date()} through {_last_day(offer)}")
     return 1
 
@@ -241,9 +250,10 @@ def _check_durations(reading: Reading, offer: Offer, context: Context) -> int:
     """'valid for 7 days' is true only of a known sending day; returns how many such statements are true."""
     true = 0
     for match in list(cue.DURATION.finditer(reading.text)):
-        left = (_last_day(offer) - context.sent.date()).days if context.sent else None
+        sent = _sent_day(offer, context)
+        left = (_last_day(offer) - sent).days if sent else None
         size = _UNIT_DAYS.get(match["unit"][0].lower())
-        if left is not None and size and number(match["n"]) * size == left:
+        if left is not None and _whole_day(offer) and size and number(match["n"]) * size == left:
             true += 1
         else:
             known = f"{left} days are left" if left is not None else "the day of sending is not known"
@@ -255,10 +265,11 @@ def _check_durations(reading: Reading, offer: Offer, context: Context) -> int:
 def _check_relative(reading: Reading, offer: Offer, context: Context) -> int:
     """'today only' and 'end of the month' are true only of a known sending day."""
     true = 0
-    sent, last = context.sent.date() if context.sent else None, _last_day(offer)
+    sent, last = _sent_day(offer, context), _last_day(offer)
     same_month = sent is not None and (last.year, last.month) == (sent.year, sent.month)
     month_end = same_month and _day(last.year, last.month, _MONTH_END) == last
-    for pattern, holds in ((cue.TODAY, sent == last), (cue.MONTH_END, month_end)):
+    whole = _whole_day(offer)
+    for pattern, holds in ((cue.TODAY, whole and sent == last), (cue.MONTH_END, whole and month_end)):
         for match in list(pattern.finditer(reading.text)):
             true += holds
             if not holds:

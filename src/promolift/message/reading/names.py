@@ -15,8 +15,9 @@ _FAMILY = (  # common Chinese family names: with one or two characters more, the
     "廖贾韦傅邹孟熊秦邱侯薛闫段雷龙黎贺龚钱汤]"
 )
 _LIST = """
-    顾客,客户,用户,会员,朋友,您,各位,新老顾客,贵宾,买家,顾客朋友,customer,valued customer,dear customer,friend,friends,
-    there,shopper,fellow shopper,guest,member,sir,madam,sir or madam,sir/madam,all,everyone,neighbour,neighbor,client
+    顾客,客户,用户,会员,朋友,您,各位,新老顾客,贵宾,买家,顾客朋友,customer,valued customer,dear customer,
+    friend,friends,there,shopper,fellow shopper,guest,member,sir,madam,sir or madam,sir/madam,all,everyone,neighbour,
+    neighbor,client
 """
 _ADDRESSEES = frozenset(word.strip() for word in _LIST.split(","))
 _OPENERS = """
@@ -56,14 +57,16 @@ _ANOTHER_AFTER = any_of(
     """,
     head="^",
 )
+_ADDRESSED = r"(?=\s*(?:$|[,，.。!！?？:：;；)）\n-]|'s\b|[您你]|先生|女士|小姐|老师|同学))"
 _NOTHING = re.compile(r"(?!)")
 
 
 def protect_names(reading: Reading, offer: Offer, language: Language, context: Context) -> None:
     """Hide the names of what is offered and bought and of the person, and every other known category, longest first."""
     found: list[tuple[int, int, int, str]] = []
-    for rank, (name, mark, loose) in enumerate(_names(offer, language, context)):
-        for match in _name_pattern(name, loose).finditer(reading.text):
+    for rank, (name, mark) in enumerate(_names(offer, language, context)):
+        loose = mark == OFFERED and offer.scope == "category"
+        for match in _name_pattern(name, loose, mark == PERSON).finditer(reading.text):
             found.append((match.start() - match.end(), rank, match.start(), mark))
     for match in _table_pattern(language).finditer(reading.text):
         found.append((match.start() - match.end(), 99, match.start(), OTHER))
@@ -75,18 +78,22 @@ def protect_names(reading: Reading, offer: Offer, language: Language, context: C
             reading.hide(start, end, mark)
 
 
-def _names(offer: Offer, language: Language, context: Context) -> Iterator[tuple[str, str, bool]]:
+def _names(offer: Offer, language: Language, context: Context) -> Iterator[tuple[str, str]]:
     if offer.label:
-        yield offer.label.in_(language), OFFERED, offer.scope == "category"
+        yield offer.label.in_(language), OFFERED
     for words in context.bought:
-        yield words.in_(language), BOUGHT, False
+        yield words.in_(language), BOUGHT
     if context.name:
-        yield context.name, PERSON, False
+        yield context.name, PERSON
+        yield from ((part, PERSON) for part in context.name.split() if len(part) > 1)
 
 
 @lru_cache(maxsize=4096)
-def _name_pattern(name: str, loose: bool) -> re.Pattern[str]:
-    """`name` as a reader would recognise it: case, blanks and, if `loose`, one plural s do not matter."""
+def _name_pattern(name: str, loose: bool = False, person: bool = False) -> re.Pattern[str]:
+    """`name` as a reader would recognise it: case, blanks and, if `loose`, one plural s do not matter.
+
+    A `person` is named only where somebody can be addressed: 'Dear May,' but not 'through May 30'.
+    """
     plain = " ".join(ready(name).split())
     if not plain:
         return _NOTHING
@@ -98,7 +105,7 @@ def _name_pattern(name: str, loose: bool) -> re.Pattern[str]:
     tail = r"(?![A-Za-z\d])" if plain[-1].isascii() and plain[-1].isalnum() else ""
     if plain[-1].isdigit():
         tail = r"(?![\d%折元]|[.,]\d|[A-Za-z])"
-    return re.compile(head + inner + tail, re.IGNORECASE)
+    return re.compile(head + inner + tail + (_ADDRESSED if person else ""), re.IGNORECASE)
 
 
 @cache
@@ -161,7 +168,7 @@ def check_person(reading: Reading, context: Context) -> None:
         reading.flag("wrong_name", *hit.span(), reason)
     for other in context.other_names:
         if len(other.strip()) > 1 and other != context.name:
-            for hit in _name_pattern(other, False).finditer(reading.text):
+            for hit in _name_pattern(other).finditer(reading.text):
                 reading.flag("wrong_name", *hit.span(), "this is another customer's name")
 
 

@@ -42,7 +42,7 @@ NEED_AFTER_ZH = any_of(
 NEED_BEFORE_EN = any_of(
     r"""
     spend(?:ing|s)?|spent|orders?|purchases?|baskets?|carts?|bills?|receipts?|totals?|totall?ing|minimum|min\.?
-    at least|over|above|exceed(?:s|ing)?|reach(?:es|ed|ing)?|more than|from|worth|buy(?:ing)?|hits?|threshold
+    at least|over|above|exceed(?:s|ing)?|kicks? in|at|reach(?:es|ed|ing)?|more than|from|worth|buy(?:ing)?|hits?|threshold
     (?:adds?|comes?) up to|starting at|not less than|no less than|upwards of|off|of|on|:
     """,
     head=r"\b",
@@ -88,7 +88,7 @@ CUT_BEFORE_EN = any_of(
 )
 CUT_AFTER_EN = any_of(
     r"""
-    off\b|discount|less\b|lower\b|smaller\b|savings?\b|reduction|voucher|coupon|rebate|cheaper|credit
+    off\b|discount|less\b|lower\b|smaller\b|savings?\b|reduction|voucher|coupon|rebate|cheaper
     price (?:cut|drop)|is (?:taken|knocked) off|for you\b|from (?:the|your) (?:total|bill|price)
     (?:will )?(?:comes?|be (?:taken|deducted)|is deducted) (?:off|from)?
     """,
@@ -116,9 +116,11 @@ FREE_SHIPPING = any_of(r"""
     (?:免(?:除|收|掉|去)?|包|零|不(?:收|另收|用付|需要?付|用出|必付)(?:任何|您)?)(?:运|邮|配送|快递|邮寄|送货)费
     (?:运|邮|配送)费(?:全免|免单|免除|全额减免|减免|由我们承担|我们(?:来)?出)
     (?:我们|本店|商家|替您|为您|帮您|替你|帮你)[^，。\d]{0,4}(?:付|出|承担|掏)了?(?:运|邮|配送|快递)费
+    (?:运|邮|配送|快递)费[^，。！\d]{0,4}(?:免|全包|包了|不用|我们出|我们付|我们承担|商家承担|由商家)
     \b(?:free|complimentary|gratis)\s+(?:\w+\s+)?(?:shipping|delivery|postage)\b
     \b(?:ships?|shipped|delivered?|delivers?)\s+(?:\w+\s+)?(?:for\s+)?free\b|\b(?:shipping|delivery)\s+on us\b
     \b(?:shipping|delivery|postage)(?:\s+\w+)?\s+(?:is|are|comes?)\s+(?:\w+\s+)?(?:free|gratis|on us|included)\b
+    \b(?:shipping|delivery|postage|ships?|shipped|deliver(?:s|ed)?)\b[^.!?\d]{0,24}\b(?:free|waived|gratis|on us|covered)\b
     \b(?:no|zero|without(?: any| a)?)\s+(?:shipping|delivery|postage)\s*(?:fees?|costs?|charges?)?\b
     \b(?:ship|deliver|send|bring)s?\b[^.!?\d]{0,60}?\b(?:for free|free of charge|at no (?:extra )?(?:cost|charge))
     \b(?:shipping|delivery|postage)(?: costs?| charges?)?(?: you)? (?:nothing|zero)\b

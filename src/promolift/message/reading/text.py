@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 
+from promolift.errors import InputError
 from promolift.terms import Words
 
 
@@ -38,6 +39,11 @@ class Context:
     sent: datetime | None = None
     full: bool = True
     allow_sensitive: bool = False
+
+    def __post_init__(self) -> None:
+        """Raise InputError if `sent` has no time zone."""
+        if self.sent and self.sent.tzinfo is None:
+            raise InputError(f"message: sent = {self.sent} has no time zone; pass an aware datetime")
 
 
 # One private-use character per kind of protected stretch; regular expressions below name them.

@@ -47,6 +47,7 @@ URGENCY = any_of(r"""
     \bfinal (?:hours?|days?(?![^.!?\ue004]{0,25}\ue004)|call|chance|minutes?)|\bact (?:now|fast|quick)
     while (?:\w+ )?(?:supplies|stocks?|they|it|quantities) lasts?|(?:running|runs) (?:out|low|short)
     \bonly \w+ left\b|\b(?:hours?|minutes?) left\b|selling (?:fast|out)|sell(?:s|ing)? out|going fast|in high demand
+    (?:supplies|stocks?|quantit\w+|availability) (?:are|is) limited|won't (?:see|find|get)[^.!?]{0,20} again
     don't (?:wait|delay)|do not (?:wait|delay)|before (?:it's|it is|they're|they are) (?:gone|too late|over)
     clock is ticking|countdown|\burgent\w*\b|\brush\b|almost (?:gone|over)|nearly (?:gone|over)|won't last
     first come|flash sale|\b(?:one|1) day only|\bshort time\b|\bimmediately\b|until further notice|\bnow or never\b
@@ -86,6 +87,7 @@ LEAK = any_of(r"""
     \breturned\b|\brefunded\b|pregnan|\bexpecting\b(?! (?:guests|visitors|company))
     \bas an? (?:\w+ )?(?:mother|father|mom|mum|dad|parent|woman|man|student|teacher|doctor|nurse|engineer
         |senior|customer who|shopper who|driver|lawyer|manager|retiree)
+    \bdoctor|\bphysician|diagnos|医生|医嘱|确诊
     price[- ]sensitive|at your age|years? old|\baged?\b \d+|\b(?:low|high)(?:er)?[- ]income|\bdivorced\b
     \bsingle (?:mother|mom|parent)|diabet|\bmiss(?:ed)? you\b|haven't (?:seen|visited|shopped|been)
     it's been a while|\bchurn|segment|bargain[- ]hunter
@@ -134,7 +136,7 @@ RESTRICTED = any_of(r"""
 """)
 # The whole shop, where the offer covers a part.
 EVERYTHING = any_of(r"""
-    全场|全店|全部商品|所有商品|任意商品|任何商品|全线|整单|全单|全品类|\b(?:store|site|shop)-?wide\b
+    全场|全店|全部商品|所有商品|任意商品|任何商品|整单|全单|全品类|\b(?:store|site|shop)-?wide\b
     \b(?:off|on|for|of)\s+(?:absolutely |almost |nearly )?(?:everything|anything)\b
     \beverything (?:is|in (?:the )?(?:store|shop)|at|we|ships?|comes?)\b|\b(?:anything|everything|all) else\b
     \bentire (?:store|shop|order|purchase|basket|range|range of products)\b

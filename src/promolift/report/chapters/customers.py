@@ -9,7 +9,7 @@ from promolift.report.frames import bin_counts, quantile, sample, tidy
 from promolift.report.story import AFFINITIES, HOURS, PROFILES, Story
 from promolift.report.words import clip, count, day_count, days, money, number, plural, share, upper_first
 
-MOST_POINTS = 1500
+MOST_POINTS = 2500
 TICK_DAYS = (0, 1, 3, 7, 14, 30, 90, 180, 365, 730, 1460, 3650)
 WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 TOP_CATEGORIES = 10
@@ -212,7 +212,7 @@ def _categories(story: Story) -> Figure | Block:
         "kind": "bars",
         "x": {"name": "share of the average customer's spend", "fmt": "share"},
         "rows": [
-            {"name": clip(r["target"], 28), "value": r["mean"], "text": f"{count(r['buyers'])} buyers"}
+            {"name": clip(r["target"], 44), "value": r["mean"], "text": f"{count(r['buyers'])} buyers"}
             for r in shown.iter_rows(named=True)
         ],
     }

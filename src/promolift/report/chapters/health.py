@@ -69,7 +69,7 @@ def _reasons(story: Story) -> Block | None:
     ]
     left = reasons.height - len(rows)
     more = f"{plural(left, 'rarer reason')} not shown." if left else ""
-    return Block("list", {"rows": rows, "more": more}, "Why rows were repaired or set aside", wide=False)
+    return Block("list", {"rows": rows, "more": more}, "Why rows were repaired or set aside")
 
 
 def _abilities(story: Story) -> Block | None:
@@ -88,4 +88,4 @@ def _abilities(story: Story) -> Block | None:
                 "add": clip(row["add"], 220) if row["add"] else "",
             }
         )
-    return Block("abilities", {"rows": rows}, "What this data can answer", wide=False)
+    return Block("abilities", {"rows": rows}, "What this data can answer")

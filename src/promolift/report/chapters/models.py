@@ -20,12 +20,14 @@ def tell(story: Story) -> Chapter:
 def _verdict(row: dict[str, object]) -> tuple[str, str]:
     """Better, worse or not to be told apart from the baseline; judged by the interval where there is one."""
     value, base, better = row["value"], row["baseline_value"], str(row["better"] or "").lower()
-    if value is None or base is None or better not in ("higher", "lower"):
-        return "no baseline" if base is None else "—", "plain"
+    if value is None or base is None:
+        return "no simple rule" if base is None else "not known", "plain"
     sign = 1.0 if better == "higher" else -1.0
     low, high = row["low"], row["high"]
     if low is not None and high is not None and low <= base <= high:  # type: ignore[operator]
         return "not told apart", "plain"
+    if better not in ("higher", "lower"):
+        return "differs", "plain"
     return ("better", "good") if sign * (value - base) > 0 else ("worse", "bad")  # type: ignore[operator]
 
 

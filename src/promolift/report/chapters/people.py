@@ -3,7 +3,7 @@
 from promolift.report.blocks import Block, Chapter, Figure, Grid, gap
 from promolift.report.plans import Totals, samples, totals
 from promolift.report.story import Household, Story
-from promolift.report.words import clip, count, interval, money, plural, share
+from promolift.report.words import clip, count, interval, money, plural, share, upper_first
 
 MOST_OFFERS = 12
 MOST_STORIES = 5
@@ -29,8 +29,10 @@ def tell(story: Story) -> Chapter:
         blocks += _rows(story)
     lead = "No plan was given."
     if plan:
-        rest = "; the others get none" if plan.treated < plan.customers else ""
-        lead = f"{plural(plan.treated, 'customer')} of {count(plan.customers)} in the plan would get an offer{rest}."
+        lead = f"{plural(plan.treated, 'customer')} would get an offer."
+        if plan.treated < plan.customers:
+            among = f"{count(plan.treated)} of {plural(plan.customers, 'customer')}"
+            lead = f"{among} would get an offer; the others get none."
     return Chapter("people", "Who gets what", "Who gets what, and why?", lead, blocks)
 
 
@@ -51,7 +53,7 @@ def _mix(plan: Totals, story: Story) -> Figure | Block:
         "x": {"name": "customers", "fmt": "count"},
         "rows": [
             {
-                "name": clip(r["offer"], 34),
+                "name": clip(r["offer"], 56),
                 "value": r["treated"],
                 "text": f"gain {money(r['gain_cents'], currency)}, cost {money(r['cost_cents'], currency)}",
             }
@@ -86,7 +88,7 @@ def _card(who: Household, place: int, story: Story) -> dict[str, object]:
         "who": clip(who.who, 600) if who.who else "Nothing is known about this customer.",
         "facts": [(clip(name, 40), clip(value, 60)) for name, value in who.facts],
         "offer": clip(who.offer, 140) if who.offer else "No offer",
-        "why": clip(who.why, 600) if who.why else "",
+        "why": upper_first(clip(who.why, 600)) if who.why else "",
         "gain": money(who.gain_cents, currency, sign=True),
         "interval": interval(who.low_cents, who.high_cents, lambda x: money(x, currency), story.interval_percent),
         "cost": money(who.cost_cents, currency),

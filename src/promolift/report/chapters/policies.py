@@ -103,7 +103,7 @@ def _figure(rows: list[dict[str, Any]], story: Story) -> Figure:
         "x": {"name": "expected extra profit", "fmt": "money"},
         "rows": [
             {
-                "name": clip(r["policy"], 34),
+                "name": clip(r["policy"], 60),
                 "value": r["profit_cents"],
                 "low": r["low_cents"],
                 "high": r["high_cents"],

@@ -12,7 +12,7 @@ const draw = (() => {
     const steps = [[1e9, 'bn'], [1e6, 'M'], [1e3, 'k']];
     const step = steps.find(([size]) => amount >= size && (short || size > 1e3));
     const scaled = step ? amount / step[0] : amount;
-    const places = step ? (short ? (scaled < 10 && scaled % 1 ? 1 : 0) : 2) : amount >= 1000 || cents === 0 || (short && amount % 1 === 0) ? 0 : money.digits;
+    const places = step ? (short ? (scaled % 1 && scaled < 10 ? ((scaled * 10) % 1 ? 2 : 1) : 0) : 2) : amount >= 1000 || cents === 0 || (short && amount % 1 === 0) ? 0 : money.digits;
     const text = scaled.toLocaleString('en-US', { minimumFractionDigits: places, maximumFractionDigits: places });
     return (cents < 0 ? MINUS : '') + money.symbol + text + (step ? '\u00a0' + step[1] : '');
   }
@@ -42,6 +42,15 @@ const draw = (() => {
   function width(text, size) {
     measure.font = `500 ${size}px ${FONT}`;
     return measure.measureText(text).width;
+  }
+  // `text` broken into lines that fit `room`
+  function wrap(text, size, room) {
+    const lines = [''];
+    for (const word of text.split(' ')) {
+      const longer = lines[lines.length - 1] ? `${lines[lines.length - 1]} ${word}` : word;
+      if (width(longer, size) <= room || !lines[lines.length - 1]) lines[lines.length - 1] = longer; else lines.push(word);
+    }
+    return lines;
   }
   const widest = (texts, size) => Math.max(0, ...texts.map((t) => width(t, size)));
 
@@ -74,19 +83,20 @@ const draw = (() => {
   const upright = (t, spec, extra) => axis(t, spec, { name: undefined, ...extra }, true);
   const title = (t, text) => label(t, text, 3, 9, { fill: t.faint, font: `400 12px ${FONT}`, lineWidth: 0 });
   // a round end of an axis and the step to it
-  function round(top, parts) {
+  function round(top, parts, whole) {
     const rough = Math.max(top, 1e-9) / parts;
     const power = 10 ** Math.floor(Math.log10(rough));
-    const interval = power * [1, 2, 2.5, 5, 10].find((m) => m * power >= rough * 0.9999);
+    const interval = power * (whole ? [1, 2, 5, 10] : [1, 2, 2.5, 5, 10]).find((m) => m * power >= rough * 0.9999);
     return { max: Math.ceil(top / interval - 1e-9) * interval, interval };
   }
   // an axis that ends where the data end, with ticks at round numbers
   function exact(t, spec, low, high, parts) {
-    const interval = Math.max(round(high - low, parts).interval, spec.fmt === 'count' ? 1 : 0);
+    const whole = spec.fmt === 'count';
+    const interval = Math.max(round(high - low, parts, whole).interval, whole ? 1 : 0);
     const ticks = [];
     for (let k = Math.ceil(low / interval - 1e-9); k * interval <= high + 1e-9 * interval; k++) ticks.push(k * interval || 0); // never -0
     return { min: low, max: high === low ? low + 1 : high, axisTick: { show: false, customValues: ticks }, splitLine: { show: false },
-      axisLabel: { color: t.soft, fontSize: 12, hideOverlap: true, customValues: ticks, alignMinLabel: low === 0 ? 'left' : undefined, formatter: (v) => say(v, spec.fmt, true) } };
+      axisLabel: { color: t.soft, fontSize: 12, hideOverlap: true, customValues: ticks, formatter: (v) => say(v, spec.fmt, true) } };
   }
   function span(low, high, parts) {
     const { interval } = round(Math.max(high, 0) - Math.min(low, 0) || 1, parts);
@@ -149,16 +159,17 @@ const draw = (() => {
 
   // rows with a name: the name stands left where there is room, above its row where there is not
   const sideOf = (s, size) => Math.min(widest(s.rows.map((r) => r.name), 13) + 22, size * 0.42, 250);
-  const beside = (s, size) => size >= 380 && widest(s.rows.map((r) => r.name), 13) <= 1.7 * (sideOf(s, size) - 12);
-  const nameLines = (s, size) => Math.ceil(widest(s.rows.map((r) => r.name), 12.5) / (size - 20));
-  const pitch = (s, size, side, above) => (beside(s, size) ? side : above + 15 * (nameLines(s, size) - 1));
+  const nameLines = (s, size, room) => Math.max(1, ...s.rows.map((r) => wrap(r.name, size, room).length));
+  const beside = (s, size) => size >= 380 && nameLines(s, 13, sideOf(s, size) - 14) <= 2;
+  const pitch = (s, size, side, above) => (beside(s, size) ? Math.max(side, 15 * nameLines(s, 13, sideOf(s, size) - 14) + 7) : above + 15 * (nameLines(s, 12.5, size - 20) - 1));
   function rows(s, t, size, right, paint, series) {
     const wide = beside(s, size), side = sideOf(s, size);
     const ends = s.rows.flatMap((r) => [r.value, r.low ?? r.value, r.high ?? r.value, 0]);
     const low = Math.min(...ends), high = Math.max(...ends);
+    const along = exact(t, s.x, low, high, size > 560 ? 6 : 3);
     return {
-      ...base(t, { outerBoundsMode: 'none', left: wide ? side : 3, right, top: wide ? 4 : 14 * nameLines(s, size), bottom: 46 }),
-      xAxis: across(t, s.x, { ...exact(t, s.x, low, high, size > 560 ? 6 : 3), name: undefined }),
+      ...base(t, { outerBoundsMode: 'none', left: wide ? side : 3, right, top: wide ? 4 : 14 * nameLines(s, 12.5, size - 20), bottom: 46 }),
+      xAxis: across(t, s.x, { ...along, name: undefined, axisLabel: { ...along.axisLabel, alignMinLabel: !wide && low === 0 ? 'left' : undefined } }),
       yAxis: { type: 'category', inverse: true, data: s.rows.map((_, i) => i), axisLine: { show: false }, axisTick: { show: false }, axisLabel: { show: false } },
       series: [...series, overlay(6, (at, box) => {
         const zero = at(0, 0)[0];
@@ -166,8 +177,8 @@ const draw = (() => {
           (wide || low < 0) && stroke(zero, box.y, zero, box.y + box.height, t.faint, 1), ...s.rows.flatMap((r, i) => {
           const y = at(0, i)[1];
           const name = wide
-            ? label(t, r.name, box.x - 12, y, { align: 'right', font: `${r.ours ? 600 : 500} 13px ${FONT}`, width: side - 12, overflow: 'break', lineHeight: 15, lineWidth: 0 })
-            : label(t, r.name, box.x, y - 9, { font: `${r.ours ? 600 : 500} 12.5px ${FONT}`, verticalAlign: 'bottom', width: size - 12, overflow: 'break', lineHeight: 15 });
+            ? label(t, wrap(r.name, 13, side - 14).join('\n'), box.x - 12, y, { align: 'right', font: `${r.ours ? 600 : 500} 13px ${FONT}`, lineHeight: 15, lineWidth: 0 })
+            : label(t, wrap(r.name, 12.5, size - 20).join('\n'), box.x, y - 9, { font: `${r.ours ? 600 : 500} 12.5px ${FONT}`, verticalAlign: 'bottom', lineHeight: 15 });
           return [name, ...paint(r, y, at)];
         })];
       })],
@@ -232,13 +243,14 @@ const draw = (() => {
   }
   // labels at the lines' ends, pushed apart
   function endLabels(t, series, colors, at, room, box) {
-    const found = series.map((one, i) => ({ name: one.name, color: colors[i], x: at(one.points[one.points.length - 1][0], 0)[0] + 12, y: at(one.points[one.points.length - 1][0], one.points[one.points.length - 1][1])[1], lines: Math.ceil(width(one.name, 12.5) / room) }));
+    const found = series.map((one, i) => ({ text: wrap(one.name, 12.5, room), color: colors[i], x: at(one.points[one.points.length - 1][0], 0)[0] + 12, y: at(one.points[one.points.length - 1][0], one.points[one.points.length - 1][1])[1], }));
+    for (const one of found) one.lines = one.text.length;
     found.sort((a, b) => a.y - b.y);
     let floor = -Infinity;
     for (const one of found) { one.y = Math.max(one.y, floor + one.lines * 8); floor = one.y + one.lines * 8 + 3; }
     let roof = box.y + box.height;
     for (const one of found.slice().reverse()) { one.y = Math.min(one.y, roof - one.lines * 8); roof = one.y - one.lines * 8 - 3; }
-    return found.map((one) => label(t, one.name, one.x, one.y, { fill: one.color, font: `600 12.5px ${FONT}`, width: room, overflow: 'break', lineHeight: 16 }));
+    return found.map((one) => label(t, one.text.join('\n'), one.x, one.y, { fill: one.color, font: `600 12.5px ${FONT}`, lineHeight: 16, lineWidth: 2 }));
   }
   function lines(s, t, size) {
     const wide = size > 560;
@@ -295,7 +307,7 @@ const draw = (() => {
           const slope = price === null || reach <= 0 ? [] : [stroke(...at(cx - Math.min(cx, reach), cy - price * Math.min(cx, reach)), ...at(cx + reach, cy + price * reach), t.orange, 1.75, { lineDash: [6, 4] })];
           const text = s.label.split(': ');
           const [sx, sy] = at(cx + reach, cy + (price ?? 0) * reach);
-          const worth = slope.length ? [label(t, s.slope, Math.max(sx, box.x + width(s.slope, 12) + 8), sy - 12, { align: 'right', fill: t.orange })] : [];
+          const worth = slope.length && wide ? [label(t, s.slope, Math.max(sx, box.x + width(s.slope, 12) + 8), sy - 12, { align: 'right', fill: t.orange })] : [];
           const space = box.x + box.width - x > widest(text, 13) + 20;
           const under = bottom - y > 60 ? [22, 40] : [-40, -22];
           const place = { align: space ? 'left' : 'right', font: `600 13px ${FONT}` };

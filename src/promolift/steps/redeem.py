@@ -1,0 +1,78 @@
+"""Past campaigns in; the redemption model, its odds for the menu's coupons, and its check on later campaigns, out."""
+
+import polars as pl
+
+from promolift import effect, learn
+from promolift.errors import SupportError
+from promolift.steps.checks import RECALL, SCORES, bins, score
+from promolift.steps.job import Job, Moments, moments
+
+MODEL, PAST_RATE = "redeeming a campaign's coupon", "his past redemption rate"
+KEY = ["campaign_id", "customer_id"]
+
+
+def keep_redemption(job: Job, at: Moments, targets: list[str]) -> str | None:
+    """Fit on every campaign that is over, keep the model and the odds of a coupon per customer and target.
+
+    Returns the reason if there can be no model; nothing is kept then.
+    """
+    store = job.store
+    for name in ("redemption_odds", "redemption_features"):
+        if store.has(name):
+            store.remove(name)
+    try:
+        past = history(job)
+        features = effect.exposure_features(past)
+        model = effect.fit_redemption(features, effect.outcomes(past.exposures, past.redemptions, at.asof))
+    except SupportError as reason:
+        return str(reason)
+    store.save("redemption_features", features)
+    store.save_json("redemption", model.to_dict())
+    if targets and any(item.activation == "coupon" for item in job.config.menu):
+        covers = effect.target_covers(store.table("products"), targets)
+        asked = effect.offer_features(past, at.asof, covers)
+        odds = asked.select("customer_id", pl.col("campaign_id").alias("target"))
+        store.save("redemption_odds", odds.with_columns(pl.Series("redeem_prob", model.predict(asked))))
+    return None
+
+
+def history(job: Job) -> effect.History:
+    """The campaign tables as the redemption model reads them."""
+    store = job.store
+    if not (store.has("exposures") and store.has("redemptions")):
+        raise SupportError("no past campaigns: give a promotions file that says who was sent what and who redeemed")
+    coupons = store.table("coupons") if store.has("coupons") else None
+    return effect.History(
+        store.events(), store.table("exposures"), store.table("redemptions"), store.table("products"), coupons,
+        store.table("customers"),
+    )  # fmt: skip
+
+
+def check(job: Job) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
+    """SCORES, BINS and an empty RECALL: trained on campaigns over before the check, scored on those begun after it."""
+    at, past = moments(job), history(job)
+    if not job.store.has("redemption_features"):
+        raise SupportError("no redemption model: too few past campaigns with redemptions")
+    features = job.store.frame("redemption_features")
+    model = effect.fit_redemption(features, effect.outcomes(past.exposures, past.redemptions, at.check))
+    truth = effect.outcomes(past.exposures, past.redemptions, at.asof).drop_nulls("redeemed")
+    later = features.filter(pl.col("start_ms") >= at.check).join(truth, on=KEY).sort(KEY)
+    if later.height < 100 or later["redeemed"].sum() < 10:
+        raise SupportError(f"{later.height} customers in campaigns of the last 11 weeks that are over; 100 are needed")
+    y, prob = later["redeemed"].cast(pl.Int8).to_numpy(), model.predict(later)
+    people = later["customer_id"].to_list()
+    rate = later["earlier_redeemed"].fill_null(0) / (later["earlier_campaigns"].fill_null(0) + 1)
+    calibration = learn.calibration(y, prob, groups=people)
+    constant = [float(y.mean())] * len(y)
+    scores = [
+        score(MODEL, learn.auc(y, prob, people), PAST_RATE, learn.auc(y, rate.to_numpy(), people).value, "higher"),
+        score(
+            MODEL,
+            learn.log_loss(y, prob, people),
+            "the same chance for all",
+            learn.log_loss(y, constant).value,
+            "lower",
+        ),
+        score(MODEL, calibration.in_the_large, "right on average", 1.0, ""),
+    ]
+    return pl.DataFrame(scores, schema=SCORES), bins(MODEL, calibration), pl.DataFrame(schema=RECALL)

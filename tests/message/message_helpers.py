@@ -1,0 +1,142 @@
+"""Offers and contexts the message tests speak of, and the texts of `texts_true.tsv` and `texts_false.tsv`."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from promolift.message import Context
+from promolift.terms import Benefit, Language, Offer, Scope, Words
+
+NY, SHANGHAI = ZoneInfo("America/New_York"), ZoneInfo("Asia/Shanghai")
+MEALS = ("FRZN MEAT/MEAT DINNERS", Words(zh="冷冻方便餐", en="frozen meals"))
+MILK = ("FLUID MILK PRODUCTS", Words(zh="牛奶", en="milk"))
+COFFEE = ("COFFEE", Words(zh="咖啡", en="coffee"))
+GADGETS = ("KITCHEN GADGETS", Words(zh="厨房小工具", en="kitchen gadgets"))
+PETS = ("PET CARE SUPPLIES", Words(zh="宠物用品", en="pet supplies"))
+LAMP = ("p5", Words(zh='"月光"台灯 T5', en="Moonlight Lamp T5"))
+PRODUCT_1, PRODUCT_2 = Words(zh="商品1", en="Product 1"), Words(zh="商品2", en="Product 2")
+
+
+def percent(value: int, cap: int | None = None) -> Benefit:
+    return Benefit(type="percent_off", percent=value, max_discount_cents=cap)
+
+
+def amount(cents: int) -> Benefit:
+    return Benefit(type="amount_off", amount_cents=cents)
+
+
+SHIPPING = Benefit(type="free_shipping")
+
+
+def an_offer(
+    benefit: Benefit,
+    about: tuple[str, Words] | None = None,
+    currency: str = "CNY",
+    spend: int = 0,
+    scope: Scope | None = None,
+    expires: tuple[int, ...] = (2026, 6, 30, 23, 59, 59),
+) -> Offer:
+    """An offer from June 1, 2026, to the end of June 30, unless told otherwise; on everything if `about` is None."""
+    zone = SHANGHAI if currency == "CNY" else NY
+    return Offer(
+        id="off_1",
+        menu_id="menu_1",
+        benefit=benefit,
+        scope=scope or ("category" if about else "all"),
+        covers=about[0] if about else "",
+        label=about[1] if about else None,
+        min_spend_cents=spend,
+        starts=datetime(2026, 6, 1, tzinfo=zone),
+        expires=datetime(*expires, tzinfo=zone),  # type: ignore[misc, arg-type]
+        currency=currency,
+    )
+
+
+AT_SIX, YEAR_END, SEPTEMBER = (2026, 6, 30, 18, 0), (2026, 12, 31, 23, 59, 59), (2026, 9, 15, 23, 59, 59)
+GOLDEN = an_offer(percent(20), ("2", PRODUCT_2), scope="product")
+RUNNER = ("sku1", Words(zh="轻跑鞋X20", en="Light Runner X20"))
+OFFERS = {
+    "meals20": an_offer(percent(20), MEALS),
+    "meals20$": an_offer(percent(20), MEALS, "USD"),
+    "all30/200": an_offer(amount(3000), spend=20000),
+    "all30/200$": an_offer(amount(3000), currency="USD", spend=20000),
+    "meals30/200": an_offer(amount(3000), MEALS, spend=20000),
+    "meals30/200$": an_offer(amount(3000), MEALS, "USD", 20000),
+    "ship50": an_offer(SHIPPING, spend=5000),
+    "ship50$": an_offer(SHIPPING, currency="USD", spend=5000),
+    "meals20cap10": an_offer(percent(20, 1000), MEALS),
+    "meals20cap10$": an_offer(percent(20, 1000), MEALS, "USD"),
+    "meals20/50": an_offer(percent(20), MEALS, spend=5000),
+    "meals20/50$": an_offer(percent(20), MEALS, "USD", 5000),
+    "all20": an_offer(percent(20)),
+    "all20$": an_offer(percent(20), currency="USD"),
+    "meals50": an_offer(percent(50), MEALS),
+    "meals50$": an_offer(percent(50), MEALS, "USD"),
+    "meals25": an_offer(percent(25), MEALS),
+    "meals25$": an_offer(percent(25), MEALS, "USD"),
+    "meals15": an_offer(percent(15), MEALS),
+    "meals20dec$": an_offer(percent(20), MEALS, "USD", expires=YEAR_END),
+    "meals20dec": an_offer(percent(20), MEALS, expires=YEAR_END),
+    "meals5off": an_offer(amount(500), MEALS),
+    "meals5off$": an_offer(amount(500), MEALS, "USD"),
+    "all5off": an_offer(amount(500)),
+    "all10.50/1234.50€": an_offer(amount(1050), currency="EUR", spend=123450),
+    "all1000/10000yen": an_offer(amount(1000), currency="JPY", spend=10000),
+    "shipmeals": an_offer(SHIPPING, MEALS),
+    "shipmeals$": an_offer(SHIPPING, MEALS, "USD"),
+    "product2": GOLDEN,
+    "meals20@18:00": an_offer(percent(20), MEALS, expires=AT_SIX),
+    "meals20@18:00$": an_offer(percent(20), MEALS, "USD", expires=AT_SIX),
+    "milk20": an_offer(percent(20), MILK),
+    "milk20$": an_offer(percent(20), MILK, "USD"),
+    "tea30$": an_offer(percent(30), ("TEAS", Words(zh="茶叶与茶包", en="tea")), "USD"),
+    "runner35$": an_offer(percent(35), RUNNER, "USD", scope="product"),
+    "all10/25£": an_offer(percent(10), currency="GBP", spend=2500),
+    "all15.50/99": an_offer(amount(1550), spend=9900),
+    "coffee30": an_offer(percent(30), COFFEE, expires=SEPTEMBER),
+    "coffee30$": an_offer(percent(30), COFFEE, "USD", expires=SEPTEMBER),
+    "gadgets20/150$": an_offer(amount(2000), GADGETS, "USD", 15000),
+    "gadgets20/150": an_offer(amount(2000), GADGETS, spend=15000),
+    "shippets80": an_offer(SHIPPING, PETS, spend=8000),
+    "shippets80$": an_offer(SHIPPING, PETS, "USD", 8000),
+    "lamp12cap25": an_offer(percent(12, 2500), LAMP, scope="product"),
+    "lamp12cap25$": an_offer(percent(12, 2500), LAMP, "USD", scope="product"),
+}
+CONTEXTS = {
+    "-": Context(),
+    "李雷": Context(name="李雷"),
+    "Anna": Context(name="Anna"),
+    "Bella": Context(name="Bella"),
+    "June 23": Context(sent=datetime(2026, 6, 23, 12, tzinfo=SHANGHAI)),
+    "June 23 NY": Context(sent=datetime(2026, 6, 23, 12, tzinfo=NY)),
+    "June 30": Context(sent=datetime(2026, 6, 30, 9, tzinfo=SHANGHAI)),
+    "July 2": Context(sent=datetime(2026, 7, 2, tzinfo=SHANGHAI)),
+    "May 2": Context(sent=datetime(2026, 5, 2, tzinfo=SHANGHAI)),
+    "bought 1": Context(name="用户A", bought=(PRODUCT_1,)),
+    "bought 1, no terms": Context(name="用户A", bought=(PRODUCT_1,), full=False),
+    "aged 35": Context(private=("35",)),
+    "engineer": Context(private=("工程师",)),
+    "陈晨's rug": Context(name="陈晨", bought=(Words(zh="羊毛地毯", en="Wool Rug"),)),
+    "Maria's rug": Context(name="Maria", bought=(Words(zh="地毯", en="Wool Rug"),)),
+}
+
+
+@dataclass(frozen=True)
+class Said:
+    """One text about an offer."""
+
+    offer: Offer
+    language: Language
+    context: Context
+    text: str
+
+
+def texts(kind: str) -> list[Said]:
+    """The texts of `texts_<kind>.tsv`: offer, context, language, text with escapes for invisible characters."""
+    lines = Path(__file__).with_name(f"texts_{kind}.tsv").read_text(encoding="utf-8").splitlines()
+    rows = [line.split("\t") for line in lines if line and not line.startswith("#")]
+    return [
+        Said(OFFERS[offer], language, CONTEXTS[context], text.encode("latin-1", "backslashreplace").decode("unicode_escape"))
+        for offer, context, language, text in rows
+    ]

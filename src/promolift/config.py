@@ -96,8 +96,9 @@ class PlanSettings(Settings):
 
     Left out, it is `budget_share` of the revenue of the last `window_days`. `asof` is the local day before which all
     is known (left out: the day after the last event). `weakest_evidence`: offers whose effect is known less well are
-    listed but not planned; auto takes the strongest level that any offer of the menu reaches. `holdout_share` of the
-    customers get nothing, so that what the plan earns can be measured.
+    listed but not planned; auto takes the strongest level that any offer of the menu reaches. `category_share`: at
+    most so much of the budget for the offers on one category. `holdout_share` of the customers get nothing, so that
+    what the plan earns can be measured.
     """
 
     campaign: str = "cmp_1"
@@ -106,6 +107,7 @@ class PlanSettings(Settings):
     budget_cents: int | None = Field(default=None, ge=0)
     budget_share: float = Field(default=0.002, ge=0, le=1)
     weakest_evidence: Literal["auto", "randomised", "adjusted", "assumed"] = "auto"
+    category_share: float = Field(default=1.0, gt=0, le=1)
     holdout_share: float = Field(default=0.1, ge=0, lt=1)
     seed: int = 0
 

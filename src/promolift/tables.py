@@ -1,93 +1,6 @@
 """The columns of every table: type, unit, meaning. docs/tables.md is generated from this file."""
 
-from dataclasses import dataclass
-
-import polars as pl
-
-from promolift.errors import InputError
-
-
-@dataclass(frozen=True)
-class Column:
-    """One column: its Polars type, unit and meaning; `required` means never null."""
-
-    name: str
-    dtype: type[pl.DataType]
-    meaning: str
-    unit: str = ""
-    required: bool = False
-    low: float | None = None
-    high: float | None = None
-
-
-@dataclass(frozen=True)
-class Table:
-    """A table's contract. `key` columns identify a row; further columns are allowed only if `open`."""
-
-    name: str
-    meaning: str
-    key: tuple[str, ...]
-    columns: tuple[Column, ...]
-    open: bool = False
-
-    @property
-    def schema(self) -> dict[str, type[pl.DataType]]:
-        """Column name to Polars type, in order."""
-        return {c.name: c.dtype for c in self.columns}
-
-    def empty(self) -> pl.DataFrame:
-        """A frame of this table with no rows."""
-        return pl.DataFrame(schema=self.schema)
-
-    def conform(self, frame: pl.DataFrame) -> pl.DataFrame:
-        """`frame` with this table's columns first, in order: absent ones null, types cast; others kept only if open."""
-        known = [
-            (pl.col(c.name) if c.name in frame.columns else pl.lit(None)).cast(c.dtype).alias(c.name)
-            for c in self.columns
-        ]
-        extra = [name for name in frame.columns if name not in self.schema] if self.open else []
-        return frame.select(*known, *extra)
-
-    def check(self, frame: pl.DataFrame) -> pl.DataFrame:
-        """Return `frame` unchanged, or raise InputError naming the column, the rule, a count and the first bad keys."""
-        for column in self.columns:
-            if column.name not in frame.columns:
-                raise InputError(f"{self.name}: column {column.name!r} is missing; it has {frame.columns}")
-            if frame.schema[column.name] != column.dtype:
-                raise InputError(
-                    f"{self.name}.{column.name}: type {frame.schema[column.name]}, expected {column.dtype.__name__}"
-                )
-            if not column.required and column.low is None and column.high is None:
-                continue
-            bad = frame.filter(self._broken(column))
-            if bad.height:
-                keys = bad.select(self.key).head(3).rows()
-                rule = self._rule(column)
-                raise InputError(
-                    f"{self.name}.{column.name}: {bad.height} of {frame.height} rows are {rule}; first keys {keys}"
-                )
-        if self.key and frame.select(pl.struct(self.key).is_duplicated().any()).item():
-            raise InputError(f"{self.name}: key {self.key} is not unique; merge or number the rows")
-        extra = set(frame.columns) - set(self.schema)
-        if extra and not self.open:
-            raise InputError(f"{self.name}: unknown columns {sorted(extra)}")
-        return frame
-
-    def _broken(self, column: Column) -> pl.Expr:
-        value = pl.col(column.name)
-        broken = value.is_null() if column.required else pl.lit(False)
-        if column.low is not None:
-            broken = broken | (value < column.low)
-        if column.high is not None:
-            broken = broken | (value > column.high)
-        return broken.fill_null(False)
-
-    def _rule(self, column: Column) -> str:
-        outside = "" if column.low is None and column.high is None else f"outside [{column.low}, {column.high}]"
-        return " or ".join(filter(None, ["null" if column.required else "", outside]))
-
-
-Text, Int, Real, Flag = pl.String, pl.Int64, pl.Float64, pl.Boolean
+from promolift.contract import Column, Flag, Int, Real, Table, Text
 
 EVENTS = Table(
     "events",
@@ -190,6 +103,8 @@ SHELF = Table(
         Column("mailer", Flag, "in a mailer", required=True),
     ),
 )
+
+
 def _windows(stem: str, dtype: type[pl.DataType], meaning: str, unit: str) -> tuple[Column, ...]:
     weeks = (4, 8, 16, 52)
     return tuple(Column(stem.format(w), dtype, f"{meaning} in the last {w} weeks", unit) for w in weeks)
@@ -212,12 +127,23 @@ PROFILES = Table(
         Column("revenue_total_cents", Int, "spent so far, less refunds", "minor units"),
         Column("list_total_cents", Int, "the same at undiscounted prices", "minor units"),
         *_windows("revenue_{}w_cents", Int, "spent, less refunds,", "minor units"),
-        Column("spend_per_week_cents", Real, "purchasing power: spend per week over the last 16 weeks or since the first purchase", "minor units"),
+        Column(
+            "spend_per_week_cents",
+            Real,
+            "purchasing power: spend per week over the last 16 weeks or since the first purchase",
+            "minor units",
+        ),
         Column("tenure_days", Real, "time since the first order", "days", low=0),
         Column("recency_days", Real, "time since the last order", "days", low=0),
         Column("shopping_days", Int, "different days with an order", "days"),
         Column("cadence_days", Real, "median time between shopping days", "days"),
-        Column("gap_variation", Real, "regularity: s.d. of the gaps over their mean; 0 is clockwork, 1 is chance", "ratio", low=0),
+        Column(
+            "gap_variation",
+            Real,
+            "regularity: s.d. of the gaps over their mean; 0 is clockwork, 1 is chance",
+            "ratio",
+            low=0,
+        ),
         Column("due_in_days", Real, "cadence minus recency; negative when overdue", "days"),
         Column("basket_lines_mean", Real, "lines per order", "lines"),
         Column("basket_lines_sd", Real, "s.d. of lines per order", "lines"),
@@ -245,7 +171,12 @@ PROFILES = Table(
         _share("private_label_share", "share of lines of the shop's own brand; null where the catalogue names none"),
         Column("type_count", Int, "different product types bought", "types"),
         _share("novelty_share", "novelty seeking: share of the last 8 weeks' product types never bought before"),
-        Column("price_tier", Real, "own spend at undiscounted prices over the same units at the others' prices by type", "ratio"),
+        Column(
+            "price_tier",
+            Real,
+            "own spend at undiscounted prices over the same units at the others' prices by type",
+            "ratio",
+        ),
         Column("price_tier_se", Real, "its standard error", "ratio"),
         _share("deal_share", "share of lines bought at a shelf discount"),
         _share("discount_share", "all reductions over value at undiscounted prices"),
@@ -298,11 +229,31 @@ AFFINITIES = Table(
         Column("gap_days", Real, "median time between days it was bought; missing before the second", "days", low=0),
         Column("due_in_days", Real, "gap minus recency; negative when overdue", "days"),
         Column("spend_share", Real, "share of all the customer paid", "share"),
-        Column("deal_share", Real, "share of lines bought at a shelf discount; missing where the shop has none", "share", low=0, high=1),
+        Column(
+            "deal_share",
+            Real,
+            "share of lines bought at a shelf discount; missing where the shop has none",
+            "share",
+            low=0,
+            high=1,
+        ),
         Column("views", Int, "views of the target's products", "views", required=True, low=0),
-        Column("expected_cents", Real, "expected value at undiscounted prices in the next window without a promotion", "minor units", low=0),
+        Column(
+            "expected_cents",
+            Real,
+            "expected value at undiscounted prices in the next window without a promotion",
+            "minor units",
+            low=0,
+        ),
         Column("expected_se_cents", Real, "standard error of that expectation", "minor units", low=0),
-        Column("buy_prob", Real, "chance of at least one order with the target in the next window", "probability", low=0, high=1),
+        Column(
+            "buy_prob",
+            Real,
+            "chance of at least one order with the target in the next window",
+            "probability",
+            low=0,
+            high=1,
+        ),
     ),
 )
 DECISIONS = Table(
@@ -317,7 +268,15 @@ DECISIONS = Table(
         Column("policy_id", Text, "which policy", required=True),
         Column("policy_version", Text, "which version of it; versions never change", required=True),
         Column("offer_id", Text, "what was decided; none for no offer", required=True),
-        Column("propensity", Real, "chance that this customer got this decision, the holdout counted in", "probability", required=True, low=0, high=1),
+        Column(
+            "propensity",
+            Real,
+            "chance that this customer got this decision, the holdout counted in",
+            "probability",
+            required=True,
+            low=0,
+            high=1,
+        ),
         Column("candidates", Text, "JSON list of the open offers: offer, gain_cents, cost_cents, prob", required=True),
         Column("ineligible", Text, "JSON list of the closed offers: offer, reason", required=True),
         Column("seed", Int, "seed of the exploration hash", required=True),

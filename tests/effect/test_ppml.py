@@ -30,7 +30,7 @@ def test_the_interval_covers_the_true_response_and_the_naive_slope_does_not() ->
     hits = 0
     for seed in range(40):
         y, depth, effects, people = world(seed)
-        fit = fit_ppml(y, depth[:, None], effects, people)
+        fit = fit_ppml(y, depth[:, None], effects, [people])
         hits += abs(fit.beta_K[0] - 0.8) <= 1.96 * fit.se_K[0]
     assert hits >= 34  # 38 expected at 95 %; fewer than 34 has probability below 0.2 %
     y, depth, _, _ = world(0)
@@ -40,7 +40,7 @@ def test_the_interval_covers_the_true_response_and_the_naive_slope_does_not() ->
 
 def test_group_totals_are_reproduced() -> None:
     y, depth, effects, people = world(3)
-    fit = fit_ppml(y, depth[:, None], effects, people)
+    fit = fit_ppml(y, depth[:, None], effects, [people])
     for group in effects:
         np.testing.assert_allclose(np.bincount(group, weights=fit.mu_M), np.bincount(group, weights=y), rtol=1e-3)
 
@@ -49,15 +49,26 @@ def test_a_regressor_that_the_fixed_effects_explain_is_refused() -> None:
     y, _, effects, people = world(1)
     weekly = (effects[1] % 3 == 0).astype(float)
     with pytest.raises(SupportError, match="does not vary"):
-        fit_ppml(y, weekly[:, None], effects, people)
+        fit_ppml(y, weekly[:, None], effects, [people])
 
 
 def test_too_few_customers_give_no_error_bar_and_so_no_answer() -> None:
     y, depth, effects, people = world(1, people=6)
     with pytest.raises(SupportError, match="at least 10"):
-        fit_ppml(y, depth[:, None], effects, people)
+        fit_ppml(y, depth[:, None], effects, [people])
 
 
 def test_codes_number_the_combinations_densely_in_order() -> None:
     frame = pl.DataFrame({"a": ["y", "x", "y"], "b": [1, 1, 1]})
     assert codes(frame, "a", "b").tolist() == [1, 0, 1]
+
+
+def test_shocks_shared_by_a_group_widen_the_interval() -> None:
+    y, depth, effects, people = world(4)
+    shock = np.exp(np.random.default_rng(1).standard_normal(30) * 0.5)
+    jumpy = np.round(y * shock[effects[1]])
+    weekly = depth * 0 + (effects[1] % 4 == 0) * 0.3 + 0.01 * depth
+    narrow = fit_ppml(jumpy, weekly[:, None], effects[:1], [people])
+    wide = fit_ppml(jumpy, weekly[:, None], effects[:1], [people, effects[1]])
+    assert wide.se_K[0] > 1.5 * narrow.se_K[0]
+    assert wide.beta_K[0] == narrow.beta_K[0]

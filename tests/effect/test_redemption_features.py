@@ -9,10 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
+from promolift.contract import Table
 from promolift.effect.exposure import ExposureSettings, History, exposure_features, offer_features, target_covers
 from promolift.errors import InputError
 from promolift.sql import DAY_MS
-from promolift.tables import COUPONS, CUSTOMERS, EVENTS, EXPOSURE_FEATURES, EXPOSURES, PRODUCTS, REDEMPTIONS, Table
+from promolift.tables import COUPONS, CUSTOMERS, EVENTS, EXPOSURE_FEATURES, EXPOSURES, PRODUCTS, REDEMPTIONS
 
 Rows = list[dict[str, object]]
 START = 100  # the day the campaign "now" begins; the first event is on day 0

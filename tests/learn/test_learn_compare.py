@@ -224,6 +224,14 @@ def test_one_weak_row_in_the_plan_weakens_every_row_that_is_compared_with_it():
         compare(rows.with_columns(evidence=pl.lit("proven")), plan, 1e9, profiles(), FAST)
 
 
+def test_a_row_without_a_label_counts_as_assumed():
+    rows = market(evidence="randomised").with_columns(
+        evidence=pl.when(pl.col("offer_id") == "o1").then(None).otherwise("evidence")
+    )
+    plan = rows.filter(pl.col("offer_id") == "o1").select("customer_id", "offer_id")
+    assert set(compare(rows, plan, 1e9, profiles(), FAST)["evidence"]) == {"assumed"}
+
+
 def test_a_policy_without_its_columns_is_named_and_has_no_figure():
     rows = market().drop("redeem_prob")
     got = by_name(compare(rows, greedy(rows), 1e9, pl.DataFrame({"customer_id": ["c001"]}), FAST))
@@ -245,6 +253,23 @@ def test_a_menu_coupon_counts_each_customer_s_best_offer():
     got = by_name(compare(rows, PLAN, 100, PROFILES, CompareSettings(same_by="menu_id", orders=2, draws=40)))
     assert got["same_coupon"]["note"].startswith("coupon m")
     assert got["best_customers_same_coupon"]["expected_profit_cents"] == pytest.approx(3 + 20 + 0.4 * 30)
+
+
+def test_the_same_coupon_is_the_best_one_at_this_spend_not_at_any():
+    # x gains 100 for 100, y 50 for 10: with 10 to spend, y earns 50 and x 10
+    rows = frame([("a", "x", 100.0, 100.0, 0.5), ("a", "y", 50.0, 10.0, 0.5), ("b", "x", 0.0, 0.0, 0.5)])
+    got = by_name(compare(rows, frame([("a", "y")], ("customer_id", "offer_id")), 10, PROFILES, FAST))
+    assert got["same_coupon"]["note"].startswith("coupon y")
+    got = by_name(compare(rows, frame([("a", "x")], ("customer_id", "offer_id")), 100, PROFILES, FAST))
+    assert got["same_coupon"]["note"].startswith("coupon x")
+
+
+def test_nobody_gets_an_own_offer_that_loses():
+    rows = frame([("a", "x", 10.0, 5.0, 0.2), ("b", "x", -3.0, 1.0, 0.9), ("c", "x", -4.0, 1.0, 0.8)])
+    got = by_name(compare(rows, frame([("a", "x")], ("customer_id", "offer_id")), 10, PROFILES, FAST))
+    assert got["best_customers_own_offer"]["expected_profit_cents"] == 10
+    # the same coupon goes to the best customers even where it loses: that is what the rule of thumb does
+    assert got["best_customers_same_coupon"]["expected_profit_cents"] == pytest.approx(-4 - 3 + 0.6 * 10)
 
 
 def test_rfm_by_hand():

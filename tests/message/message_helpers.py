@@ -15,6 +15,7 @@ COFFEE = ("COFFEE", Words(zh="咖啡", en="coffee"))
 GADGETS = ("KITCHEN GADGETS", Words(zh="厨房小工具", en="kitchen gadgets"))
 PETS = ("PET CARE SUPPLIES", Words(zh="宠物用品", en="pet supplies"))
 LAMP = ("p5", Words(zh='"月光"台灯 T5', en="Moonlight Lamp T5"))
+SHEETS = Words(zh="亚麻床单", en="Linen Sheets")
 PRODUCT_1, PRODUCT_2 = Words(zh="商品1", en="Product 1"), Words(zh="商品2", en="Product 2")
 
 
@@ -55,6 +56,9 @@ def an_offer(
 
 AT_SIX, YEAR_END, SEPTEMBER = (2026, 6, 30, 18, 0), (2026, 12, 31, 23, 59, 59), (2026, 9, 15, 23, 59, 59)
 GOLDEN = an_offer(percent(20), ("2", PRODUCT_2), scope="product")
+AUGUST, OCTOBER, NOVEMBER = (2026, 8, 8, 23, 59, 59), (2026, 10, 1, 23, 59, 59), (2026, 11, 11, 23, 59, 59)
+YOGURT = ("YOGURT", Words(zh="酸奶", en="yogurt"))
+PILLOW = ("p9", Words(zh="云朵枕头", en="Cloud Pillow"))
 RUNNER = ("sku1", Words(zh="轻跑鞋X20", en="Light Runner X20"))
 OFFERS = {
     "meals20": an_offer(percent(20), MEALS),
@@ -102,6 +106,14 @@ OFFERS = {
     "shippets80$": an_offer(SHIPPING, PETS, "USD", 8000),
     "lamp12cap25": an_offer(percent(12, 2500), LAMP, scope="product"),
     "lamp12cap25$": an_offer(percent(12, 2500), LAMP, "USD", scope="product"),
+    "yogurt15": an_offer(percent(15), YOGURT, expires=AUGUST),
+    "yogurt15$": an_offer(percent(15), YOGURT, "USD", expires=AUGUST),
+    "all45/300": an_offer(amount(4500), spend=30000, expires=NOVEMBER),
+    "all45/300$": an_offer(amount(4500), currency="USD", spend=30000, expires=NOVEMBER),
+    "ship99": an_offer(SHIPPING, spend=9900, expires=OCTOBER),
+    "ship99$": an_offer(SHIPPING, currency="USD", spend=9900, expires=OCTOBER),
+    "pillow40/120cap60": an_offer(percent(40, 6000), PILLOW, spend=12000, scope="product"),
+    "pillow40/120cap60$": an_offer(percent(40, 6000), PILLOW, "USD", 12000, "product"),
 }
 CONTEXTS = {
     "-": Context(),
@@ -118,6 +130,8 @@ CONTEXTS = {
     "aged 35": Context(private=("35",)),
     "engineer": Context(private=("工程师",)),
     "陈晨's rug": Context(name="陈晨", bought=(Words(zh="羊毛地毯", en="Wool Rug"),)),
+    "Lena's sheets": Context(name="Lena", bought=(SHEETS,)),
+    "林悦's sheets": Context(name="林悦", bought=(SHEETS,)),
     "Maria's rug": Context(name="Maria", bought=(Words(zh="地毯", en="Wool Rug"),)),
 }
 
@@ -137,6 +151,11 @@ def texts(kind: str) -> list[Said]:
     lines = Path(__file__).with_name(f"texts_{kind}.tsv").read_text(encoding="utf-8").splitlines()
     rows = [line.split("\t") for line in lines if line and not line.startswith("#")]
     return [
-        Said(OFFERS[offer], language, CONTEXTS[context], text.encode("latin-1", "backslashreplace").decode("unicode_escape"))
+        Said(
+            OFFERS[offer],
+            language,
+            CONTEXTS[context],
+            text.encode("latin-1", "backslashreplace").decode("unicode_escape"),
+        )
         for offer, context, language, text in rows
     ]

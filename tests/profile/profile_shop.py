@@ -7,8 +7,9 @@ import duckdb
 import polars as pl
 
 import promolift.profile as room
+from promolift.contract import Table
 from promolift.sql import DAY_MS
-from promolift.tables import EVENTS, EXPOSURES, PRODUCTS, REDEMPTIONS, Table
+from promolift.tables import EVENTS, EXPOSURES, PRODUCTS, REDEMPTIONS
 
 MONDAY = 17_007 * DAY_MS  # 2016-07-25, a Monday, 00:00 UTC
 SETTINGS = room.ProfileSettings()
@@ -59,13 +60,23 @@ class Shop:
         return self.connection.from_arrow(pl.DataFrame(pairs, schema=schema, orient="row").to_arrow())
 
     def shared(
-        self, asofs: Sequence[int], parts: Sequence[Sequence[str]] | None = None, settings: room.ProfileSettings = SETTINGS
+        self,
+        asofs: Sequence[int],
+        parts: Sequence[Sequence[str]] | None = None,
+        settings: room.ProfileSettings = SETTINGS,
     ) -> room.Shared:
         shared = room.Shared.start(asofs)
         shards = [self.shard(part) for part in (parts or [self.customers])]
         for step in room.STEPS:
             shared = shared.plus(step(shard, shared, settings) for shard in shards)
         return shared
+
+
+def attributes_of(shop: Shop, asof_ms: int, settings: room.ProfileSettings = SETTINGS) -> pl.DataFrame:
+    """What the first pass is enough for: PROFILES without sensitivity and self-description."""
+    shared = room.Shared.start([asof_ms])
+    shared = shared.plus([room.STEPS[0](shop.shard(), shared, settings)])
+    return room.attributes(shop.shard(), shop.moments([asof_ms]), shared, settings)
 
 
 def profile_of(shop: Shop, *asofs: int, settings: room.ProfileSettings = SETTINGS) -> pl.DataFrame:

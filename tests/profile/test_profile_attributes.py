@@ -2,7 +2,7 @@
 
 import polars as pl
 import pytest
-from profile_shop import MONDAY, SETTINGS, Shop, event, product, profile_of
+from profile_shop import MONDAY, SETTINGS, Shop, attributes_of, event, product
 
 import promolift.profile as room
 from promolift.profile.meanings import SENTENCES, describe, sentence
@@ -24,7 +24,7 @@ def one(frame: pl.DataFrame, customer: str = "a") -> dict:
 def test_recency_frequency_and_money_count_back_from_the_moment():
     days = [0, 100, 130, 139.5]
     shop = Shop([event("a", d, revenue_cents=100 * (k + 1), shelf_cents=10) for k, d in enumerate(days)])
-    row = one(profile_of(shop, ASOF))
+    row = one(attributes_of(shop, ASOF))
     assert row["recency_days"] == pytest.approx(0.5)
     assert row["tenure_days"] == pytest.approx(140)
     assert [row[f"orders_{w}w"] for w in (4, 8, 16, 52)] == [2, 3, 3, None]  # 52 weeks reach beyond the data
@@ -35,17 +35,17 @@ def test_recency_frequency_and_money_count_back_from_the_moment():
 
 def test_a_row_at_the_moment_itself_is_not_known_yet():
     shop = Shop([event("a", 0), event("a", 139), event("a", 140)])
-    assert one(profile_of(shop, ASOF))["orders_total"] == 2
+    assert one(attributes_of(shop, ASOF))["orders_total"] == 2
 
 
 def test_a_window_edge_belongs_to_the_window():
     shop = Shop([event("a", 0), event("a", 140 - 28), event("a", 140 - 28 - 1e-6)])
-    assert one(profile_of(shop, ASOF))["orders_4w"] == 1
+    assert one(attributes_of(shop, ASOF))["orders_4w"] == 1
 
 
 def test_cadence_and_regularity_come_from_days_not_baskets():
     shop = Shop([event("a", d) for d in (0, 0.1, 10, 20, 50)])
-    row = one(profile_of(shop, ASOF))
+    row = one(attributes_of(shop, ASOF))
     assert (row["shopping_days"], row["orders_total"]) == (4, 5)
     assert row["cadence_days"] == 10  # gaps 10, 10, 30
     assert row["gap_variation"] == pytest.approx(11.547005 / 16.666667)
@@ -53,7 +53,7 @@ def test_cadence_and_regularity_come_from_days_not_baskets():
 
 
 def test_one_order_has_no_cadence_and_no_spread():
-    row = one(profile_of(Shop([event("a", 5)]), ASOF))
+    row = one(attributes_of(Shop([event("a", 5)]), ASOF))
     assert row["orders_total"] == 1
     for name in ("cadence_days", "gap_variation", "due_in_days", "basket_sd_cents", "novelty_share", "price_tier"):
         assert row[name] is None, name
@@ -62,34 +62,38 @@ def test_one_order_has_no_cadence_and_no_spread():
 def test_a_refund_lowers_money_and_is_no_order():
     for sign in (1, -1):  # whatever sign the source gives it
         shop = Shop([event("a", 130, revenue_cents=500), event("a", 131, kind="refund", revenue_cents=sign * 200)])
-        row = one(profile_of(shop, ASOF))
+        row = one(attributes_of(shop, ASOF))
         assert (row["orders_total"], row["revenue_total_cents"], row["basket_median_cents"]) == (1, 300, 500)
 
 
 def test_an_order_with_lines_on_both_sides_of_the_moment_counts_what_was_before():
     lines = [event("a", 139.9, order_id="o"), event("a", 140.1, order_id="o", revenue_cents=5000)]
-    row = one(profile_of(Shop([event("a", 0, order_id="n"), *lines]), ASOF))
+    row = one(attributes_of(Shop([event("a", 0, order_id="n"), *lines]), ASOF))
     assert (row["orders_total"], row["revenue_total_cents"]) == (2, 200)
 
 
 def test_basket_values_and_their_error():
     shop = Shop([event("a", d, order_id=f"o{d}", revenue_cents=v) for d, v in ((1, 100), (2, 200), (3, 300), (4, 400))])
-    row = one(profile_of(shop, ASOF))
-    assert (row["basket_median_cents"], row["basket_p25_cents"], row["basket_p90_cents"]) == (250, 175, pytest.approx(370))
+    row = one(attributes_of(shop, ASOF))
+    assert (row["basket_median_cents"], row["basket_p25_cents"], row["basket_p90_cents"]) == (
+        250,
+        175,
+        pytest.approx(370),
+    )
     assert row["basket_mean_cents_se"] == pytest.approx(row["basket_sd_cents"] / 2)
     assert sum(row[f"basket_fifth_{k}"] for k in range(1, 6)) == pytest.approx(1)
 
 
 def test_basket_bands_are_the_shops_own_fifths():
     worth = {"a": 100, "b": 1_000, "c": 10_000, "d": 100_000, "e": 1_000_000}
-    frame = profile_of(Shop([event(c, k, revenue_cents=v) for c, v in worth.items() for k in range(3)]), ASOF)
+    frame = attributes_of(Shop([event(c, k, revenue_cents=v) for c, v in worth.items() for k in range(3)]), ASOF)
     for k, customer in enumerate(worth, 1):
         assert one(frame, customer)[f"basket_fifth_{k}"] == 1, customer
 
 
 def test_breadth_brands_and_private_label():
     rows = [event("a", d, product_id=p) for d, p in ((1, "milk"), (2, "milk"), (3, "soap"), (4, "cheese"))]
-    row = one(profile_of(Shop(rows, CATALOGUE), ASOF))
+    row = one(attributes_of(Shop(rows, CATALOGUE), ASOF))
     assert (row["category_count"], row["type_count"], row["brand_count"]) == (2, 3, 2)
     assert (row["top_category_1"], row["top_category_1_share"]) == ("dairy", 0.75)
     assert (row["top_category_2"], row["top_category_3"]) == ("home", None)
@@ -99,13 +103,13 @@ def test_breadth_brands_and_private_label():
 
 def test_novelty_is_the_share_of_recent_types_never_bought_before():
     rows = [event("a", 1, product_id="milk"), event("a", 135, product_id="milk"), event("a", 136, product_id="soap")]
-    assert one(profile_of(Shop(rows, CATALOGUE), ASOF))["novelty_share"] == 0.5
+    assert one(attributes_of(Shop(rows, CATALOGUE), ASOF))["novelty_share"] == 0.5
 
 
 def test_price_tier_compares_with_the_others_only():
     mine = [event("a", d, product_id="milk", revenue_cents=150) for d in range(4)]
     others = [event(c, d, product_id="milk", revenue_cents=100) for c in "bc" for d in range(4)]
-    frame = profile_of(Shop(mine + others, CATALOGUE), ASOF)
+    frame = attributes_of(Shop(mine + others, CATALOGUE), ASOF)
     assert one(frame, "a")["price_tier"] == pytest.approx(1.5)
     assert one(frame, "b")["price_tier"] == pytest.approx(100 / 125)
 
@@ -113,7 +117,7 @@ def test_price_tier_compares_with_the_others_only():
 def test_discounts_and_coupons():
     rows = [event("a", d, order_id=f"{d}", revenue_cents=80, shelf_cents=20) for d in (1, 2)]
     rows.append(event("a", 3, order_id="3", revenue_cents=90, coupon_cents=10, list_cents=100))
-    row = one(profile_of(Shop(rows), ASOF))
+    row = one(attributes_of(Shop(rows), ASOF))
     assert row["deal_share"] == pytest.approx(2 / 3)
     assert row["discount_share"] == pytest.approx(50 / 300)
     assert row["coupon_share"] == pytest.approx(1 / 3)
@@ -122,14 +126,15 @@ def test_discounts_and_coupons():
 def test_hours_and_weekdays_are_the_shops_own():
     shop = Shop([event("a", 7 * k + 2 / 24) for k in range(3)])  # Mondays, 02:00 UTC
     here = room.ProfileSettings(zone="America/New_York")
-    assert (one(profile_of(shop, ASOF))["top_weekday"], one(profile_of(shop, ASOF))["top_hour"]) == (1, 2)
-    row = one(profile_of(shop, ASOF, settings=here))
+    row = one(attributes_of(shop, ASOF))
+    assert (row["top_weekday"], row["top_hour"]) == (1, 2)
+    row = one(attributes_of(shop, ASOF, settings=here))
     assert (row["top_weekday"], row["top_hour"], row["weekend_share"], row["evening_share"]) == (7, 22, 1.0, 1.0)
 
 
 def test_channels_and_stores():
     rows = [event("a", k, store_id=s, channel="web") for k, s in enumerate(("x", "x", "y"))]
-    row = one(profile_of(Shop(rows), ASOF))
+    row = one(attributes_of(Shop(rows), ASOF))
     assert (row["top_store"], row["store_count"], row["top_store_share"]) == ("x", 2, pytest.approx(2 / 3))
     assert (row["top_channel"], row["channel_count"]) == ("web", 1)
 
@@ -137,10 +142,11 @@ def test_channels_and_stores():
 def test_views_carts_and_their_purchases():
     rows = [event("a", 0, kind="view", product_id="p1"), event("a", 138, kind="view", product_id="p2")]
     rows += [event("a", 0.5, kind="add_to_cart", product_id="p1"), event("a", 1, product_id="p1")]
-    row = one(profile_of(Shop(rows), ASOF))
+    row = one(attributes_of(Shop(rows), ASOF))
     assert (row["views_total"], row["views_4w"], row["carts_4w"], row["carts_16w"]) == (2, 1, 0, 0)
     assert row["view_recency_days"] == pytest.approx(2)
-    assert 0.4 < row["view_to_purchase"] < 0.6 and row["view_to_purchase_se"] > 0
+    assert 0.4 < row["view_to_purchase"] < 0.6
+    assert row["view_to_purchase_se"] > 0
 
 
 def test_coupon_history_counts_only_ended_campaigns_in_the_rate():
@@ -150,14 +156,19 @@ def test_coupon_history_counts_only_ended_campaigns_in_the_rate():
 
     exposures = [sent(f"c{k}", c, 10 * k, 10 * k + 5) for k in range(5) for c in "ab"]
     exposures += [sent("running", c, 139, 150) for c in "ab"]
-    used = [{"customer_id": "a", "campaign_id": f"c{k}", "coupon_id": "x", "ts_ms": MONDAY + 10 * k * DAY_MS} for k in (0, 1, 2)]
+    used = [
+        {"customer_id": "a", "campaign_id": f"c{k}", "coupon_id": "x", "ts_ms": MONDAY + 10 * k * DAY_MS}
+        for k in (0, 1, 2)
+    ]
     used.append({"customer_id": "a", "campaign_id": "c4", "coupon_id": "x", "ts_ms": ASOF})  # too late to be known
     shop = Shop([event(c, 0) for c in "abz"], (), exposures, used)
-    frame = profile_of(shop, ASOF)
+    frame = attributes_of(shop, ASOF)
     a, b, z = (one(frame, c) for c in "abz")
     assert (a["exposures_total"], a["redemptions_total"], a["redemption_recency_days"]) == (6, 3, 120)
     assert (z["exposures_total"], z["redemptions_total"], z["redemption_recency_days"]) == (0, 0, None)
-    prior = room.signals.rate_prior(shop.shared([ASOF])["rates"].filter(pl.col("asof_ms") == ASOF)).row(0, named=True)
+    shared = room.Shared.start([ASOF])
+    rates = room.STEPS[0](shop.shard(), shared, SETTINGS)["rates"].filter(asof_ms=ASOF, rate="redemption")
+    prior = room.signals.rate_prior(rates).row(0, named=True)
     assert prior["mean"] == pytest.approx(3.5 / 11)  # 3 answers to 10 ended campaigns, half an answer added
     s, p = prior["strength"], prior["mean"]
     assert a["redemption_rate"] == pytest.approx((3 + s * p) / (5 + s))
@@ -166,13 +177,15 @@ def test_coupon_history_counts_only_ended_campaigns_in_the_rate():
 
 
 def test_the_shops_rate_is_nobodys_when_nobody_had_a_trial():
-    row = one(profile_of(Shop([event("a", 0)], (), [], []), ASOF))
+    row = one(attributes_of(Shop([event("a", 0)], (), [], []), ASOF))
     assert (row["exposures_total"], row["redemption_rate"]) == (0, None)
 
 
 def test_what_customers_told_is_joined_and_the_table_keeps_its_contract():
     shop = Shop([event("a", 0), event("b", 1)])
-    told = shop.connection.sql("select 'a' as customer_id, 'Ann' as name, 'F' as sex, '40' as age, true as consent, 7 as pets")
+    told = shop.connection.sql(
+        "select 'a' as customer_id, 'Ann' as name, 'F' as sex, '40' as age, true as consent, 7 as pets"
+    )
     frame = room.profile(shop.shard(), shop.moments([ASOF]), shop.shared([ASOF]), SETTINGS, told)
     assert PROFILES.check(frame)["name"].to_list() == ["Ann", None]
     assert "pets" not in frame.columns
@@ -186,12 +199,20 @@ def test_every_attribute_has_a_sentence_and_every_sentence_an_attribute():
 
 def test_sentences_say_value_unit_and_error_and_nothing_where_nothing_is_known():
     money = "${:.2f}".format
-    row = {"recency_days": 3.0, "deal_share": 0.25, "top_weekday": 6, "redemption_rate": 0.1, "redemption_rate_se": 0.04}
+    row = {
+        "recency_days": 3.0,
+        "deal_share": 0.25,
+        "top_weekday": 6,
+        "redemption_rate": 0.1,
+        "redemption_rate_se": 0.04,
+    }
     row |= {"revenue_4w_cents": 1234, "cadence_days": None, "orders_4w": 2, "price_tier": 1.1, "price_tier_se": 0.06}
     said = describe(row, lambda cents: money(cents / 100))
-    assert "Last ordered 3.0 days ago." in said and "Spent $12.34 in the last 4 weeks." in said
+    assert "Last ordered 3.0 days ago." in said
+    assert "Spent $12.34 in the last 4 weeks." in said
     assert "25 % of the lines were bought at a shelf discount." in said
-    assert "Is most often active on Saturday." in said and "Placed 2 orders in the last 4 weeks." in said
+    assert "Is most often active on Saturday." in said
+    assert "Placed 2 orders in the last 4 weeks." in said
     assert "Answers 10 % (+- 4 %) of the campaigns." in said
     assert "Pays 1.10 (+- 0.06) times what others pay for the same types of product." in said
     assert sentence(row, "cadence_days", str) is None

@@ -29,11 +29,20 @@ def rows(draw, low: float, high: float, size: int):
 
 def campaigns() -> tuple[list, list]:
     sent = [
-        {"campaign_id": f"c{k}", "customer_id": c, "kind": "A", "start_ms": MONDAY + k * WEEK_MS, "end_ms": MONDAY + (k + 2) * WEEK_MS}
+        {
+            "campaign_id": f"c{k}",
+            "customer_id": c,
+            "kind": "A",
+            "start_ms": MONDAY + k * WEEK_MS,
+            "end_ms": MONDAY + (k + 2) * WEEK_MS,
+        }
         for c in "abcd"
         for k in range(0, 16, 3)
     ]
-    used = [{"customer_id": "a", "campaign_id": f"c{k}", "coupon_id": "u", "ts_ms": MONDAY + (k + 1) * WEEK_MS} for k in (0, 6, 12)]
+    used = [
+        {"customer_id": "a", "campaign_id": f"c{k}", "coupon_id": "u", "ts_ms": MONDAY + (k + 1) * WEEK_MS}
+        for k in (0, 6, 12)
+    ]
     return sent, used
 
 
@@ -56,7 +65,7 @@ def same(one: list[pl.DataFrame], other: list[pl.DataFrame]) -> None:
         assert_frame_equal(left, right, rel_tol=1e-8, abs_tol=1e-8)
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=3, deadline=None)
 @given(rows(0, 84, 60), rows(84, 130, 20), rows(84, 130, 20))
 def test_rows_at_or_after_the_moment_change_nothing(past, future, other):
     sent, used = campaigns()
@@ -69,12 +78,12 @@ def test_rows_at_or_after_the_moment_change_nothing(past, future, other):
     same(everything(one, asofs), everything(two, asofs))
 
 
-@settings(max_examples=12, deadline=None)
-@given(rows(0, 120, 80), st.lists(st.integers(0, 2), min_size=6, max_size=6))
+@settings(max_examples=3, deadline=None)
+@given(rows(0, 120, 80), st.lists(st.booleans(), min_size=6, max_size=6))
 def test_any_division_into_shards_gives_the_same_tables(found, cut):
     sent, used = campaigns()
     shop = Shop([event(c, k) for c in "abcdef" for k in (0, 30, 60)] + found, CATALOGUE, sent, used)
-    parts = [[c for c, k in zip("abcdef", cut, strict=True) if k == part] for part in range(3)]
+    parts = [[c for c, k in zip("abcdef", cut, strict=True) if k == part] for part in (False, True)]
     asofs = (MONDAY + 9 * WEEK_MS, ASOF)
     whole, pieces = everything(shop, asofs), everything(shop, asofs, [part for part in parts if part])
     same(whole, pieces)

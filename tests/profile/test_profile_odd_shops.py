@@ -15,7 +15,7 @@ CATALOGUE = [product("p1", category="x"), product("p2", category="y")]
 
 def views_only() -> list[dict]:
     seen = [(c, k) for c in "abc" for k in range(3)]
-    return [event(c, 100 + k, kind="view", product_id=f"p{k}", revenue_cents=0) for c, k in seen]
+    return [event(c, 120 + k, kind="view", product_id=f"p{k}", revenue_cents=0) for c, k in seen]
 
 
 SHOPS = {
@@ -38,13 +38,16 @@ SHOPS = {
 @pytest.mark.parametrize("name", SHOPS)
 def test_every_shop_gets_profiles_affinities_and_interests(name):
     shop = SHOPS[name]
-    profiles, affinities = profile_of(shop, ASOF, ASOF + 1), affinities_of(shop, ASOF, ASOF + 1)
-    assert PROFILES.check(profiles).height == 2 * len(shop.customers)
+    shared, shard, moments = shop.shared([ASOF]), shop.shard(), shop.moments([ASOF])
+    profiles = room.profile(shard, moments, shared, SETTINGS)
+    affinities = room.affinities(shard, moments, shared, SETTINGS)
+    assert PROFILES.check(profiles).height == len(shop.customers)
     AFFINITIES.check(affinities)
     numbers = profiles.select(pl.col(pl.Float64)).unpivot()["value"].drop_nulls()
     forecasts = affinities.select(pl.col(pl.Float64)).unpivot()["value"].drop_nulls()
-    assert numbers.is_finite().all() and forecasts.is_finite().all()
-    room.interests(shop.shard().events, shop.moments([ASOF]), shop.shared([ASOF]), SETTINGS)
+    assert numbers.is_finite().all()
+    assert forecasts.is_finite().all()
+    assert room.interests(shard.events, moments, shared, SETTINGS).height == (9 if name.startswith("views only") else 0)
 
 
 def test_views_only_leaves_purchases_unknown_not_zero():
@@ -70,7 +73,8 @@ def test_a_customer_without_a_row_before_the_moment_still_has_his_row():
     shop = Shop([event("a", 0), event("late", 150)])
     row = profile_of(shop, ASOF).filter(pl.col("customer_id") == "late").row(0, named=True)
     assert (row["orders_total"], row["orders_4w"], row["revenue_4w_cents"]) == (0, 0, 0)
-    assert row["tenure_days"] is None and row["top_hour"] is None
+    assert row["tenure_days"] is None
+    assert row["top_hour"] is None
 
 
 def test_a_moment_before_every_shared_moment_knows_nothing_of_the_shop():

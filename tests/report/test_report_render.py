@@ -13,10 +13,10 @@ import report_demo as demo
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from promolift.contract import Table
 from promolift.report import Check, Chosen, Household, Shop, Story, Unknown, render
 from promolift.report import story as contract
 from promolift.report.render import embed
-from promolift.tables import Table
 
 EVIL = "</script><script>alert(1)</script><img src=x onerror=alert(2)>\u2028{{7*7}}'\"&<!--]]>\x00‮"
 

@@ -8,7 +8,7 @@ from promolift.allocate.core import Allocation, Chunk, Prices, Rows, Use, choose
 from promolift.allocate.frame import Plan, frontier, plan
 from promolift.allocate.frontier import trace
 from promolift.allocate.limits import Limit
-from promolift.allocate.solve import Options, solve, solve_source
+from promolift.allocate.solver import Options, solve, solve_source
 
 __all__ = [
     "Allocation",

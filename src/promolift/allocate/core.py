@@ -99,7 +99,8 @@ class Allocation:
 
     `choice_N` is the slot of each customer, -1 for none (empty for a streamed plan: ask `decide`). `bound` is an
     upper bound of what any plan within the budget and limits can gain. `moved` holds the few customers (key to slot)
-    whom the finishing step treats otherwise than the prices alone would.
+    whom the finishing step treats otherwise than the prices alone would. `row_prices` are the prices of budget and
+    limits as the method works with them, to start the next plan from.
     """
 
     choice_N: Slots
@@ -114,6 +115,7 @@ class Allocation:
     uses: tuple[Use, ...] = ()
     passes: int = 0
     moved: Mapping[int, int] = field(default_factory=dict)
+    row_prices: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def gap(self) -> float:

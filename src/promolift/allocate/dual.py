@@ -20,7 +20,7 @@ LEAST = 200  # customers of a class that the sample should hold, if there are so
 # Width (of each customer's largest gain), customers, and the share of a bound that a row's use may miss: while the
 # function is wide most customers hesitate, each step is dear, and its minimum is only a start for the next width.
 STAGES = ((1.0, 500, 1e-1), (0.3, 500, 1e-1), (0.1, 1_500, 3e-2), (0.03, 4_000, 1e-2), (0.01, 12_000, 1e-2))
-SECOND, LAST = 0.003, 0.001  # widths of the prices corrected on the sample, and of those found on the core
+SECOND, LAST = 0.003, 0.0003  # widths of the prices corrected on the sample, and of those found on the core
 CORE, OUTER = 40_000, 15_000  # customers for the last prices: those who hesitate most, and a sample of the others
 CLOSE = 1e-5
 STEPS = 25  # Newton steps at one width
@@ -149,7 +149,7 @@ class Dual:
         return total, self.rules.used(sums_SJ4), half_MM + np.tril(half_MM, -1).T
 
     def descend(self, price_M: Floats, bound_M: Floats, width: float, close: float) -> Floats:
-        """Prices of at least 0 that minimise the smoothed dual, by Newton steps within a box that grows with success."""
+        """Prices of at least 0 that minimise the smoothed dual: Newton steps in a box that grows with success."""
         total, used_M, hess_MM = self.at(price_M, width)
         close_M = close * np.maximum(np.abs(bound_M), np.abs(used_M)) + 1e-300
         reach = 2.0

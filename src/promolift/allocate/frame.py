@@ -13,7 +13,7 @@ from promolift.allocate.exact import nothing
 from promolift.allocate.frontier import trace
 from promolift.allocate.limits import Limit, Mask, stack_rules
 from promolift.allocate.measure import measure
-from promolift.allocate.solve import Options, solve_rules, solve_source
+from promolift.allocate.solver import Options, solve_rules, solve_source
 from promolift.errors import ConfigError, InputError
 from promolift.hashing import hash_int
 

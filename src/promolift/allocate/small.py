@@ -15,6 +15,7 @@ from promolift.allocate.repair import Whole, sums_of
 
 PAIRS = 3_000  # usable pairs up to which this is tried
 NODES = 300_000  # the search ends here: a count, so that the answer does not depend on the machine's speed
+HALVINGS = 10  # the first search allows this many halvings of the gap
 EXACT = 1e-12  # relative rounding of the sums
 
 
@@ -61,9 +62,22 @@ def _whole(rows: Rows, order: Ints, slot_N: Slots, rules: Rules, prices: Prices,
 
 
 def branch(rows: Rows, rules: Rules, price_M: Floats, gain: float) -> tuple[Slots | None, bool]:
-    """Slots that gain more than `gain`, None if none were found; and whether all plans were looked at."""
-    from promolift.allocate import tree
+    """Slots that gain more than `gain`, None if none were found; and whether all better plans were looked at.
 
+    The gap allowed is doubled from a small part of the whole: the search for plans close to the bound is short.
+    """
+    value_NL, coef_NLM = _values(rows, rules, price_M)
+    best_N = value_NL.max(axis=1)
+    whole = float(best_N.sum() + rules.bound_M @ price_M) - gain
+    for halvings in range(HALVINGS, -1, -1):
+        slot_N, seen = _within(value_NL, coef_NLM, best_N, rules, price_M, whole / 2**halvings)
+        if slot_N is not None:
+            return np.where(slot_N == value_NL.shape[1] - 1, -1, slot_N).astype(np.int32), seen
+    return None, seen
+
+
+def _values(rows: Rows, rules: Rules, price_M: Floats) -> tuple[Floats, Floats]:
+    """Penalised value (-inf: not usable) and use of every row of each slot, the last for none."""
     n, slots = rows.gain_NK.shape
     i_P, k_P = np.nonzero((rows.gain_NK >= 0) & (rows.cost_NK < np.inf))
     coef_NLM = np.zeros((n, slots + 1, rules.rows))
@@ -71,25 +85,31 @@ def branch(rows: Rows, rules: Rules, price_M: Floats, gain: float) -> tuple[Slot
     value_NL = np.full((n, slots + 1), -np.inf)
     value_NL[i_P, k_P] = rows.gain_NK[i_P, k_P] - coef_NLM[i_P, k_P] @ price_M
     value_NL[:, slots] = 0.0
-    best_N = value_NL.max(axis=1, initial=0.0)
-    gap = float(best_N.sum() + rules.bound_M @ price_M) - gain
+    return value_NL, coef_NLM
+
+
+def _within(
+    value_NL: Floats, coef_NLM: Floats, best_N: Floats, rules: Rules, price_M: Floats, gap: float
+) -> tuple[Ints | None, bool]:
+    """The best slots that lose less than `gap` in all, None if none were found; and whether all were looked at."""
+    from promolift.allocate import tree
+
+    everyone, slot_N = np.arange(len(best_N)), np.argmax(value_NL, axis=1)
     loss_NL = best_N[:, None] - value_NL
-    open_NL = loss_NL < gap
-    open_NL[np.arange(n), np.argmin(loss_NL, axis=1)] = True
-    slot_N = np.argmin(loss_NL, axis=1)
-    free_C = np.flatnonzero(open_NL.sum(axis=1) > 1)
-    second_C = np.sort(np.where(open_NL, loss_NL, np.inf)[free_C], axis=1)[:, 1]
-    free_C = free_C[np.argsort(-second_C, kind="stable")]
-    order_CL = np.argsort(np.where(open_NL, loss_NL, np.inf)[free_C], axis=1, kind="stable")
-    base_M = coef_NLM[np.arange(n), slot_N].sum(axis=0) - coef_NLM[free_C, slot_N[free_C]].sum(axis=0)
-    loss_CL = np.take_along_axis(np.where(open_NL, loss_NL, np.inf)[free_C], order_CL, axis=1)
+    loss_NL[loss_NL >= gap] = np.inf
+    loss_NL[everyone, slot_N] = 0.0
+    free_C = np.flatnonzero((loss_NL < np.inf).sum(axis=1) > 1)
+    free_C = free_C[np.argsort(-np.sort(loss_NL[free_C], axis=1)[:, 1], kind="stable")]
+    order_CL = np.argsort(loss_NL[free_C], axis=1, kind="stable")
+    base_M = coef_NLM[everyone, slot_N].sum(axis=0) - coef_NLM[free_C, slot_N[free_C]].sum(axis=0)
+    loss_CL = np.take_along_axis(loss_NL[free_C], order_CL, axis=1)
     coef_CLM = np.take_along_axis(coef_NLM[free_C], order_CL[:, :, None], axis=1)
     tight_M = rules.bound_M + EXACT * np.abs(rules.bound_M)
-    at_C, found, whole = tree.search(loss_CL, coef_CLM, base_M, tight_M, price_M, gap, NODES)
+    at_C, found, seen = tree.search(loss_CL, coef_CLM, base_M, tight_M, price_M, gap, NODES)
     if not found:
-        return None, whole
+        return None, seen
     slot_N[free_C] = order_CL[np.arange(len(free_C)), at_C]
-    return np.where(slot_N == slots, -1, slot_N).astype(np.int32), whole
+    return slot_N, seen
 
 
 def coefficients(rows: Rows, rules: Rules, i_P: Ints, k_P: Ints) -> Floats:

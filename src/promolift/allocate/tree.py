@@ -31,6 +31,7 @@ def search(
         if level == C:  # a whole plan: what the rows leave unused was already charged on the way
             left = lost_C[C]
             for m in range(M):
+                left += np.inf if used_CM[C, m] > bound_M[m] else 0.0
                 left += price_M[m] * max(bound_M[m] - used_CM[C, m], 0.0)
             if left < gap:
                 gap, found = left, True

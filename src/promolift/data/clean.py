@@ -5,13 +5,14 @@ from collections.abc import Mapping as Dict
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
 
+from promolift.contract import Table
 from promolift.data import sql
 from promolift.data.counts import Counts, count
 from promolift.data.mapping import Mapping
 from promolift.data.names import GONE_STATUS, KIND_OF_WORD, KIND_WORD_SQL, kind_word
 from promolift.data.reader import Reader
 from promolift.data.rules import EVENT_RULES, CleanRules, Rule
-from promolift.tables import EVENTS, Table
+from promolift.tables import EVENTS
 
 Relation = sql.Relation
 MONEY_ROLES = ("amount", "unit_price", "list_amount", "list_unit_price")

@@ -1,11 +1,12 @@
 """Room 1. Raw customers, products, promotions, coupons and shelf rows in, judged rows of our tables out."""
 
+from promolift.contract import Table
 from promolift.data import sql
 from promolift.data.clean import Cleaned, flags_sql, reason_sql
 from promolift.data.mapping import Mapping
 from promolift.data.reader import Reader
 from promolift.data.rules import RULES, CleanRules
-from promolift.tables import COUPONS, CUSTOMERS, EXPOSURES, PRODUCTS, REDEMPTIONS, SHELF, Table
+from promolift.tables import COUPONS, CUSTOMERS, EXPOSURES, PRODUCTS, REDEMPTIONS, SHELF
 
 Relation = sql.Relation
 YES = ("true", "t", "yes", "y", "1", "on", "opt-in", "opted in", "granted", "subscribed", "是", "同意")

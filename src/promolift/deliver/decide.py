@@ -43,12 +43,16 @@ class Release(Settings):
 
 
 class Option(NamedTuple):
-    """One candidate row: `closed` is the reason why this customer cannot have it, None if it is open."""
+    """One candidate row: `closed` is the reason why this customer cannot have it, None if it is open.
+
+    `charge_cents` is what the plan's limits ask for it beyond the price of the budget, in cents of gain.
+    """
 
     offer_id: str
     gain_cents: float
     cost_cents: float
     closed: str | None
+    charge_cents: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -74,9 +78,9 @@ def decide(candidates: pl.DataFrame, consent: pl.DataFrame, release: Release, ts
     """DECISIONS for every customer of `candidates`, in order of customer_id.
 
     `candidates`: customer_id, offer_id, gain_cents (expected gain with the discount paid), cost_cents, and where known
-    `eligible` and `why_not`; `none` needs no row. `consent`: customer_id, may_send, reason, as privacy/consent.py makes
-    it; a customer without a row there is not written to. Rules in this order: consent, holdout, eligibility, then the
-    offer with the largest gain - price * cost above 0, ties to the cheaper and then to the first offer_id.
+    `eligible`, `why_not` and `charge_cents`; `none` needs no row. `consent`: customer_id, may_send, reason, as
+    privacy/consent.py makes it; a customer without a row there is not written to. Rules in this order: consent,
+    holdout, eligibility, then the offer with the largest gain - charge - price * cost above 0, ties to the cheaper and then to the first offer_id.
     A missing gain or cost is unknown and closes the offer. Raises InputError for impossible numbers or double rows.
     """
     people, options = _read(candidates)
@@ -97,7 +101,8 @@ def replay(decision: Mapping[str, Any], release: Release) -> dict[str, Any]:
             told = f"{name} is {decision[name]!r}, the release has {getattr(release, name)!r}"
             raise InputError(f"decision {decision['decision_id']}: {told}; replay it with its own release")
     opened = [
-        Option(row["offer"], row["gain_cents"], row["cost_cents"], None) for row in json.loads(decision["candidates"])
+        Option(row["offer"], row["gain_cents"], row["cost_cents"], None, row.get("charge_cents", 0.0))
+        for row in json.loads(decision["candidates"])
     ]
     closed = [Option(row["offer"], 0.0, 0.0, row["reason"]) for row in json.loads(decision["ineligible"])]
     options = [option for option in opened if option.offer_id != NONE] + closed
@@ -137,7 +142,7 @@ def _best_slots(opened: Sequence[Sequence[Option]], price: float) -> NDArray[np.
     gain_NK, cost_NK = np.full(shape, np.nan), np.full(shape, np.nan)
     for row, mine in enumerate(opened):
         for slot, option in enumerate(mine):
-            gain_NK[row, slot], cost_NK[row, slot] = option.gain_cents, option.cost_cents
+            gain_NK[row, slot], cost_NK[row, slot] = option.gain_cents - option.charge_cents, option.cost_cents
     return choose(gain_NK, cost_NK, price)
 
 
@@ -166,10 +171,9 @@ def _one(
         offer_id=names[at],
         propensity=prob[at],
         candidates=_json(
-            {"offer": name, "gain_cents": gain, "cost_cents": cost, "prob": p}
-            for name, gain, cost, p in zip(
-                names, [*(o.gain_cents for o in opened), 0.0], [*(o.cost_cents for o in opened), 0.0], prob, strict=True
-            )
+            {"offer": o.offer_id, "gain_cents": o.gain_cents, "cost_cents": o.cost_cents, "prob": p}
+            | ({"charge_cents": o.charge_cents} if o.charge_cents else {})
+            for o, p in zip([*opened, Option(NONE, 0.0, 0.0, None)], prob, strict=True)
         ),
         ineligible=_json(
             {"offer": o.offer_id, "reason": o.closed or f"consent: {refusal}"}
@@ -222,6 +226,9 @@ def _read(candidates: pl.DataFrame) -> tuple[list[str], list[list[Option]]]:
             pl.col("gain_cents", "cost_cents").cast(pl.Float64),
             pl.col("eligible").fill_null(False) if "eligible" in known else pl.lit(True).alias("eligible"),
             pl.col("why_not").cast(pl.String) if "why_not" in known else pl.lit(None, pl.String).alias("why_not"),
+            (pl.col("charge_cents").cast(pl.Float64) if "charge_cents" in known else pl.lit(0.0))
+            .fill_null(0.0)
+            .alias("charge_cents"),
         ).iter_rows(),
         key=lambda row: (row[0] or "", row[1] or ""),
     )
@@ -235,8 +242,8 @@ def _read(candidates: pl.DataFrame) -> tuple[list[str], list[list[Option]]]:
     return people, options
 
 
-def _option(row: tuple[str, str, float | None, float | None, bool, str | None]) -> Option:
-    who, offer, gain, cost, eligible, why = row
+def _option(row: tuple[str, str, float | None, float | None, bool, str | None, float]) -> Option:
+    who, offer, gain, cost, eligible, why, charge = row
     if not eligible or why:
         return Option(offer, 0.0, 0.0, why or "not eligible")
     if gain is None or cost is None:
@@ -244,7 +251,7 @@ def _option(row: tuple[str, str, float | None, float | None, bool, str | None]) 
     if not (np.isfinite(gain) and np.isfinite(cost) and cost >= 0):
         what = f"gain_cents {gain} and cost_cents {cost}; both must be finite, the cost at least 0"
         raise InputError(f"candidates: customer {who!r}, offer {offer!r}: {what}")
-    return Option(offer, gain, cost, None)
+    return Option(offer, gain, cost, None, charge)
 
 
 def _barred(consent: pl.DataFrame) -> dict[str, str | None]:

@@ -38,8 +38,9 @@ class Sample:
     design: Design
 
     def fit(self, x_MK: Real) -> PoissonFit:
-        """Poisson pseudo-likelihood clustered by customer, net of customer by target, customer by week, and what is
-        common to a target: by week where customers are compared, by stretch of four weeks where weeks are.
+        """Poisson pseudo-likelihood, net of customer by target, customer by week, and what is common to a target: by
+        week where customers are compared, by stretch of four weeks where weeks are. Clustered by customer; where weeks
+        are compared also by target and week, since what moves a category one week moves it for everybody.
         """
         common = self.data if self.design == "customers" else self.data.with_columns(pl.col("week") // 4)
         effects = [
@@ -47,7 +48,8 @@ class Sample:
             codes(common, "target", "week"),
             codes(self.data, "customer_id", "week"),
         ]
-        return fit_ppml(self.y_M, x_MK, effects, codes(self.data, "customer_id"))
+        people, shocks = codes(self.data, "customer_id"), codes(self.data, "target", "week")
+        return fit_ppml(self.y_M, x_MK, effects, [people] if self.design == "customers" else [people, shocks])
 
     def only(self, keep_M: NDArray[np.bool_]) -> "Sample":
         """The cells of a mask."""

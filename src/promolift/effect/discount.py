@@ -36,7 +36,7 @@ class DiscountSettings(Settings):
 
     `prior_response` 0.6 means a 20 % discount lifts list-value demand by exp(0.12) - 1 = 13 %; `prior_se` is its error.
     `min_variance`: below this share of the depth's variance between customers of a week, weeks are compared instead.
-    `placebo_share`: a placebo above this share of the response, and distinguishable from zero, forbids `adjusted`.
+    `placebo_share`: a placebo above this share of the response, and from zero at 99 %, forbids `adjusted`.
     """
 
     max_customers: int = Field(default=3000, ge=10)
@@ -206,7 +206,7 @@ def _response(
         target_sd=target_sd,
         design=sample.design,
         cells=fit.cells,
-        customers=fit.clusters,
+        customers=sample.data["customer_id"].n_unique(),
         prior_response=settings.prior_response,
         prior_se=settings.prior_se,
         targets=targets,
@@ -276,8 +276,9 @@ def _level(main: DiscountResponse, placebo: pl.DataFrame, settings: DiscountSett
     if main.beta - 1.96 * main.beta_se <= 0:
         return "assumed", f"demand did not rise with the discount: {main.beta:.2f} +- {1.96 * main.beta_se:.2f}"
     for row in placebo.iter_rows(named=True):
-        excludes_zero = row["low"] > 0 or row["high"] < 0
-        if row["name"] != "discount now" and excludes_zero and abs(row["value"]) > settings.placebo_share * main.beta:
+        error = (row["high"] - row["low"]) / (2 * 1.96)
+        sizeable = abs(row["value"]) > max(2.58 * error, settings.placebo_share * main.beta)
+        if row["name"] != "discount now" and sizeable:
             return "assumed", f"placebo failed: {row['name']} shows {row['value']:.2f} where zero is true"
     compared = {
         "customers": "customers whose usual products were cut with others in the same category and week",

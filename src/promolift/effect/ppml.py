@@ -41,13 +41,14 @@ def codes(frame: pl.DataFrame, *columns: str) -> Codes:
     return ranked.to_numpy().astype(np.int64)
 
 
-def fit_ppml(outcome_M: Real, regressors_MK: Real, effects: list[Codes], cluster_M: Codes) -> PoissonFit:
+def fit_ppml(outcome_M: Real, regressors_MK: Real, effects: list[Codes], clusters: list[Codes]) -> PoissonFit:
     """Poisson pseudo-maximum likelihood with high-dimensional fixed effects.
 
     E[y] = exp(sum of effects + x'beta); consistent whenever the mean is right, whatever the distribution of y
     (Gourieroux, Monfort, Trognon 1984; Correia, Guimaraes, Zylkin 2020). Effects are profiled out by exact scaling,
-    beta by Newton steps on regressors made orthogonal to the effects in the current weights. Variance is the sandwich
-    clustered on `cluster_M`. Raises SupportError where a regressor does not vary within the effects or no fit is found.
+    beta by Newton steps on regressors made orthogonal to the effects in the current weights. Variance is the sandwich,
+    clustered in each of the ways given, the widest of them kept (their sum is not always positive). Raises SupportError
+    where a regressor does not vary within the effects or no fit is found.
     """
     y, x = outcome_M, regressors_MK
     totals: list[Real] = [np.bincount(f, weights=y).astype(np.float64) for f in effects]
@@ -66,7 +67,7 @@ def fit_ppml(outcome_M: Real, regressors_MK: Real, effects: list[Codes], cluster
             break
         if np.abs(step).max() < TOLERANCE:
             _scale(mu, totals, effects)
-            return _robust(beta, y, mu, net, cluster_M)
+            return max((_robust(beta, y, mu, net, each) for each in clusters), key=_spread)
     raise SupportError(f"the response model did not settle after {STEPS} steps: too little variation in {len(y)} cells")
 
 
@@ -91,8 +92,12 @@ def _project(net: Real, weight: Real, effects: list[Codes], sweeps: int) -> None
 def _robust(beta: Real, y: Real, mu: Real, net: Real, cluster: Codes) -> PoissonFit:
     clusters = int(cluster.max()) + 1
     if clusters < 10:
-        raise SupportError(f"{clusters} customers carry the discount response; at least 10 are needed for an error")
+        raise SupportError(f"{clusters} groups carry the discount response; at least 10 are needed for an error")
     score = np.stack([np.bincount(cluster, weights=net[:, k] * (y - mu)) for k in range(net.shape[1])], axis=1)
     bread: Any = np.linalg.inv((net * mu[:, None]).T @ net)
     cov = clusters / (clusters - 1) * bread @ (score.T @ score) @ bread
     return PoissonFit(beta, cov, mu, net, len(y), clusters)
+
+
+def _spread(fit: PoissonFit) -> float:
+    return float(np.trace(fit.cov_KK))

@@ -1,8 +1,8 @@
 """Room 2. Clean events before a moment in; one row per customer of what is known; what he buys and may buy, out."""
 
 from promolift.profile.affinity import affinities, interests
-from promolift.profile.passes import second_step, third_step
 from promolift.profile.meanings import describe, sentence
+from promolift.profile.passes import second_step, third_step
 from promolift.profile.profiles import attributes, profile, reasons
 from promolift.profile.settings import ProfileSettings
 from promolift.profile.shared import Shard, Shared

@@ -100,6 +100,8 @@ def _ease(pairs: pl.DataFrame, names: list[str], settings: ProfileSettings) -> M
 
 def score(bought_NK: Matrix, pace: pl.DataFrame, space: Space, settings: ProfileSettings) -> tuple[Matrix, Matrix]:
     """P0 and the score of every customer and target, N x K each. `pace` rows are the customers in order."""
+    if not space.targets:  # orders of unnamed products
+        return bought_NK, bought_NK
     prior_NK = _prior_prob(pace, space, settings.window_days)
     affinity_NK = np.clip(bought_NK @ space.weights_KK, FLOOR, None)
     return prior_NK, np.clip(np.sqrt(affinity_NK * prior_NK), FLOOR, 1.0)

@@ -4,8 +4,8 @@ import math
 
 import polars as pl
 
+from promolift.contract import Column, Table
 from promolift.hashing import hash_units
-from promolift.tables import Column, Table
 
 
 def tidy(frame: pl.DataFrame | None, table: Table) -> pl.DataFrame:

@@ -13,7 +13,7 @@ from typing import Literal
 
 import polars as pl
 
-from promolift.tables import Column, Flag, Int, Real, Table, Text
+from promolift.contract import Column, Flag, Int, Real, Table, Text
 
 Evidence = Literal["randomised", "adjusted", "assumed"]
 

@@ -6,7 +6,7 @@ from promolift import allocate, effect, learn
 from promolift.errors import PromoError
 from promolift.steps import checks, redeem
 from promolift.steps.job import Job, moments
-from promolift.steps.plan import coupon_odds, free_candidates
+from promolift.steps.plan import category_limits, coupon_odds, free_candidates
 from promolift.steps.profile import at_moment
 
 NAMES = {
@@ -52,11 +52,9 @@ def policies(job: Job) -> pl.DataFrame:
     halves = [effect.DiscountResponse.from_dict(half) for half in store.load_json("halves")]
     free, budget = free_candidates(job), int(store.load_json("allocation")["budget_cents"])
     profiles = at_moment(job, "profiles", moments(job).asof)
-    if not halves:
-        plan = allocate.plan(free, budget, seed=job.config.plan.seed).chosen
-        return learn.compare(free, plan, budget, profiles)
-    rows = cross_fitted(job, free, halves)
-    plan = allocate.plan(rows, budget, seed=job.config.plan.seed).chosen
+    rows = cross_fitted(job, free, halves) if halves else free
+    limits = category_limits(rows, budget, job.config.plan.category_share)
+    plan = allocate.plan(rows, budget, limits, seed=job.config.plan.seed).chosen
     return learn.compare(rows, plan, budget, profiles)
 
 

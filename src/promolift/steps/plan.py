@@ -16,6 +16,13 @@ from promolift.steps.targets import list_people, list_resting, list_targets
 from promolift.tables import CUSTOMERS
 
 LEVELS = ("assumed", "adjusted", "randomised")
+LIMIT = "one category: "
+FRONTIER = pl.DataFrame(
+    schema={
+        "budget_cents": pl.Float64, "gain_cents": pl.Float64, "cost_cents": pl.Float64, "price": pl.Float64,
+        "treated": pl.Int64, "bound_cents": pl.Float64,
+    }
+)  # fmt: skip
 
 
 def run(job: Job) -> None:
@@ -79,8 +86,7 @@ def decide(job: Job, at: Moments, floor: str) -> None:
     """Allocate among those who may be written to and are not held out; record a decision for everybody."""
     store, plan = job.store, job.config.plan
     valued = store.frame("candidates")
-    consent = consents(job, valued["customer_id"])
-    budget = budget_cents(job, at)
+    consent, budget = consents(job, valued["customer_id"]), budget_cents(job, at)
     release = deliver.Release(
         campaign_id=plan.campaign, policy_id="plan", policy_version="1", price=0.0, seed=plan.seed,
         holdout_share=plan.holdout_share,
@@ -88,24 +94,73 @@ def decide(job: Job, at: Moments, floor: str) -> None:
     barred = consent.filter(~pl.col("may_send"))["customer_id"]
     held = [c for c in valued["customer_id"].unique() if deliver.in_holdout(c, release)]
     kept = pl.col("customer_id").is_in([*barred, *held])
-    free = valued.filter(pl.col("eligible") & ~kept)
-    found = allocate.plan(free, budget, seed=plan.seed)
+    free = valued.filter(pl.col("eligible") & (pl.col("offer_id") != "none") & ~kept)
+    found = allocate.plan(free, budget, category_limits(free, budget, plan.category_share), seed=plan.seed)
     release = release.model_copy(update={"price": found.allocation.price})
-    decisions = deliver.decide(valued, consent, release, at.asof)
+    decisions = settle(charged(valued, found), consent, release, at.asof, found.chosen)
     chosen = valued.join(decisions.select("customer_id", "offer_id", "decision_id"), on=["customer_id", "offer_id"])
     chosen = chosen.filter(pl.col("offer_id") != "none").sort("customer_id")
-    curve = allocate.frontier(free)
     response = effect.DiscountResponse.from_dict(store.load_json("response"))
     draws = effect.total_draws(chosen, response) if chosen.height else None
     store.save("plan", chosen)
     store.save("decisions", decisions)
-    store.save("frontier", curve)
-    store.save_json("allocation", summary(found, chosen, budget, floor, draws) | {
+    store.save("frontier", allocate.frontier(free) if free.height else FRONTIER)
+    facts = {
         "held_out": int(decisions.filter(pl.col("holdout"))["customer_id"].len()),
         "barred": barred.len(),
         "customers": decisions.height,
+        "limits": [use.explain() for use in found.allocation.binding],
         "release": release.model_dump(),
-    })  # fmt: skip
+    }
+    store.save_json("allocation", summary(found, chosen, budget, floor, draws) | facts)
+
+
+def category_limits(free: pl.DataFrame, budget: int, share: float) -> list[allocate.Limit]:
+    """At most `share` of the budget for the offers on one category; none where that is all of it."""
+    if share >= 1:
+        return []
+    targets = free.filter(pl.col("scope") == "category")["target"].unique().sort()
+    return [
+        allocate.Limit(name=f"{LIMIT}{target}", measure="cost", at_most=share * budget, where={"target": (target,)})
+        for target in targets
+    ]
+
+
+def charged(valued: pl.DataFrame, found: allocate.Plan) -> pl.DataFrame:
+    """Candidates with `charge_cents`: what the category limits ask for a row beyond the price of the budget."""
+    prices = {name.removeprefix(LIMIT): price for name, price in found.allocation.multipliers.items() if price > 0}
+    rate = pl.col("target").replace_strict(prices, default=0.0, return_dtype=pl.Float64) if prices else pl.lit(0.0)
+    return valued.with_columns((rate.fill_null(0.0) * pl.col("cost_cents")).alias("charge_cents"))
+
+
+def settle(
+    valued: pl.DataFrame, consent: pl.DataFrame, release: deliver.Release, asof_ms: int, planned: pl.DataFrame
+) -> pl.DataFrame:
+    """Decision records of the plan: by the prices alone, as a live request would get them, wherever they tell the same.
+
+    At the edge of the budget or of a limit prices tie, and the plan fills up what is left. For these few customers the
+    record says so: their other offers are closed, and the planned one is charged less than it is worth.
+    """
+    key = ["customer_id", "offer_id"]
+    first = deliver.decide(valued, consent, release, asof_ms).filter(pl.col("offer_id") != "none").select(key)
+    wanted = planned.select(key)
+    odd = pl.concat([first.join(wanted, on=key, how="anti"), wanted.join(first, on=key, how="anti")])["customer_id"]
+    rows = valued.join(wanted.with_columns(planned=pl.lit(True)), on=key, how="left").sort(key)
+    edge, mine = pl.col("customer_id").is_in(odd.implode()), pl.col("planned").fill_null(False)
+    closed = edge & ~mine & pl.col("eligible") & (pl.col("offer_id") != "none")
+    worth = pl.col("gain_cents") - release.price * pl.col("cost_cents")
+    enough = worth - pl.max_horizontal(pl.lit(1e-6), 1e-9 * pl.col("gain_cents").abs())
+    settled = rows.with_columns(
+        pl.when(closed)
+        .then(pl.lit("settled when the budget was filled up"))
+        .otherwise(pl.col("why_not"))
+        .alias("why_not"),
+        (pl.col("eligible") & ~closed).alias("eligible"),
+        pl.when(edge & mine).then(enough).otherwise(pl.col("charge_cents")).alias("charge_cents"),
+    ).drop("planned")
+    decisions = deliver.decide(settled, consent, release, asof_ms)
+    assert decisions.filter(pl.col("offer_id") != "none").select(key).sort(key).equals(wanted.sort(key))
+    return decisions
 
 
 def summary(

@@ -31,7 +31,8 @@ _TARGET = any_of(
     tail=r"(?:\s+(?:the|our|your|all|any))?\s*$",
 )
 _MORE = re.compile(  # 'you bought the rug and a lamp'
-    rf"(?<={BOUGHT})(?P<more>\s*(?:(?:and|plus|as well as|,)\s+(?:an?|the|some|two|three|your)\s+(?![{BOUGHT}{OFFERED}])\w+"
+    rf"(?<={BOUGHT})(?P<more>\s*"
+    rf"(?:(?:and|plus|as well as|,)\s+(?:an?|the|some|two|three|your)\s+(?![{BOUGHT}{OFFERED}])\w+"
     rf"|(?:和|与|及|以及|、)(?![{BOUGHT}{OFFERED}])\w+))",
     re.IGNORECASE,
 )

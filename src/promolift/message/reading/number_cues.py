@@ -42,7 +42,8 @@ NEED_AFTER_ZH = any_of(
 NEED_BEFORE_EN = any_of(
     r"""
     spend(?:ing|s)?|spent|orders?|purchases?|baskets?|carts?|bills?|receipts?|totals?|totall?ing|minimum|min\.?
-    at least|over|above|exceed(?:s|ing)?|kicks? in|at|reach(?:es|ed|ing)?|more than|from|worth|buy(?:ing)?|hits?|threshold
+    at least|over|above|exceed(?:s|ing)?|kicks? in|at
+    reach(?:es|ed|ing)?|more than|from|worth|buy(?:ing)?|hits?|threshold
     (?:adds?|comes?) up to|starting at|not less than|no less than|upwards of|off|of|on|:
     """,
     head=r"\b",
@@ -120,7 +121,8 @@ FREE_SHIPPING = any_of(r"""
     \b(?:free|complimentary|gratis)\s+(?:\w+\s+)?(?:shipping|delivery|postage)\b
     \b(?:ships?|shipped|delivered?|delivers?)\s+(?:\w+\s+)?(?:for\s+)?free\b|\b(?:shipping|delivery)\s+on us\b
     \b(?:shipping|delivery|postage)(?:\s+\w+)?\s+(?:is|are|comes?)\s+(?:\w+\s+)?(?:free|gratis|on us|included)\b
-    \b(?:shipping|delivery|postage|ships?|shipped|deliver(?:s|ed)?)\b[^.!?\d]{0,24}\b(?:free|waived|gratis|on us|covered)\b
+    \b(?:shipping|delivery|postage|ships?|shipped|deliver(?:s|ed)?)\b[^.!?\d]{0,24}
+        \b(?:free|waived|gratis|on us|covered)\b
     \b(?:no|zero|without(?: any| a)?)\s+(?:shipping|delivery|postage)\s*(?:fees?|costs?|charges?)?\b
     \b(?:ship|deliver|send|bring)s?\b[^.!?\d]{0,60}?\b(?:for free|free of charge|at no (?:extra )?(?:cost|charge))
     \b(?:shipping|delivery|postage)(?: costs?| charges?)?(?: you)? (?:nothing|zero)\b

@@ -100,7 +100,8 @@ OTHER_BENEFIT = any_of(r"""
     买\s*[一二两三1-9]\s*[送赠]|赠送(?![您你]|一?[张份])|返现|返券|返利|返还|积分|抽奖|中奖|换购|加价购|免息|分期
     现金奖励|好礼|大礼|礼包|礼品卡|折上折|叠加|翻倍|双倍|送(?=\s*\ue000|\s*\ue003)|\bcash ?back\b
     \b(?:reward|bonus|double|extra) points?\b|\bpoints\b|sweepstake|\bprizes?\b|\bwin\b|\brefund
-    \bbuy (?:one|1|two|2)\b(?!,?\d)|\bbogo\b|\b(?:2|two)[- ]for[- ](?:1|one)\b|\bfree gift|\bgift cards?\b
+    \bbuy (?:one|1|two|2)\b(?!,?\d)|\b(?:store|account|shop) credit\b
+    \bcredit back\b|\bbogo\b|\b(?:2|two)[- ]for[- ](?:1|one)\b|\bfree gift|\bgift cards?\b
     \bgift with\b|\bbonus\b|(?<!-)(?<!feel )\bfree\b(?! of charge)|\bcomplimentary\b|\bon the house\b|\bdouble\b
     \btriple\b|\bstack(?:s|able|ed)?\b|\bon top of\b|\binterest[- ]free\b|\braffle\b
 """)
@@ -115,6 +116,7 @@ CONDITION = any_of(r"""
     \bevery (?:second|other|third)\b|\b(?:twice|three times)\b|\bfor every\b|\bevery [$€£¥]
     \bper (?:item|customer|person|household|visit)\b|\bper [$€£¥]|\beach [$€£¥]|\b(?:in[- ]store|online|app) only\b
     \bonly (?:in the app|online|in store)\b|\bin the app only\b|\bcannot be combined\b|\bweekdays?\b
+    \b(?:each|every) (?:week|month|time|visit)\b|\bper (?:week|month|day)\b|\bweekly\b|\bmonthly\b
     \blimit (?:one|1|two|2)\b
 """)
 # Words that take the offer back.
@@ -157,7 +159,7 @@ VAGUE = any_of(r"""
 """)
 MARKUP = re.compile(r"</?[A-Za-z!][^>]*>?|\*\*|__|`|\]\(|\bjavascript:|^#{1,6}\s|</|/>|<!--|\|\|", re.I | re.M)
 LINK = any_of(r"""
-    \b(?:https?|ftp|file|data|mailto|tel|weixin|sms):\S*|//\S+|\bwww\.\S+|[\w.+-]+@[\w-]+\.\w+
+    (?<![A-Za-z])(?:https?|ftp|file|data|mailto|tel|weixin|sms):\S*|//\S+|(?<![A-Za-z])www\.\S+|[\w.+-]+@[\w-]+\.\w+
     (?<![a-z0-9])[a-z0-9-]+(?:\.[a-z0-9-]+)*\.(?:com|cn|net|org|io|co|uk|de|fr|ru|xyz|top|info|biz|shop
         |store|link|me|app|ly|cc|tk|site|online|vip|club|gov|edu|hk|tw|jp|us|eu|example)\b(?!\s?\d)(?:/\S*)?
 """)

@@ -91,7 +91,7 @@ def solve_rules(
     return Allocation(
         whole.choice_N, float(sums_4[0]), float(sums_4[1]), bound, float(priced.price_M[0]),
         float(rules.bound_M[0]), int(sums_4[2]), scale.rows, prices, rules.uses(whole.sums_SJ4, priced.price_M),
-        2 + priced.passes + whole.passes, whole.moved,
+        2 + priced.passes + whole.passes, whole.moved, dict(zip(rules.names, priced.price_M.tolist(), strict=True)),
     )  # fmt: skip
 
 
@@ -119,5 +119,5 @@ def _refusal(source: Source, sample: Sample, rules: Rules, whole: Whole | None, 
 
 def start_prices(start: Allocation, rules: Rules) -> Floats:
     """The old prices of rows that still exist, by name; 0 for new ones."""
-    old = {**start.multipliers, "budget": start.price}
+    old = {"budget": start.price, **start.row_prices}
     return np.array([old.get(name, 0.0) for name in rules.names])

@@ -1,0 +1,88 @@
+"""A forecast in, decisions for customers as they arrive out: the budget lasts the day and is spent by its end.
+
+The forecast says at which price the average customer costs how much, and when customers come. Before each decision
+the price is set anew so that what is left of the budget lasts for those still expected (re-solving, Jasin & Kumar
+2012, Mathematics of Operations Research 37(2)), corrected by how customers spent so far compared with the forecast.
+A state is a value: the same arrivals give the same decisions, so a day can be replayed. H hours, G grid of prices.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import polars as pl
+
+from promolift.allocate.core import Floats, choose
+from promolift.errors import BudgetError, InputError
+
+DOUBT_ARRIVALS = 0.02  # of the arrivals forecast: how much evidence the forecast of their number counts for
+TRUST = 60.0  # how many times fewer than the clock says the number forecast may leave at the start of the day
+DOUBT_SPEND = 0.02  # of the budget: how much evidence the forecast of spend counts for
+
+
+@dataclass(frozen=True, eq=False)
+class Forecast:
+    """Budget, arrivals and their cumulative share at H + 1 equal steps of the day; spend per arrival by price."""
+
+    budget: float
+    arrivals: float
+    share_H: Floats
+    spend_G: Floats
+    price_G: Floats
+
+    @staticmethod
+    def of(
+        curve: pl.DataFrame, customers: int, budget: float, arrivals: float, share_H: Floats | None = None
+    ) -> "Forecast":
+        """From a curve (columns cost and price, see `trace`) over `customers` like those expected.
+
+        `share_H` rises from 0 to 1; left out, arrivals are even. InputError if it does not, BudgetError for no budget.
+        """
+        share = np.array([0.0, 1.0]) if share_H is None else np.asarray(share_H, np.float64)
+        if len(share) < 2 or share[0] != 0 or share[-1] != 1 or (np.diff(share) < 0).any():
+            raise InputError("forecast: share must rise from 0 to 1 over the day")
+        if not budget > 0 or not arrivals > 0 or not customers > 0:
+            raise BudgetError(f"forecast: budget {budget}, arrivals {arrivals}, customers {customers} must be above 0")
+        table = curve.sort("cost")
+        return Forecast(budget, arrivals, share, table["cost"].to_numpy() / customers, table["price"].to_numpy())
+
+
+@dataclass(frozen=True)
+class Pace:
+    """Where the day stands: spent, customers seen, and what the forecast expected them to cost at the prices used."""
+
+    spent: float = 0.0
+    seen: int = 0
+    expected: float = 0.0
+    price: float = 0.0
+
+    def arrive(self, forecast: Forecast, moment: float, gain_K: Floats, cost_K: Floats) -> tuple[int, "Pace"]:
+        """Slot of the customer who arrives at `moment` (0 to 1 through the day), -1 for none, and the new state.
+
+        An offer that costs more than is left is not given: the budget is never passed.
+        """
+        price, expected = self.reprice(forecast, moment)
+        left = forecast.budget - self.spent
+        gain_1K = np.where(np.asarray(cost_K) <= left, gain_K, np.nan)[None, :]
+        slot = int(choose(gain_1K, np.asarray(cost_K, np.float64)[None, :], price)[0])
+        cost = float(cost_K[slot]) if slot >= 0 else 0.0
+        return slot, replace(
+            self, spent=self.spent + cost, seen=self.seen + 1, expected=self.expected + expected, price=price
+        )
+
+    def reprice(self, forecast: Forecast, moment: float) -> tuple[float, float]:
+        """The price now, and what the forecast says an arrival costs at it."""
+        if not 0 <= moment <= 1:
+            raise InputError(f"pace: moment {moment} is outside 0 to 1")
+        grid = np.linspace(0.0, 1.0, len(forecast.share_H))
+        gone = float(np.interp(moment, grid, forecast.share_H))
+        doubt = DOUBT_ARRIVALS * forecast.arrivals
+        pace = (self.seen + doubt) / (forecast.arrivals * gone + doubt)
+        by_clock = pace * forecast.arrivals * (1 - gone)
+        by_count = max(forecast.arrivals - self.seen, by_clock / (1 + TRUST * (1 - gone)))
+        # early in the day trust the number forecast, towards its end whichever leaves less unspent
+        to_come = max((1 - gone) * by_count + gone * min(by_count, by_clock), 1.0)
+        doubt = DOUBT_SPEND * forecast.budget
+        response = (self.spent + doubt) / (self.expected + doubt)
+        rate = (forecast.budget - self.spent) / to_come / response
+        price = float(np.interp(rate, forecast.spend_G, forecast.price_G))
+        return price, min(rate, float(forecast.spend_G[-1]))

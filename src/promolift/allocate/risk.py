@@ -1,0 +1,130 @@
+"""Gains with standard errors in; cautious gains, and what a plan will really gain, out.
+
+A plan picks the pairs that look best, and among those the lucky estimates are too many: the sum of their estimated
+gains overstates what they earn (the winner's curse). Shrinking each estimate towards the mean of its offer by its own
+error undoes this on average (Efron & Morris 1975, JASA 70; Andrews, Kitagawa & McCloskey 2024, QJE 139).
+N customers, K slots, C chosen customers, D resampled totals.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import polars as pl
+from pydantic import Field
+
+from promolift.allocate.core import Floats, Keys, word
+from promolift.errors import InputError, SupportError
+from promolift.hashing import hash_int
+from promolift.settings import Settings
+
+LEAST = 20  # estimates of one offer below which its spread cannot be told from its errors
+
+
+class Risk(Settings):
+    """`shrink`: expected gain given the estimate and its error. `lower`: that, less `z` times its remaining error."""
+
+    rule: Literal["shrink", "lower"] = "shrink"
+    z: float = Field(default=1.0, ge=0, le=5)
+
+
+@dataclass(frozen=True)
+class Curse:
+    """What a plan is expected to gain: the naive sum, the sum after shrinkage, and a 90 % interval for the latter."""
+
+    naive: float
+    shrunken: float
+    low: float
+    high: float
+
+    @property
+    def excess(self) -> float:
+        """How much the naive sum promises too much."""
+        return self.naive - self.shrunken
+
+
+def shrink(gain: Floats, error: Floats, offer: Floats | None = None) -> tuple[Floats, Floats]:
+    """Posterior mean and standard deviation of each gain, given the estimates of the same offer (normal model).
+
+    Arrays of one shape; `offer` says which offer a value belongs to, columns if left out. Unknown gains stay unknown.
+    SupportError if an offer has fewer than 20 estimates, InputError if an error is missing or negative.
+    """
+    mean, deviation = gain.copy(), np.zeros_like(gain)
+    code = np.broadcast_to(np.arange(gain.shape[-1]), gain.shape) if offer is None else offer
+    known = gain == gain
+    if not (error[known] >= 0).all():
+        raise InputError("risk: every known gain needs a standard error of 0 or more")
+    for j in np.unique(code[known]):
+        at = known & (code == j)
+        if at.sum() < LEAST:
+            raise SupportError(
+                f"risk: offer {j} has {at.sum()} estimates, {LEAST} are needed to tell spread from error"
+            )
+        variance = error[at] ** 2
+        centre, spread = _population(gain[at], variance)
+        trust = spread / np.maximum(spread + variance, 1e-300)
+        mean[at] = centre + trust * (gain[at] - centre)
+        deviation[at] = np.sqrt(trust * variance)
+    return mean, deviation
+
+
+def _population(gain: Floats, variance: Floats) -> tuple[float, float]:
+    """Mean and variance of the true gains behind noisy ones (Paule & Mandel 1982), by bisection on the variance."""
+
+    def fit(spread: float) -> tuple[float, float]:
+        weight = 1.0 / np.maximum(spread + variance, 1e-300)
+        centre = float(np.average(gain, weights=weight))
+        return centre, float((weight * (gain - centre) ** 2).sum()) - (len(gain) - 1)
+
+    low, high = 0.0, float(np.var(gain)) * 4 + 1e-300
+    if fit(low)[1] <= 0:
+        return fit(low)[0], 0.0
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (middle, high) if fit(middle)[1] > 0 else (low, middle)
+    return fit(high)[0], high
+
+
+def cautious(candidates: pl.DataFrame, risk: Risk, error: str = "gain_se_cents") -> pl.DataFrame:
+    """Candidates with `gain_cents` by the risk rule; adds naive_gain_cents, shrunken_gain_cents, shrunken_se_cents."""
+    if error not in candidates.columns:
+        raise InputError(f"candidates: no column {error!r} with the standard error of gain_cents")
+    gain = candidates["gain_cents"].fill_null(np.nan).to_numpy()
+    offer = candidates["offer_id"].rank("dense").to_numpy()
+    real = candidates["offer_id"].to_numpy() != "none"
+    mean, deviation = gain.copy(), np.zeros_like(gain)
+    if real.any():
+        errors = candidates[error].fill_null(np.nan).to_numpy()
+        mean[real], deviation[real] = shrink(gain[real], errors[real], offer[real])
+    planned = mean - (risk.z * deviation if risk.rule == "lower" else 0.0)
+    named = {
+        "gain_cents": planned,
+        "naive_gain_cents": gain,
+        "shrunken_gain_cents": mean,
+        "shrunken_se_cents": deviation,
+    }
+    return candidates.with_columns(pl.Series(name, column).fill_nan(None) for name, column in named.items())
+
+
+def curse(naive_C: Floats, mean_C: Floats, deviation_C: Floats, key_C: Keys, seed: int = 0, draws: int = 400) -> Curse:
+    """The winner's curse of a plan, with an interval by resampling customers and their gains.
+
+    Each total weighs the chosen customers by exponential weights of mean 1 and draws their gains from the posterior,
+    both by the hash of the key. Errors are taken as independent between customers: where they share one model's
+    error, the interval is too narrow.
+    """
+    from promolift.allocate import resample
+
+    total_D = resample.totals(mean_C, deviation_C, key_C, word(seed), draws)
+    low, high = (float(v) for v in np.quantile(total_D, [0.05, 0.95])) if len(mean_C) else (0.0, 0.0)
+    return Curse(float(naive_C.sum()), float(mean_C.sum()), low, high)
+
+
+def curse_of(chosen: pl.DataFrame, seed: int = 0) -> Curse:
+    """The winner's curse of a plan's chosen rows, if its candidates went through `cautious`."""
+    if "shrunken_gain_cents" not in chosen.columns:
+        raise InputError("chosen rows have no shrunken_gain_cents; pass the candidates through risk.cautious first")
+    names = ("naive_gain_cents", "shrunken_gain_cents", "shrunken_se_cents")
+    naive_C, mean_C, deviation_C = (chosen[name].to_numpy() for name in names)
+    keys = np.fromiter((hash_int(customer) for customer in chosen["customer_id"]), np.uint64, chosen.height)
+    return curse(naive_C, mean_C, deviation_C, keys, seed)

@@ -1,0 +1,77 @@
+"""A day unlike the forecast still spends its budget, never more, and replays to the same decisions."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from promolift.allocate import Chunk, solve, trace
+from promolift.allocate.pace import Forecast, Pace
+from promolift.errors import InputError
+
+N = 3000
+
+
+def customers(n, seed, stretch=1.0):
+    rng = np.random.default_rng(seed)
+    size, depth = rng.lognormal(3, 0.7, (n, 1)), np.arange(1, 5) / 4
+    gain = size * (rng.lognormal(0, 0.6, (n, 1)) * (1 - np.exp(-3 * depth)) - 0.3 * depth)
+    return gain, stretch * size * depth * 0.3
+
+
+def forecast(budget):
+    gain, cost = customers(4000, 1)
+    return Forecast.of(trace(lambda: [Chunk(gain, cost)]), 4000, budget, N)
+
+
+def play(day, budget, gain, cost, moments):
+    pace, slots = Pace(), []
+    for i, moment in enumerate(moments):
+        slot, pace = pace.arrive(day, float(moment), gain[i], cost[i])
+        slots.append(slot)
+        assert pace.spent <= budget
+    return pace, np.array(slots)
+
+
+SHAPES = {
+    "even": lambda u: u,
+    "late": lambda u: u**0.4,
+    "early": lambda u: u**2.5,
+    "two peaks": lambda u: np.where(u < 0.5, 0.2 + 0.1 * u, 0.7 + 0.2 * u),
+}
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("stretch", [1.0, 1.3])
+def test_a_day_of_any_shape_ends_within_one_percent_of_the_budget(shape, stretch):
+    budget = 5000.0
+    gain, cost = customers(N, 2, stretch)
+    moments = np.sort(SHAPES[shape](np.random.default_rng(3).random(N)))
+    pace, slots = play(forecast(budget), budget, gain, cost, moments)
+    assert 0.99 * budget <= pace.spent <= budget
+    earned = gain[np.flatnonzero(slots >= 0), slots[slots >= 0]].sum()
+    hindsight = solve(gain, cost, budget).gain
+    assert earned > (0.99 if shape == "even" else 0.9) * hindsight
+
+
+def test_a_replayed_day_gives_the_same_decisions():
+    gain, cost = customers(500, 2)
+    moments = np.linspace(0, 1, 500)
+    first, again = (play(forecast(900.0), 900.0, gain, cost, moments) for _ in range(2))
+    assert first[0] == again[0]
+    assert (first[1] == again[1]).all()
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=40), st.floats(1, 500), st.integers(0, 99))
+def test_no_day_passes_its_budget(moments, budget, seed):
+    gain, cost = customers(len(moments), seed)
+    play(forecast(budget), budget, gain, cost, sorted(moments))
+
+
+def test_an_impossible_forecast_or_moment_is_named():
+    curve = trace(lambda: [Chunk(np.ones((2, 1)), np.ones((2, 1)))])
+    with pytest.raises(InputError, match="rise from 0 to 1"):
+        Forecast.of(curve, 2, 1.0, 10, np.array([0.0, 0.8, 0.5, 1.0]))
+    with pytest.raises(InputError, match="outside 0 to 1"):
+        Pace().arrive(Forecast.of(curve, 2, 1.0, 10), 1.5, np.ones(1), np.ones(1))

@@ -1,0 +1,85 @@
+"""The naive sum of a plan promises too much; shrinkage repairs it, within its interval."""
+
+import numpy as np
+import polars as pl
+import pytest
+
+from promolift.allocate import plan, solve
+from promolift.allocate.risk import Risk, cautious, curse, curse_of, shrink
+from promolift.errors import InputError, SupportError
+
+
+def noisy(n=4000, seed=0):
+    rng = np.random.default_rng(seed)
+    truth = rng.normal([1.0, 2.0, 3.0], 1.0, (n, 3))
+    error = rng.uniform(0.5, 3.0, (n, 3))
+    return truth, truth + error * rng.normal(size=(n, 3)), error, rng.uniform(1, 2, (n, 3))
+
+
+def test_shrinkage_finds_the_truth_better_and_keeps_the_unknown_unknown():
+    truth, gain, error, _ = noisy()
+    gain[0, 0] = np.nan
+    mean, deviation = shrink(gain, error)
+    assert np.isnan(mean[0, 0])
+    assert np.nanmean((mean - truth) ** 2) < 0.45 * np.nanmean((gain - truth) ** 2)
+    known = ~np.isnan(mean)
+    assert np.mean(np.abs(mean - truth)[known] < 1.96 * deviation[known]) == pytest.approx(0.95, abs=0.02)
+
+
+def test_exact_estimates_are_left_alone_and_pure_noise_becomes_the_mean():
+    rng = np.random.default_rng(1)
+    gain = rng.normal(size=(500, 1))
+    assert shrink(gain, np.zeros((500, 1)))[0] == pytest.approx(gain)
+    assert np.ptp(shrink(gain, np.full((500, 1), 5.0))[0]) < 1e-9
+
+
+def test_the_naive_sum_is_above_the_truth_and_the_interval_holds_it():
+    hits, excess = 0, []
+    for seed in range(20):
+        truth, gain, error, cost = noisy(seed=seed)
+        mean, deviation = shrink(gain, error)
+        chosen = solve(mean, cost, 1500.0).choice_N
+        at = np.flatnonzero(chosen >= 0), chosen[chosen >= 0]
+        told = curse(gain[at], mean[at], deviation[at], at[0].astype(np.uint64), draws=200)
+        excess.append(told.naive / truth[at].sum() - 1)
+        hits += told.low <= truth[at].sum() <= told.high
+        assert told.shrunken == pytest.approx(truth[at].sum(), rel=0.05)
+    assert min(excess) > 0.15
+    assert hits >= 16
+
+
+def test_planning_on_shrunken_gains_earns_more_than_planning_on_naive_ones():
+    truth, gain, error, cost = noisy()
+
+    def earned(values):
+        chosen = solve(values, cost, 1500.0).choice_N
+        return truth[np.flatnonzero(chosen >= 0), chosen[chosen >= 0]].sum()
+
+    assert earned(shrink(gain, error)[0]) > 1.05 * earned(gain)
+
+
+def test_a_table_of_candidates_goes_through_and_the_plan_tells_its_curse():
+    _, gain, error, cost = noisy(200)
+    rows = [
+        {
+            "customer_id": f"c{i}",
+            "offer_id": f"o{k}",
+            "gain_cents": gain[i, k],
+            "cost_cents": cost[i, k],
+            "gain_se_cents": error[i, k],
+        }
+        for i in range(200)
+        for k in range(3)
+    ]
+    table = pl.DataFrame([*rows, {"customer_id": "c0", "offer_id": "none", "gain_cents": 0.0, "cost_cents": 0.0}])
+    careful = cautious(table, Risk(rule="lower", z=1.0))
+    assert (careful.filter(pl.col("offer_id") != "none")["gain_cents"] < careful["shrunken_gain_cents"].max()).all()
+    told = curse_of(plan(careful, 60).chosen)
+    assert told.low < told.shrunken < told.high
+    assert told.excess > 0
+    assert curse_of(plan(careful, 60).chosen) == told
+    assert curse_of(plan(careful, 0).chosen).high == 0.0
+    with pytest.raises(InputError, match="no column 'se'"):
+        cautious(table, Risk(), error="se")
+    with pytest.raises(SupportError, match="20 are needed"):
+        cautious(table.head(9), Risk())

@@ -1,0 +1,57 @@
+"""The docs say what is there: verbs, files, links and generated pages."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from promolift.cli import app
+from promolift.run import STEPS
+
+ROOT = Path(__file__).parents[2]
+PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "benchmarks").glob("*.md")]
+
+
+def verbs() -> dict[str, str]:
+    return {
+        c.name or c.callback.__name__: c.help or c.callback.__doc__ or "" for c in app.registered_commands if c.callback
+    }
+
+
+def test_every_verb_has_help_and_stands_in_both_readmes() -> None:
+    for name, text in verbs().items():
+        assert text, name
+        for page in ("README.md", "README.zh-CN.md"):
+            assert f"promolift {name}" in (ROOT / page).read_text(encoding="utf-8"), f"{page}: promolift {name}"
+
+
+def test_every_step_is_a_verb() -> None:
+    assert set(STEPS) <= set(verbs())
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#\s]+)\)", page.read_text(encoding="utf-8")):
+        if "://" not in target:
+            assert (page.parent / target).exists(), f"{page.name} -> {target}"
+
+
+def test_the_file_tree_of_the_readme_is_the_tree() -> None:
+    tree = (ROOT / "README.md").read_text(encoding="utf-8").split("src/promolift/\n", 1)[1].split("```", 1)[0]
+    named = set(re.findall(r"^  ([a-z_]+(?:\.py|/))", tree, flags=re.M))
+    there = {p.name + "/" * p.is_dir() for p in (ROOT / "src/promolift").iterdir() if p.suffix == ".py" or p.is_dir()}
+    assert named == {name for name in there if not name.startswith("__")}
+
+
+def test_generated_pages_are_fresh() -> None:
+    done = subprocess.run([sys.executable, str(ROOT / "docs/generate.py"), "--check"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_two_readmes_have_the_same_sections_and_commands() -> None:
+    english, chinese = ((ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "README.zh-CN.md"))
+    assert english.count("\n## ") == chinese.count("\n## ")
+    for block in re.findall(r"```sh\n(.*?)```", english, flags=re.S):
+        assert block in chinese

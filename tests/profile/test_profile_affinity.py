@@ -1,0 +1,141 @@
+"""What a customer buys and may buy: facts by hand, forecasts against simulated customers whose future is known."""
+
+import numpy as np
+import polars as pl
+import pytest
+from profile_shop import MONDAY, SETTINGS, Shop, affinities_of, event, product
+
+import promolift.profile as room
+from promolift.sql import DAY_MS, WEEK_MS
+
+ASOF = MONDAY + 20 * WEEK_MS
+CATALOGUE = [product("milk", category="dairy"), product("soap", category="home"), product("odd")]
+
+
+def test_facts_of_a_target_by_hand():
+    rows = [event("a", d, product_id="milk", order_id=f"{d}", revenue_cents=100) for d in (0, 10, 10.2, 40)]
+    rows += [event("a", 130, product_id="milk", order_id="x", revenue_cents=80, shelf_cents=20)]
+    rows += [event("a", 130, product_id="soap", order_id="x", revenue_cents=120)]
+    rows += [event("a", 139, product_id="soap", kind="view", revenue_cents=0), event("a", 5, product_id="odd")]
+    frame = affinities_of(Shop(rows, CATALOGUE), ASOF)
+    milk = frame.filter(target="dairy").row(0, named=True)
+    assert frame.filter("bought")["target"].to_list() == [
+        "dairy",
+        "home",
+    ]  # a product without category is no target here
+    assert (milk["target_kind"], milk["orders"], milk["list_cents"], milk["revenue_cents"]) == ("category", 5, 500, 480)
+    assert (milk["recent_list_cents"], milk["recent_revenue_cents"]) == (100, 80)
+    assert (milk["recency_days"], milk["gap_days"], milk["due_in_days"]) == (10, 30, 20)  # gaps 10, 30, 90
+    assert (milk["spend_share"], milk["deal_share"]) == (480 / 600, 1 / 5)
+    assert frame.filter(target="home")["views"].to_list() == [1]
+
+
+@pytest.mark.parametrize(
+    ("catalogue", "target", "kind"),
+    [
+        ([product("p1", category="c", type="t")], "c", "category"),
+        ([product("p1", type="t")], "t", "category"),
+        ([product("p1")], "p1", "product"),
+        ([], "p1", "product"),
+    ],
+)
+def test_the_target_is_the_coarsest_thing_the_catalogue_names(catalogue, target, kind):
+    row = affinities_of(Shop([event("a", 1)], catalogue), ASOF).row(0, named=True)
+    assert (row["target"], row["target_kind"]) == (target, kind)
+
+
+def simulated(people: int, seed: int) -> tuple[Shop, pl.DataFrame]:
+    """Poisson customers with Gamma rates and shares of 8 categories over 24 weeks; the last 4 are the future."""
+    rng = np.random.default_rng(seed)
+    rate, popular = rng.gamma(2.0, 0.15, people), rng.uniform(0.05, 0.5, 8)
+    share = np.clip(popular * rng.gamma(2.0, 0.5, (people, 8)), 0, 0.95)
+    rows, later = [], []
+    for who in range(people):
+        for order, day in enumerate(np.sort(rng.uniform(0, 168, rng.poisson(rate[who] * 168)))):
+            for k in np.flatnonzero(rng.random(8) < share[who]):
+                cents = int(rng.gamma(4.0, 50.0 * (k + 1)))
+                rows.append(
+                    event(f"c{who:03d}", day, product_id=f"p{k}", order_id=f"{who}-{order}", revenue_cents=cents)
+                )
+                later += [(f"c{who:03d}", f"g{k}", cents)] if day >= 140 else []
+    schema = {"customer_id": pl.String, "target": pl.String, "later_cents": pl.Int64}
+    future = (
+        pl.DataFrame(later, schema=schema, orient="row")
+        .group_by("customer_id", "target")
+        .agg(pl.col("later_cents").sum())
+    )
+    return Shop(rows, [product(f"p{k}", category=f"g{k}") for k in range(8)]), future
+
+
+@pytest.fixture(scope="module")
+def forecast() -> pl.DataFrame:
+    shop, future = simulated(250, 3)
+    frame = affinities_of(shop, ASOF)
+    return frame.join(future, on=["customer_id", "target"], how="left").with_columns(pl.col("later_cents").fill_null(0))
+
+
+def test_expected_value_agrees_with_what_came(forecast):
+    bought = forecast.filter("bought")
+    assert bought["expected_cents"].sum() == pytest.approx(bought["later_cents"].sum(), rel=0.1)
+    for part in (bought.filter(pl.col("expected_cents") < 500), bought.filter(pl.col("expected_cents") >= 500)):
+        assert part["expected_cents"].sum() == pytest.approx(part["later_cents"].sum(), rel=0.15)
+
+
+def test_the_chance_to_buy_is_calibrated_also_for_targets_never_bought(forecast):
+    for part in (forecast.filter("bought"), forecast.filter(~pl.col("bought"))):
+        came = (part["later_cents"] > 0).cast(pl.Float64)
+        assert part.height > 80
+        error = (came.mean() * (1 - came.mean()) / part.height) ** 0.5
+        assert part["buy_prob"].mean() == pytest.approx(came.mean(), abs=3.5 * error)
+
+
+def test_more_history_gives_a_smaller_relative_error(forecast):
+    bought = forecast.filter("bought").with_columns(
+        (pl.col("expected_se_cents") / pl.col("expected_cents")).alias("relative")
+    )
+    few, many = bought.filter(pl.col("orders") <= 2), bought.filter(pl.col("orders") >= 15)
+    assert few["relative"].mean() > 1.5 * many["relative"].mean()
+
+
+def test_plausible_targets_follow_who_buys_what_together():
+    """Half the customers buy g0 and g1, half g2 and g3; one of each half lacks the second."""
+    rows = []
+    for who in range(40):
+        pair = (0, 1) if who % 2 else (2, 3)
+        for k in pair if who > 1 else pair[:1]:
+            rows += [
+                event(f"c{who:02d}", 3 * d + who % 3, product_id=f"p{k}", order_id=f"{who}-{d}") for d in range(40)
+            ]
+    frame = affinities_of(Shop(rows, [product(f"p{k}", category=f"g{k}") for k in range(4)]), ASOF)
+    new = frame.filter(~pl.col("bought")).sort("buy_prob", descending=True)
+    assert new.filter(customer_id="c01")["target"][0] == "g1"
+    assert new.filter(customer_id="c00")["target"][0] == "g3"
+
+
+def test_at_most_so_many_plausible_targets_and_none_that_was_bought():
+    rows = [event(f"c{w}", d, product_id=f"p{(w + d) % 15}") for w in range(12) for d in range(3)]
+    settings = room.ProfileSettings(plausible_targets=4)
+    shop = Shop(rows, [product(f"p{k}", category=f"g{k:02d}") for k in range(15)])
+    frame = affinities_of(shop, ASOF, settings=settings)
+    assert frame.filter(~pl.col("bought")).group_by("customer_id").len()["len"].to_list() == [4] * 12
+    assert not frame.select("customer_id", "target").is_duplicated().any()
+
+
+def test_interests_are_products_looked_at_and_left():
+    looks = [event("a", 120, kind="view", product_id=p, revenue_cents=0) for p in ("p1", "p2")]
+    looks += [event("a", 121, kind="view", product_id="p2", revenue_cents=0), event("a", 122, product_id="p1")]
+    looks += [event("a", 100, kind="view", product_id="p3", revenue_cents=0)]  # before the window of 30 days
+    shop = Shop(looks)
+    found = room.interests(shop.shard().events, shop.moments([ASOF]), shop.shared([ASOF]), SETTINGS)
+    assert found.drop("buy_rate").rows() == [("a", ASOF, "p2", 2, MONDAY + 121 * DAY_MS)]
+
+
+def test_the_rate_of_later_purchase_is_shrunk_towards_all_products():
+    """One window earlier 10 looked at p1 and left, 4 of them bought later; 10 looked at p2, none bought."""
+    then, now = 85, 115  # days in the windows [80, 110) and [110, 140)
+    rows = [event(f"c{w}", then, kind="view", product_id=p, revenue_cents=0) for w in range(10) for p in ("p1", "p2")]
+    rows += [event(f"c{w}", now, product_id="p1") for w in range(4)]
+    rows += [event("z", now, kind="view", product_id=p, revenue_cents=0) for p in ("p1", "p2", "p9")]
+    shop = Shop(rows)
+    found = room.interests(shop.shard().events, shop.moments([ASOF], ["z"]), shop.shared([ASOF]), SETTINGS)
+    assert found["buy_rate"].to_list() == pytest.approx([(4 + 20 * 0.2) / 30, (0 + 20 * 0.2) / 30, 0.2])

@@ -1,0 +1,94 @@
+"""Customers with known sensitivity: the interval covers it, shrinking beats the raw estimate, baskets count once."""
+
+import numpy as np
+import polars as pl
+import pytest
+from profile_shop import MONDAY, Shop, event, product
+
+from promolift.profile.lines import read_lines
+from promolift.profile.sensitivity import (
+    basket_sums,
+    fit_customers,
+    population,
+    population_sums,
+    posterior,
+    read_deal_trials,
+    variance,
+)
+from promolift.profile.sums import DEALS
+from promolift.sql import DAY_MS, WEEK_MS, fetch
+
+WEEKS, TYPES, TAU = 24, 12, 0.6
+ASOF = MONDAY + WEEKS * WEEK_MS
+CATALOGUE = [product(f"t{k}", type=f"t{k}") for k in range(TYPES)]
+
+
+def simulate(people: int, seed: int, copies: int) -> tuple[Shop, pl.DataFrame]:
+    """Each week some types are discounted in part; `copies` lines of a basket always share one decision."""
+    rng = np.random.default_rng(seed)
+    theta = rng.normal(0, TAU, people)
+    lift = rng.normal(0, 1.2, (WEEKS, TYPES))
+    rows = []
+    for who in range(people):
+        for week in range(WEEKS):
+            for kind in rng.choice(TYPES, rng.integers(0, 4), replace=False):
+                taken = rng.random() < 1 / (1 + np.exp(-lift[week, kind] - theta[who]))
+                day = 7 * week + rng.integers(0, 7)
+                basket = {"order_id": f"{who}-{day}-{kind}", "product_id": f"t{kind}", "shelf_cents": 20 * int(taken)}
+                rows += [event(f"c{who:03d}", day, **basket)] * copies
+    return Shop(rows, CATALOGUE), pl.DataFrame({"customer_id": [f"c{k:03d}" for k in range(people)], "truth": theta})
+
+
+def estimates(shop: Shop) -> tuple[pl.DataFrame, pl.DataFrame]:
+    shard, moments = shop.shard(), shop.moments([ASOF])
+    lines = read_lines(shard.events, shard.products, moments, "UTC")
+    fit = fit_customers(read_deal_trials(lines, fetch(lines.query("lines", DEALS))), moments, "UTC")
+    baskets = basket_sums(fit)
+    sums = population_sums(fit, variance(fit, baskets))
+    known = fit.keys.with_columns(pl.col("asof_ms").alias("shared_ms"))
+    found = posterior(fit, known, baskets, sums).with_columns(pl.Series("raw", fit.theta_N))
+    return found, population(sums)
+
+
+@pytest.mark.parametrize("copies", [1, 3])
+def test_the_interval_covers_the_truth_and_shrinking_beats_the_raw_estimate(copies):
+    shop, truth = simulate(240, 5, copies)
+    found, prior = estimates(shop)
+    both = found.join(truth, on="customer_id")
+    miss = both["price_sensitivity"] - both["truth"]
+    covered = (miss.abs() < 1.96 * both["price_sensitivity_se"]).mean()
+    assert both.height == 240
+    assert 0.91 < covered < 0.985
+    assert (miss**2).mean() < 0.9 * ((both["raw"] - both["truth"]) ** 2).mean()
+    assert prior["tau2"][0] == pytest.approx(TAU**2, rel=0.35)
+    assert abs(prior["mu"][0]) < 0.12
+
+
+def test_the_error_does_not_believe_in_copied_lines():
+    single, _ = estimates(simulate(60, 9, 1)[0])
+    copied, _ = estimates(simulate(60, 9, 4)[0])
+    ratio = (copied["price_sensitivity_se"] / single["price_sensitivity_se"]).mean()
+    assert 0.9 < ratio < 1.15  # four copies of a decision are one decision
+
+
+def test_a_customer_whose_every_line_is_discounted_stays_finite_and_shrunk():
+    rows = [event(c, d, product_id="t0", shelf_cents=20 * (d % 2)) for c in "bcdefg" for d in range(60)]
+    rows += [event("a", d, product_id="t0", shelf_cents=20) for d in range(4)]
+    found, _ = estimates(Shop(rows, CATALOGUE))
+    mine = found.filter(customer_id="a").row(0, named=True)
+    assert 0 < mine["price_sensitivity"] < mine["raw"] < 4
+
+
+def test_a_week_that_is_still_running_and_weeks_without_others_say_nothing():
+    rows = [event(c, 0, product_id="t0", shelf_cents=20 * (c > "c")) for c in "abcdef"]
+    alone = [event("a", 8, product_id="t1", shelf_cents=20)]
+    shop = Shop(rows + alone, CATALOGUE)
+    lines = read_lines(shop.shard().events, shop.products, shop.moments([ASOF]), "UTC")
+    trials = read_deal_trials(lines, fetch(lines.query("lines", DEALS)))
+    assert (
+        fetch(trials.query("trials", "select sum(n)::int as n from trials"))["n"][0] == 6
+    )  # the line of t1 is left out
+    assert fit_customers(trials, shop.moments([MONDAY + 3 * DAY_MS]), "UTC").keys.height == 0
+    assert fit_customers(trials, shop.moments([MONDAY + 7 * DAY_MS]), "UTC").keys.height == 6
+    # in New York the week ends five or four hours later
+    assert fit_customers(trials, shop.moments([MONDAY + 7 * DAY_MS]), "America/New_York").keys.height == 0

@@ -1,0 +1,114 @@
+"""A stranger's files, from `init` to the report, through the command line alone."""
+
+import json
+import shutil
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from promolift.cli import main
+
+
+def call(*arguments: str) -> int:
+    """Exit code of one command."""
+    with pytest.raises(SystemExit) as stop:
+        main(list(arguments))
+    return int(stop.value.code or 0)
+
+
+@pytest.fixture(scope="module")
+def shop(own_files: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which init and run were called."""
+    folder = tmp_path_factory.mktemp("shop")
+    for path in own_files.iterdir():
+        shutil.copy(path, folder)
+    names = ("events", "products", "customers", "promotions")
+    files = [part for name in names for part in (f"--{name}", str(folder / f"{name}.csv"))]
+    assert call("init", *files, "--config", str(folder / "promolift.toml")) == 0
+    text = (folder / "promolift.toml").read_text(encoding="utf-8")
+    (folder / "promolift.toml").write_text(
+        text.replace("# budget_cents = 100000", "budget_cents = 20000"), encoding="utf-8"
+    )
+    assert call("run", *places(folder)) == 0
+    return folder
+
+
+def places(folder: Path) -> list[str]:
+    return ["--config", str(folder / "promolift.toml"), "--work", str(folder / "work"), "--out", str(folder / "out")]
+
+
+def test_the_plan_keeps_the_budget_and_each_customer_gets_one_offer(shop: Path) -> None:
+    plan = pl.read_parquet(shop / "out" / "plan.parquet")
+    assert 0 < plan.height == plan["customer_id"].n_unique()
+    assert plan["expected_cost_cents"].sum() <= 20_000
+    assert plan["code"].n_unique() == plan.height
+    assert (plan["expected_gain_cents"] > 0).all()
+
+
+def test_messages_are_written_in_both_languages_for_every_row(shop: Path) -> None:
+    plan = pl.read_parquet(shop / "out" / "plan.parquet")
+    assert plan["message_zh"].str.contains("折").all()
+    assert plan["message_en"].str.contains("off").all()
+    assert not plan["message_en"].str.contains(r"[{}]|None|nan").any()
+
+
+def test_csv_and_parquet_hold_the_same_rows(shop: Path) -> None:
+    assert pl.read_csv(shop / "out" / "plan.csv").height == pl.read_parquet(shop / "out" / "plan.parquet").height
+
+
+def test_the_report_is_one_file_that_asks_for_nothing(shop: Path) -> None:
+    page = (shop / "out" / "report.html").read_text(encoding="utf-8")
+    for word in ('src="http', 'href="http', "@import", "fetch("):
+        assert word not in page.split("<script", 1)[0]
+    assert "What is not known" in page or "not known" in page
+
+
+def test_a_second_run_changes_nothing_and_a_changed_budget_redoes_only_what_depends_on_it(
+    shop: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = (shop / "out" / "plan.csv").read_bytes()
+    assert call("run", *places(shop), "--json") == 0
+    summary = json.loads(capsys.readouterr().out)
+    assert (shop / "out" / "plan.csv").read_bytes() == before
+    assert summary["step"] == "report"
+    assert summary["cost_cents"] <= summary["budget_cents"] == 20_000
+    assert summary["gap"] < 0.05
+
+
+def test_every_decision_is_recorded_and_can_be_replayed(shop: Path) -> None:
+    from promolift.deliver import Release, replay
+
+    decisions = pl.read_parquet(shop / "work" / "tables" / "decisions.parquet")
+    notes = json.loads((shop / "work" / "notes" / "allocation.json").read_text(encoding="utf-8"))
+    release = Release.model_validate(notes["release"])
+    assert decisions.height == notes["customers"]
+    for row in decisions.head(60).iter_rows(named=True):
+        assert replay(row, release) == row
+
+
+def test_the_held_out_get_nothing(shop: Path) -> None:
+    decisions = pl.read_parquet(shop / "work" / "tables" / "decisions.parquet")
+    held = decisions.filter(pl.col("holdout"))
+    assert 0.03 < held.height / decisions.height < 0.2
+    assert held["offer_id"].unique().to_list() == ["none"]
+
+
+def test_steps_can_be_run_one_by_one_and_say_what_is_missing(
+    shop: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    work = ["--config", str(shop / "promolift.toml"), "--work", str(tmp_path / "w"), "--out", str(tmp_path / "o")]
+    assert call("plan", *work) == 2
+    assert "run `promolift ingest` first" in capsys.readouterr().err
+    assert call("ingest", *work) == 0
+    assert call("profile", *work) == 0
+    assert call("report", *work) == 2
+
+
+def test_health_says_what_can_be_done(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    place = places(shop)[:4]
+    assert call("health", *place, "--json") == 0
+    health = json.loads(capsys.readouterr().out)
+    assert {ability["level"] for ability in health["abilities"]} <= {"yes", "partly", "no"}
+    events = next(table for table in health["tables"] if table["table"] == "events")
+    assert events["accepted"] + sum(events["rejected"].values()) == events["read"]

@@ -39,8 +39,8 @@ def configuration_page() -> str:
         lines += ["| key | default |", "| --- | --- |"]
         for name, field in kind.model_fields.items():
             if nested(field.annotation) is None:
-                default = "required" if field.is_required() else f"`{shown(field.get_default(call_default_factory=True))}`"
-                lines.append(f"| `{name}` | {default} |")
+                value = None if field.is_required() else field.get_default(call_default_factory=True)
+                lines.append(f"| `{name}` | {'required' if field.is_required() else f'`{shown(value)}`'} |")
         lines.append("")
     return "\n".join(lines)
 

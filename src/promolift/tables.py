@@ -1,5 +1,7 @@
 """The columns of every table: type, unit, meaning. docs/tables.md is generated from this file."""
 
+import polars as pl
+
 from promolift.contract import Column, Flag, Int, Real, Table, Text
 
 EVENTS = Table(

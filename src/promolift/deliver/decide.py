@@ -80,8 +80,9 @@ def decide(candidates: pl.DataFrame, consent: pl.DataFrame, release: Release, ts
     `candidates`: customer_id, offer_id, gain_cents (expected gain with the discount paid), cost_cents, and where known
     `eligible`, `why_not` and `charge_cents`; `none` needs no row. `consent`: customer_id, may_send, reason, as
     privacy/consent.py makes it; a customer without a row there is not written to. Rules in this order: consent,
-    holdout, eligibility, then the offer with the largest gain - charge - price * cost above 0, ties to the cheaper and then to the first offer_id.
-    A missing gain or cost is unknown and closes the offer. Raises InputError for impossible numbers or double rows.
+    holdout, eligibility, then the offer with the largest gain - charge - price * cost above 0, ties to the cheaper and
+    then to the first offer_id. A missing gain or cost is unknown and closes the offer. Raises InputError for impossible
+    numbers or double rows.
     """
     people, options = _read(candidates)
     barred = _barred(consent)

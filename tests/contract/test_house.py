@@ -63,7 +63,7 @@ def test_importing_the_package_does_nothing_and_loads_no_torch() -> None:
 def test_no_source_holds_an_unfinished_place() -> None:
     for path in MODULES:
         text = path.read_text(encoding="utf-8")
-        for mark in ("TO" + "DO", "FIX" + "ME", "NotImplemented" + "Error"):
+        for mark in ("# TO" + "DO", "FIX" + "ME", "raise NotImplemented" + "Error"):
             assert mark not in text, f"{path}: {mark}"
 
 

@@ -91,7 +91,7 @@ def test_a_wrong_plan_is_one_clear_error(plan, message):
 def test_offers_that_cannot_be_said_are_counted():
     private = an_offer(percent(20), ("FAMILY PLANNING", Words(zh="计生用品", en="family planning products")))
     plan = pl.DataFrame({"customer_id": ["a", "b"], "offer_id": ["off_1", "ok"]})
-    with pytest.raises(InputError, match="1 of 2 texts cannot be written; message: offer 'off_1'.*sensitive_name"):
+    with pytest.raises(InputError, match=r"1 of 2 texts cannot be written; message: offer 'off_1'.*sensitive_name"):
         write_all(plan, {"off_1": private, "ok": an_offer(percent(20), MEALS)})
 
 

@@ -47,7 +47,8 @@ def offers(draw: st.DrawFn) -> Offer:
     zone = ZoneInfo(draw(st.sampled_from(ZONES)))
     assume(end.replace(tzinfo=zone) > start.replace(tzinfo=zone))
     return Offer(
-        id="off_1", menu_id="m", benefit=benefit, scope=scope, covers={"all": "", "category": key, "product": "p"}[scope],
+        id="off_1", menu_id="m", benefit=benefit, scope=scope,
+        covers={"all": "", "category": key, "product": "p"}[scope],
         label={"all": None, "category": label, "product": draw(st.sampled_from(PRODUCTS))}[scope],
         min_spend_cents=spend + cents if kind == "amount_off" and 0 < spend <= cents else spend,
         starts=start.replace(tzinfo=zone), expires=end.replace(tzinfo=zone), currency=draw(st.sampled_from(CURRENCIES)),
@@ -70,14 +71,14 @@ def test_every_template_message_of_every_valid_offer_verifies(offer, language, f
 
 
 def one_fact_changed(draw: st.DrawFn, offer: Offer) -> dict[str, object]:
-    benefit = offer.benefit.model_dump()
+    benefit, cap = offer.benefit.model_dump(), offer.benefit.max_discount_cents or 0
     changes: list[dict[str, object]] = [
         {"expires": offer.expires + draw(st.sampled_from([timedelta(days=d) for d in (1, 2, 30, 365)]))},
         {"min_spend_cents": max(offer.min_spend_cents, offer.benefit.amount_cents) + draw(st.integers(1, 10**6))},
         {
             "benefit": {
                 **benefit,
-                "max_discount_cents": (offer.benefit.max_discount_cents or 0) + draw(st.integers(1, 10**6)),
+                "max_discount_cents": cap + draw(st.integers(1, 10**6)),
             }
         },
     ]

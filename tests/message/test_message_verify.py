@@ -155,7 +155,8 @@ def test_a_sending_time_without_zone_is_refused():
 
 
 @pytest.mark.parametrize(
-    "text", ["", " ", "\n", "。", "{", "折", "百分之", "满减", "$", "0折", "%", "一" * 300, "九" * 50 + "折"]
+    "text",
+    ["", " ", "\n", "。", "{", "折", "百分之", "满减", "$", "0折", "%", "一" * 99, "一" * 5000, "九" * 50 + "折"],
 )
 def test_nonsense_is_refused_and_never_crashes(text):
     for offer in OFFERS.values():
@@ -165,10 +166,23 @@ def test_nonsense_is_refused_and_never_crashes(text):
 
 @pytest.mark.parametrize(
     ("text", "value"),
-    [("1,234.50", "1234.50"), ("七五", "75"), ("七点五", "7.5"), ("两百五", "250"), ("两百零五", "205"), ("一千二", "1200"),
-     ("三万五", "35000"), ("十五", "15"), ("百", "100"), ("二〇二六", "2026"), ("twenty-five", "25"), ("two hundred and fifty", "250"),
-     ("a hundred", "100"), ("three thousand", "3000")],
-)  # fmt: skip
+    [
+        ("1,234.50", "1234.50"),
+        ("七五", "75"),
+        ("七点五", "7.5"),
+        ("两百五", "250"),
+        ("两百零五", "205"),
+        ("一千二", "1200"),
+        ("三万五", "35000"),
+        ("十五", "15"),
+        ("百", "100"),
+        ("二〇二六", "2026"),
+        ("twenty-five", "25"),
+        ("two hundred and fifty", "250"),
+        ("a hundred", "100"),
+        ("three thousand", "3000"),
+    ],
+)
 def test_numbers_are_read_in_three_scripts(text, value):
     assert number(text) == pytest.approx(float(value))
 

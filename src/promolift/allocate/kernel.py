@@ -234,7 +234,7 @@ def draw(prob_K: Floats, value_K: Floats, left: float) -> int:
 @compiled
 def tied(cost_NK: Floats, i: int, value_K: Floats, floor: float, dear: bool) -> int:
     """The cheapest (or dearest) slot whose value reaches `floor`; the last is none, at no cost."""
-    K = cost_NK.shape[1]
+    K: int = cost_NK.shape[1]
     at, c_at = K, 0.0
     if value_K[K] < floor:
         c_at = -1.0 if dear else np.inf

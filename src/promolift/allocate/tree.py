@@ -29,7 +29,7 @@ def search(
     found, level, seen = False, 0, 0
     while level >= 0:
         if level == C:  # a whole plan: what the rows leave unused was already charged on the way
-            left = lost_C[C]
+            left = float(lost_C[C])
             for m in range(M):
                 left += np.inf if used_CM[C, m] > bound_M[m] else 0.0
                 left += price_M[m] * max(bound_M[m] - used_CM[C, m], 0.0)

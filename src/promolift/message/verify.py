@@ -13,6 +13,8 @@ from promolift.message.reading.text import BrokenRule, Context, Reading, ready
 from promolift.message.reading.words import check_hygiene, check_language, check_slots, check_words
 from promolift.terms import Language, Offer
 
+# Characters; nobody reads more in a promotion, and reading takes time that grows with the square of the length.
+LONGEST = 1000
 _NOTHING = Context()
 
 
@@ -23,9 +25,13 @@ def broken_rules(text: str, offer: Offer, language: Language, *, context: Contex
     sensitive_name, wrong_name, unknown_purchase, missing_date, wrong_date, wrong_duration, vague_deadline, not_started,
     expired, missing_benefit, wrong_benefit, wrong_percent, vague_amount, wrong_amount, missing_threshold,
     wrong_threshold, missing_cap, wrong_cap, wrong_currency, wrong_price, unknown_number, wrong_scope, wrong_condition,
-    negated, superlative, profile_leak, wrong_language, unfilled_slot, empty, control_character, link, markup, no_offer.
+    negated, superlative, profile_leak, wrong_language, unfilled_slot, empty, control_character, link, markup, too_long,
+    no_offer.
     """
     reading = Reading(text, ready(text))
+    if len(text) > LONGEST:
+        reading.flag("too_long", LONGEST, len(text), f"more than {LONGEST} characters; the rest is not read")
+        return reading.broken
     if offer.benefit.type == "none":
         reading.flag("no_offer", 0, len(text), "'none' is no offer; nobody is written to about it")
     check_hygiene(reading)

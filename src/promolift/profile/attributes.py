@@ -104,7 +104,7 @@ BREADTH = """
 with chosen as (
     select m.customer_id, m.asof_ms, l.category,
         count(distinct l.order_id) as orders, greatest(sum(l.list_cents), 0) as list_cents
-    from moments m join lines l on l.customer_id = m.customer_id and l.ts_ms < m.asof_ms + 3600000000
+    from moments m join lines l on l.customer_id = m.customer_id and l.ts_ms < m.asof_ms
     where l.kind = 'purchase' and l.category is not null
     group by all
 ),

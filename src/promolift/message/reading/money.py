@@ -42,7 +42,7 @@ _LATIN = (
     r"|\b(?:quid|yuan|renminbi|rmb|yen|won|baht)\b"
 )
 _HAN_UNIT = "|".join(sorted((k for k in _MEANS if k[0] > "\u2e80"), key=len, reverse=True))
-_ENGLISH_WORDS = frozenset({"ALL", "TOP", "TRY"})  # codes that shout like words: no sign before a sum, unless the shop's
+_ENGLISH_WORDS = ("ALL", "TOP", "TRY")  # codes that shout like words
 _SCALE = {None: 1, "百": 100, "千": 1000, "k": 1000, "K": 1000, "万": 10_000}
 _EVERYDAY = ("一块", "一元", "千万")  # 一块儿, 一元复始: no sums
 _NEEDED: tuple[tuple[Role, str], ...] = (
@@ -136,9 +136,10 @@ def _currencies(unit: str) -> frozenset[str]:
 
 @cache
 def _money_pattern(currency: str) -> re.Pattern[str]:
-    before, after = (ISO_CODES - _ENGLISH_WORDS) | {currency, "RMB"}, ISO_CODES | {currency, "RMB"}
+    before, after = ISO_CODES.difference(_ENGLISH_WORDS) | {currency, "RMB"}, ISO_CODES | {currency, "RMB"}
     code = r"(?<![A-Za-z])(?:{})(?![A-Za-z])"
-    sign = rf"{_SIGN}|{code.format('|'.join(sorted(before)))}|人民币|(?i:rmb)(?![A-Za-z])"
+    shout = rf"(?<![A-Za-z])(?:{'|'.join(_ENGLISH_WORDS)})(?=\s{DIGITS}(?:\s+(?:off|or|and|on)\b|[).!,]|$))"
+    sign = rf"{_SIGN}|{code.format('|'.join(sorted(before)))}|人民币|(?i:rmb)(?![A-Za-z])|{shout}"
     unit = rf"{_HAN_UNIT}|円|{_MINOR}|{_SIGN}(?!\s?\d)|(?i:{_LATIN})|{code.format('|'.join(sorted(after)))}"
     return re.compile(
         rf"(?:(?P<sign>{sign})\s*)?"

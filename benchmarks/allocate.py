@@ -1,0 +1,316 @@
+"""Allocation: gap, CPU and memory of our method beside linear and integer programming, on the same instances.
+
+    python benchmarks/allocate.py                        # our figures, N = 10,000 to 1,000,000
+    python benchmarks/allocate.py --stream 10000000      # rows made anew in every pass, never all in memory
+    python benchmarks/allocate.py --peers /tmp/peers     # HiGHS and PDLP too, in a venv of their own made there
+
+Prints one JSON object a line. CPU is that of the process (all threads), without reading or making the instance.
+`broken` is the largest share by which a limit is missed. Two families: `response` has a concave answer to depth with
+a lognormal sensitivity and one in ten customers who loses; `correlated` is Pisinger's strongly correlated family of
+the multiple-choice knapsack (Pisinger 1995, European Journal of Operational Research 83(2)).
+"""
+
+import argparse
+import json
+import os
+import platform
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+OFFERS, CLASSES = 10, 20
+PEERS = ("highs-simplex", "highs-ipm", "pdlp")
+
+
+def instance(family, n, start=0, seed=0):
+    """Gain, cost and class of customers `start` to `start + n`; every customer depends on seed and position alone."""
+    return MAKERS[family](np.arange(start, start + n, dtype=np.uint64), seed)
+
+
+def _uniform(key_N, seed, salt):
+    from promolift.allocate import kernel
+
+    return kernel.mix_all(key_N, np.uint64(1_000_003 * seed + salt))
+
+
+def _normal(key_N, seed, salt):
+    radius = np.sqrt(-2 * np.log(1 - _uniform(key_N, seed, salt)))
+    return radius * np.cos(2 * np.pi * _uniform(key_N, seed, salt + 1))
+
+
+def response(key_N, seed):
+    depth_K = np.arange(1, OFFERS + 1) / OFFERS / 2
+    size_N = np.exp(3 + _normal(key_N, seed, 1))
+    eager_N = np.exp(0.7 * _normal(key_N, seed, 3))
+    sign_N = np.where(_uniform(key_N, seed, 5) < 0.1, -1.0, 1.0)
+    gain_NK = size_N[:, None] * (eager_N[:, None] * (1 - np.exp(-4 * depth_K)) - 0.6 * depth_K)
+    gain_NK = np.where(sign_N[:, None] < 0, -np.abs(gain_NK), gain_NK)
+    cost_NK = (size_N * (0.3 + 0.3 * _uniform(key_N, seed, 6)))[:, None] * depth_K
+    return 100 * gain_NK, 100 * cost_NK, (CLASSES * _uniform(key_N, seed, 7)).astype(np.int32)
+
+
+def correlated(key_N, seed):
+    weight_NK = np.column_stack([1 + np.floor(1000 * _uniform(key_N, seed, 10 + k)) for k in range(OFFERS)])
+    cost_NK = np.cumsum(np.sort(weight_NK, axis=1), axis=1)
+    gain_NK = cost_NK + 10 * np.arange(1, OFFERS + 1)
+    return gain_NK, cost_NK, (CLASSES * _uniform(key_N, seed, 7)).astype(np.int32)
+
+
+MAKERS = {"response": response, "correlated": correlated}
+
+
+def fifty(n, budget):
+    """Fifty mixed limits: stock, budgets of classes, floors, shares, a return and a cap."""
+    from promolift.allocate import Limit
+
+    out = [
+        Limit(name=f"stock {j}", measure="count", offers=(j,), at_most=int(n * (0.01 + 0.01 * j))) for j in range(10)
+    ]
+    out += [
+        Limit(name=f"class {s}", measure="cost", labels=(s,), at_most=budget / 20 * (0.8 + 0.03 * s)) for s in range(20)
+    ]
+    out += [
+        Limit(name=f"floor {s}", measure="count", labels=(s, s + 1), at_least=int(n / 20 * FLOOR))
+        for s in range(0, 20, 4)
+    ]
+    out += [Limit(name=f"fair {s}", measure="cost_share", labels=(s, s + 10), at_most=0.12) for s in range(10)]
+    out += [
+        Limit(name=f"band {s}", measure="count_share", labels=tuple(range(5 * s, 5 * s + 5)), at_least=0.2)
+        for s in range(3)
+    ]
+    out += [Limit(name="return", measure="return", at_least=1.001)]
+    return [*out, Limit(name="cap", measure="count", offers=(7, 8, 9), at_most=int(n * 0.1))]
+
+
+FLOOR = 0.02  # of a class: low enough for a small budget in either family
+
+
+def say(**line):
+    line["peak_mb"] = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+    print(json.dumps({k: float(f"{v:.4g}") if isinstance(v, float) else v for k, v in line.items()}), flush=True)
+
+
+def timed(call):
+    cpu, wall = time.process_time(), time.perf_counter()
+    value = call()
+    return value, time.process_time() - cpu, time.perf_counter() - wall
+
+
+def broken(gain_NK, cost_NK, label_N, choice_N, budget, limits):
+    """Largest share by which budget or a limit is missed, counted anew from the slots."""
+    row = np.flatnonzero(choice_N >= 0)
+    slot, who = choice_N[row], label_N[row]
+    amount = {"count": np.ones(len(row)), "cost": cost_NK[row, slot], "gain": gain_NK[row, slot]}
+    worst = max(0.0, amount["cost"].sum() / budget - 1)
+    for lim in limits:
+        inside = (np.isin(who, lim.labels) if lim.labels else True) & (
+            np.isin(slot, lim.offers) if lim.offers else True
+        )
+        if lim.measure == "return":
+            used = amount["gain"].sum() / amount["cost"].sum()
+        else:
+            column = amount[lim.measure.removesuffix("_share")]
+            used = (column * inside).sum() / (column.sum() if lim.measure.endswith("share") else 1.0)
+        if lim.at_most is not None:
+            worst = max(worst, used / lim.at_most - 1)
+        if lim.at_least is not None:
+            worst = max(worst, 1 - used / lim.at_least)
+    return float(worst) if worst > 1e-12 else 0.0
+
+
+def ours(family, n, part, many, peers=None):
+    from promolift.allocate import solve
+
+    gain_NK, cost_NK, label_N = instance(family, n)
+    full = solve(gain_NK, cost_NK, 1e300).cost
+    budget = part * full
+    limits = fifty(n, budget) if many else ()
+    solve(
+        gain_NK[:2000],
+        cost_NK[:2000],
+        budget * 2000 / n,
+        fifty(2000, budget * 2000 / n) if many else (),
+        label_N=None if not many else label_N[:2000],
+    )
+    plan, cpu, wall = timed(lambda: solve(gain_NK, cost_NK, budget, limits, label_N=label_N if many else None))
+    say(
+        who="promolift", family=family, n=n, part=part, limits=len(limits), cpu_s=cpu, wall_s=wall, gap=plan.gap,
+        broken=broken(gain_NK, cost_NK, label_N, plan.choice_N, budget, limits), gain=plan.gain, bound=plan.bound,
+        passes=plan.passes, moved=len(plan.moved),
+    )  # fmt: skip
+    if peers:
+        compare(peers, (gain_NK, cost_NK, label_N, budget, limits), plan, cpu, {"family": family, "n": n, "part": part})
+
+
+def compare(peers, problem, plan, cpu, said):
+    """Each peer in a process of its own, on the same problem as a linear programme."""
+    from promolift.allocate.core import Chunk, Rows
+    from promolift.allocate.limits import compile_rules
+    from promolift.allocate.small import coefficients
+
+    gain_NK, cost_NK, label_N, budget, limits = problem
+    i_P, k_P = np.nonzero(gain_NK >= 0)
+    rules = compile_rules(budget, limits, CLASSES, OFFERS)
+    coef_MP = coefficients(Rows.of(Chunk(gain_NK, cost_NK, label_N=label_N)), rules, i_P, k_P)
+    m_E, p_E = np.nonzero(coef_MP)
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "problem.npz"
+        np.savez(file, gain=gain_NK[i_P, k_P], who=i_P, m=m_E, p=p_E, value=coef_MP[m_E, p_E], bound=rules.bound_M)
+        del coef_MP, m_E, p_E
+        for peer in said.get("peers", PEERS):
+            command = [str(peers / "bin" / "python"), __file__, "--peer", peer, "--problem", str(file)]
+            try:
+                done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT, check=True)
+                found = json.loads(done.stdout.strip().splitlines()[-1])
+            except (subprocess.TimeoutExpired, subprocess.CalledProcessError) as error:
+                say(who=peer, limits=len(limits), failed=type(error).__name__, **said)
+                continue
+            print(json.dumps({"who": peer, "limits": len(limits), **said, **found, "times_our_cpu": round(found["cpu_s"] / cpu, 1),
+                              "its_bound_to_ours": found["objective"] / plan.bound}), flush=True)  # fmt: skip
+
+
+TIMEOUT = 3600
+
+
+def peer(name, file):
+    """Solve the linear relaxation; prints CPU, objective and the largest relative break of a limit."""
+    from scipy.sparse import csc_array
+
+    data = np.load(file)
+    customers, pairs, rows = int(data["who"].max()) + 1, len(data["gain"]), len(data["bound"])
+    index = np.concatenate([data["who"], customers + data["m"]])
+    column = np.concatenate([np.arange(pairs), data["p"]])
+    value = np.concatenate([np.ones(pairs), data["value"]])
+    matrix = csc_array((value, (index, column)), shape=(customers + rows, pairs))
+    upper = np.concatenate([np.ones(customers), data["bound"]])
+    (x, objective), cpu, wall = timed(lambda: (pdlp if name == "pdlp" else highs)(name, data["gain"], matrix, upper))
+    used = matrix @ x
+    flow = abs(matrix[customers:]) @ np.abs(x)
+    scale = np.maximum(np.abs(upper[customers:]), 1e-3 * flow)
+    miss = float(np.max((used - upper)[customers:] / scale))
+    print(json.dumps({"cpu_s": round(cpu, 2), "wall_s": round(wall, 2), "objective": objective, "broken": max(miss, 0.0),
+                      "peak_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)}))  # fmt: skip
+
+
+def highs(name, gain, matrix, upper):
+    import highspy
+
+    solver = highspy.Highs()
+    solver.setOptionValue("output_flag", False)
+    solver.setOptionValue("solver", name.removeprefix("highs-"))
+    if name == "highs-ipm":
+        solver.setOptionValue("run_crossover", "off")
+    lp = highspy.HighsLp()
+    lp.num_col_, lp.num_row_ = len(gain), len(upper)
+    lp.col_cost_, lp.col_lower_, lp.col_upper_ = -gain, np.zeros(len(gain)), np.ones(len(gain))
+    lp.row_lower_, lp.row_upper_ = np.full(len(upper), -highspy.kHighsInf), upper
+    lp.a_matrix_.format_ = highspy.MatrixFormat.kColwise
+    lp.a_matrix_.start_, lp.a_matrix_.index_, lp.a_matrix_.value_ = matrix.indptr, matrix.indices, matrix.data
+    solver.passModel(lp)
+    solver.run()
+    return np.array(solver.getSolution().col_value), -float(solver.getInfo().objective_function_value)
+
+
+def pdlp(name, gain, matrix, upper):
+    from ortools.pdlp import solve_log_pb2, solvers_pb2
+    from ortools.pdlp.python import pdlp as library
+    from scipy.sparse import csc_matrix
+
+    assert solve_log_pb2
+    programme = library.QuadraticProgram()
+    programme.resize_and_initialize(len(gain), len(upper))
+    programme.objective_vector = -gain
+    programme.constraint_matrix = csc_matrix(matrix)
+    programme.constraint_lower_bounds, programme.constraint_upper_bounds = np.full(len(upper), -np.inf), upper
+    programme.variable_lower_bounds, programme.variable_upper_bounds = np.zeros(len(gain)), np.ones(len(gain))
+    wish = solvers_pb2.PrimalDualHybridGradientParams()
+    wish.termination_criteria.simple_optimality_criteria.eps_optimal_relative = 1e-4
+    wish.termination_criteria.simple_optimality_criteria.eps_optimal_absolute = 1e-4
+    wish.num_threads = 1
+    result = library.primal_dual_hybrid_gradient(programme, wish)
+    return np.asarray(result.primal_solution), float(gain @ np.asarray(result.primal_solution))
+
+
+def stream(n, many, chunk=250_000):
+    """Rows made anew in every pass; CPU of making them is told apart by making them once more without solving."""
+    from promolift.allocate import Chunk, solve_source
+
+    def rows(family="response"):
+        for start in range(0, n, chunk):
+            gain_NK, cost_NK, label_N = instance(family, min(chunk, n - start), start)
+            yield Chunk(gain_NK, cost_NK, label_N=label_N if many else None)
+
+    _, making, _ = timed(lambda: [None for _ in rows()])
+    spend = sum(
+        float(c.cost_NK[np.arange(len(c.gain_NK)), np.argmax(c.gain_NK, axis=1)][c.gain_NK.max(axis=1) > 0].sum())
+        for c in rows()
+    )
+    budget = 0.2 * spend
+    plan, cpu, wall = timed(lambda: solve_source(rows, budget, fifty(n, budget) if many else ()))
+    say(who="promolift", family="response, streamed", n=n, part=0.2, limits=50 if many else 0, cpu_s=cpu, wall_s=wall, gap=plan.gap,
+        passes=plan.passes, cpu_making_rows_s=making * plan.passes, cpu_solving_s=cpu - making * plan.passes)  # fmt: skip
+
+
+def extras(n=1_000_000):
+    """The curve beside one solve, and a plan begun from the old prices beside one begun from nothing."""
+    from promolift.allocate import Chunk, Options, solve_source, trace
+
+    gain_NK, cost_NK, label_N = instance("response", n)
+    source = lambda: (Chunk(gain_NK, cost_NK, label_N=label_N),)  # noqa: E731
+    full = solve_source(source, 1e300).cost
+    _, one, _ = timed(lambda: solve_source(source, 0.2 * full))
+    _, curve, _ = timed(lambda: trace(source))
+    say(what="frontier of 101 budgets", n=n, cpu_s=curve, cpu_one_solve_s=one, times=curve / one)
+    budget = 0.2 * full
+    old = solve_source(source, budget, fifty(n, budget))
+    for name, change in (("same", 1.0), ("budget + 1 %", 1.01), ("budget + 10 %", 1.1)):
+        limits = fifty(n, budget * change)
+        cold, cold_s, _ = timed(lambda: solve_source(source, budget * change, limits))  # noqa: B023
+        warm, warm_s, _ = timed(lambda: solve_source(source, budget * change, limits, Options(), old))  # noqa: B023
+        say(what=f"re-solve, {name}", n=n, cpu_s=warm_s, cpu_cold_s=cold_s, gap=warm.gap, gap_cold=cold.gap)
+
+
+def main():
+    asked = argparse.ArgumentParser()
+    asked.add_argument("--sizes", type=int, nargs="*", default=[10_000, 100_000, 1_000_000])
+    asked.add_argument("--families", nargs="*", default=list(MAKERS))
+    asked.add_argument("--stream", type=int)
+    asked.add_argument("--extras", action="store_true")
+    asked.add_argument("--peers", type=Path)
+    asked.add_argument("--peer")
+    asked.add_argument("--problem")
+    args = asked.parse_args()
+    if args.peer:
+        return peer(args.peer, args.problem)
+    print(
+        json.dumps(
+            {
+                "machine": platform.processor() or platform.machine(),
+                "cores": os.cpu_count(),
+                "python": platform.python_version(),
+            }
+        )
+    )
+    if args.peers and not (args.peers / "bin" / "python").exists():
+        subprocess.run([sys.executable, "-m", "venv", str(args.peers)], check=True)
+        subprocess.run([str(args.peers / "bin" / "pip"), "install", "-q", "highspy", "ortools", "scipy"], check=True)
+    if args.stream:
+        stream(args.stream, False)
+        return stream(args.stream, True)
+    if args.extras:
+        return extras()
+    for family in args.families:
+        for n in args.sizes:
+            for part in (0.05, 0.2):
+                for many in (False, True):
+                    ours(family, n, part, many, args.peers if part == 0.2 else None)
+    return None
+
+
+if __name__ == "__main__":
+    main()

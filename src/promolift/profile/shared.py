@@ -87,7 +87,7 @@ def add(parts: Iterable[Tables]) -> Tables:
 def _add_two(name: str, *tables: pl.DataFrame) -> pl.DataFrame:
     keys = KEYS[name]
     values = [column for column in tables[0].columns if column not in keys]
-    sums = [pl.col(c).min() if False else pl.col(c).sum() for c in values]
+    sums = [pl.col(c).min() if c.endswith("first_ms") else pl.col(c).sum() for c in values]
     return pl.concat(tables, how="vertical").group_by(keys).agg(sums).sort(keys)
 
 

@@ -116,7 +116,7 @@ def facts(profile: dict[str, Any]) -> list[tuple[str, str]]:
 def ticks(row: dict[str, Any], offer: Offer, language: Language) -> list[Check]:
     """Each fact of the text as the verifier sees it now, read again from the finished message."""
     text = row[f"message_{language}"]
-    broken = message.broken_rules(text, offer, language, context=message.Context(name=row.get("name")))
+    broken = message.broken_rules(text, offer, language, context=context(row))
     if broken:
         return [Check(f"{language}: {rule.code}", rule.reason, False) for rule in broken]
     percent = offer.benefit.percent
@@ -124,3 +124,11 @@ def ticks(row: dict[str, Any], offer: Offer, language: Language) -> list[Check]:
     rows = [("discount", words), ("covers", offer.label.in_(language) if offer.label else "everything")]
     rows.append(("valid through", offer.expires.date().isoformat()))
     return [Check(f"{language}: {fact}", value, True) for fact, value in rows]
+
+
+def context(row: dict[str, Any]) -> message.Context:
+    """What besides the offer the text may rely on: the name, and the purchase it may mention."""
+    bought = row.get("companion")
+    if not bought or message.is_sensitive(bought, "product") or message.is_sensitive(row.get("bought_category") or ""):
+        return message.Context(name=row.get("name"))
+    return message.Context(name=row.get("name"), bought=(message.label(bought, "product"),))

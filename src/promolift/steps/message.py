@@ -7,19 +7,29 @@ import polars as pl
 
 from promolift import deliver, message
 from promolift.offer import make_offer
+from promolift.sql import DAY_MS, bind, fetch
 from promolift.steps.job import Job, moments
 from promolift.steps.profile import at_moment
 from promolift.terms import Offer
+
+LAST_BOUGHT = """
+select customer_id, arg_max(product_id, (ts_ms, product_id)) as product_id from events
+where kind = 'purchase' and product_id is not null and ts_ms >= $since and ts_ms < $asof
+group by customer_id order by customer_id
+"""
+COMPANION_DAYS = 7  # a purchase older than this is no longer "just bought"
 
 
 def run(job: Job) -> None:
     """Write and verify the words of every planned offer; a text that breaks a rule stops the step."""
     plan, offers = job.store.frame("plan"), planned_offers(job)
     job.tell("message", 0.1, f"words of {plan.height:,} offers in two languages")
-    named = plan.join(names(job), on="customer_id", how="left").sort("customer_id")
-    # `bought` is a flag here but would be read there as the purchase to be mentioned.
-    written = message.write_all(named.rename({"bought": "known"}), offers, message.Style(seed=job.config.plan.seed))
-    written = written.rename({"known": "bought"})
+    known = plan.rename({"bought": "known"})  # a flag here, but `bought` means the purchase to be mentioned there
+    named = known.join(names(job), on="customer_id", how="left").join(
+        companions(job, plan), on="customer_id", how="left"
+    )
+    written = message.write_all(named.sort("customer_id"), offers, message.Style(seed=job.config.plan.seed))
+    written = written.rename({"bought": "companion", "known": "bought"})
     campaign = job.config.plan.campaign
     keys = [(campaign, who, what) for who, what in written.select("customer_id", "offer_id").iter_rows()]
     codes = deliver.unique_codes(keys, job.store.secret())
@@ -34,13 +44,34 @@ def planned_offers(job: Job) -> dict[str, Offer]:
     starts = datetime.fromtimestamp(moments(job).asof / 1000, ZoneInfo(shop.zone))
     menu = {item.id: item for item in job.config.menu}
     rows = job.store.frame("plan").select("offer_id", "menu_id", "target", "scope", "kind").unique().sort("offer_id")
+    printed = product_names(job, rows.filter(pl.col("kind") == "product")["target"])
     offers = {}
     for offer_id, menu_id, target, scope, kind in rows.iter_rows():
-        label = None if scope == "all" else message.label(target, kind)
-        offers[offer_id] = make_offer(
-            menu[menu_id], target or "", kind if scope == "category" else scope, label, starts, shop.currency
-        )
+        label = None if scope == "all" else message.label(printed.get(target, target), kind)
+        covers = kind if scope == "category" else scope
+        offers[offer_id] = make_offer(menu[menu_id], target or "", covers, label, starts, shop.currency)
     return offers
+
+
+def product_names(job: Job, product_ids: pl.Series) -> dict[str, str]:
+    """Names as printed, of the products that have one."""
+    named = job.store.frame("products").filter(pl.col("product_id").is_in(product_ids.implode()))
+    return dict(named.drop_nulls("name").select("product_id", "name").sort("product_id").iter_rows())
+
+
+def companions(job: Job, plan: pl.DataFrame) -> pl.DataFrame:
+    """customer_id, bought, bought_kind, bought_category: the last purchase of those who get an offer on one product."""
+    asof = moments(job).asof
+    sql = bind(LAST_BOUGHT, since=asof - COMPANION_DAYS * DAY_MS, asof=asof)
+    last = pl.concat([fetch(job.store.events(shard).query("events", sql)) for shard in job.store.shards("events")])
+    one = plan.filter(pl.col("scope") == "product").select("customer_id").join(last, on="customer_id")
+    catalogue = job.store.frame("products").select("product_id", "name", "category")
+    return one.join(catalogue, on="product_id", how="left").select(
+        "customer_id",
+        pl.coalesce("name", "product_id").alias("bought"),
+        pl.lit("product").alias("bought_kind"),
+        pl.col("category").alias("bought_category"),
+    )
 
 
 def names(job: Job) -> pl.DataFrame:

@@ -1,0 +1,65 @@
+"""A shop whose truth is known: what the logs tell about prices must agree with it."""
+
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from scipy.stats import spearmanr
+
+from promolift import effect, run
+from promolift.config import Config
+from promolift.simulate import Shop, ShopSettings, simulate
+from promolift.sql import WEEK_MS
+from promolift.steps import effect as effect_step
+from promolift.steps import profile as profile_step
+from promolift.steps.job import moments
+from promolift.steps.profile import at_moment
+from promolift.store import Store
+
+
+@pytest.fixture(scope="module")
+def shop() -> Shop:
+    return simulate(ShopSettings(customers=300, weeks=52, seed=1))
+
+
+@pytest.fixture(scope="module")
+def job(shop: Shop, tmp_path_factory: pytest.TempPathFactory) -> run.Job:
+    config = Config.parse({"data": {"source": "complete-journey"}, "shop": {"zone": "Asia/Shanghai"}}, "test")
+    store = Store(tmp_path_factory.mktemp("truth"))
+    arrow = shop.events.to_arrow()
+    store.write_shards(store.connection.from_arrow(arrow), "events", 2)
+    for name in ("products", "customers", "exposures", "redemptions", "coupons"):
+        store.save(name, getattr(shop, name))
+    span = {"first_ms": shop.events["ts_ms"].min(), "last_ms": shop.events["ts_ms"].max(), "customers": 300}
+    store.save_json("span", span)
+    made = run.Job(config, store, lambda *told: None)
+    profile_step.run(made)
+    effect_step.run(made)
+    return made
+
+
+def test_the_response_to_a_discount_is_the_true_one(shop: Shop, job: run.Job) -> None:
+    response = effect.DiscountResponse.from_dict(job.store.load_json("response"))
+    # Demand answers as the mean of exp(beta d) over customers, weighted by what they buy; d is about 0.2 where it is cut.
+    people = shop.truth_customers
+    weight, beta = people["units_per_week"].to_numpy(), people["elasticity"].to_numpy()
+    truth = np.log(np.average(np.exp(0.2 * beta), weights=weight)) / 0.2
+    assert response.level == "adjusted"
+    assert abs(response.beta - truth) < 3 * response.beta_se
+    assert response.beta_se < 0.25 * truth
+
+
+def test_customers_who_answer_prices_more_are_seen_to(shop: Shop, job: run.Job) -> None:
+    profiles = at_moment(job, "profiles", moments(job).asof).join(shop.truth_customers, on="customer_id")
+    known = profiles.drop_nulls("price_sensitivity")
+    assert known.height > 200
+    assert spearmanr(known["price_sensitivity"], known["elasticity"]).statistic > 0.3
+
+
+def test_expected_purchases_are_right_on_average(shop: Shop, job: run.Job) -> None:
+    asof = moments(job).check
+    expected = at_moment(job, "affinities", asof)["expected_cents"].sum()
+    window = pl.col("ts_ms").is_between(asof, asof + 4 * WEEK_MS, closed="left")
+    spent = shop.events.filter(window & (pl.col("kind") == "purchase"))["list_cents"].sum()
+    assert expected == pytest.approx(spent, rel=0.15)

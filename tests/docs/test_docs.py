@@ -55,3 +55,17 @@ def test_the_two_readmes_have_the_same_sections_and_commands() -> None:
     assert english.count("\n## ") == chinese.count("\n## ")
     for block in re.findall(r"```sh\n(.*?)```", english, flags=re.S):
         assert block in chinese
+
+
+def test_python_in_the_docs_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    for code in re.findall(r"```python\n(.*?)```", (ROOT / "docs/library.md").read_text(encoding="utf-8"), flags=re.S):
+        exec(code, {})
+    assert "off_milk" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "examples").glob("*.py")), ids=lambda path: path.name)
+def test_examples_run(path: Path) -> None:
+    done = subprocess.run([sys.executable, str(path)], capture_output=True, text=True, encoding="utf-8")
+    assert done.returncode == 0, done.stderr
+    if path.stem == "customer_a":
+        assert "尊敬的用户A，您刚刚购买了商品1，现在购买商品2可以享受8折优惠！" in done.stdout

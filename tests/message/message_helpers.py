@@ -58,6 +58,10 @@ AT_SIX, YEAR_END, SEPTEMBER = (2026, 6, 30, 18, 0), (2026, 12, 31, 23, 59, 59), 
 GOLDEN = an_offer(percent(20), ("2", PRODUCT_2), scope="product")
 AUGUST, OCTOBER, NOVEMBER = (2026, 8, 8, 23, 59, 59), (2026, 10, 1, 23, 59, 59), (2026, 11, 11, 23, 59, 59)
 YOGURT = ("YOGURT", Words(zh="酸奶", en="yogurt"))
+VEGETABLES = ("VEGETABLES - ALL OTHERS", Words(zh="新鲜蔬菜", en="fresh vegetables"))
+GRAPES = ("GRAPES", Words(zh="葡萄", en="grapes"))
+BOOKS = ("BOOKSTORE", Words(zh="图书", en="books"))
+JULY = (2026, 7, 15, 23, 59, 59)
 PILLOW = ("p9", Words(zh="云朵枕头", en="Cloud Pillow"))
 RUNNER = ("sku1", Words(zh="轻跑鞋X20", en="Light Runner X20"))
 OFFERS = {
@@ -80,6 +84,7 @@ OFFERS = {
     "meals25": an_offer(percent(25), MEALS),
     "meals25$": an_offer(percent(25), MEALS, "USD"),
     "meals15": an_offer(percent(15), MEALS),
+    "meals15$": an_offer(percent(15), MEALS, "USD"),
     "meals20dec$": an_offer(percent(20), MEALS, "USD", expires=YEAR_END),
     "meals20dec": an_offer(percent(20), MEALS, expires=YEAR_END),
     "meals5off": an_offer(amount(500), MEALS),
@@ -114,6 +119,16 @@ OFFERS = {
     "ship99$": an_offer(SHIPPING, currency="USD", spend=9900, expires=OCTOBER),
     "pillow40/120cap60": an_offer(percent(40, 6000), PILLOW, spend=12000, scope="product"),
     "pillow40/120cap60$": an_offer(percent(40, 6000), PILLOW, "USD", 12000, "product"),
+    "vegetables10": an_offer(percent(10), VEGETABLES, expires=JULY),
+    "vegetables10$": an_offer(percent(10), VEGETABLES, "USD", expires=JULY),
+    "grapes8/40": an_offer(amount(800), GRAPES, spend=4000, expires=JULY),
+    "grapes8/40$": an_offer(amount(800), GRAPES, "USD", 4000, expires=JULY),
+    "shipbooks": an_offer(SHIPPING, BOOKS, expires=JULY),
+    "shipbooks$": an_offer(SHIPPING, BOOKS, "USD", expires=JULY),
+    "all30/150cap100": an_offer(percent(30, 10000), spend=15000, expires=JULY),
+    "all30/150cap100€": an_offer(percent(30, 10000), currency="EUR", spend=15000, expires=JULY),
+    "all10off": an_offer(amount(1000), expires=JULY),
+    "all10off£": an_offer(amount(1000), currency="GBP", expires=JULY),
 }
 CONTEXTS = {
     "-": Context(),
@@ -130,6 +145,8 @@ CONTEXTS = {
     "aged 35": Context(private=("35",)),
     "engineer": Context(private=("工程师",)),
     "陈晨's rug": Context(name="陈晨", bought=(Words(zh="羊毛地毯", en="Wool Rug"),)),
+    "Alice Brown": Context(name="Alice Brown"),
+    "周舟": Context(name="周舟"),
     "Lena's sheets": Context(name="Lena", bought=(SHEETS,)),
     "林悦's sheets": Context(name="林悦", bought=(SHEETS,)),
     "Maria's rug": Context(name="Maria", bought=(Words(zh="地毯", en="Wool Rug"),)),

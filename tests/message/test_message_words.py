@@ -8,7 +8,7 @@ from message_helpers import GOLDEN, MEALS, OFFERS, PRODUCT_1, SHIPPING, amount, 
 from promolift.errors import ConfigError, InputError
 from promolift.message import Bought, Recipient, Style, write
 from promolift.message.currency import ISO_CODES, exponent, money
-from promolift.message.templates import FRAMES, addressable, compose
+from promolift.message.templates import FRAMES, addressable, compose, nameable
 from promolift.terms import Benefit, Offer, Words
 
 PLANNING = ("FAMILY PLANNING", Words(zh="计生用品", en="family planning products"))
@@ -187,6 +187,11 @@ def test_a_purchase_that_cannot_be_mentioned_is_left_out(change, why):
         text = write(GOLDEN, bought(**change), language, style).text
         assert "您刚刚" not in text, why
         assert "you just" not in text, why
+
+
+@pytest.mark.parametrize("words", [Words(zh="避孕套", en="item"), Words(zh="商品", en="condoms")])
+def test_a_purchase_private_in_one_language_is_named_in_neither(words):
+    assert nameable(Bought(label=words, key="1", kind="product"), GOLDEN, Style()) is None
 
 
 def test_no_message_is_written_about_nothing():

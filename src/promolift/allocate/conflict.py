@@ -21,7 +21,7 @@ def in_conflict(sample: Sample, rules: Rules) -> bool:
     dual, price_M = Dual.of(sample, rules), np.zeros(rules.rows)
     if (rules.bound_M[dual.unit_M == 0] < 0).any():
         return True  # a row that no usable pair touches asks for something
-    for width, _, close in (*STAGES, (SECOND, 0, 1e-5)):
+    for width, _, _, close in (*STAGES, (*SECOND, 0, 1e-5)):
         price_M = dual.descend(price_M, rules.bound_M, width, close)
         if float(rules.bound_M @ price_M) + dual.at(price_M, width)[0] < 0:
             return True

@@ -17,10 +17,19 @@ from promolift.allocate.measure import Scale
 
 SAMPLE = 40_000  # customers; below this all are taken and no correction is needed
 LEAST = 200  # customers of a class that the sample should hold, if there are so many
-# Width (of each customer's largest gain), customers, and the share of a bound that a row's use may miss: while the
-# function is wide most customers hesitate, each step is dear, and its minimum is only a start for the next width.
-STAGES = ((1.0, 500, 1e-1), (0.3, 500, 1e-1), (0.1, 1_500, 3e-2), (0.03, 4_000, 1e-2), (0.01, 12_000, 1e-2))
-SECOND, LAST = 0.003, 0.0003  # widths of the prices corrected on the sample, and of those found on the core
+# Width (of each customer's largest gain), share of customers who may hesitate, size of the sample, and the share of a
+# bound that a row's use may miss. A wide function is smooth but makes most customers hesitate, which makes a step dear,
+# and its minimum is only a start for the next width; the second number keeps that so whatever the gains look like.
+STAGES = (
+    (1.0, 1.0, 500, 1e-1),
+    (0.3, 0.7, 500, 1e-1),
+    (0.1, 0.4, 1_000, 3e-2),
+    (0.03, 0.2, 2_000, 1e-2),
+    (0.01, 0.1, 5_000, 1e-2),
+)
+SECOND, LAST = (0.003, 0.05), (0.0003, 0.01)  # of the prices corrected on the sample, and of those found on the core
+HESITANT = 2_000  # customers who hesitate are enough for a width on the way
+NARROW = 1e-8  # below this a width is lost in rounding
 CORE, OUTER = 40_000, 15_000  # customers for the last prices: those who hesitate most, and a sample of the others
 CLOSE = 1e-5
 STEPS = 25  # Newton steps at one width
@@ -63,6 +72,11 @@ class Sample:
 
         r = self.rows
         return mend.margins(r.gain_NK, r.cost_NK, r.units_NK, r.offer_NK, r.label_N, weight_SJ4)
+
+    def share(self, weight_SJ4: Floats, width: float) -> float:
+        """The share of customers whose best two values are within `width`."""
+        total = float(self.omega_N.sum())
+        return float(self.omega_N[self._margins(weight_SJ4) < width].sum()) / total if total else 0.0
 
     def reach(self, weight_SJ4: Floats, aim: int) -> float:
         """The margin between best and second best below which about `aim` customers lie; infinite if all do."""
@@ -137,6 +151,11 @@ class Dual:
         unit_M = np.where(mean_M > 0, gain / np.maximum(mean_M, 1e-300), 0.0)
         return Dual(sample, rules, Links.of(rules), unit_M, gain if gain > 0 else 1.0)
 
+    def width(self, price_M: Floats, width: float, share: float) -> float:
+        """The width, or a smaller one at which about `share` of the customers hesitate at these prices."""
+        aim = int(share * float(self.sample.omega_N.sum()))
+        return max(min(width, self.sample.reach(self.rules.weights(price_M), aim)), NARROW)
+
     def at(self, price_M: Floats, width: float) -> tuple[float, Floats, Floats]:
         """Value of the customers without the bounds, use of every row, second derivative."""
         from promolift.allocate import soft
@@ -147,6 +166,25 @@ class Dual:
             width, k.first_S, k.row_R, k.coef_JR4, self.rules.rows,
         )  # fmt: skip
         return total, self.rules.used(sums_SJ4), half_MM + np.tril(half_MM, -1).T
+
+    def narrow(
+        self, price_M: Floats, bound_M: Floats, start: float, goal: tuple[float, float], thin: bool = True
+    ) -> tuple[Floats, float]:
+        """Descend at ever smaller widths, from a quarter of `start`, until no wider and no more hesitate than `goal`.
+
+        Where everybody hesitates at any width (equal customers, say) it ends at an eighth of the width.
+
+        If `thin`, widths at which many hesitate are passed on part of the sample.
+        """
+        width, share = start, 0.0
+        while True:
+            width /= 4
+            share = max(share, self.sample.share(self.rules.weights(price_M), width))
+            part = self.sample.fewer(int(HESITANT / max(share, 1e-9))) if thin else self.sample
+            price_M = Dual(part, self.rules, self.links, self.unit_M, self.gain).descend(price_M, bound_M, width, 1e-2)
+            share = self.sample.share(self.rules.weights(price_M), width)
+            if width <= goal[0] and (share <= goal[1] or width <= goal[0] / 8):
+                return self.descend(price_M, bound_M, width, CLOSE), width
 
     def descend(self, price_M: Floats, bound_M: Floats, width: float, close: float) -> Floats:
         """Prices of at least 0 that minimise the smoothed dual: Newton steps in a box that grows with success."""
@@ -210,22 +248,24 @@ def price(
     """Prices at which the smoothed use of every priced row meets its bound."""
     dual = Dual.of(sample, rules)
     price_M = np.zeros(rules.rows) if start_M is None else start_M
-    for width, size, close in STAGES if start_M is None else ():
+    for width, share, size, close in STAGES if start_M is None else ():
         part = Dual(sample.fewer(size), rules, dual.links, dual.unit_M, dual.gain)
-        price_M = part.descend(price_M, rules.bound_M, width, close)
+        price_M = part.descend(price_M, rules.bound_M, part.width(price_M, width, share), close)
     if len(sample.omega_N) == scale.rows:
-        price_M = dual.descend(price_M, rules.bound_M, LAST, CLOSE)
-        sums = total(source, scale, rules.weights(price_M), LAST, -1.0, threads)
-        return Priced(price_M, LAST, upper(rules, price_M, sums.hard_SJ4, scale), 1, dual.unit_M)
+        price_M, width = dual.narrow(price_M, rules.bound_M, STAGES[-1][0], LAST)
+        sums = total(source, scale, rules.weights(price_M), width, -1.0, threads)
+        return Priced(price_M, width, upper(rules, price_M, sums.hard_SJ4, scale), 1, dual.unit_M)
     return _correct(source, scale, dual, price_M, threads)
 
 
 def _correct(source: Source, scale: Scale, dual: Dual, price_M: Floats, threads: int) -> Priced:
     """Prices of the sample brought to those of all rows: twice on the sample, then twice on the core."""
-    rules, width, bound = dual.rules, SECOND, np.inf
+    rules, start, bound = dual.rules, STAGES[-1][0], np.inf
     shift_M = np.zeros(rules.rows)
     for turn in range(4):
-        price_M = dual.descend(price_M, rules.bound_M - shift_M, width, CLOSE)
+        goal = SECOND if turn < 2 else LAST
+        price_M, width = dual.narrow(price_M, rules.bound_M - shift_M, start, goal, turn == 0)
+        start = 4 * width  # the next turn begins at this width
         if turn == 3:
             break
         reach = dual.sample.reach(rules.weights(price_M), CORE) if turn == 1 else -1.0
@@ -235,8 +275,6 @@ def _correct(source: Source, scale: Scale, dual: Dual, price_M: Floats, threads:
             mixed = dual.sample.fewer(OUTER).with_core(sums.near, rules.weights(price_M), reach)
             dual = Dual(mixed, rules, dual.links, dual.unit_M, dual.gain)
         shift_M = rules.used(sums.soft_SJ4) - dual.at(price_M, width)[1]
-        if turn == 1:
-            width = LAST
     return Priced(price_M, width, bound, 3, dual.unit_M)
 
 

@@ -18,6 +18,8 @@ from promolift.allocate.fill import fill
 from promolift.allocate.measure import Scale, measure
 
 CORE = 1_000  # steps to gather around the break: enough for the finishing step to fill the budget
+MANY = 100_000  # steps in the bins around the break above which these are cut finer: sorting costs more than a pass
+FINEST = 16  # bits of a price that are never told apart by bins: a bin must be wider than a tie
 ENOUGH = 1e-7  # the finishing step stops when what is left could add no more than this share of the gain
 
 
@@ -32,37 +34,56 @@ class Steps:
     cost_P: Ints
     gain_P: Ints
 
-    @property
-    def bin_P(self) -> Ints:
-        """The price bin of each step, as the kernels number them."""
+
+@dataclass(frozen=True)
+class Ruler:
+    """How prices are cut into bins: `shift` bits of a price are dropped, and bins are counted from `first`."""
+
+    shift: int = 45  # 7 bits of the fraction are kept: 128 bins to an octave,
+    first: int = 991 << 7  # 64 octaves from 2**-32
+
+    def bins(self, price_P: Floats) -> Ints:
+        """The bin of each price, as the kernels number them."""
         from promolift.allocate import kernel
 
-        bits_P: Ints = (self.price_P.view(np.int64) >> kernel.SHIFT) - kernel.OFFSET
+        bits_P: Ints = (price_P.view(np.int64) >> self.shift) - self.first
         return np.clip(bits_P, 0, kernel.BINS - 1)
 
+    def zoom(self, low: int, high: int) -> "Ruler":
+        """A ruler as fine as it can be over bins `low` to `high`."""
+        from promolift.allocate import kernel
 
-def count(source: Source, scale: Scale, threads: int = 1) -> Ints:
+        finer = (kernel.BINS - 2).bit_length() - 1 - (high - low + 1).bit_length()
+        finer = max(min(finer, self.shift - FINEST), 0)
+        return Ruler(self.shift - finer, ((low + self.first) << finer) - 1)
+
+
+def count(source: Source, scale: Scale, ruler: Ruler, threads: int = 1) -> Ints:
     """Sums of steps by price bin, shape (B + 1, 4): cost, gain, newly treated, steps; the last row is free of cost."""
     from promolift.allocate import kernel
 
     def job(rows: Rows) -> Ints:
-        return kernel.tally(rows.gain_NK, rows.cost_NK, scale.gain, scale.cost)
+        return kernel.tally(rows.gain_NK, rows.cost_NK, scale.gain, scale.cost, ruler.shift, ruler.first)
 
     return reduce(np.add, sweep(source, job, threads), np.zeros((kernel.BINS + 1, 4), np.int64))
 
 
 def solve_budget(source: Source, budget: float, seed: int = 0, threads: int = 1) -> Allocation:
-    """The best plan within `budget`; ties in price settled by the hash of the key. Reads the source 4 times."""
-    from promolift.allocate import kernel
-
+    """The best plan within `budget`; ties in price settled by the hash of the key. Reads the source 4 times or a little more."""
     scale = measure(source, threads)
     if not scale.usable:
         return nothing(budget, scale, seed)
-    sums_B4, quanta = count(source, scale, threads), quanta_of(budget, scale)
+    quanta, passes, ruler = quanta_of(budget, scale), 4, Ruler()
+    sums_B4 = count(source, scale, ruler, threads)
     low, high = _around(sums_B4, quanta)
-    wanted_B = np.zeros(kernel.BINS + 1, np.bool_)
+    while sums_B4[low : high + 1, 3].sum() > MANY and ruler.shift > ruler.zoom(low, high).shift:
+        ruler, passes = ruler.zoom(low, high), passes + 1
+        sums_B4 = count(source, scale, ruler, threads)
+        low, high = _around(sums_B4, quanta)
+    wanted_B = np.zeros(len(sums_B4), np.bool_)
     wanted_B[low : high + 1] = True
-    choice_N, columns = collect(source, scale, wanted_B, high, int(sums_B4[wanted_B, 3].sum()), threads)
+    wanted = Wanted(ruler, wanted_B, high, int(sums_B4[wanted_B, 3].sum()))
+    choice_N, columns = collect(source, scale, wanted, threads)
     steps = best_first(columns, seed)
     fits = _fits(steps, quanta - int(sums_B4[high + 1 :, 0].sum()))
     left = quanta - int(sums_B4[high + 1 :, 0].sum()) - int(steps.cost_P[:fits].sum())
@@ -70,11 +91,10 @@ def solve_budget(source: Source, budget: float, seed: int = 0, threads: int = 1)
     price, share = (float(steps.price_P[fits]), float(steps.hash_P[fits])) if fits < len(steps.price_P) else (0.0, 0.0)
     choice_N[steps.position_P[:fits]] = steps.slot_P2[:fits, 1]  # cheapest first: a customer's last step stays
     treated = int(sums_B4[high + 1 :, 2].sum()) + int((steps.slot_P2[:fits, 0] < 0).sum())
-    bound = (
-        gain + treated
-    ) / scale.gain + price * left / scale.cost  # a whole-number gain is short by less than 1 each
+    # every whole-number gain is short of the true one by less than 1
+    bound = (gain + treated) / scale.gain + price * left / scale.cost
     near = np.unique(steps.position_P[max(fits - CORE, 0) : fits + CORE])
-    plan = Draft(choice_N, gain, quanta - left, quanta, Prices.of(price, scale.shape, share, seed))
+    plan = Draft(choice_N, gain, quanta - left, quanta, Prices.of(price, scale.shape, share, seed), passes)
     return finish(source, plan, near, scale, budget, bound * (1 + 1e-15), threads)
 
 
@@ -98,6 +118,7 @@ class Draft:
     cost: int
     budget: int
     prices: Prices
+    passes: int
 
 
 def finish(
@@ -128,7 +149,7 @@ def finish(
     moved = dict(zip(key_C[order][apart].tolist(), slot_C[apart].tolist(), strict=True))
     return Allocation(
         choice_N, (plan.gain + gain) / scale.gain, (plan.cost + cost) / scale.cost, bound, prices.price, budget,
-        int((choice_N >= 0).sum()), scale.rows, prices, (), 4, moved,
+        int((choice_N >= 0).sum()), scale.rows, prices, (), plan.passes, moved,
     )  # fmt: skip
 
 
@@ -149,16 +170,28 @@ def _around(sums_B4: Ints, quanta: int) -> tuple[int, int]:
     return low, high
 
 
+@dataclass(frozen=True, eq=False)
+class Wanted:
+    """Bins whose steps are wanted one by one, at most `room`; steps in bins above `high` are taken as they are."""
+
+    ruler: Ruler
+    bin_B: NDArray[np.bool_]
+    high: int
+    room: int
+
+
 def collect(
-    source: Source, scale: Scale, wanted_B: NDArray[np.bool_], high: int, room: int, threads: int
+    source: Source, scale: Scale, wanted: Wanted, threads: int
 ) -> tuple[Slots, list[tuple[NDArray[np.generic], ...]]]:
-    """Every row's last step above bin `high`, and the raw columns of the steps in wanted bins, block by block."""
+    """Every row's last step above bin `wanted.high`, and the raw columns of the steps in wanted bins, block by block."""
     from promolift.allocate import kernel
 
     def job(rows: Rows) -> tuple[Slots, tuple[NDArray[np.generic], ...]]:
         choice_N = np.empty(len(rows), np.int32)
-        room_here = min(room, rows.gain_NK.size)
-        step_P3, price_P = kernel.gather(rows.gain_NK, rows.cost_NK, wanted_B, high, choice_N, room_here)
+        step_P3, price_P = kernel.gather(
+            rows.gain_NK, rows.cost_NK, wanted.bin_B, wanted.high, choice_N, min(wanted.room, rows.gain_NK.size),
+            wanted.ruler.shift, wanted.ruler.first,
+        )  # fmt: skip
         row_P, slot_P2 = step_P3[:, 0], step_P3[:, 1:]
         cost_P2 = np.where(slot_P2 < 0, 0.0, rows.cost_NK[row_P[:, None], slot_P2])
         gain_P2 = np.where(slot_P2 < 0, 0.0, rows.gain_NK[row_P[:, None], slot_P2])

@@ -9,8 +9,8 @@ import numpy as np
 import polars as pl
 
 from promolift.allocate.core import Ints, Source, check_budget
-from promolift.allocate.exact import Steps, best_first, collect, count, quanta_of
-from promolift.allocate.measure import measure
+from promolift.allocate.exact import MANY, Ruler, Steps, Wanted, best_first, collect, count, quanta_of
+from promolift.allocate.measure import Scale, measure
 
 POINTS = 101  # budgets where none are given: 0 % to 100 % of the largest useful spend
 
@@ -25,7 +25,7 @@ def trace(source: Source, budgets: Sequence[float] | None = None, seed: int = 0,
     from promolift.allocate import kernel
 
     scale = measure(source, threads)
-    sums_B4 = count(source, scale, threads) if scale.usable else np.zeros((kernel.BINS + 1, 4), np.int64)
+    ruler, sums_B4 = _cut(source, scale, threads)
     after_B4 = np.cumsum(sums_B4[::-1], axis=0)[::-1]  # row b: everything in bin b or above
     full = float(after_B4[0, 0]) / scale.cost
     grid = (
@@ -40,9 +40,10 @@ def trace(source: Source, budgets: Sequence[float] | None = None, seed: int = 0,
     wanted_B = np.zeros(kernel.BINS + 1, np.bool_)
     wanted_B[bin_G[bin_G >= 0]] = True
     room = int(sums_B4[wanted_B, 3].sum())
-    columns = collect(source, scale, wanted_B, kernel.BINS, room, threads)[1] if room else []
+    columns = collect(source, scale, Wanted(ruler, wanted_B, kernel.BINS, room), threads)[1] if room else []
     steps = best_first(columns, seed) if columns else None
-    rows = [_point(after_B4, steps, int(q), int(b)) for q, b in zip(quanta_G, bin_G, strict=True)]
+    bin_P = ruler.bins(steps.price_P) if steps else np.empty(0, np.int64)
+    rows = [_point(after_B4, steps, bin_P, int(q), int(b)) for q, b in zip(quanta_G, bin_G, strict=True)]
     table = np.array(rows, np.float64).reshape(-1, 4)
     gain_G, cost_G, price_G = table[:, 0] / scale.gain, table[:, 1] / scale.cost, table[:, 2]
     frame = {
@@ -52,12 +53,27 @@ def trace(source: Source, budgets: Sequence[float] | None = None, seed: int = 0,
     return pl.DataFrame(frame)
 
 
-def _point(after_B4: Ints, steps: Steps | None, quanta: int, at: int) -> tuple[int, int, float, int]:
+def _cut(source: Source, scale: Scale, threads: int) -> tuple[Ruler, Ints]:
+    """Sums by price bin, the bins cut as fine as they can be over the prices that occur."""
+    from promolift.allocate import kernel
+
+    ruler = Ruler()
+    if not scale.usable:
+        return ruler, np.zeros((kernel.BINS + 1, 4), np.int64)
+    sums_B4 = count(source, scale, ruler, threads)
+    used = np.flatnonzero(sums_B4[:-1, 3])
+    finer = ruler.zoom(int(used[0]), int(used[-1])) if len(used) else ruler
+    if sums_B4[:-1, 3].max() <= MANY or finer.shift == ruler.shift:
+        return ruler, sums_B4
+    return finer, count(source, scale, finer, threads)
+
+
+def _point(after_B4: Ints, steps: Steps | None, bin_P: Ints, quanta: int, at: int) -> tuple[int, int, float, int]:
     """Whole-number gain and cost, price and treated customers of the budget `quanta` that ends in bin `at`."""
     cost, gain, treated, _ = (int(v) for v in after_B4[at + 1])
     if steps is None or at < 0:
         return gain, cost, 0.0, treated
-    low, high = np.searchsorted(-steps.bin_P, [-at, -at + 1])
+    low, high = np.searchsorted(-bin_P, [-at, -at + 1])
     fits = int(np.searchsorted(np.cumsum(steps.cost_P[low:high]), quanta - cost, side="right"))
     part = slice(low, low + fits)
     return (

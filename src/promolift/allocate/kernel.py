@@ -19,8 +19,7 @@ Ints = NDArray[np.int64]
 Codes = NDArray[np.int32]
 Keys = NDArray[np.uint64]
 
-BINS = 8192  # price bins: 128 to an octave, 64 octaves around 1; the ends take what lies outside
-SHIFT, OFFSET = 45, 991 << 7  # keep 7 bits of the fraction; 991 is the exponent field of 2**-32
+BINS = 8192  # price bins: the leading bits of a price, less those of the first bin; the ends take what lies outside
 TIE = 1e-12  # relative width within which two penalised values count as equal: a thousand times the rounding error
 
 
@@ -109,7 +108,7 @@ def quantum(value: float, scale: float) -> np.int64:
 
 
 @compiled
-def tally(gain_NK: Floats, cost_NK: Floats, gain_scale: float, cost_scale: float) -> Ints:
+def tally(gain_NK: Floats, cost_NK: Floats, gain_scale: float, cost_scale: float, shift: int, first: int) -> Ints:
     """Sums of all frontier steps by price bin: columns cost, gain, newly treated, steps; row BINS is free of cost."""
     sums_B4 = np.zeros((BINS + 1, 4), np.int64)
     path_K = np.empty(gain_NK.shape[1] + 1, np.int64)
@@ -124,7 +123,7 @@ def tally(gain_NK: Floats, cost_NK: Floats, gain_scale: float, cost_scale: float
             if c > c0:
                 last = min(last, (g - g0) / (c - c0))
                 ratio[0] = last
-                at = min(max((bits[0] >> SHIFT) - OFFSET, 0), BINS - 1)
+                at = min(max((bits[0] >> shift) - first, 0), BINS - 1)
             qg, qc = np.int64(g * gain_scale), quantum(c, cost_scale)
             sums_B4[at, 0] += qc - qc0
             sums_B4[at, 1] += qg - qg0
@@ -136,7 +135,14 @@ def tally(gain_NK: Floats, cost_NK: Floats, gain_scale: float, cost_scale: float
 
 @compiled
 def gather(
-    gain_NK: Floats, cost_NK: Floats, wanted_B: NDArray[np.bool_], high: int, choice_N: Codes, room: int
+    gain_NK: Floats,
+    cost_NK: Floats,
+    wanted_B: NDArray[np.bool_],
+    high: int,
+    choice_N: Codes,
+    room: int,
+    shift: int,
+    first: int,
 ) -> tuple[Ints, Floats]:
     """Set choice_N to each row's last step in a bin above `high`; return the steps in wanted bins.
 
@@ -157,7 +163,7 @@ def gather(
             if c > c0:
                 last = min(last, (g - g0) / (c - c0))
                 ratio[0] = last
-                at = min(max((bits[0] >> SHIFT) - OFFSET, 0), BINS - 1)
+                at = min(max((bits[0] >> shift) - first, 0), BINS - 1)
             if at > high:
                 choice_N[i] = k
             if wanted_B[at]:

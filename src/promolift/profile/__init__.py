@@ -9,7 +9,7 @@ from promolift.profile.shared import Shard, Shared
 from promolift.profile.spend import SpendModel, SpendSettings
 from promolift.profile.spend import fit as fit_spend
 from promolift.profile.spend_features import spend_features, spend_outcomes
-from promolift.profile.sums import first_step
+from promolift.profile.sums import first_step, shop_step
 
 STEPS = (first_step, second_step, third_step)
 
@@ -28,6 +28,7 @@ __all__ = [
     "profile",
     "reasons",
     "sentence",
+    "shop_step",
     "spend_features",
     "spend_outcomes",
 ]

@@ -90,10 +90,13 @@ def recall_rows(rows: pl.DataFrame, truth: pl.DataFrame, by: str, model: str) ->
         yield {"model": model, "k": k, "recall": found.value, "low": found.low, "high": found.high, "n": found.n}
 
 
+PRINTED = {"auc": "AUC", "mae": "mean absolute error", "spearman": "rank correlation"}
+
+
 def score(model: str, got: learn.Score, baseline: str, baseline_value: float, better: str) -> dict[str, object]:
     """One row of SCORES."""
     return {
-        "model": model, "figure": got.figure, "value": got.value, "low": got.low, "high": got.high, "n": got.n,
+        "model": model, "figure": PRINTED.get(got.figure, got.figure), "value": got.value, "low": got.low, "high": got.high, "n": got.n,
         "baseline": baseline, "baseline_value": baseline_value, "better": better,
     }  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""Step 3: profiles and past prices in; the discount response, the redemption model and the spend model kept."""
+"""Step 3: profiles and past prices in; the discount response, the redemption and the spend model kept."""
 
 import polars as pl
 
@@ -8,6 +8,7 @@ from promolift.sql import some
 from promolift.steps.job import Job, Moments, moments
 from promolift.steps.profile import at_moment
 from promolift.steps.redeem import keep_redemption
+from promolift.steps.spend import keep_spend
 
 SAMPLE = "md5_number_lower('response' || customer_id) % 1000000 < {below}"
 
@@ -26,7 +27,8 @@ def run(job: Job) -> None:
         response, halves = effect.assumed_response(str(reason), settings), []
     job.tell("effect", 0.9, "who redeems coupons")
     coupons = keep_redemption(job, at, response.targets["target"].to_list())
-    job.store.save_json("no_redemption", coupons)
+    job.tell("effect", 0.95, "what customers will spend")
+    job.store.save_json("no_model", {"redemption": coupons, "spend": keep_spend(job, at)})
     job.store.save_json("response", response.to_dict())
     job.store.save_json("halves", [half.to_dict() for half in halves])
 

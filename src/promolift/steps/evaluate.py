@@ -4,7 +4,7 @@ import polars as pl
 
 from promolift import allocate, effect, learn
 from promolift.errors import PromoError
-from promolift.steps import checks, redeem
+from promolift.steps import checks, redeem, spend
 from promolift.steps.job import Job, moments
 from promolift.steps.plan import category_limits, coupon_odds, free_candidates
 from promolift.steps.profile import at_moment
@@ -23,7 +23,9 @@ def run(job: Job) -> None:
     """Every check that the data allow; the reason for each that they do not."""
     missing: dict[str, str] = {}
     tables: dict[str, list[pl.DataFrame]] = {"scores": [], "calibration": [], "recall": []}
-    for done, (name, check) in enumerate({"purchases": checks.purchases, "redemptions": redeem.check}.items()):
+    for done, (name, check) in enumerate(
+        {"purchases": checks.purchases, "redemptions": redeem.check, "spend": spend.check}.items()
+    ):
         job.tell("evaluate", 0.2 * done, f"check of {name}")
         try:
             for table, frame in zip(tables.values(), check(job), strict=True):

@@ -7,7 +7,7 @@ from promolift.message.reading.text import BOUGHT, OFFERED, Context, Reading
 
 _BUY_ZH = "(?:购买|订购|下单|选购|购入|入手|买)"
 _OBJECT = "(?=(?P<object>.*))"  # looked at, not taken: a sentence may hold several claims
-_LATELY = "新|刚刚|刚才|刚|最近|近期|此前|之前|上次|曾经?|昨[天日]|前[天几日]|上[周月]"
+_LATELY = "新|已经?|刚刚|刚才|刚|最近|近期|此前|之前|上次|曾经?|昨[天日]|前[天几日]|上[周月]"
 _JUST = "(?:just |recently |already |now |previously |only |last )*"
 _CLAIMS = [
     re.compile(pattern + _OBJECT, re.IGNORECASE)
@@ -36,6 +36,7 @@ _MORE = re.compile(  # 'you bought the rug and a lamp'
     rf"|(?:和|与|及|以及|、)(?![{BOUGHT}{OFFERED}])\w+))",
     re.IGNORECASE,
 )
+_BENEFIT = any_of(r"\d|折|优惠|减|\boff\b|\bhalf\b|\bfree\b")
 _AND = r"\s*(?:and|or|plus|&|,|、|和|与|及|或)\s*(?:the |our )?"
 _JOINED_BEFORE = re.compile(f"{OFFERED}{_AND}$", re.IGNORECASE)
 _JOINED_AFTER = re.compile(f"^{_AND}{OFFERED}", re.IGNORECASE)
@@ -50,10 +51,15 @@ def check_claims(reading: Reading, context: Context) -> None:
         for place in _told(reading, claim, context)
     }
     for match in re.finditer(f"{BOUGHT}+", reading.text):
-        before, after = reading.text[: match.start()], reading.text[match.end() :]
-        named = _JOINED_BEFORE.search(before) or _JOINED_AFTER.match(after) or _TARGET.search(before)
-        if match.start() not in told and named:
+        if match.start() not in told and _is_offered(reading, *match.span()):
             reading.flag("other_name", *match.span(), "the offer does not cover what was bought")
+
+
+def _is_offered(reading: Reading, start: int, end: int) -> bool:
+    """'20% off the rug', 'Product 1 and Product 2 are 20% off'; but not 'they go well together'."""
+    before, after = reading.text[:start], reading.text[end:]
+    joined = _JOINED_BEFORE.search(before) or _JOINED_AFTER.match(after)
+    return bool(_TARGET.search(before) or (joined and _BENEFIT.search("".join(reading.clause(start, end)))))
 
 
 def _told(reading: Reading, claim: re.Match[str], context: Context) -> list[int]:

@@ -61,7 +61,7 @@ JOIN = any_of(
     "起?至|到|直到|-|~|to|through|thru|until|till|up to|and", head=r"^\s*(?:起|[(（]含[)）])?\s*", tail=r"\s*$"
 )
 TODAY = any_of(r"""
-    (?:only|just|ends?|ending|until|through|by|expires?|valid|good)\s+(?:\w+\s+){0,2}?today\b|today\s+only|\btonight\b
+    (?:only|just|ends?|ending|until|through|by|expires?|valid|good)\s+(?:\w+\s+){0,2}?(?:today|tonight)\b|(?:today|tonight)\s+only
     (?:仅|只|限|截止到?|截至|有效期至)(?:限|于|在)?今[天日晚]
     今[天日晚](?:截止|有效|止|结束|限定|特惠|专享|为止)
 """)

@@ -119,10 +119,8 @@ FREE_SHIPPING = any_of(r"""
     (?:我们|本店|商家|替您|为您|帮您|替你|帮你)[^，。\d]{0,4}(?:付|出|承担|掏)了?(?:运|邮|配送|快递)费
     (?:运|邮|配送|快递)费[^，。！\d]{0,4}(?:免|全包|包了|不用|我们出|我们付|我们承担|商家承担|由商家)
     \b(?:free|complimentary|gratis)\s+(?:\w+\s+)?(?:shipping|delivery|postage)\b
-    \b(?:ships?|shipped|delivered?|delivers?)\s+(?:\w+\s+)?(?:for\s+)?free\b|\b(?:shipping|delivery)\s+on us\b
-    \b(?:shipping|delivery|postage)(?:\s+\w+)?\s+(?:is|are|comes?)\s+(?:\w+\s+)?(?:free|gratis|on us|included)\b
-    \b(?:shipping|delivery|postage|ships?|shipped|deliver(?:s|ed)?)\b[^.!?\d]{0,24}
-        \b(?:free|waived|gratis|on us|covered)\b
+    \b(?:shipping|delivery|postage|ships?|shipped|deliver(?:s|ed)?)\b[^.!?\d]{0,40}
+        \b(?:free|waived|gratis|complimentary|on us|covered|included|nothing|at no (?:extra |additional )?(?:cost|charge))\b
     \b(?:no|zero|without(?: any| a)?)\s+(?:shipping|delivery|postage)\s*(?:fees?|costs?|charges?)?\b
     \b(?:ship|deliver|send|bring)s?\b[^.!?\d]{0,60}?\b(?:for free|free of charge|at no (?:extra )?(?:cost|charge))
     \b(?:shipping|delivery|postage)(?: costs?| charges?)?(?: you)? (?:nothing|zero)\b

@@ -58,7 +58,7 @@ URGENCY = any_of(r"""
 """)
 # What is known or guessed about the customer.
 LEAK = any_of(r"""
-    浏览(?:过|了|记录|历史|的)|(?:[您你]|刚|最近|曾经?)(?:才|刚|最近|在\S{0,6})?浏览|查看[过了]|看[过了中]
+    浏览(?:过|了|记录|历史|的)|(?:[您你]|刚|最近|曾经?)(?:才|刚|最近|在\S{0,6})?浏览|查看[过了]|看[过了中](?!来)
     搜索?[过了]|点击[过了]|关注[过了]|收藏(?:过|了|的|夹)|加购|加入了购物车|[您你][^，。！]{0,10}购物车
     购物车(?:里|中|内)|根据[您你]|鉴于[您你]|考虑到[您你]|得知[您你]|知道[您你]|听说[您你]|猜[您你]
     (?:我们|系统|数据)(?:发现|注意到|知道|了解|检测|看到|记得|推测|判断|分析|显示|得知)|监测|追踪|画像
@@ -145,7 +145,7 @@ EVERYTHING = any_of(r"""
     \b(?:whole|full) (?:store|shop|order|purchase|basket)\b
     \ball (?:our )?(?:products|items|goods|orders|purchases|categories)(?! (?:in|of|from|within))\b
     \bany (?:product|purchase|order)\b(?! of)
-    \b(?:off|on|discount(?:s|ed)?) your (?:next |entire |whole )?(?:order|purchase|basket|cart|shop|bill)\b(?! of)
+    (?:%|\bper ?cent|\bshipping|\bdelivery) (?:off|on) your (?:next )?(?:order|purchase|basket|cart|shop|bill)\b(?! of)
 """)
 NO_MINIMUM = any_of(r"""
     无门槛|不限金额|任意金额|不设门槛|\bno (?:minimum|min\b)|\bwithout (?:a )?minimum|\bany amount|\bno spend

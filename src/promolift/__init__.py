@@ -2,8 +2,8 @@
 
 Eight rooms, one per step of the story: `data` (clean tables), `profile` (who customers are), `offer` (what fits),
 `effect` (what it adds), `allocate` (who gets what), `message` (true words), `deliver` (decide and record), `learn`
-(what it did); beside them `simulate` (a shop whose truth is known) and `privacy`. `Offer` is what rooms hand to one another,
-`PromoError` what they raise for people. Each is imported when it is first used.
+(what it did); beside them `simulate` (a shop whose truth is known) and `privacy`. `Offer` is what rooms hand to one
+another, `PromoError` what they raise for people. Each is imported when it is first used.
 """
 
 from importlib import import_module

@@ -91,7 +91,8 @@ def one_fact_changed(draw: st.DrawFn, offer: Offer) -> dict[str, object]:
         changes.append({"benefit": {**benefit, "max_discount_cents": None}})
     if offer.min_spend_cents and offer.benefit.type != "amount_off":
         changes.append({"min_spend_cents": 0})
-    if offer.min_spend_cents or offer.benefit.amount_cents or offer.benefit.max_discount_cents:
+    sums = offer.min_spend_cents or offer.benefit.amount_cents or cap
+    if sums and offer.currency != "XQQ":  # a code that is none can be read only in its own shop
         changes.append({"currency": "SEK"})
     if offer.scope == "all":
         changes.append({"scope": "category", "covers": "SOUP", "label": {"zh": "汤罐头与汤料", "en": "soup"}})

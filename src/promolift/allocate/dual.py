@@ -28,12 +28,33 @@ STAGES = (
     (0.01, 0.1, 5_000, 1e-2),
 )
 SECOND, LAST = (0.003, 0.05), (0.0003, 0.01)  # of the prices corrected on the sample, and of those found on the core
-HESITANT = 2_000  # customers who hesitate are enough for a width on the way
+HESITANT, MOST = 2_000, 10_000  # who hesitate: enough for a width on the way, and for the last on the sample
 NARROW = 1e-8  # below this a width is lost in rounding
-CORE, OUTER = 40_000, 15_000  # customers for the last prices: those who hesitate most, and a sample of the others
+CORE, OUTER = 25_000, 15_000  # customers for the last prices: those who hesitate most, and a sample of the others
 CLOSE = 1e-5
 STEPS = 25  # Newton steps at one width
 SALT = 0x5EED  # the sample's hash must not be the one that settles ties
+
+
+@dataclass(frozen=True)
+class Near:
+    """Rows whose best two values are within `reach`; of these the part with the smallest hashes, if there are many."""
+
+    reach: float
+    part: float = 1.0
+
+    def pick(self, rows: Rows, weight_SJ4: Floats) -> Ints:
+        """Which of the rows are near."""
+        from promolift.allocate import kernel, mend
+
+        if self.reach < 0:
+            return np.empty(0, np.int64)
+        columns = rows.gain_NK, rows.cost_NK, rows.units_NK, rows.offer_NK, rows.label_N, weight_SJ4
+        at = np.flatnonzero(mend.margins(*columns) <= self.reach) if self.reach < np.inf else np.arange(len(rows))
+        return at[kernel.mix_all(rows.key_N[at], word(SALT + 1)) < self.part] if self.part < 1 else at
+
+
+NOBODY = Near(-1.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,12 +81,18 @@ class Sample:
             self.rows.part(at), self.omega_N[at] * (self.omega_N.sum() / self.omega_N[at].sum()), self.rank_N[at]
         )
 
-    def with_core(self, near: Rows, weight_SJ4: Floats, reach: float) -> "Sample":
-        """All customers `near` within reach as themselves, and of the sample those beyond it."""
-        far = np.flatnonzero(self._margins(weight_SJ4) > reach)
-        rows = Rows.join([near, self.rows.part(far)])
-        ones = np.ones(len(near))
-        return Sample(rows, np.concatenate([ones, self.omega_N[far]]), np.concatenate([ones, self.rank_N[far]]))
+    def with_core(self, core: Rows, weight_SJ4: Floats, near: Near) -> "Sample":
+        """The customers of the core, and of the sample those who are not near."""
+        far = np.flatnonzero(self._margins(weight_SJ4) > near.reach)
+        rows = Rows.join([core, self.rows.part(far)])
+        omega_C, rank_C = np.full(len(core), 1 / near.part), np.ones(len(core))
+        return Sample(rows, np.concatenate([omega_C, self.omega_N[far]]), np.concatenate([rank_C, self.rank_N[far]]))
+
+    def near(self, weight_SJ4: Floats, aim: int) -> Near:
+        """How to pick about `aim` of the customers who hesitate most."""
+        reach = self.reach(weight_SJ4, aim)
+        within = float(self.omega_N[self._margins(weight_SJ4) <= reach].sum())
+        return Near(reach, 1.0 if reach == np.inf else min(1.0, 1.5 * aim / max(within, 1.0)))
 
     def _margins(self, weight_SJ4: Floats) -> Floats:
         from promolift.allocate import mend
@@ -151,6 +178,10 @@ class Dual:
         unit_M = np.where(mean_M > 0, gain / np.maximum(mean_M, 1e-300), 0.0)
         return Dual(sample, rules, Links.of(rules), unit_M, gain if gain > 0 else 1.0)
 
+    def fewer(self, size: int) -> "Dual":
+        """The same on about `size` of the customers."""
+        return Dual(self.sample.fewer(size), self.rules, self.links, self.unit_M, self.gain)
+
     def width(self, price_M: Floats, width: float, share: float) -> float:
         """The width, or a smaller one at which about `share` of the customers hesitate at these prices."""
         aim = int(share * float(self.sample.omega_N.sum()))
@@ -168,23 +199,24 @@ class Dual:
         return total, self.rules.used(sums_SJ4), half_MM + np.tril(half_MM, -1).T
 
     def narrow(
-        self, price_M: Floats, bound_M: Floats, start: float, goal: tuple[float, float], thin: bool = True
+        self, price_M: Floats, bound_M: Floats, start: float, goal: tuple[float, float], most: float
     ) -> tuple[Floats, float]:
         """Descend at ever smaller widths, from a quarter of `start`, until no wider and no more hesitate than `goal`.
 
         Where everybody hesitates at any width (equal customers, say) it ends at an eighth of the width.
 
-        If `thin`, widths at which many hesitate are passed on part of the sample.
+        Widths on the way are passed on part of the sample if many hesitate, the last if more than `most` do.
         """
         width, share = start, 0.0
         while True:
             width /= 4
             share = max(share, self.sample.share(self.rules.weights(price_M), width))
-            part = self.sample.fewer(int(HESITANT / max(share, 1e-9))) if thin else self.sample
-            price_M = Dual(part, self.rules, self.links, self.unit_M, self.gain).descend(price_M, bound_M, width, 1e-2)
+            part = self.fewer(int(HESITANT / max(share, 1e-9))) if most < np.inf else self
+            price_M = part.descend(price_M, bound_M, width, 1e-2)
             share = self.sample.share(self.rules.weights(price_M), width)
             if width <= goal[0] and (share <= goal[1] or width <= goal[0] / 8):
-                return self.descend(price_M, bound_M, width, CLOSE), width
+                last = self.fewer(int(most / max(share, 1e-9)))
+                return last.descend(price_M, bound_M, width, CLOSE), width
 
     def descend(self, price_M: Floats, bound_M: Floats, width: float, close: float) -> Floats:
         """Prices of at least 0 that minimise the smoothed dual: Newton steps in a box that grows with success."""
@@ -249,11 +281,11 @@ def price(
     dual = Dual.of(sample, rules)
     price_M = np.zeros(rules.rows) if start_M is None else start_M
     for width, share, size, close in STAGES if start_M is None else ():
-        part = Dual(sample.fewer(size), rules, dual.links, dual.unit_M, dual.gain)
+        part = dual.fewer(size)
         price_M = part.descend(price_M, rules.bound_M, part.width(price_M, width, share), close)
     if len(sample.omega_N) == scale.rows:
-        price_M, width = dual.narrow(price_M, rules.bound_M, STAGES[-1][0], LAST)
-        sums = total(source, scale, rules.weights(price_M), width, -1.0, threads)
+        price_M, width = dual.narrow(price_M, rules.bound_M, STAGES[-1][0], LAST, len(sample.omega_N))
+        sums = total(source, scale, rules.weights(price_M), width, NOBODY, threads)
         return Priced(price_M, width, upper(rules, price_M, sums.hard_SJ4, scale), 1, dual.unit_M)
     return _correct(source, scale, dual, price_M, threads)
 
@@ -263,17 +295,20 @@ def _correct(source: Source, scale: Scale, dual: Dual, price_M: Floats, threads:
     rules, start, bound = dual.rules, STAGES[-1][0], np.inf
     shift_M = np.zeros(rules.rows)
     for turn in range(4):
-        goal = SECOND if turn < 2 else LAST
-        price_M, width = dual.narrow(price_M, rules.bound_M - shift_M, start, goal, turn == 0)
+        goal, most = SECOND if turn < 2 else LAST, MOST if turn == 0 else np.inf
+        price_M, width = dual.narrow(price_M, rules.bound_M - shift_M, start, goal, most)
         start = 4 * width  # the next turn begins at this width
         if turn == 3:
             break
-        reach = dual.sample.reach(rules.weights(price_M), CORE) if turn == 1 else -1.0
-        sums = total(source, scale, rules.weights(price_M), width, reach, threads)
+        weight_SJ4 = rules.weights(price_M)
+        near = dual.sample.near(weight_SJ4, CORE) if turn == 1 else NOBODY
+        sums = total(source, scale, weight_SJ4, width, near, threads)
         bound = min(bound, upper(rules, price_M, sums.hard_SJ4, scale))
         if turn == 1:
-            mixed = dual.sample.fewer(OUTER).with_core(sums.near, rules.weights(price_M), reach)
+            mixed = dual.sample.fewer(OUTER).with_core(sums.near, weight_SJ4, near)
             dual = Dual(mixed, rules, dual.links, dual.unit_M, dual.gain)
+        elif turn == 0:
+            dual = dual.fewer(int(MOST / max(dual.sample.share(weight_SJ4, width), 1e-9)))
         shift_M = rules.used(sums.soft_SJ4) - dual.at(price_M, width)[1]
     return Priced(price_M, width, bound, 3, dual.unit_M)
 
@@ -287,27 +322,24 @@ class Totals:
     near: Rows
 
 
-def total(
-    source: Source, scale: Scale, weight_SJ4: Floats, width: float, reach: float = -1.0, threads: int = 1
-) -> Totals:
-    """Sums of the best slots, and the rows whose best two values are within `reach`. One pass."""
-    from promolift.allocate import kernel, mend, soft
+def total(source: Source, scale: Scale, weight_SJ4: Floats, width: float, near: Near, threads: int = 1) -> Totals:
+    """Sums of the best slots, and the rows that are `near`. One pass."""
+    from promolift.allocate import kernel, soft
 
     scale_3 = np.array([scale.gain, scale.cost, scale.units])
 
     def job(rows: Rows) -> tuple[Ints, Ints, Rows]:
         columns = rows.gain_NK, rows.cost_NK, rows.units_NK, rows.offer_NK, rows.label_N, weight_SJ4
         hard, change = soft.account(*columns, width, scale_3)
-        near = np.flatnonzero(mend.margins(*columns) <= reach) if reach >= 0 else np.empty(0, np.int64)
-        return hard, change, rows.part(near)
+        return hard, change, rows.part(near.pick(rows, weight_SJ4))
 
     parts = list(sweep(source, job, threads, max(BLOCK, weight_SJ4.size)))
     hard, change = np.sum([part[0] for part in parts], axis=0), np.sum([part[1] for part in parts], axis=0)
-    near = Rows.join([part[2] for part in parts])
-    near = near.part(np.lexsort((near.key_N, kernel.mix_all(near.key_N, word(SALT)))))
+    found = Rows.join([part[2] for part in parts])
+    found = found.part(np.lexsort((found.key_N, kernel.mix_all(found.key_N, word(SALT)))))
     unit = np.array([scale.gain, scale.cost, 1.0, scale.units])
     soft_unit = np.array([scale.gain, scale.cost, float(soft.SOFT), scale.units])
-    return Totals(hard / unit, hard / unit + change / soft_unit, near)
+    return Totals(hard / unit, hard / unit + change / soft_unit, found)
 
 
 def upper(rules: Rules, price_M: Floats, hard_SJ4: Floats, scale: Scale) -> float:

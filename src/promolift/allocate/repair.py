@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from promolift.allocate.core import BLOCK, Floats, Ints, Prices, Rows, Slots, Source, sweep, word
-from promolift.allocate.dual import SALT, Links, Priced, Sample
+from promolift.allocate.dual import SALT, Links, Near, Priced, Sample
 from promolift.allocate.limits import ROUNDING, Rules
 from promolift.allocate.measure import Scale
 
@@ -53,35 +53,35 @@ def finish(
     prices = Prices(rules.weights(priced.price_M), priced.width, 0.0, seed)
     aim, passes = NEAR, 0
     while True:
-        reach = max(sample.reach(prices.weight_SJ4, aim), prices.width)
-        drawn = draw(source, scale, prices, reach, threads)
+        near = sample.near(prices.weight_SJ4, aim)
+        drawn = draw(source, scale, prices, near, threads)
         passes += 1
         whole = mend_and_fill(drawn, scale, rules, prices, priced.unit_M, passes)
-        if not whole.broken_M.any() or reach == np.inf:
+        if not whole.broken_M.any() or near.reach == np.inf:
             return whole
         aim *= WIDER
 
 
-def draw(source: Source, scale: Scale, prices: Prices, reach: float, threads: int = 1) -> Drawn:
-    """The plan of the prices alone, and the rows within `reach`. One pass."""
+def draw(source: Source, scale: Scale, prices: Prices, near: Near, threads: int = 1) -> Drawn:
+    """The plan of the prices alone, and the rows that are `near`. One pass."""
     from promolift.allocate import kernel, soft
 
     scale_3 = np.array([scale.gain, scale.cost, scale.units])
 
     def job(rows: Rows) -> tuple[Slots, Ints, Rows, Ints, Ints]:
         columns = rows.gain_NK, rows.cost_NK, rows.units_NK, rows.offer_NK, rows.label_N, prices.weight_SJ4
-        choice_N, mark_N = rows.choose(prices), np.empty(len(rows), np.int32)
-        sums = soft.settle(*columns, reach, scale_3, choice_N, mark_N)
-        at = np.flatnonzero(mark_N)
+        choice_N = rows.choose(prices)
+        sums = soft.settle(*columns, scale_3, choice_N)
+        at = near.pick(rows, prices.weight_SJ4)
         return choice_N, sums, rows.part(at), at + rows.start, soft.account(*columns, 0.0, scale_3)[0]
 
     blocks = list(sweep(source, job, threads, max(BLOCK, prices.weight_SJ4.size)))
-    near, position_C = Rows.join([b[2] for b in blocks]), np.concatenate([b[3] for b in blocks])
-    order = np.lexsort((position_C, kernel.mix_all(near.key_N, word(prices.seed ^ SALT))))
+    found, position_C = Rows.join([b[2] for b in blocks]), np.concatenate([b[3] for b in blocks])
+    order = np.lexsort((position_C, kernel.mix_all(found.key_N, word(prices.seed ^ SALT))))
     choice_N, position_C = np.concatenate([b[0] for b in blocks]), position_C[order]
     sums_SJ4, hard_SJ4 = np.sum([b[1] for b in blocks], axis=0), np.sum([b[4] for b in blocks], axis=0)
     unit = np.array([scale.gain, scale.cost, 1.0, scale.units])
-    return Drawn(choice_N, sums_SJ4, near.part(order), position_C, choice_N[position_C], hard_SJ4 / unit)
+    return Drawn(choice_N, sums_SJ4, found.part(order), position_C, choice_N[position_C], hard_SJ4 / unit)
 
 
 def mend_and_fill(drawn: Drawn, scale: Scale, rules: Rules, prices: Prices, unit_M: Floats, passes: int) -> Whole:
@@ -120,8 +120,7 @@ def sums_of(rows: Rows, slot_C: Slots, prices: Prices, scale: Scale) -> Ints:
 
     scale_3 = np.array([scale.gain, scale.cost, scale.units])
     return soft.settle(
-        rows.gain_NK, rows.cost_NK, rows.units_NK, rows.offer_NK, rows.label_N, prices.weight_SJ4, 0.0, scale_3,
-        slot_C, np.empty(len(rows), np.int32),
+        rows.gain_NK, rows.cost_NK, rows.units_NK, rows.offer_NK, rows.label_N, prices.weight_SJ4, scale_3, slot_C
     )  # fmt: skip
 
 

@@ -187,21 +187,12 @@ def account(
 @compiled
 def settle(
     gain_NK: Floats, cost_NK: Floats, units_NK: Floats, offer_NK: Codes, label_N: Codes,
-    weight_SJ4: Floats, near: float, scale_3: Floats, choice_N: Codes, mark_N: Codes,
+    weight_SJ4: Floats, scale_3: Floats, choice_N: Codes,
 ) -> Ints:  # fmt: skip
-    """Whole-number sums of the chosen slots; mark the rows with another slot within `near` (times the size)."""
-    K = gain_NK.shape[1]
-    value_K = np.empty(K + 1, np.float64)
+    """Whole-number sums of the chosen slots by class and offer, in the shape of the weights."""
     sums_SJ4 = np.zeros(weight_SJ4.shape, np.int64)
     for i in range(gain_NK.shape[0]):
-        s = label_N[i] if label_N.size else 0
-        best, size = values(gain_NK, cost_NK, units_NK, offer_NK, weight_SJ4[s], i, value_K)
-        count = 0
-        for k in range(K + 1):
-            if value_K[k] >= best - near * size:
-                count += 1
-        mark_N[i] = 1 if count > 1 or near == np.inf else 0
-        k = choice_N[i]
+        s, k = label_N[i] if label_N.size else 0, choice_N[i]
         if k >= 0:
             j = offer_NK[i, k] if offer_NK.size else k
             sums_SJ4[s, j, 0] += np.int64(gain_NK[i, k] * scale_3[0])

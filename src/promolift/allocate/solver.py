@@ -8,7 +8,7 @@ from pydantic import Field
 
 from promolift.allocate.conflict import conflict
 from promolift.allocate.core import Allocation, Chunk, Floats, Prices, Slots, Source, check_budget
-from promolift.allocate.dual import Sample, draw_sample, price, total, upper
+from promolift.allocate.dual import NOBODY, Sample, draw_sample, price, total, upper
 from promolift.allocate.exact import nothing, solve_budget
 from promolift.allocate.limits import Limit, Rules, compile_rules
 from promolift.allocate.measure import Scale, measure
@@ -102,7 +102,7 @@ def _refusal(source: Source, sample: Sample, rules: Rules, whole: Whole | None, 
         scale = measure(changed, options.threads)
         part = draw_sample(changed, scale, options.seed, options.threads)
         priced = price(changed, scale, fewer, part, None, options.threads)
-        sums = total(changed, scale, fewer.weights(priced.price_M), priced.width, -1.0, options.threads)
+        sums = total(changed, scale, fewer.weights(priced.price_M), priced.width, NOBODY, options.threads)
         return min(priced.bound, upper(fewer, priced.price_M, sums.hard_SJ4, scale))
 
     error = conflict(source, sample, rules, most)

@@ -149,7 +149,9 @@ def fit_response(panel: pl.DataFrame, sensitivity: pl.DataFrame, settings: Disco
 
 def in_first_half(customer_ids: pl.Series, settings: DiscountSettings) -> NDArray[np.bool_]:
     """Which half of the customers each id belongs to, by hash (True: the first)."""
-    return hash_units(f"half{settings.seed}", customer_ids) < 0.5
+    people = customer_ids.unique().sort()
+    first = pl.Series(hash_units(f"half{settings.seed}", people) < 0.5)
+    return customer_ids.replace_strict(people, first, return_dtype=pl.Boolean).to_numpy()
 
 
 def fit_halves(

@@ -111,8 +111,10 @@ def _name_pattern(name: str, loose: bool = False, person: bool = False) -> re.Pa
 @cache
 def _table_pattern(language: Language) -> re.Pattern[str]:
     names = sorted(known_names(language), key=len, reverse=True)
-    inner = "|".join(re.escape(n).replace(r"\ ", r"[\s-]+") for n in names)
-    return re.compile(rf"\b(?:{inner})\b" if language == "en" else inner, re.IGNORECASE)
+    if language == "zh":
+        return re.compile("|".join(names))
+    several = [re.escape(n).replace(r"\ ", r"[\s-]+") + ("?" if " " in n and n.endswith("s") else "") for n in names]
+    return re.compile(rf"\b(?:{'|'.join(several)})\b", re.IGNORECASE)
 
 
 def check_names(reading: Reading, offer: Offer, context: Context) -> None:

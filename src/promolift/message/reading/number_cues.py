@@ -120,7 +120,8 @@ FREE_SHIPPING = any_of(r"""
     (?:运|邮|配送|快递)费[^，。！\d]{0,4}(?:免|全包|包了|不用|我们出|我们付|我们承担|商家承担|由商家)
     \b(?:free|complimentary|gratis)\s+(?:\w+\s+)?(?:shipping|delivery|postage)\b
     \b(?:shipping|delivery|postage|ships?|shipped|deliver(?:s|ed)?)\b[^.!?\d]{0,40}
-        \b(?:free|waived|gratis|complimentary|on us|covered|included|nothing|at no (?:extra |additional )?(?:cost|charge))\b
+        \b(?:free|waived|gratis|complimentary|on us|covered|included|nothing
+        |at no (?:extra |additional )?(?:cost|charge))\b
     \b(?:no|zero|without(?: any| a)?)\s+(?:shipping|delivery|postage)\s*(?:fees?|costs?|charges?)?\b
     \b(?:ship|deliver|send|bring)s?\b[^.!?\d]{0,60}?\b(?:for free|free of charge|at no (?:extra )?(?:cost|charge))
     \b(?:shipping|delivery|postage)(?: costs?| charges?)?(?: you)? (?:nothing|zero)\b

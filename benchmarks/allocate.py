@@ -162,7 +162,7 @@ def compare(peers, problem, plan, cpu, said):
         file = Path(folder) / "problem.npz"
         np.savez(file, gain=gain_NK[i_P, k_P], who=i_P, m=m_E, p=p_E, value=coef_MP[m_E, p_E], bound=rules.bound_M)
         del coef_MP, m_E, p_E
-        for peer in said.get("peers", PEERS):
+        for peer in PEERS if said["n"] <= SIMPLEX else PEERS[1:]:
             command = [str(peers / "bin" / "python"), __file__, "--peer", peer, "--problem", str(file)]
             try:
                 done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT, check=True)
@@ -175,6 +175,7 @@ def compare(peers, problem, plan, cpu, said):
 
 
 TIMEOUT = 3600
+SIMPLEX = 20_000  # customers up to which the simplex method is run: at 100,000 it takes ten minutes and more
 
 
 def peer(name, file):

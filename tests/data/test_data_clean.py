@@ -81,6 +81,12 @@ def test_identical_rows_can_be_kept_where_the_source_has_only_the_day():
     assert reasons(f"{GOOD}\n{GOOD}", rules=rules) == {}
 
 
+def test_the_present_moment_is_not_the_future_and_the_next_one_is():
+    rules = RULES.model_copy(update={"now_ms": 1_709_287_200_000})
+    assert reasons(GOOD, rules=rules) == {}
+    assert reasons(GOOD.replace("10:00:00", "10:00:00.001"), rules=rules) == {"in the future": 1}
+
+
 def test_an_event_id_decides_what_a_duplicate_is():
     how = mapping("events", {"customer_id": "who", "time": "at", "event_id": "id"}, constants={"kind": "view"})
     rows = "who,at,id\nann,2024-03-01,m1\nann,2024-03-02,m1\nann,2024-03-01,m2\nbob,2024-03-01,m1\nann,2024-03-01,"
@@ -151,6 +157,14 @@ def test_a_discount_is_read_in_each_of_its_four_ways(discount: str, cell: str, s
     assert (event["shelf_cents"], event["list_cents"]) == (shelf, 800 + shelf)
 
 
+def test_amounts_of_several_columns_are_added_and_only_the_first_must_be_there():
+    columns = {"customer_id": "who", "time": "at", "amount": ["net", "tax"]}
+    rows = "who,at,net,tax\nann,2024-03-01,8,2\nann,2024-03-02,8,\nann,2024-03-03,,2"
+    cleaned = clean(rows, mapping("events", columns))
+    assert cleaned.accepted().pl()["revenue_cents"].to_list() == [1000, 800]
+    assert cleaned.counts().rejected == {"missing amount": 1}
+
+
 def test_a_price_before_the_discount_gives_what_was_paid():
     columns = {"customer_id": "who", "time": "at", "list_unit_price": "price", "quantity": "n", "shelf_discount": "off"}
     (event,) = events("who,at,price,n,off\nann,2024-03-01,10,3,0.1", mapping("events", columns, discount="rate"))
@@ -191,8 +205,9 @@ def test_money_keeps_the_digits_of_its_currency():
 
 def test_rows_in_another_currency_are_set_aside():
     how = mapping("events", {"customer_id": "who", "time": "at", "amount": "paid", "currency": "cur"}, currency="EUR")
-    counts = clean("who,at,paid,cur\nann,2024-03-01,5,eur\nann,2024-03-01,5,USD\nann,2024-03-01,6,", how).counts()
-    assert (counts.accepted, counts.rejected) == (2, {"other currency": 1})
+    cleaned = clean("who,at,paid,cur\nann,2024-03-01,5,eur\nann,2024-03-01,5,USD\nann,2024-03-01,6,", how)
+    assert cleaned.rejected("x").pl().select("row", "reason").rows() == [(2, "other currency")]
+    assert cleaned.counts().accepted == 2
 
 
 def test_event_names_become_kinds_and_unknown_ones_are_counted():
@@ -223,6 +238,8 @@ def test_an_order_is_made_per_customer_and_local_day_where_there_is_none():
     orders = [event["order_id"] for event in events(rows, how)]
     assert orders == ["ann@2024-03-01", "ann@2024-03-01", "ann@2024-03-02", "bob@2024-03-01"]
     assert repairs("ann,2024-03-01,tea,,2,3") == {"missing order": 1}
+    views = mapping("events", {"customer_id": "who", "time": "at", "order_id": "order"}, constants={"kind": "view"})
+    assert repairs("ann,2024-03-01,tea,,2,3", views) == {}  # a view belongs to no order
 
 
 def test_late_rows_are_counted_and_kept():
@@ -250,9 +267,12 @@ def test_ids_stored_as_reals_lose_their_point_zero():
     table = pl.DataFrame({"who": [17850.0, 12.0, None], "at": ["2024-03-01"] * 3})
     how = mapping("events", {"customer_id": "who", "time": "at"}, constants={"kind": "view"})
     assert [event["customer_id"] for event in events(table, how)] == ["12", "17850"]
-    assert [event["customer_id"] for event in events("who,at\n17850.0,2024-03-01\n1.50,2024-03-01", how)] == [
+    assert [
+        event["customer_id"] for event in events("who,at\n17850.0,2024-03-01\n1.50,2024-03-01\nv2.0,2024-03-01", how)
+    ] == [
         "1.50",
         "17850",
+        "v2.0",
     ]
 
 

@@ -119,6 +119,8 @@ def test_the_order_total_repeated_on_each_line_is_not_taken_for_the_lines_amount
         }
     )
     assert any("repeat the order's total" in note for note in guess_mapping("events", lines).notes)
+    lines_of_their_own = lines.with_columns(order_total=pl.col("product_id"))
+    assert not any("repeat" in note for note in guess_mapping("events", lines_of_their_own).notes)
     priced = guess_mapping("events", lines.with_columns(price=pl.lit("5")))
     assert ("amount" not in priced.columns, priced.columns["unit_price"]) == (True, "price")
 

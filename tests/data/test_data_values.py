@@ -63,6 +63,7 @@ def test_numbers_with_a_decimal_comma(text: str, value: float | None):
         ("13/10/2019 5:06", "%d/%m/%Y %H:%M", "2019-10-13 09:06:00"),
         ("2019-10-01", "%d/%m/%Y", "2019-10-01 04:00:00"),  # a mixed file: ISO cannot be mistaken
         ("01/Oct/2019:00:00:00 +0200", "%d/%b/%Y:%H:%M:%S %z", "2019-09-30 22:00:00"),
+        ("20191001102030", "%Y%m%d%H%M%S", "2019-10-01 14:20:30"),  # not milliseconds of the year 2609
         ("5", "days", "2017-01-06 05:00:00"),
         ("2", "weeks", "2017-01-15 05:00:00"),
         ("2019-13-01", "iso", None),

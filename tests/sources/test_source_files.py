@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from promolift.errors import InputError
+from promolift.sources import text
 from promolift.sources.files import open_file
 from promolift.sources.raw import RawTable
 from promolift.tables import REJECTED
@@ -37,7 +38,7 @@ def read(folder: Path, data: bytes | str, name: str = "t.csv", **options: object
         ("a,b\n1,x\r\n2,y\r", "t.csv"),
         ("sep=;\na;b\n1;x\n2;y\n", "t.csv"),
         ("a,b\n1,x\n2,y\n".encode("utf-16"), "t.csv"),
-        (gzip.compress(b"a,b\n1,x\n2,y\n"), "t.csv.gz"),
+        (gzip.compress(b"a,b\n1,x\n2,y\n", mtime=0), "t.csv.gz"),
     ],
 )
 def test_the_same_table_in_eleven_dresses(tmp_path: Path, data: bytes | str, name: str):
@@ -45,6 +46,18 @@ def test_the_same_table_in_eleven_dresses(tmp_path: Path, data: bytes | str, nam
     assert table.columns == ["a", "b"]
     assert table.rows.fetchall() == [(1, "1", "x"), (2, "2", "y")]
     assert table.unreadable().height == 0
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 5, 1 << 20])
+def test_line_ends_and_letters_may_be_parted_by_the_pieces_a_file_is_read_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int
+):
+    monkeypatch.setattr(text, "CHUNK", size)
+    for ends, mixed in (("\r\n", False), ("\n", False), ("\r", False)):
+        (tmp_path / "t.csv").write_bytes(f"é,b{ends}1,客{ends}".encode())
+        assert text.scan(tmp_path / "t.csv") == ("utf-8", mixed)
+    (tmp_path / "t.csv").write_bytes(b"a,b\r\n1,2\n3,4\r\n")
+    assert text.scan(tmp_path / "t.csv") == ("utf-8", True)
 
 
 @pytest.mark.parametrize(
@@ -146,7 +159,7 @@ def test_names_can_be_given_for_a_file_without_a_header(tmp_path: Path):
         (b"a,b\n1,\0\n", "t.csv", "zero bytes"),
         (b"a,b\n1,2\n", "t.xlsx", "files ending in .xlsx are not read; export it as CSV"),
         (b"PAR1xx", "t.parquet", "not readable as Parquet"),
-        (gzip.compress(b"a,b\n1,2\n" * 9999)[:-9], "t.csv.gz", "cannot be read to its end"),
+        (gzip.compress(b"a,b\n1,2\n" * 9999, mtime=0)[:-9], "t.csv.gz", "cannot be read to its end"),
     ],
 )
 def test_what_is_no_table_is_refused_with_the_file_and_the_remedy(tmp_path: Path, data: bytes, name: str, message: str):

@@ -52,6 +52,25 @@ def test_shards_hold_whole_customers_and_together_every_row(tmp_path: Path, shar
             store.events(9)
 
 
+def test_a_shard_without_customers_is_a_table_without_rows(tmp_path: Path):
+    with Store(tmp_path) as store:
+        store.write_shards(relation(store, ROWS.head(2)), "events", 9)
+        assert sum(store.events(shard).pl().height for shard in store.shards("events")) == 2
+        assert all(store.events(shard).columns == ROWS.columns for shard in range(9))
+
+
+def test_a_failed_rename_puts_the_old_table_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def refuse(self: Path, target: Path) -> None:
+        raise OSError("no")
+
+    with Store(tmp_path) as store:
+        store.write_shards(relation(store), "events", 2)
+        monkeypatch.setattr(Path, "replace", refuse)
+        with pytest.raises(OSError, match="no"):
+            store.write_shards(relation(store, ROWS.head(1)), "events", 2)
+        assert store.events().pl().height == 41
+
+
 def test_the_shard_of_a_customer_never_changes(tmp_path: Path):
     with Store(tmp_path) as store:
         rows = relation(store, pl.DataFrame({"who": ["", "ann", "客户", "17850"]}))
@@ -80,7 +99,7 @@ def test_a_table_replaces_what_stood_under_its_name_also_while_it_is_read(tmp_pa
         store.write_shards(store.table("t"), "t", 2)
         assert store.shards("t") == [0, 1]
         store.save("t", ROWS)
-        assert store.frame("t").height == 41
+        assert (store.frame("t").height, store.shards("t")) == (41, [])
         store.remove("t")
         assert not store.has("t")
 
@@ -151,4 +170,4 @@ def test_a_place_that_cannot_be_a_folder_is_refused(tmp_path: Path):
 
 
 def test_one_shard_per_two_million_rows():
-    assert [shards_for(rows) for rows in (0, 1, 2_000_000, 2_000_001, 10_000_000)] == [1, 1, 1, 2, 5]
+    assert [shards_for(rows) for rows in (0, 1, 1_000_000, 1_000_001, 10_000_000)] == [1, 1, 1, 2, 10]

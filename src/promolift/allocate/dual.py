@@ -28,9 +28,10 @@ STAGES = (
     (0.01, 0.1, 5_000, 1e-2),
 )
 SECOND, LAST = (0.003, 0.05), (0.0003, 0.01)  # of the prices corrected on the sample, and of those found on the core
-HESITANT, MOST = 2_000, 10_000  # who hesitate: enough for a width on the way, and for the last on the sample
+TURNS, MISS = 6, 3e-3  # corrections by all rows at most; fewer when no priced row's use misses by more than this
+HESITANT, MOST = 2_000, 6_000  # who hesitate: enough for a width on the way, and for the last on the sample
 NARROW = 1e-8  # below this a width is lost in rounding
-CORE, OUTER = 25_000, 15_000  # customers for the last prices: those who hesitate most, and a sample of the others
+CORE, OUTER = 40_000, 20_000  # customers for the last prices: those who hesitate most, and a sample of the others
 CLOSE = 1e-5
 STEPS = 25  # Newton steps at one width
 SALT = 0x5EED  # the sample's hash must not be the one that settles ties
@@ -71,7 +72,7 @@ class Sample:
         seen_S = np.maximum(np.bincount(label_N, minlength=len(count_S)), 1)
         return Sample(rows, (count_S / seen_S)[label_N], rank_N)
 
-    def fewer(self, size: int) -> "Sample":
+    def fewer(self, size: float) -> "Sample":
         """About `size` of the customers, every class thinned alike."""
         part = size / max(len(self.rank_N), 1)
         at = np.flatnonzero(self.rank_N < part)
@@ -83,9 +84,11 @@ class Sample:
 
     def with_core(self, core: Rows, weight_SJ4: Floats, near: Near) -> "Sample":
         """The customers of the core, and of the sample those who are not near."""
+        from promolift.allocate import kernel
+
         far = np.flatnonzero(self._margins(weight_SJ4) > near.reach)
         rows = Rows.join([core, self.rows.part(far)])
-        omega_C, rank_C = np.full(len(core), 1 / near.part), np.ones(len(core))
+        omega_C, rank_C = np.full(len(core), 1 / near.part), kernel.mix_all(core.key_N, word(SALT + 2))
         return Sample(rows, np.concatenate([omega_C, self.omega_N[far]]), np.concatenate([rank_C, self.rank_N[far]]))
 
     def near(self, weight_SJ4: Floats, aim: int) -> Near:
@@ -178,7 +181,7 @@ class Dual:
         unit_M = np.where(mean_M > 0, gain / np.maximum(mean_M, 1e-300), 0.0)
         return Dual(sample, rules, Links.of(rules), unit_M, gain if gain > 0 else 1.0)
 
-    def fewer(self, size: int) -> "Dual":
+    def fewer(self, size: float) -> "Dual":
         """The same on about `size` of the customers."""
         return Dual(self.sample.fewer(size), self.rules, self.links, self.unit_M, self.gain)
 
@@ -211,11 +214,11 @@ class Dual:
         while True:
             width /= 4
             share = max(share, self.sample.share(self.rules.weights(price_M), width))
-            part = self.fewer(int(HESITANT / max(share, 1e-9))) if most < np.inf else self
+            part = self.fewer(HESITANT / max(share, 1e-9)) if most < np.inf else self
             price_M = part.descend(price_M, bound_M, width, 1e-2)
             share = self.sample.share(self.rules.weights(price_M), width)
             if width <= goal[0] and (share <= goal[1] or width <= goal[0] / 8):
-                last = self.fewer(int(most / max(share, 1e-9)))
+                last = self.fewer(most / max(share, 1e-9))
                 return last.descend(price_M, bound_M, width, CLOSE), width
 
     def descend(self, price_M: Floats, bound_M: Floats, width: float, close: float) -> Floats:
@@ -291,26 +294,28 @@ def price(
 
 
 def _correct(source: Source, scale: Scale, dual: Dual, price_M: Floats, threads: int) -> Priced:
-    """Prices of the sample brought to those of all rows: twice on the sample, then twice on the core."""
-    rules, start, bound = dual.rules, STAGES[-1][0], np.inf
-    shift_M = np.zeros(rules.rows)
-    for turn in range(4):
+    """Prices of the sample brought to those of all rows: twice on the sample, then on the core until few uses miss."""
+    base, rules, start, bound = dual, dual.rules, STAGES[-1][0], np.inf
+    shift_M, miss = np.zeros(rules.rows), np.inf
+    for turn in range(TURNS):
         goal, most = SECOND if turn < 2 else LAST, MOST if turn == 0 else np.inf
         price_M, width = dual.narrow(price_M, rules.bound_M - shift_M, start, goal, most)
         start = 4 * width  # the next turn begins at this width
-        if turn == 3:
+        if turn == TURNS - 1 or (turn >= 3 and miss < MISS):
             break
         weight_SJ4 = rules.weights(price_M)
-        near = dual.sample.near(weight_SJ4, CORE) if turn == 1 else NOBODY
+        near = base.sample.near(weight_SJ4, CORE) if turn >= 1 else NOBODY
         sums = total(source, scale, weight_SJ4, width, near, threads)
         bound = min(bound, upper(rules, price_M, sums.hard_SJ4, scale))
-        if turn == 1:
-            mixed = dual.sample.fewer(OUTER).with_core(sums.near, weight_SJ4, near)
+        if turn >= 1:
+            mixed = base.sample.fewer(OUTER).with_core(sums.near, weight_SJ4, near)
             dual = Dual(mixed, rules, dual.links, dual.unit_M, dual.gain)
-        elif turn == 0:
-            dual = dual.fewer(int(MOST / max(dual.sample.share(weight_SJ4, width), 1e-9)))
-        shift_M = rules.used(sums.soft_SJ4) - dual.at(price_M, width)[1]
-    return Priced(price_M, width, bound, 3, dual.unit_M)
+        dual = dual.fewer(MOST / max(dual.sample.share(weight_SJ4, width), 1e-9))
+        used_M = rules.used(sums.soft_SJ4)
+        off_M = np.abs(used_M - rules.bound_M) / np.maximum(np.maximum(np.abs(rules.bound_M), np.abs(used_M)), 1e-300)
+        miss = float(np.max(np.where(price_M > 0, off_M, 0.0)))
+        shift_M = used_M - dual.at(price_M, width)[1]
+    return Priced(price_M, width, bound, turn, dual.unit_M)
 
 
 @dataclass(frozen=True, eq=False)

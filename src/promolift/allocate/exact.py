@@ -69,7 +69,7 @@ def count(source: Source, scale: Scale, ruler: Ruler, threads: int = 1) -> Ints:
 
 
 def solve_budget(source: Source, budget: float, seed: int = 0, threads: int = 1) -> Allocation:
-    """The best plan within `budget`; ties in price settled by the hash of the key. Reads the source 4 times or a little more."""
+    """The best plan within `budget`, ties in price settled by the hash of the key; four passes or a few more."""
     scale = measure(source, threads)
     if not scale.usable:
         return nothing(budget, scale, seed)
@@ -183,7 +183,7 @@ class Wanted:
 def collect(
     source: Source, scale: Scale, wanted: Wanted, threads: int
 ) -> tuple[Slots, list[tuple[NDArray[np.generic], ...]]]:
-    """Every row's last step above bin `wanted.high`, and the raw columns of the steps in wanted bins, block by block."""
+    """Every row's last step above bin `wanted.high`, and the columns of the steps in wanted bins, block by block."""
     from promolift.allocate import kernel
 
     def job(rows: Rows) -> tuple[Slots, tuple[NDArray[np.generic], ...]]:

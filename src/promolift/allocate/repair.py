@@ -4,7 +4,7 @@ At the prices each customer is drawn to a slot; what the draw breaks is mended, 
 moving the customers who hesitate most, always at the least loss. Gain is given up before a row is broken.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -14,7 +14,8 @@ from promolift.allocate.limits import ROUNDING, Rules
 from promolift.allocate.measure import Scale
 
 NEAR = 6_000  # customers to work with at first
-WIDER = 16  # and how many times as many each time that is not enough
+WELL = 5e-4  # a gap above which a second, wider attempt is made
+WIDER = 16  # how many times as many customers take part in the next attempt
 ROUNDS = 300  # repairs of one row before giving up
 STUCK = 24  # rounds without a move before giving up: by then the fines have grown ten million times
 FILLS = 8  # rounds of filling and exchanging
@@ -45,20 +46,28 @@ class Whole:
     broken_M: Floats
     hard_SJ4: Floats
 
+    @property
+    def gain(self) -> float:
+        """Gain of the plan."""
+        return float(self.sums_SJ4[:, :, 0].sum())
+
 
 def finish(
     source: Source, scale: Scale, rules: Rules, sample: Sample, priced: Priced, seed: int, threads: int = 1
 ) -> Whole:
     """Draw, mend and fill, with more and more customers until no row is broken or all customers took part."""
     prices = Prices(rules.weights(priced.price_M), priced.width, 0.0, seed)
-    aim, passes = NEAR, 0
+    aim, passes, best = NEAR, 0, None
     while True:
         near = sample.near(prices.weight_SJ4, aim)
         drawn = draw(source, scale, prices, near, threads)
         passes += 1
         whole = mend_and_fill(drawn, scale, rules, prices, priced.unit_M, passes)
-        if not whole.broken_M.any() or near.reach == np.inf:
-            return whole
+        if best is None or (whole.broken_M.any(), -whole.gain) < (best.broken_M.any(), -best.gain):
+            best = whole
+        good = not best.broken_M.any() and (best.gain >= (1 - WELL) * priced.bound or aim > NEAR)
+        if good or near.reach == np.inf:
+            return replace(best, passes=passes)
         aim *= WIDER
 
 

@@ -23,13 +23,13 @@ def polish(
     source: Source, scale: Scale, rules: Rules, price_M: Floats, prices: Prices, whole: Whole, bound: float
 ) -> tuple[Whole, float]:
     """The plan and bound, or better ones by branch and bound if there are few pairs and something is to be gained."""
-    gap = bound - float(whole.sums_SJ4[:, :, 0].sum())
+    gap = bound - whole.gain
     if scale.rows > PAIRS or (not whole.broken_M.any() and gap <= EXACT * bound):
         return whole, bound
     rows, order = _in_order(source, prices.seed)
     if int(((rows.gain_NK >= 0) & (rows.cost_NK < np.inf)).sum()) > PAIRS:
         return whole, bound
-    gain = -EXACT * bound if whole.broken_M.any() else float(whole.sums_SJ4[:, :, 0].sum())
+    gain = -EXACT * bound if whole.broken_M.any() else whole.gain
     slot_N, all_seen = branch(rows, rules, price_M, gain)
     if slot_N is not None:
         found = _whole(rows, order, slot_N, rules, prices, scale)

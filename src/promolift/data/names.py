@@ -252,8 +252,8 @@ COLUMN_NAMES: dict[str, str] = {
         用户名 昵称 名称
     """,
     "products.name": """
-        name productname productdisplayname displayname itemname description productdescription itemdescription producttitle title articlename
-        prodname productdesc itemdesc desc 名称 商品名称 产品名称 品名 商品名 商品描述
+        name productname productdisplayname displayname itemname description productdescription itemdescription
+        producttitle title articlename prodname productdesc itemdesc desc 名称 商品名称 产品名称 品名 商品名 商品描述
     """,
     "sex": "sex gender custgender customergender 性别",
     "age": "age agegroup ageband agerange customerage 年龄 年龄段",

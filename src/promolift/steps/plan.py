@@ -43,11 +43,22 @@ def candidates(job: Job, at: Moments) -> pl.DataFrame:
     """Every customer's candidate offers, effects still unknown."""
     targets = list_targets(job, at.asof)
     rules = job.config.rules
-    kinds = targets.filter(pl.col("scope") == "category").select("target", "kind").unique()
-    barred = [t for t, kind in kinds.iter_rows() if is_sensitive(t, kind) or not is_couponable(t, kind)]
-    rules = rules.model_copy(update={"excluded": tuple(sorted({*rules.excluded, *barred}))})
+    rules = rules.model_copy(update={"excluded": tuple(sorted({*rules.excluded, *private(job, targets)}))})
     resting = list_resting(job, at.asof)
     return offer.list_candidates(list_people(job, at.asof), targets, job.config.menu, rules, resting)
+
+
+def private(job: Job, targets: pl.DataFrame) -> list[str]:
+    """Targets a message must not name by itself or the law allows no offers on, by their own or their category's name."""
+    catalogue = job.store.frame("products").select(pl.col("product_id").alias("target"), "name", "category")
+    known = targets.select("target", "kind").unique().join(catalogue, on="target", how="left").sort("target", "kind")
+    return [
+        target
+        for target, kind, name, category in known.iter_rows()
+        if is_sensitive(name or target, kind)
+        or not is_couponable(name or target, kind)
+        or (kind == "product" and category and (is_sensitive(category) or not is_couponable(category)))
+    ]
 
 
 def coupon_odds(job: Job) -> pl.DataFrame | None:

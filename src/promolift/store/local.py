@@ -41,8 +41,8 @@ MADE_BY = {
 
 
 def shards_for(rows: int) -> int:
-    """How many shards keep the work on one of them within a few hundred MB: one per two million rows."""
-    return max(1, -(-rows // 2_000_000))
+    """How many shards keep the work on one of them within 2.5 GB: one per million rows."""
+    return max(1, -(-rows // 1_000_000))
 
 
 def shard_expression(column: str, shards: int) -> str:
@@ -155,13 +155,14 @@ class Store:
             if shards == 1:
                 put(0, relation)
                 return
-            draft = self._work / f"{name}.split"
+            draft = self._work / f"{name}-{uuid4().hex[:8]}.split"
             split = relation.project(f"*, {shard_expression(by, shards)} as _shard")
             _run(split, f"copy rows to {_quote(draft)} (format parquet, partition_by (_shard))", name)
             for shard in range(shards):
                 parts = [str(path) for path in sorted((draft / f"_shard={shard}").glob("*.parquet"))]
                 found = self.connection.read_parquet(parts, hive_partitioning=False) if parts else relation.limit(0)
                 put(shard, found)
+            _remove(draft)
 
     @contextmanager
     def sharded(self, name: str) -> Iterator[Callable[[int, Relation], None]]:
@@ -256,9 +257,16 @@ class Store:
 
     def _publish(self, draft: Path, place: Path) -> None:
         place.parent.mkdir(parents=True, exist_ok=True)
+        old = self._work / f"{place.name}.old-{uuid4().hex[:8]}"
         if draft.is_dir() and place.exists():
-            place.rename(self._work / f"{place.name}.old-{uuid4().hex[:8]}")
-        draft.replace(place)
+            place.rename(old)
+        try:
+            draft.replace(place)
+        except BaseException:
+            if old.exists():
+                old.rename(place)
+            raise
+        _remove(old)
 
     def _claim(self) -> None:
         if self._lock is not None or fcntl is None:

@@ -169,5 +169,5 @@ def test_a_place_that_cannot_be_a_folder_is_refused(tmp_path: Path):
         Store(tmp_path / "file")
 
 
-def test_one_shard_per_two_million_rows():
+def test_one_shard_per_million_rows():
     assert [shards_for(rows) for rows in (0, 1, 1_000_000, 1_000_001, 10_000_000)] == [1, 1, 1, 2, 10]

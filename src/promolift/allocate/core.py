@@ -6,7 +6,7 @@ N customers, K slots (a customer's candidates), J offers, S classes of customers
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -160,6 +160,32 @@ class Allocation:
         return " ".join([text, *(use.explain() for use in self.binding)])
 
 
+class Columns(NamedTuple):
+    """What the kernels read of each row; an empty array is a column left out."""
+
+    gain_NK: Floats
+    cost_NK: Floats
+    units_NK: Floats
+    offer_NK: Slots
+    label_N: Slots
+
+
+class Links(NamedTuple):
+    """The limit rows that touch a class, class by class and in rising order, and their coefficients for every offer."""
+
+    first_S: Ints
+    row_R: Ints
+    coef_JR4: Floats
+
+
+class State(NamedTuple):
+    """Use of every limit row, what it may be, and the fine for each unit above."""
+
+    used_M: Floats
+    bound_M: Floats
+    fine_M: Floats
+
+
 @dataclass(frozen=True, eq=False)
 class Rows:
     """Consecutive rows of a source with all columns filled in, ready for a kernel; an empty array is one left out."""
@@ -218,6 +244,11 @@ class Rows:
             column("label_N", 0), column("key_N", 0),
         )  # fmt: skip
 
+    @property
+    def columns(self) -> Columns:
+        """The columns as the kernels take them."""
+        return Columns(self.gain_NK, self.cost_NK, self.units_NK, self.offer_NK, self.label_N)
+
     def choose(self, prices: Prices) -> Slots:
         """The best slot of each row at `prices`, -1 for none."""
         from promolift.allocate import kernel
@@ -228,10 +259,8 @@ class Rows:
         if top >= offers or (self.label_N.size and self.label_N.max() >= classes):
             raise InputError(f"allocate: these prices know {classes} classes and {offers} offers, the rows have more")
         if self.gain_NK.size:
-            kernel.choose(
-                self.gain_NK, self.cost_NK, self.units_NK, self.offer_NK, self.label_N, self.key_N,
-                prices.weight_SJ4, prices.width, prices.share, word(prices.seed), choice_N,
-            )  # fmt: skip
+            ties = prices.width, prices.share, word(prices.seed)
+            kernel.choose(self.columns, self.key_N, prices.weight_SJ4, ties, choice_N)
         return choice_N
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from promolift.allocate.core import BLOCK, Floats, Ints, Rows, Slots, Source, sweep, word
+from promolift.allocate.core import BLOCK, Floats, Ints, Links, Rows, Slots, Source, sweep, word
 from promolift.allocate.limits import Rules
 from promolift.allocate.measure import Scale
 
@@ -50,8 +50,9 @@ class Near:
 
         if self.reach < 0:
             return np.empty(0, np.int64)
-        columns = rows.gain_NK, rows.cost_NK, rows.units_NK, rows.offer_NK, rows.label_N, weight_SJ4
-        at = np.flatnonzero(mend.margins(*columns) <= self.reach) if self.reach < np.inf else np.arange(len(rows))
+        at = np.arange(len(rows))
+        if self.reach < np.inf:
+            at = np.flatnonzero(mend.margins(rows.columns, weight_SJ4) <= self.reach)
         return at[kernel.mix_all(rows.key_N[at], word(SALT + 1)) < self.part] if self.part < 1 else at
 
 
@@ -100,8 +101,7 @@ class Sample:
     def _margins(self, weight_SJ4: Floats) -> Floats:
         from promolift.allocate import mend
 
-        r = self.rows
-        return mend.margins(r.gain_NK, r.cost_NK, r.units_NK, r.offer_NK, r.label_N, weight_SJ4)
+        return mend.margins(self.rows.columns, weight_SJ4)
 
     def share(self, weight_SJ4: Floats, width: float) -> float:
         """The share of customers whose best two values are within `width`."""
@@ -116,24 +116,15 @@ class Sample:
         return float(margin_N[order[at]]) if at < len(order) else np.inf
 
 
-@dataclass(frozen=True, eq=False)
-class Links:
-    """The rows that touch a class, class by class and in rising order, with their coefficients for every offer."""
-
-    first_S: Ints
-    row_R: Ints
-    coef_JR4: Floats
-
-    @staticmethod
-    def of(rules: Rules) -> "Links":
-        """Terms of one row in one class are added up."""
-        t_L, s_L = np.nonzero(rules.class_TS)
-        code_R, at_L = np.unique(s_L * rules.rows + rules.row_T[t_L], return_inverse=True)
-        coef_JR4 = np.zeros((rules.offer_TJ.shape[1], len(code_R), 4))
-        for t, at in zip(t_L, at_L, strict=True):
-            coef_JR4[:, at, rules.column_T[t]] += rules.weight_T[t] * rules.offer_TJ[t]
-        first_S = np.searchsorted(code_R // rules.rows, np.arange(rules.class_TS.shape[1] + 1))
-        return Links(first_S, code_R % rules.rows, coef_JR4)
+def link(rules: Rules) -> Links:
+    """The rows of each class; terms of one row in one class are added up."""
+    t_L, s_L = np.nonzero(rules.class_TS)
+    code_R, at_L = np.unique(s_L * rules.rows + rules.row_T[t_L], return_inverse=True)
+    coef_JR4 = np.zeros((rules.offer_TJ.shape[1], len(code_R), 4))
+    for t, at in zip(t_L, at_L, strict=True):
+        coef_JR4[:, at, rules.column_T[t]] += rules.weight_T[t] * rules.offer_TJ[t]
+    first_S = np.searchsorted(code_R // max(rules.rows, 1), np.arange(rules.class_TS.shape[1] + 1))
+    return Links(first_S, code_R % max(rules.rows, 1), coef_JR4)
 
 
 def draw_sample(source: Source, scale: Scale, seed: int, threads: int = 1, size: int = SAMPLE) -> Sample:
@@ -170,8 +161,8 @@ class Dual:
         """With the unit of each price: mean gain of a pair over the row's mean coefficient."""
         from promolift.allocate import soft
 
-        r, shape = sample.rows, (rules.class_TS.shape[1], rules.offer_TJ.shape[1])
-        sums_SJ4 = soft.pairs(r.gain_NK, r.cost_NK, r.units_NK, r.offer_NK, r.label_N, sample.omega_N, *shape)
+        shape = rules.class_TS.shape[1], rules.offer_TJ.shape[1]
+        sums_SJ4 = soft.pairs(sample.rows.columns, sample.omega_N, *shape)
         count = float(sums_SJ4[:, :, 2].sum())
         gain = float(sums_SJ4[:, :, 0].sum()) / count if count else 1.0
         count_SJ4 = np.repeat(sums_SJ4[:, :, 2:3], 4, axis=2)
@@ -179,7 +170,7 @@ class Dual:
         pairs_M = np.bincount(rules.row_T, np.abs(rules.weight_T) * rules.term_sums(count_SJ4), rules.rows)
         mean_M = np.where(pairs_M > 0, size_M / np.maximum(pairs_M, 1e-300), 0.0)
         unit_M = np.where(mean_M > 0, gain / np.maximum(mean_M, 1e-300), 0.0)
-        return Dual(sample, rules, Links.of(rules), unit_M, gain if gain > 0 else 1.0)
+        return Dual(sample, rules, link(rules), unit_M, gain if gain > 0 else 1.0)
 
     def fewer(self, size: float) -> "Dual":
         """The same on about `size` of the customers."""
@@ -194,11 +185,10 @@ class Dual:
         """Value of the customers without the bounds, use of every row, second derivative."""
         from promolift.allocate import soft
 
-        r, k = self.sample.rows, self.links
+        columns, weight_SJ4 = self.sample.rows.columns, self.rules.weights(price_M)
         total, sums_SJ4, half_MM = soft.curve(
-            r.gain_NK, r.cost_NK, r.units_NK, r.offer_NK, r.label_N, self.sample.omega_N, self.rules.weights(price_M),
-            width, k.first_S, k.row_R, k.coef_JR4, self.rules.rows,
-        )  # fmt: skip
+            columns, self.sample.omega_N, weight_SJ4, width, self.links, self.rules.rows
+        )
         return total, self.rules.used(sums_SJ4), half_MM + np.tril(half_MM, -1).T
 
     def narrow(
@@ -334,8 +324,7 @@ def total(source: Source, scale: Scale, weight_SJ4: Floats, width: float, near: 
     scale_3 = np.array([scale.gain, scale.cost, scale.units])
 
     def job(rows: Rows) -> tuple[Ints, Ints, Rows]:
-        columns = rows.gain_NK, rows.cost_NK, rows.units_NK, rows.offer_NK, rows.label_N, weight_SJ4
-        hard, change = soft.account(*columns, width, scale_3)
+        hard, change = soft.account(rows.columns, weight_SJ4, width, scale_3)
         return hard, change, rows.part(near.pick(rows, weight_SJ4))
 
     parts = list(sweep(source, job, threads, max(BLOCK, weight_SJ4.size)))

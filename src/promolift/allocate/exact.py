@@ -188,10 +188,8 @@ def collect(
 
     def job(rows: Rows) -> tuple[Slots, tuple[NDArray[np.generic], ...]]:
         choice_N = np.empty(len(rows), np.int32)
-        step_P3, price_P = kernel.gather(
-            rows.gain_NK, rows.cost_NK, wanted.bin_B, wanted.high, choice_N, min(wanted.room, rows.gain_NK.size),
-            wanted.ruler.shift, wanted.ruler.first,
-        )  # fmt: skip
+        limits = wanted.high, min(wanted.room, rows.gain_NK.size), wanted.ruler.shift, wanted.ruler.first
+        step_P3, price_P = kernel.gather(rows.gain_NK, rows.cost_NK, wanted.bin_B, limits, choice_N)
         row_P, slot_P2 = step_P3[:, 0], step_P3[:, 1:]
         cost_P2 = np.where(slot_P2 < 0, 0.0, rows.cost_NK[row_P[:, None], slot_P2])
         gain_P2 = np.where(slot_P2 < 0, 0.0, rows.gain_NK[row_P[:, None], slot_P2])

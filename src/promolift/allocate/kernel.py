@@ -13,11 +13,9 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from promolift.allocate.core import Columns, Floats, Ints, Keys, Slots
+
 F = TypeVar("F", bound=Callable[..., Any])
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
-Codes = NDArray[np.int32]
-Keys = NDArray[np.uint64]
 
 BINS = 8192  # price bins: the leading bits of a price, less those of the first bin; the ends take what lies outside
 TIE = 1e-12  # relative width within which two penalised values count as equal: a thousand times the rounding error
@@ -135,19 +133,14 @@ def tally(gain_NK: Floats, cost_NK: Floats, gain_scale: float, cost_scale: float
 
 @compiled
 def gather(
-    gain_NK: Floats,
-    cost_NK: Floats,
-    wanted_B: NDArray[np.bool_],
-    high: int,
-    choice_N: Codes,
-    room: int,
-    shift: int,
-    first: int,
+    gain_NK: Floats, cost_NK: Floats, wanted_B: NDArray[np.bool_], limits: tuple[int, int, int, int], choice_N: Slots
 ) -> tuple[Ints, Floats]:
     """Set choice_N to each row's last step in a bin above `high`; return the steps in wanted bins.
 
-    The steps come as (row, slot left, slot reached) and price, at most `room` of them.
+    `limits` are high, room, shift and first. The steps come as (row, slot left, slot reached) and price, at most
+    `room` of them.
     """
+    high, room, shift, first = limits
     step_P3, price_P = np.empty((room, 3), np.int64), np.empty(room, np.float64)
     path_K = np.empty(gain_NK.shape[1] + 1, np.int64)
     ratio = np.empty(1, np.float64)
@@ -174,10 +167,10 @@ def gather(
 
 
 @compiled
-def values(
-    gain_NK: Floats, cost_NK: Floats, units_NK: Floats, offer_NK: Codes, weight_J4: Floats, i: int, value_K: Floats
-) -> tuple[float, float]:
+def values(columns: Columns, weight_SJ4: Floats, i: int, value_K: Floats) -> tuple[float, float]:
     """Write row i's penalised values to value_K (last: none, 0); return the best and the largest weighted gain."""
+    gain_NK, cost_NK, units_NK, offer_NK, label_N = columns
+    weight_J4 = weight_SJ4[label_N[i] if label_N.size else 0]
     K = gain_NK.shape[1]
     best, size = 0.0, 0.0
     value_K[K] = 0.0
@@ -252,24 +245,23 @@ def tied(cost_NK: Floats, i: int, value_K: Floats, floor: float, dear: bool) -> 
 
 @compiled
 def choose(
-    gain_NK: Floats, cost_NK: Floats, units_NK: Floats, offer_NK: Codes, label_N: Codes, key_N: Keys,
-    weight_SJ4: Floats, width: float, share: float, seed: np.uint64, choice_N: Codes,
-) -> None:  # fmt: skip
+    columns: Columns, key_N: Keys, weight_SJ4: Floats, ties: tuple[float, float, np.uint64], choice_N: Slots
+) -> None:
     """Write each row's best slot at the given weights (gain, cost, count, units) to choice_N, -1 for none.
 
-    With width 0, values equal but for rounding are tied, and a tie goes to the dearest if the row's hash is below
-    `share`, else to the cheapest. With a width, the hash draws from the projection of the values on the simplex:
-    slots that differ by less than `width` of the row's largest gain are mixed, so that on average they spend what the
-    smoothed dual spends.
+    `ties` are width, share and seed. With width 0, values equal but for rounding are tied, and a tie goes to the
+    dearest if the row's hash is below `share`, else to the cheapest. With a width, the hash draws from the projection
+    of the values on the simplex: slots that differ by less than `width` of the row's largest gain are mixed, so that
+    on average they spend what the smoothed dual spends.
     """
-    K = gain_NK.shape[1]
+    width, share, seed = ties
+    K = columns.gain_NK.shape[1]
     value_K, prob_K = np.empty(K + 1, np.float64), np.empty(K + 1, np.float64)
-    for i in range(gain_NK.shape[0]):
-        weight_J4 = weight_SJ4[label_N[i] if label_N.size else 0]
-        best, size = values(gain_NK, cost_NK, units_NK, offer_NK, weight_J4, i, value_K)
+    for i in range(key_N.size):
+        best, size = values(columns, weight_SJ4, i, value_K)
         if width * size > 0.0:
             project(value_K, best, width * size, prob_K)
             at = draw(prob_K, value_K, mix(key_N[i], seed))
         else:
-            at = tied(cost_NK, i, value_K, best - TIE * size, share > 0.0 and mix(key_N[i], seed) < share)
+            at = tied(columns.cost_NK, i, value_K, best - TIE * size, share > 0.0 and mix(key_N[i], seed) < share)
         choice_N[i] = -1 if at == K else at

@@ -5,32 +5,47 @@ C customers, K slots and a last one for none, M rows, R rows of a class one afte
 
 import numpy as np
 
-from promolift.allocate.kernel import Codes, Floats, Ints, compiled, values
+from promolift.allocate.core import Columns, Floats, Ints, Links, Slots, State
+from promolift.allocate.kernel import compiled, values
 
 
 @compiled
-def amounts(
-    gain_NK: Floats, cost_NK: Floats, units_NK: Floats, offer_NK: Codes, i: int, k: int, low: int, high: int,
-    coef_JR4: Floats, sign: float, a_R: Floats,
-) -> None:  # fmt: skip
-    """Add `sign` times what slot k of row i uses of the class's rows to a_R; the slot after the last uses nothing."""
+def amounts(columns: Columns, links: Links, i: int, k: int, sign: float, a_R: Floats) -> None:
+    """Add `sign` times what slot k of row i uses of its class's rows to a_R; the slot after the last uses nothing."""
+    gain_NK, cost_NK, units_NK, offer_NK, label_N = columns
     if k >= gain_NK.shape[1]:
         return
+    s = label_N[i] if label_N.size else 0
     j = offer_NK[i, k] if offer_NK.size else k
     u = units_NK[i, k] if units_NK.size else 0.0
-    for r in range(low, high):
-        c_4 = coef_JR4[j, r]
+    low = links.first_S[s]
+    for r in range(low, links.first_S[s + 1]):
+        c_4 = links.coef_JR4[j, r]
         a_R[r - low] += sign * (c_4[0] * gain_NK[i, k] + c_4[1] * cost_NK[i, k] + c_4[2] + c_4[3] * u)
 
 
 @compiled
-def harm(
-    low: int, high: int, row_R: Ints, a_R: Floats, used_M: Floats, bound_M: Floats, fine_M: Floats, but: int
-) -> float:
+def change(columns: Columns, links: Links, i: int, now: int, k: int, a_R: Floats) -> None:
+    """Write to a_R what the class's rows use more when row i goes from slot `now` to slot k."""
+    a_R[:] = 0.0
+    amounts(columns, links, i, now, -1.0, a_R)
+    amounts(columns, links, i, k, 1.0, a_R)
+
+
+@compiled
+def widest(links: Links) -> Floats:
+    """Room for the rows of any class."""
+    return np.zeros(np.max(links.first_S[1:] - links.first_S[:-1]), np.float64)
+
+
+@compiled
+def harm(links: Links, s: int, a_R: Floats, state: State, but: int) -> float:
     """What the changes a_R add to the rows' excess, each at its fine; row `but` is left out."""
+    used_M, bound_M, fine_M = state
+    low, high = links.first_S[s], links.first_S[s + 1]
     total = 0.0
     for r in range(low, high):
-        m, a = row_R[r], a_R[r - low]
+        m, a = links.row_R[r], a_R[r - low]
         if a != 0.0 and m != but:
             over = used_M[m] - bound_M[m]
             total += fine_M[m] * (max(over + a, 0.0) - max(over, 0.0))
@@ -38,27 +53,24 @@ def harm(
 
 
 @compiled
-def score(
-    gain_NK: Floats, cost_NK: Floats, units_NK: Floats, offer_NK: Codes, label_N: Codes, slot_C: Codes,
-    weight_SJ4: Floats, first_S: Ints, row_R: Ints, coef_JR4: Floats, used_M: Floats, bound_M: Floats, fine_M: Floats,
-    target: int,
-) -> Floats:  # fmt: skip
+def score(columns: Columns, slot_C: Slots, weight_SJ4: Floats, links: Links, state: State, target: int) -> Floats:
     """What each move costs per unit of the broken row `target` it mends: loss at the prices and fines for other rows.
 
     Infinite if it mends nothing or is fined more than it mends. With target -1: the loss of the moves that add gain.
     """
+    gain_NK, label_N = columns.gain_NK, columns.label_N
     K = gain_NK.shape[1]
-    value_K, a_R = np.empty(K + 1, np.float64), np.empty(np.max(first_S[1:] - first_S[:-1]), np.float64)
+    value_K, a_R = np.empty(K + 1, np.float64), widest(links)
     score_CK = np.full((gain_NK.shape[0], K + 1), np.inf)
     for i in range(gain_NK.shape[0]):
         s = label_N[i] if label_N.size else 0
-        low, high, at = first_S[s], first_S[s + 1], -1
+        low, high, at = links.first_S[s], links.first_S[s + 1], -1
         for r in range(low, high):
-            if row_R[r] == target:
+            if links.row_R[r] == target:
                 at = r - low
         if target >= 0 and at < 0:
             continue
-        values(gain_NK, cost_NK, units_NK, offer_NK, weight_SJ4[s], i, value_K)
+        values(columns, weight_SJ4, i, value_K)
         now = slot_C[i] if slot_C[i] >= 0 else K
         gain = gain_NK[i, now] if now < K else 0.0
         for k in range(K + 1):
@@ -69,33 +81,24 @@ def score(
                 if (gain_NK[i, k] if k < K else 0.0) > gain:
                     score_CK[i, k] = loss
                 continue
-            a_R[: high - low] = 0.0
-            amounts(gain_NK, cost_NK, units_NK, offer_NK, i, now, low, high, coef_JR4, -1.0, a_R)
-            amounts(gain_NK, cost_NK, units_NK, offer_NK, i, k, low, high, coef_JR4, 1.0, a_R)
-            mended = min(-a_R[at], used_M[target] - bound_M[target])
+            change(columns, links, i, now, k, a_R)
+            mended = min(-a_R[at], state.used_M[target] - state.bound_M[target])
             if mended > 0.0:
-                fines = harm(low, high, row_R, a_R, used_M, bound_M, fine_M, target)
-                if fines < fine_M[target] * mended:
+                fines = harm(links, s, a_R, state, target)
+                if fines < state.fine_M[target] * mended:
                     score_CK[i, k] = (max(loss, 0.0) + max(fines, 0.0)) / mended
     return score_CK
 
 
 @compiled
-def losses(
-    gain_NK: Floats,
-    cost_NK: Floats,
-    units_NK: Floats,
-    offer_NK: Codes,
-    label_N: Codes,
-    slot_C: Codes,
-    weight_SJ4: Floats,
-) -> Floats:
+def losses(columns: Columns, slot_C: Slots, weight_SJ4: Floats) -> Floats:
     """What each move loses at the prices; infinite where there is no move."""
+    gain_NK = columns.gain_NK
     K = gain_NK.shape[1]
     loss_CK = np.full((gain_NK.shape[0], K + 1), np.inf)
     value_K = np.empty(K + 1, np.float64)
     for i in range(gain_NK.shape[0]):
-        values(gain_NK, cost_NK, units_NK, offer_NK, weight_SJ4[label_N[i] if label_N.size else 0], i, value_K)
+        values(columns, weight_SJ4, i, value_K)
         now = slot_C[i] if slot_C[i] >= 0 else K
         for k in range(K + 1):
             if k != now and value_K[k] > -np.inf:
@@ -104,61 +107,52 @@ def losses(
 
 
 @compiled
-def apply(
-    gain_NK: Floats, cost_NK: Floats, units_NK: Floats, offer_NK: Codes, label_N: Codes, slot_C: Codes,
-    first_S: Ints, row_R: Ints, coef_JR4: Floats, order_P: Ints, used_M: Floats, bound_M: Floats, fine_M: Floats,
-    target: int,
-) -> int:  # fmt: skip
+def apply(columns: Columns, slot_C: Slots, links: Links, order_P: Ints, state: State, target: int) -> int:
     """Make the moves in the given order, each customer once, until row `target` holds; returns how many were made.
 
     A move is made only if it lowers the sum of fines; with target -1, if it breaks nothing. Changes slot_C and used_M.
     """
+    gain_NK, label_N = columns.gain_NK, columns.label_N
     K = gain_NK.shape[1]
     moved_C = np.zeros(gain_NK.shape[0], np.bool_)
-    a_R = np.empty(np.max(first_S[1:] - first_S[:-1]), np.float64)
+    a_R = widest(links)
     made = 0
     for move in order_P:
         i, k = move // (K + 1), move % (K + 1)
         if moved_C[i]:
             continue
         s = label_N[i] if label_N.size else 0
-        low, high = first_S[s], first_S[s + 1]
-        a_R[: high - low] = 0.0
+        low, high = links.first_S[s], links.first_S[s + 1]
         now = slot_C[i] if slot_C[i] >= 0 else K
-        amounts(gain_NK, cost_NK, units_NK, offer_NK, i, now, low, high, coef_JR4, -1.0, a_R)
-        amounts(gain_NK, cost_NK, units_NK, offer_NK, i, k, low, high, coef_JR4, 1.0, a_R)
-        fines = harm(low, high, row_R, a_R, used_M, bound_M, fine_M, -1)
+        change(columns, links, i, now, k, a_R)
+        fines = harm(links, s, a_R, state, -1)
         if (target < 0 and fines > 0.0) or (target >= 0 and fines >= 0.0):
             continue
         for r in range(low, high):
-            used_M[row_R[r]] += a_R[r - low]
+            state.used_M[links.row_R[r]] += a_R[r - low]
         slot_C[i] = -1 if k == K else k
         moved_C[i] = True
         made += 1
-        if target >= 0 and used_M[target] <= bound_M[target]:
+        if target >= 0 and state.used_M[target] <= state.bound_M[target]:
             break
     return made
 
 
 @compiled
-def changes(
-    gain_NK: Floats, cost_NK: Floats, units_NK: Floats, offer_NK: Codes, label_N: Codes, slot_C: Codes,
-    first_S: Ints, row_R: Ints, coef_JR4: Floats, move_P: Ints, M: int,
-) -> tuple[Floats, Floats]:  # fmt: skip
+def changes(columns: Columns, slot_C: Slots, links: Links, move_P: Ints, M: int) -> tuple[Floats, Floats]:
     """What each move adds to every row and to the gain."""
+    gain_NK, label_N = columns.gain_NK, columns.label_N
     K = gain_NK.shape[1]
     delta_PM, gain_P = np.zeros((move_P.size, M), np.float64), np.zeros(move_P.size, np.float64)
-    a_R = np.empty(np.max(first_S[1:] - first_S[:-1]), np.float64)
+    a_R = widest(links)
     for p in range(move_P.size):
         i, k = move_P[p] // (K + 1), move_P[p] % (K + 1)
         s = label_N[i] if label_N.size else 0
-        low, high = first_S[s], first_S[s + 1]
+        low, high = links.first_S[s], links.first_S[s + 1]
         now = slot_C[i] if slot_C[i] >= 0 else K
-        a_R[: high - low] = 0.0
-        amounts(gain_NK, cost_NK, units_NK, offer_NK, i, now, low, high, coef_JR4, -1.0, a_R)
-        amounts(gain_NK, cost_NK, units_NK, offer_NK, i, k, low, high, coef_JR4, 1.0, a_R)
+        change(columns, links, i, now, k, a_R)
         for r in range(low, high):
-            delta_PM[p, row_R[r]] = a_R[r - low]
+            delta_PM[p, links.row_R[r]] = a_R[r - low]
         gain_P[p] = (gain_NK[i, k] if k < K else 0.0) - (gain_NK[i, now] if now < K else 0.0)
     return delta_PM, gain_P
 
@@ -203,17 +197,14 @@ def exchange(delta_PM: Floats, gain_P: Floats, who_P: Ints, used_M: Floats, boun
 
 
 @compiled
-def margins(
-    gain_NK: Floats, cost_NK: Floats, units_NK: Floats, offer_NK: Codes, label_N: Codes, weight_SJ4: Floats
-) -> Floats:
+def margins(columns: Columns, weight_SJ4: Floats) -> Floats:
     """Best less second best penalised value of each row, none included, as part of the row's largest gain."""
+    gain_NK = columns.gain_NK
     K = gain_NK.shape[1]
     value_K = np.empty(K + 1, np.float64)
     margin_N = np.empty(gain_NK.shape[0], np.float64)
     for i in range(gain_NK.shape[0]):
-        best, size = values(
-            gain_NK, cost_NK, units_NK, offer_NK, weight_SJ4[label_N[i] if label_N.size else 0], i, value_K
-        )
+        best, size = values(columns, weight_SJ4, i, value_K)
         second, ties = -np.inf, 0
         for k in range(K + 1):
             if value_K[k] == best:

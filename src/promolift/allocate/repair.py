@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from promolift.allocate.core import BLOCK, Floats, Ints, Prices, Rows, Slots, Source, sweep, word
-from promolift.allocate.dual import SALT, Links, Near, Priced, Sample
+from promolift.allocate.core import BLOCK, Floats, Ints, Links, Prices, Rows, Slots, Source, State, sweep, word
+from promolift.allocate.dual import SALT, Near, Priced, Sample, link
 from promolift.allocate.limits import ROUNDING, Rules
 from promolift.allocate.measure import Scale
 
@@ -78,11 +78,16 @@ def draw(source: Source, scale: Scale, prices: Prices, near: Near, threads: int 
     scale_3 = np.array([scale.gain, scale.cost, scale.units])
 
     def job(rows: Rows) -> tuple[Slots, Ints, Rows, Ints, Ints]:
-        columns = rows.gain_NK, rows.cost_NK, rows.units_NK, rows.offer_NK, rows.label_N, prices.weight_SJ4
         choice_N = rows.choose(prices)
-        sums = soft.settle(*columns, scale_3, choice_N)
+        sums = soft.settle(rows.columns, prices.weight_SJ4, scale_3, choice_N)
         at = near.pick(rows, prices.weight_SJ4)
-        return choice_N, sums, rows.part(at), at + rows.start, soft.account(*columns, 0.0, scale_3)[0]
+        return (
+            choice_N,
+            sums,
+            rows.part(at),
+            at + rows.start,
+            soft.account(rows.columns, prices.weight_SJ4, 0.0, scale_3)[0],
+        )
 
     blocks = list(sweep(source, job, threads, max(BLOCK, prices.weight_SJ4.size)))
     found, position_C = Rows.join([b[2] for b in blocks]), np.concatenate([b[3] for b in blocks])
@@ -96,7 +101,7 @@ def draw(source: Source, scale: Scale, prices: Prices, near: Near, threads: int 
 def mend_and_fill(drawn: Drawn, scale: Scale, rules: Rules, prices: Prices, unit_M: Floats, passes: int) -> Whole:
     """Work on the near rows until no row is broken, then fill; sums are kept in whole numbers."""
     unit = np.array([scale.gain, scale.cost, 1.0, scale.units])
-    bench = Bench(drawn.near, Links.of(rules), rules, prices, unit_M)
+    bench = Bench(drawn.near, link(rules), rules, prices, unit_M)
     slot_C, sums_SJ4 = drawn.priced_C.copy(), drawn.sums_SJ4.copy()
     base_SJ4 = sums_SJ4 - sums_of(drawn.near, slot_C, prices, scale)
     for _ in range(3):  # the working sums are floats: count exactly, and mend again if rounding broke a row
@@ -128,9 +133,7 @@ def sums_of(rows: Rows, slot_C: Slots, prices: Prices, scale: Scale) -> Ints:
     from promolift.allocate import soft
 
     scale_3 = np.array([scale.gain, scale.cost, scale.units])
-    return soft.settle(
-        rows.gain_NK, rows.cost_NK, rows.units_NK, rows.offer_NK, rows.label_N, prices.weight_SJ4, scale_3, slot_C
-    )  # fmt: skip
+    return soft.settle(rows.columns, prices.weight_SJ4, scale_3, slot_C)
 
 
 @dataclass(frozen=True, eq=False)
@@ -170,14 +173,12 @@ class Bench:
         """Make pairs of moves among the PAIRS that lose least at the prices; how many moves were made."""
         from promolift.allocate import mend
 
-        r, k = self.rows, self.links
-        columns = r.gain_NK, r.cost_NK, r.units_NK, r.offer_NK, r.label_N, slot_C
-        flat = mend.losses(*columns, self.prices.weight_SJ4).ravel()
-        slots = r.gain_NK.shape[1] + 1
+        flat = mend.losses(self.rows.columns, slot_C, self.prices.weight_SJ4).ravel()
+        slots = self.rows.gain_NK.shape[1] + 1
         move_P = np.flatnonzero(flat < np.inf)
         if len(move_P) > PAIRS:
             move_P = move_P[np.argsort(flat[move_P], kind="stable")[:PAIRS]]
-        delta_PM, gain_P = mend.changes(*columns, k.first_S, k.row_R, k.coef_JR4, move_P, self.rules.rows)
+        delta_PM, gain_P = mend.changes(self.rows.columns, slot_C, self.links, move_P, self.rules.rows)
         made_P = move_P[mend.exchange(delta_PM, gain_P, move_P // slots, used_M, allowed_M)]
         slot_C[made_P // slots] = np.where(made_P % slots == slots - 1, -1, made_P % slots)
         return len(made_P)
@@ -193,12 +194,8 @@ class Bench:
         """Score all moves, then make them from the best on; how many were made."""
         from promolift.allocate import mend
 
-        r, k = self.rows, self.links
-        columns = r.gain_NK, r.cost_NK, r.units_NK, r.offer_NK, r.label_N, slot_C
-        links = k.first_S, k.row_R, k.coef_JR4
-        flat = mend.score(
-            *columns, self.prices.weight_SJ4, *links, used_M, allowed_M, fine_M, target
-        ).ravel()  # fmt: skip
+        columns, state = self.rows.columns, State(used_M, allowed_M, fine_M)
+        flat = mend.score(columns, slot_C, self.prices.weight_SJ4, self.links, state, target).ravel()
         able = np.flatnonzero(flat < np.inf)
         order = able[np.argsort(flat[able], kind="stable")]
-        return mend.apply(*columns, *links, order, used_M, allowed_M, fine_M, target)
+        return mend.apply(columns, slot_C, self.links, order, state, target)

@@ -8,16 +8,16 @@ N customers, K slots, S classes, J offers, M rows, R rows of a class one after t
 
 import numpy as np
 
-from promolift.allocate.kernel import Codes, Floats, Ints, Keys, compiled, mix, project, values
+from promolift.allocate.core import Columns, Floats, Ints, Keys, Links, Slots
+from promolift.allocate.kernel import compiled, mix, project, values
 
 SOFT = 1 << 30  # quanta of a part of a customer: the soft count
 
 
 @compiled
-def pairs(
-    gain_NK: Floats, cost_NK: Floats, units_NK: Floats, offer_NK: Codes, label_N: Codes, omega_N: Floats, S: int, J: int
-) -> Floats:
+def pairs(columns: Columns, omega_N: Floats, S: int, J: int) -> Floats:
     """Weighted sums of gain, cost, count and units over all usable pairs, by class and offer."""
+    gain_NK, cost_NK, units_NK, offer_NK, label_N = columns
     sums_SJ4 = np.zeros((S, J, 4), np.float64)
     for i in range(gain_NK.shape[0]):
         s = label_N[i] if label_N.size else 0
@@ -34,18 +34,17 @@ def pairs(
 
 @compiled
 def curve(
-    gain_NK: Floats, cost_NK: Floats, units_NK: Floats, offer_NK: Codes, label_N: Codes, omega_N: Floats,
-    weight_SJ4: Floats, width: float, first_S: Ints, row_R: Ints, coef_JR4: Floats, M: int,
-) -> tuple[float, Floats, Floats]:  # fmt: skip
+    columns: Columns, omega_N: Floats, weight_SJ4: Floats, width: float, links: Links, M: int
+) -> tuple[float, Floats, Floats]:
     """Smoothed value of the customers, its sums by class and offer, and its second derivative (lower half of M, M)."""
+    gain_NK, cost_NK, units_NK, offer_NK, label_N = columns
     K = gain_NK.shape[1]
     value_K, prob_K = np.empty(K + 1, np.float64), np.empty(K + 1, np.float64)
     total, sums_SJ4, hess_MM = 0.0, np.zeros(weight_SJ4.shape, np.float64), np.zeros((M, M), np.float64)
-    a_KR = np.empty((K + 1, np.max(first_S[1:] - first_S[:-1]) if first_S.size > 1 else 0), np.float64)
     for i in range(gain_NK.shape[0]):
         s = label_N[i] if label_N.size else 0
         omega = omega_N[i]
-        best, size = values(gain_NK, cost_NK, units_NK, offer_NK, weight_SJ4[s], i, value_K)
+        best, size = values(columns, weight_SJ4, i, value_K)
         n, span = 0, width * size
         for k in range(K, -1, -1):  # none first: without a width it wins a tie
             prob_K[k] = 0.0
@@ -66,42 +65,29 @@ def curve(
                     if units_NK.size:
                         sums_SJ4[s, j, 3] += omega * p * units_NK[i, k]
         if n > 1:
-            bend(
-                gain_NK,
-                cost_NK,
-                units_NK,
-                offer_NK,
-                i,
-                prob_K,
-                n,
-                omega / span,
-                first_S[s],
-                first_S[s + 1],
-                row_R,
-                coef_JR4,
-                a_KR,
-                hess_MM,
-            )
+            bend(columns, links, i, prob_K, omega / span, hess_MM)
     return total, sums_SJ4, hess_MM
 
 
 @compiled
-def bend(
-    gain_NK: Floats, cost_NK: Floats, units_NK: Floats, offer_NK: Codes, i: int, prob_K: Floats, n: int, factor: float,
-    low: int, high: int, row_R: Ints, coef_JR4: Floats, a_KR: Floats, hess_MM: Floats,
-) -> None:  # fmt: skip
+def bend(columns: Columns, links: Links, i: int, prob_K: Floats, factor: float, hess_MM: Floats) -> None:
     """Add what one hesitating customer adds to the second derivative: the scatter of his slots' coefficients."""
-    K, size = gain_NK.shape[1], high - low
+    gain_NK, cost_NK, units_NK, offer_NK, label_N = columns
+    s = label_N[i] if label_N.size else 0
+    low, high = links.first_S[s], links.first_S[s + 1]
+    K, size, n = gain_NK.shape[1], high - low, 0
+    a_KR = np.empty((K + 1, size), np.float64)
     for k in range(K + 1):
         if prob_K[k] <= 0.0:
             continue
+        n += 1
         if k == K:
             a_KR[k, :size] = 0.0
             continue
         j = offer_NK[i, k] if offer_NK.size else k
         u = units_NK[i, k] if units_NK.size else 0.0
         for r in range(size):
-            c_4 = coef_JR4[j, low + r]
+            c_4 = links.coef_JR4[j, low + r]
             a_KR[k, r] = c_4[0] * gain_NK[i, k] + c_4[1] * cost_NK[i, k] + c_4[2] + c_4[3] * u
     for r in range(size):
         mean = 0.0
@@ -117,7 +103,7 @@ def bend(
                 a = factor * a_KR[k, r]
                 if a != 0.0:
                     for q in range(r + 1):
-                        hess_MM[row_R[low + r], row_R[low + q]] += a * a_KR[k, q]
+                        hess_MM[links.row_R[low + r], links.row_R[low + q]] += a * a_KR[k, q]
 
 
 @compiled
@@ -144,18 +130,16 @@ def box_step(hess_MM: Floats, slope_M: Floats, low_M: Floats, high_M: Floats, sw
 
 
 @compiled
-def account(
-    gain_NK: Floats, cost_NK: Floats, units_NK: Floats, offer_NK: Codes, label_N: Codes,
-    weight_SJ4: Floats, width: float, scale_3: Floats,
-) -> tuple[Ints, Ints]:  # fmt: skip
+def account(columns: Columns, weight_SJ4: Floats, width: float, scale_3: Floats) -> tuple[Ints, Ints]:
     """Whole-number sums of the best slots by class and offer, and what smoothing changes (its count in SOFT quanta)."""
+    gain_NK, cost_NK, units_NK, offer_NK, label_N = columns
     K = gain_NK.shape[1]
     value_K, prob_K = np.empty(K + 1, np.float64), np.empty(K + 1, np.float64)
     hard_SJ4 = np.zeros(weight_SJ4.shape, np.int64)
     change_SJ4 = np.zeros(weight_SJ4.shape, np.int64)
     for i in range(gain_NK.shape[0]):
         s = label_N[i] if label_N.size else 0
-        best, size = values(gain_NK, cost_NK, units_NK, offer_NK, weight_SJ4[s], i, value_K)
+        best, size = values(columns, weight_SJ4, i, value_K)
         at, near = K, 0
         for k in range(K + 1):
             if value_K[k] > best - width * size:
@@ -185,11 +169,9 @@ def account(
 
 
 @compiled
-def settle(
-    gain_NK: Floats, cost_NK: Floats, units_NK: Floats, offer_NK: Codes, label_N: Codes,
-    weight_SJ4: Floats, scale_3: Floats, choice_N: Codes,
-) -> Ints:  # fmt: skip
+def settle(columns: Columns, weight_SJ4: Floats, scale_3: Floats, choice_N: Slots) -> Ints:
     """Whole-number sums of the chosen slots by class and offer, in the shape of the weights."""
+    gain_NK, cost_NK, units_NK, offer_NK, label_N = columns
     sums_SJ4 = np.zeros(weight_SJ4.shape, np.int64)
     for i in range(gain_NK.shape[0]):
         s, k = label_N[i] if label_N.size else 0, choice_N[i]
@@ -204,7 +186,7 @@ def settle(
 
 
 @compiled
-def thin(label_N: Codes, key_N: Keys, part_S: Floats, seed: np.uint64, mark_N: Codes) -> None:
+def thin(label_N: Slots, key_N: Keys, part_S: Floats, seed: np.uint64, mark_N: Slots) -> None:
     """Mark the rows whose hash is below their class's part: a sample that no order of rows changes."""
     for i in range(key_N.size):
         mark_N[i] = 1 if mix(key_N[i], seed) < part_S[label_N[i] if label_N.size else 0] else 0

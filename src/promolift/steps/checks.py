@@ -96,8 +96,8 @@ PRINTED = {"auc": "AUC", "mae": "mean absolute error", "spearman": "rank correla
 def score(model: str, got: learn.Score, baseline: str, baseline_value: float, better: str) -> dict[str, object]:
     """One row of SCORES."""
     return {
-        "model": model, "figure": PRINTED.get(got.figure, got.figure), "value": got.value, "low": got.low, "high": got.high, "n": got.n,
-        "baseline": baseline, "baseline_value": baseline_value, "better": better,
+        "model": model, "figure": PRINTED.get(got.figure, got.figure), "value": got.value, "low": got.low,
+        "high": got.high, "n": got.n, "baseline": baseline, "baseline_value": baseline_value, "better": better,
     }  # fmt: skip
 
 

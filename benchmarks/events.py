@@ -83,6 +83,75 @@ def clean(path: Path, root: Path) -> dict[str, float]:
     }
 
 
+def profiled(path: Path, root: Path) -> dict[str, float]:
+    """Profile every customer of the cleaned store at the story's three moments, as promolift does, in this process."""
+    from promolift import run
+    from promolift.config import Config
+    from promolift.steps import profile
+    from promolift.store import Store
+    from promolift.tables import CUSTOMERS, PRODUCTS
+
+    start, cpu = time.perf_counter(), time.process_time()
+    with Store(root) as store:
+        span = store.events().aggregate("min(ts_ms) as first_ms, max(ts_ms) as last_ms").pl().row(0, named=True)
+        store.save_json("span", span | {"customers": 0})
+        for name, table in (("products", PRODUCTS), ("customers", CUSTOMERS)):
+            store.save(name, table.empty())
+        profile.run(
+            run.Job(Config.parse({"data": {"source": "complete-journey"}}, str(path)), store, lambda *told: None)
+        )
+        rows = store.table("profiles").aggregate("count(*)").fetchall()[0][0]
+    return cost(start, cpu) | {"profiles": rows}
+
+
+QUERY = """
+with days as (
+    select customer_id, ts_ms // 86400000 as day, count(*) as lines, sum(revenue_cents) as money from events
+    where kind = 'purchase' group by all
+), gaps as (
+    select *, day - lag(day) over (partition by customer_id order by day) as gap from days
+), cadence as (
+    select customer_id, count(*) as shopping_days, max(day) as last_day, median(gap) as cadence, stddev(gap) as sd,
+        median(money) as basket, quantile_cont(money, [0.25, 0.75, 0.9]) as spread from gaps group by customer_id
+), behaviour as (
+    select customer_id, count(distinct order_id) as orders, count(distinct product_id) as products,
+        sum(revenue_cents) as revenue, count(*) filter (kind = 'view') as views, count(*) filter (shelf_cents > 0) as deals,
+        mode(ts_ms // 3600000 % 24) as hour, count(distinct order_id) filter (ts_ms >= $last - 28 * 86400000) as orders_4w,
+        sum(revenue_cents) filter (ts_ms >= $last - 28 * 86400000) as revenue_4w,
+        sum(revenue_cents) filter (ts_ms >= $last - 112 * 86400000::bigint) as revenue_16w from events group by customer_id
+), tastes as (
+    select customer_id, product_id, count(*) as lines, sum(list_cents) as list_cents, max(ts_ms) as last_ms from events
+    where kind = 'purchase' group by all
+)
+select * from behaviour left join cadence using (customer_id)
+    left join (select customer_id, max_by(product_id, lines) as favourite, count(*) as tried from tastes group by all)
+    using (customer_id)
+"""
+
+
+def queried(path: Path, root: Path) -> dict[str, float]:
+    """The peer: the plain ones of the same attributes, at one moment, in one DuckDB query over the same clean events."""
+    start, cpu = time.perf_counter(), time.process_time()
+    connection = duckdb.connect()
+    connection.execute("set threads = 2; set memory_limit = '1GB'; set preserve_insertion_order = false")
+    connection.execute(f"set temp_directory = '{path.parent / 'spill'}'")
+    events = f"create view events as from read_parquet('{root}/tables/events/*.parquet')"
+    connection.execute(events)
+    last = connection.execute("select max(ts_ms) from events").fetchall()[0][0]
+    query = QUERY.replace("$last", f"{last}::bigint").replace("28 * 86400000", "28 * 86400000::bigint")
+    connection.execute(f"copy ({query}) to '{path.parent / 'queried.parquet'}'")
+    return cost(start, cpu)
+
+
+def cost(start: float, cpu: float) -> dict[str, float]:
+    """Wall and CPU seconds since then, and the peak memory of this process."""
+    return {
+        "seconds": time.perf_counter() - start,
+        "CPU seconds": time.process_time() - cpu,
+        "peak MiB": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+    }
+
+
 def bare(path: Path) -> dict[str, float]:
     """The peer: one raw DuckDB query that reads the file with types and drops what has no customer or time."""
     start, cpu = time.perf_counter(), time.process_time()
@@ -94,11 +163,19 @@ def bare(path: Path) -> dict[str, float]:
             where user_id is not null and try_cast(event_time as timestamp) is not null)
             to '{path.parent / "bare.parquet"}'"""
     )
-    return {
-        "seconds": time.perf_counter() - start,
-        "CPU seconds": time.process_time() - cpu,
-        "peak MiB": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
-    }
+    return cost(start, cpu)
+
+
+PAIRS = (
+    ("cleaning", "clean", "bare DuckDB read, filter and write", "bare"),
+    (
+        "profiling at three moments, forecasts included",
+        "profiled",
+        "plain attributes at one moment, one DuckDB query",
+        "queried",
+    ),
+)
+RUNS = {"clean": clean, "profiled": profiled, "queried": queried}
 
 
 def main() -> None:
@@ -106,33 +183,27 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="200,000 rows")
     parser.add_argument("--rows", type=int, default=10_000_000)
     parser.add_argument("--format", choices=("csv", "parquet"), default="csv")
-    parser.add_argument("--only", choices=("clean", "bare"), help=argparse.SUPPRESS)
+    parser.add_argument("--only", choices=(*RUNS, "bare"), help=argparse.SUPPRESS)
     parser.add_argument("--path", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.only:
-        folder = arguments.path.parent / "store"
-        print(json.dumps(clean(arguments.path, folder) if arguments.only == "clean" else bare(arguments.path)))
+        root = arguments.path.parent / "store"
+        done = bare(arguments.path) if arguments.only == "bare" else RUNS[arguments.only](arguments.path, root)
+        print(json.dumps(done))
         return
     rows = 200_000 if arguments.quick else arguments.rows
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"events.{arguments.format}"
         make(path, rows)
-        ours, peer = (measure(only, path) for only in ("clean", "bare"))
-        for figure, unit in (("seconds", "s"), ("CPU seconds", "s"), ("peak MiB", "MiB")):
-            line = {
-                "figure": f"events cleaning, {figure}",
-                "value": round(ours[figure], 2),
-                "se": None,
-                "unit": unit,
-                "peer": "bare DuckDB read, filter and write",
-                "peer_value": round(peer[figure], 2),
-                "n": rows,
-                "data": f"made-up events, {arguments.format}, {path.stat().st_size / 1e6:.0f} MB",
-            }
-            print(json.dumps(line), flush=True)
-        print(
-            json.dumps({"figure": "events accepted", "value": ours["accepted"], "n": ours["read"]} | {"detail": ours})
-        )
+        for what, mine, peer_name, theirs in PAIRS:
+            ours, peer = measure(mine, path), measure(theirs, path)
+            for figure, unit in (("seconds", "s"), ("CPU seconds", "s"), ("peak MiB", "MiB")):
+                line = {
+                    "figure": f"events {what}, {figure}", "value": round(ours[figure], 2), "se": None, "unit": unit,
+                    "peer": peer_name, "peer_value": round(peer[figure], 2), "n": rows,
+                    "data": f"made-up events, {arguments.format}, {path.stat().st_size / 1e6:.0f} MB",
+                }  # fmt: skip
+                print(json.dumps(line), flush=True)
 
 
 def measure(only: str, path: Path) -> dict[str, float]:

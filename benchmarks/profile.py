@@ -123,7 +123,7 @@ def report(guesses: dict[str, pl.DataFrame], truth: pl.DataFrame, draws: int) ->
     order = truth.sort("customer_id")
     actual = order["outcome_cents"].to_numpy() / 100
     guess = {
-        name: order.join(frame, on="customer_id", how="left")["guess"].fill_null(0).to_numpy() / 100
+        name: order.join(frame, on="customer_id", how="left")["guess"].cast(pl.Float64).fill_null(0).to_numpy() / 100
         for name, frame in guesses.items()
     }
     weights = [poisson.ppf(hash_units(f"household {b}", order["customer_id"]), 1).astype(int) for b in range(draws)]

@@ -31,7 +31,7 @@ EVENTS = Table(
 )
 CUSTOMERS = Table(
     "customers",
-    "One row per customer who told us something; others are known by their events alone. More columns are kept as text.",
+    "One row per customer who told us something; others are known by events alone. More columns are kept as text.",
     ("customer_id",),
     (
         Column("customer_id", Text, "who", required=True),
@@ -213,7 +213,7 @@ PROFILES = Table(
 )
 AFFINITIES = Table(
     "affinities",
-    "What each customer buys, and may buy next, per target: product category, or the product where there are no categories.",
+    "What each customer buys, and may buy next, per target: product category, or the product where there are none.",
     ("customer_id", "asof_ms", "target"),
     (
         Column("customer_id", Text, "who", required=True),
@@ -339,7 +339,7 @@ TARGET = "case level.level when 'category' then p.category when 'type' then p.ty
 
 CANDIDATES = Table(
     "candidates",
-    "The main table: a row per customer and offer; each room adds columns on the right. `none` is an offer like any other.",
+    "The main table: a row per customer and offer; each room adds columns on the right. `none` is an offer too.",
     ("customer_id", "offer_id"),
     (
         Column("customer_id", Text, "who", required=True),

@@ -1,7 +1,5 @@
 """A shop whose truth is known: what the logs tell about prices must agree with it."""
 
-from pathlib import Path
-
 import numpy as np
 import polars as pl
 import pytest
@@ -41,7 +39,7 @@ def job(shop: Shop, tmp_path_factory: pytest.TempPathFactory) -> run.Job:
 
 def test_the_response_to_a_discount_is_the_true_one(shop: Shop, job: run.Job) -> None:
     response = effect.DiscountResponse.from_dict(job.store.load_json("response"))
-    # Demand answers as the mean of exp(beta d) over customers, weighted by what they buy; d is about 0.2 where it is cut.
+    # Demand answers as the mean of exp(beta d) over customers, weighted by what they buy; d is about 0.2.
     people = shop.truth_customers
     weight, beta = people["units_per_week"].to_numpy(), people["elasticity"].to_numpy()
     truth = np.log(np.average(np.exp(0.2 * beta), weights=weight)) / 0.2

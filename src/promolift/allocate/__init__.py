@@ -4,11 +4,11 @@
 them; `choose` decides customers one by one or by the million at given prices.
 """
 
-from promolift.allocate.core import Allocation, Chunk, Prices, Rows, Use, choose
+from promolift.allocate.core import Allocation, Chunk, Options, Prices, Rows, Use, choose
 from promolift.allocate.frame import Plan, frontier, plan
 from promolift.allocate.frontier import trace
 from promolift.allocate.limits import Limit
-from promolift.allocate.solver import Options, solve, solve_source
+from promolift.allocate.solver import solve, solve_source
 
 __all__ = [
     "Allocation",

@@ -10,8 +10,10 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from promolift.errors import BudgetError, InputError
+from promolift.settings import Settings
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -20,6 +22,13 @@ Keys = NDArray[np.uint64]
 T = TypeVar("T")
 
 BLOCK = 65_536  # rows per call of a kernel: one task for one thread
+
+
+class Options(Settings):
+    """How to solve. `seed` settles ties; `threads` changes nothing but the time."""
+
+    seed: int = 0
+    threads: int = Field(default=1, ge=1, le=64)
 
 
 @dataclass(frozen=True, eq=False)

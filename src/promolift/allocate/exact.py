@@ -94,8 +94,16 @@ def solve_budget(source: Source, budget: float, seed: int = 0, threads: int = 1)
     # every whole-number gain is short of the true one by less than 1
     bound = (gain + treated) / scale.gain + price * left / scale.cost
     near = np.unique(steps.position_P[max(fits - CORE, 0) : fits + CORE])
-    plan = Draft(choice_N, gain, quanta - left, quanta, Prices.of(price, scale.shape, share, seed), passes)
-    return finish(source, plan, near, scale, budget, bound * (1 + 1e-15), threads)
+    plan = Draft(
+        choice_N,
+        gain,
+        quanta - left,
+        quanta,
+        Prices.of(price, scale.shape, share, seed),
+        passes,
+        (budget, bound * (1 + 1e-15)),
+    )
+    return finish(source, plan, near, scale, threads)
 
 
 def _fits(steps: Steps, quanta: int) -> int:
@@ -111,7 +119,10 @@ def nothing(budget: float, scale: Scale, seed: int) -> Allocation:
 
 @dataclass(frozen=True, eq=False)
 class Draft:
-    """A plan before its finishing step: slots, whole-number gain, cost and budget, and the prices that made it."""
+    """A plan before its finishing step: slots, whole-number gain, cost and budget, and the prices that made it.
+
+    `money` is the budget as given, and the bound.
+    """
 
     choice_N: Slots
     gain: int
@@ -119,11 +130,10 @@ class Draft:
     budget: int
     prices: Prices
     passes: int
+    money: tuple[float, float]
 
 
-def finish(
-    source: Source, plan: Draft, near: Ints, scale: Scale, budget: float, bound: float, threads: int
-) -> Allocation:
+def finish(source: Source, plan: Draft, near: Ints, scale: Scale, threads: int) -> Allocation:
     """Fill what is left of the budget among the rows `near` the break, and note who departs from the prices."""
     from promolift.allocate import kernel
 
@@ -148,7 +158,7 @@ def finish(
     apart = np.flatnonzero(slot_C != priced_C[order])
     moved = dict(zip(key_C[order][apart].tolist(), slot_C[apart].tolist(), strict=True))
     return Allocation(
-        choice_N, (plan.gain + gain) / scale.gain, (plan.cost + cost) / scale.cost, bound, prices.price, budget,
+        choice_N, (plan.gain + gain) / scale.gain, (plan.cost + cost) / scale.cost, plan.money[1], prices.price, plan.money[0],
         int((choice_N >= 0).sum()), scale.rows, prices, (), plan.passes, moved,
     )  # fmt: skip
 

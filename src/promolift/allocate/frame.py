@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from promolift.allocate.core import Allocation, Chunk, Ints, Slots, Source, check_budget
+from promolift.allocate.core import Allocation, Chunk, Ints, Options, Slots, Source, check_budget
 from promolift.allocate.exact import nothing
 from promolift.allocate.frontier import trace
 from promolift.allocate.limits import Limit, Mask, stack_rules
 from promolift.allocate.measure import measure
-from promolift.allocate.solver import Options, solve_rules, solve_source
+from promolift.allocate.solver import solve_rules, solve_source
 from promolift.errors import ConfigError, InputError
 from promolift.hashing import hash_int
 

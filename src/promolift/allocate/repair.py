@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from promolift.allocate.core import BLOCK, Floats, Ints, Links, Prices, Rows, Slots, Source, State, sweep, word
+from promolift.allocate.core import BLOCK, Floats, Ints, Links, Options, Prices, Rows, Slots, Source, State, sweep, word
 from promolift.allocate.dual import SALT, Near, Priced, Sample, link
 from promolift.allocate.limits import ROUNDING, Rules
 from promolift.allocate.measure import Scale
@@ -52,15 +52,13 @@ class Whole:
         return float(self.sums_SJ4[:, :, 0].sum())
 
 
-def finish(
-    source: Source, scale: Scale, rules: Rules, sample: Sample, priced: Priced, seed: int, threads: int = 1
-) -> Whole:
+def finish(source: Source, scale: Scale, rules: Rules, sample: Sample, priced: Priced, options: Options) -> Whole:
     """Draw, mend and fill, with more and more customers until no row is broken or all customers took part."""
-    prices = Prices(rules.weights(priced.price_M), priced.width, 0.0, seed)
+    prices = Prices(rules.weights(priced.price_M), priced.width, 0.0, options.seed)
     aim, passes, best = NEAR, 0, None
     while True:
         near = sample.near(prices.weight_SJ4, aim)
-        drawn = draw(source, scale, prices, near, threads)
+        drawn = draw(source, scale, prices, near, options.threads)
         passes += 1
         whole = mend_and_fill(drawn, scale, rules, prices, priced.unit_M, passes)
         if best is None or (whole.broken_M.any(), -whole.gain) < (best.broken_M.any(), -best.gain):

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from promolift.allocate.kernel import Floats, Keys, compiled, mix
+from promolift.allocate.core import Floats, Keys
+from promolift.allocate.kernel import compiled, mix
 
 
 @compiled

@@ -8,21 +8,21 @@ branch ends as soon as its losses reach the gap. C customers who may differ, L s
 import numpy as np
 
 from promolift.allocate.core import Floats, Ints, Prices, Rows, Slots, Source, sweep, word
-from promolift.allocate.dual import SALT
+from promolift.allocate.dual import SALT, Priced
 from promolift.allocate.limits import Rules
 from promolift.allocate.measure import Scale
 from promolift.allocate.repair import Whole, sums_of
 
 PAIRS = 3_000  # usable pairs up to which this is tried
-NODES = 300_000  # the search ends here: a count, so that the answer does not depend on the machine's speed
 HALVINGS = 10  # the first search allows this many halvings of the gap
 EXACT = 1e-12  # relative rounding of the sums
 
 
 def polish(
-    source: Source, scale: Scale, rules: Rules, price_M: Floats, prices: Prices, whole: Whole, bound: float
+    source: Source, scale: Scale, rules: Rules, priced: Priced, prices: Prices, whole: Whole
 ) -> tuple[Whole, float]:
     """The plan and bound, or better ones by branch and bound if there are few pairs and something is to be gained."""
+    bound = priced.bound
     gap = bound - whole.gain
     if scale.rows > PAIRS or (not whole.broken_M.any() and gap <= EXACT * bound):
         return whole, bound
@@ -30,7 +30,7 @@ def polish(
     if int(((rows.gain_NK >= 0) & (rows.cost_NK < np.inf)).sum()) > PAIRS:
         return whole, bound
     gain = -EXACT * bound if whole.broken_M.any() else whole.gain
-    slot_N, all_seen = branch(rows, rules, price_M, gain)
+    slot_N, all_seen = branch(rows, rules, priced.price_M, gain)
     if slot_N is not None:
         found = _whole(rows, order, slot_N, rules, prices, scale)
         if found.broken_M.any():
@@ -105,7 +105,7 @@ def _within(
     loss_CL = np.take_along_axis(loss_NL[free_C], order_CL, axis=1)
     coef_CLM = np.take_along_axis(coef_NLM[free_C], order_CL[:, :, None], axis=1)
     tight_M = rules.bound_M + EXACT * np.abs(rules.bound_M)
-    at_C, found, seen = tree.search(loss_CL, coef_CLM, base_M, tight_M, price_M, gap, NODES)
+    at_C, found, seen = tree.search(loss_CL, coef_CLM, base_M, tight_M, price_M, gap)
     if not found:
         return None, seen
     slot_N[free_C] = order_CL[np.arange(len(free_C)), at_C]

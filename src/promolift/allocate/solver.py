@@ -4,25 +4,16 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-from pydantic import Field
 
 from promolift.allocate.conflict import conflict
-from promolift.allocate.core import Allocation, Chunk, Floats, Prices, Slots, Source, check_budget
-from promolift.allocate.dual import NOBODY, Sample, draw_sample, price, total, upper
+from promolift.allocate.core import Allocation, Chunk, Floats, Options, Prices, Slots, Source, check_budget
+from promolift.allocate.dual import NOBODY, Priced, Sample, draw_sample, price, total, upper
 from promolift.allocate.exact import nothing, solve_budget
 from promolift.allocate.limits import Limit, Rules, compile_rules
 from promolift.allocate.measure import Scale, measure
 from promolift.allocate.repair import Whole, finish
 from promolift.allocate.small import EXACT, PAIRS, polish
 from promolift.errors import BudgetError
-from promolift.settings import Settings
-
-
-class Options(Settings):
-    """How to solve. `seed` settles ties; `threads` changes nothing but the time."""
-
-    seed: int = 0
-    threads: int = Field(default=1, ge=1, le=64)
 
 
 def solve(
@@ -64,7 +55,8 @@ def _exact(source: Source, budget: float, options: Options) -> Allocation:
     sums_SJ4 = np.zeros((len(scale.count_S), scale.offers, 4))
     sums_SJ4[0, 0, :3] = found.gain, found.cost, found.treated
     whole = Whole(found.choice_N, sums_SJ4, rules.used(sums_SJ4), dict(found.moved), 0, np.zeros(1), sums_SJ4)
-    better, bound = polish(source, scale, rules, np.array([found.price]), found.prices, whole, found.bound)
+    priced = Priced(np.array([found.price]), 0.0, found.bound, 0, np.ones(1))
+    better, bound = polish(source, scale, rules, priced, found.prices, whole)
     sums_4 = better.sums_SJ4.sum(axis=(0, 1))
     return replace(
         found, choice_N=better.choice_N, gain=float(sums_4[0]), cost=float(sums_4[1]), treated=int(sums_4[2]),
@@ -81,10 +73,10 @@ def solve_rules(
     priced = price(source, scale, rules, sample, start_M, options.threads)
     if priced.bound < 0:
         raise _refusal(source, sample, rules, None, options)
-    whole = finish(source, scale, rules, sample, priced, options.seed, options.threads)
+    whole = finish(source, scale, rules, sample, priced, options)
     bound = min(priced.bound, upper(rules, priced.price_M, whole.hard_SJ4, scale))
     prices = Prices(rules.weights(priced.price_M), priced.width, 0.0, options.seed)
-    whole, bound = polish(source, scale, rules, priced.price_M, prices, whole, bound)
+    whole, bound = polish(source, scale, rules, replace(priced, bound=bound), prices, whole)
     if whole.broken_M.any():
         raise _refusal(source, sample, rules, whole, options)
     sums_4 = whole.sums_SJ4.sum(axis=(0, 1))

@@ -5,12 +5,15 @@ C customers, L slots each in order of loss (infinite: closed), M rows.
 
 import numpy as np
 
-from promolift.allocate.kernel import Floats, Ints, compiled
+from promolift.allocate.core import Floats, Ints
+from promolift.allocate.kernel import compiled
+
+NODES = 300_000  # the search ends here: a count, so that the answer does not depend on the machine's speed
 
 
 @compiled
 def search(
-    loss_CL: Floats, coef_CLM: Floats, base_M: Floats, bound_M: Floats, price_M: Floats, gap: float, nodes: int
+    loss_CL: Floats, coef_CLM: Floats, base_M: Floats, bound_M: Floats, price_M: Floats, gap: float
 ) -> tuple[Ints, bool, bool]:
     """Slots whose loss and price of what is left over stay below `gap`; whether found, and whether all were tried."""
     C, L = loss_CL.shape
@@ -41,7 +44,7 @@ def search(
         at_C[level] += 1
         seen += 1
         k = at_C[level]
-        if seen > nodes:
+        if seen > NODES:
             return best_C, found, False
         if k == L or lost_C[level] + loss_CL[level, k] >= gap:
             at_C[level] = -1

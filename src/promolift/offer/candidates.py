@@ -1,4 +1,4 @@
-"""Profiles, affinities, interests and the menu in; one row per customer and offer out, each eligible or with the reason why not."""
+"""Profiles, targets and the menu in; one row per customer and offer out, each open or with the reason why not."""
 
 from collections.abc import Sequence
 
@@ -13,9 +13,9 @@ from promolift.tables import CANDIDATES
 class OfferRules(Settings):
     """What the shop allows.
 
-    `margin_floor`: margin left on an offer's own sales, as a share of their undiscounted value, after the shop's part of
-    the benefit. `min_buy_prob`: below it a category is not plausible for the customer. `rest_days`: no new offer on what
-    he redeemed a coupon for that lately. `top_targets`: categories (and products) considered per customer.
+    `margin_floor`: margin left on an offer's own sales, as a share of their undiscounted value, after the shop's part
+    of the benefit. `min_buy_prob`: below it a category is not plausible for the customer. `rest_days`: no new offer on
+    what he redeemed a coupon for that lately. `top_targets`: categories (and products) considered per customer.
     """
 
     margin_floor: float = Field(default=0.0, ge=-1, le=1)

@@ -15,9 +15,9 @@ Activation = Literal["automatic", "coupon"]
 class MenuItem(Settings):
     """One line of the shop's menu.
 
-    `scope` category or product makes one offer per category or product it fits. `activation` automatic means the price is
-    lowered at the till by itself, as with a loyalty card; coupon means the customer must act, so only some do.
-    `supplier_share` is the part of the benefit that a supplier pays; `send_cost_cents` is what telling the customer costs.
+    `scope` category or product makes one offer per category or product it fits. `activation` automatic means the price
+    is lowered at the till by itself, as with a loyalty card; coupon means the customer must act, so only some do.
+    `supplier_share` is the part of the benefit that a supplier pays; `send_cost_cents` what telling the customer costs.
     """
 
     id: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")

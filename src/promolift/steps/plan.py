@@ -49,7 +49,7 @@ def candidates(job: Job, at: Moments) -> pl.DataFrame:
 
 
 def private(job: Job, targets: pl.DataFrame) -> list[str]:
-    """Targets a message must not name by itself, or on which no offers are lawful, by their or their category's name."""
+    """Targets that a message must not name by itself or on which offers are unlawful, by own or category name."""
     catalogue = job.store.frame("products").select(pl.col("product_id").alias("target"), "name", "category")
     known = targets.select("target", "kind").unique().join(catalogue, on="target", how="left").sort("target", "kind")
     return [

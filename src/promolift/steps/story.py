@@ -232,7 +232,7 @@ def policies_note(job: Job) -> str | None:
         return (
             "Customers were split into two halves by hash. Who is offered what was decided with the response of one "
             "half and valued with that of the other, for every policy alike, so that no policy is graded by the "
-            "estimate that chose it. The plan shown here is made that way; that of the other chapters uses both halves. "
+            "estimate that chose it. The plan shown here is made that way; that of other chapters uses both halves. "
             "Intervals cover the draw of customers, not the error that all policies share in the response; the limit "
             "per category binds the plan alone."
         )

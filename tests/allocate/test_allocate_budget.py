@@ -160,3 +160,16 @@ def test_the_curve_rises_and_its_price_falls():
     assert curve["price"][-1] == 0.0
     assert curve["cost"][-1] == pytest.approx(curve["budget"][-1])
     assert curve["gain"][-1] == pytest.approx(np.nanmax(gain, axis=1).clip(0).sum())
+
+
+def test_the_curve_of_a_large_shop_agrees_with_the_plans():
+    gain, cost, key = random_shop(60_000)
+    curve = trace(lambda: [Chunk(gain, cost, key_N=key)])
+    assert 90 < curve.height <= 101
+    assert curve["gain"].is_sorted()
+    assert curve["price"].is_sorted(descending=True)
+    for budget, found, _, price, treated, _ in curve.sample(5, seed=1).iter_rows():
+        plan = solve(gain, cost, budget * (1 + 1e-12))
+        assert found == pytest.approx(plan.gain, rel=1e-6)
+        assert price == pytest.approx(plan.price, rel=0.02)
+        assert treated == pytest.approx(plan.treated, abs=5)

@@ -372,3 +372,22 @@ def test_a_half_block_never_stands_alone() -> None:
     assert [b.wide for b in balanced([half, whole, half, half, half])] == [True, True, False, False, True]
     assert [b.wide for b in balanced([half, half, whole])] == [False, False, True]
     assert balanced([]) == []
+
+
+def test_paired_draws_decide_where_the_two_intervals_overlap() -> None:
+    row = {"profit_cents": 500.0, "low_cents": 400.0, "high_cents": 600.0, "spend_cents": 100.0, "evidence": "adjusted"}
+    ours = row | {"policy": "ours", "ours": True}
+    other = row | {
+        "policy": "other",
+        "ours": False,
+        "profit_cents": 450.0,
+        "lead_low_cents": 20.0,
+        "lead_high_cents": 80.0,
+    }
+    paired = policies.compare(Story(shop=Shop(currency="USD"), policies=pl.DataFrame([ours, other])))
+    assert paired is not None
+    assert "95 % interval of the difference $0.20 to $0.80." in paired.long
+    unsure = other | {"lead_low_cents": -20.0}
+    doubtful = policies.compare(Story(shop=Shop(currency="USD"), policies=pl.DataFrame([ours, unsure])))
+    assert doubtful is not None
+    assert "not established" in doubtful.long

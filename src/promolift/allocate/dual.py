@@ -272,24 +272,29 @@ def price(
 ) -> Priced:
     """Prices at which the smoothed use of every priced row meets its bound."""
     dual = Dual.of(sample, rules)
-    price_M = np.zeros(rules.rows) if start_M is None else start_M
+    price_M, start = (np.zeros(rules.rows), STAGES[-1][0]) if start_M is None else (start_M, 4 * LAST[0])
     for width, share, size, close in STAGES if start_M is None else ():
         part = dual.fewer(size)
         price_M = part.descend(price_M, rules.bound_M, part.width(price_M, width, share), close)
     if len(sample.omega_N) == scale.rows:
-        price_M, width = dual.narrow(price_M, rules.bound_M, STAGES[-1][0], LAST, len(sample.omega_N))
+        price_M, width = dual.narrow(price_M, rules.bound_M, start, LAST, len(sample.omega_N))
         sums = total(source, scale, rules.weights(price_M), width, NOBODY, threads)
         return Priced(price_M, width, upper(rules, price_M, sums.hard_SJ4, scale), 1, dual.unit_M)
-    return _correct(source, scale, dual, price_M, threads)
+    return _correct(source, scale, dual, (price_M, start), threads)
 
 
-def _correct(source: Source, scale: Scale, dual: Dual, price_M: Floats, threads: int) -> Priced:
-    """Prices of the sample brought to those of all rows: twice on the sample, then on the core until few uses miss."""
-    base, rules, start, bound = dual, dual.rules, STAGES[-1][0], np.inf
-    shift_M, miss = np.zeros(rules.rows), np.inf
-    for turn in range(TURNS):
+def _correct(source: Source, scale: Scale, dual: Dual, begin: tuple[Floats, float], threads: int) -> Priced:
+    """Prices of the sample brought to those of all rows: twice on the sample, then on the core until few uses miss.
+
+    Old prices (which begin at the last width) need no sample: their core is made at once.
+    """
+    base, rules, bound, (price_M, start) = dual, dual.rules, np.inf, begin
+    first, width, miss = (0 if start > 4 * LAST[0] else 1), start / 4, np.inf
+    shift_M = np.zeros(rules.rows)
+    for turn in range(first, TURNS):
         goal, most = SECOND if turn < 2 else LAST, MOST if turn == 0 else np.inf
-        price_M, width = dual.narrow(price_M, rules.bound_M - shift_M, start, goal, most)
+        if turn == 0 or turn > first:
+            price_M, width = dual.narrow(price_M, rules.bound_M - shift_M, start, goal, most)
         start = 4 * width  # the next turn begins at this width
         if turn == TURNS - 1 or (turn >= 3 and miss < MISS):
             break
@@ -305,7 +310,7 @@ def _correct(source: Source, scale: Scale, dual: Dual, price_M: Floats, threads:
         off_M = np.abs(used_M - rules.bound_M) / np.maximum(np.maximum(np.abs(rules.bound_M), np.abs(used_M)), 1e-300)
         miss = float(np.max(np.where(price_M > 0, off_M, 0.0)))
         shift_M = used_M - dual.at(price_M, width)[1]
-    return Priced(price_M, width, bound, turn, dual.unit_M)
+    return Priced(price_M, width, bound, turn - first, dual.unit_M)
 
 
 @dataclass(frozen=True, eq=False)

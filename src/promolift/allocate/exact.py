@@ -137,7 +137,7 @@ def finish(source: Source, plan: Draft, near: Ints, scale: Scale, threads: int) 
     """Fill what is left of the budget among the rows `near` the break, and note who departs from the prices."""
     from promolift.allocate import kernel
 
-    choice_N, prices = plan.choice_N, plan.prices
+    choice_N, prices, (budget, bound) = plan.choice_N, plan.prices, plan.money
 
     def job(rows: Rows) -> tuple[NDArray[np.generic], ...]:
         start, priced_N = rows.start, rows.choose(prices)
@@ -158,7 +158,7 @@ def finish(source: Source, plan: Draft, near: Ints, scale: Scale, threads: int) 
     apart = np.flatnonzero(slot_C != priced_C[order])
     moved = dict(zip(key_C[order][apart].tolist(), slot_C[apart].tolist(), strict=True))
     return Allocation(
-        choice_N, (plan.gain + gain) / scale.gain, (plan.cost + cost) / scale.cost, plan.money[1], prices.price, plan.money[0],
+        choice_N, (plan.gain + gain) / scale.gain, (plan.cost + cost) / scale.cost, bound, prices.price, budget,
         int((choice_N >= 0).sum()), scale.rows, prices, (), plan.passes, moved,
     )  # fmt: skip
 

@@ -204,6 +204,8 @@ POLICIES = Table(
         Column("profit_cents", Real, "expected incremental profit", "minor units"),
         Column("low_cents", Real, "lower end of the interval", "minor units"),
         Column("high_cents", Real, "upper end", "minor units"),
+        Column("lead_low_cents", Real, "lower end of how much more our policy earns, draws paired", "minor units"),
+        Column("lead_high_cents", Real, "upper end", "minor units"),
         Column("spend_cents", Real, "expected cost", "minor units"),
         Column("treated", Int, "customers who get an offer", "customers"),
         Column("evidence", Text, "randomised, adjusted or assumed"),

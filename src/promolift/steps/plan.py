@@ -17,12 +17,11 @@ from promolift.tables import CUSTOMERS
 
 LEVELS = ("assumed", "adjusted", "randomised")
 LIMIT = "one category: "
-FRONTIER = pl.DataFrame(
-    schema={
-        "budget_cents": pl.Float64, "gain_cents": pl.Float64, "cost_cents": pl.Float64, "price": pl.Float64,
-        "treated": pl.Int64, "bound_cents": pl.Float64,
-    }
-)  # fmt: skip
+CURVE_POINTS = 17
+FRONTIER = {
+    "budget_cents": pl.Float64, "gain_cents": pl.Float64, "cost_cents": pl.Float64, "price": pl.Float64,
+    "treated": pl.Int64, "bound_cents": pl.Float64,
+}  # fmt: skip
 
 
 def run(job: Job) -> None:
@@ -115,7 +114,7 @@ def decide(job: Job, at: Moments, floor: str) -> None:
     draws = effect.total_draws(chosen, response) if chosen.height else None
     store.save("plan", chosen)
     store.save("decisions", decisions)
-    store.save("frontier", allocate.frontier(free) if free.height else FRONTIER)
+    store.save("frontier", curve(job, free))
     facts = {
         "held_out": int(decisions.filter(pl.col("holdout"))["customer_id"].len()),
         "barred": barred.len(),
@@ -124,6 +123,21 @@ def decide(job: Job, at: Moments, floor: str) -> None:
         "release": release.model_dump(),
     }
     store.save_json("allocation", summary(found, chosen, budget, floor, draws) | facts)
+
+
+def curve(job: Job, free: pl.DataFrame) -> pl.DataFrame:
+    """The budget curve under the same limit per category: solved point by point where there is one."""
+    if free.is_empty():
+        return pl.DataFrame(schema=FRONTIER)
+    whole, share = allocate.frontier(free), job.config.plan.category_share
+    top = whole["cost_cents"].to_numpy().max()
+    if share >= 1 or top <= 0:
+        return whole.select(list(FRONTIER))
+    rows = [(0.0, 0.0, 0.0, 0.0, 0, 0.0)]
+    for budget in np.linspace(0, top, CURVE_POINTS)[1:].round().astype(int).tolist():
+        found = allocate.plan(free, budget, category_limits(free, budget, share), seed=job.config.plan.seed).allocation
+        rows.append((float(budget), found.gain, found.cost, found.price, found.treated, found.bound))
+    return pl.DataFrame(rows, schema=FRONTIER, orient="row")
 
 
 def category_limits(free: pl.DataFrame, budget: int, share: float) -> list[allocate.Limit]:

@@ -217,6 +217,8 @@ def policy_rows(job: Job) -> pl.DataFrame | None:
         pl.col("expected_profit_cents").alias("profit_cents"),
         pl.col("low").alias("low_cents"),
         pl.col("high").alias("high_cents"),
+        pl.col("lead_low").alias("lead_low_cents"),
+        pl.col("lead_high").alias("lead_high_cents"),
         "spend_cents",
         pl.col("treated").round().cast(pl.Int64),
         "evidence",

@@ -159,9 +159,13 @@ class Store:
             split = relation.project(f"*, {shard_expression(by, shards)} as _shard")
             _run(split, f"copy rows to {_quote(draft)} (format parquet, partition_by (_shard))", name)
             for shard in range(shards):
-                parts = [str(path) for path in sorted((draft / f"_shard={shard}").glob("*.parquet"))]
-                found = self.connection.read_parquet(parts, hive_partitioning=False) if parts else relation.limit(0)
-                put(shard, found)
+                parts = sorted((draft / f"_shard={shard}").glob("*.parquet"))
+                if len(parts) == 1:
+                    parts[0].rename(self._work / name / f"shard={shard}.parquet")
+                elif parts:
+                    put(shard, self.connection.read_parquet([str(part) for part in parts], hive_partitioning=False))
+                else:
+                    put(shard, relation.limit(0))
             _remove(draft)
 
     @contextmanager

@@ -41,12 +41,7 @@ def compare(story: Story) -> Comparison | None:
     gap_cents = us["profit_cents"] - rival["profit_cents"]
     name = clip(rival["policy"], 50)
     said = f"than “{name}”, the best of {plural(len(others), 'other policy', 'other policies')}"
-    apart = _apart(us, rival)
-    worth = {
-        True: "The intervals do not overlap.",
-        False: "The intervals overlap: the order is not established.",
-        None: "No intervals were given.",
-    }[apart]
+    worth = _worth(us, rival, currency)
     spend = _spend(us, rival)
     short = f"{'More' if gap_cents >= 0 else 'Less'} {said}{', at equal spend' if spend else ''}. {worth}"
     earns, more = money(us["profit_cents"], currency), money(abs(gap_cents), currency)
@@ -55,6 +50,19 @@ def compare(story: Story) -> Comparison | None:
         f"{more} {'more' if gap_cents >= 0 else 'less'} {said}. {worth}"
     )
     return Comparison(money(gap_cents, currency, sign=True), short, long, weakest([us["evidence"], rival["evidence"]]))
+
+
+def _worth(us: dict[str, Any], rival: dict[str, Any], currency: str | None) -> str:
+    """What the difference is worth: by its own interval where the draws were paired, else by the two intervals."""
+    low, high = rival["lead_low_cents"], rival["lead_high_cents"]
+    if low is not None and high is not None:
+        span = f"95 % interval of the difference {money(low, currency)} to {money(high, currency)}"
+        return f"{span}." if low > 0 or high < 0 else f"{span}: the order is not established."
+    return {
+        True: "The intervals do not overlap.",
+        False: "The intervals overlap: the order is not established.",
+        None: "No intervals were given.",
+    }[_apart(us, rival)]
 
 
 def _apart(us: dict[str, Any], rival: dict[str, Any]) -> bool | None:

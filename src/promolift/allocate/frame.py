@@ -125,7 +125,9 @@ def spread(candidates: pl.DataFrame, limits: Sequence[Limit] = ()) -> Grid:
         offer_NK=np.zeros((n, k), np.int32) if code is None else matrix(code, 0, np.int32),
         key_N=np.fromiter((hash_int(customer) for customer in ids), np.uint64, n),
     )  # fmt: skip
-    masks = tuple((np.ones(1, np.bool_), kinds[name].to_numpy()) for name in names)
+    masks = tuple(
+        (np.ones(1, np.bool_), kinds[name].to_numpy() if kinds.height else np.zeros(1, np.bool_)) for name in names
+    )
     return Grid(chunk, matrix(table["row"], -1, np.int64), masks, max(kinds.height, 1))
 
 

@@ -17,7 +17,7 @@ from promolift.tables import CUSTOMERS
 
 LEVELS = ("assumed", "adjusted", "randomised")
 LIMIT = "one category: "
-CURVE_POINTS = 17
+CURVE_POINTS = 9
 FRONTIER = {
     "budget_cents": pl.Float64, "gain_cents": pl.Float64, "cost_cents": pl.Float64, "price": pl.Float64,
     "treated": pl.Int64, "bound_cents": pl.Float64,

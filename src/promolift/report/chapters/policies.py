@@ -95,8 +95,10 @@ def tell(story: Story) -> Chapter:
     blocks: list[Figure | Block] = [_figure(rows, story)]
     paying = [row for row in rows if (row["spend_cents"] or 0) > 0]
     if len(paying) > 1 and not _spend(*paying):
-        unequal = "Spend is not known, or not the same for all of these policies: this is no comparison at equal spend."
-        blocks.append(note(unequal, "warn"))
+        most = max(row["spend_cents"] or 0.0 for row in paying)
+        odd = [clip(row["policy"], 50) for row in paying if (row["spend_cents"] or 0.0) < (1 - EQUAL_SPEND) * most]
+        unequal = f"Spend is not known, or less than that of the others, for {', '.join(odd) or 'some of these'}: "
+        blocks.append(note(unequal + "with that, this is no comparison at equal spend.", "warn"))
     if story.policies_note:
         blocks.append(note(clip(story.policies_note, 800)))
     return Chapter("policies", "Other policies", "Would a simpler rule do?", lead, blocks)

@@ -120,3 +120,12 @@ def test_what_is_wrong_with_the_table_is_named(change, words):
 def test_a_limit_that_covers_nothing_is_an_error(text, words):
     with pytest.raises(ConfigError, match=words):
         plan(SHOP, 10, [Limit.read(text)])
+
+
+@given(st.permutations(range(60)))
+def test_ties_are_settled_by_who_the_customer_is_and_what_is_offered(order):
+    rows = [(f"c{i}", offer, 5.0, 1.0) for i in range(30) for offer in ("a", "b")]
+    alone = plan(table(rows), 10).chosen
+    more = table([*(rows[i] for i in order), ("a first one who gains nothing", "a", -1.0, 1.0)])
+    assert plan(more, 10).chosen.equals(alone)
+    assert set(alone["offer_id"]) == {"a"}

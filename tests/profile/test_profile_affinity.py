@@ -16,6 +16,7 @@ def test_facts_of_a_target_by_hand():
     rows = [event("a", d, product_id="milk", order_id=f"{d}", revenue_cents=100) for d in (0, 10, 10.2, 40)]
     rows += [event("a", 130, product_id="milk", order_id="x", revenue_cents=80, shelf_cents=20)]
     rows += [event("a", 130, product_id="soap", order_id="x", revenue_cents=120)]
+    rows += [event("a", 130.5, product_id="soap", order_id="x", revenue_cents=0)]  # a later line of the same order
     rows += [event("a", 139, product_id="soap", kind="view", revenue_cents=0), event("a", 5, product_id="odd")]
     frame = affinities_of(Shop(rows, CATALOGUE), ASOF)
     milk = frame.filter(target="dairy").row(0, named=True)
@@ -27,7 +28,8 @@ def test_facts_of_a_target_by_hand():
     assert (milk["recent_list_cents"], milk["recent_revenue_cents"]) == (100, 80)
     assert (milk["recency_days"], milk["gap_days"], milk["due_in_days"]) == (10, 30, 20)  # gaps 10, 30, 90
     assert (milk["spend_share"], milk["deal_share"]) == (480 / 600, 1 / 5)
-    assert frame.filter(target="home")["views"].to_list() == [1]
+    home = frame.filter(target="home").row(0, named=True)
+    assert (home["views"], home["orders"], home["last_ms"]) == (1, 1, MONDAY + int(130.5 * DAY_MS))
 
 
 @pytest.mark.parametrize(

@@ -33,6 +33,14 @@ def test_recency_frequency_and_money_count_back_from_the_moment():
     assert row["spend_per_week_cents"] == pytest.approx(900 / 16)
 
 
+def test_weekly_spend_of_a_newcomer_is_over_his_own_weeks():
+    shop = Shop([event("old", 0), event("new", 126, revenue_cents=300), event("newest", 139, revenue_cents=300)])
+    frame = attributes_of(shop, ASOF)
+    assert one(frame, "new")["spend_per_week_cents"] == pytest.approx(150)
+    assert one(frame, "newest")["spend_per_week_cents"] == pytest.approx(300)  # one day is counted as a week
+    assert one(frame, "old")["spend_per_week_cents"] == 0
+
+
 def test_a_row_at_the_moment_itself_is_not_known_yet():
     shop = Shop([event("a", 0), event("a", 139), event("a", 140)])
     assert one(attributes_of(shop, ASOF))["orders_total"] == 2

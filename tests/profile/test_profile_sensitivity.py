@@ -79,6 +79,18 @@ def test_a_customer_whose_every_line_is_discounted_stays_finite_and_shrunk():
     assert 0 < mine["price_sensitivity"] < mine["raw"] < 4
 
 
+def test_the_others_share_leaves_the_customer_out():
+    """Of 8 lines of others 6 were discounted; the type's usual share up to then is (6 + 0.5) / (8 + 1)."""
+    rows = [event(f"c{k}", 0, product_id="t0", shelf_cents=20 * (k < 6)) for k in range(8)]
+    rows += [event("me", 0, product_id="t0", order_id=f"{k}", shelf_cents=20) for k in range(5)]
+    shop = Shop(rows, CATALOGUE)
+    lines = read_lines(shop.shard().events, shop.products, shop.moments([ASOF]), "UTC")
+    trials = fetch(read_deal_trials(lines, fetch(lines.query("lines", DEALS)))).filter(customer_id="me")
+    share = (6 + 4 * 6.5 / 9) / (8 + 4)
+    assert set(trials["bin"]) == {round(np.log(share / (1 - share)) / 0.25)}
+    assert (trials["n"].sum(), trials["y"].sum()) == (5, 5)
+
+
 def test_a_week_that_is_still_running_and_weeks_without_others_say_nothing():
     rows = [event(c, 0, product_id="t0", shelf_cents=20 * (c > "c")) for c in "abcdef"]
     alone = [event("a", 8, product_id="t1", shelf_cents=20)]

@@ -108,7 +108,7 @@ def solve_budget(source: Source, budget: float, seed: int = 0, threads: int = 1)
 
 def _fits(steps: Steps, quanta: int) -> int:
     """How many steps fit before the first that does not."""
-    return int(np.searchsorted(np.cumsum(steps.cost_P), quanta, side="left"))
+    return int(np.searchsorted(np.cumsum(steps.cost_P), quanta, side="right"))
 
 
 def nothing(budget: float, scale: Scale, seed: int) -> Allocation:

@@ -168,7 +168,7 @@ def gather(
 
 @compiled
 def values(columns: Columns, weight_SJ4: Floats, i: int, value_K: Floats) -> tuple[float, float]:
-    """Write row i's penalised values to value_K (last: none, 0); return the best and the largest weighted gain."""
+    """Write row i's penalised values to value_K (last: none, 0); return the best and the row's largest gain."""
     gain_NK, cost_NK, units_NK, offer_NK, label_N = columns
     weight_J4 = weight_SJ4[label_N[i] if label_N.size else 0]
     K = gain_NK.shape[1]
@@ -185,7 +185,7 @@ def values(columns: Columns, weight_SJ4: Floats, i: int, value_K: Floats) -> tup
                 v -= weight_J4[j, 3] * units_NK[i, k]
             value_K[k] = v
             best = max(best, v)
-            size = max(size, abs(gain))
+            size = max(size, g)
     return best, size
 
 

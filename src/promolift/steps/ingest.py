@@ -111,8 +111,9 @@ def clean_table(job: Job, name: str, source: Raw, cleaned: data.Cleaned, rejecte
     with cleaned.staged(store.staged) as judged:
         store.save(name, judged.accepted())
         rejected.append(judged.rejected(source.table.source).pl())
-        rejected.append(source.table.unreadable())
-        return judged.counts()
+        unreadable = source.table.unreadable()
+        rejected.append(unreadable)
+        return judged.counts().with_unreadable(unreadable)
 
 
 def clean_events(job: Job, source: Raw, rules: data.CleanRules, rejected: list[pl.DataFrame]) -> data.Counts:
@@ -120,6 +121,8 @@ def clean_events(job: Job, source: Raw, rules: data.CleanRules, rejected: list[p
     store, settings = job.store, job.config.data
     shards = settings.shards or shards_for(source.table.about)
     rows = source.table.rows
+    if store.table("products").filter("price_cents is not null").limit(1).fetchall():
+        rows = data.price_rows(rows, source.mapping, store.table("products"))
     job.tell("ingest", 0.3, f"events in {shards} shards of customers")
     store.write_shards(data.key_rows(rows, source.mapping), "raw_events", shards, by="_customer")
     counts = data.Counts("events")
@@ -132,7 +135,9 @@ def clean_events(job: Job, source: Raw, rules: data.CleanRules, rejected: list[p
                 counts = counts + judged.counts()
             job.tell("ingest", 0.5 + 0.4 * (shard + 1) / shards, f"{counts.accepted:,} events taken")
     store.remove("raw_events")
-    rejected.append(source.table.unreadable())
+    unreadable = source.table.unreadable()
+    rejected.append(unreadable)
+    counts = counts.with_unreadable(unreadable)
     if counts.accepted == 0:
         why = ", ".join(f"{reason} ({rows:,})" for reason, rows in counts.rejected.items())
         raise InputError(f"{source.table.source}: none of {counts.read:,} rows could be taken: {why or 'no rows'}")

@@ -85,6 +85,7 @@ def guess_all(store: Store, files: dict[str, Path]) -> dict[str, data.Mapping]:
 def within(sample: object, name: str, key: str, events: data.Mapping) -> data.Mapping | None:
     """What the events say of products or customers besides the key, or None if they say nothing."""
     used = {source for role in events.columns for source in events.sources(role)} - set(events.sources(key))
+    used -= set(events.sources("unit_price"))  # the catalogue's price stands there, too
     try:
         found = data.guess_mapping(name, sample, zone=events.zone, currency=events.currency, leave=used)  # type: ignore[arg-type]
     except InputError:

@@ -1,0 +1,98 @@
+"""The parts of the method one by one: certificate, filling, branch and bound, projection, smoothed dual."""
+
+from itertools import product
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from promolift.allocate import Chunk, Limit, kernel, solve, tree
+from promolift.allocate.core import Rows
+from promolift.allocate.dual import Dual, Sample
+from promolift.allocate.fill import fill
+from promolift.allocate.limits import compile_rules
+
+settings.register_profile("allocate", deadline=None, max_examples=60)
+settings.load_profile("allocate")
+
+
+def test_the_bound_is_the_lowest_value_of_the_dual():
+    rng = np.random.default_rng(4)
+    gain, cost = rng.normal(3, 4, (1500, 5)), rng.exponential(3, (1500, 5))
+
+    def dual(price):
+        return 300.0 * price + np.maximum(gain - price * cost, 0.0).max(axis=1).sum()
+
+    plan = solve(gain, cost, 300.0)
+    assert plan.bound == pytest.approx(dual(plan.price), rel=1e-12)
+    assert all(plan.bound <= dual(plan.price * factor) for factor in (0.5, 0.9, 0.99, 1.01, 1.1, 2.0))
+    assert plan.gap < 1e-4
+
+
+def test_what_is_left_over_buys_the_best_move_that_fits_then_the_best_exchange():
+    cost, gain = np.array([[2], [3], [4]]), np.array([[20], [29], [41]])
+    usable = np.ones((3, 1), bool)
+    slots, spent, gained = fill(cost, gain, usable, np.array([-1, -1, -1], np.int32), 3, 0)
+    assert (slots.tolist(), spent, gained) == ([-1, 0, -1], 3, 29)
+    slots, spent, gained = fill(cost, gain, usable, np.array([-1, 0, -1], np.int32), 1, 0)
+    assert (slots.tolist(), spent, gained) == ([-1, -1, 0], 1, 12)
+    slots, *_ = fill(cost, gain, np.array([[True], [True], [False]]), np.array([-1, 0, -1], np.int32), 1, 0)
+    assert slots.tolist() == [-1, 0, -1]
+
+
+@given(st.integers(0, 10**6))
+def test_branch_and_bound_finds_what_trying_everything_finds(seed):
+    rng = np.random.default_rng(seed)
+    loss = rng.integers(0, 6, (4, 3)).astype(float)
+    loss[rng.random((4, 3)) < 0.2] = np.inf
+    loss[:, 0] = 0.0
+    loss.sort(axis=1)
+    coef = rng.integers(-2, 5, (4, 3, 2)).astype(float)
+    base, bound, price = np.array([1.0, 0.0]), rng.integers(0, 9, 2).astype(float), rng.integers(0, 3, 2).astype(float)
+    gap, best = 9.0, None
+    for plan in product(range(3), repeat=4):
+        used = base + sum(coef[i, k] for i, k in enumerate(plan))
+        lost = sum(loss[i, k] for i, k in enumerate(plan)) + price @ np.maximum(bound - used, 0.0)
+        if (used <= bound).all() and lost < (gap if best is None else best):
+            best = lost
+    slots, found, whole = tree.search(loss, coef, base, bound, price, gap)
+    assert whole
+    assert found == (best is not None)
+    if found:
+        used = base + sum(coef[i, k] for i, k in enumerate(slots))
+        assert (used <= bound).all()
+        assert sum(loss[i, k] for i, k in enumerate(slots)) + price @ (bound - used) == best
+
+
+@given(st.lists(st.floats(-9, 9), min_size=2, max_size=6), st.floats(0.01, 20))
+def test_the_projection_is_a_distribution_that_favours_the_larger_values(values, width):
+    value, prob = np.array(values), np.empty(len(values))
+    count = kernel.project(value, value.max(), width, prob)
+    assert prob.sum() == pytest.approx(1.0)
+    assert (prob >= 0).all()
+    assert count >= (prob > 0).sum()
+    inside = prob > 0
+    cut = value[inside] - width * prob[inside]
+    assert np.ptp(cut) < 1e-9 * max(width, 9)
+    assert (value[~inside] <= cut.max() + 1e-9).all()
+
+
+def test_use_and_curvature_are_the_derivatives_of_the_smoothed_dual():
+    rng = np.random.default_rng(7)
+    gain, cost = rng.normal(3, 3, (300, 4)), rng.exponential(2, (300, 4))
+    label = rng.integers(0, 3, 300).astype(np.int32)
+    limits = [
+        Limit(name="stock", measure="count", offers=(1,), at_most=20),
+        Limit(name="served", measure="count", labels=(2,), at_least=30),
+        Limit(name="share", measure="cost_share", labels=(0,), at_least=0.4),
+        Limit(name="pays", measure="return", at_least=1.5),
+    ]
+    rules = compile_rules(90.0, limits, 3, 4)
+    sample = Sample(Rows.of(Chunk(gain, cost, label_N=label)), rng.uniform(1, 3, 300), np.zeros(300))
+    dual, price, step = Dual.of(sample, rules), np.array([0.7, 0.4, 0.9, 0.3, 0.2]), 1e-5
+    _, used, curve = dual.at(price, 0.8)
+    for m in range(5):
+        ahead, behind = (dual.at(price + sign * step * np.eye(5)[m], 0.8) for sign in (1, -1))
+        assert (ahead[0] - behind[0]) / (2 * step) == pytest.approx(-used[m], rel=1e-5, abs=1e-4)
+        assert -(ahead[1] - behind[1]) / (2 * step) == pytest.approx(curve[m], rel=1e-2, abs=2.0)

@@ -231,7 +231,7 @@ class Dual:
                 price_M, (total, used_M, hess_MM) = new_M, trial
                 reach = min(2 * reach, 8.0) if got <= 0.5 * hoped else reach
             else:
-                reach = 3 * min(reach, float(np.max(np.abs(step_M) / np.where(self.unit_M > 0, self.unit_M, 1.0))))
+                reach = 0.3 * min(reach, float(np.max(np.abs(step_M) / np.where(self.unit_M > 0, self.unit_M, 1.0))))
         return price_M
 
     def _step(self, hess_MM: Floats, slope_M: Floats, price_M: Floats, reach: float) -> Floats:

@@ -1,4 +1,4 @@
-"""The Complete Journey in; how well the spend of the next 8 weeks is foreseen, beside three common ways, out.
+"""The Complete Journey in; how well spend and category purchases are foreseen, beside common ways, out.
 
     python benchmarks/profile.py [--quick]
 
@@ -6,6 +6,10 @@ Prints JSON lines: figure, value, se, unit, peer, peer_value, n, data. Everythin
 the shop's zone); all 2,451 households seen by then are predicted for weeks 43 to 50. Standard errors by Poisson
 bootstrap over households, the same draws for all models (1,000; --quick 100). BG/NBD with Gamma-Gamma comes from the
 PyPI package `lifetimes` in a venv of its own, made on the first run beside the temporary files; --quick leaves it out.
+
+Category purchases are those of weeks 43 to 46 (28 days), per household and category bought before; the peer is the
+household's own rate over the last 84 days. Price sensitivity is estimated from odd and from even weeks alone; the
+figure is the correlation of the two over households, the peer the same without shrinkage.
 """
 
 import argparse
@@ -13,20 +17,25 @@ import json
 import subprocess
 import sys
 import tempfile
+import time
 import venv
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import lightgbm
 import numpy as np
 import polars as pl
 from scipy.stats import poisson, spearmanr
+from sklearn.metrics import roc_auc_score
 
 from promolift import profile, run
 from promolift.hashing import hash_units
+from promolift.profile import choices, lines, sensitivity
 from promolift.sql import WEEK_MS, fetch
 from promolift.steps import spend
 from promolift.steps.job import midnight_ms, moments
+from promolift.steps.profile import moments_of, open_shard, profile_settings
 from promolift.store import Store
 
 DATA, HORIZON = "Complete Journey", 8
@@ -144,6 +153,119 @@ def report(guesses: dict[str, pl.DataFrame], truth: pl.DataFrame, draws: int) ->
                 print(json.dumps(line), flush=True)
 
 
+def shared_at(job: run.Job, cut: int) -> profile.Shared:
+    """What customers share as of one moment, summed over the shards."""
+    shared, shards = profile.Shared.start([cut]), job.store.shards("events")
+    for step in profile.STEPS:
+        shared = shared.plus(step(open_shard(job, shard), shared, profile_settings(job)) for shard in shards)
+    return shared
+
+
+def came(job: run.Job, cut: int, days: int) -> pl.DataFrame:
+    """List value per customer and category in the `days` after the moment."""
+    parts = []
+    for shard in job.store.shards("events"):
+        here = open_shard(job, shard)
+        known = moments_of(here.events, [cut])
+        rows = lines.read_lines(here.events, here.products, known, job.config.shop.zone)
+        parts.append(
+            _later(choices.read_cells(rows, choices.read_targets(here.products)), cut, cut + days * 86_400_000)
+        )
+    return pl.concat(parts)
+
+
+def _later(cells: object, start: int, end: int) -> pl.DataFrame:
+    sql = f"""select customer_id, target, sum(list_cents)::bigint as later_cents from cells
+        where ts_ms >= {start} and ts_ms < {end} group by all"""
+    return fetch(cells.query("cells", sql))  # type: ignore[attr-defined]
+
+
+def foresight(job: run.Job, cut: int, shared: profile.Shared, draws: int) -> None:
+    """Expected value and chance to buy per category against the next window."""
+    settings, parts = profile_settings(job), []
+    started = time.process_time()
+    for shard in job.store.shards("events"):
+        here = open_shard(job, shard)
+        parts.append(profile.affinities(here, moments_of(here.events, [cut]), shared, settings))
+    say("affinities of all customers at one moment, CPU", time.process_time() - started, None, "s", len(parts))
+    later = came(job, cut, settings.window_days)
+    table = (
+        pl.concat(parts)
+        .join(later, on=["customer_id", "target"], how="left")
+        .with_columns(
+            pl.col("later_cents").fill_null(0),
+            rate=pl.col("recent_list_cents") * settings.window_days / settings.recent_days,
+        )
+    )
+    old, new = table.filter("bought"), table.filter(~pl.col("bought"))
+    total = lambda t, name: t[name].sum() / t["later_cents"].sum()  # noqa: E731
+    miss = lambda t, name: (t[name] - t["later_cents"]).abs().mean() / 100  # noqa: E731
+    area = lambda t, name: roc_auc_score(t["later_cents"] > 0, t[name])  # noqa: E731
+    compare("category value, expected / came", "", total, old, ("expected_cents", "rate"), draws)
+    compare("category value, mean absolute error", "$", miss, old, ("expected_cents", "rate"), draws)
+    compare("buys the category again, AUC", "", area, old, ("buy_prob", "orders"), draws)
+    compare(
+        "buys a category for the first time, AUC among the 10 most plausible", "", area, new, ("buy_prob", None), draws
+    )
+    rate = lambda t, name: t[name].mean() / (t["later_cents"] > 0).mean()  # noqa: E731
+    compare("buys a category for the first time, expected / came", "", rate, new, ("buy_prob", None), draws)
+    tenth = old.sort("expected_cents").with_columns(part=pl.int_range(pl.len()) * 10 // pl.len())
+    ratio = tenth.group_by("part").agg(pl.col("expected_cents").sum() / pl.col("later_cents").sum()).sort("part")
+    say(
+        "category value, expected / came by tenth", [round(x, 3) for x in ratio["expected_cents"]], None, "", old.height
+    )
+
+
+def reliability(job: run.Job, cut: int, deals: pl.DataFrame, draws: int) -> None:
+    """Price sensitivity from odd weeks against even weeks."""
+    halves = []
+    for half in (0, 1):
+        fits = []
+        for shard in job.store.shards("events"):
+            here = open_shard(job, shard)
+            known = moments_of(here.events, [cut])
+            rows = lines.read_lines(here.events, here.products, known, job.config.shop.zone)
+            trials = sensitivity.read_deal_trials(rows, deals).filter(f"week % 2 = {half}")
+            fits.append(sensitivity.fit_customers(trials, known, job.config.shop.zone))
+        baskets = pl.concat([sensitivity.basket_sums(fit) for fit in fits]).group_by("asof_ms").sum()
+        spread = [sensitivity.population_sums(fit, sensitivity.variance(fit, baskets)) for fit in fits]
+        sums = pl.concat(spread).group_by("asof_ms").sum()
+        for fit in fits:
+            known = fit.keys.with_columns(pl.col("asof_ms").alias("shared_ms"))
+            found = sensitivity.posterior(fit, known, baskets, sums).with_columns(pl.Series("raw", fit.theta_N))
+            halves.append(found.with_columns(half=pl.lit(half)))
+    table = pl.concat(halves)
+    both = (
+        table.filter(half=0)
+        .join(table.filter(half=1), on="customer_id", suffix="_2")
+        .rename({"price_sensitivity": "shrunk"})
+    )
+    both = both.rename({"price_sensitivity_2": "shrunk_2"})
+    agree = lambda t, name: np.corrcoef(t[name], t[f"{name}_2"])[0, 1]  # noqa: E731
+    compare("price sensitivity, odd against even weeks, correlation", "", agree, both, ("shrunk", "raw"), draws)
+
+
+def compare(figure: str, unit: str, make: Any, table: pl.DataFrame, names: tuple[str, str | None], draws: int) -> None:
+    """One JSON line: ours and the peer's column, standard error by bootstrap over households."""
+    mine, peer = names
+    people = table["customer_id"].unique().sort()
+    drawn = []
+    for b in range(draws):
+        times = poisson.ppf(hash_units(f"household {b}", people), 1).astype(int)
+        weights = pl.DataFrame({"customer_id": people, "times": times})
+        sample = table.join(weights, on="customer_id").select(pl.all().repeat_by("times").explode())
+        drawn.append(float(make(sample, mine)))
+    other = None if peer is None else round(float(make(table, peer)), 4)
+    say(figure, round(float(make(table, mine)), 4), round(float(np.std(drawn)), 4), unit, len(people), (peer, other))
+
+
+def say(
+    figure: str, value: Any, se: float | None, unit: str, n: int, peer: tuple[str | None, float | None] = (None, None)
+) -> None:
+    line = {"figure": figure, "value": value, "se": se, "unit": unit, "peer": peer[0], "peer_value": peer[1]}
+    print(json.dumps(line | {"n": n, "data": DATA}), flush=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="100 draws, no lifetimes")
@@ -165,6 +287,9 @@ def main() -> None:
         if peer is not None:
             guesses["BG/NBD + Gamma-Gamma (lifetimes)"] = peer
         report(guesses, spend.outcomes(job, [cut]), 100 if quick else 1000)
+        shared = shared_at(job, cut)
+        foresight(job, cut, shared, 5 if quick else 100)
+        reliability(job, cut, shared["deals"], 5 if quick else 100)
 
 
 if __name__ == "__main__":

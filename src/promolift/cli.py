@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from promolift import run
-from promolift.config import Config, load_config
+from promolift.config import Config, PlanSettings, load_config
 from promolift.errors import PromoError
 from promolift.store import Store
 
@@ -110,10 +110,27 @@ def health(config: ConfigPath = CONFIG, work_folder: WorkPath = WORK, json_: AsJ
 _step("ingest", "Read and clean the raw logs; set aside what breaks a rule, with its reason.")
 _step("profile", "Describe every customer as of a moment.")
 _step("effect", "Read what a discount adds, and how likely a coupon is redeemed, from the past.")
-_step("plan", "List candidate offers, value them, and choose within the budget.")
 _step("message", "Write the words of every planned offer in Chinese and English, and verify them.")
 _step("evaluate", "Check the predictions on held-back weeks and compare policies at equal spend.")
 _step("report", "Write report.html, plan.parquet and plan.csv.")
+
+
+@app.command()
+def plan(
+    config: ConfigPath = CONFIG,
+    work_folder: WorkPath = WORK,
+    budget: Annotated[int | None, typer.Option(help="Budget in minor units, instead of promolift.toml's.")] = None,
+    limit: Annotated[list[str] | None, typer.Option(help="One more limit, such as 'return >= 2'.")] = None,
+    out: OutPath = OUT,
+    json_: AsJson = False,
+    again: Again = False,
+) -> None:
+    """List candidate offers, value them, and choose within the budget and limits."""
+    settings = load_config(config)
+    stated = settings.plan.model_dump() | ({} if budget is None else {"budget_cents": budget})
+    stated["limits"] = (*settings.plan.limits, *(limit or ()))
+    changed = settings.model_copy(update={"plan": PlanSettings.parse(stated, "promolift plan")})
+    say(work(changed, work_folder, ["plan"], out, again), json_)
 
 
 @app.command("run")

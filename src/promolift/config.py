@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import Field, field_validator, model_validator
 
+from promolift.allocate import Limit
 from promolift.data import CleanRules, Mapping, currency_digits
 from promolift.effect import DiscountSettings, PanelSettings, ValueSettings
 from promolift.errors import ConfigError
@@ -97,7 +98,8 @@ class PlanSettings(Settings):
     Left out, it is `budget_share` of the revenue of the last `window_days`. `asof` is the local day before which all
     is known (left out: the day after the last event). `weakest_evidence`: offers whose effect is known less well are
     listed but not planned; auto takes the strongest level that any offer of the menu reaches. `category_share`: at
-    most so much of the budget for the offers on one category. `holdout_share` of the customers get nothing, so that
+    most so much of the budget for the offers on one category. `limits` are further ones,
+    such as "stock: count[target=tea] <= 500" or "return >= 2". `holdout_share` of the customers get nothing, so that
     what the plan earns can be measured.
     """
 
@@ -108,8 +110,19 @@ class PlanSettings(Settings):
     budget_share: float = Field(default=0.002, ge=0, le=1)
     weakest_evidence: Literal["auto", "randomised", "adjusted", "assumed"] = "auto"
     category_share: float = Field(default=1.0, gt=0, le=1)
+    limits: tuple[str, ...] = ()
     holdout_share: float = Field(default=0.1, ge=0, lt=1)
     seed: int = 0
+
+    @field_validator("limits")
+    @classmethod
+    def _readable(cls, limits: tuple[str, ...]) -> tuple[str, ...]:
+        for text in limits:
+            try:
+                Limit.read(text)
+            except ConfigError as error:
+                raise ValueError(str(error)) from None
+        return limits
 
 
 class Config(Settings):

@@ -3,7 +3,9 @@
 import hashlib
 import json
 from collections.abc import Callable, Sequence
+from functools import reduce
 from importlib.resources import files
+from operator import getitem
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +29,9 @@ STEPS: dict[str, Callable[[Job], None]] = {
 # The parts of promolift.toml that each step reads, besides those of the steps before it.
 READS: dict[str, tuple[str, ...]] = {
     "ingest": ("data",),
-    "profile": ("shop", "plan"),
+    "profile": ("shop", "plan.asof", "plan.window_days"),
     "effect": ("panel", "discount", "menu"),
-    "plan": ("value", "rules", "menu", "consent"),
+    "plan": ("value", "rules", "menu", "consent", "plan"),
 }
 
 
@@ -57,7 +59,8 @@ def fingerprint(config: Config, step: str) -> str:
     """A hash of all that a step's result depends on: the code's version, settings, files, and the steps before."""
     names = list(STEPS)[: list(STEPS).index(step) + 1]
     keys = sorted({key for name in names for key in READS.get(name, ())})
-    parts: list[Any] = [__version__, step, config.model_dump(mode="json", include=set(keys))]
+    values = config.model_dump(mode="json")
+    parts: list[Any] = [__version__, step, {key: reduce(getitem, key.split("."), values) for key in keys}]
     for raw in RAW:
         file = getattr(config.data, raw)
         if file is not None and Path(file.path).exists():

@@ -6,6 +6,7 @@ import pytest
 from profile_shop import MONDAY, SETTINGS, Shop, affinities_of, event, product
 
 import promolift.profile as room
+from promolift.profile.forecast import order_prior, target_prior
 from promolift.sql import DAY_MS, WEEK_MS
 
 ASOF = MONDAY + 20 * WEEK_MS
@@ -114,6 +115,35 @@ def test_plausible_targets_follow_who_buys_what_together():
     assert new.filter(customer_id="c00")["target"][0] == "g3"
 
 
+def test_the_priors_are_found_again_from_sums():
+    """Gamma rates over the customers' days, Gamma shares over their orders, order values with two known variances."""
+    rng = np.random.default_rng(8)
+    n = 4000
+    days, rate = rng.uniform(20, 120, n), rng.gamma(2.0, 1 / 20, n)
+    orders = rng.poisson(rate * days)
+    chances, share = rng.uniform(1, 60, n), rng.gamma(3.0, 1 / 15, n)
+    chosen = rng.poisson(share * chances)
+    worth, size = rng.normal(1000, 300, n), rng.integers(1, 9, n)
+    values = [rng.normal(worth[k], 600, size[k]) for k in range(n)]
+    sums = {
+        "n": orders.sum(),
+        "nn": (orders**2).sum(),
+        "t": days.sum(),
+        "tt": (days**2).sum(),
+        "nt": (orders * days).sum(),
+    }
+    sums |= {"e": chances.sum(), "ee": (chances**2).sum()}
+    whole = pl.DataFrame({"asof_ms": [1]} | {name: [float(value)] for name, value in sums.items()})
+    of = {"n": chosen.sum(), "nn": (chosen**2).sum(), "ne": (chosen * chances).sum(), "customers": n}
+    of |= {"orders": size.sum(), "orders_sq": (size**2).sum(), "list_cents": sum(v.sum() for v in values)}
+    of |= {"list_sq": sum((v**2).sum() for v in values), "between_sq": sum(v.sum() ** 2 / len(v) for v in values)}
+    target = pl.DataFrame({"asof_ms": [1], "target": ["g"]} | {name: [float(value)] for name, value in of.items()})
+    prior, found = order_prior(whole).row(0, named=True), target_prior(target, whole).row(0, named=True)
+    assert (prior["alpha"], prior["beta"]) == (pytest.approx(2, rel=0.12), pytest.approx(20, rel=0.12))
+    assert (found["a"], found["b"]) == (pytest.approx(3, rel=0.15), pytest.approx(15, rel=0.15))
+    assert (found["value_cents"], found["value_strength"]) == (pytest.approx(1000, rel=0.03), pytest.approx(4, rel=0.2))
+
+
 def test_at_most_so_many_plausible_targets_and_none_that_was_bought():
     rows = [event(f"c{w}", d, product_id=f"p{(w + d) % 15}") for w in range(12) for d in range(3)]
     settings = room.ProfileSettings(plausible_targets=4)
@@ -137,6 +167,10 @@ def test_the_rate_of_later_purchase_is_shrunk_towards_all_products():
     then, now = 85, 115  # days in the windows [80, 110) and [110, 140)
     rows = [event(f"c{w}", then, kind="view", product_id=p, revenue_cents=0) for w in range(10) for p in ("p1", "p2")]
     rows += [event(f"c{w}", now, product_id="p1") for w in range(4)]
+    rows += [
+        event("y", then, kind="view", product_id="p1", revenue_cents=0),
+        event("y", then, product_id="p1"),
+    ]  # bought
     rows += [event("z", now, kind="view", product_id=p, revenue_cents=0) for p in ("p1", "p2", "p9")]
     shop = Shop(rows)
     found = room.interests(shop.shard().events, shop.moments([ASOF], ["z"]), shop.shared([ASOF]), SETTINGS)

@@ -91,6 +91,20 @@ def test_any_division_into_shards_gives_the_same_tables(seed, cut, order):
     same(everything(shop, asofs), everything(shop, asofs, [order[:cut], order[cut:]]))
 
 
+def test_each_shared_moment_holds_all_earlier_rows_and_no_others():
+    shop = Shop(rows(7, 0, 84, 120), CATALOGUE)
+    asofs = (MONDAY + 3 * WEEK_MS, MONDAY + 9 * WEEK_MS)
+    shared = shop.shared(asofs)
+    for asof in asofs:
+        seen = [row for row in shop.events if row["ts_ms"] < asof]
+        bought = [row for row in seen if row["kind"] == "purchase"]
+        held = shared["shop"].filter(asof_ms=asof).row(0, named=True)
+        assert (held["rows"], held["coupon_cents"]) == (len(seen), sum(row["coupon_cents"] for row in seen))
+        assert held["purchases_first_ms"] == min(row["ts_ms"] for row in bought)
+        prices = shared["prices"].filter(asof_ms=asof, type="t3").row(0, named=True)
+        assert prices["list_cents"] == sum(row["list_cents"] for row in bought if row["product_id"] == "p3")
+
+
 def test_moments_asked_together_or_alone_say_the_same():
     shop = Shop([event(c, k, product_id=f"p{(k + ord(c)) % 8}") for c in "abc" for k in range(0, 84, 5)], CATALOGUE)
     first = MONDAY + 6 * WEEK_MS

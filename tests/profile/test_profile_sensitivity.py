@@ -91,6 +91,18 @@ def test_the_others_share_leaves_the_customer_out():
     assert (trials["n"].sum(), trials["y"].sum()) == (5, 5)
 
 
+def test_the_usual_share_of_a_type_knows_no_later_week():
+    first = [event(f"c{k}", 0, product_id="t0", shelf_cents=20 * (k < 2)) for k in range(4)]
+    later = [event(f"c{k}", 7 * w, product_id="t0", shelf_cents=20) for k in range(4) for w in range(1, 20)]
+    found = []
+    for rows in (first, first + later):
+        shop = Shop(rows, CATALOGUE)
+        lines = read_lines(shop.shard().events, shop.products, shop.moments([ASOF]), "UTC")
+        trials = fetch(read_deal_trials(lines, fetch(lines.query("lines", DEALS))))
+        found.append(trials.filter(week=trials["week"].min()).sort("customer_id")["bin"].to_list())
+    assert found[0] == found[1]
+
+
 def test_a_week_that_is_still_running_and_weeks_without_others_say_nothing():
     rows = [event(c, 0, product_id="t0", shelf_cents=20 * (c > "c")) for c in "abcdef"]
     alone = [event("a", 8, product_id="t1", shelf_cents=20)]

@@ -76,6 +76,21 @@ def test_a_second_run_changes_nothing_and_a_changed_budget_redoes_only_what_depe
     assert summary["gap"] < 0.05
 
 
+def test_another_budget_and_a_limit_need_only_the_plan_again(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    work = places(shop)[:4]
+    limit = "few: count[menu_id=category-10|category-20] <= 3"
+    assert call("plan", *work, "--budget", "9000", "--limit", limit, "--json") == 0
+    told = capsys.readouterr()
+    assert "profile" not in told.err
+    smaller = json.loads(told.out)
+    assert smaller["cost_cents"] <= smaller["budget_cents"] == 9_000
+    chosen = pl.read_parquet(shop / "work" / "tables" / "plan.parquet")
+    assert chosen["menu_id"].is_in(["category-10", "category-20"]).sum() <= 3
+    assert call("plan", *work, "--limit", "stock: cuont <= 3") == 2
+    assert "cuont" in capsys.readouterr().err
+    assert call("run", *places(shop)) == 0
+
+
 def test_every_decision_is_recorded_and_can_be_replayed(shop: Path) -> None:
     from promolift.deliver import Release, replay
 

@@ -6,7 +6,7 @@ from promolift import allocate, effect, learn
 from promolift.errors import PromoError
 from promolift.steps import checks, redeem, spend
 from promolift.steps.job import Job, moments
-from promolift.steps.plan import category_limits, coupon_odds, free_candidates
+from promolift.steps.plan import all_limits, coupon_odds, free_candidates
 from promolift.steps.profile import at_moment
 
 NAMES = {
@@ -55,7 +55,7 @@ def policies(job: Job) -> pl.DataFrame:
     free, budget = free_candidates(job), int(store.load_json("allocation")["budget_cents"])
     profiles = at_moment(job, "profiles", moments(job).asof)
     rows = cross_fitted(job, free, halves) if halves else free
-    limits = category_limits(rows, budget, job.config.plan.category_share)
+    limits = all_limits(job, rows, budget)
     plan = allocate.plan(rows, budget, limits, seed=job.config.plan.seed).chosen
     return learn.compare(rows, plan, budget, profiles)
 

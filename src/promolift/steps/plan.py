@@ -105,7 +105,7 @@ def decide(job: Job, at: Moments, floor: str) -> None:
     held = [c for c in valued["customer_id"].unique() if deliver.in_holdout(c, release)]
     kept = pl.col("customer_id").is_in([*barred, *held])
     free = valued.filter(pl.col("eligible") & (pl.col("offer_id") != "none") & ~kept)
-    found = allocate.plan(free, budget, category_limits(free, budget, plan.category_share), seed=plan.seed)
+    found = allocate.plan(free, budget, all_limits(job, free, budget), seed=plan.seed)
     release = release.model_copy(update={"price": found.allocation.price})
     decisions = settle(charged(valued, found), consent, release, at.asof, found.chosen)
     chosen = valued.join(decisions.select("customer_id", "offer_id", "decision_id"), on=["customer_id", "offer_id"])
@@ -119,7 +119,7 @@ def decide(job: Job, at: Moments, floor: str) -> None:
         "held_out": int(decisions.filter(pl.col("holdout"))["customer_id"].len()),
         "barred": barred.len(),
         "customers": decisions.height,
-        "limits": [use.explain() for use in found.allocation.binding],
+        "limits": [use.name for use in found.allocation.binding],
         "release": release.model_dump(),
     }
     store.save_json("allocation", summary(found, chosen, budget, floor, draws) | facts)
@@ -131,13 +131,19 @@ def curve(job: Job, free: pl.DataFrame) -> pl.DataFrame:
         return pl.DataFrame(schema=FRONTIER)
     whole, share = allocate.frontier(free), job.config.plan.category_share
     top = whole["cost_cents"].to_numpy().max()
-    if share >= 1 or top <= 0:
+    if (share >= 1 and not job.config.plan.limits) or top <= 0:
         return whole.select(list(FRONTIER))
     rows = [(0.0, 0.0, 0.0, 0.0, 0, 0.0)]
     for budget in np.linspace(0, top, CURVE_POINTS)[1:].round().astype(int).tolist():
-        found = allocate.plan(free, budget, category_limits(free, budget, share), seed=job.config.plan.seed).allocation
+        found = allocate.plan(free, budget, all_limits(job, free, budget), seed=job.config.plan.seed).allocation
         rows.append((float(budget), found.gain, found.cost, found.price, found.treated, found.bound))
     return pl.DataFrame(rows, schema=FRONTIER, orient="row")
+
+
+def all_limits(job: Job, free: pl.DataFrame, budget: int) -> list[allocate.Limit]:
+    """The limit per category and those that promolift.toml states."""
+    stated = [allocate.Limit.read(text) for text in job.config.plan.limits]
+    return [*category_limits(free, budget, job.config.plan.category_share), *stated]
 
 
 def category_limits(free: pl.DataFrame, budget: int, share: float) -> list[allocate.Limit]:

@@ -9,6 +9,7 @@ from promolift.report import Chosen, Shop, Story, Unknown
 from promolift.sql import bind, fetch
 from promolift.steps.households import households
 from promolift.steps.job import Job, Moments, moments
+from promolift.steps.plan import LIMIT
 from promolift.steps.profile import at_moment
 from promolift.terms import Words
 
@@ -57,7 +58,7 @@ def tell_story(job: Job) -> Story:
         calibration=frame_or_none(job, "calibration"),
         recall=frame_or_none(job, "recall"),
         frontier=store.frame("frontier"),
-        chosen=chosen(allocation, job),
+        chosen=chosen(allocation, job, zh_en),
         policies=policy_rows(job),
         policies_note=policies_note(job),
         plan=plan_rows(job, zh_en),
@@ -193,7 +194,7 @@ def frame_or_none(job: Job, name: str) -> pl.DataFrame | None:
     return frame if frame.height else None
 
 
-def chosen(allocation: dict[str, Any], job: Job) -> Chosen:
+def chosen(allocation: dict[str, Any], job: Job, names: dict[str, Words]) -> Chosen:
     """The plan's place on the budget curve, with its certificate."""
     return Chosen(
         budget_cents=allocation["budget_cents"], gain_cents=allocation["gain_cents"],
@@ -202,8 +203,17 @@ def chosen(allocation: dict[str, Any], job: Job) -> Chosen:
         eligible=allocation["customers"] - allocation["held_out"] - allocation["barred"],
         bound_cents=allocation["bound_cents"], evidence=allocation["evidence"],
         gain_means=f"margin added in {job.config.plan.window_days} days, after the shop's part of the discounts",
-        explanation=None,
+        explanation=binding(allocation["limits"], names),
     )  # fmt: skip
+
+
+def binding(limits: list[str], names: dict[str, Words]) -> str | None:
+    """Which limits hold gain back, the dearest first, in words."""
+    said = [name.removeprefix(LIMIT) for name in limits]
+    if not said:
+        return None
+    words = [f"at most so much of the budget on {names[name].en}" if name in names else name for name in said]
+    return f"Loosening these limits would pay, the first one most: {'; '.join(words[:5])}."
 
 
 def policy_rows(job: Job) -> pl.DataFrame | None:

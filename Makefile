@@ -10,7 +10,6 @@ demo: $(READY)  ## the main job on real retail data, from raw logs to demo-repor
 	$(BIN)/promolift demo
 
 test: $(DEV)  ## all tests
-	find src -name '*.nb[ci]' -delete  # compiled kernels do not notice that a module they call has changed
 	$(BIN)/pytest -n 2
 
 check: $(DEV)  ## style, types, the house's import rules, generated docs

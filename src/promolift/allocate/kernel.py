@@ -7,6 +7,8 @@ and is then kept on disk. No fastmath: it would let the compiler reorder compari
 """
 
 from collections.abc import Callable
+from hashlib import sha256
+from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import numba
@@ -21,8 +23,16 @@ BINS = 8192  # price bins: the leading bits of a price, less those of the first 
 TIE = 1e-12  # relative width within which two penalised values count as equal: a thousand times the rounding error
 
 
+# numba keeps a compiled function until its own file changes, though it holds copies of those it calls from other files:
+# so the name under which it is kept carries a hash of all files with kernels.
+KERNELS = ("kernel", "mend", "resample", "soft", "tree")
+STAMP = sha256(b"".join(Path(__file__).with_name(f"{name}.py").read_bytes() for name in KERNELS)).hexdigest()[:12]
+
+
 def compiled(function: F) -> F:
-    """Compile at first call, keep on disk, release the interpreter lock while running."""
+    """Compile at first call, keep on disk until any kernel changes, release the interpreter lock while running."""
+    assert function.__module__.rpartition(".")[2] in KERNELS
+    function.__qualname__ += f"_{STAMP}"
     return cast(F, numba.njit(cache=True, nogil=True, error_model="numpy")(function))
 
 

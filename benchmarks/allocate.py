@@ -1,6 +1,6 @@
 """Allocation: gap, CPU and memory of our method beside linear and integer programming, on the same instances.
 
-    python benchmarks/allocate.py                        # our figures, N = 10,000 to 1,000,000
+    python benchmarks/allocate.py [--quick]              # our figures, N = 10,000 to 1,000,000
     python benchmarks/allocate.py --stream 10000000      # rows made anew in every pass, never all in memory
     python benchmarks/allocate.py --peers /tmp/peers     # HiGHS and PDLP too, in a venv of their own made there
 
@@ -12,8 +12,6 @@ the multiple-choice knapsack (Pisinger 1995, European Journal of Operational Res
 
 import argparse
 import json
-import os
-import platform
 import resource
 import subprocess
 import sys
@@ -90,8 +88,13 @@ def fifty(n, budget):
 FLOOR = 0.02  # of a class: low enough for a small budget in either family
 
 
-def say(**line):
-    line["peak_mb"] = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+def say(figure, value, n, peer=None, peer_value=None, **detail):
+    """One line in the format of all benchmarks, with what else was seen behind it."""
+    detail["peak_mb"] = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+    line = {
+        "figure": figure, "value": value, "se": None, "unit": "CPU s", "peer": peer, "peer_value": peer_value, "n": n,
+        "data": f"made-up instances, {OFFERS} offers",
+    } | detail  # fmt: skip
     print(json.dumps({k: float(f"{v:.4g}") if isinstance(v, float) else v for k, v in line.items()}), flush=True)
 
 
@@ -131,16 +134,17 @@ def ours(family, n, part, many, peers=None):
     budget = part * full
     limits = fifty(n, budget) if many else ()
     plan, cpu, wall = timed(lambda: solve(gain_NK, cost_NK, budget, limits, label_N=label_N if many else None))
+    figure = f"allocation, {family}, {part:.0%} of all spend, {len(limits)} limits"
     say(
-        who="promolift", family=family, n=n, part=part, limits=len(limits), cpu_s=cpu, wall_s=wall, gap=plan.gap,
+        figure, cpu, n, wall_s=wall, gap=plan.gap,
         broken=broken(gain_NK, cost_NK, label_N, plan.choice_N, budget, limits), gain=plan.gain, bound=plan.bound,
         passes=plan.passes, moved=len(plan.moved),
     )  # fmt: skip
-    if peers:
-        compare(peers, (gain_NK, cost_NK, label_N, budget, limits), plan, cpu, {"family": family, "n": n, "part": part})
+    if peers and n <= LARGEST:
+        compare(peers, (gain_NK, cost_NK, label_N, budget, limits), plan, cpu, figure)
 
 
-def compare(peers, problem, plan, cpu, said):
+def compare(peers, problem, plan, cpu, figure):
     """Each peer in a process of its own, on the same problem as a linear programme."""
     from promolift.allocate.core import Chunk, Rows
     from promolift.allocate.limits import compile_rules
@@ -155,22 +159,21 @@ def compare(peers, problem, plan, cpu, said):
         file = Path(folder) / "problem.npz"
         np.savez(file, gain=gain_NK[i_P, k_P], who=i_P, m=m_E, p=p_E, value=coef_MP[m_E, p_E], bound=rules.bound_M)
         del coef_MP, m_E, p_E
-        for peer in PEERS if said["n"] <= SIMPLEX else PEERS[1:]:
+        for peer in PEERS if len(gain_NK) <= SIMPLEX else PEERS[1:]:
             command = [str(peers / "bin" / "python"), __file__, "--peer", peer, "--problem", str(file)]
             try:
                 done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT, check=True)
                 found = json.loads(done.stdout.strip().splitlines()[-1])
             except (subprocess.TimeoutExpired, subprocess.CalledProcessError) as error:
-                say(who=peer, limits=len(limits), failed=type(error).__name__, **said)
+                say(figure, cpu, len(gain_NK), peer, None, failed=type(error).__name__)
                 continue
-            ratios = {
-                "times_our_cpu": round(found["cpu_s"] / cpu, 1),
-                "objective_to_our_bound": found["objective"] / plan.bound,
-            }
-            print(json.dumps({"who": peer, "limits": len(limits), **said, **found, **ratios}), flush=True)
+            theirs = {f"peer_{key}": value for key, value in found.items() if key != "cpu_s"}
+            times = {"times": found["cpu_s"] / cpu, "objective_to_our_bound": found["objective"] / plan.bound}
+            say(figure, cpu, len(gain_NK), peer, found["cpu_s"], **times, **theirs)
 
 
 TIMEOUT = 3600
+LARGEST = 100_000  # customers up to which peers are run at all
 SIMPLEX = 20_000  # customers up to which the simplex method is run: at 100,000 it takes ten minutes and more
 
 
@@ -250,10 +253,8 @@ def stream(n, many, chunk=250_000):
     _, making, _ = timed(lambda: [None for _ in rows()])
     budget = 0.2 * float(sum(dearest(part) for part in rows()))
     plan, cpu, wall = timed(lambda: solve_source(rows, budget, fifty(n, budget) if many else ()))
-    say(
-        who="promolift", family="response, streamed", n=n, part=0.2, limits=50 if many else 0, cpu_s=cpu, wall_s=wall,
-        gap=plan.gap, passes=plan.passes, cpu_making_rows_once_s=making,
-    )  # fmt: skip
+    figure = f"allocation, response, streamed, 20% of all spend, {50 if many else 0} limits"
+    say(figure, cpu, n, wall_s=wall, gap=plan.gap, passes=plan.passes, cpu_making_rows_once_s=making)
 
 
 def extras(n=1_000_000):
@@ -265,14 +266,14 @@ def extras(n=1_000_000):
     full = solve_source(source, 1e300).cost
     _, one, _ = timed(lambda: solve_source(source, 0.2 * full))
     _, curve, _ = timed(lambda: trace(source))
-    say(what="frontier of 101 budgets", n=n, cpu_s=curve, cpu_one_solve_s=one, times=curve / one)
+    say("allocation, curve of 101 budgets", curve, n, "one solve", one)
     budget = 0.2 * full
     old = solve_source(source, budget, fifty(n, budget))
     for name, change in (("same", 1.0), ("budget + 1 %", 1.01), ("budget + 10 %", 1.1)):
         limits = fifty(n, budget * change)
         cold, cold_s, _ = timed(lambda: solve_source(source, budget * change, limits))  # noqa: B023
         warm, warm_s, _ = timed(lambda: solve_source(source, budget * change, limits, Options(), old))  # noqa: B023
-        say(what=f"re-solve, {name}", n=n, cpu_s=warm_s, cpu_cold_s=cold_s, gap=warm.gap, gap_cold=cold.gap)
+        say(f"allocation, 50 limits again, {name}", warm_s, n, "from nothing", cold_s, gap=warm.gap, gap_cold=cold.gap)
 
 
 def warm_up(n=60_000):
@@ -281,16 +282,17 @@ def warm_up(n=60_000):
 
     gain_NK, cost_NK, label_N = instance("response", n)
     _, cpu, _ = timed(lambda: solve(gain_NK[:999], cost_NK[:999], 1e5))
-    say(what="kernels of one budget compiled or loaded", cpu_s=cpu)
+    say("allocation, kernels of one budget compiled or loaded", cpu, n)
     cap = [Limit(name="cap", measure="count", labels=(0,), at_most=n // 100)]
     _, cpu, _ = timed(
         lambda: (solve(gain_NK, cost_NK, 1e6, cap, label_N=label_N), solve(gain_NK[:99], cost_NK[:99], 1e3))
     )
-    say(what="kernels of limits compiled or loaded", cpu_s=cpu)
+    say("allocation, kernels of limits compiled or loaded", cpu, n)
 
 
 def main():
-    asked = argparse.ArgumentParser()
+    asked = argparse.ArgumentParser(description=__doc__)
+    asked.add_argument("--quick", action="store_true", help="10,000 customers, no peers")
     asked.add_argument("--sizes", type=int, nargs="*", default=[10_000, 100_000, 1_000_000])
     asked.add_argument("--families", nargs="*", default=list(MAKERS))
     asked.add_argument("--stream", type=int)
@@ -301,15 +303,6 @@ def main():
     args = asked.parse_args()
     if args.peer:
         return peer(args.peer, args.problem)
-    print(
-        json.dumps(
-            {
-                "machine": platform.processor() or platform.machine(),
-                "cores": os.cpu_count(),
-                "python": platform.python_version(),
-            }
-        )
-    )
     if args.peers and not (args.peers / "bin" / "python").exists():
         subprocess.run([sys.executable, "-m", "venv", str(args.peers)], check=True)
         subprocess.run([str(args.peers / "bin" / "pip"), "install", "-q", "highspy", "ortools", "scipy"], check=True)
@@ -320,7 +313,7 @@ def main():
     if args.extras:
         return extras()
     for family in args.families:
-        for n in args.sizes:
+        for n in args.sizes[:1] if args.quick else args.sizes:
             for part in (0.05, 0.2):
                 for many in (False, True):
                     ours(family, n, part, many, args.peers if part == 0.2 else None)

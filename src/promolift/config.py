@@ -3,17 +3,17 @@
 import tomllib
 from pathlib import Path
 from typing import Any, Literal
-from zoneinfo import ZoneInfo
 
 from pydantic import Field, field_validator, model_validator
 
 from promolift.allocate import Limit
-from promolift.data import CleanRules, Mapping, currency_digits
+from promolift.currency import Currency
+from promolift.data import CleanRules, Mapping
 from promolift.effect import DiscountSettings, PanelSettings, ValueSettings
 from promolift.errors import ConfigError
 from promolift.offer import DEFAULT_MENU, MenuItem, OfferRules
 from promolift.privacy import ConsentSettings
-from promolift.settings import Settings
+from promolift.settings import Settings, Zone
 from promolift.terms import Language
 
 RawName = Literal["events", "customers", "products", "promotions"]
@@ -24,27 +24,9 @@ class ShopSettings(Settings):
     """Who sends the offers. `zone` settles what a day is, `currency` is ISO 4217, `language` is the default one."""
 
     name: str = "My shop"
-    currency: str = "USD"
-    zone: str = "UTC"
+    currency: Currency = "USD"
+    zone: Zone = "UTC"
     language: Language = "en"
-
-    @field_validator("currency")
-    @classmethod
-    def _known_currency(cls, code: str) -> str:
-        try:
-            currency_digits(code)
-        except ConfigError as error:
-            raise ValueError(str(error).partition(": ")[2]) from None
-        return code
-
-    @field_validator("zone")
-    @classmethod
-    def _known_zone(cls, zone: str) -> str:
-        try:
-            ZoneInfo(zone)
-        except (KeyError, ValueError, OSError):
-            raise ValueError("not a time zone; use a name such as UTC, America/New_York or Asia/Shanghai") from None
-        return zone
 
 
 class RawFile(Settings):

@@ -1,9 +1,10 @@
 """The frozen base of every settings class: an unknown key is an error that names the nearest known one."""
 
 from difflib import get_close_matches
-from typing import Any, Self
+from typing import Annotated, Any, Self
+from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError, model_validator
 
 from promolift.errors import ConfigError
 
@@ -36,3 +37,14 @@ class Settings(BaseModel):
             given = f" = {first['input']!r}" if key and first["type"] != "missing" else ""
             dotted = f"{key}{given}: " if key and not isinstance(first["input"], dict) else f"{key}: " if key else ""
             raise ConfigError(f"{where}: {dotted}{first['msg'].removeprefix('Value error, ')}") from None
+
+
+def _known_zone(zone: str) -> str:
+    try:
+        ZoneInfo(zone)
+    except (KeyError, ValueError, OSError):
+        raise ValueError("not a time zone; use a name such as UTC, America/New_York or Asia/Shanghai") from None
+    return zone
+
+
+Zone = Annotated[str, AfterValidator(_known_zone)]

@@ -52,6 +52,3 @@ def fetch(relation: DuckDBPyRelation | None) -> pl.DataFrame:
     """All rows of a query's relation as a frame."""
     frame: pl.DataFrame = some(relation).pl()
     return frame
-
-
-rows = fetch

@@ -7,7 +7,8 @@ from data_helpers import mapping
 from hypothesis import given
 from hypothesis import strategies as st
 
-from promolift.data import Mapping, currency_digits
+from promolift.currency import currency_digits
+from promolift.data import Mapping
 from promolift.errors import ConfigError
 
 NAMES = st.text(st.characters(codec="utf-8", exclude_categories=["Cs"]), min_size=1, max_size=8)

@@ -13,7 +13,7 @@ from promolift.data.counts import Counts
 from promolift.data.derive import latest
 from promolift.data.guess import guess_mapping
 from promolift.data.health import Ability, Health, health
-from promolift.data.mapping import Mapping, currency_digits
+from promolift.data.mapping import Mapping
 from promolift.data.rules import CleanRules, rules_text
 from promolift.data.summary import Summary, summarise
 
@@ -32,7 +32,6 @@ __all__ = [
     "clean_products",
     "clean_redemptions",
     "clean_shelf",
-    "currency_digits",
     "guess_mapping",
     "health",
     "key_rows",

@@ -12,6 +12,7 @@ from promolift.data.mapping import Mapping
 from promolift.data.names import GONE_STATUS, KIND_OF_WORD, KIND_WORD_SQL, kind_word
 from promolift.data.reader import Reader
 from promolift.data.rules import EVENT_RULES, CleanRules, Rule
+from promolift.sql import bind, ident, literal
 from promolift.tables import EVENTS
 
 Relation = sql.Relation
@@ -35,12 +36,12 @@ class Cleaned:
         extra = [name for name in self.judged.columns if name not in self.table.schema and not name.startswith("_")]
         columns = [*self.table.schema, *(extra if self.table.open else [])]
         kept = self.judged.filter("_reason is null")
-        return (kept.order(self.order) if self.order else kept).project(", ".join(map(sql.ident, columns)))
+        return (kept.order(self.order) if self.order else kept).project(", ".join(map(ident, columns)))
 
     def rejected(self, source: str) -> Relation:
         """The rows set aside, as tables.REJECTED."""
         bad = self.judged.filter("_reason is not null").order("_row")
-        return bad.project(f"{sql.literal(source)} as source, _row as row, _reason as reason, _raw as raw")
+        return bad.project(f"{literal(source)} as source, _row as row, _reason as reason, _raw as raw")
 
     def counts(self) -> Counts:
         """Read, accepted, repaired and rejected rows by rule."""
@@ -59,11 +60,11 @@ def key_rows(raw: Relation, mapping: Mapping) -> Relation:
     A raw relation has `_row` (from 1) and the source's own columns.
     """
     reader = Reader.of(raw, mapping, mapping.table)
-    key = f"hash({', '.join(sql.ident('=' + name) for name in reader.raw_columns)})"
+    key = f"hash({', '.join(ident('=' + name) for name in reader.raw_columns)})"
     if mapping.has("event_id"):
         event = reader.id("event_id")
         key = f"case when {event} is not null then hash({event}) else {key} end"
-    columns = [f"{sql.ident('=' + name)} as {sql.ident(name)}" for name in reader.raw_columns]
+    columns = [f"{ident('=' + name)} as {ident(name)}" for name in reader.raw_columns]
     columns += ["_price"] if "_price" in reader.types else []
     query = f"""
         with renamed as (select {reader.renamed()} from raw)
@@ -99,7 +100,7 @@ def clean_events(raw: Relation, mapping: Mapping, rules: CleanRules) -> Cleaned:
         valued as ({_valued(mapping)}),
         told as ({_told(mapping)}),
         judged as (select *, {reason_sql(EVENT_RULES, limits)} as _reason from told)
-        select {sql.bind(_events(mapping), **limits)}, _row, _reason, {flags_sql(EVENT_RULES, limits)} as _flags,
+        select {bind(_events(mapping), **limits)}, _row, _reason, {flags_sql(EVENT_RULES, limits)} as _flags,
             case when _reason is not null then {reader.raw_json()} end as _raw
         from judged
     """
@@ -109,9 +110,7 @@ def clean_events(raw: Relation, mapping: Mapping, rules: CleanRules) -> Cleaned:
 def reason_sql(rules: tuple[Rule, ...], limits: Dict[str, object]) -> str:
     """The name of the first rule that rejects the row, or null."""
     cases = " ".join(
-        f"when {sql.bind(rule.sql, **limits)} then {sql.literal(rule.name)}"
-        for rule in rules
-        if rule.action == "rejected"
+        f"when {bind(rule.sql, **limits)} then {literal(rule.name)}" for rule in rules if rule.action == "rejected"
     )
     return f"case {cases} end"
 
@@ -119,7 +118,7 @@ def reason_sql(rules: tuple[Rule, ...], limits: Dict[str, object]) -> str:
 def flags_sql(rules: tuple[Rule, ...], limits: Dict[str, object]) -> str:
     """An integer with bit k set where an accepted row met rule k; 0 for rejected rows."""
     bits = [
-        f"case when {sql.bind(rule.sql, **limits)} then {1 << bit} else 0 end"
+        f"case when {bind(rule.sql, **limits)} then {1 << bit} else 0 end"
         for bit, rule in enumerate(rules)
         if rule.action != "rejected"
     ]
@@ -128,7 +127,7 @@ def flags_sql(rules: tuple[Rule, ...], limits: Dict[str, object]) -> str:
 
 def _kind_words(mapping: Mapping) -> str:
     words = KIND_OF_WORD | {kind_word(word): kind for word, kind in mapping.kinds.items()}
-    return ", ".join(f"({sql.literal(word)}, {sql.literal(kind)})" for word, kind in words.items())
+    return ", ".join(f"({literal(word)}, {literal(kind)})" for word, kind in words.items())
 
 
 def _parsed(reader: Reader, rules: CleanRules) -> str:
@@ -184,14 +183,14 @@ def _valued(mapping: Mapping) -> str:
 
 def _told(mapping: Mapping) -> str:
     """Events named, refunds recognised, and what the rules ask for."""
-    named = sql.literal(mapping.constants.get("kind", "purchase"))
+    named = literal(mapping.constants.get("kind", "purchase"))
     if "kind" in mapping.columns:
         named = "coalesce(words.kind, 'other')"
     kind_said = _said("kind" in mapping.columns)
-    gone = f"coalesce(regexp_matches(status, {sql.literal(GONE_STATUS)}), false)"
+    gone = f"coalesce(regexp_matches(status, {literal(GONE_STATUS)}), false)"
     gone_back = ["named = 'refund'", "(money < 0 and coalesce(quantity, -1) < 0)"]
     if mapping.cancel_prefix:
-        gone_back.append(f"coalesce(starts_with(order_id, {sql.literal(mapping.cancel_prefix)}), false)")
+        gone_back.append(f"coalesce(starts_with(order_id, {literal(mapping.cancel_prefix)}), false)")
     # On a bank statement money that comes in is not a purchase taken back.
     back = "'other'" if mapping.spending == "negative" and "kind" not in mapping.columns else "'refund'"
     return f"""
@@ -215,14 +214,14 @@ def _told(mapping: Mapping) -> str:
 
 
 def _said(condition: bool) -> str:
-    return sql.literal(condition)
+    return literal(condition)
 
 
 def _events(mapping: Mapping) -> str:
     """The columns of tables.EVENTS. A refund's money is negative and carries no discounts; its quantity is positive."""
     moment = "make_timestamp_ms(ts_ms)"
     if mapping.zone != "UTC":
-        moment = f"timezone({sql.literal(mapping.zone)}, timezone('UTC', {moment}))"
+        moment = f"timezone({literal(mapping.zone)}, timezone('UTC', {moment}))"
 
     def cents(purchase: str, refund: str = "0") -> str:
         # A number too large for bigint belongs to a rejected row.

@@ -6,6 +6,7 @@ from promolift.data.clean import Cleaned, flags_sql, reason_sql
 from promolift.data.mapping import Mapping
 from promolift.data.reader import Reader
 from promolift.data.rules import RULES, CleanRules
+from promolift.sql import bind, ident, literal
 from promolift.tables import COUPONS, CUSTOMERS, EXPOSURES, PRODUCTS, REDEMPTIONS, SHELF
 
 Relation = sql.Relation
@@ -37,13 +38,13 @@ def clean_products(raw: Relation, mapping: Mapping, rules: CleanRules) -> Cleane
     path = mapping.category_path
     levels = {role: reader.text(role) for role in ("category", "type", "department")}
     if path:
-        parts = f"list_transform(string_split({reader.text('category')}, {sql.literal(path)}), lambda part: trim(part))"
-        whole = f"array_to_string(({parts})[:2], {sql.literal(path)})"
+        parts = f"list_transform(string_split({reader.text('category')}, {literal(path)}), lambda part: trim(part))"
+        whole = f"array_to_string(({parts})[:2], {literal(path)})"
         levels = {"category": f"nullif({whole}, '')", "type": reader.text("category"), "department": f"({parts})[1]"}
     columns = [
         f"{reader.id('product_id')} as product_id",
         f"{reader.text('name')} as name",
-        *(f"{value} as {sql.ident(role)}" for role, value in levels.items()),
+        *(f"{value} as {ident(role)}" for role, value in levels.items()),
         f"{reader.text('brand')} as brand",
     ]
     for role in ("price", "cost"):
@@ -58,8 +59,8 @@ def clean_exposures(raw: Relation, mapping: Mapping, rules: CleanRules) -> Clean
     """Who was targeted by which campaign. An end at local midnight means the whole of that day."""
     reader = Reader.of(raw, mapping, "promotions")
     end = reader.time("end")
-    local = f"timezone({sql.literal(mapping.zone)}, timezone('UTC', make_timestamp_ms({end})))"
-    next_day = f"epoch_ms(timezone({sql.literal(mapping.zone)}, date_trunc('day', {local}) + to_days(1)))"
+    local = f"timezone({literal(mapping.zone)}, timezone('UTC', make_timestamp_ms({end})))"
+    next_day = f"epoch_ms(timezone({literal(mapping.zone)}, date_trunc('day', {local}) + to_days(1)))"
     whole_day = f"case when {local} = date_trunc('day', {local}) then {next_day} - 1 else {end} end"
     if not mapping.has("end"):
         whole_day = f"{reader.time('start')} + try_cast({reader.number('valid_days')} * {DAY_MS} as bigint) - 1"
@@ -101,17 +102,17 @@ def clean_shelf(raw: Relation, mapping: Mapping, rules: CleanRules) -> Cleaned:
     """Displays and mailers. A place written as 0, no or nothing is no display."""
     reader = Reader.of(raw, mapping, "shelf")
     column = mapping.sources("start")[0]
-    nowhere = sql.literal(("0", "no", "n", "false", "f"))
+    nowhere = literal(("0", "no", "n", "false", "f"))
     shown = {role: f"coalesce(lower({reader.text(role)}) not in {nowhere}, false)" for role in ("display", "mailer")}
     query = f"""
         with renamed as (select {reader.renamed()} from raw),
         weeks as (
             select *, {reader.time("start")} as start_ms
-            from (select distinct {sql.ident("=" + column)} from renamed)),
+            from (select distinct {ident("=" + column)} from renamed)),
         parsed as (
             select _row, {reader.id("product_id")} as product_id, {reader.id("store_id")} as store_id, start_ms,
                 {shown["display"]} as display, {shown["mailer"]} as mailer, renamed.* exclude (_row)
-            from renamed left join weeks using ({sql.ident("=" + column)}))
+            from renamed left join weeks using ({ident("=" + column)}))
         {_verdict(reader, rules, SHELF)}
     """
     return Cleaned(SHELF, sql.select(raw, query), "")
@@ -132,9 +133,9 @@ def _judge(
 
 def _verdict(reader: Reader, rules: CleanRules, table: Table) -> str:
     limits: dict[str, object] = rules.model_dump()
-    columns = [sql.ident(name) for name in table.schema]
+    columns = [ident(name) for name in table.schema]
     if table.open:
-        columns += [sql.ident(name) for name in _extra_names(reader).values()]
+        columns += [ident(name) for name in _extra_names(reader).values()]
     return f"""
         select {", ".join(columns)}, _row, _reason, {flags_sql(RULES[table.name], limits)} as _flags,
             case when _reason is not null then {reader.raw_json()} end as _raw
@@ -143,8 +144,8 @@ def _verdict(reader: Reader, rules: CleanRules, table: Table) -> str:
 
 
 def _case(first: str, one: object, second: str, other: object) -> str:
-    case = f"case when {first} then {sql.literal(one)} when {second} then {sql.literal(other)} end"
-    return sql.bind(case, chinese=CHINESE, english=ENGLISH, yes=YES, no=NO)
+    case = f"case when {first} then {literal(one)} when {second} then {literal(other)} end"
+    return bind(case, chinese=CHINESE, english=ENGLISH, yes=YES, no=NO)
 
 
 def _not_the_last(key: str) -> str:
@@ -152,9 +153,7 @@ def _not_the_last(key: str) -> str:
 
 
 def _extra(reader: Reader) -> list[str]:
-    return [
-        f"{sql.text('=' + name, reader.types[name])} as {sql.ident(new)}" for name, new in _extra_names(reader).items()
-    ]
+    return [f"{sql.text('=' + name, reader.types[name])} as {ident(new)}" for name, new in _extra_names(reader).items()]
 
 
 def _extra_names(reader: Reader) -> dict[str, str]:

@@ -9,6 +9,7 @@ import polars as pl
 
 from promolift.data import sql
 from promolift.data.rules import RULES, Rule
+from promolift.sql import literal
 
 SHOWN = 3  # bad rows shown per rule
 
@@ -74,7 +75,7 @@ def count(table: str, judged: sql.Relation) -> Counts:
     told = [(bit, rule) for bit, rule in enumerate(rules) if rule.action != "rejected"]
     repair_mask = sum(1 << bit for bit, rule in told if rule.action == "repaired")
     columns = ["count(*)", "count(*) filter (_reason is null)", f"count(*) filter (_flags & {repair_mask} <> 0)"]
-    columns += [f"count(*) filter (_reason = {sql.literal(rule.name)})" for rule in rejections]
+    columns += [f"count(*) filter (_reason = {literal(rule.name)})" for rule in rejections]
     columns += [f"count(*) filter (_flags & {1 << bit} <> 0)" for bit, _ in told]
     row = judged.aggregate(", ".join(columns)).fetchall()[0]
     read, accepted, repaired_rows = row[:3]

@@ -3,6 +3,7 @@
 from promolift.data import sql
 from promolift.data.mapping import NEEDED, Mapping
 from promolift.data.reader import Reader
+from promolift.sql import ident
 
 Relation = sql.Relation
 
@@ -20,7 +21,7 @@ def latest(raw: Relation, mapping: Mapping) -> Relation:
     last = ", ".join(_last(name, reader) for name in others)
     query = f"""
         with renamed as (select {reader.renamed()} from raw)
-        select max(_row) as _row, {reader.id(key_role)} as {sql.ident(key)}, {last} from renamed
+        select max(_row) as _row, {reader.id(key_role)} as {ident(key)}, {last} from renamed
         where {reader.id(key_role)} is not null group by all
     """
     return sql.select(raw, query)
@@ -29,4 +30,4 @@ def latest(raw: Relation, mapping: Mapping) -> Relation:
 def _last(name: str, reader: Reader) -> str:
     column = "=" + name
     said = f"{sql.text(column, reader.types[name])} is not null"
-    return f"arg_max({sql.ident(column)}, _row) filter ({said}) as {sql.ident(name)}"
+    return f"arg_max({ident(column)}, _row) filter ({said}) as {ident(name)}"

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from promolift.data.mapping import CURRENCY_DIGITS
+from promolift.currency import CURRENCY_DIGITS
 from promolift.data.names import SYMBOLS, UNCLEAR_SYMBOLS
 
 

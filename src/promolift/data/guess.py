@@ -6,8 +6,9 @@ from collections.abc import Collection, Sequence
 
 import polars as pl
 
+from promolift.currency import CURRENCY_DIGITS
 from promolift.data import evidence
-from promolift.data.mapping import CURRENCY_DIGITS, NEEDED, WELCOME, Mapping, RawTable
+from promolift.data.mapping import NEEDED, WELCOME, Mapping, RawTable
 from promolift.data.names import (
     GONE_STATUS,
     KEPT_STATUS,

@@ -5,12 +5,12 @@ from collections.abc import Mapping as Dict
 from collections.abc import Sequence
 from difflib import get_close_matches
 from typing import Any, Literal, Self
-from zoneinfo import ZoneInfo
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
-from promolift.errors import ConfigError, InputError
-from promolift.settings import Settings
+from promolift.currency import Currency, currency_digits
+from promolift.errors import InputError
+from promolift.settings import Settings, Zone
 
 RawTable = Literal["events", "customers", "products", "promotions", "redemptions", "coupons", "shelf"]
 Kind = Literal["purchase", "view", "add_to_cart", "refund", "other"]
@@ -53,29 +53,6 @@ WELCOME: Dict[str, tuple[str, ...]] = {
 ADDED_UP = frozenset({"amount", "list_amount", "shelf_discount", "coupon_discount"})  # several columns: their sum
 JOINED = frozenset({"name"})  # several columns: joined by a space
 
-# Minor-unit digits of ISO 4217 currencies that do not have two.
-_NO_MINOR = "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF"
-_THREE = "BHD IQD JOD KWD LYD OMR TND"
-_TWO = """
-    AED AFN ALL AMD ANG AOA ARS AUD AWG AZN BAM BBD BDT BGN BMD BND BOB BRL BSD BTN BWP BYN BZD CAD CDF CHF CNY COP
-    CRC CUP CVE CZK DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP GEL GHS GIP GMD GTQ GYD HKD HNL HTG HUF IDR ILS INR IRR
-    JMD KES KGS KHR KPW KYD KZT LAK LBP LKR LRD LSL MAD MDL MGA MKD MMK MNT MOP MRU MUR MVR MWK MXN MYR MZN NAD NGN
-    NIO NOK NPR NZD PAB PEN PGK PHP PKR PLN QAR RON RSD RUB SAR SBD SCR SDG SEK SGD SHP SLE SOS SRD SSP STN SVC SYP
-    SZL THB TJS TMT TOP TRY TTD TWD TZS UAH USD UYU UZS VES WST XCD YER ZAR ZMW ZWG
-"""
-CURRENCY_DIGITS: Dict[str, int] = {
-    code: digits for digits, codes in ((2, _TWO), (0, _NO_MINOR), (3, _THREE)) for code in codes.split()
-}
-
-
-def currency_digits(code: str) -> int:
-    """Digits after the point of an ISO 4217 currency: USD 2, JPY 0, KWD 3. Raises ConfigError for an unknown code."""
-    if code not in CURRENCY_DIGITS:
-        near = get_close_matches(code.upper(), CURRENCY_DIGITS, n=1)
-        hint = f"did you mean {near[0]}?" if near else "use an ISO 4217 code such as USD, EUR, CNY or JPY"
-        raise ConfigError(f"currency = {code!r}: not a currency code; {hint}")
-    return CURRENCY_DIGITS[code]
-
 
 class Mapping(Settings):
     """Where each of our columns comes from, and how times, money and event names are read.
@@ -91,8 +68,8 @@ class Mapping(Settings):
     constants: dict[str, str] = Field(default_factory=dict)
     time_format: str = Field(default="iso", description="iso, epoch, days, weeks, or strptime formats joined by ' | '")
     time_origin: str | None = Field(default=None, description="the local day that number 0 of days or weeks stands for")
-    zone: str = Field(default="UTC", description="zone of times that carry none, and of a customer's days")
-    currency: str = Field(default="USD", description="ISO 4217; gives the digits after the point")
+    zone: Zone = Field(default="UTC", description="zone of times that carry none, and of a customer's days")
+    currency: Currency = Field(default="USD", description="ISO 4217; gives the digits after the point")
     money: Literal["major", "minor"] = "major"
     decimal: Literal[".", ","] = "."
     discount: Literal["positive", "negative", "rate", "percent"] = "positive"
@@ -101,24 +78,6 @@ class Mapping(Settings):
     cancel_prefix: str = Field(default="", description="an order id that begins so is a cancellation")
     category_path: str = Field(default="", description="what parts the levels of a category written as one path")
     notes: tuple[str, ...] = ()
-
-    @field_validator("zone")
-    @classmethod
-    def _known_zone(cls, zone: str) -> str:
-        try:
-            ZoneInfo(zone)
-        except (KeyError, ValueError, OSError):
-            raise ValueError("not a time zone; use a name such as UTC, America/New_York or Asia/Shanghai") from None
-        return zone
-
-    @field_validator("currency")
-    @classmethod
-    def _known_currency(cls, code: str) -> str:
-        try:
-            currency_digits(code)
-        except ConfigError as error:
-            raise ValueError(str(error).partition(": ")[2]) from None
-        return code
 
     @model_validator(mode="after")
     def _roles_fit_the_table(self) -> Self:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from promolift.data import sql
 from promolift.data.mapping import JOINED, Mapping
+from promolift.sql import ident, literal
 
 Relation = sql.Relation
 HIDDEN = ("_row", "_customer", "_key", "_price")  # columns the way in adds to a raw table
@@ -31,16 +32,16 @@ class Reader:
     def renamed(self) -> str:
         """A select list that gives every raw column its safe name and keeps the hidden ones."""
         hidden = [name for name in HIDDEN if name in self.types]
-        return ", ".join([*hidden, *(f"{sql.ident(name)} as {sql.ident('=' + name)}" for name in self.raw_columns)])
+        return ", ".join([*hidden, *(f"{ident(name)} as {ident('=' + name)}" for name in self.raw_columns)])
 
     def raw_json(self) -> str:
         """The raw row as JSON text."""
         # JSON has no NaN and no infinity, so reals are written as text.
         values = {
-            name: f"cast({sql.ident('=' + name)} as varchar)" if self.types[name] == "real" else sql.ident("=" + name)
+            name: f"cast({ident('=' + name)} as varchar)" if self.types[name] == "real" else ident("=" + name)
             for name in self.raw_columns
         }
-        pairs = ", ".join(f"{sql.ident(name)} := {value}" for name, value in values.items())
+        pairs = ", ".join(f"{ident(name)} := {value}" for name, value in values.items())
         return f"cast(to_json(struct_pack({pairs})) as varchar)"
 
     def text(self, role: str) -> str:
@@ -67,7 +68,7 @@ class Reader:
         names = self.mapping.sources(role)
         if not names:
             constant = self._constant(role)
-            return f"epoch_ms(timezone({sql.literal(self.mapping.zone)}, try_cast({constant} as timestamp)))"
+            return f"epoch_ms(timezone({literal(self.mapping.zone)}, try_cast({constant} as timestamp)))"
         mapping, column, kind = self.mapping, "=" + names[0], self.types[names[0]]
         if role == "time" and mapping.has("clock"):
             return self._with_clock(column, kind)
@@ -79,7 +80,7 @@ class Reader:
         return f"({sql.text('=' + names[0], self.types[names[0]])} is not null)" if names else "false"
 
     def _constant(self, role: str) -> str:
-        return f"cast({sql.literal(self.mapping.constants.get(role))} as varchar)"
+        return f"cast({literal(self.mapping.constants.get(role))} as varchar)"
 
     def _with_clock(self, column: str, kind: str) -> str:
         """Day from the time column, time of day from the clock column: '14:32:07', 143207 or 1432."""
@@ -93,4 +94,4 @@ class Reader:
         since = f"coalesce(date_diff('millisecond', cast('00:00:00' as time), {hours}), 0)"
         local = f"make_timestamp_ms(({day}) + {since})"
         zone = self.mapping.zone
-        return f"epoch_ms({local})" if zone == "UTC" else f"epoch_ms(timezone({sql.literal(zone)}, {local}))"
+        return f"epoch_ms({local})" if zone == "UTC" else f"epoch_ms(timezone({literal(zone)}, {local}))"

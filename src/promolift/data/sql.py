@@ -1,9 +1,8 @@
 """Column names, types and values in, SQL text out: quoting, and how ids, numbers and times are read."""
 
-import re
-from collections.abc import Sequence
-
 import duckdb
+
+from promolift.sql import ident, literal, some
 
 Relation = duckdb.DuckDBPyRelation
 
@@ -36,34 +35,7 @@ _REALS = frozenset({"FLOAT", "DOUBLE"})
 
 def select(raw: Relation, query: str) -> Relation:
     """The lazy result of a SELECT in which the relation is called `raw`."""
-    result = raw.query("raw", query)
-    assert result is not None
-    return result
-
-
-def ident(name: str) -> str:
-    """A quoted SQL identifier."""
-    return '"' + name.replace('"', '""') + '"'
-
-
-def literal(value: object) -> str:
-    """A SQL literal of a None, bool, int, float, text or sequence of these."""
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, int | float):
-        return repr(value)
-    if isinstance(value, str):
-        return "'" + value.replace("'", "''") + "'"
-    if isinstance(value, Sequence):
-        return "(" + ", ".join(literal(each) for each in value) + ")"
-    raise TypeError(f"no SQL literal for {type(value).__name__}")
-
-
-def bind(sql: str, **values: object) -> str:
-    """Replace each `$name` by its value as a literal. Relations take no parameters of their own."""
-    return re.sub(r"\$([a-z_]+)", lambda match: literal(values[match[1]]), sql)
+    return some(raw.query("raw", query))
 
 
 def kind_of(dtype: object) -> str:

@@ -11,7 +11,7 @@ passes before it:
 Sums add, so any division of the customers into shards gives the same tables (integers exactly, floats to rounding).
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -89,9 +89,6 @@ def _add_two(name: str, *tables: pl.DataFrame) -> pl.DataFrame:
     values = [column for column in tables[0].columns if column not in keys]
     sums = [pl.col(c).min() if c.endswith("first_ms") else pl.col(c).sum() for c in values]
     return pl.concat(tables, how="vertical").group_by(keys).agg(sums).sort(keys)
-
-
-Step = Callable[..., Tables]
 
 
 def moments_of(asofs: Sequence[int]) -> pl.DataFrame:

@@ -5,18 +5,10 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
+from promolift.currency import CURRENCY_DIGITS, SIGNS
+
 DASH = "—"
 MINUS = "\N{MINUS SIGN}"
-NO_DIGITS = frozenset(
-    ["BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW", "PYG", "RWF", "UGX", "VND", "VUV", "XAF", "XOF", "XPF"]
-)
-THREE_DIGITS = frozenset(["BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"])
-SYMBOLS = {
-    "USD": "$", "EUR": "€", "GBP": "£", "CNY": "¥", "JPY": "¥", "KRW": "₩", "INR": "₹", "BRL": "R$", "CAD": "CA$",
-    "AUD": "A$", "NZD": "NZ$", "HKD": "HK$", "SGD": "S$", "TWD": "NT$", "MXN": "MX$", "VND": "₫", "THB": "฿",
-    "TRY": "₺", "ILS": "₪", "NGN": "₦", "PHP": "₱", "UAH": "₴", "KZT": "₸",
-}  # fmt: skip
-
 # control characters, and marks that turn the direction of the text after them
 UNSEEN = dict.fromkeys([*range(9), *range(14, 32), 127, *range(0x202A, 0x202F), *range(0x2066, 0x206A)])
 
@@ -34,14 +26,14 @@ def known(value: object) -> float | None:
 
 def digits(currency: str | None) -> int:
     """Decimal digits of the currency's minor unit; 2 where the currency is unknown."""
-    return 0 if currency in NO_DIGITS else 3 if currency in THREE_DIGITS else 2
+    return CURRENCY_DIGITS.get(currency or "", 2)
 
 
 def symbol(currency: str | None) -> str:
     """What stands before the amount: `$`, or the code and a space; nothing where the currency is no code of letters."""
     if not currency or not (currency.isascii() and currency.isalpha() and len(currency) <= 5):
         return ""
-    return SYMBOLS.get(currency, f"{currency}\N{NO-BREAK SPACE}")
+    return SIGNS.get(currency, f"{currency}\N{NO-BREAK SPACE}")
 
 
 def money(cents: object, currency: str | None, sign: bool = False) -> str:

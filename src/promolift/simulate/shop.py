@@ -16,7 +16,7 @@ from promolift.simulate.world import GOODS, Ints, ShopSettings, World, cents_off
 from promolift.tables import COUPONS, EXPOSURES, PRODUCTS, REDEMPTIONS, SHELF
 
 BLOCK = 256  # customers worked out together: bounds the memory
-DAY_MS, HOUR_MS, MINUTE_MS = 86_400_000, 3_600_000, 60_000
+DAY_MS, MINUTE_MS = 86_400_000, 60_000
 WEEK_BITS, VISIT_BITS = 20, 50  # parts of a cell number: product, week, visit
 
 

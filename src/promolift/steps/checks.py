@@ -1,6 +1,6 @@
 """Predictions made as of the check's moment in; how they fared in the weeks after, beside a simple rule, out."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 import polars as pl
@@ -108,6 +108,3 @@ def bins(model: str, calibration: learn.Calibration) -> pl.DataFrame:
         for b in calibration.bins
     ]
     return pl.DataFrame(rows, schema=BINS)
-
-
-Check = Callable[[Job], tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]]

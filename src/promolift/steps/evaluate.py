@@ -9,15 +9,6 @@ from promolift.steps.job import Job, moments
 from promolift.steps.plan import all_limits, coupon_odds, free_candidates
 from promolift.steps.profile import at_moment
 
-NAMES = {
-    "plan": "promolift's plan",
-    "same_coupon": "everyone the same coupon",
-    "best_customers_same_coupon": "best customers first (RFM), the same coupon",
-    "best_customers_own_offer": "best customers first (RFM), own offer",
-    "best_response": "likeliest to redeem first",
-    "random": "random offers",
-}
-
 
 def run(job: Job) -> None:
     """Every check that the data allow; the reason for each that they do not."""

@@ -11,10 +11,12 @@ from decimal import Decimal
 from functools import cache
 from typing import Literal
 
-from promolift.message.currency import ISO_CODES, exponent
+from promolift.currency import CURRENCY_DIGITS
 from promolift.message.reading import number_cues as cue
 from promolift.message.reading.text import DIGITS, DONE, HAN, WORDS, Reading, number
 from promolift.terms import Offer
+
+ISO_CODES = frozenset(CURRENCY_DIGITS)
 
 Role = Literal["amount", "threshold", "cap", "price", "shipping", "below", "other"]
 
@@ -172,7 +174,7 @@ def _cents(match: re.Match[str], currency: str) -> Decimal:
     value = number(match["n"] or match["w"] or match["z"]) * _SCALE[match["k"]]
     if match["unit"] and re.fullmatch(_MINOR, match["unit"], re.IGNORECASE):
         return value * 10 if match["unit"] in "角毛" else value
-    return value.scaleb(exponent(currency))
+    return value.scaleb(CURRENCY_DIGITS.get(currency, 2))
 
 
 def _role(before: str, after: str) -> Role:

@@ -123,14 +123,13 @@ def plan(
     limit: Annotated[list[str] | None, typer.Option(help="One more limit, such as 'return >= 2'.")] = None,
     out: OutPath = OUT,
     json_: AsJson = False,
-    again: Again = False,
 ) -> None:
     """List candidate offers, value them, and choose within the budget and limits."""
     settings = load_config(config)
     stated = settings.plan.model_dump() | ({} if budget is None else {"budget_cents": budget})
     stated["limits"] = (*settings.plan.limits, *(limit or ()))
     changed = settings.model_copy(update={"plan": PlanSettings.parse(stated, "promolift plan")})
-    say(work(changed, work_folder, ["plan"], out, again), json_)
+    say(work(changed, work_folder, ["plan"], out), json_)
 
 
 @app.command("run")

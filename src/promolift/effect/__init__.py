@@ -15,6 +15,7 @@ from promolift.effect.discount import (
 from promolift.effect.exposure import ExposureSettings, History, exposure_features, offer_features, target_covers
 from promolift.effect.panel import PanelSettings, depth_sums, panel
 from promolift.effect.redemption import RedemptionModel, RedemptionSettings, fit_redemption, outcomes, rolling_origin
+from promolift.effect.targeting import Targeting, judge_targeting, spent_before
 from promolift.effect.value import ValueSettings, add_effects, total_draws
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "PanelSettings",
     "RedemptionModel",
     "RedemptionSettings",
+    "Targeting",
     "ValueSettings",
     "add_effects",
     "assumed_response",
@@ -34,10 +36,12 @@ __all__ = [
     "fit_redemption",
     "fit_response",
     "in_first_half",
+    "judge_targeting",
     "offer_features",
     "outcomes",
     "panel",
     "rolling_origin",
+    "spent_before",
     "target_covers",
     "total_draws",
 ]

@@ -1,5 +1,8 @@
 """Step 3: profiles and past prices in; the discount response, the redemption and the spend model kept."""
 
+from dataclasses import asdict
+from typing import Any
+
 import polars as pl
 
 from promolift import effect
@@ -25,6 +28,7 @@ def run(job: Job) -> None:
         halves = [] if response.level == "assumed" else effect.fit_halves(data, sensitivity, settings)
     except SupportError as reason:
         response, halves = effect.assumed_response(str(reason), settings), []
+    job.store.save_json("targeting", campaign_targeting(job))
     job.tell("effect", 0.9, "who redeems coupons")
     coupons = keep_redemption(job, at, response.targets["target"].to_list())
     job.tell("effect", 0.95, "what customers will spend")
@@ -53,3 +57,13 @@ def response_panel(job: Job, at: Moments) -> pl.DataFrame:
         parts.append(effect.panel(events, products, depths, at.asof, settings).pl())
         job.tell("effect", 0.5 * done / len(shards), "what discounts each customer met")
     return pl.concat(parts)
+
+
+def campaign_targeting(job: Job) -> dict[str, Any] | None:
+    """How unlike the targeted customers of past campaigns were; None without campaigns."""
+    store = job.store
+    if not store.has("exposures"):
+        return None
+    exposures = store.table("exposures")
+    parts = [effect.spent_before(store.events(shard), exposures) for shard in store.shards("events")]
+    return asdict(effect.judge_targeting(pl.concat(parts)))

@@ -1,10 +1,11 @@
 """Step 1: raw files in; clean tables, the rejected rows with their reasons and the health report kept."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from time import time
 
-import polars as pl
+from duckdb import DuckDBPyRelation as Relation
 
 from promolift import data
 from promolift.errors import InputError
@@ -12,7 +13,7 @@ from promolift.sources.complete_journey import open_complete_journey
 from promolift.sources.files import open_file
 from promolift.sources.raw import RawTable
 from promolift.steps.job import Job
-from promolift.store import shards_for
+from promolift.store import Store, shards_for
 from promolift.tables import CUSTOMERS, PRODUCTS
 
 CLEANERS = {
@@ -42,22 +43,42 @@ def run(job: Job) -> None:
         if store.has(name):
             store.remove(name)
     counts: list[data.Counts] = []
-    rejected: list[pl.DataFrame] = []
-    for done, (name, cleaner) in enumerate(CLEANERS.items()):
-        source = raw.get("promotions" if name == "exposures" else name)
-        if name == "redemptions" and source is None:
-            source = redeemed(raw)
-        if source is None:
-            continue
-        job.tell("ingest", 0.05 * done, name)
-        counts.append(clean_table(job, name, source, cleaner(source.table.rows, source.mapping, rules), rejected))
-    for name, table in (("customers", CUSTOMERS), ("products", PRODUCTS)):
-        if not store.has(name):
-            store.save(name, table.empty())
-    counts.insert(0, clean_events(job, raw["events"], rules, rejected))
-    store.save("rejected", pl.concat(rejected))
+    with store.sharded("rejected") as put:
+        aside = Aside(store, put)
+        for done, (name, cleaner) in enumerate(CLEANERS.items()):
+            source = raw.get("promotions" if name == "exposures" else name)
+            if name == "redemptions" and source is None:
+                source = redeemed(raw)
+            if source is None:
+                continue
+            job.tell("ingest", 0.05 * done, name)
+            counts.append(clean_table(job, name, source, cleaner(source.table.rows, source.mapping, rules), aside))
+        for name, table in (("customers", CUSTOMERS), ("products", PRODUCTS)):
+            if not store.has(name):
+                store.save(name, table.empty())
+        counts.insert(0, clean_events(job, raw["events"], rules, aside))
     job.tell("ingest", 0.95, "what the data can answer")
     keep_health(job, counts, raw)
+
+
+class Aside:
+    """Where rejected rows go, piece by piece: a file full of bad rows must not fill the memory."""
+
+    def __init__(self, store: Store, put: Callable[[int, Relation], None]) -> None:
+        """`put` writes one numbered piece of the table of rejected rows."""
+        self.store, self.put, self.pieces = store, put, 0
+
+    def keep(self, cleaned: data.Cleaned, source: str) -> None:
+        """The rows that cleaning set aside."""
+        self.put(self.pieces, cleaned.rejected(source))
+        self.pieces += 1
+
+    def unreadable(self, counts: data.Counts, table: RawTable) -> data.Counts:
+        """The lines that could not be read at all; returns the counts with them."""
+        lines = table.unreadable()
+        self.put(self.pieces, self.store.connection.from_arrow(lines.to_arrow()))
+        self.pieces += 1
+        return counts.with_unreadable(lines)
 
 
 def open_raw(job: Job) -> dict[str, Raw]:
@@ -105,18 +126,16 @@ def clean_rules(job: Job) -> data.CleanRules:
     return rules if rules.now_ms is not None else rules.model_copy(update={"now_ms": round(time() * 1000)})
 
 
-def clean_table(job: Job, name: str, source: Raw, cleaned: data.Cleaned, rejected: list[pl.DataFrame]) -> data.Counts:
+def clean_table(job: Job, name: str, source: Raw, cleaned: data.Cleaned, aside: Aside) -> data.Counts:
     """Write one clean table and collect what was set aside."""
     store = job.store
     with cleaned.staged(store.staged) as judged:
         store.save(name, judged.accepted())
-        rejected.append(judged.rejected(source.table.source).pl())
-        unreadable = source.table.unreadable()
-        rejected.append(unreadable)
-        return judged.counts().with_unreadable(unreadable)
+        aside.keep(judged, source.table.source)
+        return aside.unreadable(judged.counts(), source.table)
 
 
-def clean_events(job: Job, source: Raw, rules: data.CleanRules, rejected: list[pl.DataFrame]) -> data.Counts:
+def clean_events(job: Job, source: Raw, rules: data.CleanRules, aside: Aside) -> data.Counts:
     """Split the events by customer hash, then clean shard by shard, so that memory holds one shard at a time."""
     store, settings = job.store, job.config.data
     shards = settings.shards or shards_for(source.table.about)
@@ -131,13 +150,11 @@ def clean_events(job: Job, source: Raw, rules: data.CleanRules, rejected: list[p
             raw = store.table("raw_events", shard)
             with data.clean_events(raw, source.mapping, rules).staged(store.staged) as judged:
                 put(shard, judged.accepted())
-                rejected.append(judged.rejected(source.table.source).pl())
+                aside.keep(judged, source.table.source)
                 counts = counts + judged.counts()
             job.tell("ingest", 0.5 + 0.4 * (shard + 1) / shards, f"{counts.accepted:,} events taken")
     store.remove("raw_events")
-    unreadable = source.table.unreadable()
-    rejected.append(unreadable)
-    counts = counts.with_unreadable(unreadable)
+    counts = aside.unreadable(counts, source.table)
     if counts.accepted == 0:
         why = ", ".join(f"{reason} ({rows:,})" for reason, rows in counts.rejected.items())
         raise InputError(f"{source.table.source}: none of {counts.read:,} rows could be taken: {why or 'no rows'}")

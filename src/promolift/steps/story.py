@@ -53,7 +53,7 @@ def tell_story(job: Job) -> Story:
         placebos=placebos(response),
         overlap=response.overlap.drop("meaning") if response.overlap.height else None,
         effect_evidence=response.level,
-        effect_notes=effect_notes(response),
+        effect_notes=[*effect_notes(response), *campaign_notes(store.load_json("targeting"))],
         scores=frame_or_none(job, "scores"),
         calibration=frame_or_none(job, "calibration"),
         recall=frame_or_none(job, "recall"),
@@ -188,6 +188,14 @@ def effect_notes(response: effect.DiscountResponse) -> list[str]:
     ]
 
 
+def campaign_notes(targeting: dict[str, Any] | None) -> list[str]:
+    """Why past campaigns are not taken for experiments."""
+    if not targeting:
+        return []
+    told = targeting["refusal"] or "the targeted had spent about as much before as the others, but nobody drew them"
+    return [f"No uplift is read from the {targeting['campaigns']} past campaigns: {told}."]
+
+
 def frame_or_none(job: Job, name: str) -> pl.DataFrame | None:
     """A kept table, or None if it has no rows."""
     frame = job.store.frame(name)
@@ -303,5 +311,8 @@ def unknowns(job: Job, response: effect.DiscountResponse, unchecked: dict[str, s
                 "Try it on a small share of customers drawn by hash.",
             )
         )
-    notes += [Unknown(f"Not checked: {name}.", reason) for name, reason in sorted(unchecked.items())]
+    gaps = {f"No {name} model": reason for name, reason in job.store.load_json("no_model").items() if reason}
+    gaps |= {f"Not checked: {name}": reason for name, reason in unchecked.items()}
+    gaps |= {f"Not known of anybody: {name}": why for name, why in job.store.load_json("unknown_attributes").items()}
+    notes += [Unknown(f"{what}.", reason) for what, reason in sorted(gaps.items())]
     return notes

@@ -7,6 +7,7 @@ from typing import Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from promolift.allocate import Limit
+from promolift.allocate.risk import Risk
 from promolift.currency import Currency
 from promolift.data import CleanRules, Mapping
 from promolift.effect import DiscountSettings, PanelSettings, ValueSettings
@@ -81,7 +82,8 @@ class PlanSettings(Settings):
     is known (left out: the day after the last event). `weakest_evidence`: offers whose effect is known less well are
     listed but not planned; auto takes the strongest level that any offer of the menu reaches. `category_share`: at
     most so much of the budget for the offers on one category. `limits` are further ones,
-    such as "stock: count[target=tea] <= 500" or "return >= 2". `holdout_share` of the customers get nothing, so that
+    such as "stock: count[target=tea] <= 500" or "return >= 2". `risk` says how the errors of gains enter the choice.
+    `holdout_share` of the customers get nothing, so that
     what the plan earns can be measured.
     """
 
@@ -93,6 +95,7 @@ class PlanSettings(Settings):
     weakest_evidence: Literal["auto", "randomised", "adjusted", "assumed"] = "auto"
     category_share: float = Field(default=1.0, gt=0, le=1)
     limits: tuple[str, ...] = ()
+    risk: Risk = Risk(rule="none")
     holdout_share: float = Field(default=0.1, ge=0, lt=1)
     seed: int = 0
 

@@ -72,8 +72,11 @@ def test_a_table_of_candidates_goes_through_and_the_plan_tells_its_curse():
         for k in range(3)
     ]
     table = pl.DataFrame([*rows, {"customer_id": "c0", "offer_id": "none", "gain_cents": 0.0, "cost_cents": 0.0}])
-    careful = cautious(table, Risk(rule="lower", z=1.0))
-    assert (careful.filter(pl.col("offer_id") != "none")["gain_cents"] < careful["shrunken_gain_cents"].max()).all()
+    low = cautious(table, Risk(rule="lower", z=2.0)).filter(pl.col("offer_id") != "none")
+    told = table.filter(pl.col("offer_id") != "none")
+    assert low["gain_cents"].to_numpy() == pytest.approx((told["gain_cents"] - 2 * told["gain_se_cents"]).to_numpy())
+    careful = cautious(table, Risk(rule="shrink"))
+    assert careful.filter(pl.col("offer_id") != "none")["gain_cents"].var() < told["gain_cents"].var()
     told = curse_of(plan(careful, 60).chosen)
     assert told.low < told.shrunken < told.high
     assert told.excess > 0
@@ -83,3 +86,15 @@ def test_a_table_of_candidates_goes_through_and_the_plan_tells_its_curse():
         cautious(table, Risk(), error="se")
     with pytest.raises(SupportError, match="20 are needed"):
         cautious(table.head(9), Risk())
+
+
+def test_offers_with_few_candidates_are_shrunk_together():
+    rows = pl.DataFrame(
+        {
+            "customer_id": [f"c{i}" for i in range(40)],
+            "offer_id": [f"o{i // 4}" for i in range(40)],
+            "gain_cents": np.random.default_rng(0).normal(5, 1, 40),
+            "gain_se_cents": 10.0,
+        }
+    )
+    assert np.ptp(cautious(rows, Risk())["gain_cents"].to_numpy()) < 1e-9

@@ -276,6 +276,26 @@ def test_other_budgets_are_read_off_the_line() -> None:
     assert "by $1.00 (0.5\u00a0%)" in block.data["text"]
 
 
+def test_the_luck_in_a_plan_is_told() -> None:
+    def told(checked: float) -> str:
+        curse = {"naive": 20_000.0, "checked": checked, "low": 9_000.0, "high": 21_000.0}
+        chosen = Chosen(budget_cents=10_000, gain_cents=20_000.0, curse=curse)
+        chapter = budget.tell(Story(shop=USD, frontier=frontier(), chosen=chosen))
+        return str(next(b for b in chapter.blocks if isinstance(b, Block) and "luck" in b.data["text"]).data["text"])
+
+    assert "promise $200.00" in told(15_000.0)
+    assert "they earn $150.00" in told(15_000.0)
+    assert "25\u00a0% of the promise was luck" in told(15_000.0)
+    assert "luck played no part" in told(20_500.0)
+
+
+def test_a_plan_by_cautious_gains_is_certified_in_its_own_terms() -> None:
+    chosen = Chosen(budget_cents=10_000, gain_cents=20_000.0, planned_cents=15_000.0, bound_cents=15_150.0)
+    block = budget.tell(Story(shop=USD, frontier=frontier(), chosen=chosen)).blocks[1]
+    assert isinstance(block, Block)
+    assert "by $1.50 (1" in block.data["text"]
+
+
 def test_a_budget_beyond_the_line_is_not_guessed() -> None:
     chosen = Chosen(budget_cents=20_000, gain_cents=25_000.0)
     finding = figure(budget.tell(Story(shop=USD, frontier=frontier(), chosen=chosen)).blocks, "frontier").finding

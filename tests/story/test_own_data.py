@@ -91,6 +91,25 @@ def test_another_budget_and_a_limit_need_only_the_plan_again(shop: Path, capsys:
     assert call("run", *places(shop)) == 0
 
 
+def test_a_cautious_plan_takes_surer_offers_and_still_tells_what_is_expected(
+    shop: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = shop / "promolift.toml"
+    plain = file.read_text(encoding="utf-8")
+    work = places(shop)[:4]
+    assert call("plan", *work, "--json") == 0
+    free = json.loads(capsys.readouterr().out)
+    try:
+        file.write_text(plain.replace("[plan]", '[plan]\nrisk = { rule = "lower", z = 1.0 }'), encoding="utf-8")
+        assert call("plan", *work, "--json") == 0
+        careful = json.loads(capsys.readouterr().out)
+        assert careful["planned_cents"] < careful["gain_cents"] <= free["gain_cents"] * (1 + 1e-6)
+        assert careful["cost_cents"] <= careful["budget_cents"]
+    finally:
+        file.write_text(plain, encoding="utf-8")
+    assert call("run", *places(shop)) == 0
+
+
 def test_every_decision_is_recorded_and_can_be_replayed(shop: Path) -> None:
     from promolift.deliver import Release, replay
 

@@ -11,6 +11,7 @@ from typing import Literal
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 from pydantic import Field
 
 from promolift.allocate.core import Floats, Keys, word
@@ -22,9 +23,14 @@ LEAST = 20  # estimates of one offer below which its spread cannot be told from 
 
 
 class Risk(Settings):
-    """`shrink`: expected gain given the estimate and its error. `lower`: that, less `z` times its remaining error."""
+    """How the errors of gains enter the choice.
 
-    rule: Literal["shrink", "lower"] = "shrink"
+    `none`: gains are taken as estimated. `lower`: the estimate less `z` standard errors. `shrink`: the expected gain
+    given the estimate and its error; only for estimates made for each customer apart, such as means of trials: a model
+    that shares its error over customers has shrunk already.
+    """
+
+    rule: Literal["none", "shrink", "lower"] = "shrink"
     z: float = Field(default=1.0, ge=0, le=5)
 
 
@@ -86,17 +92,24 @@ def _population(gain: Floats, variance: Floats) -> tuple[float, float]:
 
 
 def cautious(candidates: pl.DataFrame, risk: Risk, error: str = "gain_se_cents") -> pl.DataFrame:
-    """Candidates with `gain_cents` by the risk rule; adds naive_gain_cents, shrunken_gain_cents, shrunken_se_cents."""
+    """Candidates with `gain_cents` by the risk rule; adds naive_gain_cents, shrunken_gain_cents, shrunken_se_cents.
+
+    Under `shrink` each gain goes towards the mean of its offer; offers with fewer than 20 candidates are taken
+    together, and SupportError is raised where even together they are fewer. Otherwise shrunken_gain_cents repeats the
+    estimate.
+    """
     if error not in candidates.columns:
         raise InputError(f"candidates: no column {error!r} with the standard error of gain_cents")
     gain = candidates["gain_cents"].fill_null(np.nan).to_numpy()
-    offer = candidates["offer_id"].rank("dense").to_numpy()
     real = candidates["offer_id"].to_numpy() != "none"
-    mean, deviation = gain.copy(), np.zeros_like(gain)
-    if real.any():
-        errors = candidates[error].fill_null(np.nan).to_numpy()
+    offer = _groups(candidates["offer_id"], real & (gain == gain))
+    mean, deviation, planned = gain.copy(), np.zeros_like(gain), gain.copy()
+    errors = candidates[error].fill_null(np.nan).to_numpy()
+    if real.any() and risk.rule == "shrink":
         mean[real], deviation[real] = shrink(gain[real], errors[real], offer[real])
-    planned = mean - (risk.z * deviation if risk.rule == "lower" else 0.0)
+        planned = mean
+    elif risk.rule == "lower":
+        planned[real] -= risk.z * errors[real]
     named = {
         "gain_cents": planned,
         "naive_gain_cents": gain,
@@ -104,6 +117,14 @@ def cautious(candidates: pl.DataFrame, risk: Risk, error: str = "gain_se_cents")
         "shrunken_se_cents": deviation,
     }
     return candidates.with_columns(pl.Series(name, column).fill_nan(None) for name, column in named.items())
+
+
+def _groups(offer_ids: pl.Series, counted: NDArray[np.bool_]) -> Floats:
+    """A number for each offer with enough estimates; 0 for all the others."""
+    sizes = pl.DataFrame({"offer": offer_ids}).filter(pl.Series(counted)).group_by("offer").len()
+    large = sizes.filter(pl.col("len") >= LEAST)["offer"].sort().to_list()
+    code = offer_ids.replace_strict(large, range(1, len(large) + 1), default=0, return_dtype=pl.Float64)
+    return code.to_numpy()
 
 
 def curse(naive_C: Floats, mean_C: Floats, deviation_C: Floats, key_C: Keys, seed: int = 0, draws: int = 400) -> Curse:

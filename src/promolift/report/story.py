@@ -249,7 +249,9 @@ class Chosen:
     """The plan's place on the frontier. `gain_means` says what is counted, e.g. 'margin after paying the discount'.
 
     `price` is the gain of one more unit of budget. `bound_cents` is a gain that no plan at this budget can exceed: the
-    certificate; `explanation` says in plain words how the plan was chosen.
+    certificate, and `planned_cents` the plan's own gain in the same terms: cautious ones under a `risk` rule.
+    `curse`: naive, checked, low, high: what the plan gains by the estimates that chose it, and by estimates that had
+    no part in the choice. `explanation` says in plain words how the plan was chosen.
     """
 
     budget_cents: float | None = None
@@ -264,6 +266,8 @@ class Chosen:
     evidence: Evidence | None = None
     gain_means: str | None = None
     explanation: str | None = None
+    planned_cents: float | None = None
+    curse: Mapping[str, float] | None = None
 
 
 @dataclass(frozen=True)

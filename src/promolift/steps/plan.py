@@ -7,6 +7,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from promolift import allocate, deliver, effect, offer
+from promolift.allocate.risk import Risk, cautious
 from promolift.errors import SupportError
 from promolift.message import is_couponable, is_sensitive
 from promolift.privacy import may_send
@@ -33,7 +34,7 @@ def run(job: Job) -> None:
     job.tell("plan", 0.4, f"effect of {listed.height:,} candidates")
     valued = effect.add_effects(listed, response, coupon_odds(job), job.config.value)
     floor = evidence_floor(job, valued)
-    job.store.save("candidates", close_weak(valued, floor))
+    job.store.save("candidates", with_risk(close_weak(valued, floor), job.config.plan.risk))
     job.tell("plan", 0.7, "choice within the budget")
     decide(job, at, floor)
 
@@ -90,6 +91,15 @@ def close_weak(valued: pl.DataFrame, floor: str) -> pl.DataFrame:
         pl.when(weak).then(why).otherwise(pl.col("why_not")).alias("why_not"),
         (pl.col("eligible") & ~weak).alias("eligible"),
     )
+
+
+def with_risk(valued: pl.DataFrame, risk: Risk) -> pl.DataFrame:
+    """Gains of the open candidates by the risk rule, the naive ones beside them."""
+    if risk.rule == "none":
+        return valued
+    open_ = pl.col("eligible") & (pl.col("offer_id") != "none")
+    parts = [cautious(valued.filter(open_), risk), valued.filter(~open_)]
+    return pl.concat(parts, how="diagonal").sort("customer_id", "offer_id")
 
 
 def decide(job: Job, at: Moments, floor: str) -> None:
@@ -197,10 +207,16 @@ def settle(
 def summary(
     found: allocate.Plan, chosen: pl.DataFrame, budget: int, floor: str, draws: NDArray[np.float64] | None
 ) -> dict[str, Any]:
-    """The plan in numbers. `gap` is how far the recorded decisions are from the best possible plan, at most."""
-    gain, cost = float(chosen["gain_cents"].sum()), float(chosen["cost_cents"].sum())
-    bound = found.allocation.bound
-    low, high = np.quantile(draws, [0.025, 0.975]).tolist() if draws is not None else (None, None)
+    """The plan in numbers. `gap` is how far the recorded decisions are from the best possible plan, at most.
+
+    The bound is on gains as planned with; under a risk rule they are more cautious than what is expected.
+    """
+    planned, cost, bound = float(chosen["gain_cents"].sum()), float(chosen["cost_cents"].sum()), found.allocation.bound
+    careful = "shrunken_gain_cents" in chosen.columns
+    gain = float(chosen["shrunken_gain_cents"].sum()) if careful else planned
+    naive = float(chosen["naive_gain_cents"].sum()) if careful else planned
+    spread = None if draws is None else draws - naive + gain
+    low, high = (None, None) if spread is None else np.quantile(spread, [0.025, 0.975]).tolist()
     return {
         "budget_cents": budget,
         "gain_cents": gain,
@@ -212,7 +228,8 @@ def summary(
         "treated": chosen.height,
         "price": found.allocation.price,
         "bound_cents": bound,
-        "gap": max(0.0, (bound - gain) / bound) if bound > 0 else 0.0,
+        "planned_cents": planned,
+        "gap": max(0.0, (bound - planned) / bound) if bound > 0 else 0.0,
         "evidence": floor,
         "explain": found.allocation.explain(),
     }

@@ -209,7 +209,8 @@ def chosen(allocation: dict[str, Any], job: Job, names: dict[str, Words]) -> Cho
         low_cents=allocation["gain_low_cents"], high_cents=allocation["gain_high_cents"],
         cost_cents=allocation["cost_cents"], price=allocation["price"], treated=allocation["treated"],
         eligible=allocation["customers"] - allocation["held_out"] - allocation["barred"],
-        bound_cents=allocation["bound_cents"], evidence=allocation["evidence"],
+        bound_cents=allocation["bound_cents"], planned_cents=allocation["planned_cents"],
+        evidence=allocation["evidence"], curse=curse(job),
         gain_means=f"margin added in {job.config.plan.window_days} days, after the shop's part of the discounts",
         explanation=binding(allocation["limits"], names),
     )  # fmt: skip
@@ -242,6 +243,21 @@ def policy_rows(job: Job) -> pl.DataFrame | None:
         "evidence",
         (pl.col("policy") == "plan").alias("ours"),
     )
+
+
+def curse(job: Job) -> dict[str, float] | None:
+    """What the plan earns by the estimates that chose it, and by those of customers with no part in the choice."""
+    rows = job.store.frame("policies") if job.store.has("policies") else None
+    if rows is None or "check" not in rows["valued_by"]:
+        return None
+    plan = rows.filter(pl.col("policy") == "plan")
+    own, check = (plan.row(by_predicate=pl.col("valued_by") == by, named=True) for by in ("own", "check"))
+    return {
+        "naive": own["expected_profit_cents"],
+        "checked": check["expected_profit_cents"],
+        "low": check["low"],
+        "high": check["high"],
+    }
 
 
 def policies_note(job: Job) -> str | None:

@@ -1,5 +1,7 @@
 """Chapter 5. Budget against expected profit, the chosen point, the next unit's worth, and the certificate."""
 
+from collections.abc import Mapping
+
 import polars as pl
 
 from promolift.report.blocks import Block, Chapter, Figure, Grid, gap, note
@@ -34,6 +36,8 @@ def tell(story: Story) -> Chapter:
         blocks.append(_certificate(chosen, story.shop.currency))
         if chosen.explanation and blocks[-1].kind != "certificate":
             blocks.append(note(clip(chosen.explanation, 1200)))
+        if chosen.curse:
+            blocks.append(note(_curse(chosen.curse, story.interval_percent, story.shop.currency)))
     return Chapter("budget", "Budget", "How much should be spent?", lead, blocks)
 
 
@@ -122,8 +126,22 @@ def _worth(chosen: Chosen, currency: str | None) -> str:
     return money((known(chosen.price) or 0.0) * 10 ** digits(currency), currency)
 
 
+def _curse(curse: Mapping[str, float], percent: float | None, currency: str | None) -> str:
+    """The winner's curse: a plan picks what looks best, and part of that is luck."""
+    naive, checked = curse["naive"], curse["checked"]
+    between = bracket(interval(curse["low"], curse["high"], lambda x: money(x, currency), percent))
+    lost = f"{share(1 - checked / naive)} of the promise was luck" if 0 < checked < naive else "luck played no part"
+    return (
+        f"A plan picks what looks best, so part of what it promises can be luck. Plans made with one half of the "
+        f"customers promise {money(naive, currency)}; by the estimates of the other half, which had no part in the "
+        f"choice, they earn {money(checked, currency)}{between}: {lost}."
+    )
+
+
 def _certificate(chosen: Chosen, currency: str | None) -> Block:
-    gain, bound = known(chosen.gain_cents), known(chosen.bound_cents)
+    gain, bound = known(chosen.planned_cents), known(chosen.bound_cents)
+    if gain is None:
+        gain = known(chosen.gain_cents)
     if gain is None or bound is None:
         return note("How far the plan is from the best possible one is not known: no bound was given.", "warn")
     away = max(bound - gain, 0.0)

@@ -1,0 +1,155 @@
+"""Features, treatments and outcomes as they come in; one checked Trial of plain arrays out.
+
+Legend: N customers, F encoded features, K treatments, A = K + 1 arms (arm 0 is control).
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import polars as pl
+from numpy.typing import ArrayLike, NDArray
+
+from promolift.errors import InputError
+from promolift.hashing import hash_int
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Features = pl.DataFrame | NDArray[np.generic]
+Level = Literal["randomised", "adjusted", "assumed"]
+MOST_LEVELS = 20  # values of a text column that get a column of their own; the rarer ones share "other"
+
+
+@dataclass(frozen=True)
+class Effect:
+    """What each treatment adds to the outcome of each customer over control, with its standard error."""
+
+    gain_NK: Floats
+    se_NK: Floats
+    level: Level
+
+
+@dataclass(frozen=True)
+class Column:
+    """How one column becomes numbers: itself, or one 0/1 column for each of `levels` and one for all others."""
+
+    name: str
+    levels: tuple[str, ...] | None
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """Frames or arrays of the training's columns to x_NF; missing stays NaN. Text unseen in training is "other"."""
+
+    columns: tuple[Column, ...]
+
+    @property
+    def names(self) -> list[str]:
+        """One name for each encoded feature."""
+        return [
+            name
+            for column in self.columns
+            for name in (
+                [column.name]
+                if column.levels is None
+                else [*(f"{column.name} = {level}" for level in column.levels), f"{column.name} = other"]
+            )
+        ]
+
+    def encode(self, features: Features) -> Floats:
+        """x_NF. Raises InputError if a column of the training is missing or cannot be read as its kind."""
+        frame = _frame(features)
+        parts: list[Floats] = []
+        for column in self.columns:
+            if column.name not in frame.columns:
+                raise InputError(f"features: no column {column.name!r}, which the model was trained with")
+            parts.extend(_encode(frame[column.name], column))
+        return np.column_stack(parts) if parts else np.zeros((frame.height, 0))
+
+
+@dataclass(frozen=True)
+class Trial:
+    """Checked arrays of one experiment. `prob_NA` is each arm's chance; `key_N` ties folds to a row's own values."""
+
+    x_NF: Floats
+    arm_N: Ints
+    outcome_N: Floats
+    prob_NA: Floats
+    key_N: NDArray[np.uint64]
+    names: tuple[str, ...]
+
+    @property
+    def arms(self) -> int:
+        """Number of arms, control included."""
+        return int(self.prob_NA.shape[1])
+
+
+def encoder_of(features: Features) -> Encoder:
+    """Learn the columns: numbers, dates and booleans stay one column, text becomes 0/1 columns of its values."""
+    frame = _frame(features)
+    return Encoder(tuple(_column(frame[name]) for name in frame.columns))
+
+
+def row_keys(x_NF: Floats, seed: int) -> NDArray[np.uint64]:
+    """A hash of each row's values and, for equal rows, of how often they came before: any row order, equal folds."""
+    words = np.ascontiguousarray(x_NF).view(np.uint64).astype(np.uint64)
+    key_N = np.full(len(words), hash_int("row", seed), dtype=np.uint64)
+    for f in range(words.shape[1]):
+        key_N = _mix(key_N ^ words[:, f])
+    order = np.argsort(key_N, kind="stable")
+    same = np.r_[False, key_N[order][1:] == key_N[order][:-1]]
+    starts = np.where(~same, np.arange(len(order)), 0)
+    copy_N = np.empty(len(order), dtype=np.uint64)
+    copy_N[order] = (np.arange(len(order)) - np.maximum.accumulate(starts)).astype(np.uint64)
+    return _mix(key_N + copy_N * np.uint64(0x9E3779B97F4A7C15))
+
+
+def numbers(values: ArrayLike, name: str) -> Floats:
+    """A vector of finite numbers, or an InputError that says where it is not."""
+    try:
+        found = np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise InputError(f"{name}: not numbers; give one number for each customer") from None
+    if found.ndim != 1:
+        raise InputError(f"{name}: has {found.ndim} dimensions; give one number for each customer")
+    wrong = np.flatnonzero(~np.isfinite(found))
+    if wrong.size:
+        raise InputError(f"{name}: {wrong.size} of {found.size} values are missing or infinite, first at {wrong[0]}")
+    return found
+
+
+def _mix(key: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """The finaliser of SplitMix64 (Steele, Lea & Flood 2014): every bit of the result hangs on every bit of the key."""
+    key = (key ^ (key >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    key = (key ^ (key >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return key ^ (key >> np.uint64(31))
+
+
+def _frame(features: Features) -> pl.DataFrame:
+    if isinstance(features, pl.DataFrame):
+        return features
+    values = np.asarray(features)
+    if values.ndim != 2:
+        raise InputError(f"features: {values.ndim} dimensions; give a frame or an array of customers x features")
+    return pl.DataFrame({f"x{f}": values[:, f] for f in range(values.shape[1])})
+
+
+def _column(values: pl.Series) -> Column:
+    if values.dtype.is_numeric() or values.dtype.is_temporal() or values.dtype in (pl.Boolean, pl.Null):
+        return Column(values.name, None)
+    counts = values.cast(pl.String).drop_nulls().value_counts().sort(["count", values.name], descending=[True, False])
+    return Column(values.name, tuple(sorted(counts[values.name].head(MOST_LEVELS).to_list())))
+
+
+def _encode(values: pl.Series, column: Column) -> list[Floats]:
+    if column.levels is None:
+        physical = values.to_physical() if values.dtype.is_temporal() else values
+        try:
+            found = physical.cast(pl.Float64).to_numpy().astype(np.float64)
+        except pl.exceptions.PolarsError:
+            raise InputError(f"features: column {column.name!r} held numbers in training, now {values.dtype}") from None
+        return [np.where(np.isfinite(found), found, np.nan)]
+    text = values.cast(pl.String)
+    known = [(text == level).cast(pl.Float64) for level in column.levels]
+    rest = (~text.is_in(list(column.levels))).cast(pl.Float64)
+    return [each.to_numpy().astype(np.float64) for each in [*known, rest]]

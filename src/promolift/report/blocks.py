@@ -59,6 +59,43 @@ class Chapter:
     blocks: Sequence[Figure | Block]
 
 
+@dataclass(frozen=True)
+class Big:
+    """One number of the first screen."""
+
+    label: str
+    value: str
+    sentence: str
+    evidence: Badge | None = None
+
+
+@dataclass(frozen=True)
+class Span:
+    """An interval as positions from 0 to 100, for a small drawing: low, value, high and zero."""
+
+    low: float
+    value: float
+    high: float
+    zero: float
+    low_text: str
+    high_text: str
+
+
+@dataclass(frozen=True)
+class Page:
+    """A whole page: whose it is, the first screen (one headline number, its interval, further numbers), chapters."""
+
+    name: str
+    eyebrow: str
+    facts: Sequence[tuple[str, str]]
+    head: Big
+    chapters: Sequence[Chapter]
+    bigs: Sequence[Big] = ()
+    span: Span | None = None
+    span_name: str = ""
+    currency: str | None = None
+
+
 def balanced(blocks: Sequence[Figure | Block]) -> list[Figure | Block]:
     """The same blocks; one of half width that would stand alone takes the whole width."""
     placed: list[Figure | Block] = []

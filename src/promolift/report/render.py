@@ -1,4 +1,4 @@
-"""A `Story` in, one HTML file out that needs nothing else: no network, no other file."""
+"""A `Story`, or any other `Page`, in; one HTML file out that needs nothing else: no network, no other file."""
 
 import json
 import math
@@ -12,7 +12,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from promolift.report.blocks import Figure, balanced
+from promolift.report.blocks import Figure, Page, balanced
 from promolift.report.chapters import TELLERS
 from promolift.report.chapters.summary import facts, headline, numbers
 from promolift.report.story import Story
@@ -20,18 +20,35 @@ from promolift.report.words import digits, interval_name, symbol
 
 
 def render(story: Story) -> str:
-    """The report of `story` as one HTML document; the same story gives the same text.
-
-    What the story leaves out becomes a box that says so. Customers' texts are escaped, the charts' data are JSON in a
-    block that runs nothing, and a Content-Security-Policy allows only this document's scripts and styles, by hash.
-    """
-    chapters = [replace(chapter, blocks=balanced(chapter.blocks)) for chapter in (teller(story) for teller in TELLERS)]
-    figures = {b.id: b.spec for chapter in chapters for b in chapter.blocks if isinstance(b, Figure)}
+    """The report of `story` as one HTML document. What the story leaves out becomes a box that says so."""
     shop = story.shop
-    money = {"symbol": symbol(shop.currency), "digits": digits(shop.currency)}
-    style, scripts = _asset("vendor/fonts.css") + _asset("static/report.css"), _scripts()
     head, span = headline(story)
-    page = (
+    return render_page(
+        Page(
+            name=shop.name or "Shop without a name",
+            eyebrow="Promotion plan",
+            facts=facts(shop),
+            head=head,
+            span=span,
+            span_name=interval_name(story.interval_percent),
+            bigs=numbers(story),
+            chapters=[teller(story) for teller in TELLERS],
+            currency=shop.currency,
+        )
+    )
+
+
+def render_page(page: Page) -> str:
+    """Any page as one HTML document; the same page gives the same text.
+
+    Customers' texts are escaped, the charts' data are JSON in a block that runs nothing, and a Content-Security-Policy
+    allows only this document's scripts and styles, by hash.
+    """
+    chapters = [replace(chapter, blocks=balanced(chapter.blocks)) for chapter in page.chapters]
+    figures = {b.id: b.spec for chapter in chapters for b in chapter.blocks if isinstance(b, Figure)}
+    money = {"symbol": symbol(page.currency), "digits": digits(page.currency)}
+    style, scripts = _asset("vendor/fonts.css") + _asset("static/report.css"), _scripts()
+    text = (
         _templates()
         .get_template("report.html")
         .render(
@@ -39,16 +56,11 @@ def render(story: Story) -> str:
             style=Markup(style),
             scripts=[Markup(script) for script in scripts],
             data=Markup(embed({"money": money, "figures": figures})),
-            shop=shop,
-            facts=facts(shop),
-            head=head,
-            span=span,
-            span_name=interval_name(story.interval_percent),
-            bigs=numbers(story),
+            page=page,
             chapters=chapters,
         )
     )
-    return page.encode("utf-8", "replace").decode("utf-8")  # a lone surrogate cannot be written to a file
+    return text.encode("utf-8", "replace").decode("utf-8")  # a lone surrogate cannot be written to a file
 
 
 def embed(value: object) -> str:

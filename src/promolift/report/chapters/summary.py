@@ -1,34 +1,11 @@
 """The story in, the first screen out: four to six numbers, each with one plain sentence and its evidence."""
 
-from dataclasses import dataclass
-
+from promolift.report.blocks import Big, Span
 from promolift.report.chapters.policies import compare
 from promolift.report.frames import tidy
 from promolift.report.plans import totals
-from promolift.report.story import HEALTH, Chosen, Evidence, Shop, Story
+from promolift.report.story import HEALTH, Chosen, Shop, Story
 from promolift.report.words import DASH, count, date, days, digits, known, money, plural, share, symbol
-
-
-@dataclass(frozen=True)
-class Big:
-    """One number of the first screen."""
-
-    label: str
-    value: str
-    sentence: str
-    evidence: Evidence | None = None
-
-
-@dataclass(frozen=True)
-class Span:
-    """The expected profit's interval as positions from 0 to 100, for a small drawing: low, value, high and zero."""
-
-    low: float
-    value: float
-    high: float
-    zero: float
-    low_text: str
-    high_text: str
 
 
 def headline(story: Story) -> tuple[Big, Span | None]:
@@ -45,14 +22,19 @@ def headline(story: Story) -> tuple[Big, Span | None]:
 
 
 def _span(story: Story, gain: float) -> Span | None:
-    chosen, currency = story.chosen or Chosen(), story.shop.currency
-    low, high = known(chosen.low_cents), known(chosen.high_cents)
+    chosen = story.chosen or Chosen()
+    return span_of(gain, chosen.low_cents, chosen.high_cents, story.shop.currency)
+
+
+def span_of(value: float, low_cents: float | None, high_cents: float | None, currency: str | None) -> Span | None:
+    """The drawing of an interval of money around `value`; None where it is not known."""
+    low, high = known(low_cents), known(high_cents)
     if low is None or high is None or not low <= high:
         return None
-    first, last = min(0.0, low, gain), max(0.0, high, gain)
-    at = {x: round(100 * (x - first) / ((last - first) or 1.0), 2) for x in (low, gain, high, 0.0)}
+    first, last = min(0.0, low, value), max(0.0, high, value)
+    at = {x: round(100 * (x - first) / ((last - first) or 1.0), 2) for x in (low, value, high, 0.0)}
     ends = (money(low, currency, sign=True), money(high, currency, sign=True))
-    return Span(at[low], at[gain], at[high], at[0.0], *ends)
+    return Span(at[low], at[value], at[high], at[0.0], *ends)
 
 
 def numbers(story: Story) -> list[Big]:

@@ -155,6 +155,23 @@ def demo(
     say(work(run.demo_config(), work_folder, list(run.STEPS), out, again), json_)
 
 
+@app.command()
+def simulate(
+    days: Annotated[int, typer.Option(help="Days of decisions.")] = 60,
+    customers: Annotated[int, typer.Option(help="Customers of the simulated shop.")] = 4000,
+    seed: Annotated[int, typer.Option(help="Another number gives another shop.")] = 1,
+    drift: Annotated[float, typer.Option(help="Discounts pull so many times as strongly from day 36 on.")] = 0.75,
+    out: OutPath = Path("loop-report"),
+    json_: AsJson = False,
+) -> None:
+    """The closed loop on a made-up shop: explore, learn, release, meet a drift, recover; regret against the truth."""
+    from promolift.steps.loop_run import run_simulation
+
+    with showing() as tell:
+        summary = run_simulation({"days": days, "customers": customers, "seed": seed, "drift": drift}, out, tell)
+    say(summary, json_)
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Entry point: exit code 0; 2 for an error a person can mend, 130 if interrupted."""
     try:

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from promolift.report.story import Evidence
 
-Badge = Evidence | Literal["unstated"]
+Badge = Evidence | Literal["simulated", "unstated"]
 Tone = Literal["plain", "good", "warn", "bad"]
 
 

@@ -1,0 +1,75 @@
+"""The closed loop on simulated shops beside the best that full knowledge could do: one JSON object per line.
+
+    python benchmarks/loop.py            # 20 shops of 4,000 customers, 60 days
+    python benchmarks/loop.py --quick    # 4 shops of 2,000 customers
+
+Everything here is simulated. `share` is what the decisions add in truth over what the best decisions at the same true
+spend would; `covered` is the share of releases whose off-policy 95 % interval, made before the release, holds what the
+release then added per decision, in truth.
+"""
+
+import argparse
+import json
+import resource
+
+import numpy as np
+
+from promolift.steps.loop import Day, Loop, LoopSettings, Release, run_loop
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="fewer and smaller shops")
+    quick = parser.parse_args().quick
+    seeds, customers = (4, 2000) if quick else (20, 4000)
+    loops = [run_loop(LoopSettings(seed=seed, customers=customers)) for seed in range(1, seeds + 1)]
+    data = f"simulated shop, {customers} customers, 60 days, drift x {loops[0].settings.drift} on day 36"
+    told = {"n": seeds, "data": data}
+    for name, first, last in (("exploration, days 0 to 13", 0, 13), ("days 24 to 30", 24, 30), ("after the drift, days 36 to 43", 36, 43), ("recovered, days 50 to 59", 50, 59)):
+        shares = [share(loop, first, last) for loop in loops]
+        say(figure=f"gain over the best possible at equal spend: {name}", **mean(shares), peer="even draws from the menu", peer_value=None, **told)
+    shares = [share(loop, 24, 30) for loop in loops]
+    say(figure="shops in which days 24 to 30 reach 90 % of the best possible", value=float(np.mean(np.array(shares) >= 0.9)), se=None, unit="share", peer="aim", peer_value=1.0, **told)
+    held = [hit for loop in loops for hit in covered(loop)]
+    say(figure="releases whose off-policy interval holds the value then realised", **mean(held), peer="nominal", peer_value=0.95, **(told | {"n": len(held)}))
+    calm = [hit for loop in loops for hit in covered(loop, calm=True)]
+    say(figure="the same, releases whose days saw no drift", **mean(calm), peer="nominal", peer_value=0.95, **(told | {"n": len(calm)}))
+    lags = [alarm[0] - 36 for loop in loops for alarm in loop.alarms[:1]]
+    say(figure="days from the drift to the alarm", value=float(np.mean(lags)) if lags else None, se=None, unit="days", peer="soonest possible: a week is known after 7 days", peer_value=7, **(told | {"n": len(lags)}))
+    false = sum(alarm[0] < 43 for loop in loops for alarm in loop.alarms)
+    say(figure="alarms before the drift could be seen", value=false, se=None, unit="alarms", peer="", peer_value=None, **told)
+    cpu = resource.getrusage(resource.RUSAGE_SELF)
+    say(figure="CPU of one loop", value=(cpu.ru_utime + cpu.ru_stime) / seeds, se=None, unit="CPU s", peer="", peer_value=None, **told)
+
+
+def share(loop: Loop, first: int, last: int) -> float:
+    days = [day for day in loop.days if first <= day.day <= last]
+    return sum(day.true_gain for day in days) / sum(day.best_gain for day in days)
+
+
+def covered(loop: Loop, calm: bool = False) -> list[bool]:
+    return [inside(release, days) for release, days in released(loop) if not (calm and any(d.day >= 36 for d in days))]
+
+
+def released(loop: Loop) -> list[tuple[Release, list[Day]]]:
+    pairs = [(r, [d for d in loop.days if d.version == r.version]) for r in loop.releases if r.proposal]
+    return [(release, days) for release, days in pairs if days]
+
+
+def inside(release: Release, days: list[Day]) -> bool:
+    assert release.proposal is not None
+    low, high = release.proposal.value.interval
+    return low <= sum(d.true_gain for d in days) / sum(len(d.action_N) for d in days) <= high
+
+
+def mean(values: list[float] | list[bool]) -> dict[str, float | str]:
+    found = np.array(values, dtype=float)
+    return {"value": float(found.mean()), "se": float(found.std(ddof=1) / np.sqrt(found.size)), "unit": "share"}
+
+
+def say(**figure: object) -> None:
+    print(json.dumps({k: round(v, 4) if isinstance(v, float) else v for k, v in figure.items()}), flush=True)
+
+
+if __name__ == "__main__":
+    main()

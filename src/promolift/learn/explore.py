@@ -1,0 +1,109 @@
+"""Estimated gains and costs in; how likely each customer gets each offer, within the budget, exploration included, out.
+
+Legend: N customers, K offers, A = K + 1 actions (the last is "no offer").
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from promolift.errors import BudgetError, InputError
+from promolift.settings import Settings
+
+Floats = NDArray[np.float64]
+
+
+class ExploreSettings(Settings):
+    """`floor`: the share of customers whose offer is drawn evenly from all that are open to them, none included.
+
+    `temperature`, in money: offers whose scores differ by less than that are nearly equally likely; 0 always takes the
+    best score.
+    """
+
+    floor: float = Field(default=0.05, ge=0, le=1)
+    temperature: float = Field(default=0.0, ge=0)
+
+
+@dataclass(frozen=True)
+class Explored:
+    """`prob_NA`: rows sum to 1, the last column is no offer. `cost`: expected, exploration included."""
+
+    prob_NA: Floats
+    price: float
+    cost: float
+
+
+def explore(gain_NK: Floats, cost_NK: Floats, budget: float, settings: ExploreSettings | None = None) -> Explored:
+    """Boltzmann exploration over the scores gain - price x cost, with a floor; the price is the least that fits.
+
+    The even share of the floor is paid from the same budget, so that learning is never free of charge. Expected cost
+    falls as the price rises (its slope is minus the variance of cost over temperature), hence bisection to 1e-9 of the
+    budget. NaN gains are closed offers. At temperature 0 customers tied at the price are split as one number between
+    the two prices around it, so the whole budget can be used. BudgetError if the floor alone costs more than the
+    budget, InputError for shapes that differ or negative costs.
+    """
+    knobs = settings or ExploreSettings()
+    gain, cost = np.asarray(gain_NK, np.float64), np.asarray(cost_NK, np.float64)
+    if gain.ndim != 2 or gain.shape != cost.shape:
+        raise InputError(f"explore: gain has shape {gain.shape}, cost {cost.shape}; both must be customers x offers")
+    if not budget >= 0 or (cost[~np.isnan(gain)] < 0).any():
+        raise InputError("explore: the budget and every cost must be at least 0")
+    open_NA = np.hstack([~np.isnan(gain), np.ones((len(gain), 1), bool)])
+    gain = np.hstack([np.where(open_NA[:, :-1], gain, 0.0), np.zeros((len(gain), 1))])
+    cost = np.hstack([np.where(open_NA[:, :-1], cost, 0.0), np.zeros((len(cost), 1))])
+    even = open_NA / open_NA.sum(axis=1, keepdims=True)
+    least = knobs.floor * float((even * cost).sum())
+    if least > budget * (1 + 1e-12):
+        told = f"drawing evenly for {knobs.floor:.0%} of customers costs {least:.0f}, more than the budget {budget:.0f}"
+        raise BudgetError(f"explore: {told}; lower the floor")
+
+    def at(price: float) -> tuple[Floats, float]:
+        score = np.where(open_NA, gain - price * cost, -np.inf)
+        prob = knobs.floor * even + (1 - knobs.floor) * _soft(score, cost, knobs.temperature)
+        return prob, float((prob * cost).sum())
+
+    prob, spent = at(0.0)
+    if spent <= budget:
+        return Explored(prob, 0.0, spent)
+    return _fit(at, budget, float(np.max(gain[:, :-1] / np.maximum(cost[:, :-1], 1e-12), initial=0.0)))
+
+
+def pick(prob_NA: Floats, unit_N: Floats) -> NDArray[np.int64]:
+    """The action into whose part of [0, 1) each unit falls, ties of rounding to the last open action."""
+    edges = np.cumsum(prob_NA, axis=1)
+    drawn = (unit_N[:, None] * edges[:, -1:] >= edges).sum(axis=1)
+    last = prob_NA.shape[1] - 1 - np.argmax(prob_NA[:, ::-1] > 0, axis=1)
+    found: NDArray[np.int64] = np.minimum(drawn, last).astype(np.int64)
+    return found
+
+
+def _fit(at: Callable[[float], tuple[Floats, float]], budget: float, top: float) -> Explored:
+    """The least price that fits, and between it and the next smaller one the mixture that spends all."""
+    low, high = 0.0, max(top, 1e-9)
+    while at(high)[1] > budget and high < 1e12:
+        high *= 2
+    for _ in range(100):
+        middle = (low + high) / 2
+        low, high = (middle, high) if at(middle)[1] > budget else (low, middle)
+        if high - low <= 1e-12 * high:
+            break
+    (dear, spent_dear), (cheap, spent) = at(low), at(high)
+    share = (budget - spent) / (spent_dear - spent) if spent_dear > spent else 0.0
+    mixed = cheap + min(max(share, 0.0), 1.0) * (dear - cheap)
+    return Explored(mixed, high, spent + min(max(share, 0.0), 1.0) * (spent_dear - spent))
+
+
+def _soft(score_NA: Floats, cost_NA: Floats, temperature: float) -> Floats:
+    """Softmax of the scores; at temperature 0 all on the best one, ties to the cheaper, then to the first."""
+    if temperature > 0:
+        weight = np.exp((score_NA - score_NA.max(axis=1, keepdims=True)) / temperature)
+        soft: Floats = weight / weight.sum(axis=1, keepdims=True)
+        return soft
+    best = score_NA >= score_NA.max(axis=1, keepdims=True) - 1e-12
+    choice = np.argmin(np.where(best, cost_NA, np.inf), axis=1)
+    one = np.zeros(score_NA.shape)
+    one[np.arange(len(one)), choice] = 1.0
+    return one

@@ -1,0 +1,122 @@
+"""What a new policy would add over the one in force in; a proposal a person approves, or `auto` accepts, out.
+
+Legend: N logged decisions, A actions.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import sqrt
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from promolift.errors import InputError
+from promolift.learn.sequential import boundary
+from promolift.settings import Settings
+
+Floats = NDArray[np.float64]
+Z95 = 1.959963984540054
+
+
+class Guardrails(Settings):
+    """What `auto` may accept. `max_loss`: the lead's lower 95 % bound may lie below zero by no more than this, in the
+    reward's unit per decision. `min_effective`: at least so many logged decisions must bear on the new policy.
+    `rollback_alpha`: the error rate of the rollback rule over all its daily looks together.
+    """
+
+    max_loss: float = Field(default=0.0, ge=0)
+    min_effective: float = Field(default=100.0, ge=2)
+    rollback_alpha: float = Field(default=0.01, gt=0, lt=1)
+
+
+@dataclass(frozen=True)
+class Value:
+    """Mean reward per decision with its standard error; `effective`: how many evenly weighted rows it is worth."""
+
+    value: float
+    se: float
+    effective: float
+    n: int
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """95 %, normal."""
+        return self.value - Z95 * self.se, self.value + Z95 * self.se
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """The next release: what it earns, what it adds to the present one, what changed, whether `auto` accepts, and why.
+
+    `rollback` is the rule that takes it back, in words.
+    """
+
+    value: Value
+    lead: Value
+    changes: tuple[str, ...]
+    accepted: bool
+    why: str
+    rollback: str
+
+
+def value_of(
+    prob_NA: Floats, model_NA: Floats, action_N: NDArray[np.int64], reward_N: Floats, logged_N: Floats
+) -> Floats:
+    """Each decision's doubly robust reward under the policy `prob_NA` (Dudik, Langford & Li 2011).
+
+    sum_a p(a) q(a) + p(a_logged) / p_logged x (reward - q(a_logged)); unbiased if the logged chances are right, exact
+    if the model q is. Its mean is the policy's value, its spread the value's error. InputError for a chance of 0.
+    """
+    if not (logged_N > 0).all():
+        raise InputError(
+            f"{int((~(logged_N > 0)).sum())} logged decisions have no chance above 0; no value can be read"
+        )
+    rows = np.arange(len(action_N))
+    weight = prob_NA[rows, action_N] / logged_N
+    value: Floats = (prob_NA * model_NA).sum(axis=1) + weight * (reward_N - model_NA[rows, action_N])
+    return value
+
+
+def summarise(value_N: Floats, weight_N: Floats) -> Value:
+    """Mean, error and effective number of decisions, (sum w)^2 / sum w^2."""
+    if value_N.size < 2:
+        raise InputError(f"{value_N.size} decisions: at least 2 are needed for a value and its error")
+    effective = float(weight_N.sum() ** 2 / max(float((weight_N**2).sum()), 1e-300))
+    return Value(float(value_N.mean()), float(value_N.std(ddof=1) / sqrt(value_N.size)), effective, value_N.size)
+
+
+def propose(
+    value: Value,
+    lead: Value,
+    changes: tuple[str, ...],
+    guardrails: Guardrails,
+    say: Callable[[float], str] = "{:.2f}".format,
+) -> Proposal:
+    """Accept if the lead is above 0, its lower bound above -max_loss, and enough decisions bear on the policy.
+
+    `say` puts an amount of the reward into words.
+    """
+    low, _ = lead.interval
+    refusals = [
+        text
+        for failed, text in (
+            (value.effective < guardrails.min_effective,
+             f"only {value.effective:.0f} effective decisions bear on it, {guardrails.min_effective:.0f} are needed"),
+            (not lead.value > 0, f"it is expected to add {say(lead.value)} per decision, not more than nothing"),
+            (low < -guardrails.max_loss,
+             f"it may lose {say(-low)} per decision (lower 95 % bound); {say(guardrails.max_loss)} is allowed"),
+        )
+        if failed
+    ]  # fmt: skip
+    kept = f"adds {say(lead.value)} per decision, at worst {say(low)} (95 %), within the guardrails"
+    rollback = (
+        f"taken back when the always-valid {1 - guardrails.rollback_alpha:.0%} interval of what its customers earn "
+        "over the holdout lies below zero"
+    )
+    return Proposal(value, lead, changes, not refusals, "; ".join(refusals) or kept, rollback)
+
+
+def must_roll_back(gain: float, se: float, progress: float, guardrails: Guardrails) -> bool:
+    """The rollback rule: `gain` over the holdout with its error, looked at when `progress` of the plan has gone by."""
+    return gain + boundary(progress, guardrails.rollback_alpha) * se < 0

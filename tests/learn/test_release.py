@@ -1,0 +1,65 @@
+"""A release is proposed with its value, accepted by a rule, and taken back by a rule."""
+
+import numpy as np
+import pytest
+
+from promolift.errors import InputError
+from promolift.learn.release import Guardrails, Value, must_roll_back, propose, summarise, value_of
+
+
+def logged(rows: int, seed: int = 0) -> tuple[np.ndarray, ...]:
+    """Three actions with unequal chances by customer; rewards 1, 3, 0 plus the customer's own level."""
+    rng = np.random.default_rng(seed)
+    level = rng.normal(0, 1, rows)
+    chance = np.stack([0.2 + 0.5 * (level > 0), 0.6 - 0.5 * (level > 0), np.full(rows, 0.2)], axis=1)
+    action = (rng.random(rows)[:, None] > np.cumsum(chance, axis=1)).sum(axis=1)
+    reward = np.array([1.0, 3.0, 0.0])[action] + 2 * level + rng.normal(0, 1, rows)
+    return chance, action, reward, chance[np.arange(rows), action]
+
+
+def test_the_value_is_right_with_a_wrong_model_where_the_naive_mean_is_not() -> None:
+    chance, action, reward, prob = logged(40_000)
+    policy = np.tile([0.0, 1.0, 0.0], (len(action), 1))
+    wrong = np.zeros_like(chance)
+    value = summarise(value_of(policy, wrong, action, reward, prob), policy[np.arange(len(action)), action] / prob)
+    assert abs(value.value - 3.0) < 3 * value.se
+    assert abs(reward[action == 1].mean() - 3.0) > 0.8
+    assert value.effective < 0.5 * value.n
+
+
+def test_the_right_model_makes_the_value_exact() -> None:
+    _, action, _, prob = logged(500)
+    model = np.tile([1.0, 3.0, 0.0], (500, 1))
+    policy = np.tile([0.5, 0.5, 0.0], (500, 1))
+    np.testing.assert_allclose(value_of(policy, model, action, model[np.arange(500), action], prob), 2.0)
+
+
+def test_a_logged_chance_of_nothing_is_refused() -> None:
+    with pytest.raises(InputError, match="no chance above 0"):
+        value_of(np.ones((1, 1)), np.zeros((1, 1)), np.array([0]), np.zeros(1), np.zeros(1))
+
+
+@pytest.mark.parametrize(
+    ("lead", "se", "effective", "accepted", "told"),
+    [
+        (2.0, 0.5, 500, True, "within the guardrails"),
+        (-0.1, 0.1, 500, False, "not more than nothing"),
+        (2.0, 2.0, 500, False, "it may lose"),
+        (2.0, 0.5, 20, False, "effective decisions"),
+    ],
+)
+def test_auto_accepts_only_within_the_guardrails(
+    lead: float, se: float, effective: float, accepted: bool, told: str
+) -> None:
+    proposal = propose(
+        Value(5, 1, effective, 900), Value(lead, se, 900, 900), ("more of it",), Guardrails(max_loss=0.5)
+    )
+    assert (proposal.accepted, told in proposal.why) == (accepted, True)
+    assert "always-valid" in proposal.rollback
+
+
+def test_a_release_is_taken_back_only_for_a_loss_beyond_chance() -> None:
+    rails = Guardrails()
+    assert must_roll_back(-10, 1, 1.0, rails)
+    assert not must_roll_back(-2, 1, 1.0, rails)  # two errors below zero is no proof when one looks every day
+    assert not must_roll_back(10, 1, 1.0, rails)

@@ -26,7 +26,7 @@ from sklearn.preprocessing import StandardScaler
 
 from promolift import data
 from promolift.effect.exposure import History, exposure_features, offer_features, target_covers
-from promolift.effect.redemption import fit_redemption, outcomes, rolling_origin
+from promolift.effect.redemption import fit_redemption, redemption_outcomes, rolling_origin
 from promolift.hashing import hash_units
 from promolift.sources.complete_journey import open_complete_journey
 from promolift.sql import DAY_MS
@@ -171,7 +171,7 @@ def main(quick: bool) -> None:
     history = clean()
     start, cpu = time.perf_counter(), time.process_time()
     features = exposure_features(history)
-    past = outcomes(history.exposures, history.redemptions, CUT_MS)
+    past = redemption_outcomes(history.exposures, history.redemptions, CUT_MS)
     model = fit_redemption(features, past)
     test = features.filter(pl.col("campaign_id").is_in(TEST))
     prob = model.predict(test)
@@ -179,7 +179,7 @@ def main(quick: bool) -> None:
     say("redemption features, fit and scores, CPU seconds", time.process_time() - cpu, "s", features.height)
     assert (model.record["rows"], model.record["positives"], model.record["campaigns"]) == (3780, 462, 14)
 
-    truth = outcomes(history.exposures, history.redemptions, CUT_MS + 1000 * DAY_MS)
+    truth = redemption_outcomes(history.exposures, history.redemptions, CUT_MS + 1000 * DAY_MS)
     given = plain(history.exposures, history.events, features).join(truth, on=KEY)
     tested = test.select(KEY).with_columns(prob=prob).join(given, on=KEY, maintain_order="left")
     trained = given.drop("redeemed").join(past.drop_nulls(), on=KEY).filter(pl.col("history_weeks") > 0)

@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,7 +13,9 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 
 from promolift import run
 from promolift.config import Config, PlanSettings, load_config
-from promolift.errors import PromoError
+from promolift.errors import ConfigError, PromoError
+from promolift.steps import trial
+from promolift.steps.trial_report import trial_demo, trial_settings, write_trial
 from promolift.store import Store
 
 app = typer.Typer(
@@ -109,10 +111,94 @@ def health(config: ConfigPath = CONFIG, work_folder: WorkPath = WORK, json_: AsJ
 
 _step("ingest", "Read and clean the raw logs; set aside what breaks a rule, with its reason.")
 _step("profile", "Describe every customer as of a moment.")
-_step("effect", "Read what a discount adds, and how likely a coupon is redeemed, from the past.")
 _step("message", "Write the words of every planned offer in Chinese and English, and verify them.")
-_step("evaluate", "Check the predictions on held-back weeks and compare policies at equal spend.")
 _step("report", "Write report.html, plan.parquet and plan.csv.")
+
+
+@app.command()
+def evaluate(
+    config: ConfigPath = CONFIG,
+    work_folder: WorkPath = WORK,
+    log: Annotated[Path | None, typer.Option(help="Decisions with their rewards, to value policies on.")] = None,
+    policy: Annotated[list[str] | None, typer.Option(help="logged, uniform, always:OFFER_ID or a file.")] = None,
+    reward: Annotated[str, typer.Option(help="The log's column of rewards.")] = "reward",
+    json_: AsJson = False,
+) -> None:
+    """Check the predictions and compare policies at equal spend; with --log, value other policies on past decisions."""
+    if log is None:
+        say(work(load_config(config), work_folder, ["evaluate"], None), json_)
+        return
+    from promolift.steps.off_policy import evaluate_log
+
+    say(evaluate_log(log, policy or [], reward), json_)
+
+
+effects = typer.Typer(invoke_without_command=True, rich_markup_mode=None)
+app.add_typer(effects, name="effect")
+TrialWork = Annotated[Path, typer.Option("--work", help="Folder of this trial.")]
+TRIAL = Path(".promolift/trial")
+
+
+@effects.callback()
+def effect(
+    context: typer.Context,
+    config: ConfigPath = CONFIG,
+    work_folder: WorkPath = WORK,
+    json_: AsJson = False,
+    again: Again = False,
+) -> None:
+    """Read what a discount adds, and how likely a coupon is redeemed, from the past; or, by its verbs, from a trial."""
+    if context.invoked_subcommand is None:
+        say(work(load_config(config), work_folder, ["effect"], None, again), json_)
+
+
+@effects.command()
+def fit(
+    file: Annotated[Path, typer.Argument(help="The trial: CSV, TSV or Parquet, one row per customer.")],
+    settings: Annotated[
+        Path | None, typer.Option(help="TOML file with a [trial] part, instead of the options.")
+    ] = None,
+    treatment: Annotated[str, typer.Option(help="Column that says who got what.")] = "",
+    control: Annotated[str, typer.Option(help="Its value for no treatment.")] = "",
+    rate: Annotated[list[str] | None, typer.Option(help="Outcome of 0 or 1; the first tells customers apart.")] = None,
+    amount: Annotated[list[str] | None, typer.Option(help="Outcome that counts something.")] = None,
+    money: Annotated[str | None, typer.Option(help="Outcome that is money.")] = None,
+    planned: Annotated[str | None, typer.Option(help="Drawn by lot: `equal`, or shares such as 0.5,0.25,0.25.")] = None,
+    placebo: Annotated[list[str] | None, typer.Option(help="Outcome that no treatment can have moved.")] = None,
+    cost: Annotated[float, typer.Option(help="Cost of treating one customer, in money.")] = 0.0,
+    margin: Annotated[float, typer.Option(help="Share of money that is profit.")] = 1.0,
+    work_folder: TrialWork = TRIAL,
+    json_: AsJson = False,
+) -> None:
+    """Check a trial and estimate what each treatment adds, on average and for each customer."""
+    stated: dict[str, Any] = {"treatment": treatment, "control": control, "rates": rate or (), "counts": amount or ()}
+    stated |= {"money": money, "planned": planned, "placebos": placebo or (), "cost": cost, "margin_rate": margin}
+    chosen = trial_settings(settings, stated)
+    say(on_trial(work_folder, lambda store, tell: trial.fit(store, file, chosen, tell)), json_)
+
+
+@effects.command("evaluate")
+def evaluate_trial(work_folder: TrialWork = TRIAL, json_: AsJson = False) -> None:
+    """Judge the effects of a fitted trial on customers the models did not see."""
+    say(on_trial(work_folder, trial.evaluate), json_)
+
+
+@effects.command("explain")
+def explain_trial(work_folder: TrialWork = TRIAL, json_: AsJson = False) -> None:
+    """Say in words what was found and by which rule."""
+    say(on_trial(work_folder, lambda store, tell: trial.explain(store)), json_)
+
+
+@effects.command("report")
+def report_trial(work_folder: TrialWork = TRIAL, out: OutPath = Path("trial-report"), json_: AsJson = False) -> None:
+    """Plan within the budget where an outcome is money; write trial.html, and plan.parquet and plan.csv if planned."""
+    say(on_trial(work_folder, lambda store, tell: write_trial(store, out, tell)), json_)
+
+
+def on_trial(folder: Path, do: Callable[[Store, run.Tell], dict[str, Any]]) -> dict[str, Any]:
+    """Do something with the work folder of a trial, showing progress."""
+    with Store(folder) as store, showing() as tell:
+        return do(store, tell)
 
 
 @app.command()
@@ -146,13 +232,20 @@ def run_all(
 
 @app.command()
 def demo(
+    data: Annotated[str, typer.Option(help="groceries (inside the package), or hillstrom with --path.")] = "groceries",
+    path: Annotated[Path | None, typer.Option(help="The file of the hillstrom e-mail trial.")] = None,
     work_folder: WorkPath = Path(".promolift/demo"),
     out: OutPath = Path("demo-report"),
     json_: AsJson = False,
     again: Again = False,
 ) -> None:
     """The main job on a year of real groceries: 2,469 households, 1.5 million purchases, 27 campaigns."""
-    say(work(run.demo_config(), work_folder, list(run.STEPS), out, again), json_)
+    if data == "hillstrom" and path is not None:
+        say(on_trial(work_folder.with_name("hillstrom"), lambda store, tell: trial_demo(store, path, out, tell)), json_)
+    elif data == "groceries" and path is None:
+        say(work(run.demo_config(), work_folder, list(run.STEPS), out, again), json_)
+    else:
+        raise ConfigError(f"demo: --data {data}; give `--data hillstrom --path FILE`, or neither for the groceries")
 
 
 @app.command()
@@ -170,6 +263,22 @@ def simulate(
     with showing() as tell:
         summary = run_simulation({"days": days, "customers": customers, "seed": seed, "drift": drift}, out, tell)
     say(summary, json_)
+
+
+@app.command()
+def serve(
+    config: ConfigPath = CONFIG,
+    work_folder: WorkPath = WORK,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen on.", min=1, max=65535)] = 8080,
+    settings: Annotated[Path | None, typer.Option(help="The server's own settings, a TOML file.")] = None,
+) -> None:
+    """Answer over HTTP what the plan decides: events in, decisions out, money kept. See docs/serve.md."""
+    try:
+        from promolift.serve.main import run_server
+    except ImportError as error:
+        raise ConfigError(f"serve needs {error.name}; pip install 'promolift[serve]'") from None
+    run_server(config, work_folder, settings, host, port)
 
 
 def main(arguments: list[str] | None = None) -> None:

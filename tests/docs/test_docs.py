@@ -57,10 +57,12 @@ def test_the_two_readmes_have_the_same_sections_and_commands() -> None:
         assert block in chinese
 
 
-def test_python_in_the_docs_runs(capsys: pytest.CaptureFixture[str]) -> None:
-    for code in re.findall(r"```python\n(.*?)```", (ROOT / "docs/library.md").read_text(encoding="utf-8"), flags=re.S):
-        exec(code, {})
-    assert "off_milk" in capsys.readouterr().out
+@pytest.mark.parametrize("page", sorted((ROOT / "docs").glob("*.md")), ids=lambda page: page.name)
+def test_python_in_the_docs_runs(page: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    names: dict[str, object] = {}
+    for code in re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), flags=re.S):
+        exec(code, names)
+    assert ("off_milk" in capsys.readouterr().out) == (page.name == "library.md")
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "examples").glob("*.py")), ids=lambda path: path.name)

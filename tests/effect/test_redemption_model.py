@@ -11,7 +11,7 @@ import pytest
 
 from promolift.effect.exposure import History, exposure_features, offer_features, target_covers
 from promolift.effect.logit import fit_logit, mean_probability, sigmoid
-from promolift.effect.redemption import RedemptionModel, RedemptionSettings, fit_redemption, outcomes, rolling_origin
+from promolift.effect.redemption import RedemptionModel, RedemptionSettings, fit_redemption, redemption_outcomes, rolling_origin
 from promolift.errors import ConfigError, InputError, SupportError
 from promolift.hashing import hash_units
 from promolift.sql import DAY_MS, WEEK_MS
@@ -262,7 +262,7 @@ def test_an_outcome_is_known_only_when_the_campaign_or_its_days_are_over() -> No
     ]
 
     def at(day: int) -> dict[tuple[str, str], bool | None]:
-        frame = outcomes(table(exposures, EXPOSURES), table(uses, REDEMPTIONS), day * DAY_MS)
+        frame = redemption_outcomes(table(exposures, EXPOSURES), table(uses, REDEMPTIONS), day * DAY_MS)
         return {(row["campaign_id"], row["customer_id"]): row["redeemed"] for row in frame.iter_rows(named=True)}
 
     expected = {("short", "a"): True, ("short", "b"): False, ("long", "a"): False, ("open", "a"): None}
@@ -299,7 +299,7 @@ def test_from_logs_to_offers_coupon_lovers_redeem_and_most_so_what_they_buy() ->
     asof = 28 * WEEK_MS
     fitted = fit_redemption(
         exposure_features(history),
-        outcomes(history.exposures, history.redemptions, asof),
+        redemption_outcomes(history.exposures, history.redemptions, asof),
         RedemptionSettings(slope_sd=1),
     )
     offers = offer_features(history, asof, target_covers(history.products, ["drinks", "dairy"]))  # type: ignore[arg-type]

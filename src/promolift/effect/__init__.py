@@ -14,7 +14,7 @@ from promolift.effect.discount import (
 )
 from promolift.effect.exposure import ExposureSettings, History, exposure_features, offer_features, target_covers
 from promolift.effect.panel import PanelSettings, depth_sums, panel
-from promolift.effect.redemption import RedemptionModel, RedemptionSettings, fit_redemption, outcomes, rolling_origin
+from promolift.effect.redemption import RedemptionModel, RedemptionSettings, fit_redemption, redemption_outcomes, rolling_origin
 from promolift.effect.targeting import Targeting, judge_targeting, spent_before
 from promolift.effect.value import ValueSettings, add_effects, total_draws
 
@@ -38,8 +38,8 @@ __all__ = [
     "in_first_half",
     "judge_targeting",
     "offer_features",
-    "outcomes",
     "panel",
+    "redemption_outcomes",
     "rolling_origin",
     "spent_before",
     "target_covers",

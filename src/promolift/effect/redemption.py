@@ -157,7 +157,7 @@ EXPLAINED = {
 }
 
 
-def outcomes(exposures: Relation, redemptions: Relation, asof_ms: int, days: int = 56) -> pl.DataFrame:
+def redemption_outcomes(exposures: Relation, redemptions: Relation, asof_ms: int, days: int = 56) -> pl.DataFrame:
     """Whether each targeted customer redeemed within `days` of the start: campaign_id, customer_id, redeemed.
 
     Null where the campaign, or its `days`, had not ended by `asof_ms`: its late redeemers are not known yet.

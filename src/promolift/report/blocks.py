@@ -117,3 +117,25 @@ def gap(what: str, why: str | None) -> Block:
 def note(text: str, tone: Tone = "plain") -> Block:
     """A sentence set apart."""
     return Block("note", {"text": text, "tone": tone})
+
+
+def table(title: str, headers: Sequence[str], rows: Sequence[Sequence[str]], text: str = "", **extra: Any) -> Block:
+    """A block of one table; every column but the first is set flush right unless `words` names it."""
+    words = extra.pop("words", ())
+    numeric = frozenset(k for k in range(1, len(headers)) if k not in words)
+    return Block("grid", {"grid": Grid(headers, rows, numeric), "text": text}, title, **extra)
+
+
+def forest(
+    slug: str,
+    title: str,
+    finding: str,
+    axis: tuple[str, str],
+    marks: Sequence[tuple[str, Any, Any, Any, str]],
+    **extra: Any,
+) -> Figure:
+    """Values with their intervals below each other: (name, value, low, high, tone) on an axis of (name, format)."""
+    rows = [dict(zip(("name", "value", "low", "high", "tone"), mark, strict=True)) for mark in marks]
+    return Figure(
+        slug, title, finding, {"kind": "forest", "x": {"name": axis[0], "fmt": axis[1]}, "rows": rows}, **extra
+    )

@@ -23,7 +23,7 @@ def keep_redemption(job: Job, at: Moments, targets: list[str]) -> str | None:
     try:
         past = history(job)
         features = effect.exposure_features(past)
-        model = effect.fit_redemption(features, effect.outcomes(past.exposures, past.redemptions, at.asof))
+        model = effect.fit_redemption(features, effect.redemption_outcomes(past.exposures, past.redemptions, at.asof))
     except SupportError as reason:
         return str(reason)
     store.save("redemption_features", features)
@@ -54,8 +54,8 @@ def check(job: Job) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
     if not job.store.has("redemption_features"):
         raise SupportError("no redemption model: too few past campaigns with redemptions")
     features = job.store.frame("redemption_features")
-    model = effect.fit_redemption(features, effect.outcomes(past.exposures, past.redemptions, at.check))
-    truth = effect.outcomes(past.exposures, past.redemptions, at.asof).drop_nulls("redeemed")
+    model = effect.fit_redemption(features, effect.redemption_outcomes(past.exposures, past.redemptions, at.check))
+    truth = effect.redemption_outcomes(past.exposures, past.redemptions, at.asof).drop_nulls("redeemed")
     later = features.filter(pl.col("start_ms") >= at.check).join(truth, on=KEY).sort(KEY)
     if later.height < 100 or later["redeemed"].sum() < 10:
         raise SupportError(f"{later.height} customers in campaigns of the last 11 weeks that are over; 100 are needed")

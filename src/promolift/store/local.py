@@ -12,7 +12,7 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -20,7 +20,9 @@ from typing import Any, Self
 from uuid import uuid4
 
 import duckdb
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from promolift.errors import ConfigError, InputError, StepError
 
@@ -217,6 +219,24 @@ class Store:
         if not path.is_file():
             raise StepError(f"no result {name!r} yet; run `promolift {MADE_BY.get(name, 'ingest')}` first")
         return _read_json(path)
+
+    def save_model(self, name: str, arrays: Mapping[str, NDArray[Any]], manifest: Any) -> None:
+        """Keep a model as plain arrays and a JSON manifest; nothing is pickled."""
+        self._claim()
+        draft = self._work / f"{name}.npz"
+        with draft.open("wb") as file:
+            np.savez(file, **arrays)
+        self._publish(draft, self.root / "models" / draft.name)
+        self._write_text(self.root / "models" / f"{name}.json", json.dumps(manifest, ensure_ascii=False))
+
+    def load_model(self, name: str) -> tuple[dict[str, NDArray[Any]], Any]:
+        """The arrays and the manifest kept under a name. Raises StepError if there are none."""
+        path = self.root / "models" / f"{name}.npz"
+        if not path.is_file():
+            raise StepError(f"no model {name!r} yet; run `promolift effect fit` first")
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {key: file[key] for key in file.files}
+        return arrays, _read_json(path.with_suffix(".json"))
 
     def secret(self) -> str:
         """The folder's own random secret for coupon codes: made once, readable by its owner alone, never exported."""

@@ -1,0 +1,326 @@
+"""Features, treatments and outcomes of a trial in; what each treatment adds for each customer, and how sure, out.
+
+Legend: N customers, F features, K treatments, A = K + 1 arms (arm 0 is control), C candidate learners, J folds.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol, Self
+
+import numpy as np
+import polars as pl
+from numpy.typing import ArrayLike
+from pydantic import Field
+
+from promolift.effect.linear import Additive, Basis, Linear, family_of, fit_additive, fit_linear
+from promolift.effect.nuisance import (
+    Boosted,
+    Nuisance,
+    Response,
+    estimate_propensity,
+    fit_nuisance,
+    rows_of,
+    scores,
+    winsorised,
+)
+from promolift.effect.parts import Arrays, from_parts, to_parts
+from promolift.effect.select import Rule, Verdict, judge
+from promolift.effect.simple import ByResponse, BySegment, Proportional, fit_proportional, fit_response, fit_segment
+from promolift.effect.trees import Direct, PlugIn, Single, fit_trees
+from promolift.effect.trial import (
+    Column,
+    Effect,
+    Encoder,
+    Features,
+    Floats,
+    Ints,
+    Level,
+    Trial,
+    encoder_of,
+    numbers,
+    row_keys,
+)
+from promolift.errors import InputError, SupportError
+from promolift.settings import Settings
+
+Simple = Literal["proportional", "segment"]
+Rich = Literal[
+    "response", "additive", "additive-sparse", "multiplicative", "multiplicative-sparse",
+    "t-trees", "s-trees", "x-trees", "r-trees", "dr-trees", "network",
+]  # fmt: skip
+FOLDS = ((100_000, 5), (400_000, 3))  # below so many rows, so many folds; else 2
+LEAST_ROWS = 50  # an arm with fewer customers is refused
+KNOWN = (
+    Encoder, Column, Verdict, Basis, Linear, Additive, Boosted, Response, Proportional, ByResponse, BySegment,
+    PlugIn, Single, Direct,
+)  # fmt: skip
+
+
+class Gains(Protocol):
+    """What every learner's model can do."""
+
+    def gain(self, x_NF: Floats) -> Floats:
+        """gain_NK over control."""
+        ...
+
+
+class EffectSettings(Settings):
+    """Which learners compete and how they are judged.
+
+    `simple` learners, the simplest first, are preferred to a mixture that is no better by one standard error; `rich`
+    ones only enter the mixture. `folds` judge them (None: 5, with more rows fewer). `alpha`: chance of seeing
+    differences in noise. `level`: whether treatments were drawn by lot (randomised) or are compared after adjustment.
+    `bound`: standard errors by which a group must do better than under the best fixed arm before the policy leaves it.
+    """
+
+    simple: tuple[Simple, ...] = Field(default=("proportional", "segment"), min_length=1)
+    rich: tuple[Rich, ...] = (
+        "response", "additive", "multiplicative", "multiplicative-sparse", "t-trees", "s-trees", "x-trees",
+    )  # fmt: skip
+    folds: int | None = Field(default=None, ge=2, le=20)
+    alpha: float = Field(default=0.05, gt=0, lt=1)
+    bound: float = Field(default=2.0, ge=0)
+    level: Level = "randomised"
+    seed: int = 0
+
+    @property
+    def learners(self) -> tuple[Simple | Rich, ...]:
+        """All of them, the simple ones first."""
+        return (*self.simple, *self.rich)
+
+
+DEFAULT = EffectSettings()
+
+
+@dataclass(frozen=True)
+class Average:
+    """Average effect of each treatment over control, doubly robust, with its influence-function standard error."""
+
+    gain_K: Floats
+    se_K: Floats
+
+
+@dataclass(frozen=True)
+class EffectModel:
+    """A fitted selector: for each fold one model of each chosen learner, their weights, and the reasons.
+
+    `mean_JKC` is what each model says of the average customer, taken off before its weight is applied.
+    `other_arms` are the arms that may replace `best_arm`, the best for everybody alike.
+    """
+
+    encoder: Encoder
+    average: Average
+    learners: tuple[str, ...]
+    verdict: Verdict
+    models: tuple[tuple[Gains, ...], ...]
+    mean_JKC: Floats
+    best_arm: int
+    other_arms: Ints
+    level: Level
+    rows: int
+
+    @property
+    def chosen(self) -> dict[str, float] | Literal["none"]:
+        """Weights of the learners, or "none": no difference between customers was detected."""
+        weights = {n: float(w) for n, w in zip(self.learners, self.verdict.weight_C, strict=True) if w > 0}
+        return weights or "none"
+
+    @property
+    def scores(self) -> pl.DataFrame:
+        """Out-of-fold score of each learner: `learner, score, se, z, weight` (see select.Verdict)."""
+        return self.verdict.table(self.learners)
+
+    def predict(self, features: Features) -> Effect:
+        """Gain of each customer and treatment: the average effect and the chosen learners' differences from it.
+
+        The standard error joins that of the average with the spread of the folds' models (delete-a-group jackknife).
+        It knows nothing of differences that no learner could see.
+        """
+        x_NF = self.encoder.encode(features)
+        each = np.zeros((max(len(self.models), 1), len(x_NF), len(self.average.gain_K)))
+        weights = self.verdict.weight_C[self.verdict.weight_C > 0]
+        for j, models in enumerate(self.models):
+            for c, (model, weight) in enumerate(zip(models, weights, strict=True)):
+                each[j] += weight * (model.gain(x_NF) - self.mean_JKC[j, :, c])
+        jackknife = (len(each) - 1) * each.var(axis=0)
+        gain_NK = self.average.gain_K + each.mean(axis=0)
+        return Effect(gain_NK, np.sqrt(self.average.se_K**2 + jackknife), self.level)
+
+    def policy(self, features: Features) -> Ints:
+        """Recommended arm of each customer: the best fixed one unless another proved better for customers like him."""
+        gain_NK = self.predict(features).gain_NK
+        value_NA = np.column_stack([np.zeros(len(gain_NK)), gain_NK])
+        barred = np.ones(value_NA.shape[1], dtype=bool)
+        barred[[self.best_arm, *self.other_arms]] = False
+        value_NA[:, barred] = -np.inf
+        return np.asarray(value_NA.argmax(axis=1), dtype=np.int64)
+
+    def explain(self) -> str:
+        """What was chosen, why, and by which rule, in plain words."""
+        pairs = enumerate(zip(self.average.gain_K, self.average.se_K, strict=True), start=1)
+        effects = "; ".join(f"treatment {k} adds {gain:.4g} (s.e. {se:.2g})" for k, (gain, se) in pairs)
+        evidence = f"Evidence: {self.level}, {self.rows} customers; on average {effects}."
+        return f"{evidence} {self._why()} {self._whom()}"
+
+    def _why(self) -> str:
+        v, parts = self.verdict, ", ".join(f"{name} x {w:.2f}" for name, w in _items(self.chosen))
+        best = int(v.z_C.argmax())
+        test = (
+            f"Of {len(self.learners)} learners judged out of fold, {self.learners[best]} tells customers apart best: "
+            f"z = {v.z_C[best]:.2f}, where {v.limit:.2f} rules out chance in all of them together."
+        )
+        match v.answer, v.z_C[best] > v.limit:
+            case "none", _:
+                return f"{test} No difference between customers was detected: everybody is given the average."
+            case "simple", True:
+                return f"{test} No mixture was better by one standard error than the simpler answer, used: {parts}."
+            case "simple", False:
+                return (
+                    f"{test} Beyond the average, which is beyond doubt, no difference was detected; between the same "
+                    f"gain and the same relative gain for everybody the data could not decide, so part of it: {parts}."
+                )
+            case _:
+                return f"{test} Gains differ between customers by a mixture of learners: {parts}."
+
+    def _whom(self) -> str:
+        others = ", ".join(f"arm {arm}" for arm in self.other_arms)
+        fixed = f"Best for everybody alike: arm {self.best_arm}."
+        return f"{fixed} Better for some: {others}." if others else f"{fixed} No group proved better off with another."
+
+    def to_parts(self) -> tuple[Arrays, dict[str, Any]]:
+        """Arrays by name and a JSON manifest."""
+        return to_parts(self)
+
+    @classmethod
+    def from_parts(cls, arrays: Arrays, manifest: dict[str, Any]) -> Self:
+        """The model that `to_parts` gave. Raises InputError for a manifest it does not know."""
+        model = from_parts(arrays, manifest, (*KNOWN, Average, cls))
+        if not isinstance(model, cls):
+            raise InputError(f"model manifest: holds a {type(model).__name__}, not an effect model")
+        return model
+
+
+def fit(
+    features_NF: Features,
+    treatment_N: ArrayLike,
+    outcome_N: ArrayLike,
+    *,
+    propensity_NK: ArrayLike | Literal["estimate"] | None = None,
+    settings: EffectSettings = DEFAULT,
+) -> EffectModel:
+    """Let learners compete for how the effect differs between customers; believe them as far as they prove it.
+
+    `treatment_N` is 0 for control, 1..K for treatments. `propensity_NK` is each treatment's chance, or each arm's with
+    control first (one row will do for all customers alike); None: the arms' shares; "estimate": learned from the
+    features, which makes the level `adjusted`. The order of rows changes nothing. Raises InputError or SupportError
+    for what cannot be used.
+    """
+    encoder = encoder_of(features_NF)
+    trial = _trial(encoder, features_NF, (treatment_N, outcome_N, propensity_NK), settings.seed)
+    folds = settings.folds or next((few for rows, few in FOLDS if len(trial.arm_N) < rows), 2)
+    fold_N = ((trial.key_N >> np.uint64(8)) % np.uint64(folds)).astype(np.int64)
+    gain_NKC = np.zeros((len(fold_N), trial.arms - 1, len(settings.learners)))
+    psi_NK, fitted = np.zeros(gain_NKC.shape[:2]), []
+    for fold in range(folds):
+        held = fold_N == fold
+        models, psi_NK[held], gain_NKC[held] = _fit_fold(rows_of(trial, ~held), rows_of(trial, held), settings)
+        fitted.append(models)
+    rule = Rule(len(settings.simple), settings.alpha, settings.seed)
+    verdict = judge(gain_NKC, psi_NK, fold_N, rule)
+    average = Average(psi_NK.mean(axis=0), psi_NK.std(axis=0, ddof=1) / np.sqrt(len(psi_NK)))
+    chosen = np.flatnonzero(verdict.weight_C > 0)
+    kept = tuple(tuple(models[c] for c in chosen) for models in fitted) if chosen.size else ()
+    mean_JKC = np.stack([gain_NKC[fold_N == j][:, :, chosen].mean(axis=0) for j in range(folds)])
+    best, others = _arms(gain_NKC @ verdict.weight_C, psi_NK, average, settings.bound)
+    level: Level = "adjusted" if _estimated(propensity_NK) and settings.level == "randomised" else settings.level
+    return EffectModel(encoder, average, settings.learners, verdict, kept, mean_JKC, best, others, level, len(fold_N))
+
+
+def _fit_fold(outside: Trial, inside: Trial, settings: EffectSettings) -> tuple[tuple[Gains, ...], Floats, Floats]:
+    """All learners on the rows outside a fold; the scores, and the gains by each, of the rows inside."""
+    nuisance = fit_nuisance(outside)
+    psi_NK = scores(inside, nuisance.response.mean(inside.x_NF))
+    models = tuple(fit_learner(name, outside, nuisance) for name in settings.learners)
+    return models, psi_NK, np.stack([model.gain(inside.x_NF) for model in models], axis=2)
+
+
+def fit_learner(name: Simple | Rich, trial: Trial, nuisance: Nuisance) -> Gains:
+    """One learner by name; all but the network share the nuisance models."""
+    match name:
+        case "proportional":
+            return fit_proportional(trial, nuisance)
+        case "response":
+            return fit_response(trial, nuisance)
+        case "segment":
+            return fit_segment(trial, nuisance)
+        case "additive" | "additive-sparse":
+            return fit_additive(trial, nuisance.psi_NK, sparse=name.endswith("sparse"))
+        case "multiplicative" | "multiplicative-sparse":
+            family = family_of(trial.outcome_N)
+            outcome_N = trial.outcome_N if family == "binary" else winsorised(trial.outcome_N)
+            return fit_linear(trial, outcome_N, family=family, sparse=name.endswith("sparse"))
+        case "t-trees" | "s-trees" | "x-trees" | "r-trees" | "dr-trees":
+            return fit_trees(trial, nuisance, name)
+        case "network":
+            from promolift.effect.network import NetworkSettings, fit_network
+
+            return fit_network(trial, NetworkSettings())
+
+
+def _arms(differ_NK: Floats, psi_NK: Floats, average: Average, bound: float) -> tuple[int, Ints]:
+    """The best fixed arm, and the arms for whose takers, out of fold, leaving it pays by `bound` standard errors."""
+    score_NA = np.column_stack([np.zeros(len(psi_NK)), psi_NK])
+    best = int(np.r_[0.0, average.gain_K].argmax())
+    value_NA = np.column_stack([np.zeros(len(psi_NK)), average.gain_K + differ_NK - differ_NK.mean(axis=0)])
+    wish_N, others = value_NA.argmax(axis=1), []
+    for arm in range(score_NA.shape[1]):
+        better_N = np.where(wish_N == arm, score_NA[:, arm] - score_NA[:, best], 0.0)
+        if arm != best and better_N.mean() > bound * better_N.std() / np.sqrt(len(better_N)):
+            others.append(arm)
+    return best, np.array(others, dtype=np.int64)
+
+
+def _trial(encoder: Encoder, features: Features, given: tuple[Any, Any, Any], seed: int) -> Trial:
+    """Check what came in, and sort it by key, so that sums too do not hang on the order of rows."""
+    treatment, outcome, propensity = given
+    x_NF, outcome_N, given_N = encoder.encode(features), numbers(outcome, "outcome"), numbers(treatment, "treatment")
+    if not len(x_NF) == len(outcome_N) == len(given_N):
+        sizes = f"{len(x_NF)}, {len(given_N)} and {len(outcome_N)}"
+        raise InputError(f"features, treatment, outcome: {sizes} customers; give one of each for every customer")
+    if (given_N != given_N.round()).any() or given_N.min(initial=0) < 0:
+        raise InputError("treatment: give whole numbers, 0 for control and 1, 2 .. for the treatments")
+    arm_N = given_N.astype(np.int64)
+    count_A = np.bincount(arm_N)
+    if len(count_A) < 2 or count_A.min() < LEAST_ROWS:
+        raise SupportError(f"treatment: {count_A.tolist()} customers by arm; every arm needs at least {LEAST_ROWS}")
+    key_N = row_keys(np.column_stack([x_NF, arm_N, outcome_N]), seed)
+    if _estimated(propensity):
+        prob_NA = estimate_propensity(x_NF, arm_N, key_N)
+    else:
+        prob_NA = _given(count_A[1:] / count_A.sum() if propensity is None else propensity, count_A)
+    return rows_of(Trial(x_NF, arm_N, outcome_N, prob_NA, key_N, tuple(encoder.names)), np.argsort(key_N))
+
+
+def _estimated(propensity: object) -> bool:
+    return isinstance(propensity, str) and propensity == "estimate"
+
+
+def _given(propensity: ArrayLike, count_A: Ints) -> Floats:
+    try:
+        prob = np.asarray(propensity, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise InputError('propensity: not numbers; give chances, "estimate" or None') from None
+    if prob.shape == (len(count_A) - 1,):
+        prob = np.tile(prob, (count_A.sum(), 1))
+    elif prob.ndim == 1:
+        prob = prob[:, None]
+    if prob.shape == (count_A.sum(), len(count_A) - 1):
+        prob = np.column_stack([1 - prob.sum(axis=1), prob])
+    if prob.shape != (count_A.sum(), len(count_A)):
+        raise InputError(f"propensity: shape {prob.shape}; give one column for each treatment, or for each arm")
+    if not (prob > 0).all() or np.abs(prob.sum(axis=1) - 1).max() > 1e-6:
+        raise InputError("propensity: chances must be above 0 and sum to 1 over control and treatments")
+    return prob
+
+
+def _items(chosen: dict[str, float] | Literal["none"]) -> list[tuple[str, float]]:
+    return [] if chosen == "none" else list(chosen.items())

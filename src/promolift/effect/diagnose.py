@@ -1,0 +1,329 @@
+"""Features and who got what in; the evidence level that an effect of it may carry, with its reasons, out.
+
+Legend: N customers, F features, C columns compared, A arms (arm 0 is control), K = A - 1 treatments.
+
+`randomised` is earned only if whoever ran the trial states the chances (`planned_A`) and the data do not contradict
+him; `adjusted` needs overlap, balance after weighting and silent placebos; else the level is None and says why.
+"""
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+import polars as pl
+from numpy.typing import ArrayLike, NDArray
+from pydantic import Field
+from scipy import stats
+
+from promolift.effect.chance import Check, predictable, sample_ratio, unrelated
+from promolift.effect.linear import basis_of
+from promolift.effect.trial import Features, Floats, Ints, Level, encoder_of, numbers, row_keys
+from promolift.errors import InputError, SupportError
+from promolift.settings import Settings
+
+CHUNK = 100_000  # rows whose basis columns are held in memory at a time
+BINS = 10
+
+
+class DiagnoseSettings(Settings):
+    """When a check fails. `alpha`: tests of the stated lot, as is usual for sample ratios (Fabijan et al. 2019).
+
+    `most_smd` is the usual 0.1 of a standard deviation (Austin 2009). Customers whose chance of some arm is below
+    `min_prob` are set aside; if they are more than `most_trimmed`, or an arm's weighted customers are worth fewer than
+    `least_effective`, there is no overlap to speak of.
+    """
+
+    alpha: float = Field(default=0.001, gt=0, lt=1)
+    placebo_alpha: float = Field(default=0.01, gt=0, lt=1)
+    most_smd: float = Field(default=0.1, gt=0)
+    min_prob: float = Field(default=0.02, gt=0, lt=0.5)
+    most_trimmed: float = Field(default=0.1, ge=0, lt=1)
+    least_effective: float = Field(default=100.0, ge=2)
+    folds: int = Field(default=5, ge=2)
+    most_rows: int = Field(default=100_000, ge=1000)
+    seed: int = 1
+
+
+@dataclass(frozen=True)
+class Overlap:
+    """Customers by their chance of each arm; what each arm's customers are worth after weighting (Kish 1965).
+
+    `histogram`: arm, low, high, got (customers of the arm), others. `keep_N`: those with a chance of every arm.
+    """
+
+    histogram: pl.DataFrame
+    effective_A: Floats
+    trimmed: float
+    keep_N: NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """The level earned (None: refused), why, and all that was looked at. An effect holds for `overlap.keep_N` only.
+
+    `balance`: feature, arm, before, after (differences from control in standard deviations). `placebos`: outcome, arm,
+    effect, se, low, high, p (Holm over all). `prob_NA`: the chances that the effect is to be weighted with.
+    """
+
+    level: Level | None
+    reasons: tuple[str, ...]
+    checks: tuple[Check, ...]
+    balance: pl.DataFrame
+    placebos: pl.DataFrame
+    overlap: Overlap
+    prob_NA: Floats
+
+    def require(self) -> Level:
+        """The level, or a SupportError with the reasons for which there is none."""
+        if self.level is None:
+            raise SupportError("no effect can be claimed from these data: " + "; ".join(self.reasons))
+        return self.level
+
+
+@dataclass(frozen=True)
+class _Look:
+    """Balance, placebos and overlap under one set of chances."""
+
+    balance: pl.DataFrame
+    placebos: pl.DataFrame
+    overlap: Overlap
+    prob_NA: Floats
+
+
+def diagnose(
+    features: Features,
+    treatment_N: ArrayLike,
+    *,
+    planned_A: ArrayLike | None = None,
+    propensity_NA: ArrayLike | None = None,
+    placebos: Mapping[str, ArrayLike] | None = None,
+    settings: DiagnoseSettings = DiagnoseSettings(),  # noqa: B008 - frozen
+) -> Diagnosis:
+    """The evidence level of comparing these arms, and its diagnostics.
+
+    `features` are what was known before. `planned_A` states that arms were drawn by lot with these shares (or N x A
+    chances). `placebos` are outcomes that no arm can have moved, such as spend before. Without `propensity_NA` chances
+    are estimated out of fold. A wrong sample ratio refuses everything: lost customers cannot be weighted back.
+    Raises SupportError if an arm has too few customers to look at.
+    """
+    encoder = encoder_of(features)
+    x_NF = encoder.encode(features)
+    arm_N, arms = _arms(treatment_N, len(x_NF), planned_A)
+    columns_NC, names = _columns(x_NF, encoder.names)
+    false = {name: _same_length(numbers(values, name), len(arm_N)) for name, values in (placebos or {}).items()}
+    rows = _Rows(x_NF, arm_N, columns_NC, names, false)
+    reasons: list[str] = []
+    checks: list[Check] = []
+    if planned_A is not None:
+        prob_NA = _chances("planned_A", planned_A, arm_N, arms)
+        checks = [
+            sample_ratio(arm_N, prob_NA, settings.alpha),
+            unrelated(columns_NC, arm_N, prob_NA, settings.alpha, settings.seed),
+            *predictable(x_NF, arm_N, prob_NA, settings.alpha, settings.seed),
+        ]
+        look = _look(rows, prob_NA, settings)
+        reasons = [check.meaning for check in checks if not check.passed] + _moved(look, settings)
+        if not reasons:
+            told = "arms were drawn by lot as stated, and nothing in the data contradicts it"
+            return Diagnosis("randomised", (told,), tuple(checks), *_parts(look))
+        if not checks[0].passed:
+            return Diagnosis(None, tuple(reasons), tuple(checks), *_parts(look))
+    given = propensity_NA is not None
+    prob_NA = _chances("propensity_NA", propensity_NA, arm_N, arms) if given else propensity(x_NF, arm_N, settings)
+    look = _look(rows, prob_NA, settings)
+    against = _thin(look, arm_N, settings) + _unlike(look, settings) + _moved(look, settings)
+    if against:
+        return Diagnosis(None, tuple(reasons + against), tuple(checks), *_parts(look))
+    told = "not drawn by lot, but comparable in all that is recorded; what is not recorded may still differ"
+    return Diagnosis("adjusted", (*reasons, told), tuple(checks), *_parts(look))
+
+
+def propensity(x_NF: Floats, arm_N: Ints, settings: DiagnoseSettings = DiagnoseSettings()) -> Floats:  # noqa: B008
+    """prob_NA out of fold: multinomial logistic regression on the features, their hinges and missing flags.
+
+    Folds hang on each row's own values, not on row order. Each fold learns from at most `most_rows` rows.
+    """
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.linear_model import LogisticRegression
+
+    key_N, arms = row_keys(x_NF, settings.seed), int(arm_N.max()) + 1
+    fold_N, prob_NA = (key_N % np.uint64(settings.folds)).astype(np.int64), np.zeros((len(arm_N), arms))
+    basis = basis_of(x_NF)  # learns no arm and no outcome, so one for all folds
+    for fold in range(settings.folds):
+        train = np.flatnonzero(fold_N != fold)
+        train = train[np.argsort(key_N[train], kind="stable")[: settings.most_rows]]
+        if len(np.unique(arm_N[train])) < arms:
+            raise SupportError(f"propensity: an arm has fewer customers than the {settings.folds} folds need")
+        model = LogisticRegression(C=1.0, max_iter=200)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)  # 200 steps are near enough for a weight
+            model.fit(basis.columns(x_NF[train])[:, 1:], arm_N[train])
+        held = np.flatnonzero(fold_N == fold)
+        for start in range(0, len(held), CHUNK):
+            part = held[start : start + CHUNK]
+            prob_NA[part] = model.predict_proba(basis.columns(x_NF[part])[:, 1:])
+    return prob_NA
+
+
+def weighted_means(outcome_N: Floats, arm_N: Ints, prob_NA: Floats) -> tuple[Floats, Floats]:
+    """Each arm's mean weighted by 1 / chance (Hajek 1971), and each row's first-order part of its error, N x A."""
+    got_NA = arm_N[:, None] == np.arange(prob_NA.shape[1])
+    weight_NA = np.divide(got_NA, prob_NA, out=np.zeros(prob_NA.shape), where=got_NA)
+    total_A = weight_NA.sum(axis=0)
+    mean_A = (weight_NA * outcome_N[:, None]).sum(axis=0) / total_A
+    return mean_A, weight_NA * (outcome_N[:, None] - mean_A) / total_A
+
+
+def holm(p_T: Floats) -> Floats:
+    """p values adjusted for all being looked at together (Holm 1979)."""
+    order = np.argsort(p_T, kind="stable")
+    stepped = np.maximum.accumulate(p_T[order] * np.arange(len(p_T), 0, -1))
+    out = np.empty(len(p_T))
+    out[order] = np.minimum(stepped, 1.0)
+    return out
+
+
+@dataclass(frozen=True)
+class _Rows:
+    x_NF: Floats
+    arm_N: Ints
+    columns_NC: Floats
+    names: list[str]
+    placebos: dict[str, Floats]
+
+
+def _look(rows: _Rows, prob_NA: Floats, settings: DiagnoseSettings) -> _Look:
+    overlap, arms = _overlap(rows.arm_N, prob_NA, settings.min_prob), prob_NA.shape[1]
+    counts = np.bincount(rows.arm_N, minlength=arms)
+    if counts.min() < 2:
+        raise SupportError(f"diagnose: arm {counts.argmin()} has {counts.min()} customers; there is nothing to compare")
+    keep_N = overlap.keep_N
+    if np.bincount(rows.arm_N[keep_N], minlength=arms).min() < 2:  # refused for want of overlap: show all that is there
+        keep_N, rows = np.ones(len(keep_N), dtype=bool), replace(rows, placebos={})
+    return _Look(_balance(rows, prob_NA, keep_N), _placebos(rows, prob_NA, keep_N), overlap, prob_NA)
+
+
+def _parts(look: _Look) -> tuple[pl.DataFrame, pl.DataFrame, Overlap, Floats]:
+    return look.balance, look.placebos, look.overlap, look.prob_NA
+
+
+def _overlap(arm_N: Ints, prob_NA: Floats, min_prob: float) -> Overlap:
+    arms, edges = prob_NA.shape[1], np.linspace(0, 1, BINS + 1)
+    keep_N: NDArray[np.bool_] = np.asarray((prob_NA >= min_prob).all(axis=1))
+    effective_A, parts = np.zeros(arms), []
+    for a in range(arms):
+        got = arm_N == a
+        weight = 1 / prob_NA[got & keep_N, a]
+        effective_A[a] = weight.sum() ** 2 / (weight**2).sum() if weight.size else 0.0
+        counts = [np.histogram(prob_NA[mask, a], edges)[0] for mask in (got, ~got)]
+        shape = {"arm": np.full(BINS, a), "low": edges[:-1], "high": edges[1:]}
+        parts.append(pl.DataFrame({**shape, "got": counts[0], "others": counts[1]}))
+    return Overlap(pl.concat(parts), effective_A, float(1 - keep_N.mean()), keep_N)
+
+
+def _balance(rows: _Rows, prob_NA: Floats, keep_N: NDArray[np.bool_]) -> pl.DataFrame:
+    """Standardised mean differences from control; the standard deviation is that before weighting throughout."""
+    arm_N, x = rows.arm_N, rows.columns_NC
+    weight_N = np.where(keep_N, 1 / np.maximum(prob_NA[np.arange(len(arm_N)), arm_N], 1e-12), 0.0)
+    mean, spread, after = [], [], []
+    for a in range(prob_NA.shape[1]):
+        mine = arm_N == a
+        mean.append(x[mine].mean(axis=0))
+        spread.append(x[mine].var(axis=0))
+        after.append(np.average(x[mine], axis=0, weights=weight_N[mine]))
+    parts = []
+    for a in range(1, prob_NA.shape[1]):
+        sd = np.sqrt((spread[a] + spread[0]) / 2)
+        smd = [_over(each[a] - each[0], sd) for each in (mean, after)]
+        parts.append(pl.DataFrame({"feature": rows.names, "arm": a, "before": smd[0], "after": smd[1]}))
+    schema = {"feature": pl.String, "arm": pl.Int64, "before": pl.Float64, "after": pl.Float64}
+    return pl.concat([pl.DataFrame(schema=schema), *(part.cast(schema) for part in parts)])  # type: ignore[arg-type]
+
+
+def _over(gap_C: Floats, sd_C: Floats) -> Floats:
+    """Gap in standard deviations; a gap between two constants is infinite, none is 0."""
+    return np.divide(gap_C, sd_C, out=np.where(np.abs(gap_C) > 1e-12, np.inf, 0.0), where=sd_C > 1e-12)
+
+
+def _placebos(rows: _Rows, prob_NA: Floats, keep_N: NDArray[np.bool_]) -> pl.DataFrame:
+    found = []
+    for name, outcome_N in rows.placebos.items():
+        mean_A, part_NA = weighted_means(outcome_N[keep_N], rows.arm_N[keep_N], prob_NA[keep_N])
+        for a in range(1, prob_NA.shape[1]):
+            se = float(np.sqrt(np.sum((part_NA[:, a] - part_NA[:, 0]) ** 2)))
+            found.append((name, a, float(mean_A[a] - mean_A[0]), se))
+    frame = pl.DataFrame(
+        found, schema={"outcome": pl.String, "arm": pl.Int64, "effect": pl.Float64, "se": pl.Float64}, orient="row"
+    )
+    effect, se_T = frame["effect"].to_numpy(), frame["se"].to_numpy()
+    z_T = np.divide(np.abs(effect), se_T, out=np.where(effect == 0, 0.0, np.inf), where=se_T > 0)
+    half = 1.96 * pl.col("se")
+    limits = [(pl.col("effect") - half).alias("low"), (pl.col("effect") + half).alias("high")]
+    return frame.with_columns(*limits, pl.Series("p", holm(2 * stats.norm.sf(z_T)), dtype=pl.Float64))
+
+
+def _thin(look: _Look, arm_N: Ints, settings: DiagnoseSettings) -> list[str]:
+    found = []
+    if look.overlap.trimmed > settings.most_trimmed:
+        share = f"{look.overlap.trimmed:.0%} of customers had a chance below {settings.min_prob:g} of some arm"
+        found.append(f"no overlap: {share}, so there is nobody to compare them with")
+    for a, worth in enumerate(look.overlap.effective_A):
+        if worth < settings.least_effective:
+            people = f"the {(arm_N == a).sum()} customers of arm {a} are worth {worth:.0f} after weighting"
+            found.append(f"no overlap: {people}, fewer than {settings.least_effective:g}")
+    return found
+
+
+def _unlike(look: _Look, settings: DiagnoseSettings) -> list[str]:
+    worst = look.balance.filter(pl.col("after").abs() > settings.most_smd)
+    if worst.is_empty():
+        return []
+    name, arm, _, after = worst.sort(pl.col("after").abs(), "feature", descending=[True, False]).row(0)
+    return [f"arms differ after weighting: {name!r} by {after:+.2f} standard deviations in arm {arm}"]
+
+
+def _moved(look: _Look, settings: DiagnoseSettings) -> list[str]:
+    return [
+        f"placebo {row['outcome']!r} differs by {row['effect']:.3g} (s.e. {row['se']:.2g}) in arm {row['arm']}"
+        for row in look.placebos.filter(pl.col("p") < settings.placebo_alpha).iter_rows(named=True)
+    ]
+
+
+def _columns(x_NF: Floats, names: list[str]) -> tuple[Floats, list[str]]:
+    """Features with missing values at the mean, and a 0/1 column for each feature that has some; constants left out."""
+    gone_NF = np.isnan(x_NF)
+    known_F = np.maximum((~gone_NF).sum(axis=0), 1)
+    filled = np.where(gone_NF, np.where(gone_NF, 0.0, x_NF).sum(axis=0) / known_F, x_NF)
+    some = np.asarray(gone_NF.any(axis=0))
+    both = np.column_stack([filled, gone_NF[:, some].astype(np.float64)])
+    told = [*names, *(f"{name} is missing" for name, s in zip(names, some, strict=True) if s)]
+    vary = np.ptp(both, axis=0) > 0 if len(both) else np.zeros(both.shape[1], dtype=bool)
+    return both[:, vary], [name for name, v in zip(told, vary, strict=True) if v]
+
+
+def _arms(treatment_N: ArrayLike, n: int, planned_A: ArrayLike | None) -> tuple[Ints, int]:
+    arm = _same_length(numbers(treatment_N, "treatment_N"), n)
+    if arm.size == 0 or (arm < 0).any() or (arm != np.round(arm)).any():
+        raise InputError("treatment_N: needs an arm number for each customer; 0 is control, treatments are 1, 2, ...")
+    arms = int(arm.max()) + 1 if planned_A is None else np.asarray(planned_A).shape[-1]
+    if arm.max() >= arms or arms < 2:
+        raise InputError(f"treatment_N: arms up to {int(arm.max())}, but chances are given for {arms}; two are needed")
+    return arm.astype(np.int64), arms
+
+
+def _same_length(values_N: Floats, n: int) -> Floats:
+    if len(values_N) != n:
+        raise InputError(f"diagnose: {len(values_N)} values for {n} rows of features; give one for each customer")
+    return values_N
+
+
+def _chances(name: str, values: ArrayLike | None, arm_N: Ints, arms: int) -> Floats:
+    prob = np.asarray(values, dtype=np.float64)
+    if prob.ndim == 1:
+        prob = np.tile(prob, (len(arm_N), 1))
+    if prob.shape != (len(arm_N), arms) or not ((prob >= 0).all() and np.allclose(prob.sum(axis=1), 1, atol=1e-6)):
+        raise InputError(f"{name}: shape {prob.shape}; needs chances of {arms} arms, 0 or more, summing to 1")
+    if (prob[np.arange(len(arm_N)), arm_N] == 0).any():
+        raise InputError(f"{name}: some customers got an arm that is said to have had no chance")
+    return prob

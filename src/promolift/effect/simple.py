@@ -1,0 +1,118 @@
+"""A trial and its nuisance models in; the answers all else must beat: in proportion, by response, by segment.
+
+Legend: N customers, F features, K treatments, A arms.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from promolift.effect.linear import Family, inverse, link
+from promolift.effect.nuisance import Nuisance, Response, arm_means
+from promolift.effect.trial import Floats, Trial
+
+CUTS = (0.1, 0.25, 0.4, 0.5, 0.6, 0.75, 0.9)  # quantiles tried as the segment's border
+REACH, BISECTIONS = 8.0, 40  # shifts searched: a factor of 3000 up or down, to 1e-11
+LEAST = 0.02  # smallest share of customers on either side
+
+
+@dataclass(frozen=True)
+class ByResponse:
+    """Who responds more gains more: gain is a straight line of the outcome expected without treatment."""
+
+    response: Response
+    coef_2K: Floats
+
+    def gain(self, x_NF: Floats) -> Floats:
+        """gain_NK over control."""
+        return _line(self.response.mean(x_NF)) @ self.coef_2K
+
+
+@dataclass(frozen=True)
+class Proportional:
+    """The same relative effect for everybody: each arm moves the log odds (or log mean) by one number."""
+
+    response: Response
+    shift_A: Floats
+
+    def gain(self, x_NF: Floats) -> Floats:
+        """gain_NK over control."""
+        mu_NA = inverse(
+            _base(self.response.mean(x_NF), self.response.family)[:, None] + self.shift_A, self.response.family
+        )
+        return mu_NA[:, 1:] - mu_NA[:, :1]
+
+
+@dataclass(frozen=True)
+class BySegment:
+    """One rule: customers beyond `cut` of one feature (or with it missing) gain something else than the others."""
+
+    feature: int
+    cut: float
+    inside_K: Floats
+    outside_K: Floats
+
+    def gain(self, x_NF: Floats) -> Floats:
+        """gain_NK over control."""
+        return np.where(_beyond(x_NF[:, self.feature], self.cut)[:, None], self.inside_K, self.outside_K)
+
+
+def fit_response(trial: Trial, nuisance: Nuisance) -> ByResponse:
+    """Doubly robust scores regressed on the expected outcome of all arms together."""
+    line = _line(nuisance.mu_NA)
+    return ByResponse(
+        nuisance.response, np.asarray(np.linalg.lstsq(line, nuisance.psi_NK, rcond=None)[0], dtype=np.float64)
+    )
+
+
+def fit_proportional(trial: Trial, nuisance: Nuisance) -> Proportional:
+    """Shifts at which the average customer's expected outcome is each arm's doubly robust mean."""
+    family = nuisance.response.family
+    base_N = _base(nuisance.mu_NA, family)
+    shift_A = np.zeros(trial.arms)
+    for a, mean in enumerate(arm_means(trial, nuisance.mu_NA).mean(axis=0)):
+        low, high = -REACH, REACH
+        for _ in range(BISECTIONS if family != "real" else 0):
+            middle = (low + high) / 2
+            low, high = (middle, high) if inverse(base_N + middle, family).mean() < mean else (low, middle)
+        shift_A[a] = (low + high) / 2 if family != "real" else mean - base_N.mean()
+    return Proportional(nuisance.response, shift_A)
+
+
+def _base(mu_NA: Floats, family: Family) -> Floats:
+    """Linear predictor of the outcome expected of all arms together."""
+    return link(mu_NA.mean(axis=1), family)
+
+
+def fit_segment(trial: Trial, nuisance: Nuisance) -> BySegment:
+    """The split with the largest chi-square of the difference in scores, of all features and quantiles."""
+    best = (-1.0, 0, np.inf)
+    psi_NK = nuisance.psi_NK
+    for f, cut in _borders(trial.x_NF):
+        share = (mask := _beyond(trial.x_NF[:, f], cut)).mean()
+        if LEAST <= share <= 1 - LEAST:
+            step_K = psi_NK[mask].mean(axis=0) - psi_NK[~mask].mean(axis=0)
+            chi = float((step_K**2 / psi_NK.var(axis=0)).sum() * share * (1 - share))
+            best = max(best, (chi, f, cut))
+    _, f, cut = best
+    mask = _beyond(trial.x_NF[:, f], cut)
+    everyone = psi_NK.mean(axis=0)
+    inside, outside = (psi_NK[m].mean(axis=0) if m.any() else everyone for m in (mask, ~mask))
+    return BySegment(f, cut, inside, outside)
+
+
+def _line(mu_NA: Floats) -> Floats:
+    return np.column_stack([np.ones(len(mu_NA)), mu_NA.mean(axis=1)])
+
+
+def _borders(x_NF: Floats) -> list[tuple[int, float]]:
+    found = []
+    for f in range(x_NF.shape[1]):
+        known = x_NF[~np.isnan(x_NF[:, f]), f]
+        if known.size:
+            found += [(f, float(cut)) for cut in np.unique(np.quantile(known, CUTS, method="lower"))]
+    return found
+
+
+def _beyond(values_N: Floats, cut: float) -> np.ndarray:
+    return ~(values_N <= cut)

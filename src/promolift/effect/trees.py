@@ -1,0 +1,122 @@
+"""A trial and its nuisance models in; effects as boosted trees out: the T-, S-, X-, R- and DR-learner.
+
+Legend: N customers, F features, K treatments, A arms. Targets use outcomes predicted by models that did not see them.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from promolift.effect.linear import Family, inverse, link
+from promolift.effect.nuisance import Boosted, Nuisance, Response, Target, boost
+from promolift.effect.trial import Floats, Ints, Trial
+
+Kind = Literal["t-trees", "s-trees", "x-trees", "r-trees", "dr-trees"]
+
+
+@dataclass(frozen=True)
+class PlugIn:
+    """T-learner: the difference of the arms' response models."""
+
+    response: Response
+
+    def gain(self, x_NF: Floats) -> Floats:
+        """gain_NK over control."""
+        mu_NA = self.response.mean(x_NF)
+        return mu_NA[:, 1:] - mu_NA[:, :1]
+
+
+@dataclass(frozen=True)
+class Single:
+    """S-learner: one response model with the arm among its features."""
+
+    trees: Boosted
+    family: Family
+    arms: int
+
+    def gain(self, x_NF: Floats) -> Floats:
+        """gain_NK over control."""
+        mu_A = [inverse(self.trees.each(_with_arm(x_NF, a, self.arms)), self.family) for a in range(self.arms)]
+        return np.stack([(mu - mu_A[0]).mean(axis=0) for mu in mu_A[1:]], axis=1)
+
+
+@dataclass(frozen=True)
+class Direct:
+    """Effects learned as targets of their own, one or (X) two sets of trees for each treatment, weighted."""
+
+    trees_K: tuple[tuple[Boosted, ...], ...]
+    share_K: tuple[tuple[float, ...], ...]
+
+    def gain(self, x_NF: Floats) -> Floats:
+        """gain_NK over control."""
+        return np.stack(
+            [
+                sum((share * trees.mean(x_NF) for trees, share in zip(pair, shares, strict=True)), np.zeros(len(x_NF)))
+                for pair, shares in zip(self.trees_K, self.share_K, strict=True)
+            ],
+            axis=1,
+        )
+
+
+def fit_trees(trial: Trial, nuisance: Nuisance, kind: Kind) -> PlugIn | Single | Direct:
+    """One learner: T and S as usual; X (Kuenzel et al. 2019), R (Nie & Wager 2021), DR (Kennedy 2023)."""
+    match kind:
+        case "t-trees":
+            return PlugIn(nuisance.response)
+        case "s-trees":
+            return _single(trial, nuisance)
+        case "x-trees":
+            return _x(trial, nuisance)
+        case "r-trees":
+            return _r(trial, nuisance)
+        case "dr-trees":
+            everyone = np.ones(len(trial.arm_N), dtype=bool)
+            trees = tuple((_grow(trial, nuisance, everyone, psi_N),) for psi_N in nuisance.psi_NK.T)
+            return Direct(trees, ((1.0,),) * len(trees))
+
+
+def _grow(
+    trial: Trial, nuisance: Nuisance, rows_N: NDArray[np.bool_], target_N: Floats, weight_N: Floats | None = None
+) -> Boosted:
+    weight = None if weight_N is None else weight_N[rows_N]
+    target = Target(trial.x_NF[rows_N], target_N[rows_N], nuisance.part_N[rows_N], nuisance.parts, weight)
+    return boost(target, rate=0.05)
+
+
+def _with_arm(x_NF: Floats, arm: int | Ints, arms: int) -> Floats:
+    flags = [np.broadcast_to(np.asarray(arm == a, dtype=np.float64), (len(x_NF),)) for a in range(1, arms)]
+    return np.column_stack([x_NF, *flags])
+
+
+def _single(trial: Trial, nuisance: Nuisance) -> Single:
+    family, y_N = nuisance.response.family, trial.outcome_N
+    base = link(y_N.mean(), family)
+    start_JN = np.full((nuisance.parts, len(y_N)), base)
+    x_NF = _with_arm(trial.x_NF, trial.arm_N, trial.arms)
+    trees = boost(Target(x_NF, y_N, nuisance.part_N, nuisance.parts, None, start_JN, family))
+    return Single(Boosted(trees.texts, start_JN[:, 0]), family, trial.arms)
+
+
+def _x(trial: Trial, nuisance: Nuisance) -> Direct:
+    mu_NA, y_N = nuisance.mu_NA, trial.outcome_N
+    pairs, shares = [], []
+    for k in range(1, trial.arms):
+        treated = _grow(trial, nuisance, trial.arm_N == k, y_N - mu_NA[:, 0])
+        control = _grow(trial, nuisance, trial.arm_N == 0, mu_NA[:, k] - y_N)
+        share = float(trial.prob_NA[:, k].mean() / (trial.prob_NA[:, k] + trial.prob_NA[:, 0]).mean())
+        pairs.append((treated, control))
+        shares.append((1 - share, share))  # the larger arm's outcomes are the better known
+    return Direct(tuple(pairs), tuple(shares))
+
+
+def _r(trial: Trial, nuisance: Nuisance) -> Direct:
+    found = []
+    for k in range(1, trial.arms):
+        chance_N = trial.prob_NA[:, k] / (trial.prob_NA[:, k] + trial.prob_NA[:, 0])
+        mean_N = chance_N * nuisance.mu_NA[:, k] + (1 - chance_N) * nuisance.mu_NA[:, 0]
+        left_N = (trial.arm_N == k) - chance_N
+        rows_N = (trial.arm_N == k) | (trial.arm_N == 0)
+        found.append((_grow(trial, nuisance, rows_N, (trial.outcome_N - mean_N) / left_N, left_N**2),))
+    return Direct(tuple(found), ((1.0,),) * len(found))

@@ -1,0 +1,357 @@
+"""A log of decisions and a policy that never ran in; what it would have earned, with an interval or a refusal, out.
+
+Legend: N logged decisions, A actions, F context features, U independent units (customers), P policies.
+
+The best guess is the estimate with the smallest estimated error, bias counted. The interval is that of the best
+estimate that needs no model to be right, so that it keeps its promise whatever the guess leans on.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.stats import norm
+
+from promolift.errors import InputError
+from promolift.learn import estimators as est
+from promolift.learn import ope_interval as interval
+from promolift.learn.ope_interval import Interval
+from promolift.learn.reward import Fits, RewardSettings, predict_rewards
+from promolift.learn.support import Support, require, unseen_mass, weigh
+from promolift.settings import Settings
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+UNBIASED = {"ips": est.ips, "snips": est.snips, "dr": est.dr, "sndr": est.sndr}  # need no model to be right
+FEW = 100  # rewarded rows, in effect, under which estimates of a rate do not tell policies apart
+
+
+class OffPolicySettings(Settings):
+    """How a policy is valued. `interval` is how the printed interval is made; the table shows normal ones."""
+
+    level: float = 0.95
+    interval: Literal["normal", "bootstrap", "bernstein"] = "normal"
+    draws: int = 1000
+    least_effective: float = 30.0
+    most_unseen: float = 0.0
+    shrinks: tuple[float, ...] = (10.0, 100.0, 1000.0)
+    switches: tuple[float, ...] = (5.0, 20.0, 100.0)
+    reward: RewardSettings = RewardSettings()
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Log:
+    """Checked decisions. `logging_NA` where the chance of every action was logged; `unit_N` numbers the customers."""
+
+    action_N: Ints
+    reward_N: Floats
+    prob_N: Floats
+    context_NF: Floats
+    logging_NA: Floats | None = None
+    unit_N: Ints | None = None
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """One estimator's value; `error` is its estimated root mean squared error, bias counted."""
+
+    name: str
+    value: float
+    se: float
+    low: float
+    high: float
+    error: float
+
+
+@dataclass(frozen=True)
+class OffPolicyValue:
+    """What a policy earns per decision.
+
+    `value` is the best guess, by `chosen`; `low` to `high` comes from `interval_of`. `logged` is what the log earned;
+    `gain_low` to `gain_high` is the interval of the policy's advantage over it. `score_U` has one score a customer.
+    """
+
+    value: float
+    low: float
+    high: float
+    level: float
+    chosen: str
+    interval_of: str
+    logged: float
+    gain_low: float
+    gain_high: float
+    estimates: tuple[Estimate, ...]
+    support: Support
+    rewarded: float
+    reward_model: str
+    score_U: Floats
+
+    @property
+    def warning(self) -> str | None:
+        """Why the numbers are to be read with care, if they are."""
+        if self.rewarded < FEW:
+            return f"worth {self.rewarded:.0f} rewarded rows: too few to tell policies apart"
+        return None
+
+    def text(self) -> str:
+        """The result as a small table for people."""
+        lines = [
+            f"value {self.value:.5g} ({self.chosen}), {self.level:.0%} interval {self.low:.5g} to {self.high:.5g} "
+            f"({self.interval_of})",
+            f"the log earned {self.logged:.5g}; the policy adds {self.gain_low:+.5g} to {self.gain_high:+.5g}",
+            f"{self.support.rows} rows, worth {self.support.effective:.0f} for this policy, largest weight "
+            f"{self.support.largest:.1f}, reward model: {self.reward_model}",
+            *(f"caution: {self.warning}" for _ in range(self.warning is not None)),
+            f"{'estimator':<11}{'value':>11}{'s.e.':>11}{'error':>11}",
+            *(f"{e.name:<11}{e.value:>11.5g}{e.se:>11.3g}{e.error:>11.3g}" for e in self.estimates),
+        ]
+        return "\n".join(lines)
+
+
+def off_policy_value(
+    action_N: ArrayLike,
+    reward_N: ArrayLike,
+    prob_N: ArrayLike,
+    policy_NA: ArrayLike,
+    *,
+    context_NF: ArrayLike | None = None,
+    settings: OffPolicySettings = OffPolicySettings(),  # noqa: B008 - frozen
+) -> OffPolicyValue:
+    """What `policy_NA` (chances of every action in each row) would have earned per decision.
+
+    `prob_N` is the chance with which each logged action was drawn, or N x A the chances of all actions, which lets the
+    support check see every action. Raises InputError for arrays that make no sense, SupportError if the policy does
+    what the log never did, if the log is worth too few rows for it, or if the logged chances cannot be the true ones.
+    """
+    log = read_log(action_N, reward_N, prob_N, context_NF)
+    return value_of(log, read_policy(log, policy_NA), settings)
+
+
+def read_log(
+    action_N: ArrayLike,
+    reward_N: ArrayLike,
+    prob_N: ArrayLike,
+    context_NF: ArrayLike | None = None,
+    unit_N: ArrayLike | None = None,
+) -> Log:
+    """Check the arrays of a log. `unit_N` names the independent unit of each row, such as the customer."""
+    action = np.asarray(action_N)
+    rows = len(action)
+    if not rows or action.ndim != 1 or action.dtype.kind not in "iu" or action.min() < 0:
+        raise InputError("action: give one whole number from 0 up for each decision, and at least one decision")
+    reward = _numbers(reward_N, "reward", (rows,))
+    prob = np.asarray(prob_N, dtype=np.float64)
+    logging = None
+    if prob.ndim == 2:
+        logging = _chances(prob, "prob", rows)
+        if action.max() >= logging.shape[1]:
+            raise InputError(f"prob: {logging.shape[1]} actions, but action {action.max()} was logged")
+        prob = logging[np.arange(rows), action]
+    prob = _numbers(prob, "prob", (rows,))
+    wrong = np.flatnonzero((prob <= 0) | (prob > 1 + 1e-9))
+    if wrong.size:
+        raise InputError(f"prob: {wrong.size} of {rows} are not in (0, 1], first {prob[wrong[0]]:g} at row {wrong[0]}")
+    context = np.zeros((rows, 0)) if context_NF is None else np.asarray(context_NF, dtype=np.float64)
+    if context.ndim != 2 or len(context) != rows:
+        raise InputError(f"context: shape {context.shape}; give {rows} rows of features")
+    unit = None if unit_N is None else np.unique(np.asarray(unit_N), return_inverse=True)[1].astype(np.int64)
+    if unit is not None and len(unit) != rows:
+        raise InputError(f"unit: {len(unit)} given for {rows} decisions")
+    return Log(action.astype(np.int64), reward, prob, context, logging, unit)
+
+
+def read_policy(log: Log, policy_NA: ArrayLike) -> Floats:
+    """Check a policy against a log: a row of chances for each decision, with a column for each logged action."""
+    policy = _chances(np.asarray(policy_NA, dtype=np.float64), "policy", len(log.action_N))
+    if log.action_N.max() >= policy.shape[1]:
+        raise InputError(f"policy: {policy.shape[1]} actions, but action {log.action_N.max()} was logged")
+    if log.logging_NA is not None and log.logging_NA.shape != policy.shape:
+        raise InputError(f"policy: {policy.shape[1]} actions, the logged chances have {log.logging_NA.shape[1]}")
+    return policy
+
+
+def value_of(log: Log, policy_NA: Floats, settings: OffPolicySettings) -> OffPolicyValue:
+    """Value one checked policy."""
+    rows = np.arange(len(log.action_N))
+    weight_N = policy_NA[rows, log.action_N] / log.prob_N
+    support = weigh(weight_N, unseen_mass(log.action_N, policy_NA, log.logging_NA))
+    require(support, settings.most_unseen, settings.least_effective)
+    fits = predict_rewards(log.action_N, log.reward_N, weight_N, log.context_NF, policy_NA.shape[1], settings.reward)
+    fit_N, direct_N = fits.best.reward_NA[rows, log.action_N], (policy_NA * fits.best.reward_NA).sum(axis=1)
+    parts = est.Parts(log.reward_N, weight_N, fit_N, direct_N)
+    scores = {name: _per_unit(made(parts), log.unit_N) for name, made in UNBIASED.items()}
+    anchor = min(scores, key=lambda name: interval.standard_error(scores[name]))
+    lean = {name: _per_unit(score_N, log.unit_N) for name, score_N in _lean(parts, fits, log, policy_NA, settings)}
+    for name in {name.split()[0]: name for name in lean}:
+        tried = [lean[each] for each in lean if each.split()[0] == name]
+        scores[name] = min(tried, key=lambda score_U: _error(score_U, scores[anchor]))
+    scores["blend"], share = blend(scores.get("dm", scores[anchor]), scores[anchor])
+    return _result(log, scores, (anchor, share), (support, parts, fits), settings)
+
+
+def rank_policies(
+    log: Log,
+    policies: Mapping[str, Floats],
+    settings: OffPolicySettings = OffPolicySettings(),  # noqa: B008 - frozen
+) -> "Ranking":
+    """Value several policies on one log and rank them, with intervals that hold for all of them at once.
+
+    `against` holds each policy's difference from the best guess with its interval; a policy whose interval holds 0
+    cannot be told from it.
+    """
+    if len(policies) < 2:
+        raise InputError("policies: give at least two to rank")
+    values = {name: value_of(log, read_policy(log, policy), settings) for name, policy in policies.items()}
+    order = sorted(values, key=lambda name: (-values[name].value, name))
+    scores_UP = np.column_stack([values[name].score_U for name in order])
+    steps = interval.simultaneous(scores_UP, settings.level, settings.draws, settings.seed)
+    paired_UP = scores_UP[:, 1:] - scores_UP[:, :1]
+    apart = interval.simultaneous(paired_UP, settings.level, settings.draws, settings.seed)
+    held = {name: _around(values[name].score_U, steps) for name in order}
+    against = {name: _around(paired_UP[:, p], apart) for p, name in enumerate(order[1:])}
+    return Ranking(tuple(order), values, held, against)
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """Policies from best guess to worst; intervals that hold together; and differences from the first, likewise."""
+
+    order: tuple[str, ...]
+    values: dict[str, OffPolicyValue]
+    intervals: dict[str, Interval]
+    against: dict[str, Interval]
+
+    @property
+    def beaten(self) -> tuple[str, ...]:
+        """The policies shown to earn less than the first."""
+        return tuple(name for name in self.order[1:] if self.against[name].high < 0)
+
+
+def blend(lean_U: Floats, sure_U: Floats) -> tuple[Floats, float]:
+    """The mix of a biased and an unbiased estimate with the smallest estimated squared error, and the former's share.
+
+    The bias is read from their difference, less what that difference owes to chance.
+    """
+    gap_U = lean_U - sure_U
+    if len(sure_U) < 2 or gap_U.std() == 0:
+        return sure_U, 0.0
+    noise = float(gap_U.var(ddof=1)) / len(sure_U)
+    bias2 = max(float(gap_U.mean()) ** 2 - noise, 0.0)
+    cover = np.cov(lean_U, sure_U) / len(sure_U)
+    share = float(np.clip((cover[1, 1] - cover[0, 1]) / (bias2 + noise), 0.0, 1.0))
+    return share * lean_U + (1.0 - share) * sure_U, share
+
+
+def _lean(
+    parts: est.Parts, fits: Fits, log: Log, policy_NA: Floats, settings: OffPolicySettings
+) -> Iterator[tuple[str, Floats]]:
+    """Scores of the estimates that lean on the reward model: the direct method, switched and shrunk weights.
+
+    Each counts what the model had to learn; none can where the model is made of trees.
+    """
+    weight_N = parts.weight_N
+    kept = {"dm": np.zeros_like(weight_N)}
+    kept |= {f"switch-dr {most:g}": np.where(weight_N <= most, weight_N, 0.0) for most in settings.switches}
+    kept |= {f"dr-os {shrink:g}": est.shrunk_weight(weight_N, shrink) for shrink in settings.shrinks}
+    rows = np.arange(len(weight_N))
+    for name, kept_N in kept.items():
+        model = fits.lean if name == "dm" else fits.best
+        miss_N = log.reward_N - model.reward_NA[rows, log.action_N]
+        left_NA = policy_NA.copy()
+        left_NA[rows, log.action_N] -= kept_N
+        pull_N = model.pull(log.action_N, left_NA)
+        if pull_N is not None:
+            learnt_N = pull_N * miss_N
+            direct_N = (policy_NA * model.reward_NA).sum(axis=1)
+            yield name, direct_N + kept_N * miss_N + learnt_N - learnt_N.mean()
+
+
+def _error(score_U: Floats, sure_U: Floats) -> float:
+    """Estimated root mean squared error: the standard error, and the distance from an unbiased estimate as bias."""
+    gap = float(score_U.mean() - sure_U.mean())
+    return float(np.hypot(interval.standard_error(score_U), gap))
+
+
+def _result(
+    log: Log,
+    scores: dict[str, Floats],
+    choice: tuple[str, float],
+    found: tuple[Support, est.Parts, Fits],
+    settings: OffPolicySettings,
+) -> OffPolicyValue:
+    (anchor, share), (support, parts, fits) = choice, found
+    sure_U = scores[anchor]
+    z = float(norm.ppf(0.5 + settings.level / 2))
+    held = _interval(sure_U, parts, settings)
+    gain = _around(sure_U - _per_unit(log.reward_N, log.unit_N), z)
+    paid_N = parts.weight_N * log.reward_N
+    square = float((paid_N**2).sum())
+    return OffPolicyValue(
+        value=float(np.clip(scores["blend"].mean(), held.low, held.high)),
+        low=held.low,
+        high=held.high,
+        level=settings.level,
+        chosen=anchor if share < 0.005 else "dm" if share > 0.995 else f"{share:.0%} dm, {1 - share:.0%} {anchor}",
+        interval_of=anchor,
+        logged=float(log.reward_N.mean()),
+        gain_low=gain.low,
+        gain_high=gain.high,
+        estimates=tuple(_estimate(name, score_U, sure_U, z) for name, score_U in scores.items()),
+        support=support,
+        rewarded=float(paid_N.sum()) ** 2 / square if square else 0.0,
+        reward_model=f"{fits.best.kind}, l2 {fits.best.l2:g}",
+        score_U=sure_U,
+    )
+
+
+def _estimate(name: str, score_U: Floats, sure_U: Floats, z: float) -> Estimate:
+    around, se = _around(score_U, z), interval.standard_error(score_U)
+    return Estimate(name, float(score_U.mean()), se, around.low, around.high, _error(score_U, sure_U))
+
+
+def _interval(sure_U: Floats, parts: est.Parts, settings: OffPolicySettings) -> Interval:
+    if settings.interval == "bootstrap":
+        return interval.bootstrap(sure_U, settings.level, settings.draws, settings.seed)
+    if settings.interval == "bernstein":
+        span = float(np.ptp(parts.reward_N)) * (1 + float(parts.weight_N.max()))
+        return interval.bernstein(sure_U, settings.level, span)
+    return interval.normal(sure_U, settings.level)
+
+
+def _around(score_U: Floats, steps: float) -> Interval:
+    half = steps * interval.standard_error(score_U)
+    return Interval(float(score_U.mean()) - half, float(score_U.mean()) + half)
+
+
+def _per_unit(score_N: Floats, unit_N: Ints | None) -> Floats:
+    """One score a unit, with the same mean: a customer's decisions are not independent of one another."""
+    if unit_N is None:
+        return score_N
+    mean = float(score_N.mean())
+    total_U = np.bincount(unit_N, weights=score_N - mean)
+    return np.asarray(mean + total_U * (len(total_U) / len(score_N)), dtype=np.float64)
+
+
+def _numbers(values: ArrayLike, name: str, shape: tuple[int, ...]) -> Floats:
+    found = np.asarray(values, dtype=np.float64)
+    if found.shape != shape:
+        raise InputError(f"{name}: shape {found.shape}, expected {shape}")
+    wrong = np.flatnonzero(~np.isfinite(found))
+    if wrong.size:
+        raise InputError(f"{name}: {wrong.size} of {found.size} are missing or infinite, first at row {wrong[0]}")
+    return found
+
+
+def _chances(values: Floats, name: str, rows: int) -> Floats:
+    if values.ndim != 2 or len(values) != rows:
+        raise InputError(f"{name}: shape {values.shape}; give {rows} rows of chances, one for each action")
+    wrong = np.flatnonzero(~((values >= 0).all(axis=1) & (np.abs(values.sum(axis=1) - 1) < 1e-6)))
+    if wrong.size:
+        raise InputError(f"{name}: {wrong.size} of {rows} rows are no chances that sum to 1, first row {wrong[0]}")
+    return values
+
+
+__all__ = ["Log", "OffPolicySettings", "OffPolicyValue", "Ranking", "off_policy_value", "rank_policies"]

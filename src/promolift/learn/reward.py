@@ -1,0 +1,313 @@
+"""Contexts, actions and rewards in; the reward of every action, predicted by models that never saw the row, out.
+
+Legend: N logged decisions (M of a fold), A actions, F context features (G with the constant), P coefficients: G common
+ones, then for each action its own level or its own G.
+
+The model is one ridge-penalised regression (logistic for rewards of 0 and 1) of three layers: an effect of each feature
+common to all actions, a level for each action, and each action's own departure from the common effect. The penalty
+pulls a rare action towards the others instead of towards noise. Boosted trees compete with it where there are enough
+rows. The one whose errors would make the doubly robust estimate least variable is taken.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import expit
+
+from promolift.hashing import hash_int
+from promolift.settings import Settings
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+MOST_COLUMNS = 600  # an action's own effects are dropped when the design would be wider
+STEPS = 25  # Newton steps; 4 to 8 are usual
+Kind = Literal["level", "common", "own", "trees"]
+
+
+class RewardSettings(Settings):
+    """How rewards are predicted. `kinds` are tried in turn; `level` ignores the context."""
+
+    folds: int = 5
+    l2: tuple[float, ...] = (0.3, 3.0, 30.0)
+    kinds: tuple[Kind, ...] = ("level", "common", "own", "trees")
+    least_rows_trees: int = 20_000
+    trees: int = 200
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Fold:
+    """One regression and the curvature of its loss at the optimum; columns as `_design` lays them out."""
+
+    coef_P: Floats
+    curve_PP: Floats
+
+
+@dataclass(frozen=True)
+class Rewards:
+    """q_NA out of fold by one kind of model with one penalty, and the regressions behind it (None for trees)."""
+
+    reward_NA: Floats
+    kind: Kind
+    l2: float
+    fold_N: Ints
+    x_NG: Floats
+    models: tuple[Fold | None, ...]
+    binary: bool
+
+    def pull(self, action_N: Ints, weight_NA: Floats) -> Floats | None:
+        """How far each row's reward moves the mean of `weight_NA` q_NA: the weight the regression gives to the row.
+
+        With it the direct method has the score `direct + pull (r - q)`, as the doubly robust estimate has with w, and
+        so a standard error that counts what the model had to learn. None where the model is no regression.
+        """
+        pull_N = np.zeros(len(action_N))
+        width, actions = self.x_NG.shape[1], weight_NA.shape[1]
+        for fold, model in enumerate(self.models):
+            if model is None:
+                return None
+            held = self.fold_N == fold
+            slope_MA = weight_NA[held] * (self.reward_NA[held] * (1 - self.reward_NA[held]) if self.binary else 1.0)
+            each_AG = slope_MA.T @ self.x_NG[held]  # what one unit on each coefficient adds
+            own = width if self.kind == "own" else 1
+            gain_P = np.linalg.solve(model.curve_PP, np.concatenate([each_AG.sum(axis=0), each_AG[:, :own].ravel()]))
+            table_AG = _table(gain_P, width, actions).T
+            pull_N[~held] += (self.x_NG[~held] * table_AG[action_N[~held]]).sum(axis=1)
+        return pull_N
+
+
+@dataclass(frozen=True)
+class Fits:
+    """`best` predicts best out of fold; `lean` is the least shrunk fit of its kind. `losses` tells what was tried.
+
+    Shrinkage makes predictions better and their sum worse: a correction by weights wants `best`, the direct method,
+    which has no correction, wants `lean`.
+    """
+
+    best: Rewards
+    lean: Rewards
+    losses: dict[str, float]
+
+
+def predict_rewards(
+    action_N: Ints,
+    reward_N: Floats,
+    weight_N: Floats,
+    context_NF: Floats,
+    actions: int,
+    settings: RewardSettings = RewardSettings(),  # noqa: B008 - frozen
+) -> Fits:
+    """Out-of-fold rewards of all actions. Never fails for want of rewards: a fold of zeros predicts about zero.
+
+    The loss is the mean of (w (r - q))^2, the part of the doubly robust variance a reward model can change; weights
+    over their 99.9th percentile count as that percentile, so that no single row picks the model.
+    """
+    x_NG = _scaler(context_NF)(context_NF)
+    fold_N = folds(action_N, reward_N, context_NF, settings)
+    square_N = np.minimum(weight_N, np.quantile(weight_N, 0.999)) ** 2
+    rows = np.arange(len(action_N))
+    fits: dict[str, Rewards] = {}
+    losses: dict[str, float] = {}
+    for kind, l2 in _kinds(x_NG, actions, settings):
+        name = f"{kind}, l2 {l2:g}"
+        fits[name] = _cross_fit(kind, l2, (action_N, reward_N, x_NG, fold_N), actions, settings)
+        losses[name] = float((square_N * (reward_N - fits[name].reward_NA[rows, action_N]) ** 2).mean())
+    best = fits[min(losses, key=lambda name: losses[name])]
+    lean = min((fit for fit in fits.values() if fit.kind == best.kind), key=lambda fit: fit.l2)
+    return Fits(best, lean, losses)
+
+
+def _cross_fit(
+    kind: Kind, l2: float, data: tuple[Ints, Floats, Floats, Ints], actions: int, settings: RewardSettings
+) -> Rewards:
+    action_N, reward_N, x_NG, fold_N = data
+    binary = bool(np.isin(reward_N, (0.0, 1.0)).all())
+    x_NG = x_NG[:, :1] if kind == "level" else x_NG
+    found = np.empty((len(action_N), actions))
+    models: list[Fold | None] = []
+    for fold in range(settings.folds):
+        held = fold_N == fold
+        train = (action_N[~held], reward_N[~held], x_NG[~held])
+        if kind == "trees":
+            found[held] = _trees(train, x_NG[held], actions, settings)
+            models.append(None)
+        else:
+            model = _fit(kind, train, actions, l2, binary)
+            found[held] = _predict(model.coef_P, x_NG[held], actions, binary)
+            models.append(model)
+    return Rewards(found, kind, l2, fold_N, x_NG, tuple(models), binary)
+
+
+def folds(action_N: Ints, reward_N: Floats, context_NF: Floats, settings: RewardSettings) -> Ints:
+    """A fold per row, by a hash of the row's own values, dealt out so that each fold gets its share of rewards."""
+    words = np.column_stack([action_N.astype(np.float64), reward_N, context_NF]) + 0.0
+    key_N = np.full(len(words), hash_int("fold", settings.seed), dtype=np.uint64)
+    for column in np.ascontiguousarray(words.T).view(np.uint64):
+        key_N = _mix(key_N ^ column)
+    order = np.lexsort((key_N, reward_N != 0))
+    fold_N = np.empty(len(words), dtype=np.int64)
+    fold_N[order] = np.arange(len(words)) % settings.folds
+    return fold_N
+
+
+def _mix(key: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """The finaliser of SplitMix64 (Steele, Lea & Flood 2014)."""
+    key = (key ^ (key >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    key = (key ^ (key >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return key ^ (key >> np.uint64(31))
+
+
+@dataclass(frozen=True)
+class Scaler:
+    """How features become numbers of mean 0 and deviation 1; a missing one is the mean, and a column says so."""
+
+    mean_F: Floats
+    spread_F: Floats  # 0 where a feature does not vary or is never known
+    gone_F: NDArray[np.bool_]  # was missing in some row
+
+    def __call__(self, context_NF: Floats) -> Floats:
+        """x_NG: a constant, the features that vary, and a column of missingness for those that had any."""
+        gone_NF = ~np.isfinite(context_NF)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            scaled_NF = np.where(gone_NF, 0.0, (context_NF - self.mean_F) / self.spread_F)
+        ones = np.ones((len(context_NF), 1))
+        return np.hstack([ones, scaled_NF[:, self.spread_F > 0], gone_NF[:, self.gone_F].astype(np.float64)])
+
+
+def _scaler(context_NF: Floats) -> Scaler:
+    known_NF = np.isfinite(context_NF)
+    count_F = np.maximum(known_NF.sum(axis=0), 1)
+    mean_F = np.where(known_NF, context_NF, 0.0).sum(axis=0) / count_F
+    spread_F = np.sqrt((np.where(known_NF, context_NF - mean_F, 0.0) ** 2).sum(axis=0) / count_F)
+    return Scaler(mean_F, spread_F, np.asarray((~known_NF).any(axis=0) & known_NF.any(axis=0)))
+
+
+@dataclass(frozen=True)
+class RewardModel:
+    """A reward model to be used on rows it was not fitted on."""
+
+    coef_P: Floats
+    scaler: Scaler
+    kind: Kind
+    actions: int
+    binary: bool
+
+    def predict(self, context_NF: Floats) -> Floats:
+        """q_NA, the predicted reward of every action."""
+        x_NG = self.scaler(context_NF)
+        return _predict(self.coef_P, x_NG[:, :1] if self.kind == "level" else x_NG, self.actions, self.binary)
+
+
+def fit_rewards(like: Rewards, action_N: Ints, reward_N: Floats, context_NF: Floats, actions: int) -> RewardModel:
+    """One regression on all rows, of the kind and penalty of `like` (of the kind `own` in the place of trees)."""
+    kind: Kind = "own" if like.kind == "trees" else like.kind
+    scaler = _scaler(context_NF)
+    x_NG = scaler(context_NF)[:, :1] if kind == "level" else scaler(context_NF)
+    fold = _fit(kind, (action_N, reward_N, x_NG), actions, like.l2, like.binary)
+    return RewardModel(fold.coef_P, scaler, kind, actions, like.binary)
+
+
+def _kinds(x_NG: Floats, actions: int, settings: RewardSettings) -> list[tuple[Kind, float]]:
+    features = x_NG.shape[1] - 1
+    possible: dict[Kind, bool] = {
+        "level": True,
+        "common": features > 0,
+        "own": features > 0 and (actions + 1) * (features + 1) < min(MOST_COLUMNS, len(x_NG) / 5),
+        "trees": features > 0 and len(x_NG) >= settings.least_rows_trees,
+    }
+    kinds = [kind for kind in settings.kinds if possible[kind]] or ["level"]
+    return [(kind, l2) for kind in kinds for l2 in (settings.l2 if kind != "trees" else settings.l2[:1])]
+
+
+def _fit(kind: Kind, train: tuple[Ints, Floats, Floats], actions: int, l2: float, binary: bool) -> Fold:
+    """Penalised least squares, or penalised logistic regression by Newton steps halved until the loss falls."""
+    action_N, reward_N, x_NG = train
+    own = x_NG.shape[1] if kind == "own" else 1
+    groups = [np.flatnonzero(action_N == a) for a in range(actions)]
+    coef_P = np.zeros(x_NG.shape[1] + actions * own)
+    penalty_P = np.full(len(coef_P), l2)
+    penalty_P[0] = 1e-6  # the overall level is not shrunk
+    if not binary:
+        curve_PP = _curve(x_NG, np.ones(len(x_NG)), groups, own, penalty_P)
+        coef_P = np.asarray(np.linalg.solve(curve_PP, _slope(x_NG, reward_N, groups, own)), dtype=np.float64)
+        return Fold(coef_P, curve_PP)
+    mean = (reward_N.sum() + 0.5) / (len(reward_N) + 1)
+    coef_P[0] = np.log(mean / (1 - mean))
+    score_N = np.full(len(x_NG), coef_P[0])
+    learns = reward_N.min() < reward_N.max()  # if not, there is nothing to learn but the level
+    loss = _loss(score_N, reward_N, coef_P, penalty_P)
+    for _ in range(STEPS):
+        prob_N = expit(score_N)
+        curve_PP = _curve(x_NG, prob_N * (1 - prob_N), groups, own, penalty_P)
+        if not learns:
+            break
+        slope_P = _slope(x_NG, reward_N - prob_N, groups, own) - penalty_P * coef_P
+        step_P = np.linalg.solve(curve_PP, slope_P)
+        move_N = (x_NG * _table(step_P, x_NG.shape[1], actions).T[action_N]).sum(axis=1)
+        for shrink in (1.0, 0.5, 0.25, 0.125, 0.0):
+            after = _loss(score_N + shrink * move_N, reward_N, coef_P + shrink * step_P, penalty_P)
+            if after <= loss:
+                break
+        coef_P, score_N = coef_P + shrink * step_P, score_N + shrink * move_N
+        learns, loss = loss - after > 1e-7 * max(1.0, abs(loss)), after
+    return Fold(coef_P, curve_PP)
+
+
+def _predict(coef_P: Floats, x_MG: Floats, actions: int, binary: bool) -> Floats:
+    score_MA = x_MG @ _table(coef_P, x_MG.shape[1], actions)
+    return np.asarray(expit(score_MA)) if binary else score_MA
+
+
+def _table(coef_P: Floats, width: int, actions: int) -> Floats:
+    """Coefficients laid out as one column for each action: the common ones plus the action's own."""
+    own_AM = coef_P[width:].reshape(actions, -1)
+    table_GA = np.repeat(coef_P[:width, None], actions, axis=1)
+    table_GA[: own_AM.shape[1]] += own_AM.T
+    return table_GA
+
+
+def _slope(x_NG: Floats, value_N: Floats, groups: list[Ints], own: int) -> Floats:
+    """Sums of x times value: over all rows, then over each action's rows for its first `own` columns."""
+    each_AG = np.stack([value_N[rows] @ x_NG[rows] for rows in groups])
+    return np.concatenate([each_AG.sum(axis=0), each_AG[:, :own].ravel()])
+
+
+def _curve(x_NG: Floats, weight_N: Floats, groups: list[Ints], own: int, penalty_P: Floats) -> Floats:
+    """Second derivatives, block by block: only the rows of an action know its own coefficients."""
+    curve_PP, width = np.diag(penalty_P), x_NG.shape[1]
+    for a, rows in enumerate(groups):
+        part = x_NG[rows]
+        block = (part * weight_N[rows, None]).T @ part
+        mine = slice(width + a * own, width + (a + 1) * own)
+        curve_PP[:width, :width] += block
+        curve_PP[mine, mine] += block[:own, :own]
+        curve_PP[:width, mine] += block[:, :own]
+        curve_PP[mine, :width] += block[:own]
+    return curve_PP
+
+
+def _loss(score_N: Floats, reward_N: Floats, coef_P: Floats, penalty_P: Floats) -> float:
+    return float((np.logaddexp(0, score_N) - reward_N * score_N).sum() + 0.5 * (penalty_P * coef_P**2).sum())
+
+
+def _trees(train: tuple[Ints, Floats, Floats], x_MG: Floats, actions: int, settings: RewardSettings) -> Floats:
+    import lightgbm  # loads only where it is used
+
+    action_N, reward_N, x_NG = train
+    parameters = {
+        "objective": "binary" if np.isin(reward_N, (0.0, 1.0)).all() else "regression",
+        "learning_rate": 0.05,
+        "num_leaves": 15,
+        "min_data_in_leaf": 50,
+        "lambda_l2": 10.0,
+        "seed": settings.seed,
+        "deterministic": True,
+        "num_threads": 1,
+        "verbose": -1,
+    }
+    made = lightgbm.Dataset(np.column_stack([action_N, x_NG[:, 1:]]), reward_N, categorical_feature=[0])
+    model = lightgbm.train(parameters, made, settings.trees)
+    columns = [model.predict(np.column_stack([np.full(len(x_MG), a), x_MG[:, 1:]])) for a in range(actions)]
+    return np.column_stack(columns)

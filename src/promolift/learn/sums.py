@@ -1,0 +1,214 @@
+"""Rows of customers in; sums of each arm out that add up, so that days and shards combine and rows can be forgotten.
+
+Legend: C columns (outcomes, denominators, covariates from before the experiment). One row is one customer, the unit
+that was randomised. Sums of whole cents are exact up to 2^53, so any split into shards gives the same bits; others
+agree to rounding.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations_with_replacement
+
+import numpy as np
+import polars as pl
+from duckdb import DuckDBPyRelation as Relation
+from numpy.typing import ArrayLike, NDArray
+
+from promolift.errors import InputError, SupportError
+from promolift.hashing import hash_units
+from promolift.sql import fetch, ident, literal
+
+Floats = NDArray[np.float64]
+Key = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Cap:
+    """Values beyond `low` or `high` count as the limit. `source` tells how it was fixed without the results."""
+
+    source: str
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True)
+class Sums:
+    """What is kept of the customers of one arm: their number, the sums of C columns and of all products of two.
+
+    `product` is the upper triangle, row by row. `clipped` counts the values each cap has changed.
+    """
+
+    columns: tuple[str, ...]
+    n: int
+    total: tuple[float, ...]
+    product: tuple[float, ...]
+    caps: tuple[Cap | None, ...]
+    clipped: tuple[int, ...]
+
+    def __add__(self, other: "Sums") -> "Sums":
+        """The sums of both groups of customers; a customer must not be in both. Caps and columns must be equal."""
+        if (self.columns, self.caps) != (other.columns, other.caps):
+            mine, theirs = (self.columns, self.caps), (other.columns, other.caps)
+            raise InputError(f"sums: {mine} and {theirs} do not add; sum both with the same columns and caps")
+        return replace(
+            self,
+            n=self.n + other.n,
+            total=_added(self.total, other.total),
+            product=_added(self.product, other.product),
+            clipped=tuple(a + b for a, b in zip(self.clipped, other.clipped, strict=True)),
+        )
+
+    def at(self, column: str) -> int:
+        """Place of a column; InputError names the known ones."""
+        if column not in self.columns:
+            raise InputError(f"sums: no column {column!r}; there are {', '.join(self.columns)}")
+        return self.columns.index(column)
+
+    def is_rate(self, column: str) -> bool:
+        """Whether all values are 0 or 1: only then do whole numbers and their squares have the same sum."""
+        return self.total[self.at(column)] == self.product[self._square(self.at(column))]
+
+    def _square(self, at: int) -> int:
+        """Place of a column's own square in the upper triangle."""
+        return at * len(self.columns) - at * (at - 1) // 2
+
+    @property
+    def mean_C(self) -> Floats:
+        """Mean per customer."""
+        if self.n < 1:
+            raise SupportError("sums: no customer, so there is no mean")
+        return np.array(self.total) / self.n
+
+    @property
+    def covariance_CC(self) -> Floats:
+        """Unbiased covariances; a variance that is lost in the rounding of its sums (mean / sd above 1e6) is 0."""
+        if self.n < 2:
+            raise SupportError(f"sums: {self.n} customer, so there is no variance")
+        size = len(self.columns)
+        square_CC = np.zeros((size, size))
+        square_CC[np.triu_indices(size)] = self.product
+        square_CC += np.triu(square_CC, 1).T
+        spread_CC = square_CC - np.outer(self.total, self.total) / self.n
+        lost = np.diag(spread_CC) <= 1e-12 * np.diag(square_CC)
+        spread_CC[lost, :] = 0.0
+        spread_CC[:, lost] = 0.0
+        covariance: Floats = spread_CC / (self.n - 1)
+        return covariance
+
+
+def sums(columns: Mapping[str, ArrayLike], caps: Mapping[str, Cap] | None = None) -> Sums:
+    """Sums of one arm from arrays of equal length, one value per customer."""
+    frame = pl.DataFrame({name: np.asarray(values, dtype=np.float64) for name, values in columns.items()})
+    return sums_by(frame, tuple(columns), (), caps).get((), _empty(tuple(columns), caps or {}))
+
+
+def sums_by(
+    rows: pl.DataFrame | Relation,
+    columns: Sequence[str],
+    by: Sequence[str] = ("arm",),
+    caps: Mapping[str, Cap] | None = None,
+) -> dict[Key, Sums]:
+    """Sums of every group of `by`, such as arm or arm and segment, from one row per customer.
+
+    A relation is summed inside DuckDB, so its rows never are in memory. Raises InputError if a value or a group is
+    missing: an unknown outcome is not zero, and leaving customers out after the draw can bias the comparison.
+    """
+    limits = dict(caps or {})
+    if unknown := sorted(set(limits) - set(columns)):
+        raise InputError(f"caps: {unknown} are not among the summed columns {list(columns)}")
+    names = tuple(dict.fromkeys(columns))
+    wide = _sum_frame(rows, names, by, limits) if isinstance(rows, pl.DataFrame) else _sum_sql(rows, names, by, limits)
+    size = len(names)
+    pairs = size * (size + 1) // 2
+    found = {}
+    for row in wide.sort(*by).iter_rows() if by else wide.iter_rows():
+        key, (n, bad), rest = row[: len(by)], row[len(by) : len(by) + 2], row[len(by) + 2 :]
+        if bad or None in key:
+            what = f"{bad} of {n} rows have no finite value in {list(names)}" if bad else f"{n} rows have no group"
+            raise InputError(f"sums of {dict(zip(by, key, strict=True))}: {what}; a missing value is not zero")
+        if n:
+            total, product, clipped = rest[:size], rest[size : size + pairs], rest[size + pairs :]
+            limited = tuple(limits.get(name) for name in names)
+            found[tuple(map(str, key))] = Sums(names, n, tuple(total), tuple(product), limited, tuple(clipped))
+    return found
+
+
+def add_up(parts: Iterable[Mapping[Key, Sums]]) -> dict[Key, Sums]:
+    """The sums of days or shards together, group by group; a customer must be in one part only."""
+    whole: dict[Key, Sums] = {}
+    for part in parts:
+        for key, each in part.items():
+            whole[key] = whole[key] + each if key in whole else each
+    return dict(sorted(whole.items()))
+
+
+def cap_at(values: ArrayLike, share: float, source: str) -> Cap:
+    """The cap that `share` of the values stay below, from values that are not the result itself.
+
+    Take the same metric from before the experiment, or a sample of customers drawn by `sampled` without regard to
+    their arm. A cap read off the results of each arm would cut the better arm more.
+    """
+    known = np.asarray(values, dtype=np.float64)
+    if not 0.5 < share < 1 or known.size < 10 / (1 - share):
+        raise SupportError(f"cap: {known.size} values cannot tell where {share:.4%} lie; 10 must lie above the cap")
+    return Cap(f"{share:.1%} of {known.size} values, {source}", high=float(np.quantile(known, share)))
+
+
+def sampled(customer_ids: Iterable[str], salt: str, share: float) -> NDArray[np.bool_]:
+    """Which customers are in a hash sample of about `share`; the same ones whatever else is asked."""
+    chosen: NDArray[np.bool_] = hash_units(("sample", salt), customer_ids) < share
+    return chosen
+
+
+def _added(left: tuple[float, ...], right: tuple[float, ...]) -> tuple[float, ...]:
+    return tuple(a + b for a, b in zip(left, right, strict=True))
+
+
+def _empty(columns: Key, caps: Mapping[str, Cap]) -> Sums:
+    size = len(columns)
+    zeros = (0.0,) * (size * (size + 1) // 2)
+    return Sums(columns, 0, zeros[:size], zeros, tuple(caps.get(name) for name in columns), (0,) * size)
+
+
+def _sum_frame(rows: pl.DataFrame, names: Key, by: Sequence[str], caps: Mapping[str, Cap]) -> pl.DataFrame:
+    _known([*names, *by], rows.columns)
+    raw = {name: pl.col(name).cast(pl.Float64) for name in names}
+    value = {name: each.clip(caps[name].low, caps[name].high) if name in caps else each for name, each in raw.items()}
+    sums = [
+        pl.len().alias("n"),
+        pl.any_horizontal(~each.is_finite().fill_null(False) for each in raw.values()).sum().alias("bad"),
+        *(each.sum().alias(f"t{i}") for i, each in enumerate(value.values())),
+        *((a * b).sum().alias(f"p{i}") for i, (a, b) in enumerate(combinations_with_replacement(value.values(), 2))),
+        *((value[name] != raw[name]).sum().alias(f"c{i}") for i, name in enumerate(names)),
+    ]
+    return rows.group_by(list(by)).agg(sums) if by else rows.select(sums)
+
+
+def _sum_sql(rows: Relation, names: Key, by: Sequence[str], caps: Mapping[str, Cap]) -> pl.DataFrame:
+    _known([*names, *by], rows.columns)
+    raw = {name: f"{ident(name)}::double" for name in names}
+    value = {name: _clip_sql(each, caps.get(name)) for name, each in raw.items()}
+    bad = " or ".join(f"not coalesce(isfinite({each}), false)" for each in raw.values())
+    sums = [
+        "count(*) as n",
+        f"count(*) filter ({bad}) as bad",
+        *(f"fsum({each}) as t{i}" for i, each in enumerate(value.values())),
+        *(f"fsum({a} * {b}) as p{i}" for i, (a, b) in enumerate(combinations_with_replacement(value.values(), 2))),
+        *(f"count(*) filter ({value[name]} <> {raw[name]}) as c{i}" for i, name in enumerate(names)),
+    ]
+    groups = [ident(name) for name in by]
+    group = f"group by {', '.join(groups)}" if by else ""
+    return fetch(rows.query("customer_rows", f"select {', '.join([*groups, *sums])} from customer_rows {group}"))
+
+
+def _clip_sql(each: str, cap: Cap | None) -> str:
+    if cap and cap.low is not None:
+        each = f"greatest({each}, {literal(float(cap.low))})"
+    if cap and cap.high is not None:
+        each = f"least({each}, {literal(float(cap.high))})"
+    return each
+
+
+def _known(names: Iterable[str], columns: Sequence[str]) -> None:
+    if missing := sorted(set(names) - set(columns)):
+        raise InputError(f"sums: columns {missing} are missing; the rows have {list(columns)}")

@@ -1,0 +1,187 @@
+"""The ledger's tables, the same on SQLite and PostgreSQL, and the errors its users can meet."""
+
+from sqlalchemy import BigInteger, Column, Float, Index, Integer, MetaData, Table, Text, UniqueConstraint
+
+from promolift.errors import PromoError
+
+META = MetaData()
+Big = BigInteger()
+Serial = BigInteger().with_variant(Integer, "sqlite")  # SQLite counts up only a column of type INTEGER
+
+
+class LedgerError(PromoError):
+    """The ledger could not keep what it was told (disk full, closed, connection lost); nothing of it was kept."""
+
+
+class Refused(PromoError):  # noqa: N818 - a verdict, not a fault
+    """A rule of the ledger says no; nothing changed. `code` names the rule for machines."""
+
+    def __init__(self, code: str, told: str) -> None:
+        """`told` is the sentence for people."""
+        super().__init__(told)
+        self.code = code
+
+
+EVENTS = Table(
+    "events", META,
+    Column("seq", Serial, primary_key=True, autoincrement=True),
+    Column("message_id", Text, nullable=False),
+    Column("customer_id", Text, nullable=False),
+    Column("ts_ms", Big, nullable=False),
+    Column("received_ms", Big, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("decision_id", Text),
+    Column("body", Text, nullable=False),
+    UniqueConstraint("message_id"),
+)  # fmt: skip
+Index("events_customer", EVENTS.c.customer_id, EVENTS.c.ts_ms)
+Index("events_decision", EVENTS.c.decision_id, sqlite_where=EVENTS.c.decision_id.is_not(None))
+
+REJECTS = Table(
+    "rejects", META,
+    Column("seq", Serial, primary_key=True, autoincrement=True),
+    Column("received_ms", Big, nullable=False),
+    Column("code", Text, nullable=False),
+    Column("detail", Text, nullable=False),
+    Column("body", Text, nullable=False),
+)  # fmt: skip
+
+# What was bought, one row per line of an order: closes offers on it at once.
+BOUGHT = Table(
+    "bought", META,
+    Column("seq", Serial, primary_key=True, autoincrement=True),
+    Column("customer_id", Text, nullable=False),
+    Column("ts_ms", Big, nullable=False),
+    Column("product_id", Text),
+    Column("category", Text),
+)  # fmt: skip
+Index("bought_customer", BOUGHT.c.customer_id, BOUGHT.c.ts_ms)
+
+# What the API has heard of a customer since the release: it goes before what the release says.
+CUSTOMERS = Table(
+    "customers", META,
+    Column("customer_id", Text, primary_key=True),
+    Column("person_id", Text),
+    Column("consent", Integer),
+    Column("age", Text),
+    Column("language", Text),
+    Column("zone", Text),
+    Column("erased", Integer, nullable=False, default=0),
+    Column("updated_ms", Big, nullable=False),
+)  # fmt: skip
+
+DECISIONS = Table(
+    "decisions", META,
+    Column("decision_id", Text, primary_key=True),
+    Column("ts_ms", Big, nullable=False),
+    Column("customer_id", Text, nullable=False),
+    Column("campaign_id", Text, nullable=False),
+    Column("policy_id", Text, nullable=False),
+    Column("policy_version", Text, nullable=False),
+    Column("offer_id", Text, nullable=False),
+    Column("propensity", Float(53), nullable=False),
+    Column("candidates", Text, nullable=False),
+    Column("ineligible", Text, nullable=False),
+    Column("seed", Big, nullable=False),
+    Column("holdout", Integer),
+    Column("reason", Text, nullable=False),
+    # beyond the DECISIONS table: what a live decision adds, so that it can be replayed
+    Column("release_id", Text, nullable=False),
+    Column("terms", Text, nullable=False),  # JSON of the deliver.Release it was made with, price and all
+    Column("experiment_id", Text),
+    Column("variant", Text),
+    Column("code", Text),
+    Column("unanswered", Integer, nullable=False, default=0),
+)  # fmt: skip
+Index("decisions_customer", DECISIONS.c.customer_id, DECISIONS.c.ts_ms)
+
+LIMITS = Table(
+    "limits", META,
+    Column("limit_id", Text, primary_key=True),
+    Column("campaign_id", Text, nullable=False, index=True),
+    Column("offer_id", Text, nullable=False, default=""),  # empty: all offers of the campaign
+    Column("metric", Text, nullable=False),  # redemptions or discount_amount
+    Column("amount", Big, nullable=False),
+    Column("period", Text, nullable=False),  # total, day, week or month
+    Column("per", Text, nullable=False),  # campaign, customer or natural_person
+    Column("zone", Text, nullable=False),
+)  # fmt: skip
+USAGE = Table(
+    "usage", META,
+    Column("limit_id", Text, primary_key=True),
+    Column("subject", Text, primary_key=True),
+    Column("period_key", Text, primary_key=True),
+    Column("held", Big, nullable=False, default=0),
+    Column("spent", Big, nullable=False, default=0),
+)  # fmt: skip
+CODES = Table(
+    "codes", META,
+    Column("code", Text, primary_key=True),
+    Column("campaign_id", Text, nullable=False),
+    Column("offer_id", Text, nullable=False),
+    Column("customer_id", Text),
+    Column("status", Text, nullable=False),  # stock, issued, reserved, redeemed
+    Column("stocked", Integer, nullable=False, default=0),  # 1: the shop's own code, 0: made by us
+    Column("expires_ms", Big),
+)  # fmt: skip
+Index("codes_stock", CODES.c.campaign_id, CODES.c.offer_id, CODES.c.status)
+Index("codes_customer", CODES.c.customer_id)
+
+REDEMPTIONS = Table(
+    "redemptions", META,
+    Column("redemption_id", Text, primary_key=True),
+    Column("campaign_id", Text, nullable=False, index=True),
+    Column("offer_id", Text, nullable=False),
+    Column("customer_id", Text, nullable=False, index=True),
+    Column("order_id", Text),
+    Column("code", Text),
+    Column("decision_id", Text),
+    Column("reserved_cents", Big, nullable=False),
+    Column("final_cents", Big),
+    Column("status", Text, nullable=False),  # reserved, confirmed, rolled_back, expired
+    Column("ts_ms", Big, nullable=False),
+    Column("expires_ms", Big, nullable=False),
+    Column("cells", Text, nullable=False),  # JSON: the rows of `usage` it counts in
+)  # fmt: skip
+Index("redemptions_open", REDEMPTIONS.c.status, REDEMPTIONS.c.expires_ms)
+
+ANSWERS = Table(
+    "answers", META,
+    Column("key", Text, primary_key=True),
+    Column("digest", Text, nullable=False),
+    Column("status", Integer, nullable=False),
+    Column("body", Text, nullable=False),
+    Column("ts_ms", Big, nullable=False, index=True),
+)  # fmt: skip
+AUDIT = Table(
+    "audit", META,
+    Column("seq", Big, primary_key=True, autoincrement=False),
+    Column("ts_ms", Big, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("old", Text, nullable=False),
+    Column("new", Text, nullable=False),
+    Column("hash", Text, nullable=False),
+)  # fmt: skip
+# Small things with an id and a JSON body: keys, campaigns, policies, releases, experiments, webhooks, pace.
+THINGS = Table(
+    "things", META,
+    Column("kind", Text, primary_key=True),
+    Column("id", Text, primary_key=True),
+    Column("body", Text, nullable=False),
+    Column("ts_ms", Big, nullable=False),
+)  # fmt: skip
+OUTBOX = Table(
+    "outbox", META,
+    Column("delivery_id", Text, primary_key=True),
+    Column("channel", Text, nullable=False),  # webhook or email
+    Column("target", Text, nullable=False),
+    Column("body", Text, nullable=False),
+    Column("status", Text, nullable=False),  # waiting, sent, failed
+    Column("attempts", Integer, nullable=False, default=0),
+    Column("next_ms", Big, nullable=False),
+    Column("error", Text),
+    Column("ts_ms", Big, nullable=False),
+)  # fmt: skip
+Index("outbox_waiting", OUTBOX.c.status, OUTBOX.c.next_ms)

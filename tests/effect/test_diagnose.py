@@ -1,0 +1,279 @@
+"""Which evidence level a comparison earns, and how strong a hidden cause must be: diagnose, chance, sensitivity."""
+
+import numpy as np
+import polars as pl
+import pytest
+from scipy import stats
+
+from promolift.effect import chance
+from promolift.effect.diagnose import DiagnoseSettings, diagnose, holm, propensity, weighted_means
+from promolift.effect.sensitivity import bounds, e_value, e_value_of_mean, tipping_odds
+from promolift.errors import InputError, SupportError
+
+
+def shop(n=3000, seed=1, **keep):
+    """Features with a category and missing values, spend before, and arms drawn as told."""
+    rng = np.random.default_rng(seed)
+    recency, spend = rng.integers(1, 13, n).astype(float), rng.gamma(2.0, 50.0, n)
+    city = rng.choice(["north", "south", "west"], n)
+    features = pl.DataFrame(
+        {
+            "recency": recency,
+            "spend": spend,
+            "city": city,
+            "age": np.where(rng.random(n) < 0.2, np.nan, rng.normal(40, 9, n)),
+        }
+    )
+    share = keep.get("share", np.tile([0.5, 0.3, 0.2], (n, 1)))
+    arm = (rng.random(n)[:, None] >= np.cumsum(share, axis=1)[:, :-1]).sum(axis=1)
+    return features, arm, spend
+
+
+def by_recency(n=3000, seed=1, strength=0.5):
+    """Two arms, the offer going mostly to those who bought lately."""
+    recency = shop(n, seed)[0]["recency"].to_numpy()
+    p = 1 / (1 + np.exp(strength * (recency - 6)))
+    return shop(n, seed, share=np.column_stack([1 - p, p]))
+
+
+def test_a_lot_with_stated_shares_is_randomised() -> None:
+    features, arm, spend = shop()
+    found = diagnose(features, arm, planned_A=[0.5, 0.3, 0.2], placebos={"spend before": spend})
+    assert found.level == found.require() == "randomised"
+    assert [c.name for c in found.checks] == ["sample ratio", "balance", "unpredictable"]
+    assert found.balance.height == 2 * 7  # recency, spend, three cities, age, age is missing; "other" is constant
+    assert found.placebos.height == 2
+    assert found.overlap.trimmed == 0
+
+
+def test_the_same_data_are_only_adjusted_unless_somebody_states_the_lot() -> None:
+    features, arm, _ = shop()
+    found = diagnose(features, arm)
+    assert found.level == "adjusted"
+    assert "not recorded may still differ" in found.reasons[-1]
+
+
+def test_lost_customers_refuse_everything() -> None:
+    features, arm, _ = shop()
+    keep = ~((arm == 1) & (np.arange(len(arm)) % 5 == 0))  # a fifth of arm 1 never arrived
+    found = diagnose(features.filter(pl.Series(keep)), arm[keep], planned_A=[0.5, 0.3, 0.2])
+    assert found.level is None
+    assert "sample ratio mismatch" in found.reasons[0]
+    with pytest.raises(SupportError, match="sample ratio mismatch"):
+        found.require()
+
+
+def test_a_stated_lot_that_followed_a_feature_is_not_randomised() -> None:
+    features, arm, _ = by_recency(strength=0.15)
+    found = diagnose(features, arm, planned_A=[1 - arm.mean(), arm.mean()])
+    assert found.level == "adjusted"  # the features that drove it are there, and balance after weighting
+    assert "features differ between arms" in found.reasons[0]
+
+
+def test_trees_see_what_means_do_not() -> None:
+    features, _, _ = shop(8000)
+    middle = (features["recency"].to_numpy() - 6.5) ** 2 < 9.5  # the mean is nearly the same inside and outside
+    arm = (np.random.default_rng(3).random(8000) < np.where(middle, 0.65, 0.35)).astype(int)
+    checks = {c.name: c for c in diagnose(features, arm, planned_A=[1 - arm.mean(), arm.mean()]).checks}
+    assert checks["balance"].passed
+    assert not checks["unpredictable"].passed
+
+
+def test_chances_that_differ_by_row_may_be_stated() -> None:
+    n = 3000
+    rich = shop(n)[0]["spend"].to_numpy() > 100
+    share = np.where(rich[:, None], [0.3, 0.7], [0.7, 0.3])
+    features, arm, _ = shop(n, share=share)
+    assert diagnose(features, arm, planned_A=share).level == "randomised"
+    flat = diagnose(features, arm, planned_A=[1 - arm.mean(), arm.mean()])
+    assert flat.level == "adjusted"
+
+
+def test_weighting_removes_what_is_recorded() -> None:
+    features, arm, _ = by_recency(strength=0.3)
+    found = diagnose(features, arm)
+    recency = found.balance.filter(pl.col("feature") == "recency").row(0, named=True)
+    assert found.level == "adjusted"
+    assert abs(recency["before"]) > 0.5
+    assert abs(recency["after"]) < 0.1
+
+
+def test_a_placebo_that_moves_refuses() -> None:
+    features, arm, spend = by_recency(strength=0.3)
+    hidden = np.where(arm == 1, spend + 20, spend)  # the chosen had bought more, which no feature tells
+    found = diagnose(features.drop("spend"), arm, placebos={"spend before": hidden, "noise": np.sin(np.arange(3000))})
+    assert found.level is None
+    assert found.reasons == (found.reasons[0],)
+    assert "placebo 'spend before' differs by" in found.reasons[0]
+
+
+def test_no_overlap_no_effect() -> None:
+    features, _, _ = shop()
+    arm = (features["recency"].to_numpy() > 6).astype(int)
+    found = diagnose(features, arm)
+    assert found.level is None
+    assert found.overlap.trimmed > 0.5
+    assert found.reasons[0].startswith("no overlap")
+    with pytest.raises(SupportError, match="no overlap"):
+        found.require()
+
+
+def test_a_handful_of_treated_is_no_overlap() -> None:
+    features, _, _ = shop()
+    arm = (np.arange(3000) % 60 == 0).astype(int)
+    found = diagnose(features, arm, settings=DiagnoseSettings(min_prob=0.001))
+    assert "the 50 customers of arm 1 are worth" in " ".join(found.reasons)
+    with pytest.raises(SupportError, match="arm 1 has 1 customers"):
+        diagnose(features, (np.arange(3000) == 7).astype(int), planned_A=[0.999, 0.001])
+
+
+def test_input_that_makes_no_sense_is_named() -> None:
+    features, arm, spend = shop()
+    with pytest.raises(InputError, match="no chance"):
+        diagnose(features, arm, planned_A=[0.5, 0.5, 0.0])
+    with pytest.raises(InputError, match="summing to 1"):
+        diagnose(features, arm, propensity_NA=np.full((3000, 3), 0.5))
+    with pytest.raises(InputError, match="arms up to 2"):
+        diagnose(features, arm, planned_A=[0.5, 0.5])
+    with pytest.raises(InputError, match="2999 values"):
+        diagnose(features, arm, placebos={"spend": spend[1:]})
+    with pytest.raises(InputError, match="two are needed"):
+        diagnose(features, np.zeros(3000))
+
+
+def test_row_order_changes_nothing() -> None:
+    features, arm, _ = by_recency(800)
+    moved = np.random.default_rng(4).permutation(800)
+    one, two = diagnose(features, arm), diagnose(features[moved], arm[moved])
+    np.testing.assert_allclose(one.prob_NA[moved], two.prob_NA, atol=1e-4)
+    assert (one.level, one.balance["feature"].to_list()) == (two.level, two.balance["feature"].to_list())
+
+
+def test_estimated_chances_are_near_the_true_ones() -> None:
+    features, arm, _ = by_recency(20_000, strength=0.4)
+    recency = features["recency"].to_numpy()
+    found = propensity(recency[:, None], arm)
+    assert np.abs(found[:, 1] - 1 / (1 + np.exp(0.4 * (recency - 6)))).max() < 0.05
+
+
+def test_sample_ratio_by_hand() -> None:
+    arm = np.repeat([0, 1], [60, 40])
+    even = np.tile([0.5, 0.5], (100, 1))
+    found = chance.sample_ratio(arm, even, 0.001)
+    assert found.statistic == pytest.approx(10**2 / 50 + 10**2 / 50)
+    assert found.p == pytest.approx(stats.chi2.sf(4.0, 1))
+    three = np.repeat([0, 1, 2], [50, 30, 40])
+    expected = 120 * np.array([0.4, 0.4, 0.2])
+    found = chance.sample_ratio(three, np.tile([0.4, 0.4, 0.2], (120, 1)), 0.001)
+    assert found.statistic == pytest.approx(((np.array([50, 30, 40]) - expected) ** 2 / expected).sum())
+
+
+def test_small_samples_use_the_exact_distribution() -> None:
+    found = chance.sample_ratio(np.array([0] * 8), np.tile([0.5, 0.5], (8, 1)), 0.001)
+    assert found.p == pytest.approx(2 / 256)
+    assert "exact" in found.meaning
+    three = chance.sample_ratio(np.array([0, 1, 2]), np.tile([1 / 3] * 3, (3, 1)), 0.001)
+    assert three.p == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("varying", [False, True])
+def test_tests_of_the_lot_reject_a_true_lot_as_rarely_as_they_say(varying: bool) -> None:
+    rng, found = np.random.default_rng(5), []
+    for seed in range(60):
+        x = rng.normal(size=(600, 4))
+        x[:, 0] = np.exp(x[:, 0])
+        share = np.where(varying & (x[:, [1]] > 0), [0.2, 0.3, 0.5], [0.5, 0.3, 0.2])
+        arm = (rng.random(600)[:, None] >= np.cumsum(share, axis=1)[:, :-1]).sum(axis=1)
+        checks = [
+            chance.sample_ratio(arm, share, 0.1),
+            chance.unrelated(x, arm, share, 0.1, seed),
+            *chance.predictable(x, arm, share, 0.1, seed),
+        ]
+        found.append([c.passed for c in checks])
+    assert (np.mean(found, axis=0) > 0.8).all()
+    assert (np.mean(found, axis=0)[:2] < 0.99).all()
+
+
+def test_few_rows_draw_the_stated_lot() -> None:
+    rng = np.random.default_rng(6)
+    x = rng.normal(size=(40, 5))
+    even = np.tile([0.5, 0.5], (40, 1))
+    fair = chance.unrelated(x, rng.integers(0, 2, 40), even, 0.001, 1)
+    foul = chance.unrelated(x, (x[:, 0] > 0).astype(int), even, 0.001, 1)
+    assert fair.passed
+    assert not foul.passed
+    assert foul.p >= 1 / 4000
+
+
+def test_weighted_means_by_hand() -> None:
+    arm, prob = np.array([0, 0, 1, 1]), np.array([[0.5, 0.5], [0.25, 0.75], [0.5, 0.5], [0.75, 0.25]])
+    mean, part = weighted_means(np.array([1.0, 4.0, 2.0, 8.0]), arm, prob)
+    np.testing.assert_allclose(mean, [(2 * 1 + 4 * 4) / 6, (2 * 2 + 4 * 8) / 6])
+    np.testing.assert_allclose(part.sum(axis=0), 0, atol=1e-12)
+
+
+def test_holm_by_hand() -> None:
+    np.testing.assert_allclose(holm(np.array([0.04, 0.01, 0.03])), [0.06, 0.03, 0.06])
+    np.testing.assert_allclose(holm(np.array([0.9, 0.8])), [1.0, 1.0])
+
+
+def test_e_values_of_the_paper() -> None:
+    # VanderWeele & Ding 2017: maternal smoking, RR 3.9 (1.8, 8.7): 7.3 and 3.0; breast feeding, RR 0.80 (0.71, 0.91)
+    found = e_value(3.9, 1.8, 8.7)
+    assert (found.estimate, found.limit) == (pytest.approx(7.26, abs=0.01), pytest.approx(3.0))
+    assert e_value(0.8, 0.71, 0.91).estimate == pytest.approx(1.81, abs=0.01)
+    assert e_value(1.2, 0.9, 1.6).limit == 1.0
+    d = e_value_of_mean(0.5, 0.0, 1.0)
+    assert d.estimate == d.limit == pytest.approx(e_value(np.exp(0.455), 1.5, 1.6).estimate)
+    with pytest.raises(InputError, match="0 < low"):
+        e_value(1.0, 2.0, 3.0)
+
+
+def confounded(n=4000, seed=1, hidden=0.0):
+    """A hidden cause multiplies the odds of treatment by exp(hidden) and the outcome by 2; the offer adds 1."""
+    rng = np.random.default_rng(seed)
+    u = rng.random(n) < 0.5
+    e = 1 / (1 + np.exp(-hidden * (u - 0.5)))
+    t = (rng.random(n) < e).astype(float)
+    return t + 2 * u + rng.normal(size=n), t, np.full(n, 0.5)
+
+
+def test_bounds_by_brute_force() -> None:
+    rng = np.random.default_rng(7)
+    y, t, e = rng.normal(size=8), np.array([1.0, 1, 1, 1, 0, 0, 0, 0]), rng.uniform(0.2, 0.8, 8)
+    found = bounds(y, t, e, 2.0)
+
+    def means(rows, prob):
+        rest = 1 / prob - 1
+        weights = [np.where((code >> np.arange(4)) & 1 == 1, 1 + rest * 2, 1 + rest / 2) for code in range(16)]
+        return [np.average(rows, weights=w) for w in weights]
+
+    one, zero = means(y[:4], e[:4]), means(y[4:], 1 - e[4:])
+    assert found.low == pytest.approx(min(one) - max(zero))
+    assert found.high == pytest.approx(max(one) - min(zero))
+
+
+def test_bounds_at_odds_one_are_the_weighted_difference_and_widen() -> None:
+    y, t, e = confounded()
+    flat = bounds(y, t, e, 1.0)
+    assert flat.low == pytest.approx(flat.high) == pytest.approx(y[t == 1].mean() - y[t == 0].mean())
+    wide = bounds(y, t, e, 1.5)
+    assert wide.low < flat.low < wide.high
+    assert wide.low_limit < wide.low
+
+
+def test_bounds_hold_the_truth_when_the_hidden_cause_is_within_them() -> None:
+    y, t, e = confounded(20_000, hidden=1.0)  # odds differ by exp(1/2) = 1.65 either way
+    naive = bounds(y, t, e, 1.0)
+    assert naive.low_limit > 1.0  # fooled
+    told = bounds(y, t, e, 1.65)
+    assert told.low < 1.0 < told.high
+
+
+def test_the_tipping_odds_are_where_the_limit_meets_zero() -> None:
+    y, t, e = confounded()
+    odds = tipping_odds(y, t, e)
+    assert bounds(y, t, e, odds).low_limit > 0 > bounds(y, t, e, odds * 1.02).low_limit
+    assert tipping_odds(y - t, t, e) == 1.0
+    with pytest.raises(SupportError, match="inside"):
+        bounds(y, t, t, 1.5)

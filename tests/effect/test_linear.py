@@ -1,0 +1,99 @@
+import numpy as np
+import pytest
+from effect_trials import draw, trial
+
+from promolift.effect.linear import basis_of, family_of, fit_additive, fit_linear, inverse, link, shrink
+
+
+def test_a_basis_flags_what_is_missing_and_bends_at_quantiles() -> None:
+    x = np.array([[0.0, 5.0], [1.0, 5.0], [np.nan, 5.0], [2.0, 5.0]])
+    basis = basis_of(x)
+    assert basis.source_P.tolist() == [0, 0]  # the constant column is dropped; a feature and its flag
+    assert np.isnan(basis.knot_P[0])
+    assert np.isposinf(basis.knot_P[1])
+    z = basis.columns(x)
+    assert z[:, 0].tolist() == [1.0] * 4
+    assert z[2, 1] == pytest.approx(0)  # missing sits at the average
+    assert z[2, 2] > 1 > 0 > z[0, 2]
+    smooth = basis_of(np.random.default_rng(0).normal(size=(500, 1)))
+    assert len(smooth.source_P) == 4
+
+
+def test_a_customer_beyond_all_training_is_not_extrapolated() -> None:
+    rng = np.random.default_rng(0)
+    basis = basis_of(rng.normal(size=(1000, 1)))
+    assert basis.columns(np.array([[50.0]]))[0, 1] == basis.columns(np.array([[500.0]]))[0, 1] < 4
+
+
+def test_the_shrunk_fit_is_the_ridge_it_says() -> None:
+    rng = np.random.default_rng(1)
+    z, beta = rng.normal(size=(300, 5)), np.array([2.0, 1, -1, 0.5, 0])
+    y = z @ beta + rng.normal(size=300)
+    group = np.array([-1, 0, 0, 0, 0])
+    found, variance = shrink(z.T @ z, z.T @ y, group, np.array([0.1]))
+    ridge = np.linalg.solve(z.T @ z + np.diag([1e-8, *[1 / variance[0]] * 4]), z.T @ y)
+    np.testing.assert_allclose(found, ridge, rtol=1e-3)
+    assert variance[0] == pytest.approx((beta[1:] ** 2).mean(), rel=0.5)
+
+
+def test_a_group_of_noise_shrinks_to_nothing_and_a_held_one_is_zero() -> None:
+    rng = np.random.default_rng(2)
+    z = rng.normal(size=(500, 8))
+    y = 3 * z[:, 0] + rng.normal(size=500)
+    found, variance = shrink(z.T @ z, z.T @ y, np.array([0, 1, 1, 1, 1, 1, 1, -2]), np.array([0.1, 0.1]))
+    assert found[0] == pytest.approx(3, abs=0.15)
+    assert variance[1] < 0.02 < 1 < variance[0]
+    assert np.abs(found[1:7]).max() < 0.1
+    assert found[7] == 0
+
+
+@pytest.mark.parametrize("sparse", [False, True])
+def test_the_gram_matrix_by_arms_gives_the_fit_of_the_full_design(sparse: bool) -> None:
+    """With no penalty left to matter, Newton on Kronecker blocks is plain logistic regression of each arm."""
+    x, arm, y, _ = draw(4000, 3, "turning", arms=3)
+    model = fit_linear(trial(x, arm, y), y, family="binary", sparse=sparse)
+    mu_NA = model.mean(trial(x, arm, y).x_NF)
+    for a in range(3):
+        assert mu_NA[arm == a, a].mean() == pytest.approx(y[arm == a].mean(), abs=1e-3)  # free intercepts
+    assert model.coef_MP[1, 0] == 0  # "any treatment" has no intercept beside those of each treatment
+
+
+def test_interactions_are_found_where_they_are_and_vanish_where_not() -> None:
+    x, arm, y, gain = draw(6000, 4, "segment")
+    found = fit_linear(trial(x, arm, y), y, family="binary").gain(trial(x, arm, y).x_NF)
+    assert ((found - gain) ** 2).mean() < 0.15 * gain.var()
+    x, arm, y, _ = draw(6000, 5, "none")
+    assert fit_linear(trial(x, arm, y), y, family="binary").gain(trial(x, arm, y).x_NF).std() < 0.02
+
+
+def test_sparse_interactions_beat_dense_ones_where_one_feature_matters() -> None:
+    rng = np.random.default_rng(6)
+    x, arm = rng.normal(size=(2000, 40)), rng.integers(0, 2, 2000)
+    gain = 2.0 * x[:, 0]
+    y = x[:, 1] + arm * gain + rng.normal(size=2000)
+    import polars as pl
+
+    made = trial(pl.DataFrame(x), arm, y)
+    error = {
+        s: np.mean((fit_linear(made, y, family="real", sparse=s).gain(x)[:, 0] - gain) ** 2) for s in (False, True)
+    }
+    assert error[True] < 0.5 * error[False] < 0.1 * gain.var()
+
+
+def test_scores_regressed_give_the_line_they_lie_on() -> None:
+    x, arm, y, _ = draw(3000, 7)
+    made = trial(x, arm, y)
+    spend = x["spend"].to_numpy()
+    psi = np.column_stack([1 + 2 * spend, 1 - spend]) + np.random.default_rng(0).normal(size=(3000, 2))
+    got = fit_additive(made, psi).gain(made.x_NF)
+    middle = np.abs(spend) < 1.5
+    np.testing.assert_allclose(got[middle, 0], 1 + 2 * spend[middle], atol=0.35)
+    np.testing.assert_allclose(got[middle, 1], 1 - spend[middle], atol=0.35)
+
+
+def test_families_and_links() -> None:
+    assert family_of(np.array([0.0, 1.0])) == "binary"
+    assert family_of(np.array([0.0, 12.5])) == "count"
+    assert family_of(np.array([-1.0, 2.0])) == "real"
+    for family in ("binary", "count", "real"):
+        assert inverse(link(np.array([0.3]), family), family)[0] == pytest.approx(0.3)

@@ -40,8 +40,12 @@ def test_the_drift_is_seen_after_a_week_and_not_before(loop: Loop) -> None:
     assert last.scale == pytest.approx(0.5, abs=0.15)
 
 
-def test_without_drift_there_is_no_alarm() -> None:
-    assert run_loop(LoopSettings(days=35, customers=800, drift_day=None)).alarms == ()
+def test_without_drift_there_is_no_alarm_and_no_week_is_known_before_it_is_over(loop: Loop) -> None:
+    calm = run_loop(loop.settings.model_copy(update={"days": 38, "drift_day": None}))
+    assert calm.alarms == ()
+    same = [(a.action_N == b.action_N).all() for a, b in zip(calm.days, loop.days, strict=False)]
+    assert all(same[:37])  # the drift of day 30 cannot be seen in the sales before day 37
+    assert any((a.reward_N != b.reward_N).any() for a, b in zip(calm.days[30:], loop.days[30:], strict=False))
 
 
 def test_the_budget_is_kept_and_chances_are_logged(loop: Loop) -> None:

@@ -205,19 +205,21 @@ def load(store: Store) -> tuple[TrialSettings, TrialData, dict[str, Any]]:
 
 def evaluate(store: Store, tell: Tell) -> dict[str, Any]:
     """Judge the effects out of fold: Qini beside simple rules, calibration, and what policies would have earned."""
-    settings, data, notes = load(store)
-    if notes["trimmed"]:
-        kept = _diagnose(data, settings).overlap.keep_N
-        data = TrialData(
-            data.features.filter(pl.Series(kept)), data.arm_N[kept], data.arms,
-            {n: v[kept] for n, v in data.outcomes.items()}, {},
-        )  # fmt: skip
-    found = judge(data, modelled(settings), notes["level"], settings.seed, tell)
+    settings, data, _ = load(store)
+    lot = _diagnose(data, settings)
+    keep_N = lot.overlap.keep_N
+    found = judge(_part(data, keep_N), modelled(settings), (lot.require(), lot.prob_NA[keep_N]), settings.seed, tell)
     for name, table in found.tables.items():
         store.save(f"trial_{name}", table)
     store.save_json("trial_judged", found.notes)
     tell("evaluate", 1.0, "done")
     return found.notes | {"text": found.text}
+
+
+def _part(data: TrialData, keep_N: NDArray[np.bool_]) -> TrialData:
+    """The customers kept."""
+    outcomes = {name: values[keep_N] for name, values in data.outcomes.items()}
+    return TrialData(data.features.filter(pl.Series(keep_N)), data.arm_N[keep_N], data.arms, outcomes, {})
 
 
 def explain(store: Store) -> dict[str, Any]:

@@ -43,20 +43,26 @@ class _Crossed:
     mean_NA: Floats
 
 
-def judge(data: "TrialData", names: tuple[str, ...], level: Level, seed: int, tell: Tell) -> Judged:
-    """Qini of the effects and of the outcome expected without treatment, calibration by tenths, values of policies."""
+def judge(data: "TrialData", names: tuple[str, ...], lot: tuple[Level, Floats], seed: int, tell: Tell) -> Judged:
+    """Qini of the effects and of the outcome expected without treatment, calibration by tenths, values of policies.
+
+    `lot` is the evidence level and every customer's chance of each arm, N x A. A Qini curve is fair only where chances
+    are the same for everybody, so it is drawn for lots alone.
+    """
+    level, prob_NA = lot
     qini: list[dict[str, Any]] = []
     curves: list[dict[str, Any]] = []
     bins: list[dict[str, Any]] = []
     policies: list[dict[str, Any]] = []
     for done, name in enumerate(names):
-        crossed = _cross(data, name, level, seed)
+        crossed = _cross(data, name, lot, seed)
         tell("evaluate", (done + 0.9) / len(names), f"{name} of customers unseen")
-        score_NA = uplift.arm_scores(data.outcomes[name], data.arm_N, _shares(data), crossed.mean_NA)
+        score_NA = uplift.arm_scores(data.outcomes[name], data.arm_N, prob_NA, crossed.mean_NA)
         policies += _policies(data, name, score_NA, crossed)
         for arm in range(1, len(data.arms)):
-            qini += _ranked(data, (name, arm), crossed)
-            curves += _curve(data, (name, arm), crossed)
+            if level == "randomised":
+                qini += _ranked(data, (name, arm), crossed)
+                curves += _curve(data, (name, arm), crossed)
             psi = score_NA[:, arm] - score_NA[:, 0]
             found = calibrate.effect_bins(crossed.gain_NK[:, arm - 1], psi)
             bins += [{"outcome": name, "arm": arm, **_fields(each)} for each in found]
@@ -74,12 +80,7 @@ def _fields(each: calibrate.EffectBin) -> dict[str, Any]:
     return {name: getattr(each, name) for name in each.__dataclass_fields__}
 
 
-def _shares(data: "TrialData") -> Floats:
-    shares: Floats = np.bincount(data.arm_N) / len(data.arm_N)
-    return shares
-
-
-def _cross(data: "TrialData", name: str, level: Level, seed: int) -> _Crossed:
+def _cross(data: "TrialData", name: str, lot: tuple[Level, Floats], seed: int) -> _Crossed:
     encoder = encoder_of(data.features)
     x_NF = encoder.encode(data.features)
     outcome = data.outcomes[name]
@@ -87,15 +88,15 @@ def _cross(data: "TrialData", name: str, level: Level, seed: int) -> _Crossed:
     half_N = (key_N % np.uint64(2)).astype(np.int64)
     shape = (len(half_N), len(data.arms))
     gain, policy, mean = np.zeros((shape[0], shape[1] - 1)), np.zeros(shape[0], np.int64), np.zeros(shape)
-    chances = None if level == "randomised" else "estimate"
     for half in (0, 1):
         seen, new = np.flatnonzero(half_N != half), np.flatnonzero(half_N == half)
-        settings = core.EffectSettings(level=level, seed=seed)
-        model = core.fit(data.features[seen], data.arm_N[seen], outcome[seen], propensity_NK=chances, settings=settings)  # type: ignore[arg-type]
+        model = core.fit(
+            data.features[seen], data.arm_N[seen], outcome[seen],
+            propensity_NK=lot[1][seen, 1:], settings=core.EffectSettings(level=lot[0], seed=seed),
+        )  # fmt: skip
         gain[new] = model.predict(data.features[new]).gain_NK
         policy[new] = model.policy(data.features[new])
-        shares = np.tile(_shares(data), (len(seen), 1))
-        trial = Trial(x_NF[seen], data.arm_N[seen], outcome[seen], shares, key_N[seen], tuple(encoder.names))
+        trial = Trial(x_NF[seen], data.arm_N[seen], outcome[seen], lot[1][seen], key_N[seen], tuple(encoder.names))
         mean[new] = _means(fit_nuisance(trial), x_NF[new], shape[1])
     return _Crossed(gain, policy, mean)
 

@@ -58,6 +58,12 @@ class _Trial:
             return share(value, 2)
         return self.cash(value) if outcome == self.settings.money else number(value)
 
+    def added(self, outcome: str, value: object) -> str:
+        """A difference of an outcome in words: rates differ by points."""
+        if outcome in self.settings.rates and isinstance(value, int | float):
+            return f"{100 * value:.2f} points"
+        return self.amount(outcome, value)
+
     def fmt(self, outcome: str) -> str:
         """How charts print it."""
         return "share" if outcome in self.settings.rates else "money" if outcome == self.settings.money else "fixed"
@@ -108,7 +114,7 @@ def _head(trial: _Trial) -> tuple[Big, Span | None]:
     first = trial.settings.outcomes[0]
     row = _best(trial, first)
     text = f"What {trial.arms[row['arm']]} adds to {first}, on average."
-    return Big("Average effect", trial.amount(first, row["effect"]), text, trial.level), None
+    return Big("Average effect", trial.added(first, row["effect"]), text, trial.level), None
 
 
 def _best(trial: _Trial, outcome: str) -> dict[str, Any]:
@@ -120,7 +126,7 @@ def _bigs(trial: _Trial) -> list[Big]:
     for outcome in trial.settings.outcomes[:3]:
         row = _best(trial, outcome)
         told = f"{trial.arms[row['arm']]} adds this to {trial.amount(outcome, row['control_mean'])} without it."
-        bigs.append(Big(outcome, trial.amount(outcome, row["effect"]), told, trial.level))
+        bigs.append(Big(outcome, trial.added(outcome, row["effect"]), told, trial.level))
     if trial.plan:
         p = trial.plan
         told = f"{count(p['treated'])} of {count(p['customers'])} customers, {trial.cash(p['cost'])} of it spent."
@@ -177,15 +183,15 @@ def _effects(trial: _Trial) -> Chapter:
 
 
 def _average(trial: _Trial, place: int, outcome: str) -> Figure:
-    say = partial(trial.amount, outcome)
+    say, more = partial(trial.amount, outcome), partial(trial.added, outcome)
     mine = trial.effects.filter(pl.col("outcome") == outcome).sort("effect", descending=True)
     marks, cells = [], []
     for r in mine.iter_rows(named=True):
         name, p = trial.arms[r["arm"]], number(r["p_holm"])
         marks.append((name, *(trial.drawn(outcome, r[k]) for k in ("effect", "low", "high")), "main"))
-        cells.append([name, say(r["control_mean"]), say(r["effect"]), ends(r["low"], r["high"], say), p])
+        cells.append([name, say(r["control_mean"]), more(r["effect"]), ends(r["low"], r["high"], more), p])
     top = mine.row(0, named=True)
-    finding = f"{trial.arms[top['arm']]} adds {say(top['effect'])} to {say(top['control_mean'])}."
+    finding = f"{trial.arms[top['arm']]} adds {more(top['effect'])} to {say(top['control_mean'])}."
     grid = Grid(["arm", "without", "adds", "95 % interval", "p, all looked at"], cells, frozenset(range(1, 5)))
     axis = (f"added to {outcome}, per customer", trial.fmt(outcome))
     n = count(trial.notes["kept"])
@@ -195,10 +201,14 @@ def _average(trial: _Trial, place: int, outcome: str) -> Figure:
 def _whom(trial: _Trial) -> Chapter:
     title = "Who gains more?"
     lead = "Predicted on one half of the customers by models of the other half, and turned round."
-    if "curves" not in trial.judged:
+    if "deciles" not in trial.judged:
         return Chapter("whom", "Whom", title, lead, [gap("how well customers are told apart", UNJUDGED)])
     first = modelled(trial.settings)[0]
     arms = range(1, len(trial.arms))
+    if trial.judged["qini"].is_empty():
+        why = "a Qini curve is fair only where everybody had the same chance of each arm"
+        rows = [gap("a Qini curve", why), *(_deciles(trial, first, arm) for arm in arms)]
+        return Chapter("whom", "Whom", title, lead, rows)
     blocks: list[Figure | Block] = [draw(trial, first, arm) for arm in arms for draw in (_curve, _deciles)]
     cells = [
         [

@@ -1,0 +1,168 @@
+"""A trial from its file to effects, judgement, plan and page; what is no trial is refused with the reason."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from promolift.cli import main
+from promolift.errors import ConfigError, InputError, StepError, SupportError
+from promolift.steps import trial
+from promolift.steps.trial_report import trial_settings, write_trial
+from promolift.store import Store
+
+HILLSTROM = Path(__file__).parents[2].parent / "shared/data/hillstrom.csv"
+SETTINGS = trial.TrialSettings(
+    name="Two letters", treatment="letter", control="none", rates=("came",), money="spent", placebos=("before",),
+    planned="equal", cost=0.5, margin_rate=0.5,
+)  # fmt: skip
+
+
+def write(path: Path, rows: int = 1500, change: Callable[[pl.DataFrame], pl.DataFrame] = lambda f: f) -> Path:
+    """Letter b triples the visits of the old; letter a does nothing; spending follows visits."""
+    rng = np.random.default_rng(5)
+    old, town = rng.random(rows) < 0.5, rng.choice(["north", "south", "west"], rows)
+    letter = rng.choice(["none", "a", "b"], rows)
+    came = rng.random(rows) < 0.2 + 0.4 * ((letter == "b") & old)
+    frame = pl.DataFrame(
+        {
+            "who": [f"k{n:05d}" for n in range(rows)],
+            "letter": letter,
+            "old": old.astype(int),
+            "town": town,
+            "score": rng.normal(size=rows).round(3),
+            "before": rng.poisson(3, rows),
+            "came": came.astype(int),
+            "spent": np.round(came * rng.gamma(4, 5, rows), 2),
+        }
+    )
+    change(frame).write_csv(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    work = tmp_path_factory.mktemp("trial")
+    with Store(work / "work") as store:
+        trial.fit(store, write(work / "trial.csv"), SETTINGS, lambda *told: None)
+        trial.evaluate(store, lambda *told: None)
+        write_trial(store, work / "out", lambda *told: None)
+    return work
+
+
+def test_average_effects_are_the_true_ones_and_drawn_by_lot(folder: Path) -> None:
+    with Store(folder / "work") as store:
+        notes, effects = store.load_json("trial"), store.frame("trial_effects")
+    assert notes["level"] == "randomised"
+    assert "who" not in notes["features"]
+    rows = {(r["outcome"], notes["arms"][r["arm"]]): r for r in effects.iter_rows(named=True)}
+    truth = {("came", "a"): 0.0, ("came", "b"): 0.2, ("spent", "b"): 4.0}
+    for key, true in truth.items():
+        assert rows[key]["low"] - 0.5 * rows[key]["se"] < true < rows[key]["high"] + 0.5 * rows[key]["se"], key
+
+
+def test_those_who_gain_are_found_and_judged_unseen(folder: Path) -> None:
+    with Store(folder / "work") as store:
+        qini, explained = store.frame("trial_qini"), trial.explain(store)["text"]
+    b = qini.filter((pl.col("outcome") == "came") & (pl.col("arm") == 2) & (pl.col("by") == "effect"))
+    assert b["low"].item() > 0
+    assert "b adds" in explained
+    assert "treatment 2" not in explained
+
+
+def test_the_plan_keeps_the_budget_and_writes_to_those_who_gain(folder: Path) -> None:
+    plan = pl.read_parquet(folder / "out/plan.parquet")
+    assert 0 < plan["cost"].sum() <= 1500 * 0.5 / 2 + 1e-9
+    assert plan["treatment"].unique().to_list() == ["b"]
+    assert set(plan["evidence"]) == {"randomised"}
+    old = pl.read_csv(folder / "trial.csv")["old"].to_numpy()[plan["row"].to_numpy() - 1]
+    assert old.mean() > 0.7
+    page = (folder / "out/trial.html").read_text("utf-8")
+    assert page.count('class="badge randomised"') >= 8
+
+
+def test_a_trial_that_lost_customers_of_one_arm_is_refused(tmp_path: Path) -> None:
+    def lose(frame: pl.DataFrame) -> pl.DataFrame:
+        return frame.filter(~((pl.col("letter") == "b") & (pl.col("came") == 0) & (pl.col("score") > 0)))
+
+    with Store(tmp_path / "w") as store, pytest.raises(SupportError, match="no effect can be claimed"):
+        trial.fit(store, write(tmp_path / "t.csv", change=lose), SETTINGS, lambda *told: None)
+
+
+def test_letters_sent_to_the_old_alone_have_no_effect_to_read(tmp_path: Path) -> None:
+    def best(frame: pl.DataFrame) -> pl.DataFrame:
+        return frame.with_columns(letter=pl.when(pl.col("old") == 1).then(pl.lit("b")).otherwise(pl.lit("none")))
+
+    open_ = SETTINGS.model_copy(update={"planned": None})
+    with Store(tmp_path / "w") as store, pytest.raises(SupportError, match="no effect can be claimed"):
+        trial.fit(store, write(tmp_path / "t.csv", change=best), open_, lambda *told: None)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"treatment": "post"}, "no column 'post'"),
+        ({"control": "nobody"}, "is no value of letter"),
+        ({"rates": ("spent",), "money": None}, "other values than 0 and 1"),
+        ({"money": "town"}, "text such as"),
+        ({"planned": (0.5, 0.5)}, "2 shares for 3 arms"),
+    ],
+)
+def test_columns_that_mean_something_else_are_told(tmp_path: Path, change: dict[str, object], told: str) -> None:
+    settings = SETTINGS.model_copy(update=change)
+    with Store(tmp_path / "w") as store, pytest.raises(InputError, match=told):
+        trial.fit(store, write(tmp_path / "t.csv", 300), settings, lambda *told: None)
+
+
+def test_settings_say_what_is_missing(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="--treatment is missing"):
+        trial_settings(None, {"control": "none"})
+    with pytest.raises(ConfigError, match="no outcome"):
+        trial_settings(None, {"treatment": "t", "control": "none"})
+    with pytest.raises(ConfigError, match="shares such as"):
+        trial_settings(None, {"treatment": "t", "control": "none", "rates": ["x"], "planned": "half"})
+    (tmp_path / "s.toml").write_text("[shop]\n")
+    with pytest.raises(ConfigError, match=r"no \[trial\] part"):
+        trial_settings(tmp_path / "s.toml", {})
+    with Store(tmp_path / "w") as store, pytest.raises(StepError, match="no result 'trial'"):
+        trial.evaluate(store, lambda *told: None)
+
+
+def verb(*words: str) -> int:
+    """The exit code of a command line."""
+    with pytest.raises(SystemExit) as done:
+        main([*words])
+    return int(done.value.code or 0)
+
+
+def test_the_verbs_go_from_file_to_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path, work = write(tmp_path / "t.csv", 900, lambda f: f.drop("spent")), ["--work", str(tmp_path / "w")]
+    options = ["--treatment", "letter", "--control", "none", "--rate", "came", "--planned", "equal", "--json"]
+    assert verb("effect", "fit", str(path), *options, *work) == 0
+    assert json.loads(capsys.readouterr().out)["level"] == "randomised"
+    assert verb("effect", "explain", *work) == 0
+    assert verb("effect", "report", "--out", str(tmp_path / "out"), *work) == 0
+    assert "no outcome is money" in (tmp_path / "out/trial.html").read_text("utf-8")
+    assert verb("demo", "--data", "hillstrom") == 2
+    assert "--path FILE" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(not HILLSTROM.exists(), reason="needs hillstrom.csv in ../shared/data")
+def test_the_file_of_the_demo_is_read_as_its_settings_say() -> None:
+    settings = trial_settings(Path(trial.__file__).parents[1] / "hillstrom.toml", {})
+    data = trial.read(HILLSTROM, settings)
+    assert data.arms == ("No E-Mail", "Mens E-Mail", "Womens E-Mail")
+    assert len(data.arm_N) == 64_000
+    assert data.features.columns == [
+        "recency",
+        "history_segment",
+        "history",
+        "mens",
+        "womens",
+        "zip_code",
+        "newbie",
+        "channel",
+    ]

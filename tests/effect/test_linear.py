@@ -16,7 +16,7 @@ def test_a_basis_flags_what_is_missing_and_bends_at_quantiles() -> None:
     assert z[2, 1] == pytest.approx(0)  # missing sits at the average
     assert z[2, 2] > 1 > 0 > z[0, 2]
     smooth = basis_of(np.random.default_rng(0).normal(size=(500, 1)))
-    assert len(smooth.source_P) == 4
+    assert len(smooth.source_P) == 6
 
 
 def test_a_customer_beyond_all_training_is_not_extrapolated() -> None:
@@ -34,6 +34,16 @@ def test_the_shrunk_fit_is_the_ridge_it_says() -> None:
     ridge = np.linalg.solve(z.T @ z + np.diag([1e-8, *[1 / variance[0]] * 4]), z.T @ y)
     np.testing.assert_allclose(found, ridge, rtol=1e-3)
     assert variance[0] == pytest.approx((beta[1:] ** 2).mean(), rel=0.5)
+
+
+def test_variances_are_the_fixed_point_of_the_evidence() -> None:
+    rng = np.random.default_rng(3)
+    z = rng.normal(size=(60, 6))
+    gram, pull = z.T @ z / 9, z.T @ (z @ rng.normal(size=6) + 3 * rng.normal(size=60)) / 9  # noise of variance 9
+    beta, variance = shrink(gram, pull, np.zeros(6, dtype=np.int64), np.array([1.0]))
+    cov = np.linalg.inv(gram + np.eye(6) / variance[0])
+    assert variance[0] == pytest.approx((beta @ beta) / (6 - np.trace(cov) / variance[0]), rel=0.01)
+    assert variance[0] > 1.1 * (beta @ beta) / 6  # shrunk coefficients alone would understate it
 
 
 def test_a_group_of_noise_shrinks_to_nothing_and_a_held_one_is_zero() -> None:

@@ -42,7 +42,7 @@ def test_customers_and_depths_are_told_apart(fitted: tuple[NetworkEffect, Trial,
     model, data, gain = fitted
     said = model.gain(data.x_NF)
     constant = gain.mean(axis=0)
-    assert np.sqrt(((said - gain) ** 2).mean()) < 0.5 * np.sqrt(((constant - gain) ** 2).mean())
+    assert np.sqrt(((said - gain) ** 2).mean()) < 0.65 * np.sqrt(((constant - gain) ** 2).mean())
     assert model.keep > 0.7
 
 

@@ -11,7 +11,13 @@ import pytest
 
 from promolift.effect.exposure import History, exposure_features, offer_features, target_covers
 from promolift.effect.logit import fit_logit, mean_probability, sigmoid
-from promolift.effect.redemption import RedemptionModel, RedemptionSettings, fit_redemption, redemption_outcomes, rolling_origin
+from promolift.effect.redemption import (
+    RedemptionModel,
+    RedemptionSettings,
+    fit_redemption,
+    redemption_outcomes,
+    rolling_origin,
+)
 from promolift.errors import ConfigError, InputError, SupportError
 from promolift.hashing import hash_units
 from promolift.sql import DAY_MS, WEEK_MS

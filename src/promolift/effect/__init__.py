@@ -1,9 +1,14 @@
 """Room 4. Profiles, offers and past prices in; expected gain and cost of every customer-offer pair out.
 
-What a discount adds is read from past shelf prices (`fit_response`, a causal estimate with its evidence level); how
-likely a coupon is redeemed is predicted from past campaigns (`fit_redemption`, a prediction and no effect).
+From a trial, or from data compared after adjustment: `diagnose` (a module) says which evidence level they can carry,
+`fit` what each treatment adds to whom, `fit_dose` the same along the depth. From the logs: what a discount
+adds is read from past shelf prices (`fit_response`, a causal estimate with its evidence level; `fit_personal`, each
+customer's own); how likely a coupon is redeemed is predicted from past campaigns (`fit_redemption`, no effect).
 """
 
+from promolift.effect.calibrate import effect_bins, recalibrate
+from promolift.effect.core import EffectModel, EffectSettings, fit
+from promolift.effect.diagnose import DiagnoseSettings, Diagnosis
 from promolift.effect.discount import (
     DiscountResponse,
     DiscountSettings,
@@ -12,36 +17,62 @@ from promolift.effect.discount import (
     fit_response,
     in_first_half,
 )
+from promolift.effect.dose import DoseModel, DoseSettings, fit_dose
 from promolift.effect.exposure import ExposureSettings, History, exposure_features, offer_features, target_covers
+from promolift.effect.outcomes import average_effects, split_redemptions, surrogate_effects
 from promolift.effect.panel import PanelSettings, depth_sums, panel
-from promolift.effect.redemption import RedemptionModel, RedemptionSettings, fit_redemption, redemption_outcomes, rolling_origin
+from promolift.effect.personal import PersonalResponse, fit_personal
+from promolift.effect.redemption import (
+    RedemptionModel,
+    RedemptionSettings,
+    fit_redemption,
+    redemption_outcomes,
+    rolling_origin,
+)
 from promolift.effect.targeting import Targeting, judge_targeting, spent_before
+from promolift.effect.trial import Effect
 from promolift.effect.value import ValueSettings, add_effects, total_draws
 
 __all__ = [
+    "DiagnoseSettings",
+    "Diagnosis",
     "DiscountResponse",
     "DiscountSettings",
+    "DoseModel",
+    "DoseSettings",
+    "Effect",
+    "EffectModel",
+    "EffectSettings",
     "ExposureSettings",
     "History",
     "PanelSettings",
+    "PersonalResponse",
     "RedemptionModel",
     "RedemptionSettings",
     "Targeting",
     "ValueSettings",
     "add_effects",
     "assumed_response",
+    "average_effects",
     "depth_sums",
+    "effect_bins",
     "exposure_features",
+    "fit",
+    "fit_dose",
     "fit_halves",
+    "fit_personal",
     "fit_redemption",
     "fit_response",
     "in_first_half",
     "judge_targeting",
     "offer_features",
     "panel",
+    "recalibrate",
     "redemption_outcomes",
     "rolling_origin",
     "spent_before",
+    "split_redemptions",
+    "surrogate_effects",
     "target_covers",
     "total_draws",
 ]

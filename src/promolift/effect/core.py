@@ -3,7 +3,7 @@
 Legend: N customers, F features, K treatments, A = K + 1 arms (arm 0 is control), C candidate learners, J folds.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol, Self
 
 import numpy as np
@@ -23,7 +23,7 @@ from promolift.effect.nuisance import (
     winsorised,
 )
 from promolift.effect.parts import Arrays, from_parts, to_parts
-from promolift.effect.select import Rule, Verdict, judge
+from promolift.effect.select import Rule, Verdict, judge, other_arms
 from promolift.effect.simple import ByResponse, BySegment, Proportional, fit_proportional, fit_response, fit_segment
 from promolift.effect.trees import Direct, PlugIn, Single, fit_trees
 from promolift.effect.trial import (
@@ -49,6 +49,7 @@ Rich = Literal[
 ]  # fmt: skip
 FOLDS = ((100_000, 5), (400_000, 3))  # below so many rows, so many folds; else 2
 LEAST_ROWS = 50  # an arm with fewer customers is refused
+CUT = 0.95  # amounts above this quantile do not decide which arm is best for everybody: a few whales would
 KNOWN = (
     Encoder, Column, Verdict, Basis, Linear, Additive, Boosted, Response, Proportional, ByResponse, BySegment,
     PlugIn, Single, Direct,
@@ -66,10 +67,10 @@ class Gains(Protocol):
 class EffectSettings(Settings):
     """Which learners compete and how they are judged.
 
-    `simple` learners, the simplest first, are preferred to a mixture that is no better by one standard error; `rich`
-    ones only enter the mixture. `folds` judge them (None: 5, with more rows fewer). `alpha`: chance of seeing
+    A `simple` learner, the simplest first, replaces a mixture that is not clearly better (select.NEAR); `rich` ones
+    only enter the mixture. `folds` judge them (None: 5, with more rows fewer). `alpha`: chance of seeing
     differences in noise. `level`: whether treatments were drawn by lot (randomised) or are compared after adjustment.
-    `bound`: standard errors by which a group must do better than under the best fixed arm before the policy leaves it.
+    `bound`: standard errors by which the policy must do better than the best fixed arm before it leaves it.
     """
 
     simple: tuple[Simple, ...] = Field(default=("proportional", "segment"), min_length=1)
@@ -104,7 +105,7 @@ class EffectModel:
     """A fitted selector: for each fold one model of each chosen learner, their weights, and the reasons.
 
     `mean_JKC` is what each model says of the average customer, taken off before its weight is applied.
-    `other_arms` are the arms that may replace `best_arm`, the best for everybody alike.
+    `other_arms` are the arms that may replace `best_arm`, the best for everybody alike once amounts are winsorised.
     """
 
     encoder: Encoder
@@ -139,16 +140,14 @@ class EffectModel:
         each = np.zeros((max(len(self.models), 1), len(x_NF), len(self.average.gain_K)))
         weights = self.verdict.weight_C[self.verdict.weight_C > 0]
         for j, models in enumerate(self.models):
-            for c, (model, weight) in enumerate(zip(models, weights, strict=True)):
-                each[j] += weight * (model.gain(x_NF) - self.mean_JKC[j, :, c])
+            each[j] = (gains(models, x_NF) - self.mean_JKC[j]) @ weights
         jackknife = (len(each) - 1) * each.var(axis=0)
         gain_NK = self.average.gain_K + each.mean(axis=0)
         return Effect(gain_NK, np.sqrt(self.average.se_K**2 + jackknife), self.level)
 
     def policy(self, features: Features) -> Ints:
         """Recommended arm of each customer: the best fixed one unless another proved better for customers like him."""
-        gain_NK = self.predict(features).gain_NK
-        value_NA = np.column_stack([np.zeros(len(gain_NK)), gain_NK])
+        value_NA = _over_control(self.predict(features).gain_NK)
         barred = np.ones(value_NA.shape[1], dtype=bool)
         barred[[self.best_arm, *self.other_arms]] = False
         value_NA[:, barred] = -np.inf
@@ -172,7 +171,7 @@ class EffectModel:
             case "none", _:
                 return f"{test} No difference between customers was detected: everybody is given the average."
             case "simple", True:
-                return f"{test} No mixture was better by one standard error than the simpler answer, used: {parts}."
+                return f"{test} No mixture was clearly better than the simpler answer, which is used: {parts}."
             case "simple", False:
                 return (
                     f"{test} Beyond the average, which is beyond doubt, no difference was detected; between the same "
@@ -193,7 +192,7 @@ class EffectModel:
     @classmethod
     def from_parts(cls, arrays: Arrays, manifest: dict[str, Any]) -> Self:
         """The model that `to_parts` gave. Raises InputError for a manifest it does not know."""
-        model = from_parts(arrays, manifest, (*KNOWN, Average, cls))
+        model = from_parts(arrays, manifest, (*_known(manifest), Average, cls))
         if not isinstance(model, cls):
             raise InputError(f"model manifest: holds a {type(model).__name__}, not an effect model")
         return model
@@ -230,7 +229,10 @@ def fit(
     chosen = np.flatnonzero(verdict.weight_C > 0)
     kept = tuple(tuple(models[c] for c in chosen) for models in fitted) if chosen.size else ()
     mean_JKC = np.stack([gain_NKC[fold_N == j][:, :, chosen].mean(axis=0) for j in range(folds)])
-    best, others = _arms(gain_NKC @ verdict.weight_C, psi_NK, average, settings.bound)
+    best = _best(trial, psi_NK)
+    differ_NK = gain_NKC @ verdict.weight_C
+    value_NA = _over_control(average.gain_K + differ_NK - differ_NK.mean(axis=0))
+    others = other_arms(value_NA, _over_control(psi_NK), best, settings.bound)
     level: Level = "adjusted" if _estimated(propensity_NK) and settings.level == "randomised" else settings.level
     return EffectModel(encoder, average, settings.learners, verdict, kept, mean_JKC, best, others, level, len(fold_N))
 
@@ -240,7 +242,21 @@ def _fit_fold(outside: Trial, inside: Trial, settings: EffectSettings) -> tuple[
     nuisance = fit_nuisance(outside)
     psi_NK = scores(inside, nuisance.response.mean(inside.x_NF))
     models = tuple(fit_learner(name, outside, nuisance) for name in settings.learners)
-    return models, psi_NK, np.stack([model.gain(inside.x_NF) for model in models], axis=2)
+    return models, psi_NK, gains(models, inside.x_NF)
+
+
+def gains(models: tuple[Gains, ...], x_NF: Floats) -> Floats:
+    """gain_NKC of all models; the response model that some of them share is asked once."""
+    asked: dict[int, Floats] = {}
+    found = []
+    for model in models:
+        if isinstance(model, Proportional | ByResponse | PlugIn):
+            key = id(model.response)
+            asked[key] = asked[key] if key in asked else model.response.mean(x_NF)
+            found.append(model.of(asked[key]))
+        else:
+            found.append(model.gain(x_NF))
+    return np.stack(found, axis=2)
 
 
 def fit_learner(name: Simple | Rich, trial: Trial, nuisance: Nuisance) -> Gains:
@@ -266,17 +282,26 @@ def fit_learner(name: Simple | Rich, trial: Trial, nuisance: Nuisance) -> Gains:
             return fit_network(trial, NetworkSettings())
 
 
-def _arms(differ_NK: Floats, psi_NK: Floats, average: Average, bound: float) -> tuple[int, Ints]:
-    """The best fixed arm, and the arms for whose takers, out of fold, leaving it pays by `bound` standard errors."""
-    score_NA = np.column_stack([np.zeros(len(psi_NK)), psi_NK])
-    best = int(np.r_[0.0, average.gain_K].argmax())
-    value_NA = np.column_stack([np.zeros(len(psi_NK)), average.gain_K + differ_NK - differ_NK.mean(axis=0)])
-    wish_N, others = value_NA.argmax(axis=1), []
-    for arm in range(score_NA.shape[1]):
-        better_N = np.where(wish_N == arm, score_NA[:, arm] - score_NA[:, best], 0.0)
-        if arm != best and better_N.mean() > bound * better_N.std() / np.sqrt(len(better_N)):
-            others.append(arm)
-    return best, np.array(others, dtype=np.int64)
+def _known(manifest: dict[str, Any]) -> tuple[type, ...]:
+    """Classes that a manifest may name; the network's only where it does, for they need torch."""
+    if "'NetworkEffect'" not in repr(manifest):
+        return KNOWN
+    from promolift.effect.base import Base, Scale
+    from promolift.effect.network import NetworkEffect, Offers
+
+    return (*KNOWN, NetworkEffect, Offers, Base, Scale)
+
+
+def _over_control(gain_NK: Floats) -> Floats:
+    """The same with a column of zeros for control."""
+    return np.column_stack([np.zeros(len(gain_NK)), gain_NK])
+
+
+def _best(trial: Trial, psi_NK: Floats) -> int:
+    """The arm with the best doubly robust mean of winsorised outcomes: heavy tails misled plain ones in simulation."""
+    excess = replace(trial, outcome_N=trial.outcome_N - winsorised(trial.outcome_N, CUT))
+    cut_NK = psi_NK - scores(excess, np.zeros_like(trial.prob_NA))
+    return int(np.r_[0.0, cut_NK.mean(axis=0)].argmax())
 
 
 def _trial(encoder: Encoder, features: Features, given: tuple[Any, Any, Any], seed: int) -> Trial:

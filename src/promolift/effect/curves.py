@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from promolift.effect.trial import Floats, Ints
 
 FLAT = 1e-8  # prior precision of the common slope, relative to the data's: in effect none
+BEND = 0.5  # a curve may depart from a line by this share of itself (s.d. over the range), whatever the data say
 ROUNDS, TOLERANCE = 40, 0.02
 
 Posterior = tuple[Floats, Floats, Floats]
@@ -83,18 +84,15 @@ class Rows:
 
 
 def basis(depth_D: Floats, tried_D: Floats) -> tuple[Floats, Floats]:
-    """b_DB: the line, and the bends' loadings given the tried depths; left_D: variance those depths leave open."""
+    """b_DB: the line, and the bends' loadings given the tried depths; left_D: variance those depths leave open.
+
+    A bend is a Wiener process that starts at depth 0: straight between tried depths on average, level beyond them.
+    """
     t_D, t_K = depth_D / tried_D[-1], tried_D[1:] / tried_D[-1]
-    root_KK = np.linalg.cholesky(_wiener(t_K[:, None], t_K) + 1e-10 * np.eye(len(t_K)))
-    load_DK = np.linalg.solve(root_KK, _wiener(t_D[:, None], t_K).T).T
-    left_D = np.maximum(_wiener(t_D, t_D) - (load_DK**2).sum(axis=1), 0.0)
+    root_KK = np.linalg.cholesky(np.minimum(t_K[:, None], t_K))
+    load_DK = np.linalg.solve(root_KK, np.minimum(t_D[:, None], t_K).T).T
+    left_D = np.maximum(t_D - (load_DK**2).sum(axis=1), 0.0)
     return np.column_stack([t_D, load_DK]), np.where(left_D < 1e-9, 0.0, left_D)
-
-
-def _wiener(s: Floats, t: Floats) -> Floats:
-    """Covariance of the integrated Wiener process."""
-    low, high = np.minimum(s, t), np.maximum(s, t)
-    return np.asarray(low**2 * (3 * high - low) / 6)
 
 
 def posterior(gram_PP: Floats, side_P: Floats, group_J: Ints, keep_J: NDArray[np.bool_], columns: int) -> Posterior:
@@ -113,6 +111,9 @@ def posterior(gram_PP: Floats, side_P: Floats, group_J: Ints, keep_J: NDArray[np
         gamma_G = np.bincount(group_P) - alpha_G * np.bincount(group_P, np.diag(cov))
         new_G = np.clip((gamma_G + 1e-3) / (np.bincount(group_P, mean**2) + 1e-300), 1e-9 * scale_G, 1e6 * scale_G)
         new_G[0] = alpha_G[0]
+        for g in range(0, min(len(new_G), 4), 2):  # common and base curves may always bend some
+            slope = np.flatnonzero(group_P == g)[0]
+            new_G[g + 1] = min(new_G[g + 1], 1 / (BEND**2 * (mean[slope] ** 2 + cov[slope, slope])))
         done = np.allclose(np.log(new_G), np.log(alpha_G), atol=TOLERANCE)
         alpha_G = new_G
         if done:

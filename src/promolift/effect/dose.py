@@ -4,7 +4,7 @@ Legend: N customers, F encoded features, D depths, K tried depths above 0, J ter
 P = J x B parameters, C forms, T folds, S segments. Depth t is relative to the deepest one tried.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 from pydantic import Field
 
 from promolift.effect.base import Base, Scale, fit_base, variance
-from promolift.effect.curves import Posterior, Rows, Terms, basis, posterior, shaped
+from promolift.effect.curves import BEND, Posterior, Rows, Terms, basis, posterior, shaped
 from promolift.effect.parts import Arrays, from_parts, to_parts
 from promolift.effect.trial import Column, Encoder, Features, Floats, Ints, Level, encoder_of, numbers, row_keys
 from promolift.errors import InputError, SupportError
@@ -23,7 +23,6 @@ Shape = Literal["free", "rising", "concave"]
 FORMS = ("one curve for all", "in proportion to the base", "by features")
 MOST_DEPTHS = 20
 TEMPER = 0.5  # out-of-fold scores are noisy themselves: half of their difference counts
-BEND = 0.3  # between tried depths a customer's slope may bend by this share of itself, whatever the data say
 
 
 class DoseSettings(Settings):
@@ -235,11 +234,11 @@ def fit_dose(
 ) -> DoseModel:
     """Learn gain(customer, depth) from depths drawn by lot (0: control), the same chances for everybody.
 
-    outcome = base(x) + sum over terms j of u_j(x) f_j(depth) + noise, f_j being a line through 0 plus integrated Wiener
-    noise (a cubic smoothing spline; Wahba 1978). Residuals of the cross-fitted base are regressed on centred depth
-    columns (Robinson 1988; Nie & Wager 2021), each row weighted by its own noise. How far terms may differ from 0 is
-    learned per group by evidence (MacKay 1992). Forms from one common curve to features weigh by their out-of-fold
-    log score (pseudo-BMA; Yao et al. 2018). SupportError if depth 0 or rows are missing.
+    outcome = base(x) + sum over terms j of u_j(x) f_j(depth) + noise, f_j being a line through 0 plus a Wiener
+    process. Residuals of the cross-fitted base are regressed on centred depth columns (Robinson 1988; Nie & Wager
+    2021), each row weighted by its own noise. How far terms may differ from 0 is learned per group by evidence
+    (MacKay 1992). Forms from one common curve to features weigh by their out-of-fold log score (pseudo-BMA; Yao et
+    al. 2018). SupportError if depth 0 or rows are missing.
     """
     encoder = encoder_of(features)
     x_NF, depth_N, y_N = encoder.encode(features), numbers(depth_N, "depth"), numbers(outcome_N, "outcome")
@@ -292,10 +291,12 @@ def _record(rows: Rows) -> Record:
 
 def _forms(rows: Rows, terms: Terms, settings: DoseSettings) -> tuple[list[Posterior], Floats]:
     """The posterior of each form on all rows, and its weight by the log score of rows that it did not see."""
-    gram_TPP, side_TP = rows.products()
-    gram_PP, side_P = gram_TPP.sum(axis=0), side_TP.sum(axis=0)
+    # one curve for all is the mean gain of all, so every row counts alike: quiet rows may gain less than others
+    even = replace(rows, noise_N=np.full(len(rows.noise_N), np.square(rows.left_N).mean()))
     found, score_C = [], np.zeros(len(FORMS))
-    for c, richest in enumerate((0, 1, 3)):
+    for c, (richest, source) in enumerate(((0, even), (1, rows), (3, rows))):
+        gram_TPP, side_TP = source.products()
+        gram_PP, side_P = gram_TPP.sum(axis=0), side_TP.sum(axis=0)
         kept = (terms.group_J, terms.group_J <= richest, rows.b_DB.shape[1])
         found.append(posterior(gram_PP, side_P, *kept))
         for t in range(settings.folds):

@@ -9,11 +9,12 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg.lapack import dtrtri
 
 from promolift.effect.trial import Floats, Ints, Trial
 
 Family = Literal["binary", "count", "real"]
-KNOTS = (0.25, 0.5, 0.75)  # quantiles at which the slope of a number with many values may change
+KNOTS = (0.1, 0.3, 0.5, 0.7, 0.9)  # quantiles at which the slope of a number with many values may change
 CLIP = (0.005, 0.995)  # numbers are winsorised here: one whale must not carry a slope
 NEWTON, EVIDENCE = 6, 25
 ETA = 15.0  # largest linear predictor of the exponential and logistic links
@@ -155,11 +156,11 @@ def shrink(gram: Floats, pull: Floats, group_P: Ints, variance: Floats) -> tuple
     size = np.bincount(group[group >= 0], minlength=len(variance)).astype(np.float64)
     for _ in range(EVIDENCE):
         precision = np.where(group >= 0, 1 / np.maximum(variance, 1e-12)[np.maximum(group, 0)], 1e-8)
-        cov = np.linalg.inv(gram + np.diag(precision))
-        beta = cov @ pull_L
+        root, _ = dtrtri(np.linalg.cholesky(gram + np.diag(precision)), lower=1)  # covariance = root'root
+        beta = root.T @ (root @ pull_L)
         kept = group >= 0
         squares = np.bincount(group[kept], weights=beta[kept] ** 2, minlength=len(variance))
-        traces = np.bincount(group[kept], weights=np.diag(cov)[kept], minlength=len(variance))
+        traces = np.bincount(group[kept], weights=(root**2).sum(axis=0)[kept], minlength=len(variance))
         freedom = np.maximum(size - traces / np.maximum(variance, 1e-12), 1e-9)
         new = squares / freedom
         steady = np.abs(np.log(np.maximum(new, 1e-12) / np.maximum(variance, 1e-12))).max(initial=0) < 1e-3

@@ -194,10 +194,10 @@ def parts_of(trial: Trial) -> tuple[Ints, int]:
     return ((trial.key_N >> np.uint64(40)) % np.uint64(parts)).astype(np.int64), parts
 
 
-def winsorised(y_N: Floats) -> Floats:
-    """Amounts cut at a high quantile of the non-zero ones."""
+def winsorised(y_N: Floats, share: float = WINSOR) -> Floats:
+    """Amounts cut at a quantile of the non-zero ones."""
     some = np.abs(y_N[y_N != 0])
-    top = float(np.quantile(some, WINSOR)) if some.size else 1.0
+    top = float(np.quantile(some, share)) if some.size else 1.0
     return np.clip(y_N, -top, top)
 
 

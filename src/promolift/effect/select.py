@@ -15,6 +15,7 @@ from promolift.hashing import hash_int
 
 DRAWS = 20_000  # Gaussian draws behind the quantile of the largest of C correlated tests
 WEIGHT_SD = 0.15  # spread of the stack's weights around an equal share before any data
+NEAR = 0.5  # a simpler answer whose loss is larger by so many standard errors is as good; 1 lost more in simulation
 BEYOND_DOUBT = 3.0  # an average effect of so many standard errors is no chance
 Answer = Literal["none", "simple", "stack"]
 
@@ -56,7 +57,7 @@ def judge(gain_NKC: Floats, psi_NK: Floats, fold_N: Ints, rule: Rule) -> Verdict
 
     Gains are centred within folds: candidates compete only by differences between customers. The test: the largest z
     against the 1 - alpha quantile of the largest of C correlated standard normals, so that noise passes with chance
-    alpha whatever C. Passed: the mixture, unless a simple candidate's loss lies within one standard error of it
+    alpha whatever C. Passed: the mixture, unless a simple candidate's loss lies within NEAR standard errors of it
     (paired, by customer). Failed: no differences; but an average effect beyond doubt on outcomes that cannot be
     negative must differ on one scale or the other, so that the first candidate (proportional effects) gets the weight
     the data give it, from half a weight on.
@@ -78,12 +79,12 @@ def judge(gain_NKC: Floats, psi_NK: Floats, fold_N: Ints, rule: Rule) -> Verdict
 
 
 def _decide(gain: Floats, psi: Floats, slope_C: Floats, rule: Rule) -> tuple[Answer, Floats]:
-    """The simplest candidate within one standard error of the mixture, else the mixture."""
+    """The simplest candidate that is within NEAR standard errors of the mixture, else the mixture."""
     mixed_C = stack(gain, psi)
     loss_N = ((psi - gain @ mixed_C) ** 2).sum(axis=1)
     for c in range(rule.simple):
         worse_N = ((psi - slope_C[c] * gain[:, :, c]) ** 2).sum(axis=1) - loss_N
-        if slope_C[c] > 0 and worse_N.sum() <= worse_N.std() * np.sqrt(len(worse_N)):
+        if slope_C[c] > 0 and worse_N.sum() <= NEAR * worse_N.std() * np.sqrt(len(worse_N)):
             return "simple", np.where(np.arange(len(slope_C)) == c, slope_C[c], 0.0)
     return "stack", mixed_C
 
@@ -113,6 +114,24 @@ def stack(gain: Floats, psi: Floats) -> Floats:
     root = np.linalg.cholesky(flat.T @ flat / noise + precision)
     pull = flat.T @ y / noise + precision @ np.full(candidates, 1 / candidates)
     return np.asarray(nnls(root.T, np.linalg.solve(root, pull))[0])
+
+
+def other_arms(value_NA: Floats, score_NA: Floats, best: int, bound: float) -> Ints:
+    """Arms that may replace the `best` fixed one for customers whose value they lead, all out of fold.
+
+    Those whose takers score better than under the best arm, if together they do so by `bound` standard errors; else
+    those that do so alone. What is promised is that the policy as a whole beats the best fixed arm.
+    """
+    wish_N = value_NA.argmax(axis=1)
+    better_NA = np.where(wish_N[:, None] == np.arange(value_NA.shape[1]), score_NA - score_NA[:, [best]], 0.0)
+    gaining = np.flatnonzero(better_NA.mean(axis=0) > 0)
+    together, *alone = (_z(better_N) for better_N in (better_NA[:, gaining].sum(axis=1), *better_NA[:, gaining].T))
+    return gaining if together > bound else gaining[np.array(alone) > bound]
+
+
+def _z(values_N: Floats) -> float:
+    """Mean over its standard error."""
+    return float(values_N.mean() / max(values_N.std(), 1e-12) * np.sqrt(len(values_N)))
 
 
 def _within(values_NKC: Floats, fold_N: Ints) -> Floats:

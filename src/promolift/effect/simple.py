@@ -25,7 +25,11 @@ class ByResponse:
 
     def gain(self, x_NF: Floats) -> Floats:
         """gain_NK over control."""
-        return _line(self.response.mean(x_NF)) @ self.coef_2K
+        return self.of(self.response.mean(x_NF))
+
+    def of(self, mu_NA: Floats) -> Floats:
+        """The same from the response model's means."""
+        return _line(mu_NA) @ self.coef_2K
 
 
 @dataclass(frozen=True)
@@ -37,10 +41,13 @@ class Proportional:
 
     def gain(self, x_NF: Floats) -> Floats:
         """gain_NK over control."""
-        mu_NA = inverse(
-            _base(self.response.mean(x_NF), self.response.family)[:, None] + self.shift_A, self.response.family
-        )
-        return mu_NA[:, 1:] - mu_NA[:, :1]
+        return self.of(self.response.mean(x_NF))
+
+    def of(self, mu_NA: Floats) -> Floats:
+        """The same from the response model's means."""
+        family = self.response.family
+        moved_NA = inverse(_base(mu_NA, family)[:, None] + self.shift_A, family)
+        return moved_NA[:, 1:] - moved_NA[:, :1]
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,10 @@ class PlugIn:
 
     def gain(self, x_NF: Floats) -> Floats:
         """gain_NK over control."""
-        mu_NA = self.response.mean(x_NF)
+        return self.of(self.response.mean(x_NF))
+
+    def of(self, mu_NA: Floats) -> Floats:
+        """The same from the response model's means."""
         return mu_NA[:, 1:] - mu_NA[:, :1]
 
 

@@ -2,7 +2,7 @@
 
     python benchmarks/allocate.py [--quick]              # our figures, N = 10,000 to 1,000,000
     python benchmarks/allocate.py --stream 10000000      # rows made anew in every pass, never all in memory
-    python benchmarks/allocate.py --peers /tmp/peers     # HiGHS and PDLP too, in a venv of their own made there
+    python benchmarks/allocate.py --peers peers-folder     # HiGHS and PDLP too, in a venv of their own made there
 
 Prints one JSON object a line. CPU is that of the process (all threads), without reading or making the instance.
 `broken` is the largest share by which a limit is missed. Two families: `response` has a concave answer to depth with

@@ -173,3 +173,18 @@ def test_the_curve_of_a_large_shop_agrees_with_the_plans():
         assert found == pytest.approx(plan.gain, rel=1e-6)
         assert price == pytest.approx(plan.price, rel=0.02)
         assert treated == pytest.approx(plan.treated, abs=5)
+
+
+def test_a_customer_who_costs_a_large_part_of_the_budget_leaves_nothing_unspent() -> None:
+    rng = np.random.default_rng(4)
+    cost = rng.uniform(5, 15, (3000, 1))
+    gain = cost * rng.uniform(0.5, 2.0, (3000, 1))
+    for whale, rate in ((4_000.0, 1.6), (9_000.0, 1.5), (3_000.0, 1.2)):
+        cost[0], gain[0] = whale, whale * rate
+        found = solve(gain, cost, 10_000.0)
+        assert found.gap < 1e-2, (whale, found.gap)
+        assert found.cost <= 10_000.0
+        order = np.random.default_rng(1).permutation(3000)
+        again = solve_source(lambda o=order: (Chunk(gain[o], cost[o], key_N=o.astype(np.uint64)),), 10_000.0)  # type: ignore[misc]
+        plain = solve_source(lambda: (Chunk(gain, cost, key_N=np.arange(3000, dtype=np.uint64)),), 10_000.0)
+        assert again.gain == plain.gain

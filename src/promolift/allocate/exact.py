@@ -16,10 +16,12 @@ from numpy.typing import NDArray
 from promolift.allocate.core import Allocation, Floats, Ints, Prices, Rows, Slots, Source, sweep, word
 from promolift.allocate.fill import fill
 from promolift.allocate.measure import Scale, measure
+from promolift.allocate.whales import pack
 
 CORE = 1_000  # steps to gather around the break: enough for the finishing step to fill the budget
 MANY = 100_000  # steps in the bins around the break above which these are cut finer: sorting costs more than a pass
 FINEST = 16  # bits of a price that are never told apart by bins: a bin must be wider than a tie
+WORTH = 1e-4  # of the gain: more than this left at the break, and other ways than the plain one are tried
 ENOUGH = 1e-7  # the finishing step stops when what is left could add no more than this share of the gain
 
 
@@ -89,10 +91,15 @@ def solve_budget(source: Source, budget: float, seed: int = 0, threads: int = 1)
     left = quanta - int(sums_B4[high + 1 :, 0].sum()) - int(steps.cost_P[:fits].sum())
     gain = int(sums_B4[high + 1 :, 1].sum()) + int(steps.gain_P[:fits].sum())
     price, share = (float(steps.price_P[fits]), float(steps.hash_P[fits])) if fits < len(steps.price_P) else (0.0, 0.0)
-    choice_N[steps.position_P[:fits]] = steps.slot_P2[:fits, 1]  # cheapest first: a customer's last step stays
     treated = int(sums_B4[high + 1 :, 2].sum()) + int((steps.slot_P2[:fits, 0] < 0).sum())
     # every whole-number gain is short of the true one by less than 1
     bound = (gain + treated) / scale.gain + price * left / scale.cost
+    taken = np.arange(len(steps.price_P)) < fits
+    if price * left / scale.cost > WORTH * gain / scale.gain:
+        taken = pack(steps, fits, left + int(steps.cost_P[:fits].sum()))
+        left -= int(steps.cost_P[taken].sum()) - int(steps.cost_P[:fits].sum())
+        gain += int(steps.gain_P[taken].sum()) - int(steps.gain_P[:fits].sum())
+    choice_N[steps.position_P[taken]] = steps.slot_P2[taken, 1]  # cheapest first: a customer's last step stays
     near = np.unique(steps.position_P[max(fits - CORE, 0) : fits + CORE])
     plan = Draft(
         choice_N,

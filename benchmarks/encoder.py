@@ -1,0 +1,330 @@
+"""The Complete Journey in; how well the next basket, new types and products are foreseen, beside common ways, out.
+
+    python benchmarks/encoder.py [--quick] [--part basket new product cold] [--origin 42] [--scores FOLDER]
+
+Prints JSON lines: figure, value, se, unit, peer, peer_value, n, data. Items are types (category | type) of rows with a
+type, or single products. Everything is known up to week `origin` (42: the test; tune on 34 or earlier); households with
+a basket on both sides of it. Next basket: the items of the first basket of the 8 weeks after it that were sold before.
+New types: those of the 8 weeks that the household never bought before. NDCG@10 against the best list of
+min(10, number of targets). Leads are paired by household. All peers run here, on the same data: LightGBM lambdarank on
+our own candidates and features, EASE, TIFU-KNN, and the household's own shares of baskets.
+--scores keeps every household's figures as Parquet; --quick takes a quarter of the households and fewer epochs and trees.
+"""
+
+import argparse
+import json
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import lightgbm as lgb
+import numpy as np
+import polars as pl
+from scipy import sparse
+
+from promolift.hashing import hash_units
+from promolift.profile import blend
+from promolift.profile.ease import fit_ease, incidence
+from promolift.profile.encoder import EncoderSettings
+from promolift.profile.encoder_data import IDEAL, TOP, Catalogue, Histories, catalogue, histories, popularity
+from promolift.profile.encoder_model import LearnedEncoder
+from promolift.profile.encoder_train import Epoch, Hooks, fit_encoder
+from promolift.sources.complete_journey import complete_journey_folder
+
+DATA, OURS, WEEKS = "Complete Journey", "promolift", 8
+CUT_MS, CUT_WEEK = 1_508_126_400_000, 42  # 2017-10-16 00:00 in the shop's zone
+DAY_MS = 86_400_000
+
+
+def end_of(week: int) -> float:
+    """The end of a week in days since 1970."""
+    return CUT_MS / DAY_MS + 7 * (week - CUT_WEEK)
+
+
+def say(
+    figure: str, value: float, unit: str, n: int, se: float | None = None, peer: tuple[str, float] | None = None
+) -> None:
+    name, peer_value = peer or (None, None)
+    line = {"figure": figure, "value": round(value, 4), "se": None if se is None else round(se, 4), "unit": unit}
+    line |= {"peer": name, "peer_value": None if peer_value is None else round(peer_value, 4), "n": n, "data": DATA}
+    print(json.dumps(line), flush=True)
+
+
+def load(level: str, origin: int, share: float, after: int = WEEKS) -> tuple[Histories, Catalogue]:
+    """Histories up to some weeks after the origin; catalogue and prices from before it."""
+    folder = complete_journey_folder()
+    full = pl.concat_str(pl.col("product_category").fill_null(""), pl.lit(" | "), pl.col("product_type"))
+    products = pl.read_parquet(folder / "products.parquet").filter(pl.col("product_type").is_not_null())
+    products = products.with_columns(type=full).with_columns(
+        item="type" if level == "type" else pl.col("product_id").cast(pl.String)
+    )
+    saved = pl.col("retail_disc") + pl.col("coupon_match_disc")
+    rows = (
+        pl.read_parquet(folder / "transactions.parquet")
+        .filter(pl.col("week") <= origin + after)
+        .join(products, on="product_id")
+    )
+    rows = rows.select(
+        "week", "item", "quantity", "product_id",
+        customer_id=pl.col("household_id").cast(pl.String), order_id=pl.col("basket_id").cast(pl.String),
+        ts_ms=pl.col("transaction_timestamp").dt.timestamp("ms"), channel=pl.lit("store"),
+        revenue_cents=(100 * pl.col("sales_value")).round().cast(pl.Int64), deal=saved + pl.col("coupon_disc") > 0,
+        list_cents=100 * (pl.col("sales_value") + saved),
+    )  # fmt: skip
+    if share < 1:
+        people = rows["customer_id"].unique().sort()
+        rows = rows.filter(
+            pl.col("customer_id").is_in(people.filter(pl.Series(hash_units("quick", people) < share)).implode())
+        )
+    known = rows.filter(pl.col("week") <= origin)
+    price = (
+        known.filter(pl.col("quantity") > 0)
+        .group_by("item")
+        .agg(price_cents=(pl.col("list_cents") / pl.col("quantity")).median())
+    )
+    above = "product_category" if level == "type" else "type"
+    told = products.filter(pl.col("product_id").is_in(known["product_id"].unique().implode())).group_by("item").agg(
+        category=pl.col(above).drop_nulls().mode().min(), brand=pl.col("department" if level == "type" else "brand").mode().min()
+    )  # fmt: skip
+    items = catalogue(told.join(price, on="item", how="left"))
+    return histories(rows, items), items
+
+
+class Race:
+    """Who is asked, what was right, and every model's figures per household."""
+
+    def __init__(self, h: Histories, day: float, new: bool) -> None:
+        everyone = np.arange(len(h.customers))
+        first = h.before(everyone, np.full(len(everyone), day))
+        both = np.flatnonzero((first > h.start_C[:-1]) & (first < h.start_C[1:]))
+        sold = np.bincount(h.until(day).item_L, minlength=len(h.catalogue.items)) > 0
+        old = incidence(h.until(day))
+        truth = [
+            h.items_of(first[c]) if not new else np.unique(h.item_L[h.line_V[first[c]] : h.line_V[h.start_C[c + 1]]])
+            for c in both
+        ]
+        truth = [t[sold[t]] for t in truth]
+        if new:
+            truth = [np.setdiff1d(t, old[c].indices) for c, t in zip(both, truth, strict=True)]
+        kept = [at for at, t in enumerate(truth) if len(t)]
+        self.h, self.day, self.customers, self.truth = h, day, both[kept], [truth[at] for at in kept]
+        self.size = np.array([len(t) for t in self.truth])
+        self.figures: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+
+    def add(self, name: str, point: np.ndarray, item: np.ndarray, score: np.ndarray) -> None:
+        """NDCG and recall of one model from scored candidates; ties go to the item that comes first."""
+        order = np.lexsort((item, -score, point))
+        point, item = point[order], item[order]
+        rank = np.arange(len(point)) - np.searchsorted(point, point)
+        top = rank < TOP
+        key = point[top] * len(self.h.catalogue.items) + item[top]
+        right = np.concatenate([at * len(self.h.catalogue.items) + t for at, t in enumerate(self.truth)])
+        hit = np.isin(key, right)
+        people = len(self.customers)
+        gain = np.bincount(point[top], hit / np.log2(rank[top] + 2), minlength=people)
+        found = np.bincount(point[top], hit, minlength=people)
+        self.figures[name] = gain / IDEAL[np.minimum(self.size, TOP) - 1], found / self.size
+
+    def add_table(self, name: str, score_PI: np.ndarray) -> None:
+        """The same from a score of every item."""
+        keep = min(2 * TOP, score_PI.shape[1] - 1)
+        item = np.argpartition(-score_PI, keep, axis=1)[:, :keep]
+        point = np.repeat(np.arange(len(item)), keep)
+        self.add(name, point, item.ravel(), score_PI[point, item.ravel()])
+
+    def tell(self, task: str, scores: Path | None) -> None:
+        for at, figure in enumerate(("NDCG@10", "recall@10")):
+            mine = self.figures[OURS][at]
+            n = len(mine)
+            say(f"{task}, {figure}", mine.mean(), "share", n, mine.std() / n**0.5)
+            for name, both in self.figures.items():
+                if name != OURS:
+                    lead = mine - both[at]
+                    say(
+                        f"{task}, {figure}, lead", lead.mean(), "share", n, lead.std() / n**0.5, (name, both[at].mean())
+                    )
+        if scores is not None:
+            scores.mkdir(parents=True, exist_ok=True)
+            who = {"household": [self.h.customers[c] for c in self.customers]}
+            each = {f"{name} {k}": v[at] for name, v in self.figures.items() for at, k in enumerate(("ndcg", "recall"))}
+            pl.DataFrame(who | each).write_parquet(scores / f"{task.replace(' ', '_')}.parquet")
+
+
+def lambdarank(h: Histories, day: float, settings: blend.BlendSettings, race: Race) -> tuple[blend.Rows, np.ndarray]:
+    """The common ranker on our rows and features, with its usual target: bought or not."""
+    x, y = blend.training(h, day, settings)
+    groups = np.full(len(y) // settings.candidates, settings.candidates)
+    options = blend._parameters(settings) | {"objective": "lambdarank", "lambdarank_truncation_level": 15}
+    model = lgb.train(options, lgb.Dataset(x, y > 0, group=groups), settings.trees)
+    moment = blend.look(h, day, fit_ease(incidence(h), max_items=settings.ease_items))
+    rows = blend.candidates(moment, h, race.customers, settings.keep, settings)
+    return rows, np.asarray(model.predict(rows.x_RX, num_threads=1))
+
+
+def tifu(h: Histories, day: float, race: Race) -> np.ndarray:
+    """TIFU-KNN (Hu et al. 2020, SIGIR) with its paper's usual settings: groups of 7 visits, decays 0.9 and 0.7."""
+    vector_CI = np.zeros((len(h.customers), len(h.catalogue.items)), np.float32)
+    for c in range(len(h.customers)):
+        a, b = h.start_C[c], h.start_C[c + 1]
+        for back, v in enumerate(range(b - 1, a - 1, -1)):
+            group, within = divmod(back, 7)
+            vector_CI[c, h.items_of(v)] += 0.9**within * 0.7**group
+        vector_CI[c] /= max(min(b - a, 7), 1) * max(-(-(b - a) // 7), 1)
+    square_C = (vector_CI**2).sum(1)
+    mine = vector_CI[race.customers]
+    far = square_C[race.customers, None] + square_C - 2 * mine @ vector_CI.T
+    far[np.arange(len(mine)), race.customers] = np.inf
+    near = np.argpartition(far, 300, axis=1)[:, :300] if far.shape[1] > 301 else np.argsort(far, axis=1)[:, :-1]
+    return np.asarray(0.7 * mine + 0.3 * np.stack([vector_CI[row].mean(0) for row in near]))
+
+
+def shares(h: Histories, race: Race) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """In how many of his baskets each item was; ties go to what all buy more often."""
+    who_L = np.repeat(np.repeat(np.arange(len(h.customers)), np.diff(h.start_C)), np.diff(h.line_V))
+    size = len(h.customers), len(h.catalogue.items)
+    own = sparse.csr_matrix((np.ones(len(who_L)), (who_L, h.item_L)), shape=size)[race.customers].tocoo()
+    popular = np.bincount(h.item_L, minlength=size[1])
+    return own.row, own.col, own.data + 1e-6 * popular[own.col]
+
+
+def scores_of(model: LearnedEncoder, h: Histories, end: float):  # type: ignore[no-untyped-def]
+    """The encoder's log probabilities as the stacker wants them."""
+    shared = popularity(h, end)
+
+    def scores(customers: np.ndarray, day: float) -> np.ndarray:
+        parts = [said.logit_PI for said in model.foresee(h, shared, customers, np.full(len(customers), day))]
+        logit = np.concatenate(parts)
+        logit -= logit.max(axis=1, keepdims=True)
+        return np.asarray(logit - np.log(np.exp(logit).sum(axis=1, keepdims=True)))
+
+    return scores
+
+
+def train(h: Histories, end: float, quick: bool) -> LearnedEncoder:
+    started = time.process_time()
+
+    def progress(epoch: Epoch) -> None:
+        n = len(h.customers)
+        for name in ("items", "later", "money", "deal"):
+            say(
+                f"encoder epoch {epoch.number}, loss of {name}, train",
+                epoch.train[name],
+                "",
+                n,
+                None,
+                ("validation", epoch.valid[name]),
+            )
+        say(
+            f"encoder epoch {epoch.number}, NDCG@10 before the window",
+            epoch.train_ndcg,
+            "share",
+            n,
+            None,
+            ("validation", epoch.valid_ndcg),
+        )
+
+    settings = EncoderSettings(epochs=2) if quick else EncoderSettings()
+    model = fit_encoder(h, end, settings, Hooks(progress=progress))
+    say("encoder, training", time.process_time() - started, "CPU s", len(h.customers))
+    return model
+
+
+def race(h: Histories, end: float, settings: blend.BlendSettings, model: LearnedEncoder | None) -> Race:
+    """Our stacker and all peers on one task."""
+    run, past = Race(h, end, settings.new), h.until(end)
+    started = time.process_time()
+    fitted = blend.fit_blend(past, end, settings)
+    figure = f"stacker, new = {settings.new}, {len(h.catalogue.items)} items, training"
+    say(figure, time.process_time() - started, "CPU s", len(run.customers))
+    rows, gain = fitted.rank(past, end, run.customers)
+    run.add(OURS, rows.point_R, rows.item_R, gain)
+    if model is not None:
+        scores = scores_of(model, past, end)
+        run.figures["the stacker without the encoder"] = run.figures[OURS]
+        run.add(OURS, rows.point_R, rows.item_R, fitted.rank(past, end, run.customers, scores)[1])
+        run.add_table("the encoder alone", scores(run.customers, end))
+    rows, value = lambdarank(past, end, settings, run)
+    run.add("LightGBM lambdarank", rows.point_R, rows.item_R, value)
+    return run
+
+
+def shorten(h: Histories, day: float, visits: int) -> Histories:
+    """The same customers as if their last `visits` visits before the moment were all that is known of them."""
+    h = h.until(day)
+    place_V = np.arange(len(h.day_V))
+    last_V = np.repeat(h.start_C[1:], np.diff(h.start_C))
+    kept_V = last_V - place_V <= visits
+    size_V = np.diff(h.line_V)
+    kept_L = np.repeat(kept_V, size_V)
+    names = ("day_V", "spend_V", "deal_V", "channel_V", "weight_V")
+    return replace(
+        h,
+        start_C=np.r_[0, np.cumsum(kept_V)][h.start_C],
+        line_V=np.r_[0, np.cumsum(size_V[kept_V])],
+        **{name: getattr(h, name)[kept_V] for name in names},
+        **{name: getattr(h, name)[kept_L] for name in ("item_L", "deal_L", "spend_L")},
+    )
+
+
+def cold(h: Histories, end: float, model: LearnedEncoder, folder: Path | None) -> None:
+    """Households of whom 0, 1 or 2 visits are known, against what everybody buys and what they bought before."""
+    shared, popular = popularity(h.until(end), end), np.bincount(h.until(end).item_L, h_weights(h.until(end)))
+    for visits in (0, 1, 2):
+        run, past = Race(h, end, False), shorten(h, end, visits)
+        parts = model.foresee(past, shared, run.customers, np.full(len(run.customers), end))
+        run.add_table(OURS, np.concatenate([said.logit_PI for said in parts]))
+        run.add_table("what all buy", np.broadcast_to(popular, (len(run.customers), len(popular))))
+        if visits:
+            run.add_table(
+                "own shares of baskets, then what all buy", shares(past, run) + 1e-6 * popular / popular.max()
+            )
+        run.tell(f"next basket with {visits} visits known", folder)
+
+
+def h_weights(h: Histories) -> np.ndarray:
+    """What each line is worth in a list."""
+    return np.repeat(h.weight_V, np.diff(h.line_V))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="a quarter of the households, 2 epochs, 80 trees")
+    parser.add_argument(
+        "--part", nargs="*", default=["basket", "new", "product", "cold"], choices=["basket", "new", "product", "cold"]
+    )
+    parser.add_argument("--origin", type=int, default=CUT_WEEK, help="last week known; tune on 34 or earlier")
+    parser.add_argument("--scores", type=Path, help="folder for every household's figures")
+    args = parser.parse_args()
+    end, small = end_of(args.origin), {"trees": 80, "moments": 8} if args.quick else {}
+    parts = ["basket"] if args.quick else args.part
+    if set(parts) & {"basket", "new", "cold"}:
+        h, _ = load("type", args.origin, 0.25 if args.quick else 1.0)
+        model = train(h, end, args.quick)
+        if args.scores is not None:
+            args.scores.mkdir(parents=True, exist_ok=True)
+            for name, content in model.to_files().items():
+                (args.scores / name).write_bytes(content)
+        if "basket" in parts:
+            run, past = race(h, end, blend.BlendSettings(**small), model), h.until(end)
+            run.add_table("TIFU-KNN", tifu(past, end, run))
+            run.add("own shares of baskets", *shares(past, run))
+            run.tell("next basket", args.scores)
+        if "new" in parts:
+            run, past = race(h, end, NEW, None), h.until(end)
+            bought = incidence(past)[run.customers]
+            run.add_table("EASE", np.where(bought.toarray() > 0, -np.inf, fit_ease(incidence(past)).score(bought)))
+            run.tell("new types", args.scores)
+        if "cold" in parts:
+            cold(h, end, model, args.scores)
+    if "product" in parts:
+        h, _ = load("product", args.origin, 1.0)
+        run = race(h, end, PRODUCT, None)
+        run.add("own shares of baskets", *shares(h.until(end), run))
+        run.tell("next basket by product", args.scores)
+
+
+NEW = blend.BlendSettings(new=True, weeks=8, moments=6, share=0.7, candidates=100, keep=200)
+PRODUCT = blend.BlendSettings(moments=16, share=0.4, candidates=80, keep=150)
+
+if __name__ == "__main__":
+    main()

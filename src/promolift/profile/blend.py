@@ -1,0 +1,283 @@
+"""Histories, a moment and optional encoder scores in; the next items of each customer, ranked by boosted trees, out.
+
+The stacker over everything that tells what comes next: the customer's counters and rhythm, his basket sizes, how items
+do lately, EASE and customers alike. Its order is mixed with the encoder's, if there is one. It learns the expected gain
+directly: an item of the next basket is worth y = 1 / IDEAL[size of that basket], everything else 0, and E[y] by
+cross-entropy is the quantity whose order maximises expected NDCG. Plain relevance ranks worse, because large baskets
+then speak louder than they count.
+
+Legend: R rows (a customer and a candidate item), X features; the rest as in encoder_data.
+"""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import lightgbm as lgb
+import numpy as np
+from pydantic import Field
+from scipy import sparse
+
+from promolift.errors import SupportError
+from promolift.hashing import hash_units
+from promolift.profile.counters import COUNTERS, PERSONAL, RATES, count
+from promolift.profile.ease import Ease, fit_ease, incidence
+from promolift.profile.encoder_data import Floats, Histories, Ints
+from promolift.settings import Settings
+
+ITEM = (
+    "buyers", "share", "share_7", "share_28", "share_84", "trend", "trend_28", "own_gap", "repeats", "deals", "deals_7",
+    "deals_up", "cost", "basket_of",
+)  # fmt: skip
+SHARED = ("prior", "ease", "alike")
+NAMES = (*COUNTERS, *RATES, *(f"his_{name}" for name in PERSONAL), *(f"item_{name}" for name in ITEM), *SHARED)
+CELLS = 8_000_000  # customers times items held at once
+Scores = Callable[[Ints, float], Floats]  # customers and a moment -> an encoder's log probability of every item, P x I
+
+
+class BlendSettings(Settings):
+    """How the stacker learns. `new` ranks only what a customer never bought; `weeks` is the stretch after a moment."""
+
+    new: bool = False
+    weeks: int = Field(default=2, ge=1)
+    moments: int = Field(default=24, ge=1)  # weekly moments before the end; each teaches on a share of the customers
+    share: float = Field(default=0.5, gt=0, le=1)
+    candidates: int = Field(default=60, ge=10)  # per customer in training
+    keep: int = Field(default=150, ge=10)  # per customer in prediction
+    ease_items: int = Field(default=4_000, ge=1)
+    ease_l2: float = Field(default=200.0, gt=0)
+    encoder_weight: float = Field(default=0.2, ge=0, le=1)  # of the encoder's log probability against the log gain
+    neighbours: int = Field(default=100, ge=1)
+    trees: int = Field(default=250, ge=1)
+    leaves: int = Field(default=31, ge=2)
+    learning_rate: float = Field(default=0.06, gt=0)
+    min_leaf: int = Field(default=100, ge=1)
+    min_rows: int = Field(default=2_000, ge=1)
+    seed: int = 1
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Candidates: `point_R` is the row of the customer asked for, features in the order of names."""
+
+    point_R: Ints
+    item_R: Ints
+    x_RX: Floats
+
+
+@dataclass(frozen=True)
+class Moment:
+    """What all customers share at one moment; computed once and passed to every shard."""
+
+    day: float
+    ease: Ease
+    item_IX: Floats
+    rate_CI: sparse.csr_matrix
+    bought_CI: sparse.csr_matrix
+
+
+@dataclass(frozen=True)
+class Blend:
+    """A fitted stacker: LightGBM's text, the names of its inputs, and the gain of each."""
+
+    settings: BlendSettings
+    names: tuple[str, ...]
+    text: str
+    ease: Ease
+
+    def rank(self, h: Histories, day: float, customers: Ints, scores: Scores | None = None) -> tuple[Rows, Floats]:
+        """Candidates of each customer and their expected gain (0 to 1).
+
+        With `scores`, the log probabilities of an encoder, gain^(1 - w) probability^w instead, w `encoder_weight`:
+        a better order, but no longer an expected value.
+        """
+        rows = candidates(look(h, day, self.ease), h, customers, self.settings.keep, self.settings)
+        gain_R = np.asarray(lgb.Booster(model_str=self.text).predict(rows.x_RX, num_threads=1), np.float32)
+        if scores is None:
+            return rows, gain_R
+        weight = self.settings.encoder_weight
+        share_R = scores(customers, day)[rows.point_R, rows.item_R]
+        return rows, np.asarray(np.exp((1 - weight) * np.log(gain_R + 1e-6) + weight * share_R), np.float32)
+
+    def to_text(self) -> str:
+        """JSON; EASE is fitted anew from what is known."""
+        return json.dumps({"settings": self.settings.model_dump(), "names": self.names, "trees": self.text})
+
+
+def fit_blend(h: Histories, end_day: float, settings: BlendSettings | None = None) -> Blend:
+    """Fit on weekly moments before `end_day`. No encoder takes part: it has learned from those very weeks.
+
+    Raises SupportError where there are too few rows or nothing was bought after any moment.
+    """
+    S = settings or BlendSettings()
+    h = h.until(end_day)
+    x_RX, y_R = training(h, end_day, S)
+    if len(y_R) < S.min_rows or not y_R.any():
+        raise SupportError(f"blend: {len(y_R)} rows; at least {S.min_rows} and one purchase after a moment are needed")
+    data = lgb.Dataset(x_RX, y_R, feature_name=list(NAMES), params={"max_bin": 127, "verbose": -1})
+    booster = lgb.train(_parameters(S), data, S.trees)
+    return Blend(S, NAMES, booster.model_to_string(), fit_ease(incidence(h), l2=S.ease_l2, max_items=S.ease_items))
+
+
+def training(h: Histories, end_day: float, S: BlendSettings) -> tuple[Floats, Floats]:
+    """Rows and gains of all training moments."""
+    first, step = (7.0 * S.weeks, 28.0) if S.new else (7.0, 7.0)  # what is new needs a whole window to show
+    days = [end_day - first - step * k for k in range(S.moments)]
+    days = [day for day in days if (h.day_V < day).any()]
+    if not days:
+        return np.zeros((0, len(NAMES)), np.float32), np.zeros(0, np.float32)
+    ease = fit_ease(
+        incidence(h.until(min(days))), l2=S.ease_l2, max_items=S.ease_items
+    )  # one that knows none of the answers
+    parts = []
+    for day in days:
+        customers = _asked(h, day, min(day + 7 * S.weeks, end_day), S)
+        rows = candidates(look(h, day, ease), h, customers, S.candidates, S)
+        parts.append((rows.x_RX, gains(h, day, min(day + 7 * S.weeks, end_day), customers, rows, S)))
+    x, y = zip(*parts, strict=True)
+    return np.concatenate(x), np.concatenate(y)
+
+
+def _asked(h: Histories, day: float, until: float, S: BlendSettings) -> Ints:
+    """A share of the customers seen before the moment who come again before `until`, by hash."""
+    everyone = np.arange(len(h.customers))
+    at, end = h.before(everyone, np.full(len(everyone), day)), h.before(everyone, np.full(len(everyone), until))
+    drawn = hash_units(f"blend {S.seed} {day}", h.customers) < S.share
+    return np.flatnonzero((at > h.start_C[:-1]) & (end > at) & drawn)
+
+
+def gains(h: Histories, day: float, until: float, customers: Ints, rows: Rows, S: BlendSettings) -> Floats:
+    """1 / IDEAL of the number of right answers where the row is one of them, else 0."""
+    first = h.before(customers, np.full(len(customers), day))
+    last = (
+        h.before(customers, np.full(len(customers), until))
+        if S.new
+        else np.minimum(first + 1, h.start_C[customers + 1])
+    )
+    size = h.line_V[last] - h.line_V[first]
+    point_L = np.repeat(np.arange(len(customers)), size)
+    item_L = h.item_L[np.repeat(h.line_V[first] - np.r_[0, np.cumsum(size)[:-1]], size) + np.arange(size.sum())]
+    right = sparse.csr_matrix((np.ones(len(item_L)), (point_L, item_L)), shape=(len(customers), len(h.catalogue.items)))
+    right.data[:] = 1.0
+    if S.new:
+        right = right - right.multiply(incidence(h.until(day))[customers] > 0)
+    count_P = np.asarray(right.sum(axis=1)).ravel()
+    ideal = np.cumsum(1 / np.log2(np.arange(10) + 2))[np.clip(count_P, 1, 10).astype(int) - 1]
+    hit_R = np.asarray(right[rows.point_R, rows.item_R]).ravel()
+    return np.asarray(hit_R / ideal[rows.point_R], np.float32)
+
+
+def look(h: Histories, day: float, ease: Ease) -> Moment:
+    """What is shared at a moment, from visits strictly before it."""
+    h = h.until(day)
+    return Moment(day, ease, _items(h, day), _rates(h, day), incidence(h))
+
+
+def _rates(h: Histories, day: float) -> sparse.csr_matrix:
+    """C x I: weighted share of the customer's visits with the item, recent ones first."""
+    fade_V = 2.0 ** (-(day - h.day_V) / 120) + 0.1
+    size_V, who_V = np.diff(h.line_V), np.repeat(np.arange(len(h.customers)), np.diff(h.start_C))
+    worth_L, who_L = np.repeat(fade_V * h.weight_V, size_V), np.repeat(who_V, size_V)
+    total_C = np.bincount(who_V, fade_V, minlength=len(h.customers))
+    share_L = (worth_L / total_C[who_L]).astype(np.float32)
+    rate_CI = sparse.csr_matrix((share_L, (who_L, h.item_L)), shape=(len(h.customers), len(h.catalogue.items)))
+    rate_CI.sum_duplicates()
+    return rate_CI
+
+
+def _items(h: Histories, day: float) -> Floats:
+    """ITEM per item: how many buy it, lately and before, how soon again, how often on discount."""
+    size_V = np.diff(h.line_V)
+    age_L, w_L = np.repeat(day - h.day_V, size_V), np.repeat(h.weight_V, size_V).astype(np.float64)
+    who_L = np.repeat(np.repeat(np.arange(len(h.customers)), np.diff(h.start_C)), size_V)
+
+    def per(weights: Any) -> Any:
+        return np.bincount(h.item_L, weights, minlength=len(h.catalogue.items))
+
+    order = np.lexsort((-age_L, who_L, h.item_L))
+    same = (np.diff(h.item_L[order]) == 0) & (np.diff(who_L[order]) == 0)
+    gap_L = np.zeros(len(order))
+    gap_L[order[1:]] = np.where(same, -np.diff(age_L[order]), 0)
+    lines, again = per(None), per(np.isin(np.arange(len(order)), order[1:][same]).astype(float))
+    recent = [(age_L <= 7) * 1.0, (age_L <= 28) * 1.0, ((age_L > 28) & (age_L <= 84)) * 1.0]
+    visits = [max(((day - h.day_V) <= 7).sum(), 1), max(((day - h.day_V) <= 28).sum(), 1)]
+    visits += [max((((day - h.day_V) > 28) & ((day - h.day_V) <= 84)).sum(), 1)]
+    s7, s28, s84 = (per(w_L * r) / n for r, n in zip(recent, visits, strict=True))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        deals, deals_7 = per(h.deal_L) / lines, per(h.deal_L * recent[0]) / per(recent[0])
+        columns = [lines - again, per(w_L) / max(len(h.day_V), 1), s7, s28, s84, (s7 + 1e-5) / (s28 + 1e-5)]
+        columns += [(s28 + 1e-5) / (s84 + 1e-5), per(gap_L) / again, again / lines, deals, deals_7, deals_7 - deals]
+        columns += [per(h.spend_L) / lines, per(np.repeat(size_V, size_V)) / lines]
+    return np.stack(columns, axis=1).astype(np.float32)
+
+
+def _alike(moment: Moment, customers: Ints, neighbours: int) -> Floats:
+    """Mean rates of the customers most alike (cosine of root rates), squared similarity as weight."""
+    root_CI = moment.rate_CI.sqrt()
+    length_C = np.sqrt(np.asarray(root_CI.multiply(root_CI).sum(axis=1)).ravel()) + 1e-9
+    root_CI = sparse.csr_matrix(sparse.diags(1 / length_C) @ root_CI)
+    near_PC = (root_CI[customers] @ root_CI.T).toarray()
+    near_PC[np.arange(len(customers)), customers] = 0
+    if near_PC.shape[1] > neighbours:
+        least = -np.partition(-near_PC, neighbours, axis=1)[:, neighbours, None]
+        near_PC = np.where(near_PC >= least, near_PC, 0)
+    near_PC = near_PC**2 / ((near_PC**2).sum(axis=1, keepdims=True) + 1e-9)
+    return np.asarray((sparse.csr_matrix(near_PC) @ moment.rate_CI).toarray(), np.float32)
+
+
+def candidates(moment: Moment, h: Histories, customers: Ints, keep: int, S: BlendSettings) -> Rows:
+    """The most plausible items per customer, with features; known ones and, where `S.new`, only new ones."""
+    keep = min(keep, len(h.catalogue.items))
+    size = max(CELLS // len(h.catalogue.items), 1)  # customers at a time, for the sake of memory
+    parts = [_some(moment, h, customers[at : at + size], keep, S) for at in range(0, len(customers), size)]
+    point_R = np.repeat(np.arange(len(customers)), keep)
+    if not parts:
+        return Rows(point_R, point_R, np.zeros((0, len(NAMES)), np.float32))
+    return Rows(point_R, np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts]))
+
+
+def _some(moment: Moment, h: Histories, customers: Ints, keep: int, S: BlendSettings) -> tuple[Ints, Floats]:
+    """Items and features of a few customers."""
+    ease_PI = moment.ease.score(moment.bought_CI[customers])
+    alike_PI = _alike(moment, customers, S.neighbours)
+    prior_PI = moment.rate_CI[customers].toarray() + 0.15 * np.nan_to_num(moment.item_IX[:, 3]) + 0.3 * alike_PI
+    if S.new:
+        prior_PI = np.where(moment.bought_CI[customers].toarray() > 0, -1.0, ease_PI + alike_PI)
+    item_PM = np.sort(np.argpartition(-prior_PI, keep - 1, axis=1)[:, :keep], axis=1)
+    at = np.repeat(np.arange(len(customers)), keep), item_PM.ravel()
+    blocks = [*_counters(moment, h, customers, at), moment.item_IX[at[1]]]
+    blocks += [table[at][:, None] for table in (prior_PI, ease_PI, alike_PI)]
+    return at[1], np.concatenate(blocks, axis=1).astype(np.float32)
+
+
+def _counters(moment: Moment, h: Histories, customers: Ints, at: tuple[Ints, Ints]) -> Sequence[Floats]:
+    """COUNTERS, RATES and PERSONAL of each row; NaN for items never bought."""
+    day_P = np.full(len(customers), moment.day)
+    most = int(np.diff(moment.bought_CI[customers].indptr).max(initial=1))
+    counts = count(h, customers, h.before(customers, day_P), day_P, most)
+    where_PI = np.full((len(customers), len(h.catalogue.items)), -1, np.int32)
+    rows, columns = np.nonzero(counts.item_PM >= 0)
+    where_PI[rows, counts.item_PM[rows, columns]] = columns
+    place_R = where_PI[at]
+    blocks = np.concatenate([counts.item_PMF, counts.rates()], axis=2)[at[0], place_R]
+    blocks[place_R < 0] = np.nan
+    return blocks, counts.personal_PG[at[0]]
+
+
+def _parameters(S: BlendSettings) -> dict[str, Any]:
+    return {
+        "objective": "cross_entropy",
+        "num_leaves": S.leaves,
+        "learning_rate": S.learning_rate,
+        "min_data_in_leaf": S.min_leaf,
+        "feature_fraction": 0.4,
+        "bagging_fraction": 0.7,
+        "bagging_freq": 1,
+        "lambda_l2": 10.0,
+        "seed": S.seed,
+        "num_threads": 1,
+        "deterministic": True,
+        "force_row_wise": True,
+        "verbose": -1,
+    }

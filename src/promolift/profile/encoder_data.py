@@ -1,0 +1,247 @@
+"""Purchases and the catalogue in; flat arrays of every customer's visits, which the encoder and the counters read, out.
+
+A visit is an order; its lines are the distinct items in it. Legend: C customers, V visits, L lines, I items,
+A attributes, K text features, P points (a customer at a moment).
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar, cast
+
+import numba
+import numpy as np
+import polars as pl
+from duckdb import DuckDBPyRelation as Relation
+from numpy.typing import NDArray
+
+from promolift.errors import InputError
+from promolift.sql import DAY_MS, fetch
+
+F = TypeVar("F", bound=Callable[..., Any])
+Floats = NDArray[np.float32]
+Days = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+UNKNOWN = ""
+TOP = 10  # places of a list that count in NDCG and recall
+IDEAL = np.cumsum(1 / np.log2(np.arange(TOP) + 2))  # the best possible DCG of 1, 2, ... hits
+
+PURCHASES = """
+select e.customer_id, coalesce(e.order_id, 'at ' || e.ts_ms) as order_id, e.ts_ms, {item} as item,
+    e.revenue_cents, e.shelf_cents + e.coupon_cents > 0 as deal, e.channel
+from events e join products p using (product_id)
+where e.kind = 'purchase' and {item} is not null
+"""
+CATALOGUE = """
+select {item} as item, mode(category) as category, mode(brand) as brand, median(price_cents) as price_cents
+from products p where {item} is not null group by 1 order by 1
+"""
+LEVELS = {"product": "product_id", "type": "coalesce(p.type, p.category)", "category": "p.category"}
+
+
+def compiled(function: F) -> F:
+    """Compiled at the first call and kept on disk; kernels call none of another file, so that none goes stale."""
+    return cast(F, numba.njit(cache=True)(function))
+
+
+@compiled
+def _search(day_V: Days, first_P: Ints, end_P: Ints, day_P: Days) -> Ints:
+    found_P = np.empty(len(first_P), np.int64)
+    for p in range(len(first_P)):
+        found_P[p] = first_P[p] + np.searchsorted(day_V[first_P[p] : end_P[p]], day_P[p])
+    return found_P
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """What is known of each item: codes (0 unknown), price in cents (NaN unknown), frozen text or picture vectors."""
+
+    items: tuple[str, ...]
+    category_I: Ints
+    brand_I: Ints
+    price_I: Floats
+    text_IK: Floats
+
+    @property
+    def place(self) -> dict[str, int]:
+        """Row of each item."""
+        return {item: at for at, item in enumerate(self.items)}
+
+
+@dataclass(frozen=True)
+class Histories:
+    """Visits of customer c are rows start[c] to start[c+1], in order of time; visit v has lines line[v] to line[v+1].
+
+    `day_V` counts days since 1970 UTC; `channel_V` is 0 where unknown; `weight_V` is 1 / IDEAL[distinct items], the
+    share of a perfect list that one of its items is worth. Missing attributes are NaN.
+    """
+
+    customers: tuple[str, ...]
+    catalogue: Catalogue
+    start_C: Ints
+    day_V: Days
+    spend_V: Floats
+    deal_V: Floats
+    channel_V: Ints
+    weight_V: Floats
+    line_V: Ints
+    item_L: Ints
+    deal_L: Floats
+    spend_L: Floats
+    attribute_CA: Floats
+
+    def before(self, customer_P: Ints, day_P: Days) -> Ints:
+        """Index of each customer's first visit at or after the moment: all earlier ones are known."""
+        ends = self.start_C[customer_P], self.start_C[np.asarray(customer_P) + 1]
+        found: Ints = _search(self.day_V, *ends, np.broadcast_to(np.asarray(day_P, np.float64), np.shape(customer_P)))
+        return found
+
+    def until(self, day: float) -> "Histories":
+        """The same customers as they were known at a moment: later visits are gone."""
+        kept_V = self.day_V < day
+        seen = np.r_[0, np.cumsum(kept_V)]
+        size_V = np.diff(self.line_V)
+        kept_L = np.repeat(kept_V, size_V)
+        names = ("day_V", "spend_V", "deal_V", "channel_V", "weight_V")
+        visits = {name: getattr(self, name)[kept_V] for name in names}
+        lines = {name: getattr(self, name)[kept_L] for name in ("item_L", "deal_L", "spend_L")}
+        line_V = np.r_[0, np.cumsum(size_V[kept_V])].astype(np.int64)
+        return replace(self, start_C=seen[self.start_C], line_V=line_V, **visits, **lines)
+
+    def items_of(self, visit: int) -> Ints:
+        """Distinct items of one visit."""
+        return self.item_L[self.line_V[visit] : self.line_V[visit + 1]]
+
+
+def read_purchases(events: Relation, products: Relation, level: str = "type") -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Purchase lines and the catalogue at one level ('product', 'type' or 'category'), for `histories`."""
+    if level not in LEVELS:
+        raise InputError(f"encoder: level {level!r}; known levels: {', '.join(LEVELS)}")
+    item = LEVELS[level]
+    lines = fetch(events.query("e", _joined(PURCHASES, item)))
+    return lines, fetch(products.query("products", CATALOGUE.format(item=item)))
+
+
+def _joined(sql: str, item: str) -> str:
+    return sql.replace("events e", "e").format(item=item)
+
+
+def catalogue(table: pl.DataFrame, text_IK: Floats | None = None) -> Catalogue:
+    """From columns item and, where known, category, brand, price_cents; `text_IK` in the order of `table`."""
+    if table["item"].is_duplicated().any():
+        raise InputError("encoder: an item stands twice in the catalogue; give each item once")
+    order = table["item"].arg_sort()
+    table = table[order]
+    text = np.zeros((table.height, 0), np.float32) if text_IK is None else text_IK[order.to_numpy()]
+    price = (
+        table["price_cents"].cast(pl.Float32) if "price_cents" in table.columns else pl.Series([None] * table.height)
+    )
+    return Catalogue(
+        items=tuple(table["item"].to_list()),
+        category_I=_codes(table, "category"),
+        brand_I=_codes(table, "brand"),
+        price_I=price.cast(pl.Float32).fill_null(float("nan")).to_numpy(),
+        text_IK=text.astype(np.float32),
+    )
+
+
+def _codes(table: pl.DataFrame, name: str) -> Ints:
+    """1, 2, ... per known value in order, 0 where missing."""
+    if name not in table.columns:
+        return np.zeros(table.height, np.int64)
+    known = {value: at + 1 for at, value in enumerate(table[name].drop_nulls().unique().sort().to_list())}
+    return np.array([known.get(value, 0) for value in table[name].to_list()], dtype=np.int64)
+
+
+def histories(
+    lines: pl.DataFrame,
+    items: Catalogue,
+    attributes: pl.DataFrame | None = None,
+    customers: Sequence[str] = (),
+    channels: Sequence[str] = (),
+) -> Histories:
+    """Flat arrays from purchase lines (customer_id, order_id, ts_ms, item, revenue_cents, deal, channel).
+
+    Lines of items outside the catalogue are left out. `attributes` has customer_id and numeric columns. `customers` are
+    added even without a visit. Row order of `lines` plays no part.
+    """
+    wanted = ["customer_id", "order_id", "ts_ms", "item", "revenue_cents", "deal", "channel"]
+    if lacking := set(wanted) - set(lines.columns):
+        raise InputError(f"encoder: purchase lines lack the columns {sorted(lacking)}")
+    known = lines.select(wanted).filter(pl.col("item").is_in(list(items.items)))
+    people = pl.Series("customer_id", [*customers], dtype=pl.String).append(known["customer_id"]).unique().sort()
+    rows, visits = _rows(known, people, items), _visits(known, people)
+    rows = rows.join(visits.with_row_index("v").select("c", "order_id", "v"), on=["c", "order_id"]).sort("v", "i")
+    size = visits["size"].to_numpy()
+    codes = {channel: at + 1 for at, channel in enumerate(channels or sorted(set(known["channel"].drop_nulls())))}
+    return Histories(
+        customers=tuple(people.to_list()),
+        catalogue=items,
+        start_C=np.searchsorted(visits["c"].to_numpy(), np.arange(len(people) + 1)),
+        day_V=visits["ts_ms"].to_numpy() / DAY_MS,
+        spend_V=visits["spend"].to_numpy().astype(np.float32),
+        deal_V=visits["deal"].to_numpy().astype(np.float32),
+        channel_V=np.array([codes.get(channel, 0) for channel in visits["channel"]], dtype=np.int64),
+        weight_V=(1 / IDEAL[np.minimum(size, TOP) - 1]).astype(np.float32),
+        line_V=np.r_[0, np.cumsum(size)].astype(np.int64),
+        item_L=rows["i"].to_numpy().astype(np.int64),
+        deal_L=rows["deal"].to_numpy().astype(np.float32),
+        spend_L=rows["spend"].to_numpy().astype(np.float32),
+        attribute_CA=_attributes(people, attributes),
+    )
+
+
+def _rows(known: pl.DataFrame, people: pl.Series, items: Catalogue) -> pl.DataFrame:
+    """One row per order and item: spend, and whether any of it was discounted (unknown counts as not)."""
+    place = pl.DataFrame({"item": items.items, "i": np.arange(len(items.items))}, schema_overrides={"item": pl.String})
+    who = pl.DataFrame({"customer_id": people, "c": np.arange(len(people))})
+    spend = pl.col("revenue_cents").sum().alias("spend")
+    grouped = known.group_by("customer_id", "order_id", "item").agg(spend, pl.col("deal").fill_null(False).max())
+    return grouped.join(place, on="item").join(who, on="customer_id").select("c", "order_id", "i", "spend", "deal")
+
+
+def _visits(known: pl.DataFrame, people: pl.Series) -> pl.DataFrame:
+    who = pl.DataFrame({"customer_id": people, "c": np.arange(len(people))})
+    found = known.group_by("customer_id", "order_id").agg(
+        pl.col("ts_ms").min(),
+        pl.col("revenue_cents").sum().alias("spend"),
+        pl.col("deal").fill_null(False).mean(),
+        pl.col("channel").drop_nulls().min(),
+        pl.col("item").n_unique().alias("size"),
+    )
+    return found.join(who, on="customer_id").sort("c", "ts_ms", "order_id")
+
+
+def _attributes(people: pl.Series, attributes: pl.DataFrame | None) -> Floats:
+    if attributes is None:
+        return np.zeros((len(people), 0), np.float32)
+    joined = pl.DataFrame({"customer_id": people}).join(attributes, on="customer_id", how="left", maintain_order="left")
+    return joined.drop("customer_id").cast(pl.Float32).fill_null(float("nan")).to_numpy()
+
+
+@dataclass(frozen=True)
+class Popularity:
+    """Log share of each item among weighted purchases of the 28 days before the start of each week; W weeks."""
+
+    opened: float
+    log_WI: Floats
+
+    def week(self, day_P: Days) -> Ints:
+        """Row of each moment; moments beyond the last row use it."""
+        return np.clip((day_P - self.opened) // 7, 0, len(self.log_WI) - 1).astype(np.int64)
+
+
+def popularity(h: Histories, until: float) -> Popularity:
+    """From visits strictly before `until`; what all customers share, to be passed to every shard."""
+    opened = float(h.day_V.min()) if len(h.day_V) else until
+    weeks = max(int((until - opened) // 7), 0) + 1
+    sums_WI = np.zeros((weeks + 1, len(h.catalogue.items)), np.float64)
+    kept_V = h.day_V < until
+    week_V = ((h.day_V - opened) // 7).astype(np.int64)
+    per_L = np.repeat(np.arange(len(h.day_V)), np.diff(h.line_V))
+    kept_L = kept_V[per_L]
+    np.add.at(sums_WI, (week_V[per_L[kept_L]] + 1, h.item_L[kept_L]), h.weight_V[per_L[kept_L]])
+    total_WI = np.cumsum(sums_WI, axis=0)  # row w: all before week w
+    last_WI = total_WI[:weeks] - total_WI[np.maximum(np.arange(weeks) - 4, 0)]
+    share = (last_WI + 0.5) / (last_WI.sum(axis=1, keepdims=True) + 0.5 * last_WI.shape[1])
+    return Popularity(opened, (np.log(share) - np.log(share).mean(axis=1, keepdims=True)).astype(np.float32))

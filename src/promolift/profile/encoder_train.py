@@ -1,0 +1,351 @@
+"""Histories in; a trained encoder out. Only training needs this module; a saved model predicts without it.
+
+Points are drawn anew each epoch, uniform over each customer's days before the validation window, so that a model learns
+from moments like those it will be asked about. With `torch.distributed` initialised, each process takes its slice of
+every batch. Deterministic given the seed, the data and the machine.
+"""
+
+import math
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+from torch import distributed as dist
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
+
+from promolift.errors import InputError, SupportError
+from promolift.hashing import hash_int
+from promolift.profile.counters import COUNTERS, PERSONAL, RATES
+from promolift.profile.ease import fit_ease, incidence
+from promolift.profile.encoder import Batch, Encoder, EncoderSettings, Sizes, Targets, signed_log
+from promolift.profile.encoder_batch import Points, batch_of, draw_items, points_at, targets_of
+from promolift.profile.encoder_data import IDEAL, TOP, Histories, Ints, Popularity, popularity
+from promolift.profile.encoder_model import LearnedEncoder
+
+MIN_VISITS = 200  # of all customers together; fewer teach nothing
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """For a progress display: mean losses of each head and NDCG@10, in training and on the validation window."""
+
+    number: int
+    train: dict[str, float]
+    valid: dict[str, float]
+    train_ndcg: float
+    valid_ndcg: float
+    best: bool
+
+
+@dataclass(frozen=True)
+class Hooks:
+    """`progress` is called after every epoch, `checkpoint` with bytes to keep; `resume` are such bytes."""
+
+    progress: Callable[[Epoch], None] = lambda epoch: None
+    checkpoint: Callable[[bytes], None] = lambda state: None
+    resume: bytes | None = None
+
+
+@dataclass(frozen=True)
+class Job:
+    """What stays the same during training."""
+
+    h: Histories
+    settings: EncoderSettings
+    shared: Popularity
+    until: float  # end of the training window
+    end: float  # end of what is known
+
+    def batch(self, points: Points, until: float, seed: int) -> tuple[Batch, Targets]:
+        """Inputs and what came before `until`."""
+        batch, counts = batch_of(self.h, points, self.shared, self.settings.keep, self.settings.max_visits)
+        drawn = draw_items(self.shared, self.settings.sampled, np.random.default_rng(seed))
+        return batch, targets_of(self.h, points, counts, until, drawn)
+
+
+def fit_encoder(
+    h: Histories, end_day: float, settings: EncoderSettings | None = None, hooks: Hooks | None = None
+) -> LearnedEncoder:
+    """Train on what came before `end_day` less the validation window, keep the epoch that does best on that window.
+
+    Raises SupportError where there are too few visits or no visit in the window.
+    """
+    settings, hooks = settings or EncoderSettings(), hooks or Hooks()
+    h = h.until(end_day)
+    until = end_day - settings.horizon_days
+    if (h.day_V < until).sum() < MIN_VISITS or not (h.day_V >= until).any():
+        raise SupportError(
+            f"encoder: {(h.day_V < until).sum()} visits before the last {settings.horizon_days} days (validation) and "
+            f"{(h.day_V >= until).sum()} in them; at least {MIN_VISITS} and 1 are needed"
+        )
+    job = Job(h, settings, popularity(h, end_day), until, end_day)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(hash_int("encoder", settings.seed) % 2**63)
+        model = _start(job)
+        record = _train(model, job, hooks)
+    return LearnedEncoder.freeze(model, h.catalogue, record)
+
+
+def _train(model: Encoder, job: Job, hooks: Hooks) -> list[dict[str, float]]:
+    """The loop over epochs; leaves the best weights in `model` and returns one row per epoch."""
+    S = job.settings
+    device = next(model.parameters()).device
+    wrapped = DistributedDataParallel(model) if dist.is_initialized() else model
+    optimizer = torch.optim.AdamW(_groups(model), lr=S.learning_rate, betas=(0.9, 0.98))
+    steps = S.epochs * math.ceil(len(_customers(job)) / S.batch / S.accumulate)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, steps))
+    best, kept = -math.inf, {k: v.clone() for k, v in model.state_dict().items()}
+    record: list[dict[str, float]] = []
+    first = 0
+    if hooks.resume is not None:
+        first, best, kept, record = _resume(hooks.resume, model, optimizer, schedule)
+    for number in range(first, S.epochs):
+        torch.manual_seed(hash_int("encoder", S.seed, number, _rank()) % 2**63)
+        train = _epoch(wrapped, job, number, optimizer, schedule)
+        valid, ndcg = evaluate(model, job, job.until, job.end)
+        _, before = evaluate(model, job, job.until - S.horizon_days, job.until)
+        better = ndcg > best
+        if better:
+            best, kept = ndcg, {k: v.clone() for k, v in model.state_dict().items()}
+        record.append({f"train_{k}": v for k, v in train.items()} | {f"valid_{k}": v for k, v in valid.items()})
+        record[-1] |= {"epoch": float(number), "train_ndcg": before, "valid_ndcg": ndcg}
+        hooks.progress(Epoch(number, train, valid, before, ndcg, better))
+        hooks.checkpoint(_state(model, optimizer, kept, record, best))
+        if number - max(record, key=lambda row: row["valid_ndcg"])["epoch"] >= S.patience:
+            break
+    model.load_state_dict(kept)
+    model.to(device).eval()
+    return record
+
+
+def _epoch(
+    model: nn.Module,
+    job: Job,
+    number: int,
+    optimizer: torch.optim.Optimizer,
+    schedule: torch.optim.lr_scheduler.LambdaLR,
+) -> dict[str, float]:
+    """One pass over all customers; mean losses."""
+    model.train()
+    S, seen = job.settings, 0
+    total: dict[str, float] = {}
+    device = next(model.parameters()).device
+    groups = list(_batches(job, number))
+    for at, customers in enumerate(groups):
+        seed = hash_int("points", S.seed, number, at)
+        batch, target = job.batch(_draw(job, customers, seed), job.until, seed % 2**63)
+        step = (at + 1) % S.accumulate == 0 or at + 1 == len(groups)
+        apart = nullcontext() if step or not isinstance(model, DistributedDataParallel) else model.no_sync()
+        with apart, torch.autocast(device.type, torch.bfloat16, enabled=S.mixed):
+            losses = model(batch.to(device), target.to(device))
+            (losses["total"] / S.accumulate).backward()
+        if step:
+            nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            optimizer.step()
+            schedule.step()
+            optimizer.zero_grad(set_to_none=True)
+        total = {k: total.get(k, 0.0) + float(v.detach()) for k, v in losses.items()}
+        seen += 1
+    return {k: v / seen for k, v in total.items()}
+
+
+@torch.no_grad()
+def evaluate(model: Encoder, job: Job, day: float, until: float) -> tuple[dict[str, float], float]:
+    """Losses and NDCG@10 of the first basket in [day, until), at most 1,024 customers with a visit on both sides."""
+    model.eval()
+    everyone = np.arange(len(job.h.customers))
+    points = points_at(job.h, everyone, np.full(len(everyone), day))
+    next_C, start_C, end_C = points.visit_P, job.h.start_C[:-1], job.h.start_C[1:]
+    came = (next_C > start_C) & (next_C < end_C)
+    came[came] &= job.h.day_V[next_C[came]] < until
+    chosen = everyone[came][:1024]
+    total: dict[str, float] = {}
+    gains: list[float] = []
+    for rows in np.array_split(chosen, max(len(chosen) // 256, 1)):
+        batch, target = job.batch(points.take(rows), until, 0)
+        for k, v in model(batch, target).items():
+            total[k] = total.get(k, 0.0) + float(v) * len(rows) / max(len(chosen), 1)
+        table_ID = model.table()
+        logit_PI = model.logits(model.states(batch, table_ID), table_ID, batch)
+        top_PT = logit_PI.topk(min(TOP, logit_PI.shape[1]), dim=1).indices.numpy()
+        gains += [_ndcg(job.h.items_of(points.visit_P[c]), top) for c, top in zip(rows, top_PT, strict=True)]
+    return total, float(np.mean(gains)) if gains else 0.0
+
+
+def _ndcg(items: Ints, top_T: Ints) -> float:
+    hits = np.isin(top_T, items) / np.log2(np.arange(len(top_T)) + 2)
+    return float(hits.sum() / IDEAL[min(len(items), TOP) - 1])
+
+
+def _start(job: Job) -> Encoder:
+    """A model with the catalogue and the scales of the counters in its buffers, its set head started from EASE."""
+    h, S, items = job.h, job.settings, job.h.catalogue
+    sizes = Sizes(
+        items=len(items.items),
+        categories=int(items.category_I.max(initial=0)),
+        brands=int(items.brand_I.max(initial=0)),
+        text=items.text_IK.shape[1],
+        attributes=h.attribute_CA.shape[1],
+        channels=int(h.channel_V.max(initial=0)),
+        item_counters=len(COUNTERS) + len(RATES),
+        personal=len(PERSONAL),
+    )
+    model = Encoder(sizes, S)
+    describe(model, job)
+    past = incidence(h.until(job.until))
+    try:
+        left, right = fit_ease(past).factors(S.width, S.seed)
+    except SupportError:
+        return model
+    scale = math.sqrt(max(float(np.abs(left).max()), 1e-6) / max(float(np.abs(right).max()), 1e-6))
+    with torch.no_grad():
+        model.set_in.weight += torch.from_numpy(left / scale) * 2
+        model.set_out.weight += torch.from_numpy(right * scale)
+    return model
+
+
+def describe(model: Encoder, job: Job) -> None:
+    """Fill the buffers: catalogue, which items were bought in training, mean and spread of counters and attributes."""
+    h, items = job.h, job.h.catalogue
+    price = np.log1p(items.price_I)
+    mean, sd = (np.nanmean(price), np.nanstd(price) + 1e-6) if np.isfinite(price).any() else (0.0, 1.0)
+    told = np.isfinite(price)
+    buffers = {
+        "category_I": items.category_I,
+        "brand_I": items.brand_I,
+        "price_I2": np.stack([np.where(told, (price - mean) / sd, 0), told], 1).astype(np.float32),
+        "text_IK": items.text_IK,
+        "known_I": (np.bincount(h.until(job.until).item_L, minlength=len(items.items)) > 0).astype(np.float32),
+    }
+    rng = np.random.default_rng(hash_int("scales", job.settings.seed) % 2**63)
+    customers = _customers(job)
+    sample = np.sort(rng.choice(customers, min(512, len(customers)), replace=False))
+    batch, _ = job.batch(_draw(job, sample, hash_int("scales", job.settings.seed)), job.until, 0)
+    for name, values in (("visit", batch.visit_BTF), ("counter", batch.counter_PMF), ("personal", batch.personal_PG)):
+        buffers |= _scale(name, signed_log(values.reshape(-1, values.shape[-1]).double()).numpy())
+    buffers |= _scale("attribute", h.attribute_CA)
+    for name, value in buffers.items():
+        model.get_buffer(name).copy_(torch.from_numpy(np.ascontiguousarray(value)))
+
+
+def _scale(name: str, x: np.ndarray) -> dict[str, np.ndarray]:
+    x = np.where(np.isfinite(x), x, np.nan)
+    known = np.isfinite(x).sum(0) > 1
+    mean, sd = np.zeros(x.shape[1], np.float32), np.ones(x.shape[1], np.float32)
+    if known.any():
+        mean[known], sd[known] = np.nanmean(x[:, known], 0), np.nanstd(x[:, known], 0) + 1e-3
+    return {f"{name}_mean": mean, f"{name}_sd": sd}
+
+
+def _customers(job: Job) -> Ints:
+    """Customers with a visit in the training window."""
+    first = np.minimum(job.h.start_C[:-1], max(len(job.h.day_V) - 1, 0))
+    some = np.diff(job.h.start_C) > 0
+    return np.flatnonzero(some & (job.h.day_V[first] < job.until))
+
+
+def _batches(job: Job, number: int) -> Iterator[Ints]:
+    """Customers in batches of like length, in an order drawn for the epoch; each process gets its slice."""
+    S, rng = job.settings, np.random.default_rng(hash_int("order", job.settings.seed, number) % 2**63)
+    customers = rng.permutation(_customers(job))
+    length = np.diff(job.h.start_C)
+    pools = [customers[at : at + 8 * S.batch] for at in range(0, len(customers), 8 * S.batch)]
+    parts = [
+        pool[np.argsort(length[pool], kind="stable")][at : at + S.batch]
+        for pool in pools
+        for at in range(0, len(pool), S.batch)
+    ]
+    for at in rng.permutation(len(parts)):
+        part = parts[at][_rank() :: _world()]
+        yield part if len(part) else parts[at][:1]
+
+
+def _draw(job: Job, customers: Ints, seed: int) -> Points:
+    """`points` moments per customer, uniform over a stretch of at most `max_visits` / 2 of his visits."""
+    S, h, rng = job.settings, job.h, np.random.default_rng(seed % 2**63)
+    first, last = h.start_C[customers], h.before(customers, np.full(len(customers), job.until))
+    reach = S.max_visits // 2
+    spare = np.maximum(last - first - reach, 0)
+    begin = first + np.floor(rng.random(len(customers)) * (spare + 1)).astype(np.int64)
+    low = np.where(begin == first, np.maximum(h.day_V[first] - 7, job.shared.opened + 7), h.day_V[begin])
+    end = begin + reach
+    high = np.where(end >= last, job.until, h.day_V[np.minimum(end, len(h.day_V) - 1)])
+    unit = rng.random((len(customers), S.points))
+    days = low[:, None] + unit * np.maximum(high - low, 0.5)[:, None]
+    days = np.minimum(days, job.until - 1e-3)
+    return points_at(h, np.repeat(customers, S.points), days.ravel())
+
+
+def _groups(model: Encoder) -> list[dict[str, object]]:
+    """Weights of matrices decay; biases, norms, embeddings and slopes do not."""
+    tables = {id(m.weight) for m in model.modules() if isinstance(m, nn.Embedding)}
+    decay = [p for p in model.parameters() if p.ndim == 2 and id(p) not in tables]
+    rest = [p for p in model.parameters() if p.ndim != 2 or id(p) in tables]
+    S = model.settings
+    return [{"params": decay, "weight_decay": S.weight_decay}, {"params": rest, "weight_decay": 0.0}]
+
+
+def _rate(step: int, steps: int) -> float:
+    """A short warm-up, then a cosine down to 2 %."""
+    warm = max(steps // 20, 1)
+    return (
+        (step + 1) / warm
+        if step < warm
+        else 0.02 + 0.49 * (1 + math.cos(math.pi * min((step - warm) / max(steps - warm, 1), 1)))
+    )
+
+
+def _rank() -> int:
+    return dist.get_rank() if dist.is_initialized() else 0
+
+
+def _world() -> int:
+    return dist.get_world_size() if dist.is_initialized() else 1
+
+
+def _state(
+    model: Encoder,
+    optimizer: torch.optim.Optimizer,
+    kept: dict[str, torch.Tensor],
+    record: list[dict[str, float]],
+    best: float,
+) -> bytes:
+    """All that resuming needs as safetensors."""
+    tensors = {f"model.{k}": v.contiguous() for k, v in model.state_dict().items()}
+    tensors |= {f"kept.{k}": v.contiguous() for k, v in kept.items()}
+    for at, state in optimizer.state_dict()["state"].items():
+        tensors |= {f"adam.{at}.{k}": v.contiguous() for k, v in state.items()}
+    names = list(record[0])
+    rows = torch.tensor([[row[name] for name in names] for row in record], dtype=torch.float64)
+    tensors |= {"rows." + ",".join(names): rows, "best": torch.tensor(best, dtype=torch.float64)}
+    return save({k: v.clone() for k, v in tensors.items()})
+
+
+def _resume(
+    state: bytes, model: Encoder, optimizer: torch.optim.Optimizer, schedule: torch.optim.lr_scheduler.LambdaLR
+) -> tuple[int, float, dict[str, torch.Tensor], list[dict[str, float]]]:
+    try:
+        tensors = load(state)
+        name = next(k for k in tensors if k.startswith("rows."))
+        record = [dict(zip(name[5:].split(","), row, strict=True)) for row in tensors[name].tolist()]
+        model.load_state_dict({k[6:]: v for k, v in tensors.items() if k.startswith("model.")})
+    except (ValueError, KeyError, StopIteration, RuntimeError, SafetensorError) as error:
+        raise InputError(f"encoder: checkpoint does not fit these settings and data ({error!r}); train anew") from None
+    adam: dict[int, dict[str, torch.Tensor]] = {}
+    for key, value in tensors.items():
+        if key.startswith("adam."):
+            _, at, field = key.split(".")
+            adam.setdefault(int(at), {})[field] = value
+    full = optimizer.state_dict()
+    optimizer.load_state_dict(full | {"state": adam})
+    steps = int(adam[0]["step"])
+    schedule.last_epoch = steps
+    for group, rate, base in zip(optimizer.param_groups, schedule.lr_lambdas, schedule.base_lrs, strict=True):
+        group["lr"] = base * rate(steps)
+    kept = {k[5:]: v for k, v in tensors.items() if k.startswith("kept.")}
+    return len(record), float(tensors["best"]), kept, record

@@ -1,0 +1,49 @@
+"""A small shop with known habits: every customer has favourites he buys again and again, at his own pace."""
+
+import numpy as np
+import polars as pl
+
+from promolift.profile.encoder_data import Catalogue, Histories, catalogue, histories
+from promolift.sql import DAY_MS
+
+FIRST = 20_000  # day of the first visit; any number
+ITEMS = [f"item {k:02d}" for k in range(24)]
+
+
+def lines(people: int = 90, days: int = 168, seed: int = 3) -> pl.DataFrame:
+    """About one visit a week; three favourites with chances 0.9, 0.6 and 0.4, and now and then something else."""
+    rows = []
+    for c in range(people):
+        rng = np.random.default_rng([seed, c])  # a longer history begins with the shorter one
+        favourites = rng.choice(len(ITEMS), 3, replace=False)
+        day, order = FIRST + rng.uniform(0, 7), 0
+        while day < FIRST + days:
+            basket = {int(f) for f, chance in zip(favourites, (0.9, 0.6, 0.4), strict=True) if rng.random() < chance}
+            basket |= {int(rng.integers(len(ITEMS)))} if rng.random() < 0.3 or not basket else set()
+            for item in sorted(basket):
+                deal = bool(rng.random() < 0.3)
+                rows.append(
+                    (f"c{c:03d}", f"{c}-{order}", int(day * DAY_MS), ITEMS[item], 100 + 10 * item, deal, "store")
+                )
+            day += rng.gamma(4.0, 1.75)
+            order += 1
+    names = ["customer_id", "order_id", "ts_ms", "item", "revenue_cents", "deal", "channel"]
+    return pl.DataFrame(rows, schema=names, orient="row")
+
+
+def items(extra: int = 0) -> Catalogue:
+    """Four categories, prices for all but the last item, and `extra` products nobody ever bought."""
+    names = ITEMS + [f"new {k}" for k in range(extra)]
+    table = pl.DataFrame(
+        {
+            "item": names,
+            "category": [f"group {k % 4}" for k in range(len(names))],
+            "price_cents": [None if k == len(names) - 1 else 100 + 10 * k for k in range(len(names))],
+        }
+    )
+    return catalogue(table)
+
+
+def shop(people: int = 90, days: int = 168, seed: int = 3, extra: int = 0) -> Histories:
+    """The histories of that shop."""
+    return histories(lines(people, days, seed), items(extra))

@@ -1,0 +1,160 @@
+"""Histories and counters: what is known before a moment, counted by hand; nothing later leaks in."""
+
+import numpy as np
+import polars as pl
+import pytest
+from encoder_shop import FIRST, items, lines, shop
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from promolift.errors import InputError, SupportError
+from promolift.profile.counters import COUNTERS, PERSONAL, RATES, count
+from promolift.profile.ease import fit_ease, incidence
+from promolift.profile.encoder_data import IDEAL, catalogue, histories, popularity
+from promolift.sql import DAY_MS
+
+NAMES = ["customer_id", "order_id", "ts_ms", "item", "revenue_cents", "deal", "channel"]
+
+
+def small(rows: list[tuple[str, str, float, str, int, bool]]) -> pl.DataFrame:
+    full = [(c, o, int(day * DAY_MS), item, cents, deal, "web") for c, o, day, item, cents, deal in rows]
+    return pl.DataFrame(full, schema=NAMES, orient="row")
+
+
+BREAD_AND_MILK = small(
+    [
+        ("ann", "1", 100.0, "bread", 200, False),
+        ("ann", "1", 100.0, "milk", 100, True),
+        ("ann", "1", 100.0, "milk", 100, False),
+        ("ann", "2", 110.0, "milk", 150, False),
+        ("ann", "3", 114.0, "bread", 250, False),
+        ("bob", "1", 105.0, "milk", 90, False),
+    ]
+)
+SHELF = catalogue(pl.DataFrame({"item": ["milk", "bread", "soap"], "category": ["dairy", None, "home"]}))
+
+
+def counted(day: float) -> tuple[dict[str, dict[str, float]], dict[str, float]]:
+    """Ann's counters by item name, and her own."""
+    h = histories(BREAD_AND_MILK, SHELF)
+    ann, days = np.array([0]), np.array([day])
+    found = count(h, ann, h.before(ann, days), days, 5)
+    values = np.concatenate([found.item_PMF, found.rates()], axis=2)[0]
+    kept = [at for at in range(5) if found.item_PM[0, at] >= 0]
+    each = {SHELF.items[found.item_PM[0, at]]: dict(zip(COUNTERS + RATES, values[at], strict=True)) for at in kept}
+    return each, dict(zip(PERSONAL, found.personal_PG[0], strict=True))
+
+
+def test_counters_equal_those_counted_by_hand():
+    each, person = counted(120.0)
+    half = 1 / IDEAL[1]  # what one of two items is worth
+    assert set(each) == {"milk", "bread"}
+    milk, bread = each["milk"], each["bread"]
+    assert (milk["visits"], milk["recency"], milk["age"], milk["visits_since"]) == (2, 10, 20, 1)
+    assert (bread["gap"], bread["last_gap"], bread["recency"], bread["visits_since"]) == (14, 14, 6, 0)
+    assert milk["weight"] == pytest.approx(half + 1)
+    assert milk["faded_10"] == pytest.approx(half * 0.25 + 0.5)
+    assert milk["recent_visits"] == pytest.approx(half * 0.8**2 + 0.8)
+    assert (milk["deal"], milk["spend"], milk["basket"]) == (0.5, 175, 1.5)
+    assert bread["due"] == pytest.approx(6 / 14)
+    # weeks counted back from day 120 begin on 99, 106 and 113: all three visits open one
+    assert person["opening"] == pytest.approx(sum(2 ** (-age / 120) for age in (20, 10, 6)))
+    assert counted(115.5)[1]["opening"] == pytest.approx(sum(2 ** (-age / 120) for age in (15.5, 5.5)))
+    assert np.isnan(bread["gap_sd"])
+    assert (person["orders"], person["recency"], person["tenure"], person["cadence"]) == (3, 6, 20, 7)
+    assert person["size"] == pytest.approx(4 / 3)
+
+
+def test_a_visit_at_the_moment_itself_is_not_known_yet():
+    each, person = counted(114.0)
+    assert person["orders"] == 2
+    assert each["bread"]["visits"] == 1
+    assert counted(100.0)[0] == {}
+    assert np.isnan(counted(100.0)[1]["orders"])
+
+
+def test_row_order_doubled_lines_and_foreign_items_change_nothing():
+    h = histories(BREAD_AND_MILK, SHELF)
+    other = histories(pl.concat([BREAD_AND_MILK, small([("ann", "3", 114.0, "car", 1, True)])]).reverse(), SHELF)
+    for name in ("start_C", "day_V", "spend_V", "line_V", "item_L", "deal_L", "weight_V"):
+        assert np.array_equal(getattr(h, name), getattr(other, name)), name
+    assert h.item_L.tolist() == [0, 1, 1, 0, 1]  # each item once per order; items in order of name
+
+
+def test_a_customer_without_visits_and_an_unknown_attribute_stay_missing():
+    told = pl.DataFrame({"customer_id": ["ann", "cid"], "age": [30, None]})
+    h = histories(BREAD_AND_MILK, SHELF, told, customers=["cid"])
+    assert h.customers == ("ann", "bob", "cid")
+    assert np.diff(h.start_C).tolist() == [3, 1, 0]
+    assert h.attribute_CA[0, 0] == 30
+    assert np.isnan(h.attribute_CA[1:, 0]).all()
+    assert SHELF.category_I.tolist() == [0, 1, 2]
+    assert np.isnan(SHELF.price_I).all()
+
+
+def test_bad_tables_are_refused_by_name():
+    with pytest.raises(InputError, match=r"lack the columns \['deal'\]"):
+        histories(BREAD_AND_MILK.drop("deal"), SHELF)
+    with pytest.raises(InputError, match="stands twice"):
+        catalogue(pl.DataFrame({"item": ["milk", "milk"]}))
+
+
+@settings(max_examples=15, deadline=None)
+@given(day=st.floats(FIRST + 10, FIRST + 160), seed=st.integers(0, 5))
+def test_nothing_after_a_moment_enters_counters_or_popularity(day, seed):
+    table = lines(12, seed=seed)
+    later = pl.col("ts_ms") >= int(np.ceil(day * DAY_MS))
+    cheat = table.with_columns(
+        item=pl.when(later).then(pl.lit("item 00")).otherwise("item"),
+        revenue_cents=pl.when(later).then(999_999).otherwise("revenue_cents"),
+    )
+    everyone, days = np.arange(12), np.full(12, day)
+    found = []
+    for rows in (table, cheat):
+        h = histories(rows, items())
+        found.append((count(h, everyone, h.before(everyone, days), days, 8), popularity(h, day)))
+    (a, p), (b, q) = found
+    assert np.array_equal(a.item_PM, b.item_PM)
+    assert np.array_equal(a.item_PMF, b.item_PMF, equal_nan=True)
+    assert np.array_equal(a.personal_PG, b.personal_PG, equal_nan=True)
+    assert np.array_equal(p.log_WI, q.log_WI)
+
+
+def test_popularity_of_a_week_is_that_of_the_28_days_before_it():
+    h = histories(
+        small([("a", str(d), d, "milk" if d < 130 else "bread", 1, False) for d in range(100, 170, 7)]), SHELF
+    )
+    log_WI = popularity(h, 170.0).log_WI
+    bread, milk, soap = 0, 1, 2
+    assert np.ptp(log_WI[0]) == 0  # before the first week nothing is known
+    assert log_WI[4, milk] > log_WI[4, bread] == log_WI[4, soap]
+    assert log_WI[9, bread] > log_WI[9, milk] == log_WI[9, soap]
+
+
+def test_ease_finds_what_goes_together_and_never_uses_the_item_itself():
+    pairs = [
+        (f"c{k}", "1", 100.0 + k / 100, item, 1, False)
+        for k in range(40)
+        for item in (("bread", "milk") if k % 2 else ("soap",))
+    ]
+    bought_CI = incidence(histories(small(pairs), SHELF))
+    ease = fit_ease(bought_CI, l2=1.0)
+    assert np.diag(ease.weight_JJ).tolist() == [0, 0, 0]
+    score_CI = ease.score(bought_CI)
+    assert score_CI[1, 0] == pytest.approx(20 / 21, rel=1e-3)  # bread from milk alone: ridge of 20 against 20 + 1
+    assert abs(score_CI[1, 2]) < 1e-6
+    left, right = ease.factors(3, 0)
+    assert left @ right.T == pytest.approx(ease.weight_JJ, abs=1e-4)
+    with pytest.raises(SupportError, match="50 buyers"):
+        fit_ease(bought_CI, min_buyers=50)
+
+
+def test_the_past_of_a_shop_is_a_shop():
+    h = shop(20)
+    cut = FIRST + 60.0
+    past = h.until(cut)
+    assert (past.day_V < cut).all()
+    assert past.line_V[-1] == len(past.item_L)
+    again = histories(lines(20).filter(pl.col("ts_ms") < cut * DAY_MS), items(), customers=h.customers)
+    assert np.array_equal(past.item_L, again.item_L)
+    assert np.array_equal(past.start_C, again.start_C)

@@ -10,8 +10,8 @@ from decimal import Decimal
 from typing import TypeVar
 from zoneinfo import ZoneInfo
 
+from promolift.currency import CURRENCY_DIGITS
 from promolift.hashing import hash_int
-from promolift.message.currency import exponent
 from promolift.message.names import table
 from promolift.terms import Benefit, Language, Offer, Words
 
@@ -94,7 +94,7 @@ def offer_of(i: int) -> Offer:
 
 def benefit_of(i: int, kind: str, currency: str) -> tuple[Benefit, int]:
     """The i-th benefit and its threshold."""
-    unit = 10 ** exponent(currency) * (100 if currency == "JPY" else 1)
+    unit = 10 ** CURRENCY_DIGITS.get(currency, 2) * (100 if currency == "JPY" else 1)
     amount = pick((5, 10, 15, 20, 30, 50), "amount", i) * unit
     wants = kind == "amount_off" or hash_int("threshold", i) % 3 == 0
     threshold = pick((60, 80, 100, 150, 200, 250, 1200), "threshold", i) * unit if wants else 0
@@ -167,7 +167,7 @@ def zhe(percent: int, style: int) -> str:
 
 
 def plain_sum(cents: int, currency: str, commas: bool) -> str:
-    value = Decimal(cents).scaleb(-exponent(currency))
+    value = Decimal(cents).scaleb(-CURRENCY_DIGITS.get(currency, 2))
     return (f"{value:,}" if commas else f"{value}").replace(".00", "")
 
 

@@ -130,6 +130,57 @@ OFFERS = {
     "all10off": an_offer(amount(1000), expires=JULY),
     "all10off£": an_offer(amount(1000), currency="GBP", expires=JULY),
 }
+# Key: benefit, name in both languages with its scope, spend asked for in cents, month, day and time of the end in 2026.
+_IN_BOTH: dict[str, tuple[Benefit, tuple[str, str, Scope] | None, int, tuple[int, ...]]] = {
+    "pasta25": (percent(25), ("意大利面", "pasta", "category"), 0, (6, 30, 23, 59, 59)),
+    "all20/150": (amount(2000), None, 15000, (9, 30, 23, 59, 59)),
+    "ship59": (SHIPPING, None, 5900, (8, 31, 23, 59, 59)),
+    "ear15cap50": (percent(15, 5000), ("听风耳机", "Aero Headphones", "product"), 0, (7, 12, 23, 59, 59)),
+    "shampoo50": (percent(50), ("洗发水", "shampoo", "category"), 0, (7, 20, 23, 59, 59)),
+    "snacks5/30": (amount(500), ("零食", "snacks", "category"), 3000, (6, 18, 23, 59, 59)),
+    "tea30oct": (percent(30), ("茶叶", "tea", "category"), 0, (10, 8, 23, 59, 59)),
+    "all88/500": (amount(8800), None, 50000, (12, 25, 23, 59, 59)),
+    "shiptoys": (SHIPPING, ("玩具", "toys", "category"), 0, (6, 21, 23, 59, 59)),
+    "vac12": (percent(12), ("小旋风吸尘器V8", "Cyclone Vacuum V8", "product"), 0, (11, 30, 23, 59, 59)),
+    "all10/80cap40": (percent(10, 4000), None, 8000, (7, 31, 23, 59, 59)),
+    "towels15": (amount(1500), ("毛巾", "towels", "category"), 0, (8, 15, 20, 0)),
+    "bread20": (percent(20), ("面包", "bread", "category"), 0, (9, 10, 23, 59, 59)),
+    "all6/49": (amount(600), None, 4900, (8, 31, 23, 59, 59)),
+    "ship": (SHIPPING, None, 0, (7, 4, 23, 59, 59)),
+    "desk40": (percent(40), ("松木书桌", "Pine Desk", "product"), 0, (6, 12, 23, 59, 59)),
+    "juice3/20": (amount(300), ("果汁", "juice", "category"), 2000, (7, 19, 23, 59, 59)),
+    "all5/60": (percent(5), None, 6000, (10, 31, 23, 59, 59)),
+    "sofa100": (amount(10000), ("云栖沙发", "Nest Sofa", "product"), 0, (12, 1, 12, 0)),
+    "cheese35": (percent(35), ("奶酪", "cheese", "category"), 0, (9, 5, 23, 59, 59)),
+    "all25/199": (amount(2500), None, 19900, (11, 1, 23, 59, 59)),
+    "ship29": (SHIPPING, ("文具", "stationery", "category"), 2900, (8, 28, 23, 59, 59)),
+    "watch18cap90": (percent(18, 9000), ("海风手表", "Breeze Watch", "product"), 0, (7, 25, 23, 59, 59)),
+    "diapers50": (percent(50), ("垃圾袋", "trash bags", "category"), 0, (6, 20, 23, 59, 59)),
+    "soup2": (amount(200), ("汤料", "soup", "category"), 0, (12, 31, 23, 59, 59)),
+    "rice12": (percent(12), ("大米", "rice", "category"), 0, (10, 20, 23, 59, 59)),
+    "all40/260": (amount(4000), None, 26000, (7, 7, 23, 59, 59)),
+    "ship35": (SHIPPING, None, 3500, (9, 28, 23, 59, 59)),
+    "kettle45": (percent(45), ("暖泉电水壶", "Spring Kettle", "product"), 0, (8, 3, 23, 59, 59)),
+    "fish9/70": (amount(900), ("海鲜", "seafood", "category"), 7000, (6, 25, 23, 59, 59)),
+    "all7cap30": (percent(30, 3000), None, 5000, (8, 18, 22, 0)),
+    "eggs18": (percent(18), ("鸡蛋", "eggs", "category"), 0, (8, 12, 23, 59, 59)),
+    "all75/400": (amount(7500), None, 40000, (10, 5, 23, 59, 59)),
+    "ship45": (SHIPPING, None, 4500, (6, 28, 23, 59, 59)),
+    "lens60": (percent(60), ("晨雾投影仪", "Mist Projector", "product"), 0, (9, 1, 23, 59, 59)),
+    "nuts4/25": (amount(400), ("坚果", "nuts", "category"), 2500, (7, 10, 23, 59, 59)),
+    "rug10cap70": (percent(10, 7000), ("地毯", "rugs", "category"), 0, (12, 20, 23, 59, 59)),
+    "honey22": (percent(22), ("蜂蜜", "honey", "category"), 0, (9, 20, 23, 59, 59)),
+    "all15/120": (amount(1500), None, 12000, (8, 5, 23, 59, 59)),
+    "ship66": (SHIPPING, None, 6600, (10, 12, 23, 59, 59)),
+    "bag10cap80": (percent(10, 8000), ("原野背包", "Field Backpack", "product"), 0, (7, 31, 23, 59, 59)),
+    "socks50": (percent(50), ("袜子", "socks", "category"), 0, (6, 14, 23, 59, 59)),
+    "ham3/18": (amount(300), ("火腿", "ham", "category"), 1800, (11, 22, 23, 59, 59)),
+}
+for _key, (_benefit, _name, _spend, _end) in _IN_BOTH.items():
+    for _sign, _currency in (("", "CNY"), ("$", "USD")):
+        _about = (_name[1], Words(zh=_name[0], en=_name[1])) if _name else None
+        _scope = _name[2] if _name else None
+        OFFERS[_key + _sign] = an_offer(_benefit, _about, _currency, _spend, _scope, (2026, *_end))
 CONTEXTS = {
     "-": Context(),
     "李雷": Context(name="李雷"),

@@ -22,7 +22,6 @@ PRODUCTS = [
     Words(zh="iPhone 15", en="iPhone 15"),
     Words(zh="三折雨伞", en="No. 1 Umbrella"),
     Words(zh="最佳果酱", en="Best Jam Ever"),
-    Words(zh="满200减30福袋", en="20% off bag"),
 ]
 ZONES = ["America/New_York", "Asia/Shanghai", "Europe/London", "Asia/Kolkata", "Pacific/Auckland"]
 CURRENCIES = ["USD", "CNY", "EUR", "JPY", "GBP", "KWD", "CHF", "HKD", "TRY", "ALL", "XQQ", "BRL", "INR"]

@@ -73,6 +73,8 @@ def test_every_single_changed_fact_is_caught():
         if not said.context.full and "expires" in change:
             continue
         other = Offer.model_validate({**said.offer.model_dump(), **change})
+        if other == said.offer:
+            continue
         tried += 1
         if not codes(replace(said, offer=other)):
             missed.append((said.text, change))

@@ -4,26 +4,42 @@
     message.sentence, message.text
 
 `write_all` does it for a plan of any size, `broken_rules` reads any text against an offer, whoever wrote it, and
-`label` gives the readable name of a category, department or product.
+`label` gives the readable name of a category, department or product. `facts` ticks what a text states, `disagreements`
+holds a Chinese and an English text of one offer against each other.
 """
 
+from promolift.message.channels import Channel, sms_parts
+from promolift.message.drafts import Brief, Draft, Entry, fill_pool, pool_frame
 from promolift.message.names import is_couponable, is_sensitive, label
-from promolift.message.reading.text import BrokenRule, Context
-from promolift.message.templates import Bought, Message, Recipient, Style
-from promolift.message.verify import broken_rules
-from promolift.message.writer import write, write_all
+from promolift.message.reading.text import BrokenRule, Context, Fact
+from promolift.message.templates import Bought, Message, MessageSettings, Recipient, Style
+from promolift.message.verify import broken_rules, disagreements, facts
+from promolift.message.writer import briefs, reviewer, write, write_all
 
 __all__ = [
     "Bought",
+    "Brief",
     "BrokenRule",
+    "Channel",
     "Context",
+    "Draft",
+    "Entry",
+    "Fact",
     "Message",
+    "MessageSettings",
     "Recipient",
     "Style",
+    "briefs",
     "broken_rules",
+    "disagreements",
+    "facts",
+    "fill_pool",
     "is_couponable",
     "is_sensitive",
     "label",
+    "pool_frame",
+    "reviewer",
+    "sms_parts",
     "write",
     "write_all",
 ]

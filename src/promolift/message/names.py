@@ -48,6 +48,22 @@ _NO_COUPON = any_of(r"""
     烟(?!熏)|酒(?!店|精湿巾|红色)|彩票|燃油|汽油|礼品卡|购物卡|优惠券|处方|婴儿配方|捐款|捐赠|押金
 """)
 
+# What a product's title or a person's name must not carry into a message: an offer, an order to a machine, a contact.
+SMUGGLED = any_of(r"""
+    \d\s*%\s*(?:off|discount|cheaper|cash ?back)|\b(?:save|get|take|only)\s+[$€£¥]?\d
+        |[$€£¥]\s?\d+(?:\.\d+)? (?:off|only)
+    \bhalf price\b|\bfree (?:shipping|delivery|gift)\b|\bbuy (?:one|two|1|2)\b|\bbogo\b|\bclearance\b|\bon sale\b
+    [打享]\s*[\d.一二三四五六七八九半]+\s*折|[\d一二三四五六七八九]折(?:优惠|起|价|特价)|[立直满]减|包邮|免邮|半价|买.送.|优惠|特价|秒杀|清仓
+    返现|红包|全场|免费|赠送
+    \b(?:ignore|disregard|forget|override)\b.{0,30}\b(?:instructions?|rules?|prompts?|above|previous|everything)\b
+    \b(?:system|assistant|user|developer)\s*:|\byou are now\b|\bnew instructions?\b|\bprompt\b|\bsay (?:that|")|<\|
+    忽略|无视|以上(?:指令|规则|内容)|系统提示|提示词|请(?:写|说|回复|输出|告诉)|你现在是|指令
+    \b1[3-9]\d{9}\b|微信号?\s*[:：]|加(?:微信|[qQ]{2}|群|v|V)|[qQ]{2}\s*[:：]?\s*\d{5,}
+    \bcall (?:us|now)\b|\+\d{7,}|扫码|点击
+    \bclick\b|\bvisit\b|\bwhatsapp\b|\btelegram\b|\bdiscount code\b|\bbest (?:price|deal)\b|\blimited time\b
+    \bguaranteed\b|最(?:低价|便宜)|第一品牌|全网|限时
+""")
+
 
 @dataclass(frozen=True)
 class Name:

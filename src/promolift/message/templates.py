@@ -7,12 +7,13 @@ languages. A recipient who bought something a moment ago always gets phrasing 0,
 import re
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
+from typing import Literal
 
 from pydantic import AwareDatetime
 
 from promolift.hashing import hash_int
 from promolift.message.currency import money
-from promolift.message.names import Kind, is_sensitive
+from promolift.message.names import SMUGGLED, Kind, is_sensitive
 from promolift.settings import Settings
 from promolift.terms import Language, Offer, Words
 
@@ -52,14 +53,30 @@ class Style(Settings):
     allow_sensitive: bool = False
 
 
+class MessageSettings(Settings):
+    """Who writes. The template writes every message; another writer adds a title and a line in `languages`.
+
+    `writer` local, remote or replay needs the model named under `llm`; see docs/messages.md.
+    """
+
+    writer: Literal["template", "local", "remote", "replay"] = "template"
+    languages: tuple[Language, ...] = ("zh", "en")
+
+
 @dataclass(frozen=True)
 class Message:
-    """A message in its parts. `sentence` is greeting and body, `text` the whole with its terms, as delivered."""
+    """A message in its parts. `sentence` is greeting and body, `text` the whole with its terms, as delivered.
+
+    `title` and `line` are a model's free words, empty in a message of the template alone. The title is no part of the
+    text: it heads a push notice or an e-mail.
+    """
 
     greeting: str
     body: str
     terms: str
     gap: str = ""
+    title: str = ""
+    line: str = ""
 
     @property
     def sentence(self) -> str:
@@ -68,8 +85,8 @@ class Message:
 
     @property
     def text(self) -> str:
-        """The whole message, with the sentence on its validity."""
-        return self.sentence + self.gap + self.terms
+        """The whole message, with the sentence on its validity and the free line."""
+        return self.sentence + self.gap + self.terms + (self.gap + self.line if self.line else "")
 
 
 def frame_of(offer: Offer, customer_id: str, style: Style) -> int:
@@ -108,7 +125,8 @@ _NO_NAME = re.compile(
 
 def addressable(name: str) -> bool:
     """Whether this is a name one can write in a greeting, and not an id, a link, an offer or a null in disguise."""
-    return bool(_NAME.match(name.strip())) and name == name.strip() and not _NO_NAME.search(name)
+    fit = _NAME.match(name) and name == name.strip()
+    return bool(fit) and not _NO_NAME.search(name) and not SMUGGLED.search(name)
 
 
 def nameable(bought: Bought | None, offer: Offer, style: Style) -> Words | None:

@@ -1,13 +1,15 @@
 """Offers and recipients in, verified messages out: one at a time, or a plan with each distinct body written once."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, get_args
 
 import polars as pl
 
 from promolift.errors import InputError
-from promolift.message.names import Kind, label
+from promolift.message.drafts import ANGLES, Brief, Draft
+from promolift.message.names import SMUGGLED, Kind, is_sensitive, label
 from promolift.message.reading.text import BrokenRule, Context
 from promolift.message.templates import (
     Bought,
@@ -24,17 +26,75 @@ from promolift.message.verify import broken_rules
 from promolift.terms import Language, Offer
 
 _PLAIN = Style()
+Drafts = Mapping[Brief, Draft]
 _PARTS = ("offer_id", "_frame", "_key", "_kind", "_within")  # what a body depends on
 
 
-def write(offer: Offer, recipient: Recipient, language: Language, style: Style = _PLAIN) -> Message:
+def write(
+    offer: Offer, recipient: Recipient, language: Language, style: Style = _PLAIN, drafts: Drafts | None = None
+) -> Message:
     """A true message: `.sentence` greets and offers, `.text` adds the terms. Every text is verified before it leaves.
 
     A purchase that cannot be mentioned truly, and a name that cannot be written in a greeting, are left out. Raises
     InputError, naming offer, language, rules and words, where the offer itself cannot be said truly: no benefit, a
-    private matter without `style.allow_sensitive`, a label with links, markup or invisible characters.
+    private matter without `style.allow_sensitive`, a label with links, markup or invisible characters. `drafts` are
+    free words by brief; one that would break a rule in this message is left out.
     """
-    return _write(offer, recipient, language, frame_of(offer, recipient.customer_id, style), style)
+    return _with_draft(offer, recipient, language, frame_of(offer, recipient.customer_id, style), style, drafts)
+
+
+def _with_draft(
+    offer: Offer, recipient: Recipient, language: Language, frame: int, style: Style, drafts: Drafts | None
+) -> Message:
+    plain = _write(offer, recipient, language, frame, style)
+    draft = _draft(drafts, offer, frame, language)
+    if draft is None:
+        return plain
+    full = replace(plain, title=draft.title, line=draft.line)
+    return plain if _broken(full, offer, recipient, language, style) else full
+
+
+def _draft(drafts: Drafts | None, offer: Offer, frame: int, language: Language) -> Draft | None:
+    """The free words for this offer and phrasing, with the product's name in them."""
+    brief = brief_of(offer, frame, language)
+    found = drafts.get(brief) if drafts and brief else None
+    return found.about(brief.label.in_(language), language) if found and brief else None
+
+
+def brief_of(offer: Offer, frame: int, language: Language) -> Brief | None:
+    """What a model is told about this offer; None where there is nothing to name or the name is not fit to be told."""
+    if offer.label is None or offer.benefit.type == "none":
+        return None
+    if any(SMUGGLED.search(name) or is_sensitive(name) for name in (offer.label.zh, offer.label.en, offer.covers)):
+        return None
+    return Brief(offer.label, ANGLES[frame], offer.benefit.type, language)
+
+
+def briefs(
+    plan: pl.DataFrame, offers: Mapping[str, Offer], style: Style = _PLAIN, languages: Sequence[Language] = ("zh", "en")
+) -> dict[Brief, Offer]:
+    """The distinct briefs of a plan, each with an offer it is for: what has to be written for all its customers."""
+    needed: dict[Brief, Offer] = {}
+    for customer, offer_id in plan.select("customer_id", "offer_id").drop_nulls("offer_id").sort(pl.all()).iter_rows():
+        offer = offers[offer_id]
+        for language in languages:
+            brief = brief_of(offer, frame_of(offer, str(customer), style), language)
+            if brief:
+                needed.setdefault(brief, offer)
+    return needed
+
+
+def reviewer(needed: Mapping[Brief, Offer], style: Style = _PLAIN) -> Callable[[Brief, Draft], list[str]]:
+    """A review of drafts: what breaks a rule when the draft stands in the whole message of its brief's offer."""
+
+    def review(brief: Brief, draft: Draft) -> list[str]:
+        offer, language = needed[brief], brief.language
+        message = _write(offer, Recipient(), language, ANGLES.index(brief.angle), style)
+        filled = draft.about(brief.label.in_(language), language)
+        full = replace(message, title=filled.title, line=filled.line)
+        return [f"{rule.span}: {rule.reason}" for rule in _broken(full, offer, Recipient(), language, style)]
+
+    return review
 
 
 def _write(offer: Offer, recipient: Recipient, language: Language, frame: int, style: Style) -> Message:
@@ -56,12 +116,13 @@ def _write(offer: Offer, recipient: Recipient, language: Language, frame: int, s
 def _broken(message: Message, offer: Offer, who: Recipient, language: Language, style: Style) -> list[BrokenRule]:
     bought = nameable(who.bought, offer, style)
     context = Context(
-        name=who.name,
+        name=who.name if who.name and addressable(who.name) else None,
         bought=(bought,) if bought else (),
         sent=style.sent,
         allow_sensitive=style.allow_sensitive,
     )
-    return broken_rules(message.text, offer, language, context=context)
+    titled = f"{message.text}\n{message.title}" if message.title else message.text
+    return broken_rules(titled, offer, language, context=context)
 
 
 def _tell(broken: Sequence[BrokenRule]) -> str:
@@ -73,8 +134,11 @@ def write_all(
     offers: Mapping[str, Offer],
     style: Style = _PLAIN,
     languages: Sequence[Language] = ("zh", "en"),
+    drafts: Drafts | None = None,
 ) -> pl.DataFrame:
     """`plan` with one column `message_<language>` more per language; null where the row's offer gives nothing.
+
+    With `drafts` a column `title_<language>` more, null where the template wrote alone.
 
     `plan` needs customer_id and offer_id; it may have name, and bought (a key as `label` takes it, or a product's name)
     with bought_kind (category or product; category if absent) and bought_category. A row whose offer_id is null or
@@ -84,13 +148,17 @@ def write_all(
     """
     rows = _rows(plan, offers, style)
     for language in languages:
-        bodies = _bodies(rows, offers, language, style)
+        bodies = _bodies(rows, offers, language, style, drafts)
         rows = rows.join(bodies, on=_PARTS, how="left", nulls_equal=True, maintain_order="left")
         texts = rows.select(_greeted(language) + pl.col("_body")).to_series().to_list()
+        titles = rows.get_column("_title").to_list()
         for i in _delicate(rows):
-            texts[i] = _one(rows.row(i, named=True), offers, language, style)
-        rows = rows.drop("_body").with_columns(pl.Series(f"message_{language}", texts, dtype=pl.String))
-    return plan.with_columns(rows.get_column(f"message_{language}") for language in languages)
+            message = _one(rows.row(i, named=True), offers, language, style, drafts)
+            texts[i], titles[i] = message.text, message.title or None
+        said = {f"message_{language}": texts, f"title_{language}": titles}
+        rows = rows.drop("_body", "_title").with_columns(pl.Series(k, v, dtype=pl.String) for k, v in said.items())
+    names = ("message",) if drafts is None else ("message", "title")
+    return plan.with_columns(rows.get_column(f"{name}_{language}") for language in languages for name in names)
 
 
 def _greeted(language: Language) -> pl.Expr:
@@ -110,9 +178,11 @@ def _delicate(rows: pl.DataFrame) -> list[int]:
     return rows.select(where.fill_null(False).arg_true()).to_series().to_list()
 
 
-def _one(row: dict[str, Any], offers: Mapping[str, Offer], language: Language, style: Style) -> str:
+def _one(
+    row: dict[str, Any], offers: Mapping[str, Offer], language: Language, style: Style, drafts: Drafts | None
+) -> Message:
     recipient = Recipient(name=row["_name"], bought=_bought(row["_key"], row["_kind"], row["_within"]))
-    return _write(offers[row["offer_id"]], recipient, language, row["_frame"], style).text
+    return _with_draft(offers[row["offer_id"]], recipient, language, row["_frame"], style, drafts)
 
 
 def _rows(plan: pl.DataFrame, offers: Mapping[str, Offer], style: Style) -> pl.DataFrame:
@@ -149,21 +219,24 @@ def _text(plan: pl.DataFrame, column: str) -> pl.Expr:
     return pl.col(column).cast(pl.String) if column in plan.columns else pl.lit(None, dtype=pl.String)
 
 
-def _bodies(rows: pl.DataFrame, offers: Mapping[str, Offer], language: Language, style: Style) -> pl.DataFrame:
-    """One verified body with its terms per distinct combination."""
+def _bodies(
+    rows: pl.DataFrame, offers: Mapping[str, Offer], language: Language, style: Style, drafts: Drafts | None
+) -> pl.DataFrame:
+    """One verified body with its terms, and its title, per distinct combination."""
     distinct = rows.select(_PARTS).filter(pl.col("offer_id").is_not_null()).unique(maintain_order=True)
-    bodies: list[str] = []
+    bodies: list[tuple[str, str | None]] = []
     failed: list[str] = []
     for offer_id, frame, key, kind, within in distinct.iter_rows():
         try:
             recipient = Recipient(bought=_bought(key, kind, within))
-            message = _write(offers[offer_id], recipient, language, frame, style)
-            bodies.append(message.text.removeprefix(message.greeting))
+            message = _with_draft(offers[offer_id], recipient, language, frame, style, drafts)
+            bodies.append((message.text.removeprefix(message.greeting), message.title or None))
         except InputError as error:
             failed.append(str(error))
     if failed:
         raise InputError(f"{len(failed)} of {distinct.height} texts cannot be written; {failed[0]}")
-    return distinct.with_columns(pl.Series("_body", bodies, dtype=pl.String))
+    said = pl.DataFrame(bodies, schema={"_body": pl.String, "_title": pl.String}, orient="row")
+    return distinct.hstack(said)
 
 
 def _bought(key: str | None, kind: str | None, within: str | None) -> Bought | None:

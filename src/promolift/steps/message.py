@@ -5,11 +5,12 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 
-from promolift import deliver, message
+from promolift import deliver, llm, message
 from promolift.offer import make_offer
 from promolift.sql import DAY_MS, bind, fetch
 from promolift.steps.job import Job, moments
 from promolift.steps.profile import at_moment
+from promolift.steps.propose import full_menu
 from promolift.terms import Offer
 
 LAST_BOUGHT = """
@@ -28,7 +29,9 @@ def run(job: Job) -> None:
     named = known.join(names(job), on="customer_id", how="left").join(
         companions(job, plan), on="customer_id", how="left"
     )
-    written = message.write_all(named.sort("customer_id"), offers, message.Style(seed=job.config.plan.seed))
+    style = message.Style(seed=job.config.plan.seed)
+    drafts = drafted(job, named, offers, style)
+    written = message.write_all(named.sort("customer_id"), offers, style, drafts=drafts)
     written = written.rename({"bought": "companion", "known": "bought"})
     campaign = job.config.plan.campaign
     keys = [(campaign, who, what) for who, what in written.select("customer_id", "offer_id").iter_rows()]
@@ -38,11 +41,27 @@ def run(job: Job) -> None:
     job.store.save_json("offers", [offer.model_dump(mode="json") for offer in offers.values()])
 
 
+def drafted(
+    job: Job, plan: pl.DataFrame, offers: dict[str, Offer], style: message.Style
+) -> dict[message.Brief, message.Draft] | None:
+    """The model's free words by brief, kept for review as `message_pool`; None where the template writes alone."""
+    settings = job.config.message
+    if settings.writer == "template":
+        return None
+    needed = message.briefs(plan, offers, style, settings.languages)
+    writer = llm.writer_of(settings.writer, job.config.llm)
+    pool = message.fill_pool(list(needed), writer, message.reviewer(needed, style), style.seed)
+    job.store.save("message_pool", message.pool_frame(pool))
+    drafts = {entry.brief: entry.draft for entry in pool if entry.draft}
+    job.tell("message", 0.5, f"{len(drafts):,} of {len(pool):,} drafts passed; the rest is left to the template")
+    return drafts
+
+
 def planned_offers(job: Job) -> dict[str, Offer]:
     """The printable offers of the plan by id, valid from the day of the plan."""
     shop = job.config.shop
     starts = datetime.fromtimestamp(moments(job).asof / 1000, ZoneInfo(shop.zone))
-    menu = {item.id: item for item in job.config.menu}
+    menu = {item.id: item for item in full_menu(job.config, job.store)}
     rows = job.store.frame("plan").select("offer_id", "menu_id", "target", "scope", "kind").unique().sort("offer_id")
     printed = product_names(job, rows.filter(pl.col("kind") == "product")["target"])
     offers = {}

@@ -23,7 +23,7 @@ CORES = [
     for pattern in (
         r"(?<!\d)(?P<y>20\d{2})(?P<m>0[1-9]|1[0-2])(?P<d>[0-3]\d)(?!\d)",
         r"(?<![\d-])(?P<m>\d{1,2})-(?P<d>\d{1,2})[日号]",
-        r"(?<!\d)(?P<y>\d{4})\s*[-/.]\s*(?P<m>\d{1,2})\s*[-/.]\s*(?P<d>\d{1,2})(?!\d)",
+        r"(?<!\d)(?P<y>\d{4})\s*(?P<sep>[-/.])\s*(?P<m>\d{1,2})\s*(?P=sep)\s*(?P<d>\d{1,2})(?!\d)",
         r"(?:(?P<y>\d{4}|[〇零一二三四五六七八九]{4})\s*年\s*|今年)?"
         rf"(?<!\d)(?P<m>\d{{1,2}}|{HAN})\s*月(?:份)?\s*"
         rf"(?:(?P<last>底|末|最后一天)|(?P<d>\d{{1,2}}|{_HAN_DAY})\s*(?:日|号)?"
@@ -32,6 +32,7 @@ CORES = [
         rf"\b{_MON}\s+(?:the\s+)?{_DAY}(?!\d){_TO_DAY}{_YEAR}",
         rf"(?<!\d)(?:the\s+)?{_DAY}(?:\s*(?:-|to|through)\s*{_DAY_2})?\s*(?:of\s+|-)?{_MON}{_YEAR}",
         r"(?<![\d/.])(?P<a>\d{1,2})[/.](?P<b>\d{1,2})[/.](?P<y>\d{4}|\d{2})(?![\d/.]*\d)",
+        r"(?<![\d-])(?P<a>\d{1,2})-(?P<b>\d{1,2})-(?P<y>\d{4})(?![\d-]*\d)",
         r"(?<![\d/.])(?!24/7|1/[2-5]\b)(?P<a>\d{1,2})/(?P<b>\d{1,2})(?![\d/.]*\d)",
         r"(?:(?<=[至到止])|(?<=有效期)|(?<=有效期[:：]))\s*(?P<m>\d{1,2})\.(?P<d>\d{1,2})(?![\d.%折元])",
         r"(?<![\d.])(?P<m>\d{1,2})\.(?P<d>\d{1,2})(?=\s*(?:前|之前|截止|到期|止))",
@@ -46,15 +47,17 @@ _CLOCK = (
     r"(?:(?P<part>凌晨|早上|上午|中午|下午|傍晚|晚上|晚|夜里)\s*)?"
     rf"(?:(?P<h>\d{{1,2}}|{HAN})\s*"
     r"(?:[:：]\s*(?P<mi>\d{2})(?:\s*[:：]\s*(?P<s>\d{2}))?\s*(?P<ap>[ap]\.?\s?m\b\.?)?"
-    r"|(?P<ap2>[ap]\.?\s?m\b\.?)|(?:点钟?|时)(?:整|(?P<mi2>\d{1,2})\s*分?(?:\s*(?P<s2>\d{1,2})\s*秒)?)?)"
-    r"|(?P<word>零点|午夜|正午|midnight|noon))"
+    r"|(?P<ap2>[ap]\.?\s?m\b\.?)"
+    r"|o'clock(?:\s+(?:in the|at)\s+(?P<ap3>morning|afternoon|evening|night))?"
+    r"|(?:点钟?|时)(?:整|(?P<mi2>\d{1,2})\s*分?(?:\s*(?P<s2>\d{1,2})\s*秒)?)?)"
+    r"|(?:12(?::00)?\s*)?(?P<word>零点|午夜|正午|中午|midnight|noon|midday))"
 )
-CLOCK_AFTER = re.compile(rf"^(?:T|\s*,?\s*(?:at\s+|@\s*)?)\s*{_CLOCK}", re.IGNORECASE)
+CLOCK_AFTER = re.compile(rf"^(?:T|\s*(?:当[天日])?[)）(（]?\s*,?\s*(?:at\s+|@\s*)?)\s*{_CLOCK}", re.IGNORECASE)
 CLOCK_BEFORE = re.compile(rf"{_CLOCK}\s*(?:on|,)?\s*(?:the evening of\s*)?$", re.IGNORECASE)
 DURATION = re.compile(
     rf"(?<![\d.,])(?<!最后)(?<!每)(?P<n>\d+|{WORDS}|{HAN})\s*-?\s*(?:more\s+|full\s+)?"
     r"(?P<unit>days?|hours?|weeks?|months?|minutes?|years?|hrs?"
-    r"|天|日(?!元|圆)|小时|周|星期|个?月|分钟|年)(?![a-z\d])",
+    r"|天|日(?![元圆常用子历三])|小时|周|星期|个月|分钟|年)(?![a-z\d])",
     re.IGNORECASE,
 )
 JOIN = any_of(
@@ -71,20 +74,23 @@ NOW = any_of(r"现在|现享|立即|马上|\bnow\b|right away|today")
 # --- words around a date; the ones after it may follow 日 and a remark in parentheses -------------------------------
 
 INCLUDED = any_of(
-    "包?含|包括|inclusive|included|including", head=r"^[日号]?\s*[(（,，]?\s*(?:前|之前|以前)?\s*[(（]?\s*"
+    "包?含|包括|inclusive|included|including", head=r"^[日号]?\s*[(（,，]?\s*(?:前|之前|以前)?\s*[(（,，]?\s*"
 )
 NOT_INCLUDED = any_of(
     "不(?:包?含|包括)|exclusive|excluded|not included|excluding", head=r"^[日号]?\s*(?:前|之前|以前)?\s*[(（]?\s*"
 )
-UP_TO_ZH = any_of("(?:及|或|和)(?:之|以)?前", head=r"^[日号]?\s*(?:当[天日])?")
+UP_TO_ZH = any_of("(?:及|或|和)(?:之|以)?前|(?:之|以)?前(?:及|或|和)当[天日]", head=r"^[日号]?\s*(?:当[天日])?")
 BEFORE_ZH = any_of("之前|以前|前|未到", head=r"^[日号]?\s*(?:[(（][^)）]*[)）])?\s*")
 AFTER_ZH = any_of("之后|以后|后|过后", head=r"^[日号]?\s*")
 START_ZH = any_of("起|开始|开启|生效|启用|当天起", head=r"^[日号]?\s*", tail="(?!至|到)")
 BESIDE = re.compile(
     r"^\s*(?:[(（][^)）]{0,8}[)）])?\s*(?:当[天日])?(?:(?:及|或|和)?(?:之|以)?[前后]|止)(?:[(（][^)）]{0,8}[)）])?"
 )
-INSIDE = re.compile(r"^[^(（)）。]{0,4}[(（]([^)）]*)[)）]")
-BEFORE_EN = any_of(r"\bbefore|\bprior to|\bahead of|\bearlier than|早于|up until but not including", tail=r"\s*$")
+INSIDE = re.compile(r"^[^(（)）。\d]{0,4}(?P<in>[(（][^)）]*[)）]|(?:包?含|包括)\s*\d{1,2}[日号])")
+BEFORE_EN = any_of(
+    r"\bbefore|\bprior to|\bahead of|\bearlier than|早于|up until but not including",
+    tail=r"(?:\s+(?!it\b|you|they|we\b|the\b)[a-z][a-z']+(?: [a-z]+)?,)?\s*$",
+)
 ON_OR_BEFORE_EN = any_of(
     r"on or before|before or on|before (?:the )?(?:end|close) of(?: the day)?(?: on)?", head=r"\b", tail=r"\s*$"
 )
@@ -93,11 +99,12 @@ START_BEFORE = any_of(
     \b(?:from|starting|starts|start|begins|begin|beginning|as of|since|opens|between|valid from)(?: on)?
     [自从]
     """,
-    tail=r"\s*$",
+    tail=r"(?:\s+the end of)?\s*$",
 )
 AFTER_EN = any_of(r"\bafter", tail=r"\s*$")
 OVER = any_of(r"""
     \b(?:not|no longer|never|expires?|invalid|void|lapses?|stops?|runs? out|finish(?:es)?|won't|ends?|gone|over|isn't
         |closes?|cannot|can't)\b
+    \bback to|\bfull price|\bregular price|\breturns? to
     失效|作废|无效|不可|不能|不再|恢复|结束|过期|停止
 """)

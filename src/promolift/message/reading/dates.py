@@ -10,24 +10,36 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 from promolift.message.reading import date_cues as cue
+from promolift.message.reading.asides import check_months
 from promolift.message.reading.text import DATE, Context, Reading, number
 from promolift.terms import Offer
 
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+_DATED = re.compile(rf"\s*[(（,，:：]?\s*(?:即|也就是)?\s*{DATE}")
+_PROSE = re.compile(r"^(?:一|one)$", re.IGNORECASE)  # 忙碌的一天 and 'one day' are no deadlines by themselves
+_VALIDITY = re.compile(
+    r"有效|限|仅|内|为期|持续|倒计时|只|剩|还有|最后|今后|未来|\b(?:last|left|only|valid|for|within|next|in|just)\b",
+    re.IGNORECASE,
+)
 _MONTH_END = -1  # the day number of 'the end of June'
 _NEVER = -1  # the minute of a clock time at which no offer ends
 _UNIT_DAYS = {"d": 1, "天": 1, "日": 1, "w": 7, "周": 7, "星": 7}
-_WORD_MINUTES = {"midnight": 1440, "午夜": 1440, "noon": 720, "正午": 720, "零点": 0}
+_WORD_MINUTES = {"midnight": 1440, "午夜": 1440, "noon": 720, "midday": 720, "正午": 720, "中午": 720, "零点": 0}
+_HALVES = {"morning": "a", "afternoon": "p", "evening": "p", "night": "p"}
 _EVENING = ("晚上", "晚", "夜里")
 
 
 @dataclass(frozen=True)
 class _Stated:
-    """One date of a text: its place, the days it may mean, its clock time in minutes (None: the whole day)."""
+    """One date of a text: its place, the days it may mean, its clock time in minutes (None: the whole day).
+
+    `tail` is where a clock time after a weekday ends.
+    """
 
     start: int
     end: int
+    tail: int
     days: tuple[date, ...]
     minutes: int | None
     second_day: int | None
@@ -50,12 +62,18 @@ def check_dates(reading: Reading, offer: Offer, context: Context) -> None:
     for i, stated in enumerate(found):
         following = found[i + 1] if i + 1 < len(found) else None
         opens = following is not None and bool(cue.JOIN.match(reading.text[stated.end : following.start]))
-        ends += _check_one(reading, stated, offer, opens)
+        is_end = _check_one(reading, stated, offer, opens)
+        reading.note("end" if is_end else "start", stated.start, stated.end)
+        ends += is_end
     for stated in found:
         beside = cue.BESIDE.match(reading.text[stated.end :])
-        reading.hide(stated.start, stated.end + (beside.end() if beside else 0), DATE)
+        inside = cue.INSIDE.match(reading.text[stated.end :])
+        if inside and re.search(r"\d+\s*[日号]", inside["in"]):  # its day is checked with the date
+            reading.hide(stated.end + inside.start("in"), stated.end + inside.end(), DATE)
+        reading.hide(stated.start, max(stated.tail, stated.end + (beside.end() if beside else 0)), DATE)
     ends += _check_relative(reading, offer, context)
     ends += _check_durations(reading, offer, context)
+    ends += check_months(reading, _last_day(offer), offer.starts)
     if context.full and not ends and not any(b.code == "wrong_date" for b in reading.broken):
         reading.flag("missing_date", 0, 0, f"the text does not say that the offer is valid through {_last_day(offer)}")
     _check_moment(reading, offer, context)
@@ -115,8 +133,8 @@ def _stated(text: str, match: re.Match[str], offer: Offer) -> _Stated | None:
     if not days and "a" in g and "y" not in g:
         return None
     second = int(number(g["d2"])) if "d2" in g else None
-    start, end, minutes = _widen(text, match.start(), match.end())
-    return _Stated(start, end, days, minutes, second, "last" in g)
+    start, end, tail, minutes = _widen(text, match.start(), match.end())
+    return _Stated(start, end, tail, days, minutes, second, "last" in g)
 
 
 def _years(offer: Offer) -> list[int]:
@@ -132,19 +150,19 @@ def _day(year: int, month: int, day: int) -> date | None:
     return date(year, month, day) if 1 <= day <= last else None
 
 
-def _widen(text: str, start: int, end: int) -> tuple[int, int, int | None]:
+def _widen(text: str, start: int, end: int) -> tuple[int, int, int, int | None]:
     """Take in the clock time beside a date."""
     after = cue.CLOCK_AFTER.match(text[end:])
     if after:
-        return start, end + after.end(), _minutes(after)
+        return start, end + after.end(), end + after.end(), _minutes(after)
     weekday = cue.WEEKDAY_AFTER.match(text[end:])
     gap = end + weekday.end() if weekday else end
     after = cue.CLOCK_AFTER.match(text[gap:]) if weekday else None
     if after:
-        return start, end, _minutes(after)
+        return start, end, gap + after.end(), _minutes(after)
     day = cue.WEEKDAY_BEFORE.search(text[:start])
     before = cue.CLOCK_BEFORE.search(text[: day.start() if day else start])
-    return (before.start(), end, _minutes(before)) if before else (start, end, None)
+    return (before.start(), end, gap, _minutes(before)) if before else (start, end, gap, None)
 
 
 def _minutes(clock: re.Match[str]) -> int:
@@ -156,7 +174,9 @@ def _minutes(clock: re.Match[str]) -> int:
         return _NEVER
     hour = int(number(clock["h"]))
     minute = int(clock["mi"] or clock["mi2"] or 0)
-    half = (clock["ap"] or clock["ap2"] or "").lower()[:1]
+    half = (clock["ap"] or clock["ap2"] or _HALVES.get((clock["ap3"] or "").lower(), "")).lower()[:1]
+    if minute > 59:
+        return _NEVER
     if (half == "p" or clock["part"] in ("下午", "傍晚", *_EVENING)) and hour < 12:
         hour += 12
     elif half == "a" and hour == 12:
@@ -206,7 +226,7 @@ def _check_span(reading: Reading, stated: _Stated, offer: Offer) -> int:
 def _wrong_inside(stated: _Stated, after: str) -> bool:
     """'(including the 29th)' beside another day."""
     inside = cue.INSIDE.match(after)
-    days = re.findall(r"\d+(?=\s*(?:日|号|st|nd|rd|th|$))", inside[1]) if inside else []
+    days = re.findall(r"\d+(?=\s*(?:日|号|st|nd|rd|th|[)）]))", inside["in"]) if inside else []
     return any(int(day) not in {d.day for d in stated.days} for day in days)
 
 
@@ -214,7 +234,9 @@ def _is_before(before: str, after: str) -> bool:
     """Whether 'before' is meant without the day itself."""
     if cue.NOT_INCLUDED.match(after):
         return True
-    if cue.INCLUDED.match(after) or cue.UP_TO_ZH.match(after) or cue.ON_OR_BEFORE_EN.search(before):
+    inside = cue.INSIDE.match(after)
+    with_it = bool(inside and "含" in inside["in"]) or cue.INCLUDED.match(after) or cue.UP_TO_ZH.match(after)
+    if with_it or cue.ON_OR_BEFORE_EN.search(before):
         return False
     return bool(cue.BEFORE_ZH.match(after) or cue.BEFORE_EN.search(before))
 
@@ -251,6 +273,8 @@ def _check_durations(reading: Reading, offer: Offer, context: Context) -> int:
     true = 0
     for match in list(cue.DURATION.finditer(reading.text)):
         sent = _sent_day(offer, context)
+        if _PROSE.match(match["n"]) and not _VALIDITY.search(" ".join(reading.clause(*match.span()))):
+            continue
         left = (_last_day(offer) - sent).days if sent else None
         size = _UNIT_DAYS.get(match["unit"][0].lower())
         if left is not None and _whole_day(offer) and size and number(match["n"]) * size == left:
@@ -271,6 +295,10 @@ def _check_relative(reading: Reading, offer: Offer, context: Context) -> int:
     whole = _whole_day(offer)
     for pattern, holds in ((cue.TODAY, whole and sent == last), (cue.MONTH_END, whole and month_end)):
         for match in list(pattern.finditer(reading.text)):
+            if _DATED.match(reading.text[match.end() :]):
+                if pattern is cue.TODAY and holds:
+                    reading.hide(*match.span(), DATE)
+                continue  # 月底（6月30日）: the date beside it is checked
             true += holds
             if not holds:
                 reading.flag("vague_deadline", *match.span(), f"the offer is valid through {last}; say the date")

@@ -46,6 +46,7 @@ _LATIN = (
 _HAN_UNIT = "|".join(sorted((k for k in _MEANS if k[0] > "\u2e80"), key=len, reverse=True))
 _ENGLISH_WORDS = ("ALL", "TOP", "TRY")  # codes that shout like words
 _SCALE = {None: 1, "百": 100, "千": 1000, "k": 1000, "K": 1000, "万": 10_000}
+_SHORT = re.compile(rf"(?<![\d.-])(?P<sum>{DIGITS})\s*-\s*(?P<off>{DIGITS})(?![\d-]|\s*[%折])")
 _EVERYDAY = ("一块", "一元", "千万")  # 一块儿, 一元复始: no sums
 _NEEDED: tuple[tuple[Role, str], ...] = (
     ("threshold", "missing_threshold"),
@@ -73,14 +74,26 @@ def check_money(reading: Reading, offer: Offer) -> None:
         "threshold": offer.min_spend_cents,
         "cap": benefit.max_discount_cents or 0,
     }
-    said: set[Role] = set()
+    said = _short(reading, facts)
     for money in list(_sums(reading, offer)):
         said |= _check_sum(reading, money, offer, facts)
+        if money.role in facts:
+            reading.note(money.role, money.start, money.end)  # type: ignore[arg-type]  # three of the roles are facts
         reading.hide(money.start, money.end, DONE)
     for role, code in _NEEDED:
         if facts[role] and role not in said:
             reason = f"the text does not state the {role} of {facts[role]} minor units of {offer.currency}"
             reading.flag(code, 0, 0, reason)
+
+
+def _short(reading: Reading, facts: dict[Role, int]) -> set[Role]:
+    """'200-30' for 'spend 200, get 30 off', if it is so."""
+    for match in _SHORT.finditer(reading.text):
+        pair = [number(match[k]).scaleb(2) for k in ("sum", "off")]
+        if facts["amount"] and pair == [facts["threshold"], facts["amount"]]:
+            reading.hide(*match.span(), DONE)
+            return {"amount", "threshold"}
+    return set()
 
 
 def check_shipping(reading: Reading, offer: Offer) -> None:
@@ -90,6 +103,9 @@ def check_shipping(reading: Reading, offer: Offer) -> None:
     for match in matches:
         if not wanted:
             reading.flag("wrong_benefit", *match.span(), "the offer does not include free shipping")
+        elif cue.FAST.search(match.group()):
+            reading.flag("wrong_benefit", *match.span(), "the offer says nothing of speed or distance")
+        reading.note("shipping", *match.span())
         reading.hide(*match.span(), DONE)
     if wanted and not matches and not cue.ZERO_SHIPPING.search(reading.text):
         reading.flag("missing_benefit", 0, 0, "the text does not say that shipping is free")
@@ -107,6 +123,8 @@ def _check_sum(reading: Reading, money: _Sum, offer: Offer, facts: dict[Role, in
     if money.unit and offer.currency not in _currencies(money.unit):
         reading.flag("wrong_currency", *span, f"the offer is in {offer.currency}")
         return set()
+    if money.cents == 0 and offer.benefit.type == "free_shipping":
+        return set()  # 运费减为0元
     if role == "shipping" and (money.cents != 0 or offer.benefit.type != "free_shipping"):
         reading.flag("wrong_benefit", *span, "the offer names no such price of shipping")
     if role == "below":
@@ -115,10 +133,22 @@ def _check_sum(reading: Reading, money: _Sum, offer: Offer, facts: dict[Role, in
         return set()
     if role == "other":
         roles: set[Role] = {known for known, cents in facts.items() if cents and cents == money.cents}
+        if facts["amount"] and money.cents == facts["threshold"] - facts["amount"]:
+            return set()
         if not roles:
             reading.flag("unknown_number", *span, "no such sum is in the offer")
+        if roles == {"amount"} and not cue.GIVES.search(reading.text):
+            reading.flag("wrong_price", *span, "the text does not say that this sum is taken off")
         return roles if len(roles) == 1 else set()
+    before, after = reading.clause(*span)
+    if role in ("amount", "cap") and cue.LEAST_BEFORE.search(before):
+        reading.flag("vague_amount", *span, "the sum is exactly what the offer says")
+    loose = cue.EXACT_BEFORE.search(before) or (role in ("amount", "cap") and cue.EXACT_AFTER.match(after))
+    if loose:
+        reading.flag("vague_amount", *span, "the sum is exactly what the offer says")
     wanted = facts.get(role, 0)
+    if role == "price" and facts["amount"] and money.cents == facts["threshold"] - facts["amount"]:
+        return set()  # 'a $200 order costs $170'
     if wanted != money.cents or not wanted:
         fact = f"the offer's {role} is {wanted} minor units of {offer.currency}"
         reading.flag(f"wrong_{role}", *span, fact if wanted else f"the offer has no {role}")
@@ -145,8 +175,8 @@ def _money_pattern(currency: str) -> re.Pattern[str]:
     unit = rf"{_HAN_UNIT}|円|{_MINOR}|{_SIGN}(?!\s?\d)|(?i:{_LATIN})|{code.format('|'.join(sorted(after)))}"
     return re.compile(
         rf"(?:(?P<sign>{sign})\s*)?"
-        rf"(?:(?P<n>{DIGITS})\s?(?P<k>万|千(?!克|卡|米)|百|[kK]\b)?|(?P<w>(?i:{WORDS}))(?=\s*(?:{unit}))|(?P<z>{HAN}))"
-        rf"(?:\s*(?P<unit>{unit}))?"
+        rf"(?:(?P<n>{DIGITS})\s?(?P<k>万|千(?!克|卡|米)|百|[kK]\b)?|(?P<w>(?i:{WORDS}))(?=[\s-]*(?:{unit}))|(?P<z>{HAN}))"
+        rf"(?:(?:\s*|(?<=[a-z])-)(?P<unit>{unit}))?(?:(?<=[元块])(?P<jiao>[1-9])角)?"
     )
 
 
@@ -174,7 +204,7 @@ def _cents(match: re.Match[str], currency: str) -> Decimal:
     value = number(match["n"] or match["w"] or match["z"]) * _SCALE[match["k"]]
     if match["unit"] and re.fullmatch(_MINOR, match["unit"], re.IGNORECASE):
         return value * 10 if match["unit"] in "角毛" else value
-    return value.scaleb(CURRENCY_DIGITS.get(currency, 2))
+    return value.scaleb(CURRENCY_DIGITS.get(currency, 2)) + 10 * int(match["jiao"] or 0)
 
 
 def _role(before: str, after: str) -> Role:

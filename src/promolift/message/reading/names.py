@@ -3,11 +3,12 @@
 import re
 from collections.abc import Iterator
 from functools import cache, lru_cache
+from itertools import chain
 
-from promolift.message.names import is_sensitive, known_names, table
+from promolift.message.names import SMUGGLED, is_sensitive, known_names, table
 from promolift.message.reading.patterns import any_of
-from promolift.message.reading.text import BOUGHT, OFFERED, OTHER, PERSON, Context, Reading, ready
-from promolift.message.reading.word_lists import GIVEN_NAMES
+from promolift.message.reading.text import BOUGHT, OFFERED, OTHER, PERSON, Context, FactKind, Reading, ready
+from promolift.message.reading.word_lists import GIVEN_NAMES, LINK, MARKUP, SLOT
 from promolift.terms import Language, Offer, Words
 
 _FAMILY = (  # common Chinese family names: with one or two characters more, they address a person
@@ -30,15 +31,19 @@ _GREETING = re.compile(
     r"(?:(?:尊敬的|敬爱的|亲爱的|亲,?)\s*(?P<zh>[^，,：:！!。\n]{1,40}?)\s*(?:您好|你好)?\s*[，,：:！!\n]"
     r"|(?:嗨|你好|您好|Hi|Hello|Hey|Dear|Good (?:morning|afternoon|evening))[，,]?\s+"
     r"(?P<en>[^，,：:！!.\n]{1,40}?)\s*[，,：:！!.\n-]"
-    r"|(?P<han>[\u4e00-\u9fff\ue002]{2,8}?)\s*(?:先生|女士|小姐|老师)?\s*[，,]?\s*[您你]好)",
+    r"|(?P<han>[\u4e00-\u9fffA-Za-z\ue002]{2,20}?)\s*(?:先生|女士|小姐|老师)?\s*[，,]?\s*[您你]好)",
     re.IGNORECASE,
 )
 _VOCATIVE = re.compile(
     r"^\s*(?P<name>[A-Z\ue002][\w'\ue002-]*(?: [A-Z\ue002][\w'\ue002.-]*){0,2}),\s+"
     r"(?=you\b|you're|your|enjoy|get|here|take|save|thank|we\b|a\b|spend|buy|it's|\d|[$€£¥])"
 )
+_WITNESS = re.compile(rf"(?<![\u4e00-\u9fff]){_FAMILY}[\u4e00-\u9fff]{{1,2}}(?:[也说已刚都用买]|正在|推荐)")
+_CALLED = re.compile(
+    rf"(?<=[。！？!?\n]){_FAMILY}[\u4e00-\u9fff]{{1,2}}(?:[，,！!](?=[快来您你请]|恭喜|我们)|(?=[您你]好))"
+)
 _VOCATIVE_ZH = re.compile(rf"^\s*(?P<zh>(?:{_FAMILY}|欧阳|司马|诸葛)[\u4e00-\u9fff]{{1,2}})[，,：:！!]")
-_TITLED = re.compile(rf"{_FAMILY}[\u4e00-\u9fff]{{0,2}}(?:先生|女士|小姐)")
+_TITLED = re.compile(rf"{_FAMILY}[\u4e00-\u9fff]{{0,2}}(?:先生|女士|小姐)|[小老阿]{_FAMILY}(?=[您你，,：:])")
 _HONORIFIC = re.compile(r"^(?:mr|mrs|ms|miss|dr|prof)\.?\s+|(?:先生|女士|小姐|老师|您|你)$", re.IGNORECASE)
 # Words that turn 'milk' into something else: milk chocolate, soy milk, 有机牛奶.
 _ANOTHER_BEFORE = any_of(
@@ -53,12 +58,27 @@ _ANOTHER_AFTER = any_of(
     r"""
     \s+(?:chocolate|cakes?|powder|machines?|makers?|shakes?|bars?|cookies?|crackers?|pudding|cups?|mugs?|filters?|sauces?
         |soups?|chips|bread|juice|drinks?|oil|flavou?red|substitutes?|accessories)\b
-    巧克力|饼干|蛋糕|糖|饮料|酒|咖啡|机|杯|粉|片|酱|汁|布丁|冰淇淋|面包|沐浴|香皂|味|伴侣|配件|替代品|专用
+    巧克力|饼干|蛋糕|糖|饮料|酒|咖啡|机|杯|粉|片|酱|汁|布丁|冰淇淋|面包|沐浴|香皂|味|伴侣|配件|替代品|专用(?=[\u4e00-\u9fff])
     """,
     head="^",
 )
+_ANOTHER_MODEL = re.compile(  # the next model, or what belongs to it: 'Aero Lamp Pro'
+    r"\s*(?:(?:Pro|Plus|Max|Mini|Lite|SE|Ultra|XL|II|III|Deluxe)\b|(?:升级|青春|旗舰|增强|加强|豪华|儿童)[版款型])",
+    re.IGNORECASE,
+)
+_ON_OFFER = any_of(rf"""
+    \d|%|折|优惠|减|省|[包免]邮|免费|运费|半价|也|还有|同样|同享|以及|{OFFERED}|\boff\b|\bsav|\bdiscount|\bfree|\bhalf\b|\balso\b
+    \btoo\b|\bincluded?|\bincluding\b|\bas well\b|\bplus\b|\boffers?\b|\bdeals?\b|\bsale\b|\bcheaper\b|\bper ?cent\b
+    \bfifth\b|\bthird\b|\bquarter\b|\bshipping\b|\bdelivery\b|\bpostage\b
+""")
+_COMPANY = re.compile(
+    r"先生|女士|小姐|老师|同学|朋友|会员|顾客|客户|用户|家人|您|你|亲|\b(?:mr|mrs|ms|miss|dr|prof|our|dear|valued|customer|friend|member)\b\.?"
+    r"|[\s\ue002.'·-]",
+    re.IGNORECASE,
+)
 _ADDRESSED = r"(?=\s*(?:$|[,，.。!！?？:：;；)）\n-]|'s\b|[您你]|先生|女士|小姐|老师|同学))"
 _NOTHING = re.compile(r"(?!)")
+_FACTS: dict[str, FactKind] = {OFFERED: "name", BOUGHT: "bought", PERSON: "person"}
 
 
 def protect_names(reading: Reading, offer: Offer, language: Language, context: Context) -> None:
@@ -76,6 +96,8 @@ def protect_names(reading: Reading, offer: Offer, language: Language, context: C
         if not any(taken[start:end]):
             taken[start:end] = [True] * (end - start)
             reading.hide(start, end, mark)
+            if mark in _FACTS:
+                reading.note(_FACTS[mark], start, end)
 
 
 def _names(offer: Offer, language: Language, context: Context) -> Iterator[tuple[str, str]]:
@@ -117,15 +139,30 @@ def _table_pattern(language: Language) -> re.Pattern[str]:
     return re.compile(rf"\b(?:{'|'.join(several)})\b", re.IGNORECASE)
 
 
+def check_labels(reading: Reading, offer: Offer, context: Context) -> None:
+    """The offered title, the bought one and the person's name carry no offer, order or contact of their own."""
+    labels = {offer.label, *context.bought} - {None} - _table_words()  # the table's own names are trusted
+    carried = sorted(name for words in labels if words for name in (words.zh, words.en))
+    for name in [*carried, *filter(None, [context.name])]:
+        plain = ready(name)
+        found = SMUGGLED.search(plain) or LINK.search(plain) or MARKUP.search(plain) or SLOT.search(plain)
+        place = reading.text.lower().find(plain.lower())
+        if found and place >= 0:
+            reading.flag("injection", place, place + len(name), f"the name carries {found.group()!r} into the text")
+
+
 def check_names(reading: Reading, offer: Offer, context: Context) -> None:
     """The offered name stands in the text, no other category does, and nothing private is named."""
     if offer.scope != "all" and OFFERED not in reading.text:
         reading.flag("missing_name", 0, 0, f"the text does not name {offer.label}")
     for match in re.finditer(f"{OFFERED}+", reading.text):
-        if offer.scope == "category" and _is_another(reading.text, *match.span()):
+        other = offer.scope == "category" and _is_another(reading.text, *match.span())
+        if other or _ANOTHER_MODEL.match(reading.text, match.end()):
             reading.flag("other_name", *match.span(), "the words around it make it the name of something else")
     for match in re.finditer(f"{OTHER}+", reading.text):
-        reading.flag("other_name", *match.span(), "the offer does not cover this")
+        aside = not _ON_OFFER.search("".join(reading.clause(*match.span())))
+        if offer.scope == "all" or not aside:  # 'goes well with tea' offers no tea
+            reading.flag("other_name", *match.span(), "the offer does not cover this")
     _check_private(reading, offer, context)
 
 
@@ -152,6 +189,11 @@ def is_private(words: Words) -> bool:
 
 
 @cache
+def _table_words() -> frozenset[Words]:
+    return frozenset(name.words for name in table().values())
+
+
+@cache
 def _private_words() -> frozenset[Words]:
     return frozenset(name.words for name in table().values() if name.sensitive)
 
@@ -166,7 +208,8 @@ def check_person(reading: Reading, context: Context) -> None:
         group = next(k for k, v in match.groupdict().items() if v)
         if _is_stranger(match[group], reading.raw[slice(*match.span(group))], group):
             reading.flag("wrong_name", *match.span(group), reason)
-    for hit in [*GIVEN_NAMES.finditer(reading.text), *_TITLED.finditer(reading.text)]:
+    strangers = (p.finditer(reading.text) for p in (GIVEN_NAMES, _TITLED, _WITNESS, _CALLED))
+    for hit in chain.from_iterable(strangers):
         reading.flag("wrong_name", *hit.span(), reason)
     for other in context.other_names:
         if len(other.strip()) > 1 and other != context.name:
@@ -176,7 +219,9 @@ def check_person(reading: Reading, context: Context) -> None:
 
 def _is_stranger(name: str, raw: str, group: str) -> bool:
     bare = _HONORIFIC.sub("", name).strip().lower()
-    if PERSON in name or not bare or (group == "en" and raw[:1].islower() and bare not in _ADDRESSEES):
+    if PERSON in name:
+        return bool(_COMPANY.sub("", name.replace("'s", "s ")))  # "Anna's husband", 'Anna和Bella'
+    if not bare or (group == "en" and raw[:1].islower() and bare not in _ADDRESSEES):
         return False  # 'Hello, we have good news' greets nobody by name
     if bare in _ADDRESSEES or bare.removeprefix("our ").removeprefix("valued ") in _ADDRESSEES:
         return False

@@ -3,20 +3,25 @@
 BEFORE lists end where the number begins, AFTER lists begin where it ends, both within one sentence.
 """
 
+import re
+
 from promolift.message.reading.patterns import any_of
 
 # --- sums of money ------------------------------------------------------------------------------------------------
 
 CAP_BEFORE_ZH = any_of(
     "最高|最多|至多|上限|封顶|不超过|限",
-    tail=r"(?:可|为|是|立?减|减免|优惠|抵扣?|省|享|折扣|[:：]|\s)*$",
+    tail=r"(?:可以|能|帮[您你]|为[您你]|给[您你]|让[您你]|可|为|是|立?减|减免|优惠|抵扣?|省|享|折扣|[:：]|\s)*$",
 )
 CAP_AFTER_ZH = any_of("封顶|为?上限|为限|的上限", head=r"^\s*")
 CAP_BEFORE_EN = any_of(
     r"""
     (?<!add )(?<!adds )(?<!come )(?<!comes )up to|as much as|at most|no more than|never more than|doesn't exceed
+    (?:tops?|max(?:es)?) out at|no higher than|ceiling of|topping out at|goes up to
     max(?:imum)?\.?(?: discount| savings?)?(?: amount)?(?: of| is|:)?|capped at|cap(?: of|:)|to a maximum of
-    not (?:more than|exceed(?:ing)?)|limit(?:ed to)?(?: of)?:?|most you (?:can|could|will|may) (?:save|get)(?: is)?
+    (?:not|won't|never|cannot|can't|will not) (?:more than|(?:be )?(?:over|above|more than)|(?:to )?exceed(?:ing)?
+        |go (?:over|above|beyond))
+    limit(?:ed to)?(?: of)?:?|most you (?:can|could|will|may) (?:save|get)(?: is)?
     """,
     head=r"\b",
     tail=r"\s*(?:an? )?$",
@@ -27,7 +32,8 @@ CAP_AFTER_EN = any_of(
 )
 NEED_BEFORE_ZH = any_of(
     r"""
-    (?:满|买够|凑够|凑|达到?|超过|超出|高于|大于|多于|不低于|不少于|不小于|至少|起码|消费|购物|花费?|门槛|购买?|买|起购
+    (?:满|买够|凑够|凑|达到?|超过|超出|高于|大于|多于|不低于|不少于|不小于|至少|起码|消费|购物|花费?|门槛|购买?|买
+        |起购
         |金额|总价|总额|订单|实付|需付?|仅需|只需|够|逾)(?:了|为|是|满|到|金额|[:：>≥\s])*
     [≥>]=?\s*
     """,
@@ -61,7 +67,7 @@ NEED_AFTER_EN = any_of(
 BELOW_BEFORE = any_of(
     r"""
     (?:不满|未满|(?<!不)(?:低于|少于|小于)|不到|不足)(?:了|为|[:：]|\s)*
-    (?<!no )(?<!not )\b(?:less than|under|below|fewer than|not more than) (?:an? )?
+    (?<!no )(?<!not )\b(?:less than|under|below|fewer than) (?:an? )?
     """,
     tail="$",
 )
@@ -69,7 +75,7 @@ BELOW_AFTER = any_of(r"(?:及|或)?(?:以下|以内|之内)|or (?:less|under|bel
 CUT_BEFORE_ZH = any_of(
     r"""
     (?:立减|直减|减免|减去|减掉|即减|再减|减|立省|省下|省去|节省|省|抵扣|抵用|抵|优惠|便宜|直降|立降|降|少付|扣减|扣除
-        |扣|让利|减价|券|红包)(?:了|为|金额|额|掉|您|你|[:：]|\s)*
+        |扣|让利|减价|券|红包|[替帮为][您你]付)(?:了|为|金额|额|掉|您|你|[:：]|\s)*
     少花\s*|满\s*[¥$€£]?[\d,.]+\s*元?\s*-\s*
     """,
     tail="$",
@@ -89,14 +95,15 @@ CUT_BEFORE_EN = any_of(
 )
 CUT_AFTER_EN = any_of(
     r"""
-    off\b|discount|less\b|lower\b|smaller\b|savings?\b|reduction|voucher|coupon|rebate|cheaper
+    off\b|discount|less\b|lower\b|smaller\b|savings?\b|reduction|(?:\ue000+ )?(?:voucher|coupon)|rebate|cheaper
     price (?:cut|drop)|is (?:taken|knocked) off|for you\b|from (?:the|your) (?:total|bill|price)
     (?:will )?(?:comes?|be (?:taken|deducted)|is deducted) (?:off|from)?
     """,
     head=r"^[\s-]*",
 )
 PRICE_BEFORE_ZH = any_of(
-    "到手价?|售价|原价|现价|价格|仅售|特价|只卖|秒杀价?|低至|价值|市价", tail=r"(?:为|是|仅|[:：]|\s)*$"
+    "到手价?|(?<![少实需您你])付|支付|售价|原价|现价|价格|仅售|特价|只卖|秒杀价?|低至|价值|市价",
+    tail=r"(?:为|是|仅|[:：]|\s)*$",
 )
 PRICE_BEFORE_EN = any_of(
     r"only|just|for|pay|pays|price(?: is| of|:)?|costs?|now|was|priced at|at|rrp|worth up to|valued at",
@@ -107,42 +114,72 @@ SHIPPING_BEFORE = any_of(
     "运费|邮费|配送费|(?:shipping|delivery|postage)(?: fees?| costs?)?",
     tail=r"(?: is|:| for| costs?|为|仅|低至|只要|\s)*$",
 )
-SHIPPING_AFTER = any_of("shipping|delivery|postage|运费|邮费|配送费", head=r"^[\s-]*的?")
-NO_SUM_AFTER = any_of(r"%|折|percent|per cent|成|件|个|份|次|位|倍|款|种|样|[a-zA-Z]*\d", head=r"^\s*")
+SHIPPING_AFTER = any_of(
+    "(?:(?:for|in|on) )?(?:the )?(?:shipping|delivery|postage)|运费|邮费|配送|快递|送货", head=r"^[\s-]*的?"
+)
+EXACT_BEFORE = any_of(
+    r"大?约|将近|近|差不多|\babout|\baround|\bnearly|\broughly|\balmost|\bapprox\w*\.?", tail=r"\s*[¥$€£]?\s*$"
+)
+LEAST_BEFORE = any_of(
+    r"至少|不少于|不止|(?<!不)超过|\bat least|\bno less than|(?<!no )(?<!not )(?<!never )\bmore than|\bover|\bfrom",
+    tail=r"\s*(?:[减省优惠]*|an? )\s*[¥$€£]?\s*$",
+)
+EXACT_AFTER = any_of(r"起(?!来)|左右|上下|or so|ish\b|or more|and up|\+", head=r"^\s*(?:off\s+)?")
+NO_SUM_AFTER = any_of(
+    r"%|折|percent|per cent|成|件|个|份|次|位|倍|款|种|样|[a-zA-Z]*\d"
+    r"|items?\b|pieces?\b|units?\b|packs?\b|products?\b|per order",
+    head=r"^\s*",
+)
 
 # --- free shipping ------------------------------------------------------------------------------------------------
 
+FAST = any_of(
+    r"\bovernight|express|same-day|next-day|priority|two-day|international|worldwide|[次当隔]日达|顺丰|极速|加急|全球"
+)
 FREE_SHIPPING = any_of(r"""
+    免费[^，。！\d]{0,6}送(?:到|货|上门|至)
     包邮|免邮费?|免费(?:配送|送货|包?邮|快递|寄送|送到家|运输|送货上门)
     (?:免(?:除|收|掉|去)?|包|零|不(?:收|另收|用付|需要?付|用出|必付)(?:任何|您)?)(?:运|邮|配送|快递|邮寄|送货)费
+    (?:寄送|配送|派送|送货(?:上门)?|运送|快递|邮寄)(?:[均都]|全部|一律)?(?:免费|不收费|不要钱)
+    (?:运|邮|配送|快递)费(?:[为是归]零|一[分毛]不收|由(?![您你买客顾收])[^，。！]{1,4}(?:承担|支付|出|付|买单))
     (?:运|邮|配送)费(?:全免|免单|免除|全额减免|减免|由我们承担|我们(?:来)?出)
     (?:我们|本店|商家|替您|为您|帮您|替你|帮你)[^，。\d]{0,4}(?:付|出|承担|掏)了?(?:运|邮|配送|快递)费
-    (?:运|邮|配送|快递)费[^，。！\d]{0,4}(?:免|全包|包了|不用|我们出|我们付|我们承担|商家承担|由商家)
+    (?:运|邮|配送|快递)费[^，。！\d]{0,4}(?:免|(?:我们|本店|商家)来?(?:出|付|承担|掏|包)|算我们|归我们|全包|包了
+        |不用|我们出|我们付|我们承担|商家承担|由商家)
     \b(?:free|complimentary|gratis)\s+(?:\w+\s+)?(?:shipping|delivery|postage)\b
     \b(?:shipping|delivery|postage|ships?|shipped|deliver(?:s|ed)?)\b[^.!?\d]{0,40}
-        \b(?:free|waived|gratis|complimentary|on us|covered|included|nothing
+        \b(?:free|waived|gratis|complimentary|on us|covered|included|on the house|nothing
         |at no (?:extra |additional )?(?:cost|charge))\b
-    \b(?:no|zero|without(?: any| a)?)\s+(?:shipping|delivery|postage)\s*(?:fees?|costs?|charges?)?\b
-    \b(?:ship|deliver|send|bring)s?\b[^.!?\d]{0,60}?\b(?:for free|free of charge|at no (?:extra )?(?:cost|charge))
+    \b(?:no(?: more)?|zero|without(?: any| a)?)\s+(?:shipping|delivery|postage)\s*(?:fees?|costs?|charges?)?\b
+    \b(?:ship|deliver|send|bring|brought|sent)s?\b[^.!?\d]{0,60}?\b(?:for free|free of charge|at no (?:extra )?(?:cost
+        |charge))
     \b(?:shipping|delivery|postage)(?: costs?| charges?)?(?: you)? (?:nothing|zero)\b
     \bno charge for (?:shipping|delivery)\b|\bskip the (?:shipping|delivery)\b
     \bfree of (?:shipping|delivery) (?:charges?|costs?|fees?)\b
-    \b(?:waive|pay for|cover|pick up)\s+(?:the |your )?(?:shipping|delivery|postage)\b
+    \b(?:waiv(?:e|ing)|pay(?:ing)? for|cover(?:ing)?|pick(?:ing)? up)\s+(?:the |your )?(?:shipping|delivery|postage)\b
     \bpay (?:no|nothing for) (?:shipping|delivery|postage)\b
 """)
 ZERO_SHIPPING = any_of(r"""
+    \b(?:zero|no|0) (?:dollars?|euros?|pounds?|cents?|yuan) (?:for|in|on) (?:shipping|delivery|postage)
     (?:shipping|delivery|postage|运费|邮费|配送费)\D{0,12}(?<![\d.])0(?![\d.])
-    [$€£¥]\s?0\s+(?:shipping|delivery)|(?<![\d.,])0\s*元?\s*(?:运费|邮费|配送费)
+    [$€£¥]\s?0\s+(?:shipping|delivery)|(?<![\d.,])0\s*元?\s*(?:运费|邮费|配送|快递|送货)
+    \bwe(?:\'ll| will)?\s+pay (?:for )?(?:the |your |all )?(?:shipping|delivery|postage)
 """)
 
 # --- parts of the price -------------------------------------------------------------------------------------------
 
 HALF = any_of(r"""
+    (?:价格?|直接|立)?减(?:一)?半|一半的?(?:价钱?|价格|钱)|(?:省|少付|少花|便宜|只付|只要)一半
+    \b(?:pay(?:ing)?|saves?|saving) half\b|\bhalf (?:the|its|their) \w* ?price\b
     \bhalf(?:[- ]|\s+the\s+)price\b|\bhalf off\b|\b1/2 (?:price|off)\b|半价
-    \bhalf the (?:usual|regular|normal) price\b
+    \bhalf the (?:usual|regular|normal) price\b|\bhalf (?:as much|(?:of )?what (?:you|it|they))\b(?! (?:work|time))
+    \b(?:cut|slash|chop|drop|reduc|mark)\w*[^.!?]{0,30} (?:in|by) half\b
 """)
 FRACTION = any_of(r"""
-    \b(?:a|one)[\s-](?P<f>half|third|quarter|fifth|tenth)\s+(?:off|less|cheaper|discount)|\b1/(?P<g>[2-5]) off
+    \b(?P<k>an?|one|two|three|four|nine)[\s-](?P<f>half|third|quarter|fifth|tenth|eighth)s?\b(?!\s*(?:past|hour
+        |to\b|of an? |the \w*(?:time|effort|work)))
+    \b(?P<k1>[1-4])/(?P<g>[2-5])(?=\s+(?:off|of|less|the price))
+    (?P<h>[二三四五六七八九十])分之(?P<k2>[一二三四五六七八九两])
 """)
 WHOLE = any_of(r"""
     全额减免|全免(?!运)|免单|免费(?!包?邮|送货|配送|送到|寄|快递|运|上门)|\bcompletely free\b|\bfree of charge\b
@@ -150,15 +187,16 @@ WHOLE = any_of(r"""
 PAYS_BEFORE = any_of(
     r"""
     \b(?:pay|paying|only|for|at|costs?)\s+(?:only |just )?
-    (?<!少)付|支付|按|仅需|只需|只要|现价为?|售价为?|原价的?|价格的?|正价的?
+    (?<!少)付|支付|按|仅需|只需|只要|现价为?|售价为?|(?<!少花)(?<!省下)(?:原价|价格|正价|[平通]时|平[常日]|往常)的?
     """,
     tail=r"\s*$",
 )
 PAYS_AFTER = any_of(
-    r"of (?:the |its |their |our )?(?:regular |usual |original |normal |list |full |marked |shelf )?prices?\b|的?价格",
+    r"of (?:the |its |their |our )?(?:regular |usual |original |normal |list |full |marked |shelf )?prices?\b"
+    r"|的?(?:价格|价钱?)|付款|支付|结[账算]|计价",
     head=r"^\s*",
 )
-PAYS_AFTER_CHENG = any_of("价|的?价格|付款|支付|结[账算]|计价|收费", head=r"^\s*")
+PAYS_AFTER_CHENG = any_of("价|的?(?:价格|钱)|付款|支付|结[账算]|计价|收费", head=r"^\s*")
 CUTS_AFTER = any_of(
     "off|discount|less|savings?|reduction|below|lower|under|cheaper|的?优惠|的?折扣|的?减免", head=r"^\s*"
 )
@@ -167,6 +205,10 @@ CUTS = any_of(r"""
         |below|sale|deal|down|drop\w*|pay\w*|price\w*|under)\b
     -\s?\d|优惠|减|省|降|折扣|便宜|让利|付|价|低
 """)
+GIVES = re.compile(
+    CUTS.pattern + r"|\bon us\b|\bback\b|\byour pocket\b|\bwaiting\b|\byours\b|[抵券送还让少]|红包|我们出",
+    re.IGNORECASE,
+)
 OTHER_GOOD_AFTER = any_of(
     r"""
     more\b|extra\b(?! off)|bonus|cash ?back|back\b|in points|points|interest|commission|higher|dearer|increase
@@ -177,7 +219,8 @@ OTHER_GOOD_AFTER = any_of(
 DEARER_BEFORE = any_of(r"涨价?|加价|上调|提价|提高|\b(?:raised?|increased?|up) (?:by )?", tail=r"\s*$")
 ABOUT_BEFORE = any_of(
     r"""
-    \bup to|\bas much as|\bat least|(?<!benefit )(?<!profit )\bfrom|\bmax(?:imum)?\.?(?: of)?|\bmore than|\bover
+    \bup to|\bas much as|\bat least|\bbetter than|不止|不仅仅?是?|(?<!benefit )(?<!profit )\bfrom
+    \bmax(?:imum)?\.?(?: of)?|\bmore than|\bover
     \babout|\baround|\bnearly|最高|最多|低至|多达|至少|约|近|超过?|高达|不低于
     """,
     tail=r"\s*(?:an? |可?享?受?|打|优惠|立减)*$",

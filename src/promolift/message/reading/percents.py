@@ -18,9 +18,9 @@ _PERCENT = re.compile(
 )
 _CHENG = re.compile(
     r"(?P<n>[一二三四五六七八九两]|(?<!\d)[1-9])\s*成"
-    r"(?=\s*(?:价|优惠|折扣|的?价格|付款|支付|结[账算]|计价|收费|[，。！,!]|$))"
+    r"(?=\s*(?:价|优惠|折扣|的?(?:价格|钱)|付款|支付|结[账算]|计价|收费|[，。！,!]|$))"
 )
-_DIVISORS = {"half": 2, "third": 3, "quarter": 4, "fifth": 5, "tenth": 10}
+_DIVISORS = {"half": 2, "third": 3, "quarter": 4, "fifth": 5, "eighth": 8, "tenth": 10}
 _Pays = Callable[[re.Match[str], str, str], Decimal | None]
 
 
@@ -35,6 +35,7 @@ def check_percents(reading: Reading, offer: Offer) -> None:
             else:
                 _check_part(reading, match, pays_percent, offer)
             stated = True
+            reading.note("percent", *match.span())
             reading.hide(*match.span(), DONE)
     if offer.benefit.type == "percent_off" and not stated:
         reading.flag("missing_benefit", 0, 0, f"the text does not state the discount of {offer.benefit.percent} %")
@@ -70,8 +71,11 @@ def _half(match: re.Match[str], before: str, after: str) -> Decimal | None:
 
 
 def _fraction(match: re.Match[str], before: str, after: str) -> Decimal | None:
-    divisor = _DIVISORS[match["f"].lower()] if match["f"] else int(match["g"])
-    return 100 - Decimal(100) / divisor
+    divisor = _DIVISORS[match["f"].lower()] if match["f"] else number(match["g"] or match["h"])
+    count = match["k"] or match["k1"] or match["k2"]
+    part = 100 * (Decimal(1) if count.lower() in ("a", "an") else number(count)) / divisor
+    pays = cue.PAYS_BEFORE.search(before) and not cue.CUTS_AFTER.match(after)
+    return part if pays or cue.PAYS_AFTER.match(after) else 100 - part
 
 
 def _cheng(match: re.Match[str], before: str, after: str) -> Decimal | None:

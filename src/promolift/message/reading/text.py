@@ -8,18 +8,46 @@ import unicodedata
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
+from typing import Literal
 
 from promolift.errors import InputError
+from promolift.message.reading.sources import source_of
 from promolift.terms import Words
 
 
 @dataclass(frozen=True)
 class BrokenRule:
-    """One way in which a text is not true or not fit to send: a code, the offending words, a plain explanation."""
+    """One way in which a text is not true or not fit to send: a code, the offending words and their place, and why.
+
+    `span` is `text[start:end]`; something that is missing has an empty one.
+    """
 
     code: str
     span: str
     reason: str
+    start: int = 0
+    end: int = 0
+
+    @property
+    def source(self) -> str:
+        """Where the rule comes from: the offer, a law, or a channel."""
+        return source_of(self.code)
+
+
+FactKind = Literal[
+    "name", "percent", "amount", "threshold", "cap", "shipping", "start", "end", "code", "person", "bought"
+]
+
+
+@dataclass(frozen=True)
+class Fact:
+    """One fact a text states, at [start, end); `holds` if no rule is broken there."""
+
+    kind: FactKind
+    start: int
+    end: int
+    said: str
+    holds: bool = True
 
 
 @dataclass(frozen=True)
@@ -30,6 +58,7 @@ class Context:
     profile that must not appear (age, occupation, income), `other_names` people who are not the recipient. `sent` is
     the moment of sending: without it no text may count days. `full` texts must state the expiry date; a sentence
     whose terms stand elsewhere need not. `allow_sensitive` is the shop's own word that a private matter may be named.
+    `code` is the customer's own coupon code: a text may name it and no other.
     """
 
     name: str | None = None
@@ -39,6 +68,7 @@ class Context:
     sent: datetime | None = None
     full: bool = True
     allow_sensitive: bool = False
+    code: str | None = None
 
     def __post_init__(self) -> None:
         """Raise InputError if `sent` has no time zone."""
@@ -51,8 +81,12 @@ OFFERED, BOUGHT, PERSON, OTHER, DATE, DONE = "\ue000", "\ue001", "\ue002", "\ue0
 
 _SIMPLIFIED = (  # pairs of a traditional character and its simplified form, for the words the rules look for
     "滿满減减購购買买優优運运費费員员專专屬属顧顾絕绝對对場场單单價价個个級级僅仅獨独無无張张點点節节歡欢樂乐氣气這这們们時时間间"
-    "雙双貨货剛刚現现從从開开贈赠積积產产億亿萬万圓圆兩两幣币歐欧韓韩盧卢倫伦終终結结過过據据瀏浏覽览歷历戶户親亲愛爱請请選选"
+    "雙双貨货剛刚現现從从開开贈赠積积產产億亿萬万圓圆兩两幣币歐欧韓韩盧卢倫伦終终結结過过據据瀏浏覽览歷历戶户親亲愛爱請请選选凍冻飯饭麵面雞鸡魚鱼豬猪醬酱麥麦飲饮廚厨電电腦脑機机燈灯褲裤襪袜鮮鲜葉叶類类護护膚肤寵宠糧粮圖图書书筆笔紙纸盤盘鍋锅壺壶蘋苹穀谷罐罐頭头幫帮衛卫"
 )
+_FORMAL = re.compile(
+    "[壹贰叁肆伍陆柒捌玖拾佰仟]{2,}|[壹贰叁肆伍陆柒捌玖拾佰仟](?=[元圆折])"
+)  # as on cheques; alone some of them are family names
+_FORMAL_DIGITS = str.maketrans("壹贰叁肆伍陆柒捌玖拾佰仟", "一二三四五六七八九十百千")
 _PLAIN = dict(zip(_SIMPLIFIED[::2], _SIMPLIFIED[1::2], strict=True))
 _PLAIN |= dict.fromkeys("’‘", "'") | dict.fromkeys("–—−‐‑", "-") | dict.fromkeys("\u00a0\u202f\u3000", " ")
 _PLAIN |= dict.fromkeys("〜～", "~") | {"￥": "¥"}
@@ -60,7 +94,7 @@ _PLAIN |= dict.fromkeys("〜～", "~") | {"￥": "¥"}
 
 def ready(text: str) -> str:
     """`text` with plain digits, Latin letters, signs and simplified characters, one character for one."""
-    return "".join(map(_plain_character, text))
+    return "".join(map(_plain_character, _FORMAL.sub(lambda m: m.group().translate(_FORMAL_DIGITS), text)))
 
 
 def _plain_character(c: str) -> str:
@@ -83,10 +117,15 @@ class Reading:
     raw: str
     text: str
     broken: list[BrokenRule] = field(default_factory=list)
+    facts: list[Fact] = field(default_factory=list)
 
     def flag(self, code: str, start: int, end: int, reason: str) -> None:
         """Note a broken rule at [start, end) of the original."""
-        self.broken.append(BrokenRule(code, self.raw[start:end], reason))
+        self.broken.append(BrokenRule(code, self.raw[start:end], reason, start, end))
+
+    def note(self, kind: FactKind, start: int, end: int) -> None:
+        """Note a fact the text states at [start, end)."""
+        self.facts.append(Fact(kind, start, end, self.raw[start:end]))
 
     def hide(self, start: int, end: int, mark: str) -> None:
         """Replace [start, end) by `mark`, keeping the length: it has been understood."""

@@ -4,13 +4,22 @@ import re
 import unicodedata
 
 from promolift.message.reading import word_lists as words
-from promolift.message.reading.text import Context, Reading
+from promolift.message.reading.text import DONE, Context, Reading, ready
 from promolift.terms import Language, Offer
 
 _HAN = re.compile(r"[\u3400-\u9fff]")
 _INVISIBLE = frozenset({"Cc", "Cf", "Co", "Cs", "Cn", "Zl", "Zp"})  # Unicode general categories
 _LATIN = "app vip sms td r off usd cny rmb eur gbp jpy hkd sgd twd aud cad code pm am"  # usual in Chinese texts
 _KNOWN_LATIN = frozenset(_LATIN.split())
+_FOREIGN = re.compile(
+    r"\b(?:hasta|para|con|del|los|las|disfruta|descuento|und|der|das|für|mit|auf|bis|rabatt|avec|pour|les|des|jusqu|sur"
+    r"|remise|profitez|della|fino|sconto|sobre|oferta|até|em|kaufen|sparen)\b",
+    re.IGNORECASE,
+)
+_CODE = re.compile(
+    r"\b(?:(?:promo|coupon|voucher|discount|offer|checkout|your)\s*)?code\b[\s:]*(?:is\s+)?[\"'“(]?(?P<code>(?=[A-Z\d-]*[A-Z])[A-Z\d-]{3,}|\d{4,})"
+    r"|(?:券码|优惠码|兑换码|折扣码|口令|暗号)\s*(?:为|是|[:：])?\s*[“\"「]?(?P<code_zh>[A-Za-z\d-]{3,})"
+)
 
 
 def check_hygiene(reading: Reading) -> None:
@@ -29,6 +38,27 @@ def check_slots(reading: Reading) -> None:
         reading.flag("empty", 0, len(reading.raw), "there is no text")
 
 
+def check_tone(reading: Reading) -> None:
+    """No shouting, no abuse."""
+    _flag_all(reading, words.TONE, "tone", "a message neither shouts nor insults")
+    letters = [c for c in reading.text if c.isascii() and c.isalpha()]
+    if len(letters) > 24 and sum(c.isupper() for c in letters) > 0.7 * len(letters):
+        reading.flag("tone", 0, len(reading.raw), "capitals throughout shout")
+
+
+def check_code(reading: Reading, context: Context) -> None:
+    """A coupon code is the customer's own; it is hidden, any other one is flagged."""
+    if context.code:
+        for match in re.finditer(rf"(?<![A-Za-z\d]){re.escape(ready(context.code))}(?![A-Za-z\d])", reading.text):
+            reading.note("code", *match.span())
+            reading.hide(*match.span(), DONE)
+    for match in _CODE.finditer(reading.text):
+        known = f"the customer's code is {context.code}" if context.code else "no code is known"
+        group = "code" if match["code"] else "code_zh"
+        reading.flag("wrong_code", *match.span(group), known)
+        reading.hide(*match.span(group), DONE)
+
+
 def _joins_emoji(text: str, i: int) -> bool:
     near = text[max(0, i - 1) : i] + text[i + 1 : i + 2]
     return text[i] == "\u200d" and any(unicodedata.category(c) in ("So", "Sk", "Mn") for c in near)
@@ -38,6 +68,9 @@ def check_language(reading: Reading, language: Language) -> None:
     """Outside names, a Chinese text is written in Chinese and an English one in English."""
     han = list(_HAN.finditer(reading.text))
     latin = [m for m in re.finditer(r"[A-Za-z]{2,}", reading.text) if m.group().lower() not in _KNOWN_LATIN]
+    foreign = {m.group().lower() for m in _FOREIGN.finditer(reading.text)} if language == "en" else set()
+    if len(foreign) > 1:
+        reading.flag("wrong_language", 0, len(reading.raw), f"no English: {', '.join(sorted(foreign))}")
     if language == "en" and han:
         reading.flag("wrong_language", han[0].start(), han[-1].end(), "Chinese words in an English message")
     if language == "zh" and (not han or len(latin) > 3):
@@ -48,19 +81,28 @@ def check_language(reading: Reading, language: Language) -> None:
 def check_words(reading: Reading, offer: Offer, context: Context) -> None:
     """Superlatives, urgency, leaks, other benefits, other conditions, negations and a wrong extent."""
     _flag_all(reading, words.SUPERLATIVE, "superlative", "nobody can prove this, and advertising law forbids it")
+    _flag_all(reading, words.MACHINE, "injection", "this speaks of a machine, not of the offer")
+    _flag_all(reading, words.UNPROVEN, "unproven_claim", "a shop would have to prove this")
     _flag_all(reading, words.URGENCY, "vague_deadline", "pressure without a date; the offer has one: say it")
     _flag_all(reading, words.LEAK, "profile_leak", "this tells the customer what is known or guessed about him")
     if offer.benefit.percent != 100:
         _flag_all(reading, words.OTHER_BENEFIT, "wrong_benefit", "the offer does not give this")
+    if offer.benefit.type == "free_shipping":
+        _flag_all(reading, words.DISCOUNT, "wrong_benefit", "the offer takes nothing off the price")
     _flag_all(reading, words.VAGUE, "vague_amount", "the benefit is exactly what the offer says")
     _flag_all(reading, words.CONDITION, "wrong_condition", "the offer has no such condition")
+    if offer.benefit.type == "amount_off" or offer.benefit.max_discount_cents:
+        _flag_all(reading, words.PER_PIECE, "wrong_condition", "the sum is taken off once, not per piece")
     _flag_all(reading, words.NEGATED, "negated", "this takes the offer back")
     if offer.min_spend_cents:
         _flag_all(reading, words.NO_MINIMUM, "wrong_threshold", "the offer asks for a minimum spend")
     if offer.benefit.max_discount_cents or offer.benefit.type == "amount_off":
         _flag_all(reading, words.NO_LIMIT, "wrong_cap", "the discount is limited")
     _flag_all(reading, words.RESTRICTED, "wrong_scope", "the offer is not restricted to a selection")
-    if offer.scope != "all":
+    _flag_all(reading, words.OTHER_TARGET, "wrong_scope", "the discount is taken off something else")
+    if offer.scope == "all":
+        _flag_all(reading, words.A_PART, "wrong_scope", "the offer covers everything")
+    else:
         _flag_all(reading, words.EVERYTHING, "wrong_scope", f"the offer covers {offer.covers!r} alone")
     _check_private(reading, context)
 

@@ -1,0 +1,26 @@
+"""Door to language models: asks in, one reply each out, in order; a failure is a reply that says why, never a crash.
+
+`remote` speaks to any OpenAI-compatible endpoint, `local` runs a GGUF file in this process, `replay` answers from
+records and keeps them. All are called alike, `writer(asks)`. Who asks decides what an ask says and what to do with a
+faulty reply; nothing here knows what an offer is.
+"""
+
+from promolift.llm.choose import LlmSettings, writer_of
+from promolift.llm.local import LocalSettings, LocalWriter
+from promolift.llm.remote import RemoteSettings, RemoteWriter
+from promolift.llm.replay import Recorder, Replay
+from promolift.llm.reply import Ask, Reply, Writer
+
+__all__ = [
+    "Ask",
+    "LlmSettings",
+    "LocalSettings",
+    "LocalWriter",
+    "Recorder",
+    "RemoteSettings",
+    "RemoteWriter",
+    "Replay",
+    "Reply",
+    "Writer",
+    "writer_of",
+]

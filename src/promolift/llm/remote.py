@@ -1,0 +1,118 @@
+"""Asks in, replies of an OpenAI-compatible endpoint out: structured output, retries, time limits, a cap on cost."""
+
+import json
+import os
+import threading
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from pydantic import Field
+
+from promolift.errors import ConfigError
+from promolift.llm.reply import Ask, Reply
+from promolift.settings import Settings
+
+
+class RemoteSettings(Settings):
+    """Where the endpoint is and what it may cost. The key is read from the environment variable `key_env`, not kept.
+
+    `timeout_s` is for one attempt; `retries` more follow after a 408, 409, 429, 5xx or a lost connection, with growing
+    pauses or as long as Retry-After says. Prices are cents per million tokens. Once `cost_cap_cents` is spent, nothing
+    more is asked; asks already under way may exceed it by `concurrency` answers at most.
+    """
+
+    base_url: str = Field(default="https://api.openai.com/v1", pattern=r"^https?://")
+    model: str = Field(default="gpt-4o-mini", min_length=1)
+    key_env: str = Field(default="OPENAI_API_KEY", pattern=r"^[A-Z][A-Z0-9_]*$")
+    timeout_s: float = Field(default=30.0, gt=0)
+    retries: int = Field(default=3, ge=0, le=10)
+    concurrency: int = Field(default=4, ge=1, le=64)
+    max_tokens: int = Field(default=200, ge=16)
+    temperature: float = Field(default=0.8, ge=0, le=2)
+    cost_cap_cents: float = Field(default=100.0, ge=0)
+    price_in_cents: float = Field(default=15.0, ge=0)
+    price_out_cents: float = Field(default=60.0, ge=0)
+
+
+class RemoteWriter:
+    """A model behind an endpoint. `spent_cents` is what it has cost so far."""
+
+    def __init__(self, settings: RemoteSettings) -> None:
+        """Raise ConfigError if the client is not installed or the key is not in the environment."""
+        self.settings = settings
+        self.spent_cents = 0.0
+        self._lock = threading.Lock()
+        self._client = _client(settings)
+
+    def __call__(self, asks: Sequence[Ask]) -> list[Reply]:
+        """One reply per ask, in order, `concurrency` of them at a time."""
+        with ThreadPoolExecutor(self.settings.concurrency) as pool:
+            return list(pool.map(self._one, asks))
+
+    def _one(self, ask: Ask) -> Reply:
+        import openai
+
+        model = self.settings.model
+        if self.spent_cents >= self.settings.cost_cap_cents:
+            return Reply("", model, f"the cost cap of {self.settings.cost_cap_cents:g} cents is reached", attempts=0)
+        try:
+            answer = self._client.chat.completions.create(**self._body(ask))
+        except openai.APITimeoutError:
+            return Reply("", model, f"no answer within {self.settings.timeout_s:g} s")
+        except openai.APIStatusError as error:
+            return Reply("", model, f"the endpoint answered {error.status_code}")
+        except (openai.APIError, json.JSONDecodeError) as error:
+            return Reply("", model, f"the endpoint gave no readable answer ({type(error).__name__})")
+        return self._read(answer)
+
+    def _body(self, ask: Ask) -> dict[str, Any]:
+        return {
+            "model": self.settings.model,
+            "messages": [{"role": "system", "content": ask.system}, {"role": "user", "content": ask.user}],
+            "response_format": {
+                "type": "json_schema",
+                "json_schema": {"name": "draft", "schema": dict(ask.schema), "strict": True},
+            },
+            "max_tokens": self.settings.max_tokens,
+            "temperature": self.settings.temperature,
+            "seed": ask.seed,
+        }
+
+    def _read(self, answer: Any) -> Reply:
+        """The text of an answer, whatever shape the endpoint gave it, and its cost."""
+        usage = getattr(answer, "usage", None)
+        used = [count if isinstance(count := getattr(usage, f"{side}_tokens", 0), int) else 0 for side in _SIDES]
+        cost = (used[0] * self.settings.price_in_cents + used[1] * self.settings.price_out_cents) / 1e6
+        with self._lock:
+            self.spent_cents += cost
+        choices = getattr(answer, "choices", None)
+        choice = choices[0] if isinstance(choices, list) and choices else None
+        message = getattr(choice, "message", None)
+        text, refusal = getattr(message, "content", None), getattr(message, "refusal", None)
+        fault = None
+        if refusal:
+            fault = "the model refused"
+        elif getattr(choice, "finish_reason", None) == "length":
+            fault = "the answer was cut off"
+        elif not isinstance(text, str) or not text.strip():
+            fault = "the answer was empty"
+        return Reply("" if fault else str(text), self.settings.model, fault, used[0], used[1], cost)
+
+
+_SIDES = ("prompt", "completion")
+
+
+def _client(settings: RemoteSettings) -> Any:
+    try:
+        import openai
+    except ImportError:
+        raise ConfigError("llm: the client is not installed; `pip install 'promolift[llm]'`") from None
+    key = os.environ.get(settings.key_env)
+    if not key:
+        raise ConfigError(
+            f"llm: no key in the environment variable {settings.key_env}; set it (any text if none is needed)"
+        )
+    return openai.OpenAI(
+        base_url=settings.base_url, api_key=key, timeout=settings.timeout_s, max_retries=settings.retries
+    )

@@ -13,6 +13,7 @@ from promolift.message import is_couponable, is_sensitive
 from promolift.privacy import may_send
 from promolift.sql import DAY_MS
 from promolift.steps.job import Job, Moments, moments
+from promolift.steps.propose import with_proposals
 from promolift.steps.targets import list_people, list_resting, list_targets
 from promolift.tables import CUSTOMERS
 
@@ -40,12 +41,13 @@ def run(job: Job) -> None:
 
 
 def candidates(job: Job, at: Moments) -> pl.DataFrame:
-    """Every customer's candidate offers, effects still unknown."""
+    """Every customer's candidate offers, those proposed beyond the menu included; effects still unknown."""
     targets = list_targets(job, at.asof)
     rules = job.config.rules
     rules = rules.model_copy(update={"excluded": tuple(sorted({*rules.excluded, *private(job, targets)}))})
     resting = list_resting(job, at.asof)
-    return offer.list_candidates(list_people(job, at.asof), targets, job.config.menu, rules, resting)
+    listed = offer.list_candidates(list_people(job, at.asof), targets, job.config.menu, rules, resting)
+    return with_proposals(job, at, listed, rules, job.config.offer)
 
 
 def private(job: Job, targets: pl.DataFrame) -> list[str]:

@@ -1,0 +1,128 @@
+"""Offers proposed beyond the menu in; the menu lines they need and candidate rows of exactly these customers out."""
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import polars as pl
+from pydantic import Field
+
+from promolift.contract import Column, Int, Table, Text
+from promolift.errors import InputError
+from promolift.offer.candidates import OfferRules, list_candidates
+from promolift.offer.menu import MenuItem
+from promolift.offer.repair import PrintRules
+from promolift.settings import Settings
+from promolift.terms import Benefit, Scope
+
+PROPOSALS = Table(
+    "proposals",
+    "One row per customer and offer proposed for him beyond the shop's menu.",
+    ("customer_id", "scope", "target", "benefit", "percent", "amount_cents", "min_spend_cents"),
+    (
+        Column("customer_id", Text, "who", required=True),
+        Column("scope", Text, "all, category or product", required=True),
+        Column("target", Text, "the category or product it covers; missing for everything"),
+        Column("because", Text, "what he bought that it goes with (cross-sell); missing where nothing"),
+        Column("benefit", Text, "percent_off, amount_off or free_shipping", required=True),
+        Column("percent", Int, "percent off; 0 for the other benefits", "percent", required=True, low=0, high=100),
+        Column("amount_cents", Int, "amount off; 0 for the other benefits", "minor units", required=True, low=0),
+        Column("min_spend_cents", Int, "spend it asks for", "minor units", required=True, low=0),
+        Column("valid_days", Int, "how long it lasts", "days", required=True, low=1),
+        Column("channel", Text, "where to tell him; missing where the shop has one way"),
+        Column("hour", Int, "local hour to tell him", "hour", low=0, high=23),
+    ),
+)
+TERMS = ("scope", "benefit", "percent", "amount_cents", "min_spend_cents", "valid_days")
+
+
+class OfferProposalSettings(Settings):
+    """Offers beyond the menu: `grid` searches all printable offers by the effect model, `gan` draws them from the
+    conditional generator (extra `deep`), `none` keeps to the menu.
+
+    `per_customer`: at most so many proposals for one customer; the generator draws `draws` times as many and the effect
+    model keeps the best: the one he would get at `top_price` of a cent of budget and the dearer ones. `valid_days` of
+    every proposal. A shop that gives nothing on all of a basket leaves `all` out of `scopes`.
+    """
+
+    proposals: Literal["none", "grid", "gan"] = "none"
+    per_customer: int = Field(default=8, ge=1, le=100)
+    draws: int = Field(default=4, ge=1, le=100)
+    valid_days: int = Field(default=14, ge=1, le=366)
+    scopes: tuple[Scope, ...] = ("category", "product", "all")
+    top_price: float = Field(default=2.0, gt=0)
+    seed: int = 0
+    print: PrintRules = PrintRules()
+
+
+def line_id(scope: str, benefit: str, percent: int, amount_cents: int, min_spend_cents: int, valid_days: int) -> str:
+    """A menu id that says its terms, the same for the same terms, such as `pr-category-15-14d`."""
+    if benefit == "percent_off":
+        head = f"pr-{scope}-{percent}" + (f"-from-{min_spend_cents}" if min_spend_cents else "")
+    elif benefit == "amount_off":
+        head = f"pr-spend-{min_spend_cents}-save-{amount_cents}"
+    else:
+        head = f"pr-delivery-{min_spend_cents}"
+    return f"{head}-{valid_days}d"
+
+
+def lines(proposals: pl.DataFrame, menu: Sequence[MenuItem]) -> list[MenuItem]:
+    """One menu line for each kind of offer among the proposals, in order of id.
+
+    Who pays, how it is redeemed and what telling costs is as in the first menu line of the same benefit and scope. A
+    supplier pays for no other scope than the shop agreed with him; a benefit the menu lacks is none of the shop's
+    (InputError).
+    """
+    PROPOSALS.check(proposals)
+    terms = proposals.select(TERMS).unique().sort(TERMS)
+    made = [_line(row, menu) for row in terms.iter_rows(named=True)]
+    return sorted(made, key=lambda item: item.id)
+
+
+def _line(terms: dict[str, Any], menu: Sequence[MenuItem]) -> MenuItem:
+    benefit, scope = terms["benefit"], terms["scope"]
+    like = [item for item in menu if item.benefit.type == benefit]
+    if not like:
+        raise InputError(f"proposals: {benefit} is not on the shop's menu; add a line of it or leave it out")
+    same = [item for item in like if item.scope == scope]
+    item = (same or like)[0]
+    return MenuItem(
+        id=line_id(**terms),
+        benefit=Benefit(type=benefit, percent=terms["percent"], amount_cents=terms["amount_cents"]),
+        scope=scope,
+        activation=item.activation,
+        min_spend_cents=terms["min_spend_cents"],
+        valid_days=terms["valid_days"],
+        supplier_share=item.supplier_share if same else 0.0,
+        send_cost_cents=item.send_cost_cents,
+        online_only=item.online_only,
+    )
+
+
+def with_ids(proposals: pl.DataFrame) -> pl.DataFrame:
+    """Proposals with the `menu_id` of each."""
+    return proposals.with_columns(
+        pl.struct(TERMS).map_elements(lambda row: line_id(**row), return_dtype=pl.String).alias("menu_id")
+    )
+
+
+def propose_candidates(
+    proposals: pl.DataFrame,
+    menu: Sequence[MenuItem],
+    people: tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame],
+    rules: OfferRules,
+) -> tuple[list[MenuItem], pl.DataFrame]:
+    """The lines and the CANDIDATES rows of the proposals, open or closed by the same rules as the menu's.
+
+    `people`: profiles, targets and resting as `list_candidates` takes them. A proposal whose terms the menu already has
+    is left to the menu.
+    """
+    known = {_terms(item) for item in menu}
+    items = [item for item in lines(proposals, menu) if _terms(item) not in known]
+    profiles, targets, resting = people
+    rows = list_candidates(profiles, targets, items, rules, resting).filter(pl.col("menu_id") != "none")
+    wanted = with_ids(proposals).select("customer_id", "menu_id", "target").unique()
+    return items, rows.join(wanted, on=["customer_id", "menu_id", "target"], how="semi", nulls_equal=True)
+
+
+def _terms(item: MenuItem) -> tuple[object, ...]:
+    return item.scope, item.benefit, item.min_spend_cents

@@ -1,0 +1,132 @@
+"""The menu's candidates in; with offers proposed beyond the menu, by grid search or by the conditional generator, out.
+
+Proposals are ordinary candidates of ordinary menu lines, kept as `proposed_menu`: effects, evidence, rules and the
+allocation treat them as any other, and `full_menu` is what a later step looks a line up in.
+"""
+
+import polars as pl
+
+from promolift import effect, offer
+from promolift.config import Config
+from promolift.errors import ConfigError, StepError, SupportError
+from promolift.offer.grid import grid_lines, keep_efficient
+from promolift.offer.market import Layout, market_from
+from promolift.offer.proposals import PROPOSALS, OfferProposalSettings, propose_candidates
+from promolift.offer.repair import repair
+from promolift.sql import bind, fetch
+from promolift.steps.job import Job, Moments
+from promolift.steps.targets import list_people, list_resting, list_targets
+from promolift.store import Store
+from promolift.tables import LEVEL, TARGET
+
+MENU = "proposed_menu"
+ACCEPTED = f"""
+with {LEVEL},
+l as (
+    select e.customer_id, e.order_id, {TARGET} as target, e.channel, e.coupon_cents, e.list_cents, e.ts_ms
+    from events e cross join level left join products p on p.product_id = e.product_id
+    where e.kind = 'purchase' and e.list_cents > 0 and e.ts_ms < $asof and e.order_id is not null
+)
+select c.customer_id, c.order_id, c.target, any_value(lower(c.channel)) as channel, max(c.ts_ms) as ts_ms,
+    round(100 * sum(c.coupon_cents) / sum(c.list_cents))::bigint as percent,
+    (select min(o.target) from l o where o.order_id = c.order_id and o.customer_id = c.customer_id
+        and o.coupon_cents = 0 and o.target <> c.target) as because
+from l c where c.coupon_cents > 0 and c.target is not null
+group by c.customer_id, c.order_id, c.target order by c.customer_id, c.order_id, c.target
+"""
+People = tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]
+
+
+def full_menu(config: Config, store: Store) -> list[offer.MenuItem]:
+    """The shop's menu and the lines of what was proposed."""
+    try:
+        made = store.load_json(MENU)
+    except StepError:  # a plan made before there were proposals
+        made = []
+    return [*config.menu, *(offer.MenuItem.model_validate(item) for item in made)]
+
+
+def with_proposals(
+    job: Job, at: Moments, listed: pl.DataFrame, rules: offer.OfferRules, settings: OfferProposalSettings
+) -> pl.DataFrame:
+    """`listed` with each customer's proposals, at most `per_customer` for each level of evidence; effects unknown."""
+    if settings.proposals == "none":
+        job.store.save_json(MENU, [])
+        return listed
+    people = (list_people(job, at.asof), list_targets(job, at.asof), list_resting(job, at.asof))
+    items = grid_lines(settings, job.config.menu, settings.scopes)
+    grid = offer.list_candidates(people[0], people[1], items, rules, people[2]).filter(pl.col("menu_id") != "none")
+    if settings.proposals == "gan":
+        items, rows = draw(job, at, people, valued(job, grid), (rules, settings))
+    else:
+        known = {(item.scope, item.depth) for item in job.config.menu if not item.min_spend_cents}
+        items = [item for item in items if (item.scope, item.depth) not in known]
+        rows = grid.filter(pl.col("menu_id").is_in([item.id for item in items]))
+    priced = valued(job, rows)
+    kept = [keep_efficient(part, settings.per_customer, settings.top_price) for part in priced.partition_by("evidence")]
+    best = pl.concat([priced.clear(), *kept]).select(listed.columns)
+    job.store.save_json(MENU, [i.model_dump(mode="json") for i in items if i.id in set(best["menu_id"])])
+    return pl.concat([listed, best]).sort("customer_id", "offer_id")
+
+
+def valued(job: Job, rows: pl.DataFrame) -> pl.DataFrame:
+    """Candidates with the effect model's word on each."""
+    from promolift.steps.plan import coupon_odds
+
+    response = effect.DiscountResponse.from_dict(job.store.load_json("response"))
+    return effect.add_effects(rows, response, coupon_odds(job), job.config.value)
+
+
+def draw(
+    job: Job, at: Moments, people: People, grid: pl.DataFrame, book: tuple[offer.OfferRules, OfferProposalSettings]
+) -> tuple[list[offer.MenuItem], pl.DataFrame]:
+    """Train the generator on the shop's accepted coupons, draw, repair, and list what it proposes."""
+    try:
+        from promolift.offer.generator import GeneratorSettings
+        from promolift.offer.generator_train import fit_generator
+    except ImportError:
+        raise ConfigError("offer.proposals = 'gan' needs torch: pip install 'promolift[deep]', or use 'grid'") from None
+    rules, settings = book
+    layout = Layout(settings.print.percents, settings.print.valid_days, settings.print.channels)
+    kinds = frozenset(item.benefit.type for item in job.config.menu)
+    market = market_from(grid, people[0], layout, kinds)
+    made = fit_generator(market, accepted(job, at, settings), layout, GeneratorSettings(seed=settings.seed))
+    job.store.save_json("offer_generator", {"record": list(made.record), "checks": made.checks})
+    drafts = made.propose(market, settings.per_customer * settings.draws, settings.seed)
+    fine = repair(with_terms(job, drafts, grid), settings.print, rules.margin_floor)
+    fine = PROPOSALS.conform(fine.with_columns(pl.lit(settings.valid_days).alias("valid_days")))
+    return propose_candidates(fine.unique(PROPOSALS.key), job.config.menu, people, rules)
+
+
+def with_terms(job: Job, drafts: pl.DataFrame, grid: pl.DataFrame) -> pl.DataFrame:
+    """Drafts with margin_rate, supplier_share and shelf_depth, as `repair` wants them."""
+    key = ["customer_id", "scope", "target"]
+    margins = grid.select(*key, "margin_rate").unique(key)
+    share = {(item.benefit.type, item.scope): item.supplier_share for item in reversed(job.config.menu)}
+    names = ["benefit", "scope", "supplier_share"]
+    paid = pl.DataFrame([(*what, value) for what, value in share.items()], names, orient="row")
+    told = drafts.join(margins, on=key, how="left", nulls_equal=True).join(paid, on=names[:2], how="left")
+    usual = pl.col("margin_rate").fill_null(job.config.value.margin_rate)
+    return told.with_columns(usual, pl.col("supplier_share").fill_null(0.0), shelf_depth=0.0)
+
+
+def accepted(job: Job, at: Moments, settings: OfferProposalSettings) -> pl.DataFrame:
+    """What was bought with a coupon before the plan, as PROPOSALS; how long coupons ran is not in the logs."""
+    sql = bind(ACCEPTED, asof=at.asof)
+    parts = [_accepted(job, shard, sql) for shard in job.store.shards("events")]
+    rows = pl.concat(parts)
+    if rows.is_empty():
+        raise SupportError("offer.proposals = 'gan': the logs hold no purchase with a coupon; use 'grid'")
+    hour = pl.from_epoch("ts_ms", "ms").dt.replace_time_zone("UTC").dt.convert_time_zone(job.config.shop.zone).dt.hour()
+    return PROPOSALS.conform(
+        rows.with_columns(
+            pl.lit("category").alias("scope"), pl.lit("percent_off").alias("benefit"), pl.lit(0).alias("amount_cents"),
+            pl.lit(0).alias("min_spend_cents"), pl.lit(settings.valid_days).alias("valid_days"), hour.alias("hour"),
+        )
+    )  # fmt: skip
+
+
+def _accepted(job: Job, shard: int, sql: str) -> pl.DataFrame:
+    products = job.store.table("products")  # DuckDB finds it by its name here
+    assert products is not None
+    return fetch(job.store.events(shard).query("events", sql))

@@ -1,0 +1,166 @@
+"""What the generator draws is allowed, reproducible, independent of row order, and steered by the effect model."""
+
+import json
+
+import numpy as np
+import polars as pl
+import pytest
+
+from promolift.errors import InputError, SupportError
+from promolift.offer.market import Layout, Market, market_from, read_accepted
+from promolift.offer.proposals import PROPOSALS
+from promolift.tables import CANDIDATES
+
+pytest.importorskip("torch")
+from promolift.offer.generator import GeneratorSettings, OfferGenerator
+from promolift.offer.generator_train import fit_generator
+
+N, LAYOUT = 40, Layout((10, 20, 30), (7, 14), ("app", "store"))
+SLOTS = (("category", "tea"), ("category", "fuel"), ("product", "p1"), ("all", None))
+SMALL = GeneratorSettings(steps=25, batch=16, hidden=12, noise=4, pack=2)
+
+
+def market(customers: list[int] | None = None, **changes: object) -> Market:
+    """Everybody has all slots but B, the second customer, who has no tea; 30 % is legal on tea alone."""
+    who = list(range(N)) if customers is None else customers
+    n = len(who)
+    slot = np.tile(np.arange(4), (n, 1))
+    slot[np.array(who) == 1, 0] = -1
+    open_ = np.ones((n, 4, 3), dtype=bool)
+    open_[:, 1:, 2] = False
+    gain = np.tile([[1.0, 2.0, 9.0], [0.5, -3.0, -9.0], [0.1, -1.0, -2.0], [0.2, -2.0, -9.0]], (n, 1, 1))
+    x = np.array([[np.sin(i), np.cos(i)] for i in who])
+    parts = {
+        "customer_ids": tuple(f"C{i:02d}" for i in who), "slots": SLOTS, "slot_NS": slot, "x_NF": x,
+        "item_NSI": np.tile(np.eye(4)[None], (n, 1, 1)), "open_NSD": open_, "gain_NSD": gain,
+        "cost_NSD": np.ones((n, 4, 3)), "bought_NS": np.tile([True, True, False, False], (n, 1)),
+        "basket_N": np.full(n, 4000.0), "kind_K": np.array([True, True, False]),
+    } | changes  # fmt: skip
+    return Market(**parts)  # type: ignore[arg-type]
+
+
+def accepted(rows: int = 160) -> pl.DataFrame:
+    """Three in four took 10 % off fuel because of tea; one in four, 5.00 off 50.00."""
+    coupon = {
+        "scope": "category", "target": "fuel", "because": "tea", "benefit": "percent_off", "percent": 10,
+        "amount_cents": 0, "min_spend_cents": 0, "valid_days": 14, "channel": "store", "hour": 17,
+    }  # fmt: skip
+    amount = coupon | {"scope": "all", "target": None, "benefit": "amount_off", "percent": 0} | {
+        "amount_cents": 500, "min_spend_cents": 5000, "because": None,
+    }  # fmt: skip
+    made = [(amount if i % 4 == 0 else coupon) | {"customer_id": f"C{(i * 7) % N:02d}"} for i in range(rows)]
+    return pl.DataFrame(made, schema=PROPOSALS.schema)
+
+
+@pytest.fixture(scope="module")
+def made() -> OfferGenerator:
+    return fit_generator(market(), accepted(), LAYOUT, SMALL)
+
+
+def test_accepted_offers_are_read_by_hand() -> None:
+    strange = [
+        {"customer_id": "nobody"}, {"target": "tea", "customer_id": "C01"}, {"target": "wine"}, {"benefit": "gift"},
+    ]  # nobody; B has no tea; no such slot; no such benefit  # fmt: skip
+    base = accepted(2).row(1, named=True)
+    rows = pl.DataFrame([*accepted(2).to_dicts(), *(base | change for change in strange)], schema=PROPOSALS.schema)
+    read = read_accepted(rows, market(), LAYOUT)
+    assert (read.who_A.tolist(), read.slot_A.tolist(), read.because_A.tolist()) == ([0, 7], [3, 1], [-1, 0])
+    assert (read.kind_A.tolist(), read.percent_A.tolist(), read.valid_A.tolist()) == ([1, 0], [0, 0], [1, 1])
+    assert (read.channel_A.tolist(), read.hour_A.tolist()) == ([1, 1], [17, 17])
+    assert read.money_A2[0] == pytest.approx([(0.1 - 0.02) / 0.48, (1.25 - 0.5) / 2.5])
+
+
+def test_nothing_forbidden_is_ever_drawn(made: OfferGenerator) -> None:
+    drawn = PROPOSALS.check(made.propose(market(), 12).unique(PROPOSALS.key))
+    percent = drawn.filter(pl.col("benefit") == "percent_off")
+    assert drawn["benefit"].is_in(["percent_off", "amount_off"]).all()  # the shop gives no free delivery
+    assert percent.filter((pl.col("target") != "tea") | pl.col("target").is_null())["percent"].max() == 20
+    assert drawn.filter((pl.col("customer_id") == "C01") & (pl.col("target") == "tea")).is_empty()
+    money = drawn.filter(pl.col("benefit") == "amount_off")
+    assert money.height > 0
+    assert (money["scope"] == "all").all()
+    assert money["min_spend_cents"].is_between(2000, 12_000).all()
+    assert (money["amount_cents"] / money["min_spend_cents"]).is_between(0.019, 0.501).all()
+    assert not drawn.filter(pl.col("because") == pl.col("target")).height
+    assert drawn["because"].is_in(["tea", "fuel"]).sum() + drawn["because"].null_count() == drawn.height
+
+
+def test_a_customers_draws_hang_on_nobody_else(made: OfferGenerator) -> None:
+    some = [5, 31, 2]
+    whole = made.propose(market(), 4, block=7).filter(pl.col("customer_id").is_in([f"C{i:02d}" for i in some]))
+    alone = made.propose(market(some), 4)
+    assert whole.sort(pl.all()).equals(alone.sort(pl.all()))
+    assert not made.propose(market(some), 4, seed=1).equals(alone)
+    assert alone.filter(pl.col("customer_id") == "C05").n_unique() > 1  # the draws of one customer differ
+
+
+def test_the_same_seed_trains_the_same_generator_and_files_keep_it(made: OfferGenerator) -> None:
+    again = fit_generator(market(), accepted(), LAYOUT, SMALL)
+    assert again.record == made.record
+    read = OfferGenerator.from_files(made.to_files())
+    assert read.propose(market(), 3).equals(made.propose(market(), 3))
+    assert (read.record, read.checks, read.layout) == (made.record, made.checks, made.layout)
+    other = fit_generator(market(), accepted(), LAYOUT, SMALL.model_copy(update={"seed": 1}))
+    assert other.record != made.record
+
+
+def test_damaged_files_are_refused(made: OfferGenerator) -> None:
+    files = made.to_files()
+    told = json.loads(files["manifest.json"])
+    for broken in ({"weights.safetensors": b"x"}, {"manifest.json": json.dumps(told | {"sizes": [9, 9]}).encode()}):
+        with pytest.raises(InputError, match="train it again"):
+            OfferGenerator.from_files(files | broken)
+
+
+def test_the_guide_steers_to_what_earns_and_without_it_offers_are_as_accepted() -> None:
+    def share(guide: float, target: str, percent: int) -> float:
+        knobs = SMALL.model_copy(update={"steps": 150, "guide": guide, "hidden": 24, "batch": 32})
+        drawn = fit_generator(market(), accepted(), LAYOUT, knobs).propose(market(), 8)
+        return float(((drawn["target"] == target) & (drawn["percent"] == percent)).fill_null(False).mean())  # type: ignore[arg-type]
+
+    assert share(30.0, "tea", 30) > 0.7  # the best offer by far, and never accepted so far
+    assert share(0.0, "tea", 30) < 0.2
+    assert share(0.0, "fuel", 10) > 0.4  # three in four of the accepted ones
+
+
+def test_unknown_effects_steer_nothing_and_break_nothing() -> None:
+    blind = market(gain_NSD=np.full((N, 4, 3), np.nan))
+    trained = fit_generator(blind, accepted(), LAYOUT, SMALL)
+    assert all(row["worth"] == 0 for row in trained.record)
+    assert all(np.isfinite(list(row.values())).all() for row in trained.record)
+
+
+def test_checks_compare_drawn_with_held_out_offers(made: OfferGenerator) -> None:
+    assert set(made.checks) == {"near_drawn", "near_held_out", "distinct_drawn", "distinct_accepted"}
+    assert 0 < made.checks["distinct_drawn"] <= 1000
+
+
+def test_too_few_accepted_offers_are_refused() -> None:
+    with pytest.raises(SupportError, match="80 accepted offers"):
+        fit_generator(market(), accepted(80), LAYOUT, SMALL)
+
+
+def test_a_market_is_read_from_candidates() -> None:
+    rows = [
+        {"customer_id": who, "offer_id": f"{target}{p}", "menu_id": "m", "scope": "category", "target": target,
+         "benefit": "percent_off", "depth": p / 100, "eligible": p < 30, "gain_cents": g, "cost_cents": 1.0,
+         "base_cents": 100.0, "buy_prob": 0.5, "bought": target == "tea", "margin_rate": 0.3}
+        for who, target, p, g in (
+            ("B", "tea", 10, 5.0), ("B", "tea", 30, None), ("A", "oil", 20, 2.0), ("B", "oil", 20, 1.0),
+        )
+    ]  # fmt: skip
+    people = pl.DataFrame(
+        {"customer_id": ["B", "A"], "orders_expected": [1.0, None], "basket_mean_cents": [None, 50.0],
+         "price_sensitivity": [0.1, 0.2], "online": [True, None]}
+    )  # fmt: skip
+    found = market_from(CANDIDATES.conform(pl.DataFrame(rows)), people, LAYOUT, frozenset({"percent_off"}))
+    assert found.customer_ids == ("A", "B")
+    assert found.slots == (("category", "oil"), ("category", "tea"))
+    assert found.slot_NS.tolist() == [[0, -1], [0, 1]]
+    assert found.open_NSD[1].tolist() == [[False, True, False], [True, False, False]]
+    assert found.gain_NSD[1, 1, 0] == 5
+    assert found.item_NSI[1, :, 3].tolist() == [0, 1]  # tea was bought
+    assert np.isnan(found.gain_NSD[1, 1, 2])
+    assert found.bought_NS.tolist() == [[False, False], [False, True]]
+    assert found.x_NF[:, 4:].tolist() == [[1, 0, 0, 1], [0, 1, 0, 0]]
+    assert np.isnan(found.basket_N[1])

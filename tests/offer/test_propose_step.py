@@ -1,0 +1,66 @@
+"""Proposals in the story: candidates of lines that later steps can look up, and a plan that can only get better."""
+
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from promolift import allocate
+from promolift.cli import main
+from promolift.config import load_config
+from promolift.errors import SupportError
+from promolift.offer.proposals import OfferProposalSettings
+from promolift.run import run
+from promolift.steps import plan, propose
+from promolift.steps.job import Job, moments
+from promolift.store import Store
+from promolift.tables import CANDIDATES
+
+
+@pytest.fixture(scope="module")
+def job(own_files: Path, tmp_path_factory: pytest.TempPathFactory) -> Job:
+    """A small shop as far as its effects."""
+    folder = tmp_path_factory.mktemp("proposals")
+    files = [part for name in ("events", "products") for part in (f"--{name}", str(own_files / f"{name}.csv"))]
+    with pytest.raises(SystemExit):
+        main(["init", *files, "--config", str(folder / "promolift.toml")])
+    made = Job(load_config(folder / "promolift.toml"), Store(folder / "work"), lambda *told: None)
+    run(made, ["ingest", "profile", "effect"])
+    return made
+
+
+def test_the_grid_adds_candidates_that_steps_can_print_and_a_plan_that_gains(job: Job) -> None:
+    at, rules = moments(job), job.config.rules
+    listed = plan.candidates(job, at)
+    both = propose.with_proposals(job, at, listed, rules, OfferProposalSettings(proposals="grid", per_customer=3))
+    CANDIDATES.check(both)
+    added = both.join(listed, on=["customer_id", "offer_id"], how="anti")
+    lines = {item.id for item in propose.full_menu(job.config, job.store)}
+    assert added.height > 0
+    assert both.height == listed.height + added.height
+    assert set(both["menu_id"]) - {"none"} <= lines
+    assert added["eligible"].all()
+    assert added["depth"].is_in([0.1, 0.2, 0.3]).mean() < 1  # the menu has these
+
+    def gain(rows: pl.DataFrame) -> float:
+        valued = propose.valued(job, rows)
+        measured = plan.close_weak(valued, plan.evidence_floor(job, valued))
+        return allocate.plan(measured.filter(pl.col("eligible") & (pl.col("offer_id") != "none")), 20_000).gain_cents
+
+    assert gain(both) > 1.02 * gain(listed)
+
+
+def test_none_keeps_to_the_menu_and_forgets_old_proposals(job: Job) -> None:
+    at, rules = moments(job), job.config.rules
+    listed = plan.candidates(job, at)
+    propose.with_proposals(job, at, listed, rules, OfferProposalSettings(proposals="grid", per_customer=1))
+    same = propose.with_proposals(job, at, listed, rules, OfferProposalSettings(proposals="none"))
+    assert same.equals(listed)
+    assert propose.full_menu(job.config, job.store) == list(job.config.menu)
+
+
+def test_the_generator_refuses_a_shop_without_accepted_coupons(job: Job) -> None:
+    pytest.importorskip("torch")
+    at, asked = moments(job), OfferProposalSettings(proposals="gan")
+    with pytest.raises(SupportError, match="no purchase with a coupon"):
+        propose.with_proposals(job, at, plan.candidates(job, at), job.config.rules, asked)

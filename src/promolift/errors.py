@@ -5,7 +5,9 @@ PromoError
 ├── ConfigError    promolift.toml or a settings object is wrong; names the key and the nearest known one
 ├── StepError      a step was asked for before the step it needs
 ├── SupportError   the data cannot answer the question (too few rows, no overlap): an unknown is not a zero
-└── BudgetError    no plan can satisfy the budget or the limits
+├── BudgetError    no plan can satisfy the budget or the limits
+└── with the ledger and the server: LedgerError, Refused (store/ledger_schema.py), ApiError (serve/problems.py),
+    ServerRefusedError (serve/client.py)
 """
 
 

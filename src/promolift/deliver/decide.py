@@ -88,7 +88,7 @@ def decide(candidates: pl.DataFrame, consent: pl.DataFrame, release: Release, ts
     barred = _barred(consent)
     allowed = [barred.get(who, "no consent on record") for who in people]
     return pl.DataFrame(
-        [asdict(d) for d in _decide(people, options, allowed, release, ts_ms)], schema=DECISIONS.schema, orient="row"
+        [vars(d) for d in _decide(people, options, allowed, release, ts_ms)], schema=DECISIONS.schema, orient="row"
     )
 
 

@@ -5,12 +5,14 @@ that syncs 250 times a second still keeps thousands of changes. SQLite runs in W
 PostgreSQL a lock per transaction makes the writers of several processes take turns, so that both run the same rules.
 """
 
+import asyncio
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from queue import Empty, SimpleQueue
+from time import monotonic
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
@@ -22,16 +24,21 @@ from promolift.store.ledger_schema import META, LedgerError
 
 Work = Callable[[Connection, list[Any]], Sequence[Any]]
 GROUP = 512  # payloads in one transaction: bounds how long the first of them waits
+QUIET_S, PATIENCE_S = 0.001, 0.02  # a commit waits for as many as came last time, while they keep coming
 WRITER_LOCK = 7_063_518  # any number of our own; PostgreSQL's advisory lock
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Task:
-    """One payload, and where its result goes."""
+    """One payload, and where its result goes: a future of a thread, or one of an event loop."""
 
     work: Work
     payload: Any
-    future: Future[Any] = field(default_factory=Future)
+    future: Future[Any] | asyncio.Future[Any]
+    loop: asyncio.AbstractEventLoop | None = None
+
+
+Outcome = tuple[_Task, Any, BaseException | None]
 
 
 class Ledger:
@@ -81,12 +88,16 @@ class Ledger:
         Payloads of the same `work` that wait together are handed over in one call; if that raises, they are tried one
         by one, so that a bad one fails alone. `work` runs in the writer's thread and must not call the ledger.
         """
-        task = _Task(work, payload)
-        with self._gate:
-            if self._closed:
-                raise LedgerError("ledger: closed; nothing was kept")
-            self._queue.put(task)
-        return task.future
+        future: Future[Any] = Future()
+        self._put(_Task(work, payload, future))
+        return future
+
+    def call(self, work: Work, payload: Any = None) -> asyncio.Future[Any]:
+        """Like `submit`, for the running event loop: results of one commit wake it once, not one by one."""
+        loop = asyncio.get_running_loop()
+        future = loop.create_future()
+        self._put(_Task(work, payload, future, loop))
+        return future
 
     def write(self, work: Work, payload: Any = None, timeout: float | None = None) -> Any:
         """Like `submit`, but waits for the result."""
@@ -101,27 +112,34 @@ class Ledger:
         except DBAPIError as error:
             raise LedgerError(f"ledger: cannot be read ({_first_line(error)})") from None
 
+    def _put(self, task: _Task) -> None:
+        with self._gate:
+            if self._closed:
+                raise LedgerError("ledger: closed; nothing was kept")
+            self._queue.put(task)
+
     # the writer's thread
 
     def _loop(self) -> None:
-        while (task := self._queue.get()) is not None:
-            group, last = [task], False
+        usual, open_ = 1, True
+        while open_ and (task := self._queue.get()) is not None:
+            group, patience = [task], monotonic() + PATIENCE_S
             while len(group) < GROUP:
+                waits = len(group) < usual and monotonic() < patience
                 try:
-                    more = self._queue.get_nowait()
+                    more = self._queue.get(waits, QUIET_S)
                 except Empty:
                     break
                 if more is None:
-                    last = True
+                    open_ = False
                     break
                 group.append(more)
+            usual = len(group)
             self._commit(group)
-            if last:
-                return
 
     def _commit(self, group: list[_Task]) -> None:
         """Run and commit a group, then tell each its result; if the commit fails, all are told that."""
-        outcomes: list[tuple[Future[Any], Any, BaseException | None]] = []
+        outcomes: list[Outcome] = []
         try:
             with self._writer.begin() as connection:
                 if not self.sqlite:
@@ -130,14 +148,16 @@ class Ledger:
                     outcomes.extend(_run(connection, work, tasks))
         except Exception as error:
             lost = LedgerError(f"ledger: nothing was kept ({_first_line(error)}); free disk space or see the log")
-            outcomes = [(task.future, None, lost) for task in group]
-        for future, result, error_ in outcomes:
-            if not future.set_running_or_notify_cancel():
-                continue
-            if error_ is None:
-                future.set_result(result)
+            outcomes = [(task, None, lost) for task in group]
+        by_loop: dict[asyncio.AbstractEventLoop | None, list[Outcome]] = {}
+        for outcome in outcomes:
+            by_loop.setdefault(outcome[0].loop, []).append(outcome)
+        for loop, mine in by_loop.items():
+            if loop is None:
+                _settle(mine)
             else:
-                future.set_exception(error_)
+                with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+                    loop.call_soon_threadsafe(_settle, mine)
 
     def _engines(self, url: str) -> tuple[Engine, Engine]:
         if not self.sqlite:
@@ -166,13 +186,24 @@ def _merge(group: list[_Task]) -> Iterator[tuple[Work, list[_Task]]]:
     yield from by_work.items()
 
 
-def _run(connection: Connection, work: Work, tasks: list[_Task]) -> list[tuple[Future[Any], Any, BaseException | None]]:
+def _settle(outcomes: list[Outcome]) -> None:
+    """Tell everybody who still waits."""
+    for task, result, error in outcomes:
+        if task.future.done():
+            continue  # cancelled
+        if error is None:
+            task.future.set_result(result)
+        else:
+            task.future.set_exception(error)
+
+
+def _run(connection: Connection, work: Work, tasks: list[_Task]) -> list[Outcome]:
     """Results of one work in a savepoint of its own; if many fail together, each is tried alone."""
     connection.exec_driver_sql("savepoint work")
     try:
         results = work(connection, [task.payload for task in tasks])
         connection.exec_driver_sql("release savepoint work")
-        return [(task.future, result, None) for task, result in zip(tasks, results, strict=True)]
+        return [(task, result, None) for task, result in zip(tasks, results, strict=True)]
     except Exception as error:
         try:
             connection.exec_driver_sql("rollback to savepoint work")
@@ -180,7 +211,7 @@ def _run(connection: Connection, work: Work, tasks: list[_Task]) -> list[tuple[F
         except DBAPIError:
             raise error from None  # a full disk ends the whole transaction: then nobody's change was kept
         if len(tasks) == 1:
-            return [(tasks[0].future, None, _for_people(error))]
+            return [(tasks[0], None, _for_people(error))]
         return [outcome for task in tasks for outcome in _run(connection, work, [task])]
 
 

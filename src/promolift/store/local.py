@@ -225,7 +225,7 @@ class Store:
         self._claim()
         draft = self._work / f"{name}.npz"
         with draft.open("wb") as file:
-            np.savez(file, **arrays)
+            np.savez(file, **{key: np.asarray(part) for key, part in arrays.items()})  # type: ignore[arg-type]
         self._publish(draft, self.root / "models" / draft.name)
         self._write_text(self.root / "models" / f"{name}.json", json.dumps(manifest, ensure_ascii=False))
 

@@ -1,0 +1,123 @@
+"""Settings in, the ASGI application out; and `serve`, which runs it."""
+
+import asyncio
+import logging
+import socket
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+import uvicorn
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from pydantic import ValidationError
+from sqlalchemy import func, select
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse, Response
+
+from promolift import __version__
+from promolift.config import Config
+from promolift.errors import PromoError
+from promolift.serve import document, hot, observe
+from promolift.serve.guard import Guard
+from promolift.serve.problems import ApiError, Problem, invalid, problem
+from promolift.serve.routes import admin, export, money, privacy
+from promolift.serve.server import Server
+from promolift.serve.settings import ServeSettings
+from promolift.store.ledger_schema import OUTBOX
+
+SWITCH_S = 0.001  # two threads share the interpreter: at Python's 5 ms every answer sent could wait so long
+LOG = logging.getLogger("promolift.serve")
+
+
+def create(settings: ServeSettings, config: Config | None = None) -> Any:
+    """The ASGI app. `app.server` is its state; it closes with the app's lifespan."""
+    server = Server(settings, config)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        pulse = asyncio.create_task(server.pulse())
+        try:
+            yield
+        finally:
+            pulse.cancel()
+            with suppress(asyncio.CancelledError):
+                await pulse
+            await asyncio.to_thread(server.close)
+
+    app = FastAPI(
+        title="promolift", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None,
+        responses={"default": {"model": Problem, "description": "A problem (RFC 9457)"}}, **observe.telemetry(),
+    )  # fmt: skip
+    app.state.server = server
+    for kind in (PromoError, ValidationError, RequestValidationError, HTTPException, Exception):
+        app.add_exception_handler(kind, _problem)
+    endpoints, described = hot.add(app, server)
+    for router in (money.router, admin.router, privacy.router, export.router):
+        app.include_router(router)
+    _operations(app, server)
+    document.describe(app, described)
+    guarded: Any = Guard(app, server, endpoints)
+    guarded.server, guarded.openapi = server, app.openapi
+    return guarded
+
+
+def serve(settings: ServeSettings, config: Config | None, host: str, port: int) -> None:
+    """Run the server until it is told to stop; requests under way are finished."""
+    observe.set_up_logs()
+    sys.setswitchinterval(SWITCH_S)
+    app = create(settings, config)
+    if app.server.first_key:
+        print(f"admin key, shown once: {app.server.first_key}", flush=True)
+    uvicorn.run(app, host=host, port=port, log_config=None, access_log=False, server_header=False, lifespan="on")
+
+
+def free_port() -> int:
+    """A port of this machine that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _operations(app: FastAPI, server: Server) -> None:
+    @app.get("/health/live", tags=["operations"])
+    def live() -> dict[str, str]:
+        """The process runs."""
+        return {"status": "live"}
+
+    @app.get("/health/ready", tags=["operations"])
+    def ready() -> JSONResponse:
+        """The ledger takes changes, and the releases in use are loaded."""
+        try:
+            server.ledger.write(lambda _, some: some, None, timeout=5)
+        except (PromoError, TimeoutError):
+            return JSONResponse({"status": "not ready"}, 503)
+        return JSONResponse({"status": "ready", "releases": sorted(server.decider.releases)})
+
+    @app.get("/metrics", tags=["operations"], response_class=Response)
+    def metrics() -> Response:
+        """Prometheus counters; needs an admin key, as they tell how the business goes."""
+        with server.ledger.read() as db:
+            waiting = select(func.count()).where(OUTBOX.c.status == "waiting")
+            server.metrics.waiting.set(db.execute(waiting).scalar_one())
+        return Response(server.metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+
+async def _problem(request: Request, error: Exception) -> Response:
+    context = request.scope["promolift"]
+    if isinstance(error, RequestValidationError):
+        errors = error.errors()
+        if any(each["type"] == "json_invalid" for each in errors):
+            error = ApiError(400, "json_invalid", "the body is not valid JSON")
+        else:
+            error = invalid(errors)
+    elif isinstance(error, HTTPException):
+        code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "http")
+        headers = error.headers
+        reply = problem(ApiError(error.status_code, code, str(error.detail)), context.request_id)
+        reply.headers.update(headers or {})
+        return reply
+    elif not isinstance(error, ApiError):
+        LOG.info("refused", extra={"request_id": context.request_id, "kind": type(error).__name__})
+    return problem(error, context.request_id)

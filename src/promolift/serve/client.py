@@ -1,0 +1,101 @@
+"""A thin client: `Client("http://127.0.0.1:8080", key).decide("customer-7")`. Changes carry a key: retries are safe."""
+
+from collections.abc import Mapping, Sequence
+from time import sleep
+from types import TracebackType
+from typing import Any, Self
+from uuid import uuid4
+
+import httpx
+
+from promolift.errors import PromoError
+
+TRIES = 3
+AGAIN = frozenset({429, 502, 503, 504})
+
+
+class ServerRefusedError(PromoError):
+    """The server said no: `status`, `code`, and the whole problem in `body`."""
+
+    def __init__(self, status: int, body: Mapping[str, Any]) -> None:
+        """From the answer."""
+        super().__init__(f"{status} {body.get('code', 'unknown')}: {body.get('detail', '')}")
+        self.status, self.code, self.body = status, str(body.get("code", "unknown")), dict(body)
+
+
+class Client:
+    """A connection to one server with one key. Use it in a `with`."""
+
+    def __init__(
+        self, url: str, key: str, timeout_s: float = 5.0, transport: httpx.BaseTransport | None = None
+    ) -> None:
+        """`transport` replaces the network, for tests."""
+        headers = {"authorization": f"Bearer {key}"}
+        self._http = httpx.Client(base_url=url, headers=headers, timeout=timeout_s, transport=transport)
+
+    def __enter__(self) -> Self:
+        """The client itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the connection."""
+        self._http.close()
+
+    def decide(self, customer_id: str, campaign_id: str | None = None, **context: Any) -> dict[str, Any]:
+        """The offer and message for this customer now, or `offer_id` none with its `reason`; `context`: see the API."""
+        asked = {"customer_id": customer_id, "campaign_id": campaign_id} | context
+        return self._call("POST", "/v1/decisions", {k: v for k, v in asked.items() if v is not None})
+
+    def track(self, events: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        """Send events in the Segment shape; each gets a messageId, so that a retry counts once."""
+        batch = [{"messageId": str(uuid4()), "type": "track"} | dict(event) for event in events]
+        return self._call("POST", "/v1/batch", {"batch": batch})
+
+    def reserve(self, customer_id: str, amount_cents: int, **more: Any) -> dict[str, Any]:
+        """Hold an offer's money for an order; name the `decision_id`, or `campaign_id` and `offer_id`."""
+        return self._change(
+            "/v1/redemptions:reserve", {"customer_id": customer_id, "amount_cents": amount_cents} | more
+        )
+
+    def confirm(self, redemption_id: str, amount_cents: int | None = None) -> dict[str, Any]:
+        """The order is paid."""
+        return self._change("/v1/redemptions:confirm", {"redemption_id": redemption_id, "amount_cents": amount_cents})
+
+    def rollback(self, redemption_id: str) -> dict[str, Any]:
+        """The order is cancelled."""
+        return self._change("/v1/redemptions:rollback", {"redemption_id": redemption_id})
+
+    def feedback(self, decision_id: str, value_cents: int, name: str = "Conversion") -> dict[str, Any]:
+        """What came of a decision."""
+        told = {"decision_id": decision_id, "value_cents": value_cents, "name": name, "message_id": str(uuid4())}
+        return self._change("/v1/feedback", told)
+
+    def explain(self, decision_id: str) -> dict[str, Any]:
+        """Why a decision was made; needs an admin key."""
+        return self._call("GET", f"/v1/decisions/{decision_id}:explain")
+
+    def _change(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        return self._call("POST", path, body, {"idempotency-key": str(uuid4())})
+
+    def _call(
+        self, method: str, path: str, body: Mapping[str, Any] | None = None, headers: Mapping[str, str] | None = None
+    ) -> dict[str, Any]:  # fmt: skip
+        """The answer's JSON. A lost connection or a busy server is tried again, with the same key."""
+        for attempt in range(TRIES):
+            last = attempt == TRIES - 1
+            try:
+                reply = self._http.request(method, path, json=body, headers=headers)
+            except httpx.TransportError:
+                if last:
+                    raise
+                sleep(0.1 * 2**attempt)
+                continue
+            if reply.status_code not in AGAIN or last:
+                break
+            sleep(min(float(reply.headers.get("retry-after", 0.1 * 2**attempt)), 5.0))
+        answer = reply.json() if "json" in reply.headers.get("content-type", "") else {"detail": reply.text[:200]}
+        if reply.is_error:
+            raise ServerRefusedError(reply.status_code, answer)
+        return dict(answer)

@@ -1,0 +1,237 @@
+"""Segment-shaped events in; rows of the ledger, and each event that cannot be taken with its place and reason, out.
+
+Dedupe key is `messageId`. Event time is corrected for a wrong clock on the device: received - (sentAt - timestamp).
+"""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Connection, insert, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from promolift.hashing import hash_id
+from promolift.store.ledger_schema import BOUGHT, CUSTOMERS, EVENTS, REJECTS
+
+KINDS = ("track", "identify", "page", "screen", "alias", "group")
+GA4 = {
+    "view_item": "Product Viewed",
+    "add_to_cart": "Product Added",
+    "view_cart": "Cart Viewed",
+    "begin_checkout": "Checkout Started",
+    "purchase": "Order Completed",
+    "refund": "Order Refunded",
+    "view_promotion": "Promotion Viewed",
+    "select_promotion": "Promotion Clicked",
+}
+ID_LENGTH = 256
+TRAITS = {"personId": "person_id", "age": "age", "language": "language", "timezone": "zone"}
+EVENT_BYTES = 32_768  # as the Segment API allows
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """An event that is not taken: which one, where in it, why."""
+
+    index: int
+    pointer: str
+    code: str
+    detail: str
+
+
+@dataclass
+class Parsed:
+    """One request's events, ready to be kept."""
+
+    events: list[dict[str, Any]] = field(default_factory=list)
+    bought: list[dict[str, Any]] = field(default_factory=list)
+    told: list[dict[str, Any]] = field(default_factory=list)
+    rejected: list[Rejected] = field(default_factory=list)
+    rejects: list[dict[str, Any]] = field(default_factory=list)
+    repaired: int = 0
+
+    def answer(self, accepted: int) -> dict[str, Any]:
+        """The body of the 202."""
+        told = [asdict(each) for each in self.rejected[:100]]
+        counts = {"accepted": accepted, "duplicates": len(self.events) - accepted, "repaired": self.repaired}
+        return counts | {"rejected_count": len(self.rejected), "rejected": told}
+
+
+class _BadEvent(Exception):  # noqa: N818 - raised and caught in this file alone
+    def __init__(self, pointer: str, code: str, detail: str) -> None:
+        super().__init__(detail)
+        self.place = (pointer, code, detail)
+
+
+def parse(events: Iterable[Any], sent_at: Any, received_ms: int, kind: str | None = None) -> Parsed:
+    """Read the events of one request. `kind` is that of the path, where each event has one path of its own."""
+    parsed, sent_ms = Parsed(), _moment(sent_at)
+    for index, event in enumerate(events):
+        try:
+            _take(parsed, event, sent_ms, received_ms, kind)
+        except _BadEvent as bad:
+            parsed.rejected.append(Rejected(index, *bad.place))
+            row = {"received_ms": received_ms, "code": bad.place[1], "detail": f"{bad.place[0]}: {bad.place[2]}"}
+            parsed.rejects.append(row | {"body": json.dumps(event)[:EVENT_BYTES]})
+    return parsed
+
+
+def keep(db: Connection, requests: Sequence[Parsed]) -> list[int]:
+    """Keep the events of several requests; how many of each were new."""
+    dialect = sqlite if db.dialect.name == "sqlite" else postgresql
+    new = dialect.insert(EVENTS).on_conflict_do_nothing(index_elements=["message_id"])
+    new = new.execution_options(preserve_rowcount=True)
+    counts = []
+    for parsed in requests:
+        counts.append(db.execute(new, parsed.events).rowcount if parsed.events else 0)
+        for table, rows in ((BOUGHT, parsed.bought), (REJECTS, parsed.rejects)):
+            if rows:
+                db.execute(insert(table), rows)
+        if parsed.told:
+            _keep_told(db, parsed.told)
+    return counts
+
+
+def _take(parsed: Parsed, event: Any, sent_ms: int | None, received_ms: int, kind: str | None) -> None:
+    if not isinstance(event, dict):
+        raise _BadEvent("", "not_an_object", "an event is a JSON object")
+    kind = kind or event.get("type")
+    if kind not in KINDS:
+        raise _BadEvent("/type", "type_unknown", f"use one of {', '.join(KINDS)}")
+    body = json.dumps(event, separators=(",", ":"))
+    if len(body) > EVENT_BYTES:
+        raise _BadEvent("", "event_too_large", f"{len(body)} bytes; at most {EVENT_BYTES}")
+    who = _id(event, "userId", "anonymousId")
+    properties = _object(event, "traits" if kind == "identify" else "properties")
+    name = _name(event, kind)
+    sent_ms = sent_ms if sent_ms is not None else _moment(event.get("sentAt"))
+    ts_ms = _corrected(event, sent_ms, received_ms)
+    if ts_ms > received_ms:
+        parsed.repaired += 1  # nothing has happened yet that will happen later
+        ts_ms = received_ms
+    decision = properties.get("decision_id")
+    row = {"customer_id": who, "ts_ms": ts_ms}
+    parsed.events.append(
+        row | {
+            "message_id": _id(event, "messageId") if event.get("messageId") else hash_id("msg", who, ts_ms, body),
+            "received_ms": received_ms, "name": name, "body": body,
+            "decision_id": decision if isinstance(decision, str) and _fit(decision) else None,
+        }
+    )  # fmt: skip
+    if name == "Order Completed":
+        parsed.bought += [row | line for line in _lines(properties)]
+    if kind == "identify" or name == "Consent Updated":
+        told = _told(event, properties)
+        if told:
+            parsed.told.append({"customer_id": who, "updated_ms": ts_ms} | told)
+
+
+def _name(event: dict[str, Any], kind: str) -> str:
+    if kind != "track":
+        return {"page": "Page Viewed", "screen": "Screen Viewed"}.get(kind, kind)
+    name = event.get("event")
+    if not isinstance(name, str) or not _fit(name):
+        raise _BadEvent("/event", "event_missing", "a track event needs its name, at most 256 characters")
+    return GA4.get(name, name)
+
+
+def _id(event: dict[str, Any], *names: str) -> str:
+    for name in names:
+        value = event.get(name)
+        if isinstance(value, int) and not isinstance(value, bool):
+            value = str(value)
+        if value is not None and value != "":
+            if isinstance(value, str) and _fit(value):
+                return value
+            raise _BadEvent(f"/{name}", "id_invalid", f"text of 1 to {ID_LENGTH} printable characters")
+    raise _BadEvent(f"/{names[0]}", "id_missing", f"give {' or '.join(names)}")
+
+
+def _fit(text: str) -> bool:
+    """No control characters and no halves of characters: they can stand in no index and in no log line."""
+    return 0 < len(text) <= ID_LENGTH and text.isprintable()
+
+
+def _object(event: dict[str, Any], name: str) -> dict[str, Any]:
+    value = event.get(name) or {}
+    if not isinstance(value, dict):
+        raise _BadEvent(f"/{name}", "not_an_object", f"{name} is a JSON object")
+    return value
+
+
+def _moment(value: Any) -> int | None:
+    """ISO 8601 to ms UTC; a time without zone is UTC; None if there is none or it cannot be read."""
+    if not isinstance(value, str):
+        return None
+    try:
+        moment = datetime.fromisoformat(value)
+        moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        return round(moment.timestamp() * 1000)
+    except (ValueError, OverflowError):
+        return None
+
+
+def _corrected(event: dict[str, Any], sent_ms: int | None, received_ms: int) -> int:
+    told = event.get("originalTimestamp") or event.get("timestamp")
+    if told is None:
+        return received_ms
+    ts_ms = _moment(told)
+    if ts_ms is None:
+        raise _BadEvent("/timestamp", "timestamp_invalid", "use ISO 8601, such as 2026-11-25T08:30:00Z")
+    return ts_ms if sent_ms is None else received_ms - (sent_ms - ts_ms)
+
+
+def _lines(properties: dict[str, Any]) -> list[dict[str, Any]]:
+    """What an order was about, line by line; lines without product and category say nothing."""
+    products = properties.get("products")
+    listed = products if isinstance(products, list) else [properties]
+    rows = []
+    for line in listed:
+        if isinstance(line, dict):
+            named = {
+                "product_id": _text(line.get("product_id") or line.get("sku")),
+                "category": _text(line.get("category")),
+            }
+            if any(named.values()):
+                rows.append(named)
+    return rows
+
+
+def _told(event: dict[str, Any], traits: dict[str, Any]) -> dict[str, Any]:
+    """What a customer says about himself, as columns of `customers`; only what is given."""
+    consent = traits.get("consent")
+    told: dict[str, Any] = {"consent": int(consent)} if isinstance(consent, bool) else {}
+    for name, column in TRAITS.items():
+        value = _text(traits.get(name))
+        if value is not None and (column != "zone" or _is_zone(value)):
+            told[column] = value
+    return told
+
+
+def _text(value: Any) -> str | None:
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        value = str(value)
+    return value if isinstance(value, str) and _fit(value) else None
+
+
+def _is_zone(name: str) -> bool:
+    from zoneinfo import ZoneInfo
+
+    try:
+        ZoneInfo(name)
+    except (KeyError, ValueError, OSError):
+        return False
+    return True
+
+
+def _keep_told(db: Connection, told: list[dict[str, Any]]) -> None:
+    """The latest word of a customer counts, in whatever order the events arrive."""
+    for row in sorted(told, key=lambda row: row["updated_ms"]):
+        mine = CUSTOMERS.c.customer_id == row["customer_id"]
+        known = db.execute(select(CUSTOMERS.c.updated_ms).where(mine)).scalar()
+        if known is None:
+            db.execute(insert(CUSTOMERS).values(**row, erased=0))
+        elif known <= row["updated_ms"]:
+            db.execute(update(CUSTOMERS).where(mine).values(**row))

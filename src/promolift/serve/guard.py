@@ -1,0 +1,158 @@
+"""The door around the app: request id, key and rate, size of the body, errors as problems, a log line, counters."""
+
+import logging
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import count
+from math import ceil
+from secrets import token_hex
+from time import perf_counter
+from typing import Any
+
+from pydantic import ValidationError
+from starlette.requests import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from promolift.errors import PromoError
+from promolift.serve.hot import Endpoint
+from promolift.serve.problems import ApiError, problem
+from promolift.serve.security import MAY as RIGHTS
+from promolift.serve.security import Key, find_key, needed
+from promolift.serve.server import Server
+
+LOG = logging.getLogger("promolift.serve")
+START, NUMBER = token_hex(4), count()  # ids of requests: of this start of the process, and counted
+NOBODY = Key("key_none", "write", "nobody")
+SECURE = [(b"x-content-type-options", b"nosniff"), (b"cache-control", b"no-store")]
+
+
+@dataclass(slots=True)
+class Context:
+    """What a route may know of the request: its id and whose key it came with."""
+
+    request_id: str
+    key: Key
+
+
+class Guard:
+    """ASGI middleware. Every path needs a key except the few that `security` names: a new route is closed at first."""
+
+    def __init__(self, app: ASGIApp, server: Server, hot: Mapping[str, Endpoint]) -> None:
+        """`app` is what the requests reach that may pass; `hot` are endpoints called without the app around them."""
+        self.app, self.server, self.hot = app, server, dict(hot)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let a request through, or answer it here."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        started, status = perf_counter(), 500
+        context = Context(f"req_{START}{next(NUMBER):08x}", NOBODY)
+        extra = [(b"x-request-id", context.request_id.encode()), *SECURE]
+        begun = False
+
+        async def sending(message: Message) -> None:
+            nonlocal status, begun
+            if message["type"] == "http.response.start":
+                status, begun = message["status"], True
+                message["headers"] = [*message.get("headers", []), *extra]
+            await send(message)
+
+        scope["promolift"] = context
+        try:
+            headers = dict(scope["headers"])
+            context.key = self._admit(scope, headers)
+            body = await self._body(headers, receive)
+            scope["headers"] = [pair for pair in scope["headers"] if pair[0] != b"content-encoding"]
+            endpoint = self.hot.get(scope["path"]) if scope["method"] == "POST" else None
+            if endpoint is None:
+                await self.app(scope, _replay(body, receive), sending)
+            else:
+                reply = await endpoint(Request(scope, _replay(body, receive)))
+                await reply(scope, receive, sending)
+        except Exception as error:
+            if not isinstance(error, PromoError | ValidationError):
+                LOG.error("request failed", exc_info=error, extra={"request_id": context.request_id})
+            if not begun:
+                reply = problem(error, context.request_id)
+                if isinstance(error, ApiError) and error.status == 429:
+                    reply.headers["retry-after"] = str(ceil(float(error.errors[0][1])))
+                if isinstance(error, ApiError) and error.status == 401:
+                    reply.headers["www-authenticate"] = 'Bearer realm="promolift"'
+                await reply(scope, receive, sending)
+        finally:
+            self._note(scope, context, status, perf_counter() - started)
+
+    def _admit(self, scope: Scope, headers: dict[bytes, bytes]) -> Key:
+        """The request's key; ApiError 401, 403 or 429."""
+        right = needed(scope["path"])
+        if right is None:
+            return NOBODY
+        key = find_key(headers.get(b"authorization", b"").decode("latin-1"), self.server.keys)
+        if key is None:
+            raise ApiError(401, "key_missing", "send a valid API key: Authorization: Bearer <key>")
+        if right not in RIGHTS[key.scope]:
+            raise ApiError(403, "scope_missing", f"this key has scope {key.scope}; {right} is needed")
+        wait_s = self.server.rates.take(key.key_id)
+        if wait_s:
+            raise ApiError(429, "too_many_requests", "too many requests with this key", [("retry-after", f"{wait_s}")])
+        return key
+
+    async def _body(self, headers: dict[bytes, bytes], receive: Receive) -> bytes:
+        """The whole body, unpacked if it is gzip; ApiError 413 as soon as it is too large."""
+        most = self.server.settings.body_bytes
+        large = ApiError(413, "body_too_large", f"a body may have {most} bytes")
+        length = headers.get(b"content-length", b"0")
+        if not length.isdigit() or int(length) > most:
+            raise large
+        parts, size, more = [], 0, True
+        while more:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                break
+            parts.append(message.get("body", b""))
+            size, more = size + len(parts[-1]), message.get("more_body", False)
+            if size > most:
+                raise large
+        body = b"".join(parts)
+        if headers.get(b"content-encoding", b"").lower() != b"gzip":
+            return body
+        try:
+            unpacker = zlib.decompressobj(31)
+            plain = unpacker.decompress(body, most)
+        except zlib.error:
+            raise ApiError(400, "gzip_invalid", "the body is not valid gzip") from None
+        if unpacker.unconsumed_tail:
+            raise large
+        return plain
+
+    def _note(self, scope: Scope, context: Context, status: int, seconds: float) -> None:
+        """Count, and log by the route's template (a path may hold a customer's id); decisions and events that go
+        well are counted alone."""
+        path = scope["path"]
+        route = getattr(scope.get("route"), "path", None) or (path if path in self.hot else "other")
+        metrics = self.server.metrics
+        metrics.requests.labels(route, str(status)).inc()
+        metrics.seconds.labels(route).observe(seconds)
+        if LOG.isEnabledFor(logging.INFO) and route not in QUIET and (status >= 400 or path not in self.hot):
+            told: dict[str, Any] = {"route": route, "method": scope["method"], "status": status}
+            told |= {"ms": round(seconds * 1000, 2), "request_id": context.request_id, "key": context.key.key_id}
+            LOG.info("request", extra={"clean": told})
+
+
+QUIET = frozenset({"/health/live", "/health/ready", "/metrics"})
+
+
+def _replay(body: bytes, receive: Receive) -> Receive:
+    """A receive that gives the body once, then what the client still sends (that it left)."""
+    given = False
+
+    async def again() -> Message:
+        nonlocal given
+        if given:
+            return await receive()
+        given = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return again

@@ -1,0 +1,326 @@
+"""Requests that wait together in; one recorded decision each out, made by the batch's own code at the current price.
+
+`Decider.work` runs in the ledger's writer: what it reads is what it decides on, and no answer leaves before its record
+is durable. Several requests are scored and decided in one call; a customer's decision does not hang on who came with
+him.
+"""
+
+import json
+import logging
+import threading
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from time import time
+from typing import Any
+
+import polars as pl
+from sqlalchemy import Connection, func, insert, select, update
+
+from promolift import deliver
+from promolift.allocate.pace import Forecast, Pace
+from promolift.deliver.decide import NONE
+from promolift.errors import PromoError, SupportError
+from promolift.learn.experiment import Design, assign
+from promolift.privacy import may_send
+from promolift.serve.closed import Facts, closed_now, facts
+from promolift.serve.release import LiveRelease, load
+from promolift.serve.settings import Pacing, Policy
+from promolift.sql import DAY_MS
+from promolift.store.ledger_audit import every, get, put
+from promolift.store.ledger_schema import CODES, DECISIONS
+from promolift.tables import DECISIONS as CONTRACT
+
+LOG = logging.getLogger("promolift.serve")
+CHECKED = [column.name for column in CONTRACT.columns]  # what a replay compares
+
+
+@dataclass(slots=True)
+class Ask:
+    """One request. `given_up` is set by the caller when it no longer waits: then nothing is decided."""
+
+    customer_id: str
+    campaign_id: str | None = None
+    channel: str = "site"
+    zone: str | None = None
+    given_up: bool = False
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What was decided. `record` is the row of `decisions`, None where no release could be asked."""
+
+    offer_id: str
+    reason: str
+    record: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class Campaign:
+    """A campaign as it stands: its release, policy and experiment."""
+
+    campaign_id: str
+    release: str
+    policy: Policy
+    version: int
+    design: Design | None
+    releases: dict[str, str]
+
+    @staticmethod
+    def of(campaign_id: str, body: dict[str, Any]) -> "Campaign | None":
+        """From its JSON; None while it is paused or has no release."""
+        if body.get("paused") or not body.get("release"):
+            return None
+        test = body.get("experiment")
+        return Campaign(
+            campaign_id, body["release"], Policy(**body.get("policy", {})), body.get("policy_version", 1),
+            Design(**test["design"]) if test else None, test["releases"] if test else {},
+        )  # fmt: skip
+
+    def arm(self, customer_id: str) -> tuple[str | None, str]:
+        """The customer's arm of the experiment, and the release it is served from."""
+        if self.design is None:
+            return None, self.release
+        (arm,) = assign([customer_id], self.design)
+        return arm, self.releases.get(arm, self.release)
+
+    def terms(self, release: LiveRelease, price: float) -> deliver.Release:
+        """What decisions are made by: the release's terms with the policy, the experiment's holdout and the price."""
+        changed: dict[str, Any] = {"campaign_id": self.campaign_id, "price": price, "explore": self.policy.explore}
+        changed["policy_version"] = f"{release.release_id}.{self.version}"
+        if self.design:
+            changed |= {"holdout_share": self.design.holdout_share, "holdout_salt": self.design.holdout_salt}
+        return release.terms.model_copy(update=changed)
+
+
+class Decider:
+    """Releases in memory, and the work that decides. One per process."""
+
+    def __init__(self, root: Path, secret: str, last_ms: int = 0) -> None:
+        """`last_ms` is the latest moment on record: moments never go back, so that ids stay unique."""
+        self.root, self.secret, self.last_ms = root, secret, last_ms
+        self.releases: dict[str, LiveRelease] = {}
+        self._loading = threading.Lock()
+        self._tried: set[str] = set()
+
+    def ensure(self, release_id: str) -> LiveRelease:
+        """The release, loaded if it is not yet; other requests go on meanwhile."""
+        with self._loading:
+            if release_id not in self.releases:
+                self.releases = self.releases | {release_id: load(self.root, release_id)}
+            return self.releases[release_id]
+
+    def _load_soon(self, release_id: str) -> None:
+        """Load a release that another process has activated, beside the requests; tried once."""
+
+        def loading() -> None:
+            try:
+                self.ensure(release_id)
+            except PromoError as error:
+                LOG.error("release cannot be loaded", extra={"release": release_id, "detail": str(error)})
+
+        if release_id not in self._tried:
+            self._tried.add(release_id)
+            threading.Thread(target=loading, daemon=True).start()
+
+    def work(self, db: Connection, asks: Sequence[Ask]) -> list[Answer]:
+        """Decide all of `asks` and record it. Two requests for one customer and campaign share one decision."""
+        self.last_ms = now_ms = max(round(time() * 1000), self.last_ms + 1)
+        running = {id_: Campaign.of(id_, body) for id_, body in every(db, "campaign").items()}
+        groups: dict[tuple[str, str | None, str], dict[str, Ask]] = {}
+        answers: list[Answer | tuple[tuple[str, str | None, str], str]] = []
+        for ask in asks:
+            campaign = _campaign(ask, running)
+            if ask.given_up or isinstance(campaign, Answer):
+                answers.append(Answer(NONE, "timeout: nobody waits any more") if ask.given_up else campaign)  # type: ignore[arg-type]
+                continue
+            arm, release_id = campaign.arm(ask.customer_id)
+            key = (campaign.campaign_id, arm, release_id)
+            groups.setdefault(key, {}).setdefault(ask.customer_id, ask)
+            answers.append((key, ask.customer_id))
+        done = {key: self._group(db, running[key[0]], key, mine, now_ms) for key, mine in groups.items()}  # type: ignore[arg-type]
+        return [found if isinstance(found, Answer) else done[found[0]][found[1]] for found in answers]
+
+    def _group(
+        self, db: Connection, campaign: Campaign, key: tuple[str, str | None, str], asks: dict[str, Ask], now_ms: int
+    ) -> dict[str, Answer]:  # fmt: skip
+        """Decisions of one campaign, arm and release."""
+        _, arm, release_id = key
+        release = self.releases.get(release_id)
+        if release is None:
+            self._load_soon(release_id)
+            return {who: Answer(NONE, "release: still being loaded") for who in asks}
+        people = sorted(asks)
+        known = facts(db, campaign.campaign_id, people)
+        closed = closed_now(db, release, campaign.policy, [asks[who] for who in people], known, now_ms)
+        scored = closed.apply(candidates(release, people))
+        meter = Meter.of(db, campaign, release, now_ms)
+        scored = meter.close(scored, len(people)) if meter else scored
+        terms = campaign.terms(release, meter.price if meter else release.terms.price)
+        decided = deliver.decide(scored, _consent(release, people, known), terms, now_ms)
+        if meter:
+            meter.count(db, decided, scored, now_ms)
+        rows = self._record(db, release, decided, known, now_ms)
+        more = {"release_id": release_id, "terms": terms.model_dump_json(), "variant": arm, "unanswered": 0}
+        more["experiment_id"] = campaign.design.name if campaign.design else None
+        records = [row | more for row in rows]
+        db.execute(insert(DECISIONS), records)
+        return {row["customer_id"]: Answer(row["offer_id"], row["reason"], row) for row in records}
+
+    def _record(
+        self, db: Connection, release: LiveRelease, decided: pl.DataFrame, known: Facts, now_ms: int
+    ) -> list[dict[str, Any]]:
+        """Rows of `decisions` with the code of each offer; new codes are kept in one statement."""
+        rows, made = decided.to_dicts(), []
+        for row in rows:
+            row["code"] = None
+            if row["offer_id"] == NONE:
+                continue
+            held = known.codes.get((row["customer_id"], row["offer_id"]))
+            expires = now_ms + valid_days(release, row["offer_id"]) * DAY_MS
+            if held is not None:
+                row["code"] = held["code"]
+                if (held["expires_ms"] or expires) < expires - DAY_MS:  # once a day is often enough
+                    db.execute(update(CODES).where(CODES.c.code == held["code"]).values(expires_ms=expires))
+                continue
+            if row["offer_id"] in known.stock:
+                row["code"] = _from_stock(db, row, expires)
+            else:
+                key = (row["campaign_id"], row["customer_id"], row["offer_id"])
+                row["code"] = deliver.code(*key, self.secret)
+                fresh = {name: row[name] for name in ("code", "campaign_id", "offer_id", "customer_id")}
+                made.append(fresh | {"status": "issued", "stocked": 0, "expires_ms": expires})
+        if made:
+            db.execute(insert(CODES), made)
+        return rows
+
+
+@dataclass
+class Meter:
+    """The pace of a campaign within one transaction: read, used, written back."""
+
+    campaign_id: str
+    starts_ms: int
+    forecast: Forecast
+    pace: Pace
+    price: float
+    expected: float
+
+    @staticmethod
+    def of(db: Connection, campaign: Campaign, release: LiveRelease, now_ms: int) -> "Meter | None":
+        """The meter at this moment, None for a campaign without pacing or outside its time."""
+        pacing = campaign.policy.pacing
+        if pacing is None or not pacing.starts_ms <= now_ms <= pacing.ends_ms:
+            return None
+        kept = get(db, "pace", campaign.campaign_id) or {}
+        pace = Pace(**kept["pace"]) if kept.get("starts_ms") == pacing.starts_ms else Pace()
+        forecast = _forecast(release, pacing)
+        moment = (now_ms - pacing.starts_ms) / (pacing.ends_ms - pacing.starts_ms)
+        return Meter(campaign.campaign_id, pacing.starts_ms, forecast, pace, *pace.reprice(forecast, moment))
+
+    def close(self, scored: pl.DataFrame, customers: int) -> pl.DataFrame:
+        """Close what costs more than each of these customers may take of what is left: it is never passed."""
+        dear = (pl.col("cost_cents") > (self.forecast.budget - self.pace.spent) / customers).fill_null(False)
+        why = pl.when(dear).then(pl.lit("the budget of the paced time is spent")).otherwise(pl.col("why_not"))
+        return scored.with_columns(why.alias("why_not"), (pl.col("eligible") & ~dear).alias("eligible"))
+
+    def count(self, db: Connection, decided: pl.DataFrame, scored: pl.DataFrame, now_ms: int) -> None:
+        """Add what was decided, and keep it with the decisions."""
+        given = decided.select("customer_id", "offer_id").join(scored, on=["customer_id", "offer_id"])
+        cost, seen = float(given["cost_cents"].sum()), decided.height
+        pace = replace(
+            self.pace, spent=self.pace.spent + cost, seen=self.pace.seen + seen,
+            expected=self.pace.expected + seen * self.expected, price=self.price,
+        )  # fmt: skip
+        put(db, "pace", self.campaign_id, {"pace": asdict(pace), "starts_ms": self.starts_ms}, now_ms)
+
+
+def _from_stock(db: Connection, row: dict[str, Any], expires_ms: int) -> str:
+    """One of the shop's own codes; SupportError if those decided together want more than there are.
+
+    Then the ledger tries them one by one, and the last finds the offer closed.
+    """
+    mine = select(CODES.c.code).where(CODES.c.campaign_id == row["campaign_id"], CODES.c.status == "stock")
+    code = db.execute(mine.where(CODES.c.offer_id == row["offer_id"]).order_by(CODES.c.code).limit(1)).scalar()
+    if code is None:
+        raise SupportError(f"codes: the stock of {row['offer_id']} ended")
+    taken = {"status": "issued", "customer_id": row["customer_id"], "expires_ms": expires_ms}
+    db.execute(update(CODES).where(CODES.c.code == code).values(**taken))
+    return str(code)
+
+
+def candidates(release: LiveRelease, people: Sequence[str]) -> pl.DataFrame:
+    """The candidate rows of some customers; `none` alone for one the release does not know."""
+    spans = [release.spans[who] for who in people if who in release.spans]
+    at = [row for first, last in spans for row in range(first, last)]
+    rows = release.candidates[at]
+    if strangers := [who for who in people if who not in release.spans]:
+        blank = {"offer_id": NONE, "gain_cents": 0.0, "cost_cents": 0.0, "charge_cents": 0.0, "eligible": True}
+        extra = pl.DataFrame([{"customer_id": who} | blank for who in strangers])
+        rows = pl.concat([rows, extra], how="diagonal")
+    return rows
+
+
+def valid_days(release: LiveRelease, offer_id: str) -> int:
+    """How long an offer lasts from the moment it is given."""
+    return release.menu[release.labels[offer_id][2]].valid_days
+
+
+def mark_unanswered(db: Connection, decision_ids: Sequence[str]) -> list[None]:
+    """Note that the shop did not get these decisions in time: they count for no cap and no experiment."""
+    db.execute(update(DECISIONS).where(DECISIONS.c.decision_id.in_(decision_ids)).values(unanswered=1))
+    return [None for _ in decision_ids]
+
+
+def last_moment(db: Connection) -> int:
+    """The moment of the latest decision on record, 0 before the first."""
+    return db.execute(select(func.max(DECISIONS.c.ts_ms))).scalar() or 0
+
+
+def replay(record: dict[str, Any]) -> dict[str, Any]:
+    """The decision made again from its record; `same` says whether it is equal, field by field."""
+    plain = {name: record[name] for name in CHECKED}
+    plain["holdout"] = None if plain["holdout"] is None else bool(plain["holdout"])
+    again = deliver.replay(plain, deliver.Release(**json.loads(record["terms"])))
+    return {"same": again == plain, "again": again, "differs": sorted(n for n in plain if plain[n] != again[n])}
+
+
+def _campaign(ask: Ask, running: dict[str, Campaign | None]) -> Campaign | Answer:
+    live = [campaign for campaign in running.values() if campaign]
+    if ask.campaign_id is None and len(live) == 1:
+        return live[0]
+    if ask.campaign_id is None:
+        return Answer(NONE, f"campaign: {len(live)} campaigns are live; say which")
+    found = running.get(ask.campaign_id)
+    return found or Answer(NONE, "campaign: unknown, paused or without a release")
+
+
+def _consent(release: LiveRelease, people: Sequence[str], known: Facts) -> pl.DataFrame:
+    """May-send by what the customer said last: to the API, else to the shop before the release."""
+    heard = [who for who in people if who in known.told or who not in release.barred]
+    again = _asked_again(release, heard, known) if heard else {}
+    reasons = [again[who] if who in again else release.barred[who] for who in people]
+    columns = {"customer_id": people, "may_send": [reason is None for reason in reasons], "reason": reasons}
+    return pl.DataFrame(columns, schema={"customer_id": pl.String, "may_send": pl.Boolean, "reason": pl.String})
+
+
+def _asked_again(release: LiveRelease, people: Sequence[str], known: Facts) -> dict[str, str | None]:
+    rows = []
+    for who in people:
+        _, age, _, consent = release.people.get(who, (None, None, None, None))
+        told = known.told.get(who)
+        if told is not None:
+            age = told["age"] or age
+            consent = bool(told["consent"]) if told["consent"] is not None else consent
+            consent = False if told["erased"] else consent
+        rows.append((who, consent, age))
+    schema = {"customer_id": pl.String, "consent": pl.Boolean, "age": pl.String}
+    frame = pl.DataFrame(rows, schema=schema, orient="row")
+    return dict(may_send(frame["customer_id"], frame, release.consent).select("customer_id", "reason").iter_rows())
+
+
+def _forecast(release: LiveRelease, pacing: Pacing) -> Forecast:
+    told = release.facts
+    free = max(1, told["customers"] - told["held_out"] - told["barred"])
+    curve = release.frontier.select(pl.col("cost_cents").alias("cost"), "price")
+    return Forecast.of(curve, free, float(told["budget_cents"]), pacing.arrivals)

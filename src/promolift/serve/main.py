@@ -1,0 +1,31 @@
+"""Files and an address in; a running server out. What `promolift serve` calls."""
+
+import os
+import tomllib
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("POLARS_MAX_THREADS", "1")  # small frames: handing them to other threads costs more than it saves
+
+from promolift.config import load_config
+from promolift.errors import ConfigError
+from promolift.serve.app import serve
+from promolift.serve.settings import ServeSettings
+
+
+def read_settings(path: Path | None, work: Path) -> ServeSettings:
+    """The server's settings from a TOML file, the work folder from the command line. Raises ConfigError."""
+    values: dict[str, Any] = {}
+    if path is not None:
+        try:
+            values = tomllib.loads(path.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            raise ConfigError(f"{path}: cannot be read ({error}); see docs/serve.md for an example") from None
+    if ledger := os.environ.get("PROMOLIFT_LEDGER"):
+        values["ledger"] = ledger
+    return ServeSettings.parse({"work": work} | values, str(path or "promolift serve"))
+
+
+def run_server(config: Path, work: Path, settings: Path | None, host: str, port: int) -> None:
+    """Serve until told to stop. Without promolift.toml no new release can be made, but all else works."""
+    serve(read_settings(settings, work), load_config(config) if config.is_file() else None, host, port)

@@ -1,0 +1,193 @@
+"""What others shall be told in; signed webhooks and e-mails out, tried again until they arrive or a day has passed.
+
+A message is written in the same transaction as what it tells of, so none is lost and none is sent for what did not
+happen. A receiver may get one twice: `webhook-id` is the same then.
+"""
+
+import asyncio
+import base64
+import ipaddress
+import json
+import os
+import secrets
+import smtplib
+import socket
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from email.message import EmailMessage
+from time import time
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+from sqlalchemy import Connection, insert, select, update
+from standardwebhooks import Webhook
+
+from promolift.serve.problems import ApiError
+from promolift.serve.settings import MailSettings, ServeSettings
+from promolift.store.ledger import Ledger
+from promolift.store.ledger_audit import every, get
+from promolift.store.ledger_schema import OUTBOX
+
+WAITS_S = (5, 300, 1800, 7200, 18_000, 36_000)  # as Standard Webhooks proposes: seven tries in about 18 hours
+TIMEOUT_S = 10.0
+TYPES = (
+    "redemption.reserved",
+    "redemption.confirmed",
+    "redemption.rolled_back",
+    "release.activated",
+    "customer.erased",
+)
+
+
+class UnsafeTargetError(Exception):
+    """The URL leads into the own network or is no plain web address."""
+
+
+def new_secret() -> str:
+    """A signing secret, in the form Standard Webhooks asks for."""
+    return "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
+
+
+def announce(db: Connection, kind: str, data: Any, now_ms: int) -> None:
+    """Put a message for every webhook that listens to `kind` into the outbox."""
+    for webhook_id, hook in every(db, "webhook").items():
+        if kind in hook["events"]:
+            moment = datetime.fromtimestamp(now_ms / 1000, UTC).isoformat(timespec="milliseconds")
+            post(db, "webhook", webhook_id, {"type": kind, "timestamp": moment, "data": data}, now_ms)
+
+
+def post(db: Connection, channel: str, target: str, body: Any, now_ms: int) -> str:
+    """Put one message into the outbox; its id."""
+    row = {"delivery_id": f"msg_{secrets.token_hex(12)}", "channel": channel, "target": target, "status": "waiting"}
+    row |= {"body": json.dumps(body, ensure_ascii=False, separators=(",", ":"))}
+    db.execute(insert(OUTBOX).values(**row, attempts=0, next_ms=now_ms, ts_ms=now_ms))
+    return row["delivery_id"]
+
+
+def safe_address(url: str, private: bool) -> tuple[str, str, int]:
+    """Host, the one address to connect to, and port. Raises UnsafeTargetError.
+
+    All addresses of the name must be public, and the connection goes to the one that was looked at: a name that
+    answers differently the second time cannot lead elsewhere.
+    """
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
+    except ValueError:
+        raise UnsafeTargetError("not a URL") from None
+    if (
+        parts.scheme not in (("https", "http") if private else ("https",))
+        or not host
+        or parts.username
+        or parts.password
+    ):
+        raise UnsafeTargetError("use https://host/path, without user and password")
+    try:
+        found = {info[4][0] for info in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)}
+    except (OSError, UnicodeError):
+        raise UnsafeTargetError("this host has no address") from None
+    for address in found:
+        plain = ipaddress.ip_address(str(address).split("%")[0])
+        inner = getattr(plain, "ipv4_mapped", None) or plain
+        if not private and (not inner.is_global or inner.is_multicast):
+            raise UnsafeTargetError("this host lies in a private network")
+    return host, str(min(found, key=str)), port
+
+
+class Outbox:
+    """Sends what is due. One per process; on a shared ledger each message is taken by one process only."""
+
+    def __init__(self, ledger: Ledger, settings: ServeSettings, waits_s: Sequence[float] = WAITS_S) -> None:
+        """`waits_s`: seconds between tries."""
+        self.ledger, self.settings, self.waits_s = ledger, settings, tuple(waits_s)
+
+    async def send_due(self) -> int:
+        """Send all that is due now; how many were tried."""
+        due = await self.ledger.call(_take_due)
+        for row in due:
+            error = await self._send(row)
+            await self.ledger.call(self._note, (row, error))
+        return len(due)
+
+    async def _send(self, row: dict[str, Any]) -> str | None:
+        """None if it arrived, else what went wrong."""
+        try:
+            if row["channel"] == "email":
+                return await asyncio.to_thread(send_mail, self.settings.mail, json.loads(row["body"]))
+            with self.ledger.read() as db:
+                hook = get(db, "webhook", row["target"])
+            return "the webhook was removed" if hook is None else await self._call(hook, row)
+        except UnsafeTargetError as error:
+            return str(error)
+        except (httpx.HTTPError, OSError, smtplib.SMTPException) as error:
+            return type(error).__name__
+
+    async def _call(self, hook: dict[str, Any], row: dict[str, Any]) -> str | None:
+        private = self.settings.private_webhooks
+        host, address, port = await asyncio.to_thread(safe_address, hook["url"], private)
+        now = datetime.fromtimestamp(int(time()), UTC)
+        shown = f"[{address}]" if ":" in address else address
+        url = httpx.URL(hook["url"]).copy_with(host=shown.strip("[]"), port=port)
+        headers = {
+            "host": host if port in (80, 443) else f"{host}:{port}",
+            "content-type": "application/json",
+            "webhook-id": row["delivery_id"],
+            "webhook-timestamp": str(int(now.timestamp())),
+            "webhook-signature": Webhook(hook["secret"]).sign(row["delivery_id"], now, row["body"]),
+        }
+        async with httpx.AsyncClient(timeout=TIMEOUT_S, follow_redirects=False, trust_env=False) as client:
+            extra = {"sni_hostname": host}
+            reply = await client.post(url, content=row["body"].encode(), headers=headers, extensions=extra)
+        return None if reply.is_success else f"status {reply.status_code}"
+
+    def _note(self, db: Connection, results: Sequence[tuple[dict[str, Any], str | None]]) -> list[None]:
+        """Sent, tried again later, or given up; the words of an e-mail are forgotten once they are out."""
+        for row, error in results:
+            tries = row["attempts"] + 1
+            values: dict[str, Any] = {"attempts": tries, "error": error}
+            if error is None or tries > len(self.waits_s):
+                values["status"] = "sent" if error is None else "failed"
+                values |= {"body": "{}"} if row["channel"] == "email" else {}
+            else:
+                values |= {"status": "waiting", "next_ms": round((time() + self.waits_s[tries - 1]) * 1000)}
+            db.execute(update(OUTBOX).where(OUTBOX.c.delivery_id == row["delivery_id"]).values(**values))
+        return [None for _ in results]
+
+
+def send_mail(settings: MailSettings | None, mail: dict[str, Any]) -> str | None:
+    """Send one e-mail; None if the server took it, else why not."""
+    if settings is None:
+        return "no SMTP server is configured"
+    message = EmailMessage()
+    message["From"], message["To"], message["Subject"] = settings.sender, mail["to"], mail["subject"]
+    if mail.get("unsubscribe"):
+        message["List-Unsubscribe"] = f"<{mail['unsubscribe']}>"
+    message.set_content(mail["text"])
+    kind = smtplib.SMTP_SSL if settings.tls == "tls" else smtplib.SMTP
+    with kind(settings.host, settings.port, timeout=settings.timeout_s) as server:
+        if settings.tls == "starttls":
+            server.starttls()
+        if settings.username:
+            server.login(settings.username, os.environ.get("PROMOLIFT_SMTP_PASSWORD", ""))
+        server.send_message(message)
+    return None
+
+
+def check_target(url: str, private: bool) -> None:
+    """ApiError if a webhook must not be sent there."""
+    try:
+        safe_address(url, private)
+    except UnsafeTargetError as error:
+        raise ApiError(422, "url_unsafe", str(error), [("/url", str(error))]) from None
+
+
+def _take_due(db: Connection, some: list[Any]) -> list[list[dict[str, Any]]]:
+    """What is due, taken for a minute so that nobody else sends it meanwhile."""
+    now_ms = round(time() * 1000)
+    due = select(OUTBOX).where(OUTBOX.c.status == "waiting", OUTBOX.c.next_ms <= now_ms).order_by(OUTBOX.c.next_ms)
+    rows = [dict(row) for row in db.execute(due.limit(50)).mappings()]
+    for row in rows:
+        mine = OUTBOX.c.delivery_id == row["delivery_id"]
+        db.execute(update(OUTBOX).where(mine).values(next_ms=now_ms + 600_000))
+    return [rows, *([] for _ in some[1:])]

@@ -1,0 +1,83 @@
+"""Every error the API answers, as RFC 9457 problem+json: status, code, detail, request_id, and errors with pointers."""
+
+import json
+from collections.abc import Iterable
+from http import HTTPStatus
+from typing import Any
+
+from pydantic import BaseModel, Field, ValidationError
+from starlette.responses import Response
+
+from promolift.errors import PromoError
+from promolift.store.ledger_schema import LedgerError, Refused
+
+CONFLICTS = ("already_", "limit_reached", "code_", "running")
+
+
+class FieldError(BaseModel):
+    """One wrong field."""
+
+    pointer: str = Field(description="RFC 6901 JSON pointer into the body, or the name of a parameter")
+    message: str
+
+
+class Problem(BaseModel):
+    """RFC 9457. `code` is stable, for machines."""
+
+    type: str = "about:blank"
+    title: str
+    status: int
+    code: str
+    detail: str
+    request_id: str
+    errors: list[FieldError] = []
+
+
+class ApiError(PromoError):
+    """An error with its HTTP status and code."""
+
+    def __init__(self, status: int, code: str, detail: str, errors: Iterable[tuple[str, str]] = ()) -> None:
+        """`errors` are (pointer, message)."""
+        super().__init__(detail)
+        self.status, self.code, self.errors = status, code, list(errors)
+
+
+def problem(error: Exception, request_id: str) -> Response:
+    """The response to an error; what we did not foresee is 500, with no word of its inside."""
+    known = _known(error)
+    body = {
+        "type": "about:blank",
+        "title": HTTPStatus(known.status).phrase,
+        "status": known.status,
+        "code": known.code,
+        "detail": str(known),
+        "request_id": request_id,
+        "errors": [{"pointer": pointer, "message": message} for pointer, message in known.errors],
+    }
+    return Response(json.dumps(body), known.status, media_type="application/problem+json")
+
+
+def invalid(errors: Iterable[Any]) -> ApiError:
+    """From pydantic's list of errors."""
+    told = []
+    for each in errors:
+        parts = [part for part in each["loc"] if part not in ("body", "query", "path", "header")]
+        pointer = "".join(f"/{str(part).replace('~', '~0').replace('/', '~1')}" for part in parts)
+        told.append((pointer, each["msg"].removeprefix("Value error, ")))
+    return ApiError(422, "invalid", "the request breaks the rules named in errors", told)
+
+
+def _known(error: Exception) -> ApiError:
+    match error:
+        case ApiError():
+            return error
+        case ValidationError():
+            return invalid(error.errors())
+        case Refused(code=code):
+            status = 404 if code.endswith("_unknown") else 409 if code.startswith(CONFLICTS) else 422
+            return ApiError(status, code, str(error))
+        case LedgerError():
+            return ApiError(503, "ledger_unavailable", "nothing was kept; try again later")
+        case PromoError():
+            return ApiError(422, "refused", str(error))
+    return ApiError(500, "internal", "something failed inside; the log has it under this request_id")

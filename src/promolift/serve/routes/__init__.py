@@ -1,0 +1,1 @@
+"""The routes with less traffic, by what they are about."""

@@ -1,0 +1,367 @@
+"""Campaigns, limits, codes, releases, experiments, keys, webhooks and the audit log: admin keys only, all audited."""
+
+from typing import Annotated, Any
+
+import polars as pl
+from fastapi import APIRouter, Query, Request, Response
+from sqlalchemy import Connection, delete, func, insert, select, update
+
+from promolift.errors import ConfigError
+from promolift.learn.experiment import HOLDOUT, analyse
+from promolift.learn.lift import Metric
+from promolift.learn.sums import sums_by
+from promolift.serve import outbox, release
+from promolift.serve.models import CampaignIn, CodesIn, ExperimentIn, KeyIn, Slug, WebhookIn
+from promolift.serve.problems import ApiError
+from promolift.serve.routes.money import IdempotencyKey, actor, changed, server_of
+from promolift.serve.security import make_key
+from promolift.serve.server import audited
+from promolift.store import Store
+from promolift.store.ledger_audit import audit, drop, every, first_break, get, put
+from promolift.store.ledger_money import add_stock, stock_left
+from promolift.store.ledger_schema import AUDIT, DECISIONS, EVENTS, LIMITS, OUTBOX, USAGE, Refused
+
+router = APIRouter(tags=["admin"])
+Cursor = Annotated[int, Query(ge=0, le=2**53)]
+Page = Annotated[int, Query(ge=1, le=1000)]
+
+
+@router.get("/v1/campaigns")
+def campaigns(request: Request) -> dict[str, Any]:
+    """All campaigns: release, policy, experiment, and whether they are paused."""
+    with server_of(request).ledger.read() as db:
+        return {"data": [{"campaign_id": id_} | body for id_, body in every(db, "campaign").items()]}
+
+
+@router.get("/v1/campaigns/{campaign_id}")
+def campaign(request: Request, campaign_id: Slug) -> dict[str, Any]:
+    """A campaign with its limits, how far each is used, and its pace."""
+    with server_of(request).ledger.read() as db:
+        body = known(db, campaign_id)
+        used = func.coalesce(func.sum(USAGE.c.held), 0), func.coalesce(func.sum(USAGE.c.spent), 0)
+        joined = LIMITS.outerjoin(USAGE, USAGE.c.limit_id == LIMITS.c.limit_id)
+        sums = select(LIMITS, used[0].label("held"), used[1].label("spent")).select_from(joined)
+        rows = db.execute(sums.where(LIMITS.c.campaign_id == campaign_id).group_by(*LIMITS.c)).mappings()
+        limits = [dict(row) | {"held": int(row["held"]), "spent": int(row["spent"])} for row in rows]
+        return {"campaign_id": campaign_id, **body, "limits": limits, "pace": get(db, "pace", campaign_id)}
+
+
+@router.put("/v1/campaigns/{campaign_id}")
+def put_campaign(request: Request, campaign_id: Slug, body: CampaignIn) -> Response:
+    """Make or change a campaign. A changed policy is a new version; what its limits have counted so far stays."""
+    who = actor(request)
+
+    def do(db: Connection, now_ms: int) -> tuple[int, Any]:
+        old = get(db, "campaign", campaign_id) or {}
+        told = body.model_dump(mode="json")
+        new = old | {"paused": told["paused"], "policy": told["policy"]}
+        new["policy_version"] = old.get("policy_version", 0) + (old.get("policy") != told["policy"])
+        put(db, "campaign", campaign_id, new, now_ms)
+        old_limits = _limits(db, campaign_id)
+        db.execute(delete(LIMITS).where(LIMITS.c.campaign_id == campaign_id))
+        for limit in body.limits:
+            if db.execute(select(LIMITS.c.limit_id).where(LIMITS.c.limit_id == limit.limit_id)).first():
+                raise Refused("limit_id_taken", f"limit_id {limit.limit_id} is used twice; ids must differ")
+            row = limit.model_dump(exclude={"timezone", "offer_id"}) | {"campaign_id": campaign_id}
+            db.execute(insert(LIMITS).values(**row, zone=limit.timezone, offer_id=limit.offer_id or ""))
+        new_limits = {"limits": _limits(db, campaign_id)}
+        told_old = old | {"limits": old_limits}
+        return audited(db, now_ms, (who, "campaign.put", campaign_id), told_old, new | new_limits)
+
+    return changed(request, do, None)
+
+
+@router.post("/v1/campaigns/{campaign_id}/codes")
+def codes(request: Request, campaign_id: Slug, body: CodesIn, idempotency_key: IdempotencyKey = None) -> Response:
+    """Add the shop's own codes to an offer's stock; codes that are there already are left alone."""
+    who = actor(request)
+
+    def do(db: Connection, now_ms: int) -> tuple[int, Any]:
+        known(db, campaign_id)
+        new = {"added": add_stock(db, campaign_id, body.offer_id, body.codes)}
+        new["left"] = stock_left(db, campaign_id, body.offer_id) or 0
+        return audited(db, now_ms, (who, "codes.add", f"{campaign_id}/{body.offer_id}"), None, new)
+
+    return changed(request, do, idempotency_key, body)
+
+
+@router.get("/v1/campaigns/{campaign_id}/offers")
+def offers(request: Request, campaign_id: Slug) -> dict[str, Any]:
+    """The offers of the campaign's release, with their menu line and what they cover."""
+    server = server_of(request)
+    with server.ledger.read() as db:
+        live = server.decider.ensure(known(db, campaign_id).get("release") or "")
+    listed = [
+        {"offer_id": offer, "menu": live.menu[menu].model_dump(mode="json"), "scope": scope, "covers": target or ""}
+        for offer, (scope, target, menu, _) in sorted(live.labels.items())
+    ]
+    return {"release_id": live.release_id, "data": listed}
+
+
+@router.post("/v1/releases", status_code=201)
+def make_release(request: Request, idempotency_key: IdempotencyKey = None) -> Response:
+    """Freeze the work folder's present plan as a release. The same plan gives the same id. Activate it to use it."""
+    server, who = server_of(request), actor(request)
+    if server.config is None:
+        raise ConfigError("the server was started without promolift.toml; give --config")
+    with Store(server.settings.work) as store:
+        release_id = release.build(store, server.config)
+    terms = server.decider.ensure(release_id).terms
+
+    def do(db: Connection, now_ms: int) -> tuple[int, Any]:
+        new = {"release_id": release_id, "campaign_id": terms.campaign_id, "price": terms.price}
+        put(db, "release", release_id, new, now_ms)
+        return audited(db, now_ms, (who, "release.make", release_id), None, new, 201)
+
+    return changed(request, do, idempotency_key)
+
+
+@router.get("/v1/releases")
+def releases(request: Request) -> dict[str, Any]:
+    """All releases made here."""
+    with server_of(request).ledger.read() as db:
+        return {"data": list(every(db, "release").values())}
+
+
+@router.post("/v1/releases/{release_id}:activate")
+def activate(request: Request, release_id: Slug, idempotency_key: IdempotencyKey = None) -> Response:
+    """Decide from this release from now on. It is loaded first, so that no request waits or fails."""
+    server, who = server_of(request), actor(request)
+    loaded = server.decider.ensure(release_id)
+
+    def do(db: Connection, now_ms: int) -> tuple[int, Any]:
+        campaign_id = loaded.terms.campaign_id
+        old = get(db, "campaign", campaign_id) or {"paused": False, "policy": {}, "policy_version": 1}
+        if old.get("release") == release_id:
+            return 200, {"campaign_id": campaign_id} | old
+        new = old | {"release": release_id, "previous": old.get("release")}
+        return _switch(db, now_ms, (who, "release.activate", campaign_id), old, new)
+
+    return changed(request, do, idempotency_key)
+
+
+@router.post("/v1/campaigns/{campaign_id}:rollback")
+def roll_back(request: Request, campaign_id: Slug, idempotency_key: IdempotencyKey = None) -> Response:
+    """Go back to the release before the present one; calling it twice goes forth again."""
+    server, who = server_of(request), actor(request)
+    with server.ledger.read() as db:
+        before = known(db, campaign_id).get("previous")
+    if before:
+        server.decider.ensure(before)
+
+    def do(db: Connection, now_ms: int) -> tuple[int, Any]:
+        old = known(db, campaign_id)
+        if not old.get("previous"):
+            raise Refused("previous_missing", "there is no release before the present one")
+        new = old | {"release": old["previous"], "previous": old["release"]}
+        return _switch(db, now_ms, (who, "release.rollback", campaign_id), old, new)
+
+    return changed(request, do, idempotency_key)
+
+
+@router.put("/v1/campaigns/{campaign_id}/experiment")
+def put_experiment(request: Request, campaign_id: Slug, body: ExperimentIn) -> Response:
+    """Split the campaign's customers between releases, by hash. A changed design needs a new name."""
+    server, who = server_of(request), actor(request)
+    if unknown := sorted(set(body.releases) ^ (set(body.design.arms) - {HOLDOUT})):
+        raise ApiError(
+            422, "invalid", "every arm needs a release", [("/releases", f"arms and releases differ: {unknown}")]
+        )
+    for release_id in sorted(set(body.releases.values())):
+        if server.decider.ensure(release_id).terms.campaign_id != campaign_id:
+            raise ApiError(422, "invalid", "wrong campaign", [("/releases", f"{release_id} is of another campaign")])
+
+    def do(db: Connection, now_ms: int) -> tuple[int, Any]:
+        old, told = known(db, campaign_id), body.model_dump(mode="json")
+        running = (old.get("experiment") or {}).get("design", {})
+        if running.get("name") == body.design.name and running != told["design"]:
+            raise Refused("design_fixed", "a running experiment's design is fixed; use a new name")
+        put(db, "campaign", campaign_id, old | {"experiment": told}, now_ms)
+        return audited(db, now_ms, (who, "experiment.put", campaign_id), old.get("experiment"), told)
+
+    return changed(request, do, None)
+
+
+@router.delete("/v1/campaigns/{campaign_id}/experiment")
+def stop_experiment(request: Request, campaign_id: Slug) -> Response:
+    """Stop the experiment: everybody is served from the campaign's release again. Its decisions stay."""
+    who = actor(request)
+
+    def do(db: Connection, now_ms: int) -> tuple[int, Any]:
+        old = known(db, campaign_id)
+        put(db, "campaign", campaign_id, old | {"experiment": None}, now_ms)
+        return audited(db, now_ms, (who, "experiment.stop", campaign_id), old.get("experiment"), None)
+
+    return changed(request, do, None)
+
+
+@router.get("/v1/campaigns/{campaign_id}/experiment")
+def experiment(request: Request, campaign_id: Slug) -> dict[str, Any]:
+    """Verdicts as of now on `value_cents` of the feedback per customer decided on, each with its rule."""
+    from promolift.learn.experiment import Design
+
+    with server_of(request).ledger.read() as db:
+        told = known(db, campaign_id).get("experiment")
+        if not told:
+            raise Refused("experiment_unknown", "this campaign has no experiment")
+        design = Design(**told["design"]).model_copy(update={"primary": "value_cents"})
+        rows = outcomes(db, design.name)
+    found = analyse(sums_by(rows, ["value_cents"]), [Metric(name="value_cents", value="value_cents")], design)
+    data = [{k: v for k, v in row.items() if v is not None} for row in found.frame().to_dicts()]
+    return {"experiment_id": design.name, "sample_ratio": found.ratio.rule, "verdicts": data, "text": str(found)}
+
+
+def outcomes(db: Connection, experiment_id: str) -> pl.DataFrame:
+    """customer_id, arm, value_cents: one row per customer of an experiment; no feedback is a value of 0."""
+    mine = DECISIONS.c.experiment_id == experiment_id, DECISIONS.c.unanswered == 0
+    arms = db.execute(select(DECISIONS.c.customer_id, DECISIONS.c.variant).where(*mine).distinct()).all()
+    joined = EVENTS.join(DECISIONS, EVENTS.c.decision_id == DECISIONS.c.decision_id)
+    paid = db.execute(select(DECISIONS.c.customer_id, EVENTS.c.body).select_from(joined).where(*mine)).all()
+    who = pl.DataFrame([tuple(r) for r in arms], {"customer_id": pl.String, "arm": pl.String}, orient="row")
+    value = pl.DataFrame([tuple(r) for r in paid], {"customer_id": pl.String, "body": pl.String}, orient="row")
+    cents = pl.col("body").str.json_path_match("$.value_cents").cast(pl.Float64, strict=False)
+    sums = value.group_by("customer_id").agg(cents.sum().alias("value_cents"))
+    return who.join(sums, on="customer_id", how="left").with_columns(pl.col("value_cents").fill_null(0.0))
+
+
+@router.post("/v1/keys", status_code=201)
+def post_key(request: Request, body: KeyIn) -> Response:
+    """A new key. The answer shows it once; only its hash is kept."""
+    server, who = server_of(request), actor(request)
+
+    def do(db: Connection, now_ms: int) -> tuple[int, Any]:
+        key_id, secret = make_key(db, body.scope, body.name, now_ms, who)
+        return 201, {"key_id": key_id, "key": secret, "scope": body.scope}
+
+    reply = changed(request, do, None)
+    server.reload_keys()
+    return reply
+
+
+@router.get("/v1/keys")
+def keys(request: Request) -> dict[str, Any]:
+    """All keys, without their secrets."""
+    with server_of(request).ledger.read() as db:
+        found = every(db, "key").items()
+    return {"data": [{"key_id": id_} | {k: v for k, v in body.items() if k != "hash"} for id_, body in found]}
+
+
+@router.delete("/v1/keys/{key_id}")
+def revoke(request: Request, key_id: Slug) -> Response:
+    """Revoke a key at once."""
+    server, who = server_of(request), actor(request)
+
+    def do(db: Connection, now_ms: int) -> tuple[int, Any]:
+        old = get(db, "key", key_id)
+        if old is None:
+            raise Refused("key_unknown", f"no key {key_id}")
+        put(db, "key", key_id, old | {"revoked": True}, now_ms)
+        audit(db, now_ms, (who, "key.revoke", key_id), {"revoked": old["revoked"]}, {"revoked": True})
+        return 200, {"key_id": key_id, "revoked": True}
+
+    reply = changed(request, do, None)
+    server.reload_keys()
+    return reply
+
+
+@router.post("/v1/webhooks", status_code=201)
+def post_webhook(request: Request, body: WebhookIn, idempotency_key: IdempotencyKey = None) -> Response:
+    """Tell a URL what happens; the signing secret is shown once."""
+    who = actor(request)
+    if strange := sorted(set(body.events) - set(outbox.TYPES)):
+        raise ApiError(422, "invalid", "unknown event", [("/events", f"{strange}; known: {', '.join(outbox.TYPES)}")])
+    outbox.check_target(body.url, server_of(request).settings.private_webhooks)
+
+    def do(db: Connection, now_ms: int) -> tuple[int, Any]:
+        secret = outbox.new_secret()
+        hook = {"url": body.url, "events": list(body.events)}
+        webhook_id = f"whk_{now_ms:x}{secret[6:12].encode().hex()}"
+        put(db, "webhook", webhook_id, hook | {"secret": secret}, now_ms)
+        audit(db, now_ms, (who, "webhook.create", webhook_id), None, {"events": list(body.events)})
+        return 201, {"webhook_id": webhook_id, "secret": secret} | hook
+
+    return changed(request, do, idempotency_key, body)
+
+
+@router.get("/v1/webhooks")
+def webhooks(request: Request) -> dict[str, Any]:
+    """All webhooks, with how many messages wait, arrived and failed."""
+    with server_of(request).ledger.read() as db:
+        counts = select(OUTBOX.c.target, OUTBOX.c.status, func.count()).group_by(OUTBOX.c.target, OUTBOX.c.status)
+        states: dict[str, dict[str, int]] = {}
+        for target, status, number in db.execute(counts):
+            states.setdefault(target, {})[status] = number
+        hooks = every(db, "webhook").items()
+    shown = [{"webhook_id": i, "url": b["url"], "events": b["events"], "messages": states.get(i, {})} for i, b in hooks]
+    return {"data": shown}
+
+
+@router.delete("/v1/webhooks/{webhook_id}")
+def delete_webhook(request: Request, webhook_id: Slug) -> Response:
+    """Tell this URL nothing more."""
+    who = actor(request)
+
+    def do(db: Connection, now_ms: int) -> tuple[int, Any]:
+        if drop(db, "webhook", webhook_id) is None:
+            raise Refused("webhook_unknown", f"no webhook {webhook_id}")
+        audit(db, now_ms, (who, "webhook.delete", webhook_id))
+        return 200, {"webhook_id": webhook_id, "deleted": True}
+
+    return changed(request, do, None)
+
+
+@router.post("/v1/webhooks/{webhook_id}:replay", status_code=202)
+def replay_webhook(request: Request, webhook_id: Slug, since_ms: Cursor = 0) -> Response:
+    """Send again what was made since a moment, with the same webhook-id."""
+
+    def do(db: Connection, now_ms: int) -> tuple[int, Any]:
+        if get(db, "webhook", webhook_id) is None:
+            raise Refused("webhook_unknown", f"no webhook {webhook_id}")
+        mine = OUTBOX.c.target == webhook_id, OUTBOX.c.ts_ms >= since_ms
+        again = db.execute(update(OUTBOX).where(*mine).values(status="waiting", attempts=0, next_ms=now_ms))
+        return 202, {"messages": again.rowcount}
+
+    return changed(request, do, None)
+
+
+@router.get("/v1/audit")
+def audit_log(request: Request, cursor: Cursor = 0, limit: Page = 100) -> dict[str, Any]:
+    """The audit log in order, a page at a time; `next` is the cursor of the next page, null at the end."""
+    with server_of(request).ledger.read() as db:
+        rows = db.execute(select(AUDIT).where(AUDIT.c.seq > cursor).order_by(AUDIT.c.seq).limit(limit)).mappings().all()
+    return {"data": [dict(row) for row in rows], "next": rows[-1]["seq"] if len(rows) == limit else None}
+
+
+@router.get("/v1/audit:verify")
+def verify(request: Request) -> dict[str, Any]:
+    """Whether the chain of hashes holds, the first row that breaks it, and its last hash to keep elsewhere."""
+    with server_of(request).ledger.read() as db:
+        broken = first_break(db)
+        last = db.execute(select(AUDIT.c.seq, AUDIT.c.hash).order_by(AUDIT.c.seq.desc()).limit(1)).first()
+    return {
+        "holds": broken is None,
+        "first_break": broken,
+        "rows": last.seq if last else 0,
+        "head": last.hash if last else "",
+    }
+
+
+def known(db: Connection, campaign_id: str) -> dict[str, Any]:
+    """A campaign's body; Refused if there is none."""
+    body: dict[str, Any] | None = get(db, "campaign", campaign_id)
+    if body is None:
+        raise Refused("campaign_unknown", f"no campaign {campaign_id}")
+    return body
+
+
+def _switch(db: Connection, now_ms: int, who: tuple[str, str, str], old: Any, new: Any) -> tuple[int, Any]:
+    put(db, "campaign", who[2], new, now_ms)
+    told = {"campaign_id": who[2], "release": new["release"], "previous": new["previous"]}
+    outbox.announce(db, "release.activated", told, now_ms)
+    audit(db, now_ms, who, {"release": old.get("release")}, told)
+    return 200, {"campaign_id": who[2]} | new
+
+
+def _limits(db: Connection, campaign_id: str) -> list[dict[str, Any]]:
+    rows = db.execute(select(LIMITS).where(LIMITS.c.campaign_id == campaign_id).order_by(LIMITS.c.limit_id))
+    return [dict(row) for row in rows.mappings()]

@@ -1,0 +1,208 @@
+"""Redemptions, feedback, messages, and what a decision was made of."""
+
+import json
+from secrets import token_hex
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Header, Request, Response
+from sqlalchemy import Connection, select
+from starlette.responses import JSONResponse
+
+from promolift.serve import events, live, outbox, words
+from promolift.serve.models import ConfirmIn, FeedbackIn, Id, MailIn, ReserveIn, RollbackIn
+from promolift.serve.problems import ApiError
+from promolift.serve.server import Change, Server
+from promolift.serve.settings import Policy
+from promolift.store.ledger_audit import get
+from promolift.store.ledger_money import Claim, confirm, reserve, rollback
+from promolift.store.ledger_schema import CUSTOMERS, DECISIONS, REDEMPTIONS, Refused
+
+router = APIRouter()
+IdempotencyKey = Annotated[str | None, Header(min_length=1, max_length=255)]
+SHOWN = ("redemption_id", "campaign_id", "offer_id", "customer_id", "order_id", "code", "decision_id",
+         "reserved_cents", "final_cents", "status", "ts_ms", "expires_ms")  # fmt: skip
+
+
+def server_of(request: Request) -> Server:
+    """The state of this server."""
+    found: Server = request.app.state.server
+    return found
+
+
+def actor(request: Request) -> str:
+    """The id of the key that asks: what the audit log names."""
+    return str(request.scope["promolift"].key.key_id)
+
+
+def changed(request: Request, do: Change, key: str | None, body: Any = None) -> Response:
+    """Run a change, once per Idempotency-Key; the key counts per API key and path."""
+    named = None if key is None else "\n".join([actor(request), request.url.path, key])
+    payload = body.model_dump(mode="json") if hasattr(body, "model_dump") else body
+    status, answer = server_of(request).change(do, named, payload)
+    return JSONResponse(answer, status)
+
+
+@router.post("/v1/redemptions:reserve", tags=["redemptions"])
+def reserve_(request: Request, body: ReserveIn, idempotency_key: IdempotencyKey = None) -> Response:
+    """Hold an offer's money and code for an order, within all limits of the campaign."""
+    who = actor(request)
+
+    def do(db: Connection, now_ms: int) -> tuple[int, Any]:
+        campaign, offer = body.campaign_id, body.offer_id
+        if body.decision_id:
+            made = decision(db, body.decision_id)
+            if made["customer_id"] != body.customer_id or made["offer_id"] == "none":
+                raise Refused("decision_of_another", "this decision gave this customer no offer")
+            campaign, offer = campaign or made["campaign_id"], offer or made["offer_id"]
+            if (campaign, offer) != (made["campaign_id"], made["offer_id"]):
+                raise Refused("decision_of_another", "this decision was for another campaign or offer")
+        if not campaign or not offer:
+            raise ApiError(422, "invalid", "name the offer", [("/decision_id", "or campaign_id and offer_id")])
+        known = get(db, "campaign", campaign)
+        if known is None:
+            raise Refused("campaign_unknown", f"no campaign {campaign}; PUT /v1/campaigns/{campaign} first")
+        hold_ms = round(Policy(**known.get("policy", {})).hold_minutes * 60_000)
+        claim = Claim(
+            body.redemption_id or f"rdm_{token_hex(12)}", campaign, offer, body.customer_id, body.amount_cents, now_ms,
+            hold_ms, body.order_id, body.code, body.decision_id, who,
+        )  # fmt: skip
+        row = reserve(db, claim)
+        if (row["customer_id"], row["offer_id"]) != (claim.customer_id, claim.offer_id):
+            raise Refused("code_of_another", "this redemption_id belongs to another customer or offer")
+        return _told(db, "redemption.reserved", row, now_ms)
+
+    return _counted(request, "reserve", do, idempotency_key, body)
+
+
+@router.post("/v1/redemptions:confirm", tags=["redemptions"])
+def confirm_(request: Request, body: ConfirmIn, idempotency_key: IdempotencyKey = None) -> Response:
+    """The order is paid: spend what was reserved, or less of it."""
+    who = actor(request)
+
+    def do(db: Connection, now_ms: int) -> tuple[int, Any]:
+        row = confirm(db, body.redemption_id, body.amount_cents, now_ms, who)
+        return _told(db, "redemption.confirmed", row, now_ms)
+
+    return _counted(request, "confirm", do, idempotency_key, body)
+
+
+@router.post("/v1/redemptions:rollback", tags=["redemptions"])
+def rollback_(request: Request, body: RollbackIn, idempotency_key: IdempotencyKey = None) -> Response:
+    """The order is cancelled: give back the money and the code."""
+    who = actor(request)
+
+    def do(db: Connection, now_ms: int) -> tuple[int, Any]:
+        return _told(db, "redemption.rolled_back", rollback(db, body.redemption_id, now_ms, who), now_ms)
+
+    return _counted(request, "rollback", do, idempotency_key, body)
+
+
+@router.post("/v1/feedback", status_code=202, tags=["decisions"])
+def feedback(request: Request, body: FeedbackIn, idempotency_key: IdempotencyKey = None) -> Response:
+    """What came of a decision: joins it by its id, and counts once per message_id."""
+
+    def do(db: Connection, now_ms: int) -> tuple[int, Any]:
+        made = decision(db, body.decision_id)
+        message_id = body.message_id or f"fb_{token_hex(12)}"
+        row = {"message_id": message_id, "customer_id": made["customer_id"], "ts_ms": body.ts_ms or now_ms}
+        row |= {"received_ms": now_ms, "name": body.name, "decision_id": body.decision_id}
+        row |= {"body": json.dumps({"value_cents": body.value_cents})}
+        (new,) = events.keep(db, [events.Parsed(events=[row])])
+        return 202, {"accepted": new, "duplicates": 1 - new, "message_id": message_id}
+
+    return changed(request, do, idempotency_key, body)
+
+
+@router.post("/v1/messages", status_code=202, tags=["decisions"])
+def message(request: Request, body: MailIn, idempotency_key: IdempotencyKey = None) -> Response:
+    """Send a decided offer by e-mail; consent is looked at again, and the address is forgotten once it is out."""
+    server = server_of(request)
+    if server.settings.mail is None:
+        raise ApiError(422, "mail_off", "no SMTP server is configured; set mail in the server's settings")
+
+    def do(db: Connection, now_ms: int) -> tuple[int, Any]:
+        made = decision(db, body.decision_id)
+        told = db.execute(select(CUSTOMERS).where(CUSTOMERS.c.customer_id == made["customer_id"])).mappings().first()
+        if told and (told["erased"] or told["consent"] == 0):
+            raise Refused("consent_missing", "the customer does not want messages")
+        if made["offer_id"] == "none":
+            raise Refused("decision_of_another", "this decision gave no offer")
+        release = server.decider.ensure(made["release_id"])
+        text = words.words(release, made["customer_id"], made["offer_id"], made["ts_ms"], body.language)
+        if not text["message"]:
+            raise Refused("message_untrue", "no true message can be written for this offer")
+        mail = mail_of(release.shop["name"], text, made["code"], body)
+        return 202, {"message_id": outbox.post(db, "email", made["decision_id"], mail, now_ms)}
+
+    return changed(request, do, idempotency_key, body)
+
+
+def mail_of(shop: str, text: dict[str, Any], code: str | None, body: MailIn) -> dict[str, Any]:
+    """The e-mail: the verified words, the code, and what the law asks for: who sends it, from where, how to stop it."""
+    zh = text["language"] == "zh"
+    lines = [text["message"], "" if not code else f"{'优惠码' if zh else 'Your code'}: {code}", ""]
+    lines += [f"{shop}, {body.postal_address}", f"{'退订' if zh else 'Unsubscribe'}: {body.unsubscribe_url}"]
+    subject = f"{shop}: {'您的专属优惠' if zh else 'an offer for you'}"
+    return {"to": body.to, "subject": subject, "text": "\n".join(lines), "unsubscribe": body.unsubscribe_url}
+
+
+@router.get("/v1/decisions/{decision_id}:explain", tags=["decisions"])
+def explain(request: Request, decision_id: Id) -> dict[str, Any]:
+    """Why this decision: the candidates at their price, what was closed, and the rule that settled it."""
+    with server_of(request).ledger.read() as db:
+        row = decision(db, decision_id)
+    opened, terms = json.loads(row["candidates"]), json.loads(row["terms"])
+    for each in opened:
+        worth = each["gain_cents"] - each.get("charge_cents", 0.0) - terms["price"] * each["cost_cents"]
+        each["worth_at_price_cents"] = worth
+    lines = [
+        f"{len(opened) - 1} offers were open, {len(json.loads(row['ineligible']))} closed.",
+        f"A cent of budget was worth {terms['price']:.4f} cents of gain.",
+        f"Decided: {row['offer_id']}, with probability {row['propensity']:.4f}; {row['reason']}.",
+    ]
+    told = {name: row[name] for name in row if name not in ("candidates", "ineligible", "terms")}
+    parts = {"candidates": opened, "ineligible": json.loads(row["ineligible"]), "terms": terms}
+    return dict(told) | parts | {"text": " ".join(lines)}
+
+
+@router.get("/v1/decisions/{decision_id}:replay", tags=["decisions"])
+def replay(request: Request, decision_id: Id) -> dict[str, Any]:
+    """The decision made again from its record; `same` is true unless the record was changed."""
+    with server_of(request).ledger.read() as db:
+        return live.replay(dict(decision(db, decision_id)))
+
+
+def decision(db: Connection, decision_id: str) -> Any:
+    """The row of a decision; Refused if there is none."""
+    row = db.execute(select(DECISIONS).where(DECISIONS.c.decision_id == decision_id)).mappings().first()
+    if row is None:
+        raise Refused("decision_unknown", "no such decision")
+    return row
+
+
+@router.get("/v1/redemptions/{redemption_id}", tags=["redemptions"])
+def redemption(request: Request, redemption_id: Id) -> dict[str, Any]:
+    """A redemption as it stands."""
+    with server_of(request).ledger.read() as db:
+        row = db.execute(select(REDEMPTIONS).where(REDEMPTIONS.c.redemption_id == redemption_id)).mappings().first()
+    if row is None:
+        raise Refused("redemption_unknown", "no such redemption")
+    return {name: row[name] for name in SHOWN}
+
+
+def _told(db: Connection, kind: str, row: Any, now_ms: int) -> tuple[int, Any]:
+    body = {name: row[name] for name in SHOWN}
+    outbox.announce(db, kind, body, now_ms)
+    return 200, body
+
+
+def _counted(request: Request, step: str, do: Change, key: str | None, body: Any) -> Response:
+    """Like `changed`, and counted by its result. A refusal is an answer too: the same key gets it again."""
+    money = server_of(request).metrics.money
+    try:
+        reply = changed(request, do, key, body)
+    except Refused as refusal:
+        money.labels(step, refusal.code).inc()
+        raise
+    money.labels(step, "ok").inc()
+    return reply

@@ -1,0 +1,88 @@
+"""A customer's rights: all that is known of him, forgotten, or kept without his name."""
+
+import json
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+from sqlalchemy import Connection, Table, delete, insert, select, update
+
+from promolift.privacy import pseudonym
+from promolift.serve import outbox
+from promolift.serve.models import Id
+from promolift.serve.routes.money import actor, changed, server_of
+from promolift.store.ledger_audit import audit
+from promolift.store.ledger_schema import BOUGHT, CODES, CUSTOMERS, DECISIONS, EVENTS, OUTBOX, REDEMPTIONS, USAGE
+
+router = APIRouter(prefix="/v1/privacy", tags=["privacy"])
+WITH_CUSTOMER = (EVENTS, BOUGHT, CUSTOMERS, DECISIONS, CODES, REDEMPTIONS)
+FORGOTTEN = (EVENTS, BOUGHT)
+KEPT = (DECISIONS, CODES, REDEMPTIONS)
+
+
+@router.post("/{subject}:export")
+def export(request: Request, subject: Id) -> dict[str, Any]:
+    """Everything that is kept under the customer's id, table by table, and what the release says of him."""
+    server = server_of(request)
+    with server.ledger.read() as db:
+        found = {table.name: _rows(db, table, subject) for table in WITH_CUSTOMER}
+    for name, release in sorted(server.decider.releases.items()):
+        if subject in release.spans or subject in release.people:
+            told = release.people.get(subject)
+            rows = release.candidates[slice(*release.spans.get(subject, (0, 0)))].to_dicts()
+            found[f"release {name}"] = [{"name, age, language, consent": told, "candidates": rows}]
+    _note(request, "privacy.export", subject)
+    return {"subject": subject, "tables": found}
+
+
+@router.post("/{subject}:erase")
+def erase(request: Request, subject: Id) -> Response:
+    """Forget the customer: his events go, records of money and decisions stay under a pseudonym, no offer ever again.
+
+    Only the mark that he must not be written to stays under his id.
+    """
+    return changed(request, lambda db, now_ms: _leave(request, db, subject, now_ms, True), None)
+
+
+@router.post("/{subject}:anonymise")
+def anonymise(request: Request, subject: Id) -> Response:
+    """Keep all rows under a pseudonym; what he does later starts anew."""
+    return changed(request, lambda db, now_ms: _leave(request, db, subject, now_ms, False), None)
+
+
+def _leave(request: Request, db: Connection, subject: str, now_ms: int, erased: bool) -> tuple[int, Any]:
+    alias = pseudonym(subject, server_of(request).decider.secret)
+    counts = {table.name: len(_rows(db, table, subject)) for table in WITH_CUSTOMER}
+    mail = [row["decision_id"] for row in _rows(db, DECISIONS, subject)]
+    db.execute(delete(OUTBOX).where(OUTBOX.c.channel == "email", OUTBOX.c.target.in_(mail)))
+    for table in (*KEPT, *(() if erased else FORGOTTEN)):
+        db.execute(update(table).where(table.c.customer_id == subject).values(customer_id=alias))
+    for row in db.execute(select(REDEMPTIONS).where(REDEMPTIONS.c.customer_id == alias)).mappings().all():
+        cells = [[a, alias if b == subject else b, c] for a, b, c in json.loads(row["cells"])]
+        mine = REDEMPTIONS.c.redemption_id == row["redemption_id"]
+        db.execute(update(REDEMPTIONS).where(mine).values(cells=json.dumps(cells)))
+    db.execute(update(USAGE).where(USAGE.c.subject == subject).values(subject=alias))
+    if erased:
+        for table in FORGOTTEN:
+            db.execute(delete(table).where(table.c.customer_id == subject))
+    db.execute(update(EVENTS).where(EVENTS.c.customer_id == alias).values(body="{}"))  # bodies may name him
+    db.execute(delete(CUSTOMERS).where(CUSTOMERS.c.customer_id == subject))
+    if erased:
+        db.execute(insert(CUSTOMERS).values(customer_id=subject, consent=0, erased=1, updated_ms=now_ms))
+        outbox.announce(db, "customer.erased", {"customer_id": alias}, now_ms)
+    audit(db, now_ms, (actor(request), "privacy.erase" if erased else "privacy.anonymise", alias), None, counts)
+    return 200, {"pseudonym": alias, "rows": counts, "erased": erased}
+
+
+def _note(request: Request, action: str, subject: str) -> None:
+    server, who = server_of(request), actor(request)
+    alias = pseudonym(subject, server.decider.secret)
+
+    def do(db: Connection, now_ms: int) -> tuple[int, Any]:
+        audit(db, now_ms, (who, action, alias))
+        return 200, None
+
+    server.change(do)
+
+
+def _rows(db: Connection, table: Table, subject: str) -> list[dict[str, Any]]:
+    return [dict(row) for row in db.execute(select(table).where(table.c.customer_id == subject)).mappings()]

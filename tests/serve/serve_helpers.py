@@ -1,0 +1,127 @@
+"""A small planned shop that can be checked by hand, and a client of a server over it."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+pytest.importorskip("fastapi")
+from starlette.testclient import TestClient
+
+from promolift import effect, offer
+from promolift.config import Config
+from promolift.offer import MenuItem, OfferRules
+from promolift.serve.app import create
+from promolift.serve.settings import ServeSettings
+from promolift.steps import plan
+from promolift.steps.job import Job, moments
+from promolift.store import Store
+from promolift.terms import Benefit
+
+CAMPAIGN = "cmp_test"
+PEOPLE = [f"u{n:02d}" for n in range(60)]
+TARGETS = ("tea", "coffee", "bread", "milk")
+MENU = tuple(
+    MenuItem(id=f"cut-{p}", benefit=Benefit(type="percent_off", percent=p), scope="category", valid_days=7)
+    for p in (10, 20, 30)
+)
+
+
+def settings(**plan_settings: Any) -> Config:
+    """promolift.toml of the shop."""
+    told = {"campaign": CAMPAIGN, "budget_cents": 4000, "holdout_share": 0.2, "asof": "2026-01-05"} | plan_settings
+    data = {"source": "complete-journey"}
+    consent = {"default": True}
+    return Config(data=data, menu=MENU, plan=told, consent=consent, shop={"name": "Shop", "zone": "UTC"})  # type: ignore[arg-type]
+
+
+def planned(folder: Path, **plan_settings: Any) -> Config:
+    """A work folder with a finished plan."""
+    config = settings(**plan_settings)
+    with Store(folder) as store:
+        job = Job(config, store, lambda *_: None)
+        store.save_json("span", {"first_ms": 1_700_000_000_000, "last_ms": 1_767_000_000_000})
+        people = pl.DataFrame({"customer_id": PEOPLE})
+        store.save("customers", people.with_columns(consent=pl.col("customer_id") != "u07", name=pl.lit("Ann")))
+        products = {"product_id": [f"p-{t}" for t in TARGETS], "name": [f"Good {t}" for t in TARGETS]}
+        catalogue = pl.DataFrame(products | {"category": list(TARGETS)})
+        store.save("products", catalogue.with_columns(type=pl.lit(None, pl.String)))
+        response = effect.assumed_response("made up", effect.DiscountSettings(prior_response=3.0))
+        store.save_json("response", response.to_dict())
+        listed = offer.list_candidates(_profiles(), _targets(), config.menu, OfferRules(), _resting())
+        store.save("candidates", effect.add_effects(listed, response, None, config.value))
+        plan.decide(job, moments(job), "assumed")
+        chosen = store.frame("plan").select("customer_id", "offer_id")
+        store.save("messages", chosen.with_columns(message_zh=pl.lit("计划"), message_en=pl.lit("planned")))
+        store.save_json("offers", [])
+    return config
+
+
+def _profiles() -> pl.DataFrame:
+    numbers = range(len(PEOPLE))
+    return pl.DataFrame(
+        {
+            "customer_id": PEOPLE,
+            "price_sensitivity": [0.1 * (n % 7) for n in numbers],
+            "orders_expected": [2.0 + n % 3 for n in numbers],
+            "basket_mean_cents": [3000.0 + 100 * n for n in numbers],
+            "basket_sd_cents": [900.0 for _ in numbers],
+            "online": [True for _ in numbers],
+        }
+    )
+
+
+def _targets() -> pl.DataFrame:
+    rows = [
+        (who, target, "category", "category", 500.0 + 37 * n + 211 * k, 50.0, 0.5, True, 0.5 + 0.1 * k)
+        for n, who in enumerate(PEOPLE)
+        for k, target in enumerate(TARGETS)
+    ]
+    names = ["customer_id", "target", "scope", "kind", "base_cents", "base_se_cents", "buy_prob", "bought"]
+    return pl.DataFrame(rows, schema=[*names, "margin_rate"], orient="row")
+
+
+def _resting() -> pl.DataFrame:
+    return pl.DataFrame(schema={"customer_id": pl.String, "target": pl.String})
+
+
+class Api:
+    """Requests with a key, answers as JSON."""
+
+    def __init__(self, client: TestClient, key: str) -> None:
+        self.client, self.key = client, key
+
+    def __call__(self, method: str, path: str, body: Any = None, status: int | None = 200, **headers: str) -> Any:
+        """The answer's JSON; `status` is checked unless it is None. Headers by name, `_` for `-`."""
+        sent = {"authorization": f"Bearer {self.key}"} | {k.replace("_", "-"): v for k, v in headers.items()}
+        reply = self.client.request(method, path, json=body, headers=sent)
+        assert status is None or reply.status_code == status, (reply.status_code, reply.text)
+        return json.loads(reply.text) if "json" in reply.headers.get("content-type", "") else reply
+
+    def decide(self, customer: str, **more: Any) -> Any:
+        """A decision."""
+        return self("POST", "/v1/decisions", {"customer_id": customer, "campaign_id": CAMPAIGN} | more)
+
+    @property
+    def server(self) -> Any:
+        """The server behind it."""
+        return self.client.app.server
+
+
+@contextmanager
+def serving(folder: Path, config: Config | None = None, **more: Any) -> Iterator[Api]:
+    """A server over a work folder, as a client with its admin key."""
+    app = create(ServeSettings.parse({"work": folder, "deadline_ms": 20_000} | more, "test"), config)
+    with TestClient(app, raise_server_exceptions=True) as client:
+        yield Api(client, app.server.first_key or "")
+
+
+def released(api: Api) -> str:
+    """Make and activate the release of the present plan."""
+    release_id = api("POST", "/v1/releases", status=201)["release_id"]
+    api("POST", f"/v1/releases/{release_id}:activate")
+    return str(release_id)

@@ -1,0 +1,214 @@
+"""Events: none lost, duplicates counted, bad ones kept aside with their place; the Segment clients deliver."""
+
+import gzip
+import json
+import os
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from time import sleep, time
+from typing import Any
+
+import polars as pl
+import pytest
+import uvicorn
+from hypothesis import given
+from hypothesis import strategies as st
+from serve_helpers import PEOPLE, Api, released, serving
+from sqlalchemy import func, select
+
+from promolift.serve.app import free_port
+from promolift.serve.events import parse
+from promolift.store.ledger_schema import BOUGHT, EVENTS, REJECTS
+
+RECEIVED = 1_767_600_000_000
+JSON = st.recursive(st.none() | st.booleans() | st.integers() | st.floats() | st.text(), lambda inner: st.lists(
+    inner, max_size=3) | st.dictionaries(st.text(max_size=9), inner, max_size=3), max_leaves=8)  # fmt: skip
+KEYS = st.sampled_from(["type", "userId", "messageId", "event", "properties", "traits", "timestamp", "products"])
+
+
+def stored(api: Api, table: Any = EVENTS) -> int:
+    with api.server.ledger.read() as db:
+        return int(db.execute(select(func.count()).select_from(table)).scalar_one())
+
+
+def track(number: int, **more: Any) -> dict[str, Any]:
+    return {"type": "track", "event": "Product Viewed", "userId": "u01", "messageId": f"m{number}"} | more
+
+
+def test_accepted_duplicates_and_rejected_are_counted_and_rejected_ones_kept(api: Api) -> None:
+    batch = [track(1), track(2), track(1), {"type": "track", "event": "x"}, 5, track(3, type="nonsense")]
+    told = api("POST", "/v1/batch", {"batch": batch}, 202)
+    assert (told["accepted"], told["duplicates"], told["rejected_count"]) == (2, 1, 3)
+    assert [each["index"] for each in told["rejected"]] == [3, 4, 5]
+    assert [each["pointer"] for each in told["rejected"]] == ["/userId", "", "/type"]
+    assert api("POST", "/v1/batch", {"batch": batch}, 202)["accepted"] == 0
+    assert (stored(api), stored(api, REJECTS)) == (2, 6)
+
+
+def test_a_dry_run_changes_nothing(api: Api) -> None:
+    told = api("POST", "/v1/batch?dry_run=true", {"batch": [track(1), 5]}, 202)
+    assert (told["accepted"], told["rejected_count"], told["dry_run"]) == (1, 1, True)
+    assert (stored(api), stored(api, REJECTS)) == (0, 0)
+
+
+def test_event_time_is_corrected_for_the_devices_clock() -> None:
+    late = track(1, timestamp="2026-01-01T00:00:00Z")
+    found = parse([late], "2026-01-01T00:00:10Z", RECEIVED)  # sent 10 s later by the same wrong clock
+    assert found.events[0]["ts_ms"] == RECEIVED - 10_000
+    assert parse([late], None, RECEIVED).events[0]["ts_ms"] == 1_767_225_600_000
+    assert parse([track(1)], None, RECEIVED).events[0]["ts_ms"] == RECEIVED
+    ahead = parse([track(1, timestamp="2030-01-01T00:00:00+08:00")], None, RECEIVED)
+    assert (ahead.events[0]["ts_ms"], ahead.repaired) == (RECEIVED, 1)
+
+
+def test_names_of_other_vocabularies_are_understood() -> None:
+    events = [track(1, event="purchase", properties={"products": [{"sku": 7, "category": "tea"}, {}, "x"]})]
+    found = parse([*events, {"type": "page", "anonymousId": "a1"}], None, RECEIVED)
+    assert [each["name"] for each in found.events] == ["Order Completed", "Page Viewed"]
+    assert [(each["product_id"], each["category"]) for each in found.bought] == [("7", "tea")]
+
+
+def test_an_event_without_message_id_is_still_taken_once(api: Api) -> None:
+    event = {"userId": "u01", "event": "Product Viewed", "timestamp": "2026-01-01T00:00:00Z"}
+    counts = [api("POST", "/v1/track", event, 202)["accepted"] for _ in range(2)]
+    assert counts == [1, 0]
+
+
+@given(st.lists(st.dictionaries(KEYS | st.text(max_size=5), JSON, max_size=6) | JSON, max_size=4), JSON)
+def test_no_json_at_all_breaks_the_reader(events: list[Any], sent: Any) -> None:
+    found = parse(events, sent, RECEIVED)
+    assert len(found.events) + len(found.rejected) == len(events)
+    for row in found.events:
+        assert row["customer_id"].isprintable()
+        assert row["ts_ms"] <= RECEIVED
+        json.dumps(row).encode()
+
+
+def test_gzip_bodies_are_read_and_a_bomb_is_not_unpacked(api: Api) -> None:
+    def send(body: bytes) -> int:
+        headers = {"authorization": f"Bearer {api.key}", "content-encoding": "gzip", "content-type": "application/json"}
+        return api.client.post("/v1/batch", content=body, headers=headers).status_code
+
+    assert send(gzip.compress(json.dumps({"batch": [track(1)]}).encode())) == 202
+    assert send(gzip.compress(b" " * 50_000_000)) == 413
+    assert send(b"no gzip") == 400
+    assert stored(api) == 1
+
+
+def test_purchases_are_exported_in_columns_the_next_ingest_reads(api: Api, tmp_path: Path) -> None:
+    line = {"product_id": "p1", "category": "tea", "quantity": 2, "price": 3.5}
+    order = {"order_id": "o1", "products": [line, {"product_id": "=cmd()", "price": 1}]}
+    api("POST", "/v1/track", track(1, event="Order Completed", properties=order), 202)
+    (tmp_path / "x.csv").write_bytes(api("GET", "/v1/exports/purchases.csv").content)
+    (tmp_path / "x.parquet").write_bytes(api("GET", "/v1/exports/purchases.parquet").content)
+    rows = pl.read_csv(tmp_path / "x.csv")
+    assert rows.select("customer_id", "order_id", "product_id", "quantity", "price").rows() == [
+        ("u01", "o1", "p1", 2.0, 3.5), ("u01", "o1", "'=cmd()", 1.0, 1.0),
+    ]  # fmt: skip
+    assert pl.read_parquet(tmp_path / "x.parquet")["product_id"].to_list() == ["p1", "=cmd()"]
+    assert stored(api, BOUGHT) == 2
+
+
+def test_pages_of_an_export_join_to_the_whole(api: Api, tmp_path: Path) -> None:
+    api("POST", "/v1/batch", {"batch": [track(n) for n in range(25)]}, 202)
+    seen, after = [], "0"
+    while after:
+        reply = api("GET", f"/v1/exports/events.parquet?after={after}&limit=10")
+        (tmp_path / "page.parquet").write_bytes(reply.content)
+        seen += pl.read_parquet(tmp_path / "page.parquet")["message_id"].to_list()
+        after = reply.headers["x-next"]
+    assert seen == [f"m{n}" for n in range(25)]
+
+
+@pytest.fixture
+def address(folder: Path) -> Iterator[tuple[str, Api]]:
+    """A real server on a free port."""
+    with serving(folder) as api:
+        port = free_port()
+        server = uvicorn.Server(uvicorn.Config(api.client.app, port=port, log_config=None, lifespan="off"))
+        thread = threading.Thread(target=server.run)
+        thread.start()
+        deadline = time() + 10
+        while not server.started and time() < deadline:
+            sleep(0.02)
+        yield f"http://127.0.0.1:{port}", api
+        server.should_exit = True
+        thread.join()
+
+
+PYTHON_CLIENT = """
+import sys
+import segment.analytics as analytics
+errors = []
+analytics.write_key, analytics.host, analytics.gzip = sys.argv[2], sys.argv[1], sys.argv[3] == "gzip"
+analytics.on_error = lambda error, items: errors.append(error)
+for number in range(250):
+    analytics.track("u01", "Product Viewed", {"n": number}, anonymous_id="a")
+analytics.identify("u01", {"consent": True})
+analytics.page("u01", "home")
+analytics.flush(); analytics.shutdown()
+sys.exit(len(errors))
+"""
+NODE_CLIENT = """
+const { Analytics } = require("@segment/analytics-node");
+const client = new Analytics({ writeKey: process.argv[3], host: process.argv[2], path: "/v1/batch" });
+let errors = 0;
+client.on("error", () => errors++);
+for (let n = 0; n < 250; n++) client.track({ userId: "u01", event: "Product Viewed", properties: { n } });
+client.identify({ userId: "u01", traits: { consent: true } });
+client.page({ userId: "u01", name: "home" });
+client.closeAndFlush().then(() => process.exit(errors));
+"""
+
+
+@pytest.mark.parametrize("packing", ["gzip", "plain"])
+def test_the_unmodified_segment_python_client_delivers(address: tuple[str, Api], packing: str) -> None:
+    python = os.environ.get("PROMOLIFT_TEST_SEGMENT_PYTHON", sys.executable)
+    if subprocess.run([python, "-c", "import segment.analytics"], capture_output=True, check=False).returncode:
+        pytest.skip("needs segment-analytics-python; name its interpreter in PROMOLIFT_TEST_SEGMENT_PYTHON")
+    url, api = address
+    key = api("POST", "/v1/keys", {"scope": "write", "name": "page"}, 201)["key"]
+    subprocess.run([python, "-c", PYTHON_CLIENT, url, key, packing], check=True, timeout=60)
+    assert stored(api) == 252
+
+
+def test_the_unmodified_segment_node_client_delivers(address: tuple[str, Api], tmp_path: Path) -> None:
+    modules = os.environ.get("PROMOLIFT_TEST_NODE_MODULES", "")
+    if not shutil.which("node") or not Path(modules, "@segment/analytics-node").is_dir():
+        pytest.skip("needs node and @segment/analytics-node; name their node_modules in PROMOLIFT_TEST_NODE_MODULES")
+    url, api = address
+    key = api("POST", "/v1/keys", {"scope": "write", "name": "page"}, 201)["key"]
+    (tmp_path / "client.js").write_text(NODE_CLIENT, encoding="utf-8")
+    command = ["node", str(tmp_path / "client.js"), url, key]
+    subprocess.run(command, check=True, timeout=60, env=os.environ | {"NODE_PATH": modules})
+    assert stored(api) == 252
+
+
+EXAMPLES = Path(__file__).parents[2] / "examples" / "serve"
+
+
+@pytest.mark.parametrize(
+    ("program", "script"), [(sys.executable, "shop.py"), ("node", "shop.mjs"), ("sh", "shop.sh")]
+)  # fmt: skip
+def test_the_examples_run_as_they_are_printed(
+    shop: tuple[Path, Any], address: tuple[str, Api], program: str, script: str
+) -> None:
+    if not shutil.which(program) or (script == "shop.sh" and not shutil.which("curl")):
+        pytest.skip(f"needs {program}")
+    url, api = address
+    api.server.config = shop[1]
+    released(api)
+    key = api("POST", "/v1/keys", {"scope": "decide", "name": "till"}, 201)["key"]
+    offered = next(who for who in PEOPLE if api.decide(who)["offer_id"] != "none")
+    command = [program, str(EXAMPLES / script), url, offered]
+    done = subprocess.run(
+        command, check=True, timeout=60, capture_output=True, text=True, env=os.environ | {"PROMOLIFT_KEY": key}
+    )
+    assert "off" in done.stdout
+    if script != "shop.sh":
+        confirmed = api("GET", "/v1/exports/redemptions.csv").text.splitlines()
+        assert ",confirmed," in confirmed[1]

@@ -1,0 +1,215 @@
+"""What is told to others arrives signed, once more if need be, and never inside the own network."""
+
+import json
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+from serve_helpers import CAMPAIGN, PEOPLE, Api, released, serving
+from sqlalchemy import select
+from standardwebhooks import Webhook, WebhookVerificationError
+
+from promolift.config import Config
+from promolift.serve.outbox import UnsafeTargetError, safe_address
+from promolift.store.ledger_schema import OUTBOX
+
+POLICY = f"/v1/campaigns/{CAMPAIGN}"
+
+
+class Receiver:
+    """A local web server that keeps what it is sent and answers with the codes it is given."""
+
+    def __init__(self, codes: list[int]) -> None:
+        self.codes, self.got = codes, []
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["content-length"]))
+                outer.got.append((dict(self.headers.items()), body))
+                self.send_response(outer.codes.pop(0) if outer.codes else 200)
+                self.end_headers()
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self.server = HTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}/hook"
+
+
+@contextmanager
+def receiving(codes: list[int]) -> Iterator[Receiver]:
+    receiver = Receiver(codes)
+    thread = threading.Thread(target=receiver.server.serve_forever, args=(0.02,))
+    thread.start()
+    yield receiver
+    receiver.server.shutdown()
+    thread.join()
+    receiver.server.server_close()
+
+
+@pytest.fixture
+def open_api(shop: tuple[Path, Config], folder: Path) -> Iterator[Api]:
+    with serving(folder, shop[1], private_webhooks=True) as api:
+        released(api)
+        api.server.outbox.waits_s = (0.0, 0.0)
+        api.server.pulse_stopped = True
+        yield api
+
+
+def redeem(api: Api, number: int) -> None:
+    wish = {"customer_id": "u01", "campaign_id": CAMPAIGN, "offer_id": "o", "amount_cents": 5}
+    api("POST", "/v1/redemptions:reserve", wish | {"redemption_id": f"rdm_{number}"})
+
+
+def states(api: Api) -> list[tuple[str, int]]:
+    with api.server.ledger.read() as db:
+        return [tuple(r) for r in db.execute(select(OUTBOX.c.status, OUTBOX.c.attempts).order_by(OUTBOX.c.ts_ms))]
+
+
+def send_all(api: Api, times: int = 1) -> None:
+    for _ in range(times):
+        anyio.run(api.server.outbox.send_due)
+
+
+def test_a_webhook_arrives_signed_and_a_forged_one_is_noticed(open_api: Api) -> None:
+    with receiving([]) as receiver:
+        hook = open_api("POST", "/v1/webhooks", {"url": receiver.url, "events": ["redemption.reserved"]}, 201)
+        redeem(open_api, 1)
+        send_all(open_api)
+        ((headers, body),) = receiver.got
+        lower = {name.lower(): value for name, value in headers.items()}
+        told = Webhook(hook["secret"]).verify(body, lower)
+        assert told["type"] == "redemption.reserved"
+        assert told["data"]["redemption_id"] == "rdm_1"
+        with pytest.raises(WebhookVerificationError):
+            Webhook(hook["secret"]).verify(body.replace(b"rdm_1", b"rdm_2"), lower)
+        assert hook["secret"] not in json.dumps(open_api("GET", "/v1/webhooks"))
+
+
+def test_a_failed_delivery_is_tried_again_with_the_same_id_and_given_up_at_last(open_api: Api) -> None:
+    with receiving([500, 302, 200]) as receiver:
+        open_api("POST", "/v1/webhooks", {"url": receiver.url, "events": ["redemption.reserved"]}, 201)
+        redeem(open_api, 1)
+        send_all(open_api, 3)
+        assert len({headers["webhook-id"] for headers, _ in receiver.got}) == 1
+        assert states(open_api) == [("sent", 3)]
+        receiver.codes[:] = [500] * 9
+        redeem(open_api, 2)
+        send_all(open_api, 5)
+        assert states(open_api)[-1] == ("failed", 3)
+        (hook,) = open_api("GET", "/v1/webhooks")["data"]
+        assert hook["messages"] == {"sent": 1, "failed": 1}
+        receiver.codes.clear()
+        assert open_api("POST", f"/v1/webhooks/{hook['webhook_id']}:replay", status=202)["messages"] == 2
+        send_all(open_api)
+        assert [status for status, _ in states(open_api)] == ["sent", "sent"]
+        open_api("DELETE", f"/v1/webhooks/{hook['webhook_id']}")
+        redeem(open_api, 3)
+        assert len(states(open_api)) == 2
+
+
+def test_a_refused_change_tells_nobody(open_api: Api) -> None:
+    with receiving([]) as receiver:
+        open_api("POST", "/v1/webhooks", {"url": receiver.url, "events": ["redemption.reserved"]}, 201)
+        limit = {"limit_id": "l", "metric": "redemptions", "amount": 0}
+        open_api("PUT", POLICY, {"limits": [limit]})
+        wish = {"customer_id": "u01", "campaign_id": CAMPAIGN, "offer_id": "o", "amount_cents": 5}
+        open_api("POST", "/v1/redemptions:reserve", wish, 409)
+        assert states(open_api) == []
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://127.0.0.1/x", "https://localhost/x", "https://10.0.0.1/", "https://169.254.169.254/latest/meta-data",
+        "https://[::1]/", "https://[::ffff:127.0.0.1]/", "https://[fd00::1]/", "https://0.0.0.0/", "https://224.0.0.1/",
+        "http://93.184.216.34/", "ftp://93.184.216.34/", "https://user:pass@93.184.216.34/", "https:///x",
+        "https://2130706433/", "https://100.64.0.1/", "https://name.invalid/", "https://[bad", "https://a..b/",
+    ],
+)  # fmt: skip
+def test_webhooks_never_lead_into_the_own_network(url: str) -> None:
+    with pytest.raises(UnsafeTargetError):
+        safe_address(url, private=False)
+
+
+def test_a_public_address_is_allowed_and_is_the_one_connected_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert safe_address("https://93.184.216.34/x", private=False) == ("93.184.216.34", "93.184.216.34", 443)
+    answers = [[(2, 1, 6, "", ("93.184.216.34", 443)), (2, 1, 6, "", ("10.0.0.1", 443))]]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: answers[0])
+    with pytest.raises(UnsafeTargetError):  # one public and one private answer: a name that may lead either way
+        safe_address("https://shop.example/x", private=False)
+
+
+def test_an_unsafe_or_unknown_webhook_is_refused_by_the_api(api: Api) -> None:
+    body = {"url": "https://127.0.0.1/", "events": ["redemption.reserved"]}
+    assert api("POST", "/v1/webhooks", body, 422)["errors"][0]["pointer"] == "/url"
+    body = {"url": "https://93.184.216.34/", "events": ["everything"]}
+    assert api("POST", "/v1/webhooks", body, 422)["errors"][0]["pointer"] == "/events"
+
+
+class Mailbox:
+    """The smallest SMTP server: it takes every mail and keeps it."""
+
+    def __init__(self) -> None:
+        self.mails: list[str] = []
+        self.socket = socket.create_server(("127.0.0.1", 0))
+        self.port = self.socket.getsockname()[1]
+        self.thread = threading.Thread(target=self._serve)
+        self.thread.start()
+
+    def _serve(self) -> None:
+        while True:
+            connection, _ = self.socket.accept()
+            with connection, connection.makefile("rb") as lines:
+                connection.sendall(b"220 box\r\n")
+                for line in lines:
+                    word = line[:4].upper()
+                    if word == b"DATA":
+                        connection.sendall(b"354 go\r\n")
+                        self.mails.append(b"".join(iter(lines.readline, b".\r\n")).decode())
+                    if word == b"STOP":
+                        return
+                    connection.sendall(b"221 bye\r\n" if word == b"QUIT" else b"250 ok\r\n")
+
+    def close(self) -> None:
+        with socket.create_connection(("127.0.0.1", self.port)) as connection:
+            connection.sendall(b"STOP\r\n")
+            self.thread.join()
+        self.socket.close()
+
+
+def test_a_decided_offer_goes_out_by_mail_and_the_address_is_forgotten(shop: tuple[Path, Config], folder: Path) -> None:
+    box = Mailbox()
+    mail = {"host": "127.0.0.1", "port": box.port, "sender": "Shop <shop@example.com>", "tls": "none"}
+    body = {"to": "ann@example.com", "unsubscribe_url": "https://shop.example/stop", "postal_address": "1 Main St"}
+    try:
+        with serving(folder, shop[1], mail=mail) as api:
+            released(api)
+            made: Any = next(each for each in map(api.decide, PEOPLE) if each["offer_id"] != "none")
+            body["decision_id"] = made["decision_id"]
+            assert api("POST", "/v1/messages", body | {"to": "a@b.c\nBcc: x@y.z"}, 422)["errors"][0]["pointer"] == "/to"
+            api("POST", "/v1/messages", body, 202)
+            send_all(api)
+            for _ in range(100):
+                if states(api) == [("sent", 1)]:
+                    break
+                threading.Event().wait(0.05)
+            with api.server.ledger.read() as db:
+                assert "ann@" not in db.execute(select(OUTBOX.c.body)).scalar_one()
+            api("POST", "/v1/track", {"userId": made["customer_id"], "event": "Consent Updated", "messageId": "c",
+                                      "properties": {"consent": False}}, 202)  # fmt: skip
+            assert api("POST", "/v1/messages", body, 422)["code"] == "consent_missing"
+    finally:
+        box.close()
+    (text,) = box.mails
+    assert "To: ann@example.com" in text
+    assert "List-Unsubscribe: <https://shop.example/stop>" in text
+    assert "1 Main St" in text
+    assert made["code"] in text

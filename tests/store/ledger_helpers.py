@@ -1,0 +1,83 @@
+"""A ledger with limits, and what must hold of its books at any moment."""
+
+import json
+import os
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("sqlalchemy")
+from sqlalchemy import Connection, insert, select, text
+
+from promolift.store.ledger import Ledger
+from promolift.store.ledger_audit import first_break
+from promolift.store.ledger_money import Claim, reserve
+from promolift.store.ledger_schema import CODES, CUSTOMERS, LIMITS, META, REDEMPTIONS, USAGE
+
+POSTGRES = os.environ.get("PROMOLIFT_TEST_POSTGRES")  # such as postgresql+psycopg://user@host/empty_database
+NOW = 1_764_000_000_000  # 2025-11-24 16:00 UTC
+
+
+def open_ledger(folder: Path, kind: str = "sqlite") -> Ledger:
+    """An empty ledger; the PostgreSQL one is emptied."""
+    if kind == "sqlite":
+        return Ledger(f"sqlite:///{folder / 'ledger.db'}")
+    assert POSTGRES
+    ledger = Ledger(POSTGRES)
+    tables = ", ".join(f'"{table.name}"' for table in META.sorted_tables)
+    ledger.write(lambda db, some: [db.execute(text(f"truncate {tables}")) and None for _ in some])
+    return ledger
+
+
+def limit(limit_id: str, amount: int, metric: str = "discount_amount", **more: str) -> dict[str, object]:
+    """A row of `limits` for the campaign c1."""
+    row = {"limit_id": limit_id, "campaign_id": "c1", "offer_id": "", "metric": metric, "amount": amount}
+    return row | {"period": "total", "per": "campaign", "zone": "UTC"} | more
+
+
+def add(ledger: Ledger, table: object, *rows: dict[str, object]) -> None:
+    """Insert rows as they are."""
+    ledger.write(lambda db, some: [db.execute(insert(table), list(rows)) and None for _ in some])  # type: ignore[call-overload]
+
+
+def claim(number: int | str, cents: int = 100, customer: str = "u1", **more: object) -> Claim:
+    """A claim on offer o1 of campaign c1."""
+    given = {"redemption_id": f"rdm_{number}", "campaign_id": "c1", "offer_id": "o1", "customer_id": customer}
+    return Claim(**(given | {"amount_cents": cents, "now_ms": NOW} | more))  # type: ignore[arg-type]
+
+
+def do(ledger: Ledger, function: object, *arguments: object, **named: object) -> object:
+    """One call of a money function in the writer's thread."""
+    return ledger.write(lambda db, some: [function(db, *arguments, **named) for _ in some])  # type: ignore[operator]
+
+
+def reserve_all(db: Connection, claims: list[Claim]) -> list[object]:
+    """The work of a reservation, for `submit`."""
+    return [reserve(db, each) for each in claims]
+
+
+def check_books(ledger: Ledger) -> None:
+    """`usage` is the sum of the redemptions that count in it, no limit is passed, and the audit chain holds."""
+    with ledger.read() as db:
+        limits = {row["limit_id"]: row for row in db.execute(select(LIMITS)).mappings()}
+        held, spent = Counter(), Counter()
+        for row in db.execute(select(REDEMPTIONS)).mappings():
+            for cell in map(tuple, json.loads(row["cells"])):
+                one = limits[cell[0]]["metric"] == "redemptions"
+                if row["status"] == "reserved":
+                    held[cell] += 1 if one else row["reserved_cents"]
+                elif row["status"] == "confirmed":
+                    spent[cell] += 1 if one else row["final_cents"]
+        for row in db.execute(select(USAGE)).mappings():
+            cell = (row["limit_id"], row["subject"], row["period_key"])
+            assert (row["held"], row["spent"]) == (held[cell], spent[cell]), cell
+            assert 0 <= row["held"] + row["spent"] <= limits[row["limit_id"]]["amount"]
+        codes = select(REDEMPTIONS.c.code).where(REDEMPTIONS.c.status.in_(["reserved", "confirmed"]))
+        used = Counter(code for code in db.execute(codes).scalars() if code)
+        assert not [code for code, times in used.items() if times > 1]
+        assert first_break(db) is None
+
+
+__all__ = ["CODES", "CUSTOMERS", "LIMITS", "NOW", "POSTGRES", "add", "check_books", "claim", "do", "limit",
+           "open_ledger", "reserve_all"]  # fmt: skip

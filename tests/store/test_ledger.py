@@ -1,0 +1,223 @@
+"""The ledger keeps all it acknowledged, in groups, and one bad change fails alone."""
+
+import json
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from ledger_helpers import LIMITS, NOW, POSTGRES, add, check_books, claim, limit, open_ledger, reserve_all
+from sqlalchemy import insert, select, text, update
+
+from promolift.errors import ConfigError
+from promolift.store.ledger import Ledger
+from promolift.store.ledger_audit import _link, audit, drop, every, first_break, get, once, put
+from promolift.store.ledger_schema import ANSWERS, AUDIT, REDEMPTIONS, THINGS, LedgerError, Refused
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Ledger]:
+    if request.param == "postgresql" and not POSTGRES:
+        pytest.skip("set PROMOLIFT_TEST_POSTGRES to the URL of an empty database")
+    with open_ledger(tmp_path, request.param) as opened:
+        yield opened
+
+
+def call(ledger: Ledger, function: object, *arguments: object) -> object:
+    return ledger.write(lambda db, some: [function(db, *arguments) for _ in some])  # type: ignore[operator]
+
+
+def test_changes_that_wait_together_share_a_commit_and_keep_their_own_results(ledger: Ledger) -> None:
+    gate, calls = threading.Event(), []
+
+    def wait(_: object, some: list[object]) -> list[object]:
+        gate.wait(10)
+        return some
+
+    def note(db: object, some: list[int]) -> list[int]:
+        calls.append(len(some))
+        return [number * 2 for number in some]
+
+    ledger.submit(wait)
+    futures = [ledger.submit(note, number) for number in range(200)]
+    gate.set()
+    assert [future.result(10) for future in futures] == [2 * number for number in range(200)]
+    assert calls == [200]
+
+
+def test_a_bad_change_fails_alone_and_leaves_nothing(ledger: Ledger) -> None:
+    def keep(db: object, some: list[str]) -> list[None]:
+        for name in some:
+            db.execute(insert(THINGS).values(kind="k", id=name, body="1", ts_ms=0))  # type: ignore[attr-defined]
+            if name == "bad":
+                raise Refused("bad", "no")
+        return [None for _ in some]
+
+    gate = threading.Event()
+    ledger.submit(lambda _, some: [gate.wait(10) for _ in some])
+    futures = {name: ledger.submit(keep, name) for name in ("a", "bad", "b", "a")}
+    twice = ledger.submit(keep, "b")
+    gate.set()
+    with pytest.raises(Refused):
+        futures["bad"].result(10)
+    with pytest.raises(LedgerError):
+        twice.result(10)
+    with ledger.read() as db:
+        assert sorted(db.execute(select(THINGS.c.id)).scalars()) == ["a", "b"]
+
+
+def test_a_closed_ledger_has_kept_what_waited_and_takes_no_more(tmp_path: Path) -> None:
+    ledger = open_ledger(tmp_path)
+    futures = [ledger.submit(lambda db, some: [put(db, "k", str(n), n, 0) for n in some], n) for n in range(50)]
+    ledger.close()
+    assert all(future.done() for future in futures)
+    with pytest.raises(LedgerError, match="closed"):
+        ledger.submit(reserve_all, claim(1))
+    with open_ledger(tmp_path) as again, again.read() as db:
+        assert len(every(db, "k")) == 50
+
+
+def test_an_impossible_place_is_an_error_for_people() -> None:
+    with pytest.raises(ConfigError, match="check the URL"):
+        Ledger("sqlite:////nowhere/at/all/ledger.db")
+
+
+def test_a_full_disk_refuses_whole_and_the_ledger_goes_on_when_there_is_room(tmp_path: Path) -> None:
+    with open_ledger(tmp_path) as ledger:
+        add(ledger, LIMITS, limit("l1", 10**9))
+        pages = call(ledger, lambda db: db.exec_driver_sql("pragma page_count").scalar())
+        call(ledger, lambda db: db.exec_driver_sql(f"pragma max_page_count = {pages + 8}").scalar())
+        kept, lost = [], []
+        for number in range(400):
+            try:
+                ledger.write(reserve_all, claim(number))
+                kept.append(f"rdm_{number}")
+            except LedgerError as error:
+                lost.append(str(error))
+        assert kept
+        assert lost
+        assert all("full" in told for told in lost)
+        call(ledger, lambda db: db.exec_driver_sql("pragma max_page_count = 1000000").scalar())
+        ledger.write(reserve_all, claim("after"))
+        with ledger.read() as db:
+            assert set(db.execute(select(REDEMPTIONS.c.redemption_id)).scalars()) == {*kept, "rdm_after"}
+        check_books(ledger)
+
+
+KILLED = """
+import sys, threading
+from ledger_helpers import claim, open_ledger, reserve_all
+from pathlib import Path
+ledger, lock = open_ledger(Path(sys.argv[1])), threading.Lock()
+def client(me):
+    for number in range(100000):
+        name = f"{sys.argv[2]}_{me}_{number}"
+        try:
+            ledger.write(reserve_all, claim(name, 7, f"u{me}"))
+        except Exception as error:
+            with lock: print("refused", type(error).__name__, flush=True)
+            return
+        with lock: print(f"rdm_{name}", flush=True)
+for me in range(16): threading.Thread(target=client, args=(me,), daemon=True).start()
+threading.Event().wait(60)
+"""
+
+
+def test_a_killed_process_loses_nothing_it_acknowledged_and_never_overspends(tmp_path: Path) -> None:
+    with open_ledger(tmp_path) as ledger:
+        add(ledger, LIMITS, limit("l1", 7 * 1500 + 3), limit("l2", 10**6, metric="redemptions", per="customer"))
+    told: set[str] = set()
+    for life in range(3):
+        process = subprocess.Popen(
+            [sys.executable, "-c", KILLED, str(tmp_path), str(life)],
+            stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parent,
+        )  # fmt: skip
+        assert process.stdout
+        for line in process.stdout:
+            if line.startswith("rdm_"):
+                told.add(line.strip())
+            if line.startswith("refused") or len(told) > (life + 1) * 150:
+                break
+        process.kill()
+        told |= {line.strip() for line in process.stdout if line.startswith("rdm_") and line.endswith("\n")}
+        process.stdout.close()
+        process.wait()
+        with open_ledger(tmp_path) as ledger:
+            with ledger.read() as db:
+                assert told <= set(db.execute(select(REDEMPTIONS.c.redemption_id)).scalars())
+            check_books(ledger)
+    assert len(told) > 450
+
+
+def test_every_later_edit_of_the_audit_log_is_seen(ledger: Ledger) -> None:
+    for number in range(5):
+        call(ledger, audit, NOW + number, ("me", "did", f"s{number}"), None, {"n": number})
+    with ledger.read() as db:
+        assert first_break(db) is None
+    edits = (
+        (update(AUDIT).where(AUDIT.c.seq == 3).values(new='{"n":9}'), 3),
+        (update(AUDIT).where(AUDIT.c.seq == 2).values(actor="you"), 2),
+        (text("delete from audit where seq = 1"), 1),
+    )
+    for statement, broken in edits:
+        call(ledger, lambda db, do=statement: db.execute(do) and None)
+        with ledger.read() as db:
+            assert first_break(db) == broken
+
+
+def test_a_row_forged_together_with_its_own_hash_breaks_the_next(ledger: Ledger) -> None:
+    for number in range(4):
+        call(ledger, audit, NOW + number, ("me", "did", f"s{number}"), None, {"n": number})
+
+    def forge(db: object) -> None:
+        first, second = db.execute(select(AUDIT).order_by(AUDIT.c.seq).limit(2)).mappings()  # type: ignore[attr-defined]
+        plain = {name: second[name] for name in second if name != "hash"} | {"actor": "you"}
+        forged = update(AUDIT).where(AUDIT.c.seq == 2).values(actor="you", hash=_link(first["hash"], plain))
+        db.execute(forged)  # type: ignore[attr-defined]
+
+    call(ledger, forge)
+    with ledger.read() as db:
+        assert first_break(db) == 3
+
+
+def test_the_same_key_and_payload_run_once_and_another_payload_is_refused(ledger: Ledger) -> None:
+    runs = []
+
+    def ask(db: object, key: str, payload: object, at: int = NOW) -> object:
+        return once(db, key, payload, at, lambda: (200 + len(runs), runs.append(1) or {"n": len(runs)}))  # type: ignore[arg-type]
+
+    assert call(ledger, ask, "k1", {"a": 1, "b": 2}) == ((200, {"n": 1}), False)
+    assert call(ledger, ask, "k1", {"b": 2, "a": 1}) == ((200, {"n": 1}), True)
+    with pytest.raises(Refused, match="another payload"):
+        call(ledger, ask, "k1", {"a": 2})
+    assert call(ledger, ask, "k2", {"a": 1})[0] == (201, {"n": 2})  # type: ignore[index]
+    day_later = NOW + 24 * 3_600_000 + 1
+    assert call(ledger, ask, "k1", {"a": 2}, day_later) == ((202, {"n": 3}), False)
+    with ledger.read() as db:
+        assert db.execute(select(ANSWERS.c.key)).scalars().all() == ["k1"]
+
+
+def test_an_answer_and_its_change_are_kept_together_or_not_at_all(ledger: Ledger) -> None:
+    def half(db: object) -> object:
+        once(db, "k", 1, NOW, lambda: (200, put(db, "thing", "x", 1, NOW)))  # type: ignore[arg-type]
+        raise Refused("later", "something after it failed")
+
+    with pytest.raises(Refused):
+        call(ledger, half)
+    with ledger.read() as db:
+        assert get(db, "thing", "x") is None
+        assert not db.execute(select(ANSWERS)).all()
+
+
+def test_small_things_are_kept_replaced_listed_and_forgotten(ledger: Ledger) -> None:
+    assert call(ledger, put, "k", "a", {"名": 1}, NOW) is None
+    assert call(ledger, put, "k", "a", {"名": 2}, NOW) == {"名": 1}
+    call(ledger, put, "k", "b", None, NOW)
+    with ledger.read() as db:
+        assert every(db, "k") == {"a": {"名": 2}, "b": None}
+        assert json.loads(db.execute(select(THINGS.c.body).where(THINGS.c.id == "a")).scalar_one()) == {"名": 2}
+    assert call(ledger, drop, "k", "a") == {"名": 2}
+    with ledger.read() as db:
+        assert list(every(db, "k")) == ["b"]

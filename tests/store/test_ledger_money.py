@@ -1,0 +1,221 @@
+"""Money, codes and limits: never beyond a limit, whoever asks how often and in which order."""
+
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from ledger_helpers import (
+    CODES,
+    CUSTOMERS,
+    LIMITS,
+    NOW,
+    POSTGRES,
+    add,
+    check_books,
+    claim,
+    do,
+    limit,
+    open_ledger,
+    reserve_all,
+)  # fmt: skip
+from sqlalchemy import select
+
+from promolift.store.ledger import Ledger
+from promolift.store.ledger_money import (
+    add_stock,
+    confirm,
+    expire,
+    issue_code,
+    period_key,
+    reserve,
+    rollback,
+    stock_left,
+    used_up,
+)  # fmt: skip
+from promolift.store.ledger_schema import USAGE, Refused
+
+DAY = 86_400_000
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Ledger]:
+    if request.param == "postgresql" and not POSTGRES:
+        pytest.skip("set PROMOLIFT_TEST_POSTGRES to the URL of an empty database")
+    with open_ledger(tmp_path, request.param) as opened:
+        yield opened
+        check_books(opened)
+
+
+def usage(ledger: Ledger, limit_id: str) -> list[tuple[int, int]]:
+    with ledger.read() as db:
+        return [tuple(r) for r in db.execute(select(USAGE.c.held, USAGE.c.spent).where(USAGE.c.limit_id == limit_id))]
+
+
+def refused(ledger: Ledger, function: object, *arguments: object) -> str:
+    with pytest.raises(Refused) as stop:
+        do(ledger, function, *arguments)
+    return stop.value.code
+
+
+def test_reserve_confirm_and_rollback_move_the_amount_by_hand_checked_steps(ledger: Ledger) -> None:
+    add(ledger, LIMITS, limit("l1", 250))
+    assert do(ledger, reserve, claim(1, 100))["status"] == "reserved"  # type: ignore[index]
+    assert usage(ledger, "l1") == [(100, 0)]
+    do(ledger, confirm, "rdm_1", 60, NOW)
+    assert usage(ledger, "l1") == [(0, 60)]
+    do(ledger, reserve, claim(2, 190))
+    assert usage(ledger, "l1") == [(190, 60)]
+    assert refused(ledger, reserve, claim(3, 1)) == "limit_reached"
+    do(ledger, rollback, "rdm_2", NOW)
+    do(ledger, rollback, "rdm_2", NOW)
+    do(ledger, rollback, "rdm_1", NOW)
+    assert usage(ledger, "l1") == [(0, 0)]
+
+
+def test_repeated_calls_change_nothing_and_wrong_ones_are_refused_by_name(ledger: Ledger) -> None:
+    add(ledger, LIMITS, limit("l1", 250))
+    assert do(ledger, reserve, claim(1, 100)) == do(ledger, reserve, claim(1, 100))
+    assert do(ledger, confirm, "rdm_1", None, NOW) == do(ledger, confirm, "rdm_1", 100, NOW)
+    assert refused(ledger, confirm, "rdm_1", 99, NOW) == "already_confirmed"
+    assert refused(ledger, confirm, "rdm_9", None, NOW) == "redemption_unknown"
+    do(ledger, reserve, claim(2, 100))
+    assert refused(ledger, confirm, "rdm_2", 101, NOW) == "amount_invalid"
+    assert refused(ledger, confirm, "rdm_2", -1, NOW) == "amount_invalid"
+    assert refused(ledger, reserve, claim(3, -1)) == "amount_invalid"
+    do(ledger, rollback, "rdm_2", NOW)
+    assert refused(ledger, confirm, "rdm_2", None, NOW) == "already_rolled_back"
+    assert usage(ledger, "l1") == [(0, 100)]
+
+
+def test_a_reservation_that_is_not_confirmed_in_time_frees_its_money(ledger: Ledger) -> None:
+    add(ledger, LIMITS, limit("l1", 100))
+    do(ledger, reserve, claim(1, 100, hold_ms=1000))
+    assert refused(ledger, reserve, claim(2, 1, now_ms=NOW + 999)) == "limit_reached"
+    do(ledger, reserve, claim(2, 100, now_ms=NOW + 1000))
+    assert refused(ledger, confirm, "rdm_1", None, NOW + 1000) == "already_expired"
+    assert do(ledger, expire, NOW + DAY) == 1
+    assert usage(ledger, "l1") == [(0, 0)]
+
+
+def test_limits_count_by_customer_person_offer_and_period(ledger: Ledger) -> None:
+    add(
+        ledger, LIMITS,
+        limit("per-customer", 2, metric="redemptions", per="customer", period="day", zone="Asia/Shanghai"),
+        limit("per-person", 3, metric="redemptions", per="natural_person"),
+        limit("offer-o2", 0, offer_id="o2"),
+    )  # fmt: skip
+    people = [{"customer_id": c, "person_id": "p", "updated_ms": 0, "erased": 0} for c in ("u1", "u2")]
+    add(ledger, CUSTOMERS, *people)
+    assert refused(ledger, reserve, claim("o2", 1, offer_id="o2")) == "limit_reached"
+    do(ledger, reserve, claim(1))
+    do(ledger, reserve, claim(2))
+    assert refused(ledger, reserve, claim(3)) == "limit_reached"  # twice today already
+    do(ledger, reserve, claim(4, customer="u2"))
+    assert refused(ledger, reserve, claim(5, customer="u2")) == "limit_reached"  # the same person, for the fourth time
+    do(ledger, reserve, claim(6, customer="u3"))
+    before_midnight = NOW - 60_000  # 2025-11-24 23:59 in Shanghai
+    assert period_key("day", before_midnight, "Asia/Shanghai") != period_key("day", NOW, "Asia/Shanghai")
+    do(ledger, reserve, claim(7, customer="u4", now_ms=before_midnight))
+    assert len(usage(ledger, "per-customer")) == 4
+
+
+def test_periods_are_named_in_the_zone_of_the_limit() -> None:
+    assert [period_key(p, NOW, "UTC") for p in ("total", "day", "week", "month")] == [
+        "", "2025-11-24", "2025-W48", "2025-11",
+    ]  # fmt: skip
+    assert period_key("day", NOW, "Asia/Shanghai") == "2025-11-25"
+    assert period_key("week", 1_767_225_600_000, "UTC") == "2026-W01"  # 1 January 2026 is a Thursday
+
+
+def test_a_code_is_used_once_by_its_owner_before_it_expires(ledger: Ledger) -> None:
+    row = {"campaign_id": "c1", "offer_id": "o1", "customer_id": "u1", "code": "AAA", "expires_ms": NOW + 10}
+    assert do(ledger, issue_code, row) == "AAA"
+    assert do(ledger, issue_code, row | {"code": "BBB"}) == "AAA"  # he has one already
+    assert refused(ledger, reserve, claim(1, code="ZZZ")) == "code_unknown"
+    assert refused(ledger, reserve, claim(1, code="AAA", offer_id="o2")) == "code_unknown"
+    assert refused(ledger, reserve, claim(1, code="AAA", customer="u2")) == "code_of_another"
+    assert refused(ledger, reserve, claim(1, code="AAA", now_ms=NOW + 10)) == "code_expired"
+    do(ledger, reserve, claim(1, code="AAA"))
+    assert refused(ledger, reserve, claim(2, code="AAA")) == "code_used"
+    do(ledger, rollback, "rdm_1", NOW)
+    do(ledger, reserve, claim(2, code="AAA"))
+    do(ledger, confirm, "rdm_2", None, NOW)
+    assert refused(ledger, reserve, claim(3, code="AAA")) == "code_used"
+    assert do(ledger, issue_code, row) is None  # used up, and the same code is never made twice
+
+
+def test_a_stock_of_codes_is_given_out_once_each_and_then_is_empty(ledger: Ledger) -> None:
+    assert do(ledger, stock_left, "c1", "o1") is None
+    assert do(ledger, add_stock, "c1", "o1", ["S1", "S2"]) == 2
+    assert do(ledger, add_stock, "c1", "o1", ["S2"]) == 0
+    row = {"campaign_id": "c1", "offer_id": "o1", "code": "MADE", "expires_ms": None}
+    given_out = [do(ledger, issue_code, row | {"customer_id": who}) for who in ("u1", "u2", "u3")]
+    assert given_out == ["S1", "S2", None]
+    assert do(ledger, stock_left, "c1", "o1") == 0
+    assert refused(ledger, reserve, claim(1, customer="u9", code="S1")) == "code_of_another"
+
+
+def test_used_up_names_the_campaign_or_the_offer_without_room(ledger: Ledger) -> None:
+    add(ledger, LIMITS, limit("all", 300), limit("o1", 100, offer_id="o1"), limit("mine", 0, per="customer"))
+    assert do(ledger, used_up, "c1", NOW) == set()
+    add(ledger, LIMITS, limit("zero", 0, offer_id="o2"))
+    assert do(ledger, used_up, "c1", NOW) == {"o2"}
+
+
+def test_64_clients_at_once_never_pass_the_last_thousand_units(ledger: Ledger) -> None:
+    add(ledger, LIMITS, limit("l1", 1000), limit("twice", 40, metric="redemptions", per="customer"))
+    answers: list[str] = []
+
+    def client(me: int) -> None:
+        for number in range(12):
+            try:
+                ledger.write(reserve_all, claim(f"{me}_{number}", 3, f"u{me}"))
+                answers.append("ok")
+            except Refused as no:
+                answers.append(no.code)
+
+    threads = [threading.Thread(target=client, args=(me,)) for me in range(64)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert Counter(answers) == {"ok": 333, "limit_reached": 64 * 12 - 333}
+    assert usage(ledger, "l1") == [(999, 0)]
+
+
+STEP = st.tuples(st.sampled_from(["reserve", "confirm", "rollback", "expire"]), st.integers(0, 9), st.integers(0, 60))
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(st.lists(STEP, max_size=12), min_size=2, max_size=4), st.integers(0, 150))
+def test_any_clients_in_any_order_leave_books_that_balance(clients: list[list[tuple[str, int, int]]], cap: int) -> None:
+    with TemporaryDirectory() as folder, open_ledger(Path(folder)) as ledger:
+        add(ledger, LIMITS, limit("money", cap), limit("uses", 2, metric="redemptions", per="customer"))
+        add(ledger, CODES, *({"code": f"K{n}", "campaign_id": "c1", "offer_id": "o1", "status": "issued", "stocked": 0}
+                             for n in range(4)))  # fmt: skip
+
+        def client(steps: list[tuple[str, int, int]]) -> None:
+            for kind, number, cents in steps:
+                now = NOW + cents * 100
+                try:
+                    if kind == "reserve":
+                        wish = claim(number, cents, f"u{number % 3}", code=f"K{number % 4}", now_ms=now, hold_ms=3000)
+                        do(ledger, reserve, wish)
+                    elif kind == "confirm":
+                        do(ledger, confirm, f"rdm_{number}", cents, now)
+                    else:
+                        do(ledger, *((rollback, f"rdm_{number}", now) if kind == "rollback" else (expire, now)))
+                except Refused:
+                    pass
+
+        threads = [threading.Thread(target=client, args=(steps,)) for steps in clients]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        check_books(ledger)

@@ -1,5 +1,6 @@
 """The docs say what is there: verbs, files, links and generated pages."""
 
+import json
 import re
 import subprocess
 import sys
@@ -11,13 +12,21 @@ from promolift.cli import app
 from promolift.run import STEPS
 
 ROOT = Path(__file__).parents[2]
+HILLSTROM = ROOT.parent / "shared/data/hillstrom.csv"
 PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "benchmarks").glob("*.md")]
 
 
 def verbs() -> dict[str, str]:
-    return {
+    own = {
         c.name or c.callback.__name__: c.help or c.callback.__doc__ or "" for c in app.registered_commands if c.callback
     }
+    groups = [(g.name, g.typer_instance) for g in app.registered_groups if g.typer_instance]
+    for group, inside in groups:
+        told = inside.registered_callback
+        own[str(group)] = (told.callback.__doc__ if told and told.callback else "") or ""
+        for c in inside.registered_commands:
+            own[f"{group} {c.name or c.callback.__name__}"] = (c.callback.__doc__ if c.callback else "") or ""
+    return own
 
 
 def test_every_verb_has_help_and_stands_in_both_readmes() -> None:
@@ -63,6 +72,21 @@ def test_python_in_the_docs_runs(page: Path, capsys: pytest.CaptureFixture[str])
     for code in re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), flags=re.S):
         exec(code, names)
     assert ("off_milk" in capsys.readouterr().out) == (page.name == "library.md")
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "examples").glob("*.ipynb")), ids=lambda path: path.name)
+@pytest.mark.skipif(not HILLSTROM.exists(), reason="needs hillstrom.csv in ../shared/data")
+def test_notebooks_print_what_they_show(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    names: dict[str, object] = {}
+    cells = [cell for cell in json.loads(path.read_text("utf-8"))["cells"] if cell["cell_type"] == "code"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PROMOLIFT_HILLSTROM", str(HILLSTROM))
+        for cell in cells:
+            exec("".join(cell["source"]), names)
+    shown = "".join(line for cell in cells for output in cell["outputs"] for line in output["text"])
+    told = capsys.readouterr().out
+    # the last digits of boosted trees differ between machines, the sentences do not
+    assert [line.split()[:2] for line in told.splitlines()] == [line.split()[:2] for line in shown.splitlines()]
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "examples").glob("*.py")), ids=lambda path: path.name)

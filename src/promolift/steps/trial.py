@@ -15,9 +15,10 @@ from pydantic import Field, model_validator
 from promolift import allocate
 from promolift.currency import Currency
 from promolift.effect import core, diagnose
+from promolift.effect.dose import fit_dose
 from promolift.effect.outcomes import average_effects
 from promolift.effect.trial import Trial, encoder_of, row_keys
-from promolift.errors import InputError, StepError
+from promolift.errors import InputError, StepError, SupportError
 from promolift.settings import Settings
 from promolift.sources.trials import read_trial
 from promolift.steps.job import Tell
@@ -26,6 +27,7 @@ from promolift.store import Store
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+DEPTHS = 13  # points of a depth curve, 0 included
 
 
 class TrialSettings(Settings):
@@ -35,8 +37,9 @@ class TrialSettings(Settings):
     `counts` whole numbers, `money` is an amount in `currency`; the first outcome is what customers are told apart by.
     `planned`: the shares the lot was drawn with ("equal", or one for each arm, control first); left out, the trial was
     not drawn by lot and has to be adjusted. `features` were known before (left out: all other columns). `placebos` are
-    outcomes that no treatment can have moved. `cost` of treating one customer, in money; `budget` of the plan likewise
-    (left out: half of treating everybody). `margin_rate` of `money` is profit. `days` the outcomes were watched.
+    outcomes that no treatment can have moved. `dose`: treatments are depths of a discount drawn by lot, control is
+    0; the last outcome is read as a curve along them. `cost` of treating one customer, in money; `budget` of the plan
+    likewise (left out: half of treating everybody). `margin_rate` of `money` is profit. `days` outcomes were watched.
     """
 
     name: str = "Trial"
@@ -47,6 +50,7 @@ class TrialSettings(Settings):
     money: str | None = None
     features: tuple[str, ...] = ()
     placebos: tuple[str, ...] = ()
+    dose: bool = False
     planned: Literal["equal"] | tuple[float, ...] | None = None
     currency: Currency = "USD"
     days: int | None = Field(default=None, ge=1)
@@ -113,9 +117,9 @@ def read(path: Path, settings: TrialSettings) -> TrialData:
 
 
 def _names(column: pl.Series) -> pl.Series:
-    """Treatments as text; whole numbers without a decimal point."""
-    if column.dtype.is_float() and column.drop_nulls().is_in([float(k) for k in range(1000)]).all():
-        column = column.cast(pl.Int64)
+    """Treatments as text; numbers as short as they can be written, so that 0.0 is 0."""
+    if column.dtype.is_float():
+        return column.map_elements(lambda value: f"{value:g}", return_dtype=pl.String)
     return column.cast(pl.String)
 
 
@@ -155,6 +159,9 @@ def fit(store: Store, path: Path, settings: TrialSettings, tell: Tell) -> dict[s
             propensity_NK=chances, settings=core.EffectSettings(level=level, seed=settings.seed),
         )  # fmt: skip
         store.save_model(f"effect_{name}", *model.to_parts())
+    if settings.dose:
+        tell("effect", 0.9, "along the depth")
+        store.save("trial_dose", depth_curves(data, keep, settings, level))
     notes = {
         "path": str(path.resolve()),
         "settings": settings.model_dump(),
@@ -172,6 +179,27 @@ def fit(store: Store, path: Path, settings: TrialSettings, tell: Tell) -> dict[s
     store.save_json("trial", notes)
     tell("effect", 1.0, "done")
     return notes | {"text": fit_text(notes, averages)}
+
+
+def depth_curves(data: TrialData, keep: Ints, settings: TrialSettings, level: str) -> pl.DataFrame:
+    """Gain along the depth for everybody and for thirds by the outcome expected: segment, depth, gain, low, high.
+
+    InputError if treatments are no depths; SupportError unless they were drawn by lot with equal chances.
+    """
+    if level != "randomised" or settings.planned != "equal":
+        raise SupportError("dose: depths must have been drawn by lot with equal chances (planned=equal)")
+    try:
+        depths = np.array([float(name) for name in data.arms])
+    except ValueError:
+        raise InputError(f"dose: treatments {', '.join(data.arms)} are no depths; give numbers, 0 for none") from None
+    features = data.features[keep]
+    model = fit_dose(features, depths[data.arm_N[keep]], data.outcomes[modelled(settings)[-1]][keep])
+    expected = model.expected(features)
+    third = np.searchsorted(np.quantile(expected, [1 / 3, 2 / 3]), expected, side="right")
+    names = np.array(["lowest third", "middle third", "highest third"])[third]
+    grid = np.linspace(0, depths.max(), DEPTHS)[1:]
+    everybody = model.segment(features, np.full(len(features), "everybody"), grid)
+    return pl.concat([everybody, model.segment(features, names, grid)])
 
 
 def modelled(settings: TrialSettings) -> tuple[str, ...]:

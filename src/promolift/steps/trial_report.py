@@ -1,6 +1,7 @@
 """A fitted trial in; its page and its plan written to a folder; and the demo that goes from a file to both."""
 
 import tomllib
+from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -12,29 +13,33 @@ from promolift.steps.job import Tell
 from promolift.steps.trial_page import page_of
 from promolift.store import Store
 
+MANY = ("rates", "counts", "features", "placebos", "planned")  # keys whose value is a list
 
-def trial_settings(path: Path | None, stated: dict[str, Any]) -> trial.TrialSettings:
-    """From the [trial] part of a TOML file, or from stated values; shares may be a text such as "0.5,0.5"."""
-    if path is not None:
-        try:
-            found = tomllib.loads(path.read_text(encoding="utf-8")).get("trial")
-        except FileNotFoundError:
-            raise ConfigError(f"{path}: no such file") from None
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-            raise ConfigError(f"{path}: not readable as TOML: {error}") from None
-        if found is None:
-            raise ConfigError(f"{path}: no [trial] part")
-        return trial.TrialSettings.parse(found, str(path))
-    for name in ("treatment", "control"):
-        if not stated.get(name):
-            raise ConfigError(f"promolift effect fit: --{name} is missing, or give --settings FILE")
-    planned = stated.get("planned")
-    if isinstance(planned, str) and planned != "equal":
-        try:
-            stated = stated | {"planned": tuple(float(part) for part in planned.split(","))}
-        except ValueError:
-            raise ConfigError(f"--planned {planned}: give `equal` or shares such as 0.5,0.25,0.25") from None
-    return trial.TrialSettings.parse(stated, "promolift effect fit")
+
+def trial_settings(path: Path | None, pairs: Sequence[str]) -> trial.TrialSettings:
+    """From the [trial] part of a TOML file and from texts such as "rates=visited,bought", which win."""
+    stated = {} if path is None else _read(path)
+    for pair in pairs:
+        key, sign, value = pair.partition("=")
+        if not sign:
+            raise ConfigError(
+                f"promolift effect fit: {pair!r} means nothing; write it as key=value, such as rates=visited"
+            )
+        many = key in MANY and not (key == "planned" and value == "equal")
+        stated[key] = tuple(part.strip() for part in value.split(",")) if many else value
+    return trial.TrialSettings.parse(stated, str(path) if path and not pairs else "promolift effect fit")
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        found: dict[str, Any] | None = tomllib.loads(path.read_text(encoding="utf-8")).get("trial")
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: no such file") from None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"{path}: not readable as TOML: {error}") from None
+    if found is None:
+        raise ConfigError(f"{path}: no [trial] part")
+    return found
 
 
 def write_trial(store: Store, out: Path, tell: Tell) -> dict[str, Any]:
@@ -54,7 +59,7 @@ def write_trial(store: Store, out: Path, tell: Tell) -> dict[str, Any]:
 
 def trial_demo(store: Store, path: Path, out: Path, tell: Tell) -> dict[str, Any]:
     """From the file of the hillstrom e-mail trial to its plan and page: fit, evaluate, report."""
-    settings = trial_settings(Path(str(files("promolift") / "hillstrom.toml")), {})
+    settings = trial_settings(Path(str(files("promolift") / "hillstrom.toml")), ())
     fitted = trial.fit(store, path, settings, tell)
     judged = trial.evaluate(store, tell)
     written = write_trial(store, out, tell)

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -84,6 +85,24 @@ def test_the_plan_keeps_the_budget_and_writes_to_those_who_gain(folder: Path) ->
     assert page.count('class="badge randomised"') >= 8
 
 
+def test_depths_drawn_by_lot_become_a_curve(tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    past, depth = rng.gamma(2, 1, 3000), rng.choice([0, 0.1, 0.2, 0.3], 3000)
+    spent = rng.poisson(past * (1 + 3 * depth))
+    pl.DataFrame({"past": past, "depth": depth, "spent": spent}).write_csv(tmp_path / "t.csv")
+    said = ["treatment=depth", "control=0", "money=spent", "planned=equal", "dose=true"]
+    settings = trial_settings(None, said)
+    data = trial.read(tmp_path / "t.csv", settings)
+    curve = trial.depth_curves(data, np.arange(3000), settings, "randomised")
+    deep = {r["segment"]: r for r in curve.filter(pl.col("depth") > 0.29).iter_rows(named=True)}
+    assert deep["everybody"]["low"] < 0.3 * 3 * 2 < deep["everybody"]["high"]
+    assert deep["lowest third"]["gain"] < 0.5 * deep["highest third"]["gain"]
+    with pytest.raises(SupportError, match="drawn by lot"):
+        trial.depth_curves(data, np.arange(3000), settings, "adjusted")
+    with pytest.raises(InputError, match="no depths"):
+        trial.depth_curves(replace(data, arms=("none", "a", "b", "c")), np.arange(3000), settings, "randomised")
+
+
 def test_a_trial_that_lost_customers_of_one_arm_is_refused(tmp_path: Path) -> None:
     def lose(frame: pl.DataFrame) -> pl.DataFrame:
         return frame.filter(~((pl.col("letter") == "b") & (pl.col("came") == 0) & (pl.col("score") > 0)))
@@ -118,15 +137,21 @@ def test_columns_that_mean_something_else_are_told(tmp_path: Path, change: dict[
 
 
 def test_settings_say_what_is_missing(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="--treatment is missing"):
-        trial_settings(None, {"control": "none"})
+    with pytest.raises(ConfigError, match="treatment"):
+        trial_settings(None, ["control=none", "rates=x"])
     with pytest.raises(ConfigError, match="no outcome"):
-        trial_settings(None, {"treatment": "t", "control": "none"})
-    with pytest.raises(ConfigError, match="shares such as"):
-        trial_settings(None, {"treatment": "t", "control": "none", "rates": ["x"], "planned": "half"})
+        trial_settings(None, ["treatment=t", "control=none"])
+    with pytest.raises(ConfigError, match="key=value"):
+        trial_settings(None, ["treatment"])
+    with pytest.raises(ConfigError, match="did you mean 'treatment'"):
+        trial_settings(None, ["treatmnt=t"])
+    with pytest.raises(ConfigError, match="planned"):
+        trial_settings(None, ["treatment=t", "control=none", "rates=x", "planned=half"])
+    said = trial_settings(None, ["treatment=t", "control=none", "rates=x,y", "planned=0.5,0.5", "cost=0.2"])
+    assert (said.rates, said.planned, said.cost) == (("x", "y"), (0.5, 0.5), 0.2)
     (tmp_path / "s.toml").write_text("[shop]\n")
     with pytest.raises(ConfigError, match=r"no \[trial\] part"):
-        trial_settings(tmp_path / "s.toml", {})
+        trial_settings(tmp_path / "s.toml", ())
     with Store(tmp_path / "w") as store, pytest.raises(StepError, match="no result 'trial'"):
         trial.evaluate(store, lambda *told: None)
 
@@ -140,7 +165,7 @@ def verb(*words: str) -> int:
 
 def test_the_verbs_go_from_file_to_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path, work = write(tmp_path / "t.csv", 900, lambda f: f.drop("spent")), ["--work", str(tmp_path / "w")]
-    options = ["--treatment", "letter", "--control", "none", "--rate", "came", "--planned", "equal", "--json"]
+    options = ["treatment=letter", "control=none", "rates=came", "planned=equal", "--json"]
     assert verb("effect", "fit", str(path), *options, *work) == 0
     assert json.loads(capsys.readouterr().out)["level"] == "randomised"
     assert verb("effect", "explain", *work) == 0
@@ -152,7 +177,7 @@ def test_the_verbs_go_from_file_to_page(tmp_path: Path, capsys: pytest.CaptureFi
 
 @pytest.mark.skipif(not HILLSTROM.exists(), reason="needs hillstrom.csv in ../shared/data")
 def test_the_file_of_the_demo_is_read_as_its_settings_say() -> None:
-    settings = trial_settings(Path(trial.__file__).parents[1] / "hillstrom.toml", {})
+    settings = trial_settings(Path(trial.__file__).parents[1] / "hillstrom.toml", ())
     data = trial.read(HILLSTROM, settings)
     assert data.arms == ("No E-Mail", "Mens E-Mail", "Womens E-Mail")
     assert len(data.arm_N) == 64_000

@@ -1,0 +1,364 @@
+"""`promolift learn` on a shop whose truth is known: the verdict holds it, and where nothing can be told it says so."""
+
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import numpy as np
+import polars as pl
+import pytest
+
+from promolift import deliver
+from promolift.cli import main
+from promolift.errors import InputError, SupportError
+from promolift.hashing import hash_units
+from promolift.simulate import ShopSettings
+from promolift.simulate.live import Week, live_week, offers_of, true_effects
+from promolift.simulate.world import World, cents_off
+from promolift.sql import DAY_MS
+from promolift.steps.learn_data import LearnSettings, gather, read_outcomes
+from promolift.steps.learn_judge import Judged, judge
+from promolift.steps.learn_next import crossed, new_gain, next_release, planned_offer, policy_of, recalibrate
+from promolift.store import Store
+
+DEPTHS, WEEK = (0.1, 0.3), 30
+START = 1_735_516_800_000  # a Monday, 00:00 UTC
+
+
+@dataclass(frozen=True)
+class Case:
+    """Decisions, what happened, and what the offers truly add per customer."""
+
+    decisions: pl.DataFrame
+    events: pl.DataFrame
+    products: pl.DataFrame
+    truth: float
+
+
+def sales(world: World, week: Week, number: int, off_NP: np.ndarray) -> pl.DataFrame:
+    """Clean events of one week: a row per customer and product, at noon of a day that is a hash of both."""
+    row, p = np.nonzero(week.units_NP)
+    price = world.products["price_cents"].to_numpy()
+    shelf = cents_off(price, world.shelf_PT(np.array([number], dtype=np.int64))[:, 0])
+    units, ids = week.units_NP[row, p], np.array(world.customer_ids)[row]
+    day = (7 * hash_units(("day", number), [f"{a} {b}" for a, b in zip(row, p, strict=True)])).astype(np.int64)
+    coupon = units * off_NP[row, p]
+    return pl.DataFrame(
+        {
+            "customer_id": ids,
+            "ts_ms": START + (number - WEEK) * 7 * DAY_MS + day * DAY_MS + DAY_MS // 2,
+            "kind": "purchase",
+            "product_id": world.products["product_id"].to_numpy()[p],
+            "order_id": [f"o{number}-{who}-{d}" for who, d in zip(ids, day, strict=True)],
+            "quantity": units.astype(float),
+            "revenue_cents": (units * (price - shelf)[p] - coupon).astype(np.int64),
+            "list_cents": (units * price[p]).astype(np.int64),
+            "coupon_cents": coupon.astype(np.int64),
+        }
+    )
+
+
+def case(
+    customers: int = 3000,
+    explore: float = 0.3,
+    holdout: float = 0.3,
+    factor: float = 1.0,
+    elasticity: float = 4.0,
+    seed: int = 1,
+    **terms: Any,
+) -> Case:
+    """A week of decisions; predictions are `factor` times the truth."""
+    settings = ShopSettings(seed=seed, customers=customers, categories=4, elasticity=elasticity, campaigns=0)
+    world = World(settings, np.arange(1, customers + 1))
+    gain_NK, cost_NK = true_effects(world, DEPTHS, WEEK)
+    menu = offers_of(world, DEPTHS)
+    n, k = gain_NK.shape
+    candidates = pl.DataFrame(
+        {
+            "customer_id": np.repeat(world.customer_ids, k),
+            "offer_id": menu["offer_id"].to_list() * n,
+            "gain_cents": factor * gain_NK.ravel(),
+            "cost_cents": cost_NK.ravel(),
+        }
+    )
+    consent = pl.DataFrame({"customer_id": world.customer_ids, "may_send": True, "reason": None})
+    stated = {"campaign_id": "spring", "policy_id": "plan", "policy_version": "1", "price": 0.0, "seed": 1} | terms
+    release = deliver.Release(**stated, holdout_share=holdout, explore=explore)
+    decisions = deliver.decide(candidates, consent, release, START)
+    place = {offer: at for at, offer in enumerate(menu["offer_id"])}
+    order = {who: at for at, who in enumerate(world.customer_ids)}
+    taken = np.full(n, -1)
+    for who, offer in decisions.select("customer_id", "offer_id").iter_rows():
+        taken[order[who]] = place.get(offer, -1)
+    depth = np.where(taken >= 0, menu["depth"].to_numpy()[taken], 0.0)
+    group = np.where(taken >= 0, menu["c"].to_numpy()[taken], -1)
+    now, before = live_week(world, group, depth, WEEK), live_week(world, np.full(n, -1), np.zeros(n), WEEK - 1)
+    price, c = world.products["price_cents"].to_numpy(), world.products["c"].to_numpy()
+    used = now.took_N[:, None] & (c == group[:, None])
+    off = np.where(used, np.rint(price * depth[:, None]), 0.0)
+    events = pl.concat([sales(world, before, WEEK - 1, np.zeros_like(off)), sales(world, now, WEEK, off)])
+    offered = ~np.isin(world.customer_ids, decisions.filter("holdout")["customer_id"].to_list())
+    padded = np.hstack([gain_NK, np.zeros((n, 1))])
+    truth = float(padded[np.arange(n), taken][offered].mean())
+    return Case(decisions, events, world.products.select("product_id", "cost_cents"), truth)
+
+
+def judged(case: Case, rate: float | None = None, **stated: Any) -> Judged:
+    """The case judged after its week; costs by product, or by a stated margin rate."""
+    settings = LearnSettings(**{"window_days": 7, "before_days": 7, "looks": 2} | stated)
+    with duckdb.connect() as connection:
+        events = connection.from_arrow(case.events.to_arrow())
+        rows = read_outcomes(events, case.products, case.decisions, rate)
+    return judge(gather(case.decisions, rows, None, settings), None)
+
+
+@pytest.fixture(scope="module")
+def shop() -> Case:
+    return case()
+
+
+@pytest.fixture(scope="module")
+def found(shop: Case) -> Judged:
+    return judged(shop)
+
+
+def claimed(case: Case, factor: float) -> Case:
+    """The same decisions, each having promised `factor` times the gain."""
+    rows = [
+        json.dumps([row | {"gain_cents": factor * row["gain_cents"]} for row in json.loads(text)])
+        for text in case.decisions["candidates"]
+    ]
+    return replace(case, decisions=case.decisions.with_columns(pl.Series("candidates", rows)))
+
+
+def test_the_verdict_and_its_last_day_hold_the_truth(shop: Case, found: Judged) -> None:
+    verdict, last = found.verdict, found.looks[-1]
+    assert verdict.lift is not None
+    assert verdict.answer == "higher"
+    assert abs(verdict.lift.lift - shop.truth) < 2.5 * verdict.lift.se
+    assert shop.truth > 3 * verdict.lift.se  # or nothing would be tested
+    assert last.total == pytest.approx(verdict.total)
+    assert last.low == pytest.approx(verdict.total_low)
+    assert 0 < found.looks[0].total < last.total
+
+
+def test_two_ways_to_value_the_policy_in_force_agree(found: Judged) -> None:
+    proposal = next_release(found, str).proposal
+    assert proposal is not None
+    assert found.verdict.lift is not None
+    by_chances = proposal.value.value - proposal.lead.value  # of nobody held out, from weights; the other by the lot
+    assert by_chances == pytest.approx(found.verdict.lift.lift, rel=0.15)
+
+
+def test_margin_is_revenue_less_goods_and_a_refund_takes_both_back(shop: Case, found: Judged) -> None:
+    bought = shop.events.filter(ts_ms=shop.events["ts_ms"].max()).head(1)
+    refund = bought.with_columns(kind=pl.lit("refund"), ts_ms=pl.col("ts_ms") + 1)
+    less = judged(replace(shop, events=pl.concat([shop.events, refund])))
+    cost = shop.products.filter(product_id=bought["product_id"][0])["cost_cents"][0]
+    margin = bought["revenue_cents"][0] - bought["quantity"][0] * cost
+    sums = [each.evidence.customers["value"].sum() for each in (found, less)]
+    assert sums[0] - sums[1] == pytest.approx(margin)
+
+
+def test_every_decision_and_event_is_accounted_for(shop: Case, found: Judged) -> None:
+    joined = found.evidence.joined
+    assert sum(joined.outcome_counts.values()) == shop.events.height
+    assert sum(joined.decision_counts.values()) == shop.decisions.height
+
+
+@pytest.mark.parametrize("factor", [0.5, 3.0])
+def test_what_was_promised_is_measured_against_what_came(shop: Case, factor: float) -> None:
+    each = judged(claimed(shop, factor))
+    learned = recalibrate(each.evidence.slots, np.ones(len(each.evidence.slots), bool), 0.3, each.evidence.settings)
+    assert learned.measured is not None
+    assert learned.measured_se is not None
+    assert abs(learned.measured - 1 / factor) < 2.5 * learned.measured_se
+    assert sorted((1.0, learned.measured, learned.whole.ratio))[1] == learned.whole.ratio
+    assert learned.whole.ratio != learned.measured
+    assert learned.closed == ()
+
+
+def test_calibration_compares_each_fifth_with_its_own_holdout(found: Judged) -> None:
+    assert len(found.fifths) == 5
+    assert [f.predicted for f in found.fifths] == sorted(f.predicted for f in found.fifths)
+    assert sum(f.low <= f.predicted <= f.high for f in found.fifths) >= 4
+    assert found.fifths[-1].realised > found.fifths[0].realised
+
+
+def test_the_wanted_offer_is_the_best_one_and_none_where_none_is_worth_it(found: Judged, shop: Case) -> None:
+    slots = found.evidence.slots
+    wanted = []
+    for text in shop.decisions["candidates"]:
+        best = max(json.loads(text), key=lambda row: row["gain_cents"])  # the price is 0
+        wanted.append(slots.offers.index(best["offer"]) if best["gain_cents"] > 0 else -1)
+    assert planned_offer(slots, 0.3).tolist() == wanted
+    assert -1 in wanted
+
+
+def test_without_evidence_nothing_closes_and_the_factor_stays_one(found: Judged) -> None:
+    nobody = np.zeros(len(found.evidence.slots), bool)
+    learned = recalibrate(found.evidence.slots, nobody, 0.3, found.evidence.settings)
+    assert (learned.measured, learned.whole.ratio, learned.closed) == (None, 1.0, ())
+
+
+@pytest.mark.parametrize(("holdout", "explore"), [(0.1, 0.0), (0.25, 0.4), (0.5, 0.05)])
+def test_holdout_and_exploration_are_read_from_the_chances(holdout: float, explore: float) -> None:
+    each = judged(case(400, explore, holdout), least=2).evidence
+    assert (each.release.holdout_share, each.release.explore) == (pytest.approx(holdout), pytest.approx(explore))
+    assert each.salt_known
+
+
+def test_a_holdout_by_an_unknown_salt_is_not_handed_on_by_a_machine() -> None:
+    each = judged(case(400, holdout_salt="secret"), least=2)
+    assert not each.evidence.salt_known
+    assert "salt" in next_release(each, str).why
+
+
+def test_the_policy_that_is_valued_is_the_one_that_would_decide() -> None:
+    each = judged(case(1000, price=0.5)).evidence
+    slots, old = each.slots, each.release
+    learned = recalibrate(slots, np.ones(len(slots), bool), 0.3, each.settings)
+    prob, price, floor = policy_of(slots, learned, 0.3, old.explore)
+    assert price > 0
+    gain, k = new_gain(slots, learned), slots.offer_NK.shape[1]
+    candidates = pl.DataFrame(
+        {
+            "customer_id": np.repeat(slots.customer_id.to_numpy(), k),
+            "offer_id": np.array(slots.offers)[slots.offer_NK.ravel()],
+            "gain_cents": gain.ravel(),
+            "cost_cents": slots.cost_NK.ravel(),
+        }
+    )
+    consent = pl.DataFrame({"customer_id": slots.customer_id, "may_send": True, "reason": None})
+    release = old.model_copy(update={"price": price, "explore": floor, "holdout_share": 0.0})
+    said = [[row["prob"] for row in json.loads(text)] for text in
+            deliver.decide(candidates, consent, release, START)["candidates"]]  # fmt: skip
+    np.testing.assert_allclose(prob, np.array(said), atol=1e-12)
+    spent = (prob[:, :-1] * slots.cost_NK).sum()
+    assert spent <= (slots.prob_NA[:, :-1] * slots.cost_NK).sum() / 0.7 * (1 + 1e-9)
+
+
+def losing() -> Case:
+    """Nobody answers discounts, and every offer promises a gain: what is given is given away."""
+    return case(1500, 0.4, 0.3, elasticity=0.2, factor=-1.0)
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> tuple[Case, Path]:
+    """A losing policy's decisions and events as files, and a work folder that knows what goods cost."""
+    shop, folder = losing(), tmp_path_factory.mktemp("learn")
+    shop.decisions.write_parquet(folder / "decisions.parquet")
+    shop.events.write_csv(folder / "events.csv")
+    with Store(folder / "work") as store:
+        store.save("products", shop.products)
+    return shop, folder
+
+
+def run(folder: Path, *more: str) -> Path:
+    """The verb itself; returns its folder."""
+    out = folder / "out"
+    named = {"decisions": "decisions.parquet", "events": "events.csv", "work": "work", "out": "out"}
+    options = [part for key, name in named.items() for part in (f"--{key}", str(folder / name))]
+    with pytest.raises(SystemExit) as end:
+        main(["learn", *options, "--window-days", "7", *more])
+    assert end.value.code in (0, None), "the verb failed"
+    return out
+
+
+def test_a_losing_policy_is_called_so_and_its_successor_stops_it(files: tuple[Case, Path]) -> None:
+    shop, folder = files
+    (folder / "out").mkdir()
+    (folder / "out/release.json").touch()
+    out = run(folder)
+    told, proposal = (json.loads((out / f"{name}.json").read_text("utf-8")) for name in ("learn", "proposal"))
+    assert told["answer"] == "lower"
+    assert told["low"] < shop.truth < told["high"]
+    assert shop.truth < 0
+    assert proposal["release"]["recalibration"]["closed"]
+    assert proposal["lead_interval"][0] > 0
+    assert proposal["within_guardrails"]
+    assert proposal["status"] == "waiting for a person"
+    assert not (out / "release.json").exists()  # yesterday's answer must not pass for today's
+    page = (out / "learn.html").read_text("utf-8")
+    assert all(title in page for title in ("Did the offers earn", "What to do next", "Stop the offers"))
+
+
+def test_auto_releases_within_the_guardrails_and_says_so(files: tuple[Case, Path]) -> None:
+    out = run(files[1], "--auto")
+    release = json.loads((out / "release.json").read_text("utf-8"))
+    recalibration = release.pop("recalibration")
+    assert deliver.Release(**release).policy_version == "2"
+    assert recalibration["ratio"] < 0.5
+    assert json.loads((out / "proposal.json").read_text("utf-8"))["status"] == "accepted by auto"
+
+
+def test_without_exploration_nothing_is_valued_and_auto_releases_nothing() -> None:
+    each = judged(case(1500, 0.0, 0.3))
+    proposed = next_release(each, str)
+    assert (proposed.proposal, proposed.accepted) == (None, False)
+    assert "no exploration was logged" in proposed.why
+    assert proposed.release.explore == pytest.approx(0.05)
+
+
+@pytest.mark.parametrize(
+    ("fault", "told"),
+    [
+        (lambda c: replace(c, decisions=c.decisions.with_columns(holdout=False)), "none of .* held out"),
+        (lambda c: replace(c, events=c.events.filter(pl.col("ts_ms") < START + 4 * DAY_MS)), "ends 3.0 days after"),
+        (lambda c: replace(c, decisions=c.decisions.head(60)), "too few customers"),
+        (lambda c: replace(c, events=c.events.with_columns(customer_id=pl.lit("x"))), "same shop"),
+        (lambda c: replace(c, decisions=c.decisions.with_columns(propensity=0.5)), "logged propensity"),
+        (lambda c: replace(c, events=c.events.drop("revenue_cents")), "revenue_cents"),
+        (lambda c: replace(c, events=c.events.with_columns(ts_ms=pl.lit("noon"))), "ingest"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_told_is_refused_with_the_remedy(shop: Case, fault: Any, told: str) -> None:
+    with pytest.raises((InputError, SupportError), match=told):
+        judged(fault(shop))
+
+
+def test_where_costs_are_unknown_revenue_is_judged_and_no_machine_accepts(shop: Case) -> None:
+    each = judged(replace(shop, products=shop.products.head(3)))
+    assert each.evidence.measure == "revenue"
+    assert "only revenue" in next_release(each, str).why
+    rated = judged(replace(shop, products=shop.products.head(0)), rate=0.4)
+    assert (rated.evidence.measure, "stated margin rate" in rated.evidence.why) == ("margin", True)
+
+
+def test_customers_lost_from_an_arm_take_every_answer_back(shop: Case) -> None:
+    lost = shop.decisions.filter(~(pl.col("holdout") & (pl.int_range(pl.len()) % 3 == 0)))
+    each = judged(replace(shop, decisions=lost))
+    assert (each.verdict.answer, each.verdict.evidence) == ("cannot say", "assumed")
+    assert not next_release(each, str).accepted
+
+
+def test_a_drift_of_the_effect_is_seen_between_two_weeks_of_decisions(shop: Case) -> None:
+    later = pl.col("customer_id").str.slice(-1).is_in(list("02468"))
+    moved = pl.col("ts_ms") + pl.when(later).then(14 * DAY_MS).otherwise(0)
+    two = replace(
+        shop, decisions=shop.decisions.with_columns(ts_ms=moved), events=shop.events.with_columns(ts_ms=moved)
+    )
+    calm = judged(two)
+    assert [(d.kind, d.drifted) for d in calm.drifts] == [("predictions", False), ("effects", False)]
+    offered = two.decisions.filter(pl.col("holdout").eq(False) & later)["customer_id"]
+    worse = pl.col("customer_id").is_in(offered.implode()) & (pl.col("ts_ms") >= START)
+    less = pl.when(worse).then(pl.col("revenue_cents") // 2).otherwise(pl.col("revenue_cents"))
+    early = judged(replace(two, events=two.events.filter(pl.col("ts_ms") < START + 8 * DAY_MS)))
+    assert "of the plan" in early.verdict.rule
+    assert early.verdict.n_arm < calm.verdict.n_arm
+    assert early.looks[-1].low == pytest.approx(early.verdict.total_low)
+    changed = judged(replace(two, events=two.events.with_columns(revenue_cents=less)))
+    assert {d.kind: d.drifted for d in changed.drifts}["effects"]
+    assert "effects have drifted" in next_release(changed, str).why
+
+
+def test_luck_is_not_counted_as_skill(found: Judged) -> None:
+    slots = found.evidence.slots
+    half = hash_units("learn half", slots.customer_id) < 0.5
+    plain = crossed(slots, 0.3, 0.3, found.evidence.settings)
+    lucky = replace(slots, reward_N=slots.reward_N - 1e5 * (half & ~slots.held_N))  # the offers ruin this half
+    changed = crossed(lucky, 0.3, 0.3, found.evidence.settings)
+    assert (changed[half] == plain[half]).all()
+    assert (changed[~half, :-1] == 0).all()

@@ -59,7 +59,8 @@ class LoopSettings(Settings):
 class Day:
     """One day of decisions. `prob_NA` of those not held out; `reward_N` is the week's profit after discounts, known a
     week later, `base_N` and `gain_NK` what was believed on the day. `true_gain`, `best_gain`: sums over the day of what
-    the decisions add in truth, and of what the best ones at the same true spend would.
+    the decisions add in truth, and the most that any decisions at the same true spend could (the bound that the
+    allocation proves).
     """
 
     day: int
@@ -162,7 +163,7 @@ def _live(state: _State, settings: LoopSettings, day: int) -> Day:
     week = live_week(world, group, depth, cohort.week, settings.seed)
     true_gain, true_cost = true_effects(world, settings.depths, cohort.week)
     spend = float((found.prob_NA[:, :-1] * true_cost[~held]).sum())
-    best = solve(true_gain[~held], true_cost[~held], spend).gain
+    best = solve(true_gain[~held], true_cost[~held], spend).bound
     return Day(
         day, state.releases[-1].version, cohort, held, found.prob_NA, action, week.profit_N, base[~held], base[held],
         gain[~held],

@@ -285,7 +285,7 @@ def _strength(release: Release) -> dict[str, Any]:
 
 def _trust(loop: Loop) -> Chapter:
     days = [d for d in loop.days if d.version > 0]
-    blocks = [*([_calibration(days)] if days else []), _weights(loop)]
+    blocks: list[Figure | Block] = [*([_calibration(days)] if days else []), _weights(loop)]
     lead = "Chances are logged, so that other policies can be valued from the same days."
     return Chapter("trust", "Trust", "Can the numbers be trusted?", lead, blocks)
 

@@ -1,0 +1,118 @@
+"""Decisions and what happened since in; a verdict, its page, and a proposal for the next release out.
+
+out/learn.html     the page
+out/learn.json     the same in numbers
+out/proposal.json  the next release, for a person to approve
+out/release.json   only with `auto`, and only if the guardrails accept the proposal
+"""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import polars as pl
+
+from promolift.config import Config, load_config
+from promolift.errors import StepError
+from promolift.report import render_page
+from promolift.report.words import money
+from promolift.sources.files import open_file
+from promolift.steps.job import Tell
+from promolift.steps.learn_data import Evidence, LearnSettings, gather, read_decisions, read_outcomes
+from promolift.steps.learn_judge import Judged, judge, numbers_of
+from promolift.steps.learn_next import next_release, proposal_json, release_json
+from promolift.steps.learn_page import Told, page_of, summary_text
+from promolift.store import Store
+
+
+@dataclass(frozen=True)
+class Request:
+    """Where to read and write. A file that is not named is taken from the work folder."""
+
+    decisions: Path | None
+    events: Path | None
+    work: Path
+    out: Path
+    config: Path
+    settings: LearnSettings
+    auto: bool = False
+
+
+def run_learn(request: Request, tell: Tell) -> dict[str, Any]:
+    """Judge the decisions and write the files; returns the numbers, with `text` for people.
+
+    Raises SupportError where the outcomes cannot tell: nobody held out, windows not over, too few customers.
+    """
+    config = load_config(request.config) if request.config.is_file() else None
+    with opened(request.work) as store:
+        tell("learn", 0.1, "decisions and outcomes")
+        evidence = _evidence(request, store, config)
+        tell("learn", 0.4, "verdict")
+        judged = judge(evidence, _profiles(store, evidence))
+    currency = config.shop.currency if config else None
+    tell("learn", 0.7, "next release")
+    following = next_release(judged, partial(money, currency=currency))
+    released = request.auto and following.accepted
+    told = Told(judged, following, currency, config.shop.name if config else None, request.auto, released)
+    return _write(request.out, told)
+
+
+@contextmanager
+def opened(folder: Path) -> Iterator[Store | None]:
+    """The work folder if there is one; none is made."""
+    if not folder.is_dir():
+        yield None
+        return
+    with Store(folder) as store:
+        yield store
+
+
+def _evidence(request: Request, store: Store | None, config: Config | None) -> Evidence:
+    decisions = read_decisions(request.decisions, store)
+    products = store.frame("products") if store is not None and store.has("products") else None
+    rate = config.value.margin_rate if config else None
+    release = store.load_json("allocation").get("release") if store is not None and store.has("plan") else None
+    if request.events is None:
+        if store is None or not store.has("events"):
+            raise StepError("learn: no events; give --events FILE, or --work with ingested ones")
+        outcomes = read_outcomes(store.events(), products, decisions, rate)
+    else:
+        with duckdb.connect() as connection:
+            rows = open_file(connection, request.events, request.events.parent).rows
+            outcomes = read_outcomes(rows, products, decisions, rate)
+    return gather(decisions, outcomes, release, request.settings)
+
+
+def _profiles(store: Store | None, evidence: Evidence) -> tuple[pl.DataFrame, pl.DataFrame] | None:
+    """Profiles as of the decisions and as of a later moment, None unless both are kept."""
+    if store is None or not store.has("profiles"):
+        return None
+    profiles = store.frame("profiles")
+    decided = int(evidence.slots.start_N.max())
+    moments = profiles["asof_ms"].unique().sort().to_list()
+    then, now = [m for m in moments if m <= decided], [m for m in moments if m > decided]
+    if not then or not now:
+        return None
+    return profiles.filter(pl.col("asof_ms") == then[-1]), profiles.filter(pl.col("asof_ms") == now[-1])
+
+
+def _write(out: Path, told: Told) -> dict[str, Any]:
+    out.mkdir(parents=True, exist_ok=True)
+    proposal = proposal_json(told.next) | {"status": "accepted by auto" if told.released else "waiting for a person"}
+    numbers = numbers_of(told.judged) | {"proposal": proposal}
+    texts = {"learn.json": numbers, "proposal.json": proposal}
+    (out / "release.json").unlink(missing_ok=True)  # an older one would pass for the answer to these decisions
+    if told.released:
+        texts["release.json"] = release_json(told.next)
+    for name, value in texts.items():
+        (out / name).write_text(json.dumps(value, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+    (out / "learn.html").write_text(render_page(page_of(told)), encoding="utf-8")
+    return numbers | {"page": str(out / "learn.html"), "text": f"{summary_text(told)}\nReport: {out / 'learn.html'}"}
+
+
+__all__ = ["Judged", "LearnSettings", "Request", "run_learn"]

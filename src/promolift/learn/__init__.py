@@ -1,6 +1,14 @@
-"""Room 8. Predictions and outcomes in; how good they were and what another policy would have earned out."""
+"""Room 8. Predictions, decisions and outcomes in; what happened, how sure we are and what to do next out.
+
+`join_outcomes` puts what was bought beside what was decided; `analyse` gives verdicts that print their rule;
+`off_policy_value` says what another policy would have earned; `propose` the next release. Figures of trials are in the
+modules `uplift` and `budget`, exploration in `explore`, power before an experiment in `power`, drift in `drift`.
+"""
 
 from promolift.learn.compare import CompareSettings, compare
+from promolift.learn.experiment import Analysis, Design, Verdict, analyse, assign, sample_ratio
+from promolift.learn.join import Joined, JoinSettings, join_outcomes
+from promolift.learn.lift import Metric
 from promolift.learn.metrics import (
     Bin,
     Calibration,
@@ -16,21 +24,44 @@ from promolift.learn.metrics import (
     recall_at,
     spearman,
 )
+from promolift.learn.off_policy import OffPolicySettings, OffPolicyValue, off_policy_value
+from promolift.learn.release import Guardrails, Proposal, propose
+from promolift.learn.sums import Cap, Sums, add_up, sums_by
 
 __all__ = [
+    "Analysis",
     "Bin",
     "Calibration",
+    "Cap",
     "CompareSettings",
+    "Design",
+    "Guardrails",
+    "JoinSettings",
+    "Joined",
+    "Metric",
+    "OffPolicySettings",
+    "OffPolicyValue",
+    "Proposal",
     "Score",
+    "Sums",
+    "Verdict",
+    "add_up",
+    "analyse",
+    "assign",
     "auc",
     "average_precision",
     "brier",
     "calibration",
     "compare",
+    "join_outcomes",
     "log_loss",
     "mae",
     "ndcg_at",
+    "off_policy_value",
+    "propose",
     "ranked_hits",
     "recall_at",
+    "sample_ratio",
     "spearman",
+    "sums_by",
 ]

@@ -1,0 +1,147 @@
+"""A decision log on disk and policies by name or file: read, joined, valued, refused."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from promolift.cli import main
+from promolift.errors import InputError, SupportError
+from promolift.learn.off_policy import off_policy_value
+from promolift.steps import off_policy as step
+from promolift.steps.off_policy import evaluate_log
+
+OFFERS = ("none", "off10", "off20")
+CHANCE = np.array([0.5, 0.3, 0.2])
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    """3,000 decisions; off20 pays best. A third of the customers were decided on twice."""
+    generator = np.random.default_rng(0)
+    offer = generator.choice(3, size=3000, p=CHANCE)
+    reward = (generator.random(3000) < np.array([0.1, 0.15, 0.3])[offer]).astype(float)
+    told = json.dumps([{"offer": o, "gain_cents": 1.0, "prob": p} for o, p in zip(OFFERS, CHANCE, strict=True)])
+    path = tmp_path / "decisions.parquet"
+    pl.DataFrame(
+        {
+            "decision_id": [f"dec_{i}" for i in range(3000)],
+            "customer_id": [f"c{i % 2000}" for i in range(3000)],
+            "offer_id": [OFFERS[o] for o in offer],
+            "propensity": CHANCE[offer],
+            "candidates": [told] * 3000,
+            "visits": generator.poisson(3, 3000),
+            "reward": reward,
+        }
+    ).write_parquet(path)
+    return path
+
+
+def policy_file(folder: Path, **columns: object) -> str:
+    pl.DataFrame(columns).write_parquet(folder / "policy.parquet")
+    return str(folder / "policy.parquet")
+
+
+def test_the_logged_policy_earns_what_was_logged(log: Path) -> None:
+    found = evaluate_log(log, ["logged"])
+    (policy,) = found["policies"]
+    assert policy["value"] == pytest.approx(found["logged"], abs=1e-3)
+    assert policy["effective_rows"] == pytest.approx(3000)
+
+
+def test_a_file_by_decision_gives_what_the_arrays_give(log: Path, tmp_path: Path) -> None:
+    rows = pl.read_parquet(log)
+    chance = np.tile([0.2, 0.2, 0.6], (3000, 1))
+    path = policy_file(
+        tmp_path,
+        decision_id=np.repeat(rows["decision_id"].to_numpy(), 3),
+        offer_id=list(OFFERS) * 3000,
+        prob=chance.ravel(),
+    )
+    (found,) = evaluate_log(log, [path])["policies"]
+    action = np.array([OFFERS.index(o) for o in rows["offer_id"]])
+    arrays = off_policy_value(action, rows["reward"].to_numpy(), np.tile(CHANCE, (3000, 1)), chance)
+    assert found["value"] == pytest.approx(arrays.value, abs=2e-3)
+    assert found["low"] < 0.23 < found["high"]
+
+
+def test_a_file_by_customer_holds_for_all_his_decisions(log: Path, tmp_path: Path) -> None:
+    path = policy_file(
+        tmp_path, customer_id=[f"c{i}" for i in range(2000)], offer_id=["off20"] * 2000, prob=[1.0] * 2000
+    )
+    found = {p["policy"]: p for p in evaluate_log(log, [path, "always:off20"])["policies"]}
+    assert found[path]["value"] == pytest.approx(found["always:off20"]["value"], abs=1e-9)
+
+
+def test_several_policies_are_ranked_and_the_worst_is_called_beaten(log: Path) -> None:
+    found = evaluate_log(log, ["always:none", "uniform", "always:off20"], features=["visits"])
+    assert [p["policy"] for p in found["policies"]] == ["always:off20", "uniform", "always:none"]
+    assert found["policies"][2]["beaten"]
+    assert "all intervals at once" in found["text"]
+
+
+def test_a_long_log_is_streamed_to_the_same_value(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (held,) = evaluate_log(log, ["always:off20"])["policies"]
+    monkeypatch.setattr(step, "HELD", 0)
+    monkeypatch.setattr(step, "CELLS", 3000)
+    (streamed,) = evaluate_log(log, ["always:off20"])["policies"]
+    assert streamed["value"] == pytest.approx(held["value"], abs=3e-3)
+    assert streamed["low"] == pytest.approx(held["low"], abs=3e-3)
+
+
+def test_customers_of_different_batches_stay_different(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = evaluate_log(log, ["always:off20"])["policies"][0]
+    monkeypatch.setattr(step, "CELLS", 3000)  # batches of 1,000 decisions, held together
+    cut = evaluate_log(log, ["always:off20"])["policies"][0]
+    assert cut["high"] - cut["low"] == pytest.approx(whole["high"] - whole["low"], rel=0.01)
+
+
+def test_an_offer_that_was_closed_to_some_is_refused_for_them(log: Path, tmp_path: Path) -> None:
+    told = json.dumps([{"offer": "none", "prob": 0.5}, {"offer": "off10", "prob": 0.5}, {"offer": "off20", "prob": 0}])
+    rows = pl.read_parquet(log).with_columns(
+        pl.when(pl.col("offer_id") == "none").then(pl.lit(told)).otherwise("candidates").alias("candidates")
+    )
+    rows.write_parquet(tmp_path / "closed.parquet")
+    with pytest.raises(SupportError, match="never takes"):
+        evaluate_log(tmp_path / "closed.parquet", ["always:off20"])
+    assert evaluate_log(tmp_path / "closed.parquet", ["logged"])["policies"]
+
+
+def test_what_cannot_be_read_is_named(log: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no column 'margin'"):
+        evaluate_log(log, ["uniform"], reward="margin")
+    with pytest.raises(InputError, match="not known"):
+        evaluate_log(log, ["best"])
+    with pytest.raises(InputError, match="no such file"):
+        evaluate_log(tmp_path / "none.parquet", ["uniform"])
+    pl.read_parquet(log).with_columns(pl.lit(None).cast(pl.Float64).alias("reward")).write_parquet(
+        tmp_path / "unsettled.parquet"
+    )
+    with pytest.raises(InputError, match="not a reward of 0"):
+        evaluate_log(tmp_path / "unsettled.parquet", ["uniform"])
+
+
+def test_a_policy_that_leaves_decisions_or_chance_open_is_named(log: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no row for 2999 of 3000"):
+        evaluate_log(log, [policy_file(tmp_path, decision_id=["dec_1"], offer_id=["none"], prob=[1.0])])
+    path = policy_file(
+        tmp_path, customer_id=[f"c{i}" for i in range(2000)], offer_id=["off20"] * 2000, prob=[0.9] * 2000
+    )
+    with pytest.raises(InputError, match="do not sum to 1"):
+        evaluate_log(log, [path])
+    with pytest.raises(SupportError, match="never takes"):
+        evaluate_log(log, ["always:off50"])
+
+
+def test_the_command_line_prints_the_value_and_tells_a_person_what_is_wrong(
+    log: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as done:
+        main(["evaluate", "--log", str(log), "--policy", "always:off20", "--policy", "logged", "--json"])
+    assert not done.value.code
+    assert json.loads(capsys.readouterr().out)["policies"][0]["policy"] == "always:off20"
+    with pytest.raises(SystemExit) as done:
+        main(["evaluate", "--log", str(log)])
+    assert done.value.code == 2

@@ -1,0 +1,141 @@
+"""Laws of learn/sums.py: sums add, whatever the split; frames, arrays and relations agree; nothing missing is zero."""
+
+import duckdb
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from promolift.errors import InputError, SupportError
+from promolift.learn.sums import Cap, Sums, add_up, cap_at, sampled, sums, sums_by
+
+CAPS = {"y": Cap("stated beforehand", low=-50, high=400)}
+ROWS = pl.DataFrame(
+    {
+        "arm": ["a", "a", "b", "a", "b"],
+        "region": ["n", "s", "n", "n", "s"],
+        "y": [100, 900, -80, 0, 300],
+        "orders": [1, 2, 1, 0, 3],
+    }
+)
+
+
+@st.composite
+def customers(draw):
+    n = draw(st.integers(2, 40))
+    number = st.integers(-(10**6), 10**6)
+    column = st.lists(number, min_size=n, max_size=n)
+    arms = draw(st.lists(st.sampled_from("ab"), min_size=n, max_size=n))
+    return pl.DataFrame({"arm": arms, "y": draw(column), "x": draw(column), "orders": draw(column)})
+
+
+def test_sums_by_hand_with_a_cap():
+    found = sums_by(ROWS, ["y", "orders"], caps=CAPS)
+    assert found[("a",)] == Sums(("y", "orders"), 3, (500.0, 3.0), (170_000.0, 900.0, 5.0), (CAPS["y"], None), (1, 0))
+    assert found[("b",)].total == (250.0, 4.0)
+    assert found[("b",)].clipped == (1, 0)
+
+
+@given(customers(), st.integers(0, 40), st.booleans())
+@settings(max_examples=60, deadline=None)
+def test_days_and_shards_add_up_to_the_whole_bit_for_bit(rows, cut, capped):
+    caps = {"y": Cap("stated", low=-(10**5), high=10**5)} if capped else None
+    whole = sums_by(rows, ["y", "x", "orders"], caps=caps)
+    parts = [rows.head(cut), rows.tail(max(0, rows.height - cut))]
+    assert add_up(sums_by(part, ["y", "x", "orders"], caps=caps) for part in parts) == whole
+    assert add_up(sums_by(part, ["y", "x", "orders"], caps=caps) for part in reversed(parts)) == whole
+
+
+@given(customers())
+@settings(max_examples=15, deadline=None)
+def test_frames_relations_and_arrays_agree(rows):
+    caps = {"x": Cap("stated", high=1000)}
+    connection = duckdb.connect()
+    relation = connection.from_arrow(rows.to_arrow())
+    found = sums_by(rows, ["y", "x", "orders"], caps=caps)
+    assert sums_by(relation, ["y", "x", "orders"], caps=caps) == found
+    for (arm,), each in found.items():
+        mine = rows.filter(arm=arm)
+        assert sums({name: mine[name].to_numpy() for name in ("y", "x", "orders")}, caps) == each
+    connection.close()
+
+
+@given(customers())
+@settings(max_examples=30, deadline=None)
+def test_moments_are_those_of_the_rows(rows):
+    values = rows.select("y", "x", "orders").to_numpy().astype(float)
+    found = sums({name: values[:, i] for i, name in enumerate(("y", "x", "orders"))})
+    np.testing.assert_allclose(found.mean_C, values.mean(axis=0), rtol=1e-12)
+    scale = np.abs(values).max() ** 2 + 1
+    np.testing.assert_allclose(found.covariance_CC, np.cov(values.T), atol=1e-9 * scale)
+
+
+def test_groups_may_be_several_columns():
+    found = sums_by(ROWS, ["y"], by=("arm", "region"))
+    assert list(found) == [("a", "n"), ("a", "s"), ("b", "n"), ("b", "s")]
+    assert found[("a", "n")].n == 2
+    again = add_up({(arm,): each} for (arm, _), each in found.items())
+    assert again == sums_by(ROWS, ["y"])
+
+
+@pytest.mark.parametrize("value", [None, float("nan"), float("inf")])
+def test_a_missing_value_is_not_zero(value):
+    rows = pl.DataFrame({"arm": ["a", "a"], "y": [1.0, value]})
+    connection = duckdb.connect()
+    for form in (rows, connection.from_arrow(rows.to_arrow())):
+        with pytest.raises(InputError, match="1 of 2 rows have no finite value"):
+            sums_by(form, ["y"])
+    connection.close()
+
+
+def test_a_missing_arm_or_column_is_an_error():
+    with pytest.raises(InputError, match="no group"):
+        sums_by(pl.DataFrame({"arm": ["a", None], "y": [1, 2]}), ["y"])
+    with pytest.raises(InputError, match="margin"):
+        sums_by(ROWS, ["margin"])
+    with pytest.raises(InputError, match="caps"):
+        sums_by(ROWS, ["y"], caps={"orders": Cap("stated", high=1)})
+    with pytest.raises(InputError, match="no column 'z'"):
+        sums({"y": [1, 2]}).at("z")
+
+
+def test_sums_with_other_caps_or_columns_do_not_add():
+    plain = sums({"y": [1, 2]})
+    with pytest.raises(InputError, match="do not add"):
+        plain + sums({"x": [1, 2]})
+    with pytest.raises(InputError, match="do not add"):
+        plain + sums({"y": [1, 2]}, {"y": Cap("stated", high=9)})
+
+
+def test_too_few_customers_have_no_variance():
+    with pytest.raises(SupportError):
+        _ = sums({"y": [1]}).covariance_CC
+    with pytest.raises(SupportError):
+        _ = sums({"y": []}).mean_C
+
+
+def test_a_variance_lost_in_rounding_is_none_and_a_small_true_one_is_kept():
+    assert sums({"y": [1e12 + 0.1] * 7}).covariance_CC[0, 0] == 0
+    assert sums({"y": 1e4 + np.arange(1000) % 2}).covariance_CC[0, 0] == pytest.approx(250 / 999, rel=1e-6)
+
+
+def test_rates_are_known_by_their_sums():
+    found = sums({"y": [0, 1, 1], "x": [0, 2, 1], "z": [1, 0, 0]})
+    assert [found.is_rate(name) for name in "yxz"] == [True, False, True]
+
+
+def test_a_cap_comes_from_enough_values_and_says_from_where():
+    cap = cap_at(np.arange(10_000), 0.99, "the eight weeks before")
+    assert cap.high == pytest.approx(9899.01)
+    assert "eight weeks" in cap.source
+    with pytest.raises(SupportError, match="10 must lie above"):
+        cap_at(np.arange(100), 0.99, "too few")
+
+
+def test_a_hash_sample_is_the_same_in_any_order_and_of_the_right_size():
+    ids = [f"c{i}" for i in range(4000)]
+    chosen = sampled(ids, "cap", 0.25)
+    assert (sampled(ids[::-1], "cap", 0.25) == chosen[::-1]).all()
+    assert abs(chosen.mean() - 0.25) < 4 * np.sqrt(0.25 * 0.75 / 4000)
+    assert (sampled(ids, "other", 0.25) != chosen).any()

@@ -14,6 +14,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 from promolift import run
 from promolift.config import Config, PlanSettings, load_config
 from promolift.errors import ConfigError, PromoError
+from promolift.message import MessageSettings
 from promolift.steps import trial
 from promolift.steps.trial_report import trial_demo, trial_settings, write_trial
 from promolift.store import Store
@@ -111,7 +112,6 @@ def health(config: ConfigPath = CONFIG, work_folder: WorkPath = WORK, json_: AsJ
 
 _step("ingest", "Read and clean the raw logs; set aside what breaks a rule, with its reason.")
 _step("profile", "Describe every customer as of a moment.")
-_step("message", "Write the words of every planned offer in Chinese and English, and verify them.")
 _step("report", "Write report.html, plan.parquet and plan.csv.")
 
 
@@ -155,25 +155,16 @@ def effect(
 @effects.command()
 def fit(
     file: Annotated[Path, typer.Argument(help="The trial: CSV, TSV or Parquet, one row per customer.")],
-    settings: Annotated[
-        Path | None, typer.Option(help="TOML file with a [trial] part, instead of the options.")
+    meaning: Annotated[
+        list[str] | None,
+        typer.Argument(help="What columns mean, such as treatment=letter control=none rates=visited planned=equal."),
     ] = None,
-    treatment: Annotated[str, typer.Option(help="Column that says who got what.")] = "",
-    control: Annotated[str, typer.Option(help="Its value for no treatment.")] = "",
-    rate: Annotated[list[str] | None, typer.Option(help="Outcome of 0 or 1; the first tells customers apart.")] = None,
-    amount: Annotated[list[str] | None, typer.Option(help="Outcome that counts something.")] = None,
-    money: Annotated[str | None, typer.Option(help="Outcome that is money.")] = None,
-    planned: Annotated[str | None, typer.Option(help="Drawn by lot: `equal`, or shares such as 0.5,0.25,0.25.")] = None,
-    placebo: Annotated[list[str] | None, typer.Option(help="Outcome that no treatment can have moved.")] = None,
-    cost: Annotated[float, typer.Option(help="Cost of treating one customer, in money.")] = 0.0,
-    margin: Annotated[float, typer.Option(help="Share of money that is profit.")] = 1.0,
+    settings: Annotated[Path | None, typer.Option(help="TOML file with a [trial] part that says the same.")] = None,
     work_folder: TrialWork = TRIAL,
     json_: AsJson = False,
 ) -> None:
     """Check a trial and estimate what each treatment adds, on average and for each customer."""
-    stated: dict[str, Any] = {"treatment": treatment, "control": control, "rates": rate or (), "counts": amount or ()}
-    stated |= {"money": money, "planned": planned, "placebos": placebo or (), "cost": cost, "margin_rate": margin}
-    chosen = trial_settings(settings, stated)
+    chosen = trial_settings(settings, meaning or [])
     say(on_trial(work_folder, lambda store, tell: trial.fit(store, file, chosen, tell)), json_)
 
 
@@ -216,6 +207,23 @@ def plan(
     stated["limits"] = (*settings.plan.limits, *(limit or ()))
     changed = settings.model_copy(update={"plan": PlanSettings.parse(stated, "promolift plan")})
     say(work(changed, work_folder, ["plan"], out), json_)
+
+
+@app.command("message")
+def message_(
+    config: ConfigPath = CONFIG,
+    work_folder: WorkPath = WORK,
+    json_: AsJson = False,
+    again: Again = False,
+    writer: Annotated[str | None, typer.Option(help="template, local, remote or replay.")] = None,
+    language: Annotated[list[str] | None, typer.Option(help="zh or en, for a model; both if left out.")] = None,
+) -> None:
+    """Write the words of every planned offer in Chinese and English, and verify them."""
+    settings = load_config(config)
+    given = {"writer": writer, "languages": language or None}
+    stated = settings.message.model_dump() | {key: value for key, value in given.items() if value}
+    changed = settings.model_copy(update={"message": MessageSettings.parse(stated, "promolift message")})
+    say(work(changed, work_folder, ["message"], None, again), json_)
 
 
 @app.command("run")
@@ -263,6 +271,24 @@ def simulate(
     with showing() as tell:
         summary = run_simulation({"days": days, "customers": customers, "seed": seed, "drift": drift}, out, tell)
     say(summary, json_)
+
+
+@app.command()
+def learn(
+    decisions: Annotated[Path | None, typer.Option(help="Decision records; default: the work folder's.")] = None,
+    events: Annotated[Path | None, typer.Option(help="Clean events since then; default: the work folder's.")] = None,
+    work_folder: WorkPath = WORK,
+    out: OutPath = Path("learn-report"),
+    window_days: Annotated[float, typer.Option(help="Days after a decision in which its outcome counts.")] = 28,
+    auto: Annotated[bool, typer.Option(help="Write release.json if the guardrails accept the proposal.")] = False,
+) -> None:
+    """What was decided and what happened: a verdict over the holdout, and a proposal for the next release."""
+    from promolift.steps.learn import LearnSettings, Request, run_learn
+
+    settings = LearnSettings.parse({"window_days": window_days}, "promolift learn")
+    with showing() as tell:
+        summary = run_learn(Request(decisions, events, work_folder, out, CONFIG, settings, auto), tell)
+    tell_person(summary["text"])
 
 
 @app.command()

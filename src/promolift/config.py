@@ -12,7 +12,9 @@ from promolift.currency import Currency
 from promolift.data import CleanRules, Mapping
 from promolift.effect import DiscountSettings, PanelSettings, ValueSettings
 from promolift.errors import ConfigError
-from promolift.offer import DEFAULT_MENU, MenuItem, OfferRules
+from promolift.llm import LlmSettings
+from promolift.message import MessageSettings
+from promolift.offer import DEFAULT_MENU, MenuItem, OfferProposalSettings, OfferRules
 from promolift.privacy import ConsentSettings
 from promolift.settings import Settings, Zone
 from promolift.terms import Language
@@ -121,7 +123,10 @@ class Config(Settings):
     rules: OfferRules = OfferRules()
     consent: ConsentSettings = ConsentSettings()
     menu: tuple[MenuItem, ...] = DEFAULT_MENU
+    offer: OfferProposalSettings = OfferProposalSettings()
     plan: PlanSettings = PlanSettings()
+    message: MessageSettings = MessageSettings()
+    llm: LlmSettings = LlmSettings()
 
     @field_validator("menu")
     @classmethod

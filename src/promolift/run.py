@@ -31,7 +31,8 @@ READS: dict[str, tuple[str, ...]] = {
     "ingest": ("data",),
     "profile": ("shop", "plan.asof", "plan.window_days"),
     "effect": ("panel", "discount", "menu"),
-    "plan": ("value", "rules", "menu", "consent", "plan"),
+    "plan": ("value", "rules", "menu", "offer", "consent", "plan"),
+    "message": ("message", "llm"),
 }
 
 

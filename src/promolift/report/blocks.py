@@ -131,7 +131,7 @@ def forest(
     title: str,
     finding: str,
     axis: tuple[str, str],
-    marks: Sequence[tuple[str, Any, Any, Any, str]],
+    marks: Sequence[Sequence[Any]],
     **extra: Any,
 ) -> Figure:
     """Values with their intervals below each other: (name, value, low, high, tone) on an axis of (name, format)."""

@@ -1,6 +1,6 @@
 """The Complete Journey in; how well spend and category purchases are foreseen, beside common ways, out.
 
-    python benchmarks/profile.py [--quick]
+    python benchmarks/spend.py [--quick]
 
 Prints JSON lines: figure, value, se, unit, peer, peer_value, n, data. Everything is known up to week 42 (2017-10-16 in
 the shop's zone); all 2,451 households seen by then are predicted for weeks 43 to 50. Standard errors by Poisson

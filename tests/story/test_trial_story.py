@@ -11,7 +11,9 @@ import pytest
 
 from promolift.cli import main
 from promolift.errors import ConfigError, InputError, StepError, SupportError
+from promolift.report import render_page
 from promolift.steps import trial
+from promolift.steps.trial_page import page_of
 from promolift.steps.trial_report import trial_settings, write_trial
 from promolift.store import Store
 
@@ -118,6 +120,27 @@ def test_letters_sent_to_the_old_alone_have_no_effect_to_read(tmp_path: Path) ->
     open_ = SETTINGS.model_copy(update={"planned": None})
     with Store(tmp_path / "w") as store, pytest.raises(SupportError, match="no effect can be claimed"):
         trial.fit(store, write(tmp_path / "t.csv", change=best), open_, lambda *told: None)
+
+
+def test_what_was_not_drawn_by_lot_is_adjusted_and_says_how_strong_a_hidden_cause_must_be(tmp_path: Path) -> None:
+    def chosen(frame: pl.DataFrame) -> pl.DataFrame:
+        rng = np.random.default_rng(8)
+        sent = rng.random(frame.height) < np.where(frame["old"] == 1, 0.65, 0.35)
+        came = rng.random(frame.height) < 0.15 + 0.2 * frame["old"].to_numpy() + 0.3 * sent
+        letters = pl.Series("letter", np.where(sent, "b", "none"))
+        return frame.with_columns(letters, pl.Series("came", came.astype(int))).drop("spent", "before")
+
+    settings = SETTINGS.model_copy(update={"planned": None, "money": None, "placebos": ()})
+    with Store(tmp_path / "w") as store:
+        notes = trial.fit(store, write(tmp_path / "t.csv", 1200, chosen), settings, lambda *told: None)
+        page = render_page(page_of(store, settings))
+        effect = store.frame("trial_effects").row(0, named=True)
+    assert notes["level"] == "adjusted"
+    assert effect["low"] < 0.3 < effect["high"]  # the plain difference of means is 0.36
+    assert notes["hidden"][0]["odds"] > 1.5
+    assert notes["hidden"][0]["e_value"] > 1.5
+    assert "Hidden causes" in page
+    assert 'class="badge randomised"' not in page
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from promolift.currency import Currency
 from promolift.effect import core, diagnose
 from promolift.effect.dose import fit_dose
 from promolift.effect.outcomes import average_effects
+from promolift.effect.sensitivity import e_value_of_mean, tipping_odds
 from promolift.effect.trial import Trial, encoder_of, row_keys
 from promolift.errors import InputError, StepError, SupportError
 from promolift.settings import Settings
@@ -173,12 +174,30 @@ def fit(store: Store, path: Path, settings: TrialSettings, tell: Tell) -> dict[s
         "trimmed": found.overlap.trimmed,
         "features": data.features.columns,
         "kept": len(keep),
+        "hidden": [] if level == "randomised" else hidden_causes(trial, averages),
     }
     store.save("trial_balance", found.balance)
     store.save("trial_placebos", found.placebos)
     store.save_json("trial", notes)
     tell("effect", 1.0, "done")
     return notes | {"text": fit_text(notes, averages)}
+
+
+def hidden_causes(trial: Trial, averages: pl.DataFrame) -> list[dict[str, float]]:
+    """How strong a cause that nobody recorded must be to explain each arm's effect on the first outcome away.
+
+    `odds`: the factor on the odds of treatment under the marginal sensitivity model; `e_value`: the risk ratios with
+    treatment and outcome (see effect/sensitivity.py). 1 where the interval holds 0 anyway.
+    """
+    found, first = [], averages.filter(pl.col("outcome") == averages["outcome"][0])
+    for row in first.iter_rows(named=True):
+        pair = np.flatnonzero((trial.arm_N == 0) | (trial.arm_N == row["arm"]))
+        prob = trial.prob_NA[pair]
+        chance = prob[:, row["arm"]] / (prob[:, 0] + prob[:, row["arm"]])
+        odds = tipping_odds(trial.outcome_N[pair], (trial.arm_N[pair] > 0).astype(np.float64), chance)
+        e_value = e_value_of_mean(row["effect"], row["se"], float(trial.outcome_N[pair].std()))
+        found.append({"arm": row["arm"], "odds": odds, "e_value": e_value.limit})
+    return found
 
 
 def depth_curves(data: TrialData, keep: Ints, settings: TrialSettings, level: str) -> pl.DataFrame:

@@ -106,6 +106,11 @@ def _lot(trial: TrialStory) -> Chapter:
         ]
         blocks.append(table("Checks of the lot", ["check", "p", "", "what it found"], done, words=(2, 3)))
     blocks.append(_balance(trial))
+    if trial.notes["hidden"]:
+        rows = [[trial.arms[int(h["arm"])], number(h["odds"]), number(h["e_value"])] for h in trial.notes["hidden"]]
+        heads = ["arm", "factor on the odds of treatment", "E-value"]
+        text = "How strong an unrecorded cause must be to explain the first effect away; 1: nothing is needed."
+        blocks.append(table("Hidden causes", heads, rows, text))
     if trial.placebos.height:
         told = [
             [r["outcome"], trial.arms[r["arm"]], number(r["effect"]), ends(r["low"], r["high"], number), number(r["p"])]

@@ -7,7 +7,7 @@ every batch. Deterministic given the seed, the data and the machine.
 
 import math
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 
 import numpy as np
@@ -84,11 +84,22 @@ def fit_encoder(
             f"{(h.day_V >= until).sum()} in them; at least {MIN_VISITS} and 1 are needed"
         )
     job = Job(h, settings, popularity(h, end_day), until, end_day)
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[]), _repeatable():
         torch.manual_seed(hash_int("encoder", settings.seed) % 2**63)
         model = _start(job)
         record = _train(model, job, hooks)
     return LearnedEncoder.freeze(model, h.catalogue, record)
+
+
+@contextmanager
+def _repeatable() -> Iterator[None]:
+    """Sums in one order whatever the threads; where a device has no such kernel, it warns and goes on."""
+    before = torch.are_deterministic_algorithms_enabled()
+    torch.use_deterministic_algorithms(True, warn_only=torch.cuda.is_available())
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before)
 
 
 def _train(model: Encoder, job: Job, hooks: Hooks) -> list[dict[str, float]]:

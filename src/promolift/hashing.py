@@ -23,6 +23,13 @@ def hash_units(seed: object, keys: Iterable[object]) -> NDArray[np.float64]:
     return np.fromiter((hash_unit(seed, key) for key in keys), dtype=np.float64)
 
 
+def mix(key: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """The finaliser of SplitMix64 (Steele, Lea & Flood 2014): every bit of the result hangs on every bit of the key."""
+    key = (key ^ (key >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    key = (key ^ (key >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return key ^ (key >> np.uint64(31))
+
+
 def hash_id(prefix: str, *parts: object) -> str:
     """A readable id such as `dec_1f0c...`: prefix and 16 hex digits."""
     return f"{prefix}_{hash_int(*parts):016x}"

@@ -10,15 +10,13 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
-from scipy import stats
 
-from promolift.effect.trial import Floats
+from promolift.effect.trial import Z95, Floats
 from promolift.errors import InputError, SupportError
 from promolift.settings import Settings
 
 Kind = Literal["average", "linear", "isotonic"]
 KINDS: tuple[Kind, ...] = ("average", "linear", "isotonic")  # the freer, the later
-Z95 = float(stats.norm.ppf(0.975))
 
 
 class CalibrateSettings(Settings):

@@ -13,10 +13,9 @@ from scipy import stats
 
 from promolift.effect.diagnose import holm
 from promolift.effect.linear import basis_of
-from promolift.effect.trial import Floats, Level, Trial, numbers
+from promolift.effect.trial import Z95, Floats, Level, Trial, numbers
 from promolift.errors import InputError, SupportError
 
-Z95 = float(stats.norm.ppf(0.975))
 LEAST = 50  # customers of an arm
 
 

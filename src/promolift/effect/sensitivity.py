@@ -7,12 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import stats
 
-from promolift.effect.trial import Floats, numbers
+from promolift.effect.trial import Z95, Floats, numbers
 from promolift.errors import InputError, SupportError
 
-Z95 = float(stats.norm.ppf(0.975))
 MOST = 100.0  # a hidden cause that multiplies the odds by more is not looked for
 
 

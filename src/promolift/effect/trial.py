@@ -11,12 +11,13 @@ import polars as pl
 from numpy.typing import ArrayLike, NDArray
 
 from promolift.errors import InputError
-from promolift.hashing import hash_int
+from promolift.hashing import hash_int, mix
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Features = pl.DataFrame | NDArray[np.generic]
 Level = Literal["randomised", "adjusted", "assumed"]
+Z95 = 1.959963984540054  # a 95 % interval reaches so many standard errors to each side
 MOST_LEVELS = 20  # values of a text column that get a column of their own; the rarer ones share "other"
 
 
@@ -95,13 +96,13 @@ def row_keys(x_NF: Floats, seed: int) -> NDArray[np.uint64]:
     words = np.ascontiguousarray(x_NF).view(np.uint64).astype(np.uint64)
     key_N = np.full(len(words), hash_int("row", seed), dtype=np.uint64)
     for f in range(words.shape[1]):
-        key_N = _mix(key_N ^ words[:, f])
+        key_N = mix(key_N ^ words[:, f])
     order = np.argsort(key_N, kind="stable")
     same = np.r_[False, key_N[order][1:] == key_N[order][:-1]]
     starts = np.where(~same, np.arange(len(order)), 0)
     copy_N = np.empty(len(order), dtype=np.uint64)
     copy_N[order] = (np.arange(len(order)) - np.maximum.accumulate(starts)).astype(np.uint64)
-    return _mix(key_N + copy_N * np.uint64(0x9E3779B97F4A7C15))
+    return mix(key_N + copy_N * np.uint64(0x9E3779B97F4A7C15))
 
 
 def numbers(values: ArrayLike, name: str) -> Floats:
@@ -116,13 +117,6 @@ def numbers(values: ArrayLike, name: str) -> Floats:
     if wrong.size:
         raise InputError(f"{name}: {wrong.size} of {found.size} values are missing or infinite, first at {wrong[0]}")
     return found
-
-
-def _mix(key: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """The finaliser of SplitMix64 (Steele, Lea & Flood 2014): every bit of the result hangs on every bit of the key."""
-    key = (key ^ (key >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    key = (key ^ (key >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return key ^ (key >> np.uint64(31))
 
 
 def _frame(features: Features) -> pl.DataFrame:

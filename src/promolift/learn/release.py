@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from promolift.errors import InputError
+from promolift.learn.metrics import Z95
 from promolift.learn.sequential import boundary
 from promolift.settings import Settings
 
 Floats = NDArray[np.float64]
-Z95 = 1.959963984540054
 
 
 class Guardrails(Settings):

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from promolift.hashing import hash_int
+from promolift.hashing import hash_int, mix
 from promolift.settings import Settings
 
 Floats = NDArray[np.float64]
@@ -145,18 +145,11 @@ def folds(action_N: Ints, reward_N: Floats, context_NF: Floats, settings: Reward
     words = np.column_stack([action_N.astype(np.float64), reward_N, context_NF]) + 0.0
     key_N = np.full(len(words), hash_int("fold", settings.seed), dtype=np.uint64)
     for column in np.ascontiguousarray(words.T).view(np.uint64):
-        key_N = _mix(key_N ^ column)
+        key_N = mix(key_N ^ column)
     order = np.lexsort((key_N, reward_N != 0))
     fold_N = np.empty(len(words), dtype=np.int64)
     fold_N[order] = np.arange(len(words)) % settings.folds
     return fold_N
-
-
-def _mix(key: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """The finaliser of SplitMix64 (Steele, Lea & Flood 2014)."""
-    key = (key ^ (key >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    key = (key ^ (key >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return key ^ (key >> np.uint64(31))
 
 
 @dataclass(frozen=True)

@@ -11,14 +11,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
 
 from promolift.errors import InputError, SupportError
 from promolift.hashing import hash_int
+from promolift.learn.metrics import Z95
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
-Z95 = float(stats.norm.ppf(0.975))
 CHUNK = 64  # bootstrap draws held in memory at a time
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-from promolift.hashing import hash_int
+from promolift.hashing import hash_int, mix
 
 Floats = NDArray[np.float64]
 Keys = NDArray[np.uint64]
@@ -25,9 +25,8 @@ def uniform(key: Keys, cell: NDArray[np.int64] | int = 0) -> Floats:
     """Numbers in (0, 1), 52 bits, for every broadcast pair of key and cell (splitmix64, Steele et al. 2014)."""
     with np.errstate(over="ignore"):  # arithmetic modulo 2^64 is meant
         z = key + (np.asarray(cell).astype(np.uint64) + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
-        z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    whole: Floats = (((z ^ (z >> np.uint64(31))) >> np.uint64(12)).astype(np.float64) + 0.5) / 2.0**52
+        z = mix(z)
+    whole: Floats = ((z >> np.uint64(12)).astype(np.float64) + 0.5) / 2.0**52
     return whole
 
 

@@ -15,7 +15,8 @@ from promolift.deliver import Release
 from promolift.errors import SupportError
 from promolift.hashing import hash_units
 from promolift.learn.explore import ExploreSettings, explore
-from promolift.learn.release import Z95, Proposal, propose, summarise, value_of
+from promolift.learn.metrics import Z95
+from promolift.learn.release import Proposal, propose, summarise, value_of
 from promolift.learn.support import require, unseen_mass, weigh
 from promolift.steps.learn_data import LearnSettings, Slots
 from promolift.steps.learn_judge import Judged, planned_gain, slot_lift

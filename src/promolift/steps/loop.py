@@ -130,7 +130,7 @@ class _State:
 
 
 def run_loop(settings: LoopSettings, tell: Callable[[float, str], None] = lambda share, note: None) -> Loop:
-    """All days; `tell` hears how far it is. About 15 CPU seconds for 2,000 customers and 60 days."""
+    """All days; `tell` hears how far it is. About 10 CPU seconds for 4,000 customers and 60 days."""
     tell(0.0, "a year of history")
     shop = simulate(ShopSettings(customers=settings.customers, weeks=settings.history_weeks, seed=settings.seed))
     state = _State(shop, believe(shop))

@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from promolift.learn.metrics import Z95
 from promolift.report.blocks import Big, Block, Chapter, Figure, Grid, Page, note
 from promolift.report.chapters.summary import span_of
 from promolift.report.words import count, ends, money, number, share
 from promolift.steps.loop import LAG, Day, Loop, Release, over_holdout
 
 CURRENCY, LABEL = "CNY", "simulated: a made-up shop whose truth is known"
-Z95 = 1.959963984540054
 LEAST = 30  # decisions in a fifth, below which its mean is not drawn
 
 
@@ -167,7 +167,7 @@ def _earned(loop: Loop) -> Chapter:
     lost = sum(d.best_gain - d.true_gain for d in loop.days)
     finding = f"Over the {len(loop.days)} days {money(lost, CURRENCY)} was missed: the regret against full knowledge."
     grid = Grid(["days", "decisions", "added", "best possible", "share"], cells, frozenset(range(1, 5)))
-    how = "Best possible: the plan that knows every customer's true answer, at the same true spend each day."
+    how = "Best possible: the most that any plan with full knowledge could add at the same true spend each day."
     return Chapter(
         "earned", "Earned", "What did the loop earn?",
         "It starts knowing only a year of receipts, leaves much to chance to learn, and then less and less.",

@@ -20,6 +20,7 @@ from promolift.effect.outcomes import average_effects
 from promolift.effect.sensitivity import e_value_of_mean, tipping_odds
 from promolift.effect.trial import Trial, encoder_of, row_keys
 from promolift.errors import InputError, StepError, SupportError
+from promolift.learn.metrics import Z95
 from promolift.settings import Settings
 from promolift.sources.trials import read_trial
 from promolift.steps.job import Tell
@@ -304,7 +305,7 @@ def plan(store: Store, tell: Tell) -> dict[str, Any]:
     frontier = allocate.trace(lambda: [allocate.Chunk(offered, cost_NK)], seed=settings.seed)
     taken = found.choice_N >= 0
     rows, slot = np.flatnonzero(taken), found.choice_N[taken].astype(np.int64)
-    reach = 1.959963984540054 * settings.margin_rate * predicted.se_NK[rows, slot]
+    reach = Z95 * settings.margin_rate * predicted.se_NK[rows, slot]
     table = pl.DataFrame(
         {
             "row": rows + 1,
@@ -332,7 +333,7 @@ def plan(store: Store, tell: Tell) -> dict[str, Any]:
 def _common_error(model: core.EffectModel, slot_M: Ints, margin_rate: float) -> float:
     """Reach of the 95 % interval of the plan's gain: the errors of the average effects are common to all customers."""
     counts_K = np.bincount(slot_M, minlength=len(model.average.se_K))
-    return float(1.959963984540054 * margin_rate * np.sum(counts_K * model.average.se_K))
+    return float(Z95 * margin_rate * np.sum(counts_K * model.average.se_K))
 
 
 def fit_text(notes: dict[str, Any], averages: pl.DataFrame) -> str:

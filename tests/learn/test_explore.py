@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from promolift.errors import BudgetError, InputError
-from promolift.learn.explore import ExploreSettings, explore, pick
+from promolift.learn.explore import ExploreSettings, affordable, explore, pick
 
 
 def market(seed: int, customers: int = 60, offers: int = 4) -> tuple[np.ndarray, np.ndarray]:
@@ -56,3 +56,11 @@ def test_draws_follow_the_chances_and_never_take_a_closed_offer() -> None:
     drawn = pick(prob, (np.arange(20_000) + 0.5) / 20_000)
     np.testing.assert_allclose(np.bincount(drawn, minlength=5) / 20_000, [0.2, 0, 0.5, 0.3, 0], atol=1e-3)
     assert pick(prob[:1], np.array([1 - 1e-17])).tolist() == [3]
+
+
+def test_even_draws_cost_half_of_the_budget_at_most() -> None:
+    gain, cost = np.array([[1.0, 1.0], [np.nan, 1.0]]), np.array([[3.0, 6.0], [9.0, 4.0]])
+    # even draws for all cost 9 / 3 + 4 / 2 = 5
+    assert affordable(0.5, gain, cost, 5.0) == 0.5
+    assert affordable(0.5, gain, cost, 2.0) == pytest.approx(0.2)
+    assert affordable(0.5, gain, np.zeros_like(cost), 2.0) == 0.5

@@ -71,6 +71,13 @@ def explore(gain_NK: Floats, cost_NK: Floats, budget: float, settings: ExploreSe
     return _fit(at, budget, float(np.max(gain[:, :-1] / np.maximum(cost[:, :-1], 1e-12), initial=0.0)))
 
 
+def affordable(floor: float, gain_NK: Floats, cost_NK: Floats, budget: float) -> float:
+    """`floor`, or the share of even draws that costs half of the budget if that is less: the rest must earn."""
+    open_NK = ~np.isnan(gain_NK)
+    even = float((np.where(open_NK, cost_NK, 0.0).sum(axis=1) / (open_NK.sum(axis=1) + 1)).sum())
+    return min(floor, budget / (2 * even)) if even > 0 else floor
+
+
 def pick(prob_NA: Floats, unit_N: Floats) -> NDArray[np.int64]:
     """The action into whose part of [0, 1) each unit falls, ties of rounding to the last open action."""
     edges = np.cumsum(prob_NA, axis=1)

@@ -14,7 +14,7 @@ from promolift.allocate import choose
 from promolift.deliver import Release
 from promolift.errors import SupportError
 from promolift.hashing import hash_units
-from promolift.learn.explore import ExploreSettings, explore
+from promolift.learn.explore import ExploreSettings, affordable, explore
 from promolift.learn.metrics import Z95
 from promolift.learn.release import Proposal, propose, summarise, value_of
 from promolift.learn.support import require, unseen_mass, weigh
@@ -166,8 +166,7 @@ def policy_of(slots: Slots, learned: Recalibration, holdout_share: float, share:
     budget = float((slots.prob_NA[:, :-1] * cost).sum()) / (1 - holdout_share)
     open_NK = ~np.isnan(gain)
     actions = open_NK.sum(axis=1) + 1
-    even = float((np.where(open_NK, cost, 0.0).sum(axis=1) / actions).sum())
-    floor = min(share, budget / (2 * even)) if even > 0 else share
+    floor = affordable(share, gain, cost, budget)
     net = gain - np.nan_to_num(slots.charge_NK)
     price = explore(net, np.where(open_NK, cost, np.nan), budget, ExploreSettings(floor=floor)).price
     slot = choose(net, np.where(open_NK, cost, np.nan), price)

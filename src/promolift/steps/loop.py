@@ -14,7 +14,7 @@ from pydantic import Field
 
 from promolift.allocate import solve
 from promolift.hashing import hash_units
-from promolift.learn.explore import ExploreSettings, explore, pick
+from promolift.learn.explore import ExploreSettings, affordable, explore, pick
 from promolift.learn.release import Guardrails, Proposal, must_roll_back, propose, summarise, value_of
 from promolift.settings import Settings
 from promolift.simulate import Shop, ShopSettings, simulate
@@ -153,8 +153,9 @@ def _live(state: _State, settings: LoopSettings, day: int) -> Day:
     shelf = shelf_of(world, cohort.week)
     gain, cost, base = state.believed.offers(cohort, shelf, settings.depths)
     budget = _budget(state.days, settings, day) * int((~held).sum())
-    even = float(cost[~held].sum()) / (cost.shape[1] + 1)
-    found = explore(gain[~held], cost[~held], budget, _chance(state, settings, day, budget / even))
+    floor = affordable(_floor(state, settings, day), gain[~held], cost[~held], budget)
+    chance = ExploreSettings(floor=floor, temperature=settings.temperature)
+    found = explore(gain[~held], cost[~held], budget, chance)
     action = pick(found.prob_NA, hash_units((settings.seed, "action", day), np.array(world.customer_ids)[~held]))
     taken = np.full(len(held), gain.shape[1])
     taken[~held] = action
@@ -179,14 +180,10 @@ def cohort_of(settings: LoopSettings, day: int) -> Cohort:
     return Cohort(numbers[numbers % 7 == day % 7], settings.history_weeks + day // 7)
 
 
-def _chance(state: _State, settings: LoopSettings, day: int, afford: float) -> ExploreSettings:
-    """How much is left to chance: much at first, a little later, three times that in the week after an alarm.
-
-    Even draws take half of the budget at most; `afford` is the budget over what drawing evenly for everybody costs.
-    """
+def _floor(state: _State, settings: LoopSettings, day: int) -> float:
+    """How much is left to chance: much at first, a little later, three times that in the week after an alarm."""
     wanted = settings.floor if state.learned else settings.explore_floor
-    wanted *= 3 if day < state.watch_until else 1
-    return ExploreSettings(floor=min(wanted, afford / 2), temperature=settings.temperature)
+    return wanted * (3 if day < state.watch_until else 1)
 
 
 def _budget(days: list[Day], settings: LoopSettings, day: int) -> float:
@@ -281,8 +278,7 @@ def _again(believed: Believed, state: _State, settings: LoopSettings, day: Day, 
     mine = Cohort(day.cohort.number_N[~day.held_N], day.cohort.week)
     gain, cost, _ = believed.offers(mine, shelf_of(state.shop.world, mine.week), settings.depths)
     budget = settings.budget_cents * len(gain)
-    afford = budget * (cost.shape[1] + 1) / float(cost.sum())
-    chance = ExploreSettings(floor=min(floor, afford / 2), temperature=settings.temperature)
+    chance = ExploreSettings(floor=affordable(floor, gain, cost, budget), temperature=settings.temperature)
     return explore(gain, cost, budget, chance).prob_NA
 
 

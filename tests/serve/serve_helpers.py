@@ -49,7 +49,7 @@ def planned(folder: Path, **plan_settings: Any) -> Config:
         store.save("customers", people.with_columns(consent=pl.col("customer_id") != "u07", name=pl.lit("Ann")))
         products = {"product_id": [f"p-{t}" for t in TARGETS], "name": [f"Good {t}" for t in TARGETS]}
         catalogue = pl.DataFrame(products | {"category": list(TARGETS)})
-        store.save("products", catalogue.with_columns(type=pl.lit(None, pl.String)))
+        store.save("products", catalogue.with_columns(type=pl.lit(None, pl.String), cost_cents=pl.lit(100)))
         response = effect.assumed_response("made up", effect.DiscountSettings(prior_response=3.0))
         store.save_json("response", response.to_dict())
         listed = offer.list_candidates(_profiles(), _targets(), config.menu, OfferRules(), _resting())

@@ -1,6 +1,7 @@
 """A live decision is the batch's decision, unless something happened since; and it never fails the shop."""
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from promolift.config import Config
 from promolift.serve import closed as closed_rules
 from promolift.serve.live import mark_unanswered
 from promolift.store import Store
-from promolift.store.ledger_schema import CODES, DECISIONS
+from promolift.store.ledger_schema import CODES, CUSTOMERS, DECISIONS, META
 
 POLICY = f"/v1/campaigns/{CAMPAIGN}"
 
@@ -73,6 +74,65 @@ def test_every_decision_can_be_explained_and_replayed_and_a_changed_record_is_se
     api("GET", "/v1/decisions/dec_0:replay", status=404)
 
 
+def test_a_record_keeps_what_is_its_own_and_its_lists_come_from_the_release(api: Api, folder: Path) -> None:
+    who = first_offered(folder)
+    offer = api.decide(who)["offer"]
+    track(api, who, "Product Added", 1, product_id=f"p-{offer['covers']}")  # closes offers
+    made = api.decide(who, explain=True)
+    with api.server.ledger.read() as db:
+        (row,) = db.execute(select(DECISIONS).where(DECISIONS.c.decision_id == made["decision_id"])).mappings().all()
+    assert row["candidates"] is row["ineligible"] is None
+    assert sum(len(str(value)) for value in row.values()) < 500
+    told = api("GET", f"/v1/decisions/{made['decision_id']}:explain")
+    worth = [each.pop("worth_at_price_cents") for each in told["candidates"]]
+    assert len(worth) == len(made["candidates"])
+    assert told["candidates"] == made["candidates"]
+    assert told["ineligible"] == made["ineligible"]
+    release = api.server.decider.ensure(row["release_id"])
+    listed = {each["offer"] for each in made["candidates"] + made["ineligible"]} - {"none"}
+    assert listed == {each.offer_id for each in release.rows.options(*release.spans[who])}
+
+    def put(column: str, value: object) -> Any:
+        change = update(DECISIONS).where(DECISIONS.c.decision_id == row["decision_id"]).values({column: value})
+        api.server.ledger.write(lambda db, some: [db.execute(change) and None for _ in some])
+        return api("GET", f"/v1/decisions/{row['decision_id']}:replay", status=None)
+
+    for column, value in (("closed", None), ("propensity", 0.5), ("reason", "x"), ("terms", '{"seed": 5}')):
+        assert row[column] != value
+        assert not put(column, value).get("same"), column
+        assert put(column, row[column])["same"]
+
+
+def test_ids_rise_with_the_moment_of_the_decision(api: Api) -> None:
+    made = [api.decide(who) for who in PEOPLE[:20]]
+    assert [each["decision_id"] for each in made] == sorted(each["decision_id"] for each in made)
+
+
+def test_an_erased_customers_record_still_tells_all_and_leads_to_nobody(api: Api, folder: Path) -> None:
+    who = first_offered(folder)
+    made = api.decide(who)["decision_id"]
+    before = api("GET", f"/v1/decisions/{made}:explain")
+    api("POST", f"/v1/privacy/{who}:erase")
+    after = api("GET", f"/v1/decisions/{made}:explain")
+    assert after["customer_id"] != who
+    assert {name: after[name] for name in ("candidates", "ineligible", "terms")} == {
+        name: before[name] for name in ("candidates", "ineligible", "terms")
+    }
+
+
+def test_the_scores_of_a_release_stay_what_they_were_whatever_the_code_says(
+    shop: tuple[Path, Config], folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with serving(folder, shop[1]) as api:
+        key, release_id = api.key, released(api)
+        before = api.decide("u01", explain=True)["candidates"]
+    monkeypatch.setattr("promolift.effect.add_effects", lambda *_: 1 / 0)  # a later version of the model
+    with serving(folder, shop[1]) as api:
+        api.key = key
+        after = api.decide("u01", explain=True)
+    assert (after["release_id"], after["candidates"]) == (release_id, before)
+
+
 def test_what_was_bought_a_moment_ago_is_not_offered(api: Api, folder: Path) -> None:
     who = first_offered(folder)
     offer = api.decide(who)["offer"]
@@ -83,6 +143,66 @@ def test_what_was_bought_a_moment_ago_is_not_offered(api: Api, folder: Path) -> 
     assert after["offer_id"] != offer["id"]
     shut = {each["offer"]: each["reason"] for each in after["ineligible"]}
     assert shut[offer["id"]] == "bought it lately"
+
+
+def track(api: Api, who: str, name: str, number: int, **properties: Any) -> None:
+    event = {"userId": who, "event": name, "messageId": f"{who}.{number}", "properties": properties}
+    api("POST", "/v1/track", event, 202)
+
+
+def shut(api: Api, who: str) -> dict[str, str]:
+    """The reason of each offer that is closed to a customer now."""
+    return {each["offer"]: each["reason"] for each in api.decide(who, explain=True)["ineligible"]}
+
+
+def test_what_lies_in_the_cart_is_not_offered_until_it_is_taken_out(api: Api, folder: Path) -> None:
+    who = first_offered(folder)
+    offer = api.decide(who)["offer"]
+    line = {"product_id": f"p-{offer['covers']}"}
+    track(api, who, "Product Added", 1, **line)
+    made = api.decide(who, explain=True)
+    assert shut(api, who)[offer["id"]] == "it lies in his cart already"
+    told = api("GET", f"/v1/decisions/{made['decision_id']}:explain")
+    assert told["live"]["cart"] == [line["product_id"]]
+    assert "changes no score" in told["text"]
+    assert api("GET", f"/v1/decisions/{made['decision_id']}:replay")["same"]
+    track(api, who, "Product Removed", 2, **line)
+    assert api.decide(who)["offer_id"] == offer["id"]
+    track(api, who, "Cart Viewed", 3, products=[{"category": offer["covers"]}, {"product_id": "other"}])
+    assert api.decide(who)["offer_id"] != offer["id"]
+    track(api, who, "Cart Viewed", 4, products=[{"product_id": "other"}])
+    assert api.decide(who)["offer_id"] == offer["id"]
+    api("PUT", POLICY, {"policy": {"live": {"cart": "keep"}}})
+    track(api, who, "Product Added", 5, **line)
+    assert api.decide(who)["offer_id"] == offer["id"]
+    assert api("GET", f"/v1/decisions/{made['decision_id']}:explain")["live"]["cart"] == [line["product_id"]]
+
+
+def test_a_policy_may_offer_only_what_was_looked_at_in_the_last_minutes(api: Api, folder: Path) -> None:
+    who = first_offered(folder)
+    offer = api.decide(who)["offer"]
+    api("PUT", POLICY, {"policy": {"live": {"viewed": "only", "minutes": 30}}})
+    old = {"timestamp": "2026-01-01T00:00:00Z", "userId": who, "event": "Product Viewed", "messageId": "old"}
+    api("POST", "/v1/track", old | {"properties": {"product_id": f"p-{offer['covers']}"}}, 202)
+    assert shut(api, who)[offer["id"]] == "not looked at in the last 30 minutes"
+    track(api, who, "Product Viewed", 1, sku=f"p-{offer['covers']}")
+    made = api.decide(who)
+    assert made["offer_id"] == offer["id"]
+    assert api("GET", f"/v1/decisions/{made['decision_id']}:explain")["live"]["viewed"] == [f"p-{offer['covers']}"]
+
+
+def test_a_policy_may_rest_after_an_order_and_an_order_empties_the_cart(api: Api, folder: Path) -> None:
+    who, other = sorted(each for each, offer in batch(folder).items() if offer != "none")[:2]
+    covers = api.decide(who)["offer"]["covers"]
+    api("PUT", POLICY, {"policy": {"live": {"after_order_minutes": 60}}})
+    track(api, who, "Product Added", 1, product_id=f"p-{covers}")
+    track(api, who, "Order Completed", 2, products=[{"product_id": "nothing-of-ours"}])
+    made = api.decide(who, explain=True)
+    assert "ordered less than 60 minutes ago" in reasons(made)
+    assert made["offer_id"] == "none"
+    assert api.decide(other)["offer_id"] != "none"
+    api("PUT", POLICY, {"policy": {}})
+    assert api.decide(who)["offer_id"] != "none"
 
 
 def test_consent_withdrawn_a_moment_ago_counts_and_given_again_counts_too(api: Api, folder: Path) -> None:
@@ -113,6 +233,29 @@ def test_a_decision_that_came_too_late_counts_for_no_cap(api: Api, folder: Path)
     assert api.decide(who)["offer_id"] == "none"
     api.server.ledger.write(mark_unanswered, made["decision_id"])
     assert api.decide(who)["offer_id"] == made["offer_id"]
+
+
+def test_a_decision_whose_commit_took_too_long_is_marked_as_one_nobody_got(
+    api: Api, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finish = api.server.ledger._finish
+
+    def slow(*prepared: Any) -> Any:
+        time.sleep(0.3)
+        return finish(*prepared)
+
+    monkeypatch.setattr(api.server.ledger, "_finish", slow)
+    object.__setattr__(api.server.settings, "deadline_ms", 50)
+    made = api.decide(first_offered(folder))
+    assert (made["offer_id"], made["decision_id"]) == ("none", None)
+    assert made["reason"].startswith("timeout")
+    monkeypatch.undo()
+    for _ in range(200):
+        with api.server.ledger.read() as db:
+            if db.execute(select(DECISIONS.c.unanswered)).scalars().all() == [1]:
+                return
+        time.sleep(0.02)
+    raise AssertionError("the decision still counts as given")
 
 
 def test_quiet_hours_close_loud_channels_by_the_customers_clock(api: Api, folder: Path) -> None:
@@ -271,6 +414,22 @@ def test_a_release_is_swapped_and_rolled_back_with_one_call_each(
     assert actions[-1] == "release.rollback"
 
 
+def test_a_release_has_decided_once_for_nobody_before_its_first_request(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from promolift import deliver
+
+    decider, calls = api.server.decider, []
+    plain = deliver.verdicts
+    monkeypatch.setattr(deliver, "verdicts", lambda *given: calls.append(given) or plain(*given))
+    (release_id,) = decider.releases
+    decider.releases = {}
+    decider.ensure(release_id)
+    assert [len(each[1][0]) > 0 for each in calls] == [True]  # what is compiled at first use was compiled now
+    with api.server.ledger.read() as db:
+        assert not db.execute(select(DECISIONS.c.decision_id)).all()
+
+
 def test_a_restarted_server_goes_on_where_it_stopped(shop: tuple[Path, Config], folder: Path) -> None:
     with serving(folder, shop[1]) as api:
         released(api)
@@ -289,6 +448,19 @@ def test_a_release_file_changed_by_hand_is_not_served(shop: tuple[Path, Config],
         key, release = api.key, released(api)
     path = folder / "serve" / "releases" / release / "candidates.parquet"
     pl.read_parquet(path).with_columns(base_cents=pl.lit(1.0)).write_parquet(path)
+    with serving(folder, shop[1]) as api:
+        api.key = key
+        assert api.decide("u01")["reason"].startswith("release")
+        assert "changed" in api("POST", f"/v1/releases/{release}:activate", status=422)["detail"]
+
+
+def test_a_manifest_changed_by_hand_is_not_served_either(shop: tuple[Path, Config], folder: Path) -> None:
+    with serving(folder, shop[1]) as api:
+        key, release = api.key, released(api)
+    path = folder / "serve" / "releases" / release / "manifest.json"
+    manifest = json.loads(path.read_text(encoding="utf-8"))
+    manifest["terms"]["price"] = 0.0
+    path.write_text(json.dumps(manifest, ensure_ascii=False, sort_keys=True, indent=1), encoding="utf-8")
     with serving(folder, shop[1]) as api:
         api.key = key
         assert api.decide("u01")["reason"].startswith("release")
@@ -341,3 +513,59 @@ def test_erasing_a_customer_forgets_him_and_keeps_the_books(api: Api, folder: Pa
     assert len(api("POST", f"/v1/privacy/{alias}:export")["tables"]["redemptions"]) == 1
     assert who not in json.dumps(api("GET", "/v1/audit")).replace(f'"{CAMPAIGN}', "")
     assert api("GET", "/v1/audit:verify")["holds"]
+
+
+@pytest.mark.parametrize("who", ["u01", "王小明 'x%"])
+def test_after_erasing_no_table_of_the_ledger_names_him_but_for_the_mark(api: Api, who: str) -> None:
+    from urllib.parse import quote
+
+    made = api("POST", "/v1/decisions", {"customer_id": who}, idempotency_key="k1")
+    track(api, who, "Order Completed", 1, order_id="o", products=[{"product_id": "p-tea"}])
+    api("POST", "/v1/track", {"userId": who, "event": 5, "messageId": "bad"}, 202)  # rejected, and kept aside
+    api("POST", "/v1/identify", {"userId": who, "messageId": "i", "traits": {"consent": True, "age": "44"}}, 202)
+    limits = [{"limit_id": "l", "metric": "redemptions", "amount": 9, "per": "customer"}]
+    api("PUT", POLICY, {"limits": limits})
+    hook = {"url": "https://93.184.216.34/", "events": ["redemption.reserved", "customer.erased"]}
+    api("POST", "/v1/webhooks", hook, 201)
+    use = {"customer_id": who, "amount_cents": 100, "campaign_id": CAMPAIGN, "offer_id": "o"}
+    api("POST", "/v1/redemptions:reserve", use, idempotency_key="k2")
+    api("POST", "/v1/feedback", {"decision_id": made["decision_id"], "value_cents": 5}, 202)
+    assert len(naming(api, who)) > 6
+    held = api("POST", f"/v1/privacy/{quote(who)}:export")["tables"]
+    assert all(
+        held[name] for name in ("events", "bought", "customers", "decisions", "redemptions", "rejects", "outbox")
+    )
+    api("POST", f"/v1/privacy/{quote(who)}:erase")
+    assert naming(api, who) == {"customers"}
+    with api.server.ledger.read() as db:
+        mark = db.execute(select(CUSTOMERS).where(CUSTOMERS.c.customer_id == who)).mappings().one()
+    assert (mark["erased"], mark["consent"], mark["age"]) == (1, 0, None)
+    again = api("POST", "/v1/redemptions:reserve", use, idempotency_key="k2")  # a retry holds no money again
+    assert again["customer_id"].startswith("cus_")
+    assert api("GET", POLICY)["limits"][0]["held"] == 1
+
+
+def naming(api: Api, who: str) -> set[str]:
+    """The tables of the ledger in which a text stands anywhere."""
+    found = set()
+    with api.server.ledger.read() as db:
+        for table in META.sorted_tables:
+            told = json.dumps([[str(value) for value in row] for row in db.execute(select(table))], ensure_ascii=False)
+            if who in told or json.dumps(who)[1:-1] in told.replace("\\\\", "\\"):
+                found.add(table.name)
+    return found
+
+
+def test_who_was_anonymised_starts_anew_with_the_same_offer_and_code(api: Api, folder: Path) -> None:
+    who = first_offered(folder)
+    made = api.decide(who)
+    use = {"customer_id": who, "amount_cents": 100, "decision_id": made["decision_id"], "code": made["code"]}
+    held = api("POST", "/v1/redemptions:reserve", use)
+    api("POST", f"/v1/privacy/{who}:anonymise")
+    assert naming(api, who) == set()
+    again = api.decide(who)
+    assert (again["offer_id"], again["code"]) == (made["offer_id"], made["code"])
+    spent = api("POST", "/v1/redemptions:confirm", {"redemption_id": held["redemption_id"]})  # his old order goes on
+    assert (spent["status"], spent["customer_id"][:4]) == ("confirmed", "cus_")
+    assert spent["code"] != made["code"]
+    assert api("GET", f"/v1/decisions/{again['decision_id']}:replay")["same"]

@@ -20,14 +20,23 @@ from hypothesis import strategies as st
 from serve_helpers import PEOPLE, Api, released, serving
 from sqlalchemy import func, select
 
+from promolift.serve import now
 from promolift.serve.app import free_port
 from promolift.serve.events import parse
+from promolift.serve.outcomes import KINDS, outcomes
+from promolift.serve.routes.export import _written
 from promolift.store.ledger_schema import BOUGHT, EVENTS, REJECTS
 
 RECEIVED = 1_767_600_000_000
 JSON = st.recursive(st.none() | st.booleans() | st.integers() | st.floats() | st.text(), lambda inner: st.lists(
     inner, max_size=3) | st.dictionaries(st.text(max_size=9), inner, max_size=3), max_leaves=8)  # fmt: skip
+LINE = st.dictionaries(st.sampled_from(["product_id", "sku", "price", "quantity", "category"]), JSON)
+ORDER = st.fixed_dictionaries(
+    {}, optional={"products": st.lists(LINE, max_size=3) | JSON, "total": JSON, "discount": JSON}
+)
 KEYS = st.sampled_from(["type", "userId", "messageId", "event", "properties", "traits", "timestamp", "products"])
+ORDERS = st.fixed_dictionaries({"type": st.just("track"), "userId": st.just("u"), "event": st.just("x"),
+                                "properties": ORDER | LINE})  # fmt: skip
 
 
 def stored(api: Api, table: Any = EVENTS) -> int:
@@ -78,7 +87,7 @@ def test_an_event_without_message_id_is_still_taken_once(api: Api) -> None:
     assert counts == [1, 0]
 
 
-@given(st.lists(st.dictionaries(KEYS | st.text(max_size=5), JSON, max_size=6) | JSON, max_size=4), JSON)
+@given(st.lists(st.dictionaries(KEYS | st.text(max_size=5), JSON, max_size=6) | ORDERS | JSON, max_size=4), JSON)
 def test_no_json_at_all_breaks_the_reader(events: list[Any], sent: Any) -> None:
     found = parse(events, sent, RECEIVED)
     assert len(found.events) + len(found.rejected) == len(events)
@@ -86,6 +95,10 @@ def test_no_json_at_all_breaks_the_reader(events: list[Any], sent: Any) -> None:
         assert row["customer_id"].isprintable()
         assert row["ts_ms"] <= RECEIVED
         json.dumps(row).encode()
+        for name in (now.VIEWED, now.REMOVED, "Cart Viewed", "Order Completed"):
+            now.read([(row["customer_id"], row["ts_ms"], name, row["body"])])
+        for name in KINDS:
+            outcomes([(row["customer_id"], row["ts_ms"], RECEIVED, name, row["body"])], "EUR")
 
 
 def test_gzip_bodies_are_read_and_a_bomb_is_not_unpacked(api: Api) -> None:
@@ -111,6 +124,13 @@ def test_purchases_are_exported_in_columns_the_next_ingest_reads(api: Api, tmp_p
     ]  # fmt: skip
     assert pl.read_parquet(tmp_path / "x.parquet")["product_id"].to_list() == ["p1", "=cmd()"]
     assert stored(api, BOUGHT) == 2
+
+
+@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r", "\n"])
+def test_no_cell_of_a_csv_starts_a_formula(start: str) -> None:
+    text = _written(pl.DataFrame({"a": [f"{start}1+cmd()", "plain"]}), "csv").decode()
+    assert text.splitlines()[1].lstrip('"').startswith("'")
+    assert "'plain" not in text
 
 
 def test_pages_of_an_export_join_to_the_whole(api: Api, tmp_path: Path) -> None:

@@ -25,16 +25,20 @@ POLICY = f"/v1/campaigns/{CAMPAIGN}"
 class Receiver:
     """A local web server that keeps what it is sent and answers with the codes it is given."""
 
-    def __init__(self, codes: list[int]) -> None:
+    def __init__(self, codes: list[int], leads_to: str = "") -> None:
         self.codes, self.got = codes, []
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["content-length"]))
+                body = self.rfile.read(int(self.headers["content-length"] or 0))
                 outer.got.append((dict(self.headers.items()), body))
                 self.send_response(outer.codes.pop(0) if outer.codes else 200)
+                if leads_to:
+                    self.send_header("location", leads_to)
                 self.end_headers()
+
+            do_GET = do_POST
 
             def log_message(self, *_: object) -> None:
                 pass
@@ -44,8 +48,8 @@ class Receiver:
 
 
 @contextmanager
-def receiving(codes: list[int]) -> Iterator[Receiver]:
-    receiver = Receiver(codes)
+def receiving(codes: list[int], leads_to: str = "") -> Iterator[Receiver]:
+    receiver = Receiver(codes, leads_to)
     thread = threading.Thread(target=receiver.server.serve_forever, args=(0.02,))
     thread.start()
     yield receiver
@@ -115,6 +119,40 @@ def test_a_failed_delivery_is_tried_again_with_the_same_id_and_given_up_at_last(
         assert len(states(open_api)) == 2
 
 
+@pytest.mark.parametrize("code", [301, 302, 307, 308])
+def test_a_redirect_is_not_followed(open_api: Api, code: int) -> None:
+    open_api.server.outbox.waits_s = (600.0,)  # so that what is still waiting is not tried a second time
+    with receiving([]) as inside, receiving([code], inside.url) as outside:
+        open_api("POST", "/v1/webhooks", {"url": outside.url, "events": ["redemption.reserved"]}, 201)
+        redeem(open_api, 1)
+        send_all(open_api)
+        assert len(outside.got) == 1
+        assert not inside.got
+        assert states(open_api) == [("waiting", 1)]
+
+
+def test_the_connection_goes_to_the_address_that_was_looked_at(open_api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    plain = socket.getaddrinfo
+
+    def turning(host: Any, port: Any, *rest: Any, **more: Any) -> Any:
+        """A name that leads to the receiver when it is looked at, and elsewhere afterwards."""
+        if host in ("shop.example", b"shop.example"):
+            asked.append("shop.example")
+            return plain("127.0.0.1" if len(asked) <= 2 else "127.0.0.9", port, *rest, **more)
+        return plain(host, port, *rest, **more)
+
+    monkeypatch.setattr(socket, "getaddrinfo", turning)
+    with receiving([]) as receiver:
+        url = receiver.url.replace("127.0.0.1", "shop.example")
+        open_api("POST", "/v1/webhooks", {"url": url, "events": ["redemption.reserved"]}, 201)
+        redeem(open_api, 1)
+        send_all(open_api)
+        ((headers, _),) = receiver.got
+    assert headers["host"].startswith("shop.example:")
+    assert len(asked) == 2  # once when it was made, once when it was sent
+
+
 def test_a_refused_change_tells_nobody(open_api: Api) -> None:
     with receiving([]) as receiver:
         open_api("POST", "/v1/webhooks", {"url": receiver.url, "events": ["redemption.reserved"]}, 201)
@@ -131,7 +169,8 @@ def test_a_refused_change_tells_nobody(open_api: Api) -> None:
         "https://127.0.0.1/x", "https://localhost/x", "https://10.0.0.1/", "https://169.254.169.254/latest/meta-data",
         "https://[::1]/", "https://[::ffff:127.0.0.1]/", "https://[fd00::1]/", "https://0.0.0.0/", "https://224.0.0.1/",
         "http://93.184.216.34/", "ftp://93.184.216.34/", "https://user:pass@93.184.216.34/", "https:///x",
-        "https://2130706433/", "https://100.64.0.1/", "https://name.invalid/", "https://[bad", "https://a..b/",
+        "https://2130706433/", "https://100.64.0.1/", "https://name.invalid/", "https://[64:ff9b::7f00:1]/",
+        "https://[2002:a00:1::]/", "https://[2001:0:a00:1::]/", "https://[::ffff:10.0.0.1]/", "https://[bad", "https://a..b/",
     ],
 )  # fmt: skip
 def test_webhooks_never_lead_into_the_own_network(url: str) -> None:

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 pytest.importorskip("sqlalchemy")
-from sqlalchemy import Connection, insert, select, text
+from sqlalchemy import Connection, create_engine, insert, make_url, select, text
+from sqlalchemy.schema import CreateSchema
 
 from promolift.store.ledger import Ledger
 from promolift.store.ledger_audit import first_break
@@ -16,17 +17,33 @@ from promolift.store.ledger_money import Claim, reserve
 from promolift.store.ledger_schema import CODES, CUSTOMERS, LIMITS, META, REDEMPTIONS, USAGE
 
 POSTGRES = os.environ.get("PROMOLIFT_TEST_POSTGRES")  # such as postgresql+psycopg://user@host/empty_database
+KINDS = ["sqlite", "postgresql"]
 NOW = 1_764_000_000_000  # 2025-11-24 16:00 UTC
 
 
-def open_ledger(folder: Path, kind: str = "sqlite") -> Ledger:
-    """An empty ledger; the PostgreSQL one is emptied."""
+def ledger_url(folder: Path, kind: str) -> str:
+    """Where a test keeps its ledger; skips where PostgreSQL is wanted and none is named.
+
+    Tests that run side by side have a schema each, so that none empties another's tables.
+    """
     if kind == "sqlite":
-        return Ledger(f"sqlite:///{folder / 'ledger.db'}")
-    assert POSTGRES
-    ledger = Ledger(POSTGRES)
-    tables = ", ".join(f'"{table.name}"' for table in META.sorted_tables)
-    ledger.write(lambda db, some: [db.execute(text(f"truncate {tables}")) and None for _ in some])
+        return f"sqlite:///{folder / 'ledger.db'}"
+    if not POSTGRES:
+        pytest.skip("PostgreSQL: set PROMOLIFT_TEST_POSTGRES to the URL of an empty database (.ci/run does)")
+    schema = f"test_{os.environ.get('PYTEST_XDIST_WORKER', 'main')}"
+    engine = create_engine(POSTGRES)
+    with engine.begin() as connection:
+        connection.execute(CreateSchema(schema, if_not_exists=True))
+    engine.dispose()
+    return make_url(POSTGRES).update_query_dict({"options": f"-csearch_path={schema}"}).render_as_string(False)
+
+
+def open_ledger(folder: Path, kind: str = "sqlite", empty: bool = True) -> Ledger:
+    """A ledger; the PostgreSQL one is emptied, if so wanted."""
+    ledger = Ledger(ledger_url(folder, kind))
+    if kind == "postgresql" and empty:
+        tables = ", ".join(f'"{table.name}"' for table in META.sorted_tables)
+        ledger.write(lambda db, some: [db.execute(text(f"truncate {tables}")) and None for _ in some])
     return ledger
 
 
@@ -79,5 +96,5 @@ def check_books(ledger: Ledger) -> None:
         assert first_break(db) is None
 
 
-__all__ = ["CODES", "CUSTOMERS", "LIMITS", "NOW", "POSTGRES", "add", "check_books", "claim", "do", "limit",
-           "open_ledger", "reserve_all"]  # fmt: skip
+__all__ = ["CODES", "CUSTOMERS", "KINDS", "LIMITS", "NOW", "POSTGRES", "add", "check_books", "claim", "do",
+           "ledger_url", "limit", "open_ledger", "reserve_all"]  # fmt: skip

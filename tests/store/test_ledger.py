@@ -8,19 +8,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from ledger_helpers import LIMITS, NOW, POSTGRES, add, check_books, claim, limit, open_ledger, reserve_all
-from sqlalchemy import insert, select, text, update
+from ledger_helpers import KINDS, LIMITS, NOW, add, check_books, claim, ledger_url, limit, open_ledger, reserve_all
+from sqlalchemy import create_engine, func, insert, select, text, update
 
 from promolift.errors import ConfigError
 from promolift.store.ledger import Ledger
 from promolift.store.ledger_audit import _link, audit, drop, every, first_break, get, once, put
-from promolift.store.ledger_schema import ANSWERS, AUDIT, REDEMPTIONS, THINGS, LedgerError, Refused
+from promolift.store.ledger_schema import ANSWERS, AUDIT, REDEMPTIONS, THINGS, USAGE, LedgerError, Refused
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=KINDS)
 def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Ledger]:
-    if request.param == "postgresql" and not POSTGRES:
-        pytest.skip("set PROMOLIFT_TEST_POSTGRES to the URL of an empty database")
     with open_ledger(tmp_path, request.param) as opened:
         yield opened
 
@@ -30,9 +28,10 @@ def call(ledger: Ledger, function: object, *arguments: object) -> object:
 
 
 def test_changes_that_wait_together_share_a_commit_and_keep_their_own_results(ledger: Ledger) -> None:
-    gate, calls = threading.Event(), []
+    begun, gate, calls = threading.Event(), threading.Event(), []
 
     def wait(_: object, some: list[object]) -> list[object]:
+        begun.set()
         gate.wait(10)
         return some
 
@@ -41,6 +40,7 @@ def test_changes_that_wait_together_share_a_commit_and_keep_their_own_results(le
         return [number * 2 for number in some]
 
     ledger.submit(wait)
+    assert begun.wait(10)
     futures = [ledger.submit(note, number) for number in range(200)]
     gate.set()
     assert [future.result(10) for future in futures] == [2 * number for number in range(200)]
@@ -84,6 +84,20 @@ def test_an_impossible_place_is_an_error_for_people() -> None:
         Ledger("sqlite:////nowhere/at/all/ledger.db")
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_ledger_of_an_earlier_version_is_refused_and_left_as_it_is(tmp_path: Path, kind: str) -> None:
+    with open_ledger(tmp_path, kind) as ledger:
+        call(ledger, lambda db: db.execute(text("alter table decisions drop column closed")))
+    try:
+        with pytest.raises(ConfigError, match=r"decisions has no closed: an earlier version"):
+            Ledger(ledger_url(tmp_path, kind))
+    finally:
+        engine = create_engine(ledger_url(tmp_path, kind))
+        with engine.begin() as db:
+            db.execute(text("drop table decisions"))
+        engine.dispose()
+
+
 def test_a_full_disk_refuses_whole_and_the_ledger_goes_on_when_there_is_room(tmp_path: Path) -> None:
     with open_ledger(tmp_path) as ledger:
         add(ledger, LIMITS, limit("l1", 10**9))
@@ -110,7 +124,7 @@ KILLED = """
 import sys, threading
 from ledger_helpers import claim, open_ledger, reserve_all
 from pathlib import Path
-ledger, lock = open_ledger(Path(sys.argv[1])), threading.Lock()
+ledger, lock = open_ledger(Path(sys.argv[1]), sys.argv[3], empty=False), threading.Lock()
 def client(me):
     for number in range(100000):
         name = f"{sys.argv[2]}_{me}_{number}"
@@ -125,13 +139,14 @@ threading.Event().wait(60)
 """
 
 
-def test_a_killed_process_loses_nothing_it_acknowledged_and_never_overspends(tmp_path: Path) -> None:
-    with open_ledger(tmp_path) as ledger:
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_killed_process_loses_nothing_it_acknowledged_and_never_overspends(tmp_path: Path, kind: str) -> None:
+    with open_ledger(tmp_path, kind) as ledger:
         add(ledger, LIMITS, limit("l1", 7 * 1500 + 3), limit("l2", 10**6, metric="redemptions", per="customer"))
     told: set[str] = set()
     for life in range(3):
         process = subprocess.Popen(
-            [sys.executable, "-c", KILLED, str(tmp_path), str(life)],
+            [sys.executable, "-c", KILLED, str(tmp_path), str(life), kind],
             stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parent,
         )  # fmt: skip
         assert process.stdout
@@ -144,11 +159,37 @@ def test_a_killed_process_loses_nothing_it_acknowledged_and_never_overspends(tmp
         told |= {line.strip() for line in process.stdout if line.startswith("rdm_") and line.endswith("\n")}
         process.stdout.close()
         process.wait()
-        with open_ledger(tmp_path) as ledger:
+        with open_ledger(tmp_path, kind, empty=False) as ledger:
             with ledger.read() as db:
                 assert told <= set(db.execute(select(REDEMPTIONS.c.redemption_id)).scalars())
             check_books(ledger)
     assert len(told) > 450
+
+
+def test_two_processes_on_one_postgresql_share_a_limit_and_neither_passes_it(tmp_path: Path) -> None:
+    with open_ledger(tmp_path, "postgresql") as ledger:
+        add(ledger, LIMITS, limit("l1", 7 * 200 + 3))
+        both = [
+            subprocess.Popen(
+                [sys.executable, "-c", KILLED, str(tmp_path), f"process{me}", "postgresql"],
+                stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parent,
+            )
+            for me in range(2)
+        ]  # fmt: skip
+        kept = []
+        for process in both:
+            assert process.stdout
+            for line in process.stdout:
+                if line.startswith("refused"):
+                    break
+                kept.append(line.strip())
+            process.kill()
+            process.stdout.close()
+            process.wait()
+        with ledger.read() as db:
+            assert set(kept) <= set(db.execute(select(REDEMPTIONS.c.redemption_id)).scalars())
+            assert db.execute(select(func.sum(USAGE.c.held))).scalar_one() == 7 * 200
+        check_books(ledger)
 
 
 def test_every_later_edit_of_the_audit_log_is_seen(ledger: Ledger) -> None:

@@ -1,17 +1,24 @@
 """Room 7. A request and a release in; one decision out: offer or no offer, its probability, its reasons."""
 
 from promolift.deliver.codes import code, normalise, unique_codes
-from promolift.deliver.decide import Release, decide, in_holdout, replay
+from promolift.deliver.decide import Option, Release, Verdict, decide, decide_options, in_holdout, replay, verdicts
 from promolift.deliver.files import export_rows, plan_rows
+from promolift.deliver.recalibrate import Recalibration, recalibrated
 
 __all__ = [
+    "Option",
+    "Recalibration",
     "Release",
+    "Verdict",
     "code",
     "decide",
+    "decide_options",
     "export_rows",
     "in_holdout",
     "normalise",
     "plan_rows",
+    "recalibrated",
     "replay",
     "unique_codes",
+    "verdicts",
 ]

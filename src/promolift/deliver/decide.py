@@ -6,18 +6,21 @@ nobody else's rows, so one request, a shard and a whole batch give the same deci
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
 from itertools import groupby
+from math import isfinite
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 from pydantic import Field
+from pydantic_core import to_json
 
 from promolift.allocate import choose
+from promolift.deliver.recalibrate import Recalibration
 from promolift.errors import InputError
-from promolift.hashing import hash_id, hash_unit
+from promolift.hashing import hash_int, hash_unit
 from promolift.settings import Settings
 from promolift.tables import DECISIONS
 
@@ -30,6 +33,7 @@ class Release(Settings):
     `price`: gain in cents that one more cent of budget would add, found by the allocation. `holdout_share` of the
     customers get no offer, the same ones as long as `holdout_salt` stays. `explore`: with this probability a customer
     gets a uniform draw from his open offers and `none`, so that each has a known chance of at least explore / (K + 1).
+    `recalibration` is what was learned of the gains: whoever hands candidates to `decide` applies it (`recalibrated`).
     """
 
     campaign_id: str = Field(min_length=1)
@@ -40,6 +44,7 @@ class Release(Settings):
     holdout_salt: str = "holdout"
     holdout_share: float = Field(default=0.0, ge=0, lt=1)
     explore: float = Field(default=0.0, ge=0, le=1)
+    recalibration: Recalibration | None = None
 
 
 class Option(NamedTuple):
@@ -55,8 +60,25 @@ class Option(NamedTuple):
     charge_cents: float = 0.0
 
 
-@dataclass(frozen=True)
-class Decision:
+Numbers = Sequence[float] | NDArray[np.float64]
+NAME = itemgetter(0)
+NO_OFFER = Option(NONE, 0.0, 0.0, None)
+
+
+class Verdict(NamedTuple):
+    """What a decision comes to. `slot` is the place of the offer among his open ones, -1 for none; `best` likewise."""
+
+    decision_id: str
+    ts_ms: int
+    customer_id: str
+    slot: int
+    best: int
+    propensity: float
+    holdout: bool | None
+    reason: str
+
+
+class Decision(NamedTuple):
     """One row of the DECISIONS table."""
 
     decision_id: str
@@ -87,9 +109,8 @@ def decide(candidates: pl.DataFrame, consent: pl.DataFrame, release: Release, ts
     people, options = _read(candidates)
     barred = _barred(consent)
     allowed = [barred.get(who, "no consent on record") for who in people]
-    return pl.DataFrame(
-        [vars(d) for d in _decide(people, options, allowed, release, ts_ms)], schema=DECISIONS.schema, orient="row"
-    )
+    decided = decide_options(people, options, allowed, release, ts_ms)
+    return pl.DataFrame([d._asdict() for d in decided], schema=DECISIONS.schema, orient="row")
 
 
 def replay(decision: Mapping[str, Any], release: Release) -> dict[str, Any]:
@@ -109,82 +130,133 @@ def replay(decision: Mapping[str, Any], release: Release) -> dict[str, Any]:
     options = [option for option in opened if option.offer_id != NONE] + closed
     # Consent stands outside the record of offers; a missing holdout flag says that it was refused, and why in `reason`.
     refusal = decision["reason"].removeprefix("consent: ") if decision["holdout"] is None else None
-    (again,) = _decide([decision["customer_id"]], [options], [refusal], release, int(decision["ts_ms"]))
-    return asdict(again)
+    (again,) = decide_options([decision["customer_id"]], [options], [refusal], release, int(decision["ts_ms"]))
+    return again._asdict()
 
 
 def in_holdout(customer_id: str, release: Release) -> bool:
     """Whether a customer is kept back; fixed by id and salt alone, the same in every campaign that shares the salt."""
-    return hash_unit("holdout", release.holdout_salt, customer_id) < release.holdout_share
+    share = release.holdout_share
+    return share > 0 and hash_unit("holdout", release.holdout_salt, customer_id) < share
 
 
-def _decide(
+def decide_options(
     people: Sequence[str],
     options: Sequence[Sequence[Option]],
     refusals: Sequence[str | None],
     release: Release,
     ts_ms: int,
 ) -> list[Decision]:
-    """One decision per customer; a refusal closes all his offers."""
+    """One decision per customer, as `decide` makes it, from options whose numbers were checked before.
+
+    A refusal is the reason why nothing may be sent to him: it closes all his offers.
+    """
     opened = [
-        [] if refusal else sorted(option for option in mine if option.closed is None)
+        [] if refusal else sorted([option for option in mine if option.closed is None], key=NAME)
         for mine, refusal in zip(options, refusals, strict=True)
     ]
-    best = _best_slots(opened, release.price)
+    worth = [[option.gain_cents - option.charge_cents for option in mine] for mine in opened]
+    cost = [[option.cost_cents for option in mine] for mine in opened]
+    found = verdicts(people, worth, cost, refusals, release, ts_ms)
     return [
-        _one(who, mine, (free, slot), refusal, (release, ts_ms))
-        for who, mine, free, slot, refusal in zip(people, options, opened, best, refusals, strict=True)
+        _one(verdict, mine, free, refusal, release)
+        for verdict, mine, free, refusal in zip(found, options, opened, refusals, strict=True)
     ]
 
 
-def _best_slots(opened: Sequence[Sequence[Option]], price: float) -> NDArray[np.int32]:
+def verdicts(
+    people: Sequence[str],
+    worth: Sequence[Numbers],
+    cost: Sequence[Numbers],
+    refusals: Sequence[str | None],
+    release: Release,
+    ts_ms: int,
+) -> list[Verdict]:
+    """What is decided for each customer, without the lists that a record shows.
+
+    `worth` (gain - charge) and `cost` are those of his open offers in order of offer_id. A live decision needs no more;
+    its lists are made when somebody asks for them.
+    """
+    found = _best_slots(worth, cost, release.price).tolist()
+    given = zip(people, map(len, worth), found, refusals, strict=True)
+    return [_settle(who, (size, slot), refusal, release, ts_ms) for who, size, slot, refusal in given]
+
+
+def _best_slots(worth: Sequence[Numbers], cost: Sequence[Numbers], price: float) -> NDArray[np.int32]:
     """The only place where a decision asks the allocation: slot of each customer's best open offer, -1 for none."""
-    shape = (len(opened), max(map(len, opened), default=0))
+    shape = (len(worth), max(map(len, worth), default=0))
     gain_NK, cost_NK = np.full(shape, np.nan), np.full(shape, np.nan)
-    for row, mine in enumerate(opened):
-        for slot, option in enumerate(mine):
-            gain_NK[row, slot], cost_NK[row, slot] = option.gain_cents - option.charge_cents, option.cost_cents
+    for row, (mine, costs) in enumerate(zip(worth, cost, strict=True)):
+        gain_NK[row, : len(mine)] = mine
+        cost_NK[row, : len(mine)] = costs
     return choose(gain_NK, cost_NK, price)
 
 
-def _one(
-    who: str,
-    options: Sequence[Option],
-    found: tuple[Sequence[Option], int],
-    refusal: str | None,
-    context: tuple[Release, int],
-) -> Decision:
-    (opened, slot), (release, ts_ms) = found, context
+def _settle(who: str, found: tuple[int, int], refusal: str | None, release: Release, ts_ms: int) -> Verdict:
+    size, slot = found
     held = None if refusal else in_holdout(who, release)
-    names = [*(option.offer_id for option in opened), NONE]
-    policy = _policy(len(names), slot if slot >= 0 else len(opened), 0.0 if refusal else release.explore)
-    prob = [(1 - release.holdout_share) * p for p in policy] if not refusal else policy
-    prob[-1] = min(1.0, prob[-1] + (0.0 if refusal else release.holdout_share))
-    at = len(opened) if held else _draw(policy, hash_unit(release.seed, release.campaign_id, "explore", who))
+    best = slot if slot >= 0 else size
+    explore, share = (0.0, 0.0) if refusal else (release.explore, release.holdout_share)
+    at = size if held else best
+    if explore and not held:
+        at = _draw(_policy(size + 1, best, explore), hash_unit(release.seed, release.campaign_id, "explore", who))
     key = (release.campaign_id, who, release.policy_id, release.policy_version, release.seed, ts_ms)
-    return Decision(
-        decision_id=hash_id("dec", *key),
+    return Verdict(
+        # the moment first, so that ids rise with time: those of one moment lie together on disk
+        decision_id=f"dec_{ts_ms:011x}{hash_int(*key):016x}",
         ts_ms=ts_ms,
         customer_id=who,
+        slot=at if at < size else -1,
+        best=slot,
+        propensity=_chance(at, (size, best), explore, share),
+        holdout=held,
+        reason=_reason(refusal, held, size > 0, at == best, slot >= 0),
+    )
+
+
+def _one(
+    verdict: Verdict, options: Sequence[Option], opened: Sequence[Option], refusal: str | None, release: Release
+) -> Decision:
+    size = len(opened)
+    found = size, verdict.best if verdict.best >= 0 else size
+    explore, share = (0.0, 0.0) if refusal else (release.explore, release.holdout_share)
+    prob = [_chance(at, found, explore, share) for at in range(size + 1)]
+    shut = options if refusal else [option for option in options if option.closed]
+    return Decision(
+        decision_id=verdict.decision_id,
+        ts_ms=verdict.ts_ms,
+        customer_id=verdict.customer_id,
         campaign_id=release.campaign_id,
         policy_id=release.policy_id,
         policy_version=release.policy_version,
-        offer_id=names[at],
-        propensity=prob[at],
-        candidates=_json(
-            {"offer": o.offer_id, "gain_cents": o.gain_cents, "cost_cents": o.cost_cents, "prob": p}
-            | ({"charge_cents": o.charge_cents} if o.charge_cents else {})
-            for o, p in zip([*opened, Option(NONE, 0.0, 0.0, None)], prob, strict=True)
-        ),
+        offer_id=opened[verdict.slot].offer_id if verdict.slot >= 0 else NONE,
+        propensity=verdict.propensity,
+        candidates=_json([_open(*each) for each in zip([*opened, NO_OFFER], prob, strict=True)]),
         ineligible=_json(
-            {"offer": o.offer_id, "reason": o.closed or f"consent: {refusal}"}
-            for o in sorted(options, key=_name)
-            if refusal or o.closed
+            [{"offer": o.offer_id, "reason": o.closed or f"consent: {refusal}"} for o in sorted(shut, key=NAME)]
         ),
         seed=release.seed,
-        holdout=held,
-        reason=_reason(refusal, held, bool(opened), at == (slot if slot >= 0 else len(opened)), slot >= 0),
+        holdout=verdict.holdout,
+        reason=verdict.reason,
     )
+
+
+def _open(option: Option, prob: float) -> dict[str, Any]:
+    """What the record says of an open offer."""
+    offer_id, gain, cost, _, charge = option
+    told = {"offer": offer_id, "gain_cents": gain, "cost_cents": cost, "prob": prob}
+    return told | {"charge_cents": charge} if charge else told
+
+
+def _chance(at: int, found: tuple[int, int], explore: float, share: float) -> float:
+    """Probability of an action; those from 0 are the open offers, the last is none.
+
+    `found`: how many are open, and which action is the best. The rest of the holdout's share falls to none.
+    """
+    size, best = found
+    each = explore / (size + 1)
+    chance = (1 - share) * (1.0 - each * size if at == best else each)
+    return min(1.0, chance + share) if at == size else chance
 
 
 def _policy(size: int, best: int, explore: float) -> list[float]:
@@ -249,8 +321,8 @@ def _option(row: tuple[str, str, float | None, float | None, bool, str | None, f
         return Option(offer, 0.0, 0.0, why or "not eligible")
     if gain is None or cost is None:
         return Option(offer, 0.0, 0.0, "its gain or cost is not known")
-    if not (np.isfinite(gain) and np.isfinite(cost) and cost >= 0):
-        what = f"gain_cents {gain} and cost_cents {cost}; both must be finite, the cost at least 0"
+    if not (isfinite(gain) and isfinite(cost) and isfinite(charge) and cost >= 0):
+        what = f"gain, cost and charge {gain}, {cost}, {charge} must be finite, the cost at least 0"
         raise InputError(f"candidates: customer {who!r}, offer {offer!r}: {what}")
     return Option(offer, gain, cost, None, charge)
 
@@ -263,10 +335,6 @@ def _barred(consent: pl.DataFrame) -> dict[str, str | None]:
     return {who: None if may else (why or "sending is not allowed") for who, may, why in rows}
 
 
-def _name(option: Option) -> str:
-    return option.offer_id
-
-
-def _json(rows: Any) -> str:
+def _json(rows: list[dict[str, Any]]) -> str:
     """Compact JSON; floats are written so that reading them gives the same bits."""
-    return json.dumps(list(rows), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return to_json(rows).decode()

@@ -1,6 +1,7 @@
 """Settings in, the ASGI application out; and `serve`, which runs it."""
 
 import asyncio
+import gc
 import logging
 import socket
 import sys
@@ -22,11 +23,12 @@ from promolift.errors import PromoError
 from promolift.serve import document, hot, observe
 from promolift.serve.guard import Guard
 from promolift.serve.problems import ApiError, Problem, invalid, problem
-from promolift.serve.routes import admin, export, money, privacy
+from promolift.serve.routes import admin, export, learning, money, privacy
 from promolift.serve.server import Server
 from promolift.serve.settings import ServeSettings
 from promolift.store.ledger_schema import OUTBOX
 
+GARBAGE = 20_000  # new objects before they are looked through; at Python's 700 every few requests
 SWITCH_S = 0.001  # two threads share the interpreter: at Python's 5 ms every answer sent could wait so long
 LOG = logging.getLogger("promolift.serve")
 
@@ -44,21 +46,24 @@ def create(settings: ServeSettings, config: Config | None = None) -> Any:
             pulse.cancel()
             with suppress(asyncio.CancelledError):
                 await pulse
+            await server.scheduler.stop()
             await asyncio.to_thread(server.close)
 
+    traced = observe.telemetry()
     app = FastAPI(
         title="promolift", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None,
-        responses={"default": {"model": Problem, "description": "A problem (RFC 9457)"}}, **observe.telemetry(),
+        responses={"default": {"model": Problem, "description": "A problem (RFC 9457)"}}, **traced,
     )  # fmt: skip
     app.state.server = server
     for kind in (PromoError, ValidationError, RequestValidationError, HTTPException, Exception):
         app.add_exception_handler(kind, _problem)
     endpoints, described = hot.add(app, server)
-    for router in (money.router, admin.router, privacy.router, export.router):
+    for router in (money.router, admin.router, learning.router, privacy.router, export.router):
         app.include_router(router)
     _operations(app, server)
     document.describe(app, described)
-    guarded: Any = Guard(app, server, endpoints)
+    # FastAPI traces what passes through it: then decisions and events do too, and cost more
+    guarded: Any = Guard(app, server, {} if traced else endpoints)
     guarded.server, guarded.openapi = server, app.openapi
     return guarded
 
@@ -66,11 +71,20 @@ def create(settings: ServeSettings, config: Config | None = None) -> Any:
 def serve(settings: ServeSettings, config: Config | None, host: str, port: int) -> None:
     """Run the server until it is told to stop; requests under way are finished."""
     observe.set_up_logs()
-    sys.setswitchinterval(SWITCH_S)
     app = create(settings, config)
     if app.server.first_key:
         print(f"admin key, shown once: {app.server.first_key}", flush=True)
-    uvicorn.run(app, host=host, port=port, log_config=None, access_log=False, server_header=False, lifespan="on")
+    run(app, host, port)
+
+
+def run(app: Any, host: str, port: int) -> None:
+    """Run an ASGI app as the server is run."""
+    sys.setswitchinterval(SWITCH_S)
+    gc.collect()
+    gc.freeze()  # releases and code live as long as the process: looking through them again would stop it for long
+    gc.set_threshold(GARBAGE, 20, 20)
+    quiet: dict[str, Any] = {"log_config": None, "access_log": False, "server_header": False, "proxy_headers": False}
+    uvicorn.run(app, host=host, port=port, lifespan="on", **quiet)
 
 
 def free_port() -> int:

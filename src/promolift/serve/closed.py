@@ -1,32 +1,58 @@
 """What happened since the release in; which offers are closed to which of a few customers now, with the reason, out."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import product
 from typing import Any
 from zoneinfo import ZoneInfo
 
-import polars as pl
-from sqlalchemy import Connection, RowMapping, case, func, select
+from pydantic_core import to_json
+from sqlalchemy import BindParameter, Connection, bindparam, case, func, literal_column, select
 
+from promolift.serve import now
 from promolift.serve.release import LiveRelease
 from promolift.serve.settings import Policy
 from promolift.sql import DAY_MS
 from promolift.store.ledger_money import used_up
+from promolift.store.ledger_query import Members, Query
 from promolift.store.ledger_schema import BOUGHT, CODES, CUSTOMERS, DECISIONS
+from promolift.terms import covered
 
 PAIR = "\x1f"
+PEOPLE = Members("people")
+CAMPAIGN: BindParameter[str] = bindparam("campaign")
+SINCE: BindParameter[int] = bindparam("since_ms")
+TOLD = Query(select(CUSTOMERS).where(CUSTOMERS.c.customer_id.op("in")(PEOPLE)))
+ISSUED = Query(select(CODES).where(CODES.c.campaign_id == CAMPAIGN, CODES.c.customer_id.op("in")(PEOPLE)))
+STOCK = Query(
+    select(CODES.c.offer_id, func.max(case((CODES.c.status == "stock", 1), else_=0)))
+    .where(CODES.c.campaign_id == CAMPAIGN, CODES.c.stocked == literal_column("1"))  # as the partial index says it
+    .group_by(CODES.c.offer_id)
+)
+LATELY = Query(
+    select(BOUGHT.c.customer_id, BOUGHT.c.product_id, BOUGHT.c.category).where(
+        BOUGHT.c.customer_id.op("in")(PEOPLE), BOUGHT.c.ts_ms > SINCE
+    )
+)
+GIVEN = Query(
+    select(DECISIONS.c.customer_id, DECISIONS.c.ts_ms).where(
+        DECISIONS.c.customer_id.op("in")(PEOPLE),
+        DECISIONS.c.ts_ms > SINCE,
+        DECISIONS.c.offer_id != "none",
+        DECISIONS.c.unanswered == 0,
+    )
+)
 
 
 @dataclass(frozen=True)
 class Facts:
-    """What the ledger knows of some customers: their own words and codes; and codes in stock, by offer."""
+    """What the ledger knows of some customers: their own words and codes; and which offers' own codes are left."""
 
-    told: dict[str, RowMapping]
-    codes: dict[tuple[str, str], RowMapping]
-    stock: dict[str, int]
+    told: dict[str, Mapping[str, Any]]
+    codes: dict[tuple[str, str], Mapping[str, Any]]
+    stock: dict[str, bool]
 
 
 @dataclass
@@ -39,34 +65,32 @@ class Closed:
     pairs: dict[str, str] = field(default_factory=dict)  # customer, PAIR, offer
     all: str | None = None
 
-    def apply(self, rows: pl.DataFrame) -> pl.DataFrame:
-        """The candidates with `eligible` and `why_not` as they are now."""
-        who, target, offer = (pl.col(name) for name in ("customer_id", "target", "offer_id"))
-        maps = (
-            (self.customers, who),
-            (self.offers, offer),
-            (self.targets, who + PAIR + target),
-            (self.pairs, who + PAIR + offer),
+    def touched(self) -> set[str] | None:
+        """The customers to whom something is closed; None for everybody."""
+        if self.all or self.offers:
+            return None
+        return {key.partition(PAIR)[0] for part in (self.customers, self.targets, self.pairs) for key in part}
+
+    def why(self, who: str, offer: str, target: str | None) -> str | None:
+        """The reason why an offer is closed to a customer now, None if it is open."""
+        return (
+            self.customers.get(who)
+            or self.offers.get(offer)
+            or next(filter(None, (self.targets.get(who + PAIR + one) for one in covered(target))), None)
+            or self.pairs.get(who + PAIR + offer)
+            or self.all
         )
-        reasons = [_look_up(column, found) for found, column in maps if found]
-        if self.all:
-            reasons.append(pl.lit(self.all))
-        if not reasons:
-            return rows
-        why = pl.when(offer != "none").then(pl.coalesce(pl.col("why_not"), *reasons))
-        return rows.with_columns(why.alias("why_not"), (pl.col("eligible") & why.is_null()).alias("eligible"))
 
 
 def facts(db: Connection, campaign_id: str, people: Sequence[str]) -> Facts:
     """Three queries for all of `people`."""
-    told = db.execute(select(CUSTOMERS).where(CUSTOMERS.c.customer_id.in_(people))).mappings()
-    codes = select(CODES).where(CODES.c.campaign_id == campaign_id, CODES.c.customer_id.in_(people))
-    left = func.sum(case((CODES.c.status == "stock", 1), else_=0))
-    stock = select(CODES.c.offer_id, left).where(CODES.c.campaign_id == campaign_id, CODES.c.stocked == 1)
+    named = to_json(people).decode()
+    told = (dict(zip(CUSTOMERS.c.keys(), row, strict=True)) for row in TOLD.rows(db, people=named))
+    codes = (dict(zip(CODES.c.keys(), row, strict=True)) for row in ISSUED.rows(db, people=named, campaign=campaign_id))
     return Facts(
         {row["customer_id"]: row for row in told},
-        {(row["customer_id"], row["offer_id"]): row for row in db.execute(codes).mappings()},
-        {offer: int(number) for offer, number in db.execute(stock.group_by(CODES.c.offer_id))},
+        {(row["customer_id"], row["offer_id"]): row for row in codes},
+        {offer: bool(left) for offer, left in STOCK.rows(db, campaign=campaign_id)},
     )
 
 
@@ -90,6 +114,13 @@ def closed_now(
             closed.pairs[who + PAIR + offer] = f"its code is {code['status']} already"
     for who, target in _bought(db, release, people, now_ms - round(policy.rest_days * DAY_MS)):
         closed.targets[who + PAIR + target] = "bought it lately"
+    if policy.live.looks:
+        found = now.recent(db, people, policy.live, now_ms)
+        for who, covers, why in now.shut(release, policy.live, found, people, now_ms):
+            if covers is None:
+                closed.customers[who] = why
+            else:
+                closed.targets.setdefault(who + PAIR + covers, why)
     if policy.caps:
         closed.customers |= _capped(db, policy, people, now_ms)
     if policy.quiet:
@@ -99,8 +130,7 @@ def closed_now(
 
 def _bought(db: Connection, release: LiveRelease, people: Sequence[str], since_ms: int) -> set[tuple[str, str]]:
     """Customer and target of what was bought since a moment; a product counts for the target its offers stand on."""
-    columns = (BOUGHT.c.customer_id, BOUGHT.c.product_id, BOUGHT.c.category)
-    rows = db.execute(select(*columns).where(BOUGHT.c.customer_id.in_(people), BOUGHT.c.ts_ms > since_ms))
+    rows = LATELY.rows(db, people=to_json(people).decode(), since_ms=since_ms)
     found = set()
     for who, bought, category in rows:
         targets = (bought, category, release.products.get(bought))
@@ -111,14 +141,8 @@ def _bought(db: Connection, release: LiveRelease, people: Sequence[str], since_m
 def _capped(db: Connection, policy: Policy, people: Sequence[str], now_ms: int) -> dict[str, str]:
     """Customers who had as many offers as a cap allows, over all campaigns."""
     longest = now_ms - round(max(cap.days for cap in policy.caps) * DAY_MS)
-    given = select(DECISIONS.c.customer_id, DECISIONS.c.ts_ms).where(
-        DECISIONS.c.customer_id.in_(people),
-        DECISIONS.c.ts_ms > longest,
-        DECISIONS.c.offer_id != "none",
-        DECISIONS.c.unanswered == 0,
-    )
     moments = defaultdict(list)
-    for who, ts_ms in db.execute(given):
+    for who, ts_ms in GIVEN.rows(db, people=to_json(people).decode(), since_ms=longest):
         moments[who].append(ts_ms)
     capped = {}
     for who in people:
@@ -138,7 +162,3 @@ def _quiet(release: LiveRelease, policy: Policy, asks: Sequence[Any], known: Fac
         if ask.channel in rule.channels and rule.quiet(datetime.fromtimestamp(now_ms / 1000, ZoneInfo(zone)).hour):
             quiet[ask.customer_id] = f"quiet hours: {rule.start}:00 to {rule.end}:00 on {ask.channel}"
     return quiet
-
-
-def _look_up(column: pl.Expr, found: dict[str, str]) -> pl.Expr:
-    return column.replace_strict(found, default=None, return_dtype=pl.String)

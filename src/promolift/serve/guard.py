@@ -18,7 +18,7 @@ from promolift.errors import PromoError
 from promolift.serve.hot import Endpoint
 from promolift.serve.problems import ApiError, problem
 from promolift.serve.security import MAY as RIGHTS
-from promolift.serve.security import Key, find_key, needed
+from promolift.serve.security import Key, needed
 from promolift.serve.server import Server
 
 LOG = logging.getLogger("promolift.serve")
@@ -29,10 +29,11 @@ SECURE = [(b"x-content-type-options", b"nosniff"), (b"cache-control", b"no-store
 
 @dataclass(slots=True)
 class Context:
-    """What a route may know of the request: its id and whose key it came with."""
+    """What a route may know of the request: its id, whose key it came with, and its body in one piece."""
 
     request_id: str
     key: Key
+    body: bytes = b""
 
 
 class Guard:
@@ -63,13 +64,14 @@ class Guard:
         try:
             headers = dict(scope["headers"])
             context.key = self._admit(scope, headers)
-            body = await self._body(headers, receive)
-            scope["headers"] = [pair for pair in scope["headers"] if pair[0] != b"content-encoding"]
+            context.body = await self._body(headers, receive)
+            if b"content-encoding" in headers:
+                scope["headers"] = [pair for pair in scope["headers"] if pair[0] != b"content-encoding"]
             endpoint = self.hot.get(scope["path"]) if scope["method"] == "POST" else None
             if endpoint is None:
-                await self.app(scope, _replay(body, receive), sending)
+                await self.app(scope, _replay(context.body, receive), sending)
             else:
-                reply = await endpoint(Request(scope, _replay(body, receive)))
+                reply = await endpoint(Request(scope))
                 await reply(scope, receive, sending)
         except Exception as error:
             if not isinstance(error, PromoError | ValidationError):
@@ -89,7 +91,7 @@ class Guard:
         right = needed(scope["path"])
         if right is None:
             return NOBODY
-        key = find_key(headers.get(b"authorization", b"").decode("latin-1"), self.server.keys)
+        key = self.server.key_of(headers.get(b"authorization", b""))
         if key is None:
             raise ApiError(401, "key_missing", "send a valid API key: Authorization: Bearer <key>")
         if right not in RIGHTS[key.scope]:
@@ -102,11 +104,14 @@ class Guard:
     async def _body(self, headers: dict[bytes, bytes], receive: Receive) -> bytes:
         """The whole body, unpacked if it is gzip; ApiError 413 as soon as it is too large."""
         most = self.server.settings.body_bytes
-        large = ApiError(413, "body_too_large", f"a body may have {most} bytes")
         length = headers.get(b"content-length", b"0")
         if not length.isdigit() or int(length) > most:
-            raise large
-        parts, size, more = [], 0, True
+            raise _too_large(most)
+        message = await receive()
+        first = message.get("body", b"")
+        parts, size, more = [first], len(first), message.get("more_body", False)
+        if size > most:
+            raise _too_large(most)
         while more:
             message = await receive()
             if message["type"] == "http.disconnect":
@@ -114,8 +119,8 @@ class Guard:
             parts.append(message.get("body", b""))
             size, more = size + len(parts[-1]), message.get("more_body", False)
             if size > most:
-                raise large
-        body = b"".join(parts)
+                raise _too_large(most)
+        body = first if len(parts) == 1 else b"".join(parts)
         if headers.get(b"content-encoding", b"").lower() != b"gzip":
             return body
         try:
@@ -124,7 +129,7 @@ class Guard:
         except zlib.error:
             raise ApiError(400, "gzip_invalid", "the body is not valid gzip") from None
         if unpacker.unconsumed_tail:
-            raise large
+            raise _too_large(most)
         return plain
 
     def _note(self, scope: Scope, context: Context, status: int, seconds: float) -> None:
@@ -132,9 +137,7 @@ class Guard:
         well are counted alone."""
         path = scope["path"]
         route = getattr(scope.get("route"), "path", None) or (path if path in self.hot else "other")
-        metrics = self.server.metrics
-        metrics.requests.labels(route, str(status)).inc()
-        metrics.seconds.labels(route).observe(seconds)
+        self.server.metrics.answered(route, status, seconds)
         if LOG.isEnabledFor(logging.INFO) and route not in QUIET and (status >= 400 or path not in self.hot):
             told: dict[str, Any] = {"route": route, "method": scope["method"], "status": status}
             told |= {"ms": round(seconds * 1000, 2), "request_id": context.request_id, "key": context.key.key_id}
@@ -142,6 +145,10 @@ class Guard:
 
 
 QUIET = frozenset({"/health/live", "/health/ready", "/metrics"})
+
+
+def _too_large(most: int) -> ApiError:
+    return ApiError(413, "body_too_large", f"a body may have {most} bytes")
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:

@@ -3,28 +3,35 @@
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
+from operator import itemgetter
 from time import time
 from typing import Any
 
 from fastapi import FastAPI
 from pydantic import BaseModel
+from pydantic_core import from_json, to_json
 from sqlalchemy import Connection
 from starlette.requests import Request
-from starlette.responses import Response
 from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from promolift.deliver.decide import NONE
 from promolift.errors import PromoError
 from promolift.serve import events, live, words
 from promolift.serve.models import BatchIn, DecisionIn, EventIn
 from promolift.serve.problems import ApiError
+from promolift.serve.record import lists
 from promolift.serve.server import Server
 from promolift.store.ledger_schema import Refused
 
-Endpoint = Callable[[Request], Awaitable[Response]]
+Endpoint = Callable[[Request], Awaitable[ASGIApp]]
 Described = tuple[str, type[BaseModel], int, str]  # path, body, status, what it is for
+KEY = b"idempotency-key"
+JSON = (b"application/json", b"application/json; charset=utf-8")
 TOLD = ("decision_id", "ts_ms", "customer_id", "campaign_id", "policy_id", "policy_version", "offer_id", "reason",
         "propensity", "holdout", "release_id", "experiment_id", "variant")  # fmt: skip
+SAID = itemgetter(*TOLD)
+EMPTY = dict.fromkeys((*TOLD, "code"))
 
 
 def add(app: FastAPI, server: Server) -> tuple[dict[str, Endpoint], list[Described]]:
@@ -42,8 +49,8 @@ def add(app: FastAPI, server: Server) -> tuple[dict[str, Endpoint], list[Describ
 
 
 def _decisions(server: Server) -> Endpoint:
-    async def decisions(request: Request) -> Response:
-        asked = DecisionIn.model_validate(await _json(request))
+    async def decisions(request: Request) -> ASGIApp:
+        asked = DecisionIn.model_validate(_read(_body(request)))
 
         def once(db: Connection, _: int) -> tuple[int, Any]:
             (answer,) = server.decider.work(db, [ask])
@@ -51,7 +58,7 @@ def _decisions(server: Server) -> Endpoint:
             return 200, told(server, answer, asked)
 
         ask = live.Ask(asked.customer_id, asked.campaign_id, asked.channel, asked.timezone)
-        key = request.headers.get("idempotency-key")
+        key = next((value.decode("latin-1") for name, value in request.scope["headers"] if name == KEY), None)
         if key is None:
             return _reply(told(server, await server.decide(ask), asked), 200)
         named = "\n".join([request.scope["promolift"].key.key_id, request.url.path, key])
@@ -69,22 +76,24 @@ def _decisions(server: Server) -> Endpoint:
 
 def told(server: Server, answer: live.Answer, asked: DecisionIn) -> dict[str, Any]:
     """A decision as it is answered; without a record it says "no offer" and why."""
-    record = answer.record or {"customer_id": asked.customer_id, "offer_id": answer.offer_id, "reason": answer.reason}
-    body = {name: record.get(name) for name in TOLD} | {"offer": None, "message": None, "code": record.get("code")}
+    given: dict[str, Any] = {"customer_id": asked.customer_id, "offer_id": answer.offer_id, "reason": answer.reason}
+    record: dict[str, Any] = answer.record or EMPTY | given
+    body = dict(zip(TOLD, SAID(record), strict=True)) | {"offer": None, "message": None, "code": record["code"]}
     if answer.record and answer.offer_id != NONE:
         release = server.decider.releases[record["release_id"]]
         try:
             body |= words.words(release, asked.customer_id, answer.offer_id, record["ts_ms"], asked.language)
         except (PromoError, LookupError, ValueError) as error:
             body["why_no_message"] = type(error).__name__
-    if asked.explain and answer.record:
-        body |= {name: json.loads(record[name]) for name in ("candidates", "ineligible")}
+    if asked.explain and answer.record and answer.terms:
+        made = lists(record, answer.terms, server.decider.releases[record["release_id"]])
+        body |= {name: json.loads(text) for name, text in made.items()}
     return body
 
 
 def _events(server: Server, kind: str | None) -> Endpoint:
-    async def receive(request: Request) -> Response:
-        body = await _json(request)
+    async def receive(request: Request) -> ASGIApp:
+        body = _read(_body(request))
         received_ms = round(time() * 1000)
         whole: dict[str, Any] = {"batch": [body]} if kind else body if isinstance(body, dict) else {}
         listed, sent_at = whole.get("batch"), whole.get("sentAt")
@@ -103,17 +112,41 @@ def _events(server: Server, kind: str | None) -> Endpoint:
     return receive
 
 
-def _reply(body: dict[str, Any], status: int) -> Response:
-    return Response(json.dumps(body, ensure_ascii=False), status, media_type="application/json")
+def _reply(body: dict[str, Any], status: int) -> ASGIApp:
+    """A JSON answer, without what a Response does besides."""
+    text = to_json(body)
+    headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(text))]
+
+    async def answer(_: Scope, __: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": text})
+
+    return answer
 
 
-async def _json(request: Request) -> Any:
-    """The body as JSON, strictly: no NaN, no endless nesting, nothing that is not UTF-8."""
-    kind = request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
-    if kind not in ("application/json", "text/plain", ""):
-        raise ApiError(415, "content_type", "send application/json")
+def _body(request: Request) -> bytes:
+    """The body, which the guard has read in one piece; ApiError 415 if it does not say that it is JSON."""
+    for name, value in request.scope["headers"]:
+        if name == b"content-type" and value not in JSON:
+            kind = value.decode("latin-1").partition(";")[0].strip().lower()
+            if kind not in ("application/json", "text/plain", ""):
+                raise ApiError(415, "content_type", "send application/json")
+    body: bytes = request.scope["promolift"].body
+    return body
+
+
+def _read(body: bytes) -> Any:
+    """The body as JSON, by a fast reader; what that one refuses is judged by `_strict`."""
     try:
-        return json.loads(await request.body(), parse_constant=_no_constant)
+        return from_json(body, allow_inf_nan=False)
+    except ValueError:
+        return _strict(body)
+
+
+def _strict(body: bytes) -> Any:
+    """The body as JSON: no NaN, no endless nesting, nothing that is not UTF-8."""
+    try:
+        return json.loads(body, parse_constant=_no_constant)
     except (ValueError, RecursionError):
         raise ApiError(400, "json_invalid", "the body is not valid JSON") from None
 

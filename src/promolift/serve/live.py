@@ -10,6 +10,7 @@ import logging
 import threading
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from time import time
 from typing import Any
@@ -23,16 +24,21 @@ from promolift.deliver.decide import NONE
 from promolift.errors import PromoError, SupportError
 from promolift.learn.experiment import Design, assign
 from promolift.privacy import may_send
-from promolift.serve.closed import Facts, closed_now, facts
+from promolift.serve import record
+from promolift.serve.closed import Closed, Facts, closed_now, facts
 from promolift.serve.release import LiveRelease, load
+from promolift.serve.rows import Rows, Slate
 from promolift.serve.settings import Pacing, Policy
 from promolift.sql import DAY_MS
-from promolift.store.ledger_audit import every, get, put
-from promolift.store.ledger_schema import CODES, DECISIONS
-from promolift.tables import DECISIONS as CONTRACT
+from promolift.store.ledger_audit import get, put
+from promolift.store.ledger_query import Query
+from promolift.store.ledger_schema import CODES, DECISIONS, THINGS
 
 LOG = logging.getLogger("promolift.serve")
-CHECKED = [column.name for column in CONTRACT.columns]  # what a replay compares
+CAMPAIGNS = Query(select(THINGS.c.id, THINGS.c.body).where(THINGS.c.kind == "campaign").order_by(THINGS.c.id))
+KEEP = Query(insert(DECISIONS).inline())
+ISSUE = Query(insert(CODES).inline())
+NOBODY = (0, 0)
 
 
 @dataclass(slots=True)
@@ -48,14 +54,15 @@ class Ask:
 
 @dataclass(frozen=True)
 class Answer:
-    """What was decided. `record` is the row of `decisions`, None where no release could be asked."""
+    """What was decided. `record` is the row of `decisions`, made by `terms`; None where no release could be asked."""
 
     offer_id: str
     reason: str
     record: dict[str, Any] | None = None
+    terms: deliver.Release | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Campaign:
     """A campaign as it stands: its release, policy and experiment."""
 
@@ -84,13 +91,18 @@ class Campaign:
         (arm,) = assign([customer_id], self.design)
         return arm, self.releases.get(arm, self.release)
 
-    def terms(self, release: LiveRelease, price: float) -> deliver.Release:
-        """What decisions are made by: the release's terms with the policy, the experiment's holdout and the price."""
-        changed: dict[str, Any] = {"campaign_id": self.campaign_id, "price": price, "explore": self.policy.explore}
+    @lru_cache(maxsize=64)  # noqa: B019 - campaigns live as long as they are unchanged
+    def terms(self, release: LiveRelease) -> tuple[deliver.Release, str]:
+        """What decisions are made by, and how it is kept: the release's terms with the policy and the experiment's
+        holdout."""
+        changed: dict[str, Any] = {"campaign_id": self.campaign_id}
+        if self.policy.explore is not None:
+            changed["explore"] = self.policy.explore
         changed["policy_version"] = f"{release.release_id}.{self.version}"
         if self.design:
             changed |= {"holdout_share": self.design.holdout_share, "holdout_salt": self.design.holdout_salt}
-        return release.terms.model_copy(update=changed)
+        terms = release.terms.model_copy(update=changed)
+        return terms, record.changed_terms(terms, release.terms)
 
 
 class Decider:
@@ -100,6 +112,7 @@ class Decider:
         """`last_ms` is the latest moment on record: moments never go back, so that ids stay unique."""
         self.root, self.secret, self.last_ms = root, secret, last_ms
         self.releases: dict[str, LiveRelease] = {}
+        self._campaigns: dict[str, tuple[str, Campaign | None]] = {}
         self._loading = threading.Lock()
         self._tried: set[str] = set()
 
@@ -107,7 +120,9 @@ class Decider:
         """The release, loaded if it is not yet; other requests go on meanwhile."""
         with self._loading:
             if release_id not in self.releases:
-                self.releases = self.releases | {release_id: load(self.root, release_id)}
+                release = load(self.root, release_id)
+                warm_up(release)
+                self.releases = self.releases | {release_id: release}
             return self.releases[release_id]
 
     def _load_soon(self, release_id: str) -> None:
@@ -126,7 +141,7 @@ class Decider:
     def work(self, db: Connection, asks: Sequence[Ask]) -> list[Answer]:
         """Decide all of `asks` and record it. Two requests for one customer and campaign share one decision."""
         self.last_ms = now_ms = max(round(time() * 1000), self.last_ms + 1)
-        running = {id_: Campaign.of(id_, body) for id_, body in every(db, "campaign").items()}
+        running = self._running(db)
         groups: dict[tuple[str, str | None, str], dict[str, Ask]] = {}
         answers: list[Answer | tuple[tuple[str, str | None, str], str]] = []
         for ask in asks:
@@ -141,6 +156,15 @@ class Decider:
         done = {key: self._group(db, running[key[0]], key, mine, now_ms) for key, mine in groups.items()}  # type: ignore[arg-type]
         return [found if isinstance(found, Answer) else done[found[0]][found[1]] for found in answers]
 
+    def _running(self, db: Connection) -> dict[str, Campaign | None]:
+        """All campaigns as they stand; read anew where they were changed."""
+        found = {}
+        for id_, body in CAMPAIGNS.rows(db):
+            known = self._campaigns.get(id_)
+            found[id_] = known if known and known[0] == body else (body, Campaign.of(id_, json.loads(body)))
+        self._campaigns = found
+        return {id_: campaign for id_, (_, campaign) in found.items()}
+
     def _group(
         self, db: Connection, campaign: Campaign, key: tuple[str, str | None, str], asks: dict[str, Ask], now_ms: int
     ) -> dict[str, Answer]:  # fmt: skip
@@ -153,27 +177,36 @@ class Decider:
         people = sorted(asks)
         known = facts(db, campaign.campaign_id, people)
         closed = closed_now(db, release, campaign.policy, [asks[who] for who in people], known, now_ms)
-        scored = closed.apply(candidates(release, people))
+        slates = candidates(release, people, closed)
         meter = Meter.of(db, campaign, release, now_ms)
-        scored = meter.close(scored, len(people)) if meter else scored
-        terms = campaign.terms(release, meter.price if meter else release.terms.price)
-        decided = deliver.decide(scored, _consent(release, people, known), terms, now_ms)
+        slates = meter.close(release.rows, slates) if meter else slates
+        terms, changed = campaign.terms(release)
         if meter:
-            meter.count(db, decided, scored, now_ms)
-        rows = self._record(db, release, decided, known, now_ms)
-        more = {"release_id": release_id, "terms": terms.model_dump_json(), "variant": arm, "unanswered": 0}
-        more["experiment_id"] = campaign.design.name if campaign.design else None
-        records = [row | more for row in rows]
-        db.execute(insert(DECISIONS), records)
-        return {row["customer_id"]: Answer(row["offer_id"], row["reason"], row) for row in records}
+            terms = terms.model_copy(update={"price": meter.price})
+        refusals = _refusals(release, people, known)
+        places = [slice(0, 0) if why else slate.at_O for slate, why in zip(slates, refusals, strict=True)]
+        worth, cost = ([column[at] for at in places] for column in (release.rows.worth_O, release.rows.cost_O))
+        decided = deliver.verdicts(people, worth, cost, refusals, terms, now_ms)
+        if meter:
+            paid = [mine[each.slot] for each, mine in zip(decided, cost, strict=True) if each.slot >= 0]
+            meter.count(db, float(sum(paid)), len(decided), now_ms)
+        shared = {
+            "campaign_id": terms.campaign_id, "policy_id": terms.policy_id, "policy_version": terms.policy_version,
+            "candidates": None, "ineligible": None, "seed": terms.seed, "release_id": release_id,
+            "terms": changed, "price": terms.price, "variant": arm, "unanswered": 0,
+            "experiment_id": campaign.design.name if campaign.design else None, "code": None,
+        }  # fmt: skip
+        rows = [shared | _own(release, slate, each) for slate, each in zip(slates, decided, strict=True)]
+        self._give_codes(db, release, rows, known, now_ms)
+        KEEP.many(db, rows)
+        return {row["customer_id"]: Answer(row["offer_id"], row["reason"], row, terms) for row in rows}
 
-    def _record(
-        self, db: Connection, release: LiveRelease, decided: pl.DataFrame, known: Facts, now_ms: int
-    ) -> list[dict[str, Any]]:
-        """Rows of `decisions` with the code of each offer; new codes are kept in one statement."""
-        rows, made = decided.to_dicts(), []
+    def _give_codes(
+        self, db: Connection, release: LiveRelease, rows: list[dict[str, Any]], known: Facts, now_ms: int
+    ) -> None:
+        """The code of each offer into its row; new codes are kept in one statement."""
+        made = []
         for row in rows:
-            row["code"] = None
             if row["offer_id"] == NONE:
                 continue
             held = known.codes.get((row["customer_id"], row["offer_id"]))
@@ -190,9 +223,7 @@ class Decider:
                 row["code"] = deliver.code(*key, self.secret)
                 fresh = {name: row[name] for name in ("code", "campaign_id", "offer_id", "customer_id")}
                 made.append(fresh | {"status": "issued", "stocked": 0, "expires_ms": expires})
-        if made:
-            db.execute(insert(CODES), made)
-        return rows
+        ISSUE.many(db, made)
 
 
 @dataclass
@@ -218,16 +249,18 @@ class Meter:
         moment = (now_ms - pacing.starts_ms) / (pacing.ends_ms - pacing.starts_ms)
         return Meter(campaign.campaign_id, pacing.starts_ms, forecast, pace, *pace.reprice(forecast, moment))
 
-    def close(self, scored: pl.DataFrame, customers: int) -> pl.DataFrame:
+    def close(self, rows: Rows, slates: Sequence[Slate]) -> list[Slate]:
         """Close what costs more than each of these customers may take of what is left: it is never passed."""
-        dear = (pl.col("cost_cents") > (self.forecast.budget - self.pace.spent) / customers).fill_null(False)
-        why = pl.when(dear).then(pl.lit("the budget of the paced time is spent")).otherwise(pl.col("why_not"))
-        return scored.with_columns(why.alias("why_not"), (pl.col("eligible") & ~dear).alias("eligible"))
+        most, why = (self.forecast.budget - self.pace.spent) / len(slates), "the budget of the paced time is spent"
+        return [
+            rows.close(each, lambda at: why if rows.cost_O[at] > most else None)
+            if (rows.cost_O[each.at_O] > most).any()
+            else each
+            for each in slates
+        ]
 
-    def count(self, db: Connection, decided: pl.DataFrame, scored: pl.DataFrame, now_ms: int) -> None:
-        """Add what was decided, and keep it with the decisions."""
-        given = decided.select("customer_id", "offer_id").join(scored, on=["customer_id", "offer_id"])
-        cost, seen = float(given["cost_cents"].sum()), decided.height
+    def count(self, db: Connection, cost: float, seen: int, now_ms: int) -> None:
+        """Add what `seen` decisions cost, and keep it with them."""
         pace = replace(
             self.pace, spent=self.pace.spent + cost, seen=self.pace.seen + seen,
             expected=self.pace.expected + seen * self.expected, price=self.price,
@@ -249,16 +282,42 @@ def _from_stock(db: Connection, row: dict[str, Any], expires_ms: int) -> str:
     return str(code)
 
 
-def candidates(release: LiveRelease, people: Sequence[str]) -> pl.DataFrame:
-    """The candidate rows of some customers; `none` alone for one the release does not know."""
-    spans = [release.spans[who] for who in people if who in release.spans]
-    at = [row for first, last in spans for row in range(first, last)]
-    rows = release.candidates[at]
-    if strangers := [who for who in people if who not in release.spans]:
-        blank = {"offer_id": NONE, "gain_cents": 0.0, "cost_cents": 0.0, "charge_cents": 0.0, "eligible": True}
-        extra = pl.DataFrame([{"customer_id": who} | blank for who in strangers])
-        rows = pl.concat([rows, extra], how="diagonal")
-    return rows
+def candidates(release: LiveRelease, people: Sequence[str], closed: Closed) -> list[Slate]:
+    """What each of some customers may be given now; nothing for one the release does not know."""
+    rows, touched, found = release.rows, closed.touched(), []
+    for who in people:
+        slate = Slate(release.spans.get(who, NOBODY)[0], slice(*release.opened.get(who, NOBODY)), {})
+        found.append(_look(rows, closed, who, slate) if touched is None or who in touched else slate)
+    return found
+
+
+def _look(rows: Rows, closed: Closed, who: str, slate: Slate) -> Slate:
+    def why(at: int) -> str | None:
+        offer = rows.name(at)
+        return closed.why(who, offer, rows.targets[offer])
+
+    return rows.close(slate, why)
+
+
+def _own(release: LiveRelease, slate: Slate, decided: deliver.Verdict) -> dict[str, Any]:
+    """What a decision's row holds that others do not."""
+    at_O, slot = slate.at_O, decided.slot
+    offer = NONE
+    if slot >= 0:
+        offer = release.rows.name(at_O.start + slot if isinstance(at_O, slice) else at_O[slot])
+    return {
+        "decision_id": decided.decision_id, "ts_ms": decided.ts_ms, "customer_id": decided.customer_id,
+        "offer_id": offer, "propensity": decided.propensity, "holdout": decided.holdout, "reason": decided.reason,
+        "closed": record.closed_text(slate.shut),
+    }  # fmt: skip
+
+
+def warm_up(release: LiveRelease) -> None:
+    """Decide once for nobody: what is compiled or loaded at first use must not cost the first customer his offer."""
+    who = next(iter(release.spans), "")
+    (slate,) = candidates(release, [who], Closed())
+    rows = release.rows
+    deliver.verdicts([who], [rows.worth_O[slate.at_O]], [rows.cost_O[slate.at_O]], [None], release.terms, 0)
 
 
 def valid_days(release: LiveRelease, offer_id: str) -> int:
@@ -277,14 +336,6 @@ def last_moment(db: Connection) -> int:
     return db.execute(select(func.max(DECISIONS.c.ts_ms))).scalar() or 0
 
 
-def replay(record: dict[str, Any]) -> dict[str, Any]:
-    """The decision made again from its record; `same` says whether it is equal, field by field."""
-    plain = {name: record[name] for name in CHECKED}
-    plain["holdout"] = None if plain["holdout"] is None else bool(plain["holdout"])
-    again = deliver.replay(plain, deliver.Release(**json.loads(record["terms"])))
-    return {"same": again == plain, "again": again, "differs": sorted(n for n in plain if plain[n] != again[n])}
-
-
 def _campaign(ask: Ask, running: dict[str, Campaign | None]) -> Campaign | Answer:
     live = [campaign for campaign in running.values() if campaign]
     if ask.campaign_id is None and len(live) == 1:
@@ -295,13 +346,11 @@ def _campaign(ask: Ask, running: dict[str, Campaign | None]) -> Campaign | Answe
     return found or Answer(NONE, "campaign: unknown, paused or without a release")
 
 
-def _consent(release: LiveRelease, people: Sequence[str], known: Facts) -> pl.DataFrame:
-    """May-send by what the customer said last: to the API, else to the shop before the release."""
+def _refusals(release: LiveRelease, people: Sequence[str], known: Facts) -> list[str | None]:
+    """Why nothing may be sent, by what the customer said last: to the API, else to the shop before the release."""
     heard = [who for who in people if who in known.told or who not in release.barred]
     again = _asked_again(release, heard, known) if heard else {}
-    reasons = [again[who] if who in again else release.barred[who] for who in people]
-    columns = {"customer_id": people, "may_send": [reason is None for reason in reasons], "reason": reasons}
-    return pl.DataFrame(columns, schema={"customer_id": pl.String, "may_send": pl.Boolean, "reason": pl.String})
+    return [again[who] if who in again else release.barred[who] for who in people]
 
 
 def _asked_again(release: LiveRelease, people: Sequence[str], known: Facts) -> dict[str, str | None]:

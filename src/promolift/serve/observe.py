@@ -4,40 +4,73 @@ import json
 import logging
 import os
 import sys
+import threading
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from importlib.util import find_spec
+from itertools import accumulate
 from typing import Any
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
+from prometheus_client.metrics_core import CounterMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.registry import Collector
 
 from promolift.privacy import redact
 
-STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "color_message"}
 SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5)
 
 
-class Metrics:
-    """The counters of one server, in a registry of their own."""
+class Metrics(Collector):
+    """The counters of one server, in a registry of their own.
+
+    What every request counts is kept in plain numbers and told when the page is asked for.
+    """
 
     def __init__(self) -> None:
         """All start at 0."""
-        self.registry = CollectorRegistry()
-        home = self.registry
-        self.requests = Counter("promolift_requests_total", "Requests", ["route", "status"], registry=home)
-        self.seconds = Histogram(
-            "promolift_request_seconds", "Time to answer", ["route"], buckets=SECONDS, registry=home
-        )
-        self.decisions = Counter(
-            "promolift_decisions_total", "Decisions by outcome and rule", ["outcome", "rule"], registry=home
-        )
+        self.registry = home = CollectorRegistry()
         self.events = Counter("promolift_events_total", "Events by what became of them", ["result"], registry=home)
         self.money = Counter("promolift_redemptions_total", "Redemption calls", ["step", "result"], registry=home)
         self.waiting = Gauge("promolift_outbox_waiting", "Webhooks and e-mails that wait", registry=home)
+        self._lock = threading.Lock()
+        self._answers: dict[tuple[str, int], int] = defaultdict(int)
+        self._decisions: dict[tuple[str, str], int] = defaultdict(int)
+        self._times: dict[str, list[float]] = defaultdict(lambda: [0.0] * (len(SECONDS) + 2))  # by bucket; their sum
+        home.register(self)
 
     def decided(self, answer: Any) -> None:
         """Count a decision by the rule that settled it: the reason's first words, never a customer's data."""
-        rule = answer.reason.partition(":")[0] if ":" in answer.reason else answer.reason
-        self.decisions.labels("none" if answer.offer_id == "none" else "offer", rule[:60]).inc()
+        rule = answer.reason.partition(":")[0][:60]
+        with self._lock:
+            self._decisions["none" if answer.offer_id == "none" else "offer", rule] += 1
+
+    def answered(self, route: str, status: int, seconds: float) -> None:
+        """Count an answer and the time it took."""
+        with self._lock:
+            self._answers[route, status] += 1
+            times = self._times[route]
+            times[bisect_left(SECONDS, seconds)] += 1
+            times[-1] += seconds
+
+    def collect(self) -> Iterator[Metric]:
+        """What Prometheus reads of the plain numbers."""
+        requests = CounterMetricFamily("promolift_requests", "Requests", labels=["route", "status"])
+        decisions = CounterMetricFamily(
+            "promolift_decisions", "Decisions by outcome and rule", labels=["outcome", "rule"]
+        )
+        seconds = HistogramMetricFamily("promolift_request_seconds", "Time to answer", labels=["route"])
+        with self._lock:
+            for (route, status), number in self._answers.items():
+                requests.add_metric([route, str(status)], number)
+            for labels, number in self._decisions.items():
+                decisions.add_metric([*labels], number)
+            for route, times in self._times.items():
+                bounds = [*map(str, map(float, SECONDS)), "+Inf"]
+                seconds.add_metric([route], list(zip(bounds, accumulate(times[:-1]), strict=True)), times[-1])
+        yield from (requests, decisions, seconds)
 
     def received(self, new: int, duplicates: int, rejected: int) -> None:
         """Count events."""
@@ -87,6 +120,10 @@ def set_up_logs(level: str = "INFO") -> None:
         logger.setLevel(level)
 
 
+def _names_someone(scope: Any) -> bool:
+    return str(scope.get("path", "")).startswith("/v1/privacy/")
+
+
 def telemetry() -> dict[str, Any]:
     """FastAPI's own OpenTelemetry switched on where OTEL_* asks for it and its packages are there; else nothing."""
     asked = sorted(name for name in os.environ if name.startswith("OTEL_"))
@@ -97,7 +134,8 @@ def telemetry() -> dict[str, Any]:
     except ModuleNotFoundError:
         there = None
     if there:
-        return {"telemetry": {"auto_configure": True}}
+        # no log records: they would hold an exception's words; no path that names a customer
+        return {"telemetry": {"auto_configure": True, "logs": False, "exclude": _names_someone}}
     told = "OTEL_* is set, but opentelemetry-sdk (or a FastAPI that speaks it) is missing: nothing is traced"
     logging.getLogger("promolift.serve").warning(told, extra={"variables": asked})
     return {}

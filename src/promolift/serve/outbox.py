@@ -31,6 +31,7 @@ from promolift.store.ledger_schema import OUTBOX
 
 WAITS_S = (5, 300, 1800, 7200, 18_000, 36_000)  # as Standard Webhooks proposes: seven tries in about 18 hours
 TIMEOUT_S = 10.0
+NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 TYPES = (
     "redemption.reserved",
     "redemption.confirmed",
@@ -89,10 +90,19 @@ def safe_address(url: str, private: bool) -> tuple[str, str, int]:
         raise UnsafeTargetError("this host has no address") from None
     for address in found:
         plain = ipaddress.ip_address(str(address).split("%")[0])
-        inner = getattr(plain, "ipv4_mapped", None) or plain
-        if not private and (not inner.is_global or inner.is_multicast):
+        if not private and any(not each.is_global or each.is_multicast for each in (plain, *_inner(plain))):
             raise UnsafeTargetError("this host lies in a private network")
     return host, str(min(found, key=str)), port
+
+
+def _inner(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> list[ipaddress.IPv4Address]:
+    """The IPv4 addresses that an IPv6 one may lead to: by NAT64, 6to4 and Teredo."""
+    if not isinstance(address, ipaddress.IPv6Address):
+        return []
+    found = [address.sixtofour, *(address.teredo or ())]
+    if address in NAT64:
+        found.append(ipaddress.IPv4Address(int(address) & 0xFFFF_FFFF))
+    return [each for each in found if each is not None]
 
 
 class Outbox:

@@ -1,6 +1,7 @@
 """A planned work folder in; an immutable release out: candidates, models and terms that a server decides from.
 
     work/serve/releases/rel_<hash>/candidates.parquet   what may be offered to whom, with the inputs of the scores
+                                   scores.parquet       gain, cost and charge of each by the model, as decided on
                                    customers.parquet    consent and age, name and language
                                    messages.parquet     the verified words of the plan
                                    frontier.parquet     gain by budget: the forecast of the pace
@@ -11,7 +12,9 @@ The id is a hash of what is inside: the same plan gives the same release, and a 
 
 import hashlib
 import json
+import os
 import shutil
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,12 +26,13 @@ from promolift.config import Config
 from promolift.errors import InputError, StepError
 from promolift.offer import MenuItem
 from promolift.privacy import ConsentSettings, may_send
+from promolift.serve.rows import Rows
 from promolift.sql import bind, fetch
 from promolift.steps.propose import full_menu
 from promolift.store import Store
 from promolift.tables import CANDIDATES, CUSTOMERS, LEVEL, TARGET
 
-TABLES = ("candidates", "customers", "messages", "frontier", "products")
+TABLES = ("candidates", "scores", "customers", "messages", "frontier", "products")
 SCORED = [c.name for c in CANDIDATES.columns]
 DECIDED = ["customer_id", "offer_id", "target", "gain_cents", "cost_cents", "charge_cents", "eligible", "why_not"]
 CUSTOMER = ["customer_id", "name", "age", "language", "consent"]
@@ -42,9 +46,10 @@ join products p on p.product_id = e.product_id order by e.product_id
 
 @dataclass(frozen=True, eq=False)
 class LiveRelease:
-    """A release in memory. `spans` tells where a customer's rows stand in `candidates` (sorted by customer, offer).
+    """A release in memory. `spans` tells where a customer's rows stand in `candidates` and `rows` (the same as arrays),
+    `opened` where his open ones stand there.
 
-    The candidates are scored by the release's model when it is loaded: nothing a request brings changes a score, it
+    The candidates were scored by the release's model when it was made: nothing a request brings changes a score, it
     only closes offers. `people`: name, age, language and consent by customer, `barred`: why nothing may be sent to him,
     by what was known at the release. `labels`: see `_labels`.
     """
@@ -52,7 +57,9 @@ class LiveRelease:
     release_id: str
     terms: deliver.Release
     candidates: pl.DataFrame
+    rows: Rows
     spans: dict[str, tuple[int, int]]
+    opened: dict[str, tuple[int, int]]
     consent: ConsentSettings
     barred: dict[str, str | None]
     people: dict[str, tuple[str | None, str | None, str | None, bool | None]]
@@ -83,7 +90,7 @@ def build(store: Store, config: Config) -> str:
         frame.write_parquet(draft / f"{name}.parquet", compression="zstd")
     manifest = {
         "code": __version__,
-        "terms": plan["release"],
+        "terms": plan["release"] | {"explore": plan.get("explore", 0.0)},
         "response": store.load_json("response"),
         "offers": store.load_json("offers"),
         "shop": config.shop.model_dump(mode="json"),
@@ -93,16 +100,41 @@ def build(store: Store, config: Config) -> str:
         "facts": {
             name: plan[name] for name in ("budget_cents", "customers", "held_out", "barred", "price", "evidence")
         },
-        "files": {name: _sha(draft / f"{name}.parquet") for name in TABLES},
     }
-    text = json.dumps(manifest, ensure_ascii=False, sort_keys=True, indent=1)
-    release_id = f"rel_{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+    return freeze(draft, manifest)
+
+
+def derive(work: Path, base: str, terms: deliver.Release) -> str:
+    """A release with the candidates of another one, new terms, and scores by these; its id."""
+    home = work / "serve" / "releases"
+    manifest = json.loads((home / base / "manifest.json").read_text(encoding="utf-8"))
+    draft = home / f"draft.{base}"
+    shutil.rmtree(draft, ignore_errors=True)
+    shutil.copytree(home / base, draft)
+    return freeze(draft, manifest | {"terms": terms.model_dump(mode="json")})
+
+
+def freeze(draft: Path, manifest: dict[str, Any]) -> str:
+    """Score a draft's candidates by its manifest and make it a release; its id.
+
+    Decisions refer to these scores, so they are kept as they are, whatever later code would make of the model, and are
+    on disk before the first decision is.
+    """
+    rows = pl.read_parquet(draft / "candidates.parquet").filter(pl.col("offer_id") != "none")
+    scores = score(rows.sort("customer_id", "offer_id"), manifest)
+    scores.write_parquet(draft / "scores.parquet", compression="zstd")
+    files = {name: _sha(draft / f"{name}.parquet") for name in TABLES}
+    text = json.dumps(manifest | {"files": files}, ensure_ascii=False, sort_keys=True, indent=1)
     (draft / "manifest.json").write_text(text, encoding="utf-8")
+    for path in (*draft.iterdir(), draft):
+        _to_disk(path)
+    release_id = named(text)
     place = draft.parent / release_id
     if place.exists():
         shutil.rmtree(draft)
     else:
         draft.rename(place)
+        _to_disk(draft.parent)
     return release_id
 
 
@@ -112,20 +144,23 @@ def load(root: Path, release_id: str) -> LiveRelease:
     if not (folder / "manifest.json").is_file():
         raise StepError(f"no release {release_id!r} in {folder.parent}; make one with POST /v1/releases")
     text = (folder / "manifest.json").read_text(encoding="utf-8")
+    if named(text) != release_id:
+        raise InputError(f"{folder}/manifest.json was changed after the release was made; make a new release")
     manifest = json.loads(text)
     for name, wanted in manifest["files"].items():
         if _sha(folder / f"{name}.parquet") != wanted:
             raise InputError(f"{folder}/{name}.parquet was changed after the release was made; make a new release")
     frames = {name: pl.read_parquet(folder / f"{name}.parquet") for name in TABLES}
-    rows = frames["candidates"].sort("customer_id", "offer_id")
-    consent = ConsentSettings(**manifest["consent"])
-    scored = _scored(rows, manifest)
-    allowed = may_send(rows["customer_id"], frames["customers"], consent)
+    consent, scored = ConsentSettings(**manifest["consent"]), frames["scores"]
+    allowed = may_send(frames["candidates"]["customer_id"], frames["customers"], consent)
+    rows, spans = Rows.of(scored), _spans(scored)
     return LiveRelease(
         release_id=release_id,
         terms=deliver.Release(**manifest["terms"]),
         candidates=scored,
-        spans=_spans(scored),
+        rows=rows,
+        spans=spans,
+        opened={who: rows.open(*span) for who, span in spans.items()},
         consent=consent,
         barred=dict(allowed.select("customer_id", "reason").iter_rows()),
         people={row[0]: row[1:] for row in frames["customers"].select(CUSTOMER).iter_rows()},
@@ -133,14 +168,14 @@ def load(root: Path, release_id: str) -> LiveRelease:
         messages={(who, offer): (zh, en) for who, offer, zh, en in frames["messages"].iter_rows()},
         offers={each["id"]: each for each in manifest["offers"]},
         menu={item["id"]: MenuItem(**item) for item in manifest["menu"]},
-        labels=_labels(rows, frames["products"]),
+        labels=_labels(frames["candidates"].sort("customer_id", "offer_id"), frames["products"]),
         frontier=frames["frontier"],
         shop=manifest["shop"],
         facts=manifest["facts"],
     )  # fmt: skip
 
 
-def _scored(rows: pl.DataFrame, manifest: dict[str, Any]) -> pl.DataFrame:
+def score(rows: pl.DataFrame, manifest: dict[str, Any]) -> pl.DataFrame:
     """What a decision reads of a candidate, with gain and cost by the release's model."""
     named = pl.col("coupon_prob").alias("redeem_prob")
     odds = rows.filter(pl.col("coupon_prob").is_not_null() & pl.col("target").is_not_null())
@@ -148,7 +183,8 @@ def _scored(rows: pl.DataFrame, manifest: dict[str, Any]) -> pl.DataFrame:
     response = effect.DiscountResponse.from_dict(manifest["response"])
     values = effect.ValueSettings(**manifest["values"])
     redeem = None if odds.is_empty() else odds
-    return effect.add_effects(rows.drop("coupon_prob"), response, redeem, values).select(DECIDED)
+    scored = effect.add_effects(rows.drop("coupon_prob"), response, redeem, values)
+    return deliver.recalibrated(scored, deliver.Release(**manifest["terms"]).recalibration).select(DECIDED)
 
 
 def _candidates(store: Store) -> pl.DataFrame:
@@ -198,5 +234,20 @@ def _labels(rows: pl.DataFrame, products: pl.DataFrame) -> dict[str, tuple[str |
     return found
 
 
+def named(manifest: str) -> str:
+    """A release's id: a hash of its manifest, which holds the hashes of its files."""
+    return f"rel_{hashlib.sha256(manifest.encode()).hexdigest()[:16]}"
+
+
 def _sha(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _to_disk(path: Path) -> None:
+    """Wait until a file, or the names in a folder, are on disk; folders cannot be opened on Windows."""
+    with suppress(PermissionError):
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)

@@ -16,6 +16,7 @@ from promolift.deliver.decide import NONE
 from promolift.errors import PromoError
 from promolift.serve import events, live, observe, outbox, security
 from promolift.serve.problems import ApiError
+from promolift.serve.schedule import Scheduler
 from promolift.serve.settings import ServeSettings
 from promolift.store import Store
 from promolift.store.ledger import Ledger
@@ -25,6 +26,9 @@ from promolift.store.ledger_money import expire
 LOG = logging.getLogger("promolift.serve")
 Change = Callable[[Connection, int], tuple[int, Any]]  # (connection, now_ms) to HTTP status and body
 PULSE_S = 1.0
+HEADERS = 1000  # remembered; a key may be written in more than one way
+FEW = 20  # events that are kept in a millisecond
+GIVEN_UP = "timeout: no decision within the deadline"
 
 
 class Server:
@@ -46,6 +50,7 @@ class Server:
         self.rates = security.Rates(settings.rate_per_second, settings.burst)
         self.metrics = observe.Metrics()
         self.outbox = outbox.Outbox(self.ledger, settings)
+        self.scheduler = Scheduler(self)
         self._running: set[str] = set()
         self._gate = threading.Lock()
         for body in campaigns.values():
@@ -58,7 +63,20 @@ class Server:
     def reload_keys(self) -> None:
         """Read the keys again after a change."""
         with self.ledger.read() as db:
-            self.keys = security.load_keys(db)
+            keys = security.load_keys(db)
+        self.keys: dict[str, security.Key] = keys
+        # by header as it came, so that its hash is made once; anew with every reading, so that none outlives its key
+        self._by_header: dict[bytes, security.Key] = {}
+
+    def key_of(self, header: bytes) -> security.Key | None:
+        """The key of an Authorization header, if it is a valid one."""
+        by_header, keys = self._by_header, self.keys
+        key = by_header.get(header)
+        if key is None:
+            key = security.find_key(header.decode("latin-1"), keys)
+            if key is not None and self.keys is keys and len(by_header) < HEADERS:
+                by_header[header] = key
+        return key
 
     def load_all(self, campaign: dict[str, Any]) -> None:
         """Load every release a campaign needs; where one cannot be loaded, it is logged and there are no offers."""
@@ -72,21 +90,21 @@ class Server:
     async def decide(self, ask: live.Ask) -> live.Answer:
         """A decision, or "no offer" with the reason if it fails or takes longer than the deadline."""
         try:
-            future = self.ledger.call(self.decider.work, ask)
-            done, _ = await asyncio.wait([future], timeout=self.settings.deadline_ms / 1000)
-            if not done:
-                ask.given_up = True
-                future.add_done_callback(self._too_late)
-                return self._none("timeout: no decision within the deadline")
-            answer: live.Answer = future.result()
+            future = self.ledger.call(self.decider.work, ask, brief=True, late=self._too_late)
+            timer = future.get_loop().call_later(self.settings.deadline_ms / 1000, _give_up, ask, future)
+            try:
+                answer: live.Answer = await future
+            finally:
+                timer.cancel()
         except Exception as error:
-            return self.failed(error)
+            return self._none(GIVEN_UP) if ask.given_up else self.failed(error)
         self.metrics.decided(answer)
         return answer
 
     def failed(self, error: Exception) -> live.Answer:
-        """The answer to an error: no offer, logged and counted."""
-        LOG.error("decision failed", extra={"kind": type(error).__name__, "detail": str(error)})
+        """The answer to an error: no offer, logged and counted. Words that we did not choose may name a customer."""
+        told = {"kind": type(error).__name__} | ({"detail": str(error)} if isinstance(error, PromoError) else {})
+        LOG.error("decision failed", exc_info=error, extra=told)
         return self._none("timeout" if isinstance(error, TimeoutError) else f"failure: {type(error).__name__}")
 
     def _none(self, reason: str) -> live.Answer:
@@ -94,17 +112,15 @@ class Server:
         self.metrics.decided(answer)
         return answer
 
-    def _too_late(self, future: "asyncio.Future[live.Answer]") -> None:
-        with suppress(Exception):
-            record = future.result().record
-            if record:
-                self.ledger.submit(live.mark_unanswered, record["decision_id"])
+    def _too_late(self, answer: live.Answer) -> None:
+        if answer.record:
+            self.ledger.submit(live.mark_unanswered, answer.record["decision_id"])
 
     async def keep(self, parsed: events.Parsed) -> int:
         """Keep events durably; how many were new."""
         if not (parsed.events or parsed.rejects):
             return 0
-        new: int = await self.ledger.call(events.keep, parsed)
+        new: int = await self.ledger.call(events.keep, parsed, brief=len(parsed.events) <= FEW)
         self.metrics.received(new, len(parsed.events) - new, len(parsed.rejected))
         return new
 
@@ -130,12 +146,20 @@ class Server:
         return done
 
     async def pulse(self) -> None:
-        """Once a second: free what was reserved too long ago, and send what waits in the outbox."""
+        """Once a second: free what was reserved too long ago, send what waits, read the keys, learn if it is time."""
         while True:
             with suppress(PromoError):
+                await asyncio.to_thread(self.reload_keys)  # another process on this ledger may have revoked one
+                await self.scheduler.look()
                 await self.ledger.call(_expire)
                 await self.outbox.send_due()
             await asyncio.sleep(PULSE_S)
+
+
+def _give_up(ask: live.Ask, future: "asyncio.Future[live.Answer]") -> None:
+    ask.given_up = True
+    if not future.done():
+        future.set_exception(TimeoutError())
 
 
 def _expire(db: Connection, some: list[Any]) -> list[int]:

@@ -6,6 +6,7 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from promolift.settings import Settings
+from promolift.steps.learn_data import LearnSettings
 
 Channel = Literal["site", "app", "email", "sms", "push"]
 
@@ -19,6 +20,17 @@ class MailSettings(Settings):
     username: str = ""
     tls: Literal["starttls", "tls", "none"] = "starttls"
     timeout_s: float = Field(default=10.0, gt=0)
+
+
+class Learning(Settings):
+    """Learning inside the process: every so many hours, never if left out. A proposal waits for a person.
+
+    `release`: it goes live by itself if its guardrails accept it. `settings`: see `promolift learn`.
+    """
+
+    every_hours: float | None = Field(default=None, gt=0, le=8784)
+    release: bool = False
+    settings: LearnSettings = LearnSettings()
 
 
 class ServeSettings(Settings):
@@ -38,6 +50,7 @@ class ServeSettings(Settings):
     batch_events: int = Field(default=5000, ge=1)
     private_webhooks: bool = False
     mail: MailSettings | None = None
+    learn: Learning = Learning()
 
     @property
     def ledger_url(self) -> str:
@@ -82,16 +95,36 @@ class Pacing(Settings):
         return self
 
 
+class Live(Settings):
+    """What a customer's own events of the last `minutes` close. They never change a score.
+
+    `cart`: close offers on what lies in his cart, which he is about to buy at its price. `viewed`: only, for offers on
+    nothing but what he looked at. `after_order_minutes`: no offer at all so soon after an order.
+    """
+
+    minutes: float = Field(default=30.0, gt=0, le=10_080)
+    cart: Literal["close", "keep"] = "close"
+    viewed: Literal["any", "only"] = "any"
+    after_order_minutes: float = Field(default=0.0, ge=0, le=10_080)
+
+    @property
+    def looks(self) -> bool:
+        """Whether any of its rules reads the events."""
+        return self.cart == "close" or self.viewed == "only" or self.after_order_minutes > 0
+
+
 class Policy(Settings):
     """How a campaign is decided on. A change makes a new version, so that every decision can be replayed.
 
-    `rest_days`: no offer on what he bought that lately. `explore`: share of decisions drawn by hash to learn from.
+    `rest_days`: no offer on what he bought that lately. `explore`: share of decisions drawn by hash to learn from;
+    left out, it is the release's own.
     `hold_minutes`: how long a reservation holds its money.
     """
 
-    explore: float = Field(default=0.0, ge=0, le=1)
+    explore: float | None = Field(default=None, ge=0, le=1)
     caps: tuple[Cap, ...] = ()
     quiet: QuietHours | None = None
     rest_days: float = Field(default=14.0, ge=0, le=366)
     hold_minutes: float = Field(default=15.0, gt=0, le=10_080)
     pacing: Pacing | None = None
+    live: Live = Live()

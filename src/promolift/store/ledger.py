@@ -1,18 +1,22 @@
-"""Changes from many threads in; each kept durably, many in one commit, or refused whole, out.
+"""Changes from many threads and an event loop in; each kept durably, many in one commit, or refused whole, out.
 
-One writer thread takes all that waits, runs it in one transaction and answers after the commit (group commit): a disk
-that syncs 250 times a second still keeps thousands of changes. SQLite runs in WAL mode with synchronous=FULL; on
-PostgreSQL a lock per transaction makes the writers of several processes take turns, so that both run the same rules.
+All that waits runs in one transaction and is answered after the commit (group commit): a disk that syncs 250 times a
+second still keeps thousands of changes. SQLite runs in WAL mode with synchronous=FULL; on PostgreSQL a lock per
+transaction makes the writers of several processes take turns, so that both run the same rules.
+
+Two threads that want Python's interpreter at once wait for each other at every statement. So brief changes that an
+event loop asks for run in its own thread, and only their commit, which waits for the disk, runs in the writer's; the
+loop goes on meanwhile. All else runs in the writer's thread whole. They take turns: one transaction at a time.
 """
 
 import asyncio
+import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from queue import Empty, SimpleQueue
-from time import monotonic
+from time import monotonic, sleep
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
@@ -20,11 +24,14 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.pool import StaticPool
 
 from promolift.errors import ConfigError
-from promolift.store.ledger_schema import META, LedgerError
+from promolift.store.ledger_schema import LedgerError, make_tables
+from promolift.store.ledger_wal import Checkpoints
 
 Work = Callable[[Connection, list[Any]], Sequence[Any]]
 GROUP = 512  # payloads in one transaction: bounds how long the first of them waits
 QUIET_S, PATIENCE_S = 0.001, 0.02  # a commit waits for as many as came last time, while they keep coming
+LOCKED_S = 30.0  # how long another process may hold the database
+STUCK_S = 0.05  # how long the writer's own changes wait for an event loop whose turn it is
 WRITER_LOCK = 7_063_518  # any number of our own; PostgreSQL's advisory lock
 
 
@@ -36,6 +43,7 @@ class _Task:
     payload: Any
     future: Future[Any] | asyncio.Future[Any]
     loop: asyncio.AbstractEventLoop | None = None
+    late: Callable[[Any], object] | None = None
 
 
 Outcome = tuple[_Task, Any, BaseException | None]
@@ -54,12 +62,27 @@ class Ledger:
         try:
             self._writer, self._readers = self._engines(url)
             with self._writer.begin() as connection:
-                META.create_all(connection)
+                if self.sqlite:
+                    _sql(connection, "begin immediate")
+                make_tables(connection)
+            self._kept_open: Connection | None = None
+            if self.sqlite:
+                _sql(
+                    self._connection(), "pragma busy_timeout = 0"
+                )  # the loop must not wait; the writer does, see `_open`
+        except ConfigError:
+            self._dispose()
+            raise
         except (SQLAlchemyError, ImportError) as error:
             raise ConfigError(f"ledger: cannot open {make_url(url)!r} ({_first_line(error)}); check the URL") from None
-        self._queue: SimpleQueue[_Task | None] = SimpleQueue()
+        self._turn = threading.Condition()
+        self._tasks: list[_Task] = []
+        self._brief: list[_Task] = []
+        self._taken = self._kept = False  # a transaction is under way; the next one is the writer's own
         self._closed = False
-        self._gate = threading.Lock()
+        self._prepared: tuple[Connection, list[Outcome]] | None = None
+        self._inline = _is_file(url)
+        self._checkpoints = Checkpoints(str(make_url(url).database)) if self._inline else None
         self._thread = threading.Thread(target=self._loop, name="ledger", daemon=True)
         self._thread.start()
 
@@ -73,14 +96,21 @@ class Ledger:
 
     def close(self) -> None:
         """Keep all that waits, then close. Later calls get a LedgerError."""
-        with self._gate:
+        with self._turn:
             if self._closed:
                 return
             self._closed = True
-            self._queue.put(None)
+            self._turn.notify_all()
         self._thread.join()
-        self._writer.dispose()
-        self._readers.dispose()
+        if self._checkpoints:
+            self._checkpoints.close()
+        if self._kept_open is not None:
+            self._kept_open.close()
+        self._dispose()
+
+    def _dispose(self) -> None:
+        for engine in (self._writer, self._readers):
+            engine.dispose()
 
     def submit(self, work: Work, payload: Any = None) -> Future[Any]:
         """The future result of `work(connection, [payload])[0]`; it is there once the change is durable.
@@ -92,11 +122,21 @@ class Ledger:
         self._put(_Task(work, payload, future))
         return future
 
-    def call(self, work: Work, payload: Any = None) -> asyncio.Future[Any]:
-        """Like `submit`, for the running event loop: results of one commit wake it once, not one by one."""
+    def call(
+        self, work: Work, payload: Any = None, brief: bool = False, late: Callable[[Any], object] | None = None
+    ) -> asyncio.Future[Any]:
+        """Like `submit`, for the running event loop: results of one commit wake it once, not one by one.
+
+        `brief`: `work` takes a millisecond or so and may run in the loop's own thread. `late` gets the result if
+        nobody waits for the future any more.
+        """
         loop = asyncio.get_running_loop()
         future = loop.create_future()
-        self._put(_Task(work, payload, future, loop))
+        task = _Task(work, payload, future, loop, late)
+        if not (brief and self._inline):
+            self._put(task)
+        elif self._put_brief(task):
+            loop.call_soon(self._prepare)
         return future
 
     def write(self, work: Work, payload: Any = None, timeout: float | None = None) -> Any:
@@ -109,73 +149,202 @@ class Ledger:
         try:
             with self._readers.connect() as connection:
                 yield connection
-        except DBAPIError as error:
+        except (DBAPIError, sqlite3.Error) as error:
             raise LedgerError(f"ledger: cannot be read ({_first_line(error)})") from None
 
     def _put(self, task: _Task) -> None:
-        with self._gate:
-            if self._closed:
-                raise LedgerError("ledger: closed; nothing was kept")
-            self._queue.put(task)
+        with self._turn:
+            self._check_open()
+            self._tasks.append(task)
+            self._turn.notify_all()
+
+    def _put_brief(self, task: _Task) -> bool:
+        """Let a brief task wait; whether it is the one that must see to it that all are prepared."""
+        with self._turn:
+            self._check_open()
+            self._brief.append(task)
+            first = self._brief[0]
+            return not self._taken and (first is task or first.loop is not task.loop)
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise LedgerError("ledger: closed; nothing was kept")
+
+    # an event loop's thread
+
+    def _prepare(self) -> None:
+        """Run what is brief, up to the commit; the writer does that."""
+        with self._turn:
+            if self._taken or not self._brief:
+                return
+            self._taken = True
+            group, self._brief = self._brief[:GROUP], self._brief[GROUP:]
+        prepared = None
+        try:
+            with suppress(Exception):  # another process holds the database, or the disk is full: the writer says which
+                prepared = self._open(group, wait=False)
+        finally:
+            with self._turn:
+                if prepared is None:
+                    self._taken, self._tasks = False, group + self._tasks
+                self._prepared = prepared
+                self._turn.notify_all()
+
+    def _after(self, outcomes: list[Outcome]) -> None:
+        """The next group first: its commit goes on while this one's answers leave."""
+        self._prepare()
+        _settle(outcomes)
 
     # the writer's thread
 
     def _loop(self) -> None:
-        usual, open_ = 1, True
-        while open_ and (task := self._queue.get()) is not None:
-            group, patience = [task], monotonic() + PATIENCE_S
-            while len(group) < GROUP:
-                waits = len(group) < usual and monotonic() < patience
-                try:
-                    more = self._queue.get(waits, QUIET_S)
-                except Empty:
-                    break
-                if more is None:
-                    open_ = False
-                    break
-                group.append(more)
-            usual = len(group)
-            self._commit(group)
+        usual = 1
+        while True:
+            with self._turn:
+                if self._brief and not self._kept:
+                    self._turn.wait_for(lambda: self._prepared or self._closed, STUCK_S)
+                self._turn.wait_for(self._something)
+                prepared, self._prepared = self._prepared, None
+                group = [] if prepared else self._take(usual)
+            if not (prepared or group):
+                return  # closed, and all is kept
+            usual = len(group) or usual
+            outcomes = self._finish(*prepared) if prepared else self._commit(group)
+            if self._checkpoints:
+                self._checkpoints.between()
+            self._pass_on(outcomes, keep=prepared is not None)
 
-    def _commit(self, group: list[_Task]) -> None:
-        """Run and commit a group, then tell each its result; if the commit fails, all are told that."""
-        outcomes: list[Outcome] = []
+    def _something(self) -> bool:
+        """Something is to be done by the writer: a prepared group, its own changes, or closing."""
+        mine = self._kept or (not self._taken and (self._closed or bool(self._tasks)))
+        return mine or self._prepared is not None
+
+    def _take(self, usual: int) -> list[_Task]:
+        """The next group, when no more come; when closing also what no event loop will prepare any more."""
+        self._taken, self._kept = True, False
+        waiting, patience = 0, monotonic() + PATIENCE_S
+        while waiting < len(self._tasks) < min(usual, GROUP) and monotonic() < patience and not self._brief:
+            waiting = len(self._tasks)
+            self._turn.wait(QUIET_S)
+        if self._closed:
+            self._tasks, self._brief = self._tasks + self._brief, []
+        group, self._tasks = self._tasks[:GROUP], self._tasks[GROUP:]
+        return group
+
+    def _commit(self, group: list[_Task]) -> list[Outcome]:
         try:
-            with self._writer.begin() as connection:
-                if not self.sqlite:
-                    connection.exec_driver_sql(f"select pg_advisory_xact_lock({WRITER_LOCK})")
-                for work, tasks in _merge(group):
-                    outcomes.extend(_run(connection, work, tasks))
+            return self._finish(*self._open(group, wait=True))
         except Exception as error:
-            lost = LedgerError(f"ledger: nothing was kept ({_first_line(error)}); free disk space or see the log")
-            outcomes = [(task, None, lost) for task in group]
+            return _lost(group, error)
+
+    def _open(self, group: list[_Task], wait: bool) -> tuple[Connection, list[Outcome]]:
+        """Run a group in a new transaction, still to be committed; `wait` while another process holds the database."""
+        connection, until = self._connection(), monotonic() + LOCKED_S
+        try:
+            while not self._begun(connection, wait and monotonic() < until):
+                sleep(QUIET_S)
+            outcomes: list[Outcome] = []
+            for work, tasks in _merge(group):
+                outcomes.extend(_run(connection, work, tasks))
+        except BaseException:
+            self._end(connection, "rollback")
+            raise
+        return connection, outcomes
+
+    def _finish(self, connection: Connection, outcomes: list[Outcome]) -> list[Outcome]:
+        """Commit; if that fails, all are told so."""
+        try:
+            self._end(connection, "commit")
+        except Exception as error:
+            with suppress(Exception):
+                self._end(connection, "rollback")
+            outcomes = _lost([task for task, *_ in outcomes], error)
+        return outcomes
+
+    def _connection(self) -> Connection:
+        """Where the next transaction runs: SQLite keeps one connection, which never asks anybody for anything."""
+        if self._kept_open is not None:
+            return self._kept_open
+        connection = self._writer.connect()
+        if self.sqlite:
+            connection = self._kept_open = connection.execution_options(isolation_level="AUTOCOMMIT")
+        return connection
+
+    def _begun(self, connection: Connection, again: bool) -> bool:
+        """Begin; False if another process holds the SQLite file and it may be tried `again`."""
+        if not self.sqlite:
+            connection.begin()
+            connection.exec_driver_sql(f"select pg_advisory_xact_lock({WRITER_LOCK})")
+            return True
+        try:
+            _sql(connection, "begin immediate")
+        except sqlite3.OperationalError as error:
+            if again and "locked" in str(error):
+                return False
+            raise
+        return True
+
+    def _end(self, connection: Connection, how: str) -> None:
+        if not self.sqlite:
+            try:
+                (connection.commit if how == "commit" else connection.rollback)()
+            finally:
+                connection.close()
+        elif how == "commit" or _driver(connection).in_transaction:  # a full disk may have ended it already
+            _sql(connection, how)
+
+    def _pass_on(self, outcomes: list[Outcome], keep: bool) -> None:
+        """Tell each its result and let the next one begin; `keep` the turn if the writer's own changes wait."""
         by_loop: dict[asyncio.AbstractEventLoop | None, list[Outcome]] = {}
         for outcome in outcomes:
             by_loop.setdefault(outcome[0].loop, []).append(outcome)
+        with self._turn:
+            self._taken = self._kept = keep and bool(self._tasks)
+            if self._brief and not self._kept:
+                by_loop.setdefault(self._brief[0].loop, [])
         for loop, mine in by_loop.items():
             if loop is None:
                 _settle(mine)
             else:
                 with suppress(RuntimeError):  # the loop is closed: nobody waits any more
-                    loop.call_soon_threadsafe(_settle, mine)
+                    loop.call_soon_threadsafe(self._after, mine)
 
     def _engines(self, url: str) -> tuple[Engine, Engine]:
         if not self.sqlite:
             engine = create_engine(url, pool_size=4, pool_pre_ping=True)
             return engine, engine
-        # autocommit at the driver: BEGIN is ours, so that the writer takes its lock at once
+        # autocommit at the driver: BEGIN and COMMIT are ours, so that the writer takes its lock at once
         args = {"check_same_thread": False, "isolation_level": None, "timeout": 30}
         writer = create_engine(url, connect_args=args, poolclass=StaticPool)
-        readers = writer if make_url(url).database in (None, "", ":memory:") else create_engine(url, connect_args=args)
+        readers = create_engine(url, connect_args=args) if _is_file(url) else writer
         for engine in {writer, readers}:
             event.listen(engine, "connect", _set_up)
-        event.listen(writer, "begin", lambda connection: connection.exec_driver_sql("begin immediate"))
         return writer, readers
 
 
+def _is_file(url: str) -> bool:
+    return make_url(url).get_backend_name() == "sqlite" and make_url(url).database not in (None, "", ":memory:")
+
+
+def _driver(connection: Connection) -> Any:
+    return connection.connection.dbapi_connection
+
+
+def _sql(connection: Connection, text: str) -> None:
+    """A word to the database itself."""
+    _driver(connection).execute(text)
+
+
 def _set_up(connection: Any, _: object) -> None:
-    for setting in ("journal_mode = wal", "synchronous = full", "busy_timeout = 30000", "cache_size = -65536"):
+    for setting in ("busy_timeout = 30000", "journal_mode = wal", "synchronous = full", "cache_size = -65536",
+                    "wal_autocheckpoint = 0"):  # fmt: skip
         connection.execute(f"pragma {setting}").close()
+
+
+def _lost(tasks: list[_Task], error: Exception) -> list[Outcome]:
+    """The outcomes where nothing was kept."""
+    lost = LedgerError(f"ledger: nothing was kept ({_first_line(error)}); free disk space or see the log")
+    return [(task, None, lost) for task in tasks]
 
 
 def _merge(group: list[_Task]) -> Iterator[tuple[Work, list[_Task]]]:
@@ -189,9 +358,10 @@ def _merge(group: list[_Task]) -> Iterator[tuple[Work, list[_Task]]]:
 def _settle(outcomes: list[Outcome]) -> None:
     """Tell everybody who still waits."""
     for task, result, error in outcomes:
-        if task.future.done():
-            continue  # cancelled
-        if error is None:
+        if task.future.done():  # given up
+            if task.late and error is None:
+                task.late(result)
+        elif error is None:
             task.future.set_result(result)
         else:
             task.future.set_exception(error)
@@ -199,16 +369,16 @@ def _settle(outcomes: list[Outcome]) -> None:
 
 def _run(connection: Connection, work: Work, tasks: list[_Task]) -> list[Outcome]:
     """Results of one work in a savepoint of its own; if many fail together, each is tried alone."""
-    connection.exec_driver_sql("savepoint work")
+    _sql(connection, "savepoint work")
     try:
         results = work(connection, [task.payload for task in tasks])
-        connection.exec_driver_sql("release savepoint work")
+        _sql(connection, "release savepoint work")
         return [(task, result, None) for task, result in zip(tasks, results, strict=True)]
     except Exception as error:
         try:
-            connection.exec_driver_sql("rollback to savepoint work")
-            connection.exec_driver_sql("release savepoint work")
-        except DBAPIError:
+            _sql(connection, "rollback to savepoint work")
+            _sql(connection, "release savepoint work")
+        except Exception:
             raise error from None  # a full disk ends the whole transaction: then nobody's change was kept
         if len(tasks) == 1:
             return [(tasks[0], None, _for_people(error))]
@@ -217,7 +387,7 @@ def _run(connection: Connection, work: Work, tasks: list[_Task]) -> list[Outcome
 
 def _for_people(error: Exception) -> Exception:
     told = f"ledger: nothing was kept ({_first_line(error)}); free disk space or see the log"
-    return LedgerError(told) if isinstance(error, SQLAlchemyError) else error
+    return LedgerError(told) if isinstance(error, SQLAlchemyError | sqlite3.Error) else error
 
 
 def _first_line(error: BaseException) -> str:

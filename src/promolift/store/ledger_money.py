@@ -9,14 +9,17 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Connection, RowMapping, and_, func, insert, or_, select, tuple_, update
+from sqlalchemy import Connection, RowMapping, and_, bindparam, func, insert, or_, select, tuple_, update
 
 from promolift.store.ledger_audit import audit
+from promolift.store.ledger_query import Query
 from promolift.store.ledger_schema import CODES, CUSTOMERS, LIMITS, REDEMPTIONS, USAGE, Refused
 
 Cell = tuple[str, str, str]
+SHARED = Query(select(LIMITS).where(LIMITS.c.campaign_id == bindparam("campaign"), LIMITS.c.per == "campaign"))
 
 
 @dataclass(frozen=True)
@@ -158,8 +161,7 @@ def stock_left(db: Connection, campaign_id: str, offer_id: str) -> int | None:
 
 def used_up(db: Connection, campaign_id: str, now_ms: int) -> set[str]:
     """Offer ids of the campaign with no room left in a limit per campaign; '' stands for all of them."""
-    mine = select(LIMITS).where(LIMITS.c.campaign_id == campaign_id, LIMITS.c.per == "campaign")
-    rows = db.execute(mine).mappings().all()
+    rows = [dict(zip(LIMITS.c.keys(), row, strict=True)) for row in SHARED.rows(db, campaign=campaign_id)]
     cells = {_cell(row, campaign_id, now_ms): row for row in rows}
     used = _used(db, [*cells])
     return {row["offer_id"] for cell, row in cells.items() if used.get(cell, 0) >= row["amount"]}
@@ -205,7 +207,7 @@ def _room(db: Connection, claim: Claim) -> dict[Cell, int]:
     return amounts
 
 
-def _cell(limit: RowMapping, subject: str, now_ms: int) -> Cell:
+def _cell(limit: RowMapping | dict[str, Any], subject: str, now_ms: int) -> Cell:
     return limit["limit_id"], subject, period_key(limit["period"], now_ms, limit["zone"])
 
 

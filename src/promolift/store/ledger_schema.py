@@ -1,8 +1,21 @@
 """The ledger's tables, the same on SQLite and PostgreSQL, and the errors its users can meet."""
 
-from sqlalchemy import BigInteger, Column, Float, Index, Integer, MetaData, Table, Text, UniqueConstraint
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Connection,
+    Float,
+    Index,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    UniqueConstraint,
+    inspect,
+    literal_column,
+)
 
-from promolift.errors import PromoError
+from promolift.errors import ConfigError, PromoError
 
 META = MetaData()
 Big = BigInteger()
@@ -70,6 +83,8 @@ CUSTOMERS = Table(
     Column("updated_ms", Big, nullable=False),
 )  # fmt: skip
 
+# Without the lists of offers a row is small: see promolift.serve.record, which makes them from the release.
+# Ids rise with time, so that in a table that lies in their order each row comes after the last.
 DECISIONS = Table(
     "decisions", META,
     Column("decision_id", Text, primary_key=True),
@@ -80,18 +95,21 @@ DECISIONS = Table(
     Column("policy_version", Text, nullable=False),
     Column("offer_id", Text, nullable=False),
     Column("propensity", Float(53), nullable=False),
-    Column("candidates", Text, nullable=False),
-    Column("ineligible", Text, nullable=False),
+    Column("candidates", Text),  # null: as the release has them, at this price and with what was closed by then
+    Column("ineligible", Text),
     Column("seed", Big, nullable=False),
     Column("holdout", Integer),
     Column("reason", Text, nullable=False),
     # beyond the DECISIONS table: what a live decision adds, so that it can be replayed
     Column("release_id", Text, nullable=False),
-    Column("terms", Text, nullable=False),  # JSON of the deliver.Release it was made with, price and all
+    Column("terms", Text, nullable=False),  # JSON: how they differ from the release's own, but for what has a column
+    Column("price", Float(53), nullable=False),
+    Column("closed", Text),  # JSON: reason to places among his rows in the release, closed since that was made
     Column("experiment_id", Text),
     Column("variant", Text),
     Column("code", Text),
     Column("unanswered", Integer, nullable=False, default=0),
+    sqlite_with_rowid=False,
 )  # fmt: skip
 Index("decisions_customer", DECISIONS.c.customer_id, DECISIONS.c.ts_ms)
 
@@ -125,7 +143,16 @@ CODES = Table(
     Column("expires_ms", Big),
 )  # fmt: skip
 Index("codes_stock", CODES.c.campaign_id, CODES.c.offer_id, CODES.c.status)
-Index("codes_customer", CODES.c.customer_id)
+Index("codes_customer", CODES.c.customer_id, CODES.c.campaign_id)  # both: or SQLite reads all codes of the campaign
+STOCKED = CODES.c.stocked == literal_column("1")
+Index(
+    "codes_stocked",
+    CODES.c.campaign_id,
+    CODES.c.offer_id,
+    CODES.c.status,
+    sqlite_where=STOCKED,
+    postgresql_where=STOCKED,
+)
 
 REDEMPTIONS = Table(
     "redemptions", META,
@@ -185,3 +212,14 @@ OUTBOX = Table(
     Column("ts_ms", Big, nullable=False),
 )  # fmt: skip
 Index("outbox_waiting", OUTBOX.c.status, OUTBOX.c.next_ms)
+
+
+def make_tables(db: Connection) -> None:
+    """Make the tables that are missing. ConfigError if one is there that an earlier version made otherwise."""
+    META.create_all(db)
+    found = inspect(db)
+    for table in META.sorted_tables:
+        missing = set(table.c.keys()) - {column["name"] for column in found.get_columns(table.name)}
+        if missing:
+            told = f"its table {table.name} has no {', '.join(sorted(missing))}: an earlier version made it"
+            raise ConfigError(f"ledger: {told}; export what you need with that version and start a new ledger")

@@ -3,6 +3,7 @@
     root/tables/<name>.parquet              a table in one file
     root/tables/<name>/shard=<k>.parquet    a table in shards of whole customers
     root/notes/<name>.json                  small results
+    root/models/<name>/                     a model's files
     root/steps.json                         which step was done on which inputs
 
 Every write goes to root/tmp first and is renamed into place, so an interruption leaves the old table or the new one.
@@ -237,6 +238,27 @@ class Store:
         with np.load(path, allow_pickle=False) as file:
             arrays = {key: file[key] for key in file.files}
         return arrays, _read_json(path.with_suffix(".json"))
+
+    def save_files(self, name: str, files: Mapping[str, bytes]) -> None:
+        """Keep files as they are in models/<name>/, all of them or none, replacing what was there."""
+        self._claim()
+        draft = self._work / f"{name}.files"
+        draft.mkdir()
+        for file, content in files.items():
+            (draft / file).write_bytes(content)
+        self._publish(draft, self.root / "models" / name)
+
+    def load_files(self, name: str) -> dict[str, bytes]:
+        """The files kept under a name; none if there are none."""
+        folder = self.root / "models" / name
+        return {path.name: path.read_bytes() for path in sorted(folder.iterdir())} if folder.is_dir() else {}
+
+    def remove_files(self, name: str) -> None:
+        """Forget files kept under a name; nothing happens if there are none."""
+        self._claim()
+        folder = self.root / "models" / name
+        if folder.is_dir():
+            _remove(folder)
 
     def secret(self) -> str:
         """The folder's own random secret for coupon codes: made once, readable by its owner alone, never exported."""

@@ -10,7 +10,7 @@ from promolift.errors import ConfigError
 from promolift.learn.experiment import HOLDOUT, analyse
 from promolift.learn.lift import Metric
 from promolift.learn.sums import sums_by
-from promolift.serve import outbox, release
+from promolift.serve import outbox, release, switch
 from promolift.serve.models import CampaignIn, CodesIn, ExperimentIn, KeyIn, Slug, WebhookIn
 from promolift.serve.problems import ApiError
 from promolift.serve.routes.money import IdempotencyKey, actor, changed, server_of
@@ -127,17 +127,14 @@ def releases(request: Request) -> dict[str, Any]:
 def activate(request: Request, release_id: Slug, idempotency_key: IdempotencyKey = None) -> Response:
     """Decide from this release from now on. It is loaded first, so that no request waits or fails."""
     server, who = server_of(request), actor(request)
-    loaded = server.decider.ensure(release_id)
+    campaign_id = server.decider.ensure(release_id).terms.campaign_id
 
     def do(db: Connection, now_ms: int) -> tuple[int, Any]:
-        campaign_id = loaded.terms.campaign_id
-        old = get(db, "campaign", campaign_id) or {"paused": False, "policy": {}, "policy_version": 1}
-        if old.get("release") == release_id:
-            return 200, {"campaign_id": campaign_id} | old
-        new = old | {"release": release_id, "previous": old.get("release")}
-        return _switch(db, now_ms, (who, "release.activate", campaign_id), old, new)
+        return 200, switch.activate(db, now_ms, who, campaign_id, release_id)
 
-    return changed(request, do, idempotency_key)
+    reply = changed(request, do, idempotency_key)
+    switch.remember(server, release_id)
+    return reply
 
 
 @router.post("/v1/campaigns/{campaign_id}:rollback")
@@ -150,13 +147,12 @@ def roll_back(request: Request, campaign_id: Slug, idempotency_key: IdempotencyK
         server.decider.ensure(before)
 
     def do(db: Connection, now_ms: int) -> tuple[int, Any]:
-        old = known(db, campaign_id)
-        if not old.get("previous"):
-            raise Refused("previous_missing", "there is no release before the present one")
-        new = old | {"release": old["previous"], "previous": old["release"]}
-        return _switch(db, now_ms, (who, "release.rollback", campaign_id), old, new)
+        return 200, switch.roll_back(db, now_ms, who, campaign_id)
 
-    return changed(request, do, idempotency_key)
+    reply = changed(request, do, idempotency_key)
+    with server.ledger.read() as db:
+        switch.remember(server, known(db, campaign_id)["release"])
+    return reply
 
 
 @router.put("/v1/campaigns/{campaign_id}/experiment")
@@ -352,14 +348,6 @@ def known(db: Connection, campaign_id: str) -> dict[str, Any]:
     if body is None:
         raise Refused("campaign_unknown", f"no campaign {campaign_id}")
     return body
-
-
-def _switch(db: Connection, now_ms: int, who: tuple[str, str, str], old: Any, new: Any) -> tuple[int, Any]:
-    put(db, "campaign", who[2], new, now_ms)
-    told = {"campaign_id": who[2], "release": new["release"], "previous": new["previous"]}
-    outbox.announce(db, "release.activated", told, now_ms)
-    audit(db, now_ms, who, {"release": old.get("release")}, told)
-    return 200, {"campaign_id": who[2]} | new
 
 
 def _limits(db: Connection, campaign_id: str) -> list[dict[str, Any]]:

@@ -7,6 +7,7 @@ import polars as pl
 from fastapi import APIRouter, Path, Query, Request, Response
 from sqlalchemy import select
 
+from promolift.serve import record
 from promolift.serve.routes.money import server_of
 from promolift.store.ledger_schema import DECISIONS, EVENTS, REDEMPTIONS, REJECTS
 
@@ -42,9 +43,18 @@ def export(
             last_ms = rows[-1][place]
             rest = db.execute(select(source).where(column == last_ms))
             rows = [row for row in rows if row[place] != last_ms] + [tuple(row) for row in rest]
-    schema = {c.name: pl.String if c.type.python_type is str else None for c in source.c}
+        schema = {c.name: pl.String if c.type.python_type is str else None for c in source.c}
+        if table == "decisions":
+            schema = {name: kind for name, kind in schema.items() if name not in record.OWN}
+            told = (dict(zip(source.c.keys(), row, strict=True)) for row in rows)
+            load = server_of(request).decider.ensure
+            rows = [tuple(map(each.__getitem__, schema)) for each in record.whole(told, load)]
     frame = pl.DataFrame(rows, schema=schema, orient="row", infer_schema_length=None)
     last = str(frame[column.name].max()) if frame.height >= limit else ""
+    if table == "decisions":
+        from promolift.serve.learning import whole_terms
+
+        frame = whole_terms(frame, server_of(request).settings.work)
     frame = purchases(frame) if table == "purchases" else frame
     return Response(_written(frame, kind), headers={"x-next": last}, media_type=TYPES[kind])
 
@@ -98,4 +108,4 @@ def _written(frame: pl.DataFrame, kind: str) -> bytes:
 def _harmless(name: str) -> pl.Expr:
     """A cell that a spreadsheet would take for a formula gets an apostrophe in front."""
     cell = pl.col(name)
-    return pl.when(cell.str.contains(r"^[=+\-@\t\r]")).then(pl.lit("'") + cell).otherwise(cell).alias(name)
+    return pl.when(cell.str.contains(r"^[=+\-@\t\r\n]")).then(pl.lit("'") + cell).otherwise(cell).alias(name)

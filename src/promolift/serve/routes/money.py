@@ -8,7 +8,7 @@ from fastapi import APIRouter, Header, Request, Response
 from sqlalchemy import Connection, select
 from starlette.responses import JSONResponse
 
-from promolift.serve import events, live, outbox, words
+from promolift.serve import events, now, outbox, record, words
 from promolift.serve.models import ConfirmIn, FeedbackIn, Id, MailIn, ReserveIn, RollbackIn
 from promolift.serve.problems import ApiError
 from promolift.serve.server import Change, Server
@@ -16,9 +16,11 @@ from promolift.serve.settings import Policy
 from promolift.store.ledger_audit import get
 from promolift.store.ledger_money import Claim, confirm, reserve, rollback
 from promolift.store.ledger_schema import CUSTOMERS, DECISIONS, REDEMPTIONS, Refused
+from promolift.tables import DECISIONS as CONTRACT
 
 router = APIRouter()
 IdempotencyKey = Annotated[str | None, Header(min_length=1, max_length=255)]
+CHECKED = [column.name for column in CONTRACT.columns]  # what a replay compares
 SHOWN = ("redemption_id", "campaign_id", "offer_id", "customer_id", "order_id", "code", "decision_id",
          "reserved_cents", "final_cents", "status", "ts_ms", "expires_ms")  # fmt: skip
 
@@ -150,7 +152,9 @@ def mail_of(shop: str, text: dict[str, Any], code: str | None, body: MailIn) -> 
 def explain(request: Request, decision_id: Id) -> dict[str, Any]:
     """Why this decision: the candidates at their price, what was closed, and the rule that settled it."""
     with server_of(request).ledger.read() as db:
-        row = decision(db, decision_id)
+        row = _whole(request, db, decision_id)
+        policy = Policy(**(get(db, "campaign", row["campaign_id"]) or {}).get("policy", {}))
+        lately = now.recent(db, [row["customer_id"]], policy.live, row["ts_ms"]).get(row["customer_id"], now.Now())
     opened, terms = json.loads(row["candidates"]), json.loads(row["terms"])
     for each in opened:
         worth = each["gain_cents"] - each.get("charge_cents", 0.0) - terms["price"] * each["cost_cents"]
@@ -159,9 +163,10 @@ def explain(request: Request, decision_id: Id) -> dict[str, Any]:
         f"{len(opened) - 1} offers were open, {len(json.loads(row['ineligible']))} closed.",
         f"A cent of budget was worth {terms['price']:.4f} cents of gain.",
         f"Decided: {row['offer_id']}, with probability {row['propensity']:.4f}; {row['reason']}.",
+        "What he did since the release closes offers; it changes no score.",
     ]
     told = {name: row[name] for name in row if name not in ("candidates", "ineligible", "terms")}
-    parts = {"candidates": opened, "ineligible": json.loads(row["ineligible"]), "terms": terms}
+    parts = {"candidates": opened, "ineligible": json.loads(row["ineligible"]), "terms": terms, "live": lately.told()}
     return dict(told) | parts | {"text": " ".join(lines)}
 
 
@@ -169,7 +174,13 @@ def explain(request: Request, decision_id: Id) -> dict[str, Any]:
 def replay(request: Request, decision_id: Id) -> dict[str, Any]:
     """The decision made again from its record; `same` is true unless the record was changed."""
     with server_of(request).ledger.read() as db:
-        return live.replay(dict(decision(db, decision_id)))
+        return record.replay(_whole(request, db, decision_id), CHECKED)
+
+
+def _whole(request: Request, db: Connection, decision_id: str) -> dict[str, Any]:
+    """A decision with its lists and its terms."""
+    (found,) = record.whole([decision(db, decision_id)], server_of(request).decider.ensure)
+    return found
 
 
 def decision(db: Connection, decision_id: str) -> Any:

@@ -4,14 +4,26 @@ import json
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
-from sqlalchemy import Connection, Table, delete, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Table, delete, func, insert, or_, select, update
 
+from promolift.hashing import hash_id
 from promolift.privacy import pseudonym
-from promolift.serve import outbox
+from promolift.serve import outbox, record
 from promolift.serve.models import Id
 from promolift.serve.routes.money import actor, changed, server_of
 from promolift.store.ledger_audit import audit
-from promolift.store.ledger_schema import BOUGHT, CODES, CUSTOMERS, DECISIONS, EVENTS, OUTBOX, REDEMPTIONS, USAGE
+from promolift.store.ledger_schema import (
+    ANSWERS,
+    BOUGHT,
+    CODES,
+    CUSTOMERS,
+    DECISIONS,
+    EVENTS,
+    OUTBOX,
+    REDEMPTIONS,
+    REJECTS,
+    USAGE,
+)
 
 router = APIRouter(prefix="/v1/privacy", tags=["privacy"])
 WITH_CUSTOMER = (EVENTS, BOUGHT, CUSTOMERS, DECISIONS, CODES, REDEMPTIONS)
@@ -25,6 +37,8 @@ def export(request: Request, subject: Id) -> dict[str, Any]:
     server = server_of(request)
     with server.ledger.read() as db:
         found = {table.name: _rows(db, table, subject) for table in WITH_CUSTOMER}
+        found[DECISIONS.name] = list(record.whole(found[DECISIONS.name], server.decider.ensure))
+        found |= {table.name: _found(db, table, _says(table, subject)) for table in (REJECTS, OUTBOX)}
     for name, release in sorted(server.decider.releases.items()):
         if subject in release.spans or subject in release.people:
             told = release.people.get(subject)
@@ -54,6 +68,8 @@ def _leave(request: Request, db: Connection, subject: str, now_ms: int, erased: 
     counts = {table.name: len(_rows(db, table, subject)) for table in WITH_CUSTOMER}
     mail = [row["decision_id"] for row in _rows(db, DECISIONS, subject)]
     db.execute(delete(OUTBOX).where(OUTBOX.c.channel == "email", OUTBOX.c.target.in_(mail)))
+    _recode(db, subject)
+    record.spell_out(db, subject, server_of(request).decider.ensure)
     for table in (*KEPT, *(() if erased else FORGOTTEN)):
         db.execute(update(table).where(table.c.customer_id == subject).values(customer_id=alias))
     for row in db.execute(select(REDEMPTIONS).where(REDEMPTIONS.c.customer_id == alias)).mappings().all():
@@ -65,12 +81,39 @@ def _leave(request: Request, db: Connection, subject: str, now_ms: int, erased: 
         for table in FORGOTTEN:
             db.execute(delete(table).where(table.c.customer_id == subject))
     db.execute(update(EVENTS).where(EVENTS.c.customer_id == alias).values(body="{}"))  # bodies may name him
+    _rename(db, subject, alias)
     db.execute(delete(CUSTOMERS).where(CUSTOMERS.c.customer_id == subject))
     if erased:
         db.execute(insert(CUSTOMERS).values(customer_id=subject, consent=0, erased=1, updated_ms=now_ms))
         outbox.announce(db, "customer.erased", {"customer_id": alias}, now_ms)
     audit(db, now_ms, (actor(request), "privacy.erase" if erased else "privacy.anonymise", alias), None, counts)
     return 200, {"pseudonym": alias, "rows": counts, "erased": erased}
+
+
+def _recode(db: Connection, subject: str) -> None:
+    """Codes that were made from his id are hashed once more: they would lead to him, and he may be given them anew."""
+    made = select(CODES.c.code).where(CODES.c.customer_id == subject, CODES.c.stocked == 0)
+    for old in db.execute(made).scalars().all():
+        for table in KEPT:
+            db.execute(update(table).where(table.c.code == old).values(code=hash_id("cod", old)))
+
+
+def _rename(db: Connection, subject: str, alias: str) -> None:
+    """JSON that names him: stored answers and webhooks get the pseudonym, rejected events go."""
+    for table in (ANSWERS, OUTBOX):
+        for form in _forms(subject):
+            body = func.replace(table.c.body, form, json.dumps(alias))
+            db.execute(update(table).where(_says(table, subject)).values(body=body))
+    db.execute(delete(REJECTS).where(_says(REJECTS, subject)))
+
+
+def _forms(subject: str) -> list[str]:
+    return sorted({json.dumps(subject), json.dumps(subject, ensure_ascii=False)})
+
+
+def _says(table: Table, subject: str) -> ColumnElement[bool]:
+    """Whether the JSON in `body` holds a text as a value, however its letters are written."""
+    return or_(*(table.c.body.contains(form, autoescape=True) for form in _forms(subject)))
 
 
 def _note(request: Request, action: str, subject: str) -> None:
@@ -85,4 +128,8 @@ def _note(request: Request, action: str, subject: str) -> None:
 
 
 def _rows(db: Connection, table: Table, subject: str) -> list[dict[str, Any]]:
-    return [dict(row) for row in db.execute(select(table).where(table.c.customer_id == subject)).mappings()]
+    return _found(db, table, table.c.customer_id == subject)
+
+
+def _found(db: Connection, table: Table, where: ColumnElement[bool]) -> list[dict[str, Any]]:
+    return [dict(row) for row in db.execute(select(table).where(where)).mappings()]

@@ -1,0 +1,143 @@
+"""A task on stdin; what `promolift learn` says of the ledger's decisions, on stdout. A process of its own.
+
+So no decision waits for it: it reads the ledger through its own connection, at low priority, and writes but into its
+own folder. `python -m promolift.serve.learning`; the server starts it, see `schedule`.
+"""
+
+import json
+import os
+import sys
+from collections.abc import Iterator
+from functools import cache, partial
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+from sqlalchemy import Connection, create_engine, select
+
+from promolift.config import Config
+from promolift.errors import PromoError, SupportError
+from promolift.serve.outcomes import KINDS, outcomes
+from promolift.serve.record import whole
+from promolift.serve.release import load
+from promolift.settings import Settings
+from promolift.steps.learn import Request, run_learn
+from promolift.steps.learn_data import LearnSettings
+from promolift.store import Store
+from promolift.store.ledger_schema import DECISIONS, EVENTS
+from promolift.tables import DECISIONS as CONTRACT
+
+PART = 50_000
+TOLD = ("changes", "why", "within_guardrails", "expected_per_customer", "expected_interval", "lead_per_customer",
+        "lead_interval", "effective_decisions", "rollback")  # fmt: skip
+
+
+class Task(Settings):
+    """What to learn from, and where to write. `config` is that of promolift.toml as JSON, if there is one."""
+
+    ledger: str
+    work: Path
+    campaign_id: str
+    settings: LearnSettings = LearnSettings()
+    config: dict[str, Any] | None = None
+
+    @property
+    def folder(self) -> Path:
+        """Where the files of the last run stand: the page, the numbers, the proposal."""
+        return self.work / "serve" / "learn" / self.campaign_id
+
+
+def told(task: Task) -> dict[str, Any]:
+    """What was learned, or `why` nothing can be told."""
+    try:
+        return learn(task)
+    except PromoError as error:
+        return {"why": str(error)}
+
+
+def learn(task: Task) -> dict[str, Any]:
+    """Run `promolift learn` on the ledger's decisions; `release` is the proposed one. PromoError where nothing can be
+    told."""
+    config = Config.model_validate(task.config) if task.config else None
+    folder = task.folder
+    folder.mkdir(parents=True, exist_ok=True)
+    decisions, events = folder / "decisions.parquet", folder / "events.parquet"
+    engine = create_engine(task.ledger)
+    try:
+        with engine.connect() as db:
+            read_decisions(db, task).write_parquet(decisions)
+            read_events(db, task, config.shop.currency if config else "USD").write_parquet(events)
+    finally:
+        engine.dispose()
+    request = Request(decisions, events, task.work, folder, config or Path("none"), task.settings)
+    try:
+        proposal = run_learn(request, lambda *_: None)["proposal"]
+    finally:
+        for file in (decisions, events):  # they name customers, who may ask to be forgotten
+            file.unlink(missing_ok=True)
+    return {"release": proposal["release"]} | {name: proposal[name] for name in TOLD if name in proposal}
+
+
+def read_decisions(db: Connection, task: Task) -> pl.DataFrame:
+    """The campaign's decisions that the shop got in time, with the terms they were made by, recalibration included."""
+    names = [*CONTRACT.schema, "terms", "release_id"]
+    wanted = select(DECISIONS).where(DECISIONS.c.campaign_id == task.campaign_id, DECISIONS.c.unanswered == 0)
+    schema = CONTRACT.schema | {"terms": pl.String, "release_id": pl.String}
+    parts, release = [pl.DataFrame(schema=schema)], cache(partial(load, task.work))
+    for rows in _parts(db, wanted.order_by(DECISIONS.c.ts_ms, DECISIONS.c.decision_id)):
+        kept = (dict(zip(DECISIONS.c.keys(), row, strict=True)) for row in rows)
+        told = [tuple(map(each.__getitem__, names)) for each in whole(kept, release)]
+        parts.append(pl.DataFrame(told, schema=schema | {"holdout": pl.Int64}, orient="row"))
+    frame = pl.concat([part.with_columns(pl.col("holdout").cast(pl.Boolean)) for part in parts])
+    return whole_terms(frame, task.work).drop("release_id")
+
+
+def whole_terms(decisions: pl.DataFrame, work: Path) -> pl.DataFrame:
+    """Decisions whose `terms` say what their release had learned, which the ledger does not repeat in each."""
+    if decisions.is_empty():
+        return decisions
+    ends = {each: _end(work, each) for each in decisions["release_id"].unique()}
+    whole = pl.col("terms").str.head(-1) + pl.col("release_id").replace_strict(ends, return_dtype=pl.String)
+    return decisions.with_columns(whole.alias("terms"))
+
+
+def _end(work: Path, release_id: str) -> str:
+    """The end of a decision's terms, which do not repeat what the release had learned."""
+    manifest = work / "serve" / "releases" / release_id / "manifest.json"
+    terms = json.loads(manifest.read_text(encoding="utf-8"))["terms"] if manifest.is_file() else {}
+    return f', "recalibration": {json.dumps(terms.get("recalibration"))}}}'
+
+
+def read_events(db: Connection, task: Task, currency: str) -> pl.DataFrame:
+    """What the work folder knows was bought, and what the ledger heard after that."""
+    kept, last_ms = [], -1
+    with Store(task.work) as store:
+        if store.has("events"):
+            last_ms = store.load_json("span")["last_ms"] or -1
+            columns = ("customer_id", "ts_ms", "kind", "product_id", "order_id", "quantity", "revenue_cents",
+                       "list_cents", "coupon_cents")  # fmt: skip
+            kept.append(store.events().filter("kind in ('purchase', 'refund')").project(", ".join(columns)).pl())
+    wanted = select(EVENTS.c.customer_id, EVENTS.c.ts_ms, EVENTS.c.received_ms, EVENTS.c.name, EVENTS.c.body)
+    wanted = wanted.where(EVENTS.c.name.in_(KINDS), EVENTS.c.ts_ms > last_ms).order_by(EVENTS.c.seq)
+    heard = [outcomes(rows, currency) for rows in _parts(db, wanted)]
+    frame: pl.DataFrame = pl.concat([outcomes([], currency), *kept, *heard], how="diagonal_relaxed")
+    if frame.is_empty():
+        raise SupportError("learn: no order is known yet, neither from the shop's files nor from /v1/batch")
+    return frame
+
+
+def _parts(db: Connection, wanted: Any) -> Iterator[list[Any]]:
+    """Rows in parts that fit in memory."""
+    found = db.execution_options(stream_results=True).execute(wanted)
+    while rows := found.fetchmany(PART):
+        yield [tuple(row) for row in rows]
+
+
+def main() -> None:
+    """Read the task, learn, print one line of JSON."""
+    os.nice(10)
+    print(json.dumps(told(Task.model_validate_json(sys.stdin.read()))), flush=True)
+
+
+if __name__ == "__main__":
+    main()

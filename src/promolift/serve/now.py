@@ -1,0 +1,119 @@
+"""A customer's events of the last minutes in; what lies in his cart, what he looked at and when he ordered, out.
+
+Read from the events themselves at every decision, so that what came a moment ago counts.
+"""
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic_core import to_json
+from sqlalchemy import BindParameter, Connection, bindparam, select
+
+from promolift.serve.release import LiveRelease
+from promolift.serve.settings import Live
+from promolift.store.ledger_query import Members, Query
+from promolift.store.ledger_schema import EVENTS
+
+MINUTE_MS = 60_000
+VIEWED, ADDED, REMOVED, ORDERED = "Product Viewed", "Product Added", "Product Removed", "Order Completed"
+WHOLE = frozenset({"Cart Viewed", "Checkout Started"})  # these list all that lies in the cart
+NAMES = (VIEWED, ADDED, REMOVED, ORDERED, *sorted(WHOLE))
+SINCE: BindParameter[int] = bindparam("since_ms")
+UNTIL: BindParameter[int] = bindparam("until_ms")
+RECENT = Query(
+    select(EVENTS.c.customer_id, EVENTS.c.ts_ms, EVENTS.c.name, EVENTS.c.body)
+    .where(
+        EVENTS.c.customer_id.op("in")(Members("people")),
+        EVENTS.c.ts_ms > SINCE,
+        EVENTS.c.received_ms <= UNTIL,
+        EVENTS.c.name.op("in")(Members("names")),
+    )
+    .order_by(EVENTS.c.ts_ms, EVENTS.c.seq)
+)
+Line = tuple[str | None, str | None]  # product and category
+
+
+@dataclass
+class Now:
+    """What one customer did lately. Products stand as they were named, with their category where it was told."""
+
+    ordered_ms: int | None = None
+    cart: dict[Line, None] = field(default_factory=dict)
+    viewed: dict[Line, None] = field(default_factory=dict)
+
+    def told(self) -> dict[str, Any]:
+        """For people and for JSON."""
+        return {"ordered_ms": self.ordered_ms, "cart": _named(self.cart), "viewed": _named(self.viewed)}
+
+
+def recent(db: Connection, people: Sequence[str], rule: Live, until_ms: int) -> dict[str, Now]:
+    """What each of `people` did in the last minutes before a moment; who did nothing is missing."""
+    minutes = max(rule.minutes, rule.after_order_minutes)
+    given = {"people": to_json(people).decode(), "names": json.dumps(NAMES)}
+    rows = RECENT.rows(db, **given, since_ms=until_ms - round(minutes * MINUTE_MS), until_ms=until_ms)
+    return read(rows)
+
+
+def read(rows: Iterable[Sequence[Any]]) -> dict[str, Now]:
+    """From (customer_id, ts_ms, name, body) in order of time."""
+    found: dict[str, Now] = {}
+    for who, ts_ms, name, body in rows:
+        mine = found.setdefault(who, Now())
+        properties = json.loads(body).get("properties")
+        lines = list(_lines(properties if isinstance(properties, dict) else {}))
+        if name == VIEWED:
+            mine.viewed |= dict.fromkeys(lines)
+        elif name == ADDED:
+            mine.cart |= dict.fromkeys(lines)
+        elif name == REMOVED:
+            gone = {product for product, _ in lines}
+            mine.cart = {line: None for line in mine.cart if line[0] not in gone}
+        elif name in WHOLE:
+            mine.cart = dict.fromkeys(lines)
+        else:
+            mine.ordered_ms, mine.cart = ts_ms, {}
+    return found
+
+
+def shut(release: LiveRelease, rule: Live, found: dict[str, Now], people: Sequence[str], now_ms: int) -> Iterator[
+    tuple[str, str | None, str]
+]:  # fmt: skip
+    """Customer, target (None for all he could get) and the reason why it is closed to him now."""
+    covered = {target for _, target, *_ in release.labels.values() if target} if rule.viewed == "only" else set()
+    for who in people if rule.viewed == "only" else found:
+        mine = found.get(who) or Now()
+        if mine.ordered_ms is not None and now_ms - mine.ordered_ms < rule.after_order_minutes * MINUTE_MS:
+            yield who, None, f"ordered less than {rule.after_order_minutes:g} minutes ago"
+        if rule.cart == "close":
+            for target in targets(release, mine.cart):
+                yield who, target, "it lies in his cart already"
+        if rule.viewed == "only":
+            seen = targets(release, mine.viewed)
+            for target in sorted(covered - seen):
+                yield who, target, f"not looked at in the last {rule.minutes:g} minutes"
+
+
+def targets(release: LiveRelease, lines: Iterable[Line]) -> set[str]:
+    """What an offer on these products may stand on: the product, its category, and what the plan counts it as."""
+    return {name for line in lines for name in (*line, release.products.get(line[0] or "")) if name}
+
+
+def _lines(properties: dict[str, Any]) -> Iterator[Line]:
+    products = properties.get("products")
+    for line in products if isinstance(products, list) else [properties]:
+        if isinstance(line, dict):
+            product, category = _text(line.get("product_id") or line.get("sku")), _text(line.get("category"))
+            if product or category:
+                yield product, category
+
+
+def _named(lines: Iterable[Line]) -> list[str]:
+    return sorted({product or category or "" for product, category in lines})
+
+
+def _text(value: Any) -> str | None:
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        value = str(value)
+    return value if isinstance(value, str) and value else None

@@ -1,0 +1,37 @@
+"""Learn now, and what the last run found: admin keys only."""
+
+import asyncio
+from typing import Any
+
+from fastapi import APIRouter, Request
+
+from promolift.serve.models import Slug
+from promolift.serve.routes.admin import known
+from promolift.serve.routes.money import server_of
+from promolift.store.ledger_audit import get
+
+router = APIRouter(tags=["admin"])
+
+
+@router.post("/v1/campaigns/{campaign_id}:learn", status_code=202)
+async def learn_now(request: Request, campaign_id: Slug) -> dict[str, Any]:
+    """Start what `promolift learn` does, in a process of its own. While it runs, the same run is told of."""
+    server = server_of(request)
+    await asyncio.to_thread(_known, server, campaign_id)
+    await server.scheduler.start(campaign_id)
+    return {"campaign_id": campaign_id, "status": "running"}
+
+
+@router.get("/v1/campaigns/{campaign_id}/learning")
+def learning(request: Request, campaign_id: Slug) -> dict[str, Any]:
+    """The last run: when, what became of it, the release it proposes and why. `status` never where there was none."""
+    server = server_of(request)
+    _known(server, campaign_id)
+    with server.ledger.read() as db:
+        found = get(db, "learn", campaign_id) or {"status": "never"}
+    return {"campaign_id": campaign_id} | found
+
+
+def _known(server: Any, campaign_id: str) -> None:
+    with server.ledger.read() as db:
+        known(db, campaign_id)

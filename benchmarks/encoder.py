@@ -151,31 +151,42 @@ class Race:
 
 
 def lambdarank(h: Histories, day: float, settings: blend.BlendSettings, race: Race) -> tuple[blend.Rows, np.ndarray]:
-    """The common ranker on our rows and features, with its usual target: bought or not."""
-    x, y = blend.training(h, day, settings)
+    """The common ranker on our features, with its usual target: bought or not; whole lists of half of the customers."""
+    x, y, *_ = blend.training(h, day, settings.model_copy(update={"others": 1.0, "share": settings.share / 2}))
     groups = np.full(len(y) // settings.candidates, settings.candidates)
     options = blend._parameters(settings) | {"objective": "lambdarank", "lambdarank_truncation_level": 15}
     model = lgb.train(options, lgb.Dataset(x, y > 0, group=groups), settings.trees)
-    moment = blend.look(h, day, fit_ease(incidence(h), max_items=settings.ease_items))
+    moment = blend.look(h, day, blend.ease_of(h, day, settings))
     rows = blend.candidates(moment, h, race.customers, settings.keep, settings)
     return rows, np.asarray(model.predict(rows.x_RX, num_threads=1))
 
 
-def tifu(h: Histories, day: float, race: Race) -> np.ndarray:
+def tifu(h: Histories, race: Race) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """TIFU-KNN (Hu et al. 2020, SIGIR) with its paper's usual settings: groups of 7 visits, decays 0.9 and 0.7."""
-    vector_CI = np.zeros((len(h.customers), len(h.catalogue.items)), np.float32)
-    for c in range(len(h.customers)):
-        a, b = h.start_C[c], h.start_C[c + 1]
-        for back, v in enumerate(range(b - 1, a - 1, -1)):
-            group, within = divmod(back, 7)
-            vector_CI[c, h.items_of(v)] += 0.9**within * 0.7**group
-        vector_CI[c] /= max(min(b - a, 7), 1) * max(-(-(b - a) // 7), 1)
-    square_C = (vector_CI**2).sum(1)
-    mine = vector_CI[race.customers]
-    far = square_C[race.customers, None] + square_C - 2 * mine @ vector_CI.T
-    far[np.arange(len(mine)), race.customers] = np.inf
-    near = np.argpartition(far, 300, axis=1)[:, :300] if far.shape[1] > 301 else np.argsort(far, axis=1)[:, :-1]
-    return np.asarray(0.7 * mine + 0.3 * np.stack([vector_CI[row].mean(0) for row in near]))
+    visits_C = np.diff(h.start_C)
+    back_V = np.repeat(h.start_C[1:], visits_C) - 1 - np.arange(len(h.day_V))
+    norm_C = np.maximum(np.minimum(visits_C, 7), 1) * np.maximum(-(-visits_C // 7), 1)
+    worth_V = 0.9 ** (back_V % 7) * 0.7 ** (back_V // 7) / np.repeat(norm_C, visits_C)
+    size_V, who_V = np.diff(h.line_V), np.repeat(np.arange(len(h.customers)), visits_C)
+    at = np.repeat(who_V, size_V), h.item_L
+    size = len(h.customers), len(h.catalogue.items)
+    vector_CI = sparse.csr_matrix((np.repeat(worth_V, size_V).astype(np.float32), at), shape=size)
+    square_C = np.asarray(vector_CI.multiply(vector_CI).sum(axis=1)).ravel()
+    parts, near = [], min(300, size[0] - 1)
+    for first in range(0, len(race.customers), 128):
+        who = race.customers[first : first + 128]
+        far = square_C - 2 * (vector_CI[who] @ vector_CI.T).toarray()
+        far[np.arange(len(who)), who] = np.inf
+        alike = np.argpartition(far, near - 1, axis=1)[:, :near]
+        mean = sparse.csr_matrix(
+            (np.full(alike.size, 1 / near), alike.ravel(), near * np.arange(len(who) + 1)), (len(who), size[0])
+        )
+        score = (0.7 * vector_CI[who] + 0.3 * (mean @ vector_CI)).toarray()
+        best = np.argpartition(-score, 2 * TOP, axis=1)[:, : 2 * TOP]
+        point = np.repeat(np.arange(len(who)), 2 * TOP)
+        parts.append((first + point, best.ravel(), score[point, best.ravel()]))
+    point, item, score = zip(*parts, strict=True)
+    return np.concatenate(point), np.concatenate(item), np.concatenate(score)
 
 
 def shares(h: Histories, race: Race) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -229,8 +240,10 @@ def train(h: Histories, end: float, quick: bool) -> LearnedEncoder:
     return model
 
 
-def race(h: Histories, end: float, settings: blend.BlendSettings, model: LearnedEncoder | None) -> Race:
-    """Our stacker and all peers on one task."""
+def race(
+    h: Histories, end: float, settings: blend.BlendSettings, model: LearnedEncoder | None
+) -> tuple[Race, blend.Blend]:
+    """Our stacker and the ranker on one task."""
     run, past = Race(h, end, settings.new), h.until(end)
     started = time.process_time()
     fitted = blend.fit_blend(past, end, settings)
@@ -245,15 +258,14 @@ def race(h: Histories, end: float, settings: blend.BlendSettings, model: Learned
         run.add_table("the encoder alone", scores(run.customers, end))
     rows, value = lambdarank(past, end, settings, run)
     run.add("LightGBM lambdarank", rows.point_R, rows.item_R, value)
-    return run
+    return run, fitted
 
 
-def shorten(h: Histories, day: float, visits: int) -> Histories:
-    """The same customers as if their last `visits` visits before the moment were all that is known of them."""
+def shorten(h: Histories, day: float, visits: int, who_C: np.ndarray) -> Histories:
+    """As if of some customers the last `visits` visits before the moment were all that is known."""
     h = h.until(day)
-    place_V = np.arange(len(h.day_V))
     last_V = np.repeat(h.start_C[1:], np.diff(h.start_C))
-    kept_V = last_V - place_V <= visits
+    kept_V = (last_V - np.arange(len(h.day_V)) <= visits) | ~np.repeat(who_C, np.diff(h.start_C))
     size_V = np.diff(h.line_V)
     kept_L = np.repeat(kept_V, size_V)
     names = ("day_V", "spend_V", "deal_V", "channel_V", "weight_V")
@@ -266,24 +278,40 @@ def shorten(h: Histories, day: float, visits: int) -> Histories:
     )
 
 
-def cold(h: Histories, end: float, model: LearnedEncoder, folder: Path | None) -> None:
-    """Households of whom 0, 1 or 2 visits are known, against what everybody buys and what they bought before."""
-    shared, popular = popularity(h.until(end), end), np.bincount(h.until(end).item_L, h_weights(h.until(end)))
+def cold(h: Histories, end: float, fitted: blend.Blend, model: LearnedEncoder, folder: Path | None) -> None:
+    """Households of whom 0, 1 or 2 visits are known, a fifth at a time among all others, against common ways."""
+    fold_C, whole = (5 * hash_units("cold", h.customers)).astype(int), h.until(end)
+    popular = np.bincount(whole.item_L, h_weights(whole)) / len(whole.item_L)
     for visits in (0, 1, 2):
-        run, past = Race(h, end, False), shorten(h, end, visits)
-        parts = model.foresee(past, shared, run.customers, np.full(len(run.customers), end))
-        run.add_table(OURS, np.concatenate([said.logit_PI for said in parts]))
-        run.add_table("what all buy", np.broadcast_to(popular, (len(run.customers), len(popular))))
-        if visits:
-            run.add_table(
-                "own shares of baskets, then what all buy", shares(past, run) + 1e-6 * popular / popular.max()
-            )
+        run, parts = Race(h, end, False), []
+        alone = np.zeros((len(run.customers), len(popular)), np.float32)
+        own = np.tile(popular, (len(run.customers), 1))
+        for fold in range(5):
+            past, at = shorten(h, end, visits, fold_C == fold), np.flatnonzero(fold_C[run.customers] == fold)
+            scores = scores_of(model, past, end)
+            rows, gain = fitted.rank(past, end, run.customers[at], scores)
+            parts.append((at[rows.point_R], rows.item_R, gain))
+            alone[at] = scores(run.customers[at], end)
+            mine = blend.look(past, end, fitted.ease).bought_CI[run.customers[at]]
+            own[at] += mine.toarray()
+        run.add(OURS, *(np.concatenate(part) for part in zip(*parts, strict=True)))
+        run.add_table("the encoder alone", alone)
+        run.add_table("what all buy", np.tile(popular, (len(run.customers), 1)))
+        run.add_table("what he bought, then what all buy", own)
         run.tell(f"next basket with {visits} visits known", folder)
 
 
 def h_weights(h: Histories) -> np.ndarray:
     """What each line is worth in a list."""
     return np.repeat(h.weight_V, np.diff(h.line_V))
+
+
+def keep_model(model: LearnedEncoder, folder: Path | None) -> None:
+    """The encoder beside the scores."""
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, content in model.to_files().items():
+            (folder / name).write_bytes(content)
 
 
 def main() -> None:
@@ -295,36 +323,49 @@ def main() -> None:
     parser.add_argument("--origin", type=int, default=CUT_WEEK, help="last week known; tune on 34 or earlier")
     parser.add_argument("--scores", type=Path, help="folder for every household's figures")
     args = parser.parse_args()
-    end, small = end_of(args.origin), {"trees": 80, "moments": 8} if args.quick else {}
-    parts = ["basket"] if args.quick else args.part
+    end, small = end_of(args.origin), {"trees": 80, "moments": 3} if args.quick else {}
+    parts = ["basket", "new"] if args.quick else args.part
     if set(parts) & {"basket", "new", "cold"}:
         h, _ = load("type", args.origin, 0.25 if args.quick else 1.0)
-        model = train(h, end, args.quick)
-        if args.scores is not None:
-            args.scores.mkdir(parents=True, exist_ok=True)
-            for name, content in model.to_files().items():
-                (args.scores / name).write_bytes(content)
+        past, fitted = h.until(end), None
+        if set(parts) & {"basket", "cold"}:
+            model = train(h, end, args.quick)
+            keep_model(model, args.scores)
         if "basket" in parts:
-            run, past = race(h, end, blend.BlendSettings(**small), model), h.until(end)
-            run.add_table("TIFU-KNN", tifu(past, end, run))
+            run, fitted = race(h, end, blend.BlendSettings(**small), model)
+            run.add("TIFU-KNN", *tifu(past, run))
             run.add("own shares of baskets", *shares(past, run))
             run.tell("next basket", args.scores)
         if "new" in parts:
-            run, past = race(h, end, NEW, None), h.until(end)
+            run, _ = race(h, end, NEW.model_copy(update=small), None)
             bought = incidence(past)[run.customers]
-            run.add_table("EASE", np.where(bought.toarray() > 0, -np.inf, fit_ease(incidence(past)).score(bought)))
+            score = fit_ease(incidence(past), l2=EASE_L2, min_buyers=1).score(bought)
+            run.add_table("EASE", np.where(bought.toarray() > 0, -np.inf, score))
             run.tell("new types", args.scores)
         if "cold" in parts:
-            cold(h, end, model, args.scores)
+            cold(h, end, fitted or blend.fit_blend(past, end), model, args.scores)
     if "product" in parts:
         h, _ = load("product", args.origin, 1.0)
-        run = race(h, end, PRODUCT, None)
+        run, _ = race(h, end, PRODUCT, None)
         run.add("own shares of baskets", *shares(h.until(end), run))
+        run.add("TIFU-KNN", *tifu(h.until(end), run))
         run.tell("next basket by product", args.scores)
 
 
-NEW = blend.BlendSettings(new=True, weeks=8, moments=6, share=0.7, candidates=100, keep=200)
-PRODUCT = blend.BlendSettings(moments=16, share=0.4, candidates=80, keep=150)
+EASE_L2 = 1_500.0  # the best of 100 to 8,000 at origins 26, 30 and 34
+NEW = blend.BlendSettings(
+    new=True,
+    weeks=8,
+    moments=3,
+    candidates=120,
+    keep=150,
+    trees=100,
+    leaves=15,
+    epochs=0,
+    ease_weight=0.67,
+    rank_weight=0.33,
+)
+PRODUCT = blend.BlendSettings(share=0.5, candidates=80, keep=120)
 
 if __name__ == "__main__":
     main()

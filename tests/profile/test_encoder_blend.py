@@ -1,14 +1,16 @@
 """The stacker and the outlook: right answers and their worth, no future, refusals, sentences that can be checked."""
 
+from dataclasses import replace
 from functools import cache
 
+import lightgbm as lgb
 import numpy as np
 import pytest
 from encoder_shop import FIRST, ITEMS, shop
 
 from promolift.errors import SupportError
 from promolift.profile import blend
-from promolift.profile.blend import BlendSettings, Rows, candidates, fit_blend, gains, look
+from promolift.profile.blend import BlendSettings, Rows, candidates, fit_blend, gains, look, training
 from promolift.profile.ease import fit_ease, incidence
 from promolift.profile.encoder_data import IDEAL, popularity
 
@@ -65,6 +67,29 @@ def test_nothing_after_a_moment_enters_a_feature():
     assert np.array_equal(known.x_RX, cheat.x_RX, equal_nan=True)
 
 
+def test_a_training_row_knows_only_what_came_before_its_moment():
+    h = shop()
+    one = FAST.model_copy(update={"moments": 1, "others": 1.0})
+    day = END - 7
+    x, y, weight, size = training(h, END, one)
+    past = h.until(day)
+    ease = blend.ease_of(past, day, one)
+    asked = blend._asked(h, day, END, one)
+    rows = candidates(look(past, day, ease), past, asked, one.candidates, one)
+    assert np.array_equal(x, rows.x_RX, equal_nan=True)
+    assert np.array_equal(y, gains(h, day, END, asked, rows, one))
+    assert (weight == 1).all()
+    assert (size == one.candidates).all()
+    assert size.sum() == len(y)
+
+
+def test_rows_left_out_of_training_are_weighed_for():
+    whole, some = (training(shop(), END, FAST.model_copy(update={"others": share})) for share in (1.0, 0.25))
+    assert some[1].sum() == pytest.approx(whole[1].sum())  # no gain is lost
+    assert len(some[1]) < 0.5 * len(whole[1])
+    assert some[2].sum() == pytest.approx(whole[2].sum(), rel=0.05)
+
+
 def test_it_ranks_favourites_first_and_its_gains_are_calibrated():
     train, test = shop(), shop(days=200)
     rows, gain = fitted().rank(test, END, np.arange(90))
@@ -87,8 +112,40 @@ def test_an_encoder_moves_the_order_by_its_weight_and_too_little_is_an_error():
         fit_blend(h, END, FAST.model_copy(update={"min_rows": 1_000_000}))
 
 
+def test_new_items_are_ordered_by_trees_and_ease_together():
+    new = FAST.model_copy(update={"new": True, "weeks": 4, "moments": 2, "epochs": 0, "min_rows": 100})
+    fit = fit_blend(shop(), END, new)
+    assert fit.net is None
+    tell = {
+        w: replace(fit, settings=new.model_copy(update={"ease_weight": w})).rank(shop(), END, np.arange(90))
+        for w in (0.0, 0.25, 1.0)
+    }
+    rows = tell[0.0][0]
+    ease = fit.ease.score(incidence(shop()))[rows.point_R, rows.item_R]
+    assert tell[1.0][1] == pytest.approx(np.maximum(ease, blend.LEAST_EASE), rel=1e-4)
+    assert tell[0.25][1] == pytest.approx(tell[0.0][1] ** 0.75 * tell[1.0][1] ** 0.25, rel=1e-4)
+
+
+def test_a_ranker_moves_the_order_of_new_items_by_its_weight():
+    new = FAST.model_copy(
+        update={"new": True, "weeks": 4, "moments": 2, "epochs": 0, "min_rows": 100, "rank_weight": 0.5}
+    )
+    fit = fit_blend(shop(), END, new)
+    rows, both = fit.rank(shop(), END, np.arange(90))
+    _, without = replace(fit, ranker=None).rank(shop(), END, np.arange(90))
+    score = lgb.Booster(model_str=fit.ranker).predict(rows.x_RX)
+    assert score.std() > 0.1
+    assert both == pytest.approx(without * np.exp(0.5 * score), rel=1e-4)
+    _, y, _, size = training(shop(), END, new)
+    assert size.sum() == len(y)
+    assert (size <= new.candidates).all()
+    assert fit_blend(shop(), END, new.model_copy(update={"rank_weight": 0.0})).ranker is None
+
+
 def test_the_seed_fixes_the_trees():
-    assert fit_blend(shop(), END, FAST).text == fitted().text
+    again = fit_blend(shop(), END, FAST)
+    assert again.text == fitted().text
+    assert all(np.array_equal(a, b) for a, b in zip(again.net.weights, fitted().net.weights, strict=True))
 
 
 def test_outlook_is_calibrated_speaks_plainly_and_gives_reasons():

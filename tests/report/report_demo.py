@@ -5,7 +5,7 @@ import math
 import polars as pl
 
 from promolift.hashing import hash_unit
-from promolift.report import Check, Chosen, Household, Shop, Story, Unknown
+from promolift.report import Check, Chosen, Household, Outlook, Shop, Story, Told, Unknown
 
 CUSTOMERS = 1200
 CATEGORIES = (
@@ -328,6 +328,56 @@ def households() -> list[Household]:
     return out
 
 
+def outlook() -> Outlook:
+    """Two islands of customers, as many products as categories, and three epochs."""
+    who = ids()
+    return Outlook(
+        record=pl.DataFrame(
+            [(5.6, 5.2, 0.39, 0.4), (5.2, 5.1, 0.4, 0.41), (5.1, 5.1, 0.41, 0.405)],
+            schema=["train_loss", "valid_loss", "train_ndcg", "valid_ndcg"],
+            orient="row",
+        ),
+        scores=pl.DataFrame(
+            [("the next basket", "NDCG@10", 0.404, 0.392, 0.417, 1100, "habit", 0.386, "higher")],
+            schema=["model", "figure", "value", "low", "high", "n", "baseline", "baseline_value", "better"],
+            orient="row",
+        ),
+        bins=pl.DataFrame(
+            [("next", 0.1, 0.11, 0.09, 0.13, 900), ("next", 0.3, 0.29, 0.27, 0.31, 900)],
+            schema=["model", "predicted", "observed", "low", "high", "n"],
+            orient="row",
+        ),
+        people=pl.DataFrame(
+            {
+                "customer_id": who,
+                "x": [3.0 * (k % 2) + hash_unit("x", c) for k, c in enumerate(who)],
+                "y": [hash_unit("y", c) for c in who],
+                "spend_cents": [1000.0 * (1 + k % 2) + hash_unit("s", c) for k, c in enumerate(who)],
+                "leans_to": [("groceries", "fresh fruit")[k % 2] for k in range(len(who))],
+                "price_sensitivity": [hash_unit("p", c) for c in who],
+            }
+        ),
+        goods=pl.DataFrame(
+            {
+                "name": list(CATEGORIES),
+                "x": [hash_unit("gx", c) for c in CATEGORIES],
+                "y": [hash_unit("gy", c) for c in CATEGORIES],
+                "group": [("groceries", "fresh fruit", None)[k % 3] for k in range(len(CATEGORIES))],
+                "visits": [100 * k for k in range(len(CATEGORIES))],
+            }
+        ),
+        told=Told(
+            who[0],
+            ["Buys milk every 9 days, due in 2.", "Leans to groceries more than others do."],
+            "milk",
+            [("2017-10-02", "milk, bread", 1.12), ("2017-10-09", "soup", 0.97)],
+            [(who[2], "soup", 2035.0, "groceries"), (who[4], None, None, None)],
+        ),
+        stays_away=(0.098, 0.1),
+        customers=len(who),
+    )  # fmt: skip
+
+
 def story() -> Story:
     """The whole demo story."""
     return Story(
@@ -343,6 +393,7 @@ def story() -> Story:
             "simulated for tests",
         ),
         interval_percent=95,
+        outlook=outlook(),
         health=pl.DataFrame(
             [
                 ("events", 1_469_307, 1_466_012, 8_214, 3_295),

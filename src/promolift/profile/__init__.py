@@ -4,7 +4,7 @@ from promolift.profile.affinity import affinities, interests
 from promolift.profile.meanings import describe, sentence
 from promolift.profile.passes import second_step, third_step
 from promolift.profile.profiles import attributes, profile, reasons
-from promolift.profile.settings import ProfileSettings
+from promolift.profile.settings import OutlookSettings, ProfileSettings
 from promolift.profile.shared import Shard, Shared
 from promolift.profile.spend import SpendModel, SpendSettings
 from promolift.profile.spend import fit as fit_spend
@@ -15,6 +15,7 @@ STEPS = (first_step, second_step, third_step)
 
 __all__ = [
     "STEPS",
+    "OutlookSettings",
     "ProfileSettings",
     "Shard",
     "Shared",

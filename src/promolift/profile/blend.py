@@ -1,15 +1,14 @@
-"""Histories, a moment and optional encoder scores in; the next items of each customer, ranked by boosted trees, out.
+"""Histories, a moment and optional encoder scores in; the next items of each customer, ranked by trees and a net, out.
 
 The stacker over everything that tells what comes next: the customer's counters and rhythm, his basket sizes, how items
-do lately, EASE and customers alike. Its order is mixed with the encoder's, if there is one. It learns the expected gain
-directly: an item of the next basket is worth y = 1 / IDEAL[size of that basket], everything else 0, and E[y] by
-cross-entropy is the quantity whose order maximises expected NDCG. Plain relevance ranks worse, because large baskets
-then speak louder than they count.
+do lately, EASE and customers alike. Boosted trees and a small network learn it, and the mean of both is told; its order
+is mixed with the encoder's, if there is one. They learn the expected gain directly: an item of the next basket is worth
+y = 1 / IDEAL[size of that basket], everything else 0, and E[y] by cross-entropy is the quantity whose order maximises
+expected NDCG. Plain relevance ranks worse, because large baskets then speak louder than they count.
 
-Legend: R rows (a customer and a candidate item), X features; the rest as in encoder_data.
+Legend: R rows (a customer and a candidate item), X features, G lists of rows; the rest as in encoder_data.
 """
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -20,10 +19,11 @@ from pydantic import Field
 from scipy import sparse
 
 from promolift.errors import SupportError
-from promolift.hashing import hash_units
+from promolift.hashing import hash_int, hash_units
 from promolift.profile.counters import COUNTERS, PERSONAL, RATES, count
 from promolift.profile.ease import Ease, fit_ease, incidence
 from promolift.profile.encoder_data import Floats, Histories, Ints
+from promolift.profile.net import Net, fit_net
 from promolift.settings import Settings
 
 ITEM = (
@@ -32,6 +32,7 @@ ITEM = (
 )  # fmt: skip
 SHARED = ("prior", "ease", "alike")
 NAMES = (*COUNTERS, *RATES, *(f"his_{name}" for name in PERSONAL), *(f"item_{name}" for name in ITEM), *SHARED)
+LEAST_EASE = 0.003  # EASE scores below are all alike
 CELLS = 8_000_000  # customers times items held at once
 Scores = Callable[[Ints, float], Floats]  # customers and a moment -> an encoder's log probability of every item, P x I
 
@@ -42,17 +43,22 @@ class BlendSettings(Settings):
     new: bool = False
     weeks: int = Field(default=2, ge=1)
     moments: int = Field(default=24, ge=1)  # weekly moments before the end; each teaches on a share of the customers
-    share: float = Field(default=0.5, gt=0, le=1)
+    share: float = Field(default=1.0, gt=0, le=1)
+    others: float = Field(default=0.33, gt=0, le=1)  # share of the rows without gain that are kept, with more weight
     candidates: int = Field(default=60, ge=10)  # per customer in training
     keep: int = Field(default=150, ge=10)  # per customer in prediction
     ease_items: int = Field(default=4_000, ge=1)
-    ease_l2: float = Field(default=200.0, gt=0)
+    ease_l2: float = Field(default=1_500.0, gt=0)
+    ease_weight: float = Field(default=0.5, ge=0, le=1)  # where `new`: of EASE's logarithm against that of the gain
+    rank_weight: float = Field(default=0.0, ge=0)  # where `new`: of a lambdarank's score, added to both logarithms
     encoder_weight: float = Field(default=0.2, ge=0, le=1)  # of the encoder's log probability against the log gain
     neighbours: int = Field(default=100, ge=1)
     trees: int = Field(default=250, ge=1)
     leaves: int = Field(default=31, ge=2)
     learning_rate: float = Field(default=0.06, gt=0)
     min_leaf: int = Field(default=100, ge=1)
+    epochs: int = Field(default=4, ge=0)  # of the network; 0: trees alone
+    net_rate: float = Field(default=6e-3, gt=0)
     min_rows: int = Field(default=2_000, ge=1)
     seed: int = 1
 
@@ -79,30 +85,38 @@ class Moment:
 
 @dataclass(frozen=True)
 class Blend:
-    """A fitted stacker: LightGBM's text, the names of its inputs, and the gain of each."""
+    """A fitted stacker: LightGBM's text, the network, the names of their inputs, and EASE as of the end."""
 
     settings: BlendSettings
     names: tuple[str, ...]
     text: str
+    net: Net | None
     ease: Ease
+    ranker: str | None = None
 
     def rank(self, h: Histories, day: float, customers: Ints, scores: Scores | None = None) -> tuple[Rows, Floats]:
         """Candidates of each customer and their expected gain (0 to 1).
 
-        With `scores`, the log probabilities of an encoder, gain^(1 - w) probability^w instead, w `encoder_weight`:
-        a better order, but no longer an expected value.
+        With `scores`, the log probabilities of an encoder, gain^(1 - w) probability^w instead, w `encoder_weight`; and
+        gain^(1 - w) EASE^w e^(v score) for new items, w `ease_weight`, v `rank_weight`, score that of the ranker: a
+        better order, but no longer an expected value.
         """
         rows = candidates(look(h, day, self.ease), h, customers, self.settings.keep, self.settings)
         gain_R = np.asarray(lgb.Booster(model_str=self.text).predict(rows.x_RX, num_threads=1), np.float32)
+        if self.net is not None:
+            gain_R = np.asarray((gain_R + self.net.predict(rows.x_RX)) / 2, np.float32)
+        if self.settings.new:
+            ease_R = np.maximum(rows.x_RX[:, NAMES.index("ease")], LEAST_EASE)
+            weight = self.settings.ease_weight
+            gain_R = np.asarray(gain_R ** (1 - weight) * ease_R**weight, np.float32)
+        if self.ranker is not None:
+            score_R = np.asarray(lgb.Booster(model_str=self.ranker).predict(rows.x_RX, num_threads=1))
+            gain_R = np.asarray(gain_R * np.exp(self.settings.rank_weight * score_R), np.float32)
         if scores is None:
             return rows, gain_R
         weight = self.settings.encoder_weight
         share_R = scores(customers, day)[rows.point_R, rows.item_R]
         return rows, np.asarray(np.exp((1 - weight) * np.log(gain_R + 1e-6) + weight * share_R), np.float32)
-
-    def to_text(self) -> str:
-        """JSON; EASE is fitted anew from what is known."""
-        return json.dumps({"settings": self.settings.model_dump(), "names": self.names, "trees": self.text})
 
 
 def fit_blend(h: Histories, end_day: float, settings: BlendSettings | None = None) -> Blend:
@@ -112,31 +126,51 @@ def fit_blend(h: Histories, end_day: float, settings: BlendSettings | None = Non
     """
     S = settings or BlendSettings()
     h = h.until(end_day)
-    x_RX, y_R = training(h, end_day, S)
+    x_RX, y_R, weight_R, size_G = training(h, end_day, S)
     if len(y_R) < S.min_rows or not y_R.any():
         raise SupportError(f"blend: {len(y_R)} rows; at least {S.min_rows} and one purchase after a moment are needed")
-    data = lgb.Dataset(x_RX, y_R, feature_name=list(NAMES), params={"max_bin": 127, "verbose": -1})
+    options = {"max_bin": 127, "verbose": -1}
+    data = lgb.Dataset(x_RX, y_R, weight=weight_R, feature_name=list(NAMES), params=options)
     booster = lgb.train(_parameters(S), data, S.trees)
-    return Blend(S, NAMES, booster.model_to_string(), fit_ease(incidence(h), l2=S.ease_l2, max_items=S.ease_items))
+    net = fit_net(x_RX, y_R, weight_R, S.epochs, S.seed, S.net_rate) if S.epochs else None
+    ranker = _fit_ranker(x_RX, y_R, size_G, S) if S.new and S.rank_weight else None
+    return Blend(S, NAMES, booster.model_to_string(), net, ease_of(h, end_day, S), ranker)
 
 
-def training(h: Histories, end_day: float, S: BlendSettings) -> tuple[Floats, Floats]:
-    """Rows and gains of all training moments."""
+def _fit_ranker(x_RX: Floats, y_R: Floats, size_G: Ints, S: BlendSettings) -> str:
+    """LightGBM's lambdarank on bought or not: it errs elsewhere than expected gains do."""
+    options = _parameters(S) | {"objective": "lambdarank", "lambdarank_truncation_level": 15}
+    data = lgb.Dataset(x_RX, y_R > 0, group=size_G, feature_name=list(NAMES), params={"max_bin": 127, "verbose": -1})
+    return str(lgb.train(options, data, S.trees).model_to_string())
+
+
+def training(h: Histories, end_day: float, S: BlendSettings) -> tuple[Floats, Floats, Floats, Ints]:
+    """Rows, gains and weights of all training moments, and how many rows in turn belong to one list."""
     first, step = (7.0 * S.weeks, 28.0) if S.new else (7.0, 7.0)  # what is new needs a whole window to show
     days = [end_day - first - step * k for k in range(S.moments)]
     days = [day for day in days if (h.day_V < day).any()]
-    if not days:
-        return np.zeros((0, len(NAMES)), np.float32), np.zeros(0, np.float32)
-    ease = fit_ease(
-        incidence(h.until(min(days))), l2=S.ease_l2, max_items=S.ease_items
-    )  # one that knows none of the answers
-    parts = []
-    for day in days:
-        customers = _asked(h, day, min(day + 7 * S.weeks, end_day), S)
+    parts, ease, fitted = [], None, -np.inf
+    for day in sorted(days):
+        if ease is None or day - fitted >= 28:  # EASE, too, knows nothing after the moment
+            ease, fitted = ease_of(h, day, S), day
+        until = min(day + 7 * S.weeks, end_day)
+        customers = _asked(h, day, until, S)
         rows = candidates(look(h, day, ease), h, customers, S.candidates, S)
-        parts.append((rows.x_RX, gains(h, day, min(day + 7 * S.weeks, end_day), customers, rows, S)))
-    x, y = zip(*parts, strict=True)
-    return np.concatenate(x), np.concatenate(y)
+        y_R = gains(h, day, until, customers, rows, S)
+        drawn_R = np.random.default_rng(hash_int("rows", S.seed, day)).random(len(y_R)) < S.others
+        kept_R = (y_R > 0) | drawn_R
+        weight_R = np.where(y_R[kept_R] > 0, 1, 1 / S.others).astype(np.float32)
+        parts.append((rows.x_RX[kept_R], y_R[kept_R], weight_R, np.bincount(rows.point_R[kept_R])))
+    if not parts:
+        none = np.zeros(0, np.float32)
+        return np.zeros((0, len(NAMES)), np.float32), none, none, np.zeros(0, np.int64)
+    x, y, weight, size = (np.concatenate(part) for part in zip(*parts, strict=True))
+    return x, y, weight, size[size > 0]
+
+
+def ease_of(h: Histories, day: float, S: BlendSettings) -> Ease:
+    """EASE as of a moment."""
+    return fit_ease(incidence(h.until(day)), l2=S.ease_l2, min_buyers=1, max_items=S.ease_items)
 
 
 def _asked(h: Histories, day: float, until: float, S: BlendSettings) -> Ints:

@@ -11,19 +11,17 @@ N sampled items, K horizons.
 """
 
 import math
-from dataclasses import dataclass
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
+from torch import distributed as dist
 from torch.nn import functional as nf
 
+from promolift.profile.encoder_tensors import EDGES, HORIZONS, OFFER, VISIT, Batch, Marks, Sizes, Targets
 from promolift.settings import Settings
 
-HORIZONS = (28, 56, 84)  # days of the spend and orders heads
-EDGES = (1, 2, 3, 5, 7, 10, 14, 21, 28, 42, 56)  # days until the next visit; the last bin is beyond
 SMALL = 0.005  # rates and faded counts below it are all alike
-VISIT = ("gap", "spend", "size", "deal", "sine", "cosine")
 
 
 class EncoderSettings(Settings):
@@ -51,47 +49,6 @@ class EncoderSettings(Settings):
     def width(self) -> int:
         """Width of the states."""
         return 16 * self.depth
-
-
-@dataclass(frozen=True)
-class Sizes:
-    """What the data decide: items, codes, attributes, text features, channels, counters."""
-
-    items: int
-    categories: int
-    brands: int
-    text: int
-    attributes: int
-    channels: int
-    item_counters: int
-    personal: int
-
-
-@dataclass(frozen=True)
-class Batch:
-    """One batch as tensors; `bag_L`, `bag_start` list the items of all visits, `row_P`, `seen_P` place the points.
-
-    `days_BT` is the day of each token (the attribute token has that of the first visit); `prior_WI` the log popularity
-    of every item in the weeks before, and `week_P` the week of each point.
-    """
-
-    bag_L: Tensor
-    bag_start: Tensor
-    visit_BTF: Tensor
-    channel_BT: Tensor
-    days_BT: Tensor
-    attribute_BA: Tensor
-    row_P: Tensor
-    seen_P: Tensor
-    personal_PG: Tensor
-    item_PM: Tensor
-    counter_PMF: Tensor
-    prior_WI: Tensor
-    week_P: Tensor
-
-    def to(self, device: torch.device) -> "Batch":
-        """The same batch on another device."""
-        return Batch(**{name: value.to(device) for name, value in self.__dict__.items()})
 
 
 def signed_log(x: Tensor) -> Tensor:
@@ -165,6 +122,37 @@ class Block(nn.Module):
         return y_BTD
 
 
+class Exposure(nn.Module):
+    """Tokens of exposures and coupon uses, and the chance that an exposure is redeemed."""
+
+    def __init__(self, sizes: Sizes, settings: EncoderSettings) -> None:
+        """Like the repeat head: facts, state and offer meet in one layer; facts also count directly."""
+        super().__init__()
+        D, F = settings.width, sizes.facts
+        self.number, self.lines = nn.Linear(len(OFFER), D), nn.Linear(1, D, bias=False)
+        self.channel, self.use = nn.Embedding(sizes.offer_channels + 1, D), nn.Parameter(torch.zeros(1, D))
+        self.of_fact, self.of_state, self.of_offer = nn.Linear(F, 48), nn.Linear(D, 48), nn.Linear(D, 48)
+        self.hidden, self.direct = nn.Linear(48, 1), nn.Linear(F, 1)
+
+    def vectors(self, marks: Marks, table_ID: Tensor) -> Tensor:
+        """(1 + O) x D: a use, then every offer from what it covers, its depth and its channel."""
+        bag_OD = nf.embedding_bag(marks.bag_L, table_ID, marks.bag_start, mode="sum")
+        size_O = torch.diff(marks.bag_start, append=marks.bag_start.new_tensor([len(marks.bag_L)])).clamp(min=1)
+        told_OD = bag_OD / size_O[:, None].sqrt() + self.number(marks.offer_OF) + self.channel(marks.channel_O)
+        return torch.cat([self.use, told_OD])
+
+    def tokens(self, marks: Marks, table_ID: Tensor) -> Tensor:
+        """B x U x D."""
+        token: Tensor = self.vectors(marks, table_ID)[marks.offer_BU] + self.lines(marks.lines_BU[:, :, None])
+        return token
+
+    def forward(self, state_QD: Tensor, fact_QF: Tensor, offer_QD: Tensor) -> Tensor:
+        """Q log odds; facts standardised."""
+        hidden = self.of_fact(fact_QF) + self.of_state(state_QD) + self.of_offer(offer_QD)
+        score_Q: Tensor = (self.hidden(nf.silu(hidden)) + self.direct(fact_QF))[:, 0]
+        return score_Q
+
+
 class Encoder(nn.Module):
     """The whole model. `scale` buffers standardise counters; catalogue buffers describe the items."""
 
@@ -196,10 +184,12 @@ class Encoder(nn.Module):
         self.deal = nn.Linear(D, 1)
         for table in (self.set_in, self.set_out, self.bias):
             nn.init.normal_(table.weight, std=0.01)
+        self.exposure = Exposure(sizes, S) if sizes.facts else None  # last: all other weights start as without it
         self._buffers_for(sizes)
 
     def _buffers_for(self, sizes: Sizes) -> None:
-        for name, size in (("visit", len(VISIT)), ("counter", sizes.item_counters), ("personal", sizes.personal)):
+        scales = {"visit": len(VISIT), "counter": sizes.item_counters, "personal": sizes.personal}
+        for name, size in (scales | ({"fact": sizes.facts} if sizes.facts else {})).items():
             self.register_buffer(f"{name}_mean", torch.zeros(size))
             self.register_buffer(f"{name}_sd", torch.ones(size))
         for name in ("category", "brand"):
@@ -210,7 +200,7 @@ class Encoder(nn.Module):
         self.register_buffer("attribute_mean", torch.zeros(sizes.attributes))
         self.register_buffer("attribute_sd", torch.ones(sizes.attributes))
 
-    def forward(self, batch: Batch, target: "Targets") -> dict[str, Tensor]:
+    def forward(self, batch: Batch, target: Targets) -> dict[str, Tensor]:
         """The losses (see `loss`); a method so that a distributed wrapper can call it."""
         return loss(self, batch, target)
 
@@ -227,20 +217,41 @@ class Encoder(nn.Module):
 
     def states(self, batch: Batch, table_ID: Tensor) -> Tensor:
         """P x D: what the customer is like at each point, from his visits before it and how long ago they were."""
+        return self.read(self.trunk(batch, table_ID), batch.row_P, batch.seen_P, batch.personal_PG)
+
+    def trunk(self, batch: Batch, table_ID: Tensor) -> Tensor:
+        """B x T x D: every token after all blocks; exposures and uses stand among the visits by time."""
         B, T = batch.channel_BT.shape[0], batch.channel_BT.shape[1] + 1
         bag_VD = nf.embedding_bag(batch.bag_L, table_ID, batch.bag_start, mode="sum")  # one bag per B x (T - 1)
         size_V = torch.diff(batch.bag_start, append=batch.bag_start.new_tensor([len(batch.bag_L)])).clamp(min=1)
         pooled = (bag_VD / size_V[:, None].sqrt()).view(B, T - 1, -1)
         token = pooled + self.visit(self.scaled("visit", batch.visit_BTF)) + self.channel(batch.channel_BT)
+        if self.exposure is not None and batch.marks is not None:
+            token = torch.cat([token, self.exposure.tokens(batch.marks, table_ID)], dim=1)
+            token = token.gather(1, batch.marks.order_BT[:, :, None].expand(-1, -1, token.shape[2]))
         x_BTD = torch.cat([self._first(batch.attribute_BA)[:, None], token], dim=1)
+        T = x_BTD.shape[1]
         lag_BTT = torch.log1p((batch.days_BT[:, :, None] - batch.days_BT[:, None, :]).clamp(min=0))
         causal_TT = torch.full((T, T), -math.inf, device=x_BTD.device).triu(1)
         for block in self.blocks:
             x_BTD = block(x_BTD, lag_BTT, causal_TT)
-        at_PD = self.norm(x_BTD)[batch.row_P, batch.seen_P]
-        state: Tensor = self.state(self.drop(at_PD) + self.personal(self.scaled("personal", batch.personal_PG)))
+        normed: Tensor = self.norm(x_BTD)
+        return normed
+
+    def read(self, x_BTD: Tensor, row_P: Tensor, seen_P: Tensor, personal_PG: Tensor) -> Tensor:
+        """P x D: the states at some tokens."""
+        at_PD = x_BTD[row_P, seen_P]
+        state: Tensor = self.state(self.drop(at_PD) + self.personal(self.scaled("personal", personal_PG)))
         dropped: Tensor = self.drop(state)
         return dropped
+
+    def redemption(self, x_BTD: Tensor, table_ID: Tensor, marks: Marks) -> Tensor:
+        """Q log odds that the exposure is redeemed."""
+        assert self.exposure is not None
+        state_QD = self.read(x_BTD, marks.row_Q, marks.seen_Q, marks.personal_QG)
+        offer_QD = self.exposure.vectors(marks, table_ID)[marks.offer_Q]
+        score_Q: Tensor = self.exposure(state_QD, self.scaled("fact", marks.fact_QF), offer_QD)
+        return score_Q
 
     def _first(self, attribute_BA: Tensor) -> Tensor:
         mean, sd = self.get_buffer("attribute_mean"), self.get_buffer("attribute_sd")
@@ -285,7 +296,7 @@ class Encoder(nn.Module):
         return nf.softplus(spend + 0.54), nf.softplus(orders)
 
 
-def sampled_loss(model: Encoder, state_PD: Tensor, table_ID: Tensor, batch: Batch, target: "Targets") -> Tensor:
+def sampled_loss(model: Encoder, state_PD: Tensor, table_ID: Tensor, batch: Batch, target: Targets) -> Tensor:
     """Multi-label softmax over a point's own items, its targets, and items drawn, corrected by -log(expected draws).
 
     Bengio and Senecal 2008, IEEE Trans. Neural Networks 19(4). Own items and targets are exact; only the rest is drawn.
@@ -312,7 +323,7 @@ def sampled_loss(model: Encoder, state_PD: Tensor, table_ID: Tensor, batch: Batc
     taken_PN.scatter_(1, torch.where(missing_PM, N, place_I[batch.item_PM.clamp(min=0)]), True)
     taken_PN[target.point_Y, place_I[target.item_Y]] = True
     drawn_PN = state_PD @ table_ID[target.drawn_N].T / scale + set_PD @ model.set_out.weight[target.drawn_N].T
-    drawn_PN = drawn_PN + model.prior * batch.prior_WI[batch.week_P][:, target.drawn_N]
+    drawn_PN = drawn_PN + model.prior * batch.prior_WI[:, target.drawn_N][batch.week_P]
     drawn_PN = drawn_PN + model.bias.weight[target.drawn_N, 0] - target.log_q_N
     known_PN = torch.cat([own_PM, drawn_PN.masked_fill(taken_PN[:, :N], -math.inf)], dim=1)
     top_P = (
@@ -322,59 +333,51 @@ def sampled_loss(model: Encoder, state_PD: Tensor, table_ID: Tensor, batch: Batc
     total_P = total_P.index_add(0, target.point_Y[fresh_Y], (new_Y - top_P[target.point_Y])[fresh_Y].exp())
     score_Y = torch.where(fresh_Y, new_Y, own_PM[target.point_Y].masked_fill(~same_YM, 0.0).sum(1))
     loss_Y = total_P.log()[target.point_Y] + top_P[target.point_Y] - score_Y
-    return (target.weight_Y * loss_Y).sum() / target.weight_Y.sum().clamp(min=1e-9)
+    return per((target.weight_Y * loss_Y).sum(), target.weight_Y.sum(), 1e-9)
 
 
-@dataclass(frozen=True)
-class Targets:
-    """What came after each point: items as pairs (point, item, weight), days to the next visit, spend, orders, deals.
-
-    `bin_P` is the bin of the next visit; where none came, `open_P` tells that only later bins are possible. Unknown
-    spend and orders are NaN.
-    """
-
-    point_Y: Tensor
-    item_Y: Tensor
-    weight_Y: Tensor
-    bin_P: Tensor
-    open_P: Tensor
-    spend_PK: Tensor
-    orders_PK: Tensor
-    deal_P: Tensor
-    level_P: Tensor
-    drawn_N: Tensor
-    log_q_N: Tensor
-
-    def to(self, device: torch.device) -> "Targets":
-        """The same on another device."""
-        return Targets(**{name: value.to(device) for name, value in self.__dict__.items()})
+def per(total: Tensor, size: Tensor, least: float = 1.0) -> Tensor:
+    """A sum per unit of size. With several processes the size is their mean, so that the mean loss is that of all."""
+    size = size.detach().to(total.dtype)
+    if dist.is_available() and dist.is_initialized():
+        size = size.clone()
+        dist.all_reduce(size)
+        size /= dist.get_world_size()
+    return total / size.clamp(min=least)
 
 
 def loss(model: Encoder, batch: Batch, target: Targets) -> dict[str, Tensor]:
     """Each head's loss; `total` is their weighted sum. An item weighs 1 / IDEAL[size]: the order suits NDCG."""
     table_ID = model.table()
-    state_PD = model.states(batch, table_ID)
+    x_BTD = model.trunk(batch, table_ID)
+    state_PD = model.read(x_BTD, batch.row_P, batch.seen_P, batch.personal_PG)
     if model.sizes.items > model.settings.full_softmax:
         items = sampled_loss(model, state_PD, table_ID, batch, target)
     else:
         log_PI = nf.log_softmax(model.logits(state_PD, table_ID, batch).float(), dim=1)
         picked = log_PI[target.point_Y, target.item_Y]
-        items = -(target.weight_Y * picked).sum() / target.weight_Y.sum().clamp(min=1e-9)
+        items = -per((target.weight_Y * picked).sum(), target.weight_Y.sum(), 1e-9)
     log_PK = nf.log_softmax(model.later(state_PD).float(), dim=1)
     possible = torch.arange(log_PK.shape[1], device=log_PK.device)[None] >= target.bin_P[:, None]
     after = log_PK.masked_fill(~possible, -math.inf).logsumexp(1)
-    later = -torch.where(target.open_P, after, log_PK.gather(1, target.bin_P[:, None])[:, 0]).mean()
+    came = torch.where(target.open_P, after, log_PK.gather(1, target.bin_P[:, None])[:, 0])
+    later = -per(came.sum(), torch.ones_like(came).sum())
     rate_PK, orders_PK = model.money_rates(state_PD, batch.personal_PG)
     known = ~target.spend_PK.isnan()
     spend_PK = target.spend_PK.nan_to_num()
-    share = (rate_PK * target.level_P[:, None] * torch.tensor(HORIZONS, device=rate_PK.device) / 56 - spend_PK).abs()
-    money = (share * known).sum() / (spend_PK * known).sum().clamp(min=1e-9)
+    miss = (rate_PK * target.level_P[:, None] * torch.tensor(HORIZONS, device=rate_PK.device) / 56 - spend_PK).abs()
+    money = per((miss * known).sum(), (spend_PK * known).sum(), 1e-9)
     poisson = orders_PK - target.orders_PK.nan_to_num() * torch.log(orders_PK + 1e-6)
-    orders = (poisson * known).sum() / known.sum().clamp(min=1)
+    orders = per((poisson * known).sum(), known.sum())
     seen = ~target.deal_P.isnan()
     deal = nf.binary_cross_entropy_with_logits(
         model.deal(state_PD)[:, 0].float(), target.deal_P.nan_to_num(), reduction="none"
     )
-    deal = (deal * seen).sum() / seen.sum().clamp(min=1)
+    deal = per((deal * seen).sum(), seen.sum())
     total = items + 0.2 * later + 0.5 * money + 0.02 * orders + 0.1 * deal
-    return {"total": total, "items": items, "later": later, "money": money, "orders": orders, "deal": deal}
+    losses = {"total": total, "items": items, "later": later, "money": money, "orders": orders, "deal": deal}
+    if batch.marks is None or target.redeemed_Q is None:
+        return losses
+    odds_Q, told = model.redemption(x_BTD, table_ID, batch.marks).float(), target.redeemed_Q
+    redeem = per(nf.binary_cross_entropy_with_logits(odds_Q, told, reduction="sum"), torch.ones_like(told).sum())
+    return losses | {"total": total + 0.1 * redeem, "redeem": redeem}

@@ -9,9 +9,11 @@ import numpy as np
 import torch
 
 from promolift.profile.counters import PERSONAL, Counts, count
-from promolift.profile.encoder import EDGES, HORIZONS, Batch, Targets
 from promolift.profile.encoder_data import Bools, Days, Floats, Histories, Ints, Popularity
+from promolift.profile.encoder_tensors import EDGES, HORIZONS, Batch, Marks, Targets
+from promolift.profile.exposures import Asked, Exposed, facts
 
+MARKS = 32  # exposures and coupon uses a sequence may hold
 EVEN_RATE = 0.5  # how strongly popular items are preferred when some are drawn: share ** EVEN_RATE
 
 
@@ -34,11 +36,19 @@ def points_at(h: Histories, customer_P: Ints, day_P: Days) -> Points:
     return Points(np.asarray(customer_P, np.int64), day_P, h.before(customer_P, day_P))
 
 
-def batch_of(h: Histories, points: Points, shared: Popularity, keep: int, max_visits: int) -> tuple[Batch, Counts]:
-    """One sequence per customer of `points`, holding the last `max_visits` visits known at his latest point."""
-    who_B, row_P = np.unique(points.customer_P, return_inverse=True)
+def batch_of(
+    h: Histories, points: Points, shared: Popularity, keep: int, max_visits: int, asked: Asked | None = None
+) -> tuple[Batch, Counts]:
+    """One sequence per customer of `points` and `asked`, with the last `max_visits` visits known at his latest moment.
+
+    Where the histories hold exposures, they and `asked` fill the batch's `marks`.
+    """
+    asked = asked if asked is not None else NOBODY
+    asked_at = points_at(h, asked.customer_Q, asked.day_Q)
+    who_B, row = np.unique(np.r_[points.customer_P, asked.customer_Q], return_inverse=True)
+    row_P, row_Q = row[: len(points.customer_P)], row[len(points.customer_P) :]
     end_B = np.zeros(len(who_B), np.int64)
-    np.maximum.at(end_B, row_P, points.visit_P)
+    np.maximum.at(end_B, row, np.r_[points.visit_P, asked_at.visit_P])
     first_B = np.maximum(h.start_C[who_B], end_B - max_visits)
     T = max(int((end_B - first_B).max(initial=0)), 1)
     at_BT = first_B[:, None] + np.arange(T)
@@ -47,22 +57,96 @@ def batch_of(h: Histories, points: Points, shared: Popularity, keep: int, max_vi
     counts = count(h, points.customer_P, points.visit_P, points.day_P, keep)
     bag_L, start = _bags(h, at_BT[real_BT], real_BT)
     days_BT, visit_BTF = _visits(h, at_BT, real_BT, first_B == h.start_C[who_B])
+    seen_P, marks = np.maximum(points.visit_P - first_B[row_P], 0), None
+    if isinstance(h, Exposed):
+        seen_Q = np.maximum(asked_at.visit_P - first_B[row_Q], 0)
+        rows = _Rows(who_B, row_P, row_Q, keep)
+        days_BT, seen_P, marks = _marks(h, rows, (points, asked), (days_BT, real_BT), (seen_P, seen_Q))
+    days_BT = np.concatenate([days_BT[:, :1], days_BT], axis=1)
     batch = Batch(
         bag_L=torch.from_numpy(bag_L),
         bag_start=torch.from_numpy(start),
         visit_BTF=torch.from_numpy(visit_BTF),
         channel_BT=torch.from_numpy(np.where(real_BT, _pick(h.channel_V, at_BT), 0)),
-        days_BT=torch.from_numpy(days_BT),
+        days_BT=torch.from_numpy((days_BT - days_BT[:, :1]).astype(np.float32)),
         attribute_BA=torch.from_numpy(h.attribute_CA[who_B]),
         row_P=torch.from_numpy(row_P),
-        seen_P=torch.from_numpy(np.maximum(points.visit_P - first_B[row_P], 0)),
+        seen_P=torch.from_numpy(seen_P),
         personal_PG=torch.from_numpy(counts.personal_PG),
         item_PM=torch.from_numpy(counts.item_PM),
         counter_PMF=torch.from_numpy(np.concatenate([counts.item_PMF, counts.rates()], axis=2)),
         prior_WI=torch.from_numpy(shared.log_WI),
         week_P=torch.from_numpy(shared.week(points.day_P)),
+        marks=marks,
     )
     return batch, counts
+
+
+NOBODY = Asked(np.zeros(0, np.int64), np.zeros(0), np.zeros(0, np.int64), np.zeros(0, np.float32))
+
+NOWHERE = Points(NOBODY.customer_Q, NOBODY.day_Q, NOBODY.offer_Q)
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """Whose sequences a batch holds, and to which each point and asked exposure belongs."""
+
+    who_B: Ints
+    row_P: Ints
+    row_Q: Ints
+    keep: int
+
+
+def _marks(
+    h: Exposed, rows: _Rows, moments: tuple[Points, Asked], visits: tuple[Days, Bools], seen: tuple[Ints, Ints]
+) -> tuple[Days, Ints, Marks]:
+    """Days of visits and marks in order of time, how many of both precede each point, and the marks."""
+    (points, asked), (days_BT, real_BT), e = moments, visits, h.exposures
+    latest_B = np.full(len(rows.who_B), -np.inf)
+    np.maximum.at(latest_B, np.r_[rows.row_P, rows.row_Q], np.r_[points.day_P, asked.day_Q])
+    end_B = e.marks_before(rows.who_B, latest_B)
+    first_B = np.maximum(e.mark_start_C[rows.who_B], end_B - MARKS)
+    at_BU = first_B[:, None] + np.arange(max(int((end_B - first_B).max(initial=0)), 1))
+    real_BU = at_BU < end_B[:, None]
+    at_BU = np.where(real_BU, at_BU, 0)
+    day_BX = np.concatenate([days_BT, np.where(real_BU, e.mark_day_X[at_BU], 0)], axis=1)
+    real_BX = np.concatenate([real_BT, real_BU], axis=1)
+    order_BX = np.argsort(np.where(real_BX, day_BX, np.inf), axis=1, kind="stable")
+    day_BX = np.take_along_axis(day_BX, order_BX, 1)
+    seen_P, seen_Q = (
+        n + np.maximum(e.marks_before(c, d) - first_B[row], 0)
+        for n, row, c, d in zip(
+            seen,
+            (rows.row_P, rows.row_Q),
+            (points.customer_P, asked.customer_Q),
+            (points.day_P, asked.day_Q),
+            strict=True,
+        )
+    )
+    used_O, offer = np.unique(np.r_[e.offer_X[at_BU][real_BU], asked.offer_Q], return_inverse=True)
+    shift = int(len(used_O) > 0 and used_O[0] < 0)  # -1, a use, becomes 0; the first offer 1
+    offer_BU, kept_O = np.zeros(at_BU.shape, np.int64), used_O[shift:]
+    offer_BU[real_BU] = offer[: real_BU.sum()] + 1 - shift
+    size_O = np.diff(e.offers.line_O)[kept_O]
+    start_O = np.cumsum(size_O) - size_O
+    depth_O = e.offers.depth_O[kept_O]
+    numbers_OF = np.stack([np.nan_to_num(depth_O), np.isfinite(depth_O), np.log1p(size_O) / 4], 1)
+    counts = count(h, asked.customer_Q, h.before(asked.customer_Q, asked.day_Q), asked.day_Q, rows.keep)
+    parts = {
+        "bag_L": e.offers.item_L[np.repeat(e.offers.line_O[kept_O] - start_O, size_O) + np.arange(size_O.sum())],
+        "bag_start": start_O,
+        "offer_OF": numbers_OF.astype(np.float32),
+        "channel_O": e.offers.channel_O[kept_O],
+        "offer_BU": offer_BU,
+        "lines_BU": np.log1p(np.where(real_BU, e.lines_X[at_BU], 0)).astype(np.float32),
+        "order_BT": order_BX,
+        "row_Q": rows.row_Q,
+        "seen_Q": seen_Q,
+        "personal_QG": counts.personal_PG,
+        "fact_QF": facts(h, asked, counts),
+        "offer_Q": offer[real_BU.sum() :] + 1 - shift,
+    }
+    return day_BX, seen_P, Marks(**{name: torch.from_numpy(value) for name, value in parts.items()})
 
 
 def _pick(values_V: Ints, at_BT: Ints) -> Ints:
@@ -79,11 +163,11 @@ def _bags(h: Histories, real: Ints, real_BT: Bools) -> tuple[Ints, Ints]:
     return h.item_L[begin + np.arange(total)], ends - size_BT.ravel()
 
 
-def _visits(h: Histories, at_BT: Ints, real_BT: Bools, whole_B: Bools) -> tuple[Floats, Floats]:
-    """Day of each token with the attribute token first, and VISIT features (NaN: unknown)."""
+def _visits(h: Histories, at_BT: Ints, real_BT: Bools, whole_B: Bools) -> tuple[Days, Floats]:
+    """Day of each visit, and VISIT features (NaN: unknown)."""
     B, T = at_BT.shape
     if not len(h.day_V):
-        return np.zeros((B, T + 1), np.float32), np.full((B, T, 6), np.nan, np.float32)
+        return np.zeros((B, T)), np.full((B, T, 6), np.nan, np.float32)
     day_BT = h.day_V[at_BT]
     day_BT = np.where(real_BT, day_BT, np.where(real_BT, day_BT, -np.inf).max(axis=1, keepdims=True, initial=0))
     gap_BT = np.diff(day_BT, prepend=np.nan)
@@ -100,8 +184,7 @@ def _visits(h: Histories, at_BT: Ints, real_BT: Bools, whole_B: Bools) -> tuple[
         np.cos(turn_BT),
     ]
     visit_BTF = np.where(real_BT[:, :, None], np.stack(parts, axis=2), np.nan).astype(np.float32)
-    days = np.concatenate([day_BT[:, :1], day_BT], axis=1)
-    return (days - days[:, :1]).astype(np.float32), visit_BTF
+    return day_BT, visit_BTF
 
 
 def targets_of(h: Histories, points: Points, counts: Counts, until: float, drawn: tuple[Ints, Floats]) -> Targets:
@@ -154,8 +237,8 @@ def _money(h: Histories, points: Points, until: float) -> tuple[Floats, Floats]:
 def draw_items(shared: Popularity, size: int, rng: np.random.Generator) -> tuple[Ints, Floats]:
     """`size` draws without replacement in favour of popular items, and log of each item's chance to be among them.
 
-    The chance is 1 - (1 - q)^size with q of one draw, which is close while size times q is small, and exactly 1 where
-    all items are drawn.
+    With share q of one draw, the chance is close to 1 - exp(-q t), where t makes the chances add up to `size` (Rosen
+    1997, J. Stat. Plan. Inference 62(2)), and exactly 1 where all items are drawn.
     """
     items = shared.log_WI.shape[1]
     if size >= items:
@@ -163,4 +246,7 @@ def draw_items(shared: Popularity, size: int, rng: np.random.Generator) -> tuple
     q_I = np.exp(EVEN_RATE * shared.log_WI[-1].astype(np.float64))
     q_I /= q_I.sum()
     drawn_N = np.sort(rng.choice(items, size, replace=False, p=q_I))
-    return drawn_N, np.log(-np.expm1(size * np.log1p(-q_I[drawn_N]))).astype(np.float32)
+    t = float(size)
+    for _ in range(50):  # Newton from below on a concave function: never too far
+        t += (size + np.expm1(-q_I * t).sum()) / (q_I * np.exp(-q_I * t)).sum()
+    return drawn_N, np.log(-np.expm1(-q_I[drawn_N] * t)).astype(np.float32)

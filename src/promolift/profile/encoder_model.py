@@ -14,9 +14,11 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 
 from promolift.errors import InputError
-from promolift.profile.encoder import EDGES, HORIZONS, Encoder, EncoderSettings, Sizes
-from promolift.profile.encoder_batch import Points, batch_of, points_at
+from promolift.profile.encoder import Encoder, EncoderSettings
+from promolift.profile.encoder_batch import NOWHERE, Points, batch_of, points_at
 from promolift.profile.encoder_data import Catalogue, Days, Floats, Histories, Ints, Popularity
+from promolift.profile.encoder_tensors import EDGES, HORIZONS, Sizes
+from promolift.profile.exposures import Asked, Exposed
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,18 @@ class LearnedEncoder:
                 deal_P=torch.sigmoid(self.model.deal(state_PD)[:, 0]).numpy(),
             )
 
+    @torch.no_grad()
+    def redemption(self, h: Exposed, shared: Popularity, asked: Asked, size: int = 256) -> Iterator[Floats]:
+        """Log odds that each asked exposure is redeemed, not yet calibrated, in batches, in the order given."""
+        if self.model.exposure is None or h.catalogue.items != self.items:
+            raise InputError("encoder: trained without exposures or on another catalogue; train it again")
+        table_ID = self.model.table()
+        for at in range(0, len(asked.customer_Q), size):
+            part = asked.take(slice(at, at + size))
+            batch, _ = batch_of(h, NOWHERE, shared, self.settings.keep, self.settings.max_visits, part)
+            assert batch.marks is not None
+            yield self.model.redemption(self.model.trunk(batch, table_ID), table_ID, batch.marks).numpy()
+
     def to_files(self) -> dict[str, bytes]:
         """manifest.json and weights.safetensors."""
         manifest = {
@@ -99,7 +113,9 @@ class LearnedEncoder:
             settings = EncoderSettings.parse(manifest["settings"], "encoder: manifest.json")
             model = Encoder(Sizes(**manifest["sizes"]), settings)
             model.load_state_dict(load(files["weights.safetensors"]))
+            if len(manifest["items"]) != model.sizes.items:
+                raise ValueError(f"{len(manifest['items'])} items where the weights hold {model.sizes.items}")
             model.eval().requires_grad_(False)
             return cls(settings, model.sizes, tuple(manifest["items"]), tuple(manifest["record"]), model)
-        except (KeyError, ValueError, TypeError, RuntimeError, SafetensorError) as error:
+        except (KeyError, ValueError, TypeError, AttributeError, RuntimeError, SafetensorError) as error:
             raise InputError(f"encoder: files are missing or damaged ({error!r}); train it again") from None

@@ -8,7 +8,7 @@ every batch. Deterministic given the seed, the data and the machine.
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -22,10 +22,12 @@ from promolift.errors import InputError, SupportError
 from promolift.hashing import hash_int
 from promolift.profile.counters import COUNTERS, PERSONAL, RATES
 from promolift.profile.ease import fit_ease, incidence
-from promolift.profile.encoder import Batch, Encoder, EncoderSettings, Sizes, Targets, signed_log
+from promolift.profile.encoder import Encoder, EncoderSettings, signed_log
 from promolift.profile.encoder_batch import Points, batch_of, draw_items, points_at, targets_of
 from promolift.profile.encoder_data import IDEAL, TOP, Histories, Ints, Popularity, popularity
 from promolift.profile.encoder_model import LearnedEncoder
+from promolift.profile.encoder_tensors import Batch, Sizes, Targets
+from promolift.profile.exposures import FACTS, Exposed, closed_in
 
 MIN_VISITS = 200  # of all customers together; fewer teach nothing
 
@@ -61,11 +63,14 @@ class Job:
     until: float  # end of the training window
     end: float  # end of what is known
 
-    def batch(self, points: Points, until: float, seed: int) -> tuple[Batch, Targets]:
-        """Inputs and what came before `until`."""
-        batch, counts = batch_of(self.h, points, self.shared, self.settings.keep, self.settings.max_visits)
-        drawn = draw_items(self.shared, self.settings.sampled, np.random.default_rng(seed))
-        return batch, targets_of(self.h, points, counts, until, drawn)
+    def batch(self, points: Points, window: tuple[float, float], seed: int) -> tuple[Batch, Targets]:
+        """Inputs and what came before the window's end; exposures of the same customers that closed in the window."""
+        S, (after, until) = self.settings, window
+        asked = closed_in(self.h, np.unique(points.customer_P), after, until) if isinstance(self.h, Exposed) else None
+        batch, counts = batch_of(self.h, points, self.shared, S.keep, S.max_visits, asked)
+        drawn = draw_items(self.shared, S.sampled, np.random.default_rng(seed))
+        target = targets_of(self.h, points, counts, until, drawn)
+        return batch, target if asked is None else replace(target, redeemed_Q=torch.from_numpy(asked.redeemed_Q))
 
 
 def fit_encoder(
@@ -93,13 +98,15 @@ def fit_encoder(
 
 @contextmanager
 def _repeatable() -> Iterator[None]:
-    """Sums in one order whatever the threads; where a device has no such kernel, it warns and goes on."""
-    before = torch.are_deterministic_algorithms_enabled()
+    """Sums in one order, on a CPU by one thread; where a device has no such kernel, it warns and goes on."""
+    before, threads = torch.are_deterministic_algorithms_enabled(), torch.get_num_threads()
     torch.use_deterministic_algorithms(True, warn_only=torch.cuda.is_available())
+    torch.set_num_threads(1)  # several split long sums, and another split rounds otherwise
     try:
         yield
     finally:
         torch.use_deterministic_algorithms(before)
+        torch.set_num_threads(threads)
 
 
 def _train(model: Encoder, job: Job, hooks: Hooks) -> list[dict[str, float]]:
@@ -149,7 +156,9 @@ def _epoch(
     groups = list(_batches(job, number))
     for at, customers in enumerate(groups):
         seed = hash_int("points", S.seed, number, at)
-        batch, target = job.batch(_draw(job, customers, seed), job.until, seed % 2**63)
+        drawn = _draw(job, customers, seed)  # the same in every process, each of which takes its slice
+        own = np.isin(drawn.customer_P, _slice(customers))
+        batch, target = job.batch(drawn.take(np.flatnonzero(own)), (-math.inf, job.until), seed % 2**63)
         step = (at + 1) % S.accumulate == 0 or at + 1 == len(groups)
         apart = nullcontext() if step or not isinstance(model, DistributedDataParallel) else model.no_sync()
         with apart, torch.autocast(device.type, torch.bfloat16, enabled=S.mixed):
@@ -162,7 +171,10 @@ def _epoch(
             optimizer.zero_grad(set_to_none=True)
         total = {k: total.get(k, 0.0) + float(v.detach()) for k, v in losses.items()}
         seen += 1
-    return {k: v / seen for k, v in total.items()}
+    mean = torch.tensor([v / seen for v in total.values()], dtype=torch.float64, device=device)
+    if dist.is_initialized():
+        dist.all_reduce(mean)
+    return dict(zip(total, (mean / _world()).tolist(), strict=True))
 
 
 @torch.no_grad()
@@ -178,7 +190,7 @@ def evaluate(model: Encoder, job: Job, day: float, until: float) -> tuple[dict[s
     total: dict[str, float] = {}
     gains: list[float] = []
     for rows in np.array_split(chosen, max(len(chosen) // 256, 1)):
-        batch, target = job.batch(points.take(rows), until, 0)
+        batch, target = job.batch(points.take(rows), (day, until), 0)
         for k, v in model(batch, target).items():
             total[k] = total.get(k, 0.0) + float(v) * len(rows) / max(len(chosen), 1)
         table_ID = model.table()
@@ -205,9 +217,15 @@ def _start(job: Job) -> Encoder:
         channels=int(h.channel_V.max(initial=0)),
         item_counters=len(COUNTERS) + len(RATES),
         personal=len(PERSONAL),
+        facts=len(FACTS) if isinstance(h, Exposed) else 0,
+        offer_channels=int(h.exposures.offers.channel_O.max(initial=0)) if isinstance(h, Exposed) else 0,
     )
     model = Encoder(sizes, S)
     describe(model, job)
+    if model.exposure is not None and isinstance(h, Exposed):
+        known_Q = closed_in(h, np.arange(len(h.customers)), -math.inf, job.until).redeemed_Q
+        share = (float(known_Q.sum()) + 1) / (len(known_Q) + 2)
+        nn.init.constant_(model.exposure.direct.bias, math.log(share / (1 - share)))
     past = incidence(h.until(job.until))
     try:
         left, right = fit_ease(past).factors(S.width, S.seed)
@@ -236,8 +254,11 @@ def describe(model: Encoder, job: Job) -> None:
     rng = np.random.default_rng(hash_int("scales", job.settings.seed) % 2**63)
     customers = _customers(job)
     sample = np.sort(rng.choice(customers, min(512, len(customers)), replace=False))
-    batch, _ = job.batch(_draw(job, sample, hash_int("scales", job.settings.seed)), job.until, 0)
-    for name, values in (("visit", batch.visit_BTF), ("counter", batch.counter_PMF), ("personal", batch.personal_PG)):
+    batch, _ = job.batch(_draw(job, sample, hash_int("scales", job.settings.seed)), (-math.inf, job.until), 0)
+    scaled = {"visit": batch.visit_BTF, "counter": batch.counter_PMF, "personal": batch.personal_PG}
+    if batch.marks is not None:
+        scaled["fact"] = batch.marks.fact_QF
+    for name, values in scaled.items():
         buffers |= _scale(name, signed_log(values.reshape(-1, values.shape[-1]).double()).numpy())
     buffers |= _scale("attribute", h.attribute_CA)
     for name, value in buffers.items():
@@ -261,7 +282,7 @@ def _customers(job: Job) -> Ints:
 
 
 def _batches(job: Job, number: int) -> Iterator[Ints]:
-    """Customers in batches of like length, in an order drawn for the epoch; each process gets its slice."""
+    """Customers in batches of like length, in an order drawn for the epoch."""
     S, rng = job.settings, np.random.default_rng(hash_int("order", job.settings.seed, number) % 2**63)
     customers = rng.permutation(_customers(job))
     length = np.diff(job.h.start_C)
@@ -272,8 +293,13 @@ def _batches(job: Job, number: int) -> Iterator[Ints]:
         for at in range(0, len(pool), S.batch)
     ]
     for at in rng.permutation(len(parts)):
-        part = parts[at][_rank() :: _world()]
-        yield part if len(part) else parts[at][:1]
+        yield parts[at]
+
+
+def _slice(customers: Ints) -> Ints:
+    """The part of a batch that this process works on; never nothing."""
+    own = customers[_rank() :: _world()]
+    return own if len(own) else customers[:1]
 
 
 def _draw(job: Job, customers: Ints, seed: int) -> Points:

@@ -4,20 +4,24 @@ Calibration is fitted on the validation window, which the weights never saw. Not
 likely, not what an offer would change. Legend as in encoder.py.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
+from sklearn.manifold import TSNE
 
 from promolift.errors import SupportError
 from promolift.profile.counters import COUNTERS, PERSONAL, count
 from promolift.profile.encoder_data import Days, Floats, Histories, Ints, Popularity
 from promolift.profile.encoder_model import Foresight, LearnedEncoder
+from promolift.profile.exposures import Exposed
 
 Line = tuple[float, float]
+Plane = tuple[float, float, float]
 Money = Callable[[float], str]
 DAYS, COLUMN = 56, 1  # the horizon told, and its place in encoder.HORIZONS
 LEAST = 50  # customers needed to calibrate
@@ -25,13 +29,40 @@ LEAST = 50  # customers needed to calibrate
 
 @dataclass(frozen=True)
 class Calibration:
-    """Lines on the log odds of an item in the next basket, of no visit in 56 days and of a deal; factors of means."""
+    """How what the heads say becomes chances and means.
 
-    item: Line
+    `item`: constant and slopes of an item's log share and of the log of the customer's usual basket size; `deal`: of
+    the head's log odds and of his own share so far; `churn`: a line on log odds; `spend`, `orders`: factors. `usual`
+    is everybody's, of which those who are little known need to know a little.
+    """
+
+    item: Plane
     churn: Line
-    deal: Line
+    deal: Plane
     spend: float
     orders: float
+    usual: "Usual"
+
+
+@dataclass(frozen=True)
+class Usual:
+    """Everybody's mean spend in 8 weeks, share of discounted items and items per visit, before a moment."""
+
+    spend: float
+    deal: float
+    size: float
+
+
+@dataclass(frozen=True)
+class Voice:
+    """How sentences print money and items. An item that `names` leaves out is never told; without `names` all are."""
+
+    money: Money
+    names: Mapping[str, str] | None = None
+
+    def name(self, item: str) -> str | None:
+        """The item's readable name, None where it must not be told."""
+        return item if self.names is None else self.names.get(item)
 
 
 def calibrate(model: LearnedEncoder, h: Histories, shared: Popularity, day: float) -> Calibration:
@@ -41,18 +72,20 @@ def calibrate(model: LearnedEncoder, h: Histories, shared: Popularity, day: floa
         raise SupportError(
             f"encoder: {len(customers)} customers known at the start of a whole window of {DAYS} days; {LEAST} needed"
         )
-    parts = [_outcomes(h, said) for said in model.foresee(h, shared, customers, np.full(len(customers), day))]
+    usual = usual_at(h, day)
+    parts = [_outcomes(h, said, usual) for said in model.foresee(h, shared, customers, np.full(len(customers), day))]
     x = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     return Calibration(
-        item=_line(x["item"], x["bought"]),
+        item=_plane(np.stack([x["item"], x["size"]], axis=1), x["bought"]),
         churn=_line(x["churn"], x["gone"]),
-        deal=(float(_logit(np.array([x["deals"][x["came"]].mean()]))[0] - _logit(x["deal"][x["came"]]).mean()), 1.0),
+        deal=_plane(np.stack([x["deal"], x["own"]], axis=1)[x["came"]], x["deals"][x["came"]]),
         spend=float(x["spent"].sum() / max(x["spend"].sum(), 1e-9)),
         orders=float(x["visits"].sum() / max(x["orders"].sum(), 1e-9)),
+        usual=usual,
     )
 
 
-def _outcomes(h: Histories, said: Foresight) -> dict[str, NDArray[np.float64]]:
+def _outcomes(h: Histories, said: Foresight, usual: Usual) -> dict[str, NDArray[np.float64]]:
     """Predictions and what came, per point; items only of those who came, their 40 likeliest."""
     p = said.points
     end = h.before(p.customer_P, p.day_P + DAYS)
@@ -63,13 +96,15 @@ def _outcomes(h: Histories, said: Foresight) -> dict[str, NDArray[np.float64]]:
     bought = np.stack([np.isin(top, h.items_of(v)) for top, v in zip(top_PT, next_P, strict=True)])
     return {
         "item": np.take_along_axis(log_PI, top_PT, 1)[came].ravel().astype(np.float64),
+        "size": np.repeat(own_size(h, said, usual.size)[came], top_PT.shape[1]),
         "bought": bought[came].ravel().astype(np.float64),
         "churn": _logit(said.churn_P),
         "gone": (~came).astype(np.float64),
-        "deal": said.deal_P.astype(np.float64),
+        "deal": _logit(said.deal_P),
+        "own": own_deals(h, said, usual.deal),
         "deals": h.deal_V[next_P].astype(np.float64),
         "came": came,
-        "spend": said.spend_PK[:, COLUMN] * level(h, p.customer_P, p.visit_P, p.day_P),
+        "spend": said.spend_PK[:, COLUMN] * level(h, said, usual.spend),
         "spent": total_V[end] - total_V[p.visit_P],
         "orders": said.orders_PK[:, COLUMN].astype(np.float64),
         "visits": (end - p.visit_P).astype(np.float64),
@@ -82,11 +117,32 @@ def log_share(logit_PI: Floats) -> Floats:
     return np.asarray(x - np.log(np.exp(x).sum(axis=1, keepdims=True)), np.float32)
 
 
-def level(h: Histories, customer_P: Ints, visit_P: Ints, day_P: Days) -> Days:
+def level(h: Histories, said: Foresight, mean: float) -> Days:
     """What the spend head's rates multiply: spend per 8 weeks (half-life 8 weeks) plus 7 % of everybody's mean."""
-    personal_PG = count(h, customer_P, visit_P, day_P, 1).personal_PG
+    p = said.points
+    personal_PG = count(h, p.customer_P, p.visit_P, p.day_P, 1).personal_PG
     own = np.nan_to_num(personal_PG[:, SPEND_56].astype(np.float64)) * 8
-    return np.clip(own, 0, None) + 0.07 * mean_level(h, float(day_P.max()))
+    return np.clip(own, 0, None) + 0.07 * mean
+
+
+def usual_at(h: Histories, day: float) -> Usual:
+    """From all visits before a moment; there must be some."""
+    known_V = h.day_V < day
+    return Usual(mean_level(h, day), float(h.deal_V[known_V].mean()), float(np.diff(h.line_V)[known_V].mean()))
+
+
+def own_size(h: Histories, said: Foresight, usual: float) -> Days:
+    """Log of the customer's mean number of items per visit so far, everybody's mean counting as 3 visits."""
+    p, first_P = said.points, h.start_C[said.points.customer_P]
+    lines_P = h.line_V[p.visit_P] - h.line_V[first_P]
+    return np.asarray(np.log((lines_P + 3 * usual) / (p.visit_P - first_P + 3)))
+
+
+def own_deals(h: Histories, said: Foresight, mean: float) -> Days:
+    """Log odds of the share of discounted items on his visits so far, everybody's mean counting as 5 visits."""
+    p, total_V = said.points, np.r_[0.0, np.cumsum(h.deal_V, dtype=np.float64)]
+    first_P = h.start_C[p.customer_P]
+    return _logit((total_V[p.visit_P] - total_V[first_P] + 5 * mean) / (p.visit_P - first_P + 5))
 
 
 SPEND_56 = PERSONAL.index("spend_56")
@@ -112,8 +168,35 @@ def _line(x: Days, y: Days) -> Line:
     return float(_logit(np.array([(y.sum() + 0.5) / (len(y) + 1)]))[0]), 0.0
 
 
+def _plane(x: Days, share: Days) -> Plane:
+    """Logistic regression of shares on two numbers: each row counts as its share of ones and the rest of zeros."""
+    if not 0 < share.sum() < len(share):
+        return _line(x[:, 0], share)[0], 0.0, 0.0
+    y = np.repeat([1.0, 0.0], len(share))
+    fitted = LogisticRegression(C=100.0).fit(np.tile(x, (2, 1)), y, sample_weight=np.r_[share, 1 - share])
+    return float(fitted.intercept_[0]), float(fitted.coef_[0, 0]), float(fitted.coef_[0, 1])
+
+
 def _probability(line: Line, x: Days | Floats) -> Days:
     return np.asarray(1 / (1 + np.exp(-(line[0] + line[1] * x))))
+
+
+def chances(fitted: Calibration, h: Histories, said: Foresight) -> Days:
+    """P x I: the calibrated chance of every item to be in the next basket."""
+    level, slope, by_size = fitted.item
+    size_P = own_size(h, said, fitted.usual.size)
+    return _probability((level, 1.0), slope * log_share(said.logit_PI) + by_size * size_P[:, None])
+
+
+def churn_chances(fitted: Calibration, said: Foresight) -> Days:
+    """P: the calibrated chance that no visit comes within 56 days."""
+    return _probability(fitted.churn, _logit(said.churn_P))
+
+
+def deal_shares(fitted: Calibration, h: Histories, said: Foresight) -> Days:
+    """P: the calibrated share of the next visit's items bought on discount."""
+    level, head, own = fitted.deal
+    return _probability((level, 1.0), head * _logit(said.deal_P) + own * own_deals(h, said, fitted.usual.deal))
 
 
 def outlook(
@@ -132,38 +215,44 @@ def outlook(
     """
     customers, day = asked
     for said in model.foresee(h, shared, customers, np.full(len(customers), day)):
-        p = said.points
-        log_PI = log_share(said.logit_PI)
-        top_PT = np.argsort(-log_PI, axis=1, kind="stable")[:, :3]
-        table = pl.DataFrame(
-            {
-                "customer_id": [h.customers[c] for c in p.customer_P],
-                "churn_prob": _probability(fitted.churn, _logit(said.churn_P)),
-                "spend_cents": fitted.spend * said.spend_PK[:, COLUMN] * level(h, p.customer_P, p.visit_P, p.day_P),
-                "orders": fitted.orders * said.orders_PK[:, COLUMN].astype(np.float64),
-                "deal_share": _probability(fitted.deal, _logit(said.deal_P)),
-                "items": [[model.items[i] for i in top] for top in top_PT],
-                "item_probs": _probability(fitted.item, np.take_along_axis(log_PI, top_PT, 1)).tolist(),
-            }
-        )
-        rhythm = rhythms(h, p.customer_P, p.visit_P, p.day_P)
-        yield table.with_columns(
-            sentences=pl.Series(
-                [_sentences(row, r, money) for row, r in zip(table.iter_rows(named=True), rhythm, strict=True)]
-            )
-        )
+        yield tell(model, fitted, h, said, Voice(money))
 
 
-def rhythms(h: Histories, customer_P: Ints, visit_P: Ints, day_P: Days) -> list[str | None]:
+def tell(model: LearnedEncoder, fitted: Calibration, h: Histories, said: Foresight, voice: Voice) -> pl.DataFrame:
+    """One batch of foresight as rows of `outlook`; items and rhythms are those that `voice` may name."""
+    p, log_PI = said.points, log_share(said.logit_PI)
+    open_I = np.array([voice.name(item) is not None for item in model.items])
+    top_PT = np.argsort(-np.where(open_I, log_PI, -np.inf), axis=1, kind="stable")[:, : min(3, int(open_I.sum()))]
+    table = pl.DataFrame(
+        {
+            "customer_id": [h.customers[c] for c in p.customer_P],
+            "churn_prob": churn_chances(fitted, said),
+            "spend_cents": fitted.spend * said.spend_PK[:, COLUMN] * level(h, said, fitted.usual.spend),
+            "orders": fitted.orders * said.orders_PK[:, COLUMN].astype(np.float64),
+            "deal_share": deal_shares(fitted, h, said),
+            "items": [[model.items[i] for i in top] for top in top_PT],
+            "item_probs": np.take_along_axis(chances(fitted, h, said), top_PT, 1).tolist(),
+        },
+        schema_overrides={"items": pl.List(pl.String), "item_probs": pl.List(pl.Float64)},
+    )
+    rhythm = rhythms(h, p.customer_P, p.visit_P, p.day_P, voice)
+    rows = zip(table.iter_rows(named=True), rhythm, strict=True)
+    return table.with_columns(sentences=pl.Series([_sentences(row, r, voice) for row, r in rows]))
+
+
+def rhythms(h: Histories, customer_P: Ints, visit_P: Ints, day_P: Days, voice: Voice | None = None) -> list[str | None]:
     """The customer's most regular item bought four times or more: 'Buys milk every 9 days, due in 2.', or None."""
     counts = count(h, customer_P, visit_P, day_P, 40)
+    names = [voice.name(item) if voice else item for item in h.catalogue.items]
+    open_I = np.array([name is not None for name in names])
     c = {name: counts.item_PMF[:, :, at] for at, name in enumerate(COUNTERS)}
     with np.errstate(invalid="ignore", divide="ignore"):
-        spread_PM = np.where((c["visits"] >= 4) & (c["gap"] >= 2), c["gap_sd"] / c["gap"], np.inf)
+        steady = (c["visits"] >= 4) & (c["gap"] >= 2) & open_I[counts.item_PM]
+        spread_PM = np.where(steady, c["gap_sd"] / c["gap"], np.inf)
         spread_PM = np.where(np.isnan(spread_PM), np.inf, spread_PM)
     best_P = spread_PM.argmin(axis=1)
     return [
-        _rhythm(h.catalogue.items[counts.item_PM[p, m]], float(c["gap"][p, m]), float(c["recency"][p, m]))
+        _rhythm(str(names[counts.item_PM[p, m]]), float(c["gap"][p, m]), float(c["recency"][p, m]))
         if np.isfinite(spread_PM[p, m])
         else None
         for p, m in enumerate(best_P)
@@ -176,17 +265,18 @@ def _rhythm(item: str, gap: float, recency: float) -> str:
     return f"Buys {item} every {round(gap)} days, {when}."
 
 
-def _sentences(row: dict[str, object], rhythm: str | None, money: Money) -> list[str]:
-    names, probs = row["items"], row["item_probs"]
-    assert isinstance(names, list)
+def _sentences(row: dict[str, object], rhythm: str | None, voice: Voice) -> list[str]:
+    items, probs = row["items"], row["item_probs"]
+    assert isinstance(items, list)
     assert isinstance(probs, list)
     said = [rhythm] if rhythm else []
-    listed = ", ".join(f"{name} ({prob:.0%})" for name, prob in zip(names, probs, strict=True))
-    said.append(f"Likeliest in the next basket: {listed}.")
+    listed = ", ".join(f"{voice.name(item)} ({prob:.0%})" for item, prob in zip(items, probs, strict=True))
+    said += [f"Likeliest in the next basket: {listed}."] if listed else []
     said.append(
-        f"Expected to spend {money(float(str(row['spend_cents'])))} in {row['orders']:.1f} orders within 8 weeks."
+        f"Expected to spend {voice.money(float(str(row['spend_cents'])))} in {row['orders']:.1f} orders within 8 weeks."
     )
-    said.append(f"Stays away for 8 weeks with a chance of {row['churn_prob']:.0%}.")
+    away = float(str(row["churn_prob"]))
+    said.append(f"Stays away for 8 weeks with a chance of {f'{away:.0%}' if away >= 0.005 else 'less than 1%'}.")
     said.append(f"About {row['deal_share']:.0%} of the items of the next visit will be bought on discount.")
     return said
 
@@ -218,8 +308,12 @@ def _without_each(h: Histories, customer: int, end: int, visits: Ints) -> Histor
     size = h.line_V[rows + 1] - h.line_V[rows]
     at = np.repeat(h.line_V[rows] - np.r_[0, np.cumsum(size)[:-1]], size) + np.arange(size.sum())
     names = ("day_V", "spend_V", "deal_V", "channel_V", "weight_V")
+    shown: dict[str, Any] = (
+        {"exposures": h.exposures.of(np.full(len(kept), customer))} if isinstance(h, Exposed) else {}
+    )
     return replace(
         h,
+        **shown,
         customers=tuple(f"{h.customers[customer]} {k}" for k in range(len(kept))),
         start_C=np.r_[0, np.cumsum([len(part) for part in kept])].astype(np.int64),
         line_V=np.r_[0, np.cumsum(size)].astype(np.int64),
@@ -237,6 +331,34 @@ def nearest(state_ND: Floats, row: int, many: int = 5) -> Ints:
     return np.argsort(-near_N, kind="stable")[:many]
 
 
+def item_vectors(model: LearnedEncoder) -> Floats:
+    """I x D, unit length: items bought by the same people stand together. What nobody bought yet stands amid the three
+    that its category, brand and price make most like it.
+    """
+    net = model.model
+    vec_ID, table_ID, known_I = net.set_out.weight.numpy(), net.table().numpy(), net.get_buffer("known_I").numpy() > 0
+    unit_ID, like_ID = (x / (np.linalg.norm(x, axis=1, keepdims=True) + 1e-9) for x in (vec_ID, table_ID))
+    bought = np.flatnonzero(known_I)
+    for item in np.flatnonzero(~known_I) if len(bought) else ():
+        near = bought[np.argsort(-(like_ID[bought] @ like_ID[item]), kind="stable")[:3]]
+        mean = unit_ID[near].mean(axis=0)
+        unit_ID[item] = mean / (np.linalg.norm(mean) + 1e-9)
+    return np.asarray(unit_ID, np.float32)
+
+
+def standing(said: Foresight, shared: Popularity, vec_ID: Floats) -> Floats:
+    """P x 2D, each half of unit length: the state, and where the next basket lies against everybody's last 28 days.
+
+    The first tells how somebody shops, the second what sets him apart.
+    """
+    share_I = np.exp(shared.log_WI[-1].astype(np.float64))
+    share_I /= share_I.sum()
+    apart_PI = (np.exp(log_share(said.logit_PI)) - share_I) / np.sqrt(share_I)
+    halves = (said.state_PD, apart_PI @ vec_ID)
+    unit = [x / (np.linalg.norm(x, axis=1, keepdims=True) + 1e-9) for x in halves]
+    return np.concatenate(unit, axis=1).astype(np.float32)
+
+
 def flat_map(state_ND: Floats) -> Floats:
     """N x 2: the two directions in which embeddings differ most, each scaled to unit spread, signs fixed."""
     centred = state_ND - state_ND.mean(axis=0)
@@ -244,3 +366,19 @@ def flat_map(state_ND: Floats) -> Floats:
     axes = axes[:2] * np.sign(axes[:2][np.arange(2), np.abs(axes[:2]).argmax(axis=1)])[:, None]
     found = centred @ axes.T
     return np.asarray(found / (found.std(axis=0) + 1e-9), np.float32)
+
+
+def near_map(state_ND: Floats, seed: int = 1) -> Floats:
+    """N x 2: a map that keeps neighbours together (t-SNE, van der Maaten and Hinton 2008); large distances say little.
+
+    Starts from `flat_map`; below 30 rows it is `flat_map`.
+    """
+    flat = flat_map(state_ND)
+    if len(flat) < 30:
+        return flat
+    unit_ND = state_ND / (np.linalg.norm(state_ND, axis=1, keepdims=True) + 1e-9)
+    many = min(30.0, (len(flat) - 1) / 3)
+    fitted = TSNE(perplexity=many, init=1e-4 * flat, random_state=seed, max_iter=600, n_jobs=1)
+    placed = fitted.fit_transform(unit_ND.astype(np.float32))
+    centred = placed - placed.mean(axis=0)
+    return np.asarray(centred / (centred.std(axis=0) + 1e-9), np.float32)

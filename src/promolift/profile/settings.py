@@ -1,4 +1,6 @@
-"""Room 2's settings: the zone, windows and strengths that profiles and affinities use."""
+"""Room 2's settings: zone, windows and strengths of profiles and affinities; whether and how an encoder is learned."""
+
+from typing import Literal
 
 from pydantic import Field
 
@@ -19,3 +21,18 @@ class ProfileSettings(Settings):
     plausible_targets: int = Field(default=10, ge=0)  # never bought, per customer
     matrix_targets: int = Field(default=500, ge=2)  # the most widely bought targets enter the co-occurrence matrix
     ridge: float = Field(default=0.33, gt=0)  # of that matrix, as a share of the customers of the widest target
+
+
+class OutlookSettings(Settings):
+    """The learned encoder: what every customer will do next (docs/encoder.md). It needs the extra `deep`.
+
+    `depth` is its size (layers = heads = depth, width 16 depth): 2 is made for a CPU, 0 learns none. `level` is what an
+    item of a basket is: a category (in catalogues without any the finer type, or the product), a type within its
+    category, or a product. At most `customers`, drawn by hash, are learned from; all are foreseen.
+    """
+
+    depth: int = Field(default=0, ge=0, le=64)
+    level: Literal["category", "type", "product"] = "category"
+    epochs: int = Field(default=5, ge=1)
+    customers: int = Field(default=20_000, ge=50)
+    seed: int = 1

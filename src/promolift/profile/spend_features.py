@@ -10,11 +10,12 @@ from duckdb import DuckDBPyRelation as Relation
 from promolift.profile.lines import read_lines, read_moments, read_slices, read_visits
 from promolift.profile.settings import ProfileSettings
 from promolift.profile.shared import Shard, Shared
-from promolift.sql import DAY_MS, WEEK_MS, bind, fetch
+from promolift.sql import DAY_MS, WEEK_MS, bind, fetch, literal
 
 KEY = ["customer_id", "asof_ms"]
 HALF_LIVES = (2, 4, 8, 16)  # weeks
 RECENT = (8, 16)  # weeks whose single values are compared
+CELLS = 1_000_000  # orders times moments worked on at once
 
 # weeks are counted back from the moment; every week since the shop's first purchase counts, also an empty one
 WEEKS = """
@@ -87,10 +88,17 @@ def spend_features(
 ) -> pl.DataFrame:
     """Levels (cents per horizon) and habits (days) per customer with an order before the moment; nothing after it."""
     lines = read_lines(shard.events, shard.products, moments, settings.zone)
-    known = read_moments(moments, shared)
-    visits = read_visits(read_slices(lines), known)
-    habit, weeks, breadth = _habit(visits), _weeks(lines, known, horizon_weeks), _breadth(lines, known)
-    return habit.join(weeks, on=KEY).join(breadth, on=KEY, how="left").sort(KEY)
+    known, slices = read_moments(moments, shared), read_slices(lines)
+    (rows,) = slices.aggregate("count(*)").fetchall()[0]
+    asofs = [asof for (asof,) in known.project("asof_ms").distinct().order("asof_ms").fetchall()]
+    step, parts = max(1, CELLS // max(rows, 1)), []
+    for start in range(0, max(len(asofs), 1), step):
+        # Years of moments times long ids would not fit: some moments at a time, each of which knows only itself.
+        some_known = known.filter(f"asof_ms in {literal(asofs[start : start + step])}") if asofs else known
+        habit = _habit(read_visits(slices, some_known))
+        weeks, breadth = _weeks(lines, some_known, horizon_weeks), _breadth(lines, some_known)
+        parts.append(habit.join(weeks, on=KEY).join(breadth, on=KEY, how="left"))
+    return pl.concat(parts).sort(KEY)
 
 
 def spend_outcomes(events: Relation, moments: Relation, horizon_weeks: int = 8) -> pl.DataFrame:

@@ -83,7 +83,9 @@ class Span:
 
 @dataclass(frozen=True)
 class Page:
-    """A whole page: whose it is, the first screen (one headline number, its interval, further numbers), chapters."""
+    """A whole page: whose it is, the first screen (one headline number, its interval, `asides` that explain it, further
+    numbers), chapters.
+    """
 
     name: str
     eyebrow: str
@@ -93,6 +95,7 @@ class Page:
     bigs: Sequence[Big] = ()
     span: Span | None = None
     span_name: str = ""
+    asides: Sequence[str] = ()
     currency: str | None = None
 
 

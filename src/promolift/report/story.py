@@ -251,7 +251,8 @@ class Chosen:
     `price` is the gain of one more unit of budget. `bound_cents` is a gain that no plan at this budget can exceed: the
     certificate, and `planned_cents` the plan's own gain in the same terms: cautious ones under a `risk` rule.
     `curse`: naive, checked, low, high: what the plan gains by the estimates that chose it, and by estimates that had
-    no part in the choice. `explanation` says in plain words how the plan was chosen.
+    no part in the choice. `explanation` says in plain words how the plan was chosen; `why` why it gives (nearly) nobody
+    an offer, and what to do.
     """
 
     budget_cents: float | None = None
@@ -268,6 +269,7 @@ class Chosen:
     explanation: str | None = None
     planned_cents: float | None = None
     curse: Mapping[str, float] | None = None
+    why: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -299,6 +301,36 @@ class Household:
 
 
 @dataclass(frozen=True)
+class Told:
+    """One customer's outlook in sentences; `item` is the likeliest next; visits: day, basket, factor on its odds;
+    alike: customer_id, likeliest item, expected spend, what he leans to.
+    """
+
+    customer_id: str
+    sentences: Sequence[str] = ()
+    item: str | None = None
+    visits: Sequence[tuple[str, str, float]] = ()
+    alike: Sequence[tuple[str, str | None, float | None, str | None]] = ()
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """What the encoder learned. `record`: per epoch train_loss, valid_loss, train_ndcg, valid_ndcg. `scores`, `bins`
+    as SCORES and CALIBRATION. `people`: customer_id, x, y, spend_cents, leans_to, price_sensitivity. `goods`: name,
+    x, y, group, visits. `stays_away`: share of customers without a visit in 8 weeks, predicted and observed.
+    """
+
+    record: pl.DataFrame | None = None
+    scores: pl.DataFrame | None = None
+    bins: pl.DataFrame | None = None
+    people: pl.DataFrame | None = None
+    goods: pl.DataFrame | None = None
+    told: Told | None = None
+    stays_away: tuple[float, float] | None = None
+    customers: int | None = None
+
+
+@dataclass(frozen=True)
 class Unknown:
     """Something that is not known, why it matters, and what would tell."""
 
@@ -323,6 +355,7 @@ class Story:
     profiles: pl.DataFrame | None = None
     affinities: pl.DataFrame | None = None
     hours: pl.DataFrame | None = None
+    outlook: Outlook | None = None
     curve: pl.DataFrame | None = None
     elasticities: pl.DataFrame | None = None
     placebos: pl.DataFrame | None = None

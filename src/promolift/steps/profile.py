@@ -1,10 +1,14 @@
-"""Step 2: clean tables in; profiles, affinities and interests as of the plan's and the checks' moments kept."""
+"""Step 2: clean tables in; profiles, affinities and interests as of the plan's and the checks' moments kept.
+
+What an encoder foresees, where one is asked for, is kept beside them (foresee.py).
+"""
 
 import polars as pl
 from duckdb import DuckDBPyRelation as Relation
 
 from promolift import profile
 from promolift.sql import bind, fetch, some
+from promolift.steps import foresee
 from promolift.steps.job import Job, moments
 
 KNOWN = """
@@ -44,6 +48,7 @@ def run(job: Job) -> None:
             done += 1
             job.tell("profile", done / total, "one row per customer")
     store.save_json("unknown_attributes", profile.reasons(shared, at.asof))
+    foresee.run(job)
 
 
 def profile_settings(job: Job) -> profile.ProfileSettings:

@@ -1,10 +1,22 @@
-"""The chapters, in the order they are read: each is a function from the story to a `Chapter`."""
+"""The chapters, in the order they are read: each makes a `Chapter` of the story, or None to be left out."""
 
-from promolift.report.chapters import budget, customers, discount, health, messages, models, people, policies, unknowns
+from promolift.report.chapters import (
+    budget,
+    customers,
+    discount,
+    health,
+    messages,
+    models,
+    outlook,
+    people,
+    policies,
+    unknowns,
+)
 
 TELLERS = (
     health.tell,
     customers.tell,
+    outlook.tell,
     discount.tell,
     models.tell,
     budget.tell,

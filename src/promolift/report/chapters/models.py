@@ -35,8 +35,13 @@ def _scores(story: Story) -> Block:
     scores = tidy(story.scores, SCORES)
     if not has(scores, "model", "value"):
         return gap("how good the predictions are", story.missing.get("scores"))
+    return score_block(scores, "Figures against simple rules")
+
+
+def score_block(scores: pl.DataFrame, title: str) -> Block:
+    """A table SCORES as a block with verdicts."""
     rows = []
-    for row in scores.drop_nulls(["model"]).iter_rows(named=True):
+    for row in tidy(scores, SCORES).drop_nulls(["model"]).iter_rows(named=True):
         word, tone = _verdict(row)
         rows.append(
             {
@@ -51,7 +56,7 @@ def _scores(story: Story) -> Block:
                 "tone": tone,
             }
         )
-    return Block("scores", {"rows": rows}, "Figures against simple rules")
+    return Block("scores", {"rows": rows}, title)
 
 
 def _calibrations(story: Story) -> list[Figure | Block]:
@@ -60,10 +65,14 @@ def _calibrations(story: Story) -> list[Figure | Block]:
         return [gap("whether predicted probabilities come true", story.missing.get("calibration"))]
     bins = bins.with_columns(pl.col("model").fill_null("model"))
     models = bins["model"].unique(maintain_order=True).to_list()[:MOST_MODELS]
-    return [_calibration(bins.filter(pl.col("model") == m).sort("predicted"), m, i) for i, m in enumerate(models)]
+    return [
+        calibration_figure(bins.filter(pl.col("model") == m).sort("predicted"), m, f"calibration-{i + 1}")
+        for i, m in enumerate(models)
+    ]
 
 
-def _calibration(bins: pl.DataFrame, model: str, place: int) -> Figure:
+def calibration_figure(bins: pl.DataFrame, model: str, slug: str) -> Figure:
+    """Rows of table CALIBRATION of one model as a picture."""
     inside = bins.filter(pl.col("predicted").is_between(pl.col("low"), pl.col("high"))).height
     judged = bins.drop_nulls(["low", "high"]).height
     weights = bins.filter(pl.col("n") > 0)
@@ -93,7 +102,7 @@ def _calibration(bins: pl.DataFrame, model: str, place: int) -> Figure:
     ]
     total = bins["n"].sum()
     return Figure(
-        f"calibration-{place + 1}",
+        slug,
         f"Calibration: {clip(model, 60)}",
         finding or "The bins carry no intervals.",
         spec,

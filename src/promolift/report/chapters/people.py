@@ -27,7 +27,7 @@ def tell(story: Story) -> Chapter:
     else:
         blocks.append(gap("the stories of single customers", story.missing.get("households")))
         blocks += _rows(story)
-    lead = "No plan was given."
+    lead = "Nobody would get an offer." if story.chosen and story.chosen.why else "No plan was given."
     if plan:
         lead = f"{plural(plan.treated, 'customer')} would get an offer."
         if plan.treated < plan.customers:

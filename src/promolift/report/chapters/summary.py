@@ -5,13 +5,18 @@ from promolift.report.chapters.policies import compare
 from promolift.report.frames import tidy
 from promolift.report.plans import totals
 from promolift.report.story import HEALTH, Chosen, Shop, Story
-from promolift.report.words import DASH, count, date, days, digits, known, money, plural, share, symbol
+from promolift.report.words import DASH, clip, count, date, days, digits, known, money, plural, share, symbol
 
 
 def headline(story: Story) -> tuple[Big, Span | None]:
     """The one number the report is about, and its interval."""
     chosen, currency = story.chosen or Chosen(), story.shop.currency
     gain = known(chosen.gain_cents)
+    if chosen.why:
+        value = "Not known" if gain is None else money(gain, currency, sign=True)
+        span = None if gain is None else _span(story, gain)
+        evidence = None if gain is None else chosen.evidence
+        return Big("Expected extra profit", value, clip(chosen.why[0], 400), evidence), span
     if gain is None:
         why = story.missing.get("chosen", "no plan was chosen")
         return Big("Expected extra profit", "Not known", f"Because: {why}"), None
@@ -19,6 +24,11 @@ def headline(story: Story) -> tuple[Big, Span | None]:
     what = f" ({chosen.gain_means})" if chosen.gain_means else ""
     sentence = f"What this plan is expected to add{window}, compared with sending nothing{what}."
     return Big("Expected extra profit", money(gain, currency, sign=True), sentence, chosen.evidence), _span(story, gain)
+
+
+def asides(story: Story) -> list[str]:
+    """What stands beside the headline: the rest of why the plan gives nobody an offer."""
+    return [clip(text, 500) for text in (story.chosen or Chosen()).why[1:]]
 
 
 def _span(story: Story, gain: float) -> Span | None:

@@ -252,6 +252,11 @@ const draw = (() => {
     for (const one of found.slice().reverse()) { one.y = Math.min(one.y, roof - one.lines * 8); roof = one.y - one.lines * 8 - 3; }
     return found.map((one) => label(t, one.text.join('\n'), one.x, one.y, { fill: one.color, font: `600 12.5px ${FONT}`, lineHeight: 16, lineWidth: 2 }));
   }
+  // an axis that need not begin at zero: the values and a little room, at least a twentieth of their size
+  function around(values) {
+    const low = Math.min(...values), high = Math.max(...values), pad = Math.max((high - low) * 0.15, Math.abs(high) * 0.025, 1e-6);
+    return [low - pad, high + pad];
+  }
   function lines(s, t, size) {
     const wide = size > 560;
     const tint = s.series.map((one) => (s.series.length > 1 ? t[one.tone] : t.blue));
@@ -262,7 +267,7 @@ const draw = (() => {
     return {
       ...base(t, { right: room + 22, top: 32 }),
       xAxis: across(t, s.x, { ...exact(t, s.x, 0, Math.max(...xs), wide ? 6 : 4), axisLine: { show: true, onZero: false, lineStyle: { color: t.line } } }),
-      yAxis: upright(t, s.y, span(Math.min(...ys), Math.max(...ys), 6)),
+      yAxis: upright(t, s.y, s.close ? exact(t, s.y, ...around(ys), 5) : span(Math.min(...ys), Math.max(...ys), 6)),
       series: [overlay(1, (at, box) => [title(t, s.y.name), Math.min(...ys) < 0 && stroke(box.x, at(0, 0)[1], box.x + box.width, at(0, 0)[1], t.faint, 1), ...s.series.flatMap((one, i) => band(one.points, at, tint[i]))]),
         ...s.series.map((one, i) => ({ type: 'line', data: one.points.map((p, k) => ({ value: [p[0], p[1]], symbol: s.origin && k === 0 ? 'none' : 'circle', low: p[2], high: p[3], n: p[4] })),
           symbolSize: 7, showAllSymbol: true, clip: false, lineStyle: { color: tint[i], width: 2.25 }, itemStyle: { color: tint[i], borderColor: t.card, borderWidth: 1 }, emphasis: { disabled: true },
@@ -322,14 +327,68 @@ const draw = (() => {
     };
   }
 
-  const kinds = { scatter, columns, bars, forest, heat, lines, calibration, frontier };
+  // a plane without axes: dots coloured on a scale, or in groups with a colour and a shape each; the likeliest names beside
+  const SHAPES = ['circle', 'triangle', 'rect', 'diamond', 'circle', 'triangle'];
+  function legend(s, t, size) {
+    let x = 4, y = 10;
+    const marks = [...s.groups.map((name, i) => [name, t.hues[i], SHAPES[i]]), ['other', t.grey, 'circle']].map(([name, fill, shape]) => {
+      const room = width(name, 12.5) + 34;
+      if (x + room > size && x > 4) { x = 4; y += 19; }
+      const place = { name, fill, shape, x: x + 6, y };
+      x += room;
+      return place;
+    });
+    return { marks, bottom: y + 16 };
+  }
+  function glyph(shape, x, y, r, fill) {
+    const form = { triangle: [[x, y - r], [x + r, y + r * 0.8], [x - r, y + r * 0.8]], rect: [[x - r, y - r], [x + r, y - r], [x + r, y + r], [x - r, y + r]], diamond: [[x, y - r * 1.2], [x + r * 1.2, y], [x, y + r * 1.2], [x - r * 1.2, y]] }[shape];
+    return form ? { type: 'polygon', silent: true, shape: { points: form }, style: { fill } } : { type: 'circle', silent: true, shape: { cx: x, cy: y, r }, style: { fill } };
+  }
+  // names beside the first points, each where it hits no earlier one
+  function names(s, t, at, box) {
+    const taken = [];
+    return s.points.slice(0, s.labels || 0).flatMap((p) => {
+      const [x, y] = at(p[0], p[1]), w = width(p[3], 11.5);
+      const spot = [x + 8, x - 8 - w].map((left) => [left, y - 8, left + w, y + 8])
+        .find(([a, b, c, d]) => a >= box.x - 2 && c <= box.x + box.width + 6 && taken.every(([e, f, g, h]) => c + 6 < e || a - 6 > g || d < f || b > h));
+      if (!spot) return [];
+      taken.push(spot);
+      return [label(t, p[3], spot[0], y, { font: `500 11.5px ${FONT}`, lineWidth: 3 })];
+    });
+  }
+  function map(s, t, size) {
+    const wide = size > 560;
+    const key = s.groups && legend(s, t, size);
+    const ends = (k) => [Math.min(...s.points.map((p) => p[k])), Math.max(...s.points.map((p) => p[k]))];
+    const plane = (k) => { const [low, high] = ends(k), pad = (high - low || 1) * 0.03; return { type: 'value', show: false, min: low - pad, max: high + pad }; };
+    const dots = (data, extra) => ({ type: 'scatter', data, symbolSize: wide ? 8 : 5, clip: false, itemStyle: { opacity: 0.85, borderColor: t.card, borderWidth: 0.4 },
+      tooltip: { formatter: (p) => `${p.value[3]}\n${p.value[4]}` }, ...extra });
+    const grey = { itemStyle: { color: 'transparent', borderColor: t.grey, borderWidth: 1 } };
+    const groups = key ? s.groups.map((_, i) => dots(s.points.filter((p) => p[2] === i), { symbol: SHAPES[i], itemStyle: { color: t.hues[i], opacity: 0.9, borderColor: t.card, borderWidth: 0.6 } })) : [dots(s.points.filter((p) => p[2] !== null))];
+    const color = key ? undefined : { type: 'continuous', dimension: 2, min: s.color.min, max: s.color.max, calculable: false, orient: 'horizontal', left: 'center', top: -6, itemWidth: 9, itemHeight: 90,
+      text: [s.color.high, s.color.low], textGap: 8, textStyle: { color: t.soft, fontSize: 12, fontFamily: FONT }, inRange: { color: [t.blue, t.mid, t.orange] }, seriesIndex: 1, hoverLink: false };
+    return {
+      ...base(t, { outerBoundsMode: 'none', left: 8, right: 8, top: key ? key.bottom : 30, bottom: 8 }), visualMap: color, xAxis: plane(0), yAxis: plane(1),
+      series: [overlay(0, () => (key ? key.marks.flatMap((m) => [glyph(m.shape, m.x, m.y, 4.5, m.fill), label(t, m.name, m.x + 9, m.y, { font: `500 12.5px ${FONT}`, lineWidth: 0 })]) : [])),
+        ...groups, dots(s.points.filter((p) => p[2] === null), grey),
+        overlay(9, (at, box) => [...names(s, t, at, box), ...(s.ring || []).flatMap((who, k) => {
+          const p = s.points.find((one) => one[3] === who);
+          if (!p) return [];
+          const [x, y] = at(p[0], p[1]), right = x > box.x + box.width * 0.6;
+          return [{ type: 'circle', silent: true, shape: { cx: x, cy: y, r: k ? 7 : 9 }, style: { fill: 'transparent', stroke: t.ink, lineWidth: k ? 1.5 : 3 } },
+            !k && label(t, who, x + (right ? -14 : 14), y, { align: right ? 'right' : 'left', font: `600 12.5px ${FONT}` })];
+        })])],
+    };
+  }
+
+  const kinds = { map, scatter, columns, bars, forest, heat, lines, calibration, frontier };
   function height(spec, size, paper) {
     const count = (spec.rows || []).length;
     const wide = size > 560;
     if (spec.kind === 'bars') return count * pitch(spec, size, 28, 46) + 62;
     if (spec.kind === 'forest') return count * pitch(spec, size, 32, 44) + 66;
     const part = paper ? 0.72 : 1; // two pictures to a page
-    return part * { scatter: wide ? 520 : 420, heat: 342, columns: 270, frontier: wide ? 430 : 340, lines: wide ? 400 : 330, calibration: 340 }[spec.kind];
+    return part * { map: wide ? 560 : 400, scatter: wide ? 520 : 420, heat: 342, columns: 270, frontier: wide ? 430 : 340, lines: wide ? 400 : 330, calibration: 340 }[spec.kind];
   }
   return { option: (spec, theme, size) => kinds[spec.kind](spec, theme, size), height, setMoney: (m) => { money = m; } };
 })();

@@ -11,6 +11,7 @@
   function theme() {
     const style = getComputedStyle(root);
     const found = Object.fromEntries(names.map((n) => [n, style.getPropertyValue('--' + n).trim()]));
+    found.hues = ['blue', 'orange', 'green', 'purple', 'sky', 'amber'].map((n) => style.getPropertyValue('--' + n).trim());
     found.deep = getComputedStyle(root).colorScheme === 'dark' ? '#d6ecff' : '#06304f';
     return found;
   }

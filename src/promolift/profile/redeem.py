@@ -1,0 +1,51 @@
+"""A trained encoder and exposures in; the calibrated chance that each exposure is redeemed out.
+
+A prediction: who redeems once shown, not what showing adds. Calibrated on exposures that closed in the validation
+window, which the weights never learned from.
+"""
+
+import numpy as np
+from scipy.optimize import brentq
+from sklearn.linear_model import LogisticRegression
+
+from promolift.errors import SupportError
+from promolift.profile.encoder_data import Days, Floats, Popularity
+from promolift.profile.encoder_model import LearnedEncoder
+from promolift.profile.exposures import Asked, Exposed, closed_in
+
+Line = tuple[float, float]
+FOR_SLOPE, FOR_MEAN = 100, 10  # exposures of the rarer outcome needed to fit a slope, and the mean alone
+
+
+def calibrate_redemption(model: LearnedEncoder, h: Exposed, shared: Popularity, window: tuple[float, float]) -> Line:
+    """Intercept and slope on the log odds, from exposures that closed in the window (days: after, until).
+
+    With few redeemed, the slope stays 1 and only the mean is set right. Raises SupportError below 10 of either outcome.
+    """
+    asked = closed_in(h, np.arange(len(h.customers)), *window)
+    odds, redeemed = _odds(model, h, shared, asked), asked.redeemed_Q
+    rarer = int(min(redeemed.sum(), len(redeemed) - redeemed.sum()))
+    if rarer < FOR_MEAN:
+        raise SupportError(
+            f"encoder: {int(redeemed.sum())} of {len(redeemed)} exposures that closed in the validation window were "
+            f"redeemed; {FOR_MEAN} of each outcome are needed to calibrate"
+        )
+    if rarer >= FOR_SLOPE:
+        fitted = LogisticRegression(C=100.0).fit(odds[:, None], redeemed)
+        return float(fitted.intercept_[0]), float(fitted.coef_[0, 0])
+    shift = brentq(lambda a: float(_chance(odds + a).mean() - redeemed.mean()), -30.0, 30.0)
+    return float(shift), 1.0
+
+
+def redemption_chance(model: LearnedEncoder, line: Line, h: Exposed, shared: Popularity, asked: Asked) -> Days:
+    """The chance per asked exposure, in the order given; only what was known before each one's day counts."""
+    return _chance(line[0] + line[1] * _odds(model, h, shared, asked))
+
+
+def _odds(model: LearnedEncoder, h: Exposed, shared: Popularity, asked: Asked) -> Days:
+    parts: list[Floats] = [np.zeros(0, np.float32), *model.redemption(h, shared, asked)]
+    return np.concatenate(parts).astype(np.float64)
+
+
+def _chance(odds: Days) -> Days:
+    return np.asarray(1 / (1 + np.exp(-odds)))

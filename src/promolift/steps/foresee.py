@@ -1,0 +1,311 @@
+"""Part of step 2: purchases in; a trained encoder, and what it expects of every customer and item, kept.
+
+Customers are drawn by hash for the training and foreseen shard by shard. Kept anew by every run: the tables `outlook`,
+`outlook_items` and `outlook_map`, the note `outlook`, the model's files. None holds anybody who is not in the events or
+the customers table, so whoever is erased there leaves them. torch is loaded here only where an encoder is asked for.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from hashlib import sha256
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+
+from promolift import learn
+from promolift.errors import InputError, SupportError
+from promolift.hashing import hash_units
+from promolift.profile.outlook_tables import OUTLOOK, OUTLOOK_ITEMS
+from promolift.sql import DAY_MS
+from promolift.steps.job import Job
+
+if TYPE_CHECKING:
+    from promolift.profile.encoder_data import Histories, Popularity
+    from promolift.profile.encoder_model import LearnedEncoder
+    from promolift.profile.outlook import Calibration
+    from promolift.steps.foresee_scene import Scene
+
+Models = tuple["LearnedEncoder", "Calibration", "Popularity"]
+TABLES = ("outlook", "outlook_items", "outlook_map")
+MODEL, SHARED, UNFINISHED = "encoder", "encoder_shared", "encoder_unfinished"
+WINDOW, LEAST, FEW = 56, 100, 3  # days of the window; customers needed before it; visits below which others speak
+NARROW = 3  # depth up to which one thread is best
+DOTS, COMPARED = 1_200, 5_000  # of a map; more items than this are not compared one by one
+OWN, ALIKE, NONE = "own visits", "few visits: customers like this one", "no visit: what newcomers do"
+
+
+def run(job: Job) -> None:
+    """Learn and foresee; where that cannot be, keep the reason, and nothing of an earlier run."""
+    why = unable(job)
+    if why is None:
+        try:
+            with few_threads(job):
+                learn_and_foresee(job)
+            return
+        except SupportError as reason:
+            why = str(reason)
+    for name in TABLES:
+        job.store.remove(name)
+    for name in (MODEL, UNFINISHED):
+        job.store.remove_files(name)
+    job.store.save_json("outlook", {"missing": why})
+
+
+def unable(job: Job) -> str | None:
+    """Why there can be no encoder here, None where there can."""
+    depth = job.config.encoder.depth
+    if depth == 0:
+        return "encoder.depth is 0 in promolift.toml; 2 learns one"
+    lacking = [name for name in ("torch", "safetensors") if find_spec(name) is None]
+    if lacking:
+        return f"encoder.depth = {depth} needs {' and '.join(lacking)}; pip install 'promolift[deep]', or set it to 0"
+    return None
+
+
+@contextmanager
+def few_threads(job: Job) -> Iterator[None]:
+    """One thread for a narrow network: sharing such small products costs more than it gains, most on a busy machine."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1 if job.config.encoder.depth <= NARROW else job.config.data.threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def learn_and_foresee(job: Job) -> None:
+    """The whole of it, on what is known at the plan's moment."""
+    from promolift.profile import outlook
+    from promolift.profile.encoder_data import popularity
+    from promolift.steps.foresee_scene import drawn, set_scene
+    from promolift.steps.portrait import why
+
+    job.tell("encoder", 0.0, "purchases as visits")
+    scene = set_scene(job)
+    h = drawn(job, scene)
+    start = scene.day - WINDOW
+    enough(h, start)
+    model = learned(job, h, scene.day)
+    shared = popularity(h, scene.day)
+    job.tell("encoder", 0.8, "checked on the last 8 weeks")
+    fitted = outlook.calibrate(model, h, shared, start)
+    checked = check(model, h, shared, start)
+    job.tell("encoder", 0.9, "what every customer will do next")
+    expected_I = foresee_all(job, scene, (model, fitted, shared))
+    keep_items(job, scene, h, model, expected_I)
+    keep_maps(job)
+    job.store.save_model(SHARED, {"log_WI": shared.log_WI}, {"opened": shared.opened, "calibration": asdict(fitted)})
+    job.tell("encoder", 0.97, "one customer told")
+    who = example(job)
+    told = why(job, scene, who) | {"customer_id": who} if who else None
+    job.store.save_json("outlook", {"missing": None, **checked, "told": told})
+    job.tell("encoder", 1.0, "done")
+
+
+def enough(h: "Histories", start: float) -> None:
+    """SupportError where too few customers were there before the window: better said before than after training."""
+    known = int((np.diff(h.until(start).start_C) > 0).sum())
+    if known < LEAST:
+        raise SupportError(
+            f"encoder: {known} customers with a purchase earlier than {WINDOW} days before the plan; {LEAST} are needed"
+        )
+
+
+def learned(job: Job, h: "Histories", day: float) -> "LearnedEncoder":
+    """The encoder of these histories and settings: kept from an earlier run, or trained, going on from a checkpoint."""
+    from promolift.profile.encoder import EncoderSettings
+    from promolift.profile.encoder_model import LearnedEncoder
+    from promolift.profile.encoder_train import Hooks, fit_encoder
+
+    choice, store = job.config.encoder, job.store
+    settings = EncoderSettings(depth=choice.depth, epochs=choice.epochs, seed=choice.seed, horizon_days=WINDOW)
+    mark = digest(h, settings.model_dump_json() + repr(day)).encode()
+    kept = store.load_files(MODEL)
+    if kept.pop("made_from", None) == mark:
+        job.tell("encoder", 0.8, "nothing changed")
+        return LearnedEncoder.from_files(kept)
+    part = store.load_files(UNFINISHED)
+    resume = part.get("state") if part.get("made_from") == mark else None
+    hooks = Hooks(
+        progress=epochs_told(job),
+        checkpoint=lambda state: store.save_files(UNFINISHED, {"made_from": mark, "state": state}),
+        resume=resume,
+    )
+    try:
+        model = fit_encoder(h, day, settings, hooks)
+    except InputError:  # a checkpoint of another version
+        store.remove_files(UNFINISHED)
+        if resume is None:
+            raise
+        model = fit_encoder(h, day, settings, Hooks(hooks.progress, hooks.checkpoint))
+    store.save_files(MODEL, {**model.to_files(), "made_from": mark})
+    store.remove_files(UNFINISHED)
+    return model
+
+
+def epochs_told(job: Job) -> Callable[[Any], None]:
+    """A line of the progress display per epoch: loss and NDCG@10 in training and on the window, side by side."""
+    epochs = job.config.encoder.epochs
+    job.tell("encoder", 0.1, "training | last 8 weeks, never learned from")
+
+    def told(epoch: Any) -> None:
+        loss = f"loss {epoch.train['total']:.3f} | {epoch.valid['total']:.3f}"
+        ndcg = f"NDCG@10 {epoch.train_ndcg:.3f} | {epoch.valid_ndcg:.3f}"
+        job.tell(f"epoch {epoch.number + 1}", 1.0, f"{loss}  {ndcg}{'  best' if epoch.best else ''}")
+        job.tell("encoder", 0.1 + 0.7 * (epoch.number + 1) / epochs, "training | last 8 weeks, never learned from")
+
+    return told
+
+
+def digest(h: "Histories", more: str) -> str:
+    """A hash of all that training depends on."""
+    parts = (h.start_C, h.day_V, h.spend_V, h.deal_V, h.channel_V, h.line_V, h.item_L, h.attribute_CA)
+    goods = (h.catalogue.category_I, h.catalogue.brand_I, h.catalogue.price_I, h.catalogue.text_IK)
+    found = sha256("\0".join((*h.customers, *h.catalogue.items, more)).encode())
+    for array in (*parts, *goods):
+        found.update(np.ascontiguousarray(array).tobytes())
+    return found.hexdigest()
+
+
+def check(model: "LearnedEncoder", h: "Histories", shared: "Popularity", start: float) -> dict[str, Any]:
+    """How well the window was foreseen, beside each customer's own habits; the training's record."""
+    from promolift.profile.backtest import crossed
+
+    found = crossed(model, h, shared, start, hash_units("halves", list(h.customers)) < 0.5)
+    lead = found.gain_N - found.habit_N
+    n = len(lead)
+    half, lead_half = (1.96 * float(x.std(ddof=1)) / n**0.5 for x in (found.gain_N, lead))
+    value, more = float(found.gain_N.mean()), float(lead.mean())
+    bins = learn.calibration(found.bought_R, found.prob_R, groups=found.customer_R.tolist()).bins
+    return {
+        "record": list(model.record),
+        "ndcg": {
+            "value": value,
+            "low": value - half,
+            "high": value + half,
+            "habit": float(found.habit_N.mean()),
+            "n": n,
+        },
+        "lead": {"value": more, "low": more - lead_half, "high": more + lead_half},
+        "bins": [asdict(each) for each in bins],
+        "stays_away": {"predicted": float(found.churn_A.mean()), "observed": float(found.gone_A.mean())},
+    }
+
+
+def foresee_all(job: Job, scene: "Scene", models: Models) -> np.ndarray:
+    """Table `outlook`, shard by shard; returns in how many next baskets each item is expected."""
+    from promolift.profile.outlook import chances, item_vectors, log_share, standing, tell
+    from promolift.steps.foresee_scene import leanings, of_shard
+
+    model, fitted, shared = models
+    vec_ID = item_vectors(model)
+    expected_I = np.zeros(len(model.items))
+    with job.store.sharded("outlook") as put:
+        for shard in job.store.shards("events"):
+            h = of_shard(job, scene, shard)
+            visits_C, parts = np.diff(h.start_C), [empty(2 * vec_ID.shape[1])]
+            everyone = np.arange(len(h.customers))
+            for said in model.foresee(h, shared, everyone, np.full(len(everyone), scene.day)):
+                expected_I += chances(fitted, h, said).sum(axis=0)
+                rows = tell(model, fitted, h, said, scene.voice).with_columns(
+                    pl.Series("visits", visits_C[said.points.customer_P], dtype=pl.Int64),
+                    pl.Series("leans_to", leanings(scene, np.exp(log_share(said.logit_PI)), shared), dtype=pl.String),
+                    pl.lit(round(scene.day * DAY_MS)).alias("asof_ms"),
+                )
+                parts.append(outlook_rows(rows, standing(said, shared, vec_ID)))
+            put(shard, job.store.connection.from_arrow(pl.concat(parts).to_arrow()))
+    return expected_I
+
+
+def empty(width: int) -> pl.DataFrame:
+    """Table OUTLOOK with its embedding and no rows."""
+    return OUTLOOK.empty().with_columns(embedding=pl.lit(None, pl.Array(pl.Float32, width)))
+
+
+def outlook_rows(rows: pl.DataFrame, embedding_PE: np.ndarray) -> pl.DataFrame:
+    """A batch as table OUTLOOK; of whom too few visits are known, that is said first."""
+    few, none = pl.col("visits") < FEW, pl.col("visits") == 0
+    warned = pl.format("Too few visits ({}): what follows is told from customers like this one.", "visits")
+    leans = pl.format("Leans to {} more than others do.", "leans_to")
+    said = pl.concat_list(
+        pl.when(few).then(warned).otherwise(pl.lit(None)), pl.col("sentences").list.join("\n"), leans
+    ).list.drop_nulls()
+    wide = rows.with_columns(
+        *(
+            pl.col(old).list.get(k, null_on_oob=True).alias(new.format(k + 1))
+            for old, new in (("items", "next_{}"), ("item_probs", "next_{}_prob"))
+            for k in range(3)
+        ),
+        pl.when(none).then(pl.lit(NONE)).when(few).then(pl.lit(ALIKE)).otherwise(pl.lit(OWN)).alias("basis"),
+        said.list.join("\n").alias("sentences"),
+    )
+    table = OUTLOOK.conform(wide.select(name for name in wide.columns if name in OUTLOOK.schema))
+    return table.with_columns(embedded(embedding_PE))
+
+
+def embedded(rows_ND: np.ndarray) -> pl.Series:
+    """Vectors as a column."""
+    return pl.Series("embedding", rows_ND, dtype=pl.Array(pl.Float32, rows_ND.shape[1]))
+
+
+def keep_items(job: Job, scene: "Scene", h: "Histories", model: "LearnedEncoder", expected_I: np.ndarray) -> None:
+    """Table `outlook_items`: where each item stands, what is like it, in how many next baskets it is expected."""
+    from promolift.profile.outlook import item_vectors, nearest
+
+    vec_ID = item_vectors(model)
+    bought_I = np.bincount(h.item_L, minlength=len(model.items))
+    some = scene.goods.group_by("type").agg(
+        pl.col("department", "shelf", "brand").drop_nulls().mode().min(), pl.col("price_cents").median()
+    )
+    compared = len(vec_ID) if len(vec_ID) <= COMPARED else 0
+    near = [[model.items[i] for i in nearest(vec_ID, row, 3)] for row in range(compared)] or [[]] * len(vec_ID)
+    rows = pl.DataFrame(
+        {
+            "item": model.items,
+            "name": [scene.voice.name(item) for item in model.items],
+            "visits": bought_I,
+            "basis": np.where(bought_I > 0, "own purchases", "never bought: category, brand and price"),
+            "expected_baskets": expected_I,
+            **{f"like_{k + 1}": [found[k] if len(found) > k else None for found in near] for k in range(3)},
+        },
+        schema_overrides={"name": pl.String, **{f"like_{k}": pl.String for k in (1, 2, 3)}},
+    ).join(some, left_on="item", right_on="type", how="left", maintain_order="left")
+    table = OUTLOOK_ITEMS.conform(rows.rename({"shelf": "category"}))
+    job.store.save("outlook_items", table.with_columns(embedded(vec_ID)))
+
+
+def keep_maps(job: Job) -> None:
+    """Table `outlook_map`: at most DOTS customers and items on the plane, the alike near each other."""
+    people = job.store.frame("outlook").filter(pl.col("visits") >= FEW).select("customer_id", "embedding")
+    draw = pl.Series("draw", hash_units("map", people["customer_id"].to_list()), dtype=pl.Float64)
+    people = people.with_columns(draw).sort("draw", "customer_id").head(DOTS)
+    goods = job.store.frame("outlook_items").sort(["visits", "item"], descending=[True, False]).head(DOTS)
+    job.store.save("outlook_map", pl.concat([placed("customer", people), placed("item", goods)]))
+
+
+def placed(kind: str, rows: pl.DataFrame) -> pl.DataFrame:
+    """kind, key, x, y from a key in the first column and `embedding`."""
+    from promolift.profile.outlook import near_map
+
+    xy = np.zeros((rows.height, 2), np.float32)
+    if rows.height > 1:
+        xy = near_map(np.stack(rows["embedding"].to_list()).astype(np.float32))
+    key = rows.to_series(0).alias("key")
+    return pl.DataFrame(
+        {"kind": pl.Series([kind] * rows.height, dtype=pl.String), "key": key, "x": xy[:, 0], "y": xy[:, 1]}
+    )
+
+
+def example(job: Job) -> str | None:
+    """The customer to tell of: a rhythm, 20 visits, more spend than most, and of these the surest next item."""
+    ahead = job.store.frame("outlook").filter(pl.col("spend_cents") >= pl.col("spend_cents").median())
+    known = ahead.filter(pl.col("visits") >= 20, pl.col("sentences").str.starts_with("Buys "))
+    shown = job.store.frame("outlook_map").filter(pl.col("kind") == "customer").select(customer_id="key")
+    best = known.join(shown, on="customer_id").drop_nulls("next_1_prob")
+    ranked = best.sort("next_1_prob", "customer_id", descending=[True, False])["customer_id"]
+    return ranked[0] if ranked.len() else None

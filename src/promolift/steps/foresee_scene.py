@@ -1,0 +1,203 @@
+"""The store's events, products and customers in; the histories and the catalogue that the encoder reads out.
+
+Legend: P customers, I items, G shelves.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+
+from promolift import message
+from promolift.errors import SupportError
+from promolift.hashing import hash_units
+from promolift.message.names import Kind
+from promolift.profile.encoder_data import (
+    Catalogue,
+    Days,
+    Floats,
+    Histories,
+    Popularity,
+    catalogue,
+    histories,
+    read_purchases,
+)
+from promolift.profile.outlook import Voice
+from promolift.report.words import money
+from promolift.sql import DAY_MS, bind, fetch, literal
+from promolift.steps.job import Job, moments
+from promolift.store.local import shard_expression
+from promolift.tables import LEVEL
+
+ITEM = {
+    "category": "case level.level when 'category' then p.category when 'type' then p.type else p.product_id end",
+    "type": "coalesce(p.category || ' | ', '') || p.type",
+    "product": "p.product_id",
+}
+ABOVE = {"category": "p.department", "type": "p.category", "product": "coalesce(p.type, p.category)"}
+GOODS = f"""
+with {LEVEL}, paid as (
+    select product_id, sum(list_cents) / sum(quantity) as price_cents from e
+    where kind = 'purchase' and list_cents > 0 and quantity > 0 group by product_id
+)
+select p.product_id, @item as type, @above as category, p.brand,
+    coalesce(p.price_cents, paid.price_cents) as price_cents, p.category as shelf, p.type as kind, p.name, p.department
+from products p cross join level left join paid using (product_id) where @item is not null order by p.product_id
+"""
+CHANNELS = """
+select distinct channel from events where kind = 'purchase' and ts_ms < $asof and channel is not null order by channel
+"""
+KNOWN = """
+select distinct customer_id from events where ts_ms < $asof union select customer_id from told where {mine}
+order by customer_id
+"""
+UNASKED = ("customer_id", "name", "consent", "language")  # say nothing of what somebody buys
+LARGE = 0.02  # share of all purchases below which a shelf is too small to lean to
+COMMON = 20  # customers who must share an answer for it to be learned from
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What all shards share: the moment in days, a row per product, items, told attributes, channels, names; and the
+    shelf (department, or category where there is none) of each item that may be told: 1 in its column of `shelf_IG`.
+    """
+
+    day: float
+    goods: pl.DataFrame
+    items: Catalogue
+    told: pl.DataFrame
+    channels: tuple[str, ...]
+    voice: Voice
+    shelves: tuple[str, ...]
+    shelf_IG: Floats
+
+
+def set_scene(job: Job) -> Scene:
+    """The scene as of the plan's moment."""
+    asof, choice = moments(job).asof, job.config.encoder
+    goods = read_goods(job, asof)
+    channels = fetch(job.store.table("events").query("events", bind(CHANNELS, asof=asof)))["channel"]
+    items = catalogue(purchases(job, job.store.shards("events")[0], goods, asof)[1])
+    names = names_of(goods, choice.level)
+    shelves, shelf_IG = shelves_of(goods, items, names)
+    return Scene(
+        day=asof / DAY_MS,
+        goods=goods,
+        items=items,
+        told=told_attributes(job),
+        channels=tuple(channels),
+        voice=Voice(lambda cents: money(cents, job.config.shop.currency), names),
+        shelves=shelves,
+        shelf_IG=shelf_IG,
+    )
+
+
+def drawn(job: Job, scene: Scene) -> Histories:
+    """Histories of the customers drawn for the training. SupportError if nothing in them is in the catalogue."""
+    asof, shards = round(scene.day * DAY_MS), job.store.shards("events")
+    people = pl.concat([known(job, shard, asof) for shard in shards])
+    share = job.config.encoder.customers / max(people.len(), 1)
+    chosen = people.filter(pl.Series(hash_units("encoder", people.to_list())) < share)
+    mine = pl.col("customer_id").is_in(chosen.implode())
+    lines = pl.concat([purchases(job, shard, scene.goods, asof)[0].filter(mine) for shard in shards])
+    if lines.is_empty():
+        raise SupportError("encoder: no purchase of anything in the catalogue; give the products a category")
+    return histories(lines, scene.items, scene.told, chosen.to_list(), scene.channels)
+
+
+def of_shard(job: Job, scene: Scene, shard: int) -> Histories:
+    """Everybody of one shard, those without a purchase too."""
+    asof = round(scene.day * DAY_MS)
+    lines, _ = purchases(job, shard, scene.goods, asof)
+    return histories(lines, scene.items, scene.told, known(job, shard, asof).to_list(), scene.channels)
+
+
+def of_customer(job: Job, scene: Scene, customer_id: str) -> Histories:
+    """One customer alone."""
+    asof, mine = round(scene.day * DAY_MS), f"customer_id = {literal(customer_id)}"
+    events = job.store.table("events").filter(f"ts_ms < {asof} and {mine}")
+    lines, _ = read_purchases(events, job.store.connection.from_arrow(scene.goods.to_arrow()), "type")
+    return histories(lines, scene.items, scene.told, [customer_id], scene.channels)
+
+
+def read_goods(job: Job, asof_ms: int) -> pl.DataFrame:
+    """A row per product: its item as `type`, what lies above as `category`; a missing price is what was paid."""
+    level = job.config.encoder.level
+    products = job.store.table("products")  # DuckDB finds it by its name
+    assert products is not None
+    sql = GOODS.replace("@item", ITEM[level]).replace("@above", ABOVE[level])
+    return fetch(job.store.table("events").filter(f"ts_ms < {asof_ms}").query("e", sql))
+
+
+def purchases(job: Job, shard: int, goods: pl.DataFrame, asof_ms: int) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """One shard's purchase lines before the moment, and the catalogue."""
+    events = job.store.events(shard).filter(f"ts_ms < {asof_ms}")
+    return read_purchases(events, job.store.connection.from_arrow(goods.to_arrow()), "type")
+
+
+def known(job: Job, shard: int, asof_ms: int) -> pl.Series:
+    """Customers of a shard who were seen before the moment or told the shop something."""
+    told = job.store.table("customers").project("customer_id")
+    assert told is not None
+    mine = f"{shard_expression('customer_id', len(job.store.shards('events')))} = {shard}"
+    return fetch(job.store.events(shard).query("events", bind(KNOWN.format(mine=mine), asof=asof_ms)))["customer_id"]
+
+
+def told_attributes(job: Job) -> pl.DataFrame:
+    """A column per common answer of the customers table: 1 or 0, null where the customer said nothing on the matter."""
+    rows = job.store.frame("customers").sort("customer_id")
+    columns = [pl.col("customer_id")]
+    for name in rows.columns:
+        if name not in UNASKED and rows.schema[name] == pl.String:
+            counts = rows.drop_nulls(name).group_by(name).len().filter(pl.col("len") >= COMMON).sort(name)
+            columns += [(pl.col(name) == value).cast(pl.Float32).alias(f"{name}={value}") for value in counts[name]]
+    return rows.select(columns)
+
+
+def names_of(goods: pl.DataFrame, level: str) -> dict[str, str]:
+    """Item to readable English name, without what must not be named or may not be offered."""
+    rows = goods.group_by("type").agg(pl.col("shelf", "kind", "name").drop_nulls().mode().min()).sort("type")
+    found: dict[str, str] = {}
+    for item, shelf, kind, name in rows.iter_rows():
+        labels = [message.label(key, "category").en for key in (shelf, kind) if key]
+        if not all(_open(key) for key in (shelf, kind) if key):
+            continue
+        if level == "product" or not labels:
+            key = name or item
+            if _open(key, "product"):
+                found[item] = message.label(key, "product").en
+        elif level == "category":
+            found[item] = labels[0]
+        else:
+            found[item] = f"{labels[0]} ({labels[1]})" if len(labels) == 2 else labels[0]
+    return found
+
+
+def shelves_of(goods: pl.DataFrame, items: Catalogue, names: dict[str, str]) -> tuple[tuple[str, ...], Floats]:
+    """Readable shelves, and which item stands where."""
+    level: Kind = "department" if goods["department"].drop_nulls().len() else "category"
+    column = "department" if level == "department" else "shelf"
+    rows = goods.group_by("type").agg(pl.col(column).drop_nulls().mode().min()).drop_nulls()
+    of = {item: message.label(key, level).en for item, key in rows.iter_rows() if item in names and _open(key, level)}
+    shelves = tuple(sorted(set(of.values())))
+    shelf_IG = np.zeros((len(items.items), len(shelves)), np.float32)
+    for row, item in enumerate(items.items):
+        if item in of:
+            shelf_IG[row, shelves.index(of[item])] = 1
+    return shelves, shelf_IG
+
+
+def leanings(scene: Scene, share_PI: Days, shared: Popularity) -> list[str | None]:
+    """The shelf that the next basket leans to most, against everybody's last 28 days; small shelves left out."""
+    share_I = np.exp(shared.log_WI[-1].astype(np.float64))
+    share_G = share_I @ scene.shelf_IG / share_I.sum()
+    large = np.flatnonzero(share_G >= LARGE)
+    if len(large) < 2:
+        return [None] * len(share_PI)
+    share_PG = share_PI @ scene.shelf_IG[:, large]
+    return [scene.shelves[large[g]] for g in (share_PG / share_G[large]).argmax(axis=1)]
+
+
+def _open(key: str, kind: Kind = "category") -> bool:
+    """Whether it may be named, and be the matter of an offer."""
+    return not message.is_sensitive(key, kind) and message.is_couponable(key, kind)

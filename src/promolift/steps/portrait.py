@@ -1,0 +1,93 @@
+"""One customer's id in; all that is known and expected of him, from which visits, and who is like him, out."""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from promolift import profile
+from promolift.errors import InputError
+from promolift.report.words import money
+from promolift.sql import fetch, literal
+from promolift.steps.foresee import MODEL, SHARED
+from promolift.steps.job import Job, local_day, moments
+
+if TYPE_CHECKING:
+    from promolift.steps.foresee_scene import Scene
+
+REASONS, ALIKE = 5, 5
+
+
+def portrait(job: Job, customer_id: str) -> dict[str, Any]:
+    """Attributes, sentences, reasons and customers alike, with `text`. InputError if nobody has that id."""
+    mine = f"customer_id = {literal(customer_id)}"
+    rows = fetch(job.store.table("profiles").filter(f"asof_ms = {moments(job).asof} and {mine}")).to_dicts()
+    ahead = fetch(job.store.table("outlook").filter(mine)).to_dicts() if job.store.has("outlook") else []
+    if not rows and not ahead:
+        raise InputError(f"no customer {customer_id!r} was seen before the plan's moment; see `promolift health`")
+    currency = job.config.shop.currency
+    said = profile.describe(rows[0], lambda cents: money(cents, currency)) if rows else []
+    told: dict[str, Any] = {"customer_id": customer_id, "attributes": rows[0] if rows else None, "outlook": None}
+    lines = [f"Customer {customer_id}", *said]
+    if ahead:
+        from promolift.steps.foresee_scene import set_scene
+
+        told["outlook"] = {name: value for name, value in ahead[0].items() if name not in ("customer_id", "embedding")}
+        told |= why(job, set_scene(job), customer_id)
+        lines += ["", *ahead[0]["sentences"].splitlines(), *reasons_told(told), *alike_told(told)]
+    return told | {"text": "\n".join(lines)}
+
+
+def why(job: Job, scene: "Scene", customer_id: str) -> dict[str, Any]:
+    """The likeliest item that may be told, the visits that speak for and against it, and the customers most alike."""
+    from promolift.profile.encoder_data import Popularity
+    from promolift.profile.encoder_model import LearnedEncoder
+    from promolift.profile.outlook import drivers, nearest
+    from promolift.steps.foresee_scene import of_customer
+
+    kept = job.store.load_files(MODEL)
+    kept.pop("made_from", None)
+    model = LearnedEncoder.from_files(kept)
+    arrays, about = job.store.load_model(SHARED)
+    shared = Popularity(about["opened"], arrays["log_WI"])
+    everyone = job.store.frame("outlook").select(
+        "customer_id", "visits", "next_1", "spend_cents", "leans_to", "sentences", "embedding"
+    )
+    everyone = everyone.sort("customer_id")
+    row = everyone["customer_id"].to_list().index(customer_id)
+    item = everyone["next_1"][row]
+    state_ND = np.stack(everyone["embedding"].to_list()).astype(np.float32)
+    found: dict[str, Any] = {"item": scene.voice.name(item) if item else None, "reasons": [], "alike": []}
+    found["sentences"] = everyone["sentences"][row].splitlines()
+    if item and everyone["visits"][row]:
+        h = of_customer(job, scene, customer_id)
+        moved = drivers(model, h, shared, (0, scene.day), item).head(REASONS)
+        found["reasons"] = [reason(job, scene, each) for each in moved.iter_rows(named=True)]
+    for other in nearest(state_ND, row, min(ALIKE, len(state_ND) - 1)):
+        who = everyone.row(int(other), named=True)
+        named = scene.voice.name(who["next_1"]) if who["next_1"] else None
+        told = {name: who[name] for name in ("customer_id", "spend_cents", "leans_to")}
+        found["alike"].append(told | {"next_1": named})
+    return found
+
+
+def reason(job: Job, scene: "Scene", row: dict[str, Any]) -> dict[str, Any]:
+    """One visit: its day, what may be told of its basket, and by what factor it moves the odds of the item."""
+    names = sorted(filter(None, (scene.voice.name(item) for item in row["items"])))
+    day = local_day(round(row["day"] * 86_400_000), job.config.shop.zone)
+    return {"day": day.isoformat(), "items": names, "odds_factor": float(np.exp(row["effect"]))}
+
+
+def reasons_told(told: dict[str, Any]) -> list[str]:
+    """The reasons as lines."""
+    if not told["reasons"]:
+        return []
+    lines = [f"The visits that move the odds of {told['item']} most (each left out in turn):"]
+    for each in told["reasons"]:
+        basket = ", ".join(each["items"][:4]) + (" ..." if len(each["items"]) > 4 else "")
+        lines.append(f"  {each['day']}  odds x {each['odds_factor']:.2f}  {basket}")
+    return lines
+
+
+def alike_told(told: dict[str, Any]) -> list[str]:
+    """The customers alike as one line."""
+    return ["Most like this customer: " + ", ".join(each["customer_id"] for each in told["alike"]) + "."]

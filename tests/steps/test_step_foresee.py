@@ -1,0 +1,299 @@
+"""The encoder in the story: all are foreseen, none who left, nothing private told; a shop without it goes on."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from promolift import run
+from promolift.cli import main
+from promolift.config import Config, load_config
+from promolift.errors import InputError
+from promolift.profile.outlook_tables import OUTLOOK, OUTLOOK_ITEMS
+from promolift.steps import foresee
+from promolift.steps.job import Job
+from promolift.steps.summary import foreseen
+from promolift.store import Store
+
+pytest.importorskip("torch")
+
+from promolift.profile.encoder_model import LearnedEncoder
+
+TINY = {"depth": 1, "epochs": 2, "level": "type"}
+EVENTS = {
+    "customer_id": "user_id", "time": "event_time", "kind": "event_type", "product_id": "sku",
+    "order_id": "order_number", "quantity": "quantity", "amount": "sales_value", "shelf_discount": "discount",
+}  # fmt: skip
+
+
+def config(folder: Path, shards: int = 2, plan: dict[str, object] | None = None, **encoder: object) -> Config:
+    names = ("product_id", "name", "category", "type")
+    products = {"columns": {n: n for n in names} | {"price": "price_cents"}, "money": "minor"}
+    customers = {"columns": {"customer_id": "customer_id"}, "constants": {"consent": "yes"}}
+    files = {"events": {"columns": EVENTS}, "products": products, "customers": customers}
+    parts = {name: {"path": str(folder / f"{name}.csv"), "mapping": mapping} for name, mapping in files.items()}
+    return Config.parse({"data": {"shards": shards, **parts}, "plan": plan or {}, "encoder": TINY | encoder}, "test")
+
+
+def shop(own: Path, folder: Path, change: Callable[[dict[str, pl.DataFrame]], None] = lambda tables: None) -> Path:
+    """The small shop's files with 90 customers, changed."""
+    names = ("events", "products", "customers")
+    tables = {name: pl.read_csv(own / f"{name}.csv", infer_schema=False) for name in names}
+    kept = sorted(set(tables["events"]["user_id"]))[:160]
+    tables["events"] = tables["events"].filter(pl.col("user_id").is_in(kept))
+    tables["customers"] = tables["customers"].filter(pl.col("customer_id").is_in(kept))
+    change(tables)
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, table in tables.items():
+        table.write_csv(folder / f"{name}.csv")
+    return folder
+
+
+def foreseen_in(folder: Path, work: Path, settings: Config, tell: Callable[..., None] = lambda *told: None) -> Job:
+    """A job whose events are cleaned and whose customers are foreseen; its store stays open."""
+    job = Job(settings, Store(work), tell)
+    run.run(job, ["ingest"])
+    foresee.run(job)
+    return job
+
+
+def special(tables: dict[str, pl.DataFrame]) -> None:
+    """A private category, a product nobody bought, somebody with one visit, and somebody with none."""
+    goods, events = tables["products"], tables["events"]
+    private = goods["category"].value_counts().sort(["count", "category"], descending=[True, False])["category"][0]
+    goods = goods.with_columns(pl.col("category").replace({private: "ANALGESICS"}))
+    new = goods.head(1).with_columns(product_id=pl.lit("brand-new"), type=pl.lit("never seen"), name=pl.lit("thing"))
+    tables["products"] = pl.concat([goods, new])
+    one = events.filter(pl.col("event_type") == "purchase").head(1)
+    tables["events"] = pl.concat([events, one.with_columns(user_id=pl.lit("once"), order_number=pl.lit("o-once"))])
+    more = tables["customers"].head(2).with_columns(customer_id=pl.Series(["once", "never"]))
+    tables["customers"] = pl.concat([tables["customers"], more])
+
+
+@pytest.fixture(scope="module")
+def job(own_files: Path, tmp_path_factory: pytest.TempPathFactory) -> Job:
+    folder = tmp_path_factory.mktemp("foresee")
+    return foreseen_in(shop(own_files, folder, special), folder / "work", config(folder))
+
+
+def test_everybody_is_foreseen_once_with_chances_that_are_chances(job: Job) -> None:
+    rows = OUTLOOK.check(job.store.frame("outlook"))
+    seen = job.store.table("events").project("customer_id").distinct().pl()["customer_id"]
+    assert set(rows["customer_id"]) == {*seen, "never"}
+    shown = rows.select("next_1_prob", "next_2_prob", "next_3_prob").to_numpy()
+    assert (np.diff(shown, axis=1) <= 0).all()
+    assert rows["orders"].is_finite().all()
+    assert np.linalg.norm(np.stack(rows["embedding"].to_list()), axis=1) == pytest.approx(2**0.5, abs=1e-3)
+    note = job.store.load_json("outlook")
+    assert len(note["record"]) == 2
+    assert note["ndcg"]["low"] < note["ndcg"]["value"] < note["ndcg"]["high"]
+    assert note["lead"]["value"] == pytest.approx(note["ndcg"]["value"] - note["ndcg"]["habit"])
+    assert f"{note['ndcg']['value']:.3f}" in foreseen(job, "all")["text"]
+
+
+def test_of_whom_little_is_known_that_is_said_first(job: Job) -> None:
+    rows = {row["customer_id"]: row for row in job.store.frame("outlook").iter_rows(named=True)}
+    assert rows["once"]["basis"] == foresee.ALIKE
+    assert rows["never"]["basis"] == foresee.NONE
+    for who, visits in (("once", 1), ("never", 0)):
+        assert rows[who]["sentences"].startswith(f"Too few visits ({visits})")
+        assert rows[who]["next_1"]
+        assert rows[who]["spend_cents"] > 0
+    known = [row for row in rows.values() if row["visits"] >= 3]
+    assert all(row["basis"] == foresee.OWN and "Too few" not in row["sentences"] for row in known)
+
+
+def test_a_product_nobody_bought_has_its_place_and_says_why(job: Job) -> None:
+    items = OUTLOOK_ITEMS.check(job.store.frame("outlook_items"))
+    row = items.filter(pl.col("item").str.ends_with("never seen")).to_dicts()[0]
+    assert row["visits"] == 0
+    assert row["basis"].startswith("never bought")
+    assert {row["like_1"], row["like_2"], row["like_3"]} <= {*items["item"]} - {row["item"]}
+    kept = job.store.load_files("encoder")
+    kept.pop("made_from")
+    net = LearnedEncoder.from_files(kept).model
+    tower = net.table().numpy()
+    tower /= np.linalg.norm(tower, axis=1, keepdims=True)
+    at, known = items["item"].to_list().index(row["item"]), net.get_buffer("known_I").numpy() > 0
+    alike = np.argsort(np.where(known, -tower @ tower[at], np.inf))[:3]  # by shelf, brand and price: all that is known
+    amid = np.stack(items["embedding"].to_list())[alike].mean(axis=0)
+    assert row["embedding"] == pytest.approx(amid / np.linalg.norm(amid), abs=1e-4)
+    assert items["expected_baskets"].sum() > 0
+
+
+def test_a_private_matter_is_known_to_the_model_and_told_nowhere(job: Job) -> None:
+    items = job.store.frame("outlook_items")
+    private = items.filter(pl.col("category") == "ANALGESICS")
+    assert private["visits"].sum() > 0
+    assert private["name"].null_count() == private.height
+    told = job.store.frame("outlook")
+    for column in ("next_1", "next_2", "next_3", "leans_to"):
+        assert not told[column].is_in([*private["item"], "pain relief"]).any()
+    note = job.store.load_json("outlook")["told"]
+    assert note["reasons"]
+    texts = (" ".join(told["sentences"]) + json.dumps(note)).lower()
+    assert "pain relief" not in texts
+    assert "analgesics" not in texts
+
+
+def test_who_is_erased_leaves_tables_map_reasons_and_model(own_files: Path, tmp_path: Path, job: Job) -> None:
+    story = job.store.load_json("outlook")["told"]
+    gone = {story["customer_id"], story["alike"][0]["customer_id"]}
+
+    def erase(tables: dict[str, pl.DataFrame]) -> None:
+        special(tables)
+        tables["events"] = tables["events"].filter(~pl.col("user_id").is_in(gone))
+        tables["customers"] = tables["customers"].filter(~pl.col("customer_id").is_in(gone))
+
+    shutil.copytree(job.store.root, tmp_path / "work")
+    left = foreseen_in(shop(own_files, tmp_path, erase), tmp_path / "work", config(tmp_path))
+    assert not gone & set(left.store.frame("outlook")["customer_id"])
+    assert not gone & set(left.store.frame("outlook_map")["key"])
+    texts = [path.read_bytes() for path in sorted((tmp_path / "work" / "models").rglob("*")) if path.is_file()]
+    texts.append((tmp_path / "work" / "notes" / "outlook.json").read_bytes())
+    assert not any(f'"{who}"'.encode() in text for who in gone for text in texts)
+    assert left.store.load_files("encoder")["made_from"] != job.store.load_files("encoder")["made_from"]
+
+
+def test_shards_change_nothing_and_an_unchanged_shop_is_not_learned_again(tmp_path: Path, job: Job) -> None:
+    folder, told = Path(job.config.data.events.path).parent, []  # type: ignore[union-attr]
+    shutil.copytree(job.store.root / "models", tmp_path / "work" / "models")
+    other = foreseen_in(folder, tmp_path / "work", config(folder, shards=3), lambda *row: told.append(row))
+    assert ("encoder", 0.8, "nothing changed") in told
+    assert len(other.store.shards("outlook")) == 3
+    one, two = (each.store.frame("outlook").sort("customer_id") for each in (job, other))
+    assert one["customer_id"].equals(two["customer_id"])
+    for column in ("next_1_prob", "churn_prob", "deal_share"):
+        assert one[column].to_numpy() == pytest.approx(two[column].to_numpy(), rel=0.02)
+
+
+def test_a_stopped_training_goes_on_where_it_was(tmp_path: Path, job: Job) -> None:
+    folder, told = Path(job.config.data.events.path).parent, []  # type: ignore[union-attr]
+
+    def stop(step: str, share: float, note: str = "") -> None:
+        told.append(step)
+        if step == "epoch 2" and told.count("epoch 2") == 1:
+            raise KeyboardInterrupt
+
+    with Store(tmp_path / "work") as store:
+        stopped = Job(config(folder), store, stop)
+        run.run(stopped, ["ingest"])
+        with pytest.raises(KeyboardInterrupt):
+            foresee.run(stopped)
+    left = Job(config(folder), Store(tmp_path / "work"), stop)
+    assert set(left.store.load_files("encoder_unfinished")) == {"made_from", "state"}
+    assert not left.store.load_files("encoder")
+    foresee.run(left)
+    assert told.count("epoch 1") == 1
+    assert told.count("epoch 2") == 2
+    assert not left.store.load_files("encoder_unfinished")
+    whole, resumed = (each.store.load_json("outlook")["record"] for each in (job, left))
+    assert [row["valid_ndcg"] for row in resumed] == pytest.approx([row["valid_ndcg"] for row in whole], abs=1e-6)
+
+
+def test_nothing_after_the_plans_moment_is_learned_from(own_files: Path, tmp_path: Path) -> None:
+    from promolift.steps.foresee_scene import drawn, set_scene
+
+    events = pl.read_csv(own_files / "events.csv", infer_schema=False)
+    late = events["event_time"].max()
+    day = str(late)[:10]
+
+    def plain(tables: dict[str, pl.DataFrame]) -> None:
+        tables["products"] = tables["products"].with_columns(
+            price_cents=pl.lit(None, pl.String)
+        )  # what was paid counts
+
+    def cheat(tables: dict[str, pl.DataFrame]) -> None:
+        plain(tables)
+        future = pl.col("event_time") >= day
+        tables["events"] = tables["events"].with_columns(
+            sales_value=pl.when(future).then(pl.lit("999.99")).otherwise("sales_value"),
+            sku=pl.when(future).then(pl.col("sku").first()).otherwise("sku"),
+        )
+
+    marks = []
+    for name, change in (("plain", plain), ("cheat", cheat)):
+        folder = shop(own_files, tmp_path / name, change)
+        made = Job(config(folder, plan={"asof": day}), Store(folder / "work"), lambda *told: None)
+        run.run(made, ["ingest"])
+        marks.append(foresee.digest(drawn(made, set_scene(made)), ""))
+    assert marks[0] == marks[1]
+
+
+def test_without_an_encoder_the_reason_is_kept_and_nothing_else(
+    own_files: Path, tmp_path: Path, job: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(job.store.root, tmp_path / "work")
+    folder = Path(job.config.data.events.path).parent  # type: ignore[union-attr]
+    off = Job(config(folder, depth=0), Store(tmp_path / "work"), lambda *told: None)
+    foresee.run(off)
+    assert off.store.load_json("outlook") == {"missing": "encoder.depth is 0 in promolift.toml; 2 learns one"}
+    assert not any(off.store.has(name) for name in foresee.TABLES)
+    assert not off.store.load_files("encoder")
+    assert "encoder.depth" in foreseen(off, "")["text"]
+    monkeypatch.setattr(foresee, "find_spec", lambda name: None)
+    foresee.run(Job(config(folder), off.store, lambda *told: None))
+    assert "pip install 'promolift[deep]'" in off.store.load_json("outlook")["missing"]
+    monkeypatch.undo()
+
+    def few(tables: dict[str, pl.DataFrame]) -> None:
+        some = sorted(set(tables["events"]["user_id"]))[:30]
+        tables["events"] = tables["events"].filter(pl.col("user_id").is_in(some))
+
+    small = foreseen_in(shop(own_files, tmp_path / "few", few), tmp_path / "few" / "work", config(tmp_path / "few"))
+    assert "100 are needed" in small.store.load_json("outlook")["missing"]
+
+
+def test_another_encoder_redoes_the_profiles_and_nothing_that_does_not_depend_on_it(job: Job) -> None:
+    folder = Path(job.config.data.events.path).parent  # type: ignore[union-attr]
+    marks = [{step: run.fingerprint(config(folder, depth=depth), step) for step in run.STEPS} for depth in (1, 2)]
+    assert {step for step in run.STEPS if marks[0][step] != marks[1][step]} == {"profile"}
+
+
+def call(*arguments: str) -> int:
+    with pytest.raises(SystemExit) as stop:
+        main(list(arguments))
+    return int(stop.value.code or 0)
+
+
+def test_a_customer_is_told_at_the_command_line(job: Job, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = Path(job.config.data.events.path).parent  # type: ignore[union-attr]
+    files = [
+        part for name in ("events", "products", "customers") for part in (f"--{name}", str(folder / f"{name}.csv"))
+    ]
+    toml, work = tmp_path / "promolift.toml", tmp_path / "work"
+    assert call("init", *files, "--config", str(toml)) == 0
+    text = toml.read_text("utf-8")
+    assert text.count("depth = 0 ") == 1
+    toml.write_text(text.replace("depth = 0 ", 'depth = 1\nepochs = 1\nlevel = "type" '), "utf-8")
+    assert load_config(toml).encoder.depth == 1
+    places = ["--config", str(toml), "--work", str(work)]
+    assert call("ingest", *places) == 0
+    who = job.store.load_json("outlook")["told"]["customer_id"]
+    assert call("profile", *places, "--customer", who, "--json") == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["attributes"]["orders_total"] > 0
+    assert told["outlook"]["next_1_prob"] > 0
+    assert told["reasons"]
+    assert who not in [each["customer_id"] for each in told["alike"]]
+    assert call("profile", *places, "--customer", who) == 0
+    text = capsys.readouterr().err
+    for words in ("Has placed", "Likeliest in the next basket", "odds x", "Most like this customer"):
+        assert words in text
+    assert call("profile", *places, "--customer", "nobody") == 2
+    assert "no customer 'nobody'" in capsys.readouterr().err
+
+
+def test_kept_files_of_another_version_are_named_not_crashed_on(tmp_path: Path, job: Job) -> None:
+    from promolift.steps.foresee_scene import set_scene
+    from promolift.steps.portrait import why
+
+    shutil.copytree(job.store.root, tmp_path / "work")
+    torn = Job(job.config, Store(tmp_path / "work"), lambda *told: None)
+    torn.store.save_files("encoder", {"manifest.json": b"{}", "weights.safetensors": b""})
+    with pytest.raises(InputError, match="train it again"):
+        why(torn, set_scene(torn), "once")

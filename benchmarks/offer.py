@@ -1,15 +1,16 @@
 """Offers beyond the menu on simulated shops with known truth, beside the menu alone, random offers and CTGAN.
 
     python benchmarks/offer.py            # 20 shops of 1,000 customers, fidelity on one of 3,000
-    python benchmarks/offer.py --quick    # 3 shops of 500, fidelity on one of 1,500
-    python benchmarks/offer.py --shops 11 20 --no-fidelity    # a part
+    python benchmarks/offer.py --quick    # 3 shops of 500, fidelity on one of 1,000
+    python benchmarks/offer.py --part shops --shops 11 20    # or --part fidelity
 
 All is simulated. A shop plans one week from what it can know: its own logs (`loop_model.believe`), its prices, costs and
-shelf. Truth only judges. The menu is 10, 20 and 30 % on a category; proposals are any printable percentage on a
-category, a product or everything, at most a few for one customer. The menu's plan at the stated budget spends some true
-amount; every other plan is scaled to spend exactly that in truth: the customers at its marginal price are mixed.
-Interval: t over shops, paired. CTGAN (offer_peers.py) runs in the interpreter that the environment variable OFFER_PEER
-names; without it its lines are left out. It gets 150 epochs, about the CPU seconds of our 1,600 steps.
+shelf. Truth only judges. The menu is 10, 20 and 30 % on a category. Proposals are any printable percentage on a
+category, two categories, a product or everything; as in a plan, the LINES new kinds of offer that add most by what is
+believed at the price where the menu alone is planned are kept (`grid.best_lines`). The menu's plan at the stated budget
+spends some true amount; every other plan is scaled to spend exactly that in truth: the customers at its marginal price
+are mixed. Interval: t over shops, paired. CTGAN (offer_peers.py) runs in the interpreter that the environment variable
+OFFER_PEER names; without it its lines are left out. It gets its own default of 300 epochs.
 """
 
 import argparse
@@ -20,6 +21,7 @@ import subprocess
 import sys
 import tempfile
 from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +29,7 @@ import polars as pl
 from scipy import stats
 
 from promolift.hashing import hash_units
-from promolift.offer.grid import efficient
+from promolift.offer.grid import best_lines
 from promolift.offer.market import Layout, Market
 from promolift.offer.proposals import PROPOSALS
 from promolift.offer.repair import PrintRules, repair
@@ -39,7 +41,7 @@ from promolift.steps.loop_model import Believed, Cohort, believe, shelf_of
 
 WEEK, MENU, FLOOR = 52, (10, 20, 30), 0.0
 RULES = PrintRules(channels=("store", "app"))
-KEEP, DRAWS, TOP_PRICE = 8, 32, 2.0  # proposals for a customer; drawn for him; price the cheapest one is best at
+LINES, LEAST, KEEP, DRAWS = 3, 0.01, 8, 32  # new kinds of offer and what each must add; drawn at random; by the network
 BUDGETS = (100, 300, 600)  # cents per customer, as believed
 PRICES = np.r_[np.linspace(0, 1, 41), np.exp(np.linspace(0, 3.5, 60))[1:]]
 
@@ -65,9 +67,13 @@ def case_of(seed: int, customers: int) -> Case:
     shop = simulate(ShopSettings(customers=customers, seed=seed, weeks=WEEK))
     believed, world, products = believe(shop), shop.world, shop.world.products
     c, number = products["c"].to_numpy(), shop.settings.categories
-    member = np.c_[c[:, None] == np.arange(number), np.eye(c.size), np.ones((c.size, 1))].astype(float)
+    own = (c[:, None] == np.arange(number)).astype(float)
+    pairs = list(combinations(range(number), 2))
+    both = np.stack([own[:, a] + own[:, b] for a, b in pairs], axis=1)
+    member = np.c_[own, np.eye(c.size), np.ones((c.size, 1)), both]
     targets = (
         *(("category", goods[0]) for goods in GOODS[:number]), *(("product", p) for p in products["product_id"]), ("all", None),
+        *(("pair", f"{GOODS[a][0]} ++ {GOODS[b][0]}") for a, b in pairs),
     )  # fmt: skip
     shelf = shelf_of(world, WEEK)
     units = believed.units(Cohort(world.number_N, WEEK), np.broadcast_to(shelf, (customers, c.size)))
@@ -82,6 +88,8 @@ def case_of(seed: int, customers: int) -> Case:
     margin = ((units * (price - cents_off(price, shelf) - believed.cost_P)) @ member).sum(0) / value_NT.sum(0)
     percents = np.array(RULES.percents)
     legal = percents / 100 <= np.minimum(margin - FLOOR, RULES.max_share)[:, None] + 1e-9
+    for t, (a, b) in enumerate(pairs, len(targets) - len(pairs)):
+        legal[t] = legal[a] & legal[b]  # both must keep the floor
     return Case(shop, believed, targets, member, gain, cost, true_gain, true_cost, margin, legal, value_NT)
 
 
@@ -127,11 +135,29 @@ def among(case: Case, scopes: tuple[str, ...], percents: tuple[int, ...] = RULES
     return np.broadcast_to(scope[:, None] & np.isin(RULES.percents, percents), case.gain.shape)
 
 
-def best(case: Case, may: np.ndarray) -> np.ndarray:
-    """The efficient offers of those that may be."""
-    gain = np.where(may & case.legal_TD, case.gain, np.nan)
-    who = np.repeat(np.arange(len(may)), gain[0].size)
-    return efficient(gain.ravel(), case.cost.ravel(), who, KEEP, TOP_PRICE).reshape(gain.shape)
+def best(case: Case, may: np.ndarray, price: float, most: int = LINES) -> np.ndarray:
+    """Of the offers that may be, those of the few lines that add most by what is believed at the menu's price."""
+    scope = np.array([name for name, _ in case.targets])
+    menu = among(case, ("category",), MENU) & case.legal_TD
+    net = case.gain - price * case.cost
+    parts = []
+    for kind in dict.fromkeys(scope):
+        for d, percent in enumerate(RULES.percents):
+            if kind == "category" and percent in MENU:
+                continue
+            of_line = np.where((may & case.legal_TD)[:, scope == kind, d], net[:, scope == kind, d], -np.inf).max(1)
+            parts.append(told(case, f"{kind}-{percent}", of_line))
+    lines = best_lines(told(case, "menu", np.where(menu, net, -np.inf).max((1, 2))), pl.concat(parts), 0.0, most, LEAST)
+    kept = np.array([[f"{name}-{percent}" in lines for percent in RULES.percents] for name in scope])
+    return may & kept
+
+
+def told(case: Case, line: str, net: np.ndarray) -> pl.DataFrame:
+    """Each customer's best of a line, as the candidates that `best_lines` reads."""
+    return pl.DataFrame(
+        {"customer_id": case.shop.world.customer_ids, "offer_id": line, "menu_id": line, "eligible": np.isfinite(net),
+         "gain_cents": np.where(np.isfinite(net), net, 0.0), "cost_cents": 0.0}
+    )  # fmt: skip
 
 
 def random_open(case: Case, keep: int) -> np.ndarray:
@@ -170,27 +196,31 @@ def accepted(shop: Shop) -> pl.DataFrame:
 
 
 def market_of(case: Case, named: bool = False) -> Market:
-    """The shop as the generator sees it: beliefs, prices and sums of purchases; `named` also which category it is."""
-    n, t = case.worth_NT.shape
-    value = np.log1p(case.worth_NT)
-    scope = np.array([["category", "product", "all"].index(s) for s, _ in case.targets])
+    """The shop as the generator sees it: beliefs, prices and sums of purchases; `named` also which category it is.
+
+    A slot is a category, a product or everything.
+    """
+    t = sum(kind != "pair" for kind, _ in case.targets)
+    n, worth = len(case.worth_NT), case.worth_NT[:, :t]
+    value = np.log1p(worth)
+    scope = np.array([["category", "product", "all"].index(s) for s, _ in case.targets[:t]])
     item = np.stack(
-        [value, value - value[:, -1:], np.broadcast_to(case.margin_T, (n, t)), *(np.broadcast_to(scope == k, (n, t)) for k in range(3))], axis=2,
+        [value, value - value[:, -1:], np.broadcast_to(case.margin_T[:t], (n, t)), *(np.broadcast_to(scope == k, (n, t)) for k in range(3))], axis=2,
     )  # fmt: skip
     cats = case.shop.settings.categories
     if named:
-        own = (case.member_PT.T @ case.member_PT[:, :cats] > 0) & (scope != 2)[:, None]
+        own = (case.member_PT[:, :t].T @ case.member_PT[:, :cats] > 0) & (scope != 2)[:, None]
         item = np.concatenate([item, np.broadcast_to(own, (n, *own.shape))], axis=2)
     return Market(
         customer_ids=tuple(case.shop.world.customer_ids),
-        slots=case.targets,
+        slots=case.targets[:t],
         slot_NS=np.broadcast_to(np.arange(t), (n, t)).copy(),
         x_NF=np.c_[np.log(case.believed.response_N), value[:, -1], value[:, :cats]],
         item_NSI=item,
-        open_NSD=np.broadcast_to(case.legal_TD, case.gain.shape),
-        gain_NSD=case.gain,
-        cost_NSD=case.cost,
-        bought_NS=(case.worth_NT > 0) & (scope == 0),
+        open_NSD=np.broadcast_to(case.legal_TD[:t], (n, t, len(RULES.percents))),
+        gain_NSD=case.gain[:, :t],
+        cost_NSD=case.cost[:, :t],
+        bought_NS=(worth > 0) & (scope == 0),
         basket_N=np.full(n, np.nan),
         kind_K=np.array([True, False, False]),
     )
@@ -230,26 +260,25 @@ def shop_row(seed: int, customers: int, steps: int) -> dict[str, float]:
     made = learn(case, steps=steps, seed=seed)
     row = {"CPU": cpu() - start}
     drafts = made.propose(market_of(case), DRAWS, seed)
-    drawn, every = proposed_open(case, drafts), among(case, ("category", "product", "all"))
-    ways = {
-        "grid": best(case, every),
-        "gan": best(case, drawn),
-        "random": random_open(case, KEEP),
-        "random, best of 32 by the effect model": best(case, random_open(case, DRAWS)),
-        "grid, other depths on categories alone": best(case, among(case, ("category",))),
-        "grid, categories and products": best(case, among(case, ("category", "product"))),
-        "grid, the menu's depths on all scopes": best(case, among(case, ("category", "product", "all"), MENU)),
-        "all 510 offers": every,
-    }
+    drawn, every = proposed_open(case, drafts), among(case, ("category", "product", "all", "pair"))
+    single, drawn_by_lot = among(case, ("category", "product", "all")), random_open(case, DRAWS)
     of_menu = curve(case, menu)
-    curves = {name: curve(case, menu | way) for name, way in ways.items()}
+    always = {"random": random_open(case, KEEP), "gan, all that it draws": drawn, "all offers of the grid": every}
+    curves = {name: curve(case, menu | way) for name, way in always.items()}
     for budget in BUDGETS:
+        price = float(np.interp(budget * customers, of_menu[1:, 2], PRICES[::-1]))  # where the menu alone is planned
+        ways = {
+            "grid": best(case, every, price),
+            "grid, one line": best(case, every, price, 1),
+            "grid without pairs": best(case, single, price),
+            "gan": best(case, drawn, price),
+            "random, lines chosen by the effect model": best(case, drawn_by_lot, price),
+        }
         spend, gain, _ = at(of_menu, budget * customers, 2)
-        row |= {f"{name} @ {budget}": float(at(points, spend)[1] / gain - 1) for name, points in curves.items()}
+        for name, points in (curves | {name: curve(case, menu | way) for name, way in ways.items()}).items():
+            row[f"{name} @ {budget}"] = float(at(points, spend)[1] / gain - 1)
         row |= {f"menu @ {budget}": float(gain / customers), f"spend @ {budget}": float(spend / customers)}
     row["distinct drawn"] = drafts.select(pl.struct(pl.exclude("customer_id")).n_unique()).item() * 1000 / customers
-    row["distinct kept"] = int(ways["gan"].any(0).sum())
-    row["distinct kept of the grid"] = int(ways["grid"].any(0).sum())
     return row | made.checks
 
 
@@ -412,26 +441,12 @@ def report(rows: list[dict[str, float]], customers: int) -> None:
             if way not in ("menu", "spend"):
                 what = f"true gain over the menu at equal true spend, budget {budget} cents a customer: {way}"
                 say(what, column(f"{way} @ {budget}"), "share", n, data, menu)
-        for other in ("grid", "random", "random, best of 32 by the effect model"):
-            gap = column(f"gan @ {budget}") - column(f"{other} @ {budget}")
-            say(
-                f"the same, budget {budget}: gan minus {other}",
-                gap,
-                "share",
-                n,
-                data,
-                (other, float(column(f"{other} @ {budget}").mean())),
-            )
+        for one, other in (("gan", "grid without pairs"), ("gan, all that it draws", "grid"), ("grid", "random")):
+            gap = column(f"{one} @ {budget}") - column(f"{other} @ {budget}")
+            told = (other, float(column(f"{other} @ {budget}").mean()))
+            say(f"the same, budget {budget}: {one} minus {other}", gap, "share", n, data, told)
     say(
         "distinct complete offers drawn per 1,000 customers, 32 draws each", column("distinct drawn"), "offers", n, data
-    )
-    say(
-        "distinct (product, percent) kept by the effect model",
-        column("distinct kept"),
-        "offers",
-        n,
-        data,
-        ("grid", float(column("distinct kept of the grid").mean())),
     )
     say(
         "distance to the nearest training offer, drawn for held-out customers",
@@ -456,20 +471,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="few and small shops")
     parser.add_argument("--shops", nargs=2, type=int, default=None, metavar=("FIRST", "LAST"))
-    parser.add_argument("--no-fidelity", action="store_true")
+    parser.add_argument("--part", nargs="*", default=["shops", "fidelity"], choices=["shops", "fidelity"])
     parser.add_argument("--rows", help="file the shops' rows are kept in, to be added up over parts")
     told = parser.parse_args()
-    customers, steps, last = (500, 150, 3) if told.quick else (1000, 300, 20)
-    first, last = told.shops or (1, last)
-    rows = []
-    for seed in range(first, last + 1):
-        rows.append(shop_row(seed, customers, steps))
-        if told.rows:
-            with Path(told.rows).open("a", encoding="utf-8") as file:
-                file.write(json.dumps({"seed": seed} | rows[-1]) + "\n")
-    report(rows, customers)
-    if not told.no_fidelity:
-        fidelity(*((1500, 300, 30) if told.quick else (3000, 1600, 150)))
+    customers, steps, last = (500, 100, 3) if told.quick else (1000, 300, 20)
+    if "shops" in told.part:
+        first, last = told.shops or (1, last)
+        rows = []
+        for seed in range(first, last + 1):
+            rows.append(shop_row(seed, customers, steps))
+            if told.rows:
+                with Path(told.rows).open("a", encoding="utf-8") as file:
+                    file.write(json.dumps({"seed": seed} | rows[-1]) + "\n")
+        report(rows, customers)
+    if "fidelity" in told.part:
+        fidelity(*((1000, 200, 20) if told.quick else (3000, 1600, 300)))
 
 
 if __name__ == "__main__":

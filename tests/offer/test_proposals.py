@@ -1,6 +1,8 @@
 """Proposals become ordinary menu lines, candidates and offers; the grid keeps exactly what an allocation can choose."""
 
+from collections.abc import Iterable
 from datetime import datetime
+from itertools import combinations
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -11,7 +13,7 @@ from hypothesis import strategies as st
 
 from promolift.errors import InputError
 from promolift.offer import MenuItem, OfferRules, make_offer
-from promolift.offer.grid import efficient, grid_lines, keep_efficient
+from promolift.offer.grid import best_lines, grid_lines, keep_best
 from promolift.offer.proposals import PROPOSALS, OfferProposalSettings, lines, propose_candidates, with_ids
 from promolift.tables import CANDIDATES
 from promolift.terms import Benefit, Words
@@ -104,40 +106,73 @@ def test_the_grid_is_every_printable_percent_on_every_scope() -> None:
     )
 
 
-def test_the_hull_by_hand() -> None:
-    # slopes from nothing: 2, 1.5, 1, unknown, and a loss; b lies under the line from a to c
-    gain, cost = np.array([20.0, 24, 30, np.nan, -5]), np.array([10.0, 16, 20, 1, 1])
-    assert efficient(gain, cost, np.zeros(5, int), 9).tolist() == [True, False, True, False, False]
-    assert efficient(gain, cost, np.zeros(5, int), 1).tolist() == [True, False, False, False, False]
-    assert efficient(gain, cost, np.zeros(5, int), 9, top_price=0.5).tolist() == [False, False, True, False, False]
-    assert efficient(gain, cost, np.zeros(5, int), 9, top_price=3.0).tolist() == [True, False, True, False, False]
-
-
-def test_closed_candidates_are_not_kept() -> None:
-    rows = pl.DataFrame(
-        {"customer_id": ["A", "A", "B"], "offer_id": ["x", "y", "none"], "eligible": [True, False, True],
-         "gain_cents": [5.0, 9.0, 0.0], "cost_cents": [2.0, 1.0, 0.0]}
+def valued(*rows: tuple[str, str, float | None, float]) -> pl.DataFrame:
+    """Customer, line, gain, cost; the offer's id tells the rows of a line apart."""
+    return pl.DataFrame(
+        [
+            {"customer_id": who, "menu_id": line, "offer_id": f"{line}{n}", "eligible": True, "gain_cents": gain,
+             "cost_cents": cost}
+            for n, (who, line, gain, cost) in enumerate(rows)
+        ]
     )  # fmt: skip
-    assert keep_efficient(rows, 4)["offer_id"].to_list() == ["x"]
 
 
-def test_a_customer_with_losses_alone_keeps_nothing() -> None:
-    who = np.array([0, 0, 1])
-    assert efficient(np.array([-5.0, np.nan, 1.0]), np.array([1.0, 1.0, 0.0]), who, 3).tolist() == [False, False, True]
+MENU_ROWS = valued(("A", "m", 10.0, 0.0), ("B", "m", 10.0, 0.0), ("C", "m", -1.0, 0.0))
 
 
-points = st.lists(st.tuples(st.integers(0, 2), st.integers(-20, 60), st.integers(0, 40)), min_size=1, max_size=14)
+def test_lines_are_chosen_one_after_the_other_by_what_they_add_to_those_there_already() -> None:
+    # x adds 8 + 6, y adds 9 to A, z adds 5 to C; after x, y adds 1 more to A and z still 5
+    rows = valued(
+        ("A", "x", 18.0, 0.0), ("B", "x", 16.0, 0.0), ("A", "y", 19.0, 0.0), ("C", "z", 5.0, 0.0), ("B", "w", 9.0, 0.0)
+    )
+    assert best_lines(MENU_ROWS, rows, 0.0, 9, 0.0) == ["x", "z", "y"]
+    assert best_lines(MENU_ROWS, rows, 0.0, 2, 0.0) == ["x", "z"]
+    assert best_lines(MENU_ROWS, rows, 0.0, 9, 0.1) == ["x", "z"]  # a tenth of the menu's 20 is 2
+    assert best_lines(MENU_ROWS, rows, 0.0, 0, 0.0) == []
 
 
-@settings(deadline=None)
-@given(points, st.floats(0.01, 5), st.sampled_from([np.inf, 0.7, 2.0]))
-def test_no_price_below_the_top_ever_wants_an_offer_outside_the_hull(
-    rows: list[tuple[int, int, int]], price: float, top: float
+def test_a_line_is_judged_after_its_cost_at_the_price() -> None:
+    rows = valued(("A", "dear", 30.0, 15.0), ("A", "cheap", 24.0, 4.0))
+    assert best_lines(MENU_ROWS, rows, 0.0, 1, 0.0) == ["dear"]
+    assert best_lines(MENU_ROWS, rows, 1.0, 1, 0.0) == ["cheap"]
+    assert best_lines(MENU_ROWS, rows, 4.0, 1, 0.0) == []
+
+
+def test_closed_and_unknown_offers_choose_no_line() -> None:
+    rows = valued(("A", "x", 90.0, 0.0), ("A", "y", None, 0.0), ("B", "z", 11.0, 0.0))
+    shut = rows.with_columns(pl.col("menu_id") != "x").with_columns(eligible=pl.col("menu_id"), menu_id=rows["menu_id"])
+    assert best_lines(MENU_ROWS, shut, 0.0, 9, 0.0) == ["z"]
+    assert best_lines(MENU_ROWS, rows.clear(), 0.0, 9, 0.0) == []
+
+
+def test_the_best_of_each_line_are_kept_for_each_customer() -> None:
+    rows = valued(
+        ("A", "x", 5.0, 0.0), ("A", "x", 9.0, 8.0), ("A", "x", 7.0, 0.0), ("A", "y", -3.0, 0.0), ("B", "x", 1.0, 0.0),
+        ("B", "x", None, 0.0),
+    )  # fmt: skip
+    assert keep_best(rows, 1.0, 1)["offer_id"].to_list() == ["x2", "y3", "x4"]
+    assert keep_best(rows, 1.0, 2)["offer_id"].to_list() == ["x0", "x2", "y3", "x4"]
+    assert keep_best(rows.with_columns(eligible=False), 1.0, 2).is_empty()
+    assert keep_best(rows.reverse(), 1.0, 2).equals(keep_best(rows, 1.0, 2))
+
+
+cells = st.lists(
+    st.tuples(st.sampled_from("ABC"), st.sampled_from("uvwxyz"), st.integers(-5, 30)), min_size=1, max_size=18
+)
+
+
+@settings(deadline=None, max_examples=30)
+@given(cells)
+def test_the_chosen_lines_are_worth_nearly_as_much_as_any_others_of_their_number(
+    cells: list[tuple[str, str, int]],
 ) -> None:
-    who, gain, cost = np.array(sorted(rows)).T
-    kept = efficient(gain.astype(float), cost.astype(float), who, 14, top)
-    for one in np.unique(who):
-        mine = who == one
-        net = gain[mine] - price * cost[mine]
-        if net.max() > 1e-6 and price <= top:
-            assert np.max(net[kept[mine]], initial=-np.inf) >= net.max() - 1e-6
+    rows = valued(*((who, line, float(gain), 0.0) for who, line, gain in cells))
+
+    def worth(lines: Iterable[str]) -> float:
+        both = pl.concat([MENU_ROWS, rows.filter(pl.col("menu_id").is_in(list(lines)))])
+        return float(both.group_by("customer_id").agg(pl.col("gain_cents").max().clip(0))["gain_cents"].sum())
+
+    best = max(worth(some) for some in combinations("uvwxyz", 2))
+    found = best_lines(MENU_ROWS, rows, 0.0, 2, 0.0)
+    assert len(found) <= 2
+    assert worth(found) - worth(()) >= (1 - 1 / np.e) * (best - worth(())) - 1e-9

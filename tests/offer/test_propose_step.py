@@ -8,6 +8,7 @@ import pytest
 from promolift import allocate
 from promolift.cli import main
 from promolift.config import load_config
+from promolift.effect import assumed_response
 from promolift.errors import SupportError
 from promolift.offer.proposals import OfferProposalSettings
 from promolift.run import run
@@ -24,7 +25,10 @@ def job(own_files: Path, tmp_path_factory: pytest.TempPathFactory) -> Job:
     files = [part for name in ("events", "products") for part in (f"--{name}", str(own_files / f"{name}.csv"))]
     with pytest.raises(SystemExit):
         main(["init", *files, "--config", str(folder / "promolift.toml")])
-    made = Job(load_config(folder / "promolift.toml"), Store(folder / "work"), lambda *told: None)
+    config = load_config(folder / "promolift.toml")
+    assert config.offer.proposals == "grid"  # the default
+    bare = config.model_copy(update={"offer": OfferProposalSettings(proposals="none")})
+    made = Job(bare, Store(folder / "work"), lambda *told: None)
     run(made, ["ingest", "profile", "effect"])
     return made
 
@@ -32,7 +36,7 @@ def job(own_files: Path, tmp_path_factory: pytest.TempPathFactory) -> Job:
 def test_the_grid_adds_candidates_that_steps_can_print_and_a_plan_that_gains(job: Job) -> None:
     at, rules = moments(job), job.config.rules
     listed = plan.candidates(job, at)
-    both = propose.with_proposals(job, at, listed, rules, OfferProposalSettings(proposals="grid", per_customer=3))
+    both = propose.with_proposals(job, at, listed, rules, OfferProposalSettings(proposals="grid"))
     CANDIDATES.check(both)
     added = both.join(listed, on=["customer_id", "offer_id"], how="anti")
     lines = {item.id for item in propose.full_menu(job.config, job.store)}
@@ -40,7 +44,9 @@ def test_the_grid_adds_candidates_that_steps_can_print_and_a_plan_that_gains(job
     assert both.height == listed.height + added.height
     assert set(both["menu_id"]) - {"none"} <= lines
     assert added["eligible"].all()
-    assert added["depth"].is_in([0.1, 0.2, 0.3]).mean() < 1  # the menu has these
+    assert added["target"].str.contains(" ++ ", literal=True).any()
+    assert added["menu_id"].n_unique() <= 3
+    assert added.group_by("customer_id", "menu_id").len()["len"].max() <= 3
 
     def gain(rows: pl.DataFrame) -> float:
         valued = propose.valued(job, rows)
@@ -53,10 +59,22 @@ def test_the_grid_adds_candidates_that_steps_can_print_and_a_plan_that_gains(job
 def test_none_keeps_to_the_menu_and_forgets_old_proposals(job: Job) -> None:
     at, rules = moments(job), job.config.rules
     listed = plan.candidates(job, at)
-    propose.with_proposals(job, at, listed, rules, OfferProposalSettings(proposals="grid", per_customer=1))
+    propose.with_proposals(job, at, listed, rules, OfferProposalSettings(proposals="grid"))
     same = propose.with_proposals(job, at, listed, rules, OfferProposalSettings(proposals="none"))
     assert same.equals(listed)
     assert propose.full_menu(job.config, job.store) == list(job.config.menu)
+
+
+def test_nothing_is_proposed_where_effects_are_only_assumed(job: Job) -> None:
+    at, kept = moments(job), job.store.load_json("response")
+    try:
+        job.store.save_json("response", assumed_response("a test", job.config.discount).to_dict())
+        listed = plan.candidates(job, at)
+        asked = OfferProposalSettings(proposals="grid")
+        assert propose.with_proposals(job, at, listed, job.config.rules, asked).equals(listed)
+        assert propose.full_menu(job.config, job.store) == list(job.config.menu)
+    finally:
+        job.store.save_json("response", kept)
 
 
 def test_the_generator_refuses_a_shop_without_accepted_coupons(job: Job) -> None:

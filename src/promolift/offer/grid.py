@@ -1,21 +1,17 @@
-"""The shop's printable offers and what the effect model says of each in; each customer's efficient offers out.
+"""The shop's printable offers and what the effect model says of each in; the few new lines worth printing and each
+customer's best offers of them out.
 
-An allocation at any price p of the budget gives a customer the offer with the largest gain - p cost. Over all p >= 0
-these are the corners of the upper hull of his (cost, gain) points, seen from no offer at (0, 0). So the hull is all
-that the grid is worth: nothing outside of it is ever chosen (dominance in the multiple-choice knapsack, Sinha &
-Zoltners 1979).
+All is judged at one price p of a cent of budget, the one at which the menu alone is planned: there an offer is worth
+its gain - p cost, and an allocation gives a customer the offer that is worth most to him.
 """
 
 from collections.abc import Sequence
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from promolift.offer.menu import MenuItem
 from promolift.offer.proposals import PROPOSALS, OfferProposalSettings, lines
-
-Floats = NDArray[np.float64]
 
 
 def grid_lines(settings: OfferProposalSettings, menu: Sequence[MenuItem], scopes: Sequence[str]) -> list[MenuItem]:
@@ -30,43 +26,43 @@ def grid_lines(settings: OfferProposalSettings, menu: Sequence[MenuItem], scopes
     return lines(pl.DataFrame(terms, schema=PROPOSALS.schema), menu)
 
 
-def efficient(
-    gain_R: Floats, cost_R: Floats, who_R: NDArray[np.int64], keep: int, top_price: float = np.inf
-) -> NDArray[np.bool_]:
-    """True for at most `keep` corners of each customer's hull: the one he gets at `top_price` and the dearer ones.
+def keep_best(valued: pl.DataFrame, price: float, per_line: int) -> pl.DataFrame:
+    """Of valued CANDIDATES the open ones of each customer and line with the largest gain - price x cost.
 
-    `who_R` must be sorted. Gift wrapping: from where one stands, the step that adds most gain per cost. NaN (unknown)
-    is never chosen; of equal steps the first row is.
+    One would do if nothing but the budget were short; where a limit closes the best category, the next ones are there.
     """
-    kept = np.zeros(gain_R.size, dtype=bool)
-    if not gain_R.size:
-        return kept
-    fresh = np.r_[True, who_R[1:] != who_R[:-1]]
-    start_S, seg_R = np.flatnonzero(fresh), np.cumsum(fresh) - 1
-    gain_S, cost_S = np.zeros(start_S.size), np.zeros(start_S.size)
-
-    def step(score_R: Floats) -> None:
-        """Every customer goes to his highest score, unless he has none."""
-        best_S = np.maximum.reduceat(score_R, start_S)
-        row_R = np.where(score_R == best_S[seg_R], np.arange(gain_R.size), gain_R.size)
-        at_S, on_S = np.minimum.reduceat(row_R, start_S), np.isfinite(best_S)
-        at = at_S[on_S]
-        kept[at] = True
-        gain_S[on_S], cost_S[on_S] = gain_R[at], cost_R[at]
-
-    if np.isfinite(top_price):
-        net_R = gain_R - top_price * cost_R
-        step(np.where(net_R > 0, net_R, -np.inf))  # NaN compares false
-    for _ in range(keep - int(np.isfinite(top_price))):
-        more_R = gain_R - gain_S[seg_R]
-        slope_R = more_R / np.maximum(cost_R - cost_S[seg_R], 1e-9)
-        step(np.where(more_R > 1e-9, slope_R, -np.inf))
-    return kept
+    net = pl.col("gain_cents") - price * pl.col("cost_cents")
+    rows = valued.filter(pl.col("eligible") & (pl.col("offer_id") != "none") & net.is_not_null())
+    order = pl.struct(-net, "offer_id").rank("ordinal").over("customer_id", "menu_id")
+    return rows.filter(order <= per_line).sort("customer_id", "offer_id")
 
 
-def keep_efficient(valued: pl.DataFrame, keep: int, top_price: float = np.inf) -> pl.DataFrame:
-    """Of valued CANDIDATES the open ones on each customer's hull: see `efficient`."""
-    rows = valued.filter(pl.col("eligible") & (pl.col("offer_id") != "none")).sort("customer_id", "offer_id")
-    gain, cost = (rows[name].cast(pl.Float64).fill_null(np.nan).to_numpy() for name in ("gain_cents", "cost_cents"))
-    who = rows["customer_id"].rle_id().cast(pl.Int64).to_numpy()
-    return rows.filter(pl.Series(efficient(gain, cost, who, keep, top_price), dtype=pl.Boolean))
+def best_lines(menu: pl.DataFrame, proposed: pl.DataFrame, price: float, most: int, least_share: float) -> list[str]:
+    """At most `most` lines of valued `proposed`, one after the other the one that adds most to what is there already.
+
+    At a price p of a cent of budget a customer's offers are worth the largest gain - p cost, or nothing; a line must
+    add at least `least_share` of what the menu's are worth to everybody together. Greedy: within 1 - 1/e of the best
+    choice of so many lines, as each adds the less the more there are (Nemhauser, Wolsey & Fisher 1978).
+    """
+    net = pl.col("gain_cents") - price * pl.col("cost_cents")
+    sides = [
+        rows.filter(pl.col("eligible") & (pl.col("offer_id") != "none"))
+        .with_columns(net.alias("net"))
+        .filter(pl.col("net") > 0)
+        for rows in (menu, proposed)
+    ]
+    had = sides[0].group_by("customer_id").agg(pl.col("net").max().alias("had"))
+    best = sides[1].group_by("customer_id", "menu_id").agg(pl.col("net").max())
+    wide = best.sort("menu_id", "customer_id").pivot("menu_id", index="customer_id", values="net")
+    wide = wide.join(had, on="customer_id", how="left").fill_null(0.0)
+    names = [name for name in wide.columns if name not in ("customer_id", "had")]
+    worth_NL, had_N = wide.select(names).to_numpy(), wide["had"].to_numpy()
+    least, chosen = least_share * float(had["had"].sum()), list[str]()
+    for _ in range(min(most, len(names))):
+        more_L = np.maximum(worth_NL - had_N[:, None], 0.0).sum(axis=0)
+        at = int(more_L.argmax())
+        if more_L[at] <= least:
+            break
+        chosen.append(names[at])
+        had_N = np.maximum(had_N, worth_NL[:, at])
+    return chosen

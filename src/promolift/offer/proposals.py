@@ -39,17 +39,21 @@ class OfferProposalSettings(Settings):
     """Offers beyond the menu: `grid` searches all printable offers by the effect model, `gan` draws them from the
     conditional generator (extra `deep`), `none` keeps to the menu.
 
-    `per_customer`: at most so many proposals for one customer; the generator draws `draws` times as many and the effect
-    model keeps the best: the one he would get at `top_price` of a cent of budget and the dearer ones. `valid_days` of
-    every proposal. A shop that gives nothing on all of a basket leaves `all` out of `scopes`.
+    At most `new_lines` new kinds of offer are added, such as 15 % on a category, each only if it adds at least
+    `least_share` to what the menu is worth by the effect model: a manager should be able to read them all. `pairs`: the
+    grid holds the same percentage on two categories at once, too. A customer is offered the `per_line` best of each new
+    line; the generator draws `draws` offers for him. `valid_days` of every proposal. A shop that gives nothing on all
+    of a basket leaves `all` out of `scopes`.
     """
 
-    proposals: Literal["none", "grid", "gan"] = "none"
-    per_customer: int = Field(default=8, ge=1, le=100)
-    draws: int = Field(default=4, ge=1, le=100)
-    valid_days: int = Field(default=14, ge=1, le=366)
+    proposals: Literal["none", "grid", "gan"] = "grid"
+    new_lines: int = Field(default=3, ge=0, le=100)
+    least_share: float = Field(default=0.01, ge=0, le=1)
+    pairs: bool = True
+    per_line: int = Field(default=3, ge=1, le=100)
+    draws: int = Field(default=32, ge=1, le=1000)
+    valid_days: int = Field(default=28, ge=1, le=366)
     scopes: tuple[Scope, ...] = ("category", "product", "all")
-    top_price: float = Field(default=2.0, gt=0)
     seed: int = 0
     print: PrintRules = PrintRules()
 

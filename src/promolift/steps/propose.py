@@ -6,18 +6,20 @@ allocation treat them as any other, and `full_menu` is what a later step looks a
 
 import polars as pl
 
-from promolift import effect, offer
+from promolift import allocate, effect, offer
 from promolift.config import Config
 from promolift.errors import ConfigError, StepError, SupportError
-from promolift.offer.grid import grid_lines, keep_efficient
+from promolift.offer.grid import best_lines, grid_lines, keep_best
 from promolift.offer.market import Layout, market_from
+from promolift.offer.pairs import list_pairs, pair_line
 from promolift.offer.proposals import PROPOSALS, OfferProposalSettings, propose_candidates
 from promolift.offer.repair import repair
 from promolift.sql import bind, fetch
+from promolift.steps.grounds import LEVELS, budget_cents, close_weak, coupon_odds, evidence_floor
 from promolift.steps.job import Job, Moments
 from promolift.steps.targets import list_people, list_resting, list_targets
 from promolift.store import Store
-from promolift.tables import LEVEL, TARGET
+from promolift.tables import CANDIDATES, LEVEL, TARGET
 
 MENU = "proposed_menu"
 ACCEPTED = f"""
@@ -49,30 +51,57 @@ def full_menu(config: Config, store: Store) -> list[offer.MenuItem]:
 def with_proposals(
     job: Job, at: Moments, listed: pl.DataFrame, rules: offer.OfferRules, settings: OfferProposalSettings
 ) -> pl.DataFrame:
-    """`listed` with each customer's proposals, at most `per_customer` for each level of evidence; effects unknown."""
+    """`listed` with each customer's best proposals of the few lines that add most; effects unknown.
+
+    None where the menu's own effects are only assumed: a search would find what was assumed.
+    """
+    job.store.save_json(MENU, [])
     if settings.proposals == "none":
-        job.store.save_json(MENU, [])
         return listed
+    menu = valued(job, listed)
+    floor = evidence_floor(job, menu)
+    if floor == LEVELS[0] and job.config.plan.weakest_evidence == "auto":
+        return listed
+    price = menu_price(job, at, close_weak(menu, floor))
     people = (list_people(job, at.asof), list_targets(job, at.asof), list_resting(job, at.asof))
     items = grid_lines(settings, job.config.menu, settings.scopes)
     grid = offer.list_candidates(people[0], people[1], items, rules, people[2]).filter(pl.col("menu_id") != "none")
+    priced = valued(job, grid)
     if settings.proposals == "gan":
-        items, rows = draw(job, at, people, valued(job, grid), (rules, settings))
+        items, rows = draw(job, at, people, priced, (rules, settings))
+        priced = valued(job, rows)
     else:
-        known = {(item.scope, item.depth) for item in job.config.menu if not item.min_spend_cents}
-        items = [item for item in items if (item.scope, item.depth) not in known]
-        rows = grid.filter(pl.col("menu_id").is_in([item.id for item in items]))
-    priced = valued(job, rows)
-    kept = [keep_efficient(part, settings.per_customer, settings.top_price) for part in priced.partition_by("evidence")]
-    best = pl.concat([priced.clear(), *kept]).select(listed.columns)
+        items, priced = beyond(job, items, priced, price, settings)
+    known = close_weak(priced, floor)
+    lines = best_lines(menu, known, price, settings.new_lines, settings.least_share)
+    best = keep_best(known.filter(pl.col("menu_id").is_in(lines)), price, settings.per_line)
     job.store.save_json(MENU, [i.model_dump(mode="json") for i in items if i.id in set(best["menu_id"])])
-    return pl.concat([listed, best]).sort("customer_id", "offer_id")
+    names = [*listed.columns, *(["parts"] if "parts" in best.columns else [])]
+    return pl.concat([listed, best.select(names)], how="diagonal").sort("customer_id", "offer_id")
+
+
+def menu_price(job: Job, at: Moments, menu: pl.DataFrame) -> float:
+    """The price of a cent of budget where the menu alone is planned."""
+    free = menu.filter(pl.col("eligible") & (pl.col("offer_id") != "none"))
+    return allocate.plan(free, budget_cents(job, at), seed=job.config.plan.seed).allocation.price
+
+
+def beyond(
+    job: Job, items: list[offer.MenuItem], priced: pl.DataFrame, price: float, settings: OfferProposalSettings
+) -> tuple[list[offer.MenuItem], pl.DataFrame]:
+    """Of the grid's lines those that the menu lacks, and their valued candidates; pairs of categories among them."""
+    known = {(item.scope, item.depth) for item in job.config.menu if not item.min_spend_cents}
+    fresh = [item for item in items if (item.scope, item.depth) not in known]
+    rows = priced.filter(pl.col("menu_id").is_in([item.id for item in fresh]))
+    if not settings.pairs:
+        return fresh, rows
+    both = valued(job, list_pairs(priced, items, price).select(*CANDIDATES.schema, "parts"))
+    two = [pair_line(item) for item in items if item.scope == "category"]
+    return [*fresh, *two], pl.concat([rows, both], how="diagonal")
 
 
 def valued(job: Job, rows: pl.DataFrame) -> pl.DataFrame:
     """Candidates with the effect model's word on each."""
-    from promolift.steps.plan import coupon_odds
-
     response = effect.DiscountResponse.from_dict(job.store.load_json("response"))
     return effect.add_effects(rows, response, coupon_odds(job), job.config.value)
 
@@ -92,7 +121,7 @@ def draw(
     market = market_from(grid, people[0], layout, kinds)
     made = fit_generator(market, accepted(job, at, settings), layout, GeneratorSettings(seed=settings.seed))
     job.store.save_json("offer_generator", {"record": list(made.record), "checks": made.checks})
-    drafts = made.propose(market, settings.per_customer * settings.draws, settings.seed)
+    drafts = made.propose(market, settings.draws, settings.seed)
     fine = repair(with_terms(job, drafts, grid), settings.print, rules.margin_floor)
     fine = PROPOSALS.conform(fine.with_columns(pl.lit(settings.valid_days).alias("valid_days")))
     return propose_candidates(fine.unique(PROPOSALS.key), job.config.menu, people, rules)

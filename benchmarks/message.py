@@ -37,8 +37,8 @@ def true_cases(n: int) -> list[Case]:
     return cases
 
 
-def breaks(case: Case) -> bool:
-    return bool(broken_rules(case.text, case.offer, case.language, context=case.context))
+def breaks(case: Case, strict: bool = False) -> bool:
+    return bool(broken_rules(case.text, case.offer, case.language, context=case.context, strict=strict))
 
 
 def strings_missing(text: str, offer: Offer, language: Language) -> bool:
@@ -77,6 +77,7 @@ def check_texts(n: int, show: bool) -> None:
     seconds = time.process_time() - start
     tell_share("mutated texts caught", false, caught)
     tell_share("true texts refused", true, alarms)
+    tell_share("true texts refused, strict", true, [breaks(case, strict=True) for case in true])
     tell("texts verified", round((len(true) + len(false)) / seconds), "per CPU second", len(true) + len(false))
     if show:
         print(Counter(case.kind for case in false))

@@ -5,6 +5,9 @@ language as they would be delivered. The peer is the same model without grammar:
 The model is a GGUF file named by PROMOLIFT_LLM_GGUF (extra `llm`); without one only the counts are printed. Run:
 
     PROMOLIFT_LLM_GGUF=model.gguf python benchmarks/message_writers.py [--quick] [--samples FILE]
+
+The forms of sentence in the prompt files were made with one half of the categories at hand (`--half tuned`); what is
+printed is the other half.
 """
 
 import argparse
@@ -30,6 +33,8 @@ COUPONABLE = sorted(
     key for (kind, key), row in table().items() if kind == "category" and row.couponable and not row.sensitive
 )
 SEEDS = 3
+LOOSE = 8  # prompts of the peer
+HALVES = ("tuned", "held")
 
 
 def offer_on(key: str) -> Offer:
@@ -64,16 +69,22 @@ def share(hits: int, n: int) -> tuple[float, float]:
     return round(p, 4), round(sqrt(max(p * (1 - p), 1 / n) / n), 4)
 
 
-def measure(language: Language, prompts: int, samples: list[str], records: Path | None) -> None:
+def wanted(language: Language, prompts: int, half: str) -> dict[Brief, Offer]:
+    """One brief for each of so many categories of that half, the angles in turn."""
+    ours = [key for key in COUPONABLE if HALVES[hash_int("half", key) % 2] == half]
+    keys = sorted(ours, key=lambda key: hash_int("sample", key))[:prompts]
+    angles = (ANGLES[i % len(ANGLES)] for i in range(len(keys)))
+    return {
+        Brief(offer_on(key).label, angle, "percent_off", language): offer_on(key)  # type: ignore[arg-type]
+        for key, angle in zip(keys, angles, strict=True)
+    }
+
+
+def measure(language: Language, needed: dict[Brief, Offer], samples: list[str], records: Path | None) -> None:
     """First drafts, at least one of three seeds, messages per CPU minute; the peer writes without grammar."""
     from promolift.llm import LlmSettings, Recorder, writer_of
 
     writer = Recorder(writer_of("local", LlmSettings()))
-    keys = sorted(COUPONABLE, key=lambda key: hash_int("sample", key))[: prompts // 2]
-    needed = {
-        Brief(offer_on(key).label, angle, "percent_off", language): offer_on(key)  # type: ignore[arg-type]
-        for i, key in enumerate(keys) for angle in (ANGLES[i % 4], ANGLES[(i + 2) % 4])
-    }  # fmt: skip
     review = reviewer(needed)
     start, asked = time.process_time(), 0
 
@@ -91,7 +102,7 @@ def measure(language: Language, prompts: int, samples: list[str], records: Path 
         left = [entry.brief for entry in later if entry.draft is None]
     minutes = (time.process_time() - start) / 60
     value, se = share(sum(entry.draft is not None for entry in first), len(first))
-    loose = [replace(question(brief, 0), grammar="") for brief in list(needed)[:4]]
+    loose = [replace(question(brief, 0), grammar="") for brief in list(needed)[:LOOSE]]
     answers = writer(loose)
     peer = first_drafts(list(needed)[: len(loose)], lambda asks: answers, review, 0)
     peer_share = share(sum(entry.draft is not None for entry in peer), len(peer))[0]
@@ -99,6 +110,8 @@ def measure(language: Language, prompts: int, samples: list[str], records: Path 
     tell(f"first drafts that pass every check, {language}", value, "share", len(first), **more)
     value, se = share(len(good), len(first))
     tell(f"prompts with a passing draft among three seeds, {language}", value, "share", len(first), se=se)
+    lines = [entry.draft.line for entry in first if entry.draft]
+    tell(f"distinct lines among the first drafts that pass, {language}", len(set(lines)), "lines", len(lines))
     tell(f"drafts, {language}", round(asked / minutes, 1), "per CPU minute", asked)
     if records:
         writer.save(records.with_suffix(f".{language}.jsonl"))
@@ -144,7 +157,8 @@ class Nothing:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="4 prompts per language")
+    parser.add_argument("--quick", action="store_true", help="4 prompts per language, not 50")
+    parser.add_argument("--half", choices=HALVES, default="held", help="which half of the categories")
     parser.add_argument("--samples", type=Path, help="write 30 messages per language there")
     parser.add_argument("--records", type=Path, help="keep every answer of the model there")
     arguments = parser.parse_args()
@@ -152,7 +166,7 @@ if __name__ == "__main__":
     texts: list[str] = []
     if os.environ.get("PROMOLIFT_LLM_GGUF"):
         for each in LANGUAGES:
-            measure(each, 4 if arguments.quick else 30, texts, arguments.records)
+            measure(each, wanted(each, 4 if arguments.quick else 50, arguments.half), texts, arguments.records)
     else:
         print(json.dumps({"figure": "drafts of a local model", "skipped": "PROMOLIFT_LLM_GGUF names no model"}))
     if arguments.samples:

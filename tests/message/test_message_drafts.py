@@ -22,6 +22,7 @@ from promolift.message import (
     write_all,
 )
 from promolift.message.drafts import ANGLES, faults, question, read_answer
+from promolift.message.forms import PROMPT_VERSION
 from promolift.message.grammar import answer_grammar, forbidden
 from promolift.message.writer import brief_of
 from promolift.terms import Words
@@ -68,7 +69,8 @@ def test_a_good_first_draft_is_kept_with_its_origin(brief):
     writer, asked = scripted([said(GOOD[brief.language], brief.label.in_(brief.language))])
     (entry,) = fill_pool([brief], writer, no_review, seed=4)
     assert (entry.draft, entry.source) == (GOOD[brief.language], "first")
-    assert (entry.model, entry.prompt_version, entry.seed, entry.cost_cents) == ("m", 1, asked[0][0].seed, 1.5)
+    origin = (entry.model, entry.prompt_version, entry.seed, entry.cost_cents)
+    assert origin == ("m", PROMPT_VERSION, asked[0][0].seed, 1.5)
     assert len(asked) == 1
 
 
@@ -130,13 +132,11 @@ def test_digits_offer_words_and_claims_are_faults_and_the_grammar_cannot_write_t
 
 
 def test_the_grammar_holds_the_name_and_the_beginning_and_leaves_out_forbidden_characters():
-    grammar = answer_grammar("zh", "忙完一天，", "牛奶")
-    assert '"牛奶"' in grammar
+    grammar = answer_grammar("zh", "ease", "牛奶", 0)
+    assert "牛奶" in grammar
     assert "忙完一天，" in grammar
-    allowed = next(line for line in grammar.splitlines() if line.startswith("han"))
-    for character in "折优惠最健":
-        assert f"\\u{ord(character):04X}" not in allowed
-    assert 'A "quoted" label' not in answer_grammar("en", "On a day,", 'A "quoted" label')
+    assert "忙完一天，" not in answer_grammar("zh", "ease", "牛奶", 1)
+    assert not set("折优惠最健") & set(grammar)
 
 
 @pytest.mark.parametrize("draft", [GOOD["en"], GOOD["zh"]])
@@ -148,9 +148,9 @@ def test_a_natural_line_has_no_fault(draft):
     ("brief", "line"),
     [
         (ZH, "忙完一天，{product}沙拉沙拉沙拉沙拉。"),
-        (ZH, "忙完一天，{product}合情理、通顺自然。"),
+        (ZH, "忙完一天，{product}写标题和一句通顺自然的话。"),
         (EN, "After a long day, plums and cherries are {product} plums and cherries are."),
-        (EN, "After a long day, a little {product} on warm bread tastes like home."),
+        (EN, "After a long day, one natural sentence on using {product}."),
     ],
 )
 def test_babble_and_copies_of_the_task_are_faults(brief, line):
@@ -162,7 +162,7 @@ def test_a_model_is_told_a_name_and_an_angle_and_no_fact_of_offer_or_customer():
     offer = OFFERS["meals30/200"]
     for language in ("zh", "en"):
         ask = question(brief_of(offer, 0, language), seed=3)
-        text = ask.system + ask.user + json.dumps(ask.schema)
+        text = ask.system + ask.user + json.dumps(ask.schema, ensure_ascii=False)
         assert offer.label.in_(language) in text
         assert not any(character.isdigit() for character in text)
         assert "用户" not in text
@@ -221,6 +221,16 @@ def test_a_plan_with_drafts_is_true_row_by_row_and_a_bad_draft_is_left_out():
         assert broken_rules(row["message_en"], offer, "en") == []
         message = write(offer, Recipient(customer_id=row["customer_id"]), "en", Style(), drafts)
         assert (row["message_en"], row["title_en"]) == (message.text, message.title or None)
+
+
+def test_a_draft_is_read_strictly_where_a_persons_text_is_not():
+    offer, draft = OFFERS["meals20"], Draft("今晚轻松一点", "下班回到家，热一份{product}，馕就能上桌。")
+    drafts = {brief_of(offer, frame, "zh"): draft for frame in range(len(ANGLES))}
+    message = write(offer, Recipient(), "zh", drafts=drafts)
+    assert not message.title
+    assert broken_rules(message.text + draft.about("冷冻方便餐", "zh").line, offer, "zh") == []
+    (reason,) = reviewer({ZH: offer})(ZH, draft)
+    assert reason.startswith("馕")
 
 
 def test_a_thousand_customers_need_no_more_drafts_than_a_hundred():

@@ -113,3 +113,12 @@ def test_an_empty_key_is_refused():
 def test_words_for_coupons_are_no_category_a_text_could_promise():
     assert "优惠券" not in known_names("zh")
     assert "beer" in known_names("en")
+
+
+def test_an_offer_on_two_categories_names_both_and_is_as_private_as_either():
+    assert label("SOFT DRINKS ++ BEEF").en == "soft drinks and beef"
+    assert label("SOFT DRINKS ++ BEEF").zh == "碳酸饮料及牛肉"
+    assert not is_sensitive("SOFT DRINKS ++ BEEF")
+    assert is_sensitive("SOFT DRINKS ++ beer")
+    assert not is_couponable("SOFT DRINKS ++ COUPON/MISC ITEMS")
+    assert is_couponable("SOFT DRINKS ++ BEEF")

@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
-from message_helpers import GOLDEN, OFFERS, Said, texts
+from message_helpers import GOLDEN, MEALS, OFFERS, Said, an_offer, percent, texts
 
 from promolift.errors import InputError
 from promolift.hashing import hash_int, hash_unit
@@ -193,3 +193,11 @@ def test_readying_keeps_the_length():
     text = "滿２００減３０，８折％ “A” —　②𝟗🎉"
     assert len(ready(text)) == len(text)
     assert ready(text).startswith("满200减30，8折%")
+
+
+@pytest.mark.parametrize("verb", ["只需支付", "支付", "只要付"])
+def test_a_threshold_without_unit_before_what_is_paid_is_a_sum_and_no_count(verb):
+    offer = an_offer(percent(20), MEALS, spend=20000)
+    assert not broken_rules(f"冷冻方便餐满200{verb}原价的80%，6月30日截止。", offer, "zh")
+    assert broken_rules(f"冷冻方便餐满300{verb}原价的80%，6月30日截止。", offer, "zh")
+    assert broken_rules("冷冻方便餐满200只打8折，6月30日截止。", offer, "zh")

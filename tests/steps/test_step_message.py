@@ -5,8 +5,10 @@ from types import SimpleNamespace
 from zoneinfo import ZoneInfo
 
 import polars as pl
+import pytest
 
 from promolift import message
+from promolift.errors import InputError
 from promolift.llm import LlmSettings, Recorder, Reply
 from promolift.message import MessageSettings, Style, label
 from promolift.steps.message import drafted
@@ -24,9 +26,9 @@ def an_offer() -> Offer:
     )  # fmt: skip
 
 
-def a_job(writer: str, **models: object):
+def a_job(writer: str, review: str | None = None, **models: object):
     saved: dict[str, pl.DataFrame] = {}
-    settings = MessageSettings(writer=writer, languages=("zh",))
+    settings = MessageSettings(writer=writer, languages=("zh",), review=review)
     config = SimpleNamespace(message=settings, llm=LlmSettings.model_validate(models))
     return SimpleNamespace(config=config, store=SimpleNamespace(save=saved.__setitem__), tell=lambda *_: None), saved
 
@@ -53,3 +55,71 @@ def test_recorded_answers_fill_the_pool_and_what_was_never_asked_is_left_to_the_
     pool = saved["message_pool"]
     assert pool["source"].to_list() == ["first"] + ["template"] * (len(needed) - 1)
     assert pool["model"][0] == "m"
+
+
+def a_recorded_shop(tmp_path):
+    """Offers, what is needed for them, and a file with a model's answer to everything."""
+    recorder, offers = Recorder(lambda asks: [Reply(ZH, "m") for _ in asks]), {"o": an_offer()}
+    needed = message.briefs(PLAN, offers, Style(), ("zh",))
+    message.fill_pool(list(needed), recorder, message.reviewer(needed))
+    recorder.save(tmp_path / "r.jsonl")
+    return offers, needed, str(tmp_path / "r.jsonl"), tmp_path / "words.csv"
+
+
+def say(review, verdicts: dict[str, str]) -> None:
+    """A person writes `approved` behind angles."""
+    rows = pl.read_csv(review, infer_schema=False)
+    said = pl.col("angle").replace_strict(verdicts, default="", return_dtype=pl.String)
+    rows.with_columns(said.alias("approved")).write_csv(review, include_bom=True)
+
+
+def test_with_a_review_file_only_what_a_person_approved_is_delivered(tmp_path):
+    offers, needed, records, review = a_recorded_shop(tmp_path)
+    job, _ = a_job("replay", str(review), records=records)
+    assert drafted(job, PLAN, offers, Style()) == {}  # nobody has read them yet
+    rows = pl.read_csv(review, infer_schema=False)
+    assert rows.height == len(needed) > 2
+    assert set(rows["approved"]) == {""}
+    yes, no = sorted(rows["angle"])[:2]
+    say(review, {yes: "yes", no: "No"})
+    job, saved = a_job("replay", str(review), records=records)
+    used = drafted(job, PLAN, offers, Style())
+    assert {brief.angle for brief in used} == {yes}
+    pool = saved["message_pool"]
+    assert dict(pool.select("angle", "approved").iter_rows())[no] is False
+    assert pool["approved"].null_count() == len(needed) - 2
+    before = review.read_bytes()
+    drafted(job, PLAN, offers, Style())
+    assert review.read_bytes() == before  # read again, nothing new to ask
+
+
+def test_a_verdict_belongs_to_the_exact_words_and_outlives_other_runs(tmp_path):
+    offers, needed, records, review = a_recorded_shop(tmp_path)
+    job, _ = a_job("replay", str(review), records=records)
+    drafted(job, PLAN, offers, Style())
+    say(review, {brief.angle: "yes" for brief in needed})
+    other = Recorder(lambda asks: [Reply(ZH.replace("今晚轻松", "晚上轻松"), "m") for _ in asks])
+    message.fill_pool(list(needed), other, message.reviewer(needed))
+    other.save(tmp_path / "other.jsonl")
+    job, _ = a_job("replay", str(review), records=str(tmp_path / "other.jsonl"))
+    assert drafted(job, PLAN, offers, Style()) == {}
+    assert pl.read_csv(review, infer_schema=False).height == 2 * len(needed)
+    job, _ = a_job("replay", str(review), records=records)
+    assert len(drafted(job, PLAN, offers, Style())) == len(needed)
+
+
+@pytest.mark.parametrize(
+    ("rows", "told"),
+    [
+        ([("t", "maybe")], "line 2: approved = 'maybe'; write yes or no"),
+        ([("t", "yes"), ("t", "no")], "line 3: t is approved in one line and rejected in another"),
+    ],
+)
+def test_a_verdict_that_cannot_be_read_is_no_verdict(rows, told):
+    with pytest.raises(InputError, match=told):
+        message.with_verdicts(message.pool_frame([]), pl.DataFrame(rows, ["text_id", "approved"], orient="row"))
+
+
+def test_a_review_file_without_its_columns_is_refused():
+    with pytest.raises(InputError, match=r"columns \['approved'\] are missing"):
+        message.with_verdicts(message.pool_frame([]), pl.DataFrame({"text_id": ["t"]}))

@@ -83,3 +83,8 @@ def test_the_run_writes_its_page_and_says_everywhere_that_it_is_simulated(tmp_pa
     assert "simulated" in found["text"].lower()
     with pytest.raises(ConfigError, match="days"):
         run_simulation({"days": 3}, tmp_path, lambda *told: None)
+
+
+def test_exactly_those_who_get_an_offer_are_told_in_some_wording(loop: Loop) -> None:
+    for day, told in zip(loop.days, loop.told, strict=True):
+        assert len(told.variant_M) == (day.action_N < day.gain_NK.shape[1]).sum()

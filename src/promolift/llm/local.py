@@ -20,7 +20,7 @@ class LocalSettings(Settings):
     threads: int = Field(default=1, ge=1)
     context: int = Field(default=2048, ge=256)
     max_tokens: int = Field(default=120, ge=16)
-    temperature: float = Field(default=0.8, ge=0, le=2)
+    temperature: float = Field(default=0.5, ge=0, le=2)
 
 
 class LocalWriter:

@@ -12,9 +12,10 @@ from promolift.message.channels import Channel, sms_parts
 from promolift.message.drafts import Brief, Draft, Entry, fill_pool, pool_frame
 from promolift.message.names import is_couponable, is_sensitive, label
 from promolift.message.reading.text import BrokenRule, Context, Fact
+from promolift.message.review import to_review, with_verdicts
 from promolift.message.templates import Bought, Message, MessageSettings, Recipient, Style
 from promolift.message.verify import broken_rules, disagreements, facts
-from promolift.message.writer import briefs, reviewer, write, write_all
+from promolift.message.writer import briefs, phrasings, reviewer, write, write_all
 
 __all__ = [
     "Bought",
@@ -37,9 +38,12 @@ __all__ = [
     "is_couponable",
     "is_sensitive",
     "label",
+    "phrasings",
     "pool_frame",
     "reviewer",
     "sms_parts",
+    "to_review",
+    "with_verdicts",
     "write",
     "write_all",
 ]

@@ -37,6 +37,9 @@ _STREET = any_of(r"""
         (?:[ ,]+(?:\d{5,6}(?:-\d{4})?|[a-z]{1,2}\d[\da-z]? ?\d[a-z]{2}))?
     p\.?\s?o\.?\s?box\s+\d+(?:[ ,]+(?:st\. )?[a-z][a-z' -]{0,29}[a-z]){0,3}(?:[ ,]+\d{5,6}(?:-\d{4})?)?
 """)
+_SENDER = re.compile(
+    r"(?:^|(?<=[\n.]))[ ]*(?:[A-Z][\w&'-]*\.?[ ]?){1,4},\s*$"
+)  # 'Morning Light Inc., ' before the street
 
 
 def check_channel(reading: Reading, offer: Offer, channel: Channel) -> None:
@@ -92,7 +95,8 @@ def _email(reading: Reading) -> None:
         if not found:
             reading.flag(code, len(reading.raw), len(reading.raw), f"an e-mail needs {what}")
         for match in found:
-            reading.hide(*match.span(), " ")
+            sender = _SENDER.search(reading.text[: match.start()])
+            reading.hide(sender.start() if sender else match.start(), match.end(), " ")
 
 
 def _wechat(reading: Reading, offer: Offer) -> None:

@@ -10,25 +10,23 @@ import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
-from importlib.resources import files
 from typing import Any, Literal, Protocol, get_args
 
 import polars as pl
 
 from promolift.hashing import hash_int
+from promolift.message.forms import PROMPT_VERSION, forms
 from promolift.message.grammar import answer_grammar, forbidden
 from promolift.terms import BenefitType, Language, Words
 
 Angle = Literal["ease", "treat", "together", "pairing"]
 ANGLES: tuple[Angle, ...] = get_args(Angle)
-PROMPT_VERSION = 1
 PRODUCT = "{product}"
 _LENGTHS: dict[Language, tuple[int, int, int, int]] = {"zh": (3, 12, 10, 45), "en": (5, 40, 20, 140)}  # title, line
 _SCHEMA: dict[str, Any] = {
     "type": "object",
-    "properties": {"title": {"type": "string"}, "line": {"type": "string"}},
-    "required": ["title", "line"],
+    "properties": {key: {"type": "string"} for key in ("use", "title", "line")},
+    "required": ["use", "title", "line"],
     "additionalProperties": False,
 }
 
@@ -155,47 +153,15 @@ def _attempt(jobs: Sequence[tuple[Brief, tuple[str, ...]]], writer: Writer, revi
 
 def question(brief: Brief, seed: int, reasons: Sequence[str] = ()) -> Question:
     """The ask for a brief; `reasons` are what was wrong with the last answer. The seed chooses how the line begins."""
-    language, prompt = brief.language, _prompt(brief.language)
+    language, told = brief.language, forms(brief.language)
     number = hash_int("draft", seed, brief.label.en, brief.angle, brief.benefit, language) % 2**31
-    openers = prompt.openers[brief.angle]
-    opener = openers[number % len(openers)]
-    slots = {"label": brief.label.in_(language), "angle": prompt.angles[brief.angle], "opener": opener}
-    system, user = prompt.system, prompt.request
-    for slot, words in slots.items():
-        system, user = (text.replace(f"{{{slot}}}", words) for text in (system, user))
+    label = brief.label.in_(language)
+    system, user = told.system.replace("{angle}", told.angles[brief.angle]), told.request.replace("{label}", label)
     if reasons:
-        told = "; ".join(reasons)
-        user = f"上一次的问题：{told}。\n{user}" if language == "zh" else f"Wrong last time: {told}.\n{user}"
-    grammar = answer_grammar(language, opener, slots["label"])
-    return Question(system, f"{prompt.shots}\n\n{user}", _SCHEMA, grammar, number)
-
-
-@dataclass(frozen=True)
-class _Prompt:
-    system: str
-    shots: str
-    request: str
-    openers: Mapping[str, tuple[str, ...]]
-    angles: Mapping[str, str]
-
-
-@cache
-def _prompt(language: Language) -> _Prompt:
-    """The prompt file of the language, cut at its lines of dashes: system, examples, request, openers, angles."""
-    path = files("promolift.message").joinpath(f"prompts/{language}-{PROMPT_VERSION}.txt")
-    system, *shots, request, openers, angles = path.read_text(encoding="utf-8").strip().split("\n---\n")
-    return _Prompt(
-        system,
-        "\n\n".join(shots),
-        request,
-        {key: tuple(words.split("|")) for key, words in _pairs(openers)},
-        dict(_pairs(angles)),
-    )
-
-
-def _pairs(block: str) -> list[tuple[str, str]]:
-    cut = (re.split(r"[:：]\s*", line, maxsplit=1) for line in block.splitlines())
-    return [(key, words) for key, words in cut]
+        why = "; ".join(reasons)
+        user = f"上一次的问题：{why}。\n{user}" if language == "zh" else f"Wrong last time: {why}.\n{user}"
+    grammar = answer_grammar(language, brief.angle, label, number)
+    return Question(system, f"{told.shots}\n\n{user}", _SCHEMA, grammar, number)
 
 
 def read_answer(text: str, brief: Brief) -> tuple[Draft | None, list[str]]:
@@ -204,8 +170,8 @@ def read_answer(text: str, brief: Brief) -> tuple[Draft | None, list[str]]:
         values = json.loads(text)
     except ValueError:
         return None, ["the answer is no JSON"]
-    if not isinstance(values, dict) or set(values) != {"title", "line"}:
-        return None, ["the answer must have title and line, and nothing else"]
+    if not isinstance(values, dict) or set(values) - {"use"} != {"title", "line"}:
+        return None, ["the answer must have title and line, and nothing else but the use"]
     if not all(isinstance(value, str) for value in values.values()):
         return None, ["title and line must be texts"]
     named = re.compile(re.escape(brief.label.in_(brief.language)), re.IGNORECASE)
@@ -241,13 +207,9 @@ def _repeats(line: str) -> bool:
 
 
 def _copied(line: str, brief: Brief) -> bool:
-    """Whether six characters or four words in a row come from the examples or the task, the line's beginning aside."""
-    prompt = _prompt(brief.language)
-    for opener in prompt.openers[brief.angle]:
-        line = line.removeprefix(opener)
-    given = f"{prompt.system} {prompt.shots}".lower()
-    pieces, run = (list(line), 6) if brief.language == "zh" else (line.lower().split(), 4)
-    gap = "" if brief.language == "zh" else " "
+    """Whether six characters or four words in a row come from what the model was told to do."""
+    given = forms(brief.language).system.lower()
+    pieces, run, gap = (list(line), 6, "") if brief.language == "zh" else (line.lower().split(), 4, " ")
     return any(gap.join(pieces[i : i + run]) in given for i in range(len(pieces) - run + 1))
 
 

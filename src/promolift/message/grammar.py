@@ -1,12 +1,13 @@
-"""A language in, the form of a model's answer out, as a grammar in which digits, offer words and claims cannot occur.
+"""A language, an angle and a name in, the form of a model's answer out, as a grammar; and the words it may never hold.
 
-Chinese forbids characters (折, 优, 最 ...). English forbids words: a grammar cannot say 'no word of this list', so the
-words that do not begin with a forbidden stem are spelled out letter by letter, as the tree of the stems turned round.
+The grammar writes the sentences of `forms.py` and no other: the verifier would refuse most others, so the model is not
+let near them.
 """
 
+import json
 import re
-from functools import cache
 
+from promolift.message.forms import LABEL, Lists, forms, parts, some
 from promolift.terms import Language
 
 # Characters of offers, claims, numbers and urgency; 'product' is the only name.
@@ -29,7 +30,6 @@ _STEMS = """
     you've$ we$ i$ my$ me$
 """
 _SAID = [stem.replace("'", "") for stem in _STEMS.split()]
-_LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
 
 def forbidden(text: str, language: Language) -> list[str]:
@@ -43,74 +43,41 @@ def forbidden(text: str, language: Language) -> list[str]:
     return digits + [word for word in words if word in whole or word.startswith(stems)]
 
 
-@cache
-def answer_grammar(language: Language, opener: str, label: str) -> str:
-    """The grammar (GBNF) of {"title": ..., "line": ...}: the line begins with `opener` and names `label`."""
-    plain = re.sub(r'["\\\n]', "", label)
-    return _chinese(opener, plain) if language == "zh" else _english(opener, plain)
+def answer_grammar(language: Language, angle: str, label: str, number: int) -> str:
+    """The grammar (GBNF) of {"use": ..., "title": ..., "line": ...} about `label`; `number` chooses how lines begin."""
+    told = forms(language)
+    rules = [f"root ::= {' | '.join(f'use{i}' for i in range(len(told.uses)))}"]
+    for i, use in enumerate(told.uses):
+        name, lists = f"use{i}", some(told.lists(use, angle, number), number)
+        said = told.purpose.replace(LABEL, _json(label)) + use
+        begin, middle, end = f'{{"use":"{said}","title":"', f'","line":"{lists["opener"][0]}{told.gap}', '"}'
+        rules.append(f"{name} ::= {_quoted(begin)} {name}-title {_quoted(middle)} {name}-line {_quoted(end)}")
+        rules += [_rule(name, listed, lists, label) for listed in _reached(lists)]
+    return "\n".join(rules)
 
 
-def _chinese(opener: str, label: str) -> str:
-    holes = sorted(map(ord, _HAN))
-    kept, first = (
-        "".join(f"\\u{a:04X}-\\u{b:04X}" for a, b in _gaps(sorted([*holes, *map(ord, more)]), 0x4E00, 0x9FA5))
-        for more in ("", "的")
-    )
-    return "\n".join(
-        [
-            rf'root ::= "{{\"title\":\"" han{{4,8}} "\",\"line\":\"{opener}" line "\"}}"',
-            f'line ::= han{{0,6}} "{label}" first han{{2,10}} ("，" han{{4,12}})? "。"',
-            f"han ::= [{kept}]",
-            f"first ::= [{first}]",
-        ]
-    )
+def _reached(lists: Lists) -> list[str]:
+    """The lists that titles and lines lead to."""
+    found = ["title", "line"]
+    for name in found:  # grows while it is read
+        texts = [text for form in lists[name] for text, named in parts(form) if named]
+        found += [text for text in dict.fromkeys(texts) if text not in found]
+    return found
 
 
-def _gaps(holes: list[int], first: int, last: int) -> list[tuple[int, int]]:
-    """What is left of [first, last] without the holes."""
-    spans, start = [], first
-    for hole in dict.fromkeys(holes):
-        if first <= hole <= last:
-            if hole > start:
-                spans.append((start, hole - 1))
-            start = hole + 1
-    return [*spans, (start, last)] if start <= last else spans
-
-
-def _english(opener: str, label: str) -> str:
-    rules = [
-        rf'root ::= "{{\"title\":\"" capital (" " word){{1,5}} "\",\"line\":\"{opener} " line "\"}}"',
-        f'line ::= (word gap){{0,5}} "{label}" (gap word){{2,14}} "."',
-        'gap ::= " " | ", "',
-        "tail ::= [a-z]{0,9}",
+def _rule(use: str, name: str, lists: Lists, label: str) -> str:
+    said = _json(label)
+    options = [
+        " ".join(f"{use}-{text}" if named else _quoted(text.replace(LABEL, said)) for text, named in parts(form))
+        for form in lists[name]
     ]
-    return "\n".join([*rules, *_words("word", capital=False), *_words("capital", capital=True)])
+    return f"{use}-{name} ::= {' | '.join(options)}"
 
 
-def _words(name: str, capital: bool) -> list[str]:
-    """Rules for words outside the list: at each node of the tree of stems, a letter out of the tree or on in it."""
-    tree: dict[str, set[str]] = {}
-    for stem in _SAID:
-        letters = stem.rstrip("$")
-        for i in range(len(letters)):
-            tree.setdefault(letters[:i], set()).add(letters[i])
-    whole = {stem[:-1] for stem in _SAID if stem.endswith("$")}
-    stems = {stem for stem in _SAID if not stem.endswith("$")}
-    rules = []
-    for node in sorted(tree | {key: set() for key in whole}):
-        inner = tree.get(node, set())
-        options = [
-            f'"{_cased(letter, node, capital)}" {name}{node}{letter}'
-            for letter in sorted(inner)
-            if node + letter not in stems
-        ]
-        free = "".join(_cased(letter, node, capital) for letter in _LETTERS if letter not in inner)
-        options.append(f"[{free}] tail")
-        if node and node not in whole:
-            options.append('""')
-        rules.append(f"{name}{node or ''} ::= {' | '.join(options)}")
-    return rules
+def _json(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)[1:-1]
 
 
-def _cased(letter: str, node: str, capital: bool) -> str:
-    return letter.upper() if capital and not node else letter
+def _quoted(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'

@@ -14,7 +14,7 @@ from typing import Literal
 
 from promolift.errors import InputError
 from promolift.message.reading.patterns import any_of
-from promolift.terms import Language, Words
+from promolift.terms import AND, Language, Words, covered
 
 Kind = Literal["category", "department", "product"]
 
@@ -100,8 +100,12 @@ def label(key: str, kind: Kind = "category") -> Words:
     level counts; underscores become blanks; `&` and `/` become `and`; capitals become lower case, short acronyms
     excepted ('HOME_DECOR' -> 'home decor'). There is no translation by guess: a key in one script serves both languages
     as it is, of a key in both scripts ('零食 Snacks') each language takes its own part. A product's name stays as
-    printed, blanks tidied. A mere number says nothing and gets a word before it: 'product 851', '商品851'.
+    printed, blanks tidied. A mere number says nothing and gets a word before it: 'product 851', '商品851'. An offer on
+    two at once names both: 'coffee and tea'.
     """
+    if AND in key:
+        both = [label(part, kind) for part in covered(key)]
+        return Words(zh="及".join(w.zh for w in both), en=" and ".join(w.en for w in both))
     clean = _plain(key)
     if not clean:
         raise InputError(f"message: empty {kind} name {key!r}; give the {kind} a key or leave the offer out")
@@ -116,12 +120,16 @@ def label(key: str, kind: Kind = "category") -> Words:
 
 def is_sensitive(key: str, kind: Kind = "category") -> bool:
     """Whether a message must not name this by itself: the table's column, or the same rule by words elsewhere."""
+    if AND in key:
+        return any(is_sensitive(part, kind) for part in covered(key))
     row = table().get((kind, key))
     return row.sensitive if row else bool(_PRIVATE.search(_words(key)))
 
 
 def is_couponable(key: str, kind: Kind = "category") -> bool:
     """Whether a coupon on this makes sense and is lawful: the table's column, or the same rule by words elsewhere."""
+    if AND in key:
+        return all(is_couponable(part, kind) for part in covered(key))
     row = table().get((kind, key))
     return row.couponable if row else not _NO_COUPON.search(_words(key))
 

@@ -180,13 +180,21 @@ def choose_variant(
     share of `draws` in which it is the highest, mixed with a `floor` shared by all, so that none is ever 0 and what was
     logged can be evaluated later. The draws hang on `seed` and the tally alone, the choice on `key` as well.
     """
+    names, share_V = variant_shares(tally, seed, floor, draws)
+    at = int(np.searchsorted(share_V.cumsum(), hash_int("variant", seed, key) / 2.0**64, side="right"))
+    at = min(at, len(names) - 1)
+    return Choice(names[at], float(share_V[at]))
+
+
+def variant_shares(
+    tally: Mapping[str, tuple[int, int]], seed: int = 0, floor: float = 0.05, draws: int = 400
+) -> tuple[list[str], Floats]:
+    """The variants in order of name, and the probability with which `choose_variant` chooses each."""
     if not tally or any(not 0 <= clicked <= shown for shown, clicked in tally.values()):
         raise InputError("bandit: give at least one variant, each with 0 <= clicked <= shown")
     names = sorted(tally)
     draw = np.random.default_rng(hash_int("bandit", seed, *(f"{name} {tally[name]}" for name in names)))
     rate_DV = np.stack([draw.beta(1 + c, 1 + s - c, draws) for s, c in (tally[name] for name in names)], axis=1)
     wins_V = np.bincount(rate_DV.argmax(axis=1), minlength=len(names)) / draws
-    share_V = (1 - floor) * wins_V + floor / len(names)
-    at = int(np.searchsorted(share_V.cumsum(), hash_int("variant", seed, key) / 2.0**64, side="right"))
-    at = min(at, len(names) - 1)
-    return Choice(names[at], float(share_V[at]))
+    share_V: Floats = (1 - floor) * wins_V + floor / len(names)
+    return names, share_V

@@ -56,11 +56,14 @@ class Style(Settings):
 class MessageSettings(Settings):
     """Who writes. The template writes every message; another writer adds a title and a line in `languages`.
 
-    `writer` local, remote or replay needs the model named under `llm`; see docs/messages.md.
+    `writer` local, remote or replay needs the model named under `llm`; see docs/messages.md. `review` names a CSV file
+    that a person reads: a model's text is delivered only once `approved` says yes there. Without it all that passed the
+    checks are.
     """
 
     writer: Literal["template", "local", "remote", "replay"] = "template"
     languages: tuple[Language, ...] = ("zh", "en")
+    review: str | None = None
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from promolift.message.reading.dates import check_dates
 from promolift.message.reading.money import check_leftovers, check_money, check_shipping
 from promolift.message.reading.names import check_labels, check_names, check_person, protect_names
 from promolift.message.reading.percents import check_percents
+from promolift.message.reading.rest import check_rest
 from promolift.message.reading.text import BrokenRule, Context, Fact, FactKind, Reading, ready
 from promolift.message.reading.words import (
     check_code,
@@ -32,20 +33,30 @@ _COMMON: frozenset[FactKind] = frozenset({"name", "percent", "amount", "threshol
 
 
 def broken_rules(
-    text: str, offer: Offer, language: Language, channel: Channel = "plain", *, context: Context = _NOTHING
+    text: str,
+    offer: Offer,
+    language: Language,
+    channel: Channel = "plain",
+    *,
+    context: Context = _NOTHING,
+    strict: bool = False,
 ) -> list[BrokenRule]:
     """All broken rules of `text` as a message about `offer`; an empty list means the text is true and fit to send.
+
+    `strict` is for what a machine wrote and nobody reads: each word outside the facts must be a known one. Otherwise a
+    mood or headline before the benefit may hold one unlisted word; what is said after the benefit may not (`unbacked`).
 
     Reads digits of any script, full width, Chinese numerals and English number words. Each rule has its code, its
     place, why, and where it comes from. Codes: missing_name, other_name, sensitive_name, wrong_name, unknown_purchase,
     missing_date, wrong_date, wrong_duration, vague_deadline, not_started, expired, missing_benefit, wrong_benefit,
     wrong_percent, vague_amount, wrong_amount, missing_threshold, wrong_threshold, missing_cap, wrong_cap,
-    wrong_currency, wrong_price, unknown_number, wrong_scope, wrong_condition, wrong_code, negated, superlative,
+    wrong_currency, wrong_price, unknown_number, unbacked,
+    wrong_scope, wrong_condition, wrong_code, negated, superlative,
     profile_leak, wrong_language, unfilled_slot, empty, control_character, link, markup, injection, tone, too_long,
     no_offer, and those of the channel: sms_signature, sms_opt_out, sms_length, email_unsubscribe, email_address,
     push_length, wechat_name, wechat_floor.
     """
-    return read(text, offer, language, channel, context).broken
+    return read(text, offer, language, channel, context, strict).broken
 
 
 def facts(
@@ -75,7 +86,9 @@ def _only(kinds: Iterable[str], one: str, other: str) -> list[str]:
     return [f"{kind} is stated in {one} and not in {other}" for kind in sorted(kinds)]
 
 
-def read(text: str, offer: Offer, language: Language, channel: Channel, context: Context) -> Reading:
+def read(
+    text: str, offer: Offer, language: Language, channel: Channel, context: Context, strict: bool = False
+) -> Reading:
     """One whole reading of `text`: what is broken and what it states."""
     reading = Reading(text, ready(text))
     if len(text) > LONGEST:
@@ -100,6 +113,7 @@ def read(text: str, offer: Offer, language: Language, channel: Channel, context:
     check_festivals(reading, offer)
     check_dates(reading, offer, context)
     check_claims(reading, context)
+    check_rest(reading, offer, strict)
     check_shipping(reading, offer)
     check_words(reading, offer, context)
     check_percents(reading, offer)

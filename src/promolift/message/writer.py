@@ -97,6 +97,11 @@ def reviewer(needed: Mapping[Brief, Offer], style: Style = _PLAIN) -> Callable[[
     return review
 
 
+def phrasings(offer: Offer, recipient: Recipient, language: Language, style: Style = _PLAIN) -> dict[str, Message]:
+    """Every wording of one offer by its angle, each verified as `write` does it."""
+    return {angle: _write(offer, recipient, language, frame, style) for frame, angle in enumerate(ANGLES)}
+
+
 def _write(offer: Offer, recipient: Recipient, language: Language, frame: int, style: Style) -> Message:
     if offer.benefit.type == "none":
         raise InputError(f"message: offer {offer.id!r} has no benefit; send nothing to customers who get 'none'")
@@ -122,7 +127,7 @@ def _broken(message: Message, offer: Offer, who: Recipient, language: Language, 
         allow_sensitive=style.allow_sensitive,
     )
     titled = f"{message.text}\n{message.title}" if message.title else message.text
-    return broken_rules(titled, offer, language, context=context)
+    return broken_rules(titled, offer, language, context=context, strict=True)
 
 
 def _tell(broken: Sequence[BrokenRule]) -> str:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy import special
 
 from promolift.errors import InputError
-from promolift.simulate.draws import Floats, poisson, uniform
+from promolift.simulate.draws import Floats, keys, normal, poisson, uniform
 from promolift.simulate.truth import means
 from promolift.simulate.world import CLIP_SLOPE, GOODS, World, cents_off
 
@@ -82,3 +82,15 @@ def true_effects(world: World, depths: tuple[float, ...], week: int) -> tuple[Fl
         gains.append(take_N1 * (lift_N1 - 1) * (plain * margin) @ member_PG - costs[-1])
     gain_NK, cost_NK = (np.stack(part, axis=2).reshape(len(plain), -1) for part in (gains, costs))
     return gain_NK, cost_NK
+
+
+def click_rates(world: World, wordings: tuple[str, ...]) -> Floats:
+    """How likely a message in each wording is clicked: a shop's customers like some better than others."""
+    rate: Floats = 0.06 * np.exp(0.3 * normal(keys(world.settings.seed, "wording", wordings)))
+    return np.minimum(rate, 0.5)
+
+
+def clicks(world: World, rate_N: Floats, week: int, replicate: int = 0) -> NDArray[np.bool_]:
+    """Who clicks: a hash of customer and week, so that a better wording never loses a click."""
+    clicked: NDArray[np.bool_] = uniform(world.key(f"click {replicate}"), week) < rate_N
+    return clicked

@@ -21,6 +21,7 @@ from promolift.simulate import Shop, ShopSettings, simulate
 from promolift.simulate.live import live_week, true_effects
 from promolift.simulate.world import World
 from promolift.steps.loop_model import Believed, Cohort, Seen, believe, relearn, shelf_of
+from promolift.steps.loop_words import Told, tell_day, wordings
 
 Floats = NDArray[np.float64]
 LAG, LEARN_DAYS, CHECK_DAYS = 7, 14, 3  # days until a week is known; learnt from; watched for drift
@@ -112,6 +113,8 @@ class Loop:
     releases: tuple[Release, ...]
     refused: tuple[Release, ...]
     alarms: tuple[tuple[int, float, float], ...]  # day, new scale over the old one, its error
+    wordings: tuple[str, ...]
+    told: tuple[Told, ...]
 
 
 @dataclass
@@ -127,6 +130,7 @@ class _State:
     releases: list[Release] = field(default_factory=list)
     refused: list[Release] = field(default_factory=list)
     alarms: list[tuple[int, float, float]] = field(default_factory=list)
+    told: list[Told] = field(default_factory=list)
 
 
 def run_loop(settings: LoopSettings, tell: Callable[[float, str], None] = lambda share, note: None) -> Loop:
@@ -135,11 +139,23 @@ def run_loop(settings: LoopSettings, tell: Callable[[float, str], None] = lambda
     shop = simulate(ShopSettings(customers=settings.customers, weeks=settings.history_weeks, seed=settings.seed))
     state = _State(shop, believe(shop))
     state.releases.append(Release(0, 0, "exploration", state.believed))
+    names = wordings(shop.settings.categories, settings.depths)
     for day in range(settings.days):
         _learn(state, settings, day)
         state.days.append(_live(state, settings, day))
+        offered = World(shop.settings, _offered(state.days[-1]))
+        state.told.append(tell_day(state.told, names, offered, (day, state.days[-1].cohort.week), settings.seed))
         tell((day + 1) / settings.days, f"day {day + 1}: release {state.releases[-1].version}")
-    return Loop(settings, tuple(state.days), tuple(state.releases), tuple(state.refused), tuple(state.alarms))
+    return Loop(
+        settings, tuple(state.days), tuple(state.releases), tuple(state.refused), tuple(state.alarms), names,
+        tuple(state.told),
+    )  # fmt: skip
+
+
+def _offered(day: Day) -> NDArray[np.int64]:
+    """Who gets an offer."""
+    offered: NDArray[np.int64] = day.cohort.number_N[~day.held_N][day.action_N < day.gain_NK.shape[1]]
+    return offered
 
 
 def _live(state: _State, settings: LoopSettings, day: int) -> Day:

@@ -12,6 +12,7 @@ from promolift.report.blocks import Big, Block, Chapter, Figure, Grid, Page, not
 from promolift.report.chapters.summary import span_of
 from promolift.report.words import count, ends, money, number, share
 from promolift.steps.loop import LAG, Day, Loop, Release, over_holdout
+from promolift.steps.loop_words import against, tally
 
 CURRENCY, LABEL = "CNY", "simulated: a made-up shop whose truth is known"
 LEAST = 30  # decisions in a fifth, below which its mean is not drawn
@@ -76,7 +77,15 @@ def numbers(loop: Loop) -> dict[str, Any]:
     ]
     text = "\n".join(["Simulated shop: every number is made up by a known truth.", *shown])
     refused = [{"day": r.day, "why": r.proposal.why} for r in loop.refused if r.proposal]
-    return {"simulated": True, "whole": whole, "releases": releases, "refused": refused, "alarms": alarms, "text": text}
+    return {
+        "simulated": True,
+        "whole": whole,
+        "releases": releases,
+        "refused": refused,
+        "alarms": alarms,
+        "words": against(loop.told),
+        "text": text,
+    }
 
 
 def _of(loop: Loop, release: Release) -> list[Day]:
@@ -132,7 +141,9 @@ def page_of(loop: Loop) -> Page:
         span=span_of(seen, low, high, CURRENCY),
         span_name="95 % interval",
         bigs=bigs,
-        chapters=[_earned(loop), _released(whole), _drift(loop, whole), _trust(loop), _next(loop, whole)],
+        chapters=[
+            _earned(loop), _released(whole), _drift(loop, whole), _worded(loop), _trust(loop), _next(loop, whole),
+        ],
         currency=CURRENCY,
     )  # fmt: skip
 
@@ -281,6 +292,27 @@ def _strength(release: Release) -> dict[str, Any]:
     tone = "bad" if release.kind == "alarm" else "main"
     name = f"release {release.version}, day {release.day}"
     return {"name": name, "value": scale, "low": scale - reach, "high": scale + reach, "tone": tone}
+
+
+def _worded(loop: Loop) -> Chapter:
+    """How often each wording was clicked, and how much better the learnt mixture did than an even one."""
+    found, last = against(loop.told), loop.told[-1]
+    rows, cells = [], []
+    for at, (name, (shown, clicked)) in enumerate(tally(loop.told, loop.wordings).items()):
+        rate = clicked / max(shown, 1)
+        reach = Z95 * float(np.sqrt(rate * (1 - rate) / max(shown, 1)))
+        bar = {"name": name, "value": rate, "low": rate - reach, "high": rate + reach, "tone": "main"}
+        rows.append(bar)
+        cells.append([name, count(shown), share(rate), share(last.share_V[at]), share(last.true_V[at])])
+    lead = (
+        f"Four verified wordings of every offer competed. {share(found['chosen'])} of the messages were clicked; drawn "
+        f"evenly it had been {share(found['even'])}, with the best wording for all from day one {share(found['best'])}."
+    )
+    spec = {"kind": "forest", "x": {"name": "clicked", "fmt": "share"}, "rows": rows}
+    grid = Grid(["wording", "sent", "clicked", "chance on the last day", "in truth"], cells, frozenset({1, 2, 3, 4}))
+    finding = "Thompson sampling sends most messages in the wording that is clicked most; chances are logged."
+    figure = Figure("words", "Clicks by wording", finding, spec, grid, evidence="simulated", wide=True)
+    return Chapter("words", "Words", "Which words work?", lead, [figure])
 
 
 def _trust(loop: Loop) -> Chapter:

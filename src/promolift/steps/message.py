@@ -1,17 +1,19 @@
 """Step 5: the plan in; printable offers, codes, verified words in both languages and the reason of each row kept."""
 
 from datetime import datetime
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import polars as pl
 
 from promolift import deliver, llm, message
+from promolift.deliver.files import safe_cells
 from promolift.offer import make_offer
 from promolift.sql import DAY_MS, bind, fetch
 from promolift.steps.job import Job, moments
 from promolift.steps.profile import at_moment
 from promolift.steps.propose import full_menu
-from promolift.terms import Offer
+from promolift.terms import Offer, covered
 
 LAST_BOUGHT = """
 select customer_id, arg_max(product_id, (ts_ms, product_id)) as product_id from events
@@ -51,10 +53,27 @@ def drafted(
     needed = message.briefs(plan, offers, style, settings.languages)
     writer = llm.writer_of(settings.writer, job.config.llm)
     pool = message.fill_pool(list(needed), writer, message.reviewer(needed, style), style.seed)
-    job.store.save("message_pool", message.pool_frame(pool))
-    drafts = {entry.brief: entry.draft for entry in pool if entry.draft}
-    job.tell("message", 0.5, f"{len(drafts):,} of {len(pool):,} drafts passed; the rest is left to the template")
+    table = reviewed(message.pool_frame(pool), settings.review)
+    job.store.save("message_pool", table)
+    free = table["approved"].to_list() if settings.review else [True] * len(pool)
+    drafts = {entry.brief: entry.draft for entry, said in zip(pool, free, strict=True) if entry.draft and said}
+    job.tell("message", 0.5, f"{len(drafts):,} of {len(pool):,} drafts are used; the rest is left to the template")
     return drafts
+
+
+def reviewed(pool: pl.DataFrame, review: str | None) -> pl.DataFrame:
+    """The pool with what a person said in the review file; texts that are new are added to the file for him to read."""
+    if review is None:
+        return message.with_verdicts(pool, None)
+    path = Path(review)
+    read = pl.read_csv(path, infer_schema=False) if path.exists() else None
+    table = message.with_verdicts(pool, read)
+    asked = safe_cells(message.to_review(table, read))
+    if read is None or not asked.equals(read.fill_null("").select(asked.columns)):
+        draft = path.with_name(f".{path.name}.draft")
+        asked.write_csv(draft, include_bom=True)
+        draft.replace(path)
+    return table
 
 
 def planned_offers(job: Job) -> dict[str, Offer]:
@@ -113,6 +132,8 @@ def explained(job: Job, plan: pl.DataFrame) -> pl.DataFrame:
         .join(affinity, on=["customer_id", "target"], how="left")
         .join(people, on="customer_id", how="left")
     )
+    printed = product_names(job, rows.filter(pl.col("kind") == "product")["target"])
+    rows = rows.with_columns(pl.col("target").replace(printed).alias("named"))
     reasons = [reason(row, middle) for row in rows.sort("customer_id").iter_rows(named=True)]
     return plan.sort("customer_id").with_columns(pl.Series("reason", reasons, dtype=pl.String))
 
@@ -122,12 +143,14 @@ def reason(row: dict[str, object], middle: object) -> str:
     parts = []
     orders, gap, due = row["orders"], row["gap_days"], row["due_in_days"]
     name = (
-        message.label(str(row["target"]), "product" if row["kind"] == "product" else "category").en
+        message.label(str(row.get("named") or row["target"]), "product" if row["kind"] == "product" else "category").en
         if row["target"]
         else ""
     )
     if row["scope"] == "product":
         parts.append(f"looked at {name} and did not buy it")
+    elif len(covered(str(row["target"] or ""))) > 1:
+        parts.append(f"buys both {name}" if row["bought"] else f"buys what goes with {name}")
     elif row["bought"] and isinstance(gap, float) and isinstance(due, float):
         when = f"due in {due:.0f} days" if due >= 0.5 else "due now" if due > -gap else f"overdue by {-due:.0f} days"
         parts.append(f"buys {name} about every {gap:.0f} days ({when})" if gap >= 1 else f"buys {name} on most visits")

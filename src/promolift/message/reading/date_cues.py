@@ -17,6 +17,13 @@ _DAY = r"(?P<d>\d{1,2})(?:st|nd|rd|th)?"
 _DAY_2 = r"(?P<d2>\d{1,2})(?:st|nd|rd|th)?"
 _TO_DAY = rf"(?:\s*(?:-|to|through|thru|until|till)\s*{_DAY_2}(?!\s*(?:%|[a-z]*\d)))?"
 _YEAR = r"(?:(?:,?\s+|-)(?P<y>\d{4})\b)?"
+_ORDINALS = """
+    first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth thirteenth fourteenth fifteenth
+    sixteenth seventeenth eighteenth nineteenth twentieth twenty-first twenty-second twenty-third twenty-fourth
+    twenty-fifth twenty-sixth twenty-seventh twenty-eighth twenty-ninth thirtieth thirty-first
+"""
+ORDINALS = _ORDINALS.split()
+_ORDINAL = rf"\b(?P<d>{'|'.join(ORDINALS)})\b"
 _HAN_DAY = "[一二三四五六七八九十]{1,3}"
 CORES = [
     re.compile(pattern, re.IGNORECASE)
@@ -31,6 +38,8 @@ CORES = [
         rf"(?P<last>(?:the )?(?:end|last day) of )(?:the month of )?{_MON}(?!\s*\d{{1,2}}(?!\d)){_YEAR}",
         rf"\b{_MON}\s+(?:the\s+)?{_DAY}(?!\d){_TO_DAY}{_YEAR}",
         rf"(?<!\d)(?:the\s+)?{_DAY}(?:\s*(?:-|to|through)\s*{_DAY_2})?\s*(?:of\s+|-)?{_MON}{_YEAR}",
+        rf"(?:\bthe\s+)?{_ORDINAL}\s+(?:day\s+)?of\s+{_MON}{_YEAR}",
+        rf"\b{_MON}\s+the\s+{_ORDINAL}{_YEAR}",
         r"(?<![\d/.])(?P<a>\d{1,2})[/.](?P<b>\d{1,2})[/.](?P<y>\d{4}|\d{2})(?![\d/.]*\d)",
         r"(?<![\d-])(?P<a>\d{1,2})-(?P<b>\d{1,2})-(?P<y>\d{4})(?![\d-]*\d)",
         r"(?<![\d/.])(?!24/7|1/[2-5]\b)(?P<a>\d{1,2})/(?P<b>\d{1,2})(?![\d/.]*\d)",
@@ -49,7 +58,7 @@ _CLOCK = (
     r"(?:[:：]\s*(?P<mi>\d{2})(?:\s*[:：]\s*(?P<s>\d{2}))?\s*(?P<ap>[ap]\.?\s?m\b\.?)?"
     r"|(?P<ap2>[ap]\.?\s?m\b\.?)"
     r"|o'clock(?:\s+(?:in the|at)\s+(?P<ap3>morning|afternoon|evening|night))?"
-    r"|(?:点钟?|时)(?:整|(?P<mi2>\d{1,2})\s*分?(?:\s*(?P<s2>\d{1,2})\s*秒)?)?)"
+    r"|(?:点钟?|时)(?:整|(?P<half>半)|(?P<mi2>\d{1,2})\s*分?(?:\s*(?P<s2>\d{1,2})\s*秒)?)?)"
     r"|(?:12(?::00)?\s*)?(?P<word>零点|午夜|正午|中午|midnight|noon|midday))"
 )
 CLOCK_AFTER = re.compile(rf"^(?:T|\s*(?:当[天日])?[)）(（]?\s*,?\s*(?:at\s+|@\s*)?)\s*{_CLOCK}", re.IGNORECASE)
@@ -99,7 +108,7 @@ START_BEFORE = any_of(
     \b(?:from|starting|starts|start|begins|begin|beginning|as of|since|opens|between|valid from)(?: on)?
     [自从]
     """,
-    tail=r"(?:\s+the end of)?\s*$",
+    tail=r"(?:\s+(?:the end of|this|next))?\s*$",
 )
 AFTER_EN = any_of(r"\bafter", tail=r"\s*$")
 OVER = any_of(r"""

@@ -127,7 +127,7 @@ def _stated(text: str, match: re.Match[str], offer: Offer) -> _Stated | None:
             pairs, years = [*pairs, (b, year)], [*years, 2000 + a]
     else:
         month = _MONTHS.index(g["mon"][:3].lower()) + 1 if "mon" in g else int(number(g["m"]))
-        day = _MONTH_END if "last" in g else int(number(g["d"]))
+        day = _MONTH_END if "last" in g else _day_number(g["d"])
         pairs = [(month, day)]
     days = tuple(d for y in years for m, day in pairs if (d := _day(y, m, day)))
     if not days and "a" in g and "y" not in g:
@@ -135,6 +135,12 @@ def _stated(text: str, match: re.Match[str], offer: Offer) -> _Stated | None:
     second = int(number(g["d2"])) if "d2" in g else None
     start, end, tail, minutes = _widen(text, match.start(), match.end())
     return _Stated(start, end, tail, days, minutes, second, "last" in g)
+
+
+def _day_number(text: str) -> int:
+    """'30', '三十' or 'thirtieth'."""
+    word = text.lower()
+    return cue.ORDINALS.index(word) + 1 if word in cue.ORDINALS else int(number(text))
 
 
 def _years(offer: Offer) -> list[int]:
@@ -173,7 +179,7 @@ def _minutes(clock: re.Match[str]) -> int:
     if (clock["s"] or clock["s2"] or "00") not in ("00", "59"):
         return _NEVER
     hour = int(number(clock["h"]))
-    minute = int(clock["mi"] or clock["mi2"] or 0)
+    minute = 30 if clock["half"] else int(clock["mi"] or clock["mi2"] or 0)
     half = (clock["ap"] or clock["ap2"] or _HALVES.get((clock["ap3"] or "").lower(), "")).lower()[:1]
     if minute > 59:
         return _NEVER
@@ -193,6 +199,8 @@ def _check_one(reading: Reading, stated: _Stated, offer: Offer, opens: bool) -> 
     weekday = cue.WEEKDAY_AFTER.match(after)
     after = after[weekday.end() :] if weekday else after
     _check_weekday(reading, stated, offer)
+    if cue.START_ZH.match(after) and cue.OVER.search(after[:8]) and end_moment(offer) in _mornings(stated.days):
+        return 1  # 10月10日起恢复原价
     if opens or cue.START_BEFORE.search(before) or cue.START_ZH.match(after):
         if stated.second_day is None and offer.starts.date() not in stated.days:
             _flag_date(reading, stated, f"the offer begins on {offer.starts.date()}")
@@ -211,6 +219,10 @@ def _check_one(reading: Reading, stated: _Stated, offer: Offer, opens: bool) -> 
     ):
         _flag_date(reading, stated, f"the offer ends with {_last_day(offer)} ({offer.expires:%H:%M})")
     return 1
+
+
+def _mornings(days: tuple[date, ...]) -> set[datetime]:
+    return {datetime.combine(day, datetime.min.time()) for day in days}
 
 
 def _check_span(reading: Reading, stated: _Stated, offer: Offer) -> int:
@@ -274,6 +286,9 @@ def _check_durations(reading: Reading, offer: Offer, context: Context) -> int:
     for match in list(cue.DURATION.finditer(reading.text)):
         sent = _sent_day(offer, context)
         if _PROSE.match(match["n"]) and not _VALIDITY.search(" ".join(reading.clause(*match.span()))):
+            continue
+        if match["unit"] == "年" and number(match["n"]) in (offer.starts.year, offer.expires.year):
+            reading.hide(*match.span(), DATE)  # 2026年最后一天
             continue
         left = (_last_day(offer) - sent).days if sent else None
         size = _UNIT_DAYS.get(match["unit"][0].lower())

@@ -36,6 +36,8 @@ _ONE = {
 _MEANS = {sign: frozenset(codes.split()) for signs, codes in _SEVERAL.items() for sign in signs.split()} | {
     sign: frozenset({code}) for code, signs in _ONE.items() for sign in signs.split()
 }
+# Every word of them, as a text may hold it: "us$" and "人民币", "kwd" and "cents".
+CURRENCY_WORDS = frozenset(f"{' '.join(_MEANS)} cent pence penny 角 毛 分".split()) | {c.lower() for c in ISO_CODES}
 _NATIONS = {"us ": "USD", "canadian ": "CAD", "australian ": "AUD", "hong kong ": "HKD"}
 _MINOR = r"cents?\b|pence\b|¢|角|毛(?!巾|衣|线)|分(?!钟)"
 _SIGN = r"(?:US|CA|AU|NZ|HK|NT|MX|[ACSR])?\$|(?:CN|JP)?¥|[€£₩₹₫฿₱₪₦₽₺₴]"
@@ -48,6 +50,8 @@ _ENGLISH_WORDS = ("ALL", "TOP", "TRY")  # codes that shout like words
 _SCALE = {None: 1, "百": 100, "千": 1000, "k": 1000, "K": 1000, "万": 10_000}
 _SHORT = re.compile(rf"(?<![\d.-])(?P<sum>{DIGITS})\s*-\s*(?P<off>{DIGITS})(?![\d-]|\s*[%折])")
 _EVERYDAY = ("一块", "一元", "千万")  # 一块儿, 一元复始: no sums
+_NUMBER = re.compile(rf"{DIGITS}|(?i:{WORDS})|(?!千万){HAN}")
+_SMALL = 10  # up to here a number word may be prose: 'one of those days', 三餐
 _NEEDED: tuple[tuple[Role, str], ...] = (
     ("threshold", "missing_threshold"),
     ("cap", "missing_cap"),
@@ -112,9 +116,10 @@ def check_shipping(reading: Reading, offer: Offer) -> None:
 
 
 def check_leftovers(reading: Reading) -> None:
-    """Flag every digit that no rule has understood: a fact the offer does not contain."""
-    for match in re.finditer(DIGITS, reading.text):
-        reading.flag("unknown_number", *match.span(), "this number is no part of the offer")
+    """Flag every number that no rule has understood: a fact the offer does not contain."""
+    for match in _NUMBER.finditer(reading.text):
+        if match[0][0].isdigit() or number(match[0]) > (99 if match[0][0] > "\u2e80" else _SMALL):
+            reading.flag("unknown_number", *match.span(), "this number is no part of the offer")
 
 
 def _check_sum(reading: Reading, money: _Sum, offer: Offer, facts: dict[Role, int]) -> set[Role]:
@@ -175,7 +180,7 @@ def _money_pattern(currency: str) -> re.Pattern[str]:
     unit = rf"{_HAN_UNIT}|円|{_MINOR}|{_SIGN}(?!\s?\d)|(?i:{_LATIN})|{code.format('|'.join(sorted(after)))}"
     return re.compile(
         rf"(?:(?P<sign>{sign})\s*)?"
-        rf"(?:(?P<n>{DIGITS})\s?(?P<k>万|千(?!克|卡|米)|百|[kK]\b)?|(?P<w>(?i:{WORDS}))(?=[\s-]*(?:{unit}))|(?P<z>{HAN}))"
+        rf"(?:(?P<n>{DIGITS})\s?(?P<k>万|千(?!克|卡|米)|百|[kK]\b)?|(?P<w>(?i:{WORDS}))|(?P<z>{HAN}))"
         rf"(?:(?:\s*|(?<=[a-z])-)(?P<unit>{unit}))?(?:(?<=[元块])(?P<jiao>[1-9])角)?"
     )
 
@@ -196,7 +201,8 @@ def _is_sum(match: re.Match[str], unit: str | None, role: Role, before: str, aft
         bare = bool(cue.NO_SUM_AFTER.match(after)) or role in ("other", "price")
         # 满两百减三十: without a unit, a Chinese numeral is a sum only right there
         alone = not numeral or ((len(numeral) > 1 or numeral in "百千万") and before.endswith(("满", "减")))
-        return not bare and alone
+        prose = bool(match["w"]) and number(match["w"]) <= _SMALL
+        return not bare and alone and not prose
     return not (numeral and (match["unit"] in ("角", "毛", "分") or match[0] in _EVERYDAY))
 
 

@@ -7,7 +7,18 @@ from itertools import chain
 
 from promolift.message.names import SMUGGLED, is_sensitive, known_names, table
 from promolift.message.reading.patterns import any_of
-from promolift.message.reading.text import BOUGHT, OFFERED, OTHER, PERSON, Context, FactKind, Reading, ready
+from promolift.message.reading.text import (
+    BOUGHT,
+    DATE,
+    OFFERED,
+    OTHER,
+    PERSON,
+    SENTENCE_END,
+    Context,
+    FactKind,
+    Reading,
+    ready,
+)
 from promolift.message.reading.word_lists import GIVEN_NAMES, LINK, MARKUP, SLOT
 from promolift.terms import Language, Offer, Words
 
@@ -18,7 +29,7 @@ _FAMILY = (  # common Chinese family names: with one or two characters more, the
 _LIST = """
     顾客,客户,用户,会员,朋友,您,各位,新老顾客,贵宾,买家,顾客朋友,customer,valued customer,dear customer,
     friend,friends,there,shopper,fellow shopper,guest,member,sir,madam,sir or madam,sir/madam,all,everyone,neighbour,
-    neighbor,client
+    neighbor,client,cardholder,cardmember,passenger,traveller,traveler,subscriber,reader,持卡人,储户,旅客,车主,读者
 """
 _ADDRESSEES = frozenset(word.strip() for word in _LIST.split(","))
 _OPENERS = """
@@ -26,11 +37,12 @@ _OPENERS = """
     through this just because starting when if as at on in with psst ta-da congratulations remember cheers
 """
 _NOT_A_NAME = frozenset(_OPENERS.split())
+_DOUBLE_FAMILY = ("欧阳", "司马", "诸葛", "上官", "司徒", "东方", "慕容", "皇甫", "尉迟")
 _GREETING = re.compile(
     r"^\s*(?:【[^】]*】\s*)?"
     r"(?:(?:尊敬的|敬爱的|亲爱的|亲,?)\s*(?P<zh>[^，,：:！!。\n]{1,40}?)\s*(?:您好|你好)?\s*[，,：:！!\n]"
     r"|(?:嗨|你好|您好|Hi|Hello|Hey|Dear|Good (?:morning|afternoon|evening))[，,]?\s+"
-    r"(?P<en>[^，,：:！!.\n]{1,40}?)\s*[，,：:！!.\n-]"
+    r"(?P<en>(?:(?:Mrs?|Ms|Dr|Prof)\.\s*)?[^，,：:！!.\n]{1,40}?)\s*[，,：:！!.\n-]"
     r"|(?P<han>[\u4e00-\u9fffA-Za-z\ue002]{2,20}?)\s*(?:先生|女士|小姐|老师)?\s*[，,]?\s*[您你]好)",
     re.IGNORECASE,
 )
@@ -42,9 +54,11 @@ _WITNESS = re.compile(rf"(?<![\u4e00-\u9fff]){_FAMILY}[\u4e00-\u9fff]{{1,2}}(?:[
 _CALLED = re.compile(
     rf"(?<=[。！？!?\n]){_FAMILY}[\u4e00-\u9fff]{{1,2}}(?:[，,！!](?=[快来您你请]|恭喜|我们)|(?=[您你]好))"
 )
-_VOCATIVE_ZH = re.compile(rf"^\s*(?P<zh>(?:{_FAMILY}|欧阳|司马|诸葛)[\u4e00-\u9fff]{{1,2}})[，,：:！!]")
+_VOCATIVE_ZH = re.compile(rf"^\s*(?P<zh>(?:{_FAMILY}|{'|'.join(_DOUBLE_FAMILY)})[\u4e00-\u9fff]{{1,2}})[，,：:！!]")
 _TITLED = re.compile(rf"{_FAMILY}[\u4e00-\u9fff]{{0,2}}(?:先生|女士|小姐)|[小老阿]{_FAMILY}(?=[您你，,：:])")
-_HONORIFIC = re.compile(r"^(?:mr|mrs|ms|miss|dr|prof)\.?\s+|(?:先生|女士|小姐|老师|您|你)$", re.IGNORECASE)
+_HONORIFIC = re.compile(
+    r"^(?:mr|mrs|ms|miss|dr|prof)\.?\s+|(?:先生|女士|小姐|老师|客户|会员|顾客|用户|您|你)$", re.IGNORECASE
+)
 # Words that turn 'milk' into something else: milk chocolate, soy milk, 有机牛奶.
 _ANOTHER_BEFORE = any_of(
     r"""
@@ -70,6 +84,10 @@ _ON_OFFER = any_of(rf"""
     \d|%|折|优惠|减|省|[包免]邮|免费|运费|半价|也|还有|同样|同享|以及|{OFFERED}|\boff\b|\bsav|\bdiscount|\bfree|\bhalf\b|\balso\b
     \btoo\b|\bincluded?|\bincluding\b|\bas well\b|\bplus\b|\boffers?\b|\bdeals?\b|\bsale\b|\bcheaper\b|\bper ?cent\b
     \bfifth\b|\bthird\b|\bquarter\b|\bshipping\b|\bdelivery\b|\bpostage\b
+""")
+# A category in an offer on everything narrows it, or is asked for, unless its sentence holds no fact and no order.
+_NARROWS = any_of(rf"""
+    {_ON_OFFER.pattern}|{DATE}|\b(?:buy|bought|purchas|order|add|choose|pick|get|take|only|just|for)\w*\b|[买购点选加仅只凭]|下单
 """)
 _COMPANY = re.compile(
     r"先生|女士|小姐|老师|同学|朋友|会员|顾客|客户|用户|家人|您|你|亲|\b(?:mr|mrs|ms|miss|dr|prof|our|dear|valued|customer|friend|member)\b\.?"
@@ -108,6 +126,9 @@ def _names(offer: Offer, language: Language, context: Context) -> Iterator[tuple
     if context.name:
         yield context.name, PERSON
         yield from ((part, PERSON) for part in context.name.split() if len(part) > 1)
+        if re.fullmatch(r"[\u4e00-\u9fff]{2,4}", context.name):  # 唐先生 is 唐一鸣
+            family = context.name[: 2 if context.name.startswith(_DOUBLE_FAMILY) else 1]
+            yield from ((family + title, PERSON) for title in ("先生", "女士", "小姐"))
 
 
 @lru_cache(maxsize=4096)
@@ -161,9 +182,16 @@ def check_names(reading: Reading, offer: Offer, context: Context) -> None:
             reading.flag("other_name", *match.span(), "the words around it make it the name of something else")
     for match in re.finditer(f"{OTHER}+", reading.text):
         aside = not _ON_OFFER.search("".join(reading.clause(*match.span())))
-        if offer.scope == "all" or not aside:  # 'goes well with tea' offers no tea
+        if offer.scope == "all":
+            aside = not _NARROWS.search(_sentence(reading.text, *match.span()))
+        if not aside:  # 'goes well with tea' offers no tea
             reading.flag("other_name", *match.span(), "the offer does not cover this")
     _check_private(reading, offer, context)
+
+
+def _sentence(text: str, start: int, end: int) -> str:
+    """The whole sentence around [start, end)."""
+    return SENTENCE_END.split(text[:start])[-1] + text[start:end] + SENTENCE_END.split(text[end:])[0]
 
 
 def _is_another(text: str, start: int, end: int) -> bool:

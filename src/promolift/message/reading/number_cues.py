@@ -11,13 +11,13 @@ from promolift.message.reading.patterns import any_of
 
 CAP_BEFORE_ZH = any_of(
     "最高|最多|至多|上限|封顶|不超过|限",
-    tail=r"(?:可以|能|帮[您你]|为[您你]|给[您你]|让[您你]|可|为|是|立?减|减免|优惠|抵扣?|省|享|折扣|[:：]|\s)*$",
+    tail=r"(?:可以|能|帮[您你]|为[您你]|给[您你]|让[您你]|可|为|是|立?减|减免|优惠|便宜|直降|抵扣?|省|享|折扣|[:：]|\s)*$",
 )
 CAP_AFTER_ZH = any_of("封顶|为?上限|为限|的上限", head=r"^\s*")
 CAP_BEFORE_EN = any_of(
     r"""
     (?<!add )(?<!adds )(?<!come )(?<!comes )up to|as much as|at most|no more than|never more than|doesn't exceed
-    (?:tops?|max(?:es)?) out at|no higher than|ceiling of|topping out at|goes up to
+    (?:tops?|max(?:es)?) out at|stops at|no higher than|ceiling of|topping out at|goes up to
     max(?:imum)?\.?(?: discount| savings?)?(?: amount)?(?: of| is|:)?|capped at|cap(?: of|:)|to a maximum of
     (?:not|won't|never|cannot|can't|will not) (?:more than|(?:be )?(?:over|above|more than)|(?:to )?exceed(?:ing)?
         |go (?:over|above|beyond))
@@ -32,7 +32,7 @@ CAP_AFTER_EN = any_of(
 )
 NEED_BEFORE_ZH = any_of(
     r"""
-    (?:满|买够|凑够|凑|达到?|超过|超出|高于|大于|多于|不低于|不少于|不小于|至少|起码|消费|购物|花费?|门槛|购买?|买
+    (?:满|买够|凑够|凑|达到?|超过|超出|高于|大于|多于|不低于|不少于|不小于|至少|起码|消费|购物|花费?|(?<!无)(?<!没有)门槛|购买?|买
         |起购
         |金额|总价|总额|订单|实付|需付?|仅需|只需|够|逾)(?:了|为|是|满|到|金额|[:：>≥\s])*
     [≥>]=?\s*
@@ -74,7 +74,7 @@ BELOW_BEFORE = any_of(
 BELOW_AFTER = any_of(r"(?:及|或)?(?:以下|以内|之内)|or (?:less|under|below)\b", head=r"^\s*")
 CUT_BEFORE_ZH = any_of(
     r"""
-    (?:立减|直减|减免|减去|减掉|即减|再减|减|立省|省下|省去|节省|省|抵扣|抵用|抵|优惠|便宜|直降|立降|降|少付|扣减|扣除
+    (?:立减|直减|减免|减去|减掉|即减|再减|(?<!满)减|立省|省下|省去|节省|省|抵扣|抵用|抵|优惠|便宜|直降|立降|降|少付|扣减|扣除
         |扣|让利|减价|券|红包|[替帮为][您你]付)(?:了|为|金额|额|掉|您|你|[:：]|\s)*
     少花\s*|满\s*[¥$€£]?[\d,.]+\s*元?\s*-\s*
     """,
@@ -96,7 +96,8 @@ CUT_BEFORE_EN = any_of(
 CUT_AFTER_EN = any_of(
     r"""
     off\b|discount|less\b|lower\b|smaller\b|savings?\b|reduction|(?:\ue000+ )?(?:voucher|coupon)|rebate|cheaper
-    price (?:cut|drop)|is (?:taken|knocked) off|for you\b|from (?:the|your) (?:total|bill|price)
+    price (?:cut|drop)|is (?:taken|knocked) off|(?:disappear|vanish)(?:s|es)?\b|for you\b
+    from (?:the|your) (?:total|bill|price)
     (?:will )?(?:comes?|be (?:taken|deducted)|is deducted) (?:off|from)?
     """,
     head=r"^[\s-]*",
@@ -126,9 +127,11 @@ LEAST_BEFORE = any_of(
 )
 EXACT_AFTER = any_of(r"起(?!来)|左右|上下|or so|ish\b|or more|and up|\+", head=r"^\s*(?:off\s+)?")
 NO_SUM_AFTER = any_of(
-    r"%|折|percent|per cent|成|件|个|份|次|位|倍|款|种|样|[a-zA-Z]*\d"
-    r"|items?\b|pieces?\b|units?\b|packs?\b|products?\b|per order",
-    head=r"^\s*",
+    r"%|折|percent|per cent|成|\ue000|[件个份次位倍款种样本瓶盒袋杯斤箱双条包桶人名]|支(?!付)|只(?![需要用收付花])"
+    r"|[a-zA-Z]*\d"
+    r"|(?:or more )?(?:items?|pieces?|units?|packs?|products?|copies|bottles?|boxes|bags?|cups?|cans?|jars?|rolls?"
+    r"|pairs?|sets?)\b|per order",
+    head=r"^\s*\+?\s*",
 )
 
 # --- free shipping ------------------------------------------------------------------------------------------------
@@ -140,7 +143,7 @@ FREE_SHIPPING = any_of(r"""
     免费[^，。！\d]{0,6}送(?:到|货|上门|至)
     包邮|免邮费?|免费(?:配送|送货|包?邮|快递|寄送|送到家|运输|送货上门)
     (?:免(?:除|收|掉|去)?|包|零|不(?:收|另收|用付|需要?付|用出|必付)(?:任何|您)?)(?:运|邮|配送|快递|邮寄|送货)费
-    (?:寄送|配送|派送|送货(?:上门)?|运送|快递|邮寄)(?:[均都]|全部|一律)?(?:免费|不收费|不要钱)
+    (?:寄送|配送|派送|送货(?:上门)?|运送|快递|邮寄)(?:[均都]|全部|一律)?(?:免费|不收费|不收钱|不要钱)
     (?:运|邮|配送|快递)费(?:[为是归]零|一[分毛]不收|由(?![您你买客顾收])[^，。！]{1,4}(?:承担|支付|出|付|买单))
     (?:运|邮|配送)费(?:全免|免单|免除|全额减免|减免|由我们承担|我们(?:来)?出)
     (?:我们|本店|商家|替您|为您|帮您|替你|帮你)[^，。\d]{0,4}(?:付|出|承担|掏)了?(?:运|邮|配送|快递)费
@@ -169,14 +172,14 @@ ZERO_SHIPPING = any_of(r"""
 # --- parts of the price -------------------------------------------------------------------------------------------
 
 HALF = any_of(r"""
-    (?:价格?|直接|立)?减(?:一)?半|一半的?(?:价钱?|价格|钱)|(?:省|少付|少花|便宜|只付|只要)一半
-    \b(?:pay(?:ing)?|saves?|saving) half\b|\bhalf (?:the|its|their) \w* ?price\b
+    (?:价格?|直接|立)?[减砍降]一?半|一半的?(?:价钱?|价格|钱)|(?:省|少付|少花|便宜|[只仅]?[付要收需花])一半
+    \b(?:pay(?:ing)?|saves?|saving)(?: just| only| exactly)? half\b|\bhalf (?:the|its|their) \w* ?price\b
     \bhalf(?:[- ]|\s+the\s+)price\b|\bhalf off\b|\b1/2 (?:price|off)\b|半价
     \bhalf the (?:usual|regular|normal) price\b|\bhalf (?:as much|(?:of )?what (?:you|it|they))\b(?! (?:work|time))
     \b(?:cut|slash|chop|drop|reduc|mark)\w*[^.!?]{0,30} (?:in|by) half\b
 """)
 FRACTION = any_of(r"""
-    \b(?P<k>an?|one|two|three|four|nine)[\s-](?P<f>half|third|quarter|fifth|tenth|eighth)s?\b(?!\s*(?:past|hour
+    \b(?P<k>an?|one|two|three|four|nine)[\s-](?P<f>half|third|quarter|fifth|sixth|eighth|tenth|twentieth)s?\b(?!\s*(?:past|hour
         |to\b|of an? |the \w*(?:time|effort|work)))
     \b(?P<k1>[1-4])/(?P<g>[2-5])(?=\s+(?:off|of|less|the price))
     (?P<h>[二三四五六七八九十])分之(?P<k2>[一二三四五六七八九两])
@@ -187,7 +190,7 @@ WHOLE = any_of(r"""
 PAYS_BEFORE = any_of(
     r"""
     \b(?:pay|paying|only|for|at|costs?)\s+(?:only |just )?
-    (?<!少)付|支付|按|仅需|只需|只要|现价为?|售价为?|(?<!少花)(?<!省下)(?:原价|价格|正价|[平通]时|平[常日]|往常)的?
+    (?<!少)付|支付|按|[仅只]收|仅需|只需|只要|现价为?|售价为?|(?<!少花)(?<!省下)(?:原(?![\ue000-\ue005，。])[^，。\d]{1,5}(?=的)|原价|标价|定价|售价|价格|正价|[平通]时|平[常日]|往常)的?
     """,
     tail=r"\s*$",
 )
@@ -203,7 +206,7 @@ CUTS_AFTER = any_of(
 CUTS = any_of(r"""
     \b(?:off|discount\w*|sav\w+|less|reduc\w*|cuts?|cheaper|lower\w*|mark\w*|rebate|take\w*|knock\w*|deduct\w*|minus
         |below|sale|deal|down|drop\w*|pay\w*|price\w*|under)\b
-    -\s?\d|优惠|减|省|降|折扣|便宜|让利|付|价|低
+    -\s?\d|优惠|减|省|降|折扣|便宜|让利|付|价|低|收
 """)
 GIVES = re.compile(
     CUTS.pattern + r"|\bon us\b|\bback\b|\byour pocket\b|\bwaiting\b|\byours\b|[抵券送还让少]|红包|我们出",

@@ -18,9 +18,9 @@ _PERCENT = re.compile(
 )
 _CHENG = re.compile(
     r"(?P<n>[一二三四五六七八九两]|(?<!\d)[1-9])\s*成"
-    r"(?=\s*(?:价|优惠|折扣|的?(?:价格|钱)|付款|支付|结[账算]|计价|收费|[，。！,!]|$))"
+    r"(?=\s*(?:价|优惠|折扣|的?(?:价格|钱)|付款|支付|结[账算]|计价|收费|就|即|便|带|拿|[，。！,!]|$))"
 )
-_DIVISORS = {"half": 2, "third": 3, "quarter": 4, "fifth": 5, "eighth": 8, "tenth": 10}
+_DIVISORS = {"half": 2, "third": 3, "quarter": 4, "fifth": 5, "sixth": 6, "eighth": 8, "tenth": 10, "twentieth": 20}
 _Pays = Callable[[re.Match[str], str, str], Decimal | None]
 
 

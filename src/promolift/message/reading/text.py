@@ -81,7 +81,7 @@ OFFERED, BOUGHT, PERSON, OTHER, DATE, DONE = "\ue000", "\ue001", "\ue002", "\ue0
 
 _SIMPLIFIED = (  # pairs of a traditional character and its simplified form, for the words the rules look for
     "滿满減减購购買买優优運运費费員员專专屬属顧顾絕绝對对場场單单價价個个級级僅仅獨独無无張张點点節节歡欢樂乐氣气這这們们時时間间"
-    "雙双貨货剛刚現现從从開开贈赠積积產产億亿萬万圓圆兩两幣币歐欧韓韩盧卢倫伦終终結结過过據据瀏浏覽览歷历戶户親亲愛爱請请選选凍冻飯饭麵面雞鸡魚鱼豬猪醬酱麥麦飲饮廚厨電电腦脑機机燈灯褲裤襪袜鮮鲜葉叶類类護护膚肤寵宠糧粮圖图書书筆笔紙纸盤盘鍋锅壺壶蘋苹穀谷罐罐頭头幫帮衛卫"
+    "雙双貨货剛刚現现從从開开贈赠積积產产億亿萬万圓圆兩两幣币歐欧韓韩盧卢倫伦終终結结過过據据瀏浏覽览歷历戶户親亲愛爱請请選选凍冻飯饭麵面雞鸡魚鱼豬猪醬酱麥麦飲饮廚厨電电腦脑機机燈灯褲裤襪袜鮮鲜葉叶類类護护膚肤寵宠糧粮圖图書书筆笔紙纸盤盘鍋锅壺壶蘋苹穀谷罐罐頭头幫帮衛卫給给讓让號号"
 )
 _FORMAL = re.compile(
     "[壹贰叁肆伍陆柒捌玖拾佰仟]{2,}|[壹贰叁肆伍陆柒捌玖拾佰仟](?=[元圆折])"
@@ -133,12 +133,12 @@ class Reading:
 
     def clause(self, start: int, end: int) -> tuple[str, str]:
         """The words before and after [start, end) within its sentence."""
-        before = _SENTENCE_END.split(self.text[max(0, start - 60) : start])[-1]
-        after = _SENTENCE_END.split(self.text[end : end + 60])[0]
+        before = SENTENCE_END.split(self.text[max(0, start - 60) : start])[-1]
+        after = SENTENCE_END.split(self.text[end : end + 60])[0]
         return before, after
 
 
-_SENTENCE_END = re.compile(r"[。！!？?；;\n]|\.(?=\s|$)(?<![Mm]in\.)(?<![Mm]ax\.)(?<![apAP]\.m\.)")
+SENTENCE_END = re.compile(r"[。！!？?；;\n]|\.(?=\s|$)(?<![Mm]in\.)(?<![Mm]ax\.)(?<![apAP]\.m\.)")
 
 DIGITS = r"(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?"
 HAN = r"[零〇一二两三四五六七八九十百千万]+(?:点[零〇一二三四五六七八九]+)?"

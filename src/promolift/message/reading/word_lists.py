@@ -16,9 +16,7 @@ SUPERLATIVE = any_of(r"""
     首[选个家](?!单)|首屈一指|一流|冠军|王牌|领袖|领先|领导品牌|全网|全球|全城|全行业|业内|史上|史无前例|前所未有
     百年不遇|空前|绝后|绝对|绝无仅有|无敌|无与伦比|无可比拟|无人能及|万能|永久|百分百|保证|零风险|驰名|金牌|之[王最]
     特供|专供|免检|根治|疗效|神效|稳赚|革命性|(?:全国|全省|全市|全年)(?!\S{0,4}门店)
-    最(?!(?:高|多)\s*(?:可以|能|帮|为|给|让)|高\s*(?:可|减|立减|优惠|抵|省|享|不超过|为|[:：]?\s*[\d¥$€£])
-        |多\s*(?:可|减|立减|优惠|抵|省|享|为
-        |[\d¥$€£])|少\s*(?:消费|满)|低\s*(?:消费|购买|订单)|近|终|晚|迟|后)
+    最(?!高|多|低(?!\s*[\d一二三四五六七八九半])|少|近|终|晚|迟|后|新)
     (?<![A-Za-z])(?:NO|TOP)\.?\s?1(?!\d)|#\s?1\b|\bnumber[- ]one\b|\bbest\b(?! (?:regards|wishes|before))
     guarantee[sd]?\b|\blowest\b|\bcheapest\b|\bgreatest\b|\bbiggest\b|\blargest\b|\bfinest\b|\bhighest\b
     \bunbeatable\b|\bunmatched\b|\bunrivall?ed\b|\bunparallell?ed\b|\bincomparable\b|\bworld[- ]class\b
@@ -34,7 +32,7 @@ SUPERLATIVE = any_of(r"""
         |\bnobody\b|\bflawless\b|\babsolutely\b|\bperfection\b
     \bfirst (?:in|of) (?:the|its|our) (?:\w+ )?(?:city|town|country|world|nation|kind|industry)\b
     \bthan ever\b|\bever (?:made|seen|sold|offered)\b|\baward[- ]winning\b|\bonce[- ]in[- ]a[- ]lifetime\b
-    \bnever again\b|\brisk[- ]free\b|\bmiracle\b
+    从[没未来](?:有|曾)?[^，。！]{0,4}(?:低|便宜|优惠|划算|实惠)|\bnever again\b|\brisk[- ]free\b|\bmiracle\b
     (?<!at the )(?<!at )\bmost (?!of\b|you (?:can|could|will|may) (?:save|get))\w+
     \btop[- ](?:rated|quality|selling|notch|choice)\b|\bleading\b|\bthe only\b
     \bnever (?:been )?(?:cheaper|lower|better)\b|\b100 ?% (?:satisf|safe|natural|guar)\w*|\bworld'?s\b
@@ -52,7 +50,8 @@ UNPROVEN = any_of(r"""
     抗[癌衰]|防[癌病]|增强(?:免疫|抵抗)|提高免疫|美白|祛[斑痘湿]|延年|排毒|壮阳|助眠|养颜|[更最]健康
     (?:家|师|医生|人士|机构|邻居|网友|用户)\S{0,4}推荐|临床|百万|千万|万千|无数|爆款|畅销|热[销卖]|好评|口碑|网红|明星
     人气|回头客|大家都[爱说买]
-    人人都
+    人人都|纯天然|[无不]添加|怎么\S{1,3}[都也]不
+    \b(?:blocks?|stops?|removes?|kills?|fights?|keeps?)(?: out| off| away)? (?:all|every|any)\b
     \bcur(?:e|es|ed|ing)\b(?!d)|\bheal(?:s|ing)?\b|\bcholesterol\b|\bblood (?:pressure|sugar)\b|\blike magic\b
     \b(?:perfect|slim\w*|dream|better|flawless) (?:figure|body|skin|shape)\b|\bwonders\b|\bimmun|\bdetox
     \banti-?ag(?:e|ing)\b
@@ -62,13 +61,14 @@ UNPROVEN = any_of(r"""
     \b(?:experts?|dentists?|scientists?|nutritionists?|critics|studies|research)\b|\bclinically\b|\bhealthier\b
     \bhealthiest\b|\brelieves?\b|\btherapeutic\b|\bbest-?sell|\bmillions\b
     \bthousands\b|\bhundreds of\b
-    \beveryone(?:'s)? (?:loves?|favou?rite|is)\b|\bloved by\b|\btrusted by\b|\brecommended by\b
+    \beveryone(?: (?:in|at|around|on) [a-z ]{1,20})?(?:'s)? (?:loves?|favou?rite|is|wears?|buys?|wants?|uses?)\b
+    \bloved by\b|\btrusted by\b|\brecommended by\b
     \b(?:five|5)[- ]star\b|\btrending\b
     \b(?:customers?|crowd|shoppers?)(?:'s?)? (?:love|loves|favou?rites?)\b|\brated\b
 """)
 # A benefit counted by the piece, where the offer counts it once.
 PER_PIECE = any_of(r"""
-    每[件份个瓶袋盒]|单件|\b(?:per|each|every) (?:item|piece|unit|pack|one|product|bottle|box)\b|\beach\b(?= \ue000)
+    每[件份个瓶袋盒]|单件|\b(?:per|each|every) (?:item|piece|unit|pack|one|product|\w+ of \ue000)|\beach\b(?= \ue000)
 """)
 # What a machine says around a draft, and orders to one.
 MACHINE = any_of(r"""
@@ -78,7 +78,7 @@ MACHINE = any_of(r"""
     \b(?:ignore|disregard|forget|override)\b.{0,30}\b(?:instructions?|rules?|prompts?|above|previous)\b
     \b(?:system|assistant|developer)\s*:|\bnew instructions?\b|\bsystem prompt\b|<\|
     作为(?:一[个名位])?(?:AI|人工智能|语言模型|智能助手|助手)|以下是|文案|翻译[成为]|忽略|无视|系统提示|提示词|指令
-    输出|无法提供|银行卡|转账|汇款|[定押]金|发红包|卡号|账号|密码|身份证|验证码|致电|拨打|回复(?:本|此)短信
+    输出|无法提供|银行卡|转账|汇款(?:到|至|给)|[定押]金|发红包|卡号|账号|密码|身份证|验证码|致电|拨打|回复(?:本|此)短信
     \b(?:card|account|id|passport|social security) numbers?\b|\bpasswords?\b|\bpin code\b|\bdeposit\b
     \bwire (?:us|me|the|\$)
     \bpretend\b|假装|\b(?:following|these|my|below) instructions?\b
@@ -93,6 +93,8 @@ TONE = any_of(r"""
 """)
 # Pressure without a date. The offer has a date: say it.
 URGENCY = any_of(r"""
+    \boff the shel|\b(?:one|two|three|four|five|six|seven|eight|nine|ten|few|many) (?:\w+ )?left\b
+    越[买早多]|多买多|\bthe more you\b
     限时(?!\s*(?:[\d一二三四五六七八九半享打立减]|优惠|\ue000))|即将(?:结束|截止|到期|恢复)
     马上(?:就|结束|截止|到期|没)|快要|临近|尾声|最后[二两三四五六七八九十几]
     (?<!\ue004)(?<!\ue004[为是])(?<!\ue004[)）][为是])最后(?!(?:[一1][天日]|日期|期限|使用日期?)?(?:是|为
@@ -104,12 +106,14 @@ URGENCY = any_of(r"""
     尽快|快没了|抓紧|来不及|晚了就|再不|不等人|时间不多
     (?:仅限?|只限?|只有|就|限|截止到?|截至|至|到)\s*(?:本周|这周|本月(?!末|底)|这个?月|周末|明[天日]|今[天日晚])
     (?:本周|这周|本月(?!末|底)|周末|明[天日])(?:内|前|末|日)?(?:截止|结束|有效|止|到期|恢复|为止|之前|前)|\bhurry\b
-    \blimited[- ](?:time|period|offer|stock|quantit\w+|suppl\w+|edition|availability)|\bends? (?:very )?soon
+    \bthis week\b(?!end)
+    \blimited[- ](?:time(?![^.!?\ue004]{0,25}\ue004)|period|offer|stock|quantit\w+|suppl\w+|edition|availability)
+    \bends? (?:very )?soon
     \bending (?:very )?soon|\bexpir\w+ (?:very )?soon
     \b(?:over|gone|finish\w*|clos(?:es|ing)|order) (?:very |pretty )?soon\b|\bsoon (?:over|gone|ends?|expires?)
     (?<!\ue004 is the )(?<!\ue004, is the )(?<!\ue004 is your )(?<!\ue004 is our )(?<!\ue004, the )
         (?<!\ue004, your )(?<!\ue004 being the )
-        (?<!\ue004 as the )\blast day\b(?![^.!?\ue004]{0,25}\ue004)
+        (?<!\ue004 as the )\blast day\b(?![^.!?\ue004]{0,25}\ue004)(?![^.!?\ue004]{0,80}\b(?:is|being)\W+\ue004)
     \blast (?:chance|call|few|minute|hours?)\b
     \bfinal (?:hours?|days?(?![^.!?\ue004]{0,25}\ue004)|call|chance|minutes?)|\bact (?:now|fast|quick)
     while (?:\w+ )?(?:supplies|stocks?|they|it|quantities) lasts?|\brunning out\b
@@ -119,6 +123,7 @@ URGENCY = any_of(r"""
     (?:don't|do not|never) miss\b|\bmiss out\b|don't (?:wait|delay)|do not (?:wait|delay)
     before (?:it's|it is|they're|they are) (?:gone|too late|over)
     \bprices?\b[^.!?]{0,12}\b(?:go(?:es|ing)? (?:back )?up|ris(?:e|es|ing)|increas\w+|climbs?|jumps?|soars?|bounces?)\b
+    涨价|提价
     价格?[^，。！]{0,4}(?:反弹|回升|回调|上[涨调]|要涨)|\b(?:hours?|minutes?|moments?|days) (?:remain|left|to go)
     \bany (?:minute|moment)\b
     \byou(?:'ll| will) (?:be sorry|miss)\b|\bmiss (?:today|it)\b|不抢|就没了
@@ -130,7 +135,7 @@ URGENCY = any_of(r"""
     \b(?:gone|over|ends?|back to|until|before|after|by|expires?|vanish\w*|returns?|resumes?)\b[^.!?\ue004]{0,25}
         \b(?:tonight|tomorrow|(?:next|this) (?:week|weekend|month))\b|\b(?:sold|out of stock|selling) ?out\b
         |\bout of stock\b
-    clock is ticking|countdown|\burgent\w*\b|\brush\b|almost (?:gone|over)|nearly (?:gone|over)|won't last
+    clock is ticking|countdown|\burgent\w*\b|(?<!\bno )\brush\b|almost (?:gone|over)|nearly (?:gone|over)|won't last
     first come|flash sale|\b(?:one|1) day only|\bshort time\b|\bimmediately\b|until further notice|\bnow or never\b
     (?:周|星期|礼拜)[七八九十]
     (?:only|until|ends?|through|by|just|for|expires?) (?:\w+ )?(?:this (?:week|weekend|month)|tomorrow)\b
@@ -139,7 +144,10 @@ URGENCY = any_of(r"""
 """)
 # What is known or guessed about the customer.
 LEAK = any_of(r"""
-    浏览(?:过|了|记录|历史|的)|(?:[您你]|刚|最近|曾经?)(?:才|刚|最近|在\S{0,6})?浏览|查看[过了]|看[过了中](?!来)
+    \byou (?:once |already |just )?(?!need|feed|bought|purchased|ordered|picked|added|deserved)[a-z]{2,}ed\b
+    [您你][^，。！买购下单]{1,3}过(?![期后时来])|听[^，。！]{0,5}说|[您你](?:平时|经常|常|总是|一直(?!以来))
+    (?<!会)记得[您你]|\byou(?:'ve| have) been\b|浏览(?:过|了|记录|历史|的)
+    (?:[您你]|刚|最近|曾经?)(?:才|刚|最近|在\S{0,6})?浏览|查看[过了]|看[过了中](?!来)
     搜索?[过了]|点击[过了]|关注[过了]|收藏(?:过|了|的|夹)|加购|加入了购物车|[您你][^，。！]{0,10}购物车
     购物车(?:里|中|内)|根据[您你]|鉴于[您你]|考虑到[您你]|得知[您你]|知道[您你]|听说[您你]|猜[您你]
     (?:我们|系统|数据)(?:发现|注意到|知道|了解|检测|看到|记得|推测|判断|分析|显示|得知)|监测|追踪|画像
@@ -157,9 +165,9 @@ LEAK = any_of(r"""
     价格敏感|对价格|敏感型
     [您你](?:家|的)(?:性别|病|体重|健康|孩子|小孩|宝贝|老人|习惯|偏好|喜好|消费记录|购买记录|历史|资料|档案|需求)
     消费(?:水平|能力|习惯)|患者|疾病|流失|好久不见|很久没|许久未|没来|经常购买|常买|爱买|偏爱
-    [您你](?:平时|经常|常|总是|一直)|退[掉货款回]
+    退[掉货款回]
     \b(?:you|you've|you have|you were|you recently|you just)\s+(?:recently |just |also |have |been )*(?:view
-        |brows|search|look|click|visit|abandon|wishlist|saw|seen|check|star)\w*
+        |brows|search|look|click|visit|abandon|wishlist|saw|seen|check(?! ?-?out)|star)\w*
     \b(?:because|since|(?<!much )(?<!many )(?<!often )(?<!long )(?<!soon )as) you\b(?! (?:bought|purchased|ordered
         |just|like|wish|please))|\bbased on (?:your|what)
     \b(?:according to|judging by|given|knowing|considering) (?:your|what)|because of your
@@ -189,7 +197,7 @@ LEAK = any_of(r"""
 """)
 # Benefits that are not the offer.
 OTHER_BENEFIT = any_of(r"""
-    [再另还又加多]送|买.{0,3}[免赠]|折上|折后[再还]|送(?:[一1]|您[一1])(?:份|个|件|瓶|袋|盒|杯)
+    [再另还又加多]送|买.{0,3}[免赠]|折上|折后[再还]|送(?:[一1]|您[一1])(?:份|个|件|瓶|袋|盒|杯)(?![^，。！]{0,6}(?:心意|祝福|问候|关怀|优惠))
     \bmoney[- ]back\b|[提套]现|[附随][^，。！]{0,2}送|\bthrow(?:ing)? in\b|兑换?现|换[成取]现金|\b(?:for|into) cash\b
     [假少][一1][赔罚]|[赔退]十|运费险|包税|免税|保价|价保|延保|质保|包安装|上门安装|退差价|[次当隔]日达|小时达|顺丰
     \b(?:overnight|same-day|next-day|two-day|express) (?:shipping|delivery)\b
@@ -200,7 +208,7 @@ OTHER_BENEFIT = any_of(r"""
     \b(?:get|receive|claim|surprise|mystery|extra|plus|with)\b[^.!?]{0,16}\bgift\b|\bwarranty\b|\bsamples?\b
     \bgiveaway\b|抽(?=[A-Za-z大取])
     (?<!tax )(?<!day )(?<!\ue004 )(?<!\ue000 )(?<!\ue004, )(?<!\ue004 \()(?<!th )(?<!everything )
-        (?<!all )(?<!everything's )\bincluded\b(?! \ue000)
+        (?<!all )(?<!everything's )(?<!days )(?<!dates )(?<!ends )\bincluded\b(?! \ue000)
     \bbuy (?:one|1|two|2)\b(?!,?\d)|\b(?:store|account|shop) credit\b
     \bcredit back\b|\bbogo\b|\b(?:2|two)[- ]for[- ](?:1|one)\b|\bfree gift|\bgift cards?\b
     \bgift with\b|\bbonus\b|(?<!-)(?<!feel )\bfree\b(?! of charge)|\bcomplimentary\b|\bon the house\b|\bdouble\b
@@ -208,6 +216,9 @@ OTHER_BENEFIT = any_of(r"""
 """)
 # Conditions that the offer does not have.
 CONDITION = any_of(r"""
+    \bcombin\w+ with\b|(?:自提|到店|外卖|外送)(?:购买|消费|下单)?[享满打减立]|[次当隔]日(?:内|可)?(?:送达|到)
+    \b(?:next|same) day\b|\bfinal sale\b|\bsales? (?:are|is) final\b
+    \bfor (?:life|good)\b|\bfor every\b(?! (?:order|purchase))
     第\s*[二三四五2-5]\s*[件个份双瓶袋盒包杯条只支箱台套]
     [满买任]选?\s*[二两三四五六七八九2-9]\s*[件个份样笔杯瓶袋盒包斤箱双条]
     [两三四五六七八九]件|[二两三四五六七八九]张
@@ -229,7 +240,7 @@ CONDITION = any_of(r"""
     \bfirst\b[^.!?]{0,14}\b(?:order|purchase|time|visit)\b|\bsecond (?:item|one|unit|pack|order)\b
     \b2nd (?:item|one|unit|pack)\b|\b(?:buy|any|purchase) (?:two|three|four|2|3|4)\b
     (?<![$€£¥\d.,])(?<![A-Z]{3} )\b(?:two|three|four|five|six|[2-6]) or more\b(?!\s*(?:dollars|euros|pounds|yuan))
-    \bevery (?:second|other|third)\b|\b(?:twice|three times)\b|\bfor every\b|\bevery [$€£¥]
+    \bevery (?:second|other|third)\b|\b(?:twice|three times)\b|\bevery [$€£¥]
     \bper (?:item|customer|person|household|visit)\b|\bper [$€£¥]|\beach [$€£¥]|\b(?:in[- ]store|online|app) only\b
     \bonly (?:in the app|online|in store)\b|\bin the app only\b|\bcannot be combined\b|\bweekdays?\b
     \b(?:each|every) (?:week|month|time|visit)\b|\bper (?:week|month|day)\b|\bweekly\b|\bmonthly\b
@@ -256,7 +267,7 @@ NEGATED = any_of(r"""
     \bnot (?:valid (?!after|beyond|past)|applicable|available|included|eligible|apply|on|off|for)\b
     \b(?:does|do|is|are|was|will|can)(?:n't| not) (?:apply|include|valid|eligible|available|discounted|on
         |get|be|enjoy|cover|save|have|take|receive)
-    \bcannot\b(?! wait)|\bno discount|\bno longer\b(?! \w+ (?:after|beyond|past) )
+    \bcannot\b(?! wait| exceed| be (?:more|over|above))|\bno discount|\bno longer\b(?! \w+ (?:after|beyond|past) )
     \bnot (?:even |quite |exactly |a |an )*(?:[$€£¥]?\d|\ue000|half|quarter|fifth|third)|\bcancell?ed\b
     (?:并非|不是|绝非|而非|没打?|别想)\s*(?:[\d一二三四五六七八九半]|\ue005)|[不没无未非]\s*\ue005
     \b(?:no|not|without|never|isn't|aren't|hardly)\s+(?:\w+\s+)?\ue005
@@ -274,24 +285,23 @@ RESTRICTED = any_of(r"""
 # A part of the shop, where the offer covers all of it: 'spend $50 on furniture'.
 A_PART = any_of(r"""
     (?:[$€£¥]\s?[\d,.]*\d|\b(?:dollars|euros|pounds|yuan))(?: or (?:more|over)| and (?:up|over
-        |more))? (?:worth )?(?:on|of)\s
-        (?:(?:our|the|any|all) )?(?!our|the|any|all|your|every|total|one|a|an|single|anything|stuff|things|goods
-        |products|items|purchases|orders|groceries|merchandise|whatever|(?:mon|tues|wednes|thurs|fri|satur|sun)day
-        |\ue000|\ue004)[a-z]+
+        |more))? (?:worth )?(?:on|of)\s(?:(?:our|the|any|all) )?(?!our|the|any|all|your|every|total|one|a|an
+        |single|anything|stuff|things|goods|products|items|purchases?|orders?|groceries|merchandise|whatever|
+        (?:mon|tues|wednes|thurs|fri|satur|sun)day|\ue000|\ue004)[a-z]+
 """)
 # What the discount is taken off, where that is neither a name already understood nor the price or the order.
 OTHER_TARGET = any_of(r"""
-    (?:%|\bper ?cent|[$€£¥]\s?[\d,.]*\d|\b(?:dollars|euros|pounds|yuan|bucks)) off (?:(?:our|the|all|any|these) )*
-        (?!(?:[\w'-]+ ){0,3}(?:of )?[$€£¥\d\ue000\ue001\ue003])(?!(?:the|your|our|their|its|his|my|this|that|these
-        |those|each|every|all
-        |any|a|an|one|it|is|are|was|has|will|when|once|if|while|as|until|till|til|through|thru|by|before|ending
-        |valid|good|expir\w+|ends?|with|without|on|in|at|for|from|to|of|or|and|plus|but|now|today|right|up|max\w*
-        |min\w*|capped|limited|during|between|starting|coupons?|vouchers?|codes?|deals?|offers?|discounts?|savings?
-        |regular|usual|normal|original|list|full|retail|shelf|marked|prices?|totals?|orders?|purchases?|baskets?
-        |carts?|bills?|every\w+|any\w+|what\w*|store\w*|site\w*|shop\w*|entire|whole|groceries|merchandise|goods
-        |products|items|just|only|again|per|there|here|so|we|you|they|spend\w*|checkout|storewide|sitewide|great
-        |two|three|four|five|six|seven|eight|nine|ten|eleven|twel\w+|\w+teen|\w+ty|not|no|never|jan\w*|feb\w*|mar\w*
-        |apr\w*|may|june?|july?|aug\w*|sep\w*|oct\w*|nov\w*|dec\w*)\b)[a-z]{3,}
+    (?:%|\bper ?cent|[$€£¥]\s?[\d,.]*\d|\b(?:dollars|euros|pounds|yuan|bucks)) off (?:(?:our|the|all|any
+        |these) )*(?!(?:[\w'-]+ ){0,3}(?:of )?[$€£¥\d\ue000\ue001\ue003])(?!(?:the|your|our|their|its|his|my
+        |this|that|these|those|each|every|all|any|a|an|one|it|is|are|was|has|will|when|once|if|while|as|until
+        |till|til|through|thru|by|before|ending|valid|good|expir\w+|ends?|with|without|on|in|at|for|from|to|of
+        |or|and|plus|but|now|today|right|up|max\w*|min\w*|capped|limited|during|between|starting|coupons?
+        |vouchers?|codes?|deals?|offers?|discounts?|savings?|regular|usual|normal|original|list|full|retail
+        |shelf|marked|prices?|totals?|orders?|purchases?|baskets?|carts?|bills?|every\w+|any\w+|automatically|instantly|straight|what\w*
+        |store\w*|site\w*|shop\w*|entire|whole|groceries|merchandise|goods|products|items|just|only|again|per
+        |there|here|so|we|you|they|spend\w*|checkout|storewide|sitewide|great|two|three|four|five|six|seven
+        |eight|nine|ten|eleven|twel\w+|\w+teen|\w+ty|not|no|never|jan\w*|feb\w*|mar\w*|apr\w*|may|june?|july?
+        |aug\w*|sep\w*|oct\w*|nov\w*|dec\w*)\b)[a-z]{3,}
 """)
 # The whole shop, where the offer covers a part.
 EVERYTHING = any_of(r"""

@@ -1,0 +1,253 @@
+"""A reading in; every word flagged that is neither a fact already read nor one of the words a message may be made of.
+
+The other checks look for what is wrong; this one asks of each word by what right it stands there. A sentence about
+stock, other people, prizes or effects needs words that are in no list of `vocabulary.py`, however it is put. A strict
+reading flags each such word. A fair one lets pass what a true text may need: one unlisted word of a mood or headline
+before the benefit. After the benefit, or joined to the offered name, every unlisted word adds to what is offered.
+"""
+
+import re
+from bisect import bisect
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from itertools import groupby
+
+from promolift.message.reading import vocabulary as words
+from promolift.message.reading.money import CURRENCY_WORDS
+from promolift.message.reading.patterns import any_of
+from promolift.message.reading.text import BOUGHT, DATE, DONE, HAN, OFFERED, PERSON, SENTENCE_END, WORDS, Reading
+from promolift.terms import Language, Offer
+
+_BENEFIT = any_of(rf"[\d%¥$€£{DONE}]|折|减|半价|一半|{HAN}(?:元|块|成)|百分之|分之|省|\bper ?cent\b|\bhalf\b")
+_FACT = any_of(rf"""
+    {_BENEFIT.pattern}|{DATE}|(?!\bone\b){WORDS}
+    \b(?:free|zero|gratis|complimentary|third|quarter|fifth|\w*tenth|twentieth)\b
+    \bno (?=code|coupon|min|max|cap|limit|string|threshold)
+""")
+_STATED = any_of(
+    rf"{_BENEFIT.pattern}|\b(?:third|quarter|fifth|tenth|twentieth)\b|{WORDS} (?:dollars|euros|pounds|yuan)\b"
+)
+_SHIPS = any_of(r"\b(?:postage|shipping|deliver\w*|ships?)\b|包邮|免|运费|邮费|配送|快递")
+# Who is spoken to: 'you', a question, an order; the subject of a sentence about others is none of them.
+_ADDRESS = any_of(
+    rf"""
+    \b(?:you|your|yours|please|let's|welcome|thanks?|thank you|happy|enjoy)\b|\?
+    ^\W*(?:(?:and|just|so|then|now|simply|don't|do not|only|forget to|remember to)\W+)*
+        (?:order|shop|use|apply|redeem|enter|show|add|pick|choose|select|grab|claim|buy|start|begin|get|take|come|see
+        |visit|no|not|valid|good|make|unsubscribe|(?:the |this )?(?:offer|coupon|code|discount)|all|everything)\b
+    [请您你祝谢吧哦呀啦吗呢？{OFFERED}]|欢迎|记得|别忘|快来|注意|^\W*(?:全场|全店|活动|优惠|截止|有效)
+    """
+)
+_JOINED = any_of(r"\band|\bplus|&|\+|[和与及加]", tail=r"\s*$")
+# Words that assert nothing where they stand: whom a greeting speaks to, 'a box of' the product, the shop's own name.
+_ASIDE = any_of(rf"""
+    \b(?:dear|hi|hello|hey|welcome|thanks|thank you)\b,?\s+(?:dear |valued |our )*
+        (?:{"|".join(words.GREETED_EN.split())})s?\b
+    (?:尊敬的|亲爱的|各位|敬爱的|(?<={PERSON}))(?:{"|".join(words.GREETED_ZH.split())})|不(?=，)
+    \bnew (?=year|[{OFFERED}{BOUGHT}])|[新旧](?=[{OFFERED}{BOUGHT}])|(?<={OFFERED})类|(?<={BOUGHT})已?发货
+    \b(?:pack|box|carton|bottle|loaf|bag|jar|can|cup|bowl|pair|piece|pot|tin|slice)(?:e?s)? of
+        (?= [a-z ]{{0,8}}{OFFERED})
+    (?<={OFFERED})[ -](?:lovers?|fans?)\b|\bbest (?=regards|wishes)|\bstock(?:ing)? (?:up|the)\b|\bnot? later\b
+    \bno (?:rush|hurry)\b|\blook(?:ing)? forward\b|\banywhere (?=in the (?:store|shop))
+    \b(?:or|and) (?:bigger|larger|greater|higher)\b|\bthe bigger the\b|\bany size\b|\bsize of (?=your|the|an?\b)
+""")
+_SENDER = re.compile(
+    r"\b(?:[A-Z][a-z]+ ){0,2}(?:Market|Mart|Goods|Shop|Store|Foods|Bank|Team)\b(?=[,:.!—-]|\s*$|\n)"
+    r"|^\s*【[\u4e00-\u9fff]{1,6}(?:超市|商城|商店|便利店|优选|生活|银行|旗舰店|专卖店|百货|家居|严选|邻居|小店|书店)】"
+    r"|\b[A-Z]{1,2}(?=[$¥])"  # HK$
+)
+_STOP = re.compile(r"(?<=[a-z])\.(?=\s+[A-Z])")
+_LATIN = re.compile(r"[A-Za-z][A-Za-z']*(?:[.-][A-Za-z]+)*")
+_CHINESE = re.compile(r"[\u3400-\u9fff]+")
+_CLITIC = re.compile(r"(?:n't|'(?:s|ll|re|ve|d|m)?)$")
+_ENDINGS = (
+    ("", ""), ("s", ""), ("es", ""), ("ies", "y"), ("ed", ""), ("d", ""), ("ied", "y"), ("ing", ""), ("ing", "e"),
+    ("y", ""),
+)  # fmt: skip
+_LONGEST = 6
+_AND_ZH = "和与及跟加"
+_AND = r"\s*(?:,\s*and\b|,|\band\b|\bplus\b|[&+、])\s*(?:(?:an?|the|your|some)\s+)?"
+_AND_THEN = re.compile(rf"{OFFERED}(?:{_AND}[a-z]+){{0,2}}{_AND}$")
+_AND_OFFERED = re.compile(rf"(?:{_AND}[a-z]+){{0,2}}{_AND}{OFFERED}")
+_COMMA = re.compile(r"[,，:：、()（）—]| [-–] ")
+_NAMED = re.compile(rf" {OFFERED}")
+
+
+def check_rest(reading: Reading, offer: Offer, strict: bool) -> None:
+    """Flag the words that assert something no fact of the offer stands for; all of them if `strict`."""
+    text = reading.text
+    for aside in (_ASIDE, _SENDER, re.compile(rf"(?<![A-Za-z]){offer.currency}(?![A-Za-z])")):
+        text = aside.sub(_blank, text)
+    text = _without_label(text, offer)
+    start, ships, stated = 0, offer.benefit.type == "free_shipping", False
+    for stop in _stops(text, reading.raw):
+        sentence = text[start:stop]
+        benefit = _STATED.search(sentence) or (_SHIPS.search(sentence) if ships else None)
+        strange = list(_strange(sentence, ships))
+        if not strict:
+            headline = 0 if stated else benefit.start() if benefit else len(sentence)
+            strange = [
+                s for clause in _clauses(sentence, strange) if _asserts(sentence, clause, headline) for s in clause
+            ]
+        for word in strange:
+            reading.flag("unbacked", start + word.start, start + word.end, "the offer says nothing of this")
+        start, stated = stop, stated or benefit is not None
+
+
+def _blank(match: re.Match[str]) -> str:
+    return " " * len(match[0])
+
+
+def _stops(text: str, raw: str) -> list[int]:
+    """Where sentences end; a full stop hidden with the date before it ('until June.') is one too."""
+    dated = [m.end() for m in _STOP.finditer(raw) if text[m.start() : m.end()].strip(DATE) == ""]
+    return sorted({*(m.end() for m in SENTENCE_END.finditer(text)), *dated, len(text)})
+
+
+def _without_label(text: str, offer: Offer) -> str:
+    """The words of the offered name stand for it when they stand alone: 'your kettle' of a Skylark Kettle."""
+    if offer.label is None:
+        return text
+    english = "|".join(re.escape(w) for w in re.findall(r"[A-Za-z]{3,}", offer.label.en))
+    chinese = "|".join(
+        part
+        for run in _CHINESE.findall(offer.label.zh)
+        for n in range(len(run) - 1, 1, -1)
+        for part in (run[i : i + n] for i in range(len(run) - n + 1))
+    )
+    parts = [rf"\b(?:{english})(?:s|es)?\b" if english else "", chinese]
+    return re.sub(
+        rf"(?<!{OFFERED})(?:{'|'.join(filter(None, parts)) or '$^'})",
+        _blank,
+        text,
+        flags=re.IGNORECASE,
+    )
+
+
+@dataclass(frozen=True)
+class _Strange:
+    """Where words stand that may not stand there: how many (a Chinese character is half a word); `another` product."""
+
+    start: int
+    end: int
+    words: float
+    another: bool
+
+
+def _clauses(sentence: str, strange: list[_Strange]) -> list[list[_Strange]]:
+    """The strange words of each clause that has any."""
+    ends = [m.end() for m in _COMMA.finditer(sentence)]
+    return [list(clause) for _, clause in groupby(strange, key=lambda word: bisect(ends, word.start))]
+
+
+def _asserts(sentence: str, clause: list[_Strange], headline: int) -> bool:
+    """Whether the strange words of a clause add to the offer; `headline` is where the benefit begins.
+
+    Before it one word may set a mood. After it none may stand, but a single Chinese character is no word.
+    """
+    words = sum(word.words for word in clause)
+    joined = any(word.another or _NAMED.match(sentence, word.end) for word in clause)
+    return joined or words > 1 or (words == 1 and clause[-1].start >= headline)
+
+
+@dataclass(frozen=True)
+class _Rights:
+    """Which lists a word may come from where it stands."""
+
+    act: bool
+    told: bool
+    ships: bool
+    things: bool
+
+
+_FREE = _Rights(act=True, told=True, ships=False, things=False)
+_THINGS = frozenset(f"{words.THINGS_EN} {words.THINGS_ZH}".split())
+
+
+def _strange(sentence: str, ships: bool) -> Iterator[_Strange]:
+    """The words of a sentence that may not stand there."""
+    benefit = _BENEFIT.search(sentence)
+    first = benefit.start() if benefit else len(sentence)
+    joined = bool(benefit and _JOINED.search(sentence[:first]))
+    told = bool(_FACT.search(sentence) or (ships and _SHIPS.search(sentence)))
+    spoken = told or bool(_ADDRESS.search(sentence))
+
+    def beside(start: int, end: int) -> bool:
+        return start < first < len(sentence) and _beside(sentence, start, end)
+
+    def rights(start: int, end: int) -> _Rights:
+        return _Rights(spoken, told, ships, start < first and not joined and not beside(start, end))
+
+    for word in _LATIN.finditer(sentence):
+        another = _another_good(sentence, word) or (beside(*word.span()) and word[0].lower() in _THINGS)
+        if another or not _known(word[0].lower(), rights(*word.span())):
+            yield _Strange(*word.span(), 1, another)
+    for run in _CHINESE.finditer(sentence):
+        reached, unread = _reach(run[0], _allowed("zh", rights(*run.span())))
+        another = _another_good(sentence, run) or (unread > 0 and beside(*run.span()))
+        if another or unread:
+            yield _Strange(run.start() + (0 if another else reached), run.end(), unread / 2, another)
+
+
+def _beside(sentence: str, start: int, end: int) -> bool:
+    """Whether a thing is named in one breath with the offered one: 'sunscreen and a mug are', 防晒霜和面膜."""
+    before, after = sentence[:start], sentence[end:]
+    english = _AND_THEN.search(before) or _AND_OFFERED.match(after)
+    chinese = (before.endswith(OFFERED) and sentence[start] in _AND_ZH) or (
+        after.startswith(OFFERED) and sentence[end - 1] in _AND_ZH
+    )
+    return bool(english or chinese)
+
+
+def _another_good(sentence: str, word: re.Match[str]) -> bool:
+    """Whether it makes another product of the offered name: 'strawberry jam', 'quick-dry towels', 浴巾毛巾."""
+    if sentence.endswith((OFFERED, f"{OFFERED} "), 0, word.start()):
+        return word[0].lower() in _THINGS or any(word[0][:n] in _THINGS for n in (1, 2, 3))
+    compound = "-" in word[0] and sentence[word.end() :].lstrip().startswith(OFFERED)
+    return compound and not _FACT.search(word[0]) and not _known(word[0].lower().replace("-", ""), _FREE)
+
+
+@cache
+def _allowed(language: Language, rights: _Rights) -> frozenset[str]:
+    plain, act, offer, shipping, things = (
+        (words.PLAIN_EN, words.ACT_EN, words.OFFER_EN, words.SHIPPING_EN, words.THINGS_EN)
+        if language == "en"
+        else (words.PLAIN_ZH, words.ACT_ZH, words.OFFER_ZH, words.SHIPPING_ZH, words.THINGS_ZH)
+    )
+    wanted = ((act, rights.act), (offer, rights.told), (shipping, rights.ships), (things, rights.things))
+    used = [plain, *(listed for listed, use in wanted if use)]
+    return frozenset(word for listed in used for word in listed.split()) | (CURRENCY_WORDS if rights.told else set())
+
+
+@lru_cache(1 << 16)
+def _known(word: str, rights: _Rights) -> bool:
+    """Whether an English word, or each part of a joined one, is allowed in some form."""
+    known = _allowed("en", rights)
+    stem = _CLITIC.sub("", word)
+    if len(stem) < 2 or (rights.told and re.fullmatch(WORDS, word)):
+        return True
+    if any(form in known for form in (word, *_forms(stem))):
+        return True
+    parts = re.split(r"[.-]", word)
+    return len(parts) > 1 and all(_known(part, rights) for part in parts)
+
+
+def _forms(word: str) -> Iterator[str]:
+    for ending, stem in _ENDINGS:
+        if word.endswith(ending):
+            form = word[: len(word) - len(ending)] + stem
+            yield form
+            if ending in ("ed", "ing", "y") and form[-2:-1] == form[-1:]:
+                yield form[:-1]
+
+
+def _reach(run: str, known: frozenset[str]) -> tuple[int, int]:
+    """How far a run of Chinese characters can be read as allowed words, and how many characters of it never can."""
+    unread = [0] + [len(run)] * len(run)  # at least so many before each place
+    for i in range(len(run)):
+        unread[i + 1] = min(unread[i + 1], unread[i] + 1)
+        for j in range(i + 1, min(i + _LONGEST, len(run)) + 1):
+            if unread[i] < unread[j] and run[i:j] in known:
+                unread[j] = unread[i]
+    return max(i for i, count in enumerate(unread) if not count), unread[-1]

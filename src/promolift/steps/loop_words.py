@@ -1,0 +1,88 @@
+"""Those who get an offer today and the clicks so far in; how each is told, with its chance, and who clicks out.
+
+Every wording of every offer passed the message checks before the first day. Which one a customer gets is drawn by
+Thompson sampling from the clicks of earlier days; the chance is logged, so that what was logged can be evaluated later.
+A click changes nothing of what is bought here. Legend: M customers told, V wordings.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import numpy as np
+from numpy.typing import NDArray
+
+from promolift.hashing import hash_units
+from promolift.learn.explore import pick
+from promolift.message import Recipient, label, phrasings
+from promolift.message.ranker import variant_shares
+from promolift.offer import MenuItem, make_offer
+from promolift.simulate.live import click_rates, clicks
+from promolift.simulate.world import GOODS, World
+from promolift.terms import Benefit
+
+Floats = NDArray[np.float64]
+ZONE = ZoneInfo("Asia/Shanghai")
+
+
+@dataclass(frozen=True)
+class Told:
+    """One day's messages: the wording's number, the chances, clicked or not. `true_V` is what a shop never knows."""
+
+    day: int
+    share_V: Floats
+    variant_M: NDArray[np.int64]
+    clicked_M: NDArray[np.bool_]
+    true_V: Floats
+
+    @property
+    def logged_M(self) -> Floats:
+        """The chance each wording had."""
+        logged: Floats = self.share_V[self.variant_M]
+        return logged
+
+
+def wordings(categories: int, depths: Sequence[float]) -> tuple[str, ...]:
+    """The wordings in which every offer of the menu can be said truly; InputError where one cannot."""
+    starts = datetime(2024, 1, 1, tzinfo=ZONE)
+    names: set[str] = set()
+    for key, *_ in GOODS[:categories]:
+        for depth in depths:
+            benefit = Benefit(type="percent_off", percent=round(100 * depth))
+            item = MenuItem(id=f"off-{round(100 * depth)}", benefit=benefit, scope="category", valid_days=7)
+            offer = make_offer(item, key, "category", label(key), starts + timedelta(days=1), "CNY")
+            names |= set(phrasings(offer, Recipient(customer_id="any"), "zh"))
+    return tuple(sorted(names))
+
+
+def tally(past: Sequence[Told], names: Sequence[str]) -> dict[str, tuple[int, int]]:
+    """Shown and clicked of each wording."""
+    shown, clicked = np.zeros(len(names), dtype=np.int64), np.zeros(len(names), dtype=np.int64)
+    for day in past:
+        shown += np.bincount(day.variant_M, minlength=len(names))
+        clicked += np.bincount(day.variant_M[day.clicked_M], minlength=len(names))
+    return {name: (int(s), int(c)) for name, s, c in zip(names, shown, clicked, strict=True)}
+
+
+def tell_day(past: Sequence[Told], names: tuple[str, ...], world: World, when: tuple[int, int], seed: int) -> Told:
+    """Word the offers of the customers of `world` on a day of a week, `when`. A click is known the day after."""
+    day, week = when
+    share_V = variant_shares(tally(past, names), seed)[1]
+    unit_M = hash_units((seed, "wording", day), world.customer_ids)
+    variant_M = pick(np.broadcast_to(share_V, (len(unit_M), len(names))), unit_M)
+    true_V = click_rates(world, names)
+    return Told(day, share_V, variant_M, clicks(world, true_V[variant_M], week, seed), true_V)
+
+
+def against(days: Sequence[Told]) -> dict[str, float]:
+    """Clicks expected in truth per message: as told, drawn evenly, and with the best wording for all from day one."""
+    told = sum(len(d.variant_M) for d in days)
+    if not told:
+        return {"told": 0, "chosen": 0.0, "even": 0.0, "best": 0.0}
+    return {
+        "told": told,
+        "chosen": float(sum(d.true_V[d.variant_M].sum() for d in days) / told),
+        "even": float(sum(d.true_V.mean() * len(d.variant_M) for d in days) / told),
+        "best": float(sum(d.true_V.max() * len(d.variant_M) for d in days) / told),
+    }

@@ -135,7 +135,7 @@ def _parsed(reader: Reader, rules: CleanRules) -> str:
     mapping = reader.mapping
     spent = mapping.minor_factor * (-1 if mapping.spending == "negative" else 1)
     reduced = -1 if mapping.discount == "negative" else 1
-    repeats = rules.drop_identical or mapping.has("event_id")
+    repeats = (rules.drop_identical and mapping.repeats == "duplicates") or mapping.has("event_id")
     columns = {
         "customer_id": "nullif(_customer, '')",
         "ts_ms": reader.time("time"),

@@ -1,5 +1,6 @@
 """Sample values of a column in, what they give away out: signs, decimal commas, currencies, totals of whole orders."""
 
+import math
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -24,8 +25,26 @@ def numbers(values: Sequence[str]) -> list[float]:
 
 
 def looks_numeric(values: Sequence[str]) -> bool:
-    """Whether most values have a digit and are short enough to be one number."""
-    return sum(any(letter.isdigit() for letter in value) and len(value) < 25 for value in values) > 0.5 * len(values)
+    """Whether most values have a digit, are short enough to be one number, and are not two such as '150:20'."""
+    like = [len(value) < 25 and re.search(r"\d", value) and not re.search(r"\d[:/]\d", value) for value in values]
+    return sum(map(bool, like)) > 0.5 * len(values)
+
+
+def few_units(values: Sequence[str]) -> bool:
+    """Whether these are counts of pieces: whole numbers, mostly 1 to 3."""
+    found = numbers(values)
+    return (
+        bool(found)
+        and all(each == int(each) for each in found)
+        and sum(abs(each) <= 3 for each in found) > 0.5 * len(found)
+    )
+
+
+def scale_of(values: Sequence[str]) -> int:
+    """1, or the power of ten that lifts amounts which are mostly below 0.1 to tens."""
+    found = sorted(abs(each) for each in numbers(values) if each)
+    middle = found[len(found) // 2] if found else 1.0
+    return 1 if middle >= 0.1 else int(10 ** math.ceil(1 - math.log10(middle)))
 
 
 def decimal_comma(values: Sequence[str]) -> bool:

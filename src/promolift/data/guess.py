@@ -2,33 +2,30 @@
 
 import re
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
+from collections.abc import Mapping as Dict
 
 import polars as pl
 
 from promolift.currency import CURRENCY_DIGITS
 from promolift.data import evidence
-from promolift.data.mapping import NEEDED, WELCOME, Mapping, RawTable
+from promolift.data.find import MONEY, TIME_ROLES, Columns, compact
+from promolift.data.mapping import NEEDED, WELCOME, Kind, Mapping, RawTable
 from promolift.data.names import (
-    GONE_STATUS,
-    KEPT_STATUS,
     KIND_OF_WORD,
     MINOR_ENDINGS,
-    NAMES_OF,
-    PREFIXES,
-    UNCLEAR_INSIDE,
     kind_word,
 )
-from promolift.data.sql import NOTHING
-from promolift.data.times import TimeGuess, guess_time
 from promolift.errors import InputError
 
-TIME_ROLES = {"events": "time", "promotions": "start", "redemptions": "redeemed_at", "shelf": "start"}
-MONEY = ("amount", "unit_price", "list_amount", "list_unit_price", "price", "cost")
-STRONG_KIND = ("event", "behavio", "action", "interaction", "行为", "事件")
-NOT_THE_TIME = re.compile(
-    r"birth|dob|ship|deliver|estimat|updat|modif|expir|regist|signup|join|receiv|end|生日|注册|发货"
-)
+KIND_CODES: tuple[dict[str, Kind], ...] = (
+    {"1": "view", "2": "other", "3": "add_to_cart", "4": "purchase"},
+    {"0": "view", "1": "add_to_cart", "2": "purchase", "3": "other"},
+)  # of public click logs; 'other' is a favourite
+VIEWS = {"kind": "view"}
+VALID_DAYS = "30"
+CAME_OF_IT = ("click", "clicked", "isclick", "clk", "conversion", "converted", "label", "purchased")
+MOST_SHOWN = 20  # columns named in an error
 
 
 def guess_mapping(
@@ -38,41 +35,36 @@ def guess_mapping(
     zone: str = "UTC",
     currency: str | None = None,
     leave: Collection[str] = (),
+    keys: Dict[str, str] | None = None,
 ) -> Mapping:
     """How the columns of `sample` become ours. What is doubtful stands in the mapping's `notes`.
 
     `leave` names columns that are not to be used: those the events take, where customers or products are sought inside
-    the events file; names that could mean either are then left alone. Raises InputError if a column that is needed
-    cannot be found: it lists the columns and says what to write in promolift.toml.
+    the events file; names that could mean either are then left alone. `keys` names the events' own column of a role: a
+    column called the same is taken before any other, so that the tables meet. Raises InputError if a column that is
+    needed cannot be found: it lists the columns and says what to do.
     """
-    return _Guess(table, sample, zone, currency, leave).mapping()
+    return _Guess(table, sample, zone, currency, leave, keys or {}).mapping()
 
 
-class _Guess:
+class _Guess(Columns):
     """One guess in the making: columns still free, roles found, notes."""
 
-    def __init__(
-        self, table: RawTable, sample: pl.DataFrame, zone: str, currency: str | None, leave: Collection[str]
-    ) -> None:
-        self.table, self.sample, self.zone, self.currency = table, sample, zone, currency
-        self.inside = bool(leave)
-        self.free = [name for name in sample.columns if name not in leave]
-        self.columns: dict[str, str | tuple[str, ...]] = {}
-        self.settings: dict[str, object] = {}
-        self.notes: list[str] = []
-
     def mapping(self) -> Mapping:
-        self._find_time()
+        self.find_time()
         for role in (*NEEDED[self.table], *WELCOME[self.table]):
             if role not in self.columns and role not in ("clock", TIME_ROLES.get(self.table)):
-                self._find(role)
+                self.find(role)
         if self.table == "events":
             self._settle_events()
         if self.table == "customers":
             self._settle_names()
         if self.table == "products":
             self._settle_category()
+        if self.table == "promotions":
+            self._settle_promotions()
         self._settle_money()
+        self._say_what_lies_in_records()
         self._must_have_all()
         values = {
             "table": self.table,
@@ -83,86 +75,17 @@ class _Guess:
         }
         return Mapping.parse(values, self.table)
 
-    # columns
-
-    def _find(self, role: str) -> None:
-        """Give the role the free column whose name stands first in its list."""
-        known = NAMES_OF.get(f"{self.table}.{role}", NAMES_OF.get(role, ()))
-        if role in ("customer_id", "product_id") and self.table == f"{role.removesuffix('_id')}s":
-            known += ("id", "code", "key", "编号", "编码")
-        if self.inside:
-            known = tuple(name for name in known if name not in UNCLEAR_INSIDE)
-        ranked = [
-            (rank, place, name) for place, name in enumerate(self.free) if (rank := _rank(name, known)) is not None
-        ]
-        for _, _, name in sorted(ranked):
-            if self._looks_right(role, name):
-                self.columns[role] = name
-                self.free.remove(name)
-                return
-
-    def _looks_right(self, role: str, name: str) -> bool:
-        values = self.values(name)
-        if not values:
-            return role in NEEDED[self.table]
-        if role in ("quantity", *MONEY, "valid_days", "shelf_discount", "coupon_discount"):
-            return evidence.looks_numeric(values)
-        if role in ("received", "end", "redeemed_at"):
-            return guess_time(values, name) is not None
-        if role == "kind" and self.table == "events":
-            known = sum(_is_kind(value) for value in values)
-            return known > 0.5 * len(values) or (
-                any(word in name.lower() for word in STRONG_KIND) and len(set(values)) <= 60
-            )
-        if role == "status":
-            words = {value.lower() for value in values}
-            return len(words) <= 40 and any(re.search(f"{GONE_STATUS}|{KEPT_STATUS}", word) for word in words)
-        if role == "event_id":
-            # A message or event id repeats only where a row was sent twice; other ids may be those of an order.
-            sure = any(word in _compact(name) for word in ("message", "event", "事件"))
-            return len(set(values)) >= (0.5 if sure else 0.98) * len(values)
-        return True
-
-    def _find_time(self) -> None:
-        role = TIME_ROLES.get(self.table)
-        if role is None:
-            return
-        best: tuple[tuple[float, ...], str, TimeGuess] | None = None
-        for place, name in enumerate(self.free):
-            guess = self._time_of(name)
-            if guess is None:
-                continue
-            rank = _rank(name, NAMES_OF[role])
-            if rank is None:
-                rank = 500 if _compact(name) not in _other_names(role) else 800
-            # A column with the time of day tells more than one with the day, and a count of days tells least.
-            poor = 300 if guess.format in ("days", "weeks") else 40 if guess.day_only else 0
-            penalty = 600 if NOT_THE_TIME.search(name.lower()) and role in ("time", "start") else 0
-            key = (rank + poor + penalty, -guess.share, place)
-            if best is None or key < best[0]:
-                best = (key, name, guess)
-        if best is None or best[0][0] >= 800:
-            return
-        _, name, guess = best
-        self.columns[role] = name
-        self.free.remove(name)
-        self.notes += guess.notes
-        if guess.format != "iso":
-            self.settings["time_format"] = guess.format
-        if guess.format in ("days", "weeks"):
-            self.settings["time_origin"] = "2000-01-01"
-        if guess.day_only and self.table == "events":
-            self._find("clock")
-
-    def _time_of(self, name: str) -> TimeGuess | None:
-        dtype = self.sample.schema[name]
-        if isinstance(dtype, pl.Datetime):
-            return TimeGuess("iso", 1.0)
-        if dtype == pl.Date:
-            return TimeGuess("iso", 1.0, day_only=True)
-        return guess_time(self.values(name), name)
-
     # what the values say
+
+    def _say_what_lies_in_records(self) -> None:
+        cells = {name: self.sample.get_column(name).drop_nulls() for name in self.free if not self.inside}
+        text = {name: column for name, column in cells.items() if column.dtype == pl.String and len(column)}
+        hidden = [name for name, column in text.items() if _records(column) > 0.5 * len(column)]
+        if hidden:
+            self.notes.append(
+                f"{', '.join(map(repr, hidden))}: each cell holds a record, which is not read; give the file as JSON "
+                "lines, or a column for each key"
+            )
 
     def _settle_events(self) -> None:
         if "customer_id" not in self.columns and "session_id" in self.columns:
@@ -171,8 +94,8 @@ class _Guess:
                 f"no customer column: {self.columns['session_id']!r} stands for the customer, so nobody is known twice"
             )
         if "product_id" not in self.columns:
-            for role in ("category", "products.name"):
-                self._find(role)
+            for role in ("coupon_id", "products.name", "category"):
+                self.find(role)
                 if role in self.columns:
                     self.columns["product_id"] = self.columns.pop(role)
                     self.notes.append(f"no product column: {self.columns['product_id']!r} stands for the product")
@@ -180,7 +103,7 @@ class _Guess:
         self._settle_kind()
         self._settle_order()
         if "coupon_discount" in self.columns:
-            more = [name for name in self.free if _compact(name) == "couponmatchdisc"]
+            more = [name for name in self.free if compact(name) == "couponmatchdisc"]
             self.columns["coupon_discount"] = (str(self.columns["coupon_discount"]), *more)
         if not self._naive_zone_is_known():
             self.notes.append(f"times carry no zone: read as {self.zone} (set zone if the shop's clock is another)")
@@ -190,22 +113,32 @@ class _Guess:
             name = str(self.columns["kind"])
             counted = Counter(kind_word(value) for value in self.values(name))
             unknown = [word for word, _ in counted.most_common() if word not in KIND_OF_WORD]
-            if set(counted) <= {"1", "2", "3", "4"} and len(counted) > 1:
-                kinds = {"1": "view", "2": "other", "3": "add_to_cart", "4": "purchase"}
-                self.settings["kinds"] = kinds
-                self.notes.append(
-                    f"{name} has the codes 1 to 4: read as view, favourite, cart and purchase (set kinds)"
-                )
+            codes = next((codes for codes in KIND_CODES if len(counted) > 1 and set(counted) <= codes.keys()), None)
+            if codes:
+                self.settings["kinds"] = codes
+                told = ", ".join(f"{code} {kind}" for code, kind in codes.items())
+                self.notes.append(f"{name} has codes, read as {told} (set kinds)")
             elif unknown:
                 self.notes.append(
                     f"{name}: {', '.join(map(repr, unknown[:5]))} are not known kinds; they become 'other' (set kinds)"
                 )
             return
         bought = [role for role in (*MONEY, "quantity", "order_id") if role in self.columns]
-        self.settings["constants"] = {"kind": "purchase" if bought else "view"}
+        # A log that keeps the day alone is no click log.
+        shown = [name for name in self.free if compact(name) in CAME_OF_IT and set(self.values(name)) <= {"0", "1"}]
+        sold = "quantity" in self.columns or "order_id" in self.columns
+        kind = "purchase" if sold or (not shown and (bought or self.day_only)) else "view"
+        self.settings["constants"] = {"kind": kind}
+        if shown and kind == "view":
+            self.notes.append(
+                f"{', '.join(map(repr, shown))} of 0 or 1: rows are read as what was shown, so no purchase is known "
+                "(keep the rows that were bought and set constants.kind; for a trial or a log of decisions: "
+                "promolift effect fit, promolift evaluate --log)"
+            )
+            return
         if not bought:
             self.notes.append(
-                "no kind, price, quantity or order column: every row is read as a product view (set constants.kind)"
+                f"no kind, price, quantity or order column: every row is read as a product {kind} (set constants.kind)"
             )
 
     def _settle_order(self) -> None:
@@ -215,7 +148,7 @@ class _Guess:
                 if "session_id" in self.columns
                 else "one order is made per customer and local day"
             )
-            if self.settings.get("constants") != {"kind": "view"}:
+            if self.settings.get("constants") != VIEWS:
                 self.notes.append(f"no order column: {instead}")
             return
         values = self.values(str(self.columns["order_id"]))
@@ -227,21 +160,37 @@ class _Guess:
     def _settle_names(self) -> None:
         if "name" not in self.columns:
             first = next(
-                (name for name in self.free if _compact(name) in ("first", "firstname", "givenname", "forename")), None
+                (name for name in self.free if compact(name) in ("first", "firstname", "givenname", "forename")), None
             )
             last = next(
-                (name for name in self.free if _compact(name) in ("last", "lastname", "surname", "familyname")), None
+                (name for name in self.free if compact(name) in ("last", "lastname", "surname", "familyname")), None
             )
             if first and last:
                 self.columns["name"] = (first, last)
             elif first:
                 self.columns["name"] = first
 
+    def _settle_promotions(self) -> None:
+        if "campaign_id" not in self.columns and "coupon_id" in self.columns:
+            self.columns["campaign_id"] = self.columns["coupon_id"]
+        if "end" not in self.columns and "valid_days" not in self.columns:
+            self.settings["constants"] = {"valid_days": VALID_DAYS}
+            self.notes.append(f"no end: offers are taken to hold for {VALID_DAYS} days (set constants.valid_days)")
+
     def _settle_category(self) -> None:
+        if "category" not in self.columns and "product_id" in self.columns:
+            # 'PROD_CODE_10' beside 'PROD_CODE' is a level above it.
+            levels = re.compile(re.escape(str(self.columns["product_id"])) + r"[_ ]\d+")
+            level = next((name for name in self.free if levels.fullmatch(name)), None)
+            if level:
+                self.columns["category"] = level
         if "category" in self.columns and "type" not in self.columns and "department" not in self.columns:
             self.settings["category_path"] = evidence.path_separator(self.values(str(self.columns["category"])))
 
     def _settle_money(self) -> None:
+        if compact(str(self.columns.get("amount", ""))) == "cost" and "unit_price" in self.columns:
+            self.free.append(str(self.columns.pop("amount")))  # beside a price it is what the shop paid
+        self._settle_count()
         self._settle_list_price()
         columns = [str(self.columns[role]) for role in MONEY if role in self.columns]
         values = [value for name in columns for value in self.values(name)]
@@ -250,14 +199,50 @@ class _Guess:
         if columns and all(name.lower().endswith(MINOR_ENDINGS) for name in columns):
             self.settings["money"] = "minor"
         self._settle_currency(columns, values)
+        self._settle_scale(columns, values)
         if self.table == "events":
+            self._settle_repeats()
             self._settle_signs()
             self._settle_totals()
             self._say_if_there_is_no_money()
 
+    def _settle_count(self) -> None:
+        """An 'amount' of 1, 2 or 3 beside a price says how many."""
+        if self.table != "events" or "amount" not in self.columns or "quantity" in self.columns:
+            return
+        name = str(self.columns["amount"])
+        if not evidence.few_units(self.values(name)):
+            return
+        del self.columns["amount"]
+        self.find("amount")
+        if "amount" not in self.columns and "unit_price" not in self.columns:
+            self.columns["amount"] = name
+            return
+        self.columns["quantity"] = name
+        paid = self.columns.get("amount", self.columns.get("unit_price"))
+        self.notes.append(f"{name!r} holds small whole numbers: read as the quantity, and {paid!r} as what was paid")
+
+    def _settle_scale(self, columns: list[str], values: list[str]) -> None:
+        scale = evidence.scale_of(values) if "money" not in self.settings else 1
+        if scale != 1 and columns:
+            self.settings["scale"] = scale
+            self.notes.append(
+                f"{columns[0]}: most values are below 0.1, as where prices were scaled down: read times {scale}, so "
+                "all money is in made-up units (set scale; 1 if they are real)"
+            )
+
+    def _settle_repeats(self) -> None:
+        """With neither quantity, order nor time of day, equal rows are units of one purchase."""
+        finer = ("quantity", "order_id", "event_id", "clock")
+        if self.day_only and "product_id" in self.columns and not any(role in self.columns for role in finer):
+            self.settings["repeats"] = "units"
+            self.notes.append("equal rows are read as several units, since no column counts them (set repeats)")
+
     def _say_if_there_is_no_money(self) -> None:
-        if self.settings.get("constants") != {"kind": "view"} and not any(role in self.columns for role in MONEY):
-            self.notes.append("no price or amount column: what was paid is unknown and stands as 0 (add a price)")
+        if self.settings.get("constants") != VIEWS and not any(role in self.columns for role in MONEY):
+            self.notes.append(
+                "no price or amount column: the products' price is taken if they have one, else 0 stands for it"
+            )
 
     def _settle_list_price(self) -> None:
         discount = "shelf_discount" in self.columns or "coupon_discount" in self.columns
@@ -275,6 +260,8 @@ class _Guess:
                 self.notes.append(f"{len(told)} currencies: only rows in the shop's own are taken")
         if self.currency or found:
             self.settings["currency"] = self.currency or found
+        if self.table == "events" and not (self.currency or found) and self.settings.get("constants") != VIEWS:
+            self.notes.append("no currency is named: amounts are taken for USD (set currency, here and under [shop])")
         if unclear and not self.currency:
             self.notes.append(f"the sign {unclear} is read as {found} (set currency)")
 
@@ -309,6 +296,8 @@ class _Guess:
     def _naive_zone_is_known(self) -> bool:
         if self.zone != "UTC" or self.settings.get("time_format") == "epoch" or "time" not in self.columns:
             return True
+        if isinstance(self.columns["time"], tuple):
+            return False
         dtype = self.sample.schema[str(self.columns["time"])]
         if isinstance(dtype, pl.Datetime):
             return dtype.time_zone is not None
@@ -319,42 +308,18 @@ class _Guess:
         for role in NEEDED[self.table]:
             if role not in self.columns:
                 what = {"time": "no column holds a time that can be read"}.get(role, f"no column looks like {role}")
+                names = self.sample.columns
+                shown = ", ".join(names[:MOST_SHOWN])
+                shown += f" and {len(names) - MOST_SHOWN} more" if len(names) > MOST_SHOWN else ""
                 raise InputError(
-                    f"{self.table}: {what}; it has {', '.join(self.sample.columns)}. "
-                    f'Write {role} = "<your column>" under [{self.table}.columns] in promolift.toml'
+                    f"{self.table}: {what}; it has {shown}. If one of them says it, call it "
+                    f"{role} in the file's first line; if another file does, join the two first"
                 )
 
-    def values(self, name: str) -> list[str]:
-        """The column's sample values as text, without those that say nothing."""
-        column = self.sample.get_column(name)
-        if column.dtype.is_nested():
-            return []
-        return [
-            value
-            for value in column.cast(pl.String, strict=False).drop_nulls().str.strip_chars()
-            if value.lower() not in NOTHING
-        ]
 
-
-def _compact(name: str) -> str:
-    """'Customer ID', 'customerId' and 'CUSTOMER_ID' are 'customerid'; what stands in brackets is left out."""
-    return re.sub(r"[\W_]+", "", re.sub(r"[(\[（].*?[)\]）]", "", name)).lower()
-
-
-def _rank(name: str, known: Sequence[str]) -> int | None:
-    """Place of a column's name in a list of names; later if only a part of it stands there."""
-    compact = _compact(name)
-    if compact in known:
-        return known.index(compact)
-    for prefix in PREFIXES:
-        rest = compact.removeprefix(prefix)
-        if rest != compact and rest in known:
-            return 100 + known.index(rest)
-    return None
-
-
-def _other_names(role: str) -> frozenset[str]:
-    return frozenset(name for other, names in NAMES_OF.items() if other != role for name in names)
+def _records(column: pl.Series) -> int:
+    """How many cells hold a record such as {'amount': 3.5}."""
+    return int(column.str.contains(r"^\s*\{.*:.*\}\s*$").sum())
 
 
 def _is_kind(value: str) -> bool:

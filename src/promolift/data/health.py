@@ -66,6 +66,8 @@ def _profiles(s: Summary) -> Ability:
     told = (
         f"{s.rows:,} events of {s.customers:,} customers over {s.days:.0f} days; {s.repeaters:,} ordered more than once"
     )
+    if s.returned:
+        told += f"; {s.returned:,} events are returns"
     name, add = "profiles", "at least 28 days of events, and customers who come back"
     if not s.rows:
         return Ability(name, "no", "no events", "events with a customer and a time")
@@ -211,6 +213,8 @@ def _warnings(counts: Sequence[Counts], s: Summary) -> list[str]:
                 found.append(f"{each.table}: {number / each.read:.0%} of rows rejected: {reason} (first rows {rows})")
     if s.rows and s.most_rows > max(0.05 * s.rows, 1_000):
         found.append(f"one customer has {s.most_rows / s.rows:.0%} of all events: perhaps guests without an account")
+    if s.orders >= 100 and not s.repeaters:
+        found.append("no customer ordered twice: perhaps the customer column names orders or visits, not people")
     if s.bought and not s.revenue_cents:
         found.append("no purchase has an amount: revenue stands as 0 and nothing about money can be said")
     if s.first_ms is not None and s.days < 1 and s.rows > 1:

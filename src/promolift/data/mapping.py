@@ -9,6 +9,7 @@ from typing import Any, Literal, Self
 from pydantic import Field, model_validator
 
 from promolift.currency import Currency, currency_digits
+from promolift.data.times import COUNTED
 from promolift.errors import InputError
 from promolift.settings import Settings, Zone
 
@@ -52,6 +53,7 @@ WELCOME: Dict[str, tuple[str, ...]] = {
 }
 ADDED_UP = frozenset({"amount", "list_amount", "shelf_discount", "coupon_discount"})  # several columns: their sum
 JOINED = frozenset({"name"})  # several columns: joined by a space
+DATED = frozenset({"time"})  # three columns: year, month and day
 
 
 class Mapping(Settings):
@@ -66,12 +68,22 @@ class Mapping(Settings):
     table: RawTable
     columns: dict[str, str | tuple[str, ...]] = Field(default_factory=dict)
     constants: dict[str, str] = Field(default_factory=dict)
-    time_format: str = Field(default="iso", description="iso, epoch, days, weeks, or strptime formats joined by ' | '")
-    time_origin: str | None = Field(default=None, description="the local day that number 0 of days or weeks stands for")
+    time_format: str = Field(
+        default="iso",
+        description="iso, epoch, weeks, days, hours, minutes, seconds, or strptime formats joined by ' | '",
+    )
+    time_origin: str | None = Field(
+        default=None,
+        description="the local day that number 0 of a count stands for; of times without a year, the year",
+    )
     zone: Zone = Field(default="UTC", description="zone of times that carry none, and of a customer's days")
     currency: Currency = Field(default="USD", description="ISO 4217; gives the digits after the point")
     money: Literal["major", "minor"] = "major"
     decimal: Literal[".", ","] = "."
+    scale: float = Field(default=1.0, gt=0, description="all money is multiplied by it, where prices were scaled down")
+    repeats: Literal["duplicates", "units"] = Field(
+        default="duplicates", description="rows equal in every column: duplicates, or units of a log without quantities"
+    )
     discount: Literal["positive", "negative", "rate", "percent"] = "positive"
     spending: Literal["positive", "negative"] = Field(default="positive", description="sign of a purchase's amount")
     kinds: dict[str, Kind] = Field(default_factory=dict)
@@ -90,16 +102,26 @@ class Mapping(Settings):
                     + (f"did you mean {near[0]!r}?" if near else f"roles: {', '.join(roles)}")
                 )
         for role, source in self.columns.items():
-            if isinstance(source, tuple) and role not in ADDED_UP | JOINED:
+            if isinstance(source, tuple) and role not in ADDED_UP | JOINED | DATED:
                 raise ValueError(
-                    f"{role} takes one column; only {', '.join(sorted(ADDED_UP | JOINED))} may name several"
+                    f"{role} takes one column; only {', '.join(sorted(ADDED_UP | JOINED | DATED))} may name several"
                 )
+            if isinstance(source, tuple) and role in DATED and len(source) != 3:
+                raise ValueError(f"{role} takes one column, or three: year, month and day")
         for role in NEEDED[self.table]:
             if not self.has(role):
                 raise ValueError(f'needs {role}; write {role} = "<your column>" under columns')
-        if self.time_format in ("days", "weeks") and not self.time_origin:
-            raise ValueError("time_format days or weeks needs time_origin, the local day that number 0 stands for")
+        if (self.time_format in COUNTED or self.yearless) and not self.time_origin:
+            raise ValueError(
+                f"time_format {self.time_format} needs time_origin, the local day that number 0 stands for or a day of "
+                "the year that is meant"
+            )
         return self
+
+    @property
+    def yearless(self) -> bool:
+        """Whether times say no year, so that `time_origin` gives it."""
+        return "%" in self.time_format and not any(each in self.time_format.lower() for each in ("%y", "%c", "%x"))
 
     def has(self, role: str) -> bool:
         """Whether the role has a column or a constant."""
@@ -116,9 +138,10 @@ class Mapping(Settings):
         return currency_digits(self.currency)
 
     @property
-    def minor_factor(self) -> int:
+    def minor_factor(self) -> float:
         """What a source amount is multiplied by to give minor units."""
-        return 1 if self.money == "minor" else int(10**self.digits)
+        factor = self.scale * (1 if self.money == "minor" else 10**self.digits)
+        return int(factor) if factor == int(factor) else factor
 
     def check_columns(self, columns: Sequence[str], where: str) -> None:
         """Raise InputError if a named source column is not among `columns`."""

@@ -156,13 +156,15 @@ KIND_OF_WORD: dict[str, str] = {word: kind for kind in KINDS for word in KIND_WO
 # Column names per role (or table and role), best first, without capitals and signs: 'Customer ID' is 'customerid'.
 COLUMN_NAMES: dict[str, str] = {
     "customer_id": """
-        customerid customer custid custcode custno custkey cust clientid client userid user uid memberid member
-        householdid householdkey household hhid visitorid visitor buyerid buyer shopperid shopper consumerid
-        personid customeruniqueid customernumber customerno customercode customerkey clientnumber accountid
-        account accountnumber accountno accno acctid acctno cardid cardno cardnumber ccnum loyaltyid loyaltycard
-        subscriberid subscriber msisdn phonenumber phone mobile mobileno nameorig userpseudoid anonymousid
-        fullvisitorid distinctid deviceid cookieid guid openid unionid 用户id 用户 用户编号 客户id 客户 客户编号
-        客户号 会员id 会员 会员号 会员编号 顾客id 顾客 买家id 买家 手机号 卡号 账号 账户
+        customeruniqueid customerid customer custid custcode custno custkey cust clientid client userid user uid
+        memberid member membernumber memberno householdid householdkey household hhid visitorid visitor buyerid
+        buyer shopperid shopper consumerid personid person reviewerid policyholderid policynumber policyno borrowerid
+        cifno cif customernumber customerno customercode customerkey clientnumber accountid account accountnumber
+        accountno accno acctid acctno cardid cardno cardnumber ccnum loyaltyid loyaltycard subscriberid
+        subscriber msisdn phonenumber phone mobile mobileno nameorig userpseudoid anonymousid fullvisitorid
+        distinctid deviceid cookieid guid openid unionid 用户id 用户 用户编号 客户id 客户 客户编号 客户号
+        会员卡号 會員卡號 會員編號 客戶編號 顧客編號 会员id 会员 会员号 会员编号 顾客id 顾客 买家id 买家 手机号
+        卡号 账号 账户
     """,
     "time": """
         time timestamp ts tsms datetime eventtime eventtimestamp eventdate eventdatetime date transactiontimestamp
@@ -174,7 +176,7 @@ COLUMN_NAMES: dict[str, str] = {
         paymentdate paymenttime paytime processedat bookingdate postingdate valuedate callstart callstarttime
         calldate callstarted starttime startedat usagedate rechargedate originaltimestamp tdat dt day daynumber
         step week weekno 时间 日期 时间戳 下单时间 购买时间 支付时间 交易时间 交易日期 订单时间 订单日期 创建时间
-        行为时间 访问时间 点击时间 浏览时间 消费时间 消费日期
+        交易日期時間 交易日期 訂單日期 日期時間 行为时间 访问时间 点击时间 浏览时间 消费时间 消费日期
     """,
     "clock": "transtime transactiontime saletime timeofday shophour hour hourofday time 时刻",
     "received": "receivedat receivedtime servertime ingestedat ingesttime loadedat servertimestamp 接收时间",
@@ -191,9 +193,9 @@ COLUMN_NAMES: dict[str, str] = {
     "product_id": """
         productid product prodid prodcode productcode productno productkey productnumber itemid item itemcode
         itemno itemnumber articleid article articlecode articleno articlenumber sku skuid skucode stockcode
-        stockid upc upccode ean gtin barcode plu asin goodsid goods goodscode contentid offerid planid plan packid
-        packageid tariffid tariff serviceid productsku itemsku 商品id 商品 商品编号 商品编码 产品id 产品 产品编号
-        货号 物品id 条码 套餐 套餐id
+        stockid upc upccode ean gtin barcode plu asin parentasin goodsid goods goodscode contentid offerid planid plan
+        packid packageid tariffid tariff serviceid productsku itemsku 商品id 商品 商品编号 商品编码 产品id 产品 产品编号
+        videoid movieid songid trackid bookid isbn businessid adid asinid 商品編號 产品号 货号 物品id 条码 套餐 套餐id
     """,
     "order_id": """
         orderid order orderno ordernumber ordercode invoiceno invoice invoiceid invoicenumber receiptid receipt
@@ -213,7 +215,7 @@ COLUMN_NAMES: dict[str, str] = {
     """,
     "quantity": """
         quantity qty units unit unitssold quantitysold qtysold orderquantity orderqty itemquantity productquantity
-        purchasequantity salesquantity salesqty numitems itemcount count pieces volume nbitems 数量 件数 购买数量
+        purchasequantity salesquantity salesqty numitems itemcount count pieces volume nbitems 数量 數量 件数 购买数量
         销量
     """,
     "amount": """
@@ -223,7 +225,7 @@ COLUMN_NAMES: dict[str, str] = {
         ordertotal orderamount spend spending turnover netamount netsales netprice extendedprice extprice value
         paid grandtotal charge charges chargeamount rechargeamount topupamount cost trnsumfromiss salesprice
         subtotalafterdiscount amountcents amountminor revenuecents totalcents 金额 总价 总金额 销售额 实付
-        实付金额 支付金额 付款金额 订单金额 消费金额 交易金额 成交金额
+        实付金额 支付金额 付款金额 订单金额 消费金额 交易金额 成交金额 銷售金額 金額 總金額
     """,
     "unit_price": """
         unitprice price priceperunit itemprice productprice sellingprice saleprice priceeach unitcost rate
@@ -248,15 +250,15 @@ COLUMN_NAMES: dict[str, str] = {
     """,
     "currency": "currency currencycode ccy curr 币种 货币",
     "customers.name": """
-        name customername fullname clientname username membername nickname shoppername buyername 姓名 客户姓名 会员姓名
-        用户名 昵称 名称
+        name customername fullname clientname username membername nickname shoppername buyername 姓名 客户姓名
+        会员姓名 用户名 昵称 名称
     """,
     "products.name": """
         name productname productdisplayname displayname itemname description productdescription itemdescription
         producttitle title articlename prodname productdesc itemdesc desc 名称 商品名称 产品名称 品名 商品名 商品描述
     """,
-    "sex": "sex gender custgender customergender 性别",
-    "age": "age agegroup ageband agerange customerage 年龄 年龄段",
+    "sex": "sex gender sexid genderid custgender customergender 性别",
+    "age": "age agegroup ageband agerange customerage 年龄 年龄段 年齡 年齡層",
     "occupation": "occupation job jobtitle profession work employment 职业 工作",
     "income": "income incomegroup incomeband incomerange annualincome salary householdincome 收入 年收入",
     "language": "language lang locale preferredlanguage contextlocale 语言",
@@ -265,9 +267,9 @@ COLUMN_NAMES: dict[str, str] = {
         newsletter 同意 营销同意
     """,
     "category": """
-        category productcategory mastercategory itemcategory categoryname categorycode maincategory categoryid cat cat1
-        commoditydesc productgroup productgroupname productcategoryname productcategorynameenglish department
-        prodcat class group 类目 品类 分类 类别 商品类别 商品分类 一级类目
+        category productcategory mastercategory itemcategory categoryname categorycode maincategory categoryid
+        cat cat1 commoditydesc productgroup productgroupname productcategoryname productcategorynameenglish
+        department prodcat genre genrename class group 类目 品类 分类 类别 商品类别 商品分类 商品分類 一级类目
     """,
     "type": """
         producttype articletype subcategory subcategoryname subcat producttypename itemtype subcommoditydesc subclass
@@ -277,26 +279,26 @@ COLUMN_NAMES: dict[str, str] = {
     "brand": "brand brandname manufacturer maker vendor label 品牌 厂商",
     "price": """
         price listprice unitprice currentprice retailprice regularprice sellingprice saleprice priceeach
-        productprice itemprice pricecents msrp baseprice 价格 单价 售价 标价
+        productprice itemprice pricecents discountprice msrp baseprice catalogprice 价格 单价 售价 标价
     """,
-    "cost": "cost unitcost costprice purchaseprice cogs wholesaleprice costcents buyingprice 成本 成本价 进价",
+    "cost": "cost unitcost costprice purchaseprice cogs wholesaleprice costcents buyingprice 成本 成本价 进价 进货价",
     "campaign_id": """
         campaignid campaign campaignname campaigncode promotionid promotion promoid promo promocode promotionname
         offerid offer couponcampaign 活动id 活动 促销id 促销
     """,
     "start": """
-        start startdate starttime startat startsat validfrom begindate begin from fromdate sentat senddate
-        sendtime issuedat issuedate offerdate dateissued week weekno date 开始 开始时间 开始日期 发放时间 生效时间
-        生效日期
+        start startdate startday starttime startat startsat validfrom begindate begin from fromdate sentat
+        senddate sendtime issuedat issuedate offerdate dateissued datereceived receiveddate receivedat week
+        weekno date 开始 开始时间 开始日期 发放时间 生效时间 生效日期
     """,
     "end": """
-        end enddate endtime endsat validto validuntil expiry expirydate expirationdate expires expiresat expiredat
-        to todate until 结束 结束时间 结束日期 过期时间 失效时间 截止时间
+        end enddate endday endtime endsat validto validuntil expiry expirydate expirationdate expires expiresat
+        expiredat to todate until 结束 结束时间 结束日期 过期时间 失效时间 截止时间
     """,
     "valid_days": "validdays validitydays duration durationdays daysvalid validity 有效天数 有效期",
     "redeemed_at": """
         redeemedat redeemdate redemptiondate redemptiontime redeemtime redeemed redeemedtime useddate usedat
-        usedtime dateused 核销时间 使用时间 核销日期 使用日期 领用时间
+        usedtime dateused date 核销时间 使用时间 核销日期 使用日期 领用时间
     """,
     "coupon_id": "couponid coupon couponupc couponcode voucher vouchercode voucherid code 优惠券id 优惠券 券码 券id",
     "display": "displaylocation display ondisplay displaytype 陈列",
@@ -317,7 +319,12 @@ PREFIXES = (
     "data",
     "payload",
     "fields",
+    "view",
 )
+# Parts that exports put behind it: 'USER_ID_hash'.
+ENDINGS = ("hash", "hashed", "encrypted", "enc", "desc", "masked", "anonymised", "anonymized")
+# A date in three columns.
+DATE_PARTS = (("year", "yr", "年"), ("month", "mon", "mm", "月"), ("day", "dayofmonth", "dd", "日"))
 SYMBOLS = {
     "£": "GBP",
     "€": "EUR",

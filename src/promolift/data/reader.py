@@ -69,10 +69,15 @@ class Reader:
         if not names:
             constant = self._constant(role)
             return f"epoch_ms(timezone({literal(self.mapping.zone)}, try_cast({constant} as timestamp)))"
-        mapping, column, kind = self.mapping, "=" + names[0], self.types[names[0]]
-        if role == "time" and mapping.has("clock"):
-            return self._with_clock(column, kind)
-        return sql.time_ms(column, kind, mapping.time_format, mapping.zone, mapping.time_origin)
+        if role == "time" and self.mapping.has("clock"):
+            return self._with_clock(names)
+        return self._moment(names, self.mapping.zone)
+
+    def _moment(self, names: tuple[str, ...], zone: str) -> str:
+        if len(names) == 3:
+            return sql.date_ms([sql.identifier("=" + name, self.types[name]) for name in names], zone)
+        mapping = self.mapping
+        return sql.time_ms("=" + names[0], self.types[names[0]], mapping.time_format, zone, mapping.time_origin)
 
     def written(self, role: str) -> str:
         """Whether anything stands in the role's first column."""
@@ -82,7 +87,7 @@ class Reader:
     def _constant(self, role: str) -> str:
         return f"cast({literal(self.mapping.constants.get(role))} as varchar)"
 
-    def _with_clock(self, column: str, kind: str) -> str:
+    def _with_clock(self, names: tuple[str, ...]) -> str:
         """Day from the time column, time of day from the clock column: '14:32:07', 143207 or 1432."""
         clock = self.mapping.sources("clock")[0]
         value = sql.text("=" + clock, self.types[clock])
@@ -90,7 +95,7 @@ class Reader:
         plain = f"substr({digits}, 1, 2) || ':' || substr({digits}, 3, 2) || ':' || substr({digits}, 5, 2)"
         hours = f"try_cast(case when contains({value}, ':') then {value} else {plain} end as time)"
         # The time of day is added before the zone is applied, so that days with a clock change come out right.
-        day = sql.time_ms(column, kind, self.mapping.time_format, "UTC", self.mapping.time_origin)
+        day = self._moment(names, "UTC")
         since = f"coalesce(date_diff('millisecond', cast('00:00:00' as time), {hours}), 0)"
         local = f"make_timestamp_ms(({day}) + {since})"
         zone = self.mapping.zone

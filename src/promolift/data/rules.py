@@ -24,6 +24,9 @@ class CleanRules(Settings):
     max_price_cents: int = Field(
         default=1_000_000_000, gt=0, description="minor units in one row above which it is rejected"
     )
+    max_age: int = Field(
+        default=110, gt=0, description="years above which an age is not believed: 118 is often 'unknown'"
+    )
     late_ms: int = Field(default=86_400_000, gt=0, description="received this long after it happened counts as late")
     drop_identical: bool = Field(
         default=True, description="rows equal in every column to an earlier one are duplicates"
@@ -108,6 +111,7 @@ EVENT_RULES: tuple[Rule, ...] = (
 CUSTOMER_RULES: tuple[Rule, ...] = (
     Rule("missing customer", "rejected", "the row does not say who", "customer_id is null"),
     Rule("duplicate", "rejected", "the same customer again: the last row wins", "repeated"),
+    Rule("impossible age", "repaired", "a number below 0 or above rules.max_age: it becomes missing", "age_bad"),
 )
 PRODUCT_RULES: tuple[Rule, ...] = (
     Rule("missing product", "rejected", "the row does not say what", "product_id is null"),

@@ -2,6 +2,7 @@
 
 import duckdb
 
+from promolift.data.times import COUNTED
 from promolift.sql import ident, literal, some
 
 Relation = duckdb.DuckDBPyRelation
@@ -102,23 +103,23 @@ def number(column: str, kind: str, decimal: str) -> str:
 def time_ms(column: str, kind: str, time_format: str, zone: str, origin: str | None) -> str:
     """Milliseconds UTC as bigint; null where the cell is empty or no time.
 
-    `time_format` is 'iso', 'epoch' (unit told by the size), 'days' or 'weeks' since `origin`, or strptime formats
-    joined by ' | '. Text that does not fit the format may still be ISO or epoch: neither can be mistaken for another.
+    `time_format` is 'iso', 'epoch' (unit told by the size), a unit of COUNTED since `origin`, or strptime formats
+    joined by ' | ', in the year of `origin` if they name none. Text that does not fit the format may still be ISO or
+    epoch: neither can be mistaken for another.
     """
     name = ident(column)
     if kind == "zoned":
         return f"epoch_ms({name})"
     if kind in ("stamp", "date"):
         return _local(f"cast({name} as timestamp)", zone)
-    if time_format in ("days", "weeks"):
-        step = 7 if time_format == "weeks" else 1
-        day = (
-            f"cast({literal(origin)} as timestamp) + to_days(try_cast({number(column, kind, '.')} * {step} as integer))"
-        )
-        return _local(day, zone)
+    if time_format in COUNTED:
+        count, step = number(column, kind, "."), COUNTED[time_format]
+        whole = f"to_days(try_cast({count} * {step // 86_400} as integer))"
+        since = whole if step >= 86_400 else f"to_milliseconds(try_cast({count} * {step * 1000} as bigint))"
+        return _local(f"cast({literal(origin)} as timestamp) + {since}", zone)
     if kind in ("int", "real"):
         if "%" in time_format:
-            return _stamp(f"cast(cast({name} as bigint) as varchar)", time_format, zone)
+            return _stamp(f"cast(cast({name} as bigint) as varchar)", time_format, zone, origin)
         return _epoch(f"cast({name} as double)")
     if kind != "text":
         return "cast(null as bigint)"
@@ -126,17 +127,27 @@ def time_ms(column: str, kind: str, time_format: str, zone: str, origin: str | N
     if time_format == "epoch":
         ways.reverse()
     elif "%" in time_format:
-        ways.insert(0, _stamp(name, time_format, zone))
+        ways.insert(0, _stamp(name, time_format, zone, origin))
     return f"coalesce({', '.join(ways)})"
+
+
+def date_ms(parts: list[str], zone: str) -> str:
+    """Milliseconds UTC of the day whose year, month and day are these texts; null where they are no date."""
+    return _local(f"try_cast(concat_ws('-', {', '.join(parts)}) as timestamp)", zone)
 
 
 def _local(stamp: str, zone: str) -> str:
     return f"epoch_ms({stamp})" if zone == "UTC" else f"epoch_ms(timezone({literal(zone)}, {stamp}))"
 
 
-def _stamp(value: str, formats: str, zone: str) -> str:
+def _stamp(value: str, formats: str, zone: str, origin: str | None) -> str:
     names = [each.strip() for each in formats.split(" | ")]
-    parsed = f"try_strptime(trim({value}), [{', '.join(literal(each) for each in names)}])"
+    said = f"trim({value})"
+    if "%y" not in formats.lower() and origin:
+        # '829' is August 29th where the leading zero got lost.
+        said = f"case when length({said}) = 3 then '0' || {said} else {said} end"
+        said, names = f"{literal(origin[:4] + ' ')} || {said}", [f"%Y {each}" for each in names]
+    parsed = f"try_strptime({said}, [{', '.join(literal(each) for each in names)}])"
     # With %z the result is already an instant.
     return f"epoch_ms({parsed})" if any("%z" in each for each in names) else _local(parsed, zone)
 

@@ -41,6 +41,9 @@ DATES = (
     *("%d %B %Y", "%a, %d %b %Y", "%A, %B %d, %Y", "%d%b%Y", "%d%b%y", "%Y-%m", "%b %Y"),
 )
 ZONED = ("%d/%b/%Y:%H:%M:%S %z", "%a, %d %b %Y %H:%M:%S %z")
+MONTH_DAY = "%m%d"
+COUNTED = {"weeks": 604_800, "days": 86_400, "hours": 3_600, "minutes": 60, "seconds": 1}  # seconds of one
+LONG = 100_000  # a count beyond is of seconds: so many hours are eleven years
 SEEN = 400  # distinct values looked at
 
 
@@ -79,11 +82,33 @@ def _guess_number(values: list[str], name: str) -> TimeGuess | None:
         return TimeGuess(pattern, _share(values, (pattern,)), day_only=width <= 8)
     if width >= 9:
         return TimeGuess("epoch", times / len(values))
+    if width in (3, 4) and re.search(r"time|date|stamp|时|日期", name.lower()) and all(map(_is_month_day, values)):
+        note = (
+            f"{name} says month and day, no year: 2000 stands for it (set time_origin; a log over New Year needs years)"
+        )
+        return TimeGuess(MONTH_DAY, 1.0, (note,), day_only=True)
     if width <= 5 and re.search(r"day|week|step|date|天|周|日", name.lower()):
         unit = "weeks" if "week" in name.lower() or "周" in name else "days"
         note = f"{name} counts {unit}; day 0 is not known, 2000-01-01 stands for it (set time_origin)"
         return TimeGuess(unit, 1.0, (note,), day_only=True)
-    return None
+    return _guess_clock([float(value) for value in values], name)
+
+
+def _guess_clock(values: list[float], name: str) -> TimeGuess | None:
+    """Hours or seconds since a start that nobody named; no time of day such as 1432 or 143207."""
+    of_day = all(value % 100 < 60 and value // 100 % 100 < 60 and value < 240_000 for value in values)
+    if not re.search(r"time|stamp|时", name.lower()) or of_day or max(values) < 48:
+        return None
+    unit = "seconds" if max(values) >= LONG else "hours"
+    note = (
+        f"{name} counts {unit}, as it seems (set time_format if it counts days, minutes or others); its start is not "
+        "known, 2000-01-01 stands for it (set time_origin)"
+    )
+    return TimeGuess(unit, 0.9, (note,))
+
+
+def _is_month_day(value: str) -> bool:
+    return len(value) in (3, 4) and _fits(f"2000{value.zfill(4)}", "%Y%m%d")
 
 
 def _guess_day_month(matches: list[re.Match[str]], seen: list[str], name: str) -> TimeGuess | None:

@@ -1,12 +1,14 @@
-"""A CSV, TSV or Parquet file in, its rows as one relation out: CSV columns as text, every row numbered, none lost."""
+"""A CSV, Parquet, JSON or Excel file in, its rows as one relation out: CSV as text, every row numbered, none lost."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from uuid import uuid4
 
 import duckdb
 
 from promolift.errors import InputError
+from promolift.sources import nested, workbook
 from promolift.sources.raw import RawTable
 from promolift.sources.text import dialect_of, safe_names, scan, to_utf8
 
@@ -34,12 +36,22 @@ def open_file(
     endings = [suffix.lower() for suffix in path.suffixes]
     if endings and endings[-1] in PARQUET:
         return _open_parquet(connection, path)
+    if endings and endings[-1] in workbook.ENDINGS:
+        return replace(_open_text(connection, workbook.as_csv(path, _there(work)), work, names), source=path.name)
     kind = endings[-2] if len(endings) > 1 and endings[-1] == ".gz" else endings[-1] if endings else ""
+    if kind in nested.ENDINGS:
+        return replace(_open_parquet(connection, nested.flattened(connection, path, _there(work))), source=path.name)
     if kind not in TEXT:
         raise InputError(
-            f"{path}: files ending in {kind or 'nothing'} are not read; export it as CSV (.csv, .csv.gz) or Parquet"
+            f"{path}: files ending in {kind or 'nothing'} are not read; export it as CSV (.csv, .csv.gz), Parquet, "
+            "JSON lines or .xlsx"
         )
     return _open_text(connection, path, work, names)
+
+
+def _there(work: Path) -> Path:
+    work.mkdir(parents=True, exist_ok=True)
+    return work
 
 
 def _open_parquet(connection: duckdb.DuckDBPyConnection, path: Path) -> RawTable:
@@ -73,7 +85,7 @@ def _open_text(connection: duckdb.DuckDBPyConnection, path: Path, work: Path, na
             rejects_table = {_text(rejects)}, rejects_scan = {_text(rejects + "_scan")}, rejects_limit = 0)"""
     )
     about = int(path.stat().st_size * (4 if path.suffix == ".gz" else 1) / dialect.row_bytes)
-    return RawTable(rows, path.name, about, connection=connection, rejects=rejects, skipped=dialect.skip)
+    return RawTable(rows, path.name, about, connection=connection, rejects=rejects, skipped=dialect.skip, path=readable)
 
 
 def _quoted(name: str) -> str:

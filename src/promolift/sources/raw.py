@@ -2,10 +2,13 @@
 
 import json
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import duckdb
 import polars as pl
+
+from promolift.sources.text import open_bytes
 
 Relation = duckdb.DuckDBPyRelation
 PLAIN = """VARCHAR BOOLEAN TINYINT SMALLINT INTEGER BIGINT UTINYINT USMALLINT UINTEGER UBIGINT FLOAT DOUBLE DECIMAL
@@ -18,7 +21,8 @@ class RawTable:
     """One raw table: its rows with `_row` from 1, a name for reports, and its mapping as plain values if it is known.
 
     `about` is the number of rows, estimated for text. `rejects` names the table in which DuckDB notes rows it could
-    not split into columns, filled as the rows are read; `skipped` is how many lines stand above the first row.
+    not split into columns, filled as the rows are read; `skipped` is how many lines of the text file `path` stand above
+    the first row.
     """
 
     rows: Relation = field(repr=False)
@@ -28,6 +32,7 @@ class RawTable:
     connection: duckdb.DuckDBPyConnection | None = None
     rejects: str = ""
     skipped: int = 0
+    path: Path | None = None
 
     @property
     def columns(self) -> list[str]:
@@ -67,13 +72,32 @@ class RawTable:
         if self.connection is None or not self._has_rejects():
             return pl.DataFrame(schema=schema)
         lines = self.connection.execute(
-            f"select line, min(csv_line), min(error_type::varchar) from {self.rejects} group by line order by line"
+            "select line, min(csv_line), min(error_type::varchar), max(byte_position), "
+            f"count(*) > 1 or min(csv_line) = '' from {self.rejects} group by line order by line"
         ).fetchall()
+        own = self._lines({line: stop for line, _, _, stop, doubtful in lines if doubtful})
         rows = [
-            (self.source, line - self.skipped, "unreadable row", _as_json(text, problem))
-            for line, text, problem in lines
+            (self.source, line - self.skipped, "unreadable row", _as_json(own.get(line, text), problem))
+            for line, text, problem, *_ in lines
         ]
         return pl.DataFrame(rows, schema=schema, orient="row")
+
+    def _lines(self, stops: dict[int, int]) -> dict[int, str]:
+        """The file's text from each line to its byte: where quotes never end, DuckDB notes another one or none."""
+        if self.path is None or not stops:
+            return {}
+        found: dict[int, bytes] = {}
+        first, at, last = 0, 0, max(stops.values())
+        with open_bytes(self.path) as file:
+            for number, line in enumerate(file, start=1):
+                if number in stops:
+                    first, found[number] = number, line
+                elif first and at + 1 < stops[first]:
+                    found[first] += line if len(found[first]) < SHOWN else b""
+                elif at > last:
+                    break
+                at += len(line)
+        return {number: text.decode("utf-8", "replace") for number, text in found.items()}
 
     def _has_rejects(self) -> bool:
         assert self.connection is not None

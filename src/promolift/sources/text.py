@@ -55,7 +55,7 @@ def chunks(path: Path) -> Iterator[bytes]:
 
 
 def scan(path: Path) -> tuple[str, bool]:
-    """The encoding (utf-8, utf-16, gb18030 or cp1252), and whether lines end in more than one way.
+    """The encoding (utf-8, utf-16, gb18030, big5, cp932, cp1251 or cp1252), and whether lines end in more than one way.
 
     Reads the whole file; raises InputError if it is no text at all.
     """
@@ -91,16 +91,30 @@ def _must_be_text(path: Path, head: bytes) -> None:
 
 
 def _not_quite_utf8(piece: bytes) -> str:
-    """The encoding of bytes that are not all UTF-8: UTF-8 with some damage, Chinese, or Western."""
+    """The encoding of bytes that are not all UTF-8: UTF-8 with some damage, Chinese, Japanese, Russian or Western."""
     text = piece.decode("utf-8", "surrogateescape")
     broken = sum("\udc80" <= letter <= "\udcff" for letter in text)
     whole = sum(letter > "\x7f" for letter in text) - broken
     if whole > 4 * broken:
         return "utf-8"  # the damaged rows are set aside, one by one
     runs = re.findall(rb"[\x80-\xff]+", piece)
-    # Chinese bytes come in pairs of high bytes; accented letters and currency signs mostly stand alone.
-    paired = sum(len(run) for run in runs if len(run) % 2 == 0)
-    return "gb18030" if paired > 0.8 * sum(map(len, runs)) else "cp1252"
+    high = sum(map(len, runs))
+    # Mainland Chinese bytes come in pairs of high bytes; accented letters and currency signs mostly stand alone.
+    if sum(len(run) for run in runs if len(run) % 2 == 0) > 0.8 * high:
+        return "gb18030"
+    # Everyday letters of Taiwan and Japan begin with these bytes; the second one may be low.
+    for encoding, first, last in (("big5", 0xA4, 0xC6), ("cp932", 0x81, 0x9F)):
+        if _led(piece, encoding, first, last) > 0.9:
+            return encoding
+    return "cp1251" if sum(len(run) for run in runs if len(run) > 2) > 0.5 * high else "cp1252"
+
+
+def _led(piece: bytes, encoding: str, first: int, last: int) -> float:
+    """Share of the letters that are not ASCII whose first byte lies in a range; 0 if the bytes are another encoding."""
+    letters = [letter for letter in piece.decode(encoding, "replace") if letter > "\x7f"]
+    if letters.count("\ufffd") > 0.01 * len(letters):
+        return 0.0
+    return sum(first <= letter.encode(encoding, "replace")[0] <= last for letter in letters) / max(len(letters), 1)
 
 
 def to_utf8(path: Path, encoding: str, target: Path) -> None:
@@ -173,5 +187,6 @@ def _must_be_a_header(path: Path, record: list[str]) -> None:
     if values or not any(cell.strip() for cell in record):
         raise InputError(
             f"{path}: row 1 holds values ({', '.join(map(repr, record[:4]))}), not column names; "
-            "add a first line with a name for each column"
+            f"add a first line with a name for each of its {len(record)} columns, or name them: "
+            f"promolift init --events {path.name}:user_id,item_id,..."
         )

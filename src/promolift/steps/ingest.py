@@ -8,10 +8,12 @@ from time import time
 from duckdb import DuckDBPyRelation as Relation
 
 from promolift import data
+from promolift.data.sql import NOTHING
 from promolift.errors import InputError
 from promolift.sources.complete_journey import open_complete_journey
 from promolift.sources.files import open_file
 from promolift.sources.raw import RawTable
+from promolift.sql import literal
 from promolift.steps.job import Job
 from promolift.store import Store, shards_for
 from promolift.tables import CUSTOMERS, PRODUCTS
@@ -91,7 +93,7 @@ def open_raw(job: Job) -> dict[str, Raw]:
     found = {}
     for name, file in named.items():
         if file is not None:
-            table = open_file(store.connection, Path(file.path), store.root / "tmp")
+            table = open_file(store.connection, Path(file.path), store.root / "tmp", file.header or None)
             file.mapping.check_columns(table.columns, file.path)
             if file.per == "last":
                 table = replace(table, rows=data.latest(table.rows, file.mapping))
@@ -116,7 +118,7 @@ def redeemed(raw: dict[str, Raw]) -> Raw | None:
     }
     mapping = source.mapping.model_copy(update={"table": "redemptions", "columns": kept, "constants": constants})
     column = mapping.sources("redeemed_at")[0].replace('"', '""')
-    rows = source.table.rows.filter(f'"{column}" is not null and trim("{column}"::varchar) <> \'\'')
+    rows = source.table.rows.filter(f'lower(trim("{column}"::varchar)) not in {literal(NOTHING)}')
     return Raw(RawTable(rows, source.table.source), mapping)
 
 

@@ -1,0 +1,192 @@
+"""Column names, sample values and the names a role is known by in; which column takes which role out."""
+
+import re
+from collections.abc import Collection, Sequence
+from collections.abc import Mapping as Dict
+
+import polars as pl
+
+from promolift.data import evidence
+from promolift.data.mapping import NEEDED, RawTable
+from promolift.data.names import (
+    DATE_PARTS,
+    ENDINGS,
+    GONE_STATUS,
+    KEPT_STATUS,
+    KIND_OF_WORD,
+    NAMES_OF,
+    PREFIXES,
+    UNCLEAR_INSIDE,
+    kind_word,
+)
+from promolift.data.sql import NOTHING
+from promolift.data.times import COUNTED, MONTH_DAY, TimeGuess, guess_time
+
+TIME_ROLES = {"events": "time", "promotions": "start", "redemptions": "redeemed_at", "shelf": "start"}
+MONEY = ("amount", "unit_price", "list_amount", "list_unit_price", "price", "cost")
+STRONG_KIND = ("event", "behavio", "action", "interaction", "行为", "事件")
+NOT_THE_TIME = re.compile(
+    r"birth|dob|ship|deliver|estimat|updat|modif|expir|regist|signup|join|receiv|end|生日|注册|发货"
+)
+
+
+class Columns:
+    """The columns still free, the roles found, what is said of them."""
+
+    def __init__(
+        self,
+        table: RawTable,
+        sample: pl.DataFrame,
+        zone: str,
+        currency: str | None,
+        leave: Collection[str],
+        keys: Dict[str, str],
+    ) -> None:
+        """As in `guess_mapping`."""
+        self.table, self.sample, self.zone, self.currency, self.keys = table, sample, zone, currency, keys
+        self.inside = bool(leave)
+        self.free = [name for name in sample.columns if name not in leave]
+        self.columns: dict[str, str | tuple[str, ...]] = {}
+        self.settings: dict[str, object] = {}
+        self.notes: list[str] = []
+        self.day_only = False
+
+    def find(self, role: str) -> None:
+        """Give the role the free column whose name stands first in its list."""
+        known = NAMES_OF.get(f"{self.table}.{role}", NAMES_OF.get(role, ()))
+        if role in ("customer_id", "product_id") and self.table == f"{role.removesuffix('_id')}s":
+            known += ("id", "code", "key", "编号", "编码")
+        if self.inside:
+            known = tuple(name for name in known if name not in UNCLEAR_INSIDE)
+        if role in self.keys:
+            known = (compact(self.keys[role]), *known)
+        ranked = [(fit, place, name) for place, name in enumerate(self.free) if (fit := rank(name, known)) is not None]
+        for _, _, name in sorted(ranked):
+            if self._looks_right(role, name):
+                self.columns[role] = name
+                self.free.remove(name)
+                return
+
+    def _looks_right(self, role: str, name: str) -> bool:
+        values = self.values(name)
+        if not values:
+            return role in NEEDED[self.table]
+        if role in ("quantity", *MONEY, "valid_days", "shelf_discount", "coupon_discount"):
+            return evidence.looks_numeric(values)
+        if role == "age":  # plain numbers from 0 to 9 are codes of age groups
+            return any(len(re.sub(r"\.0*$", "", value)) > 1 or value.isalpha() for value in values)
+        if role in ("received", "end", "redeemed_at"):
+            # A plain 'date' says when a coupon was used only if many never were.
+            sure = role != "redeemed_at" or compact(name) != "date" or len(values) < self.sample.height
+            return sure and guess_time(values, name) is not None
+        if role == "kind" and self.table == "events":
+            known = sum(_is_kind(value) for value in values)
+            return known > 0.5 * len(values) or (
+                any(word in name.lower() for word in STRONG_KIND) and len(set(values)) <= 60
+            )
+        if role == "status":
+            words = {value.lower() for value in values}
+            return len(words) <= 40 and any(re.search(f"{GONE_STATUS}|{KEPT_STATUS}", word) for word in words)
+        if role == "event_id":
+            # A message or event id repeats only where a row was sent twice; other ids may be those of an order.
+            sure = any(word in compact(name) for word in ("message", "event", "事件"))
+            return len(set(values)) >= (0.5 if sure else 0.98) * len(values)
+        return True
+
+    def find_time(self) -> None:
+        """Give the time role the column that looks most like it, and say what is doubtful."""
+        role = TIME_ROLES.get(self.table)
+        if role is None or (role == "time" and self._find_date_parts()):
+            return
+        best: tuple[tuple[float, ...], str, TimeGuess] | None = None
+        for place, name in enumerate(self.free):
+            guess = self._time_of(name)
+            if guess is None:
+                continue
+            fit = rank(name, NAMES_OF[role])
+            if fit is None:
+                fit = 500 if compact(name) not in other_names(role) else 800
+            # A column with the time of day tells more than one with the day, and a count of days tells least.
+            counted = 300 if guess.day_only else 350
+            poor = counted if guess.format in COUNTED else 40 if guess.day_only else 0
+            odd = NOT_THE_TIME.search(name.lower())
+            penalty = 600 if odd and (role == "time" or (role == "start" and odd[0] != "receiv")) else 0
+            key = (fit + poor + penalty, -guess.share, place)
+            if best is None or key < best[0]:
+                best = (key, name, guess)
+        if best is None or best[0][0] >= 800:
+            return
+        _, name, guess = best
+        self.columns[role] = name
+        self.free.remove(name)
+        self.notes += guess.notes
+        if guess.format != "iso":
+            self.settings["time_format"] = guess.format
+        if guess.format in (*COUNTED, MONTH_DAY):
+            self.settings["time_origin"] = "2000-01-01"
+        self.day_only = guess.day_only
+        if guess.day_only and self.table == "events":
+            self.find("clock")
+
+    def _find_date_parts(self) -> bool:
+        """Whether year, month and day stand in columns of their own; then they are the time."""
+        found = [next((name for name in self.free if compact(name) in part), None) for part in DATE_PARTS]
+        parts = [name for name in found if name and all(value.isdigit() for value in self.values(name))]
+        if len(parts) < 3:
+            return False
+        self.columns["time"] = tuple(parts)
+        self.free = [name for name in self.free if name not in parts]
+        self.day_only = True
+        self.find("clock")
+        return True
+
+    def _time_of(self, name: str) -> TimeGuess | None:
+        dtype = self.sample.schema[name]
+        if isinstance(dtype, pl.Datetime):
+            return TimeGuess("iso", 1.0)
+        if dtype == pl.Date:
+            return TimeGuess("iso", 1.0, day_only=True)
+        return guess_time(self.values(name), name)
+
+    def values(self, name: str) -> list[str]:
+        """The column's sample values as text, without those that say nothing."""
+        column = self.sample.get_column(name)
+        if column.dtype.is_nested():
+            return []
+        return [
+            value
+            for value in column.cast(pl.String, strict=False).drop_nulls().str.strip_chars()
+            if value.lower() not in NOTHING and not _is_record(value)
+        ]
+
+
+def _is_record(value: str) -> bool:
+    """Whether a cell holds a list or a record of its own, in JSON or as Python prints it."""
+    return (value[:1], value[-1:]) in {("[", "]"), ("{", "}")}
+
+
+def compact(name: str) -> str:
+    """'Customer ID', 'customerId' and 'CUSTOMER_ID' are 'customerid'; what stands in brackets is left out."""
+    return re.sub(r"[\W_]+", "", re.sub(r"[(\[（].*?[)\]）]", "", name)).lower()
+
+
+def rank(name: str, known: Sequence[str]) -> int | None:
+    """Place of a column's name in a list of names; later if only a part of it stands there."""
+    whole = compact(name)
+    if whole in known:
+        return known.index(whole)
+    bare = next((whole.removesuffix(ending) for ending in ENDINGS if whole.endswith(ending)), whole)
+    last = compact(name.rpartition(".")[2])  # of a nested record: 'value.amount'
+    for rest in (bare, last, *(bare.removeprefix(prefix) for prefix in PREFIXES if bare.startswith(prefix))):
+        if rest in known:
+            return 100 + known.index(rest)
+    return None
+
+
+def other_names(role: str) -> frozenset[str]:
+    """Names of all roles but one."""
+    return frozenset(name for other, names in NAMES_OF.items() if other != role for name in names)
+
+
+def _is_kind(value: str) -> bool:
+    return kind_word(value) in KIND_OF_WORD

@@ -1,0 +1,270 @@
+"""Logs of shops that nobody prepared: no year, no price, no quantity, prices scaled down, codes for words."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from data_helpers import RULES, events, frame, raw
+
+from promolift import data
+from promolift.data import Mapping, guess_mapping
+from promolift.data.counts import Counts
+from promolift.data.summary import Summary
+from promolift.errors import ConfigError, InputError
+from promolift.steps.init import guess_all
+from promolift.store import Store
+
+
+def guess(text: str, table: str = "events", **options: object) -> Mapping:
+    return guess_mapping(table, frame(text), **options)  # type: ignore[arg-type]
+
+
+def days(text: str, how: Mapping) -> list[str]:
+    return [f"{datetime.fromtimestamp(int(str(row['ts_ms'])) / 1000, UTC):%Y-%m-%d %H:%M}" for row in events(text, how)]
+
+
+def test_a_date_in_three_columns_is_one_time():
+    text = "User,Year,Month,Day,Time,Amount\n7,2015,1,5,06:21,$3.00\n7,2015,11,28,23:00,$4.50\n7,2015,2,30,1:00,$5"
+    found = guess(text)
+    assert (found.columns["time"], found.columns["clock"]) == (("Year", "Month", "Day"), "Time")
+    assert days(text, found) == ["2015-01-05 06:21", "2015-11-28 23:00"]  # there is no February 30th
+    assert any("no zone" in note for note in found.notes)
+    with pytest.raises(ConfigError, match="year, month and day"):
+        Mapping.parse({"table": "events", "columns": {"customer_id": "a", "time": ["b", "c"]}}, "t")
+
+
+def test_a_month_and_day_without_a_year_get_the_year_of_the_origin():
+    text = "user_id,item_id,time_stamp,action_type\n1,2,829,0\n1,2,1111,2\n1,3,0512,3"
+    found = guess(text)
+    assert (found.time_format, found.time_origin) == ("%m%d", "2000-01-01")
+    assert any("no year" in note for note in found.notes)
+    assert days(text, found.model_copy(update={"time_origin": "2014-01-01"})) == [
+        "2014-05-12 00:00",
+        "2014-08-29 00:00",
+        "2014-11-11 00:00",
+    ]
+    with pytest.raises(ConfigError, match="time_origin"):
+        Mapping.parse({"table": "events", "columns": {"customer_id": "a", "time": "b"}, "time_format": "%m%d"}, "t")
+
+
+def test_a_count_of_days_is_no_month_and_day():
+    rows = "\n".join(f"1,{day},5" for day in range(98, 140))
+    assert guess(f"household_key,date,amount\n{rows}").time_format == "days"
+
+
+def test_codes_zero_to_three_of_public_click_logs():
+    found = guess("user_id,item_id,action_type,time\n1,2,0,2014-12-06 02:00\n1,3,2,2014-12-07 11:00")
+    assert found.kinds == {"0": "view", "1": "add_to_cart", "2": "purchase", "3": "other"}
+    assert any("set kinds" in note for note in found.notes)
+
+
+def test_an_amount_of_pieces_beside_a_price_is_a_quantity():
+    text = "CUSTOMER_ID,TRANSACTION_DT,PRODUCT_ID,AMOUNT,SALES_PRICE\n1,11/13/2000,7,2,44\n2,11/14/2000,8,1,129"
+    found = guess(text)
+    assert (found.columns["quantity"], found.columns["amount"]) == ("AMOUNT", "SALES_PRICE")
+    assert [(row["quantity"], row["revenue_cents"]) for row in events(text, found)] == [(2.0, 4400), (1.0, 12900)]
+    alone = guess("CUSTOMER_ID,TRANSACTION_DT,PRODUCT_ID,AMOUNT\n1,11/13/2000,7,2")
+    assert (alone.columns["amount"], "quantity" in alone.columns) == ("AMOUNT", False)
+    money = guess("CUSTOMER_ID,TRANSACTION_DT,AMOUNT,PRICE\n1,11/13/2000,24.50,3\n1,11/14/2000,9.90,3")
+    assert money.columns["amount"] == "AMOUNT"
+
+
+def test_prices_scaled_down_keep_their_digits_and_say_so():
+    text = "t_dat,customer_id,article_id,price\n2018-09-20,a,0663713001,0.0508\n2018-09-21,a,0541518023,0.0305"
+    found = guess(text)
+    assert found.scale == 1000
+    assert [row["revenue_cents"] for row in events(text, found)] == [5080, 3050]
+    assert [row["product_id"] for row in events(text, found)] == ["0663713001", "0541518023"]  # zeros are kept
+    assert any("set scale" in note for note in found.notes)
+    assert guess(text.replace("0.0", "10.0")).scale == 1
+
+
+def test_equal_rows_are_units_only_where_nothing_could_tell_them_apart():
+    text = "t_dat,customer_id,article_id,price\n2018-09-20,a,1,5\n2018-09-20,a,1,5"
+    found = guess(text)
+    assert (found.repeats, len(events(text, found))) == ("units", 2)
+    counted = "t_dat,customer_id,article_id,price,quantity\n2018-09-20,a,1,5,1\n2018-09-20,a,1,5,1"
+    assert (guess(counted).repeats, len(events(counted, guess(counted)))) == ("duplicates", 1)
+    for column in ("order_id", "event_id"):
+        assert guess(text.replace("price", column)).repeats == "duplicates"
+    assert guess(text.replace("-20", "-20 10:00:00")).repeats == "duplicates"
+
+
+def test_tables_meet_in_the_column_that_the_events_call_the_same():
+    articles = "product_code,article_id,prod_name\n663713,0663713001,Top\n663713,0663713002,Top"
+    assert guess(articles, "products").columns["product_id"] == "product_code"
+    assert guess(articles, "products", keys={"product_id": "article_id"}).columns["product_id"] == "article_id"
+    assert guess("id,age\n1,30", "customers", keys={"customer_id": "customer_id"}).columns["customer_id"] == "id"
+
+
+def test_an_id_that_names_the_person_goes_before_one_that_names_the_order():
+    found = guess("order_id,customer_id,customer_unique_id,order_date,price\n1,a,x,2018-01-01,5\n2,b,x,2018-01-09,5")
+    assert found.columns["customer_id"] == "customer_unique_id"
+
+
+def test_columns_that_were_made_anonymous_keep_their_names():
+    found = guess("ITEM_COUNT,I_DATE,PURCHASEID_hash,USER_ID_hash,COUPON_ID_hash\n1,2011-07-01 10:00:00,p,u,c")
+    assert found.columns == {
+        "time": "I_DATE",
+        "customer_id": "USER_ID_hash",
+        "order_id": "PURCHASEID_hash",
+        "quantity": "ITEM_COUNT",
+        "product_id": "COUPON_ID_hash",
+    }
+
+
+def test_coupons_received_and_used_are_promotions():
+    text = """User_id,Merchant_id,Coupon_id,Discount_rate,Date_received,Date
+        1,9,k1,150:20,20160101,
+        2,9,k1,150:20,20160102,20160105"""
+    found = guess(text, "promotions")
+    assert {role: found.columns[role] for role in ("campaign_id", "start", "redeemed_at", "coupon_id")} == {
+        "campaign_id": "Coupon_id",
+        "start": "Date_received",
+        "redeemed_at": "Date",
+        "coupon_id": "Coupon_id",
+    }
+    assert (found.constants, any("no end" in note for note in found.notes)) == ({"valid_days": "30"}, True)
+    sent = data.clean_exposures(raw(text), found, RULES).accepted().project("(end_ms - start_ms + 1) / 86400000")
+    assert sent.fetchall() == [(30.0,), (30.0,)]
+    bought = guess(text)
+    assert "shelf_discount" not in bought.columns  # 150:20 is no number
+    assert bought.constants == {"kind": "purchase"}  # a log of days is no click log
+    sent = guess("customer_id,campaign_id,start_date,date\n1,c,2024-01-01,2024-01-01", "promotions")
+    assert "redeemed_at" not in sent.columns  # a date that nobody lacks
+
+
+def test_campaigns_that_count_days_start_and_end():
+    found = guess("household_key,CAMPAIGN,START_DAY,END_DAY\n1,8,412,460\n2,9,435,467", "promotions")
+    assert (found.columns["start"], found.columns["end"], found.time_format) == ("START_DAY", "END_DAY", "days")
+
+
+def test_a_level_named_after_the_product_is_its_category():
+    inside = {"leave": ["SPEND"], "keys": {"product_id": "PROD_CODE"}}
+    found = guess("PROD_CODE,PROD_CODE_10,PROD_CODE_20,SPEND\np1,c1,d1,2\np2,c1,d1,3", "products", **inside)
+    assert found.columns["category"] == "PROD_CODE_10"
+
+
+def test_a_cost_beside_the_total_of_a_line_is_not_the_cost_of_a_piece(tmp_path: Path):
+    text = "user,date,product,category,qty,cost,{0}\na,2024-01-01,x,tea,2,6,10\nb,2024-01-02,x,tea,1,3,5\n"
+    for paid, costs in (("amount", False), ("unit_price", True)):
+        (tmp_path / "e.csv").write_text(text.format(paid))
+        with Store(tmp_path / "work") as store:
+            found = guess_all(store, {"events": tmp_path / "e.csv"})["products"]
+        assert ("cost" in found.columns, "category" in found.columns) == (costs, True)
+
+
+def test_ages_are_years_and_codes_of_age_groups_are_not():
+    people = "customer_id,age\na,35.0\nb,25-34\nc,"
+    cleaned = data.clean_customers(raw(people), guess(people, "customers"), RULES)
+    assert cleaned.accepted().project("age").fetchall() == [("35",), ("25-34",), (None,)]
+    assert "age" not in guess("user_id,age_range,gender\n1,6,0\n2,3.0,1\n3,,0", "customers").columns
+
+
+def test_a_currency_that_nobody_named_is_told():
+    note = "no currency is named"
+    assert any(note in each for each in guess("user,date,price\n1,2024-01-01,5").notes)
+    assert not any(note in each for each in guess("user,date,price\n1,2024-01-01,£5").notes)
+    assert not any(note in each for each in guess("user,date,price\n1,2024-01-01,5", currency="EUR").notes)
+
+
+def test_customers_who_never_come_back_may_be_orders():
+    orders = Summary(rows=200, customers=200, orders=200, buyers=200, bought=200, revenue_cents=5)
+    told = data.health([Counts("events")], orders).warnings
+    assert any("names orders or visits, not people" in warning for warning in told)
+    known = Summary(rows=200, customers=100, orders=200, buyers=100, repeaters=100, bought=200, revenue_cents=5)
+    assert not any("not people" in warning for warning in data.health([Counts("events")], known).warnings)
+
+
+def test_returns_are_told():
+    text = """Invoice,StockCode,Quantity,InvoiceDate,Price,Customer ID
+        1,a,6,2010-12-01 08:26:00,2.55,17850.0
+        C2,a,-6,2010-12-02 08:26:00,2.55,17850.0
+        3,a,6,2010-12-02 09:26:00,2.55,"""
+    cleaned = data.clean_events(raw(text), guess(text), RULES)
+    assert (cleaned.counts().counted, cleaned.counts().rejected) == ({"refund": 1}, {"missing customer": 1})
+    summary = data.summarise([cleaned.accepted()])
+    assert "1 events are returns" in data.health([cleaned.counts()], summary).abilities[0].reason
+
+
+@pytest.mark.parametrize(
+    ("column", "values", "unit", "last"),
+    [
+        ("time", [0, 6, 714, 168, 96, 77], "hours", "2000-01-30 18:00"),
+        ("timestamp", [0, 51, 2671199, 99999, 61], "seconds", "2000-01-31 21:59"),
+    ],
+)
+def test_a_clock_that_starts_at_nought_counts_hours_or_seconds(column, values, unit, last):
+    text = f"customer_id,item_id,{column}\n" + "\n".join(f"c{n},i,{value}" for n, value in enumerate(values))
+    found = guess(text)
+    assert (found.columns["time"], found.time_format, found.time_origin) == (column, unit, "2000-01-01")
+    assert any(f"counts {unit}" in note and "time_origin" in note for note in found.notes)
+    assert max(days(text, found)) == last
+
+
+def test_minutes_are_counted_where_the_settings_say_so():
+    how = {"table": "events", "columns": {"customer_id": "user", "time": "t"}, "time_format": "minutes"}
+    told = Mapping.parse(how | {"time_origin": "2024-02-28", "constants": {"kind": "view"}}, "t")
+    assert days("user,t\nc,0\nc,1530", told) == ["2024-02-28 00:00", "2024-02-29 01:30"]
+
+
+def test_a_time_of_day_or_a_number_of_anything_is_no_such_clock():
+    clock = "customer_id,day,trans_time\n1,8,1432\n1,98,959\n1,121,2359\n2,3,0"
+    assert guess(clock).columns["time"] == "day"
+    with pytest.raises(InputError, match="no column holds a time"):
+        guess("customer_id,item_id,order_hour\n1,2,8\n2,3,23")
+    with pytest.raises(InputError, match="no column holds a time"):
+        guess("customer_id,item_id,clicks\n1,2,8\n2,3,23000")
+
+
+def test_fields_of_nested_records_are_known_by_their_last_name():
+    found = guess("person,event,value.amount,value.offer id,time\na,transaction,3.5,,0\nb,offer received,,o1,690")
+    assert (found.columns["customer_id"], found.columns["amount"]) == ("person", "value.amount")
+
+
+def test_the_catalogue_and_the_log_meet_in_a_column_both_have(tmp_path: Path):
+    (tmp_path / "e.csv").write_text("user_id,asin,parent_asin,timestamp\n1,a1,p,1600000000\n2,a2,p,1600000001\n")
+    (tmp_path / "p.csv").write_text("title,parent_asin\nThing,p\nOther,q\n")
+    with Store(tmp_path / "work") as store:
+        found = guess_all(store, {"events": tmp_path / "e.csv", "products": tmp_path / "p.csv"})
+    assert found["events"].columns["product_id"] == found["products"].columns["product_id"] == "parent_asin"
+    assert any("'parent_asin' is what both files have" in note for note in found["events"].notes)
+
+
+def test_a_catalogue_that_cannot_be_used_is_told(tmp_path: Path):
+    (tmp_path / "e.csv").write_text("user_id,order_id,order_date\n1,o1,2024-01-01\n2,o2,2024-01-02\n")
+    (tmp_path / "p.csv").write_text("product_id,category\na,tea\nb,tea\n")
+    (tmp_path / "long.csv").write_text("timestamp,itemid,property,value\n1431226800000,1,categoryid,5\n")
+    with Store(tmp_path / "work") as store:
+        notes = guess_all(store, {"events": tmp_path / "e.csv", "products": tmp_path / "p.csv"})["products"].notes
+        assert any("the events name no product" in note for note in notes)
+        (tmp_path / "e.csv").write_text("user_id,itemid,time\n1,1,2024-01-01\n2,1,2024-01-02\n")
+        notes = guess_all(store, {"events": tmp_path / "e.csv", "products": tmp_path / "long.csv"})["products"].notes
+    assert any("one row per property" in note for note in notes)
+
+
+def test_a_log_of_what_was_shown_is_no_log_of_purchases():
+    found = guess("timestamp,uid,campaign,conversion,click,cost\n1600000000,1,2,0,1,0.5\n1600000001,2,2,1,0,0.7")
+    assert found.constants == {"kind": "view"}
+    assert any("'conversion', 'click' of 0 or 1" in note for note in found.notes)
+    bought = guess("time,user,quantity,price,label\n2024-01-01,1,2,3.5,1\n2024-01-02,2,1,2,0")
+    assert bought.constants == {"kind": "purchase"}
+
+
+def test_cells_that_hold_records_are_told_and_no_name():
+    found = guess(
+        "person,event,value,time\na,transaction,{'amount': 3.5},2024-01-01\nb,view,{'offer id': 'x'},2024-01-02"
+    )
+    assert any("'value': each cell holds a record" in note for note in found.notes)
+    assert (
+        guess("id|title|description\n1|Thing|[]\n2|Other|[]".replace("|", ","), "products").columns["name"] == "title"
+    )
+
+
+def test_an_age_nobody_has_is_missing_and_counted():
+    people = "customer_id,age\na,118\nb,-7491\nc,45\nd,25-34\ne,\nf,0"
+    cleaned = data.clean_customers(raw(people), guess(people, "customers"), RULES)
+    assert [age for (age,) in cleaned.accepted().order("customer_id").project("age").fetchall()] == [
+        *(None, None, "45", "25-34", None, "0"),
+    ]
+    assert cleaned.counts().repaired == {"impossible age": 2}

@@ -6,7 +6,7 @@ import pytest
 from scipy import stats
 
 from promolift.effect import chance
-from promolift.effect.diagnose import DiagnoseSettings, diagnose, holm, propensity, weighted_means
+from promolift.effect.diagnose import DiagnoseSettings, diagnose, holm, most_gap, propensity, weighted_means
 from promolift.effect.sensitivity import bounds, e_value, e_value_of_mean, tipping_odds
 from promolift.errors import InputError, SupportError
 
@@ -125,6 +125,16 @@ def test_a_handful_of_treated_is_no_overlap() -> None:
     assert "the 50 customers of arm 1 are worth" in " ".join(found.reasons)
     with pytest.raises(SupportError, match="arm 1 has 1 customers"):
         diagnose(features, (np.arange(3000) == 7).astype(int), planned_A=[0.999, 0.001])
+
+
+def test_small_arms_may_differ_by_what_chance_alone_does() -> None:
+    assert [most_gap(0.1, se) for se in (0.01, 0.08, 0.5)] == [0.1, 0.16, 0.25]
+    rng = np.random.default_rng(4)
+    features = pl.DataFrame({f"x{k}": rng.normal(size=400) for k in range(4)})
+    arm = (rng.random(400) < 0.35).astype(int)
+    found = diagnose(features, arm)
+    assert 0.1 < found.balance["after"].abs().max() < 0.2  # by chance, and beyond the limit of large arms
+    assert found.level == "adjusted"
 
 
 def test_input_that_makes_no_sense_is_named() -> None:

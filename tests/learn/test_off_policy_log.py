@@ -145,3 +145,20 @@ def test_the_command_line_prints_the_value_and_tells_a_person_what_is_wrong(
     with pytest.raises(SystemExit) as done:
         main(["evaluate", "--log", str(log)])
     assert done.value.code == 2
+
+
+def test_a_log_with_other_names_and_no_customers_is_read_with_a_word(log: Path, tmp_path: Path) -> None:
+    rows = pl.read_parquet(log).select(
+        "reward", item_id=pl.col("offer_id").replace({"none": "0", "off10": "1", "off20": "2"}).cast(pl.Int64),
+        propensity_score="propensity",
+    )  # fmt: skip
+    for name in ("public.parquet", "public.csv"):
+        rows.write_parquet(tmp_path / name) if name.endswith("parquet") else rows.write_csv(tmp_path / name)
+        found = evaluate_log(tmp_path / name, ["always:2"])
+        (policy,) = found["policies"]
+        assert policy["low"] < 0.3 < policy["high"]
+        assert found["notes"][:2] == ["'item_id' is read as offer_id", "'propensity_score' is read as propensity"]
+        assert "note: no customer column" in found["text"]
+    rows.drop("propensity_score").write_csv(tmp_path / "none.csv")
+    with pytest.raises(InputError, match="no column 'propensity'"):
+        evaluate_log(tmp_path / "none.csv", ["always:2"])

@@ -3,6 +3,7 @@
 Legend: N customers, F features, K treatments, A = K + 1 arms (arm 0 is control), C candidate learners, J folds.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol, Self
 
@@ -20,6 +21,7 @@ from promolift.effect.nuisance import (
     fit_nuisance,
     rows_of,
     scores,
+    weight_of,
     winsorised,
 )
 from promolift.effect.parts import Arrays, from_parts, to_parts
@@ -35,6 +37,7 @@ from promolift.effect.trial import (
     Ints,
     Level,
     Trial,
+    chunks,
     encoder_of,
     numbers,
     row_keys,
@@ -47,7 +50,8 @@ Rich = Literal[
     "response", "additive", "additive-sparse", "multiplicative", "multiplicative-sparse",
     "t-trees", "s-trees", "x-trees", "r-trees", "dr-trees", "network",
 ]  # fmt: skip
-FOLDS = ((100_000, 5), (400_000, 3))  # below so many rows, so many folds; else 2
+FOLDS = ((100_000, 5), (400_000, 3))  # below such a weight of rows, so many folds; else 2
+LEARN_CELLS = 20_000_000  # rows x encoded features that models learn from; rows beyond still judge them
 LEAST_ROWS = 50  # an arm with fewer customers is refused
 CUT = 0.95  # amounts above this quantile do not decide which arm is best for everybody: a few whales would
 KNOWN = (
@@ -105,6 +109,7 @@ class EffectModel:
     """A fitted selector: for each fold one model of each chosen learner, their weights, and the reasons.
 
     `mean_JKC` is what each model says of the average customer, taken off before its weight is applied.
+    The average and the judgement use all rows, even where only `learned` of them taught the models.
     `other_arms` are the arms that may replace `best_arm`, the best for everybody alike once amounts are winsorised.
     """
 
@@ -118,6 +123,7 @@ class EffectModel:
     other_arms: Ints
     level: Level
     rows: int
+    learned: int | None = None  # rows the models learned from, where not all
 
     @property
     def chosen(self) -> dict[str, float] | Literal["none"]:
@@ -140,7 +146,8 @@ class EffectModel:
         each = np.zeros((max(len(self.models), 1), len(x_NF), len(self.average.gain_K)))
         weights = self.verdict.weight_C[self.verdict.weight_C > 0]
         for j, models in enumerate(self.models):
-            each[j] = (gains(models, x_NF) - self.mean_JKC[j]) @ weights
+            for part in chunks(len(x_NF)):
+                each[j, part] = (gains(models, x_NF[part]) - self.mean_JKC[j]) @ weights
         jackknife = (len(each) - 1) * each.var(axis=0)
         gain_NK = self.average.gain_K + each.mean(axis=0)
         return Effect(gain_NK, np.sqrt(self.average.se_K**2 + jackknife), self.level)
@@ -158,7 +165,12 @@ class EffectModel:
         pairs = enumerate(zip(self.average.gain_K, self.average.se_K, strict=True), start=1)
         effects = "; ".join(f"treatment {k} adds {gain:.4g} (s.e. {se:.2g})" for k, (gain, se) in pairs)
         evidence = f"Evidence: {self.level}, {self.rows} customers; on average {effects}."
-        return f"{evidence} {self._why()} {self._whom()}"
+        return f"{evidence}{self._taught()} {self._why()} {self._whom()}"
+
+    def _taught(self) -> str:
+        if self.learned is None:
+            return ""
+        return f" The models learned from {self.learned} of them, drawn by hash, and were judged by all."
 
     def _why(self) -> str:
         v, parts = self.verdict, ", ".join(f"{name} x {w:.2f}" for name, w in _items(self.chosen))
@@ -205,24 +217,28 @@ def fit(
     *,
     propensity_NK: ArrayLike | Literal["estimate"] | None = None,
     settings: EffectSettings = DEFAULT,
+    told: Callable[[float], object] = float,
 ) -> EffectModel:
     """Let learners compete for how the effect differs between customers; believe them as far as they prove it.
 
     `treatment_N` is 0 for control, 1..K for treatments. `propensity_NK` is each treatment's chance, or each arm's with
     control first (one row will do for all customers alike); None: the arms' shares; "estimate": learned from the
-    features, which makes the level `adjusted`. The order of rows changes nothing. Raises InputError or SupportError
-    for what cannot be used.
+    features, which makes the level `adjusted`. The order of rows changes nothing. `told` hears the share of the folds
+    done. Raises InputError or SupportError for what cannot be used.
     """
     encoder = encoder_of(features_NF)
     trial = _trial(encoder, features_NF, (treatment_N, outcome_N, propensity_NK), settings.seed)
-    folds = settings.folds or next((few for rows, few in FOLDS if len(trial.arm_N) < rows), 2)
+    folds = settings.folds or next((few for weight, few in FOLDS if weight_of(trial) < weight), 2)
+    learned = learnable(trial)
     fold_N = ((trial.key_N >> np.uint64(8)) % np.uint64(folds)).astype(np.int64)
     gain_NKC = np.zeros((len(fold_N), trial.arms - 1, len(settings.learners)))
     psi_NK, fitted = np.zeros(gain_NKC.shape[:2]), []
     for fold in range(folds):
         held = fold_N == fold
-        models, psi_NK[held], gain_NKC[held] = _fit_fold(rows_of(trial, ~held), rows_of(trial, held), settings)
+        taught = np.flatnonzero(~held[:learned])
+        models, psi_NK[held], gain_NKC[held] = _fit_fold(rows_of(trial, taught), rows_of(trial, held), settings)
         fitted.append(models)
+        told((fold + 1) / folds)
     rule = Rule(len(settings.simple), settings.alpha, settings.seed)
     verdict = judge(gain_NKC, psi_NK, fold_N, rule)
     average = Average(psi_NK.mean(axis=0), psi_NK.std(axis=0, ddof=1) / np.sqrt(len(psi_NK)))
@@ -234,15 +250,31 @@ def fit(
     value_NA = _over_control(average.gain_K + differ_NK - differ_NK.mean(axis=0))
     others = other_arms(value_NA, _over_control(psi_NK), best, settings.bound)
     level: Level = "adjusted" if _estimated(propensity_NK) and settings.level == "randomised" else settings.level
-    return EffectModel(encoder, average, settings.learners, verdict, kept, mean_JKC, best, others, level, len(fold_N))
+    return EffectModel(
+        encoder, average, settings.learners, verdict, kept, mean_JKC, best, others, level, len(fold_N),
+        learned if learned < len(fold_N) else None,
+    )  # fmt: skip
+
+
+def learnable(trial: Trial) -> int:
+    """How many of the first rows, which are in the order of their keys, models learn from: LEARN_CELLS at most.
+
+    More only if an arm would be left with too few: the draw keeps the arms' shares, which the scores rely on.
+    """
+    rows, features = len(trial.arm_N), trial.x_NF.shape[1]
+    few: int = min(rows, max(LEARN_CELLS // max(features, 1), LEAST_ROWS))
+    while few < rows and int(np.bincount(trial.arm_N[:few], minlength=trial.arms).min()) < LEAST_ROWS:
+        few = min(rows, 2 * few)
+    return few
 
 
 def _fit_fold(outside: Trial, inside: Trial, settings: EffectSettings) -> tuple[tuple[Gains, ...], Floats, Floats]:
     """All learners on the rows outside a fold; the scores, and the gains by each, of the rows inside."""
     nuisance = fit_nuisance(outside)
-    psi_NK = scores(inside, nuisance.response.mean(inside.x_NF))
     models = tuple(fit_learner(name, outside, nuisance) for name in settings.learners)
-    return models, psi_NK, gains(models, inside.x_NF)
+    parts = chunks(len(inside.arm_N))
+    mu_NA = np.concatenate([nuisance.response.mean(inside.x_NF[part]) for part in parts])
+    return models, scores(inside, mu_NA), np.concatenate([gains(models, inside.x_NF[part]) for part in parts])
 
 
 def gains(models: tuple[Gains, ...], x_NF: Floats) -> Floats:

@@ -24,14 +24,16 @@ from promolift.settings import Settings
 
 CHUNK = 100_000  # rows whose basis columns are held in memory at a time
 BINS = 10
+ROUGH = 0.25  # standard deviations beyond which no adjustment is to be trusted (Rubin 2001)
 
 
 class DiagnoseSettings(Settings):
     """When a check fails. `alpha`: tests of the stated lot, as is usual for sample ratios (Fabijan et al. 2019).
 
-    `most_smd` is the usual 0.1 of a standard deviation (Austin 2009). Customers whose chance of some arm is below
+    `most_smd` is the usual 0.1 of a standard deviation (Austin 2009); arms so small that chance moves them further may
+    differ by two standard errors, but by no more than 0.25 (Rubin 2001). Customers whose chance of some arm is below
     `min_prob` are set aside; if they are more than `most_trimmed`, or an arm's weighted customers are worth fewer than
-    `least_effective`, there is no overlap to speak of.
+    `least_effective` (of 50 the mean is known to a seventh of a standard deviation), there is no overlap to speak of.
     """
 
     alpha: float = Field(default=0.001, gt=0, lt=1)
@@ -39,7 +41,7 @@ class DiagnoseSettings(Settings):
     most_smd: float = Field(default=0.1, gt=0)
     min_prob: float = Field(default=0.02, gt=0, lt=0.5)
     most_trimmed: float = Field(default=0.1, ge=0, lt=1)
-    least_effective: float = Field(default=100.0, ge=2)
+    least_effective: float = Field(default=50.0, ge=2)
     folds: int = Field(default=5, ge=2)
     most_rows: int = Field(default=100_000, ge=1000)
     seed: int = 1
@@ -124,6 +126,8 @@ def diagnose(
         ]
         look = _look(rows, prob_NA, settings)
         reasons = [check.meaning for check in checks if not check.passed] + _moved(look, settings)
+        if not checks[1].passed:
+            reasons.append(_furthest(look))
         if not reasons:
             told = "arms were drawn by lot as stated, and nothing in the data contradicts it"
             return Diagnosis("randomised", (told,), tuple(checks), *_parts(look))
@@ -135,7 +139,8 @@ def diagnose(
     against = _thin(look, arm_N, settings) + _unlike(look, settings) + _moved(look, settings)
     if against:
         return Diagnosis(None, tuple(reasons + against), tuple(checks), *_parts(look))
-    told = "not drawn by lot, but comparable in all that is recorded; what is not recorded may still differ"
+    lot = "not drawn by lot" if planned_A is None else "not as the lot was stated"
+    told = f"{lot}, but comparable in all that is recorded; what is not recorded may still differ"
     return Diagnosis("adjusted", (*reasons, told), tuple(checks), *_parts(look))
 
 
@@ -275,12 +280,28 @@ def _thin(look: _Look, arm_N: Ints, settings: DiagnoseSettings) -> list[str]:
     return found
 
 
+def most_gap(most_smd: float, se: float) -> float:
+    """How far arms may lie apart: `most_smd`, or two standard errors of small arms up to ROUGH."""
+    return max(most_smd, min(2 * float(se), ROUGH))
+
+
 def _unlike(look: _Look, settings: DiagnoseSettings) -> list[str]:
-    worst = look.balance.filter(pl.col("after").abs() > settings.most_smd)
+    worth_A = np.maximum(look.overlap.effective_A, 1.0)  # nobody left: refused for that
+    se_A = np.sqrt(1 / worth_A + 1 / worth_A[0])
+    most = pl.col("arm").map_elements(lambda arm: most_gap(settings.most_smd, se_A[arm]), return_dtype=pl.Float64)
+    worst = look.balance.filter(pl.col("after").abs() > most)
     if worst.is_empty():
         return []
     name, arm, _, after = worst.sort(pl.col("after").abs(), "feature", descending=[True, False]).row(0)
     return [f"arms differ after weighting: {name!r} by {after:+.2f} standard deviations in arm {arm}"]
+
+
+def _furthest(look: _Look) -> str:
+    """The features that differ most, weighted by the stated chances: where to look for the cause."""
+    by = pl.col("after").abs()
+    worst = look.balance.sort(by, "feature", descending=[True, False]).unique("feature", maintain_order=True).head(3)
+    told = ", ".join(f"{name!r} by {gap:+.2f}" for name, gap in worst.select("feature", "after").iter_rows())
+    return f"furthest apart, in standard deviations: {told}; what was known only afterwards is no feature"
 
 
 def _moved(look: _Look, settings: DiagnoseSettings) -> list[str]:

@@ -5,17 +5,20 @@ predictor z'(sum of modifiers m of arm a of coef_m): modifier 0 holds for everyb
 """
 
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg.lapack import dtrtri
 
-from promolift.effect.trial import Floats, Ints, Trial
+from promolift.effect.trial import Floats, Ints, Trial, chunks
 
 Family = Literal["binary", "count", "real"]
 KNOTS = (0.1, 0.3, 0.5, 0.7, 0.9)  # quantiles at which the slope of a number with many values may change
 CLIP = (0.005, 0.995)  # numbers are winsorised here: one whale must not carry a slope
+COLUMNS = 140  # wider data get fewer knots, then only the columns most tied to the outcome: costs grow as the cube
+SCREENED = 50_000  # rows that decide which columns those are
 NEWTON, EVIDENCE = 6, 25
 ETA = 15.0  # largest linear predictor of the exponential and logistic links
 
@@ -62,12 +65,61 @@ def basis_of(x_NF: Floats) -> Basis:
         found += [(f, np.nan), *((f, k) for k in knots)]
         if known.size < len(x_NF):
             found.append((f, np.inf))
+    found = _thinned(found)
     source, knot = np.array([f for f, _ in found], dtype=np.int64), np.array([k for _, k in found])
     plain = Basis(source, knot, low, high, fill, np.zeros(len(found)), np.ones(len(found)))
-    z = plain.columns(x_NF)[:, 1:]
-    mean, scale = z.mean(axis=0), z.std(axis=0)
+    mean, scale = _moments(plain, x_NF)
     keep = scale > 1e-9
     return Basis(source[keep], knot[keep], low, high, fill, mean[keep], scale[keep])
+
+
+def _moments(plain: Basis, x_NF: Floats) -> tuple[Floats, Floats]:
+    """Mean and standard deviation of each column."""
+    rows = max(len(x_NF), 1)
+    sums = [plain.columns(x_NF[part])[:, 1:].sum(axis=0) for part in chunks(len(x_NF))]
+    mean = np.sum(sums, axis=0) / rows
+    squares = [((plain.columns(x_NF[part])[:, 1:] - mean) ** 2).sum(axis=0) for part in chunks(len(x_NF))]
+    return mean, np.sqrt(np.sum(squares, axis=0) / rows)
+
+
+def _thinned(found: list[tuple[int, float]]) -> list[tuple[int, float]]:
+    """All columns if there are no more than COLUMNS; else those with three knots a feature, or one, or none."""
+    for step in (1, 2, 4):
+        if len(found) <= COLUMNS:
+            break
+        found = [
+            (f, knot)
+            for f, group in groupby(found, key=lambda column: column[0])
+            for knot in _fewer([knot for _, knot in group], step)
+        ]
+    return found
+
+
+def _fewer(knots: list[float], step: int) -> list[float]:
+    """Of one feature's columns: itself, every other knot (the middle one at last, then none), the flag."""
+    inner = [knot for knot in knots if np.isfinite(knot)]
+    middle = len(inner) // 2
+    kept = inner[::2] if step == 1 else inner[middle : middle + 1] if step == 2 else []
+    return [knot for knot in knots if not np.isfinite(knot) or knot in kept]
+
+
+def screened(basis: Basis, x_NF: Floats, target_NT: Floats) -> Basis:
+    """The COLUMNS columns that hang together most with any of the targets; all of them if there are no more."""
+    if len(basis.source_P) <= COLUMNS:
+        return basis
+    every = max(1, len(x_NF) // SCREENED)
+    target = target_NT[::every] - target_NT[::every].mean(axis=0)
+    tie_PT = basis.columns(x_NF[::every])[:, 1:].T @ (target / np.maximum(target.std(axis=0), 1e-12))
+    keep = np.sort(np.argsort(-np.abs(tie_PT).max(axis=1), kind="stable")[:COLUMNS])
+    parts = (each[keep] for each in (basis.mean_P, basis.scale_P))
+    return Basis(basis.source_P[keep], basis.knot_P[keep], basis.low_F, basis.high_F, basis.fill_F, *parts)
+
+
+def _contrasts(trial: Trial, outcome_N: Floats) -> Floats:
+    """What columns are screened by: the outcome, and for each treatment what it may add by weighting."""
+    left_N = outcome_N - outcome_N.mean()
+    weight_NA = (trial.arm_N[:, None] == np.arange(trial.arms)) / trial.prob_NA[:, : trial.arms]
+    return np.column_stack([left_N, left_N[:, None] * (weight_NA[:, 1:] - weight_NA[:, :1])])
 
 
 def modifiers(arms: int) -> Floats:
@@ -127,7 +179,7 @@ def fit_linear(trial: Trial, outcome_N: Floats, *, family: Family, sparse: bool 
     hinges) is the fixed point of the evidence (MacKay 1992, Neural Computation 4(3)): a group without support in the
     data shrinks to nothing. `sparse` gives each feature's interaction a variance of its own (relevance determination).
     """
-    basis = basis_of(trial.x_NF)
+    basis = screened(basis_of(trial.x_NF), trial.x_NF, _contrasts(trial, outcome_N))
     z_NP = basis.columns(trial.x_NF)
     m_AM = modifiers(trial.arms)
     group_MP = _groups(basis, m_AM.shape[1], sparse)
@@ -155,7 +207,7 @@ def shrink(gram: Floats, pull: Floats, group_P: Ints, variance: Floats) -> tuple
     gram, pull_L, group = gram[np.ix_(live, live)], pull[live], group_P[live]
     size = np.bincount(group[group >= 0], minlength=len(variance)).astype(np.float64)
     for _ in range(EVIDENCE):
-        precision = np.where(group >= 0, 1 / np.maximum(variance, 1e-12)[np.maximum(group, 0)], 1e-8)
+        precision = np.append(1 / np.maximum(variance, 1e-12), 1e-8)[group]  # group -1 is the last
         root, _ = dtrtri(np.linalg.cholesky(gram + np.diag(precision)), lower=1)  # covariance = root'root
         beta = root.T @ (root @ pull_L)
         kept = group >= 0
@@ -234,7 +286,7 @@ class Additive:
 
 def fit_additive(trial: Trial, psi_NK: NDArray[np.float64], *, sparse: bool = False) -> Additive:
     """Doubly robust scores regressed on the basis: what treatments share and what is one's own, both shrunk."""
-    basis = basis_of(trial.x_NF)
+    basis = screened(basis_of(trial.x_NF), trial.x_NF, psi_NK)
     z_NP = basis.columns(trial.x_NF)
     treatments = psi_NK.shape[1]
     m_KM = modifiers(treatments + 1)[1:, 1:]

@@ -21,7 +21,8 @@ TREES, PATIENCE = 300, 15
 WINSOR = 0.999  # amounts above this quantile of the non-zero ones are cut, in the nuisance models only
 OBJECTIVE = {"binary": "binary", "count": "poisson", "real": "regression"}
 LEAST_CHANCE = 0.01  # an estimated chance below this is set to it: no weight above 100
-PARTS = ((10_000, 5), (50_000, 3))  # below so many rows, so many parts; else 2: more rows need fewer refits
+PARTS = ((10_000, 5), (50_000, 3))  # below such a weight of rows, so many parts; else 2: more rows need fewer refits
+WIDE = 40  # with more encoded features, rows weigh in proportion more
 
 
 @dataclass(frozen=True)
@@ -190,8 +191,14 @@ def estimate_propensity(x_NF: Floats, arm_N: Ints, key_N: NDArray[np.uint64]) ->
 
 def parts_of(trial: Trial) -> tuple[Ints, int]:
     """Which part each row is in, by its key, and how many there are."""
-    parts = next((parts for rows, parts in PARTS if len(trial.arm_N) < rows), 2)
+    parts = next((parts for weight, parts in PARTS if weight_of(trial) < weight), 2)
     return ((trial.key_N >> np.uint64(40)) % np.uint64(parts)).astype(np.int64), parts
+
+
+def weight_of(trial: Trial) -> float:
+    """What the number of refits goes by: rows, and more for wide ones, for each refit costs rows x features."""
+    rows, features = trial.x_NF.shape
+    return float(rows * max(1.0, features / WIDE))
 
 
 def winsorised(y_N: Floats, share: float = WINSOR) -> Floats:

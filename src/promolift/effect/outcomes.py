@@ -12,8 +12,8 @@ from numpy.typing import ArrayLike
 from scipy import stats
 
 from promolift.effect.diagnose import holm
-from promolift.effect.linear import basis_of
-from promolift.effect.trial import Z95, Floats, Level, Trial, numbers
+from promolift.effect.linear import Basis, basis_of
+from promolift.effect.trial import Z95, Floats, Ints, Level, Trial, chunks, numbers
 from promolift.errors import InputError, SupportError
 
 LEAST = 50  # customers of an arm
@@ -110,23 +110,40 @@ def _outcomes(trial: Trial, outcomes: Mapping[str, ArrayLike]) -> tuple[list[str
 
 def _scores(trial: Trial, y_NM: Floats) -> _Scores:
     """Augmented inverse propensity scores (Robins, Rotnitzky & Zhao 1994); each half is predicted by the other."""
-    z_NP = basis_of(trial.x_NF).columns(trial.x_NF)
-    half_N = (trial.key_N >> np.uint64(40)) % np.uint64(2) == 0
+    basis = basis_of(trial.x_NF)
+    half_N = ((trial.key_N >> np.uint64(40)) % np.uint64(2)).astype(np.int64)
+    coef_HAPM = _halves(basis, trial, half_N, y_NM)
     score_NAM = np.empty((len(y_NM), trial.arms, y_NM.shape[1]))
+    for part in chunks(len(y_NM)):
+        z_NP, half, score = basis.columns(trial.x_NF[part]), half_N[part], score_NAM[part]
+        for h, a in np.ndindex(2, trial.arms):
+            score[half == h, a] = z_NP[half == h] @ coef_HAPM[1 - h, a]
     for a in range(trial.arms):
         mine = trial.arm_N == a
-        for train in (half_N, ~half_N):
-            score_NAM[~train, a] = z_NP[~train] @ _ridge(z_NP[train & mine], y_NM[train & mine])
         left_NM = y_NM[mine] - score_NAM[mine, a]
         score_NAM[mine, a] += left_NM / trial.prob_NA[mine, a][:, None]
     return _Scores(score_NAM)
 
 
-def _ridge(z_MP: Floats, y_M: Floats) -> Floats:
+def _halves(basis: Basis, trial: Trial, half_N: Ints, y_NM: Floats) -> Floats:
+    """Ridge coefficients of each half and arm, coef_HAPM; the columns of a long trial are never held at once."""
+    wide = len(basis.source_P) + 1
+    gram = np.zeros((2, trial.arms, wide, wide))
+    pull = np.zeros((2, trial.arms, wide, y_NM.shape[1]))
+    for part in chunks(len(y_NM)):
+        z_NP = basis.columns(trial.x_NF[part])
+        for h, a in np.ndindex(2, trial.arms):
+            mine = (half_N[part] == h) & (trial.arm_N[part] == a)
+            gram[h, a] += z_NP[mine].T @ z_NP[mine]
+            pull[h, a] += z_NP[mine].T @ y_NM[part][mine]
+    return np.array([[_ridge(gram[h, a], pull[h, a]) for a in range(trial.arms)] for h in (0, 1)])
+
+
+def _ridge(gram_PP: Floats, pull_PM: Floats) -> Floats:
     """Ridge with a penalty of one row per column on standardised columns; the intercept is never shrunk."""
-    penalty = np.full(z_MP.shape[1], float(z_MP.shape[1]))
+    penalty = np.full(len(gram_PP), float(len(gram_PP)))
     penalty[0] = 1e-9
-    return np.asarray(np.linalg.solve(z_MP.T @ z_MP + np.diag(penalty), z_MP.T @ y_M))
+    return np.asarray(np.linalg.solve(gram_PP + np.diag(penalty), pull_PM))
 
 
 def _error(part_N: Floats) -> float:

@@ -18,6 +18,7 @@ Ints = NDArray[np.int64]
 Features = pl.DataFrame | NDArray[np.generic]
 Level = Literal["randomised", "adjusted", "assumed"]
 Z95 = 1.959963984540054  # a 95 % interval reaches so many standard errors to each side
+CHUNK = 200_000  # rows whose wide design matrix is held at once
 MOST_LEVELS = 20  # values of a text column that get a column of their own; the rarer ones share "other"
 
 
@@ -103,6 +104,11 @@ def row_keys(x_NF: Floats, seed: int) -> NDArray[np.uint64]:
     copy_N = np.empty(len(order), dtype=np.uint64)
     copy_N[order] = (np.arange(len(order)) - np.maximum.accumulate(starts)).astype(np.uint64)
     return mix(key_N + copy_N * np.uint64(0x9E3779B97F4A7C15))
+
+
+def chunks(rows: int) -> list[slice]:
+    """Slices of at most CHUNK rows, so that wide design matrices of many rows are never held at once."""
+    return [slice(start, start + CHUNK) for start in range(0, max(rows, 1), CHUNK)]
 
 
 def numbers(values: ArrayLike, name: str) -> Floats:

@@ -10,6 +10,10 @@ from promolift.effect.discount import DiscountResponse
 from promolift.hashing import hash_units
 from promolift.settings import Settings
 
+PART = ("target", "base_cents", "base_se_cents", "buy_prob", "bought", "margin_rate", "send_cost_cents")
+SUMS = ("gain_cents", "gain_se_cents", "cost_cents", "added_cents", "subsidy_cents")
+DRAWN = ("response_now", "response_net", "reach", "gain_cents")
+
 
 class ValueSettings(Settings):
     """What the logs do not hold and the shop must state; the report prints each as an assumption.
@@ -36,8 +40,58 @@ def add_effects(
     cost = subsidy + the cost of telling; gain = added - cost, so gain is profit after the promotion's cost. r is 1
     where the price is lowered automatically, else P(redeem) / P(buys at that price). Thresholds: see `_threshold`.
     Errors by the delta method. `redeem` has customer_id, target, redeem_prob from the redemption model. Ineligible
-    rows keep null effects.
+    rows keep null effects. An offer on two categories is worth what both are alone, see `_both`.
     """
+    each = _add_effects(unfold(candidates, PART), response, redeem, settings)
+    if "parts" not in candidates.columns:
+        return each
+    two = candidates.filter(pl.col("parts").is_not_null())
+    one = each.join(two, on=["customer_id", "offer_id"], how="anti")
+    both = _both(two, each.join(two, on=["customer_id", "offer_id"], how="semi"))
+    return pl.concat([one, both], how="diagonal").sort("customer_id", "offer_id")
+
+
+def unfold(rows: pl.DataFrame, names: tuple[str, ...] = (*PART, *DRAWN)) -> pl.DataFrame:
+    """Offers on two categories as a row for each of them, with what `parts` says of it; other rows as they are.
+
+    `parts`: for an offer on two, a list of two structs with the columns PART, and once valued with DRAWN; else null.
+    """
+    if "parts" not in rows.columns:
+        return rows
+    two = pl.col("parts").is_not_null()
+    each = rows.filter(two).explode("parts")
+    fields = [pl.col("parts").struct.field(name) for name in names]
+    return pl.concat([rows.filter(~two).drop("parts"), each.with_columns(fields).drop("parts")], how="diagonal")
+
+
+def _both(two: pl.DataFrame, each: pl.DataFrame) -> pl.DataFrame:
+    """Effects of offers on two categories: the sum of both, as the response takes categories to be bought for
+    themselves. Errors are added, too, as if they always erred together. Telling costs once, with the first.
+    """
+    key = ["customer_id", "offer_id"]
+    summed = (
+        each.sort(*key, "target")
+        .group_by(key, maintain_order=True)
+        .agg(
+            *(
+                pl.when(pl.col(name).is_null().any()).then(None).otherwise(pl.col(name).sum()).alias(name)
+                for name in SUMS
+            ),
+            (1 - (1 - pl.col("redeem_prob")).product()).alias("redeem_prob"),
+            pl.when((pl.col("evidence") == "assumed").any())
+            .then(pl.lit("assumed"))
+            .otherwise(pl.col("evidence").first())
+            .alias("evidence"),
+            pl.struct(*PART, *DRAWN).alias("parts"),
+        )
+    )
+    return two.drop([name for name in summed.columns if name in two.columns and name not in key]).join(summed, on=key)
+
+
+def _add_effects(
+    candidates: pl.DataFrame, response: DiscountResponse, redeem: pl.DataFrame | None, settings: ValueSettings
+) -> pl.DataFrame:
+    """What `add_effects` promises, for offers on one thing."""
     rows = response.respond(candidates).with_columns(
         pl.col("margin_rate").fill_null(settings.margin_rate),
         pl.when(pl.col("scope") == "all")
@@ -175,6 +229,7 @@ def total_draws(
     The common response, its slope in price sensitivity and the pull-forward are drawn once per draw, a target's own
     deviation once per draw and target, the customers' base values independently (normal, by their summed variance).
     """
+    chosen = unfold(chosen)
     rows = chosen.filter(pl.col("benefit") == "percent_off")
     other = chosen.filter(pl.col("benefit") != "percent_off")
     fixed = float(other["gain_cents"].sum())

@@ -34,6 +34,11 @@ MOST_OFFERS = 500  # a dense table of chances is kept for a batch
 CELLS = 2_000_000  # chances in one batch
 HELD = 20_000_000  # chances up to which the whole log is held, for all estimators and a ranking
 FILES = (".parquet", ".pq")
+ALSO = {
+    "offer_id": ("offer", "item_id", "action", "action_id", "arm", "arm_id", "treatment"),
+    "propensity": ("propensity_score", "pscore", "action_prob", "action_probability", "prob", "probability"),
+    "customer_id": ("customer", "user_id", "uid", "user", "visitor_id", "client_id"),
+}  # names that other logs give these columns
 OPTIONS = """from_json(candidates::json, '[{"offer": "VARCHAR", "prob": "DOUBLE"}]')"""
 NAMED = "logged, uniform, always:OFFER_ID, or a Parquet file with decision_id or customer_id, offer_id, prob"
 
@@ -67,15 +72,20 @@ def evaluate_log(
         raise InputError(f"policy: none named; give {NAMED}")
     with duckdb.connect() as connection:
         connection.execute("set memory_limit = '1GB'; set TimeZone = 'UTC'; set enable_progress_bar = false")
-        rows, offers = _open(connection, request)
+        rows, offers, notes = _open(connection, request)
         if rows * len(offers) <= HELD:
-            return _held(connection, request, offers, settings)
+            return _told(_held(connection, request, offers, settings), notes)
         found = {}
         for policy in request.policies:
             batches = ((log, chances[policy]) for log, chances in _batches(connection, request, offers))
             level = 1 - (1 - settings.level) / len(request.policies)  # all intervals hold at once (Bonferroni)
             found[policy] = stream_value(batches, settings.model_copy(update={"level": level}))
-    return _summary(request, found, None)
+    return _told(_summary(request, found, None), notes)
+
+
+def _told(summary: dict[str, Any], notes: list[str]) -> dict[str, Any]:
+    """The summary with what was guessed about the log."""
+    return summary | {"notes": notes, "text": "\n".join([summary["text"], *(f"note: {each}" for each in notes)])}
 
 
 def _held(
@@ -90,9 +100,9 @@ def _held(
     return _summary(request, {name: ranking.values[name] for name in ranking.order}, ranking)
 
 
-def _open(connection: duckdb.DuckDBPyConnection, request: Request) -> tuple[int, list[str]]:
-    """Make the views `log` and `policy` (policy, key, offer_id, prob), check them, and list all offers."""
-    log = open_file(connection, request.log, request.log.parent).rows
+def _open(connection: duckdb.DuckDBPyConnection, request: Request) -> tuple[int, list[str], list[str]]:
+    """Make the views `log` and `policy` (policy, key, offer_id, prob), check them, list all offers, and what to say."""
+    log, notes = _named(open_file(connection, request.log, request.log.parent).rows)
     _columns(log, request.log, ["customer_id", "offer_id", "propensity", request.reward, *request.features])
     log.create_view("log")
     key = "decision_id" if "decision_id" in log.columns else "customer_id"
@@ -110,7 +120,23 @@ def _open(connection: duckdb.DuckDBPyConnection, request: Request) -> tuple[int,
     if offers and offers[-1][0] is None:
         raise InputError(f"{request.log}: decisions without an offer_id; write 'none' where nothing was offered")
     (rows,) = connection.sql("select count(*) from log").fetchall()[0]
-    return int(rows), [offer for (offer,) in offers]
+    return int(rows), [offer for (offer,) in offers], notes
+
+
+def _named(rows: duckdb.DuckDBPyRelation) -> tuple[duckdb.DuckDBPyRelation, list[str]]:
+    """The rows with our names where other logs have theirs; without a customer every decision is one of its own."""
+    more, notes = [], []
+    for ours, theirs in ALSO.items():
+        if ours in rows.columns:
+            continue
+        found = next((name for name in theirs if name in rows.columns), None)
+        if found:
+            more.append(f"{ident(found)}{'::varchar' if ours == 'offer_id' else ''} as {ours}")
+            notes.append(f"{found!r} is read as {ours}")
+        elif ours == "customer_id" and "decision_id" not in rows.columns:
+            more.append("_row::varchar as customer_id")
+            notes.append("no customer column: each decision counts as one of its own, so intervals may be narrow")
+    return (rows.project(", ".join(["*", *more])) if more else rows), notes
 
 
 def _columns(rows: duckdb.DuckDBPyRelation, path: Path, names: Sequence[str]) -> None:

@@ -3,163 +3,56 @@
 Legend: N customers, K treatments, A = K + 1 arms (arm 0 is control).
 """
 
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from pydantic import Field, model_validator
 
 from promolift import allocate
-from promolift.currency import Currency
 from promolift.effect import core, diagnose
 from promolift.effect.dose import fit_dose
 from promolift.effect.outcomes import average_effects
 from promolift.effect.sensitivity import e_value_of_mean, tipping_odds
-from promolift.effect.trial import Trial, encoder_of, row_keys
+from promolift.effect.trial import Level, Trial, encoder_of, row_keys
 from promolift.errors import InputError, StepError, SupportError
 from promolift.learn.metrics import Z95
-from promolift.settings import Settings
-from promolift.sources.trials import read_trial
 from promolift.steps.job import Tell
 from promolift.steps.trial_judge import judge
+from promolift.steps.trial_read import TrialData, TrialSettings, read
 from promolift.store import Store
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 DEPTHS = 13  # points of a depth curve, 0 included
-
-
-class TrialSettings(Settings):
-    """What the columns of a trial file mean.
-
-    `treatment` says who got what and `control` which of its values is no treatment. `rates` are outcomes of 0 or 1,
-    `counts` whole numbers, `money` is an amount in `currency`; the first outcome is what customers are told apart by.
-    `planned`: the shares the lot was drawn with ("equal", or one for each arm, control first); left out, the trial was
-    not drawn by lot and has to be adjusted. `features` were known before (left out: all other columns). `placebos` are
-    outcomes that no treatment can have moved. `dose`: treatments are depths of a discount drawn by lot, control is
-    0; the last outcome is read as a curve along them. `cost` of treating one customer, in money; `budget` of the plan
-    likewise (left out: half of treating everybody). `margin_rate` of `money` is profit. `days` outcomes were watched.
-    """
-
-    name: str = "Trial"
-    treatment: str
-    control: str
-    rates: tuple[str, ...] = ()
-    counts: tuple[str, ...] = ()
-    money: str | None = None
-    features: tuple[str, ...] = ()
-    placebos: tuple[str, ...] = ()
-    dose: bool = False
-    planned: Literal["equal"] | tuple[float, ...] | None = None
-    currency: Currency = "USD"
-    days: int | None = Field(default=None, ge=1)
-    margin_rate: float = Field(default=1.0, gt=0, le=1)
-    cost: float = Field(default=0.0, ge=0)
-    budget: float | None = Field(default=None, ge=0)
-    seed: int = 0
-
-    @model_validator(mode="after")
-    def _something_to_judge(self) -> "TrialSettings":
-        if not self.outcomes:
-            raise ValueError("no outcome: name columns as rates, counts or money")
-        twice = [name for name in self.outcomes if self.outcomes.count(name) > 1]
-        if twice:
-            raise ValueError(f"outcome {twice[0]!r} is named twice")
-        return self
-
-    @property
-    def outcomes(self) -> tuple[str, ...]:
-        """All outcomes; the first tells customers apart."""
-        return (*self.rates, *self.counts, *((self.money,) if self.money else ()))
-
-
-@dataclass(frozen=True)
-class TrialData:
-    """Features known before, arm numbers (0 control) and their names, outcomes by name."""
-
-    features: pl.DataFrame
-    arm_N: Ints
-    arms: tuple[str, ...]
-    outcomes: dict[str, Floats]
-    placebos: dict[str, Floats]
-
-    @property
-    def planned(self) -> Floats:
-        """Equal shares."""
-        return np.full(len(self.arms), 1 / len(self.arms))
-
-
-def read(path: Path, settings: TrialSettings) -> TrialData:
-    """Rows of the file by their meaning. InputError names what is missing or is not what it should be."""
-    frame = read_trial(path)
-    used = (settings.treatment, *settings.outcomes, *settings.placebos, *settings.features)
-    if missing := [name for name in used if name not in frame.columns]:
-        raise InputError(f"{path}: no column {missing[0]!r}; it has {', '.join(frame.columns)}")
-    who = _names(frame[settings.treatment])
-    if who.null_count():
-        raise InputError(f"{path}: {who.null_count()} rows say nothing of their treatment; mend them or leave them out")
-    found = sorted(who.unique().to_list())
-    if settings.control not in found:
-        raise InputError(
-            f"{path}: control {settings.control!r} is no value of {settings.treatment}: {', '.join(found)}"
-        )
-    if not 2 <= len(found) <= 30:
-        raise InputError(f"{path}: {settings.treatment} has {len(found)} values; a trial has 2 to 30 arms")
-    arms = (settings.control, *(name for name in found if name != settings.control))
-    arm_N = who.replace_strict({name: at for at, name in enumerate(arms)}, return_dtype=pl.Int64).to_numpy()
-    values = {name: _outcome(path, frame[name], name in settings.rates) for name in settings.outcomes}
-    placebos = {name: _outcome(path, frame[name], False) for name in settings.placebos}
-    features = settings.features or tuple(n for n in frame.columns if n not in (*used, *_keys(frame)))
-    if not features:
-        raise InputError(f"{path}: no column is left as a feature known before the trial")
-    return TrialData(frame.select(features), arm_N, arms, values, placebos)
-
-
-def _names(column: pl.Series) -> pl.Series:
-    """Treatments as text; numbers as short as they can be written, so that 0.0 is 0."""
-    if column.dtype.is_float():
-        return column.map_elements(lambda value: f"{value:g}", return_dtype=pl.String)
-    return column.cast(pl.String)
-
-
-def _keys(frame: pl.DataFrame) -> list[str]:
-    """Text columns with a value of its own for nearly every row: names of customers, no features."""
-    return [c.name for c in frame if c.dtype == pl.String and c.n_unique() > 0.9 * max(100, frame.height)]
-
-
-def _outcome(path: Path, column: pl.Series, rate: bool) -> Floats:
-    if column.dtype == pl.Boolean:
-        column = column.cast(pl.Float64)
-    if not column.dtype.is_numeric() or column.null_count():
-        what = "missing values" if column.dtype.is_numeric() else f"text such as {column.drop_nulls()[:1].to_list()}"
-        raise InputError(f"{path}: outcome {column.name!r} has {what}; give a number for every customer")
-    values: Floats = column.cast(pl.Float64).to_numpy().astype(np.float64)
-    if rate and not np.isin(values, (0.0, 1.0)).all():
-        raise InputError(f"{path}: {column.name!r} is named as a rate but has other values than 0 and 1")
-    return values
+TOLD = ("effect", "low", "high", "control_mean")
 
 
 def fit(store: Store, path: Path, settings: TrialSettings, tell: Tell) -> dict[str, Any]:
     """Diagnose the trial, estimate its effects, keep the models. Raises SupportError where no effect can be claimed."""
     tell("effect", 0.0, "who got what")
     data = read(path, settings)
-    found = _diagnose(data, settings)
-    level = found.require()
+    found = _diagnose(data)
+    level = _level(found, data)
     keep = np.flatnonzero(found.overlap.keep_N)
     trial = _trial(data, found.prob_NA, settings.seed, keep)
     tell("effect", 0.1, "average effects")
     averages = average_effects(trial, {n: v[keep] for n, v in data.outcomes.items()}, level)
     store.save("trial_effects", averages)
-    for done, name in enumerate(modelled(settings)):
-        tell("effect", 0.2 + 0.7 * done / 2, f"who gains how much {name}")
+    apart = any(column.n_unique() > 1 for column in data.features)
+    names, learned = modelled(settings) if apart else (), {}
+    for done, name in enumerate(names):
+        told = partial(_told, tell, (done, len(names)), f"who gains how much {name}")
+        told(0.0)
         chances = None if level == "randomised" and settings.planned == "equal" else found.prob_NA[keep, 1:]
         model = core.fit(
             data.features[keep], data.arm_N[keep], data.outcomes[name][keep],
-            propensity_NK=chances, settings=core.EffectSettings(level=level, seed=settings.seed),
+            propensity_NK=chances, settings=core.EffectSettings(level=level, seed=settings.seed), told=told,
         )  # fmt: skip
+        if model.learned is not None:
+            learned[name] = model.learned
         store.save_model(f"effect_{name}", *model.to_parts())
     if settings.dose:
         tell("effect", 0.9, "along the depth")
@@ -174,7 +67,10 @@ def fit(store: Store, path: Path, settings: TrialSettings, tell: Tell) -> dict[s
         "checks": [{"name": c.name, "p": c.p, "passed": c.passed, "meaning": c.meaning} for c in found.checks],
         "trimmed": found.overlap.trimmed,
         "features": data.features.columns,
+        "doubts": list(data.doubts),
+        "apart": apart,
         "kept": len(keep),
+        "learned": learned,
         "hidden": [] if level == "randomised" else hidden_causes(trial, averages),
     }
     store.save("trial_balance", found.balance)
@@ -182,6 +78,11 @@ def fit(store: Store, path: Path, settings: TrialSettings, tell: Tell) -> dict[s
     store.save_json("trial", notes)
     tell("effect", 1.0, "done")
     return notes | {"text": fit_text(notes, averages)}
+
+
+def _told(tell: Tell, turn: tuple[int, int], note: str, share: float) -> None:
+    """Progress within the model of one outcome, which is `turn` (which, of how many)."""
+    tell("effect", 0.2 + 0.7 * (turn[0] + share) / turn[1], note)
 
 
 def hidden_causes(trial: Trial, averages: pl.DataFrame) -> list[dict[str, float]]:
@@ -227,11 +128,16 @@ def modelled(settings: TrialSettings) -> tuple[str, ...]:
     return tuple(dict.fromkeys((settings.outcomes[0], *((settings.money,) if settings.money else ()))))
 
 
-def _diagnose(data: TrialData, settings: TrialSettings) -> diagnose.Diagnosis:
-    planned = data.planned if settings.planned == "equal" else settings.planned
-    if planned is not None and len(planned) != len(data.arms):
-        raise InputError(f"planned: {len(planned)} shares for {len(data.arms)} arms {', '.join(data.arms)}")
-    return diagnose.diagnose(data.features, data.arm_N, planned_A=planned, placebos=data.placebos)
+def _diagnose(data: TrialData) -> diagnose.Diagnosis:
+    return diagnose.diagnose(data.features, data.arm_N, planned_A=data.planned_NA, placebos=data.placebos)
+
+
+def _level(found: diagnose.Diagnosis, data: TrialData) -> Level:
+    """The level, or a SupportError that also tells what is doubtful about the columns."""
+    try:
+        return found.require()
+    except SupportError as error:
+        raise SupportError("; ".join((str(error), *data.doubts))) from None
 
 
 def _trial(data: TrialData, prob_NA: Floats, seed: int, keep: Ints) -> Trial:
@@ -251,10 +157,21 @@ def load(store: Store) -> tuple[TrialSettings, TrialData, dict[str, Any]]:
     return settings, read(Path(notes["path"]), settings), notes
 
 
+def _told_apart(store: Store) -> tuple[TrialSettings, TrialData, dict[str, Any]]:
+    """The trial, or a StepError where nothing was known of its customers."""
+    settings, data, notes = load(store)
+    if not notes["apart"]:
+        raise StepError(
+            "nothing was known of these customers before the trial, so all are given the average effect that "
+            "`promolift effect explain` tells; join what was known of them to find who gains more"
+        )
+    return settings, data, notes
+
+
 def evaluate(store: Store, tell: Tell) -> dict[str, Any]:
     """Judge the effects out of fold: Qini beside simple rules, calibration, and what policies would have earned."""
-    settings, data, _ = load(store)
-    lot = _diagnose(data, settings)
+    settings, data, _ = _told_apart(store)
+    lot = _diagnose(data)
     keep_N = lot.overlap.keep_N
     found = judge(_part(data, keep_N), modelled(settings), (lot.require(), lot.prob_NA[keep_N]), settings.seed, tell)
     for name, table in found.tables.items():
@@ -272,9 +189,10 @@ def _part(data: TrialData, keep_N: NDArray[np.bool_]) -> TrialData:
 
 def explain(store: Store) -> dict[str, Any]:
     """What the models say and by which rule they were chosen, in plain words."""
-    settings, _, notes = load(store)
+    notes = store.load_json("trial")
+    settings = TrialSettings.parse(notes["settings"], "trial")
     parts = [fit_text(notes, store.frame("trial_effects"))]
-    for name in modelled(settings):
+    for name in modelled(settings) if notes["apart"] else ():
         model = core.EffectModel.from_parts(*store.load_model(f"effect_{name}"))
         told = model.explain()
         for at, arm in reversed(list(enumerate(notes["arms"]))):
@@ -288,7 +206,7 @@ def plan(store: Store, tell: Tell) -> dict[str, Any]:
 
     Raises StepError where no outcome is money: a plan needs to know what a gain is worth.
     """
-    settings, data, _ = load(store)
+    settings, data, _ = _told_apart(store)
     if settings.money is None:
         raise StepError("no outcome is money, so a plan cannot weigh gains against costs; name one with money")
     tell("plan", 0.2, "what each treatment adds")
@@ -341,12 +259,19 @@ def fit_text(notes: dict[str, Any], averages: pl.DataFrame) -> str:
     arms = ", ".join(f"{name} {n:,}" for name, n in zip(notes["arms"], notes["counts"], strict=True))
     lines = [f"Customers: {arms}.", f"Evidence: {notes['level']}: {'; '.join(notes['reasons'])}."]
     for row in averages.iter_rows(named=True):
-        name = notes["arms"][row["arm"]]
+        name, rate = notes["arms"][row["arm"]], row["outcome"] in notes["settings"]["rates"]
+        unit, of = (" points", " %") if rate else ("", "")
+        effect, low, high, control = (f"{100 * row[k]:.2f}" if rate else f"{row[k]:.4g}" for k in TOLD)
+        lines.append(f"  {row['outcome']}: {name} adds {effect}{unit} ({low} to {high}) to {control}{of}")
+    for name, rows in notes.get("learned", {}).items():
         lines.append(
-            f"  {row['outcome']}: {name} adds {row['effect']:.4g} ({row['low']:.4g} to {row['high']:.4g}) "
-            f"to {row['control_mean']:.4g}"
+            f"Note: the file is large, so who gains more in {name} was learned from {rows:,} of {notes['kept']:,} "
+            "customers, drawn by hash; the average and the choice between models use all."
         )
-    return "\n".join(lines)
+    known = notes["features"]
+    shown = ", ".join(known[:12]) + (f" and {len(known) - 12} more" if len(known) > 12 else "")
+    lines.append(f"Taken as known before the treatment: {shown if notes['apart'] else 'nothing that differs'}.")
+    return "\n".join([*lines, *(f"Note: {doubt}." for doubt in notes["doubts"])])
 
 
 __all__ = ["TrialData", "TrialSettings", "evaluate", "explain", "fit", "load", "modelled", "plan", "read"]

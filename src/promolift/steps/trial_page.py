@@ -25,10 +25,11 @@ def page_of(store: Store, settings: TrialSettings) -> Page:
     names = ("qini", "curves", "deciles", "policies")
     judged = {n: store.frame(f"trial_{n}") for n in names if store.has(f"trial_{n}")}
     planned = store.load_json("trial_planned") if store.has("trial_frontier") else None
+    samples = store.load_json("trial_judged").get("samples", []) if judged else []
     trial = TrialStory(
         settings, store.load_json("trial"), store.frame("trial_effects"), store.frame("trial_balance"),
         store.frame("trial_placebos"), judged, planned, store.frame("trial_frontier") if planned else None,
-        store.frame("trial_dose") if settings.dose else None,
+        store.frame("trial_dose") if settings.dose else None, tuple(samples),
     )  # fmt: skip
     head, span = _head(trial)
     return Page(
@@ -99,6 +100,7 @@ def _lot(trial: TrialStory) -> Chapter:
         table("Who got what", ["arm", "customers", "share"], rows, evidence=trial.level),
         note(f"{trial.level}: {'; '.join(trial.notes['reasons'])}.", tone),
     ]
+    blocks += [note(f"{doubt[0].upper()}{doubt[1:]}.", "warn") for doubt in trial.notes["doubts"]]
     if trial.notes["checks"]:
         done = [
             [c["name"], number(c["p"]), "passed" if c["passed"] else "failed", c["meaning"]]

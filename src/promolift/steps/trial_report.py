@@ -13,7 +13,7 @@ from promolift.steps.job import Tell
 from promolift.steps.trial_page import page_of
 from promolift.store import Store
 
-MANY = ("rates", "counts", "features", "placebos", "planned")  # keys whose value is a list
+MANY = ("rates", "counts", "features", "ignore", "placebos", "planned")  # keys whose value is a list
 
 
 def trial_settings(path: Path | None, pairs: Sequence[str]) -> trial.TrialSettings:
@@ -25,8 +25,14 @@ def trial_settings(path: Path | None, pairs: Sequence[str]) -> trial.TrialSettin
             raise ConfigError(
                 f"promolift effect fit: {pair!r} means nothing; write it as key=value, such as rates=visited"
             )
-        many = key in MANY and not (key == "planned" and value == "equal")
-        stated[key] = tuple(part.strip() for part in value.split(",")) if many else value
+        head, _, group = key.partition(".")
+        many = head in MANY and not (key == "planned" and value == "equal")
+        parts = tuple(part.strip() for part in value.split(",")) if many else value
+        if head == "planned" and group:
+            before = stated.get("planned")
+            stated["planned"] = (before if isinstance(before, dict) else {}) | {group: parts}
+        else:
+            stated[key] = parts
     return trial.TrialSettings.parse(stated, str(path) if path and not pairs else "promolift effect fit")
 
 
@@ -44,10 +50,11 @@ def _read(path: Path) -> dict[str, Any]:
 
 def write_trial(store: Store, out: Path, tell: Tell) -> dict[str, Any]:
     """Plan if an outcome is money, then write the files; returns the plan's numbers and where the page is."""
-    settings = trial.TrialSettings.parse(store.load_json("trial")["settings"], "trial")
+    notes = store.load_json("trial")
+    settings = trial.TrialSettings.parse(notes["settings"], "trial")
     out.mkdir(parents=True, exist_ok=True)
     found: dict[str, Any] = {"text": ""}
-    if settings.money is not None:
+    if settings.money is not None and notes["apart"]:
         found = trial.plan(store, tell)
         table = store.frame("trial_plan").sort("row")
         table.write_parquet(out / "plan.parquet")

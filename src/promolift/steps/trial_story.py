@@ -24,6 +24,7 @@ class TrialStory:
     plan: dict[str, Any] | None
     frontier: pl.DataFrame | None
     dose: pl.DataFrame | None
+    samples: tuple[str, ...] = ()  # where models of the judgement learned from a part of the customers, in words
 
     @property
     def level(self) -> Badge:

@@ -5,7 +5,7 @@ from functools import partial
 import numpy as np
 import polars as pl
 
-from promolift.report.blocks import Block, Chapter, Figure, Grid, forest, gap, table
+from promolift.report.blocks import Block, Chapter, Figure, Grid, forest, gap, note, table
 from promolift.report.words import count, ends, number, share
 from promolift.steps.trial import modelled
 from promolift.steps.trial_story import TrialStory
@@ -23,9 +23,11 @@ def whom(trial: TrialStory) -> Chapter:
     arms = range(1, len(trial.arms))
     if trial.judged["qini"].is_empty():
         why = "a Qini curve is fair only where everybody had the same chance of each arm"
-        rows: list[Figure | Block] = [gap("a Qini curve", why), *(_deciles(trial, first, arm) for arm in arms)]
+        rows: list[Figure | Block] = [*_samples(trial), gap("a Qini curve", why)]
+        rows += [_deciles(trial, first, arm) for arm in arms]
         return Chapter("whom", "Whom", title, lead, rows)
-    blocks: list[Figure | Block] = [draw(trial, first, arm) for arm in arms for draw in (_curve, _deciles)]
+    blocks: list[Figure | Block] = [*_samples(trial)]
+    blocks += [draw(trial, first, arm) for arm in arms for draw in (_curve, _deciles)]
     cells = [
         [
             r["outcome"],
@@ -41,6 +43,11 @@ def whom(trial: TrialStory) -> Chapter:
     heads = ["outcome", "arm", "figure", "ranked by", "value", "95 % interval"]
     blocks.append(table("Beside the simple rule", heads, cells, text, words=(1, 2, 3), evidence=trial.level))
     return Chapter("whom", "Whom", title, lead, blocks)
+
+
+def _samples(trial: TrialStory) -> list[Block]:
+    """Whether the models learned from a part of the customers only."""
+    return [note(f"{each[0].upper()}{each[1:]}.", "warn") for each in trial.samples]
 
 
 def _curve(trial: TrialStory, outcome: str, arm: int) -> Figure:

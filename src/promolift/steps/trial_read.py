@@ -1,0 +1,288 @@
+"""A trial file and what its columns mean in; features, arms and outcomes out, and what is doubtful about them.
+
+Legend: N customers, A arms (arm 0 is control).
+"""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+from pydantic import Field, model_validator
+from scipy import stats
+
+from promolift.currency import Currency
+from promolift.data.names import NAMES_OF
+from promolift.errors import InputError
+from promolift.settings import Settings
+from promolift.sources.trials import read_trial
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+YES, NO = ("yes", "y", "true", "t", "1", "是"), ("no", "n", "false", "f", "0", "否")
+AFTERWARDS = re.compile(
+    r"expos|visit|click|\bopen(?!ing)|conver|purchas|bought|spen[dt]|respon|reten|redeem|churn|cancel|renew|outcome"
+    r"|target|impression|rounds|session|duration|\bads?\b|\bpost(?!al|code| ?code)|after"
+)
+# In benchmark files: the outcome under the other arm, what it was expected to be, the effect on this very customer.
+UNKNOWABLE = re.compile(
+    r"c(ounter)?factual|\by ?cf\b|^(ite|cate|tau)$|^true (effect|uplift|ite|cate|tau)|potential outcome"
+)
+BOTH_WORLDS = re.compile(r"^(y|mu|po) ?([01])$")
+BEFOREHAND = re.compile(r"before|past|prev|prior|last|hist|first|since|\bpre\b|\d[dwmy]\b")
+TELLS = 0.95  # a feature whose rank tells the outcome of an arm as surely as this was hardly known before
+EVERYBODY = "the same for everybody"  # the one feature of a file that says nothing of its customers
+ENOUGH = 20_000  # rows that show it
+ONE_ARMED = 1e-6  # chance below which a feature that varies in all arms but one is no accident
+
+
+class TrialSettings(Settings):
+    """What the columns of a trial file mean.
+
+    `treatment` says who got what and `control` which of its values is no treatment. `rates` are outcomes of 0 or 1 (or
+    yes and no), `counts` whole numbers, `money` is an amount in `currency`; the first outcome is what customers are
+    told apart by. `planned`: the shares the lot was drawn with ("equal", or one for each arm: control first, then the
+    others by name); left out, the trial was not drawn by lot and has to be adjusted. Where shares differ between
+    groups, `strata` names the column of the groups and `planned` gives shares for each of its values. `features` were
+    known before (left out: all other columns but those in `ignore`, which were not, or name the customer). `placebos`
+    are outcomes that no treatment can have moved. `dose`: treatments are depths of a discount drawn by lot, control is
+    0; the last outcome is read as a curve along them. `cost` of treating one customer, in money; `budget` of the plan
+    likewise (left out: half of treating everybody). `margin_rate` of `money` is profit. `days` outcomes were watched.
+    """
+
+    name: str = "Trial"
+    treatment: str
+    control: str
+    rates: tuple[str, ...] = ()
+    counts: tuple[str, ...] = ()
+    money: str | None = None
+    features: tuple[str, ...] = ()
+    ignore: tuple[str, ...] = ()
+    placebos: tuple[str, ...] = ()
+    dose: bool = False
+    planned: Literal["equal"] | tuple[float, ...] | dict[str, tuple[float, ...]] | None = None
+    strata: str | None = None
+    currency: Currency = "USD"
+    days: int | None = Field(default=None, ge=1)
+    margin_rate: float = Field(default=1.0, gt=0, le=1)
+    cost: float = Field(default=0.0, ge=0)
+    budget: float | None = Field(default=None, ge=0)
+    seed: int = 0
+
+    @model_validator(mode="after")
+    def _something_to_judge(self) -> "TrialSettings":
+        if not self.outcomes:
+            raise ValueError("no outcome: name columns as rates, counts or money")
+        twice = [name for name in self.outcomes if self.outcomes.count(name) > 1]
+        if twice:
+            raise ValueError(f"outcome {twice[0]!r} is named twice")
+        if isinstance(self.planned, dict) != (self.strata is not None):
+            raise ValueError("strata names the column whose values have planned shares of their own: give both")
+        return self
+
+    @property
+    def outcomes(self) -> tuple[str, ...]:
+        """All outcomes; the first tells customers apart."""
+        return (*self.rates, *self.counts, *((self.money,) if self.money else ()))
+
+
+@dataclass(frozen=True)
+class TrialData:
+    """Features known before, arm numbers (0 control) and their names, outcomes by name.
+
+    `planned_NA`: every customer's stated chance of each arm, None where no lot is stated. `doubts`: what a person
+    should look at, in words.
+    """
+
+    features: pl.DataFrame
+    arm_N: Ints
+    arms: tuple[str, ...]
+    outcomes: dict[str, Floats]
+    placebos: dict[str, Floats]
+    planned_NA: Floats | None = None
+    doubts: tuple[str, ...] = ()
+
+
+def read(path: Path, settings: TrialSettings) -> TrialData:
+    """Rows of the file by their meaning. InputError names what is missing or is not what it should be."""
+    frame = read_trial(path)
+    used = (settings.treatment, *settings.outcomes, *settings.placebos)
+    asked = (*used, *settings.features, *settings.ignore, *((settings.strata,) if settings.strata else ()))
+    if missing := [name for name in asked if name not in frame.columns]:
+        raise InputError(f"{path}: no column {missing[0]!r}; it has {', '.join(frame.columns)}")
+    arms, arm_N = _arms(path, frame[settings.treatment], settings)
+    _one_row_each(path, frame.drop(settings.ignore), arm_N)
+    values = {name: _outcome(path, frame[name], name in settings.rates) for name in settings.outcomes}
+    placebos = {name: _outcome(path, frame[name], False) for name in settings.placebos}
+    keys = [c.name for c in frame if _is_key(c)]
+    others = [n for n in frame.columns if n not in (*used, *settings.ignore, *keys)]
+    oracles = [] if settings.features else _unknowable(others)
+    features = settings.features or tuple(n for n in others if n not in oracles)
+    told = frame.select(features) if features else pl.DataFrame({EVERYBODY: np.zeros(frame.height)})
+    planned_NA = _planned(path, frame, settings, arms)
+    late = [] if settings.features else _sounds_late(features) + _tells(told, values[settings.outcomes[0]], arm_N)
+    doubts = [f"left out as names of customers: {', '.join(keys)}"] if keys and not settings.features else []
+    if oracles:
+        told_of = f"left out since nobody can have known them before the treatment: {', '.join(oracles)}"
+        doubts.append(f"{told_of} (features=... takes them)")
+    if late:
+        names = list(dict.fromkeys(late))
+        doubts.append(
+            f"known before the treatment: {', '.join(names)}? If not, they spoil the effect: ignore={','.join(names)}"
+        )
+    if planned_NA is not None:
+        _follows(path, told, arm_N, arms)
+    return TrialData(told, arm_N, arms, values, placebos, planned_NA, tuple(doubts))
+
+
+def _arms(path: Path, column: pl.Series, settings: TrialSettings) -> tuple[tuple[str, ...], Ints]:
+    who = _names(column)
+    if who.null_count():
+        raise InputError(f"{path}: {who.null_count()} rows say nothing of their treatment; mend them or leave them out")
+    found = sorted(who.unique().to_list())
+    shown = ", ".join(found[:20]) + (", ..." if len(found) > 20 else "")
+    if settings.control not in found:
+        raise InputError(f"{path}: control {settings.control!r} is no value of {settings.treatment}: {shown}")
+    if not 2 <= len(found) <= 30:
+        remedy = "; round them to a few, such as 0, 5, 10, 20" if column.dtype.is_numeric() else ""
+        raise InputError(f"{path}: {settings.treatment} has {len(found)} values; a trial has 2 to 30 arms{remedy}")
+    arms = (settings.control, *(name for name in found if name != settings.control))
+    return arms, who.replace_strict({name: at for at, name in enumerate(arms)}, return_dtype=pl.Int64).to_numpy()
+
+
+def _names(column: pl.Series) -> pl.Series:
+    """Treatments as text; numbers as short as they can be written, so that 0.0 is 0."""
+    if column.dtype.is_float():
+        each = column.unique().drop_nulls().to_list()
+        short = {value: f"{value:g}" for value in each}
+        return column.replace_strict(short, return_dtype=pl.String, default=None)
+    return column.cast(pl.String)
+
+
+def _one_row_each(path: Path, frame: pl.DataFrame, arm_N: Ints) -> None:
+    """Refuse a file in which the same customer stands twice: his rows are no two customers."""
+    for column in frame:
+        if not _is_customer(column.name) or column.null_count():
+            continue
+        people = column.n_unique()
+        if len(column) / 2 < people < len(column):
+            arms = pl.DataFrame({"who": column, "arm": arm_N}).group_by("who").agg(pl.col("arm").n_unique())
+            several = int((arms["arm"] > 1).sum())
+            raise InputError(
+                f"{path}: {len(column):,} rows of {people:,} customers by {column.name!r}, {several:,} of them in more "
+                f"than one arm; a trial has one row per customer: add theirs up, leave out who got two, or say "
+                f"ignore={column.name} if each row counts for itself"
+            )
+
+
+def _is_key(column: pl.Series) -> bool:
+    """A value of its own for (nearly) every row, as text or as whole numbers in a row: a name, no feature."""
+    if column.dtype == pl.String:
+        return column.n_unique() > 0.9 * max(100, len(column))
+    if not column.dtype.is_numeric() or column.null_count() or not 100 <= len(column) == column.n_unique():
+        return False
+    low, high = float(column.min()), float(column.max())  # type: ignore[arg-type]
+    dense = high - low < 2 * len(column) and bool((column == column.round()).all())
+    return dense or (bool((column == column.round()).all()) and _is_customer(column.name))
+
+
+def _is_customer(name: str) -> bool:
+    word = re.sub(r"[\W_]+", "", name).lower()
+    return word == "id" or word in NAMES_OF["customer_id"]
+
+
+def _outcome(path: Path, column: pl.Series, rate: bool) -> Floats:
+    if column.dtype == pl.Boolean:
+        column = column.cast(pl.Float64)
+    if rate and column.dtype == pl.String and set(words := column.str.to_lowercase().unique()) <= {*YES, *NO}:
+        column = column.str.to_lowercase().replace_strict({word: float(word in YES) for word in words})
+    if not column.dtype.is_numeric() or column.null_count():
+        what = "missing values" if column.dtype.is_numeric() else f"text such as {column.drop_nulls()[:1].to_list()}"
+        raise InputError(f"{path}: outcome {column.name!r} has {what}; give a number for every customer")
+    values: Floats = column.cast(pl.Float64).to_numpy().astype(np.float64)
+    if rate and not np.isin(values, (0.0, 1.0)).all():
+        raise InputError(f"{path}: {column.name!r} is named as a rate but has other values than 0 and 1")
+    return values
+
+
+def _planned(path: Path, frame: pl.DataFrame, settings: TrialSettings, arms: tuple[str, ...]) -> Floats | None:
+    """Every customer's stated chance of each arm, N x A."""
+    planned, n = settings.planned, frame.height
+    if planned is None:
+        return None
+    if planned == "equal":
+        return np.full((n, len(arms)), 1 / len(arms))
+    groups = planned if isinstance(planned, dict) else {"": planned}
+    for shares in groups.values():
+        if len(shares) != len(arms):
+            raise InputError(f"planned: {len(shares)} shares for {len(arms)} arms {', '.join(arms)}")
+    if settings.strata is None:
+        return np.tile(np.asarray(groups[""], dtype=np.float64), (n, 1))
+    group = _names(frame[settings.strata]).fill_null("")
+    if unknown := sorted(set(group.unique()) - set(groups)):
+        raise InputError(f"{path}: {settings.strata} = {unknown[0]!r} has no planned shares; give planned.{unknown[0]}")
+    place_N = group.replace_strict({name: at for at, name in enumerate(groups)}, return_dtype=pl.Int64).to_numpy()
+    share_GA = np.array(list(groups.values()), dtype=np.float64)
+    return np.asarray(share_GA[place_N], dtype=np.float64)
+
+
+def _unknowable(names: list[str]) -> list[str]:
+    """Columns that only a simulation can fill; y0 or mu0 alone may be a baseline, beside y1 or mu1 it is none."""
+    said = {name: re.sub(r"[\W_]+", " ", name).strip().lower() for name in names}
+    worlds = {name: match for name, words in said.items() if (match := BOTH_WORLDS.match(words))}
+    stems = [match[1] for match in worlds.values()]
+    both = [name for name, match in worlds.items() if stems.count(match[1]) == 2]
+    return [name for name, words in said.items() if name in both or UNKNOWABLE.search(words)]
+
+
+def _sounds_late(features: tuple[str, ...]) -> list[str]:
+    """Names that sound like what customers did afterwards."""
+    words = {name: re.sub(r"[\W_]+", " ", name).lower() for name in features}
+    return [name for name, said in words.items() if AFTERWARDS.search(said) and not BEFOREHAND.search(said)]
+
+
+def _tells(features: pl.DataFrame, outcome_N: Floats, arm_N: Ints) -> list[str]:
+    """Features whose ranks all but tell the outcome of any one arm."""
+    found: list[str] = []
+    for arm in range(int(arm_N.max()) + 1):
+        rows = np.flatnonzero(arm_N == arm)
+        rows = rows[:: max(1, len(rows) // ENOUGH)]
+        found += [column.name for column in features[rows] if _tied(column, outcome_N[rows])]
+    return found
+
+
+def _tied(column: pl.Series, y: Floats) -> bool:
+    if not (column.dtype.is_numeric() or column.dtype == pl.Boolean):
+        return False
+    x = column.cast(pl.Float64).to_numpy()
+    some = np.isfinite(x)
+    varied = some.sum() >= 100 and np.ptp(x[some]) > 0 and np.ptp(y[some]) > 0
+    return bool(varied) and _rank_tie(x[some], y[some]) > TELLS
+
+
+def _rank_tie(x: Floats, y: Floats) -> float:
+    """Somers' D of y by x for an outcome of 0 and 1 (2 AUC - 1), else Spearman's correlation; without its sign."""
+    if np.isin(y, (0.0, 1.0)).all():
+        ranks, ones = stats.rankdata(x), y == 1
+        auc = (ranks[ones].mean() - (ones.sum() + 1) / 2) / (~ones).sum()
+        return float(abs(2 * auc - 1))
+    return float(abs(np.corrcoef(stats.rankdata(x), stats.rankdata(y))[0, 1]))
+
+
+def _follows(path: Path, features: pl.DataFrame, arm_N: Ints, arms: tuple[str, ...]) -> None:
+    """Refuse a feature that is the same for a whole arm and not for the others: a lot does not do that."""
+    for a, name in enumerate(arms):
+        here, others = features.filter(arm_N == a), features.filter(arm_N != a)
+        for column in [each for each in here if each.n_unique() == 1]:
+            value, n = column[0], len(column)
+            share = float(others[column.name].eq_missing(value).mean())
+            if share < 1 and n * np.log(max(share, 1e-300)) < np.log(ONE_ARMED):
+                shown = f"{value:g}" if isinstance(value, float) else str(value)
+                raise InputError(
+                    f"{path}: {column.name!r} is {shown!r} for everybody in {name} and not elsewhere, which no lot "
+                    f"does. Known only afterwards? Then say ignore={column.name}. Known before? Then the arms were not "
+                    "drawn by lot, and planned has to be left out"
+                )

@@ -1,0 +1,149 @@
+"""Wide and long trials: what bounds the cost, that it takes nothing from narrow ones, and that it is told."""
+
+import numpy as np
+import pytest
+from effect_trials import draw
+from effect_trials import trial as draw_trial
+
+from promolift.effect import core, linear
+from promolift.effect import trial as trials
+from promolift.effect.core import EffectSettings, fit, learnable
+from promolift.effect.linear import COLUMNS, basis_of, fit_additive, screened
+from promolift.effect.nuisance import parts_of
+from promolift.effect.outcomes import average_effects
+from promolift.effect.trial import Trial
+
+LEAN = EffectSettings(rich=("multiplicative",), folds=2)
+
+
+def plain(x: np.ndarray, arm: np.ndarray, y: np.ndarray) -> Trial:
+    keys = np.random.default_rng(0).integers(0, 2**63, len(y)).astype(np.uint64)
+    return Trial(x, arm, y, np.full((len(y), 2), 0.5), keys, ())
+
+
+@pytest.mark.parametrize(
+    ("features", "columns"),
+    [(1, 6), (23, 138), (24, 96), (35, 140), (36, 72), (70, 140), (71, 71), (160, 160)],
+    ids=["one", "all knots", "three", "three at most", "one knot", "one at most", "none", "to be screened"],
+)
+def test_a_wide_basis_has_fewer_knots_and_a_narrow_one_all_of_them(features: int, columns: int) -> None:
+    basis = basis_of(np.random.default_rng(0).normal(size=(300, features)))
+    assert len(basis.source_P) == columns
+    assert np.unique(basis.source_P).tolist() == list(range(features))  # every feature itself stays
+
+
+def test_the_knot_that_is_left_is_the_middle_one_and_flags_of_missing_values_stay() -> None:
+    x = np.random.default_rng(0).normal(size=(1001, 50))
+    x[::9] = np.nan
+    basis = basis_of(x)
+    assert len(basis.source_P) == 100  # with a knot each it would be 150
+    assert np.isposinf(basis.knot_P).sum() == 50
+    inner = basis_of(x[1::9][:, :40]).knot_P
+    np.testing.assert_allclose(inner[np.isfinite(inner)], np.median(x[1::9][:, :40], axis=0))
+
+
+def test_screening_keeps_what_the_target_hangs_on_and_nothing_is_screened_below_the_limit() -> None:
+    rng = np.random.default_rng(1)
+    x = rng.normal(size=(2000, COLUMNS + 60))
+    x[:, 3] = 0.0  # never a column
+    psi = np.column_stack([x[:, 150] + rng.normal(size=2000), x[:, 7] + rng.normal(size=2000)])
+    basis = screened(basis_of(x), x, psi)
+    assert len(basis.source_P) == COLUMNS
+    assert {7, 150} <= set(basis.source_P.tolist())
+    assert (np.diff(basis.source_P) > 0).all()
+    few = basis_of(x[:, :COLUMNS])
+    assert screened(few, x[:, :COLUMNS], psi) is few
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_modifier_that_does_not_move_the_outcome_itself_survives_screening(
+    sign: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(linear, "COLUMNS", 5)
+    rng = np.random.default_rng(2)
+    x, half = rng.normal(size=(1500, 60)), np.repeat([0, 1], 1500)
+    x = np.vstack([x, x])
+    y = sign * 4 * (half - 0.5) * x[:, 33]  # opposite slopes: no tie over both arms
+    noisy = y + 0.5 * x[:, :12].sum(axis=1) + 0.3 * rng.normal(size=3000)  # twelve others have one
+    model = linear.fit_linear(plain(x, half, noisy), noisy, family="real")
+    assert len(model.basis.source_P) == 5
+    assert 33 in model.basis.source_P
+    psi = (2 * y * (2 * half - 1))[:, None]
+    assert np.corrcoef(fit_additive(plain(x, half, y), psi).gain(x)[:, 0], sign * x[:, 33])[0, 1] > 0.9
+
+
+def test_where_no_feature_varies_everybody_gets_the_average() -> None:
+    rng = np.random.default_rng(0)
+    arm = rng.integers(0, 2, 400)
+    y = (rng.uniform(size=400) < 0.3 + 0.2 * arm).astype(float)
+    model = fit(np.ones((400, 2)), arm, y, settings=LEAN)
+    assert model.chosen == "none"
+    assert (model.predict(np.ones((3, 2))).gain_NK == model.average.gain_K).all()
+    assert model.average.gain_K[0] == pytest.approx(y[arm == 1].mean() - y[arm == 0].mean(), abs=0.01)
+
+
+def test_few_rows_teach_all_judge_and_it_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    x, arm, y, gain = draw(6000, 1, "turning")
+    full = fit(x, arm, y, settings=LEAN)
+    assert full.learned is None
+    assert "learned from" not in full.explain()
+    monkeypatch.setattr(core, "LEARN_CELLS", 15_000)  # 6 numbers: spend, member, two regions and other, age
+    heard: list[float] = []
+    taught: list[int] = []
+    nuisance = core.fit_nuisance
+    monkeypatch.setattr(core, "fit_nuisance", lambda rows: (taught.append(len(rows.arm_N)), nuisance(rows))[1])
+    some = fit(x, arm, y, settings=LEAN, told=heard.append)
+    assert heard == [0.5, 1.0]
+    assert some.learned == sum(taught) == 2500  # two folds, each taught by the other's
+    assert some.rows == 6000
+    assert "learned from 2500 of them" in some.explain()
+    assert some.average.se_K[0] == pytest.approx(full.average.se_K[0], rel=0.05)  # all rows are in the average
+    assert ((some.predict(x).gain_NK - gain) ** 2).mean() < 0.3 * gain.var()
+    again = core.EffectModel.from_parts(*some.to_parts())
+    assert again.learned == 2500
+
+
+def test_rows_that_teach_are_all_of_few_and_enough_of_a_rare_arm(monkeypatch: pytest.MonkeyPatch) -> None:
+    arm = np.arange(4000) % 40 == 0
+    trial = plain(np.ones((4000, 2)), arm.astype(np.int64), np.zeros(4000))
+    assert learnable(trial) == 4000
+    monkeypatch.setattr(core, "LEARN_CELLS", 1000)
+    assert learnable(trial) == 2000  # 500 hold 13 of the rare arm, 1000 hold 25, 2000 hold 50
+
+
+def test_predicting_in_chunks_is_predicting_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    x, arm, y, _ = draw(1500, 4, "turning")
+    model = fit(x, arm, y, settings=LEAN)
+    whole = model.predict(x)
+    assert whole.gain_NK.std() > 0.01
+    monkeypatch.setattr(trials, "CHUNK", 400)
+    np.testing.assert_allclose(model.predict(x).gain_NK, whole.gain_NK, rtol=1e-9)
+    assert fit(x, arm, y, settings=LEAN).chosen == pytest.approx(model.chosen)
+
+
+@pytest.mark.parametrize(
+    ("rows", "features", "parts"), [(9_999, 40, 5), (10_000, 40, 3), (9_999, 41, 3), (12_000, 70, 3), (12_000, 200, 2)]
+)
+def test_wide_rows_are_refitted_as_seldom_as_many_rows(rows: int, features: int, parts: int) -> None:
+    trial = plain(np.zeros((rows, features)), np.zeros(rows, dtype=np.int64), np.zeros(rows))
+    assert parts_of(trial)[1] == parts
+
+
+def test_averages_and_the_basis_of_a_long_trial_are_taken_in_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    x, arm, y, _ = draw(1500, 4, "turning")
+    trial = draw_trial(x, arm, y)
+    x_NF = trial.x_NF
+    whole, basis = average_effects(trial, {"y": y}, "randomised"), basis_of(x_NF)
+    monkeypatch.setattr(trials, "CHUNK", 400)
+    widest, columns = [0], linear.Basis.columns
+
+    def watched(self: linear.Basis, x_NF: np.ndarray) -> np.ndarray:
+        widest[0] = max(widest[0], len(x_NF))
+        return columns(self, x_NF)
+
+    monkeypatch.setattr(linear.Basis, "columns", watched)
+    parted = average_effects(trial, {"y": y}, "randomised")
+    assert 0 < widest[0] <= 400
+    for name in ("control_mean", "effect", "se"):
+        np.testing.assert_allclose(parted[name].to_numpy(), whole[name].to_numpy(), rtol=1e-9)
+    np.testing.assert_allclose(basis_of(x_NF).scale_P, basis.scale_P, rtol=1e-9)

@@ -1,0 +1,211 @@
+"""Trial files of strangers: what came after the treatment, customers twice, ids, words for 0 and 1, shares by group."""
+
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from promolift.errors import ConfigError, InputError, StepError, SupportError
+from promolift.report import render_page
+from promolift.steps import trial
+from promolift.steps.trial_page import page_of
+from promolift.steps.trial_report import trial_settings, write_trial
+from promolift.store import Store
+
+N = 600
+
+
+def quiet(*_: object) -> None:
+    """No progress."""
+
+
+def table(**more: object) -> pl.DataFrame:
+    """A lot of two arms among customers with an age; the offer adds 20 points to buying."""
+    rng = np.random.default_rng(3)
+    offer, age = rng.random(N) < 0.5, rng.integers(20, 70, N)
+    bought = rng.random(N) < 0.3 + 0.2 * offer
+    columns = {"offer": np.where(offer, "yes", "no"), "age": age, "bought": bought.astype(int)}
+    return pl.DataFrame({**columns, **more})
+
+
+def read(folder: Path, frame: pl.DataFrame, **more: object) -> trial.TrialData:
+    frame.write_csv(folder / "t.csv")
+    base = {"treatment": "offer", "control": "no", "rates": ("bought",), "planned": "equal"}
+    return trial.read(folder / "t.csv", trial.TrialSettings.parse(base | more, "t"))
+
+
+def test_a_feature_that_only_the_treated_have_is_refused_with_both_remedies(tmp_path: Path) -> None:
+    frame = table()
+    seen = (frame["offer"] == "yes") & (frame["age"] > 50)
+    exposed = frame.with_columns(exposure=seen.cast(pl.Int8))
+    with pytest.raises(InputError, match=r"'exposure' is '0' for everybody in no and not elsewhere.*ignore=exposure"):
+        read(tmp_path, exposed)
+    assert read(tmp_path, exposed, ignore=("exposure",)).features.columns == ["age"]
+    assert "exposure" in read(tmp_path, exposed, planned=None).features.columns  # no lot is claimed: overlap decides
+    rare = frame.with_columns(exposure=pl.Series([1] + [0] * (N - 1)))
+    assert "exposure" in read(tmp_path, rare).features.columns  # one customer may be in one arm by chance
+
+
+def test_what_sounds_or_acts_like_an_outcome_is_asked_after(tmp_path: Path) -> None:
+    frame = table()
+    visits = frame["bought"] * 3 + (frame["age"] > 68)
+    told = read(tmp_path, frame.with_columns(total_ads=pl.col("age"), visits_before=pl.col("age"), x=visits)).doubts
+    assert len(told) == 1
+    assert "known before the treatment: total_ads, x?" in told[0]
+    assert "ignore=total_ads,x" in told[0]
+    stated = {"features": ("age", "x")}  # whoever lists the features has answered
+    assert read(tmp_path, frame.with_columns(x=visits), **stated).doubts == ()
+
+
+def test_a_refusal_tells_what_is_doubtful_about_the_columns(tmp_path: Path) -> None:
+    frame = table(outcome_before=3, y_cfactual=2).with_columns(
+        age=pl.when(pl.col("offer") == "yes").then(70).otherwise(20)
+    )
+    frame.with_columns(y_cfactual=pl.col("age") * 1.5).write_csv(tmp_path / "t.csv")
+    settings = trial_settings(None, ["treatment=offer", "control=no", "rates=bought"])
+    with Store(tmp_path / "w") as store, pytest.raises(SupportError, match=r"no overlap.*before the treatment: y_cfac"):
+        trial.fit(store, tmp_path / "t.csv", settings, quiet)
+
+
+def test_names_of_customers_are_no_features(tmp_path: Path) -> None:
+    draw = np.random.default_rng(1).permutation(10**6)[:N]
+    frame = table(row=np.arange(N), user_id=draw, token=[f"k{n}" for n in draw], income_cents=draw + 7)
+    found = read(tmp_path, frame)
+    assert found.features.columns == ["age", "income_cents"]  # distinct amounts are no names
+    assert found.doubts == ("left out as names of customers: row, user_id, token",)
+
+
+def test_a_customer_in_two_rows_is_refused(tmp_path: Path) -> None:
+    frame = table(user_id=[min(n, N - 30) for n in range(N)])
+    with pytest.raises(InputError, match=r"600 rows of 571 customers by 'user_id', 1 of them in more than one arm"):
+        read(tmp_path, frame)
+    assert read(tmp_path, frame, ignore=("user_id",)).features.columns == ["age"]
+    assert "account" in read(tmp_path, table(account=[n % 2 for n in range(N)])).features.columns  # no name
+
+
+@pytest.mark.parametrize(("yes", "no"), [("True", "False"), ("yes", "no"), ("Y", "N"), ("是", "否")])
+def test_yes_and_no_are_a_rate(tmp_path: Path, yes: str, no: str) -> None:
+    frame = table()
+    words = frame.with_columns(bought=pl.when(pl.col("bought") == 1).then(pl.lit(yes)).otherwise(pl.lit(no)))
+    assert (read(tmp_path, words).outcomes["bought"] == frame["bought"].to_numpy()).all()
+    with pytest.raises(InputError, match="text such as"):
+        read(tmp_path, words.with_columns(bought=pl.lit("maybe")))
+
+
+def groups() -> pl.DataFrame:
+    """Gold customers buy more and are offered more often: comparing all with all finds an effect that is not there."""
+    rng = np.random.default_rng(4)
+    gold = rng.random(2000) < 0.5
+    offer = rng.random(2000) < np.where(gold, 0.8, 0.2)
+    bought = rng.random(2000) < np.where(gold, 0.7, 0.2)
+    tier, given = np.where(gold, "gold", "base"), np.where(offer, "yes", "no")
+    return pl.DataFrame({"offer": given, "tier": tier, "bought": bought.astype(int)})
+
+
+def test_shares_that_differ_between_groups_are_a_lot_within_them(tmp_path: Path) -> None:
+    groups().write_csv(tmp_path / "t.csv")
+    pairs = ["treatment=offer", "control=no", "rates=bought"]
+    settings = trial_settings(None, [*pairs, "strata=tier", "planned.gold=0.2,0.8", "planned.base=0.8,0.2"])
+    assert settings.planned == {"gold": (0.2, 0.8), "base": (0.8, 0.2)}
+    with Store(tmp_path / "w") as store:
+        notes = trial.fit(store, tmp_path / "t.csv", settings, quiet)
+        effect = store.frame("trial_effects").row(0, named=True)
+        assert trial.evaluate(store, quiet)["qini"] == []  # fair only where chances are the same for all
+    assert notes["level"] == "randomised"
+    assert effect["low"] < 0 < effect["high"]
+    assert effect["high"] < 0.15  # the plain difference of means is 0.3
+    later = groups().with_columns(margin=pl.col("bought") * 9 - (pl.col("offer") == "yes"))
+    later.write_csv(tmp_path / "t.csv")
+    with Store(tmp_path / "w") as store:
+        spoilt = trial.fit(store, tmp_path / "t.csv", settings, quiet)
+    # The group differs most between arms, but as planned: the column that does not is named.
+    assert spoilt["level"] == "adjusted"
+    assert any("furthest apart, in standard deviations: 'margin' by" in reason for reason in spoilt["reasons"])
+    assert "known before the treatment: margin?" in spoilt["doubts"][0]
+    with pytest.raises(InputError, match="'gold' has no planned shares"):
+        trial.read(tmp_path / "t.csv", settings.model_copy(update={"planned": {"base": (0.8, 0.2)}}))
+    with pytest.raises(InputError, match="3 shares for 2 arms"):
+        trial.read(tmp_path / "t.csv", settings.model_copy(update={"planned": {"base": (0.8, 0.1, 0.1)}}))
+    with pytest.raises(ConfigError, match="give both"):
+        trial_settings(None, [*pairs, "strata=tier", "planned=equal"])
+
+
+def test_a_lot_that_hung_on_a_feature_names_it_and_is_not_called_a_lot(tmp_path: Path) -> None:
+    rng = np.random.default_rng(6)
+    age = rng.integers(20, 70, 1500)
+    offer = rng.random(1500) < np.where(age > 45, 0.6, 0.4)
+    told = {"offer": np.where(offer, "yes", "no"), "age": age, "noise": rng.normal(size=1500)}
+    frame = pl.DataFrame({**told, "bought": (rng.random(1500) < 0.4).astype(int)})
+    frame.write_csv(tmp_path / "t.csv")
+    settings = trial_settings(None, ["treatment=offer", "control=no", "rates=bought", "planned=equal"])
+    with Store(tmp_path / "w") as store:
+        notes = trial.fit(store, tmp_path / "t.csv", settings, quiet)
+    assert notes["level"] == "adjusted"
+    assert any("furthest apart, in standard deviations: 'age' by" in reason for reason in notes["reasons"])
+    assert any(reason.startswith("not as the lot was stated") for reason in notes["reasons"])
+
+
+def test_a_trial_that_knows_nothing_of_its_customers_has_an_average_effect(tmp_path: Path) -> None:
+    table(client_id=[f"c{n}" for n in range(N)]).drop("age").write_csv(tmp_path / "t.csv")
+    settings = trial_settings(None, ["treatment=offer", "control=no", "rates=bought", "planned=equal"])
+    with Store(tmp_path / "w") as store:
+        notes = trial.fit(store, tmp_path / "t.csv", settings, quiet)
+        effect = store.frame("trial_effects").row(0, named=True)
+        assert notes["level"] == "randomised"
+        assert effect["low"] < 0.2 < effect["high"]
+        assert "points (" in notes["text"]
+        assert trial.explain(store)["text"] == notes["text"]
+        with pytest.raises(StepError, match="nothing was known"):
+            trial.evaluate(store, quiet)
+        write_trial(store, tmp_path / "out", quiet)
+        assert "Left out as names of customers: client_id" in render_page(page_of(store, settings))
+
+
+def test_too_many_depths_are_to_be_rounded(tmp_path: Path) -> None:
+    frame = table().with_columns(offer=pl.int_range(N) / 10)
+    with pytest.raises(InputError, match="600 values; a trial has 2 to 30 arms; round them to a few"):
+        read(tmp_path, frame, control="0")
+
+
+def test_what_nobody_can_have_known_is_left_out_with_a_word(tmp_path: Path) -> None:
+    """Columns of benchmark files: the outcome under the other arm, its expectation, the effect itself."""
+    known = {"y0": 1, "y1": 2, "mu0": 3, "mu1": 4, "y_cfactual": 5, "ycf": 6, "ite": 7, "tau": 8, "true_effect": 9}
+    found = read(tmp_path, table(**known))
+    assert found.features.columns == ["age"]
+    assert found.doubts == (
+        f"left out since nobody can have known them before the treatment: {', '.join(known)} (features=... takes them)",
+    )
+    assert read(tmp_path, table(y0=1, tau_days=2)).features.columns == ["age", "y0", "tau_days"]  # y0 may be a baseline
+    assert read(tmp_path, table(ite=1), features=("age", "ite")).features.columns == ["age", "ite"]
+
+
+def test_a_column_that_is_the_outcome_of_one_arm_is_asked_after_in_every_arm(tmp_path: Path) -> None:
+    frame = table()
+    noise = pl.Series(np.random.default_rng(5).integers(0, 2, N))
+    for arm in ("yes", "no"):
+        told = frame.with_columns(x=pl.when(pl.col("offer") == arm).then(pl.col("bought")).otherwise(noise))
+        assert "known before the treatment: x?" in "".join(read(tmp_path, told).doubts)
+
+
+def test_words_within_words_do_not_sound_late(tmp_path: Path) -> None:
+    innocent = dict.fromkeys(("propensity", "postcode", "postal_code", "opening_balance"), 1)
+    assert read(tmp_path, table(**innocent)).doubts == ()
+    assert "opened, post_test?" in "".join(read(tmp_path, table(opened=1, post_test=2)).doubts)
+
+
+def test_a_judgement_by_models_of_a_sample_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("promolift.effect.core.LEARN_CELLS", 200)
+    table().write_csv(tmp_path / "t.csv")
+    settings = trial_settings(None, ["treatment=offer", "control=no", "rates=bought", "planned=equal"])
+    with Store(tmp_path / "w") as store:
+        trial.fit(store, tmp_path / "t.csv", settings, quiet)
+        heard: list[float] = []
+        found = trial.evaluate(store, lambda _, share, __: heard.append(share))
+        page = render_page(page_of(store, settings))
+    said = "models of bought learned from 200 of about 300 customers of the other half, drawn by hash"
+    assert said in found["text"]
+    assert said in page
+    assert found["learned"] == {"bought": 200}
+    assert sum(0.05 < share < 0.85 for share in heard) >= 4  # folds of both halves are heard as they end
+    assert heard == sorted(heard)

@@ -91,7 +91,7 @@ def _step(name: str, text: str) -> None:
 
 @app.command()
 def init(
-    events: Annotated[Path, typer.Option(help="What customers did: CSV, TSV or Parquet, any column names.")],
+    events: Annotated[Path, typer.Option(help="What customers did: CSV, Parquet, JSON lines or Excel, any names.")],
     products: Annotated[Path | None, typer.Option(help="The catalogue.")] = None,
     customers: Annotated[Path | None, typer.Option(help="What is known of customers.")] = None,
     promotions: Annotated[Path | None, typer.Option(help="Who was sent which past promotion.")] = None,
@@ -111,8 +111,27 @@ def health(config: ConfigPath = CONFIG, work_folder: WorkPath = WORK, json_: AsJ
 
 
 _step("ingest", "Read and clean the raw logs; set aside what breaks a rule, with its reason.")
-_step("profile", "Describe every customer as of a moment.")
 _step("report", "Write report.html, plan.parquet and plan.csv.")
+
+
+@app.command("profile")
+def profile_(
+    config: ConfigPath = CONFIG,
+    work_folder: WorkPath = WORK,
+    customer: Annotated[str | None, typer.Option(help="Tell all that is known and expected of one.")] = None,
+    out: OutPath = OUT,
+    json_: AsJson = False,
+    again: Again = False,
+) -> None:
+    """Describe every customer as of a moment; with encoder.depth, foresee what each will do next."""
+    settings = load_config(config)
+    summary = work(settings, work_folder, ["profile"], out, again)
+    if customer is not None:
+        from promolift.steps.portrait import portrait
+
+        with Store(work_folder) as store, showing() as tell:
+            summary = portrait(run.Job(settings, store, tell), customer)
+    say(summary, json_)
 
 
 @app.command()

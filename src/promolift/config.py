@@ -2,7 +2,7 @@
 
 import tomllib
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -16,6 +16,7 @@ from promolift.llm import LlmSettings
 from promolift.message import MessageSettings
 from promolift.offer import DEFAULT_MENU, MenuItem, OfferProposalSettings, OfferRules
 from promolift.privacy import ConsentSettings
+from promolift.profile import OutlookSettings
 from promolift.settings import Settings, Zone
 from promolift.terms import Language
 
@@ -36,9 +37,11 @@ class RawFile(Settings):
     """One raw file and how its columns become ours. A relative `path` starts at the folder of promolift.toml.
 
     `per` last is for customers or products that stand inside the events file: one row each, the last value said.
+    `header` names the columns of a file that does not.
     """
 
     path: str = Field(min_length=1)
+    header: tuple[str, ...] = Field(default=(), description="names of the columns, where the file has no line of them")
     per: Literal["row", "last"] = "row"
     mapping: Mapping
 
@@ -86,7 +89,8 @@ class PlanSettings(Settings):
     most so much of the budget for the offers on one category. `limits` are further ones,
     such as "stock: count[target=tea] <= 500" or "return >= 2". `risk` says how the errors of gains enter the choice.
     `holdout_share` of the customers get nothing, so that
-    what the plan earns can be measured.
+    what the plan earns can be measured. `trial` plans to learn, not to earn: customers and their offers are drawn by
+    lot until the budget is spent, for a shop whose log cannot tell what an offer adds.
     """
 
     campaign: str = "cmp_1"
@@ -99,7 +103,14 @@ class PlanSettings(Settings):
     limits: tuple[str, ...] = ()
     risk: Risk = Risk(rule="none")
     holdout_share: float = Field(default=0.1, ge=0, lt=1)
+    trial: bool = False
     seed: int = 0
+
+    @model_validator(mode="after")
+    def _drawn(self) -> Self:
+        if self.trial and self.limits:
+            raise ValueError("a trial draws its offers by lot and cannot keep plan.limits; leave one of the two out")
+        return self
 
     @field_validator("limits")
     @classmethod
@@ -117,6 +128,7 @@ class Config(Settings):
 
     shop: ShopSettings = ShopSettings()
     data: DataSettings
+    encoder: OutlookSettings = OutlookSettings()
     panel: PanelSettings = PanelSettings()
     discount: DiscountSettings = DiscountSettings()
     value: ValueSettings = ValueSettings()

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 def hash_int(*parts: object) -> int:
     """A 64-bit integer fixed by `parts`, the same on every machine and Python version."""
-    text = "\x1f".join(str(part) for part in parts)
+    text = "\x1f".join(map(str, parts))
     return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "big")
 
 

@@ -13,6 +13,7 @@ from promolift import __version__
 from promolift.config import RAW, Config, load_config
 from promolift.errors import StepError
 from promolift.steps import effect, evaluate, ingest, message, plan, profile, report
+from promolift.steps.approved import mark as approval
 from promolift.steps.init import init
 from promolift.steps.job import Job, Tell
 from promolift.steps.summary import health_summary, summary
@@ -34,6 +35,8 @@ READS: dict[str, tuple[str, ...]] = {
     "plan": ("value", "rules", "menu", "offer", "consent", "plan"),
     "message": ("message", "llm"),
 }
+# Parts that a step reads and no later step depends on.
+READS_ALONE: dict[str, tuple[str, ...]] = {"profile": ("encoder",)}
 
 
 def run(job: Job, steps: Sequence[str], again: bool = False) -> dict[str, Any]:
@@ -43,7 +46,7 @@ def run(job: Job, steps: Sequence[str], again: bool = False) -> dict[str, Any]:
     """
     wanted = [name for name in STEPS if name in steps]
     for name in STEPS:
-        mark = fingerprint(job.config, name)
+        mark = fingerprint(job.config, name, approval(job.store, job.config.plan.campaign))
         if name in wanted and (again or job.store.stale(name, mark) or name == "report"):
             job.tell(name, 0.0)
             STEPS[name](job)
@@ -56,10 +59,13 @@ def run(job: Job, steps: Sequence[str], again: bool = False) -> dict[str, Any]:
     return health_summary(job) if "health" in steps else summary(job, wanted[-1])
 
 
-def fingerprint(config: Config, step: str) -> str:
-    """A hash of all that a step's result depends on: the code's version, settings, files, and the steps before."""
+def fingerprint(config: Config, step: str, approved: str = "") -> str:
+    """A hash of all that a step's result depends on: the code's version, settings, files, and the steps before.
+
+    `approved` is the text of the approved release, which the plan starts from.
+    """
     names = list(STEPS)[: list(STEPS).index(step) + 1]
-    keys = sorted({key for name in names for key in READS.get(name, ())})
+    keys = sorted({*READS_ALONE.get(step, ()), *(key for name in names for key in READS.get(name, ()))})
     values = config.model_dump(mode="json")
     parts: list[Any] = [__version__, step, {key: reduce(getitem, key.split("."), values) for key in keys}]
     for raw in RAW:
@@ -67,6 +73,11 @@ def fingerprint(config: Config, step: str) -> str:
         if file is not None and Path(file.path).exists():
             state = Path(file.path).stat()
             parts.append((file.path, state.st_size, state.st_mtime_ns))
+    if approved and "plan" in names:
+        parts.append(approved)
+    review = config.message.review
+    if review and "message" in names and Path(review).exists():
+        parts.append(hashlib.sha256(Path(review).read_bytes()).hexdigest())
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 

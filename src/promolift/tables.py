@@ -263,7 +263,7 @@ DECISIONS = Table(
     "One row per decision: all that an auditor, a replay and off-policy evaluation need.",
     ("decision_id",),
     (
-        Column("decision_id", Text, "dec_ and a hash of campaign, customer, policy, seed and moment", required=True),
+        Column("decision_id", Text, "dec_, moment, hash of campaign, customer, policy, seed and moment", required=True),
         Column("ts_ms", Int, "when it was asked for", "ms UTC", required=True),
         Column("customer_id", Text, "who", required=True),
         Column("campaign_id", Text, "which campaign", required=True),

@@ -10,6 +10,12 @@ from promolift.settings import Settings
 Language = Literal["zh", "en"]
 Scope = Literal["all", "category", "product"]
 BenefitType = Literal["none", "percent_off", "amount_off", "free_shipping"]
+AND = " ++ "  # between the two categories of an offer on both
+
+
+def covered(target: str | None) -> tuple[str, ...]:
+    """The categories, or the product, that a target names: none for everything, two for an offer on two."""
+    return tuple(target.split(AND)) if target else ()
 
 
 class Words(Settings):

@@ -7,6 +7,7 @@ import pytest
 
 from promolift import run
 from promolift.config import Config
+from promolift.profile import OutlookSettings
 from promolift.store import Store
 
 HIDDEN = {"code"}  # made from the folder's own secret
@@ -54,6 +55,16 @@ def same(one: pl.DataFrame, other: pl.DataFrame) -> None:
     assert one.select(texts).equals(other.select(texts))
     for name in ("gain_cents", "cost_cents", "gain_se_cents"):
         assert one[name].to_list() == pytest.approx(other[name].to_list(), rel=1e-6)
+
+
+def test_an_encoder_adds_understanding_and_leaves_the_plan_as_it_is(
+    own_files: Path, tmp_path: Path, reference: pl.DataFrame
+) -> None:
+    pytest.importorskip("torch")
+    with_encoder = settings(own_files, 1).model_copy(update={"encoder": OutlookSettings(depth=1, epochs=1)})
+    same(reference, plan(with_encoder, tmp_path))
+    with Store(tmp_path) as store:
+        assert store.frame("outlook").height > 100
 
 
 def test_any_number_of_shards_gives_the_same_plan(own_files: Path, tmp_path: Path, reference: pl.DataFrame) -> None:

@@ -5,8 +5,9 @@ import polars as pl
 from promolift import allocate, effect, learn
 from promolift.errors import PromoError
 from promolift.steps import checks, redeem, spend
+from promolift.steps.grounds import coupon_odds
 from promolift.steps.job import Job, moments
-from promolift.steps.plan import all_limits, coupon_odds, free_candidates
+from promolift.steps.plan import all_limits, free_candidates
 from promolift.steps.profile import at_moment
 
 

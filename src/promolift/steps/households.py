@@ -7,6 +7,7 @@ import polars as pl
 from promolift import effect, message
 from promolift.report import Check, Household
 from promolift.steps.job import Job, Moments
+from promolift.steps.message import product_names
 from promolift.steps.profile import at_moment
 from promolift.terms import Language, Offer
 
@@ -23,6 +24,9 @@ def households(job: Job, at: Moments, response: effect.DiscountResponse) -> list
     offers = {o["id"]: Offer.model_validate(o) for o in job.store.load_json("offers")}
     picked = pick(messages, told(job))
     profiles = at_moment(job, "profiles", at.asof).join(picked.select("customer_id"), on="customer_id", how="semi")
+    if job.store.has("outlook"):
+        ahead = job.store.frame("outlook").select("customer_id", "churn_prob", "leans_to")
+        profiles = profiles.join(ahead, on="customer_id", how="left")
     about = {row["customer_id"]: row for row in profiles.iter_rows(named=True)}
     details = {row["customer_id"]: row for row in told(job).iter_rows(named=True)}
     tastes = top_tastes(job, at, picked)
@@ -56,11 +60,13 @@ def top_tastes(job: Job, at: Moments, picked: pl.DataFrame) -> dict[str, list[st
     """The three categories each picked customer buys most often, in readable English; private ones left out."""
     rows = at_moment(job, "affinities", at.asof).join(picked.select("customer_id"), on="customer_id", how="semi")
     often = rows.filter(pl.col("bought")).sort("orders", "target", descending=[True, False])
+    printed = product_names(job, often.filter(pl.col("target_kind") == "product")["target"])
     found: dict[str, list[str]] = {}
     for who, target, kind in often.select("customer_id", "target", "target_kind").iter_rows():
         names = found.setdefault(who, [])
-        if len(names) < 3 and not message.is_sensitive(target, kind) and message.is_couponable(target, kind):
-            names.append(message.label(target, kind).en)
+        name = printed.get(target, target)
+        if len(names) < 3 and not message.is_sensitive(name, kind) and message.is_couponable(name, kind):
+            names.append(message.label(name, kind).en)
     return found
 
 
@@ -105,6 +111,8 @@ def facts(profile: dict[str, Any]) -> list[tuple[str, str]]:
         ("last order, days ago", "recency_days", "{:.0f}"),
         ("paid less than list price", "discount_share", "{:.0%}"),
         ("lines bought on a shelf deal", "deal_share", "{:.0%}"),
+        ("chance to stay away for 8 weeks", "churn_prob", "{:.0%}"),
+        ("leans to", "leans_to", "{}"),
     ]
     rows = [(name, form.format(profile[key])) for name, key, form in shown if profile.get(key) is not None]
     value, error = profile.get("price_sensitivity"), profile.get("price_sensitivity_se")

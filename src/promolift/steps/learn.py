@@ -38,7 +38,7 @@ class Request:
     events: Path | None
     work: Path
     out: Path
-    config: Path
+    config: Path | Config
     settings: LearnSettings
     auto: bool = False
 
@@ -48,7 +48,9 @@ def run_learn(request: Request, tell: Tell) -> dict[str, Any]:
 
     Raises SupportError where the outcomes cannot tell: nobody held out, windows not over, too few customers.
     """
-    config = load_config(request.config) if request.config.is_file() else None
+    config: Config | None = request.config if isinstance(request.config, Config) else None
+    if isinstance(request.config, Path) and request.config.is_file():
+        config = load_config(request.config)
     with opened(request.work) as store:
         tell("learn", 0.1, "decisions and outcomes")
         evidence = _evidence(request, store, config)

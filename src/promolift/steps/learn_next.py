@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from promolift import deliver
 from promolift.allocate import choose
 from promolift.deliver import Release
 from promolift.errors import SupportError
@@ -274,17 +275,13 @@ def _hindrances(judged: Judged) -> list[str]:
 
 
 def release_json(found: Next) -> dict[str, Any]:
-    """The fields of deliver.Release, and the recalibration it was priced with."""
-    learned = found.recalibration
-    return found.release.model_dump() | {
-        "recalibration": {
-            "ratio": learned.whole.ratio,
-            "low": learned.whole.low,
-            "high": learned.whole.high,
-            "offers": {name: factor.ratio for name, factor in learned.offers.items()},
-            "closed": list(learned.closed),
-        }
-    }
+    """The fields of deliver.Release, with the recalibration it was priced with: on top of the one in force."""
+    whole, before = found.recalibration.whole, found.release.recalibration or deliver.Recalibration()
+    now = deliver.Recalibration(
+        ratio=whole.ratio, low=whole.low, high=whole.high, closed=found.recalibration.closed,
+        offers={name: factor.ratio for name, factor in found.recalibration.offers.items()},
+    )  # fmt: skip
+    return found.release.model_copy(update={"recalibration": before.then(now)}).model_dump(mode="json")
 
 
 def proposal_json(found: Next) -> dict[str, Any]:

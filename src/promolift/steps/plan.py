@@ -8,16 +8,18 @@ from numpy.typing import NDArray
 
 from promolift import allocate, deliver, effect, offer
 from promolift.allocate.risk import Risk, cautious
-from promolift.errors import SupportError
 from promolift.message import is_couponable, is_sensitive
 from promolift.privacy import may_send
-from promolift.sql import DAY_MS
+from promolift.steps.approved import approved, explored, taken_over
+from promolift.steps.grounds import budget_cents, close_weak, coupon_odds, evidence_floor
 from promolift.steps.job import Job, Moments, moments
+from promolift.steps.lot import drawn
 from promolift.steps.propose import with_proposals
 from promolift.steps.targets import list_people, list_resting, list_targets
+from promolift.steps.why import moneyless, why
 from promolift.tables import CUSTOMERS
+from promolift.terms import covered
 
-LEVELS = ("assumed", "adjusted", "randomised")
 LIMIT = "one category: "
 CURVE_POINTS = 9
 FRONTIER = {
@@ -34,6 +36,8 @@ def run(job: Job) -> None:
     listed = candidates(job, at)
     job.tell("plan", 0.4, f"effect of {listed.height:,} candidates")
     valued = effect.add_effects(listed, response, coupon_odds(job), job.config.value)
+    known = approved(job.store, job.config.plan.campaign)
+    valued = deliver.recalibrated(valued, known.recalibration if known else None)
     floor = evidence_floor(job, valued)
     job.store.save("candidates", with_risk(close_weak(valued, floor), job.config.plan.risk))
     job.tell("plan", 0.7, "choice within the budget")
@@ -63,36 +67,11 @@ def private(job: Job, targets: pl.DataFrame) -> list[str]:
     ]
 
 
-def coupon_odds(job: Job) -> pl.DataFrame | None:
-    """customer_id, target, redeem_prob from the redemption model; None where there is none."""
-    return job.store.frame("redemption_odds") if job.store.has("redemption_odds") else None
-
-
 def free_candidates(job: Job) -> pl.DataFrame:
     """Open candidates of those who may be written to and are not held out: what the budget is spent on."""
     free = job.store.frame("decisions").filter(pl.col("holdout").eq(False))["customer_id"]
     rows = job.store.frame("candidates").filter(pl.col("eligible") & (pl.col("offer_id") != "none"))
     return rows.filter(pl.col("customer_id").is_in(free.implode())).sort("customer_id", "offer_id")
-
-
-def evidence_floor(job: Job, valued: pl.DataFrame) -> str:
-    """The weakest evidence an offer may have to be planned; auto: the strongest that any open offer reaches."""
-    asked = job.config.plan.weakest_evidence
-    if asked != "auto":
-        return asked
-    found = set(valued.filter(pl.col("eligible"))["evidence"].drop_nulls().unique())
-    return next((level for level in reversed(LEVELS) if level in found), LEVELS[0])
-
-
-def close_weak(valued: pl.DataFrame, floor: str) -> pl.DataFrame:
-    """Close candidates whose effect is known less well than `floor`; their expected effects stay to be looked at."""
-    weaker = list(LEVELS[: LEVELS.index(floor)])
-    weak = pl.col("evidence").is_in(weaker).fill_null(False) & pl.col("eligible")
-    why = pl.format("its effect is only {}: test it before planning with it", pl.col("evidence"))
-    return valued.with_columns(
-        pl.when(weak).then(why).otherwise(pl.col("why_not")).alias("why_not"),
-        (pl.col("eligible") & ~weak).alias("eligible"),
-    )
 
 
 def with_risk(valued: pl.DataFrame, risk: Risk) -> pl.DataFrame:
@@ -113,28 +92,35 @@ def decide(job: Job, at: Moments, floor: str) -> None:
         campaign_id=plan.campaign, policy_id="plan", policy_version="1", price=0.0, seed=plan.seed,
         holdout_share=plan.holdout_share,
     )  # fmt: skip
+    known = approved(store, plan.campaign)
+    release = taken_over(release, known)
     barred = consent.filter(~pl.col("may_send"))["customer_id"]
     held = [c for c in valued["customer_id"].unique() if deliver.in_holdout(c, release)]
     kept = pl.col("customer_id").is_in([*barred, *held])
     free = valued.filter(pl.col("eligible") & (pl.col("offer_id") != "none") & ~kept)
     found = allocate.plan(free, budget, all_limits(job, free, budget), seed=plan.seed)
-    release = release.model_copy(update={"price": found.allocation.price})
-    decisions = settle(charged(valued, found), consent, release, at.asof, found.chosen)
+    if plan.trial and not moneyless(job):  # offers of unknown cost keep no budget
+        release, decisions = drawn(valued, free, consent, release, at.asof, budget)
+    else:
+        release = release.model_copy(update={"price": found.allocation.price})
+        decisions = settle(charged(valued, found), consent, release, at.asof, found.chosen)
     chosen = valued.join(decisions.select("customer_id", "offer_id", "decision_id"), on=["customer_id", "offer_id"])
     chosen = chosen.filter(pl.col("offer_id") != "none").sort("customer_id")
-    response = effect.DiscountResponse.from_dict(store.load_json("response"))
-    draws = effect.total_draws(chosen, response) if chosen.height else None
+    draws = total_draws(job, chosen, release.recalibration)
     store.save("plan", chosen)
     store.save("decisions", decisions)
     store.save("frontier", curve(job, free))
-    facts = {
+    facts: dict[str, Any] = {
         "held_out": int(decisions.filter(pl.col("holdout"))["customer_id"].len()),
         "barred": barred.len(),
         "customers": decisions.height,
         "limits": [use.name for use in found.allocation.binding],
-        "release": release.model_dump(),
+        "worth": worth(found.allocation, plan.category_share),
+        "release": release.model_dump(mode="json"),
     }
-    store.save_json("allocation", summary(found, chosen, budget, floor, draws) | facts)
+    said = why(job, valued, free, chosen, decisions.height - facts["barred"] - facts["held_out"])
+    facts |= {"why": said} if said else {}
+    store.save_json("allocation", summary(found, chosen, budget, floor, draws) | facts | explored(known))
 
 
 def curve(job: Job, free: pl.DataFrame) -> pl.DataFrame:
@@ -146,10 +132,16 @@ def curve(job: Job, free: pl.DataFrame) -> pl.DataFrame:
     if (share >= 1 and not job.config.plan.limits) or top <= 0:
         return whole.select(list(FRONTIER))
     rows = [(0.0, 0.0, 0.0, 0.0, 0, 0.0)]
-    for budget in np.linspace(0, top, CURVE_POINTS)[1:].round().astype(int).tolist():
+    steps = np.linspace(0, 1, CURVE_POINTS)[1:] ** 2  # closer together where the curve bends most
+    for budget in (top * steps).round().astype(int).tolist():
         found = allocate.plan(free, budget, all_limits(job, free, budget), seed=job.config.plan.seed).allocation
-        rows.append((float(budget), found.gain, found.cost, found.price, found.treated, found.bound))
+        rows.append((float(budget), found.gain, found.cost, worth(found, share), found.treated, found.bound))
     return pl.DataFrame(rows, schema=FRONTIER, orient="row")
+
+
+def worth(found: allocate.Allocation, share: float) -> float:
+    """What one more cent of budget adds: its price, and what the limits per category, `share` of it, let in then."""
+    return found.price + share * sum(price for name, price in found.multipliers.items() if name.startswith(LIMIT))
 
 
 def all_limits(job: Job, free: pl.DataFrame, budget: int) -> list[allocate.Limit]:
@@ -159,13 +151,20 @@ def all_limits(job: Job, free: pl.DataFrame, budget: int) -> list[allocate.Limit
 
 
 def category_limits(free: pl.DataFrame, budget: int, share: float) -> list[allocate.Limit]:
-    """At most `share` of the budget for the offers on one category; none where that is all of it."""
+    """At most `share` of the budget for the offers on one category; none where that is all of it.
+
+    An offer on two categories counts in full for each.
+    """
     if share >= 1:
         return []
     targets = free.filter(pl.col("scope") == "category")["target"].unique().sort()
+    holds: dict[str, list[str]] = {}
+    for target in targets:
+        for one in covered(target):
+            holds.setdefault(one, []).append(target)
     return [
-        allocate.Limit(name=f"{LIMIT}{target}", measure="cost", at_most=share * budget, where={"target": (target,)})
-        for target in targets
+        allocate.Limit(name=f"{LIMIT}{one}", measure="cost", at_most=share * budget, where={"target": tuple(names)})
+        for one, names in sorted(holds.items())
     ]
 
 
@@ -206,6 +205,15 @@ def settle(
     return decisions
 
 
+def total_draws(job: Job, chosen: pl.DataFrame, learned: deliver.Recalibration | None) -> NDArray[np.float64] | None:
+    """Possible totals of the plan's gain, None for an empty one; what was learned moves them, their spread stays."""
+    if chosen.is_empty():
+        return None
+    draws = effect.total_draws(chosen, effect.DiscountResponse.from_dict(job.store.load_json("response")))
+    gain = "naive_gain_cents" if "naive_gain_cents" in chosen.columns else "gain_cents"
+    return draws if learned is None else draws - draws.mean() + float(chosen[gain].sum())
+
+
 def summary(
     found: allocate.Plan, chosen: pl.DataFrame, budget: int, floor: str, draws: NDArray[np.float64] | None
 ) -> dict[str, Any]:
@@ -241,22 +249,3 @@ def consents(job: Job, customer_ids: pl.Series) -> pl.DataFrame:
     """customer_id, may_send, reason for everybody with a candidate."""
     told = job.store.frame("customers") if job.store.has("customers") else CUSTOMERS.empty()
     return may_send(customer_ids, told, job.config.consent)
-
-
-def budget_cents(job: Job, at: Moments) -> int:
-    """The stated budget, or the stated share of the last window's revenue."""
-    plan = job.config.plan
-    if plan.budget_cents is not None:
-        return plan.budget_cents
-    since = at.asof - plan.window_days * DAY_MS
-    sold = (
-        job.store.events()
-        .filter(f"ts_ms >= {since} and ts_ms < {at.asof}")
-        .aggregate("sum(revenue_cents)::bigint as s")
-    )
-    revenue = sold.fetchall()[0][0] or 0
-    if revenue <= 0:
-        raise SupportError(
-            "no revenue in the last window to take a budget from; set plan.budget_cents in promolift.toml"
-        )
-    return round(revenue * plan.budget_share)

@@ -9,8 +9,11 @@ from promolift.report import Chosen, Shop, Story, Unknown
 from promolift.sql import bind, fetch
 from promolift.steps.households import households
 from promolift.steps.job import Job, Moments, moments
+from promolift.steps.message import product_names
+from promolift.steps.outlook_story import outlook_told
 from promolift.steps.plan import LIMIT
 from promolift.steps.profile import at_moment
+from promolift.steps.why import moneyless
 from promolift.terms import Words
 
 HOURS = """
@@ -37,6 +40,7 @@ def tell_story(job: Job) -> Story:
     health, unchecked = store.load_json("health"), store.load_json("unchecked")
     allocation, shop = store.load_json("allocation"), job.config.shop
     zh_en = labels(job)
+    outlook, no_outlook = outlook_told(job, at)
     return Story(
         shop=Shop(
             name=shop.name, currency=shop.currency, language=shop.language, timezone=shop.zone, asof_ms=at.asof,
@@ -48,6 +52,7 @@ def tell_story(job: Job) -> Story:
         profiles=people(job, at),
         affinities=tastes(job, at, zh_en),
         hours=hours(job),
+        outlook=outlook,
         curve=response.curve.rename({"cells": "n"}) if response.curve.height else None,
         elasticities=elasticities(response, zh_en),
         placebos=placebos(response),
@@ -63,8 +68,13 @@ def tell_story(job: Job) -> Story:
         policies_note=policies_note(job),
         plan=plan_rows(job, zh_en),
         households=households(job, at, response),
-        unknowns=unknowns(job, response, unchecked),
-        missing={"curve": response.why, "elasticities": response.why, "placebos": response.why, **unchecked},
+        unknowns=[*unknowns(job, response, unchecked), *unforeseen(no_outlook)],
+        missing=dict.fromkeys(("curve", "elasticities", "placebos", "overlap"), response.why)
+        | dict.fromkeys(("plan", "households"), allocation.get("why", ["nobody gets an offer"])[0])
+        | dict.fromkeys(("scores", "calibration", "recall"), unchecked.get("purchases", "there is too little to check"))
+        | {"affinities": "the log names no amounts to take shares of"}
+        | unreduced(job, at)
+        | unchecked,
     )  # fmt: skip
 
 
@@ -98,7 +108,9 @@ def health_frames(health: dict[str, Any]) -> dict[str, pl.DataFrame]:
 def labels(job: Job) -> dict[str, Words]:
     """The readable name of every target of the candidates."""
     pairs = job.store.table("candidates").filter("target is not null").project("target, kind").distinct().pl()
-    return {target: message.label(target, kind) for target, kind in pairs.sort("target", "kind").iter_rows()}
+    printed = product_names(job, pairs.filter(pl.col("kind") == "product")["target"])
+    rows = pairs.sort("target", "kind").iter_rows()
+    return {target: message.label(printed.get(target, target), kind) for target, kind in rows}
 
 
 def people(job: Job, at: Moments) -> pl.DataFrame:
@@ -126,9 +138,12 @@ def tastes(job: Job, at: Moments, names: dict[str, Words]) -> pl.DataFrame:
     """Shares of spend under the categories' readable names."""
     rows = at_moment(job, "affinities", at.asof).filter(pl.col("bought") & (pl.col("spend_share") > 0))
     kinds = rows.select("target", "target_kind").unique().sort("target")
-    given = [t for t, kind in kinds.iter_rows() if message.is_couponable(t, kind)]
+    printed = product_names(job, kinds.filter(pl.col("target_kind") == "product")["target"])
+    given = [t for t, kind in kinds.iter_rows() if message.is_couponable(printed.get(t, t), kind)]
     rows, kinds = (frame.filter(pl.col("target").is_in(given)) for frame in (rows, kinds))
-    english = {t: names[t].en if t in names else message.label(t, kind).en for t, kind in kinds.iter_rows()}
+    english = {
+        t: names[t].en if t in names else message.label(printed.get(t, t), kind).en for t, kind in kinds.iter_rows()
+    }
     return rows.select(
         "customer_id",
         pl.col("target").replace_strict(english, return_dtype=pl.String).str.to_titlecase().alias("target"),
@@ -205,12 +220,13 @@ def frame_or_none(job: Job, name: str) -> pl.DataFrame | None:
 def chosen(allocation: dict[str, Any], job: Job, names: dict[str, Words]) -> Chosen:
     """The plan's place on the budget curve, with its certificate."""
     return Chosen(
-        budget_cents=allocation["budget_cents"], gain_cents=allocation["gain_cents"],
+        budget_cents=allocation["budget_cents"], gain_cents=None if moneyless(job) else allocation["gain_cents"],
         low_cents=allocation["gain_low_cents"], high_cents=allocation["gain_high_cents"],
-        cost_cents=allocation["cost_cents"], price=allocation["price"], treated=allocation["treated"],
+        cost_cents=allocation["cost_cents"], price=allocation.get("worth", allocation["price"]),
+        treated=allocation["treated"],
         eligible=allocation["customers"] - allocation["held_out"] - allocation["barred"],
         bound_cents=allocation["bound_cents"], planned_cents=allocation["planned_cents"],
-        evidence=allocation["evidence"], curse=curse(job),
+        evidence=allocation["evidence"], curse=curse(job), why=allocation.get("why", ()),
         gain_means=f"margin added in {job.config.plan.window_days} days, after the shop's part of the discounts",
         explanation=binding(allocation["limits"], names),
     )  # fmt: skip
@@ -294,6 +310,21 @@ def offer_words(offer: dict[str, Any]) -> str:
     on = f" {label['en']}" if label else ""
     what = {"percent_off": f"{benefit['percent']} % off{on}", "free_shipping": "free delivery"}
     return what.get(benefit["type"], f"{benefit['amount_cents'] / 100:g} off")
+
+
+def unreduced(job: Job, at: Moments) -> dict[str, str]:
+    """Why nobody's share of discounts is known, where it is not."""
+    known = at_moment(job, "profiles", at.asof)["discount_share"].drop_nulls().len()
+    why = (
+        "the log holds no prices before discounts; name their column under [data.events.mapping] "
+        "(columns.list_unit_price or columns.shelf_discount)"
+    )
+    return {} if known else {"discount_share": why}
+
+
+def unforeseen(why: str | None) -> list[Unknown]:
+    """What nobody knows without an encoder."""
+    return [] if why is None else [Unknown("What each customer will do next, as a learned encoder would see it.", why)]
 
 
 def unknowns(job: Job, response: effect.DiscountResponse, unchecked: dict[str, str]) -> list[Unknown]:

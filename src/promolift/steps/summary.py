@@ -13,7 +13,7 @@ def summary(job: Job, step: str) -> dict[str, Any]:
         return health_summary(job)
     if step == "profile":
         rows = store.table("profiles").aggregate("count(distinct customer_id)").fetchall()[0][0]
-        return {"step": step, "customers": rows, "text": f"{rows:,} customers profiled"}
+        return {"step": step, "customers": rows, **foreseen(job, f"{rows:,} customers profiled")}
     if step == "effect":
         response = store.load_json("response")
         figures = {
@@ -37,19 +37,45 @@ def summary(job: Job, step: str) -> dict[str, Any]:
     return plan_summary(job, step)
 
 
+def foreseen(job: Job, said: str) -> dict[str, Any]:
+    """Whether an encoder foresees what customers do next, and how well; `text` begins with `said`."""
+    note = job.store.load_json("outlook")
+    if note["missing"]:
+        return {"encoder": None, "no_encoder": note["missing"], "text": f"{said}\nno encoder: {note['missing']}"}
+    ndcg, lead = note["ndcg"], note["lead"]
+    text = (
+        f"{said}; what each will do next stands in the table outlook (next basket of the last 8 weeks, NDCG@10: "
+        f"{ndcg['value']:.3f}, by habit alone {ndcg['habit']:.3f}, lead {lead['low']:+.3f} to {lead['high']:+.3f})"
+    )
+    return {"encoder": ndcg, "no_encoder": None, "text": text}
+
+
 def plan_summary(job: Job, step: str) -> dict[str, Any]:
     """The plan in figures, and where the files are."""
     figures = job.store.load_json("allocation")
     currency = job.config.shop.currency
     gain, low, high = (figures[key] for key in ("gain_cents", "gain_low_cents", "gain_high_cents"))
     span = f" (95 % interval {money(low, currency)} to {money(high, currency)})" if low is not None else ""
-    text = (
+    said = (
         f"{figures['treated']:,} of {figures['customers']:,} customers get an offer; "
         f"{figures['held_out']:,} are held out. "
+    )
+    text = said + (
         f"Expected to add {money(gain, currency, sign=True)}{span} "
         f"for {money(figures['cost_cents'], currency)} of a budget of {money(figures['budget_cents'], currency)}. "
-        f"Evidence: {figures['evidence']}. At most {figures['gap']:.2%} of the best possible plan is missing."
+        f"Evidence: {figures['evidence']}."
     )
+    if not job.config.plan.trial:
+        text += f" At most {figures['gap']:.2%} of the best possible plan is missing."
+    if figures.get("why") and not figures["treated"]:
+        text = f"{said}The budget of {money(figures['budget_cents'], currency)} is not touched."
+    text += "".join(f"\n{line}" for line in figures.get("why", []))
+    if learned := figures["release"].get("recalibration"):
+        text += (
+            f"\nlearned from the decisions before: predicted gains x {learned['ratio']:.2f} "
+            f"({learned['low']:.2f} to {learned['high']:.2f}), {len(learned['offers'])} offers with a factor of their "
+            f"own, {len(learned['closed'])} closed"
+        )
     place = (
         {"report": str(job.out / "report.html"), "plan": str(job.out / "plan.csv")}
         if step == "report" and job.out

@@ -1,0 +1,56 @@
+"""What a plan stands on: the odds that coupons are used, the weakest evidence it may rest on, and its budget."""
+
+import polars as pl
+
+from promolift.errors import SupportError
+from promolift.sql import DAY_MS
+from promolift.steps.job import Job, Moments
+
+LEVELS = ("assumed", "adjusted", "randomised")
+
+
+def coupon_odds(job: Job) -> pl.DataFrame | None:
+    """customer_id, target, redeem_prob from the redemption model; None where there is none."""
+    return job.store.frame("redemption_odds") if job.store.has("redemption_odds") else None
+
+
+def evidence_floor(job: Job, valued: pl.DataFrame) -> str:
+    """The weakest evidence an offer may have to be planned; auto: the strongest that any open offer reaches."""
+    asked = job.config.plan.weakest_evidence
+    if asked != "auto":
+        return asked
+    found = set(valued.filter(pl.col("eligible"))["evidence"].drop_nulls().unique())
+    return next((level for level in reversed(LEVELS) if level in found), LEVELS[0])
+
+
+def close_weak(valued: pl.DataFrame, floor: str) -> pl.DataFrame:
+    """Close candidates whose effect is known less well than `floor`; their expected effects stay to be looked at."""
+    weaker = list(LEVELS[: LEVELS.index(floor)])
+    weak = pl.col("evidence").is_in(weaker).fill_null(False) & pl.col("eligible")
+    why = pl.format("its effect is only {}: test it before planning with it", pl.col("evidence"))
+    return valued.with_columns(
+        pl.when(weak).then(why).otherwise(pl.col("why_not")).alias("why_not"),
+        (pl.col("eligible") & ~weak).alias("eligible"),
+    )
+
+
+def budget_cents(job: Job, at: Moments) -> int:
+    """The stated budget, or the stated share of the last window's revenue."""
+    plan = job.config.plan
+    if plan.budget_cents is not None:
+        return plan.budget_cents
+    since = at.asof - plan.window_days * DAY_MS
+    sold = (
+        job.store.events()
+        .filter(f"ts_ms >= {since} and ts_ms < {at.asof}")
+        .aggregate("sum(revenue_cents)::bigint as s")
+    )
+    revenue = sold.fetchall()[0][0] or 0
+    if revenue <= 0:
+        raise SupportError(
+            "no revenue in the last window to take a budget from. If the log names no prices or amounts, nobody knows "
+            "what a discount costs or brings: name their column under [data.events.mapping] (columns.amount or "
+            "columns.unit_price); without any, plan.budget_cents = 0 in promolift.toml runs all but the offers. "
+            "Otherwise set plan.budget_cents"
+        )
+    return round(revenue * plan.budget_share)

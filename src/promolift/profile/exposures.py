@@ -202,8 +202,8 @@ def facts(h: Exposed, asked: Asked, counts: Counts) -> Floats:
     `counts` are his counters at the same moments. Where an offer covers nothing in particular, that part is NaN.
     """
     e, items = h.exposures, len(h.catalogue.items)
-    past_QF = np.zeros((len(asked.day_Q), 3))
-    _past(asked.customer_Q, asked.day_Q, e.start_C, e.day_E, e.used_E, e.mark_start_C, e.mark_day_X, e.lines_X, past_QF)
+    past_Q2 = _answers(asked.customer_Q, asked.day_Q, e.start_C, e.day_E, e.used_E)
+    lines_Q = _coupon_lines(asked.customer_Q, asked.day_Q, e.mark_start_C, e.mark_day_X, e.lines_X)
     opened = float(h.day_V.min()) if len(h.day_V) else 0.0
     faded_Q = HALF_LIFE / np.log(2) * (1 - 0.5 ** (np.maximum(asked.day_Q - opened, 1) / HALF_LIFE))
     covers_OI = e.offers.covers(items)
@@ -214,10 +214,10 @@ def facts(h: Exposed, asked: Asked, counts: Counts) -> Floats:
     with np.errstate(invalid="ignore", divide="ignore"):
         shares = [(hit_QM * own[n]).sum(1) / whole[n] for n in ("faded_40", "faded_120")]
         deal_Q = (hit_QM * own["deal"] * own["faded_120"]).sum(1) / (hit_QM * own["faded_120"]).sum(1)
-        answers_Q = past_QF[:, 1] / past_QF[:, 0]
+        answers_Q = past_Q2[:, 1] / past_Q2[:, 0]
     share_Q = hit_QM.sum(1) / (size_Q + DOUBT)
     fit_QF = np.where(size_Q[:, None] > 0, np.stack([*shares, deal_Q, share_Q], 1), np.nan)
-    told_QF = np.c_[past_QF[:, :2], answers_Q, past_QF[:, 2] / faded_Q * 7, fit_QF]
+    told_QF = np.c_[past_Q2, answers_Q, lines_Q / faded_Q * 7, fit_QF]
     return np.asarray(told_QF, np.float32)
 
 
@@ -230,17 +230,25 @@ def _seek(day_X: Days, first_P: Ints, end_P: Ints, day_P: Days) -> Ints:
 
 
 @compiled
-def _past(
-    customer_Q: Ints, day_Q: Days, start_C: Ints, day_E: Days, used_E: Days,
-    mark_start_C: Ints, mark_day_X: Days, lines_X: Floats, past_QF: Days,
-) -> None:  # fmt: skip
-    """Earlier exposures, those of them redeemed by now, and faded lines with a coupon, per asked exposure."""
+def _answers(customer_Q: Ints, day_Q: Days, start_C: Ints, day_E: Days, used_E: Days) -> Days:
+    """Q x 2: earlier exposures, and those of them redeemed by now."""
+    past_Q2 = np.zeros((len(day_Q), 2))
     for q in range(len(day_Q)):
         c, now = customer_Q[q], day_Q[q]
         for e in range(start_C[c], start_C[c + 1]):
             if day_E[e] < now:
-                past_QF[q, 0] += 1
-                past_QF[q, 1] += used_E[e] < now
+                past_Q2[q, 0] += 1
+                past_Q2[q, 1] += used_E[e] < now
+    return past_Q2
+
+
+@compiled
+def _coupon_lines(customer_Q: Ints, day_Q: Days, mark_start_C: Ints, mark_day_X: Days, lines_X: Floats) -> Days:
+    """Q: earlier lines with a coupon, faded."""
+    lines_Q = np.zeros(len(day_Q))
+    for q in range(len(day_Q)):
+        c, now = customer_Q[q], day_Q[q]
         for x in range(mark_start_C[c], mark_start_C[c + 1]):
             if mark_day_X[x] < now:
-                past_QF[q, 2] += min(lines_X[x], MOST_LINES) * 0.5 ** ((now - mark_day_X[x]) / HALF_LIFE)
+                lines_Q[q] += min(lines_X[x], MOST_LINES) * 0.5 ** ((now - mark_day_X[x]) / HALF_LIFE)
+    return lines_Q

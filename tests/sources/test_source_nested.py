@@ -71,7 +71,15 @@ def book(path: Path, sheets: dict[str, list[str]]) -> None:
         file.writestr(
             "xl/workbook.xml", f'<workbook xmlns="{MAIN}" xmlns:r="{LINK}"><sheets>{names}</sheets></workbook>'
         )
-        links = "".join(f'<Relationship Id="r{i}" Target="worksheets/s{i}.xml"/>' for i in range(len(sheets)))
+        kind = f'Type="{LINK}/{{}}"'
+        top = f'<Relationship Id="r0" {kind.format("officeDocument")} Target="xl/workbook.xml"/>'
+        file.writestr("_rels/.rels", f'<Relationships xmlns="{PACKAGE}">{top}</Relationships>')
+        parts = {f"r{i}": ("worksheet", f"worksheets/s{i}.xml") for i in range(len(sheets))}
+        parts |= {"w": ("sharedStrings", "sharedStrings.xml"), "s": ("styles", "styles.xml")}
+        links = "".join(
+            f'<Relationship Id="{name}" {kind.format(what)} Target="{target}"/>'
+            for name, (what, target) in parts.items()
+        )
         file.writestr("xl/_rels/workbook.xml.rels", f'<Relationships xmlns="{PACKAGE}">{links}</Relationships>')
         words = (
             "<si><t>Invoice</t></si><si><t>When</t></si><si><r><t>Pri</t></r><r><t>ce</t></r></si><si><t>C1</t></si>"

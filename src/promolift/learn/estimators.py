@@ -69,14 +69,6 @@ def shrunk_weight(weight_N: Floats, shrink: float) -> Floats:
     return shrink * weight_N / (weight_N**2 + shrink) if shrink else np.zeros_like(weight_N)
 
 
-def mrdr_weight(weight_N: Floats, prob_N: Floats) -> Floats:
-    """Row weights for a reward model that makes `dr` least variable (Farajtabar, Chow & Ghavamzadeh 2018).
-
-    For a policy that may be stochastic: w^2 of the new policy's chance, times (1 - p) / p^2 of the logged one.
-    """
-    return weight_N**2 * (1.0 - prob_N)
-
-
 def _ratio(weight_N: Floats, value_N: Floats) -> Floats:
     mean = weight_N.mean()
     if mean == 0:

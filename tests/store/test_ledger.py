@@ -5,6 +5,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -77,6 +78,23 @@ def test_a_closed_ledger_has_kept_what_waited_and_takes_no_more(tmp_path: Path) 
         ledger.submit(reserve_all, claim(1))
     with open_ledger(tmp_path) as again, again.read() as db:
         assert len(every(db, "k")) == 50
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_closing_lets_readers_end_and_leaves_no_connection_open(tmp_path: Path, kind: str) -> None:
+    ledger = open_ledger(tmp_path, kind)
+    with ThreadPoolExecutor(1) as threads:
+        with ledger.read() as db:
+            used = db.connection.dbapi_connection
+            closing = threads.submit(ledger.close)
+            with pytest.raises(TimeoutError):
+                closing.result(0.2)
+            assert db.execute(text("select 1")).scalar() == 1
+            with pytest.raises(LedgerError, match="closed"), ledger.read():
+                pass
+        closing.result(10)
+    with pytest.raises(Exception, match="closed"):
+        used.execute("select 1")
 
 
 def test_an_impossible_place_is_an_error_for_people() -> None:

@@ -19,11 +19,11 @@ from dataclasses import dataclass
 from time import monotonic, sleep
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, make_url
+from sqlalchemy import Connection, make_url
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
-from sqlalchemy.pool import StaticPool
 
 from promolift.errors import ConfigError
+from promolift.store.ledger_engines import engines, is_file
 from promolift.store.ledger_schema import LedgerError, make_tables
 from promolift.store.ledger_wal import Checkpoints
 
@@ -59,29 +59,20 @@ class Ledger:
     def __init__(self, url: str) -> None:
         """Open, make missing tables, start the writer."""
         self.sqlite = make_url(url).get_backend_name() == "sqlite"
+        self._kept_open: Connection | None = None
         try:
-            self._writer, self._readers = self._engines(url)
-            with self._writer.begin() as connection:
-                if self.sqlite:
-                    _sql(connection, "begin immediate")
-                make_tables(connection)
-            self._kept_open: Connection | None = None
-            if self.sqlite:
-                _sql(
-                    self._connection(), "pragma busy_timeout = 0"
-                )  # the loop must not wait; the writer does, see `_open`
-        except ConfigError:
-            self._dispose()
-            raise
+            self._writer, self._readers = engines(url)
+            self._start()
         except (SQLAlchemyError, ImportError) as error:
             raise ConfigError(f"ledger: cannot open {make_url(url)!r} ({_first_line(error)}); check the URL") from None
         self._turn = threading.Condition()
+        self._reading = 0  # how many read now; none of them loses its connection when the ledger closes
         self._tasks: list[_Task] = []
         self._brief: list[_Task] = []
         self._taken = self._kept = False  # a transaction is under way; the next one is the writer's own
         self._closed = False
         self._prepared: tuple[Connection, list[Outcome]] | None = None
-        self._inline = _is_file(url)
+        self._inline = is_file(url)
         self._checkpoints = Checkpoints(str(make_url(url).database)) if self._inline else None
         self._thread = threading.Thread(target=self._loop, name="ledger", daemon=True)
         self._thread.start()
@@ -95,18 +86,33 @@ class Ledger:
         self.close()
 
     def close(self) -> None:
-        """Keep all that waits, then close. Later calls get a LedgerError."""
+        """Keep all that waits, let readers end, then close. Later calls get a LedgerError."""
         with self._turn:
             if self._closed:
                 return
             self._closed = True
             self._turn.notify_all()
         self._thread.join()
+        with self._turn:
+            self._turn.wait_for(lambda: not self._reading, LOCKED_S)
         if self._checkpoints:
             self._checkpoints.close()
         if self._kept_open is not None:
             self._kept_open.close()
         self._dispose()
+
+    def _start(self) -> None:
+        """Make missing tables; where that fails, no connection stays open."""
+        try:
+            with self._writer.begin() as connection:
+                if self.sqlite:
+                    _sql(connection, "begin immediate")
+                make_tables(connection)
+            if self.sqlite:  # the loop must not wait; the writer does, see `_open`
+                _sql(self._connection(), "pragma busy_timeout = 0")
+        except BaseException:
+            self._dispose()
+            raise
 
     def _dispose(self) -> None:
         for engine in (self._writer, self._readers):
@@ -146,11 +152,18 @@ class Ledger:
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """A connection that sees what is committed; for reading alone, from any thread."""
+        with self._turn:
+            self._check_open()
+            self._reading += 1
         try:
             with self._readers.connect() as connection:
                 yield connection
         except (DBAPIError, sqlite3.Error) as error:
             raise LedgerError(f"ledger: cannot be read ({_first_line(error)})") from None
+        finally:
+            with self._turn:
+                self._reading -= 1
+                self._turn.notify_all()
 
     def _put(self, task: _Task) -> None:
         with self._turn:
@@ -168,7 +181,7 @@ class Ledger:
 
     def _check_open(self) -> None:
         if self._closed:
-            raise LedgerError("ledger: closed; nothing was kept")
+            raise LedgerError("ledger: closed; nothing was kept or read")
 
     # an event loop's thread
 
@@ -309,22 +322,6 @@ class Ledger:
                 with suppress(RuntimeError):  # the loop is closed: nobody waits any more
                     loop.call_soon_threadsafe(self._after, mine)
 
-    def _engines(self, url: str) -> tuple[Engine, Engine]:
-        if not self.sqlite:
-            engine = create_engine(url, pool_size=4, pool_pre_ping=True)
-            return engine, engine
-        # autocommit at the driver: BEGIN and COMMIT are ours, so that the writer takes its lock at once
-        args = {"check_same_thread": False, "isolation_level": None, "timeout": 30}
-        writer = create_engine(url, connect_args=args, poolclass=StaticPool)
-        readers = create_engine(url, connect_args=args) if _is_file(url) else writer
-        for engine in {writer, readers}:
-            event.listen(engine, "connect", _set_up)
-        return writer, readers
-
-
-def _is_file(url: str) -> bool:
-    return make_url(url).get_backend_name() == "sqlite" and make_url(url).database not in (None, "", ":memory:")
-
 
 def _driver(connection: Connection) -> Any:
     return connection.connection.dbapi_connection
@@ -333,12 +330,6 @@ def _driver(connection: Connection) -> Any:
 def _sql(connection: Connection, text: str) -> None:
     """A word to the database itself."""
     _driver(connection).execute(text)
-
-
-def _set_up(connection: Any, _: object) -> None:
-    for setting in ("busy_timeout = 30000", "journal_mode = wal", "synchronous = full", "cache_size = -65536",
-                    "wal_autocheckpoint = 0"):  # fmt: skip
-        connection.execute(f"pragma {setting}").close()
 
 
 def _lost(tasks: list[_Task], error: Exception) -> list[Outcome]:

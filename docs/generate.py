@@ -34,7 +34,12 @@ def configuration_page() -> str:
     """docs/configuration.md: every key of promolift.toml with its default."""
     lines = ["# promolift.toml", "", NOTE.format("config.py` and the settings classes it names"), ""]
     lines += ["An unknown key is an error that names the nearest known one.", ""]
+    first: dict[type[Settings], str] = {}
     for path, kind in sections(Config, ""):
+        if kind in first:
+            lines += [f"## `{path}`", "", f"As `{first[kind]}`.", ""]
+            continue
+        first[kind] = path
         if path:
             lines += [f"## `{path}`", "", " ".join((kind.__doc__ or "").split()), ""]
         lines += ["| key | default |", "| --- | --- |"]
@@ -46,14 +51,18 @@ def configuration_page() -> str:
     return "\n".join(lines)
 
 
-def sections(kind: type[Settings], path: str) -> Iterator[tuple[str, type[Settings]]]:
-    """The settings classes of the tree with their place in the file, in order, each place once."""
+def sections(kind: type[Settings], path: str, told: set[type] | None = None) -> Iterator[tuple[str, type[Settings]]]:
+    """The settings classes of the tree with their place in the file, in order; what lies in each of them only once."""
+    told = set() if told is None else told
     if path:
         yield path, kind
+    if kind in told:
+        return
+    told.add(kind)
     for name, field in kind.model_fields.items():
         inner = nested(field.annotation)
         if inner is not None:
-            yield from sections(inner, f"{path}.{name}" if path else name)
+            yield from sections(inner, f"{path}.{name}" if path else name, told)
 
 
 def nested(annotation: object) -> type[Settings] | None:

@@ -91,7 +91,10 @@ def _step(name: str, text: str) -> None:
 
 @app.command()
 def init(
-    events: Annotated[Path, typer.Option(help="What customers did: CSV, Parquet, JSON lines or Excel, any names.")],
+    events: Annotated[
+        list[Path],
+        typer.Option(help="What customers did: CSV, Parquet, JSON lines or Excel, any names; lines.csv+orders.csv."),
+    ],
     products: Annotated[Path | None, typer.Option(help="The catalogue.")] = None,
     customers: Annotated[Path | None, typer.Option(help="What is known of customers.")] = None,
     promotions: Annotated[Path | None, typer.Option(help="Who was sent which past promotion.")] = None,
@@ -99,8 +102,8 @@ def init(
     force: Annotated[bool, typer.Option(help="Overwrite an existing settings file.")] = False,
 ) -> None:
     """Look at raw files, guess what their columns mean, show it, and write a commented promolift.toml."""
-    files = {"events": events, "products": products, "customers": customers, "promotions": promotions}
-    text = run.init({name: path for name, path in files.items() if path is not None}, config, force)
+    files = {"events": events[0], "products": products, "customers": customers, "promotions": promotions}
+    text = run.init({name: path for name, path in files.items() if path}, config, force, events[1:])
     tell_person(text)
 
 

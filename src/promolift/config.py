@@ -33,21 +33,43 @@ class ShopSettings(Settings):
     language: Language = "en"
 
 
+class JoinedFile(Settings):
+    """A further file whose row with the same key adds its columns to each row: the orders of order lines."""
+
+    path: str = Field(min_length=1)
+    on: str = Field(min_length=1, description="the column of the rows so far that names the row here")
+    key: str = Field(min_length=1, description="the column here that says the same; of several rows the first counts")
+
+
 class RawFile(Settings):
     """One raw file and how its columns become ours. A relative `path` starts at the folder of promolift.toml.
 
     `per` last is for customers or products that stand inside the events file: one row each, the last value said.
-    `header` names the columns of a file that does not.
+    `header` names the columns of a file that does not. What each file of `join` adds may be a key of the next one.
     """
 
     path: str = Field(min_length=1)
     header: tuple[str, ...] = Field(default=(), description="names of the columns, where the file has no line of them")
+    join: tuple[JoinedFile, ...] = ()
     per: Literal["row", "last"] = "row"
     mapping: Mapping
 
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """Every file that is read."""
+        return (self.path, *(each.path for each in self.join))
+
+    def placed(self, folder: Path) -> "RawFile":
+        """The same with paths that start at `folder`."""
+        joined = tuple(each.model_copy(update={"path": str(folder / each.path)}) for each in self.join)
+        return self.model_copy(update={"path": str(folder / self.path), "join": joined})
+
 
 class DataSettings(Settings):
-    """Where the raw logs are. `source` complete-journey reads the demo's data from its package instead of files."""
+    """Where the raw logs are. `source` complete-journey reads the demo's data from its package instead of files.
+
+    `more_events` are further logs of the same customers, such as clicks beside orders.
+    """
 
     source: Literal["files", "complete-journey"] = "files"
     shards: int | None = Field(default=None, ge=1, le=4096)
@@ -55,6 +77,7 @@ class DataSettings(Settings):
     threads: int = Field(default=2, ge=1)
     rules: CleanRules = CleanRules()
     events: RawFile | None = None
+    more_events: tuple[RawFile, ...] = ()
     customers: RawFile | None = None
     products: RawFile | None = None
     promotions: RawFile | None = None
@@ -64,11 +87,9 @@ class DataSettings(Settings):
     def _each_mapping_knows_its_table(cls, values: Any) -> Any:
         if not isinstance(values, dict):
             return values
-        filled = dict(values)
-        for name in RAW:
-            part = filled.get(name)
-            if isinstance(part, dict) and isinstance(part.get("mapping"), dict):
-                filled[name] = part | {"mapping": {"table": name} | part["mapping"]}
+        filled = {name: _told(values[name], name) if name in RAW else values[name] for name in values}
+        if isinstance(filled.get("more_events"), list):
+            filled["more_events"] = [_told(part, "events") for part in filled["more_events"]]
         return filled
 
     @model_validator(mode="after")
@@ -78,6 +99,11 @@ class DataSettings(Settings):
                 "events is missing: name the file of raw events, as `promolift init --events FILE` writes it"
             )
         return self
+
+    @property
+    def raw_files(self) -> tuple[RawFile, ...]:
+        """All raw files that are named."""
+        return tuple(file for name in RAW if (file := getattr(self, name)) is not None) + self.more_events
 
 
 class PlanSettings(Settings):
@@ -150,6 +176,13 @@ class Config(Settings):
         return menu
 
 
+def _told(part: Any, table: str) -> Any:
+    """The settings of a raw file, in which the mapping knows what table it makes."""
+    if isinstance(part, dict) and isinstance(part.get("mapping"), dict):
+        return part | {"mapping": {"table": table} | part["mapping"]}
+    return part
+
+
 def load_config(path: Path) -> Config:
     """Read promolift.toml. Raises ConfigError naming the file, the key, its value and the rule."""
     try:
@@ -164,7 +197,6 @@ def load_config(path: Path) -> Config:
         raise ConfigError(f"{path}: not valid TOML: {error}") from None
     config = Config.parse(values, str(path))
     found = {name: getattr(config.data, name) for name in RAW}
-    placed: dict[str, Any] = {
-        name: file.model_copy(update={"path": str(path.parent / file.path)}) for name, file in found.items() if file
-    }
+    placed: dict[str, Any] = {name: file.placed(path.parent) for name, file in found.items() if file}
+    placed["more_events"] = tuple(file.placed(path.parent) for file in config.data.more_events)
     return config.model_copy(update={"data": config.data.model_copy(update=placed)})

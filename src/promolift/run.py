@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from promolift import __version__
-from promolift.config import RAW, Config, load_config
+from promolift.config import Config, load_config
 from promolift.errors import StepError
 from promolift.steps import effect, evaluate, ingest, message, plan, profile, report
 from promolift.steps.approved import mark as approval
@@ -68,11 +68,10 @@ def fingerprint(config: Config, step: str, approved: str = "") -> str:
     keys = sorted({*READS_ALONE.get(step, ()), *(key for name in names for key in READS.get(name, ()))})
     values = config.model_dump(mode="json")
     parts: list[Any] = [__version__, step, {key: reduce(getitem, key.split("."), values) for key in keys}]
-    for raw in RAW:
-        file = getattr(config.data, raw)
-        if file is not None and Path(file.path).exists():
-            state = Path(file.path).stat()
-            parts.append((file.path, state.st_size, state.st_mtime_ns))
+    for path in (path for file in config.data.raw_files for path in file.paths):
+        if Path(path).exists():
+            state = Path(path).stat()
+            parts.append((path, state.st_size, state.st_mtime_ns))
     if approved and "plan" in names:
         parts.append(approved)
     review = config.message.review

@@ -19,6 +19,10 @@ def guess(text: str, table: str = "events", **options: object) -> Mapping:
     return guess_mapping(table, frame(text), **options)  # type: ignore[arg-type]
 
 
+def mappings(store: Store, files: dict[str, Path]) -> dict[str, Mapping]:
+    return {part.name: part.mapping for part in guess_all(store, files)}
+
+
 def days(text: str, how: Mapping) -> list[str]:
     return [f"{datetime.fromtimestamp(int(str(row['ts_ms'])) / 1000, UTC):%Y-%m-%d %H:%M}" for row in events(text, how)]
 
@@ -150,7 +154,7 @@ def test_a_cost_beside_the_total_of_a_line_is_not_the_cost_of_a_piece(tmp_path: 
     for paid, costs in (("amount", False), ("unit_price", True)):
         (tmp_path / "e.csv").write_text(text.format(paid))
         with Store(tmp_path / "work") as store:
-            found = guess_all(store, {"events": tmp_path / "e.csv"})["products"]
+            found = mappings(store, {"events": tmp_path / "e.csv"})["products"]
         assert ("cost" in found.columns, "category" in found.columns) == (costs, True)
 
 
@@ -226,7 +230,7 @@ def test_the_catalogue_and_the_log_meet_in_a_column_both_have(tmp_path: Path):
     (tmp_path / "e.csv").write_text("user_id,asin,parent_asin,timestamp\n1,a1,p,1600000000\n2,a2,p,1600000001\n")
     (tmp_path / "p.csv").write_text("title,parent_asin\nThing,p\nOther,q\n")
     with Store(tmp_path / "work") as store:
-        found = guess_all(store, {"events": tmp_path / "e.csv", "products": tmp_path / "p.csv"})
+        found = mappings(store, {"events": tmp_path / "e.csv", "products": tmp_path / "p.csv"})
     assert found["events"].columns["product_id"] == found["products"].columns["product_id"] == "parent_asin"
     assert any("'parent_asin' is what both files have" in note for note in found["events"].notes)
 
@@ -236,10 +240,10 @@ def test_a_catalogue_that_cannot_be_used_is_told(tmp_path: Path):
     (tmp_path / "p.csv").write_text("product_id,category\na,tea\nb,tea\n")
     (tmp_path / "long.csv").write_text("timestamp,itemid,property,value\n1431226800000,1,categoryid,5\n")
     with Store(tmp_path / "work") as store:
-        notes = guess_all(store, {"events": tmp_path / "e.csv", "products": tmp_path / "p.csv"})["products"].notes
+        notes = mappings(store, {"events": tmp_path / "e.csv", "products": tmp_path / "p.csv"})["products"].notes
         assert any("the events name no product" in note for note in notes)
         (tmp_path / "e.csv").write_text("user_id,itemid,time\n1,1,2024-01-01\n2,1,2024-01-02\n")
-        notes = guess_all(store, {"events": tmp_path / "e.csv", "products": tmp_path / "long.csv"})["products"].notes
+        notes = mappings(store, {"events": tmp_path / "e.csv", "products": tmp_path / "long.csv"})["products"].notes
     assert any("one row per property" in note for note in notes)
 
 

@@ -13,6 +13,7 @@ from promolift.data.counts import Counts
 from promolift.data.derive import latest
 from promolift.data.guess import guess_mapping
 from promolift.data.health import Ability, Health, health
+from promolift.data.join import Tie, find_tie, join_rows
 from promolift.data.mapping import Mapping
 from promolift.data.rules import CleanRules, rules_text
 from promolift.data.summary import Summary, summarise
@@ -25,6 +26,7 @@ __all__ = [
     "Health",
     "Mapping",
     "Summary",
+    "Tie",
     "clean_coupons",
     "clean_customers",
     "clean_events",
@@ -32,8 +34,10 @@ __all__ = [
     "clean_products",
     "clean_redemptions",
     "clean_shelf",
+    "find_tie",
     "guess_mapping",
     "health",
+    "join_rows",
     "key_rows",
     "latest",
     "price_rows",

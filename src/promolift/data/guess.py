@@ -313,7 +313,7 @@ class _Guess(Columns):
                 shown += f" and {len(names) - MOST_SHOWN} more" if len(names) > MOST_SHOWN else ""
                 raise InputError(
                     f"{self.table}: {what}; it has {shown}. If one of them says it, call it "
-                    f"{role} in the file's first line; if another file does, join the two first"
+                    f"{role} in the file's first line; if another file does, give both: --events this.csv+other.csv"
                 )
 
 

@@ -1,13 +1,16 @@
 """Step 1: raw files in; clean tables, the rejected rows with their reasons and the health report kept."""
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from functools import reduce
 from pathlib import Path
 from time import time
 
 from duckdb import DuckDBPyRelation as Relation
 
 from promolift import data
+from promolift.config import RAW, RawFile
 from promolift.data.sql import NOTHING
 from promolift.errors import InputError
 from promolift.sources.complete_journey import open_complete_journey
@@ -16,7 +19,7 @@ from promolift.sources.raw import RawTable
 from promolift.sql import literal
 from promolift.steps.job import Job
 from promolift.store import Store, shards_for
-from promolift.tables import CUSTOMERS, PRODUCTS
+from promolift.tables import CUSTOMERS, EVENTS, PRODUCTS
 
 CLEANERS = {
     "customers": data.clean_customers,
@@ -26,15 +29,17 @@ CLEANERS = {
     "coupons": data.clean_coupons,
     "shelf": data.clean_shelf,
 }
+ORDER = ", ".join(sorted(EVENTS.schema, key=lambda name: ("customer_id", "ts_ms", name).index(name)))
 SMALL = ("customers", "products", "exposures", "redemptions", "coupons")
 
 
 @dataclass(frozen=True)
 class Raw:
-    """A raw table and how its columns become ours."""
+    """A raw table and how its columns become ours; `joined` are the tables that gave it more columns."""
 
     table: RawTable
     mapping: data.Mapping
+    joined: tuple[RawTable, ...] = ()
 
 
 def run(job: Job) -> None:
@@ -58,7 +63,8 @@ def run(job: Job) -> None:
         for name, table in (("customers", CUSTOMERS), ("products", PRODUCTS)):
             if not store.has(name):
                 store.save(name, table.empty())
-        counts.insert(0, clean_events(job, raw["events"], rules, aside))
+        logs = [source for name, source in raw.items() if name.startswith("events")]
+        counts.insert(0, clean_events(job, logs, rules, aside))
     job.tell("ingest", 0.95, "what the data can answer")
     keep_health(job, counts, raw)
 
@@ -75,30 +81,45 @@ class Aside:
         self.put(self.pieces, cleaned.rejected(source))
         self.pieces += 1
 
-    def unreadable(self, counts: data.Counts, table: RawTable) -> data.Counts:
+    def unreadable(self, counts: data.Counts, source: Raw) -> data.Counts:
         """The lines that could not be read at all; returns the counts with them."""
-        lines = table.unreadable()
-        self.put(self.pieces, self.store.connection.from_arrow(lines.to_arrow()))
-        self.pieces += 1
-        return counts.with_unreadable(lines)
+        for table in (source.table, *source.joined):
+            lines = table.unreadable()
+            self.put(self.pieces, self.store.connection.from_arrow(lines.to_arrow()))
+            self.pieces += 1
+            counts = counts.with_unreadable(lines)
+        return counts
 
 
 def open_raw(job: Job) -> dict[str, Raw]:
-    """The raw tables by name: events, customers, products, promotions; the demo has redemptions, coupons, shelf too."""
+    """The raw tables by name: events (events2, ...), customers, products, promotions; the demo has redemptions,
+    coupons and shelf, too."""
     store, settings = job.store, job.config.data
     if settings.source == "complete-journey":
         opened = open_complete_journey(store.connection)
         return {name: Raw(table, data.Mapping.parse(table.mapping, table.source)) for name, table in opened.items()}
-    named = {name: getattr(settings, name) for name in ("events", "customers", "products", "promotions")}
-    found = {}
-    for name, file in named.items():
-        if file is not None:
-            table = open_file(store.connection, Path(file.path), store.root / "tmp", file.header or None)
-            file.mapping.check_columns(table.columns, file.path)
-            if file.per == "last":
-                table = replace(table, rows=data.latest(table.rows, file.mapping))
-            found[name] = Raw(table, file.mapping)
-    return found
+    named: dict[str, RawFile | None] = {name: getattr(settings, name) for name in RAW}
+    named |= {f"events{number}": file for number, file in enumerate(settings.more_events, start=2)}
+    return {name: open_one(store, file) for name, file in named.items() if file is not None}
+
+
+def open_one(store: Store, file: RawFile) -> Raw:
+    """One raw file with all that is joined to it."""
+    table = open_file(store.connection, Path(file.path), store.root / "tmp", file.header or None)
+    joined = []
+    for part in file.join:
+        other = open_file(store.connection, Path(part.path), store.root / "tmp")
+        for column, among, path in ((part.on, table, file.path), (part.key, other, part.path)):
+            if column not in among.columns:
+                has = ", ".join(among.columns)
+                raise InputError(f"{path}: no column {column!r} to join by; correct it in promolift.toml. It has {has}")
+        rows = data.join_rows(table.rows, other.rows, part.on, part.key, Path(part.path).stem)
+        table = replace(table, rows=rows)
+        joined.append(other)
+    file.mapping.check_columns(table.columns, file.path)
+    if file.per == "last":
+        table = replace(table, rows=data.latest(table.rows, file.mapping))
+    return Raw(table, file.mapping, tuple(joined))
 
 
 def redeemed(raw: dict[str, Raw]) -> Raw | None:
@@ -134,32 +155,40 @@ def clean_table(job: Job, name: str, source: Raw, cleaned: data.Cleaned, aside: 
     with cleaned.staged(store.staged) as judged:
         store.save(name, judged.accepted())
         aside.keep(judged, source.table.source)
-        return aside.unreadable(judged.counts(), source.table)
+        return aside.unreadable(judged.counts(), source)
 
 
-def clean_events(job: Job, source: Raw, rules: data.CleanRules, aside: Aside) -> data.Counts:
+def clean_events(job: Job, logs: list[Raw], rules: data.CleanRules, aside: Aside) -> data.Counts:
     """Split the events by customer hash, then clean shard by shard, so that memory holds one shard at a time."""
     store, settings = job.store, job.config.data
-    shards = settings.shards or shards_for(source.table.about)
-    rows = source.table.rows
-    if store.table("products").filter("price_cents is not null").limit(1).fetchall():
-        rows = data.price_rows(rows, source.mapping, store.table("products"))
+    shards = settings.shards or shards_for(sum(source.table.about for source in logs))
     job.tell("ingest", 0.3, f"events in {shards} shards of customers")
-    store.write_shards(data.key_rows(rows, source.mapping), "raw_events", shards, by="_customer")
+    for number, source in enumerate(logs):
+        rows = source.table.rows
+        if store.table("products").filter("price_cents is not null").limit(1).fetchall():
+            rows = data.price_rows(rows, source.mapping, store.table("products"))
+        store.write_shards(data.key_rows(rows, source.mapping), f"raw_events{number}", shards, by="_customer")
     counts = data.Counts("events")
     with store.sharded("events") as put:
-        for shard in store.shards("raw_events"):
-            raw = store.table("raw_events", shard)
-            with data.clean_events(raw, source.mapping, rules).staged(store.staged) as judged:
-                put(shard, judged.accepted())
-                aside.keep(judged, source.table.source)
-                counts = counts + judged.counts()
+        for shard in range(shards):
+            with ExitStack() as stack:
+                kept = []
+                for number, source in enumerate(logs):
+                    raw = store.table(f"raw_events{number}", shard)
+                    cleaned = data.clean_events(raw, source.mapping, rules)
+                    judged = stack.enter_context(cleaned.staged(store.staged))
+                    kept.append(judged.accepted())
+                    aside.keep(judged, source.table.source)
+                    counts = counts + judged.counts()
+                put(shard, kept[0] if len(kept) == 1 else reduce(Relation.union, kept).order(ORDER))
             job.tell("ingest", 0.5 + 0.4 * (shard + 1) / shards, f"{counts.accepted:,} events taken")
-    store.remove("raw_events")
-    counts = aside.unreadable(counts, source.table)
+    for number, source in enumerate(logs):
+        store.remove(f"raw_events{number}")
+        counts = aside.unreadable(counts, source)
     if counts.accepted == 0:
+        names = ", ".join(source.table.source for source in logs)
         why = ", ".join(f"{reason} ({rows:,})" for reason, rows in counts.rejected.items())
-        raise InputError(f"{source.table.source}: none of {counts.read:,} rows could be taken: {why or 'no rows'}")
+        raise InputError(f"{names}: none of {counts.read:,} rows could be taken: {why or 'no rows'}")
     return counts
 
 

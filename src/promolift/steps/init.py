@@ -5,6 +5,7 @@ import os
 import tempfile
 import tomllib
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -14,6 +15,7 @@ from promolift import data
 from promolift.config import RAW, Config
 from promolift.errors import ConfigError, InputError
 from promolift.sources.files import open_file
+from promolift.steps.init_files import Log, open_logs, told_by_name
 from promolift.store import Store
 
 INSIDE: tuple[tuple[Literal["products", "customers"], str], ...] = (
@@ -48,56 +50,50 @@ weakest_evidence = "auto"
 [data]
 source = "files"
 """
-PART = """
-[data.{name}]
-path = {path}
-{per}
-[data.{name}.mapping]
-{mapping}"""
 
 
-def init(files: dict[str, Path], config: Path, force: bool) -> str:
+def init(files: dict[str, Path], config: Path, force: bool, more: Sequence[Path] = ()) -> str:
     """Write `config` for the raw `files` (events, products, customers, promotions); return what was found, in words.
 
-    The events' path may end in the columns' names of a file without a line of them: E.csv:user,item,time.
-    Nothing is written if a file cannot be understood or `config` is there already (unless `force`).
+    `more` are further files of events; `open_logs` says what a path of events may hold. Nothing is written if a file
+    cannot be understood or `config` is there already (unless `force`).
     """
-    files = dict(files)
-    files["events"], header = named(files["events"])
     if config.exists() and not force:
         raise ConfigError(f"{config}: already there; edit it, or write it anew with --force")
     with tempfile.TemporaryDirectory() as folder, Store(Path(folder)) as store:
-        mappings = guess_all(store, files, header)
-    text = compose(files, mappings, config, header)
+        parts = guess_all(store, files, more)
+    text = compose(parts, config)
     Config.parse(tomllib.loads(text), str(config))
     config.parent.mkdir(parents=True, exist_ok=True)
     draft = config.with_name(f".{config.name}.draft")
     draft.write_text(text, encoding="utf-8")
     draft.replace(config)
-    return shown(files, mappings, config)
+    return shown(parts, config)
 
 
-def named(path: Path) -> tuple[Path, list[str]]:
-    """A path such as E.csv:user,item,time as the file and its columns' names; any other as it is, without names."""
-    file, colon, names = str(path).rpartition(":")
-    if not colon or "," not in names or path.exists():
-        return path, []
-    return Path(file), [name.strip() for name in names.split(",")]
+@dataclass(frozen=True)
+class Part:
+    """A raw table as promolift.toml has it: its mapping, its file, whether it stands inside the events."""
+
+    name: str
+    mapping: data.Mapping
+    path: Path
+    log: Log | None = None
+    inside: bool = False
 
 
-def guess_all(store: Store, files: dict[str, Path], header: Sequence[str] = ()) -> dict[str, data.Mapping]:
+def guess_all(store: Store, files: dict[str, Path], more: Sequence[Path] = ()) -> list[Part]:
     """The mapping of each file; products and customers also from within the events, where they have no file."""
-    tables = {
-        name: open_file(store.connection, path, store.root / "tmp", (header or None) if name == "events" else None)
-        for name, path in files.items()
-    }
-    samples = {name: table.sample() for name, table in tables.items()}
-    mappings = {"events": data.guess_mapping("events", samples["events"])}
+    logs = open_logs(store, [files["events"], *more])
+    samples = {"events": logs[0].table.sample()}
+    events = data.guess_mapping("events", samples["events"])
+    mappings = {"events": told_by_name(logs[0].path, events) if more else events}
     for name in RAW[1:]:
         if name not in files:
             continue
         events = mappings["events"]
         keys = {key: events.sources(key)[0] for _, key in INSIDE if key in events.columns}
+        samples[name] = open_file(store.connection, files[name], store.root / "tmp").sample()
         mappings[name] = data.guess_mapping(
             name,
             samples[name],
@@ -107,12 +103,18 @@ def guess_all(store: Store, files: dict[str, Path], header: Sequence[str] = ()) 
         )
     if "products" in files:
         mappings |= catalogue(mappings["events"], mappings["products"], samples)
-    for part, key in INSIDE:
-        if part not in files and mappings["events"].has(key):
-            inside = within(samples["events"], part, key, mappings["events"])
+    events = mappings["events"]
+    parts = [Part("events", events, logs[0].path, logs[0])]
+    for log in logs[1:]:
+        found = data.guess_mapping("events", log.table.sample(), zone=events.zone, currency=events.currency)
+        parts.append(Part("more_events", told_by_name(log.path, found), log.path, log))
+    parts += [Part(name, mappings[name], files[name]) for name in RAW[1:] if name in mappings]
+    for name, key in INSIDE:
+        if name not in files and events.has(key):
+            inside = within(samples["events"], name, key, events)
             if inside is not None:
-                mappings[part] = inside
-    return mappings
+                parts.append(Part(name, inside, logs[0].path, logs[0], inside=True))
+    return parts
 
 
 def catalogue(
@@ -162,10 +164,10 @@ def within(
     return found.model_copy(update={"columns": told}) if set(told) - {key} else None
 
 
-def compose(files: dict[str, Path], mappings: dict[str, data.Mapping], config: Path, header: Sequence[str] = ()) -> str:
+def compose(parts: Sequence[Part], config: Path) -> str:
     """The text of promolift.toml."""
-    events = mappings["events"]
-    asked = "customers" in mappings and mappings["customers"].has("consent")
+    events = parts[0].mapping
+    asked = any(part.name == "customers" and part.mapping.has("consent") for part in parts)
     head = HEAD.format(
         currency=json.dumps(events.currency),
         zone=json.dumps(events.zone),
@@ -174,27 +176,43 @@ def compose(files: dict[str, Path], mappings: dict[str, data.Mapping], config: P
         if asked
         else "NO CONSENT COLUMN WAS FOUND: true says that you may send offers to everybody here",
     )
-    parts = [head]
-    for name, mapping in mappings.items():
-        path = files.get(name, files["events"])
-        place = os.path.relpath(path.resolve(), config.resolve().parent)
-        per = "" if name in files else 'per = "last"             # these columns stand in the events file\n'
-        if header and path == files["events"]:
-            per += f"header = {json.dumps(list(header), ensure_ascii=False)}  # the file has no line of names\n"
-        parts.append(
-            PART.format(name=name, path=json.dumps(place, ensure_ascii=False), per=per, mapping=mapping.to_toml())
-        )
-    return "".join(parts)
+    return head + "".join(_section(part, config.resolve().parent) for part in parts)
 
 
-def shown(files: dict[str, Path], mappings: dict[str, data.Mapping], config: Path) -> str:
+def _section(part: Part, folder: Path) -> str:
+    """One raw table of promolift.toml; paths start at `folder`."""
+    name = f"data.{part.name}"
+    many = part.name == "more_events"
+    lines = [
+        "",
+        f"[[{name}]]" if many else f"[{name}]",
+        f"path = {_quoted(os.path.relpath(part.path.resolve(), folder))}",
+    ]
+    if part.inside:
+        lines.append('per = "last"             # these columns stand in the events file')
+    if part.log and part.log.header:
+        header = json.dumps(list(part.log.header), ensure_ascii=False)
+        lines.append(f"header = {header}  # the file has no line of names")
+    for path, tie in part.log.joins if part.log else ():
+        place = _quoted(os.path.relpath(path.resolve(), folder))
+        lines += ["", f"[[{name}.join]]", f"path = {place}", f"on = {_quoted(tie.on)}", f"key = {_quoted(tie.key)}"]
+    return "\n".join([*lines, "", f"[{name}.mapping]", part.mapping.to_toml()])
+
+
+def _quoted(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)
+
+
+def shown(parts: Sequence[Part], config: Path) -> str:
     """What was guessed, as lines a person can check."""
     lines = []
-    for name, mapping in mappings.items():
-        where = files[name].name if name in files else f"inside {files['events'].name}"
-        lines += [f"{name} ({where})"]
-        lines += [f"  {role:<16} <- {', '.join(mapping.sources(role))}" for role in mapping.columns]
-        lines += [f"  {role:<16} =  {text}" for role, text in mapping.constants.items()]
-        lines += [f"  note: {note}" for note in mapping.notes]
+    for part in parts:
+        where = f"inside {part.path.name}" if part.inside else part.path.name
+        lines.append(f"{part.name.removeprefix('more_')} ({where})")
+        for path, tie in part.log.joins if part.log and not part.inside else ():
+            lines.append(f"  joined: {path.name} by {tie.on} ({tie.share:.1%} of the rows find theirs)")
+        lines += [f"  {role:<16} <- {', '.join(part.mapping.sources(role))}" for role in part.mapping.columns]
+        lines += [f"  {role:<16} =  {text}" for role, text in part.mapping.constants.items()]
+        lines += [f"  note: {note}" for note in part.mapping.notes]
     lines.append(f"\nwritten: {config}. Check it, then: promolift health, promolift run")
     return "\n".join(lines)

@@ -1,0 +1,73 @@
+"""Two raw tables in; the column that ties their rows together, or one table with the columns of both, out."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from promolift.data import sql
+from promolift.data.find import compact
+from promolift.sql import ident
+
+Relation = sql.Relation
+FEW = 0.2  # where fewer rows find a partner, small numbers met by chance
+
+
+@dataclass(frozen=True, order=True)
+class Tie:
+    """`on`, a column of many rows, names the one row of another table with the same `key`; `share` of them find one."""
+
+    share: float
+    on: str
+    key: str
+
+
+def find_tie(many: Relation, one: Relation, name: str) -> Tie | None:
+    """The tie by which most rows of `many` find a row of `one`, whose file is called `name`; None if there is none.
+
+    Columns called the same are tried, and 'id' in orders.csv for 'order_id'. No key may stand in `one` twice.
+    """
+    ties = (_tie(many, one, on, key) for on, key in _pairs(many.columns, one.columns, name))
+    return max((tie for tie in ties if tie is not None and tie.share >= FEW), default=None)
+
+
+def join_rows(many: Relation, one: Relation, on: str, key: str, name: str) -> Relation:
+    """`many` with the columns of the row of `one` that has the same key; nulls where there is none.
+
+    Every row of `many` stays, once: of several rows of `one` with a key the first counts. A column that `many` has,
+    too, becomes '<name>.<column>'.
+    """
+    taken = {column.lower() for column in many.columns}
+    added = {
+        column: column if column.lower() not in taken else f"{name}.{column}"
+        for column in one.columns
+        if column not in ("_row", key)
+    }
+    columns = [f"{_id(one, key)} as _tied", *(f"{ident(old)} as {ident(new)}" for old, new in added.items())]
+    first = f"select {', '.join(columns)} from raw qualify row_number() over (partition by _tied order by _row) = 1"
+    tied = many.project(f"*, {_id(many, on)} as _on").set_alias("many")
+    joined = tied.join(sql.select(one, first).set_alias("one"), "_on = _tied", how="left")
+    return joined.project("* exclude (_on, _tied)")
+
+
+def _pairs(many: Sequence[str], one: Sequence[str], name: str) -> Iterator[tuple[str, str]]:
+    own = compact(name).removesuffix("s") + "id"
+    for on in many:
+        for key in one:
+            alike = compact(on) == compact(key) or (compact(key) == "id" and compact(on) == own)
+            if alike and "_row" not in (on, key):
+                yield on, key
+
+
+def _tie(many: Relation, one: Relation, on: str, key: str) -> Tie | None:
+    rows, keys = sql.select(one, f"select count({_id(one, key)}), count(distinct {_id(one, key)}) from raw").fetchall()[
+        0
+    ]
+    if not rows or rows != keys:
+        return None
+    known = one.project(f"_row, {ident(key)}, true as _known")
+    found = join_rows(many.project(f"_row, {ident(on)}"), known, on, key, "one")
+    share = found.aggregate("avg(coalesce(_known, false)::int)").fetchall()[0][0]
+    return Tie(float(share or 0), on, key)
+
+
+def _id(relation: Relation, column: str) -> str:
+    return sql.identifier(column, sql.kind_of(relation.types[relation.columns.index(column)]))

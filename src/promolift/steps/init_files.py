@@ -1,0 +1,103 @@
+"""Files as the shop has them in; logs of events, each with the files that belong to its rows, out."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+from pathlib import Path
+
+from promolift import data
+from promolift.data.names import KIND_OF_WORD, kind_word
+from promolift.errors import InputError
+from promolift.sources.files import open_file
+from promolift.sources.raw import RawTable
+from promolift.store import Store
+
+
+@dataclass
+class Log:
+    """One file of events and the files joined to it. `header` names the columns of a file without a line of them."""
+
+    path: Path
+    file: RawTable = field(repr=False)
+    header: Sequence[str] = ()
+    joins: list[tuple[Path, data.Tie]] = field(default_factory=list)
+    others: list[RawTable] = field(default_factory=list, repr=False)
+
+    @property
+    def table(self) -> RawTable:
+        """The file's rows with the columns of all that is joined to them."""
+        rows = self.file.rows
+        for (path, tie), other in zip(self.joins, self.others, strict=True):
+            rows = data.join_rows(rows, other.rows, tie.on, tie.key, path.stem)
+        return replace(self.file, rows=rows)
+
+    def take(self, path: Path, other: RawTable) -> bool:
+        """Join a file that has one row for a key of this one; where it is the other way round, they change places."""
+        tie = data.find_tie(self.table.rows, other.rows, path.stem)
+        if tie is None:
+            return self._turn(path, other)
+        self.joins.append((path, tie))
+        self.others.append(other)
+        return True
+
+    def _turn(self, path: Path, other: RawTable) -> bool:
+        turned = Log(path, other)
+        if self.header or data.find_tie(other.rows, self.file.rows, self.path.stem) is None:
+            return False
+        parts = [(self.path, self.file), *zip((path for path, _ in self.joins), self.others, strict=True)]
+        if not all(turned.take(*part) for part in parts):
+            return False
+        self.path, self.file, self.joins, self.others = turned.path, turned.file, turned.joins, turned.others
+        return True
+
+
+def open_logs(store: Store, events: Sequence[Path]) -> list[Log]:
+    """The logs. Files joined by '+' make one of them, in whatever order: lines.csv+orders.csv.
+
+    A path may end in the columns' names of a file without a line of them: E.csv:user,item,time. Raises InputError if
+    files joined by '+' have no column that ties them.
+    """
+    return [_open_log(store, path) for path in events]
+
+
+def _open_log(store: Store, path: Path) -> Log:
+    first, *others = [path] if path.exists() else [Path(part.strip()) for part in str(path).split("+")]
+    file, header = named(first)
+    log = Log(file, open_file(store.connection, file, store.root / "tmp", header or None), header)
+    waiting = {other: open_file(store.connection, other, store.root / "tmp") for other in others}
+    while waiting:
+        taken = [other for other, table in waiting.items() if log.take(other, table)]
+        if not taken:
+            other, table = next(iter(waiting.items()))
+            raise InputError(
+                f"{other}: no column with one row per value that is also in {log.path.name}, so their rows cannot be "
+                f"joined; it has {', '.join(table.columns[:20])}"
+            )
+        waiting = {other: table for other, table in waiting.items() if other not in taken}
+    return log
+
+
+def named(path: Path) -> tuple[Path, list[str]]:
+    """A path such as E.csv:user,item,time as the file and its columns' names; any other as it is, without names."""
+    file, colon, names = str(path).rpartition(":")
+    if not colon or "," not in names or path.exists():
+        return path, []
+    return Path(file), [name.strip() for name in names.split(",")]
+
+
+def told_by_name(path: Path, mapping: data.Mapping) -> data.Mapping:
+    """The mapping of one of several logs; where no column says what its events are, the file's name does."""
+    words = re.findall(r"[a-z]+|[^\W\d_]+", re.sub(r"([a-z])([A-Z])", r"\1 \2", path.stem).lower())
+    pairs = [f"{one} {two}" for one, two in pairwise(words)]
+    known = [kind for word in (*words, *pairs) if (kind := _kind(word))]
+    if "kind" in mapping.columns or not known or mapping.constants.get("kind") == known[-1]:
+        return mapping
+    note = f"no kind column: by the file's name every row is read as {known[-1]} (set constants.kind)"
+    notes = (*(each for each in mapping.notes if "constants.kind" not in each), note)
+    return mapping.model_copy(update={"constants": mapping.constants | {"kind": known[-1]}, "notes": notes})
+
+
+def _kind(word: str) -> str | None:
+    bare = kind_word(word)
+    return KIND_OF_WORD.get(bare) or KIND_OF_WORD.get(bare.removesuffix("s"))

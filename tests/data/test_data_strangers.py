@@ -206,6 +206,38 @@ def test_a_clock_that_starts_at_nought_counts_hours_or_seconds(column, values, u
     assert max(days(text, found)) == last
 
 
+def test_an_hour_of_day_is_an_hour():
+    text = "user,date,shop_hour,item,price\n1,2024-01-01,8,a,1\n1,2024-01-01,21,b,2\n1,2024-01-02,1432,b,2"
+    found = guess(text)
+    assert found.columns["clock"] == "shop_hour"
+    assert days(text, found) == ["2024-01-01 08:00", "2024-01-01 21:00", "2024-01-02 14:32"]
+
+
+GAPS = """user_id,order_id,order_number,order_hour_of_day,days_since_prior_order,product_id
+    1,11,1,08,,a
+    1,11,1,08,,b
+    1,13,3,23,7.0,a
+    1,12,2,10,30.0,a
+    1,12,2,10,30.0,a
+    2,21,1,00,,b
+    3,31,1,05,4.0,
+    3,,,05,4.0,b"""
+
+
+def test_days_since_the_order_before_count_back_from_the_last_order_of_each():
+    found = guess(GAPS)
+    assert (found.time_format, found.columns["time"]) == ("gaps", "days_since_prior_order")
+    assert (found.columns["sequence"], found.columns["clock"]) == ("order_number", "order_hour_of_day")
+    assert any("last order of each customer is put on" in note for note in found.notes)
+    assert days(GAPS, found) == [
+        *["2000-11-24 08:00"] * 2, "2000-12-24 10:00", "2000-12-31 23:00", "2000-12-31 00:00", "2000-12-31 05:00"
+    ]  # fmt: skip
+    counts = data.clean_events(raw(GAPS), found, RULES).counts()
+    assert (counts.read, counts.rejected_rows, counts.repaired) == (8, 2, {})
+    with pytest.raises(ConfigError, match=r"gaps needs columns\.sequence"):
+        Mapping.parse({"table": "events", "columns": {"customer_id": "a", "time": "b"}, "time_format": "gaps"}, "t")
+
+
 def test_minutes_are_counted_where_the_settings_say_so():
     how = {"table": "events", "columns": {"customer_id": "user", "time": "t"}, "time_format": "minutes"}
     told = Mapping.parse(how | {"time_origin": "2024-02-28", "constants": {"kind": "view"}}, "t")

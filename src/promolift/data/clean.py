@@ -12,6 +12,7 @@ from promolift.data.mapping import Mapping
 from promolift.data.names import GONE_STATUS, KIND_OF_WORD, KIND_WORD_SQL, kind_word
 from promolift.data.reader import Reader
 from promolift.data.rules import EVENT_RULES, CleanRules, Rule
+from promolift.data.times import GAPS
 from promolift.sql import bind, ident, literal
 from promolift.tables import EVENTS
 
@@ -90,6 +91,8 @@ def clean_events(raw: Relation, mapping: Mapping, rules: CleanRules) -> Cleaned:
     """Judge every raw event. A customer's rows are judged without any other customer's, so shards change nothing."""
     if "_key" not in raw.columns:
         raw = key_rows(raw, mapping)
+    if mapping.time_format == GAPS:
+        raw = _days_of_gaps(raw, mapping)
     reader = Reader.of(raw, mapping, "events")
     limits: dict[str, object] = {**rules.model_dump(), "currency": mapping.currency}
     query = f"""
@@ -105,6 +108,24 @@ def clean_events(raw: Relation, mapping: Mapping, rules: CleanRules) -> Cleaned:
         from judged
     """
     return Cleaned(EVENTS, sql.select(raw, query), "customer_id, ts_ms, _row")
+
+
+def _days_of_gaps(raw: Relation, mapping: Mapping) -> Relation:
+    """Add `_day`, which counts back from the last order of each customer: all last orders stand on the same day."""
+    reader = Reader.of(raw, mapping, "events")
+    gap, number = reader.number("time"), reader.number("sequence")
+    query = f"""
+        with renamed as (select {reader.renamed()} from raw),
+        gaps as (select _row, _customer, {number} as number, coalesce({gap}, 0) as gap from renamed),
+        orders as (select _customer, number, max(gap) as gap from gaps where number is not null group by all),
+        days as (
+            select _customer, number,
+                sum(gap) over (partition by _customer order by number) - sum(gap) over (partition by _customer) as day
+            from orders)
+        select raw.*, cast(day as integer) as _day
+        from raw join gaps using (_row) left join days on gaps._customer = days._customer and gaps.number = days.number
+    """
+    return sql.select(raw, query)
 
 
 def reason_sql(rules: tuple[Rule, ...], limits: Dict[str, object]) -> str:

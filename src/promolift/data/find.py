@@ -20,11 +20,12 @@ from promolift.data.names import (
     kind_word,
 )
 from promolift.data.sql import NOTHING
-from promolift.data.times import COUNTED, MONTH_DAY, TimeGuess, guess_time
+from promolift.data.times import COUNTED, GAPS, MONTH_DAY, TimeGuess, guess_time
 
 TIME_ROLES = {"events": "time", "promotions": "start", "redemptions": "redeemed_at", "shelf": "start"}
 MONEY = ("amount", "unit_price", "list_amount", "list_unit_price", "price", "cost")
 STRONG_KIND = ("event", "behavio", "action", "interaction", "行为", "事件")
+SINCE_LAST = re.compile(r"days?(since|from)(the)?(prior|previous|prev|last)|距上[次单]")
 NOT_THE_TIME = re.compile(
     r"birth|dob|ship|deliver|estimat|updat|modif|expir|regist|signup|join|receiv|end|生日|注册|发货"
 )
@@ -115,6 +116,7 @@ class Columns:
             if best is None or key < best[0]:
                 best = (key, name, guess)
         if best is None or best[0][0] >= 800:
+            self._find_gaps()
             return
         _, name, guess = best
         self.columns[role] = name
@@ -127,6 +129,24 @@ class Columns:
         self.day_only = guess.day_only
         if guess.day_only and self.table == "events":
             self.find("clock")
+
+    def _find_gaps(self) -> None:
+        """Orders that are numbered, each with the days since the one before, tell when, but for the first day."""
+        name = next((name for name in self.free if SINCE_LAST.search(compact(name))), None)
+        if self.table != "events" or name is None or not evidence.looks_numeric(self.values(name)):
+            return
+        self.find("sequence")
+        if "sequence" not in self.columns:
+            return
+        self.columns["time"] = name
+        self.free.remove(name)
+        self.settings |= {"time_format": GAPS, "time_origin": "2000-12-31"}
+        self.notes.append(
+            f"{name!r} counts days since the order before: the last order of each customer is put on 2000-12-31, so "
+            "seasons and who stayed away are not known (set time_origin)"
+        )
+        self.day_only = True
+        self.find("clock")
 
     def _find_date_parts(self) -> bool:
         """Whether year, month and day stand in columns of their own; then they are the time."""

@@ -53,7 +53,7 @@ class _Guess(Columns):
     def mapping(self) -> Mapping:
         self.find_time()
         for role in (*NEEDED[self.table], *WELCOME[self.table]):
-            if role not in self.columns and role not in ("clock", TIME_ROLES.get(self.table)):
+            if role not in self.columns and role not in ("clock", "sequence", TIME_ROLES.get(self.table)):
                 self.find(role)
         if self.table == "events":
             self._settle_events()

@@ -9,7 +9,7 @@ from typing import Any, Literal, Self
 from pydantic import Field, model_validator
 
 from promolift.currency import Currency, currency_digits
-from promolift.data.times import COUNTED
+from promolift.data.times import COUNTED, GAPS
 from promolift.errors import InputError
 from promolift.settings import Settings, Zone
 
@@ -37,6 +37,7 @@ WELCOME: Dict[str, tuple[str, ...]] = {
             "kind",
             "product_id",
             "order_id",
+            "sequence",
             "session_id",
             "store_id",
             "channel",
@@ -70,7 +71,8 @@ class Mapping(Settings):
     constants: dict[str, str] = Field(default_factory=dict)
     time_format: str = Field(
         default="iso",
-        description="iso, epoch, weeks, days, hours, minutes, seconds, or strptime formats joined by ' | '",
+        description="iso, epoch, weeks, days, hours, minutes, seconds, gaps (days since the customer's order before; "
+        "sequence numbers his orders), or strptime formats joined by ' | '",
     )
     time_origin: str | None = Field(
         default=None,
@@ -111,7 +113,9 @@ class Mapping(Settings):
         for role in NEEDED[self.table]:
             if not self.has(role):
                 raise ValueError(f'needs {role}; write {role} = "<your column>" under columns')
-        if (self.time_format in COUNTED or self.yearless) and not self.time_origin:
+        if self.time_format == GAPS and not self.has("sequence"):
+            raise ValueError("time_format gaps needs columns.sequence, which numbers the orders of each customer")
+        if (self.time_format in (*COUNTED, GAPS) or self.yearless) and not self.time_origin:
             raise ValueError(
                 f"time_format {self.time_format} needs time_origin, the local day that number 0 stands for or a day of "
                 "the year that is meant"

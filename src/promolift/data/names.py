@@ -178,7 +178,7 @@ COLUMN_NAMES: dict[str, str] = {
         step week weekno 时间 日期 时间戳 下单时间 购买时间 支付时间 交易时间 交易日期 订单时间 订单日期 创建时间
         交易日期時間 交易日期 訂單日期 日期時間 行为时间 访问时间 点击时间 浏览时间 消费时间 消费日期
     """,
-    "clock": "transtime transactiontime saletime timeofday shophour hour hourofday time 时刻",
+    "clock": "transtime transactiontime saletime timeofday shophour hour hourofday orderhour orderhourofday time 时刻",
     "received": "receivedat receivedtime servertime ingestedat ingesttime loadedat servertimestamp 接收时间",
     "event_id": """
         eventid messageid msgid eventuuid uuid hitid logid rowid transactionlineid lineid orderlineid orderitemid
@@ -203,6 +203,7 @@ COLUMN_NAMES: dict[str, str] = {
         transactionno transactionnumber transid txnid cartid bookingid saleid salesid purchaseid checkoutid
         ecommercetransactionid 订单id 订单号 订单编号 订单 小票号 单号 交易号 发票号
     """,
+    "sequence": "ordernumber orderno ordersequence sequence ordernum visitnumber visitno basketnumber 第几单",
     "session_id": "sessionid session usersession visitid visit gasessionid sid 会话id 会话",
     "store_id": """
         storeid store storecode storeno storenumber shopid shop shopcode branchid branch branchcode outletid
@@ -269,13 +270,14 @@ COLUMN_NAMES: dict[str, str] = {
     "category": """
         category productcategory mastercategory itemcategory categoryname categorycode maincategory categoryid
         cat cat1 commoditydesc productgroup productgroupname productcategoryname productcategorynameenglish
-        department prodcat genre genrename class group 类目 品类 分类 类别 商品类别 商品分类 商品分類 一级类目
+        department aisle aisleid prodcat genre genrename class group 类目 品类 分类 类别 商品类别 商品分类 商品分類
+        一级类目
     """,
     "type": """
         producttype articletype subcategory subcategoryname subcat producttypename itemtype subcommoditydesc subclass
         productsubclass cat2 type productsubcategory 子类 子类目 二级类目 小类
     """,
-    "department": "department departmentname dept division section productdepartment 部门 大类",
+    "department": "department departmentname departmentid dept division section productdepartment 部门 大类",
     "brand": "brand brandname manufacturer maker vendor label 品牌 厂商",
     "price": """
         price listprice unitprice currentprice retailprice regularprice sellingprice saleprice priceeach

@@ -4,10 +4,11 @@ from dataclasses import dataclass
 
 from promolift.data import sql
 from promolift.data.mapping import JOINED, Mapping
+from promolift.data.times import GAPS
 from promolift.sql import ident, literal
 
 Relation = sql.Relation
-HIDDEN = ("_row", "_customer", "_key", "_price")  # columns the way in adds to a raw table
+HIDDEN = ("_row", "_customer", "_key", "_price", "_day")  # columns the way in adds to a raw table
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,8 @@ class Reader:
         if len(names) == 3:
             return sql.date_ms([sql.identifier("=" + name, self.types[name]) for name in names], zone)
         mapping = self.mapping
+        if mapping.time_format == GAPS:
+            return sql.time_ms("_day", "int", "days", zone, mapping.time_origin)
         return sql.time_ms("=" + names[0], self.types[names[0]], mapping.time_format, zone, mapping.time_origin)
 
     def written(self, role: str) -> str:
@@ -88,9 +91,11 @@ class Reader:
         return f"cast({literal(self.mapping.constants.get(role))} as varchar)"
 
     def _with_clock(self, names: tuple[str, ...]) -> str:
-        """Day from the time column, time of day from the clock column: '14:32:07', 143207 or 1432."""
+        """Day from the time column, time of day from the clock column: '14:32:07', 143207 or 1432; in an hour's, 14."""
         clock = self.mapping.sources("clock")[0]
         value = sql.text("=" + clock, self.types[clock])
+        if "hour" in clock.lower():
+            value = f"case when length({value}) <= 2 then lpad({value}, 2, '0') || '0000' else {value} end"
         digits = f"case when length({value}) <= 4 then lpad({value}, 4, '0') || '00' else lpad({value}, 6, '0') end"
         plain = f"substr({digits}, 1, 2) || ':' || substr({digits}, 3, 2) || ':' || substr({digits}, 5, 2)"
         hours = f"try_cast(case when contains({value}, ':') then {value} else {plain} end as time)"

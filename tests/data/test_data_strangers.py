@@ -206,6 +206,37 @@ def test_a_clock_that_starts_at_nought_counts_hours_or_seconds(column, values, u
     assert max(days(text, found)) == last
 
 
+def test_an_export_of_orders_is_read_by_its_lines():
+    found = guess(
+        "Name,Email,Financial Status,Total,Discount Amount,Created at,Lineitem quantity,Lineitem price,Lineitem sku\n"
+        "#1001,a@x.com,paid,57,3,2024-01-01 09:59:00 -0500,2,12.5,S1\n"
+        "#1001,a@x.com,,,,2024-01-01 09:59:00 -0500,1,25,S2"
+    )
+    roles = ("order_id", "customer_id", "unit_price", "quantity", "product_id", "status")
+    assert [found.columns[role] for role in roles] == [
+        *("Name", "Email", "Lineitem price", "Lineitem quantity", "Lineitem sku", "Financial Status")
+    ]
+    assert not {"amount", "shelf_discount"} & found.columns.keys()
+    assert any("of the whole order, left out" in note for note in found.notes)
+    total = guess("user,order_id,order_date,order_total,line_item_quantity,line_item_total\na,1,2024-01-01,30,1,10")
+    assert total.columns["amount"] == "line_item_total"
+    alone = guess("user,order_id,order_date,order_total,line_item_quantity\na,1,2024-01-01,30,1")
+    assert alone.columns["amount"] == "order_total"
+
+
+def test_who_and_what_stand_in_columns_of_other_names():
+    seen = guess("session,aid,ts,type\n1,59,1661724000278,clicks\n1,11,1661724000378,carts\n2,11,1661724000378,orders")
+    assert (seen.columns["kind"], seen.columns["product_id"]) == ("type", "aid")
+    told = guess("user,time_stamp,btag,cate\n5,1493741625,pv,62\n5,1493741626,buy,62\n7,1493776998,cart,11")
+    assert (told.columns["kind"], told.columns["product_id"]) == ("btag", "cate")
+    paid = guess("user,time,how,amount\n5,2024-01-01,credit,3\n5,2024-01-02,debit,4\n7,2024-01-03,credit,4")
+    assert "kind" not in paid.columns  # how it was paid, not what was done
+    known = guess("id,chain,date,purchaseamount\n86,205,2012-03-02,7.59\n86,205,2012-03-02,1.59\n9,15,2012-03-02,1")
+    assert known.columns["customer_id"] == "id"
+    with pytest.raises(InputError, match="customer_id"):
+        guess("id,date,amount\n1,2012-03-02,7.59\n2,2012-03-02,1.59\n3,2012-03-02,1")
+
+
 def test_an_hour_of_day_is_an_hour():
     text = "user,date,shop_hour,item,price\n1,2024-01-01,8,a,1\n1,2024-01-01,21,b,2\n1,2024-01-02,1432,b,2"
     found = guess(text)

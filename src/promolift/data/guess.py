@@ -88,6 +88,7 @@ class _Guess(Columns):
             )
 
     def _settle_events(self) -> None:
+        self._settle_who()
         if "customer_id" not in self.columns and "session_id" in self.columns:
             self.columns["customer_id"] = self.columns["session_id"]
             self.notes.append(
@@ -100,6 +101,7 @@ class _Guess(Columns):
                     self.columns["product_id"] = self.columns.pop(role)
                     self.notes.append(f"no product column: {self.columns['product_id']!r} stands for the product")
                     break
+        self._settle_lines()
         self._settle_kind()
         self._settle_order()
         if "coupon_discount" in self.columns:
@@ -108,7 +110,43 @@ class _Guess(Columns):
         if not self._naive_zone_is_known():
             self.notes.append(f"times carry no zone: read as {self.zone} (set zone if the shop's clock is another)")
 
+    def _settle_who(self) -> None:
+        """An 'id' that comes again is not the row's: it says who."""
+        name = next((name for name in self.free if compact(name) == "id"), None)
+        values = self.values(name) if name else []
+        if name and "customer_id" not in self.columns and len(set(values)) < 0.9 * len(values):
+            self.columns["customer_id"] = name
+            self.free.remove(name)
+            self.notes.append(f"{name!r} comes again, so it stands for the customer (set columns.customer_id)")
+
+    def _settle_lines(self) -> None:
+        """Where lines have money of their own, the order's is left out: it stands on the first line, or on each."""
+        if not _of_line(self.columns.get("quantity", "")):
+            return
+        roles = ("amount", "list_amount", "shelf_discount", "coupon_discount")
+        whole = {role: self.columns.pop(role) for role in roles if not _of_line(self.columns.get(role, "line"))}
+        others = [name for name in self.free if not _of_line(name)]
+        self.free = [name for name in self.free if _of_line(name)]
+        for role in whole:
+            self.find(role)
+        self.free += others
+        if not any(_of_line(self.columns.get(role, "")) for role in ("unit_price", "amount")):
+            self.columns |= whole
+            return
+        if whole:
+            told = ", ".join(repr(name) for name in whole.values())
+            self.notes.append(f"{told}: of the whole order, left out, since each line has money of its own")
+        number = next((name for name in self.free if compact(name) == "name"), None)
+        if "order_id" not in self.columns and number and all(re.search(r"\d", value) for value in self.values(number)):
+            self.columns["order_id"] = number
+            self.free.remove(number)
+
     def _settle_kind(self) -> None:
+        if "kind" not in self.columns:
+            name = next((name for name in self.free if _tells_kinds(self.values(name))), None)
+            if name:
+                self.columns["kind"] = name
+                self.free.remove(name)
         if "kind" in self.columns:
             name = str(self.columns["kind"])
             counted = Counter(kind_word(value) for value in self.values(name))
@@ -320,6 +358,16 @@ class _Guess(Columns):
 def _records(column: pl.Series) -> int:
     """How many cells hold a record such as {'amount': 3.5}."""
     return int(column.str.contains(r"^\s*\{.*:.*\}\s*$").sum())
+
+
+def _of_line(name: str | tuple[str, ...]) -> bool:
+    return str(name).lower().startswith("line")
+
+
+def _tells_kinds(values: list[str]) -> bool:
+    """Whether a column holds words for what was done, looking or putting in the cart among them."""
+    kinds = [KIND_OF_WORD.get(kind_word(value)) for value in values]
+    return {"view", "add_to_cart"} & {*kinds} != set() and None not in kinds and len({*kinds}) > 1
 
 
 def _is_kind(value: str) -> bool:

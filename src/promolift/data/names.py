@@ -151,7 +151,9 @@ def kind_word(word: str) -> str:
 
 
 KIND_WORD_SQL = "replace(replace(lower(trim({0})), '_', ' '), '-', ' ')"
-KIND_OF_WORD: dict[str, str] = {word: kind for kind in KINDS for word in KIND_WORDS[kind]}
+KIND_OF_WORD: dict[str, str] = {
+    form: kind for kind in KINDS for word in KIND_WORDS[kind] for form in (f"{word}s", word)
+}
 
 # Column names per role (or table and role), best first, without capitals and signs: 'Customer ID' is 'customerid'.
 COLUMN_NAMES: dict[str, str] = {
@@ -164,7 +166,8 @@ COLUMN_NAMES: dict[str, str] = {
         subscriber msisdn phonenumber phone mobile mobileno nameorig userpseudoid anonymousid fullvisitorid
         distinctid deviceid cookieid guid openid unionid 用户id 用户 用户编号 客户id 客户 客户编号 客户号
         会员卡号 會員卡號 會員編號 客戶編號 顧客編號 会员id 会员 会员号 会员编号 顾客id 顾客 买家id 买家 手机号
-        卡号 账号 账户
+        卡号 账号 账户 买家手机号 手机号 手机 买家会员名 买家昵称 msno customeremail useremail email
+        billingemail 邮箱
     """,
     "time": """
         time timestamp ts tsms datetime eventtime eventtimestamp eventdate eventdatetime date transactiontimestamp
@@ -189,13 +192,16 @@ COLUMN_NAMES: dict[str, str] = {
         activity interaction interactiontype kind transactiontype transtype txntype operation type drcr
         creditdebit 行为 行为类型 事件 事件类型 操作 类型 交易类型
     """,
-    "status": "status orderstatus paymentstatus transactionstatus txnstatus 订单状态 交易状态 支付状态 状态",
+    "status": """
+        status orderstatus financialstatus paymentstatus transactionstatus txnstatus 订单状态 交易状态 支付状态 状态
+    """,
     "product_id": """
         productid product prodid prodcode productcode productno productkey productnumber itemid item itemcode
         itemno itemnumber articleid article articlecode articleno articlenumber sku skuid skucode stockcode
         stockid upc upccode ean gtin barcode plu asin parentasin goodsid goods goodscode contentid offerid planid plan
         packid packageid tariffid tariff serviceid productsku itemsku 商品id 商品 商品编号 商品编码 产品id 产品 产品编号
-        videoid movieid songid trackid bookid isbn businessid adid asinid 商品編號 产品号 货号 物品id 条码 套餐 套餐id
+        aid videoid movieid songid trackid bookid isbn businessid adid asinid 商品編號 产品号 货号 物品id 条码 套餐
+        套餐id
     """,
     "order_id": """
         orderid order orderno ordernumber ordercode invoiceno invoice invoiceid invoicenumber receiptid receipt
@@ -224,13 +230,15 @@ COLUMN_NAMES: dict[str, str] = {
         rowtotal totalprice totalamount totalsales total itemtotal amount amt amountpaid paidamount paymentamount
         payment transactionamount transamount transamt txnamount txnamt purchaseamount purchasevalue ordervalue
         ordertotal orderamount spend spending turnover netamount netsales netprice extendedprice extprice value
-        paid grandtotal charge charges chargeamount rechargeamount topupamount cost trnsumfromiss salesprice
+        paid grandtotal charge charges actualamountpaid chargeamount rechargeamount topupamount cost trnsumfromiss
+        salesprice
         subtotalafterdiscount amountcents amountminor revenuecents totalcents 金额 总价 总金额 销售额 实付
         实付金额 支付金额 付款金额 订单金额 消费金额 交易金额 成交金额 銷售金額 金額 總金額
     """,
     "unit_price": """
         unitprice price priceperunit itemprice productprice sellingprice saleprice priceeach unitcost rate
-        pricecents unitpricecents priceminor actualprice finalprice discountedprice 单价 价格 售价 成交价
+        finalunitprice pricecents unitpricecents priceminor actualprice finalprice discountedprice 商品单价 单价
+        价格 售价 成交价
     """,
     "list_amount": """
         listamount grossamount grosssales grosstotal grossvalue subtotal amountbeforediscount totalbeforediscount
@@ -238,7 +246,8 @@ COLUMN_NAMES: dict[str, str] = {
     """,
     "list_unit_price": """
         listprice listunitprice originalprice regularprice baseprice grossprice fullprice msrp rrp retailprice
-        undiscountedprice pricebeforediscount unitpricebeforediscount 原价 标价 吊牌价
+        originalunitprice planlistprice compareatprice undiscountedprice pricebeforediscount unitpricebeforediscount
+        原价 标价 吊牌价
     """,
     "shelf_discount": """
         retaildisc discount discountamount discountvalue discounttotal totaldiscount linediscount itemdiscount
@@ -270,15 +279,16 @@ COLUMN_NAMES: dict[str, str] = {
     "category": """
         category productcategory mastercategory itemcategory categoryname categorycode maincategory categoryid
         cat cat1 commoditydesc productgroup productgroupname productcategoryname productcategorynameenglish
-        department aisle aisleid prodcat genre genrename class group 类目 品类 分类 类别 商品类别 商品分类 商品分類
-        一级类目
+        department aisle aisleid level2 prodcat genre genrename class group 类目 品类 分类 类别 商品类别 商品分类
+        商品分類
+        一级类目 cate merchantcategoryid merchantcategory mcc
     """,
     "type": """
         producttype articletype subcategory subcategoryname subcat producttypename itemtype subcommoditydesc subclass
-        productsubclass cat2 type productsubcategory 子类 子类目 二级类目 小类
+        productsubclass cat2 level4 level3 type productsubcategory 子类 子类目 二级类目 小类
     """,
-    "department": "department departmentname departmentid dept division section productdepartment 部门 大类",
-    "brand": "brand brandname manufacturer maker vendor label 品牌 厂商",
+    "department": "department departmentname departmentid level1 dept division section productdepartment 部门 大类",
+    "brand": "brand brandname brandid manufacturer maker vendor label 品牌 厂商",
     "price": """
         price listprice unitprice currentprice retailprice regularprice sellingprice saleprice priceeach
         productprice itemprice pricecents discountprice msrp baseprice catalogprice 价格 单价 售价 标价
@@ -314,6 +324,7 @@ PREFIXES = (
     "properties",
     "ecommerce",
     "items",
+    "lineitem",
     "params",
     "eventparams",
     "context",

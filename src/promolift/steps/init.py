@@ -87,7 +87,8 @@ def guess_all(store: Store, files: dict[str, Path], more: Sequence[Path] = ()) -
     logs = open_logs(store, [files["events"], *more])
     samples = {"events": logs[0].table.sample()}
     events = data.guess_mapping("events", samples["events"])
-    mappings = {"events": told_by_name(logs[0].path, events) if more else events}
+    unsure = any("constants.kind" in note for note in events.notes)
+    mappings = {"events": told_by_name(logs[0].path, events) if more or unsure else events}
     for name in RAW[1:]:
         if name not in files:
             continue

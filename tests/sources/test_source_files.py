@@ -140,6 +140,14 @@ def test_no_line_is_lost_in_silence(body: list[str], tmp_path_factory: pytest.Te
         assert all(word in text for word in line.replace('"', ",").replace("\n", ",").split(",") if word)
 
 
+def test_columns_set_apart_by_spaces_are_columns(tmp_path: Path):
+    printed = " 00069 19971028  1   26.68\n 00254 19970816 14    2.04\n\n 00254 19970817  1  102.04\n"
+    table = read(tmp_path, printed, "cdnow.txt", names=["who", "day", "units", "paid"])
+    assert table.rows.project("who, paid").fetchall() == [("00069", "26.68"), ("00254", "2.04"), ("00254", "102.04")]
+    with pytest.raises(InputError, match="not a table"):
+        read(tmp_path, "a b c\na b\n", "uneven.txt")
+
+
 def test_names_that_repeat_or_are_missing_are_made_good(tmp_path: Path):
     assert read(tmp_path, "a,A,,_row\n1,2,3,4\n").columns == ["a", "A_2", "column_3", "_row_2"]
     assert read(tmp_path, "a,b\n1,2,\n3,4,\n").columns == ["a", "b", "column_3"]

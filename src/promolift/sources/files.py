@@ -10,7 +10,7 @@ import duckdb
 from promolift.errors import InputError
 from promolift.sources import nested, workbook
 from promolift.sources.raw import RawTable
-from promolift.sources.text import dialect_of, safe_names, scan, to_utf8
+from promolift.sources.text import dialect_of, is_aligned, safe_names, scan, to_tabs, to_utf8
 
 PARQUET = (".parquet", ".pq")
 TEXT = (".csv", ".tsv", ".txt", ".tab", ".dat", ".data", ".log")
@@ -74,6 +74,9 @@ def _open_text(connection: duckdb.DuckDBPyConnection, path: Path, work: Path, na
     if encoding != "utf-8" or mixed_ends:
         readable = work / f"{uuid4().hex}.csv"
         to_utf8(path, encoding, readable)
+    if is_aligned(readable):
+        readable, spaced = work / f"{uuid4().hex}.csv", readable
+        to_tabs(spaced, readable)
     dialect = dialect_of(readable, names)
     rejects = f"rejects_{uuid4().hex}"
     columns = ", ".join(f"{_text(name)}: 'VARCHAR'" for name in dialect.names)

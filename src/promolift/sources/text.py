@@ -126,6 +126,21 @@ def to_utf8(path: Path, encoding: str, target: Path) -> None:
         out.write(decoder.decode(b"", final=True))
 
 
+def is_aligned(path: Path) -> bool:
+    """Whether spaces alone set the columns of a UTF-8 file apart, as in a printed table."""
+    text = next(chunks(path), b"").decode("utf-8", "replace")
+    lines = [line for line in text.splitlines()[:200] if line.strip()]
+    plain = not any(delimiter in text for delimiter in DELIMITERS)
+    widths = {len(line.split()) for line in lines}
+    return plain and len(lines) > 1 and len(widths) == 1 and widths.pop() > 2
+
+
+def to_tabs(path: Path, target: Path) -> None:
+    """Write such a file again with a tab between columns."""
+    with open_bytes(path) as file, target.open("wb") as out:
+        out.writelines(b"\t".join(line.split()) + b"\n" for line in file)
+
+
 def dialect_of(path: Path, given: Sequence[str] | None = None) -> Dialect:
     """Delimiter, quotes and column names of a UTF-8 file. `given` names the columns of a file without a header."""
     text = next(chunks(path), b"").decode("utf-8", "replace").lstrip("\ufeff")

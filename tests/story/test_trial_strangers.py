@@ -38,13 +38,21 @@ def read(folder: Path, frame: pl.DataFrame, **more: object) -> trial.TrialData:
 def test_a_feature_that_only_the_treated_have_is_refused_with_both_remedies(tmp_path: Path) -> None:
     frame = table()
     seen = (frame["offer"] == "yes") & (frame["age"] > 50)
-    exposed = frame.with_columns(exposure=seen.cast(pl.Int8))
-    with pytest.raises(InputError, match=r"'exposure' is '0' for everybody in no and not elsewhere.*ignore=exposure"):
-        read(tmp_path, exposed)
-    assert read(tmp_path, exposed, ignore=("exposure",)).features.columns == ["age"]
-    assert "exposure" in read(tmp_path, exposed, planned=None).features.columns  # no lot is claimed: overlap decides
-    rare = frame.with_columns(exposure=pl.Series([1] + [0] * (N - 1)))
-    assert "exposure" in read(tmp_path, rare).features.columns  # one customer may be in one arm by chance
+    reached = frame.with_columns(reach=seen.cast(pl.Int8))
+    with pytest.raises(InputError, match=r"'reach' is '0' for everybody in no and not elsewhere.*ignore=reach"):
+        read(tmp_path, reached)
+    assert read(tmp_path, reached, ignore=("reach",)).features.columns == ["age"]
+    assert "reach" in read(tmp_path, reached, planned=None).features.columns  # no lot is claimed: overlap decides
+    rare = frame.with_columns(reach=pl.Series([1] + [0] * (N - 1)))
+    assert "reach" in read(tmp_path, rare).features.columns  # one customer may be in one arm by chance
+
+
+def test_other_outcomes_of_the_file_are_left_out_with_a_word(tmp_path: Path) -> None:
+    more = table().with_columns(conversion=pl.col("bought"), Exposure=pl.lit(1), is_clicked=pl.lit(0), visits_before=2)
+    found = read(tmp_path, more)
+    assert found.features.columns == ["age", "visits_before"]
+    assert "afterwards: conversion, Exposure, is_clicked (features=... takes them)" in found.doubts[0]
+    assert read(tmp_path, more, features=("age", "conversion")).features.columns == ["age", "conversion"]
 
 
 def test_what_sounds_or_acts_like_an_outcome_is_asked_after(tmp_path: Path) -> None:

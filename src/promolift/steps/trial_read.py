@@ -27,6 +27,11 @@ AFTERWARDS = re.compile(
     r"expos|visit|click|\bopen(?!ing)|conver|purchas|bought|spen[dt]|respon|reten|redeem|churn|cancel|renew|outcome"
     r"|target|impression|rounds|session|duration|\bads?\b|\bpost(?!al|code| ?code)|after"
 )
+# Names that can mean nothing else, as files of several outcomes have them beside each other.
+OUTCOMES = re.compile(
+    r"(?:is |has )?(?:visit(?:s|ed)?|conver(?:sions?|ted)|spen[dt]|expos(?:ure|ed)|click(?:s|ed)?|purchase[ds]?|bought"
+    r"|responded|outcome|redeemed|churn(?:ed)?|retained)"
+)
 # In benchmark files: the outcome under the other arm, what it was expected to be, the effect on this very customer.
 UNKNOWABLE = re.compile(
     r"c(ounter)?factual|\by ?cf\b|^(ite|cate|tau)$|^true (effect|uplift|ite|cate|tau)|potential outcome"
@@ -120,13 +125,17 @@ def read(path: Path, settings: TrialSettings) -> TrialData:
     keys = [c.name for c in frame if _is_key(c)]
     others = [n for n in frame.columns if n not in (*used, *settings.ignore, *keys)]
     oracles = [] if settings.features else _unknowable(others)
-    features = settings.features or tuple(n for n in others if n not in oracles)
+    happened = [] if settings.features else [n for n in others if OUTCOMES.fullmatch(_spoken(n))]
+    features = settings.features or tuple(n for n in others if n not in (*oracles, *happened))
     told = frame.select(features) if features else pl.DataFrame({EVERYBODY: np.zeros(frame.height)})
     planned_NA = _planned(path, frame, settings, arms)
     late = [] if settings.features else _sounds_late(features) + _tells(told, values[settings.outcomes[0]], arm_N)
     doubts = [f"left out as names of customers: {', '.join(keys)}"] if keys and not settings.features else []
     if oracles:
         told_of = f"left out since nobody can have known them before the treatment: {', '.join(oracles)}"
+        doubts.append(f"{told_of} (features=... takes them)")
+    if happened:
+        told_of = f"left out as what customers did afterwards: {', '.join(happened)}"
         doubts.append(f"{told_of} (features=... takes them)")
     if late:
         names = list(dict.fromkeys(late))
@@ -231,16 +240,20 @@ def _planned(path: Path, frame: pl.DataFrame, settings: TrialSettings, arms: tup
 
 def _unknowable(names: list[str]) -> list[str]:
     """Columns that only a simulation can fill; y0 or mu0 alone may be a baseline, beside y1 or mu1 it is none."""
-    said = {name: re.sub(r"[\W_]+", " ", name).strip().lower() for name in names}
+    said = {name: _spoken(name) for name in names}
     worlds = {name: match for name, words in said.items() if (match := BOTH_WORLDS.match(words))}
     stems = [match[1] for match in worlds.values()]
     both = [name for name, match in worlds.items() if stems.count(match[1]) == 2]
     return [name for name, words in said.items() if name in both or UNKNOWABLE.search(words)]
 
 
+def _spoken(name: str) -> str:
+    return re.sub(r"[\W_]+", " ", name).strip().lower()
+
+
 def _sounds_late(features: tuple[str, ...]) -> list[str]:
     """Names that sound like what customers did afterwards."""
-    words = {name: re.sub(r"[\W_]+", " ", name).lower() for name in features}
+    words = {name: _spoken(name) for name in features}
     return [name for name, said in words.items() if AFTERWARDS.search(said) and not BEFOREHAND.search(said)]
 
 

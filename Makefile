@@ -10,7 +10,7 @@ demo: $(READY)  ## the main job on real retail data, from raw logs to demo-repor
 	$(BIN)/promolift demo
 
 test: $(DEV)  ## all tests; a thread for each worker, since more of them wait for one another
-	OMP_NUM_THREADS=1 POLARS_MAX_THREADS=1 $(BIN)/pytest -n 2
+	OMP_NUM_THREADS=1 POLARS_MAX_THREADS=1 $(BIN)/pytest -n 2 --dist loadgroup
 
 check: $(DEV)  ## style, types, the house's import rules, generated docs
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .

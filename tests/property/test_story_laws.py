@@ -10,6 +10,8 @@ from promolift.config import Config
 from promolift.profile import OutlookSettings
 from promolift.store import Store
 
+pytestmark = pytest.mark.xdist_group("story_laws")  # one worker makes the fixture, which takes long
+
 HIDDEN = {"code"}  # made from the folder's own secret
 
 

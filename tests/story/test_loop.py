@@ -13,6 +13,8 @@ from promolift.steps.loop import Loop, LoopSettings, loses, run_loop
 from promolift.steps.loop_page import stretch
 from promolift.steps.loop_run import run_simulation
 
+pytestmark = pytest.mark.xdist_group("loop")  # one worker makes the fixture, which takes long
+
 
 @pytest.fixture(scope="module")
 def loop() -> Loop:

@@ -17,6 +17,8 @@ from promolift.steps.trial_page import page_of
 from promolift.steps.trial_report import trial_settings, write_trial
 from promolift.store import Store
 
+pytestmark = pytest.mark.xdist_group("trial_story")  # one worker makes the fixture, which takes long
+
 HILLSTROM = Path(__file__).parents[2].parent / "shared/data/hillstrom.csv"
 SETTINGS = trial.TrialSettings(
     name="Two letters", treatment="letter", control="none", rates=("came",), money="spent", placebos=("before",),

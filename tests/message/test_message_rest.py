@@ -68,11 +68,13 @@ MOODS = [
     ("en", "Snowdrift outside. Enjoy 20% off frozen meals. Valid through June 30, 2026."),
     ("zh", "炊烟，冷冻方便餐打8折，6月30日截止。"),
     ("zh", "跋涉归来，冷冻方便餐打8折，6月30日截止。"),
+    ("en", "Someone with whiskers sulks by the hearth. Enjoy 20% off frozen meals. Valid through June 30, 2026."),
+    ("zh", "隔壁装修又响了，冷冻方便餐打8折，6月30日截止。"),
 ]
 
 
 @pytest.mark.parametrize(("language", "text"), MOODS)
-def test_one_unlisted_word_before_the_benefit_is_a_mood_to_a_fair_reader_and_unbacked_to_a_strict_one(language, text):
+def test_unlisted_words_before_the_benefit_are_a_mood_to_a_fair_reader_and_unbacked_to_a_strict_one(language, text):
     assert codes(text, OFFER[language], language, strict=False) == set()
     assert codes(text, OFFER[language], language, strict=True) == {"unbacked"}
 
@@ -83,7 +85,11 @@ def test_one_unlisted_word_before_the_benefit_is_a_mood_to_a_fair_reader_and_unb
         ("en", "Enjoy 20% off frozen meals with dumplings. Valid through June 30, 2026.", "dumplings"),  # after it
         ("en", "Enjoy 20% off frozen meals. Valid through June 30, 2026. Chefs do.", "Chefs"),  # a sentence later
         ("en", "A fifth off frozen meals, Sommelier, through June 30, 2026.", "Sommelier"),  # a benefit in words
-        ("en", "Grandma's recipe. Enjoy 20% off frozen meals. Valid through June 30, 2026.", "recipe"),  # two words
+        (
+            "en",
+            "Grandma's recipe. Enjoy 20% off frozen meals. Valid through June 30, 2026.",
+            "recipe",
+        ),  # a claim in a headline
         ("en", "Handpicked frozen meals are 20% off through June 30, 2026.", "Handpicked"),  # joined to the name
         ("zh", "冷冻方便餐打8折，医师点赞，6月30日截止。", "医师点赞"),
         ("zh", "医师点赞，冷冻方便餐打8折，6月30日截止。", "医师点赞"),
@@ -99,13 +105,13 @@ def test_a_fair_reader_refuses_nearly_every_claim_after_the_offer_and_most_befor
     after = [codes(f"{TRUE[k]}{gap[k]}{claim}", OFFER[k], k, strict=False) != set() for k, claim in CLAIMS]
     before = [codes(f"{claim}{gap[k]}{TRUE[k]}", OFFER[k], k, strict=False) != set() for k, claim in CLAIMS]
     assert sum(after) > 0.98 * len(CLAIMS)
-    assert sum(before) > 0.88 * len(CLAIMS)
+    assert sum(before) > 0.98 * len(CLAIMS)
 
 
 def test_a_strict_reading_refuses_whatever_a_fair_one_does():
     for language, claim in CLAIMS[::7]:
         text = f"{claim} {TRUE[language]}"
-        assert codes(text, OFFER[language], language, strict=False) <= codes(text, OFFER[language], language)
+        assert not codes(text, OFFER[language], language, strict=False) or codes(text, OFFER[language], language)
 
 
 def test_shipping_words_need_an_offer_of_free_shipping():

@@ -43,8 +43,9 @@ def broken_rules(
 ) -> list[BrokenRule]:
     """All broken rules of `text` as a message about `offer`; an empty list means the text is true and fit to send.
 
-    `strict` is for what a machine wrote and nobody reads: each word outside the facts must be a known one. Otherwise a
-    mood or headline before the benefit may hold one unlisted word; what is said after the benefit may not (`unbacked`).
+    `strict` is for what a machine wrote and nobody reads: each word outside the facts must be a known one. Otherwise
+    moods, scenes, questions and calls to the reader may hold any words; a claim, or what adds to the offer, may not
+    (`unbacked`).
 
     Reads digits of any script, full width, Chinese numerals and English number words. Each rule has its code, its
     place, why, and where it comes from. Codes: missing_name, other_name, sensitive_name, wrong_name, unknown_purchase,
@@ -113,7 +114,7 @@ def read(
     check_festivals(reading, offer)
     check_dates(reading, offer, context)
     check_claims(reading, context)
-    check_rest(reading, offer, strict)
+    check_rest(reading, offer, language, strict)
     check_shipping(reading, offer)
     check_words(reading, offer, context)
     check_percents(reading, offer)

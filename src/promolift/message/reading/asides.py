@@ -8,7 +8,9 @@ import re
 from calendar import monthrange
 from datetime import date, datetime, timedelta
 
-from promolift.message.reading.text import DATE, Reading, number
+from promolift.message.reading.date_cues import CLOCK
+from promolift.message.reading.patterns import any_of
+from promolift.message.reading.text import DATE, DONE, HAN, OFFERED, SENTENCE_END, WORDS, Reading, number
 from promolift.terms import Offer
 
 _LESS_ZH = re.compile(
@@ -59,8 +61,27 @@ _MONTHS = [
     "December",
 ]
 _MONTH = re.compile(
-    rf"(?<![\d第])(?P<m>1[0-2]|[1-9]|十[一二]?|[一二三四五六七八九])月(?!\d)(?:份)?|\b(?P<mon>{'|'.join(_MONTHS)})\b"
+    rf"(?:(?P<y>20\d\d)年)?(?<![\d第])(?P<m>1[0-2]|[1-9]|十[一二]?|[一二三四五六七八九])月(?!\d)(?:份)?"
+    rf"|\b(?P<mon>{'|'.join(_MONTHS)})\b(?: (?P<y2>20\d\d)\b)?"
 )
+# What a clause about the offer speaks with; a scene or a mood has none of it.
+_SPEAK = any_of(rf"""
+    [\d%¥$€£{DATE}{DONE}{OFFERED}折减省免截止限至到期内享延底剩仅]|有效|最后|优惠|活动|结束|倒计时|打烊|送达|充足
+    \b(?:until|till?|through|thru|by|before|after|from|for|within|end\w*|valid|good (?:for|until|till?|through)
+        |offers?|sales?|deals?|discount\w*|off|free|runs?
+        |extend\w*|only|start\w*|beg[iu]n\w*|open\w*|expir\w*|last\w*|left|remain\w*|works?|results?|ready|to go
+        |running|arriv\w*|without|deliver\w*|sav\w+|spend\w*|pay\w*|price\w*|less|limit\w*)\b
+""")
+_BENEFIT = any_of(
+    r"[%折]|[¥$€£]\s?\d|\d\s?元|减|[包免]邮|免运|运费|\boff\b|\bper ?cent\b|\b(?:shipping|delivery|postage)\b|\bfree\b"
+)
+_COUNT = re.compile(
+    rf"(?<![\d.,])(?:\d{{1,3}}|(?i:{WORDS})|{HAN})[\s-]*(?:(?i:km|kilomet\w+|miles?|degrees?|pages?|steps|stairs|floors?|laps?"
+    r"|songs?|meetings?|kids|children|cats|dogs|e-?mails?|guests?|friends|chapters?|tabs|suitcases?|cups|things|nights?"
+    r"|rooms?|episodes?|loads|errands)\b|(?!people|customers|shoppers|users|famil|buyers|reviews|stars|awards|countr|cit|hours|days"
+    r"|weeks|months|years|colou?rs|sizes|flavou?rs|pairs|units|pieces|percent|dollars|euros|pounds|bucks|items|points|miles|credits|coupons|gifts|samples|prizes|sold)[a-z]{3,}s\b|°|公里|千米|米|度|页|步|级台阶|层楼|楼|圈|首|集|章|场|趟|遍|封|个会|口人|个人|只猫|条狗|站)"
+)
+_CLAUSE_END = re.compile(r"[，,：:；;。.!！?？—\n…]")
 _FESTIVALS = ((r"双\s*(?:11|十一)", 11, 11), (r"双\s*(?:12|十二)", 12, 12), (r"(?<![\d.])618(?![\d.])", 6, 18))
 _CLOSES = re.compile(r"(?:through|until|till|by|end of|throughout|至|到|截止)\s*$", re.IGNORECASE)
 
@@ -111,16 +132,52 @@ def check_months(reading: Reading, last: date, first: datetime) -> int:
     ends = 0
     spanned = {(first.year * 12 + first.month - 1 + i) % 12 + 1 for i in range(_months_between(first, last))}
     for match in list(_MONTH.finditer(reading.text)):
-        month = _MONTHS.index(match["mon"]) + 1 if match["mon"] else int(number(match["m"]))
+        if _in_mood(reading.text, *match.span()):
+            continue
+        month = _number_of(match)
         if match["mon"] in ("May", "March") and not _CLOSES.search(reading.text[: match.start()]):
             continue  # a name, a verb
         whole = month == last.month and last.day == monthrange(last.year, last.month)[1]
         closes = bool(_CLOSES.search(reading.text[: match.start()]))
-        if month not in spanned or (closes and not whole):
+        year = match["y"] or match["y2"]
+        if month not in spanned or (year and int(year) not in (first.year, last.year)) or (closes and not whole):
             reading.flag("wrong_date", *match.span(), f"the offer runs from {first.date()} through {last}")
         ends += closes and whole
         reading.hide(*match.span(), DATE)
     return ends
+
+
+def _in_mood(text: str, start: int, end: int) -> bool:
+    """Whether a month sets a mood and dates nothing: 'one less to find in December', 'a walk before July?'."""
+    before, after = SENTENCE_END.split(text[:start])[-1], SENTENCE_END.split(text[end:])[0]
+    asks = text[end + len(after) : end + len(after) + 1] in ("?", "？")
+    early = re.match(r"[之以]?前", after)
+    return not early and not (_BENEFIT if asks else _SPEAK).search(before + after)
+
+
+def months_named(text: str) -> set[int]:
+    """The months a text names without a day."""
+    return {_number_of(match) for match in _MONTH.finditer(text)}
+
+
+def in_scene(text: str, start: int, end: int) -> bool:
+    """Whether a time or a number of minutes belongs to a scene before the benefit: 'breakfast at 5 a.m. again?'."""
+    before, after = _CLAUSE_END.split(text[:start])[-1], _CLAUSE_END.split(text[end:])[0]
+    if _BENEFIT.search(text[:start]) or len((before + after).strip()) < 2:
+        return False
+    return not _SPEAK.search(before + after)
+
+
+def hide_scenes(reading: Reading) -> None:
+    """Clock times and counts of a scene are put aside: 'breakfast at 5 a.m. again?', 跑步五公里."""
+    for pattern in (CLOCK, _COUNT):
+        for match in list(pattern.finditer(reading.text)):
+            if in_scene(reading.text, *match.span()):
+                reading.hide(*match.span(), " ")
+
+
+def _number_of(month: re.Match[str]) -> int:
+    return _MONTHS.index(month["mon"]) + 1 if month["mon"] else int(number(month["m"]))
 
 
 def _months_between(first: datetime, last: date) -> int:

@@ -25,6 +25,21 @@ _ORDINALS = """
 ORDINALS = _ORDINALS.split()
 _ORDINAL = rf"\b(?P<d>{'|'.join(ORDINALS)})\b"
 _HAN_DAY = "[一二三四五六七八九十]{1,3}"
+# A day without its month, where it can only be a deadline; read if the offer's month is the only one or is named.
+_TO_THE = "(?:(?<=on )|(?<=by )|(?<=to )|(?<=until )|(?<=till )|(?<=through )|(?<=before ))"
+_NO_NOUN = (
+    r"(?: of (?:the|this) month\b)?(?=\s*(?:[,.;:!?)]|$|(?:and|is|at|for|when|if|with|inclusive|included|only)\b))"
+)
+_IS_LAST = r"(?=\s+(?:is|being|as) (?:the |your |our |its )?(?:last|final|closing|end|when|deadline|cut))"
+_BARE = (
+    rf"(?:(?<=[至到于是为])|(?<=[本个]月)|(?<=[日天][:：]))(?P<d>\d{{1,2}}|{_HAN_DAY})[日号](?![内间起后常用子元线楼店])",
+    rf"(?<![\d.月/至到年-])(?P<d>\d{{1,2}}|{_HAN_DAY})[日号](?=(?:当[天日]|晚上?|[(（][^)）]*[)）])?[是为]?"
+    r"(?:最后|截止|之?前|止|结束|到期|收官|收尾|落幕))",
+    rf"{_TO_THE}the (?P<d>\d{{1,2}})(?:st|nd|rd|th)\b{_NO_NOUN}",
+    rf"{_TO_THE}the {_ORDINAL}{_NO_NOUN}",
+    rf"\bthe (?P<d>\d{{1,2}})(?:st|nd|rd|th)\b{_IS_LAST}",
+    rf"\bthe {_ORDINAL}{_IS_LAST}",
+)
 CORES = [
     re.compile(pattern, re.IGNORECASE)
     for pattern in (
@@ -33,7 +48,7 @@ CORES = [
         r"(?<!\d)(?P<y>\d{4})\s*(?P<sep>[-/.])\s*(?P<m>\d{1,2})\s*(?P=sep)\s*(?P<d>\d{1,2})(?!\d)",
         r"(?:(?P<y>\d{4}|[〇零一二三四五六七八九]{4})\s*年\s*|今年)?"
         rf"(?<!\d)(?P<m>\d{{1,2}}|{HAN})\s*月(?:份)?\s*"
-        rf"(?:(?P<last>底|末|最后一天)|(?P<d>\d{{1,2}}|{_HAN_DAY})\s*(?:日|号)?"
+        rf"(?:(?P<last>底|末|的?最后(?:一|1)[天日])|(?P<d>\d{{1,2}}|{_HAN_DAY})\s*(?:日|号)?"
         rf"(?:\s*[-至到~]\s*(?P<d2>\d{{1,2}}|{_HAN_DAY})\s*[日号])?)",
         rf"(?P<last>(?:the )?(?:end|last day) of )(?:the month of )?{_MON}(?!\s*\d{{1,2}}(?!\d)){_YEAR}",
         rf"\b{_MON}\s+(?:the\s+)?{_DAY}(?!\d){_TO_DAY}{_YEAR}",
@@ -45,6 +60,7 @@ CORES = [
         r"(?<![\d/.])(?!24/7|1/[2-5]\b)(?P<a>\d{1,2})/(?P<b>\d{1,2})(?![\d/.]*\d)",
         r"(?:(?<=[至到止])|(?<=有效期)|(?<=有效期[:：]))\s*(?P<m>\d{1,2})\.(?P<d>\d{1,2})(?![\d.%折元])",
         r"(?<![\d.])(?P<m>\d{1,2})\.(?P<d>\d{1,2})(?=\s*(?:前|之前|截止|到期|止))",
+        *_BARE,
     )
 ]
 _WEEKDAY = r"\b(?P<w>mon|tue|tues|wed|weds|thu|thur|thurs|fri|sat|sun)(?:[a-z]*day|nesday|rsday|urday)?\b\.?"
@@ -61,10 +77,11 @@ _CLOCK = (
     r"|(?:点钟?|时)(?:整|(?P<half>半)|(?P<mi2>\d{1,2})\s*分?(?:\s*(?P<s2>\d{1,2})\s*秒)?)?)"
     r"|(?:12(?::00)?\s*)?(?P<word>零点|午夜|正午|中午|midnight|noon|midday))"
 )
+CLOCK = re.compile(rf"(?<![\d:.])(?!一点)(?!两点){_CLOCK}", re.IGNORECASE)
 CLOCK_AFTER = re.compile(rf"^(?:T|\s*(?:当[天日])?[)）(（]?\s*,?\s*(?:at\s+|@\s*)?)\s*{_CLOCK}", re.IGNORECASE)
 CLOCK_BEFORE = re.compile(rf"{_CLOCK}\s*(?:on|,)?\s*(?:the evening of\s*)?$", re.IGNORECASE)
 DURATION = re.compile(
-    rf"(?<![\d.,])(?<!最后)(?<!每)(?P<n>\d+|{WORDS}|{HAN})\s*-?\s*(?:more\s+|full\s+)?"
+    rf"(?<![\d.,])(?<!最后)(?<!每)(?<!第)(?P<n>\d+|{WORDS}|{HAN})\s*-?\s*(?:more\s+|full\s+)?"
     r"(?P<unit>days?|hours?|weeks?|months?|minutes?|years?|hrs?"
     r"|天|日(?![元圆常用子历三])|小时|周|星期|个月|分钟|年)(?![a-z\d])",
     re.IGNORECASE,
@@ -91,7 +108,7 @@ NOT_INCLUDED = any_of(
 UP_TO_ZH = any_of("(?:及|或|和)(?:之|以)?前|(?:之|以)?前(?:及|或|和)当[天日]", head=r"^[日号]?\s*(?:当[天日])?")
 BEFORE_ZH = any_of("之前|以前|前|未到", head=r"^[日号]?\s*(?:[(（][^)）]*[)）])?\s*")
 AFTER_ZH = any_of("之后|以后|后|过后", head=r"^[日号]?\s*")
-START_ZH = any_of("起|开始|开启|生效|启用|当天起", head=r"^[日号]?\s*", tail="(?!至|到)")
+START_ZH = any_of("起|开始|开启|开抢|生效|启用|当天起", head=r"^[日号]?\s*", tail="(?!至|到)")
 BESIDE = re.compile(
     r"^\s*(?:[(（][^)）]{0,8}[)）])?\s*(?:当[天日])?(?:(?:及|或|和)?(?:之|以)?[前后]|止)(?:[(（][^)）]{0,8}[)）])?"
 )

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 from promolift.message.reading import date_cues as cue
-from promolift.message.reading.asides import check_months
+from promolift.message.reading.asides import check_months, hide_scenes, in_scene, months_named
 from promolift.message.reading.text import DATE, Context, Reading, number
 from promolift.terms import Offer
 
@@ -71,6 +71,7 @@ def check_dates(reading: Reading, offer: Offer, context: Context) -> None:
         if inside and re.search(r"\d+\s*[日号]", inside["in"]):  # its day is checked with the date
             reading.hide(stated.end + inside.start("in"), stated.end + inside.end(), DATE)
         reading.hide(stated.start, max(stated.tail, stated.end + (beside.end() if beside else 0)), DATE)
+    hide_scenes(reading)
     ends += _check_relative(reading, offer, context)
     ends += _check_durations(reading, offer, context)
     ends += check_months(reading, _last_day(offer), offer.starts)
@@ -126,7 +127,9 @@ def _stated(text: str, match: re.Match[str], offer: Offer) -> _Stated | None:
         if a > 12 and b <= 12 and year and len(g["y"]) == 2 and year > 12:  # 26/6/30 as Chinese texts write it
             pairs, years = [*pairs, (b, year)], [*years, 2000 + a]
     else:
-        month = _MONTHS.index(g["mon"][:3].lower()) + 1 if "mon" in g else int(number(g["m"]))
+        month = _month(text, g, offer)
+        if month is None:
+            return None
         day = _MONTH_END if "last" in g else _day_number(g["d"])
         pairs = [(month, day)]
     days = tuple(d for y in years for m, day in pairs if (d := _day(y, m, day)))
@@ -135,6 +138,17 @@ def _stated(text: str, match: re.Match[str], offer: Offer) -> _Stated | None:
     second = int(number(g["d2"])) if "d2" in g else None
     start, end, tail, minutes = _widen(text, match.start(), match.end())
     return _Stated(start, end, tail, days, minutes, second, "last" in g)
+
+
+def _month(text: str, g: dict[str, str], offer: Offer) -> int | None:
+    """The month of a date; for a bare day ('the 30th') the offer's last one, if it is the only one or is named."""
+    if "mon" in g:
+        return _MONTHS.index(g["mon"][:3].lower()) + 1
+    if "m" in g:
+        return int(number(g["m"]))
+    last = _last_day(offer)
+    one = (offer.starts.year, offer.starts.month) == (last.year, last.month)
+    return last.month if one or last.month in months_named(text) else None
 
 
 def _day_number(text: str) -> int:
@@ -285,6 +299,9 @@ def _check_durations(reading: Reading, offer: Offer, context: Context) -> int:
     true = 0
     for match in list(cue.DURATION.finditer(reading.text)):
         sent = _sent_day(offer, context)
+        if in_scene(reading.text, *match.span()):
+            reading.hide(*match.span(), " ")
+            continue
         if _PROSE.match(match["n"]) and not _VALIDITY.search(" ".join(reading.clause(*match.span()))):
             continue
         if match["unit"] == "年" and number(match["n"]) in (offer.starts.year, offer.expires.year):
@@ -310,6 +327,8 @@ def _check_relative(reading: Reading, offer: Offer, context: Context) -> int:
     whole = _whole_day(offer)
     for pattern, holds in ((cue.TODAY, whole and sent == last), (cue.MONTH_END, whole and month_end)):
         for match in list(pattern.finditer(reading.text)):
+            if pattern is cue.MONTH_END and in_scene(reading.text, *match.span()):
+                continue
             if _DATED.match(reading.text[match.end() :]):
                 if pattern is cue.TODAY and holds:
                     reading.hide(*match.span(), DATE)

@@ -50,8 +50,9 @@ _ENGLISH_WORDS = ("ALL", "TOP", "TRY")  # codes that shout like words
 _SCALE = {None: 1, "百": 100, "千": 1000, "k": 1000, "K": 1000, "万": 10_000}
 _SHORT = re.compile(rf"(?<![\d.-])(?P<sum>{DIGITS})\s*-\s*(?P<off>{DIGITS})(?![\d-]|\s*[%折])")
 _EVERYDAY = ("一块", "一元", "千万")  # 一块儿, 一元复始: no sums
-_NUMBER = re.compile(rf"{DIGITS}|(?i:{WORDS})|(?!千万){HAN}")
+_NUMBER = re.compile(rf"{DIGITS}|(?i:{WORDS})|(?<!第)(?<!第.)(?!千万){HAN}")
 _SMALL = 10  # up to here a number word may be prose: 'one of those days', 三餐
+_HOURS = 12  # 'letters after eleven' is prose too
 _NEEDED: tuple[tuple[Role, str], ...] = (
     ("threshold", "missing_threshold"),
     ("cap", "missing_cap"),
@@ -118,7 +119,7 @@ def check_shipping(reading: Reading, offer: Offer) -> None:
 def check_leftovers(reading: Reading) -> None:
     """Flag every number that no rule has understood: a fact the offer does not contain."""
     for match in _NUMBER.finditer(reading.text):
-        if match[0][0].isdigit() or number(match[0]) > (99 if match[0][0] > "\u2e80" else _SMALL):
+        if match[0][0].isdigit() or number(match[0]) > (99 if match[0][0] > "\u2e80" else _HOURS):
             reading.flag("unknown_number", *match.span(), "this number is no part of the offer")
 
 
@@ -191,7 +192,7 @@ def _sums(reading: Reading, offer: Offer) -> Iterator[_Sum]:
         unit = match["sign"] or match["unit"]
         before, after = reading.clause(*match.span())
         role = _role(before, after)
-        if _is_sum(match, unit, role, before, after):
+        if not before.endswith("第") and _is_sum(match, unit, role, before, after):
             yield _Sum(match.start(), match.end(), _cents(match, offer.currency), role, unit)
 
 

@@ -6,6 +6,7 @@ from functools import cache, lru_cache
 from itertools import chain
 
 from promolift.message.names import SMUGGLED, is_sensitive, known_names, table
+from promolift.message.reading.given_names import GIVEN_NAMES
 from promolift.message.reading.patterns import any_of
 from promolift.message.reading.text import (
     BOUGHT,
@@ -19,7 +20,7 @@ from promolift.message.reading.text import (
     Reading,
     ready,
 )
-from promolift.message.reading.word_lists import GIVEN_NAMES, LINK, MARKUP, SLOT
+from promolift.message.reading.word_lists import LINK, MARKUP, SLOT
 from promolift.terms import Language, Offer, Words
 
 _FAMILY = (  # common Chinese family names: with one or two characters more, they address a person
@@ -81,7 +82,7 @@ _ANOTHER_MODEL = re.compile(  # the next model, or what belongs to it: 'Aero Lam
     re.IGNORECASE,
 )
 _ON_OFFER = any_of(rf"""
-    \d|%|折|优惠|减|省|[包免]邮|免费|运费|半价|也|还有|同样|同享|以及|{OFFERED}|\boff\b|\bsav|\bdiscount|\bfree|\bhalf\b|\balso\b
+    \d|%|折|优惠|减|省|[包免]邮|免费|运费|半价|也[是有享参打可能一]|还有|同样|同享|以及|{OFFERED}|\boff\b|\bsav|\bdiscount|\bfree|\bhalf\b|\balso\b
     \btoo\b|\bincluded?|\bincluding\b|\bas well\b|\bplus\b|\boffers?\b|\bdeals?\b|\bsale\b|\bcheaper\b|\bper ?cent\b
     \bfifth\b|\bthird\b|\bquarter\b|\bshipping\b|\bdelivery\b|\bpostage\b
 """)
@@ -89,6 +90,11 @@ _ON_OFFER = any_of(rf"""
 _NARROWS = any_of(rf"""
     {_ON_OFFER.pattern}|{DATE}|\b(?:buy|bought|purchas|order|add|choose|pick|get|take|only|just|for)\w*\b|[买购点选加仅只凭]|下单
 """)
+_PARTED = re.compile(r"[:：—]|\s[-–]\s")
+_BENEFIT = any_of(
+    r"[%折¥$€£减省]|优惠|[包免]邮|运费|半价|便宜|\boff\b|\bfree\b|\bless\b|\bcheaper\b|\bsav\w+|\bdiscount|\bhalf\b|\bdeals?\b|\bsale\b|元"
+)
+_ALL = any_of(r"\beverything\b|\banything\b|\b(?:whole|entire) (?:store|shop)\b|\b(?:store|shop|site)-?wide\b|全[场店]")
 _COMPANY = re.compile(
     r"先生|女士|小姐|老师|同学|朋友|会员|顾客|客户|用户|家人|您|你|亲|\b(?:mr|mrs|ms|miss|dr|prof|our|dear|valued|customer|friend|member)\b\.?"
     r"|[\s\ue002.'·-]",
@@ -103,7 +109,7 @@ def protect_names(reading: Reading, offer: Offer, language: Language, context: C
     """Hide the names of what is offered and bought and of the person, and every other known category, longest first."""
     found: list[tuple[int, int, int, str]] = []
     for rank, (name, mark) in enumerate(_names(offer, language, context)):
-        loose = mark == OFFERED and offer.scope == "category"
+        loose = mark == OFFERED and (offer.scope == "category" or name.islower())
         for match in _name_pattern(name, loose, mark == PERSON).finditer(reading.text):
             found.append((match.start() - match.end(), rank, match.start(), mark))
     for match in _table_pattern(language).finditer(reading.text):
@@ -143,12 +149,20 @@ def _name_pattern(name: str, loose: bool = False, person: bool = False) -> re.Pa
     inner = re.escape(plain).replace(r"\ ", r"[\s-]+")
     if loose and plain.isascii():
         inner = re.sub(r"(?<=\+)and(?=\[)", r"(?:and|&)", inner)
-        inner = inner[:-3] + "(?:ies|y)" if plain.endswith("ies") else inner.removesuffix("s") + "(?:e?s)?"
+        inner = _numbers(inner)
     head = r"(?<![A-Za-z\d])" if plain[0].isascii() and plain[0].isalnum() else ""
     tail = r"(?![A-Za-z\d])" if plain[-1].isascii() and plain[-1].isalnum() else ""
     if plain[-1].isdigit():
         tail = r"(?![\d%折元]|[.,]\d|[A-Za-z])"
     return re.compile(head + inner + tail + (_ADDRESSED if person else ""), re.IGNORECASE)
+
+
+def _numbers(name: str) -> str:
+    """A pattern for one of them and for several: lamp(s), berry and berries, scarf and scarves."""
+    for several, endings in (("ies", "(?:ies|y)"), ("ves", "(?:ves|fe?)")):
+        if name.endswith(several):
+            return name[:-3] + endings
+    return name.removesuffix("s") + "(?:e?s)?"
 
 
 @cache
@@ -178,12 +192,15 @@ def check_names(reading: Reading, offer: Offer, context: Context) -> None:
         reading.flag("missing_name", 0, 0, f"the text does not name {offer.label}")
     for match in re.finditer(f"{OFFERED}+", reading.text):
         other = offer.scope == "category" and _is_another(reading.text, *match.span())
+        other = other and not _set_apart(reading.text, *match.span())
         if other or _ANOTHER_MODEL.match(reading.text, match.end()):
             reading.flag("other_name", *match.span(), "the words around it make it the name of something else")
     for match in re.finditer(f"{OTHER}+", reading.text):
-        aside = not _ON_OFFER.search("".join(reading.clause(*match.span())))
+        aside = not _ON_OFFER.search("".join(reading.clause(*match.span()))) or _set_apart(reading.text, *match.span())
         if offer.scope == "all":
-            aside = not _NARROWS.search(_sentence(reading.text, *match.span()))
+            aside = not _NARROWS.search(_sentence(reading.text, *match.span())) or _leads_to_all(
+                reading.text, *match.span()
+            )
         if not aside:  # 'goes well with tea' offers no tea
             reading.flag("other_name", *match.span(), "the offer does not cover this")
     _check_private(reading, offer, context)
@@ -192,6 +209,28 @@ def check_names(reading: Reading, offer: Offer, context: Context) -> None:
 def _sentence(text: str, start: int, end: int) -> str:
     """The whole sentence around [start, end)."""
     return SENTENCE_END.split(text[:start])[-1] + text[start:end] + SENTENCE_END.split(text[end:])[0]
+
+
+def _set_apart(text: str, start: int, end: int) -> bool:
+    """Whether a scene names it: parted by a colon from the offer, or in a list in a sentence without a benefit."""
+    scene = _PARTED.search(SENTENCE_END.split(text[:start])[-1])
+    rest = SENTENCE_END.split(text[end:])[0]
+    parted = _PARTED.search(rest)
+    if scene is None and parted and OFFERED in rest[parted.end() :]:
+        said = SENTENCE_END.split(text[:start])[-1] + rest[: parted.start()]
+        return not _BENEFIT.search(said)
+    before = SENTENCE_END.split(text[:start])[-1]
+    clause = re.split(r"[，,：:]", before)[-1] + re.split(r"[，,：:]", rest)[0]
+    listed = OFFERED not in clause or "、" in clause
+    elsewhere = text[: start - len(before)] + text[end + len(rest) :]
+    return listed and OFFERED in elsewhere and not _BENEFIT.search(before + rest)
+
+
+def _leads_to_all(text: str, start: int, end: int) -> bool:
+    """'Paper towels, party hats: 15% off everything'."""
+    before, after = SENTENCE_END.split(text[:start])[-1], SENTENCE_END.split(text[end:])[0]
+    parted = _PARTED.search(after)
+    return bool(parted and _ALL.search(after, parted.end()) and not _BENEFIT.search(before + after[: parted.start()]))
 
 
 def _is_another(text: str, start: int, end: int) -> bool:

@@ -32,7 +32,8 @@ CAP_AFTER_EN = any_of(
 )
 NEED_BEFORE_ZH = any_of(
     r"""
-    (?:满|买够|凑够|凑|达到?|超过|超出|高于|大于|多于|不低于|不少于|不小于|至少|起码|消费|购物|花费?|(?<!无)(?<!没有)门槛|购买?|买
+    (?:满|买够|凑够|凑|达到?|超过|超出|高于|大于|多于|不低于|不少于|不小于|至少|起码|消费|购物|花费?
+        |(?<!无)(?<!没有)门槛|购买?|买
         |起购
         |金额|总价|总额|订单|实付|需付?|仅需|只需|够|逾)(?:了|为|是|满|到|金额|[:：>≥\s])*
     [≥>]=?\s*
@@ -74,7 +75,8 @@ BELOW_BEFORE = any_of(
 BELOW_AFTER = any_of(r"(?:及|或)?(?:以下|以内|之内)|or (?:less|under|below)\b", head=r"^\s*")
 CUT_BEFORE_ZH = any_of(
     r"""
-    (?:立减|直减|减免|减去|减掉|即减|再减|(?<!满)减|立省|省下|省去|节省|省|抵扣|抵用|抵|优惠|便宜|直降|立降|降|少付|扣减|扣除
+    (?:立减|直减|减免|减去|减掉|即减|再减|(?<!满)减|立省|省下|省去|节省|省|抵扣|抵用|抵|优惠|便宜|直降|立降|降|少付
+        |扣减|扣除
         |扣|让利|减价|券|红包|[替帮为][您你]付)(?:了|为|金额|额|掉|您|你|[:：]|\s)*
     少花\s*|满\s*[¥$€£]?[\d,.]+\s*元?\s*-\s*
     """,
@@ -161,6 +163,9 @@ FREE_SHIPPING = any_of(r"""
     \bfree of (?:shipping|delivery) (?:charges?|costs?|fees?)\b
     \b(?:waiv(?:e|ing)|pay(?:ing)? for|cover(?:ing)?|pick(?:ing)? up)\s+(?:the |your )?(?:shipping|delivery|postage)\b
     \bpay (?:no|nothing for) (?:shipping|delivery|postage)\b
+    \b(?:minus|less|forget|without|lose) the (?:shipping|delivery|postage)\b
+    \b(?:travels?|fl(?:y|ies)|rides?|comes? to you|(?:get|head|go)s? (?:home
+        |to you)) (?:home |to you |over )?(?:for )?free\b(?! of)
 """)
 ZERO_SHIPPING = any_of(r"""
     \b(?:zero|no|0) (?:dollars?|euros?|pounds?|cents?|yuan) (?:for|in|on) (?:shipping|delivery|postage)
@@ -179,8 +184,9 @@ HALF = any_of(r"""
     \b(?:cut|slash|chop|drop|reduc|mark)\w*[^.!?]{0,30} (?:in|by) half\b
 """)
 FRACTION = any_of(r"""
-    \b(?P<k>an?|one|two|three|four|nine)[\s-](?P<f>half|third|quarter|fifth|sixth|eighth|tenth|twentieth)s?\b(?!\s*(?:past|hour
-        |to\b|of an? |the \w*(?:time|effort|work)))
+    \b(?P<k>an?|one|two|three|four|nine)[\s-](?P<f>half|third|quarter|fifth|sixth|eighth|tenth
+        |twentieth)s?\b(?!\s*(?:past|hour
+        |to\b|of an? |the \w*(?:time|effort|work)|-?(?:empty|full|asleep|open|day|read|finished|eaten|awake|moon)\b))
     \b(?P<k1>[1-4])/(?P<g>[2-5])(?=\s+(?:off|of|less|the price))
     (?P<h>[二三四五六七八九十])分之(?P<k2>[一二三四五六七八九两])
 """)
@@ -190,7 +196,9 @@ WHOLE = any_of(r"""
 PAYS_BEFORE = any_of(
     r"""
     \b(?:pay|paying|only|for|at|costs?)\s+(?:only |just )?
-    (?<!少)付|支付|按|[仅只]收|仅需|只需|只要|现价为?|售价为?|(?<!少花)(?<!省下)(?:原(?![\ue000-\ue005，。])[^，。\d]{1,5}(?=的)|原价|标价|定价|售价|价格|正价|[平通]时|平[常日]|往常)的?
+    (?<!少)付|支付|按|[仅只]收|仅需|只需|只要|现价为?|售价为?
+        |(?<!少花)(?<!省下)(?:原(?![\ue000-\ue005，。])[^，。\d]{1,5}(?=的)|原价|标价|定价|售价|价格|正价|[平通]时
+        |平[常日]|往常)的?
     """,
     tail=r"\s*$",
 )

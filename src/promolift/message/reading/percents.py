@@ -75,7 +75,7 @@ def _fraction(match: re.Match[str], before: str, after: str) -> Decimal | None:
     count = match["k"] or match["k1"] or match["k2"]
     part = 100 * (Decimal(1) if count.lower() in ("a", "an") else number(count)) / divisor
     pays = cue.PAYS_BEFORE.search(before) and not cue.CUTS_AFTER.match(after)
-    return part if pays or cue.PAYS_AFTER.match(after) else 100 - part
+    return part if pays or _of_price(before, after) else 100 - part
 
 
 def _cheng(match: re.Match[str], before: str, after: str) -> Decimal | None:
@@ -87,7 +87,12 @@ def _cheng(match: re.Match[str], before: str, after: str) -> Decimal | None:
 def _percent(match: re.Match[str], before: str, after: str) -> Decimal | None:
     value = number(match["n"] or match["z"])
     pays = cue.PAYS_BEFORE.search(before) and not cue.CUTS_AFTER.match(after)
-    return value if pays or cue.PAYS_AFTER.match(after) else 100 - value
+    return value if pays or _of_price(before, after) else 100 - value
+
+
+def _of_price(before: str, after: str) -> bool:
+    """'80% of the price', but not 'minus 20% of the price'."""
+    return bool(cue.PAYS_AFTER.match(after)) and not before.lower().endswith(("minus ", "less "))
 
 
 def _whole(match: re.Match[str], before: str, after: str) -> Decimal | None:

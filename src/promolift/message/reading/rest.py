@@ -2,19 +2,20 @@
 
 The other checks look for what is wrong; this one asks of each word by what right it stands there. A sentence about
 stock, other people, prizes or effects needs words that are in no list of `vocabulary.py`, however it is put. A strict
-reading flags each such word. A fair one lets pass what a true text may need: one unlisted word of a mood or headline
-before the benefit. After the benefit, or joined to the offered name, every unlisted word adds to what is offered.
+reading flags each such word. A fair one flags the cues of a claim (`claim_cues.py`) and those unlisted words that by
+the shape of their clause add to the offer (`fair.py`); a mood, a scene or a question may hold any words.
 """
 
 import re
-from bisect import bisect
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache, lru_cache
-from itertools import groupby
 
 from promolift.message.reading import vocabulary as words
+from promolift.message.reading.claim_cues import CUES
+from promolift.message.reading.fair import STATED, Place, Strange, adding
 from promolift.message.reading.money import CURRENCY_WORDS
+from promolift.message.reading.number_cues import FREE_SHIPPING
 from promolift.message.reading.patterns import any_of
 from promolift.message.reading.text import BOUGHT, DATE, DONE, HAN, OFFERED, PERSON, SENTENCE_END, WORDS, Reading
 from promolift.terms import Language, Offer
@@ -70,29 +71,40 @@ _AND_ZH = "和与及跟加"
 _AND = r"\s*(?:,\s*and\b|,|\band\b|\bplus\b|[&+、])\s*(?:(?:an?|the|your|some)\s+)?"
 _AND_THEN = re.compile(rf"{OFFERED}(?:{_AND}[a-z]+){{0,2}}{_AND}$")
 _AND_OFFERED = re.compile(rf"(?:{_AND}[a-z]+){{0,2}}{_AND}{OFFERED}")
-_COMMA = re.compile(r"[,，:：、()（）—]| [-–] ")
-_NAMED = re.compile(rf" {OFFERED}")
 
 
-def check_rest(reading: Reading, offer: Offer, strict: bool) -> None:
+def check_rest(reading: Reading, offer: Offer, language: Language, strict: bool) -> None:
     """Flag the words that assert something no fact of the offer stands for; all of them if `strict`."""
     text = reading.text
     for aside in (_ASIDE, _SENDER, re.compile(rf"(?<![A-Za-z]){offer.currency}(?![A-Za-z])")):
         text = aside.sub(_blank, text)
     text = _without_label(text, offer)
-    start, ships, stated = 0, offer.benefit.type == "free_shipping", False
+    ships = offer.benefit.type == "free_shipping"
+    if not strict:
+        _check_cues(reading, FREE_SHIPPING.sub(_blank, text) if ships else text, language)
+    start, stated = 0, False
     for stop in _stops(text, reading.raw):
         sentence = text[start:stop]
-        benefit = _STATED.search(sentence) or (_SHIPS.search(sentence) if ships else None)
-        strange = list(_strange(sentence, ships))
+        benefit = (_STATED if strict else STATED).search(sentence) or (_SHIPS.search(sentence) if ships else None)
+        strange = list(_strange(sentence, ships, strict))
         if not strict:
-            headline = 0 if stated else benefit.start() if benefit else len(sentence)
-            strange = [
-                s for clause in _clauses(sentence, strange) if _asserts(sentence, clause, headline) for s in clause
-            ]
+            ends = benefit.end() if benefit else len(sentence)
+            begins = benefit.start() if benefit else len(sentence)
+            strange = list(adding(sentence, strange, Place(begins, ends, stated, offer.scope == "all")))
         for word in strange:
             reading.flag("unbacked", start + word.start, start + word.end, "the offer says nothing of this")
         start, stated = stop, stated or benefit is not None
+
+
+def _check_cues(reading: Reading, text: str, language: Language) -> None:
+    """Flag the words that make a claim whatever they stand beside, once where several do."""
+    end = 0
+    spans = sorted(match.span() for pattern in CUES[language] for match in pattern.finditer(text))
+    for start, stop in spans:
+        if start <= end and reading.broken and reading.broken[-1].code == "unbacked":
+            start = min(start, reading.broken.pop().start)
+        end = max(end, stop)
+        reading.flag("unbacked", start, end, "a claim the offer does not make")
 
 
 def _blank(match: re.Match[str]) -> str:
@@ -126,32 +138,6 @@ def _without_label(text: str, offer: Offer) -> str:
 
 
 @dataclass(frozen=True)
-class _Strange:
-    """Where words stand that may not stand there: how many (a Chinese character is half a word); `another` product."""
-
-    start: int
-    end: int
-    words: float
-    another: bool
-
-
-def _clauses(sentence: str, strange: list[_Strange]) -> list[list[_Strange]]:
-    """The strange words of each clause that has any."""
-    ends = [m.end() for m in _COMMA.finditer(sentence)]
-    return [list(clause) for _, clause in groupby(strange, key=lambda word: bisect(ends, word.start))]
-
-
-def _asserts(sentence: str, clause: list[_Strange], headline: int) -> bool:
-    """Whether the strange words of a clause add to the offer; `headline` is where the benefit begins.
-
-    Before it one word may set a mood. After it none may stand, but a single Chinese character is no word.
-    """
-    words = sum(word.words for word in clause)
-    joined = any(word.another or _NAMED.match(sentence, word.end) for word in clause)
-    return joined or words > 1 or (words == 1 and clause[-1].start >= headline)
-
-
-@dataclass(frozen=True)
 class _Rights:
     """Which lists a word may come from where it stands."""
 
@@ -165,12 +151,12 @@ _FREE = _Rights(act=True, told=True, ships=False, things=False)
 _THINGS = frozenset(f"{words.THINGS_EN} {words.THINGS_ZH}".split())
 
 
-def _strange(sentence: str, ships: bool) -> Iterator[_Strange]:
-    """The words of a sentence that may not stand there."""
+def _strange(sentence: str, ships: bool, strict: bool) -> Iterator[Strange]:
+    """The words of a sentence that may not stand there; a reader who is not `strict` asks no fact beside a word."""
     benefit = _BENEFIT.search(sentence)
     first = benefit.start() if benefit else len(sentence)
     joined = bool(benefit and _JOINED.search(sentence[:first]))
-    told = bool(_FACT.search(sentence) or (ships and _SHIPS.search(sentence)))
+    told = not strict or bool(_FACT.search(sentence) or (ships and _SHIPS.search(sentence)))
     spoken = told or bool(_ADDRESS.search(sentence))
 
     def beside(start: int, end: int) -> bool:
@@ -182,12 +168,13 @@ def _strange(sentence: str, ships: bool) -> Iterator[_Strange]:
     for word in _LATIN.finditer(sentence):
         another = _another_good(sentence, word) or (beside(*word.span()) and word[0].lower() in _THINGS)
         if another or not _known(word[0].lower(), rights(*word.span())):
-            yield _Strange(*word.span(), 1, another)
+            yield Strange(*word.span(), 1, another)
     for run in _CHINESE.finditer(sentence):
         reached, unread = _reach(run[0], _allowed("zh", rights(*run.span())))
         another = _another_good(sentence, run) or (unread > 0 and beside(*run.span()))
         if another or unread:
-            yield _Strange(run.start() + (0 if another else reached), run.end(), unread / 2, another)
+            last = unread > _reach(run[0][:-1], _allowed("zh", rights(*run.span())))[1]
+            yield Strange(run.start() + (0 if another else reached), run.end(), unread / 2, another, last)
 
 
 def _beside(sentence: str, start: int, end: int) -> bool:

@@ -3,8 +3,10 @@
 import re
 import unicodedata
 
+from promolift.message.reading import everyday
 from promolift.message.reading import word_lists as words
-from promolift.message.reading.text import DONE, Context, Reading, ready
+from promolift.message.reading.asides import in_scene
+from promolift.message.reading.text import DATE, DONE, SENTENCE_END, Context, Reading, ready
 from promolift.terms import Language, Offer
 
 _HAN = re.compile(r"[\u3400-\u9fff]")
@@ -84,6 +86,10 @@ def check_words(reading: Reading, offer: Offer, context: Context) -> None:
     _flag_all(reading, words.MACHINE, "injection", "this speaks of a machine, not of the offer")
     _flag_all(reading, words.UNPROVEN, "unproven_claim", "a shop would have to prove this")
     _flag_all(reading, words.URGENCY, "vague_deadline", "pressure without a date; the offer has one: say it")
+    _flag_last_day(reading)
+    for match in everyday.WEEK.finditer(reading.text):
+        if not in_scene(reading.text, *match.span()):
+            reading.flag("vague_deadline", *match.span(), "a day without its date; the offer has one: say it")
     _flag_all(reading, words.LEAK, "profile_leak", "this tells the customer what is known or guessed about him")
     if offer.benefit.percent != 100:
         _flag_all(reading, words.OTHER_BENEFIT, "wrong_benefit", "the offer does not give this")
@@ -91,9 +97,10 @@ def check_words(reading: Reading, offer: Offer, context: Context) -> None:
         _flag_all(reading, words.DISCOUNT, "wrong_benefit", "the offer takes nothing off the price")
     _flag_all(reading, words.VAGUE, "vague_amount", "the benefit is exactly what the offer says")
     _flag_all(reading, words.CONDITION, "wrong_condition", "the offer has no such condition")
+    _flag_all(reading, everyday.HABIT, "wrong_condition", "the offer has no such condition", everyday.OFFER_TALK)
     if offer.benefit.type == "amount_off" or offer.benefit.max_discount_cents:
         _flag_all(reading, words.PER_PIECE, "wrong_condition", "the sum is taken off once, not per piece")
-    _flag_all(reading, words.NEGATED, "negated", "this takes the offer back")
+    _flag_all(reading, words.NEGATED, "negated", "this takes the offer back", everyday.OFFER_TALK)
     if offer.min_spend_cents:
         _flag_all(reading, words.NO_MINIMUM, "wrong_threshold", "the offer asks for a minimum spend")
     if offer.benefit.max_discount_cents or offer.benefit.type == "amount_off":
@@ -115,6 +122,22 @@ def _check_private(reading: Reading, context: Context) -> None:
             _flag_all(reading, re.compile(pattern, re.IGNORECASE), "profile_leak", "a fact of the customer's profile")
 
 
-def _flag_all(reading: Reading, pattern: re.Pattern[str], code: str, reason: str) -> None:
+def _flag_last_day(reading: Reading) -> None:
+    for match in everyday.LAST_DAY.finditer(reading.text):
+        said = _sentence(reading.text, *match.span())
+        if DATE not in said or everyday.TODAY.search(said):
+            reading.flag("vague_deadline", *match.span(), "a last day without its date; the offer has one: say it")
+
+
+def _flag_all(
+    reading: Reading, pattern: re.Pattern[str], code: str, reason: str, where: re.Pattern[str] | None = None
+) -> None:
+    """Flag every match; if `where` is given, only in a sentence that it is found in."""
     for match in pattern.finditer(reading.text):
-        reading.flag(code, *match.span(), reason)
+        if where is None or where.search(_sentence(reading.text, *match.span())):
+            reading.flag(code, *match.span(), reason)
+
+
+def _sentence(text: str, start: int, end: int) -> str:
+    """The whole sentence around [start, end)."""
+    return SENTENCE_END.split(text[:start])[-1] + text[start:end] + SENTENCE_END.split(text[end:])[0]

@@ -64,3 +64,25 @@ def test_a_day_without_its_month_and_the_times_of_a_scene_are_read(language, tex
 )
 def test_what_is_harmless_in_a_scene_is_wrong_of_the_offer(language, text, code):
     assert code in codes(text, OFFERS["meals20" if language == "zh" else "meals20$"], language)
+
+
+@pytest.mark.parametrize(
+    ("key", "language", "text"), [(k, la, text) for k, la, truth, text in TEXTS if truth == "false"]
+)
+def test_a_strict_reading_accepts_nothing_that_a_fair_one_refuses(key, language, text):
+    context = Context(name=NAMES[language])
+    assert broken_rules(text, GOODS[key], language, context=context, strict=True) != []
+
+
+@pytest.mark.parametrize(
+    ("text", "true"),
+    [
+        ("Cookbooks: spend ¥60, keep ten back, until June 30.", True),
+        ("Cookbooks: spend ¥60, keep nine back, until June 30.", False),
+        ("¥10 off cookbooks from ¥60, so an ¥80 order costs ¥70, until June 30.", True),
+        ("¥10 off cookbooks from ¥60, so an ¥80 order costs ¥60, until June 30.", False),
+        ("¥10 off cookbooks from ¥60, so a ¥20 order costs ¥10, until June 30.", False),
+    ],
+)
+def test_an_example_is_true_if_its_sum_is(text, true):
+    assert (codes(text, GOODS["cookbooks"], "en") == set()) == true

@@ -11,11 +11,13 @@ from promolift.message.channels import Channel, check_channel, is_name_only
 from promolift.message.reading.asides import check_festivals, check_zones, turn_round
 from promolift.message.reading.claims import check_claims
 from promolift.message.reading.dates import check_dates
+from promolift.message.reading.examples import check_examples
 from promolift.message.reading.money import check_leftovers, check_money, check_shipping
 from promolift.message.reading.names import check_labels, check_names, check_person, protect_names
 from promolift.message.reading.percents import check_percents
 from promolift.message.reading.rest import check_rest
 from promolift.message.reading.text import BrokenRule, Context, Fact, FactKind, Reading, ready
+from promolift.message.reading.turns import plain_ends
 from promolift.message.reading.words import (
     check_code,
     check_hygiene,
@@ -110,10 +112,12 @@ def read(
     check_names(reading, offer, context)
     check_person(reading, context)
     turn_round(reading)
+    plain_ends(reading)
     check_zones(reading, offer)
     check_festivals(reading, offer)
     check_dates(reading, offer, context)
     check_claims(reading, context)
+    check_examples(reading, offer)
     check_rest(reading, offer, language, strict)
     check_shipping(reading, offer)
     check_words(reading, offer, context)

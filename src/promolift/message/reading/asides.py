@@ -79,11 +79,14 @@ _COUNT = re.compile(
     rf"(?<![\d.,])(?:\d{{1,3}}|(?i:{WORDS})|{HAN})[\s-]*(?:(?i:km|kilomet\w+|miles?|degrees?|pages?|steps|stairs|floors?|laps?"
     r"|songs?|meetings?|kids|children|cats|dogs|e-?mails?|guests?|friends|chapters?|tabs|suitcases?|cups|things|nights?"
     r"|rooms?|episodes?|loads|errands)\b|(?!people|customers|shoppers|users|famil|buyers|reviews|stars|awards|countr|cit|hours|days"
-    r"|weeks|months|years|colou?rs|sizes|flavou?rs|pairs|units|pieces|percent|dollars|euros|pounds|bucks|items|points|miles|credits|coupons|gifts|samples|prizes|sold)[a-z]{3,}s\b|°|公里|千米|米|度|页|步|级台阶|层楼|楼|圈|首|集|章|场|趟|遍|封|个会|口人|个人|只猫|条狗|站)"
+    r"|weeks|months|years|colou?rs|sizes|flavou?rs|pairs|units|pieces|percent|dollars|euros|pounds|bucks|cents|pence|items|points|miles|credits|coupons|gifts|samples|prizes|sold)[a-z]{3,}s\b|°|公里|千米|米|度|页|步|级台阶|层楼|楼|圈|首|集|章|场|趟|遍|封|个会|口人|个人|只猫|条狗|站)"
 )
 _CLAUSE_END = re.compile(r"[，,：:；;。.!！?？—\n…]")
 _FESTIVALS = ((r"双\s*(?:11|十一)", 11, 11), (r"双\s*(?:12|十二)", 12, 12), (r"(?<![\d.])618(?![\d.])", 6, 18))
-_CLOSES = re.compile(r"(?:through|until|till|by|end of|throughout|至|到|截止)\s*$", re.IGNORECASE)
+_CLOSES = re.compile(
+    r"(?:through|until|till|by|end of|throughout|至|到|截止)(?: (?:all of|the (?:whole )?(?:month|end) of))?\s*$",
+    re.IGNORECASE,
+)
 
 
 def turn_round(reading: Reading) -> None:

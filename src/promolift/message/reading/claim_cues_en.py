@@ -52,10 +52,15 @@ QUALITY = any_of(r"""
     \b(?:creamier|tastier|fresher|crunchier|stronger|longer-lasting|sturdier|healthier|purer|richer|clearer|crisper
         |shinier|silkier|thicker|smoother|younger|firmer)\b
     \bpolari[sz]ed\b|\blens(?:es)?\b|\buv\b|\bunbreakable\b
-    \ue000+ (?:with|featuring|including) (?!(?:an? |your |any |every |the )?(?:[$€£¥\d]|min|max|\w+-(?:dollar|euro
-        |pound|yuan)|one|two|spend|purchase|order|total|basket|discount
+    \ue000+ (?:with|featuring|including) (?!(?:an? |your |any |every |the (?:whole |entire )?)?(?:[$€£¥\d]|min
+        |max|\w+-(?:dollar|euro
+        |pound|yuan)|family|friends?|guests?|someone|company|those|one|two|spend|purchase|order|total|basket|discount
         |saving|coupon|code|voucher|\w+ percent|price|this|us\b|name|fifth|quarter|third|half|free|no\b|love|ease|eur
         |usd|rmb|cny))
+    \badded (?:sugars?|salt|water|fats?|colou?rs?|flavou?rs?|preservatives|sweeteners?|chemicals|hormones|oils?
+        |nasties)\b
+        |\b(?:sugar|salt|gluten|lactose|dairy|fat|caffeine|alcohol)[- ](?:in (?:it|them)|inside|was added
+        |has been added)\b
     \bcrystal[- ]clear\b|\brich (?:in|bass)\b|\bhigh (?:in|fidelity)\b|\bfull of (?:fib|vit|prot|nutr)\w+
         |\bpacked with\b
     \b(?:italian|french|swiss|german|japanese|scottish|english|irish|belgian|spanish|greek|danish|swedish|nordic
@@ -97,7 +102,7 @@ PRAISE = any_of(r"""
         |obsess\w*
         |rated|rating|ranked|review(?:s|ed)?|voted|awards?|award-?win\w*|winner\w*|prize\w*|medal\w*|nominat\w*
         |accolades?
-        |testimonials?|five-star|stars)\b
+        |testimonials?|five-star|(?<!the )(?<!of )stars)\b
     \b(?:(?:best|top)-?\s?sell\w*|popular\w*|famous|renowned|iconic|legendary|celebrated|in demand|must-have|trend\w*
         |viral
         |hype\w*|buzz|talk of the|hit product|beloved|well-loved|much-loved|crowd-pleas\w+|fan favou?rites?
@@ -121,6 +126,15 @@ PRAISE = any_of(r"""
     \b(?:a|the|your|our|every) \w*(?: \w+)? favou?rite\b(?=[^.!?]{0,9}(?:\ue000|in town|among|with|of)|\W*\ue000)
     \b(?:america|china|britain|europe|nation|country|world|city|town|family|customer|staff|team|crowd
         |community)'?s? favou?rites?
+    \b(?!yours|us|this|these|those|always|perhaps|sometimes|days|evenings|mornings|weekends|nights|let's|ours|others)[a-z]{3,}(?:s|men|women|ople|ids)
+        (?: \w+ly| all| already| now)? (?:wear|use|drink|eat|carry|pack|choose|own|play|ride|buy|order|sleep in
+        |live in|cook with|train in
+        |work in|run in|climb in|brew|pour|serve|sell out) (?:them|it|these|ours|nothing else|no other|the same)\b
+    \b(?:everybody|everyone|half (?:the|of|your) \w+|the (?:whole|entire) \w+|all of \w+|your (?:whole
+        |entire) \w+)(?: (?:in|on|at|of|from)\s
+        (?:\w+ ){1,3}|\s)(?:already|now|also|secretly) (?:owns?|has|have|wears?|carr(?:y|ies)|wants?|loves?
+        |bought|uses?|drinks?)\b
+        |\b(?:everybody|everyone)(?: \w+){0,4} (?:owns?|wears?|carries|swears)\b
     \bas (?:worn|used|seen|served|chosen|featured|loved|recommended|played|heard) (?:by|in|on|at)\b|\bword of mouth\b
         |\bas seen (?:on|in)\b|\bfeatured (?:in|on)\b|\b(?:already|have|has|we've|been) (?:\w+ )?sold\b
     \bsold (?:over|more|out|\w+ thousand|by the|its|\d|ten)|\bsales of\b|\bflying off\b|\bfly off\b|\bcan't stop\b
@@ -161,7 +175,8 @@ GIFT = any_of(r"""
         |in) the (?:price|box|fare)\b|\bas standard\b
     \b(?:on the house|for nothing|for free|at no (?:extra |additional )?(?:cost|charge)|free of charge|gratis
         |thrown? in|throw(?:ing|s)? in|tossed? in|complimentary)\b
-    \b(?:bonus|freebie|giveaway|surprise|mystery|goodie|sample|tester|trial|tote|keychain|sticker)s?\b(?! (?:yourself
+    \b(?:bonus|freebie|giveaway|surprise|mystery|(?<=[a-z] )goodie|sample|tester|trial|tote|keychain
+        |sticker)s?\b(?! (?:yourself
         |someone|mum|dad|mom|guests?|visit\w*))
     \b(?:get|receive|claim|collect|choose|pick|enjoy|win|earn)s? (?:a |an |your |another |one )(?:\w+ ){0,2}(?:gift
         |present|voucher|mug|bag|case|set)\b(?! for)
@@ -170,7 +185,8 @@ GIFT = any_of(r"""
     \b(?:with|includes?|including|plus) (?:a |an |two |matching |free )(?:\w+ )?(?:case|pouch|bag|mug|towel|brush|comb
         |charger|cable|cover|box|strap|pump|bottle|tote|hat|pair|scarf|blanket|filter|spoon|bowl|keyring|mat|lamp|bulb
         |set|socks)\b
-    \b(?:points?|cash-?back|loyalty|rewards?|rebates?|store credit|stamps?|miles|air miles|credit(?:s)? (?:for
+    \b(?:points?|cash-?back|loyalty|(?<=[a-z] )rewards?(?! yourself)|rebates?|store credit|stamps?|miles
+        |air miles|credit(?:s)? (?:for
         |toward\w*))\b(?! me\b)
     \b(?:returns?|exchanges?|refunds?|repairs?|warrant\w+|guarant\w+|money[- ]back|insur(?:ed|ance)|replacement
         |swap (?:it|them)|no questions|send (?:it|them) back|try (?:it|them) (?:at home|first
@@ -207,7 +223,7 @@ HISTORY = any_of(r"""
     \b(?:lowest|low(?:er)?|deep(?:er|est)?|big(?:ger|gest)|steep\w*|larg(?:er|est)|high(?:er|est)|best|cheap(?:er|est)
         |sharp\w*|great(?:er|est)) (?:price|prices|discount|sale|saving|savings|offer|cut|deal|value|ever|all
         |reduction)s?\b
-    \b(?:ever|yet|in (?:years|months|ages|history|a decade|living memory)|all (?:year|season)
+    (?<=[a-z] )(?:ever|yet|in (?:years|months|ages|history|a decade|living memory)|all (?:year|season)
         |(?<!end )(?<!day )(?<!rest )(?<!month )(?<!night )(?<!morning )(?<!weekend )of the (?:year|season|month
         |decade|century)|since (?:we opened|last|\d|launch))\b(?=[^a-z]*(?:\ue000|[.,;:!?()-]|$))
     \b(?:never|not|rarely|seldom|won't|don't|haven't)\b[^.!?,;]{0,24}\b(?:lower|cheaper|less|again|this (?:low|good
@@ -284,7 +300,13 @@ EFFECT = any_of(r"""
 """)
 LEAK = any_of(r"""
     \byou (?:searched|viewed|looked|browsed|left|clicked|eyed|saved|added|abandoned|favou?rited|haven't|asked
-        |considered|checked|visited|stopped|forgot|ran out|used up|opened|hovered)\b
+        |considered|compared|weighed|bookmarked|checked|visited|stopped|ran out|used up|opened|hovered)\b
+    (?<!thing )(?<!what )(?<!ever )(?<!one )(?<!when )(?<!if )\byou forgot\b
+    \b(?:the|those|that|these) (?:one|ones|two|three|four|five|pair|pairs|\ue000+
+        |\w+) (?:that |which )?you (?!(?:need|want|like|love|find|found|pick|planned
+        |promised|have)\b)\w+(?: \w+){0,3} (?:last (?:night|week|month|time|\w+day)|yesterday|earlier
+        |the other (?:day|night)|this morning|on \w+day)\b
+    \b(?:torn|dithering|wavering|hesitating|undecided) between\b
     \b(?:still|left|waiting|sitting) in (?:your|the) (?:cart|basket|bag)|\byour (?:last|previous|usual|past|abandoned
         |saved|favou?rite) (?:order|visit|search|cart|basket|brand|item|size|pair|bag of|box of|bottle of|one)\b
         |\bwe heard\b|\bquit your\b|\b(?:last|previous) (?:time|order|visit|month) you\b|\bsince (?:your|you (?!bought
@@ -331,7 +353,8 @@ OTHERS = any_of(r"""
     \b(?:send|give|forward|wire|transfer|text|phone|call|message|dm|email|contact|share|tell) (?:us|me|this|the (?:pin
         |code|balance|money|password)|it|your (?:card|pin|id|details|code|account|friends|family|phone|number))\b
         |\b(?:scan|log ?in|sign in|find us|chat with|call (?:now|our)|hotline|phone us|print your|customer service
-        |our agent|your card|card details|charged automatically|admin|pin)\b|\bdo as i say\b|\bsystem (?:note
+        |our agent|your card|card details|charged automatically|admin|(?:your|my|the|card|secret) pin)\b
+        |\bdo as i say\b|\bsystem (?:note
         |message)\b|\border data\b|\bwe can tell\b|\byour spending\b|\bsubscri\w+
     \b(?:our|the|this|all|any|every) (?!whole|entire|full|complete|\ue000)(?:[\w-]+ ){0,2}(?:collection|line-?up
         |section|department|aisle|series|category (?:of|for)|assortment)\b(?! of everything)

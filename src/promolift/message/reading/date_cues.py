@@ -24,6 +24,7 @@ _ORDINALS = """
 """
 ORDINALS = _ORDINALS.split()
 _ORDINAL = rf"\b(?P<d>{'|'.join(ORDINALS)})\b"
+_CARDINAL = rf"(?P<d>{WORDS})"
 _HAN_DAY = "[一二三四五六七八九十]{1,3}"
 # A day without its month, where it can only be a deadline; read if the offer's month is the only one or is named.
 _TO_THE = "(?:(?<=on )|(?<=by )|(?<=to )|(?<=until )|(?<=till )|(?<=through )|(?<=before ))"
@@ -54,7 +55,9 @@ CORES = [
         rf"\b{_MON}\s+(?:the\s+)?{_DAY}(?!\d){_TO_DAY}{_YEAR}",
         rf"(?<!\d)(?:the\s+)?{_DAY}(?:\s*(?:-|to|through)\s*{_DAY_2})?\s*(?:of\s+|-)?{_MON}{_YEAR}",
         rf"(?:\bthe\s+)?{_ORDINAL}\s+(?:day\s+)?of\s+{_MON}{_YEAR}",
-        rf"\b{_MON}\s+the\s+{_ORDINAL}{_YEAR}",
+        rf"\b{_MON}\s+(?:the\s+)?{_ORDINAL}{_YEAR}",
+        rf"{_CARDINAL}\s+(?:of\s+)?{_MON}(?! \d){_YEAR}",
+        rf"\b{_MON}\s+{_CARDINAL}(?=\s*(?:[.,;:!)]|$|(?:and|is|at|inclusive|included|ends?)\b)){_YEAR}",
         r"(?<![\d/.])(?P<a>\d{1,2})[/.](?P<b>\d{1,2})[/.](?P<y>\d{4}|\d{2})(?![\d/.]*\d)",
         r"(?<![\d-])(?P<a>\d{1,2})-(?P<b>\d{1,2})-(?P<y>\d{4})(?![\d-]*\d)",
         r"(?<![\d/.])(?!24/7|1/[2-5]\b)(?P<a>\d{1,2})/(?P<b>\d{1,2})(?![\d/.]*\d)",
@@ -70,11 +73,11 @@ WEEKDAY_AFTER = re.compile(
 )
 _CLOCK = (
     r"(?:(?P<part>凌晨|早上|上午|中午|下午|傍晚|晚上|晚|夜里)\s*)?"
-    rf"(?:(?P<h>\d{{1,2}}|{HAN})\s*"
+    r"(?:(?P<h>\d{1,2}|[零〇一二两三四五六七八九十]{1,3})\s*"
     r"(?:[:：]\s*(?P<mi>\d{2})(?:\s*[:：]\s*(?P<s>\d{2}))?\s*(?P<ap>[ap]\.?\s?m\b\.?)?"
     r"|(?P<ap2>[ap]\.?\s?m\b\.?)"
     r"|o'clock(?:\s+(?:in the|at)\s+(?P<ap3>morning|afternoon|evening|night))?"
-    r"|(?:点钟?|时)(?:整|(?P<half>半)|(?P<mi2>\d{1,2})\s*分?(?:\s*(?P<s2>\d{1,2})\s*秒)?)?)"
+    r"|(?:点钟?|时)(?:整|(?P<half>半)|(?P<mi2>\d{1,2}|[零〇一二三四五六七八九十]{2,3}(?=分|$|[^元块折年月天\u4e00-\u9fff])|[一二三四五六七八九十](?=分))\s*分?(?!钟)(?:\s*(?P<s2>\d{1,2})\s*秒)?)?)"
     r"|(?:12(?::00)?\s*)?(?P<word>零点|午夜|正午|中午|midnight|noon|midday))"
 )
 CLOCK = re.compile(rf"(?<![\d:.])(?!一点)(?!两点){_CLOCK}", re.IGNORECASE)
@@ -108,7 +111,19 @@ NOT_INCLUDED = any_of(
 UP_TO_ZH = any_of("(?:及|或|和)(?:之|以)?前|(?:之|以)?前(?:及|或|和)当[天日]", head=r"^[日号]?\s*(?:当[天日])?")
 BEFORE_ZH = any_of("之前|以前|前|未到", head=r"^[日号]?\s*(?:[(（][^)）]*[)）])?\s*")
 AFTER_ZH = any_of("之后|以后|后|过后", head=r"^[日号]?\s*")
-START_ZH = any_of("起|开始|开启|开抢|生效|启用|当天起", head=r"^[日号]?\s*", tail="(?!至|到)")
+START_ZH = any_of(
+    "起|(?:当天|这天|那天|正式|才|就|方)*(?:开始|开启|开抢|开场|开门|开张|开放|开卖|开售|登场|上线|启动|生效|启用|亮相)|当天起"
+    "|(?:是|为|才是|就是)(?:本?次?活动|优惠|它|这次优惠)?的?(?:第一[天日]|首日|头一?天|开始|起点|起始|开头|开端|开幕)",
+    head=r"^[日号]?\s*",
+    tail="(?!至|到)",
+)
+START_AFTER_EN = any_of(
+    r"(?:begins?|starts?|opens?|launch(?:es)?|kicks? (?:it |things )?off)\b|(?:the |our |its )?(?:first day"
+    r"|opening|start"
+    r"|beginning|launch|kick-?off|debut|day one|day (?:it|this|the \w+) (?:begins|starts|opens))\b",
+    head=r"^\s*,?\s*(?:(?:is|marks|sees|will be|would be|being) )(?:when |where |the day )?(?:it |this |that "
+    r"|(?:the|our|this) (?:\w+ )?(?:offer|deal|sale|discount|fun|price) )?(?:all )?",
+)
 BESIDE = re.compile(
     r"^\s*(?:[(（][^)）]{0,8}[)）])?\s*(?:当[天日])?(?:(?:及|或|和)?(?:之|以)?[前后]|止)(?:[(（][^)）]{0,8}[)）])?"
 )
@@ -123,6 +138,8 @@ ON_OR_BEFORE_EN = any_of(
 START_BEFORE = any_of(
     r"""
     \b(?:from|starting|starts|start|begins|begin|beginning|as of|since|opens|between|valid from)(?: on)?
+    \b(?:first day|opening day|start(?:ing)? (?:day|date)|launch(?: day| date)?|opens|starts|begins)(?: is|:| on)
+    (?:首日|第一[天日]|头一天|开始(?:日期|时间|的日子)?|起始日期?|开场|开抢)(?:是|为|在|于|[:：])*
     [自从]
     """,
     tail=r"(?:\s+(?:the end of|this|next))?\s*$",
@@ -132,5 +149,8 @@ OVER = any_of(r"""
     \b(?:not|no longer|never|expires?|invalid|void|lapses?|stops?|runs? out|finish(?:es)?|won't|ends?|gone|over|isn't
         |closes?|cannot|can't)\b
     \bback to|\bfull price|\bregular price|\breturns? to
-    失效|作废|无效|不可|不能|不再|恢复|结束|过期|停止
+    \b(?:shuts?|shutting|cold|away|disappears?|vanish\w*|melts?|fades?|leaves?|too late|late|dies|dead|done|history
+        |off the (?:table|menu|shelf)|packs? up|retires?|goes? (?:home|dark|quiet|back|out)|nothing|no more|wraps? up
+        |turns? (?:off|back)|lost|missed|ended|closed|doors?)\b
+    失效|作废|无效|不可|不能|不再|恢复|结束|过期|停止|没了|没有了|散|落幕|收|打烊|关|下线|谢幕|晚了|翻篇|告别|消失|作罢|停|不算|不作数
 """)

@@ -193,7 +193,7 @@ def _minutes(clock: re.Match[str]) -> int:
     if (clock["s"] or clock["s2"] or "00") not in ("00", "59"):
         return _NEVER
     hour = int(number(clock["h"]))
-    minute = 30 if clock["half"] else int(clock["mi"] or clock["mi2"] or 0)
+    minute = 30 if clock["half"] else int(number(clock["mi"] or clock["mi2"] or "0"))
     half = (clock["ap"] or clock["ap2"] or _HALVES.get((clock["ap3"] or "").lower(), "")).lower()[:1]
     if minute > 59:
         return _NEVER
@@ -215,7 +215,8 @@ def _check_one(reading: Reading, stated: _Stated, offer: Offer, opens: bool) -> 
     _check_weekday(reading, stated, offer)
     if cue.START_ZH.match(after) and cue.OVER.search(after[:8]) and end_moment(offer) in _mornings(stated.days):
         return 1  # 10月10日起恢复原价
-    if opens or cue.START_BEFORE.search(before) or cue.START_ZH.match(after):
+    starts = cue.START_ZH.match(after) or cue.START_AFTER_EN.match(after)
+    if opens or cue.START_BEFORE.search(before) or starts:
         if stated.second_day is None and offer.starts.date() not in stated.days:
             _flag_date(reading, stated, f"the offer begins on {offer.starts.date()}")
         elif stated.second_day is not None:
@@ -225,7 +226,7 @@ def _check_one(reading: Reading, stated: _Stated, offer: Offer, opens: bool) -> 
         return _check_span(reading, stated, offer)
     before_it = not stated.month_end and _is_before(before, after)  # 6月底前: by the end of June
     moments = {_moment(day, stated.minutes, before_it) for day in stated.days}
-    late = cue.AFTER_EN.search(before) or cue.AFTER_ZH.match(after)
+    late = cue.AFTER_EN.search(before) or before.endswith(("过", "过了")) or cue.AFTER_ZH.match(after)
     if (
         end_moment(offer) not in moments
         or _wrong_inside(stated, after)

@@ -41,6 +41,14 @@ _CALL_EN = any_of(
     {_LEAD_EN}(?:do not |don't |never |no need to |time to |let's |here's (?:to
         |hoping) |happy |good |merry |enjoy |cheers
         |thanks? |see |until |ready |why not |how about |what about |whether |may )
+    {_LEAD_EN}any (?:aisle|shelf|corner|department|day|hour|size|colou?r|basket|time|reason|way)\b
+    ^\W*(?:the|this|that|our) \w+ (?:ends?|closes?|shuts?|stops?|fades?|sets?|sails?|leaves?|departs?|finishes
+        |falls|comes down
+        |drops|rings|goes out|goes home|bows out)(?: on| after| with| at| by)?\W*$
+    {_LEAD_EN}(?:one|a|an|another|two|this|that|some) (?:\w+ )?(?:night|evening|morning|afternoon|day|weekend
+        |summer|walk|cup|mug
+        |glass|hour|minute|moment|page|chapter|song|lap|nap|breath|trip|hike|journey|picnic|breakfast|lunch|dinner|supper|bath
+        |shower|problem|worry|errand|excuse|reason|question)s?\b
     {_LEAD_EN}(?:{"|".join(_VERBS.split())})\b(?! \w+s\b (?:it|them|this))
     {_LEAD_EN}(?!our|your|its|their|this|these|those|that|each|every|some|all)[a-z]+(?<!s)(?<!ed)(?<!ing)(?<!ly)
         (?: up| out)? (?:the|your|a|an|some|it|them|about|yourself)\b
@@ -56,7 +64,7 @@ _AFTERTHOUGHT = any_of(
 _CALL_ZH = any_of(
     rf"""
     [你您咱吧啦哦呢吗嘛咯喽呀哟]|{PERSON}|我们(?:请|等|帮|替|出|付|包|来|给[你您])|祝|欢迎|一起|不如|不妨|随时|慢慢
-        |记得|别(?!家|处|的)|趁|顺[手便路]|正好|刚好|就是|才算|该|等着
+        |记得|也是(?!\ue000)|[就这那也]叫|叫做|算是|等于|好比|俗话|老话|常言|所谓|何必|别(?!家|处|的)|趁|顺[手便路]|正好|刚好|就是|才算|该|等着
     ^\W*(?:就|再|也|先|来|去|给|把|让|带|买|挑|选|逛|图|约|陪|等|尝|试|穿|戴|放|喝|吃|煮|做|看|听|读|睡|走|跑|上|下|回
         |说|想|要|愿|把|备|囤|添|补|换|留|省下|交给|打开|出发|收拾|开)
     ^够|行$|了$
@@ -76,9 +84,13 @@ _SUBJECT_GETS = re.compile(
 )
 _ALL_OUR = re.compile(r"\b(?:all|any|every|entire|whole)(?: of)? our (?:[a-z-]+ )?$", re.IGNORECASE)
 _WHATEVER = any_of(r"\b(?:whatever|whichever|wherever|anything (?:you|that|the|on))\b|什么都|随便")
-_LISTED = re.compile(rf"{OFFERED}(?:, (?:and )?[a-z-]+){{0,2}}(?:, (?:and )?| and | & | plus )$", re.IGNORECASE)
+_LISTED = re.compile(
+    rf"{OFFERED}(?:, (?:and )?[a-z-]+(?: [a-z-]+)?){{0,2}}(?:, (?:and )?| and | & | plus )(?:[a-z-]+ )?$", re.IGNORECASE
+)
 _LIST_ENDS = re.compile(
-    r"^(?: [a-z-]+)?(?:,? and (?:an? )?[a-z-]+(?: [a-z-]+)?)? (?:are|is|come|cost|ship)\b", re.IGNORECASE
+    r"^(?: [a-z-]+)?(?:,? and (?:an? )?[a-z-]+(?: [a-z-]+)?)?(?:[:,—-]* (?:they|all|both|every one of them|each))?"
+    r" (?:all )?(?:are|is|come|cost|ship)\b",
+    re.IGNORECASE,
 )
 _STOP = """
     a an the our your my his her their its this that these those some any every each all no to for of on in at by with

@@ -21,7 +21,7 @@ ISO_CODES = frozenset(CURRENCY_DIGITS)
 Role = Literal["amount", "threshold", "cap", "price", "shipping", "below", "other"]
 
 _SEVERAL = {
-    "$ dollar buck": "USD CAD AUD NZD HKD SGD TWD MXN ARS CLP COP BND FJD JMD TTD BSD BBD BZD NAD LRD GYD SRD",
+    "$ dollar buck 刀": "USD CAD AUD NZD HKD SGD TWD MXN ARS CLP COP BND FJD JMD TTD BSD BBD BZD NAD LRD GYD SRD",
     "¥": "CNY JPY", "元": "CNY HKD TWD MOP SGD", "pound": "GBP EGP", "rupee": "INR PKR LKR NPR", "卢比": "INR PKR",
 }  # fmt: skip
 _ONE = {
@@ -51,6 +51,15 @@ _SCALE = {None: 1, "百": 100, "千": 1000, "k": 1000, "K": 1000, "万": 10_000}
 _SHORT = re.compile(rf"(?<![\d.-])(?P<sum>{DIGITS})\s*-\s*(?P<off>{DIGITS})(?![\d-]|\s*[%折])")
 _EVERYDAY = ("一块", "一元", "千万")  # 一块儿, 一元复始: no sums
 _NUMBER = re.compile(rf"{DIGITS}|(?i:{WORDS})|(?<!第)(?<!第.)(?!千万){HAN}")
+_AFTER_SUM = re.compile(rf"满(?:{DIGITS}|{HAN}|{DONE}+)减$")
+_KEPT = re.compile(
+    r"(?:[$€£¥]\s?\d|\b(?:dollars?|euros?|pounds?|yuan|bucks?|rmb)\b)[^.!?]*\b(?:keep|get|save|pocket|take|lose|hold)\s$",
+    re.IGNORECASE,
+)
+# A lone 百 in four characters that mean no number: 百里挑一, 千里之行.
+_IDIOM = re.compile(
+    r"(?:^|[^满减省近上过超破达数第付买花抵\d一二两三四五六七八九十几])[百千万](?![元块美折件人位名家个双瓶万千百十%减款种份])[\u4e00-\u9fff]{2,3}"
+)
 _SMALL = 10  # up to here a number word may be prose: 'one of those days', 三餐
 _HOURS = 12  # 'letters after eleven' is prose too
 _NEEDED: tuple[tuple[Role, str], ...] = (
@@ -79,7 +88,7 @@ def check_money(reading: Reading, offer: Offer) -> None:
         "threshold": offer.min_spend_cents,
         "cap": benefit.max_discount_cents or 0,
     }
-    said = _short(reading, facts)
+    said = _short(reading, facts) | ({"amount"} if "amount" in reading.told else set())
     for money in list(_sums(reading, offer)):
         said |= _check_sum(reading, money, offer, facts)
         if money.role in facts:
@@ -105,6 +114,8 @@ def check_shipping(reading: Reading, offer: Offer) -> None:
     """Free shipping is stated if and only if it is the offer; the statement is hidden."""
     matches = list(cue.FREE_SHIPPING.finditer(reading.text))
     wanted = offer.benefit.type == "free_shipping"
+    for match in list(cue.PART_SHIPPING.finditer(reading.text)) if wanted else []:
+        reading.flag("wrong_benefit", *match.span(), "shipping is wholly free, not in part")
     for match in matches:
         if not wanted:
             reading.flag("wrong_benefit", *match.span(), "the offer does not include free shipping")
@@ -119,6 +130,8 @@ def check_shipping(reading: Reading, offer: Offer) -> None:
 def check_leftovers(reading: Reading) -> None:
     """Flag every number that no rule has understood: a fact the offer does not contain."""
     for match in _NUMBER.finditer(reading.text):
+        if _IDIOM.match(reading.text, max(0, match.start() - 1)) and len(match[0]) == 1:
+            continue
         if match[0][0].isdigit() or number(match[0]) > (99 if match[0][0] > "\u2e80" else _HOURS):
             reading.flag("unknown_number", *match.span(), "this number is no part of the offer")
 
@@ -126,7 +139,7 @@ def check_leftovers(reading: Reading) -> None:
 def _check_sum(reading: Reading, money: _Sum, offer: Offer, facts: dict[Role, int]) -> set[Role]:
     """Flag one sum if it is not the offer's; returns the roles it states."""
     span, role = (money.start, money.end), money.role
-    if money.unit and offer.currency not in _currencies(money.unit):
+    if money.unit and offer.currency not in currencies(money.unit):
         reading.flag("wrong_currency", *span, f"the offer is in {offer.currency}")
         return set()
     if money.cents == 0 and offer.benefit.type == "free_shipping":
@@ -161,7 +174,7 @@ def _check_sum(reading: Reading, money: _Sum, offer: Offer, facts: dict[Role, in
     return {role}
 
 
-def _currencies(unit: str) -> frozenset[str]:
+def currencies(unit: str) -> frozenset[str]:
     """The currencies a sign, word or code may mean."""
     key = unit.strip().lower()
     if re.fullmatch(_MINOR, key):
@@ -173,7 +186,8 @@ def _currencies(unit: str) -> frozenset[str]:
 
 
 @cache
-def _money_pattern(currency: str) -> re.Pattern[str]:
+def money_pattern(currency: str) -> re.Pattern[str]:
+    """Match a number with its sign, word or code of a currency, if it has one."""
     before, after = ISO_CODES.difference(_ENGLISH_WORDS) | {currency, "RMB"}, ISO_CODES | {currency, "RMB"}
     code = r"(?<![A-Za-z])(?:{})(?![A-Za-z])"
     shout = rf"(?<![A-Za-z])(?:{'|'.join(_ENGLISH_WORDS)})(?=\s{DIGITS}(?:\s+(?:off|or|and|on)\b|[).!,]|$))"
@@ -188,12 +202,12 @@ def _money_pattern(currency: str) -> re.Pattern[str]:
 
 def _sums(reading: Reading, offer: Offer) -> Iterator[_Sum]:
     """All sums in the text; a number without sign or unit counts only where its neighbours give it a role."""
-    for match in _money_pattern(offer.currency).finditer(reading.text):
+    for match in money_pattern(offer.currency).finditer(reading.text):
         unit = match["sign"] or match["unit"]
         before, after = reading.clause(*match.span())
-        role = _role(before, after)
+        role = role_of(before, after)
         if not before.endswith("第") and _is_sum(match, unit, role, before, after):
-            yield _Sum(match.start(), match.end(), _cents(match, offer.currency), role, unit)
+            yield _Sum(match.start(), match.end(), cents_of(match, offer.currency), role, unit)
 
 
 def _is_sum(match: re.Match[str], unit: str | None, role: Role, before: str, after: str) -> bool:
@@ -201,20 +215,24 @@ def _is_sum(match: re.Match[str], unit: str | None, role: Role, before: str, aft
     if unit is None:
         bare = bool(cue.NO_SUM_AFTER.match(after)) or role in ("other", "price")
         # 满两百减三十: without a unit, a Chinese numeral is a sum only right there
-        alone = not numeral or ((len(numeral) > 1 or numeral in "百千万") and before.endswith(("满", "减")))
-        prose = bool(match["w"]) and number(match["w"]) <= _SMALL
+        paired = bool(_AFTER_SUM.search(before))  # 满二十减五
+        alone = not numeral or ((paired or len(numeral) > 1 or numeral in "百千万") and before.endswith(("满", "减")))
+        alone = alone or (len(numeral) > 1 and bool(cue.CAP_AFTER_ZH.match(after)))
+        kept = bool(_KEPT.search(before)) and bool(cue.CUT_AFTER_EN.match(after))  # 'keep eight of them back'
+        prose = bool(match["w"]) and number(match["w"]) <= _SMALL and not kept
         return not bare and alone and not prose
     return not (numeral and (match["unit"] in ("角", "毛", "分") or match[0] in _EVERYDAY))
 
 
-def _cents(match: re.Match[str], currency: str) -> Decimal:
+def cents_of(match: re.Match[str], currency: str) -> Decimal:
+    """The minor units that a match of `money_pattern` names."""
     value = number(match["n"] or match["w"] or match["z"]) * _SCALE[match["k"]]
     if match["unit"] and re.fullmatch(_MINOR, match["unit"], re.IGNORECASE):
         return value * 10 if match["unit"] in "角毛" else value
     return value.scaleb(CURRENCY_DIGITS.get(currency, 2)) + 10 * int(match["jiao"] or 0)
 
 
-def _role(before: str, after: str) -> Role:
+def role_of(before: str, after: str) -> Role:
     """The role of a sum by the words around it; the first list that matches decides."""
     tests: tuple[tuple[Role, re.Pattern[str], str], ...] = (
         ("shipping", cue.SHIPPING_BEFORE, before),

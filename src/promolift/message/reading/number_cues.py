@@ -10,10 +10,14 @@ from promolift.message.reading.patterns import any_of
 # --- sums of money ------------------------------------------------------------------------------------------------
 
 CAP_BEFORE_ZH = any_of(
-    "最高|最多|至多|上限|封顶|不超过|限",
-    tail=r"(?:可以|能|帮[您你]|为[您你]|给[您你]|让[您你]|可|为|是|立?减|减免|优惠|便宜|直降|抵扣?|省|享|折扣|[:：]|\s)*$",
+    "最高|最多|至多|上限|(?<!不)封顶|不超过|(?<!无)限|止步于|到顶|顶多|撑死|天花板",
+    tail=r"(?:可以|能|[帮为给让替][您你]|可|为|是|就?是?在|到|立?减|减免|优惠|便宜|直降|抵扣?|省|享|折扣|[:：]|\s)*$",
 )
-CAP_AFTER_ZH = any_of("封顶|为?上限|为限|的上限", head=r"^\s*")
+CAP_AFTER_ZH = any_of(
+    "封顶|到顶|为顶|[就便]?[是为](?:最高|优惠|减免|折扣|本次|这次)?的?(?:上限|封顶|顶|极限|天花板|最高|最多)|为?上限|为限|的上限|止步|打住"
+    "|就?(?:停|不再减)|(?:一分)?不能?再多",
+    head=r"^\s*",
+)
 CAP_BEFORE_EN = any_of(
     r"""
     (?<!add )(?<!adds )(?<!come )(?<!comes )up to|as much as|at most|no more than|never more than|doesn't exceed
@@ -21,20 +25,30 @@ CAP_BEFORE_EN = any_of(
     max(?:imum)?\.?(?: discount| savings?)?(?: amount)?(?: of| is|:)?|capped at|cap(?: of|:)|to a maximum of
     (?:not|won't|never|cannot|can't|will not) (?:more than|(?:be )?(?:over|above|more than)|(?:to )?exceed(?:ing)?
         |go (?:over|above|beyond))
+    (?:stop(?:s|ped|ping)?|maxing out|halt(?:s|ing)?|end(?:s|ing)?) at|(?:ceiling|limit|maximum|max|cap|roof
+        |lid)(?: is|:| at| set at| stands at| of)
+    (?:until|till|when|once) (?:the |your |that |this )?(?:reduction|discount|savings?|cut|drop|total off
+        |markdown|deduction)s? (?:hits?|reach(?:es)?|gets? to|touch(?:es)?|is|comes? to|amounts? to)
+    never (?:past|beyond|(?:gets?|goes|grows?) (?:bigger|larger|higher|over|past|beyond|above)(?: than)?)
+    not a \w+ (?:more|over|above)(?: than)?
+    no further than|no (?:larger|bigger|greater) than|not past|(?:it|that) stops at
     limit(?:ed to)?(?: of)?:?|most you (?:can|could|will|may) (?:save|get)(?: is)?
     """,
     head=r"\b",
     tail=r"\s*(?:an? )?$",
 )
 CAP_AFTER_EN = any_of(
-    r"max(?:imum)?\b(?! spend)|cap\b|at (?:the )?most|tops\b|being the (?:most|maximum)",
+    r"(?:off )?(?:max(?:imum)?\b(?! spend)|cap\b|at (?:the )?(?:very )?most|tops\b|being the (?:most|maximum)"
+    r"|ceiling|limit\b"
+    r"|(?:is|being|as) (?:the|our|its|your) (?:\w+ )?(?:ceiling|limit|cap|maximum|most|roof|top|lid)\b"
+    r"|and (?:not a \w+ more|no (?:more|further)))",
     head=r"^\s*",
 )
 NEED_BEFORE_ZH = any_of(
     r"""
     (?:满|买够|凑够|凑|达到?|超过|超出|高于|大于|多于|不低于|不少于|不小于|至少|起码|消费|购物|花费?
         |(?<!无)(?<!没有)门槛|购买?|买
-        |起购
+        |起购|(?:账单|消费|订单|总价|合计|加起来|购物车|单子|小票)[^，。！\d]{0,4}到了?
         |金额|总价|总额|订单|实付|需付?|仅需|只需|够|逾)(?:了|为|是|满|到|金额|[:：>≥\s])*
     [≥>]=?\s*
     """,
@@ -90,7 +104,9 @@ CUT_BEFORE_EN = any_of(
     r"""
     sav(?:e|es|ing|ings of)|discount(?: is| of|:)?|deduct(?:s|ed)?|deduction of|knock(?:s|ed)?|takes?(?: off)?
     taking(?: off)?|subtract(?:s|ed)?|minus|slash(?:es)?|drops? by|reduction of|reduced by|get|pocket|keep|cuts?
-    lowered by|off by|enjoy|benefit:|savings:?|off:
+    lowered by|off by|enjoy|benefit:|savings:?|off:|(?:you |to )?(?:save|saving|discount|reduction|deduct|minus
+        |benefit|reward):
+    lo(?:se|ses|sing)|sheds?|shav(?:e|es|ing)|trims?|drops?(?= )
     """,
     head=r"\b",
     tail=r"\s+(?:you |an? |extra |the |a full |of |by |exactly )*$",
@@ -99,7 +115,9 @@ CUT_AFTER_EN = any_of(
     r"""
     off\b|discount|less\b|lower\b|smaller\b|savings?\b|reduction|(?:\ue000+ )?(?:voucher|coupon)|rebate|cheaper
     price (?:cut|drop)|is (?:taken|knocked) off|(?:disappear|vanish)(?:s|es)?\b|for you\b
-    from (?:the|your) (?:total|bill|price)
+    from (?:the|your) (?:total|bill|price)|back\b|(?:will )?(?:drop|fall|slip|slide|melt|go|come|fly)(?:s
+        |es)? (?:away|off)\b
+    (?:of (?:them|those|it) )(?:back|off)\b
     (?:will )?(?:comes?|be (?:taken|deducted)|is deducted) (?:off|from)?
     """,
     head=r"^[\s-]*",
@@ -124,7 +142,8 @@ EXACT_BEFORE = any_of(
     r"大?约|将近|近|差不多|\babout|\baround|\bnearly|\broughly|\balmost|\bapprox\w*\.?", tail=r"\s*[¥$€£]?\s*$"
 )
 LEAST_BEFORE = any_of(
-    r"至少|不少于|不止|(?<!不)超过|\bat least|\bno less than|(?<!no )(?<!not )(?<!never )\bmore than|\bover|\bfrom",
+    r"至少|不少于|不止|(?<!不)超过|\bat least|\bno less than|(?<!no )(?<!not )(?<!never )(?<!yuan )"
+    r"(?<!cent )(?<!penny )\bmore than|\bover|\bfrom",
     tail=r"\s*(?:[减省优惠]*|an? )\s*[¥$€£]?\s*$",
 )
 EXACT_AFTER = any_of(r"起(?!来)|左右|上下|or so|ish\b|or more|and up|\+", head=r"^\s*(?:off\s+)?")
@@ -163,9 +182,34 @@ FREE_SHIPPING = any_of(r"""
     \bfree of (?:shipping|delivery) (?:charges?|costs?|fees?)\b
     \b(?:waiv(?:e|ing)|pay(?:ing)? for|cover(?:ing)?|pick(?:ing)? up)\s+(?:the |your )?(?:shipping|delivery|postage)\b
     \bpay (?:no|nothing for) (?:shipping|delivery|postage)\b
+    \b(?:shipping|delivery|postage)(?: fees?| costs?| charges?| bill| line)?\s*[:=-]+\s*(?:zero|nil|none|nothing
+        |0(?![.\d])|zilch)
+    \b(?:courier|carrier|postman|post office|driver|mailman)'?s? (?:bill|fee|fees|charges?|costs?
+        |invoice)s? (?:is|are|isn't
+        |aren't|goes|go|lands?)\s
+        (?:not )?(?:your (?:problem|concern|business|worry|affair)|on us|ours|nothing|zero
+        |none of your (?:business|concern)|to us
+        |yours to pay|with us|on our desk)\b
+    \b(?:shipping|delivery|postage)(?: fees?| costs?| charges?| bill)? (?:is|are|isn't
+        |aren't) (?:not )?(?:your (?:problem
+        |concern|business|worry)|on our (?:bill|tab))
+    (?:运|邮|配送|快递)费(?:那|这)?(?:一?[栏项列格行])?(?:里|上)?[^，。！\d]{0,3}(?:写|填|记|显示|等于|=|是|为|归|[:：])\s*(?:着|的是|上|了|个)?\s*(?:零|0(?![.\d]))
+    (?:运|邮|配送|快递)费[^，。！\d]{0,4}(?:清零|抹[掉去零]|划掉|一笔勾销|不归[您你]|不用[您你]管|别管|归店[里家]|不进来|没有了)
     \b(?:minus|less|forget|without|lose) the (?:shipping|delivery|postage)\b
     \b(?:travels?|fl(?:y|ies)|rides?|comes? to you|(?:get|head|go)s? (?:home
         |to you)) (?:home |to you |over )?(?:for )?free\b(?! of)
+""")
+# Shipping that is not wholly free.
+PART_SHIPPING = any_of(r"""
+    (?:运|邮|配送|快递)费(?!全)[^，。！]{0,8}?(?:一半|半价|减半|对半|各半|平摊|AA|打折|[一二三四五六七八九\d]折|[一二三四五六七八九]成
+        |部分|分摊)
+    (?:一半|半|部分|[一二三四五六七八九]成)的?(?:运|邮|配送|快递)费
+    \b(?:half|part|some|most|a (?:third|quarter|fifth|share)
+        |two thirds) (?:of )?(?:the |your |our |all )?(?:shipping|delivery|postage)
+    \b(?:shipping|delivery|postage)(?: fees?| costs?| charges?)?(?: is| are|'s)? (?:half|split|shared|partly
+        |halved|reduced|discounted
+        |cheaper|subsidi[sz]ed)
+    \b(?:split|share|halve|go halves on) (?:the |your )?(?:shipping|delivery|postage|courier)
 """)
 ZERO_SHIPPING = any_of(r"""
     \b(?:zero|no|0) (?:dollars?|euros?|pounds?|cents?|yuan) (?:for|in|on) (?:shipping|delivery|postage)
@@ -184,7 +228,7 @@ HALF = any_of(r"""
     \b(?:cut|slash|chop|drop|reduc|mark)\w*[^.!?]{0,30} (?:in|by) half\b
 """)
 FRACTION = any_of(r"""
-    \b(?P<k>an?|one|two|three|four|nine)[\s-](?P<f>half|third|quarter|fifth|sixth|eighth|tenth
+    \b(?P<k>an?|one|two|three|four|five|six|seven|eight|nine)[\s-](?P<f>half|third|quarter|fifth|sixth|eighth|tenth
         |twentieth)s?\b(?!\s*(?:past|hour
         |to\b|of an? |the \w*(?:time|effort|work)|-?(?:empty|full|asleep|open|day|read|finished|eaten|awake|moon)\b))
     \b(?P<k1>[1-4])/(?P<g>[2-5])(?=\s+(?:off|of|less|the price))
@@ -211,13 +255,23 @@ PAYS_AFTER_CHENG = any_of("价|的?(?:价格|钱)|付款|支付|结[账算]|计�
 CUTS_AFTER = any_of(
     "off|discount|less|savings?|reduction|below|lower|under|cheaper|的?优惠|的?折扣|的?减免", head=r"^\s*"
 )
+SHED_BEFORE = any_of(
+    r"minus|less|sheds?|shedding|los(?:es?|ing)|drop(?:s|ping)?|cut(?:s|ting)?|sav(?:es?|ing)|shav(?:es?|ing)"
+    r"|knock(?:s|ing)?(?: off)?"
+    r"|tak(?:es?|ing)(?: off)?|slic(?:es?|ing)(?: off)?|trim(?:s|ming)?|slash(?:es|ing)?|off|deduct(?:s|ing)?"
+    r"|subtract(?:s|ing)?",
+    head=r"\b",
+    tail=r"\s+(?:by |just |a |an |off |exactly )*$",
+)
 CUTS = any_of(r"""
     \b(?:off|discount\w*|sav\w+|less|reduc\w*|cuts?|cheaper|lower\w*|mark\w*|rebate|take\w*|knock\w*|deduct\w*|minus
-        |below|sale|deal|down|drop\w*|pay\w*|price\w*|under)\b
+        |below|sale|deal|down|drop\w*|shed\w*|lose|loses|lighter|pay\w*|price\w*|under)\b
     -\s?\d|优惠|减|省|降|折扣|便宜|让利|付|价|低|收
 """)
 GIVES = re.compile(
-    CUTS.pattern + r"|\bon us\b|\bback\b|\byour pocket\b|\bwaiting\b|\byours\b|[抵券送还让少]|红包|我们出",
+    CUTS.pattern
+    + r"|\bon us\b|\bback\b|\byour pocket\b|\bwaiting\b|\byours\b|\blos(?:e|es|ing)\b|\bshed\w*|[抵券送还让少]"
+    r"|红包|我们出",
     re.IGNORECASE,
 )
 OTHER_GOOD_AFTER = any_of(

@@ -18,7 +18,7 @@ _PERCENT = re.compile(
 )
 _CHENG = re.compile(
     r"(?P<n>[一二三四五六七八九两]|(?<!\d)[1-9])\s*成"
-    r"(?=\s*(?:价|优惠|折扣|的?(?:价格|钱)|付款|支付|结[账算]|计价|收费|就|即|便|带|拿|[，。！,!]|$))"
+    r"(?=\s*(?:价|优惠|折扣|的?(?:价格|钱)|付款|支付|结[账算]|计价|收费|就|即|便|带|拿|[，。！,!：:；;、？）)]|$))"
 )
 _DIVISORS = {"half": 2, "third": 3, "quarter": 4, "fifth": 5, "sixth": 6, "eighth": 8, "tenth": 10, "twentieth": 20}
 _Pays = Callable[[re.Match[str], str, str], Decimal | None]
@@ -26,7 +26,7 @@ _Pays = Callable[[re.Match[str], str, str], Decimal | None]
 
 def check_percents(reading: Reading, offer: Offer) -> None:
     """Compare every stated part of the price with the offer, hide it, and flag a percent offer that states none."""
-    stated = False
+    stated = "percent" in reading.told
     for pattern, pays in _READERS:
         for match in list(pattern.finditer(reading.text)):
             pays_percent = pays(match, *reading.clause(*match.span()))
@@ -92,7 +92,7 @@ def _percent(match: re.Match[str], before: str, after: str) -> Decimal | None:
 
 def _of_price(before: str, after: str) -> bool:
     """'80% of the price', but not 'minus 20% of the price'."""
-    return bool(cue.PAYS_AFTER.match(after)) and not before.lower().endswith(("minus ", "less "))
+    return bool(cue.PAYS_AFTER.match(after)) and not cue.SHED_BEFORE.search(before)
 
 
 def _whole(match: re.Match[str], before: str, after: str) -> Decimal | None:

@@ -26,9 +26,6 @@ _FACT = any_of(rf"""
     \b(?:free|zero|gratis|complimentary|third|quarter|fifth|\w*tenth|twentieth)\b
     \bno (?=code|coupon|min|max|cap|limit|string|threshold)
 """)
-_STATED = any_of(
-    rf"{_BENEFIT.pattern}|\b(?:third|quarter|fifth|tenth|twentieth)\b|{WORDS} (?:dollars|euros|pounds|yuan)\b"
-)
 _SHIPS = any_of(r"\b(?:postage|shipping|deliver\w*|ships?)\b|包邮|免|运费|邮费|配送|快递")
 # Who is spoken to: 'you', a question, an order; the subject of a sentence about others is none of them.
 _ADDRESS = any_of(
@@ -80,31 +77,56 @@ def check_rest(reading: Reading, offer: Offer, language: Language, strict: bool)
         text = aside.sub(_blank, text)
     text = _without_label(text, offer)
     ships = offer.benefit.type == "free_shipping"
-    if not strict:
-        _check_cues(reading, FREE_SHIPPING.sub(_blank, text) if ships else text, language)
-    start, stated = 0, False
-    for stop in _stops(text, reading.raw):
-        sentence = text[start:stop]
-        benefit = (_STATED if strict else STATED).search(sentence) or (_SHIPS.search(sentence) if ships else None)
-        strange = list(_strange(sentence, ships, strict))
-        if not strict:
-            ends = benefit.end() if benefit else len(sentence)
-            begins = benefit.start() if benefit else len(sentence)
-            strange = list(adding(sentence, strange, Place(begins, ends, stated, offer.scope == "all")))
-        for word in strange:
-            reading.flag("unbacked", start + word.start, start + word.end, "the offer says nothing of this")
-        start, stated = stop, stated or benefit is not None
+    spans = _strict_spans(text, reading.raw, ships) if strict else []
+    for start, end in spans:
+        reading.flag("unbacked", start, end, "the offer says nothing of this")
+    cued = FREE_SHIPPING.sub(_blank, text) if ships else text
+    for found, why in (
+        (_cues(cued, language), "a claim the offer does not make"),
+        (_added(text, reading.raw, offer), "the offer says nothing of this"),
+    ):
+        for start, end in found:
+            if not any(start < b and a < end for a, b in spans):
+                reading.flag("unbacked", start, end, why)
 
 
-def _check_cues(reading: Reading, text: str, language: Language) -> None:
-    """Flag the words that make a claim whatever they stand beside, once where several do."""
-    end = 0
-    spans = sorted(match.span() for pattern in CUES[language] for match in pattern.finditer(text))
-    for start, stop in spans:
-        if start <= end and reading.broken and reading.broken[-1].code == "unbacked":
-            start = min(start, reading.broken.pop().start)
-        end = max(end, stop)
-        reading.flag("unbacked", start, end, "a claim the offer does not make")
+def _sentences(text: str, raw: str) -> Iterator[tuple[int, str]]:
+    start = 0
+    for stop in _stops(text, raw):
+        yield start, text[start:stop]
+        start = stop
+
+
+def _strict_spans(text: str, raw: str, ships: bool) -> list[tuple[int, int]]:
+    """Where words stand that are in no list."""
+    return [
+        (start + word.start, start + word.end)
+        for start, sentence in _sentences(text, raw)
+        for word in _strange(sentence, ships, strict=True)
+    ]
+
+
+def _added(text: str, raw: str, offer: Offer) -> Iterator[tuple[int, int]]:
+    """Where unlisted words stand that by their place add to the offer."""
+    stated, ships = False, offer.benefit.type == "free_shipping"
+    for start, sentence in _sentences(text, raw):
+        benefit = STATED.search(sentence) or (_SHIPS.search(sentence) if ships else None)
+        begins, ends = benefit.span() if benefit else (len(sentence), len(sentence))
+        strange = list(_strange(sentence, ships, strict=False))
+        for word in adding(sentence, strange, Place(begins, ends, stated, offer.scope == "all")):
+            yield start + word.start, start + word.end
+        stated = stated or benefit is not None
+
+
+def _cues(text: str, language: Language) -> list[tuple[int, int]]:
+    """Where words make a claim whatever they stand beside, once where several do."""
+    found: list[tuple[int, int]] = []
+    for start, end in sorted(match.span() for pattern in CUES[language] for match in pattern.finditer(text)):
+        if found and start <= found[-1][1]:
+            found[-1] = (found[-1][0], max(end, found[-1][1]))
+        else:
+            found.append((start, end))
+    return found
 
 
 def _blank(match: re.Match[str]) -> str:

@@ -112,12 +112,16 @@ def _plain_character(c: str) -> str:
 
 @dataclass
 class Reading:
-    """The state of reading one text: `text` is what has not yet been understood, `broken` what was found wrong."""
+    """The state of reading one text: `text` is what has not yet been understood, `broken` what was found wrong.
+
+    `told` are the kinds of facts that worked examples have stated.
+    """
 
     raw: str
     text: str
     broken: list[BrokenRule] = field(default_factory=list)
     facts: list[Fact] = field(default_factory=list)
+    told: set[FactKind] = field(default_factory=set)
 
     def flag(self, code: str, start: int, end: int, reason: str) -> None:
         """Note a broken rule at [start, end) of the original."""

@@ -72,6 +72,7 @@ PLAIN_EN = """
     lesson homework project hobby hobbies board ball-game chess choir coastline creek stream pond waterfall cliff cave
     desert jungle island-life countryside orchard bus train plane flight station airport taxi bike-ride drive-in
     highway bridge tunnel ferry monday's friday's afternoon's evening's tonight's tomorrow's morning's summer's
+    away become shut belong
     winter's spring's autumn's golden-hour bluebird robin butterfly dinner-table candlelit firelight lamplight
     starlight moonlight daylight tie soupy brothy saucy cheesy beefy meaty leafy grassy flowery floral citrus smoky
     charred roasted toasted stewed braised poached raw plump starter main-course side-dish appetizer entree leftover
@@ -94,6 +95,7 @@ ACT_EN = """
     transfer commission brokerage void market gone sent
 """
 OFFER_EN = """
+    shed hit ceiling stopping
     save saving pay payment price pricing cost charge fee free freely complimentary gratis waive half percent cent pct
     fiver tenner third quarter fifth eighth tenth twentieth twelfth sixth hundred thousand dozen reduce reduction
     lower cut slash knock markdown deduct deduction subtract minus cheaper rebate regular usual usually normal
@@ -110,6 +112,7 @@ OFFER_EN = """
     upfront calculated calculate apply-able chargeable payable due owed owe remainder money sends cap
 """
 SHIPPING_EN = """
+    courier postman parcel
     postage shipping delivery deliver ship send mail
 """
 THINGS_EN = """
@@ -130,6 +133,7 @@ GREETED_EN = """
     traveller traveler subscriber
 """
 PLAIN_ZH = """
+    好比 算账 收尾 收官 积少成多 聊胜于无
     的 地 得 了 着 过 在 是 和 与 及 或 到 至 从 由 自 为 于 起 止 请 您 你 我们 这 那 此 本 该 其 就 都 均 也 还 又
     吧 呢 哦 啊 呀 啦 吗 嘛 哈 嗨 喔 哟 来 去 给 把 让 将 有 没有 无 不用 不必 不需 无需 无须 需 需要 可 可以 能 会 要
     想 上 下 里 中 内 前 后 时 时候 日 号 天 月 年 周 点 当日 当天 当晚 一 两 个 张 份 件 单 享 享受 尊享 立享 可享

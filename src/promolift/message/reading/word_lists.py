@@ -304,7 +304,7 @@ NEGATED = any_of(r"""
     \b(?:no|not|without|never|isn't|aren't|hardly)\s+(?:\w+\s+)?\ue005
     \b(?:won't|can't|won’t) (?:get|receive|have|enjoy|see|save|be)\b|\bis over\b|\bhas ended\b|\bended\b
     (?<!no )\bexclusions?\b|\brestrictions apply\b|\bhardly\b|\bunlikely\b
-    \bwithdrawn\b|\bnever\b(?! (?:more than|above|over|exceed))|\bneither\b
+    \bwithdrawn\b|\bnever\b(?! (?:more than|above|over|exceed|past|gets? (?:bigg|larg|high)er|go))|\bneither\b
     \bwithout (?:the |a |any )?(?:discount|reduction|offer|savings?)\b
 """)
 # A part only, where the offer covers the whole.
@@ -349,10 +349,16 @@ EVERYTHING = any_of(r"""
     \b(?:including|as well as) (?:(?:our|the|all|any) )*(?!\ue000|\ue004|\ue005|that|this|both|weekend|holiday|tax|day
         |last|\w*day\b)(?=[a-z])
     \ue000 (?:and|&|or|plus) (?!\ue000|\ue004)\w+(?: (?:is|are|at|come|now|ship|cost)\b|:)
+    \ue000+, (?!\ue000)(?:[a-z]+ ){1,2}and (?:[a-z]+ )?[a-z]+ (?:(?:are|is|ship|come|cost|get)\b|\ue005)
+    \ue000+(?:, (?:[a-z]+ )?[a-z]+)+[:,]? (?:all|both) (?:(?:are|ship|come|cost|get)\b|\ue005)
     \b(?:off|on) \ue000+ (?:and|&|or|plus) (?!\ue000|\ue004)[a-z]+(?=\s*(?:[.,;!]|$|through|until|till|by\b|before
         |when|if\b|with|at\b))
     \ue000(?:和|与|及|以及|、)(?!\ue000)[\u4e00-\u9fff]{1,6}?(?:都|均|全部|一律|[打享立减降])
     [\u4e00-\u9fff]{1,6}(?:和|与|及|以及|、)\ue000+(?:都|均|一律)
+    \ue000+(?:、(?!\ue000)[\u4e00-\u9fff]{1,6})+[，,：:\s]*(?:统统|通通|全都|全部|都|均|全|一律|一样|同样|也|[打享立直降免包]|[减省](?!心|事|力|时)
+        |[\d一二三四五六七八九半]+折|\d)
+    (?:^|[。，！：】])[\u4e00-\u9fff]{1,6}(?:、[\u4e00-\u9fff]{1,6})*、\ue000+[，,：:\s]*(?:统统|通通|全都|全部|都|均|全|一律|[打享立直降免包]
+        |[\d一二三四五六七八九半]+折)
     全场|全店|全部商品|[\u4e00-\u9fff]{2}(?<!\ue000类)(?<!现在)(?<!今天)(?<!期间)(?<!即日)(?<!即可)(?<!通通)全部(?=[\d一二三四五六七八九半])|\ue000(?:当然|自然)?也(?:算|在内|包[含括]|参加)|所有商品|任意商品|任何商品|整单|全单|全品类|\b(?:store|site|shop)-?wide\b
     \b(?:off|on|for|of)\s+(?:absolutely |almost |nearly )?(?:everything|anything)\b
     \beverything (?:is|in (?:the )?(?:store|shop)|at|we|ships?|comes?)\b|\b(?:anything|everything|all) else\b

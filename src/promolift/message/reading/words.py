@@ -18,6 +18,7 @@ _FOREIGN = re.compile(
     r"|remise|profitez|della|fino|sconto|sobre|oferta|até|em|kaufen|sparen)\b",
     re.IGNORECASE,
 )
+_ITS = re.compile(r"\s*(?:it's|it is|that's|that is|this is|which is|那一?[天日]|这一?[天日]|当[天日])", re.IGNORECASE)
 _CODE = re.compile(
     r"\b(?:(?:promo|coupon|voucher|discount|offer|checkout|your)\s*)?code\b[\s:]*(?:is\s+)?[\"'“(]?(?P<code>(?=[A-Z\d-]*[A-Z])[A-Z\d-]{3,}|\d{4,})"
     r"|(?:券码|优惠码|兑换码|折扣码|口令|暗号)\s*(?:为|是|[:：])?\s*[“\"「]?(?P<code_zh>[A-Za-z\d-]{3,})"
@@ -125,8 +126,16 @@ def _check_private(reading: Reading, context: Context) -> None:
 def _flag_last_day(reading: Reading) -> None:
     for match in everyday.LAST_DAY.finditer(reading.text):
         said = _sentence(reading.text, *match.span())
+        if _ITS.match(said) and not everyday.TODAY.search(said):
+            said += _sentence(reading.text, *_before(reading.text, match.start()))
         if DATE not in said or everyday.TODAY.search(said):
             reading.flag("vague_deadline", *match.span(), "a last day without its date; the offer has one: say it")
+
+
+def _before(text: str, at: int) -> tuple[int, int]:
+    """A place in the sentence before the one that holds `at`."""
+    ends = [m.start() for m in SENTENCE_END.finditer(text, 0, at)]
+    return (ends[-1] - 1, ends[-1] - 1) if ends and ends[-1] else (0, 0)
 
 
 def _flag_all(

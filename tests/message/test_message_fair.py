@@ -44,6 +44,10 @@ def test_scenes_pass_and_claims_are_refused(key, language, truth, text):
         ("en", "This June, frozen meals are 20% off; the offer ends on the 30th."),
         ("en", "Frozen meals are 20% off, and the 30th is the last day."),
         ("en", "Breakfast at 5 a.m. again? Frozen meals are 20% off, last call June 30."),
+        ("zh", "整个6月冷冻方便餐打8折，30日当天也算。"),
+        ("zh", "6月买冷冻方便餐打8折，30日晚23:59结束。"),
+        ("en", "Frozen meals, 20% off all June, including Tuesday the 30th."),
+        ("en", "Pay 20% less for frozen meals any day this June, the 30th included."),
         ("zh", "睡前五分钟搞定一件小事：冷冻方便餐打8折，6月30日截止。"),
     ],
 )

@@ -27,15 +27,19 @@ _ORDINAL = rf"\b(?P<d>{'|'.join(ORDINALS)})\b"
 _CARDINAL = rf"(?P<d>{WORDS})"
 _HAN_DAY = "[一二三四五六七八九十]{1,3}"
 # A day without its month, where it can only be a deadline; read if the offer's month is the only one or is named.
-_TO_THE = "(?:(?<=on )|(?<=by )|(?<=to )|(?<=until )|(?<=till )|(?<=through )|(?<=before ))"
+_TO_THE = "(?:(?<=day )|(?<=including )|(?<=on )|(?<=by )|(?<=to )|(?<=until )|(?<=till )|(?<=through )|(?<=before ))"
 _NO_NOUN = (
     r"(?: of (?:the|this) month\b)?(?=\s*(?:[,.;:!?)]|$|(?:and|is|at|for|when|if|with|inclusive|included|only)\b))"
 )
-_IS_LAST = r"(?=\s+(?:is|being|as) (?:the |your |our |its )?(?:last|final|closing|end|when|deadline|cut))"
+_IS_LAST = (
+    r"(?=\s+(?:is|being|as) (?:the |your |our |its )?(?:last|final|closing|end|when|deadline|cut)"
+    r"|,? (?:included|inclusive|too)\b)"
+)
 _BARE = (
     rf"(?:(?<=[至到于是为])|(?<=[本个]月)|(?<=[日天][:：]))(?P<d>\d{{1,2}}|{_HAN_DAY})[日号](?![内间起后常用子元线楼店])",
     rf"(?<![\d.月/至到年-])(?P<d>\d{{1,2}}|{_HAN_DAY})[日号](?=(?:当[天日]|晚上?|[(（][^)）]*[)）])?[是为]?"
-    r"(?:最后|截止|之?前|止|结束|到期|收官|收尾|落幕))",
+    r"(?:最后|截止|之?前|止|结束|到期|收官|收尾|落幕)"
+    r"|当[天日]|[晚夜]?\s*\d{1,2}[:：]\d\d|晚[上间])",
     rf"{_TO_THE}the (?P<d>\d{{1,2}})(?:st|nd|rd|th)\b{_NO_NOUN}",
     rf"{_TO_THE}the {_ORDINAL}{_NO_NOUN}",
     rf"\bthe (?P<d>\d{{1,2}})(?:st|nd|rd|th)\b{_IS_LAST}",

@@ -27,7 +27,7 @@ _SEVERAL = {
 _ONE = {
     "USD": "us$ 美元 美金", "CAD": "ca$ c$ 加元", "AUD": "a$ au$ 澳元", "NZD": "nz$ 新西兰元", "HKD": "hk$ 港元 港币",
     "SGD": "s$ 新加坡元 新币", "TWD": "nt$ 新台币 台币", "MXN": "mx$ 墨西哥比索", "BRL": "r$ 雷亚尔",
-    "EUR": "€ euro 欧元", "GBP": "£ quid 英镑", "CNY": "cn¥ yuan rmb renminbi 块 块钱 人民币 元人民币",
+    "EUR": "€ euro 欧元 欧", "GBP": "£ quid 英镑", "CNY": "cn¥ yuan rmb renminbi 块 块钱 人民币 元人民币",
     "JPY": "jp¥ yen 円 日元 日圆", "KRW": "₩ won 韩元 韩币", "INR": "₹ 印度卢比", "VND": "₫ 越南盾",
     "THB": "฿ baht 泰铢", "PHP": "₱ 菲律宾比索", "ILS": "₪", "NGN": "₦", "RUB": "₽ 卢布", "TRY": "₺", "UAH": "₴",
     "MOP": "澳门元", "MYR": "林吉特", "IDR": "印尼盾", "CHF": "瑞士法郎", "SEK": "瑞典克朗",

@@ -102,7 +102,7 @@ CUT_AFTER_ZH = any_of(
 )
 CUT_BEFORE_EN = any_of(
     r"""
-    sav(?:e|es|ing|ings of)|discount(?: is| of|:)?|deduct(?:s|ed)?|deduction of|knock(?:s|ed)?|takes?(?: off)?
+    sav(?:e|es|ing|ings of)|discount(?: is| of|:)?|deduct(?:s|ed)?|deduction of|knock(?:s|ed)?(?: off)?|takes?(?: off)?
     taking(?: off)?|subtract(?:s|ed)?|minus|slash(?:es)?|drops? by|reduction of|reduced by|get|pocket|keep|cuts?
     lowered by|off by|enjoy|benefit:|savings:?|off:|(?:you |to )?(?:save|saving|discount|reduction|deduct|minus
         |benefit|reward):

@@ -301,7 +301,7 @@ NEGATED = any_of(r"""
     \bcannot\b(?! wait| exceed| be (?:more|over|above))|\bno discount|\bno longer\b(?! \w+ (?:after|beyond|past) )
     \bnot (?:even |quite |exactly |a |an )*(?:[$€£¥]?\d|\ue000|half|quarter|fifth|third)|\bcancell?ed\b
     (?:并非|不是|绝非|而非|没打?|别想)\s*(?:[\d一二三四五六七八九半]|\ue005)|[不没无未非]\s*\ue005
-    \b(?:no|not|without|never|isn't|aren't|hardly)\s+(?:\w+\s+)?\ue005
+    \b(?:no|not|without|never|isn't|aren't|hardly)\s+(?:\w+\s+)?\ue005|\b(?:do|does|wo|ca)n't\s+\ue005
     \b(?:won't|can't|won’t) (?:get|receive|have|enjoy|see|save|be)\b|\bis over\b|\bhas ended\b|\bended\b
     (?<!no )\bexclusions?\b|\brestrictions apply\b|\bhardly\b|\bunlikely\b
     \bwithdrawn\b|\bnever\b(?! (?:more than|above|over|exceed|past|gets? (?:bigg|larg|high)er|go))|\bneither\b

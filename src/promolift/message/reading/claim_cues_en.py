@@ -212,7 +212,8 @@ DELIVERY = any_of(r"""
         |wednes|thurs|fri|satur|sun)|in (?:two|three|one|a|an|under|\d+)|by tomorrow|tomorrow|the same day
         |the next day|today|overnight|in hours|within hours)\b
     \bfast(?:er)? (?:delivery|shipping|dispatch)|\b(?:speedy|swift|quick|rapid|lightning|priority) (?:delivery
-        |shipping|dispatch|despatch)\b|\bdoor(?:step)? (?:in|within|by) (?:\w+ )?(?:hour|day|tomorrow|minute)s?
+        |shipping|dispatch|despatch)\b|\bdoor(?:step)? (?:tomorrow|overnight|today
+        |(?:in|within|by) (?:\w+ )?(?:hour|day|tomorrow|minute)s?)
     \bwithin (?:\w+[- ])?(?:\w+ )?(?:hours?|days?|minutes?)\b|\bworldwide\b|\b(?:overseas|abroad|internationally
         |islands) (?:too|as well|included|also)\b|\binternational shipping|\bwhite[- ]glove\b|\btracked\b|\bcourier\b
 """)

@@ -163,10 +163,12 @@ def clean_events(job: Job, logs: list[Raw], rules: data.CleanRules, aside: Aside
     store, settings = job.store, job.config.data
     shards = settings.shards or shards_for(sum(source.table.about for source in logs))
     job.tell("ingest", 0.3, f"events in {shards} shards of customers")
+    products = store.table("products")
+    priced = bool(products.filter("price_cents is not null").limit(1).fetchall())
     for number, source in enumerate(logs):
         rows = source.table.rows
-        if store.table("products").filter("price_cents is not null").limit(1).fetchall():
-            rows = data.price_rows(rows, source.mapping, store.table("products"))
+        if priced:
+            rows = data.price_rows(rows, source.mapping, products)
         store.write_shards(data.key_rows(rows, source.mapping), f"raw_events{number}", shards, by="_customer")
     counts = data.Counts("events")
     with store.sharded("events") as put:

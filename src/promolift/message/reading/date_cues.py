@@ -9,10 +9,11 @@ import re
 from promolift.message.reading.patterns import any_of
 from promolift.message.reading.text import HAN, WORDS
 
-_MON = (
-    r"(?P<mon>jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|sept?(?:ember)?|oct(?:ober)?"
-    r"|nov(?:ember)?|dec(?:ember)?)\b\.?"
+MONTHS = (
+    r"jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|sept?(?:ember)?|oct(?:ober)?"
+    r"|nov(?:ember)?|dec(?:ember)?"
 )
+_MON = rf"(?P<mon>{MONTHS})\b\.?"
 _DAY = r"(?P<d>\d{1,2})(?:st|nd|rd|th)?"
 _DAY_2 = r"(?P<d2>\d{1,2})(?:st|nd|rd|th)?"
 _TO_DAY = rf"(?:\s*(?:-|to|through|thru|until|till)\s*{_DAY_2}(?!\s*(?:%|[a-z]*\d)))?"

@@ -1,9 +1,9 @@
 """A reading in; every word flagged that is neither a fact already read nor one of the words a message may be made of.
 
 The other checks look for what is wrong; this one asks of each word by what right it stands there. A sentence about
-stock, other people, prizes or effects needs words that are in no list of `vocabulary.py`, however it is put. A strict
-reading flags each such word. A fair one flags the cues of a claim (`claim_cues.py`) and those unlisted words that by
-the shape of their clause add to the offer (`fair.py`); a mood, a scene or a question may hold any words.
+stock, other people, prizes or effects needs words that are in no list of `vocabulary.py`, however it is put. A fair
+reading flags the cues of a claim (`claim_cues.py`) and those unlisted words that by the shape of their clause add to
+the offer (`fair.py`); a mood, a scene or a question may hold any words. A strict one flags every unlisted word, too.
 """
 
 import re

@@ -6,13 +6,11 @@ follows 'after' or 过了 says what is over by then.
 
 import re
 
+from promolift.message.reading.date_cues import MONTHS
 from promolift.message.reading.patterns import any_of
 from promolift.message.reading.text import Reading, number
 
-_MON = (
-    r"(?:jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|sept?(?:ember)?|oct(?:ober)?"
-    r"|nov(?:ember)?|dec(?:ember)?)"
-)
+_MON = rf"(?:{MONTHS})"
 _TH = r"(?:\d{1,2}(?:st|nd|rd|th)?|[a-z]+(?:-[a-z]+)?(?:st|nd|rd|th))"
 _DAY_EN = rf"(?:{_MON}\b\.?(?: (?:the )?{_TH})?|(?:the )?{_TH}(?: of)? {_MON}\b\.?|the {_TH})(?:,? 20\d\d)?"
 _GONE_EN = (

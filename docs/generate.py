@@ -5,8 +5,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import get_args
 
+import polars as pl
+
 from promolift import tables
 from promolift.config import Config
+from promolift.contract import type_name
 from promolift.data import rules_text
 from promolift.profile.outlook_tables import OUTLOOK, OUTLOOK_ITEMS
 from promolift.settings import Settings
@@ -25,9 +28,17 @@ def tables_page() -> str:
         lines += ["| column | type | unit | meaning |", "| --- | --- | --- | --- |"]
         for column in table.columns:
             must = "" if column.required else " (may be missing)"
-            lines.append(f"| `{column.name}` | {column.dtype.__name__} | {column.unit} | {column.meaning}{must} |")
+            lines.append(f"| `{column.name}` | {shown_type(column.dtype)} | {column.unit} | {column.meaning}{must} |")
         lines.append("")
     return "\n".join(lines)
+
+
+def shown_type(dtype: object) -> str:
+    """A column's type; of a list of structs its fields, too."""
+    inner = getattr(dtype, "inner", None)
+    if isinstance(inner, pl.Struct):
+        return f"list of ({', '.join(field.name for field in inner.fields)})"
+    return type_name(dtype)  # type: ignore[arg-type]
 
 
 def configuration_page() -> str:

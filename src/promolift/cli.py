@@ -1,4 +1,7 @@
-"""One verb per step of run.py. Errors for people go to stderr on one line, exit code 2; `--json` prints to stdout."""
+"""One verb per step of run.py, each with `--config` and `--json`, which prints to stdout.
+
+Errors for people go to stderr on one line, exit code 2.
+"""
 
 import json
 import sys
@@ -15,8 +18,8 @@ from promolift import run
 from promolift.config import Config, PlanSettings, load_config
 from promolift.errors import ConfigError, PromoError
 from promolift.message import MessageSettings
-from promolift.steps import trial
-from promolift.steps.trial_report import trial_demo, trial_settings, write_trial
+from promolift.steps import proposal, trial
+from promolift.steps.trial_report import check_settings, trial_demo, trial_settings, write_trial
 from promolift.store import Store
 
 app = typer.Typer(
@@ -27,8 +30,12 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 ConfigPath = Annotated[Path, typer.Option("--config", "-c", help="The shop's settings.")]
+DemoConfig = Annotated[Path | None, typer.Option("--config", "-c", help="Settings in place of the demo's own.")]
+LoopConfig = Annotated[Path | None, typer.Option("--config", "-c", help="TOML file with a [simulate] part.")]
+TrialConfig = Annotated[Path | None, typer.Option("--config", "-c", help="TOML file with a [trial] part.")]
 WorkPath = Annotated[Path, typer.Option("--work", help="Folder for tables between the steps.")]
 OutPath = Annotated[Path, typer.Option("--out", "-o", help="Folder for the plan and the report.")]
+LearnOut = Annotated[Path, typer.Option("--out", "-o", help="Folder of the verdict and the proposal.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print a JSON summary on stdout.")]
 Again = Annotated[bool, typer.Option("--again", help="Do the step again even if nothing changed.")]
 CONFIG, WORK, OUT = Path("promolift.toml"), Path(".promolift"), Path("promolift-report")
@@ -74,8 +81,8 @@ def say(summary: dict[str, Any], as_json: bool) -> None:
         tell_person(summary.get("text", ""))
 
 
-def _step(name: str, text: str) -> None:
-    """Add a verb that runs one step of the story on an existing work folder."""
+def _step(name: str, text: str, *steps: str) -> None:
+    """Add a verb that runs one step of the story on an existing work folder, or the `steps` that are named."""
 
     def verb(
         config: ConfigPath = CONFIG,
@@ -84,7 +91,7 @@ def _step(name: str, text: str) -> None:
         json_: AsJson = False,
         again: Again = False,
     ) -> None:
-        say(work(load_config(config), work_folder, [name], out, again), json_)
+        say(work(load_config(config), work_folder, list(steps or [name]), out, again), json_)
 
     app.command(name, help=text)(verb)
 
@@ -100,11 +107,11 @@ def init(
     promotions: Annotated[Path | None, typer.Option(help="Who was sent which past promotion.")] = None,
     config: ConfigPath = CONFIG,
     force: Annotated[bool, typer.Option(help="Overwrite an existing settings file.")] = False,
+    json_: AsJson = False,
 ) -> None:
     """Look at raw files, guess what their columns mean, show it, and write a commented promolift.toml."""
     files = {"events": events[0], "products": products, "customers": customers, "promotions": promotions}
-    text = run.init({name: path for name, path in files.items() if path}, config, force, events[1:])
-    tell_person(text)
+    say(run.init({name: path for name, path in files.items() if path}, config, force, events[1:]), json_)
 
 
 @app.command()
@@ -181,36 +188,44 @@ def fit(
         list[str] | None,
         typer.Argument(help="What columns mean, such as treatment=letter control=none rates=visited planned=equal."),
     ] = None,
-    settings: Annotated[Path | None, typer.Option(help="TOML file with a [trial] part that says the same.")] = None,
+    config: TrialConfig = None,
+    settings: Annotated[Path | None, typer.Option(help="The former name of --config.", hidden=True)] = None,
     work_folder: TrialWork = TRIAL,
     json_: AsJson = False,
 ) -> None:
     """Check a trial and estimate what each treatment adds, on average and for each customer."""
-    chosen = trial_settings(settings, meaning or [])
+    chosen = trial_settings(config or settings, meaning or [])
     say(on_trial(work_folder, lambda store, tell: trial.fit(store, file, chosen, tell)), json_)
 
 
 @effects.command("evaluate")
-def evaluate_trial(work_folder: TrialWork = TRIAL, json_: AsJson = False) -> None:
+def evaluate_trial(config: TrialConfig = None, work_folder: TrialWork = TRIAL, json_: AsJson = False) -> None:
     """Judge the effects of a fitted trial on customers the models did not see."""
-    say(on_trial(work_folder, trial.evaluate), json_)
+    say(on_trial(work_folder, trial.evaluate, config), json_)
 
 
 @effects.command("explain")
-def explain_trial(work_folder: TrialWork = TRIAL, json_: AsJson = False) -> None:
+def explain_trial(config: TrialConfig = None, work_folder: TrialWork = TRIAL, json_: AsJson = False) -> None:
     """Say in words what was found and by which rule."""
-    say(on_trial(work_folder, lambda store, tell: trial.explain(store)), json_)
+    say(on_trial(work_folder, lambda store, tell: trial.explain(store), config), json_)
 
 
 @effects.command("report")
-def report_trial(work_folder: TrialWork = TRIAL, out: OutPath = Path("trial-report"), json_: AsJson = False) -> None:
+def report_trial(
+    config: TrialConfig = None,
+    work_folder: TrialWork = TRIAL,
+    out: OutPath = Path("trial-report"),
+    json_: AsJson = False,
+) -> None:
     """Plan within the budget where an outcome is money; write trial.html, and plan.parquet and plan.csv if planned."""
-    say(on_trial(work_folder, lambda store, tell: write_trial(store, out, tell)), json_)
+    say(on_trial(work_folder, lambda store, tell: write_trial(store, out, tell), config), json_)
 
 
-def on_trial(folder: Path, do: Callable[[Store, run.Tell], dict[str, Any]]) -> dict[str, Any]:
-    """Do something with the work folder of a trial, showing progress."""
+def on_trial(folder: Path, do: Callable[[Store, run.Tell], dict[str, Any]], config: Path | None = None) -> Any:
+    """Do something with the work folder of a trial, showing progress; `config` must be what it was fitted with."""
     with Store(folder) as store, showing() as tell:
+        if config is not None:
+            check_settings(store, config)
         return do(store, tell)
 
 
@@ -248,69 +263,107 @@ def message_(
     say(work(changed, work_folder, ["message"], None, again), json_)
 
 
-@app.command("run")
-def run_all(
-    config: ConfigPath = CONFIG,
-    work_folder: WorkPath = WORK,
-    out: OutPath = OUT,
-    json_: AsJson = False,
-    again: Again = False,
-) -> None:
-    """The main job: every step in order, skipping those whose inputs did not change."""
-    say(work(load_config(config), work_folder, list(run.STEPS), out, again), json_)
+_step("run", "The main job: every step in order, skipping those whose inputs did not change.", *run.STEPS)
 
 
 @app.command()
 def demo(
     data: Annotated[str, typer.Option(help="groceries (inside the package), or hillstrom with --path.")] = "groceries",
     path: Annotated[Path | None, typer.Option(help="The file of the hillstrom e-mail trial.")] = None,
+    config: DemoConfig = None,
     work_folder: WorkPath = Path(".promolift/demo"),
     out: OutPath = Path("demo-report"),
     json_: AsJson = False,
     again: Again = False,
 ) -> None:
     """The main job on a year of real groceries: 2,469 households, 1.5 million purchases, 27 campaigns."""
-    if data == "hillstrom" and path is not None:
+    if data == "hillstrom" and path is not None and config is None:
         say(on_trial(work_folder.with_name("hillstrom"), lambda store, tell: trial_demo(store, path, out, tell)), json_)
     elif data == "groceries" and path is None:
-        say(work(run.demo_config(), work_folder, list(run.STEPS), out, again), json_)
+        say(work(load_config(config) if config else run.demo_config(), work_folder, list(run.STEPS), out, again), json_)
     else:
-        raise ConfigError(f"demo: --data {data}; give `--data hillstrom --path FILE`, or neither for the groceries")
+        told = "give `--data hillstrom --path FILE` without --config, or neither for the groceries"
+        raise ConfigError(f"demo: --data {data}; {told}")
 
 
 @app.command()
 def simulate(
-    days: Annotated[int, typer.Option(help="Days of decisions.")] = 60,
-    customers: Annotated[int, typer.Option(help="Customers of the simulated shop.")] = 4000,
-    seed: Annotated[int, typer.Option(help="Another number gives another shop.")] = 1,
-    drift: Annotated[float, typer.Option(help="Discounts pull so many times as strongly from day 36 on.")] = 0.75,
+    days: Annotated[int | None, typer.Option(help="Days of decisions (60).")] = None,
+    customers: Annotated[int | None, typer.Option(help="Customers of the simulated shop (4000).")] = None,
+    seed: Annotated[int | None, typer.Option(help="Another number gives another shop (1).")] = None,
+    drift: Annotated[float | None, typer.Option(help="Discounts pull that strongly after a drift (0.75).")] = None,
+    config: LoopConfig = None,
     out: OutPath = Path("loop-report"),
     json_: AsJson = False,
 ) -> None:
     """The closed loop on a made-up shop: explore, learn, release, meet a drift, recover; regret against the truth."""
     from promolift.steps.loop_run import run_simulation
 
+    stated = {"days": days, "customers": customers, "seed": seed, "drift": drift}
     with showing() as tell:
-        summary = run_simulation({"days": days, "customers": customers, "seed": seed, "drift": drift}, out, tell)
+        summary = run_simulation(stated, out, tell, config)
     say(summary, json_)
 
 
-@app.command()
+learning = typer.Typer(invoke_without_command=True, rich_markup_mode=None)
+app.add_typer(learning, name="learn")
+LEARNED = Path("learn-report")
+
+
+@learning.callback()
 def learn(
+    context: typer.Context,
     decisions: Annotated[Path | None, typer.Option(help="Decision records; default: the work folder's.")] = None,
     events: Annotated[Path | None, typer.Option(help="Clean events since then; default: the work folder's.")] = None,
+    config: ConfigPath = CONFIG,
     work_folder: WorkPath = WORK,
-    out: OutPath = Path("learn-report"),
+    out: LearnOut = LEARNED,
     window_days: Annotated[float, typer.Option(help="Days after a decision in which its outcome counts.")] = 28,
     auto: Annotated[bool, typer.Option(help="Write release.json if the guardrails accept the proposal.")] = False,
+    json_: AsJson = False,
 ) -> None:
     """What was decided and what happened: a verdict over the holdout, and a proposal for the next release."""
+    if context.invoked_subcommand is not None:
+        return
     from promolift.steps.learn import LearnSettings, Request, run_learn
 
     settings = LearnSettings.parse({"window_days": window_days}, "promolift learn")
+    shop = config if config == CONFIG else load_config(config)  # the default one may be missing
     with showing() as tell:
-        summary = run_learn(Request(decisions, events, work_folder, out, CONFIG, settings, auto), tell)
-    tell_person(summary["text"])
+        summary = run_learn(Request(decisions, events, work_folder, out, shop, settings, auto), tell)
+    say(summary, json_)
+
+
+@learning.command("show")
+def show_proposal(
+    config: ConfigPath = CONFIG, work_folder: WorkPath = WORK, out: LearnOut = LEARNED, json_: AsJson = False
+) -> None:
+    """Say what the proposal changes, what it is expected to add, its guardrails, and what is approved now."""
+    say(proposal.show(proposal.Where(load_config(config), work_folder, out)), json_)
+
+
+@learning.command("approve")
+def approve_proposal(
+    config: ConfigPath = CONFIG,
+    work_folder: WorkPath = WORK,
+    out: LearnOut = LEARNED,
+    yes: Annotated[bool, typer.Option("--yes", help="Approve it in spite of what speaks against it.")] = False,
+    json_: AsJson = False,
+) -> None:
+    """Let the next plan start from the proposal; refused where it is for another plan or speaks against itself."""
+    say(proposal.approve(proposal.Where(load_config(config), work_folder, out), yes), json_)
+
+
+@learning.command("reject")
+def reject_proposal(
+    config: ConfigPath = CONFIG,
+    work_folder: WorkPath = WORK,
+    out: LearnOut = LEARNED,
+    why: Annotated[str, typer.Option(help="The reason, kept with the proposal.")] = "",
+    json_: AsJson = False,
+) -> None:
+    """Mark the proposal as rejected; the release in force stays as it is."""
+    say(proposal.reject(proposal.Where(load_config(config), work_folder, out), why), json_)
 
 
 @app.command()
@@ -320,13 +373,14 @@ def serve(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port to listen on.", min=1, max=65535)] = 8080,
     settings: Annotated[Path | None, typer.Option(help="The server's own settings, a TOML file.")] = None,
+    json_: AsJson = False,
 ) -> None:
     """Answer over HTTP what the plan decides: events in, decisions out, money kept. See docs/serve.md."""
     try:
         from promolift.serve.main import run_server
     except ImportError as error:
         raise ConfigError(f"serve needs {error.name}; pip install 'promolift[serve]'") from None
-    run_server(config, work_folder, settings, host, port)
+    run_server(config, work_folder, settings, host, port, json_)
 
 
 def main(arguments: list[str] | None = None) -> None:

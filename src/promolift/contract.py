@@ -14,12 +14,17 @@ class Column:
     """One column: its Polars type, unit and meaning; `required` means never null."""
 
     name: str
-    dtype: type[pl.DataType]
+    dtype: pl.DataType | type[pl.DataType]
     meaning: str
     unit: str = ""
     required: bool = False
     low: float | None = None
     high: float | None = None
+
+
+def type_name(dtype: pl.DataType | type[pl.DataType]) -> str:
+    """A column's type for people: String, or List(Struct) with its fields."""
+    return dtype.__name__ if isinstance(dtype, type) else str(dtype)
 
 
 @dataclass(frozen=True)
@@ -33,7 +38,7 @@ class Table:
     open: bool = False
 
     @property
-    def schema(self) -> dict[str, type[pl.DataType]]:
+    def schema(self) -> dict[str, pl.DataType | type[pl.DataType]]:
         """Column name to Polars type, in order."""
         return {c.name: c.dtype for c in self.columns}
 
@@ -57,7 +62,7 @@ class Table:
                 raise InputError(f"{self.name}: column {column.name!r} is missing; it has {frame.columns}")
             if frame.schema[column.name] != column.dtype:
                 raise InputError(
-                    f"{self.name}.{column.name}: type {frame.schema[column.name]}, expected {column.dtype.__name__}"
+                    f"{self.name}.{column.name}: type {frame.schema[column.name]}, expected {type_name(column.dtype)}"
                 )
             if not column.required and column.low is None and column.high is None:
                 continue

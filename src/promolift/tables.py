@@ -258,6 +258,11 @@ AFFINITIES = Table(
         ),
     ),
 )
+OPTION = pl.Struct(
+    {"offer": pl.String, "gain_cents": pl.Float64, "cost_cents": pl.Float64, "charge_cents": pl.Float64,
+     "prob": pl.Float64}
+)  # fmt: skip
+CLOSED = pl.Struct({"offer": pl.String, "reason": pl.String})
 DECISIONS = Table(
     "decisions",
     "One row per decision: all that an auditor, a replay and off-policy evaluation need.",
@@ -279,8 +284,14 @@ DECISIONS = Table(
             low=0,
             high=1,
         ),
-        Column("candidates", Text, "JSON list of the open offers: offer, gain_cents, cost_cents, prob", required=True),
-        Column("ineligible", Text, "JSON list of the closed offers: offer, reason", required=True),
+        Column(
+            "candidates",
+            pl.List(OPTION),
+            "the open offers and none: expected gain and cost, what limits and caution charge beyond the price, and "
+            "the probability of each",
+            required=True,
+        ),
+        Column("ineligible", pl.List(CLOSED), "the closed offers, each with the rule that closes it", required=True),
         Column("seed", Int, "seed of the exploration hash", required=True),
         Column("holdout", Flag, "kept back to measure what offers earn; missing where nothing may be sent anyway"),
         Column("reason", Text, "the rule that settled it", required=True),
@@ -375,8 +386,60 @@ CANDIDATES = Table(
     ),
     open=True,
 )
+PLANNED = Table(
+    "planned",
+    "CANDIDATES with what the plan says of each: computed once, served, told and learned from as they stand here.",
+    CANDIDATES.key,
+    (
+        *CANDIDATES.columns,
+        Column("gain_cents", Real, "expected profit after the offer's cost; missing where closed", "minor units"),
+        Column("gain_se_cents", Real, "its standard error", "minor units", low=0),
+        Column("cost_cents", Real, "what it is expected to cost the shop, telling included", "minor units", low=0),
+        Column("added_cents", Real, "expected margin added, before that cost", "minor units"),
+        Column("subsidy_cents", Real, "the shop's part of the benefit paid out", "minor units", low=0),
+        Column("redeem_prob", Real, "probability that it is used", low=0, high=1),
+        Column("evidence", Text, "randomised, adjusted or assumed"),
+        Column("caution_cents", Real, "what the rule of risk takes off the gain before the choice", "minor units"),
+        Column("charge_cents", Real, "gain that limits and caution ask for beyond the price of budget", "minor units",
+               required=True),
+        Column("prob", Real, "probability that this customer gets it, the holdout counted in", low=0, high=1,
+               required=True),
+    ),
+    open=True,
+)  # fmt: skip
 
 
 def all_tables() -> list[Table]:
     """Every table of this module, in the order of the story."""
     return [value for value in globals().values() if isinstance(value, Table)]
+
+
+# What the steps keep in a work folder, tables, notes and models alike, and the verb that makes each: errors name it.
+KEPT: dict[str, str] = {
+    **dict.fromkeys(
+        ("events", "customers", "products", "exposures", "redemptions", "coupons", "shelf", "rejected", "health",
+         "span"),
+        "ingest",
+    ),
+    **dict.fromkeys(
+        ("profiles", "affinities", "interests", "unknown_attributes", "outlook", "outlook_items", "outlook_map",
+         "encoder", "encoder_shared", "encoder_unfinished"),
+        "profile",
+    ),
+    **dict.fromkeys(
+        ("response", "halves", "targeting", "no_model", "depths", "redemption", "redemption_features",
+         "redemption_odds", "spend", "spend_inputs", "spend_model"),
+        "effect",
+    ),
+    **dict.fromkeys(
+        ("plan", "candidates", "chosen", "decisions", "frontier", "proposed_menu", "offer_generator"), "plan"
+    ),
+    **dict.fromkeys(("messages", "offers", "message_pool"), "message"),
+    **dict.fromkeys(("scores", "calibration", "recall", "policies", "unchecked"), "evaluate"),
+    "release": "learn approve",
+    **dict.fromkeys(("trial", "trial_effects", "trial_balance", "trial_placebos", "trial_dose"), "effect fit"),
+    **dict.fromkeys(
+        ("trial_judged", "trial_qini", "trial_curves", "trial_deciles", "trial_policies"), "effect evaluate"
+    ),
+    **dict.fromkeys(("trial_planned", "trial_plan", "trial_frontier"), "effect report"),
+}  # fmt: skip

@@ -4,8 +4,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from promolift.allocate import plan, solve
-from promolift.allocate.risk import Risk, cautious, curse, curse_of, shrink
+from promolift.allocate import solve
+from promolift.allocate.risk import Risk, cautious, shrink
 from promolift.errors import InputError, SupportError
 
 
@@ -33,19 +33,16 @@ def test_exact_estimates_are_left_alone_and_pure_noise_becomes_the_mean():
     assert np.ptp(shrink(gain, np.full((500, 1), 5.0))[0]) < 1e-9
 
 
-def test_the_naive_sum_is_above_the_truth_and_the_interval_holds_it():
-    hits, excess = 0, []
+def test_the_naive_sum_is_above_the_truth_and_the_shrunken_one_is_not():
+    excess = []
     for seed in range(20):
         truth, gain, error, cost = noisy(seed=seed)
-        mean, deviation = shrink(gain, error)
+        mean, _ = shrink(gain, error)
         chosen = solve(mean, cost, 1500.0).choice_N
         at = np.flatnonzero(chosen >= 0), chosen[chosen >= 0]
-        told = curse(gain[at], mean[at], deviation[at], at[0].astype(np.uint64), draws=200)
-        excess.append(told.naive / truth[at].sum() - 1)
-        hits += told.low <= truth[at].sum() <= told.high
-        assert told.shrunken == pytest.approx(truth[at].sum(), rel=0.05)
+        excess.append(gain[at].sum() / truth[at].sum() - 1)
+        assert mean[at].sum() == pytest.approx(truth[at].sum(), rel=0.05)
     assert min(excess) > 0.15
-    assert hits >= 16
 
 
 def test_planning_on_shrunken_gains_earns_more_than_planning_on_naive_ones():
@@ -58,7 +55,7 @@ def test_planning_on_shrunken_gains_earns_more_than_planning_on_naive_ones():
     assert earned(shrink(gain, error)[0]) > 1.05 * earned(gain)
 
 
-def test_a_table_of_candidates_goes_through_and_the_plan_tells_its_curse():
+def test_a_table_of_candidates_keeps_the_expected_gain_and_says_what_caution_takes_off():
     _, gain, error, cost = noisy(200)
     rows = [
         {
@@ -74,14 +71,12 @@ def test_a_table_of_candidates_goes_through_and_the_plan_tells_its_curse():
     table = pl.DataFrame([*rows, {"customer_id": "c0", "offer_id": "none", "gain_cents": 0.0, "cost_cents": 0.0}])
     low = cautious(table, Risk(rule="lower", z=2.0)).filter(pl.col("offer_id") != "none")
     told = table.filter(pl.col("offer_id") != "none")
-    assert low["gain_cents"].to_numpy() == pytest.approx((told["gain_cents"] - 2 * told["gain_se_cents"]).to_numpy())
+    assert low["gain_cents"].to_list() == told["gain_cents"].to_list()
+    assert low["caution_cents"].to_numpy() == pytest.approx((2 * told["gain_se_cents"]).to_numpy())
     careful = cautious(table, Risk(rule="shrink"))
     assert careful.filter(pl.col("offer_id") != "none")["gain_cents"].var() < told["gain_cents"].var()
-    told = curse_of(plan(careful, 60).chosen)
-    assert told.low < told.shrunken < told.high
-    assert told.excess > 0
-    assert curse_of(plan(careful, 60).chosen) == told
-    assert curse_of(plan(careful, 0).chosen).high == 0.0
+    assert careful["naive_gain_cents"].to_list() == table["gain_cents"].to_list()
+    assert careful["caution_cents"].drop_nulls().unique().to_list() == [0.0]
     with pytest.raises(InputError, match="no column 'se'"):
         cautious(table, Risk(), error="se")
     with pytest.raises(SupportError, match="20 are needed"):

@@ -1,6 +1,7 @@
 """The health report works for any data, also for almost none, and says what is missing."""
 
 import json
+import re
 
 import polars as pl
 import pytest
@@ -41,6 +42,7 @@ def test_very_few_rows_give_a_report(rows: str):
     found = report(f"who,at,item,order,n,price\n{rows}")
     assert levels(found)["spend forecast"] == "no"
     assert all(ability.reason and (ability.add or ability.level == "yes") for ability in found.abilities)
+    assert not any("customers table" in each for each in found.warnings)  # there is none
     json.dumps(found.to_json())
 
 
@@ -88,6 +90,42 @@ def test_the_summary_counts_what_can_be_counted_by_hand():
     assert (summary.buyers, summary.repeaters, summary.revenue_cents, summary.days) == (1, 1, 300, 2.0)
     assert (summary.known["category"], summary.described["rows"]) == (1, 1)
     assert (summary.campaigns, summary.campaigns_before) == (2, 1)
+
+
+EVENTS_OF = "who,at,item,order,n,price\n{}"
+
+
+def shop(buyers: range, listed: range) -> data.Health:
+    """Customers with one order each, and a table of customers who all said yes, have a name and an age."""
+    rows = "\n".join(f"c{who},2024-03-{1 + who % 28:02},tea,{who},1,2" for who in buyers)
+    ids = [f"c{who}" for who in listed]
+    told = {"consent": True, "name": "Ann", "age": "30-40"}
+    columns = [pl.lit(told.get(c), t).alias(c) for c, t in CUSTOMERS.schema.items() if c != "customer_id"]
+    people = pl.DataFrame({"customer_id": ids}).with_columns(columns).select(*CUSTOMERS.schema)
+    return report(EVENTS_OF.format(rows), customers=people)
+
+
+@pytest.mark.parametrize(
+    ("buyers", "listed", "both"),
+    [
+        (range(20), range(30), 20),  # more in the table than in the events
+        (range(30), range(20), 20),
+        (range(20), range(10, 50), 10),  # some of each: 10 in both, 30 in the table alone
+        (range(20), range(20, 60), 0),  # two files of different shops
+    ],
+)
+def test_every_x_of_y_is_of_the_customers_with_events(buyers: range, listed: range, both: int):
+    found = shop(buyers, listed)
+    assert (found.summary.customers, found.summary.listed) == (len(buyers), len(listed))
+    assert (found.summary.described["rows"], found.summary.described["consent"]) == (both, both)
+    told = {ability.name: ability for ability in found.abilities}
+    for name in ("consent to marketing", "who the customers are", "messages with real names"):
+        said = [tuple(map(int, pair)) for pair in re.findall(r"(\d+) of (\d+) customers", told[name].reason)]
+        assert said == ([] if name == "who the customers are" and not both else [(both, len(buyers))]), name
+    assert told["consent to marketing"].level == ("yes" if both >= 0.8 * len(buyers) else "partly" if both else "no")
+    apart = len(listed) - both
+    assert (f"{apart} more are listed" in told["who the customers are"].reason) == (apart > 0)
+    assert any("no customer of the customers table has an event" in each for each in found.warnings) == (both == 0)
 
 
 def test_shards_of_whole_customers_give_the_summary_of_all():

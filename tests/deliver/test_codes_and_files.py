@@ -27,6 +27,14 @@ def test_a_code_has_the_printed_form_and_is_recognised(campaign, customer, offer
     assert normalise(made.lower().replace("-", "  ")) == made
 
 
+@given(text)
+def test_a_code_typed_in_full_width_is_the_same_code(customer):
+    made = code("c", customer, "o", SECRET)
+    wide = "".join(chr(ord(char) + 0xFEE0) for char in made.lower())
+    assert normalise(wide) == made
+    assert normalise(wide.replace(chr(ord("-") + 0xFEE0), "\u3000")) == made
+
+
 def test_codes_never_change_between_versions():
     # computed once with hmac and by logarithm tables of the field; printed coupons must stay valid
     assert code("cmp_1", "A1", "coffee-20", SECRET) == "CMLN-V6PR-BGDS"

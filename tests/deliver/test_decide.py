@@ -1,13 +1,11 @@
 """Laws of deliver/decide.py: the order of the rules, exact probabilities, replay, and shards that change nothing."""
 
-import json
-
 import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from promolift.deliver.decide import Release, decide, in_holdout, replay
+from promolift.deliver import Option, Release, decide, decide_options, in_holdout, replay
 from promolift.errors import ConfigError, InputError
 from promolift.hashing import hash_unit, hash_units
 from promolift.tables import DECISIONS
@@ -20,6 +18,9 @@ SCHEMA = {
     "cost_cents": pl.Float64,
     "why_not": pl.String,
 }
+
+
+SCHEMA_OF_OPTION = ["offer_id", "gain_cents", "cost_cents", "why_not", "charge_cents"]
 
 
 def release(**change):
@@ -59,10 +60,10 @@ def test_the_best_offer_at_the_price_by_hand():
     assert got["reason"] == "largest gain at the price"
     assert one(rows, release(price=5.0))["reason"] == "no offer gains more than its cost at the price"
     assert got["decision_id"].startswith("dec_")
-    assert json.loads(got["candidates"]) == [
-        {"offer": "x", "gain_cents": 50.0, "cost_cents": 10.0, "prob": 1.0},
-        {"offer": "y", "gain_cents": 70.0, "cost_cents": 40.0, "prob": 0.0},
-        {"offer": "none", "gain_cents": 0.0, "cost_cents": 0.0, "prob": 0.0},
+    assert got["candidates"] == [
+        {"offer": "x", "gain_cents": 50.0, "cost_cents": 10.0, "charge_cents": 0.0, "prob": 1.0},
+        {"offer": "y", "gain_cents": 70.0, "cost_cents": 40.0, "charge_cents": 0.0, "prob": 0.0},
+        {"offer": "none", "gain_cents": 0.0, "cost_cents": 0.0, "charge_cents": 0.0, "prob": 0.0},
     ]
 
 
@@ -78,16 +79,16 @@ def test_consent_comes_before_everything():
             got = decide(table(rows), allowed, rel, TS).row(0, named=True)
             assert (got["offer_id"], got["propensity"], got["holdout"]) == ("none", 1.0, None)
             assert got["reason"].startswith("consent: ")
-            assert [row["offer"] for row in json.loads(got["ineligible"])] == ["x", "y"]
-            assert json.loads(got["ineligible"])[1]["reason"] == "resting"
-            assert all(row["reason"] for row in json.loads(got["ineligible"]))
+            assert [row["offer"] for row in got["ineligible"]] == ["x", "y"]
+            assert got["ineligible"][1]["reason"] == "resting"
+            assert all(row["reason"] for row in got["ineligible"])
 
 
 def test_closed_offers_are_never_given_and_say_why():
     rows = [("a", "x", 50.0, 10.0, "resting"), ("a", "y", 20.0, 1.0, None), ("a", "z", None, 1.0, None)]
     got = one(rows)
     assert got["offer_id"] == "y"
-    assert json.loads(got["ineligible"]) == [
+    assert got["ineligible"] == [
         {"offer": "x", "reason": "resting"},
         {"offer": "z", "reason": "its gain or cost is not known"},
     ]
@@ -118,12 +119,12 @@ def test_probabilities_sum_to_one_and_every_open_offer_keeps_its_floor(seed, exp
         TS,
     )
     for row in DECISIONS.check(decided).iter_rows(named=True):
-        prob = {c["offer"]: c["prob"] for c in json.loads(row["candidates"])}
+        prob = {c["offer"]: c["prob"] for c in row["candidates"]}
         assert sum(prob.values()) == pytest.approx(1.0, abs=1e-12)
         assert row["propensity"] == prob[row["offer_id"]]
         assert min(prob.values()) >= (1 - held) * explore / len(prob) - 1e-12
         assert prob["none"] >= held - 1e-12
-        shut = {c["offer"] for c in json.loads(row["ineligible"])}
+        shut = {c["offer"] for c in row["ineligible"]}
         assert not shut & set(prob)
         assert len(shut | set(prob)) == 5
 
@@ -137,10 +138,26 @@ def test_a_decision_can_be_replayed_bit_for_bit(seed, explore, held):
         assert replay(row, rel) == row
 
 
+@given(st.integers(0, 2**32), st.sampled_from([0.0, 0.37, 1.0]), st.sampled_from([0.0, 0.4]))
+@settings(max_examples=30, deadline=None)
+def test_one_customer_at_a_time_and_all_at_once_are_decided_alike(seed, explore, held):
+    rel = release(explore=explore, holdout_share=held, seed=seed, price=hash_unit(seed) * 2)
+    charge = hash_units((seed, "charge"), range(80)) * 40
+    rows = market(20, seed).with_columns(charge_cents=pl.Series(charge))
+    whole = decide(rows, consent([f"c{i}" for i in range(20)], ["c5"]), rel, TS)
+    for row in whole.iter_rows(named=True):
+        who, mine = row["customer_id"], rows.filter(pl.col("customer_id") == row["customer_id"])
+        options = [Option(*each) for each in mine.select(SCHEMA_OF_OPTION).iter_rows()]
+        refusal = "the customer said no" if who == "c5" else None
+        (alone,) = decide_options([who], [options], [refusal], rel, TS)
+        assert alone._asdict() == row
+
+
 def test_replay_notices_a_changed_record_or_release():
     rows = [("a", "x", 50.0, 10.0, None), ("a", "y", 70.0, 40.0, None)]
     row = one(rows)
-    assert replay({**row, "candidates": row["candidates"].replace("70.0", "99.0")}, release())["offer_id"] == "y"
+    changed = [each | ({"gain_cents": 99.0} if each["gain_cents"] == 70.0 else {}) for each in row["candidates"]]
+    assert replay({**row, "candidates": changed}, release())["offer_id"] == "y"
     assert replay(row, release(price=0.0))["offer_id"] != row["offer_id"]
     assert replay({**row, "offer_id": "y"}, release()) != {**row, "offer_id": "y"}
     with pytest.raises(InputError, match="policy_version is '1', the release has '2'"):

@@ -147,6 +147,22 @@ def test_what_nobody_foresaw_is_a_500_without_its_inside(api: Api, monkeypatch: 
     assert "Zero" not in json.dumps(told)
 
 
+def test_a_code_is_accepted_as_people_type_it(api: Api, folder: Path) -> None:
+    given = (api.decide(f"u{n:02d}") for n in range(60))
+    made = next(each for each in given if each["offer_id"] != "none")
+    use = {"customer_id": made["customer_id"], "decision_id": made["decision_id"], "amount_cents": 100}
+    wide = "".join(chr(ord(char) + 0xFEE0) for char in made["code"].lower())
+    typed = (made["code"], made["code"].lower().replace("-", " "), made["code"].replace("-", ""), wide,
+             wide.replace("\uff0d", "\u3000"), f"  {made['code']}\t")  # fmt: skip
+    for code in typed:
+        held = api("POST", "/v1/redemptions:reserve", use | {"code": code})
+        assert held["code"] == made["code"]
+        api("POST", "/v1/redemptions:rollback", {"redemption_id": held["redemption_id"]})
+    wrong = made["code"][:-1] + ("2" if made["code"][-1] != "2" else "3")
+    assert api("POST", "/v1/redemptions:reserve", use | {"code": wrong}, 404)["code"] == "code_unknown"
+    assert api("POST", "/v1/redemptions:reserve", use | {"code": "\x00"}, 422)["errors"][0]["pointer"] == "/code"
+
+
 def test_the_same_idempotency_key_runs_once_and_another_payload_is_refused(api: Api) -> None:
     money(api, LIMIT)
     wish = {k: v for k, v in claim(0).items() if k != "redemption_id"}

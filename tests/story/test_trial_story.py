@@ -12,6 +12,7 @@ import pytest
 from promolift.cli import main
 from promolift.errors import ConfigError, InputError, StepError, SupportError
 from promolift.report import render_page
+from promolift.results.trial import TrialFit
 from promolift.steps import trial
 from promolift.steps.trial_page import page_of
 from promolift.steps.trial_report import trial_settings, write_trial
@@ -60,10 +61,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_average_effects_are_the_true_ones_and_drawn_by_lot(folder: Path) -> None:
     with Store(folder / "work") as store:
-        notes, effects = store.load_json("trial"), store.frame("trial_effects")
-    assert notes["level"] == "randomised"
-    assert "who" not in notes["features"]
-    rows = {(r["outcome"], notes["arms"][r["arm"]]): r for r in effects.iter_rows(named=True)}
+        found, effects = TrialFit.load(store), store.frame("trial_effects")
+    assert found.level == "randomised"
+    assert "who" not in found.features
+    rows = {(r["outcome"], found.arms[r["arm"]]): r for r in effects.iter_rows(named=True)}
     truth = {("came", "a"): 0.0, ("came", "b"): 0.2, ("spent", "b"): 4.0}
     for key, true in truth.items():
         assert rows[key]["low"] - 0.5 * rows[key]["se"] < true < rows[key]["high"] + 0.5 * rows[key]["se"], key
@@ -101,6 +102,8 @@ def test_depths_drawn_by_lot_become_a_curve(tmp_path: Path) -> None:
     deep = {r["segment"]: r for r in curve.filter(pl.col("depth") > 0.29).iter_rows(named=True)}
     assert deep["everybody"]["low"] < 0.3 * 3 * 2 < deep["everybody"]["high"]
     assert deep["lowest third"]["gain"] < 0.5 * deep["highest third"]["gain"]
+    paid = trial.depth_curves(data, np.arange(3000), settings.model_copy(update={"cost": 0.7}), "randomised")
+    assert paid["gain"].to_numpy() == pytest.approx(curve["gain"].to_numpy() - 0.7)
     with pytest.raises(SupportError, match="drawn by lot"):
         trial.depth_curves(data, np.arange(3000), settings, "adjusted")
     with pytest.raises(InputError, match="no depths"):
@@ -135,7 +138,7 @@ def test_what_was_not_drawn_by_lot_is_adjusted_and_says_how_strong_a_hidden_caus
     settings = SETTINGS.model_copy(update={"planned": None, "money": None, "placebos": ()})
     with Store(tmp_path / "w") as store:
         notes = trial.fit(store, write(tmp_path / "t.csv", 1200, chosen), settings, lambda *told: None)
-        page = render_page(page_of(store, settings))
+        page = render_page(page_of(store))
         effect = store.frame("trial_effects").row(0, named=True)
     assert notes["level"] == "adjusted"
     assert effect["low"] < 0.3 < effect["high"]  # the plain difference of means is 0.36

@@ -5,7 +5,7 @@ them; `choose` decides customers one by one or by the million at given prices.
 """
 
 from promolift.allocate.core import Allocation, Chunk, Options, Prices, Rows, Use, choose
-from promolift.allocate.frame import Plan, frontier, plan
+from promolift.allocate.frame import Plan, at_budgets, charges, frontier, kept, plan
 from promolift.allocate.frontier import trace
 from promolift.allocate.limits import Limit
 from promolift.allocate.solver import solve, solve_source
@@ -19,8 +19,11 @@ __all__ = [
     "Prices",
     "Rows",
     "Use",
+    "at_budgets",
+    "charges",
     "choose",
     "frontier",
+    "kept",
     "plan",
     "solve",
     "solve_source",

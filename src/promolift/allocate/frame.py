@@ -1,6 +1,6 @@
 """The CANDIDATES table in (long, one row per customer and offer), a Plan out: the chosen rows and their certificate."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
@@ -11,8 +11,8 @@ import polars as pl
 from promolift.allocate.core import Allocation, Chunk, Ints, Options, Slots, Source, check_budget
 from promolift.allocate.exact import nothing
 from promolift.allocate.frontier import trace
-from promolift.allocate.limits import Limit, Mask, stack_rules
-from promolift.allocate.measure import measure
+from promolift.allocate.limits import Limit, Mask, sides, stack_rules
+from promolift.allocate.measure import Scale, measure
 from promolift.allocate.solver import solve_rules, solve_source
 from promolift.errors import ConfigError, InputError
 from promolift.hashing import hash_int
@@ -70,14 +70,66 @@ def plan(
     """
     budget = check_budget(budget_cents)
     grid = spread(candidates, limits)
-    options = Options(seed=seed)
-    if limits:
-        scale = measure(grid.source)
-        rules = stack_rules(budget, limits, grid.masks, (np.ones(1, np.bool_), np.ones(grid.codes, np.bool_)))
-        found = solve_rules(grid.source, scale, rules, options, start) if scale.rows else nothing(budget, scale, seed)
-    else:
-        found = solve_source(grid.source, budget, (), options)
+    found = _solve(grid, None, budget, limits, seed, start)
     return Plan(pick(candidates, grid, found.choice_N), found, budget)
+
+
+def at_budgets(
+    candidates: pl.DataFrame, budgets: Sequence[float], limits: Callable[[float], Sequence[Limit]], *, seed: int = 0
+) -> list[Allocation]:
+    """The allocation of `plan` at each budget under its limits, which differ from one another in their bounds alone."""
+    if not budgets:
+        return []
+    grid = spread(candidates, limits(budgets[0]))
+    scale = measure(grid.source)
+    return [_solve(grid, scale, check_budget(budget), limits(budget), seed) for budget in budgets]
+
+
+def _solve(
+    grid: Grid, scale: Scale | None, budget: float, limits: Sequence[Limit], seed: int, start: Allocation | None = None
+) -> Allocation:
+    """The plan on a grid that was spread with these limits."""
+    options = Options(seed=seed)
+    if not limits:
+        return solve_source(grid.source, budget, (), options)
+    scale = measure(grid.source) if scale is None else scale
+    rules = stack_rules(budget, limits, grid.masks, (np.ones(1, np.bool_), np.ones(grid.codes, np.bool_)))
+    return solve_rules(grid.source, scale, rules, options, start) if scale.rows else nothing(budget, scale, seed)
+
+
+def charges(candidates: pl.DataFrame, limits: Sequence[Limit], found: Allocation) -> pl.Series:
+    """What the limits ask of every candidate beyond the price of the budget, in units of gain.
+
+    With it one customer can be decided on alone: the plan takes the largest gain - charge - price * cost above 0, but
+    for the few that its finishing step moved. Candidates that had no part in the plan are charged alike.
+    """
+    measures, total = _measures(candidates), pl.lit(0.0)
+    for limit in limits:
+        covers = _covers(candidates, limit)
+        for side in sides(limit):
+            price = found.row_prices.get(side.name, 0.0)
+            for column, weight, whole in side.parts if price else ():
+                part = price * weight * measures[column]
+                total += part if whole else pl.when(covers).then(part).otherwise(0.0)
+    return candidates.with_columns(total.fill_null(0.0).alias("charge_cents"))["charge_cents"]
+
+
+def kept(chosen: pl.DataFrame, limits: Sequence[Limit]) -> bool:
+    """Whether rows that were given keep every limit that says at most."""
+    measures = _measures(chosen)
+    for limit in limits:
+        within = {True: chosen, False: chosen.filter(_named(limit))}
+        for side in sides(limit):
+            parts = [w * float(within[whole].select(measures[at].sum()).item()) for at, w, whole in side.parts]
+            if not side.floor and sum(parts) > side.bound + 1e-9 * max(abs(side.bound), 1.0):
+                return False
+    return True
+
+
+def _measures(rows: pl.DataFrame) -> list[pl.Expr]:
+    """Gain, cost, count and, where it is known, units of each row, in the order in which limits number them."""
+    given = [pl.col("gain_cents"), pl.col("cost_cents"), 0.0 * pl.col("cost_cents") + 1.0]
+    return [*given, pl.col("units")] if "units" in rows.columns else given
 
 
 def frontier(candidates: pl.DataFrame, budgets: Sequence[float] | None = None, *, seed: int = 0) -> pl.DataFrame:
@@ -135,21 +187,30 @@ def _covers(candidates: pl.DataFrame, limit: Limit) -> pl.Expr:
     """True for the candidates a limit covers; ConfigError if it names no column or nothing in it."""
     if limit.labels:
         raise ConfigError(f"limit {limit.name!r}: labels belong to arrays; on a table use where")
-    where = dict(limit.where)
-    if limit.offers:
-        where["offer_id"] = tuple(str(offer) for offer in limit.offers)
-    covers = pl.lit(True)
-    for column, wanted in where.items():
+    for column, wanted in _where(limit).items():
         if column not in candidates.columns:
             near = get_close_matches(column, candidates.columns, n=1)
             hint = f"did you mean {near[0]!r}?" if near else f"columns: {', '.join(candidates.columns)}"
             raise ConfigError(f"limit {limit.name!r}: candidates have no column {column!r}; {hint}")
         known = set(candidates[column].drop_nulls().cast(pl.String).unique())
-        strange = [str(value) for value in wanted if str(value) not in known]
+        strange = [value for value in wanted if value not in known]
         if strange and candidates.height:
             some = ", ".join(sorted(known)[:8])
             raise ConfigError(f"limit {limit.name!r}: no candidate has {column} = {strange[0]!r}; there are {some}")
-        covers &= pl.col(column).cast(pl.String).is_in([str(value) for value in wanted]).fill_null(False)
+    return _named(limit)
+
+
+def _where(limit: Limit) -> dict[str, tuple[str, ...]]:
+    """Column to the values that a limit covers, as text."""
+    where = {column: tuple(map(str, values)) for column, values in limit.where.items()}
+    return where | ({"offer_id": tuple(map(str, limit.offers))} if limit.offers else {})
+
+
+def _named(limit: Limit) -> pl.Expr:
+    """True for the rows a limit covers."""
+    covers = pl.lit(True)
+    for column, wanted in _where(limit).items():
+        covers &= pl.col(column).cast(pl.String).is_in(list(wanted)).fill_null(False)
     return covers
 
 

@@ -25,7 +25,7 @@ TIE = 1e-12  # relative width within which two penalised values count as equal: 
 
 # numba keeps a compiled function until its own file changes, though it holds copies of those it calls from other files:
 # so the name under which it is kept carries a hash of all files with kernels.
-KERNELS = ("kernel", "mend", "resample", "soft", "tree")
+KERNELS = ("kernel", "mend", "soft", "tree")
 STAMP = sha256(b"".join(Path(__file__).with_name(f"{name}.py").read_bytes() for name in KERNELS)).hexdigest()[:12]
 
 

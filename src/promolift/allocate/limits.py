@@ -8,7 +8,7 @@ budget is row 0), T terms, S classes, J offers.
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, Self
+from typing import Literal, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -183,20 +183,45 @@ def stack_rules(budget: float, limits: Sequence[Limit], masks: Sequence[Mask], e
     rows: list[tuple[str, bool, float]] = [("budget", False, budget)]
     terms: list[tuple[int, int, float, Mask]] = [(0, COLUMN["cost"], 1.0, everything)]
     for limit, mask in zip(limits, masks, strict=True):
-        both = limit.at_most is not None and limit.at_least is not None
-        for bound, floor in ((limit.at_most, False), (limit.at_least, True)):
-            if bound is not None:
-                sign = -1.0 if floor else 1.0
-                parts, value = _parts(limit.measure, bound)
-                terms += [(len(rows), col, sign * w, everything if whole else mask) for col, w, whole in parts]
-                name = f"{limit.name} ({'at least' if floor else 'at most'})" if both else limit.name
-                rows.append((name, floor, sign * value))
+        for side in sides(limit):
+            terms += [(len(rows), col, weight, everything if whole else mask) for col, weight, whole in side.parts]
+            rows.append((side.name, side.floor, side.bound))
     row_T, column_T, weight_T, spots = zip(*terms, strict=True)
     return Rules(
         tuple(row[0] for row in rows), np.array([row[1] for row in rows]), np.array([row[2] for row in rows], float),
         np.array(row_T, np.int64), np.array(column_T, np.int64), np.array(weight_T, float),
         np.array([spot[0] for spot in spots], float), np.array([spot[1] for spot in spots], float),
     )  # fmt: skip
+
+
+class Part(NamedTuple):
+    """One term of a row: the column that is added up, its weight, and whether over everything or what is covered."""
+
+    column: int
+    weight: float
+    whole: bool
+
+
+class Side(NamedTuple):
+    """One bound of a limit as a row: sum of its parts <= bound, signs turned for a floor."""
+
+    name: str
+    floor: bool
+    bound: float
+    parts: tuple[Part, ...]
+
+
+def sides(limit: Limit) -> list[Side]:
+    """The rows that a limit becomes: one for each bound it states."""
+    both, found = limit.at_most is not None and limit.at_least is not None, []
+    for bound, floor in ((limit.at_most, False), (limit.at_least, True)):
+        if bound is not None:
+            sign = -1.0 if floor else 1.0
+            parts, value = _parts(limit.measure, bound)
+            name = f"{limit.name} ({'at least' if floor else 'at most'})" if both else limit.name
+            signed = tuple(Part(column, sign * weight, whole) for column, weight, whole in parts)
+            found.append(Side(name, floor, sign * value, signed))
+    return found
 
 
 def _parts(measure: Measure, bound: float) -> tuple[list[tuple[int, float, bool]], float]:

@@ -1,12 +1,10 @@
-"""Gains with standard errors in; cautious gains, and what a plan will really gain, out.
+"""Gains with standard errors in; what is expected of each, and what caution takes off before the choice, out.
 
 A plan picks the pairs that look best, and among those the lucky estimates are too many: the sum of their estimated
 gains overstates what they earn (the winner's curse). Shrinking each estimate towards the mean of its offer by its own
 error undoes this on average (Efron & Morris 1975, JASA 70; Andrews, Kitagawa & McCloskey 2024, QJE 139).
-N customers, K slots, C chosen customers, D resampled totals.
 """
 
-from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -14,9 +12,8 @@ import polars as pl
 from numpy.typing import NDArray
 from pydantic import Field
 
-from promolift.allocate.core import Floats, Keys, word
+from promolift.allocate.core import Floats
 from promolift.errors import InputError, SupportError
-from promolift.hashing import hash_int
 from promolift.settings import Settings
 
 LEAST = 20  # estimates of one offer below which its spread cannot be told from its errors
@@ -32,21 +29,6 @@ class Risk(Settings):
 
     rule: Literal["none", "shrink", "lower"] = "shrink"
     z: float = Field(default=1.0, ge=0, le=5)
-
-
-@dataclass(frozen=True)
-class Curse:
-    """What a plan is expected to gain: the naive sum, the sum after shrinkage, and a 90 % interval for the latter."""
-
-    naive: float
-    shrunken: float
-    low: float
-    high: float
-
-    @property
-    def excess(self) -> float:
-        """How much the naive sum promises too much."""
-        return self.naive - self.shrunken
 
 
 def shrink(gain: Floats, error: Floats, offer: Floats | None = None) -> tuple[Floats, Floats]:
@@ -92,30 +74,24 @@ def _population(gain: Floats, variance: Floats) -> tuple[float, float]:
 
 
 def cautious(candidates: pl.DataFrame, risk: Risk, error: str = "gain_se_cents") -> pl.DataFrame:
-    """Candidates with `gain_cents` by the risk rule; adds naive_gain_cents, shrunken_gain_cents, shrunken_se_cents.
+    """Candidates with `gain_cents` as expected under the rule; adds naive_gain_cents and caution_cents.
 
     Under `shrink` each gain goes towards the mean of its offer; offers with fewer than 20 candidates are taken
-    together, and SupportError is raised where even together they are fewer. Otherwise shrunken_gain_cents repeats the
-    estimate.
+    together, and SupportError is raised where even together they are fewer. Under `lower` the expected gain stays the
+    estimate, and `caution_cents` is what a choice takes off it first. naive_gain_cents repeats the estimate.
     """
     if error not in candidates.columns:
         raise InputError(f"candidates: no column {error!r} with the standard error of gain_cents")
     gain = candidates["gain_cents"].fill_null(np.nan).to_numpy()
     real = candidates["offer_id"].to_numpy() != "none"
     offer = _groups(candidates["offer_id"], real & (gain == gain))
-    mean, deviation, planned = gain.copy(), np.zeros_like(gain), gain.copy()
+    expected, caution = gain.copy(), np.zeros_like(gain)
     errors = candidates[error].fill_null(np.nan).to_numpy()
     if real.any() and risk.rule == "shrink":
-        mean[real], deviation[real] = shrink(gain[real], errors[real], offer[real])
-        planned = mean
+        expected[real], _ = shrink(gain[real], errors[real], offer[real])
     elif risk.rule == "lower":
-        planned[real] -= risk.z * errors[real]
-    named = {
-        "gain_cents": planned,
-        "naive_gain_cents": gain,
-        "shrunken_gain_cents": mean,
-        "shrunken_se_cents": deviation,
-    }
+        caution[real] = risk.z * errors[real]
+    named = {"gain_cents": expected, "naive_gain_cents": gain, "caution_cents": caution}
     return candidates.with_columns(pl.Series(name, column).fill_nan(None) for name, column in named.items())
 
 
@@ -125,27 +101,3 @@ def _groups(offer_ids: pl.Series, counted: NDArray[np.bool_]) -> Floats:
     large = sizes.filter(pl.col("len") >= LEAST)["offer"].sort().to_list()
     code = offer_ids.replace_strict(large, range(1, len(large) + 1), default=0, return_dtype=pl.Float64)
     return code.to_numpy()
-
-
-def curse(naive_C: Floats, mean_C: Floats, deviation_C: Floats, key_C: Keys, seed: int = 0, draws: int = 400) -> Curse:
-    """The winner's curse of a plan, with an interval by resampling customers and their gains.
-
-    Each total weighs the chosen customers by exponential weights of mean 1 and draws their gains from the posterior,
-    both by the hash of the key. Errors are taken as independent between customers: where they share one model's
-    error, the interval is too narrow.
-    """
-    from promolift.allocate import resample
-
-    total_D = resample.totals(mean_C, deviation_C, key_C, word(seed), draws)
-    low, high = (float(v) for v in np.quantile(total_D, [0.05, 0.95])) if len(mean_C) else (0.0, 0.0)
-    return Curse(float(naive_C.sum()), float(mean_C.sum()), low, high)
-
-
-def curse_of(chosen: pl.DataFrame, seed: int = 0) -> Curse:
-    """The winner's curse of a plan's chosen rows, if its candidates went through `cautious`."""
-    if "shrunken_gain_cents" not in chosen.columns:
-        raise InputError("chosen rows have no shrunken_gain_cents; pass the candidates through risk.cautious first")
-    names = ("naive_gain_cents", "shrunken_gain_cents", "shrunken_se_cents")
-    naive_C, mean_C, deviation_C = (chosen[name].to_numpy() for name in names)
-    keys = np.fromiter((hash_int(customer) for customer in chosen["customer_id"]), np.uint64, chosen.height)
-    return curse(naive_C, mean_C, deviation_C, keys, seed)

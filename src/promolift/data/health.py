@@ -169,9 +169,10 @@ def _demographics(s: Summary) -> Ability:
         key: value for key, value in s.described.items() if value and key not in ("rows", "language", "consent", "name")
     }
     rows = s.described.get("rows", 0)
+    apart = f"; {s.listed - rows:,} more are listed without an event" if s.listed > rows else ""
     if not described or not s.customers:
-        return Ability(name, "no", "nothing is said of the customers", add)
-    told = f"{rows:,} described, {rows / s.customers:.0%} of {s.customers:,}: {', '.join(sorted(described))}"
+        return Ability(name, "no", f"nothing is said of the customers with events{apart}", add)
+    told = f"{rows:,} of {s.customers:,} customers with events are described: {', '.join(sorted(described))}{apart}"
     good = rows >= 0.8 * s.customers
     return Ability(name, "yes" if good else "partly", told, "" if good else add)
 
@@ -182,7 +183,8 @@ def _names(s: Summary) -> Ability:
     category = s.known.get("category", 0) / active if active else 0.0
     people = s.described.get("name", 0)
     told = (
-        f"product names for {share:.0%}, categories for {category:.0%} of purchases; {people:,} customers have a name"
+        f"product names for {share:.0%}, categories for {category:.0%} of purchases; "
+        f"{people:,} of {s.customers:,} customers with events have a name"
     )
     level: Level = (
         "yes" if share >= 0.8 and people >= 0.5 * s.customers > 0 else "partly" if max(share, category) >= 0.2 else "no"
@@ -195,7 +197,9 @@ def _names(s: Summary) -> Ability:
 def _consent(s: Summary) -> Ability:
     told = s.described.get("consent", 0)
     good = bool(s.customers) and told >= 0.8 * s.customers
-    reason = f"{told:,} of {s.customers:,} customers said whether they want offers; for others the shop's default holds"
+    reason = f"{told:,} of {s.customers:,} customers with events said whether they want offers"
+    if told < s.customers:
+        reason += "; for the others the shop's default holds"
     return Ability(
         "consent to marketing",
         "yes" if good else "partly" if told else "no",
@@ -220,6 +224,10 @@ def _warnings(counts: Sequence[Counts], s: Summary) -> list[str]:
     if s.first_ms is not None and s.days < 1 and s.rows > 1:
         day = datetime.fromtimestamp(s.first_ms / 1000, UTC).date()
         found.append(f"all events fall on one day ({day}): habits and trends cannot be told")
+    if s.listed and s.customers and not s.described.get("rows"):
+        found.append(
+            "no customer of the customers table has an event: perhaps the two files name customers differently"
+        )
     if s.customers == 1:
         found.append("there is one customer only: nothing can be compared")
     return found

@@ -11,7 +11,7 @@ from promolift.data import sql
 Relation = sql.Relation
 
 PER_CUSTOMER = """
-    select count(*) as rows, count(distinct order_id) filter (kind = 'purchase') as orders,
+    select customer_id, count(*) as rows, count(distinct order_id) filter (kind = 'purchase') as orders,
         count(*) filter (kind = 'purchase') as bought, count(*) filter (kind = 'view') as viewed,
         count(*) filter (kind = 'refund') as returned, count(*) filter (kind = 'add_to_cart') as added,
         min(ts_ms) as first_ms, max(ts_ms) as last_ms, sum(revenue_cents)::bigint as revenue_cents
@@ -23,7 +23,8 @@ SHARD = """
         count(*) filter (bought >= 30) as heavy, sum(bought)::bigint as bought, sum(viewed)::bigint as viewed,
         sum(returned)::bigint as returned, sum(added)::bigint as added, count(*) filter (viewed > 0) as viewers,
         count(*) filter (viewed > 0 and bought > 0) as viewers_who_buy, min(first_ms) as first_ms,
-        max(last_ms) as last_ms, sum(revenue_cents)::bigint as revenue_cents, max(rows) as most_rows
+        max(last_ms) as last_ms, sum(revenue_cents)::bigint as revenue_cents, max(rows) as most_rows,
+        list(customer_id) as ids
     from per_customer
 """
 PER_PRODUCT = """
@@ -38,7 +39,11 @@ _LEAST, _MOST = ("first_ms",), ("last_ms", "most_rows")
 
 @dataclass(frozen=True)
 class Summary:
-    """What the clean tables hold. Counts of rows unless the name says otherwise; None where nothing is known."""
+    """What the clean tables hold. Counts of rows unless the name says otherwise; None where nothing is known.
+
+    `customers`, `buyers`, `described` and the like are of the customers with events: one population, so that each is
+    a part of `customers`. `listed` alone counts the customers table, whoever of it has events.
+    """
 
     rows: int = 0
     customers: int = 0
@@ -66,6 +71,7 @@ class Summary:
     varied_rows: int = 0
     known: dict[str, int] = field(default_factory=dict)
     described: dict[str, int] = field(default_factory=dict)
+    listed: int = 0
     campaigns: int = 0
     campaigns_before: int = 0
     exposures: int = 0
@@ -95,20 +101,22 @@ def summarise(
 
     `varied_products` are those bought at least 20 times of which 5 to 95 % were reduced: only they can show what a
     discount does. `known` and `described` count, per column, purchase rows whose product has a value there, and
-    customers with one.
+    customers with events who have one.
     """
     totals: dict[str, Any] = {}
     sold: list[pl.DataFrame] = []
+    seen = [pl.Series("customer_id", [], pl.String)]
     for events in shards:
         query = f"with per_customer as ({PER_CUSTOMER}) {SHARD}"
-        result = sql.select(events, query)
-        _add(totals, dict(zip(result.columns, result.fetchall()[0], strict=True)))
+        found: pl.DataFrame = sql.select(events, query).pl()
+        seen.append(found["ids"].explode().alias("customer_id"))
+        _add(totals, found.drop("ids").row(0, named=True))
         sold.append(sql.select(events, PER_PRODUCT).pl())
     per_product = pl.concat(sold).group_by("product_id").sum() if sold else pl.DataFrame(schema=_PRODUCT_SCHEMA)
     return Summary(
         **totals,
         **_products(per_product, products),
-        described={} if customers is None else _filled(customers.drop("customer_id")),
+        **({} if customers is None else _described(customers, pl.concat(seen))),
         **_campaigns(totals.get("first_ms"), exposures),
         redemptions=0 if redemptions is None else redemptions.height,
         coupons=0 if coupons is None else coupons.height,
@@ -154,8 +162,11 @@ def _products(sold: pl.DataFrame, products: pl.DataFrame | None) -> dict[str, An
     }
 
 
-def _filled(frame: pl.DataFrame) -> dict[str, int]:
-    return {name: frame.height - frame[name].null_count() for name in frame.columns} | {"rows": frame.height}
+def _described(customers: pl.DataFrame, seen: pl.Series) -> dict[str, Any]:
+    """Of the customers seen in the events: how many have a value in each column, and how many have a row at all."""
+    known = customers.join(seen.to_frame(), on="customer_id", how="semi").drop("customer_id")
+    filled = {name: known.height - known[name].null_count() for name in known.columns}
+    return {"described": filled | {"rows": known.height}, "listed": customers.height}
 
 
 def _campaigns(first_ms: int | None, exposures: pl.DataFrame | None) -> dict[str, Any]:

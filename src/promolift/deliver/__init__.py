@@ -1,11 +1,14 @@
 """Room 7. A request and a release in; one decision out: offer or no offer, its probability, its reasons."""
 
+from promolift.deliver.batch import Board, Drawn, decide, records
 from promolift.deliver.codes import code, normalise, unique_codes
-from promolift.deliver.decide import Option, Release, Verdict, decide, decide_options, in_holdout, replay, verdicts
+from promolift.deliver.decide import Option, Release, Verdict, decide_options, in_holdout, replay, verdicts
 from promolift.deliver.files import export_rows, plan_rows
 from promolift.deliver.recalibrate import Recalibration, recalibrated
 
 __all__ = [
+    "Board",
+    "Drawn",
     "Option",
     "Recalibration",
     "Release",
@@ -18,6 +21,7 @@ __all__ = [
     "normalise",
     "plan_rows",
     "recalibrated",
+    "records",
     "replay",
     "unique_codes",
     "verdicts",

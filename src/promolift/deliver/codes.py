@@ -5,6 +5,7 @@ A code is 11 symbols of 5 bits and a check symbol, as `K7QM-W3XP-9D2H`. The alph
 
 import hmac
 import json
+import unicodedata
 from collections.abc import Callable, Iterable
 from hashlib import sha256
 
@@ -30,11 +31,11 @@ def code(campaign_id: str, customer_id: str, offer_id: str, secret: str | bytes,
 
 
 def normalise(typed: str) -> str | None:
-    """The code as it was printed, from what a person typed in any case and spacing; None if it cannot be a code.
+    """The code as it was printed, from what a person typed in any case, spacing and width; None if it cannot be one.
 
     Every single wrong symbol and every swap of two different symbols is noticed.
     """
-    plain = "".join(char for char in typed.upper() if char.isalnum())
+    plain = "".join(char for char in unicodedata.normalize("NFKC", typed).upper() if char.isalnum())
     if len(plain) != BODY + 1 or any(char not in ALPHABET for char in plain):
         return None
     numbers = [ALPHABET.index(char) for char in plain]

@@ -1,30 +1,30 @@
-"""Candidates, consent and a release in; one decision per customer out, with its probability and its reasons.
+"""A few customers' options and a release in; one decision each out, with its probability and its reasons.
 
 Legend: N customers, K slots (a customer's open offers in order of offer_id, `none` not among them). A customer needs
-nobody else's rows, so one request, a shard and a whole batch give the same decisions.
+nobody else's rows, so one request, a shard and a whole batch (batch.py) give the same decisions.
 """
 
-import json
 from collections.abc import Mapping, Sequence
-from itertools import groupby
-from math import isfinite
 from operator import itemgetter
 from typing import Any, NamedTuple
 
 import numpy as np
-import polars as pl
 from numpy.typing import NDArray
 from pydantic import Field
-from pydantic_core import to_json
 
 from promolift.allocate import choose
 from promolift.deliver.recalibrate import Recalibration
 from promolift.errors import InputError
 from promolift.hashing import hash_int, hash_unit
 from promolift.settings import Settings
-from promolift.tables import DECISIONS
 
 NONE = "none"
+UNKNOWN = "its gain or cost is not known"
+HELD = "holdout: kept back to measure what offers earn"
+NOTHING_OPEN = "eligibility: no offer is open to this customer"
+EXPLORED = "exploration: drawn by hash to learn from it"
+PAYS = "largest gain at the price"
+NOTHING_PAYS = "no offer gains more than its cost at the price"
 
 
 class Release(Settings):
@@ -60,7 +60,9 @@ class Option(NamedTuple):
     charge_cents: float = 0.0
 
 
-Numbers = Sequence[float] | NDArray[np.float64]
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Numbers = Sequence[float] | Floats
 NAME = itemgetter(0)
 NO_OFFER = Option(NONE, 0.0, 0.0, None)
 
@@ -89,32 +91,15 @@ class Decision(NamedTuple):
     policy_version: str
     offer_id: str
     propensity: float
-    candidates: str
-    ineligible: str
+    candidates: list[dict[str, Any]]
+    ineligible: list[dict[str, Any]]
     seed: int
     holdout: bool | None
     reason: str
 
 
-def decide(candidates: pl.DataFrame, consent: pl.DataFrame, release: Release, ts_ms: int) -> pl.DataFrame:
-    """DECISIONS for every customer of `candidates`, in order of customer_id.
-
-    `candidates`: customer_id, offer_id, gain_cents (expected gain with the discount paid), cost_cents, and where known
-    `eligible`, `why_not` and `charge_cents`; `none` needs no row. `consent`: customer_id, may_send, reason, as
-    privacy/consent.py makes it; a customer without a row there is not written to. Rules in this order: consent,
-    holdout, eligibility, then the offer with the largest gain - charge - price * cost above 0, ties to the cheaper and
-    then to the first offer_id. A missing gain or cost is unknown and closes the offer. Raises InputError for impossible
-    numbers or double rows.
-    """
-    people, options = _read(candidates)
-    barred = _barred(consent)
-    allowed = [barred.get(who, "no consent on record") for who in people]
-    decided = decide_options(people, options, allowed, release, ts_ms)
-    return pl.DataFrame([d._asdict() for d in decided], schema=DECISIONS.schema, orient="row")
-
-
 def replay(decision: Mapping[str, Any], release: Release) -> dict[str, Any]:
-    """The decision made again from what its record holds; equal to the record unless either was changed.
+    """The decision made again from what its record (a row of DECISIONS) holds; equal to it unless either was changed.
 
     Raises InputError if the record belongs to another campaign, policy or version than the release.
     """
@@ -124,9 +109,9 @@ def replay(decision: Mapping[str, Any], release: Release) -> dict[str, Any]:
             raise InputError(f"decision {decision['decision_id']}: {told}; replay it with its own release")
     opened = [
         Option(row["offer"], row["gain_cents"], row["cost_cents"], None, row.get("charge_cents", 0.0))
-        for row in json.loads(decision["candidates"])
+        for row in decision["candidates"]
     ]
-    closed = [Option(row["offer"], 0.0, 0.0, row["reason"]) for row in json.loads(decision["ineligible"])]
+    closed = [Option(row["offer"], 0.0, 0.0, row["reason"]) for row in decision["ineligible"]]
     options = [option for option in opened if option.offer_id != NONE] + closed
     # Consent stands outside the record of offers; a missing holdout flag says that it was refused, and why in `reason`.
     refusal = decision["reason"].removeprefix("consent: ") if decision["holdout"] is None else None
@@ -199,11 +184,9 @@ def _settle(who: str, found: tuple[int, int], refusal: str | None, release: Rele
     explore, share = (0.0, 0.0) if refusal else (release.explore, release.holdout_share)
     at = size if held else best
     if explore and not held:
-        at = _draw(_policy(size + 1, best, explore), hash_unit(release.seed, release.campaign_id, "explore", who))
-    key = (release.campaign_id, who, release.policy_id, release.policy_version, release.seed, ts_ms)
+        at = draw(release, who, size, best)
     return Verdict(
-        # the moment first, so that ids rise with time: those of one moment lie together on disk
-        decision_id=f"dec_{ts_ms:011x}{hash_int(*key):016x}",
+        decision_id=decision_id(release, who, ts_ms),
         ts_ms=ts_ms,
         customer_id=who,
         slot=at if at < size else -1,
@@ -231,10 +214,8 @@ def _one(
         policy_version=release.policy_version,
         offer_id=opened[verdict.slot].offer_id if verdict.slot >= 0 else NONE,
         propensity=verdict.propensity,
-        candidates=_json([_open(*each) for each in zip([*opened, NO_OFFER], prob, strict=True)]),
-        ineligible=_json(
-            [{"offer": o.offer_id, "reason": o.closed or f"consent: {refusal}"} for o in sorted(shut, key=NAME)]
-        ),
+        candidates=[_open(*each) for each in zip([*opened, NO_OFFER], prob, strict=True)],
+        ineligible=[{"offer": o.offer_id, "reason": o.closed or f"consent: {refusal}"} for o in sorted(shut, key=NAME)],
         seed=release.seed,
         holdout=verdict.holdout,
         reason=verdict.reason,
@@ -244,8 +225,7 @@ def _one(
 def _open(option: Option, prob: float) -> dict[str, Any]:
     """What the record says of an open offer."""
     offer_id, gain, cost, _, charge = option
-    told = {"offer": offer_id, "gain_cents": gain, "cost_cents": cost, "prob": prob}
-    return told | {"charge_cents": charge} if charge else told
+    return {"offer": offer_id, "gain_cents": gain, "cost_cents": cost, "charge_cents": charge, "prob": prob}
 
 
 def _chance(at: int, found: tuple[int, int], explore: float, share: float) -> float:
@@ -259,82 +239,39 @@ def _chance(at: int, found: tuple[int, int], explore: float, share: float) -> fl
     return min(1.0, chance + share) if at == size else chance
 
 
-def _policy(size: int, best: int, explore: float) -> list[float]:
-    """Probabilities of `size` actions: explore spread evenly, the rest on the best."""
-    prob = [explore / size] * size
-    prob[best] = 1.0 - explore / size * (size - 1)
-    return prob
+def explored(at: Ints, size: Ints, best: Ints, explore: Floats, share: Floats) -> Floats:
+    """`_chance` of many actions at once, to the last bit."""
+    each = explore / (size + 1)
+    chance = (1 - share) * np.where(at == best, 1.0 - each * size, each)
+    found: Floats = np.where(at == size, np.minimum(1.0, chance + share), chance)
+    return found
 
 
-def _draw(prob: Sequence[float], unit: float) -> int:
-    """The action into whose part of [0, 1) the unit falls; what rounding leaves over goes to the likeliest."""
+def draw(release: Release, who: str, size: int, best: int) -> int:
+    """Which action a customer draws: `explore` is spread evenly over `size` offers and none, the rest on the best."""
+    actions, unit = size + 1, hash_unit(release.seed, release.campaign_id, "explore", who)
+    prob = [release.explore / actions] * actions
+    prob[best] = 1.0 - release.explore / actions * size
     for at, p in enumerate(prob):
         if unit < p:
             return at
         unit -= p
-    return max(range(len(prob)), key=prob.__getitem__)
+    return max(range(actions), key=prob.__getitem__)  # what rounding leaves over goes to the likeliest
+
+
+def decision_id(release: Release, who: str, ts_ms: int) -> str:
+    """The moment first, so that ids rise with time: those of one moment lie together on disk."""
+    key = (release.campaign_id, who, release.policy_id, release.policy_version, release.seed, ts_ms)
+    return f"dec_{ts_ms:011x}{hash_int(*key):016x}"
 
 
 def _reason(refusal: str | None, held: bool | None, some_open: bool, is_best: bool, worth: bool) -> str:
     if refusal:
         return f"consent: {refusal}"
     if held:
-        return "holdout: kept back to measure what offers earn"
+        return HELD
     if not some_open:
-        return "eligibility: no offer is open to this customer"
+        return NOTHING_OPEN
     if not is_best:
-        return "exploration: drawn by hash to learn from it"
-    return "largest gain at the price" if worth else "no offer gains more than its cost at the price"
-
-
-def _read(candidates: pl.DataFrame) -> tuple[list[str], list[list[Option]]]:
-    """Customers in order of id and their options; one Python pass, so that a request of one row stays cheap."""
-    need = ("customer_id", "offer_id", "gain_cents", "cost_cents")
-    if missing := [name for name in need if name not in candidates.columns]:
-        raise InputError(f"candidates: columns {missing} are missing; it has {candidates.columns}")
-    known = candidates.columns
-    rows = sorted(
-        candidates.select(
-            pl.col("customer_id", "offer_id").cast(pl.String),
-            pl.col("gain_cents", "cost_cents").cast(pl.Float64),
-            pl.col("eligible").fill_null(False) if "eligible" in known else pl.lit(True).alias("eligible"),
-            pl.col("why_not").cast(pl.String) if "why_not" in known else pl.lit(None, pl.String).alias("why_not"),
-            (pl.col("charge_cents").cast(pl.Float64) if "charge_cents" in known else pl.lit(0.0))
-            .fill_null(0.0)
-            .alias("charge_cents"),
-        ).iter_rows(),
-        key=lambda row: (row[0] or "", row[1] or ""),
-    )
-    people, options = [], []
-    for who, mine in groupby(rows, key=lambda row: row[0]):
-        people.append(who)
-        options.append([_option(row) for row in mine if row[1] != NONE])
-        names = [option.offer_id for option in options[-1]]
-        if not who or not all(names) or len(set(names)) < len(names):
-            raise InputError(f"candidates: customer {who!r} has an offer twice or a missing id; offers {names[:5]}")
-    return people, options
-
-
-def _option(row: tuple[str, str, float | None, float | None, bool, str | None, float]) -> Option:
-    who, offer, gain, cost, eligible, why, charge = row
-    if not eligible or why:
-        return Option(offer, 0.0, 0.0, why or "not eligible")
-    if gain is None or cost is None:
-        return Option(offer, 0.0, 0.0, "its gain or cost is not known")
-    if not (isfinite(gain) and isfinite(cost) and isfinite(charge) and cost >= 0):
-        what = f"gain, cost and charge {gain}, {cost}, {charge} must be finite, the cost at least 0"
-        raise InputError(f"candidates: customer {who!r}, offer {offer!r}: {what}")
-    return Option(offer, gain, cost, None, charge)
-
-
-def _barred(consent: pl.DataFrame) -> dict[str, str | None]:
-    """Customer to the reason why nothing may be sent; None where it may."""
-    if consent["customer_id"].is_duplicated().any():
-        raise InputError("consent: a customer_id stands twice; two answers are no answer")
-    rows = consent.select("customer_id", "may_send", "reason").iter_rows()
-    return {who: None if may else (why or "sending is not allowed") for who, may, why in rows}
-
-
-def _json(rows: list[dict[str, Any]]) -> str:
-    """Compact JSON; floats are written so that reading them gives the same bits."""
-    return to_json(rows).decode()
+        return EXPLORED
+    return PAYS if worth else NOTHING_PAYS

@@ -31,7 +31,7 @@ from promolift.effect.redemption import (
 )
 from promolift.effect.targeting import Targeting, judge_targeting, spent_before
 from promolift.effect.trial import Effect
-from promolift.effect.value import ValueSettings, add_effects, total_draws
+from promolift.effect.value import ValueSettings, add_effects, scaled_gain, total_draws
 
 __all__ = [
     "DiagnoseSettings",
@@ -70,6 +70,7 @@ __all__ = [
     "recalibrate",
     "redemption_outcomes",
     "rolling_origin",
+    "scaled_gain",
     "spent_before",
     "split_redemptions",
     "surrogate_effects",

@@ -3,7 +3,7 @@
 Legend: N customers, F features, K treatments, A = K + 1 arms (arm 0 is control), C candidate learners, J folds.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol, Self
 
@@ -75,6 +75,8 @@ class EffectSettings(Settings):
     only enter the mixture. `folds` judge them (None: 5, with more rows fewer). `alpha`: chance of seeing
     differences in noise. `level`: whether treatments were drawn by lot (randomised) or are compared after adjustment.
     `bound`: standard errors by which the policy must do better than the best fixed arm before it leaves it.
+    `cost` of treating one customer, in the outcome's unit: every gain is net of it. It is known, so nothing has to
+    learn it: the learners see the outcome alone.
     """
 
     simple: tuple[Simple, ...] = Field(default=("proportional", "segment"), min_length=1)
@@ -84,6 +86,7 @@ class EffectSettings(Settings):
     folds: int | None = Field(default=None, ge=2, le=20)
     alpha: float = Field(default=0.05, gt=0, lt=1)
     bound: float = Field(default=2.0, ge=0)
+    cost: float = Field(default=0.0, ge=0)
     level: Level = "randomised"
     seed: int = 0
 
@@ -98,7 +101,7 @@ DEFAULT = EffectSettings()
 
 @dataclass(frozen=True)
 class Average:
-    """Average effect of each treatment over control, doubly robust, with its influence-function standard error."""
+    """Average effect of each treatment over control, net of cost, doubly robust, with its standard error."""
 
     gain_K: Floats
     se_K: Floats
@@ -124,6 +127,7 @@ class EffectModel:
     level: Level
     rows: int
     learned: int | None = None  # rows the models learned from, where not all
+    cost: float = 0.0  # of treating one customer: taken off the average, so that every gain is net of it
 
     @property
     def chosen(self) -> dict[str, float] | Literal["none"]:
@@ -137,7 +141,7 @@ class EffectModel:
         return self.verdict.table(self.learners)
 
     def predict(self, features: Features) -> Effect:
-        """Gain of each customer and treatment: the average effect and the chosen learners' differences from it.
+        """Gain of each customer and treatment, net of cost: the average and the chosen learners' differences from it.
 
         The standard error joins that of the average with the spread of the folds' models (delete-a-group jackknife).
         It knows nothing of differences that no learner could see.
@@ -153,19 +157,31 @@ class EffectModel:
         return Effect(gain_NK, np.sqrt(self.average.se_K**2 + jackknife), self.level)
 
     def policy(self, features: Features) -> Ints:
-        """Recommended arm of each customer: the best fixed one unless another proved better for customers like him."""
+        """Recommended arm of each customer: the best fixed one unless another proved better for customers like them."""
         value_NA = _over_control(self.predict(features).gain_NK)
         barred = np.ones(value_NA.shape[1], dtype=bool)
         barred[[self.best_arm, *self.other_arms]] = False
         value_NA[:, barred] = -np.inf
         return np.asarray(value_NA.argmax(axis=1), dtype=np.int64)
 
-    def explain(self) -> str:
-        """What was chosen, why, and by which rule, in plain words."""
-        pairs = enumerate(zip(self.average.gain_K, self.average.se_K, strict=True), start=1)
-        effects = "; ".join(f"treatment {k} adds {gain:.4g} (s.e. {se:.2g})" for k, (gain, se) in pairs)
-        evidence = f"Evidence: {self.level}, {self.rows} customers; on average {effects}."
-        return f"{evidence}{self._taught()} {self._why()} {self._whom()}"
+    def explain(self, arms: Sequence[str] | None = None) -> str:
+        """What was chosen, why, and by which rule, in plain words. `arms` are their names, control first."""
+        return f"{self.evidence(arms)} {self.advice(arms)}"
+
+    def evidence(self, arms: Sequence[str] | None = None) -> str:
+        """What treatments add on average, and whether customers differ in it."""
+        names = arms or [f"treatment {arm}" for arm in range(len(self.average.gain_K) + 1)]
+        pairs = zip(names[1:], self.average.gain_K, self.average.se_K, strict=True)
+        effects = "; ".join(f"{name} adds {gain:.4g} (s.e. {se:.2g})" for name, gain, se in pairs)
+        net = f", its cost of {self.cost:g} taken off" if self.cost else ""
+        return f"Evidence: {self.level}, {self.rows} customers; on average {effects}{net}.{self._taught()} {self._why()}"
+
+    def advice(self, arms: Sequence[str] | None = None) -> str:
+        """Which arm is best for everybody alike, and which may replace it for some."""
+        names = arms or [f"arm {arm}" for arm in range(len(self.average.gain_K) + 1)]
+        others = ", ".join(names[arm] for arm in self.other_arms)
+        fixed = f"Best for everybody alike: {names[self.best_arm]}."
+        return f"{fixed} Better for some: {others}." if others else f"{fixed} No group proved better off with another."
 
     def _taught(self) -> str:
         if self.learned is None:
@@ -191,11 +207,6 @@ class EffectModel:
                 )
             case _:
                 return f"{test} Gains differ between customers by a mixture of learners: {parts}."
-
-    def _whom(self) -> str:
-        others = ", ".join(f"arm {arm}" for arm in self.other_arms)
-        fixed = f"Best for everybody alike: arm {self.best_arm}."
-        return f"{fixed} Better for some: {others}." if others else f"{fixed} No group proved better off with another."
 
     def to_parts(self) -> tuple[Arrays, dict[str, Any]]:
         """Arrays by name and a JSON manifest."""
@@ -241,18 +252,19 @@ def fit(
         told((fold + 1) / folds)
     rule = Rule(len(settings.simple), settings.alpha, settings.seed)
     verdict = judge(gain_NKC, psi_NK, fold_N, rule)
+    best = _best(trial, psi_NK, settings.cost)
+    psi_NK -= settings.cost
     average = Average(psi_NK.mean(axis=0), psi_NK.std(axis=0, ddof=1) / np.sqrt(len(psi_NK)))
     chosen = np.flatnonzero(verdict.weight_C > 0)
     kept = tuple(tuple(models[c] for c in chosen) for models in fitted) if chosen.size else ()
     mean_JKC = np.stack([gain_NKC[fold_N == j][:, :, chosen].mean(axis=0) for j in range(folds)])
-    best = _best(trial, psi_NK)
     differ_NK = gain_NKC @ verdict.weight_C
     value_NA = _over_control(average.gain_K + differ_NK - differ_NK.mean(axis=0))
     others = other_arms(value_NA, _over_control(psi_NK), best, settings.bound)
     level: Level = "adjusted" if _estimated(propensity_NK) and settings.level == "randomised" else settings.level
     return EffectModel(
         encoder, average, settings.learners, verdict, kept, mean_JKC, best, others, level, len(fold_N),
-        learned if learned < len(fold_N) else None,
+        learned if learned < len(fold_N) else None, settings.cost,
     )  # fmt: skip
 
 
@@ -329,11 +341,16 @@ def _over_control(gain_NK: Floats) -> Floats:
     return np.column_stack([np.zeros(len(gain_NK)), gain_NK])
 
 
-def _best(trial: Trial, psi_NK: Floats) -> int:
-    """The arm with the best doubly robust mean of winsorised outcomes: heavy tails misled plain ones in simulation."""
-    excess = replace(trial, outcome_N=trial.outcome_N - winsorised(trial.outcome_N, CUT))
+def _best(trial: Trial, psi_NK: Floats, cost: float) -> int:
+    """The arm with the best doubly robust mean of winsorised outcomes: heavy tails misled plain ones in simulation.
+
+    Gains are held to have lost the share that outcomes lost: cut ones would face the whole `cost`.
+    """
+    cut_N = winsorised(trial.outcome_N, CUT)
+    excess = replace(trial, outcome_N=trial.outcome_N - cut_N)
     cut_NK = psi_NK - scores(excess, np.zeros_like(trial.prob_NA))
-    return int(np.r_[0.0, cut_NK.mean(axis=0)].argmax())
+    whole = float(np.abs(trial.outcome_N).sum() / max(np.abs(cut_N).sum(), 1e-12))
+    return int(np.r_[0.0, whole * cut_NK.mean(axis=0) - cost].argmax())
 
 
 def _trial(encoder: Encoder, features: Features, given: tuple[Any, Any, Any], seed: int) -> Trial:

@@ -1,5 +1,7 @@
 """Candidates and a discount response in; what each offer is expected to add and cost, with error and evidence."""
 
+from collections.abc import Callable
+
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
@@ -259,6 +261,24 @@ def total_draws(
         gain = value["margin_rate"] * reached * (net - 1) - (1 - value["supplier_share"]) * d * reached * grow
         totals[i] = gain.sum() + base_noise[i]
     return totals - float(rows["send_cost_cents"].sum()) + fixed
+
+
+def scaled_gain(chosen: pl.DataFrame) -> Callable[[float], float]:
+    """The total gain of `chosen` rows if discounts moved demand `k` times as much as expected, as a function of k."""
+    rows = unfold(chosen)
+    percent = rows.filter(pl.col("benefit") == "percent_off")
+    fixed = float(rows.filter(pl.col("benefit") != "percent_off")["gain_cents"].sum())
+    d, base, margin, paid, reach, now, net = (
+        percent[name].to_numpy()
+        for name in ("depth", "base_cents", "margin_rate", "supplier_share", "reach", "response_now", "response_net")
+    )
+    send = float(percent["send_cost_cents"].sum())
+
+    def gain(k: float) -> float:
+        moved = margin * (np.exp(k * net * d) - 1) - (1 - paid) * d * np.exp(k * now * d)
+        return float((base * reach * moved).sum()) - send + fixed
+
+    return gain
 
 
 def _own_se(response: DiscountResponse, names: list[str]) -> NDArray[np.float64]:

@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import json
 import logging
 import socket
 import sys
@@ -68,23 +69,34 @@ def create(settings: ServeSettings, config: Config | None = None) -> Any:
     return guarded
 
 
-def serve(settings: ServeSettings, config: Config | None, host: str, port: int) -> None:
-    """Run the server until it is told to stop; requests under way are finished."""
+def serve(settings: ServeSettings, config: Config | None, host: str, port: int, as_json: bool = False) -> None:
+    """Run the server until it is told to stop; requests under way are finished.
+
+    The admin key of a new ledger is printed at once, the address when requests are taken there; `as_json`: each as a
+    line of JSON.
+    """
     observe.set_up_logs()
     app = create(settings, config)
-    if app.server.first_key:
-        print(f"admin key, shown once: {app.server.first_key}", flush=True)
-    run(app, host, port)
+    if key := app.server.first_key:
+        print(json.dumps({"admin_key": key}) if as_json else f"admin key, shown once: {key}", flush=True)
+    url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    run(app, host, port, json.dumps({"ready": True, "url": url}) if as_json else f"ready: {url}")
 
 
-def run(app: Any, host: str, port: int) -> None:
-    """Run an ASGI app as the server is run."""
+def run(app: Any, host: str, port: int, ready: str = "") -> None:
+    """Run an ASGI app as the server is run; `ready` is printed once requests are taken."""
+    told = [ready] if ready else []
+
+    async def tell() -> None:
+        while told:
+            print(told.pop(), flush=True)
+
     sys.setswitchinterval(SWITCH_S)
     gc.collect()
     gc.freeze()  # releases and code live as long as the process: looking through them again would stop it for long
     gc.set_threshold(GARBAGE, 20, 20)
     quiet: dict[str, Any] = {"log_config": None, "access_log": False, "server_header": False, "proxy_headers": False}
-    uvicorn.run(app, host=host, port=port, lifespan="on", **quiet)
+    uvicorn.run(app, host=host, port=port, lifespan="on", callback_notify=tell, **quiet)
 
 
 def free_port() -> int:

@@ -158,7 +158,7 @@ def _quiet(release: LiveRelease, policy: Policy, asks: Sequence[Any], known: Fac
     assert rule is not None
     for ask in asks:
         told = known.told.get(ask.customer_id)
-        zone = ask.zone or (told["zone"] if told else None) or release.shop["zone"]
+        zone = ask.zone or (told["zone"] if told else None) or release.shop.zone
         if ask.channel in rule.channels and rule.quiet(datetime.fromtimestamp(now_ms / 1000, ZoneInfo(zone)).hour):
             quiet[ask.customer_id] = f"quiet hours: {rule.start}:00 to {rule.end}:00 on {ask.channel}"
     return quiet

@@ -1,6 +1,5 @@
 """The paths with the most traffic, as plain Starlette endpoints: decisions and events."""
 
-import asyncio
 import json
 from collections.abc import Awaitable, Callable
 from operator import itemgetter
@@ -10,7 +9,6 @@ from typing import Any
 from fastapi import FastAPI
 from pydantic import BaseModel
 from pydantic_core import from_json, to_json
-from sqlalchemy import Connection
 from starlette.requests import Request
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -22,7 +20,6 @@ from promolift.serve.models import BatchIn, DecisionIn, EventIn
 from promolift.serve.problems import ApiError
 from promolift.serve.record import lists
 from promolift.serve.server import Server
-from promolift.store.ledger_schema import Refused
 
 Endpoint = Callable[[Request], Awaitable[ASGIApp]]
 Described = tuple[str, type[BaseModel], int, str]  # path, body, status, what it is for
@@ -52,23 +49,14 @@ def _decisions(server: Server) -> Endpoint:
     async def decisions(request: Request) -> ASGIApp:
         asked = DecisionIn.model_validate(_read(_body(request)))
 
-        def once(db: Connection, _: int) -> tuple[int, Any]:
-            (answer,) = server.decider.work(db, [ask])
-            server.metrics.decided(answer)
-            return 200, told(server, answer, asked)
-
         ask = live.Ask(asked.customer_id, asked.campaign_id, asked.channel, asked.timezone)
         key = next((value.decode("latin-1") for name, value in request.scope["headers"] if name == KEY), None)
         if key is None:
             return _reply(told(server, await server.decide(ask), asked), 200)
         named = "\n".join([request.scope["promolift"].key.key_id, request.url.path, key])
-        change = asyncio.to_thread(server.change, once, named, asked.model_dump(mode="json"))
-        try:
-            status, body = await asyncio.wait_for(change, server.settings.deadline_ms / 1000)
-        except (ApiError, Refused):
-            raise  # the key was used wrongly
-        except Exception as error:
-            return _reply(told(server, server.failed(error), asked), 200)
+        status, body = await server.decide_once(
+            ask, named, asked.model_dump(mode="json"), lambda answer: told(server, answer, asked)
+        )
         return _reply(body, status)
 
     return decisions
@@ -86,8 +74,7 @@ def told(server: Server, answer: live.Answer, asked: DecisionIn) -> dict[str, An
         except (PromoError, LookupError, ValueError) as error:
             body["why_no_message"] = type(error).__name__
     if asked.explain and answer.record and answer.terms:
-        made = lists(record, answer.terms, server.decider.releases[record["release_id"]])
-        body |= {name: json.loads(text) for name, text in made.items()}
+        body |= lists(record, answer.terms, server.decider.releases[record["release_id"]])
     return body
 
 

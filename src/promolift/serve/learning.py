@@ -17,8 +17,9 @@ from sqlalchemy import Connection, create_engine, select
 
 from promolift.config import Config
 from promolift.errors import PromoError, SupportError
+from promolift.results.shop import Span
 from promolift.serve.outcomes import KINDS, outcomes
-from promolift.serve.record import whole
+from promolift.serve.record import told_row, whole
 from promolift.serve.release import load
 from promolift.settings import Settings
 from promolift.steps.learn import Request, run_learn
@@ -80,32 +81,15 @@ def learn(task: Task) -> dict[str, Any]:
 
 def read_decisions(db: Connection, task: Task) -> pl.DataFrame:
     """The campaign's decisions that the shop got in time, with the terms they were made by, recalibration included."""
-    names = [*CONTRACT.schema, "terms", "release_id"]
+    names = [*CONTRACT.schema, "terms"]
     wanted = select(DECISIONS).where(DECISIONS.c.campaign_id == task.campaign_id, DECISIONS.c.unanswered == 0)
-    schema = CONTRACT.schema | {"terms": pl.String, "release_id": pl.String}
+    schema = CONTRACT.schema | {"terms": pl.String}
     parts, release = [pl.DataFrame(schema=schema)], cache(partial(load, task.work))
     for rows in _parts(db, wanted.order_by(DECISIONS.c.ts_ms, DECISIONS.c.decision_id)):
         kept = (dict(zip(DECISIONS.c.keys(), row, strict=True)) for row in rows)
-        told = [tuple(map(each.__getitem__, names)) for each in whole(kept, release)]
+        told = [tuple(map(told_row(each).__getitem__, names)) for each in whole(kept, release)]
         parts.append(pl.DataFrame(told, schema=schema | {"holdout": pl.Int64}, orient="row"))
-    frame = pl.concat([part.with_columns(pl.col("holdout").cast(pl.Boolean)) for part in parts])
-    return whole_terms(frame, task.work).drop("release_id")
-
-
-def whole_terms(decisions: pl.DataFrame, work: Path) -> pl.DataFrame:
-    """Decisions whose `terms` say what their release had learned, which the ledger does not repeat in each."""
-    if decisions.is_empty():
-        return decisions
-    ends = {each: _end(work, each) for each in decisions["release_id"].unique()}
-    whole = pl.col("terms").str.head(-1) + pl.col("release_id").replace_strict(ends, return_dtype=pl.String)
-    return decisions.with_columns(whole.alias("terms"))
-
-
-def _end(work: Path, release_id: str) -> str:
-    """The end of a decision's terms, which do not repeat what the release had learned."""
-    manifest = work / "serve" / "releases" / release_id / "manifest.json"
-    terms = json.loads(manifest.read_text(encoding="utf-8"))["terms"] if manifest.is_file() else {}
-    return f', "recalibration": {json.dumps(terms.get("recalibration"))}}}'
+    return pl.concat([part.with_columns(pl.col("holdout").cast(pl.Boolean)) for part in parts])
 
 
 def read_events(db: Connection, task: Task, currency: str) -> pl.DataFrame:
@@ -113,7 +97,7 @@ def read_events(db: Connection, task: Task, currency: str) -> pl.DataFrame:
     kept, last_ms = [], -1
     with Store(task.work) as store:
         if store.has("events"):
-            last_ms = store.load_json("span")["last_ms"] or -1
+            last_ms = Span.load(store).last_ms or -1
             columns = ("customer_id", "ts_ms", "kind", "product_id", "order_id", "quantity", "revenue_cents",
                        "list_cents", "coupon_cents")  # fmt: skip
             kept.append(store.events().filter("kind in ('purchase', 'refund')").project(", ".join(columns)).pl())

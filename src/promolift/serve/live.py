@@ -26,7 +26,7 @@ from promolift.learn.experiment import Design, assign
 from promolift.privacy import may_send
 from promolift.serve import record
 from promolift.serve.closed import Closed, Facts, closed_now, facts
-from promolift.serve.release import LiveRelease, load
+from promolift.serve.release import NOBODY, LiveRelease, load
 from promolift.serve.rows import Rows, Slate
 from promolift.serve.settings import Pacing, Policy
 from promolift.sql import DAY_MS
@@ -38,7 +38,6 @@ LOG = logging.getLogger("promolift.serve")
 CAMPAIGNS = Query(select(THINGS.c.id, THINGS.c.body).where(THINGS.c.kind == "campaign").order_by(THINGS.c.id))
 KEEP = Query(insert(DECISIONS).inline())
 ISSUE = Query(insert(CODES).inline())
-NOBODY = (0, 0)
 
 
 @dataclass(slots=True)
@@ -286,7 +285,7 @@ def candidates(release: LiveRelease, people: Sequence[str], closed: Closed) -> l
     """What each of some customers may be given now; nothing for one the release does not know."""
     rows, touched, found = release.rows, closed.touched(), []
     for who in people:
-        slate = Slate(release.spans.get(who, NOBODY)[0], slice(*release.opened.get(who, NOBODY)), {})
+        slate = Slate(release.span(who)[0], slice(*release.opened(who)), {})
         found.append(_look(rows, closed, who, slate) if touched is None or who in touched else slate)
     return found
 
@@ -314,7 +313,7 @@ def _own(release: LiveRelease, slate: Slate, decided: deliver.Verdict) -> dict[s
 
 def warm_up(release: LiveRelease) -> None:
     """Decide once for nobody: what is compiled or loaded at first use must not cost the first customer his offer."""
-    who = next(iter(release.spans), "")
+    who = next(iter(release.place), "")
     (slate,) = candidates(release, [who], Closed())
     rows = release.rows
     deliver.verdicts([who], [rows.worth_O[slate.at_O]], [rows.cost_O[slate.at_O]], [None], release.terms, 0)
@@ -322,7 +321,7 @@ def warm_up(release: LiveRelease) -> None:
 
 def valid_days(release: LiveRelease, offer_id: str) -> int:
     """How long an offer lasts from the moment it is given."""
-    return release.menu[release.labels[offer_id][2]].valid_days
+    return release.menu[release.labels[offer_id].menu_id].valid_days
 
 
 def mark_unanswered(db: Connection, decision_ids: Sequence[str]) -> list[None]:
@@ -356,7 +355,7 @@ def _refusals(release: LiveRelease, people: Sequence[str], known: Facts) -> list
 def _asked_again(release: LiveRelease, people: Sequence[str], known: Facts) -> dict[str, str | None]:
     rows = []
     for who in people:
-        _, age, _, consent = release.people.get(who, (None, None, None, None))
+        _, age, _, consent = release.people.get(who, NOBODY)
         told = known.told.get(who)
         if told is not None:
             age = told["age"] or age
@@ -369,7 +368,6 @@ def _asked_again(release: LiveRelease, people: Sequence[str], known: Facts) -> d
 
 
 def _forecast(release: LiveRelease, pacing: Pacing) -> Forecast:
-    told = release.facts
-    free = max(1, told["customers"] - told["held_out"] - told["barred"])
+    free = max(1, release.plan.able)
     curve = release.frontier.select(pl.col("cost_cents").alias("cost"), "price")
-    return Forecast.of(curve, free, float(told["budget_cents"]), pacing.arrivals)
+    return Forecast.of(curve, free, float(release.plan.budget_cents), pacing.arrivals)

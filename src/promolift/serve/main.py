@@ -26,6 +26,6 @@ def read_settings(path: Path | None, work: Path) -> ServeSettings:
     return ServeSettings.parse({"work": work} | values, str(path or "promolift serve"))
 
 
-def run_server(config: Path, work: Path, settings: Path | None, host: str, port: int) -> None:
+def run_server(config: Path, work: Path, settings: Path | None, host: str, port: int, as_json: bool = False) -> None:
     """Serve until told to stop. Without promolift.toml no new release can be made, but all else works."""
-    serve(read_settings(settings, work), load_config(config) if config.is_file() else None, host, port)
+    serve(read_settings(settings, work), load_config(config) if config.is_file() else None, host, port, as_json)

@@ -1,8 +1,9 @@
 """The bodies of requests, strict: an unknown or wrong field is an error that names it."""
 
+import re
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
 from promolift.learn.experiment import Design
 from promolift.serve.security import Scope
@@ -16,7 +17,13 @@ def _printable(text: str) -> str:
     return text
 
 
+def _typed(text: Any) -> Any:
+    """With plain spaces for wide ones, tabs and line ends, which come along when a person copies a code."""
+    return re.sub(r"\s", " ", text) if isinstance(text, str) else text
+
+
 Id = Annotated[str, StringConstraints(min_length=1, max_length=256), AfterValidator(_printable)]
+Typed = Annotated[str, BeforeValidator(_typed), *Id.__metadata__]  # what a person typed, such as a code
 Slug = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
 Cents = Annotated[int, Field(ge=0, le=10**12, strict=True)]
 Moment = Annotated[int, Field(ge=0, le=253_402_300_799_999)]
@@ -47,7 +54,7 @@ class ReserveIn(Body):
     campaign_id: Slug | None = None
     offer_id: Id | None = None
     decision_id: Id | None = None
-    code: Id | None = None
+    code: Typed | None = None
     order_id: Id | None = None
     redemption_id: Slug | None = None
 

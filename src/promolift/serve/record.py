@@ -36,7 +36,7 @@ def closed_text(shut: Mapping[str, list[int]]) -> str | None:
 
 
 def whole(rows: Iterable[Mapping[str, Any]], load: Load) -> Iterator[dict[str, Any]]:
-    """Rows of `decisions` as whole records: `candidates`, `ineligible` and `terms` as JSON.
+    """Rows of `decisions` as whole records: `candidates` and `ineligible` as lists, `terms` as they were made by.
 
     Raises StepError or InputError if a release they refer to is gone or was changed.
     """
@@ -45,18 +45,37 @@ def whole(rows: Iterable[Mapping[str, Any]], load: Load) -> Iterator[dict[str, A
         if row["candidates"] is None:
             release = load(row["release_id"])
             terms = _terms(row, release.terms)
-            record |= lists(row, terms, release) | {"terms": terms.model_dump_json(exclude={"recalibration"})}
+            record |= lists(row, terms, release) | {"terms": terms}
+        else:
+            record |= {name: json.loads(row[name]) for name in LISTS} | {"terms": _kept_terms(row)}
         yield record
+
+
+def told_row(record: dict[str, Any]) -> dict[str, Any]:
+    """A whole record for a file: its terms, with what was learned before them, as JSON."""
+    terms: deliver.Release | None = record["terms"]
+    return record | {"terms": "{}" if terms is None else terms.model_dump_json()}
+
+
+def told_terms(terms: deliver.Release | None) -> dict[str, Any]:
+    """Terms as an answer shows them: without what was learned of each offer, which its release holds."""
+    return {} if terms is None else terms.model_dump(mode="json", exclude={"recalibration"})
+
+
+def _kept_terms(row: Mapping[str, Any]) -> deliver.Release | None:
+    """The terms of a record that holds its own; None where its release was gone before they could be written out."""
+    told = json.loads(row["terms"])
+    return deliver.Release(**told) if isinstance(told, dict) and told else None
 
 
 def _terms(row: Mapping[str, Any], base: deliver.Release) -> deliver.Release:
     return base.model_copy(update={name: row[name] for name in NAMED} | json.loads(row["terms"]))
 
 
-def lists(row: Mapping[str, Any], terms: deliver.Release, release: LiveRelease) -> dict[str, str]:
-    """JSON of `candidates` and `ineligible`, from the release's rows and what was closed by then."""
+def lists(row: Mapping[str, Any], terms: deliver.Release, release: LiveRelease) -> dict[str, list[dict[str, Any]]]:
+    """`candidates` and `ineligible`, from the release's rows and what was closed by then."""
     who, reason = row["customer_id"], row["reason"]
-    options = release.rows.options(*release.spans.get(who, (0, 0)))
+    options = release.rows.options(*release.span(who))
     for why, places in json.loads(row["closed"] or "{}").items():
         for at in places:
             options[at] = deliver.Option(options[at].offer_id, 0.0, 0.0, why)
@@ -71,7 +90,8 @@ def spell_out(db: Connection, customer_id: str, load: Load) -> None:
     for row in db.execute(mine).mappings().all():
         try:
             (record,) = whole([dict(row)], load)
-            told = {name: record[name] for name in (*LISTS, "terms")}
+            told = {name: to_json(record[name]).decode() for name in LISTS}
+            told["terms"] = record["terms"].model_dump_json()
         except PromoError:  # the release is gone, and with it the lists; he must be forgotten all the same
             told = dict.fromkeys(LISTS, "[]")
         change = update(DECISIONS).where(DECISIONS.c.decision_id == row["decision_id"])
@@ -82,5 +102,5 @@ def replay(record: Mapping[str, Any], columns: Iterable[str]) -> dict[str, Any]:
     """The decision made again from its whole record; `same` says whether it is equal, column by column."""
     plain = {name: record[name] for name in columns}
     plain["holdout"] = None if plain["holdout"] is None else bool(plain["holdout"])
-    again = deliver.replay(plain, deliver.Release(**json.loads(record["terms"])))
+    again = deliver.replay(plain, record["terms"])
     return {"same": again == plain, "again": again, "differs": sorted(n for n in plain if plain[n] != again[n])}

@@ -4,8 +4,8 @@ import asyncio
 import hashlib
 import logging
 import threading
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from time import time
 from typing import Any
 
@@ -20,8 +20,9 @@ from promolift.serve.schedule import Scheduler
 from promolift.serve.settings import ServeSettings
 from promolift.store import Store
 from promolift.store.ledger import Ledger
-from promolift.store.ledger_audit import audit, every, once
+from promolift.store.ledger_audit import amend, audit, every, once
 from promolift.store.ledger_money import expire
+from promolift.store.ledger_schema import Refused
 
 LOG = logging.getLogger("promolift.serve")
 Change = Callable[[Connection, int], tuple[int, Any]]  # (connection, now_ms) to HTTP status and body
@@ -52,7 +53,7 @@ class Server:
         self.outbox = outbox.Outbox(self.ledger, settings)
         self.scheduler = Scheduler(self)
         self._running: set[str] = set()
-        self._gate = threading.Lock()
+        self._gate = threading.Lock()  # of the keys that run, and of every race between an answer and its deadline
         for body in campaigns.values():
             self.load_all(body)
 
@@ -116,6 +117,47 @@ class Server:
         if answer.record:
             self.ledger.submit(live.mark_unanswered, answer.record["decision_id"])
 
+    async def decide_once(
+        self, ask: live.Ask, key: str, request: Any, body: Callable[[live.Answer], Any]
+    ) -> tuple[int, Any]:  # fmt: skip
+        """A decision, once per Idempotency-Key; its HTTP status and what `body` makes of it.
+
+        The answer and the deadline race, and only one of them counts. Where the deadline won, the decision counts for
+        nothing, and a retry hears what this caller heard. Raises ApiError or Refused if the key was used wrongly.
+        """
+        race = _Race(ask, self._gate)
+        change = asyncio.to_thread(self._decide_keyed, race, key, request, body)
+        try:
+            answer, reply = await asyncio.wait_for(asyncio.shield(change), self.settings.deadline_ms / 1000)
+        except (ApiError, Refused):
+            raise
+        except Exception as error:
+            late = isinstance(error, TimeoutError)
+            won = race.give_up() if late else None
+            if won is None:
+                return 200, body(self._none(GIVEN_UP) if late else self.failed(error))
+            answer, reply = won
+        if answer is not None:  # None: it was decided, and counted, before
+            self.metrics.decided(answer)
+        return reply
+
+    def _decide_keyed(self, race: "_Race", key: str, request: Any, body: Callable[[live.Answer], Any]) -> "_Found":
+        """The decision, or the answer kept for the key; in a thread. The key is free again when all of it is kept."""
+        made: list[live.Answer] = []
+
+        def decide(db: Connection) -> tuple[int, Any]:
+            made[:] = self.decider.work(db, [race.ask])
+            return 200, body(made[0])
+
+        with self._alone(key) as short:
+            reply, kept = self._write(lambda db, now_ms: once(db, short, request, now_ms, lambda: decide(db)))
+            found = (None, reply) if kept else (made[0], reply)
+            if not race.settle(found) and not kept:
+                record = made[0].record
+                given_up = 200, body(live.Answer(NONE, GIVEN_UP))
+                self.ledger.write(_take_back, (record["decision_id"] if record else None, short, given_up))
+        return found
+
     async def keep(self, parsed: events.Parsed) -> int:
         """Keep events durably; how many were new."""
         if not (parsed.events or parsed.rejects):
@@ -128,13 +170,19 @@ class Server:
         """Run a change in the ledger, once per Idempotency-Key. Blocking: for routes that run in a thread."""
         if key is None:
             return self._write(lambda db, now_ms: (do(db, now_ms), False))[0]
+        with self._alone(key) as short:
+            return self._write(lambda db, now_ms: once(db, short, request, now_ms, lambda: do(db, now_ms)))[0]
+
+    @contextmanager
+    def _alone(self, key: str) -> Iterator[str]:
+        """Nobody else runs with this Idempotency-Key; yields what it is kept under. ApiError if somebody does."""
         short = hashlib.sha256(key.encode()).hexdigest()
         with self._gate:
             if short in self._running:
                 raise ApiError(409, "running", "a request with this Idempotency-Key is still running")
             self._running.add(short)
         try:
-            return self._write(lambda db, now_ms: once(db, short, request, now_ms, lambda: do(db, now_ms)))[0]
+            yield short
         finally:
             with self._gate:
                 self._running.discard(short)
@@ -154,6 +202,38 @@ class Server:
                 await self.ledger.call(_expire)
                 await self.outbox.send_due()
             await asyncio.sleep(PULSE_S)
+
+
+_Found = tuple[live.Answer | None, tuple[int, Any]]  # what was decided now, None if before; HTTP status and body
+
+
+class _Race:
+    """An answer, made in a thread, against the deadline, kept in an event loop: whichever says so first has won."""
+
+    def __init__(self, ask: live.Ask, gate: threading.Lock) -> None:
+        self.ask, self._gate = ask, gate
+        self._found: _Found | None = None
+
+    def settle(self, found: _Found) -> bool:
+        """The answer is there and durable; False if nobody waits for it any more."""
+        with self._gate:
+            if not self.ask.given_up:
+                self._found = found
+            return not self.ask.given_up
+
+    def give_up(self) -> _Found | None:
+        """The deadline struck: None if it has won, else the answer that was faster."""
+        with self._gate:
+            self.ask.given_up = self._found is None
+            return self._found
+
+
+def _take_back(db: Connection, some: list[tuple[str | None, str, tuple[int, Any]]]) -> list[None]:
+    """Decisions that nobody got count for nothing; what is kept for a retry is what the caller was told."""
+    live.mark_unanswered(db, [made for made, _, _ in some if made])
+    for _, key, told in some:
+        amend(db, key, told)
+    return [None for _ in some]
 
 
 def _give_up(ask: live.Ask, future: "asyncio.Future[live.Answer]") -> None:

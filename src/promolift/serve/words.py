@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 from promolift.errors import PromoError
 from promolift.message import Recipient, label, write
 from promolift.offer import make_offer
-from promolift.serve.release import LiveRelease
+from promolift.serve.release import NOBODY, LiveRelease
 from promolift.terms import Language, Offer
 
 CACHED = 20_000  # texts kept in memory: offers times languages times the days that are asked for
@@ -17,11 +17,11 @@ CACHED = 20_000  # texts kept in memory: offers times languages times the days t
 def printable(release: LiveRelease, offer_id: str, ts_ms: int) -> Offer:
     """The offer given at a moment: valid from that day, in the shop's zone, for as long as its menu line says."""
     scope, target, menu_id, name = release.labels[offer_id]
-    day = datetime.fromtimestamp(ts_ms / 1000, ZoneInfo(release.shop["zone"]))
+    day = datetime.fromtimestamp(ts_ms / 1000, ZoneInfo(release.shop.zone))
     starts = day.replace(hour=0, minute=0, second=0, microsecond=0)
     kind: Any = scope
     words = None if scope == "all" else label(name or target or "", kind)
-    return make_offer(release.menu[menu_id], target or "", kind, words, starts, release.shop["currency"])
+    return make_offer(release.menu[menu_id], target or "", kind, words, starts, release.shop.currency)
 
 
 def words(release: LiveRelease, customer_id: str, offer_id: str, ts_ms: int, language: str | None) -> dict[str, Any]:
@@ -29,18 +29,19 @@ def words(release: LiveRelease, customer_id: str, offer_id: str, ts_ms: int, lan
 
     A message is true or it is not sent: where none can be written, `message` is None and `why_no_message` tells why.
     """
-    known = release.people.get(customer_id, (None, None, None, None))[2]
-    spoken: Language = "zh" if (language or known or release.shop["language"]).startswith("zh") else "en"
-    day = datetime.fromtimestamp(ts_ms / 1000, ZoneInfo(release.shop["zone"])).date().isoformat()
+    known = release.people.get(customer_id, NOBODY).language
+    spoken: Language = "zh" if (language or known or release.shop.language).startswith("zh") else "en"
+    day = datetime.fromtimestamp(ts_ms / 1000, ZoneInfo(release.shop.zone)).date().isoformat()
     planned, text = release.offers.get(offer_id), release.messages.get((customer_id, offer_id))
-    if text and planned and planned["starts"][:10] == day:
-        return {"offer": planned, "message": text[0 if spoken == "zh" else 1], "language": spoken}
+    if text and planned and planned.starts.date().isoformat() == day:
+        said = text[0 if spoken == "zh" else 1]
+        return {"offer": release.printed[offer_id], "message": said, "language": spoken}
     return _template(release, offer_id, day, spoken)
 
 
 @lru_cache(maxsize=CACHED)
 def _template(release: LiveRelease, offer_id: str, day: str, language: Language) -> dict[str, Any]:
-    noon = datetime.fromisoformat(f"{day}T12:00:00").replace(tzinfo=ZoneInfo(release.shop["zone"]))
+    noon = datetime.fromisoformat(f"{day}T12:00:00").replace(tzinfo=ZoneInfo(release.shop.zone))
     offer = printable(release, offer_id, round(noon.timestamp() * 1000))
     told: dict[str, Any] = {"offer": offer.model_dump(mode="json"), "message": None, "language": language}
     try:

@@ -1,7 +1,6 @@
 """The release that a person, or the guardrails, approved; kept in the work folder for the plans that follow."""
 
 import json
-from typing import Any
 
 from promolift.deliver import Release
 from promolift.store import Store
@@ -29,13 +28,10 @@ def forget(store: Store) -> None:
 
 
 def taken_over(own: Release, found: Release | None) -> Release:
-    """A plan's own terms, with what was learned before it: version, draws and recalibration.
-
-    The share left to chance is not among them: a plan fills its budget, and the server draws on top of it.
-    """
+    """A plan's own terms, with what was learned before it: version, draws, the share left to chance, recalibration."""
     if found is None:
         return own
-    names = ("policy_version", "seed", "holdout_salt", "recalibration")
+    names = ("policy_version", "seed", "holdout_salt", "explore", "recalibration")
     return own.model_copy(update={name: getattr(found, name) for name in names})
 
 
@@ -43,8 +39,3 @@ def mark(store: Store, campaign_id: str) -> str:
     """A text that changes when the approved release does; empty if there is none."""
     found = approved(store, campaign_id)
     return "" if found is None else json.dumps(found.model_dump(mode="json"), sort_keys=True)
-
-
-def explored(found: Release | None) -> dict[str, Any]:
-    """The approved share of draws left to chance, as the plan's facts hold it for the server."""
-    return {} if found is None else {"explore": found.explore}

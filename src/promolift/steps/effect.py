@@ -1,12 +1,13 @@
 """Step 3: profiles and past prices in; the discount response, the redemption and the spend model kept."""
 
 from dataclasses import asdict
-from typing import Any
 
 import polars as pl
 
 from promolift import effect
 from promolift.errors import SupportError
+from promolift.results import effects
+from promolift.results.shop import Span
 from promolift.sql import some
 from promolift.steps.job import Job, Moments, moments
 from promolift.steps.profile import at_moment
@@ -28,13 +29,12 @@ def run(job: Job) -> None:
         halves = [] if response.level == "assumed" else effect.fit_halves(data, sensitivity, settings)
     except SupportError as reason:
         response, halves = effect.assumed_response(str(reason), settings), []
-    job.store.save_json("targeting", campaign_targeting(job))
+    campaign_targeting(job).keep(job.store)
     job.tell("effect", 0.9, "who redeems coupons")
     coupons = keep_redemption(job, at, response.targets["target"].to_list())
     job.tell("effect", 0.95, "what customers will spend")
-    job.store.save_json("no_model", {"redemption": coupons, "spend": keep_spend(job, at)})
-    job.store.save_json("response", response.to_dict())
-    job.store.save_json("halves", [half.to_dict() for half in halves])
+    effects.NoModel(redemption=coupons, spend=keep_spend(job, at)).keep(job.store)
+    effects.keep_responses(job.store, response, halves)
 
 
 def response_panel(job: Job, at: Moments) -> pl.DataFrame:
@@ -48,7 +48,7 @@ def response_panel(job: Job, at: Moments) -> pl.DataFrame:
         raise SupportError("the data hold no shelf discounts, so nobody can be seen answering to one")
     store.save("depths", total)
     depths = store.table("depths")
-    share = 2 * job.config.discount.max_customers / max(1, store.load_json("span")["customers"])
+    share = 2 * job.config.discount.max_customers / max(1, Span.load(store).customers)
     parts: list[pl.DataFrame] = []
     for done, shard in enumerate(shards, 1):
         events = store.events(shard)
@@ -59,11 +59,11 @@ def response_panel(job: Job, at: Moments) -> pl.DataFrame:
     return pl.concat(parts)
 
 
-def campaign_targeting(job: Job) -> dict[str, Any] | None:
-    """How unlike the targeted customers of past campaigns were; None without campaigns."""
+def campaign_targeting(job: Job) -> effects.Targeting:
+    """How unlike the targeted customers of past campaigns were; nothing is said without campaigns."""
     store = job.store
     if not store.has("exposures"):
-        return None
+        return effects.Targeting()
     exposures = store.table("exposures")
     parts = [effect.spent_before(store.events(shard), exposures) for shard in store.shards("events")]
-    return asdict(effect.judge_targeting(pl.concat(parts)))
+    return effects.Targeting(**asdict(effect.judge_targeting(pl.concat(parts))))

@@ -4,6 +4,9 @@ import polars as pl
 
 from promolift import allocate, effect, learn
 from promolift.errors import PromoError
+from promolift.results import effects
+from promolift.results.plan import Plan
+from promolift.results.shop import Unchecked
 from promolift.steps import checks, redeem, spend
 from promolift.steps.grounds import coupon_odds
 from promolift.steps.job import Job, moments
@@ -33,7 +36,7 @@ def run(job: Job) -> None:
     except PromoError as reason:
         missing["policies"] = str(reason)
         job.store.remove("policies")
-    job.store.save_json("unchecked", missing)
+    Unchecked(reasons=missing).keep(job.store)
 
 
 def policies(job: Job) -> pl.DataFrame:
@@ -43,8 +46,8 @@ def policies(job: Job) -> pl.DataFrame:
     policy is graded by the estimate that chose it; by the only estimate there is where it is assumed.
     """
     store = job.store
-    halves = [effect.DiscountResponse.from_dict(half) for half in store.load_json("halves")]
-    free, budget = free_candidates(job), int(store.load_json("allocation")["budget_cents"])
+    halves = effects.halves(store)
+    free, budget = free_candidates(job), Plan.load(store).note.budget_cents
     profiles = at_moment(job, "profiles", moments(job).asof)
     rows = cross_fitted(job, free, halves) if halves else free
     limits = all_limits(job, rows, budget)

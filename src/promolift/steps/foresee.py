@@ -19,6 +19,7 @@ from promolift import learn
 from promolift.errors import InputError, SupportError
 from promolift.hashing import hash_units
 from promolift.profile.outlook_tables import OUTLOOK, OUTLOOK_ITEMS
+from promolift.results.shop import Bin, Checked, Figure, Ndcg, Outlook, Predicted
 from promolift.sql import DAY_MS
 from promolift.steps.job import Job
 
@@ -51,7 +52,7 @@ def run(job: Job) -> None:
         job.store.remove(name)
     for name in (MODEL, UNFINISHED):
         job.store.remove_files(name)
-    job.store.save_json("outlook", {"missing": why})
+    Outlook(missing=why).keep(job.store)
 
 
 def unable(job: Job) -> str | None:
@@ -102,8 +103,7 @@ def learn_and_foresee(job: Job) -> None:
     job.store.save_model(SHARED, {"log_WI": shared.log_WI}, {"opened": shared.opened, "calibration": asdict(fitted)})
     job.tell("encoder", 0.97, "one customer told")
     who = example(job)
-    told = why(job, scene, who) | {"customer_id": who} if who else None
-    job.store.save_json("outlook", {"missing": None, **checked, "told": told})
+    Outlook(checked=checked, told=why(job, scene, who) if who else None).keep(job.store)
     job.tell("encoder", 1.0, "done")
 
 
@@ -172,7 +172,7 @@ def digest(h: "Histories", more: str) -> str:
     return found.hexdigest()
 
 
-def check(model: "LearnedEncoder", h: "Histories", shared: "Popularity", start: float) -> dict[str, Any]:
+def check(model: "LearnedEncoder", h: "Histories", shared: "Popularity", start: float) -> Checked:
     """How well the window was foreseen, beside each customer's own habits; the training's record."""
     from promolift.profile.backtest import crossed
 
@@ -182,19 +182,14 @@ def check(model: "LearnedEncoder", h: "Histories", shared: "Popularity", start: 
     half, lead_half = (1.96 * float(x.std(ddof=1)) / n**0.5 for x in (found.gain_N, lead))
     value, more = float(found.gain_N.mean()), float(lead.mean())
     bins = learn.calibration(found.bought_R, found.prob_R, groups=found.customer_R.tolist()).bins
-    return {
-        "record": list(model.record),
-        "ndcg": {
-            "value": value,
-            "low": value - half,
-            "high": value + half,
-            "habit": float(found.habit_N.mean()),
-            "n": n,
-        },
-        "lead": {"value": more, "low": more - lead_half, "high": more + lead_half},
-        "bins": [asdict(each) for each in bins],
-        "stays_away": {"predicted": float(found.churn_A.mean()), "observed": float(found.gone_A.mean())},
-    }
+    habit = float(found.habit_N.mean())
+    return Checked(
+        record=tuple(model.record),
+        ndcg=Ndcg(value=value, low=value - half, high=value + half, habit=habit, n=n),
+        lead=Figure(value=more, low=more - lead_half, high=more + lead_half),
+        bins=tuple(Bin(**asdict(each)) for each in bins),
+        stays_away=Predicted(predicted=float(found.churn_A.mean()), observed=float(found.gone_A.mean())),
+    )
 
 
 def foresee_all(job: Job, scene: "Scene", models: Models) -> np.ndarray:

@@ -3,10 +3,11 @@
 import polars as pl
 
 from promolift.errors import SupportError
+from promolift.results.plan import Level
 from promolift.sql import DAY_MS
 from promolift.steps.job import Job, Moments
 
-LEVELS = ("assumed", "adjusted", "randomised")
+LEVELS: tuple[Level, ...] = ("assumed", "adjusted", "randomised")
 
 
 def coupon_odds(job: Job) -> pl.DataFrame | None:
@@ -14,7 +15,7 @@ def coupon_odds(job: Job) -> pl.DataFrame | None:
     return job.store.frame("redemption_odds") if job.store.has("redemption_odds") else None
 
 
-def evidence_floor(job: Job, valued: pl.DataFrame) -> str:
+def evidence_floor(job: Job, valued: pl.DataFrame) -> Level:
     """The weakest evidence an offer may have to be planned; auto: the strongest that any open offer reaches."""
     asked = job.config.plan.weakest_evidence
     if asked != "auto":

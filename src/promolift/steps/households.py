@@ -6,6 +6,7 @@ import polars as pl
 
 from promolift import effect, message
 from promolift.report import Check, Household
+from promolift.results.shop import Offers
 from promolift.steps.job import Job, Moments
 from promolift.steps.message import product_names
 from promolift.steps.profile import at_moment
@@ -21,7 +22,7 @@ TOLD = {
 def households(job: Job, at: Moments, response: effect.DiscountResponse) -> list[Household]:
     """Five different plans: the largest expected gain of five menu lines or categories, described customers first."""
     messages = job.store.frame("messages")
-    offers = {o["id"]: Offer.model_validate(o) for o in job.store.load_json("offers")}
+    offers = Offers.load(job.store).by_id
     picked = pick(messages, told(job))
     profiles = at_moment(job, "profiles", at.asof).join(picked.select("customer_id"), on="customer_id", how="semi")
     if job.store.has("outlook"):

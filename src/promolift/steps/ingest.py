@@ -13,6 +13,7 @@ from promolift import data
 from promolift.config import RAW, RawFile
 from promolift.data.sql import NOTHING
 from promolift.errors import InputError
+from promolift.results.shop import Health, Span
 from promolift.sources.complete_journey import open_complete_journey
 from promolift.sources.files import open_file
 from promolift.sources.raw import RawTable
@@ -200,5 +201,5 @@ def keep_health(job: Job, counts: list[data.Counts], raw: dict[str, Raw]) -> Non
     tables = {name: store.frame(name) for name in SMALL if store.has(name)}
     summary = data.summarise((store.events(shard) for shard in store.shards("events")), **tables)
     notes = [note for source in raw.values() for note in source.mapping.notes]
-    store.save_json("health", data.health(counts, summary, notes).to_json())
-    store.save_json("span", {"first_ms": summary.first_ms, "last_ms": summary.last_ms, "customers": summary.customers})
+    Health.of(data.health(counts, summary, notes).to_json()).keep(store)
+    Span(first_ms=summary.first_ms, last_ms=summary.last_ms, customers=summary.customers).keep(store)

@@ -7,7 +7,7 @@ import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import polars as pl
 
@@ -52,8 +52,8 @@ source = "files"
 """
 
 
-def init(files: dict[str, Path], config: Path, force: bool, more: Sequence[Path] = ()) -> str:
-    """Write `config` for the raw `files` (events, products, customers, promotions); return what was found, in words.
+def init(files: dict[str, Path], config: Path, force: bool, more: Sequence[Path] = ()) -> dict[str, Any]:
+    """Write `config` for the raw `files` (events, products, customers, promotions); what was found, `text` in words.
 
     `more` are further files of events; `open_logs` says what a path of events may hold. Nothing is written if a file
     cannot be understood or `config` is there already (unless `force`).
@@ -68,7 +68,7 @@ def init(files: dict[str, Path], config: Path, force: bool, more: Sequence[Path]
     draft = config.with_name(f".{config.name}.draft")
     draft.write_text(text, encoding="utf-8")
     draft.replace(config)
-    return shown(parts, config)
+    return {"step": "init", "config": str(config), "tables": figures(parts), "text": shown(parts, config)}
 
 
 @dataclass(frozen=True)
@@ -202,6 +202,22 @@ def _section(part: Part, folder: Path) -> str:
 
 def _quoted(text: str) -> str:
     return json.dumps(text, ensure_ascii=False)
+
+
+def figures(parts: Sequence[Part]) -> list[dict[str, Any]]:
+    """What was guessed, table by table: our name for a column, and where it comes from."""
+    return [
+        {
+            "table": part.name.removeprefix("more_"),
+            "path": str(part.path),
+            "inside_events": part.inside,
+            "joined": [str(path) for path, _ in part.log.joins] if part.log and not part.inside else [],
+            "columns": {role: list(part.mapping.sources(role)) for role in part.mapping.columns},
+            "constants": dict(part.mapping.constants),
+            "notes": list(part.mapping.notes),
+        }
+        for part in parts
+    ]
 
 
 def shown(parts: Sequence[Part], config: Path) -> str:

@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 from promolift.config import Config
 from promolift.errors import SupportError
+from promolift.results.shop import Span
 from promolift.store import Store
 
 Tell = Callable[..., None]  # tell(step, share done, note)
@@ -50,14 +51,14 @@ def local_day(ts_ms: int, zone: str) -> date:
 
 def moments(job: Job) -> Moments:
     """The moments of this job; SupportError if there is no event at all."""
-    zone, span = job.config.shop.zone, job.store.load_json("span")
-    if span["last_ms"] is None:
+    zone, span = job.config.shop.zone, Span.load(job.store)
+    if span.last_ms is None or span.first_ms is None:
         raise SupportError("no events were accepted, so there is nothing to plan from; see `promolift health`")
     if job.config.plan.asof:
         day = date.fromisoformat(job.config.plan.asof)
     else:
-        day = local_day(span["last_ms"], zone) + timedelta(days=1)
-    history_weeks = max(0, (midnight_ms(day, zone) - span["first_ms"]) // (7 * 86_400_000))
+        day = local_day(span.last_ms, zone) + timedelta(days=1)
+    history_weeks = max(0, (midnight_ms(day, zone) - span.first_ms) // (7 * 86_400_000))
     weeks = max(8, min(job.config.panel.weeks, int(history_weeks) // 2))
     return Moments(
         asof=midnight_ms(day, zone),

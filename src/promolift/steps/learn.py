@@ -2,7 +2,7 @@
 
 out/learn.html     the page
 out/learn.json     the same in numbers
-out/proposal.json  the next release, for a person to approve
+out/proposal.json  the next release, for a person to approve (see proposal.py)
 out/release.json   only with `auto`, and only if the guardrails accept the proposal
 """
 
@@ -21,12 +21,14 @@ from promolift.config import Config, load_config
 from promolift.errors import StepError
 from promolift.report import render_page
 from promolift.report.words import money
+from promolift.results.plan import PlanNote
 from promolift.sources.files import open_file
 from promolift.steps.job import Tell
 from promolift.steps.learn_data import Evidence, LearnSettings, gather, read_decisions, read_outcomes
 from promolift.steps.learn_judge import Judged, judge, numbers_of
 from promolift.steps.learn_next import next_release, proposal_json, release_json
 from promolift.steps.learn_page import Told, page_of, summary_text
+from promolift.steps.proposal import Proposed, plan_mark, write_whole
 from promolift.store import Store
 
 
@@ -56,12 +58,13 @@ def run_learn(request: Request, tell: Tell) -> dict[str, Any]:
         evidence = _evidence(request, store, config)
         tell("learn", 0.4, "verdict")
         judged = judge(evidence, _profiles(store, evidence))
+        mark = plan_mark(store) if store is not None else None
     currency = config.shop.currency if config else None
     tell("learn", 0.7, "next release")
     following = next_release(judged, partial(money, currency=currency))
     released = request.auto and following.accepted
     told = Told(judged, following, currency, config.shop.name if config else None, request.auto, released)
-    return _write(request.out, told)
+    return _write(request.out, told, mark)
 
 
 @contextmanager
@@ -78,7 +81,7 @@ def _evidence(request: Request, store: Store | None, config: Config | None) -> E
     decisions = read_decisions(request.decisions, store)
     products = store.frame("products") if store is not None and store.has("products") else None
     rate = config.value.margin_rate if config else None
-    release = store.load_json("allocation").get("release") if store is not None and store.has("plan") else None
+    release = PlanNote.load(store).terms if store is not None and PlanNote.has(store) else None
     if request.events is None:
         if store is None or not store.has("events"):
             raise StepError("learn: no events; give --events FILE, or --work with ingested ones")
@@ -103,17 +106,19 @@ def _profiles(store: Store | None, evidence: Evidence) -> tuple[pl.DataFrame, pl
     return profiles.filter(pl.col("asof_ms") == then[-1]), profiles.filter(pl.col("asof_ms") == now[-1])
 
 
-def _write(out: Path, told: Told) -> dict[str, Any]:
+def _write(out: Path, told: Told, mark: str | None) -> dict[str, Any]:
+    """Write the files; `mark` is that of the plan which the work folder had."""
     out.mkdir(parents=True, exist_ok=True)
-    proposal = proposal_json(told.next) | {"status": "accepted by auto" if told.released else "waiting for a person"}
+    said = {"plan": mark, "status": "accepted by auto" if told.released else "waiting for a person"}
+    proposal = Proposed.parse(proposal_json(told.next) | said, "proposal").to_json()
     numbers = numbers_of(told.judged) | {"proposal": proposal}
     texts = {"learn.json": numbers, "proposal.json": proposal}
     (out / "release.json").unlink(missing_ok=True)  # an older one would pass for the answer to these decisions
     if told.released:
         texts["release.json"] = release_json(told.next)
     for name, value in texts.items():
-        (out / name).write_text(json.dumps(value, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
-    (out / "learn.html").write_text(render_page(page_of(told)), encoding="utf-8")
+        write_whole(out / name, json.dumps(value, ensure_ascii=False, indent=1) + "\n")
+    write_whole(out / "learn.html", render_page(page_of(told)))
     return numbers | {"page": str(out / "learn.html"), "text": f"{summary_text(told)}\nReport: {out / 'learn.html'}"}
 
 

@@ -25,13 +25,12 @@ from promolift.settings import Settings
 from promolift.sources.files import open_file
 from promolift.sql import DAY_MS, bind, fetch, ident
 from promolift.store import Store
-from promolift.tables import DECISIONS
+from promolift.tables import CLOSED, DECISIONS, OPTION
 
 Floats = NDArray[np.float64]
 NONE = "none"
 VALUES = ("revenue_cents", "coupon_cents", "goods_cents")
 AMOUNTS = ("gain_cents", "cost_cents", "charge_cents")
-OPTIONS = pl.List(pl.Struct({"offer": pl.String, **dict.fromkeys((*AMOUNTS, "prob"), pl.Float64)}))
 EVENT_TYPES = {
     "customer_id": "varchar", "ts_ms": "bigint", "kind": "varchar", "product_id": "varchar", "order_id": "varchar",
     "quantity": "double", "revenue_cents": "bigint", "list_cents": "bigint", "coupon_cents": "bigint",
@@ -129,7 +128,18 @@ def read_decisions(file: Path | None, store: Store | None) -> pl.DataFrame:
     if missing := [c.name for c in DECISIONS.columns if c.required and c.name not in frame.columns]:
         raise InputError(f"{file or 'decisions'}: columns {missing} are missing; see the DECISIONS table")
     terms = frame["terms"] if "terms" in frame.columns else pl.lit(None, pl.String)  # a server's records have them
-    return DECISIONS.check(DECISIONS.conform(frame)).with_columns(terms.alias("terms"))
+    return DECISIONS.check(DECISIONS.conform(listed(frame, file))).with_columns(terms.alias("terms"))
+
+
+def listed(frame: pl.DataFrame, file: Path | None) -> pl.DataFrame:
+    """Decisions whose lists are lists, wherever a CSV or an older file holds them as JSON."""
+    kinds = {"candidates": pl.List(OPTION), "ineligible": pl.List(CLOSED)}
+    texts = [name for name in kinds if frame.schema[name] == pl.String]
+    try:
+        return frame.with_columns(pl.col(name).str.json_decode(kinds[name]) for name in texts)
+    except pl.exceptions.ComputeError as error:
+        first = str(error).splitlines()[0]
+        raise InputError(f"{file or 'decisions'}: {texts} are not JSON lists ({first}); export them again") from None
 
 
 def read_outcomes(
@@ -157,7 +167,7 @@ def _typed(events: Relation) -> Any:
 
 
 def gather(
-    decisions: pl.DataFrame, outcomes: pl.DataFrame, release: Mapping[str, Any] | None, settings: LearnSettings
+    decisions: pl.DataFrame, outcomes: pl.DataFrame, release: Release | None, settings: LearnSettings
 ) -> Evidence:
     """Join decisions with outcomes. SupportError without a holdout, a complete window or enough customers."""
     if not decisions["holdout"].any():
@@ -234,7 +244,7 @@ def _slots(decisions: pl.DataFrame, windows: pl.DataFrame) -> Slots:
         .with_row_index("row")
     )
     rows = (
-        first.select("row", pl.col("candidates").str.json_decode(OPTIONS).alias("options"))
+        first.select("row", pl.col("candidates").alias("options"))
         .explode("options")
         .unnest("options")
         .drop_nulls("offer")
@@ -285,15 +295,15 @@ def _chances(slots: Slots, first: pl.DataFrame) -> None:
         )
 
 
-def _terms(row: Mapping[str, Any], slots: Slots, release: Mapping[str, Any] | None) -> tuple[Release, bool]:
+def _terms(row: Mapping[str, Any], slots: Slots, release: Release | None) -> tuple[Release, bool]:
     """The release in force, by its last decision, and whether its salt is known to be right."""
     share, explored = _shares(slots)
-    release = json.loads(row["terms"]) if row.get("terms") else release
+    release = Release(**json.loads(row["terms"])) if row.get("terms") else release
     same = release is not None and all(
-        release[name] == row[name] for name in ("campaign_id", "policy_id", "policy_version", "seed")
+        getattr(release, name) == row[name] for name in ("campaign_id", "policy_id", "policy_version", "seed")
     )
     if release is not None and same:
-        terms = Release(**release)
+        terms = release
         share = terms.holdout_share if share is None else share
         explored = terms.explore if explored is None else explored
     else:

@@ -9,10 +9,11 @@ import polars as pl
 from promolift import deliver, llm, message
 from promolift.deliver.files import safe_cells
 from promolift.offer import make_offer
+from promolift.results.plan import Plan
+from promolift.results.shop import Offers
 from promolift.sql import DAY_MS, bind, fetch
 from promolift.steps.job import Job, moments
 from promolift.steps.profile import at_moment
-from promolift.steps.propose import full_menu
 from promolift.terms import Offer, covered
 
 LAST_BOUGHT = """
@@ -25,7 +26,8 @@ COMPANION_DAYS = 7  # a purchase older than this is no longer "just bought"
 
 def run(job: Job) -> None:
     """Write and verify the words of every planned offer; a text that breaks a rule stops the step."""
-    plan, offers = job.store.frame("plan"), planned_offers(job)
+    kept = Plan.load(job.store)
+    plan, offers = kept.chosen, planned_offers(job, kept)
     job.tell("message", 0.1, f"words of {plan.height:,} offers in two languages")
     known = plan.rename({"bought": "known"})  # a flag here, but `bought` means the purchase to be mentioned there
     named = known.join(names(job), on="customer_id", how="left").join(
@@ -40,7 +42,7 @@ def run(job: Job) -> None:
     codes = deliver.unique_codes(keys, job.store.secret())
     told = written.with_columns(pl.Series("code", [codes[key] for key in keys], dtype=pl.String))
     job.store.save("messages", explained(job, told))
-    job.store.save_json("offers", [offer.model_dump(mode="json") for offer in offers.values()])
+    Offers(offers=tuple(offers.values())).keep(job.store)
 
 
 def drafted(
@@ -76,12 +78,12 @@ def reviewed(pool: pl.DataFrame, review: str | None) -> pl.DataFrame:
     return table
 
 
-def planned_offers(job: Job) -> dict[str, Offer]:
+def planned_offers(job: Job, plan: Plan) -> dict[str, Offer]:
     """The printable offers of the plan by id, valid from the day of the plan."""
     shop = job.config.shop
     starts = datetime.fromtimestamp(moments(job).asof / 1000, ZoneInfo(shop.zone))
-    menu = {item.id: item for item in full_menu(job.config, job.store)}
-    rows = job.store.frame("plan").select("offer_id", "menu_id", "target", "scope", "kind").unique().sort("offer_id")
+    menu = {item.id: item for item in plan.note.menu}
+    rows = plan.chosen.select("offer_id", "menu_id", "target", "scope", "kind").unique().sort("offer_id")
     printed = product_names(job, rows.filter(pl.col("kind") == "product")["target"])
     offers = {}
     for offer_id, menu_id, target, scope, kind in rows.iter_rows():

@@ -39,7 +39,7 @@ ALSO = {
     "propensity": ("propensity_score", "pscore", "action_prob", "action_probability", "prob", "probability"),
     "customer_id": ("customer", "user_id", "uid", "user", "visitor_id", "client_id"),
 }  # names that other logs give these columns
-OPTIONS = """from_json(candidates::json, '[{"offer": "VARCHAR", "prob": "DOUBLE"}]')"""
+LISTED = """from_json({}::json, '[{{"offer": "VARCHAR", "prob": "DOUBLE"}}]')"""
 NAMED = "logged, uniform, always:OFFER_ID, or a Parquet file with decision_id or customer_id, offer_id, prob"
 
 
@@ -111,7 +111,7 @@ def _open(connection: duckdb.DuckDBPyConnection, request: Request) -> tuple[int,
         _add_policy(connection, name, key)
     listed = "select offer_id from log union select offer_id from policy"
     if "logged" in request.policies and "candidates" in log.columns:
-        listed += f" union select unnest({OPTIONS}).offer from log"
+        listed += f" union select unnest({_options(log)}).offer from log"
     offers = connection.sql(f"{listed} order by 1").fetchall()
     if len(offers) > MOST_OFFERS:
         raise InputError(
@@ -166,13 +166,20 @@ def _add_policy(connection: duckdb.DuckDBPyConnection, name: str, key: str) -> N
         raise InputError(f"policy {name!r}: not known; give {NAMED}")
 
 
+def _options(log: duckdb.DuckDBPyRelation) -> str:
+    """The open offers of a decision as a list: a list in the decisions table, JSON in a CSV."""
+    kind = str(log.types[log.columns.index("candidates")])
+    return "candidates" if kind.startswith("STRUCT") else LISTED.format("candidates")
+
+
 def _batches(
     connection: duckdb.DuckDBPyConnection, request: Request, offers: list[str]
 ) -> Iterator[tuple[Log, dict[str, Floats]]]:
     """The log in an order fixed by its customers' hashes, a batch at a time, with every policy's chances."""
-    known = connection.table("log").columns
+    log = connection.table("log")
+    known = log.columns
     key = "decision_id" if "decision_id" in known else "customer_id"
-    options = OPTIONS if "candidates" in known else "null::struct(offer varchar)[]"
+    options = _options(log) if "candidates" in known else "null::struct(offer varchar)[]"
     features = "".join(f", {ident(name)}::double as {ident('x_' + name)}" for name in request.features)
     count = range(len(request.policies))
     lists = "".join(f", p{i}.offers as offers_{i}, p{i}.probs as probs_{i}" for i in count)

@@ -1,11 +1,12 @@
 """What the encoder left in the store in; the report's `Outlook` out, or the reason why there is none."""
 
-from typing import Any
+from collections.abc import Sequence
 
 import polars as pl
 
 from promolift import message
 from promolift.report import Outlook, Told
+from promolift.results import shop
 from promolift.steps.checks import BINS, SCORES
 from promolift.steps.job import Job, Moments
 from promolift.steps.profile import at_moment
@@ -16,50 +17,44 @@ NEXT, HABIT = "the next basket, ten likeliest", "what he bought most often, then
 
 def outlook_told(job: Job, at: Moments) -> tuple[Outlook | None, str | None]:
     """The outlook, or why there is none."""
-    note = job.store.load_json("outlook")
-    if note["missing"]:
-        return None, note["missing"]
+    note = shop.Outlook.load(job.store)
+    checked = note.checked
+    if checked is None:
+        return None, note.missing
     ahead = job.store.frame("outlook").drop("embedding")
     return Outlook(
-        record=record(note["record"]),
-        scores=scores(note),
-        bins=pl.DataFrame([bin_row(b) for b in note["bins"]], schema=BINS),
+        record=record(checked.record),
+        scores=scores(checked),
+        bins=pl.DataFrame([bin_row(b) for b in checked.bins], schema=BINS),
         people=people(job, at, ahead),
         goods=goods(job),
-        told=told(note["told"]),
-        stays_away=(note["stays_away"]["predicted"], note["stays_away"]["observed"]),
+        told=told(note.told),
+        stays_away=(checked.stays_away.predicted, checked.stays_away.observed),
         customers=ahead.height,
     ), None
 
 
-def record(rows: list[dict[str, float]]) -> pl.DataFrame:
+def record(rows: Sequence[dict[str, float]]) -> pl.DataFrame:
     """One row per epoch: loss and NDCG@10, in training and on the window."""
     names = {f"{kind}_loss": f"{kind}_{LOSS}" for kind in ("train", "valid")}
     names |= {f"{kind}_ndcg": f"{kind}_ndcg" for kind in ("train", "valid")}
     return pl.DataFrame([{name: row[key] for name, key in names.items()} for row in rows])
 
 
-def scores(note: dict[str, Any]) -> pl.DataFrame:
+def scores(note: shop.Checked) -> pl.DataFrame:
     """The list against habit: the figure itself, and the lead, which is paired by customer."""
-    ndcg, lead = note["ndcg"], note["lead"]
+    ndcg, lead = note.ndcg, note.lead
     rows = [
-        {"figure": "NDCG@10", **{k: ndcg[k] for k in ("value", "low", "high")}, "baseline_value": ndcg["habit"]},
-        {"figure": "lead in NDCG@10, paired", **lead, "baseline_value": 0.0},
+        {"figure": "NDCG@10", **ndcg.model_dump(include={"value", "low", "high"}), "baseline_value": ndcg.habit},
+        {"figure": "lead in NDCG@10, paired", **lead.model_dump(), "baseline_value": 0.0},
     ]
-    shared = {"model": NEXT, "n": ndcg["n"], "baseline": HABIT, "better": "higher"}
+    shared = {"model": NEXT, "n": ndcg.n, "baseline": HABIT, "better": "higher"}
     return pl.DataFrame([shared | row for row in rows], schema=SCORES)
 
 
-def bin_row(b: dict[str, Any]) -> dict[str, Any]:
+def bin_row(b: shop.Bin) -> dict[str, object]:
     """One bar of the calibration plot."""
-    return {
-        "model": NEXT,
-        "predicted": b["prob"],
-        "observed": b["rate"],
-        "low": b["low"],
-        "high": b["high"],
-        "n": b["n"],
-    }
+    return {"model": NEXT, "predicted": b.prob, "observed": b.rate, "low": b.low, "high": b.high, "n": b.n}
 
 
 def people(job: Job, at: Moments, ahead: pl.DataFrame) -> pl.DataFrame:
@@ -83,14 +78,14 @@ def goods(job: Job) -> pl.DataFrame:
     return rows.select("name", "x", "y", pl.col("group").replace_strict(words, return_dtype=pl.String), "visits")
 
 
-def told(row: dict[str, Any] | None) -> Told | None:
+def told(row: shop.Told | None) -> Told | None:
     """One customer's story, None where none was kept."""
     if row is None:
         return None
     return Told(
-        customer_id=row["customer_id"],
-        sentences=row["sentences"],
-        item=row["item"],
-        visits=[(r["day"], ", ".join(r["items"]) or "private matters", r["odds_factor"]) for r in row["reasons"]],
-        alike=[(a["customer_id"], a["next_1"], a["spend_cents"], a["leans_to"]) for a in row["alike"]],
+        customer_id=row.customer_id,
+        sentences=row.sentences,
+        item=row.item,
+        visits=[(r.day, ", ".join(r.items) or "private matters", r.odds_factor) for r in row.reasons],
+        alike=[(a.customer_id, a.next_1, a.spend_cents, a.leans_to) for a in row.alike],
     )

@@ -1,6 +1,9 @@
-"""Step 4: profiles and models in; candidates, the plan and a decision record for every customer kept."""
+"""Step 4: profiles and models in; the Plan out: what every offer adds, who gets which, and the record of each decision.
 
-from typing import Any
+Every number is made here once: the release serves it, the report tells it and learning judges it as it stands.
+"""
+
+from typing import NamedTuple
 
 import numpy as np
 import polars as pl
@@ -8,13 +11,17 @@ from numpy.typing import NDArray
 
 from promolift import allocate, deliver, effect, offer
 from promolift.allocate.risk import Risk, cautious
+from promolift.deliver import Board, Drawn, Recalibration, Release
 from promolift.message import is_couponable, is_sensitive
 from promolift.privacy import may_send
-from promolift.steps.approved import approved, explored, taken_over
-from promolift.steps.grounds import budget_cents, close_weak, coupon_odds, evidence_floor
+from promolift.results import effects
+from promolift.results.plan import FRONTIER, Level, Plan, PlanNote, given
+from promolift.steps.approved import approved, taken_over
+from promolift.steps.assumed import assumptions
+from promolift.steps.grounds import budget_cents, close_weak, evidence_floor
 from promolift.steps.job import Job, Moments, moments
-from promolift.steps.lot import drawn
-from promolift.steps.propose import with_proposals
+from promolift.steps.propose import Proposed, value, with_proposals
+from promolift.steps.randomised import STEP, cost, drawn, even_cost, spending
 from promolift.steps.targets import list_people, list_resting, list_targets
 from promolift.steps.why import moneyless, why
 from promolift.tables import CUSTOMERS
@@ -22,36 +29,60 @@ from promolift.terms import covered
 
 LIMIT = "one category: "
 CURVE_POINTS = 9
-FRONTIER = {
-    "budget_cents": pl.Float64, "gain_cents": pl.Float64, "cost_cents": pl.Float64, "price": pl.Float64,
-    "treated": pl.Int64, "bound_cents": pl.Float64,
-}  # fmt: skip
+SETTLED = "settled when the budget was filled up"
+
+
+class Offered(NamedTuple):
+    """Every candidate with its effect, the weakest evidence that may be planned with, and the lines they come from."""
+
+    rows: pl.DataFrame
+    floor: Level
+    menu: tuple[offer.MenuItem, ...]
+
+
+class Asked(NamedTuple):
+    """Who may be given what: everybody's consent, those who get nothing whatever pays, and what is open to the rest."""
+
+    consent: pl.DataFrame
+    barred: pl.Series
+    held: pl.Series
+    free: pl.DataFrame
+
+
+class Decided(NamedTuple):
+    """The allocation, the terms that decide by its prices, the candidates as decided on, and what came of it."""
+
+    found: allocate.Plan
+    terms: Release
+    rows: pl.DataFrame
+    drawn: Drawn
 
 
 def run(job: Job) -> None:
     """Candidates, their effects, the choice within the budget, and the records of every decision."""
     at = moments(job)
-    response = effect.DiscountResponse.from_dict(job.store.load_json("response"))
+    decide(job, at, offered(job, at))
+
+
+def offered(job: Job, at: Moments) -> Offered:
+    """Candidates of everybody, those proposed beyond the menu included, with their effects and what was learned."""
     job.tell("plan", 0.1, "candidate offers")
-    listed = candidates(job, at)
-    job.tell("plan", 0.4, f"effect of {listed.height:,} candidates")
-    valued = effect.add_effects(listed, response, coupon_odds(job), job.config.value)
+    made = candidates(job, at)
     known = approved(job.store, job.config.plan.campaign)
-    valued = deliver.recalibrated(valued, known.recalibration if known else None)
-    floor = evidence_floor(job, valued)
-    job.store.save("candidates", with_risk(close_weak(valued, floor), job.config.plan.risk))
-    job.tell("plan", 0.7, "choice within the budget")
-    decide(job, at, floor)
+    rows = deliver.recalibrated(made.rows, known.recalibration if known else None)
+    floor = evidence_floor(job, rows)
+    job.tell("plan", 0.6, f"effect of {rows.height:,} candidates")
+    return Offered(with_risk(close_weak(rows, floor), job.config.plan.risk), floor, made.menu)
 
 
-def candidates(job: Job, at: Moments) -> pl.DataFrame:
-    """Every customer's candidate offers, those proposed beyond the menu included; effects still unknown."""
+def candidates(job: Job, at: Moments) -> Proposed:
+    """Every customer's candidate offers with their effects, those proposed beyond the menu included."""
     targets = list_targets(job, at.asof)
     rules = job.config.rules
     rules = rules.model_copy(update={"excluded": tuple(sorted({*rules.excluded, *private(job, targets)}))})
     resting = list_resting(job, at.asof)
     listed = offer.list_candidates(list_people(job, at.asof), targets, job.config.menu, rules, resting)
-    return with_proposals(job, at, listed, rules, job.config.offer)
+    return with_proposals(job, at, value(job, listed), rules, job.config.offer)
 
 
 def private(job: Job, targets: pl.DataFrame) -> list[str]:
@@ -69,72 +100,104 @@ def private(job: Job, targets: pl.DataFrame) -> list[str]:
 
 def free_candidates(job: Job) -> pl.DataFrame:
     """Open candidates of those who may be written to and are not held out: what the budget is spent on."""
-    free = job.store.frame("decisions").filter(pl.col("holdout").eq(False))["customer_id"]
-    rows = job.store.frame("candidates").filter(pl.col("eligible") & (pl.col("offer_id") != "none"))
+    plan = Plan.load(job.store)
+    free = plan.decisions.filter(pl.col("holdout").eq(False))["customer_id"]
+    rows = plan.candidates.filter(pl.col("eligible") & (pl.col("offer_id") != "none"))
     return rows.filter(pl.col("customer_id").is_in(free.implode())).sort("customer_id", "offer_id")
 
 
 def with_risk(valued: pl.DataFrame, risk: Risk) -> pl.DataFrame:
-    """Gains of the open candidates by the risk rule, the naive ones beside them."""
+    """Candidates with what is expected of the open ones under the risk rule, and what caution takes off the choice."""
     if risk.rule == "none":
-        return valued
+        return valued.with_columns(pl.lit(0.0).alias("caution_cents"))
     open_ = pl.col("eligible") & (pl.col("offer_id") != "none")
-    parts = [cautious(valued.filter(open_), risk), valued.filter(~open_)]
+    rest = valued.filter(~open_).with_columns(pl.lit(0.0).alias("caution_cents"))
+    parts = [cautious(valued.filter(open_), risk), rest]
     return pl.concat(parts, how="diagonal").sort("customer_id", "offer_id")
 
 
-def decide(job: Job, at: Moments, floor: str) -> None:
-    """Allocate among those who may be written to and are not held out; record a decision for everybody."""
-    store, plan = job.store, job.config.plan
-    valued = store.frame("candidates")
-    consent, budget = consents(job, valued["customer_id"]), budget_cents(job, at)
-    release = deliver.Release(
+def decide(job: Job, at: Moments, some: Offered) -> Plan:
+    """Allocate among those who may be written to and are not held out; keep the plan with everybody's record."""
+    job.tell("plan", 0.7, "choice within the budget")
+    plan, budget = job.config.plan, budget_cents(job, at)
+    own = Release(
         campaign_id=plan.campaign, policy_id="plan", policy_version="1", price=0.0, seed=plan.seed,
         holdout_share=plan.holdout_share,
     )  # fmt: skip
-    known = approved(store, plan.campaign)
-    release = taken_over(release, known)
-    barred = consent.filter(~pl.col("may_send"))["customer_id"]
-    held = [c for c in valued["customer_id"].unique() if deliver.in_holdout(c, release)]
-    kept = pl.col("customer_id").is_in([*barred, *held])
-    free = valued.filter(pl.col("eligible") & (pl.col("offer_id") != "none") & ~kept)
-    found = allocate.plan(free, budget, all_limits(job, free, budget), seed=plan.seed)
+    terms = taken_over(own, approved(job.store, plan.campaign))
+    asked = ask(job, some.rows, terms)
     if plan.trial and not moneyless(job):  # offers of unknown cost keep no budget
-        release, decisions = drawn(valued, free, consent, release, at.asof, budget)
+        made = trial(job, at, some, asked, terms, budget)
     else:
-        release = release.model_copy(update={"price": found.allocation.price})
-        decisions = settle(charged(valued, found), consent, release, at.asof, found.chosen)
-    chosen = valued.join(decisions.select("customer_id", "offer_id", "decision_id"), on=["customer_id", "offer_id"])
-    chosen = chosen.filter(pl.col("offer_id") != "none").sort("customer_id")
-    draws = total_draws(job, chosen, release.recalibration)
-    store.save("plan", chosen)
-    store.save("decisions", decisions)
-    store.save("frontier", curve(job, free))
-    facts: dict[str, Any] = {
-        "held_out": int(decisions.filter(pl.col("holdout"))["customer_id"].len()),
-        "barred": barred.len(),
-        "customers": decisions.height,
-        "limits": [use.name for use in found.allocation.binding],
-        "worth": worth(found.allocation, plan.category_share),
-        "release": release.model_dump(mode="json"),
-    }
-    said = why(job, valued, free, chosen, decisions.height - facts["barred"] - facts["held_out"])
-    facts |= {"why": said} if said else {}
-    store.save_json("allocation", summary(found, chosen, budget, floor, draws) | facts | explored(known))
+        made = planned(job, at, some, asked, terms, budget)
+    job.tell("plan", 0.9, "other budgets")
+    rows = made.rows.with_columns(pl.Series("prob", made.drawn.prob_R))
+    note = summary(job, some, asked, budget, made, given(rows, made.drawn.decisions))
+    return Plan.keep(job.store, note, rows, made.drawn.decisions, curve(job, asked.free))
+
+
+def ask(job: Job, rows: pl.DataFrame, terms: Release) -> Asked:
+    """Who may be given an offer, and which are open to them; gains as the choice takes them."""
+    consent = consents(job, rows["customer_id"])
+    barred = consent.filter(~pl.col("may_send"))["customer_id"]
+    people = rows["customer_id"].unique()
+    held = people.filter(pl.Series([deliver.in_holdout(who, terms) for who in people], dtype=pl.Boolean))
+    kept = pl.col("customer_id").is_in(pl.concat([barred, held]).implode())
+    free = rows.filter(pl.col("eligible") & (pl.col("offer_id") != "none") & ~kept)
+    return Asked(consent, barred, held, free)
+
+
+def careful(rows: pl.DataFrame) -> pl.DataFrame:
+    """Candidates with the gains that the choice is made by."""
+    return rows.with_columns(pl.col("gain_cents") - pl.col("caution_cents").fill_null(0.0))
+
+
+def planned(job: Job, at: Moments, some: Offered, asked: Asked, terms: Release, budget: int) -> Decided:
+    """The best plan; where an approved release leaves a share to chance, the draws are part of it and of its budget."""
+    even = even_cost(asked.free) if terms.explore else 0.0
+    offers, total = careful(asked.free), float(budget)
+    while True:
+        mine = spending(total, terms.explore * total / budget if budget else 0.0, even)
+        limits = all_limits(job, asked.free, mine.budget_cents)
+        found = allocate.plan(offers, mine.budget_cents, limits, seed=job.config.plan.seed)
+        own = terms.model_copy(update={"price": found.allocation.price, "explore": mine.explore})
+        made = settle(charged(some.rows, limits, found), asked, own, at.asof, found)
+        if not mine.explore or mine.explore < 1e-6 or keeps(job, asked.free, made.drawn.decisions, budget):
+            return made
+        total *= STEP
+
+
+def keeps(job: Job, free: pl.DataFrame, decisions: pl.DataFrame, budget: int) -> bool:
+    """Whether what was decided, draws included, keeps the budget and every limit that says at most."""
+    if cost(free, decisions) > budget:
+        return False
+    key = ["customer_id", "offer_id"]
+    chosen = free.join(decisions.select(key), on=key, how="semi")
+    return allocate.kept(chosen, all_limits(job, free, budget))
+
+
+def trial(job: Job, at: Moments, some: Offered, asked: Asked, terms: Release, budget: int) -> Decided:
+    """Customers and their offers drawn by a hash, whatever is assumed of them."""
+    found = allocate.plan(careful(asked.free), budget, all_limits(job, asked.free, budget), seed=job.config.plan.seed)
+    rows = some.rows.with_columns(pl.lit(0.0).alias("charge_cents"))
+    made = drawn(rows, asked.free, asked.consent, terms, at.asof, budget)
+    return Decided(found, made.terms, rows, made.drawn)
 
 
 def curve(job: Job, free: pl.DataFrame) -> pl.DataFrame:
     """The budget curve under the same limit per category: solved point by point where there is one."""
     if free.is_empty():
         return pl.DataFrame(schema=FRONTIER)
+    free = careful(free)
     whole, share = allocate.frontier(free), job.config.plan.category_share
     top = whole["cost_cents"].to_numpy().max()
     if (share >= 1 and not job.config.plan.limits) or top <= 0:
         return whole.select(list(FRONTIER))
-    rows = [(0.0, 0.0, 0.0, 0.0, 0, 0.0)]
     steps = np.linspace(0, 1, CURVE_POINTS)[1:] ** 2  # closer together where the curve bends most
-    for budget in (top * steps).round().astype(int).tolist():
-        found = allocate.plan(free, budget, all_limits(job, free, budget), seed=job.config.plan.seed).allocation
+    budgets = (top * steps).round().astype(int).tolist()
+    solved = allocate.at_budgets(free, budgets, lambda budget: all_limits(job, free, budget), seed=job.config.plan.seed)
+    rows = [(0.0, 0.0, 0.0, 0.0, 0, 0.0)]
+    for budget, found in zip(budgets, solved, strict=True):
         rows.append((float(budget), found.gain, found.cost, worth(found, share), found.treated, found.bound))
     return pl.DataFrame(rows, schema=FRONTIER, orient="row")
 
@@ -144,13 +207,13 @@ def worth(found: allocate.Allocation, share: float) -> float:
     return found.price + share * sum(price for name, price in found.multipliers.items() if name.startswith(LIMIT))
 
 
-def all_limits(job: Job, free: pl.DataFrame, budget: int) -> list[allocate.Limit]:
+def all_limits(job: Job, free: pl.DataFrame, budget: float) -> list[allocate.Limit]:
     """The limit per category and those that promolift.toml states."""
     stated = [allocate.Limit.read(text) for text in job.config.plan.limits]
     return [*category_limits(free, budget, job.config.plan.category_share), *stated]
 
 
-def category_limits(free: pl.DataFrame, budget: int, share: float) -> list[allocate.Limit]:
+def category_limits(free: pl.DataFrame, budget: float, share: float) -> list[allocate.Limit]:
     """At most `share` of the budget for the offers on one category; none where that is all of it.
 
     An offer on two categories counts in full for each.
@@ -168,81 +231,83 @@ def category_limits(free: pl.DataFrame, budget: int, share: float) -> list[alloc
     ]
 
 
-def charged(valued: pl.DataFrame, found: allocate.Plan) -> pl.DataFrame:
-    """Candidates with `charge_cents`: what the category limits ask for a row beyond the price of the budget."""
-    prices = {name.removeprefix(LIMIT): price for name, price in found.allocation.multipliers.items() if price > 0}
-    rate = pl.col("target").replace_strict(prices, default=0.0, return_dtype=pl.Float64) if prices else pl.lit(0.0)
-    return valued.with_columns((rate.fill_null(0.0) * pl.col("cost_cents")).alias("charge_cents"))
+def charged(rows: pl.DataFrame, limits: list[allocate.Limit], found: allocate.Plan) -> pl.DataFrame:
+    """Candidates with `charge_cents`: what limits and caution ask for beyond the price of the budget, of everybody."""
+    asked = allocate.charges(careful(rows), limits, found.allocation)
+    return rows.with_columns((asked + rows["caution_cents"].fill_null(0.0)).alias("charge_cents"))
 
 
-def settle(
-    valued: pl.DataFrame, consent: pl.DataFrame, release: deliver.Release, asof_ms: int, planned: pl.DataFrame
-) -> pl.DataFrame:
-    """Decision records of the plan: by the prices alone, as a live request would get them, wherever they tell the same.
+def settle(rows: pl.DataFrame, asked: Asked, terms: Release, asof_ms: int, found: allocate.Plan) -> Decided:
+    """Decision records of the plan: by the prices alone, as a live request gets them, wherever they tell the same.
 
     At the edge of the budget or of a limit prices tie, and the plan fills up what is left. For these few customers the
-    record says so: their other offers are closed, and the planned one is charged less than it is worth.
+    candidates say so: their other offers are closed, and the planned one is charged less than it is worth.
     """
     key = ["customer_id", "offer_id"]
-    first = deliver.decide(valued, consent, release, asof_ms).filter(pl.col("offer_id") != "none").select(key)
-    wanted = planned.select(key)
+    board = Board.of(rows, asked.consent)
+    first = board.offers(board.best(terms.price)).filter(~pl.col("customer_id").is_in(asked.held.implode()))
+    wanted = found.chosen.select(key)
     odd = pl.concat([first.join(wanted, on=key, how="anti"), wanted.join(first, on=key, how="anti")])["customer_id"]
-    rows = valued.join(wanted.with_columns(planned=pl.lit(True)), on=key, how="left").sort(key)
+    if odd.len():
+        rows = _at_the_edge(rows, odd, wanted, terms.price)
+        board = Board.of(rows, asked.consent)
+    made = deliver.records(board, terms, asof_ms)
+    if not terms.explore:
+        offers = made.decisions.filter(pl.col("offer_id") != "none").select(key).sort(key)
+        assert offers.equals(wanted.sort(key))
+    return Decided(found, terms, rows, made)
+
+
+def _at_the_edge(rows: pl.DataFrame, odd: pl.Series, wanted: pl.DataFrame, price: float) -> pl.DataFrame:
+    """The rows of a few customers so that the price gives each what was planned."""
+    known = rows.join(
+        wanted.with_columns(planned=pl.lit(True)), on=["customer_id", "offer_id"], how="left", maintain_order="left"
+    )
     edge, mine = pl.col("customer_id").is_in(odd.implode()), pl.col("planned").fill_null(False)
-    closed = edge & ~mine & pl.col("eligible") & (pl.col("offer_id") != "none")
-    worth = pl.col("gain_cents") - release.price * pl.col("cost_cents")
+    shut = edge & ~mine & pl.col("eligible") & (pl.col("offer_id") != "none")
+    worth = pl.col("gain_cents") - price * pl.col("cost_cents")
     enough = worth - pl.max_horizontal(pl.lit(1e-6), 1e-9 * pl.col("gain_cents").abs())
-    settled = rows.with_columns(
-        pl.when(closed)
-        .then(pl.lit("settled when the budget was filled up"))
-        .otherwise(pl.col("why_not"))
-        .alias("why_not"),
-        (pl.col("eligible") & ~closed).alias("eligible"),
-        pl.when(edge & mine).then(enough).otherwise(pl.col("charge_cents")).alias("charge_cents"),
+    return known.with_columns(
+        pl.when(shut).then(pl.coalesce("why_not", pl.lit(SETTLED))).otherwise("why_not").alias("why_not"),
+        pl.when(edge & mine).then(enough).otherwise("charge_cents").alias("charge_cents"),
     ).drop("planned")
-    decisions = deliver.decide(settled, consent, release, asof_ms)
-    assert decisions.filter(pl.col("offer_id") != "none").select(key).sort(key).equals(wanted.sort(key))
-    return decisions
 
 
-def total_draws(job: Job, chosen: pl.DataFrame, learned: deliver.Recalibration | None) -> NDArray[np.float64] | None:
+def total_draws(job: Job, chosen: pl.DataFrame, learned: Recalibration | None) -> NDArray[np.float64] | None:
     """Possible totals of the plan's gain, None for an empty one; what was learned moves them, their spread stays."""
     if chosen.is_empty():
         return None
-    draws = effect.total_draws(chosen, effect.DiscountResponse.from_dict(job.store.load_json("response")))
+    draws = effect.total_draws(chosen, effects.response(job.store))
     gain = "naive_gain_cents" if "naive_gain_cents" in chosen.columns else "gain_cents"
     return draws if learned is None else draws - draws.mean() + float(chosen[gain].sum())
 
 
-def summary(
-    found: allocate.Plan, chosen: pl.DataFrame, budget: int, floor: str, draws: NDArray[np.float64] | None
-) -> dict[str, Any]:
+def summary(job: Job, some: Offered, asked: Asked, budget: int, made: Decided, chosen: pl.DataFrame) -> PlanNote:
     """The plan in numbers. `gap` is how far the recorded decisions are from the best possible plan, at most.
 
     The bound is on gains as planned with; under a risk rule they are more cautious than what is expected.
     """
-    planned, cost, bound = float(chosen["gain_cents"].sum()), float(chosen["cost_cents"].sum()), found.allocation.bound
-    careful = "shrunken_gain_cents" in chosen.columns
-    gain = float(chosen["shrunken_gain_cents"].sum()) if careful else planned
-    naive = float(chosen["naive_gain_cents"].sum()) if careful else planned
-    spread = None if draws is None else draws - naive + gain
-    low, high = (None, None) if spread is None else np.quantile(spread, [0.025, 0.975]).tolist()
-    return {
-        "budget_cents": budget,
-        "gain_cents": gain,
-        "gain_low_cents": low,
-        "gain_high_cents": high,
-        "cost_cents": cost,
-        "added_cents": float(chosen["added_cents"].sum()),
-        "subsidy_cents": float(chosen["subsidy_cents"].sum()),
-        "treated": chosen.height,
-        "price": found.allocation.price,
-        "bound_cents": bound,
-        "planned_cents": planned,
-        "gap": max(0.0, (bound - planned) / bound) if bound > 0 else 0.0,
-        "evidence": floor,
-        "explain": found.allocation.explain(),
-    }
+    found, gain, config = made.found.allocation, float(chosen["gain_cents"].sum()), job.config
+    planned_cents = found.gain if made.terms.explore else float(careful(chosen)["gain_cents"].sum())
+    draws = total_draws(job, chosen, made.terms.recalibration)
+    if draws is not None and "naive_gain_cents" in chosen.columns:
+        draws = draws - float(chosen["naive_gain_cents"].sum()) + gain
+    low, high = (None, None) if draws is None else np.quantile(draws, [0.025, 0.975]).tolist()
+    customers, bound = made.drawn.decisions.height, found.bound
+    held = int(made.drawn.decisions["holdout"].fill_null(False).sum())
+    able = customers - asked.barred.len() - held
+    return PlanNote(
+        budget_cents=budget, gain_cents=gain, gain_low_cents=low, gain_high_cents=high,
+        cost_cents=float(chosen["cost_cents"].sum()), added_cents=float(chosen["added_cents"].sum()),
+        subsidy_cents=float(chosen["subsidy_cents"].sum()), treated=chosen.height, customers=customers, held_out=held,
+        barred=asked.barred.len(), price=found.price, worth=worth(found, config.plan.category_share),
+        bound_cents=bound, planned_cents=planned_cents,
+        gap=max(0.0, (bound - planned_cents) / bound) if bound > 0 else 0.0,
+        evidence=some.floor, explain=found.explain(), limits=tuple(use.name for use in found.binding),
+        why=tuple(why(job, some.rows, asked.free, chosen, able)),
+        assumptions=assumptions(job, chosen, effects.response(job.store)), terms=made.terms, menu=some.menu,
+        shop=config.shop, consent=config.consent,
+    )  # fmt: skip
 
 
 def consents(job: Job, customer_ids: pl.Series) -> pl.DataFrame:

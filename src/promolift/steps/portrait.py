@@ -7,6 +7,7 @@ import numpy as np
 from promolift import profile
 from promolift.errors import InputError
 from promolift.report.words import money
+from promolift.results.shop import Alike, Told, Visit
 from promolift.sql import fetch, literal
 from promolift.steps.foresee import MODEL, SHARED
 from promolift.steps.job import Job, local_day, moments
@@ -32,12 +33,13 @@ def portrait(job: Job, customer_id: str) -> dict[str, Any]:
         from promolift.steps.foresee_scene import set_scene
 
         told["outlook"] = {name: value for name, value in ahead[0].items() if name not in ("customer_id", "embedding")}
-        told |= why(job, set_scene(job), customer_id)
-        lines += ["", *ahead[0]["sentences"].splitlines(), *reasons_told(told), *alike_told(told)]
+        found = why(job, set_scene(job), customer_id)
+        told |= found.model_dump(mode="json")
+        lines += ["", *ahead[0]["sentences"].splitlines(), *reasons_told(found), *alike_told(found)]
     return told | {"text": "\n".join(lines)}
 
 
-def why(job: Job, scene: "Scene", customer_id: str) -> dict[str, Any]:
+def why(job: Job, scene: "Scene", customer_id: str) -> Told:
     """The likeliest item that may be told, the visits that speak for and against it, and the customers most alike."""
     from promolift.profile.encoder_data import Popularity
     from promolift.profile.encoder_model import LearnedEncoder
@@ -56,38 +58,45 @@ def why(job: Job, scene: "Scene", customer_id: str) -> dict[str, Any]:
     row = everyone["customer_id"].to_list().index(customer_id)
     item = everyone["next_1"][row]
     state_ND = np.stack(everyone["embedding"].to_list()).astype(np.float32)
-    found: dict[str, Any] = {"item": scene.voice.name(item) if item else None, "reasons": [], "alike": []}
-    found["sentences"] = everyone["sentences"][row].splitlines()
+    moved: list[Visit] = []
     if item and everyone["visits"][row]:
         h = of_customer(job, scene, customer_id)
-        moved = drivers(model, h, shared, (0, scene.day), item).head(REASONS)
-        found["reasons"] = [reason(job, scene, each) for each in moved.iter_rows(named=True)]
+        found = drivers(model, h, shared, (0, scene.day), item).head(REASONS)
+        days, baskets, effects = (found[name].to_list() for name in ("day", "items", "effect"))
+        moved = [visit(job, scene, *each) for each in zip(days, baskets, effects, strict=True)]
+    alike = []
     for other in nearest(state_ND, row, min(ALIKE, len(state_ND) - 1)):
         who = everyone.row(int(other), named=True)
         named = scene.voice.name(who["next_1"]) if who["next_1"] else None
-        told = {name: who[name] for name in ("customer_id", "spend_cents", "leans_to")}
-        found["alike"].append(told | {"next_1": named})
-    return found
+        same = {name: who[name] for name in ("customer_id", "spend_cents", "leans_to")}
+        alike.append(Alike(**same, next_1=named))
+    return Told(
+        customer_id=customer_id,
+        item=scene.voice.name(item) if item else None,
+        sentences=tuple(everyone["sentences"][row].splitlines()),
+        reasons=tuple(moved),
+        alike=tuple(alike),
+    )
 
 
-def reason(job: Job, scene: "Scene", row: dict[str, Any]) -> dict[str, Any]:
+def visit(job: Job, scene: "Scene", day: float, basket: list[str], effect: float) -> Visit:
     """One visit: its day, what may be told of its basket, and by what factor it moves the odds of the item."""
-    names = sorted(filter(None, (scene.voice.name(item) for item in row["items"])))
-    day = local_day(round(row["day"] * 86_400_000), job.config.shop.zone)
-    return {"day": day.isoformat(), "items": names, "odds_factor": float(np.exp(row["effect"]))}
+    names = sorted(filter(None, (scene.voice.name(item) for item in basket)))
+    when = local_day(round(day * 86_400_000), job.config.shop.zone)
+    return Visit(day=when.isoformat(), items=tuple(names), odds_factor=float(np.exp(effect)))
 
 
-def reasons_told(told: dict[str, Any]) -> list[str]:
+def reasons_told(told: Told) -> list[str]:
     """The reasons as lines."""
-    if not told["reasons"]:
+    if not told.reasons:
         return []
-    lines = [f"The visits that move the odds of {told['item']} most (each left out in turn):"]
-    for each in told["reasons"]:
-        basket = ", ".join(each["items"][:4]) + (" ..." if len(each["items"]) > 4 else "")
-        lines.append(f"  {each['day']}  odds x {each['odds_factor']:.2f}  {basket}")
+    lines = [f"The visits that move the odds of {told.item} most (each left out in turn):"]
+    for each in told.reasons:
+        basket = ", ".join(each.items[:4]) + (" ..." if len(each.items) > 4 else "")
+        lines.append(f"  {each.day}  odds x {each.odds_factor:.2f}  {basket}")
     return lines
 
 
-def alike_told(told: dict[str, Any]) -> list[str]:
+def alike_told(told: Told) -> list[str]:
     """The customers alike as one line."""
-    return ["Most like this customer: " + ", ".join(each["customer_id"] for each in told["alike"]) + "."]
+    return ["Most like this customer: " + ", ".join(each.customer_id for each in told.alike) + "."]

@@ -7,6 +7,7 @@ import polars as pl
 from duckdb import DuckDBPyRelation as Relation
 
 from promolift import profile
+from promolift.results.shop import Unknown
 from promolift.sql import bind, fetch, some
 from promolift.steps import foresee
 from promolift.steps.job import Job, moments
@@ -47,7 +48,7 @@ def run(job: Job) -> None:
                 put(shard, store.connection.from_arrow(frame.to_arrow()))
             done += 1
             job.tell("profile", done / total, "one row per customer")
-    store.save_json("unknown_attributes", profile.reasons(shared, at.asof))
+    Unknown(reasons=profile.reasons(shared, at.asof)).keep(store)
     foresee.run(job)
 
 

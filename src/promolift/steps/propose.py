@@ -1,27 +1,27 @@
 """The menu's candidates in; with offers proposed beyond the menu, by grid search or by the conditional generator, out.
 
-Proposals are ordinary candidates of ordinary menu lines, kept as `proposed_menu`: effects, evidence, rules and the
-allocation treat them as any other, and `full_menu` is what a later step looks a line up in.
+Proposals are ordinary candidates of ordinary menu lines, which the plan keeps with the menu's own: effects, evidence,
+rules and the allocation treat them as any other.
 """
+
+from typing import NamedTuple
 
 import polars as pl
 
 from promolift import allocate, effect, offer
-from promolift.config import Config
-from promolift.errors import ConfigError, StepError, SupportError
+from promolift.errors import ConfigError, SupportError
 from promolift.offer.grid import best_lines, grid_lines, keep_best
 from promolift.offer.market import Layout, market_from
 from promolift.offer.pairs import list_pairs, pair_line
 from promolift.offer.proposals import PROPOSALS, OfferProposalSettings, propose_candidates
 from promolift.offer.repair import repair
+from promolift.results import effects
 from promolift.sql import bind, fetch
 from promolift.steps.grounds import LEVELS, budget_cents, close_weak, coupon_odds, evidence_floor
 from promolift.steps.job import Job, Moments
 from promolift.steps.targets import list_people, list_resting, list_targets
-from promolift.store import Store
 from promolift.tables import CANDIDATES, LEVEL, TARGET
 
-MENU = "proposed_menu"
 ACCEPTED = f"""
 with {LEVEL},
 l as (
@@ -39,45 +39,42 @@ group by c.customer_id, c.order_id, c.target order by c.customer_id, c.order_id,
 People = tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]
 
 
-def full_menu(config: Config, store: Store) -> list[offer.MenuItem]:
-    """The shop's menu and the lines of what was proposed."""
-    try:
-        made = store.load_json(MENU)
-    except StepError:  # a plan made before there were proposals
-        made = []
-    return [*config.menu, *(offer.MenuItem.model_validate(item) for item in made)]
+class Proposed(NamedTuple):
+    """Candidates with their effects, and the menu lines that they come from: the shop's and those proposed."""
+
+    rows: pl.DataFrame
+    menu: tuple[offer.MenuItem, ...]
 
 
 def with_proposals(
-    job: Job, at: Moments, listed: pl.DataFrame, rules: offer.OfferRules, settings: OfferProposalSettings
-) -> pl.DataFrame:
-    """`listed` with each customer's best proposals of the few lines that add most; effects unknown.
+    job: Job, at: Moments, menu: pl.DataFrame, rules: offer.OfferRules, settings: OfferProposalSettings
+) -> Proposed:
+    """`menu` (candidates with their effects) with each customer's best proposals of the few lines that add most.
 
     None where the menu's own effects are only assumed: a search would find what was assumed.
     """
-    job.store.save_json(MENU, [])
     if settings.proposals == "none":
-        return listed
-    menu = valued(job, listed)
+        return Proposed(menu, job.config.menu)
     floor = evidence_floor(job, menu)
     if floor == LEVELS[0] and job.config.plan.weakest_evidence == "auto":
-        return listed
+        return Proposed(menu, job.config.menu)
+    job.tell("plan", 0.3, "offers beyond the menu")
     price = menu_price(job, at, close_weak(menu, floor))
     people = (list_people(job, at.asof), list_targets(job, at.asof), list_resting(job, at.asof))
     items = grid_lines(settings, job.config.menu, settings.scopes)
     grid = offer.list_candidates(people[0], people[1], items, rules, people[2]).filter(pl.col("menu_id") != "none")
-    priced = valued(job, grid)
+    priced = value(job, grid)
     if settings.proposals == "gan":
         items, rows = draw(job, at, people, priced, (rules, settings))
-        priced = valued(job, rows)
+        priced = value(job, rows)
     else:
         items, priced = beyond(job, items, priced, price, settings)
     known = close_weak(priced, floor)
     lines = best_lines(menu, known, price, settings.new_lines, settings.least_share)
     best = keep_best(known.filter(pl.col("menu_id").is_in(lines)), price, settings.per_line)
-    job.store.save_json(MENU, [i.model_dump(mode="json") for i in items if i.id in set(best["menu_id"])])
-    names = [*listed.columns, *(["parts"] if "parts" in best.columns else [])]
-    return pl.concat([listed, best.select(names)], how="diagonal").sort("customer_id", "offer_id")
+    added = tuple(item for item in items if item.id in set(best["menu_id"]))
+    rows = pl.concat([menu, best], how="diagonal").sort("customer_id", "offer_id")
+    return Proposed(rows, (*job.config.menu, *added))
 
 
 def menu_price(job: Job, at: Moments, menu: pl.DataFrame) -> float:
@@ -95,15 +92,14 @@ def beyond(
     rows = priced.filter(pl.col("menu_id").is_in([item.id for item in fresh]))
     if not settings.pairs:
         return fresh, rows
-    both = valued(job, list_pairs(priced, items, price).select(*CANDIDATES.schema, "parts"))
+    both = value(job, list_pairs(priced, items, price).select(*CANDIDATES.schema, "parts"))
     two = [pair_line(item) for item in items if item.scope == "category"]
     return [*fresh, *two], pl.concat([rows, both], how="diagonal")
 
 
-def valued(job: Job, rows: pl.DataFrame) -> pl.DataFrame:
+def value(job: Job, rows: pl.DataFrame) -> pl.DataFrame:
     """Candidates with the effect model's word on each."""
-    response = effect.DiscountResponse.from_dict(job.store.load_json("response"))
-    return effect.add_effects(rows, response, coupon_odds(job), job.config.value)
+    return effect.add_effects(rows, effects.response(job.store), coupon_odds(job), job.config.value)
 
 
 def draw(
@@ -120,7 +116,6 @@ def draw(
     kinds = frozenset(item.benefit.type for item in job.config.menu)
     market = market_from(grid, people[0], layout, kinds)
     made = fit_generator(market, accepted(job, at, settings), layout, GeneratorSettings(seed=settings.seed))
-    job.store.save_json("offer_generator", {"record": list(made.record), "checks": made.checks})
     drafts = made.propose(market, settings.draws, settings.seed)
     fine = repair(with_terms(job, drafts, grid), settings.print, rules.margin_floor)
     fine = PROPOSALS.conform(fine.with_columns(pl.lit(settings.valid_days).alias("valid_days")))

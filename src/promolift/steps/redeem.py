@@ -27,7 +27,6 @@ def keep_redemption(job: Job, at: Moments, targets: list[str]) -> str | None:
     except SupportError as reason:
         return str(reason)
     store.save("redemption_features", features)
-    store.save_json("redemption", model.to_dict())
     if targets and any(item.activation == "coupon" for item in job.config.menu):
         covers = effect.target_covers(store.table("products"), targets)
         asked = effect.offer_features(past, at.asof, covers)

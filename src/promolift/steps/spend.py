@@ -4,6 +4,7 @@ import polars as pl
 
 from promolift import learn, profile
 from promolift.errors import SupportError
+from promolift.results.shop import Span
 from promolift.sql import WEEK_MS
 from promolift.steps.checks import BINS, RECALL, SCORES, score
 from promolift.steps.job import Job, Moments, moments
@@ -24,14 +25,13 @@ def keep_spend(job: Job, at: Moments) -> str | None:
         model = profile.fit_spend(snapshots(job, at, at.asof))
     except SupportError as reason:
         return str(reason)
-    job.store.save_json("spend_model", model.to_files())
     job.store.save("spend", model.predict(inputs_at(job, at.asof)))
     return None
 
 
 def snapshot_moments(job: Job, at: Moments) -> list[int]:
     """Every fourth week back from the last moment whose horizon has ended, as far as there is history before it."""
-    first = job.store.load_json("span")["first_ms"] + WARM_UP * WEEK_MS
+    first = (Span.load(job.store).first_ms or 0) + WARM_UP * WEEK_MS
     return list(range(at.asof - HORIZON * WEEK_MS, first, -STEP * WEEK_MS))
 
 

@@ -1,11 +1,17 @@
 """The store's tables in, the report's Story out: no figure is made here, they are only gathered and named."""
 
-from typing import Any
+from collections.abc import Sequence
 
 import polars as pl
 
 from promolift import effect, message
 from promolift.report import Chosen, Shop, Story, Unknown
+from promolift.report.words import money
+from promolift.results import effects
+from promolift.results.evaluation import Evaluation, Luck
+from promolift.results.plan import Plan, PlanNote
+from promolift.results.shop import Health, Offers
+from promolift.results.shop import Unknown as Unlearned
 from promolift.sql import bind, fetch
 from promolift.steps.households import households
 from promolift.steps.job import Job, Moments, moments
@@ -14,7 +20,7 @@ from promolift.steps.outlook_story import outlook_told
 from promolift.steps.plan import LIMIT
 from promolift.steps.profile import at_moment
 from promolift.steps.why import moneyless
-from promolift.terms import Words
+from promolift.terms import Offer, Words
 
 HOURS = """
 with local as (
@@ -36,19 +42,18 @@ POLICIES = {
 def tell_story(job: Job) -> Story:
     """Everything the report shows, from what the steps kept."""
     at, store = moments(job), job.store
-    response = effect.DiscountResponse.from_dict(store.load_json("response"))
-    health, unchecked = store.load_json("health"), store.load_json("unchecked")
-    allocation, shop = store.load_json("allocation"), job.config.shop
+    response, plan, found = effects.response(store), Plan.load(store), Evaluation.load(store)
+    unchecked, shop = found.unchecked, job.config.shop
     zh_en = labels(job)
     outlook, no_outlook = outlook_told(job, at)
     return Story(
         shop=Shop(
             name=shop.name, currency=shop.currency, language=shop.language, timezone=shop.zone, asof_ms=at.asof,
-            window_days=job.config.plan.window_days, history_days=364, budget_cents=allocation["budget_cents"],
+            window_days=job.config.plan.window_days, history_days=364, budget_cents=plan.note.budget_cents,
             data_label="real data" if job.config.data.source == "complete-journey" else "the shop's data",
         ),
         interval_percent=95,
-        **health_frames(health),
+        **health_frames(Health.load(store)),
         profiles=people(job, at),
         affinities=tastes(job, at, zh_en),
         hours=hours(job),
@@ -58,19 +63,19 @@ def tell_story(job: Job) -> Story:
         placebos=placebos(response),
         overlap=response.overlap.drop("meaning") if response.overlap.height else None,
         effect_evidence=response.level,
-        effect_notes=[*effect_notes(response), *campaign_notes(store.load_json("targeting"))],
-        scores=frame_or_none(job, "scores"),
-        calibration=frame_or_none(job, "calibration"),
-        recall=frame_or_none(job, "recall"),
-        frontier=store.frame("frontier"),
-        chosen=chosen(allocation, job, zh_en),
-        policies=policy_rows(job),
-        policies_note=policies_note(job),
+        effect_notes=[*effect_notes(response), *campaign_notes(effects.Targeting.load(store))],
+        scores=found.scores,
+        calibration=found.calibration,
+        recall=found.recall,
+        frontier=plan.frontier,
+        chosen=chosen(plan.note, job, zh_en, found.luck),
+        policies=policy_rows(found.policies),
+        policies_note=policies_note(found.policies),
         plan=plan_rows(job, zh_en),
         households=households(job, at, response),
         unknowns=[*unknowns(job, response, unchecked), *unforeseen(no_outlook)],
         missing=dict.fromkeys(("curve", "elasticities", "placebos", "overlap"), response.why)
-        | dict.fromkeys(("plan", "households"), allocation.get("why", ["nobody gets an offer"])[0])
+        | dict.fromkeys(("plan", "households"), next(iter(plan.note.why), "nobody gets an offer"))
         | dict.fromkeys(("scores", "calibration", "recall"), unchecked.get("purchases", "there is too little to check"))
         | {"affinities": "the log names no amounts to take shares of"}
         | unreduced(job, at)
@@ -78,25 +83,19 @@ def tell_story(job: Job) -> Story:
     )  # fmt: skip
 
 
-def health_frames(health: dict[str, Any]) -> dict[str, pl.DataFrame]:
+def health_frames(health: Health) -> dict[str, pl.DataFrame]:
     """The health report as the three tables of the first chapter."""
     rows, reasons = [], []
-    for counts in health["tables"]:
-        rejected = sum(counts["rejected"].values())
+    for each in health.tables:
         rows.append(
             {
-                "table": counts["table"], "read": counts["read"], "accepted": counts["accepted"],
-                "repaired": counts["repaired_rows"], "rejected": rejected,
+                "table": each.table, "read": each.read, "accepted": each.accepted, "repaired": each.repaired_rows,
+                "rejected": each.set_aside,
             }
         )  # fmt: skip
-        for fate in ("repaired", "rejected"):
-            reasons += [
-                {"table": counts["table"], "reason": r, "rows": n, "fate": fate} for r, n in counts[fate].items()
-            ]
-    abilities = [
-        {"capability": a["name"], "state": a["level"], "reason": a["reason"], "add": a["add"]}
-        for a in health["abilities"]
-    ]
+        for fate, found in (("repaired", each.repaired), ("rejected", each.rejected)):
+            reasons += [{"table": each.table, "reason": r, "rows": n, "fate": fate} for r, n in found.items()]
+    abilities = [{"capability": a.name, "state": a.level, "reason": a.reason, "add": a.add} for a in health.abilities]
     text = {"table": pl.String, "reason": pl.String, "rows": pl.Int64, "fate": pl.String}
     return {
         "health": pl.DataFrame(rows),
@@ -203,36 +202,27 @@ def effect_notes(response: effect.DiscountResponse) -> list[str]:
     ]
 
 
-def campaign_notes(targeting: dict[str, Any] | None) -> list[str]:
+def campaign_notes(targeting: effects.Targeting) -> list[str]:
     """Why past campaigns are not taken for experiments."""
-    if not targeting:
+    if targeting.campaigns is None:
         return []
-    told = targeting["refusal"] or "the targeted had spent about as much before as the others, but nobody drew them"
-    return [f"No uplift is read from the {targeting['campaigns']} past campaigns: {told}."]
+    told = targeting.refusal or "the targeted had spent about as much before as the others, but nobody drew them"
+    return [f"No uplift is read from the {targeting.campaigns} past campaigns: {told}."]
 
 
-def frame_or_none(job: Job, name: str) -> pl.DataFrame | None:
-    """A kept table, or None if it has no rows."""
-    frame = job.store.frame(name)
-    return frame if frame.height else None
-
-
-def chosen(allocation: dict[str, Any], job: Job, names: dict[str, Words]) -> Chosen:
+def chosen(plan: PlanNote, job: Job, names: dict[str, Words], luck: Luck | None) -> Chosen:
     """The plan's place on the budget curve, with its certificate."""
     return Chosen(
-        budget_cents=allocation["budget_cents"], gain_cents=None if moneyless(job) else allocation["gain_cents"],
-        low_cents=allocation["gain_low_cents"], high_cents=allocation["gain_high_cents"],
-        cost_cents=allocation["cost_cents"], price=allocation.get("worth", allocation["price"]),
-        treated=allocation["treated"],
-        eligible=allocation["customers"] - allocation["held_out"] - allocation["barred"],
-        bound_cents=allocation["bound_cents"], planned_cents=allocation["planned_cents"],
-        evidence=allocation["evidence"], curse=curse(job), why=allocation.get("why", ()),
+        budget_cents=plan.budget_cents, gain_cents=None if moneyless(job) else plan.gain_cents,
+        low_cents=plan.gain_low_cents, high_cents=plan.gain_high_cents, cost_cents=plan.cost_cents, price=plan.worth,
+        treated=plan.treated, eligible=plan.able, bound_cents=plan.bound_cents, planned_cents=plan.planned_cents,
+        evidence=plan.evidence, curse=curse(luck), why=plan.why,
         gain_means=f"margin added in {job.config.plan.window_days} days, after the shop's part of the discounts",
-        explanation=binding(allocation["limits"], names),
+        explanation=binding(plan.limits, names),
     )  # fmt: skip
 
 
-def binding(limits: list[str], names: dict[str, Words]) -> str | None:
+def binding(limits: Sequence[str], names: dict[str, Words]) -> str | None:
     """Which limits hold gain back, the dearest first, in words."""
     said = [name.removeprefix(LIMIT) for name in limits]
     if not said:
@@ -241,11 +231,10 @@ def binding(limits: list[str], names: dict[str, Words]) -> str | None:
     return f"Loosening these limits would pay, the first one most: {'; '.join(words[:5])}."
 
 
-def policy_rows(job: Job) -> pl.DataFrame | None:
+def policy_rows(rows: pl.DataFrame | None) -> pl.DataFrame | None:
     """Policies at equal spend, valued by the estimate that did not choose them where there is one."""
-    if not job.store.has("policies"):
+    if rows is None:
         return None
-    rows = job.store.frame("policies")
     judge = "check" if "check" in rows["valued_by"] else "own"
     return rows.filter((pl.col("valued_by") == judge) & pl.col("expected_profit_cents").is_not_null()).select(
         pl.col("policy").replace(POLICIES),
@@ -261,26 +250,18 @@ def policy_rows(job: Job) -> pl.DataFrame | None:
     )
 
 
-def curse(job: Job) -> dict[str, float] | None:
+def curse(luck: Luck | None) -> dict[str, float] | None:
     """What the plan earns by the estimates that chose it, and by those of customers with no part in the choice."""
-    rows = job.store.frame("policies") if job.store.has("policies") else None
-    if rows is None or "check" not in rows["valued_by"]:
+    if luck is None:
         return None
-    plan = rows.filter(pl.col("policy") == "plan")
-    own, check = (plan.row(by_predicate=pl.col("valued_by") == by, named=True) for by in ("own", "check"))
-    return {
-        "naive": own["expected_profit_cents"],
-        "checked": check["expected_profit_cents"],
-        "low": check["low"],
-        "high": check["high"],
-    }
+    return {"naive": luck.naive_cents, "checked": luck.checked_cents, "low": luck.low_cents, "high": luck.high_cents}
 
 
-def policies_note(job: Job) -> str | None:
+def policies_note(rows: pl.DataFrame | None) -> str | None:
     """How the comparison was made fair."""
-    if not job.store.has("policies"):
+    if rows is None:
         return None
-    if "check" in job.store.frame("policies")["valued_by"]:
+    if "check" in rows["valued_by"]:
         return (
             "Customers were split into two halves by hash. Who is offered what was decided with the response of one "
             "half and valued with that of the other, for every policy alike, so that no policy is graded by the "
@@ -296,7 +277,7 @@ def policies_note(job: Job) -> str | None:
 def plan_rows(job: Job, names: dict[str, Words]) -> pl.DataFrame:
     """The plan as the report lists it."""
     rows = job.store.frame("messages")
-    offers = {o["id"]: offer_words(o) for o in job.store.load_json("offers")}
+    offers = {offer.id: offer_words(offer) for offer in Offers.load(job.store).offers}
     return rows.select(
         "customer_id", "offer_id",
         pl.col("offer_id").replace_strict(offers, return_dtype=pl.String).alias("offer"),
@@ -304,12 +285,11 @@ def plan_rows(job: Job, names: dict[str, Words]) -> pl.DataFrame:
     )  # fmt: skip
 
 
-def offer_words(offer: dict[str, Any]) -> str:
+def offer_words(offer: Offer) -> str:
     """An offer in a few plain words."""
-    benefit, label = offer["benefit"], offer["label"]
-    on = f" {label['en']}" if label else ""
-    what = {"percent_off": f"{benefit['percent']} % off{on}", "free_shipping": "free delivery"}
-    return what.get(benefit["type"], f"{benefit['amount_cents'] / 100:g} off")
+    on = f" {offer.label.en}" if offer.label else ""
+    what = {"percent_off": f"{offer.benefit.percent} % off{on}", "free_shipping": "free delivery"}
+    return what.get(offer.benefit.type, f"{money(offer.benefit.amount_cents, offer.currency)} off")
 
 
 def unreduced(job: Job, at: Moments) -> dict[str, str]:
@@ -358,8 +338,8 @@ def unknowns(job: Job, response: effect.DiscountResponse, unchecked: dict[str, s
                 "Try it on a small share of customers drawn by hash.",
             )
         )
-    gaps = {f"No {name} model": reason for name, reason in job.store.load_json("no_model").items() if reason}
+    gaps = {f"No {name} model": reason for name, reason in effects.NoModel.load(job.store) if reason}
     gaps |= {f"Not checked: {name}": reason for name, reason in unchecked.items()}
-    gaps |= {f"Not known of anybody: {name}": why for name, why in job.store.load_json("unknown_attributes").items()}
+    gaps |= {f"Not known of anybody: {name}": why for name, why in Unlearned.load(job.store).reasons.items()}
     notes += [Unknown(f"{what}.", reason) for what, reason in sorted(gaps.items())]
     return notes

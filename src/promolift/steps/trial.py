@@ -1,8 +1,9 @@
 """A trial file and what its columns mean in; its diagnosis, effects, evaluation and a plan kept in a work folder.
 
-Legend: N customers, K treatments, A = K + 1 arms (arm 0 is control).
+Legend: N customers, K treatments, A = K + 1 arms (arm 0 is control), M customers treated.
 """
 
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,65 +20,150 @@ from promolift.effect.sensitivity import e_value_of_mean, tipping_odds
 from promolift.effect.trial import Level, Trial, encoder_of, row_keys
 from promolift.errors import InputError, StepError, SupportError
 from promolift.learn.metrics import Z95
+from promolift.results.base import Note
+from promolift.results.trial import (
+    ArmCheck,
+    HiddenCause,
+    PlannedTables,
+    TrialFit,
+    TrialPlanned,
+    TrialSettings,
+    forget,
+    policy_names,
+)
 from promolift.steps.job import Tell
-from promolift.steps.trial_judge import judge
-from promolift.steps.trial_read import TrialData, TrialSettings, read
+from promolift.steps.trial_judge import Assigned, Judged, judge, judged_text
+from promolift.steps.trial_read import TrialData, read
 from promolift.store import Store
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 DEPTHS = 13  # points of a depth curve, 0 included
 TOLD = ("effect", "low", "high", "control_mean")
+NET = ("net", "net_low", "net_high")
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A fitted trial, and its file read again."""
+
+    fit: TrialFit
+    data: TrialData
 
 
 def fit(store: Store, path: Path, settings: TrialSettings, tell: Tell) -> dict[str, Any]:
+    """`fit_trial` with its text, as the command line prints it."""
+    found = fit_trial(store, path, settings, tell)
+    return _summary(found, fit_text(found, store.frame("trial_effects")))
+
+
+def evaluate(store: Store, tell: Tell) -> dict[str, Any]:
+    """`judge_trial` with its text, as the command line prints it."""
+    found = judge_trial(store, tell)
+    told = TrialFit.load(store)
+    tables = {"qini": found.tables.qini.to_dicts(), "policies": found.tables.policies.to_dicts()}
+    return tables | _summary(found.note, judged_text(found, told.arms, told.settings))
+
+
+def plan(store: Store, tell: Tell) -> dict[str, Any]:
+    """`plan_trial` with its text, as the command line prints it."""
+    found = plan_trial(store, tell)
+    return _summary(found, found.explain)
+
+
+def _summary(note: Note, text: str) -> dict[str, Any]:
+    return note.model_dump(mode="json") | {"text": text}
+
+
+def fit_trial(store: Store, path: Path, settings: TrialSettings, tell: Tell) -> TrialFit:
     """Diagnose the trial, estimate its effects, keep the models. Raises SupportError where no effect can be claimed."""
     tell("effect", 0.0, "who got what")
+    checked = _check(path, settings)
+    data, keep, level = checked.data, checked.keep, checked.level
+    tell("effect", 0.1, "average effects")
+    trial = _trial(data, checked.found.prob_NA, settings.seed, keep)
+    averages = average_effects(trial, {n: v[keep] for n, v in data.outcomes.items()}, level)
+    forget(store)
+    store.save("trial_effects", with_net(averages, settings))
+    store.save("trial_balance", checked.found.balance)
+    store.save("trial_placebos", checked.found.placebos)
+    learned = _fit_models(store, checked, tell) if checked.apart else {}
+    if settings.dose:
+        tell("effect", 0.9, "along the depth")
+        store.save("trial_dose", depth_curves(data, keep, settings, level))
+    hidden = () if level == "randomised" else hidden_causes(trial, averages)
+    note = _note(checked, learned, hidden).keep(store)
+    tell("effect", 1.0, "done")
+    return note
+
+
+@dataclass(frozen=True)
+class _Checked:
+    """A trial file read and diagnosed; `keep`: its customers with a chance of every arm."""
+
+    path: Path
+    settings: TrialSettings
+    data: TrialData
+    found: diagnose.Diagnosis
+    level: Level
+    keep: Ints
+
+    @property
+    def apart(self) -> bool:
+        """Whether anything known of customers differs between them."""
+        return any(column.n_unique() > 1 for column in self.data.features)
+
+
+def _check(path: Path, settings: TrialSettings) -> _Checked:
     data = read(path, settings)
     found = _diagnose(data)
-    level = _level(found, data)
-    keep = np.flatnonzero(found.overlap.keep_N)
-    trial = _trial(data, found.prob_NA, settings.seed, keep)
-    tell("effect", 0.1, "average effects")
-    averages = average_effects(trial, {n: v[keep] for n, v in data.outcomes.items()}, level)
-    store.save("trial_effects", averages)
-    apart = any(column.n_unique() > 1 for column in data.features)
-    names, learned = modelled(settings) if apart else (), {}
-    for done, name in enumerate(names):
-        told = partial(_told, tell, (done, len(names)), f"who gains how much {name}")
+    return _Checked(path, settings, data, found, _level(found, data), np.flatnonzero(found.overlap.keep_N))
+
+
+def _note(checked: _Checked, learned: dict[str, int], hidden: tuple[HiddenCause, ...]) -> TrialFit:
+    data, found = checked.data, checked.found
+    counts = np.bincount(data.arm_N)
+    return TrialFit(
+        path=str(checked.path.resolve()),
+        settings=checked.settings,
+        arms=data.arms,
+        counts=tuple(counts.tolist()),
+        shares=tuple((counts / counts.sum()).tolist()),
+        customers=len(data.arm_N),
+        level=checked.level,
+        reasons=found.reasons,
+        checks=tuple(ArmCheck(name=c.name, p=c.p, passed=c.passed, meaning=c.meaning) for c in found.checks),
+        trimmed=found.overlap.trimmed,
+        largest_gap=_largest(found.balance),
+        much_gap=diagnose.DiagnoseSettings().most_smd,
+        features=tuple(data.features.columns),
+        doubts=data.doubts,
+        apart=checked.apart,
+        kept=len(checked.keep),
+        learned=learned,
+        hidden=hidden,
+    )
+
+
+def _fit_models(store: Store, checked: _Checked, tell: Tell) -> dict[str, int]:
+    """Fit and keep a model of each modelled outcome, net where it is money; rows that taught them, where not all."""
+    settings, data = checked.settings, _part(checked.data, checked.keep)
+    alike = checked.level == "randomised" and settings.planned == "equal"
+    chance_NK = None if alike else checked.found.prob_NA[checked.keep, 1:]
+    learned: dict[str, int] = {}
+    for done, name in enumerate(settings.modelled):
+        told = partial(_told, tell, (done, len(settings.modelled)), f"who gains how much {name}")
         told(0.0)
-        chances = None if level == "randomised" and settings.planned == "equal" else found.prob_NA[keep, 1:]
+        net = settings.net(name)
         model = core.fit(
-            data.features[keep], data.arm_N[keep], data.outcomes[name][keep],
-            propensity_NK=chances, settings=core.EffectSettings(level=level, seed=settings.seed), told=told,
+            data.features, data.arm_N, net.before_cost(data.outcomes[name]),
+            propensity_NK=chance_NK,
+            settings=core.EffectSettings(level=checked.level, seed=settings.seed, cost=net.cost), told=told,
         )  # fmt: skip
         if model.learned is not None:
             learned[name] = model.learned
         store.save_model(f"effect_{name}", *model.to_parts())
-    if settings.dose:
-        tell("effect", 0.9, "along the depth")
-        store.save("trial_dose", depth_curves(data, keep, settings, level))
-    notes = {
-        "path": str(path.resolve()),
-        "settings": settings.model_dump(),
-        "arms": data.arms,
-        "counts": np.bincount(data.arm_N).tolist(),
-        "level": level,
-        "reasons": list(found.reasons),
-        "checks": [{"name": c.name, "p": c.p, "passed": c.passed, "meaning": c.meaning} for c in found.checks],
-        "trimmed": found.overlap.trimmed,
-        "features": data.features.columns,
-        "doubts": list(data.doubts),
-        "apart": apart,
-        "kept": len(keep),
-        "learned": learned,
-        "hidden": [] if level == "randomised" else hidden_causes(trial, averages),
-    }
-    store.save("trial_balance", found.balance)
-    store.save("trial_placebos", found.placebos)
-    store.save_json("trial", notes)
-    tell("effect", 1.0, "done")
-    return notes | {"text": fit_text(notes, averages)}
+    return learned
 
 
 def _told(tell: Tell, turn: tuple[int, int], note: str, share: float) -> None:
@@ -85,7 +171,22 @@ def _told(tell: Tell, turn: tuple[int, int], note: str, share: float) -> None:
     tell("effect", 0.2 + 0.7 * (turn[0] + share) / turn[1], note)
 
 
-def hidden_causes(trial: Trial, averages: pl.DataFrame) -> list[dict[str, float]]:
+def _largest(balance: pl.DataFrame) -> float | None:
+    """The largest gap between an arm and control, after weighting; None where nothing differs at all."""
+    found = balance["after"].abs().max()
+    return float(found) if isinstance(found, int | float) else None
+
+
+def with_net(averages: pl.DataFrame, settings: TrialSettings) -> pl.DataFrame:
+    """The same with `net`, `net_low` and `net_high`: what the effect on money is worth, its cost paid; else null."""
+    net = settings.net(settings.money or "")
+    paid = [net.effect(gross).alias(name) for gross, name in zip(TOLD[:3], NET, strict=True)]
+    return averages.with_columns(
+        pl.when(pl.col("outcome") == pl.lit(settings.money, pl.String)).then(each) for each in paid
+    )
+
+
+def hidden_causes(trial: Trial, averages: pl.DataFrame) -> tuple[HiddenCause, ...]:
     """How strong a cause that nobody recorded must be to explain each arm's effect on the first outcome away.
 
     `odds`: the factor on the odds of treatment under the marginal sensitivity model; `e_value`: the risk ratios with
@@ -98,14 +199,15 @@ def hidden_causes(trial: Trial, averages: pl.DataFrame) -> list[dict[str, float]
         chance = prob[:, row["arm"]] / (prob[:, 0] + prob[:, row["arm"]])
         odds = tipping_odds(trial.outcome_N[pair], (trial.arm_N[pair] > 0).astype(np.float64), chance)
         e_value = e_value_of_mean(row["effect"], row["se"], float(trial.outcome_N[pair].std()))
-        found.append({"arm": row["arm"], "odds": odds, "e_value": e_value.limit})
-    return found
+        found.append(HiddenCause(arm=row["arm"], odds=odds, e_value=e_value.limit))
+    return tuple(found)
 
 
 def depth_curves(data: TrialData, keep: Ints, settings: TrialSettings, level: str) -> pl.DataFrame:
     """Gain along the depth for everybody and for thirds by the outcome expected: segment, depth, gain, low, high.
 
-    InputError if treatments are no depths; SupportError unless they were drawn by lot with equal chances.
+    Gains in money are net of margin and cost. InputError if treatments are no depths; SupportError unless they were
+    drawn by lot with equal chances.
     """
     if level != "randomised" or settings.planned != "equal":
         raise SupportError("dose: depths must have been drawn by lot with equal chances (planned=equal)")
@@ -113,19 +215,15 @@ def depth_curves(data: TrialData, keep: Ints, settings: TrialSettings, level: st
         depths = np.array([float(name) for name in data.arms])
     except ValueError:
         raise InputError(f"dose: treatments {', '.join(data.arms)} are no depths; give numbers, 0 for none") from None
-    features = data.features[keep]
-    model = fit_dose(features, depths[data.arm_N[keep]], data.outcomes[modelled(settings)[-1]][keep])
+    features, net = data.features[keep], settings.net(settings.deciding)
+    model = fit_dose(features, depths[data.arm_N[keep]], net.before_cost(data.outcomes[settings.deciding][keep]))
     expected = model.expected(features)
     third = np.searchsorted(np.quantile(expected, [1 / 3, 2 / 3]), expected, side="right")
     names = np.array(["lowest third", "middle third", "highest third"])[third]
     grid = np.linspace(0, depths.max(), DEPTHS)[1:]
     everybody = model.segment(features, np.full(len(features), "everybody"), grid)
-    return pl.concat([everybody, model.segment(features, names, grid)])
-
-
-def modelled(settings: TrialSettings) -> tuple[str, ...]:
-    """Outcomes with a model of their own: the first, and the money."""
-    return tuple(dict.fromkeys((settings.outcomes[0], *((settings.money,) if settings.money else ()))))
+    found = pl.concat([everybody, model.segment(features, names, grid)])
+    return found.with_columns(pl.col("gain", "low", "high") - net.cost)
 
 
 def _diagnose(data: TrialData) -> diagnose.Diagnosis:
@@ -150,128 +248,127 @@ def _trial(data: TrialData, prob_NA: Floats, seed: int, keep: Ints) -> Trial:
     )  # fmt: skip
 
 
-def load(store: Store) -> tuple[TrialSettings, TrialData, dict[str, Any]]:
+def load(store: Store) -> Opened:
     """The trial of this work folder. StepError if `effect fit` has not run, InputError if its file is gone."""
-    notes = store.load_json("trial")
-    settings = TrialSettings.parse(notes["settings"], "trial")
-    return settings, read(Path(notes["path"]), settings), notes
+    found = TrialFit.load(store)
+    return Opened(found, read(Path(found.path), found.settings))
 
 
-def _told_apart(store: Store) -> tuple[TrialSettings, TrialData, dict[str, Any]]:
+def _told_apart(store: Store) -> Opened:
     """The trial, or a StepError where nothing was known of its customers."""
-    settings, data, notes = load(store)
-    if not notes["apart"]:
+    found = load(store)
+    if not found.fit.apart:
         raise StepError(
             "nothing was known of these customers before the trial, so all are given the average effect that "
             "`promolift effect explain` tells; join what was known of them to find who gains more"
         )
-    return settings, data, notes
+    return found
 
 
-def evaluate(store: Store, tell: Tell) -> dict[str, Any]:
+def judge_trial(store: Store, tell: Tell) -> Judged:
     """Judge the effects out of fold: Qini beside simple rules, calibration, and what policies would have earned."""
-    settings, data, _ = _told_apart(store)
-    lot = _diagnose(data)
-    keep_N = lot.overlap.keep_N
-    found = judge(_part(data, keep_N), modelled(settings), (lot.require(), lot.prob_NA[keep_N]), settings.seed, tell)
-    for name, table in found.tables.items():
-        store.save(f"trial_{name}", table)
-    store.save_json("trial_judged", found.notes)
+    opened = _told_apart(store)
+    found = _diagnose(opened.data)
+    keep = np.flatnonzero(found.overlap.keep_N)
+    assigned = Assigned(found.require(), found.prob_NA[keep])
+    judged = judge(_part(opened.data, keep), opened.fit.settings, assigned, tell)
+    judged.note.keep(store)
+    judged.tables.keep(store)
     tell("evaluate", 1.0, "done")
-    return found.notes | {"text": found.text}
+    return judged
 
 
-def _part(data: TrialData, keep_N: NDArray[np.bool_]) -> TrialData:
+def _part(data: TrialData, keep: Ints) -> TrialData:
     """The customers kept."""
-    outcomes = {name: values[keep_N] for name, values in data.outcomes.items()}
-    return TrialData(data.features.filter(pl.Series(keep_N)), data.arm_N[keep_N], data.arms, outcomes, {})
+    outcomes = {name: values[keep] for name, values in data.outcomes.items()}
+    return TrialData(data.features[keep], data.arm_N[keep], data.arms, outcomes, {})
 
 
 def explain(store: Store) -> dict[str, Any]:
     """What the models say and by which rule they were chosen, in plain words."""
-    notes = store.load_json("trial")
-    settings = TrialSettings.parse(notes["settings"], "trial")
-    parts = [fit_text(notes, store.frame("trial_effects"))]
-    for name in modelled(settings) if notes["apart"] else ():
+    found = TrialFit.load(store)
+    settings, decides = found.settings, found.settings.net(found.settings.deciding)
+    parts = [fit_text(found, store.frame("trial_effects"))]
+    for name in settings.modelled if found.apart else ():
         model = core.EffectModel.from_parts(*store.load_model(f"effect_{name}"))
-        told = model.explain()
-        for at, arm in reversed(list(enumerate(notes["arms"]))):
-            told = told.replace(f"treatment {at} ", f"{arm} ").replace(f"arm {at}", arm)
-        parts.append(f"{name}: {told}")
-    return {"outcomes": list(modelled(settings)), "text": "\n\n".join(parts)}
+        whom = f"Who is treated is not decided by this but by {settings.deciding}, {decides.text()}."
+        if name == settings.deciding:
+            whom = model.advice([policy_names(found.arms)[0], *found.arms[1:]])
+        said = model.evidence(found.arms)
+        parts.append(f"{name}, {settings.net(name).text()}: {said} {whom}")
+    return {"outcomes": list(settings.modelled), "text": "\n\n".join(parts)}
 
 
-def plan(store: Store, tell: Tell) -> dict[str, Any]:
-    """Who gets which treatment within the budget, by the effect on money; kept as `trial_plan` and `trial_frontier`.
+def plan_trial(store: Store, tell: Tell) -> TrialPlanned:
+    """Who gets which treatment within the budget, by the net effect on money; kept with the curve of other budgets.
 
     Raises StepError where no outcome is money: a plan needs to know what a gain is worth.
     """
-    settings, data, _ = _told_apart(store)
+    opened = _told_apart(store)
+    settings, data = opened.fit.settings, opened.data
     if settings.money is None:
         raise StepError("no outcome is money, so a plan cannot weigh gains against costs; name one with money")
     tell("plan", 0.2, "what each treatment adds")
     model = core.EffectModel.from_parts(*store.load_model(f"effect_{settings.money}"))
     predicted = model.predict(data.features)
-    gain_NK = settings.margin_rate * predicted.gain_NK - settings.cost
-    cost_NK = np.full(gain_NK.shape, settings.cost)
-    everybody = settings.cost * len(gain_NK)
-    budget = settings.budget if settings.budget is not None else everybody / 2
+    cost_NK = np.full(predicted.gain_NK.shape, settings.cost)
+    budget = settings.budget if settings.budget is not None else settings.cost * len(cost_NK) / 2
     allowed = np.isin(np.arange(1, len(data.arms)), [model.best_arm, *model.other_arms])
-    offered = np.where(allowed, gain_NK, np.nan)
+    offered = np.where(allowed, predicted.gain_NK, np.nan)
     found = allocate.solve(offered, cost_NK, budget, seed=settings.seed)
     tell("plan", 0.7, "other budgets")
     frontier = allocate.trace(lambda: [allocate.Chunk(offered, cost_NK)], seed=settings.seed)
-    taken = found.choice_N >= 0
-    rows, slot = np.flatnonzero(taken), found.choice_N[taken].astype(np.int64)
-    reach = Z95 * settings.margin_rate * predicted.se_NK[rows, slot]
+    rows = np.flatnonzero(found.choice_N >= 0)
+    slot = found.choice_N[rows].astype(np.int64)
+    gain, reach = predicted.gain_NK[rows, slot], Z95 * predicted.se_NK[rows, slot]
     table = pl.DataFrame(
         {
             "row": rows + 1,
             "treatment": np.array(data.arms)[slot + 1],
-            "gain": gain_NK[rows, slot],
-            "low": gain_NK[rows, slot] - reach,
-            "high": gain_NK[rows, slot] + reach,
+            "gain": gain,
+            "low": gain - reach,
+            "high": gain + reach,
             "cost": cost_NK[rows, slot],
-            "evidence": [predicted.level] * len(rows),
+            "evidence": pl.Series([predicted.level] * len(rows), dtype=pl.String),
         }
     )
-    error = _common_error(model, slot, settings.margin_rate)
-    summary = {
-        "budget": budget, "gain": found.gain, "low": found.gain - error, "high": found.gain + error, "cost": found.cost,
-        "treated": int(taken.sum()), "customers": len(gain_NK), "bound": found.bound, "price": found.price,
-        "level": predicted.level, "explain": found.explain(),
-    }  # fmt: skip
-    store.save("trial_plan", table)
-    store.save("trial_frontier", frontier)
-    store.save_json("trial_planned", summary)
+    error = float(reach.sum())  # as if all customers' errors were one: the same averages and models are behind them
+    note = TrialPlanned(
+        budget=budget, gain=found.gain, low=found.gain - error, high=found.gain + error, cost=found.cost,
+        treated=len(rows), customers=len(cost_NK), bound=found.bound, price=found.price, level=predicted.level,
+        explain=found.explain(),
+    )  # fmt: skip
+    note.keep(store)
+    PlannedTables(table, frontier).keep(store)
     tell("plan", 1.0, "done")
-    return summary | {"text": found.explain()}
+    return note
 
 
-def _common_error(model: core.EffectModel, slot_M: Ints, margin_rate: float) -> float:
-    """Reach of the 95 % interval of the plan's gain: the errors of the average effects are common to all customers."""
-    counts_K = np.bincount(slot_M, minlength=len(model.average.se_K))
-    return float(Z95 * margin_rate * np.sum(counts_K * model.average.se_K))
-
-
-def fit_text(notes: dict[str, Any], averages: pl.DataFrame) -> str:
+def fit_text(found: TrialFit, averages: pl.DataFrame) -> str:
     """The fit for a terminal."""
-    arms = ", ".join(f"{name} {n:,}" for name, n in zip(notes["arms"], notes["counts"], strict=True))
-    lines = [f"Customers: {arms}.", f"Evidence: {notes['level']}: {'; '.join(notes['reasons'])}."]
+    arms = ", ".join(f"{name} {n:,}" for name, n in zip(found.arms, found.counts, strict=True))
+    lines = [f"Customers: {arms}.", f"Evidence: {found.level}: {'; '.join(found.reasons)}."]
     for row in averages.iter_rows(named=True):
-        name, rate = notes["arms"][row["arm"]], row["outcome"] in notes["settings"]["rates"]
+        name, outcome, rate = found.arms[row["arm"]], row["outcome"], row["outcome"] in found.settings.rates
         unit, of = (" points", " %") if rate else ("", "")
         effect, low, high, control = (f"{100 * row[k]:.2f}" if rate else f"{row[k]:.4g}" for k in TOLD)
-        lines.append(f"  {row['outcome']}: {name} adds {effect}{unit} ({low} to {high}) to {control}{of}")
-    for name, rows in notes.get("learned", {}).items():
+        lines.append(f"  {outcome}: {name} adds {effect}{unit} ({low} to {high}) to {control}{of}")
+        net = found.settings.net(outcome)
+        if not net.plain and row["net"] is not None:
+            worth, least, most = (f"{row[k]:.4g}" for k in NET)
+            lines.append(f"    {net.text()}: {worth} ({least} to {most})")
+    for name, rows in found.learned.items():
         lines.append(
-            f"Note: the file is large, so who gains more in {name} was learned from {rows:,} of {notes['kept']:,} "
+            f"Note: the file is large, so who gains more in {name} was learned from {rows:,} of {found.kept:,} "
             "customers, drawn by hash; the average and the choice between models use all."
         )
-    known = notes["features"]
+    known = found.features
     shown = ", ".join(known[:12]) + (f" and {len(known) - 12} more" if len(known) > 12 else "")
-    lines.append(f"Taken as known before the treatment: {shown if notes['apart'] else 'nothing that differs'}.")
-    return "\n".join([*lines, *(f"Note: {doubt}." for doubt in notes["doubts"])])
+    lines.append(f"Taken as known before the treatment: {shown if found.apart else 'nothing that differs'}.")
+    return "\n".join([*lines, *(f"Note: {doubt}." for doubt in found.doubts)])
 
 
-__all__ = ["TrialData", "TrialSettings", "evaluate", "explain", "fit", "load", "modelled", "plan", "read"]
+__all__ = [
+    "TrialData", "TrialSettings", "depth_curves", "evaluate", "explain", "fit", "fit_trial",
+    "judge_trial", "load", "plan", "plan_trial", "read",
+]  # fmt: skip

@@ -1,7 +1,7 @@
 """A trial in; how well its effects hold for customers that the models did not see, out.
 
 Two halves by a hash of each customer's own values: each is predicted by models of the other. Legend: N customers,
-K treatments, A arms (arm 0 is control).
+K treatments, A arms (arm 0 is control), M a part of the customers, P points of a curve.
 """
 
 from collections.abc import Callable
@@ -14,76 +14,110 @@ import polars as pl
 from numpy.typing import NDArray
 
 from promolift.effect import calibrate, core
-from promolift.effect.nuisance import fit_nuisance, rows_of
+from promolift.effect.nuisance import Nuisance, fit_nuisance, rows_of
 from promolift.effect.trial import Level, Trial, chunks, encoder_of, row_keys
 from promolift.errors import SupportError
 from promolift.learn import uplift
+from promolift.report.words import share
+from promolift.results.trial import Calibration, JudgedTables, TrialJudged, TrialSettings, policy_names
 from promolift.steps.job import Tell
 
 if TYPE_CHECKING:
     from promolift.steps.trial_read import TrialData
 
 Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
 POINTS = 41
+Row = dict[str, Any]
+QINI = {
+    "outcome": pl.String, "arm": pl.Int64, "figure": pl.String, "by": pl.String,
+    "value": pl.Float64, "low": pl.Float64, "high": pl.Float64, "n": pl.Int64,
+}  # fmt: skip
+CURVES = {
+    "outcome": pl.String, "arm": pl.Int64, "by": pl.String, "share": pl.Float64,
+    "gain": pl.Float64, "low": pl.Float64, "high": pl.Float64, "other": pl.Float64,
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Assigned:
+    """How arms were assigned: the evidence level, and every customer's chance of each arm."""
+
+    level: Level
+    prob_NA: Floats
 
 
 @dataclass(frozen=True)
 class Judged:
-    """Tables qini, curves, deciles, policies; notes and text."""
+    """The tables and what was found beside them."""
 
-    tables: dict[str, pl.DataFrame]
-    notes: dict[str, Any]
-    text: str
+    tables: JudgedTables
+    note: TrialJudged
 
 
 @dataclass(frozen=True)
 class _Crossed:
-    """Out-of-fold gains, recommended arms and expected outcomes by arm of one outcome.
+    """Of one outcome, out of fold: net gains, recommended arms, and profit expected by arm before cost.
 
-    `learned`: rows that each half's models learned from, where not all.
+    `outcome_N` is net and `score_NA` its doubly robust scores by arm. `learned`: rows that each half's models learned
+    from, where not all.
     """
 
+    name: str
+    outcome_N: Floats
     gain_NK: Floats
-    policy_N: NDArray[np.int64]
+    policy_N: Ints
     mean_NA: Floats
-    learned: int | None = None
+    score_NA: Floats
+    learned: int | None
 
 
-def judge(data: "TrialData", names: tuple[str, ...], lot: tuple[Level, Floats], seed: int, tell: Tell) -> Judged:
+@dataclass(frozen=True)
+class _Pair:
+    """Customers of one arm and of control: who was treated, their net outcome, and two orders to treat them in."""
+
+    outcome: str
+    arm: int
+    outcome_M: Floats
+    treated_M: Floats
+    effect_M: Floats
+    response_M: Floats
+
+
+def judge(data: "TrialData", settings: TrialSettings, assigned: Assigned, tell: Tell) -> Judged:
     """Qini of the effects and of the outcome expected without treatment, calibration by tenths, values of policies.
 
-    `lot` is the evidence level and every customer's chance of each arm, N x A. A Qini curve is fair only where chances
-    are the same for everybody, so it is drawn for lots alone.
+    Money is net of margin and cost throughout. One policy is recommended, by the deciding outcome, and valued on all.
+    A Qini curve is fair only where chances are the same for everybody and were drawn by lot, so others get none.
     """
-    level, prob_NA = lot
-    qini: list[dict[str, Any]] = []
-    curves: list[dict[str, Any]] = []
-    bins: list[dict[str, Any]] = []
-    policies: list[dict[str, Any]] = []
+    qini: list[Row] = []
+    curves: list[Row] = []
+    bins: list[Row] = []
+    policies: list[Row] = []
     learned: dict[str, int] = {}
-    for done, name in enumerate(names):
-        crossed = _cross(data, name, lot, seed, partial(_told, tell, name, (done, len(names))))
+    decided_N: Ints | None = None
+    fair = assigned.level == "randomised" and bool((assigned.prob_NA == assigned.prob_NA[0]).all())
+    for done, name in enumerate(settings.modelled):  # the deciding outcome comes first
+        turn = (done, len(settings.modelled))
+        crossed = _cross(data, settings, name, assigned, partial(_told, tell, name, turn))
+        tell("evaluate", (done + 0.9) / turn[1], f"{name} of customers unseen")
+        decided_N = crossed.policy_N if decided_N is None else decided_N
+        policies += _policies(data, crossed, decided_N)
         if crossed.learned is not None:
             learned[name] = crossed.learned
-        tell("evaluate", (done + 0.9) / len(names), f"{name} of customers unseen")
-        score_NA = uplift.arm_scores(data.outcomes[name], data.arm_N, prob_NA, crossed.mean_NA)
-        policies += _policies(data, name, score_NA, crossed)
         for arm in range(1, len(data.arms)):
-            if level == "randomised" and (prob_NA == prob_NA[0]).all():
-                qini += _ranked(data, (name, arm), crossed)
-                curves += _curve(data, (name, arm), crossed)
-            psi = score_NA[:, arm] - score_NA[:, 0]
-            found = calibrate.effect_bins(crossed.gain_NK[:, arm - 1], psi)
-            bins += [{"outcome": name, "arm": arm, **_fields(each)} for each in found]
-    tables = {
-        "qini": pl.DataFrame(qini, infer_schema_length=None),
-        "curves": pl.DataFrame(curves, infer_schema_length=None),
-        "deciles": pl.DataFrame(bins, infer_schema_length=None),
-        "policies": pl.DataFrame(policies, infer_schema_length=None),
-    }
-    samples = sampled(learned, len(data.arm_N))
-    notes = {"level": level, "qini": qini, "policies": policies, "learned": learned, "samples": samples}
-    return Judged(tables, notes, "\n".join([_text(data, qini, policies), *(f"Note: {each}." for each in samples)]))
+            bins += _bins(crossed, arm)
+            if fair:
+                pair = _pair(data, crossed, arm)
+                qini += _ranked(pair)
+                curves += _curve(pair)
+    tables = JudgedTables(
+        pl.DataFrame(qini, schema=QINI), pl.DataFrame(curves, schema=CURVES),
+        pl.DataFrame(bins, infer_schema_length=None), pl.DataFrame(policies, infer_schema_length=None),
+    )  # fmt: skip
+    samples = tuple(sampled(learned, len(data.arm_N)))
+    counted = _calibrations(tables.deciles)
+    return Judged(tables, TrialJudged(level=assigned.level, learned=learned, samples=samples, calibration=counted))
 
 
 def sampled(learned: dict[str, int], customers: int) -> list[str]:
@@ -95,39 +129,39 @@ def sampled(learned: dict[str, int], customers: int) -> list[str]:
     ]
 
 
-def _told(tell: Tell, name: str, turn: tuple[int, int], share: float) -> None:
+def _told(tell: Tell, name: str, turn: tuple[int, int], done: float) -> None:
     """Progress within one outcome, which is `turn` (which, of how many)."""
-    tell("evaluate", (turn[0] + 0.85 * share) / turn[1], f"{name}, learning on one half at a time")
-
-
-def _fields(each: calibrate.EffectBin) -> dict[str, Any]:
-    return {name: getattr(each, name) for name in each.__dataclass_fields__}
+    tell("evaluate", (turn[0] + 0.85 * done) / turn[1], f"{name}, learning on one half at a time")
 
 
 def _cross(
-    data: "TrialData", name: str, lot: tuple[Level, Floats], seed: int, told: Callable[[float], object]
+    data: "TrialData", settings: TrialSettings, name: str, assigned: Assigned, told: Callable[[float], object]
 ) -> _Crossed:
-    encoder = encoder_of(data.features)
+    encoder, net = encoder_of(data.features), settings.net(name)
     x_NF = encoder.encode(data.features)
-    outcome = data.outcomes[name]
-    key_N = row_keys(np.column_stack([x_NF, data.arm_N, outcome]), seed)
+    profit_N = net.before_cost(data.outcomes[name])
+    key_N = row_keys(np.column_stack([x_NF, data.arm_N, data.outcomes[name]]), settings.seed)
     half_N = (key_N % np.uint64(2)).astype(np.int64)
-    shape = (len(half_N), len(data.arms))
+    wanted = core.EffectSettings(level=assigned.level, seed=settings.seed, cost=net.cost)
     learned: int | None = None
-    gain, policy, mean = np.zeros((shape[0], shape[1] - 1)), np.zeros(shape[0], np.int64), np.zeros(shape)
+    gain_NK, policy_N = np.zeros((len(half_N), len(data.arms) - 1)), np.zeros(len(half_N), np.int64)
+    mean_NA = np.zeros((len(half_N), len(data.arms)))
     for half in (0, 1):
         seen, new = np.flatnonzero(half_N != half), np.flatnonzero(half_N == half)
         model = core.fit(
-            data.features[seen], data.arm_N[seen], outcome[seen],
-            propensity_NK=lot[1][seen, 1:], settings=core.EffectSettings(level=lot[0], seed=seed),
-            told=partial(_half, told, half),
+            data.features[seen], data.arm_N[seen], profit_N[seen],
+            propensity_NK=assigned.prob_NA[seen, 1:], settings=wanted, told=partial(_half, told, half),
         )  # fmt: skip
         learned = model.learned
-        gain[new] = model.predict(data.features[new]).gain_NK
-        policy[new] = model.policy(data.features[new])
-        trial = Trial(x_NF[seen], data.arm_N[seen], outcome[seen], lot[1][seen], key_N[seen], tuple(encoder.names))
-        mean[new] = _means(fit_nuisance(_taught(trial)), x_NF[new], shape[1])
-    return _Crossed(gain, policy, mean, learned)
+        gain_NK[new] = model.predict(data.features[new]).gain_NK
+        policy_N[new] = model.policy(data.features[new])
+        trial = Trial(
+            x_NF[seen], data.arm_N[seen], profit_N[seen], assigned.prob_NA[seen], key_N[seen], tuple(encoder.names)
+        )
+        mean_NA[new] = _means(fit_nuisance(_taught(trial)), x_NF[new], len(data.arms))
+    outcome_N = net.outcome(data.outcomes[name], data.arm_N)
+    score_NA = uplift.arm_scores(outcome_N, data.arm_N, assigned.prob_NA, net.expected(mean_NA))
+    return _Crossed(name, outcome_N, gain_NK, policy_N, mean_NA, score_NA, learned)
 
 
 def _taught(trial: Trial) -> Trial:
@@ -136,75 +170,130 @@ def _taught(trial: Trial) -> Trial:
     return trial if most == len(trial.arm_N) else rows_of(trial, np.argsort(trial.key_N)[:most])
 
 
-def _half(told: Callable[[float], object], half: int, share: float) -> None:
-    told((half + share) / 2)
+def _half(told: Callable[[float], object], half: int, done: float) -> None:
+    told((half + done) / 2)
 
 
-def _means(nuisance: Any, x_MF: Floats, arms: int) -> Floats:
+def _means(nuisance: Nuisance, x_MF: Floats, arms: int) -> Floats:
     found = np.concatenate([np.asarray(nuisance.response.mean(x_MF[part])) for part in chunks(len(x_MF))])
     return found if found.ndim == 2 else np.tile(found[:, None], (1, arms))
 
 
-def _pair(data: "TrialData", arm: int) -> NDArray[np.int64]:
-    return np.flatnonzero((data.arm_N == arm) | (data.arm_N == 0))
+def _pair(data: "TrialData", crossed: _Crossed, arm: int) -> _Pair:
+    rows = np.flatnonzero((data.arm_N == arm) | (data.arm_N == 0))
+    treated_M = (data.arm_N[rows] == arm).astype(np.float64)
+    effect_M, response_M = crossed.gain_NK[rows, arm - 1], crossed.mean_NA[rows, 0]
+    return _Pair(crossed.name, arm, crossed.outcome_N[rows], treated_M, effect_M, response_M)
 
 
-def _ranked(data: "TrialData", what: tuple[str, int], crossed: _Crossed) -> list[dict[str, Any]]:
+def _ranked(pair: _Pair) -> list[Row]:
     """Qini of the effect and of the response model on the arm and control; the area where outcomes are not 0 and 1."""
-    name, arm = what
-    rows = _pair(data, arm)
-    y, t = data.outcomes[name][rows], (data.arm_N[rows] == arm).astype(np.float64)
-    figure = uplift.qini if np.isin(y, (0.0, 1.0)).all() else uplift.qini_area
+    figure = uplift.qini if np.isin(pair.outcome_M, (0.0, 1.0)).all() else uplift.qini_area
     try:
-        ours = figure(y, crossed.gain_NK[rows, arm - 1], t)
-        theirs = figure(y, crossed.mean_NA[rows, 0], t)
+        ours = figure(pair.outcome_M, pair.effect_M, pair.treated_M)
+        theirs = figure(pair.outcome_M, pair.response_M, pair.treated_M)
     except SupportError:
         return []
     lead = uplift.difference(ours, theirs)
-    keys = {"outcome": name, "arm": arm, "figure": ours.figure, "n": ours.n}
+    keys = {"outcome": pair.outcome, "arm": pair.arm, "figure": ours.figure, "n": ours.n}
     return [
         keys | {"by": by, "value": e.value, "low": e.low, "high": e.high}
         for by, e in (("effect", ours), ("expected outcome without treatment", theirs), ("lead of the effect", lead))
     ]
 
 
-def _curve(data: "TrialData", what: tuple[str, int], crossed: _Crossed) -> list[dict[str, Any]]:
-    name, arm = what
-    rows = _pair(data, arm)
-    y, t = data.outcomes[name][rows], (data.arm_N[rows] == arm).astype(np.float64)
-    found = []
-    for by, score in (("effect", crossed.gain_NK[rows, arm - 1]), ("response", crossed.mean_NA[rows, 0])):
-        curve = uplift.qini_curve(y, score, t, POINTS)
-        for x, gain, low, high in zip(curve.x_P, curve.gain_P, curve.low_P, curve.high_P, strict=True):
-            found.append({"outcome": name, "arm": arm, "by": by, "share": x, "gain": gain, "low": low, "high": high})
-    return found
+def _curve(pair: _Pair) -> list[Row]:
+    """Points of both orders; `other` is what the order by response gains at the same share of customers."""
+    effect, response = (
+        uplift.qini_curve(pair.outcome_M, score_M, pair.treated_M, POINTS)
+        for score_M in (pair.effect_M, pair.response_M)
+    )
+    other_P = np.interp(effect.x_P, response.x_P, response.gain_P)
+    keys = {"outcome": pair.outcome, "arm": pair.arm}
+    return [
+        keys | {"by": by, "share": x, "gain": gain, "low": low, "high": high, "other": other}
+        for by, curve, others in (("effect", effect, other_P), ("response", response, [None] * len(response.x_P)))
+        for x, gain, low, high, other in zip(
+            curve.x_P, curve.gain_P, curve.low_P, curve.high_P, others, strict=True
+        )
+    ]  # fmt: skip
 
 
-def _policies(data: "TrialData", name: str, score_NA: Floats, crossed: _Crossed) -> list[dict[str, Any]]:
-    """Each fixed arm and the recommended policy, doubly robust; `lead` over the best fixed arm, paired."""
-    fixed = [uplift.policy_value(score_NA, np.full(len(score_NA), a), data.arms[a]) for a in range(len(data.arms))]
-    best = max(fixed, key=lambda each: each.value)
-    ours = uplift.policy_value(score_NA, crossed.policy_N, "recommended")
+def _bins(crossed: _Crossed, arm: int) -> list[Row]:
+    """Tenths by predicted effect, and what was realised in each."""
+    psi_N = crossed.score_NA[:, arm] - crossed.score_NA[:, 0]
+    return [
+        {
+            "outcome": crossed.name, "arm": arm, "predicted": each.predicted, "realised": each.realised, "se": each.se,
+            "low": each.low, "high": each.high, "n": each.n, "inside": each.low <= each.predicted <= each.high,
+        }
+        for each in calibrate.effect_bins(crossed.gain_NK[:, arm - 1], psi_N)
+    ]  # fmt: skip
+
+
+def _calibrations(deciles: pl.DataFrame) -> tuple[Calibration, ...]:
+    counted = deciles.group_by("outcome", "arm", maintain_order=True).agg(
+        groups=pl.len(), inside=pl.col("inside").sum()
+    )
+    return tuple(Calibration(**row) for row in counted.iter_rows(named=True))
+
+
+def _policies(data: "TrialData", crossed: _Crossed, decided_N: Ints) -> list[Row]:
+    """Nobody, everybody by each arm, and the recommended policy, doubly robust; comparisons are paired.
+
+    `lead`: over the best of nobody and everybody, a customer. `added`: over nobody, all customers together. `treated`:
+    the share that the policy treats. `moved`: the share whom the recommended one gives another arm than the best does.
+    """
+    names, n = policy_names(data.arms), len(decided_N)
+    given = [*(np.full(n, arm) for arm in range(len(names))), decided_N]
+    values = [
+        uplift.policy_value(crossed.score_NA, arm_N, name)
+        for arm_N, name in zip(given, (*names, "recommended"), strict=True)
+    ]
+    best = max(values[:-1], key=lambda each: each.value)
+    best_arm = names.index(best.figure)
     rows = []
-    for each in (*fixed, ours):
-        lead = uplift.difference(each, best)
+    for arm_N, each in zip(given, values, strict=True):
+        lead, added, ours = uplift.difference(each, best), uplift.difference(each, values[0]), each is values[-1]
         rows.append(
             {
-                "outcome": name, "policy": each.figure, "value": each.value, "low": each.low, "high": each.high,
+                "outcome": crossed.name, "policy": each.figure, "value": each.value, "low": each.low, "high": each.high,
                 "lead": lead.value, "lead_low": lead.low, "lead_high": lead.high, "best_fixed": best.figure,
-                "moved": float(np.mean(crossed.policy_N != data.arms.index(best.figure))) if each is ours else None,
-                "n": each.n,
+                "added": n * added.value, "added_low": n * added.low, "added_high": n * added.high,
+                "treated": float(np.mean(arm_N > 0)), "moved": float(np.mean(arm_N != best_arm)) if ours else None,
+                "n": n,
             }
         )  # fmt: skip
     return rows
 
 
-def _text(data: "TrialData", qini: list[dict[str, Any]], policies: list[dict[str, Any]]) -> str:
+def judged_text(found: Judged, arms: tuple[str, ...], settings: TrialSettings) -> str:
+    """What was found, for a terminal."""
     lines = ["Judged on customers the models did not see (two halves):"]
-    for row in qini:
+    for row in found.tables.qini.iter_rows(named=True):
         told = f"{row['value']:.4f} ({row['low']:.4f} to {row['high']:.4f})"
-        lines.append(f"  {row['outcome']}, {data.arms[row['arm']]}: {row['figure']} by {row['by']} {told}")
-    for row in policies:
-        told = f"{row['value']:.4g} ({row['low']:.4g} to {row['high']:.4g})"
-        lines.append(f"  {row['outcome']} under {row['policy']}: {told}")
-    return "\n".join(lines)
+        lines.append(f"  {row['outcome']}, {arms[row['arm']]}: {row['figure']} by {row['by']} {told}")
+    for outcome in settings.modelled:
+        rows = found.tables.policies.filter(pl.col("outcome") == outcome)
+        lines.append(f"{outcome} per customer under each policy, {settings.net(outcome).text()}:")
+        for row in rows.iter_rows(named=True):
+            treats = f" (treats {share(row['treated'])})" if row["policy"] == "recommended" else ""
+            told = f"{row['value']:.4g} ({row['low']:.4g} to {row['high']:.4g})"
+            lines.append(f"  {row['policy']}{treats}: {told}")
+        lines.append(f"  {policy_finding(rows, settings, '{:.4g}'.format)}")
+    return "\n".join([*lines, *(f"Note: {each}." for each in found.note.samples)])
+
+
+def policy_finding(rows: pl.DataFrame, settings: TrialSettings, say: Callable[[float], str]) -> str:
+    """Whether the recommended policy beats the best of nobody and everybody; `rows` are those of one outcome."""
+    ours = rows.row(-1, named=True)
+    best, treats = ours["best_fixed"], f"treats {share(ours['treated'])} of customers"
+    lead = f"{say(ours['lead'])} a customer ({say(ours['lead_low'])} to {say(ours['lead_high'])})"
+    if ours["outcome"] != settings.deciding:
+        told = f"Before cost, so nothing is recommended by it: {settings.deciding} decides."
+        return f"{told} The policy recommended there {treats}; against {best}: {lead}."
+    if ours["moved"] == 0:
+        return f"Recommended: {best}; no group proved better off otherwise."
+    if ours["lead_low"] > 0:
+        return f"The recommended policy {treats} and beats {best} by {lead}."
+    return f"The recommended policy {treats}; it was not shown to beat {best}: {lead}."

@@ -8,29 +8,23 @@ import polars as pl
 from promolift.report.blocks import Big, Block, Chapter, Figure, Grid, Page, Span, Tone, forest, gap, note, table
 from promolift.report.chapters.summary import span_of
 from promolift.report.words import clip, count, ends, number, share
-from promolift.steps.trial import TrialSettings, modelled
+from promolift.results.trial import TrialPlanned, TrialResults
 from promolift.steps.trial_story import TrialStory
 from promolift.steps.trial_unseen import policies, whom
 from promolift.store import Store
 
-MUCH = 0.1  # of a standard deviation (Austin 2009)
+ALIKE = "nothing was known of these customers, so all would be treated alike"
+UNPLANNED = "`promolift effect report` has not planned yet"
 BLURB = {
     "randomised": "drawn by lot: differences between arms are effects",
     "adjusted": "not drawn by lot: compared with customers alike in all that is recorded, which proves nothing",
 }
 
 
-def page_of(store: Store, settings: TrialSettings) -> Page:
+def page_of(store: Store) -> Page:
     """The page of `promolift effect report`; what was not done yet is a gap that names the verb."""
-    names = ("qini", "curves", "deciles", "policies")
-    judged = {n: store.frame(f"trial_{n}") for n in names if store.has(f"trial_{n}")}
-    planned = store.load_json("trial_planned") if store.has("trial_frontier") else None
-    samples = store.load_json("trial_judged").get("samples", []) if judged else []
-    trial = TrialStory(
-        settings, store.load_json("trial"), store.frame("trial_effects"), store.frame("trial_balance"),
-        store.frame("trial_placebos"), judged, planned, store.frame("trial_frontier") if planned else None,
-        store.frame("trial_dose") if settings.dose else None, tuple(samples),
-    )  # fmt: skip
+    trial = TrialStory(TrialResults.load(store))
+    settings = trial.settings
     head, span = _head(trial)
     return Page(
         name=settings.name,
@@ -54,89 +48,101 @@ def page_of(store: Store, settings: TrialSettings) -> Page:
 
 
 def _facts(trial: TrialStory) -> list[tuple[str, str]]:
-    s = trial.settings
-    facts = [("Customers", count(sum(trial.notes["counts"]))), ("Arms", count(len(trial.arms)))]
-    if s.days:
-        facts.append(("Outcomes watched", f"{s.days} days"))
+    facts = [("Customers", count(trial.fit.customers)), ("Arms", count(len(trial.arms)))]
+    if trial.settings.days:
+        facts.append(("Outcomes watched", f"{trial.settings.days} days"))
     return [*facts, ("Evidence", str(trial.level))]
 
 
 def _head(trial: TrialStory) -> tuple[Big, Span | None]:
-    if trial.plan:
-        p, margin = trial.plan, share(trial.settings.margin_rate)
-        text = f"What the plan is expected to add, its cost paid, beyond treating nobody (margin {margin})."
-        gain, low, high = (trial.cents(p[k]) for k in ("gain", "low", "high"))
-        big = Big("Expected extra profit", trial.cash(p["gain"]), text, trial.level)
+    if plan := trial.results.planned:
+        text = f"What the plan is expected to add beyond treating nobody, {trial.basis(trial.settings.deciding)}."
+        big = Big("Expected extra profit", trial.cash(plan.gain), text, trial.level)
+        gain, low, high = (trial.cents(amount) for amount in (plan.gain, plan.low, plan.high))
         return big, span_of(gain, low, high, trial.settings.currency)
     first = trial.settings.outcomes[0]
     row = _best(trial, first)
-    text = f"What {trial.arms[row['arm']]} adds to {first}, on average."
+    text = f"What {trial.arms[row['arm']]} adds to {first}, on average{_paid(trial, row)}."
     return Big("Average effect", trial.added(first, row["effect"]), text, trial.level), None
 
 
 def _best(trial: TrialStory, outcome: str) -> dict[str, Any]:
-    return trial.effects.filter(pl.col("outcome") == outcome).sort("effect", descending=True).row(0, named=True)
+    """The row of the arm that adds most."""
+    mine = trial.tables.effects.filter(pl.col("outcome") == outcome)
+    return mine.sort("effect", descending=True).row(0, named=True)
+
+
+def _paid(trial: TrialStory, row: dict[str, Any]) -> str:
+    """What is left of an effect on money once it is paid for; nothing where net is gross or cannot be told."""
+    outcome = row["outcome"]
+    if row["net"] is None or trial.settings.net(outcome).plain:
+        return ""
+    span = ends(row["net_low"], row["net_high"], trial.cash)
+    return f"; {trial.basis(outcome)}: {trial.cash(row['net'])} ({span})"
 
 
 def _bigs(trial: TrialStory) -> list[Big]:
     bigs = []
     for outcome in trial.settings.outcomes[:3]:
         row = _best(trial, outcome)
-        told = f"{trial.arms[row['arm']]} adds this to {trial.amount(outcome, row['control_mean'])} without it."
+        without = trial.amount(outcome, row["control_mean"])
+        told = f"{trial.arms[row['arm']]} adds this to {without} without it{_paid(trial, row)}."
         bigs.append(Big(outcome, trial.added(outcome, row["effect"]), told, trial.level))
-    if trial.plan:
-        p = trial.plan
-        told = f"{count(p['treated'])} of {count(p['customers'])} customers, {trial.cash(p['cost'])} of it spent."
-        bigs.append(Big("Budget", trial.cash(p["budget"]), told))
+    if plan := trial.results.planned:
+        told = f"{count(plan.treated)} of {count(plan.customers)} customers, {trial.cash(plan.cost)} of it spent."
+        bigs.append(Big("Budget", trial.cash(plan.budget), told))
     return bigs
 
 
 def _lot(trial: TrialStory) -> Chapter:
-    whole = sum(trial.notes["counts"])
-    given = zip(trial.arms, trial.notes["counts"], strict=True)
-    rows = [[name, count(n), share(n / whole, 2)] for name, n in given]
-    tone: Tone = "good" if trial.level == "randomised" else "warn"
+    fit = trial.fit
+    given = zip(fit.arms, fit.counts, fit.shares, strict=True)
+    tone: Tone = "good" if fit.level == "randomised" else "warn"
     blocks: list[Figure | Block] = [
-        table("Who got what", ["arm", "customers", "share"], rows, evidence=trial.level),
-        note(f"{trial.level}: {'; '.join(trial.notes['reasons'])}.", tone),
-    ]
-    blocks += [note(f"{doubt[0].upper()}{doubt[1:]}.", "warn") for doubt in trial.notes["doubts"]]
-    if trial.notes["checks"]:
-        done = [
-            [c["name"], number(c["p"]), "passed" if c["passed"] else "failed", c["meaning"]]
-            for c in trial.notes["checks"]
-        ]
+        table(
+            "Who got what", ["arm", "customers", "share"], [[name, count(n), share(of, 2)] for name, n, of in given],
+            evidence=trial.level,
+        ),
+        note(f"{fit.level}: {'; '.join(fit.reasons)}.", tone),
+    ]  # fmt: skip
+    blocks += [note(f"{doubt[0].upper()}{doubt[1:]}.", "warn") for doubt in fit.doubts]
+    if fit.checks:
+        done = [[c.name, number(c.p), "passed" if c.passed else "failed", c.meaning] for c in fit.checks]
         blocks.append(table("Checks of the lot", ["check", "p", "", "what it found"], done, words=(2, 3)))
     blocks.append(_balance(trial))
-    if trial.notes["hidden"]:
-        rows = [[trial.arms[int(h["arm"])], number(h["odds"]), number(h["e_value"])] for h in trial.notes["hidden"]]
+    if fit.hidden:
+        rows = [[fit.arms[each.arm], number(each.odds), number(each.e_value)] for each in fit.hidden]
         heads = ["arm", "factor on the odds of treatment", "E-value"]
         text = "How strong an unrecorded cause must be to explain the first effect away; 1: nothing is needed."
         blocks.append(table("Hidden causes", heads, rows, text))
-    if trial.placebos.height:
+    if trial.tables.placebos.height:
         told = [
-            [r["outcome"], trial.arms[r["arm"]], number(r["effect"]), ends(r["low"], r["high"], number), number(r["p"])]
-            for r in trial.placebos.iter_rows(named=True)
+            [r["outcome"], fit.arms[r["arm"]], number(r["effect"]), ends(r["low"], r["high"], number), number(r["p"])]
+            for r in trial.tables.placebos.iter_rows(named=True)
         ]
         heads = ["outcome that cannot have moved", "arm", "effect", "95 % interval", "p"]
         blocks.append(table("Placebos", heads, told, words=(1,)))
-    lead = f"Evidence level {trial.level}: {BLURB.get(str(trial.level), '')}."
+    lead = f"Evidence level {fit.level}: {BLURB.get(fit.level, '')}."
     return Chapter("lot", "The lot", "Can the arms be compared?", lead, blocks)
 
 
 def _balance(trial: TrialStory) -> Figure:
-    worst = trial.balance.with_columns(size=pl.col("after").abs()).sort("size", descending=True).head(12)
+    fit = trial.fit
+    worst = trial.tables.balance.sort(pl.col("after").abs(), descending=True).head(12)
     marks, cells = [], []
     for r in worst.iter_rows(named=True):
-        tone = "main" if abs(r["after"]) < MUCH else "bad"
-        marks.append((clip(f"{r['feature']}, {trial.arms[r['arm']]}", 44), r["after"], None, None, tone))
-        cells.append([r["feature"], trial.arms[r["arm"]], number(r["before"]), number(r["after"])])
+        tone = "main" if abs(r["after"]) < fit.much_gap else "bad"
+        marks.append((clip(f"{r['feature']}, {fit.arms[r['arm']]}", 44), r["after"], None, None, tone))
+        cells.append([r["feature"], fit.arms[r["arm"]], number(r["before"]), number(r["after"])])
     grid = Grid(["feature", "arm", "before weighting", "after"], cells, frozenset({2, 3}))
-    top = number(worst["size"].max())
-    finding = f"The largest difference between an arm and control is {top} standard deviations; {MUCH} would be much."
+    finding = (
+        f"The largest difference between an arm and control is {number(fit.largest_gap)} standard deviations; "
+        f"{number(fit.much_gap)} would be much."
+    )
     axis = ("difference from control, standard deviations", "fixed")
-    n = count(trial.notes["kept"])
-    return forest("balance", "Were the arms alike before?", finding, axis, marks, grid=grid, n=n, wide=True)
+    return forest(
+        "balance", "Were the arms alike before?", finding, axis, marks, grid=grid, n=count(fit.kept), wide=True
+    )
 
 
 def _effects(trial: TrialStory) -> Chapter:
@@ -146,30 +152,35 @@ def _effects(trial: TrialStory) -> Chapter:
 
 
 def _average(trial: TrialStory, place: int, outcome: str) -> Figure:
+    """Effects in the unit of the file; beside those on money what is left once they are paid for."""
     say, more = partial(trial.amount, outcome), partial(trial.added, outcome)
-    mine = trial.effects.filter(pl.col("outcome") == outcome).sort("effect", descending=True)
+    mine = trial.tables.effects.filter(pl.col("outcome") == outcome).sort("effect", descending=True)
+    paid = outcome == trial.settings.money and not trial.settings.net(outcome).plain
     marks, cells = [], []
     for r in mine.iter_rows(named=True):
         name, p = trial.arms[r["arm"]], number(r["p_holm"])
         marks.append((name, *(trial.drawn(outcome, r[k]) for k in ("effect", "low", "high")), "main"))
-        cells.append([name, say(r["control_mean"]), more(r["effect"]), ends(r["low"], r["high"], more), p])
+        net = [more(r["net"]), ends(r["net_low"], r["net_high"], more)] if paid else []
+        cells.append([name, say(r["control_mean"]), more(r["effect"]), ends(r["low"], r["high"], more), *net, p])
     top = mine.row(0, named=True)
-    finding = f"{trial.arms[top['arm']]} adds {more(top['effect'])} to {say(top['control_mean'])}."
-    grid = Grid(["arm", "without", "adds", "95 % interval", "p, all looked at"], cells, frozenset(range(1, 5)))
+    finding = f"{trial.arms[top['arm']]} adds {more(top['effect'])} to {say(top['control_mean'])}{_paid(trial, top)}."
+    heads = ["arm", "without", "adds", "95 % interval", *(["net", "95 % interval"] if paid else []), "p, all looked at"]
+    grid = Grid(heads, cells, frozenset(range(1, len(heads))))
     axis = (f"added to {outcome}, per customer", trial.fmt(outcome))
-    n = count(trial.notes["kept"])
-    return forest(f"effect-{place}", outcome, finding, axis, marks, grid=grid, n=n, evidence=trial.level)
+    how = f"Added to what customers spent; {trial.basis(outcome)}, it is worth what the table says." if paid else ""
+    n = count(trial.fit.kept)
+    return forest(f"effect-{place}", outcome, finding, axis, marks, grid=grid, how=how, n=n, evidence=trial.level)
 
 
 def _depth(trial: TrialStory) -> list[Chapter]:
     """Gain along the depth, where treatments are depths."""
-    if trial.dose is None:
+    dose, outcome = trial.tables.dose, trial.settings.deciding
+    if dose is None:
         return []
-    outcome = modelled(trial.settings)[-1]
     tones = {"everybody": "ink", "lowest third": "blue", "middle third": "grey", "highest third": "orange"}
     series, cells = [], []
     for name, tone in tones.items():
-        rows = trial.dose.filter(pl.col("segment") == name)
+        rows = dose.filter(pl.col("segment") == name)
         told = [
             [r["depth"], *(trial.drawn(outcome, r[k]) for k in ("gain", "low", "high")), r["customers"]]
             for r in rows.iter_rows(named=True)
@@ -181,16 +192,17 @@ def _depth(trial: TrialStory) -> list[Chapter]:
     spec = {
         "kind": "lines",
         "x": {"name": "discount", "fmt": "share", "min": 0},
-        "y": {"name": f"added to {outcome}, per customer", "fmt": trial.fmt(outcome)},
+        "y": {"name": f"added to {trial.named(outcome)}, per customer", "fmt": trial.fmt(outcome)},
         "series": series,
         "band": True,
         "origin": True,
     }
-    top = trial.dose.filter(pl.col("segment") == "everybody").sort("gain").row(-1, named=True)
+    top = dose.filter(pl.col("segment") == "everybody").sort("gain").row(-1, named=True)
     finding = f"Largest for everybody at {share(top['depth'])} off: {trial.added(outcome, top['gain'])} a customer."
     heads = ["customers", "discount", "adds", "95 % interval", "number"]
     grid = Grid(heads, cells, frozenset(range(1, 5)))
     how = "Thirds by the outcome that was expected of customers. Bands: 95 % of the mean gain."
+    how = f"{trial.basis_sentence(outcome)} {how}" if outcome == trial.settings.money else how
     title = "Gain along the depth"
     figure = Figure("depth", title, finding, spec, grid, how, evidence=trial.level, wide=True)
     lead = "Depths are pooled: 10 % and 30 % tell about 20 %."
@@ -198,21 +210,21 @@ def _depth(trial: TrialStory) -> list[Chapter]:
 
 
 def _plan(trial: TrialStory) -> Chapter:
-    title, lead = (
-        "What to do with the budget",
-        "At most one treatment for each customer, and never more than the budget.",
-    )
-    p, s = trial.plan, trial.settings
-    if p is None or trial.frontier is None:
+    title = "What to do with the budget"
+    lead = "At most one treatment for each customer, and never more than the budget."
+    plan, tables, s = trial.results.planned, trial.tables.planned, trial.settings
+    if plan is None or tables is None:
         why = "no outcome is money, so gains cannot be weighed against costs"
+        if s.money:
+            why = UNPLANNED if trial.fit.apart else ALIKE
         return Chapter("plan", "Plan", title, lead, [gap("a plan", why)])
     told = f"Stated, not measured: margin {share(s.margin_rate)} of {s.money}, {trial.cash(s.cost)} a customer treated."
     return Chapter(
-        "plan", "Plan", title, lead, [_frontier(trial, p, trial.frontier), note(p["explain"]), note(told, "warn")]
+        "plan", "Plan", title, lead, [_frontier(trial, plan, tables.frontier), note(plan.explain), note(told, "warn")]
     )
 
 
-def _frontier(trial: TrialStory, p: dict[str, Any], line: pl.DataFrame) -> Figure:
+def _frontier(trial: TrialStory, plan: TrialPlanned, line: pl.DataFrame) -> Figure:
     points = [
         [trial.cents(r["budget"]), trial.cents(r["gain"]), None, None, r["treated"]] for r in line.iter_rows(named=True)
     ]
@@ -221,19 +233,20 @@ def _frontier(trial: TrialStory, p: dict[str, Any], line: pl.DataFrame) -> Figur
         "x": {"name": "budget", "fmt": "money"},
         "y": {"name": "expected extra profit", "fmt": "money"},
         "points": points,
-        "chosen": [trial.cents(p["cost"]), trial.cents(p["gain"]), p["price"]],
-        "slope": f"the next {trial.cash(1)} adds {trial.cash(p['price'])}",
-        "label": f"chosen: {trial.cash(p['cost'])} → {trial.cash(p['gain'])}",
+        "chosen": [trial.cents(plan.cost), trial.cents(plan.gain), plan.price],
+        "slope": f"the next {trial.cash(1)} adds {trial.cash(plan.price)}",
+        "label": f"chosen: {trial.cash(plan.cost)} → {trial.cash(plan.gain)}",
     }
     thin = line[:: max(1, line.height // 20)]
     cells = [[trial.cash(r["budget"]), trial.cash(r["gain"]), count(r["treated"])] for r in thin.iter_rows(named=True)]
-    grid = Grid(["budget", "extra profit", "customers"], cells, frozenset(range(3)))
+    grid = Grid(["budget", "extra profit, net", "customers"], cells, frozenset(range(3)))
     finding = (
-        f"{trial.cash(p['cost'])} treats {count(p['treated'])} of {count(p['customers'])} customers and is expected to "
-        f"add {trial.cash(p['gain'])} ({ends(p['low'], p['high'], trial.cash)}, 95 %)."
+        f"{trial.cash(plan.cost)} treats {count(plan.treated)} of {count(plan.customers)} customers and is expected to "
+        f"add {trial.cash(plan.gain)} ({ends(plan.low, plan.high, trial.cash)}, 95 %)."
     )
-    title, n = "Budget against expected extra profit", count(p["customers"])
-    return Figure("frontier", title, finding, spec, grid, n=n, evidence=trial.level, wide=True)
+    title, n = "Budget against expected extra profit", count(plan.customers)
+    how = trial.basis_sentence(trial.settings.deciding)
+    return Figure("frontier", title, finding, spec, grid, how, n=n, evidence=trial.level, wide=True)
 
 
 def _unknown(trial: TrialStory) -> Chapter:

@@ -6,18 +6,15 @@ Legend: N customers, A arms (arm 0 is control).
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from pydantic import Field, model_validator
 from scipy import stats
 
-from promolift.currency import Currency
 from promolift.data.names import NAMES_OF
 from promolift.errors import InputError
-from promolift.settings import Settings
+from promolift.results.trial import TrialSettings
 from promolift.sources.trials import read_trial
 
 Floats = NDArray[np.float64]
@@ -42,56 +39,6 @@ TELLS = 0.95  # a feature whose rank tells the outcome of an arm as surely as th
 EVERYBODY = "the same for everybody"  # the one feature of a file that says nothing of its customers
 ENOUGH = 20_000  # rows that show it
 ONE_ARMED = 1e-6  # chance below which a feature that varies in all arms but one is no accident
-
-
-class TrialSettings(Settings):
-    """What the columns of a trial file mean.
-
-    `treatment` says who got what and `control` which of its values is no treatment. `rates` are outcomes of 0 or 1 (or
-    yes and no), `counts` whole numbers, `money` is an amount in `currency`; the first outcome is what customers are
-    told apart by. `planned`: the shares the lot was drawn with ("equal", or one for each arm: control first, then the
-    others by name); left out, the trial was not drawn by lot and has to be adjusted. Where shares differ between
-    groups, `strata` names the column of the groups and `planned` gives shares for each of its values. `features` were
-    known before (left out: all other columns but those in `ignore`, which were not, or name the customer). `placebos`
-    are outcomes that no treatment can have moved. `dose`: treatments are depths of a discount drawn by lot, control is
-    0; the last outcome is read as a curve along them. `cost` of treating one customer, in money; `budget` of the plan
-    likewise (left out: half of treating everybody). `margin_rate` of `money` is profit. `days` outcomes were watched.
-    """
-
-    name: str = "Trial"
-    treatment: str
-    control: str
-    rates: tuple[str, ...] = ()
-    counts: tuple[str, ...] = ()
-    money: str | None = None
-    features: tuple[str, ...] = ()
-    ignore: tuple[str, ...] = ()
-    placebos: tuple[str, ...] = ()
-    dose: bool = False
-    planned: Literal["equal"] | tuple[float, ...] | dict[str, tuple[float, ...]] | None = None
-    strata: str | None = None
-    currency: Currency = "USD"
-    days: int | None = Field(default=None, ge=1)
-    margin_rate: float = Field(default=1.0, gt=0, le=1)
-    cost: float = Field(default=0.0, ge=0)
-    budget: float | None = Field(default=None, ge=0)
-    seed: int = 0
-
-    @model_validator(mode="after")
-    def _something_to_judge(self) -> "TrialSettings":
-        if not self.outcomes:
-            raise ValueError("no outcome: name columns as rates, counts or money")
-        twice = [name for name in self.outcomes if self.outcomes.count(name) > 1]
-        if twice:
-            raise ValueError(f"outcome {twice[0]!r} is named twice")
-        if isinstance(self.planned, dict) != (self.strata is not None):
-            raise ValueError("strata names the column whose values have planned shares of their own: give both")
-        return self
-
-    @property
-    def outcomes(self) -> tuple[str, ...]:
-        """All outcomes; the first tells customers apart."""
-        return (*self.rates, *self.counts, *((self.money,) if self.money else ()))
 
 
 @dataclass(frozen=True)
@@ -172,7 +119,7 @@ def _names(column: pl.Series) -> pl.Series:
 
 
 def _one_row_each(path: Path, frame: pl.DataFrame, arm_N: Ints) -> None:
-    """Refuse a file in which the same customer stands twice: his rows are no two customers."""
+    """Refuse a file in which the same customer stands twice: their rows are no two customers."""
     for column in frame:
         if not _is_customer(column.name) or column.null_count():
             continue

@@ -8,6 +8,7 @@ from typing import Any
 
 from promolift.errors import ConfigError
 from promolift.report import render_page
+from promolift.results.trial import TrialFit, TrialSettings
 from promolift.steps import trial
 from promolift.steps.job import Tell
 from promolift.steps.trial_page import page_of
@@ -16,7 +17,7 @@ from promolift.store import Store
 MANY = ("rates", "counts", "features", "ignore", "placebos", "planned")  # keys whose value is a list
 
 
-def trial_settings(path: Path | None, pairs: Sequence[str]) -> trial.TrialSettings:
+def trial_settings(path: Path | None, pairs: Sequence[str]) -> TrialSettings:
     """From the [trial] part of a TOML file and from texts such as "rates=visited,bought", which win."""
     stated = {} if path is None else _read(path)
     for pair in pairs:
@@ -33,7 +34,7 @@ def trial_settings(path: Path | None, pairs: Sequence[str]) -> trial.TrialSettin
             stated["planned"] = (before if isinstance(before, dict) else {}) | {group: parts}
         else:
             stated[key] = parts
-    return trial.TrialSettings.parse(stated, str(path) if path and not pairs else "promolift effect fit")
+    return TrialSettings.parse(stated, str(path) if path and not pairs else "promolift effect fit")
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -48,19 +49,28 @@ def _read(path: Path) -> dict[str, Any]:
     return found
 
 
+def check_settings(store: Store, path: Path) -> None:
+    """Whether a trial was fitted with what a TOML file says. Raises ConfigError, naming the key, where it was not."""
+    stated, kept = trial_settings(path, ()), TrialFit.load(store).settings
+    for name in sorted(stated.model_fields_set):
+        now, then = getattr(stated, name), getattr(kept, name)
+        if now != then:
+            told = f"{path}: trial.{name} = {now!r}, but the trial in {store.root} was fitted with {then!r}"
+            raise ConfigError(f"{told}; run `promolift effect fit` with this file first")
+
+
 def write_trial(store: Store, out: Path, tell: Tell) -> dict[str, Any]:
     """Plan if an outcome is money, then write the files; returns the plan's numbers and where the page is."""
-    notes = store.load_json("trial")
-    settings = trial.TrialSettings.parse(notes["settings"], "trial")
+    fitted = TrialFit.load(store)
     out.mkdir(parents=True, exist_ok=True)
     found: dict[str, Any] = {"text": ""}
-    if settings.money is not None and notes["apart"]:
+    if fitted.settings.money is not None and fitted.apart:
         found = trial.plan(store, tell)
         table = store.frame("trial_plan").sort("row")
         table.write_parquet(out / "plan.parquet")
         table.write_csv(out / "plan.csv", include_bom=True)
     page = out / "trial.html"
-    page.write_text(render_page(page_of(store, settings)), encoding="utf-8")
+    page.write_text(render_page(page_of(store)), encoding="utf-8")
     return found | {"page": str(page), "text": f"{found['text']}\nReport: {page}".strip()}
 
 

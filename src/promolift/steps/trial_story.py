@@ -1,40 +1,43 @@
-"""What a trial's page tells, and how its amounts are said."""
+"""What is known of a trial in; how its amounts, outcomes and policies are said on its page, out."""
 
 from dataclasses import dataclass
-from typing import Any
-
-import polars as pl
 
 from promolift.currency import currency_digits
 from promolift.report.blocks import Badge
-from promolift.report.words import money, number, share
-from promolift.steps.trial import TrialSettings
+from promolift.report.words import money, number, share, upper_first
+from promolift.results.trial import TrialFit, TrialResults, TrialSettings, TrialTables
 
 
 @dataclass(frozen=True)
 class TrialStory:
     """All that the page tells, with helpers that say amounts."""
 
-    settings: TrialSettings
-    notes: dict[str, Any]
-    effects: pl.DataFrame
-    balance: pl.DataFrame
-    placebos: pl.DataFrame
-    judged: dict[str, pl.DataFrame]
-    plan: dict[str, Any] | None
-    frontier: pl.DataFrame | None
-    dose: pl.DataFrame | None
-    samples: tuple[str, ...] = ()  # where models of the judgement learned from a part of the customers, in words
+    results: TrialResults
+
+    @property
+    def fit(self) -> TrialFit:
+        """Who got what, and what may be claimed."""
+        return self.results.fit
+
+    @property
+    def settings(self) -> TrialSettings:
+        """What the columns mean."""
+        return self.fit.settings
+
+    @property
+    def tables(self) -> TrialTables:
+        """Its tables."""
+        return self.results.tables
 
     @property
     def level(self) -> Badge:
         """Badge of every number that is an effect."""
-        return self.notes["level"]  # type: ignore[no-any-return]
+        return self.fit.level
 
     @property
-    def arms(self) -> list[str]:
+    def arms(self) -> tuple[str, ...]:
         """Names, control first."""
-        return list(self.notes["arms"])
+        return self.fit.arms
 
     def cents(self, amount: float) -> float:
         """Money of the file in minor units."""
@@ -55,6 +58,22 @@ class TrialStory:
         if outcome in self.settings.rates and isinstance(value, int | float):
             return f"{100 * value:.2f} points"
         return self.amount(outcome, value)
+
+    def total(self, outcome: str, value: object) -> str:
+        """What all customers add together, in words: money, or a number of visits, purchases or the like."""
+        return self.cash(value) if outcome == self.settings.money else number(value)
+
+    def basis(self, outcome: str) -> str:
+        """What is net in the outcome, and of what."""
+        return self.settings.net(outcome).text(self.cash)
+
+    def basis_sentence(self, outcome: str) -> str:
+        """`basis` as a sentence of its own."""
+        return f"{upper_first(self.basis(outcome))}."
+
+    def named(self, outcome: str) -> str:
+        """The outcome as gains and policies are counted in it."""
+        return outcome if self.settings.net(outcome).plain else f"{outcome}, net"
 
     def fmt(self, outcome: str) -> str:
         """How charts print it."""

@@ -2,42 +2,45 @@
 
 from functools import partial
 
-import numpy as np
 import polars as pl
 
 from promolift.report.blocks import Block, Chapter, Figure, Grid, forest, gap, note, table
 from promolift.report.words import count, ends, number, share
-from promolift.steps.trial import modelled
+from promolift.results.trial import JudgedTables
+from promolift.steps.trial_judge import policy_finding
 from promolift.steps.trial_story import TrialStory
 
 UNJUDGED = "`promolift effect evaluate` has not run"
+WHOLE = "The last columns: what all customers together add to treating nobody."
+ALIKE = "nothing was known of these customers before the trial"
 
 
 def whom(trial: TrialStory) -> Chapter:
     """Curves, calibration and figures."""
     title = "Who gains more?"
     lead = "Predicted on one half of the customers by models of the other half, and turned round."
-    if "deciles" not in trial.judged:
-        return Chapter("whom", "Whom", title, lead, [gap("how well customers are told apart", UNJUDGED)])
-    first = modelled(trial.settings)[0]
+    judged = trial.tables.judged
+    if judged is None:
+        return Chapter("whom", "Whom", title, lead, [gap("how well customers are told apart", _why(trial))])
+    first = trial.settings.outcomes[0]
     arms = range(1, len(trial.arms))
-    if trial.judged["qini"].is_empty():
-        why = "a Qini curve is fair only where everybody had the same chance of each arm"
-        rows: list[Figure | Block] = [*_samples(trial), gap("a Qini curve", why)]
-        rows += [_deciles(trial, first, arm) for arm in arms]
-        return Chapter("whom", "Whom", title, lead, rows)
     blocks: list[Figure | Block] = [*_samples(trial)]
-    blocks += [draw(trial, first, arm) for arm in arms for draw in (_curve, _deciles)]
+    if judged.qini.is_empty():
+        why = "a Qini curve is fair only where everybody had the same chance of each arm"
+        blocks.append(gap("a Qini curve", why))
+        blocks += [_deciles(trial, judged, first, arm) for arm in arms]
+        return Chapter("whom", "Whom", title, lead, blocks)
+    blocks += [draw(trial, judged, first, arm) for arm in arms for draw in (_curve, _deciles)]
     cells = [
         [
-            r["outcome"],
+            trial.named(r["outcome"]),
             trial.arms[r["arm"]],
             r["figure"],
             r["by"],
             number(r["value"]),
             ends(r["low"], r["high"], number),
         ]
-        for r in trial.judged["qini"].iter_rows(named=True)
+        for r in judged.qini.iter_rows(named=True)
     ]
     text = "Qini: area between curve and diagonal over that of the ideal order; Qini area: in the outcome's own unit."
     heads = ["outcome", "arm", "figure", "ranked by", "value", "95 % interval"]
@@ -45,14 +48,20 @@ def whom(trial: TrialStory) -> Chapter:
     return Chapter("whom", "Whom", title, lead, blocks)
 
 
+def _why(trial: TrialStory) -> str:
+    """Why nothing was judged."""
+    return UNJUDGED if trial.fit.apart else ALIKE
+
+
 def _samples(trial: TrialStory) -> list[Block]:
     """Whether the models learned from a part of the customers only."""
-    return [note(f"{each[0].upper()}{each[1:]}.", "warn") for each in trial.samples]
+    judged = trial.results.judged
+    return [note(f"{each[0].upper()}{each[1:]}.", "warn") for each in (judged.samples if judged else ())]
 
 
-def _curve(trial: TrialStory, outcome: str, arm: int) -> Figure:
-    rows = trial.judged["curves"].filter((pl.col("outcome") == outcome) & (pl.col("arm") == arm))
-    ours, theirs = (rows.filter(pl.col("by") == by) for by in ("effect", "response"))
+def _curve(trial: TrialStory, judged: JudgedTables, outcome: str, arm: int) -> Figure:
+    mine = (pl.col("outcome") == outcome) & (pl.col("arm") == arm)
+    ours, theirs = (judged.curves.filter(mine & (pl.col("by") == by)) for by in ("effect", "response"))
     draw = partial(trial.drawn, outcome)
     last = ours.row(-1, named=True)
     banded = [[r["share"], *(draw(r[k]) for k in ("gain", "low", "high")), None] for r in ours.iter_rows(named=True)]
@@ -66,75 +75,75 @@ def _curve(trial: TrialStory, outcome: str, arm: int) -> Figure:
     spec = {
         "kind": "lines",
         "x": {"name": "share of customers treated", "fmt": "share", "min": 0},
-        "y": {"name": f"added to {outcome}, per customer", "fmt": trial.fmt(outcome)},
+        "y": {"name": f"added to {trial.named(outcome)}, per customer", "fmt": trial.fmt(outcome)},
         "series": [{"name": name, "tone": tone, "points": points} for name, tone, points in series],
         "band": True,
         "origin": True,
     }
-    found = trial.judged["qini"].filter(
-        (pl.col("outcome") == outcome) & (pl.col("arm") == arm) & (pl.col("by") == "effect")
-    )
+    found = judged.qini.filter(mine & (pl.col("by") == "effect"))
     finding = "No order of these customers can be told from another."
     if found.height:
         r = found.row(0, named=True)
         span = ends(r["low"], r["high"], number)
         finding = f"{r['figure'].capitalize()} {number(r['value'])} ({span}); 0 is no better than by lot."
-    others = np.interp(ours["share"].to_numpy(), theirs["share"].to_numpy(), theirs["gain"].to_numpy()).tolist()
     cells = [
-        [share(r["share"]), trial.amount(outcome, r["gain"]), trial.amount(outcome, float(other))]
-        for r, other in list(zip(ours.iter_rows(named=True), others, strict=True))[::5]
+        [share(r["share"]), trial.added(outcome, r["gain"]), trial.added(outcome, r["other"])]
+        for r in ours[::5].iter_rows(named=True)
     ]
     grid = Grid(["treated", "best effect first", "best customers first"], cells, frozenset(range(3)))
-    how = "Best customers first: by the outcome expected without any treatment."
+    how = f"Best customers first: by the outcome expected without any treatment. {trial.basis_sentence(outcome)}"
     title = f"{trial.arms[arm]}: whom to treat first"
     return Figure(f"curve-{arm}", title, finding, spec, grid, how, evidence=trial.level)
 
 
-def _deciles(trial: TrialStory, outcome: str, arm: int) -> Figure:
-    rows = trial.judged["deciles"].filter((pl.col("outcome") == outcome) & (pl.col("arm") == arm))
-    say = partial(trial.amount, outcome)
+def _deciles(trial: TrialStory, judged: JudgedTables, outcome: str, arm: int) -> Figure:
+    rows = judged.deciles.filter((pl.col("outcome") == outcome) & (pl.col("arm") == arm))
+    say = partial(trial.added, outcome)
     marks, cells = [], []
     for r in rows.iter_rows(named=True):
         drawn = (trial.drawn(outcome, r[k]) for k in ("realised", "low", "high"))
         marks.append((f"predicted {say(r['predicted'])}", *drawn, "main"))
         cells.append([say(r["predicted"]), say(r["realised"]), ends(r["low"], r["high"], say), count(r["n"])])
     grid = Grid(["predicted", "realised", "95 % interval", "customers"], cells, frozenset(range(4)))
-    inside = rows.filter(pl.col("predicted").is_between(pl.col("low"), pl.col("high"))).height
-    finding = f"{inside} of {rows.height} predictions lie within what was realised."
-    title, axis = f"{trial.arms[arm]}: predicted and realised", (f"realised, added to {outcome}", trial.fmt(outcome))
-    return forest(f"deciles-{arm}", title, finding, axis, marks, grid=grid, evidence=trial.level)
+    counted = trial.results.judged.calibration if trial.results.judged else ()
+    finding = " ".join(
+        f"{count(each.inside)} of {count(each.groups)} predictions lie within what was realised."
+        for each in counted
+        if (each.outcome, each.arm) == (outcome, arm)
+    )
+    title = f"{trial.arms[arm]}: predicted and realised"
+    axis = (f"realised, added to {trial.named(outcome)}", trial.fmt(outcome))
+    how = trial.basis_sentence(outcome)
+    return forest(f"deciles-{arm}", title, finding, axis, marks, grid=grid, how=how, evidence=trial.level)
 
 
 def policies(trial: TrialStory) -> Chapter:
-    """Each fixed treatment and the recommended policy, with intervals."""
+    """Nobody, everybody by each treatment, and the recommended policy, with intervals."""
     title = "Which policy earns most?"
     lead = "Every policy valued on the same customers; the recommended one on those its models did not see."
-    if "policies" not in trial.judged:
-        return Chapter("policies", "Policies", title, lead, [gap("what policies are worth", UNJUDGED)])
-    blocks = [_policy(trial, place, outcome) for place, outcome in enumerate(modelled(trial.settings))]
+    judged = trial.tables.judged
+    if judged is None:
+        return Chapter("policies", "Policies", title, lead, [gap("what policies are worth", _why(trial))])
+    blocks = [_policy(trial, judged, place, outcome) for place, outcome in enumerate(trial.settings.modelled)]
     return Chapter("policies", "Policies", title, lead, blocks)
 
 
-def _policy(trial: TrialStory, place: int, outcome: str) -> Figure:
-    rows = trial.judged["policies"].filter(pl.col("outcome") == outcome)
-    say = partial(trial.amount, outcome)
+def _policy(trial: TrialStory, judged: JudgedTables, place: int, outcome: str) -> Figure:
+    rows = judged.policies.filter(pl.col("outcome") == outcome)
+    say, more, all_ = (partial(how, outcome) for how in (trial.amount, trial.added, trial.total))
     marks, cells = [], []
     for r in rows.iter_rows(named=True):
-        ours = r["policy"] == "recommended"
-        name = "recommended" if ours else f"{r['policy']} to all"
         drawn = (trial.drawn(outcome, r[k]) for k in ("value", "low", "high"))
-        marks.append((name, *drawn, "bad" if ours else "main"))
-        moved = share(r["moved"]) if r["moved"] is not None else ""
-        cells.append(
-            [name, say(r["value"]), ends(r["low"], r["high"], say), ends(r["lead_low"], r["lead_high"], say), moved]
-        )
+        marks.append((r["policy"], *drawn, "bad" if r["policy"] == "recommended" else "main"))
+        value, lead = ends(r["low"], r["high"], say), ends(r["lead_low"], r["lead_high"], more)
+        added = ends(r["added_low"], r["added_high"], all_)
+        cells.append([r["policy"], share(r["treated"]), say(r["value"]), value, lead, all_(r["added"]), added])
     last = rows.row(-1, named=True)
-    finding = (
-        f"The recommended policy beats {last['best_fixed']} to all by {say(last['lead'])}."
-        if last["lead_low"] > 0
-        else f"No policy was shown to beat {last['best_fixed']} to all; it is left only where a lower bound says so."
-    )
-    heads = ["policy", outcome, "95 % interval", f"lead over {last['best_fixed']}", "moved"]
-    grid, axis = Grid(heads, cells, frozenset(range(1, 5))), (f"{outcome} per customer", trial.fmt(outcome))
-    n = count(last["n"])
-    return forest(f"policy-{place}", outcome, finding, axis, marks, grid=grid, n=n, evidence=trial.level)
+    named, best = trial.named(outcome), last["best_fixed"]
+    heads = ["policy", "treats", named, "95 % interval", f"lead over {best}", "beyond nobody, all", "95 % interval"]
+    grid, axis = Grid(heads, cells, frozenset(range(1, 7))), (f"{named}, per customer", trial.fmt(outcome))
+    how = f"{trial.basis_sentence(outcome)} {WHOLE}"
+    return forest(
+        f"policy-{place}", named, policy_finding(rows, trial.settings, more), axis, marks,
+        grid=grid, how=how, n=count(last["n"]), evidence=trial.level, wide=True,
+    )  # fmt: skip

@@ -7,6 +7,7 @@ import polars as pl
 
 from promolift.effect import DiscountResponse, ValueSettings
 from promolift.report.words import count, listed, money, plural
+from promolift.results import effects
 from promolift.steps.job import Job
 
 FEW = 0.01  # a plan for a smaller share of the customers it may write to is told why
@@ -48,7 +49,7 @@ def why(job: Job, valued: pl.DataFrame, free: pl.DataFrame, chosen: pl.DataFrame
     if free.is_empty():
         return [f"Nobody gets an offer: {closed(valued)}"]
     ground = Ground(
-        job.config.value, DiscountResponse.from_dict(job.store.load_json("response")),
+        job.config.value, effects.response(job.store),
         job.store.frame("products")["cost_cents"].drop_nulls().len() > 0, job.config.shop.currency,
         job.config.plan.trial,
     )  # fmt: skip

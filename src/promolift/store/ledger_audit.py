@@ -61,6 +61,12 @@ def once(db: Connection, key: str, request: Any, ts_ms: int, do: Callable[[], An
     return answer, False
 
 
+def amend(db: Connection, key: str, answer: Answer) -> None:
+    """Put an answer in the place of the one kept for a key: the caller was told this one."""
+    status, body = answer
+    db.execute(update(ANSWERS).where(ANSWERS.c.key == key).values(status=status, body=canonical(body)))
+
+
 def put(db: Connection, kind: str, id_: str, body: Any, ts_ms: int) -> Any:
     """Keep a JSON body under (kind, id); the old body, or None."""
     old = get(db, kind, id_)

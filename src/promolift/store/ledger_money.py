@@ -6,9 +6,11 @@ so that a refusal changes nothing.
 """
 
 import json
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from string import ascii_lowercase, ascii_uppercase
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -16,9 +18,10 @@ from sqlalchemy import Connection, RowMapping, and_, bindparam, func, insert, or
 
 from promolift.store.ledger_audit import audit
 from promolift.store.ledger_query import Query
-from promolift.store.ledger_schema import CODES, CUSTOMERS, LIMITS, REDEMPTIONS, USAGE, Refused
+from promolift.store.ledger_schema import CODES, CUSTOMERS, FOLDED, LIMITS, REDEMPTIONS, STOCKED, USAGE, Refused
 
 Cell = tuple[str, str, str]
+UPPER = str.maketrans(ascii_lowercase, ascii_uppercase)
 SHARED = Query(select(LIMITS).where(LIMITS.c.campaign_id == bindparam("campaign"), LIMITS.c.per == "campaign"))
 
 
@@ -149,6 +152,22 @@ def add_stock(db: Connection, campaign_id: str, offer_id: str, codes: Sequence[s
     if new:
         db.execute(insert(CODES), new)
     return len(new)
+
+
+def meant(db: Connection, offer: tuple[str, str], typed: str, printed: str | None) -> str:
+    """The code of an offer (campaign_id, offer_id) that a person means who typed this; `printed`: if it is one of ours.
+
+    A code as it is kept is always meant. The shop's own are found in any case, spacing and width too, where that fits
+    one of them alone; else what was typed comes back, and is refused as unknown.
+    """
+    mine = and_(CODES.c.campaign_id == offer[0], CODES.c.offer_id == offer[1])
+    plain = "".join(unicodedata.normalize("NFKC", typed).split())
+    folded = and_(STOCKED, FOLDED.in_({plain.translate(UPPER), plain.upper()}))  # SQLite knows the ASCII letters alone
+    found = set(db.execute(select(CODES.c.code).where(mine, CODES.c.code.in_([typed, printed]))).scalars())
+    if typed in found:  # nearly always: then nothing more is looked up
+        return typed
+    found |= set(db.execute(select(CODES.c.code).where(mine, folded).limit(2)).scalars())
+    return found.pop() if len(found) == 1 else typed
 
 
 def stock_left(db: Connection, campaign_id: str, offer_id: str) -> int | None:

@@ -11,9 +11,11 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    func,
     inspect,
     literal_column,
 )
+from sqlalchemy.schema import CreateIndex
 
 from promolift.errors import ConfigError, PromoError
 
@@ -144,6 +146,7 @@ CODES = Table(
 )  # fmt: skip
 Index("codes_stock", CODES.c.campaign_id, CODES.c.offer_id, CODES.c.status)
 Index("codes_customer", CODES.c.customer_id, CODES.c.campaign_id)  # both: or SQLite reads all codes of the campaign
+FOLDED = func.upper(func.replace(CODES.c.code, literal_column("' '"), literal_column("''")))  # as people may type it
 STOCKED = CODES.c.stocked == literal_column("1")
 Index(
     "codes_stocked",
@@ -153,6 +156,9 @@ Index(
     sqlite_where=STOCKED,
     postgresql_where=STOCKED,
 )
+Index(
+    "codes_folded", CODES.c.campaign_id, CODES.c.offer_id, FOLDED, sqlite_where=STOCKED, postgresql_where=STOCKED
+)  # fmt: skip
 
 REDEMPTIONS = Table(
     "redemptions", META,
@@ -215,7 +221,7 @@ Index("outbox_waiting", OUTBOX.c.status, OUTBOX.c.next_ms)
 
 
 def make_tables(db: Connection) -> None:
-    """Make the tables that are missing. ConfigError if one is there that an earlier version made otherwise."""
+    """Make missing tables and indexes. ConfigError if one is there that an earlier version made otherwise."""
     META.create_all(db)
     found = inspect(db)
     for table in META.sorted_tables:
@@ -223,3 +229,5 @@ def make_tables(db: Connection) -> None:
         if missing:
             told = f"its table {table.name} has no {', '.join(sorted(missing))}: an earlier version made it"
             raise ConfigError(f"ledger: {told}; export what you need with that version and start a new ledger")
+        for index in table.indexes:
+            db.execute(CreateIndex(index, if_not_exists=True))

@@ -26,6 +26,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from promolift.errors import ConfigError, InputError, StepError
+from promolift.tables import KEPT
 
 try:
     import fcntl
@@ -34,13 +35,10 @@ except ImportError:  # pragma: no cover - Windows has no advisory locks of this 
 
 Relation = duckdb.DuckDBPyRelation
 
-# Which verb makes a table, for the error of a person who asks for it too early.
-MADE_BY = {
-    "profiles": "profile",
-    "candidates": "plan",
-    "plan": "plan",
-    "messages": "message",
-}
+
+def made_by(name: str) -> str:
+    """The verb that makes a table, a note or a model; a model of a trial's outcome is made where its trial is."""
+    return "effect fit" if name.startswith("effect_") else KEPT.get(name, "run")
 
 
 def shards_for(rows: int) -> int:
@@ -111,14 +109,18 @@ class Store:
         if shard is None and self._file(name).is_file():
             return self.connection.read_parquet(str(self._file(name)))
         if not self._folder(name).is_dir():
-            verb = MADE_BY.get(name, "ingest")
-            raise StepError(f"no table {name!r} yet; run `promolift {verb}` first")
+            raise StepError(f"no table {name!r} yet; run `promolift {made_by(name)}` first")
         if shard is None:
             files = [str(self._shard(name, each)) for each in self.shards(name)]
             return self.connection.read_parquet(files)
         if not self._shard(name, shard).is_file():
             raise StepError(f"table {name!r} has no shard {shard}; it has {self.shards(name)}")
         return self.connection.read_parquet(str(self._shard(name, shard)))
+
+    def path(self, name: str) -> Path:
+        """The file of a table that is kept in one. StepError if it is not there yet."""
+        self.table(name)
+        return self._file(name)
 
     def events(self, shard: int | None = None) -> Relation:
         """The clean events, all of them or one shard."""
@@ -218,8 +220,12 @@ class Store:
         """The value kept under a name. Raises StepError if there is none."""
         path = self.root / "notes" / f"{name}.json"
         if not path.is_file():
-            raise StepError(f"no result {name!r} yet; run `promolift {MADE_BY.get(name, 'ingest')}` first")
+            raise StepError(f"no result {name!r} yet; run `promolift {made_by(name)}` first")
         return _read_json(path)
+
+    def has_json(self, name: str) -> bool:
+        """Whether a value is kept under that name."""
+        return (self.root / "notes" / f"{name}.json").is_file()
 
     def save_model(self, name: str, arrays: Mapping[str, NDArray[Any]], manifest: Any) -> None:
         """Keep a model as plain arrays and a JSON manifest; nothing is pickled."""
@@ -234,7 +240,7 @@ class Store:
         """The arrays and the manifest kept under a name. Raises StepError if there are none."""
         path = self.root / "models" / f"{name}.npz"
         if not path.is_file():
-            raise StepError(f"no model {name!r} yet; run `promolift effect fit` first")
+            raise StepError(f"no model {name!r} yet; run `promolift {made_by(name)}` first")
         with np.load(path, allow_pickle=False) as file:
             arrays = {key: file[key] for key in file.files}
         return arrays, _read_json(path.with_suffix(".json"))

@@ -6,7 +6,6 @@ import polars as pl
 from fastapi import APIRouter, Query, Request, Response
 from sqlalchemy import Connection, delete, func, insert, select, update
 
-from promolift.errors import ConfigError
 from promolift.learn.experiment import HOLDOUT, analyse
 from promolift.learn.lift import Metric
 from promolift.learn.sums import sums_by
@@ -102,10 +101,8 @@ def offers(request: Request, campaign_id: Slug) -> dict[str, Any]:
 def make_release(request: Request, idempotency_key: IdempotencyKey = None) -> Response:
     """Freeze the work folder's present plan as a release. The same plan gives the same id. Activate it to use it."""
     server, who = server_of(request), actor(request)
-    if server.config is None:
-        raise ConfigError("the server was started without promolift.toml; give --config")
     with Store(server.settings.work) as store:
-        release_id = release.build(store, server.config)
+        release_id = release.build(store)
     terms = server.decider.ensure(release_id).terms
 
     def do(db: Connection, now_ms: int) -> tuple[int, Any]:

@@ -1,15 +1,17 @@
 """The ledger's tables as CSV or Parquet, a page at a time: for the next `promolift ingest`, or for a warehouse."""
 
 import io
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import polars as pl
 from fastapi import APIRouter, Path, Query, Request, Response
+from pydantic_core import to_json
 from sqlalchemy import select
 
 from promolift.serve import record
 from promolift.serve.routes.money import server_of
 from promolift.store.ledger_schema import DECISIONS, EVENTS, REDEMPTIONS, REJECTS
+from promolift.tables import DECISIONS as CONTRACT
 
 router = APIRouter(tags=["export"])
 TABLES = {"events": EVENTS, "decisions": DECISIONS, "redemptions": REDEMPTIONS, "rejects": REJECTS}
@@ -43,18 +45,15 @@ def export(
             last_ms = rows[-1][place]
             rest = db.execute(select(source).where(column == last_ms))
             rows = [row for row in rows if row[place] != last_ms] + [tuple(row) for row in rest]
-        schema = {c.name: pl.String if c.type.python_type is str else None for c in source.c}
+        schema: dict[str, Any] = {c.name: pl.String if c.type.python_type is str else None for c in source.c}
         if table == "decisions":
             schema = {name: kind for name, kind in schema.items() if name not in record.OWN}
+            schema |= {name: CONTRACT.schema[name] for name in record.LISTS}
             told = (dict(zip(source.c.keys(), row, strict=True)) for row in rows)
-            load = server_of(request).decider.ensure
-            rows = [tuple(map(each.__getitem__, schema)) for each in record.whole(told, load)]
+            whole = map(record.told_row, record.whole(told, server_of(request).decider.ensure))
+            rows = [tuple(map(each.__getitem__, schema)) for each in whole]
     frame = pl.DataFrame(rows, schema=schema, orient="row", infer_schema_length=None)
     last = str(frame[column.name].max()) if frame.height >= limit else ""
-    if table == "decisions":
-        from promolift.serve.learning import whole_terms
-
-        frame = whole_terms(frame, server_of(request).settings.work)
     frame = purchases(frame) if table == "purchases" else frame
     return Response(_written(frame, kind), headers={"x-next": last}, media_type=TYPES[kind])
 
@@ -100,6 +99,9 @@ def _written(frame: pl.DataFrame, kind: str) -> bytes:
     if kind == "parquet":
         frame.write_parquet(buffer)
     else:
+        lists = [name for name, dtype in frame.schema.items() if isinstance(dtype, pl.List)]
+        told = {name: [to_json(each).decode() for each in frame[name].to_list()] for name in lists}
+        frame = frame.with_columns(pl.Series(name, each, dtype=pl.String) for name, each in told.items())
         texts = [name for name, dtype in frame.schema.items() if dtype == pl.String]
         frame.with_columns(_harmless(name) for name in texts).write_csv(buffer)
     return buffer.getvalue()

@@ -8,13 +8,14 @@ from fastapi import APIRouter, Header, Request, Response
 from sqlalchemy import Connection, select
 from starlette.responses import JSONResponse
 
+from promolift.deliver import normalise
 from promolift.serve import events, now, outbox, record, words
 from promolift.serve.models import ConfirmIn, FeedbackIn, Id, MailIn, ReserveIn, RollbackIn
 from promolift.serve.problems import ApiError
 from promolift.serve.server import Change, Server
 from promolift.serve.settings import Policy
 from promolift.store.ledger_audit import get
-from promolift.store.ledger_money import Claim, confirm, reserve, rollback
+from promolift.store.ledger_money import Claim, confirm, meant, reserve, rollback
 from promolift.store.ledger_schema import CUSTOMERS, DECISIONS, REDEMPTIONS, Refused
 from promolift.tables import DECISIONS as CONTRACT
 
@@ -64,9 +65,10 @@ def reserve_(request: Request, body: ReserveIn, idempotency_key: IdempotencyKey 
         if known is None:
             raise Refused("campaign_unknown", f"no campaign {campaign}; PUT /v1/campaigns/{campaign} first")
         hold_ms = round(Policy(**known.get("policy", {})).hold_minutes * 60_000)
+        code = body.code and meant(db, (campaign, offer), body.code, normalise(body.code))
         claim = Claim(
             body.redemption_id or f"rdm_{token_hex(12)}", campaign, offer, body.customer_id, body.amount_cents, now_ms,
-            hold_ms, body.order_id, body.code, body.decision_id, who,
+            hold_ms, body.order_id, code, body.decision_id, who,
         )  # fmt: skip
         row = reserve(db, claim)
         if (row["customer_id"], row["offer_id"]) != (claim.customer_id, claim.offer_id):
@@ -133,7 +135,7 @@ def message(request: Request, body: MailIn, idempotency_key: IdempotencyKey = No
         text = words.words(release, made["customer_id"], made["offer_id"], made["ts_ms"], body.language)
         if not text["message"]:
             raise Refused("message_untrue", "no true message can be written for this offer")
-        mail = mail_of(release.shop["name"], text, made["code"], body)
+        mail = mail_of(release.shop.name, text, made["code"], body)
         return 202, {"message_id": outbox.post(db, "email", made["decision_id"], mail, now_ms)}
 
     return changed(request, do, idempotency_key, body)
@@ -155,18 +157,20 @@ def explain(request: Request, decision_id: Id) -> dict[str, Any]:
         row = _whole(request, db, decision_id)
         policy = Policy(**(get(db, "campaign", row["campaign_id"]) or {}).get("policy", {}))
         lately = now.recent(db, [row["customer_id"]], policy.live, row["ts_ms"]).get(row["customer_id"], now.Now())
-    opened, terms = json.loads(row["candidates"]), json.loads(row["terms"])
-    for each in opened:
-        worth = each["gain_cents"] - each.get("charge_cents", 0.0) - terms["price"] * each["cost_cents"]
-        each["worth_at_price_cents"] = worth
+    terms = record.told_terms(row["terms"])
+    price = row["terms"].price if row["terms"] else 0.0
+    opened = [
+        each | {"worth_at_price_cents": each["gain_cents"] - each["charge_cents"] - price * each["cost_cents"]}
+        for each in row["candidates"]
+    ]
     lines = [
-        f"{len(opened) - 1} offers were open, {len(json.loads(row['ineligible']))} closed.",
-        f"A cent of budget was worth {terms['price']:.4f} cents of gain.",
+        f"{len(opened) - 1} offers were open, {len(row['ineligible'])} closed.",
+        f"A cent of budget was worth {price:.4f} cents of gain.",
         f"Decided: {row['offer_id']}, with probability {row['propensity']:.4f}; {row['reason']}.",
         "What he did since the release closes offers; it changes no score.",
     ]
     told = {name: row[name] for name in row if name not in ("candidates", "ineligible", "terms")}
-    parts = {"candidates": opened, "ineligible": json.loads(row["ineligible"]), "terms": terms, "live": lately.told()}
+    parts = {"candidates": opened, "ineligible": row["ineligible"], "terms": terms, "live": lately.told()}
     return dict(told) | parts | {"text": " ".join(lines)}
 
 

@@ -37,12 +37,13 @@ def export(request: Request, subject: Id) -> dict[str, Any]:
     server = server_of(request)
     with server.ledger.read() as db:
         found = {table.name: _rows(db, table, subject) for table in WITH_CUSTOMER}
-        found[DECISIONS.name] = list(record.whole(found[DECISIONS.name], server.decider.ensure))
+        whole = record.whole(found[DECISIONS.name], server.decider.ensure)
+        found[DECISIONS.name] = [row | {"terms": record.told_terms(row["terms"])} for row in whole]
         found |= {table.name: _found(db, table, _says(table, subject)) for table in (REJECTS, OUTBOX)}
     for name, release in sorted(server.decider.releases.items()):
-        if subject in release.spans or subject in release.people:
+        if subject in release.place or subject in release.people:
             told = release.people.get(subject)
-            rows = release.candidates[slice(*release.spans.get(subject, (0, 0)))].to_dicts()
+            rows = [option._asdict() for option in release.rows.options(*release.span(subject))]
             found[f"release {name}"] = [{"name, age, language, consent": told, "candidates": rows}]
     _note(request, "privacy.export", subject)
     return {"subject": subject, "tables": found}

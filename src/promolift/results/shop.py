@@ -1,0 +1,161 @@
+"""What the first steps and the last ones of a shop keep in its work folder: notes as frozen classes."""
+
+from typing import Any, ClassVar, Literal
+
+from pydantic import Field
+
+from promolift.results.base import Note
+from promolift.settings import Settings
+from promolift.terms import Offer
+
+
+class Span(Note):
+    """The first and last moment of the events, ms UTC, and how many customers they know; None where there are none."""
+
+    NAME: ClassVar[str] = "span"
+    first_ms: int | None
+    last_ms: int | None
+    customers: int = 0
+
+
+class Rows(Settings):
+    """What became of the rows of one raw table. `first` has the first bad rows of a reason: number and value."""
+
+    table: str
+    read: int
+    accepted: int
+    repaired_rows: int
+    repaired: dict[str, int]
+    rejected: dict[str, int]
+    counted: dict[str, int] = Field(default_factory=dict)
+    first: dict[str, list[tuple[int, str]]]
+
+    @property
+    def set_aside(self) -> int:
+        """Rows that were not taken."""
+        return sum(self.rejected.values())
+
+
+class Ability(Settings):
+    """One thing that can be done with this data, partly, or not; why, and what to add."""
+
+    name: str
+    level: Literal["yes", "partly", "no"]
+    reason: str
+    add: str = ""
+
+
+class Health(Note):
+    """The state of the shop's data, as `data.health` found it."""
+
+    NAME: ClassVar[str] = "health"
+    tables: tuple[Rows, ...]
+    summary: dict[str, Any]
+    abilities: tuple[Ability, ...]
+    warnings: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+class Unknown(Note):
+    """Why an attribute is known of nobody, by the name of its column."""
+
+    NAME: ClassVar[str] = "unknown_attributes"
+    reasons: dict[str, str]
+
+
+class Unchecked(Note):
+    """Why a prediction, or the comparison of policies, could not be checked, by its name."""
+
+    NAME: ClassVar[str] = "unchecked"
+    reasons: dict[str, str]
+
+
+class Offers(Note):
+    """The plan's offers as they can be printed."""
+
+    NAME: ClassVar[str] = "offers"
+    offers: tuple[Offer, ...]
+
+    @property
+    def by_id(self) -> dict[str, Offer]:
+        """Offer id to offer."""
+        return {offer.id: offer for offer in self.offers}
+
+
+class Figure(Settings):
+    """A figure with its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+class Ndcg(Figure):
+    """How well the next basket is ranked: the encoder's list, and by `habit` alone, over `n` customers."""
+
+    habit: float
+    n: int
+
+
+class Bin(Settings):
+    """A bar of a calibration plot: mean predicted probability, and the rate that happened with its interval."""
+
+    prob: float
+    rate: float
+    low: float
+    high: float
+    n: int
+    positives: int
+
+
+class Predicted(Settings):
+    """A share as it was predicted and as it happened."""
+
+    predicted: float
+    observed: float
+
+
+class Visit(Settings):
+    """A visit that moves the odds of an item: its day, what may be told of its basket, and the factor."""
+
+    day: str
+    items: tuple[str, ...]
+    odds_factor: float
+
+
+class Alike(Settings):
+    """A customer like the one told of."""
+
+    customer_id: str
+    spend_cents: float
+    leans_to: str | None
+    next_1: str | None
+
+
+class Told(Settings):
+    """Why the encoder expects what it does of one customer: see `steps.portrait.why`."""
+
+    customer_id: str
+    item: str | None = None
+    sentences: tuple[str, ...] = ()
+    reasons: tuple[Visit, ...] = ()
+    alike: tuple[Alike, ...] = ()
+
+
+class Checked(Settings):
+    """How well an encoder saw the last weeks: one row per epoch of training, and the figures on the window."""
+
+    record: tuple[dict[str, float], ...]
+    ndcg: Ndcg
+    lead: Figure
+    bins: tuple[Bin, ...]
+    stays_away: Predicted
+
+
+class Outlook(Note):
+    """What the learned encoder was checked on and an example of what it sees; `missing` says why there is none."""
+
+    NAME: ClassVar[str] = "outlook"
+    missing: str | None = None
+    checked: Checked | None = None
+    told: Told | None = None

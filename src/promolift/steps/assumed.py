@@ -1,0 +1,96 @@
+"""A plan's chosen offers in; what must be believed for its gain, and the value at which it would be gone, out."""
+
+import numpy as np
+import polars as pl
+
+from promolift import effect
+from promolift.report.words import share
+from promolift.results.plan import Assumption
+from promolift.steps.job import Job
+
+STEPS = 40  # halvings of the interval in which the response that breaks even is looked for
+
+
+def assumptions(job: Job, chosen: pl.DataFrame, response: effect.DiscountResponse) -> tuple[Assumption, ...]:
+    """Each thing that nobody measured and on which the gain of `chosen` stands; none for an empty plan."""
+    if chosen.is_empty():
+        return ()
+    costs = job.store.frame("products")["cost_cents"]
+    found = [
+        _margin(job, chosen) if costs.null_count() == len(costs) else None,
+        _suppliers(chosen),
+        _response(chosen, response),
+        _reach(job, chosen),
+        _stretch(job, chosen),
+    ]
+    return tuple(each for each in found if each is not None)
+
+
+def _gain(chosen: pl.DataFrame) -> float:
+    return float(chosen["gain_cents"].sum())
+
+
+def _said(flips_at: float | None, never: str) -> str:
+    return never if flips_at is None else f"at {share(flips_at)} this plan as it stands would earn nothing"
+
+
+def _margin(job: Job, chosen: pl.DataFrame) -> Assumption:
+    value, added = job.config.value.margin_rate, float(chosen["added_cents"].sum())
+    flips = value * float(chosen["cost_cents"].sum()) / added if added > 0 else None
+    text = (
+        f"A margin of {share(value)} for every product, since none has a cost: {_said(flips, 'no margin would pay')}."
+    )
+    return Assumption(name="margin", value=value, flips_at=flips, text=text)
+
+
+def _suppliers(chosen: pl.DataFrame) -> Assumption | None:
+    """Of a benefit B the shop pays (1 - s) B: the share s at which the whole plan earns nothing."""
+    rows = chosen.filter((pl.col("supplier_share") > 0) & (pl.col("supplier_share") < 1))
+    paid = float(rows["subsidy_cents"].sum())
+    whole = float((rows["subsidy_cents"] / (1 - rows["supplier_share"])).sum())
+    if whole <= 0:
+        return None
+    value, flips = 1 - paid / whole, 1 - (_gain(chosen) + paid) / whole
+    told = None if flips < 0 else flips
+    text = (
+        f"Suppliers pay {share(value)} of the discounts, as promolift.toml states: "
+        f"{_said(told, 'this plan would pay without them, too')}."
+    )
+    return Assumption(name="supplier_share", value=value, flips_at=told, text=text)
+
+
+def _response(chosen: pl.DataFrame, response: effect.DiscountResponse) -> Assumption | None:
+    """The part of the expected response at which discounts earn nothing, by bisection."""
+    if response.level == "randomised" or chosen.filter(pl.col("benefit") == "percent_off").is_empty():
+        return None
+    scaled = effect.scaled_gain(chosen)
+    low, high = 0.0, 1.0
+    if scaled(low) < 0 < scaled(high):
+        for _ in range(STEPS):
+            middle = (low + high) / 2
+            low, high = (low, middle) if scaled(middle) > 0 else (middle, high)
+    flips = high if scaled(0.0) < 0 < scaled(1.0) else None
+    how = "assumed" if response.level == "assumed" else "read from past shelf prices, not proven by an experiment"
+    at = "it would pay without any" if flips is None else f"at {share(flips)} of it this plan would earn nothing"
+    return Assumption(name="response", value=1.0, flips_at=flips, text=f"The response to discounts is {how}: {at}.")
+
+
+def _reach(job: Job, chosen: pl.DataFrame) -> Assumption | None:
+    """Coupons of which no model says how many are used."""
+    unseen = (pl.col("activation") == "coupon") & pl.col("coupon_prob").is_null()
+    rows = chosen.filter(unseen | ((pl.col("benefit") != "percent_off") & (pl.col("activation") == "coupon")))
+    if rows.is_empty():
+        return None
+    value, part = job.config.value.coupon_reach, float((rows["added_cents"] - rows["subsidy_cents"]).sum())
+    left = 1 - _gain(chosen) / part if part > 0 else -1.0
+    flips = value * left if left > 0 else None
+    text = f"{share(value)} of customers notice a coupon: {_said(flips, 'fewer would not turn the plan')}."
+    return Assumption(name="coupon_reach", value=value, flips_at=flips, text=text)
+
+
+def _stretch(job: Job, chosen: pl.DataFrame) -> Assumption | None:
+    if not np.isin(chosen["benefit"].to_numpy(), ["amount_off", "free_shipping"]).any():
+        return None
+    value = job.config.value.stretch_share
+    text = f"{share(value)} of orders just below a threshold are filled up to it: nothing in the log varies it."
+    return Assumption(name="stretch_share", value=value, flips_at=None, text=text)

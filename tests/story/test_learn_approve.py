@@ -1,0 +1,276 @@
+"""A proposal waits for a person: shown in words, approved once and for its own plan, or rejected; nothing half done."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from promolift.cli import main
+from promolift.config import ShopSettings
+from promolift.deliver import Release
+from promolift.deliver.recalibrate import Recalibration
+from promolift.privacy import ConsentSettings
+from promolift.results.plan import PlanNote
+from promolift.steps import proposal as room
+from promolift.steps.approved import approved
+from promolift.steps.proposal import Proposed, plan_mark, write_whole
+from promolift.store import Store
+
+CAMPAIGN = "spring"
+CONFIG = f'[data]\nsource = "complete-journey"\n[plan]\ncampaign = "{CAMPAIGN}"\n[shop]\ncurrency = "USD"\n'
+TERMS = Release(campaign_id=CAMPAIGN, policy_id="plan", policy_version="1", price=0.5, seed=1, holdout_share=0.1)
+NEXT = TERMS.model_copy(
+    update={
+        "policy_version": "2",
+        "seed": 2,
+        "recalibration": Recalibration(ratio=0.8, low=0.6, high=1.0, closed=("x",)),
+    }
+)
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Path:
+    """A folder with promolift.toml, a planned work folder and a proposal for that plan."""
+    (tmp_path / "promolift.toml").write_text(CONFIG, encoding="utf-8")
+    (tmp_path / "out").mkdir()
+    planned(tmp_path, TERMS)
+    propose(tmp_path)
+    return tmp_path
+
+
+def planned(folder: Path, terms: Release, offer: str = "a") -> None:
+    """Keep a plan."""
+    numbers = dict.fromkeys(
+        ("budget_cents", "gain_cents", "gain_low_cents", "gain_high_cents", "cost_cents", "added_cents",
+         "subsidy_cents", "treated", "customers", "held_out", "barred", "price", "worth", "bound_cents",
+         "planned_cents", "gap"), 0)  # fmt: skip
+    note = PlanNote(**numbers, evidence="assumed", explain="", terms=terms, menu=(), shop=ShopSettings(),
+                    consent=ConsentSettings())  # fmt: skip
+    decided = pl.DataFrame({"decision_id": ["d1", "d2"], "offer_id": [offer, "none"], "propensity": [0.9, 1.0]})
+    with Store(folder / "work") as store:
+        note.keep(store)
+        store.save("decisions", decided)
+
+
+def propose(folder: Path, **changed: Any) -> Proposed:
+    """Write a proposal for the plan in the work folder, within the guardrails."""
+    with Store(folder / "work") as store:
+        mark = plan_mark(store)
+    told = {
+        "release": NEXT, "changes": ("predicted gains are multiplied by 0.80",), "within_guardrails": True,
+        "why": "adds 5 per decision", "expected_per_customer": 42.0, "expected_interval": (10.0, 74.0),
+        "lead_per_customer": 5.0, "lead_interval": (1.0, 9.0), "rollback": "taken back when it loses", "plan": mark,
+        "status": "waiting for a person",
+    }  # fmt: skip
+    return Proposed(**(told | changed)).write(folder / "out")
+
+
+def call(folder: Path, verb: str, *more: str) -> int:
+    """`promolift learn VERB` on the folder; its exit code."""
+    at = ["--config", str(folder / "promolift.toml"), "--work", str(folder / "work"), "--out", str(folder / "out")]
+    with pytest.raises(SystemExit) as end:
+        main(["learn", verb, *at, *more])
+    return int(end.value.code or 0)
+
+
+def now(folder: Path) -> Release | None:
+    with Store(folder / "work") as store:
+        return approved(store, CAMPAIGN)
+
+
+def kept(folder: Path) -> dict[str, Any]:
+    return dict(json.loads((folder / "out/proposal.json").read_text("utf-8")))
+
+
+Capture = pytest.CaptureFixture[str]
+
+
+def test_show_says_what_changes_what_it_is_worth_and_what_is_approved(shop: Path, capsys: Capture) -> None:
+    assert call(shop, "show") == 0
+    told = capsys.readouterr().err
+    for part in ("waiting for a person", "predicted gains are multiplied by 0.80", "+$0.42", "$0.10", "$0.74",
+                 "+$0.05", "within them", "adds 5 per decision", "taken back when it loses", "Approved now: nothing",
+                 "promolift learn approve"):  # fmt: skip
+        assert part in told, part
+    assert call(shop, "approve") == 0
+    assert call(shop, "show", "--json") == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said["approved"]["policy_version"] == "2"
+    assert said["proposal"]["status"] == "approved by a person"
+
+
+def test_approving_keeps_the_release_marks_the_proposal_and_names_the_next_command(shop: Path, capsys: Capture) -> None:
+    before = kept(shop)
+    assert call(shop, "approve") == 0
+    assert "promolift run" in capsys.readouterr().err
+    assert now(shop) == NEXT
+    after = kept(shop)
+    assert after["status"] == "approved by a person"
+    assert after["decided_at"].startswith("20")
+    assert {name: after[name] for name in before if name != "status"} == {
+        name: value for name, value in before.items() if name != "status"
+    }
+
+
+def test_what_was_approved_before_stays_written_in_the_proposal_that_took_its_place(shop: Path) -> None:
+    assert call(shop, "approve") == 0
+    later = NEXT.model_copy(update={"policy_version": "3"})
+    propose(shop, release=later)
+    assert call(shop, "approve") == 0
+    assert now(shop) == later
+    assert Release(**kept(shop)["replaced"]) == NEXT
+
+
+@pytest.mark.parametrize("first", ["approve", "reject"])
+@pytest.mark.parametrize("then", ["approve", "reject"])
+def test_a_decided_proposal_is_not_decided_again(shop: Path, capsys: Capture, first: str, then: str) -> None:
+    assert call(shop, first) == 0
+    held, told = now(shop), kept(shop)
+    assert call(shop, then, *(["--yes"] if then == "approve" else [])) == 2
+    assert "already; run `promolift learn`" in capsys.readouterr().err
+    assert (now(shop), kept(shop)) == (held, told)
+
+
+def test_rejecting_leaves_the_release_in_force(shop: Path, capsys: Capture) -> None:
+    assert call(shop, "approve") == 0
+    propose(shop, release=NEXT.model_copy(update={"policy_version": "3"}))
+    assert call(shop, "reject", "--why", "too bold for Christmas", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["status"] == "rejected by a person"
+    assert now(shop) == NEXT
+    assert (kept(shop)["status"], kept(shop)["note"]) == ("rejected by a person", "too bold for Christmas")
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        ({"within_guardrails": False, "why": "only 12 effective decisions"}, "only 12 effective decisions"),
+        ({"lead_interval": (-9.0, -1.0)}, "earns less than the policy in force"),
+        ({"expected_interval": (-9.0, -1.0)}, "earns less than no offers"),
+        ({"plan": None}, "without the plan of this work folder"),
+    ],
+)
+def test_what_speaks_against_it_needs_a_yes_and_is_said_loudly(
+    shop: Path, capsys: Capture, changed: dict[str, Any], told: str
+) -> None:
+    propose(shop, **changed)
+    assert call(shop, "approve") == 2
+    refused = capsys.readouterr().err
+    assert told in refused
+    assert "learn approve --yes" in refused
+    assert now(shop) is None
+    assert kept(shop)["status"] == "waiting for a person"
+    assert call(shop, "approve", "--yes") == 0
+    said = capsys.readouterr().err.splitlines()
+    assert any(line.startswith("WARNING: ") and told in line for line in said)
+    assert now(shop) == NEXT
+
+
+@pytest.mark.parametrize("verb", ["approve", "reject"])
+def test_a_proposal_of_another_campaign_is_refused(shop: Path, capsys: Capture, verb: str) -> None:
+    propose(shop, release=NEXT.model_copy(update={"campaign_id": "autumn"}))
+    assert call(shop, verb) == 2
+    told = capsys.readouterr().err
+    assert "'autumn'" in told
+    assert "plan.campaign is 'spring'" in told
+    assert now(shop) is None
+
+
+def no_plan(folder: Path) -> None:
+    (folder / "work/notes/plan.json").unlink()
+
+
+@pytest.mark.parametrize(
+    "later",
+    [
+        lambda folder: planned(folder, TERMS.model_copy(update={"price": 0.6})),
+        lambda folder: planned(folder, TERMS, offer="b"),
+        no_plan,
+    ],
+)
+def test_a_proposal_for_another_plan_is_refused_even_with_a_yes(
+    shop: Path, capsys: Capture, later: Callable[[Path], None]
+) -> None:
+    later(shop)
+    assert call(shop, "approve", "--yes") == 2
+    assert "another plan" in (told := capsys.readouterr().err)
+    assert "run `promolift learn` again" in told
+    assert now(shop) is None
+    planned(shop, TERMS)  # the same plan made once more is the same plan
+    assert call(shop, "approve") == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("{", "not readable as JSON; run `promolift learn` again"),
+        ('{"changes": []}', "release"),
+        (None, "no proposal yet; run `promolift learn` first"),
+    ],
+)
+def test_a_missing_or_damaged_proposal_is_told_with_the_remedy(
+    shop: Path, capsys: Capture, text: str | None, told: str
+) -> None:
+    path = shop / "out/proposal.json"
+    path.unlink() if text is None else path.write_text(text, encoding="utf-8")
+    for verb in ("approve", "reject"):
+        assert call(shop, verb) == 2
+        assert told in capsys.readouterr().err
+    assert now(shop) is None
+
+
+def test_a_proposal_with_a_field_changed_by_hand_to_nonsense_is_refused(shop: Path, capsys: Capture) -> None:
+    told = kept(shop)
+    told["release"]["price"] = -1
+    (shop / "out/proposal.json").write_text(json.dumps(told), encoding="utf-8")
+    assert call(shop, "approve") == 2
+    assert "release.price" in capsys.readouterr().err
+
+
+def test_a_work_folder_that_is_not_there_is_not_made(shop: Path, capsys: Capture) -> None:
+    at = ["--config", str(shop / "promolift.toml"), "--work", str(shop / "wrok"), "--out", str(shop / "out")]
+    with pytest.raises(SystemExit):
+        main(["learn", "approve", *at])
+    assert "no such work folder" in capsys.readouterr().err
+    assert not (shop / "wrok").exists()
+
+
+def test_an_interruption_leaves_the_old_file_or_the_new_one(shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = shop / "out/proposal.json"
+    before = path.read_text("utf-8")
+
+    def full(draft: Path, text: str, encoding: str) -> None:
+        with draft.open("w", encoding=encoding) as file:
+            file.write(text[:20])
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", full)
+    with pytest.raises(OSError, match="No space"):
+        write_whole(path, "new " * 100)
+    assert path.read_text("utf-8") == before
+    assert [each.name for each in path.parent.iterdir()] == ["proposal.json"]
+
+
+def test_an_approval_cut_short_after_the_release_was_kept_can_be_made_again(
+    shop: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert call(shop, "approve") == 0
+    later = NEXT.model_copy(update={"policy_version": "3"})
+    propose(shop, release=later)
+
+    def cut(path: Path, text: str) -> None:
+        if '"approved by' in text:
+            raise KeyboardInterrupt
+        write_whole(path, text)
+
+    monkeypatch.setattr(room, "write_whole", cut)
+    with pytest.raises(SystemExit):
+        main(["learn", "approve", "-c", str(shop / "promolift.toml"), "--work", str(shop / "work"), "--out",
+              str(shop / "out")])  # fmt: skip
+    monkeypatch.undo()
+    assert (now(shop), kept(shop)["status"]) == (later, "waiting for a person")
+    assert call(shop, "approve") == 0
+    assert kept(shop)["status"] == "approved by a person"
+    assert Release(**kept(shop)["replaced"]) == NEXT

@@ -156,7 +156,7 @@ def web() -> str:
 def launch(plain: bool, target: Callable[..., None], *given: Any) -> None:
     """What a forked process does."""
     if plain:
-        app.uvicorn = SimpleNamespace(run=partial(uvicorn.run, loop="asyncio", http="h11"))
+        app.uvicorn = SimpleNamespace(Config=partial(uvicorn.Config, loop="asyncio", http="h11"))
     target(*given)
 
 

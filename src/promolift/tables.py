@@ -363,7 +363,7 @@ CANDIDATES = Table(
         Column("depth", Real, "discount as a share of the price", low=0, high=1),
         Column("amount_cents", Int, "amount off", "minor units", low=0),
         Column("min_spend_cents", Int, "spend it asks for", "minor units", low=0),
-        Column("activation", Text, "automatic at the till, or coupon"),
+        Column("activation", Text, "automatic at the till, code (to type or show) or link (opened from the message)"),
         Column("supplier_share", Real, "part of the benefit a supplier pays", low=0, high=1),
         Column("send_cost_cents", Real, "cost of telling the customer", "minor units", low=0),
         Column(
@@ -406,6 +406,44 @@ PLANNED = Table(
                required=True),
     ),
     open=True,
+)  # fmt: skip
+
+PLAN_FILE = Table(
+    "plan_file",
+    "plan.csv and plan.parquet: all that a till or a mail tool needs. Those with an offer, the largest expected gain "
+    "first, then those who are held out and must get none; who is not named gets nothing. See docs/plan-file.md.",
+    ("customer_id",),
+    (
+        Column("customer_id", Text, "who", required=True),
+        Column("status", Text, "offer, or holdout: kept without an offer to measure what offers earn", required=True),
+        Column("offer_id", Text, "which offer; this and all terms are missing for the holdout"),
+        Column("benefit", Text, "percent_off, amount_off or free_shipping"),
+        Column("percent", Int, "percent_off: 20 takes 20 % off", "percent", low=1, high=100),
+        Column("amount", Real, "amount_off: what is taken off, 5.00 or 500", "major units", low=0),
+        Column("currency", Text, "of amount, min_spend and max_discount: an ISO 4217 code"),
+        Column("min_spend", Real, "the least order it holds for; 0 for any", "major units", low=0),
+        Column("max_discount", Real, "the most it takes off; missing where there is no such limit", "major units",
+               low=0),
+        Column("scope", Text, "what target_ids are: category or product; all: the offer holds for everything"),
+        Column("target", Text, "what it covers, in the shop's language"),
+        Column("target_ids", pl.List(pl.String), "the categories or products it covers, as the catalogue names them; "
+               "in the CSV with ` ++ ` between them; empty for everything"),
+        Column("joined", Text, "of an offer on two: each, whichever is bought; together, only if both are"),
+        Column("activation", Text, "automatic (at the till), code (typed or shown) or link (opened from the message)"),
+        Column("code", Text, "this customer's own code; needed where activation is code"),
+        Column("starts", pl.Date, "first day, in the shop's zone"),
+        Column("expires", pl.Date, "last day, to its end"),
+        Column("valid_days", Int, "days from the first to the last", "days", low=1),
+        Column("channel", Text, "where this customer is met most; missing where that is not known"),
+        Column("message_zh", Text, "the words in Chinese"),
+        Column("message_en", Text, "the words in English"),
+        Column("expected_gain_cents", Real, "expected profit after the offer's cost", "minor units"),
+        Column("expected_cost_cents", Real, "what it is expected to cost the shop", "minor units", low=0),
+        Column("propensity", Real, "chance that this customer got this decision", "probability", required=True, low=0,
+               high=1),
+        Column("decision_id", Text, "the decision's record; name it where an outcome is reported", required=True),
+        Column("reason", Text, "why this offer, or why none", required=True),
+    ),
 )  # fmt: skip
 
 

@@ -10,6 +10,8 @@ from promolift.settings import Settings
 Language = Literal["zh", "en"]
 Scope = Literal["all", "category", "product"]
 BenefitType = Literal["none", "percent_off", "amount_off", "free_shipping"]
+Activation = Literal["automatic", "code", "link"]
+Joined = Literal["each", "together"]
 AND = " ++ "  # between the two categories of an offer on both
 
 
@@ -47,9 +49,12 @@ class Benefit(Settings):
 
 
 class Offer(Settings):
-    """One offer as it can be printed: benefit, what it covers, threshold, validity. Immutable.
+    """One offer as it can be printed: benefit, what it covers, threshold, validity, how it is used. Immutable.
 
-    `covers` is the category or product key (empty for scope `all`), `label` its name for people.
+    `covers` is the category or product key (empty for scope `all`), `label` its name for people. `joined` is told of an
+    offer on two or more alone: `each` gives the benefit on each of them, whichever is bought; `together` only where all
+    are bought at once. `activation` automatic: the till lowers the price by itself; code: a code is typed or shown;
+    link: it is opened from the message.
     `starts` and `expires` are aware datetimes in the shop's zone; `expires` is the last moment the offer is valid.
     """
 
@@ -59,6 +64,8 @@ class Offer(Settings):
     scope: Scope = "all"
     covers: str = ""
     label: Words | None = None
+    joined: Joined | None = None
+    activation: Activation = "automatic"
     min_spend_cents: int = Field(default=0, ge=0)
     starts: datetime
     expires: datetime
@@ -70,6 +77,10 @@ class Offer(Settings):
             raise ValueError("covers names a category or product; scope 'all' has none")
         if self.scope != "all" and self.label is None:
             raise ValueError("an offer on a category or product needs its label in both languages")
+        if (self.joined is not None) != (len(covered(self.covers)) > 1):
+            raise ValueError(
+                "joined says how an offer on two or more holds (each, together), and is left out elsewhere"
+            )
         if self.starts.tzinfo is None or self.expires.tzinfo is None or self.expires <= self.starts:
             raise ValueError("starts and expires need a time zone, and expires must be later")
         if self.benefit.type == "amount_off" and 0 < self.min_spend_cents <= self.benefit.amount_cents:

@@ -2,7 +2,9 @@
 
 import io
 import re
+from datetime import date, datetime
 from itertools import combinations
+from zoneinfo import ZoneInfo
 
 import polars as pl
 import pytest
@@ -10,8 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from promolift.deliver.codes import ALPHABET, code, normalise, unique_codes
-from promolift.deliver.files import EXPORT, export_rows, plan_rows, safe_cells
+from promolift.deliver.files import export_rows, plan_rows, safe_cells
 from promolift.errors import ConfigError, InputError
+from promolift.tables import PLAN_FILE
+from promolift.terms import Benefit, Offer, Words
 
 SECRET = "a secret of enough bytes"
 SHAPE = re.compile("[2-9A-HJ-NP-Z]{4}-[2-9A-HJ-NP-Z]{4}-[2-9A-HJ-NP-Z]{4}")
@@ -103,6 +107,31 @@ def test_a_collision_gives_the_later_key_its_next_attempt_in_any_order():
         unique_codes(keys, SECRET, lambda *_: "one")
 
 
+SHANGHAI = ZoneInfo("Asia/Shanghai")
+COFFEE, BOTH = Words(zh="咖啡", en="coffee"), Words(zh="咖啡及茶", en="coffee and tea")
+
+
+def an_offer(name: str = "coffee-20", currency: str = "USD", **change) -> Offer:
+    """20 % off coffee from 5 January to 1 February 2026, unless told otherwise."""
+    values = {
+        "id": name, "menu_id": name, "benefit": Benefit(type="percent_off", percent=20), "scope": "category",
+        "covers": "coffee", "label": COFFEE, "currency": currency, "starts": datetime(2026, 1, 5, tzinfo=SHANGHAI),
+        "expires": datetime(2026, 2, 1, 23, 59, 59, tzinfo=SHANGHAI),
+    }  # fmt: skip
+    return Offer(**(values | change))
+
+
+PAIR = {"covers": "coffee ++ tea", "label": BOTH, "joined": "each", "activation": "code"}
+SAVE = {"scope": "all", "covers": "", "label": None, "benefit": Benefit(type="amount_off", amount_cents=500)}
+OFFERS = (
+    an_offer(),
+    an_offer("pair-20", **PAIR),
+    an_offer("save", **SAVE, min_spend_cents=4000),
+    an_offer("save-yen", "JPY", **SAVE, min_spend_cents=5000),
+    an_offer("delivery", **SAVE | {"benefit": Benefit(type="free_shipping")}),
+)
+
+
 def plan(**change):
     row = {
         "customer_id": "A1",
@@ -112,28 +141,96 @@ def plan(**change):
         "message_en": "20 % off coffee",
         "gain_cents": -12.5,
         "cost_cents": 30.0,
+        "channel": "web",
         "reason": "likes coffee",
         "other": 1,
     }
     return pl.DataFrame([{**row, **change}])
 
 
-def test_export_has_the_named_columns_the_best_first_and_nobody_without_an_offer():
-    rows = pl.concat(
-        [plan(), plan(customer_id="A2", gain_cents=5.0), plan(customer_id="A0", gain_cents=5.0), plan(offer_id="none")]
-    )
-    out = plan_rows(rows)
-    assert out.columns == [name for name, _ in EXPORT.values()]
-    assert out["customer_id"].to_list() == ["A0", "A2", "A1"]
-    assert out["expected_gain_cents"].to_list() == [5.0, 5.0, -12.5]
+def decided(given: pl.DataFrame, *others: tuple[str, bool | None, str]) -> pl.DataFrame:
+    """The decisions behind `given`, and those of others who get nothing: who, held out or not, and why."""
+    rows = [
+        (who, offer, 0.9, False, "largest gain at the price") for who, offer in given["customer_id", "offer_id"].rows()
+    ]
+    rows += [(who, "none", 0.1 if held else 0.95, held, why) for who, held, why in others]
+    frame = pl.DataFrame(rows, schema=["customer_id", "offer_id", "propensity", "holdout", "reason"], orient="row")
+    return frame.with_columns(decision_id="dec_" + pl.col("customer_id"))
+
+
+def file_of(given: pl.DataFrame, *others: tuple[str, bool | None, str]) -> pl.DataFrame:
+    return PLAN_FILE.check(plan_rows(given, decided(given, *others), OFFERS))
+
+
+HELD = ("B9", True, "holdout: kept back to measure what offers earn")
+
+
+def test_the_best_come_first_and_then_those_held_out_and_nobody_else():
+    rows = pl.concat([plan(), plan(customer_id="A2", gain_cents=5.0), plan(customer_id="A0", gain_cents=5.0)])
+    none = ("C1", False, "no offer gains more than its cost at the price")
+    out = file_of(rows, ("B8", True, HELD[2]), HELD, none, ("C2", None, "consent: no consent on record"))
+    assert out["customer_id"].to_list() == ["A0", "A2", "A1", "B8", "B9"]
+    assert out["status"].to_list() == ["offer"] * 3 + ["holdout"] * 2
+    assert out["expected_gain_cents"].to_list() == [5.0, 5.0, -12.5, None, None]
+
+
+def test_a_held_out_customer_has_no_offer_of_any_kind_and_a_known_chance():
+    (row,) = file_of(plan(), HELD).filter(pl.col("status") == "holdout").to_dicts()
+    known = {name: value for name, value in row.items() if value is not None}
+    assert known == {
+        "customer_id": "B9", "status": "holdout", "propensity": 0.1, "decision_id": "dec_B9", "reason": HELD[2]
+    }  # fmt: skip
+
+
+def test_a_plan_for_nobody_still_names_those_held_out():
+    nobody = plan().clear()
+    out = PLAN_FILE.check(plan_rows(nobody, decided(nobody, HELD), []))
+    assert out["customer_id"].to_list() == ["B9"]
+    assert export_rows(out).height == 1
+
+
+def test_a_till_reads_the_terms_of_every_kind_of_offer():
+    given = pl.concat(plan(customer_id=offer.id, offer_id=offer.id) for offer in OFFERS)
+    rows = {row["offer_id"]: row for row in file_of(given).to_dicts()}
+    days = {"starts": date(2026, 1, 5), "expires": date(2026, 2, 1), "valid_days": 28}
+    coffee = {
+        "benefit": "percent_off", "percent": 20, "amount": None, "currency": "USD", "min_spend": 0.0,
+        "max_discount": None, "scope": "category", "target": "coffee", "target_ids": ["coffee"], "joined": None,
+        "activation": "automatic", "channel": "web", "propensity": 0.9, "decision_id": "dec_coffee-20", **days,
+    }  # fmt: skip
+    assert rows["coffee-20"].items() >= coffee.items()
+    pair = {"target": "coffee and tea", "target_ids": ["coffee", "tea"], "joined": "each", "activation": "code"}
+    assert rows["pair-20"].items() >= pair.items()
+    save = {"benefit": "amount_off", "percent": None, "amount": 5.0, "min_spend": 40.0, "target": "everything",
+            "target_ids": [], "scope": "all"}  # fmt: skip
+    assert rows["save"].items() >= save.items()
+    assert rows["save-yen"].items() >= {"amount": 500.0, "min_spend": 5000.0, "currency": "JPY"}.items()
+    assert rows["delivery"].items() >= {"benefit": "free_shipping", "percent": None, "amount": None}.items()
+
+
+def test_the_target_is_named_in_the_language_of_the_shop():
+    given = plan(offer_id="pair-20")
+    assert plan_rows(given, decided(given), OFFERS, "zh")["target"].to_list() == ["咖啡及茶"]
+
+
+def test_a_csv_says_money_as_it_is_printed_and_ids_as_they_are():
+    given = pl.concat([plan(customer_id="007", offer_id="save"), plan(customer_id="008", offer_id="save-yen"),
+                       plan(customer_id="009", offer_id="pair-20")])  # fmt: skip
+    out = pl.read_csv(io.StringIO(export_rows(file_of(given)).write_csv()), infer_schema=False)
+    assert out["customer_id"].to_list() == ["007", "008", "009"]
+    assert out.select("amount", "min_spend").rows() == [("5.00", "40.00"), ("500", "5000"), (None, "0.00")]
+    assert out["target_ids"].to_list() == [None, None, "coffee ++ tea"]
 
 
 @pytest.mark.parametrize("begin", ["=", "+", "-", "@", "\t=", "\r", "\n", "  =", "＝", "＠", "＋", "－"])
 def test_no_text_cell_begins_like_a_formula(begin):
-    for name, (new, kind) in EXPORT.items():
-        if kind == pl.String:
-            assert export_rows(plan(**{name: f"{begin}cmd()"}))[new][0] == f"'{begin}cmd()"
-            assert plan_rows(plan(**{name: f"{begin}cmd()"}))[new][0] == f"{begin}cmd()"
+    for name in ("customer_id", "code", "message_zh", "message_en", "channel", "reason"):
+        rows = file_of(plan(**{name: f"{begin}cmd()"}))
+        assert export_rows(rows)[name][0] == f"'{begin}cmd()"
+        assert rows[name][0] == f"{begin}cmd()"
+    evil = [an_offer(covers=f"{begin}cmd()", label=Words(zh=f"{begin}cmd()", en=f"{begin}cmd()"))]
+    cells = export_rows(plan_rows(plan(), decided(plan()), evil)).row(0, named=True)
+    assert (cells["target"], cells["target_ids"]) == (f"'{begin}cmd()", f"'{begin}cmd()")
 
 
 @given(st.lists(st.none() | st.text(), min_size=1, max_size=5))
@@ -149,12 +246,19 @@ def test_safe_cells_changes_nothing_else_and_survives_a_csv(cells):
 
 
 def test_a_negative_number_stays_a_number_in_the_csv():
-    written = io.StringIO(export_rows(plan()).write_csv()).read().splitlines()[1]
+    written = io.StringIO(export_rows(file_of(plan())).write_csv()).read().splitlines()[1]
     assert ",-12.5," in written
 
 
 def test_a_missing_column_and_two_offers_are_named():
     with pytest.raises(InputError, match=r"\['code'\] are missing"):
-        export_rows(plan().drop("code"))
+        plan_rows(plan().drop("code"), decided(plan()), OFFERS)
     with pytest.raises(InputError, match="more than one offer"):
-        export_rows(pl.concat([plan(), plan(offer_id="tea-10")]))
+        plan_rows(pl.concat([plan(), plan(offer_id="pair-20")]), decided(plan()), OFFERS)
+
+
+def test_words_of_another_plan_are_refused():
+    """A customer with an offer and no message, or the message of another offer, must not be sent."""
+    for decisions in (decided(plan(customer_id="A2")), decided(plan(offer_id="pair-20")), decided(plan()).clear()):
+        with pytest.raises(InputError, match="run `promolift message`"):
+            plan_rows(plan(), decisions, OFFERS)

@@ -60,12 +60,12 @@ def test_the_error_is_what_a_small_step_of_the_response_does() -> None:
 
 def test_a_coupon_reaches_only_those_who_redeem_it() -> None:
     redeem = pl.DataFrame({"customer_id": ["A"], "target": ["tea"], "redeem_prob": [0.05]})
-    got, automatic = value(candidates(activation="coupon"), redeem=redeem), value(candidates())
+    got, automatic = value(candidates(activation="code"), redeem=redeem), value(candidates())
     reach = 0.05 / (1 - 0.4 ** exp(0.4))
     assert got["added_cents"] == pytest.approx(automatic["added_cents"] * reach)
     assert got["redeem_prob"] == pytest.approx(0.05)
     assert got["evidence"] == "adjusted"
-    assert value(candidates(activation="coupon"))["evidence"] == "assumed"
+    assert value(candidates(activation="link"))["evidence"] == "assumed"
 
 
 @pytest.mark.parametrize("change", [{"bought": False}, {"scope": "product"}, {"scope": "all", "target": None}])

@@ -9,7 +9,7 @@ import pytest
 from promolift.errors import ConfigError
 from promolift.offer import DEFAULT_MENU, MenuItem, OfferRules, list_candidates, make_offer, offer_id
 from promolift.tables import CANDIDATES
-from promolift.terms import Benefit, Words
+from promolift.terms import Activation, Benefit, Offer, Words
 
 MENU = (
     MenuItem(id="cat-20", benefit=Benefit(type="percent_off", percent=20), scope="category", supplier_share=0.5),
@@ -89,3 +89,28 @@ def test_a_menu_line_that_makes_no_sense_is_refused() -> None:
 
 def test_the_default_menu_is_valid_and_its_ids_are_unique() -> None:
     assert len({item.id for item in DEFAULT_MENU}) == len(DEFAULT_MENU)
+
+
+STARTS = datetime(2026, 1, 5, tzinfo=ZoneInfo("UTC"))
+TEA, BOTH = Words(zh="茶", en="tea"), Words(zh="茶及咖啡", en="tea and coffee")
+
+
+def test_an_offer_on_two_says_how_they_are_joined_and_no_other_does() -> None:
+    pair = make_offer(MENU[0], "tea ++ coffee", "category", BOTH, STARTS, "USD")
+    assert pair.joined == "each"
+    assert make_offer(MENU[0], "tea", "category", TEA, STARTS, "USD").joined is None
+    for joined, covers in ((None, "tea ++ coffee"), ("together", "tea")):
+        with pytest.raises(ConfigError, match="joined"):
+            Offer.parse(pair.model_dump() | {"joined": joined, "covers": covers}, "offer")
+
+
+@pytest.mark.parametrize("activation", ["automatic", "code", "link"])
+def test_an_offer_says_how_it_is_activated_as_its_menu_line_does(activation: Activation) -> None:
+    item = MENU[0].model_copy(update={"activation": activation})
+    assert make_offer(item, "tea", "category", TEA, STARTS, "USD").activation == activation
+
+
+def test_the_old_word_coupon_is_refused_with_the_new_ones() -> None:
+    line = {"id": "c", "benefit": {"type": "percent_off", "percent": 25}, "scope": "category", "activation": "coupon"}
+    with pytest.raises(ConfigError, match=r"'code'.*to type or show.*'link'.*opened from the message"):
+        MenuItem.parse(line, "menu")

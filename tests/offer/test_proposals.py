@@ -20,7 +20,7 @@ from promolift.terms import Benefit, Words
 
 MENU = (
     MenuItem(id="cat-20", benefit=Benefit(type="percent_off", percent=20), scope="category", supplier_share=0.5,
-             send_cost_cents=2, activation="coupon"),
+             send_cost_cents=2, activation="code"),
     MenuItem(id="save-5", benefit=Benefit(type="amount_off", amount_cents=500), min_spend_cents=4000),
 )  # fmt: skip
 PROFILES = pl.DataFrame(
@@ -52,7 +52,7 @@ def table(*rows: dict[str, object]) -> pl.DataFrame:
 
 def test_a_proposal_is_funded_as_the_menu_line_of_its_scope_and_by_nobody_else() -> None:
     tea, everything = lines(table(proposal(), proposal(scope="all", target=None)), MENU)[::-1]
-    assert (tea.id, tea.supplier_share, tea.send_cost_cents, tea.activation) == ("pr-category-15-14d", 0.5, 2, "coupon")
+    assert (tea.id, tea.supplier_share, tea.send_cost_cents, tea.activation) == ("pr-category-15-14d", 0.5, 2, "code")
     assert (everything.scope, everything.supplier_share, everything.send_cost_cents) == ("all", 0.0, 2)
 
 

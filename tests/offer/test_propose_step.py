@@ -35,11 +35,11 @@ def job(own_files: Path, tmp_path_factory: pytest.TempPathFactory) -> Job:
 
 def test_the_grid_adds_candidates_that_steps_can_print_and_a_plan_that_gains(job: Job) -> None:
     at, rules = moments(job), job.config.rules
-    listed = plan.candidates(job, at)
-    both = propose.with_proposals(job, at, listed, rules, OfferProposalSettings(proposals="grid"))
+    listed = plan.candidates(job, at).rows
+    both, menu = propose.with_proposals(job, at, listed, rules, OfferProposalSettings(proposals="grid"))
     CANDIDATES.check(both)
     added = both.join(listed, on=["customer_id", "offer_id"], how="anti")
-    lines = {item.id for item in propose.full_menu(job.config, job.store)}
+    lines = {item.id for item in menu}
     assert added.height > 0
     assert both.height == listed.height + added.height
     assert set(both["menu_id"]) - {"none"} <= lines
@@ -48,31 +48,30 @@ def test_the_grid_adds_candidates_that_steps_can_print_and_a_plan_that_gains(job
     assert added["menu_id"].n_unique() <= 3
     assert added.group_by("customer_id", "menu_id").len()["len"].max() <= 3
 
-    def gain(rows: pl.DataFrame) -> float:
-        valued = propose.valued(job, rows)
+    def gain(valued: pl.DataFrame) -> float:
         measured = plan.close_weak(valued, plan.evidence_floor(job, valued))
         return allocate.plan(measured.filter(pl.col("eligible") & (pl.col("offer_id") != "none")), 20_000).gain_cents
 
     assert gain(both) > 1.02 * gain(listed)
 
 
-def test_none_keeps_to_the_menu_and_forgets_old_proposals(job: Job) -> None:
+def test_none_keeps_to_the_menu(job: Job) -> None:
     at, rules = moments(job), job.config.rules
-    listed = plan.candidates(job, at)
-    propose.with_proposals(job, at, listed, rules, OfferProposalSettings(proposals="grid"))
-    same = propose.with_proposals(job, at, listed, rules, OfferProposalSettings(proposals="none"))
+    listed = plan.candidates(job, at).rows
+    same, menu = propose.with_proposals(job, at, listed, rules, OfferProposalSettings(proposals="none"))
     assert same.equals(listed)
-    assert propose.full_menu(job.config, job.store) == list(job.config.menu)
+    assert menu == job.config.menu
 
 
 def test_nothing_is_proposed_where_effects_are_only_assumed(job: Job) -> None:
     at, kept = moments(job), job.store.load_json("response")
     try:
         job.store.save_json("response", assumed_response("a test", job.config.discount).to_dict())
-        listed = plan.candidates(job, at)
+        listed = plan.candidates(job, at).rows
         asked = OfferProposalSettings(proposals="grid")
-        assert propose.with_proposals(job, at, listed, job.config.rules, asked).equals(listed)
-        assert propose.full_menu(job.config, job.store) == list(job.config.menu)
+        same, menu = propose.with_proposals(job, at, listed, job.config.rules, asked)
+        assert same.equals(listed)
+        assert menu == job.config.menu
     finally:
         job.store.save_json("response", kept)
 
@@ -81,4 +80,4 @@ def test_the_generator_refuses_a_shop_without_accepted_coupons(job: Job) -> None
     pytest.importorskip("torch")
     at, asked = moments(job), OfferProposalSettings(proposals="gan")
     with pytest.raises(SupportError, match="no purchase with a coupon"):
-        propose.with_proposals(job, at, plan.candidates(job, at), job.config.rules, asked)
+        propose.with_proposals(job, at, plan.candidates(job, at).rows, job.config.rules, asked)

@@ -5,7 +5,7 @@ import math
 import polars as pl
 
 from promolift.hashing import hash_unit
-from promolift.report import Check, Chosen, Household, Outlook, Shop, Story, Told, Unknown
+from promolift.report import Chosen, Household, Outlook, Shop, Story, Told, Unknown
 
 CUSTOMERS = 1200
 CATEGORIES = (
@@ -316,12 +316,6 @@ def households() -> list[Household]:
                 cost_cents=worth * 0.42,
                 message_zh=f"您常买的{ZH[place]}现在{fold(depth)}，10月29日前有效。谢谢您常来！",
                 message_en=f"{target} is {depth}% off for you until October 29. Thank you for coming back.",
-                checks=(
-                    Check("discount", f"{depth} % off, {fold(depth)}", True),
-                    Check("covers", target, True),
-                    Check("expires", "29 October 2017", True),
-                    Check("threshold", "none", None if i == 4 else True),
-                ),
                 evidence="assumed" if i == 4 else "adjusted",
             )
         )

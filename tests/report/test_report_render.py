@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from promolift.contract import Table
-from promolift.report import Check, Chosen, Household, Shop, Story, Unknown, render
+from promolift.report import Chosen, Household, Shop, Story, Unknown, render
 from promolift.report import story as contract
 from promolift.report.render import embed
 
@@ -133,9 +133,7 @@ def evil_story() -> Story:
         for name in TABLES
         if (frame := getattr(story, name)) is not None
     }
-    who = Household(
-        EVIL, EVIL, ((EVIL, EVIL),), EVIL, EVIL, 1.0, 0.0, 2.0, 1.0, EVIL, EVIL, (Check(EVIL, EVIL, False),)
-    )
+    who = Household(EVIL, EVIL, ((EVIL, EVIL),), EVIL, EVIL, 1.0, 0.0, 2.0, 1.0, EVIL, EVIL)
     return replace(
         story,
         **frames,

@@ -33,7 +33,7 @@ def menu(coupon_share: float) -> tuple[MenuItem, ...]:
     delivery = Benefit(type="free_shipping")
     return (
         *(percent_line(f"category-{p}", p, supplier_share=0.5, send_cost_cents=2) for p in (10, 20, 30)),
-        percent_line("coupon-25", 25, supplier_share=coupon_share, send_cost_cents=2, activation="coupon"),
+        percent_line("coupon-25", 25, supplier_share=coupon_share, send_cost_cents=2, activation="code"),
         MenuItem(id="viewed-20", benefit=Benefit(type="percent_off", percent=20), scope="product", valid_days=7),
         MenuItem(id="save-5", benefit=basket, min_spend_cents=4000, supplier_share=0.9),
         MenuItem(id="free-delivery", benefit=delivery, min_spend_cents=3000, online_only=True, supplier_share=0.8),

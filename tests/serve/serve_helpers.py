@@ -15,6 +15,8 @@ from starlette.testclient import TestClient
 from promolift import effect, offer
 from promolift.config import Config
 from promolift.offer import MenuItem, OfferRules
+from promolift.results.plan import Plan
+from promolift.results.shop import Offers
 from promolift.serve.app import create
 from promolift.serve.settings import ServeSettings
 from promolift.steps import plan
@@ -53,12 +55,17 @@ def planned(folder: Path, **plan_settings: Any) -> Config:
         response = effect.assumed_response("made up", effect.DiscountSettings(prior_response=3.0))
         store.save_json("response", response.to_dict())
         listed = offer.list_candidates(_profiles(), _targets(), config.menu, OfferRules(), _resting())
-        store.save("candidates", effect.add_effects(listed, response, None, config.value))
-        plan.decide(job, moments(job), "assumed")
-        chosen = store.frame("plan").select("customer_id", "offer_id")
-        store.save("messages", chosen.with_columns(message_zh=pl.lit("计划"), message_en=pl.lit("planned")))
-        store.save_json("offers", [])
+        rows = plan.with_risk(effect.add_effects(listed, response, None, config.value), config.plan.risk)
+        made = plan.decide(job, moments(job), plan.Offered(rows, "assumed", config.menu))
+        told(store, made)
     return config
+
+
+def told(store: Store, made: Plan) -> None:
+    """Words for a plan's offers."""
+    chosen = made.chosen.select("customer_id", "offer_id")
+    store.save("messages", chosen.with_columns(message_zh=pl.lit("计划"), message_en=pl.lit("planned")))
+    Offers(offers=()).keep(store)
 
 
 def _profiles() -> pl.DataFrame:

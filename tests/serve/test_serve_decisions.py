@@ -11,6 +11,7 @@ from serve_helpers import CAMPAIGN, PEOPLE, Api, released, serving
 from sqlalchemy import select, update
 
 from promolift.config import Config
+from promolift.results.plan import PlanNote
 from promolift.serve import closed as closed_rules
 from promolift.serve.live import mark_unanswered
 from promolift.store import Store
@@ -90,7 +91,7 @@ def test_a_record_keeps_what_is_its_own_and_its_lists_come_from_the_release(api:
     assert told["ineligible"] == made["ineligible"]
     release = api.server.decider.ensure(row["release_id"])
     listed = {each["offer"] for each in made["candidates"] + made["ineligible"]} - {"none"}
-    assert listed == {each.offer_id for each in release.rows.options(*release.spans[who])}
+    assert listed == {each.offer_id for each in release.rows.options(*release.span(who))}
 
     def put(column: str, value: object) -> Any:
         change = update(DECISIONS).where(DECISIONS.c.decision_id == row["decision_id"]).values({column: value})
@@ -402,8 +403,8 @@ def test_a_release_is_swapped_and_rolled_back_with_one_call_each(
     first = api("GET", POLICY)["release"]
     assert api("POST", "/v1/releases", status=201)["release_id"] == first  # the same plan is the same release
     with Store(folder) as store:
-        plan = store.load_json("allocation")
-        store.save_json("allocation", plan | {"release": plan["release"] | {"price": 9.0}})
+        plan = PlanNote.load(store)
+        plan.model_copy(update={"terms": plan.terms.model_copy(update={"price": 9.0})}).keep(store)
     second = released(api)
     assert second != first
     assert {api.decide(who)["offer_id"] for who in PEOPLE} == {"none"}
@@ -470,8 +471,8 @@ def test_a_manifest_changed_by_hand_is_not_served_either(shop: tuple[Path, Confi
 def test_an_experiment_splits_by_hash_and_its_verdict_reads_the_feedback(api: Api, folder: Path) -> None:
     first = api("GET", POLICY)["release"]
     with Store(folder) as store:
-        plan = store.load_json("allocation")
-        store.save_json("allocation", plan | {"release": plan["release"] | {"price": 9.0}})
+        plan = PlanNote.load(store)
+        plan.model_copy(update={"terms": plan.terms.model_copy(update={"price": 9.0})}).keep(store)
     second = api("POST", "/v1/releases", status=201)["release_id"]
     design = {"name": "t1", "arms": {"now": 0.5, "dear": 0.5}, "holdout_share": 0.2, "planned_customers": 60,
               "primary": "value_cents", "least": 2}  # fmt: skip

@@ -200,7 +200,10 @@ def test_what_is_learned_is_put_on_top_of_what_is_live(here: None, lived: Api, f
     def change(db: Connection, some: list[None]) -> list[None]:
         for who in PEOPLE:  # the lists stay those of the decisions, as if that release had made them
             spell_out(db, who, lived.server.decider.ensure)
-        db.execute(update(DECISIONS).values(release_id=other))
+        for decision_id, kept in db.execute(select(DECISIONS.c.decision_id, DECISIONS.c.terms)).all():
+            made_by = json.dumps(json.loads(kept) | {"recalibration": half.model_dump()})
+            mine = update(DECISIONS).where(DECISIONS.c.decision_id == decision_id)
+            db.execute(mine.values(release_id=other, terms=made_by))
         return some
 
     lived.server.ledger.write(change)

@@ -7,15 +7,16 @@ import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from serve_helpers import CAMPAIGN, PEOPLE, released, serving, settings
+from serve_helpers import CAMPAIGN, PEOPLE, released, serving, settings, told
 
-from promolift import deliver
 from promolift.config import Config
 from promolift.deliver import Recalibration, recalibrated
+from promolift.results.plan import Plan, PlanNote
 from promolift.run import fingerprint
 from promolift.steps import plan
 from promolift.steps.approved import approve, approved
 from promolift.steps.job import Job
+from promolift.steps.propose import Proposed, value
 from promolift.steps.summary import plan_summary
 from promolift.store import Store
 
@@ -27,19 +28,18 @@ def planned_again(folder: Path, learned: Recalibration, **plan_settings: Any) ->
     config = settings(**plan_settings)
     with Store(folder) as store:
         job = Job(config, store, lambda *_: None)
-        terms = deliver.Release(**store.load_json("allocation")["release"])
+        terms = PlanNote.load(store).terms
         approve(store, terms.model_copy(update={"policy_version": "2", "recalibration": learned}))
         listed = store.frame("candidates").select(
             "customer_id", "offer_id", "menu_id", "scope", "target", "kind", "benefit", "depth", "amount_cents",
             "min_spend_cents", "activation", "supplier_share", "send_cost_cents", "base_cents", "base_se_cents",
             "buy_prob", "bought", "margin_rate", "price_sensitivity", "orders_expected", "basket_mean_cents",
-            "basket_sd_cents", "eligible", "why_not",
+            "basket_sd_cents", "eligible", pl.when("eligible").then(None).otherwise("why_not").alias("why_not"),
         )  # fmt: skip
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(plan, "candidates", lambda *_: listed)
+            patch.setattr(plan, "candidates", lambda *_: Proposed(value(job, listed), config.menu))
             plan.run(job)
-        chosen = store.frame("plan").select("customer_id", "offer_id")
-        store.save("messages", chosen.with_columns(message_zh=pl.lit("计划"), message_en=pl.lit("planned")))
+        told(store, Plan.load(store))
         return dict(store.frame("decisions").select("customer_id", "offer_id").iter_rows())
 
 
@@ -78,17 +78,18 @@ def test_live_and_batch_agree_on_what_was_learned_and_it_changes_who_gets_what(
 def test_a_plan_says_what_it_took_over_and_its_gain_follows(folder: Path) -> None:
     planned_again(folder, Recalibration())
     with Store(folder) as store:
-        before = store.load_json("allocation")
+        before = PlanNote.load(store)
     planned_again(folder, Recalibration(ratio=0.5, low=0.4, high=0.6))
     with Store(folder) as store:
-        after = store.load_json("allocation")
-    assert after["release"]["policy_version"] == "2"
-    assert after["release"]["recalibration"]["ratio"] == 0.5
-    assert after["gain_cents"] < 0.6 * before["gain_cents"]
+        after = PlanNote.load(store)
+    assert after.terms.policy_version == "2"
+    assert after.terms.recalibration is not None
+    assert after.terms.recalibration.ratio == 0.5
+    assert after.gain_cents < 0.6 * before.gain_cents
     with Store(folder) as store:
         text = plan_summary(Job(settings(), store, lambda *_: None), "plan")["text"]
     assert "predicted gains x 0.50 (0.40 to 0.60)" in text
-    assert after["gain_low_cents"] < after["gain_cents"] < after["gain_high_cents"]
+    assert after.gain_low_cents < after.gain_cents < after.gain_high_cents  # type: ignore[operator]
 
 
 def test_a_newly_approved_release_makes_the_plan_anew_and_no_step_before_it() -> None:
@@ -99,7 +100,7 @@ def test_a_newly_approved_release_makes_the_plan_anew_and_no_step_before_it() ->
 
 def test_an_approved_release_of_another_campaign_is_not_taken_over(folder: Path) -> None:
     with Store(folder) as store:
-        terms = deliver.Release(**store.load_json("allocation")["release"])
+        terms = PlanNote.load(store).terms
         approve(store, terms)
         assert approved(store, CAMPAIGN) == terms
         assert approved(store, "cmp_other") is None

@@ -14,6 +14,7 @@ from promolift.cli import main
 from promolift.config import Config, load_config
 from promolift.errors import InputError
 from promolift.profile.outlook_tables import OUTLOOK, OUTLOOK_ITEMS
+from promolift.results.shop import Outlook
 from promolift.steps import foresee
 from promolift.steps.job import Job
 from promolift.steps.summary import foreseen
@@ -88,11 +89,12 @@ def test_everybody_is_foreseen_once_with_chances_that_are_chances(job: Job) -> N
     assert (np.diff(shown, axis=1) <= 0).all()
     assert rows["orders"].is_finite().all()
     assert np.linalg.norm(np.stack(rows["embedding"].to_list()), axis=1) == pytest.approx(2**0.5, abs=1e-3)
-    note = job.store.load_json("outlook")
-    assert len(note["record"]) == 2
-    assert note["ndcg"]["low"] < note["ndcg"]["value"] < note["ndcg"]["high"]
-    assert note["lead"]["value"] == pytest.approx(note["ndcg"]["value"] - note["ndcg"]["habit"])
-    assert f"{note['ndcg']['value']:.3f}" in foreseen(job, "all")["text"]
+    note = Outlook.load(job.store).checked
+    assert note is not None
+    assert len(note.record) == 2
+    assert note.ndcg.low < note.ndcg.value < note.ndcg.high
+    assert note.lead.value == pytest.approx(note.ndcg.value - note.ndcg.habit)
+    assert f"{note.ndcg.value:.3f}" in foreseen(job, "all")["text"]
 
 
 def test_of_whom_little_is_known_that_is_said_first(job: Job) -> None:
@@ -191,7 +193,7 @@ def test_a_stopped_training_goes_on_where_it_was(tmp_path: Path, job: Job) -> No
     assert told.count("epoch 1") == 1
     assert told.count("epoch 2") == 2
     assert not left.store.load_files("encoder_unfinished")
-    whole, resumed = (each.store.load_json("outlook")["record"] for each in (job, left))
+    whole, resumed = (Outlook.load(each.store).checked.record for each in (job, left))  # type: ignore[union-attr]
     assert [row["valid_ndcg"] for row in resumed] == pytest.approx([row["valid_ndcg"] for row in whole], abs=1e-6)
 
 
@@ -231,13 +233,13 @@ def test_without_an_encoder_the_reason_is_kept_and_nothing_else(
     folder = Path(job.config.data.events.path).parent  # type: ignore[union-attr]
     off = Job(config(folder, depth=0), Store(tmp_path / "work"), lambda *told: None)
     foresee.run(off)
-    assert off.store.load_json("outlook") == {"missing": "encoder.depth is 0 in promolift.toml; 2 learns one"}
+    assert Outlook.load(off.store) == Outlook(missing="encoder.depth is 0 in promolift.toml; 2 learns one")
     assert not any(off.store.has(name) for name in foresee.TABLES)
     assert not off.store.load_files("encoder")
     assert "encoder.depth" in foreseen(off, "")["text"]
     monkeypatch.setattr(foresee, "find_spec", lambda name: None)
     foresee.run(Job(config(folder), off.store, lambda *told: None))
-    assert "pip install 'promolift[deep]'" in off.store.load_json("outlook")["missing"]
+    assert "pip install 'promolift[deep]'" in str(Outlook.load(off.store).missing)
     monkeypatch.undo()
 
     def few(tables: dict[str, pl.DataFrame]) -> None:

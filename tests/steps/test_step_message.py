@@ -11,7 +11,8 @@ from promolift import message
 from promolift.errors import InputError
 from promolift.llm import LlmSettings, Recorder, Reply
 from promolift.message import MessageSettings, Style, label
-from promolift.steps.message import drafted
+from promolift.steps.message import drafted, product_names
+from promolift.store import Store
 from promolift.terms import Benefit, Offer
 
 ZH = '{"title":"今晚轻松一点","line":"下班回到家，热一份冷冻方便餐，晚饭就能上桌。"}'
@@ -123,3 +124,15 @@ def test_a_verdict_that_cannot_be_read_is_no_verdict(rows, told):
 def test_a_review_file_without_its_columns_is_refused():
     with pytest.raises(InputError, match=r"columns \['approved'\] are missing"):
         message.with_verdicts(message.pool_frame([]), pl.DataFrame({"text_id": ["t"]}))
+
+
+def test_an_offer_on_two_products_is_printed_with_both_names(tmp_path):
+    """It used to be printed with their ids, where a catalogue has no categories."""
+    with Store(tmp_path) as store:
+        store.save(
+            "products", pl.DataFrame({"product_id": ["p1", "p2", "p3"], "name": ["Green Tea", "Espresso", None]})
+        )
+        job = SimpleNamespace(store=store)
+        names = product_names(job, pl.Series(["p2", "p1 ++ p2", "p1 ++ p3", "p3"]))
+    assert names == {"p2": "Espresso", "p1 ++ p2": "Green Tea ++ Espresso", "p1 ++ p3": "Green Tea ++ p3"}
+    assert label(names["p1 ++ p2"], "product").en == "Green Tea and Espresso"

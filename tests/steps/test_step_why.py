@@ -1,6 +1,5 @@
 """A plan that gives nobody an offer says why, where it would pay, and what to do; a trial draws by lot."""
 
-import json
 import math
 import re
 from pathlib import Path
@@ -12,7 +11,7 @@ from promolift import deliver, run
 from promolift.config import Config
 from promolift.effect import DiscountResponse, ValueSettings
 from promolift.errors import SupportError
-from promolift.steps.lot import drawn
+from promolift.steps.randomised import drawn
 from promolift.steps.why import Ground, above, loses
 from promolift.store import Store
 
@@ -91,10 +90,12 @@ def test_a_trial_keeps_the_budget_and_logs_the_chances_it_drew_by() -> None:
     base = deliver.Release(campaign_id="t", policy_id="plan", policy_version="1", price=0.0, seed=1, holdout_share=0.2)
     held = [f"c{i}" for i in range(400) if deliver.in_holdout(f"c{i}", base)]
     free = rows.filter(~pl.col("customer_id").is_in(held))
-    release, decisions = drawn(rows, free, consenting(rows), base, 0, 100_000)
+    release, (decisions, _) = drawn(rows, free, consenting(rows), base, 0, 100_000)
     for seed in range(6):  # about half of all lots draw more than what is expected of them
         other = base.model_copy(update={"seed": seed})
-        lot = drawn(rows, free, consenting(rows), other, 0, 100_000)[1].join(free, on=["customer_id", "offer_id"])
+        lot = drawn(rows, free, consenting(rows), other, 0, 100_000).drawn.decisions.join(
+            free, on=["customer_id", "offer_id"]
+        )
         assert lot["cost_cents"].sum() <= 100_000
     given = decisions.filter(pl.col("offer_id") != "none")
     cost = given.join(free, on=["customer_id", "offer_id"])["cost_cents"].sum()
@@ -111,10 +112,10 @@ def test_offers_of_positive_gain_are_drawn_as_rarely_as_others() -> None:
     good = [row(f"c{i}", offer_id="good", gain_cents=500.0) for i in range(400)]
     rows = pl.DataFrame([*good, *(row(f"c{i}", offer_id="bad") for i in range(400))], infer_schema_length=None)
     base = deliver.Release(campaign_id="t", policy_id="plan", policy_version="1", price=0.0, seed=1)
-    _, decisions = drawn(rows, rows, consenting(rows), base, 0, 100_000)
+    decisions = drawn(rows, rows, consenting(rows), base, 0, 100_000).drawn.decisions
     counts = dict(decisions["offer_id"].value_counts().iter_rows())
     assert 0.5 < counts["good"] / counts["bad"] < 2
-    assert all(json.loads(text) for text in decisions["candidates"].head(3))
+    assert decisions["candidates"].list.len().head(3).to_list() == [3, 3, 3]
 
 
 def shop(folder: Path, price: str = "", **more: object) -> dict[str, object]:

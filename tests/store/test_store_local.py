@@ -31,8 +31,8 @@ def test_a_missing_table_names_the_verb_to_run(tmp_path: Path):
     with Store(tmp_path) as store:
         with pytest.raises(StepError, match="no table 'events' yet; run `promolift ingest` first"):
             store.events()
-        with pytest.raises(StepError, match="no table 'plan' yet; run `promolift plan` first"):
-            store.frame("plan")
+        with pytest.raises(StepError, match="no table 'chosen' yet; run `promolift plan` first"):
+            store.frame("chosen")
         with pytest.raises(StepError, match="no result 'health' yet; run `promolift ingest` first"):
             store.load_json("health")
 

@@ -127,10 +127,10 @@ def found(shop: Case) -> Judged:
 def claimed(case: Case, factor: float) -> Case:
     """The same decisions, each having promised `factor` times the gain."""
     rows = [
-        json.dumps([row | {"gain_cents": factor * row["gain_cents"]} for row in json.loads(text)])
-        for text in case.decisions["candidates"]
+        [row | {"gain_cents": factor * row["gain_cents"]} for row in opened] for opened in case.decisions["candidates"]
     ]
-    return replace(case, decisions=case.decisions.with_columns(pl.Series("candidates", rows)))
+    kind = case.decisions.schema["candidates"]
+    return replace(case, decisions=case.decisions.with_columns(pl.Series("candidates", rows, kind)))
 
 
 def test_the_verdict_and_its_last_day_hold_the_truth(shop: Case, found: Judged) -> None:
@@ -190,8 +190,8 @@ def test_calibration_compares_each_fifth_with_its_own_holdout(found: Judged) -> 
 def test_the_wanted_offer_is_the_best_one_and_none_where_none_is_worth_it(found: Judged, shop: Case) -> None:
     slots = found.evidence.slots
     wanted = []
-    for text in shop.decisions["candidates"]:
-        best = max(json.loads(text), key=lambda row: row["gain_cents"])  # the price is 0
+    for opened in shop.decisions["candidates"]:
+        best = max(opened, key=lambda row: row["gain_cents"])  # the price is 0
         wanted.append(slots.offers.index(best["offer"]) if best["gain_cents"] > 0 else -1)
     assert planned_offer(slots, 0.3).tolist() == wanted
     assert -1 in wanted
@@ -233,7 +233,7 @@ def test_the_policy_that_is_valued_is_the_one_that_would_decide() -> None:
     )
     consent = pl.DataFrame({"customer_id": slots.customer_id, "may_send": True, "reason": None})
     release = old.model_copy(update={"price": price, "explore": floor, "holdout_share": 0.0})
-    said = [[row["prob"] for row in json.loads(text)] for text in
+    said = [[row["prob"] for row in opened] for opened in
             deliver.decide(candidates, consent, release, START)["candidates"]]  # fmt: skip
     np.testing.assert_allclose(prob, np.array(said), atol=1e-12)
     spent = (prob[:, :-1] * slots.cost_NK).sum()
@@ -292,6 +292,26 @@ def test_auto_releases_within_the_guardrails_and_says_so(files: tuple[Case, Path
     assert deliver.Release(**release).policy_version == "2"
     assert recalibration["ratio"] < 0.5
     assert json.loads((out / "proposal.json").read_text("utf-8"))["status"] == "accepted by auto"
+
+
+def test_the_verb_reads_settings_answers_as_json_and_its_proposal_can_be_approved(
+    files: tuple[Case, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = files[1] / "promolift.toml"
+    config.write_text('[data]\nsource = "complete-journey"\n[plan]\ncampaign = "spring"\n', encoding="utf-8")
+    out = run(files[1], "--config", str(config), "--json")
+    told = json.loads(capsys.readouterr().out)
+    assert told["proposal"] == json.loads((out / "proposal.json").read_text("utf-8"))
+    assert "text" not in told
+    with pytest.raises(SystemExit) as end:
+        main(["learn", "approve", "-c", str(config), "--work", str(files[1] / "work"), "--out", str(out)])
+    assert not end.value.code
+    with Store(files[1] / "work") as store:
+        assert store.load_json("release") == told["proposal"]["release"]
+    with pytest.raises(SystemExit) as end:
+        main(["learn", "--config", str(files[1] / "nowhere.toml")])
+    assert end.value.code == 2
+    assert "nowhere.toml: no such file" in capsys.readouterr().err
 
 
 def test_without_exploration_nothing_is_valued_and_auto_releases_nothing() -> None:

@@ -239,7 +239,15 @@ def test_a_work_folder_that_is_not_there_is_not_made(shop: Path, capsys: Capture
 
 def test_an_interruption_leaves_the_old_file_or_the_new_one(shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = shop / "out/proposal.json"
-    before = path.read_text("utf-8")
+    before, plain, written = path.read_text("utf-8"), Path.write_text, []
+
+    def seen(place: Path, text: str, encoding: str) -> None:
+        written.append(place)
+        plain(place, text, encoding=encoding)
+
+    monkeypatch.setattr(Path, "write_text", seen)
+    write_whole(path, before)
+    assert path not in written
 
     def full(draft: Path, text: str, encoding: str) -> None:
         with draft.open("w", encoding=encoding) as file:

@@ -1,44 +1,95 @@
 """A plan in; rows ready to be written to a file out. Nothing is written here."""
 
+from collections.abc import Iterable
+from typing import Any
+
 import polars as pl
 
+from promolift.currency import currency_digits
 from promolift.errors import InputError
+from promolift.tables import PLAN_FILE
+from promolift.terms import AND, Language, Offer, Words, covered
 
-# Source column to export column and type.
-EXPORT = {
-    "customer_id": ("customer_id", pl.String),
-    "offer_id": ("offer_id", pl.String),
-    "code": ("code", pl.String),
-    "message_zh": ("message_zh", pl.String),
-    "message_en": ("message_en", pl.String),
-    "gain_cents": ("expected_gain_cents", pl.Float64),
-    "cost_cents": ("expected_cost_cents", pl.Float64),
-    "reason": ("reason", pl.String),
-}
+EVERYTHING = Words(zh="全场", en="everything")
+WORDS = ("customer_id", "offer_id", "code", "channel", "message_zh", "message_en", "gain_cents", "cost_cents", "reason")
+TERMS = {
+    name: PLAN_FILE.schema[name]
+    for name in ("offer_id", "benefit", "percent", "amount", "currency", "min_spend", "max_discount", "scope", "target",
+                 "target_ids", "joined", "activation", "starts", "expires", "valid_days")
+}  # fmt: skip
+MAJOR = ("amount", "min_spend", "max_discount")  # columns in major units
 # What spreadsheets take for the start of a formula, the full-width forms included, also behind blanks.
 FORMULA = r"^[\s\x00-\x1f\x{feff}\x{200b}]*[=+\-@＝＋－＠]|^[\t\r\n]"
 
 
-def plan_rows(plan: pl.DataFrame) -> pl.DataFrame:
-    """One row per customer who gets an offer, the columns of EXPORT, the largest expected gain first; text as it is.
+def plan_rows(
+    messages: pl.DataFrame, decisions: pl.DataFrame, offers: Iterable[Offer], language: Language = "en"
+) -> pl.DataFrame:
+    """PLAN_FILE: who gets an offer, the largest expected gain first, and who is held out; text as it is.
 
-    For Parquet and other typed formats. Raises InputError if a column is missing or a customer stands twice.
+    `messages` has the columns WORDS, a row per customer with an offer; `decisions` are everybody's. For Parquet and
+    other typed formats. Raises InputError if a column is missing, a customer stands twice, or the two do not agree.
     """
-    if missing := [name for name in EXPORT if name not in plan.columns]:
-        raise InputError(f"plan: columns {missing} are missing; it has {plan.columns}")
-    rows = plan.filter(pl.col("offer_id") != "none")
-    if rows["customer_id"].is_duplicated().any():
+    if missing := [name for name in WORDS if name not in messages.columns]:
+        raise InputError(f"plan: columns {missing} are missing; it has {messages.columns}")
+    words = messages.select(WORDS).rename({"gain_cents": "expected_gain_cents", "cost_cents": "expected_cost_cents"})
+    if words["customer_id"].is_duplicated().any():
         raise InputError("plan: a customer has more than one offer")
-    shaped = rows.select(pl.col(name).cast(kind).alias(new) for name, (new, kind) in EXPORT.items())
-    return shaped.sort(["expected_gain_cents", "customer_id"], descending=[True, False], nulls_last=True)
+    key = ["customer_id", "offer_id"]
+    records = decisions.select(*key, "propensity", "decision_id", "holdout", pl.col("reason").alias("rule"))
+    given = records.filter(pl.col("offer_id") != "none").drop("holdout", "rule")
+    terms = pl.DataFrame([_terms(offer, language) for offer in offers], schema=TERMS)
+    rows = words.join(given, on=key).join(terms, on="offer_id")
+    if not len(rows) == len(given) == len(words):
+        raise InputError("plan: the messages are of another plan than the decisions; run `promolift message` again")
+    held = records.filter(pl.col("holdout").fill_null(False)).drop("offer_id").rename({"rule": "reason"})
+    parts = [
+        PLAN_FILE.conform(part.with_columns(pl.lit(status).alias("status")))
+        for part, status in ((rows, "offer"), (held, "holdout"))
+    ]
+    return pl.concat(parts).sort(
+        ["status", "expected_gain_cents", "customer_id"], descending=[True, True, False], nulls_last=True
+    )
 
 
-def export_rows(plan: pl.DataFrame) -> pl.DataFrame:
-    """`plan_rows` for CSV: a text that a spreadsheet would run as a formula gets a ' in front (OWASP, CSV injection).
+def _terms(offer: Offer, language: Language) -> dict[str, Any]:
+    """An offer as a till reads it: money in major units, days in the shop's zone."""
+    benefit, unit = offer.benefit, 10 ** currency_digits(offer.currency)
+    most, first, last = benefit.max_discount_cents, offer.starts.date(), offer.expires.date()
+    return {
+        "offer_id": offer.id,
+        "benefit": benefit.type,
+        "percent": benefit.percent or None,
+        "amount": benefit.amount_cents / unit if benefit.amount_cents else None,
+        "currency": offer.currency,
+        "min_spend": offer.min_spend_cents / unit,
+        "max_discount": most / unit if most else None,
+        "scope": offer.scope,
+        "target": (offer.label or EVERYTHING).in_(language),
+        "target_ids": list(covered(offer.covers)),
+        "joined": offer.joined,
+        "activation": offer.activation,
+        "starts": first,
+        "expires": last,
+        "valid_days": (last - first).days + 1,
+    }
 
-    Ids are texts too: one that begins so is changed, and must be joined through the typed format.
+
+def export_rows(rows: pl.DataFrame) -> pl.DataFrame:
+    """`plan_rows` for CSV: money with its currency's digits, lists as one text, and no text that runs as a formula.
+
+    Such a text gets a ' in front (OWASP, CSV injection). Ids are texts too: one that begins so is changed, and must be
+    joined through the typed format.
     """
-    return safe_cells(plan_rows(plan))
+    printed = [_printed(rows, name) for name in MAJOR]
+    ids = pl.when(pl.col("target_ids").list.len() > 0).then(pl.col("target_ids").list.join(AND))
+    return safe_cells(rows.with_columns(*printed, ids.alias("target_ids")))
+
+
+def _printed(rows: pl.DataFrame, name: str) -> pl.Series:
+    cells = rows.select(name, "currency").iter_rows()
+    texts = [None if value is None else f"{value:.{currency_digits(code)}f}" for value, code in cells]
+    return pl.Series(name, texts, dtype=pl.String)
 
 
 def safe_cells(frame: pl.DataFrame) -> pl.DataFrame:

@@ -173,8 +173,8 @@ class EffectModel:
         names = arms or [f"treatment {arm}" for arm in range(len(self.average.gain_K) + 1)]
         pairs = zip(names[1:], self.average.gain_K, self.average.se_K, strict=True)
         effects = "; ".join(f"{name} adds {gain:.4g} (s.e. {se:.2g})" for name, gain, se in pairs)
-        net = f", its cost of {self.cost:g} taken off" if self.cost else ""
-        return f"Evidence: {self.level}, {self.rows} customers; on average {effects}{net}.{self._taught()} {self._why()}"
+        effects += f", its cost of {self.cost:g} taken off" if self.cost else ""
+        return f"Evidence: {self.level}, {self.rows} customers; on average {effects}.{self._taught()} {self._why()}"
 
     def advice(self, arms: Sequence[str] | None = None) -> str:
         """Which arm is best for everybody alike, and which may replace it for some."""

@@ -4,13 +4,14 @@
     message.sentence, message.text
 
 `write_all` does it for a plan of any size, `broken_rules` reads any text against an offer, whoever wrote it, and
-`label` gives the readable name of a category, department or product. `facts` ticks what a text states, `disagreements`
-holds a Chinese and an English text of one offer against each other.
+`label` gives the readable name of a category, department or product, `offer_words` an offer in a few words. `facts`
+ticks what a text states, `disagreements` holds a Chinese and an English text of one offer against each other.
 """
 
 from promolift.message.channels import Channel, sms_parts
 from promolift.message.drafts import Brief, Draft, Entry, fill_pool, pool_frame
 from promolift.message.names import is_couponable, is_sensitive, label
+from promolift.message.offers import line_words, offer_words
 from promolift.message.reading.text import BrokenRule, Context, Fact
 from promolift.message.review import to_review, with_verdicts
 from promolift.message.templates import Bought, Message, MessageSettings, Recipient, Style
@@ -38,6 +39,8 @@ __all__ = [
     "is_couponable",
     "is_sensitive",
     "label",
+    "line_words",
+    "offer_words",
     "phrasings",
     "pool_frame",
     "reviewer",

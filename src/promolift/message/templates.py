@@ -151,7 +151,7 @@ def _chinese(offer: Offer, bought: str | None, frame: int, begun: bool) -> str:
     cap = f"（最高减{money(benefit.max_discount_cents, currency, 'zh')}）" if benefit.max_discount_cents else ""
     who = (f"购买{item}" if item else "全场购物") + spend
     if benefit.type == "percent_off":
-        deal = "全额减免" if benefit.percent == 100 else f"{_zhe(benefit.percent)}优惠"
+        deal = "全额减免" if benefit.percent == 100 else f"{zhe(benefit.percent)}优惠"
         verbs = ("可以享受", "即享", "享", "立享")
     elif benefit.type == "amount_off":
         deal = money(benefit.amount_cents, currency, "zh")
@@ -170,7 +170,7 @@ def _chinese(offer: Offer, bought: str | None, frame: int, begun: bool) -> str:
     )[frame]
 
 
-def _zhe(percent: int) -> str:
+def zhe(percent: int) -> str:
     """20 % off is 8折, 25 % 7.5折: what is paid, in tenths."""
     tenths, rest = divmod(100 - percent, 10)
     return f"{tenths}.{rest}折" if rest else f"{tenths}折"

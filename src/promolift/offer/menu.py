@@ -1,22 +1,21 @@
 """The shop's menu in promolift.toml in; complete offers, ready to print, out."""
 
 from datetime import datetime, timedelta
-from typing import Literal, Self
+from typing import Any, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from promolift.hashing import hash_id
 from promolift.settings import Settings
-from promolift.terms import Benefit, Offer, Scope, Words
-
-Activation = Literal["automatic", "coupon"]
+from promolift.terms import Activation, Benefit, Offer, Scope, Words, covered
 
 
 class MenuItem(Settings):
     """One line of the shop's menu.
 
     `scope` category or product makes one offer per category or product it fits. `activation` automatic means the price
-    is lowered at the till by itself, as with a loyalty card; coupon means the customer must act, so only some do.
+    is lowered at the till by itself, as with a loyalty card; with `code` (to type or show) and `link` (opened from the
+    message) the customer must act, so only some do.
     `supplier_share` is the part of the benefit that a supplier pays; `send_cost_cents` what telling the customer costs.
     """
 
@@ -29,6 +28,13 @@ class MenuItem(Settings):
     supplier_share: float = Field(default=0.0, ge=0, le=1)
     send_cost_cents: float = Field(default=0.0, ge=0)
     online_only: bool = False
+
+    @field_validator("activation", mode="before")
+    @classmethod
+    def _two_words_for_coupon(cls, value: Any) -> Any:
+        if value == "coupon":
+            raise ValueError("say 'code' for a code to type or show, 'link' for an offer opened from the message")
+        return value
 
     @model_validator(mode="after")
     def _possible(self) -> Self:
@@ -77,6 +83,8 @@ def make_offer(
         scope=scope,
         covers=covers,
         label=label,
+        joined="each" if len(covered(covers)) > 1 else None,
+        activation=item.activation,
         min_spend_cents=item.min_spend_cents,
         starts=starts,
         expires=datetime(last_day.year, last_day.month, last_day.day, 23, 59, 59, tzinfo=starts.tzinfo),

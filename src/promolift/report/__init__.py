@@ -1,16 +1,17 @@
 """A `Story` of a shop's promotions, or any other `Page`, in; one self-contained HTML report out."""
 
+from promolift.report.planned import Chosen, Evidence, Household
 from promolift.report.render import render, render_page
-from promolift.report.story import Check, Chosen, Evidence, Household, Outlook, Shop, Story, Told, Unknown
+from promolift.report.story import Outlook, Shop, Story, Taken, Told, Unknown
 
 __all__ = [
-    "Check",
     "Chosen",
     "Evidence",
     "Household",
     "Outlook",
     "Shop",
     "Story",
+    "Taken",
     "Told",
     "Unknown",
     "render",

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from promolift.report.story import Evidence
+from promolift.report.planned import Evidence
 
 Badge = Evidence | Literal["simulated", "unstated"]
 Tone = Literal["plain", "good", "warn", "bad"]
@@ -82,9 +82,23 @@ class Span:
 
 
 @dataclass(frozen=True)
+class Stand:
+    """Something the headline stands on and nobody measured: its name, a sentence, the value taken, the value that would
+    bring the result to nothing, and the places of both from 0 to 100 for a small drawing; None where no value would.
+    """
+
+    name: str
+    text: str
+    value: str | None = None
+    flips_at: str | None = None
+    value_at: float = 0.0
+    flips_place: float = 0.0
+
+
+@dataclass(frozen=True)
 class Page:
-    """A whole page: whose it is, the first screen (one headline number, its interval, `asides` that explain it, further
-    numbers), chapters.
+    """A whole page: whose it is, the first screen (one headline number, its interval, `asides` that explain it, what it
+    `stands` on, further numbers), chapters.
     """
 
     name: str
@@ -96,6 +110,7 @@ class Page:
     span: Span | None = None
     span_name: str = ""
     asides: Sequence[str] = ()
+    stands: Sequence[Stand] = ()
     currency: str | None = None
 
 

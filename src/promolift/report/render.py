@@ -14,7 +14,7 @@ from markupsafe import Markup
 
 from promolift.report.blocks import Figure, Page, balanced
 from promolift.report.chapters import TELLERS
-from promolift.report.chapters.summary import asides, facts, headline, numbers
+from promolift.report.chapters.summary import asides, facts, headline, numbers, stands
 from promolift.report.story import Story
 from promolift.report.words import digits, interval_name, symbol
 
@@ -32,6 +32,7 @@ def render(story: Story) -> str:
             span=span,
             span_name=interval_name(story.interval_percent),
             asides=asides(story),
+            stands=stands(story),
             bigs=numbers(story),
             chapters=[chapter for teller in TELLERS if (chapter := teller(story)) is not None],
             currency=shop.currency,

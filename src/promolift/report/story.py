@@ -9,13 +9,13 @@ Shares and depths are fractions (0.2 is 20 %); money is in minor units of `Shop.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
 
 import polars as pl
 
 from promolift.contract import Column, Flag, Int, Real, Table, Text
-
-Evidence = Literal["randomised", "adjusted", "assumed"]
+from promolift.report.planned import Chosen, Evidence, Household
+from promolift.results.evaluation import Lead
+from promolift.results.messages import Written
 
 HEALTH = Table(
     "report.health",
@@ -181,52 +181,6 @@ RECALL = Table(
         Column("n", Int, "customers scored"),
     ),
 )
-FRONTIER = Table(
-    "report.frontier",
-    "The best plan at each budget.",
-    (),
-    (
-        Column("budget_cents", Real, "budget", "minor units"),
-        Column("gain_cents", Real, "expected incremental profit", "minor units"),
-        Column("low_cents", Real, "lower end of its interval", "minor units"),
-        Column("high_cents", Real, "upper end", "minor units"),
-        Column("cost_cents", Real, "expected cost of the offers", "minor units"),
-        Column("price", Real, "gain of one more unit of budget", "units per unit"),
-        Column("treated", Int, "customers who get an offer", "customers"),
-    ),
-)
-POLICIES = Table(
-    "report.policies",
-    "Ways to spend the same budget.",
-    (),
-    (
-        Column("policy", Text, "which way"),
-        Column("profit_cents", Real, "expected incremental profit", "minor units"),
-        Column("low_cents", Real, "lower end of the interval", "minor units"),
-        Column("high_cents", Real, "upper end", "minor units"),
-        Column("lead_low_cents", Real, "lower end of how much more our policy earns, draws paired", "minor units"),
-        Column("lead_high_cents", Real, "upper end", "minor units"),
-        Column("spend_cents", Real, "expected cost", "minor units"),
-        Column("treated", Int, "customers who get an offer", "customers"),
-        Column("evidence", Text, "randomised, adjusted or assumed"),
-        Column("ours", Flag, "true for the plan of this report"),
-    ),
-)
-PLAN = Table(
-    "report.plan",
-    "Who gets which offer. Millions of rows are fine: only sums and samples are shown.",
-    (),
-    (
-        Column("customer_id", Text, "who"),
-        Column("offer_id", Text, "which offer; `none` is no offer"),
-        Column("offer", Text, "the offer in plain English words"),
-        Column("message_zh", Text, "what is said in Chinese"),
-        Column("message_en", Text, "what is said in English"),
-        Column("gain_cents", Real, "expected incremental profit", "minor units"),
-        Column("cost_cents", Real, "expected cost", "minor units"),
-        Column("reason", Text, "why this offer, in plain words"),
-    ),
-)
 
 
 @dataclass(frozen=True)
@@ -245,65 +199,9 @@ class Shop:
 
 
 @dataclass(frozen=True)
-class Chosen:
-    """The plan's place on the frontier. `gain_means` says what is counted, e.g. 'margin after paying the discount'.
-
-    `price` is the gain of one more unit of budget. `bound_cents` is a gain that no plan at this budget can exceed: the
-    certificate, and `planned_cents` the plan's own gain in the same terms: cautious ones under a `risk` rule.
-    `curse`: naive, checked, low, high: what the plan gains by the estimates that chose it, and by estimates that had
-    no part in the choice. `explanation` says in plain words how the plan was chosen; `why` why it gives (nearly) nobody
-    an offer, and what to do.
-    """
-
-    budget_cents: float | None = None
-    gain_cents: float | None = None
-    low_cents: float | None = None
-    high_cents: float | None = None
-    cost_cents: float | None = None
-    price: float | None = None
-    treated: int | None = None
-    eligible: int | None = None
-    bound_cents: float | None = None
-    evidence: Evidence | None = None
-    gain_means: str | None = None
-    explanation: str | None = None
-    planned_cents: float | None = None
-    curse: Mapping[str, float] | None = None
-    why: Sequence[str] = ()
-
-
-@dataclass(frozen=True)
-class Check:
-    """One fact of a message as the verifier found it; `ok` None means it was not checked."""
-
-    fact: str
-    value: str = ""
-    ok: bool | None = None
-
-
-@dataclass(frozen=True)
-class Household:
-    """One customer's story: `who` in plain words, what he gets and why, what is said, each fact checked."""
-
-    customer_id: str
-    who: str | None = None
-    facts: Sequence[tuple[str, str]] = ()
-    offer: str | None = None
-    why: str | None = None
-    gain_cents: float | None = None
-    low_cents: float | None = None
-    high_cents: float | None = None
-    cost_cents: float | None = None
-    message_zh: str | None = None
-    message_en: str | None = None
-    checks: Sequence[Check] = ()
-    evidence: Evidence | None = None
-
-
-@dataclass(frozen=True)
 class Told:
     """One customer's outlook in sentences; `item` is the likeliest next; visits: day, basket, factor on its odds;
-    alike: customer_id, likeliest item, expected spend, what he leans to.
+    alike: customer_id, likeliest item, expected spend, what they lean to.
     """
 
     customer_id: str
@@ -331,6 +229,15 @@ class Outlook:
 
 
 @dataclass(frozen=True)
+class Taken:
+    """Rows of raw data read and accepted, and the share of the latter."""
+
+    read: int
+    accepted: int
+    share: float | None
+
+
+@dataclass(frozen=True)
 class Unknown:
     """Something that is not known, why it matters, and what would tell."""
 
@@ -341,7 +248,8 @@ class Unknown:
 
 @dataclass(frozen=True)
 class Story:
-    """Everything the report tells. Frames follow the tables of this module; `missing` maps a field's name to a reason.
+    """Everything the report tells. Frames follow the tables of this module and of `planned`; `missing` maps a field's
+    name to a reason. What a typed result holds comes in as it is.
 
     `interval_percent` is the coverage of every interval (95 for 95 %), None if it is not the same everywhere.
     `effect_notes` are sentences on how the discount response was estimated and what that cannot show.
@@ -349,6 +257,7 @@ class Story:
 
     shop: Shop = field(default_factory=Shop)
     interval_percent: float | None = None
+    taken: Taken | None = None
     health: pl.DataFrame | None = None
     reasons: pl.DataFrame | None = None
     abilities: pl.DataFrame | None = None
@@ -368,8 +277,12 @@ class Story:
     frontier: pl.DataFrame | None = None
     chosen: Chosen | None = None
     policies: pl.DataFrame | None = None
+    lead: Lead | None = None
     policies_note: str | None = None
-    plan: pl.DataFrame | None = None
+    mix: pl.DataFrame | None = None
+    typical: pl.DataFrame | None = None
+    written: Sequence[Written] = ()
+    silent: int = 0
     households: Sequence[Household] | None = None
     unknowns: Sequence[Unknown | str] | None = None
     missing: Mapping[str, str] = field(default_factory=dict)

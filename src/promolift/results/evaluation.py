@@ -2,13 +2,18 @@
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Self
+from typing import Any, Self, get_args
 
 import polars as pl
 
+from promolift.results.plan import Level, PlanNote
 from promolift.results.shop import Unchecked
 from promolift.settings import Settings
 from promolift.store import Store
+
+EQUAL_SPEND = 0.05  # policies whose spend differs by more than this part are not called equal
+LEVELS: tuple[Level, ...] = get_args(Level)  # the strongest first
+_OURS = pl.col("policy") == "plan"
 
 
 class Luck(Settings):
@@ -26,6 +31,35 @@ class Luck(Settings):
     def share(self) -> float:
         """The part of the promise that was luck; 0 where nothing was lost."""
         return max(0.0, 1 - self.checked_cents / self.naive_cents) if self.naive_cents > 0 else 0.0
+
+
+class Headline(Settings):
+    """What the plan is expected to earn after its cost: without luck where that is known, and then also what the
+    estimates that chose it promise (`promised_cents`).
+    """
+
+    gain_cents: float
+    low_cents: float | None
+    high_cents: float | None
+    promised_cents: float | None = None
+
+
+class Lead(Settings):
+    """The plan against the best of `others` other policies, all valued by the same estimate.
+
+    `lead_cents` is what the plan earns more, its interval (95 %) from paired draws. `apart`: whether the intervals of
+    the two do not overlap, None where one has none. `evidence` is the weaker of the two.
+    """
+
+    rival: str
+    others: int
+    plan_cents: float
+    lead_cents: float
+    low_cents: float | None
+    high_cents: float | None
+    equal_spend: bool
+    apart: bool | None
+    evidence: Level | None
 
 
 @dataclass(frozen=True)
@@ -62,6 +96,23 @@ class Evaluation:
         return self.store.frame("policies") if self.store.has("policies") else None
 
     @cached_property
+    def judged(self) -> pl.DataFrame | None:
+        """Policies valued by the estimate that did not choose them where there is one, the best first."""
+        rows = self.policies
+        if rows is None:
+            return None
+        judge = "check" if "check" in rows["valued_by"] else "own"
+        known = rows.filter((pl.col("valued_by") == judge) & pl.col("expected_profit_cents").is_not_null())
+        return known.sort("expected_profit_cents", "policy", descending=[True, False])
+
+    @cached_property
+    def lead(self) -> Lead | None:
+        """The plan against the best other policy; None where there is no such pair."""
+        rows = self.judged
+        ours, others = ([], []) if rows is None else (rows.filter(_OURS).to_dicts(), rows.filter(~_OURS).to_dicts())
+        return _lead(ours[0], others[0], len(others)) if ours and others else None
+
+    @cached_property
     def luck(self) -> Luck | None:
         """What of the plan's promise was luck; None where there is but one estimate."""
         rows = self.policies
@@ -75,9 +126,39 @@ class Evaluation:
         )  # fmt: skip
 
 
+def headline(plan: PlanNote, luck: Luck | None) -> Headline:
+    """The one figure that the report, the console and the command line give for the plan.
+
+    A trial, or a plan for nobody, has no part in the comparison of policies: it stands as it was made.
+    """
+    if luck is None or plan.drawn or not plan.treated:
+        return Headline(gain_cents=plan.gain_cents, low_cents=plan.gain_low_cents, high_cents=plan.gain_high_cents)
+    return Headline(
+        gain_cents=luck.checked_cents, low_cents=luck.low_cents, high_cents=luck.high_cents,
+        promised_cents=plan.gain_cents,
+    )  # fmt: skip
+
+
 def luck_of(store: Store) -> Luck | None:
     """What of the plan's promise was luck; None where that was not, or could not be, told."""
     return Evaluation.load(store).luck if Unchecked.has(store) else None
+
+
+def _lead(us: dict[str, Any], rival: dict[str, Any], others: int) -> Lead:
+    ends = (us["low"], us["high"], rival["low"], rival["high"])
+    spend = max(us["spend_cents"], rival["spend_cents"])
+    levels = {us["evidence"], rival["evidence"]}
+    return Lead(
+        rival=rival["policy"],
+        others=others,
+        plan_cents=us["expected_profit_cents"],
+        lead_cents=us["expected_profit_cents"] - rival["expected_profit_cents"],
+        low_cents=rival["lead_low"],
+        high_cents=rival["lead_high"],
+        equal_spend=abs(us["spend_cents"] - rival["spend_cents"]) <= EQUAL_SPEND * max(spend, 1.0),
+        apart=None if None in ends else bool(us["low"] > rival["high"] or us["high"] < rival["low"]),
+        evidence=next((level for level in reversed(LEVELS) if level in levels), None) if levels <= {*LEVELS} else None,
+    )
 
 
 def _rows(store: Store, name: str) -> pl.DataFrame | None:

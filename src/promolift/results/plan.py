@@ -4,12 +4,15 @@ import hashlib
 import shutil
 from dataclasses import dataclass
 from functools import cached_property
+from math import inf
 from pathlib import Path
 from typing import ClassVar, Literal, Self
 
+import numpy as np
 import polars as pl
 
 from promolift.config import ShopSettings
+from promolift.currency import currency_digits
 from promolift.deliver import Release
 from promolift.offer import MenuItem
 from promolift.privacy import ConsentSettings
@@ -19,6 +22,7 @@ from promolift.store import Store
 from promolift.tables import DECISIONS, PLANNED
 
 Level = Literal["randomised", "adjusted", "assumed"]
+INTERVAL_PERCENT = 95  # coverage of every interval that is kept or told
 FROZEN = ("candidates", "frontier")  # tables that a release serves from
 FRONTIER = {
     "budget_cents": pl.Float64, "gain_cents": pl.Float64, "cost_cents": pl.Float64, "price": pl.Float64,
@@ -37,6 +41,21 @@ class Assumption(Settings):
     value: float
     flips_at: float | None
     text: str
+
+    @property
+    def slack(self) -> float | None:
+        """How far from `value`, as a share of it, lies what would turn the plan; None where nothing would."""
+        if self.flips_at is None:
+            return None
+        return abs(self.value - self.flips_at) / abs(self.value) if self.value else 0.0
+
+
+class Point(Settings):
+    """The best plan at another budget, by the estimates that choose; `share` of what they promise for its own."""
+
+    budget_cents: float
+    gain_cents: float
+    share: float | None
 
 
 class PlanNote(Note):
@@ -89,6 +108,21 @@ class PlanNote(Note):
     def spent_share(self) -> float | None:
         """Of the budget, the share that is expected to be spent."""
         return self.cost_cents / self.budget_cents if self.budget_cents else None
+
+    @property
+    def next_cents(self) -> float:
+        """What one more unit of money, such as a dollar, of budget adds, in minor units."""
+        return self.worth * float(10 ** currency_digits(self.shop.currency))
+
+    @property
+    def fragile_first(self) -> tuple[Assumption, ...]:
+        """The assumptions, first the one that needs to be least wrong to turn the plan; last those that cannot."""
+        return tuple(sorted(self.assumptions, key=lambda a: inf if a.slack is None else a.slack))
+
+    @property
+    def drawn(self) -> bool:
+        """Whether it is a trial: offers drawn by a hash, whatever they are expected to earn."""
+        return self.terms.policy_id == "trial"
 
     @property
     def missing_cents(self) -> float:
@@ -145,11 +179,22 @@ class Plan:
         return self.store.frame("frontier")
 
     def offers(self) -> pl.DataFrame:
-        """offer_id, menu_id, target, treated, gain_cents, cost_cents of every offer that is given, most given first."""
+        """offer_id, menu_id, target, treated, share (of the treated), gain_cents and cost_cents of every offer that is
+        given, most given first.
+        """
         rows = self.chosen.group_by("offer_id", "menu_id", "target").agg(
-            pl.len().alias("treated"), pl.col("gain_cents", "cost_cents").sum()
+            pl.len().alias("treated"),
+            (pl.len() / self.chosen.height).alias("share"),
+            pl.col("gain_cents", "cost_cents").sum(),
         )
         return rows.sort(["treated", "offer_id"], descending=[True, False])
+
+    def at(self, budget_cents: float) -> Point | None:
+        """The best plan at another budget: on the frontier, by a straight line between its points; None beyond it."""
+        gain, own = (on_line(self.frontier, x) for x in (budget_cents, float(self.note.budget_cents)))
+        if gain is None:
+            return None
+        return Point(budget_cents=budget_cents, gain_cents=gain, share=gain / own if own and own > 0 else None)
 
     def freeze(self, folder: Path) -> dict[str, str]:
         """Copy the tables a release serves from into `folder`, as they are; the SHA-256 of each by name."""
@@ -162,6 +207,14 @@ def given(candidates: pl.DataFrame, decisions: pl.DataFrame) -> pl.DataFrame:
     """The candidates that were decided for, `none` left out, in order of customer_id."""
     decided = decisions.filter(pl.col("offer_id") != "none").select("customer_id", "offer_id", "decision_id")
     return candidates.join(decided, on=["customer_id", "offer_id"]).sort("customer_id")
+
+
+def on_line(frontier: pl.DataFrame, budget_cents: float) -> float | None:
+    """The frontier's gain at a budget, between its points by a straight line; None outside them."""
+    line = frontier.drop_nulls(["budget_cents", "gain_cents"]).sort("budget_cents", "gain_cents")
+    if line.is_empty() or not line["budget_cents"][0] <= budget_cents <= line["budget_cents"][-1]:
+        return None
+    return float(np.interp(budget_cents, line["budget_cents"].to_numpy(), line["gain_cents"].to_numpy()))
 
 
 def sha256(path: Path) -> str:

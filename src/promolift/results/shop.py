@@ -55,6 +55,21 @@ class Health(Note):
     warnings: tuple[str, ...]
     notes: tuple[str, ...]
 
+    @property
+    def read(self) -> int:
+        """Rows of all tables that were read."""
+        return sum(table.read for table in self.tables)
+
+    @property
+    def accepted(self) -> int:
+        """Rows of all tables that were taken, the repaired ones included."""
+        return sum(table.accepted for table in self.tables)
+
+    @property
+    def accepted_share(self) -> float | None:
+        """Of the rows read, the share that was taken."""
+        return self.accepted / self.read if self.read else None
+
 
 class Unknown(Note):
     """Why an attribute is known of nobody, by the name of its column."""

@@ -30,6 +30,7 @@ from promolift.serve.settings import ServeSettings
 from promolift.store.ledger_schema import OUTBOX
 
 GARBAGE = 20_000  # new objects before they are looked through; at Python's 700 every few requests
+FAILED = 3  # exit code of a server that could not start, as uvicorn has it
 SWITCH_S = 0.001  # two threads share the interpreter: at Python's 5 ms every answer sent could wait so long
 LOG = logging.getLogger("promolift.serve")
 
@@ -85,18 +86,29 @@ def serve(settings: ServeSettings, config: Config | None, host: str, port: int, 
 
 def run(app: Any, host: str, port: int, ready: str = "") -> None:
     """Run an ASGI app as the server is run; `ready` is printed once requests are taken."""
-    told = [ready] if ready else []
-
-    async def tell() -> None:
-        while told:
-            print(told.pop(), flush=True)
-
     sys.setswitchinterval(SWITCH_S)
     gc.collect()
     gc.freeze()  # releases and code live as long as the process: looking through them again would stop it for long
     gc.set_threshold(GARBAGE, 20, 20)
     quiet: dict[str, Any] = {"log_config": None, "access_log": False, "server_header": False, "proxy_headers": False}
-    uvicorn.run(app, host=host, port=port, lifespan="on", callback_notify=tell, **quiet)
+    server = _Ready(uvicorn.Config(app, host=host, port=port, lifespan="on", **quiet), ready)
+    with suppress(KeyboardInterrupt):
+        server.run()
+    if not server.started:
+        raise SystemExit(FAILED)
+
+
+class _Ready(uvicorn.Server):
+    """A server that prints a line as soon as it takes requests."""
+
+    def __init__(self, config: uvicorn.Config, line: str) -> None:
+        super().__init__(config)
+        self._line = line
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started and self._line:
+            print(self._line, flush=True)
 
 
 def free_port() -> int:

@@ -77,8 +77,8 @@ def _response(chosen: pl.DataFrame, response: effect.DiscountResponse) -> Assump
 
 def _reach(job: Job, chosen: pl.DataFrame) -> Assumption | None:
     """Coupons of which no model says how many are used."""
-    unseen = (pl.col("activation") == "coupon") & pl.col("coupon_prob").is_null()
-    rows = chosen.filter(unseen | ((pl.col("benefit") != "percent_off") & (pl.col("activation") == "coupon")))
+    unseen = (pl.col("activation") != "automatic") & pl.col("coupon_prob").is_null()
+    rows = chosen.filter(unseen | ((pl.col("benefit") != "percent_off") & (pl.col("activation") != "automatic")))
     if rows.is_empty():
         return None
     value, part = job.config.value.coupon_reach, float((rows["added_cents"] - rows["subsidy_cents"]).sum())

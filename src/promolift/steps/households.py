@@ -1,16 +1,17 @@
-"""Five customers' stories: who they are in plain words, what they get and why, and every fact of the message ticked."""
+"""Messages and profiles in; five customers' stories out: who they are, what they get and why, what they read."""
 
 from typing import Any
 
 import polars as pl
 
-from promolift import effect, message
-from promolift.report import Check, Household
+from promolift import message
+from promolift.report import Household
+from promolift.results.person import Given, Person
 from promolift.results.shop import Offers
 from promolift.steps.job import Job, Moments
 from promolift.steps.message import product_names
 from promolift.steps.profile import at_moment
-from promolift.terms import Language, Offer
+from promolift.terms import Offer
 
 COUNT = 5
 TOLD = {
@@ -19,7 +20,7 @@ TOLD = {
 }  # fmt: skip
 
 
-def households(job: Job, at: Moments, response: effect.DiscountResponse) -> list[Household]:
+def households(job: Job, at: Moments) -> list[Household]:
     """Five different plans: the largest expected gain of five menu lines or categories, described customers first."""
     messages = job.store.frame("messages")
     offers = Offers.load(job.store).by_id
@@ -75,29 +76,28 @@ def household(
     row: dict[str, Any], profile: dict[str, Any], said: dict[str, Any], tastes: dict[str, list[str]], offer: Offer
 ) -> Household:
     """One card."""
-    low, high = (row["gain_cents"] + side * 1.96 * row["gain_se_cents"] for side in (-1, 1))
+    given, person = Given.of(row), Person.of(profile)
     return Household(
-        customer_id=row["customer_id"],
-        who=who(profile, said, tastes.get(row["customer_id"], [])),
-        facts=facts(profile),
-        offer=f"{offer.benefit.percent} % off {offer.label.en}" if offer.label else offer.menu_id,
-        why=row["reason"],
-        gain_cents=row["gain_cents"],
-        low_cents=low,
-        high_cents=high,
-        cost_cents=row["cost_cents"],
-        message_zh=row["message_zh"],
-        message_en=row["message_en"],
-        checks=[*ticks(row, offer, "en"), *ticks(row, offer, "zh")],
-        evidence=row["evidence"],
+        customer_id=given.customer_id,
+        who=who(person, said, tastes.get(given.customer_id, [])),
+        facts=facts(person),
+        offer=message.offer_words(offer, "en"),
+        why=given.reason,
+        gain_cents=given.gain_cents,
+        low_cents=given.low_cents,
+        high_cents=given.high_cents,
+        cost_cents=given.cost_cents,
+        message_zh=given.message_zh,
+        message_en=given.message_en,
+        evidence=given.evidence,
     )
 
 
-def who(profile: dict[str, Any], said: dict[str, Any], tastes: list[str]) -> str:
+def who(person: Person, said: dict[str, Any], tastes: list[str]) -> str:
     """One or two sentences on the customer."""
     known = [form.format(said[name]) for name, form in TOLD.items() if said.get(name)]
-    parts = ["Told the shop: " + ", ".join(known) + "." if known else "Told the shop nothing about itself."]
-    cadence = profile.get("cadence_days")
+    parts = ["Told the shop: " + ", ".join(known) + "." if known else "Told the shop nothing."]
+    cadence = person.cadence_days
     if cadence is not None:
         parts.append(f"Shops about every {cadence:.0f} days." if cadence >= 1.5 else "Shops nearly every day.")
     if tastes:
@@ -105,7 +105,7 @@ def who(profile: dict[str, Any], said: dict[str, Any], tastes: list[str]) -> str
     return " ".join(parts)
 
 
-def facts(profile: dict[str, Any]) -> list[tuple[str, str]]:
+def facts(person: Person) -> list[tuple[str, str]]:
     """Figures of the profile, as far as they are known."""
     shown = [
         ("orders in 52 weeks", "orders_52w", "{:,.0f}"),
@@ -115,29 +115,9 @@ def facts(profile: dict[str, Any]) -> list[tuple[str, str]]:
         ("chance to stay away for 8 weeks", "churn_prob", "{:.0%}"),
         ("leans to", "leans_to", "{}"),
     ]
-    rows = [(name, form.format(profile[key])) for name, key, form in shown if profile.get(key) is not None]
-    value, error = profile.get("price_sensitivity"), profile.get("price_sensitivity_se")
-    if value is not None and error is not None:
-        rows.append(("price sensitivity, log odds", f"{value:+.2f} ± {1.96 * error:.2f}"))
+    known = [(name, getattr(person, key), form) for name, key, form in shown]
+    rows = [(name, form.format(value)) for name, value, form in known if value is not None]
+    value, within = person.price_sensitivity, person.sensitivity_within
+    if value is not None and within is not None:
+        rows.append(("price sensitivity, log odds", f"{value:+.2f} ± {within:.2f}"))
     return rows
-
-
-def ticks(row: dict[str, Any], offer: Offer, language: Language) -> list[Check]:
-    """Each fact of the text as the verifier sees it now, read again from the finished message."""
-    text = row[f"message_{language}"]
-    broken = message.broken_rules(text, offer, language, context=context(row))
-    if broken:
-        return [Check(f"{language}: {rule.code}", rule.reason, False) for rule in broken]
-    percent = offer.benefit.percent
-    words = f"{percent} %" if language == "en" else f"{(100 - percent) / 10:g}折"
-    rows = [("discount", words), ("covers", offer.label.in_(language) if offer.label else "everything")]
-    rows.append(("valid through", offer.expires.date().isoformat()))
-    return [Check(f"{language}: {fact}", value, True) for fact, value in rows]
-
-
-def context(row: dict[str, Any]) -> message.Context:
-    """What besides the offer the text may rely on: the name, and the purchase it may mention."""
-    bought = row.get("companion")
-    if not bought or message.is_sensitive(bought, "product") or message.is_sensitive(row.get("bought_category") or ""):
-        return message.Context(name=row.get("name"))
-    return message.Context(name=row.get("name"), bought=(message.label(bought, "product"),))

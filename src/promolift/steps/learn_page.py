@@ -284,12 +284,15 @@ def _next(told: Told) -> Chapter:
     return Chapter("next", "Next release", "What should be released next?", lead, blocks)
 
 
+DECIDE = "a person decides on proposal.json, by `promolift learn approve` or `promolift learn reject`"
+
+
 def _fate(told: Told) -> str:
     if told.released:
         return "As asked for with --auto it was written as release.json."
     if told.auto:
-        return "--auto was asked for, but nothing was released; a person decides on proposal.json."
-    return "A person decides on proposal.json."
+        return f"--auto was asked for, but nothing was released; {DECIDE}."
+    return f"{upper_first(DECIDE)}."
 
 
 def _todo(told: Told) -> Chapter:
@@ -322,7 +325,8 @@ def todo(told: Told) -> list[str]:
         told_why = (
             "The guardrails would accept it" if following.accepted else f"The guardrails refuse it: {following.why}"
         )
-        rows.append(f"Look at the proposal for version {following.release.policy_version}. {told_why}.")
+        version = following.release.policy_version
+        rows.append(f"Look at the proposal for version {version} (`promolift learn show`). {told_why}.")
     open_windows = judged.evidence.joined.outcome_counts.get("open window", 0)
     if open_windows:
         rows.append(f"Come back when the open windows are over: {count(open_windows)} events wait for that.")

@@ -14,7 +14,7 @@ from promolift.results.shop import Offers
 from promolift.sql import DAY_MS, bind, fetch
 from promolift.steps.job import Job, moments
 from promolift.steps.profile import at_moment
-from promolift.terms import Offer, covered
+from promolift.terms import AND, Offer, covered
 
 LAST_BOUGHT = """
 select customer_id, arg_max(product_id, (ts_ms, product_id)) as product_id from events
@@ -94,9 +94,12 @@ def planned_offers(job: Job, plan: Plan) -> dict[str, Offer]:
 
 
 def product_names(job: Job, product_ids: pl.Series) -> dict[str, str]:
-    """Names as printed, of the products that have one."""
-    named = job.store.frame("products").filter(pl.col("product_id").is_in(product_ids.implode()))
-    return dict(named.drop_nulls("name").select("product_id", "name").sort("product_id").iter_rows())
+    """Names as printed, of the products that have one; of an offer on two, both names."""
+    asked = {each: covered(each) for each in product_ids.drop_nulls().unique().sort()}
+    ones = sorted({one for parts in asked.values() for one in parts})
+    named = job.store.frame("products").filter(pl.col("product_id").is_in(ones)).drop_nulls("name")
+    names = dict(named.select("product_id", "name").iter_rows())
+    return {each: AND.join(names.get(p, p) for p in parts) for each, parts in asked.items() if names.keys() & {*parts}}
 
 
 def companions(job: Job, plan: pl.DataFrame) -> pl.DataFrame:

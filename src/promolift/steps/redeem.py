@@ -27,7 +27,7 @@ def keep_redemption(job: Job, at: Moments, targets: list[str]) -> str | None:
     except SupportError as reason:
         return str(reason)
     store.save("redemption_features", features)
-    if targets and any(item.activation == "coupon" for item in job.config.menu):
+    if targets and any(item.activation != "automatic" for item in job.config.menu):
         covers = effect.target_covers(store.table("products"), targets)
         asked = effect.offer_features(past, at.asof, covers)
         odds = asked.select("customer_id", pl.col("campaign_id").alias("target"))

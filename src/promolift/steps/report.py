@@ -3,10 +3,15 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import polars as pl
+
 from promolift import deliver
 from promolift.errors import StepError
 from promolift.report import render
-from promolift.steps.job import Job
+from promolift.results.plan import Plan
+from promolift.results.shop import Offers
+from promolift.steps.job import Job, moments
+from promolift.steps.profile import at_moment
 from promolift.steps.story import tell_story
 
 
@@ -15,13 +20,23 @@ def run(job: Job) -> None:
     if job.out is None:
         raise StepError("no output folder; give one with --out")
     job.out.mkdir(parents=True, exist_ok=True)
-    plan = job.store.frame("messages")
     job.tell("report", 0.3, "plan.parquet, plan.csv")
-    put(job, "plan.parquet", lambda path: deliver.plan_rows(plan).write_parquet(path))
+    rows = plan_file(job)
+    put(job, "plan.parquet", rows.write_parquet)
     # The mark at the start tells spreadsheets that the Chinese is UTF-8.
-    put(job, "plan.csv", lambda path: deliver.export_rows(plan).write_csv(path, include_bom=True))
+    put(job, "plan.csv", lambda path: deliver.export_rows(rows).write_csv(path, include_bom=True))
     job.tell("report", 0.5, "report.html")
     put(job, "report.html", lambda path: path.write_text(render(tell_story(job)), encoding="utf-8"))
+
+
+def plan_file(job: Job) -> pl.DataFrame:
+    """PLAN_FILE: who gets which offer on which terms, with its words, and who is held out."""
+    channels = at_moment(job, "profiles", moments(job).asof).select(
+        "customer_id", pl.col("top_channel").alias("channel")
+    )
+    words = job.store.frame("messages").join(channels, on="customer_id", how="left")
+    offers = Offers.load(job.store).offers
+    return deliver.plan_rows(words, Plan.load(job.store).decisions, offers, job.config.shop.language)
 
 
 def put(job: Job, name: str, write: Callable[[Path], object]) -> None:

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 import polars as pl
 
 from promolift import effect, message
-from promolift.report import Chosen, Shop, Story, Unknown
-from promolift.report.words import money
+from promolift.report import Chosen, Shop, Story, Taken, Unknown
 from promolift.results import effects
-from promolift.results.evaluation import Evaluation, Luck
-from promolift.results.plan import Plan, PlanNote
+from promolift.results.evaluation import Evaluation, Lead, Luck, headline
+from promolift.results.messages import Messages
+from promolift.results.plan import INTERVAL_PERCENT, Plan
 from promolift.results.shop import Health, Offers
 from promolift.results.shop import Unknown as Unlearned
 from promolift.sql import bind, fetch
@@ -20,7 +20,7 @@ from promolift.steps.outlook_story import outlook_told
 from promolift.steps.plan import LIMIT
 from promolift.steps.profile import at_moment
 from promolift.steps.why import moneyless
-from promolift.terms import Offer, Words
+from promolift.terms import Words
 
 HOURS = """
 with local as (
@@ -29,11 +29,12 @@ with local as (
 )
 select isodow(t) - 1 as weekday, hour(t) as hour, count(*) as orders from local group by all order by all
 """
+TYPICAL = 6  # offers of which a typical customer is shown
 POLICIES = {
     "plan": "promolift's plan",
     "same_coupon": "everyone the same coupon",
     "best_customers_same_coupon": "best customers first (RFM), the same coupon",
-    "best_customers_own_offer": "best customers first (RFM), each his best offer",
+    "best_customers_own_offer": "best customers first (RFM), each their best offer",
     "best_response": "likeliest to redeem first",
     "random": "random offers",
 }
@@ -46,14 +47,16 @@ def tell_story(job: Job) -> Story:
     unchecked, shop = found.unchecked, job.config.shop
     zh_en = labels(job)
     outlook, no_outlook = outlook_told(job, at)
+    words, said, health = offer_table(job), Messages.load(store), Health.load(store)
     return Story(
         shop=Shop(
             name=shop.name, currency=shop.currency, language=shop.language, timezone=shop.zone, asof_ms=at.asof,
             window_days=job.config.plan.window_days, history_days=364, budget_cents=plan.note.budget_cents,
             data_label="real data" if job.config.data.source == "complete-journey" else "the shop's data",
         ),
-        interval_percent=95,
-        **health_frames(Health.load(store)),
+        interval_percent=INTERVAL_PERCENT,
+        taken=Taken(health.read, health.accepted, health.accepted_share),
+        **health_frames(health),
         profiles=people(job, at),
         affinities=tastes(job, at, zh_en),
         hours=hours(job),
@@ -68,14 +71,18 @@ def tell_story(job: Job) -> Story:
         calibration=found.calibration,
         recall=found.recall,
         frontier=plan.frontier,
-        chosen=chosen(plan.note, job, zh_en, found.luck),
-        policies=policy_rows(found.policies),
+        chosen=chosen(plan, job, zh_en, found.luck),
+        policies=policy_rows(found.judged),
+        lead=lead(found.lead),
         policies_note=policies_note(found.policies),
-        plan=plan_rows(job, zh_en),
-        households=households(job, at, response),
+        mix=plan.offers().join(words, on="offer_id", how="left", maintain_order="left"),
+        typical=said.typical(TYPICAL).join(words, on="offer_id", how="left", maintain_order="left"),
+        written=said.written,
+        silent=said.silent,
+        households=households(job, at),
         unknowns=[*unknowns(job, response, unchecked), *unforeseen(no_outlook)],
         missing=dict.fromkeys(("curve", "elasticities", "placebos", "overlap"), response.why)
-        | dict.fromkeys(("plan", "households"), next(iter(plan.note.why), "nobody gets an offer"))
+        | dict.fromkeys(("mix", "households"), next(iter(plan.note.why), "nobody gets an offer"))
         | dict.fromkeys(("scores", "calibration", "recall"), unchecked.get("purchases", "there is too little to check"))
         | {"affinities": "the log names no amounts to take shares of"}
         | unreduced(job, at)
@@ -193,7 +200,7 @@ def effect_notes(response: effect.DiscountResponse) -> list[str]:
     return [
         f"Read from {response.cells:,} weeks of {response.customers:,} customers and their usual categories.",
         "Compared are weeks in which the products a customer usually buys were deeper discounted with weeks in which "
-        "they were not, after taking out what everybody bought in that category that week and whether he shopped.",
+        "they were not, after taking out what everybody bought in that category that week and whether they shopped.",
         f"Of the demand a discount brings in its week, {kept:.0%} is new; the rest is only bought earlier and is not "
         "counted as gained.",
         more if response.beta_z_se else "Price sensitivity is not known before the response period.",
@@ -210,13 +217,19 @@ def campaign_notes(targeting: effects.Targeting) -> list[str]:
     return [f"No uplift is read from the {targeting.campaigns} past campaigns: {told}."]
 
 
-def chosen(plan: PlanNote, job: Job, names: dict[str, Words], luck: Luck | None) -> Chosen:
-    """The plan's place on the budget curve, with its certificate."""
+def chosen(made: Plan, job: Job, names: dict[str, Words], luck: Luck | None) -> Chosen:
+    """The plan's headline, its place on the budget curve, its certificate and what it stands on."""
+    plan = made.note
+    head = headline(plan, luck)
     return Chosen(
-        budget_cents=plan.budget_cents, gain_cents=None if moneyless(job) else plan.gain_cents,
-        low_cents=plan.gain_low_cents, high_cents=plan.gain_high_cents, cost_cents=plan.cost_cents, price=plan.worth,
-        treated=plan.treated, eligible=plan.able, bound_cents=plan.bound_cents, planned_cents=plan.planned_cents,
-        evidence=plan.evidence, curse=curse(luck), why=plan.why,
+        budget_cents=plan.budget_cents, gain_cents=None if moneyless(job) else head.gain_cents,
+        low_cents=head.low_cents, high_cents=head.high_cents, promised_cents=head.promised_cents,
+        cost_cents=plan.cost_cents, spent_share=plan.spent_share, price=plan.worth, next_cents=plan.next_cents,
+        treated=plan.treated, treated_share=plan.treated_share, eligible=plan.able, customers=plan.customers,
+        held_out=plan.held_out, barred=plan.barred, offers=made.offers().height, bound_cents=plan.bound_cents,
+        missing_cents=plan.missing_cents, gap=plan.gap, evidence=plan.evidence, why=plan.why,
+        luck=None if head.promised_cents is None else luck, assumptions=plan.fragile_first,
+        half=made.at(plan.budget_cents / 2), twice=made.at(2.0 * plan.budget_cents),
         gain_means=f"margin added in {job.config.plan.window_days} days, after the shop's part of the discounts",
         explanation=binding(plan.limits, names),
     )  # fmt: skip
@@ -231,12 +244,11 @@ def binding(limits: Sequence[str], names: dict[str, Words]) -> str | None:
     return f"Loosening these limits would pay, the first one most: {'; '.join(words[:5])}."
 
 
-def policy_rows(rows: pl.DataFrame | None) -> pl.DataFrame | None:
-    """Policies at equal spend, valued by the estimate that did not choose them where there is one."""
-    if rows is None:
+def policy_rows(judged: pl.DataFrame | None) -> pl.DataFrame | None:
+    """Policies at equal spend, under the names that the report gives them."""
+    if judged is None:
         return None
-    judge = "check" if "check" in rows["valued_by"] else "own"
-    return rows.filter((pl.col("valued_by") == judge) & pl.col("expected_profit_cents").is_not_null()).select(
+    return judged.select(
         pl.col("policy").replace(POLICIES),
         pl.col("expected_profit_cents").alias("profit_cents"),
         pl.col("low").alias("low_cents"),
@@ -250,11 +262,9 @@ def policy_rows(rows: pl.DataFrame | None) -> pl.DataFrame | None:
     )
 
 
-def curse(luck: Luck | None) -> dict[str, float] | None:
-    """What the plan earns by the estimates that chose it, and by those of customers with no part in the choice."""
-    if luck is None:
-        return None
-    return {"naive": luck.naive_cents, "checked": luck.checked_cents, "low": luck.low_cents, "high": luck.high_cents}
+def lead(found: Lead | None) -> Lead | None:
+    """The lead of the plan, its rival by its name in the report."""
+    return found and found.model_copy(update={"rival": POLICIES.get(found.rival, found.rival)})
 
 
 def policies_note(rows: pl.DataFrame | None) -> str | None:
@@ -274,22 +284,10 @@ def policies_note(rows: pl.DataFrame | None) -> str | None:
     )
 
 
-def plan_rows(job: Job, names: dict[str, Words]) -> pl.DataFrame:
-    """The plan as the report lists it."""
-    rows = job.store.frame("messages")
-    offers = {offer.id: offer_words(offer) for offer in Offers.load(job.store).offers}
-    return rows.select(
-        "customer_id", "offer_id",
-        pl.col("offer_id").replace_strict(offers, return_dtype=pl.String).alias("offer"),
-        "message_zh", "message_en", "gain_cents", "cost_cents", "reason",
-    )  # fmt: skip
-
-
-def offer_words(offer: Offer) -> str:
-    """An offer in a few plain words."""
-    on = f" {offer.label.en}" if offer.label else ""
-    what = {"percent_off": f"{offer.benefit.percent} % off{on}", "free_shipping": "free delivery"}
-    return what.get(offer.benefit.type, f"{money(offer.benefit.amount_cents, offer.currency)} off")
+def offer_table(job: Job) -> pl.DataFrame:
+    """offer_id and offer, its words, of every planned offer."""
+    rows = [(offer.id, message.offer_words(offer, "en")) for offer in Offers.load(job.store).offers]
+    return pl.DataFrame(rows, schema={"offer_id": pl.String, "offer": pl.String}, orient="row")
 
 
 def unreduced(job: Job, at: Moments) -> dict[str, str]:

@@ -5,7 +5,7 @@ from typing import Any
 from promolift.effect import DiscountResponse
 from promolift.report.words import money
 from promolift.results import effects
-from promolift.results.evaluation import Luck, luck_of
+from promolift.results.evaluation import Luck, headline, luck_of
 from promolift.results.plan import PlanNote
 from promolift.results.shop import Health, Outlook
 from promolift.steps.job import Job
@@ -72,17 +72,18 @@ def _plan_lines(job: Job, plan: PlanNote, luck: Luck | None) -> list[str]:
     said = f"{plan.treated:,} of {plan.customers:,} customers get an offer; {plan.held_out:,} are held out. "
     if plan.why and not plan.treated:
         return [f"{said}The budget of {money(plan.budget_cents, currency)} is not touched."]
-    gain, low, high = plan.gain_cents, plan.gain_low_cents, plan.gain_high_cents
-    if luck is not None:
-        gain, low, high = luck.checked_cents, luck.low_cents, luck.high_cents
+    head = headline(plan, luck)
+    gain, low, high = head.gain_cents, head.low_cents, head.high_cents
     span = f" (95 % interval {money(low, currency)} to {money(high, currency)})" if low is not None else ""
     text = (
         f"{said}Expected to add {money(gain, currency, sign=True)}{span} after its cost of "
         f"{money(plan.cost_cents, currency)}, of a budget of {money(plan.budget_cents, currency)}. "
         f"Evidence: {plan.evidence}."
     )
-    if luck is not None:
-        text += f" By the estimates that chose it: {money(plan.gain_cents, currency, sign=True)}; the rest was luck."
+    if head.promised_cents is not None:
+        text += (
+            f" By the estimates that chose it: {money(head.promised_cents, currency, sign=True)}; the rest was luck."
+        )
     elif plan.treated and plan.evidence != "assumed":
         text += " Luck in the choice is not taken off yet: `promolift evaluate` does."
     if not job.config.plan.trial:

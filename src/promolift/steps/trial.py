@@ -83,14 +83,14 @@ def fit_trial(store: Store, path: Path, settings: TrialSettings, tell: Tell) -> 
     tell("effect", 0.1, "average effects")
     trial = _trial(data, checked.found.prob_NA, settings.seed, keep)
     averages = average_effects(trial, {n: v[keep] for n, v in data.outcomes.items()}, level)
+    depths = depth_curves(data, keep, settings, level) if settings.dose else None
+    learned = _fit_models(store, checked, tell) if checked.apart else {}
     forget(store)
     store.save("trial_effects", with_net(averages, settings))
     store.save("trial_balance", checked.found.balance)
     store.save("trial_placebos", checked.found.placebos)
-    learned = _fit_models(store, checked, tell) if checked.apart else {}
-    if settings.dose:
-        tell("effect", 0.9, "along the depth")
-        store.save("trial_dose", depth_curves(data, keep, settings, level))
+    if depths is not None:
+        store.save("trial_dose", depths)
     hidden = () if level == "randomised" else hidden_causes(trial, averages)
     note = _note(checked, learned, hidden).keep(store)
     tell("effect", 1.0, "done")
@@ -332,7 +332,7 @@ def plan_trial(store: Store, tell: Tell) -> TrialPlanned:
             "evidence": pl.Series([predicted.level] * len(rows), dtype=pl.String),
         }
     )
-    error = float(reach.sum())  # as if all customers' errors were one: the same averages and models are behind them
+    error = Z95 * _plan_error(data, settings.net(settings.money).before_cost(data.outcomes[settings.money]), rows, slot)
     note = TrialPlanned(
         budget=budget, gain=found.gain, low=found.gain - error, high=found.gain + error, cost=found.cost,
         treated=len(rows), customers=len(cost_NK), bound=found.bound, price=found.price, level=predicted.level,
@@ -342,6 +342,21 @@ def plan_trial(store: Store, tell: Tell) -> TrialPlanned:
     PlannedTables(table, frontier).keep(store)
     tell("plan", 1.0, "done")
     return note
+
+
+def _plan_error(data: TrialData, profit_N: Floats, rows_M: Ints, slot_M: Ints) -> float:
+    """Standard error of what the plan adds: arms are compared among those chosen, so only theirs can tell (Neyman).
+
+    NaN, an unknown, where fewer than two of the chosen are in one of the arms compared.
+    """
+    squares = 0.0
+    for slot in np.unique(slot_M):
+        chosen = rows_M[slot_M == slot]
+        arms = [profit_N[chosen[data.arm_N[chosen] == arm]] for arm in (slot + 1, 0)]
+        if min(map(len, arms)) < 2:
+            return float("nan")
+        squares += len(chosen) ** 2 * sum(float(arm.var(ddof=1)) / len(arm) for arm in arms)
+    return float(np.sqrt(squares))
 
 
 def fit_text(found: TrialFit, averages: pl.DataFrame) -> str:

@@ -7,7 +7,7 @@ import polars as pl
 
 from promolift.report.blocks import Big, Block, Chapter, Figure, Grid, Page, Span, Tone, forest, gap, note, table
 from promolift.report.chapters.summary import span_of
-from promolift.report.words import clip, count, ends, number, share
+from promolift.report.words import bracket, clip, count, ends, interval, number, share
 from promolift.results.trial import TrialPlanned, TrialResults
 from promolift.steps.trial_story import TrialStory
 from promolift.steps.trial_unseen import policies, whom
@@ -242,7 +242,7 @@ def _frontier(trial: TrialStory, plan: TrialPlanned, line: pl.DataFrame) -> Figu
     grid = Grid(["budget", "extra profit, net", "customers"], cells, frozenset(range(3)))
     finding = (
         f"{trial.cash(plan.cost)} treats {count(plan.treated)} of {count(plan.customers)} customers and is expected to "
-        f"add {trial.cash(plan.gain)} ({ends(plan.low, plan.high, trial.cash)}, 95 %)."
+        f"add {trial.cash(plan.gain)}{bracket(interval(plan.low, plan.high, trial.cash, 95))}."
     )
     title, n = "Budget against expected extra profit", count(plan.customers)
     how = trial.basis_sentence(trial.settings.deciding)

@@ -6,9 +6,11 @@ from typing import Any, NamedTuple
 import polars as pl
 
 from promolift.effect import DiscountResponse, ValueSettings
+from promolift.message import line_words
 from promolift.report.words import count, listed, money, plural
 from promolift.results import effects
 from promolift.steps.job import Job
+from promolift.terms import Benefit, Words
 
 FEW = 0.01  # a plan for a smaller share of the customers it may write to is told why
 MONEY_UNKNOWN = (
@@ -115,11 +117,12 @@ def loses(free: pl.DataFrame, ground: Ground, treated: int, able: int) -> list[s
 
 def offer_words(row: dict[str, Any], currency: str) -> str:
     """A menu line in a few words."""
-    if row["benefit"] == "percent_off":
-        on = "everything" if row["scope"] == "all" else f"one {row['kind']}"
-        return f"{percent(row['depth'])} off {on}"
-    what = "free delivery" if row["benefit"] == "free_shipping" else f"{money(row['amount_cents'], currency)} off"
-    return f"{what} from {money(row['min_spend_cents'], currency)} up"
+    one = {"category": Words(zh="一个品类", en="one category"), "product": Words(zh="一件商品", en="one product")}
+    benefit = Benefit(
+        type=row["benefit"], percent=round(100 * (row["depth"] or 0)), amount_cents=row["amount_cents"] or 0
+    )
+    on = None if row["scope"] == "all" else one[row["kind"]]
+    return line_words(benefit, row["min_spend_cents"] or 0, currency, "en", on)
 
 
 def percent(value: float) -> str:
@@ -133,7 +136,7 @@ def rests_on(top: dict[str, Any], line: pl.DataFrame, ground: Ground) -> str:
     stated = ground.value.margin_rate != ValueSettings().margin_rate
     of = "from the products' costs" if ground.costs_known else "as stated" if stated else "assumed, since none is given"
     parts = [f"a margin of {rate} ({of})"]
-    if top["activation"] == "coupon" and top["coupon_prob"] is None:
+    if top["activation"] != "automatic" and top["coupon_prob"] is None:
         parts.append(f"{percent(ground.value.coupon_reach)} of customers noticing a coupon (assumed)")
     if top["benefit"] != "percent_off":
         parts.append(

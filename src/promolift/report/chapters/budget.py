@@ -1,26 +1,26 @@
 """Chapter 5. Budget against expected profit, the chosen point, the next unit's worth, and the certificate."""
 
-from collections.abc import Mapping
-
 import polars as pl
 
 from promolift.report.blocks import Block, Chapter, Figure, Grid, gap, note
 from promolift.report.frames import tidy
-from promolift.report.story import FRONTIER, Chosen, Story
+from promolift.report.planned import FRONTIER, Chosen
+from promolift.report.story import Story
 from promolift.report.words import (
     bracket,
     clip,
     count,
-    digits,
     ends,
     interval,
     known,
+    listed,
     money,
     number,
     plural,
     share,
     symbol,
 )
+from promolift.results.evaluation import Luck
 
 MOST_POINTS = 400
 
@@ -29,6 +29,8 @@ def tell(story: Story) -> Chapter:
     """The budget."""
     chosen = story.chosen
     lead = "Every point of the line is the best plan found for that budget. Where it bends, money begins to buy less."
+    if chosen is not None and known(chosen.promised_cents) is not None:
+        lead += " The line is by the estimates that choose; luck is taken off the plan's own point alone."
     blocks: list[Figure | Block] = [_frontier(story)]
     if chosen is None:
         blocks.append(gap("which budget was chosen", story.missing.get("chosen")))
@@ -36,8 +38,8 @@ def tell(story: Story) -> Chapter:
         blocks.append(_certificate(chosen, story.shop.currency))
         if chosen.explanation and blocks[-1].kind != "certificate":
             blocks.append(note(clip(chosen.explanation, 1200)))
-        if chosen.curse:
-            blocks.append(note(_curse(chosen.curse, story.interval_percent, story.shop.currency)))
+        if chosen.luck:
+            blocks.append(note(_luck(chosen.luck, story.interval_percent, story.shop.currency)))
     return Chapter("budget", "Budget", "How much should be spent?", lead, blocks)
 
 
@@ -57,7 +59,7 @@ def _frontier(story: Story) -> Figure | Block:
             list(r) for r in line.select("budget_cents", "gain_cents", "low_cents", "high_cents", "treated").iter_rows()
         ],
         "chosen": [known(chosen.budget_cents), known(chosen.gain_cents), known(chosen.price)],
-        "slope": f"the next {symbol(currency)}1 adds {_worth(chosen, currency)}",
+        "slope": f"the next {symbol(currency)}1 adds {money(chosen.next_cents, currency)}",
         "label": f"chosen: {money(chosen.budget_cents, currency)} → {money(chosen.gain_cents, currency, sign=True)}",
     }
     rows = [
@@ -91,18 +93,9 @@ def _frontier(story: Story) -> Figure | Block:
     )
 
 
-def _at(line: pl.DataFrame, budget: float) -> float | None:
-    """The line's gain at `budget`, between its points by a straight line, None outside them."""
-    x, y = line["budget_cents"].to_list(), line["gain_cents"].to_list()
-    for (a, ya), (b, yb) in zip(zip(x, y, strict=True), zip(x[1:], y[1:], strict=True), strict=False):
-        if a <= budget <= b:
-            return float(yb if a == b else ya + (yb - ya) * (budget - a) / (b - a))
-    return None
-
-
 def _finding(line: pl.DataFrame, story: Story) -> str:
     chosen, currency = story.chosen or Chosen(), story.shop.currency
-    budget, gain, price = known(chosen.budget_cents), known(chosen.gain_cents), known(chosen.price)
+    budget, gain = known(chosen.budget_cents), known(chosen.gain_cents)
     if budget is None or gain is None:
         last = line.row(-1, named=True)
         most, earns = money(last["budget_cents"], currency), money(last["gain_cents"], currency)
@@ -111,44 +104,37 @@ def _finding(line: pl.DataFrame, story: Story) -> str:
         interval(chosen.low_cents, chosen.high_cents, lambda x: money(x, currency), story.interval_percent)
     )
     text = f"With a budget of {money(budget, currency)} the plan is expected to add {money(gain, currency)}{between}."
-    for words, factor in (("Half the budget", 0.5), ("Twice the budget", 2.0)):
-        other = _at(line, budget * factor)
-        if other is not None and gain > 0:
-            text += f" {words} would bring {money(other, currency)} ({share(other / gain)} of that)."
-    if price is not None:
+    parts = [
+        f"{name} would bring {share(other.share)}"
+        for name, other in (("half the budget", chosen.half), ("twice the budget", chosen.twice))
+        if other is not None and known(other.share) is not None
+    ]
+    text += f" Of what the same estimates promise here, {listed(parts)}." if parts else ""
+    if known(chosen.next_cents) is not None:
         one = f"{symbol(currency)}1"
-        text += f" At the chosen point one more {one} of budget adds {_worth(chosen, currency)}."
+        text += f" At the chosen point one more {one} of budget adds {money(chosen.next_cents, currency)}."
     return text
 
 
-def _worth(chosen: Chosen, currency: str | None) -> str:
-    """What one more unit of budget adds, as money."""
-    return money((known(chosen.price) or 0.0) * 10 ** digits(currency), currency)
-
-
-def _curse(curse: Mapping[str, float], percent: float | None, currency: str | None) -> str:
+def _luck(luck: Luck, percent: float | None, currency: str | None) -> str:
     """The winner's curse: a plan picks what looks best, and part of that is luck."""
-    naive, checked = curse["naive"], curse["checked"]
-    between = bracket(interval(curse["low"], curse["high"], lambda x: money(x, currency), percent))
-    lost = f"{share(1 - checked / naive)} of the promise was luck" if 0 < checked < naive else "luck played no part"
+    between = bracket(interval(luck.low_cents, luck.high_cents, lambda x: money(x, currency), percent))
+    lost = f"{share(luck.share)} of the promise was luck" if luck.share > 0 else "luck played no part"
     return (
         f"A plan picks what looks best, so part of what it promises can be luck. Plans made with one half of the "
-        f"customers promise {money(naive, currency)}; by the estimates of the other half, which had no part in the "
-        f"choice, they earn {money(checked, currency)}{between}: {lost}."
+        f"customers promise {money(luck.naive_cents, currency)}; by the estimates of the other half, which had no part "
+        f"in the choice, they earn {money(luck.checked_cents, currency)}{between}: {lost}."
     )
 
 
 def _certificate(chosen: Chosen, currency: str | None) -> Block:
-    gain, bound = known(chosen.planned_cents), known(chosen.bound_cents)
-    if gain is None:
-        gain = known(chosen.gain_cents)
-    if gain is None or bound is None:
+    bound, away = known(chosen.bound_cents), known(chosen.missing_cents)
+    if bound is None or away is None:
         return note("How far the plan is from the best possible one is not known: no bound was given.", "warn")
-    away = max(bound - gain, 0.0)
-    part = share(away / bound) if bound > 0 else "0\N{NO-BREAK SPACE}%"
+    part = bracket(share(chosen.gap)) if known(chosen.gap) is not None else ""
     text = (
-        f"By the same estimates no plan at this budget can add more than {money(bound, currency)}. "
-        f"This plan falls short of that by {money(away, currency)} ({part})."
+        f"By the estimates that choose no plan at this budget can add more than {money(bound, currency)}. "
+        f"This plan falls short of that by {money(away, currency)}{part}."
     )
     return Block(
         "certificate",

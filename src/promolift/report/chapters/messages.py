@@ -1,19 +1,22 @@
 """Chapter 8. What is said, in Chinese and in English, for the most frequent offers."""
 
-import polars as pl
-
 from promolift.report.blocks import Block, Chapter, gap
-from promolift.report.frames import quantile, tidy
-from promolift.report.plans import samples, treated
-from promolift.report.story import PLAN, Story
+from promolift.report.frames import tidy
+from promolift.report.planned import TYPICAL
+from promolift.report.story import Story
 from promolift.report.words import clip, count, plural
 
 MOST_MESSAGES = 6
+LANGUAGES = {"zh": "Chinese", "en": "English"}
 
 
 def tell(story: Story) -> Chapter:
     """The messages."""
-    shown = samples(story.plan, MOST_MESSAGES)
+    shown = [
+        row
+        for row in tidy(story.typical, TYPICAL).head(MOST_MESSAGES).to_dicts()
+        if row["message_zh"] or row["message_en"]
+    ]
     lead = _lead(story)
     if not shown:
         return Chapter(
@@ -21,7 +24,7 @@ def tell(story: Story) -> Chapter:
             "Messages",
             "What do they read?",
             lead,
-            [gap("what customers would read", story.missing.get("messages") or story.missing.get("plan"))],
+            [gap("what customers would read", story.missing.get("messages") or story.missing.get("mix"))],
         )
     rows = [
         {
@@ -42,17 +45,12 @@ def tell(story: Story) -> Chapter:
 
 
 def _lead(story: Story) -> str:
-    if story.plan is None or story.plan.is_empty():
+    if not story.written:
         return "No messages were written."
-    rows = treated(tidy(story.plan, PLAN))
-    parts = []
-    for name, column in (("Chinese", "message_zh"), ("English", "message_en")):
-        lengths = rows.select(pl.col(column).str.len_chars()).to_series()
-        known = lengths.drop_nulls().len()
-        if known:
-            parts.append(
-                f"{plural(known, 'message')} in {name}, typically {count(quantile(lengths, 0.5))} characters long"
-            )
-    silent = rows.filter(pl.col("message_zh").is_null() & pl.col("message_en").is_null()).height
-    text = "; ".join(parts) + "." if parts else "No messages were written."
-    return text + (f" {count(silent)} of {plural(rows.height, 'offer')} have no message." if silent and parts else "")
+    parts = [
+        f"{plural(each.messages, 'message')} in {LANGUAGES[each.language]}, typically {count(each.characters)} "
+        "characters long"
+        for each in story.written
+    ]
+    silent = f" {plural(story.silent, 'offer')} without a message." if story.silent else ""
+    return "; ".join(parts) + "." + silent

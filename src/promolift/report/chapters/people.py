@@ -1,9 +1,12 @@
 """Chapter 7. Who gets what and why: the mix of offers, and five customers' stories."""
 
+import polars as pl
+
 from promolift.report.blocks import Block, Chapter, Figure, Grid, gap
-from promolift.report.plans import Totals, samples, totals
-from promolift.report.story import Household, Story
-from promolift.report.words import clip, count, interval, money, plural, share, upper_first
+from promolift.report.frames import tidy
+from promolift.report.planned import MIX, TYPICAL, Chosen, Household
+from promolift.report.story import Story
+from promolift.report.words import clip, count, interval, known, money, plural, share, upper_first
 
 MOST_OFFERS = 12
 MOST_STORIES = 5
@@ -11,43 +14,47 @@ MOST_STORIES = 5
 
 def tell(story: Story) -> Chapter:
     """The plan."""
-    plan = totals(story.plan)
+    mix = tidy(story.mix, MIX)
     blocks: list[Figure | Block] = [
-        _mix(plan, story) if plan else gap("who gets which offer", story.missing.get("plan"))
+        _mix(mix, story) if mix.height else gap("who gets which offer", story.missing.get("mix"))
     ]
     stories = list(story.households or ())[:MOST_STORIES]
     if stories:
-        blocks.append(
-            Block(
-                "households",
-                {"rows": [_card(h, i, story) for i, h in enumerate(stories)]},
-                f"{plural(len(stories), 'customer')}, and why",
-            )
-        )
+        cards = {"rows": [_card(h, i, story) for i, h in enumerate(stories)]}
+        blocks.append(Block("households", cards, "Some customers, and why"))
     else:
         blocks.append(gap("the stories of single customers", story.missing.get("households")))
         blocks += _rows(story)
-    lead = "Nobody would get an offer." if story.chosen and story.chosen.why else "No plan was given."
-    if plan:
-        lead = f"{plural(plan.treated, 'customer')} would get an offer."
-        if plan.treated < plan.customers:
-            among = f"{count(plan.treated)} of {plural(plan.customers, 'customer')}"
-            lead = f"{among} would get an offer; the others get none."
-    return Chapter("people", "Who gets what", "Who gets what, and why?", lead, blocks)
+    return Chapter("people", "Who gets what", "Who gets what, and why?", _lead(story), blocks)
 
 
-def _mix(plan: Totals, story: Story) -> Figure | Block:
-    if plan.offers.is_empty():
-        return gap("a mix of offers", "the plan gives nobody an offer")
-    currency = story.shop.currency
-    shown = plan.offers.head(MOST_OFFERS).with_columns(
-        plan.offers["offer"].head(MOST_OFFERS).fill_null(plan.offers["offer_id"].head(MOST_OFFERS))
-    )
+def _lead(story: Story) -> str:
+    """How many get an offer, and what becomes of the others."""
+    chosen = story.chosen
+    treated = known(chosen.treated) if chosen else None
+    if chosen is None or treated is None:
+        return "No plan was given."
+    if not treated:
+        return "Nobody would get an offer."
+    if not known(chosen.customers):
+        return f"{plural(treated, 'customer')} would get an offer."
+    text = f"{count(treated)} of {plural(chosen.customers, 'customer')} would get an offer."
+    if known(chosen.held_out):
+        text += (
+            f" {plural(chosen.held_out, 'customer')} drawn by hash get none, so that the difference can be measured."
+        )
+    if known(chosen.barred):
+        text += f" {plural(chosen.barred, 'customer')} may not be written to."
+    return text
+
+
+def _mix(mix: pl.DataFrame, story: Story) -> Figure:
+    currency, chosen = story.shop.currency, story.chosen or Chosen()
+    shown = mix.head(MOST_OFFERS).with_columns(pl.coalesce("offer", "offer_id").alias("offer"))
     top = shown.row(0, named=True)
-    finding = (
-        f"The plan uses {plural(plan.offers.height, 'offer')}. Most frequent is “{clip(top['offer'], 60)}”: "
-        f"{plural(top['treated'], 'customer')}, {share(top['treated'] / plan.treated)} of those treated."
-    )
+    uses = f"The plan uses {plural(chosen.offers, 'offer')}. " if known(chosen.offers) else ""
+    part = f", {share(top['share'])} of those treated" if known(top["share"]) is not None else ""
+    finding = f"{uses}Most frequent is “{clip(top['offer'], 60)}”: {plural(top['treated'], 'customer')}{part}."
     spec = {
         "kind": "bars",
         "x": {"name": "customers", "fmt": "count"},
@@ -64,18 +71,17 @@ def _mix(plan: Totals, story: Story) -> Figure | Block:
         [clip(r["offer"], 80), count(r["treated"]), money(r["gain_cents"], currency), money(r["cost_cents"], currency)]
         for r in shown.iter_rows(named=True)
     ]
-    left = plan.offers.height - shown.height
-    how = f"{plural(left, 'rarer offer')} not drawn." if left else ""
-    evidence = (story.chosen.evidence if story.chosen else None) or "unstated"
+    rarer = ["Only the most frequent are drawn."] if mix.height > shown.height else []
+    lucky = ["Luck in the choice is not taken off single offers."] if known(chosen.promised_cents) is not None else []
     return Figure(
         "mix",
         "The mix of offers",
         finding,
         spec,
         Grid(["offer", "customers", "expected gain", "expected cost"], rows, frozenset({1, 2, 3})),
-        how,
-        plural(plan.treated, "offer"),
-        evidence,
+        " ".join(rarer + lucky),
+        plural(chosen.treated, "offer") if known(chosen.treated) else "",
+        chosen.evidence or "unstated",
         wide=True,
     )
 
@@ -94,16 +100,13 @@ def _card(who: Household, place: int, story: Story) -> dict[str, object]:
         "cost": money(who.cost_cents, currency),
         "zh": clip(who.message_zh, 400) if who.message_zh else "",
         "en": clip(who.message_en, 400) if who.message_en else "",
-        "checks": [
-            {"fact": clip(c.fact, 60), "value": clip(c.value, 80) if c.value else "", "ok": c.ok} for c in who.checks
-        ],
         "evidence": who.evidence,
     }
 
 
 def _rows(story: Story) -> list[Block]:
     """Without stories, some rows of the plan."""
-    rows = samples(story.plan, MOST_STORIES)
+    rows = tidy(story.typical, TYPICAL).head(MOST_STORIES).to_dicts()
     if not rows:
         return []
     currency = story.shop.currency

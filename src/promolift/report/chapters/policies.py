@@ -1,21 +1,22 @@
 """Chapter 6. The same money spent in other ways; compared only where the money is the same."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
 import polars as pl
 
 from promolift.report.blocks import Block, Chapter, Figure, Grid, gap, note
 from promolift.report.frames import tidy
-from promolift.report.story import POLICIES, Evidence, Story
-from promolift.report.words import clip, count, ends, money, plural, upper_first
+from promolift.report.planned import POLICIES, Evidence
+from promolift.report.story import Story
+from promolift.report.words import MINUS, clip, count, ends, interval_name, money, plural, upper_first
+from promolift.results.evaluation import EQUAL_SPEND, Lead
 
-EQUAL_SPEND = 0.05  # policies whose spend differs by more than this part are not called equal
-LEVELS: tuple[Evidence, ...] = ("randomised", "adjusted", "assumed")
+LEVELS: tuple[Evidence, ...] = get_args(Evidence)
 
 
 @dataclass(frozen=True)
-class Comparison:
+class Said:
     """Ours against the best other: `lead` is the difference as money, `short` and `long` say what it is worth."""
 
     lead: str
@@ -30,44 +31,36 @@ def weakest(levels: list[str | None]) -> Evidence | None:
     return LEVELS[max(found)] if found and all(level in LEVELS for level in levels) else None
 
 
-def compare(story: Story) -> Comparison | None:
-    """Ours against the best other policy, or None where there is no such pair."""
-    rows = _rows(story)
-    mine = [row for row in rows if row["ours"]]
-    others = [row for row in rows if not row["ours"]]
-    if not mine or not others:
+def said(story: Story) -> Said | None:
+    """The lead of ours over the best other policy in words, or None where there is no such pair."""
+    found, currency = story.lead, story.shop.currency
+    if found is None:
         return None
-    us, rival, currency = mine[0], others[0], story.shop.currency
-    gap_cents = us["profit_cents"] - rival["profit_cents"]
-    name = clip(rival["policy"], 50)
-    said = f"than “{name}”, the best of {plural(len(others), 'other policy', 'other policies')}"
-    worth = _worth(us, rival, currency)
-    spend = _spend(us, rival)
-    short = f"{'More' if gap_cents >= 0 else 'Less'} {said}{', at equal spend' if spend else ''}. {worth}"
-    earns, more = money(us["profit_cents"], currency), money(abs(gap_cents), currency)
-    long = (
-        f"{upper_first(clip(us['policy'], 50))} is expected to earn {earns}, "
-        f"{more} {'more' if gap_cents >= 0 else 'less'} {said}. {worth}"
+    name, less = clip(found.rival, 50), found.lead_cents < 0
+    than = f"than “{name}”, the best of {plural(found.others, 'other policy', 'other policies')}"
+    equal = ", at equal spend" if found.equal_spend else ""
+    worth = _worth(found, story)
+    earns, more = money(found.plan_cents, currency), money(found.lead_cents, currency).removeprefix(MINUS)
+    return Said(
+        lead=money(found.lead_cents, currency, sign=True),
+        short=f"{'Less' if less else 'More'} {than}{equal}. {worth}",
+        long=f"This plan is expected to earn {earns}, {more} {'less' if less else 'more'} {than}. {worth}",
+        evidence=found.evidence,
     )
-    return Comparison(money(gap_cents, currency, sign=True), short, long, weakest([us["evidence"], rival["evidence"]]))
 
 
-def _worth(us: dict[str, Any], rival: dict[str, Any], currency: str | None) -> str:
+def _worth(found: Lead, story: Story) -> str:
     """What the difference is worth: by its own interval where the draws were paired, else by the two intervals."""
-    low, high = rival["lead_low_cents"], rival["lead_high_cents"]
+    low, high = found.low_cents, found.high_cents
     if low is not None and high is not None:
-        span = f"95 % interval of the difference {money(low, currency)} to {money(high, currency)}"
+        name, between = interval_name(story.interval_percent), ends(low, high, lambda x: money(x, story.shop.currency))
+        span = f"{upper_first(name)} of the difference {between}"
         return f"{span}." if low > 0 or high < 0 else f"{span}: the order is not established."
     return {
         True: "The intervals do not overlap.",
         False: "The intervals overlap: the order is not established.",
         None: "No intervals were given.",
-    }[_apart(us, rival)]
-
-
-def _apart(us: dict[str, Any], rival: dict[str, Any]) -> bool | None:
-    four = (us["low_cents"], us["high_cents"], rival["low_cents"], rival["high_cents"])
-    return None if None in four else four[0] > four[3] or four[1] < four[2]
+    }[found.apart]
 
 
 def _spend(*rows: dict[str, Any]) -> bool:
@@ -105,7 +98,7 @@ def tell(story: Story) -> Chapter:
 
 
 def _figure(rows: list[dict[str, Any]], story: Story) -> Figure:
-    currency, result = story.shop.currency, compare(story)
+    currency, result = story.shop.currency, said(story)
     best, most = upper_first(clip(rows[0]["policy"], 50)), money(rows[0]["profit_cents"], currency)
     finding = result.long if result else f"{best} has the highest expected profit: {most}."
     spec = {

@@ -1,11 +1,19 @@
-"""The story in, the first screen out: four to six numbers, each with one plain sentence and its evidence."""
+"""The story in, the first screen out: the headline, what it stands on, and four to six numbers with their evidence."""
 
-from promolift.report.blocks import Big, Span
-from promolift.report.chapters.policies import compare
-from promolift.report.frames import tidy
-from promolift.report.plans import totals
-from promolift.report.story import HEALTH, Chosen, Shop, Story
-from promolift.report.words import DASH, clip, count, date, days, digits, known, money, plural, share, symbol
+from promolift.report.blocks import Big, Span, Stand
+from promolift.report.chapters.policies import Said, said
+from promolift.report.planned import Chosen
+from promolift.report.story import Shop, Story
+from promolift.report.words import DASH, clip, count, date, days, known, money, plural, share, symbol, upper_first
+from promolift.results.plan import Assumption
+
+NAMES = {
+    "margin": "The margin",
+    "supplier_share": "The suppliers' part",
+    "response": "The response to discounts",
+    "coupon_reach": "Coupons that are noticed",
+    "stretch_share": "Orders filled up to a threshold",
+}
 
 
 def headline(story: Story) -> tuple[Big, Span | None]:
@@ -22,13 +30,40 @@ def headline(story: Story) -> tuple[Big, Span | None]:
         return Big("Expected extra profit", "Not known", f"Because: {why}"), None
     window = f" over {days(story.shop.window_days)}" if known(story.shop.window_days) else ""
     what = f" ({chosen.gain_means})" if chosen.gain_means else ""
-    sentence = f"What this plan is expected to add{window}, compared with sending nothing{what}."
+    sentence = f"What this plan is expected to add{window}, compared with sending nothing{what}.{_luck(story)}"
     return Big("Expected extra profit", money(gain, currency, sign=True), sentence, chosen.evidence), _span(story, gain)
+
+
+def _luck(story: Story) -> str:
+    """What the estimates that chose the plan promise, where the headline is another figure."""
+    chosen, currency = story.chosen or Chosen(), story.shop.currency
+    gain, promised = known(chosen.gain_cents), known(chosen.promised_cents)
+    if gain is None or promised is None:
+        return ""
+    start = f" The estimates that chose it promise {money(promised, currency)}; "
+    if promised <= gain:
+        return start + "this figure, by those of customers who had no part in the choice, is no less."
+    return start + "this figure is by those of customers who had no part in the choice: the rest was luck."
 
 
 def asides(story: Story) -> list[str]:
     """What stands beside the headline: the rest of why the plan gives nobody an offer."""
     return [clip(text, 500) for text in (story.chosen or Chosen()).why[1:]]
+
+
+def stands(story: Story) -> list[Stand]:
+    """What the headline stands on and nobody measured, first what needs to be least wrong to turn the plan."""
+    return [_stand(each) for each in (story.chosen or Chosen()).assumptions]
+
+
+def _stand(each: Assumption) -> Stand:
+    name, text = NAMES.get(each.name, upper_first(each.name.replace("_", " "))), clip(each.text, 400)
+    value, flips = known(each.value), known(each.flips_at)
+    if value is None or flips is None:
+        return Stand(name, text)
+    end = max(1.0, value, flips)
+    place = (round(100 * min(max(x, 0.0), end) / end, 2) for x in (value, flips))
+    return Stand(name, text, share(value), share(flips), *place)
 
 
 def _span(story: Story, gain: float) -> Span | None:
@@ -64,49 +99,42 @@ def _budget(story: Story) -> Big | None:
         if cost is not None
         else "What of it will be spent is not known"
     )
-    part = f" ({share(cost / budget)})." if cost is not None and budget > 0 else "."
+    part = f" ({share(chosen.spent_share)})." if known(chosen.spent_share) is not None else "."
     return Big("Budget", money(budget, currency), used + part, chosen.evidence)
 
 
 def _treated(story: Story) -> Big | None:
     chosen = story.chosen or Chosen()
-    plan = totals(story.plan)
-    treated = known(chosen.treated) if chosen.treated is not None else float(plan.treated) if plan else None
+    treated, among = known(chosen.treated), known(chosen.eligible)
     if treated is None:
         return None
-    among = known(chosen.eligible) or (float(plan.customers) if plan and plan.customers > treated else None)
-    rest = f", {share(treated / among)} of the {count(among)} who could" if among else ""
+    part = known(chosen.treated_share)
+    rest = f", {share(part)} of the {count(among)} who could" if among and part is not None else ""
     return Big(
         "Customers with an offer", count(treated), f"{plural(treated, 'customer')} would get one offer each{rest}."
     )
 
 
 def _price(story: Story) -> Big | None:
-    chosen = story.chosen or Chosen()
-    price = known(chosen.price)
-    if price is None:
+    chosen, currency = story.chosen or Chosen(), story.shop.currency
+    if known(chosen.next_cents) is None:
         return None
-    shop = story.shop
-    one = f"{symbol(shop.currency)}1"
-    worth = money(price * 10 ** digits(shop.currency), shop.currency)
-    return Big(f"The next {one} of budget", worth, f"What one more {one} would add at the margin.", chosen.evidence)
+    one = f"{symbol(currency)}1"
+    sentence = f"What one more {one} would add at the margin."
+    return Big(f"The next {one} of budget", money(chosen.next_cents, currency), sentence, chosen.evidence)
 
 
 def _lead(story: Story) -> Big | None:
-    result = compare(story)
-    if result is None:
-        return None
-    return Big("Against the next best", result.lead, result.short, result.evidence)
+    result: Said | None = said(story)
+    return None if result is None else Big("Against the next best", result.lead, result.short, result.evidence)
 
 
 def _rows(story: Story) -> Big | None:
-    health = tidy(story.health, HEALTH)
-    read, accepted = int(health["read"].sum()), int(health["accepted"].sum())
-    if not read:
+    taken = story.taken
+    if taken is None or not taken.read:
         return None
-    return Big(
-        "Raw data that could be used", share(accepted / read), f"{count(accepted)} of {count(read)} rows were taken."
-    )
+    told = f"{count(taken.accepted)} of {count(taken.read)} rows were taken."
+    return Big("Raw data that could be used", share(taken.share), told)
 
 
 def facts(shop: Shop) -> list[tuple[str, str]]:

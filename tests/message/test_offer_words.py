@@ -1,0 +1,71 @@
+"""What an offer is called in a few words, in both languages, and its money as people print it."""
+
+import pytest
+from message_helpers import amount, an_offer, percent
+
+from promolift.message import label, line_words, offer_words
+from promolift.terms import Activation, Benefit, Offer, Words
+
+TEA = ("tea", Words(zh="茶", en="tea"))
+PAIR = "BEEF ++ SOFT DRINKS"
+BOTH = (PAIR, label(PAIR))
+SHIPPING = Benefit(type="free_shipping")
+
+
+def pair(joined: str) -> Offer:
+    """An offer on beef and soft drinks."""
+    single = an_offer(percent(20), TEA).model_dump()
+    return Offer.model_validate(single | {"covers": PAIR, "label": BOTH[1], "joined": joined})
+
+
+def capped() -> Benefit:
+    return Benefit(type="percent_off", percent=20, max_discount_cents=500)
+
+
+@pytest.mark.parametrize(
+    ("offer", "en", "zh"),
+    [
+        (an_offer(percent(20), TEA), "20 % off tea", "茶打8折"),
+        (an_offer(percent(25), TEA), "25 % off tea", "茶打7.5折"),
+        (an_offer(percent(100), TEA), "100 % off tea", "茶全额减免"),
+        (an_offer(percent(10)), "10 % off everything", "全场打9折"),
+        (an_offer(percent(20), TEA, "USD", spend=5000), "20 % off tea from $50 up", "茶满50美元打8折"),
+        (an_offer(capped(), TEA, "USD"), "20 % off tea, at most $5 off", "茶打8折，最多减5美元"),
+        (pair("each"), "20 % off beef and soft drinks, each", "牛肉、碳酸饮料都打8折，买哪样都算"),
+        (pair("together"), "20 % off beef and soft drinks, bought together", "牛肉、碳酸饮料一起买打8折"),
+        (an_offer(amount(500), currency="JPY", spend=5000), "¥500 off from ¥5,000 up", "满5,000日元减500日元"),
+        (an_offer(amount(550), currency="USD", spend=4000), "$5.50 off from $40 up", "满40美元减5.50美元"),
+        (an_offer(amount(500), currency="USD"), "$5 off", "减5美元"),
+        (an_offer(SHIPPING, currency="USD", spend=3500), "free delivery from $35 up", "满35美元免运费"),
+        (an_offer(SHIPPING), "free delivery", "免运费"),
+    ],
+)
+def test_an_offer_in_a_few_words(offer: Offer, en: str, zh: str) -> None:
+    assert (offer_words(offer, "en"), offer_words(offer, "zh")) == (en, zh)
+
+
+@pytest.mark.parametrize(
+    ("activation", "en", "zh"),
+    [
+        ("automatic", "20 % off tea", "茶打8折"),
+        ("code", "20 % off tea, with a code", "茶打8折，凭券"),
+        ("link", "20 % off tea, by the link in the message", "茶打8折，点消息里的链接领取"),
+    ],
+)
+def test_how_it_is_activated_is_said(activation: Activation, en: str, zh: str) -> None:
+    offer = an_offer(percent(20), TEA).model_copy(update={"activation": activation})
+    assert (offer_words(offer, "en"), offer_words(offer, "zh")) == (en, zh)
+
+
+def test_an_unknown_pair_is_named_by_its_label() -> None:
+    """Two products carry ids as keys: only the label knows their names."""
+    both = Words(zh="轻跑鞋及云朵枕头", en="Light Runner and Cloud Pillow")
+    offer = pair("each").model_copy(update={"scope": "product", "covers": "p1 ++ p2", "label": both})
+    assert offer_words(offer, "en") == "20 % off Light Runner and Cloud Pillow, each"
+    assert offer_words(offer, "zh") == "轻跑鞋及云朵枕头都打8折，买哪样都算"
+
+
+def test_a_menu_line_is_said_the_same_way() -> None:
+    one = Words(zh="一个品类", en="one category")
+    assert line_words(percent(20), 0, "USD", "en", one) == "20 % off one category"
+    assert line_words(amount(500), 5000, "JPY", "zh") == "满5,000日元减500日元"

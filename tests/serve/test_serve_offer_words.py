@@ -1,0 +1,39 @@
+"""What a shop's till and app must know of an offer stands in the live answer: its terms, whole."""
+
+from pathlib import Path
+
+import pytest
+from planned_shop import ASOF_MS, planned_shop, shop_config
+
+from promolift.serve.release import LiveRelease, build, load
+from promolift.serve.words import words
+from promolift.store import Store
+from promolift.terms import covered
+
+
+@pytest.fixture(scope="module")
+def release(tmp_path_factory: pytest.TempPathFactory) -> LiveRelease:
+    folder: Path = tmp_path_factory.mktemp("shop")
+    planned_shop(folder, 1, shop_config(plan={"budget_cents": 9000}))
+    with Store(folder) as store:
+        release_id = build(store)
+    return load(folder, release_id)
+
+
+def test_the_live_answer_says_how_an_offer_is_activated_and_how_two_are_joined(release: LiveRelease) -> None:
+    told = {name: words(release, "u000", name, ASOF_MS, "en")["offer"] for name in release.labels}
+    kinds = {name: release.menu[offer["menu_id"]].activation for name, offer in told.items()}
+    assert {name: offer["activation"] for name, offer in told.items()} == kinds
+    assert set(kinds.values()) == {"automatic", "code"}
+    pairs = {name for name, offer in told.items() if len(covered(offer["covers"])) > 1}
+    assert pairs
+    assert {name: offer["joined"] for name, offer in told.items() if offer["joined"]} == dict.fromkeys(pairs, "each")
+
+
+def test_a_planned_offer_and_one_made_anew_days_later_have_the_same_terms(release: LiveRelease) -> None:
+    for who, offer_id in release.messages:
+        fresh = words(release, who, offer_id, ASOF_MS + 3 * 86_400_000, "en")["offer"]
+        planned = words(release, who, offer_id, ASOF_MS, "en")["offer"]
+        assert fresh["starts"] != planned["starts"]
+        for name in ("activation", "joined", "benefit", "label", "covers", "min_spend_cents"):
+            assert fresh[name] == planned[name]

@@ -23,7 +23,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 HERE = Path(__file__).resolve().parents[1]
 BASE = "2d3850d"  # the last commit before results were objects
@@ -40,7 +40,7 @@ def settings(customers: int, kind: str) -> dict[str, Any]:
     depths, baskets = ((5, 10, 15, 20), 2) if kind == "many" else ((10, 15, 20), 1)
     menu = [
         {"id": f"cut-{p}", "benefit": {"type": "percent_off", "percent": p}, "scope": "category",
-         "activation": "coupon", "supplier_share": 0.2, "send_cost_cents": 2.0}
+         "activation": coupon(), "supplier_share": 0.2, "send_cost_cents": 2.0}
         for p in depths
     ] + [
         {"id": f"spend-{k}", "benefit": {"type": "amount_off", "amount_cents": 300 * k}, "min_spend_cents": 4000 * k}
@@ -63,6 +63,13 @@ def settings(customers: int, kind: str) -> dict[str, Any]:
             "limits": limits if kind == "many" else [],
         },
     }
+
+
+def coupon() -> str:
+    """The word of this version of promolift for an offer that customers must act on."""
+    from promolift.offer import menu
+
+    return "code" if "code" in get_args(menu.Activation) else "coupon"
 
 
 # At four percents the base needs 16 GiB for 100,000 customers; at the ten of the default about 32 (6.6 for 20,000).

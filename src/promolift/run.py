@@ -13,7 +13,7 @@ from promolift import __version__
 from promolift.config import Config, load_config
 from promolift.errors import StepError
 from promolift.steps import effect, evaluate, ingest, message, plan, profile, report
-from promolift.steps.approved import mark as approval
+from promolift.results.approved import mark as approval
 from promolift.steps.init import init
 from promolift.steps.job import Job, Tell
 from promolift.steps.summary import health_summary, summary

@@ -465,12 +465,12 @@ KEPT: dict[str, str] = {
         "profile",
     ),
     **dict.fromkeys(
-        ("response", "halves", "targeting", "no_model", "depths", "redemption", "redemption_features",
-         "redemption_odds", "spend", "spend_inputs", "spend_model"),
+        ("response", "halves", "targeting", "no_model", "depths", "redemption_features",
+         "redemption_odds", "spend", "spend_inputs"),
         "effect",
     ),
     **dict.fromkeys(
-        ("plan", "candidates", "chosen", "decisions", "frontier", "proposed_menu", "offer_generator"), "plan"
+        ("plan", "candidates", "chosen", "decisions", "frontier"), "plan"
     ),
     **dict.fromkeys(("messages", "offers", "message_pool"), "message"),
     **dict.fromkeys(("scores", "calibration", "recall", "policies", "unchecked"), "evaluate"),

@@ -5,7 +5,10 @@ import math
 import polars as pl
 
 from promolift.hashing import hash_unit
-from promolift.report import Chosen, Household, Outlook, Shop, Story, Told, Unknown
+from promolift.report import Chosen, Household, Outlook, Shop, Story, Taken, Told, Unknown
+from promolift.results.evaluation import Lead
+from promolift.results.messages import Messages
+from promolift.results.plan import Assumption, Point
 
 CUSTOMERS = 1200
 CATEGORIES = (
@@ -271,6 +274,21 @@ def plan() -> pl.DataFrame:
     return pl.DataFrame(rows, schema=columns, orient="row")
 
 
+def messages() -> Messages:
+    """The plan's rows that give something."""
+    return Messages(plan().filter(pl.col("offer_id") != "none"))
+
+
+def mix() -> pl.DataFrame:
+    """The offers that are given, most given first."""
+    rows = messages().rows
+    sums = rows.group_by("offer_id").agg(
+        pl.col("offer").first(), pl.len().alias("treated"), (pl.len() / rows.height).alias("share"),
+        pl.col("gain_cents", "cost_cents").sum(),
+    )  # fmt: skip
+    return sums.sort(["treated", "offer_id"], descending=[True, False])
+
+
 ZH = ("汽水饮料", "牛肉", "牛奶和奶油", "奶酪", "冷冻餐", "咸味零食", "面包", "新鲜水果")
 
 
@@ -388,6 +406,7 @@ def story() -> Story:
         ),
         interval_percent=95,
         outlook=outlook(),
+        taken=Taken(22_633_734, 22_623_045, 22_623_045 / 22_633_734),
         health=pl.DataFrame(
             [
                 ("events", 1_469_307, 1_466_012, 8_214, 3_295),
@@ -476,10 +495,43 @@ def story() -> Story:
             "adjusted",
             "margin after the discount is paid",
             "The budget acts as a price: each gets the offer whose gain, less 0.99 times its cost, is largest.",
+            spent_share=0.9997,
+            treated_share=0.6275,
+            next_cents=100 * 4.29 * math.exp(-500 / 340),
+            missing_cents=190.0,
+            gap=190.0 / (gain(500_000) + 190.0),
+            customers=1400,
+            held_out=140,
+            barred=60,
+            offers=mix().height,
+            half=Point(budget_cents=250_000, gain_cents=gain(250_000), share=gain(250_000) / gain(500_000)),
+            twice=Point(budget_cents=1_000_000, gain_cents=gain(1_000_000), share=gain(1_000_000) / gain(500_000)),
+            assumptions=(
+                Assumption(
+                    name="supplier_share",
+                    value=0.85,
+                    flips_at=0.69,
+                    text="Suppliers pay 85 % of the discounts: at 69 % this plan as it stands would earn nothing.",
+                ),
+                Assumption(name="stretch_share", value=0.1, flips_at=None, text="10 % of orders are filled up."),
+            ),
         ),
         policies=policies(),
+        lead=Lead(
+            rival="best customers first (RFM)",
+            others=4,
+            plan_cents=1_124_000.0,
+            lead_cents=484_000.0,
+            low_cents=None,
+            high_cents=None,
+            equal_spend=True,
+            apart=False,
+            evidence="adjusted",
+        ),
         policies_note="The same response estimates judge all policies, so their errors move together.",
-        plan=plan(),
+        mix=mix(),
+        typical=messages().typical(6),
+        written=messages().written,
         households=households(),
         unknowns=(
             Unknown(

@@ -5,13 +5,14 @@ from dataclasses import replace
 import polars as pl
 import pytest
 
-from promolift.report import Chosen, Household, Shop, Story
+from promolift.report import Chosen, Household, Shop, Story, render
 from promolift.report.blocks import Block, Figure, balanced
 from promolift.report.chapters import budget, customers, discount, health, models, people, policies
-from promolift.report.chapters.summary import headline, numbers
+from promolift.report.chapters.summary import headline, numbers, stands
 from promolift.report.frames import bin_counts, sample, tidy
-from promolift.report.plans import samples, totals
-from promolift.report.story import AFFINITIES, PLAN, PROFILES
+from promolift.report.story import AFFINITIES, PROFILES
+from promolift.results.evaluation import Lead, Luck
+from promolift.results.plan import Assumption, Point
 
 USD = Shop(currency="USD")
 
@@ -67,43 +68,6 @@ def test_bins_hold_every_value_once_and_begin_at_zero() -> None:
     assert sum(n for _, _, n in bin_counts(values, 5, cap=2.0)) == 3
     assert bin_counts(pl.Series([None], dtype=pl.Float64)) == []
     assert bin_counts(pl.Series([0.0, 0.0]))[0][2] == 2
-
-
-# plans
-
-
-def small_plan() -> pl.DataFrame:
-    return pl.DataFrame(
-        {
-            "customer_id": ["a", "b", "c", "d", "e"],
-            "offer_id": ["x", "x", "y", "none", "x"],
-            "message_en": ["1", "2", "3", None, "5"],
-            "gain_cents": [10.0, 30.0, 5.0, 0.0, 20.0],
-            "cost_cents": [1.0, 2.0, 3.0, 0.0, 4.0],
-        }
-    )
-
-
-def test_totals_leave_out_those_who_get_nothing() -> None:
-    plan = totals(small_plan())
-    assert plan is not None
-    assert (plan.customers, plan.treated) == (5, 4)
-    assert plan.offers.select("offer_id", "treated", "gain_cents", "cost_cents").rows() == [
-        ("x", 3, 60.0, 7.0),
-        ("y", 1, 5.0, 3.0),
-    ]
-
-
-def test_an_unknown_gain_is_no_zero() -> None:
-    plan = totals(small_plan().with_columns(pl.lit(None, pl.Float64).alias("gain_cents")))
-    assert plan is not None
-    assert plan.offers["gain_cents"].to_list() == [None, None]
-
-
-def test_the_sample_of_an_offer_is_its_median_customer() -> None:
-    assert [row["customer_id"] for row in samples(small_plan(), 5)] == ["e", "c"]
-    assert [row["customer_id"] for row in samples(small_plan(), 1)] == ["e"]
-    assert tidy(small_plan(), PLAN).height == 5
 
 
 # chapters
@@ -263,12 +227,15 @@ def frontier() -> pl.DataFrame:
     return pl.DataFrame({"budget_cents": [0.0, 10_000.0, 30_000.0], "gain_cents": [0.0, 20_000.0, 30_000.0]})
 
 
-def test_other_budgets_are_read_off_the_line() -> None:
-    chosen = Chosen(budget_cents=10_000, gain_cents=20_000.0, price=0.5, bound_cents=20_100.0)
+def test_other_budgets_are_told_as_shares_of_what_the_same_estimates_promise() -> None:
+    chosen = Chosen(
+        budget_cents=10_000, gain_cents=20_000.0, next_cents=50.0, bound_cents=20_100.0, missing_cents=100.0, gap=0.005,
+        half=Point(budget_cents=5_000, gain_cents=10_000, share=0.5),
+        twice=Point(budget_cents=20_000, gain_cents=25_000, share=1.25),
+    )  # fmt: skip
     chapter = budget.tell(Story(shop=USD, frontier=frontier(), chosen=chosen))
     finding = figure(chapter.blocks, "frontier").finding
-    assert "Half the budget would bring $100.00 (50\u00a0% of that)" in finding
-    assert "Twice the budget would bring $250.00 (125\u00a0% of that)" in finding
+    assert "half the budget would bring 50\u00a0% and twice the budget would bring 125\u00a0%" in finding
     assert "one more $1 of budget adds $0.50" in finding
     block = chapter.blocks[1]
     assert isinstance(block, Block)
@@ -278,8 +245,8 @@ def test_other_budgets_are_read_off_the_line() -> None:
 
 def test_the_luck_in_a_plan_is_told() -> None:
     def told(checked: float) -> str:
-        curse = {"naive": 20_000.0, "checked": checked, "low": 9_000.0, "high": 21_000.0}
-        chosen = Chosen(budget_cents=10_000, gain_cents=20_000.0, curse=curse)
+        luck = Luck(naive_cents=20_000.0, checked_cents=checked, low_cents=9_000.0, high_cents=21_000.0)
+        chosen = Chosen(budget_cents=10_000, gain_cents=checked, promised_cents=20_000.0, luck=luck)
         chapter = budget.tell(Story(shop=USD, frontier=frontier(), chosen=chosen))
         return str(next(b for b in chapter.blocks if isinstance(b, Block) and "luck" in b.data["text"]).data["text"])
 
@@ -289,17 +256,34 @@ def test_the_luck_in_a_plan_is_told() -> None:
     assert "luck played no part" in told(20_500.0)
 
 
-def test_a_plan_by_cautious_gains_is_certified_in_its_own_terms() -> None:
-    chosen = Chosen(budget_cents=10_000, gain_cents=20_000.0, planned_cents=15_000.0, bound_cents=15_150.0)
-    block = budget.tell(Story(shop=USD, frontier=frontier(), chosen=chosen)).blocks[1]
-    assert isinstance(block, Block)
-    assert "by $1.50 (1" in block.data["text"]
+def test_the_headline_says_what_was_promised_and_that_the_rest_was_luck() -> None:
+    lucky = Chosen(gain_cents=72_400.0, low_cents=60_000.0, high_cents=80_000.0, promised_cents=80_900.0)
+    big, span = headline(Story(shop=USD, chosen=lucky))
+    assert big.value == "+$724.00"
+    assert "The estimates that chose it promise $809.00; this figure" in big.sentence
+    assert "the rest was luck" in big.sentence
+    assert span is not None
+    assert (span.low_text, span.high_text) == ("+$600.00", "+$800.00")
+    fair = headline(Story(shop=USD, chosen=replace(lucky, promised_cents=72_400.0)))[0]
+    assert "luck" not in fair.sentence
+    assert "promise" not in headline(Story(shop=USD, chosen=replace(lucky, promised_cents=None)))[0].sentence
+
+
+def test_what_the_result_stands_on_is_said_beside_it_with_the_value_that_would_turn_it() -> None:
+    suppliers = Assumption(name="supplier_share", value=0.85, flips_at=0.694, text="Suppliers pay 85 %.")
+    stretch = Assumption(name="stretch_share", value=0.1, flips_at=None, text="10 % are filled up.")
+    first, second = stands(Story(chosen=Chosen(assumptions=(suppliers, stretch))))
+    assert (first.name, first.value, first.flips_at) == ("The suppliers' part", "85\u00a0%", "69\u00a0%")
+    assert (first.value_at, first.flips_place) == (85.0, 69.4)
+    assert (second.text, second.flips_at) == ("10 % are filled up.", None)
+    page = render(Story(chosen=Chosen(assumptions=(suppliers, stretch))))
+    assert page.index("Suppliers pay 85 %.") < page.index('class="contents"')
 
 
 def test_a_budget_beyond_the_line_is_not_guessed() -> None:
     chosen = Chosen(budget_cents=20_000, gain_cents=25_000.0)
     finding = figure(budget.tell(Story(shop=USD, frontier=frontier(), chosen=chosen)).blocks, "frontier").finding
-    assert "Twice" not in finding
+    assert "twice" not in finding
 
 
 def policy(**columns: object) -> pl.DataFrame:
@@ -315,31 +299,41 @@ def policy(**columns: object) -> pl.DataFrame:
     return pl.DataFrame(base | columns)
 
 
+LEAD = Lead(
+    rival="rule", others=2, plan_cents=5_000.0, lead_cents=2_000.0, low_cents=None, high_cents=None, equal_spend=True,
+    apart=True, evidence="assumed",
+)  # fmt: skip
+
+
+def said(**change: object) -> policies.Said:
+    found = policies.said(Story(shop=USD, interval_percent=95, lead=LEAD.model_copy(update=change)))
+    assert found is not None
+    return found
+
+
 def test_the_lead_is_the_difference_and_its_worth_is_told() -> None:
-    result = policies.compare(Story(shop=USD, policies=policy()))
-    assert result is not None
+    result = said()
     assert result.lead == "+$20.00"
     assert "at equal spend. The intervals do not overlap." in result.short
-    assert result.evidence == "assumed"  # the weaker of the two
-    overlap = policies.compare(Story(shop=USD, policies=policy(high_cents=[6_000.0, 4_100.0])))
-    assert overlap is not None
-    assert "the order is not established" in overlap.short
+    assert "expected to earn $50.00, $20.00 more than “rule”, the best of 2 other policies" in result.long
+    assert result.evidence == "assumed"
+    assert "the order is not established" in said(apart=False).short
+    assert "No intervals were given." in said(apart=None).short
+    assert policies.said(Story()) is None
 
 
 def test_unequal_spend_is_never_called_equal() -> None:
-    story = Story(shop=USD, policies=policy(spend_cents=[1_000.0, 1_200.0]))
-    result = policies.compare(story)
-    assert result is not None
-    assert "equal spend" not in result.short
+    assert "equal spend" not in said(equal_spend=False).short
+    story = Story(shop=USD, policies=policy(spend_cents=[1_000.0, 700.0]))
     assert "note" in kinds(policies.tell(story).blocks)
     assert "note" not in kinds(policies.tell(Story(shop=USD, policies=policy())).blocks)
 
 
 def test_a_plan_that_loses_says_so() -> None:
-    result = policies.compare(Story(shop=USD, policies=policy(profit_cents=[1_000.0, 3_000.0])))
-    assert result is not None
+    result = said(lead_cents=-2_000.0)
     assert result.lead == "−$20.00"
     assert result.short.startswith("Less than “rule”")
+    assert "$20.00 less than" in result.long
 
 
 def test_an_unknown_evidence_level_is_not_invented() -> None:
@@ -365,19 +359,21 @@ def test_the_first_screen_gives_the_interval_and_its_place_beside_zero() -> None
 
 def test_only_known_numbers_stand_on_the_first_screen() -> None:
     assert numbers(Story()) == []
-    assert [big.label for big in numbers(Story(shop=USD, chosen=Chosen(price=1.5)))] == ["The next $1 of budget"]
-
-
-def test_treated_customers_are_counted_from_the_plan_if_nobody_says() -> None:
-    big = numbers(Story(plan=small_plan()))[0]
-    assert big.value == "4"
-    assert "80\u00a0% of the 5 who could" in big.sentence
+    assert [big.label for big in numbers(Story(shop=USD, chosen=Chosen(next_cents=150.0)))] == ["The next $1 of budget"]
 
 
 def test_the_mix_names_the_most_frequent_offer() -> None:
-    finding = figure(people.tell(Story(shop=USD, plan=small_plan())).blocks, "mix").finding
+    mix = pl.DataFrame({"offer_id": ["x", "y"], "treated": [3, 1], "share": [0.75, 0.25], "gain_cents": [60.0, None]})
+    finding = figure(people.tell(Story(shop=USD, mix=mix, chosen=Chosen(offers=2))).blocks, "mix").finding
     assert "2 offers" in finding
     assert "“x”: 3 customers, 75\u00a0% of those treated" in finding
+
+
+def test_who_gets_nothing_is_told_by_reason() -> None:
+    lead = people.tell(Story(chosen=Chosen(treated=25, customers=240, held_out=24, barred=6))).lead
+    assert lead.startswith("25 of 240 customers would get an offer. 24 customers drawn by hash get none")
+    assert "6 customers may not be written to" in lead
+    assert people.tell(Story(chosen=Chosen(treated=0, customers=9))).lead == "Nobody would get an offer."
 
 
 def test_at_most_five_stories_are_told() -> None:
@@ -395,19 +391,6 @@ def test_a_half_block_never_stands_alone() -> None:
 
 
 def test_paired_draws_decide_where_the_two_intervals_overlap() -> None:
-    row = {"profit_cents": 500.0, "low_cents": 400.0, "high_cents": 600.0, "spend_cents": 100.0, "evidence": "adjusted"}
-    ours = row | {"policy": "ours", "ours": True}
-    other = row | {
-        "policy": "other",
-        "ours": False,
-        "profit_cents": 450.0,
-        "lead_low_cents": 20.0,
-        "lead_high_cents": 80.0,
-    }
-    paired = policies.compare(Story(shop=Shop(currency="USD"), policies=pl.DataFrame([ours, other])))
-    assert paired is not None
-    assert "95 % interval of the difference $0.20 to $0.80." in paired.long
-    unsure = other | {"lead_low_cents": -20.0}
-    doubtful = policies.compare(Story(shop=Shop(currency="USD"), policies=pl.DataFrame([ours, unsure])))
-    assert doubtful is not None
-    assert "not established" in doubtful.long
+    paired = said(low_cents=20.0, high_cents=80.0, apart=False)
+    assert "95\u00a0% interval of the difference $0.20 to $0.80." in paired.long
+    assert "not established" in said(low_cents=-20.0, high_cents=80.0, apart=True).long

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from promolift.contract import Table
-from promolift.report import Chosen, Household, Shop, Story, Unknown, render
+from promolift.report import Chosen, Household, Shop, Story, Unknown, planned, render
 from promolift.report import story as contract
 from promolift.report.render import embed
 
@@ -64,7 +64,7 @@ class Page(HTMLParser):
 
 TABLES = {
     name.lower(): table
-    for name, table in vars(contract).items()
+    for name, table in (vars(contract) | vars(planned)).items()
     if isinstance(table, Table) and name.lower() in {f.name for f in fields(Story)}
 }
 
@@ -90,7 +90,9 @@ def test_the_same_story_gives_the_same_page(html: str) -> None:
 
 def test_the_order_of_rows_changes_nothing(html: str) -> None:
     story = demo.story()
-    mixed = {n: getattr(story, n).sample(fraction=1.0, shuffle=True, seed=3) for n in ("plan", "profiles", "hours")}
+    mixed = {
+        n: getattr(story, n).sample(fraction=1.0, shuffle=True, seed=3) for n in ("profiles", "hours", "affinities")
+    }
     assert render(replace(story, **mixed)) == html
 
 
@@ -218,8 +220,8 @@ def test_the_reason_for_a_gap_is_told() -> None:
 
 
 def test_a_plan_without_messages_says_why() -> None:
-    plan = pl.DataFrame({"customer_id": ["a"], "offer_id": ["x"]})
-    page = Page(render(Story(plan=plan, missing={"messages": "no template in that language"})))
+    rows = pl.DataFrame({"customer_id": ["a"], "offer_id": ["x"]})
+    page = Page(render(Story(typical=rows, missing={"messages": "no template in that language"})))
     assert "Not known: what customers would read. Because: no template in that language" in page.text
 
 
@@ -239,7 +241,7 @@ def test_not_a_number_is_never_printed() -> None:
         Story(),
         **{name: hollow(table, 5) for name, table in TABLES.items()},
         shop=Shop(asof_ms=10**18, timezone="Mars/Olympus", window_days=None, budget_cents=nan),
-        chosen=Chosen(nan, nan, nan, nan, nan, nan, None, None, nan),
+        chosen=Chosen(nan, nan, nan, nan, nan, nan, None, None, nan, gap=nan, next_cents=nan, spent_share=nan),
         households=(Household("a", gain_cents=nan, low_cents=nan, high_cents=1.0),),
     )
     assert not re.search(r"\b(nan|NaN|None|inf|Infinity|null)\b", Page(render(story)).text)
@@ -248,29 +250,19 @@ def test_not_a_number_is_never_printed() -> None:
 def test_one_customer_is_enough() -> None:
     story = demo.story()
     assert story.profiles is not None
-    assert story.plan is not None
-    one = render(replace(story, profiles=story.profiles.head(1), plan=story.plan.head(1), households=None))
+    assert story.typical is not None
+    one = render(replace(story, profiles=story.profiles.head(1), typical=story.typical.head(1), households=None))
     assert "1 customer, each described" in one
 
 
-def test_a_million_rows_make_a_page_below_four_megabytes() -> None:
-    n = 1_000_000
-    number = pl.int_range(n, eager=True)
-    who = number.cast(pl.String)
-    plan = pl.DataFrame(
-        {
-            "customer_id": who,
-            "offer_id": "offer-" + (number % 900).cast(pl.String),
-            "message_zh": "您常买的汽水饮料现在9折，10月29日前有效。",
-            "message_en": "Soft drinks are 10% off for you until October 29.",
-            "gain_cents": (number % 977).cast(pl.Float64),
-            "cost_cents": 100.0,
-        }
-    )
-    page = render(replace(demo.story(), plan=plan, households=None))
+def test_many_offers_make_a_page_below_four_megabytes() -> None:
+    n = 100_000
+    mix = pl.DataFrame({
+        "offer_id": "offer-" + pl.int_range(n, eager=True).cast(pl.String), "treated": [9] * n, "share": [1 / n] * n,
+    })  # fmt: skip
+    page = render(replace(demo.story(), mix=mix))
     assert len(page.encode()) < 4_000_000
-    assert "1,000,000 customers would get an offer." in page
-    assert "888 rarer offers not drawn" in page
+    assert "Only the most frequent are drawn." in page
 
 
 def test_many_customers_are_sampled_by_hash_and_that_is_said() -> None:

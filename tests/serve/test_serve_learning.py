@@ -23,7 +23,7 @@ from promolift.serve.outcomes import outcomes
 from promolift.serve.record import spell_out
 from promolift.serve.release import derive
 from promolift.serve.schedule import Scheduler
-from promolift.steps.approved import approved
+from promolift.results.approved import approved
 from promolift.store import Store
 from promolift.store.ledger_schema import DECISIONS
 

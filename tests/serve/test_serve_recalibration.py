@@ -14,7 +14,7 @@ from promolift.deliver import Recalibration, recalibrated
 from promolift.results.plan import Plan, PlanNote
 from promolift.run import fingerprint
 from promolift.steps import plan
-from promolift.steps.approved import approve, approved
+from promolift.results.approved import approve, approved
 from promolift.steps.job import Job
 from promolift.steps.propose import Proposed, value
 from promolift.steps.summary import plan_summary

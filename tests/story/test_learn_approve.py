@@ -15,7 +15,7 @@ from promolift.deliver.recalibrate import Recalibration
 from promolift.privacy import ConsentSettings
 from promolift.results.plan import PlanNote
 from promolift.steps import proposal as room
-from promolift.steps.approved import approved
+from promolift.results.approved import approved
 from promolift.steps.proposal import Proposed, plan_mark, write_whole
 from promolift.store import Store
 

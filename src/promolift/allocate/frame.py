@@ -104,8 +104,7 @@ def charges(candidates: pl.DataFrame, limits: Sequence[Limit], found: Allocation
     for the few that its finishing step moved. Candidates that had no part in the plan are charged alike.
     """
     measures, total = _measures(candidates), pl.lit(0.0)
-    for limit in limits:
-        covers = _covers(candidates, limit)
+    for limit, covers in zip(limits, _covers(candidates, limits), strict=True):
         for side in sides(limit):
             price = found.row_prices.get(side.name, 0.0)
             for column, weight, whole in side.parts if price else ():
@@ -148,7 +147,7 @@ def spread(candidates: pl.DataFrame, limits: Sequence[Limit] = ()) -> Grid:
     """Candidates as matrices; InputError if a column, type, key or value is impossible."""
     units = any(limit.measure == "units" for limit in limits)
     check(candidates, units)
-    covered = [_covers(candidates, limit).alias(f"limit {at}") for at, limit in enumerate(limits)]
+    covered = [covers.alias(f"limit {at}") for at, covers in enumerate(_covers(candidates, limits))]
     table = (
         candidates.with_row_index("row")
         .select("row", *NEEDED, *(["units"] if units else []), *covered)
@@ -183,21 +182,24 @@ def spread(candidates: pl.DataFrame, limits: Sequence[Limit] = ()) -> Grid:
     return Grid(chunk, matrix(table["row"], -1, np.int64), masks, max(kinds.height, 1))
 
 
-def _covers(candidates: pl.DataFrame, limit: Limit) -> pl.Expr:
-    """True for the candidates a limit covers; ConfigError if it names no column or nothing in it."""
-    if limit.labels:
-        raise ConfigError(f"limit {limit.name!r}: labels belong to arrays; on a table use where")
-    for column, wanted in _where(limit).items():
-        if column not in candidates.columns:
-            near = get_close_matches(column, candidates.columns, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"columns: {', '.join(candidates.columns)}"
-            raise ConfigError(f"limit {limit.name!r}: candidates have no column {column!r}; {hint}")
-        known = set(candidates[column].drop_nulls().cast(pl.String).unique())
-        strange = [value for value in wanted if value not in known]
-        if strange and candidates.height:
-            some = ", ".join(sorted(known)[:8])
-            raise ConfigError(f"limit {limit.name!r}: no candidate has {column} = {strange[0]!r}; there are {some}")
-    return _named(limit)
+def _covers(candidates: pl.DataFrame, limits: Sequence[Limit]) -> list[pl.Expr]:
+    """For each limit, true for the candidates it covers; ConfigError if one names no column or nothing in it."""
+    known: dict[str, set[str]] = {}
+    for limit in limits:
+        if limit.labels:
+            raise ConfigError(f"limit {limit.name!r}: labels belong to arrays; on a table use where")
+        for column, wanted in _where(limit).items():
+            if column not in candidates.columns:
+                near = get_close_matches(column, candidates.columns, n=1)
+                hint = f"did you mean {near[0]!r}?" if near else f"columns: {', '.join(candidates.columns)}"
+                raise ConfigError(f"limit {limit.name!r}: candidates have no column {column!r}; {hint}")
+            if column not in known:
+                known[column] = set(candidates[column].unique().drop_nulls().cast(pl.String))
+            strange = [value for value in wanted if value not in known[column]]
+            if strange and candidates.height:
+                some = ", ".join(sorted(known[column])[:8])
+                raise ConfigError(f"limit {limit.name!r}: no candidate has {column} = {strange[0]!r}; there are {some}")
+    return [_named(limit) for limit in limits]
 
 
 def _where(limit: Limit) -> dict[str, tuple[str, ...]]:

@@ -44,13 +44,13 @@ def add_effects(
     Errors by the delta method. `redeem` has customer_id, target, redeem_prob from the redemption model. Ineligible
     rows keep null effects. An offer on two categories is worth what both are alone, see `_both`.
     """
-    each = _add_effects(unfold(candidates, PART), response, redeem, settings)
     if "parts" not in candidates.columns:
-        return each
-    two = candidates.filter(pl.col("parts").is_not_null())
-    one = each.join(two, on=["customer_id", "offer_id"], how="anti")
-    both = _both(two, each.join(two, on=["customer_id", "offer_id"], how="semi"))
-    return pl.concat([one, both], how="diagonal").sort("customer_id", "offer_id")
+        return _add_effects(candidates, response, redeem, settings)
+    pair = pl.col("parts").is_not_null()
+    two = candidates.filter(pair)
+    each = _add_effects(unfold(candidates.with_columns(pair.alias("pair")), PART), response, redeem, settings)
+    both = _both(two, each.filter("pair"))
+    return pl.concat([each.filter(~pl.col("pair")).drop("pair"), both], how="diagonal").sort("customer_id", "offer_id")
 
 
 def unfold(rows: pl.DataFrame, names: tuple[str, ...] = (*PART, *DRAWN)) -> pl.DataFrame:

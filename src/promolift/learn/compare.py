@@ -84,9 +84,10 @@ def compare(
 ) -> pl.DataFrame:
     """One row per policy and estimate (`valued_by`: own, check), with the plan's lead over it and 95 % intervals.
 
-    Every baseline is filled, customer by customer, to what the plan spends and never above: the last customer is
-    taken in part (`last_fraction`), so that spend is equal to the cent; a baseline that runs out of customers before
-    has a lower `spend_cents` and a note. A policy whose columns are missing has null figures and a note.
+    `nobody` gets nothing, and `everybody` the one coupon that then earns most, whatever it costs. Every other baseline
+    is filled, customer by customer, to what the plan spends and never above: the last customer is taken in part
+    (`last_fraction`), so that spend is equal to the cent; a baseline that runs out of customers before has a lower
+    `spend_cents` and a note. A policy whose columns are missing has null figures and a note.
     Intervals: Bayesian bootstrap over customers (Rubin 1981, Annals of Statistics 9), refilled to the plan's spend in
     each draw; with `gain_draws_RD`, one column per draw of the model's common parameters for the valuing estimate
     (check if there is one, else own), rows as in `candidates`, both are varied together.
@@ -99,7 +100,7 @@ def compare(
     spend = float(rows["cost_cents"].to_numpy()[chosen].sum())
     if spend > budget_cents * (1 + 1e-9):
         raise BudgetError(f"plan: it is expected to spend {spend:.0f} cents, above the budget of {budget_cents:.0f}")
-    policies = [_Policy("plan", [chosen], filled=False), *_baselines(rows, spend, profiles, knobs)]
+    policies = [_Policy("plan", [chosen], filled=False), *_ends(rows, knobs), *_baselines(rows, spend, profiles, knobs)]
     tables = []
     for valued_by, column in (("check", "gain_check_cents"), ("own", "gain_cents")):
         if column in rows.columns:
@@ -146,6 +147,16 @@ def _plan_rows(rows: pl.DataFrame, plan: pl.DataFrame) -> Route:
         first = found.filter(pl.col("at").is_null()).select("customer_id", "offer_id").head(3).rows()
         raise InputError(f"plan: {found['at'].null_count()} rows are not among the candidates; first {first}")
     return found["at"].to_numpy().astype(np.int64)
+
+
+def _ends(rows: pl.DataFrame, knobs: CompareSettings) -> Iterable[_Policy]:
+    """The two ends that need no plan: nothing for anybody, and one coupon for all who can have it."""
+    yield _Policy("nobody", [np.empty(0, np.int64)], filled=False)
+    try:
+        all_of_it, coupon = same_coupon(rows, float("inf"), knobs.same_by)
+        yield _Policy("everybody", [all_of_it], filled=False, note=f"coupon {coupon}, beyond the budget if need be")
+    except SupportError as gap:
+        yield _Policy("everybody", [], filled=False, note=str(gap))
 
 
 def _baselines(rows: pl.DataFrame, spend: float, profiles: pl.DataFrame, knobs: CompareSettings) -> Iterable[_Policy]:
@@ -277,7 +288,7 @@ def _sizes(policy: _Policy, point: list[_Totals], spend: float) -> dict[str, flo
     if not point:
         return {"spend_cents": None, "treated": None, "last_fraction": None, "note": policy.note}
     spent = float(np.mean([t.spend for t in point]))
-    short = "" if spent >= spend * (1 - 1e-9) else "ran out of customers before the plan's spend"
+    short = "" if not policy.filled or spent >= spend * (1 - 1e-9) else "ran out of customers before the plan's spend"
     return {
         "spend_cents": spent,
         "treated": float(np.mean([t.treated for t in point])),

@@ -107,9 +107,11 @@ class Evaluation:
 
     @cached_property
     def lead(self) -> Lead | None:
-        """The plan against the best other policy; None where there is no such pair."""
+        """The plan against the best other policy that spends no more; None where there is no such pair."""
         rows = self.judged
         ours, others = ([], []) if rows is None else (rows.filter(_OURS).to_dicts(), rows.filter(~_OURS).to_dicts())
+        most = (1 + EQUAL_SPEND) * ours[0]["spend_cents"] if ours else 0.0
+        others = [each for each in others if each["spend_cents"] <= most]
         return _lead(ours[0], others[0], len(others)) if ours and others else None
 
     @cached_property

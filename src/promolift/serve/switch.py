@@ -7,7 +7,7 @@ from sqlalchemy import Connection
 
 from promolift.errors import PromoError
 from promolift.serve import outbox
-from promolift.steps.approved import approve, forget
+from promolift.results.approved import approve, forget
 from promolift.store import Store
 from promolift.store.ledger_audit import audit, get, put
 from promolift.store.ledger_schema import Refused

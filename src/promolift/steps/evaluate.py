@@ -64,7 +64,7 @@ def cross_fitted(job: Job, free: pl.DataFrame, halves: list[effect.DiscountRespo
     one, two = (
         effect.add_effects(bare, half, odds, job.config.value).sort("customer_id", "offer_id") for half in halves
     )
-    first = pl.Series(effect.in_first_half(one["customer_id"], job.config.discount))
+    first = pl.Series(effect.in_first_half(one["customer_id"], job.config.discount), dtype=pl.Boolean)
     pick = [pl.when(first).then(two[n]).otherwise(one[n]).alias(n) for n in names]
     check = pl.when(first).then(one["gain_cents"]).otherwise(two["gain_cents"])
     return one.drop(names).with_columns(*pick, check.alias("gain_check_cents"))

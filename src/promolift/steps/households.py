@@ -108,11 +108,11 @@ def who(person: Person, said: dict[str, Any], tastes: list[str]) -> str:
 def facts(person: Person) -> list[tuple[str, str]]:
     """Figures of the profile, as far as they are known."""
     shown = [
-        ("orders in 52 weeks", "orders_52w", "{:,.0f}"),
+        ("orders in a year", "orders_52w", "{:,.0f}"),
         ("last order, days ago", "recency_days", "{:.0f}"),
         ("paid less than list price", "discount_share", "{:.0%}"),
         ("lines bought on a shelf deal", "deal_share", "{:.0%}"),
-        ("chance to stay away for 8 weeks", "churn_prob", "{:.0%}"),
+        ("chance to stay away for two months", "churn_prob", "{:.0%}"),
         ("leans to", "leans_to", "{}"),
     ]
     known = [(name, getattr(person, key), form) for name, key, form in shown]

@@ -16,7 +16,7 @@ from promolift.message import is_couponable, is_sensitive
 from promolift.privacy import may_send
 from promolift.results import effects
 from promolift.results.plan import FRONTIER, Level, Plan, PlanNote, given
-from promolift.steps.approved import approved, taken_over
+from promolift.results.approved import approved, taken_over
 from promolift.steps.assumed import assumptions
 from promolift.steps.grounds import budget_cents, close_weak, evidence_floor
 from promolift.steps.job import Job, Moments, moments

@@ -19,8 +19,8 @@ from promolift.errors import ConfigError, InputError, StepError
 from promolift.report.words import money
 from promolift.results.plan import PlanNote
 from promolift.settings import Settings
-from promolift.steps.approved import approve as keep_release
-from promolift.steps.approved import approved
+from promolift.results.approved import approve as keep_release
+from promolift.results.approved import approved
 from promolift.store import Store
 
 FILE = "proposal.json"

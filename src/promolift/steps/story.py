@@ -32,6 +32,8 @@ select isodow(t) - 1 as weekday, hour(t) as hour, count(*) as orders from local 
 TYPICAL = 6  # offers of which a typical customer is shown
 POLICIES = {
     "plan": "promolift's plan",
+    "nobody": "nobody",
+    "everybody": "everybody the same coupon, whatever it costs",
     "same_coupon": "everyone the same coupon",
     "best_customers_same_coupon": "best customers first (RFM), the same coupon",
     "best_customers_own_offer": "best customers first (RFM), each their best offer",

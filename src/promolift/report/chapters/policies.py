@@ -86,7 +86,8 @@ def tell(story: Story) -> Chapter:
         nothing = gap("what other policies would earn", story.missing.get("policies"))
         return Chapter("policies", "Other policies", "Would a simpler rule do?", lead, [nothing])
     blocks: list[Figure | Block] = [_figure(rows, story)]
-    paying = [row for row in rows if (row["spend_cents"] or 0) > 0]
+    ours = max((row["spend_cents"] or 0.0 for row in rows if row["ours"]), default=float("inf"))
+    paying = [row for row in rows if 0 < (row["spend_cents"] or 0) <= (1 + EQUAL_SPEND) * ours]
     if len(paying) > 1 and not _spend(*paying):
         most = max(row["spend_cents"] or 0.0 for row in paying)
         odd = [clip(row["policy"], 50) for row in paying if (row["spend_cents"] or 0.0) < (1 - EQUAL_SPEND) * most]

@@ -41,7 +41,7 @@ def _luck(story: Story) -> str:
     if gain is None or promised is None:
         return ""
     start = f" The estimates that chose it promise {money(promised, currency)}; "
-    if promised <= gain:
+    if promised <= gain or money(promised, currency) == money(gain, currency):
         return start + "this figure, by those of customers who had no part in the choice, is no less."
     return start + "this figure is by those of customers who had no part in the choice: the rest was luck."
 

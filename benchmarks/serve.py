@@ -44,6 +44,7 @@ from starlette.routing import Route
 from promolift import effect, offer
 from promolift.config import Config
 from promolift.offer import MenuItem, OfferRules
+from promolift.results.shop import Offers
 from promolift.serve import app, release
 from promolift.serve.app import free_port
 from promolift.serve.main import run_server
@@ -53,6 +54,7 @@ from promolift.store import Store
 from promolift.store.ledger import Ledger
 from promolift.store.ledger_query import Query
 from promolift.store.ledger_schema import EVENTS
+from promolift.tables import PRODUCTS
 from promolift.terms import Benefit
 
 CAMPAIGN = "cmp_bench"
@@ -132,15 +134,13 @@ def planned(folder: Path) -> Config:
         store.save_json("response", response.to_dict())
         resting = pl.DataFrame(schema={"customer_id": pl.String, "target": pl.String})
         listed = offer.list_candidates(people, targets, config.menu, OfferRules(), resting)
-        store.save("candidates", effect.add_effects(listed, response, None, config.value))
-        store.save(
-            "products", pl.DataFrame(schema=dict.fromkeys(["product_id", "name", "category", "type"], pl.String))
-        )
-        plan.decide(job, moments(job), "assumed")
-        chosen = store.frame("plan").select("customer_id", "offer_id")
+        store.save("products", PRODUCTS.empty())
+        rows = plan.with_risk(effect.add_effects(listed, response, None, config.value), config.plan.risk)
+        made = plan.decide(job, moments(job), plan.Offered(rows, "assumed", config.menu))
+        chosen = made.chosen.select("customer_id", "offer_id")
         store.save("messages", chosen.with_columns(message_zh=pl.lit(""), message_en=pl.lit("")))
-        store.save_json("offers", [])
-        (folder / "release").write_text(release.build(store, config), encoding="ascii")
+        Offers(offers=()).keep(store)
+        (folder / "release").write_text(release.build(store), encoding="ascii")
     return config
 
 

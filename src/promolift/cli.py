@@ -3,7 +3,6 @@
 Errors for people go to stderr on one line, exit code 2.
 """
 
-import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,6 +18,7 @@ from promolift.config import Config, PlanSettings, load_config
 from promolift.errors import ConfigError, PromoError
 from promolift.message import MessageSettings
 from promolift.steps import proposal, trial
+from promolift.steps.job import StepSummary
 from promolift.steps.trial_report import check_settings, trial_demo, trial_settings, write_trial
 from promolift.store import Store
 
@@ -58,7 +58,7 @@ def showing() -> Iterator[run.Tell]:
         yield tell
 
 
-def work(config: Config, folder: Path, steps: list[str], out: Path | None, again: bool = False) -> dict[str, Any]:
+def work(config: Config, folder: Path, steps: list[str], out: Path | None, again: bool = False) -> StepSummary:
     """Run the named steps on a work folder and return the summary of the last one."""
     try:
         with Store(folder, memory=config.data.memory, threads=config.data.threads) as store, showing() as tell:
@@ -73,12 +73,12 @@ def tell_person(text: str) -> None:
     STDERR.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
-def say(summary: dict[str, Any], as_json: bool) -> None:
-    """The summary as JSON on stdout, or its `text` on stderr."""
+def say(summary: StepSummary, as_json: bool) -> None:
+    """The summary's figures as JSON on stdout, or its text on stderr."""
     if as_json:
-        print(json.dumps({k: v for k, v in summary.items() if k != "text"}, ensure_ascii=False, indent=1))
+        print(summary.to_json())
     else:
-        tell_person(summary.get("text", ""))
+        tell_person(summary.text)
 
 
 def _step(name: str, text: str, *steps: str) -> None:
@@ -221,7 +221,7 @@ def report_trial(
     say(on_trial(work_folder, lambda store, tell: write_trial(store, out, tell), config), json_)
 
 
-def on_trial(folder: Path, do: Callable[[Store, run.Tell], dict[str, Any]], config: Path | None = None) -> Any:
+def on_trial(folder: Path, do: Callable[[Store, run.Tell], StepSummary], config: Path | None = None) -> StepSummary:
     """Do something with the work folder of a trial, showing progress; `config` must be what it was fitted with."""
     with Store(folder) as store, showing() as tell:
         if config is not None:
@@ -330,8 +330,8 @@ def learn(
     settings = LearnSettings.parse({"window_days": window_days}, "promolift learn")
     shop = config if config == CONFIG else load_config(config)  # the default one may be missing
     with showing() as tell:
-        summary = run_learn(Request(decisions, events, work_folder, out, shop, settings, auto), tell)
-    say(summary, json_)
+        learned = run_learn(Request(decisions, events, work_folder, out, shop, settings, auto), tell)
+    say(learned.summary, json_)
 
 
 @learning.command("show")

@@ -12,10 +12,10 @@ from typing import Any
 from promolift import __version__
 from promolift.config import Config, load_config
 from promolift.errors import StepError
-from promolift.steps import effect, evaluate, ingest, message, plan, profile, report
 from promolift.results.approved import mark as approval
+from promolift.steps import effect, evaluate, ingest, message, plan, profile, report
 from promolift.steps.init import init
-from promolift.steps.job import Job, Tell
+from promolift.steps.job import Job, StepSummary, Tell
 from promolift.steps.summary import health_summary, summary
 
 STEPS: dict[str, Callable[[Job], None]] = {
@@ -39,7 +39,7 @@ READS: dict[str, tuple[str, ...]] = {
 READS_ALONE: dict[str, tuple[str, ...]] = {"profile": ("encoder",)}
 
 
-def run(job: Job, steps: Sequence[str], again: bool = False) -> dict[str, Any]:
+def run(job: Job, steps: Sequence[str], again: bool = False) -> StepSummary:
     """Run the named steps in order and return the summary of the last. A step whose inputs did not change is skipped.
 
     Raises StepError if a step before the first named one is missing or out of date.
@@ -56,7 +56,8 @@ def run(job: Job, steps: Sequence[str], again: bool = False) -> dict[str, Any]:
             job.tell(name, 1.0, "nothing changed")
         elif job.store.stale(name, mark) and any(list(STEPS).index(w) > list(STEPS).index(name) for w in wanted):
             raise StepError(f"{wanted[0]}: {name} has not run on these settings; run `promolift {name}` first")
-    return health_summary(job) if "health" in steps else summary(job, wanted[-1])
+    figures = health_summary(job) if "health" in steps else summary(job, wanted[-1])
+    return StepSummary(figures.pop("text"), figures)
 
 
 def fingerprint(config: Config, step: str, approved: str = "") -> str:

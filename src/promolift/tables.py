@@ -402,6 +402,7 @@ PLANNED = Table(
         Column("caution_cents", Real, "what the rule of risk takes off the gain before the choice", "minor units"),
         Column("charge_cents", Real, "gain that limits and caution ask for beyond the price of budget", "minor units",
                required=True),
+        Column("open", Flag, "may be given: eligible, numbers known, not settled otherwise by the plan", required=True),
         Column("prob", Real, "probability that this customer gets it, the holdout counted in", low=0, high=1,
                required=True),
     ),
@@ -450,34 +451,3 @@ PLAN_FILE = Table(
 def all_tables() -> list[Table]:
     """Every table of this module, in the order of the story."""
     return [value for value in globals().values() if isinstance(value, Table)]
-
-
-# What the steps keep in a work folder, tables, notes and models alike, and the verb that makes each: errors name it.
-KEPT: dict[str, str] = {
-    **dict.fromkeys(
-        ("events", "customers", "products", "exposures", "redemptions", "coupons", "shelf", "rejected", "health",
-         "span"),
-        "ingest",
-    ),
-    **dict.fromkeys(
-        ("profiles", "affinities", "interests", "unknown_attributes", "outlook", "outlook_items", "outlook_map",
-         "encoder", "encoder_shared", "encoder_unfinished"),
-        "profile",
-    ),
-    **dict.fromkeys(
-        ("response", "halves", "targeting", "no_model", "depths", "redemption_features",
-         "redemption_odds", "spend", "spend_inputs"),
-        "effect",
-    ),
-    **dict.fromkeys(
-        ("plan", "candidates", "chosen", "decisions", "frontier"), "plan"
-    ),
-    **dict.fromkeys(("messages", "offers", "message_pool"), "message"),
-    **dict.fromkeys(("scores", "calibration", "recall", "policies", "unchecked"), "evaluate"),
-    "release": "learn approve",
-    **dict.fromkeys(("trial", "trial_effects", "trial_balance", "trial_placebos", "trial_dose"), "effect fit"),
-    **dict.fromkeys(
-        ("trial_judged", "trial_qini", "trial_curves", "trial_deciles", "trial_policies"), "effect evaluate"
-    ),
-    **dict.fromkeys(("trial_planned", "trial_plan", "trial_frontier"), "effect report"),
-}  # fmt: skip

@@ -10,6 +10,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup, TyperOption
 
 from promolift.cli import app, main
+from promolift.steps.job import StepSummary
 
 TREE = typer.main.get_command(app)
 
@@ -155,7 +156,7 @@ def test_a_demo_with_settings_of_ones_own_runs_on_them(
     file = tmp_path / "mine.toml"
     file.write_text('[data]\nsource = "complete-journey"\n[shop]\nname = "Mine"\n', "utf-8")
     names: list[str] = []
-    monkeypatch.setattr("promolift.run.run", lambda job, *_: names.append(job.config.shop.name) or {"text": ""})
+    monkeypatch.setattr("promolift.run.run", lambda job, *_: names.append(job.config.shop.name) or StepSummary(""))
     for more in ([], ["--config", str(file)]):
         assert call(capsys, "demo", "--work", str(tmp_path / "work"), *more)[0] == 0
     assert names[1] == "Mine" != names[0]

@@ -11,11 +11,11 @@ from test_cli import VERBS
 
 import promolift
 from promolift.errors import StepError
+from promolift.kept import KEPT
 from promolift.results.base import Note
 from promolift.run import STEPS
 from promolift.store import Store
 from promolift.store.local import made_by
-from promolift.tables import KEPT
 
 SOURCE = Path(promolift.__file__).parent
 MODULES = sorted(path.relative_to(SOURCE).as_posix() for path in SOURCE.rglob("*.py"))

@@ -59,10 +59,10 @@ def test_lines_their_orders_and_whose_they_are_become_one_log(tmp_path: Path, li
     files = write(tmp_path, lines=LINES, orders=ORDERS, accounts=ACCOUNTS)
     first, other = ("lines", "orders") if lines_first else ("orders", "lines")
     told = init({"events": plus(files[first], files["accounts"], files[other])}, tmp_path / "promolift.toml", False)
-    assert {Path(path).name for path in told["tables"][0]["joined"]} == {"orders.csv", "accounts.csv"}
-    assert "events (lines.csv)" in told["text"]
-    assert "joined: orders.csv by order_id (80.0% of the rows find theirs)" in told["text"]
-    assert "joined: accounts.csv by customer_id (80.0%" in told["text"]
+    assert {Path(path).name for path in told.figures["tables"][0]["joined"]} == {"orders.csv", "accounts.csv"}
+    assert "events (lines.csv)" in told.text
+    assert "joined: orders.csv by order_id (80.0% of the rows find theirs)" in told.text
+    assert "joined: accounts.csv by customer_id (80.0%" in told.text
     assert taken(tmp_path) == TAKEN
     with Store(tmp_path / "work") as store:
         assert store.table("rejected").project("reason").fetchall() == [("missing customer",)]
@@ -81,7 +81,7 @@ def test_logs_beside_each_other_are_told_apart_by_their_names(tmp_path: Path) ->
     back = "session,timestamp,item,price,quantity\n1,2014-04-17T10:51:09Z,a,12.5,1\n"
     files = write(tmp_path, buys=buys, clicks=clicks, shop_returns=back)
     more = [files["clicks"], files["shop_returns"]]
-    told = init({"events": files["buys"]}, tmp_path / "promolift.toml", False, more)["text"]
+    told = init({"events": files["buys"]}, tmp_path / "promolift.toml", False, more).text
     assert "by the file's name every row is read as refund" in told
     assert taken(tmp_path) == [
         ("1", "view", "a", "1", 0), ("1", "purchase", "a", "1", 2500), ("1", "refund", "a", "1", -1250),

@@ -4,6 +4,7 @@ import io
 import re
 from datetime import date, datetime
 from itertools import combinations
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import polars as pl
@@ -262,3 +263,12 @@ def test_words_of_another_plan_are_refused():
     for decisions in (decided(plan(customer_id="A2")), decided(plan(offer_id="pair-20")), decided(plan()).clear()):
         with pytest.raises(InputError, match="run `promolift message`"):
             plan_rows(plan(), decisions, OFFERS)
+
+
+def test_the_page_on_the_plan_file_names_only_its_columns_and_values():
+    page = (Path(__file__).parents[2] / "docs" / "plan-file.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`([a-z_]+)`", page))
+    values = {"offer", "holdout", "automatic", "code", "link", "each", "together", "all", "percent_off", "amount_off",
+              "free_shipping"}  # fmt: skip
+    assert named <= values | set(PLAN_FILE.schema)
+    assert values <= named

@@ -46,8 +46,8 @@ def policy_file(folder: Path, **columns: object) -> str:
 
 def test_the_logged_policy_earns_what_was_logged(log: Path) -> None:
     found = evaluate_log(log, ["logged"])
-    (policy,) = found["policies"]
-    assert policy["value"] == pytest.approx(found["logged"], abs=1e-3)
+    (policy,) = found.figures["policies"]
+    assert policy["value"] == pytest.approx(found.figures["logged"], abs=1e-3)
     assert policy["effective_rows"] == pytest.approx(3000)
 
 
@@ -60,7 +60,7 @@ def test_a_file_by_decision_gives_what_the_arrays_give(log: Path, tmp_path: Path
         offer_id=list(OFFERS) * 3000,
         prob=chance.ravel(),
     )
-    (found,) = evaluate_log(log, [path])["policies"]
+    (found,) = evaluate_log(log, [path]).figures["policies"]
     action = np.array([OFFERS.index(o) for o in rows["offer_id"]])
     arrays = off_policy_value(action, rows["reward"].to_numpy(), np.tile(CHANCE, (3000, 1)), chance)
     assert found["value"] == pytest.approx(arrays.value, abs=2e-3)
@@ -71,30 +71,30 @@ def test_a_file_by_customer_holds_for_all_his_decisions(log: Path, tmp_path: Pat
     path = policy_file(
         tmp_path, customer_id=[f"c{i}" for i in range(2000)], offer_id=["off20"] * 2000, prob=[1.0] * 2000
     )
-    found = {p["policy"]: p for p in evaluate_log(log, [path, "always:off20"])["policies"]}
+    found = {p["policy"]: p for p in evaluate_log(log, [path, "always:off20"]).figures["policies"]}
     assert found[path]["value"] == pytest.approx(found["always:off20"]["value"], abs=1e-9)
 
 
 def test_several_policies_are_ranked_and_the_worst_is_called_beaten(log: Path) -> None:
     found = evaluate_log(log, ["always:none", "uniform", "always:off20"], features=["visits"])
-    assert [p["policy"] for p in found["policies"]] == ["always:off20", "uniform", "always:none"]
-    assert found["policies"][2]["beaten"]
-    assert "all intervals at once" in found["text"]
+    assert [p["policy"] for p in found.figures["policies"]] == ["always:off20", "uniform", "always:none"]
+    assert found.figures["policies"][2]["beaten"]
+    assert "all intervals at once" in found.text
 
 
 def test_a_long_log_is_streamed_to_the_same_value(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (held,) = evaluate_log(log, ["always:off20"])["policies"]
+    (held,) = evaluate_log(log, ["always:off20"]).figures["policies"]
     monkeypatch.setattr(step, "HELD", 0)
     monkeypatch.setattr(step, "CELLS", 3000)
-    (streamed,) = evaluate_log(log, ["always:off20"])["policies"]
+    (streamed,) = evaluate_log(log, ["always:off20"]).figures["policies"]
     assert streamed["value"] == pytest.approx(held["value"], abs=3e-3)
     assert streamed["low"] == pytest.approx(held["low"], abs=3e-3)
 
 
 def test_customers_of_different_batches_stay_different(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = evaluate_log(log, ["always:off20"])["policies"][0]
+    whole = evaluate_log(log, ["always:off20"]).figures["policies"][0]
     monkeypatch.setattr(step, "CELLS", 3000)  # batches of 1,000 decisions, held together
-    cut = evaluate_log(log, ["always:off20"])["policies"][0]
+    cut = evaluate_log(log, ["always:off20"]).figures["policies"][0]
     assert cut["high"] - cut["low"] == pytest.approx(whole["high"] - whole["low"], rel=0.01)
 
 
@@ -106,7 +106,7 @@ def test_an_offer_that_was_closed_to_some_is_refused_for_them(log: Path, tmp_pat
     rows.write_parquet(tmp_path / "closed.parquet")
     with pytest.raises(SupportError, match="never takes"):
         evaluate_log(tmp_path / "closed.parquet", ["always:off20"])
-    assert evaluate_log(tmp_path / "closed.parquet", ["logged"])["policies"]
+    assert evaluate_log(tmp_path / "closed.parquet", ["logged"]).figures["policies"]
 
 
 def test_what_cannot_be_read_is_named(log: Path, tmp_path: Path) -> None:
@@ -155,10 +155,13 @@ def test_a_log_with_other_names_and_no_customers_is_read_with_a_word(log: Path, 
     for name in ("public.parquet", "public.csv"):
         rows.write_parquet(tmp_path / name) if name.endswith("parquet") else rows.write_csv(tmp_path / name)
         found = evaluate_log(tmp_path / name, ["always:2"])
-        (policy,) = found["policies"]
+        (policy,) = found.figures["policies"]
         assert policy["low"] < 0.3 < policy["high"]
-        assert found["notes"][:2] == ["'item_id' is read as offer_id", "'propensity_score' is read as propensity"]
-        assert "note: no customer column" in found["text"]
+        assert found.figures["notes"][:2] == [
+            "'item_id' is read as offer_id",
+            "'propensity_score' is read as propensity",
+        ]
+        assert "note: no customer column" in found.text
     rows.drop("propensity_score").write_csv(tmp_path / "none.csv")
     with pytest.raises(InputError, match="no column 'propensity'"):
         evaluate_log(tmp_path / "none.csv", ["always:2"])

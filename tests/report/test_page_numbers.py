@@ -14,7 +14,7 @@ from told_shop import menu, told_shop
 from promolift.message import offer_words
 from promolift.report import chapters, render
 from promolift.report.chapters.summary import facts
-from promolift.report.words import count, date, money, number, share, symbol, upper_first
+from promolift.report.words import count, date, money, number, per_unit, share, symbol, upper_first
 from promolift.results.evaluation import Evaluation, headline
 from promolift.results.messages import Messages
 from promolift.results.person import Given, Person
@@ -49,7 +49,7 @@ class Held:
         if isinstance(value, bool) or not isinstance(value, int | float):
             return
         if name.endswith("_cents") or name in AMOUNTS:
-            forms = [money(value, self.currency)]
+            forms = [money(value, self.currency), *([per_unit(value, self.currency)] if name == "next_cents" else [])]
         elif isinstance(value, int):
             forms = [count(value)]
         else:

@@ -101,3 +101,10 @@ def test_no_text_can_turn_the_words_around_it() -> None:
 
 def test_a_list_reads_as_a_sentence() -> None:
     assert [words.listed(list("abc")[:n]) for n in range(4)] == ["", "a", "a and b", "a, b and c"]
+
+
+def test_what_one_yen_brings_is_no_zero() -> None:
+    assert words.per_unit(0.493, "JPY") == "¥0.493"
+    assert words.per_unit(-1.2, "JPY") == "−¥1.20"
+    assert words.per_unit(48.6, "USD") == "$0.49"
+    assert words.per_unit(None, "JPY") == "—"

@@ -13,8 +13,8 @@ from promolift import effect
 from promolift.config import Config
 from promolift.deliver import Recalibration, Release
 from promolift.offer import MenuItem
-from promolift.steps import message, plan
 from promolift.results.approved import approve
+from promolift.steps import message, plan
 from promolift.steps.job import Job
 from promolift.store import Store
 from promolift.terms import Benefit

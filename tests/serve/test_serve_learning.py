@@ -18,12 +18,13 @@ from sqlalchemy import Connection, select, update
 from promolift import deliver
 from promolift.config import Config
 from promolift.learn.release import propose
-from promolift.serve.learning import Task, learn, read_decisions, told
+from promolift.results.approved import approved
+from promolift.serve.learned import Learned, Task
+from promolift.serve.learning import learn, read_decisions, told
 from promolift.serve.outcomes import outcomes
 from promolift.serve.record import spell_out
 from promolift.serve.release import derive
 from promolift.serve.schedule import Scheduler
-from promolift.results.approved import approved
 from promolift.store import Store
 from promolift.store.ledger_schema import DECISIONS
 
@@ -38,8 +39,8 @@ PAID_MORE = 9.0
 def here(monkeypatch: pytest.MonkeyPatch) -> None:
     """Learn in this process, which starts faster; one test below starts the real one."""
 
-    async def child(self: Scheduler, campaign_id: str) -> dict[str, Any]:
-        return await asyncio.to_thread(told, Task(**self.task(campaign_id)))
+    async def child(self: Scheduler, campaign_id: str) -> Learned:
+        return await asyncio.to_thread(told, self.task(campaign_id))
 
     monkeypatch.setattr(Scheduler, "_child", child)
 
@@ -156,9 +157,9 @@ def test_a_run_starts_by_itself_once_in_so_many_hours(
     monkeypatch.setattr("promolift.serve.server.PULSE_S", 0.02)
     runs: list[str] = []
 
-    async def child(_: Any, campaign_id: str) -> dict[str, Any]:
+    async def child(_: Any, campaign_id: str) -> Learned:
         runs.append(campaign_id)
-        return {"why": "nothing to tell"}
+        return Learned(why="nothing to tell")
 
     monkeypatch.setattr("promolift.serve.schedule.Scheduler._child", child)
     with serving(folder, shop[1], learn={"every_hours": hours}) as api:
@@ -209,7 +210,7 @@ def test_what_is_learned_is_put_on_top_of_what_is_live(here: None, lived: Api, f
     lived.server.ledger.write(change)
     found = learn(Task(ledger=lived.server.settings.ledger_url, work=folder, campaign_id=CAMPAIGN,
                        settings=lived.server.settings.learn.settings))  # fmt: skip
-    assert found["release"]["recalibration"]["ratio"] == pytest.approx(0.5 * ratio)
+    assert found.release.recalibration.ratio == pytest.approx(0.5 * ratio)
 
 
 def test_no_request_is_dropped_while_releases_are_swapped_and_rolled_back(api: Api, folder: Path) -> None:

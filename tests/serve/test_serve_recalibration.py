@@ -11,10 +11,10 @@ from serve_helpers import CAMPAIGN, PEOPLE, released, serving, settings, told
 
 from promolift.config import Config
 from promolift.deliver import Recalibration, recalibrated
+from promolift.results.approved import approve, approved
 from promolift.results.plan import Plan, PlanNote
 from promolift.run import fingerprint
 from promolift.steps import plan
-from promolift.results.approved import approve, approved
 from promolift.steps.job import Job
 from promolift.steps.propose import Proposed, value
 from promolift.steps.summary import plan_summary
@@ -104,6 +104,22 @@ def test_an_approved_release_of_another_campaign_is_not_taken_over(folder: Path)
         approve(store, terms)
         assert approved(store, CAMPAIGN) == terms
         assert approved(store, "cmp_other") is None
+
+
+def test_what_was_learned_since_is_what_comes_on_top() -> None:
+    a = Recalibration(ratio=0.5, low=0.4, high=0.6, offers={"b": 2.0}, closed=("a",))
+    b = Recalibration(ratio=3.0, low=2.0, high=4.0, offers={"b": 0.25, "c": 7.0}, closed=("c",))
+    both = a.then(b)
+    since = both.since(a)
+    assert since is not None
+    for offer in "abcd":
+        assert since.factor(offer) == pytest.approx(b.factor(offer))
+    assert since.closed == ("a", "c")
+    assert (a.since(None), a.since(a)) == (a, None)
+    once, again = recalibrated(rows(), both), recalibrated(recalibrated(rows(), a), since)
+    assert once["gain_cents"].to_list() == pytest.approx(again["gain_cents"].to_list())
+    nothing = Recalibration(ratio=0.0, low=0.0, high=0.0)
+    assert both.since(nothing).factor("x") == 0.0  # type: ignore[union-attr]
 
 
 def rows() -> pl.DataFrame:

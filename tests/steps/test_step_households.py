@@ -9,7 +9,8 @@ from promolift.terms import Benefit, Offer
 
 TOKYO = ZoneInfo("Asia/Tokyo")
 ROW = {
-    "customer_id": "u1", "offer_id": "off_save", "gain_cents": 90.0, "gain_se_cents": 10.0, "cost_cents": 40.0, "reason": "fits the basket",
+    "customer_id": "u1", "offer_id": "off_save", "gain_cents": 90.0, "gain_se_cents": 10.0, "cost_cents": 40.0,
+    "reason": "fits the basket",
     "message_zh": "满5,000日元减500日元", "message_en": "¥500 off when you spend ¥5,000", "evidence": "assumed",
 }  # fmt: skip
 

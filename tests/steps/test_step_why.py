@@ -11,6 +11,7 @@ from promolift import deliver, run
 from promolift.config import Config
 from promolift.effect import DiscountResponse, ValueSettings
 from promolift.errors import SupportError
+from promolift.steps.job import StepSummary
 from promolift.steps.randomised import drawn
 from promolift.steps.why import Ground, above, loses
 from promolift.store import Store
@@ -136,7 +137,7 @@ def shop(folder: Path, price: str = "", **more: object) -> dict[str, object]:
     return {"data": data, "consent": {"default": True}, **more}
 
 
-def planned(folder: Path, settings: dict[str, object]) -> tuple[dict[str, object], str]:
+def planned(folder: Path, settings: dict[str, object]) -> tuple[StepSummary, str]:
     """The run's summary and the report's text."""
     with Store(folder / "work") as store:
         job = run.Job(Config.parse(settings, "test"), store, lambda *_: None, folder / "out")
@@ -149,9 +150,9 @@ def test_a_shop_without_prices_is_told_that_money_is_unknown(tmp_path: Path) -> 
     """From file to report: no offer, no trial, no figure of profit, and what to do."""
     for trial in (False, True):
         summary, page = planned(tmp_path, shop(tmp_path, plan={"budget_cents": 1000, "trial": trial}))
-        assert summary["treated"] == 0
-        assert "the log names no prices or amounts" in str(summary["text"])
-        assert "Expected to add" not in str(summary["text"])
+        assert summary.figures["treated"] == 0
+        assert "the log names no prices or amounts" in summary.text
+        assert "Expected to add" not in summary.text
         head = page[: page.index('class="contents"')]
         assert "Not known" in head
         assert "the log names no prices or amounts" in head
@@ -166,18 +167,18 @@ def test_the_budget_a_shop_without_prices_lacks_is_asked_for_with_the_reason(tmp
 def test_a_shop_without_promotions_is_told_why_and_gets_a_trial_if_it_asks(tmp_path: Path) -> None:
     """Every name is printed, the named margin pays, and a trial is drawn within the budget."""
     summary, page = planned(tmp_path, shop(tmp_path, "40.00", plan={"budget_cents": 5000}))
-    assert summary["treated"] == 0
+    assert summary.figures["treated"] == 0
     assert "No offer pays. Closest is" in page[: page.index('class="contents"')]
     assert "Lamp" in page
     assert not re.search(r"[Pp]roduct 8500", page)
     assert "no reason was given" not in page
-    margin = re.findall(r"from a margin of ([\d.]+) up", str(summary["text"]))
+    margin = re.findall(r"from a margin of ([\d.]+) up", summary.text)
     for step, treated in ((0.0, True), (-0.01, False)):
         value = {"margin_rate": float(margin[0]) + step}
         paid, _ = planned(tmp_path, shop(tmp_path, "40.00", plan={"budget_cents": 5000}, value=value))
-        assert (paid["treated"] > 0) == treated  # type: ignore[operator]
+        assert (paid.figures["treated"] > 0) == treated  # type: ignore[operator]
     trial, page = planned(tmp_path, shop(tmp_path, "40.00", plan={"budget_cents": 5000, "trial": True}))
-    assert trial["treated"] > 0  # type: ignore[operator]
-    assert 0 < trial["cost_cents"] <= 5000  # type: ignore[operator]
-    assert trial["evidence"] == "assumed"
+    assert trial.figures["treated"] > 0  # type: ignore[operator]
+    assert 0 < trial.figures["cost_cents"] <= 5000  # type: ignore[operator]
+    assert trial.figures["evidence"] == "assumed"
     assert "A trial: who gets which offer was drawn by lot" in page[: page.index('class="contents"')]

@@ -10,7 +10,7 @@ import pytest
 from promolift.errors import ConfigError
 from promolift.learn.release import Guardrails
 from promolift.steps.loop import Loop, LoopSettings, loses, run_loop
-from promolift.steps.loop_page import stretch
+from promolift.steps.loop_numbers import stretch
 from promolift.steps.loop_run import run_simulation
 
 pytestmark = pytest.mark.xdist_group("loop")  # one worker makes the fixture, which takes long
@@ -22,7 +22,7 @@ def loop() -> Loop:
 
 
 def test_the_learned_policy_comes_near_the_best_and_far_above_exploration(loop: Loop) -> None:
-    early, late = stretch(loop.days[:14])["share_of_best"], stretch(loop.days[21:30])["share_of_best"]
+    early, late = stretch(loop.days[:14]).share_of_best, stretch(loop.days[21:30]).share_of_best
     assert early is not None
     assert late is not None
     assert late > 0.9
@@ -82,7 +82,7 @@ def test_the_run_writes_its_page_and_says_everywhere_that_it_is_simulated(tmp_pa
     assert json.loads((tmp_path / "loop.json").read_text("utf-8"))["simulated"] is True
     page = (tmp_path / "loop.html").read_text("utf-8")
     assert page.count('class="badge simulated"') >= 5 or page.count("simulated</span>") >= 5
-    assert "simulated" in found["text"].lower()
+    assert "simulated" in found.text.lower()
     with pytest.raises(ConfigError, match="days"):
         run_simulation({"days": 3}, tmp_path, lambda *told: None)
 

@@ -87,7 +87,7 @@ def test_another_budget_and_a_limit_need_only_the_plan_again(shop: Path, capsys:
     assert "profile" not in told.err
     smaller = json.loads(told.out)
     assert smaller["cost_cents"] <= smaller["budget_cents"] == 9_000
-    chosen = pl.read_parquet(shop / "work" / "tables" / "plan.parquet")
+    chosen = pl.read_parquet(shop / "work" / "tables" / "chosen.parquet")
     assert chosen["menu_id"].is_in(["category-10", "category-20"]).sum() <= 3
     assert call("plan", *work, "--limit", "stock: cuont <= 3") == 2
     assert "cuont" in capsys.readouterr().err

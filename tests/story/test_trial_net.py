@@ -81,7 +81,7 @@ def tell(folder: Path, data: pl.DataFrame, settings: TrialSettings) -> Told:
     data.write_csv(folder / "t.csv")
     with Store(folder / "w") as store:
         trial.fit(store, folder / "t.csv", settings, quiet)
-        evaluated, explained = trial.evaluate(store, quiet)["text"], trial.explain(store)["text"]
+        evaluated, explained = trial.evaluate(store, quiet).text, trial.explain(store).text
         write_trial(store, folder / "out", quiet)
         page = (folder / "out/trial.html").read_text("utf-8")
         return Told(data, TrialResults.load(store), evaluated, explained, page)
@@ -208,7 +208,7 @@ def test_a_trial_that_knows_nothing_of_its_customers_tells_the_net_effect_too(tm
     frame(keen=0.05, others=0.05).select("letter", "bought", "amount").write_csv(tmp_path / "t.csv")
     with Store(tmp_path / "w") as store:
         trial.fit(store, tmp_path / "t.csv", SETTINGS, quiet)
-        explained, page = trial.explain(store)["text"], render_page(page_of(store))
+        explained, page = trial.explain(store).text, render_page(page_of(store))
     assert re.search(r"net of 1 a customer treated, margin 100.%: -0\.\d+ \(-", explained)
     assert "net of $1.00 a customer treated" in page
     assert "all would be treated alike" in page

@@ -72,7 +72,7 @@ def test_average_effects_are_the_true_ones_and_drawn_by_lot(folder: Path) -> Non
 
 def test_those_who_gain_are_found_and_judged_unseen(folder: Path) -> None:
     with Store(folder / "work") as store:
-        qini, explained = store.frame("trial_qini"), trial.explain(store)["text"]
+        qini, explained = store.frame("trial_qini"), trial.explain(store).text
     b = qini.filter((pl.col("outcome") == "came") & (pl.col("arm") == 2) & (pl.col("by") == "effect"))
     assert b["low"].item() > 0
     assert "b adds" in explained
@@ -140,10 +140,10 @@ def test_what_was_not_drawn_by_lot_is_adjusted_and_says_how_strong_a_hidden_caus
         notes = trial.fit(store, write(tmp_path / "t.csv", 1200, chosen), settings, lambda *told: None)
         page = render_page(page_of(store))
         effect = store.frame("trial_effects").row(0, named=True)
-    assert notes["level"] == "adjusted"
+    assert notes.figures["level"] == "adjusted"
     assert effect["low"] < 0.3 < effect["high"]  # the plain difference of means is 0.36
-    assert notes["hidden"][0]["odds"] > 1.5
-    assert notes["hidden"][0]["e_value"] > 1.5
+    assert notes.figures["hidden"][0]["odds"] > 1.5
+    assert notes.figures["hidden"][0]["e_value"] > 1.5
     assert "Hidden causes" in page
     assert 'class="badge randomised"' not in page
 

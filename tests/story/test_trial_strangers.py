@@ -119,8 +119,8 @@ def test_shares_that_differ_between_groups_are_a_lot_within_them(tmp_path: Path)
     with Store(tmp_path / "w") as store:
         notes = trial.fit(store, tmp_path / "t.csv", settings, quiet)
         effect = store.frame("trial_effects").row(0, named=True)
-        assert trial.evaluate(store, quiet)["qini"] == []  # fair only where chances are the same for all
-    assert notes["level"] == "randomised"
+        assert trial.evaluate(store, quiet).figures["qini"] == []  # fair only where chances are the same for all
+    assert notes.figures["level"] == "randomised"
     assert effect["low"] < 0 < effect["high"]
     assert effect["high"] < 0.15  # the plain difference of means is 0.3
     later = groups().with_columns(margin=pl.col("bought") * 9 - (pl.col("offer") == "yes"))
@@ -128,9 +128,9 @@ def test_shares_that_differ_between_groups_are_a_lot_within_them(tmp_path: Path)
     with Store(tmp_path / "w") as store:
         spoilt = trial.fit(store, tmp_path / "t.csv", settings, quiet)
     # The group differs most between arms, but as planned: the column that does not is named.
-    assert spoilt["level"] == "adjusted"
-    assert any("furthest apart, in standard deviations: 'margin' by" in reason for reason in spoilt["reasons"])
-    assert "known before the treatment: margin?" in spoilt["doubts"][0]
+    assert spoilt.figures["level"] == "adjusted"
+    assert any("furthest apart, in standard deviations: 'margin' by" in reason for reason in spoilt.figures["reasons"])
+    assert "known before the treatment: margin?" in spoilt.figures["doubts"][0]
     with pytest.raises(InputError, match="'gold' has no planned shares"):
         trial.read(tmp_path / "t.csv", settings.model_copy(update={"planned": {"base": (0.8, 0.2)}}))
     with pytest.raises(InputError, match="3 shares for 2 arms"):
@@ -149,9 +149,9 @@ def test_a_lot_that_hung_on_a_feature_names_it_and_is_not_called_a_lot(tmp_path:
     settings = trial_settings(None, ["treatment=offer", "control=no", "rates=bought", "planned=equal"])
     with Store(tmp_path / "w") as store:
         notes = trial.fit(store, tmp_path / "t.csv", settings, quiet)
-    assert notes["level"] == "adjusted"
-    assert any("furthest apart, in standard deviations: 'age' by" in reason for reason in notes["reasons"])
-    assert any(reason.startswith("not as the lot was stated") for reason in notes["reasons"])
+    assert notes.figures["level"] == "adjusted"
+    assert any("furthest apart, in standard deviations: 'age' by" in reason for reason in notes.figures["reasons"])
+    assert any(reason.startswith("not as the lot was stated") for reason in notes.figures["reasons"])
 
 
 def test_a_trial_that_knows_nothing_of_its_customers_has_an_average_effect(tmp_path: Path) -> None:
@@ -160,10 +160,10 @@ def test_a_trial_that_knows_nothing_of_its_customers_has_an_average_effect(tmp_p
     with Store(tmp_path / "w") as store:
         notes = trial.fit(store, tmp_path / "t.csv", settings, quiet)
         effect = store.frame("trial_effects").row(0, named=True)
-        assert notes["level"] == "randomised"
+        assert notes.figures["level"] == "randomised"
         assert effect["low"] < 0.2 < effect["high"]
-        assert "points (" in notes["text"]
-        assert trial.explain(store)["text"] == notes["text"]
+        assert "points (" in notes.text
+        assert trial.explain(store).text == notes.text
         with pytest.raises(StepError, match="nothing was known"):
             trial.evaluate(store, quiet)
         write_trial(store, tmp_path / "out", quiet)
@@ -212,8 +212,8 @@ def test_a_judgement_by_models_of_a_sample_says_so(tmp_path: Path, monkeypatch: 
         found = trial.evaluate(store, lambda _, share, __: heard.append(share))
         page = render_page(page_of(store))
     said = "models of bought learned from 200 of about 300 customers of the other half, drawn by hash"
-    assert said in found["text"]
+    assert said in found.text
     assert said in page
-    assert found["learned"] == {"bought": 200}
+    assert found.figures["learned"] == {"bought": 200}
     assert sum(0.05 < share < 0.85 for share in heard) >= 4  # folds of both halves are heard as they end
     assert heard == sorted(heard)

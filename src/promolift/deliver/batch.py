@@ -86,10 +86,12 @@ class Board:
 
 
 class Drawn(NamedTuple):
-    """Everybody's decision, and the probability of every candidate in the order in which they were given."""
+    """Everybody's decision; the probability of every candidate in the order in which they came; and the places, in that
+    order, of the candidates that were decided for, by customer."""
 
     decisions: pl.DataFrame
     prob_R: Floats
+    chosen_C: Ints
 
 
 def decide(candidates: pl.DataFrame, consent: pl.DataFrame, release: Release, ts_ms: int) -> pl.DataFrame:
@@ -122,7 +124,7 @@ def records(board: Board, release: Release, ts_ms: int) -> Drawn:
     prob_O = explored(board.slot_O, size_N[who_O], top_N[who_O], explore_N[who_O], share_N[who_O])
     none_N = explored(size_N, size_N, top_N, explore_N, share_N)
     listed = board.open.with_columns(pl.Series("prob", prob_O))
-    given = listed.filter(pl.Series(board.slot_O == at_N[board.who_O])).select("who", "offer", "prob")
+    given = listed.filter(pl.Series(board.slot_O == at_N[board.who_O])).select("who", "offer", "prob", "at")
     told = pl.DataFrame({
         "who": np.arange(len(people), dtype=np.int64), "customer_id": board.people, "none": none_N,
         "holdout": pl.Series(held_N).set(pl.Series(~asked_N), None), "refusal": board.refusals,
@@ -147,6 +149,7 @@ def records(board: Board, release: Release, ts_ms: int) -> Drawn:
         )
         ),
         prob_R,
+        given["at"].to_numpy(),
     )  # fmt: skip
 
 

@@ -53,6 +53,14 @@ def money(cents: object, currency: str | None, sign: bool = False) -> str:
     return f"{lead}{symbol(currency)}{text}"
 
 
+def per_unit(cents: object, currency: str | None) -> str:
+    """What one unit of money, such as a dollar, brings: `$0.49`, and `¥0.493` where there is no smaller coin."""
+    value = known(cents)
+    if value is None or digits(currency):
+        return money(cents, currency)
+    return f"{MINUS if value < 0 else ''}{symbol(currency)}{number(abs(value))}"
+
+
 def share(value: object, places: int | None = None) -> str:
     """A fraction in per cent: `12 %`, `3.4 %` below 10 %, `< 0.1 %` where it is small but not zero."""
     number = known(value)

@@ -8,9 +8,9 @@ from typing import Any, ClassVar, Self
 from pydantic import ConfigDict, ValidationError
 
 from promolift.errors import StepError
+from promolift.kept import KEPT
 from promolift.settings import Settings
 from promolift.store import Store
-from promolift.tables import KEPT
 
 
 class Note(Settings):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from math import inf
 from pathlib import Path
-from typing import ClassVar, Literal, Self
+from typing import ClassVar, Literal, NamedTuple, Self
 
 import numpy as np
 import polars as pl
@@ -130,6 +130,15 @@ class PlanNote(Note):
         return max(self.bound_cents - self.planned_cents, 0.0)
 
 
+class Tables(NamedTuple):
+    """A plan's rows: see `Plan`."""
+
+    candidates: pl.DataFrame
+    chosen: pl.DataFrame
+    decisions: pl.DataFrame
+    frontier: pl.DataFrame
+
+
 @dataclass(frozen=True)
 class Plan:
     """The one result that is served, told and learned from. Tables are read when they are asked for.
@@ -142,15 +151,14 @@ class Plan:
     note: PlanNote
 
     @staticmethod
-    def keep(
-        store: Store, note: PlanNote, candidates: pl.DataFrame, decisions: pl.DataFrame, frontier: pl.DataFrame
-    ) -> "Plan":
-        """Write a plan into the work folder, in place of the one before."""
-        made = PLANNED.conform(candidates)
-        store.save("candidates", made)
-        store.save("chosen", given(made, decisions))
-        store.save("decisions", DECISIONS.conform(decisions))
-        store.save("frontier", frontier)
+    def keep(store: Store, note: PlanNote, tables: Tables) -> "Plan":
+        """Write a plan into the work folder, in place of the one before; its note last, so that a half-written plan
+        cannot be read."""
+        store.remove_json(note.NAME)
+        store.save("candidates", PLANNED.conform(tables.candidates))
+        store.save("chosen", PLANNED.conform(tables.chosen))
+        store.save("decisions", DECISIONS.conform(tables.decisions))
+        store.save("frontier", tables.frontier)
         return Plan(store, note.keep(store))
 
     @classmethod
@@ -201,12 +209,6 @@ class Plan:
         for name in FROZEN:
             shutil.copyfile(self.store.path(name), folder / f"{name}.parquet")
         return {name: sha256(folder / f"{name}.parquet") for name in FROZEN}
-
-
-def given(candidates: pl.DataFrame, decisions: pl.DataFrame) -> pl.DataFrame:
-    """The candidates that were decided for, `none` left out, in order of customer_id."""
-    decided = decisions.filter(pl.col("offer_id") != "none").select("customer_id", "offer_id", "decision_id")
-    return candidates.join(decided, on=["customer_id", "offer_id"]).sort("customer_id")
 
 
 def on_line(frontier: pl.DataFrame, budget_cents: float) -> float | None:

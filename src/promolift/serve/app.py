@@ -90,8 +90,11 @@ def run(app: Any, host: str, port: int, ready: str = "") -> None:
     gc.collect()
     gc.freeze()  # releases and code live as long as the process: looking through them again would stop it for long
     gc.set_threshold(GARBAGE, 20, 20)
-    quiet: dict[str, Any] = {"log_config": None, "access_log": False, "server_header": False, "proxy_headers": False}
-    server = _Ready(uvicorn.Config(app, host=host, port=port, lifespan="on", **quiet), ready)
+    config = uvicorn.Config(
+        app, host=host, port=port, lifespan="on",
+        log_config=None, access_log=False, server_header=False, proxy_headers=False,
+    )  # fmt: skip
+    server = _Ready(config, ready)
     with suppress(KeyboardInterrupt):
         server.run()
     if not server.started:

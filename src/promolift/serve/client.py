@@ -3,12 +3,13 @@
 from collections.abc import Mapping, Sequence
 from time import sleep
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, cast
 from uuid import uuid4
 
 import httpx
 
 from promolift.errors import PromoError
+from promolift.serve.answers import Decided, EventsTaken, FeedbackTaken, Redeemed
 
 TRIES = 3
 AGAIN = frozenset({429, 502, 503, 504})
@@ -43,45 +44,45 @@ class Client:
         """Close the connection."""
         self._http.close()
 
-    def decide(self, customer_id: str, campaign_id: str | None = None, **context: Any) -> dict[str, Any]:
+    def decide(self, customer_id: str, campaign_id: str | None = None, **context: Any) -> Decided:
         """The offer and message for this customer now, or `offer_id` none with its `reason`; `context`: see the API."""
         asked = {"customer_id": customer_id, "campaign_id": campaign_id} | context
-        return self._call("POST", "/v1/decisions", {k: v for k, v in asked.items() if v is not None})
+        return cast(Decided, self._call("POST", "/v1/decisions", {k: v for k, v in asked.items() if v is not None}))
 
-    def track(self, events: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    def track(self, events: Sequence[Mapping[str, Any]]) -> EventsTaken:
         """Send events in the Segment shape; each gets a messageId, so that a retry counts once."""
         batch = [{"messageId": str(uuid4()), "type": "track"} | dict(event) for event in events]
-        return self._call("POST", "/v1/batch", {"batch": batch})
+        return cast(EventsTaken, self._call("POST", "/v1/batch", {"batch": batch}))
 
-    def reserve(self, customer_id: str, amount_cents: int, **more: Any) -> dict[str, Any]:
+    def reserve(self, customer_id: str, amount_cents: int, **more: Any) -> Redeemed:
         """Hold an offer's money for an order; name the `decision_id`, or `campaign_id` and `offer_id`."""
-        return self._change(
-            "/v1/redemptions:reserve", {"customer_id": customer_id, "amount_cents": amount_cents} | more
-        )
+        asked = {"customer_id": customer_id, "amount_cents": amount_cents} | more
+        return cast(Redeemed, self._change("/v1/redemptions:reserve", asked))
 
-    def confirm(self, redemption_id: str, amount_cents: int | None = None) -> dict[str, Any]:
+    def confirm(self, redemption_id: str, amount_cents: int | None = None) -> Redeemed:
         """The order is paid."""
-        return self._change("/v1/redemptions:confirm", {"redemption_id": redemption_id, "amount_cents": amount_cents})
+        asked = {"redemption_id": redemption_id, "amount_cents": amount_cents}
+        return cast(Redeemed, self._change("/v1/redemptions:confirm", asked))
 
-    def rollback(self, redemption_id: str) -> dict[str, Any]:
+    def rollback(self, redemption_id: str) -> Redeemed:
         """The order is cancelled."""
-        return self._change("/v1/redemptions:rollback", {"redemption_id": redemption_id})
+        return cast(Redeemed, self._change("/v1/redemptions:rollback", {"redemption_id": redemption_id}))
 
-    def feedback(self, decision_id: str, value_cents: int, name: str = "Conversion") -> dict[str, Any]:
+    def feedback(self, decision_id: str, value_cents: int, name: str = "Conversion") -> FeedbackTaken:
         """What came of a decision."""
         told = {"decision_id": decision_id, "value_cents": value_cents, "name": name, "message_id": str(uuid4())}
-        return self._change("/v1/feedback", told)
+        return cast(FeedbackTaken, self._change("/v1/feedback", told))
 
-    def explain(self, decision_id: str) -> dict[str, Any]:
+    def explain(self, decision_id: str) -> Mapping[str, Any]:
         """Why a decision was made; needs an admin key."""
         return self._call("GET", f"/v1/decisions/{decision_id}:explain")
 
-    def _change(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+    def _change(self, path: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
         return self._call("POST", path, body, {"idempotency-key": str(uuid4())})
 
     def _call(
         self, method: str, path: str, body: Mapping[str, Any] | None = None, headers: Mapping[str, str] | None = None
-    ) -> dict[str, Any]:  # fmt: skip
+    ) -> Mapping[str, Any]:  # fmt: skip
         """The answer's JSON. A lost connection or a busy server is tried again, with the same key."""
         for attempt in range(TRIES):
             last = attempt == TRIES - 1

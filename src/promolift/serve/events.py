@@ -4,15 +4,16 @@ Dedupe key is `messageId`. Event time is corrected for a wrong clock on the devi
 """
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple, TypedDict
 
 from pydantic_core import to_json
 from sqlalchemy import Connection, insert, select, update
 
 from promolift.hashing import hash_id
+from promolift.serve.answers import EventsTaken
 from promolift.store.ledger_query import Query
 from promolift.store.ledger_schema import BOUGHT, CUSTOMERS, EVENTS, REJECTS
 
@@ -34,6 +35,47 @@ KEEP = Query(insert(EVENTS).inline(), COLUMNS, " on conflict (message_id) do not
 EVENT_BYTES = 32_768  # as the Segment API allows
 
 
+Json = Mapping[str, object]  # an object of the request: anything may stand in it
+
+
+class EventRow(TypedDict):
+    """A row of `events`."""
+
+    message_id: str
+    customer_id: str
+    ts_ms: int
+    received_ms: int
+    name: str
+    decision_id: str | None
+    body: str
+
+
+class BoughtRow(TypedDict):
+    """A row of `bought`: a line of an order."""
+
+    customer_id: str
+    ts_ms: int
+    product_id: str | None
+    category: str | None
+
+
+class RejectRow(TypedDict):
+    """A row of `rejects`."""
+
+    received_ms: int
+    code: str
+    detail: str
+    body: str
+
+
+class Traits(NamedTuple):
+    """What customers say of themselves: only what is given, in the columns of `customers`."""
+
+    customer_id: str
+    updated_ms: int
+    columns: dict[str, str | int]
+
+
 @dataclass(frozen=True, slots=True)
 class Rejected:
     """An event that is not taken: which one, where in it, why."""
@@ -48,18 +90,22 @@ class Rejected:
 class Parsed:
     """One request's events, ready to be kept."""
 
-    events: list[dict[str, Any]] = field(default_factory=list)
-    bought: list[dict[str, Any]] = field(default_factory=list)
-    told: list[dict[str, Any]] = field(default_factory=list)
+    events: list[EventRow] = field(default_factory=list)
+    bought: list[BoughtRow] = field(default_factory=list)
+    traits: list[Traits] = field(default_factory=list)
     rejected: list[Rejected] = field(default_factory=list)
-    rejects: list[dict[str, Any]] = field(default_factory=list)
+    rejects: list[RejectRow] = field(default_factory=list)
     repaired: int = 0
 
-    def answer(self, accepted: int) -> dict[str, Any]:
-        """The body of the 202."""
-        told = [asdict(each) for each in self.rejected[:100]]
-        counts = {"accepted": accepted, "duplicates": len(self.events) - accepted, "repaired": self.repaired}
-        return counts | {"rejected_count": len(self.rejected), "rejected": told}
+    def answer(self, accepted: int, dry: bool = False) -> EventsTaken:
+        """The body of the 202; `dry`: nothing was kept."""
+        taken: EventsTaken = {
+            "accepted": accepted, "duplicates": len(self.events) - accepted, "repaired": self.repaired,
+            "rejected_count": len(self.rejected), "rejected": [asdict(each) for each in self.rejected[:100]],
+        }  # fmt: skip
+        if dry:
+            taken["dry_run"] = True
+        return taken
 
 
 class _BadEvent(Exception):  # noqa: N818 - raised and caught in this file alone
@@ -76,8 +122,11 @@ def parse(events: Iterable[Any], sent_at: Any, received_ms: int, kind: str | Non
             _take(parsed, event, sent_ms, received_ms, kind)
         except _BadEvent as bad:
             parsed.rejected.append(Rejected(index, *bad.place))
-            row = {"received_ms": received_ms, "code": bad.place[1], "detail": f"{bad.place[0]}: {bad.place[2]}"}
-            parsed.rejects.append(row | {"body": json.dumps(event)[:EVENT_BYTES]})
+            pointer, code, detail = bad.place
+            body = json.dumps(event)[:EVENT_BYTES]
+            parsed.rejects.append(
+                {"received_ms": received_ms, "code": code, "detail": f"{pointer}: {detail}", "body": body}
+            )
     return parsed
 
 
@@ -89,8 +138,8 @@ def keep(db: Connection, requests: Sequence[Parsed]) -> list[int]:
         for table, rows in ((BOUGHT, parsed.bought), (REJECTS, parsed.rejects)):
             if rows:
                 db.execute(insert(table), rows)
-        if parsed.told:
-            _keep_told(db, parsed.told)
+        if parsed.traits:
+            _keep_traits(db, parsed.traits)
     return counts
 
 
@@ -113,23 +162,23 @@ def _take(parsed: Parsed, event: Any, sent_ms: int | None, received_ms: int, kin
         parsed.repaired += 1  # nothing has happened yet that will happen later
         ts_ms = received_ms
     decision = properties.get("decision_id")
-    row = {"customer_id": who, "ts_ms": ts_ms}
     parsed.events.append(
-        row | {
+        {
+            "customer_id": who, "ts_ms": ts_ms,
             "message_id": _id(event, "messageId") if event.get("messageId") else hash_id("msg", who, ts_ms, body),
             "received_ms": received_ms, "name": name, "body": body,
             "decision_id": decision if isinstance(decision, str) and _fit(decision) else None,
         }
     )  # fmt: skip
     if name == "Order Completed":
-        parsed.bought += [row | line for line in _lines(properties)]
+        parsed.bought += _bought(who, ts_ms, properties)
     if kind == "identify" or name == "Consent Updated":
-        told = _told(event, properties)
-        if told:
-            parsed.told.append({"customer_id": who, "updated_ms": ts_ms} | told)
+        columns = _traits(properties)
+        if columns:
+            parsed.traits.append(Traits(who, ts_ms, columns))
 
 
-def _compact(event: dict[str, Any]) -> bytes:
+def _compact(event: Json) -> bytes:
     """The event as JSON; halves of characters, which the fast writer refuses, stay escaped."""
     try:
         return to_json(event)
@@ -137,7 +186,7 @@ def _compact(event: dict[str, Any]) -> bytes:
         return json.dumps(event, separators=(",", ":")).encode()
 
 
-def _name(event: dict[str, Any], kind: str) -> str:
+def _name(event: Json, kind: str) -> str:
     if kind != "track":
         return {"page": "Page Viewed", "screen": "Screen Viewed"}.get(kind, kind)
     name = event.get("event")
@@ -146,7 +195,7 @@ def _name(event: dict[str, Any], kind: str) -> str:
     return GA4.get(name, name)
 
 
-def _id(event: dict[str, Any], *names: str) -> str:
+def _id(event: Json, *names: str) -> str:
     for name in names:
         value = event.get(name)
         if isinstance(value, int) and not isinstance(value, bool):
@@ -163,7 +212,7 @@ def _fit(text: str) -> bool:
     return 0 < len(text) <= ID_LENGTH and text.isprintable()
 
 
-def _object(event: dict[str, Any], name: str) -> dict[str, Any]:
+def _object(event: Json, name: str) -> Json:
     value = event.get(name) or {}
     if not isinstance(value, dict):
         raise _BadEvent(f"/{name}", "not_an_object", f"{name} is a JSON object")
@@ -182,7 +231,7 @@ def _moment(value: Any) -> int | None:
         return None
 
 
-def _corrected(event: dict[str, Any], sent_ms: int | None, received_ms: int) -> int:
+def _corrected(event: Json, sent_ms: int | None, received_ms: int) -> int:
     told = event.get("originalTimestamp") or event.get("timestamp")
     if told is None:
         return received_ms
@@ -192,34 +241,28 @@ def _corrected(event: dict[str, Any], sent_ms: int | None, received_ms: int) -> 
     return ts_ms if sent_ms is None else received_ms - (sent_ms - ts_ms)
 
 
-def _lines(properties: dict[str, Any]) -> list[dict[str, Any]]:
+def _bought(who: str, ts_ms: int, properties: Json) -> Iterator[BoughtRow]:
     """What an order was about, line by line; lines without product and category say nothing."""
     products = properties.get("products")
-    listed = products if isinstance(products, list) else [properties]
-    rows = []
-    for line in listed:
+    for line in products if isinstance(products, list) else [properties]:
         if isinstance(line, dict):
-            named = {
-                "product_id": _text(line.get("product_id") or line.get("sku")),
-                "category": _text(line.get("category")),
-            }
-            if any(named.values()):
-                rows.append(named)
-    return rows
+            product, category = _text(line.get("product_id") or line.get("sku")), _text(line.get("category"))
+            if product or category:
+                yield {"customer_id": who, "ts_ms": ts_ms, "product_id": product, "category": category}
 
 
-def _told(event: dict[str, Any], traits: dict[str, Any]) -> dict[str, Any]:
-    """What a customer says about himself, as columns of `customers`; only what is given."""
-    consent = traits.get("consent")
-    told: dict[str, Any] = {"consent": int(consent)} if isinstance(consent, bool) else {}
+def _traits(said: Json) -> dict[str, str | int]:
+    """What customers say of themselves, as columns of `customers`; only what is given."""
+    consent = said.get("consent")
+    columns: dict[str, str | int] = {"consent": int(consent)} if isinstance(consent, bool) else {}
     for name, column in TRAITS.items():
-        value = _text(traits.get(name))
+        value = _text(said.get(name))
         if value is not None and (column != "zone" or _is_zone(value)):
-            told[column] = value
-    return told
+            columns[column] = value
+    return columns
 
 
-def _text(value: Any) -> str | None:
+def _text(value: object) -> str | None:
     if isinstance(value, int | float) and not isinstance(value, bool):
         value = str(value)
     return value if isinstance(value, str) and _fit(value) else None
@@ -235,12 +278,13 @@ def _is_zone(name: str) -> bool:
     return True
 
 
-def _keep_told(db: Connection, told: list[dict[str, Any]]) -> None:
+def _keep_traits(db: Connection, traits: list[Traits]) -> None:
     """The latest word of a customer counts, in whatever order the events arrive."""
-    for row in sorted(told, key=lambda row: row["updated_ms"]):
-        mine = CUSTOMERS.c.customer_id == row["customer_id"]
+    for each in sorted(traits, key=lambda each: each.updated_ms):
+        mine = CUSTOMERS.c.customer_id == each.customer_id
         known = db.execute(select(CUSTOMERS.c.updated_ms).where(mine)).scalar()
+        row = {"customer_id": each.customer_id, "updated_ms": each.updated_ms, **each.columns}
         if known is None:
             db.execute(insert(CUSTOMERS).values(**row, erased=0))
-        elif known <= row["updated_ms"]:
+        elif known <= each.updated_ms:
             db.execute(update(CUSTOMERS).where(mine).values(**row))

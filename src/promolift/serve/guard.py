@@ -8,7 +8,6 @@ from itertools import count
 from math import ceil
 from secrets import token_hex
 from time import perf_counter
-from typing import Any
 
 from pydantic import ValidationError
 from starlette.requests import Request
@@ -139,7 +138,7 @@ class Guard:
         route = getattr(scope.get("route"), "path", None) or (path if path in self.hot else "other")
         self.server.metrics.answered(route, status, seconds)
         if LOG.isEnabledFor(logging.INFO) and route not in QUIET and (status >= 400 or path not in self.hot):
-            told: dict[str, Any] = {"route": route, "method": scope["method"], "status": status}
+            told: dict[str, object] = {"route": route, "method": scope["method"], "status": status}
             told |= {"ms": round(seconds * 1000, 2), "request_id": context.request_id, "key": context.key.key_id}
             LOG.info("request", extra={"clean": told})
 

@@ -1,7 +1,7 @@
 """The paths with the most traffic, as plain Starlette endpoints: decisions and events."""
 
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from operator import itemgetter
 from time import time
 from typing import Any
@@ -28,7 +28,7 @@ JSON = (b"application/json", b"application/json; charset=utf-8")
 TOLD = ("decision_id", "ts_ms", "customer_id", "campaign_id", "policy_id", "policy_version", "offer_id", "reason",
         "propensity", "holdout", "release_id", "experiment_id", "variant")  # fmt: skip
 SAID = itemgetter(*TOLD)
-EMPTY = dict.fromkeys((*TOLD, "code"))
+EMPTY: Mapping[str, object] = dict.fromkeys((*TOLD, "code"))
 
 
 def add(app: FastAPI, server: Server) -> tuple[dict[str, Endpoint], list[Described]]:
@@ -62,19 +62,22 @@ def _decisions(server: Server) -> Endpoint:
     return decisions
 
 
-def told(server: Server, answer: live.Answer, asked: DecisionIn) -> dict[str, Any]:
-    """A decision as it is answered; without a record it says "no offer" and why."""
-    given: dict[str, Any] = {"customer_id": asked.customer_id, "offer_id": answer.offer_id, "reason": answer.reason}
-    record: dict[str, Any] = answer.record or EMPTY | given
+def told(server: Server, answer: live.Answer, asked: DecisionIn) -> Mapping[str, object]:
+    """A decision as it is answered (`answers.Decided`); without a record it says "no offer" and why."""
+    row = answer.record
+    given = {"customer_id": asked.customer_id, "offer_id": answer.offer_id, "reason": answer.reason}
+    record: Mapping[str, object] = row or {**EMPTY, **given}
     body = dict(zip(TOLD, SAID(record), strict=True)) | {"offer": None, "message": None, "code": record["code"]}
-    if answer.record and answer.offer_id != NONE:
-        release = server.decider.releases[record["release_id"]]
+    if row is None:
+        return body
+    release = server.decider.releases[row["release_id"]]
+    if answer.offer_id != NONE:
         try:
-            body |= words.words(release, asked.customer_id, answer.offer_id, record["ts_ms"], asked.language)
+            body |= words.words(release, asked.customer_id, answer.offer_id, row["ts_ms"], asked.language)
         except (PromoError, LookupError, ValueError) as error:
             body["why_no_message"] = type(error).__name__
-    if asked.explain and answer.record and answer.terms:
-        body |= lists(record, answer.terms, server.decider.releases[record["release_id"]])
+    if asked.explain and answer.terms:
+        body |= lists(row, answer.terms, release)._asdict()
     return body
 
 
@@ -82,7 +85,7 @@ def _events(server: Server, kind: str | None) -> Endpoint:
     async def receive(request: Request) -> ASGIApp:
         body = _read(_body(request))
         received_ms = round(time() * 1000)
-        whole: dict[str, Any] = {"batch": [body]} if kind else body if isinstance(body, dict) else {}
+        whole: Mapping[str, object] = {"batch": [body]} if kind else body if isinstance(body, dict) else {}
         listed, sent_at = whole.get("batch"), whole.get("sentAt")
         if not isinstance(listed, list):
             raise ApiError(422, "invalid", 'send {"batch": [events]}', [("/batch", "a list of events is needed")])
@@ -94,12 +97,12 @@ def _events(server: Server, kind: str | None) -> Endpoint:
         parsed = events.parse(listed, sent_at, received_ms, kind)
         dry = request.query_params.get("dry_run", "").lower() in ("1", "true", "yes")
         new = len(parsed.events) if dry else await server.keep(parsed)
-        return _reply(parsed.answer(new) | ({"dry_run": True} if dry else {}), 202)
+        return _reply(parsed.answer(new, dry), 202)
 
     return receive
 
 
-def _reply(body: dict[str, Any], status: int) -> ASGIApp:
+def _reply(body: Mapping[str, object], status: int) -> ASGIApp:
     """A JSON answer, without what a Response does besides."""
     text = to_json(body)
     headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(text))]

@@ -4,7 +4,6 @@ So no decision waits for it: it reads the ledger through its own connection, at 
 own folder. `python -m promolift.serve.learning`; the server starts it, see `schedule`.
 """
 
-import json
 import os
 import sys
 from collections.abc import Iterator
@@ -15,52 +14,31 @@ from typing import Any
 import polars as pl
 from sqlalchemy import Connection, create_engine, select
 
-from promolift.config import Config
 from promolift.errors import PromoError, SupportError
 from promolift.results.shop import Span
+from promolift.serve.learned import Learned, Task
 from promolift.serve.outcomes import KINDS, outcomes
-from promolift.serve.record import told_row, whole
+from promolift.serve.record import whole
 from promolift.serve.release import load
-from promolift.settings import Settings
 from promolift.steps.learn import Request, run_learn
-from promolift.steps.learn_data import LearnSettings
 from promolift.store import Store
 from promolift.store.ledger_schema import DECISIONS, EVENTS
 from promolift.tables import DECISIONS as CONTRACT
 
 PART = 50_000
-TOLD = ("changes", "why", "within_guardrails", "expected_per_customer", "expected_interval", "lead_per_customer",
-        "lead_interval", "effective_decisions", "rollback")  # fmt: skip
 
 
-class Task(Settings):
-    """What to learn from, and where to write. `config` is that of promolift.toml as JSON, if there is one."""
-
-    ledger: str
-    work: Path
-    campaign_id: str
-    settings: LearnSettings = LearnSettings()
-    config: dict[str, Any] | None = None
-
-    @property
-    def folder(self) -> Path:
-        """Where the files of the last run stand: the page, the numbers, the proposal."""
-        return self.work / "serve" / "learn" / self.campaign_id
-
-
-def told(task: Task) -> dict[str, Any]:
+def told(task: Task) -> Learned:
     """What was learned, or `why` nothing can be told."""
     try:
         return learn(task)
     except PromoError as error:
-        return {"why": str(error)}
+        return Learned(why=str(error))
 
 
-def learn(task: Task) -> dict[str, Any]:
-    """Run `promolift learn` on the ledger's decisions; `release` is the proposed one. PromoError where nothing can be
-    told."""
-    config = Config.model_validate(task.config) if task.config else None
-    folder = task.folder
+def learn(task: Task) -> Learned:
+    """Run `promolift learn` on the ledger's decisions; its proposal. PromoError where nothing can be told."""
+    config, folder = task.config, task.folder
     folder.mkdir(parents=True, exist_ok=True)
     decisions, events = folder / "decisions.parquet", folder / "events.parquet"
     engine = create_engine(task.ledger)
@@ -72,11 +50,11 @@ def learn(task: Task) -> dict[str, Any]:
         engine.dispose()
     request = Request(decisions, events, task.work, folder, config or Path("none"), task.settings)
     try:
-        proposal = run_learn(request, lambda *_: None)["proposal"]
+        proposal = run_learn(request, lambda *_: None).proposal.to_json()
     finally:
         for file in (decisions, events):  # they name customers, who may ask to be forgotten
             file.unlink(missing_ok=True)
-    return {"release": proposal["release"]} | {name: proposal[name] for name in TOLD if name in proposal}
+    return Learned.model_validate({name: proposal[name] for name in Learned.model_fields if name in proposal})
 
 
 def read_decisions(db: Connection, task: Task) -> pl.DataFrame:
@@ -87,7 +65,7 @@ def read_decisions(db: Connection, task: Task) -> pl.DataFrame:
     parts, release = [pl.DataFrame(schema=schema)], cache(partial(load, task.work))
     for rows in _parts(db, wanted.order_by(DECISIONS.c.ts_ms, DECISIONS.c.decision_id)):
         kept = (dict(zip(DECISIONS.c.keys(), row, strict=True)) for row in rows)
-        told = [tuple(map(told_row(each).__getitem__, names)) for each in whole(kept, release)]
+        told = [tuple(map(each.columns(each.terms_text).__getitem__, names)) for each in whole(kept, release)]
         parts.append(pl.DataFrame(told, schema=schema | {"holdout": pl.Int64}, orient="row"))
     return pl.concat([part.with_columns(pl.col("holdout").cast(pl.Boolean)) for part in parts])
 
@@ -120,7 +98,7 @@ def _parts(db: Connection, wanted: Any) -> Iterator[list[Any]]:
 def main() -> None:
     """Read the task, learn, print one line of JSON."""
     os.nice(10)
-    print(json.dumps(told(Task.model_validate_json(sys.stdin.read()))), flush=True)
+    print(told(Task.model_validate_json(sys.stdin.read())).model_dump_json(exclude_unset=True), flush=True)
 
 
 if __name__ == "__main__":

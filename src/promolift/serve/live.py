@@ -5,7 +5,6 @@ is durable. Several requests are scored and decided in one call; a customer's de
 him.
 """
 
-import json
 import logging
 import threading
 from collections.abc import Sequence
@@ -13,7 +12,6 @@ from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from time import time
-from typing import Any
 
 import polars as pl
 from sqlalchemy import Connection, func, insert, select, update
@@ -22,13 +20,16 @@ from promolift import deliver
 from promolift.allocate.pace import Forecast, Pace
 from promolift.deliver.decide import NONE
 from promolift.errors import PromoError, SupportError
-from promolift.learn.experiment import Design, assign
+from promolift.learn.experiment import assign
 from promolift.privacy import may_send
 from promolift.serve import record
 from promolift.serve.closed import Closed, Facts, closed_now, facts
+from promolift.serve.models import ExperimentIn
+from promolift.serve.record import DecisionRow, Shared
 from promolift.serve.release import NOBODY, LiveRelease, load
 from promolift.serve.rows import Rows, Slate
 from promolift.serve.settings import Pacing, Policy
+from promolift.serve.things import Campaign
 from promolift.sql import DAY_MS
 from promolift.store.ledger_audit import get, put
 from promolift.store.ledger_query import Query
@@ -57,49 +58,45 @@ class Answer:
 
     offer_id: str
     reason: str
-    record: dict[str, Any] | None = None
+    record: DecisionRow | None = None
     terms: deliver.Release | None = None
 
 
 @dataclass(frozen=True, eq=False)
-class Campaign:
-    """A campaign as it stands: its release, policy and experiment."""
+class Running:
+    """A campaign that decides: it is not paused, and has a release."""
 
     campaign_id: str
     release: str
     policy: Policy
     version: int
-    design: Design | None
-    releases: dict[str, str]
+    experiment: ExperimentIn | None
 
     @staticmethod
-    def of(campaign_id: str, body: dict[str, Any]) -> "Campaign | None":
-        """From its JSON; None while it is paused or has no release."""
-        if body.get("paused") or not body.get("release"):
+    def of(campaign_id: str, campaign: Campaign) -> "Running | None":
+        """From the campaign as it stands; None where it does not decide."""
+        if campaign.paused or not campaign.release:
             return None
-        test = body.get("experiment")
-        return Campaign(
-            campaign_id, body["release"], Policy(**body.get("policy", {})), body.get("policy_version", 1),
-            Design(**test["design"]) if test else None, test["releases"] if test else {},
-        )  # fmt: skip
+        return Running(campaign_id, campaign.release, campaign.policy, campaign.policy_version, campaign.experiment)
 
     def arm(self, customer_id: str) -> tuple[str | None, str]:
         """The customer's arm of the experiment, and the release it is served from."""
-        if self.design is None:
+        if self.experiment is None:
             return None, self.release
-        (arm,) = assign([customer_id], self.design)
-        return arm, self.releases.get(arm, self.release)
+        (arm,) = assign([customer_id], self.experiment.design)
+        return arm, self.experiment.releases.get(arm, self.release)
 
     @lru_cache(maxsize=64)  # noqa: B019 - campaigns live as long as they are unchanged
     def terms(self, release: LiveRelease) -> tuple[deliver.Release, str]:
         """What decisions are made by, and how it is kept: the release's terms with the policy and the experiment's
         holdout."""
-        changed: dict[str, Any] = {"campaign_id": self.campaign_id}
+        changed: dict[str, str | float] = {"campaign_id": self.campaign_id}
         if self.policy.explore is not None:
             changed["explore"] = self.policy.explore
         changed["policy_version"] = f"{release.release_id}.{self.version}"
-        if self.design:
-            changed |= {"holdout_share": self.design.holdout_share, "holdout_salt": self.design.holdout_salt}
+        if self.experiment:
+            design = self.experiment.design
+            changed |= {"holdout_share": design.holdout_share, "holdout_salt": design.holdout_salt}
         terms = release.terms.model_copy(update=changed)
         return terms, record.changed_terms(terms, release.terms)
 
@@ -111,7 +108,7 @@ class Decider:
         """`last_ms` is the latest moment on record: moments never go back, so that ids stay unique."""
         self.root, self.secret, self.last_ms = root, secret, last_ms
         self.releases: dict[str, LiveRelease] = {}
-        self._campaigns: dict[str, tuple[str, Campaign | None]] = {}
+        self._campaigns: dict[str, tuple[str, Running | None]] = {}
         self._loading = threading.Lock()
         self._tried: set[str] = set()
 
@@ -155,17 +152,19 @@ class Decider:
         done = {key: self._group(db, running[key[0]], key, mine, now_ms) for key, mine in groups.items()}  # type: ignore[arg-type]
         return [found if isinstance(found, Answer) else done[found[0]][found[1]] for found in answers]
 
-    def _running(self, db: Connection) -> dict[str, Campaign | None]:
+    def _running(self, db: Connection) -> dict[str, Running | None]:
         """All campaigns as they stand; read anew where they were changed."""
         found = {}
         for id_, body in CAMPAIGNS.rows(db):
             known = self._campaigns.get(id_)
-            found[id_] = known if known and known[0] == body else (body, Campaign.of(id_, json.loads(body)))
+            if known is None or known[0] != body:
+                known = body, Running.of(id_, Campaign.model_validate_json(body))
+            found[id_] = known
         self._campaigns = found
         return {id_: campaign for id_, (_, campaign) in found.items()}
 
     def _group(
-        self, db: Connection, campaign: Campaign, key: tuple[str, str | None, str], asks: dict[str, Ask], now_ms: int
+        self, db: Connection, campaign: Running, key: tuple[str, str | None, str], asks: dict[str, Ask], now_ms: int
     ) -> dict[str, Answer]:  # fmt: skip
         """Decisions of one campaign, arm and release."""
         _, arm, release_id = key
@@ -189,19 +188,19 @@ class Decider:
         if meter:
             paid = [mine[each.slot] for each, mine in zip(decided, cost, strict=True) if each.slot >= 0]
             meter.count(db, float(sum(paid)), len(decided), now_ms)
-        shared = {
+        shared: Shared = {
             "campaign_id": terms.campaign_id, "policy_id": terms.policy_id, "policy_version": terms.policy_version,
             "candidates": None, "ineligible": None, "seed": terms.seed, "release_id": release_id,
             "terms": changed, "price": terms.price, "variant": arm, "unanswered": 0,
-            "experiment_id": campaign.design.name if campaign.design else None, "code": None,
+            "experiment_id": campaign.experiment.design.name if campaign.experiment else None, "code": None,
         }  # fmt: skip
-        rows = [shared | _own(release, slate, each) for slate, each in zip(slates, decided, strict=True)]
+        rows = [_row(shared, release, slate, each) for slate, each in zip(slates, decided, strict=True)]
         self._give_codes(db, release, rows, known, now_ms)
         KEEP.many(db, rows)
         return {row["customer_id"]: Answer(row["offer_id"], row["reason"], row, terms) for row in rows}
 
     def _give_codes(
-        self, db: Connection, release: LiveRelease, rows: list[dict[str, Any]], known: Facts, now_ms: int
+        self, db: Connection, release: LiveRelease, rows: list[DecisionRow], known: Facts, now_ms: int
     ) -> None:
         """The code of each offer into its row; new codes are kept in one statement."""
         made = []
@@ -220,8 +219,10 @@ class Decider:
             else:
                 key = (row["campaign_id"], row["customer_id"], row["offer_id"])
                 row["code"] = deliver.code(*key, self.secret)
-                fresh = {name: row[name] for name in ("code", "campaign_id", "offer_id", "customer_id")}
-                made.append(fresh | {"status": "issued", "stocked": 0, "expires_ms": expires})
+                made.append(
+                    {"code": row["code"], "campaign_id": row["campaign_id"], "offer_id": row["offer_id"],
+                     "customer_id": row["customer_id"], "status": "issued", "stocked": 0, "expires_ms": expires}
+                )  # fmt: skip
         ISSUE.many(db, made)
 
 
@@ -237,7 +238,7 @@ class Meter:
     expected: float
 
     @staticmethod
-    def of(db: Connection, campaign: Campaign, release: LiveRelease, now_ms: int) -> "Meter | None":
+    def of(db: Connection, campaign: Running, release: LiveRelease, now_ms: int) -> "Meter | None":
         """The meter at this moment, None for a campaign without pacing or outside its time."""
         pacing = campaign.policy.pacing
         if pacing is None or not pacing.starts_ms <= now_ms <= pacing.ends_ms:
@@ -267,7 +268,7 @@ class Meter:
         put(db, "pace", self.campaign_id, {"pace": asdict(pace), "starts_ms": self.starts_ms}, now_ms)
 
 
-def _from_stock(db: Connection, row: dict[str, Any], expires_ms: int) -> str:
+def _from_stock(db: Connection, row: DecisionRow, expires_ms: int) -> str:
     """One of the shop's own codes; SupportError if those decided together want more than there are.
 
     Then the ledger tries them one by one, and the last finds the offer closed.
@@ -298,13 +299,14 @@ def _look(rows: Rows, closed: Closed, who: str, slate: Slate) -> Slate:
     return rows.close(slate, why)
 
 
-def _own(release: LiveRelease, slate: Slate, decided: deliver.Verdict) -> dict[str, Any]:
-    """What a decision's row holds that others do not."""
+def _row(shared: Shared, release: LiveRelease, slate: Slate, decided: deliver.Verdict) -> DecisionRow:
+    """A decision's row: what it shares with others, and what it does not."""
     at_O, slot = slate.at_O, decided.slot
     offer = NONE
     if slot >= 0:
         offer = release.rows.name(at_O.start + slot if isinstance(at_O, slice) else at_O[slot])
     return {
+        **shared,
         "decision_id": decided.decision_id, "ts_ms": decided.ts_ms, "customer_id": decided.customer_id,
         "offer_id": offer, "propensity": decided.propensity, "holdout": decided.holdout, "reason": decided.reason,
         "closed": record.closed_text(slate.shut),
@@ -335,7 +337,7 @@ def last_moment(db: Connection) -> int:
     return db.execute(select(func.max(DECISIONS.c.ts_ms))).scalar() or 0
 
 
-def _campaign(ask: Ask, running: dict[str, Campaign | None]) -> Campaign | Answer:
+def _campaign(ask: Ask, running: dict[str, Running | None]) -> Running | Answer:
     live = [campaign for campaign in running.values() if campaign]
     if ask.campaign_id is None and len(live) == 1:
         return live[0]

@@ -3,7 +3,6 @@
 import os
 import tomllib
 from pathlib import Path
-from typing import Any
 
 os.environ.setdefault("POLARS_MAX_THREADS", "1")  # small frames: handing them to other threads costs more than it saves
 
@@ -15,7 +14,7 @@ from promolift.serve.settings import ServeSettings
 
 def read_settings(path: Path | None, work: Path) -> ServeSettings:
     """The server's settings from a TOML file, the work folder from the command line. Raises ConfigError."""
-    values: dict[str, Any] = {}
+    values: dict[str, object] = {}
     if path is not None:
         try:
             values = tomllib.loads(path.read_text(encoding="utf-8"))

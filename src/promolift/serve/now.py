@@ -4,7 +4,7 @@ Read from the events themselves at every decision, so that what came a moment ag
 """
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -43,7 +43,7 @@ class Now:
     cart: dict[Line, None] = field(default_factory=dict)
     viewed: dict[Line, None] = field(default_factory=dict)
 
-    def told(self) -> dict[str, Any]:
+    def told(self) -> dict[str, object]:
         """For people and for JSON."""
         return {"ordered_ms": self.ordered_ms, "cart": _named(self.cart), "viewed": _named(self.viewed)}
 
@@ -100,7 +100,7 @@ def targets(release: LiveRelease, lines: Iterable[Line]) -> set[str]:
     return {name for line in lines for name in (*line, release.products.get(line[0] or "")) if name}
 
 
-def _lines(properties: dict[str, Any]) -> Iterator[Line]:
+def _lines(properties: Mapping[str, object]) -> Iterator[Line]:
     products = properties.get("products")
     for line in products if isinstance(products, list) else [properties]:
         if isinstance(line, dict):
@@ -113,7 +113,7 @@ def _named(lines: Iterable[Line]) -> list[str]:
     return sorted({product or category or "" for product, category in lines})
 
 
-def _text(value: Any) -> str | None:
+def _text(value: object) -> str | None:
     if isinstance(value, int | float) and not isinstance(value, bool):
         value = str(value)
     return value if isinstance(value, str) and value else None

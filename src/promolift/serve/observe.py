@@ -89,7 +89,7 @@ class JsonLines(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """The line of a record."""
         extra = {name: value for name, value in vars(record).items() if name not in STANDARD}
-        line: dict[str, Any] = {"ts": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")}
+        line: dict[str, object] = {"ts": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")}
         line |= {"level": record.levelname.lower(), "logger": record.name, "message": record.getMessage()}
         if "clean" in extra:  # fields that cannot hold personal data: searching each would cost more than the request
             return json.dumps(line | extra["clean"])

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from email.message import EmailMessage
 from time import time
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import httpx
@@ -25,8 +25,8 @@ from standardwebhooks import Webhook
 
 from promolift.serve.problems import ApiError
 from promolift.serve.settings import MailSettings, ServeSettings
+from promolift.serve.things import Thing
 from promolift.store.ledger import Ledger
-from promolift.store.ledger_audit import every, get
 from promolift.store.ledger_schema import OUTBOX
 
 WAITS_S = (5, 300, 1800, 7200, 18_000, 36_000)  # as Standard Webhooks proposes: seven tries in about 18 hours
@@ -41,6 +41,34 @@ TYPES = (
 )
 
 
+class Hook(Thing):
+    """A URL that is told what happens, of these kinds; `secret` signs what is sent there."""
+
+    KIND = "webhook"
+    url: str
+    events: tuple[str, ...]
+    secret: str
+
+
+class Mail(NamedTuple):
+    """An e-mail: to whom, and what; `unsubscribe` is a URL."""
+
+    to: str
+    subject: str
+    text: str
+    unsubscribe: str = ""
+
+
+class Delivery(NamedTuple):
+    """A message of the outbox, as it is sent: `target` is the webhook's id, or the decision that a mail tells of."""
+
+    delivery_id: str
+    channel: str
+    target: str
+    body: str
+    attempts: int
+
+
 class UnsafeTargetError(Exception):
     """The URL leads into the own network or is no plain web address."""
 
@@ -52,18 +80,18 @@ def new_secret() -> str:
 
 def announce(db: Connection, kind: str, data: Any, now_ms: int) -> None:
     """Put a message for every webhook that listens to `kind` into the outbox."""
-    for webhook_id, hook in every(db, "webhook").items():
-        if kind in hook["events"]:
+    for webhook_id, hook in Hook.all(db).items():
+        if kind in hook.events:
             moment = datetime.fromtimestamp(now_ms / 1000, UTC).isoformat(timespec="milliseconds")
             post(db, "webhook", webhook_id, {"type": kind, "timestamp": moment, "data": data}, now_ms)
 
 
 def post(db: Connection, channel: str, target: str, body: Any, now_ms: int) -> str:
     """Put one message into the outbox; its id."""
-    row = {"delivery_id": f"msg_{secrets.token_hex(12)}", "channel": channel, "target": target, "status": "waiting"}
-    row |= {"body": json.dumps(body, ensure_ascii=False, separators=(",", ":"))}
-    db.execute(insert(OUTBOX).values(**row, attempts=0, next_ms=now_ms, ts_ms=now_ms))
-    return row["delivery_id"]
+    text = json.dumps(body, ensure_ascii=False, separators=(",", ":"))
+    made = Delivery(f"msg_{secrets.token_hex(12)}", channel, target, text, attempts=0)
+    db.execute(insert(OUTBOX).values(**made._asdict(), status="waiting", next_ms=now_ms, ts_ms=now_ms))
+    return made.delivery_id
 
 
 def safe_address(url: str, private: bool) -> tuple[str, str, int]:
@@ -115,65 +143,65 @@ class Outbox:
     async def send_due(self) -> int:
         """Send all that is due now; how many were tried."""
         due = await self.ledger.call(_take_due)
-        for row in due:
-            error = await self._send(row)
-            await self.ledger.call(self._note, (row, error))
+        for each in due:
+            error = await self._send(each)
+            await self.ledger.call(self._note, (each, error))
         return len(due)
 
-    async def _send(self, row: dict[str, Any]) -> str | None:
+    async def _send(self, due: Delivery) -> str | None:
         """None if it arrived, else what went wrong."""
         try:
-            if row["channel"] == "email":
-                return await asyncio.to_thread(send_mail, self.settings.mail, json.loads(row["body"]))
+            if due.channel == "email":
+                return await asyncio.to_thread(send_mail, self.settings.mail, Mail(**json.loads(due.body)))
             with self.ledger.read() as db:
-                hook = get(db, "webhook", row["target"])
-            return "the webhook was removed" if hook is None else await self._call(hook, row)
+                hook = Hook.find(db, due.target)
+            return "the webhook was removed" if hook is None else await self._call(hook, due)
         except UnsafeTargetError as error:
             return str(error)
         except (httpx.HTTPError, OSError, smtplib.SMTPException) as error:
             return type(error).__name__
 
-    async def _call(self, hook: dict[str, Any], row: dict[str, Any]) -> str | None:
+    async def _call(self, hook: Hook, due: Delivery) -> str | None:
         private = self.settings.private_webhooks
-        host, address, port = await asyncio.to_thread(safe_address, hook["url"], private)
+        host, address, port = await asyncio.to_thread(safe_address, hook.url, private)
         now = datetime.fromtimestamp(int(time()), UTC)
         shown = f"[{address}]" if ":" in address else address
-        url = httpx.URL(hook["url"]).copy_with(host=shown.strip("[]"), port=port)
+        url = httpx.URL(hook.url).copy_with(host=shown.strip("[]"), port=port)
         headers = {
             "host": host if port in (80, 443) else f"{host}:{port}",
             "content-type": "application/json",
-            "webhook-id": row["delivery_id"],
+            "webhook-id": due.delivery_id,
             "webhook-timestamp": str(int(now.timestamp())),
-            "webhook-signature": Webhook(hook["secret"]).sign(row["delivery_id"], now, row["body"]),
+            "webhook-signature": Webhook(hook.secret).sign(due.delivery_id, now, due.body),
         }
         async with httpx.AsyncClient(timeout=TIMEOUT_S, follow_redirects=False, trust_env=False) as client:
             extra = {"sni_hostname": host}
-            reply = await client.post(url, content=row["body"].encode(), headers=headers, extensions=extra)
+            reply = await client.post(url, content=due.body.encode(), headers=headers, extensions=extra)
         return None if reply.is_success else f"status {reply.status_code}"
 
-    def _note(self, db: Connection, results: Sequence[tuple[dict[str, Any], str | None]]) -> list[None]:
+    def _note(self, db: Connection, results: Sequence[tuple[Delivery, str | None]]) -> list[None]:
         """Sent, tried again later, or given up; the words of an e-mail are forgotten once they are out."""
-        for row, error in results:
-            tries = row["attempts"] + 1
-            values: dict[str, Any] = {"attempts": tries, "error": error}
+        for tried, error in results:
+            tries = tried.attempts + 1
+            values: dict[str, str | int | None] = {"attempts": tries, "error": error}
             if error is None or tries > len(self.waits_s):
                 values["status"] = "sent" if error is None else "failed"
-                values |= {"body": "{}"} if row["channel"] == "email" else {}
+                values |= {"body": "{}"} if tried.channel == "email" else {}
             else:
                 values |= {"status": "waiting", "next_ms": round((time() + self.waits_s[tries - 1]) * 1000)}
-            db.execute(update(OUTBOX).where(OUTBOX.c.delivery_id == row["delivery_id"]).values(**values))
+            db.execute(update(OUTBOX).where(OUTBOX.c.delivery_id == tried.delivery_id).values(**values))
         return [None for _ in results]
 
 
-def send_mail(settings: MailSettings | None, mail: dict[str, Any]) -> str | None:
+def send_mail(settings: MailSettings | None, mail: Mail) -> str | None:
     """Send one e-mail; None if the server took it, else why not."""
     if settings is None:
         return "no SMTP server is configured"
     message = EmailMessage()
-    message["From"], message["To"], message["Subject"] = settings.sender, mail["to"], mail["subject"]
-    if mail.get("unsubscribe"):
-        message["List-Unsubscribe"] = f"<{mail['unsubscribe']}>"
-    message.set_content(mail["text"])
+    message["From"], message["To"], message["Subject"] = settings.sender, mail.to, mail.subject
+    if mail.unsubscribe:
+        message["List-Unsubscribe"] = f"<{mail.unsubscribe}>"
+    message.set_content(mail.text)
     kind = smtplib.SMTP_SSL if settings.tls == "tls" else smtplib.SMTP
     with kind(settings.host, settings.port, timeout=settings.timeout_s) as server:
         if settings.tls == "starttls":
@@ -192,12 +220,13 @@ def check_target(url: str, private: bool) -> None:
         raise ApiError(422, "url_unsafe", str(error), [("/url", str(error))]) from None
 
 
-def _take_due(db: Connection, some: list[Any]) -> list[list[dict[str, Any]]]:
+def _take_due(db: Connection, some: list[Any]) -> list[list[Delivery]]:
     """What is due, taken for a minute so that nobody else sends it meanwhile."""
     now_ms = round(time() * 1000)
-    due = select(OUTBOX).where(OUTBOX.c.status == "waiting", OUTBOX.c.next_ms <= now_ms).order_by(OUTBOX.c.next_ms)
-    rows = [dict(row) for row in db.execute(due.limit(50)).mappings()]
-    for row in rows:
-        mine = OUTBOX.c.delivery_id == row["delivery_id"]
+    due = select(*(OUTBOX.c[name] for name in Delivery._fields))
+    due = due.where(OUTBOX.c.status == "waiting", OUTBOX.c.next_ms <= now_ms).order_by(OUTBOX.c.next_ms).limit(50)
+    found = [Delivery(*row) for row in db.execute(due)]
+    for each in found:
+        mine = OUTBOX.c.delivery_id == each.delivery_id
         db.execute(update(OUTBOX).where(mine).values(next_ms=now_ms + 600_000))
-    return [rows, *([] for _ in some[1:])]
+    return [found, *([] for _ in some[1:])]

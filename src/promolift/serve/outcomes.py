@@ -1,7 +1,7 @@
 """Orders and refunds as they were sent in; rows of clean events, which `promolift learn` reads, out."""
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import polars as pl
@@ -46,7 +46,7 @@ def _rows(event: tuple[str, int, int, str, str], unit: int) -> Iterator[tuple[An
         )  # fmt: skip
 
 
-def _lines(told: dict[str, Any], unit: int) -> Iterator[tuple[str | None, float | None, float]]:
+def _lines(told: Mapping[str, object], unit: int) -> Iterator[tuple[str | None, float | None, float]]:
     """Product, quantity and value at its price, in minor units."""
     products = told.get("products")
     listed = [_object(line) for line in products] if isinstance(products, list) else [told]
@@ -61,7 +61,7 @@ def _lines(told: dict[str, Any], unit: int) -> Iterator[tuple[str | None, float 
             yield None, None, abs(total) * unit
 
 
-def number(value: Any) -> float | None:
+def number(value: object) -> float | None:
     """A finite number, also one written as text; else None."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
@@ -72,5 +72,5 @@ def number(value: Any) -> float | None:
     return found if abs(found) < 1e12 else None
 
 
-def _object(value: Any) -> dict[str, Any]:
+def _object(value: object) -> Mapping[str, object]:
     return value if isinstance(value, dict) else {}

@@ -7,8 +7,9 @@ made, by the code that decides, when somebody asks for them.
 """
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, TypedDict
 
 from pydantic_core import to_json
 from sqlalchemy import Connection, select, update
@@ -16,12 +17,83 @@ from sqlalchemy import Connection, select, update
 from promolift import deliver
 from promolift.errors import PromoError
 from promolift.serve.release import LiveRelease
-from promolift.store.ledger_schema import DECISIONS
+from promolift.store.ledger_schema import DECISIONS, Refused
 
 LISTS = ("candidates", "ineligible")
 OWN = frozenset({"price", "closed"})  # columns that the whole record tells in other words
 NAMED = ("campaign_id", "policy_version", "price")  # terms that stand in columns of their own
 Load = Callable[[str], LiveRelease]
+Listed = Sequence[Mapping[str, Any]]  # what a record says of each offer
+
+
+class Shared(TypedDict):
+    """The part of a decision's row that those made together have in common; each gets its own code afterwards."""
+
+    campaign_id: str
+    policy_id: str
+    policy_version: str
+    candidates: str | None
+    ineligible: str | None
+    seed: int
+    release_id: str
+    terms: str
+    price: float
+    variant: str | None
+    unanswered: int
+    experiment_id: str | None
+    code: str | None
+
+
+class DecisionRow(Shared):
+    """A row of `decisions` as a decision writes it."""
+
+    decision_id: str
+    ts_ms: int
+    customer_id: str
+    offer_id: str
+    propensity: float
+    holdout: bool | None
+    reason: str
+    closed: str | None
+
+
+class Lists(NamedTuple):
+    """The open offers with gain, cost and chance, and the closed ones with the reason."""
+
+    candidates: Listed
+    ineligible: Listed
+
+
+@dataclass(frozen=True)
+class DecisionRecord:
+    """A whole record: its row, its lists, and the terms it was made by, None where they went with its release."""
+
+    row: Mapping[str, Any]
+    lists: Lists
+    terms: deliver.Release | None
+
+    @property
+    def terms_text(self) -> str:
+        """Its terms, with what was learned before them, as JSON."""
+        return "{}" if self.terms is None else self.terms.model_dump_json()
+
+    @property
+    def terms_told(self) -> dict[str, object]:
+        """Its terms as an answer shows them: without what was learned of each offer, which its release holds."""
+        return {} if self.terms is None else self.terms.model_dump(mode="json", exclude={"recalibration"})
+
+    def columns(self, terms: object) -> dict[str, object]:
+        """Column by column, with `terms` as they are to be told."""
+        own = {name: value for name, value in self.row.items() if name not in OWN}
+        return own | self.lists._asdict() | {"terms": terms}
+
+
+class Replayed(NamedTuple):
+    """A decision made `again`: whether it is the `same`, and which columns differ."""
+
+    same: bool
+    again: Mapping[str, Any]
+    differs: list[str]
 
 
 def changed_terms(terms: deliver.Release, release: deliver.Release) -> str:
@@ -35,31 +107,18 @@ def closed_text(shut: Mapping[str, list[int]]) -> str | None:
     return to_json(shut).decode() if shut else None
 
 
-def whole(rows: Iterable[Mapping[str, Any]], load: Load) -> Iterator[dict[str, Any]]:
-    """Rows of `decisions` as whole records: `candidates` and `ineligible` as lists, `terms` as they were made by.
+def whole(rows: Iterable[Mapping[str, Any]], load: Load) -> Iterator[DecisionRecord]:
+    """Rows of `decisions` as whole records.
 
     Raises StepError or InputError if a release they refer to is gone or was changed.
     """
     for row in rows:
-        record = {name: value for name, value in row.items() if name not in OWN}
         if row["candidates"] is None:
             release = load(row["release_id"])
             terms = _terms(row, release.terms)
-            record |= lists(row, terms, release) | {"terms": terms}
+            yield DecisionRecord(row, lists(row, terms, release), terms)
         else:
-            record |= {name: json.loads(row[name]) for name in LISTS} | {"terms": _kept_terms(row)}
-        yield record
-
-
-def told_row(record: dict[str, Any]) -> dict[str, Any]:
-    """A whole record for a file: its terms, with what was learned before them, as JSON."""
-    terms: deliver.Release | None = record["terms"]
-    return record | {"terms": "{}" if terms is None else terms.model_dump_json()}
-
-
-def told_terms(terms: deliver.Release | None) -> dict[str, Any]:
-    """Terms as an answer shows them: without what was learned of each offer, which its release holds."""
-    return {} if terms is None else terms.model_dump(mode="json", exclude={"recalibration"})
+            yield DecisionRecord(row, Lists(*(json.loads(row[name]) for name in LISTS)), _kept_terms(row))
 
 
 def _kept_terms(row: Mapping[str, Any]) -> deliver.Release | None:
@@ -72,8 +131,8 @@ def _terms(row: Mapping[str, Any], base: deliver.Release) -> deliver.Release:
     return base.model_copy(update={name: row[name] for name in NAMED} | json.loads(row["terms"]))
 
 
-def lists(row: Mapping[str, Any], terms: deliver.Release, release: LiveRelease) -> dict[str, list[dict[str, Any]]]:
-    """`candidates` and `ineligible`, from the release's rows and what was closed by then."""
+def lists(row: Mapping[str, Any], terms: deliver.Release, release: LiveRelease) -> Lists:
+    """From the release's rows and what was closed by then."""
     who, reason = row["customer_id"], row["reason"]
     options = release.rows.options(*release.span(who))
     for why, places in json.loads(row["closed"] or "{}").items():
@@ -81,7 +140,7 @@ def lists(row: Mapping[str, Any], terms: deliver.Release, release: LiveRelease) 
             options[at] = deliver.Option(options[at].offer_id, 0.0, 0.0, why)
     refusal = reason.removeprefix("consent: ") if row["holdout"] is None else None
     (made,) = deliver.decide_options([who], [options], [refusal], terms, row["ts_ms"])
-    return {"candidates": made.candidates, "ineligible": made.ineligible}
+    return Lists(made.candidates, made.ineligible)
 
 
 def spell_out(db: Connection, customer_id: str, load: Load) -> None:
@@ -90,17 +149,20 @@ def spell_out(db: Connection, customer_id: str, load: Load) -> None:
     for row in db.execute(mine).mappings().all():
         try:
             (record,) = whole([dict(row)], load)
-            told = {name: to_json(record[name]).decode() for name in LISTS}
-            told["terms"] = record["terms"].model_dump_json()
+            told = {name: to_json(listed).decode() for name, listed in record.lists._asdict().items()}
+            told["terms"] = record.terms_text
         except PromoError:  # the release is gone, and with it the lists; he must be forgotten all the same
             told = dict.fromkeys(LISTS, "[]")
         change = update(DECISIONS).where(DECISIONS.c.decision_id == row["decision_id"])
         db.execute(change.values(**told, closed=None))
 
 
-def replay(record: Mapping[str, Any], columns: Iterable[str]) -> dict[str, Any]:
-    """The decision made again from its whole record; `same` says whether it is equal, column by column."""
-    plain = {name: record[name] for name in columns}
+def replay(record: DecisionRecord, columns: Iterable[str]) -> Replayed:
+    """The decision made again from its whole record, compared by these columns. Refused if its terms are gone."""
+    if record.terms is None:
+        raise Refused("terms_gone", "its release was gone before its terms could be written out")
+    whole = record.columns(None)
+    plain = {name: whole[name] for name in columns}
     plain["holdout"] = None if plain["holdout"] is None else bool(plain["holdout"])
-    again = deliver.replay(plain, record["terms"])
-    return {"same": again == plain, "again": again, "differs": sorted(n for n in plain if plain[n] != again[n])}
+    again = deliver.replay(plain, record.terms)
+    return Replayed(again == plain, again, sorted(n for n in plain if plain[n] != again[n]))

@@ -23,6 +23,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
+from pydantic import ValidationError
 
 from promolift import __version__, deliver
 from promolift.config import ShopSettings
@@ -36,7 +37,8 @@ from promolift.settings import Settings
 from promolift.sql import bind, fetch
 from promolift.store import Store
 from promolift.tables import CUSTOMERS, LEVEL, TARGET
-from promolift.terms import Offer
+from promolift.terms import AND, Offer
+from promolift.terms import covered as of_target
 
 FORM = 2  # of a release's files; 1 scored the candidates anew
 TABLES = ("candidates", "frontier", "customers", "messages", "products")
@@ -198,13 +200,13 @@ def read_manifest(folder: Path, release_id: str) -> Manifest:
     text = (folder / "manifest.json").read_text(encoding="utf-8")
     if named(text) != release_id:
         raise InputError(f"{folder}/manifest.json was changed after the release was made; make a new release")
-    values = json.loads(text)
-    if values.get("form") != FORM:
+    try:
+        return Manifest.model_validate_json(text)
+    except ValidationError:
         raise StepError(
-            f"release {release_id!r} was made by an older promolift, which scored its candidates anew; run "
-            "`promolift plan` and `promolift message`, make a new release with POST /v1/releases and activate it"
-        )
-    return Manifest.model_validate(values)
+            f"release {release_id!r} was made by another version of promolift; run `promolift plan` and "
+            "`promolift message`, make a new release with POST /v1/releases and activate it"
+        ) from None
 
 
 def load(root: Path, release_id: str) -> LiveRelease:
@@ -257,7 +259,8 @@ def _labels(rows: pl.LazyFrame, products: pl.DataFrame) -> dict[str, Label]:
     found = {}
     for offer, scope, kind, target, menu in offers.sort("offer_id").iter_rows():
         covers = kind if scope == "category" else scope
-        found[offer] = Label(covers, target, menu, names.get(target, target) if kind == "product" else target)
+        name = AND.join(names.get(one, one) for one in of_target(target)) if kind == "product" else target
+        found[offer] = Label(covers, target, menu, name)
     return found
 
 

@@ -1,7 +1,6 @@
 """When to learn, and what becomes of a proposal: a release that waits for a person, or goes live if so allowed."""
 
 import asyncio
-import json
 import logging
 import sys
 from contextlib import suppress
@@ -10,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection
 
-from promolift import deliver
+from promolift.serve.learned import Learned, Task
 from promolift.serve.release import derive
 from promolift.serve.switch import activate, remember
-from promolift.store.ledger_audit import audit, every, get, put
+from promolift.serve.things import Campaign, LearnRun, MadeRelease
+from promolift.store.ledger_audit import audit
 
 if TYPE_CHECKING:
     from promolift.serve.server import Server
@@ -46,7 +46,7 @@ class Scheduler:
 
     def _live(self) -> list[str]:
         with self.server.ledger.read() as db:
-            return [id_ for id_, body in every(db, "campaign").items() if body.get("release")]
+            return [id_ for id_, campaign in Campaign.all(db).items() if campaign.release]
 
     async def start(self, campaign_id: str, every_hours: float = 0.0) -> None:
         """Learn in the background, unless a run is under way or none is due; the ledger says so from now on."""
@@ -72,58 +72,59 @@ class Scheduler:
             told = await asyncio.to_thread(keep, server, campaign_id, found)
         except Exception as error:
             LOG.error("learning failed", exc_info=error, extra={"campaign": campaign_id})
-            told = {"status": "failed", "why": f"{type(error).__name__}; the log of the server has more"}
+            told = LearnRun(status="failed", why=f"{type(error).__name__}; the log of the server has more")
         await server.ledger.call(_note, (campaign_id, told))
 
-    def task(self, campaign_id: str) -> dict[str, Any]:
-        """What the process is told, as JSON: `learning.Task`."""
+    def task(self, campaign_id: str) -> Task:
+        """What the process is told."""
         server, settings = self.server, self.server.settings
-        return {
-            "ledger": settings.ledger_url, "work": str(settings.work.absolute()), "campaign_id": campaign_id,
-            "settings": settings.learn.settings.model_dump(mode="json"),
-            "config": server.config.model_dump(mode="json") if server.config else None,
-        }  # fmt: skip
+        return Task(
+            ledger=settings.ledger_url, work=settings.work.absolute(), campaign_id=campaign_id,
+            settings=settings.learn.settings, config=server.config,
+        )  # fmt: skip
 
-    async def _child(self, campaign_id: str) -> dict[str, Any]:
+    async def _child(self, campaign_id: str) -> Learned:
         """What the process says; it is killed if it takes too long or the server stops."""
-        pipe = asyncio.subprocess.PIPE
+        pipe, asked = asyncio.subprocess.PIPE, self.task(campaign_id).model_dump_json()
         command = (sys.executable, "-m", "promolift.serve.learning")
         child = await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe)
         try:
-            out, _ = await asyncio.wait_for(child.communicate(json.dumps(self.task(campaign_id)).encode()), LONGEST_S)
+            out, _ = await asyncio.wait_for(child.communicate(asked.encode()), LONGEST_S)
         finally:
             if child.returncode is None:
                 child.kill()
                 await child.wait()
         if child.returncode:
             raise RuntimeError(f"the learning process ended with {child.returncode}")
-        told: dict[str, Any] = json.loads(out.splitlines()[-1])
-        return told
+        return Learned.model_validate_json(out.splitlines()[-1])
 
 
-def keep(server: "Server", campaign_id: str, found: dict[str, Any]) -> dict[str, Any]:
+def keep(server: "Server", campaign_id: str, found: Learned) -> LearnRun:
     """Keep a proposal as a release that waits, and let it go live only where the settings and the guardrails allow."""
-    if "release" not in found:
-        return {"status": "nothing proposed", "why": found["why"]}
+    if found.release is None:
+        return LearnRun(status="nothing proposed", why=found.why)
     with server.ledger.read() as db:
-        base = (get(db, "campaign", campaign_id) or {}).get("release")
+        campaign = Campaign.find(db, campaign_id)
+    base = campaign and campaign.release
     if not base:
-        return {"status": "nothing proposed", "why": "the campaign has no release any more"}
-    learned = deliver.Release.parse(found["release"], "proposal")
-    release_id = derive(server.settings.work, base, learned)
+        return LearnRun(status="nothing proposed", why="the campaign has no release any more")
+    release_id = derive(server.settings.work, base, found.release)
     if release_id == base:
-        return {"status": "nothing proposed", "why": "no decision was made since that release went live"}
+        return LearnRun(status="nothing proposed", why="no decision was made since that release went live")
     server.decider.ensure(release_id)
-    told = {name: value for name, value in found.items() if name != "release"} | {"based_on": base}
-    live = server.settings.learn.release and bool(found["within_guardrails"])
+    made = MadeRelease(
+        release_id=release_id, campaign_id=campaign_id, price=found.release.price, status="proposed",
+        proposal=found.based(base),
+    )  # fmt: skip
+    live = server.settings.learn.release and found.within_guardrails
 
     def do(db: Connection, now_ms: int) -> tuple[int, Any]:
-        for other, body in every(db, "release").items():
-            if body.get("status") == "proposed" and body["campaign_id"] == campaign_id:
-                put(db, "release", other, body | {"status": "superseded"}, now_ms)
-        body = {"release_id": release_id, "campaign_id": campaign_id, "price": learned.price, "status": "proposed"}
-        put(db, "release", release_id, body | {"proposal": told}, now_ms)
-        audit(db, now_ms, (ACTOR, "release.propose", release_id), None, body | {"based_on": base})
+        for other, release in MadeRelease.all(db).items():
+            if release.status == "proposed" and release.campaign_id == campaign_id:
+                release.model_copy(update={"status": "superseded"}).keep(db, other, now_ms)
+        made.keep(db, release_id, now_ms)
+        told = made.model_dump(mode="json", exclude={"proposal"}) | {"based_on": base}
+        audit(db, now_ms, (ACTOR, "release.propose", release_id), None, told)
         if live:
             activate(db, now_ms, ACTOR, campaign_id, release_id)
         return 200, None
@@ -131,24 +132,24 @@ def keep(server: "Server", campaign_id: str, found: dict[str, Any]) -> dict[str,
     server.change(do)
     if live:
         remember(server, release_id)
-    status = "released" if live else "proposed"
-    return {"status": status, "release_id": release_id, "why": found["why"]}
+    return LearnRun(status="released" if live else "proposed", release_id=release_id, why=found.why)
 
 
 def _claim(db: Connection, some: list[tuple[str, float]]) -> list[bool]:
     """Whether a run is due, and if so ours: two servers on one ledger do not both learn."""
     now_ms, mine = round(time() * 1000), []
     for campaign_id, every_hours in some:
-        last = get(db, "learn", campaign_id) or {"started_ms": 0}
-        mine.append(now_ms - last["started_ms"] >= every_hours * HOUR_MS)
+        last = LearnRun.find(db, campaign_id)
+        mine.append(last is None or now_ms - last.started_ms >= every_hours * HOUR_MS)
         if mine[-1]:
-            put(db, "learn", campaign_id, {"started_ms": now_ms, "status": "running"}, now_ms)
+            LearnRun(started_ms=now_ms, status="running").keep(db, campaign_id, now_ms)
     return mine
 
 
-def _note(db: Connection, some: list[tuple[str, dict[str, Any]]]) -> list[None]:
+def _note(db: Connection, some: list[tuple[str, LearnRun]]) -> list[None]:
     now_ms = round(time() * 1000)
-    for campaign_id, told in some:
-        started = (get(db, "learn", campaign_id) or {}).get("started_ms", now_ms)
-        put(db, "learn", campaign_id, told | {"started_ms": started, "ended_ms": now_ms}, now_ms)
+    for campaign_id, run in some:
+        begun = LearnRun.find(db, campaign_id)
+        times = {"started_ms": begun.started_ms if begun else now_ms, "ended_ms": now_ms}
+        run.model_copy(update=times).keep(db, campaign_id, now_ms)
     return [None for _ in some]

@@ -18,9 +18,10 @@ from promolift.serve import events, live, observe, outbox, security
 from promolift.serve.problems import ApiError
 from promolift.serve.schedule import Scheduler
 from promolift.serve.settings import ServeSettings
+from promolift.serve.things import Campaign
 from promolift.store import Store
 from promolift.store.ledger import Ledger
-from promolift.store.ledger_audit import amend, audit, every, once
+from promolift.store.ledger_audit import amend, audit, once
 from promolift.store.ledger_money import expire
 from promolift.store.ledger_schema import Refused
 
@@ -45,7 +46,7 @@ class Server:
         self.first_key: str | None = self.ledger.write(lambda db, some: [security.first_key(db) for _ in some])
         with self.ledger.read() as db:
             last_ms = live.last_moment(db)
-            campaigns = every(db, "campaign")
+            campaigns = Campaign.all(db)
         self.decider = live.Decider(settings.work, secret, last_ms)
         self.reload_keys()
         self.rates = security.Rates(settings.rate_per_second, settings.burst)
@@ -54,8 +55,8 @@ class Server:
         self.scheduler = Scheduler(self)
         self._running: set[str] = set()
         self._gate = threading.Lock()  # of the keys that run, and of every race between an answer and its deadline
-        for body in campaigns.values():
-            self.load_all(body)
+        for campaign in campaigns.values():
+            self.load_all(campaign)
 
     def close(self) -> None:
         """Keep what waits and close."""
@@ -79,10 +80,9 @@ class Server:
                 by_header[header] = key
         return key
 
-    def load_all(self, campaign: dict[str, Any]) -> None:
+    def load_all(self, campaign: Campaign) -> None:
         """Load every release a campaign needs; where one cannot be loaded, it is logged and there are no offers."""
-        names = {campaign.get("release"), *(campaign.get("experiment") or {}).get("releases", {}).values()} - {None}
-        for release_id in sorted(names):
+        for release_id in sorted(campaign.releases):
             try:
                 self.decider.ensure(release_id)
             except PromoError as error:

@@ -1,40 +1,40 @@
 """A campaign's next release in; the campaign served from it, those who listen told, and the next plan prepared, out."""
 
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection
 
 from promolift.errors import PromoError
-from promolift.serve import outbox
 from promolift.results.approved import approve, forget
+from promolift.serve import outbox
+from promolift.serve.settings import Policy
+from promolift.serve.things import Campaign
 from promolift.store import Store
-from promolift.store.ledger_audit import audit, get, put
+from promolift.store.ledger_audit import audit
 from promolift.store.ledger_schema import Refused
 
 if TYPE_CHECKING:
     from promolift.serve.server import Server
 
 LOG = logging.getLogger("promolift.serve")
-NEW = {"paused": False, "policy": {}, "policy_version": 1}
+NEW = Campaign(paused=False, policy=Policy(), policy_version=1)
 
 
-def activate(db: Connection, now_ms: int, actor: str, campaign_id: str, release_id: str) -> dict[str, Any]:
+def activate(db: Connection, now_ms: int, actor: str, campaign_id: str, release_id: str) -> Campaign:
     """Serve a campaign from this release from the next decision on; it must be loaded before."""
-    old = get(db, "campaign", campaign_id) or NEW
-    if old.get("release") == release_id:
-        return {"campaign_id": campaign_id} | old
-    new = old | {"release": release_id, "previous": old.get("release")}
-    return _switch(db, now_ms, (actor, "release.activate", campaign_id), old, new)
+    old = Campaign.find(db, campaign_id) or NEW
+    if old.release == release_id:
+        return old
+    return _switch(db, now_ms, (actor, "release.activate", campaign_id), old, release_id)
 
 
-def roll_back(db: Connection, now_ms: int, actor: str, campaign_id: str) -> dict[str, Any]:
+def roll_back(db: Connection, now_ms: int, actor: str, campaign_id: str) -> Campaign:
     """Back to the release before the present one, which then is the one before. Refused if there is none."""
-    old = get(db, "campaign", campaign_id) or {}
-    if not old.get("previous"):
+    old = Campaign.find(db, campaign_id) or NEW
+    if not old.previous:
         raise Refused("previous_missing", "there is no release before the present one")
-    new = old | {"release": old["previous"], "previous": old["release"]}
-    return _switch(db, now_ms, (actor, "release.rollback", campaign_id), old, new)
+    return _switch(db, now_ms, (actor, "release.rollback", campaign_id), old, old.previous)
 
 
 def remember(server: "Server", release_id: str) -> None:
@@ -50,9 +50,9 @@ def remember(server: "Server", release_id: str) -> None:
         LOG.warning("what is live was not noted for the next plan", extra={"detail": str(error)})
 
 
-def _switch(db: Connection, now_ms: int, who: tuple[str, str, str], old: Any, new: dict[str, Any]) -> dict[str, Any]:
-    put(db, "campaign", who[2], new, now_ms)
-    told = {"campaign_id": who[2], "release": new["release"], "previous": new["previous"]}
+def _switch(db: Connection, now_ms: int, who: tuple[str, str, str], old: Campaign, release_id: str) -> Campaign:
+    new = old.served_from(release_id).keep(db, who[2], now_ms)
+    told = {"campaign_id": who[2], "release": new.release, "previous": new.previous}
     outbox.announce(db, "release.activated", told, now_ms)
-    audit(db, now_ms, who, {"release": old.get("release")}, told)
-    return {"campaign_id": who[2]} | new
+    audit(db, now_ms, who, {"release": old.release}, told)
+    return new

@@ -7,7 +7,7 @@ import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import polars as pl
 
@@ -16,6 +16,7 @@ from promolift.config import RAW, Config
 from promolift.errors import ConfigError, InputError
 from promolift.sources.files import open_file
 from promolift.steps.init_files import Log, open_logs, told_by_name
+from promolift.steps.job import StepSummary
 from promolift.store import Store
 
 INSIDE: tuple[tuple[Literal["products", "customers"], str], ...] = (
@@ -52,8 +53,8 @@ source = "files"
 """
 
 
-def init(files: dict[str, Path], config: Path, force: bool, more: Sequence[Path] = ()) -> dict[str, Any]:
-    """Write `config` for the raw `files` (events, products, customers, promotions); what was found, `text` in words.
+def init(files: dict[str, Path], config: Path, force: bool, more: Sequence[Path] = ()) -> StepSummary:
+    """Write `config` for the raw `files` (events, products, customers, promotions); what was found.
 
     `more` are further files of events; `open_logs` says what a path of events may hold. Nothing is written if a file
     cannot be understood or `config` is there already (unless `force`).
@@ -68,7 +69,8 @@ def init(files: dict[str, Path], config: Path, force: bool, more: Sequence[Path]
     draft = config.with_name(f".{config.name}.draft")
     draft.write_text(text, encoding="utf-8")
     draft.replace(config)
-    return {"step": "init", "config": str(config), "tables": figures(parts), "text": shown(parts, config)}
+    figures = {"step": "init", "config": str(config), "tables": [part.to_json() for part in parts]}
+    return StepSummary(shown(parts, config), figures)
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,23 @@ class Part:
     path: Path
     log: Log | None = None
     inside: bool = False
+
+    @property
+    def joined(self) -> Sequence[tuple[Path, data.Tie]]:
+        """The further files that its rows are joined with, and how."""
+        return self.log.joins if self.log and not self.inside else ()
+
+    def to_json(self) -> dict[str, object]:
+        """What was guessed: our name for a column, and where it comes from."""
+        return {
+            "table": self.name.removeprefix("more_"),
+            "path": str(self.path),
+            "inside_events": self.inside,
+            "joined": [str(path) for path, _ in self.joined],
+            "columns": {role: list(self.mapping.sources(role)) for role in self.mapping.columns},
+            "constants": dict(self.mapping.constants),
+            "notes": list(self.mapping.notes),
+        }
 
 
 def guess_all(store: Store, files: dict[str, Path], more: Sequence[Path] = ()) -> list[Part]:
@@ -204,29 +223,13 @@ def _quoted(text: str) -> str:
     return json.dumps(text, ensure_ascii=False)
 
 
-def figures(parts: Sequence[Part]) -> list[dict[str, Any]]:
-    """What was guessed, table by table: our name for a column, and where it comes from."""
-    return [
-        {
-            "table": part.name.removeprefix("more_"),
-            "path": str(part.path),
-            "inside_events": part.inside,
-            "joined": [str(path) for path, _ in part.log.joins] if part.log and not part.inside else [],
-            "columns": {role: list(part.mapping.sources(role)) for role in part.mapping.columns},
-            "constants": dict(part.mapping.constants),
-            "notes": list(part.mapping.notes),
-        }
-        for part in parts
-    ]
-
-
 def shown(parts: Sequence[Part], config: Path) -> str:
     """What was guessed, as lines a person can check."""
     lines = []
     for part in parts:
         where = f"inside {part.path.name}" if part.inside else part.path.name
         lines.append(f"{part.name.removeprefix('more_')} ({where})")
-        for path, tie in part.log.joins if part.log and not part.inside else ():
+        for path, tie in part.joined:
             lines.append(f"  joined: {path.name} by {tie.on} ({tie.share:.1%} of the rows find theirs)")
         lines += [f"  {role:<16} <- {', '.join(part.mapping.sources(role))}" for role in part.mapping.columns]
         lines += [f"  {role:<16} =  {text}" for role, text in part.mapping.constants.items()]

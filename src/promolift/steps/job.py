@@ -1,7 +1,8 @@
 """What every step works with: settings, store, a way to tell how far it is, and the moments all steps agree on."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -13,6 +14,22 @@ from promolift.store import Store
 
 Tell = Callable[..., None]  # tell(step, share done, note)
 CHECK_DAYS = 77  # predictions are checked on the last 11 weeks: long enough for 8 weeks of spend and a few campaigns
+
+
+@dataclass(frozen=True)
+class StepSummary:
+    """What a verb did: `figures` for `--json`, and `text` that says the same to a person."""
+
+    text: str
+    figures: Mapping[str, object] = field(default_factory=dict)
+
+    def to_json(self) -> str:
+        """The figures alone."""
+        return json.dumps(self.figures, ensure_ascii=False, indent=1)
+
+    def adding(self, line: str, **figures: object) -> "StepSummary":
+        """With one more line, and more figures."""
+        return StepSummary("\n".join(filter(None, (self.text, line))), {**self.figures, **figures})
 
 
 @dataclass(frozen=True)

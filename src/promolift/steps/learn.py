@@ -12,7 +12,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import duckdb
 import polars as pl
@@ -23,10 +22,10 @@ from promolift.report import render_page
 from promolift.report.words import money
 from promolift.results.plan import PlanNote
 from promolift.sources.files import open_file
-from promolift.steps.job import Tell
+from promolift.steps.job import StepSummary, Tell
 from promolift.steps.learn_data import Evidence, LearnSettings, gather, read_decisions, read_outcomes
 from promolift.steps.learn_judge import Judged, judge, numbers_of
-from promolift.steps.learn_next import next_release, proposal_json, release_json
+from promolift.steps.learn_next import learned_release, next_release, proposed
 from promolift.steps.learn_page import Told, page_of, summary_text
 from promolift.steps.proposal import Proposed, plan_mark, write_whole
 from promolift.store import Store
@@ -45,8 +44,16 @@ class Request:
     auto: bool = False
 
 
-def run_learn(request: Request, tell: Tell) -> dict[str, Any]:
-    """Judge the decisions and write the files; returns the numbers, with `text` for people.
+@dataclass(frozen=True)
+class LearnResult:
+    """What was learned: the proposal, and the findings in figures and words."""
+
+    proposal: Proposed
+    summary: StepSummary
+
+
+def run_learn(request: Request, tell: Tell) -> LearnResult:
+    """Judge the decisions and write the files.
 
     Raises SupportError where the outcomes cannot tell: nobody held out, windows not over, too few customers.
     """
@@ -106,20 +113,20 @@ def _profiles(store: Store | None, evidence: Evidence) -> tuple[pl.DataFrame, pl
     return profiles.filter(pl.col("asof_ms") == then[-1]), profiles.filter(pl.col("asof_ms") == now[-1])
 
 
-def _write(out: Path, told: Told, mark: str | None) -> dict[str, Any]:
+def _write(out: Path, told: Told, mark: str | None) -> LearnResult:
     """Write the files; `mark` is that of the plan which the work folder had."""
     out.mkdir(parents=True, exist_ok=True)
-    said = {"plan": mark, "status": "accepted by auto" if told.released else "waiting for a person"}
-    proposal = Proposed.parse(proposal_json(told.next) | said, "proposal").to_json()
-    numbers = numbers_of(told.judged) | {"proposal": proposal}
-    texts = {"learn.json": numbers, "proposal.json": proposal}
+    proposal = proposed(told.next, mark, "accepted by auto" if told.released else "waiting for a person")
+    numbers = numbers_of(told.judged) | {"proposal": proposal.to_json()}
+    texts = {"learn.json": numbers, "proposal.json": proposal.to_json()}
     (out / "release.json").unlink(missing_ok=True)  # an older one would pass for the answer to these decisions
     if told.released:
-        texts["release.json"] = release_json(told.next)
+        texts["release.json"] = learned_release(told.next).model_dump(mode="json")
     for name, value in texts.items():
         write_whole(out / name, json.dumps(value, ensure_ascii=False, indent=1) + "\n")
-    write_whole(out / "learn.html", render_page(page_of(told)))
-    return numbers | {"page": str(out / "learn.html"), "text": f"{summary_text(told)}\nReport: {out / 'learn.html'}"}
+    page = out / "learn.html"
+    write_whole(page, render_page(page_of(told)))
+    return LearnResult(proposal, StepSummary(summary_text(told), numbers).adding(f"Report: {page}", page=str(page)))
 
 
 __all__ = ["Judged", "LearnSettings", "Request", "run_learn"]

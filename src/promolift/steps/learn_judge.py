@@ -5,7 +5,6 @@ Legend: N customers in the order of `Slots`, A actions.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import polars as pl
@@ -285,8 +284,8 @@ def detectable(verdict: Verdict, settings: LearnSettings) -> float | None:
     return float(need * verdict.lift.se)
 
 
-def numbers_of(judged: Judged) -> dict[str, Any]:
-    """The findings as JSON."""
+def numbers_of(judged: Judged) -> dict[str, object]:
+    """The findings as JSON: what learn.json says of them."""
     verdict, evidence = judged.verdict, judged.evidence
     return {
         "campaign": evidence.release.campaign_id,

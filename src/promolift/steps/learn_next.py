@@ -5,7 +5,6 @@ Legend: N customers, K open offers, A = K + 1 actions, the last is no offer.
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +20,7 @@ from promolift.learn.release import Proposal, propose, summarise, value_of
 from promolift.learn.support import require, unseen_mass, weigh
 from promolift.steps.learn_data import LearnSettings, Slots
 from promolift.steps.learn_judge import Judged, planned_gain, slot_lift
+from promolift.steps.proposal import Proposed, Status
 
 Floats = NDArray[np.float64]
 GROUP = 20  # customers of an offer in each arm, below which it is told nothing of its own
@@ -274,29 +274,31 @@ def _hindrances(judged: Judged) -> list[str]:
     return found
 
 
-def release_json(found: Next) -> dict[str, Any]:
-    """The fields of deliver.Release, with the recalibration it was priced with: on top of the one in force."""
+def learned_release(found: Next) -> Release:
+    """The release with the recalibration it was priced with: on top of the one in force."""
     whole, before = found.recalibration.whole, found.release.recalibration or deliver.Recalibration()
     now = deliver.Recalibration(
         ratio=whole.ratio, low=whole.low, high=whole.high, closed=found.recalibration.closed,
         offers={name: factor.ratio for name, factor in found.recalibration.offers.items()},
     )  # fmt: skip
-    return found.release.model_copy(update={"recalibration": before.then(now)}).model_dump(mode="json")
+    return found.release.model_copy(update={"recalibration": before.then(now)})
 
 
-def proposal_json(found: Next) -> dict[str, Any]:
-    """The proposal for the person who decides."""
+def proposed(found: Next, plan: str | None, status: Status) -> Proposed:
+    """The proposal for the person who decides; `plan` is the mark of the plan that it was learned with."""
     proposal = found.proposal
-    told = {} if proposal is None else {
-        "expected_per_customer": proposal.value.value, "expected_interval": list(proposal.value.interval),
-        "lead_per_customer": proposal.lead.value, "lead_interval": list(proposal.lead.interval),
+    valued = {} if proposal is None else {
+        "expected_per_customer": proposal.value.value, "expected_interval": proposal.value.interval,
+        "lead_per_customer": proposal.lead.value, "lead_interval": proposal.lead.interval,
         "effective_decisions": proposal.value.effective, "rollback": proposal.rollback,
     }  # fmt: skip
-    return {
-        "release": release_json(found),
-        "changes": list(found.changes),
+    values = {
+        "release": learned_release(found).model_dump(mode="json"),  # every field said, so that the file says it
+        "changes": found.changes,
         "within_guardrails": found.accepted,
         "why": found.why,
         "factors": {name: asdict(factor) for name, factor in found.recalibration.offers.items()},
-        **told,
+        "plan": plan,
+        "status": status,
     }
+    return Proposed.parse(values | valued, "proposal")

@@ -1,37 +1,36 @@
 """Stated settings in; loop.html, loop.json and days.parquet of a simulated closed loop written out."""
 
-import json
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from promolift.errors import ConfigError
 from promolift.report import render_page
-from promolift.steps.job import Tell
+from promolift.steps.job import StepSummary, Tell
 from promolift.steps.loop import LoopSettings, run_loop
-from promolift.steps.loop_page import day_table, numbers, page_of
+from promolift.steps.loop_numbers import day_table, numbers
+from promolift.steps.loop_page import page_of
 
 DEFAULTS = {"customers": 4000}  # more than a test needs: the page has intervals to show
 
 
-def run_simulation(stated: dict[str, Any], out: Path, tell: Tell, file: Path | None = None) -> dict[str, Any]:
-    """Run the loop and write its files to `out`; returns the numbers. Raises ConfigError for impossible settings.
+def run_simulation(stated: Mapping[str, float | None], out: Path, tell: Tell, file: Path | None = None) -> StepSummary:
+    """Run the loop and write its files to `out`. Raises ConfigError for impossible settings.
 
     What is `stated` (None: nothing) goes before the [simulate] part of a TOML `file`.
     """
     given = {key: value for key, value in stated.items() if value is not None}
     settings = LoopSettings.parse(DEFAULTS | _part(file) | given, str(file or "promolift simulate"))
     loop = run_loop(settings, lambda share, note: tell("simulate", share, note))
-    found = numbers(loop)
+    summary = numbers(loop).summary()
     out.mkdir(parents=True, exist_ok=True)
     day_table(loop).write_parquet(out / "days.parquet")
-    plain = {key: value for key, value in found.items() if key != "text"}
-    (out / "loop.json").write_text(json.dumps(plain, ensure_ascii=False, indent=1), encoding="utf-8")
+    (out / "loop.json").write_text(summary.to_json(), encoding="utf-8")
     (out / "loop.html").write_text(render_page(page_of(loop)), encoding="utf-8")
-    return found | {"text": f"{found['text']}\nReport: {out / 'loop.html'}"}
+    return summary.adding(f"Report: {out / 'loop.html'}")
 
 
-def _part(file: Path | None) -> dict[str, Any]:
+def _part(file: Path | None) -> dict[str, object]:
     if file is None:
         return {}
     try:

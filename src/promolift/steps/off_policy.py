@@ -3,7 +3,7 @@
 Legend: N decisions of a batch, A offers, P policies.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ from promolift.learn.off_policy import (
 from promolift.learn.stream import stream_value
 from promolift.sources.files import open_file
 from promolift.sql import ident, literal
+from promolift.steps.job import StepSummary
 
 Floats = NDArray[np.float64]
 MOST_OFFERS = 500  # a dense table of chances is kept for a batch
@@ -59,8 +60,8 @@ def evaluate_log(
     reward: str = "reward",
     features: Sequence[str] = (),
     settings: OffPolicySettings = OffPolicySettings(),  # noqa: B008 - frozen
-) -> dict[str, Any]:
-    """Value each policy on the log; a summary to print as JSON, with `text` for people.
+) -> StepSummary:
+    """Value each policy on the log.
 
     The log has customer_id, offer_id, propensity (as the decisions table has) and the reward column; with `candidates`
     in it the chances of all open offers are known to the support check. A policy is `logged`, `uniform` (over the
@@ -74,30 +75,33 @@ def evaluate_log(
         connection.execute("set memory_limit = '1GB'; set TimeZone = 'UTC'; set enable_progress_bar = false")
         rows, offers, notes = _open(connection, request)
         if rows * len(offers) <= HELD:
-            return _told(_held(connection, request, offers, settings), notes)
+            return _summary(request, _held(connection, request, offers, settings), notes)
         found = {}
         for policy in request.policies:
             batches = ((log, chances[policy]) for log, chances in _batches(connection, request, offers))
             level = 1 - (1 - settings.level) / len(request.policies)  # all intervals hold at once (Bonferroni)
             found[policy] = stream_value(batches, settings.model_copy(update={"level": level}))
-    return _told(_summary(request, found, None), notes)
+    return _summary(request, _Valued(found), notes)
 
 
-def _told(summary: dict[str, Any], notes: list[str]) -> dict[str, Any]:
-    """The summary with what was guessed about the log."""
-    return summary | {"notes": notes, "text": "\n".join([summary["text"], *(f"note: {each}" for each in notes)])}
+@dataclass(frozen=True)
+class _Valued:
+    """Each policy's value, the best first where they were ranked."""
+
+    values: Mapping[str, OffPolicyValue]
+    ranking: Ranking | None = None
 
 
 def _held(
     connection: duckdb.DuckDBPyConnection, request: Request, offers: list[str], settings: OffPolicySettings
-) -> dict[str, Any]:
+) -> _Valued:
     logs, chances = zip(*_batches(connection, request, offers), strict=True)
     log = _joined(logs)
     policies = {name: read_policy(log, np.vstack([part[name] for part in chances])) for name in request.policies}
     if len(policies) == 1:
-        return _summary(request, {name: value_of(log, policy, settings) for name, policy in policies.items()}, None)
+        return _Valued({name: value_of(log, policy, settings) for name, policy in policies.items()})
     ranking = rank_policies(log, policies, settings)
-    return _summary(request, {name: ranking.values[name] for name in ranking.order}, ranking)
+    return _Valued({name: ranking.values[name] for name in ranking.order}, ranking)
 
 
 def _open(connection: duckdb.DuckDBPyConnection, request: Request) -> tuple[int, list[str], list[str]]:
@@ -275,22 +279,27 @@ def _joined(logs: Sequence[Log]) -> Log:
     )
 
 
-def _summary(request: Request, values: dict[str, OffPolicyValue], ranking: Ranking | None) -> dict[str, Any]:
-    first = next(iter(values.values()))
+def _summary(request: Request, valued: _Valued, notes: list[str]) -> StepSummary:
+    """The values in figures and words; `notes` say what was guessed about the log."""
+    ranking, first = valued.ranking, next(iter(valued.values.values()))
     lines = [f"{request.log.name}: {first.support.rows} decisions, mean {request.reward} {first.logged:.5g}"]
-    policies: list[dict[str, Any]] = []
-    for name, value in values.items():
+    policies, order = [], []
+    for name, value in valued.values.items():
         low, high = (ranking.intervals[name].low, ranking.intervals[name].high) if ranking else (value.low, value.high)
-        found: dict[str, Any] = {"policy": name, "value": value.value, "low": low, "high": high}
-        found |= {"estimator": value.chosen, "gain_low": value.gain_low, "gain_high": value.gain_high}
-        found |= {"effective_rows": value.support.effective, "warning": value.warning}
+        figures = {
+            "policy": name, "value": value.value, "low": low, "high": high,
+            "estimator": value.chosen, "gain_low": value.gain_low, "gain_high": value.gain_high,
+            "effective_rows": value.support.effective, "warning": value.warning,
+        }  # fmt: skip
+        told = ""
         if ranking and name in ranking.against:
-            found["beaten"] = name in ranking.beaten
-        policies.append(found)
+            figures["beaten"] = name in ranking.beaten
+            told = "  beaten" if name in ranking.beaten else "  cannot be told from the first"
+        policies.append(figures)
         lines += ["", f"policy {name}", value.text()]
+        order.append(f"  {name}: {value.value:.5g}, {low:.5g} to {high:.5g}{told}")
     if ranking:
-        lines += ["", f"all intervals at once ({first.level:.0%}), best guess first:"]
-        for each in policies:
-            told = "" if "beaten" not in each else "  beaten" if each["beaten"] else "  cannot be told from the first"
-            lines.append(f"  {each['policy']}: {each['value']:.5g}, {each['low']:.5g} to {each['high']:.5g}{told}")
-    return {"rows": first.support.rows, "logged": first.logged, "policies": policies, "text": "\n".join(lines)}
+        lines += ["", f"all intervals at once ({first.level:.0%}), best guess first:", *order]
+    lines += [f"note: {each}" for each in notes]
+    figures_of_all = {"rows": first.support.rows, "logged": first.logged, "policies": policies, "notes": notes}
+    return StepSummary("\n".join(lines), figures_of_all)

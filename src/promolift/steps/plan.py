@@ -15,20 +15,21 @@ from promolift.deliver import Board, Drawn, Recalibration, Release
 from promolift.message import is_couponable, is_sensitive
 from promolift.privacy import may_send
 from promolift.results import effects
-from promolift.results.plan import FRONTIER, Level, Plan, PlanNote, given
 from promolift.results.approved import approved, taken_over
+from promolift.results.plan import FRONTIER, Level, Plan, PlanNote, Tables
 from promolift.steps.assumed import assumptions
 from promolift.steps.grounds import budget_cents, close_weak, evidence_floor
 from promolift.steps.job import Job, Moments, moments
 from promolift.steps.propose import Proposed, value, with_proposals
 from promolift.steps.randomised import STEP, cost, drawn, even_cost, spending
 from promolift.steps.targets import list_people, list_resting, list_targets
-from promolift.steps.why import moneyless, why
+from promolift.steps.why import FEW, moneyless, why
 from promolift.tables import CUSTOMERS
 from promolift.terms import covered
 
 LIMIT = "one category: "
 CURVE_POINTS = 9
+WEIGHED = ("customer_id", "offer_id", "gain_cents", "cost_cents", "caution_cents", "scope", "target", "menu_id")
 SETTLED = "settled when the budget was filled up"
 
 
@@ -41,7 +42,10 @@ class Offered(NamedTuple):
 
 
 class Asked(NamedTuple):
-    """Who may be given what: everybody's consent, those who get nothing whatever pays, and what is open to the rest."""
+    """Who may be given what: everybody's consent, those who get nothing whatever pays, and what is open to the rest.
+
+    `free` has the columns that the choice weighs and no more: it is as long as the candidates.
+    """
 
     consent: pl.DataFrame
     barred: pl.Series
@@ -131,9 +135,17 @@ def decide(job: Job, at: Moments, some: Offered) -> Plan:
     else:
         made = planned(job, at, some, asked, terms, budget)
     job.tell("plan", 0.9, "other budgets")
-    rows = made.rows.with_columns(pl.Series("prob", made.drawn.prob_R))
-    note = summary(job, some, asked, budget, made, given(rows, made.drawn.decisions))
-    return Plan.keep(job.store, note, rows, made.drawn.decisions, curve(job, asked.free))
+    known = pl.all_horizontal(pl.col("gain_cents", "cost_cents").is_not_null())
+    rows = made.rows.with_columns(
+        pl.Series("prob", made.drawn.prob_R), (pl.col("eligible") & pl.col("why_not").is_null() & known).alias("open")
+    )
+    given = made.drawn.decisions.filter(pl.col("offer_id") != "none")
+    chosen = rows[made.drawn.chosen_C].with_columns(given["decision_id"])
+    note = summary(job, some, asked, budget, made, chosen)
+    frontier = curve(job, asked.free)
+    decisions = made.drawn.decisions
+    del asked, made  # as long as the candidates, which are written now
+    return Plan.keep(job.store, note, Tables(rows, chosen, decisions, frontier))
 
 
 def ask(job: Job, rows: pl.DataFrame, terms: Release) -> Asked:
@@ -142,9 +154,16 @@ def ask(job: Job, rows: pl.DataFrame, terms: Release) -> Asked:
     barred = consent.filter(~pl.col("may_send"))["customer_id"]
     people = rows["customer_id"].unique()
     held = people.filter(pl.Series([deliver.in_holdout(who, terms) for who in people], dtype=pl.Boolean))
-    kept = pl.col("customer_id").is_in(pl.concat([barred, held]).implode())
-    free = rows.filter(pl.col("eligible") & (pl.col("offer_id") != "none") & ~kept)
-    return Asked(consent, barred, held, free)
+    asked = Asked(consent, barred, held, rows.clear())
+    limits = [column for text in job.config.plan.limits for column in allocate.Limit.read(text).where]
+    wanted = [name for name in dict.fromkeys((*WEIGHED, *limits, "units")) if name in rows.columns]
+    return asked._replace(free=open_to(rows.select(wanted), rows["eligible"], asked))
+
+
+def open_to(rows: pl.DataFrame, eligible: pl.Series, asked: Asked) -> pl.DataFrame:
+    """The rows that are open to those who may be given an offer."""
+    kept = pl.col("customer_id").is_in(pl.concat([asked.barred, asked.held]).implode())
+    return rows.filter(eligible & (rows["offer_id"] != "none"), ~kept)
 
 
 def careful(rows: pl.DataFrame) -> pl.DataFrame:
@@ -250,6 +269,7 @@ def settle(rows: pl.DataFrame, asked: Asked, terms: Release, asof_ms: int, found
     odd = pl.concat([first.join(wanted, on=key, how="anti"), wanted.join(first, on=key, how="anti")])["customer_id"]
     if odd.len():
         rows = _at_the_edge(rows, odd, wanted, terms.price)
+        del board  # as large as the next one
         board = Board.of(rows, asked.consent)
     made = deliver.records(board, terms, asof_ms)
     if not terms.explore:
@@ -259,18 +279,19 @@ def settle(rows: pl.DataFrame, asked: Asked, terms: Release, asof_ms: int, found
 
 
 def _at_the_edge(rows: pl.DataFrame, odd: pl.Series, wanted: pl.DataFrame, price: float) -> pl.DataFrame:
-    """The rows of a few customers so that the price gives each what was planned."""
-    known = rows.join(
-        wanted.with_columns(planned=pl.lit(True)), on=["customer_id", "offer_id"], how="left", maintain_order="left"
-    )
-    edge, mine = pl.col("customer_id").is_in(odd.implode()), pl.col("planned").fill_null(False)
-    shut = edge & ~mine & pl.col("eligible") & (pl.col("offer_id") != "none")
+    """The rows of a few customers so that the price gives each what was planned; of all others nothing is touched."""
+    at = rows["customer_id"].is_in(odd.implode()).arg_true()
+    planned = wanted.with_columns(planned=pl.lit(True))
+    edge = rows[at].join(planned, on=["customer_id", "offer_id"], how="left", maintain_order="left")
+    mine = pl.col("planned").fill_null(False)
+    shut = ~mine & pl.col("eligible") & (pl.col("offer_id") != "none")
     worth = pl.col("gain_cents") - price * pl.col("cost_cents")
     enough = worth - pl.max_horizontal(pl.lit(1e-6), 1e-9 * pl.col("gain_cents").abs())
-    return known.with_columns(
+    edge = edge.select(
         pl.when(shut).then(pl.coalesce("why_not", pl.lit(SETTLED))).otherwise("why_not").alias("why_not"),
-        pl.when(edge & mine).then(enough).otherwise("charge_cents").alias("charge_cents"),
-    ).drop("planned")
+        pl.when(mine).then(enough).otherwise("charge_cents").alias("charge_cents"),
+    )
+    return rows.with_columns(rows[name].clone().scatter(at, edge[name]) for name in edge.columns)
 
 
 def total_draws(job: Job, chosen: pl.DataFrame, learned: Recalibration | None) -> NDArray[np.float64] | None:
@@ -296,6 +317,8 @@ def summary(job: Job, some: Offered, asked: Asked, budget: int, made: Decided, c
     customers, bound = made.drawn.decisions.height, found.bound
     held = int(made.drawn.decisions["holdout"].fill_null(False).sum())
     able = customers - asked.barred.len() - held
+    empty = chosen.height < max(1.0, FEW * able)
+    free = open_to(some.rows, some.rows["eligible"], asked) if empty else asked.free
     return PlanNote(
         budget_cents=budget, gain_cents=gain, gain_low_cents=low, gain_high_cents=high,
         cost_cents=float(chosen["cost_cents"].sum()), added_cents=float(chosen["added_cents"].sum()),
@@ -304,7 +327,7 @@ def summary(job: Job, some: Offered, asked: Asked, budget: int, made: Decided, c
         bound_cents=bound, planned_cents=planned_cents,
         gap=max(0.0, (bound - planned_cents) / bound) if bound > 0 else 0.0,
         evidence=some.floor, explain=found.explain(), limits=tuple(use.name for use in found.binding),
-        why=tuple(why(job, some.rows, asked.free, chosen, able)),
+        why=tuple(why(job, some.rows, free, chosen, able)),
         assumptions=assumptions(job, chosen, effects.response(job.store)), terms=made.terms, menu=some.menu,
         shop=config.shop, consent=config.consent,
     )  # fmt: skip

@@ -1,6 +1,6 @@
 """One customer's id in; all that is known and expected of him, from which visits, and who is like him, out."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -10,7 +10,7 @@ from promolift.report.words import money
 from promolift.results.shop import Alike, Told, Visit
 from promolift.sql import fetch, literal
 from promolift.steps.foresee import MODEL, SHARED
-from promolift.steps.job import Job, local_day, moments
+from promolift.steps.job import Job, StepSummary, local_day, moments
 
 if TYPE_CHECKING:
     from promolift.steps.foresee_scene import Scene
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 REASONS, ALIKE = 5, 5
 
 
-def portrait(job: Job, customer_id: str) -> dict[str, Any]:
-    """Attributes, sentences, reasons and customers alike, with `text`. InputError if nobody has that id."""
+def portrait(job: Job, customer_id: str) -> StepSummary:
+    """Attributes, sentences, reasons and customers alike. InputError if nobody has that id."""
     mine = f"customer_id = {literal(customer_id)}"
     rows = fetch(job.store.table("profiles").filter(f"asof_ms = {moments(job).asof} and {mine}")).to_dicts()
     ahead = fetch(job.store.table("outlook").filter(mine)).to_dicts() if job.store.has("outlook") else []
@@ -27,16 +27,16 @@ def portrait(job: Job, customer_id: str) -> dict[str, Any]:
         raise InputError(f"no customer {customer_id!r} was seen before the plan's moment; see `promolift health`")
     currency = job.config.shop.currency
     said = profile.describe(rows[0], lambda cents: money(cents, currency)) if rows else []
-    told: dict[str, Any] = {"customer_id": customer_id, "attributes": rows[0] if rows else None, "outlook": None}
+    known = {"customer_id": customer_id, "attributes": rows[0] if rows else None}
     lines = [f"Customer {customer_id}", *said]
-    if ahead:
-        from promolift.steps.foresee_scene import set_scene
+    if not ahead:
+        return StepSummary("\n".join(lines), known | {"outlook": None})
+    from promolift.steps.foresee_scene import set_scene
 
-        told["outlook"] = {name: value for name, value in ahead[0].items() if name not in ("customer_id", "embedding")}
-        found = why(job, set_scene(job), customer_id)
-        told |= found.model_dump(mode="json")
-        lines += ["", *ahead[0]["sentences"].splitlines(), *reasons_told(found), *alike_told(found)]
-    return told | {"text": "\n".join(lines)}
+    outlook = {name: value for name, value in ahead[0].items() if name not in ("customer_id", "embedding")}
+    found = why(job, set_scene(job), customer_id)
+    lines += ["", *ahead[0]["sentences"].splitlines(), *reasons_told(found), *alike_told(found)]
+    return StepSummary("\n".join(lines), known | {"outlook": outlook} | found.model_dump(mode="json"))
 
 
 def why(job: Job, scene: "Scene", customer_id: str) -> Told:

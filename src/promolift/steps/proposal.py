@@ -17,10 +17,11 @@ from promolift.config import Config
 from promolift.deliver import Release
 from promolift.errors import ConfigError, InputError, StepError
 from promolift.report.words import money
-from promolift.results.plan import PlanNote
-from promolift.settings import Settings
 from promolift.results.approved import approve as keep_release
 from promolift.results.approved import approved
+from promolift.results.plan import PlanNote
+from promolift.settings import Settings
+from promolift.steps.job import StepSummary
 from promolift.store import Store
 
 FILE = "proposal.json"
@@ -70,7 +71,7 @@ class Proposed(Settings):
         write_whole(folder / FILE, _json(self.to_json()))
         return self
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """Plain values; what was never said is left out."""
         return self.model_dump(mode="json", exclude_unset=True)
 
@@ -111,7 +112,7 @@ def plan_mark(store: Store) -> str | None:
     return sha256(terms.encode() + rows.write_csv().encode()).hexdigest()[:16]
 
 
-def show(at: Where) -> dict[str, Any]:
+def show(at: Where) -> StepSummary:
     """The proposal and the approved release, in figures and in words."""
     with _opened(at.work) as store:
         now = approved(store, at.campaign)
@@ -123,15 +124,15 @@ def show(at: Where) -> dict[str, Any]:
         told.append(f"Approved now: version {now.policy_version} of campaign {at.campaign}{_learned(now)}.")
     if found is not None and not found.decided:
         told.append("To decide: `promolift learn approve` or `promolift learn reject`.")
-    return {
+    figures = {
         "step": "learn show",
         "proposal": None if found is None else found.to_json(),
         "approved": None if now is None else now.model_dump(mode="json"),
-        "text": "\n".join(told),
     }
+    return StepSummary("\n".join(told), figures)
 
 
-def approve(at: Where, sure: bool = False) -> dict[str, Any]:
+def approve(at: Where, sure: bool = False) -> StepSummary:
     """Let the next plans start from the proposal. What speaks against it is refused unless the person is `sure`.
 
     What it replaces is written first, the proposal is marked last: an interruption in between leaves a proposal that
@@ -155,17 +156,17 @@ def approve(at: Where, sure: bool = False) -> dict[str, Any]:
         f"approved: version {release.policy_version} of campaign {release.campaign_id}{_learned(release)}",
         "next: `promolift run` (or `promolift plan`) plans from it; until then the plan in force stays as it is",
     ]
-    return {
+    figures = {
         "step": "learn approve",
         "status": "approved by a person",
         "release": release.model_dump(mode="json"),
         "warnings": list(doubts),
         "next": "promolift run",
-        "text": "\n".join(text),
     }
+    return StepSummary("\n".join(text), figures)
 
 
-def reject(at: Where, why: str = "") -> dict[str, Any]:
+def reject(at: Where, why: str = "") -> StepSummary:
     """Mark the proposal as rejected; the release in force stays."""
     found = _waiting(at)
     said = {"status": "rejected by a person", "decided_at": _now()} | ({"note": why} if why else {})
@@ -174,7 +175,7 @@ def reject(at: Where, why: str = "") -> dict[str, Any]:
         now = approved(store, at.campaign)
     stays = "nothing was approved before" if now is None else f"version {now.policy_version} stays approved"
     told = f"rejected: version {found.release.policy_version} of campaign {at.campaign}; {stays}"
-    return {"step": "learn reject", "status": "rejected by a person", "why": why, "text": told}
+    return StepSummary(told, {"step": "learn reject", "status": "rejected by a person", "why": why})
 
 
 def write_whole(path: Path, text: str) -> None:

@@ -22,6 +22,7 @@ from promolift.steps.job import Job, Moments
 from promolift.steps.targets import list_people, list_resting, list_targets
 from promolift.tables import CANDIDATES, LEVEL, TARGET
 
+SLICE = 400_000  # candidates whose effects are worked out at once
 ACCEPTED = f"""
 with {LEVEL},
 l as (
@@ -98,8 +99,13 @@ def beyond(
 
 
 def value(job: Job, rows: pl.DataFrame) -> pl.DataFrame:
-    """Candidates with the effect model's word on each."""
-    return effect.add_effects(rows, effects.response(job.store), coupon_odds(job), job.config.value)
+    """Candidates in order of customer and offer with the effect model's word on each, a slice at a time for memory."""
+    response, odds, key = effects.response(job.store), coupon_odds(job), ("customer_id", "offer_id")
+    slices = (rows.slice(start, SLICE) for start in range(0, max(rows.height, 1), SLICE))
+    done = pl.concat([effect.add_effects(each, response, odds, job.config.value) for each in slices], rechunk=False)
+    who, what = (pl.col(name) for name in key)
+    ordered = (who > who.shift()) | ((who == who.shift()) & (what > what.shift()))
+    return done if done.select(ordered.all()).item() else done.sort(key)
 
 
 def draw(

@@ -6,7 +6,6 @@ Legend: N customers, K treatments, A = K + 1 arms (arm 0 is control), M customer
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import polars as pl
@@ -20,7 +19,6 @@ from promolift.effect.sensitivity import e_value_of_mean, tipping_odds
 from promolift.effect.trial import Level, Trial, encoder_of, row_keys
 from promolift.errors import InputError, StepError, SupportError
 from promolift.learn.metrics import Z95
-from promolift.results.base import Note
 from promolift.results.trial import (
     ArmCheck,
     HiddenCause,
@@ -31,7 +29,7 @@ from promolift.results.trial import (
     forget,
     policy_names,
 )
-from promolift.steps.job import Tell
+from promolift.steps.job import StepSummary, Tell
 from promolift.steps.trial_judge import Assigned, Judged, judge, judged_text
 from promolift.steps.trial_read import TrialData, read
 from promolift.store import Store
@@ -51,28 +49,24 @@ class Opened:
     data: TrialData
 
 
-def fit(store: Store, path: Path, settings: TrialSettings, tell: Tell) -> dict[str, Any]:
+def fit(store: Store, path: Path, settings: TrialSettings, tell: Tell) -> StepSummary:
     """`fit_trial` with its text, as the command line prints it."""
     found = fit_trial(store, path, settings, tell)
-    return _summary(found, fit_text(found, store.frame("trial_effects")))
+    return StepSummary(fit_text(found, store.frame("trial_effects")), found.model_dump(mode="json"))
 
 
-def evaluate(store: Store, tell: Tell) -> dict[str, Any]:
+def evaluate(store: Store, tell: Tell) -> StepSummary:
     """`judge_trial` with its text, as the command line prints it."""
     found = judge_trial(store, tell)
     told = TrialFit.load(store)
     tables = {"qini": found.tables.qini.to_dicts(), "policies": found.tables.policies.to_dicts()}
-    return tables | _summary(found.note, judged_text(found, told.arms, told.settings))
+    return StepSummary(judged_text(found, told.arms, told.settings), tables | found.note.model_dump(mode="json"))
 
 
-def plan(store: Store, tell: Tell) -> dict[str, Any]:
+def plan(store: Store, tell: Tell) -> StepSummary:
     """`plan_trial` with its text, as the command line prints it."""
     found = plan_trial(store, tell)
-    return _summary(found, found.explain)
-
-
-def _summary(note: Note, text: str) -> dict[str, Any]:
-    return note.model_dump(mode="json") | {"text": text}
+    return StepSummary(found.explain, found.model_dump(mode="json"))
 
 
 def fit_trial(store: Store, path: Path, settings: TrialSettings, tell: Tell) -> TrialFit:
@@ -284,7 +278,7 @@ def _part(data: TrialData, keep: Ints) -> TrialData:
     return TrialData(data.features[keep], data.arm_N[keep], data.arms, outcomes, {})
 
 
-def explain(store: Store) -> dict[str, Any]:
+def explain(store: Store) -> StepSummary:
     """What the models say and by which rule they were chosen, in plain words."""
     found = TrialFit.load(store)
     settings, decides = found.settings, found.settings.net(found.settings.deciding)
@@ -296,7 +290,7 @@ def explain(store: Store) -> dict[str, Any]:
             whom = model.advice([policy_names(found.arms)[0], *found.arms[1:]])
         said = model.evidence(found.arms)
         parts.append(f"{name}, {settings.net(name).text()}: {said} {whom}")
-    return {"outcomes": list(settings.modelled), "text": "\n\n".join(parts)}
+    return StepSummary("\n\n".join(parts), {"outcomes": list(settings.modelled)})
 
 
 def plan_trial(store: Store, tell: Tell) -> TrialPlanned:

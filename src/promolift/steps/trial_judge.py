@@ -4,10 +4,10 @@ Two halves by a hash of each customer's own values: each is predicted by models 
 K treatments, A arms (arm 0 is control), M a part of the customers, P points of a curve.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 POINTS = 41
-Row = dict[str, Any]
+Row = Mapping[str, object]  # of a table to be
 QINI = {
     "outcome": pl.String, "arm": pl.Int64, "figure": pl.String, "by": pl.String,
     "value": pl.Float64, "low": pl.Float64, "high": pl.Float64, "n": pl.Int64,
@@ -252,7 +252,7 @@ def _policies(data: "TrialData", crossed: _Crossed, decided_N: Ints) -> list[Row
     ]
     best = max(values[:-1], key=lambda each: each.value)
     best_arm = names.index(best.figure)
-    rows = []
+    rows: list[Row] = []
     for arm_N, each in zip(given, values, strict=True):
         lead, added, ours = uplift.difference(each, best), uplift.difference(each, values[0]), each is values[-1]
         rows.append(

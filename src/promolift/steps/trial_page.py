@@ -1,7 +1,6 @@
 """A judged trial in a work folder in; its page out: who got what, what it added, to whom, which policy, and a plan."""
 
 from functools import partial
-from typing import Any
 
 import polars as pl
 
@@ -9,7 +8,7 @@ from promolift.report.blocks import Big, Block, Chapter, Figure, Grid, Page, Spa
 from promolift.report.chapters.summary import span_of
 from promolift.report.words import bracket, clip, count, ends, interval, number, share
 from promolift.results.trial import TrialPlanned, TrialResults
-from promolift.steps.trial_story import TrialStory
+from promolift.steps.trial_story import ArmEffect, TrialStory
 from promolift.steps.trial_unseen import policies, whom
 from promolift.store import Store
 
@@ -61,33 +60,26 @@ def _head(trial: TrialStory) -> tuple[Big, Span | None]:
         gain, low, high = (trial.cents(amount) for amount in (plan.gain, plan.low, plan.high))
         return big, span_of(gain, low, high, trial.settings.currency)
     first = trial.settings.outcomes[0]
-    row = _best(trial, first)
-    text = f"What {trial.arms[row['arm']]} adds to {first}, on average{_paid(trial, row)}."
-    return Big("Average effect", trial.added(first, row["effect"]), text, trial.level), None
+    best = trial.effects(first)[0]
+    text = f"What {trial.arms[best.arm]} adds to {first}, on average{_paid(trial, best)}."
+    return Big("Average effect", trial.added(first, best.effect), text, trial.level), None
 
 
-def _best(trial: TrialStory, outcome: str) -> dict[str, Any]:
-    """The row of the arm that adds most."""
-    mine = trial.tables.effects.filter(pl.col("outcome") == outcome)
-    return mine.sort("effect", descending=True).row(0, named=True)
-
-
-def _paid(trial: TrialStory, row: dict[str, Any]) -> str:
+def _paid(trial: TrialStory, each: ArmEffect) -> str:
     """What is left of an effect on money once it is paid for; nothing where net is gross or cannot be told."""
-    outcome = row["outcome"]
-    if row["net"] is None or trial.settings.net(outcome).plain:
+    if each.net is None or trial.settings.net(each.outcome).plain:
         return ""
-    span = ends(row["net_low"], row["net_high"], trial.cash)
-    return f"; {trial.basis(outcome)}: {trial.cash(row['net'])} ({span})"
+    span = ends(each.net_low, each.net_high, trial.cash)
+    return f"; {trial.basis(each.outcome)}: {trial.cash(each.net)} ({span})"
 
 
 def _bigs(trial: TrialStory) -> list[Big]:
     bigs = []
     for outcome in trial.settings.outcomes[:3]:
-        row = _best(trial, outcome)
-        without = trial.amount(outcome, row["control_mean"])
-        told = f"{trial.arms[row['arm']]} adds this to {without} without it{_paid(trial, row)}."
-        bigs.append(Big(outcome, trial.added(outcome, row["effect"]), told, trial.level))
+        best = trial.effects(outcome)[0]
+        without = trial.amount(outcome, best.control_mean)
+        told = f"{trial.arms[best.arm]} adds this to {without} without it{_paid(trial, best)}."
+        bigs.append(Big(outcome, trial.added(outcome, best.effect), told, trial.level))
     if plan := trial.results.planned:
         told = f"{count(plan.treated)} of {count(plan.customers)} customers, {trial.cash(plan.cost)} of it spent."
         bigs.append(Big("Budget", trial.cash(plan.budget), told))
@@ -154,16 +146,16 @@ def _effects(trial: TrialStory) -> Chapter:
 def _average(trial: TrialStory, place: int, outcome: str) -> Figure:
     """Effects in the unit of the file; beside those on money what is left once they are paid for."""
     say, more = partial(trial.amount, outcome), partial(trial.added, outcome)
-    mine = trial.tables.effects.filter(pl.col("outcome") == outcome).sort("effect", descending=True)
+    found = trial.effects(outcome)
     paid = outcome == trial.settings.money and not trial.settings.net(outcome).plain
     marks, cells = [], []
-    for r in mine.iter_rows(named=True):
-        name, p = trial.arms[r["arm"]], number(r["p_holm"])
-        marks.append((name, *(trial.drawn(outcome, r[k]) for k in ("effect", "low", "high")), "main"))
-        net = [more(r["net"]), ends(r["net_low"], r["net_high"], more)] if paid else []
-        cells.append([name, say(r["control_mean"]), more(r["effect"]), ends(r["low"], r["high"], more), *net, p])
-    top = mine.row(0, named=True)
-    finding = f"{trial.arms[top['arm']]} adds {more(top['effect'])} to {say(top['control_mean'])}{_paid(trial, top)}."
+    for each in found:
+        name, p = trial.arms[each.arm], number(each.p_holm)
+        marks.append((name, *(trial.drawn(outcome, end) for end in (each.effect, each.low, each.high)), "main"))
+        net = [more(each.net), ends(each.net_low, each.net_high, more)] if paid else []
+        cells.append([name, say(each.control_mean), more(each.effect), ends(each.low, each.high, more), *net, p])
+    top = found[0]
+    finding = f"{trial.arms[top.arm]} adds {more(top.effect)} to {say(top.control_mean)}{_paid(trial, top)}."
     heads = ["arm", "without", "adds", "95 % interval", *(["net", "95 % interval"] if paid else []), "p, all looked at"]
     grid = Grid(heads, cells, frozenset(range(1, len(heads))))
     axis = (f"added to {outcome}, per customer", trial.fmt(outcome))

@@ -4,13 +4,12 @@ import tomllib
 from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
 
 from promolift.errors import ConfigError
 from promolift.report import render_page
 from promolift.results.trial import TrialFit, TrialSettings
 from promolift.steps import trial
-from promolift.steps.job import Tell
+from promolift.steps.job import StepSummary, Tell
 from promolift.steps.trial_page import page_of
 from promolift.store import Store
 
@@ -37,9 +36,9 @@ def trial_settings(path: Path | None, pairs: Sequence[str]) -> TrialSettings:
     return TrialSettings.parse(stated, str(path) if path and not pairs else "promolift effect fit")
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read(path: Path) -> dict[str, object]:
     try:
-        found: dict[str, Any] | None = tomllib.loads(path.read_text(encoding="utf-8")).get("trial")
+        found: dict[str, object] | None = tomllib.loads(path.read_text(encoding="utf-8")).get("trial")
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such file") from None
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
@@ -59,11 +58,11 @@ def check_settings(store: Store, path: Path) -> None:
             raise ConfigError(f"{told}; run `promolift effect fit` with this file first")
 
 
-def write_trial(store: Store, out: Path, tell: Tell) -> dict[str, Any]:
+def write_trial(store: Store, out: Path, tell: Tell) -> StepSummary:
     """Plan if an outcome is money, then write the files; returns the plan's numbers and where the page is."""
     fitted = TrialFit.load(store)
     out.mkdir(parents=True, exist_ok=True)
-    found: dict[str, Any] = {"text": ""}
+    found = StepSummary("")
     if fitted.settings.money is not None and fitted.apart:
         found = trial.plan(store, tell)
         table = store.frame("trial_plan").sort("row")
@@ -71,13 +70,13 @@ def write_trial(store: Store, out: Path, tell: Tell) -> dict[str, Any]:
         table.write_csv(out / "plan.csv", include_bom=True)
     page = out / "trial.html"
     page.write_text(render_page(page_of(store)), encoding="utf-8")
-    return found | {"page": str(page), "text": f"{found['text']}\nReport: {page}".strip()}
+    return found.adding(f"Report: {page}", page=str(page))
 
 
-def trial_demo(store: Store, path: Path, out: Path, tell: Tell) -> dict[str, Any]:
+def trial_demo(store: Store, path: Path, out: Path, tell: Tell) -> StepSummary:
     """From the file of the hillstrom e-mail trial to its plan and page: fit, evaluate, report."""
     settings = trial_settings(Path(str(files("promolift") / "hillstrom.toml")), ())
     fitted = trial.fit(store, path, settings, tell)
     judged = trial.evaluate(store, tell)
     written = write_trial(store, out, tell)
-    return written | {"text": "\n".join((fitted["text"], judged["text"], written["text"]))}
+    return StepSummary("\n".join((fitted.text, judged.text, written.text)), written.figures)

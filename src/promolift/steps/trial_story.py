@@ -1,11 +1,29 @@
 """What is known of a trial in; how its amounts, outcomes and policies are said on its page, out."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
+
+import polars as pl
 
 from promolift.currency import currency_digits
 from promolift.report.blocks import Badge
 from promolift.report.words import money, number, share, upper_first
 from promolift.results.trial import TrialFit, TrialResults, TrialSettings, TrialTables
+
+
+class ArmEffect(NamedTuple):
+    """What an arm adds to an outcome, per customer; `net` once it is paid for, None where that cannot be told."""
+
+    outcome: str
+    arm: int
+    control_mean: float
+    effect: float
+    low: float
+    high: float
+    net: float | None
+    net_low: float | None
+    net_high: float | None
+    p_holm: float | None
 
 
 @dataclass(frozen=True)
@@ -28,6 +46,11 @@ class TrialStory:
     def tables(self) -> TrialTables:
         """Its tables."""
         return self.results.tables
+
+    def effects(self, outcome: str) -> list[ArmEffect]:
+        """What each arm adds to an outcome, the most first."""
+        mine = self.tables.effects.filter(pl.col("outcome") == outcome).sort("effect", descending=True)
+        return [ArmEffect(*row) for row in mine.select(ArmEffect._fields).iter_rows()]
 
     @property
     def level(self) -> Badge:

@@ -26,7 +26,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from promolift.errors import ConfigError, InputError, StepError
-from promolift.tables import KEPT
+from promolift.kept import KEPT
 
 try:
     import fcntl
@@ -34,6 +34,9 @@ except ImportError:  # pragma: no cover - Windows has no advisory locks of this 
     fcntl = None  # type: ignore[assignment]
 
 Relation = duckdb.DuckDBPyRelation
+
+
+ROWS = 250_000  # in a part of a file that is written at once: bounds the memory
 
 
 def made_by(name: str) -> str:
@@ -145,7 +148,7 @@ class Store:
         self._claim()
         draft = self._work / f"{name}.parquet"
         if isinstance(rows, pl.DataFrame):
-            rows.write_parquet(draft)
+            rows.write_parquet(draft, row_group_size=ROWS)
         else:
             _copy(rows, draft)
         self._publish(draft, self._file(name))
@@ -222,6 +225,11 @@ class Store:
         if not path.is_file():
             raise StepError(f"no result {name!r} yet; run `promolift {made_by(name)}` first")
         return _read_json(path)
+
+    def remove_json(self, name: str) -> None:
+        """Forget the value kept under a name; nothing happens if there is none."""
+        self._claim()
+        (self.root / "notes" / f"{name}.json").unlink(missing_ok=True)
 
     def has_json(self, name: str) -> bool:
         """Whether a value is kept under that name."""

@@ -16,6 +16,7 @@ from promolift.report.words import (
     listed,
     money,
     number,
+    per_unit,
     plural,
     share,
     symbol,
@@ -59,7 +60,7 @@ def _frontier(story: Story) -> Figure | Block:
             list(r) for r in line.select("budget_cents", "gain_cents", "low_cents", "high_cents", "treated").iter_rows()
         ],
         "chosen": [known(chosen.budget_cents), known(chosen.gain_cents), known(chosen.price)],
-        "slope": f"the next {symbol(currency)}1 adds {money(chosen.next_cents, currency)}",
+        "slope": f"the next {symbol(currency)}1 adds {per_unit(chosen.next_cents, currency)}",
         "label": f"chosen: {money(chosen.budget_cents, currency)} → {money(chosen.gain_cents, currency, sign=True)}",
     }
     rows = [
@@ -112,7 +113,7 @@ def _finding(line: pl.DataFrame, story: Story) -> str:
     text += f" Of what the same estimates promise here, {listed(parts)}." if parts else ""
     if known(chosen.next_cents) is not None:
         one = f"{symbol(currency)}1"
-        text += f" At the chosen point one more {one} of budget adds {money(chosen.next_cents, currency)}."
+        text += f" At the chosen point one more {one} of budget adds {per_unit(chosen.next_cents, currency)}."
     return text
 
 

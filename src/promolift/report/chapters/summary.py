@@ -4,7 +4,20 @@ from promolift.report.blocks import Big, Span, Stand
 from promolift.report.chapters.policies import Said, said
 from promolift.report.planned import Chosen
 from promolift.report.story import Shop, Story
-from promolift.report.words import DASH, clip, count, date, days, known, money, plural, share, symbol, upper_first
+from promolift.report.words import (
+    DASH,
+    clip,
+    count,
+    date,
+    days,
+    known,
+    money,
+    per_unit,
+    plural,
+    share,
+    symbol,
+    upper_first,
+)
 from promolift.results.plan import Assumption
 
 NAMES = {
@@ -121,7 +134,7 @@ def _price(story: Story) -> Big | None:
         return None
     one = f"{symbol(currency)}1"
     sentence = f"What one more {one} would add at the margin."
-    return Big(f"The next {one} of budget", money(chosen.next_cents, currency), sentence, chosen.evidence)
+    return Big(f"The next {one} of budget", per_unit(chosen.next_cents, currency), sentence, chosen.evidence)
 
 
 def _lead(story: Story) -> Big | None:

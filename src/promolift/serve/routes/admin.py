@@ -15,6 +15,7 @@ from promolift.serve.problems import ApiError
 from promolift.serve.routes.money import IdempotencyKey, actor, changed, server_of
 from promolift.serve.security import make_key
 from promolift.serve.server import audited
+from promolift.serve.things import Campaign, MadeRelease
 from promolift.store import Store
 from promolift.store.ledger_audit import audit, drop, every, first_break, get, put
 from promolift.store.ledger_money import add_stock, stock_left
@@ -29,20 +30,20 @@ Page = Annotated[int, Query(ge=1, le=1000)]
 def campaigns(request: Request) -> dict[str, Any]:
     """All campaigns: release, policy, experiment, and whether they are paused."""
     with server_of(request).ledger.read() as db:
-        return {"data": [{"campaign_id": id_} | body for id_, body in every(db, "campaign").items()]}
+        return {"data": [each.named(id_) for id_, each in Campaign.all(db).items()]}
 
 
 @router.get("/v1/campaigns/{campaign_id}")
 def campaign(request: Request, campaign_id: Slug) -> dict[str, Any]:
     """A campaign with its limits, how far each is used, and its pace."""
     with server_of(request).ledger.read() as db:
-        body = known(db, campaign_id)
+        body = Campaign.known(db, campaign_id)
         used = func.coalesce(func.sum(USAGE.c.held), 0), func.coalesce(func.sum(USAGE.c.spent), 0)
         joined = LIMITS.outerjoin(USAGE, USAGE.c.limit_id == LIMITS.c.limit_id)
         sums = select(LIMITS, used[0].label("held"), used[1].label("spent")).select_from(joined)
         rows = db.execute(sums.where(LIMITS.c.campaign_id == campaign_id).group_by(*LIMITS.c)).mappings()
         limits = [dict(row) | {"held": int(row["held"]), "spent": int(row["spent"])} for row in rows]
-        return {"campaign_id": campaign_id, **body, "limits": limits, "pace": get(db, "pace", campaign_id)}
+        return body.named(campaign_id) | {"limits": limits, "pace": get(db, "pace", campaign_id)}
 
 
 @router.put("/v1/campaigns/{campaign_id}")
@@ -51,11 +52,8 @@ def put_campaign(request: Request, campaign_id: Slug, body: CampaignIn) -> Respo
     who = actor(request)
 
     def do(db: Connection, now_ms: int) -> tuple[int, Any]:
-        old = get(db, "campaign", campaign_id) or {}
-        told = body.model_dump(mode="json")
-        new = old | {"paused": told["paused"], "policy": told["policy"]}
-        new["policy_version"] = old.get("policy_version", 0) + (old.get("policy") != told["policy"])
-        put(db, "campaign", campaign_id, new, now_ms)
+        old = Campaign.find(db, campaign_id) or Campaign()
+        new = old.governed(body.paused, body.policy).keep(db, campaign_id, now_ms)
         old_limits = _limits(db, campaign_id)
         db.execute(delete(LIMITS).where(LIMITS.c.campaign_id == campaign_id))
         for limit in body.limits:
@@ -63,9 +61,10 @@ def put_campaign(request: Request, campaign_id: Slug, body: CampaignIn) -> Respo
                 raise Refused("limit_id_taken", f"limit_id {limit.limit_id} is used twice; ids must differ")
             row = limit.model_dump(exclude={"timezone", "offer_id"}) | {"campaign_id": campaign_id}
             db.execute(insert(LIMITS).values(**row, zone=limit.timezone, offer_id=limit.offer_id or ""))
-        new_limits = {"limits": _limits(db, campaign_id)}
-        told_old = old | {"limits": old_limits}
-        return audited(db, now_ms, (who, "campaign.put", campaign_id), told_old, new | new_limits)
+        told_old, told_new = (
+            each.to_json() | {"limits": limits} for each, limits in ((old, old_limits), (new, _limits(db, campaign_id)))
+        )
+        return audited(db, now_ms, (who, "campaign.put", campaign_id), told_old, told_new)
 
     return changed(request, do, None)
 
@@ -76,7 +75,7 @@ def codes(request: Request, campaign_id: Slug, body: CodesIn, idempotency_key: I
     who = actor(request)
 
     def do(db: Connection, now_ms: int) -> tuple[int, Any]:
-        known(db, campaign_id)
+        Campaign.known(db, campaign_id)
         new = {"added": add_stock(db, campaign_id, body.offer_id, body.codes)}
         new["left"] = stock_left(db, campaign_id, body.offer_id) or 0
         return audited(db, now_ms, (who, "codes.add", f"{campaign_id}/{body.offer_id}"), None, new)
@@ -89,7 +88,7 @@ def offers(request: Request, campaign_id: Slug) -> dict[str, Any]:
     """The offers of the campaign's release, with their menu line and what they cover."""
     server = server_of(request)
     with server.ledger.read() as db:
-        live = server.decider.ensure(known(db, campaign_id).get("release") or "")
+        live = server.decider.ensure(Campaign.known(db, campaign_id).release or "")
     listed = [
         {"offer_id": offer, "menu": live.menu[menu].model_dump(mode="json"), "scope": scope, "covers": target or ""}
         for offer, (scope, target, menu, _) in sorted(live.labels.items())
@@ -106,9 +105,9 @@ def make_release(request: Request, idempotency_key: IdempotencyKey = None) -> Re
     terms = server.decider.ensure(release_id).terms
 
     def do(db: Connection, now_ms: int) -> tuple[int, Any]:
-        new = {"release_id": release_id, "campaign_id": terms.campaign_id, "price": terms.price}
-        put(db, "release", release_id, new, now_ms)
-        return audited(db, now_ms, (who, "release.make", release_id), None, new, 201)
+        made = MadeRelease(release_id=release_id, campaign_id=terms.campaign_id, price=terms.price)
+        made.keep(db, release_id, now_ms)
+        return audited(db, now_ms, (who, "release.make", release_id), None, made.to_json(), 201)
 
     return changed(request, do, idempotency_key)
 
@@ -127,7 +126,7 @@ def activate(request: Request, release_id: Slug, idempotency_key: IdempotencyKey
     campaign_id = server.decider.ensure(release_id).terms.campaign_id
 
     def do(db: Connection, now_ms: int) -> tuple[int, Any]:
-        return 200, switch.activate(db, now_ms, who, campaign_id, release_id)
+        return 200, switch.activate(db, now_ms, who, campaign_id, release_id).named(campaign_id)
 
     reply = changed(request, do, idempotency_key)
     switch.remember(server, release_id)
@@ -139,16 +138,17 @@ def roll_back(request: Request, campaign_id: Slug, idempotency_key: IdempotencyK
     """Go back to the release before the present one; calling it twice goes forth again."""
     server, who = server_of(request), actor(request)
     with server.ledger.read() as db:
-        before = known(db, campaign_id).get("previous")
+        before = Campaign.known(db, campaign_id).previous
     if before:
         server.decider.ensure(before)
 
     def do(db: Connection, now_ms: int) -> tuple[int, Any]:
-        return 200, switch.roll_back(db, now_ms, who, campaign_id)
+        return 200, switch.roll_back(db, now_ms, who, campaign_id).named(campaign_id)
 
     reply = changed(request, do, idempotency_key)
     with server.ledger.read() as db:
-        switch.remember(server, known(db, campaign_id)["release"])
+        release_id = Campaign.known(db, campaign_id).release
+    switch.remember(server, release_id or "")
     return reply
 
 
@@ -165,12 +165,12 @@ def put_experiment(request: Request, campaign_id: Slug, body: ExperimentIn) -> R
             raise ApiError(422, "invalid", "wrong campaign", [("/releases", f"{release_id} is of another campaign")])
 
     def do(db: Connection, now_ms: int) -> tuple[int, Any]:
-        old, told = known(db, campaign_id), body.model_dump(mode="json")
-        running = (old.get("experiment") or {}).get("design", {})
-        if running.get("name") == body.design.name and running != told["design"]:
+        old, told = Campaign.known(db, campaign_id), body.model_dump(mode="json")
+        running = old.experiment and old.experiment.design
+        if running and running.name == body.design.name and running != body.design:
             raise Refused("design_fixed", "a running experiment's design is fixed; use a new name")
-        put(db, "campaign", campaign_id, old | {"experiment": told}, now_ms)
-        return audited(db, now_ms, (who, "experiment.put", campaign_id), old.get("experiment"), told)
+        old.testing(body).keep(db, campaign_id, now_ms)
+        return audited(db, now_ms, (who, "experiment.put", campaign_id), _test(old), told)
 
     return changed(request, do, None)
 
@@ -181,9 +181,9 @@ def stop_experiment(request: Request, campaign_id: Slug) -> Response:
     who = actor(request)
 
     def do(db: Connection, now_ms: int) -> tuple[int, Any]:
-        old = known(db, campaign_id)
-        put(db, "campaign", campaign_id, old | {"experiment": None}, now_ms)
-        return audited(db, now_ms, (who, "experiment.stop", campaign_id), old.get("experiment"), None)
+        old = Campaign.known(db, campaign_id)
+        old.testing(None).keep(db, campaign_id, now_ms)
+        return audited(db, now_ms, (who, "experiment.stop", campaign_id), _test(old), None)
 
     return changed(request, do, None)
 
@@ -191,13 +191,11 @@ def stop_experiment(request: Request, campaign_id: Slug) -> Response:
 @router.get("/v1/campaigns/{campaign_id}/experiment")
 def experiment(request: Request, campaign_id: Slug) -> dict[str, Any]:
     """Verdicts as of now on `value_cents` of the feedback per customer decided on, each with its rule."""
-    from promolift.learn.experiment import Design
-
     with server_of(request).ledger.read() as db:
-        told = known(db, campaign_id).get("experiment")
-        if not told:
+        running = Campaign.known(db, campaign_id).experiment
+        if not running:
             raise Refused("experiment_unknown", "this campaign has no experiment")
-        design = Design(**told["design"]).model_copy(update={"primary": "value_cents"})
+        design = running.design.model_copy(update={"primary": "value_cents"})
         rows = outcomes(db, design.name)
     found = analyse(sums_by(rows, ["value_cents"]), [Metric(name="value_cents", value="value_cents")], design)
     data = [{k: v for k, v in row.items() if v is not None} for row in found.frame().to_dicts()]
@@ -267,11 +265,11 @@ def post_webhook(request: Request, body: WebhookIn, idempotency_key: Idempotency
 
     def do(db: Connection, now_ms: int) -> tuple[int, Any]:
         secret = outbox.new_secret()
-        hook = {"url": body.url, "events": list(body.events)}
+        hook = outbox.Hook(url=body.url, events=body.events, secret=secret)
         webhook_id = f"whk_{now_ms:x}{secret[6:12].encode().hex()}"
-        put(db, "webhook", webhook_id, hook | {"secret": secret}, now_ms)
+        hook.keep(db, webhook_id, now_ms)
         audit(db, now_ms, (who, "webhook.create", webhook_id), None, {"events": list(body.events)})
-        return 201, {"webhook_id": webhook_id, "secret": secret} | hook
+        return 201, {"webhook_id": webhook_id, "secret": secret, "url": body.url, "events": list(body.events)}
 
     return changed(request, do, idempotency_key, body)
 
@@ -284,8 +282,8 @@ def webhooks(request: Request) -> dict[str, Any]:
         states: dict[str, dict[str, int]] = {}
         for target, status, number in db.execute(counts):
             states.setdefault(target, {})[status] = number
-        hooks = every(db, "webhook").items()
-    shown = [{"webhook_id": i, "url": b["url"], "events": b["events"], "messages": states.get(i, {})} for i, b in hooks]
+        hooks = outbox.Hook.all(db).items()
+    shown = [{"webhook_id": i, "url": b.url, "events": b.events, "messages": states.get(i, {})} for i, b in hooks]
     return {"data": shown}
 
 
@@ -295,7 +293,7 @@ def delete_webhook(request: Request, webhook_id: Slug) -> Response:
     who = actor(request)
 
     def do(db: Connection, now_ms: int) -> tuple[int, Any]:
-        if drop(db, "webhook", webhook_id) is None:
+        if drop(db, outbox.Hook.KIND, webhook_id) is None:
             raise Refused("webhook_unknown", f"no webhook {webhook_id}")
         audit(db, now_ms, (who, "webhook.delete", webhook_id))
         return 200, {"webhook_id": webhook_id, "deleted": True}
@@ -308,7 +306,7 @@ def replay_webhook(request: Request, webhook_id: Slug, since_ms: Cursor = 0) -> 
     """Send again what was made since a moment, with the same webhook-id."""
 
     def do(db: Connection, now_ms: int) -> tuple[int, Any]:
-        if get(db, "webhook", webhook_id) is None:
+        if outbox.Hook.find(db, webhook_id) is None:
             raise Refused("webhook_unknown", f"no webhook {webhook_id}")
         mine = OUTBOX.c.target == webhook_id, OUTBOX.c.ts_ms >= since_ms
         again = db.execute(update(OUTBOX).where(*mine).values(status="waiting", attempts=0, next_ms=now_ms))
@@ -339,14 +337,11 @@ def verify(request: Request) -> dict[str, Any]:
     }
 
 
-def known(db: Connection, campaign_id: str) -> dict[str, Any]:
-    """A campaign's body; Refused if there is none."""
-    body: dict[str, Any] | None = get(db, "campaign", campaign_id)
-    if body is None:
-        raise Refused("campaign_unknown", f"no campaign {campaign_id}")
-    return body
+def _test(campaign: Campaign) -> Any:
+    """Its experiment, as the audit log tells it."""
+    return campaign.to_json().get("experiment")
 
 
-def _limits(db: Connection, campaign_id: str) -> list[dict[str, Any]]:
+def _limits(db: Connection, campaign_id: str) -> list[dict[str, object]]:
     rows = db.execute(select(LIMITS).where(LIMITS.c.campaign_id == campaign_id).order_by(LIMITS.c.limit_id))
     return [dict(row) for row in rows.mappings()]

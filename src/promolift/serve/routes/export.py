@@ -50,8 +50,8 @@ def export(
             schema = {name: kind for name, kind in schema.items() if name not in record.OWN}
             schema |= {name: CONTRACT.schema[name] for name in record.LISTS}
             told = (dict(zip(source.c.keys(), row, strict=True)) for row in rows)
-            whole = map(record.told_row, record.whole(told, server_of(request).decider.ensure))
-            rows = [tuple(map(each.__getitem__, schema)) for each in whole]
+            whole = record.whole(told, server_of(request).decider.ensure)
+            rows = [tuple(map(each.columns(each.terms_text).__getitem__, schema)) for each in whole]
     frame = pl.DataFrame(rows, schema=schema, orient="row", infer_schema_length=None)
     last = str(frame[column.name].max()) if frame.height >= limit else ""
     frame = purchases(frame) if table == "purchases" else frame

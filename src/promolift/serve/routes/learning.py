@@ -6,9 +6,9 @@ from typing import Any
 from fastapi import APIRouter, Request
 
 from promolift.serve.models import Slug
-from promolift.serve.routes.admin import known
 from promolift.serve.routes.money import server_of
-from promolift.store.ledger_audit import get
+from promolift.serve.server import Server
+from promolift.serve.things import Campaign, LearnRun
 
 router = APIRouter(tags=["admin"])
 
@@ -28,10 +28,10 @@ def learning(request: Request, campaign_id: Slug) -> dict[str, Any]:
     server = server_of(request)
     _known(server, campaign_id)
     with server.ledger.read() as db:
-        found = get(db, "learn", campaign_id) or {"status": "never"}
-    return {"campaign_id": campaign_id} | found
+        run = LearnRun.find(db, campaign_id) or LearnRun(status="never")
+    return {"campaign_id": campaign_id} | run.to_json()
 
 
-def _known(server: Any, campaign_id: str) -> None:
+def _known(server: Server, campaign_id: str) -> None:
     with server.ledger.read() as db:
-        known(db, campaign_id)
+        Campaign.known(db, campaign_id)

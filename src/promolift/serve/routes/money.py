@@ -10,11 +10,11 @@ from starlette.responses import JSONResponse
 
 from promolift.deliver import normalise
 from promolift.serve import events, now, outbox, record, words
+from promolift.serve.answers import Redeemed
 from promolift.serve.models import ConfirmIn, FeedbackIn, Id, MailIn, ReserveIn, RollbackIn
 from promolift.serve.problems import ApiError
 from promolift.serve.server import Change, Server
-from promolift.serve.settings import Policy
-from promolift.store.ledger_audit import get
+from promolift.serve.things import Campaign
 from promolift.store.ledger_money import Claim, confirm, meant, reserve, rollback
 from promolift.store.ledger_schema import CUSTOMERS, DECISIONS, REDEMPTIONS, Refused
 from promolift.tables import DECISIONS as CONTRACT
@@ -22,8 +22,7 @@ from promolift.tables import DECISIONS as CONTRACT
 router = APIRouter()
 IdempotencyKey = Annotated[str | None, Header(min_length=1, max_length=255)]
 CHECKED = [column.name for column in CONTRACT.columns]  # what a replay compares
-SHOWN = ("redemption_id", "campaign_id", "offer_id", "customer_id", "order_id", "code", "decision_id",
-         "reserved_cents", "final_cents", "status", "ts_ms", "expires_ms")  # fmt: skip
+SHOWN = tuple(Redeemed.__annotations__)
 
 
 def server_of(request: Request) -> Server:
@@ -61,10 +60,10 @@ def reserve_(request: Request, body: ReserveIn, idempotency_key: IdempotencyKey 
                 raise Refused("decision_of_another", "this decision was for another campaign or offer")
         if not campaign or not offer:
             raise ApiError(422, "invalid", "name the offer", [("/decision_id", "or campaign_id and offer_id")])
-        known = get(db, "campaign", campaign)
+        known = Campaign.find(db, campaign)
         if known is None:
             raise Refused("campaign_unknown", f"no campaign {campaign}; PUT /v1/campaigns/{campaign} first")
-        hold_ms = round(Policy(**known.get("policy", {})).hold_minutes * 60_000)
+        hold_ms = round(known.policy.hold_minutes * 60_000)
         code = body.code and meant(db, (campaign, offer), body.code, normalise(body.code))
         claim = Claim(
             body.redemption_id or f"rdm_{token_hex(12)}", campaign, offer, body.customer_id, body.amount_cents, now_ms,
@@ -108,9 +107,11 @@ def feedback(request: Request, body: FeedbackIn, idempotency_key: IdempotencyKey
     def do(db: Connection, now_ms: int) -> tuple[int, Any]:
         made = decision(db, body.decision_id)
         message_id = body.message_id or f"fb_{token_hex(12)}"
-        row = {"message_id": message_id, "customer_id": made["customer_id"], "ts_ms": body.ts_ms or now_ms}
-        row |= {"received_ms": now_ms, "name": body.name, "decision_id": body.decision_id}
-        row |= {"body": json.dumps({"value_cents": body.value_cents})}
+        row: events.EventRow = {
+            "message_id": message_id, "customer_id": made["customer_id"], "ts_ms": body.ts_ms or now_ms,
+            "received_ms": now_ms, "name": body.name, "decision_id": body.decision_id,
+            "body": json.dumps({"value_cents": body.value_cents}),
+        }  # fmt: skip
         (new,) = events.keep(db, [events.Parsed(events=[row])])
         return 202, {"accepted": new, "duplicates": 1 - new, "message_id": message_id}
 
@@ -135,53 +136,54 @@ def message(request: Request, body: MailIn, idempotency_key: IdempotencyKey = No
         text = words.words(release, made["customer_id"], made["offer_id"], made["ts_ms"], body.language)
         if not text["message"]:
             raise Refused("message_untrue", "no true message can be written for this offer")
-        mail = mail_of(release.shop.name, text, made["code"], body)
-        return 202, {"message_id": outbox.post(db, "email", made["decision_id"], mail, now_ms)}
+        mail = mail_of(release.shop.name, text["message"], text["language"], made["code"], body)
+        return 202, {"message_id": outbox.post(db, "email", made["decision_id"], mail._asdict(), now_ms)}
 
     return changed(request, do, idempotency_key, body)
 
 
-def mail_of(shop: str, text: dict[str, Any], code: str | None, body: MailIn) -> dict[str, Any]:
+def mail_of(shop: str, message: str, language: str, code: str | None, body: MailIn) -> outbox.Mail:
     """The e-mail: the verified words, the code, and what the law asks for: who sends it, from where, how to stop it."""
-    zh = text["language"] == "zh"
-    lines = [text["message"], "" if not code else f"{'优惠码' if zh else 'Your code'}: {code}", ""]
+    zh = language == "zh"
+    lines = [message, "" if not code else f"{'优惠码' if zh else 'Your code'}: {code}", ""]
     lines += [f"{shop}, {body.postal_address}", f"{'退订' if zh else 'Unsubscribe'}: {body.unsubscribe_url}"]
     subject = f"{shop}: {'您的专属优惠' if zh else 'an offer for you'}"
-    return {"to": body.to, "subject": subject, "text": "\n".join(lines), "unsubscribe": body.unsubscribe_url}
+    return outbox.Mail(body.to, subject, "\n".join(lines), body.unsubscribe_url)
 
 
 @router.get("/v1/decisions/{decision_id}:explain", tags=["decisions"])
 def explain(request: Request, decision_id: Id) -> dict[str, Any]:
     """Why this decision: the candidates at their price, what was closed, and the rule that settled it."""
     with server_of(request).ledger.read() as db:
-        row = _whole(request, db, decision_id)
-        policy = Policy(**(get(db, "campaign", row["campaign_id"]) or {}).get("policy", {}))
+        made = _whole(request, db, decision_id)
+        row = made.row
+        policy = (Campaign.find(db, row["campaign_id"]) or Campaign()).policy
         lately = now.recent(db, [row["customer_id"]], policy.live, row["ts_ms"]).get(row["customer_id"], now.Now())
-    terms = record.told_terms(row["terms"])
-    price = row["terms"].price if row["terms"] else 0.0
+    price = made.terms.price if made.terms else 0.0
     opened = [
-        each | {"worth_at_price_cents": each["gain_cents"] - each["charge_cents"] - price * each["cost_cents"]}
-        for each in row["candidates"]
+        {**each, "worth_at_price_cents": each["gain_cents"] - each["charge_cents"] - price * each["cost_cents"]}
+        for each in made.lists.candidates
     ]
+    closed = made.lists.ineligible
     lines = [
-        f"{len(opened) - 1} offers were open, {len(row['ineligible'])} closed.",
+        f"{len(opened) - 1} offers were open, {len(closed)} closed.",
         f"A cent of budget was worth {price:.4f} cents of gain.",
         f"Decided: {row['offer_id']}, with probability {row['propensity']:.4f}; {row['reason']}.",
         "What he did since the release closes offers; it changes no score.",
     ]
-    told = {name: row[name] for name in row if name not in ("candidates", "ineligible", "terms")}
-    parts = {"candidates": opened, "ineligible": row["ineligible"], "terms": terms, "live": lately.told()}
-    return dict(told) | parts | {"text": " ".join(lines)}
+    told = {name: row[name] for name in row if name not in ("candidates", "ineligible", "terms", *record.OWN)}
+    parts = {"candidates": opened, "ineligible": closed, "terms": made.terms_told, "live": lately.told()}
+    return told | parts | {"text": " ".join(lines)}
 
 
 @router.get("/v1/decisions/{decision_id}:replay", tags=["decisions"])
 def replay(request: Request, decision_id: Id) -> dict[str, Any]:
     """The decision made again from its record; `same` is true unless the record was changed."""
     with server_of(request).ledger.read() as db:
-        return record.replay(_whole(request, db, decision_id), CHECKED)
+        return record.replay(_whole(request, db, decision_id), CHECKED)._asdict()
 
 
-def _whole(request: Request, db: Connection, decision_id: str) -> dict[str, Any]:
+def _whole(request: Request, db: Connection, decision_id: str) -> record.DecisionRecord:
     """A decision with its lists and its terms."""
     (found,) = record.whole([decision(db, decision_id)], server_of(request).decider.ensure)
     return found

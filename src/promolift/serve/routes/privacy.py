@@ -38,7 +38,7 @@ def export(request: Request, subject: Id) -> dict[str, Any]:
     with server.ledger.read() as db:
         found = {table.name: _rows(db, table, subject) for table in WITH_CUSTOMER}
         whole = record.whole(found[DECISIONS.name], server.decider.ensure)
-        found[DECISIONS.name] = [row | {"terms": record.told_terms(row["terms"])} for row in whole]
+        found[DECISIONS.name] = [each.columns(each.terms_told) for each in whole]
         found |= {table.name: _found(db, table, _says(table, subject)) for table in (REJECTS, OUTBOX)}
     for name, release in sorted(server.decider.releases.items()):
         if subject in release.place or subject in release.people:
@@ -128,9 +128,9 @@ def _note(request: Request, action: str, subject: str) -> None:
     server.change(do)
 
 
-def _rows(db: Connection, table: Table, subject: str) -> list[dict[str, Any]]:
+def _rows(db: Connection, table: Table, subject: str) -> list[dict[str, object]]:
     return _found(db, table, table.c.customer_id == subject)
 
 
-def _found(db: Connection, table: Table, where: ColumnElement[bool]) -> list[dict[str, Any]]:
+def _found(db: Connection, table: Table, where: ColumnElement[bool]) -> list[dict[str, object]]:
     return [dict(row) for row in db.execute(select(table).where(where)).mappings()]

@@ -1,0 +1,30 @@
+"""What the steps keep in a work folder, be it table, note or model, and the verb that makes each: errors name it."""
+
+KEPT: dict[str, str] = {
+    **dict.fromkeys(
+        ("events", "customers", "products", "exposures", "redemptions", "coupons", "shelf", "rejected", "health",
+         "span"),
+        "ingest",
+    ),
+    **dict.fromkeys(
+        ("profiles", "affinities", "interests", "unknown_attributes", "outlook", "outlook_items", "outlook_map",
+         "encoder", "encoder_shared", "encoder_unfinished"),
+        "profile",
+    ),
+    **dict.fromkeys(
+        ("response", "halves", "targeting", "no_model", "depths", "redemption_features",
+         "redemption_odds", "spend", "spend_inputs"),
+        "effect",
+    ),
+    **dict.fromkeys(
+        ("plan", "candidates", "chosen", "decisions", "frontier"), "plan"
+    ),
+    **dict.fromkeys(("messages", "offers", "message_pool"), "message"),
+    **dict.fromkeys(("scores", "calibration", "recall", "policies", "unchecked"), "evaluate"),
+    "release": "learn approve",
+    **dict.fromkeys(("trial", "trial_effects", "trial_balance", "trial_placebos", "trial_dose"), "effect fit"),
+    **dict.fromkeys(
+        ("trial_judged", "trial_qini", "trial_curves", "trial_deciles", "trial_policies"), "effect evaluate"
+    ),
+    **dict.fromkeys(("trial_planned", "trial_plan", "trial_frontier"), "effect report"),
+}  # fmt: skip

@@ -1,0 +1,118 @@
+"""A small thing that the ledger keeps as JSON in; the same, typed and frozen, out: a campaign, a release, a run.
+
+Whoever wants one asks its class, which alone reads and writes that JSON.
+"""
+
+from typing import ClassVar, Self, TypeVar
+
+from pydantic import BaseModel, ConfigDict
+from sqlalchemy import Connection
+
+from promolift.serve.learned import Learned
+from promolift.serve.models import ExperimentIn
+from promolift.serve.settings import Policy
+from promolift.store.ledger_audit import every, get, put
+from promolift.store.ledger_schema import Refused
+
+M = TypeVar("M", bound=BaseModel)
+
+
+class Thing(BaseModel):
+    """A body of the ledger's `things`. What was never said of it is not written, what others said of it stays."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+    KIND: ClassVar[str]
+
+    @classmethod
+    def find(cls, db: Connection, id_: str) -> Self | None:
+        """The one of this id, None if there is none."""
+        body = get(db, cls.KIND, id_)
+        return None if body is None else cls.model_validate(body)
+
+    @classmethod
+    def all(cls, db: Connection) -> dict[str, Self]:
+        """All of them by id, in order of id."""
+        return {id_: cls.model_validate(body) for id_, body in every(db, cls.KIND).items()}
+
+    def keep(self, db: Connection, id_: str, now_ms: int) -> Self:
+        """Write it, in place of what had this id."""
+        put(db, self.KIND, id_, self.to_json(), now_ms)
+        return self
+
+    def to_json(self) -> dict[str, object]:
+        """As it is kept."""
+        return self.model_dump(mode="json", exclude_unset=True)
+
+
+class Campaign(Thing):
+    """A campaign as it stands: the release it is served from and the one before, its policy and its experiment.
+
+    A policy that changes gets the next version; 0 before it was given one.
+    """
+
+    KIND = "campaign"
+    experiment: ExperimentIn | None = None
+    paused: bool = False
+    policy: Policy = Policy()
+    policy_version: int = 0
+    previous: str | None = None
+    release: str | None = None
+
+    @classmethod
+    def known(cls, db: Connection, campaign_id: str) -> Self:
+        """The campaign; Refused if there is none."""
+        found = cls.find(db, campaign_id)
+        if found is None:
+            raise Refused("campaign_unknown", f"no campaign {campaign_id}")
+        return found
+
+    @property
+    def releases(self) -> set[str]:
+        """All that decisions may be made from."""
+        tested = self.experiment.releases.values() if self.experiment else ()
+        return {name for name in (self.release, *tested) if name}
+
+    def named(self, campaign_id: str) -> dict[str, object]:
+        """As an answer tells it."""
+        return {"campaign_id": campaign_id} | self.to_json()
+
+    def governed(self, paused: bool, policy: Policy) -> Self:
+        """Paused or not, under this policy."""
+        new = self.model_copy(update={"paused": paused, "policy": spelt_out(policy)})
+        changed = new.to_json()["policy"] != self.to_json().get("policy")
+        return new.model_copy(update={"policy_version": self.policy_version + changed})
+
+    def served_from(self, release: str) -> Self:
+        """With another release; the present one is the one before."""
+        return self.model_copy(update={"release": release, "previous": self.release})
+
+    def testing(self, experiment: ExperimentIn | None) -> Self:
+        """With this experiment, or none."""
+        return self.model_copy(update={"experiment": experiment and spelt_out(experiment)})
+
+
+class MadeRelease(Thing):
+    """A release that was made here; `status` and `proposal` if learning made it: proposed, or superseded by a later."""
+
+    KIND = "release"
+    release_id: str
+    campaign_id: str
+    price: float
+    status: str | None = None
+    proposal: Learned | None = None
+
+
+class LearnRun(Thing):
+    """The last run of learning for a campaign: when, and what became of it."""
+
+    KIND = "learn"
+    ended_ms: int | None = None
+    release_id: str | None = None
+    started_ms: int = 0
+    status: str
+    why: str | None = None
+
+
+def spelt_out(model: M) -> M:
+    """The same with every field said: it is kept whole, so that a later default does not change it."""
+    return model.model_validate(model.model_dump())

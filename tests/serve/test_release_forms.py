@@ -1,0 +1,85 @@
+"""A release is the plan's own files; one that another version made, or a plan that was never finished, is refused."""
+
+import json
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+pytest.importorskip("fastapi")
+from serve_helpers import planned
+
+from promolift import deliver
+from promolift.errors import InputError, StepError
+from promolift.results.plan import Plan, Tables
+from promolift.serve.release import build, derive, load, named
+from promolift.store import Store
+
+
+def rewritten(root: Path, release_id: str, **changed: object) -> str:
+    """The release with another manifest, under the id that belongs to it."""
+    home = root / "serve" / "releases"
+    values = json.loads((home / release_id / "manifest.json").read_text("utf-8")) | changed
+    text = json.dumps(values, sort_keys=True)
+    (home / release_id).rename(home / named(text))
+    (home / named(text) / "manifest.json").write_text(text, "utf-8")
+    return named(text)
+
+
+def test_the_same_plan_gives_the_same_release_and_its_numbers_are_the_plans(folder: Path) -> None:
+    with Store(folder) as store:
+        assert build(store) == (release_id := build(store))
+        plan = Plan.load(store)
+        candidates = plan.candidates
+    live = load(folder, release_id)
+    assert live.terms == plan.note.terms
+    for who in candidates["customer_id"].unique().sort().head(9):
+        mine = candidates.filter((pl.col("customer_id") == who) & (pl.col("offer_id") != "none"))
+        options = live.rows.options(*live.span(who))
+        wanted = mine.select("offer_id", "gain_cents", "cost_cents", "charge_cents").fill_null(0.0).rows()
+        assert [(o.offer_id, o.gain_cents, o.cost_cents, o.charge_cents) for o in options] == wanted
+        assert [o.closed is None for o in options] == mine["open"].to_list()
+
+
+@pytest.mark.parametrize("changed", [{"form": 1}, {"terms": {}}, {"response": {}}], ids=["form", "terms", "more"])
+def test_a_release_of_another_version_is_refused_with_the_remedy(folder: Path, changed: dict[str, object]) -> None:
+    with Store(folder) as store:
+        old = rewritten(folder, build(store), **changed)
+    with pytest.raises(StepError, match="another version.*`promolift plan`.*POST /v1/releases"):
+        load(folder, old)
+
+
+def test_a_changed_file_is_noticed(folder: Path) -> None:
+    with Store(folder) as store:
+        release_id = build(store)
+    path = folder / "serve" / "releases" / release_id / "candidates.parquet"
+    pl.read_parquet(path).with_columns(pl.col("gain_cents") * 2).write_parquet(path)
+    with pytest.raises(InputError, match="candidates.parquet was changed"):
+        load(folder, release_id)
+
+
+def test_what_was_learned_multiplies_the_frozen_gains_and_asks_no_model(folder: Path) -> None:
+    with Store(folder) as store:
+        base = build(store)
+    before = load(folder, base)
+    half = deliver.Recalibration(ratio=0.5, low=0.4, high=0.6)
+    after = load(folder, derive(folder, base, before.terms.model_copy(update={"recalibration": half})))
+    who = next(iter(before.place))
+    pairs = zip(before.rows.options(*before.span(who)), after.rows.options(*after.span(who)), strict=True)
+    for one, other in pairs:
+        assert (other.gain_cents, other.cost_cents) == (0.5 * one.gain_cents, one.cost_cents)
+    third = load(folder, derive(folder, base, before.terms.model_copy(update={"price": 9.0})))
+    assert third.rows.options(*third.span(who)) == before.rows.options(*before.span(who))
+    assert (third.terms.price, third.release_id != base) == (9.0, True)
+
+
+def test_a_plan_that_was_interrupted_is_not_read(tmp_path: Path) -> None:
+    planned(tmp_path)
+    with Store(tmp_path) as store:
+        plan = Plan.load(store)
+        tables = Tables(plan.candidates, plan.chosen, plan.decisions.drop("seed"), plan.frontier)
+        broken = tables._replace(decisions="not a table")  # type: ignore[arg-type]
+        with pytest.raises(AttributeError):
+            Plan.keep(store, plan.note, broken)
+        with pytest.raises(StepError, match="run `promolift plan` first"):
+            build(store)

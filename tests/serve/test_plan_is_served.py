@@ -9,8 +9,10 @@ import pytest
 from planned_shop import CAMPAIGN, planned_shop, shop_config, varied
 from serve_helpers import Api, released, serving
 
+from promolift.allocate import Limit, kept
 from promolift.config import Config
 from promolift.deliver import Recalibration
+from promolift.results.plan import PlanNote
 from promolift.store import Store
 
 SEEDS = range(20)
@@ -81,6 +83,24 @@ def test_a_plan_from_an_approved_release_is_served_as_it_was_planned_draws_inclu
         reasons = store.frame("decisions")["reason"].to_list()
     assert "exploration: drawn by hash to learn from it" in reasons
     assert differing(tmp_path / "second", first) == []
+
+
+@pytest.mark.parametrize("limit", ["count[target=tea] <= 6", "count[target=bread] >= 4"])
+def test_what_is_left_to_chance_keeps_the_budget_and_the_limits(limit: str, tmp_path: Path) -> None:
+    plan = {"limits": (limit,), "budget_cents": 4000, "weakest_evidence": "assumed", "category_share": 0.4}
+    planned_shop(tmp_path, 5, shop_config(plan=plan), explore=0.3)
+    given = offered(tmp_path)
+    assert given["cost_cents"].sum() <= 4000
+    assert kept(given, [Limit.read(limit)])
+    with Store(tmp_path) as store:
+        note = PlanNote.load(store)
+    assert 0 < note.terms.explore <= 0.3
+    assert "exploration" in "".join(given.join(decided(tmp_path), on="customer_id")["reason"].to_list())
+
+
+def decided(folder: Path) -> pl.DataFrame:
+    with Store(folder) as store:
+        return store.frame("decisions").select("customer_id", "reason")
 
 
 def test_a_randomised_trial_is_served_as_it_was_drawn(tmp_path: Path) -> None:

@@ -28,7 +28,8 @@ def rewritten(root: Path, release_id: str, **changed: object) -> str:
 
 def test_the_same_plan_gives_the_same_release_and_its_numbers_are_the_plans(folder: Path) -> None:
     with Store(folder) as store:
-        assert build(store) == (release_id := build(store))
+        release_id = build(store)
+        assert build(store) == release_id
         plan = Plan.load(store)
         candidates = plan.candidates
     live = load(folder, release_id)
@@ -45,7 +46,7 @@ def test_the_same_plan_gives_the_same_release_and_its_numbers_are_the_plans(fold
 def test_a_release_of_another_version_is_refused_with_the_remedy(folder: Path, changed: dict[str, object]) -> None:
     with Store(folder) as store:
         old = rewritten(folder, build(store), **changed)
-    with pytest.raises(StepError, match="another version.*`promolift plan`.*POST /v1/releases"):
+    with pytest.raises(StepError, match=r"another version.*`promolift plan`.*POST /v1/releases"):
         load(folder, old)
 
 
@@ -54,7 +55,7 @@ def test_a_changed_file_is_noticed(folder: Path) -> None:
         release_id = build(store)
     path = folder / "serve" / "releases" / release_id / "candidates.parquet"
     pl.read_parquet(path).with_columns(pl.col("gain_cents") * 2).write_parquet(path)
-    with pytest.raises(InputError, match="candidates.parquet was changed"):
+    with pytest.raises(InputError, match=r"candidates\.parquet was changed"):
         load(folder, release_id)
 
 

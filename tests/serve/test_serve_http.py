@@ -140,7 +140,7 @@ def test_what_nobody_foresaw_is_a_500_without_its_inside(api: Api, monkeypatch: 
     def boom(*_: object) -> None:
         raise ZeroDivisionError("secret text of u01@example.com")
 
-    monkeypatch.setattr("promolift.serve.things.every", boom)
+    monkeypatch.setattr("promolift.serve.routes.admin.every", boom)
     told = api("GET", "/v1/campaigns", status=500)
     assert told["code"] == "internal"
     assert "secret" not in json.dumps(told)

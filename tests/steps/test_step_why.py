@@ -91,7 +91,8 @@ def test_a_trial_keeps_the_budget_and_logs_the_chances_it_drew_by() -> None:
     base = deliver.Release(campaign_id="t", policy_id="plan", policy_version="1", price=0.0, seed=1, holdout_share=0.2)
     held = [f"c{i}" for i in range(400) if deliver.in_holdout(f"c{i}", base)]
     free = rows.filter(~pl.col("customer_id").is_in(held))
-    release, (decisions, _) = drawn(rows, free, consenting(rows), base, 0, 100_000)
+    release, made = drawn(rows, free, consenting(rows), base, 0, 100_000)
+    decisions = made.decisions
     for seed in range(6):  # about half of all lots draw more than what is expected of them
         other = base.model_copy(update={"seed": seed})
         lot = drawn(rows, free, consenting(rows), other, 0, 100_000).drawn.decisions.join(

@@ -21,20 +21,19 @@ LOG = logging.getLogger("promolift.serve")
 NEW = Campaign(paused=False, policy=Policy(), policy_version=1)
 
 
-def activate(db: Connection, now_ms: int, actor: str, campaign_id: str, release_id: str) -> Campaign:
+def activate(db: Connection, now_ms: int, actor: str, campaign_id: str, release_id: str) -> None:
     """Serve a campaign from this release from the next decision on; it must be loaded before."""
     old = Campaign.find(db, campaign_id) or NEW
-    if old.release == release_id:
-        return old
-    return _switch(db, now_ms, (actor, "release.activate", campaign_id), old, release_id)
+    if old.release != release_id:
+        _switch(db, now_ms, (actor, "release.activate", campaign_id), old, release_id)
 
 
-def roll_back(db: Connection, now_ms: int, actor: str, campaign_id: str) -> Campaign:
+def roll_back(db: Connection, now_ms: int, actor: str, campaign_id: str) -> None:
     """Back to the release before the present one, which then is the one before. Refused if there is none."""
     old = Campaign.find(db, campaign_id) or NEW
     if not old.previous:
         raise Refused("previous_missing", "there is no release before the present one")
-    return _switch(db, now_ms, (actor, "release.rollback", campaign_id), old, old.previous)
+    _switch(db, now_ms, (actor, "release.rollback", campaign_id), old, old.previous)
 
 
 def remember(server: "Server", release_id: str) -> None:
@@ -50,9 +49,8 @@ def remember(server: "Server", release_id: str) -> None:
         LOG.warning("what is live was not noted for the next plan", extra={"detail": str(error)})
 
 
-def _switch(db: Connection, now_ms: int, who: tuple[str, str, str], old: Campaign, release_id: str) -> Campaign:
+def _switch(db: Connection, now_ms: int, who: tuple[str, str, str], old: Campaign, release_id: str) -> None:
     new = old.served_from(release_id).keep(db, who[2], now_ms)
     told = {"campaign_id": who[2], "release": new.release, "previous": new.previous}
     outbox.announce(db, "release.activated", told, now_ms)
     audit(db, now_ms, who, {"release": old.release}, told)
-    return new

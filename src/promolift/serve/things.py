@@ -72,10 +72,6 @@ class Campaign(Thing):
         tested = self.experiment.releases.values() if self.experiment else ()
         return {name for name in (self.release, *tested) if name}
 
-    def named(self, campaign_id: str) -> dict[str, object]:
-        """As an answer tells it."""
-        return {"campaign_id": campaign_id} | self.to_json()
-
     def governed(self, paused: bool, policy: Policy) -> Self:
         """Paused or not, under this policy."""
         new = self.model_copy(update={"paused": paused, "policy": spelt_out(policy)})

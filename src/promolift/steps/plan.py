@@ -3,6 +3,7 @@
 Every number is made here once: the release serves it, the report tells it and learning judges it as it stands.
 """
 
+from contextlib import suppress
 from typing import NamedTuple
 
 import numpy as np
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from promolift import allocate, deliver, effect, offer
 from promolift.allocate.risk import Risk, cautious
 from promolift.deliver import Board, Drawn, Recalibration, Release
+from promolift.errors import BudgetError
 from promolift.message import is_couponable, is_sensitive
 from promolift.privacy import may_send
 from promolift.results import effects
@@ -21,7 +23,7 @@ from promolift.steps.assumed import assumptions
 from promolift.steps.grounds import budget_cents, close_weak, evidence_floor
 from promolift.steps.job import Job, Moments, moments
 from promolift.steps.propose import Proposed, value, with_proposals
-from promolift.steps.randomised import STEP, cost, drawn, even_cost, spending
+from promolift.steps.randomised import STEP, Spending, cost, drawn, even_cost, spending
 from promolift.steps.targets import list_people, list_resting, list_targets
 from promolift.steps.why import FEW, moneyless, why
 from promolift.tables import CUSTOMERS
@@ -29,6 +31,7 @@ from promolift.terms import covered
 
 LIMIT = "one category: "
 CURVE_POINTS = 9
+TRIES = 20  # budgets at which draws are tried, each a twentieth smaller than the one before
 WEIGHED = ("customer_id", "offer_id", "gain_cents", "cost_cents", "caution_cents", "scope", "target", "menu_id")
 SETTLED = "settled when the budget was filled up"
 
@@ -172,18 +175,25 @@ def careful(rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def planned(job: Job, at: Moments, some: Offered, asked: Asked, terms: Release, budget: int) -> Decided:
-    """The best plan; where an approved release leaves a share to chance, the draws are part of it and of its budget."""
-    even = even_cost(asked.free) if terms.explore else 0.0
-    offers, total = careful(asked.free), float(budget)
-    while True:
-        mine = spending(total, terms.explore * total / budget if budget else 0.0, even)
+    """The best plan; where an approved release leaves a share to chance, the draws are part of it and of its budget.
+
+    What is drawn may cost more than is expected of it, or pass a limit: then less is spent and drawn, and where no such
+    draws keep all of them, nothing is drawn.
+    """
+    offers, even = careful(asked.free), even_cost(asked.free) if terms.explore else 0.0
+
+    def spent(mine: Spending) -> Decided:
         limits = all_limits(job, asked.free, mine.budget_cents)
         found = allocate.plan(offers, mine.budget_cents, limits, seed=job.config.plan.seed)
         own = terms.model_copy(update={"price": found.allocation.price, "explore": mine.explore})
-        made = settle(charged(some.rows, limits, found), asked, own, at.asof, found)
-        if not mine.explore or mine.explore < 1e-6 or keeps(job, asked.free, made.drawn.decisions, budget):
-            return made
-        total *= STEP
+        return settle(charged(some.rows, limits, found), asked, own, at.asof, found)
+
+    for part in (STEP**k for k in range(TRIES if terms.explore else 0)):
+        with suppress(BudgetError):  # a limit that says at least may need the whole budget
+            made = spent(spending(part * budget, part * terms.explore, even))
+            if keeps(job, asked.free, made.drawn.decisions, budget):
+                return made
+    return spent(Spending(float(budget), 0.0))
 
 
 def keeps(job: Job, free: pl.DataFrame, decisions: pl.DataFrame, budget: int) -> bool:

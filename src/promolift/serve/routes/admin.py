@@ -30,20 +30,20 @@ Page = Annotated[int, Query(ge=1, le=1000)]
 def campaigns(request: Request) -> dict[str, Any]:
     """All campaigns: release, policy, experiment, and whether they are paused."""
     with server_of(request).ledger.read() as db:
-        return {"data": [each.named(id_) for id_, each in Campaign.all(db).items()]}
+        return {"data": [{"campaign_id": id_} | body for id_, body in every(db, Campaign.KIND).items()]}
 
 
 @router.get("/v1/campaigns/{campaign_id}")
 def campaign(request: Request, campaign_id: Slug) -> dict[str, Any]:
     """A campaign with its limits, how far each is used, and its pace."""
     with server_of(request).ledger.read() as db:
-        body = Campaign.known(db, campaign_id)
+        Campaign.known(db, campaign_id)
         used = func.coalesce(func.sum(USAGE.c.held), 0), func.coalesce(func.sum(USAGE.c.spent), 0)
         joined = LIMITS.outerjoin(USAGE, USAGE.c.limit_id == LIMITS.c.limit_id)
         sums = select(LIMITS, used[0].label("held"), used[1].label("spent")).select_from(joined)
         rows = db.execute(sums.where(LIMITS.c.campaign_id == campaign_id).group_by(*LIMITS.c)).mappings()
         limits = [dict(row) | {"held": int(row["held"]), "spent": int(row["spent"])} for row in rows]
-        return body.named(campaign_id) | {"limits": limits, "pace": get(db, "pace", campaign_id)}
+        return _kept(db, campaign_id) | {"limits": limits, "pace": get(db, "pace", campaign_id)}
 
 
 @router.put("/v1/campaigns/{campaign_id}")
@@ -126,7 +126,8 @@ def activate(request: Request, release_id: Slug, idempotency_key: IdempotencyKey
     campaign_id = server.decider.ensure(release_id).terms.campaign_id
 
     def do(db: Connection, now_ms: int) -> tuple[int, Any]:
-        return 200, switch.activate(db, now_ms, who, campaign_id, release_id).named(campaign_id)
+        switch.activate(db, now_ms, who, campaign_id, release_id)
+        return 200, _kept(db, campaign_id)
 
     reply = changed(request, do, idempotency_key)
     switch.remember(server, release_id)
@@ -143,7 +144,8 @@ def roll_back(request: Request, campaign_id: Slug, idempotency_key: IdempotencyK
         server.decider.ensure(before)
 
     def do(db: Connection, now_ms: int) -> tuple[int, Any]:
-        return 200, switch.roll_back(db, now_ms, who, campaign_id).named(campaign_id)
+        switch.roll_back(db, now_ms, who, campaign_id)
+        return 200, _kept(db, campaign_id)
 
     reply = changed(request, do, idempotency_key)
     with server.ledger.read() as db:
@@ -335,6 +337,11 @@ def verify(request: Request) -> dict[str, Any]:
         "rows": last.seq if last else 0,
         "head": last.hash if last else "",
     }
+
+
+def _kept(db: Connection, campaign_id: str) -> dict[str, object]:
+    """A campaign as the ledger has it, which is how answers show it."""
+    return {"campaign_id": campaign_id, **get(db, Campaign.KIND, campaign_id)}
 
 
 def _test(campaign: Campaign) -> Any:

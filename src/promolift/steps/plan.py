@@ -4,6 +4,7 @@ Every number is made here once: the release serves it, the report tells it and l
 """
 
 from contextlib import suppress
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -16,6 +17,7 @@ from promolift.deliver import Board, Drawn, Recalibration, Release
 from promolift.errors import BudgetError
 from promolift.message import is_couponable, is_sensitive
 from promolift.privacy import may_send
+from promolift.report.words import money
 from promolift.results import effects
 from promolift.results.approved import approved, taken_over
 from promolift.results.plan import FRONTIER, Level, Plan, PlanNote, Tables
@@ -336,7 +338,8 @@ def summary(job: Job, some: Offered, asked: Asked, budget: int, made: Decided, c
         barred=asked.barred.len(), price=found.price, worth=worth(found, config.plan.category_share),
         bound_cents=bound, planned_cents=planned_cents,
         gap=max(0.0, (bound - planned_cents) / bound) if bound > 0 else 0.0,
-        evidence=some.floor, explain=found.explain(), limits=tuple(use.name for use in found.binding),
+        evidence=some.floor, explain=found.explain(partial(money, currency=config.shop.currency)),
+        limits=tuple(use.name for use in found.binding),
         why=tuple(why(job, some.rows, free, chosen, able)),
         assumptions=assumptions(job, chosen, effects.response(job.store)), terms=made.terms, menu=some.menu,
         shop=config.shop, consent=config.consent,

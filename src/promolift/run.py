@@ -27,6 +27,7 @@ STEPS: dict[str, Callable[[Job], None]] = {
     "evaluate": evaluate.run,
     "report": report.run,
 }
+FORM = 2  # of what the steps keep; another number makes all of them run again
 # The parts of promolift.toml that each step reads, besides those of the steps before it.
 READS: dict[str, tuple[str, ...]] = {
     "ingest": ("data",),
@@ -49,6 +50,7 @@ def run(job: Job, steps: Sequence[str], again: bool = False) -> StepSummary:
         mark = fingerprint(job.config, name, approval(job.store, job.config.plan.campaign))
         if name in wanted and (again or job.store.stale(name, mark) or name == "report"):
             job.tell(name, 0.0)
+            job.store.undone(list(STEPS)[list(STEPS).index(name) :])  # if it is interrupted, it is not done
             STEPS[name](job)
             job.store.done(name, mark)
             job.tell(name, 1.0, "done")
@@ -68,7 +70,7 @@ def fingerprint(config: Config, step: str, approved: str = "") -> str:
     names = list(STEPS)[: list(STEPS).index(step) + 1]
     keys = sorted({*READS_ALONE.get(step, ()), *(key for name in names for key in READS.get(name, ()))})
     values = config.model_dump(mode="json")
-    parts: list[Any] = [__version__, step, {key: reduce(getitem, key.split("."), values) for key in keys}]
+    parts: list[Any] = [__version__, FORM, step, {key: reduce(getitem, key.split("."), values) for key in keys}]
     for path in (path for file in config.data.raw_files for path in file.paths):
         if Path(path).exists():
             state = Path(path).stat()

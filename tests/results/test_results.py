@@ -5,6 +5,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from promolift.deliver import Recalibration
 from promolift.results.evaluation import Evaluation, Headline, Luck, headline
 from promolift.results.messages import Messages
 from promolift.results.person import Given, Person
@@ -40,6 +41,15 @@ def test_the_headline_is_without_luck_where_that_is_known() -> None:
 def test_the_luck_of_the_best_plan_is_not_that_of_a_trial_or_of_no_plan(other: dict[str, object]) -> None:
     """Policies are compared by the best plan; the trial's draws earn something else."""
     assert headline(note(**other), LUCK).gain_cents == 1050.0
+
+
+def test_a_plan_that_was_learned_loses_its_share_of_luck_and_one_with_draws_is_not_judged_by_another() -> None:
+    terms = note().terms
+    half = terms.model_copy(update={"recalibration": Recalibration(ratio=0.5)})
+    share = LUCK.checked_cents / LUCK.naive_cents
+    for own in (note(terms=half), note(risk="lower")):
+        assert headline(own, LUCK).gain_cents == pytest.approx(own.gain_cents * share)
+    assert headline(note(terms=terms.model_copy(update={"explore": 0.1})), LUCK).gain_cents == note().gain_cents
 
 
 def test_the_most_fragile_assumption_stands_first_and_what_turns_nothing_last() -> None:
@@ -160,3 +170,11 @@ def test_the_share_of_rows_taken_counts_all_tables() -> None:
     health = Health(tables=(table("a", 90, 80), table("b", 10, 10)), summary={}, abilities=(), warnings=(), notes=())
     assert (health.read, health.accepted, health.accepted_share) == (100, 90, 0.9)
     assert health.model_copy(update={"tables": ()}).accepted_share is None
+
+
+def test_a_step_that_is_interrupted_is_not_done_and_neither_is_what_follows(tmp_path: Path) -> None:
+    with Store(tmp_path) as store:
+        for step in ("effect", "plan", "message"):
+            store.done(step, "mark")
+        store.undone(["plan", "message"])
+        assert [store.stale(step, "mark") for step in ("effect", "plan", "message")] == [False, True, True]

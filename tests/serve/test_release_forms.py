@@ -1,17 +1,22 @@
 """A release is the plan's own files; one that another version made, or a plan that was never finished, is refused."""
 
 import json
+import shutil
 from pathlib import Path
 
 import polars as pl
 import pytest
 
 pytest.importorskip("fastapi")
-from serve_helpers import planned
+from planned_shop import planned_shop, shop_config
+from serve_helpers import CAMPAIGN, planned, released, serving
 
 from promolift import deliver
-from promolift.errors import InputError, StepError
+from promolift.config import Config
+from promolift.errors import InputError, StepError, SupportError
 from promolift.results.plan import Plan, Tables
+from promolift.serve.learned import Task
+from promolift.serve.learning import read_decisions
 from promolift.serve.release import build, derive, load, named
 from promolift.store import Store
 
@@ -72,6 +77,50 @@ def test_what_was_learned_multiplies_the_frozen_gains_and_asks_no_model(folder: 
     third = load(folder, derive(folder, base, before.terms.model_copy(update={"price": 9.0})))
     assert third.rows.options(*third.span(who)) == before.rows.options(*before.span(who))
     assert (third.terms.price, third.release_id != base) == (9.0, True)
+
+
+def test_decisions_of_a_release_that_is_gone_stop_neither_exports_nor_what_a_customer_may_ask(
+    shop: tuple[Path, Config], folder: Path
+) -> None:
+    with serving(folder, shop[1]) as api:
+        release_id = released(api)
+        made, key = api.decide("u01"), api.key
+    shutil.rmtree(folder / "serve" / "releases" / release_id)
+    with serving(folder, shop[1]) as api:
+        api.key = key
+        (row,) = pl.read_csv(api("GET", "/v1/exports/decisions.csv").content).to_dicts()
+        assert (row["decision_id"], row["candidates"], row["terms"]) == (made["decision_id"], "[]", "{}")
+        told = api("POST", "/v1/privacy/u01:export")["tables"]["decisions"]
+        assert [each["candidates"] for each in told] == [[]]
+        with api.server.ledger.read() as db, pytest.raises(SupportError, match="releases of all 1 decisions are gone"):
+            read_decisions(db, Task(ledger="", work=folder, campaign_id=CAMPAIGN))
+        api("POST", "/v1/privacy/u01:erase")
+        assert api("GET", "/v1/exports/decisions.csv").status_code == 200
+
+
+def test_words_of_another_plan_are_not_released(folder: Path) -> None:
+    with Store(folder) as store:
+        plan = Plan.load(store)
+        Plan.keep(store, plan.note, Tables(plan.candidates, plan.chosen, plan.decisions, plan.frontier))
+        with pytest.raises(StepError, match="run `promolift message` first"):
+            build(store)
+
+
+def test_a_trial_keeps_its_caution_and_no_free_offer_is_given_but_by_draws(tmp_path: Path) -> None:
+    config = shop_config(plan={"trial": True, "budget_cents": 4000, "risk": {"rule": "lower"}})
+    free = config.menu[0].model_copy(update={"id": "free", "supplier_share": 1.0, "send_cost_cents": 0.0})
+    config = config.model_copy(update={"menu": (*config.menu, free)})
+    planned_shop(tmp_path, 2, config)
+    with Store(tmp_path) as store:
+        plan = Plan.load(store)
+        rows = plan.candidates.filter(pl.col("open") & (pl.col("offer_id") != "none"))
+        reasons = plan.decisions.filter(pl.col("offer_id") != "none")["reason"].unique().to_list()
+    paid = rows.filter(pl.col("cost_cents") > 0)
+    assert rows.height > paid.height
+    assert (paid["charge_cents"] == paid["caution_cents"]).all()
+    assert paid["caution_cents"].min() > 0  # type: ignore[operator]
+    assert reasons == ["exploration: drawn by hash to learn from it"]
+    assert (plan.note.limits, plan.note.assumptions == () or plan.note.gain_cents > 0) == ((), True)
 
 
 def test_a_plan_that_was_interrupted_is_not_read(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from promolift.allocate.frontier import trace
 from promolift.allocate.limits import Limit, Mask, sides, stack_rules
 from promolift.allocate.measure import Scale, measure
 from promolift.allocate.solver import solve_rules, solve_source
-from promolift.errors import ConfigError, InputError
+from promolift.errors import BudgetError, ConfigError, InputError
 from promolift.hashing import hash_int
 
 NEEDED = {"customer_id": pl.String, "offer_id": pl.String, "gain_cents": pl.Float64, "cost_cents": pl.Float64}
@@ -76,13 +76,23 @@ def plan(
 
 def at_budgets(
     candidates: pl.DataFrame, budgets: Sequence[float], limits: Callable[[float], Sequence[Limit]], *, seed: int = 0
-) -> list[Allocation]:
-    """The allocation of `plan` at each budget under its limits, which differ from one another in their bounds alone."""
+) -> list[Allocation | None]:
+    """The allocation of `plan` at each budget under its limits, which differ from one another in their bounds alone.
+
+    None where the limits cannot all hold at that budget.
+    """
     if not budgets:
         return []
     grid = spread(candidates, limits(budgets[0]))
     scale = measure(grid.source)
-    return [_solve(grid, scale, check_budget(budget), limits(budget), seed) for budget in budgets]
+
+    def solved(budget: float) -> Allocation | None:
+        try:
+            return _solve(grid, scale, check_budget(budget), limits(budget), seed)
+        except BudgetError:
+            return None
+
+    return [solved(budget) for budget in budgets]
 
 
 def _solve(

@@ -131,12 +131,16 @@ class Evaluation:
 def headline(plan: PlanNote, luck: Luck | None) -> Headline:
     """The one figure that the report, the console and the command line give for the plan.
 
-    A trial, or a plan for nobody, has no part in the comparison of policies: it stands as it was made.
+    A trial, a plan with draws in it, or one for nobody has no part in the comparison of policies: it stands as it was
+    made. Where gains were learned or taken with caution, the plan is not the one compared, and only the share that was
+    luck is taken off its own.
     """
-    if luck is None or plan.drawn or not plan.treated:
+    if luck is None or plan.drawn or plan.terms.explore or not plan.treated or luck.naive_cents <= 0:
         return Headline(gain_cents=plan.gain_cents, low_cents=plan.gain_low_cents, high_cents=plan.gain_high_cents)
+    own = plan.terms.recalibration is not None or plan.risk != "none"
+    factor = plan.gain_cents / luck.naive_cents if own else 1.0
     return Headline(
-        gain_cents=luck.checked_cents, low_cents=luck.low_cents, high_cents=luck.high_cents,
+        gain_cents=factor * luck.checked_cents, low_cents=factor * luck.low_cents, high_cents=factor * luck.high_cents,
         promised_cents=plan.gain_cents,
     )  # fmt: skip
 

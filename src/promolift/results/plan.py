@@ -85,6 +85,7 @@ class PlanNote(Note):
     planned_cents: float
     gap: float
     evidence: Level
+    risk: Literal["none", "lower", "shrink"] = "none"
     explain: str
     limits: tuple[str, ...] = ()
     why: tuple[str, ...] = ()
@@ -154,7 +155,8 @@ class Plan:
     def keep(store: Store, note: PlanNote, tables: Tables) -> "Plan":
         """Write a plan into the work folder, in place of the one before; its note last, so that a half-written plan
         cannot be read."""
-        store.remove_json(note.NAME)
+        for name in (note.NAME, "offers"):  # the printed offers are those of the plan before
+            store.remove_json(name)
         store.save("candidates", PLANNED.conform(tables.candidates))
         store.save("chosen", PLANNED.conform(tables.chosen))
         store.save("decisions", DECISIONS.conform(tables.decisions))

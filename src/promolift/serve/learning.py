@@ -58,16 +58,24 @@ def learn(task: Task) -> Learned:
 
 
 def read_decisions(db: Connection, task: Task) -> pl.DataFrame:
-    """The campaign's decisions that the shop got in time, with the terms they were made by, recalibration included."""
+    """The campaign's decisions that the shop got in time, with the terms they were made by, recalibration included.
+
+    Those whose release is gone tell nothing of their offers and are left out. SupportError if there are no others.
+    """
     names = [*CONTRACT.schema, "terms"]
     wanted = select(DECISIONS).where(DECISIONS.c.campaign_id == task.campaign_id, DECISIONS.c.unanswered == 0)
     schema = CONTRACT.schema | {"terms": pl.String}
-    parts, release = [pl.DataFrame(schema=schema)], cache(partial(load, task.work))
+    parts, release, gone = [pl.DataFrame(schema=schema)], cache(partial(load, task.work)), 0
     for rows in _parts(db, wanted.order_by(DECISIONS.c.ts_ms, DECISIONS.c.decision_id)):
         kept = (dict(zip(DECISIONS.c.keys(), row, strict=True)) for row in rows)
-        told = [tuple(map(each.columns(each.terms_text).__getitem__, names)) for each in whole(kept, release)]
+        known = [each for each in whole(kept, release) if each.terms is not None]
+        gone += len(rows) - len(known)
+        told = [tuple(map(each.columns(each.terms_text).__getitem__, names)) for each in known]
         parts.append(pl.DataFrame(told, schema=schema | {"holdout": pl.Int64}, orient="row"))
-    return pl.concat([part.with_columns(pl.col("holdout").cast(pl.Boolean)) for part in parts])
+    found = pl.concat([part.with_columns(pl.col("holdout").cast(pl.Boolean)) for part in parts])
+    if gone and found.is_empty():
+        raise SupportError(f"learn: the releases of all {gone:,} decisions are gone or of another version of promolift")
+    return found
 
 
 def read_events(db: Connection, task: Task, currency: str) -> pl.DataFrame:

@@ -110,11 +110,16 @@ def closed_text(shut: Mapping[str, list[int]]) -> str | None:
 def whole(rows: Iterable[Mapping[str, Any]], load: Load) -> Iterator[DecisionRecord]:
     """Rows of `decisions` as whole records.
 
-    Raises StepError or InputError if a release they refer to is gone or was changed.
+    Where the release they refer to is gone, was changed or is of another form, lists and terms are gone with it: the
+    lists are empty and `terms` is None, so that an export, a customer's own data and learning go on with the rest.
     """
     for row in rows:
         if row["candidates"] is None:
-            release = load(row["release_id"])
+            try:
+                release = load(row["release_id"])
+            except PromoError:
+                yield DecisionRecord(row, Lists([], []), None)
+                continue
             terms = _terms(row, release.terms)
             yield DecisionRecord(row, lists(row, terms, release), terms)
         else:
@@ -124,7 +129,7 @@ def whole(rows: Iterable[Mapping[str, Any]], load: Load) -> Iterator[DecisionRec
 def _kept_terms(row: Mapping[str, Any]) -> deliver.Release | None:
     """The terms of a record that holds its own; None where its release was gone before they could be written out."""
     told = json.loads(row["terms"])
-    return deliver.Release(**told) if isinstance(told, dict) and told else None
+    return deliver.Release(**told) if isinstance(told, dict) and "campaign_id" in told else None
 
 
 def _terms(row: Mapping[str, Any], base: deliver.Release) -> deliver.Release:
@@ -147,12 +152,9 @@ def spell_out(db: Connection, customer_id: str, load: Load) -> None:
     """Write what a customer's rows refer to into them, before his id goes: without it nothing leads there any more."""
     mine = select(DECISIONS).where(DECISIONS.c.customer_id == customer_id, DECISIONS.c.candidates.is_(None))
     for row in db.execute(mine).mappings().all():
-        try:
-            (record,) = whole([dict(row)], load)
-            told = {name: to_json(listed).decode() for name, listed in record.lists._asdict().items()}
-            told["terms"] = record.terms_text
-        except PromoError:  # the release is gone, and with it the lists; he must be forgotten all the same
-            told = dict.fromkeys(LISTS, "[]")
+        (record,) = whole([dict(row)], load)
+        told = {name: to_json(listed).decode() for name, listed in record.lists._asdict().items()}
+        told["terms"] = record.terms_text
         change = update(DECISIONS).where(DECISIONS.c.decision_id == row["decision_id"])
         db.execute(change.values(**told, closed=None))
 

@@ -19,6 +19,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple
+from uuid import uuid4
 
 import numpy as np
 import polars as pl
@@ -145,8 +146,7 @@ def build(store: Store) -> str:
         "messages": store.frame("messages").select("customer_id", "offer_id", "message_zh", "message_en"),
         "products": fetch(store.table("products").query("products", bind(PRODUCT_TARGETS))),
     }
-    draft = store.root / "serve" / "releases" / "draft"
-    shutil.rmtree(draft, ignore_errors=True)
+    draft = store.root / "serve" / "releases" / f"draft.{uuid4().hex}"
     draft.mkdir(parents=True)
     files = plan.freeze(draft)
     for name, frame in frames.items():
@@ -165,8 +165,7 @@ def derive(work: Path, base: str, terms: deliver.Release) -> str:
     """
     home = work / "serve" / "releases"
     old = read_manifest(home / base, base)
-    draft = home / f"draft.{base}"
-    shutil.rmtree(draft, ignore_errors=True)
+    draft = home / f"draft.{uuid4().hex}"
     shutil.copytree(home / base, draft)
     files = dict(old.files)
     learned = terms.recalibration.since(old.terms.recalibration) if terms.recalibration else None

@@ -123,7 +123,8 @@ class Server:
         """A decision, once per Idempotency-Key; its HTTP status and what `body` makes of it.
 
         The answer and the deadline race, and only one of them counts. Where the deadline won, the decision counts for
-        nothing, and a retry hears what this caller heard. Raises ApiError or Refused if the key was used wrongly.
+        no cap and no experiment, and a retry hears what this caller heard. Raises ApiError or Refused if the key was
+        used wrongly.
         """
         race = _Race(ask, self._gate)
         change = asyncio.to_thread(self._decide_keyed, race, key, request, body)

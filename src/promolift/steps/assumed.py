@@ -13,7 +13,7 @@ STEPS = 40  # halvings of the interval in which the response that breaks even is
 
 def assumptions(job: Job, chosen: pl.DataFrame, response: effect.DiscountResponse) -> tuple[Assumption, ...]:
     """Each thing that nobody measured and on which the gain of `chosen` stands; none for an empty plan."""
-    if chosen.is_empty():
+    if chosen.is_empty() or _gain(chosen) <= 0:  # what is expected to lose stands on nothing
         return ()
     costs = job.store.frame("products")["cost_cents"]
     found = [
@@ -48,6 +48,9 @@ def _suppliers(chosen: pl.DataFrame) -> Assumption | None:
     rows = chosen.filter((pl.col("supplier_share") > 0) & (pl.col("supplier_share") < 1))
     paid = float(rows["subsidy_cents"].sum())
     whole = float((rows["subsidy_cents"] / (1 - rows["supplier_share"])).sum())
+    if whole <= 0 and (chosen["supplier_share"] >= 1).any():
+        text = "Suppliers pay the whole discount, as promolift.toml states; from which part on is not told."
+        return Assumption(name="supplier_share", value=1.0, flips_at=None, text=text)
     if whole <= 0:
         return None
     value, flips = 1 - paid / whole, 1 - (_gain(chosen) + paid) / whole

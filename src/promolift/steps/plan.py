@@ -4,7 +4,6 @@ Every number is made here once: the release serves it, the report tells it and l
 """
 
 from contextlib import suppress
-from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -17,7 +16,6 @@ from promolift.deliver import Board, Drawn, Recalibration, Release
 from promolift.errors import BudgetError
 from promolift.message import is_couponable, is_sensitive
 from promolift.privacy import may_send
-from promolift.report.words import money
 from promolift.results import effects
 from promolift.results.approved import approved, taken_over
 from promolift.results.plan import FRONTIER, Level, Plan, PlanNote, Tables
@@ -210,7 +208,10 @@ def keeps(job: Job, free: pl.DataFrame, decisions: pl.DataFrame, budget: int) ->
 def trial(job: Job, at: Moments, some: Offered, asked: Asked, terms: Release, budget: int) -> Decided:
     """Customers and their offers drawn by a hash, whatever is assumed of them."""
     found = allocate.plan(careful(asked.free), budget, all_limits(job, asked.free, budget), seed=job.config.plan.seed)
-    rows = some.rows.with_columns(pl.lit(0.0).alias("charge_cents"))
+    # no price closes what is free: charged all that it is worth, it is given by draws alone
+    nothing = pl.max_horizontal("gain_cents", pl.lit(0.0))
+    charge = pl.when(pl.col("cost_cents") <= 0).then(nothing).otherwise("caution_cents")
+    rows = some.rows.with_columns(charge.fill_null(0.0).alias("charge_cents"))
     made = drawn(rows, asked.free, asked.consent, terms, at.asof, budget)
     return Decided(found, made.terms, rows, made.drawn)
 
@@ -229,6 +230,8 @@ def curve(job: Job, free: pl.DataFrame) -> pl.DataFrame:
     solved = allocate.at_budgets(free, budgets, lambda budget: all_limits(job, free, budget), seed=job.config.plan.seed)
     rows = [(0.0, 0.0, 0.0, 0.0, 0, 0.0)]
     for budget, found in zip(budgets, solved, strict=True):
+        if found is None:  # so little money cannot keep a limit that says at least
+            continue
         rows.append((float(budget), found.gain, found.cost, worth(found, share), found.treated, found.bound))
     return pl.DataFrame(rows, schema=FRONTIER, orient="row")
 
@@ -301,7 +304,7 @@ def _at_the_edge(rows: pl.DataFrame, odd: pl.Series, wanted: pl.DataFrame, price
     enough = worth - pl.max_horizontal(pl.lit(1e-6), 1e-9 * pl.col("gain_cents").abs())
     edge = edge.select(
         pl.when(shut).then(pl.coalesce("why_not", pl.lit(SETTLED))).otherwise("why_not").alias("why_not"),
-        pl.when(mine).then(enough).otherwise("charge_cents").alias("charge_cents"),
+        pl.when(mine).then(pl.min_horizontal("charge_cents", enough)).otherwise("charge_cents").alias("charge_cents"),
     )
     return rows.with_columns(rows[name].clone().scatter(at, edge[name]) for name in edge.columns)
 
@@ -331,6 +334,7 @@ def summary(job: Job, some: Offered, asked: Asked, budget: int, made: Decided, c
     able = customers - asked.barred.len() - held
     empty = chosen.height < max(1.0, FEW * able)
     free = open_to(some.rows, some.rows["eligible"], asked) if empty else asked.free
+    trial = made.terms.policy_id == "trial"
     return PlanNote(
         budget_cents=budget, gain_cents=gain, gain_low_cents=low, gain_high_cents=high,
         cost_cents=float(chosen["cost_cents"].sum()), added_cents=float(chosen["added_cents"].sum()),
@@ -338,8 +342,8 @@ def summary(job: Job, some: Offered, asked: Asked, budget: int, made: Decided, c
         barred=asked.barred.len(), price=found.price, worth=worth(found, config.plan.category_share),
         bound_cents=bound, planned_cents=planned_cents,
         gap=max(0.0, (bound - planned_cents) / bound) if bound > 0 else 0.0,
-        evidence=some.floor, explain=found.explain(partial(money, currency=config.shop.currency)),
-        limits=tuple(use.name for use in found.binding),
+        evidence=some.floor, risk=config.plan.risk.rule, explain=found.explain(),
+        limits=() if trial else tuple(use.name for use in found.binding),
         why=tuple(why(job, some.rows, free, chosen, able)),
         assumptions=assumptions(job, chosen, effects.response(job.store)), terms=made.terms, menu=some.menu,
         shop=config.shop, consent=config.consent,

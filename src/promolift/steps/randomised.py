@@ -28,7 +28,8 @@ class Trial(NamedTuple):
 
 def even_cost(free: pl.DataFrame) -> float:
     """What it costs if everybody draws evenly from their open offers and none, in minor units."""
-    mine = free.group_by("customer_id").agg(pl.col("cost_cents").sum() / (pl.len() + 1))
+    known = free.drop_nulls(["gain_cents", "cost_cents"])  # what is unknown is closed
+    mine = known.group_by("customer_id").agg(pl.col("cost_cents").sum() / (pl.len() + 1))
     return float(mine["cost_cents"].sum())
 
 

@@ -13,7 +13,7 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -294,6 +294,14 @@ class Store:
         self._claim()
         steps = self._steps() | {step: fingerprint}
         self._write_text(self.root / "steps.json", json.dumps(steps, indent=1, sort_keys=True))
+
+    def undone(self, steps: Sequence[str]) -> None:
+        """Forget that these steps finished."""
+        kept = self._steps()
+        if set(steps) & set(kept):
+            self._claim()
+            left = {name: mark for name, mark in kept.items() if name not in steps}
+            self._write_text(self.root / "steps.json", json.dumps(left, indent=1, sort_keys=True))
 
     def _steps(self) -> dict[str, str]:
         path = self.root / "steps.json"

@@ -9,8 +9,9 @@ import numpy as np
 import polars as pl
 
 from promolift import effect
+from promolift.data.counts import Counts
 from promolift.results.effects import NoModel, Targeting, keep_responses, response
-from promolift.results.shop import Health, Outlook, Rows, Unknown
+from promolift.results.shop import Health, Outlook, Unknown
 from promolift.steps import evaluate, message, plan
 from promolift.steps.job import Job
 from promolift.store import Store
@@ -46,7 +47,7 @@ def describe(store: Store, seed: int) -> None:
     ))  # fmt: skip
     store.save("affinities", tastes.with_columns(spend_share=pl.lit(0.2)))
     Health(
-        tables=(Rows(table="events", read=1234, accepted=1217, repaired_rows=3, repaired={}, rejected={}, first={}),),
+        tables=(Counts("events", 1234, 1217, 3),),
         summary={}, abilities=(), warnings=(), notes=(),
     ).keep(store)  # fmt: skip
     Targeting().keep(store)

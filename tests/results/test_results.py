@@ -5,12 +5,13 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from promolift.data.counts import Counts
 from promolift.deliver import Recalibration
 from promolift.results.evaluation import Evaluation, Headline, Luck, headline
 from promolift.results.messages import Messages
 from promolift.results.person import Given, Person
 from promolift.results.plan import FRONTIER, Assumption, Plan, PlanNote, on_line
-from promolift.results.shop import Health, Rows
+from promolift.results.shop import Health
 from promolift.store import Store
 
 LUCK = Luck(naive_cents=1000.0, checked_cents=800.0, low_cents=500.0, high_cents=1100.0)
@@ -164,8 +165,8 @@ def test_intervals_of_one_customer_are_1_96_errors_wide() -> None:
 
 
 def test_the_share_of_rows_taken_counts_all_tables() -> None:
-    def table(name: str, read: int, accepted: int) -> Rows:
-        return Rows(table=name, read=read, accepted=accepted, repaired_rows=0, repaired={}, rejected={}, first={})
+    def table(name: str, read: int, accepted: int) -> Counts:
+        return Counts(name, read, accepted)
 
     health = Health(tables=(table("a", 90, 80), table("b", 10, 10)), summary={}, abilities=(), warnings=(), notes=())
     assert (health.read, health.accepted, health.accepted_share) == (100, 90, 0.9)

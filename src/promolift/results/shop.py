@@ -1,9 +1,10 @@
 """What the first steps and the last ones of a shop keep in its work folder: notes as frozen classes."""
 
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
-from pydantic import Field
-
+from promolift.data.counts import Counts
+from promolift.data.health import Ability
+from promolift.learn.metrics import Bin
 from promolift.results.base import Note
 from promolift.settings import Settings
 from promolift.terms import Offer
@@ -18,38 +19,11 @@ class Span(Note):
     customers: int = 0
 
 
-class Rows(Settings):
-    """What became of the rows of one raw table. `first` has the first bad rows of a reason: number and value."""
-
-    table: str
-    read: int
-    accepted: int
-    repaired_rows: int
-    repaired: dict[str, int]
-    rejected: dict[str, int]
-    counted: dict[str, int] = Field(default_factory=dict)
-    first: dict[str, list[tuple[int, str]]]
-
-    @property
-    def set_aside(self) -> int:
-        """Rows that were not taken."""
-        return sum(self.rejected.values())
-
-
-class Ability(Settings):
-    """One thing that can be done with this data, partly, or not; why, and what to add."""
-
-    name: str
-    level: Literal["yes", "partly", "no"]
-    reason: str
-    add: str = ""
-
-
 class Health(Note):
     """The state of the shop's data, as `data.health` found it."""
 
     NAME: ClassVar[str] = "health"
-    tables: tuple[Rows, ...]
+    tables: tuple[Counts, ...]
     summary: dict[str, Any]
     abilities: tuple[Ability, ...]
     warnings: tuple[str, ...]
@@ -110,17 +84,6 @@ class Ndcg(Figure):
 
     habit: float
     n: int
-
-
-class Bin(Settings):
-    """A bar of a calibration plot: mean predicted probability, and the rate that happened with its interval."""
-
-    prob: float
-    rate: float
-    low: float
-    high: float
-    n: int
-    positives: int
 
 
 class Predicted(Settings):

@@ -43,12 +43,15 @@ def policies(job: Job) -> pl.DataFrame:
     """Policies at equal spend, cross-fitted.
 
     Every customer is decided on by the response of one half of the customers and valued by the other's, so that no
-    policy is graded by the estimate that chose it; by the only estimate there is where it is assumed.
+    policy is graded by the estimate that chose it; by the only estimate there is where it is assumed: then the plan is
+    the one that was kept, unless it was drawn.
     """
     store = job.store
     halves = effects.halves(store)
-    free, budget = free_candidates(job), Plan.load(store).note.budget_cents
-    profiles = at_moment(job, "profiles", moments(job).asof)
+    free, kept = free_candidates(job), Plan.load(store)
+    budget, profiles = kept.note.budget_cents, at_moment(job, "profiles", moments(job).asof)
+    if not (halves or kept.note.terms.explore):
+        return learn.compare(free, kept.chosen, budget, profiles)
     rows = cross_fitted(job, free, halves) if halves else free
     limits = all_limits(job, rows, budget)
     plan = allocate.plan(rows, budget, limits, seed=job.config.plan.seed).chosen

@@ -19,7 +19,7 @@ from promolift import learn
 from promolift.errors import InputError, SupportError
 from promolift.hashing import hash_units
 from promolift.profile.outlook_tables import OUTLOOK, OUTLOOK_ITEMS
-from promolift.results.shop import Bin, Checked, Figure, Ndcg, Outlook, Predicted
+from promolift.results.shop import Checked, Figure, Ndcg, Outlook, Predicted
 from promolift.sql import DAY_MS
 from promolift.steps.job import Job
 
@@ -187,7 +187,7 @@ def check(model: "LearnedEncoder", h: "Histories", shared: "Popularity", start: 
         record=tuple(model.record),
         ndcg=Ndcg(value=value, low=value - half, high=value + half, habit=habit, n=n),
         lead=Figure(value=more, low=more - lead_half, high=more + lead_half),
-        bins=tuple(Bin(**asdict(each)) for each in bins),
+        bins=tuple(bins),
         stays_away=Predicted(predicted=float(found.churn_A.mean()), observed=float(found.gone_A.mean())),
     )
 

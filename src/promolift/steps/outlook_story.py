@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import polars as pl
 
 from promolift import message
+from promolift.learn.metrics import Bin
 from promolift.report import Outlook, Told
 from promolift.results import shop
 from promolift.steps.checks import BINS, SCORES
@@ -52,7 +53,7 @@ def scores(note: shop.Checked) -> pl.DataFrame:
     return pl.DataFrame([shared | row for row in rows], schema=SCORES)
 
 
-def bin_row(b: shop.Bin) -> dict[str, object]:
+def bin_row(b: Bin) -> dict[str, object]:
     """One bar of the calibration plot."""
     return {"model": NEXT, "predicted": b.prob, "observed": b.rate, "low": b.low, "high": b.high, "n": b.n}
 

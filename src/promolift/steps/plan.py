@@ -324,7 +324,9 @@ def summary(job: Job, some: Offered, asked: Asked, budget: int, made: Decided, c
     The bound is on gains as planned with; under a risk rule they are more cautious than what is expected.
     """
     found, gain, config = made.found.allocation, float(chosen["gain_cents"].sum()), job.config
-    planned_cents = found.gain if made.terms.explore else float(careful(chosen)["gain_cents"].sum())
+    trial = made.terms.policy_id == "trial"
+    drawn_too = made.terms.explore and not trial  # the best plan, of which the draws then took a part
+    planned_cents = found.gain if drawn_too else float(careful(chosen)["gain_cents"].sum())
     draws = total_draws(job, chosen, made.terms.recalibration)
     if draws is not None and "naive_gain_cents" in chosen.columns:
         draws = draws - float(chosen["naive_gain_cents"].sum()) + gain
@@ -334,7 +336,6 @@ def summary(job: Job, some: Offered, asked: Asked, budget: int, made: Decided, c
     able = customers - asked.barred.len() - held
     empty = chosen.height < max(1.0, FEW * able)
     free = open_to(some.rows, some.rows["eligible"], asked) if empty else asked.free
-    trial = made.terms.policy_id == "trial"
     return PlanNote(
         budget_cents=budget, gain_cents=gain, gain_low_cents=low, gain_high_cents=high,
         cost_cents=float(chosen["cost_cents"].sum()), added_cents=float(chosen["added_cents"].sum()),

@@ -99,7 +99,7 @@ def health_frames(health: Health) -> dict[str, pl.DataFrame]:
         rows.append(
             {
                 "table": each.table, "read": each.read, "accepted": each.accepted, "repaired": each.repaired_rows,
-                "rejected": each.set_aside,
+                "rejected": each.rejected_rows,
             }
         )  # fmt: skip
         for fate, found in (("repaired", each.repaired), ("rejected", each.rejected)):

@@ -98,7 +98,7 @@ def health_summary(job: Job) -> dict[str, Any]:
     for table in health.tables:
         lines.append(
             f"{table.table:<12} {table.read:>12,} read {table.accepted:>12,} taken "
-            f"{table.repaired_rows:>10,} repaired {table.set_aside:>10,} set aside"
+            f"{table.repaired_rows:>10,} repaired {table.rejected_rows:>10,} set aside"
         )
         for fate, found in (("repaired", table.repaired), ("rejected", table.rejected)):
             lines += [f"             {fate}: {reason} {rows:,}" for reason, rows in found.items()]

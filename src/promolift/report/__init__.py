@@ -2,17 +2,14 @@
 
 from promolift.report.planned import Chosen, Evidence, Household
 from promolift.report.render import render, render_page
-from promolift.report.story import Outlook, Shop, Story, Taken, Told, Unknown
+from promolift.report.story import Shop, Story, Unknown
 
 __all__ = [
     "Chosen",
     "Evidence",
     "Household",
-    "Outlook",
     "Shop",
     "Story",
-    "Taken",
-    "Told",
     "Unknown",
     "render",
     "render_page",

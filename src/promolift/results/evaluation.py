@@ -7,6 +7,7 @@ from typing import Any, Self, get_args
 import polars as pl
 
 from promolift.results.plan import Level, PlanNote
+from promolift.results.predictions import Predictions
 from promolift.results.shop import Unchecked
 from promolift.settings import Settings
 from promolift.store import Store
@@ -64,8 +65,8 @@ class Lead(Settings):
 
 @dataclass(frozen=True)
 class Evaluation:
-    """`scores`, `calibration` and `recall` of the predictions, `policies` at equal spend (None where none could be
-    compared), and why a check is missing. Tables are read when they are asked for."""
+    """How good the `predictions` are, `policies` at equal spend (None where none could be compared), and why a check is
+    missing. Tables are read when they are asked for."""
 
     store: Store
     unchecked: dict[str, str]
@@ -76,19 +77,9 @@ class Evaluation:
         return cls(store, Unchecked.load(store).reasons)
 
     @cached_property
-    def scores(self) -> pl.DataFrame | None:
-        """Figures beside the simple rule they must beat; None without any."""
-        return _rows(self.store, "scores")
-
-    @cached_property
-    def calibration(self) -> pl.DataFrame | None:
-        """Predicted and observed, in bins; None without any."""
-        return _rows(self.store, "calibration")
-
-    @cached_property
-    def recall(self) -> pl.DataFrame | None:
-        """Recall at k; None without any."""
-        return _rows(self.store, "recall")
+    def predictions(self) -> Predictions:
+        """How good the predictions are; empty where nothing could be checked."""
+        return Predictions.of(*(self.store.frame(name) for name in ("scores", "calibration", "recall")))
 
     @cached_property
     def policies(self) -> pl.DataFrame | None:
@@ -165,8 +156,3 @@ def _lead(us: dict[str, Any], rival: dict[str, Any], others: int) -> Lead:
         apart=None if None in ends else bool(us["low"] > rival["high"] or us["high"] < rival["low"]),
         evidence=next((level for level in reversed(LEVELS) if level in levels), None) if levels <= {*LEVELS} else None,
     )
-
-
-def _rows(store: Store, name: str) -> pl.DataFrame | None:
-    frame = store.frame(name)
-    return frame if frame.height else None

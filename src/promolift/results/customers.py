@@ -171,6 +171,11 @@ class Tastes(Settings):
     top: tuple[Taste, ...]
     together_share: float
 
+    @property
+    def shown(self) -> int:
+        """How many are on top."""
+        return len(self.top)
+
     @classmethod
     def of(cls, rows: pl.DataFrame) -> Self | None:
         """From customer_id, target as it is printed, and spend_share of the customer's own spend; None without any."""

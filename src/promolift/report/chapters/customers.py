@@ -167,7 +167,7 @@ def _categories(story: Story) -> Figure | Block:
     first = tastes.top[0]
     finding = (
         f"{upper_first(clip(first.target, 40))}: {share(first.spend_share)} of the average customer's spend; "
-        f"the first {len(tastes.top)} of {plural(tastes.categories, 'category', 'categories')} together "
+        f"the first {tastes.shown} of {plural(tastes.categories, 'category', 'categories')} together "
         f"{share(tastes.together_share)}."
     )
     spec = {

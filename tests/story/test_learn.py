@@ -181,10 +181,10 @@ def test_what_was_promised_is_measured_against_what_came(shop: Case, factor: flo
 
 
 def test_calibration_compares_each_fifth_with_its_own_holdout(found: Judged) -> None:
-    assert len(found.fifths) == 5
-    assert [f.predicted for f in found.fifths] == sorted(f.predicted for f in found.fifths)
-    assert sum(f.low <= f.predicted <= f.high for f in found.fifths) >= 4
-    assert found.fifths[-1].realised > found.fifths[0].realised
+    assert len(found.quintiles) == 5
+    assert [f.predicted for f in found.quintiles] == sorted(f.predicted for f in found.quintiles)
+    assert sum(f.inside for f in found.quintiles) >= 4
+    assert found.quintiles[-1].realised > found.quintiles[0].realised
 
 
 def test_the_wanted_offer_is_the_best_one_and_none_where_none_is_worth_it(found: Judged, shop: Case) -> None:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from promolift import allocate, deliver, effect, offer
 from promolift.allocate.risk import Risk, cautious
 from promolift.deliver import Board, Drawn, Recalibration, Release
+from promolift.deliver.randomised import STEP, Spending, cost, drawn, even_cost, spending
 from promolift.errors import BudgetError
 from promolift.message import is_couponable, is_sensitive
 from promolift.privacy import may_send
@@ -23,7 +24,6 @@ from promolift.steps.assumed import assumptions
 from promolift.steps.grounds import budget_cents, close_weak, evidence_floor
 from promolift.steps.job import Job, Moments, moments
 from promolift.steps.propose import Proposed, value, with_proposals
-from promolift.steps.randomised import STEP, Spending, cost, drawn, even_cost, spending
 from promolift.steps.targets import list_people, list_resting, list_targets
 from promolift.steps.why import FEW, moneyless, why
 from promolift.terms import covered

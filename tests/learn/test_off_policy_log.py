@@ -82,13 +82,20 @@ def test_several_policies_are_ranked_and_the_worst_is_called_beaten(log: Path) -
     assert "all intervals at once" in found.text
 
 
-def test_a_long_log_is_streamed_to_the_same_value(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (held,) = evaluate_log(log, ["always:off20"]).figures["policies"]
-    monkeypatch.setattr(step, "HELD", 0)
-    monkeypatch.setattr(step, "CELLS", 3000)
-    (streamed,) = evaluate_log(log, ["always:off20"]).figures["policies"]
-    assert streamed["value"] == pytest.approx(held["value"], abs=3e-3)
-    assert streamed["low"] == pytest.approx(held["low"], abs=3e-3)
+def test_of_a_long_log_whole_customers_are_valued_and_it_is_said(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (whole,) = evaluate_log(log, ["always:off20"]).figures["policies"]
+    monkeypatch.setattr(step, "HELD", 4500)  # of 9,000 chances
+    found = evaluate_log(log, ["always:off20"])
+    (part,) = found.figures["policies"]
+    assert 1350 < found.figures["rows"] < 1650
+    assert "3000 decisions are too many to hold: valued on 50.0% of the customers" in found.text
+    assert part["low"] < whole["value"] < part["high"]
+    rows = pl.read_parquet(log)
+    rows.sample(fraction=1, shuffle=True, seed=1).write_parquet(log)  # the draw hangs on the customer alone
+    again = evaluate_log(log, ["always:off20"])
+    assert again.figures["rows"] == found.figures["rows"]
+    twice = rows.filter(pl.col("customer_id").is_duplicated())["customer_id"].n_unique()
+    assert twice == 1000
 
 
 def test_customers_of_different_batches_stay_different(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:

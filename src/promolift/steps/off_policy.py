@@ -25,7 +25,6 @@ from promolift.learn.off_policy import (
     read_policy,
     value_of,
 )
-from promolift.learn.stream import stream_value
 from promolift.sources.files import open_file
 from promolift.sql import ident, literal
 from promolift.steps.job import StepSummary
@@ -33,7 +32,7 @@ from promolift.steps.job import StepSummary
 Floats = NDArray[np.float64]
 MOST_OFFERS = 500  # a dense table of chances is kept for a batch
 CELLS = 2_000_000  # chances in one batch
-HELD = 20_000_000  # chances up to which the whole log is held, for all estimators and a ranking
+HELD = 30_000_000  # chances (decisions x offers) that are held; of a longer log a share of the customers is valued
 FILES = (".parquet", ".pq")
 ALSO = {
     "offer_id": ("offer", "item_id", "action", "action_id", "arm", "arm_id", "treatment"),
@@ -74,14 +73,12 @@ def evaluate_log(
     with duckdb.connect() as connection:
         connection.execute("set memory_limit = '1GB'; set TimeZone = 'UTC'; set enable_progress_bar = false")
         rows, offers, notes = _open(connection, request)
-        if rows * len(offers) <= HELD:
-            return _summary(request, _held(connection, request, offers, settings), notes)
-        found = {}
-        for policy in request.policies:
-            batches = ((log, chances[policy]) for log, chances in _batches(connection, request, offers))
-            level = 1 - (1 - settings.level) / len(request.policies)  # all intervals hold at once (Bonferroni)
-            found[policy] = stream_value(batches, settings.model_copy(update={"level": level}))
-    return _summary(request, _Valued(found), notes)
+        share = min(1.0, HELD / max(rows * len(offers), 1))
+        if share < 1:
+            notes.append(
+                f"{rows} decisions are too many to hold: valued on {share:.1%} of the customers, drawn by hash"
+            )
+        return _summary(request, _valued(_batches(connection, request, offers, share), request, settings), notes)
 
 
 @dataclass(frozen=True)
@@ -92,10 +89,8 @@ class _Valued:
     ranking: Ranking | None = None
 
 
-def _held(
-    connection: duckdb.DuckDBPyConnection, request: Request, offers: list[str], settings: OffPolicySettings
-) -> _Valued:
-    logs, chances = zip(*_batches(connection, request, offers), strict=True)
+def _valued(batches: Iterator[tuple[Log, dict[str, Floats]]], request: Request, settings: OffPolicySettings) -> _Valued:
+    logs, chances = zip(*batches, strict=True)
     log = _joined(logs)
     policies = {name: read_policy(log, np.vstack([part[name] for part in chances])) for name in request.policies}
     if len(policies) == 1:
@@ -124,6 +119,8 @@ def _open(connection: duckdb.DuckDBPyConnection, request: Request) -> tuple[int,
     if offers and offers[-1][0] is None:
         raise InputError(f"{request.log}: decisions without an offer_id; write 'none' where nothing was offered")
     (rows,) = connection.sql("select count(*) from log").fetchall()[0]
+    if not rows:
+        raise InputError(f"{request.log}: no decisions")
     return int(rows), [offer for (offer,) in offers], notes
 
 
@@ -177,9 +174,12 @@ def _options(log: duckdb.DuckDBPyRelation) -> str:
 
 
 def _batches(
-    connection: duckdb.DuckDBPyConnection, request: Request, offers: list[str]
+    connection: duckdb.DuckDBPyConnection, request: Request, offers: list[str], share: float
 ) -> Iterator[tuple[Log, dict[str, Floats]]]:
-    """The log in an order fixed by its customers' hashes, a batch at a time, with every policy's chances."""
+    """The log in an order fixed by its customers' hashes, a batch at a time, with every policy's chances.
+
+    Below 1 only customers whose hash lies in the first `share` of all hashes are read.
+    """
     log = connection.table("log")
     known = log.columns
     key = "decision_id" if "decision_id" in known else "customer_id"
@@ -202,6 +202,7 @@ def _batches(
         select l.customer_id::varchar as customer, n.number, l.propensity::double as prob,
             l.{ident(request.reward)}::double as reward, {options} as options {features} {lists}
         from log l join numbered n using (offer_id) {joins}
+        where {share} >= 1 or md5_number_lower(l.customer_id::varchar) < {share} * 18446744073709551616.0
         order by md5_number_lower(l.customer_id::varchar), l.customer_id, l.{key}"""
     ).to_arrow_reader(max(1000, CELLS // len(offers)))
     for batch in reader:

@@ -12,7 +12,7 @@ from scipy.special import expit, softmax
 from promolift.errors import InputError, SupportError
 from promolift.learn import off_policy as est
 from promolift.learn.off_policy import (
-    Log,
+    Decided,
     OffPolicySettings,
     bernstein,
     blend,
@@ -71,7 +71,7 @@ def table() -> est.Parts:
     return est.Parts(REWARD, POLICY[rows, ACTION] / PROB, FITTED[rows, ACTION], (POLICY * FITTED).sum(axis=1))
 
 
-def simulated(seed: int, rows: int = 2000, sharp: float = 1.0) -> tuple[Log, Floats, float]:
+def simulated(seed: int, rows: int = 2000, sharp: float = 1.0) -> tuple[Decided, Floats, float]:
     """A log over 4 actions with a known reward function, a sharper policy, and that policy's value on its contexts."""
     generator = np.random.default_rng(seed)
     context = generator.normal(size=(rows, 3))
@@ -83,10 +83,10 @@ def simulated(seed: int, rows: int = 2000, sharp: float = 1.0) -> tuple[Log, Flo
     return read_log(action, reward, logging, context), policy, float((policy * expected).sum(axis=1).mean())
 
 
-def parts_of(log: Log, start: int, stop: int) -> Log:
+def parts_of(log: Decided, start: int, stop: int) -> Decided:
     cut = slice(start, stop)
     logging = None if log.logging_NA is None else log.logging_NA[cut]
-    return Log(log.action_N[cut], log.reward_N[cut], log.prob_N[cut], log.context_NF[cut], logging)
+    return Decided(log.action_N[cut], log.reward_N[cut], log.prob_N[cut], log.context_NF[cut], logging)
 
 
 # The formulas
@@ -193,7 +193,7 @@ def test_row_order_changes_nothing() -> None:
     log, policy, _ = simulated(5, rows=400)
     order = np.random.default_rng(1).permutation(400)
     assert log.logging_NA is not None
-    turned = Log(
+    turned = Decided(
         log.action_N[order], log.reward_N[order], log.prob_N[order], log.context_NF[order], log.logging_NA[order]
     )
     one, two = (value_of(each, p, OffPolicySettings()) for each, p in ((log, policy), (turned, policy[order])))
@@ -205,7 +205,7 @@ def test_decisions_of_one_customer_count_as_one() -> None:
     log, policy, _ = simulated(2, rows=500)
     assert log.logging_NA is not None
     again = np.tile(np.arange(500), 4)
-    many = Log(log.action_N[again], log.reward_N[again], log.prob_N[again], log.context_NF[again])
+    many = Decided(log.action_N[again], log.reward_N[again], log.prob_N[again], log.context_NF[again])
     units = read_log(many.action_N, many.reward_N, many.prob_N, many.context_NF, again)
     settings = OffPolicySettings(reward=RewardSettings(kinds=("level",)))
     alone = {e.name: e.se for e in value_of(log, policy, settings).estimates}

@@ -6,9 +6,9 @@ from typing import Any
 
 import polars as pl
 import pytest
-from judged_shop import START, case, claimed, judged, losing
 from page_figures import Figures, add, strays, unseen
 
+from judged_shop import START, case, claimed, judged, losing
 from promolift.report.words import count, date, days, money, number, share
 from promolift.sql import DAY_MS
 from promolift.steps import learn_page
@@ -24,7 +24,7 @@ MONEY = (
     "Quintile.predicted", "Quintile.realised", "Quintile.low", "Quintile.high", "Value.value", "Value.interval",
     "predicted", "shown",
 )  # fmt: skip
-FORMS = {name: (cash,) for name in MONEY} | {
+FORMS = dict.fromkeys(MONEY, (cash,)) | {
     "share": (share,), "explore": (share,), "holdout_share": (share,), "window_days": (days,),
     "Look.days": (number, days), "effective": (count,),
 }  # fmt: skip

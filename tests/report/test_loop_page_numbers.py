@@ -7,7 +7,7 @@ import pytest
 from page_figures import Figures, add, strays, unseen
 
 from promolift.learn.release import Guardrails
-from promolift.report.words import count, money, number, share
+from promolift.report.words import count, money, share
 from promolift.steps import loop_page
 from promolift.steps.loop import LoopSettings, run_loop
 from promolift.steps.loop_numbers import CURRENCY, LoopNumbers, numbers

@@ -155,7 +155,7 @@ class OffPolicySettings(Settings):
 
 
 @dataclass(frozen=True)
-class Log:
+class Decided:
     """Checked decisions. `logging_NA` where the chance of every action was logged; `unit_N` numbers the customers."""
 
     action_N: Ints
@@ -248,7 +248,7 @@ def read_log(
     prob_N: ArrayLike,
     context_NF: ArrayLike | None = None,
     unit_N: ArrayLike | None = None,
-) -> Log:
+) -> Decided:
     """Check the arrays of a log. `unit_N` names the independent unit of each row, such as the customer."""
     action = np.asarray(action_N)
     rows = len(action)
@@ -272,10 +272,10 @@ def read_log(
     unit = None if unit_N is None else np.unique(np.asarray(unit_N), return_inverse=True)[1].astype(np.int64)
     if unit is not None and len(unit) != rows:
         raise InputError(f"unit: {len(unit)} given for {rows} decisions")
-    return Log(action.astype(np.int64), reward, prob, context, logging, unit)
+    return Decided(action.astype(np.int64), reward, prob, context, logging, unit)
 
 
-def read_policy(log: Log, policy_NA: ArrayLike) -> Floats:
+def read_policy(log: Decided, policy_NA: ArrayLike) -> Floats:
     """Check a policy against a log: a row of chances for each decision, with a column for each logged action."""
     policy = _chances(np.asarray(policy_NA, dtype=np.float64), "policy", len(log.action_N))
     if log.action_N.max() >= policy.shape[1]:
@@ -285,7 +285,7 @@ def read_policy(log: Log, policy_NA: ArrayLike) -> Floats:
     return policy
 
 
-def value_of(log: Log, policy_NA: Floats, settings: OffPolicySettings) -> OffPolicyValue:
+def value_of(log: Decided, policy_NA: Floats, settings: OffPolicySettings) -> OffPolicyValue:
     """Value one checked policy."""
     rows = np.arange(len(log.action_N))
     weight_N = policy_NA[rows, log.action_N] / log.prob_N
@@ -305,7 +305,7 @@ def value_of(log: Log, policy_NA: Floats, settings: OffPolicySettings) -> OffPol
 
 
 def rank_policies(
-    log: Log,
+    log: Decided,
     policies: Mapping[str, Floats],
     settings: OffPolicySettings = OffPolicySettings(),  # noqa: B008 - frozen
 ) -> "Ranking":
@@ -358,7 +358,7 @@ def blend(lean_U: Floats, sure_U: Floats) -> tuple[Floats, float]:
 
 
 def _lean(
-    parts: Parts, fits: Fits, log: Log, policy_NA: Floats, settings: OffPolicySettings
+    parts: Parts, fits: Fits, log: Decided, policy_NA: Floats, settings: OffPolicySettings
 ) -> Iterator[tuple[str, Floats]]:
     """Scores of the estimates that lean on the reward model: the direct method, switched and shrunk weights.
 
@@ -388,7 +388,7 @@ def _error(score_U: Floats, sure_U: Floats) -> float:
 
 
 def _result(
-    log: Log,
+    log: Decided,
     scores: dict[str, Floats],
     choice: tuple[str, float],
     found: tuple[Support, Parts, Fits],
@@ -466,4 +466,4 @@ def _chances(values: Floats, name: str, rows: int) -> Floats:
     return values
 
 
-__all__ = ["Log", "OffPolicySettings", "OffPolicyValue", "Ranking", "off_policy_value", "rank_policies"]
+__all__ = ["Decided", "OffPolicySettings", "OffPolicyValue", "Ranking", "off_policy_value", "rank_policies"]

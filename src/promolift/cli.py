@@ -157,7 +157,7 @@ def evaluate(
     if log is None:
         say(work(load_config(config), work_folder, ["evaluate"], None), json_)
         return
-    from promolift.steps.off_policy import evaluate_log
+    from promolift.learning.log import evaluate_log
 
     say(evaluate_log(log, policy or [], reward), json_)
 

@@ -13,8 +13,8 @@ from promolift import __version__
 from promolift.config import Config, load_config
 from promolift.errors import StepError
 from promolift.results.approved import mark as approval
+from promolift.setup.init import init
 from promolift.steps import effect, evaluate, ingest, message, plan, profile, report
-from promolift.steps.init import init
 from promolift.steps.job import Job, StepSummary, Tell
 from promolift.steps.summary import health_summary, summary
 

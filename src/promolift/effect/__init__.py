@@ -6,7 +6,6 @@ adds is read from past shelf prices (`fit_response`, a causal estimate with its 
 customer's own); how likely a coupon is redeemed is predicted from past campaigns (`fit_redemption`, no effect).
 """
 
-from promolift.effect.calibrate import effect_bins, recalibrate
 from promolift.effect.core import EffectModel, EffectSettings, fit
 from promolift.effect.diagnose import DiagnoseSettings, Diagnosis
 from promolift.effect.discount import (
@@ -19,7 +18,7 @@ from promolift.effect.discount import (
 )
 from promolift.effect.dose import DoseModel, DoseSettings, fit_dose
 from promolift.effect.exposure import ExposureSettings, History, exposure_features, offer_features, target_covers
-from promolift.effect.outcomes import average_effects, split_redemptions, surrogate_effects
+from promolift.effect.outcomes import average_effects, effect_bins
 from promolift.effect.panel import PanelSettings, depth_sums, panel
 from promolift.effect.personal import PersonalResponse, fit_personal
 from promolift.effect.redemption import (
@@ -67,13 +66,10 @@ __all__ = [
     "judge_targeting",
     "offer_features",
     "panel",
-    "recalibrate",
     "redemption_outcomes",
     "rolling_origin",
     "scaled_gain",
     "spent_before",
-    "split_redemptions",
-    "surrogate_effects",
     "target_covers",
     "total_draws",
 ]

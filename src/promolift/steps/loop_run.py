@@ -22,11 +22,12 @@ def run_simulation(stated: Mapping[str, float | None], out: Path, tell: Tell, fi
     given = {key: value for key, value in stated.items() if value is not None}
     settings = LoopSettings.parse(DEFAULTS | _part(file) | given, str(file or "promolift simulate"))
     loop = run_loop(settings, lambda share, note: tell("simulate", share, note))
-    summary = numbers(loop).summary()
+    found = numbers(loop)
+    summary = found.summary()
     out.mkdir(parents=True, exist_ok=True)
     day_table(loop).write_parquet(out / "days.parquet")
     (out / "loop.json").write_text(summary.to_json(), encoding="utf-8")
-    (out / "loop.html").write_text(render_page(page_of(loop)), encoding="utf-8")
+    (out / "loop.html").write_text(render_page(page_of(found)), encoding="utf-8")
     return summary.adding(f"Report: {out / 'loop.html'}")
 
 

@@ -13,7 +13,7 @@ from promolift.report.words import day_count, money, number, per_unit, share, sy
 from promolift.results.plan import INTERVAL_PERCENT
 from promolift.settings import Settings
 
-TOKEN = re.compile(r"(?<![\w.])[+−±-]?(?:[A-Z]{0,3}[$¥€])?\d+(?:,\d{3})*(?:\.\d+)?(?:\s(?:%|M|bn)(?!\w)|%)?")
+TOKEN = re.compile(r"(?<![\w.])[+−±]?(?:[A-Z]{0,3}[$¥€])?\d+(?:,\d{3})*(?:\.\d+)?(?:\s(?:%|M|bn)(?!\w)|%)?")
 UNITS = ("cents", "days", "share", "prob")
 CLOCK = re.compile(r"\b\d{1,2}:00\b")
 
@@ -35,10 +35,10 @@ class Held:
             (self.printed if TOKEN.fullmatch(value) else self.texts).update(told)
         if isinstance(value, bool) or not isinstance(value, int | float):
             return
-        self.printed |= {bare(token) for text in self.forms(unit, value) for token in TOKEN.findall(clean(text))}
+        self.printed |= {bare(token) for text in self.printable(unit, value) for token in TOKEN.findall(clean(text))}
         self.raw.add(float(f"{value:.6g}"))
 
-    def forms(self, unit: str, value: float) -> list[str]:
+    def printable(self, unit: str, value: float) -> list[str]:
         """How a number of this unit may be printed; `.0f` and `.0%` are those of a customer's facts."""
         if unit == "next_cents":
             return [money(value, self.currency), per_unit(value, self.currency)]
@@ -64,12 +64,16 @@ class Held:
             self.many(unit, values.to_dict(as_series=False))
         elif isinstance(values, dict):
             for key, value in values.items():
-                self.many(unit_of(key) or unit, value)
+                self.many(self.named(key, unit), value)
         elif isinstance(values, list | tuple):
             for each in values:
                 self.many(unit, each)
         else:
             self.one(unit, values)
+
+    def named(self, key: str, outer: str) -> str:
+        """What is told of a field by its name: its unit, else that of what it is in."""
+        return unit_of(key) or outer
 
     def strays(self, text: str) -> list[str]:
         """Numbers in `text` that nobody holds."""
@@ -91,7 +95,7 @@ def unit_of(name: str) -> str:
 
 def bare(token: str) -> str:
     """A number without its sign."""
-    return token.lstrip("+−±-")
+    return token.lstrip("+−±")
 
 
 def clean(text: str) -> str:
@@ -136,32 +140,22 @@ def figure_data(figure: dict[str, Any]) -> dict[str, Any]:
     return figure
 
 
-class Drawn:
+def drawn(values: Any) -> tuple[list[str], list[float]]:
     """Texts and numbers of a chart."""
-
-    def __init__(self, values: Any) -> None:
-        self.texts: list[str] = []
-        self.numbers: list[float] = []
-        self.take(values)
-
-    def take(self, values: Any) -> None:
-        """Whatever JSON holds."""
-        if isinstance(values, str):
-            self.texts.append(values)
-        elif isinstance(values, dict | list):
-            for each in values.values() if isinstance(values, dict) else values:
-                self.take(each)
-        elif isinstance(values, int | float) and not isinstance(values, bool):
-            self.numbers.append(float(f"{values:.6g}"))
+    if isinstance(values, str):
+        return [values], []
+    if isinstance(values, bool) or values is None:
+        return [], []
+    if isinstance(values, int | float):
+        return [], [float(f"{values:.6g}")]
+    each = [drawn(value) for value in (values.values() if isinstance(values, dict) else values)]
+    return [t for texts, _ in each for t in texts], [n for _, numbers in each for n in numbers]
 
 
 def strays(page: str, held: dict[str, Held]) -> dict[str, list[Any]]:
     """Numbers of a page that nobody holds, by where they stand. KeyError for a part that has no typed results."""
     found: dict[str, list[Any]] = {name: list(held[name].strays(text)) for name, text in parts(page).items()}
     for name, data in charts(page).items():
-        drawn, known = Drawn(data), held[name]
-        found[name] += [
-            *known.strays(clean(" \n ".join(drawn.texts))),
-            *(x for x in drawn.numbers if x not in known.raw),
-        ]
+        (texts, numbers), known = drawn(data), held[name]
+        found[name] += [*known.strays(clean(" \n ".join(texts))), *(x for x in numbers if x not in known.raw)]
     return {name: some for name, some in found.items() if some}

@@ -6,7 +6,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from test_page_numbers import TOKEN, Held, bare, clean, drawn, visible
+from held_numbers import TOKEN, Held, bare, clean, drawn, visible
 
 from promolift.report import render_page
 from promolift.report.blocks import Figure, Page
@@ -36,6 +36,9 @@ class Figures(Held):
         for form in self.forms.get(name) or self.forms.get(name.split(".")[-1]) or plain:
             self.printed |= {bare(token) for token in TOKEN.findall(clean(form(value)))}
         self.raw.add(float(f"{value:.6g}"))
+
+    def named(self, key: str, outer: str) -> str:
+        return key
 
     def many(self, name: str, values: Any) -> None:
         if not is_dataclass(values):

@@ -10,8 +10,8 @@ from promolift.effect import DiscountResponse
 from promolift.hashing import hash_unit
 from promolift.learn.metrics import Bin
 from promolift.report import Chosen, Household, Shop, Story, Unknown
-from promolift.results.customers import Customers, Tastes, Week
-from promolift.results.effects import Response, Targeting
+from promolift.results.customers import Customers, ShopWeek, Tastes
+from promolift.results.effects import ResponseFigures, Targeting
 from promolift.results.evaluation import Lead
 from promolift.results.foreseen import Foreseen
 from promolift.results.messages import Messages
@@ -165,13 +165,13 @@ def overlap() -> pl.DataFrame:
     )
 
 
-def response() -> Response:
+def response() -> ResponseFigures:
     """A response that was read and adjusted."""
     read = DiscountResponse(
         "adjusted", "read from past discounts", 1.15, 0.05, 0.31, 0.04, -0.2, 0.05, cells=73_204, customers=1_200,
         targets=targets(), curve=curve(), placebo=placebos(), overlap=overlap(),
     )  # fmt: skip
-    return Response.of(read, {name: name for name in CATEGORIES})
+    return ResponseFigures.of(read, {name: name for name in CATEGORIES})
 
 
 def calibration() -> pl.DataFrame:
@@ -466,7 +466,7 @@ def story() -> Story:
         health=health(),
         customers=customers(),
         tastes=Tastes.of(affinities()),
-        week=Week.of(hours()),
+        week=ShopWeek.of(hours()),
         foreseen=foreseen(),
         response=response(),
         targeting=Targeting(campaigns=30, refusal="the targeted had spent three times as much before"),

@@ -6,7 +6,7 @@ from typing import Any
 
 import polars as pl
 import pytest
-from held_numbers import Drawn, Held, bare, charts, clean, parts, strays, visible
+from held_numbers import Held, bare, charts, clean, drawn, parts, strays, visible
 from told_shop import menu, told_shop
 
 from promolift.message import offer_words
@@ -207,7 +207,7 @@ def test_another_number_in_the_place_of_one_is_mostly_found(told: tuple[Job, dic
         other = [token.translate(str.maketrans("0123456789", "1234567890")) for token in tokens]
         assert sum(bare(token) in held[name].printed for token in other) <= len(other) / 2, name
     for name, data in charts(page).items():
-        wrong = [float(f"{1.013 * x + 0.017:.6g}") for x in Drawn(data).numbers]
+        wrong = [float(f"{1.013 * x + 0.017:.6g}") for x in drawn(data)[1]]
         assert not held[name].raw & {*wrong}, name
 
 

@@ -14,8 +14,8 @@ from promolift.report.chapters import budget, customers, discount, health, model
 from promolift.report.chapters.summary import headline, numbers, stands
 from promolift.report.frames import tidy
 from promolift.report.planned import FRONTIER
-from promolift.results.customers import Customers, Tastes, Week
-from promolift.results.effects import Response
+from promolift.results.customers import Customers, ShopWeek, Tastes
+from promolift.results.effects import ResponseFigures
 from promolift.results.evaluation import Lead, Luck
 from promolift.results.figures import Histogram, bars, sample
 from promolift.results.plan import Assumption, Point
@@ -142,18 +142,18 @@ def test_shares_of_categories_are_of_the_average_customer() -> None:
 
 def test_the_busiest_hour_is_found() -> None:
     hours = pl.DataFrame({"weekday": [0, 5, 6], "hour": [8, 17, 3], "orders": [30, 60, 10]})
-    found = figure(customers.tell(Story(week=Week.of(hours))).blocks, "week")
+    found = figure(customers.tell(Story(week=ShopWeek.of(hours))).blocks, "week")
     assert "Saturday, 17:00 to 18:00, with 60\u00a0%" in found.finding
     assert len(found.spec["cells"]) == 7 * 24
-    assert Week.of(hours.clear()) is None
+    assert ShopWeek.of(hours.clear()) is None
 
 
-def read(**parts: object) -> Response:
+def read(**parts: object) -> ResponseFigures:
     values: dict[str, object] = {"level": "adjusted", "why": "read", "beta": 1.0, "beta_se": 0.1}
-    return Response.of(DiscountResponse(**(values | parts)), {})  # type: ignore[arg-type]
+    return ResponseFigures.of(DiscountResponse(**(values | parts)), {})  # type: ignore[arg-type]
 
 
-def curve(high_of_least: float) -> Response:
+def curve(high_of_least: float) -> ResponseFigures:
     rows = [("everyone", 0.2, 0.3, 0.25, 0.35), ("least", 0.2, 0.2, 0.1, high_of_least), ("most", 0.2, 0.5, 0.4, 0.6)]
     frame = pl.DataFrame(rows, schema=["group", "depth", "lift", "low", "high"], orient="row")
     return read(curve=frame.with_columns(cells=99))
@@ -197,7 +197,7 @@ def test_what_is_not_proven_is_called_not_proven() -> None:
 
 
 def test_how_the_response_was_read_is_told_with_its_numbers() -> None:
-    def notes(response: Response) -> str:
+    def notes(response: ResponseFigures) -> str:
         block = next(b for b in discount.tell(Story(response=response)).blocks if b.kind == "sentences")
         assert isinstance(block, Block)
         return " ".join(block.data["rows"])

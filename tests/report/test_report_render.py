@@ -19,8 +19,8 @@ from promolift.data.health import Ability
 from promolift.effect import DiscountResponse
 from promolift.report import Chosen, Household, Shop, Story, Unknown, planned, render
 from promolift.report.render import embed
-from promolift.results.customers import Customers, Tastes, Week
-from promolift.results.effects import Response, Targeting
+from promolift.results.customers import Customers, ShopWeek, Tastes
+from promolift.results.effects import ResponseFigures, Targeting
 from promolift.results.predictions import Predictions
 from promolift.results.shop import Health
 
@@ -99,7 +99,11 @@ def test_the_order_of_rows_changes_nothing(html: str) -> None:
         rows.sample(fraction=1.0, shuffle=True, seed=3) for rows in (demo.profiles(), demo.affinities(), demo.hours())
     )
     letters = [who.customer_id for who in demo.households()]
-    mixed = {"customers": Customers.of(people, people, letters), "tastes": Tastes.of(tastes), "week": Week.of(hours)}
+    mixed = {
+        "customers": Customers.of(people, people, letters),
+        "tastes": Tastes.of(tastes),
+        "week": ShopWeek.of(hours),
+    }
     assert render(replace(demo.story(), **mixed)) == html
 
 
@@ -160,7 +164,7 @@ def evil_story() -> Story:
             abilities=(Ability(EVIL, "no", EVIL, EVIL),),
         ),
         tastes=Tastes.of(demo.affinities().with_columns(target=pl.lit(EVIL))),
-        response=Response.of(evil_response(), {EVIL: EVIL}),
+        response=ResponseFigures.of(evil_response(), {EVIL: EVIL}),
         targeting=Targeting(campaigns=1, refusal=EVIL),
         predictions=Predictions.of(*(evil(rows) for rows in (demo.scores(), demo.calibration(), demo.recall()))),
         chosen=replace(story.chosen or Chosen(), gain_means=EVIL, explanation=EVIL),

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 import polars as pl
 
 from promolift.report.planned import Chosen, Household
-from promolift.results.customers import Customers, Tastes, Week
-from promolift.results.effects import Response, Targeting
+from promolift.results.customers import Customers, ShopWeek, Tastes
+from promolift.results.effects import ResponseFigures, Targeting
 from promolift.results.evaluation import Lead
 from promolift.results.foreseen import Foreseen
 from promolift.results.messages import Written
@@ -57,9 +57,9 @@ class Story:
     health: Health | None = None
     customers: Customers | None = None
     tastes: Tastes | None = None
-    week: Week | None = None
+    week: ShopWeek | None = None
     foreseen: Foreseen | None = None
-    response: Response | None = None
+    response: ResponseFigures | None = None
     targeting: Targeting | None = None
     predictions: Predictions | None = None
     frontier: pl.DataFrame | None = None

@@ -200,7 +200,7 @@ class Hour(Settings):
     orders_share: float
 
 
-class Week(Settings):
+class ShopWeek(Settings):
     """When `orders` come: each of the 168 hours, Monday's first, and the share of each day."""
 
     orders: int

@@ -92,7 +92,7 @@ class Placebo(Settings):
         return None if self.low is None or self.high is None else self.low <= 0 <= self.high
 
 
-class Overlap(Settings):
+class OverlapShare(Settings):
     """A share that tells whether like was compared with like."""
 
     name: str
@@ -111,7 +111,7 @@ class CategoryResponse(Settings):
     cells: int
 
 
-class Response(Settings):
+class ResponseFigures(Settings):
     """What a discount does, for people to read; `why` says where the evidence `level` comes from.
 
     A discount d multiplies demand by exp(`beta` d). Of that, `new_share` is not only bought earlier. One standard
@@ -130,7 +130,7 @@ class Response(Settings):
     customers: int
     curve: tuple[CurveGroup, ...] = ()
     placebos: tuple[Placebo, ...] = ()
-    overlap: tuple[Overlap, ...] = ()
+    overlap: tuple[OverlapShare, ...] = ()
     categories: tuple[CategoryResponse, ...] = ()
 
     @property
@@ -166,7 +166,7 @@ class Response(Settings):
             level=found.level, why=found.why, beta=found.beta, beta_se=found.beta_se,
             new_share=1 + found.later / found.beta if found.beta else None,
             beta_z=found.beta_z, beta_z_errors=found.beta_z / found.beta_z_se if found.beta_z_se else None,
-            cells=found.cells, customers=found.customers, overlap=typed(Overlap, found.overlap),
+            cells=found.cells, customers=found.customers, overlap=typed(OverlapShare, found.overlap),
             curve=tuple(
                 CurveGroup(group=name, points=typed(CurvePoint, rows.sort("depth")))
                 for (name,), rows in curve.group_by("group", maintain_order=True)

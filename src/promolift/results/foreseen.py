@@ -122,7 +122,7 @@ class GoodsMap(Settings):
         )  # fmt: skip
 
 
-class Epoch(Settings):
+class EpochFigures(Settings):
     """One pass over the data: loss and NDCG@10, where it was learned (`train`) and where it was not (`valid`)."""
 
     epoch: int
@@ -141,10 +141,10 @@ class Foreseen(Settings):
     scores: tuple[Scored, ...] = ()
     reliability: Reliability | None = None
     stays_away: Predicted | None = None
-    epochs: tuple[Epoch, ...] = ()
+    epochs: tuple[EpochFigures, ...] = ()
 
     @property
-    def kept(self) -> Epoch | None:
+    def kept(self) -> EpochFigures | None:
         """The epoch that is kept: the best where it was not learned."""
         return max(self.epochs, key=lambda each: each.valid_ndcg, default=None)
 
@@ -171,9 +171,9 @@ def _scores(checked: Checked) -> tuple[Scored, ...]:
     )
 
 
-def _epochs(checked: Checked) -> tuple[Epoch, ...]:
+def _epochs(checked: Checked) -> tuple[EpochFigures, ...]:
     return tuple(
-        Epoch(
+        EpochFigures(
             epoch=place, train_loss=row["train_total"], valid_loss=row["valid_total"], train_ndcg=row["train_ndcg"],
             valid_ndcg=row["valid_ndcg"],
         )

@@ -18,6 +18,7 @@ from promolift.offer import MenuItem
 from promolift.privacy import ConsentSettings
 from promolift.results.base import Note
 from promolift.settings import Settings
+from promolift.sql import fetch
 from promolift.store import Store
 from promolift.tables import DECISIONS, PLANNED
 
@@ -172,6 +173,18 @@ class Plan:
     def candidates(self) -> pl.DataFrame:
         """PLANNED: a row per customer and offer."""
         return self.store.frame("candidates")
+
+    @cached_property
+    def targets(self) -> pl.DataFrame:
+        """target and kind, each pair once: all that some candidate is an offer on."""
+        rows = self.store.table("candidates").filter("target is not null").project("target, kind").distinct()
+        return fetch(rows).sort("target", "kind")
+
+    @property
+    def unmeasured(self) -> list[str]:
+        """Ids of menu lines that are listed with an effect only assumed, and therefore closed."""
+        rows = self.store.table("candidates").filter("why_not like 'its effect is only%'").project("menu_id").distinct()
+        return fetch(rows)["menu_id"].sort().to_list()
 
     @cached_property
     def chosen(self) -> pl.DataFrame:

@@ -6,30 +6,30 @@ from promolift import message
 from promolift.results.foreseen import Foreseen
 from promolift.results.shop import Outlook
 from promolift.steps.job import Job, Moments
-from promolift.steps.profile import at_moment
 
 
 def outlook_told(job: Job, at: Moments) -> tuple[Foreseen | None, str | None]:
     """The outlook, or why there is none."""
-    note = Outlook.load(job.store)
-    if note.checked is None:
+    note, ahead = Outlook.load(job.store), job.profiled.outlook
+    if note.checked is None or ahead is None:
         return None, note.missing
-    return Foreseen.of(note.checked, note.told, people(job, at), goods(job)), None
+    return Foreseen.of(note.checked, note.told, people(job, at, ahead), goods(job)), None
 
 
-def people(job: Job, at: Moments) -> pl.DataFrame:
-    """Customers on the map with what colours them."""
-    shown = job.store.frame("outlook_map").filter(pl.col("kind") == "customer").select("x", "y", customer_id="key")
-    ahead = job.store.frame("outlook").select("customer_id", "spend_cents", "leans_to")
-    profiles = at_moment(job, "profiles", at.asof).select("customer_id", "price_sensitivity")
-    return shown.join(ahead, on="customer_id").join(profiles, on="customer_id", how="left")
+def people(job: Job, at: Moments, ahead: pl.DataFrame) -> pl.DataFrame:
+    """Customers on the map with what colours them; `ahead` is what is expected of everybody."""
+    shown = job.profiled.outlook_map.filter(pl.col("kind") == "customer").select("x", "y", customer_id="key")
+    profiles = job.profiled.profiles(at.asof).select("customer_id", "price_sensitivity")
+    return shown.join(ahead.select("customer_id", "spend_cents", "leans_to"), on="customer_id").join(
+        profiles, on="customer_id", how="left"
+    )
 
 
 def goods(job: Job) -> pl.DataFrame:
     """Items on the map that may be told, with the shelf they belong to."""
-    items = job.store.frame("outlook_items").drop("embedding").filter(pl.col("name").is_not_null())
+    items = job.profiled.outlook_items.drop("embedding").filter(pl.col("name").is_not_null())
     shelf = pl.col("department").fill_null(pl.col("category")).fill_null("other")
-    shown = job.store.frame("outlook_map").filter(pl.col("kind") == "item").select("x", "y", item="key")
+    shown = job.profiled.outlook_map.filter(pl.col("kind") == "item").select("x", "y", item="key")
     rows = shown.join(items, on="item").with_columns(shelf.alias("shelf"))
     words = {key: message.label(key, "department").en for key in rows["shelf"].unique().sort()}
     return rows.select("name", "x", "y", pl.col("shelf").replace_strict(words, return_dtype=pl.String), "visits")

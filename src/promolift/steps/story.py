@@ -7,7 +7,7 @@ import polars as pl
 from promolift import message
 from promolift.report import Chosen, Shop, Story, Unknown
 from promolift.results import effects
-from promolift.results.customers import Customers, Tastes, Week
+from promolift.results.customers import Customers, ShopWeek, Tastes
 from promolift.results.evaluation import Evaluation, Lead, Luck, headline
 from promolift.results.messages import Messages
 from promolift.results.plan import INTERVAL_PERCENT, Plan
@@ -19,7 +19,6 @@ from promolift.steps.job import Job, moments
 from promolift.steps.message import product_names
 from promolift.steps.outlook_story import outlook_told
 from promolift.steps.plan import LIMIT
-from promolift.steps.profile import at_moment
 from promolift.steps.why import moneyless
 from promolift.terms import Words
 
@@ -51,13 +50,13 @@ def tell_story(job: Job) -> Story:
     """Everything the report shows, from what the steps kept."""
     at, store = moments(job), job.store
     plan, found, shop = Plan.load(store), Evaluation.load(store), job.config.shop
-    zh_en = labels(job)
+    zh_en = labels(job, plan)
     english = {target: words.en for target, words in zh_en.items()}
-    response = effects.Response.of(effects.response(store), english)
+    response = effects.ResponseFigures.of(effects.response(store), english)
     foreseen, no_outlook = outlook_told(job, at)
     words, said, cards = offer_table(job), Messages.load(store), households(job, at)
-    affinities = at_moment(job, "affinities", at.asof)
-    people = Customers.of(at_moment(job, "profiles", at.asof), affinities, [card.customer_id for card in cards])
+    affinities = job.profiled.affinities(at.asof)
+    people = Customers.of(job.profiled.profiles(at.asof), affinities, [card.customer_id for card in cards])
     return Story(
         shop=Shop(
             name=shop.name, currency=shop.currency, language=shop.language, timezone=shop.zone, asof_ms=at.asof,
@@ -83,7 +82,7 @@ def tell_story(job: Job) -> Story:
         written=said.written,
         silent=said.silent,
         households=cards,
-        unknowns=[*unknowns(job, found.unchecked), *unforeseen(no_outlook)],
+        unknowns=[*unknowns(job, plan, found.unchecked), *unforeseen(no_outlook)],
         missing=dict.fromkeys(("mix", "households"), next(iter(plan.note.why), "nobody gets an offer"))
         | {"predictions": found.unchecked.get("purchases", "there is too little to check"), "discount_share": UNREDUCED}
         | {"tastes": "the log names no amounts to take shares of"}
@@ -91,12 +90,10 @@ def tell_story(job: Job) -> Story:
     )  # fmt: skip
 
 
-def labels(job: Job) -> dict[str, Words]:
+def labels(job: Job, plan: Plan) -> dict[str, Words]:
     """The readable name of every target of the candidates."""
-    pairs = job.store.table("candidates").filter("target is not null").project("target, kind").distinct().pl()
-    printed = product_names(job, pairs.filter(pl.col("kind") == "product")["target"])
-    rows = pairs.sort("target", "kind").iter_rows()
-    return {target: message.label(printed.get(target, target), kind) for target, kind in rows}
+    printed = product_names(job, plan.targets.filter(pl.col("kind") == "product")["target"])
+    return {target: message.label(printed.get(target, target), kind) for target, kind in plan.targets.iter_rows()}
 
 
 def named(job: Job, affinities: pl.DataFrame, english: Mapping[str, str]) -> pl.DataFrame:
@@ -116,10 +113,10 @@ def named(job: Job, affinities: pl.DataFrame, english: Mapping[str, str]) -> pl.
     )
 
 
-def week(job: Job) -> Week | None:
+def week(job: Job) -> ShopWeek | None:
     """Orders by hour of the week in the shop's zone."""
-    sql, store = bind(HOURS, zone=job.config.shop.zone), job.store
-    return Week.of(pl.concat([fetch(store.events(shard).query("events", sql)) for shard in store.shards("events")]))
+    sql, clean = bind(HOURS, zone=job.config.shop.zone), job.clean
+    return ShopWeek.of(pl.concat([fetch(clean.events(shard).query("events", sql)) for shard in clean.shards]))
 
 
 def chosen(made: Plan, job: Job, names: dict[str, Words], luck: Luck | None) -> Chosen:
@@ -200,7 +197,7 @@ def unforeseen(why: str | None) -> list[Unknown]:
     return [] if why is None else [Unknown("What each customer will do next, as a learned encoder would see it.", why)]
 
 
-def unknowns(job: Job, unchecked: Mapping[str, str]) -> list[Unknown]:
+def unknowns(job: Job, plan: Plan, unchecked: Mapping[str, str]) -> list[Unknown]:
     """What nobody knows from this data, why it matters, and what would tell."""
     value, held = job.config.value, job.config.plan.holdout_share
     notes = [
@@ -217,13 +214,10 @@ def unknowns(job: Job, unchecked: Mapping[str, str]) -> list[Unknown]:
             "The held-out customers answer this, too.",
         ),
     ]
-    if not job.store.frame("products")["cost_cents"].drop_nulls().len():
+    if not job.clean.catalogue["cost_cents"].drop_nulls().len():
         what = f"The margin: {value.margin_rate:.0%} of undiscounted value is assumed for every product."
         notes.append(Unknown(what, "Profit is proportional to it.", "Give the products their cost_cents."))
-    assumed = (
-        job.store.table("candidates").filter("why_not like 'its effect is only%'").project("menu_id").distinct().pl()
-    )
-    for menu_id in assumed["menu_id"].sort():
+    for menu_id in plan.unmeasured:
         notes.append(
             Unknown(
                 f"What the offer {menu_id!r} adds where it was never measured.",

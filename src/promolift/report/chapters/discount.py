@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from promolift.report.blocks import Block, Chapter, Figure, Grid, forest, gap
 from promolift.report.story import Story
 from promolift.report.words import bracket, clip, count, ends, interval, listed, number, plural, share, upper_first
-from promolift.results.effects import CategoryResponse, CurveGroup, Placebo, Response, Targeting
+from promolift.results.effects import CategoryResponse, CurveGroup, Placebo, ResponseFigures, Targeting
 
 MEANINGS = {
     "randomised": "Who got which discount was decided by chance, so the response can be read as an effect.",
@@ -28,11 +28,11 @@ def tell(story: Story) -> Chapter:
     return Chapter("discount", "Discounts", "What does a discount do?", lead, blocks)
 
 
-def _gap(what: str, found: Response | None, story: Story) -> Block:
+def _gap(what: str, found: ResponseFigures | None, story: Story) -> Block:
     return gap(what, found.why if found else story.missing.get("response"))
 
 
-def _notes(found: Response) -> list[str]:
+def _notes(found: ResponseFigures) -> list[str]:
     """How the response was read, in sentences with its numbers."""
     if found.level == "assumed":
         return [
@@ -69,7 +69,7 @@ def _signed(value: object) -> str:
     return text if text[0] in "−—" or text.startswith("above") or text == "0\N{NO-BREAK SPACE}%" else f"+{text}"
 
 
-def _curve(found: Response | None, story: Story) -> Figure | Block:
+def _curve(found: ResponseFigures | None, story: Story) -> Figure | Block:
     if found is None or not found.curve:
         return _gap("how demand answers to a discount", found, story)
     groups, further = found.curve[:MOST_GROUPS], len(found.curve) - MOST_GROUPS
@@ -139,7 +139,7 @@ def _curve_finding(groups: Sequence[CurveGroup], story: Story) -> str:
     return f"{text} {upper_first(said)}; {sure}."
 
 
-def _placebos(found: Response | None, story: Story) -> Figure | Block:
+def _placebos(found: ResponseFigures | None, story: Story) -> Figure | Block:
     if found is None or not found.tests:
         return _gap("what placebo checks find", found, story)
     failed = [each for each in found.tests if each.passed is False]
@@ -161,7 +161,7 @@ def _placebos(found: Response | None, story: Story) -> Figure | Block:
     )
 
 
-def _placebo_finding(found: Response, failed: Sequence[Placebo]) -> str:
+def _placebo_finding(found: ResponseFigures, failed: Sequence[Placebo]) -> str:
     as_due = ", as it must be" if found.tests_passed == found.tests_made else ""
     checks = plural(found.tests_made, "placebo check")
     text = f"{count(found.tests_passed)} of {checks} found nothing{as_due}."
@@ -190,7 +190,7 @@ def _placebo_grid(rows: Sequence[Placebo]) -> Grid:
     return Grid(headers, cells, frozenset({1, 2}))
 
 
-def _categories(found: Response | None, story: Story) -> Figure | Block:
+def _categories(found: ResponseFigures | None, story: Story) -> Figure | Block:
     if found is None or not found.categories:
         return _gap("which categories answer to discounts", found, story)
     shown, half = found.categories, MOST_CATEGORIES // 2
@@ -219,7 +219,7 @@ def _categories(found: Response | None, story: Story) -> Figure | Block:
     )
 
 
-def _category_finding(found: Response, story: Story) -> str:
+def _category_finding(found: ResponseFigures, story: Story) -> str:
     top, end = found.categories[0], found.categories[-1]
     between = bracket(interval(top.low, top.high, number, story.interval_percent))
     text = f"Strongest response: {_named(top)}{between}."
@@ -232,7 +232,7 @@ def _named(each: CategoryResponse) -> str:
     return f"{clip(each.category, 40)}, {number(each.response)}"
 
 
-def _overlap(found: Response | None, story: Story) -> Block:
+def _overlap(found: ResponseFigures | None, story: Story) -> Block:
     if found is None or not found.overlap:
         return _gap("whether like was compared with like", found, story)
     rows = [

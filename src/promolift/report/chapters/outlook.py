@@ -7,7 +7,7 @@ from promolift.report.blocks import Block, Chapter, Figure, Grid, note, table
 from promolift.report.chapters.models import calibration_figure, score_block
 from promolift.report.story import Story
 from promolift.report.words import clip, count, money, number, plural, share, upper_first
-from promolift.results.foreseen import Epoch, Foreseen, GoodsMap, PeopleMap
+from promolift.results.foreseen import EpochFigures, Foreseen, GoodsMap, PeopleMap
 from promolift.results.shop import Told, Visit
 
 GROUPS, LABELS = 6, 70  # coloured groups of a map; names tried on the map of products, the most bought first
@@ -164,7 +164,7 @@ def _quality(ahead: Foreseen) -> list[Block | Figure]:
     return blocks
 
 
-def _curve(epochs: Sequence[Epoch], kept: Epoch, slug: str, name: str, good: str) -> Figure:
+def _curve(epochs: Sequence[EpochFigures], kept: EpochFigures, slug: str, name: str, good: str) -> Figure:
     """A figure epoch by epoch, where it was learned and where it was not."""
     lines = {"blue": (f"train_{slug}", "learned from"), "orange": (f"valid_{slug}", "not learned from")}
     series: list[dict[str, Any]] = [

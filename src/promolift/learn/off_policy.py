@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import norm
 
 from promolift.errors import InputError
 from promolift.learn import estimators as est
@@ -284,7 +284,7 @@ def _result(
 ) -> OffPolicyValue:
     (anchor, share), (support, parts, fits) = choice, found
     sure_U = scores[anchor]
-    z = float(norm.ppf(0.5 + settings.level / 2))
+    z = float(scipy.stats.norm.ppf(0.5 + settings.level / 2))
     held = _interval(sure_U, parts, settings)
     gain = _around(sure_U - _per_unit(log.reward_N, log.unit_N), z)
     paid_N = parts.weight_N * log.reward_N

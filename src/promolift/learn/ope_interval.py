@@ -6,8 +6,8 @@ Legend: N rows or customers, P policies, B bootstrap draws.
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.stats import norm
 
 from promolift.hashing import hash_int
 
@@ -30,7 +30,7 @@ def standard_error(score_N: Floats) -> float:
 
 def normal(score_N: Floats, level: float) -> Interval:
     """Mean plus and minus z standard errors: right for many rows whose weights are not extreme."""
-    half = float(norm.ppf(0.5 + level / 2)) * standard_error(score_N)
+    half = float(scipy.stats.norm.ppf(0.5 + level / 2)) * standard_error(score_N)
     return Interval(float(score_N.mean()) - half, float(score_N.mean()) + half)
 
 
@@ -60,7 +60,7 @@ def simultaneous(scores_NP: Floats, level: float, draws: int, seed: int) -> floa
     spread_P = scores_NP.std(axis=0, ddof=1)
     kept = spread_P > 0
     if not kept.any():
-        return float(norm.ppf(0.5 + level / 2))
+        return float(scipy.stats.norm.ppf(0.5 + level / 2))
     unit_NP = (scores_NP[:, kept] - scores_NP[:, kept].mean(axis=0)) / spread_P[kept]
     total_BP = np.zeros((draws, unit_NP.shape[1]))
     generator = np.random.default_rng(hash_int("max-t", seed))

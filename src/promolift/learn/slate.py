@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import norm
 
 from promolift.errors import InputError, SupportError
 from promolift.learn.ope_interval import standard_error
@@ -71,7 +71,7 @@ def slate_value(slates: Slates, clicks: Clicks, *, self_normalised: bool = False
             "needed); assume less dependence between places, or log more"
         )
     value, se = float(paid_S.mean()), standard_error(paid_S)
-    half = float(norm.ppf(0.5 + level / 2)) * se
+    half = float(scipy.stats.norm.ppf(0.5 + level / 2)) * se
     return SlateValue(value, se, value - half, value + half, lists, effective)
 
 

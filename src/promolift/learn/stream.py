@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.stats import norm
 
 from promolift.errors import InputError
 from promolift.learn.off_policy import Estimate, Log, OffPolicySettings, OffPolicyValue
@@ -86,7 +86,7 @@ def value_of_sums(sums: Sums, settings: OffPolicySettings = OffPolicySettings())
     unseen = (never if sums.closed is None else sums.closed) / rows
     support = support_of(rows, (total_Z[W], sums.square[0]), sums.largest, sums.weights, unseen)
     require(support, settings.most_unseen, settings.least_effective)
-    z = float(norm.ppf(0.5 + settings.level / 2))
+    z = float(scipy.stats.norm.ppf(0.5 + settings.level / 2))
     estimates = tuple(_estimate(name, *found, sums, z) for name, found in _estimates(total_Z).items())
     best = min(estimates, key=lambda estimate: estimate.se)
     gain_Z = _estimates(total_Z)[best.name][1] - _mean(total_Z, R)[1]

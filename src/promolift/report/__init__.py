@@ -1,8 +1,8 @@
 """A `Story` of a shop's promotions, or any other `Page`, in; one self-contained HTML report out."""
 
-from promolift.report.planned import Chosen, Evidence, Household
-from promolift.report.render import render, render_page
-from promolift.report.story import Outlook, Shop, Story, Taken, Told, Unknown
+from typing import TYPE_CHECKING
+
+from promolift.lazy import lazy
 
 __all__ = [
     "Chosen",
@@ -17,3 +17,10 @@ __all__ = [
     "render",
     "render_page",
 ]
+
+if TYPE_CHECKING:
+    from promolift.report.planned import Chosen, Evidence, Household
+    from promolift.report.render import render, render_page
+    from promolift.report.story import Outlook, Shop, Story, Taken, Told, Unknown
+else:
+    lazy(__name__)

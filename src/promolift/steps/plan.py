@@ -11,7 +11,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 from promolift import allocate, deliver, effect, offer
-from promolift.allocate.risk import Risk, cautious
+from promolift.allocate.risk import cautious
+from promolift.allocate.settings import Risk
 from promolift.deliver import Board, Drawn, Recalibration, Release
 from promolift.errors import BudgetError
 from promolift.message import is_couponable, is_sensitive

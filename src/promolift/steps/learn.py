@@ -18,11 +18,12 @@ import polars as pl
 
 from promolift.config import Config, load_config
 from promolift.errors import StepError
+from promolift.progress import Tell
 from promolift.report import render_page
 from promolift.report.words import money
 from promolift.results.plan import PlanNote
 from promolift.sources.files import open_file
-from promolift.steps.job import StepSummary, Tell
+from promolift.steps.job import StepSummary
 from promolift.steps.learn_data import Evidence, LearnSettings, gather, read_decisions, read_outcomes
 from promolift.steps.learn_judge import Judged, judge, numbers_of
 from promolift.steps.learn_next import learned_release, next_release, proposed

@@ -15,7 +15,8 @@ from promolift.learn.metrics import Z95
 from promolift.report.words import money, share
 from promolift.results.learned import Coverage, Quintile, Weights
 from promolift.steps.job import StepSummary
-from promolift.steps.loop import LAG, Day, Loop, LoopSettings, Release, over_holdout
+from promolift.steps.loop import LAG, Day, Loop, Release, over_holdout
+from promolift.steps.loop_settings import LoopSettings
 from promolift.steps.loop_words import against, tally
 
 CURRENCY = "CNY"

@@ -9,9 +9,9 @@ from typing import Any
 
 import polars as pl
 
-from promolift.report.words import day_count, money, number, per_unit, share, symbol, upper_first
 from promolift.results.plan import INTERVAL_PERCENT
 from promolift.settings import Settings
+from promolift.words import day_count, money, number, per_unit, share, symbol, upper_first
 
 TOKEN = re.compile(r"(?<![\w.])[+−±]?(?:[A-Z]{0,3}[$¥€])?\d+(?:,\d{3})*(?:\.\d+)?(?:\s(?:%|M|bn)(?!\w)|%)?")
 UNITS = ("cents", "days", "share", "prob")

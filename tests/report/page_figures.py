@@ -10,7 +10,7 @@ from held_numbers import TOKEN, Held, bare, clean, drawn, visible
 
 from promolift.report import render_page
 from promolift.report.blocks import Figure, Page
-from promolift.report.words import count, number
+from promolift.words import count, number
 
 WRONG: dict[str, Callable[[float], float]] = {  # what a fault makes of a number, by the form in which it is printed
     "money": lambda x: x + 101.0,

@@ -13,16 +13,16 @@ from promolift.message import offer_words
 from promolift.report import chapters, render
 from promolift.report.chapters.summary import facts
 from promolift.report.story import Story
-from promolift.report.words import date, money
 from promolift.results.effects import NoModel
-from promolift.results.evaluation import Evaluation, headline
+from promolift.results.evaluation import Evaluation
 from promolift.results.messages import Messages
 from promolift.results.person import Given, Person
-from promolift.results.plan import Plan
+from promolift.results.plan import Plan, headline
 from promolift.results.shop import Health, Offers, Unknown
 from promolift.steps.job import Job, moments
 from promolift.steps.story import tell_story
 from promolift.store import Store
+from promolift.words import date, money
 
 AMOUNTS = ("low", "high", "lead_low", "lead_high")  # of policies: minor units without the word in their name
 NEXT_WEEKS = ["8 weeks", "NDCG@10"]  # what the outlook is about: said in words, not figures
@@ -50,10 +50,16 @@ def about_the_plan(job: Job, story: Story) -> dict[str, list[Any]]:
         config.shop.name, date(moments(job).asof, config.shop.zone), config.plan.window_days,
         [v for _, v in facts(story.shop)],
     ]  # fmt: skip
-    budget = [*top, found.luck, plan.frontier, plan.at(note.budget_cents / 2), plan.at(2.0 * note.budget_cents)]
+    budget = [
+        *top,
+        found.luck,
+        plan.frontier,
+        plan.curve.at(note.budget_cents / 2),
+        plan.curve.at(2.0 * note.budget_cents),
+    ]
     assert found.judged is not None
     policies = [*top, found.judged.rename({name: f"{name}_cents" for name in AMOUNTS}), found.lead]
-    mix = [*top, offers, plan.offers(), plan.offers().height]
+    mix = [*top, offers, plan.offers, plan.offers.height]
     cards = [
         ages, [Person.of(row) for row in people.to_dicts()],
         [Given.of(row) for row in said.rows.to_dicts() if row["customer_id"] in who],

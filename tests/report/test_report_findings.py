@@ -16,9 +16,9 @@ from promolift.report.frames import tidy
 from promolift.report.planned import FRONTIER
 from promolift.results.customers import Customers, ShopWeek, Tastes
 from promolift.results.effects import ResponseFigures
-from promolift.results.evaluation import Lead, Luck
+from promolift.results.evaluation import Lead
 from promolift.results.figures import Histogram, bars, sample
-from promolift.results.plan import Assumption, Point
+from promolift.results.plan import Assumption, Luck, Point
 from promolift.results.predictions import Predictions, Scored
 from promolift.results.shop import Health
 

@@ -13,7 +13,6 @@ import pytest
 from promolift.effect import core
 from promolift.errors import StepError
 from promolift.report import render_page
-from promolift.report.words import count, number, share
 from promolift.results.base import Note
 from promolift.results.trial import TrialFit, TrialJudged, TrialPlanned, TrialResults, TrialSettings
 from promolift.steps import trial
@@ -21,6 +20,7 @@ from promolift.steps.trial_page import page_of
 from promolift.steps.trial_report import write_trial
 from promolift.steps.trial_story import TrialStory
 from promolift.store import Store
+from promolift.words import count, number, share
 
 pytestmark = pytest.mark.xdist_group("trial_net")  # one worker makes the fixtures, which take long
 

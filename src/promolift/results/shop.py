@@ -8,6 +8,7 @@ from promolift.learn.metrics import Bin
 from promolift.results.base import Note
 from promolift.settings import Settings
 from promolift.terms import Offer
+from promolift.words import as_html
 
 
 class Span(Note):
@@ -73,6 +74,29 @@ class Health(Note):
             for reason, rows in rules.items()
         ]
         return tuple(sorted(found, key=lambda each: (-each.rows, each.table, each.reason)))
+
+    def __str__(self) -> str:
+        """Rows by fate, then what can and cannot be done."""
+        lines = []
+        for table in self.tables:
+            lines.append(
+                f"{table.table:<12} {table.read:>12,} read {table.accepted:>12,} taken "
+                f"{table.repaired_rows:>10,} repaired {table.rejected_rows:>10,} set aside"
+            )
+            for fate, found in (("repaired", table.repaired), ("rejected", table.rejected)):
+                lines += [f"             {fate}: {reason} {rows:,}" for reason, rows in found.items()]
+            for reason, first in table.first.items():
+                lines += [f"             first with {reason}: row {row}" for row, _ in first[:1]]
+        lines.append("")
+        for ability in self.abilities:
+            lines.append(f"{ability.level:<7} {ability.name}: {ability.reason}")
+            if ability.add:
+                lines.append(f"        add: {ability.add}")
+        lines += [f"warning: {warning}" for warning in self.warnings] + [f"note: {note}" for note in self.notes]
+        return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        return as_html(str(self))
 
 
 class Unknown(Note):

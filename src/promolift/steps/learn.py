@@ -20,7 +20,6 @@ from promolift.config import Config, load_config
 from promolift.errors import StepError
 from promolift.progress import Tell
 from promolift.report import render_page
-from promolift.report.words import money
 from promolift.results.plan import PlanNote
 from promolift.sources.files import open_file
 from promolift.steps.job import StepSummary
@@ -30,6 +29,7 @@ from promolift.steps.learn_next import learned_release, next_release, proposed
 from promolift.steps.learn_page import Told, page_of, summary_text
 from promolift.steps.proposal import Proposed, plan_mark, write_whole
 from promolift.store import Store
+from promolift.words import money
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,9 @@ from promolift import message
 from promolift.report import Chosen, Shop, Story, Unknown
 from promolift.results import effects
 from promolift.results.customers import Customers, ShopWeek, Tastes
-from promolift.results.evaluation import Evaluation, Lead, Luck, headline
+from promolift.results.evaluation import Evaluation, Lead
 from promolift.results.messages import Messages
-from promolift.results.plan import INTERVAL_PERCENT, Plan
+from promolift.results.plan import INTERVAL_PERCENT, Luck, Plan, headline
 from promolift.results.shop import Health, Offers
 from promolift.results.shop import Unknown as Unlearned
 from promolift.sql import bind, fetch
@@ -77,7 +77,7 @@ def tell_story(job: Job) -> Story:
         policies=policy_rows(found.judged),
         lead=lead(found.lead),
         policies_note=policies_note(found.policies),
-        mix=plan.offers().join(words, on="offer_id", how="left", maintain_order="left"),
+        mix=plan.offers.join(words, on="offer_id", how="left", maintain_order="left"),
         typical=said.typical(TYPICAL).join(words, on="offer_id", how="left", maintain_order="left"),
         written=said.written,
         silent=said.silent,
@@ -128,10 +128,10 @@ def chosen(made: Plan, job: Job, names: dict[str, Words], luck: Luck | None) -> 
         low_cents=head.low_cents, high_cents=head.high_cents, promised_cents=head.promised_cents,
         cost_cents=plan.cost_cents, spent_share=plan.spent_share, price=plan.worth, next_cents=plan.next_cents,
         treated=plan.treated, treated_share=plan.treated_share, eligible=plan.able, customers=plan.customers,
-        held_out=plan.held_out, barred=plan.barred, offers=made.offers().height, bound_cents=plan.bound_cents,
+        held_out=plan.held_out, barred=plan.barred, offers=made.offers.height, bound_cents=plan.bound_cents,
         missing_cents=plan.missing_cents, gap=plan.gap, evidence=plan.evidence, why=plan.why,
         luck=None if head.promised_cents is None else luck, assumptions=plan.fragile_first,
-        half=made.at(plan.budget_cents / 2), twice=made.at(2.0 * plan.budget_cents),
+        half=made.curve.at(plan.budget_cents / 2), twice=made.curve.at(2.0 * plan.budget_cents),
         gain_means=f"margin added in {job.config.plan.window_days} days, after the shop's part of the discounts",
         explanation=binding(plan.limits, names),
     )  # fmt: skip

@@ -20,8 +20,8 @@ from promolift.effect.trial import Level, Trial, chunks, encoder_of, row_keys
 from promolift.errors import SupportError
 from promolift.learn import uplift
 from promolift.progress import Tell
-from promolift.report.words import share
 from promolift.results.trial import Calibration, JudgedTables, TrialJudged, TrialSettings, policy_names
+from promolift.words import share
 
 if TYPE_CHECKING:
     from promolift.steps.trial_read import TrialData

@@ -7,10 +7,10 @@ import polars as pl
 
 from promolift.effect import DiscountResponse, ValueSettings
 from promolift.message import line_words
-from promolift.report.words import count, listed, money, plural
 from promolift.results import effects
 from promolift.steps.job import Job
 from promolift.terms import Benefit, Words
+from promolift.words import count, listed, money, plural
 
 FEW = 0.01  # a plan for a smaller share of the customers it may write to is told why
 MONEY_UNKNOWN = (

@@ -4,9 +4,9 @@ import math
 
 from promolift.report.blocks import Block, Chapter, Figure, Grid, gap
 from promolift.report.story import Story
-from promolift.report.words import clip, count, day_count, days, money, number, plural, share, upper_first
 from promolift.results.customers import Customers, Dot, Placed
 from promolift.results.figures import Histogram
+from promolift.words import clip, count, day_count, days, money, number, plural, share, upper_first
 
 TICK_DAYS = (0, 1, 3, 7, 14, 30, 90, 180, 365, 730, 1460, 3650)
 WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")

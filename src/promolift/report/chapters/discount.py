@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from promolift.report.blocks import Block, Chapter, Figure, Grid, forest, gap
 from promolift.report.story import Story
-from promolift.report.words import bracket, clip, count, ends, interval, listed, number, plural, share, upper_first
 from promolift.results.effects import CategoryResponse, CurveGroup, Placebo, ResponseFigures, Targeting
+from promolift.words import bracket, clip, count, ends, interval, listed, number, plural, share, upper_first
 
 MEANINGS = {
     "randomised": "Who got which discount was decided by chance, so the response can be read as an effect.",

@@ -2,8 +2,8 @@
 
 from promolift.report.blocks import Block, Chapter, gap
 from promolift.report.story import Story
-from promolift.report.words import clip, count, plural, share
 from promolift.results.shop import Health
+from promolift.words import clip, count, plural, share
 
 TONES = {"yes": "good", "partly": "warn", "no": "bad"}
 MOST_REASONS = 12

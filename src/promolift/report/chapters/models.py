@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from promolift.report.blocks import Block, Chapter, Figure, Grid, gap
 from promolift.report.story import Story
-from promolift.report.words import bracket, clip, count, ends, interval, number, plural, share
 from promolift.results.predictions import Predictions, RecallCurve, Reliability, Scored
+from promolift.words import bracket, clip, count, ends, interval, number, plural, share
 
 MOST_MODELS = 4
 

@@ -6,9 +6,9 @@ from typing import Any
 from promolift.report.blocks import Block, Chapter, Figure, Grid, note, table
 from promolift.report.chapters.models import calibration_figure, score_block
 from promolift.report.story import Story
-from promolift.report.words import clip, count, money, number, plural, share, upper_first
 from promolift.results.foreseen import EpochFigures, Foreseen, GoodsMap, PeopleMap
 from promolift.results.shop import Told, Visit
+from promolift.words import clip, count, money, number, plural, share, upper_first
 
 GROUPS, LABELS = 6, 70  # coloured groups of a map; names tried on the map of products, the most bought first
 SHELVES = 12

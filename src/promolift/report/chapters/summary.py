@@ -4,7 +4,8 @@ from promolift.report.blocks import Big, Span, Stand
 from promolift.report.chapters.policies import Said, said
 from promolift.report.planned import Chosen
 from promolift.report.story import Shop, Story
-from promolift.report.words import (
+from promolift.results.plan import Assumption
+from promolift.words import (
     DASH,
     clip,
     count,
@@ -18,7 +19,6 @@ from promolift.report.words import (
     symbol,
     upper_first,
 )
-from promolift.results.plan import Assumption
 
 NAMES = {
     "margin": "The margin",

@@ -4,7 +4,7 @@ from functools import partial
 from typing import Any
 
 import pytest
-from page_figures import Figures, add, strays, unseen
+from page_figures import Figures, add, strays, undrawn, unseen
 
 from promolift.learn.release import Guardrails
 from promolift.steps import loop_page
@@ -88,3 +88,9 @@ def test_a_chapter_that_adds_to_a_number_is_found(
     monkeypatch.undo()
     missed, printed = unseen(loop_page, form, lambda: page_of(found), held)
     assert missed <= 0.05 * printed, f"{missed} of {printed}"
+
+
+def test_a_chart_that_draws_a_wrong_number_is_found(found: LoopNumbers) -> None:
+    missed, places = undrawn(page_of(found), gathered(found))
+    assert places > 20
+    assert missed <= 0.05 * places, f"{missed} of {places}"

@@ -36,6 +36,11 @@ class Clean:
         return self.store.has("events")
 
     @property
+    def has_products(self) -> bool:
+        """Whether a catalogue was taken in."""
+        return self.store.has("products")
+
+    @property
     def products(self) -> Relation:
         """PRODUCTS, lazily."""
         return self.store.table("products")

@@ -21,6 +21,7 @@ from promolift.errors import StepError
 from promolift.progress import Tell
 from promolift.report import render_page
 from promolift.results.plan import PlanNote
+from promolift.results.tables import Clean, Profiled
 from promolift.sources.files import open_file
 from promolift.steps.job import StepSummary
 from promolift.steps.learn_data import Evidence, LearnSettings, gather, read_decisions, read_outcomes
@@ -87,13 +88,14 @@ def opened(folder: Path) -> Iterator[Store | None]:
 
 def _evidence(request: Request, store: Store | None, config: Config | None) -> Evidence:
     decisions = read_decisions(request.decisions, store)
-    products = store.frame("products") if store is not None and store.has("products") else None
+    clean = Clean(store) if store is not None else None
+    products = clean.catalogue if clean is not None and clean.has_products else None
     rate = config.value.margin_rate if config else None
     release = PlanNote.load(store).terms if store is not None and PlanNote.has(store) else None
     if request.events is None:
-        if store is None or not store.has("events"):
+        if clean is None or not clean.has_events:
             raise StepError("learn: no events; give --events FILE, or --work with ingested ones")
-        outcomes = read_outcomes(store.events(), products, decisions, rate)
+        outcomes = read_outcomes(clean.events(), products, decisions, rate)
     else:
         with duckdb.connect() as connection:
             rows = open_file(connection, request.events, request.events.parent).rows
@@ -103,9 +105,9 @@ def _evidence(request: Request, store: Store | None, config: Config | None) -> E
 
 def _profiles(store: Store | None, evidence: Evidence) -> tuple[pl.DataFrame, pl.DataFrame] | None:
     """Profiles as of the decisions and as of a later moment, None unless both are kept."""
-    if store is None or not store.has("profiles"):
+    if store is None or not Profiled(store).has_profiles:
         return None
-    profiles = store.frame("profiles")
+    profiles = Profiled(store).every_profile
     decided = int(evidence.slots.start_N.max())
     moments = profiles["asof_ms"].unique().sort().to_list()
     then, now = [m for m in moments if m <= decided], [m for m in moments if m > decided]

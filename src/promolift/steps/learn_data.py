@@ -21,6 +21,7 @@ from promolift.errors import InputError, StepError, SupportError
 from promolift.learn.experiment import HOLDOUT
 from promolift.learn.join import Joined, JoinSettings, join_outcomes
 from promolift.learn.release import Guardrails
+from promolift.results.plan import Plan, PlanNote
 from promolift.settings import Settings
 from promolift.sources.files import open_file
 from promolift.sql import DAY_MS, bind, fetch, ident
@@ -124,9 +125,9 @@ class Evidence:
 def read_decisions(file: Path | None, store: Store | None) -> pl.DataFrame:
     """DECISIONS, with `terms` where a server kept them, from a file or the work folder; StepError if there are none."""
     if file is None:
-        if store is None or not store.has("decisions"):
+        if store is None or not PlanNote.has(store):
             raise StepError("learn: no decisions; give --decisions FILE.parquet, or --work with a finished plan")
-        frame = store.frame("decisions")
+        frame = Plan.load(store).decisions
     else:
         with duckdb.connect() as connection:
             frame = fetch(open_file(connection, file, file.parent).rows).drop("_row")

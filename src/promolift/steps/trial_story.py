@@ -49,7 +49,7 @@ class TrialStory:
 
     def effects(self, outcome: str) -> list[ArmEffect]:
         """What each arm adds to an outcome, the most first."""
-        mine = self.tables.effects.filter(pl.col("outcome") == outcome).sort("effect", descending=True)
+        mine = self.tables.fitted.effects.filter(pl.col("outcome") == outcome).sort("effect", descending=True)
         return [ArmEffect(*row) for row in mine.select(ArmEffect._fields).iter_rows()]
 
     @property

@@ -9,12 +9,12 @@ import polars as pl
 
 from promolift import deliver
 from promolift.hashing import hash_units
+from promolift.learning.evidence import LearnSettings, gather, read_outcomes
+from promolift.learning.judge import Judged, judge
 from promolift.simulate import ShopSettings
 from promolift.simulate.live import Week, live_week, offers_of, true_effects
 from promolift.simulate.world import World, cents_off
 from promolift.sql import DAY_MS
-from promolift.steps.learn_data import LearnSettings, gather, read_outcomes
-from promolift.steps.learn_judge import Judged, judge
 
 DEPTHS, WEEK = (0.1, 0.3), 30
 START = 1_735_516_800_000  # a Monday, 00:00 UTC

@@ -346,7 +346,7 @@ def learn(
     """What was decided and what happened: a verdict over the holdout, and a proposal for the next release."""
     if context.invoked_subcommand is not None:
         return
-    from promolift.steps.learn import LearnSettings, Request, run_learn
+    from promolift.learning.run import LearnSettings, Request, run_learn
 
     settings = LearnSettings.parse({"window_days": window_days}, "promolift learn")
     shop = config if config == CONFIG else settings_of(config)  # the default one may be missing
@@ -360,7 +360,7 @@ def show_proposal(
     config: ConfigPath = CONFIG, work_folder: WorkPath = WORK, out: LearnOut = LEARNED, json_: AsJson = False
 ) -> None:
     """Say what the proposal changes, what it is expected to add, its guardrails, and what is approved now."""
-    from promolift.steps import proposal
+    from promolift.learning import proposal
 
     say(proposal.show(proposal.Where(settings_of(config), work_folder, out)), json_)
 
@@ -374,7 +374,7 @@ def approve_proposal(
     json_: AsJson = False,
 ) -> None:
     """Let the next plan start from the proposal; refused where it is for another plan or speaks against itself."""
-    from promolift.steps import proposal
+    from promolift.learning import proposal
 
     say(proposal.approve(proposal.Where(settings_of(config), work_folder, out), yes), json_)
 
@@ -388,7 +388,7 @@ def reject_proposal(
     json_: AsJson = False,
 ) -> None:
     """Mark the proposal as rejected; the release in force stays as it is."""
-    from promolift.steps import proposal
+    from promolift.learning import proposal
 
     say(proposal.reject(proposal.Where(settings_of(config), work_folder, out), why), json_)
 

@@ -9,11 +9,11 @@ import pytest
 from page_figures import Figures, add, strays, undrawn, unseen
 
 from judged_shop import START, case, claimed, judged, losing
+from promolift.learning import page as learn_page
+from promolift.learning.judge import Judged
+from promolift.learning.next import next_release
+from promolift.learning.page import Told, page_of
 from promolift.sql import DAY_MS
-from promolift.steps import learn_page
-from promolift.steps.learn_judge import Judged
-from promolift.steps.learn_next import next_release
-from promolift.steps.learn_page import Told, page_of
 from promolift.words import count, date, days, money, number, share
 
 CURRENCY = "USD"

@@ -14,9 +14,9 @@ from promolift import deliver
 from promolift.cli import main
 from promolift.errors import InputError, SupportError
 from promolift.hashing import hash_units
+from promolift.learning.judge import Judged
+from promolift.learning.next import crossed, new_gain, next_release, planned_offer, policy_of, recalibrate
 from promolift.sql import DAY_MS
-from promolift.steps.learn_judge import Judged
-from promolift.steps.learn_next import crossed, new_gain, next_release, planned_offer, policy_of, recalibrate
 from promolift.store import Store
 
 

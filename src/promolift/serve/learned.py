@@ -6,8 +6,8 @@ from pydantic import BaseModel, ConfigDict
 
 from promolift.config import Config
 from promolift.deliver import Release
+from promolift.learning.evidence import LearnSettings
 from promolift.settings import Settings
-from promolift.steps.learn_data import LearnSettings
 
 Interval = tuple[float, float]
 

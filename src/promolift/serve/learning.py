@@ -15,13 +15,13 @@ import polars as pl
 from sqlalchemy import Connection, create_engine, select
 
 from promolift.errors import PromoError, SupportError
+from promolift.learning.run import Request, run_learn
 from promolift.results.shop import Span
 from promolift.results.tables import Clean
 from promolift.serve.learned import Learned, Task
 from promolift.serve.outcomes import KINDS, outcomes
 from promolift.serve.record import whole
 from promolift.serve.release import load
-from promolift.steps.learn import Request, run_learn
 from promolift.store import Store
 from promolift.store.ledger_schema import DECISIONS, EVENTS
 from promolift.tables import DECISIONS as CONTRACT

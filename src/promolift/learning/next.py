@@ -18,9 +18,9 @@ from promolift.learn.explore import ExploreSettings, affordable, explore
 from promolift.learn.metrics import Z95
 from promolift.learn.release import Proposal, propose, summarise, value_of
 from promolift.learn.support import require, unseen_mass, weigh
-from promolift.steps.learn_data import LearnSettings, Slots
-from promolift.steps.learn_judge import Judged, planned_gain, slot_lift
-from promolift.steps.proposal import Proposed, Status
+from promolift.learning.evidence import LearnSettings, Slots
+from promolift.learning.judge import Judged, planned_gain, slot_lift
+from promolift.learning.proposal import Proposed, Status
 
 Floats = NDArray[np.float64]
 GROUP = 20  # customers of an offer in each arm, below which it is told nothing of its own

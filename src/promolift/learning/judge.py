@@ -20,8 +20,8 @@ from promolift.learn.power import PowerSettings
 from promolift.learn.sequential import boundary
 from promolift.learn.sums import sums_by
 from promolift.learn.support import BINS
+from promolift.learning.evidence import VALUES, Evidence, LearnSettings, Slots, worth
 from promolift.results.learned import Coverage, Look, Quintile, Ranged, Weights
-from promolift.steps.learn_data import VALUES, Evidence, LearnSettings, Slots, worth
 
 Floats = NDArray[np.float64]
 QUINTILES = 5

@@ -233,7 +233,8 @@ class FittedTables:
     def load(cls, store: Store) -> Self:
         """What the work folder holds. StepError, naming the verb, if nothing was fitted."""
         dose = store.frame("trial_dose") if store.has("trial_dose") else None
-        return cls(*(store.frame(name) for name in FITTED), dose)
+        effects, balance, placebos = (store.frame(name) for name in FITTED)
+        return cls(effects, balance, placebos, dose)
 
     def keep(self, store: Store) -> None:
         """Write them into the work folder, in place of an earlier fit and all that was found of it."""

@@ -32,7 +32,8 @@ from promolift.hashing import hash_units
 from promolift.offer.grid import best_lines
 from promolift.offer.market import Layout, Market
 from promolift.offer.proposals import PROPOSALS
-from promolift.offer.repair import PrintRules, repair
+from promolift.offer.repair import repair
+from promolift.offer.settings import PrintRules
 from promolift.simulate import Shop, ShopSettings, simulate
 from promolift.simulate.live import true_effects
 from promolift.simulate.truth import means

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from promolift.errors import InputError
 from promolift.offer import MenuItem, OfferRules, make_offer
 from promolift.offer.grid import best_lines, grid_lines, keep_best
-from promolift.offer.proposals import PROPOSALS, OfferProposalSettings, lines, propose_candidates, with_ids
+from promolift.offer.proposals import PROPOSALS, lines, propose_candidates, with_ids
+from promolift.offer.settings import OfferProposalSettings
 from promolift.tables import CANDIDATES
 from promolift.terms import Benefit, Words
 

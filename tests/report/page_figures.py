@@ -6,11 +6,11 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from test_page_numbers import TOKEN, Held, bare, clean, drawn, visible
+from held_numbers import TOKEN, Held, bare, clean, drawn, visible
 
 from promolift.report import render_page
 from promolift.report.blocks import Figure, Page
-from promolift.report.words import count, number
+from promolift.words import count, number
 
 WRONG: dict[str, Callable[[float], float]] = {  # what a fault makes of a number, by the form in which it is printed
     "money": lambda x: x + 101.0,
@@ -49,6 +49,9 @@ class Figures(Held):
             getattr(self, name) | getattr(other, name) for name in ("printed", "raw", "texts")
         )
         return both
+
+    def named(self, key: str, outer: str) -> str:
+        return key
 
     def many(self, name: str, values: Any) -> None:
         if not is_dataclass(values):

@@ -4,11 +4,20 @@ import math
 
 import polars as pl
 
+from promolift.data.counts import Counts
+from promolift.data.health import Ability
+from promolift.effect import DiscountResponse
 from promolift.hashing import hash_unit
-from promolift.report import Chosen, Household, Outlook, Shop, Story, Taken, Told, Unknown
+from promolift.learn.metrics import Bin
+from promolift.report import Chosen, Household, Shop, Story, Unknown
+from promolift.results.customers import Customers, ShopWeek, Tastes
+from promolift.results.effects import ResponseFigures, Targeting
 from promolift.results.evaluation import Lead
+from promolift.results.foreseen import Foreseen
 from promolift.results.messages import Messages
 from promolift.results.plan import Assumption, Point
+from promolift.results.predictions import Predictions
+from promolift.results.shop import Alike, Checked, Figure, Health, Ndcg, Predicted, Told, Visit
 
 CUSTOMERS = 1200
 CATEGORIES = (
@@ -55,17 +64,22 @@ def profiles() -> pl.DataFrame:
             {
                 "customer_id": c,
                 "recency_days": min(340.0, -rate * 0.8 * math.log(1 - hash_unit("recency", c)) + hash_unit("hour", c)),
-                "orders": orders,
-                "spend_cents": round(orders * basket),
+                "orders_52w": orders,
+                "revenue_52w_cents": round(orders * basket),
                 "cadence_days": rate if orders > 1 else None,
-                "basket_cents": basket,
+                "basket_median_cents": basket,
                 "discount_share": min(0.7, max(0.0, 0.16 + 0.07 * normal("deal", c))),
                 "price_sensitivity": slope if hash_unit("known", c) < 0.93 else None,
                 "price_sensitivity_se": 0.12 + 0.3 * hash_unit("se", c),
-                "spend_next_cents": orders * basket * 28 / 365,
+                "expected_cents": orders * basket * 28 / 365,
             }
         )
     return pl.DataFrame(rows)
+
+
+def customers() -> Customers | None:
+    """The profiles, counted; their expected spend stands beside them."""
+    return Customers.of(profiles(), profiles(), [who.customer_id for who in households()])
 
 
 def affinities() -> pl.DataFrame:
@@ -73,7 +87,9 @@ def affinities() -> pl.DataFrame:
     for c in ids():
         weights = {t: hash_unit("taste", c, t) ** 4 / (i + 4) for i, t in enumerate(CATEGORIES)}
         total = sum(weights.values())
-        rows += [{"customer_id": c, "target": t, "share": w / total} for t, w in weights.items() if w / total > 0.004]
+        rows += [
+            {"customer_id": c, "target": t, "spend_share": w / total} for t, w in weights.items() if w / total > 0.004
+        ]
     return pl.DataFrame(rows)
 
 
@@ -115,34 +131,47 @@ def curve() -> pl.DataFrame:
                     int(9000 * (1 - depth)),
                 )
             )
-    return pl.DataFrame(rows, schema=["group", "depth", "lift", "low", "high", "n"], orient="row")
+    return pl.DataFrame(rows, schema=["group", "depth", "lift", "low", "high", "cells"], orient="row")
 
 
-def elasticities() -> pl.DataFrame:
+def targets() -> pl.DataFrame:
     rows = []
     for i, name in enumerate(CATEGORIES):
         at, se = 1.75 - 0.085 * i + 0.1 * normal("e", i), 0.08 + 0.16 * hash_unit("ese", i)
-        rows.append((name, at, at - 1.96 * se, at + 1.96 * se, int(400 + 9000 * hash_unit("en", i))))
-    return pl.DataFrame(rows, schema=["category", "elasticity", "low", "high", "n"], orient="row")
+        rows.append((name, at, se, int(400 + 9000 * hash_unit("en", i))))
+    return pl.DataFrame(rows, schema=["target", "response", "response_se", "cells"], orient="row")
 
 
 def placebos() -> pl.DataFrame:
     return pl.DataFrame(
         [
-            ("discount now", 1.15, 1.05, 1.25, True, "the response itself"),
-            ("discount 3 to 6 weeks later", 0.04, -0.03, 0.11, False, "the future causes nothing"),
-            (
-                "another customer's discount, same category and week",
-                -0.02,
-                -0.09,
-                0.05,
-                False,
-                "it is not his products",
-            ),
+            ("discount now", 1.15, 1.05, 1.25, "the response itself"),
+            ("discount 3 to 6 weeks later", 0.04, -0.03, 0.11, "the future causes nothing"),
+            ("another customer's discount, same category and week", -0.02, -0.09, 0.05, "it is not their products"),
         ],
-        schema=["name", "value", "low", "high", "main", "meaning"],
+        schema=["name", "value", "low", "high", "meaning"],
         orient="row",
     )
+
+
+def overlap() -> pl.DataFrame:
+    return pl.DataFrame(
+        [
+            ("share of the discount's variance left after the fixed effects", 0.31, None, None),
+            ("customer-category pairs that saw both full price and 15 % or more", 0.64, None, None),
+        ],
+        schema={"name": pl.String, "value": pl.Float64, "low": pl.Float64, "high": pl.Float64},
+        orient="row",
+    )
+
+
+def response() -> ResponseFigures:
+    """A response that was read and adjusted."""
+    read = DiscountResponse(
+        "adjusted", "read from past discounts", 1.15, 0.05, 0.31, 0.04, -0.2, 0.05, cells=73_204, customers=1_200,
+        targets=targets(), curve=curve(), placebo=placebos(), overlap=overlap(),
+    )  # fmt: skip
+    return ResponseFigures.of(read, {name: name for name in CATEGORIES})
 
 
 def calibration() -> pl.DataFrame:
@@ -340,53 +369,82 @@ def households() -> list[Household]:
     return out
 
 
-def outlook() -> Outlook:
+def foreseen() -> Foreseen:
     """Two islands of customers, as many products as categories, and three epochs."""
+    epochs = [(5.6, 5.2, 0.39, 0.4), (5.2, 5.1, 0.4, 0.41), (5.1, 5.1, 0.41, 0.405)]
+    names = ("train_total", "valid_total", "train_ndcg", "valid_ndcg")
     who = ids()
-    return Outlook(
-        record=pl.DataFrame(
-            [(5.6, 5.2, 0.39, 0.4), (5.2, 5.1, 0.4, 0.41), (5.1, 5.1, 0.41, 0.405)],
-            schema=["train_loss", "valid_loss", "train_ndcg", "valid_ndcg"],
-            orient="row",
+    checked = Checked(
+        record=tuple(dict(zip(names, row, strict=True)) for row in epochs),
+        ndcg=Ndcg(value=0.404, low=0.392, high=0.417, habit=0.386, n=1100),
+        lead=Figure(value=0.018, low=0.01, high=0.026),
+        bins=(Bin(0.1, 0.11, 0.09, 0.13, 900, 99), Bin(0.3, 0.29, 0.27, 0.31, 900, 261)),
+        stays_away=Predicted(predicted=0.098, observed=0.1),
+    )
+    told = Told(
+        customer_id=who[0], item="milk",
+        sentences=("Buys milk every 9 days, due in 2.", "Leans to groceries more than others do."),
+        reasons=(
+            Visit(day="2017-10-02", items=("milk", "bread"), odds_factor=1.12),
+            Visit(day="2017-10-09", items=("soup",), odds_factor=0.97),
         ),
-        scores=pl.DataFrame(
-            [("the next basket", "NDCG@10", 0.404, 0.392, 0.417, 1100, "habit", 0.386, "higher")],
-            schema=["model", "figure", "value", "low", "high", "n", "baseline", "baseline_value", "better"],
-            orient="row",
+        alike=(
+            Alike(customer_id=who[2], next_1="soup", spend_cents=2035.0, leans_to="groceries"),
+            Alike(customer_id=who[4], next_1=None, spend_cents=1000.0, leans_to=None),
         ),
-        bins=pl.DataFrame(
-            [("next", 0.1, 0.11, 0.09, 0.13, 900), ("next", 0.3, 0.29, 0.27, 0.31, 900)],
-            schema=["model", "predicted", "observed", "low", "high", "n"],
-            orient="row",
+    )  # fmt: skip
+    return Foreseen.of(checked, told, mapped(), goods())
+
+
+def mapped() -> pl.DataFrame:
+    """Customers on two islands."""
+    who = ids()
+    return pl.DataFrame({
+        "customer_id": who, "x": [3.0 * (k % 2) + hash_unit("x", c) for k, c in enumerate(who)],
+        "y": [hash_unit("y", c) for c in who],
+        "spend_cents": [1000.0 * (1 + k % 2) + hash_unit("s", c) for k, c in enumerate(who)],
+        "leans_to": [("groceries", "fresh fruit")[k % 2] for k in range(len(who))],
+        "price_sensitivity": [hash_unit("p", c) for c in who],
+    })  # fmt: skip
+
+
+def goods() -> pl.DataFrame:
+    """Categories on two shelves and on none."""
+    return pl.DataFrame({
+        "name": list(CATEGORIES), "x": [hash_unit("gx", c) for c in CATEGORIES],
+        "y": [hash_unit("gy", c) for c in CATEGORIES],
+        "shelf": [("groceries", "fresh fruit", None)[k % 3] for k in range(len(CATEGORIES))],
+        "visits": [100 * k for k in range(len(CATEGORIES))],
+    })  # fmt: skip
+
+
+def health() -> Health:
+    """What became of seven tables, and what they can answer."""
+    return Health(
+        tables=(
+            Counts(
+                "events", 1_469_307, 1_466_012, 8_214,
+                rejected={"price below zero": 3_127, "later than the moment of the export": 168},
+                repaired={"quantity is in thousandths (fuel): set to missing": 8_214},
+            ),
+            Counts("products", 92_331, 92_331, 412, repaired={"a blank category": 412}),
+            Counts("customers", 801, 801),
+            Counts("exposures", 6_589, 6_589, 312, repaired={"campaign began before the data do": 312}),
+            Counts("redemptions", 2_102, 2_099, 2_099, rejected={"no basket on that day": 3},
+                   repaired={"local date turned into a moment of the shop's zone": 2_099}),
+            Counts("coupons", 116_204, 111_332, rejected={"the same row twice": 4_872}),
+            Counts("shelf", 20_940_529, 20_938_010, rejected={"product not in the catalogue": 2_519}),
         ),
-        people=pl.DataFrame(
-            {
-                "customer_id": who,
-                "x": [3.0 * (k % 2) + hash_unit("x", c) for k, c in enumerate(who)],
-                "y": [hash_unit("y", c) for c in who],
-                "spend_cents": [1000.0 * (1 + k % 2) + hash_unit("s", c) for k, c in enumerate(who)],
-                "leans_to": [("groceries", "fresh fruit")[k % 2] for k in range(len(who))],
-                "price_sensitivity": [hash_unit("p", c) for c in who],
-            }
+        abilities=(
+            Ability("profiles of customers", "yes", "51 weeks of receipts for 2,469 households"),
+            Ability("response to discounts", "yes", "shelf discounts vary within product, store and week"),
+            Ability("effect of targeted coupons", "no", "who was targeted was not decided by chance",
+                    "send one campaign with a random tenth left out"),
+            Ability("true margins", "partly", "no cost prices: a margin of 30 % is assumed",
+                    "a column cost_price in the products file"),
+            Ability("messages by name", "no", "the data have no names", "names in the customers file"),
         ),
-        goods=pl.DataFrame(
-            {
-                "name": list(CATEGORIES),
-                "x": [hash_unit("gx", c) for c in CATEGORIES],
-                "y": [hash_unit("gy", c) for c in CATEGORIES],
-                "group": [("groceries", "fresh fruit", None)[k % 3] for k in range(len(CATEGORIES))],
-                "visits": [100 * k for k in range(len(CATEGORIES))],
-            }
-        ),
-        told=Told(
-            who[0],
-            ["Buys milk every 9 days, due in 2.", "Leans to groceries more than others do."],
-            "milk",
-            [("2017-10-02", "milk, bread", 1.12), ("2017-10-09", "soup", 0.97)],
-            [(who[2], "soup", 2035.0, "groceries"), (who[4], None, None, None)],
-        ),
-        stays_away=(0.098, 0.1),
-        customers=len(who),
+        summary={}, warnings=(), notes=(),
     )  # fmt: skip
 
 
@@ -405,82 +463,14 @@ def story() -> Story:
             "simulated for tests",
         ),
         interval_percent=95,
-        outlook=outlook(),
-        taken=Taken(22_633_734, 22_623_045, 22_623_045 / 22_633_734),
-        health=pl.DataFrame(
-            [
-                ("events", 1_469_307, 1_466_012, 8_214, 3_295),
-                ("products", 92_331, 92_331, 412, 0),
-                ("customers", 801, 801, 0, 0),
-                ("exposures", 6_589, 6_589, 312, 0),
-                ("redemptions", 2_102, 2_099, 2_102, 3),
-                ("coupons", 116_204, 111_332, 0, 4_872),
-                ("shelf", 20_940_529, 20_938_010, 0, 2_519),
-            ],
-            schema=["table", "read", "accepted", "repaired", "rejected"],
-            orient="row",
-        ),
-        reasons=pl.DataFrame(
-            [
-                ("events", "quantity is in thousandths (fuel): set to missing", 8_214, "repaired"),
-                ("coupons", "the same row twice", 4_872, "rejected"),
-                ("events", "price below zero", 3_127, "rejected"),
-                ("shelf", "product not in the catalogue", 2_519, "rejected"),
-                ("redemptions", "local date turned into a moment of the shop's zone", 2_102, "repaired"),
-                ("events", "later than the moment of the export", 168, "rejected"),
-                ("exposures", "campaign began before the data do", 312, "repaired"),
-                ("redemptions", "no basket on that day", 3, "rejected"),
-            ],
-            schema=["table", "reason", "rows", "fate"],
-            orient="row",
-        ),
-        abilities=pl.DataFrame(
-            [
-                ("profiles of customers", "yes", "51 weeks of receipts for 2,469 households", None),
-                ("response to discounts", "yes", "shelf discounts vary within product, store and week", None),
-                (
-                    "effect of targeted coupons",
-                    "no",
-                    "who was targeted was not decided by chance",
-                    "send one campaign with a random tenth left out",
-                ),
-                (
-                    "true margins",
-                    "partly",
-                    "no cost prices: a margin of 30 % is assumed",
-                    "a column cost_price in the products file",
-                ),
-                ("messages by name", "no", "the data have no names", "names in the customers file"),
-            ],
-            schema=["capability", "state", "reason", "add"],
-            orient="row",
-        ),
-        profiles=profiles(),
-        affinities=affinities(),
-        hours=hours(),
-        curve=curve(),
-        elasticities=elasticities(),
-        placebos=placebos(),
-        overlap=pl.DataFrame(
-            [
-                ("share of the discount's variance left after the fixed effects", 0.31, "what is left to learn from"),
-                (
-                    "customer-category pairs that saw both full price and 15 % or more",
-                    0.64,
-                    "the others say nothing about discounts",
-                ),
-            ],
-            schema=["name", "value", "meaning"],
-            orient="row",
-        ),
-        effect_evidence="adjusted",
-        effect_notes=(
-            "A customer's demand in a week is compared with his other weeks and with other customers of the same week.",
-            "Discounts given where demand was expected anyway would look like an effect; placebos show part of that.",
-        ),
-        scores=scores(),
-        calibration=calibration(),
-        recall=recall(),
+        health=health(),
+        customers=customers(),
+        tastes=Tastes.of(affinities()),
+        week=ShopWeek.of(hours()),
+        foreseen=foreseen(),
+        response=response(),
+        targeting=Targeting(campaigns=30, refusal="the targeted had spent three times as much before"),
+        predictions=Predictions.of(scores(), calibration(), recall()),
         frontier=frontier(),
         chosen=Chosen(
             500_000.0,

@@ -9,12 +9,12 @@ import pytest
 from page_figures import Figures, add, strays, undrawn, unseen
 
 from judged_shop import START, case, claimed, judged, losing
-from promolift.report.words import count, date, days, money, number, share
 from promolift.sql import DAY_MS
 from promolift.steps import learn_page
 from promolift.steps.learn_judge import Judged
 from promolift.steps.learn_next import next_release
 from promolift.steps.learn_page import Told, page_of
+from promolift.words import count, date, days, money, number, share
 
 CURRENCY = "USD"
 cash = partial(money, currency=CURRENCY)

@@ -7,11 +7,11 @@ import pytest
 from page_figures import Figures, add, strays, undrawn, unseen
 
 from promolift.learn.release import Guardrails
-from promolift.report.words import count, money, share
 from promolift.steps import loop_page
 from promolift.steps.loop import LoopSettings, run_loop
 from promolift.steps.loop_numbers import CURRENCY, LoopNumbers, numbers
 from promolift.steps.loop_page import page_of
+from promolift.words import count, money, share
 
 pytestmark = pytest.mark.xdist_group("loop_page")  # one worker makes the fixture, which takes long
 

@@ -4,15 +4,23 @@ from dataclasses import replace
 
 import polars as pl
 import pytest
+import report_demo as demo
 
+from promolift.data.counts import Counts
+from promolift.effect import DiscountResponse
 from promolift.report import Chosen, Household, Shop, Story, render
 from promolift.report.blocks import Block, Figure, balanced
 from promolift.report.chapters import budget, customers, discount, health, models, people, policies
 from promolift.report.chapters.summary import headline, numbers, stands
-from promolift.report.frames import bin_counts, sample, tidy
-from promolift.report.story import AFFINITIES, PROFILES
-from promolift.results.evaluation import Lead, Luck
-from promolift.results.plan import Assumption, Point
+from promolift.report.frames import tidy
+from promolift.report.planned import FRONTIER
+from promolift.results.customers import Customers, ShopWeek, Tastes
+from promolift.results.effects import ResponseFigures
+from promolift.results.evaluation import Lead
+from promolift.results.figures import Histogram, bars, sample
+from promolift.results.plan import Assumption, Luck, Point
+from promolift.results.predictions import Predictions, Scored
+from promolift.results.shop import Health
 
 USD = Shop(currency="USD")
 
@@ -31,21 +39,13 @@ def kinds(blocks: object) -> list[str]:
 
 
 def test_tidy_gives_the_table_whatever_comes() -> None:
-    given = pl.DataFrame(
-        {"customer_id": [1, 2], "recency_days": ["3.5", "soon"], "orders": [float("nan"), 2.0], "x": [[1], [2]]}
-    )
-    frame = tidy(given, PROFILES)
-    assert frame.schema == pl.Schema(PROFILES.schema)
-    assert frame["customer_id"].to_list() == ["1", "2"]
-    assert frame["recency_days"].to_list() == [3.5, None]
-    assert frame["orders"].to_list() == [None, 2.0]
-    assert frame["spend_cents"].to_list() == [None, None]
-
-
-def test_infinity_is_missing() -> None:
-    given = pl.DataFrame({"customer_id": ["a"], "target": ["t"], "share": [float("inf")]})
-    assert tidy(given, AFFINITIES)["share"].to_list() == [None]
-    assert tidy(given.with_columns(pl.lit("inf").alias("share")), AFFINITIES)["share"].to_list() == [None]
+    given = pl.DataFrame({"budget_cents": ["3.5", "soon"], "treated": [float("nan"), 2.0], "x": [[1], [2]]})
+    frame = tidy(given, FRONTIER)
+    assert frame.schema == pl.Schema(FRONTIER.schema)
+    assert frame["budget_cents"].to_list() == [3.5, None]
+    assert frame["treated"].to_list() == [None, 2]
+    assert frame["gain_cents"].to_list() == [None, None]
+    assert tidy(pl.DataFrame({"gain_cents": [float("inf")]}), FRONTIER)["gain_cents"].to_list() == [None]
 
 
 def test_a_sample_depends_on_the_keys_alone() -> None:
@@ -58,84 +58,112 @@ def test_a_sample_depends_on_the_keys_alone() -> None:
     assert set(drawn["k"]) < set(bigger["k"])
 
 
-def test_bins_hold_every_value_once_and_begin_at_zero() -> None:
-    values = pl.Series([0.0, 0.5, 1.0, 2.4, 9.0, None])
-    bins = bin_counts(values, 5)
-    assert bins[0][0] == 0.0
-    assert sum(n for _, _, n in bins) == 5
-    for low, high, n in bins:
-        assert n == sum(low <= v < high for v in values.drop_nulls())
-    assert sum(n for _, _, n in bin_counts(values, 5, cap=2.0)) == 3
-    assert bin_counts(pl.Series([None], dtype=pl.Float64)) == []
-    assert bin_counts(pl.Series([0.0, 0.0]))[0][2] == 2
+def test_bars_hold_every_value_once_and_begin_at_zero() -> None:
+    values = pl.Series([0.0, 0.5, 1.0, 2.4, 9.0])
+    found = bars(values, 5)
+    assert found[0].low == 0.0
+    assert sum(bar.customers for bar in found) == 5
+    for bar in found:
+        assert bar.customers == sum(bar.low <= v < bar.high for v in values)
+    assert bars(pl.Series([0.0, 0.0]))[0].customers == 2
+
+
+def test_what_is_beyond_the_cap_is_counted_and_in_no_bar() -> None:
+    found = Histogram.of(pl.Series([float(n) for n in range(100)] + [None, 9e9]))
+    assert found is not None
+    assert (found.customers, found.above) == (101, 2)
+    assert sum(bar.customers for bar in found.bars) == 99
+    assert Histogram.of(pl.Series([None], dtype=pl.Float64)) is None
 
 
 # chapters
 
 
+def healthy(*tables: Counts) -> Health:
+    return Health(tables=tables, summary={}, abilities=(), warnings=(), notes=())
+
+
 def test_health_counts_rows() -> None:
-    table = pl.DataFrame(
-        {"table": ["t", "u"], "read": [100, 100], "accepted": [90, 100], "repaired": [5, 0], "rejected": [10, 0]}
-    )
-    chapter = health.tell(Story(health=table, reasons=pl.DataFrame()))
-    assert chapter.lead.startswith(
+    found = healthy(Counts("t", 100, 90, 5, rejected={"bad": 10}), Counts("u", 100, 100))
+    assert health.tell(Story(health=found)).lead.startswith(
         "200 rows were read from 2 tables. 190 were taken (95\u00a0%), 5 of them after a repair; 10 were"
     )
 
 
 def test_a_rejected_row_is_drawn_even_if_it_is_one_in_a_million() -> None:
-    table = pl.DataFrame({"table": ["t"], "read": [10**6], "accepted": [10**6 - 1], "repaired": [0], "rejected": [1]})
-    row = health.tell(Story(health=table)).blocks[0].data["rows"][0]  # type: ignore[union-attr]
+    found = healthy(Counts("t", 10**6, 10**6 - 1, rejected={"bad": 1}))
+    row = health.tell(Story(health=found)).blocks[0].data["rows"][0]  # type: ignore[union-attr]
     assert row["rejected"] == 1.0
     assert row["repaired"] == 0.0
     assert row["taken"] == "> 99.9\u00a0%"
 
 
+def profiles(**columns: object) -> pl.DataFrame:
+    """Ten customers, each with one order more days ago than the one before."""
+    base = {
+        "customer_id": [str(i) for i in range(10)], "recency_days": [float(i) for i in range(10)],
+        "revenue_52w_cents": [910.0] + [10.0] * 9, "orders_52w": [1] * 10, "cadence_days": [7.0] * 10,
+        "basket_median_cents": [10.0] * 10, "discount_share": [0.1] * 10,
+        "price_sensitivity": [0.0] * 8 + [3.0, -3.0], "price_sensitivity_se": [1.0] * 10, "expected_cents": [5.0] * 10,
+    }  # fmt: skip
+    return pl.DataFrame(base | columns)
+
+
 def test_the_map_tells_concentration_and_certainty() -> None:
-    people = pl.DataFrame(
-        {
-            "customer_id": [str(i) for i in range(10)],
-            "recency_days": [float(i) for i in range(10)],
-            "spend_cents": [910.0] + [10.0] * 9,
-            "price_sensitivity": [0.0] * 8 + [3.0, -3.0],
-            "price_sensitivity_se": [1.0] * 10,
-        }
-    )
-    found = figure(customers.tell(Story(profiles=people, households=(Household("3"),))).blocks, "customers-map")
+    people = profiles()
+    story = Story(customers=Customers.of(people, people, ["3"]), households=(Household("3"),))
+    found = figure(customers.tell(story).blocks, "customers-map")
     assert "within the last 4.5 days" in found.finding
     assert "brings 91\u00a0% of all spend" in found.finding
     assert "For 20\u00a0% of them" in found.finding
     assert [mark[2] for mark in found.spec["marks"]] == ["A"]
-    no_colour = customers.tell(Story(profiles=people.drop("price_sensitivity")))
-    assert "How customers answer prices is not known." in figure(no_colour.blocks, "customers-map").finding
-    assert figure(no_colour.blocks, "customers-map").spec["color"] is None
+    blank = Customers.of(people.with_columns(price_sensitivity=pl.lit(None, pl.Float64)), people)
+    no_colour = figure(customers.tell(Story(customers=blank)).blocks, "customers-map")
+    assert "How customers answer prices is not known." in no_colour.finding
+    assert no_colour.spec["color"] is None
+
+
+def test_what_is_no_number_is_not_known() -> None:
+    nan = [float("nan"), float("inf")] * 5
+    found = Customers.of(profiles(cadence_days=nan, discount_share=nan, recency_days=nan), profiles(expected_cents=nan))
+    assert found is not None
+    assert (found.cadence_days, found.discount_share, found.placed) == (None, None, None)
+    assert found.middle.spend_next_cents is None
+    assert found.middle.basket_cents == 10.0
 
 
 def test_shares_of_categories_are_of_the_average_customer() -> None:
-    tastes = pl.DataFrame(
-        {"customer_id": ["a", "a", "b"], "target": ["milk", "beer", "milk"], "share": [0.4, 0.6, 1.0]}
+    rows = pl.DataFrame(
+        {"customer_id": ["a", "a", "b"], "target": ["milk", "beer", "milk"], "spend_share": [0.4, 0.6, 1.0]}
     )
-    found = figure(customers.tell(Story(affinities=tastes)).blocks, "categories")
+    found = figure(customers.tell(Story(tastes=Tastes.of(rows))).blocks, "categories")
     assert [(r["name"], r["value"]) for r in found.spec["rows"]] == [("milk", 0.7), ("beer", 0.3)]
 
 
 def test_the_busiest_hour_is_found() -> None:
-    hours = pl.DataFrame({"weekday": [0, 5, 6], "hour": [8, 17, 3], "orders": [30.0, 60.0, 10.0]})
-    found = figure(customers.tell(Story(hours=hours)).blocks, "week")
+    hours = pl.DataFrame({"weekday": [0, 5, 6], "hour": [8, 17, 3], "orders": [30, 60, 10]})
+    found = figure(customers.tell(Story(week=ShopWeek.of(hours))).blocks, "week")
     assert "Saturday, 17:00 to 18:00, with 60\u00a0%" in found.finding
     assert len(found.spec["cells"]) == 7 * 24
+    assert ShopWeek.of(hours.clear()) is None
 
 
-def curve(high_of_least: float) -> pl.DataFrame:
+def read(**parts: object) -> ResponseFigures:
+    values: dict[str, object] = {"level": "adjusted", "why": "read", "beta": 1.0, "beta_se": 0.1}
+    return ResponseFigures.of(DiscountResponse(**(values | parts)), {})  # type: ignore[arg-type]
+
+
+def curve(high_of_least: float) -> ResponseFigures:
     rows = [("everyone", 0.2, 0.3, 0.25, 0.35), ("least", 0.2, 0.2, 0.1, high_of_least), ("most", 0.2, 0.5, 0.4, 0.6)]
-    return pl.DataFrame(rows, schema=["group", "depth", "lift", "low", "high"], orient="row")
+    frame = pl.DataFrame(rows, schema=["group", "depth", "lift", "low", "high"], orient="row")
+    return read(curve=frame.with_columns(cells=99))
 
 
 @pytest.mark.parametrize(
     ("high", "said"), [(0.3, "do not overlap"), (0.45, "overlap, so the difference is not established")]
 )
 def test_a_difference_is_called_one_only_if_the_intervals_part(high: float, said: str) -> None:
-    found = figure(discount.tell(Story(curve=curve(high), interval_percent=95)).blocks, "curve")
+    found = figure(discount.tell(Story(response=curve(high), interval_percent=95)).blocks, "curve")
     assert said in found.finding
     assert (
         "At 20\u00a0% off, demand of everyone changes by +30\u00a0% (95\u00a0% interval +25\u00a0% to +35\u00a0%)"
@@ -145,37 +173,41 @@ def test_a_difference_is_called_one_only_if_the_intervals_part(high: float, said
     assert found.spec["series"][0]["points"][0][:2] == [0.0, 0.0]
 
 
-def placebos(**columns: object) -> pl.DataFrame:
-    base = {
-        "name": ["effect", "future"],
-        "value": [1.0, 0.3],
-        "low": [0.9, 0.2],
-        "high": [1.1, 0.4],
-        "main": [True, False],
-    }
-    return pl.DataFrame(base | columns)
+def placebos(low: float, high: float) -> Story:
+    rows = [("discount now", 1.0, 0.9, 1.1, "it"), ("future", 0.3, low, high, "the future causes nothing")]
+    frame = pl.DataFrame(rows, schema=["name", "value", "low", "high", "meaning"], orient="row")
+    return Story(response=read(placebo=frame))
 
 
 def test_a_placebo_that_finds_something_is_said_aloud() -> None:
-    found = figure(discount.tell(Story(placebos=placebos())).blocks, "placebos")
+    found = figure(discount.tell(placebos(0.2, 0.4)).blocks, "placebos")
     assert found.tone == "warn"
     assert "0 of 1 placebo check found nothing." in found.finding
     assert "future (30\u00a0% of the effect itself)" in found.finding
-    below = figure(discount.tell(Story(placebos=placebos(low=[0.9, -0.4], high=[1.1, -0.2]))).blocks, "placebos")
-    assert below.tone == "warn"
-    passed = figure(discount.tell(Story(placebos=placebos(low=[0.9, -0.1]))).blocks, "placebos")
+    assert figure(discount.tell(placebos(-0.4, -0.2)).blocks, "placebos").tone == "warn"
+    passed = figure(discount.tell(placebos(-0.1, 0.4)).blocks, "placebos")
     assert passed.tone == "good"
     assert "1 of 1 placebo check found nothing, as it must be." in passed.finding
 
 
-def test_the_callers_verdict_on_a_placebo_counts() -> None:
-    assert figure(discount.tell(Story(placebos=placebos(ok=[None, True]))).blocks, "placebos").tone == "good"
-
-
 def test_what_is_not_proven_is_called_not_proven() -> None:
-    assert "not a proven effect" in discount.tell(Story(effect_evidence="adjusted")).lead
-    assert "an assumption" in discount.tell(Story(effect_evidence="assumed")).lead
+    assert "not a proven effect" in discount.tell(Story(response=read())).lead
+    assert "an assumption" in discount.tell(Story(response=read(level="assumed"))).lead
     assert "not known" in discount.tell(Story()).lead
+
+
+def test_how_the_response_was_read_is_told_with_its_numbers() -> None:
+    def notes(response: ResponseFigures) -> str:
+        block = next(b for b in discount.tell(Story(response=response)).blocks if b.kind == "sentences")
+        assert isinstance(block, Block)
+        return " ".join(block.data["rows"])
+
+    told = notes(read(later=-0.25, beta_z=0.4, beta_z_se=0.1, cells=1234, customers=56))
+    assert "Read from 1,234 weeks of 56 customers" in told
+    assert "75 % is new" in told
+    assert "adds 0.40 (z = 4.0)" in told
+    assert "Price sensitivity is not known" in notes(read())
+    assert "demand by exp(1.00 d), +- 0.10" in notes(read(level="assumed"))
 
 
 @pytest.mark.parametrize(
@@ -193,10 +225,16 @@ def test_a_model_is_better_only_beyond_its_interval(
     value: float, low: float | None, high: float | None, better: str | None, verdict: str
 ) -> None:
     row = {"model": "m", "figure": "AUC", "value": value, "low": low, "high": high, "n": 9, "better": better}
-    frame = pl.DataFrame([row | {"baseline": "rule", "baseline_value": 0.80}])
-    block = models.tell(Story(scores=frame)).blocks[0]
+    score = Scored(**(row | {"baseline": "rule", "baseline_value": 0.80}))
+    block = models.tell(Story(predictions=Predictions(scores=(score,)))).blocks[0]
     assert isinstance(block, Block)
     assert block.data["rows"][0]["verdict"] == verdict
+
+
+def predicted(**tables: pl.DataFrame) -> Story:
+    """Predictions of which only some tables hold a row."""
+    empty = {"scores": demo.scores(), "calibration": demo.calibration(), "recall": demo.recall()}
+    return Story(predictions=Predictions.of(**{name: tables.get(name, rows.clear()) for name, rows in empty.items()}))
 
 
 def test_calibration_weighs_bins_by_their_cases() -> None:
@@ -210,15 +248,17 @@ def test_calibration_weighs_bins_by_their_cases() -> None:
             "n": [300, 100],
         }
     )
-    found = figure(models.tell(Story(calibration=bins)).blocks, "calibration-1")
+    found = figure(models.tell(predicted(calibration=bins)).blocks, "calibration-1")
     assert "On average 20.0\u00a0% was predicted and 30.0\u00a0% happened." in found.finding
     assert "In 1 of 2 bins" in found.finding
 
 
 def test_recall_is_compared_at_the_same_k() -> None:
     rows = [("ours", 5, 0.2), ("ours", 10, 0.3), ("ours", 20, 0.4), ("rule", 10, 0.25), ("rule", 20, 0.9)]
-    frame = pl.DataFrame(rows, schema=["model", "k", "recall"], orient="row")
-    finding = figure(models.tell(Story(recall=frame)).blocks, "recall").finding
+    frame = pl.DataFrame(rows, schema=["model", "k", "recall"], orient="row").with_columns(
+        low=pl.lit(None, pl.Float64), high=pl.lit(None, pl.Float64), n=9
+    )
+    finding = figure(models.tell(predicted(recall=frame)).blocks, "recall").finding
     assert "The first 10 suggestions of “ours” hold 30.0\u00a0%" in finding
     assert "“rule” hold 25.0\u00a0%" in finding
 

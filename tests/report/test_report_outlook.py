@@ -7,8 +7,9 @@ import pytest
 import report_demo as demo
 from test_report_render import EVIL, Page
 
-from promolift.report import Outlook, Story, Told, render
-from promolift.report.chapters import outlook
+from promolift.report import Story, render
+from promolift.results.foreseen import MOST_DOTS, Foreseen, GoodsMap, PeopleMap
+from promolift.results.shop import Told, Visit
 
 
 def figures(page: Page) -> dict[str, dict[str, object]]:
@@ -20,21 +21,27 @@ def test_without_an_encoder_there_is_no_chapter() -> None:
     assert 'id="outlook"' in render(demo.story())
 
 
+def ahead(**parts: object) -> Story:
+    return Story(foreseen=demo.foreseen().model_copy(update=parts))
+
+
 def test_every_part_may_be_missing() -> None:
-    assert 'id="outlook"' in render(Story(outlook=Outlook()))
-    empty = {name: getattr(demo.outlook(), name).clear() for name in ("record", "scores", "bins", "people", "goods")}
-    assert "One customer told" in Page(render(Story(outlook=replace(demo.outlook(), **empty)))).text
+    assert 'id="outlook"' in render(Story(foreseen=Foreseen()))
+    for name in Foreseen.model_fields:
+        bare = render(ahead(**{name: Foreseen.model_fields[name].default}))
+        assert ("One customer told" in bare) == (name != "told")
+    assert PeopleMap.of(demo.mapped().clear()) is None
+    assert GoodsMap.of(demo.goods().clear()) is None
 
 
 def test_the_maps_hold_every_customer_once_with_a_colour_and_few_dots() -> None:
     found = figures(Page(render(demo.story())))
     points = found["map-spend"]["points"]
     assert len(points) == len({p[3] for p in points}) == demo.CUSTOMERS  # type: ignore[arg-type,union-attr]
-    many = demo.outlook().people
-    assert many is not None
-    more = pl.concat([many, many.with_columns(pl.col("customer_id") + "x")])
-    drawn = figures(Page(render(Story(outlook=Outlook(people=more)))))["map-spend"]["points"]
-    assert len(drawn) == outlook.DOTS  # type: ignore[arg-type]
+    many = demo.mapped()
+    more = PeopleMap.of(pl.concat([many, many.with_columns(pl.col("customer_id") + "x")]))
+    assert more is not None
+    assert more.customers == len(more.dots) == MOST_DOTS
 
 
 def test_who_stands_together_is_said_in_words() -> None:
@@ -48,8 +55,8 @@ def test_who_stands_together_is_said_in_words() -> None:
 def test_the_reason_is_the_visit_that_adds_most_and_habit_where_none_does() -> None:
     page = Page(render(demo.story()))
     assert "without the visit of 2017-10-02 its odds would be 11 % lower" in page.text
-    told = Told("a", item="milk", visits=[("2017-10-02", "milk", 0.98)])
-    assert "No single visit makes milk likelier" in Page(render(Story(outlook=Outlook(told=told)))).text
+    less = Told(customer_id="a", item="milk", reasons=(Visit(day="2017-10-02", items=("milk",), odds_factor=0.98),))
+    assert "No single visit makes milk likelier" in Page(render(ahead(told=less))).text
 
 
 def test_the_kept_epoch_is_the_best_on_weeks_not_learned_from() -> None:
@@ -59,25 +66,22 @@ def test_the_kept_epoch_is_the_best_on_weeks_not_learned_from() -> None:
 
 
 def test_hostile_names_stay_text() -> None:
-    ahead = demo.outlook()
-    assert ahead.people is not None
-    assert ahead.goods is not None
-    evil = replace(
-        ahead,
-        people=ahead.people.with_columns(leans_to=pl.lit(EVIL), customer_id=pl.col("customer_id") + EVIL),
-        goods=ahead.goods.with_columns(name=pl.lit(EVIL), group=pl.lit(EVIL)),
-        told=Told(EVIL, [EVIL], EVIL, [(EVIL, EVIL, 2.0)], [(EVIL, EVIL, 1.0, EVIL)]),
+    people = demo.mapped().with_columns(leans_to=pl.lit(EVIL), customer_id=pl.col("customer_id") + EVIL)
+    evil = ahead(
+        people=PeopleMap.of(people),
+        goods=GoodsMap.of(demo.goods().with_columns(name=pl.lit(EVIL), shelf=pl.lit(EVIL))),
+        told=Told(
+            customer_id=EVIL, sentences=(EVIL,), item=EVIL, reasons=(Visit(day=EVIL, items=(EVIL,), odds_factor=2.0),)
+        ),
     )
-    page = Page(render(replace(demo.story(), outlook=evil)))
+    page = Page(render(replace(demo.story(), foreseen=evil.foreseen)))
     assert page.count("img") == 0
     assert page.count("script") == Page(render(demo.story())).count("script")
 
 
 @pytest.mark.parametrize("name", ["spend_cents", "leans_to", "price_sensitivity"])
 def test_an_unknown_colour_is_no_colour(name: str) -> None:
-    people = demo.outlook().people
-    assert people is not None
+    people = demo.mapped()
     blank = people.with_columns(pl.lit(None, people.schema[name]).alias(name))
-    page = Page(render(Story(outlook=Outlook(people=blank))))
-    assert 'id="outlook"' in render(Story(outlook=Outlook(people=blank)))
+    page = Page(render(ahead(people=PeopleMap.of(blank))))
     assert ("map-leaning" in figures(page)) == (name != "leans_to")

@@ -14,9 +14,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from promolift.contract import Table
+from promolift.data.counts import Counts
+from promolift.data.health import Ability
+from promolift.effect import DiscountResponse
 from promolift.report import Chosen, Household, Shop, Story, Unknown, planned, render
-from promolift.report import story as contract
 from promolift.report.render import embed
+from promolift.results.customers import Customers, ShopWeek, Tastes
+from promolift.results.effects import ResponseFigures, Targeting
+from promolift.results.predictions import Predictions
+from promolift.results.shop import Health
 
 EVIL = "</script><script>alert(1)</script><img src=x onerror=alert(2)>\u2028{{7*7}}'\"&<!--]]>\x00‮"
 
@@ -64,7 +70,7 @@ class Page(HTMLParser):
 
 TABLES = {
     name.lower(): table
-    for name, table in (vars(contract) | vars(planned)).items()
+    for name, table in vars(planned).items()
     if isinstance(table, Table) and name.lower() in {f.name for f in fields(Story)}
 }
 
@@ -89,11 +95,16 @@ def test_the_same_story_gives_the_same_page(html: str) -> None:
 
 
 def test_the_order_of_rows_changes_nothing(html: str) -> None:
-    story = demo.story()
+    people, tastes, hours = (
+        rows.sample(fraction=1.0, shuffle=True, seed=3) for rows in (demo.profiles(), demo.affinities(), demo.hours())
+    )
+    letters = [who.customer_id for who in demo.households()]
     mixed = {
-        n: getattr(story, n).sample(fraction=1.0, shuffle=True, seed=3) for n in ("profiles", "hours", "affinities")
+        "customers": Customers.of(people, people, letters),
+        "tastes": Tastes.of(tastes),
+        "week": ShopWeek.of(hours),
     }
-    assert render(replace(story, **mixed)) == html
+    assert render(replace(demo.story(), **mixed)) == html
 
 
 def test_the_page_asks_the_network_for_nothing(html: str, page: Page) -> None:
@@ -124,29 +135,44 @@ def test_the_policy_allows_exactly_the_scripts_and_styles_of_the_page(page: Page
     assert not [attrs for _, attrs in page.tags if "style" in attrs or any(name.startswith("on") for name in attrs)]
 
 
+def evil(frame: pl.DataFrame) -> pl.DataFrame:
+    """A frame with every third text made hostile."""
+    return frame.with_columns(
+        pl.when(pl.int_range(pl.len()) % 3 == 0).then(pl.lit(EVIL)).otherwise(pl.col(c)).alias(c)
+        for c in frame.columns
+        if frame.schema[c] == pl.String
+    )
+
+
+def evil_response() -> DiscountResponse:
+    return DiscountResponse(
+        "assumed", EVIL, 1.0, 0.1, targets=evil(demo.targets()), curve=evil(demo.curve()),
+        placebo=evil(demo.placebos()), overlap=evil(demo.overlap()),
+    )  # fmt: skip
+
+
 def evil_story() -> Story:
     story = demo.story()
-    frames = {
-        name: frame.with_columns(
-            pl.when(pl.int_range(pl.len()) % 3 == 0).then(pl.lit(EVIL)).otherwise(pl.col(c)).alias(c)
-            for c in frame.columns
-            if frame.schema[c] == pl.String
-        )
-        for name in TABLES
-        if (frame := getattr(story, name)) is not None
-    }
+    frames = {name: evil(frame) for name in TABLES if (frame := getattr(story, name)) is not None}
     who = Household(EVIL, EVIL, ((EVIL, EVIL),), EVIL, EVIL, 1.0, 0.0, 2.0, 1.0, EVIL, EVIL)
     return replace(
         story,
         **frames,
         shop=Shop(EVIL, EVIL, EVIL, EVIL, 0, 28, 365, 1.0, EVIL),
-        effect_notes=(EVIL,),
+        health=Health(
+            tables=(Counts(EVIL, 9, 8, rejected={EVIL: 1}),), summary={}, warnings=(), notes=(),
+            abilities=(Ability(EVIL, "no", EVIL, EVIL),),
+        ),
+        tastes=Tastes.of(demo.affinities().with_columns(target=pl.lit(EVIL))),
+        response=ResponseFigures.of(evil_response(), {EVIL: EVIL}),
+        targeting=Targeting(campaigns=1, refusal=EVIL),
+        predictions=Predictions.of(*(evil(rows) for rows in (demo.scores(), demo.calibration(), demo.recall()))),
         chosen=replace(story.chosen or Chosen(), gain_means=EVIL, explanation=EVIL),
         policies_note=EVIL,
         households=(who,),
         unknowns=(EVIL, Unknown(EVIL, EVIL, EVIL)),
         missing=dict.fromkeys(TABLES, EVIL),
-    )
+    )  # fmt: skip
 
 
 def test_hostile_texts_stay_texts() -> None:
@@ -198,8 +224,8 @@ def test_every_effect_carries_its_evidence(html: str) -> None:
     for figure in ("curve", "placebos", "elasticities", "frontier", "policies", "mix"):
         block = html.split(f'id="figure-{figure}"')[1].split("</figure>")[0]
         assert 'class="badge adjusted"' in block, figure
-    bare = render(replace(demo.story(), effect_evidence=None, chosen=None))
-    for figure in ("curve", "placebos", "elasticities", "frontier", "mix"):
+    bare = render(replace(demo.story(), chosen=None))
+    for figure in ("frontier", "mix"):
         block = bare.split(f'id="figure-{figure}"')[1].split("</figure>")[0]
         assert "evidence not stated" in block, figure
 
@@ -215,7 +241,7 @@ def test_an_empty_story_says_in_every_chapter_that_it_does_not_know() -> None:
 
 
 def test_the_reason_for_a_gap_is_told() -> None:
-    page = Page(render(Story(missing={"curve": "this shop gives no discounts"})))
+    page = Page(render(Story(missing={"response": "this shop gives no discounts"})))
     assert "Not known: how demand answers to a discount. Because: this shop gives no discounts" in page.text
 
 
@@ -249,9 +275,9 @@ def test_not_a_number_is_never_printed() -> None:
 
 def test_one_customer_is_enough() -> None:
     story = demo.story()
-    assert story.profiles is not None
     assert story.typical is not None
-    one = render(replace(story, profiles=story.profiles.head(1), typical=story.typical.head(1), households=None))
+    people = Customers.of(demo.profiles().head(1), demo.profiles())
+    one = render(replace(story, customers=people, typical=story.typical.head(1), households=None))
     assert "1 customer, each described" in one
 
 
@@ -266,10 +292,8 @@ def test_many_offers_make_a_page_below_four_megabytes() -> None:
 
 
 def test_many_customers_are_sampled_by_hash_and_that_is_said() -> None:
-    story = demo.story()
-    assert story.profiles is not None
-    many = pl.concat([story.profiles.with_columns(pl.col("customer_id") + f"-{i}") for i in range(5)])
-    page = Page(render(replace(story, profiles=many)))
+    many = pl.concat([demo.profiles().with_columns(pl.col("customer_id") + f"-{i}") for i in range(5)])
+    page = Page(render(replace(demo.story(), customers=Customers.of(many, many))))
     figures = page.data["figures"]
     assert isinstance(figures, dict)
     assert len(figures["customers-map"]["points"]) == 2500

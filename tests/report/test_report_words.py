@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from promolift.report import words
+from promolift import words
 
 
 @pytest.mark.parametrize(

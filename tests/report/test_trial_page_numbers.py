@@ -10,13 +10,13 @@ import polars as pl
 import pytest
 from page_figures import Figures, add, strays, undrawn, unseen
 
-from promolift.report.words import share
 from promolift.results.trial import TrialResults, TrialSettings
 from promolift.steps import trial, trial_page, trial_story, trial_unseen
 from promolift.steps.trial_page import page_of
 from promolift.steps.trial_report import write_trial
 from promolift.steps.trial_story import TrialStory
 from promolift.store import Store
+from promolift.words import share
 
 pytestmark = pytest.mark.xdist_group("trial_page")  # one worker makes the fixture, which takes long
 

@@ -4,11 +4,9 @@
 them; `choose` decides customers one by one or by the million at given prices.
 """
 
-from promolift.allocate.core import Allocation, Chunk, Options, Prices, Rows, Use, choose
-from promolift.allocate.frame import Plan, at_budgets, charges, frontier, kept, plan
-from promolift.allocate.frontier import trace
-from promolift.allocate.limits import Limit
-from promolift.allocate.solver import solve, solve_source
+from typing import TYPE_CHECKING
+
+from promolift.lazy import lazy
 
 __all__ = [
     "Allocation",
@@ -29,3 +27,12 @@ __all__ = [
     "solve_source",
     "trace",
 ]
+
+if TYPE_CHECKING:
+    from promolift.allocate.core import Allocation, Chunk, Options, Prices, Rows, Use, choose
+    from promolift.allocate.frame import Plan, at_budgets, charges, frontier, kept, plan
+    from promolift.allocate.frontier import trace
+    from promolift.allocate.settings import Limit
+    from promolift.allocate.solver import solve, solve_source
+else:
+    lazy(__name__)

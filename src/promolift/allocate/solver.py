@@ -9,9 +9,10 @@ from promolift.allocate.conflict import conflict
 from promolift.allocate.core import Allocation, Chunk, Floats, Options, Prices, Slots, Source, check_budget
 from promolift.allocate.dual import NOBODY, Priced, Sample, draw_sample, price, total, upper
 from promolift.allocate.exact import nothing, solve_budget
-from promolift.allocate.limits import Limit, Rules, compile_rules
+from promolift.allocate.limits import Rules, compile_rules
 from promolift.allocate.measure import Scale, measure
 from promolift.allocate.repair import Whole, finish
+from promolift.allocate.settings import Limit
 from promolift.allocate.small import EXACT, PAIRS, polish
 from promolift.errors import BudgetError
 

@@ -7,7 +7,7 @@ all customers and for chances that differ from row to row.
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
+import scipy
 
 from promolift.effect.trial import Floats, Ints, row_keys
 from promolift.hashing import hash_int
@@ -37,7 +37,7 @@ def sample_ratio(arm_N: Ints, prob_NA: Floats, alpha: float) -> Check:
     counts, expected = np.bincount(arm_N, minlength=prob_NA.shape[1]), prob_NA.sum(axis=0)
     gap_K, cov = (counts - expected)[1:], _covariance(np.ones((len(arm_N), 1)), prob_NA)
     statistic, df = _wald(gap_K, cov)
-    p, rule = float(stats.chi2.sf(statistic, df)), f"chi-squared {statistic:.2f}, {df} d.f."
+    p, rule = float(scipy.stats.chi2.sf(statistic, df)), f"chi-squared {statistic:.2f}, {df} d.f."
     equal = (prob_NA == prob_NA[0]).all()
     if equal and expected.min() < 5 and (len(arm_N) + 1) ** (len(counts) - 1) <= EXACT:
         p, rule = _exact(counts, prob_NA[0]), "exact multinomial"
@@ -56,7 +56,7 @@ def unrelated(columns_NC: Floats, arm_N: Ints, prob_NA: Floats, alpha: float, se
         return Check("balance", 0.0, 1.0, True, "no feature varies, so none can differ")
     got_NK = arm_N[:, None] == np.arange(1, prob_NA.shape[1])
     statistic, df = _wald((z_NC.T @ (got_NK - prob_NA[:, 1:])).T.ravel(), cov := _covariance(z_NC, prob_NA))
-    p = float(stats.chi2.sf(statistic, df))
+    p = float(scipy.stats.chi2.sf(statistic, df))
     if len(arm_N) < FEW * df:
         p = _drawn(z_NC, prob_NA, cov, statistic, seed)
     passed = p >= alpha
@@ -78,7 +78,7 @@ def predictable(x_NF: Floats, arm_N: Ints, prob_NA: Floats, alpha: float, seed: 
     x, arm, prob = x_NF[rows], arm_N[rows], prob_NA[rows]
     half = np.arange(len(rows)) % 2 == 0
     z_K = np.array([_told(x, (arm == a) - prob[:, a], prob[:, a], half) for a in range(1, prob.shape[1])])
-    p = min(1.0, float(len(z_K) * stats.norm.sf(z_K.max())))
+    p = min(1.0, float(len(z_K) * scipy.stats.norm.sf(z_K.max())))
     passed = p >= alpha
     verdict = "boosted trees cannot tell the arm" if passed else "boosted trees can tell the arm from the features"
     return [Check("unpredictable", float(z_K.max()), p, passed, f"{verdict} (z = {z_K.max():.1f}, p = {p:.2g})")]
@@ -143,5 +143,5 @@ def _exact(counts: Ints, share_A: Floats) -> float:
     first = grid.reshape(-1, len(counts) - 1)
     rest = n - first.sum(axis=1)
     every = np.column_stack([first, rest])[rest >= 0]
-    chance = stats.multinomial.pmf(every, n, share_A)
-    return float(min(1.0, chance[chance <= stats.multinomial.pmf(counts, n, share_A) * (1 + 1e-9)].sum()))
+    chance = scipy.stats.multinomial.pmf(every, n, share_A)
+    return float(min(1.0, chance[chance <= scipy.stats.multinomial.pmf(counts, n, share_A) * (1 + 1e-9)].sum()))

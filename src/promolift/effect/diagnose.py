@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import polars as pl
+import scipy
 from numpy.typing import ArrayLike, NDArray
 from pydantic import Field
-from scipy import stats
 
 from promolift.effect.chance import Check, predictable, sample_ratio, unrelated
 from promolift.effect.linear import basis_of
@@ -265,7 +265,7 @@ def _placebos(rows: _Rows, prob_NA: Floats, keep_N: NDArray[np.bool_]) -> pl.Dat
     z_T = np.divide(np.abs(effect), se_T, out=np.where(effect == 0, 0.0, np.inf), where=se_T > 0)
     half = 1.96 * pl.col("se")
     limits = [(pl.col("effect") - half).alias("low"), (pl.col("effect") + half).alias("high")]
-    return frame.with_columns(*limits, pl.Series("p", holm(2 * stats.norm.sf(z_T)), dtype=pl.Float64))
+    return frame.with_columns(*limits, pl.Series("p", holm(2 * scipy.stats.norm.sf(z_T)), dtype=pl.Float64))
 
 
 def _thin(look: _Look, arm_N: Ints, settings: DiagnoseSettings) -> list[str]:

@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 import polars as pl
-from scipy.optimize import nnls
+import scipy
 
 from promolift.effect.trial import Floats, Ints
 from promolift.hashing import hash_int
@@ -113,7 +113,7 @@ def stack(gain: Floats, psi: Floats) -> Floats:
     precision = np.eye(candidates) / WEIGHT_SD**2
     root = np.linalg.cholesky(flat.T @ flat / noise + precision)
     pull = flat.T @ y / noise + precision @ np.full(candidates, 1 / candidates)
-    return np.asarray(nnls(root.T, np.linalg.solve(root, pull))[0])
+    return np.asarray(scipy.optimize.nnls(root.T, np.linalg.solve(root, pull))[0])
 
 
 def other_arms(value_NA: Floats, score_NA: Floats, best: int, bound: float) -> Ints:

@@ -2,31 +2,12 @@
 
 `join_outcomes` puts what was bought beside what was decided; `analyse` gives verdicts that print their rule;
 `off_policy_value` says what another policy would have earned; `propose` the next release. Figures of trials are in the
-modules `uplift` and `budget`, exploration in `explore`, power before an experiment in `power`, drift in `drift`.
+module `uplift`, exploration in `explore`, power before an experiment in `power`, drift in `drift`.
 """
 
-from promolift.learn.compare import CompareSettings, compare
-from promolift.learn.experiment import Analysis, Design, Verdict, analyse, assign, sample_ratio
-from promolift.learn.join import Joined, JoinSettings, join_outcomes
-from promolift.learn.lift import Metric
-from promolift.learn.metrics import (
-    Bin,
-    Calibration,
-    Score,
-    auc,
-    average_precision,
-    brier,
-    calibration,
-    log_loss,
-    mae,
-    ndcg_at,
-    ranked_hits,
-    recall_at,
-    spearman,
-)
-from promolift.learn.off_policy import OffPolicySettings, OffPolicyValue, off_policy_value
-from promolift.learn.release import Guardrails, Proposal, propose
-from promolift.learn.sums import Cap, Sums, add_up, sums_by
+from typing import TYPE_CHECKING
+
+from promolift.lazy import lazy
 
 __all__ = [
     "Analysis",
@@ -49,14 +30,11 @@ __all__ = [
     "analyse",
     "assign",
     "auc",
-    "average_precision",
-    "brier",
     "calibration",
     "compare",
     "join_outcomes",
     "log_loss",
     "mae",
-    "ndcg_at",
     "off_policy_value",
     "propose",
     "ranked_hits",
@@ -65,3 +43,26 @@ __all__ = [
     "spearman",
     "sums_by",
 ]
+
+if TYPE_CHECKING:
+    from promolift.learn.compare import CompareSettings, compare
+    from promolift.learn.experiment import Analysis, Design, Verdict, analyse, assign, sample_ratio
+    from promolift.learn.join import Joined, JoinSettings, join_outcomes
+    from promolift.learn.lift import Metric
+    from promolift.learn.metrics import (
+        Bin,
+        Calibration,
+        Score,
+        auc,
+        calibration,
+        log_loss,
+        mae,
+        ranked_hits,
+        recall_at,
+        spearman,
+    )
+    from promolift.learn.off_policy import OffPolicySettings, OffPolicyValue, off_policy_value
+    from promolift.learn.release import Guardrails, Proposal, propose
+    from promolift.learn.sums import Cap, Sums, add_up, sums_by
+else:
+    lazy(__name__)

@@ -10,13 +10,13 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike, NDArray
-from scipy import special, stats
 
 from promolift.errors import InputError, SupportError
 
 Floats = NDArray[np.float64]
-Z95 = float(stats.norm.ppf(0.975))
+Z95 = 1.959963984540054  # of the normal distribution
 
 
 @dataclass(frozen=True)
@@ -70,10 +70,10 @@ def auc(label_N: ArrayLike, score_N: ArrayLike, groups: Sequence[Any] | None = N
     """
     y, score = _labelled("auc", label_N, score_N, 2)
     n1, n0 = int(y.sum()), int((~y).sum())
-    rank = stats.rankdata(score)
+    rank = scipy.stats.rankdata(score)
     part = np.empty(y.size)
-    part[y] = (rank[y] - stats.rankdata(score[y])) / n0
-    part[~y] = 1 - (rank[~y] - stats.rankdata(score[~y])) / n1
+    part[y] = (rank[y] - scipy.stats.rankdata(score[y])) / n0
+    part[~y] = 1 - (rank[~y] - scipy.stats.rankdata(score[~y])) / n1
     value = float(part[y].mean())
     if value in (0.0, 1.0):
         low, high = wilson(value * min(n1, n0), min(n1, n0))
@@ -85,35 +85,12 @@ def auc(label_N: ArrayLike, score_N: ArrayLike, groups: Sequence[Any] | None = N
     return Score("auc", value, low, high, y.size, "DeLong, logit" + ("" if groups is None else ", by customer"))
 
 
-def average_precision(label_N: ArrayLike, score_N: ArrayLike) -> Score:
-    """Mean precision over the positives, rows of equal score taken together (no interpolation).
-
-    Logit interval with the number of positives as its n (Boyd, Eng, Page 2013, ECML PKDD).
-    """
-    y, score = _labelled("average precision", label_N, score_N, 1)
-    order = np.argsort(-score, kind="stable")
-    last = np.r_[np.flatnonzero(np.diff(score[order])), y.size - 1]  # the last row of each set of equal scores
-    hits = np.cumsum(y[order])[last]
-    value = float(np.sum(np.diff(np.r_[0, hits]) * hits / (last + 1)) / y.sum())
-    n1 = int(y.sum())
-    if value >= 1.0:
-        return Score("average precision", 1.0, *wilson(n1, n1), y.size, "Wilson on the positives")
-    low, high = _logit_interval(value, 1 / np.sqrt(n1 * value * (1 - value)))
-    return Score("average precision", value, low, high, y.size, "logit on the positives")
-
-
 def log_loss(label_N: ArrayLike, prob_N: ArrayLike, groups: Sequence[Any] | None = None) -> Score:
     """Mean negative log likelihood in nats. Probabilities of 0 and 1 are moved inside by 2.2e-16, as is usual."""
     y, prob = _probable("log loss", label_N, prob_N)
     eps = np.finfo(np.float64).eps
     prob = np.clip(prob, eps, 1 - eps)
     return _mean("log loss", -np.where(y, np.log(prob), np.log1p(-prob)), groups)
-
-
-def brier(label_N: ArrayLike, prob_N: ArrayLike, groups: Sequence[Any] | None = None) -> Score:
-    """Mean squared distance of probability and outcome (Brier 1950)."""
-    y, prob = _probable("brier", label_N, prob_N)
-    return _mean("brier", (prob - y) ** 2, groups)
 
 
 def calibration(
@@ -161,7 +138,7 @@ def spearman(actual_N: ArrayLike, predicted_N: ArrayLike) -> Score:
         raise SupportError(f"spearman: {n} rows; an interval needs at least 5")
     if np.ptp(actual) == 0 or np.ptp(predicted) == 0:
         raise SupportError("spearman: one side is constant, so there is no order to compare")
-    value = float(np.clip(np.corrcoef(stats.rankdata(actual), stats.rankdata(predicted))[0, 1], -1, 1))
+    value = float(np.clip(np.corrcoef(scipy.stats.rankdata(actual), scipy.stats.rankdata(predicted))[0, 1], -1, 1))
     edge = 1 - 12 / (n * (n * n - 1))
     inner = float(np.clip(value, -edge, edge))
     half = Z95 * np.sqrt((1 + inner**2 / 2) / (n - 3))
@@ -200,14 +177,6 @@ def recall_at(hit_NK: ArrayLike, targets_N: ArrayLike, k: int) -> Score:
     return _share(f"recall@{k}", hit.sum(axis=1) / targets, left_out)
 
 
-def ndcg_at(hit_NK: ArrayLike, targets_N: ArrayLike, k: int) -> Score:
-    """Mean over customers of DCG@k over that of a perfect list of min(k, targets) hits (Jarvelin, Kekalainen 2002)."""
-    hit, targets, left_out = _lists(f"ndcg@{k}", hit_NK, targets_N, k)
-    discount = 1 / np.log2(np.arange(2, k + 2))
-    ideal = np.cumsum(discount)[np.minimum(targets, k) - 1]
-    return _share(f"ndcg@{k}", hit @ discount / ideal, left_out)
-
-
 def _lists(figure: str, hit_NK: ArrayLike, targets_N: ArrayLike, k: int) -> tuple[Floats, NDArray[np.int64], int]:
     hit, targets = np.asarray(hit_NK, dtype=np.float64), np.asarray(targets_N, dtype=np.int64)
     if hit.ndim != 2 or targets.shape != hit.shape[:1] or not 1 <= k <= hit.shape[1]:
@@ -233,7 +202,7 @@ def _mean(figure: str, value_N: Floats, groups: Sequence[Any] | None) -> Score:
     if value_N.size < 2:
         raise SupportError(f"{figure}: {value_N.size} rows; an interval needs at least 2")
     se = _se(value_N, groups)
-    half = float(stats.t.ppf(0.975, (value_N.size if groups is None else len(set(groups))) - 1)) * se
+    half = float(scipy.stats.t.ppf(0.975, (value_N.size if groups is None else len(set(groups))) - 1)) * se
     value = float(value_N.mean())
     return Score(
         figure, value, value - half, value + half, value_N.size, "t" + ("" if groups is None else ", by customer")
@@ -267,8 +236,8 @@ def _bin(prob: Floats, hit: NDArray[np.bool_]) -> Bin:
 
 
 def _logit_interval(value: float, se: float) -> tuple[float, float]:
-    middle = special.logit(value)
-    return float(special.expit(middle - Z95 * se)), float(special.expit(middle + Z95 * se))
+    middle = scipy.special.logit(value)
+    return float(scipy.special.expit(middle - Z95 * se)), float(scipy.special.expit(middle + Z95 * se))
 
 
 def _labelled(figure: str, label_N: ArrayLike, score_N: ArrayLike, least: int) -> tuple[NDArray[np.bool_], Floats]:

@@ -11,7 +11,7 @@ sequence: the interval is tightest at progress 1 and valid at every other one.
 
 from math import e, exp, log, sqrt
 
-from scipy import special
+import scipy
 
 from promolift.errors import InputError
 
@@ -24,7 +24,7 @@ def mixture_weight(alpha: float) -> float:
     """
     if not 0 < alpha < 1:
         raise InputError(f"alpha = {alpha}: an error rate lies between 0 and 1")
-    return float(-special.lambertw(-(alpha**2) / e, k=-1).real) - 1
+    return float(-scipy.special.lambertw(-(alpha**2) / e, k=-1).real) - 1
 
 
 def boundary(progress: float, alpha: float, weight: float | None = None) -> float:

@@ -5,11 +5,9 @@ records and keeps them. All are called alike, `writer(asks)`. Who asks decides w
 faulty reply; nothing here knows what an offer is.
 """
 
-from promolift.llm.choose import LlmSettings, writer_of
-from promolift.llm.local import LocalSettings, LocalWriter
-from promolift.llm.remote import RemoteSettings, RemoteWriter
-from promolift.llm.replay import Recorder, Replay
-from promolift.llm.reply import Ask, Reply, Writer
+from typing import TYPE_CHECKING
+
+from promolift.lazy import lazy
 
 __all__ = [
     "Ask",
@@ -24,3 +22,12 @@ __all__ = [
     "Writer",
     "writer_of",
 ]
+
+if TYPE_CHECKING:
+    from promolift.llm.choose import LlmSettings, writer_of
+    from promolift.llm.local import LocalSettings, LocalWriter
+    from promolift.llm.remote import RemoteSettings, RemoteWriter
+    from promolift.llm.replay import Recorder, Replay
+    from promolift.llm.reply import Ask, Reply, Writer
+else:
+    lazy(__name__)

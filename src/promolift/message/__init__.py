@@ -5,18 +5,12 @@
 
 `write_all` does it for a plan of any size, `broken_rules` reads any text against an offer, whoever wrote it, and
 `label` gives the readable name of a category, department or product, `offer_words` an offer in a few words. `facts`
-ticks what a text states, `disagreements` holds a Chinese and an English text of one offer against each other.
+ticks what a text states.
 """
 
-from promolift.message.channels import Channel, sms_parts
-from promolift.message.drafts import Brief, Draft, Entry, fill_pool, pool_frame
-from promolift.message.names import is_couponable, is_sensitive, label
-from promolift.message.offers import line_words, offer_words
-from promolift.message.reading.text import BrokenRule, Context, Fact
-from promolift.message.review import to_review, with_verdicts
-from promolift.message.templates import Bought, Message, MessageSettings, Recipient, Style
-from promolift.message.verify import broken_rules, disagreements, facts
-from promolift.message.writer import briefs, phrasings, reviewer, write, write_all
+from typing import TYPE_CHECKING
+
+from promolift.lazy import lazy
 
 __all__ = [
     "Bought",
@@ -33,7 +27,6 @@ __all__ = [
     "Style",
     "briefs",
     "broken_rules",
-    "disagreements",
     "facts",
     "fill_pool",
     "is_couponable",
@@ -50,3 +43,16 @@ __all__ = [
     "write",
     "write_all",
 ]
+
+if TYPE_CHECKING:
+    from promolift.message.channels import Channel, sms_parts
+    from promolift.message.drafts import Brief, Draft, Entry, fill_pool, pool_frame
+    from promolift.message.names import is_couponable, is_sensitive, label
+    from promolift.message.offers import line_words, offer_words
+    from promolift.message.reading.text import BrokenRule, Context, Fact
+    from promolift.message.review import to_review, with_verdicts
+    from promolift.message.templates import Bought, Message, MessageSettings, Recipient, Style
+    from promolift.message.verify import broken_rules, facts
+    from promolift.message.writer import briefs, phrasings, reviewer, write, write_all
+else:
+    lazy(__name__)

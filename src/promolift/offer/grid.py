@@ -11,7 +11,8 @@ import numpy as np
 import polars as pl
 
 from promolift.offer.menu import MenuItem
-from promolift.offer.proposals import PROPOSALS, OfferProposalSettings, lines
+from promolift.offer.proposals import PROPOSALS, lines
+from promolift.offer.settings import OfferProposalSettings
 
 
 def grid_lines(settings: OfferProposalSettings, menu: Sequence[MenuItem], scopes: Sequence[str]) -> list[MenuItem]:

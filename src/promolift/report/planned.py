@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from promolift.contract import Column, Flag, Int, Real, Table, Text
-from promolift.results.evaluation import Luck
-from promolift.results.plan import Assumption, Level, Point
+from promolift.results.plan import Assumption, Level, Luck, Point
 
 Evidence = Level
 

@@ -16,7 +16,7 @@ from promolift.report.blocks import Figure, Page, balanced
 from promolift.report.chapters import TELLERS
 from promolift.report.chapters.summary import asides, facts, headline, numbers, stands
 from promolift.report.story import Story
-from promolift.report.words import digits, interval_name, symbol
+from promolift.words import digits, interval_name, symbol
 
 
 def render(story: Story) -> str:

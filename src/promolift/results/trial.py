@@ -11,10 +11,10 @@ from pydantic import ConfigDict, Field, model_validator
 
 from promolift.currency import Currency
 from promolift.effect.trial import Level
-from promolift.report.words import share
 from promolift.results.base import Note
 from promolift.settings import Settings
 from promolift.store import Store
+from promolift.words import share
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

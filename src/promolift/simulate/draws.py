@@ -7,8 +7,8 @@ depend on nothing but its own key.
 from collections.abc import Iterable
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import special
 
 from promolift.hashing import hash_int, mix
 
@@ -32,7 +32,7 @@ def uniform(key: Keys, cell: NDArray[np.int64] | int = 0) -> Floats:
 
 def normal(key: Keys, cell: NDArray[np.int64] | int = 0) -> Floats:
     """Standard normal numbers."""
-    bell: Floats = special.ndtri(uniform(key, cell))
+    bell: Floats = scipy.special.ndtri(uniform(key, cell))
     return bell
 
 

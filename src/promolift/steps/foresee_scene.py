@@ -23,11 +23,11 @@ from promolift.profile.encoder_data import (
     read_purchases,
 )
 from promolift.profile.outlook import Voice
-from promolift.report.words import money
 from promolift.sql import DAY_MS, bind, fetch, literal
 from promolift.steps.job import Job, moments
 from promolift.store.local import shard_expression
 from promolift.tables import LEVEL
+from promolift.words import money
 
 ITEM = {
     "category": "case level.level when 'category' then p.category when 'type' then p.type else p.product_id end",

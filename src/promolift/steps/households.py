@@ -6,11 +6,11 @@ import polars as pl
 
 from promolift import message
 from promolift.report import Household
+from promolift.results.messages import Messages
 from promolift.results.person import Given, Person
 from promolift.results.shop import Offers
 from promolift.steps.job import Job, Moments
 from promolift.steps.message import product_names
-from promolift.steps.profile import at_moment
 from promolift.terms import Offer
 
 COUNT = 5
@@ -22,15 +22,15 @@ TOLD = {
 
 def households(job: Job, at: Moments) -> list[Household]:
     """Five different plans: the largest expected gain of five menu lines or categories, described customers first."""
-    messages = job.store.frame("messages")
+    messages = Messages.load(job.store).rows
     offers = Offers.load(job.store).by_id
-    picked = pick(messages, told(job))
-    profiles = at_moment(job, "profiles", at.asof).join(picked.select("customer_id"), on="customer_id", how="semi")
-    if job.store.has("outlook"):
-        ahead = job.store.frame("outlook").select("customer_id", "churn_prob", "leans_to")
-        profiles = profiles.join(ahead, on="customer_id", how="left")
+    described = job.clean.people
+    picked = pick(messages, described)
+    profiles = job.profiled.profiles(at.asof).join(picked.select("customer_id"), on="customer_id", how="semi")
+    if (ahead := job.profiled.outlook) is not None:
+        profiles = profiles.join(ahead.select("customer_id", "churn_prob", "leans_to"), on="customer_id", how="left")
     about = {row["customer_id"]: row for row in profiles.iter_rows(named=True)}
-    details = {row["customer_id"]: row for row in told(job).iter_rows(named=True)}
+    details = {row["customer_id"]: row for row in described.iter_rows(named=True)}
     tastes = top_tastes(job, at, picked)
     return [
         household(
@@ -38,13 +38,6 @@ def households(job: Job, at: Moments) -> list[Household]:
         )
         for row in picked.iter_rows(named=True)
     ]
-
-
-def told(job: Job) -> pl.DataFrame:
-    """What customers told the shop; nobody if there is no such table."""
-    return (
-        job.store.frame("customers") if job.store.has("customers") else pl.DataFrame(schema={"customer_id": pl.String})
-    )
 
 
 def pick(messages: pl.DataFrame, described: pl.DataFrame) -> pl.DataFrame:
@@ -60,7 +53,7 @@ def pick(messages: pl.DataFrame, described: pl.DataFrame) -> pl.DataFrame:
 
 def top_tastes(job: Job, at: Moments, picked: pl.DataFrame) -> dict[str, list[str]]:
     """The three categories each picked customer buys most often, in readable English; private ones left out."""
-    rows = at_moment(job, "affinities", at.asof).join(picked.select("customer_id"), on="customer_id", how="semi")
+    rows = job.profiled.affinities(at.asof).join(picked.select("customer_id"), on="customer_id", how="semi")
     often = rows.filter(pl.col("bought")).sort("orders", "target", descending=[True, False])
     printed = product_names(job, often.filter(pl.col("target_kind") == "product")["target"])
     found: dict[str, list[str]] = {}

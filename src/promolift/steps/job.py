@@ -1,7 +1,7 @@
 """What every step works with: settings, store, a way to tell how far it is, and the moments all steps agree on."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -9,11 +9,11 @@ from zoneinfo import ZoneInfo
 
 from promolift.config import Config
 from promolift.errors import SupportError
+from promolift.progress import Tell
 from promolift.results.shop import Span
 from promolift.results.tables import Clean, Effects, Profiled
 from promolift.store import Store
 
-Tell = Callable[..., None]  # tell(step, share done, note)
 CHECK_DAYS = 77  # predictions are checked on the last 11 weeks: long enough for 8 weeks of spend and a few campaigns
 
 

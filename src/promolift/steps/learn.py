@@ -18,18 +18,19 @@ import polars as pl
 
 from promolift.config import Config, load_config
 from promolift.errors import StepError
+from promolift.progress import Tell
 from promolift.report import render_page
-from promolift.report.words import money
 from promolift.results.plan import PlanNote
 from promolift.results.tables import Clean, Profiled
 from promolift.sources.files import open_file
-from promolift.steps.job import StepSummary, Tell
+from promolift.steps.job import StepSummary
 from promolift.steps.learn_data import Evidence, LearnSettings, gather, read_decisions, read_outcomes
 from promolift.steps.learn_judge import Judged, judge, numbers_of
 from promolift.steps.learn_next import learned_release, next_release, proposed
 from promolift.steps.learn_page import Told, page_of, summary_text
 from promolift.steps.proposal import Proposed, plan_mark, write_whole
 from promolift.store import Store
+from promolift.words import money
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from dataclasses import astuple, dataclass
 
 import numpy as np
 import polars as pl
+import scipy
 from numpy.typing import NDArray
-from scipy import stats
 
 from promolift.errors import SupportError
 from promolift.learn import drift
@@ -209,7 +209,7 @@ def quintiles(slots: Slots, holdout_share: float, settings: LearnSettings) -> tu
         each = slot_lift(slots, mine, settings.least // 2)
         if each is None:
             continue
-        reach = float(stats.t.ppf(1 - settings.alpha / 2, each.freedom)) * each.se
+        reach = float(scipy.stats.t.ppf(1 - settings.alpha / 2, each.freedom)) * each.se
         found.append(
             Quintile(float(predicted[mine].mean()), each.lift, each.lift - reach, each.lift + reach, int(mine.sum()))
         )
@@ -265,7 +265,7 @@ def detectable(verdict: Verdict, settings: LearnSettings) -> float | None:
     """The smallest gain per customer that the finished test would show with 80 % power, from the noise alone."""
     if verdict.lift is None:
         return None
-    need = PowerSettings(alpha=settings.alpha).reach + float(stats.norm.ppf(0.8))
+    need = PowerSettings(alpha=settings.alpha).reach + float(scipy.stats.norm.ppf(0.8))
     return float(need * verdict.lift.se)
 
 

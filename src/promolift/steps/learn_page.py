@@ -7,9 +7,9 @@ from typing import Any
 from promolift.learn.experiment import WHOLE, Verdict
 from promolift.report.blocks import Badge, Big, Block, Chapter, Figure, Grid, Page, Tone, forest, gap, note, table
 from promolift.report.chapters.summary import span_of
-from promolift.report.words import count, date, days, ends, money, number, share, upper_first
 from promolift.steps.learn_judge import Judged
 from promolift.steps.learn_next import Next
+from promolift.words import count, date, days, ends, money, number, share, upper_first
 
 ANSWERS: dict[str, tuple[Tone, str]] = {
     "higher": ("good", "The offers earned more than they cost: customers who could get one are worth more."),

@@ -12,11 +12,12 @@ import polars as pl
 from numpy.typing import NDArray
 
 from promolift.learn.metrics import Z95
-from promolift.report.words import money, share
 from promolift.results.learned import Coverage, Quintile, Weights
 from promolift.steps.job import StepSummary
-from promolift.steps.loop import LAG, Day, Loop, LoopSettings, Release, over_holdout
+from promolift.steps.loop import LAG, Day, Loop, Release, over_holdout
+from promolift.steps.loop_settings import LoopSettings
 from promolift.steps.loop_words import against, tally
+from promolift.words import money, share
 
 CURRENCY = "CNY"
 LEAST = 30  # decisions in a quintile, below which its mean is not told

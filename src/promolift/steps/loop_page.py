@@ -5,8 +5,8 @@ from functools import partial
 
 from promolift.report.blocks import Big, Block, Chapter, Figure, Grid, Page, forest, gap, note, table
 from promolift.report.chapters.summary import span_of
-from promolift.report.words import count, ends, money, number, share
 from promolift.steps.loop_numbers import CURRENCY, InForce, LoopNumbers, Stretch
+from promolift.words import count, ends, money, number, share
 
 LABEL = "simulated: a made-up shop whose truth is known"
 

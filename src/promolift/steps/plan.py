@@ -11,7 +11,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 from promolift import allocate, deliver, effect, offer
-from promolift.allocate.risk import Risk, cautious
+from promolift.allocate.risk import cautious
+from promolift.allocate.settings import Risk
 from promolift.deliver import Board, Drawn, Recalibration, Release
 from promolift.deliver.randomised import STEP, Spending, cost, drawn, even_cost, spending
 from promolift.errors import BudgetError

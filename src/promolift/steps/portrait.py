@@ -6,10 +6,10 @@ import numpy as np
 
 from promolift import profile
 from promolift.errors import InputError
-from promolift.report.words import money
 from promolift.results.shop import Alike, Told, Visit
 from promolift.steps.foresee import MODEL, SHARED, kept_outlook
 from promolift.steps.job import Job, StepSummary, local_day, moments
+from promolift.words import money
 
 if TYPE_CHECKING:
     from promolift.steps.foresee_scene import Scene

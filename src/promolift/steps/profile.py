@@ -3,12 +3,11 @@
 What an encoder foresees, where one is asked for, is kept beside them (foresee.py).
 """
 
-import polars as pl
 from duckdb import DuckDBPyRelation as Relation
 
 from promolift import profile
 from promolift.results.shop import Unknown
-from promolift.sql import bind, fetch, some
+from promolift.sql import bind, some
 from promolift.steps import foresee
 from promolift.steps.job import Job, moments
 
@@ -65,8 +64,3 @@ def open_shard(job: Job, shard: int) -> profile.Shard:
 def moments_of(events: Relation, asofs: list[int]) -> Relation:
     """One row per customer and moment before which he was seen."""
     return some(events.query("events", bind(KNOWN, asofs=asofs)))
-
-
-def at_moment(job: Job, name: str, asof_ms: int) -> pl.DataFrame:
-    """The rows of profiles, affinities or interests as of one moment."""
-    return fetch(job.store.table(name).filter(f"asof_ms = {asof_ms}"))

@@ -16,13 +16,13 @@ from pydantic import ConfigDict, Field
 from promolift.config import Config
 from promolift.deliver import Release
 from promolift.errors import ConfigError, InputError, StepError
-from promolift.report.words import money
 from promolift.results.approved import approve as keep_release
 from promolift.results.approved import approved
 from promolift.results.plan import Plan, PlanNote
 from promolift.settings import Settings
 from promolift.steps.job import StepSummary
 from promolift.store import Store
+from promolift.words import money
 
 FILE = "proposal.json"
 Status = Literal["waiting for a person", "accepted by auto", "approved by a person", "rejected by a person"]

@@ -13,8 +13,9 @@ from promolift.errors import ConfigError, SupportError
 from promolift.offer.grid import best_lines, grid_lines, keep_best
 from promolift.offer.market import Layout, market_from
 from promolift.offer.pairs import list_pairs, pair_line
-from promolift.offer.proposals import PROPOSALS, OfferProposalSettings, propose_candidates
+from promolift.offer.proposals import PROPOSALS, propose_candidates
 from promolift.offer.repair import repair
+from promolift.offer.settings import OfferProposalSettings
 from promolift.results import effects
 from promolift.sql import bind, fetch
 from promolift.steps.grounds import LEVELS, budget_cents, close_weak, coupon_odds, evidence_floor

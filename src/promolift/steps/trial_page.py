@@ -6,10 +6,10 @@ import polars as pl
 
 from promolift.report.blocks import Big, Block, Chapter, Figure, Grid, Page, Span, Tone, forest, gap, note, table
 from promolift.report.chapters.summary import span_of
-from promolift.report.words import bracket, clip, count, ends, interval, number, share
 from promolift.results.trial import TrialPlanned, TrialResults
 from promolift.steps.trial_story import ArmEffect, TrialStory
 from promolift.steps.trial_unseen import policies, whom
+from promolift.words import bracket, clip, count, ends, interval, number, share
 
 ALIKE = "nothing was known of these customers, so all would be treated alike"
 UNPLANNED = "`promolift effect report` has not planned yet"

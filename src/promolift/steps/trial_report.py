@@ -6,10 +6,11 @@ from importlib.resources import files
 from pathlib import Path
 
 from promolift.errors import ConfigError
+from promolift.progress import Tell
 from promolift.report import render_page
 from promolift.results.trial import PlannedTables, TrialFit, TrialResults, TrialSettings
 from promolift.steps import trial
-from promolift.steps.job import StepSummary, Tell
+from promolift.steps.job import StepSummary
 from promolift.steps.trial_page import page_of
 from promolift.store import Store
 

@@ -7,8 +7,8 @@ import polars as pl
 
 from promolift.currency import currency_digits
 from promolift.report.blocks import Badge
-from promolift.report.words import money, number, share, upper_first
 from promolift.results.trial import TrialFit, TrialResults, TrialSettings, TrialTables
+from promolift.words import money, number, share, upper_first
 
 
 class ArmEffect(NamedTuple):

@@ -7,10 +7,10 @@ import polars as pl
 
 from promolift.effect import DiscountResponse, ValueSettings
 from promolift.message import line_words
-from promolift.report.words import count, listed, money, plural
 from promolift.results import effects
 from promolift.steps.job import Job
 from promolift.terms import Benefit, Words
+from promolift.words import count, listed, money, plural
 
 FEW = 0.01  # a plan for a smaller share of the customers it may write to is told why
 MONEY_UNKNOWN = (
@@ -52,7 +52,7 @@ def why(job: Job, valued: pl.DataFrame, free: pl.DataFrame, chosen: pl.DataFrame
         return [f"Nobody gets an offer: {closed(valued)}"]
     ground = Ground(
         job.config.value, effects.response(job.store),
-        job.store.frame("products")["cost_cents"].drop_nulls().len() > 0, job.config.shop.currency,
+        job.clean.catalogue["cost_cents"].drop_nulls().len() > 0, job.config.shop.currency,
         job.config.plan.trial,
     )  # fmt: skip
     if free["added_cents"].drop_nulls().is_empty():
@@ -79,7 +79,7 @@ def learning(job: Job, chosen: pl.DataFrame) -> str:
 
 def moneyless(job: Job) -> bool:
     """Whether no purchase has an amount above 0."""
-    paid = job.store.events().filter("kind = 'purchase' and greatest(revenue_cents, list_cents) > 0")
+    paid = job.clean.events().filter("kind = 'purchase' and greatest(revenue_cents, list_cents) > 0")
     return not paid.limit(1).fetchall()
 
 

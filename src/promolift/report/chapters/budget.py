@@ -6,7 +6,8 @@ from promolift.report.blocks import Block, Chapter, Figure, Grid, gap, note
 from promolift.report.frames import tidy
 from promolift.report.planned import FRONTIER, Chosen
 from promolift.report.story import Story
-from promolift.report.words import (
+from promolift.results.plan import Luck
+from promolift.words import (
     bracket,
     clip,
     count,
@@ -21,7 +22,6 @@ from promolift.report.words import (
     share,
     symbol,
 )
-from promolift.results.evaluation import Luck
 
 MOST_POINTS = 400
 

@@ -1,13 +1,11 @@
 """Chapter 3. What a discount does: the curve, the placebo checks beside it, categories, and whether like met like."""
 
-from typing import Any
+from collections.abc import Sequence
 
-import polars as pl
-
-from promolift.report.blocks import Block, Chapter, Figure, Grid, gap
-from promolift.report.frames import has, tidy
-from promolift.report.story import CURVE, ELASTICITIES, OVERLAP, PLACEBOS, Story
-from promolift.report.words import bracket, clip, count, ends, interval, listed, number, plural, share, upper_first
+from promolift.report.blocks import Block, Chapter, Figure, Grid, forest, gap
+from promolift.report.story import Story
+from promolift.results.effects import CategoryResponse, CurveGroup, Placebo, ResponseFigures, Targeting
+from promolift.words import bracket, clip, count, ends, interval, listed, number, plural, share, upper_first
 
 MEANINGS = {
     "randomised": "Who got which discount was decided by chance, so the response can be read as an effect.",
@@ -21,12 +19,49 @@ MOST_GROUPS = 3
 
 def tell(story: Story) -> Chapter:
     """The discount response."""
-    level = story.effect_evidence
-    lead = MEANINGS.get(level or "", "What kind of evidence stands behind the response is not known.")
-    blocks: list[Figure | Block | None] = [_curve(story), _placebos(story), _overlap(story), _elasticities(story)]
-    if story.effect_notes:
-        blocks.append(Block("sentences", {"rows": [clip(s, 600) for s in story.effect_notes]}, "How it was estimated"))
-    return Chapter("discount", "Discounts", "What does a discount do?", lead, [b for b in blocks if b])
+    found = story.response
+    lead = MEANINGS[found.level] if found else "What kind of evidence stands behind the response is not known."
+    blocks = [_curve(found, story), _placebos(found, story), _overlap(found, story), _categories(found, story)]
+    notes = [*(_notes(found) if found else ()), *(_campaigns(story.targeting) if story.targeting else ())]
+    if notes:
+        blocks.append(Block("sentences", {"rows": [clip(s, 600) for s in notes]}, "How it was estimated"))
+    return Chapter("discount", "Discounts", "What does a discount do?", lead, blocks)
+
+
+def _gap(what: str, found: ResponseFigures | None, story: Story) -> Block:
+    return gap(what, found.why if found else story.missing.get("response"))
+
+
+def _notes(found: ResponseFigures) -> list[str]:
+    """How the response was read, in sentences with its numbers."""
+    if found.level == "assumed":
+        return [
+            f"The response is assumed, not measured: {found.why}.",
+            f"A discount d is taken to multiply demand by exp({found.beta:.2f} d), +- {found.beta_se:.2f}.",
+        ]
+    more = "Price sensitivity is not known before the response period."
+    if found.beta_z_errors is not None:
+        more = (
+            f"One standard deviation more of price sensitivity adds {found.beta_z:.2f} (z = {found.beta_z_errors:.1f})."
+        )
+    return [
+        f"Read from {count(found.cells)} weeks of {plural(found.customers, 'customer')} and their usual categories.",
+        "Compared are weeks in which the products a customer usually buys were deeper discounted with weeks in which "
+        "they were not, after taking out what everybody bought in that category that week and whether they shopped.",
+        f"Of the demand a discount brings in its week, {share(found.new_share)} is new; the rest is only bought "
+        "earlier and is not counted as gained.",
+        more,
+        "Discounts were not given by chance. Another campaign of the shop that hit the same customer, category and "
+        "week could still be mistaken for the discount.",
+    ]
+
+
+def _campaigns(targeting: Targeting) -> list[str]:
+    """Why past campaigns are not taken for experiments."""
+    if targeting.campaigns is None:
+        return []
+    told = targeting.refusal or "the targeted had spent about as much before as the others, but nobody drew them"
+    return [f"No uplift is read from the {targeting.campaigns} past campaigns: {told}."]
 
 
 def _signed(value: object) -> str:
@@ -34,21 +69,15 @@ def _signed(value: object) -> str:
     return text if text[0] in "−—" or text.startswith("above") or text == "0\N{NO-BREAK SPACE}%" else f"+{text}"
 
 
-def _curve(story: Story) -> Figure | Block:
-    curve = tidy(story.curve, CURVE).drop_nulls(["depth", "lift"]).with_columns(pl.col("group").fill_null("everyone"))
-    if curve.is_empty():
-        return gap("how demand answers to a discount", story.missing.get("curve"))
-    every = curve["group"].unique(maintain_order=True).to_list()
-    groups = every[:MOST_GROUPS]
-    curve = curve.filter(pl.col("group").is_in(groups)).sort("depth")
-    tones = _tones(curve, groups)
+def _curve(found: ResponseFigures | None, story: Story) -> Figure | Block:
+    if found is None or not found.curve:
+        return _gap("how demand answers to a discount", found, story)
+    groups, further = found.curve[:MOST_GROUPS], len(found.curve) - MOST_GROUPS
     series = []
     for group in groups:
-        part = curve.filter(pl.col("group") == group)
-        points = [list(row) for row in part.select("depth", "lift", "low", "high", "n").iter_rows()]
-        series.append(
-            {"name": clip(group, 34), "tone": tones[group], "points": [[0.0, 0.0, None, None, None], *points]}
-        )
+        points = [[p.depth, p.lift, p.low, p.high, p.cells] for p in group.points]
+        points = [[0.0, 0.0, None, None, None], *points]
+        series.append({"name": clip(group.group, 34), "tone": _tone(group, groups[0]), "points": points})
     spec = {
         "kind": "lines",
         "x": {"name": "discount", "fmt": "share", "min": 0},
@@ -59,203 +88,155 @@ def _curve(story: Story) -> Figure | Block:
         "origin": True,
     }
     rows = [
-        [clip(r["group"], 40), share(r["depth"]), _signed(r["lift"]), ends(r["low"], r["high"], _signed), count(r["n"])]
-        for r in curve.iter_rows(named=True)
+        [clip(name, 40), share(p.depth), _signed(p.lift), ends(p.low, p.high, _signed), count(p.cells)]
+        for name, p in sorted(((g.group, p) for g in groups for p in g.points), key=lambda each: each[1].depth)
     ]
     grid = Grid(
         ["customers", "discount", "change of demand", "interval", "observations"], rows, frozenset({1, 2, 3, 4})
     )
-    seen = curve.filter(pl.col("group") == groups[0])["n"]
-    n = plural(seen.sum(), "observation") if seen.null_count() < seen.len() else ""
     how = "The band is the interval; without a discount the change is zero by definition."
-    how += f" {plural(len(every) - len(groups), 'further group')} not drawn." if len(every) > len(groups) else ""
+    how += f" {plural(further, 'further group')} not drawn." if further > 0 else ""
     return Figure(
         "curve",
         "The discount curve",
-        _curve_finding(curve, groups, story),
+        _curve_finding(groups, story),
         spec,
         grid,
         how,
-        n,
-        story.effect_evidence or "unstated",
+        plural(groups[0].cells, "observation"),
+        found.level,
         wide=True,
     )
 
 
-def _tones(curve: pl.DataFrame, groups: list[str]) -> dict[str, str]:
+def _tone(group: CurveGroup, first: CurveGroup) -> str:
     """Ink for the first group, orange for one that answers more, blue for one that answers less, as on the map."""
-    last = {g: curve.filter(pl.col("group") == g)["lift"][-1] for g in groups}
-    return {g: "ink" if g == groups[0] else "orange" if last[g] > last[groups[0]] else "blue" for g in groups}
+    if group is first:
+        return "ink"
+    return "orange" if group.points[-1].lift > first.points[-1].lift else "blue"
 
 
-def _curve_finding(curve: pl.DataFrame, groups: list[str], story: Story) -> str:
-    deepest = {g: curve.filter(pl.col("group") == g).row(-1, named=True) for g in groups}
-    first = deepest[groups[0]]
-    between = bracket(interval(first["low"], first["high"], _signed, story.interval_percent))
-    text = (
-        f"At {share(first['depth'])} off, demand of {clip(groups[0], 40)} changes by {_signed(first['lift'])}{between}."
-    )
-    others = [deepest[g] for g in groups[1:]]
+def _curve_finding(groups: Sequence[CurveGroup], story: Story) -> str:
+    first = groups[0].points[-1]
+    between = bracket(interval(first.low, first.high, _signed, story.interval_percent))
+    name = clip(groups[0].group, 40)
+    text = f"At {share(first.depth)} off, demand of {name} changes by {_signed(first.lift)}{between}."
+    others = sorted(groups[1:], key=lambda group: (group.points[-1].lift, group.group))
     if len(others) < 2:
         return text
-    small, large = sorted(others, key=lambda row: (row["lift"], row["group"]))[:: len(others) - 1]
+    small, large = others[0].points[-1], others[-1].points[-1]
     said = (
-        f"{clip(large['group'], 40)} answers with {_signed(large['lift'])} at {share(large['depth'])} off, "
-        f"{clip(small['group'], 40)} with {_signed(small['lift'])} at {share(small['depth'])} off"
+        f"{clip(others[-1].group, 40)} answers with {_signed(large.lift)} at {share(large.depth)} off, "
+        f"{clip(others[0].group, 40)} with {_signed(small.lift)} at {share(small.depth)} off"
     )
-    if None in (small["high"], large["low"]):
+    if small.high is None or large.low is None:
         return f"{text} {upper_first(said)}."
     sure = (
         "the intervals do not overlap"
-        if large["low"] > small["high"]
+        if large.low > small.high
         else "the intervals overlap, so the difference is not established"
     )
     return f"{text} {upper_first(said)}; {sure}."
 
 
-def _passed(row: dict[str, Any]) -> bool | None:
-    """The caller's verdict, or whether the interval holds zero; None where neither is known."""
-    if row["ok"] is not None:
-        return bool(row["ok"])
-    low, high = row["low"], row["high"]
-    return None if low is None or high is None else low <= 0 <= high
-
-
-def _placebos(story: Story) -> Figure | Block:
-    rows = tidy(story.placebos, PLACEBOS).drop_nulls(["value"]).to_dicts()
-    tests = [row for row in rows if not row["main"]]
-    if not tests:
-        return gap("what placebo checks find", story.missing.get("placebos"))
-    failed = [row for row in tests if _passed(row) is False]
-    spec = {
-        "kind": "forest",
-        "x": {"name": "effect found", "fmt": "fixed"},
-        "rows": [
-            {
-                "name": clip(r["name"], 70),
-                "value": r["value"],
-                "low": r["low"],
-                "high": r["high"],
-                "tone": "main" if r["main"] else "bad" if _passed(r) is False else "quiet",
-            }
-            for r in rows
-        ],
-    }
-    how = "A placebo asks the same method for an effect that cannot exist. Its interval should hold zero."
-    return Figure(
+def _placebos(found: ResponseFigures | None, story: Story) -> Figure | Block:
+    if found is None or not found.tests:
+        return _gap("what placebo checks find", found, story)
+    failed = [each for each in found.tests if each.passed is False]
+    marks = [
+        (clip(p.name, 70), p.value, p.low, p.high, "main" if p.main else "bad" if p.passed is False else "quiet")
+        for p in found.placebos
+    ]
+    return forest(
         "placebos",
         "Placebo checks",
-        _placebo_finding(rows, tests, failed),
-        spec,
-        _placebo_grid(rows),
-        how,
-        plural(len(tests), "check"),
-        story.effect_evidence or "unstated",
+        _placebo_finding(found, failed),
+        ("effect found", "fixed"),
+        marks,
+        grid=_placebo_grid(found.placebos),
+        how="A placebo asks the same method for an effect that cannot exist. Its interval should hold zero.",
+        n=plural(found.tests_made, "check"),
+        evidence=found.level,
         tone="warn" if failed else "good",
     )
 
 
-def _placebo_finding(rows: list[dict[str, Any]], tests: list[dict[str, Any]], failed: list[dict[str, Any]]) -> str:
-    held = sum(_passed(row) is True for row in tests)
-    as_due = ", as it must be" if held == len(tests) else ""
-    text = f"{count(held)} of {plural(len(tests), 'placebo check')} found nothing{as_due}."
+def _placebo_finding(found: ResponseFigures, failed: Sequence[Placebo]) -> str:
+    as_due = ", as it must be" if found.tests_passed == found.tests_made else ""
+    checks = plural(found.tests_made, "placebo check")
+    text = f"{count(found.tests_passed)} of {checks} found nothing{as_due}."
     if not failed:
         return text
-    found = [f"{clip(row['name'], 60)}{_part(row, rows)}" for row in failed]
-    return f"{text} An effect that cannot exist was found for: {listed(found)}. Read the discount curve with caution."
+    parts = [
+        clip(each.name, 60) + ("" if each.main_share is None else f" ({share(each.main_share)} of the effect itself)")
+        for each in failed
+    ]
+    return f"{text} An effect that cannot exist was found for: {listed(parts)}. Read the discount curve with caution."
 
 
-def _part(row: dict[str, Any], rows: list[dict[str, Any]]) -> str:
-    """How large a failed placebo is beside the effect itself, where that is known."""
-    main = next((r["value"] for r in rows if r["main"]), None)
-    return f" ({share(abs(row['value'] / main))} of the effect itself)" if main else ""
-
-
-def _placebo_grid(rows: list[dict[str, Any]]) -> Grid:
+def _placebo_grid(rows: Sequence[Placebo]) -> Grid:
     verdict = {True: "passed", False: "failed", None: "not decided"}
     cells = [
         [
-            clip(r["name"], 90),
-            number(r["value"]),
-            ends(r["low"], r["high"], number),
-            "the effect itself" if r["main"] else verdict[_passed(r)],
-            clip(r["meaning"], 140) if r["meaning"] and not r["main"] else "",
+            clip(each.name, 90),
+            number(each.value),
+            ends(each.low, each.high, number),
+            "the effect itself" if each.main else verdict[each.passed],
+            clip(each.meaning, 140) if each.meaning and not each.main else "",
         ]
-        for r in rows
+        for each in rows
     ]
     headers = ["what was looked at", "found", "interval", "verdict", "why it must be zero"]
     return Grid(headers, cells, frozenset({1, 2}))
 
 
-def _elasticities(story: Story) -> Figure | Block:
-    found = tidy(story.elasticities, ELASTICITIES).drop_nulls(["category", "elasticity"])
-    if found.is_empty():
-        return gap("which categories answer to discounts", story.missing.get("elasticities"))
-    ordered = found.sort(["elasticity", "category"], descending=[True, False])
-    shown = ordered
-    if ordered.height > MOST_CATEGORIES:
-        shown = pl.concat([ordered.head(MOST_CATEGORIES // 2), ordered.tail(MOST_CATEGORIES // 2)])
-    sure = ordered.filter(pl.col("low") > 0).height
-    top, end = shown.row(0, named=True), shown.row(-1, named=True)
-    between = bracket(interval(top["low"], top["high"], number, story.interval_percent))
-    finding = f"Strongest response: {clip(top['category'], 40)}, {number(top['elasticity'])}{between}."
-    finding += f" Weakest: {clip(end['category'], 40)}, {number(end['elasticity'])}." if ordered.height > 1 else ""
-    if has(ordered, "low"):
-        finding += (
-            f" For {count(sure)} of {plural(ordered.height, 'category', 'categories')} the interval lies above zero."
-        )
-    spec = {
-        "kind": "forest",
-        "x": {"name": "response to a discount", "fmt": "fixed"},
-        "rows": [
-            {
-                "name": clip(r["category"], 30),
-                "value": r["elasticity"],
-                "low": r["low"],
-                "high": r["high"],
-                "tone": "main" if r["low"] is not None and r["low"] > 0 else "quiet",
-            }
-            for r in shown.iter_rows(named=True)
-        ],
-    }
-    rows = [
-        [clip(r["category"], 60), number(r["elasticity"]), ends(r["low"], r["high"], number), count(r["n"])]
-        for r in shown.iter_rows(named=True)
+def _categories(found: ResponseFigures | None, story: Story) -> Figure | Block:
+    if found is None or not found.categories:
+        return _gap("which categories answer to discounts", found, story)
+    shown, half = found.categories, MOST_CATEGORIES // 2
+    if len(shown) > MOST_CATEGORIES:
+        shown = (*shown[:half], *shown[-half:])
+    marks = [
+        (clip(each.category, 30), each.response, each.low, each.high, "main" if (each.low or 0.0) > 0 else "quiet")
+        for each in shown
     ]
-    grid = Grid(["category", "response", "interval", "observations"], rows, frozenset({1, 2, 3}))
-    cut = f" The {MOST_CATEGORIES // 2} most and least responsive are drawn." if shown.height < ordered.height else ""
-    how = f"The line is the interval; grey lines reach zero, so that no response is possible.{cut}"
-    return Figure(
+    rows = [
+        [clip(each.category, 60), number(each.response), ends(each.low, each.high, number), count(each.cells)]
+        for each in shown
+    ]
+    cut = f" The {half} most and least responsive are drawn." if len(shown) < len(found.categories) else ""
+    return forest(
         "elasticities",
         "Which categories answer",
-        finding,
-        spec,
-        grid,
-        how,
-        plural(ordered.height, "category", "categories"),
-        story.effect_evidence or "unstated",
+        _category_finding(found, story),
+        ("response to a discount", "fixed"),
+        marks,
+        grid=Grid(["category", "response", "interval", "observations"], rows, frozenset({1, 2, 3})),
+        how=f"The line is the interval; grey lines reach zero, so that no response is possible.{cut}",
+        n=plural(found.categories_read, "category", "categories"),
+        evidence=found.level,
         wide=True,
     )
 
 
-def _overlap(story: Story) -> Block:
-    overlap = tidy(story.overlap, OVERLAP)
-    if not has(overlap, "name", "value"):
-        return gap("whether like was compared with like", story.missing.get("overlap"))
+def _category_finding(found: ResponseFigures, story: Story) -> str:
+    top, end = found.categories[0], found.categories[-1]
+    between = bracket(interval(top.low, top.high, number, story.interval_percent))
+    text = f"Strongest response: {_named(top)}{between}."
+    text += f" Weakest: {_named(end)}." if end is not top else ""
+    every = plural(found.categories_read, "category", "categories")
+    return f"{text} For {count(found.categories_sure)} of {every} the interval lies above zero."
+
+
+def _named(each: CategoryResponse) -> str:
+    return f"{clip(each.category, 40)}, {number(each.response)}"
+
+
+def _overlap(found: ResponseFigures | None, story: Story) -> Block:
+    if found is None or not found.overlap:
+        return _gap("whether like was compared with like", found, story)
     rows = [
-        {
-            "figure": share(r["value"]),
-            "text": clip(r["name"], 140),
-            "small": "; ".join(
-                filter(None, [ends(r["low"], r["high"], share), clip(r["meaning"], 140) if r["meaning"] else ""])
-            ),
-        }
-        for r in overlap.drop_nulls(["name"]).iter_rows(named=True)
+        {"figure": share(each.value), "text": clip(each.name, 140), "small": ends(each.low, each.high, share)}
+        for each in found.overlap
     ]
-    return Block(
-        "list",
-        {"rows": rows, "more": ""},
-        "Was like compared with like?",
-        story.effect_evidence or "unstated",
-        wide=False,
-    )
+    return Block("list", {"rows": rows, "more": ""}, "Was like compared with like?", found.level, wide=False)

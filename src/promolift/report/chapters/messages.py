@@ -4,7 +4,7 @@ from promolift.report.blocks import Block, Chapter, gap
 from promolift.report.frames import tidy
 from promolift.report.planned import TYPICAL
 from promolift.report.story import Story
-from promolift.report.words import clip, count, plural
+from promolift.words import clip, count, plural
 
 MOST_MESSAGES = 6
 LANGUAGES = {"zh": "Chinese", "en": "English"}

@@ -1,11 +1,11 @@
 """Chapter 4. How good the predictions are: figures against simple rules, calibration with intervals, recall at k."""
 
-import polars as pl
+from collections.abc import Sequence
 
 from promolift.report.blocks import Block, Chapter, Figure, Grid, gap
-from promolift.report.frames import has, tidy
-from promolift.report.story import CALIBRATION, RECALL, SCORES, Story
-from promolift.report.words import bracket, clip, count, ends, interval, number, plural, share
+from promolift.report.story import Story
+from promolift.results.predictions import Predictions, RecallCurve, Reliability, Scored
+from promolift.words import bracket, clip, count, ends, interval, number, plural, share
 
 MOST_MODELS = 4
 
@@ -13,45 +13,49 @@ MOST_MODELS = 4
 def tell(story: Story) -> Chapter:
     """The predictions."""
     lead = "Figures on cases that the models had not seen when they were fitted, beside the simple rule they must beat."
-    blocks: list[Figure | Block] = [_scores(story), *_calibrations(story), _recall(story)]
+    found, why = story.predictions or Predictions(), story.missing.get("predictions")
+    blocks: list[Figure | Block] = [
+        score_block(found.scores, "Figures against simple rules")
+        if found.scores
+        else gap("how good the predictions are", why)
+    ]
+    blocks += [
+        calibration_figure(each, f"calibration-{i}") for i, each in enumerate(found.reliability[:MOST_MODELS], start=1)
+    ] or [gap("whether predicted probabilities come true", why)]
+    blocks.append(
+        _recall(found.recall[:MOST_MODELS], story)
+        if found.recall
+        else gap("how much of the next purchases is foreseen", why)
+    )
     return Chapter("models", "Predictions", "How good are the predictions?", lead, blocks)
 
 
-def _verdict(row: dict[str, object]) -> tuple[str, str]:
+def _verdict(row: Scored) -> tuple[str, str]:
     """Better, worse or not to be told apart from the baseline; judged by the interval where there is one."""
-    value, base, better = row["value"], row["baseline_value"], str(row["better"] or "").lower()
-    if value is None or base is None:
-        return "no simple rule" if base is None else "not known", "plain"
-    sign = 1.0 if better == "higher" else -1.0
-    low, high = row["low"], row["high"]
-    if low is not None and high is not None and low <= base <= high:  # type: ignore[operator]
+    if row.value is None or row.baseline_value is None:
+        return "no simple rule" if row.baseline_value is None else "not known", "plain"
+    if row.low is not None and row.high is not None and row.low <= row.baseline_value <= row.high:
         return "not told apart", "plain"
-    if better not in ("higher", "lower"):
+    if row.better not in ("higher", "lower"):
         return "differs", "plain"
-    return ("better", "good") if sign * (value - base) > 0 else ("worse", "bad")  # type: ignore[operator]
+    higher = row.value > row.baseline_value
+    return ("better", "good") if higher == (row.better == "higher") else ("worse", "bad")
 
 
-def _scores(story: Story) -> Block:
-    scores = tidy(story.scores, SCORES)
-    if not has(scores, "model", "value"):
-        return gap("how good the predictions are", story.missing.get("scores"))
-    return score_block(scores, "Figures against simple rules")
-
-
-def score_block(scores: pl.DataFrame, title: str) -> Block:
-    """A table SCORES as a block with verdicts."""
+def score_block(scores: Sequence[Scored], title: str) -> Block:
+    """Figures of predictions as a block with verdicts."""
     rows = []
-    for row in tidy(scores, SCORES).drop_nulls(["model"]).iter_rows(named=True):
+    for row in scores:
         word, tone = _verdict(row)
         rows.append(
             {
-                "model": clip(row["model"], 60),
-                "figure": clip(row["figure"], 40) + (f", {clip(row['better'], 10)} is better" if row["better"] else ""),
-                "value": number(row["value"]),
-                "interval": ends(row["low"], row["high"], number),
-                "baseline": number(row["baseline_value"]),
-                "rule": clip(row["baseline"], 60) if row["baseline"] else "",
-                "n": count(row["n"]),
+                "model": clip(row.model, 60),
+                "figure": clip(row.figure, 40) + (f", {row.better} is better" if row.better else ""),
+                "value": number(row.value),
+                "interval": ends(row.low, row.high, number),
+                "baseline": number(row.baseline_value),
+                "rule": clip(row.baseline, 60) if row.baseline else "",
+                "n": count(row.n),
                 "verdict": word,
                 "tone": tone,
             }
@@ -59,123 +63,81 @@ def score_block(scores: pl.DataFrame, title: str) -> Block:
     return Block("scores", {"rows": rows}, title)
 
 
-def _calibrations(story: Story) -> list[Figure | Block]:
-    bins = tidy(story.calibration, CALIBRATION).drop_nulls(["predicted", "observed"])
-    if bins.is_empty():
-        return [gap("whether predicted probabilities come true", story.missing.get("calibration"))]
-    bins = bins.with_columns(pl.col("model").fill_null("model"))
-    models = bins["model"].unique(maintain_order=True).to_list()[:MOST_MODELS]
-    return [
-        calibration_figure(bins.filter(pl.col("model") == m).sort("predicted"), m, f"calibration-{i + 1}")
-        for i, m in enumerate(models)
-    ]
+def _tenths(value: object) -> str:
+    return share(value, 1)
 
 
-def calibration_figure(bins: pl.DataFrame, model: str, slug: str) -> Figure:
-    """Rows of table CALIBRATION of one model as a picture."""
-    inside = bins.filter(pl.col("predicted").is_between(pl.col("low"), pl.col("high"))).height
-    judged = bins.drop_nulls(["low", "high"]).height
-    weights = bins.filter(pl.col("n") > 0)
+def calibration_figure(found: Reliability, slug: str) -> Figure:
+    """What one model predicted against what happened, as a picture."""
     finding = (
-        f"In {count(inside)} of {plural(judged, 'bin')} the prediction lies within the interval of what happened."
-        if judged
+        f"In {count(found.inside)} of {plural(found.judged, 'bin')} the prediction lies within the interval of what "
+        "happened."
+        if found.judged
         else ""
     )
-    if not weights.is_empty():
-        n = float(weights["n"].sum())
-        predicted, observed = (float((weights[c] * weights["n"]).sum()) / n for c in ("predicted", "observed"))
-        finding = f"On average {share(predicted, 1)} was predicted and {share(observed, 1)} happened. {finding}"
+    if found.cases:
+        predicted, observed = _tenths(found.predicted_share), _tenths(found.observed_share)
+        finding = f"On average {predicted} was predicted and {observed} happened. {finding}"
     spec = {
         "kind": "calibration",
         "x": {"name": "predicted", "fmt": "share"},
         "y": {"name": "happened", "fmt": "share"},
-        "points": [list(r) for r in bins.select("predicted", "observed", "low", "high", "n").iter_rows()],
+        "points": [[b.predicted, b.observed, b.low, b.high, b.n] for b in found.bins],
     }
-    rows = [
-        [
-            share(r["predicted"], 1),
-            share(r["observed"], 1),
-            ends(r["low"], r["high"], lambda x: share(x, 1)),
-            count(r["n"]),
-        ]
-        for r in bins.iter_rows(named=True)
-    ]
-    total = bins["n"].sum()
+    rows = [[_tenths(b.predicted), _tenths(b.observed), ends(b.low, b.high, _tenths), count(b.n)] for b in found.bins]
     return Figure(
         slug,
-        f"Calibration: {clip(model, 60)}",
+        f"Calibration: {clip(found.model, 60)}",
         finding or "The bins carry no intervals.",
         spec,
         Grid(["predicted", "happened", "interval", "cases"], rows, frozenset({0, 1, 2, 3})),
         "On the diagonal, what was predicted happened.",
-        plural(total, "case") if total else "",
+        plural(found.cases, "case") if found.cases else "",
     )
 
 
-def _recall(story: Story) -> Figure | Block:
-    recall = tidy(story.recall, RECALL).drop_nulls(["model", "k", "recall"]).sort("k", maintain_order=True)
-    if recall.is_empty():
-        return gap("how much of the next purchases is foreseen", story.missing.get("recall"))
-    models = (
-        tidy(story.recall, RECALL)
-        .drop_nulls(["model", "k", "recall"])["model"]
-        .unique(maintain_order=True)
-        .to_list()[:MOST_MODELS]
-    )
-    series = [
-        {
-            "name": clip(m, 34),
-            "tone": tone,
-            "points": [
-                list(r)
-                for r in recall.filter(pl.col("model") == m).select("k", "recall", "low", "high", "n").iter_rows()
-            ],
-        }
-        for m, tone in zip(models, ("blue", "orange", "grey", "ink"), strict=False)
-    ]
+def _recall(curves: Sequence[RecallCurve], story: Story) -> Figure:
     spec = {
         "kind": "lines",
         "x": {"name": "length of the list, k", "fmt": "count", "min": 0},
         "y": {"name": "recall", "fmt": "share"},
-        "series": series,
+        "series": [
+            {
+                "name": clip(curve.model, 34),
+                "tone": tone,
+                "points": [[p.k, p.recall, p.low, p.high, p.n] for p in curve.points],
+            }
+            for curve, tone in zip(curves, ("blue", "orange", "grey", "ink"), strict=False)
+        ],
         "zero": True,
         "band": True,
     }
+    every = sorted(((curve.model, p) for curve in curves for p in curve.points), key=lambda each: each[1].k)
     rows = [
-        [
-            clip(r["model"], 60),
-            count(r["k"]),
-            share(r["recall"], 1),
-            ends(r["low"], r["high"], lambda x: share(x, 1)),
-            count(r["n"]),
-        ]
-        for r in recall.filter(pl.col("model").is_in(models)).iter_rows(named=True)
+        [clip(model, 60), count(p.k), _tenths(p.recall), ends(p.low, p.high, _tenths), count(p.n)] for model, p in every
     ]
-    n = recall["n"].max()
+    most = max((p.n for _, p in every if p.n), default=None)
     return Figure(
         "recall",
         "How much of the next purchases is foreseen",
-        _recall_finding(recall, models, story),
+        _recall_finding(curves, story),
         spec,
         Grid(["model", "k", "recall", "interval", "customers"], rows, frozenset({1, 2, 3, 4})),
         "Recall at k: of what a customer then bought, the share that was among our first k suggestions.",
-        plural(n, "customer") if n else "",
+        plural(most, "customer") if most else "",
     )
 
 
-def _recall_finding(recall: pl.DataFrame, models: list[str], story: Story) -> str:
-    mine = recall.filter(pl.col("model") == models[0])
-    pick = mine.filter(pl.col("k") <= 10).tail(1) if mine["k"].min() <= 10 else mine.head(1)  # type: ignore[operator]
-    row = pick.row(0, named=True)
-    between = bracket(interval(row["low"], row["high"], lambda x: share(x, 1), story.interval_percent))
+def _recall_finding(curves: Sequence[RecallCurve], story: Story) -> str:
+    ours = curves[0]
+    mine = next((p for p in reversed(ours.points) if p.k <= 10), ours.points[0])
+    between = bracket(interval(mine.low, mine.high, _tenths, story.interval_percent))
     text = (
-        f"The first {count(row['k'])} suggestions of “{clip(models[0], 50)}” hold {share(row['recall'], 1)} "
+        f"The first {count(mine.k)} suggestions of “{clip(ours.model, 50)}” hold {_tenths(mine.recall)} "
         f"of what is bought next{between}"
     )
-    rival = recall.filter(pl.col("model").is_in(models[1:]), pl.col("k") == row["k"]).sort(
-        ["recall", "model"], descending=[True, False]
-    )
-    if rival.is_empty():
+    rivals = [(-p.recall, curve.model, p.recall) for curve in curves[1:] for p in curve.points if p.k == mine.k]
+    if not rivals:
         return f"{text}."
-    best = rival.row(0, named=True)
-    return f"{text}; those of “{clip(best['model'], 50)}” hold {share(best['recall'], 1)}."
+    _, model, recall = min(rivals)
+    return f"{text}; those of “{clip(model, 50)}” hold {_tenths(recall)}."

@@ -3,202 +3,181 @@
 from collections.abc import Sequence
 from typing import Any
 
-import polars as pl
-
 from promolift.report.blocks import Block, Chapter, Figure, Grid, note, table
 from promolift.report.chapters.models import calibration_figure, score_block
-from promolift.report.frames import quantile, sample
-from promolift.report.story import Outlook, Story, Told
-from promolift.report.words import clip, count, money, number, plural, share, upper_first
+from promolift.report.story import Story
+from promolift.results.foreseen import EpochFigures, Foreseen, GoodsMap, PeopleMap
+from promolift.results.shop import Told, Visit
+from promolift.words import clip, count, money, number, plural, share, upper_first
 
 GROUPS, LABELS = 6, 70  # coloured groups of a map; names tried on the map of products, the most bought first
-DOTS = 1_200
+SHELVES = 12
 HOW = "The alike stand near each other; the directions, and distances between far groups, mean nothing."
-QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)
 
 
 def tell(story: Story) -> Chapter | None:
     """The outlook; no chapter where no encoder was learned."""
-    ahead = story.outlook
+    ahead = story.foreseen
     if ahead is None:
         return None
-    blocks = [*_people(ahead, story), _goods(ahead), *_told(ahead, story), *_quality(ahead)]
+    blocks = [
+        *(_people(ahead.people, _ring(ahead.told), story) if ahead.people else ()),
+        *([_goods(ahead.goods)] if ahead.goods else ()),
+        *(_told(ahead.told, story) if ahead.told else ()),
+        *_quality(ahead),
+    ]
     lead = (
         "A small neural network, a transformer, read every visit and learned where each customer stands among all and "
         "what comes next. It foresees what people do anyway; what an offer would change stands in the next chapters."
     )
-    return Chapter("outlook", "What comes next", "What will each customer do next?", lead, [b for b in blocks if b])
+    return Chapter("outlook", "What comes next", "What will each customer do next?", lead, blocks)
 
 
-def _people(ahead: Outlook, story: Story) -> list[Figure]:
+def _people(people: PeopleMap, ring: list[str], story: Story) -> list[Figure]:
     """The map of customers twice: by expected spend, and by the shelf they lean to."""
-    if ahead.people is None or ahead.people.is_empty():
-        return []
-    rows = sample(ahead.people, "customer_id", DOTS, "report.outlook")
-    n, ring = plural(rows.height, "customer"), _ring(ahead.told)
-    rank = rows["spend_cents"].rank("average") / max(rows["spend_cents"].count(), 1)
-    texts = [f"expected in 8 weeks: {money(cents, story.shop.currency)}" for cents in rows["spend_cents"]]
+    currency, n, dots = story.shop.currency, plural(people.customers, "customer"), people.dots
+    texts = [f"expected in 8 weeks: {money(dot.spend_cents, currency)}" for dot in dots]
     scale = {"min": 0, "max": 1, "low": "spends little", "high": "spends much"}
-    spend = {"kind": "map", "points": _points(rows, rank.to_list(), texts), "color": scale, "ring": ring}
-    cuts = [[share(q), money(quantile(rows["spend_cents"], q), story.shop.currency)] for q in QUANTILES]
+    points = _points(people, [dot.spend_rank for dot in dots], texts)
+    spend = {"kind": "map", "points": points, "color": scale, "ring": ring}
+    cuts = [[share(each.part), money(each.spend_cents, currency)] for each in people.spend]
     grid = Grid(["share of the customers", "expected in 8 weeks, at most"], cuts, frozenset({1}))
-    figures = [Figure("map-spend", "Customers by expected spend", _alike(rows), spend, grid, HOW, n)]
-    counts = rows.drop_nulls("leans_to").group_by("leans_to").len().sort(["len", "leans_to"], descending=[True, False])
-    if counts.height > 1:
-        top = counts["leans_to"].to_list()[:GROUPS]
-        place = [top.index(name) if name in top else None for name in rows["leans_to"]]
-        points = _points(rows, place, [f"leans to {clip(name, 40)}" for name in rows["leans_to"]])
+    figures = [Figure("map-spend", "Customers by expected spend", _alike(people), spend, grid, HOW, n)]
+    if len(people.leanings) > 1:
+        top = [each.leans_to for each in people.leanings[:GROUPS]]
+        place = [top.index(dot.leans_to) if dot.leans_to in top else None for dot in dots]
+        points = _points(people, place, [f"leans to {clip(dot.leans_to, 40)}" for dot in dots])
         leaning = {"kind": "map", "points": points, "groups": [clip(name, 26) for name in top], "ring": ring}
-        grid = Grid(["leans to", "customers"], [[clip(a, 40), count(b)] for a, b in counts.iter_rows()], frozenset({1}))
+        cells = [[clip(each.leans_to, 40), count(each.customers)] for each in people.leanings]
+        grid = Grid(["leans to", "customers"], cells, frozenset({1}))
         finding = f"Coloured by what a next basket holds more of than everybody's, most often {clip(top[0], 40)}."
         figures.append(Figure("map-leaning", "The same customers by taste", finding, leaning, grid, HOW, n))
     return figures
 
 
-def _points(rows: pl.DataFrame, value: Sequence[float | None], texts: Sequence[str]) -> list[list[object]]:
-    places = zip(rows["x"], rows["y"], value, rows["customer_id"], texts, strict=True)
+def _points(people: PeopleMap, value: Sequence[float | None], texts: Sequence[str]) -> list[list[object]]:
     return [
-        [round(x, 3), round(y, 3), None if v is None else round(v, 3), f"customer {clip(who, 24)}", text]
-        for x, y, v, who, text in places
-    ]
+        [
+            round(dot.x, 3), round(dot.y, 3), None if v is None else round(v, 3),
+            f"customer {clip(dot.customer_id, 24)}", text,
+        ]
+        for dot, v, text in zip(people.dots, value, texts, strict=True)
+    ]  # fmt: skip
 
 
 def _ring(told: Told | None) -> list[str]:
     """The customer told of, then those alike."""
-    return [f"customer {clip(who, 24)}" for who in (told.customer_id, *(a[0] for a in told.alike))] if told else []
+    who = [told.customer_id, *(each.customer_id for each in told.alike)] if told else []
+    return [f"customer {clip(each, 24)}" for each in who]
 
 
-def _alike(rows: pl.DataFrame) -> str:
-    """How much the ten nearest dots tell of a customer's spend and of his answer to prices."""
-    spend, prices = (_agreement(rows, column) for column in ("spend_cents", "price_sensitivity"))
-    if spend is None:
+def _alike(people: PeopleMap) -> str:
+    """How much the ten nearest dots tell of a customer's spend and of how they answer prices."""
+    if people.spend_agrees is None:
         return "Too few customers to say how alike neighbours are."
-    text = f"Neighbours spend alike: the ten dots around agree with a customer to {spend:.2f} of 1."
-    return text if prices is None else f"{text} How they answer prices is another matter ({prices:.2f})."
+    text = f"Neighbours spend alike: the ten dots around agree with a customer to {people.spend_agrees:.2f} of 1."
+    if people.prices_agree is None:
+        return text
+    return f"{text} How they answer prices is another matter ({people.prices_agree:.2f})."
 
 
-def _agreement(rows: pl.DataFrame, column: str) -> float | None:
-    """Rank correlation of a value with its mean over the ten nearest dots."""
-    known = rows.drop_nulls([column])
-    if known.height < 30:
-        return None
-    rank = known[column].rank("average").to_numpy()
-    xy = known.select("x", "y").to_numpy()
-    near = ((xy[:, None] - xy[None]) ** 2).sum(-1).argsort(axis=1)[:, 1:11]
-    return float(pl.DataFrame({"own": rank, "around": rank[near].mean(axis=1)}).select(pl.corr("own", "around")).item())
-
-
-def _goods(ahead: Outlook) -> Figure | None:
+def _goods(found: GoodsMap) -> Figure:
     """The map of products, coloured by shelf."""
-    if ahead.goods is None or ahead.goods.is_empty():
-        return None
-    rows = ahead.goods.sort(["visits", "name"], descending=[True, False])
-    sizes = rows.drop_nulls("group").group_by("group").agg(pl.col("visits").sum(), pl.len().alias("n"))
-    sizes = sizes.sort(["visits", "group"], descending=[True, False])
-    top = sizes["group"].to_list()[:GROUPS]
+    top = [each.shelf for each in found.shelves[:GROUPS]]
     points = [
         [
-            round(x, 3), round(y, 3), top.index(group) if group in top else None, clip(name, 26),
-            f"{clip(group, 30)}, {plural(visits, 'visit')}",
+            round(each.x, 3), round(each.y, 3), top.index(each.shelf) if each.shelf in top else None,
+            clip(each.name, 26), f"{clip(each.shelf, 30)}, {plural(each.visits, 'visit')}",
         ]
-        for name, x, y, group, visits in rows.select("name", "x", "y", "group", "visits").iter_rows()
+        for each in found.goods
     ]  # fmt: skip
     spec = {"kind": "map", "points": points, "groups": [clip(name, 34) for name in top], "labels": LABELS}
     finding = "What the same people buy stands together, whatever shelf it is on."
-    never = rows.filter(pl.col("visits") == 0).height
-    if never:
-        finding += f" {plural(never, 'kind')} never bought so far: placed by shelf, brand and price."
-    cells = [[clip(a, 40), count(n), count(v)] for a, v, n in sizes.head(12).iter_rows()]
+    if found.never:
+        finding += f" {plural(found.never, 'kind')} never bought so far: placed by shelf, brand and price."
+    cells = [[clip(each.shelf, 40), count(each.kinds), count(each.visits)] for each in found.shelves[:SHELVES]]
     grid = Grid(["shelf", "products on the map", "visits"], cells, frozenset({1, 2}))
     how = f"{HOW} Coloured: the shelves bought from most. Named: what is bought most. Private matters are left out."
-    n = plural(rows.height, "kind of product", "kinds of product")
+    n = plural(found.kinds, "kind of product", "kinds of product")
     return Figure("map-goods", "What the same people buy", finding, spec, grid, how, n, wide=True)
 
 
-def _told(ahead: Outlook, story: Story) -> list[Block | Figure]:
-    """One customer: what is expected, why, and who is like him."""
-    told = ahead.told
-    if told is None:
-        return []
+def _told(told: Told, story: Story) -> list[Block | Figure]:
+    """One customer: what is expected, why, and who is like them."""
     name = f"One customer told: {clip(told.customer_id, 24)}"
     blocks: list[Block | Figure] = [Block("sentences", {"rows": list(told.sentences)}, name)]
-    if told.visits and told.item:
-        blocks.append(_reasons(told))
+    if told.reasons and told.item:
+        blocks.append(_reasons(told.item, told.reasons))
     if told.alike:
         rows = [
-            [clip(who, 24), clip(item, 40), money(cents, story.shop.currency), clip(leans, 40)]
-            for who, item, cents, leans in told.alike
-        ]
+            [
+                clip(each.customer_id, 24), clip(each.next_1, 40), money(each.spend_cents, story.shop.currency),
+                clip(each.leans_to, 40),
+            ]
+            for each in told.alike
+        ]  # fmt: skip
         heads = ["customer", "likeliest next", "expected in 8 weeks", "leans to"]
         blocks.append(table("Most like this customer", heads, rows, "Ringed on the maps.", words=(1, 3)))
     return blocks
 
 
-def _reasons(told: Told) -> Figure:
+def _basket(visit: Visit) -> str:
+    return ", ".join(visit.items) or "private matters"
+
+
+def _reasons(named: str, visits: Sequence[Visit]) -> Figure:
     """What each visit adds to the odds of the likeliest item."""
-    item = clip(told.item, 40)
-    day, _, factor = max(told.visits, key=lambda visit: visit[2])
-    finding = f"{upper_first(item)} again: without the visit of {day} its odds would be {share(1 - 1 / factor)} lower."
-    if factor <= 1:
+    item, most = clip(named, 40), max(visits, key=lambda visit: visit.odds_factor)
+    finding = (
+        f"{upper_first(item)} again: without the visit of {most.day} its odds would be {share(most.odds_lost_share)} "
+        "lower."
+    )
+    if most.odds_factor <= 1:
         finding = f"No single visit makes {item} likelier; the habit does."
-    rows = [{"name": f"{day}: {clip(basket, 60)}", "value": factor - 1} for day, basket, factor in told.visits]
+    rows = [{"name": f"{each.day}: {clip(_basket(each), 60)}", "value": each.odds_change_share} for each in visits]
     spec = {"kind": "bars", "x": {"name": f"change of the odds of {item} by the visit", "fmt": "signed"}, "rows": rows}
-    cells = [[day, clip(basket, 160), share(factor - 1)] for day, basket, factor in told.visits]
+    cells = [[each.day, clip(_basket(each), 160), share(each.odds_change_share)] for each in visits]
     grid = Grid(["visit", "basket", "change of the odds"], cells, frozenset({2}))
     how = "Each visit was left out in turn and the network asked again; the effects of several need not add up."
     return Figure("reasons", f"Why {item}?", finding, spec, grid, how, plural(len(rows), "visit"), wide=True)
 
 
-def _quality(ahead: Outlook) -> list[Block | Figure]:
+def _quality(ahead: Foreseen) -> list[Block | Figure]:
     """Figures beside habit, the training, and calibration."""
     blocks: list[Block | Figure] = []
-    if ahead.scores is not None and not ahead.scores.is_empty():
+    if ahead.scores:
         blocks.append(score_block(ahead.scores, "How well the next basket is foreseen, in weeks never learned from"))
     if ahead.stays_away is not None:
-        said, came = ahead.stays_away
+        said, came = share(ahead.stays_away.predicted), share(ahead.stays_away.observed)
         blocks.append(
             note(
-                f"Of the customers, {share(said)} were expected to stay away for those 8 weeks, and {share(came)} did. "
+                f"Of the customers, {said} were expected to stay away for those 8 weeks, and {came} did. "
                 "The weeks served to stop the learning in time, which flatters the figures a little; each half of the "
                 "customers was calibrated on the other half."
             )
         )
-    blocks += _learning(ahead)
-    if ahead.bins is not None and not ahead.bins.is_empty():
-        blocks.append(calibration_figure(ahead.bins, "an item in the next basket", "outlook-calibration"))
+    if ahead.kept is not None:
+        blocks.append(_curve(ahead.epochs, ahead.kept, "ndcg", "The next basket (NDCG@10)", "higher"))
+        blocks.append(_curve(ahead.epochs, ahead.kept, "loss", "The loss", "lower"))
+    if ahead.reliability is not None:
+        blocks.append(calibration_figure(ahead.reliability, "outlook-calibration"))
     return blocks
 
 
-def _learning(ahead: Outlook) -> list[Figure]:
-    """The list of the next basket, epoch by epoch, where it was learned and where it was not."""
-    if ahead.record is None or ahead.record.is_empty():
-        return []
-    best = int(ahead.record["valid_ndcg"].arg_max() or 0)
-    return [
-        _curve(ahead.record, best, "ndcg", "The next basket (NDCG@10)", "higher"),
-        _curve(ahead.record, best, "loss", "The loss", "lower"),
-    ]
-
-
-def _curve(record: pl.DataFrame, best: int, slug: str, name: str, good: str) -> Figure:
-    lines = {"blue": ("train", "learned from"), "orange": ("valid", "not learned from")}
+def _curve(epochs: Sequence[EpochFigures], kept: EpochFigures, slug: str, name: str, good: str) -> Figure:
+    """A figure epoch by epoch, where it was learned and where it was not."""
+    lines = {"blue": (f"train_{slug}", "learned from"), "orange": (f"valid_{slug}", "not learned from")}
     series: list[dict[str, Any]] = [
-        {
-            "name": said,
-            "tone": tone,
-            "points": [[e + 1, v, None, None, None] for e, v in enumerate(record[f"{k}_{slug}"])],
-        }
-        for tone, (k, said) in lines.items()
+        {"name": said, "tone": tone, "points": [[e.epoch, getattr(e, key), None, None, None] for e in epochs]}
+        for tone, (key, said) in lines.items()
     ]
-    axis = {"name": f"{name[:1].lower() + name[1:]}, {good} is better", "fmt": "fixed"}
+    short = f"{name[:1].lower()}{name[1:]}"
+    axis = {"name": f"{short}, {good} is better", "fmt": "fixed"}
     spec = {"kind": "lines", "x": {"name": "epoch", "fmt": "count"}, "y": axis, "series": series, "close": True}
-    unseen = record[f"valid_{slug}"]
-    finding = f"{name} of the weeks not learned from: {number(unseen[0])} after one pass over the data"
-    finding += f", {number(unseen[best])} after {best + 1}, which is kept." if best else ", which is kept."
-    cells = [
-        [count(e + 1), number(a), number(b)]
-        for e, (a, b) in enumerate(zip(record[f"train_{slug}"], unseen, strict=True))
-    ]
+    first, best = (number(getattr(e, f"valid_{slug}")) for e in (epochs[0], kept))
+    finding = f"{name} of the weeks not learned from: {first} after one pass over the data"
+    finding += ", which is kept." if kept == epochs[0] else f", {best} after {kept.epoch}, which is kept."
+    cells = [[count(e.epoch), *(number(getattr(e, key)) for key, _ in lines.values())] for e in epochs]
     grid = Grid(["epoch", "learned from", "not learned from"], cells, frozenset({0, 1, 2}))
     how = "An epoch is one pass over the data. Were the lines to part, it would be learning by heart."
-    return Figure(f"learning-{slug}", f"Learning: {name[:1].lower() + name[1:]}", finding, spec, grid, how)
+    return Figure(f"learning-{slug}", f"Learning: {short}", finding, spec, grid, how)

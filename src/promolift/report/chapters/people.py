@@ -6,7 +6,7 @@ from promolift.report.blocks import Block, Chapter, Figure, Grid, gap
 from promolift.report.frames import tidy
 from promolift.report.planned import MIX, TYPICAL, Chosen, Household
 from promolift.report.story import Story
-from promolift.report.words import clip, count, interval, known, money, plural, share, upper_first
+from promolift.words import clip, count, interval, known, money, plural, share, upper_first
 
 MOST_OFFERS = 12
 MOST_STORIES = 5

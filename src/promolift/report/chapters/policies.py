@@ -9,8 +9,8 @@ from promolift.report.blocks import Block, Chapter, Figure, Grid, gap, note
 from promolift.report.frames import tidy
 from promolift.report.planned import POLICIES, Evidence
 from promolift.report.story import Story
-from promolift.report.words import MINUS, clip, count, ends, interval_name, money, plural, upper_first
 from promolift.results.evaluation import EQUAL_SPEND, Lead
+from promolift.words import MINUS, clip, count, ends, interval_name, money, plural, upper_first
 
 LEVELS: tuple[Evidence, ...] = get_args(Evidence)
 

@@ -4,7 +4,8 @@ from promolift.report.blocks import Big, Span, Stand
 from promolift.report.chapters.policies import Said, said
 from promolift.report.planned import Chosen
 from promolift.report.story import Shop, Story
-from promolift.report.words import (
+from promolift.results.plan import Assumption
+from promolift.words import (
     DASH,
     clip,
     count,
@@ -18,7 +19,6 @@ from promolift.report.words import (
     symbol,
     upper_first,
 )
-from promolift.results.plan import Assumption
 
 NAMES = {
     "margin": "The margin",
@@ -143,11 +143,11 @@ def _lead(story: Story) -> Big | None:
 
 
 def _rows(story: Story) -> Big | None:
-    taken = story.taken
-    if taken is None or not taken.read:
+    health = story.health
+    if health is None or not health.read:
         return None
-    told = f"{count(taken.accepted)} of {count(taken.read)} rows were taken."
-    return Big("Raw data that could be used", share(taken.share), told)
+    told = f"{count(health.accepted)} of {count(health.read)} rows were taken."
+    return Big("Raw data that could be used", share(health.accepted_share), told)
 
 
 def facts(shop: Shop) -> list[tuple[str, str]]:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from promolift.report.blocks import Block, Chapter, note
 from promolift.report.story import Story, Unknown
-from promolift.report.words import clip
+from promolift.words import clip
 
 LEGEND: Mapping[str, str] = {
     "randomised": "decided by chance, so differences are effects",

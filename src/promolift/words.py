@@ -3,6 +3,8 @@
 import math
 from collections.abc import Callable
 from datetime import UTC, datetime
+from html import escape
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from promolift.currency import CURRENCY_DIGITS, SIGNS
@@ -169,3 +171,9 @@ def interval(low: object, high: object, text: Callable[[object], str], percent: 
 def bracket(text: str) -> str:
     """` (text)`, or nothing for nothing."""
     return f" ({text})" if text else ""
+
+
+def as_html(text: str, frame: Any = None) -> str:
+    """A text, and a frame below it, as a notebook shows them."""
+    lines = "".join(f"<p>{escape(line)}</p>" for line in text.splitlines() if line)
+    return lines + (frame._repr_html_() if frame is not None else "")

@@ -10,7 +10,7 @@ import pytest
 
 from promolift.effect import core
 from promolift.errors import StepError
-from promolift.report import render_page
+from promolift.pages import render_page
 from promolift.results.trial import TrialFit, TrialJudged, TrialPlanned, TrialResults, TrialSettings
 from promolift.steps import trial
 from promolift.steps.trial_page import page_of

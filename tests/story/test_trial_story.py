@@ -11,7 +11,7 @@ import pytest
 
 from promolift.cli import main
 from promolift.errors import ConfigError, InputError, StepError, SupportError
-from promolift.report import render_page
+from promolift.pages import render_page
 from promolift.results.trial import TrialFit, TrialResults
 from promolift.steps import trial
 from promolift.steps.trial_page import page_of

@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from promolift.errors import ConfigError, InputError, StepError, SupportError
-from promolift.report import render_page
+from promolift.pages import render_page
 from promolift.results.trial import TrialResults
 from promolift.steps import trial
 from promolift.steps.trial_page import page_of

@@ -7,8 +7,8 @@ from typing import Any
 from promolift.learn.experiment import WHOLE, Verdict
 from promolift.learning.judge import Judged
 from promolift.learning.next import Next
-from promolift.report.blocks import Badge, Big, Block, Chapter, Figure, Grid, Page, Tone, forest, gap, note, table
-from promolift.report.chapters.summary import span_of
+from promolift.pages.blocks import Badge, Big, Block, Chapter, Figure, Grid, Page, Tone, forest, gap, note, table
+from promolift.pages.chapters.summary import span_of
 from promolift.words import count, date, days, ends, money, number, share, upper_first
 
 ANSWERS: dict[str, tuple[Tone, str]] = {

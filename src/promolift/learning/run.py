@@ -23,8 +23,8 @@ from promolift.learning.judge import Judged, judge, numbers_of
 from promolift.learning.next import learned_release, next_release, proposed
 from promolift.learning.page import Told, page_of, summary_text
 from promolift.learning.proposal import Proposed, plan_mark, write_whole
+from promolift.pages import render_page
 from promolift.progress import Tell
-from promolift.report import render_page
 from promolift.results.plan import PlanNote
 from promolift.results.tables import Clean, Profiled
 from promolift.sources.files import open_file

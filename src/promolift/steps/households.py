@@ -5,7 +5,7 @@ from typing import Any
 import polars as pl
 
 from promolift import message
-from promolift.report import Household
+from promolift.pages import Household
 from promolift.results.messages import Messages
 from promolift.results.person import Given, Person
 from promolift.results.shop import Offers

@@ -3,8 +3,8 @@
 from collections.abc import Callable, Mapping
 from functools import partial
 
-from promolift.report.blocks import Big, Block, Chapter, Figure, Grid, Page, forest, gap, note, table
-from promolift.report.chapters.summary import span_of
+from promolift.pages.blocks import Big, Block, Chapter, Figure, Grid, Page, forest, gap, note, table
+from promolift.pages.chapters.summary import span_of
 from promolift.steps.loop_numbers import CURRENCY, InForce, LoopNumbers, Stretch
 from promolift.words import count, ends, money, number, share
 

@@ -19,7 +19,7 @@ def run_simulation(stated: Mapping[str, float | None], out: Path, tell: Tell, fi
     """
     given = {key: value for key, value in stated.items() if value is not None}
     settings = LoopSettings.parse(DEFAULTS | _part(file) | given, str(file or "promolift simulate"))
-    from promolift.report import render_page  # not before: wrong settings are refused at once
+    from promolift.pages import render_page  # not before: wrong settings are refused at once
     from promolift.steps.loop import run_loop
     from promolift.steps.loop_numbers import day_table, numbers
     from promolift.steps.loop_page import page_of

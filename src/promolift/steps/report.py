@@ -7,7 +7,7 @@ import polars as pl
 
 from promolift import deliver
 from promolift.errors import StepError
-from promolift.report import render
+from promolift.pages import render
 from promolift.results.messages import Messages
 from promolift.results.plan import Plan
 from promolift.results.shop import Offers

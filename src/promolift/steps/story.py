@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import polars as pl
 
 from promolift import message
-from promolift.report import Chosen, Shop, Story, Unknown
+from promolift.pages import Chosen, Shop, Story, Unknown
 from promolift.results import effects
 from promolift.results.customers import Customers, ShopWeek, Tastes
 from promolift.results.evaluation import Evaluation, Lead

@@ -4,8 +4,8 @@ from functools import partial
 
 import polars as pl
 
-from promolift.report.blocks import Big, Block, Chapter, Figure, Grid, Page, Span, Tone, forest, gap, note, table
-from promolift.report.chapters.summary import span_of
+from promolift.pages.blocks import Big, Block, Chapter, Figure, Grid, Page, Span, Tone, forest, gap, note, table
+from promolift.pages.chapters.summary import span_of
 from promolift.results.trial import TrialPlanned, TrialResults
 from promolift.steps.trial_story import ArmEffect, TrialStory
 from promolift.steps.trial_unseen import policies, whom

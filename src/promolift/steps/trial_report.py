@@ -6,8 +6,8 @@ from importlib.resources import files
 from pathlib import Path
 
 from promolift.errors import ConfigError
+from promolift.pages import render_page
 from promolift.progress import Tell
-from promolift.report import render_page
 from promolift.results.trial import PlannedTables, TrialFit, TrialResults, TrialSettings
 from promolift.steps import trial
 from promolift.steps.job import StepSummary

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import polars as pl
 
 from promolift.currency import currency_digits
-from promolift.report.blocks import Badge
+from promolift.pages.blocks import Badge
 from promolift.results.trial import TrialFit, TrialResults, TrialSettings, TrialTables
 from promolift.words import money, number, share, upper_first
 

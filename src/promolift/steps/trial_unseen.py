@@ -4,7 +4,7 @@ from functools import partial
 
 import polars as pl
 
-from promolift.report.blocks import Block, Chapter, Figure, Grid, forest, gap, note, table
+from promolift.pages.blocks import Block, Chapter, Figure, Grid, forest, gap, note, table
 from promolift.results.trial import JudgedTables
 from promolift.steps.trial_judge import policy_finding
 from promolift.steps.trial_story import TrialStory

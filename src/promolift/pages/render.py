@@ -12,10 +12,10 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from promolift.report.blocks import Figure, Page, balanced
-from promolift.report.chapters import TELLERS
-from promolift.report.chapters.summary import asides, facts, headline, numbers, stands
-from promolift.report.story import Story
+from promolift.pages.blocks import Figure, Page, balanced
+from promolift.pages.chapters import TELLERS
+from promolift.pages.chapters.summary import asides, facts, headline, numbers, stands
+from promolift.pages.story import Story
 from promolift.words import digits, interval_name, symbol
 
 
@@ -86,7 +86,7 @@ def _plain(value: Any) -> Any:
 @lru_cache
 def _asset(name: str) -> str:
     # browsers hash what they parsed, and they parse every line end as \n
-    return files("promolift.report").joinpath(name).read_text("utf-8").replace("\r\n", "\n")
+    return files("promolift.pages").joinpath(name).read_text("utf-8").replace("\r\n", "\n")
 
 
 def _scripts() -> list[str]:
@@ -108,7 +108,7 @@ def _digest(text: str) -> str:
 @lru_cache
 def _templates() -> Environment:
     return Environment(
-        loader=PackageLoader("promolift.report"),
+        loader=PackageLoader("promolift.pages"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

@@ -2,10 +2,10 @@
 
 import polars as pl
 
-from promolift.report.blocks import Block, Chapter, Figure, Grid, gap, note
-from promolift.report.frames import tidy
-from promolift.report.planned import FRONTIER, Chosen
-from promolift.report.story import Story
+from promolift.pages.blocks import Block, Chapter, Figure, Grid, gap, note
+from promolift.pages.frames import tidy
+from promolift.pages.planned import FRONTIER, Chosen
+from promolift.pages.story import Story
 from promolift.results.plan import Luck
 from promolift.words import (
     bracket,

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from promolift.report.blocks import Block, Chapter, Figure, Grid, forest, gap
-from promolift.report.story import Story
+from promolift.pages.blocks import Block, Chapter, Figure, Grid, forest, gap
+from promolift.pages.story import Story
 from promolift.results.effects import CategoryResponse, CurveGroup, Placebo, ResponseFigures, Targeting
 from promolift.words import bracket, clip, count, ends, interval, listed, number, plural, share, upper_first
 

@@ -1,9 +1,9 @@
 """The story in, the first screen out: the headline, what it stands on, and four to six numbers with their evidence."""
 
-from promolift.report.blocks import Big, Span, Stand
-from promolift.report.chapters.policies import Said, said
-from promolift.report.planned import Chosen
-from promolift.report.story import Shop, Story
+from promolift.pages.blocks import Big, Span, Stand
+from promolift.pages.chapters.policies import Said, said
+from promolift.pages.planned import Chosen
+from promolift.pages.story import Shop, Story
 from promolift.results.plan import Assumption
 from promolift.words import (
     DASH,

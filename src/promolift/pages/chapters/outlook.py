@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
-from promolift.report.blocks import Block, Chapter, Figure, Grid, note, table
-from promolift.report.chapters.models import calibration_figure, score_block
-from promolift.report.story import Story
+from promolift.pages.blocks import Block, Chapter, Figure, Grid, note, table
+from promolift.pages.chapters.models import calibration_figure, score_block
+from promolift.pages.story import Story
 from promolift.results.foreseen import EpochFigures, Foreseen, GoodsMap, PeopleMap
 from promolift.results.shop import Told, Visit
 from promolift.words import clip, count, money, number, plural, share, upper_first

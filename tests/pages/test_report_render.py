@@ -17,8 +17,8 @@ from promolift.contract import Table
 from promolift.data.counts import Counts
 from promolift.data.health import Ability
 from promolift.effect import DiscountResponse
-from promolift.report import Chosen, Household, Shop, Story, Unknown, planned, render
-from promolift.report.render import embed
+from promolift.pages import Chosen, Household, Shop, Story, Unknown, planned, render
+from promolift.pages.render import embed
 from promolift.results.customers import Customers, ShopWeek, Tastes
 from promolift.results.effects import ResponseFigures, Targeting
 from promolift.results.predictions import Predictions
@@ -341,7 +341,7 @@ def test_no_story_whatever_breaks_the_page(story: Story) -> None:
 def test_the_vendored_script_keeps_its_licence_and_can_stand_in_a_page() -> None:
     from importlib.resources import files
 
-    folder = files("promolift.report").joinpath("vendor")
+    folder = files("promolift.pages").joinpath("vendor")
     script = folder.joinpath("echarts.report.min.js").read_text("utf-8")
     head, build = script.split("*/\n", 1)
     assert "Apache License, Version 2.0" in head

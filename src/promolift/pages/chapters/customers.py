@@ -2,8 +2,8 @@
 
 import math
 
-from promolift.report.blocks import Block, Chapter, Figure, Grid, gap
-from promolift.report.story import Story
+from promolift.pages.blocks import Block, Chapter, Figure, Grid, gap
+from promolift.pages.story import Story
 from promolift.results.customers import Customers, Dot, Placed
 from promolift.results.figures import Histogram
 from promolift.words import clip, count, day_count, days, money, number, plural, share, upper_first

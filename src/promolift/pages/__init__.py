@@ -7,8 +7,8 @@ from promolift.lazy import lazy
 __all__ = ["Chosen", "Evidence", "Household", "Shop", "Story", "Unknown", "render", "render_page"]
 
 if TYPE_CHECKING:
-    from promolift.report.planned import Chosen, Evidence, Household
-    from promolift.report.render import render, render_page
-    from promolift.report.story import Shop, Story, Unknown
+    from promolift.pages.planned import Chosen, Evidence, Household
+    from promolift.pages.render import render, render_page
+    from promolift.pages.story import Shop, Story, Unknown
 else:
     lazy(__name__)

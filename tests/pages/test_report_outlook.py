@@ -7,7 +7,7 @@ import pytest
 import report_demo as demo
 from test_report_render import EVIL, Page
 
-from promolift.report import Story, render
+from promolift.pages import Story, render
 from promolift.results.foreseen import MOST_DOTS, Foreseen, GoodsMap, PeopleMap
 from promolift.results.shop import Told, Visit
 

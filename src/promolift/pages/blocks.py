@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from promolift.report.planned import Evidence
+from promolift.pages.planned import Evidence
 
 Badge = Evidence | Literal["simulated", "unstated"]
 Tone = Literal["plain", "good", "warn", "bad"]

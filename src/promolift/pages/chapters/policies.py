@@ -5,10 +5,10 @@ from typing import Any, get_args
 
 import polars as pl
 
-from promolift.report.blocks import Block, Chapter, Figure, Grid, gap, note
-from promolift.report.frames import tidy
-from promolift.report.planned import POLICIES, Evidence
-from promolift.report.story import Story
+from promolift.pages.blocks import Block, Chapter, Figure, Grid, gap, note
+from promolift.pages.frames import tidy
+from promolift.pages.planned import POLICIES, Evidence
+from promolift.pages.story import Story
 from promolift.results.evaluation import EQUAL_SPEND, Lead
 from promolift.words import MINUS, clip, count, ends, interval_name, money, plural, upper_first
 

@@ -1,6 +1,6 @@
 """The chapters, in the order they are read: each makes a `Chapter` of the story, or None to be left out."""
 
-from promolift.report.chapters import (
+from promolift.pages.chapters import (
     budget,
     customers,
     discount,

@@ -1,7 +1,7 @@
 """Chapter 1. What was read, what became of it, and what this data can and cannot answer."""
 
-from promolift.report.blocks import Block, Chapter, gap
-from promolift.report.story import Story
+from promolift.pages.blocks import Block, Chapter, gap
+from promolift.pages.story import Story
 from promolift.results.shop import Health
 from promolift.words import clip, count, plural, share
 

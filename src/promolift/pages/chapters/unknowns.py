@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping
 
-from promolift.report.blocks import Block, Chapter, note
-from promolift.report.story import Story, Unknown
+from promolift.pages.blocks import Block, Chapter, note
+from promolift.pages.story import Story, Unknown
 from promolift.words import clip
 
 LEGEND: Mapping[str, str] = {

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from held_numbers import TOKEN, Held, bare, clean, drawn, visible
 
-from promolift.report import render_page
-from promolift.report.blocks import Figure, Page
+from promolift.pages import render_page
+from promolift.pages.blocks import Figure, Page
 from promolift.words import count, number
 
 WRONG: dict[str, Callable[[float], float]] = {  # what a fault makes of a number, by the form in which it is printed

@@ -2,10 +2,10 @@
 
 import polars as pl
 
-from promolift.report.blocks import Block, Chapter, Figure, Grid, gap
-from promolift.report.frames import tidy
-from promolift.report.planned import MIX, TYPICAL, Chosen, Household
-from promolift.report.story import Story
+from promolift.pages.blocks import Block, Chapter, Figure, Grid, gap
+from promolift.pages.frames import tidy
+from promolift.pages.planned import MIX, TYPICAL, Chosen, Household
+from promolift.pages.story import Story
 from promolift.words import clip, count, interval, known, money, plural, share, upper_first
 
 MOST_OFFERS = 12

@@ -1,9 +1,9 @@
 """Chapter 8. What is said, in Chinese and in English, for the most frequent offers."""
 
-from promolift.report.blocks import Block, Chapter, gap
-from promolift.report.frames import tidy
-from promolift.report.planned import TYPICAL
-from promolift.report.story import Story
+from promolift.pages.blocks import Block, Chapter, gap
+from promolift.pages.frames import tidy
+from promolift.pages.planned import TYPICAL
+from promolift.pages.story import Story
 from promolift.words import clip, count, plural
 
 MOST_MESSAGES = 6

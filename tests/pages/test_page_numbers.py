@@ -10,9 +10,9 @@ from held_numbers import Held, bare, charts, clean, drawn, parts, strays, visibl
 from told_shop import menu, told_shop
 
 from promolift.message import offer_words
-from promolift.report import chapters, render
-from promolift.report.chapters.summary import facts
-from promolift.report.story import Story
+from promolift.pages import chapters, render
+from promolift.pages.chapters.summary import facts
+from promolift.pages.story import Story
 from promolift.results.effects import NoModel
 from promolift.results.evaluation import Evaluation
 from promolift.results.messages import Messages

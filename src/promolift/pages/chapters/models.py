@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from promolift.report.blocks import Block, Chapter, Figure, Grid, gap
-from promolift.report.story import Story
+from promolift.pages.blocks import Block, Chapter, Figure, Grid, gap
+from promolift.pages.story import Story
 from promolift.results.predictions import Predictions, RecallCurve, Reliability, Scored
 from promolift.words import bracket, clip, count, ends, interval, number, plural, share
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
-from promolift.report.planned import Chosen, Household
+from promolift.pages.planned import Chosen, Household
 from promolift.results.customers import Customers, ShopWeek, Tastes
 from promolift.results.effects import ResponseFigures, Targeting
 from promolift.results.evaluation import Lead

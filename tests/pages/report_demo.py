@@ -9,7 +9,7 @@ from promolift.data.health import Ability
 from promolift.effect import DiscountResponse
 from promolift.hashing import hash_unit
 from promolift.learn.metrics import Bin
-from promolift.report import Chosen, Household, Shop, Story, Unknown
+from promolift.pages import Chosen, Household, Shop, Story, Unknown
 from promolift.results.customers import Customers, ShopWeek, Tastes
 from promolift.results.effects import ResponseFigures, Targeting
 from promolift.results.evaluation import Lead
@@ -541,6 +541,6 @@ def story() -> Story:
 
 
 if __name__ == "__main__":  # look at it: python tests/report/report_demo.py > report.html
-    from promolift.report import render
+    from promolift.pages import render
 
     print(render(story()))

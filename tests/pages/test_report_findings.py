@@ -8,12 +8,12 @@ import report_demo as demo
 
 from promolift.data.counts import Counts
 from promolift.effect import DiscountResponse
-from promolift.report import Chosen, Household, Shop, Story, render
-from promolift.report.blocks import Block, Figure, balanced
-from promolift.report.chapters import budget, customers, discount, health, models, people, policies
-from promolift.report.chapters.summary import headline, numbers, stands
-from promolift.report.frames import tidy
-from promolift.report.planned import FRONTIER
+from promolift.pages import Chosen, Household, Shop, Story, render
+from promolift.pages.blocks import Block, Figure, balanced
+from promolift.pages.chapters import budget, customers, discount, health, models, people, policies
+from promolift.pages.chapters.summary import headline, numbers, stands
+from promolift.pages.frames import tidy
+from promolift.pages.planned import FRONTIER
 from promolift.results.customers import Customers, ShopWeek, Tastes
 from promolift.results.effects import ResponseFigures
 from promolift.results.evaluation import Lead

@@ -540,7 +540,7 @@ def story() -> Story:
     )
 
 
-if __name__ == "__main__":  # look at it: python tests/report/report_demo.py > report.html
+if __name__ == "__main__":  # look at it: python tests/pages/report_demo.py > report.html
     from promolift.pages import render
 
     print(render(story()))

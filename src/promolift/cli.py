@@ -16,7 +16,7 @@ from promolift.progress import Tell, showing
 
 if TYPE_CHECKING:
     from promolift.config import Config
-    from promolift.steps.job import StepSummary
+    from promolift.results.job import StepSummary
     from promolift.store import Store
 
 app = typer.Typer(

@@ -14,7 +14,7 @@ from promolift import __version__
 from promolift.config import Config, load_config
 from promolift.errors import StepError
 from promolift.results.approved import mark as approval
-from promolift.steps.job import Job, StepSummary
+from promolift.results.job import Job, StepSummary
 from promolift.steps.summary import health_summary, summary
 
 STEPS = ("ingest", "profile", "effect", "plan", "message", "evaluate", "report")  # modules of steps/, in order

@@ -18,12 +18,12 @@ from promolift.errors import ConfigError
 from promolift.progress import Tell
 from promolift.results import effects
 from promolift.results.evaluation import Evaluation
+from promolift.results.job import Job, StepSummary, moments
 from promolift.results.messages import Messages
 from promolift.results.plan import Plan
 from promolift.results.shop import Health
 from promolift.setup.init import init
 from promolift.sources.frames import as_frame
-from promolift.steps.job import Job, StepSummary, moments
 from promolift.store import Store
 
 WORK = Path(".promolift")

@@ -10,7 +10,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup, TyperOption
 
 from promolift.cli import app, main
-from promolift.steps.job import StepSummary
+from promolift.results.job import StepSummary
 
 TREE = typer.main.get_command(app)
 

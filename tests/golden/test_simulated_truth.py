@@ -7,11 +7,11 @@ from scipy.stats import spearmanr
 
 from promolift import effect, run
 from promolift.config import Config
+from promolift.results.job import moments
 from promolift.simulate import Shop, ShopSettings, simulate
 from promolift.sql import WEEK_MS
 from promolift.steps import effect as effect_step
 from promolift.steps import profile as profile_step
-from promolift.steps.job import moments
 from promolift.store import Store
 
 

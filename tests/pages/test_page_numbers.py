@@ -12,15 +12,15 @@ from told_shop import menu, told_shop
 from promolift.message import offer_words
 from promolift.pages import chapters, render
 from promolift.pages.chapters.summary import facts
+from promolift.pages.shop import tell_story
 from promolift.pages.story import Story
 from promolift.results.effects import NoModel
 from promolift.results.evaluation import Evaluation
+from promolift.results.job import Job, moments
 from promolift.results.messages import Messages
 from promolift.results.person import Given, Person
 from promolift.results.plan import Plan, headline
 from promolift.results.shop import Health, Offers, Unknown
-from promolift.steps.job import Job, moments
-from promolift.steps.story import tell_story
 from promolift.store import Store
 from promolift.words import date, money
 

@@ -13,9 +13,9 @@ from promolift.data.counts import Counts
 from promolift.data.health import Ability
 from promolift.learn.metrics import Bin
 from promolift.results.effects import NoModel, Targeting, keep_responses, response
+from promolift.results.job import Job
 from promolift.results.shop import Alike, Checked, Figure, Health, Ndcg, Outlook, Predicted, Told, Unknown, Visit
 from promolift.steps import checks, evaluate, message, plan
-from promolift.steps.job import Job
 from promolift.store import Store
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "serve"))  # where the drawn shop lies

@@ -4,7 +4,7 @@ from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from promolift.pages import Story, render
-from promolift.steps.households import household
+from promolift.pages.shop import household
 from promolift.terms import Benefit, Offer
 
 TOKYO = ZoneInfo("Asia/Tokyo")

@@ -24,10 +24,10 @@ from promolift.learn.off_policy import (
     read_policy,
     value_of,
 )
+from promolift.results.job import StepSummary
 from promolift.sources.files import open_file
 from promolift.sources.frames import as_frame
 from promolift.sql import ident
-from promolift.steps.job import StepSummary
 
 Floats = NDArray[np.float64]
 Given = str | pl.DataFrame | NDArray[Any]

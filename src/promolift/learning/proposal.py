@@ -18,9 +18,9 @@ from promolift.deliver import Release
 from promolift.errors import ConfigError, InputError, StepError
 from promolift.results.approved import approve as keep_release
 from promolift.results.approved import approved
+from promolift.results.job import StepSummary
 from promolift.results.plan import Plan, PlanNote
 from promolift.settings import Settings
-from promolift.steps.job import StepSummary
 from promolift.store import Store
 from promolift.words import money
 

@@ -25,10 +25,10 @@ from promolift.learning.page import Told, page_of, summary_text
 from promolift.learning.proposal import Proposed, plan_mark, write_whole
 from promolift.pages import render_page
 from promolift.progress import Tell
+from promolift.results.job import StepSummary
 from promolift.results.plan import PlanNote
 from promolift.results.tables import Clean, Profiled
 from promolift.sources.files import open_file
-from promolift.steps.job import StepSummary
 from promolift.store import Store
 from promolift.words import money
 

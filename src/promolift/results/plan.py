@@ -26,6 +26,7 @@ from promolift.words import as_html, money
 
 Level = Literal["randomised", "adjusted", "assumed"]
 INTERVAL_PERCENT = 95  # coverage of every interval that is kept or told
+LIMIT = "one category: "  # begins the name of the limit on a category
 FROZEN = ("candidates", "frontier")  # tables that a release serves from
 FRONTIER = {
     "budget_cents": pl.Float64, "gain_cents": pl.Float64, "cost_cents": pl.Float64, "price": pl.Float64,

@@ -13,6 +13,7 @@ from duckdb import DuckDBPyRelation as Relation
 from promolift.sql import fetch, literal
 from promolift.store import Store
 from promolift.tables import CUSTOMERS
+from promolift.terms import AND, covered
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,22 @@ class Clean:
     def people(self) -> pl.DataFrame:
         """CUSTOMERS; no rows in a folder that never held any."""
         return self.store.frame("customers") if self.store.has("customers") else CUSTOMERS.empty()
+
+    def printed_names(self, product_ids: pl.Series) -> dict[str, str]:
+        """Names as printed, of the products that have one; of an offer on two, both names."""
+        asked = {each: covered(each) for each in product_ids.drop_nulls().unique().sort()}
+        ones = sorted({one for parts in asked.values() for one in parts})
+        named = self.catalogue.filter(pl.col("product_id").is_in(ones)).drop_nulls("name")
+        names = dict(named.select("product_id", "name").iter_rows())
+        return {
+            each: AND.join(names.get(p, p) for p in parts) for each, parts in asked.items() if names.keys() & {*parts}
+        }
+
+    @property
+    def moneyless(self) -> bool:
+        """Whether no purchase has an amount above 0."""
+        paid = self.events().filter("kind = 'purchase' and greatest(revenue_cents, list_cents) > 0")
+        return not paid.limit(1).fetchall()
 
     @property
     def exposures(self) -> Relation | None:

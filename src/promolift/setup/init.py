@@ -14,9 +14,9 @@ import polars as pl
 from promolift import data
 from promolift.config import RAW, Config
 from promolift.errors import ConfigError, InputError
+from promolift.results.job import StepSummary
 from promolift.setup.files import Log, open_logs, told_by_name
 from promolift.sources.files import open_file
-from promolift.steps.job import StepSummary
 from promolift.store import Store
 
 INSIDE: tuple[tuple[Literal["products", "customers"], str], ...] = (

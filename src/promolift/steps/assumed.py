@@ -4,8 +4,8 @@ import numpy as np
 import polars as pl
 
 from promolift import effect
+from promolift.results.job import Job
 from promolift.results.plan import Assumption
-from promolift.steps.job import Job
 from promolift.words import share
 
 STEPS = 40  # halvings of the interval in which the response that breaks even is looked for

@@ -8,8 +8,8 @@ from duckdb import DuckDBPyRelation as Relation
 
 from promolift import learn
 from promolift.errors import SupportError
+from promolift.results.job import Job, moments
 from promolift.sql import DAY_MS, bind, fetch
-from promolift.steps.job import Job, moments
 from promolift.tables import LEVEL, TARGET
 
 SCORES = {

@@ -7,9 +7,9 @@ import polars as pl
 from promolift import effect
 from promolift.errors import SupportError
 from promolift.results import effects
+from promolift.results.job import Job, Moments, moments
 from promolift.results.shop import Span
 from promolift.sql import some
-from promolift.steps.job import Job, Moments, moments
 from promolift.steps.redeem import keep_redemption
 from promolift.steps.spend import keep_spend
 

@@ -5,11 +5,11 @@ import polars as pl
 from promolift import allocate, effect, learn
 from promolift.errors import PromoError
 from promolift.results import effects
+from promolift.results.job import Job, moments
 from promolift.results.plan import Plan
 from promolift.results.shop import Unchecked
 from promolift.steps import checks, redeem, spend
 from promolift.steps.grounds import coupon_odds
-from promolift.steps.job import Job, moments
 from promolift.steps.plan import all_limits, free_candidates
 
 

@@ -19,9 +19,9 @@ from promolift import learn
 from promolift.errors import InputError, SupportError
 from promolift.hashing import hash_units
 from promolift.profile.outlook_tables import OUTLOOK, OUTLOOK_ITEMS
+from promolift.results.job import Job
 from promolift.results.shop import Checked, Figure, Ndcg, Outlook, Predicted
 from promolift.sql import DAY_MS
-from promolift.steps.job import Job
 
 if TYPE_CHECKING:
     from promolift.profile.encoder_data import Histories, Popularity

@@ -23,8 +23,8 @@ from promolift.profile.encoder_data import (
     read_purchases,
 )
 from promolift.profile.outlook import Voice
+from promolift.results.job import Job, moments
 from promolift.sql import DAY_MS, bind, fetch, literal
-from promolift.steps.job import Job, moments
 from promolift.store.local import shard_expression
 from promolift.tables import LEVEL
 from promolift.words import money

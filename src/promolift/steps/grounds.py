@@ -3,9 +3,9 @@
 import polars as pl
 
 from promolift.errors import SupportError
+from promolift.results.job import Job, Moments
 from promolift.results.plan import Level
 from promolift.sql import DAY_MS
-from promolift.steps.job import Job, Moments
 
 LEVELS: tuple[Level, ...] = ("assumed", "adjusted", "randomised")
 

@@ -13,12 +13,12 @@ from promolift import data
 from promolift.config import RAW, RawFile
 from promolift.data.sql import NOTHING
 from promolift.errors import InputError
+from promolift.results.job import Job
 from promolift.results.shop import Health, Span
 from promolift.sources.complete_journey import open_complete_journey
 from promolift.sources.files import open_file
 from promolift.sources.raw import RawTable
 from promolift.sql import literal
-from promolift.steps.job import Job
 from promolift.store import Store, shards_for
 from promolift.tables import CUSTOMERS, EVENTS, PRODUCTS
 

@@ -12,8 +12,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 from promolift.learn.metrics import Z95
+from promolift.results.job import StepSummary
 from promolift.results.learned import Coverage, Quintile, Weights
-from promolift.steps.job import StepSummary
 from promolift.steps.loop import LAG, Day, Loop, Release, over_holdout
 from promolift.steps.loop_settings import LoopSettings
 from promolift.steps.loop_words import against, tally

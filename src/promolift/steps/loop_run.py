@@ -6,7 +6,7 @@ from pathlib import Path
 
 from promolift.errors import ConfigError
 from promolift.progress import Tell
-from promolift.steps.job import StepSummary
+from promolift.results.job import StepSummary
 from promolift.steps.loop_settings import LoopSettings
 
 DEFAULTS = {"customers": 4000}  # more than a test needs: the page has intervals to show

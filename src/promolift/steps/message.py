@@ -9,11 +9,11 @@ import polars as pl
 from promolift import deliver, llm, message
 from promolift.deliver.files import safe_cells
 from promolift.offer import make_offer
+from promolift.results.job import Job, moments
 from promolift.results.plan import Plan
 from promolift.results.shop import Offers
 from promolift.sql import DAY_MS, bind, fetch
-from promolift.steps.job import Job, moments
-from promolift.terms import AND, Offer, covered
+from promolift.terms import Offer, covered
 
 LAST_BOUGHT = """
 select customer_id, arg_max(product_id, (ts_ms, product_id)) as product_id from events
@@ -83,22 +83,13 @@ def planned_offers(job: Job, plan: Plan) -> dict[str, Offer]:
     starts = datetime.fromtimestamp(moments(job).asof / 1000, ZoneInfo(shop.zone))
     menu = {item.id: item for item in plan.note.menu}
     rows = plan.chosen.select("offer_id", "menu_id", "target", "scope", "kind").unique().sort("offer_id")
-    printed = product_names(job, rows.filter(pl.col("kind") == "product")["target"])
+    printed = job.clean.printed_names(rows.filter(pl.col("kind") == "product")["target"])
     offers = {}
     for offer_id, menu_id, target, scope, kind in rows.iter_rows():
         label = None if scope == "all" else message.label(printed.get(target, target), kind)
         covers = kind if scope == "category" else scope
         offers[offer_id] = make_offer(menu[menu_id], target or "", covers, label, starts, shop.currency)
     return offers
-
-
-def product_names(job: Job, product_ids: pl.Series) -> dict[str, str]:
-    """Names as printed, of the products that have one; of an offer on two, both names."""
-    asked = {each: covered(each) for each in product_ids.drop_nulls().unique().sort()}
-    ones = sorted({one for parts in asked.values() for one in parts})
-    named = job.clean.catalogue.filter(pl.col("product_id").is_in(ones)).drop_nulls("name")
-    names = dict(named.select("product_id", "name").iter_rows())
-    return {each: AND.join(names.get(p, p) for p in parts) for each, parts in asked.items() if names.keys() & {*parts}}
 
 
 def companions(job: Job, plan: pl.DataFrame) -> pl.DataFrame:
@@ -134,7 +125,7 @@ def explained(job: Job, plan: pl.DataFrame) -> pl.DataFrame:
         .join(affinity, on=["customer_id", "target"], how="left")
         .join(people, on="customer_id", how="left")
     )
-    printed = product_names(job, rows.filter(pl.col("kind") == "product")["target"])
+    printed = job.clean.printed_names(rows.filter(pl.col("kind") == "product")["target"])
     rows = rows.with_columns(pl.col("target").replace(printed).alias("named"))
     reasons = [reason(row, middle) for row in rows.sort("customer_id").iter_rows(named=True)]
     return plan.sort("customer_id").with_columns(pl.Series("reason", reasons, dtype=pl.String))

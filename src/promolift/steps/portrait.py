@@ -6,9 +6,9 @@ import numpy as np
 
 from promolift import profile
 from promolift.errors import InputError
+from promolift.results.job import Job, StepSummary, local_day, moments
 from promolift.results.shop import Alike, Told, Visit
 from promolift.steps.foresee import MODEL, SHARED, kept_outlook
-from promolift.steps.job import Job, StepSummary, local_day, moments
 from promolift.words import money
 
 if TYPE_CHECKING:

@@ -6,10 +6,10 @@ What an encoder foresees, where one is asked for, is kept beside them (foresee.p
 from duckdb import DuckDBPyRelation as Relation
 
 from promolift import profile
+from promolift.results.job import Job, moments
 from promolift.results.shop import Unknown
 from promolift.sql import bind, some
 from promolift.steps import foresee
-from promolift.steps.job import Job, moments
 
 KNOWN = """
 select customer_id, asof_ms from (

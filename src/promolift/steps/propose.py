@@ -17,9 +17,9 @@ from promolift.offer.proposals import PROPOSALS, propose_candidates
 from promolift.offer.repair import repair
 from promolift.offer.settings import OfferProposalSettings
 from promolift.results import effects
+from promolift.results.job import Job, Moments
 from promolift.sql import bind, fetch
 from promolift.steps.grounds import LEVELS, budget_cents, close_weak, coupon_odds, evidence_floor
-from promolift.steps.job import Job, Moments
 from promolift.steps.targets import list_people, list_resting, list_targets
 from promolift.tables import CANDIDATES, LEVEL, TARGET
 

@@ -4,8 +4,8 @@ import polars as pl
 
 from promolift import effect, learn
 from promolift.errors import SupportError
+from promolift.results.job import Job, Moments, moments
 from promolift.steps.checks import RECALL, SCORES, bins, score
-from promolift.steps.job import Job, Moments, moments
 
 MODEL, PAST_RATE = "redeeming a campaign's coupon", "his past redemption rate"
 KEY = ["campaign_id", "customer_id"]

@@ -8,11 +8,11 @@ import polars as pl
 from promolift import deliver
 from promolift.errors import StepError
 from promolift.pages import render
+from promolift.pages.shop import tell_story
+from promolift.results.job import Job, moments
 from promolift.results.messages import Messages
 from promolift.results.plan import Plan
 from promolift.results.shop import Offers
-from promolift.steps.job import Job, moments
-from promolift.steps.story import tell_story
 
 
 def run(job: Job) -> None:

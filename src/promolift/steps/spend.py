@@ -4,10 +4,10 @@ import polars as pl
 
 from promolift import learn, profile
 from promolift.errors import SupportError
+from promolift.results.job import Job, Moments, moments
 from promolift.results.shop import Span
 from promolift.sql import WEEK_MS
 from promolift.steps.checks import BINS, RECALL, SCORES, score
-from promolift.steps.job import Job, Moments, moments
 from promolift.steps.profile import moments_of, open_shard, profile_settings
 
 HORIZON, STEP, WARM_UP = 8, 4, 10  # weeks: of the forecast, between snapshots, of history before the first snapshot

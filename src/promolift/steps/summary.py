@@ -4,9 +4,9 @@ from typing import Any
 
 from promolift.effect import DiscountResponse
 from promolift.results import effects
+from promolift.results.job import Job
 from promolift.results.plan import Plan
 from promolift.results.shop import Health, Outlook
-from promolift.steps.job import Job
 
 
 def summary(job: Job, step: str) -> dict[str, Any]:

@@ -3,8 +3,8 @@
 import polars as pl
 from duckdb import DuckDBPyRelation as Relation
 
+from promolift.results.job import Job
 from promolift.sql import DAY_MS, bind, fetch
-from promolift.steps.job import Job
 from promolift.tables import LEVEL, TARGET
 
 ONLINE = ("web", "app", "online", "mobile", "site", "mini-program")

@@ -20,6 +20,7 @@ from promolift.effect.trial import Level, Trial, encoder_of, row_keys
 from promolift.errors import InputError, StepError, SupportError
 from promolift.learn.metrics import Z95
 from promolift.progress import Tell
+from promolift.results.job import StepSummary
 from promolift.results.trial import (
     ArmCheck,
     FittedTables,
@@ -30,7 +31,6 @@ from promolift.results.trial import (
     TrialSettings,
     policy_names,
 )
-from promolift.steps.job import StepSummary
 from promolift.steps.trial_judge import Assigned, Judged, judge, judged_text
 from promolift.steps.trial_read import TrialData, read
 from promolift.store import Store

@@ -8,9 +8,9 @@ from pathlib import Path
 from promolift.errors import ConfigError
 from promolift.pages import render_page
 from promolift.progress import Tell
+from promolift.results.job import StepSummary
 from promolift.results.trial import PlannedTables, TrialFit, TrialResults, TrialSettings
 from promolift.steps import trial
-from promolift.steps.job import StepSummary
 from promolift.steps.trial_page import page_of
 from promolift.store import Store
 

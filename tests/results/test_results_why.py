@@ -12,8 +12,8 @@ from promolift.config import Config
 from promolift.deliver.randomised import drawn
 from promolift.effect import DiscountResponse, ValueSettings
 from promolift.errors import SupportError
-from promolift.steps.job import StepSummary
-from promolift.steps.why import Ground, above, loses
+from promolift.results.job import StepSummary
+from promolift.results.why import Ground, above, loses
 from promolift.store import Store
 
 NOBODY = DiscountResponse("assumed", "there are no discounts", 0.6, 0.4, prior_response=0.6, prior_se=0.4)

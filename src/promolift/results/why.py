@@ -8,7 +8,7 @@ import polars as pl
 from promolift.effect import DiscountResponse, ValueSettings
 from promolift.message import line_words
 from promolift.results import effects
-from promolift.steps.job import Job
+from promolift.results.job import Job
 from promolift.terms import Benefit, Words
 from promolift.words import count, listed, money, plural
 
@@ -46,7 +46,7 @@ def why(job: Job, valued: pl.DataFrame, free: pl.DataFrame, chosen: pl.DataFrame
             "Nobody may be given an offer: all are held out or may not be written to. "
             "Next: give customers their consent, or set consent.default under [consent] in promolift.toml."
         ]
-    if moneyless(job):
+    if job.clean.moneyless:
         return [f"Nobody gets an offer: {MONEY_UNKNOWN}."]
     if free.is_empty():
         return [f"Nobody gets an offer: {closed(valued)}"]
@@ -75,12 +75,6 @@ def learning(job: Job, chosen: pl.DataFrame) -> str:
         f"costs {lost} more than it brings. Next: send it, and when the {job.config.plan.window_days} days are over, "
         "bring in the new log (`promolift ingest`) and run `promolift learn`."
     )
-
-
-def moneyless(job: Job) -> bool:
-    """Whether no purchase has an amount above 0."""
-    paid = job.clean.events().filter("kind = 'purchase' and greatest(revenue_cents, list_cents) > 0")
-    return not paid.limit(1).fetchall()
 
 
 def closed(valued: pl.DataFrame) -> str:

@@ -1,26 +1,25 @@
-"""The store's tables in, the report's Story out: no figure is made here, they are only gathered and named."""
+"""A shop's work folder in; the Story that its report tells out: no figure is made here, they are gathered and named."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import polars as pl
 
 from promolift import message
-from promolift.pages import Chosen, Shop, Story, Unknown
+from promolift.pages.planned import Chosen, Household
+from promolift.pages.story import Shop, Story, Unknown
 from promolift.results import effects
 from promolift.results.customers import Customers, ShopWeek, Tastes
 from promolift.results.evaluation import Evaluation, Lead
+from promolift.results.foreseen import Foreseen
+from promolift.results.job import Job, Moments, moments
 from promolift.results.messages import Messages
-from promolift.results.plan import INTERVAL_PERCENT, Luck, Plan, headline
-from promolift.results.shop import Health, Offers
+from promolift.results.person import Given, Person
+from promolift.results.plan import INTERVAL_PERCENT, LIMIT, Luck, Plan, headline
+from promolift.results.shop import Health, Offers, Outlook
 from promolift.results.shop import Unknown as Unlearned
 from promolift.sql import bind, fetch
-from promolift.steps.households import households
-from promolift.steps.job import Job, moments
-from promolift.steps.message import product_names
-from promolift.steps.outlook_story import outlook_told
-from promolift.steps.plan import LIMIT
-from promolift.steps.why import moneyless
-from promolift.terms import Words
+from promolift.terms import Offer, Words
 
 HOURS = """
 with local as (
@@ -44,6 +43,11 @@ POLICIES = {
     "best_response": "likeliest to redeem first",
     "random": "random offers",
 }
+CARDS = 5  # customers whose stories are told
+TOLD = {
+    "age": "age {}", "sex": "{}", "occupation": "{}", "income": "income {}", "household_comp": "{}",
+    "home_ownership": "{}",
+}  # fmt: skip
 
 
 def tell_story(job: Job) -> Story:
@@ -92,7 +96,7 @@ def tell_story(job: Job) -> Story:
 
 def labels(job: Job, plan: Plan) -> dict[str, Words]:
     """The readable name of every target of the candidates."""
-    printed = product_names(job, plan.targets.filter(pl.col("kind") == "product")["target"])
+    printed = job.clean.printed_names(plan.targets.filter(pl.col("kind") == "product")["target"])
     return {target: message.label(printed.get(target, target), kind) for target, kind in plan.targets.iter_rows()}
 
 
@@ -100,7 +104,7 @@ def named(job: Job, affinities: pl.DataFrame, english: Mapping[str, str]) -> pl.
     """customer_id, target and spend_share of what was bought and may be told, the target as it is printed."""
     rows = affinities.filter(pl.col("bought") & (pl.col("spend_share") > 0))
     kinds = rows.select("target", "target_kind").unique().sort("target")
-    printed = product_names(job, kinds.filter(pl.col("target_kind") == "product")["target"])
+    printed = job.clean.printed_names(kinds.filter(pl.col("target_kind") == "product")["target"])
     told = {
         t: english.get(t) or message.label(printed.get(t, t), kind).en
         for t, kind in kinds.iter_rows()
@@ -124,7 +128,7 @@ def chosen(made: Plan, job: Job, names: dict[str, Words], luck: Luck | None) -> 
     plan = made.note
     head = headline(plan, luck)
     return Chosen(
-        budget_cents=plan.budget_cents, gain_cents=None if moneyless(job) else head.gain_cents,
+        budget_cents=plan.budget_cents, gain_cents=None if job.clean.moneyless else head.gain_cents,
         low_cents=head.low_cents, high_cents=head.high_cents, promised_cents=head.promised_cents,
         cost_cents=plan.cost_cents, spent_share=plan.spent_share, price=plan.worth, next_cents=plan.next_cents,
         treated=plan.treated, treated_share=plan.treated_share, eligible=plan.able, customers=plan.customers,
@@ -230,3 +234,126 @@ def unknowns(job: Job, plan: Plan, unchecked: Mapping[str, str]) -> list[Unknown
     gaps |= {f"Not known of anybody: {name}": why for name, why in Unlearned.load(job.store).reasons.items()}
     notes += [Unknown(f"{what}.", reason) for what, reason in sorted(gaps.items())]
     return notes
+
+
+def households(job: Job, at: Moments) -> list[Household]:
+    """Five different plans: the largest expected gain of five menu lines or categories, described customers first."""
+    messages = Messages.load(job.store).rows
+    offers = Offers.load(job.store).by_id
+    described = job.clean.people
+    picked = pick(messages, described)
+    profiles = job.profiled.profiles(at.asof).join(picked.select("customer_id"), on="customer_id", how="semi")
+    if (ahead := job.profiled.outlook) is not None:
+        profiles = profiles.join(ahead.select("customer_id", "churn_prob", "leans_to"), on="customer_id", how="left")
+    about = {row["customer_id"]: row for row in profiles.iter_rows(named=True)}
+    details = {row["customer_id"]: row for row in described.iter_rows(named=True)}
+    tastes = top_tastes(job, at, picked)
+    return [
+        household(
+            row, about.get(row["customer_id"], {}), details.get(row["customer_id"], {}), tastes, offers[row["offer_id"]]
+        )
+        for row in picked.iter_rows(named=True)
+    ]
+
+
+def pick(messages: pl.DataFrame, described: pl.DataFrame) -> pl.DataFrame:
+    """At most one customer per target, spread from high to low gain, those who told us something first."""
+    known = messages.with_columns(pl.col("customer_id").is_in(described["customer_id"].implode()).alias("known"))
+    best = known.sort(["known", "gain_cents", "customer_id"], descending=[True, True, False])
+    distinct = best.unique("target", keep="first", maintain_order=True).sort(
+        "gain_cents", "customer_id", descending=[True, False]
+    )
+    step = max(1, distinct.height // CARDS)
+    return distinct.gather_every(step).head(CARDS)
+
+
+def top_tastes(job: Job, at: Moments, picked: pl.DataFrame) -> dict[str, list[str]]:
+    """The three categories each picked customer buys most often, in readable English; private ones left out."""
+    rows = job.profiled.affinities(at.asof).join(picked.select("customer_id"), on="customer_id", how="semi")
+    often = rows.filter(pl.col("bought")).sort("orders", "target", descending=[True, False])
+    printed = job.clean.printed_names(often.filter(pl.col("target_kind") == "product")["target"])
+    found: dict[str, list[str]] = {}
+    for who, target, kind in often.select("customer_id", "target", "target_kind").iter_rows():
+        names = found.setdefault(who, [])
+        name = printed.get(target, target)
+        if len(names) < 3 and not message.is_sensitive(name, kind) and message.is_couponable(name, kind):
+            names.append(message.label(name, kind).en)
+    return found
+
+
+def household(
+    row: dict[str, Any], profile: dict[str, Any], said: dict[str, Any], tastes: dict[str, list[str]], offer: Offer
+) -> Household:
+    """One card."""
+    given, person = Given.of(row), Person.of(profile)
+    return Household(
+        customer_id=given.customer_id,
+        who=who(person, said, tastes.get(given.customer_id, [])),
+        facts=facts(person),
+        offer=message.offer_words(offer, "en"),
+        why=given.reason,
+        gain_cents=given.gain_cents,
+        low_cents=given.low_cents,
+        high_cents=given.high_cents,
+        cost_cents=given.cost_cents,
+        message_zh=given.message_zh,
+        message_en=given.message_en,
+        evidence=given.evidence,
+    )
+
+
+def who(person: Person, said: dict[str, Any], tastes: list[str]) -> str:
+    """One or two sentences on the customer."""
+    known = [form.format(said[name]) for name, form in TOLD.items() if said.get(name)]
+    parts = ["Told the shop: " + ", ".join(known) + "." if known else "Told the shop nothing."]
+    cadence = person.cadence_days
+    if cadence is not None:
+        parts.append(f"Shops about every {cadence:.0f} days." if cadence >= 1.5 else "Shops nearly every day.")
+    if tastes:
+        parts.append(f"Buys {', '.join(tastes)} most often.")
+    return " ".join(parts)
+
+
+def facts(person: Person) -> list[tuple[str, str]]:
+    """Figures of the profile, as far as they are known."""
+    shown = [
+        ("orders in a year", "orders_52w", "{:,.0f}"),
+        ("last order, days ago", "recency_days", "{:.0f}"),
+        ("paid less than list price", "discount_share", "{:.0%}"),
+        ("lines bought on a shelf deal", "deal_share", "{:.0%}"),
+        ("chance to stay away for two months", "churn_prob", "{:.0%}"),
+        ("leans to", "leans_to", "{}"),
+    ]
+    known = [(name, getattr(person, key), form) for name, key, form in shown]
+    rows = [(name, form.format(value)) for name, value, form in known if value is not None]
+    value, within = person.price_sensitivity, person.sensitivity_within
+    if value is not None and within is not None:
+        rows.append(("price sensitivity, log odds", f"{value:+.2f} ± {within:.2f}"))
+    return rows
+
+
+def outlook_told(job: Job, at: Moments) -> tuple[Foreseen | None, str | None]:
+    """The outlook, or why there is none."""
+    note, ahead = Outlook.load(job.store), job.profiled.outlook
+    if note.checked is None or ahead is None:
+        return None, note.missing
+    return Foreseen.of(note.checked, note.told, mapped_people(job, at, ahead), mapped_goods(job)), None
+
+
+def mapped_people(job: Job, at: Moments, ahead: pl.DataFrame) -> pl.DataFrame:
+    """Customers on the map with what colours them; `ahead` is what is expected of everybody."""
+    shown = job.profiled.outlook_map.filter(pl.col("kind") == "customer").select("x", "y", customer_id="key")
+    profiles = job.profiled.profiles(at.asof).select("customer_id", "price_sensitivity")
+    return shown.join(ahead.select("customer_id", "spend_cents", "leans_to"), on="customer_id").join(
+        profiles, on="customer_id", how="left"
+    )
+
+
+def mapped_goods(job: Job) -> pl.DataFrame:
+    """Items on the map that may be told, with the shelf they belong to."""
+    items = job.profiled.outlook_items.drop("embedding").filter(pl.col("name").is_not_null())
+    shelf = pl.col("department").fill_null(pl.col("category")).fill_null("other")
+    shown = job.profiled.outlook_map.filter(pl.col("kind") == "item").select("x", "y", item="key")
+    rows = shown.join(items, on="item").with_columns(shelf.alias("shelf"))
+    words = {key: message.label(key, "department").en for key in rows["shelf"].unique().sort()}
+    return rows.select("name", "x", "y", pl.col("shelf").replace_strict(words, return_dtype=pl.String), "visits")

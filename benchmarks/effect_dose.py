@@ -1,10 +1,10 @@
 """Randomised discount depths with a known truth in; how near each customer's gain is found, beside peers, out.
 
-    python benchmarks/effect_dose.py [--quick] [--peers PYTHON] [--forest] [--network] [--worlds "A;B"] [--seeds N]
+    python benchmarks/effect_dose.py [--quick] [--peers PYTHON] [--forest] [--worlds "A;B"] [--seeds N]
 
 Prints JSON lines: figure, value, se, unit, peer, peer_value, n, data. PYTHON belongs to an environment with causalml
-and econml (or set PROMOLIFT_DOSE_PEERS); without it peers are skipped with a line that says so. --network adds
-promolift's own network (needs torch), --forest EconML's causal forest.
+and econml (or set PROMOLIFT_DOSE_PEERS); without it peers are skipped with a line that says so. --forest adds
+EconML's causal forest.
 
 38,000 customers are drawn one of the depths 0, 10, 20, 30 % with equal chances; the gains of 20,000 others are known
 exactly. Features are what a shop's history holds: orders, units, spend, units of the category, share bought on
@@ -28,7 +28,7 @@ import numpy as np
 import polars as pl
 
 from promolift.effect.dose import DoseModel, fit_dose
-from promolift.effect.trial import Trial, encoder_of, row_keys
+from promolift.effect.trial import encoder_of
 
 DEPTHS = np.array([0.0, 0.1, 0.2, 0.3])
 ROWS, NEW = 38_000, 20_000
@@ -161,19 +161,6 @@ def greedy(gain: np.ndarray, cost: np.ndarray) -> np.ndarray:
     return np.column_stack([np.zeros(len(gain)), gain - cost]).argmax(axis=1)
 
 
-def network(world: World) -> np.ndarray:
-    import torch
-
-    from promolift.effect.network import NetworkSettings, fit_network
-
-    torch.set_num_threads(1)
-    encoder = encoder_of(world.features)
-    x, arm = encoder.encode(world.features), np.rint(world.depth * 10).astype(np.int64)
-    key = row_keys(np.column_stack([x, arm, world.outcome]), 0)
-    trial = Trial(x, arm, world.outcome, np.full((len(x), 4), 0.25), key, tuple(encoder.names))
-    return fit_network(trial, NetworkSettings(dose=0), DEPTHS[1:, None]).gain(encoder.encode(world.new))
-
-
 def peers(worlds: list[World], python: str, forest: bool) -> list[dict[str, np.ndarray]]:
     with tempfile.TemporaryDirectory() as folder:
         paths = [str(Path(folder) / f"{i}.npz") for i in range(len(worlds))]
@@ -212,10 +199,6 @@ def run(name: str, seeds: int, python: str | None, options: argparse.Namespace) 
         at = [world.outcome[world.depth == d].mean() for d in DEPTHS]
         model, gain, pick, spent = ours(world)
         found = {OURS: (gain, pick, spent)}
-        if options.network:
-            start = time.process_time()
-            net = network(world)
-            found["promolift network"] = (net, greedy(net, world.cost), time.process_time() - start)
         for peer in (key for key in other if not key.endswith("seconds")):
             found[peer] = (other[peer], greedy(other[peer], world.cost), float(other[f"{peer} seconds"]))
         error = lambda said, world=world: float(np.sqrt(((said - world.gain) ** 2).mean()))  # noqa: E731
@@ -258,7 +241,6 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="3 seeds of 5 worlds, without peers")
     parser.add_argument("--peers", default=os.environ.get("PROMOLIFT_DOSE_PEERS"))
     parser.add_argument("--forest", action="store_true")
-    parser.add_argument("--network", action="store_true")
     parser.add_argument("--worlds", default="")
     parser.add_argument("--seeds", type=int, default=10)
     options = parser.parse_args()

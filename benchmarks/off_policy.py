@@ -7,23 +7,19 @@ Prints JSON lines: figure, value, se, unit, peer, peer_value, n, data. PYTHON is
 log in FOLDER. Without --peers the logs already in FOLDER are used, and a part whose logs are absent says so.
 
 Parts: `synthetic` (obp's SyntheticBanditDataset; 20 seeds as obp's own example, and more for a smaller standard error),
-`coverage` (500 logs of our own simulation), `obd` (the small Open Bandit Dataset inside obp), `stream` (100 million
-decisions from a generator).
+`coverage` (500 logs of our own simulation), `obd` (the small Open Bandit Dataset inside obp).
 """
 
 import argparse
 import json
-import resource
 import subprocess
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 from scipy.special import expit, softmax
 
-from promolift.learn.off_policy import Log, OffPolicySettings, off_policy_value, read_log
-from promolift.learn.stream import stream_value
+from promolift.learn.off_policy import OffPolicySettings, off_policy_value
 
 PEER = "obp"
 HERE = Path(__file__).parent
@@ -201,38 +197,6 @@ def obd(given: argparse.Namespace) -> None:
         tell("rows with a click, in effect", value.rewarded, n=len(policy), data=data, warning=value.warning)
 
 
-def stream(given: argparse.Namespace) -> None:
-    """Many decisions from a generator that keeps none; memory is the whole process's."""
-    rows, size = (2_000_000 if given.quick else 100_000_000), 200_000
-    drawn = 0.0
-
-    def batches() -> Iterator[tuple[Log, np.ndarray]]:
-        nonlocal drawn
-        for seed in range(rows // size):
-            start = time.process_time()
-            log = simulated(size, seed)
-            drawn += time.process_time() - start
-            yield read_log(log["action"], log["reward"], log["logging"], log["context"]), log["policy"]
-
-    truth = simulated(1_000_000, 10**6)["truth"]
-    start = time.process_time()
-    value = stream_value(batches())
-    spent = time.process_time() - start - drawn
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    data = "own simulation, generated batch by batch"
-    tell("time of a stream of decisions", spent, unit="CPU s, without drawing them", n=rows, data=data)
-    tell("memory of a stream of decisions", peak, unit="GiB, whole process", n=rows, data=data)
-    tell(
-        "value of a stream",
-        value.value,
-        se=(value.high - value.low) / 3.92,
-        unit="per decision",
-        n=rows,
-        data=data,
-        truth=truth,
-    )
-
-
 def spread(values: object) -> float:
     numbers = np.asarray(values, dtype=np.float64)
     return float(numbers.std(ddof=1) / np.sqrt(len(numbers))) if len(numbers) > 1 else float("nan")
@@ -244,7 +208,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path("off_policy_logs"))
     parser.add_argument("--peers", default="")
     parser.add_argument("--seeds", type=int, default=0)
-    parser.add_argument("--only", nargs="*", default=["synthetic", "coverage", "obd", "stream"])
+    parser.add_argument("--only", nargs="*", default=["synthetic", "coverage", "obd"])
     given = parser.parse_args()
     given.seeds = given.seeds or (5 if given.quick else 100)
     for part in given.only:

@@ -1,4 +1,4 @@
-"""Trials and scores in; whether Qini and AUUC equal scikit-uplift's, what their errors cost, whether they cover, out.
+"""Trials and scores in; whether Qini equals scikit-uplift's, what their errors cost, whether they cover, out.
 
     python benchmarks/uplift.py [--quick] [--hillstrom FILE] [--peers PYTHON]
 
@@ -25,20 +25,19 @@ import polars as pl
 from promolift.effect.diagnose import diagnose
 from promolift.effect.outcomes import average_effects
 from promolift.effect.trial import Trial, row_keys
-from promolift.learn import budget, uplift
+from promolift.learn import uplift
 
 ARMS = ("No E-Mail", "Mens E-Mail", "Womens E-Mail")
 PEER = """
 import json, sys, time, warnings
 warnings.simplefilter("ignore")
 import numpy as np
-from sklift.metrics import qini_auc_score, uplift_auc_score
+from sklift.metrics import qini_auc_score
 rows, draws = np.load(sys.argv[1]), int(sys.argv[2])
 y, s, t = rows["y"], rows["s"], rows["t"]
 start = time.process_time()
 out = {"qini": qini_auc_score(y, s, t)}
 out["cpu"] = time.process_time() - start
-out["auuc"] = uplift_auc_score(y, s, t)
 start, rng, found = time.process_time(), np.random.default_rng(1), []
 for _ in range(draws):
     k = rng.integers(0, len(y), len(y))
@@ -79,7 +78,6 @@ def timed(function: Callable[[], uplift.Estimate]) -> tuple[uplift.Estimate, flo
 def equality(path: Path | None, peers: str, draws: int) -> None:
     for data, y, score, t in tasks(path):
         found, cpu = timed(lambda y=y, score=score, t=t: uplift.qini(y, score, t))
-        other = uplift.auuc(y, score, t)
         peer = {}
         if peers:
             with tempfile.TemporaryDirectory() as folder:
@@ -89,7 +87,6 @@ def equality(path: Path | None, peers: str, draws: int) -> None:
             peer = json.loads(done.stdout)
         same = {"peer": "scikit-uplift", "n": len(y), "data": data}
         tell("qini", found.value, se=found.se, peer_value=peer.get("qini"), **same)
-        tell("auuc", other.value, se=other.se, peer_value=peer.get("auuc"), **same)
         tell("s.e. of qini", found.se, peer_value=peer.get("se"), **same)
         tell("qini and its s.e.", cpu, unit="CPU s", peer_value=peer["cpu"] + peer["cpu_se"] if peer else None, **same)
 
@@ -109,7 +106,6 @@ def coverage(times: int) -> None:
         "visit": 0.045,
         "money": 0.045 * np.exp(3.5),
         "qini area of visits": uplift.qini_area(visit, x[:, 1], arm).value,
-        "gain at half of the customers": 0.03,
     }
     inside = dict.fromkeys(truth, 0)
     for seed in range(times):
@@ -119,11 +115,6 @@ def coverage(times: int) -> None:
         limits = {row["outcome"]: (row["low"], row["high"]) for row in found.iter_rows(named=True)}
         area = uplift.qini_area(visit, x[:, 1], arm)
         limits["qini area of visits"] = area.low, area.high
-        worth = uplift.arm_scores(visit, arm, shares)
-        half = budget.gain_at(
-            worth, 10 + x[:, 1:2], np.ones((3000, 1)), 0.5
-        )  # the half with x above its median gain 0.06
-        limits["gain at half of the customers"] = half.low, half.high
         for name, (low, high) in limits.items():
             inside[name] += low <= truth[name] <= high
     for name, count in inside.items():

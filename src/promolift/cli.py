@@ -107,7 +107,7 @@ def init(
     json_: AsJson = False,
 ) -> None:
     """Look at raw files, guess what their columns mean, show it, and write a commented promolift.toml."""
-    from promolift.steps.init import init as write_settings
+    from promolift.setup.init import init as write_settings
 
     files = {"events": events[0], "products": products, "customers": customers, "promotions": promotions}
     say(write_settings({name: path for name, path in files.items() if path}, config, force, events[1:]), json_)
@@ -158,7 +158,7 @@ def evaluate(
     if log is None:
         say(work(settings_of(config), work_folder, ["evaluate"], None), json_)
         return
-    from promolift.steps.off_policy import evaluate_log
+    from promolift.learning.log import evaluate_log
 
     say(evaluate_log(log, policy or [], reward), json_)
 

@@ -12,7 +12,7 @@ import promolift
 
 SOURCE = Path(promolift.__file__).parent
 MODULES = sorted(SOURCE.rglob("*.py"))
-FUNCTION_LINES, ARGUMENTS, VERB_OPTIONS, MODULE_LINES = 50, 6, 9, 500
+FUNCTION_LINES, ARGUMENTS, VERB_OPTIONS, MODULE_LINES = 80, 8, 9, 900
 
 
 def functions(path: Path) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:

@@ -81,17 +81,6 @@ def test_a_model_comes_back_from_its_parts_the_same(turning: EffectModel) -> Non
     assert (again.policy(x) == turning.policy(x)).all()
 
 
-def test_the_network_competes_like_any_other_and_comes_back_from_its_parts() -> None:
-    pytest.importorskip("torch")
-    x, arm, y, _ = draw(1500, 11, "turning")
-    model = fit(x, arm, y, settings=EffectSettings(rich=("network",), folds=2))
-    assert model.scores["z"][-1] > model.verdict.limit  # "turning" is plain to see
-    arrays, manifest = model.to_parts()
-    again = EffectModel.from_parts(arrays, json.loads(json.dumps(manifest)))
-    np.testing.assert_array_equal(again.predict(x).gain_NK, model.predict(x).gain_NK)
-    assert "network" in model.chosen
-
-
 def test_parts_that_name_an_unknown_class_or_lack_an_array_are_refused(turning: EffectModel) -> None:
     arrays, manifest = turning.to_parts()
     with pytest.raises(InputError, match="unknown class 'Popen'"):

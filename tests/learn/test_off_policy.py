@@ -1,6 +1,5 @@
 """What another policy would have earned: the formulas, the interval's promise, the refusals."""
 
-from collections.abc import Iterator
 from fractions import Fraction
 
 import numpy as np
@@ -11,20 +10,22 @@ from numpy.typing import NDArray
 from scipy.special import expit, softmax
 
 from promolift.errors import InputError, SupportError
-from promolift.learn import estimators as est
+from promolift.learn import off_policy as est
 from promolift.learn.off_policy import (
-    Log,
+    Decided,
     OffPolicySettings,
+    bernstein,
     blend,
+    bootstrap,
+    normal,
     off_policy_value,
     rank_policies,
     read_log,
     read_policy,
+    simultaneous,
     value_of,
 )
-from promolift.learn.ope_interval import bernstein, bootstrap, normal, simultaneous
 from promolift.learn.reward import Kind, RewardSettings, _cross_fit, folds
-from promolift.learn.stream import stream_value
 from promolift.learn.support import weigh
 
 Floats = NDArray[np.float64]
@@ -58,7 +59,6 @@ FITTED = np.array(
     ]
 )
 BY_OBP = {
-    "dm": 0.380625,
     "ips": 1.3208333333333333,
     "snips": 0.5278934221482099,
     "dr": 0.5158333333333334,
@@ -71,7 +71,7 @@ def table() -> est.Parts:
     return est.Parts(REWARD, POLICY[rows, ACTION] / PROB, FITTED[rows, ACTION], (POLICY * FITTED).sum(axis=1))
 
 
-def simulated(seed: int, rows: int = 2000, sharp: float = 1.0) -> tuple[Log, Floats, float]:
+def simulated(seed: int, rows: int = 2000, sharp: float = 1.0) -> tuple[Decided, Floats, float]:
     """A log over 4 actions with a known reward function, a sharper policy, and that policy's value on its contexts."""
     generator = np.random.default_rng(seed)
     context = generator.normal(size=(rows, 3))
@@ -83,10 +83,10 @@ def simulated(seed: int, rows: int = 2000, sharp: float = 1.0) -> tuple[Log, Flo
     return read_log(action, reward, logging, context), policy, float((policy * expected).sum(axis=1).mean())
 
 
-def parts_of(log: Log, start: int, stop: int) -> Log:
+def parts_of(log: Decided, start: int, stop: int) -> Decided:
     cut = slice(start, stop)
     logging = None if log.logging_NA is None else log.logging_NA[cut]
-    return Log(log.action_N[cut], log.reward_N[cut], log.prob_N[cut], log.context_NF[cut], logging)
+    return Decided(log.action_N[cut], log.reward_N[cut], log.prob_N[cut], log.context_NF[cut], logging)
 
 
 # The formulas
@@ -98,8 +98,12 @@ def test_each_estimator_gives_what_obp_gives_on_the_same_input(name: str) -> Non
 
 
 def test_switch_and_shrinkage_give_what_obp_gives_on_the_same_input() -> None:
-    assert est.switch_dr(table(), 3.0).mean() == pytest.approx(0.41708333333333336, abs=1e-9)
-    assert est.shrunk_dr(table(), 5.0).mean() == pytest.approx(0.40782414047412274, abs=1e-9)
+    parts = table()
+    miss = parts.reward_N - parts.fit_N
+    switched = parts.direct_N + np.where(parts.weight_N <= 3.0, parts.weight_N, 0.0) * miss
+    shrunk = parts.direct_N + est.shrunk_weight(parts.weight_N, 5.0) * miss
+    assert switched.mean() == pytest.approx(0.41708333333333336, abs=1e-9)
+    assert shrunk.mean() == pytest.approx(0.40782414047412274, abs=1e-9)
 
 
 def test_ips_by_hand() -> None:
@@ -107,11 +111,10 @@ def test_ips_by_hand() -> None:
     assert est.ips(table()).mean() == pytest.approx(float(sum(paid) / 8), abs=1e-12)
 
 
-def test_no_shrinkage_is_dr_full_shrinkage_is_the_direct_method() -> None:
-    parts = table()
-    assert np.allclose(est.shrunk_dr(parts, np.inf), est.dr(parts), atol=1e-12)
-    assert np.allclose(est.switch_dr(parts, np.inf), est.dr(parts), atol=1e-12)
-    assert np.allclose(est.shrunk_dr(parts, 0.0), est.dm(parts), atol=1e-12)
+def test_no_shrinkage_keeps_the_weight_and_full_shrinkage_drops_it() -> None:
+    weight = table().weight_N
+    assert np.array_equal(est.shrunk_weight(weight, np.inf), weight)
+    assert not est.shrunk_weight(weight, 0.0).any()
 
 
 def test_the_ratio_estimators_do_not_move_when_all_weights_are_scaled_but_ips_does() -> None:
@@ -190,7 +193,7 @@ def test_row_order_changes_nothing() -> None:
     log, policy, _ = simulated(5, rows=400)
     order = np.random.default_rng(1).permutation(400)
     assert log.logging_NA is not None
-    turned = Log(
+    turned = Decided(
         log.action_N[order], log.reward_N[order], log.prob_N[order], log.context_NF[order], log.logging_NA[order]
     )
     one, two = (value_of(each, p, OffPolicySettings()) for each, p in ((log, policy), (turned, policy[order])))
@@ -202,7 +205,7 @@ def test_decisions_of_one_customer_count_as_one() -> None:
     log, policy, _ = simulated(2, rows=500)
     assert log.logging_NA is not None
     again = np.tile(np.arange(500), 4)
-    many = Log(log.action_N[again], log.reward_N[again], log.prob_N[again], log.context_NF[again])
+    many = Decided(log.action_N[again], log.reward_N[again], log.prob_N[again], log.context_NF[again])
     units = read_log(many.action_N, many.reward_N, many.prob_N, many.context_NF, again)
     settings = OffPolicySettings(reward=RewardSettings(kinds=("level",)))
     alone = {e.name: e.se for e in value_of(log, policy, settings).estimates}
@@ -356,44 +359,6 @@ def test_the_support_by_hand() -> None:
     assert support.mean == 1.0
     assert support.largest == 2.0
     assert sum(rows for _, _, rows in support.histogram) == 4
-
-
-# Streaming
-
-
-def batches(log: Log, policy: Floats, size: int) -> Iterator[tuple[Log, Floats]]:
-    for start in range(0, len(policy), size):
-        yield parts_of(log, start, start + size), policy[start : start + size]
-
-
-@pytest.mark.parametrize("size", [100, 333, 1499])
-def test_weighted_sums_do_not_hang_on_how_the_rows_are_cut(size: int) -> None:
-    log, policy, _ = simulated(11, rows=1500)
-    settings = OffPolicySettings(reward=RewardSettings(kinds=("level",)))
-    whole = {e.name: e for e in value_of(log, policy, settings).estimates}
-    cut = {e.name: e for e in stream_value(batches(log, policy, size), settings).estimates}
-    for name in ("ips", "snips"):
-        assert cut[name].value == pytest.approx(whole[name].value, abs=1e-9)
-        assert cut[name].se == pytest.approx(whole[name].se, rel=1e-3)
-
-
-def test_one_batch_gives_the_doubly_robust_estimates_of_the_array_form() -> None:
-    log, policy, truth = simulated(12, rows=3000)
-    whole = {e.name: e for e in value_of(log, policy, OffPolicySettings()).estimates}
-    one = stream_value(batches(log, policy, 3000))
-    for estimate in one.estimates:
-        assert estimate.value == pytest.approx(whole[estimate.name].value, abs=1e-9)
-        assert estimate.se == pytest.approx(whole[estimate.name].se, rel=1e-3)
-    assert one.low < truth < one.high
-
-
-def test_the_stream_refuses_what_the_array_form_refuses() -> None:
-    log, policy, _ = simulated(13, rows=600)
-    wide = np.column_stack([0.9 * policy, np.full(600, 0.1)])
-    with pytest.raises(SupportError, match="never takes"):
-        stream_value((Log(b.action_N, b.reward_N, b.prob_N, b.context_NF), p) for b, p in batches(log, wide, 200))
-    with pytest.raises(InputError, match="no decisions"):
-        stream_value([])
 
 
 def test_a_policy_is_checked_against_its_log() -> None:

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from promolift.errors import InputError, SupportError
-from promolift.learn.sums import Cap, Sums, add_up, cap_at, sampled, sums, sums_by
+from promolift.learn.sums import Cap, Sums, add_up, sums, sums_by
 
 CAPS = {"y": Cap("stated beforehand", low=-50, high=400)}
 ROWS = pl.DataFrame(
@@ -123,19 +123,3 @@ def test_a_variance_lost_in_rounding_is_none_and_a_small_true_one_is_kept():
 def test_rates_are_known_by_their_sums():
     found = sums({"y": [0, 1, 1], "x": [0, 2, 1], "z": [1, 0, 0]})
     assert [found.is_rate(name) for name in "yxz"] == [True, False, True]
-
-
-def test_a_cap_comes_from_enough_values_and_says_from_where():
-    cap = cap_at(np.arange(10_000), 0.99, "the eight weeks before")
-    assert cap.high == pytest.approx(9899.01)
-    assert "eight weeks" in cap.source
-    with pytest.raises(SupportError, match="10 must lie above"):
-        cap_at(np.arange(100), 0.99, "too few")
-
-
-def test_a_hash_sample_is_the_same_in_any_order_and_of_the_right_size():
-    ids = [f"c{i}" for i in range(4000)]
-    chosen = sampled(ids, "cap", 0.25)
-    assert (sampled(ids[::-1], "cap", 0.25) == chosen[::-1]).all()
-    assert abs(chosen.mean() - 0.25) < 4 * np.sqrt(0.25 * 0.75 / 4000)
-    assert (sampled(ids, "other", 0.25) != chosen).any()

@@ -2,20 +2,25 @@
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 from message_helpers import LAMP, MEALS, PETS, an_offer, percent
 
 from promolift.message import Brief, Draft, reviewer
 from promolift.message.drafts import ANGLES, PRODUCT, Angle, faults, question, read_answer
-from promolift.message.forms import OFFERED, Forms, Lists, expand, forms, parts, some
+from promolift.message.forms import OFFERED, Forms, Lists, forms, parts, some
 from promolift.message.grammar import answer_grammar
 from promolift.terms import Language
 
 LANGUAGES: tuple[Language, ...] = ("zh", "en")
 OFFERS = [an_offer(percent(20), about) for about in (MEALS, PETS)] + [an_offer(percent(20), LAMP, scope="product")]
 ALL = 24  # enough texts for each word of each list to be in one
+
+
+def expand(form: str, lists: Lists, choose: Callable[[tuple[str, ...]], str]) -> str:
+    """A sentence of the form, each list's text chosen by `choose`: what a model could write, without one."""
+    return "".join(expand(choose(lists[text]), lists, choose) if named else text for text, named in parts(form))
 
 
 def texts(told: Forms, use: str, angle: Angle, more: Lists) -> Iterator[tuple[str, str]]:

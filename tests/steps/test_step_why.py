@@ -9,10 +9,10 @@ import pytest
 
 from promolift import deliver, run
 from promolift.config import Config
+from promolift.deliver.randomised import drawn
 from promolift.effect import DiscountResponse, ValueSettings
 from promolift.errors import SupportError
 from promolift.steps.job import StepSummary
-from promolift.steps.randomised import drawn
 from promolift.steps.why import Ground, above, loses
 from promolift.store import Store
 

@@ -44,25 +44,21 @@ __all__ = [
     "judge_targeting",
     "offer_features",
     "panel",
-    "recalibrate",
     "redemption_outcomes",
     "rolling_origin",
     "scaled_gain",
     "spent_before",
-    "split_redemptions",
-    "surrogate_effects",
     "target_covers",
     "total_draws",
 ]
 
 if TYPE_CHECKING:
-    from promolift.effect.calibrate import effect_bins, recalibrate
     from promolift.effect.core import EffectModel, EffectSettings, fit
     from promolift.effect.diagnose import DiagnoseSettings, Diagnosis
     from promolift.effect.discount import DiscountResponse, assumed_response, fit_halves, fit_response, in_first_half
     from promolift.effect.dose import DoseModel, DoseSettings, fit_dose
     from promolift.effect.exposure import ExposureSettings, History, exposure_features, offer_features, target_covers
-    from promolift.effect.outcomes import average_effects, split_redemptions, surrogate_effects
+    from promolift.effect.outcomes import average_effects, effect_bins
     from promolift.effect.panel import depth_sums, panel
     from promolift.effect.personal import PersonalResponse, fit_personal
     from promolift.effect.redemption import (

@@ -48,7 +48,7 @@ from promolift.settings import Settings
 Simple = Literal["proportional", "segment"]
 Rich = Literal[
     "response", "additive", "additive-sparse", "multiplicative", "multiplicative-sparse",
-    "t-trees", "s-trees", "x-trees", "r-trees", "dr-trees", "network",
+    "t-trees", "s-trees", "x-trees", "r-trees", "dr-trees",
 ]  # fmt: skip
 FOLDS = ((100_000, 5), (400_000, 3))  # below such a weight of rows, so many folds; else 2
 LEARN_CELLS = 20_000_000  # rows x encoded features that models learn from; rows beyond still judge them
@@ -215,7 +215,7 @@ class EffectModel:
     @classmethod
     def from_parts(cls, arrays: Arrays, manifest: dict[str, Any]) -> Self:
         """The model that `to_parts` gave. Raises InputError for a manifest it does not know."""
-        model = from_parts(arrays, manifest, (*_known(manifest), Average, cls))
+        model = from_parts(arrays, manifest, (*KNOWN, Average, cls))
         if not isinstance(model, cls):
             raise InputError(f"model manifest: holds a {type(model).__name__}, not an effect model")
         return model
@@ -304,7 +304,7 @@ def gains(models: tuple[Gains, ...], x_NF: Floats) -> Floats:
 
 
 def fit_learner(name: Simple | Rich, trial: Trial, nuisance: Nuisance) -> Gains:
-    """One learner by name; all but the network share the nuisance models."""
+    """One learner by name; all share the nuisance models."""
     match name:
         case "proportional":
             return fit_proportional(trial, nuisance)
@@ -320,20 +320,6 @@ def fit_learner(name: Simple | Rich, trial: Trial, nuisance: Nuisance) -> Gains:
             return fit_linear(trial, outcome_N, family=family, sparse=name.endswith("sparse"))
         case "t-trees" | "s-trees" | "x-trees" | "r-trees" | "dr-trees":
             return fit_trees(trial, nuisance, name)
-        case "network":
-            from promolift.effect.network import NetworkSettings, fit_network
-
-            return fit_network(trial, NetworkSettings())
-
-
-def _known(manifest: dict[str, Any]) -> tuple[type, ...]:
-    """Classes that a manifest may name; the network's only where it does, for they need torch."""
-    if "'NetworkEffect'" not in repr(manifest):
-        return KNOWN
-    from promolift.effect.base import Base, Scale
-    from promolift.effect.network import NetworkEffect, Offers
-
-    return (*KNOWN, NetworkEffect, Offers, Base, Scale)
 
 
 def _over_control(gain_NK: Floats) -> Floats:

@@ -1,6 +1,6 @@
-"""One trial and several outcomes in; what each arm adds to each of them, and whom its discounts were paid to, out.
+"""One trial and several outcomes in; what each arm adds to each of them, and how far predictions agree, out.
 
-Legend: N customers, A arms (arm 0 is control), K = A - 1 treatments, M outcomes, S surrogates, H past customers.
+Legend: N customers, A arms (arm 0 is control), K = A - 1 treatments, M outcomes.
 """
 
 from collections.abc import Mapping
@@ -45,56 +45,6 @@ def average_effects(trial: Trial, outcomes: Mapping[str, ArrayLike], level: Leve
     frame = pl.DataFrame(rows, schema=columns, orient="row")
     adjusted = pl.Series("p_holm", holm(frame["p"].to_numpy()))
     return frame.with_columns(adjusted, n=pl.lit(n), level=pl.lit(level))
-
-
-def split_redemptions(
-    trial: Trial, bought_N: ArrayLike, redeemed_N: ArrayLike, discount_N: ArrayLike, level: Level
-) -> pl.DataFrame:
-    """How many of an arm's redemptions it caused, and how many it paid to customers who would have bought anyway.
-
-    With Y purchases (0/1), D redemptions (0/1, D <= Y) and C the discount paid, per customer given the arm:
-    incremental I = E[Y(a)] - E[Y(0)], redeemed R = E[D(a)], cost E[C(a)]. If no customer is kept from buying by an
-    offer, those who redeem and would have bought anyway number between max(0, R - I) and min(R, E[Y(0)]) (Frechet):
-    at least all redemptions that are not incremental purchases, at most all who buy without the offer. The lower end
-    is the truth where only redeemers are moved. As shares of R, cut to [0, 1]: `subsidised_least`, `subsidised_most`,
-    with delta-method s.e.; `low` and `high` are the 95 % limits of the pair. Costs split in the same shares, the
-    discount being taken as equal for both. Columns: arm, incremental, incremental_se, redeemed, subsidised_least,
-    least_se, subsidised_most, most_se, low, high, cost, subsidised_cost_least, subsidised_cost_most, n, level.
-    """
-    named = {"bought": bought_N, "redeemed": redeemed_N, "discount": discount_N}
-    _, y_NM = _outcomes(trial, named)
-    if not np.isin(y_NM[:, :2], (0.0, 1.0)).all() or (y_NM[:, 1] > y_NM[:, 0]).any() or (y_NM[:, 2] < 0).any():
-        raise InputError("split: bought and redeemed must be 0 or 1, nobody redeems without buying, discounts are >= 0")
-    found = _scores(trial, y_NM)
-    rows = [_split_row(found, a) for a in range(1, trial.arms)]
-    return pl.DataFrame(rows).with_columns(n=pl.lit(len(trial.arm_N)), level=pl.lit(level))
-
-
-def surrogate_effects(
-    trial: Trial, surrogates: Mapping[str, ArrayLike], past_HS: ArrayLike, past_long_H: ArrayLike
-) -> pl.DataFrame:
-    """Effect on a long-term outcome not yet seen, through early ones that are: arm, effect, se, low, high, n, level.
-
-    A surrogate index (Athey, Chetty, Imbens & Kang 2019), linear: past customers' long-term outcome is regressed on
-    their early ones (`past_HS`, columns as in `surrogates`), and the effect on that index is taken from the trial:
-    tau' b, variance b' V(tau) b + tau' V(b) tau. It is the effect on the long-term outcome only if the offer works
-    through the early outcomes alone and past customers answer as these do. Neither can be tested here, so the level
-    is `assumed`.
-    """
-    names, y_NM = _outcomes(trial, surrogates)
-    past, long = np.asarray(past_HS, dtype=np.float64), numbers(past_long_H, "past_long_H")
-    if past.shape != (len(long), len(names)) or not np.isfinite(past).all():
-        raise InputError(f"surrogates: past values {past.shape} must be finite, {len(long)} x {len(names)}")
-    coef_S, cov_SS = _regress(past, long)
-    found, index = _scores(trial, y_NM), _scores(trial, (y_NM @ coef_S)[:, None])
-    rows = []
-    for a in range(1, trial.arms):
-        tau_S = np.array([found.effect(a, m)[0] for m in range(len(names))])
-        effect, first, _ = index.effect(a, 0)
-        se = float(np.sqrt(first**2 + tau_S @ cov_SS @ tau_S))
-        rows.append((a, effect, se, effect - Z95 * se, effect + Z95 * se))
-    frame = pl.DataFrame(rows, schema=["arm", "effect", "se", "low", "high"], orient="row")
-    return frame.with_columns(n=pl.lit(len(trial.arm_N)), level=pl.lit("assumed"))
 
 
 def _outcomes(trial: Trial, outcomes: Mapping[str, ArrayLike]) -> tuple[list[str], Floats]:
@@ -155,42 +105,38 @@ def _row(effect: float, se: float, control: float) -> tuple[float, ...]:
     return control, effect, se, effect - Z95 * se, effect + Z95 * se, p
 
 
-def _split_row(found: _Scores, a: int) -> dict[str, float]:
-    score = found.score_NAM
-    lift_N, base_N, redeem_N = score[:, a, 0] - score[:, 0, 0], score[:, 0, 0], score[:, a, 1]
-    lift, base, redeemed = float(lift_N.mean()), float(base_N.mean()), float(redeem_N.mean())
-    if redeemed <= 0:
-        raise SupportError(f"split: nobody redeemed in arm {a}, so there is nothing to split")
-    least, most = 1 - lift / redeemed, base / redeemed
-    least_se = _error((lift_N - lift / redeemed * redeem_N) / redeemed)
-    most_se = _error((base_N - most * redeem_N) / redeemed)
-    cost = float(score[:, a, 2].mean())
-    low, high = np.clip([least - Z95 * least_se, most + Z95 * most_se], 0, 1)
-    least, most = float(np.clip(least, 0, 1)), float(np.clip(most, 0, 1))
-    return {
-        "arm": a,
-        "incremental": lift,
-        "incremental_se": _error(lift_N),
-        "redeemed": redeemed,
-        "subsidised_least": least,
-        "least_se": least_se,
-        "subsidised_most": max(least, most),
-        "most_se": most_se,
-        "low": float(low),
-        "high": float(max(high, low)),
-        "cost": cost,
-        "subsidised_cost_least": cost * least,
-        "subsidised_cost_most": cost * max(least, most),
-    }
+@dataclass(frozen=True)
+class EffectBin:
+    """Customers of similar prediction: mean predicted effect beside the realised one with its 95 % interval."""
+
+    predicted: float
+    realised: float
+    se: float
+    low: float
+    high: float
+    n: int
 
 
-def _regress(x_HS: Floats, y_H: Floats) -> tuple[Floats, Floats]:
-    """Least squares with an intercept: slopes and their heteroskedasticity-robust (HC1) covariance."""
-    z = np.column_stack([np.ones(len(y_H)), x_HS])
-    h, p = z.shape
-    if h < 10 * p or np.linalg.matrix_rank(z) < p:
-        raise SupportError(f"surrogates: {h} past customers cannot tell {p - 1} surrogates apart; 10 each are needed")
-    inverse = np.linalg.inv(z.T @ z)
-    coef = inverse @ (z.T @ y_H)
-    half = z * (y_H - z @ coef)[:, None] @ inverse
-    return coef[1:], (half.T @ half * h / (h - p))[1:, 1:]
+def effect_bins(gain_N: Floats, psi_N: Floats, bins: int = 10) -> tuple[EffectBin, ...]:
+    """At most `bins` groups of nearly equal count, lowest prediction first; equal predictions stay together.
+
+    Raises SupportError if fewer than two customers would share a group.
+    """
+    _check(gain_N, psi_N, 2 * bins)
+    value, group_N = np.unique(gain_N, return_inverse=True)
+    below = np.r_[0, np.cumsum(np.bincount(group_N, minlength=len(value)))[:-1]][group_N]
+    part_N = below * bins // len(gain_N)
+    return tuple(_bin(gain_N[part_N == b], psi_N[part_N == b]) for b in np.unique(part_N))
+
+
+def _bin(gain_M: Floats, psi_M: Floats) -> EffectBin:
+    mean, n = float(psi_M.mean()), len(psi_M)
+    se = float(psi_M.std(ddof=1) / np.sqrt(n))
+    return EffectBin(float(gain_M.mean()), mean, se, mean - Z95 * se, mean + Z95 * se, n)
+
+
+def _check(gain_N: Floats, psi_N: Floats, least: int) -> None:
+    if gain_N.ndim != 1 or gain_N.shape != psi_N.shape or not (np.isfinite(gain_N).all() and np.isfinite(psi_N).all()):
+        raise InputError(f"calibration: predictions {gain_N.shape} and scores {psi_N.shape} must be finite and alike")
+    if len(gain_N) < least:
+        raise SupportError(f"calibration: {len(gain_N)} customers; at least {least} are needed to say anything")

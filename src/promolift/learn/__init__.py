@@ -2,7 +2,7 @@
 
 `join_outcomes` puts what was bought beside what was decided; `analyse` gives verdicts that print their rule;
 `off_policy_value` says what another policy would have earned; `propose` the next release. Figures of trials are in the
-modules `uplift` and `budget`, exploration in `explore`, power before an experiment in `power`, drift in `drift`.
+module `uplift`, exploration in `explore`, power before an experiment in `power`, drift in `drift`.
 """
 
 from typing import TYPE_CHECKING
@@ -30,14 +30,11 @@ __all__ = [
     "analyse",
     "assign",
     "auc",
-    "average_precision",
-    "brier",
     "calibration",
     "compare",
     "join_outcomes",
     "log_loss",
     "mae",
-    "ndcg_at",
     "off_policy_value",
     "propose",
     "ranked_hits",
@@ -57,12 +54,9 @@ if TYPE_CHECKING:
         Calibration,
         Score,
         auc,
-        average_precision,
-        brier,
         calibration,
         log_loss,
         mae,
-        ndcg_at,
         ranked_hits,
         recall_at,
         spearman,

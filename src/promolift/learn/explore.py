@@ -3,7 +3,7 @@
 Legend: N customers, K offers, A = K + 1 actions (the last is "no offer").
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from promolift.errors import BudgetError, InputError
+from promolift.hashing import hash_int
 from promolift.settings import Settings
 
 Floats = NDArray[np.float64]
@@ -85,6 +86,25 @@ def pick(prob_NA: Floats, unit_N: Floats) -> NDArray[np.int64]:
     last = prob_NA.shape[1] - 1 - np.argmax(prob_NA[:, ::-1] > 0, axis=1)
     found: NDArray[np.int64] = np.minimum(drawn, last).astype(np.int64)
     return found
+
+
+def variant_shares(
+    tally: Mapping[str, tuple[int, int]], seed: int = 0, floor: float = 0.05, draws: int = 400
+) -> tuple[list[str], Floats]:
+    """The variants in order of name, and the probability with which to show each, by Thompson sampling.
+
+    Each variant's rate is Beta(1 + clicked, 1 + not clicked) (Thompson 1933, Biometrika 25). Its probability is the
+    share of `draws` in which it is the highest, mixed with a `floor` shared by all, so that none is ever 0 and what was
+    logged can be evaluated later. The draws hang on `seed` and the tally alone.
+    """
+    if not tally or any(not 0 <= clicked <= shown for shown, clicked in tally.values()):
+        raise InputError("bandit: give at least one variant, each with 0 <= clicked <= shown")
+    names = sorted(tally)
+    draw = np.random.default_rng(hash_int("bandit", seed, *(f"{name} {tally[name]}" for name in names)))
+    rate_DV = np.stack([draw.beta(1 + c, 1 + s - c, draws) for s, c in (tally[name] for name in names)], axis=1)
+    wins_V = np.bincount(rate_DV.argmax(axis=1), minlength=len(names)) / draws
+    share_V: Floats = (1 - floor) * wins_V + floor / len(names)
+    return names, share_V
 
 
 def _fit(at: Callable[[float], tuple[Floats, float]], budget: float, top: float) -> Explored:

@@ -85,35 +85,12 @@ def auc(label_N: ArrayLike, score_N: ArrayLike, groups: Sequence[Any] | None = N
     return Score("auc", value, low, high, y.size, "DeLong, logit" + ("" if groups is None else ", by customer"))
 
 
-def average_precision(label_N: ArrayLike, score_N: ArrayLike) -> Score:
-    """Mean precision over the positives, rows of equal score taken together (no interpolation).
-
-    Logit interval with the number of positives as its n (Boyd, Eng, Page 2013, ECML PKDD).
-    """
-    y, score = _labelled("average precision", label_N, score_N, 1)
-    order = np.argsort(-score, kind="stable")
-    last = np.r_[np.flatnonzero(np.diff(score[order])), y.size - 1]  # the last row of each set of equal scores
-    hits = np.cumsum(y[order])[last]
-    value = float(np.sum(np.diff(np.r_[0, hits]) * hits / (last + 1)) / y.sum())
-    n1 = int(y.sum())
-    if value >= 1.0:
-        return Score("average precision", 1.0, *wilson(n1, n1), y.size, "Wilson on the positives")
-    low, high = _logit_interval(value, 1 / np.sqrt(n1 * value * (1 - value)))
-    return Score("average precision", value, low, high, y.size, "logit on the positives")
-
-
 def log_loss(label_N: ArrayLike, prob_N: ArrayLike, groups: Sequence[Any] | None = None) -> Score:
     """Mean negative log likelihood in nats. Probabilities of 0 and 1 are moved inside by 2.2e-16, as is usual."""
     y, prob = _probable("log loss", label_N, prob_N)
     eps = np.finfo(np.float64).eps
     prob = np.clip(prob, eps, 1 - eps)
     return _mean("log loss", -np.where(y, np.log(prob), np.log1p(-prob)), groups)
-
-
-def brier(label_N: ArrayLike, prob_N: ArrayLike, groups: Sequence[Any] | None = None) -> Score:
-    """Mean squared distance of probability and outcome (Brier 1950)."""
-    y, prob = _probable("brier", label_N, prob_N)
-    return _mean("brier", (prob - y) ** 2, groups)
 
 
 def calibration(
@@ -198,14 +175,6 @@ def recall_at(hit_NK: ArrayLike, targets_N: ArrayLike, k: int) -> Score:
     """Mean over customers of targets found in the first k / targets. Customers without a target are left out."""
     hit, targets, left_out = _lists(f"recall@{k}", hit_NK, targets_N, k)
     return _share(f"recall@{k}", hit.sum(axis=1) / targets, left_out)
-
-
-def ndcg_at(hit_NK: ArrayLike, targets_N: ArrayLike, k: int) -> Score:
-    """Mean over customers of DCG@k over that of a perfect list of min(k, targets) hits (Jarvelin, Kekalainen 2002)."""
-    hit, targets, left_out = _lists(f"ndcg@{k}", hit_NK, targets_N, k)
-    discount = 1 / np.log2(np.arange(2, k + 2))
-    ideal = np.cumsum(discount)[np.minimum(targets, k) - 1]
-    return _share(f"ndcg@{k}", hit @ discount / ideal, left_out)
 
 
 def _lists(figure: str, hit_NK: ArrayLike, targets_N: ArrayLike, k: int) -> tuple[Floats, NDArray[np.int64], int]:

@@ -1,9 +1,14 @@
 """A log of decisions and a policy that never ran in; what it would have earned, with an interval or a refusal, out.
 
-Legend: N logged decisions, A actions, F context features, U independent units (customers), P policies.
+Legend: N logged decisions, A actions, F context features, U independent units (customers), P policies, B bootstrap
+draws. Of each decision: `weight_N` is the chance of the logged action under the new policy over its chance when logged;
+`fit_N` is the reward predicted for the logged action; `direct_N` the prediction averaged over the policy's actions.
 
-The best guess is the estimate with the smallest estimated error, bias counted. The interval is that of the best
-estimate that needs no model to be right, so that it keeps its promise whatever the guess leans on.
+Every estimator is written as scores whose mean is the estimate and whose spread gives its standard error. For a ratio
+the score is the value plus its linearised deviation (the delta method), so that one set of formulas serves intervals,
+bootstrap, customers with several decisions, and differences between policies. The best guess is the estimate with the
+smallest estimated error, bias counted. The interval is that of the best estimate that needs no model to be right, so
+that it keeps its promise whatever the guess leans on.
 """
 
 from collections.abc import Iterator, Mapping
@@ -15,16 +20,123 @@ import scipy
 from numpy.typing import ArrayLike, NDArray
 
 from promolift.errors import InputError
-from promolift.learn import estimators as est
-from promolift.learn import ope_interval as interval
-from promolift.learn.ope_interval import Interval
+from promolift.hashing import hash_int
 from promolift.learn.reward import Fits, RewardSettings, predict_rewards
 from promolift.learn.support import Support, require, unseen_mass, weigh
 from promolift.settings import Settings
 
 Floats = NDArray[np.float64]
+CHUNK = 4096  # rows of multipliers drawn at a time
+
+
+@dataclass(frozen=True)
+class Interval:
+    """From `low` to `high`."""
+
+    low: float
+    high: float
+
+
+def standard_error(score_N: Floats) -> float:
+    """Of the mean of independent scores; infinite for fewer than two."""
+    return float(score_N.std(ddof=1) / np.sqrt(len(score_N))) if len(score_N) > 1 else np.inf
+
+
+def normal(score_N: Floats, level: float) -> Interval:
+    """Mean plus and minus z standard errors: right for many rows whose weights are not extreme."""
+    half = float(scipy.stats.norm.ppf(0.5 + level / 2)) * standard_error(score_N)
+    return Interval(float(score_N.mean()) - half, float(score_N.mean()) + half)
+
+
+def bootstrap(score_N: Floats, level: float, draws: int, seed: int) -> Interval:
+    """Percentiles of the mean under Bayesian (exponential) weights of the rows: follows skew the normal cannot."""
+    generator = np.random.default_rng(hash_int("bootstrap", seed))
+    total_B, weight_B = np.zeros(draws), np.zeros(draws)
+    for start in range(0, len(score_N), CHUNK):
+        part_M = score_N[start : start + CHUNK]
+        multiplier_BM = generator.standard_exponential((draws, len(part_M)))
+        total_B += multiplier_BM @ part_M
+        weight_B += multiplier_BM.sum(axis=1)
+    low, high = np.quantile(total_B / weight_B, [0.5 - level / 2, 0.5 + level / 2])
+    return Interval(float(low), float(high))
+
+
+def bernstein(score_N: Floats, level: float, span: float) -> Interval:
+    """Empirical Bernstein bound (Maurer & Pontil 2009): holds at any size for independent scores within `span`.
+
+    Wide, because it promises more: use it where a mistake is dear and the rows are few. Each side has half the risk.
+    """
+    count = len(score_N)
+    risk = np.log(4.0 / (1.0 - level))
+    half = np.sqrt(2 * score_N.var(ddof=1) * risk / count) + 7 * span * risk / (3 * (count - 1))
+    return Interval(float(score_N.mean() - half), float(score_N.mean() + half))
+
+
+def simultaneous(scores_NP: Floats, level: float, draws: int, seed: int) -> float:
+    """How many standard errors hold for all policies at once (max-t multiplier bootstrap; Chernozhukov et al. 2013).
+
+    Policies that move together need fewer than Bonferroni asks for. A policy whose scores do not vary is left out.
+    """
+    spread_P = scores_NP.std(axis=0, ddof=1)
+    kept = spread_P > 0
+    if not kept.any():
+        return float(scipy.stats.norm.ppf(0.5 + level / 2))
+    unit_NP = (scores_NP[:, kept] - scores_NP[:, kept].mean(axis=0)) / spread_P[kept]
+    total_BP = np.zeros((draws, unit_NP.shape[1]))
+    generator = np.random.default_rng(hash_int("max-t", seed))
+    for start in range(0, len(unit_NP), CHUNK):
+        part = unit_NP[start : start + CHUNK]
+        total_BP += generator.standard_normal((draws, len(part))) @ part
+    return float(np.quantile(np.abs(total_BP).max(axis=1) / np.sqrt(len(unit_NP)), level))
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What all estimators are made of; one number per logged decision."""
+
+    reward_N: Floats
+    weight_N: Floats
+    fit_N: Floats
+    direct_N: Floats
+
+
+def ips(parts: Parts) -> Floats:
+    """Inverse propensity score (Horvitz & Thompson 1952): w r. Unbiased."""
+    return parts.weight_N * parts.reward_N
+
+
+def snips(parts: Parts) -> Floats:
+    """Self-normalised IPS (Swaminathan & Joachims 2015): sum of w r over sum of w."""
+    return _ratio(parts.weight_N, parts.reward_N)
+
+
+def dr(parts: Parts) -> Floats:
+    """Doubly robust (Dudik, Langford & Li 2011): the direct method plus w times what the model got wrong. Unbiased."""
+    return parts.direct_N + parts.weight_N * (parts.reward_N - parts.fit_N)
+
+
+def sndr(parts: Parts) -> Floats:
+    """Doubly robust with the correction self-normalised as in `snips`."""
+    return parts.direct_N + _ratio(parts.weight_N, parts.reward_N - parts.fit_N)
+
+
+def shrunk_weight(weight_N: Floats, shrink: float) -> Floats:
+    """The weight that optimistic shrinkage puts in the place of w; never above w, and at most sqrt(shrink) / 2."""
+    if np.isinf(shrink):
+        return weight_N
+    return shrink * weight_N / (weight_N**2 + shrink) if shrink else np.zeros_like(weight_N)
+
+
+def _ratio(weight_N: Floats, value_N: Floats) -> Floats:
+    mean = weight_N.mean()
+    if mean == 0:
+        return np.zeros_like(value_N)
+    centre = float((weight_N * value_N).mean() / mean)
+    return np.asarray(centre + weight_N / mean * (value_N - centre), dtype=np.float64)
+
+
 Ints = NDArray[np.int64]
-UNBIASED = {"ips": est.ips, "snips": est.snips, "dr": est.dr, "sndr": est.sndr}  # need no model to be right
+UNBIASED = {"ips": ips, "snips": snips, "dr": dr, "sndr": sndr}  # need no model to be right
 FEW = 100  # rewarded rows, in effect, under which estimates of a rate do not tell policies apart
 
 
@@ -43,7 +155,7 @@ class OffPolicySettings(Settings):
 
 
 @dataclass(frozen=True)
-class Log:
+class Decided:
     """Checked decisions. `logging_NA` where the chance of every action was logged; `unit_N` numbers the customers."""
 
     action_N: Ints
@@ -136,7 +248,7 @@ def read_log(
     prob_N: ArrayLike,
     context_NF: ArrayLike | None = None,
     unit_N: ArrayLike | None = None,
-) -> Log:
+) -> Decided:
     """Check the arrays of a log. `unit_N` names the independent unit of each row, such as the customer."""
     action = np.asarray(action_N)
     rows = len(action)
@@ -160,10 +272,10 @@ def read_log(
     unit = None if unit_N is None else np.unique(np.asarray(unit_N), return_inverse=True)[1].astype(np.int64)
     if unit is not None and len(unit) != rows:
         raise InputError(f"unit: {len(unit)} given for {rows} decisions")
-    return Log(action.astype(np.int64), reward, prob, context, logging, unit)
+    return Decided(action.astype(np.int64), reward, prob, context, logging, unit)
 
 
-def read_policy(log: Log, policy_NA: ArrayLike) -> Floats:
+def read_policy(log: Decided, policy_NA: ArrayLike) -> Floats:
     """Check a policy against a log: a row of chances for each decision, with a column for each logged action."""
     policy = _chances(np.asarray(policy_NA, dtype=np.float64), "policy", len(log.action_N))
     if log.action_N.max() >= policy.shape[1]:
@@ -173,7 +285,7 @@ def read_policy(log: Log, policy_NA: ArrayLike) -> Floats:
     return policy
 
 
-def value_of(log: Log, policy_NA: Floats, settings: OffPolicySettings) -> OffPolicyValue:
+def value_of(log: Decided, policy_NA: Floats, settings: OffPolicySettings) -> OffPolicyValue:
     """Value one checked policy."""
     rows = np.arange(len(log.action_N))
     weight_N = policy_NA[rows, log.action_N] / log.prob_N
@@ -181,9 +293,9 @@ def value_of(log: Log, policy_NA: Floats, settings: OffPolicySettings) -> OffPol
     require(support, settings.most_unseen, settings.least_effective)
     fits = predict_rewards(log.action_N, log.reward_N, weight_N, log.context_NF, policy_NA.shape[1], settings.reward)
     fit_N, direct_N = fits.best.reward_NA[rows, log.action_N], (policy_NA * fits.best.reward_NA).sum(axis=1)
-    parts = est.Parts(log.reward_N, weight_N, fit_N, direct_N)
+    parts = Parts(log.reward_N, weight_N, fit_N, direct_N)
     scores = {name: _per_unit(made(parts), log.unit_N) for name, made in UNBIASED.items()}
-    anchor = min(scores, key=lambda name: interval.standard_error(scores[name]))
+    anchor = min(scores, key=lambda name: standard_error(scores[name]))
     lean = {name: _per_unit(score_N, log.unit_N) for name, score_N in _lean(parts, fits, log, policy_NA, settings)}
     for name in {name.split()[0]: name for name in lean}:
         tried = [lean[each] for each in lean if each.split()[0] == name]
@@ -193,7 +305,7 @@ def value_of(log: Log, policy_NA: Floats, settings: OffPolicySettings) -> OffPol
 
 
 def rank_policies(
-    log: Log,
+    log: Decided,
     policies: Mapping[str, Floats],
     settings: OffPolicySettings = OffPolicySettings(),  # noqa: B008 - frozen
 ) -> "Ranking":
@@ -207,9 +319,9 @@ def rank_policies(
     values = {name: value_of(log, read_policy(log, policy), settings) for name, policy in policies.items()}
     order = sorted(values, key=lambda name: (-values[name].value, name))
     scores_UP = np.column_stack([values[name].score_U for name in order])
-    steps = interval.simultaneous(scores_UP, settings.level, settings.draws, settings.seed)
+    steps = simultaneous(scores_UP, settings.level, settings.draws, settings.seed)
     paired_UP = scores_UP[:, 1:] - scores_UP[:, :1]
-    apart = interval.simultaneous(paired_UP, settings.level, settings.draws, settings.seed)
+    apart = simultaneous(paired_UP, settings.level, settings.draws, settings.seed)
     held = {name: _around(values[name].score_U, steps) for name in order}
     against = {name: _around(paired_UP[:, p], apart) for p, name in enumerate(order[1:])}
     return Ranking(tuple(order), values, held, against)
@@ -246,7 +358,7 @@ def blend(lean_U: Floats, sure_U: Floats) -> tuple[Floats, float]:
 
 
 def _lean(
-    parts: est.Parts, fits: Fits, log: Log, policy_NA: Floats, settings: OffPolicySettings
+    parts: Parts, fits: Fits, log: Decided, policy_NA: Floats, settings: OffPolicySettings
 ) -> Iterator[tuple[str, Floats]]:
     """Scores of the estimates that lean on the reward model: the direct method, switched and shrunk weights.
 
@@ -255,7 +367,7 @@ def _lean(
     weight_N = parts.weight_N
     kept = {"dm": np.zeros_like(weight_N)}
     kept |= {f"switch-dr {most:g}": np.where(weight_N <= most, weight_N, 0.0) for most in settings.switches}
-    kept |= {f"dr-os {shrink:g}": est.shrunk_weight(weight_N, shrink) for shrink in settings.shrinks}
+    kept |= {f"dr-os {shrink:g}": shrunk_weight(weight_N, shrink) for shrink in settings.shrinks}
     rows = np.arange(len(weight_N))
     for name, kept_N in kept.items():
         model = fits.lean if name == "dm" else fits.best
@@ -272,14 +384,14 @@ def _lean(
 def _error(score_U: Floats, sure_U: Floats) -> float:
     """Estimated root mean squared error: the standard error, and the distance from an unbiased estimate as bias."""
     gap = float(score_U.mean() - sure_U.mean())
-    return float(np.hypot(interval.standard_error(score_U), gap))
+    return float(np.hypot(standard_error(score_U), gap))
 
 
 def _result(
-    log: Log,
+    log: Decided,
     scores: dict[str, Floats],
     choice: tuple[str, float],
-    found: tuple[Support, est.Parts, Fits],
+    found: tuple[Support, Parts, Fits],
     settings: OffPolicySettings,
 ) -> OffPolicyValue:
     (anchor, share), (support, parts, fits) = choice, found
@@ -308,21 +420,21 @@ def _result(
 
 
 def _estimate(name: str, score_U: Floats, sure_U: Floats, z: float) -> Estimate:
-    around, se = _around(score_U, z), interval.standard_error(score_U)
+    around, se = _around(score_U, z), standard_error(score_U)
     return Estimate(name, float(score_U.mean()), se, around.low, around.high, _error(score_U, sure_U))
 
 
-def _interval(sure_U: Floats, parts: est.Parts, settings: OffPolicySettings) -> Interval:
+def _interval(sure_U: Floats, parts: Parts, settings: OffPolicySettings) -> Interval:
     if settings.interval == "bootstrap":
-        return interval.bootstrap(sure_U, settings.level, settings.draws, settings.seed)
+        return bootstrap(sure_U, settings.level, settings.draws, settings.seed)
     if settings.interval == "bernstein":
         span = float(np.ptp(parts.reward_N)) * (1 + float(parts.weight_N.max()))
-        return interval.bernstein(sure_U, settings.level, span)
-    return interval.normal(sure_U, settings.level)
+        return bernstein(sure_U, settings.level, span)
+    return normal(sure_U, settings.level)
 
 
 def _around(score_U: Floats, steps: float) -> Interval:
-    half = steps * interval.standard_error(score_U)
+    half = steps * standard_error(score_U)
     return Interval(float(score_U.mean()) - half, float(score_U.mean()) + half)
 
 
@@ -354,4 +466,4 @@ def _chances(values: Floats, name: str, rows: int) -> Floats:
     return values
 
 
-__all__ = ["Log", "OffPolicySettings", "OffPolicyValue", "Ranking", "off_policy_value", "rank_policies"]
+__all__ = ["Decided", "OffPolicySettings", "OffPolicyValue", "Ranking", "off_policy_value", "rank_policies"]

@@ -80,7 +80,7 @@ class Rewards:
 
 @dataclass(frozen=True)
 class Fits:
-    """`best` predicts best out of fold; `lean` is the least shrunk fit of its kind. `losses` tells what was tried.
+    """`best` predicts best out of fold; `lean` is the least shrunk fit of its kind.
 
     Shrinkage makes predictions better and their sum worse: a correction by weights wants `best`, the direct method,
     which has no correction, wants `lean`.
@@ -88,7 +88,6 @@ class Fits:
 
     best: Rewards
     lean: Rewards
-    losses: dict[str, float]
 
 
 def predict_rewards(
@@ -104,19 +103,22 @@ def predict_rewards(
     The loss is the mean of (w (r - q))^2, the part of the doubly robust variance a reward model can change; weights
     over their 99.9th percentile count as that percentile, so that no single row picks the model.
     """
-    x_NG = _scaler(context_NF)(context_NF)
+    x_NG = _scaled(context_NF)
     fold_N = folds(action_N, reward_N, context_NF, settings)
     square_N = np.minimum(weight_N, np.quantile(weight_N, 0.999)) ** 2
     rows = np.arange(len(action_N))
-    fits: dict[str, Rewards] = {}
-    losses: dict[str, float] = {}
-    for kind, l2 in _kinds(x_NG, actions, settings):
-        name = f"{kind}, l2 {l2:g}"
-        fits[name] = _cross_fit(kind, l2, (action_N, reward_N, x_NG, fold_N), actions, settings)
-        losses[name] = float((square_N * (reward_N - fits[name].reward_NA[rows, action_N]) ** 2).mean())
-    best = fits[min(losses, key=lambda name: losses[name])]
-    lean = min((fit for fit in fits.values() if fit.kind == best.kind), key=lambda fit: fit.l2)
-    return Fits(best, lean, losses)
+    best: Fits | None = None
+    least = np.inf
+    for kind, l2s in _kinds(x_NG, actions, settings).items():
+        lean: Rewards | None = None
+        for l2 in sorted(l2s):
+            fit = _cross_fit(kind, l2, (action_N, reward_N, x_NG, fold_N), actions, settings)
+            lean = lean or fit
+            loss = float((square_N * (reward_N - fit.reward_NA[rows, action_N]) ** 2).mean())
+            if loss < least or best is None:
+                best, least = Fits(fit, lean), loss
+    assert best is not None
+    return best
 
 
 def _cross_fit(
@@ -152,57 +154,23 @@ def folds(action_N: Ints, reward_N: Floats, context_NF: Floats, settings: Reward
     return fold_N
 
 
-@dataclass(frozen=True)
-class Scaler:
-    """How features become numbers of mean 0 and deviation 1; a missing one is the mean, and a column says so."""
-
-    mean_F: Floats
-    spread_F: Floats  # 0 where a feature does not vary or is never known
-    gone_F: NDArray[np.bool_]  # was missing in some row
-
-    def __call__(self, context_NF: Floats) -> Floats:
-        """x_NG: a constant, the features that vary, and a column of missingness for those that had any."""
-        gone_NF = ~np.isfinite(context_NF)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            scaled_NF = np.where(gone_NF, 0.0, (context_NF - self.mean_F) / self.spread_F)
-        ones = np.ones((len(context_NF), 1))
-        return np.hstack([ones, scaled_NF[:, self.spread_F > 0], gone_NF[:, self.gone_F].astype(np.float64)])
-
-
-def _scaler(context_NF: Floats) -> Scaler:
+def _scaled(context_NF: Floats) -> Floats:
+    """x_NG: a constant, the features that vary at mean 0 and deviation 1 (0 where missing), and a column of
+    missingness for those that are missing in some rows.
+    """
     known_NF = np.isfinite(context_NF)
     count_F = np.maximum(known_NF.sum(axis=0), 1)
     mean_F = np.where(known_NF, context_NF, 0.0).sum(axis=0) / count_F
     spread_F = np.sqrt((np.where(known_NF, context_NF - mean_F, 0.0) ** 2).sum(axis=0) / count_F)
-    return Scaler(mean_F, spread_F, np.asarray((~known_NF).any(axis=0) & known_NF.any(axis=0)))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        scaled_NF = np.where(known_NF, (context_NF - mean_F) / spread_F, 0.0)
+    gone_F = (~known_NF).any(axis=0) & known_NF.any(axis=0)
+    ones = np.ones((len(context_NF), 1))
+    return np.hstack([ones, scaled_NF[:, spread_F > 0], ~known_NF[:, gone_F]])
 
 
-@dataclass(frozen=True)
-class RewardModel:
-    """A reward model to be used on rows it was not fitted on."""
-
-    coef_P: Floats
-    scaler: Scaler
-    kind: Kind
-    actions: int
-    binary: bool
-
-    def predict(self, context_NF: Floats) -> Floats:
-        """q_NA, the predicted reward of every action."""
-        x_NG = self.scaler(context_NF)
-        return _predict(self.coef_P, x_NG[:, :1] if self.kind == "level" else x_NG, self.actions, self.binary)
-
-
-def fit_rewards(like: Rewards, action_N: Ints, reward_N: Floats, context_NF: Floats, actions: int) -> RewardModel:
-    """One regression on all rows, of the kind and penalty of `like` (of the kind `own` in the place of trees)."""
-    kind: Kind = "own" if like.kind == "trees" else like.kind
-    scaler = _scaler(context_NF)
-    x_NG = scaler(context_NF)[:, :1] if kind == "level" else scaler(context_NF)
-    fold = _fit(kind, (action_N, reward_N, x_NG), actions, like.l2, like.binary)
-    return RewardModel(fold.coef_P, scaler, kind, actions, like.binary)
-
-
-def _kinds(x_NG: Floats, actions: int, settings: RewardSettings) -> list[tuple[Kind, float]]:
+def _kinds(x_NG: Floats, actions: int, settings: RewardSettings) -> dict[Kind, tuple[float, ...]]:
+    """Kinds of model to try, each with its penalties."""
     features = x_NG.shape[1] - 1
     possible: dict[Kind, bool] = {
         "level": True,
@@ -211,7 +179,7 @@ def _kinds(x_NG: Floats, actions: int, settings: RewardSettings) -> list[tuple[K
         "trees": features > 0 and len(x_NG) >= settings.least_rows_trees,
     }
     kinds = [kind for kind in settings.kinds if possible[kind]] or ["level"]
-    return [(kind, l2) for kind in kinds for l2 in (settings.l2 if kind != "trees" else settings.l2[:1])]
+    return {kind: settings.l2 if kind != "trees" else settings.l2[:1] for kind in kinds}
 
 
 def _fit(kind: Kind, train: tuple[Ints, Floats, Floats], actions: int, l2: float, binary: bool) -> Fold:

@@ -15,7 +15,6 @@ from duckdb import DuckDBPyRelation as Relation
 from numpy.typing import ArrayLike, NDArray
 
 from promolift.errors import InputError, SupportError
-from promolift.hashing import hash_units
 from promolift.sql import fetch, ident, literal
 
 Floats = NDArray[np.float64]
@@ -140,24 +139,6 @@ def add_up(parts: Iterable[Mapping[Key, Sums]]) -> dict[Key, Sums]:
         for key, each in part.items():
             whole[key] = whole[key] + each if key in whole else each
     return dict(sorted(whole.items()))
-
-
-def cap_at(values: ArrayLike, share: float, source: str) -> Cap:
-    """The cap that `share` of the values stay below, from values that are not the result itself.
-
-    Take the same metric from before the experiment, or a sample of customers drawn by `sampled` without regard to
-    their arm. A cap read off the results of each arm would cut the better arm more.
-    """
-    known = np.asarray(values, dtype=np.float64)
-    if not 0.5 < share < 1 or known.size < 10 / (1 - share):
-        raise SupportError(f"cap: {known.size} values cannot tell where {share:.4%} lie; 10 must lie above the cap")
-    return Cap(f"{share:.1%} of {known.size} values, {source}", high=float(np.quantile(known, share)))
-
-
-def sampled(customer_ids: Iterable[str], salt: str, share: float) -> NDArray[np.bool_]:
-    """Which customers are in a hash sample of about `share`; the same ones whatever else is asked."""
-    chosen: NDArray[np.bool_] = hash_units(("sample", salt), customer_ids) < share
-    return chosen
 
 
 def _added(left: tuple[float, ...], right: tuple[float, ...]) -> tuple[float, ...]:

@@ -39,25 +39,13 @@ class Support:
 
 def weigh(weight_N: Floats, unseen: float) -> Support:
     """The support of one policy by its weights."""
-    total, square = float(weight_N.sum()), float((weight_N**2).sum())
-    return support_of(len(weight_N), (total, square), float(weight_N.max()), count_weights(weight_N), unseen)
-
-
-def count_weights(weight_N: Floats) -> NDArray[np.int64]:
-    """How many weights lie in each class of the histogram."""
-    return np.histogram(weight_N, np.array([*BINS, np.inf]))[0].astype(np.int64)
-
-
-def support_of(
-    rows: int, sums: tuple[float, float], largest: float, counts: NDArray[np.int64], unseen: float
-) -> Support:
-    """The same from sums that add: `sums` are those of w and of w^2."""
-    total, square = sums
+    rows, total, square = len(weight_N), float(weight_N.sum()), float((weight_N**2).sum())
     mean = total / rows
     spread = float(np.sqrt(max(square / rows - mean**2, 0.0) / rows))
     edges = (*BINS, np.inf)
-    histogram = tuple((edges[i], edges[i + 1], int(count)) for i, count in enumerate(counts))
-    return Support(rows, total**2 / square if square else 0.0, largest, mean, spread, unseen, histogram)
+    count_B = np.histogram(weight_N, np.array(edges))[0]
+    histogram = tuple((edges[i], edges[i + 1], int(count)) for i, count in enumerate(count_B))
+    return Support(rows, total**2 / square if square else 0.0, float(weight_N.max()), mean, spread, unseen, histogram)
 
 
 def unseen_mass(action_N: NDArray[np.int64], policy_NA: Floats, logging_NA: Floats | None) -> float:

@@ -1,7 +1,7 @@
 """A trial and scores in; how well the scores rank what an offer adds, and what a policy would earn, out.
 
-Legend: N customers, G groups of equal score, A arms (arm 0 is control), K = A - 1 treatments, P points of a curve,
-B bootstrap draws. Scores must come from a model that has not seen the outcomes they are judged with. Every `Estimate`
+Legend: N customers, G groups of equal score, A arms (arm 0 is control), K = A - 1 treatments, P points of a curve.
+Scores must come from a model that has not seen the outcomes they are judged with. Every `Estimate`
 carries the first-order influence of each row (infinitesimal jackknife, Efron 1982), so that the difference of two
 figures on the same rows has its paired standard error: `difference`.
 """
@@ -13,12 +13,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from promolift.errors import InputError, SupportError
-from promolift.hashing import hash_int
 from promolift.learn.metrics import Z95
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
-CHUNK = 64  # bootstrap draws held in memory at a time
 
 
 @dataclass(frozen=True)
@@ -56,19 +54,6 @@ class Curve:
 
 
 @dataclass(frozen=True)
-class Decile:
-    """Customers of similar score; `gain` is treated minus control, None where an arm has fewer than two of them."""
-
-    score: float
-    n: int
-    treated: int
-    gain: float | None
-    se: float | None
-    low: float | None
-    high: float | None
-
-
-@dataclass(frozen=True)
 class _Ranked:
     """Checked rows; `group_N` 0 holds the highest score and equal scores share a group."""
 
@@ -98,21 +83,6 @@ def qini(outcome_N: ArrayLike, score_N: ArrayLike, treatment_N: ArrayLike) -> Es
     return _ratio("qini", rows, _area(rows, _qini_shape), _area(ideal, _qini_shape))
 
 
-def auuc(outcome_N: ArrayLike, score_N: ArrayLike, treatment_N: ArrayLike) -> Estimate:
-    """Area under the uplift curve of a 0/1 outcome over the diagonal / that of the ideal order (Devriendt et al. 2020).
-
-    Curve: as for `qini`, but y = (Y1 / N1 - Y0 / N0) (N1 + N0), a rate without rows counting 0. Ideal order: rows whose
-    outcome equals their treatment first; within them and within the others, responders first if more controls respond
-    than treated do not, else the treated first. Equal to scikit-uplift's `uplift_auc_score`. Errors as `qini`.
-    """
-    rows = _rows("auuc", outcome_N, score_N, treatment_N)
-    y, t = rows.y_N, rows.t_N
-    _binary("auuc", y)
-    second = y if np.sum((y == 1) & (t == 0)) > np.sum((y == 0) & (t == 1)) else t
-    ideal = _Ranked(y, t, _group(2.0 * (y == t) + second))
-    return _ratio("auuc", rows, _area(rows, _uplift_shape), _area(ideal, _uplift_shape))
-
-
 def qini_area(outcome_N: ArrayLike, score_N: ArrayLike, treatment_N: ArrayLike) -> Estimate:
     """Area between Qini curve and diagonal for any outcome, in its unit per customer.
 
@@ -122,13 +92,6 @@ def qini_area(outcome_N: ArrayLike, score_N: ArrayLike, treatment_N: ArrayLike) 
     rows = _rows("qini area", outcome_N, score_N, treatment_N)
     n, treated = len(rows.y_N), rows.t_N.sum()
     return _ratio("qini area", rows, _area(rows, _qini_shape), (n * treated, treated + n * rows.t_N))
-
-
-def auuc_area(outcome_N: ArrayLike, score_N: ArrayLike, treatment_N: ArrayLike) -> Estimate:
-    """Area between uplift curve and diagonal for any outcome, in its unit per customer: x and y divided by N."""
-    rows = _rows("auuc area", outcome_N, score_N, treatment_N)
-    n = len(rows.y_N)
-    return _ratio("auuc area", rows, _area(rows, _uplift_shape), (float(n * n), np.full(n, 2.0 * n)))
 
 
 def qini_curve(outcome_N: ArrayLike, score_N: ArrayLike, treatment_N: ArrayLike, points: int = 101) -> Curve:
@@ -145,22 +108,6 @@ def qini_curve(outcome_N: ArrayLike, score_N: ArrayLike, treatment_N: ArrayLike,
     keep = _spread(len(q), points)
     x, g, s = (n1 + n0)[keep] / len(y), gain[keep], np.sqrt(np.maximum(variance[keep], 0.0))
     return Curve("share of customers", np.r_[0.0, x], np.r_[0.0, g], np.r_[0.0, s])
-
-
-def uplift_by_decile(
-    outcome_N: ArrayLike, score_N: ArrayLike, treatment_N: ArrayLike, bins: int = 10
-) -> tuple[Decile, ...]:
-    """At most `bins` groups of nearly equal count, best first, with treated minus control mean (Welch's s.e.).
-
-    Rows of equal score stay together, so that row order changes nothing; a constant score gives one group.
-    """
-    rows = _rows("uplift by decile", outcome_N, score_N, treatment_N)
-    if bins < 1:
-        raise InputError(f"uplift by decile: bins = {bins}, needs at least 1")
-    below = np.r_[0, np.cumsum(np.bincount(rows.group_N))[:-1]][rows.group_N]  # customers ranked strictly better
-    part_N = below * bins // len(below)
-    score = np.asarray(score_N, dtype=np.float64)
-    return tuple(_decile(score[m], rows.y_N[m], rows.t_N[m] == 1) for b in range(bins) if (m := part_N == b).any())
 
 
 def arm_scores(
@@ -220,23 +167,6 @@ def difference(a: Estimate, b: Estimate) -> Estimate:
     return estimate_of(f"{a.figure} - {b.figure}", a.value - b.value, part_N, "paired influence")
 
 
-def bootstrap(estimate: Estimate, draws: int = 1000, seed: int = 1) -> Estimate:
-    """The same figure with the percentile interval and s.e. of a Bayesian bootstrap over rows (Rubin 1981).
-
-    Exact for means such as `policy_value` and their differences; for Qini and AUUC of their first-order expansion.
-    Weights come from a generator seeded by a hash: equal seed, equal rows, equal interval.
-    """
-    rng = np.random.default_rng(hash_int("bootstrap", seed))
-    part, value_B = estimate.influence_N * estimate.n, np.empty(draws)
-    for start in range(0, draws, CHUNK):
-        weight = rng.standard_exponential((min(CHUNK, draws - start), estimate.n))
-        value_B[start : start + CHUNK] = estimate.value + weight @ part / weight.sum(axis=1)
-    low, high = np.quantile(value_B, [0.025, 0.975])
-    rule = f"Bayesian bootstrap, {draws} draws, seed {seed}"
-    se, n = float(value_B.std(ddof=1)), estimate.n
-    return Estimate(estimate.figure, estimate.value, se, float(low), float(high), n, rule, estimate.influence_N)
-
-
 def _rows(figure: str, outcome_N: ArrayLike, score_N: ArrayLike, treatment_N: ArrayLike) -> _Ranked:
     y, score, t = (_vector(figure, values) for values in (outcome_N, score_N, treatment_N))
     if not y.shape == score.shape == t.shape:
@@ -274,12 +204,6 @@ def _qini_shape(n1: Floats, y1: Floats, n0: Floats, y0: Floats) -> tuple[Floats,
     return y1 - m0 * n1, np.stack([-m0, np.ones_like(n1), m0 * r, -r])
 
 
-def _uplift_shape(n1: Floats, y1: Floats, n0: Floats, y0: Floats) -> tuple[Floats, Floats]:
-    n, m1, m0 = n1 + n0, _over(y1, n1), _over(y0, n0)
-    lift, s1, s0 = m1 - m0, _over(n, n1), _over(n, n0)
-    return lift * n, np.stack([lift - m1 * s1, s1, lift + m0 * s0, -s0])
-
-
 def _area(rows: _Ranked, shape: _Shape) -> tuple[float, Floats]:
     """Area between curve and diagonal, and how it moves with the weight of each row.
 
@@ -313,15 +237,6 @@ def estimate_of(figure: str, value: float, influence_N: Floats, rule: str) -> Es
     influence = influence_N * np.sqrt(n / (n - 1))
     se = float(np.sqrt(np.sum(influence**2)))
     return Estimate(figure, float(value), se, float(value - Z95 * se), float(value + Z95 * se), n, rule, influence)
-
-
-def _decile(score_M: Floats, y_M: Floats, treated_M: NDArray[np.bool_]) -> Decile:
-    one, zero = y_M[treated_M], y_M[~treated_M]
-    head = (float(score_M.mean()), len(y_M), len(one))
-    if min(len(one), len(zero)) < 2:
-        return Decile(*head, None, None, None, None)
-    gain, se = one.mean() - zero.mean(), np.sqrt(one.var(ddof=1) / len(one) + zero.var(ddof=1) / len(zero))
-    return Decile(*head, float(gain), float(se), float(gain - Z95 * se), float(gain + Z95 * se))
 
 
 def _spread(size: int, points: int) -> Ints:

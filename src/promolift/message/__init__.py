@@ -5,7 +5,7 @@
 
 `write_all` does it for a plan of any size, `broken_rules` reads any text against an offer, whoever wrote it, and
 `label` gives the readable name of a category, department or product, `offer_words` an offer in a few words. `facts`
-ticks what a text states, `disagreements` holds a Chinese and an English text of one offer against each other.
+ticks what a text states.
 """
 
 from typing import TYPE_CHECKING
@@ -27,7 +27,6 @@ __all__ = [
     "Style",
     "briefs",
     "broken_rules",
-    "disagreements",
     "facts",
     "fill_pool",
     "is_couponable",
@@ -53,7 +52,7 @@ if TYPE_CHECKING:
     from promolift.message.reading.text import BrokenRule, Context, Fact
     from promolift.message.review import to_review, with_verdicts
     from promolift.message.templates import Bought, Message, MessageSettings, Recipient, Style
-    from promolift.message.verify import broken_rules, disagreements, facts
+    from promolift.message.verify import broken_rules, facts
     from promolift.message.writer import briefs, phrasings, reviewer, write, write_all
 else:
     lazy(__name__)

@@ -7,7 +7,7 @@ of the forms passes the strict reading, and a small model cannot wander off ("wa
 
 import re
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -78,8 +78,3 @@ def parts(form: str) -> list[tuple[str, bool]]:
     """A form cut into its fixed texts and the names of its lists (True), in order."""
     cut = _REFERENCE.split(form)
     return [(text, i % 2 == 1) for i, text in enumerate(cut) if text]
-
-
-def expand(form: str, lists: Lists, choose: Callable[[tuple[str, ...]], str]) -> str:
-    """A sentence of the form, each list's text chosen by `choose`: what a model could write, without one."""
-    return "".join(expand(choose(lists[text]), lists, choose) if named else text for text, named in parts(form))

@@ -4,7 +4,6 @@ The text is read anew: names are found and protected, dates become moments, numb
 amount, threshold, cap), and whatever number or claim is left over is a fact the offer does not contain.
 """
 
-from collections.abc import Iterable
 from dataclasses import replace
 
 from promolift.message.channels import Channel, check_channel, is_name_only
@@ -16,7 +15,7 @@ from promolift.message.reading.money import check_leftovers, check_money, check_
 from promolift.message.reading.names import check_labels, check_names, check_person, protect_names
 from promolift.message.reading.percents import check_percents
 from promolift.message.reading.rest import check_rest
-from promolift.message.reading.text import BrokenRule, Context, Fact, FactKind, Reading, ready
+from promolift.message.reading.text import BrokenRule, Context, Fact, Reading, ready
 from promolift.message.reading.turns import plain_ends
 from promolift.message.reading.words import (
     check_code,
@@ -31,7 +30,6 @@ from promolift.terms import Language, Offer
 # Characters; nobody reads more in a promotion, and reading takes time that grows with the square of the length.
 LONGEST = 1000
 _NOTHING = Context()
-_COMMON: frozenset[FactKind] = frozenset({"name", "percent", "amount", "threshold", "cap", "shipping", "start", "end"})
 
 
 def broken_rules(
@@ -70,23 +68,6 @@ def facts(
     wrong = [(rule.start, rule.end) for rule in reading.broken if rule.end > rule.start]
     ticked = [replace(f, holds=not any(a < f.end and f.start < b for a, b in wrong)) for f in set(reading.facts)]
     return sorted(ticked, key=lambda fact: (fact.start, fact.end, fact.kind))
-
-
-def disagreements(zh: str, en: str, offer: Offer, *, context: Context = _NOTHING) -> list[str]:
-    """In what the Chinese and the English text of one offer differ: facts that only one of them states.
-
-    Texts that are both true agree in all they both say; this finds what one of them leaves out.
-    """
-    pairs: tuple[tuple[Language, str], ...] = (("zh", zh), ("en", en))
-    said = {
-        language: {fact.kind for fact in facts(text, offer, language, context=context)} & _COMMON
-        for language, text in pairs
-    }
-    return [*_only(said["zh"] - said["en"], "zh", "en"), *_only(said["en"] - said["zh"], "en", "zh")]
-
-
-def _only(kinds: Iterable[str], one: str, other: str) -> list[str]:
-    return [f"{kind} is stated in {one} and not in {other}" for kind in sorted(kinds)]
 
 
 def read(

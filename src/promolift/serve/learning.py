@@ -16,6 +16,7 @@ from sqlalchemy import Connection, create_engine, select
 
 from promolift.errors import PromoError, SupportError
 from promolift.results.shop import Span
+from promolift.results.tables import Clean
 from promolift.serve.learned import Learned, Task
 from promolift.serve.outcomes import KINDS, outcomes
 from promolift.serve.record import whole
@@ -82,11 +83,12 @@ def read_events(db: Connection, task: Task, currency: str) -> pl.DataFrame:
     """What the work folder knows was bought, and what the ledger heard after that."""
     kept, last_ms = [], -1
     with Store(task.work) as store:
-        if store.has("events"):
+        clean = Clean(store)
+        if clean.has_events:
             last_ms = Span.load(store).last_ms or -1
             columns = ("customer_id", "ts_ms", "kind", "product_id", "order_id", "quantity", "revenue_cents",
                        "list_cents", "coupon_cents")  # fmt: skip
-            kept.append(store.events().filter("kind in ('purchase', 'refund')").project(", ".join(columns)).pl())
+            kept.append(clean.events().filter("kind in ('purchase', 'refund')").project(", ".join(columns)).pl())
     wanted = select(EVENTS.c.customer_id, EVENTS.c.ts_ms, EVENTS.c.received_ms, EVENTS.c.name, EVENTS.c.body)
     wanted = wanted.where(EVENTS.c.name.in_(KINDS), EVENTS.c.ts_ms > last_ms).order_by(EVENTS.c.seq)
     heard = [outcomes(rows, currency) for rows in _parts(db, wanted)]

@@ -11,6 +11,7 @@ from promolift.config import Config
 from promolift.errors import SupportError
 from promolift.progress import Tell
 from promolift.results.shop import Span
+from promolift.results.tables import Clean, Effects, Profiled
 from promolift.store import Store
 
 CHECK_DAYS = 77  # predictions are checked on the last 11 weeks: long enough for 8 weeks of spend and a few campaigns
@@ -40,6 +41,21 @@ class Job:
     store: Store
     tell: Tell
     out: Path | None = None
+
+    @property
+    def clean(self) -> Clean:
+        """The shop's own tables."""
+        return Clean(self.store)
+
+    @property
+    def profiled(self) -> Profiled:
+        """Its customers."""
+        return Profiled(self.store)
+
+    @property
+    def effects(self) -> Effects:
+        """What was learned of offers in the past."""
+        return Effects(self.store)
 
 
 @dataclass(frozen=True)

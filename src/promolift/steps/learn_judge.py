@@ -4,7 +4,7 @@ Legend: N customers in the order of `Slots`, A actions.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
 import numpy as np
 import polars as pl
@@ -19,37 +19,17 @@ from promolift.learn.lift import Lift, Metric, lift
 from promolift.learn.power import PowerSettings
 from promolift.learn.sequential import boundary
 from promolift.learn.sums import sums_by
-from promolift.learn.support import Support, weigh
+from promolift.learn.support import BINS
+from promolift.results.learned import Coverage, Look, Quintile, Ranged, Weights
 from promolift.steps.learn_data import VALUES, Evidence, LearnSettings, Slots, worth
 
 Floats = NDArray[np.float64]
-FIFTHS = 5
+QUINTILES = 5
 WEEK_MS = 7 * 86_400_000
 INPUTS = (
     "spend_per_week_cents", "recency_days", "cadence_days", "orders_16w", "basket_mean_cents", "category_count",
     "discount_share", "coupon_share", "price_sensitivity", "top_category_1", "top_channel",
 )  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Look:
-    """What had been added `days` after the decision, all customers of the policy together, with its interval."""
-
-    days: float
-    total: float
-    low: float
-    high: float
-
-
-@dataclass(frozen=True)
-class Fifth:
-    """Customers of one fifth of the predicted gain: predicted and realised per customer."""
-
-    predicted: float
-    realised: float
-    low: float
-    high: float
-    n: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,10 +40,10 @@ class Judged:
     arm: str
     main: Analysis
     orders: Analysis
-    discount: tuple[float, float, float] | None
+    discount: Ranged | None
     looks: tuple[Look, ...]
-    support: Support
-    fifths: tuple[Fifth, ...]
+    weights: Weights
+    quintiles: tuple[Quintile, ...]
     predicted: float
     drifts: tuple[drift.Drift, ...]
     unseen_drifts: tuple[tuple[str, str], ...]
@@ -73,6 +53,16 @@ class Judged:
     def verdict(self) -> Verdict:
         """The one comparison that counts: the policy in force against the holdout, all customers."""
         return next(v for v in self.main.verdicts if v.arm == self.arm and v.segment == WHOLE)
+
+    @property
+    def compared(self) -> int:
+        """Customers of that comparison, both sides."""
+        return self.verdict.n_arm + self.verdict.n_control
+
+    @property
+    def calibration(self) -> Coverage:
+        """In how many quintiles the prediction lies within what was realised."""
+        return Coverage.of(each.inside for each in self.quintiles)
 
 
 def judge(evidence: Evidence, profiles: tuple[pl.DataFrame, pl.DataFrame] | None) -> Judged:
@@ -89,8 +79,8 @@ def judge(evidence: Evidence, profiles: tuple[pl.DataFrame, pl.DataFrame] | None
         orders=orders,
         discount=discounts(customers, arm, evidence.settings.alpha),
         looks=cumulated(evidence, arm),
-        support=weights(evidence.slots),
-        fifths=fifths(evidence.slots, share, evidence.settings),
+        weights=Weights.of(1 / evidence.slots.logged_N, BINS),
+        quintiles=quintiles(evidence.slots, share, evidence.settings),
         predicted=float(planned_gain(evidence.slots, share).mean()),
         drifts=drifts,
         unseen_drifts=unseen,
@@ -140,7 +130,7 @@ def _eligible(evidence: Evidence) -> int:
     return int(evidence.decisions.filter(pl.col("holdout").is_not_null())["customer_id"].n_unique())
 
 
-def discounts(customers: pl.DataFrame, arm: str, alpha: float) -> tuple[float, float, float] | None:
+def discounts(customers: pl.DataFrame, arm: str, alpha: float) -> Ranged | None:
     """Coupon discounts per customer beyond the holdout's, with the interval at the planned end; None where none vary.
 
     No verdict: a holdout without coupons is not a rate of 0 that could have been another one.
@@ -151,7 +141,7 @@ def discounts(customers: pl.DataFrame, arm: str, alpha: float) -> tuple[float, f
     except SupportError:
         return None
     reach = boundary(1.0, alpha) * found.se
-    return found.lift, found.lift - reach, found.lift + reach
+    return Ranged(found.lift, found.lift - reach, found.lift + reach)
 
 
 def cumulated(evidence: Evidence, arm: str) -> tuple[Look, ...]:
@@ -190,11 +180,6 @@ def compared(rows: pl.DataFrame, arm: str, metric: Metric) -> Lift | None:
         return None
 
 
-def weights(slots: Slots) -> Support:
-    """The weights 1 / logged chance of what was decided; `mean` has no meaning here."""
-    return weigh(1 / slots.logged_N, 0.0)
-
-
 def planned_gain(slots: Slots, holdout_share: float) -> Floats:
     """The predicted gain of the policy for each customer, before the draw that held some of them out."""
     gain: Floats = (slots.prob_NA[:, :-1] * np.nan_to_num(slots.gain_NK)).sum(axis=1) / (1 - holdout_share)
@@ -210,23 +195,23 @@ def slot_lift(slots: Slots, mask_N: NDArray[np.bool_], least: int) -> Lift | Non
     return compared(rows, "offered", Metric(name="value", value="value", covariates=("value_before",)))
 
 
-def fifths(slots: Slots, holdout_share: float, settings: LearnSettings) -> tuple[Fifth, ...]:
-    """Predicted against realised gain, by fifths of the prediction, each against the holdout of the same fifth."""
+def quintiles(slots: Slots, holdout_share: float, settings: LearnSettings) -> tuple[Quintile, ...]:
+    """Predicted against realised gain, by quintiles of the prediction, each against the holdout of the same one."""
     predicted = planned_gain(slots, holdout_share)
     got = predicted > 0
-    if got.sum() < FIFTHS:
+    if got.sum() < QUINTILES:
         return ()
-    edges = np.quantile(predicted[got], np.arange(1, FIFTHS) / FIFTHS)
+    edges = np.quantile(predicted[got], np.arange(1, QUINTILES) / QUINTILES)
     place = np.searchsorted(edges, predicted, side="right")
     found = []
-    for k in range(FIFTHS):
+    for k in range(QUINTILES):
         mine = got & (place == k)
         each = slot_lift(slots, mine, settings.least // 2)
         if each is None:
             continue
         reach = float(scipy.stats.t.ppf(1 - settings.alpha / 2, each.freedom)) * each.se
         found.append(
-            Fifth(float(predicted[mine].mean()), each.lift, each.lift - reach, each.lift + reach, int(mine.sum()))
+            Quintile(float(predicted[mine].mean()), each.lift, each.lift - reach, each.lift + reach, int(mine.sum()))
         )
     return tuple(found)
 
@@ -306,7 +291,7 @@ def numbers_of(judged: Judged) -> dict[str, object]:
         "gain_total": verdict.total,
         "total_low": verdict.total_low,
         "total_high": verdict.total_high,
-        "discount_per_customer": judged.discount,
+        "discount_per_customer": astuple(judged.discount) if judged.discount else None,
         "predicted_per_customer": judged.predicted,
         "detectable_per_customer": judged.shown,
         "sample_ratio": {"ok": judged.main.ratio.ok, "rule": judged.main.ratio.rule},
@@ -314,8 +299,8 @@ def numbers_of(judged: Judged) -> dict[str, object]:
         "joined": {"decisions": evidence.joined.decision_counts, "outcomes": evidence.joined.outcome_counts,
                    "changed_arm": evidence.joined.changed_arm},
         "by_day": [vars(look) for look in judged.looks],
-        "calibration": [vars(fifth) for fifth in judged.fifths],
-        "weights": {"effective": judged.support.effective, "largest": judged.support.largest,
-                    "rows": judged.support.rows, "explored": evidence.release.explore},
+        "calibration": [vars(each) for each in judged.quintiles],
+        "weights": {"effective": judged.weights.effective, "largest": judged.weights.largest,
+                    "rows": judged.weights.rows, "explored": evidence.release.explore},
         "drift": [str(each) for each in judged.drifts],
     }  # fmt: skip

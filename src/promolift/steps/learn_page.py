@@ -57,7 +57,7 @@ def page_of(told: Told) -> Page:
         facts=[
             ("Campaign", evidence.release.campaign_id),
             ("Policy", f"{told.judged.arm}, version {evidence.release.policy_version}"),
-            ("Events until", date(evidence.asof_ms - 1, None)),
+            ("Events until", date(evidence.last_ms, None)),
             ("Measured by", evidence.measure),
         ],
         head=Big("Added by the offers", total, text, told.badge),
@@ -77,7 +77,7 @@ def _bigs(told: Told) -> list[Big]:
         Big("Per customer", gain, f"Predicted was {told.cash(told.judged.predicted)}.", told.badge),
         Big("Answer", verdict.answer, ANSWERS[verdict.answer][1]),
         *_discount(told),
-        Big("Customers", count(verdict.n_arm + verdict.n_control), sizes),
+        Big("Customers", count(told.judged.compared), sizes),
     ]
 
 
@@ -85,9 +85,9 @@ def _discount(told: Told) -> list[Big]:
     found = told.judged.discount
     if found is None:
         return []
-    given, low, high = found
-    text = f"Coupon discounts per customer beyond the holdout's ({ends(low, high, told.cash)}), already taken off."
-    return [Big("Discounts", told.cash(given), text, told.badge)]
+    span = ends(found.low, found.high, told.cash)
+    text = f"Coupon discounts per customer beyond the holdout's ({span}), already taken off."
+    return [Big("Discounts", told.cash(found.value), text, told.badge)]
 
 
 def _verdict(told: Told) -> Chapter:
@@ -168,17 +168,17 @@ def _calibration(told: Told) -> Chapter:
     if told.judged.evidence.measure != "margin":
         why = "gains were predicted in margin, and only revenue could be measured"
         return Chapter("calibration", "Calibration", title, lead, [gap("whether predictions were right", why)])
-    if not told.judged.fifths:
+    if not told.judged.quintiles:
         why = "too few customers with a predicted gain in each arm"
         return Chapter("calibration", "Calibration", title, lead, [gap("whether predictions were right", why)])
-    marks, cells, inside = [], [], 0
-    for each in told.judged.fifths:
-        inside += each.low <= each.predicted <= each.high
+    marks, cells = [], []
+    for each in told.judged.quintiles:
         marks.append((f"predicted {told.cash(each.predicted)}", each.realised, each.low, each.high, "main"))
         span = ends(each.low, each.high, told.cash)
         cells.append([told.cash(each.predicted), told.cash(each.realised), span, count(each.n)])
     grid = Grid(["predicted", "realised", "95 % interval", "customers"], cells, frozenset(range(4)))
-    finding = f"{inside} of {len(marks)} intervals hold what was predicted."
+    held = told.judged.calibration
+    finding = f"{count(held.inside)} of {count(held.intervals)} intervals hold what was predicted."
     how = (
         "Customers by fifths of the predicted gain; each fifth is compared with those held back out of the same fifth."
     )
@@ -198,14 +198,10 @@ def _calibration(told: Told) -> Chapter:
 
 def _trust(told: Told) -> Chapter:
     judged, joined = told.judged, told.judged.evidence.joined
-    support = judged.support
-    cells = [
-        [f"{a:g} to {b:g}" if b != float("inf") else f"over {a:g}", count(n), share(n / support.rows)]
-        for a, b, n in support.histogram
-        if n
-    ]
-    text = f"1 / logged chance of what was decided; the largest is {number(support.largest)}. All together weigh as "
-    text += f"much as {count(support.effective)} even decisions."
+    weights = judged.weights
+    cells = [[str(each), count(each.n), share(each.share)] for each in weights.classes if each.n]
+    text = f"1 / logged chance of what was decided; the largest is {number(weights.largest)}. All together weigh as "
+    text += f"much as {count(weights.effective)} even decisions."
     chance = judged.evidence.release.explore
     explored = (
         f"{share(chance)} of the draws were left to chance, so every open offer had a known chance: policies that were "

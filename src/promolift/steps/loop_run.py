@@ -25,11 +25,12 @@ def run_simulation(stated: Mapping[str, float | None], out: Path, tell: Tell, fi
     from promolift.steps.loop_page import page_of
 
     loop = run_loop(settings, lambda share, note: tell("simulate", share, note))
-    summary = numbers(loop).summary()
+    found = numbers(loop)
+    summary = found.summary()
     out.mkdir(parents=True, exist_ok=True)
     day_table(loop).write_parquet(out / "days.parquet")
     (out / "loop.json").write_text(summary.to_json(), encoding="utf-8")
-    (out / "loop.html").write_text(render_page(page_of(loop)), encoding="utf-8")
+    (out / "loop.html").write_text(render_page(page_of(found)), encoding="utf-8")
     return summary.adding(f"Report: {out / 'loop.html'}")
 
 

@@ -14,9 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from promolift.hashing import hash_units
-from promolift.learn.explore import pick
+from promolift.learn.explore import pick, variant_shares
 from promolift.message import Recipient, label, phrasings
-from promolift.message.ranker import variant_shares
 from promolift.offer import MenuItem, make_offer
 from promolift.simulate.live import click_rates, clicks
 from promolift.simulate.world import GOODS, World

@@ -13,7 +13,6 @@ from promolift.results.plan import Plan
 from promolift.results.shop import Offers
 from promolift.sql import DAY_MS, bind, fetch
 from promolift.steps.job import Job, moments
-from promolift.steps.profile import at_moment
 from promolift.terms import AND, Offer, covered
 
 LAST_BOUGHT = """
@@ -97,7 +96,7 @@ def product_names(job: Job, product_ids: pl.Series) -> dict[str, str]:
     """Names as printed, of the products that have one; of an offer on two, both names."""
     asked = {each: covered(each) for each in product_ids.drop_nulls().unique().sort()}
     ones = sorted({one for parts in asked.values() for one in parts})
-    named = job.store.frame("products").filter(pl.col("product_id").is_in(ones)).drop_nulls("name")
+    named = job.clean.catalogue.filter(pl.col("product_id").is_in(ones)).drop_nulls("name")
     names = dict(named.select("product_id", "name").iter_rows())
     return {each: AND.join(names.get(p, p) for p in parts) for each, parts in asked.items() if names.keys() & {*parts}}
 
@@ -106,9 +105,9 @@ def companions(job: Job, plan: pl.DataFrame) -> pl.DataFrame:
     """customer_id, bought, bought_kind, bought_category: the last purchase of those who get an offer on one product."""
     asof = moments(job).asof
     sql = bind(LAST_BOUGHT, since=asof - COMPANION_DAYS * DAY_MS, asof=asof)
-    last = pl.concat([fetch(job.store.events(shard).query("events", sql)) for shard in job.store.shards("events")])
+    last = pl.concat([fetch(job.clean.events(shard).query("events", sql)) for shard in job.clean.shards])
     one = plan.filter(pl.col("scope") == "product").select("customer_id").join(last, on="customer_id")
-    catalogue = job.store.frame("products").select("product_id", "name", "category")
+    catalogue = job.clean.catalogue.select("product_id", "name", "category")
     return one.join(catalogue, on="product_id", how="left").select(
         "customer_id",
         pl.coalesce("name", "product_id").alias("bought"),
@@ -119,18 +118,16 @@ def companions(job: Job, plan: pl.DataFrame) -> pl.DataFrame:
 
 def names(job: Job) -> pl.DataFrame:
     """customer_id and name of those who told us one."""
-    if not job.store.has("customers"):
-        return pl.DataFrame(schema={"customer_id": pl.String, "name": pl.String})
-    return job.store.frame("customers").select("customer_id", "name")
+    return job.clean.people.select("customer_id", "name")
 
 
 def explained(job: Job, plan: pl.DataFrame) -> pl.DataFrame:
     """The plan with `reason`: why this offer for this customer, in plain words from his own figures."""
     asof = moments(job).asof
-    affinity = at_moment(job, "affinities", asof).select(
+    affinity = job.profiled.affinities(asof).select(
         "customer_id", "target", "orders", "gap_days", "due_in_days", "deal_share"
     )
-    people = at_moment(job, "profiles", asof).select("customer_id", "price_sensitivity", "price_sensitivity_se")
+    people = job.profiled.profiles(asof).select("customer_id", "price_sensitivity", "price_sensitivity_se")
     middle = people["price_sensitivity"].median()
     rows = (
         plan.drop("price_sensitivity")

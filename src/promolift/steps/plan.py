@@ -14,6 +14,7 @@ from promolift import allocate, deliver, effect, offer
 from promolift.allocate.risk import cautious
 from promolift.allocate.settings import Risk
 from promolift.deliver import Board, Drawn, Recalibration, Release
+from promolift.deliver.randomised import STEP, Spending, cost, drawn, even_cost, spending
 from promolift.errors import BudgetError
 from promolift.message import is_couponable, is_sensitive
 from promolift.privacy import may_send
@@ -24,10 +25,8 @@ from promolift.steps.assumed import assumptions
 from promolift.steps.grounds import budget_cents, close_weak, evidence_floor
 from promolift.steps.job import Job, Moments, moments
 from promolift.steps.propose import Proposed, value, with_proposals
-from promolift.steps.randomised import STEP, Spending, cost, drawn, even_cost, spending
 from promolift.steps.targets import list_people, list_resting, list_targets
 from promolift.steps.why import FEW, moneyless, why
-from promolift.tables import CUSTOMERS
 from promolift.terms import covered
 
 LIMIT = "one category: "
@@ -95,7 +94,7 @@ def candidates(job: Job, at: Moments) -> Proposed:
 
 def private(job: Job, targets: pl.DataFrame) -> list[str]:
     """Targets that a message must not name by itself or on which offers are unlawful, by own or category name."""
-    catalogue = job.store.frame("products").select(pl.col("product_id").alias("target"), "name", "category")
+    catalogue = job.clean.catalogue.select(pl.col("product_id").alias("target"), "name", "category")
     known = targets.select("target", "kind").unique().join(catalogue, on="target", how="left").sort("target", "kind")
     return [
         target
@@ -354,5 +353,5 @@ def summary(job: Job, some: Offered, asked: Asked, budget: int, made: Decided, c
 
 def consents(job: Job, customer_ids: pl.Series) -> pl.DataFrame:
     """customer_id, may_send, reason for everybody with a candidate."""
-    told = job.store.frame("customers") if job.store.has("customers") else CUSTOMERS.empty()
+    told = job.clean.people
     return may_send(customer_ids, told, job.config.consent)

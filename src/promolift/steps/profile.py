@@ -25,7 +25,7 @@ def run(job: Job) -> None:
     store, settings = job.store, profile_settings(job)
     at = moments(job)
     asofs = sorted({at.asof, at.check, at.response})
-    shards = store.shards("events")
+    shards = job.clean.shards
     shared = profile.Shared.start(asofs)
     total, done = len(shards) * (len(profile.STEPS) + 1), 0
     for step in profile.STEPS:
@@ -39,9 +39,8 @@ def run(job: Job) -> None:
         for shard in shards:
             here = open_shard(job, shard)
             known = moments_of(here.events, asofs)
-            customers = store.table("customers") if store.has("customers") else None
             for put, frame in (
-                (put_p, profile.profile(here, known, shared, settings, customers)),
+                (put_p, profile.profile(here, known, shared, settings, job.clean.customers)),
                 (put_a, profile.affinities(here, known, shared, settings)),
                 (put_i, profile.interests(here.events, known, shared, settings)),
             ):
@@ -59,9 +58,8 @@ def profile_settings(job: Job) -> profile.ProfileSettings:
 
 def open_shard(job: Job, shard: int) -> profile.Shard:
     """One shard's events beside the whole of the small tables."""
-    store = job.store
-    campaigns = [store.table(name) if store.has(name) else None for name in ("exposures", "redemptions")]
-    return profile.Shard(store.events(shard), store.table("products"), *campaigns)
+    clean = job.clean
+    return profile.Shard(clean.events(shard), clean.products, clean.exposures, clean.redemptions)
 
 
 def moments_of(events: Relation, asofs: list[int]) -> Relation:

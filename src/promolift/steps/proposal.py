@@ -19,7 +19,7 @@ from promolift.errors import ConfigError, InputError, StepError
 from promolift.report.words import money
 from promolift.results.approved import approve as keep_release
 from promolift.results.approved import approved
-from promolift.results.plan import PlanNote
+from promolift.results.plan import Plan, PlanNote
 from promolift.settings import Settings
 from promolift.steps.job import StepSummary
 from promolift.store import Store
@@ -108,7 +108,7 @@ def plan_mark(store: Store) -> str | None:
     if not PlanNote.has(store):
         return None
     terms = PlanNote.load(store).terms.model_dump_json()
-    rows = store.frame("decisions").select("decision_id", "offer_id", "propensity").sort("decision_id")
+    rows = Plan.load(store).decisions.select("decision_id", "offer_id", "propensity").sort("decision_id")
     return sha256(terms.encode() + rows.write_csv().encode()).hexdigest()[:16]
 
 

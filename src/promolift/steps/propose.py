@@ -144,7 +144,7 @@ def with_terms(job: Job, drafts: pl.DataFrame, grid: pl.DataFrame) -> pl.DataFra
 def accepted(job: Job, at: Moments, settings: OfferProposalSettings) -> pl.DataFrame:
     """What was bought with a coupon before the plan, as PROPOSALS; how long coupons ran is not in the logs."""
     sql = bind(ACCEPTED, asof=at.asof)
-    parts = [_accepted(job, shard, sql) for shard in job.store.shards("events")]
+    parts = [_accepted(job, shard, sql) for shard in job.clean.shards]
     rows = pl.concat(parts)
     if rows.is_empty():
         raise SupportError("offer.proposals = 'gan': the logs hold no purchase with a coupon; use 'grid'")
@@ -158,6 +158,6 @@ def accepted(job: Job, at: Moments, settings: OfferProposalSettings) -> pl.DataF
 
 
 def _accepted(job: Job, shard: int, sql: str) -> pl.DataFrame:
-    products = job.store.table("products")  # DuckDB finds it by its name here
+    products = job.clean.products  # DuckDB finds it by its name here
     assert products is not None
-    return fetch(job.store.events(shard).query("events", sql))
+    return fetch(job.clean.events(shard).query("events", sql))

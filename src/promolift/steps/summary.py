@@ -17,7 +17,7 @@ def summary(job: Job, step: str) -> dict[str, Any]:
     if step == "ingest":
         return health_summary(job)
     if step == "profile":
-        rows = store.table("profiles").aggregate("count(distinct customer_id)").fetchall()[0][0]
+        rows = job.profiled.size
         return {"step": step, "customers": rows, **foreseen(job, f"{rows:,} customers profiled")}
     if step == "effect":
         return effect_summary(effects.response(store))

@@ -13,8 +13,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from promolift.effect import calibrate, core
+from promolift.effect import core
 from promolift.effect.nuisance import Nuisance, fit_nuisance, rows_of
+from promolift.effect.outcomes import effect_bins
 from promolift.effect.trial import Level, Trial, chunks, encoder_of, row_keys
 from promolift.errors import SupportError
 from promolift.learn import uplift
@@ -227,7 +228,7 @@ def _bins(crossed: _Crossed, arm: int) -> list[Row]:
             "outcome": crossed.name, "arm": arm, "predicted": each.predicted, "realised": each.realised, "se": each.se,
             "low": each.low, "high": each.high, "n": each.n, "inside": each.low <= each.predicted <= each.high,
         }
-        for each in calibrate.effect_bins(crossed.gain_NK[:, arm - 1], psi_N)
+        for each in effect_bins(crossed.gain_NK[:, arm - 1], psi_N)
     ]  # fmt: skip
 
 

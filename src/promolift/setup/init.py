@@ -14,8 +14,8 @@ import polars as pl
 from promolift import data
 from promolift.config import RAW, Config
 from promolift.errors import ConfigError, InputError
+from promolift.setup.files import Log, open_logs, told_by_name
 from promolift.sources.files import open_file
-from promolift.steps.init_files import Log, open_logs, told_by_name
 from promolift.steps.job import StepSummary
 from promolift.store import Store
 

@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 import polars as pl
 
-from promolift.deliver import Board, Drawn, Release, records
+from promolift.deliver.batch import Board, Drawn, records
+from promolift.deliver.decide import Release
 
 STEP = 0.95  # what is spent and drawn shrinks by this factor until what was drawn keeps the budget
 

@@ -20,6 +20,12 @@ def test_without_an_encoder_there_is_no_chapter() -> None:
     assert 'id="outlook"' in render(demo.story())
 
 
+def test_where_an_encoder_was_asked_for_in_vain_the_chapter_says_why() -> None:
+    page = Page(render(Story(missing={"outlook": "torch is not installed"})))
+    assert "No neural network was learned in this run." in page.text
+    assert "torch is not installed" in page.text
+
+
 def test_every_part_may_be_missing() -> None:
     assert 'id="outlook"' in render(Story(outlook=Outlook()))
     empty = {name: getattr(demo.outlook(), name).clear() for name in ("record", "scores", "bins", "people", "goods")}

@@ -87,6 +87,7 @@ def tell_story(job: Job) -> Story:
         | dict.fromkeys(("mix", "households"), next(iter(plan.note.why), "nobody gets an offer"))
         | dict.fromkeys(("scores", "calibration", "recall"), unchecked.get("purchases", "there is too little to check"))
         | {"affinities": "the log names no amounts to take shares of"}
+        | ({"outlook": no_outlook} if no_outlook and job.config.encoder.depth else {})
         | unreduced(job, at)
         | unchecked,
     )  # fmt: skip

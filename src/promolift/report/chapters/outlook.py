@@ -5,7 +5,7 @@ from typing import Any
 
 import polars as pl
 
-from promolift.report.blocks import Block, Chapter, Figure, Grid, note, table
+from promolift.report.blocks import Block, Chapter, Figure, Grid, gap, note, table
 from promolift.report.chapters.models import calibration_figure, score_block
 from promolift.report.frames import quantile, sample
 from promolift.report.story import Outlook, Story, Told
@@ -18,16 +18,23 @@ QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)
 
 
 def tell(story: Story) -> Chapter | None:
-    """The outlook; no chapter where no encoder was learned."""
-    ahead = story.outlook
-    if ahead is None:
+    """The outlook; where an encoder was asked for and none was learned, why; no chapter where nobody asked."""
+    ahead, why = story.outlook, story.missing.get("outlook")
+    if ahead is None and why is None:
         return None
+    if ahead is None:
+        lead = "No neural network was learned in this run. The plan needs none, and all else is told without it."
+        return _chapter(lead, [gap("what each customer will do next", why)])
     blocks = [*_people(ahead, story), _goods(ahead), *_told(ahead, story), *_quality(ahead)]
     lead = (
         "A small neural network, a transformer, read every visit and learned where each customer stands among all and "
         "what comes next. It foresees what people do anyway; what an offer would change stands in the next chapters."
     )
-    return Chapter("outlook", "What comes next", "What will each customer do next?", lead, [b for b in blocks if b])
+    return _chapter(lead, [b for b in blocks if b])
+
+
+def _chapter(lead: str, blocks: list[Block | Figure]) -> Chapter:
+    return Chapter("outlook", "What comes next", "What will each customer do next?", lead, blocks)
 
 
 def _people(ahead: Outlook, story: Story) -> list[Figure]:

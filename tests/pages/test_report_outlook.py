@@ -25,6 +25,12 @@ def ahead(**parts: object) -> Story:
     return Story(foreseen=demo.foreseen().model_copy(update=parts))
 
 
+def test_where_an_encoder_was_asked_for_in_vain_the_chapter_says_why() -> None:
+    page = Page(render(Story(missing={"foreseen": "torch is not installed"})))
+    assert "No neural network was learned in this run." in page.text
+    assert "torch is not installed" in page.text
+
+
 def test_every_part_may_be_missing() -> None:
     assert 'id="outlook"' in render(Story(foreseen=Foreseen()))
     for name in Foreseen.model_fields:

@@ -90,6 +90,7 @@ def tell_story(job: Job) -> Story:
         missing=dict.fromkeys(("mix", "households"), next(iter(plan.note.why), "nobody gets an offer"))
         | {"predictions": found.unchecked.get("purchases", "there is too little to check"), "discount_share": UNREDUCED}
         | {"tastes": "the log names no amounts to take shares of"}
+        | ({"foreseen": no_outlook} if no_outlook and job.config.encoder.depth else {})
         | found.unchecked,
     )  # fmt: skip
 

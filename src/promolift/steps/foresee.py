@@ -62,7 +62,10 @@ def unable(job: Job) -> str | None:
         return "encoder.depth is 0 in promolift.toml; 2 learns one"
     lacking = [name for name in ("torch", "safetensors") if find_spec(name) is None]
     if lacking:
-        return f"encoder.depth = {depth} needs {' and '.join(lacking)}; pip install 'promolift[deep]', or set it to 0"
+        return (
+            f"an encoder (encoder.depth = {depth}) needs {' and '.join(lacking)}, not installed here; "
+            "`pip install 'promolift[deep]'` or a plain `make demo` brings it; encoder.depth = 0 asks for none"
+        )
     return None
 
 

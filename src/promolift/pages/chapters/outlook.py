@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from promolift.pages.blocks import Block, Chapter, Figure, Grid, note, table
+from promolift.pages.blocks import Block, Chapter, Figure, Grid, gap, note, table
 from promolift.pages.chapters.models import calibration_figure, score_block
 from promolift.pages.story import Story
 from promolift.results.foreseen import EpochFigures, Foreseen, GoodsMap, PeopleMap
@@ -16,10 +16,13 @@ HOW = "The alike stand near each other; the directions, and distances between fa
 
 
 def tell(story: Story) -> Chapter | None:
-    """The outlook; no chapter where no encoder was learned."""
-    ahead = story.foreseen
-    if ahead is None:
+    """The outlook; where an encoder was asked for and none was learned, why; no chapter where nobody asked."""
+    ahead, why = story.foreseen, story.missing.get("foreseen")
+    if ahead is None and why is None:
         return None
+    if ahead is None:
+        lead = "No neural network was learned in this run. The plan needs none, and all else is told without it."
+        return _chapter(lead, [gap("what each customer will do next", why)])
     blocks = [
         *(_people(ahead.people, _ring(ahead.told), story) if ahead.people else ()),
         *([_goods(ahead.goods)] if ahead.goods else ()),
@@ -30,6 +33,10 @@ def tell(story: Story) -> Chapter | None:
         "A small neural network, a transformer, read every visit and learned where each customer stands among all and "
         "what comes next. It foresees what people do anyway; what an offer would change stands in the next chapters."
     )
+    return _chapter(lead, blocks)
+
+
+def _chapter(lead: str, blocks: Sequence[Block | Figure]) -> Chapter:
     return Chapter("outlook", "What comes next", "What will each customer do next?", lead, blocks)
 
 

@@ -49,20 +49,38 @@ where e.customer_id in (select customer_id from decided)
 
 
 class LearnSettings(Settings):
-    """`window_days` after a decision its outcome is known; `before_days` of history steady the comparison (CUPED).
+    """How decisions are judged, and what the next release is made from; see [learning.md](learning.md)."""
 
-    `least` customers in each arm, below which nothing is said. `prior_sd`: before any outcome the realised gain is
-    expected to be 1 +/- this times the predicted one. `explore`: the share of draws proposed where none were logged.
-    `looks`: moments of the window at which the gain is drawn.
-    """
-
-    window_days: float = Field(default=28.0, gt=0, le=366)
-    before_days: float = Field(default=56.0, gt=0)
-    least: int = Field(default=30, ge=2)
-    alpha: float = Field(default=0.05, gt=0, lt=0.5)
-    prior_sd: float = Field(default=0.5, gt=0)
-    explore: float = Field(default=0.05, gt=0, lt=1)
-    looks: int = Field(default=14, ge=1)
+    window_days: float = Field(
+        default=28.0,
+        gt=0,
+        le=366,
+        description="Days after a decision in which what a customer does counts as its outcome.",
+    )
+    before_days: float = Field(
+        default=56.0,
+        gt=0,
+        description="Days before a decision whose spending steadies the comparison (CUPED): it changes the noise, not "
+        "the answer.",
+    )
+    least: int = Field(
+        default=30, ge=2, description="Customers in each arm below which nothing is said, of all or of a group."
+    )
+    alpha: float = Field(
+        default=0.05, gt=0, lt=0.5, description="Error rate of verdicts and intervals: 0.05 for intervals of 95 %."
+    )
+    prior_sd: float = Field(
+        default=0.5,
+        gt=0,
+        description="Before any outcome the realised gain is expected to be 1 ± this times the predicted one.",
+    )
+    explore: float = Field(
+        default=0.05,
+        gt=0,
+        lt=1,
+        description="Share of decisions that the next release leaves to chance, where the last one left none.",
+    )
+    looks: int = Field(default=14, ge=1, description="Moments of the window at which the page draws the gain so far.")
     guardrails: Guardrails = Guardrails()
 
 

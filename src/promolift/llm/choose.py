@@ -3,6 +3,8 @@
 import os
 from pathlib import Path
 
+from pydantic import Field
+
 from promolift.errors import ConfigError
 from promolift.llm.local import LocalSettings, LocalWriter
 from promolift.llm.remote import RemoteSettings, RemoteWriter
@@ -18,7 +20,12 @@ class LlmSettings(Settings):
 
     remote: RemoteSettings = RemoteSettings()
     local: LocalSettings | None = None
-    records: str | None = None
+    records: str | None = Field(
+        default=None,
+        description="For the writer `replay`: file of a recorded run, one JSON object per line, from the folder of "
+        "the command.",
+        examples=["replies.jsonl"],
+    )
 
 
 def writer_of(kind: str, settings: LlmSettings) -> Writer:

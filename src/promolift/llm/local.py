@@ -14,13 +14,17 @@ from promolift.settings import Settings
 
 
 class LocalSettings(Settings):
-    """Which model file, and how it runs. `threads` 1 leaves the other cores to the rest of the work."""
+    """Which model file runs in this process, and how."""
 
-    path: str = Field(min_length=1)
-    threads: int = Field(default=1, ge=1)
-    context: int = Field(default=2048, ge=256)
-    max_tokens: int = Field(default=120, ge=16)
-    temperature: float = Field(default=0.5, ge=0, le=2)
+    path: str = Field(
+        min_length=1,
+        description="Model file in the GGUF format, from the folder of the command.",
+        examples=["models/small.gguf"],
+    )
+    threads: int = Field(default=1, ge=1, description="Threads it may use; 1 leaves the other cores to the rest.")
+    context: int = Field(default=2048, ge=256, description="Tokens that question and answer may have together.")
+    max_tokens: int = Field(default=120, ge=16, description="Length of one answer, in tokens, at most.")
+    temperature: float = Field(default=0.5, ge=0, le=2, description="How freely the model chooses its words.")
 
 
 class LocalWriter:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, time, timedelta
 from typing import Literal
 
-from pydantic import AwareDatetime
+from pydantic import AwareDatetime, Field
 
 from promolift.hashing import hash_int
 from promolift.message.currency import money
@@ -54,16 +54,24 @@ class Style(Settings):
 
 
 class MessageSettings(Settings):
-    """Who writes. The template writes every message; another writer adds a title and a line in `languages`.
+    """Who writes; see [messages.md](messages.md)."""
 
-    `writer` local, remote or replay needs the model named under `llm`; see docs/messages.md. `review` names a CSV file
-    that a person reads: a model's text is delivered only once `approved` says yes there. Without it all that passed the
-    checks are.
-    """
-
-    writer: Literal["template", "local", "remote", "replay"] = "template"
-    languages: tuple[Language, ...] = ("zh", "en")
-    review: str | None = None
+    writer: Literal["template", "local", "remote", "replay"] = Field(
+        default="template",
+        description="The template writes every message. A model (`local`, `remote`, or `replay` of a recorded run, "
+        "named under `llm`) adds a title and a line.",
+    )
+    languages: tuple[Language, ...] = Field(
+        default=("zh", "en"),
+        description="Languages in which a model writes; the template writes both.",
+        examples=[["en"]],
+    )
+    review: str | None = Field(
+        default=None,
+        description="CSV file, from the folder of the command, that a person reads: a model's text is delivered only "
+        "once `approved` says yes there. Left out: all that passed the checks are.",
+        examples=["review.csv"],
+    )
 
 
 @dataclass(frozen=True)

@@ -11,23 +11,46 @@ from promolift.terms import Activation, Benefit, Offer, Scope, Words, covered
 
 
 class MenuItem(Settings):
-    """One line of the shop's menu.
+    """One line of the shop's menu: a kind of offer that it is willing to give. Without any the usual six are taken."""
 
-    `scope` category or product makes one offer per category or product it fits. `activation` automatic means the price
-    is lowered at the till by itself, as with a loyalty card; with `code` (to type or show) and `link` (opened from the
-    message) the customer must act, so only some do.
-    `supplier_share` is the part of the benefit that a supplier pays; `send_cost_cents` what telling the customer costs.
-    """
-
-    id: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
+    id: str = Field(
+        pattern=r"^[a-z0-9][a-z0-9-]*$",
+        description="Name of the line; no two are the same. Offers, records and limits refer to it.",
+        examples=["tea-20"],
+    )
     benefit: Benefit
-    scope: Scope = "all"
-    activation: Activation = "automatic"
-    min_spend_cents: int = Field(default=0, ge=0)
-    valid_days: int = Field(default=28, ge=1, le=366)
-    supplier_share: float = Field(default=0.0, ge=0, le=1)
-    send_cost_cents: float = Field(default=0.0, ge=0)
-    online_only: bool = False
+    scope: Scope = Field(
+        default="all",
+        description="What it is on: everything, or one offer for each category or product that fits a customer "
+        "(percentages only).",
+        examples=["category"],
+    )
+    activation: Activation = Field(
+        default="automatic",
+        description="`automatic` lowers the price at the till by itself, as with a loyalty card; with a `code` (typed "
+        "or shown) and a `link` (opened from the message) the customer must act, so only some do.",
+        examples=["code"],
+    )
+    min_spend_cents: int = Field(
+        default=0,
+        ge=0,
+        description="Order value from which it holds, in minor units; an amount off must ask for more than it takes "
+        "off.",
+        examples=[5000],
+    )
+    valid_days: int = Field(
+        default=28, ge=1, le=366, description="Days that it is valid, the day of the plan being the first."
+    )
+    supplier_share: float = Field(
+        default=0.0, ge=0, le=1, description="Part of the discount that a supplier pays.", examples=[0.5]
+    )
+    send_cost_cents: float = Field(
+        default=0.0,
+        ge=0,
+        description="What telling one customer costs, in minor units; fractions are allowed.",
+        examples=[3.5],
+    )
+    online_only: bool = Field(default=False, description="Whether only customers seen to order online may get it.")
 
     @field_validator("activation", mode="before")
     @classmethod

@@ -17,7 +17,7 @@ from promolift.config import RAW, Config
 from promolift.currency import Currency
 from promolift.data.mapping import NEEDED, ROLES
 from promolift.serve.settings import Policy, ServeSettings
-from promolift.settings import Settings, Zone
+from promolift.settings import Settings, Zone, settings_in
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 NAMED = {get_args(Currency)[1]: "currency code (ISO 4217)", get_args(Zone)[1]: "name of a time zone"}
@@ -141,7 +141,7 @@ def places(kind: type[Settings], path: str = "", seen: dict[type, str] | None = 
     """The parts below a settings class in order; what lies in a class only where it comes first."""
     seen = {} if seen is None else seen
     for name, field in kind.model_fields.items():
-        inner = nested(field.annotation)
+        inner = settings_in(field.annotation)
         if inner is None:
             continue
         below = f"{path}.{name}" if path else name
@@ -151,16 +151,9 @@ def places(kind: type[Settings], path: str = "", seen: dict[type, str] | None = 
             yield from places(inner, below, seen)
 
 
-def nested(annotation: object) -> type[Settings] | None:
-    """The settings class inside an annotation such as `X`, `X | None` or `tuple[X, ...]`."""
-    if isinstance(annotation, type) and issubclass(annotation, Settings):
-        return annotation
-    return next((found for part in get_args(annotation) if (found := nested(part)) is not None), None)
-
-
 def keys(kind: type[Settings]) -> dict[str, FieldInfo]:
     """The keys of a part that are values and no parts of their own."""
-    return {name: field for name, field in kind.model_fields.items() if nested(field.annotation) is None}
+    return {name: field for name, field in kind.model_fields.items() if settings_in(field.annotation) is None}
 
 
 def table(kind: type[Settings], as_json: bool) -> list[str]:

@@ -114,6 +114,14 @@ def init(
 
 
 @app.command()
+def migrate(config: ConfigPath = CONFIG, json_: AsJson = False) -> None:
+    """Rewrite a promolift.toml of an earlier version under today's names; the old file is kept beside it."""
+    from promolift.setup.migrate import migrate as rewrite
+
+    say(rewrite(config), json_)
+
+
+@app.command()
 def health(config: ConfigPath = CONFIG, work_folder: WorkPath = WORK, json_: AsJson = False) -> None:
     """What came in, what was repaired or set aside, and what can and cannot be done with the data."""
     say(work(settings_of(config), work_folder, ["ingest", "health"], None), json_)

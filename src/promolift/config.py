@@ -2,7 +2,7 @@
 
 import tomllib
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -150,6 +150,8 @@ class DataSettings(Settings):
 class PlanSettings(Settings):
     """The decision: for when, within which budget and limits, and how sure it must be."""
 
+    RENAMED: ClassVar[dict[str, str]] = {"weakest_evidence": "min_evidence"}
+
     campaign: str = Field(
         default="cmp_1",
         description="Name of the campaign. It stands in records and codes, and what was approved for one campaign "
@@ -183,7 +185,7 @@ class PlanSettings(Settings):
         le=1,
         description="The budget as a share of the revenue of the last `window_days`, where `budget_cents` is left out.",
     )
-    weakest_evidence: Literal["auto", "randomised", "adjusted", "assumed"] = Field(
+    min_evidence: Literal["auto", "randomised", "adjusted", "assumed"] = Field(
         default="auto",
         description="Offers whose effect is known less well than this are listed, but not planned. `auto` takes the "
         "strongest level that any open offer reaches.",

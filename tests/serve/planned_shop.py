@@ -56,7 +56,7 @@ def shop_config(**parts: Any) -> Config:
 def varied(seed: int) -> Config:
     """A shop's settings for a seed: which limits, which rule of risk, whether assumed offers may be planned."""
     limits = [(), ("count[target=tea] <= 6",), ("return >= 0.5",), ("cost_share[menu_id=coupon-25] <= 40%",)][seed % 4]
-    wide = {"weakest_evidence": "assumed"} if seed % 2 else {}
+    wide = {"min_evidence": "assumed"} if seed % 2 else {}
     told = {
         "limits": limits, "category_share": [1.0, 0.3, 0.5][seed % 3], "seed": seed,
         "risk": {"rule": ["none", "lower", "shrink"][seed % 3], "z": 0.5}, "budget_cents": 3000 + 1000 * (seed % 5),

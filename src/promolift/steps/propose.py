@@ -58,7 +58,7 @@ def with_proposals(
     if settings.proposals == "none":
         return Proposed(menu, job.config.menu)
     floor = evidence_floor(job, menu)
-    if floor == LEVELS[0] and job.config.plan.weakest_evidence == "auto":
+    if floor == LEVELS[0] and job.config.plan.min_evidence == "auto":
         return Proposed(menu, job.config.menu)
     job.tell("plan", 0.3, "offers beyond the menu")
     price = menu_price(job, at, close_weak(menu, floor))

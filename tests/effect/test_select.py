@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from promolift.effect.select import Rule, judge, other_arms, stack
+from promolift.effect.core import Rule, judge, other_arms, stack
 from promolift.effect.trial import Floats
 
 N = 4000

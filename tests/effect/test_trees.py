@@ -2,9 +2,8 @@ import numpy as np
 import pytest
 from effect_trials import draw, trial
 
+from promolift.effect.learners import Kind, fit_proportional, fit_response, fit_segment, fit_trees
 from promolift.effect.nuisance import Target, boost, estimate_propensity, fit_nuisance, parts_of, scores, winsorised
-from promolift.effect.simple import fit_proportional, fit_response, fit_segment
-from promolift.effect.trees import Kind, fit_trees
 from promolift.effect.trial import row_keys
 
 

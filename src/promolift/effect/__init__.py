@@ -17,7 +17,16 @@ from promolift.effect.discount import (
     in_first_half,
 )
 from promolift.effect.dose import DoseModel, DoseSettings, fit_dose
-from promolift.effect.exposure import ExposureSettings, History, exposure_features, offer_features, target_covers
+from promolift.effect.exposure import (
+    ExposureSettings,
+    History,
+    Targeting,
+    exposure_features,
+    judge_targeting,
+    offer_features,
+    spent_before,
+    target_covers,
+)
 from promolift.effect.outcomes import average_effects, effect_bins
 from promolift.effect.panel import PanelSettings, depth_sums, panel
 from promolift.effect.personal import PersonalResponse, fit_personal
@@ -28,7 +37,6 @@ from promolift.effect.redemption import (
     redemption_outcomes,
     rolling_origin,
 )
-from promolift.effect.targeting import Targeting, judge_targeting, spent_before
 from promolift.effect.trial import Effect
 from promolift.effect.value import ValueSettings, add_effects, scaled_gain, total_draws
 

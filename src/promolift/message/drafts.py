@@ -15,8 +15,7 @@ from typing import Any, Literal, Protocol, get_args
 import polars as pl
 
 from promolift.hashing import hash_int
-from promolift.message.forms import PROMPT_VERSION, forms
-from promolift.message.grammar import answer_grammar, forbidden
+from promolift.message.forms import PROMPT_VERSION, answer_grammar, forbidden, forms
 from promolift.terms import BenefitType, Language, Words
 
 Angle = Literal["ease", "treat", "together", "pairing"]

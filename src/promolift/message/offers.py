@@ -5,9 +5,8 @@ Money is printed by `message.currency` alone, so that an amount reads the same e
 
 from typing import NamedTuple
 
-from promolift.message.currency import money
 from promolift.message.names import label
-from promolift.message.templates import zhe
+from promolift.message.templates import money, zhe
 from promolift.terms import AND, Activation, Benefit, Joined, Language, Offer, Words, covered
 
 EVERYTHING = Words(zh="全场", en="everything")

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from promolift.allocate import Chunk, Limit, kernel, solve, tree
+from promolift.allocate import Chunk, Limit, kernel, solve
 from promolift.allocate.core import Rows
 from promolift.allocate.dual import Dual, Sample
-from promolift.allocate.fill import fill
+from promolift.allocate.exact import fill
 from promolift.allocate.limits import compile_rules
 
 settings.register_profile("allocate", deadline=None, max_examples=60)
@@ -56,7 +56,7 @@ def test_branch_and_bound_finds_what_trying_everything_finds(seed):
         lost = sum(loss[i, k] for i, k in enumerate(plan)) + price @ np.maximum(bound - used, 0.0)
         if (used <= bound).all() and lost < (gap if best is None else best):
             best = lost
-    slots, found, whole = tree.search(loss, coef, base, bound, price, gap)
+    slots, found, whole = kernel.search(loss, coef, base, bound, price, gap)
     assert whole
     assert found == (best is not None)
     if found:

@@ -8,8 +8,7 @@ from hypothesis import strategies as st
 
 from promolift.errors import BudgetError, InputError, SupportError
 from promolift.hashing import hash_units
-from promolift.learn.baselines import rfm_score
-from promolift.learn.compare import LEVELS, CompareSettings, compare
+from promolift.learn.compare import LEVELS, CompareSettings, compare, rfm_score
 
 FAST = CompareSettings(orders=8, draws=60)
 NAMES = [

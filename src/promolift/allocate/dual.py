@@ -11,9 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from promolift.allocate.core import BLOCK, Floats, Ints, Links, Rows, Slots, Source, sweep, word
+from promolift.allocate.core import BLOCK, Floats, Ints, Links, Rows, Scale, Slots, Source, sweep, word
 from promolift.allocate.limits import Rules
-from promolift.allocate.measure import Scale
 
 SAMPLE = 40_000  # customers; below this all are taken and no correction is needed
 LEAST = 200  # customers of a class that the sample should hold, if there are so many

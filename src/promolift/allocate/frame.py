@@ -8,11 +8,9 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from promolift.allocate.core import Allocation, Chunk, Ints, Options, Slots, Source, check_budget
-from promolift.allocate.exact import nothing
-from promolift.allocate.frontier import trace
+from promolift.allocate.core import Allocation, Chunk, Ints, Options, Scale, Slots, Source, check_budget, measure
+from promolift.allocate.exact import nothing, trace
 from promolift.allocate.limits import Limit, Mask, sides, stack_rules
-from promolift.allocate.measure import Scale, measure
 from promolift.allocate.solver import solve_rules, solve_source
 from promolift.errors import BudgetError, ConfigError, InputError
 from promolift.hashing import hash_int

@@ -8,10 +8,23 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from promolift.allocate.core import BLOCK, Floats, Ints, Links, Options, Prices, Rows, Slots, Source, State, sweep, word
+from promolift.allocate.core import (
+    BLOCK,
+    Floats,
+    Ints,
+    Links,
+    Options,
+    Prices,
+    Rows,
+    Scale,
+    Slots,
+    Source,
+    State,
+    sweep,
+    word,
+)
 from promolift.allocate.dual import SALT, Near, Priced, Sample, link
 from promolift.allocate.limits import ROUNDING, Rules
-from promolift.allocate.measure import Scale
 
 NEAR = 6_000  # customers to work with at first
 WELL = 5e-4  # a gap above which a second, wider attempt is made

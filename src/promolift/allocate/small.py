@@ -7,10 +7,9 @@ branch ends as soon as its losses reach the gap. C customers who may differ, L s
 
 import numpy as np
 
-from promolift.allocate.core import Floats, Ints, Prices, Rows, Slots, Source, sweep, word
+from promolift.allocate.core import Floats, Ints, Prices, Rows, Scale, Slots, Source, sweep, word
 from promolift.allocate.dual import SALT, Priced
 from promolift.allocate.limits import Rules
-from promolift.allocate.measure import Scale
 from promolift.allocate.repair import Whole, sums_of
 
 PAIRS = 3_000  # usable pairs up to which this is tried
@@ -92,7 +91,7 @@ def _within(
     value_NL: Floats, coef_NLM: Floats, best_N: Floats, rules: Rules, price_M: Floats, gap: float
 ) -> tuple[Ints | None, bool]:
     """The best slots that lose less than `gap` in all, None if none were found; and whether all were looked at."""
-    from promolift.allocate import tree
+    from promolift.allocate import kernel
 
     everyone, slot_N = np.arange(len(best_N)), np.argmax(value_NL, axis=1)
     loss_NL = best_N[:, None] - value_NL
@@ -105,7 +104,7 @@ def _within(
     loss_CL = np.take_along_axis(loss_NL[free_C], order_CL, axis=1)
     coef_CLM = np.take_along_axis(coef_NLM[free_C], order_CL[:, :, None], axis=1)
     tight_M = rules.bound_M + EXACT * np.abs(rules.bound_M)
-    at_C, found, seen = tree.search(loss_CL, coef_CLM, base_M, tight_M, price_M, gap)
+    at_C, found, seen = kernel.search(loss_CL, coef_CLM, base_M, tight_M, price_M, gap)
     if not found:
         return None, seen
     slot_N[free_C] = order_CL[np.arange(len(free_C)), at_C]

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from promolift.errors import InputError
+from promolift.learn.lift import boundary
 from promolift.learn.metrics import Z95
-from promolift.learn.sequential import boundary
 from promolift.settings import Settings
 
 Floats = NDArray[np.float64]

@@ -32,7 +32,7 @@ from promolift.steps.job import StepSummary
 Floats = NDArray[np.float64]
 MOST_OFFERS = 500  # a dense table of chances is kept for a batch
 CELLS = 2_000_000  # chances in one batch
-HELD = 30_000_000  # chances (decisions x offers) that are held; of a longer log a share of the customers is valued
+HELD = 20_000_000  # chances (decisions x offers) that are held; of a longer log a share of the customers is valued
 FILES = (".parquet", ".pq")
 ALSO = {
     "offer_id": ("offer", "item_id", "action", "action_id", "arm", "arm_id", "treatment"),

@@ -17,7 +17,7 @@ import numpy as np
 
 from promolift.allocate import solve
 from promolift.simulate import ShopSettings
-from promolift.simulate.live import true_effects
+from promolift.simulate.truth import true_effects
 from promolift.simulate.world import World
 from promolift.steps.loop import Day, Loop, LoopSettings, Release, run_loop
 from promolift.steps.loop_model import Cohort, shelf_of

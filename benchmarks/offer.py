@@ -29,13 +29,11 @@ import polars as pl
 from scipy import stats
 
 from promolift.hashing import hash_units
-from promolift.offer.grid import best_lines
 from promolift.offer.market import Layout, Market
-from promolift.offer.proposals import PROPOSALS
+from promolift.offer.proposals import PROPOSALS, best_lines
 from promolift.offer.repair import PrintRules, repair
 from promolift.simulate import Shop, ShopSettings, simulate
-from promolift.simulate.live import true_effects
-from promolift.simulate.truth import means
+from promolift.simulate.truth import means, true_effects
 from promolift.simulate.world import GOODS, cents_off
 from promolift.steps.loop_model import Believed, Cohort, believe, shelf_of
 

@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 
 from promolift.errors import ConfigError, InputError
 from promolift.privacy.consent import ConsentSettings, lowest_age, may_send
-from promolift.privacy.pseudonym import pseudonym
-from promolift.privacy.redact import redact
+from promolift.privacy.redact import pseudonym, redact
 
 KEY = "0123456789abcdef-a-key"
 

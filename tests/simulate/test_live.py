@@ -6,7 +6,7 @@ import pytest
 
 from promolift.errors import InputError
 from promolift.simulate import ShopSettings, expected
-from promolift.simulate.live import live_week, offers_of, true_effects
+from promolift.simulate.truth import live_week, offers_of, true_effects
 from promolift.simulate.world import World
 
 DEPTHS = (0.1, 0.3)

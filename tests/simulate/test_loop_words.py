@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from promolift.errors import InputError
-from promolift.simulate.live import click_rates, clicks
+from promolift.simulate.truth import click_rates, clicks
 from promolift.simulate.world import ShopSettings, World
 from promolift.steps.loop_words import Told, against, tally, tell_day, wordings
 

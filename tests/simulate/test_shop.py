@@ -11,9 +11,8 @@ from scipy import stats
 from promolift import tables
 from promolift.errors import ConfigError, InputError
 from promolift.simulate import ShopSettings, expected, realise, simulate, tiny_shop
-from promolift.simulate.draws import keys, normal, poisson, uniform
 from promolift.simulate.truth import means
-from promolift.simulate.world import World
+from promolift.simulate.world import World, keys, normal, poisson, uniform
 
 TABLES = ("events", "customers", "products", "exposures", "redemptions", "coupons", "shelf")
 

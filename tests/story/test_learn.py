@@ -15,7 +15,7 @@ from promolift.cli import main
 from promolift.errors import InputError, SupportError
 from promolift.hashing import hash_units
 from promolift.simulate import ShopSettings
-from promolift.simulate.live import Week, live_week, offers_of, true_effects
+from promolift.simulate.truth import Week, live_week, offers_of, true_effects
 from promolift.simulate.world import World, cents_off
 from promolift.sql import DAY_MS
 from promolift.steps.learn_data import LearnSettings, gather, read_outcomes

@@ -11,7 +11,7 @@ import pytest
 from promolift.cli import main
 from promolift.config import ShopSettings
 from promolift.deliver import Release
-from promolift.deliver.recalibrate import Recalibration
+from promolift.deliver.decide import Recalibration
 from promolift.privacy import ConsentSettings
 from promolift.results.approved import approved
 from promolift.results.plan import PlanNote

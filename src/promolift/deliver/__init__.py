@@ -2,9 +2,18 @@
 
 from promolift.deliver.batch import Board, Drawn, decide, records
 from promolift.deliver.codes import code, normalise, unique_codes
-from promolift.deliver.decide import Option, Release, Verdict, decide_options, in_holdout, replay, verdicts
+from promolift.deliver.decide import (
+    Option,
+    Recalibration,
+    Release,
+    Verdict,
+    decide_options,
+    in_holdout,
+    recalibrated,
+    replay,
+    verdicts,
+)
 from promolift.deliver.files import export_rows, plan_rows
-from promolift.deliver.recalibrate import Recalibration, recalibrated
 
 __all__ = [
     "Board",

@@ -8,8 +8,7 @@ faulty reply; nothing here knows what an offer is.
 from promolift.llm.choose import LlmSettings, writer_of
 from promolift.llm.local import LocalSettings, LocalWriter
 from promolift.llm.remote import RemoteSettings, RemoteWriter
-from promolift.llm.replay import Recorder, Replay
-from promolift.llm.reply import Ask, Reply, Writer
+from promolift.llm.reply import Ask, Recorder, Replay, Reply, Writer
 
 __all__ = [
     "Ask",

@@ -32,8 +32,7 @@ from promolift.serve.settings import Pacing, Policy
 from promolift.serve.things import Campaign
 from promolift.sql import DAY_MS
 from promolift.store.ledger_audit import get, put
-from promolift.store.ledger_query import Query
-from promolift.store.ledger_schema import CODES, DECISIONS, THINGS
+from promolift.store.ledger_schema import CODES, DECISIONS, THINGS, Query
 
 LOG = logging.getLogger("promolift.serve")
 CAMPAIGNS = Query(select(THINGS.c.id, THINGS.c.body).where(THINGS.c.kind == "campaign").order_by(THINGS.c.id))

@@ -18,7 +18,7 @@ from promolift.learn.explore import ExploreSettings, affordable, explore, pick
 from promolift.learn.release import Guardrails, Proposal, must_roll_back, propose, summarise, value_of
 from promolift.settings import Settings
 from promolift.simulate import Shop, ShopSettings, simulate
-from promolift.simulate.live import live_week, true_effects
+from promolift.simulate.truth import live_week, true_effects
 from promolift.simulate.world import World
 from promolift.steps.loop_model import Believed, Cohort, Seen, believe, relearn, shelf_of
 from promolift.steps.loop_words import Told, tell_day, wordings

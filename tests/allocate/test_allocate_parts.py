@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from promolift.allocate import Chunk, Limit, kernel, solve
-from promolift.allocate.core import Rows
-from promolift.allocate.dual import Dual, Sample
+from promolift.allocate.core import CheckedRows
+from promolift.allocate.dual import Dual, RowSample
 from promolift.allocate.exact import fill
 from promolift.allocate.limits import compile_rules
 
@@ -89,7 +89,7 @@ def test_use_and_curvature_are_the_derivatives_of_the_smoothed_dual():
         Limit(name="pays", measure="return", at_least=1.5),
     ]
     rules = compile_rules(90.0, limits, 3, 4)
-    sample = Sample(Rows.of(Chunk(gain, cost, label_N=label)), rng.uniform(1, 3, 300), np.zeros(300))
+    sample = RowSample(CheckedRows.of(Chunk(gain, cost, label_N=label)), rng.uniform(1, 3, 300), np.zeros(300))
     dual, price, step = Dual.of(sample, rules), np.array([0.7, 0.4, 0.9, 0.3, 0.2]), 1e-5
     _, used, curve = dual.at(price, 0.8)
     for m in range(5):

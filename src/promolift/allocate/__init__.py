@@ -4,20 +4,20 @@
 them; `choose` decides customers one by one or by the million at given prices.
 """
 
-from promolift.allocate.core import Allocation, Chunk, Options, Prices, Rows, Use, choose
+from promolift.allocate.core import Allocation, CheckedRows, Chunk, Options, Prices, Use, choose
 from promolift.allocate.exact import trace
-from promolift.allocate.frame import Plan, at_budgets, charges, frontier, kept, plan
+from promolift.allocate.frame import AllocatedOffers, at_budgets, charges, frontier, kept, plan
 from promolift.allocate.limits import Limit
 from promolift.allocate.solver import solve, solve_source
 
 __all__ = [
+    "AllocatedOffers",
     "Allocation",
+    "CheckedRows",
     "Chunk",
     "Limit",
     "Options",
-    "Plan",
     "Prices",
-    "Rows",
     "Use",
     "at_budgets",
     "charges",

@@ -20,13 +20,13 @@ from numpy.typing import NDArray
 
 from promolift.allocate.core import (
     Allocation,
+    CheckedRows,
     Floats,
     Ints,
     Prices,
-    Rows,
-    Scale,
     Slots,
     Source,
+    SourceScale,
     check_budget,
     measure,
     sweep,
@@ -75,11 +75,11 @@ class Ruler:
         return Ruler(self.shift - finer, ((low + self.first) << finer) - 1)
 
 
-def count(source: Source, scale: Scale, ruler: Ruler, threads: int = 1) -> Ints:
+def count(source: Source, scale: SourceScale, ruler: Ruler, threads: int = 1) -> Ints:
     """Sums of steps by price bin, shape (B + 1, 4): cost, gain, newly treated, steps; the last row is free of cost."""
     from promolift.allocate import kernel
 
-    def job(rows: Rows) -> Ints:
+    def job(rows: CheckedRows) -> Ints:
         return kernel.tally(rows.gain_NK, rows.cost_NK, scale.gain, scale.cost, ruler.shift, ruler.first)
 
     return reduce(np.add, sweep(source, job, threads), np.zeros((kernel.BINS + 1, 4), np.int64))
@@ -116,7 +116,7 @@ def solve_budget(source: Source, budget: float, seed: int = 0, threads: int = 1)
         gain += int(steps.gain_P[taken].sum()) - int(steps.gain_P[:fits].sum())
     choice_N[steps.position_P[taken]] = steps.slot_P2[taken, 1]  # cheapest first: a customer's last step stays
     near = np.unique(steps.position_P[max(fits - CORE, 0) : fits + CORE])
-    plan = Draft(
+    plan = DraftPlan(
         choice_N,
         gain,
         quanta - left,
@@ -133,14 +133,14 @@ def _fits(steps: Steps, quanta: int) -> int:
     return int(np.searchsorted(np.cumsum(steps.cost_P), quanta, side="right"))
 
 
-def nothing(budget: float, scale: Scale, seed: int) -> Allocation:
+def nothing(budget: float, scale: SourceScale, seed: int) -> Allocation:
     """The plan that gives no offer, for a source in which none can gain."""
     prices = Prices.of(0.0, scale.shape, 0.0, seed)
     return Allocation(np.full(scale.rows, -1, np.int32), 0.0, 0.0, 0.0, 0.0, budget, 0, scale.rows, prices, passes=1)
 
 
 @dataclass(frozen=True, eq=False)
-class Draft:
+class DraftPlan:
     """A plan before its finishing step: slots, whole-number gain, cost and budget, and the prices that made it.
 
     `money` is the budget as given, and the bound.
@@ -155,13 +155,13 @@ class Draft:
     money: tuple[float, float]
 
 
-def finish(source: Source, plan: Draft, near: Ints, scale: Scale, threads: int) -> Allocation:
+def finish(source: Source, plan: DraftPlan, near: Ints, scale: SourceScale, threads: int) -> Allocation:
     """Fill what is left of the budget among the rows `near` the break, and note who departs from the prices."""
     from promolift.allocate import kernel
 
     choice_N, prices, (budget, bound) = plan.choice_N, plan.prices, plan.money
 
-    def job(rows: Rows) -> tuple[NDArray[np.generic], ...]:
+    def job(rows: CheckedRows) -> tuple[NDArray[np.generic], ...]:
         start, priced_N = rows.start, rows.choose(prices)
         here = near[np.searchsorted(near, start) : np.searchsorted(near, start + len(rows))] - start
         at = np.union1d(here, np.flatnonzero(priced_N != choice_N[start : start + len(rows)]))
@@ -185,7 +185,7 @@ def finish(source: Source, plan: Draft, near: Ints, scale: Scale, threads: int) 
     )  # fmt: skip
 
 
-def quanta_of(budget: float, scale: Scale) -> int:
+def quanta_of(budget: float, scale: SourceScale) -> int:
     """The budget in whole quanta of cost, rounded down."""
     return int(np.floor(min(budget * scale.cost, 2.0**61)))
 
@@ -213,12 +213,12 @@ class Wanted:
 
 
 def collect(
-    source: Source, scale: Scale, wanted: Wanted, threads: int
+    source: Source, scale: SourceScale, wanted: Wanted, threads: int
 ) -> tuple[Slots, list[tuple[NDArray[np.generic], ...]]]:
     """Every row's last step above bin `wanted.high`, and the columns of the steps in wanted bins, block by block."""
     from promolift.allocate import kernel
 
-    def job(rows: Rows) -> tuple[Slots, tuple[NDArray[np.generic], ...]]:
+    def job(rows: CheckedRows) -> tuple[Slots, tuple[NDArray[np.generic], ...]]:
         choice_N = np.empty(len(rows), np.int32)
         limits = wanted.high, min(wanted.room, rows.gain_NK.size), wanted.ruler.shift, wanted.ruler.first
         step_P3, price_P = kernel.gather(rows.gain_NK, rows.cost_NK, wanted.bin_B, limits, choice_N)
@@ -388,7 +388,7 @@ def trace(source: Source, budgets: Sequence[float] | None = None, seed: int = 0,
     return _frame(points, grid_G, scale)
 
 
-def _frame(points: list[tuple[int, int, float, int]], budget_G: Floats | None, scale: Scale) -> pl.DataFrame:
+def _frame(points: list[tuple[int, int, float, int]], budget_G: Floats | None, scale: SourceScale) -> pl.DataFrame:
     """Points as a frame in real units; without budgets each point's cost is its budget."""
     table = np.array(points, np.float64).reshape(-1, 4)
     gain_G, cost_G, price_G = table[:, 0] / scale.gain, table[:, 1] / scale.cost, table[:, 2]
@@ -413,7 +413,7 @@ def _snap(after_B4: Ints, sums_B4: Ints, unit: float) -> list[tuple[int, int, fl
     return points
 
 
-def _cut(source: Source, scale: Scale, points: int, threads: int) -> tuple[Ruler, Ints]:
+def _cut(source: Source, scale: SourceScale, points: int, threads: int) -> tuple[Ruler, Ints]:
     """Sums by price bin, the bins cut as fine as they can be over the prices that occur."""
     from promolift.allocate import kernel
 

@@ -15,7 +15,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from promolift.allocate.core import Columns, Floats, Ints, Keys, Slots
+from promolift.allocate.core import Floats, Ints, KernelColumns, Keys, Slots
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -177,7 +177,7 @@ def gather(
 
 
 @compiled
-def values(columns: Columns, weight_SJ4: Floats, i: int, value_K: Floats) -> tuple[float, float]:
+def values(columns: KernelColumns, weight_SJ4: Floats, i: int, value_K: Floats) -> tuple[float, float]:
     """Write row i's penalised values to value_K (last: none, 0); return the best and the row's largest gain."""
     gain_NK, cost_NK, units_NK, offer_NK, label_N = columns
     weight_J4 = weight_SJ4[label_N[i] if label_N.size else 0]
@@ -255,7 +255,7 @@ def tied(cost_NK: Floats, i: int, value_K: Floats, floor: float, dear: bool) -> 
 
 @compiled
 def choose(
-    columns: Columns, key_N: Keys, weight_SJ4: Floats, ties: tuple[float, float, np.uint64], choice_N: Slots
+    columns: KernelColumns, key_N: Keys, weight_SJ4: Floats, ties: tuple[float, float, np.uint64], choice_N: Slots
 ) -> None:
     """Write each row's best slot at the given weights (gain, cost, count, units) to choice_N, -1 for none.
 

@@ -7,18 +7,18 @@ import numpy as np
 
 from promolift.allocate.core import (
     Allocation,
+    CheckedRows,
     Chunk,
     Floats,
     Options,
     Prices,
-    Rows,
-    Scale,
     Slots,
     Source,
+    SourceScale,
     check_budget,
     measure,
 )
-from promolift.allocate.dual import NOBODY, SECOND, STAGES, Dual, Priced, Sample, draw_sample, price, total, upper
+from promolift.allocate.dual import NOBODY, SECOND, STAGES, Dual, Priced, RowSample, draw_sample, price, total, upper
 from promolift.allocate.exact import nothing, solve_budget
 from promolift.allocate.limits import Limit, Rules, compile_rules
 from promolift.allocate.repair import Whole, finish
@@ -75,7 +75,7 @@ def _exact(source: Source, budget: float, options: Options) -> Allocation:
 
 
 def solve_rules(
-    source: Source, scale: Scale, rules: Rules, options: Options, start: Allocation | None = None
+    source: Source, scale: SourceScale, rules: Rules, options: Options, start: Allocation | None = None
 ) -> Allocation:
     """The dual method, its finishing step and the certificate."""
     sample = draw_sample(source, scale, options.seed, options.threads)
@@ -97,7 +97,7 @@ def solve_rules(
     )  # fmt: skip
 
 
-def _refusal(source: Source, sample: Sample, rules: Rules, whole: Whole | None, options: Options) -> BudgetError:
+def _refusal(source: Source, sample: RowSample, rules: Rules, whole: Whole | None, options: Options) -> BudgetError:
     """The conflict if there is one, else which limit no whole plan was found to keep."""
 
     def most(changed: Source, fewer: Rules) -> float:
@@ -128,7 +128,7 @@ def start_prices(start: Allocation, rules: Rules) -> Floats:
 Bound = Callable[[Source, Rules], float]  # the most that the rules let a source gain
 
 
-def in_conflict(sample: Sample, rules: Rules) -> bool:
+def in_conflict(sample: RowSample, rules: Rules) -> bool:
     """True if the sample's dual value falls below 0 under these rules."""
     dual, price_M = Dual.of(sample, rules), np.zeros(rules.rows)
     if (rules.bound_M[dual.unit_M == 0] < 0).any():
@@ -140,7 +140,7 @@ def in_conflict(sample: Sample, rules: Rules) -> bool:
     return False
 
 
-def smallest(sample: Sample, rules: Rules) -> list[int]:
+def smallest(sample: RowSample, rules: Rules) -> list[int]:
     """Rows of a smallest set in conflict, found by leaving out one row after the other; empty if there is none."""
     keep = list(range(rules.rows))
     if not in_conflict(sample, rules):
@@ -152,7 +152,7 @@ def smallest(sample: Sample, rules: Rules) -> list[int]:
     return keep
 
 
-def conflict(source: Source, sample: Sample, rules: Rules, bound: Bound) -> BudgetError | None:
+def conflict(source: Source, sample: RowSample, rules: Rules, bound: Bound) -> BudgetError | None:
     """The error that names the set and says how far its first floor can be met; None if no conflict is found."""
     rows = smallest(sample, rules)
     if not rows:
@@ -192,7 +192,7 @@ def _as_gain(source: Source, rules: Rules, m: int) -> Source:
     def chunks() -> Iterator[Chunk]:
         start = 0
         for chunk in source():
-            rows = Rows.of(chunk, start)
+            rows = CheckedRows.of(chunk, start)
             start += len(rows)
             usable_NK = (rows.gain_NK >= 0) & (rows.cost_NK < np.inf)
             i_P, k_P = np.nonzero(usable_NK)

@@ -3,10 +3,10 @@
 from promolift.deliver.batch import Board, Drawn, decide, records
 from promolift.deliver.codes import code, normalise, unique_codes
 from promolift.deliver.decide import (
+    Choice,
     Option,
     Recalibration,
-    Release,
-    Verdict,
+    ReleaseTerms,
     decide_options,
     in_holdout,
     recalibrated,
@@ -17,11 +17,11 @@ from promolift.deliver.files import export_rows, plan_rows
 
 __all__ = [
     "Board",
+    "Choice",
     "Drawn",
     "Option",
     "Recalibration",
-    "Release",
-    "Verdict",
+    "ReleaseTerms",
     "code",
     "decide",
     "decide_options",

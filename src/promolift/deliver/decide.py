@@ -111,7 +111,7 @@ PAYS = "largest gain at the price"
 NOTHING_PAYS = "no offer gains more than its cost at the price"
 
 
-class Release(Settings):
+class ReleaseTerms(Settings):
     """What is frozen when a policy goes live; a change of any field needs a new `policy_version`.
 
     `price`: gain in cents that one more cent of budget would add, found by the allocation. `holdout_share` of the
@@ -151,7 +151,7 @@ NAME = itemgetter(0)
 NO_OFFER = Option(NONE, 0.0, 0.0, None)
 
 
-class Verdict(NamedTuple):
+class Choice(NamedTuple):
     """What a decision comes to. `slot` is the place of the offer among his open ones, -1 for none; `best` likewise."""
 
     decision_id: str
@@ -182,7 +182,7 @@ class Decision(NamedTuple):
     reason: str
 
 
-def replay(decision: Mapping[str, Any], release: Release) -> dict[str, Any]:
+def replay(decision: Mapping[str, Any], release: ReleaseTerms) -> dict[str, Any]:
     """The decision made again from what its record (a row of DECISIONS) holds; equal to it unless either was changed.
 
     Raises InputError if the record belongs to another campaign, policy or version than the release.
@@ -203,7 +203,7 @@ def replay(decision: Mapping[str, Any], release: Release) -> dict[str, Any]:
     return again._asdict()
 
 
-def in_holdout(customer_id: str, release: Release) -> bool:
+def in_holdout(customer_id: str, release: ReleaseTerms) -> bool:
     """Whether a customer is kept back; fixed by id and salt alone, the same in every campaign that shares the salt."""
     share = release.holdout_share
     return share > 0 and hash_unit("holdout", release.holdout_salt, customer_id) < share
@@ -213,7 +213,7 @@ def decide_options(
     people: Sequence[str],
     options: Sequence[Sequence[Option]],
     refusals: Sequence[str | None],
-    release: Release,
+    release: ReleaseTerms,
     ts_ms: int,
 ) -> list[Decision]:
     """One decision per customer, as `decide` makes it, from options whose numbers were checked before.
@@ -238,9 +238,9 @@ def verdicts(
     worth: Sequence[Numbers],
     cost: Sequence[Numbers],
     refusals: Sequence[str | None],
-    release: Release,
+    release: ReleaseTerms,
     ts_ms: int,
-) -> list[Verdict]:
+) -> list[Choice]:
     """What is decided for each customer, without the lists that a record shows.
 
     `worth` (gain - charge) and `cost` are those of his open offers in order of offer_id. A live decision needs no more;
@@ -261,7 +261,7 @@ def _best_slots(worth: Sequence[Numbers], cost: Sequence[Numbers], price: float)
     return choose(gain_NK, cost_NK, price)
 
 
-def _settle(who: str, found: tuple[int, int], refusal: str | None, release: Release, ts_ms: int) -> Verdict:
+def _settle(who: str, found: tuple[int, int], refusal: str | None, release: ReleaseTerms, ts_ms: int) -> Choice:
     size, slot = found
     held = None if refusal else in_holdout(who, release)
     best = slot if slot >= 0 else size
@@ -269,7 +269,7 @@ def _settle(who: str, found: tuple[int, int], refusal: str | None, release: Rele
     at = size if held else best
     if explore and not held:
         at = draw(release, who, size, best)
-    return Verdict(
+    return Choice(
         decision_id=decision_id(release, who, ts_ms),
         ts_ms=ts_ms,
         customer_id=who,
@@ -282,7 +282,7 @@ def _settle(who: str, found: tuple[int, int], refusal: str | None, release: Rele
 
 
 def _one(
-    verdict: Verdict, options: Sequence[Option], opened: Sequence[Option], refusal: str | None, release: Release
+    verdict: Choice, options: Sequence[Option], opened: Sequence[Option], refusal: str | None, release: ReleaseTerms
 ) -> Decision:
     size = len(opened)
     found = size, verdict.best if verdict.best >= 0 else size
@@ -331,7 +331,7 @@ def explored(at: Ints, size: Ints, best: Ints, explore: Floats, share: Floats) -
     return found
 
 
-def draw(release: Release, who: str, size: int, best: int) -> int:
+def draw(release: ReleaseTerms, who: str, size: int, best: int) -> int:
     """Which action a customer draws: `explore` is spread evenly over `size` offers and none, the rest on the best."""
     actions, unit = size + 1, hash_unit(release.seed, release.campaign_id, "explore", who)
     prob = [release.explore / actions] * actions
@@ -343,7 +343,7 @@ def draw(release: Release, who: str, size: int, best: int) -> int:
     return max(range(actions), key=prob.__getitem__)  # what rounding leaves over goes to the likeliest
 
 
-def decision_id(release: Release, who: str, ts_ms: int) -> str:
+def decision_id(release: ReleaseTerms, who: str, ts_ms: int) -> str:
     """The moment first, so that ids rise with time: those of one moment lie together on disk."""
     key = (release.campaign_id, who, release.policy_id, release.policy_version, release.seed, ts_ms)
     return f"dec_{ts_ms:011x}{hash_int(*key):016x}"

@@ -20,7 +20,7 @@ from promolift.effect.dose import DoseModel, DoseSettings, fit_dose
 from promolift.effect.exposure import (
     ExposureSettings,
     History,
-    Targeting,
+    TargetingCheck,
     exposure_features,
     judge_targeting,
     offer_features,
@@ -56,7 +56,7 @@ __all__ = [
     "PersonalResponse",
     "RedemptionModel",
     "RedemptionSettings",
-    "Targeting",
+    "TargetingCheck",
     "ValueSettings",
     "add_effects",
     "assumed_response",

@@ -39,14 +39,14 @@ from promolift.effect.nuisance import (
 )
 from promolift.effect.parts import Arrays, from_parts, to_parts
 from promolift.effect.trial import (
-    Column,
     Effect,
-    Encoder,
+    FeatureColumn,
+    FeatureEncoder,
     Features,
     Floats,
     Ints,
     Level,
-    Trial,
+    TrialArrays,
     chunks,
     encoder_of,
     numbers,
@@ -64,7 +64,7 @@ Answer = Literal["none", "simple", "stack"]
 
 
 @dataclass(frozen=True)
-class Rule:
+class SelectionRule:
     """How candidates are judged: the first `simple` of them are simpler than their mixture, in order of simplicity."""
 
     simple: int
@@ -73,7 +73,7 @@ class Rule:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Selection:
     """Weight of each candidate (all 0: everybody gains the same) and the numbers behind it.
 
     `score_C`: by how much, in outcome units squared for each customer and treatment, following a candidate's
@@ -95,7 +95,7 @@ class Verdict:
         )
 
 
-def judge(gain_NKC: Floats, psi_NK: Floats, fold_N: Ints, rule: Rule) -> Verdict:
+def judge(gain_NKC: Floats, psi_NK: Floats, fold_N: Ints, rule: SelectionRule) -> Selection:
     """Test all candidates against "everybody gains the same"; mix them; fall back on the simplest as good.
 
     Gains are centred within folds: candidates compete only by differences between customers. The test: the largest z
@@ -118,10 +118,10 @@ def judge(gain_NKC: Floats, psi_NK: Floats, fold_N: Ints, rule: Rule) -> Verdict
     unit = float((scale_K**-2).mean()) / psi.size
     fall_NC = 2 * slope_C * product_NC - np.einsum("nkc,nkc->nc", gain, gain) * slope_C**2
     score_C, se_C = fall_NC.sum(axis=0) * unit, fall_NC.std(axis=0) * np.sqrt(len(psi)) * unit
-    return Verdict(answer, weight_C, score_C, se_C, z_C, limit)
+    return Selection(answer, weight_C, score_C, se_C, z_C, limit)
 
 
-def _decide(gain: Floats, psi: Floats, slope_C: Floats, rule: Rule) -> tuple[Answer, Floats]:
+def _decide(gain: Floats, psi: Floats, slope_C: Floats, rule: SelectionRule) -> tuple[Answer, Floats]:
     """The simplest candidate that is within NEAR standard errors of the mixture, else the mixture."""
     mixed_C = stack(gain, psi)
     loss_N = ((psi - gain @ mixed_C) ** 2).sum(axis=1)
@@ -185,7 +185,7 @@ def _within(values_NKC: Floats, fold_N: Ints) -> Floats:
     return centred
 
 
-def _limit(product_NC: Floats, rule: Rule) -> float:
+def _limit(product_NC: Floats, rule: SelectionRule) -> float:
     """Quantile of the largest of the candidates' z, under no heterogeneity."""
     live = product_NC.std(axis=0) > 1e-12
     if not live.any():
@@ -207,8 +207,8 @@ LEARN_CELLS = 20_000_000  # rows x encoded features that models learn from; rows
 LEAST_ROWS = 50  # an arm with fewer customers is refused
 CUT = 0.95  # amounts above this quantile do not decide which arm is best for everybody: a few whales would
 KNOWN = (
-    Encoder, Column, Verdict, Basis, Linear, Additive, Boosted, Response, Proportional, ByResponse, BySegment,
-    PlugIn, Single, Direct,
+    FeatureEncoder, FeatureColumn, Selection, Basis, Linear, Additive, Boosted, Response, Proportional, ByResponse,
+    BySegment, PlugIn, Single, Direct,
 )  # fmt: skip
 
 
@@ -268,10 +268,10 @@ class EffectModel:
     `other_arms` are the arms that may replace `best_arm`, the best for everybody alike once amounts are winsorised.
     """
 
-    encoder: Encoder
+    encoder: FeatureEncoder
     average: Average
     learners: tuple[str, ...]
-    verdict: Verdict
+    verdict: Selection
     models: tuple[tuple[Gains, ...], ...]
     mean_JKC: Floats
     best_arm: int
@@ -402,7 +402,7 @@ def fit(
         models, psi_NK[held], gain_NKC[held] = _fit_fold(rows_of(trial, taught), rows_of(trial, held), settings)
         fitted.append(models)
         told((fold + 1) / folds)
-    rule = Rule(len(settings.simple), settings.alpha, settings.seed)
+    rule = SelectionRule(len(settings.simple), settings.alpha, settings.seed)
     verdict = judge(gain_NKC, psi_NK, fold_N, rule)
     best = _best(trial, psi_NK, settings.cost)
     psi_NK -= settings.cost
@@ -420,7 +420,7 @@ def fit(
     )  # fmt: skip
 
 
-def learnable(trial: Trial) -> int:
+def learnable(trial: TrialArrays) -> int:
     """How many of the first rows, which are in the order of their keys, models learn from: LEARN_CELLS at most.
 
     More only if an arm would be left with too few: the draw keeps the arms' shares, which the scores rely on.
@@ -432,7 +432,9 @@ def learnable(trial: Trial) -> int:
     return few
 
 
-def _fit_fold(outside: Trial, inside: Trial, settings: EffectSettings) -> tuple[tuple[Gains, ...], Floats, Floats]:
+def _fit_fold(
+    outside: TrialArrays, inside: TrialArrays, settings: EffectSettings
+) -> tuple[tuple[Gains, ...], Floats, Floats]:
     """All learners on the rows outside a fold; the scores, and the gains by each, of the rows inside."""
     nuisance = fit_nuisance(outside)
     models = tuple(fit_learner(name, outside, nuisance) for name in settings.learners)
@@ -455,7 +457,7 @@ def gains(models: tuple[Gains, ...], x_NF: Floats) -> Floats:
     return np.stack(found, axis=2)
 
 
-def fit_learner(name: Simple | Rich, trial: Trial, nuisance: Nuisance) -> Gains:
+def fit_learner(name: Simple | Rich, trial: TrialArrays, nuisance: Nuisance) -> Gains:
     """One learner by name; all share the nuisance models."""
     match name:
         case "proportional":
@@ -479,7 +481,7 @@ def _over_control(gain_NK: Floats) -> Floats:
     return np.column_stack([np.zeros(len(gain_NK)), gain_NK])
 
 
-def _best(trial: Trial, psi_NK: Floats, cost: float) -> int:
+def _best(trial: TrialArrays, psi_NK: Floats, cost: float) -> int:
     """The arm with the best doubly robust mean of winsorised outcomes: heavy tails misled plain ones in simulation.
 
     Gains are held to have lost the share that outcomes lost: cut ones would face the whole `cost`.
@@ -491,7 +493,7 @@ def _best(trial: Trial, psi_NK: Floats, cost: float) -> int:
     return int(np.r_[0.0, whole * cut_NK.mean(axis=0) - cost].argmax())
 
 
-def _trial(encoder: Encoder, features: Features, given: tuple[Any, Any, Any], seed: int) -> Trial:
+def _trial(encoder: FeatureEncoder, features: Features, given: tuple[Any, Any, Any], seed: int) -> TrialArrays:
     """Check what came in, and sort it by key, so that sums too do not hang on the order of rows."""
     treatment, outcome, propensity = given
     x_NF, outcome_N, given_N = encoder.encode(features), numbers(outcome, "outcome"), numbers(treatment, "treatment")
@@ -509,7 +511,7 @@ def _trial(encoder: Encoder, features: Features, given: tuple[Any, Any, Any], se
         prob_NA = estimate_propensity(x_NF, arm_N, key_N)
     else:
         prob_NA = _given(count_A[1:] / count_A.sum() if propensity is None else propensity, count_A)
-    return rows_of(Trial(x_NF, arm_N, outcome_N, prob_NA, key_N, tuple(encoder.names)), np.argsort(key_N))
+    return rows_of(TrialArrays(x_NF, arm_N, outcome_N, prob_NA, key_N, tuple(encoder.names)), np.argsort(key_N))
 
 
 def _estimated(propensity: object) -> bool:

@@ -122,7 +122,7 @@ CHECKS = {"name": pl.String, "value": pl.Float64, "low": pl.Float64, "high": pl.
 
 
 @dataclass(frozen=True)
-class Sample:
+class PanelSample:
     """Panel cells ready to fit: outcome `y_M` in cents, standardised sensitivity `z_M`, and what is compared."""
 
     data: pl.DataFrame
@@ -144,23 +144,23 @@ class Sample:
         people, shocks = codes(self.data, "customer_id"), codes(self.data, "target", "week")
         return fit_ppml(self.y_M, x_MK, effects, [people] if self.design == "customers" else [people, shocks])
 
-    def only(self, keep_M: NDArray[np.bool_]) -> "Sample":
+    def only(self, keep_M: NDArray[np.bool_]) -> "PanelSample":
         """The cells of a mask."""
-        return Sample(self.data.filter(pl.Series(keep_M)), self.y_M[keep_M], self.z_M[keep_M], self.design)
+        return PanelSample(self.data.filter(pl.Series(keep_M)), self.y_M[keep_M], self.z_M[keep_M], self.design)
 
     def columns(self, *names: str) -> Real:
         """Columns of the panel as regressors, M x K."""
         return self.data.select(names).to_numpy().astype(np.float64)
 
 
-def variance_left(sample: Sample, fit: PoissonFit) -> float:
+def variance_left(sample: PanelSample, fit: PoissonFit) -> float:
     """Share of the depth's variance, weighted by demand, that the fixed effects do not explain."""
     depth = sample.data["depth"].to_numpy()
     mean = (fit.mu_M * depth).sum() / fit.mu_M.sum()
     return float((fit.mu_M * fit.resid_MK[:, 0] ** 2).sum() / (fit.mu_M * (depth - mean) ** 2).sum())
 
 
-def depth_curves(sample: Sample) -> pl.DataFrame:
+def depth_curves(sample: PanelSample) -> pl.DataFrame:
     """Lift by depth step, without a shape imposed: everybody, and thirds of price sensitivity where it is known."""
     z = sample.z_M
     groups = {"everyone": np.ones(len(z), dtype=bool)}
@@ -171,7 +171,7 @@ def depth_curves(sample: Sample) -> pl.DataFrame:
     return pl.concat([pl.DataFrame(schema=CURVE), *curves])
 
 
-def _curve(sample: Sample, name: str) -> pl.DataFrame:
+def _curve(sample: PanelSample, name: str) -> pl.DataFrame:
     depth = sample.data["depth"].to_numpy()
     steps = [(depth >= a) & (depth < b) for a, b in pairwise([*DEPTH_EDGES, 1.01])]
     steps = [step for step in steps if step.sum() >= 200]
@@ -194,7 +194,7 @@ def _curve(sample: Sample, name: str) -> pl.DataFrame:
     )
 
 
-def placebo_table(sample: Sample, min_cells: int, seed: int, main: tuple[float, float]) -> pl.DataFrame:
+def placebo_table(sample: PanelSample, min_cells: int, seed: int, main: tuple[float, float]) -> pl.DataFrame:
     """Questions whose true answer is zero: next month's discounts and, where customers are compared, another one's."""
     rows = [("discount now", *main, "the response itself: log of demand per unit of depth")]
     later = sample.only(sample.data["lead"].is_not_null().to_numpy())
@@ -224,7 +224,7 @@ def _swap(data: pl.DataFrame, seed: int) -> Real:
     return swapped.sort("row")["depth"].to_numpy()
 
 
-def overlap_table(sample: Sample, fit: PoissonFit) -> pl.DataFrame:
+def overlap_table(sample: PanelSample, fit: PoissonFit) -> pl.DataFrame:
     """How much of the discount's variation is left to learn from, and how many pairs saw full price and a discount."""
     depth = pl.col("depth")
     seen = ((depth.min() < 0.05) & (depth.max() >= 0.15)).alias("both")
@@ -383,13 +383,13 @@ def fit_halves(
 
 def _fit(
     panel: pl.DataFrame, sensitivity: pl.DataFrame, settings: DiscountSettings
-) -> tuple[Sample, PoissonFit, DiscountResponse]:
+) -> tuple[PanelSample, PoissonFit, DiscountResponse]:
     """Compare customers if enough of the depth's variance is theirs, else weeks."""
     data = _prepare(panel, sensitivity, settings)
     y = np.minimum(data["list_cents"].to_numpy(), _cap(data, settings)).astype(np.float64)
     z_mean, z_sd = _moments(data)
     z = np.clip((data["price_sensitivity"].fill_null(z_mean).to_numpy() - z_mean) / z_sd, -3, 3)
-    sample = Sample(data, y, z, "customers")
+    sample = PanelSample(data, y, z, "customers")
     x = sample.columns("depth", "lag")
     if np.ptp(z) > 0:
         x = np.column_stack([x, x[:, 0] * z])
@@ -405,7 +405,7 @@ def _fit(
 
 
 def _response(
-    sample: Sample, fit: PoissonFit, z_moments: tuple[float, float], settings: DiscountSettings
+    sample: PanelSample, fit: PoissonFit, z_moments: tuple[float, float], settings: DiscountSettings
 ) -> DiscountResponse:
     beta, error = [*fit.beta_K.tolist(), 0.0], [*fit.se_K.tolist(), 0.0]
     targets, target_sd = _by_target(sample.data, sample.y_M, fit)

@@ -15,7 +15,17 @@ from pydantic import Field
 from scipy.optimize import nnls
 
 from promolift.effect.parts import Arrays, from_parts, to_parts
-from promolift.effect.trial import Column, Encoder, Features, Floats, Ints, Level, encoder_of, numbers, row_keys
+from promolift.effect.trial import (
+    FeatureColumn,
+    FeatureEncoder,
+    Features,
+    Floats,
+    Ints,
+    Level,
+    encoder_of,
+    numbers,
+    row_keys,
+)
 from promolift.errors import InputError, SupportError
 from promolift.settings import Settings
 
@@ -66,7 +76,7 @@ class Terms:
 
 
 @dataclass(frozen=True)
-class Rows:
+class DoseRows:
     """Terms, arm, fold, residual of the base and its variance of each customer; centred columns of each depth."""
 
     u_NJ: Floats
@@ -174,7 +184,7 @@ ROUNDS = 120
 
 
 @dataclass(frozen=True)
-class Scale:
+class Standardiser:
     """Features to columns a straight line can use: signed logarithm, standardised, cut; missing is average + flag."""
 
     mean_F: Floats
@@ -208,7 +218,7 @@ class Scale:
 class Base:
     """E[outcome | features] over all arms: per fold a generalised linear model and boosted trees, blended."""
 
-    scale: Scale
+    scale: Standardiser
     counts: bool  # outcomes are never negative: log links, and gains may be proportional to the base
     top: float
     coef_TZ: Floats  # one row per fold
@@ -236,7 +246,7 @@ def fit_base(x_NF: Floats, y_N: Floats, fold_N: Ints, seed: int) -> tuple[Base, 
 
     The blend has non-negative weights that minimise the out-of-fold error, relative to the mean for counts.
     """
-    scale, counts = Scale.of(x_NF), bool(y_N.min() >= 0 and y_N.max() > 0)
+    scale, counts = Standardiser.of(x_NF), bool(y_N.min() >= 0 and y_N.max() > 0)
     z_NZ, top = _ones(scale.columns(x_NF)), max(float(y_N.max()), 1e-9)
     folds = range(int(fold_N.max()) + 1)
     coef = np.stack([_glm(z_NZ[fold_N != t], y_N[fold_N != t], counts) for t in folds])
@@ -340,7 +350,7 @@ DEFAULTS = DoseSettings()
 
 
 @dataclass(frozen=True)
-class Curve:
+class DoseCurve:
     """Gain over depth 0 of each customer at each of `depth_D`, and its standard error."""
 
     depth_D: Floats
@@ -381,7 +391,7 @@ class DoseModel:
     variance of each term's departure from a straight line. `shape`, `caution`, `beyond`: see DoseSettings.
     """
 
-    encoder: Encoder
+    encoder: FeatureEncoder
     base: Base
     terms: Terms
     depth_D: Floats  # tried, 0 included, rising
@@ -404,7 +414,7 @@ class DoseModel:
         """Outcome each customer is expected to show, over the depths as they were tried."""
         return self.base.predict(self.encoder.encode(features))
 
-    def curve(self, features: Features, depths: ArrayLike | None = None) -> Curve:
+    def curve(self, features: Features, depths: ArrayLike | None = None) -> DoseCurve:
         """Gain at `depths` (default: the tried ones above 0) for each row of `features`.
 
         Depths that were never tried are scored too, with wider bands; SupportError beyond `beyond` times the
@@ -415,7 +425,7 @@ class DoseModel:
         if self.shape != "free":
             known_NK, _ = self._moments(self._terms(features), self.depth_D[1:])
             gain_ND = shaped(known_NK, self.depth_D, depth_D, self.shape)
-        return Curve(depth_D, gain_ND, se_ND, self.level)
+        return DoseCurve(depth_D, gain_ND, se_ND, self.level)
 
     def segment(self, features: Features, by_N: ArrayLike, depths: ArrayLike | None = None) -> pl.DataFrame:
         """Mean gain of each segment: segment, depth, customers, gain, se, low, high (95 %), sorted."""
@@ -482,7 +492,9 @@ class DoseModel:
     @classmethod
     def from_parts(cls, arrays: Arrays, manifest: dict[str, Any]) -> Self:
         """The inverse of `to_parts`, also after JSON."""
-        model: Self = from_parts(arrays, manifest, (cls, Record, Terms, Base, Scale, Encoder, Column))
+        model: Self = from_parts(
+            arrays, manifest, (cls, Record, Terms, Base, Standardiser, FeatureEncoder, FeatureColumn)
+        )
         return model
 
     def _asked(self, depths: ArrayLike | None) -> Floats:
@@ -546,7 +558,7 @@ def fit_dose(
     terms = _terms_of(base, base_N, base.scale.names(tuple(encoder.names)))
     share_D = np.bincount(arm_N) / len(arm_N)
     b_DB = basis(depth_D, depth_D)[0]
-    rows = Rows(terms.columns(z_NZ, base_N), arm_N, fold_N, y_N - base_N, noise_N, b_DB - share_D @ b_DB)
+    rows = DoseRows(terms.columns(z_NZ, base_N), arm_N, fold_N, y_N - base_N, noise_N, b_DB - share_D @ b_DB)
     found, weight_C = _forms(rows, terms, settings)
     coef_CP, cov_CPP, bend_CJ = (np.stack(each) for each in zip(*found, strict=True))
     kept = (settings.shape, settings.caution, settings.beyond)
@@ -575,7 +587,7 @@ def _check(x_NF: Floats, depth_N: Floats, y_N: Floats, settings: DoseSettings) -
     return depth_D, arm_N.astype(np.int64)
 
 
-def _record(rows: Rows) -> Record:
+def _record(rows: DoseRows) -> Record:
     rows_D = np.bincount(rows.arm_N)
     share_D, total = rows_D / rows_D.sum(), len(rows.arm_N)
     scored_ND = np.where(rows.arm_N[:, None] == np.arange(len(rows_D)), rows.left_N[:, None] / share_D, 0.0)
@@ -583,7 +595,7 @@ def _record(rows: Rows) -> Record:
     return Record(rows_D, psi_NK.mean(axis=0), psi_NK.std(axis=0) / np.sqrt(total))
 
 
-def _forms(rows: Rows, terms: Terms, settings: DoseSettings) -> tuple[list[Posterior], Floats]:
+def _forms(rows: DoseRows, terms: Terms, settings: DoseSettings) -> tuple[list[Posterior], Floats]:
     """The posterior of each form on all rows, and its weight by the log score of rows that it did not see."""
     # one curve for all is the mean gain of all, so every row counts alike: quiet rows may gain less than others
     even = replace(rows, noise_N=np.full(len(rows.noise_N), np.square(rows.left_N).mean()))

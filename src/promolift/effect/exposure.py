@@ -347,7 +347,7 @@ group by all order by all
 
 
 @dataclass(frozen=True)
-class Targeting:
+class TargetingCheck:
     """Mean spend in the weeks before a campaign, of the targeted over that of the others; `refusal` None if alike."""
 
     ratio: float | None
@@ -361,13 +361,13 @@ def spent_before(events: DuckDBPyRelation, exposures: DuckDBPyRelation, weeks: i
     return fetch(events.query("events", bind(SPENT, window=weeks * 7 * DAY_MS)))
 
 
-def judge_targeting(sums: pl.DataFrame, weeks: int = 8) -> Targeting:
+def judge_targeting(sums: pl.DataFrame, weeks: int = 8) -> TargetingCheck:
     """Whether past campaigns reached customers like the others; a campaign needs both sorts of customers to count."""
     total = sums.group_by("campaign_id", "targeted").agg(pl.col("customers", "cents").sum())
     wide = total.filter(pl.col("targeted")).join(total.filter(~pl.col("targeted")), on="campaign_id")
     sizes = wide.select("cents", "customers", "cents_right", "customers_right").to_numpy().sum(axis=0)
     if not wide.height or not sizes[2]:
-        return Targeting(None, wide.height, weeks, "there is nobody to compare the targeted customers with")
+        return TargetingCheck(None, wide.height, weeks, "there is nobody to compare the targeted customers with")
     ratio = float(sizes[0] / sizes[1] / (sizes[2] / sizes[3]))
     told = f"the targeted had spent {ratio:.1f} times as much in the {weeks} weeks before as the others"
-    return Targeting(ratio, wide.height, weeks, None if abs(ratio - 1) <= ALIKE else told)
+    return TargetingCheck(ratio, wide.height, weeks, None if abs(ratio - 1) <= ALIKE else told)

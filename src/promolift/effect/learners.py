@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from promolift.effect.linear import Family, inverse, link
 from promolift.effect.nuisance import Boosted, Nuisance, Response, Target, arm_means, boost
-from promolift.effect.trial import Floats, Ints, Trial
+from promolift.effect.trial import Floats, Ints, TrialArrays
 
 CUTS = (0.1, 0.25, 0.4, 0.5, 0.6, 0.75, 0.9)  # quantiles tried as the segment's border
 REACH, BISECTIONS = 8.0, 40  # shifts searched: a factor of 3000 up or down, to 1e-11
@@ -67,7 +67,7 @@ class BySegment:
         return np.where(_beyond(x_NF[:, self.feature], self.cut)[:, None], self.inside_K, self.outside_K)
 
 
-def fit_response(trial: Trial, nuisance: Nuisance) -> ByResponse:
+def fit_response(trial: TrialArrays, nuisance: Nuisance) -> ByResponse:
     """Doubly robust scores regressed on the expected outcome of all arms together."""
     line = _line(nuisance.mu_NA)
     return ByResponse(
@@ -75,7 +75,7 @@ def fit_response(trial: Trial, nuisance: Nuisance) -> ByResponse:
     )
 
 
-def fit_proportional(trial: Trial, nuisance: Nuisance) -> Proportional:
+def fit_proportional(trial: TrialArrays, nuisance: Nuisance) -> Proportional:
     """Shifts at which the average customer's expected outcome is each arm's doubly robust mean."""
     family = nuisance.response.family
     base_N = _base(nuisance.mu_NA, family)
@@ -94,7 +94,7 @@ def _base(mu_NA: Floats, family: Family) -> Floats:
     return link(mu_NA.mean(axis=1), family)
 
 
-def fit_segment(trial: Trial, nuisance: Nuisance) -> BySegment:
+def fit_segment(trial: TrialArrays, nuisance: Nuisance) -> BySegment:
     """The split with the largest chi-square of the difference in scores, of all features and quantiles."""
     best = (-1.0, 0, np.inf)
     psi_NK = nuisance.psi_NK
@@ -178,7 +178,7 @@ class Direct:
         )
 
 
-def fit_trees(trial: Trial, nuisance: Nuisance, kind: Kind) -> PlugIn | Single | Direct:
+def fit_trees(trial: TrialArrays, nuisance: Nuisance, kind: Kind) -> PlugIn | Single | Direct:
     """One learner: T and S as usual; X (Kuenzel et al. 2019), R (Nie & Wager 2021), DR (Kennedy 2023)."""
     match kind:
         case "t-trees":
@@ -196,7 +196,7 @@ def fit_trees(trial: Trial, nuisance: Nuisance, kind: Kind) -> PlugIn | Single |
 
 
 def _grow(
-    trial: Trial, nuisance: Nuisance, rows_N: NDArray[np.bool_], target_N: Floats, weight_N: Floats | None = None
+    trial: TrialArrays, nuisance: Nuisance, rows_N: NDArray[np.bool_], target_N: Floats, weight_N: Floats | None = None
 ) -> Boosted:
     weight = None if weight_N is None else weight_N[rows_N]
     target = Target(trial.x_NF[rows_N], target_N[rows_N], nuisance.part_N[rows_N], nuisance.parts, weight)
@@ -208,7 +208,7 @@ def _with_arm(x_NF: Floats, arm: int | Ints, arms: int) -> Floats:
     return np.column_stack([x_NF, *flags])
 
 
-def _single(trial: Trial, nuisance: Nuisance) -> Single:
+def _single(trial: TrialArrays, nuisance: Nuisance) -> Single:
     family, y_N = nuisance.response.family, trial.outcome_N
     base = link(y_N.mean(), family)
     start_JN = np.full((nuisance.parts, len(y_N)), base)
@@ -217,7 +217,7 @@ def _single(trial: Trial, nuisance: Nuisance) -> Single:
     return Single(Boosted(trees.texts, start_JN[:, 0]), family, trial.arms)
 
 
-def _x(trial: Trial, nuisance: Nuisance) -> Direct:
+def _x(trial: TrialArrays, nuisance: Nuisance) -> Direct:
     mu_NA, y_N = nuisance.mu_NA, trial.outcome_N
     pairs, shares = [], []
     for k in range(1, trial.arms):
@@ -229,7 +229,7 @@ def _x(trial: Trial, nuisance: Nuisance) -> Direct:
     return Direct(tuple(pairs), tuple(shares))
 
 
-def _r(trial: Trial, nuisance: Nuisance) -> Direct:
+def _r(trial: TrialArrays, nuisance: Nuisance) -> Direct:
     found = []
     for k in range(1, trial.arms):
         chance_N = trial.prob_NA[:, k] / (trial.prob_NA[:, k] + trial.prob_NA[:, 0])

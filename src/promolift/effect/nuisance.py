@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from promolift.effect.linear import Family, Linear, family_of, fit_linear, inverse
-from promolift.effect.trial import Floats, Ints, Trial
+from promolift.effect.trial import Floats, Ints, TrialArrays
 
 if TYPE_CHECKING:
     from lightgbm import Booster
@@ -149,7 +149,7 @@ class Nuisance:
     parts: int
 
 
-def fit_nuisance(trial: Trial) -> Nuisance:
+def fit_nuisance(trial: TrialArrays) -> Nuisance:
     """The response models of all parts and the scores that follow from them."""
     part_N, parts = parts_of(trial)
     response = respond(trial, part_N, parts)
@@ -157,7 +157,7 @@ def fit_nuisance(trial: Trial) -> Nuisance:
     return Nuisance(response, mu_NA, scores(trial, mu_NA), part_N, parts)
 
 
-def respond(trial: Trial, part_N: Ints, parts: int) -> Response:
+def respond(trial: TrialArrays, part_N: Ints, parts: int) -> Response:
     """Response models, each fitted without one part."""
     family = family_of(trial.outcome_N)
     y_N = winsorised(trial.outcome_N) if family != "binary" else trial.outcome_N
@@ -179,7 +179,7 @@ def estimate_propensity(x_NF: Floats, arm_N: Ints, key_N: NDArray[np.uint64]) ->
     chances = []
     for a in range(1, arms):
         everyone = np.zeros(len(arm_N), dtype=np.int64)
-        trial = Trial(x_NF, everyone, (arm_N == a).astype(np.float64), np.ones((len(arm_N), 1)), key_N, ())
+        trial = TrialArrays(x_NF, everyone, (arm_N == a).astype(np.float64), np.ones((len(arm_N), 1)), key_N, ())
         part_N, parts = parts_of(trial)
         response = respond(trial, part_N, parts)
         chances.append(response.each(x_NF)[part_N, np.arange(len(part_N)), 0])
@@ -189,13 +189,13 @@ def estimate_propensity(x_NF: Floats, arm_N: Ints, key_N: NDArray[np.uint64]) ->
     return np.asarray(bounded / bounded.sum(axis=1, keepdims=True))
 
 
-def parts_of(trial: Trial) -> tuple[Ints, int]:
+def parts_of(trial: TrialArrays) -> tuple[Ints, int]:
     """Which part each row is in, by its key, and how many there are."""
     parts = next((parts for weight, parts in PARTS if weight_of(trial) < weight), 2)
     return ((trial.key_N >> np.uint64(40)) % np.uint64(parts)).astype(np.int64), parts
 
 
-def weight_of(trial: Trial) -> float:
+def weight_of(trial: TrialArrays) -> float:
     """What the number of refits goes by: rows, and more for wide ones, for each refit costs rows x features."""
     rows, features = trial.x_NF.shape
     return float(rows * max(1.0, features / WIDE))
@@ -208,13 +208,13 @@ def winsorised(y_N: Floats, share: float = WINSOR) -> Floats:
     return np.clip(y_N, -top, top)
 
 
-def scores(trial: Trial, mu_NA: Floats) -> Floats:
+def scores(trial: TrialArrays, mu_NA: Floats) -> Floats:
     """psi_NK: doubly robust (AIPW) score of each treatment over control (Robins, Rotnitzky & Zhao 1994)."""
     full_NA = arm_means(trial, mu_NA)
     return np.asarray(full_NA[:, 1:] - full_NA[:, :1])
 
 
-def arm_means(trial: Trial, mu_NA: Floats) -> Floats:
+def arm_means(trial: TrialArrays, mu_NA: Floats) -> Floats:
     """Doubly robust score of each arm's own mean: expected outcome plus the weighted surprise where it was observed."""
     rows = np.arange(len(trial.arm_N))
     full_NA = mu_NA.copy()
@@ -223,9 +223,9 @@ def arm_means(trial: Trial, mu_NA: Floats) -> Floats:
     return full_NA
 
 
-def rows_of(trial: Trial, mask_N: NDArray[np.bool_] | Ints) -> Trial:
+def rows_of(trial: TrialArrays, mask_N: NDArray[np.bool_] | Ints) -> TrialArrays:
     """The trial's rows of a mask or index."""
-    return Trial(
+    return TrialArrays(
         trial.x_NF[mask_N],
         trial.arm_N[mask_N],
         trial.outcome_N[mask_N],

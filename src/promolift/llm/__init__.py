@@ -8,13 +8,13 @@ faulty reply; nothing here knows what an offer is.
 from promolift.llm.choose import LlmSettings, writer_of
 from promolift.llm.local import LocalSettings, LocalWriter
 from promolift.llm.remote import RemoteSettings, RemoteWriter
-from promolift.llm.reply import Ask, Recorder, Replay, Reply, Writer
+from promolift.llm.reply import Prompt, Recorder, Replay, Reply, Writer
 
 __all__ = [
-    "Ask",
     "LlmSettings",
     "LocalSettings",
     "LocalWriter",
+    "Prompt",
     "Recorder",
     "RemoteSettings",
     "RemoteWriter",

@@ -10,7 +10,7 @@ from promolift.errors import InputError
 from promolift.hashing import hash_id
 
 
-class Ask(Protocol):
+class Prompt(Protocol):
     """One question: two texts, a seed, and the form the answer must have, as a JSON schema and as a grammar (GBNF)."""
 
     @property
@@ -50,11 +50,11 @@ class Reply:
 class Writer(Protocol):
     """Anything that answers asks."""
 
-    def __call__(self, asks: Sequence[Ask]) -> Sequence[Reply]:
+    def __call__(self, asks: Sequence[Prompt]) -> Sequence[Reply]:
         """One reply per ask, in order."""
 
 
-def ask_id(ask: Ask) -> str:
+def ask_id(ask: Prompt) -> str:
     """The key of an ask: the same texts, grammar and seed have the same one."""
     return hash_id("ask", ask.system, ask.user, ask.grammar, ask.seed)
 
@@ -67,7 +67,7 @@ class Recorder:
         self.writer = writer
         self.replies: dict[str, Reply] = {}
 
-    def __call__(self, asks: Sequence[Ask]) -> Sequence[Reply]:
+    def __call__(self, asks: Sequence[Prompt]) -> Sequence[Reply]:
         """The writer's own replies."""
         replies = self.writer(asks)
         self.replies |= {ask_id(ask): reply for ask, reply in zip(asks, replies, strict=True)}
@@ -97,7 +97,7 @@ class Replay:
             except (ValueError, KeyError, TypeError, AttributeError):
                 raise InputError(f"{path}, line {i}: no record of a reply; record the run again") from None
 
-    def __call__(self, asks: Sequence[Ask]) -> list[Reply]:
+    def __call__(self, asks: Sequence[Prompt]) -> list[Reply]:
         """The recorded replies, which cost nothing again."""
         nothing = Reply("", "replay", "no such ask was recorded")
         return [self.replies.get(ask_id(ask), nothing) for ask in asks]

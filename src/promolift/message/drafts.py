@@ -66,7 +66,7 @@ class Question:
     seed: int
 
 
-class Answer(Protocol):
+class ModelAnswer(Protocol):
     """What a writer gives back."""
 
     @property
@@ -86,7 +86,7 @@ class Answer(Protocol):
         """What it cost."""
 
 
-Writer = Callable[[Sequence[Question]], Sequence[Answer]]
+Writer = Callable[[Sequence[Question]], Sequence[ModelAnswer]]
 Review = Callable[[Brief, Draft], list[str]]  # what is wrong with a draft beyond its form
 
 

@@ -13,7 +13,7 @@ import polars as pl
 
 from promolift.config import ShopSettings
 from promolift.currency import currency_digits
-from promolift.deliver import Release
+from promolift.deliver import ReleaseTerms
 from promolift.offer import MenuItem
 from promolift.privacy import ConsentSettings
 from promolift.results.base import Note
@@ -90,7 +90,7 @@ class PlanNote(Note):
     limits: tuple[str, ...] = ()
     why: tuple[str, ...] = ()
     assumptions: tuple[Assumption, ...] = ()
-    terms: Release
+    terms: ReleaseTerms
     menu: tuple[MenuItem, ...]
     shop: ShopSettings
     consent: ConsentSettings

@@ -5,7 +5,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict
 
 from promolift.config import Config
-from promolift.deliver import Release
+from promolift.deliver import ReleaseTerms
 from promolift.settings import Settings
 from promolift.steps.learn_data import LearnSettings
 
@@ -34,7 +34,7 @@ class Learned(BaseModel):
     """
 
     model_config = ConfigDict(frozen=True, extra="allow", ser_json_inf_nan="constants")
-    release: Release | None = None
+    release: ReleaseTerms | None = None
     changes: tuple[str, ...] = ()
     why: str
     within_guardrails: bool = False

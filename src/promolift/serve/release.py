@@ -60,7 +60,7 @@ class Manifest(Settings):
     form: Literal[2]
     code: str
     plan: PlanNote
-    terms: deliver.Release
+    terms: deliver.ReleaseTerms
     offers: tuple[Offer, ...]
     files: dict[str, str]
 
@@ -99,7 +99,7 @@ class LiveRelease:
     """
 
     release_id: str
-    terms: deliver.Release
+    terms: deliver.ReleaseTerms
     plan: PlanNote
     rows: Rows
     place: dict[str, int]
@@ -158,7 +158,7 @@ def build(store: Store) -> str:
     )
 
 
-def derive(work: Path, base: str, terms: deliver.Release) -> str:
+def derive(work: Path, base: str, terms: deliver.ReleaseTerms) -> str:
     """A release with the candidates of another one under new terms; its id.
 
     What was learned since multiplies the frozen gains; no model is asked. StepError if the base is of another form.

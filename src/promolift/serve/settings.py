@@ -58,7 +58,7 @@ class ServeSettings(Settings):
         return self.ledger or f"sqlite:///{(self.work / 'serve' / 'ledger.db').absolute()}"
 
 
-class Cap(Settings):
+class FrequencyCap(Settings):
     """At most `offers` to one customer within `days`, counted over all campaigns."""
 
     offers: int = Field(ge=0)
@@ -122,7 +122,7 @@ class Policy(Settings):
     """
 
     explore: float | None = Field(default=None, ge=0, le=1)
-    caps: tuple[Cap, ...] = ()
+    caps: tuple[FrequencyCap, ...] = ()
     quiet: QuietHours | None = None
     rest_days: float = Field(default=14.0, ge=0, le=366)
     hold_minutes: float = Field(default=15.0, gt=0, le=10_080)

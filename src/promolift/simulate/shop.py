@@ -11,7 +11,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from promolift.simulate.truth import means
-from promolift.simulate.world import GOODS, Floats, Ints, ShopSettings, World, cents_off, poisson, uniform
+from promolift.simulate.world import GOODS, Floats, Ints, SimulationSettings, World, cents_off, poisson, uniform
 from promolift.tables import COUPONS, CUSTOMERS, EXPOSURES, PRODUCTS, REDEMPTIONS, SHELF
 
 BLOCK = 256  # customers worked out together: bounds the memory
@@ -20,7 +20,7 @@ WEEK_BITS, VISIT_BITS = 20, 50  # parts of a cell number: product, week, visit
 
 
 @dataclass(frozen=True)
-class Shop:
+class SimulatedShop:
     """`events` ... `shelf` satisfy tables.py; the `truth_` tables are what no real shop knows.
 
     truth_customers: customer_id, elasticity, take_up_logit, level, units_per_week. truth_rates: customer_id, category,
@@ -28,7 +28,7 @@ class Shop:
     customer_id, target_prob, targeted, took_up. `world` answers `expected` and `realise`.
     """
 
-    settings: ShopSettings
+    settings: SimulationSettings
     events: pl.DataFrame
     customers: pl.DataFrame
     products: pl.DataFrame
@@ -44,15 +44,15 @@ class Shop:
     evidence: str = "simulated"
 
 
-def simulate(settings: ShopSettings | None = None) -> Shop:
+def simulate(settings: SimulationSettings | None = None) -> SimulatedShop:
     """The whole shop. About 2 CPU seconds for 2,000 customers, 52 weeks and 40 products."""
-    chosen = settings or ShopSettings()
+    chosen = settings or SimulationSettings()
     world = World(chosen, np.arange(1, chosen.customers + 1))
     targets = _targets(world)
     spans = range(0, chosen.customers, BLOCK)
     lines = pl.concat([_lines(World(chosen, world.number_N[a : a + BLOCK]), targets) for a in spans])
     ids = pl.Series("customer_id", world.customer_ids)
-    return Shop(
+    return SimulatedShop(
         settings=chosen,
         events=_events(lines),
         customers=customers_table(world),
@@ -77,9 +77,9 @@ def simulate(settings: ShopSettings | None = None) -> Shop:
     )
 
 
-def tiny_shop() -> Shop:
+def tiny_shop() -> SimulatedShop:
     """30 customers, 16 weeks, 4 categories of 2 products, 2 campaigns: small enough for golden tests."""
-    return simulate(ShopSettings(customers=30, weeks=16, categories=4, products_per_category=2, campaigns=2))
+    return simulate(SimulationSettings(customers=30, weeks=16, categories=4, products_per_category=2, campaigns=2))
 
 
 def _targets(world: World) -> pl.DataFrame:

@@ -84,7 +84,7 @@ SHELF_DEPTHS = (0.1, 0.2, 0.3)
 CLIP_SLOPE = 6.0  # logit of taking up a coupon per unit of depth: 20 % off adds 1.2
 
 
-class ShopSettings(Settings):
+class SimulationSettings(Settings):
     """`targeting`: past coupons went to a random share of customers, or first to those who buy most (`best`).
 
     `stockpiling`: share of a discount's pull that is missing from the week after (log-linear). `elasticity`: the median
@@ -121,7 +121,7 @@ class ShopSettings(Settings):
 
 
 @dataclass(frozen=True)
-class Campaign:
+class SimulatedCampaign:
     """A past coupon: `depth` off everything of a category, for those who were sent it and took it up."""
 
     campaign_id: str
@@ -135,7 +135,7 @@ class Campaign:
 class World:
     """All hidden parameters, drawn from the settings alone; customers N are those asked for, by number."""
 
-    settings: ShopSettings
+    settings: SimulationSettings
     number_N: Ints
 
     def key(self, purpose: str) -> Keys:
@@ -215,12 +215,12 @@ class World:
         return wave
 
     @cached_property
-    def campaigns(self) -> list[Campaign]:
+    def campaigns(self) -> list[SimulatedCampaign]:
         """Evenly spaced, categories and depths in turn."""
         s = self.settings
         step = s.weeks // s.campaigns if s.campaigns else 0
         return [
-            Campaign(
+            SimulatedCampaign(
                 f"cmp_{k + 1}",
                 k % s.categories,
                 s.coupon_depths[k % len(s.coupon_depths)],

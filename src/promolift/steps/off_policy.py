@@ -16,7 +16,7 @@ from pyarrow.compute import index_in
 
 from promolift.errors import InputError
 from promolift.learn.off_policy import (
-    Log,
+    DecisionLog,
     OffPolicySettings,
     OffPolicyValue,
     Ranking,
@@ -89,7 +89,9 @@ class _Valued:
     ranking: Ranking | None = None
 
 
-def _valued(batches: Iterator[tuple[Log, dict[str, Floats]]], request: Request, settings: OffPolicySettings) -> _Valued:
+def _valued(
+    batches: Iterator[tuple[DecisionLog, dict[str, Floats]]], request: Request, settings: OffPolicySettings
+) -> _Valued:
     logs, chances = zip(*batches, strict=True)
     log = _joined(logs)
     policies = {name: read_policy(log, np.vstack([part[name] for part in chances])) for name in request.policies}
@@ -175,7 +177,7 @@ def _options(log: duckdb.DuckDBPyRelation) -> str:
 
 def _batches(
     connection: duckdb.DuckDBPyConnection, request: Request, offers: list[str], share: float
-) -> Iterator[tuple[Log, dict[str, Floats]]]:
+) -> Iterator[tuple[DecisionLog, dict[str, Floats]]]:
     """The log in an order fixed by its customers' hashes, a batch at a time, with every policy's chances.
 
     Below 1 only customers whose hash lies in the first `share` of all hashes are read.
@@ -210,7 +212,7 @@ def _batches(
             yield _batch(batch, request, offers)
 
 
-def _batch(batch: Any, request: Request, offers: list[str]) -> tuple[Log, dict[str, Floats]]:
+def _batch(batch: Any, request: Request, offers: list[str]) -> tuple[DecisionLog, dict[str, Floats]]:
     for name, column in ((request.reward, "reward"), ("propensity", "prob")):
         if gone := batch.column(column).null_count:
             raise InputError(
@@ -265,12 +267,12 @@ def _dense(name: str, offers: Any, probs: Any, count: int) -> Floats:
     return found
 
 
-def _joined(logs: Sequence[Log]) -> Log:
+def _joined(logs: Sequence[DecisionLog]) -> DecisionLog:
     """Batches as one log; a customer's rows are neighbours, so only the two parts of a cut customer stay apart."""
     first = np.cumsum([0, *(0 if log.unit_N is None else int(log.unit_N.max()) + 1 for log in logs)])
     units = [log.unit_N + start for log, start in zip(logs, first, strict=False) if log.unit_N is not None]
     logging = [log.logging_NA for log in logs if log.logging_NA is not None]
-    return Log(
+    return DecisionLog(
         np.concatenate([log.action_N for log in logs]),
         np.concatenate([log.reward_N for log in logs]),
         np.concatenate([log.prob_N for log in logs]),

@@ -1,6 +1,5 @@
 """The whole story: the steps in order, each done only if something it depends on changed."""
 
-import hashlib
 import json
 from collections.abc import Callable, Sequence
 from functools import reduce
@@ -12,6 +11,7 @@ from typing import Any
 from promolift import __version__
 from promolift.config import Config, load_config
 from promolift.errors import StepError
+from promolift.hashing import sha256_of, sha256_of_file
 from promolift.results.approved import mark as approval
 from promolift.steps import effect, evaluate, ingest, message, plan, profile, report
 from promolift.steps.init import init
@@ -79,8 +79,8 @@ def fingerprint(config: Config, step: str, approved: str = "") -> str:
         parts.append(approved)
     review = config.message.review
     if review and "message" in names and Path(review).exists():
-        parts.append(hashlib.sha256(Path(review).read_bytes()).hexdigest())
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+        parts.append(sha256_of_file(Path(review)))
+    return sha256_of(json.dumps(parts, sort_keys=True))
 
 
 def demo_config() -> Config:

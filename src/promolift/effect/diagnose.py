@@ -21,6 +21,7 @@ from promolift.effect.trial import Features, Floats, Ints, Level, encoder_of, nu
 from promolift.errors import InputError, SupportError
 from promolift.hashing import hash_int
 from promolift.settings import Settings
+from promolift.tables import Z95
 
 EXACT = 250_000  # at most so many possible counts are enumerated
 DRAWS = 3999  # of the stated lot, where there are too few rows for the chi-squared distribution
@@ -398,7 +399,7 @@ def _placebos(rows: _Rows, prob_NA: Floats, keep_N: NDArray[np.bool_]) -> pl.Dat
     )
     effect, se_T = frame["effect"].to_numpy(), frame["se"].to_numpy()
     z_T = np.divide(np.abs(effect), se_T, out=np.where(effect == 0, 0.0, np.inf), where=se_T > 0)
-    half = 1.96 * pl.col("se")
+    half = Z95 * pl.col("se")
     limits = [(pl.col("effect") - half).alias("low"), (pl.col("effect") + half).alias("high")]
     return frame.with_columns(*limits, pl.Series("p", holm(2 * stats.norm.sf(z_T)), dtype=pl.Float64))
 

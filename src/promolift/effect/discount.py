@@ -16,6 +16,7 @@ from pydantic import Field
 from promolift.errors import SupportError
 from promolift.hashing import hash_units
 from promolift.settings import Settings
+from promolift.tables import Z95
 
 Real = NDArray[np.float64]
 Codes = NDArray[np.int64]
@@ -181,7 +182,7 @@ def _curve(sample: PanelSample, name: str) -> pl.DataFrame:
         fit = sample.fit(np.stack([step.astype(np.float64) for step in steps], axis=1))
     except SupportError:
         return pl.DataFrame(schema=CURVE)  # a group too small for a curve of its own: the population's is shown
-    lift, error = fit.beta_K, 1.96 * fit.se_K
+    lift, error = fit.beta_K, Z95 * fit.se_K
     return pl.DataFrame(
         {
             "group": [name] * len(steps),
@@ -208,7 +209,7 @@ def placebo_table(sample: PanelSample, min_cells: int, seed: int, main: tuple[fl
         name = "another customer's discount, same category and week"
         rows.append((name, float(fit.beta_K[0]), float(fit.se_K[0]), why))
     frame = pl.DataFrame(rows, schema=["name", "value", "se", "meaning"], orient="row")
-    half = 1.96 * pl.col("se")
+    half = Z95 * pl.col("se")
     bounds = [(pl.col("value") - half).alias("low"), (pl.col("value") + half).alias("high")]
     return frame.select("name", "value", *bounds, "meaning")
 
@@ -490,10 +491,10 @@ def _by_target(data: pl.DataFrame, y: Real, fit: PoissonFit) -> tuple[pl.DataFra
 
 def _level(main: DiscountResponse, placebo: pl.DataFrame, settings: DiscountSettings) -> tuple[Level, str]:
     """`adjusted` needs a response above zero and no placebo that shows a sizeable effect where none can be."""
-    if main.beta - 1.96 * main.beta_se <= 0:
-        return "assumed", f"demand did not rise with the discount: {main.beta:.2f} +- {1.96 * main.beta_se:.2f}"
+    if main.beta - Z95 * main.beta_se <= 0:
+        return "assumed", f"demand did not rise with the discount: {main.beta:.2f} +- {Z95 * main.beta_se:.2f}"
     for row in placebo.iter_rows(named=True):
-        error = (row["high"] - row["low"]) / (2 * 1.96)
+        error = (row["high"] - row["low"]) / (2 * Z95)
         sizeable = abs(row["value"]) > max(2.58 * error, settings.placebo_share * main.beta)
         if row["name"] != "discount now" and sizeable:
             return "assumed", f"placebo failed: {row['name']} shows {row['value']:.2f} where zero is true"

@@ -28,6 +28,7 @@ from promolift.effect.trial import (
 )
 from promolift.errors import InputError, SupportError
 from promolift.settings import Settings
+from promolift.tables import Z95
 
 if TYPE_CHECKING:
     from lightgbm import Booster
@@ -445,7 +446,7 @@ class DoseModel:
                 "se": se_SD.ravel(),
             }
         )
-        return rows.with_columns(low=pl.col("gain") - 1.96 * pl.col("se"), high=pl.col("gain") + 1.96 * pl.col("se"))
+        return rows.with_columns(low=pl.col("gain") - Z95 * pl.col("se"), high=pl.col("gain") + Z95 * pl.col("se"))
 
     def best_depth(self, features: Features, worth_K: ArrayLike = 1.0, cost_NK: ArrayLike = 0.0) -> DepthChoice:
         """The tried depth (or 0) of the largest worth * gain - cost for each customer.

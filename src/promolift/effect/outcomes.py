@@ -13,8 +13,9 @@ from scipy import stats
 
 from promolift.effect.diagnose import holm
 from promolift.effect.linear import Basis, basis_of
-from promolift.effect.trial import Z95, Floats, Ints, Level, TrialArrays, chunks, numbers
+from promolift.effect.trial import Floats, Ints, Level, TrialArrays, chunks, numbers
 from promolift.errors import InputError, SupportError
+from promolift.tables import Z95
 
 LEAST = 50  # customers of an arm
 

@@ -21,7 +21,7 @@ from promolift.errors import InputError, SupportError
 from promolift.hashing import hash_units
 from promolift.settings import Settings
 from promolift.sql import DAY_MS, bind, some
-from promolift.tables import EXPOSURE_FEATURES
+from promolift.tables import EXPOSURE_FEATURES, Z95
 
 Floats = NDArray[np.float64]
 
@@ -199,7 +199,7 @@ class RedemptionModel:
         slope, error = np.array(self.coef)[1:], np.sqrt(np.diag(self.covariance))[1:]
         names = [*self.terms, *self.kinds]
         meaning = [MEANING[name] for name in self.terms] + [f"campaign of kind {name}" for name in self.kinds]
-        used = {"odds": np.exp(slope), "low": np.exp(slope - 1.96 * error), "high": np.exp(slope + 1.96 * error)}
+        used = {"odds": np.exp(slope), "low": np.exp(slope - Z95 * error), "high": np.exp(slope + Z95 * error)}
         words = [_words(m, o, a, b) for m, o, a, b in zip(meaning, *used.values(), strict=True)]
         rows = pl.DataFrame({"term": names, "meaning": meaning, **used, "words": words}, schema=EXPLAINED)
         gone = [{"term": k, "meaning": MEANING[k], "words": f"not used: {why}"} for k, why in self.left_out.items()]

@@ -17,7 +17,6 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Features = pl.DataFrame | NDArray[np.generic]
 Level = Literal["randomised", "adjusted", "assumed"]
-Z95 = 1.959963984540054  # a 95 % interval reaches so many standard errors to each side
 CHUNK = 200_000  # rows whose wide design matrix is held at once
 MOST_LEVELS = 20  # values of a text column that get a column of their own; the rarer ones share "other"
 

@@ -14,9 +14,9 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import special, stats
 
 from promolift.errors import InputError, SupportError
+from promolift.tables import Z95
 
 Floats = NDArray[np.float64]
-Z95 = float(stats.norm.ppf(0.975))
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ from pydantic import Field
 
 from promolift.errors import InputError
 from promolift.learn.lift import boundary
-from promolift.learn.metrics import Z95
 from promolift.settings import Settings
+from promolift.tables import Z95
 
 Floats = NDArray[np.float64]
 

@@ -15,12 +15,12 @@ from promolift.deliver import ReleaseTerms
 from promolift.errors import SupportError
 from promolift.hashing import hash_units
 from promolift.learn.explore import ExploreSettings, affordable, explore
-from promolift.learn.metrics import Z95
 from promolift.learn.release import Proposal, propose, summarise, value_of
 from promolift.learn.support import require, unseen_mass, weigh
 from promolift.steps.learn_data import LearnSettings, Slots
 from promolift.steps.learn_judge import Judged, planned_gain, slot_lift
 from promolift.steps.proposal import Proposed, Status
+from promolift.tables import Z95
 
 Floats = NDArray[np.float64]
 GROUP = 20  # customers of an offer in each arm, below which it is told nothing of its own

@@ -5,11 +5,11 @@ from dataclasses import asdict, dataclass
 
 import polars as pl
 
-from promolift.learn.metrics import Z95
 from promolift.report.words import money, share
 from promolift.steps.job import StepSummary
 from promolift.steps.loop import Day, Loop, Release, over_holdout
 from promolift.steps.loop_words import against
+from promolift.tables import Z95
 
 CURRENCY = "CNY"
 

@@ -6,13 +6,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from promolift.learn.metrics import Z95
 from promolift.report.blocks import Big, Block, Chapter, Figure, Grid, Page, note
 from promolift.report.chapters.summary import span_of
 from promolift.report.words import count, ends, money, number, share
 from promolift.steps.loop import LAG, Day, Loop, Release, over_holdout
 from promolift.steps.loop_numbers import CURRENCY, InForce, LoopNumbers, Stretch, numbers, stretch
 from promolift.steps.loop_words import against, tally
+from promolift.tables import Z95
 
 LABEL = "simulated: a made-up shop whose truth is known"
 LEAST = 30  # decisions in a fifth, below which its mean is not drawn

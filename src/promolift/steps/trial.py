@@ -18,7 +18,6 @@ from promolift.effect.outcomes import average_effects
 from promolift.effect.sensitivity import e_value_of_mean, tipping_odds
 from promolift.effect.trial import Level, TrialArrays, encoder_of, row_keys
 from promolift.errors import InputError, StepError, SupportError
-from promolift.learn.metrics import Z95
 from promolift.results.trial import (
     ArmCheck,
     HiddenCause,
@@ -33,6 +32,7 @@ from promolift.steps.job import StepSummary, Tell
 from promolift.steps.trial_judge import Assigned, Judged, judge, judged_text
 from promolift.steps.trial_read import TrialData, read
 from promolift.store import Store
+from promolift.tables import Z95
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

@@ -312,7 +312,7 @@ def cost(rows: int, features: int, arms: int) -> None:
         start = time.process_time()
         nuisance = fit_nuisance(trial)
         response = time.process_time() - start
-        for name in ("multiplicative", "s-trees", "t-trees", "x-trees", "dr-trees"):
+        for name in ("multiplicative", "s-trees", "t-trees", "x-trees"):
             start = time.process_time()
             fit_learner(name, trial, nuisance)
             needed = 0.0 if name in ("multiplicative", "s-trees") else response

@@ -14,7 +14,7 @@ def made():
     return ready, fit_nuisance(ready), gain
 
 
-@pytest.mark.parametrize("kind", ["t-trees", "s-trees", "x-trees", "r-trees", "dr-trees"])
+@pytest.mark.parametrize("kind", ["t-trees", "s-trees", "x-trees"])
 def test_every_tree_learner_finds_an_effect_that_turns(made, kind: Kind) -> None:
     ready, nuisance, gain = made
     found = fit_trees(ready, nuisance, kind).gain(ready.x_NF)

@@ -199,8 +199,7 @@ def _limit(product_NC: Floats, rule: SelectionRule) -> float:
 
 Simple = Literal["proportional", "segment"]
 Rich = Literal[
-    "response", "additive", "additive-sparse", "multiplicative", "multiplicative-sparse",
-    "t-trees", "s-trees", "x-trees", "r-trees", "dr-trees",
+    "response", "additive", "multiplicative", "multiplicative-sparse", "t-trees", "s-trees", "x-trees",
 ]  # fmt: skip
 FOLDS = ((100_000, 5), (400_000, 3))  # below such a weight of rows, so many folds; else 2
 LEARN_CELLS = 20_000_000  # rows x encoded features that models learn from; rows beyond still judge them
@@ -466,13 +465,13 @@ def fit_learner(name: Simple | Rich, trial: TrialArrays, nuisance: Nuisance) -> 
             return fit_response(trial, nuisance)
         case "segment":
             return fit_segment(trial, nuisance)
-        case "additive" | "additive-sparse":
-            return fit_additive(trial, nuisance.psi_NK, sparse=name.endswith("sparse"))
+        case "additive":
+            return fit_additive(trial, nuisance.psi_NK)
         case "multiplicative" | "multiplicative-sparse":
             family = family_of(trial.outcome_N)
             outcome_N = trial.outcome_N if family == "binary" else winsorised(trial.outcome_N)
             return fit_linear(trial, outcome_N, family=family, sparse=name.endswith("sparse"))
-        case "t-trees" | "s-trees" | "x-trees" | "r-trees" | "dr-trees":
+        case "t-trees" | "s-trees" | "x-trees":
             return fit_trees(trial, nuisance, name)
 
 

@@ -1,6 +1,6 @@
 """A trial and its nuisance models in; effects by simple rules and by boosted trees out.
 
-The answers all else must beat: in proportion, by response, by segment. Then the T-, S-, X-, R- and DR-learner, whose
+The answers all else must beat: in proportion, by response, by segment. Then the T-, S- and X-learner, whose
 targets use outcomes predicted by models that did not see them. Legend: N customers, F features, K treatments, A arms.
 """
 
@@ -128,7 +128,7 @@ def _beyond(values_N: Floats, cut: float) -> np.ndarray:
     return ~(values_N <= cut)
 
 
-Kind = Literal["t-trees", "s-trees", "x-trees", "r-trees", "dr-trees"]
+Kind = Literal["t-trees", "s-trees", "x-trees"]
 
 
 @dataclass(frozen=True)
@@ -162,7 +162,7 @@ class Single:
 
 @dataclass(frozen=True)
 class Direct:
-    """Effects learned as targets of their own, one or (X) two sets of trees for each treatment, weighted."""
+    """X-learner: effects learned as targets of their own, two sets of trees for each treatment, weighted."""
 
     trees_K: tuple[tuple[Boosted, ...], ...]
     share_K: tuple[tuple[float, ...], ...]
@@ -179,7 +179,7 @@ class Direct:
 
 
 def fit_trees(trial: TrialArrays, nuisance: Nuisance, kind: Kind) -> PlugIn | Single | Direct:
-    """One learner: T and S as usual; X (Kuenzel et al. 2019), R (Nie & Wager 2021), DR (Kennedy 2023)."""
+    """One learner: T and S as usual; X by Kuenzel et al. (2019)."""
     match kind:
         case "t-trees":
             return PlugIn(nuisance.response)
@@ -187,19 +187,10 @@ def fit_trees(trial: TrialArrays, nuisance: Nuisance, kind: Kind) -> PlugIn | Si
             return _single(trial, nuisance)
         case "x-trees":
             return _x(trial, nuisance)
-        case "r-trees":
-            return _r(trial, nuisance)
-        case "dr-trees":
-            everyone = np.ones(len(trial.arm_N), dtype=bool)
-            trees = tuple((_grow(trial, nuisance, everyone, psi_N),) for psi_N in nuisance.psi_NK.T)
-            return Direct(trees, ((1.0,),) * len(trees))
 
 
-def _grow(
-    trial: TrialArrays, nuisance: Nuisance, rows_N: NDArray[np.bool_], target_N: Floats, weight_N: Floats | None = None
-) -> Boosted:
-    weight = None if weight_N is None else weight_N[rows_N]
-    target = Target(trial.x_NF[rows_N], target_N[rows_N], nuisance.part_N[rows_N], nuisance.parts, weight)
+def _grow(trial: TrialArrays, nuisance: Nuisance, rows_N: NDArray[np.bool_], target_N: Floats) -> Boosted:
+    target = Target(trial.x_NF[rows_N], target_N[rows_N], nuisance.part_N[rows_N], nuisance.parts)
     return boost(target, rate=0.05)
 
 
@@ -213,7 +204,7 @@ def _single(trial: TrialArrays, nuisance: Nuisance) -> Single:
     base = link(y_N.mean(), family)
     start_JN = np.full((nuisance.parts, len(y_N)), base)
     x_NF = _with_arm(trial.x_NF, trial.arm_N, trial.arms)
-    trees = boost(Target(x_NF, y_N, nuisance.part_N, nuisance.parts, None, start_JN, family))
+    trees = boost(Target(x_NF, y_N, nuisance.part_N, nuisance.parts, start_JN, family))
     return Single(Boosted(trees.texts, start_JN[:, 0]), family, trial.arms)
 
 
@@ -227,14 +218,3 @@ def _x(trial: TrialArrays, nuisance: Nuisance) -> Direct:
         pairs.append((treated, control))
         shares.append((1 - share, share))  # the larger arm's outcomes are the better known
     return Direct(tuple(pairs), tuple(shares))
-
-
-def _r(trial: TrialArrays, nuisance: Nuisance) -> Direct:
-    found = []
-    for k in range(1, trial.arms):
-        chance_N = trial.prob_NA[:, k] / (trial.prob_NA[:, k] + trial.prob_NA[:, 0])
-        mean_N = chance_N * nuisance.mu_NA[:, k] + (1 - chance_N) * nuisance.mu_NA[:, 0]
-        left_N = (trial.arm_N == k) - chance_N
-        rows_N = (trial.arm_N == k) | (trial.arm_N == 0)
-        found.append((_grow(trial, nuisance, rows_N, (trial.outcome_N - mean_N) / left_N, left_N**2),))
-    return Direct(tuple(found), ((1.0,),) * len(found))

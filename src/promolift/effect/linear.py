@@ -284,13 +284,13 @@ class Additive:
         return self.basis.columns(x_NF) @ self.coef_KP.T
 
 
-def fit_additive(trial: TrialArrays, psi_NK: NDArray[np.float64], *, sparse: bool = False) -> Additive:
+def fit_additive(trial: TrialArrays, psi_NK: NDArray[np.float64]) -> Additive:
     """Doubly robust scores regressed on the basis: what treatments share and what is one's own, both shrunk."""
     basis = screened(basis_of(trial.x_NF), trial.x_NF, psi_NK)
     z_NP = basis.columns(trial.x_NF)
     treatments = psi_NK.shape[1]
     m_KM = modifiers(treatments + 1)[1:, 1:]
-    group_MP = _groups(basis, m_KM.shape[1] + 1, sparse)[1:]
+    group_MP = _groups(basis, m_KM.shape[1] + 1, sparse=False)[1:]
     _, dense = np.unique(group_MP[group_MP >= 0], return_inverse=True)
     group_MP[group_MP >= 0] = dense
     gram_PP, noise_K = z_NP.T @ z_NP, psi_NK.var(axis=0) + 1e-12

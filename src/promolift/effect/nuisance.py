@@ -56,18 +56,17 @@ def _predict(text: str, x_NF: Floats) -> Floats:
 
 @dataclass(frozen=True)
 class Target:
-    """What trees are grown for: rows, a target, the part each row is in, and where wanted weights and a start J x N."""
+    """What trees are grown for: rows, a target, the part each row is in, and where wanted a start J x N."""
 
     x_NF: Floats
     y_N: Floats
     part_N: Ints
     parts: int
-    weight_N: Floats | None = None
     start_JN: Floats | None = None
     family: Family = "real"
 
 
-def boost(target: Target, *, rate: float = 0.1, leaves: int = 8) -> Boosted:
+def boost(target: Target, *, rate: float = 0.1) -> Boosted:
     """Gradient boosting (LightGBM) on all parts but one, for each part, stopped early by that part's loss."""
     import lightgbm
 
@@ -75,7 +74,7 @@ def boost(target: Target, *, rate: float = 0.1, leaves: int = 8) -> Boosted:
     for j in range(target.parts):
         inside = target.part_N != j
         if target.start_JN is None:
-            starts[j] = np.average(target.y_N[inside], weights=_at(target.weight_N, inside))
+            starts[j] = target.y_N[inside].mean()
             start_N = np.full(len(inside), starts[j])
         else:
             start_N = target.start_JN[j]
@@ -83,7 +82,6 @@ def boost(target: Target, *, rate: float = 0.1, leaves: int = 8) -> Boosted:
             lightgbm.Dataset(
                 target.x_NF[rows],
                 target.y_N[rows],
-                weight=_at(target.weight_N, rows),
                 init_score=start_N[rows],
                 params={"max_bin": 63, "verbosity": -1},
             )
@@ -91,16 +89,16 @@ def boost(target: Target, *, rate: float = 0.1, leaves: int = 8) -> Boosted:
         )
         valid.reference = train
         stop = lightgbm.early_stopping(PATIENCE, verbose=False)
-        params = _params(target.family, int(inside.sum()), rate, leaves)
+        params = _params(target.family, int(inside.sum()), rate)
         model = lightgbm.train(params, train, TREES, valid_sets=[valid], callbacks=[stop])
         texts.append(model.model_to_string(num_iteration=model.best_iteration))
     return Boosted(tuple(texts), starts)
 
 
-def _params(family: Family, rows: int, rate: float, leaves: int) -> dict[str, object]:
+def _params(family: Family, rows: int, rate: float) -> dict[str, object]:
     return {
         "objective": OBJECTIVE[family],
-        "num_leaves": leaves,
+        "num_leaves": 8,
         "learning_rate": rate,
         "min_data_in_leaf": max(10, min(200, rows // 50)),
         "lambda_l2": 10.0,
@@ -114,10 +112,6 @@ def _params(family: Family, rows: int, rate: float, leaves: int) -> dict[str, ob
         "feature_pre_filter": False,
         "verbosity": -1,
     }
-
-
-def _at(weight_N: Floats | None, mask_N: NDArray[np.bool_]) -> Floats | None:
-    return None if weight_N is None else weight_N[mask_N]
 
 
 @dataclass(frozen=True)
@@ -169,7 +163,7 @@ def respond(trial: TrialArrays, part_N: Ints, parts: int) -> Response:
     for a in range(trial.arms):
         rows = trial.arm_N == a
         start_JN = eta_JNA[:, rows, a]
-        trees.append(boost(Target(trial.x_NF[rows], y_N[rows], part_N[rows], parts, None, start_JN, family)))
+        trees.append(boost(Target(trial.x_NF[rows], y_N[rows], part_N[rows], parts, start_JN, family)))
     return Response(linear, tuple(trees), family)
 
 

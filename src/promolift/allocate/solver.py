@@ -1,4 +1,7 @@
-"""Arrays or a source, a budget and limits in, an Allocation out: exact for one budget, the dual method with limits."""
+"""Arrays or a source, a budget and limits in, an Allocation out: exact for one budget, the dual method with limits.
+
+Where limits cannot all hold, the error names a smallest set in conflict and by how much.
+"""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -153,7 +156,11 @@ def smallest(sample: RowSample, rules: Rules) -> list[int]:
 
 
 def conflict(source: Source, sample: RowSample, rules: Rules, bound: Bound) -> BudgetError | None:
-    """The error that names the set and says how far its first floor can be met; None if no conflict is found."""
+    """The error that names the set and says how far its first floor can be met; None if no conflict is found.
+
+    Proof of conflict: with gains of at least 0 no feasible problem has a dual value below 0, so prices with a value
+    below 0 show that no plan exists. A set is smallest in the sense that it has no conflict once any row is left out.
+    """
     rows = smallest(sample, rules)
     if not rows:
         return None

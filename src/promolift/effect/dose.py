@@ -1,7 +1,8 @@
 """Features, randomised discount depths and outcomes in; what each depth adds for each customer, with bands, out.
 
 Legend: N customers, F encoded features, D depths, K tried depths above 0, J terms of a customer, B columns of a depth,
-P = J x B parameters, C forms, T folds, S segments. Depth t is relative to the deepest one tried.
+P = J x B parameters, C forms or candidates of a blend, T folds, S segments, Z standardised columns. Depth t is
+relative to the deepest one tried.
 """
 
 from dataclasses import dataclass, replace

@@ -348,7 +348,11 @@ group by all order by all
 
 @dataclass(frozen=True)
 class TargetingCheck:
-    """Mean spend in the weeks before a campaign, of the targeted over that of the others; `refusal` None if alike."""
+    """Mean spend in the weeks before a campaign, of the targeted over that of the others; `refusal` None if alike.
+
+    A comparison of targeted and other customers would measure who was chosen. Unless they were alike before, the uplift
+    of a campaign is refused, and this says by how much they differed.
+    """
 
     ratio: float | None
     campaigns: int

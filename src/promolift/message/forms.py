@@ -115,7 +115,10 @@ def forbidden(text: str, language: Language) -> list[str]:
 
 
 def answer_grammar(language: Language, angle: str, label: str, number: int) -> str:
-    """The grammar (GBNF) of {"use": ..., "title": ..., "line": ...} about `label`; `number` chooses how lines begin."""
+    """The grammar (GBNF) of {"use": ..., "title": ..., "line": ...} about `label`; `number` chooses how lines begin.
+
+    It writes the sentences of the forms and no other: the verifier would refuse most others.
+    """
     told = forms(language)
     rules = [f"root ::= {' | '.join(f'use{i}' for i in range(len(told.uses)))}"]
     for i, use in enumerate(told.uses):

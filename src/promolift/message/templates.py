@@ -253,7 +253,7 @@ _UNITS_ZH = {
 def money(cents: int, currency: str, language: Language) -> str:
     """The amount as printed: `$1,234.50`, `¥200`, `CHF 15` in English, `1,234.50元`, `30美元` in Chinese.
 
-    `cents` is in minor units; a whole amount has no decimals.
+    `cents` is in minor units; a whole amount has no decimals. Babel would do the same with 10 MB of data.
     """
     number = _number(cents, CURRENCY_DIGITS.get(currency, 2))
     if language == "zh":

@@ -261,6 +261,8 @@ TEXT = ("label_zh", "label_en", "angle", "benefit", "language", "title", "line")
 def with_verdicts(pool: pl.DataFrame, read: pl.DataFrame | None) -> pl.DataFrame:
     """`pool` (see `pool_frame`) with text_id and approved: true, false, or null where nobody has said.
 
+    A verdict belongs to the exact words: a text written anew has none.
+
     `read` is a review file as it came back: columns text_id and approved, as text. InputError where a text stands there
     twice with different verdicts, or a verdict is neither yes nor no.
     """

@@ -108,6 +108,9 @@ def pair_line(item: MenuItem) -> MenuItem:
 def list_pairs(valued: pl.DataFrame, items: Sequence[MenuItem], price: float) -> pl.DataFrame:
     """CANDIDATES of the lines `pair_line(item)`, with `parts` for `effect.add_effects`; effects unknown.
 
+    A customer gets one offer: where they answer to discounts on several categories, a coupon on coffee and tea earns
+    what the two would earn apart.
+
     At a price p of a cent of budget the best pair are the two best by gain - p cost, so each customer's three best of a
     line are paired with one another. Both must be open, and known as well as each other.
     """

@@ -24,6 +24,8 @@ Floats = NDArray[np.float64]
 Keys = NDArray[np.uint64]
 
 
+# One `hash_int` per row key, then one mixing step per cell: millions of cells cost a second, and a row's numbers depend
+# on nothing but its own key.
 def keys(seed: object, purpose: str, names: Iterable[object]) -> Keys:
     """One 64-bit key per name; another purpose gives independent numbers."""
     return np.array([hash_int(seed, purpose, name) for name in names], dtype=np.uint64)

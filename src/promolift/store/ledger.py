@@ -419,7 +419,13 @@ LONG_PAGES = 32_768  # 128 MB: then what came meanwhile is copied while nobody w
 
 
 class Checkpoints:
-    """One per ledger file. The connection is its own; `wal_autocheckpoint` must be 0 on all that write."""
+    """Copies the write-ahead log back beside the commits. One per ledger file, with a connection of its own.
+
+    SQLite copies the log back within every commit that finds it long, and that one commit then takes many times as long
+    as the others. Here a thread copies it while commits go on; what they add meanwhile is left over, so a log that has
+    grown too long is copied to its end between two transactions, and the next one starts it anew. `wal_autocheckpoint`
+    must be 0 on all that write.
+    """
 
     def __init__(self, path: str) -> None:
         """Open the file and start the thread."""

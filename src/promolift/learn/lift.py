@@ -142,11 +142,12 @@ def _relative(
     return relative, float(np.sqrt(sum(_variances(slope, cov, n)))), ""
 
 
-# Intervals that stay right however often one looks: the asymptotic confidence sequence with a normal (Robbins) mixture
-# of Waudby-Smith, Arbour, Sinha, Kennedy & Ramdas 2024, Annals of Statistics 52. "Asymptotic" means that the first look
-# must not come before the mean of an arm is nearly normal; `experiment.Design.least` sees to it. `progress` is the share
-# of the planned information gathered so far: customers seen / planned, or, for customers who earn a little every day,
-# days gone / planned. It may pass 1. One plan fixes the whole sequence: tightest at progress 1, valid at every other.
+# Intervals that stay right however often one looks: the asymptotic confidence sequence with a normal (Robbins)
+# mixture of Waudby-Smith, Arbour, Sinha, Kennedy & Ramdas 2024, Annals of Statistics 52. "Asymptotic" means that the
+# first look must not come before the mean of an arm is nearly normal; `experiment.Design.least` sees to it.
+# `progress` is the share of the planned information gathered so far: customers seen / planned, or, for customers who
+# earn a little every day, days gone / planned. It may pass 1. One plan fixes the whole sequence: tightest at progress
+# 1, valid at every other.
 def mixture_weight(alpha: float) -> float:
     """Variance of the mixing normal, in units of 1 / the planned information, that is tightest at progress 1.
 

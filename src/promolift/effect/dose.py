@@ -6,8 +6,7 @@ relative to the deepest one tried.
 """
 
 from dataclasses import dataclass, replace
-from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 import polars as pl
@@ -15,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from pydantic import Field
 from scipy.optimize import nnls
 
+from promolift.effect.nuisance import booster
 from promolift.effect.parts import Arrays, from_parts, to_parts
 from promolift.effect.trial import (
     FeatureColumn,
@@ -30,10 +30,6 @@ from promolift.effect.trial import (
 from promolift.errors import InputError, SupportError
 from promolift.settings import Settings
 from promolift.tables import Z95
-
-if TYPE_CHECKING:
-    from lightgbm import Booster
-
 
 FLAT = 1e-8  # prior precision of the common slope, relative to the data's: in effect none
 BEND = 0.5  # a curve may depart from a line by this share of itself (s.d. over the range), whatever the data say
@@ -240,7 +236,7 @@ class Base:
         """Both candidates of the blend, N x C."""
         eta_N = _ones(self.scale.columns(x_NF)) @ self.coef_TZ[t]
         line_N = np.exp(np.clip(eta_N, -20, np.log(self.top))) if self.counts else eta_N
-        return np.column_stack([line_N, _booster(self.trees[t]).predict(x_NF, num_threads=1)])
+        return np.column_stack([line_N, booster(self.trees[t]).predict(x_NF, num_threads=1)])
 
 
 def fit_base(x_NF: Floats, y_N: Floats, fold_N: Ints, seed: int) -> tuple[Base, Floats]:
@@ -316,13 +312,6 @@ def _boost(x_NF: Floats, y_N: Floats, counts: bool, seed: int) -> str:
     fixed = {"num_threads": 1, "deterministic": True, "force_row_wise": True, "verbosity": -1}
     data = lightgbm.Dataset(x_NF, y_N, params={"max_bin": TREES["max_bin"], "verbosity": -1})
     return str(lightgbm.train({**TREES, **how, **fixed}, data, ROUNDS).model_to_string())
-
-
-@lru_cache(maxsize=64)
-def _booster(text: str) -> "Booster":
-    from lightgbm import Booster
-
-    return Booster(model_str=text)
 
 
 Shape = Literal["free", "rising", "concave"]

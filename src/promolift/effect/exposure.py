@@ -212,7 +212,7 @@ def target_covers(products: Relation, targets: Sequence[str]) -> pl.DataFrame:
 
 
 def _covers(products: Relation, wanted: pl.DataFrame) -> pl.DataFrame:
-    return _frame(products.query("products", COVERS))
+    return fetch(products.query("products", COVERS))
 
 
 def _people(events: Relation, asof_ms: int) -> list[str]:
@@ -256,11 +256,6 @@ def _relation(events: Relation, frame: pl.DataFrame) -> Relation:
     return some(events.query("events", "from frame")).materialize()
 
 
-def _frame(relation: Relation | None) -> pl.DataFrame:
-    frame: pl.DataFrame = some(relation).pl()
-    return frame
-
-
 def _first(events: Relation) -> int:
     first = some(events.query("events", "select min(ts_ms) from events")).fetchall()[0][0]
     if first is None:
@@ -286,17 +281,17 @@ def _habits(lines: Relation, moments: Relation, settings: ExposureSettings) -> p
         half_life_ms=settings.half_life_days * DAY_MS,
         order_cap=settings.order_cap,
     )
-    return _frame(lines.query("lines", sql))
+    return fetch(lines.query("lines", sql))
 
 
 def _earlier(exposures: Relation, redemptions: Relation, moments: Relation) -> pl.DataFrame:
-    return _frame(exposures.query("exposures", EARLIER))
+    return fetch(exposures.query("exposures", EARLIER))
 
 
 def _told(customers: Relation | None) -> pl.DataFrame:
     if customers is None:
         return pl.DataFrame(schema={"customer_id": pl.String, "told_us": pl.Boolean})
-    return _frame(customers.query("customers", TOLD))
+    return fetch(customers.query("customers", TOLD))
 
 
 def _covered(
@@ -318,14 +313,14 @@ def _narrow(coupons: Relation, products: Relation, settings: ExposureSettings) -
 
 def _fits(lines: Relation, targets: Relation, narrow: Relation, window_ms: int) -> pl.DataFrame:
     """Every row of a campaign with narrow coupons, with zeros where the customer never bought anything covered."""
-    known = _frame(targets.query("targets", KNOWN))
-    hits = _frame(lines.query("lines", bind(COVERED, window_ms=window_ms)))
+    known = fetch(targets.query("targets", KNOWN))
+    hits = fetch(lines.query("lines", bind(COVERED, window_ms=window_ms)))
     counts = ["covered_recent", "covered_orders", "covered_couponed"]
     return known.join(hits, on=["campaign_id", "customer_id"], how="left").with_columns(pl.col(counts).fill_null(0))
 
 
 def _types(lines: Relation, targets: Relation, narrow: Relation, products: Relation) -> pl.DataFrame:
-    return _frame(lines.query("lines", TYPES))
+    return fetch(lines.query("lines", TYPES))
 
 
 ALIKE = 0.1  # relative difference in earlier spend up to which a campaign might have been aimed at nobody

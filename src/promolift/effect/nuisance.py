@@ -42,7 +42,8 @@ class Boosted:
 
 
 @lru_cache(maxsize=512)
-def _booster(text: str) -> "Booster":
+def booster(text: str) -> "Booster":
+    """LightGBM's model of a text, read once."""
     from lightgbm import Booster
 
     return Booster(model_str=text)
@@ -51,7 +52,7 @@ def _booster(text: str) -> "Booster":
 def _predict(text: str, x_NF: Floats) -> Floats:
     if not len(x_NF):
         return np.zeros(0)
-    return np.asarray(_booster(text).predict(x_NF, raw_score=True, num_threads=1))
+    return np.asarray(booster(text).predict(x_NF, raw_score=True, num_threads=1))
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from promolift.message.reading.text import (
     Reading,
     any_of,
     ready,
+    sentence_around,
 )
 from promolift.message.reading.word_lists import LINK, MARKUP, SLOT
 from promolift.terms import Language, Offer, Words
@@ -197,17 +198,12 @@ def check_names(reading: Reading, offer: Offer, context: Context) -> None:
     for match in re.finditer(f"{OTHER}+", reading.text):
         aside = not _ON_OFFER.search("".join(reading.clause(*match.span()))) or _set_apart(reading.text, *match.span())
         if offer.scope == "all":
-            aside = not _NARROWS.search(_sentence(reading.text, *match.span())) or _leads_to_all(
+            aside = not _NARROWS.search(sentence_around(reading.text, *match.span())) or _leads_to_all(
                 reading.text, *match.span()
             )
         if not aside:  # 'goes well with tea' offers no tea
             reading.flag("other_name", *match.span(), "the offer does not cover this")
     _check_private(reading, offer, context)
-
-
-def _sentence(text: str, start: int, end: int) -> str:
-    """The whole sentence around [start, end)."""
-    return SENTENCE_END.split(text[:start])[-1] + text[start:end] + SENTENCE_END.split(text[end:])[0]
 
 
 def _set_apart(text: str, start: int, end: int) -> bool:

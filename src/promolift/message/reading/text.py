@@ -256,3 +256,8 @@ def any_of(lines: str, *, head: str = "", tail: str = "") -> re.Pattern[str]:
         deeper = len(row) - len(row.lstrip()) > margin
         parts = [*parts[:-1], parts[-1] + row.strip()] if deeper else [*parts, row.strip()]
     return re.compile(f"{head}(?:{'|'.join(parts)}){tail}", re.IGNORECASE)
+
+
+def sentence_around(text: str, start: int, end: int) -> str:
+    """The whole sentence around [start, end)."""
+    return SENTENCE_END.split(text[:start])[-1] + text[start:end] + SENTENCE_END.split(text[end:])[0]

@@ -5,7 +5,7 @@ import unicodedata
 
 from promolift.message.reading import word_lists as words
 from promolift.message.reading.asides import in_scene
-from promolift.message.reading.text import DATE, DONE, SENTENCE_END, Context, Reading, any_of, ready
+from promolift.message.reading.text import DATE, DONE, SENTENCE_END, Context, Reading, any_of, ready, sentence_around
 from promolift.terms import Language, Offer
 
 _HAN = re.compile(r"[\u3400-\u9fff]")
@@ -147,9 +147,9 @@ def _check_private(reading: Reading, context: Context) -> None:
 
 def _flag_last_day(reading: Reading) -> None:
     for match in LAST_DAY.finditer(reading.text):
-        said = _sentence(reading.text, *match.span())
+        said = sentence_around(reading.text, *match.span())
         if _ITS.match(said) and not TODAY.search(said):
-            said += _sentence(reading.text, *_before(reading.text, match.start()))
+            said += sentence_around(reading.text, *_before(reading.text, match.start()))
         if DATE not in said or TODAY.search(said):
             reading.flag("vague_deadline", *match.span(), "a last day without its date; the offer has one: say it")
 
@@ -165,10 +165,5 @@ def _flag_all(
 ) -> None:
     """Flag every match; if `where` is given, only in a sentence that it is found in."""
     for match in pattern.finditer(reading.text):
-        if where is None or where.search(_sentence(reading.text, *match.span())):
+        if where is None or where.search(sentence_around(reading.text, *match.span())):
             reading.flag(code, *match.span(), reason)
-
-
-def _sentence(text: str, start: int, end: int) -> str:
-    """The whole sentence around [start, end)."""
-    return SENTENCE_END.split(text[:start])[-1] + text[start:end] + SENTENCE_END.split(text[end:])[0]

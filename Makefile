@@ -1,16 +1,28 @@
-# Four commands. Each sets up .venv by itself; a changed pyproject.toml or constraints.txt sets it up again.
+# Each command sets up .venv by itself; a changed pyproject.toml or constraints.txt sets it up again.
 PYTHON ?= python3
 BIN := .venv/bin
-READY := .venv/.ready-demo
+PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip
+# What is installed, each with a mark of its own: `make demo LIGHT=1` leaves torch out, and a plain one brings it later.
+EXTRAS_light := demo
+EXTRAS_demo := demo,deep
+EXTRAS_dev := dev
+DEMO := .venv/.ready-$(if $(filter 1,$(LIGHT)),light,demo)
 DEV := .venv/.ready-dev
+# A thread for each worker, since more of them wait for one another.
+PYTEST := OMP_NUM_THREADS=1 POLARS_MAX_THREADS=1 $(BIN)/pytest -n 2 --dist loadgroup
 
-.PHONY: demo test check bench docs clean
+.PHONY: demo test test-all test-slow check bench docs clean
 
-demo: $(READY)  ## the main job on real retail data, from raw logs to demo-report/report.html
+demo: $(DEMO)  ## the main job on real retail data, from raw logs to demo-report/report.html; LIGHT=1: without torch
 	$(BIN)/promolift demo
 
-test: $(DEV)  ## all tests; a thread for each worker, since more of them wait for one another
-	OMP_NUM_THREADS=1 POLARS_MAX_THREADS=1 $(BIN)/pytest -n 2 --dist loadgroup
+test: $(DEV)  ## the core: every law, some in a smaller form
+	$(PYTEST) -m "not slow"
+
+test-slow: $(DEV)  ## what the core leaves out: many drawn cases, large simulations, whole programs, clusters, browsers
+	$(PYTEST) -m slow
+
+test-all: test test-slow  ## all tests
 
 check: $(DEV)  ## style, types, the house's import rules, generated docs
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .
@@ -24,15 +36,13 @@ bench: $(DEV)  ## every benchmark in full; add QUICK=--quick for under a minute 
 docs: $(DEV)  ## write the generated pages again
 	$(BIN)/python docs/generate.py
 
-$(READY): pyproject.toml constraints.txt
-	test -x $(BIN)/python || $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "promolift needs Python 3.11 or newer; try make PYTHON=python3.12")'
-	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[demo]'
-	touch $@
+$(BIN)/python:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "promolift needs Python 3.11 or newer; try make PYTHON=python3.12")'
+	$(PYTHON) -m venv .venv
 
-$(DEV): $(READY)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+# Not compiled: of torch and scipy alone most files are never imported, and those that are compile on their first import.
+.venv/.ready-%: pyproject.toml constraints.txt | $(BIN)/python
+	$(PIP) install --quiet --no-compile --constraint constraints.txt --editable '.[$(EXTRAS_$*)]'
 	touch $@
 
 clean:

@@ -31,7 +31,8 @@ from scipy import stats
 from promolift.hashing import hash_units
 from promolift.offer.market import Layout, Market
 from promolift.offer.proposals import PROPOSALS, best_lines
-from promolift.offer.repair import PrintRules, repair
+from promolift.offer.repair import repair
+from promolift.offer.settings import PrintRules
 from promolift.simulate import SimulatedShop, SimulationSettings, simulate
 from promolift.simulate.truth import means, true_effects
 from promolift.simulate.world import GOODS, cents_off

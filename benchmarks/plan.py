@@ -88,7 +88,7 @@ def make(folder: Path, customers: int, kind: str) -> None:
     import polars as pl
 
     from promolift.effect import DiscountResponse
-    from promolift.steps.job import midnight_ms
+    from promolift.results.job import midnight_ms
     from promolift.tables import AFFINITIES, CUSTOMERS, EVENTS, PRODUCTS, PROFILES
 
     rng, n, t = np.random.default_rng(1), customers, targets_of(kind)
@@ -181,9 +181,9 @@ def spent() -> float:
 def child(what: str, folder: Path, release_id: str) -> dict[str, Any]:
     """Plan, plan and release, or load, over the work folder; CPU seconds of each and what came out."""
     from promolift.config import Config
+    from promolift.results.job import Job
     from promolift.serve import release
     from promolift.steps import plan
-    from promolift.steps.job import Job
     from promolift.store import Store
 
     if what == "load":

@@ -44,12 +44,12 @@ from starlette.routing import Route
 from promolift import effect, offer
 from promolift.config import Config
 from promolift.offer import MenuItem, OfferRules
+from promolift.results.job import Job, moments
 from promolift.results.shop import Offers
 from promolift.serve import app, release
 from promolift.serve.app import free_port
 from promolift.serve.main import run_server
 from promolift.steps import plan
-from promolift.steps.job import Job, moments
 from promolift.store import Store
 from promolift.store.ledger import Ledger
 from promolift.store.ledger_schema import EVENTS, Query

@@ -32,9 +32,9 @@ from sklearn.metrics import roc_auc_score
 from promolift import profile, run
 from promolift.hashing import hash_units
 from promolift.profile import choices, lines, sensitivity
+from promolift.results.job import midnight_ms, moments
 from promolift.sql import WEEK_MS, fetch
 from promolift.steps import spend
-from promolift.steps.job import midnight_ms, moments
 from promolift.steps.profile import moments_of, open_shard, profile_settings
 from promolift.store import Store
 

@@ -1,26 +1,23 @@
 """One verb per step of run.py, each with `--config` and `--json`, which prints to stdout.
 
-Errors for people go to stderr on one line, exit code 2.
+Errors for people go to stderr on one line, exit code 2. A verb imports what it needs when it is called: `--help` and
+most refusals are answered before any library of the models is loaded.
 """
 
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from promolift import run
-from promolift.config import Config, PlanSettings, load_config
 from promolift.errors import ConfigError, PromoError
-from promolift.message import MessageSettings
-from promolift.steps import proposal, trial
-from promolift.steps.job import StepSummary
-from promolift.steps.trial_report import check_settings, trial_demo, trial_settings, write_trial
-from promolift.store import Store
+from promolift.progress import Tell, showing
+
+if TYPE_CHECKING:
+    from promolift.config import Config
+    from promolift.results.job import StepSummary
+    from promolift.store import Store
 
 app = typer.Typer(
     help="Personalised promotions that pay: from raw logs to who gets which offer, in which words.",
@@ -39,27 +36,13 @@ LearnOut = Annotated[Path, typer.Option("--out", "-o", help="Folder of the verdi
 AsJson = Annotated[bool, typer.Option("--json", help="Print a JSON summary on stdout.")]
 Again = Annotated[bool, typer.Option("--again", help="Do the step again even if nothing changed.")]
 CONFIG, WORK, OUT = Path("promolift.toml"), Path(".promolift"), Path("promolift-report")
-STDERR = Console(stderr=True)
 
 
-@contextmanager
-def showing() -> Iterator[run.Tell]:
-    """A progress display on stderr: one bar per step, plain lines where there is no terminal."""
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=STDERR) as progress:
-        tasks: dict[str, Any] = {}
-
-        def tell(step: str, share: float, note: str = "") -> None:
-            text = f"{step:<9} {note}"[:70].ljust(58)
-            if step not in tasks:
-                tasks[step] = progress.add_task(text, total=1.0)
-            progress.update(tasks[step], completed=share, description=text)
-
-        yield tell
-
-
-def work(config: Config, folder: Path, steps: list[str], out: Path | None, again: bool = False) -> StepSummary:
+def work(config: "Config", folder: Path, steps: list[str], out: Path | None, again: bool = False) -> "StepSummary":
     """Run the named steps on a work folder and return the summary of the last one."""
+    from promolift import run
+    from promolift.store import Store
+
     try:
         with Store(folder, memory=config.data.memory, threads=config.data.threads) as store, showing() as tell:
             return run.run(run.Job(config, store, tell, out), steps, again)
@@ -69,11 +52,11 @@ def work(config: Config, folder: Path, steps: list[str], out: Path | None, again
 
 
 def tell_person(text: str) -> None:
-    """Plain text on stderr, no line broken, nothing taken for markup."""
-    STDERR.print(text, markup=False, highlight=False, soft_wrap=True)
+    """Plain text on stderr."""
+    print(text, file=sys.stderr)
 
 
-def say(summary: StepSummary, as_json: bool) -> None:
+def say(summary: "StepSummary", as_json: bool) -> None:
     """The summary's figures as JSON on stdout, or its text on stderr."""
     if as_json:
         print(summary.to_json())
@@ -81,8 +64,22 @@ def say(summary: StepSummary, as_json: bool) -> None:
         tell_person(summary.text)
 
 
-def _step(name: str, text: str, *steps: str) -> None:
-    """Add a verb that runs one step of the story on an existing work folder, or the `steps` that are named."""
+def settings_of(path: Path) -> "Config":
+    """promolift.toml as it is read by every verb of a shop."""
+    from promolift.config import load_config
+
+    return load_config(path)
+
+
+def every_step() -> list[str]:
+    """The steps of the main job in order."""
+    from promolift.run import STEPS
+
+    return list(STEPS)
+
+
+def _step(name: str, text: str) -> None:
+    """Add a verb that runs one step of the story on an existing work folder, or all of them."""
 
     def verb(
         config: ConfigPath = CONFIG,
@@ -91,7 +88,7 @@ def _step(name: str, text: str, *steps: str) -> None:
         json_: AsJson = False,
         again: Again = False,
     ) -> None:
-        say(work(load_config(config), work_folder, list(steps or [name]), out, again), json_)
+        say(work(settings_of(config), work_folder, every_step() if name == "run" else [name], out, again), json_)
 
     app.command(name, help=text)(verb)
 
@@ -110,14 +107,16 @@ def init(
     json_: AsJson = False,
 ) -> None:
     """Look at raw files, guess what their columns mean, show it, and write a commented promolift.toml."""
+    from promolift.setup.init import init as write_settings
+
     files = {"events": events[0], "products": products, "customers": customers, "promotions": promotions}
-    say(run.init({name: path for name, path in files.items() if path}, config, force, events[1:]), json_)
+    say(write_settings({name: path for name, path in files.items() if path}, config, force, events[1:]), json_)
 
 
 @app.command()
 def health(config: ConfigPath = CONFIG, work_folder: WorkPath = WORK, json_: AsJson = False) -> None:
     """What came in, what was repaired or set aside, and what can and cannot be done with the data."""
-    say(work(load_config(config), work_folder, ["ingest", "health"], None), json_)
+    say(work(settings_of(config), work_folder, ["ingest", "health"], None), json_)
 
 
 _step("ingest", "Read and clean the raw logs; set aside what breaks a rule, with its reason.")
@@ -134,13 +133,15 @@ def profile_(
     again: Again = False,
 ) -> None:
     """Describe every customer as of a moment; with encoder.depth, foresee what each will do next."""
-    settings = load_config(config)
+    settings = settings_of(config)
     summary = work(settings, work_folder, ["profile"], out, again)
     if customer is not None:
+        from promolift.run import Job
         from promolift.steps.portrait import portrait
+        from promolift.store import Store
 
         with Store(work_folder) as store, showing() as tell:
-            summary = portrait(run.Job(settings, store, tell), customer)
+            summary = portrait(Job(settings, store, tell), customer)
     say(summary, json_)
 
 
@@ -155,9 +156,9 @@ def evaluate(
 ) -> None:
     """Check the predictions and compare policies at equal spend; with --log, value other policies on past decisions."""
     if log is None:
-        say(work(load_config(config), work_folder, ["evaluate"], None), json_)
+        say(work(settings_of(config), work_folder, ["evaluate"], None), json_)
         return
-    from promolift.steps.off_policy import evaluate_log
+    from promolift.learning.log import evaluate_log
 
     say(evaluate_log(log, policy or [], reward), json_)
 
@@ -178,7 +179,7 @@ def effect(
 ) -> None:
     """Read what a discount adds, and how likely a coupon is redeemed, from the past; or, by its verbs, from a trial."""
     if context.invoked_subcommand is None:
-        say(work(load_config(config), work_folder, ["effect"], None, again), json_)
+        say(work(settings_of(config), work_folder, ["effect"], None, again), json_)
 
 
 @effects.command()
@@ -194,6 +195,9 @@ def fit(
     json_: AsJson = False,
 ) -> None:
     """Check a trial and estimate what each treatment adds, on average and for each customer."""
+    from promolift.steps import trial
+    from promolift.steps.trial_report import trial_settings
+
     chosen = trial_settings(config or settings, meaning or [])
     say(on_trial(work_folder, lambda store, tell: trial.fit(store, file, chosen, tell)), json_)
 
@@ -201,12 +205,16 @@ def fit(
 @effects.command("evaluate")
 def evaluate_trial(config: TrialConfig = None, work_folder: TrialWork = TRIAL, json_: AsJson = False) -> None:
     """Judge the effects of a fitted trial on customers the models did not see."""
+    from promolift.steps import trial
+
     say(on_trial(work_folder, trial.evaluate, config), json_)
 
 
 @effects.command("explain")
 def explain_trial(config: TrialConfig = None, work_folder: TrialWork = TRIAL, json_: AsJson = False) -> None:
     """Say in words what was found and by which rule."""
+    from promolift.steps import trial
+
     say(on_trial(work_folder, lambda store, tell: trial.explain(store), config), json_)
 
 
@@ -218,11 +226,16 @@ def report_trial(
     json_: AsJson = False,
 ) -> None:
     """Plan within the budget where an outcome is money; write trial.html, and plan.parquet and plan.csv if planned."""
+    from promolift.steps.trial_report import write_trial
+
     say(on_trial(work_folder, lambda store, tell: write_trial(store, out, tell), config), json_)
 
 
-def on_trial(folder: Path, do: Callable[[Store, run.Tell], StepSummary], config: Path | None = None) -> StepSummary:
+def on_trial(folder: Path, do: Callable[["Store", Tell], "StepSummary"], config: Path | None = None) -> "StepSummary":
     """Do something with the work folder of a trial, showing progress; `config` must be what it was fitted with."""
+    from promolift.steps.trial_report import check_settings
+    from promolift.store import Store
+
     with Store(folder) as store, showing() as tell:
         if config is not None:
             check_settings(store, config)
@@ -239,7 +252,9 @@ def plan(
     json_: AsJson = False,
 ) -> None:
     """List candidate offers, value them, and choose within the budget and limits."""
-    settings = load_config(config)
+    from promolift.config import PlanSettings
+
+    settings = settings_of(config)
     stated = settings.plan.model_dump() | ({} if budget is None else {"budget_cents": budget})
     stated["limits"] = (*settings.plan.limits, *(limit or ()))
     changed = settings.model_copy(update={"plan": PlanSettings.parse(stated, "promolift plan")})
@@ -256,14 +271,16 @@ def message_(
     language: Annotated[list[str] | None, typer.Option(help="zh or en, for a model; both if left out.")] = None,
 ) -> None:
     """Write the words of every planned offer in Chinese and English, and verify them."""
-    settings = load_config(config)
+    from promolift.message import MessageSettings
+
+    settings = settings_of(config)
     given = {"writer": writer, "languages": language or None}
     stated = settings.message.model_dump() | {key: value for key, value in given.items() if value}
     changed = settings.model_copy(update={"message": MessageSettings.parse(stated, "promolift message")})
     say(work(changed, work_folder, ["message"], None, again), json_)
 
 
-_step("run", "The main job: every step in order, skipping those whose inputs did not change.", *run.STEPS)
+_step("run", "The main job: every step in order, skipping those whose inputs did not change.")
 
 
 @app.command()
@@ -278,9 +295,13 @@ def demo(
 ) -> None:
     """The main job on a year of real groceries: 2,469 households, 1.5 million purchases, 27 campaigns."""
     if data == "hillstrom" and path is not None and config is None:
+        from promolift.steps.trial_report import trial_demo
+
         say(on_trial(work_folder.with_name("hillstrom"), lambda store, tell: trial_demo(store, path, out, tell)), json_)
     elif data == "groceries" and path is None:
-        say(work(load_config(config) if config else run.demo_config(), work_folder, list(run.STEPS), out, again), json_)
+        from promolift.run import demo_config
+
+        say(work(settings_of(config) if config else demo_config(), work_folder, every_step(), out, again), json_)
     else:
         told = "give `--data hillstrom --path FILE` without --config, or neither for the groceries"
         raise ConfigError(f"demo: --data {data}; {told}")
@@ -325,10 +346,10 @@ def learn(
     """What was decided and what happened: a verdict over the holdout, and a proposal for the next release."""
     if context.invoked_subcommand is not None:
         return
-    from promolift.steps.learn import LearnSettings, Request, run_learn
+    from promolift.learning.run import LearnSettings, Request, run_learn
 
     settings = LearnSettings.parse({"window_days": window_days}, "promolift learn")
-    shop = config if config == CONFIG else load_config(config)  # the default one may be missing
+    shop = config if config == CONFIG else settings_of(config)  # the default one may be missing
     with showing() as tell:
         learned = run_learn(Request(decisions, events, work_folder, out, shop, settings, auto), tell)
     say(learned.summary, json_)
@@ -339,7 +360,9 @@ def show_proposal(
     config: ConfigPath = CONFIG, work_folder: WorkPath = WORK, out: LearnOut = LEARNED, json_: AsJson = False
 ) -> None:
     """Say what the proposal changes, what it is expected to add, its guardrails, and what is approved now."""
-    say(proposal.show(proposal.Where(load_config(config), work_folder, out)), json_)
+    from promolift.learning import proposal
+
+    say(proposal.show(proposal.Where(settings_of(config), work_folder, out)), json_)
 
 
 @learning.command("approve")
@@ -351,7 +374,9 @@ def approve_proposal(
     json_: AsJson = False,
 ) -> None:
     """Let the next plan start from the proposal; refused where it is for another plan or speaks against itself."""
-    say(proposal.approve(proposal.Where(load_config(config), work_folder, out), yes), json_)
+    from promolift.learning import proposal
+
+    say(proposal.approve(proposal.Where(settings_of(config), work_folder, out), yes), json_)
 
 
 @learning.command("reject")
@@ -363,7 +388,9 @@ def reject_proposal(
     json_: AsJson = False,
 ) -> None:
     """Mark the proposal as rejected; the release in force stays as it is."""
-    say(proposal.reject(proposal.Where(load_config(config), work_folder, out), why), json_)
+    from promolift.learning import proposal
+
+    say(proposal.reject(proposal.Where(settings_of(config), work_folder, out), why), json_)
 
 
 @app.command()
@@ -376,10 +403,8 @@ def serve(
     json_: AsJson = False,
 ) -> None:
     """Answer over HTTP what the plan decides: events in, decisions out, money kept. See docs/serve.md."""
-    try:
-        from promolift.serve.main import run_server
-    except ImportError as error:
-        raise ConfigError(f"serve needs {error.name}; pip install 'promolift[serve]'") from None
+    from promolift.serve.main import run_server
+
     run_server(config, work_folder, settings, host, port, json_)
 
 

@@ -6,8 +6,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from promolift.allocate import Limit
-from promolift.allocate.risk import Risk
+from promolift.allocate.settings import Limit, Risk
 from promolift.currency import Currency
 from promolift.data import CleanRules, Mapping
 from promolift.effect import DiscountSettings, PanelSettings, ValueSettings

@@ -1,8 +1,9 @@
 """The whole story: the steps in order, each done only if something it depends on changed."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import reduce
+from importlib import import_module
 from importlib.resources import files
 from operator import getitem
 from pathlib import Path
@@ -13,20 +14,10 @@ from promolift.config import Config, load_config
 from promolift.errors import StepError
 from promolift.hashing import sha256_of, sha256_of_file
 from promolift.results.approved import mark as approval
-from promolift.steps import effect, evaluate, ingest, message, plan, profile, report
-from promolift.steps.init import init
-from promolift.steps.job import Job, StepSummary, Tell
+from promolift.results.job import Job, StepSummary
 from promolift.steps.summary import health_summary, summary
 
-STEPS: dict[str, Callable[[Job], None]] = {
-    "ingest": ingest.run,
-    "profile": profile.run,
-    "effect": effect.run,
-    "plan": plan.run,
-    "message": message.run,
-    "evaluate": evaluate.run,
-    "report": report.run,
-}
+STEPS = ("ingest", "profile", "effect", "plan", "message", "evaluate", "report")  # modules of steps/, in order
 FORM = 2  # of what the steps keep; another number makes all of them run again
 # The parts of promolift.toml that each step reads, besides those of the steps before it.
 READS: dict[str, tuple[str, ...]] = {
@@ -50,13 +41,13 @@ def run(job: Job, steps: Sequence[str], again: bool = False) -> StepSummary:
         mark = fingerprint(job.config, name, approval(job.store, job.config.plan.campaign))
         if name in wanted and (again or job.store.stale(name, mark) or name == "report"):
             job.tell(name, 0.0)
-            job.store.undone(list(STEPS)[list(STEPS).index(name) :])  # if it is interrupted, it is not done
-            STEPS[name](job)
+            job.store.undone(STEPS[STEPS.index(name) :])  # if it is interrupted, it is not done
+            import_module(f"promolift.steps.{name}").run(job)  # not before: a refusal waits for no model's library
             job.store.done(name, mark)
             job.tell(name, 1.0, "done")
         elif name in wanted:
             job.tell(name, 1.0, "nothing changed")
-        elif job.store.stale(name, mark) and any(list(STEPS).index(w) > list(STEPS).index(name) for w in wanted):
+        elif job.store.stale(name, mark) and any(STEPS.index(w) > STEPS.index(name) for w in wanted):
             raise StepError(f"{wanted[0]}: {name} has not run on these settings; run `promolift {name}` first")
     figures = health_summary(job) if "health" in steps else summary(job, wanted[-1])
     return StepSummary(figures.pop("text"), figures)
@@ -67,7 +58,7 @@ def fingerprint(config: Config, step: str, approved: str = "") -> str:
 
     `approved` is the text of the approved release, which the plan starts from.
     """
-    names = list(STEPS)[: list(STEPS).index(step) + 1]
+    names = STEPS[: STEPS.index(step) + 1]
     keys = sorted({*READS_ALONE.get(step, ()), *(key for name in names for key in READS.get(name, ()))})
     values = config.model_dump(mode="json")
     parts: list[Any] = [__version__, FORM, step, {key: reduce(getitem, key.split("."), values) for key in keys}]
@@ -88,4 +79,4 @@ def demo_config() -> Config:
     return load_config(Path(str(files("promolift") / "demo.toml")))
 
 
-__all__ = ["STEPS", "Job", "Tell", "demo_config", "fingerprint", "init", "run"]
+__all__ = ["STEPS", "Job", "demo_config", "fingerprint", "run"]

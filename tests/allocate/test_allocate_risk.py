@@ -5,7 +5,8 @@ import polars as pl
 import pytest
 
 from promolift.allocate import solve
-from promolift.allocate.risk import Risk, cautious, shrink
+from promolift.allocate.risk import cautious, shrink
+from promolift.allocate.settings import Risk
 from promolift.errors import InputError, SupportError
 
 

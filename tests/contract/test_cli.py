@@ -10,7 +10,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup, TyperOption
 
 from promolift.cli import app, main
-from promolift.steps.job import StepSummary
+from promolift.results.job import StepSummary
 
 TREE = typer.main.get_command(app)
 
@@ -136,7 +136,7 @@ def test_a_simulation_reads_its_part_and_options_go_before_it(
         taken.append(settings)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("promolift.steps.loop_run.run_loop", stop)
+    monkeypatch.setattr("promolift.steps.loop.run_loop", stop)
     file = tmp_path / "loop.toml"
     file.write_text("[simulate]\ndays = 30\nholdout_share = 0.2\n", "utf-8")
     for more in ([], ["--config", str(file)], ["--config", str(file), "--days", "40"]):

@@ -9,9 +9,9 @@ from promolift import data
 from promolift.cli import main
 from promolift.config import load_config
 from promolift.errors import InputError
+from promolift.results.job import Job
+from promolift.setup.init import init
 from promolift.steps.ingest import run as ingest
-from promolift.steps.init import init
-from promolift.steps.job import Job
 from promolift.store import Store
 
 LINES = """order_id,order_item_id,product_id,seller_id,shipping_limit_date,price

@@ -11,7 +11,7 @@ from promolift.data import Mapping, guess_mapping
 from promolift.data.counts import Counts
 from promolift.data.summary import Summary
 from promolift.errors import ConfigError, InputError
-from promolift.steps.init import guess_all
+from promolift.setup.init import guess_all
 from promolift.store import Store
 
 

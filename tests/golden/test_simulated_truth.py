@@ -7,12 +7,11 @@ from scipy.stats import spearmanr
 
 from promolift import effect, run
 from promolift.config import Config
+from promolift.results.job import moments
 from promolift.simulate import SimulatedShop, SimulationSettings, simulate
 from promolift.sql import WEEK_MS
 from promolift.steps import effect as effect_step
 from promolift.steps import profile as profile_step
-from promolift.steps.job import moments
-from promolift.steps.profile import at_moment
 from promolift.store import Store
 
 
@@ -49,7 +48,7 @@ def test_the_response_to_a_discount_is_the_true_one(shop: SimulatedShop, job: ru
 
 
 def test_customers_who_answer_prices_more_are_seen_to(shop: SimulatedShop, job: run.Job) -> None:
-    profiles = at_moment(job, "profiles", moments(job).asof).join(shop.truth_customers, on="customer_id")
+    profiles = job.profiled.profiles(moments(job).asof).join(shop.truth_customers, on="customer_id")
     known = profiles.drop_nulls("price_sensitivity")
     assert known.height > 200
     assert spearmanr(known["price_sensitivity"], known["elasticity"]).statistic > 0.3
@@ -57,7 +56,7 @@ def test_customers_who_answer_prices_more_are_seen_to(shop: SimulatedShop, job: 
 
 def test_expected_purchases_are_right_on_average(shop: SimulatedShop, job: run.Job) -> None:
     asof = moments(job).check
-    expected = at_moment(job, "affinities", asof)["expected_cents"].sum()
+    expected = job.profiled.affinities(asof)["expected_cents"].sum()
     window = pl.col("ts_ms").is_between(asof, asof + 4 * WEEK_MS, closed="left")
     spent = shop.events.filter(window & (pl.col("kind") == "purchase"))["list_cents"].sum()
     assert expected == pytest.approx(spent, rel=0.15)

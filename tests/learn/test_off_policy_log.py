@@ -10,8 +10,8 @@ import pytest
 from promolift.cli import main
 from promolift.errors import InputError, SupportError
 from promolift.learn.off_policy import off_policy_value
-from promolift.steps import off_policy as step
-from promolift.steps.off_policy import evaluate_log
+from promolift.learning import log as step
+from promolift.learning.log import Log, evaluate_log
 
 OFFERS = ("none", "off10", "off20")
 CHANCE = np.array([0.5, 0.3, 0.2])
@@ -98,13 +98,6 @@ def test_of_a_long_log_whole_customers_are_valued_and_it_is_said(log: Path, monk
     assert twice == 1000
 
 
-def test_customers_of_different_batches_stay_different(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = evaluate_log(log, ["always:off20"]).figures["policies"][0]
-    monkeypatch.setattr(step, "CELLS", 3000)  # batches of 1,000 decisions, held together
-    cut = evaluate_log(log, ["always:off20"]).figures["policies"][0]
-    assert cut["high"] - cut["low"] == pytest.approx(whole["high"] - whole["low"], rel=0.01)
-
-
 def test_an_offer_that_was_closed_to_some_is_refused_for_them(log: Path, tmp_path: Path) -> None:
     told = json.dumps([{"offer": "none", "prob": 0.5}, {"offer": "off10", "prob": 0.5}, {"offer": "off20", "prob": 0}])
     rows = pl.read_parquet(log).with_columns(
@@ -172,3 +165,33 @@ def test_a_log_with_other_names_and_no_customers_is_read_with_a_word(log: Path, 
     rows.drop("propensity_score").write_csv(tmp_path / "none.csv")
     with pytest.raises(InputError, match="no column 'propensity'"):
         evaluate_log(tmp_path / "none.csv", ["always:2"])
+
+
+def test_a_frame_an_array_and_a_function_say_the_same(log: Path) -> None:
+    rows = pl.read_parquet(log)
+    found = Log(rows, reward="reward", customer="customer_id")
+    chance = np.tile([0.2, 0.2, 0.6], (3000, 1))
+    long = pl.DataFrame(
+        {
+            "decision_id": np.repeat(rows["decision_id"].to_numpy(), 3),
+            "offer_id": list(OFFERS) * 3000,
+            "prob": chance.ravel(),
+        }
+    )
+    by_frame, by_array, by_function = (found.value(each) for each in (long, chance, lambda frame: chance[: len(frame)]))
+    assert by_frame.value == pytest.approx(by_array.value, abs=1e-12)
+    assert by_function.value == by_array.value
+    assert found.rank({"mine": long, "none": "always:none"}).order == ("mine", "none")
+    assert not found.notes
+
+
+def test_rows_may_stand_in_any_order_and_columns_have_any_name(log: Path) -> None:
+    rows = pl.read_parquet(log).drop("candidates", "decision_id")
+    plain = Log(rows).value("always:off20")
+    named = rows.rename({"offer_id": "banner", "propensity": "drawn with", "reward": "margin", "customer_id": "who"})
+    other = Log(named.reverse(), action="banner", propensity="drawn with", reward="margin", customer="who")
+    assert other.value("always:off20").low == pytest.approx(plain.low, rel=0.05)
+    with pytest.raises(InputError, match="no column 'price'; it has who, banner"):
+        Log(named, action="price", propensity="drawn with", reward="margin")
+    with pytest.raises(InputError, match="give 3000 x 3, a column for each of none, off10, off20"):
+        Log(rows).value(np.ones((3, 3)))

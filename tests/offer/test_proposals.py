@@ -15,7 +15,6 @@ from promolift.errors import InputError
 from promolift.offer import MenuItem, OfferRules, make_offer
 from promolift.offer.proposals import (
     PROPOSALS,
-    OfferProposalSettings,
     best_lines,
     grid_lines,
     keep_best,
@@ -23,6 +22,7 @@ from promolift.offer.proposals import (
     propose_candidates,
     with_ids,
 )
+from promolift.offer.settings import OfferProposalSettings
 from promolift.tables import CANDIDATES
 from promolift.terms import Benefit, Words
 

@@ -10,10 +10,10 @@ from promolift.cli import main
 from promolift.config import load_config
 from promolift.effect import assumed_response
 from promolift.errors import SupportError
-from promolift.offer.proposals import OfferProposalSettings
+from promolift.offer.settings import OfferProposalSettings
+from promolift.results.job import Job, moments
 from promolift.run import run
 from promolift.steps import plan, propose
-from promolift.steps.job import Job, moments
 from promolift.store import Store
 from promolift.tables import CANDIDATES
 

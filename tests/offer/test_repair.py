@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from promolift.errors import ConfigError
 from promolift.offer.proposals import PROPOSALS
-from promolift.offer.repair import PrintRules, broken, repair
+from promolift.offer.repair import broken, repair
+from promolift.offer.settings import PrintRules
 
 RULES = PrintRules()
 TOLD = {"margin_rate": pl.Float64, "supplier_share": pl.Float64, "shelf_depth": pl.Float64}

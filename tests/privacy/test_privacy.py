@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from promolift.errors import ConfigError, InputError
-from promolift.privacy.consent import ConsentSettings, lowest_age, may_send
+from promolift.privacy.consent import lowest_age, may_send
 from promolift.privacy.redact import pseudonym, redact
+from promolift.privacy.settings import ConsentSettings
 
 KEY = "0123456789abcdef-a-key"
 

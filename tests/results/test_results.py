@@ -7,10 +7,10 @@ import pytest
 
 from promolift.data.counts import Counts
 from promolift.deliver import Recalibration
-from promolift.results.evaluation import Evaluation, Headline, Luck, headline
+from promolift.results.evaluation import Evaluation
 from promolift.results.messages import Messages
 from promolift.results.person import Given, Person
-from promolift.results.plan import FRONTIER, Assumption, Plan, PlanNote, on_line
+from promolift.results.plan import FRONTIER, Assumption, Headline, Luck, Plan, PlanNote, headline, on_line
 from promolift.results.shop import Health
 from promolift.store import Store
 
@@ -83,7 +83,7 @@ def test_another_budget_is_compared_with_the_plans_own_on_the_same_line(tmp_path
     with Store(tmp_path) as store:
         line = LINE.with_columns(cost_cents=0.0, price=0.0, treated=1, bound_cents=0.0)
         store.save("frontier", line.cast(FRONTIER))  # type: ignore[arg-type]
-        point = Plan(store, note(budget_cents=10_000)).at(5_000)
+        point = Plan(store, note(budget_cents=10_000)).curve.at(5_000)
     assert point is not None
     assert (point.gain_cents, point.share) == (10_000, 0.5)
 
@@ -95,7 +95,7 @@ def test_each_offer_has_its_share_of_the_treated(tmp_path: Path) -> None:
     }, schema_overrides={"target": pl.String})  # fmt: skip
     with Store(tmp_path) as store:
         store.save("chosen", rows)
-        offers = Plan(store, note()).offers()
+        offers = Plan(store, note()).offers
     assert offers.select("offer_id", "treated", "share", "gain_cents", "cost_cents").rows() == [
         ("x", 3, 0.75, 60.0, 7.0), ("y", 1, 0.25, 5.0, 3.0)
     ]  # fmt: skip

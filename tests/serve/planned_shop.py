@@ -14,8 +14,8 @@ from promolift.config import Config
 from promolift.deliver import Recalibration, ReleaseTerms
 from promolift.offer import MenuItem
 from promolift.results.approved import approve
+from promolift.results.job import Job
 from promolift.steps import message, plan
-from promolift.steps.job import Job
 from promolift.store import Store
 from promolift.terms import Benefit
 

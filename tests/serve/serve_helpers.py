@@ -15,12 +15,12 @@ from starlette.testclient import TestClient
 from promolift import effect, offer
 from promolift.config import Config
 from promolift.offer import MenuItem, OfferRules
+from promolift.results.job import Job, moments
 from promolift.results.plan import Plan
 from promolift.results.shop import Offers
 from promolift.serve.app import create
 from promolift.serve.settings import ServeSettings
 from promolift.steps import plan
-from promolift.steps.job import Job, moments
 from promolift.store import Store
 from promolift.terms import Benefit
 

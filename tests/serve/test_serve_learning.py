@@ -113,8 +113,8 @@ def test_a_run_proposes_a_release_that_waits_for_a_person_and_the_plan_follows_h
 def test_only_where_the_settings_say_so_a_proposal_within_the_guardrails_goes_live(
     here: None, lived: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("promolift.steps.learn_next._hindrances", lambda _: [])
-    good = "promolift.steps.learn_next.propose"
+    monkeypatch.setattr("promolift.learning.next._hindrances", lambda _: [])
+    good = "promolift.learning.next.propose"
     monkeypatch.setattr(good, lambda *given: replace(propose(*given), accepted=True))
     found = learned(lived)
     assert found["status"] == "released", found["why"]

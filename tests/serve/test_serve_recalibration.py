@@ -12,10 +12,10 @@ from serve_helpers import CAMPAIGN, PEOPLE, released, serving, settings, told
 from promolift.config import Config
 from promolift.deliver import Recalibration, recalibrated
 from promolift.results.approved import approve, approved
+from promolift.results.job import Job
 from promolift.results.plan import Plan, PlanNote
 from promolift.run import fingerprint
 from promolift.steps import plan
-from promolift.steps.job import Job
 from promolift.steps.propose import Proposed, value
 from promolift.steps.summary import plan_summary
 from promolift.store import Store

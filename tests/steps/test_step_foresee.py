@@ -14,9 +14,9 @@ from promolift.cli import main
 from promolift.config import Config, load_config
 from promolift.errors import InputError
 from promolift.profile.outlook_tables import OUTLOOK, OUTLOOK_ITEMS
+from promolift.results.job import Job
 from promolift.results.shop import Outlook
 from promolift.steps import foresee
-from promolift.steps.job import Job
 from promolift.steps.summary import foreseen
 from promolift.store import Store
 

@@ -3,8 +3,8 @@
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-from promolift.report import Story, render
-from promolift.steps.households import household
+from promolift.pages import Story, render
+from promolift.pages.shop import household
 from promolift.terms import Benefit, Offer
 
 TOKYO = ZoneInfo("Asia/Tokyo")

@@ -11,7 +11,9 @@ from promolift import message
 from promolift.errors import InputError
 from promolift.llm import LlmSettings, Recorder, Reply
 from promolift.message import MessageSettings, Style, label
-from promolift.steps.message import drafted, product_names
+from promolift.results.job import Job
+from promolift.run import demo_config
+from promolift.steps.message import drafted
 from promolift.store import Store
 from promolift.terms import Benefit, Offer
 
@@ -132,7 +134,7 @@ def test_an_offer_on_two_products_is_printed_with_both_names(tmp_path):
         store.save(
             "products", pl.DataFrame({"product_id": ["p1", "p2", "p3"], "name": ["Green Tea", "Espresso", None]})
         )
-        job = SimpleNamespace(store=store)
-        names = product_names(job, pl.Series(["p2", "p1 ++ p2", "p1 ++ p3", "p3"]))
+        job = Job(demo_config(), store, lambda *_: None)
+        names = job.clean.printed_names(pl.Series(["p2", "p1 ++ p2", "p1 ++ p3", "p3"]))
     assert names == {"p2": "Espresso", "p1 ++ p2": "Green Tea ++ Espresso", "p1 ++ p3": "Green Tea ++ p3"}
     assert label(names["p1 ++ p2"], "product").en == "Green Tea and Espresso"

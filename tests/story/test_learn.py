@@ -1,117 +1,23 @@
 """`promolift learn` on a shop whose truth is known: the verdict holds it, and where nothing can be told it says so."""
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import numpy as np
 import polars as pl
 import pytest
 
+from judged_shop import START, Case, case, claimed, judged, losing
 from promolift import deliver
 from promolift.cli import main
 from promolift.errors import InputError, SupportError
 from promolift.hashing import hash_units
-from promolift.simulate import SimulationSettings
-from promolift.simulate.truth import Week, live_week, offers_of, true_effects
-from promolift.simulate.world import World, cents_off
+from promolift.learning.judge import Judged
+from promolift.learning.next import crossed, new_gain, next_release, planned_offer, policy_of, recalibrate
 from promolift.sql import DAY_MS
-from promolift.steps.learn_data import LearnSettings, gather, read_outcomes
-from promolift.steps.learn_judge import Judged, judge
-from promolift.steps.learn_next import crossed, new_gain, next_release, planned_offer, policy_of, recalibrate
 from promolift.store import Store
-
-DEPTHS, WEEK = (0.1, 0.3), 30
-START = 1_735_516_800_000  # a Monday, 00:00 UTC
-
-
-@dataclass(frozen=True)
-class Case:
-    """Decisions, what happened, and what the offers truly add per customer."""
-
-    decisions: pl.DataFrame
-    events: pl.DataFrame
-    products: pl.DataFrame
-    truth: float
-
-
-def sales(world: World, week: Week, number: int, off_NP: np.ndarray) -> pl.DataFrame:
-    """Clean events of one week: a row per customer and product, at noon of a day that is a hash of both."""
-    row, p = np.nonzero(week.units_NP)
-    price = world.products["price_cents"].to_numpy()
-    shelf = cents_off(price, world.shelf_PT(np.array([number], dtype=np.int64))[:, 0])
-    units, ids = week.units_NP[row, p], np.array(world.customer_ids)[row]
-    day = (7 * hash_units(("day", number), [f"{a} {b}" for a, b in zip(row, p, strict=True)])).astype(np.int64)
-    coupon = units * off_NP[row, p]
-    return pl.DataFrame(
-        {
-            "customer_id": ids,
-            "ts_ms": START + (number - WEEK) * 7 * DAY_MS + day * DAY_MS + DAY_MS // 2,
-            "kind": "purchase",
-            "product_id": world.products["product_id"].to_numpy()[p],
-            "order_id": [f"o{number}-{who}-{d}" for who, d in zip(ids, day, strict=True)],
-            "quantity": units.astype(float),
-            "revenue_cents": (units * (price - shelf)[p] - coupon).astype(np.int64),
-            "list_cents": (units * price[p]).astype(np.int64),
-            "coupon_cents": coupon.astype(np.int64),
-        }
-    )
-
-
-def case(
-    customers: int = 3000,
-    explore: float = 0.3,
-    holdout: float = 0.3,
-    factor: float = 1.0,
-    elasticity: float = 4.0,
-    seed: int = 1,
-    **terms: Any,
-) -> Case:
-    """A week of decisions; predictions are `factor` times the truth."""
-    settings = SimulationSettings(seed=seed, customers=customers, categories=4, elasticity=elasticity, campaigns=0)
-    world = World(settings, np.arange(1, customers + 1))
-    gain_NK, cost_NK = true_effects(world, DEPTHS, WEEK)
-    menu = offers_of(world, DEPTHS)
-    n, k = gain_NK.shape
-    candidates = pl.DataFrame(
-        {
-            "customer_id": np.repeat(world.customer_ids, k),
-            "offer_id": menu["offer_id"].to_list() * n,
-            "gain_cents": factor * gain_NK.ravel(),
-            "cost_cents": cost_NK.ravel(),
-        }
-    )
-    consent = pl.DataFrame({"customer_id": world.customer_ids, "may_send": True, "reason": None})
-    stated = {"campaign_id": "spring", "policy_id": "plan", "policy_version": "1", "price": 0.0, "seed": 1} | terms
-    release = deliver.ReleaseTerms(**stated, holdout_share=holdout, explore=explore)
-    decisions = deliver.decide(candidates, consent, release, START)
-    place = {offer: at for at, offer in enumerate(menu["offer_id"])}
-    order = {who: at for at, who in enumerate(world.customer_ids)}
-    taken = np.full(n, -1)
-    for who, offer in decisions.select("customer_id", "offer_id").iter_rows():
-        taken[order[who]] = place.get(offer, -1)
-    depth = np.where(taken >= 0, menu["depth"].to_numpy()[taken], 0.0)
-    group = np.where(taken >= 0, menu["c"].to_numpy()[taken], -1)
-    now, before = live_week(world, group, depth, WEEK), live_week(world, np.full(n, -1), np.zeros(n), WEEK - 1)
-    price, c = world.products["price_cents"].to_numpy(), world.products["c"].to_numpy()
-    used = now.took_N[:, None] & (c == group[:, None])
-    off = np.where(used, np.rint(price * depth[:, None]), 0.0)
-    events = pl.concat([sales(world, before, WEEK - 1, np.zeros_like(off)), sales(world, now, WEEK, off)])
-    offered = ~np.isin(world.customer_ids, decisions.filter("holdout")["customer_id"].to_list())
-    padded = np.hstack([gain_NK, np.zeros((n, 1))])
-    truth = float(padded[np.arange(n), taken][offered].mean())
-    return Case(decisions, events, world.products.select("product_id", "cost_cents"), truth)
-
-
-def judged(case: Case, rate: float | None = None, **stated: Any) -> Judged:
-    """The case judged after its week; costs by product, or by a stated margin rate."""
-    settings = LearnSettings(**{"window_days": 7, "before_days": 7, "looks": 2} | stated)
-    with duckdb.connect() as connection:
-        events = connection.from_arrow(case.events.to_arrow())
-        rows = read_outcomes(events, case.products, case.decisions, rate)
-    return judge(gather(case.decisions, rows, None, settings), None)
 
 
 @pytest.fixture(scope="module")
@@ -122,15 +28,6 @@ def shop() -> Case:
 @pytest.fixture(scope="module")
 def found(shop: Case) -> Judged:
     return judged(shop)
-
-
-def claimed(case: Case, factor: float) -> Case:
-    """The same decisions, each having promised `factor` times the gain."""
-    rows = [
-        [row | {"gain_cents": factor * row["gain_cents"]} for row in opened] for opened in case.decisions["candidates"]
-    ]
-    kind = case.decisions.schema["candidates"]
-    return replace(case, decisions=case.decisions.with_columns(pl.Series("candidates", rows, kind)))
 
 
 def test_the_verdict_and_its_last_day_hold_the_truth(shop: Case, found: Judged) -> None:
@@ -181,10 +78,10 @@ def test_what_was_promised_is_measured_against_what_came(shop: Case, factor: flo
 
 
 def test_calibration_compares_each_fifth_with_its_own_holdout(found: Judged) -> None:
-    assert len(found.fifths) == 5
-    assert [f.predicted for f in found.fifths] == sorted(f.predicted for f in found.fifths)
-    assert sum(f.low <= f.predicted <= f.high for f in found.fifths) >= 4
-    assert found.fifths[-1].realised > found.fifths[0].realised
+    assert len(found.quintiles) == 5
+    assert [f.predicted for f in found.quintiles] == sorted(f.predicted for f in found.quintiles)
+    assert sum(f.inside for f in found.quintiles) >= 4
+    assert found.quintiles[-1].realised > found.quintiles[0].realised
 
 
 def test_the_wanted_offer_is_the_best_one_and_none_where_none_is_worth_it(found: Judged, shop: Case) -> None:
@@ -238,11 +135,6 @@ def test_the_policy_that_is_valued_is_the_one_that_would_decide() -> None:
     np.testing.assert_allclose(prob, np.array(said), atol=1e-12)
     spent = (prob[:, :-1] * slots.cost_NK).sum()
     assert spent <= (slots.prob_NA[:, :-1] * slots.cost_NK).sum() / 0.7 * (1 + 1e-9)
-
-
-def losing() -> Case:
-    """Nobody answers discounts, and every offer promises a gain: what is given is given away."""
-    return case(1500, 0.4, 0.3, elasticity=0.2, factor=-1.0)
 
 
 @pytest.fixture(scope="module")

@@ -12,11 +12,11 @@ from promolift.cli import main
 from promolift.config import ShopSettings
 from promolift.deliver import ReleaseTerms
 from promolift.deliver.decide import Recalibration
+from promolift.learning import proposal as room
+from promolift.learning.proposal import Proposed, plan_mark, write_whole
 from promolift.privacy import ConsentSettings
 from promolift.results.approved import approved
 from promolift.results.plan import PlanNote
-from promolift.steps import proposal as room
-from promolift.steps.proposal import Proposed, plan_mark, write_whole
 from promolift.store import Store
 
 CAMPAIGN = "spring"

@@ -11,8 +11,8 @@ import pytest
 
 from promolift.cli import main
 from promolift.errors import ConfigError, InputError, StepError, SupportError
-from promolift.report import render_page
-from promolift.results.trial import TrialFit
+from promolift.pages import render_page
+from promolift.results.trial import TrialFit, TrialResults
 from promolift.steps import trial
 from promolift.steps.trial_page import page_of
 from promolift.steps.trial_report import trial_settings, write_trial
@@ -138,7 +138,7 @@ def test_what_was_not_drawn_by_lot_is_adjusted_and_says_how_strong_a_hidden_caus
     settings = SETTINGS.model_copy(update={"planned": None, "money": None, "placebos": ()})
     with Store(tmp_path / "w") as store:
         notes = trial.fit(store, write(tmp_path / "t.csv", 1200, chosen), settings, lambda *told: None)
-        page = render_page(page_of(store))
+        page = render_page(page_of(TrialResults.load(store)))
         effect = store.frame("trial_effects").row(0, named=True)
     assert notes.figures["level"] == "adjusted"
     assert effect["low"] < 0.3 < effect["high"]  # the plain difference of means is 0.36

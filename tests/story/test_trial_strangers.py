@@ -7,7 +7,8 @@ import polars as pl
 import pytest
 
 from promolift.errors import ConfigError, InputError, StepError, SupportError
-from promolift.report import render_page
+from promolift.pages import render_page
+from promolift.results.trial import TrialResults
 from promolift.steps import trial
 from promolift.steps.trial_page import page_of
 from promolift.steps.trial_report import trial_settings, write_trial
@@ -167,7 +168,7 @@ def test_a_trial_that_knows_nothing_of_its_customers_has_an_average_effect(tmp_p
         with pytest.raises(StepError, match="nothing was known"):
             trial.evaluate(store, quiet)
         write_trial(store, tmp_path / "out", quiet)
-        assert "Left out as names of customers: client_id" in render_page(page_of(store))
+        assert "Left out as names of customers: client_id" in render_page(page_of(TrialResults.load(store)))
 
 
 def test_too_many_depths_are_to_be_rounded(tmp_path: Path) -> None:
@@ -210,7 +211,7 @@ def test_a_judgement_by_models_of_a_sample_says_so(tmp_path: Path, monkeypatch: 
         trial.fit(store, tmp_path / "t.csv", settings, quiet)
         heard: list[float] = []
         found = trial.evaluate(store, lambda _, share, __: heard.append(share))
-        page = render_page(page_of(store))
+        page = render_page(page_of(TrialResults.load(store)))
     said = "models of bought learned from 200 of about 300 customers of the other half, drawn by hash"
     assert said in found.text
     assert said in page

@@ -4,11 +4,9 @@
 them; `choose` decides customers one by one or by the million at given prices.
 """
 
-from promolift.allocate.core import Allocation, CheckedRows, Chunk, Options, Prices, Use, choose
-from promolift.allocate.exact import trace
-from promolift.allocate.frame import AllocatedOffers, at_budgets, charges, frontier, kept, plan
-from promolift.allocate.limits import Limit
-from promolift.allocate.solver import solve, solve_source
+from typing import TYPE_CHECKING
+
+from promolift.lazy import lazy
 
 __all__ = [
     "AllocatedOffers",
@@ -29,3 +27,12 @@ __all__ = [
     "solve_source",
     "trace",
 ]
+
+if TYPE_CHECKING:
+    from promolift.allocate.core import Allocation, CheckedRows, Chunk, Options, Prices, Use, choose
+    from promolift.allocate.exact import trace
+    from promolift.allocate.frame import AllocatedOffers, at_budgets, charges, frontier, kept, plan
+    from promolift.allocate.settings import Limit
+    from promolift.allocate.solver import solve, solve_source
+else:
+    lazy(__name__)

@@ -10,7 +10,8 @@ import polars as pl
 
 from promolift.allocate.core import Allocation, Chunk, Ints, Options, Slots, Source, SourceScale, check_budget, measure
 from promolift.allocate.exact import nothing, trace
-from promolift.allocate.limits import Limit, Mask, sides, stack_rules
+from promolift.allocate.limits import Mask, sides, stack_rules
+from promolift.allocate.settings import Limit
 from promolift.allocate.solver import solve_rules, solve_source
 from promolift.errors import BudgetError, ConfigError, InputError
 from promolift.hashing import hash_int

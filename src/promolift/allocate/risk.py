@@ -5,30 +5,15 @@ gains overstates what they earn (the winner's curse). Shrinking each estimate to
 error undoes this on average (Efron & Morris 1975, JASA 70; Andrews, Kitagawa & McCloskey 2024, QJE 139).
 """
 
-from typing import Literal
-
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from pydantic import Field
 
 from promolift.allocate.core import Floats
+from promolift.allocate.settings import Risk
 from promolift.errors import InputError, SupportError
-from promolift.settings import Settings
 
 LEAST = 20  # estimates of one offer below which its spread cannot be told from its errors
-
-
-class Risk(Settings):
-    """How the errors of gains enter the choice.
-
-    `none`: gains are taken as estimated. `lower`: the estimate less `z` standard errors. `shrink`: the expected gain
-    given the estimate and its error; only for estimates made for each customer apart, such as means of trials: a model
-    that shares its error over customers has shrunk already.
-    """
-
-    rule: Literal["none", "shrink", "lower"] = "shrink"
-    z: float = Field(default=1.0, ge=0, le=5)
 
 
 def shrink(gain: Floats, error: Floats, offer: Floats | None = None) -> tuple[Floats, Floats]:

@@ -23,8 +23,9 @@ from promolift.allocate.core import (
 )
 from promolift.allocate.dual import NOBODY, SECOND, STAGES, Dual, Priced, RowSample, draw_sample, price, total, upper
 from promolift.allocate.exact import nothing, solve_budget
-from promolift.allocate.limits import Limit, Rules, compile_rules
+from promolift.allocate.limits import Rules, compile_rules
 from promolift.allocate.repair import Whole, finish
+from promolift.allocate.settings import Limit
 from promolift.allocate.small import EXACT, PAIRS, polish
 from promolift.errors import BudgetError
 

@@ -1,22 +1,8 @@
 """Room 1. Raw tables in any column names in, clean tables and an account of every row out."""
 
-from promolift.data.clean import Cleaned, clean_events, key_rows, price_rows
-from promolift.data.clean_tables import (
-    clean_coupons,
-    clean_customers,
-    clean_exposures,
-    clean_products,
-    clean_redemptions,
-    clean_shelf,
-)
-from promolift.data.counts import Counts
-from promolift.data.derive import latest
-from promolift.data.guess import guess_mapping
-from promolift.data.health import Ability, Health, health
-from promolift.data.join import Tie, find_tie, join_rows
-from promolift.data.mapping import Mapping
-from promolift.data.rules import CleanRules, rules_text
-from promolift.data.summary import Summary, summarise
+from typing import TYPE_CHECKING
+
+from promolift.lazy import lazy
 
 __all__ = [
     "Ability",
@@ -44,3 +30,24 @@ __all__ = [
     "rules_text",
     "summarise",
 ]
+
+if TYPE_CHECKING:
+    from promolift.data.clean import Cleaned, clean_events, key_rows, price_rows
+    from promolift.data.clean_tables import (
+        clean_coupons,
+        clean_customers,
+        clean_exposures,
+        clean_products,
+        clean_redemptions,
+        clean_shelf,
+    )
+    from promolift.data.counts import Counts
+    from promolift.data.derive import latest
+    from promolift.data.guess import guess_mapping
+    from promolift.data.health import Ability, Health, health
+    from promolift.data.join import Tie, find_tie, join_rows
+    from promolift.data.mapping import Mapping
+    from promolift.data.rules import CleanRules, rules_text
+    from promolift.data.summary import Summary, summarise
+else:
+    lazy(__name__)

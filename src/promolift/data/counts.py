@@ -57,6 +57,11 @@ class Counts:
         """Rows set aside."""
         return sum(self.rejected.values())
 
+    @property
+    def accepted_share(self) -> float | None:
+        """Of the rows read, the share that was taken."""
+        return self.accepted / self.read if self.read else None
+
     def to_json(self) -> dict[str, Any]:
         """Plain values, as Store.save_json takes them."""
         return dict(json.loads(json.dumps(asdict(self))))

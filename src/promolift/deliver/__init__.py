@@ -1,19 +1,8 @@
 """Room 7. A request and a release in; one decision out: offer or no offer, its probability, its reasons."""
 
-from promolift.deliver.batch import Board, Drawn, decide, records
-from promolift.deliver.codes import code, normalise, unique_codes
-from promolift.deliver.decide import (
-    Choice,
-    Option,
-    Recalibration,
-    ReleaseTerms,
-    decide_options,
-    in_holdout,
-    recalibrated,
-    replay,
-    verdicts,
-)
-from promolift.deliver.files import export_rows, plan_rows
+from typing import TYPE_CHECKING
+
+from promolift.lazy import lazy
 
 __all__ = [
     "Board",
@@ -35,3 +24,21 @@ __all__ = [
     "unique_codes",
     "verdicts",
 ]
+
+if TYPE_CHECKING:
+    from promolift.deliver.batch import Board, Drawn, decide, records
+    from promolift.deliver.codes import code, normalise, unique_codes
+    from promolift.deliver.decide import (
+        Choice,
+        Option,
+        Recalibration,
+        ReleaseTerms,
+        decide_options,
+        in_holdout,
+        recalibrated,
+        replay,
+        verdicts,
+    )
+    from promolift.deliver.files import export_rows, plan_rows
+else:
+    lazy(__name__)

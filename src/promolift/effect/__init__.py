@@ -6,39 +6,9 @@ adds is read from past shelf prices (`fit_response`, a causal estimate with its 
 customer's own); how likely a coupon is redeemed is predicted from past campaigns (`fit_redemption`, no effect).
 """
 
-from promolift.effect.core import EffectModel, EffectSettings, fit
-from promolift.effect.diagnose import DiagnoseSettings, Diagnosis
-from promolift.effect.discount import (
-    DiscountResponse,
-    DiscountSettings,
-    assumed_response,
-    fit_halves,
-    fit_response,
-    in_first_half,
-)
-from promolift.effect.dose import DoseModel, DoseSettings, fit_dose
-from promolift.effect.exposure import (
-    ExposureSettings,
-    History,
-    TargetingCheck,
-    exposure_features,
-    judge_targeting,
-    offer_features,
-    spent_before,
-    target_covers,
-)
-from promolift.effect.outcomes import average_effects, effect_bins
-from promolift.effect.panel import PanelSettings, depth_sums, panel
-from promolift.effect.personal import PersonalResponse, fit_personal
-from promolift.effect.redemption import (
-    RedemptionModel,
-    RedemptionSettings,
-    fit_redemption,
-    redemption_outcomes,
-    rolling_origin,
-)
-from promolift.effect.trial import Effect
-from promolift.effect.value import ValueSettings, add_effects, scaled_gain, total_draws
+from typing import TYPE_CHECKING
+
+from promolift.lazy import lazy
 
 __all__ = [
     "DiagnoseSettings",
@@ -81,3 +51,34 @@ __all__ = [
     "target_covers",
     "total_draws",
 ]
+
+if TYPE_CHECKING:
+    from promolift.effect.core import EffectModel, EffectSettings, fit
+    from promolift.effect.diagnose import DiagnoseSettings, Diagnosis
+    from promolift.effect.discount import DiscountResponse, assumed_response, fit_halves, fit_response, in_first_half
+    from promolift.effect.dose import DoseModel, DoseSettings, fit_dose
+    from promolift.effect.exposure import (
+        ExposureSettings,
+        History,
+        TargetingCheck,
+        exposure_features,
+        judge_targeting,
+        offer_features,
+        spent_before,
+        target_covers,
+    )
+    from promolift.effect.outcomes import average_effects, effect_bins
+    from promolift.effect.panel import depth_sums, panel
+    from promolift.effect.personal import PersonalResponse, fit_personal
+    from promolift.effect.redemption import (
+        RedemptionModel,
+        RedemptionSettings,
+        fit_redemption,
+        redemption_outcomes,
+        rolling_origin,
+    )
+    from promolift.effect.settings import DiscountSettings, PanelSettings, ValueSettings
+    from promolift.effect.trial import Effect
+    from promolift.effect.value import add_effects, scaled_gain, total_draws
+else:
+    lazy(__name__)

@@ -9,9 +9,9 @@ from typing import Any, Literal, Protocol, Self
 
 import numpy as np
 import polars as pl
+import scipy
 from numpy.typing import ArrayLike
 from pydantic import Field
-from scipy.optimize import nnls
 
 from promolift.effect.learners import (
     ByResponse,
@@ -156,7 +156,7 @@ def stack(gain: Floats, psi: Floats) -> Floats:
     precision = np.eye(candidates) / WEIGHT_SD**2
     root = np.linalg.cholesky(flat.T @ flat / noise + precision)
     pull = flat.T @ y / noise + precision @ np.full(candidates, 1 / candidates)
-    return np.asarray(nnls(root.T, np.linalg.solve(root, pull))[0])
+    return np.asarray(scipy.optimize.nnls(root.T, np.linalg.solve(root, pull))[0])
 
 
 def other_arms(value_NA: Floats, score_NA: Floats, best: int, bound: float) -> Ints:

@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import polars as pl
+import scipy
 from numpy.typing import ArrayLike, NDArray
 from pydantic import Field
-from scipy import stats
 
 from promolift.effect.linear import basis_of
 from promolift.effect.trial import Features, Floats, Ints, Level, encoder_of, numbers, row_keys
@@ -48,7 +48,7 @@ def sample_ratio(arm_N: Ints, prob_NA: Floats, alpha: float) -> Check:
     counts, expected = np.bincount(arm_N, minlength=prob_NA.shape[1]), prob_NA.sum(axis=0)
     gap_K, cov = (counts - expected)[1:], _covariance(np.ones((len(arm_N), 1)), prob_NA)
     statistic, df = _wald(gap_K, cov)
-    p, rule = float(stats.chi2.sf(statistic, df)), f"chi-squared {statistic:.2f}, {df} d.f."
+    p, rule = float(scipy.stats.chi2.sf(statistic, df)), f"chi-squared {statistic:.2f}, {df} d.f."
     equal = (prob_NA == prob_NA[0]).all()
     if equal and expected.min() < 5 and (len(arm_N) + 1) ** (len(counts) - 1) <= EXACT:
         p, rule = _exact(counts, prob_NA[0]), "exact multinomial"
@@ -67,7 +67,7 @@ def unrelated(columns_NC: Floats, arm_N: Ints, prob_NA: Floats, alpha: float, se
         return Check("balance", 0.0, 1.0, True, "no feature varies, so none can differ")
     got_NK = arm_N[:, None] == np.arange(1, prob_NA.shape[1])
     statistic, df = _wald((z_NC.T @ (got_NK - prob_NA[:, 1:])).T.ravel(), cov := _covariance(z_NC, prob_NA))
-    p = float(stats.chi2.sf(statistic, df))
+    p = float(scipy.stats.chi2.sf(statistic, df))
     if len(arm_N) < FEW * df:
         p = _drawn(z_NC, prob_NA, cov, statistic, seed)
     passed = p >= alpha
@@ -89,7 +89,7 @@ def predictable(x_NF: Floats, arm_N: Ints, prob_NA: Floats, alpha: float, seed: 
     x, arm, prob = x_NF[rows], arm_N[rows], prob_NA[rows]
     half = np.arange(len(rows)) % 2 == 0
     z_K = np.array([_told(x, (arm == a) - prob[:, a], prob[:, a], half) for a in range(1, prob.shape[1])])
-    p = min(1.0, float(len(z_K) * stats.norm.sf(z_K.max())))
+    p = min(1.0, float(len(z_K) * scipy.stats.norm.sf(z_K.max())))
     passed = p >= alpha
     verdict = "boosted trees cannot tell the arm" if passed else "boosted trees can tell the arm from the features"
     return [Check("unpredictable", float(z_K.max()), p, passed, f"{verdict} (z = {z_K.max():.1f}, p = {p:.2g})")]
@@ -154,8 +154,8 @@ def _exact(counts: Ints, share_A: Floats) -> float:
     first = grid.reshape(-1, len(counts) - 1)
     rest = n - first.sum(axis=1)
     every = np.column_stack([first, rest])[rest >= 0]
-    chance = stats.multinomial.pmf(every, n, share_A)
-    return float(min(1.0, chance[chance <= stats.multinomial.pmf(counts, n, share_A) * (1 + 1e-9)].sum()))
+    chance = scipy.stats.multinomial.pmf(every, n, share_A)
+    return float(min(1.0, chance[chance <= scipy.stats.multinomial.pmf(counts, n, share_A) * (1 + 1e-9)].sum()))
 
 
 CHUNK = 100_000  # rows whose basis columns are held in memory at a time
@@ -401,7 +401,7 @@ def _placebos(rows: _Rows, prob_NA: Floats, keep_N: NDArray[np.bool_]) -> pl.Dat
     z_T = np.divide(np.abs(effect), se_T, out=np.where(effect == 0, 0.0, np.inf), where=se_T > 0)
     half = Z95 * pl.col("se")
     limits = [(pl.col("effect") - half).alias("low"), (pl.col("effect") + half).alias("high")]
-    return frame.with_columns(*limits, pl.Series("p", holm(2 * stats.norm.sf(z_T)), dtype=pl.Float64))
+    return frame.with_columns(*limits, pl.Series("p", holm(2 * scipy.stats.norm.sf(z_T)), dtype=pl.Float64))
 
 
 def _thin(look: _Look, arm_N: Ints, settings: DiagnoseSettings) -> list[str]:

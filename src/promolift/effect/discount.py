@@ -11,11 +11,10 @@ from typing import Any, Literal, Self
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from pydantic import Field
 
+from promolift.effect.settings import DiscountSettings
 from promolift.errors import SupportError
 from promolift.hashing import hash_units
-from promolift.settings import Settings
 from promolift.tables import Z95
 
 Real = NDArray[np.float64]
@@ -245,24 +244,6 @@ def overlap_table(sample: PanelSample, fit: PoissonFit) -> pl.DataFrame:
 Level = Literal["randomised", "adjusted", "assumed"]
 TARGETS = {"target": pl.String, "response": pl.Float64, "response_se": pl.Float64, "cells": pl.Int64}
 FRAMES = {"targets": TARGETS, "curve": CURVE, "placebo": CHECKS, "overlap": CHECKS}
-
-
-class DiscountSettings(Settings):
-    """When a response counts as read from the data, and what is assumed where it cannot be.
-
-    `prior_response` 0.6 means a 20 % discount lifts list-value demand by exp(0.12) - 1 = 13 %; `prior_se` is its error.
-    `min_variance`: below this share of the depth's variance between customers of a week, weeks are compared instead.
-    `placebo_share`: a placebo above this share of the response, and from zero at 99 %, forbids `adjusted`.
-    """
-
-    max_customers: int = Field(default=3000, ge=10)
-    min_cells: int = Field(default=2000, ge=100)
-    min_variance: float = Field(default=0.08, ge=0, le=1)
-    winsor: float = Field(default=0.995, gt=0.5, le=1)
-    placebo_share: float = Field(default=0.25, gt=0)
-    prior_response: float = 0.6
-    prior_se: float = Field(default=0.4, gt=0)
-    seed: int = 0
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,9 @@ from typing import Any, Literal, Self
 
 import numpy as np
 import polars as pl
+import scipy
 from numpy.typing import ArrayLike, NDArray
 from pydantic import Field
-from scipy.optimize import nnls
 
 from promolift.effect.nuisance import booster
 from promolift.effect.parts import Arrays, from_parts, to_parts
@@ -255,7 +255,7 @@ def fit_base(x_NF: Floats, y_N: Floats, fold_N: Ints, seed: int) -> tuple[Base, 
         each_NC[fold_N == t] = raw.each(x_NF[fold_N == t], t)
     floor = 0.01 * float(np.abs(y_N).mean()) + 1e-12
     weight_N = 1 / np.sqrt(np.maximum(each_NC.mean(axis=1), floor)) if counts else np.ones(len(y_N))
-    blend, _ = nnls(each_NC * weight_N[:, None], y_N * weight_N)
+    blend, _ = scipy.optimize.nnls(each_NC * weight_N[:, None], y_N * weight_N)
     return Base(scale, counts, top, coef, trees, blend), each_NC @ blend
 
 
@@ -270,7 +270,7 @@ def variance(base_N: Floats, y_N: Floats, z_NZ: Floats, counts: bool) -> Floats:
     floor_N = np.maximum(base_N, 0.02 * float(base_N.mean()) + 1e-12)
     terms_NT, weight_N = np.column_stack([np.ones(len(y_N)), floor_N, floor_N**2]), 1 / floor_N
     for _ in range(3):  # iteratively reweighted: a squared residual's own error grows with its mean
-        coef, _ = nnls(terms_NT * weight_N[:, None], square_N * weight_N)
+        coef, _ = scipy.optimize.nnls(terms_NT * weight_N[:, None], square_N * weight_N)
         fitted_N = np.maximum(terms_NT @ coef, 1e-3 * mean)
         weight_N = 1 / fitted_N
     return np.asarray(fitted_N)

@@ -9,8 +9,8 @@ from itertools import groupby
 from typing import Literal
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.linalg.lapack import dtrtri
 
 from promolift.effect.trial import Floats, Ints, TrialArrays, chunks
 
@@ -208,7 +208,9 @@ def shrink(gram: Floats, pull: Floats, group_P: Ints, variance: Floats) -> tuple
     size = np.bincount(group[group >= 0], minlength=len(variance)).astype(np.float64)
     for _ in range(EVIDENCE):
         precision = np.append(1 / np.maximum(variance, 1e-12), 1e-8)[group]  # group -1 is the last
-        root, _ = dtrtri(np.linalg.cholesky(gram + np.diag(precision)), lower=1)  # covariance = root'root
+        root, _ = scipy.linalg.lapack.dtrtri(
+            np.linalg.cholesky(gram + np.diag(precision)), lower=1
+        )  # covariance = root'root
         beta = root.T @ (root @ pull_L)
         kept = group >= 0
         squares = np.bincount(group[kept], weights=beta[kept] ** 2, minlength=len(variance))

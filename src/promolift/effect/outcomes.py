@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
+import scipy
 from numpy.typing import ArrayLike
-from scipy import stats
 
 from promolift.effect.diagnose import holm
 from promolift.effect.linear import Basis, basis_of
@@ -102,7 +102,7 @@ def _error(part_N: Floats) -> float:
 
 
 def _row(effect: float, se: float, control: float) -> tuple[float, ...]:
-    p = float(2 * stats.norm.sf(abs(effect) / se)) if se > 0 else float(effect == 0)
+    p = float(2 * scipy.stats.norm.sf(abs(effect) / se)) if se > 0 else float(effect == 0)
     return control, effect, se, effect - Z95 * se, effect + Z95 * se, p
 
 

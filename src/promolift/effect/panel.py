@@ -4,9 +4,8 @@ A week is counted back from `asof_ms` (0 is the last one). Targets are the thing
 """
 
 from duckdb import DuckDBPyRelation
-from pydantic import Field
 
-from promolift.settings import Settings
+from promolift.effect.settings import PanelSettings
 from promolift.sql import WEEK_MS, bind, some
 from promolift.tables import LEVEL, TARGET
 
@@ -93,21 +92,6 @@ select r.customer_id, r.target, m.week, m.list_cents, m.depth, m.lag, m.lead
 from cells m join pairs r using (pair)
 order by r.customer_id, r.target, m.week
 """
-
-
-class PanelSettings(Settings):
-    """`weeks` of response, read with the usual products of the `weeks` before them; the largest `targets` by value.
-
-    `prior_lines`: how many purchase lines the market's mix of products weighs in a customer's own (chosen by
-    pseudo-likelihood on the Complete Journey among 0 to 50). `curvature`: products at different depths are averaged as
-    demand would average them if it answered by exp(curvature * depth).
-    """
-
-    weeks: int = Field(default=26, ge=8)
-    targets: int = Field(default=100, ge=1)
-    min_known: float = Field(default=0.5, gt=0, le=1)
-    prior_lines: float = Field(default=3.0, ge=0)
-    curvature: float = Field(default=2.0, gt=0)
 
 
 def depth_sums(events: DuckDBPyRelation, products: DuckDBPyRelation, asof_ms: int) -> DuckDBPyRelation:

@@ -1,35 +1,19 @@
 """Candidates and a discount response in; what each offer is expected to add and cost, with error and evidence."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 import polars as pl
+import scipy
 from numpy.typing import NDArray
-from pydantic import Field
-from scipy.stats import norm
 
 from promolift.effect.discount import DiscountResponse
+from promolift.effect.settings import ValueSettings
 from promolift.hashing import hash_units
-from promolift.settings import Settings
 
 PART = ("target", "base_cents", "base_se_cents", "buy_prob", "bought", "margin_rate", "send_cost_cents")
 SUMS = ("gain_cents", "gain_se_cents", "cost_cents", "added_cents", "subsidy_cents")
 DRAWN = ("response_now", "response_net", "reach", "gain_cents")
-
-
-class ValueSettings(Settings):
-    """What the logs do not hold and the shop must state; the report prints each as an assumption.
-
-    `margin_rate`: margin on undiscounted value where products carry no cost. `delivery_cost_cents`: what a free
-    delivery costs. `coupon_reach`: share of customers who notice a coupon, where no redemption model can say.
-    `stretch_share` of orders that miss a threshold by at most `stretch_ratio` times the reward are topped up to it.
-    """
-
-    margin_rate: float = Field(default=0.3, gt=0, le=1)
-    delivery_cost_cents: int = Field(default=500, ge=0)
-    coupon_reach: float = Field(default=0.1, gt=0, le=1)
-    stretch_share: float = Field(default=0.3, ge=0, le=1)
-    stretch_ratio: float = Field(default=2.0, ge=0)
 
 
 def add_effects(
@@ -210,8 +194,9 @@ def _threshold_value(
     goal = np.maximum(column("min_spend_cents"), 1.0)
     spread = np.sqrt(np.log1p((sd / mean) ** 2))
     centre = np.log(mean) - spread**2 / 2
-    reaches = norm.sf((np.log(goal) - centre) / spread)
-    near = norm.sf((np.log(np.maximum(goal - settings.stretch_ratio * reward, 1.0)) - centre) / spread) - reaches
+    reaches = scipy.stats.norm.sf((np.log(goal) - centre) / spread)
+    almost = np.log(np.maximum(goal - settings.stretch_ratio * reward, 1.0))
+    near = scipy.stats.norm.sf((almost - centre) / spread) - reaches
     per_order = reaches + share * near
     lift = np.exp(prior * reward / np.maximum(goal, mean))
     reach = np.where((rows["activation"] == "automatic").to_numpy(), 1.0, settings.coupon_reach)
@@ -221,6 +206,10 @@ def _threshold_value(
     added = use * topped_up * settings.stretch_ratio * reward / 2 + more_orders * np.maximum(goal, mean)
     paid = (1 - column("supplier_share")) * reward * use * reach
     return column("margin_rate") * added * reach, paid, use * reach
+
+
+def _normal(seed: int, keys: Iterable[str]) -> NDArray[np.float64]:
+    return np.asarray(scipy.stats.norm.ppf(np.clip(hash_units(seed, keys), 1e-12, 1)))
 
 
 def total_draws(
@@ -242,16 +231,14 @@ def total_draws(
         for n in ("depth", "base_cents", "margin_rate", "supplier_share", "reach", "response_now", "response_net")
     }
     z = ((rows["price_sensitivity"] - response.z_mean) / response.z_sd).clip(-3, 3).fill_null(0.0).to_numpy()
-    common = norm.ppf(np.clip(hash_units(seed, [f"b{i}" for i in range(3 * draws)]), 1e-12, 1)).reshape(3, draws)
+    common = _normal(seed, (f"b{i}" for i in range(3 * draws))).reshape(3, draws)
     names = rows["target"].fill_null("").unique().sort().to_list()
     at = rows["target"].fill_null("").replace_strict(names, range(len(names)), return_dtype=pl.Int64).to_numpy()
     own_se = _own_se(response, names)
-    noise = norm.ppf(np.clip(hash_units(seed, (f"{t}#{i}" for i in range(draws) for t in names)), 1e-12, 1)).reshape(
-        draws, -1
-    )
+    noise = _normal(seed, (f"{t}#{i}" for i in range(draws) for t in names)).reshape(draws, -1)
     spread = (rows["gain_cents"] + rows["send_cost_cents"]) * rows["base_se_cents"].fill_null(0.0) / rows["base_cents"]
     base_sd = float(np.linalg.norm(np.nan_to_num(spread.to_numpy())))
-    base_noise = norm.ppf(np.clip(hash_units(seed, [f"base{i}" for i in range(draws)]), 1e-12, 1)) * base_sd
+    base_noise = _normal(seed, (f"base{i}" for i in range(draws))) * base_sd
     d, reached = value["depth"], value["base_cents"] * value["reach"]
     totals = np.empty(draws)
     for i in range(draws):

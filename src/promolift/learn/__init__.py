@@ -5,25 +5,9 @@
 module `uplift`, exploration in `explore`, power before an experiment in `power`, drift in `drift`.
 """
 
-from promolift.learn.compare import CompareSettings, compare
-from promolift.learn.experiment import Analysis, Design, Verdict, analyse, assign, sample_ratio
-from promolift.learn.join import Joined, JoinSettings, join_outcomes
-from promolift.learn.lift import Metric
-from promolift.learn.metrics import (
-    Bin,
-    Calibration,
-    Score,
-    auc,
-    calibration,
-    log_loss,
-    mae,
-    ranked_hits,
-    recall_at,
-    spearman,
-)
-from promolift.learn.off_policy import OffPolicySettings, OffPolicyValue, off_policy_value
-from promolift.learn.release import Guardrails, Proposal, propose
-from promolift.learn.sums import Cap, Sums, add_up, sums_by
+from typing import TYPE_CHECKING
+
+from promolift.lazy import lazy
 
 __all__ = [
     "Analysis",
@@ -59,3 +43,26 @@ __all__ = [
     "spearman",
     "sums_by",
 ]
+
+if TYPE_CHECKING:
+    from promolift.learn.compare import CompareSettings, compare
+    from promolift.learn.experiment import Analysis, Design, Verdict, analyse, assign, sample_ratio
+    from promolift.learn.join import Joined, JoinSettings, join_outcomes
+    from promolift.learn.lift import Metric
+    from promolift.learn.metrics import (
+        Bin,
+        Calibration,
+        Score,
+        auc,
+        calibration,
+        log_loss,
+        mae,
+        ranked_hits,
+        recall_at,
+        spearman,
+    )
+    from promolift.learn.off_policy import OffPolicySettings, OffPolicyValue, off_policy_value
+    from promolift.learn.release import Guardrails, Proposal, propose
+    from promolift.learn.sums import Cap, Sums, add_up, sums_by
+else:
+    lazy(__name__)

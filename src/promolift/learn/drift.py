@@ -10,9 +10,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import polars as pl
+import scipy
 from numpy.typing import ArrayLike, NDArray
 from pydantic import Field
-from scipy import stats
 
 from promolift.errors import InputError
 from promolift.learn.experiment import adjust
@@ -75,7 +75,7 @@ def input_drift(before: pl.DataFrame, now: pl.DataFrame, settings: DriftSettings
     found = []
     for name in before.columns:
         count_2B = binned(before[name], now[name], knobs.bins)
-        p = float(stats.chi2_contingency(count_2B, correction=False).pvalue) if count_2B.shape[1] > 1 else 1.0
+        p = float(scipy.stats.chi2_contingency(count_2B, correction=False).pvalue) if count_2B.shape[1] > 1 else 1.0
         found.append(Drift("inputs", name, psi(count_2B), p, None, None, rule, NOTHING))
     return _settle(found, knobs.psi, knobs.alpha)
 
@@ -96,7 +96,7 @@ def prediction_drift(
         return Drift("predictions", "calibration", None, None, None, None, f"{rule}; {why}", NOTHING)
     (log_before, var_before), (log_now, var_now) = first, second
     moved = log_now - log_before
-    p = float(2 * stats.norm.sf(abs(moved) / np.sqrt(var_before + var_now)))
+    p = float(2 * scipy.stats.norm.sf(abs(moved) / np.sqrt(var_before + var_now)))
     what = f"predicted / observed {np.exp(log_before):.2f} before, {np.exp(log_now):.2f} now"
     draft = Drift("predictions", what, float(np.exp(abs(moved))), p, None, None, rule, NOTHING)
     return _settle([draft], 1 + knobs.ratio, knobs.alpha)[0]
@@ -121,7 +121,7 @@ def effect_drift(
         return Drift("effects", "lift", None, None, None, None, f"{rule}; two periods are needed", NOTHING)
     weight = 1 / se**2
     q = float((weight * (value - np.average(value, weights=weight)) ** 2).sum())
-    p = float(stats.chi2.sf(q, value.size - 1))
+    p = float(scipy.stats.chi2.sf(q, value.size - 1))
     size = max(0.0, 1 - (value.size - 1) / q) if q > 0 else 0.0
     what = "lift by period " + ", ".join(f"{v:.4g} +/- {s:.2g}" for v, s in zip(value, se, strict=True))
     return _settle([Drift("effects", what, size, p, None, None, rule, NOTHING)], knobs.inconsistency, knobs.alpha)[0]

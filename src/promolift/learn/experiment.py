@@ -10,8 +10,8 @@ from typing import Literal
 
 import numpy as np
 import polars as pl
+import scipy
 from pydantic import Field, model_validator
-from scipy import special, stats
 
 from promolift.errors import InputError, SupportError
 from promolift.hashing import hash_unit
@@ -212,10 +212,11 @@ def sample_ratio(
     share = np.array([shares[arm] for arm in counts])
     seen = np.array(list(counts.values()), dtype=np.float64)
     expected = n * share / share.sum()
-    p = float(stats.chi2.sf(((seen - expected) ** 2 / expected).sum(), len(seen) - 1)) if len(seen) > 1 else 1.0
+    p = float(scipy.stats.chi2.sf(((seen - expected) ** 2 / expected).sum(), len(seen) - 1)) if len(seen) > 1 else 1.0
     prior = RATIO_PRIOR * share / share.sum()
-    evidence = special.gammaln(prior + seen).sum() - special.gammaln(prior).sum() + special.gammaln(prior.sum())
-    evidence -= special.gammaln(prior.sum() + n) + (seen * np.log(share / share.sum())).sum()
+    log_gamma = scipy.special.gammaln
+    evidence = log_gamma(prior + seen).sum() - log_gamma(prior).sum() + log_gamma(prior.sum())
+    evidence -= log_gamma(prior.sum() + n) + (seen * np.log(share / share.sum())).sum()
     p_any_time = float(np.exp(-max(0.0, evidence)))
     ok = (p_any_time if any_time else p) >= alpha
     name, told = ("any-time multinomial test", p_any_time) if any_time else ("chi-square test", p)
@@ -292,8 +293,8 @@ def _reach(found: Lift, design: Design, progress: float) -> tuple[float, float]:
     """Half-width in standard errors, and the p-value that goes with it."""
     z = found.lift / found.se
     if design.method == "fixed":
-        reach = float(stats.t.ppf(1 - design.alpha / 2, found.freedom))
-        return reach, float(2 * stats.t.sf(abs(z), found.freedom))
+        reach = float(scipy.stats.t.ppf(1 - design.alpha / 2, found.freedom))
+        return reach, float(2 * scipy.stats.t.sf(abs(z), found.freedom))
     return boundary(progress, design.alpha), always_valid_p(z, progress, design.alpha)
 
 

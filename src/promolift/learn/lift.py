@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from math import e, exp, log, sqrt
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
 from pydantic import Field
-from scipy import special
 
 from promolift.errors import InputError, SupportError
 from promolift.learn.sums import Sums
@@ -156,7 +156,7 @@ def mixture_weight(alpha: float) -> float:
     """
     if not 0 < alpha < 1:
         raise InputError(f"alpha = {alpha}: an error rate lies between 0 and 1")
-    return float(-special.lambertw(-(alpha**2) / e, k=-1).real) - 1
+    return float(-scipy.special.lambertw(-(alpha**2) / e, k=-1).real) - 1
 
 
 def boundary(progress: float, alpha: float, weight: float | None = None) -> float:

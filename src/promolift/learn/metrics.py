@@ -10,8 +10,8 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike, NDArray
-from scipy import special, stats
 
 from promolift.errors import InputError, SupportError
 from promolift.tables import Z95
@@ -70,10 +70,10 @@ def auc(label_N: ArrayLike, score_N: ArrayLike, groups: Sequence[Any] | None = N
     """
     y, score = _labelled("auc", label_N, score_N, 2)
     n1, n0 = int(y.sum()), int((~y).sum())
-    rank = stats.rankdata(score)
+    rank = scipy.stats.rankdata(score)
     part = np.empty(y.size)
-    part[y] = (rank[y] - stats.rankdata(score[y])) / n0
-    part[~y] = 1 - (rank[~y] - stats.rankdata(score[~y])) / n1
+    part[y] = (rank[y] - scipy.stats.rankdata(score[y])) / n0
+    part[~y] = 1 - (rank[~y] - scipy.stats.rankdata(score[~y])) / n1
     value = float(part[y].mean())
     if value in (0.0, 1.0):
         low, high = wilson(value * min(n1, n0), min(n1, n0))
@@ -138,7 +138,7 @@ def spearman(actual_N: ArrayLike, predicted_N: ArrayLike) -> Score:
         raise SupportError(f"spearman: {n} rows; an interval needs at least 5")
     if np.ptp(actual) == 0 or np.ptp(predicted) == 0:
         raise SupportError("spearman: one side is constant, so there is no order to compare")
-    value = float(np.clip(np.corrcoef(stats.rankdata(actual), stats.rankdata(predicted))[0, 1], -1, 1))
+    value = float(np.clip(np.corrcoef(scipy.stats.rankdata(actual), scipy.stats.rankdata(predicted))[0, 1], -1, 1))
     edge = 1 - 12 / (n * (n * n - 1))
     inner = float(np.clip(value, -edge, edge))
     half = Z95 * np.sqrt((1 + inner**2 / 2) / (n - 3))
@@ -202,7 +202,7 @@ def _mean(figure: str, value_N: Floats, groups: Sequence[Any] | None) -> Score:
     if value_N.size < 2:
         raise SupportError(f"{figure}: {value_N.size} rows; an interval needs at least 2")
     se = _se(value_N, groups)
-    half = float(stats.t.ppf(0.975, (value_N.size if groups is None else len(set(groups))) - 1)) * se
+    half = float(scipy.stats.t.ppf(0.975, (value_N.size if groups is None else len(set(groups))) - 1)) * se
     value = float(value_N.mean())
     return Score(
         figure, value, value - half, value + half, value_N.size, "t" + ("" if groups is None else ", by customer")
@@ -236,8 +236,8 @@ def _bin(prob: Floats, hit: NDArray[np.bool_]) -> Bin:
 
 
 def _logit_interval(value: float, se: float) -> tuple[float, float]:
-    middle = special.logit(value)
-    return float(special.expit(middle - Z95 * se)), float(special.expit(middle + Z95 * se))
+    middle = scipy.special.logit(value)
+    return float(scipy.special.expit(middle - Z95 * se)), float(scipy.special.expit(middle + Z95 * se))
 
 
 def _labelled(figure: str, label_N: ArrayLike, score_N: ArrayLike, least: int) -> tuple[NDArray[np.bool_], Floats]:

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import norm
 
 from promolift.errors import InputError
 from promolift.hashing import hash_int
@@ -44,7 +44,7 @@ def standard_error(score_N: Floats) -> float:
 
 def normal(score_N: Floats, level: float) -> Interval:
     """Mean plus and minus z standard errors: right for many rows whose weights are not extreme."""
-    half = float(norm.ppf(0.5 + level / 2)) * standard_error(score_N)
+    half = float(scipy.stats.norm.ppf(0.5 + level / 2)) * standard_error(score_N)
     return Interval(float(score_N.mean()) - half, float(score_N.mean()) + half)
 
 
@@ -80,7 +80,7 @@ def simultaneous(scores_NP: Floats, level: float, draws: int, seed: int) -> floa
     spread_P = scores_NP.std(axis=0, ddof=1)
     kept = spread_P > 0
     if not kept.any():
-        return float(norm.ppf(0.5 + level / 2))
+        return float(scipy.stats.norm.ppf(0.5 + level / 2))
     unit_NP = (scores_NP[:, kept] - scores_NP[:, kept].mean(axis=0)) / spread_P[kept]
     total_BP = np.zeros((draws, unit_NP.shape[1]))
     generator = np.random.default_rng(hash_int("max-t", seed))
@@ -396,7 +396,7 @@ def _result(
 ) -> OffPolicyValue:
     (anchor, share), (support, parts, fits) = choice, found
     sure_U = scores[anchor]
-    z = float(norm.ppf(0.5 + settings.level / 2))
+    z = float(scipy.stats.norm.ppf(0.5 + settings.level / 2))
     held = _interval(sure_U, parts, settings)
     gain = _around(sure_U - _per_unit(log.reward_N, log.unit_N), z)
     paid_N = parts.weight_N * log.reward_N

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from math import ceil, isfinite, sqrt
 from typing import Literal
 
+import scipy
 from pydantic import Field
-from scipy import optimize, stats
 
 from promolift.errors import InputError, SupportError
 from promolift.learn.lift import Metric, boundary, lift, mixture_weight, shared_theta, value_and_slope
@@ -31,7 +31,7 @@ class PowerSettings(Settings):
         """Standard errors that a lift must be away from 0 at the planned end."""
         level = self.alpha / self.comparisons
         if self.method == "fixed":
-            return float(stats.norm.ppf(1 - level / 2))
+            return float(scipy.stats.norm.ppf(1 - level / 2))
         return boundary(1.0, level, mixture_weight(self.alpha))
 
 
@@ -77,12 +77,12 @@ def power(noise: Noise, lift: float, customers: int, settings: PowerSettings) ->
     """Chance that a true `lift` (absolute, in the metric's unit) is shown with `customers` in both arms together."""
     se = _se(noise, lift, customers, settings)
     away, reach = abs(lift) / se, settings.reach
-    return float(stats.norm.cdf(away - reach) + stats.norm.cdf(-away - reach))
+    return float(scipy.stats.norm.cdf(away - reach) + scipy.stats.norm.cdf(-away - reach))
 
 
 def detectable_lift(noise: Noise, customers: int, settings: PowerSettings) -> float:
     """Smallest increase shown with the wanted power. SupportError if a rate would have to pass 1."""
-    need = settings.reach + float(stats.norm.ppf(settings.power))
+    need = settings.reach + float(scipy.stats.norm.ppf(settings.power))
 
     def short(lift: float) -> float:
         return lift - need * _se(noise, lift, customers, settings)
@@ -92,14 +92,14 @@ def detectable_lift(noise: Noise, customers: int, settings: PowerSettings) -> fl
     top = (1 - noise.mean) * (1 - 1e-9)
     if short(top) < 0:
         raise SupportError(f"power: {customers} customers cannot show any increase of a rate of {noise.mean:g}")
-    return float(optimize.brentq(short, 0.0, top, xtol=1e-12))
+    return float(scipy.optimize.brentq(short, 0.0, top, xtol=1e-12))
 
 
 def customers_needed(noise: Noise, lift: float, settings: PowerSettings) -> int:
     """Customers in both arms together that show a true `lift` with the wanted power."""
     if lift == 0:
         raise InputError("power: no number of customers shows a lift of 0; name the smallest that would matter")
-    need = settings.reach + float(stats.norm.ppf(settings.power))
+    need = settings.reach + float(scipy.stats.norm.ppf(settings.power))
     return ceil((need * _se(noise, lift, 1, settings) / lift) ** 2)
 
 
@@ -116,7 +116,7 @@ def days_remaining(
     if target == 0:
         raise InputError("days remaining: no time shows a lift of 0; name the smallest that would matter")
     seen = arms[0].n + arms[1].n
-    need = settings.reach + float(stats.norm.ppf(settings.power))
+    need = settings.reach + float(scipy.stats.norm.ppf(settings.power))
     needed = seen * (need * lift(*arms, metric).se / target) ** 2
     return max(0.0, (needed - seen) / per_day)
 

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.special import expit
 
 from promolift.hashing import hash_int, mix
 from promolift.settings import Settings
@@ -200,7 +200,7 @@ def _fit(kind: Kind, train: tuple[Ints, Floats, Floats], actions: int, l2: float
     learns = reward_N.min() < reward_N.max()  # if not, there is nothing to learn but the level
     loss = _loss(score_N, reward_N, coef_P, penalty_P)
     for _ in range(STEPS):
-        prob_N = expit(score_N)
+        prob_N = scipy.special.expit(score_N)
         curve_PP = _curve(x_NG, prob_N * (1 - prob_N), groups, own, penalty_P)
         if not learns:
             break
@@ -218,7 +218,7 @@ def _fit(kind: Kind, train: tuple[Ints, Floats, Floats], actions: int, l2: float
 
 def _predict(coef_P: Floats, x_MG: Floats, actions: int, binary: bool) -> Floats:
     score_MA = x_MG @ _table(coef_P, x_MG.shape[1], actions)
-    return np.asarray(expit(score_MA)) if binary else score_MA
+    return np.asarray(scipy.special.expit(score_MA)) if binary else score_MA
 
 
 def _table(coef_P: Floats, width: int, actions: int) -> Floats:

@@ -5,10 +5,9 @@ records and keeps them. All are called alike, `writer(asks)`. Who asks decides w
 faulty reply; nothing here knows what an offer is.
 """
 
-from promolift.llm.choose import LlmSettings, writer_of
-from promolift.llm.local import LocalSettings, LocalWriter
-from promolift.llm.remote import RemoteSettings, RemoteWriter
-from promolift.llm.reply import Prompt, Recorder, Replay, Reply, Writer
+from typing import TYPE_CHECKING
+
+from promolift.lazy import lazy
 
 __all__ = [
     "LlmSettings",
@@ -23,3 +22,11 @@ __all__ = [
     "Writer",
     "writer_of",
 ]
+
+if TYPE_CHECKING:
+    from promolift.llm.choose import LlmSettings, writer_of
+    from promolift.llm.local import LocalSettings, LocalWriter
+    from promolift.llm.remote import RemoteSettings, RemoteWriter
+    from promolift.llm.reply import Prompt, Recorder, Replay, Reply, Writer
+else:
+    lazy(__name__)

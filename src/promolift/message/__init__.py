@@ -8,14 +8,9 @@
 ticks what a text states.
 """
 
-from promolift.message.channels import Channel, sms_parts
-from promolift.message.drafts import Brief, Draft, Entry, fill_pool, pool_frame
-from promolift.message.names import is_couponable, is_sensitive, label
-from promolift.message.offers import line_words, offer_words
-from promolift.message.reading.text import BrokenRule, Context, Fact
-from promolift.message.templates import Bought, Message, MessageSettings, Recipient, Style
-from promolift.message.verify import broken_rules, facts
-from promolift.message.writer import briefs, phrasings, reviewer, to_review, with_verdicts, write, write_all
+from typing import TYPE_CHECKING
+
+from promolift.lazy import lazy
 
 __all__ = [
     "Bought",
@@ -48,3 +43,15 @@ __all__ = [
     "write",
     "write_all",
 ]
+
+if TYPE_CHECKING:
+    from promolift.message.channels import Channel, sms_parts
+    from promolift.message.drafts import Brief, Draft, Entry, fill_pool, pool_frame
+    from promolift.message.names import is_couponable, is_sensitive, label
+    from promolift.message.offers import line_words, offer_words
+    from promolift.message.reading.text import BrokenRule, Context, Fact
+    from promolift.message.templates import Bought, Message, MessageSettings, Recipient, Style
+    from promolift.message.verify import broken_rules, facts
+    from promolift.message.writer import briefs, phrasings, reviewer, to_review, with_verdicts, write, write_all
+else:
+    lazy(__name__)

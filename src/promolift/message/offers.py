@@ -1,6 +1,6 @@
 """An offer in; what it is in a few plain words, Chinese or English, out: for a list, a card or a till, not a message.
 
-Money is printed by `message.currency` alone, so that an amount reads the same everywhere.
+Money is printed by `templates.money` alone, so that an amount reads the same everywhere.
 """
 
 from typing import NamedTuple

@@ -1,8 +1,8 @@
 """Room 3. Profiles, products and the shop's rules in; candidate offers out."""
 
-from promolift.offer.menu import DEFAULT_MENU, MenuItem, OfferRules, list_candidates, make_offer, offer_id
-from promolift.offer.proposals import OfferProposalSettings
-from promolift.offer.repair import PrintRules, repair
+from typing import TYPE_CHECKING
+
+from promolift.lazy import lazy
 
 __all__ = [
     "DEFAULT_MENU",
@@ -15,3 +15,10 @@ __all__ = [
     "offer_id",
     "repair",
 ]
+
+if TYPE_CHECKING:
+    from promolift.offer.menu import DEFAULT_MENU, MenuItem, list_candidates, make_offer, offer_id
+    from promolift.offer.repair import repair
+    from promolift.offer.settings import OfferProposalSettings, OfferRules, PrintRules
+else:
+    lazy(__name__)

@@ -9,6 +9,7 @@ import polars as pl
 from pydantic import Field, field_validator, model_validator
 
 from promolift.hashing import hash_id
+from promolift.offer.settings import OfferRules
 from promolift.settings import Settings
 from promolift.tables import CANDIDATES
 from promolift.terms import AND, Activation, Benefit, Offer, Scope, Words, covered
@@ -164,21 +165,6 @@ def _sums() -> list[pl.Expr]:
         (pl.col("bought") & pl.col("bought_2")).alias("bought"),
         margin.fill_nan(None).alias("margin_rate"),
     ]
-
-
-class OfferRules(Settings):
-    """What the shop allows.
-
-    `margin_floor`: margin left on an offer's own sales, as a share of their undiscounted value, after the shop's part
-    of the benefit. `min_buy_prob`: below it a category is not plausible for the customer. `rest_days`: no new offer on
-    what he redeemed a coupon for that lately. `top_targets`: categories (and products) considered per customer.
-    """
-
-    margin_floor: float = Field(default=0.0, ge=-1, le=1)
-    min_buy_prob: float = Field(default=0.03, ge=0, le=1)
-    rest_days: int = Field(default=14, ge=0)
-    top_targets: int = Field(default=15, ge=1, le=1000)
-    excluded: tuple[str, ...] = ()
 
 
 def list_candidates(

@@ -1,18 +1,16 @@
 """Offers proposed beyond the menu in; the menu lines they need and candidate rows of exactly these customers out."""
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import polars as pl
-from pydantic import Field
 
 from promolift.contract import Column, Int, Table, Text
 from promolift.errors import InputError
-from promolift.offer.menu import MenuItem, OfferRules, list_candidates
-from promolift.offer.repair import PrintRules
-from promolift.settings import Settings
-from promolift.terms import Benefit, Scope
+from promolift.offer.menu import MenuItem, list_candidates
+from promolift.offer.settings import OfferProposalSettings, OfferRules
+from promolift.terms import Benefit
 
 PROPOSALS = Table(
     "proposals",
@@ -33,29 +31,6 @@ PROPOSALS = Table(
     ),
 )
 TERMS = ("scope", "benefit", "percent", "amount_cents", "min_spend_cents", "valid_days")
-
-
-class OfferProposalSettings(Settings):
-    """Offers beyond the menu: `grid` searches all printable offers by the effect model, `gan` draws them from the
-    conditional generator (extra `deep`), `none` keeps to the menu.
-
-    At most `new_lines` new kinds of offer are added, such as 15 % on a category, each only if it adds at least
-    `least_share` to what the menu is worth by the effect model: a manager should be able to read them all. `pairs`: the
-    grid holds the same percentage on two categories at once, too. A customer is offered the `per_line` best of each new
-    line; the generator draws `draws` offers for him. `valid_days` of every proposal. A shop that gives nothing on all
-    of a basket leaves `all` out of `scopes`.
-    """
-
-    proposals: Literal["none", "grid", "gan"] = "grid"
-    new_lines: int = Field(default=3, ge=0, le=100)
-    least_share: float = Field(default=0.01, ge=0, le=1)
-    pairs: bool = True
-    per_line: int = Field(default=3, ge=1, le=100)
-    draws: int = Field(default=32, ge=1, le=1000)
-    valid_days: int = Field(default=28, ge=1, le=366)
-    scopes: tuple[Scope, ...] = ("category", "product", "all")
-    seed: int = 0
-    print: PrintRules = PrintRules()
 
 
 def line_id(scope: str, benefit: str, percent: int, amount_cents: int, min_spend_cents: int, valid_days: int) -> str:

@@ -14,38 +14,10 @@ twice changes nothing.
 from itertools import pairwise
 
 import polars as pl
-from pydantic import Field, field_validator
 
-from promolift.settings import Settings
+from promolift.offer.settings import PrintRules
 
 EPS = 1e-9
-
-
-class PrintRules(Settings):
-    """What may stand on a coupon. `max_share`: the most any reduction may be of the price, the shelf's included.
-
-    `stack`: a coupon may come on top of a shelf reduction. Thresholds are multiples of `threshold_step_cents` less
-    `threshold_less_cents`: 10,000 and 100 print 99, 199, 299. `first_hour` to `last_hour`: when a customer may be told.
-    """
-
-    percents: tuple[int, ...] = (5, 10, 15, 20, 25, 30, 35, 40, 45, 50)
-    amounts_cents: tuple[int, ...] = (100, 200, 300, 500, 800, 1000, 1500, 2000, 3000, 5000, 10000)
-    threshold_step_cents: int = Field(default=500, ge=1)
-    threshold_less_cents: int = Field(default=0, ge=0)
-    max_threshold_cents: int = Field(default=100_000, ge=1)
-    max_share: float = Field(default=0.5, gt=0, lt=1)
-    stack: bool = True
-    valid_days: tuple[int, ...] = (7, 14, 28)
-    channels: tuple[str, ...] = ("store", "app", "web", "sms", "email")
-    first_hour: int = Field(default=8, ge=0, le=23)
-    last_hour: int = Field(default=20, ge=0, le=23)
-
-    @field_validator("percents", "amounts_cents", "valid_days")
-    @classmethod
-    def _rising(cls, values: tuple[int, ...]) -> tuple[int, ...]:
-        if not values or values[0] <= 0 or any(a >= b for a, b in pairwise(values)):
-            raise ValueError("needs rising values above 0")
-        return values
 
 
 def room(rules: PrintRules, margin_floor: float) -> pl.Expr:

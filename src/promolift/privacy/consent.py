@@ -3,21 +3,12 @@
 import re
 
 import polars as pl
-from pydantic import Field
 
 from promolift.errors import InputError
-from promolift.settings import Settings
+from promolift.privacy.settings import OLDEST, ConsentSettings
 
 OUT = {"customer_id": pl.String, "may_send": pl.Boolean, "reason": pl.String}
 BELOW = re.compile(r"under|below|less|younger|以下|未满|<|≤", re.IGNORECASE)
-OLDEST = 120  # a larger number is a year or a code, not an age
-
-
-class ConsentSettings(Settings):
-    """`default` answers for a customer who was never asked; `minimum_age` bars minors where an age is known."""
-
-    default: bool = False
-    minimum_age: int = Field(default=18, ge=0, le=OLDEST)
 
 
 def may_send(customer_ids: pl.Series, customers: pl.DataFrame, settings: ConsentSettings | None = None) -> pl.DataFrame:

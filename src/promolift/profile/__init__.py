@@ -1,17 +1,8 @@
 """Room 2. Clean events before a moment in; one row per customer of what is known; what he buys and may buy, out."""
 
-from promolift.profile.affinity import affinities, interests
-from promolift.profile.meanings import describe, sentence
-from promolift.profile.passes import second_step, third_step
-from promolift.profile.profiles import attributes, profile, reasons
-from promolift.profile.settings import OutlookSettings, ProfileSettings
-from promolift.profile.shared import Shard, Shared
-from promolift.profile.spend import SpendModel, SpendSettings
-from promolift.profile.spend import fit as fit_spend
-from promolift.profile.spend_features import spend_features, spend_outcomes
-from promolift.profile.sums import first_step, shop_step
+from typing import TYPE_CHECKING
 
-STEPS = (first_step, second_step, third_step)
+from promolift.lazy import lazy
 
 __all__ = [
     "STEPS",
@@ -33,3 +24,17 @@ __all__ = [
     "spend_features",
     "spend_outcomes",
 ]
+
+if TYPE_CHECKING:
+    from promolift.profile.affinity import affinities, interests
+    from promolift.profile.meanings import describe, sentence
+    from promolift.profile.passes import STEPS
+    from promolift.profile.profiles import attributes, profile, reasons
+    from promolift.profile.settings import OutlookSettings, ProfileSettings
+    from promolift.profile.shared import Shard, Shared
+    from promolift.profile.spend import SpendModel, SpendSettings
+    from promolift.profile.spend import fit as fit_spend
+    from promolift.profile.spend_features import spend_features, spend_outcomes
+    from promolift.profile.sums import shop_step
+else:
+    lazy(__name__)

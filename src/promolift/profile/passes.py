@@ -12,7 +12,7 @@ from promolift.profile.novel import check_sums, incidence, matrix_targets, pair_
 from promolift.profile.sensitivity import Fit, basket_sums, fit_customers, population_sums, read_deal_trials, variance
 from promolift.profile.settings import ProfileSettings
 from promolift.profile.shared import Shard, Shared, Tables, moments_of
-from promolift.profile.sums import all_asofs, population
+from promolift.profile.sums import all_asofs, first_step, population
 from promolift.sql import DAY_MS, fetch
 
 
@@ -71,3 +71,6 @@ def _check(
 def _pace(slices: Relation, asof_ms: int, settings: ProfileSettings) -> pl.DataFrame:
     moments = population(slices, moments_of([asof_ms]))
     return fetch(read_pace(read_visits(slices, moments), settings)).sort("customer_id")
+
+
+STEPS = (first_step, second_step, third_step)

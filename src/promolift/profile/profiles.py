@@ -3,7 +3,7 @@
 import polars as pl
 from duckdb import DuckDBPyRelation as Relation
 
-from promolift.profile import attributes as sql
+from promolift.profile.attributes import BANDS, BASKET, BRANDS, BREADTH, CADENCE, DEALS, HABITS, MONEY, NOVELTY, ORDERS
 from promolift.profile.lines import read_lines, read_moments, read_slices, read_visits
 from promolift.profile.sensitivity import fit_customers, posterior, read_deal_trials
 from promolift.profile.settings import ProfileSettings
@@ -86,7 +86,7 @@ def _attributes(
 
 
 def _history(lines: Relation, visits: Relation, moments: Relation, edges: pl.DataFrame) -> list[pl.DataFrame]:
-    statements = [sql.ORDERS, sql.MONEY, sql.CADENCE, sql.BASKET, sql.BANDS, sql.DEALS, sql.HABITS, VIEWS]
+    statements = [ORDERS, MONEY, CADENCE, BASKET, BANDS, DEALS, HABITS, VIEWS]
     found = []
     for statement in statements:  # no comprehension: DuckDB finds relations by this function's own variable names
         found.append(fetch(lines.query("lines", bind(statement, day=DAY_MS, week=WEEK_MS))))
@@ -97,7 +97,7 @@ def _tastes(lines: Relation, moments: Relation, products: Relation, settings: Pr
     values = {"day": DAY_MS, "novelty_days": settings.novelty_days}
     private = tuple(brand.lower() for brand in settings.private_brands)
     found = []
-    for statement in (sql.BREADTH, sql.BRANDS, sql.NOVELTY):
+    for statement in (BREADTH, BRANDS, NOVELTY):
         found.append(fetch(lines.query("lines", bind(statement, private_brands=private, **values))))
     return found
 

@@ -6,7 +6,8 @@ from typing import Any, Self, get_args
 
 import polars as pl
 
-from promolift.results.plan import Level, PlanNote
+from promolift.results.plan import Level, Luck, luck_in
+from promolift.results.predictions import Predictions
 from promolift.results.shop import Unchecked
 from promolift.settings import Settings
 from promolift.store import Store
@@ -14,34 +15,6 @@ from promolift.store import Store
 EQUAL_SPEND = 0.05  # policies whose spend differs by more than this part are not called equal
 LEVELS: tuple[Level, ...] = get_args(Level)  # the strongest first
 _OURS = pl.col("policy") == "plan"
-
-
-class Luck(Settings):
-    """What the plan gains by the estimates that chose it, and by those of customers with no part in the choice.
-
-    `low_cents` and `high_cents`: 95 % interval of the latter, over the draw of customers.
-    """
-
-    naive_cents: float
-    checked_cents: float
-    low_cents: float
-    high_cents: float
-
-    @property
-    def share(self) -> float:
-        """The part of the promise that was luck; 0 where nothing was lost."""
-        return max(0.0, 1 - self.checked_cents / self.naive_cents) if self.naive_cents > 0 else 0.0
-
-
-class Headline(Settings):
-    """What the plan is expected to earn after its cost: without luck where that is known, and then also what the
-    estimates that chose it promise (`promised_cents`).
-    """
-
-    gain_cents: float
-    low_cents: float | None
-    high_cents: float | None
-    promised_cents: float | None = None
 
 
 class Lead(Settings):
@@ -64,8 +37,8 @@ class Lead(Settings):
 
 @dataclass(frozen=True)
 class Evaluation:
-    """`scores`, `calibration` and `recall` of the predictions, `policies` at equal spend (None where none could be
-    compared), and why a check is missing. Tables are read when they are asked for."""
+    """How good the `predictions` are, `policies` at equal spend (None where none could be compared), and why a check is
+    missing. Tables are read when they are asked for."""
 
     store: Store
     unchecked: dict[str, str]
@@ -76,19 +49,9 @@ class Evaluation:
         return cls(store, Unchecked.load(store).reasons)
 
     @cached_property
-    def scores(self) -> pl.DataFrame | None:
-        """Figures beside the simple rule they must beat; None without any."""
-        return _rows(self.store, "scores")
-
-    @cached_property
-    def calibration(self) -> pl.DataFrame | None:
-        """Predicted and observed, in bins; None without any."""
-        return _rows(self.store, "calibration")
-
-    @cached_property
-    def recall(self) -> pl.DataFrame | None:
-        """Recall at k; None without any."""
-        return _rows(self.store, "recall")
+    def predictions(self) -> Predictions:
+        """How good the predictions are; empty where nothing could be checked."""
+        return Predictions.of(*(self.store.frame(name) for name in ("scores", "calibration", "recall")))
 
     @cached_property
     def policies(self) -> pl.DataFrame | None:
@@ -117,37 +80,7 @@ class Evaluation:
     @cached_property
     def luck(self) -> Luck | None:
         """What of the plan's promise was luck; None where there is but one estimate."""
-        rows = self.policies
-        if rows is None or "check" not in rows["valued_by"]:
-            return None
-        plan = rows.filter(pl.col("policy") == "plan")
-        own, check = (plan.row(by_predicate=pl.col("valued_by") == by, named=True) for by in ("own", "check"))
-        return Luck(
-            naive_cents=own["expected_profit_cents"], checked_cents=check["expected_profit_cents"],
-            low_cents=check["low"], high_cents=check["high"],
-        )  # fmt: skip
-
-
-def headline(plan: PlanNote, luck: Luck | None) -> Headline:
-    """The one figure that the report, the console and the command line give for the plan.
-
-    A trial, a plan with draws in it, or one for nobody has no part in the comparison of policies: it stands as it was
-    made. Where gains were learned or taken with caution, the plan is not the one compared, and only the share that was
-    luck is taken off its own.
-    """
-    if luck is None or plan.drawn or plan.terms.explore or not plan.treated or luck.naive_cents <= 0:
-        return Headline(gain_cents=plan.gain_cents, low_cents=plan.gain_low_cents, high_cents=plan.gain_high_cents)
-    own = plan.terms.recalibration is not None or plan.risk != "none"
-    factor = plan.gain_cents / luck.naive_cents if own else 1.0
-    return Headline(
-        gain_cents=factor * luck.checked_cents, low_cents=factor * luck.low_cents, high_cents=factor * luck.high_cents,
-        promised_cents=plan.gain_cents,
-    )  # fmt: skip
-
-
-def luck_of(store: Store) -> Luck | None:
-    """What of the plan's promise was luck; None where that was not, or could not be, told."""
-    return Evaluation.load(store).luck if Unchecked.has(store) else None
+        return None if self.policies is None else luck_in(self.policies)
 
 
 def _lead(us: dict[str, Any], rival: dict[str, Any], others: int) -> Lead:
@@ -165,8 +98,3 @@ def _lead(us: dict[str, Any], rival: dict[str, Any], others: int) -> Lead:
         apart=None if None in ends else bool(us["low"] > rival["high"] or us["high"] < rival["low"]),
         evidence=next((level for level in reversed(LEVELS) if level in levels), None) if levels <= {*LEVELS} else None,
     )
-
-
-def _rows(store: Store, name: str) -> pl.DataFrame | None:
-    frame = store.frame(name)
-    return frame if frame.height else None

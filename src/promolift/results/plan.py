@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from math import inf
 from pathlib import Path
-from typing import ClassVar, Literal, NamedTuple, Self
+from typing import ClassVar, Literal, NamedTuple, Protocol, Self
 
 import numpy as np
 import polars as pl
@@ -13,16 +13,20 @@ import polars as pl
 from promolift.config import ShopSettings
 from promolift.currency import currency_digits
 from promolift.deliver import ReleaseTerms
+from promolift.errors import StepError
 from promolift.hashing import sha256_of_file
 from promolift.offer import MenuItem
 from promolift.privacy import ConsentSettings
 from promolift.results.base import Note
 from promolift.settings import Settings
+from promolift.sql import fetch
 from promolift.store import Store
 from promolift.tables import DECISIONS, PLANNED
+from promolift.words import as_html, money
 
 Level = Literal["randomised", "adjusted", "assumed"]
 INTERVAL_PERCENT = 95  # coverage of every interval that is kept or told
+LIMIT = "one category: "  # begins the name of the limit on a category
 FROZEN = ("candidates", "frontier")  # tables that a release serves from
 FRONTIER = {
     "budget_cents": pl.Float64, "gain_cents": pl.Float64, "cost_cents": pl.Float64, "price": pl.Float64,
@@ -131,6 +135,124 @@ class PlanNote(Note):
         return max(self.bound_cents - self.planned_cents, 0.0)
 
 
+class Luck(Settings):
+    """What the plan gains by the estimates that chose it, and by those of customers with no part in the choice.
+
+    `low_cents` and `high_cents`: 95 % interval of the latter, over the draw of customers.
+    """
+
+    naive_cents: float
+    checked_cents: float
+    low_cents: float
+    high_cents: float
+
+    @property
+    def share(self) -> float:
+        """The part of the promise that was luck; 0 where nothing was lost."""
+        return max(0.0, 1 - self.checked_cents / self.naive_cents) if self.naive_cents > 0 else 0.0
+
+
+class Headline(Settings):
+    """What the plan is expected to earn after its cost: without luck where that is known, and then also what the
+    estimates that chose it promise (`promised_cents`).
+    """
+
+    gain_cents: float
+    low_cents: float | None
+    high_cents: float | None
+    promised_cents: float | None = None
+
+
+def headline(plan: PlanNote, luck: Luck | None) -> Headline:
+    """The one figure that the report, the console and the command line give for the plan.
+
+    A trial, a plan with draws in it, or one for nobody has no part in the comparison of policies: it stands as it was
+    made. Where gains were learned or taken with caution, the plan is not the one compared, and only the share that was
+    luck is taken off its own.
+    """
+    if luck is None or plan.drawn or plan.terms.explore or not plan.treated or luck.naive_cents <= 0:
+        return Headline(gain_cents=plan.gain_cents, low_cents=plan.gain_low_cents, high_cents=plan.gain_high_cents)
+    own = plan.terms.recalibration is not None or plan.risk != "none"
+    factor = plan.gain_cents / luck.naive_cents if own else 1.0
+    return Headline(
+        gain_cents=factor * luck.checked_cents, low_cents=factor * luck.low_cents, high_cents=factor * luck.high_cents,
+        promised_cents=plan.gain_cents,
+    )  # fmt: skip
+
+
+def luck_in(policies: pl.DataFrame) -> Luck | None:
+    """From `learn.compare`: what of the plan's promise was luck; None where there is but one estimate."""
+    if "check" not in policies["valued_by"]:
+        return None
+    plan = policies.filter(pl.col("policy") == "plan")
+    own, check = (plan.row(by_predicate=pl.col("valued_by") == by, named=True) for by in ("own", "check"))
+    return Luck(
+        naive_cents=own["expected_profit_cents"], checked_cents=check["expected_profit_cents"],
+        low_cents=check["low"], high_cents=check["high"],
+    )  # fmt: skip
+
+
+def plan_text(plan: PlanNote, luck: Luck | None) -> str:
+    """Who gets an offer, what it is expected to add net of its cost, what must be believed for that, and what next."""
+    lines = [_head(plan, luck), *plan.why, *(each.text for each in plan.assumptions)]
+    if (learned := plan.terms.recalibration) is not None:
+        lines.append(
+            f"learned from the decisions before: predicted gains x {learned.ratio:.2f} "
+            f"({learned.low:.2f} to {learned.high:.2f}), {len(learned.offers)} offers with a factor of their "
+            f"own, {len(learned.closed)} closed"
+        )
+    return "\n".join(lines)
+
+
+def _head(plan: PlanNote, luck: Luck | None) -> str:
+    currency = plan.shop.currency
+    said = f"{plan.treated:,} of {plan.customers:,} customers get an offer; {plan.held_out:,} are held out. "
+    if plan.why and not plan.treated:
+        return f"{said}The budget of {money(plan.budget_cents, currency)} is not touched."
+    head = headline(plan, luck)
+    gain, low, high = head.gain_cents, head.low_cents, head.high_cents
+    span = f" (95 % interval {money(low, currency)} to {money(high, currency)})" if low is not None else ""
+    text = (
+        f"{said}Expected to add {money(gain, currency, sign=True)}{span} after its cost of "
+        f"{money(plan.cost_cents, currency)}, of a budget of {money(plan.budget_cents, currency)}. "
+        f"Evidence: {plan.evidence}."
+    )
+    if head.promised_cents is not None:
+        text += (
+            f" By the estimates that chose it: {money(head.promised_cents, currency, sign=True)}; the rest was luck."
+        )
+    elif plan.treated and plan.evidence != "assumed":
+        text += " Luck in the choice is not taken off yet: `promolift evaluate` does."
+    if not plan.drawn:
+        text += f" At most {plan.gap:.2%} of the best possible plan is missing."
+    return text
+
+
+class PlanMaker(Protocol):
+    """Whoever made a plan and can go on with it: `promolift.Shop`."""
+
+    def report(self, out: str | Path = ...) -> Path:
+        """Write its page and files."""
+
+    def release(self) -> str:
+        """Freeze it with its words; the release's id."""
+
+
+@dataclass(frozen=True)
+class Curve:
+    """What the best plan earns at each budget: `frame` has columns FRONTIER, `own_cents` is the plan's own budget."""
+
+    frame: pl.DataFrame
+    own_cents: int
+
+    def at(self, budget_cents: float) -> Point | None:
+        """The best plan at another budget, by a straight line between the curve's points; None beyond it."""
+        gain, own = (on_line(self.frame, x) for x in (budget_cents, float(self.own_cents)))
+        if gain is None:
+            return None
+        return Point(budget_cents=budget_cents, gain_cents=gain, share=gain / own if own and own > 0 else None)
+
+
 class Tables(NamedTuple):
     """A plan's rows: see `Plan`."""
 
@@ -150,12 +272,13 @@ class Plan:
 
     store: Store
     note: PlanNote
+    maker: PlanMaker | None = None
 
     @staticmethod
     def keep(store: Store, note: PlanNote, tables: Tables) -> "Plan":
         """Write a plan into the work folder, in place of the one before; its note last, so that a half-written plan
         cannot be read."""
-        for name in (note.NAME, "offers"):  # the printed offers are those of the plan before
+        for name in (note.NAME, "offers", "unchecked"):  # printed and judged was the plan before
             store.remove_json(name)
         store.save("candidates", PLANNED.conform(tables.candidates))
         store.save("chosen", PLANNED.conform(tables.chosen))
@@ -174,6 +297,18 @@ class Plan:
         return self.store.frame("candidates")
 
     @cached_property
+    def targets(self) -> pl.DataFrame:
+        """target and kind, each pair once: all that some candidate is an offer on."""
+        rows = self.store.table("candidates").filter("target is not null").project("target, kind").distinct()
+        return fetch(rows).sort("target", "kind")
+
+    @property
+    def unmeasured(self) -> list[str]:
+        """Ids of menu lines that are listed with an effect only assumed, and therefore closed."""
+        rows = self.store.table("candidates").filter("why_not like 'its effect is only%'").project("menu_id").distinct()
+        return fetch(rows)["menu_id"].sort().to_list()
+
+    @cached_property
     def chosen(self) -> pl.DataFrame:
         """The candidates that were decided for, in order of customer_id."""
         return self.store.frame("chosen")
@@ -188,6 +323,7 @@ class Plan:
         """Columns FRONTIER."""
         return self.store.frame("frontier")
 
+    @property
     def offers(self) -> pl.DataFrame:
         """offer_id, menu_id, target, treated, share (of the treated), gain_cents and cost_cents of every offer that is
         given, most given first.
@@ -199,12 +335,41 @@ class Plan:
         )
         return rows.sort(["treated", "offer_id"], descending=[True, False])
 
-    def at(self, budget_cents: float) -> Point | None:
-        """The best plan at another budget: on the frontier, by a straight line between its points; None beyond it."""
-        gain, own = (on_line(self.frontier, x) for x in (budget_cents, float(self.note.budget_cents)))
-        if gain is None:
-            return None
-        return Point(budget_cents=budget_cents, gain_cents=gain, share=gain / own if own and own > 0 else None)
+    @property
+    def curve(self) -> Curve:
+        """What the best plan earns at each budget."""
+        return Curve(self.frontier, self.note.budget_cents)
+
+    @cached_property
+    def luck(self) -> Luck | None:
+        """What of the plan's promise was luck; None where that was not, or could not be, told."""
+        known = self.store.has_json("unchecked") and self.store.has("policies")
+        return luck_in(self.store.frame("policies")) if known else None
+
+    @property
+    def headline(self) -> Headline:
+        """The gain to go by, after all costs and without luck where that is known."""
+        return headline(self.note, self.luck)
+
+    def __str__(self) -> str:
+        """Who, what, the expected gain with its interval and evidence, what must be believed, what next."""
+        return plan_text(self.note, self.luck)
+
+    def _repr_html_(self) -> str:
+        return as_html(str(self), self.offers)
+
+    def report(self, out: str | Path = "promolift-report") -> Path:
+        """Write the plan's page, plan.csv and plan.parquet into a folder; the path of the page."""
+        return self._maker().report(out)
+
+    def release(self) -> str:
+        """Freeze the plan with its words as a release that `promolift serve` can activate; its id."""
+        return self._maker().release()
+
+    def _maker(self) -> PlanMaker:
+        if self.maker is None:
+            raise StepError("this plan was read from its files; take it from Shop.plan() to go on with it")
+        return self.maker
 
     def freeze(self, folder: Path) -> dict[str, str]:
         """Copy the tables a release serves from into `folder`, as they are; the SHA-256 of each by name."""

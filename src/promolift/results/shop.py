@@ -1,6 +1,6 @@
 """What the first steps and the last ones of a shop keep in its work folder: notes as frozen classes."""
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from promolift.data.counts import Counts
 from promolift.data.health import Ability
@@ -8,6 +8,7 @@ from promolift.learn.metrics import Bin
 from promolift.results.base import Note
 from promolift.settings import Settings
 from promolift.terms import Offer
+from promolift.words import as_html
 
 
 class Span(Note):
@@ -17,6 +18,15 @@ class Span(Note):
     first_ms: int | None
     last_ms: int | None
     customers: int = 0
+
+
+class Reason(Settings):
+    """Why so many rows of a table were repaired or rejected."""
+
+    table: str
+    reason: str
+    rows: int
+    fate: Literal["repaired", "rejected"]
 
 
 class Health(Note):
@@ -43,6 +53,50 @@ class Health(Note):
     def accepted_share(self) -> float | None:
         """Of the rows read, the share that was taken."""
         return self.accepted / self.read if self.read else None
+
+    @property
+    def repaired(self) -> int:
+        """Rows of all tables that were taken after a repair."""
+        return sum(table.repaired_rows for table in self.tables)
+
+    @property
+    def rejected(self) -> int:
+        """Rows of all tables that were set aside."""
+        return sum(table.rejected_rows for table in self.tables)
+
+    @property
+    def reasons(self) -> tuple[Reason, ...]:
+        """Why rows were repaired or rejected, the most frequent first."""
+        found = [
+            Reason(table=table.table, reason=reason, rows=rows, fate=fate)
+            for table in self.tables
+            for fate, rules in (("repaired", table.repaired), ("rejected", table.rejected))
+            for reason, rows in rules.items()
+        ]
+        return tuple(sorted(found, key=lambda each: (-each.rows, each.table, each.reason)))
+
+    def __str__(self) -> str:
+        """Rows by fate, then what can and cannot be done."""
+        lines = []
+        for table in self.tables:
+            lines.append(
+                f"{table.table:<12} {table.read:>12,} read {table.accepted:>12,} taken "
+                f"{table.repaired_rows:>10,} repaired {table.rejected_rows:>10,} set aside"
+            )
+            for fate, found in (("repaired", table.repaired), ("rejected", table.rejected)):
+                lines += [f"             {fate}: {reason} {rows:,}" for reason, rows in found.items()]
+            for reason, first in table.first.items():
+                lines += [f"             first with {reason}: row {row}" for row, _ in first[:1]]
+        lines.append("")
+        for ability in self.abilities:
+            lines.append(f"{ability.level:<7} {ability.name}: {ability.reason}")
+            if ability.add:
+                lines.append(f"        add: {ability.add}")
+        lines += [f"warning: {warning}" for warning in self.warnings] + [f"note: {note}" for note in self.notes]
+        return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        return as_html(str(self))
 
 
 class Unknown(Note):
@@ -99,6 +153,16 @@ class Visit(Settings):
     day: str
     items: tuple[str, ...]
     odds_factor: float
+
+    @property
+    def odds_change_share(self) -> float:
+        """What the visit adds to the odds, as a share of those without it."""
+        return self.odds_factor - 1
+
+    @property
+    def odds_lost_share(self) -> float:
+        """What the odds would lose without the visit, as a share of those with it."""
+        return 1 - 1 / self.odds_factor
 
 
 class Alike(Settings):

@@ -11,13 +11,14 @@ from pydantic import ConfigDict, Field, model_validator
 
 from promolift.currency import Currency
 from promolift.effect.trial import Level
-from promolift.report.words import share
 from promolift.results.base import Note
 from promolift.settings import Settings
 from promolift.store import Store
+from promolift.words import share
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+FITTED = ("trial_effects", "trial_balance", "trial_placebos")
 JUDGED = ("trial_qini", "trial_curves", "trial_deciles", "trial_policies")
 PLANNED = ("trial_plan", "trial_frontier")
 
@@ -220,6 +221,31 @@ class TrialPlanned(Note):
 
 
 @dataclass(frozen=True)
+class FittedTables:
+    """Average effects, the balance of what was known, placebos; gain along the depth where treatments are depths."""
+
+    effects: pl.DataFrame
+    balance: pl.DataFrame
+    placebos: pl.DataFrame
+    dose: pl.DataFrame | None
+
+    @classmethod
+    def load(cls, store: Store) -> Self:
+        """What the work folder holds. StepError, naming the verb, if nothing was fitted."""
+        dose = store.frame("trial_dose") if store.has("trial_dose") else None
+        effects, balance, placebos = (store.frame(name) for name in FITTED)
+        return cls(effects, balance, placebos, dose)
+
+    def keep(self, store: Store) -> None:
+        """Write them into the work folder, in place of an earlier fit and all that was found of it."""
+        forget(store)
+        for name, frame in zip(FITTED, (self.effects, self.balance, self.placebos), strict=True):
+            store.save(name, frame)
+        if self.dose is not None:
+            store.save("trial_dose", self.dose)
+
+
+@dataclass(frozen=True)
 class JudgedTables:
     """What was found on customers the models did not see; see steps/trial_judge.py for the columns."""
 
@@ -227,6 +253,11 @@ class JudgedTables:
     curves: pl.DataFrame
     deciles: pl.DataFrame
     policies: pl.DataFrame
+
+    @classmethod
+    def load(cls, store: Store) -> Self | None:
+        """What the work folder holds; None where this fit was not judged."""
+        return cls(*(store.frame(name) for name in JUDGED)) if all(map(store.has, JUDGED)) else None
 
     def keep(self, store: Store) -> None:
         """Write them into the work folder."""
@@ -241,6 +272,11 @@ class PlannedTables:
     plan: pl.DataFrame
     frontier: pl.DataFrame
 
+    @classmethod
+    def load(cls, store: Store) -> Self | None:
+        """What the work folder holds; None where nothing was planned with this fit."""
+        return cls(*(store.frame(name) for name in PLANNED)) if all(map(store.has, PLANNED)) else None
+
     def keep(self, store: Store) -> None:
         """Write them into the work folder."""
         for name, frame in zip(PLANNED, (self.plan, self.frontier), strict=True):
@@ -249,27 +285,16 @@ class PlannedTables:
 
 @dataclass(frozen=True)
 class TrialTables:
-    """A trial's tables; None where the verb has not run on this fit, or treatments are no depths."""
+    """A trial's tables; None where the verb has not run on this fit."""
 
-    effects: pl.DataFrame
-    balance: pl.DataFrame
-    placebos: pl.DataFrame
-    dose: pl.DataFrame | None
+    fitted: FittedTables
     judged: JudgedTables | None
     planned: PlannedTables | None
 
     @classmethod
     def load(cls, store: Store) -> Self:
         """All that there are. StepError, naming the verb, if nothing was fitted."""
-        judged, planned = (all(store.has(name) for name in names) for names in (JUDGED, PLANNED))
-        return cls(
-            store.frame("trial_effects"),
-            store.frame("trial_balance"),
-            store.frame("trial_placebos"),
-            store.frame("trial_dose") if store.has("trial_dose") else None,
-            JudgedTables(*(store.frame(name) for name in JUDGED)) if judged else None,
-            PlannedTables(*(store.frame(name) for name in PLANNED)) if planned else None,
-        )
+        return cls(FittedTables.load(store), JudgedTables.load(store), PlannedTables.load(store))
 
 
 @dataclass(frozen=True)

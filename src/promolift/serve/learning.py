@@ -17,11 +17,12 @@ from sqlalchemy import Connection, create_engine, select
 
 from promolift.currency import currency_digits
 from promolift.errors import PromoError, SupportError
+from promolift.learning.run import Request, run_learn
 from promolift.results.shop import Span
+from promolift.results.tables import Clean
 from promolift.serve.record import whole
 from promolift.serve.release import load
 from promolift.serve.things import Learned, Task
-from promolift.steps.learn import Request, run_learn
 from promolift.store import Store
 from promolift.store.ledger_schema import DECISIONS, EVENTS
 from promolift.tables import DECISIONS as CONTRACT
@@ -83,11 +84,12 @@ def read_events(db: Connection, task: Task, currency: str) -> pl.DataFrame:
     """What the work folder knows was bought, and what the ledger heard after that."""
     kept, last_ms = [], -1
     with Store(task.work) as store:
-        if store.has("events"):
+        clean = Clean(store)
+        if clean.has_events:
             last_ms = Span.load(store).last_ms or -1
             columns = ("customer_id", "ts_ms", "kind", "product_id", "order_id", "quantity", "revenue_cents",
                        "list_cents", "coupon_cents")  # fmt: skip
-            kept.append(store.events().filter("kind in ('purchase', 'refund')").project(", ".join(columns)).pl())
+            kept.append(clean.events().filter("kind in ('purchase', 'refund')").project(", ".join(columns)).pl())
     wanted = select(EVENTS.c.customer_id, EVENTS.c.ts_ms, EVENTS.c.received_ms, EVENTS.c.name, EVENTS.c.body)
     wanted = wanted.where(EVENTS.c.name.in_(KINDS), EVENTS.c.ts_ms > last_ms).order_by(EVENTS.c.seq)
     heard = [outcomes(rows, currency) for rows in _parts(db, wanted)]

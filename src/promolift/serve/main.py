@@ -8,7 +8,6 @@ os.environ.setdefault("POLARS_MAX_THREADS", "1")  # small frames: handing them t
 
 from promolift.config import load_config
 from promolift.errors import ConfigError
-from promolift.serve.app import serve
 from promolift.serve.settings import ServeSettings
 
 
@@ -27,4 +26,9 @@ def read_settings(path: Path | None, work: Path) -> ServeSettings:
 
 def run_server(config: Path, work: Path, settings: Path | None, host: str, port: int, as_json: bool = False) -> None:
     """Serve until told to stop. Without promolift.toml no new release can be made, but all else works."""
-    serve(read_settings(settings, work), load_config(config) if config.is_file() else None, host, port, as_json)
+    stated, shop = read_settings(settings, work), load_config(config) if config.is_file() else None
+    try:
+        from promolift.serve.app import serve
+    except ImportError as error:
+        raise ConfigError(f"serve needs {error.name}; pip install 'promolift[serve]'") from None
+    serve(stated, shop, host, port, as_json)

@@ -31,8 +31,10 @@ from promolift.errors import InputError, StepError
 from promolift.hashing import sha256_of, sha256_of_file
 from promolift.offer import MenuItem
 from promolift.privacy import ConsentSettings, may_send
+from promolift.results.messages import Messages
 from promolift.results.plan import Plan, PlanNote
 from promolift.results.shop import Offers
+from promolift.results.tables import Clean
 from promolift.serve.rows import Rows
 from promolift.settings import Settings
 from promolift.sql import bind, fetch
@@ -143,8 +145,8 @@ def build(store: Store) -> str:
     plan, offers = Plan.load(store), Offers.load(store)
     frames = {
         "customers": _customers(store),
-        "messages": store.frame("messages").select("customer_id", "offer_id", "message_zh", "message_en"),
-        "products": fetch(store.table("products").query("products", bind(PRODUCT_TARGETS))),
+        "messages": Messages.load(store).rows.select("customer_id", "offer_id", "message_zh", "message_en"),
+        "products": fetch(Clean(store).products.query("products", bind(PRODUCT_TARGETS))),
     }
     draft = store.root / "serve" / "releases" / f"draft.{uuid4().hex}"
     draft.mkdir(parents=True)
@@ -246,9 +248,7 @@ def load(root: Path, release_id: str) -> LiveRelease:
 
 
 def _customers(store: Store) -> pl.DataFrame:
-    if not store.has("customers"):
-        return CUSTOMERS.empty().select(CUSTOMER)
-    return CUSTOMERS.conform(store.frame("customers")).select(CUSTOMER).sort("customer_id")
+    return CUSTOMERS.conform(Clean(store).people).select(CUSTOMER).sort("customer_id")
 
 
 def _labels(rows: pl.LazyFrame, products: pl.DataFrame) -> dict[str, Label]:

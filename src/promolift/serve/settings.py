@@ -5,8 +5,8 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
+from promolift.learning.evidence import LearnSettings
 from promolift.settings import Settings
-from promolift.steps.learn_data import LearnSettings
 
 Channel = Literal["site", "app", "email", "sms", "push"]
 

@@ -11,10 +11,10 @@ from sqlalchemy import Connection
 
 from promolift.config import Config
 from promolift.deliver import ReleaseTerms
+from promolift.learning.evidence import LearnSettings
 from promolift.serve.models import ExperimentIn
 from promolift.serve.settings import Policy
 from promolift.settings import Settings
-from promolift.steps.learn_data import LearnSettings
 from promolift.store.ledger_audit import every, get, put
 from promolift.store.ledger_schema import Refused
 

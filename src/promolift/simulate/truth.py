@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+import scipy
 from numpy.typing import NDArray
-from scipy import special
 
 from promolift.errors import InputError
 from promolift.simulate.world import (
@@ -160,7 +160,7 @@ def live_week(world: World, group_N: NDArray[np.int64], depth_N: Floats, week: i
     if group_N.shape != depth_N.shape or group_N.shape != world.number_N.shape:
         raise InputError(f"live_week: {group_N.shape} groups and {depth_N.shape} depths for {world.number_N.shape}")
     weeks = np.array([week], dtype=np.int64)
-    chance = special.expit(world.clip_N + CLIP_SLOPE * depth_N)
+    chance = scipy.special.expit(world.clip_N + CLIP_SLOPE * depth_N)
     took = (group_N >= 0) & (uniform(world.key(f"take live {replicate}"), week) < chance)
     c = products["c"].to_numpy()
     coupon = np.where(took[:, None] & (c == group_N[:, None]), depth_N[:, None], 0.0)

@@ -13,9 +13,9 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 import polars as pl
+import scipy
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
-from scipy import special
 
 from promolift.hashing import hash_int, mix
 from promolift.settings import Settings
@@ -42,7 +42,7 @@ def uniform(key: Keys, cell: NDArray[np.int64] | int = 0) -> Floats:
 
 def normal(key: Keys, cell: NDArray[np.int64] | int = 0) -> Floats:
     """Standard normal numbers."""
-    bell: Floats = special.ndtri(uniform(key, cell))
+    bell: Floats = scipy.special.ndtri(uniform(key, cell))
     return bell
 
 
@@ -237,12 +237,12 @@ class World:
         share = self.settings.campaign_share
         if self.settings.targeting == "random":
             return np.full(self.number_N.size, share)
-        chance: Floats = special.expit(1.9 * special.logit(share) + 2.5 * self.level_N)
+        chance: Floats = scipy.special.expit(1.9 * scipy.special.logit(share) + 2.5 * self.level_N)
         return chance
 
     def clip_prob_N(self, depth: float) -> Floats:
         """Chance of taking up a coupon of this depth."""
-        chance: Floats = special.expit(self.clip_N + CLIP_SLOPE * depth)
+        chance: Floats = scipy.special.expit(self.clip_N + CLIP_SLOPE * depth)
         return chance
 
     def week_start_ms(self, weeks: Ints) -> Ints:

@@ -4,9 +4,9 @@ import numpy as np
 import polars as pl
 
 from promolift import effect
-from promolift.report.words import share
+from promolift.results.job import Job
 from promolift.results.plan import Assumption
-from promolift.steps.job import Job
+from promolift.words import share
 
 STEPS = 40  # halvings of the interval in which the response that breaks even is looked for
 
@@ -15,7 +15,7 @@ def assumptions(job: Job, chosen: pl.DataFrame, response: effect.DiscountRespons
     """Each thing that nobody measured and on which the gain of `chosen` stands; none for an empty plan."""
     if chosen.is_empty() or _gain(chosen) <= 0:  # what is expected to lose stands on nothing
         return ()
-    costs = job.store.frame("products")["cost_cents"]
+    costs = job.clean.catalogue["cost_cents"]
     found = [
         _margin(job, chosen) if costs.null_count() == len(costs) else None,
         _suppliers(chosen),

@@ -8,9 +8,8 @@ from duckdb import DuckDBPyRelation as Relation
 
 from promolift import learn
 from promolift.errors import SupportError
+from promolift.results.job import Job, moments
 from promolift.sql import DAY_MS, bind, fetch
-from promolift.steps.job import Job, moments
-from promolift.steps.profile import at_moment
 from promolift.tables import LEVEL, TARGET
 
 SCORES = {
@@ -34,7 +33,7 @@ BUYING, REPEATS = "buying a category in the window", "his most frequent categori
 def purchases(job: Job) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
     """SCORES, BINS and RECALL of the purchase forecast: customers and categories they had bought before the check."""
     at, days = moments(job), job.config.plan.window_days
-    rows = at_moment(job, "affinities", at.check).filter(pl.col("buy_prob").is_not_null())
+    rows = job.profiled.affinities(at.check).filter(pl.col("buy_prob").is_not_null())
     truth = bought_in(job, at.check, at.check + days * DAY_MS)
     rows = rows.join(truth.with_columns(hit=pl.lit(1)), on=["customer_id", "target"], how="left").with_columns(
         pl.col("hit").fill_null(0)
@@ -65,8 +64,8 @@ def purchases(job: Job) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
 
 def bought_in(job: Job, start_ms: int, stop_ms: int) -> pl.DataFrame:
     """customer_id, target of all that was bought in [start, stop)."""
-    sql, products = bind(BOUGHT, start=start_ms, stop=stop_ms), job.store.table("products")
-    return pl.concat([_bought(job.store.events(shard), products, sql) for shard in job.store.shards("events")])
+    sql, products = bind(BOUGHT, start=start_ms, stop=stop_ms), job.clean.products
+    return pl.concat([_bought(job.clean.events(shard), products, sql) for shard in job.clean.shards])
 
 
 def _bought(events: Relation, products: Relation, sql: str) -> pl.DataFrame:

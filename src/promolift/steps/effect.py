@@ -7,10 +7,9 @@ import polars as pl
 from promolift import effect
 from promolift.errors import SupportError
 from promolift.results import effects
+from promolift.results.job import Job, Moments, moments
 from promolift.results.shop import Span
 from promolift.sql import some
-from promolift.steps.job import Job, Moments, moments
-from promolift.steps.profile import at_moment
 from promolift.steps.redeem import keep_redemption
 from promolift.steps.spend import keep_spend
 
@@ -23,7 +22,7 @@ def run(job: Job) -> None:
     try:
         data = response_panel(job, at)
         job.tell("effect", 0.5, f"response of {data['customer_id'].n_unique():,} customers")
-        sensitivity = at_moment(job, "profiles", at.response).select("customer_id", "price_sensitivity")
+        sensitivity = job.profiled.profiles(at.response).select("customer_id", "price_sensitivity")
         response = effect.fit_response(data, sensitivity, settings)
         job.tell("effect", 0.8, "the same on two halves of the customers")
         halves = [] if response.level == "assumed" else effect.fit_halves(data, sensitivity, settings)
@@ -39,19 +38,19 @@ def run(job: Job) -> None:
 
 def response_panel(job: Job, at: Moments) -> pl.DataFrame:
     """The panel of all shards; of a hash sample of customers where there are more than a response needs."""
-    store, settings = job.store, job.config.panel.model_copy(update={"weeks": at.weeks})
-    shards, products = store.shards("events"), store.table("products")
-    sums = [effect.depth_sums(store.events(shard), products, at.asof).pl() for shard in shards]
+    clean, settings = job.clean, job.config.panel.model_copy(update={"weeks": at.weeks})
+    shards, products = clean.shards, clean.products
+    sums = [effect.depth_sums(clean.events(shard), products, at.asof).pl() for shard in shards]
     keys = ["target", "product_id", "week"]
     total = pl.concat(sums).group_by(keys).agg(pl.col("lines", "depth_sum", "list_cents").sum()).sort(keys)
     if not (total["depth_sum"] > 0).any():
         raise SupportError("the data hold no shelf discounts, so nobody can be seen answering to one")
-    store.save("depths", total)
-    depths = store.table("depths")
-    share = 2 * job.config.discount.max_customers / max(1, Span.load(store).customers)
+    job.store.save("depths", total)
+    depths = job.effects.depths
+    share = 2 * job.config.discount.max_customers / max(1, Span.load(job.store).customers)
     parts: list[pl.DataFrame] = []
     for done, shard in enumerate(shards, 1):
-        events = store.events(shard)
+        events = clean.events(shard)
         if share < 1:
             events = some(events.filter(SAMPLE.format(below=int(share * 1_000_000))))
         parts.append(effect.panel(events, products, depths, at.asof, settings).pl())
@@ -61,9 +60,8 @@ def response_panel(job: Job, at: Moments) -> pl.DataFrame:
 
 def campaign_targeting(job: Job) -> effects.Targeting:
     """How unlike the targeted customers of past campaigns were; nothing is said without campaigns."""
-    store = job.store
-    if not store.has("exposures"):
+    clean, exposures = job.clean, job.clean.exposures
+    if exposures is None:
         return effects.Targeting()
-    exposures = store.table("exposures")
-    parts = [effect.spent_before(store.events(shard), exposures) for shard in store.shards("events")]
+    parts = [effect.spent_before(clean.events(shard), exposures) for shard in clean.shards]
     return effects.Targeting(**asdict(effect.judge_targeting(pl.concat(parts))))

@@ -5,13 +5,12 @@ import polars as pl
 from promolift import allocate, effect, learn
 from promolift.errors import PromoError
 from promolift.results import effects
+from promolift.results.job import Job, moments
 from promolift.results.plan import Plan
 from promolift.results.shop import Unchecked
 from promolift.steps import checks, redeem, spend
 from promolift.steps.grounds import coupon_odds
-from promolift.steps.job import Job, moments
 from promolift.steps.plan import all_limits, free_candidates
-from promolift.steps.profile import at_moment
 
 
 def run(job: Job) -> None:
@@ -49,7 +48,7 @@ def policies(job: Job) -> pl.DataFrame:
     store = job.store
     halves = effects.halves(store)
     free, kept = free_candidates(job), Plan.load(store)
-    budget, profiles = kept.note.budget_cents, at_moment(job, "profiles", moments(job).asof)
+    budget, profiles = kept.note.budget_cents, job.profiled.profiles(moments(job).asof)
     if not (halves or kept.note.terms.explore):
         return learn.compare(free, kept.chosen, budget, profiles)
     rows = cross_fitted(job, free, halves) if halves else free

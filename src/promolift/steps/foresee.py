@@ -19,9 +19,9 @@ from promolift import learn
 from promolift.errors import InputError, SupportError
 from promolift.hashing import hash_units
 from promolift.profile.outlook_tables import OUTLOOK, OUTLOOK_ITEMS
+from promolift.results.job import Job
 from promolift.results.shop import Checked, Figure, Ndcg, Outlook, Predicted
 from promolift.sql import DAY_MS
-from promolift.steps.job import Job
 
 if TYPE_CHECKING:
     from promolift.profile.encoder_data import Histories, Popularity
@@ -62,7 +62,10 @@ def unable(job: Job) -> str | None:
         return "encoder.depth is 0 in promolift.toml; 2 learns one"
     lacking = [name for name in ("torch", "safetensors") if find_spec(name) is None]
     if lacking:
-        return f"encoder.depth = {depth} needs {' and '.join(lacking)}; pip install 'promolift[deep]', or set it to 0"
+        return (
+            f"an encoder (encoder.depth = {depth}) needs {' and '.join(lacking)}, not installed here; "
+            "`pip install 'promolift[deep]'` or a plain `make demo` brings it; encoder.depth = 0 asks for none"
+        )
     return None
 
 
@@ -201,7 +204,7 @@ def foresee_all(job: Job, scene: "Scene", models: Models) -> np.ndarray:
     vec_ID = item_vectors(model)
     expected_I = np.zeros(len(model.items))
     with job.store.sharded("outlook") as put:
-        for shard in job.store.shards("events"):
+        for shard in job.clean.shards:
             h = of_shard(job, scene, shard)
             visits_C, parts = np.diff(h.start_C), [empty(2 * vec_ID.shape[1])]
             everyone = np.arange(len(h.customers))
@@ -276,11 +279,18 @@ def keep_items(job: Job, scene: "Scene", h: "Histories", model: "LearnedEncoder"
 
 def keep_maps(job: Job) -> None:
     """Table `outlook_map`: at most DOTS customers and items on the plane, the alike near each other."""
-    people = job.store.frame("outlook").filter(pl.col("visits") >= FEW).select("customer_id", "embedding")
+    people = kept_outlook(job).filter(pl.col("visits") >= FEW).select("customer_id", "embedding")
     draw = pl.Series("draw", hash_units("map", people["customer_id"].to_list()), dtype=pl.Float64)
     people = people.with_columns(draw).sort("draw", "customer_id").head(DOTS)
-    goods = job.store.frame("outlook_items").sort(["visits", "item"], descending=[True, False]).head(DOTS)
+    goods = job.profiled.outlook_items.sort(["visits", "item"], descending=[True, False]).head(DOTS)
     job.store.save("outlook_map", pl.concat([placed("customer", people), placed("item", goods)]))
+
+
+def kept_outlook(job: Job) -> pl.DataFrame:
+    """OUTLOOK, which this step has written."""
+    rows = job.profiled.outlook
+    assert rows is not None
+    return rows
 
 
 def placed(kind: str, rows: pl.DataFrame) -> pl.DataFrame:
@@ -298,9 +308,9 @@ def placed(kind: str, rows: pl.DataFrame) -> pl.DataFrame:
 
 def example(job: Job) -> str | None:
     """The customer to tell of: a rhythm, 20 visits, more spend than most, and of these the surest next item."""
-    ahead = job.store.frame("outlook").filter(pl.col("spend_cents") >= pl.col("spend_cents").median())
+    ahead = kept_outlook(job).filter(pl.col("spend_cents") >= pl.col("spend_cents").median())
     known = ahead.filter(pl.col("visits") >= 20, pl.col("sentences").str.starts_with("Buys "))
-    shown = job.store.frame("outlook_map").filter(pl.col("kind") == "customer").select(customer_id="key")
+    shown = job.profiled.outlook_map.filter(pl.col("kind") == "customer").select(customer_id="key")
     best = known.join(shown, on="customer_id").drop_nulls("next_1_prob")
     ranked = best.sort("next_1_prob", "customer_id", descending=[True, False])["customer_id"]
     return ranked[0] if ranked.len() else None

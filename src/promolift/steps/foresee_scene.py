@@ -23,11 +23,11 @@ from promolift.profile.encoder_data import (
     read_purchases,
 )
 from promolift.profile.outlook import Voice
-from promolift.report.words import money
+from promolift.results.job import Job, moments
 from promolift.sql import DAY_MS, bind, fetch, literal
-from promolift.steps.job import Job, moments
 from promolift.store.local import shard_expression
 from promolift.tables import LEVEL
+from promolift.words import money
 
 ITEM = {
     "category": "case level.level when 'category' then p.category when 'type' then p.type else p.product_id end",
@@ -76,8 +76,8 @@ def set_scene(job: Job) -> Scene:
     """The scene as of the plan's moment."""
     asof, choice = moments(job).asof, job.config.encoder
     goods = read_goods(job, asof)
-    channels = fetch(job.store.table("events").query("events", bind(CHANNELS, asof=asof)))["channel"]
-    items = catalogue(purchases(job, job.store.shards("events")[0], goods, asof)[1])
+    channels = fetch(job.clean.events().query("events", bind(CHANNELS, asof=asof)))["channel"]
+    items = catalogue(purchases(job, job.clean.shards[0], goods, asof)[1])
     names = names_of(goods, choice.level)
     shelves, shelf_IG = shelves_of(goods, items, names)
     return Scene(
@@ -94,7 +94,7 @@ def set_scene(job: Job) -> Scene:
 
 def drawn(job: Job, scene: Scene) -> Histories:
     """Histories of the customers drawn for the training. SupportError if nothing in them is in the catalogue."""
-    asof, shards = round(scene.day * DAY_MS), job.store.shards("events")
+    asof, shards = round(scene.day * DAY_MS), job.clean.shards
     people = pl.concat([known(job, shard, asof) for shard in shards])
     share = job.config.encoder.customers / max(people.len(), 1)
     chosen = people.filter(pl.Series(hash_units("encoder", people.to_list())) < share)
@@ -115,7 +115,7 @@ def of_shard(job: Job, scene: Scene, shard: int) -> Histories:
 def of_customer(job: Job, scene: Scene, customer_id: str) -> Histories:
     """One customer alone."""
     asof, mine = round(scene.day * DAY_MS), f"customer_id = {literal(customer_id)}"
-    events = job.store.table("events").filter(f"ts_ms < {asof} and {mine}")
+    events = job.clean.events().filter(f"ts_ms < {asof} and {mine}")
     lines, _ = read_purchases(events, job.store.connection.from_arrow(scene.goods.to_arrow()), "type")
     return histories(lines, scene.items, scene.told, [customer_id], scene.channels)
 
@@ -123,29 +123,29 @@ def of_customer(job: Job, scene: Scene, customer_id: str) -> Histories:
 def read_goods(job: Job, asof_ms: int) -> pl.DataFrame:
     """A row per product: its item as `type`, what lies above as `category`; a missing price is what was paid."""
     level = job.config.encoder.level
-    products = job.store.table("products")  # DuckDB finds it by its name
+    products = job.clean.products  # DuckDB finds it by its name
     assert products is not None
     sql = GOODS.replace("@item", ITEM[level]).replace("@above", ABOVE[level])
-    return fetch(job.store.table("events").filter(f"ts_ms < {asof_ms}").query("e", sql))
+    return fetch(job.clean.events().filter(f"ts_ms < {asof_ms}").query("e", sql))
 
 
 def purchases(job: Job, shard: int, goods: pl.DataFrame, asof_ms: int) -> tuple[pl.DataFrame, pl.DataFrame]:
     """One shard's purchase lines before the moment, and the catalogue."""
-    events = job.store.events(shard).filter(f"ts_ms < {asof_ms}")
+    events = job.clean.events(shard).filter(f"ts_ms < {asof_ms}")
     return read_purchases(events, job.store.connection.from_arrow(goods.to_arrow()), "type")
 
 
 def known(job: Job, shard: int, asof_ms: int) -> pl.Series:
     """Customers of a shard who were seen before the moment or told the shop something."""
-    told = job.store.table("customers").project("customer_id")
+    told = job.clean.customers.project("customer_id")
     assert told is not None
-    mine = f"{shard_expression('customer_id', len(job.store.shards('events')))} = {shard}"
-    return fetch(job.store.events(shard).query("events", bind(KNOWN.format(mine=mine), asof=asof_ms)))["customer_id"]
+    mine = f"{shard_expression('customer_id', len(job.clean.shards))} = {shard}"
+    return fetch(job.clean.events(shard).query("events", bind(KNOWN.format(mine=mine), asof=asof_ms)))["customer_id"]
 
 
 def told_attributes(job: Job) -> pl.DataFrame:
     """A column per common answer of the customers table: 1 or 0, null where the customer said nothing on the matter."""
-    rows = job.store.frame("customers").sort("customer_id")
+    rows = job.clean.people.sort("customer_id")
     columns = [pl.col("customer_id")]
     for name in rows.columns:
         if name not in UNASKED and rows.schema[name] == pl.String:

@@ -3,16 +3,16 @@
 import polars as pl
 
 from promolift.errors import SupportError
+from promolift.results.job import Job, Moments
 from promolift.results.plan import Level
 from promolift.sql import DAY_MS
-from promolift.steps.job import Job, Moments
 
 LEVELS: tuple[Level, ...] = ("assumed", "adjusted", "randomised")
 
 
 def coupon_odds(job: Job) -> pl.DataFrame | None:
     """customer_id, target, redeem_prob from the redemption model; None where there is none."""
-    return job.store.frame("redemption_odds") if job.store.has("redemption_odds") else None
+    return job.effects.redemption_odds
 
 
 def evidence_floor(job: Job, valued: pl.DataFrame) -> Level:
@@ -42,7 +42,7 @@ def budget_cents(job: Job, at: Moments) -> int:
         return plan.budget_cents
     since = at.asof - plan.window_days * DAY_MS
     sold = (
-        job.store.events()
+        job.clean.events()
         .filter(f"ts_ms >= {since} and ts_ms < {at.asof}")
         .aggregate("sum(revenue_cents)::bigint as s")
     )

@@ -13,12 +13,12 @@ from promolift import data
 from promolift.config import RAW, RawFile
 from promolift.data.sql import NOTHING
 from promolift.errors import InputError
+from promolift.results.job import Job
 from promolift.results.shop import Health, Span
 from promolift.sources.complete_journey import open_complete_journey
 from promolift.sources.files import open_file
 from promolift.sources.raw import RawTable
 from promolift.sql import literal
-from promolift.steps.job import Job
 from promolift.store import Store, shards_for
 from promolift.tables import CUSTOMERS, EVENTS, PRODUCTS
 
@@ -164,7 +164,7 @@ def clean_events(job: Job, logs: list[Raw], rules: data.CleanRules, aside: Aside
     store, settings = job.store, job.config.data
     shards = settings.shards or shards_for(sum(source.table.about for source in logs))
     job.tell("ingest", 0.3, f"events in {shards} shards of customers")
-    products = store.table("products")
+    products = job.clean.products
     priced = bool(products.filter("price_cents is not null").limit(1).fetchall())
     for number, source in enumerate(logs):
         rows = source.table.rows
@@ -199,7 +199,7 @@ def keep_health(job: Job, counts: list[data.Counts], raw: dict[str, Raw]) -> Non
     """The health report, and the span of the events that the other steps go by."""
     store = job.store
     tables = {name: store.frame(name) for name in SMALL if store.has(name)}
-    summary = data.summarise((store.events(shard) for shard in store.shards("events")), **tables)
+    summary = data.summarise((job.clean.events(shard) for shard in job.clean.shards), **tables)
     notes = [note for source in raw.values() for note in source.mapping.notes]
     Health.of(data.health(counts, summary, notes).to_json()).keep(store)
     Span(first_ms=summary.first_ms, last_ms=summary.last_ms, customers=summary.customers).keep(store)

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import polars as pl
+import scipy
 from numpy.typing import NDArray
-from scipy import special
 
 from promolift.effect.personal import PersonalResponse, fit_personal, response_scale
 from promolift.errors import SupportError
@@ -58,7 +58,7 @@ class Believed:
 
     def take_prob(self, depth: Floats | float) -> Floats:
         """Chance that a coupon of this depth is taken up."""
-        chance: Floats = special.expit(self.take[0] + self.take[1] * np.asarray(depth))
+        chance: Floats = scipy.special.expit(self.take[0] + self.take[1] * np.asarray(depth))
         return chance
 
     def offers(self, cohort: Cohort, shelf_P: Floats, depths: tuple[float, ...]) -> tuple[Floats, Floats, Floats]:
@@ -168,7 +168,7 @@ def fit_take(offered_M: Floats, took_M: NDArray[np.bool_]) -> tuple[float, float
     y, prior, penalty = took_M[given].astype(np.float64), np.array(PRIOR_TAKE), 1 / np.array(PRIOR_SD) ** 2
     coef = prior.copy()
     for _ in range(30):
-        chance = special.expit(x @ coef)
+        chance = scipy.special.expit(x @ coef)
         step = np.linalg.solve(
             (x * (chance * (1 - chance))[:, None]).T @ x + np.diag(penalty),
             x.T @ (y - chance) - penalty * (coef - prior),

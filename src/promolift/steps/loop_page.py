@@ -1,46 +1,25 @@
-"""A closed loop in; its page out: earned beside the best possible, releases, drift, calibration."""
+"""The numbers of a closed loop in; its page out: earned beside the best possible, releases, drift, calibration."""
 
-from collections.abc import Callable, Mapping, Sequence
-from itertools import pairwise
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping
+from functools import partial
 
-import numpy as np
-
-from promolift.report.blocks import Big, Block, Chapter, Figure, Grid, Page, note
-from promolift.report.chapters.summary import span_of
-from promolift.report.words import count, ends, money, number, share
-from promolift.steps.loop import LAG, Day, Loop, Release, over_holdout
-from promolift.steps.loop_numbers import CURRENCY, InForce, LoopNumbers, Stretch, numbers, stretch
-from promolift.steps.loop_words import against, tally
-from promolift.tables import Z95
+from promolift.pages.blocks import Big, Block, Chapter, Figure, Grid, Page, forest, gap, note, table
+from promolift.pages.chapters.summary import span_of
+from promolift.steps.loop_numbers import CURRENCY, InForce, LoopNumbers, Stretch
+from promolift.words import count, ends, money, number, share
 
 LABEL = "simulated: a made-up shop whose truth is known"
-LEAST = 30  # decisions in a fifth, below which its mean is not drawn
 
 
-class _Bar(NamedTuple):
-    """A value with its interval, as a chart draws it."""
-
-    name: str
-    value: float
-    low: float
-    high: float
-    tone: str = "main"
-
-
-def page_of(loop: Loop) -> Page:
+def page_of(found: LoopNumbers) -> Page:
     """The page; every figure carries the badge `simulated`."""
-    found, settings = numbers(loop), loop.settings
-    total = sum(d.true_gain for d in loop.days)
-    whole, decisions = found.whole, found.whole.decisions
-    low, high = whole.holdout_low * decisions, whole.holdout_high * decisions
-    seen = whole.holdout_gain_per_decision * decisions
+    total, settings = found.total, found.settings
     first = next((each.got for each in found.releases if each.kind != "exploration"), None)
-    held = sum(int(d.held_N.sum()) for d in loop.days)
+    truth = "What the decisions added: only a simulation can tell."
     bigs = [
-        Big("In truth", _cash(total), "What the decisions added: only a simulation can tell.", "simulated"),
-        Big("Decisions", count(decisions), f"{count(held)} more were held out to measure by."),
-        Big("Releases", count(len(loop.releases) - 1), f"The guardrails refused {count(len(loop.refused))} proposals."),
+        Big("In truth", _cash(total.true_gain_cents), truth, "simulated"),
+        Big("Decisions", count(total.decisions), f"{count(found.held_out)} more were held out to measure by."),
+        Big("Releases", count(found.released), f"The guardrails refused {count(found.n_refused)} proposals."),
     ]
     if first:
         text = f"Days {first.first_day} to {first.last_day}, compared with full knowledge at equal spend."
@@ -55,22 +34,19 @@ def page_of(loop: Loop) -> Page:
             ("Seed", str(settings.seed)),
         ],
         head=Big(
-            "Added over the holdout", money(seen, CURRENCY, sign=True),
+            "Added over the holdout", money(total.gain_cents, CURRENCY, sign=True),
             "What customers who could get an offer earned the shop beyond those held back.", "simulated",
         ),
-        span=span_of(seen, low, high, CURRENCY),
+        span=span_of(total.gain_cents, total.low_cents, total.high_cents, CURRENCY),
         span_name="95 % interval",
         bigs=bigs,
-        chapters=[
-            _earned(loop), _released(found), _drift(loop, found), _worded(loop), _trust(loop), _next(loop, found),
-        ],
+        chapters=[tell(found) for tell in (_earned, _released, _drift, _worded, _trust, _next)],
         currency=CURRENCY,
     )  # fmt: skip
 
 
-def _earned(loop: Loop) -> Chapter:
-    weeks = [loop.days[at : at + 7] for at in range(0, len(loop.days) - 6, 7)]
-    rows = [stretch(week) for week in weeks]
+def _earned(found: LoopNumbers) -> Chapter:
+    rows = found.weeks
 
     def line(name: str, tone: str, gain: Callable[[Stretch], float]) -> Mapping[str, object]:
         return {"name": name, "tone": tone, "points": [[r.last_day, gain(r), None, None, r.decisions] for r in rows]}
@@ -86,13 +62,13 @@ def _earned(loop: Loop) -> Chapter:
     }
     cells = [
         [
-            f"{r.first_day} to {r.last_day}", count(r.decisions), money(r.true_gain_per_decision, CURRENCY),
-            money(r.best_gain_per_decision, CURRENCY), share(r.share_of_best),
+            f"{r.first_day} to {r.last_day}", count(r.decisions), _cash(r.true_gain_per_decision),
+            _cash(r.best_gain_per_decision), share(r.share_of_best),
         ]
         for r in rows
     ]  # fmt: skip
-    lost = sum(d.best_gain - d.true_gain for d in loop.days)
-    finding = f"Over the {len(loop.days)} days {money(lost, CURRENCY)} was missed: the regret against full knowledge."
+    missed = _cash(found.regret_cents)
+    finding = f"Over the {count(found.settings.days)} days {missed} was missed: the regret against full knowledge."
     grid = Grid(["days", "decisions", "added", "best possible", "share"], cells, frozenset(range(1, 5)))
     how = "Best possible: the most that any plan with full knowledge could add at the same true spend each day."
     return Chapter(
@@ -100,34 +76,31 @@ def _earned(loop: Loop) -> Chapter:
         "It starts knowing only a year of receipts, leaves much to chance to learn, and then less and less.",
         [
             Figure("earned", "Added per decision", finding, spec, grid, how, evidence="simulated", wide=True),
-            _cumulated(loop),
+            _cumulated(found),
         ],
     )  # fmt: skip
 
 
-def _cumulated(loop: Loop) -> Figure:
-    ends_at = [*range(6, len(loop.days), 7)]
-    points, cells = [], []
-    for last in ends_at:
-        days = loop.days[: last + 1]
-        gain, error = over_holdout(days)
-        size, true = sum(len(d.action_N) for d in days), sum(d.true_gain for d in days)
-        low, high = size * (gain - Z95 * error), size * (gain + Z95 * error)
-        points.append([last, size * gain, low, high, size])
-        cells.append([count(last), money(size * gain, CURRENCY), ends(low, high, _cash), money(true, CURRENCY)])
+def _cumulated(found: LoopNumbers) -> Figure:
+    looks = found.looks
+    points = [[k.day, k.gain_cents, k.low_cents, k.high_cents, k.decisions] for k in looks]
+    truth = [[k.day, k.true_gain_cents, None, None, None] for k in looks]
     spec = {
         "kind": "lines",
         "x": {"name": "day", "fmt": "count", "min": 0},
         "y": {"name": "added since day 0", "fmt": "money"},
         "series": [
             {"name": "by the holdout", "tone": "ink", "points": points},
-            {"name": "in truth", "tone": "orange", "points": [
-                [last, sum(d.true_gain for d in loop.days[: last + 1]), None, None, None] for last in ends_at]},
+            {"name": "in truth", "tone": "orange", "points": truth},
         ],
         "band": True,
-    }  # fmt: skip
-    inside = sum(low <= sum(d.true_gain for d in loop.days[: p + 1]) <= high for p, _, low, high, _ in points)
-    finding = f"The interval holds the truth at {inside} of {len(points)} looks."
+    }
+    cells = [
+        [count(k.day), _cash(k.gain_cents), ends(k.low_cents, k.high_cents, _cash), _cash(k.true_gain_cents)]
+        for k in looks
+    ]
+    held = found.looks_held
+    finding = f"The interval holds the truth at {count(held.inside)} of {count(held.intervals)} looks."
     grid = Grid(["day", "by the holdout", "95 % interval", "in truth"], cells, frozenset(range(4)))
     how = "The shop sees the line by the holdout, with its band; the truth is only known here."
     title = "Cumulative incremental margin"
@@ -144,14 +117,13 @@ def _released(found: LoopNumbers) -> Chapter:
         ["release", "kind", "days", "expected before", "95 % interval", "in truth", "of the best", "what changed"],
         rows, frozenset({3, 4, 5, 6}),
     )  # fmt: skip
-    told = [(each.promised, each.got.true_gain_per_decision) for each in found.releases if each.promised]
-    hit = sum(promised.expected_low <= gain <= promised.expected_high for promised, gain in told)
-    text = (
-        f"Before a release the logs say what it will add per decision; {hit} of {len(told)} intervals held the truth."
-    )
+    held = found.promises_held
+    text = "Before a release the logs say what it will add per decision; "
+    text += f"{count(held.inside)} of {count(held.intervals)} intervals held the truth."
     blocks: list[Figure | Block] = [Block("grid", {"grid": grid, "text": text}, "Releases", "simulated")]
-    if told:
-        last, _ = told[-1]
+    promised = [each.promised for each in found.releases if each.promised]
+    if promised:
+        last = promised[-1]
         blocks.append(note(f"Rule of the guardrails, last release: {last.rule}. Rollback: {last.rollback}."))
     if found.refused:
         refusals = [f"day {each.day}: {each.why}" for each in found.refused]
@@ -174,113 +146,80 @@ def _release_row(each: InForce) -> list[str]:
     ]
 
 
-def _drift(loop: Loop, found: LoopNumbers) -> Chapter:
-    bars = [_strength(r) for r in loop.releases if r.proposal]
-    settings = loop.settings
+def _drift(found: LoopNumbers) -> Chapter:
+    settings = found.settings
     changed = (
         f"In truth everybody's answer was multiplied by {number(settings.drift)} on day {settings.drift_day}."
         if settings.drift_day is not None and settings.drift_day < settings.days
         else "In truth nothing changed."
     )
     if found.alarms:
-        finding = f"{changed} The alarm rang on day {found.alarms[0].day}: a week is known after {LAG} days."
+        known = f"a week is known after {count(found.known_after_days)} days"
+        finding = f"{changed} The alarm rang on day {found.alarms[0].day}: {known}."
     else:
         finding = f"{changed} No alarm rang."
-    blocks: list[Figure | Block] = []
-    if bars:
-        rows = [bar._asdict() for bar in bars]
-        spec = {"kind": "forest", "x": {"name": "strength of the answer, history = 1", "fmt": "fixed"}, "rows": rows}
-        cells = [[bar.name, number(bar.value), ends(bar.low, bar.high, number)] for bar in bars]
-        grid = Grid(["release", "strength", "95 % interval"], cells, frozenset({1, 2}))
-        how = f"Alarm: the last days differ from the release by more than {number(settings.alarm)} standard errors."
-        blocks.append(
-            Figure("drift", "How strongly customers answer", finding, spec, grid, how, evidence="simulated", wide=True)
-        )
-    else:
-        blocks.append(note(finding))
+    marks, cells = [], []
+    for each in found.strengths:
+        name = f"release {each.version}, day {each.day}"
+        marks.append((name, each.value, each.low, each.high, "bad" if each.kind == "alarm" else "main"))
+        cells.append([name, number(each.value), ends(each.low, each.high, number)])
+    grid = Grid(["release", "strength", "95 % interval"], cells, frozenset({1, 2}))
+    how = f"Alarm: the last days differ from the release by more than {number(settings.alarm)} standard errors."
+    axis, title = ("strength of the answer, history = 1", "fixed"), "How strongly customers answer"
+    drawn = partial(forest, "drift", title, finding, axis, marks, grid=grid, how=how, evidence="simulated", wide=True)
     lead = "Every day the latest sales are compared with what the release in force believes of them."
-    return Chapter("drift", "Drift", "Did the world change?", lead, blocks)
+    return Chapter("drift", "Drift", "Did the world change?", lead, [drawn() if marks else note(finding)])
 
 
-def _strength(release: Release) -> _Bar:
-    scale, reach = release.believed.scale, Z95 * release.believed.scale_se
-    tone = "bad" if release.kind == "alarm" else "main"
-    name = f"release {release.version}, day {release.day}"
-    return _Bar(name, scale, scale - reach, scale + reach, tone)
-
-
-def _worded(loop: Loop) -> Chapter:
+def _worded(found: LoopNumbers) -> Chapter:
     """How often each wording was clicked, and how much better the learnt mixture did than an even one."""
-    found, last = against(loop.told), loop.told[-1]
-    rows, cells = [], []
-    for at, (name, (shown, clicked)) in enumerate(tally(loop.told, loop.wordings).items()):
-        rate = clicked / max(shown, 1)
-        reach = Z95 * float(np.sqrt(rate * (1 - rate) / max(shown, 1)))
-        rows.append(_Bar(name, rate, rate - reach, rate + reach)._asdict())
-        cells.append([name, count(shown), share(rate), share(last.share_V[at]), share(last.true_V[at])])
+    marks = [(each.name, each.rate, each.low, each.high, "main") for each in found.wordings]
+    cells = [
+        [each.name, count(each.sent), share(each.rate), share(each.last_chance), share(each.true_rate)]
+        for each in found.wordings
+    ]
+    words = found.words
     lead = (
-        f"Four verified wordings of every offer competed. {share(found['chosen'])} of the messages were clicked; drawn "
-        f"evenly it had been {share(found['even'])}, with the best wording for all from day one {share(found['best'])}."
+        f"Four verified wordings of every offer competed. {share(words['chosen'])} of the messages were clicked; drawn "
+        f"evenly it had been {share(words['even'])}, with the best wording for all from day one {share(words['best'])}."
     )
-    spec = {"kind": "forest", "x": {"name": "clicked", "fmt": "share"}, "rows": rows}
     grid = Grid(["wording", "sent", "clicked", "chance on the last day", "in truth"], cells, frozenset({1, 2, 3, 4}))
     finding = "Thompson sampling sends most messages in the wording that is clicked most; chances are logged."
-    figure = Figure("words", "Clicks by wording", finding, spec, grid, evidence="simulated", wide=True)
+    axis = ("clicked", "share")
+    figure = forest("words", "Clicks by wording", finding, axis, marks, grid=grid, evidence="simulated", wide=True)
     return Chapter("words", "Words", "Which words work?", lead, [figure])
 
 
-def _trust(loop: Loop) -> Chapter:
-    days = [d for d in loop.days if d.version > 0]
-    blocks: list[Figure | Block] = [*([_calibration(days)] if days else []), _weights(loop)]
+def _trust(found: LoopNumbers) -> Chapter:
+    why = "too few offers by a learned release so far"
+    right = _calibration(found) if found.quintiles else gap("whether predictions were right", why)
+    blocks = [right, _weights(found)]
     lead = "Chances are logged, so that other policies can be valued from the same days."
     return Chapter("trust", "Trust", "Can the numbers be trusted?", lead, blocks)
 
 
-def _calibration(days: Sequence[Day]) -> Figure:
-    """Predicted gain of what was given against the gain over the holdout, by fifths of the prediction."""
-    predicted = np.concatenate([_given(d) for d in days])
-    realised = np.concatenate([d.reward_N[~d.held_N] - d.base_N for d in days])
-    held = np.concatenate([d.reward_N[d.held_N] - d.held_base_N for d in days])
-    got = predicted > 0
-    fifth = np.searchsorted(np.quantile(predicted[got], [0.2, 0.4, 0.6, 0.8]), predicted, side="right")
-    rows, cells = [], []
-    for k in range(5):
-        mine = got & (fifth == k)
-        if mine.sum() < LEAST:
-            continue
-        gain = float(realised[mine].mean() - held.mean())
-        reach = Z95 * float(np.sqrt(realised[mine].var(ddof=1) / mine.sum() + held.var(ddof=1) / held.size))
-        said = _cash(predicted[mine].mean())
-        rows.append(_Bar(f"predicted {said}", gain, gain - reach, gain + reach)._asdict())
-        cells.append([said, _cash(gain), ends(gain - reach, gain + reach, _cash), count(int(mine.sum()))])
-    spec = {"kind": "forest", "x": {"name": "realised over the holdout", "fmt": "money"}, "rows": rows}
+def _calibration(found: LoopNumbers) -> Figure:
+    """Predicted gain of what was given against the gain over the holdout, by quintiles of the prediction."""
+    marks, cells = [], []
+    for each in found.quintiles:
+        said = _cash(each.predicted)
+        marks.append((f"predicted {said}", each.realised, each.low, each.high, "main"))
+        cells.append([said, _cash(each.realised), ends(each.low, each.high, _cash), count(each.n)])
     grid = Grid(["predicted", "realised", "95 % interval", "decisions"], cells, frozenset(range(4)))
     finding = "Offers that were expected to add more are compared with what they added, fifth by fifth."
-    title = "Predicted and realised gain"
-    return Figure("trust", title, finding, spec, grid, evidence="simulated", wide=True)
+    axis, title = ("realised over the holdout", "money"), "Predicted and realised gain"
+    return forest("trust", title, finding, axis, marks, grid=grid, evidence="simulated", wide=True)
 
 
-def _weights(loop: Loop) -> Block:
-    weights = np.concatenate([1 / d.logged_N for d in loop.days])
-    edges = [1.0, 1.5, 2.0, 5.0, 10.0, 20.0, 50.0, np.inf]
-    names = [f"{a:g} to {b:g}" if np.isfinite(b) else f"over {a:g}" for a, b in pairwise(edges)]
-    counts = np.histogram(weights, edges)[0].tolist()
-    cells = [[name, count(c), share(c / weights.size)] for name, c in zip(names, counts, strict=True)]
-    effective = weights.sum() ** 2 / (weights**2).sum()
-    text = f"1 / logged chance of what was decided; the largest is {number(weights.max())}."
-    text += f" All together weigh as much as {count(effective)} even decisions."
-    grid = Grid(["weight", "decisions", "share"], cells, frozenset({1, 2}))
-    return Block("grid", {"grid": grid, "text": text}, "Weights", "simulated")
+def _weights(found: LoopNumbers) -> Block:
+    weights = found.weights
+    cells = [[str(each), count(each.n), share(each.share)] for each in weights.classes]
+    text = f"1 / logged chance of what was decided; the largest is {number(weights.largest)}."
+    text += f" All together weigh as much as {count(weights.effective)} even decisions."
+    return table("Weights", ["weight", "decisions", "share"], cells, text, evidence="simulated")
 
 
-def _given(day: Day) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """The believed gain of what each customer got, 0 for no offer."""
-    padded = np.hstack([day.gain_NK, np.zeros((len(day.gain_NK), 1))])
-    gains: np.ndarray[Any, np.dtype[np.float64]] = padded[np.arange(len(padded)), day.action_N]
-    return gains
-
-
-def _next(loop: Loop, found: LoopNumbers) -> Chapter:
+def _next(found: LoopNumbers) -> Chapter:
     last, got = found.releases[-1], found.releases[-1].got
     gain = f"{_cash(got.holdout_gain_per_decision)} per decision over the holdout"
     span = f"({ends(got.holdout_low, got.holdout_high, _cash)}, 95 %)"
@@ -288,7 +227,7 @@ def _next(loop: Loop, found: LoopNumbers) -> Chapter:
     watch = f"Watch release {last.version}: what it adds, {gain} {span}, is not yet told from nothing."
     rows = [
         keep if got.holdout_low > 0 else watch,
-        f"Go on leaving {share(loop.settings.floor)} to chance: it is what the next release will be judged by.",
+        f"Go on leaving {share(found.settings.floor)} to chance: it is what the next release will be judged by.",
     ]
     if found.alarms:
         rows.append("Ask why customers answer discounts otherwise than before: a competitor, a season, a new range.")

@@ -5,11 +5,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from promolift.errors import ConfigError
-from promolift.report import render_page
-from promolift.steps.job import StepSummary, Tell
-from promolift.steps.loop import LoopSettings, run_loop
-from promolift.steps.loop_numbers import day_table, numbers
-from promolift.steps.loop_page import page_of
+from promolift.progress import Tell
+from promolift.results.job import StepSummary
+from promolift.steps.loop_settings import LoopSettings
 
 DEFAULTS = {"customers": 4000}  # more than a test needs: the page has intervals to show
 
@@ -21,12 +19,18 @@ def run_simulation(stated: Mapping[str, float | None], out: Path, tell: Tell, fi
     """
     given = {key: value for key, value in stated.items() if value is not None}
     settings = LoopSettings.parse(DEFAULTS | _part(file) | given, str(file or "promolift simulate"))
+    from promolift.pages import render_page  # not before: wrong settings are refused at once
+    from promolift.steps.loop import run_loop
+    from promolift.steps.loop_numbers import day_table, numbers
+    from promolift.steps.loop_page import page_of
+
     loop = run_loop(settings, lambda share, note: tell("simulate", share, note))
-    summary = numbers(loop).summary()
+    found = numbers(loop)
+    summary = found.summary()
     out.mkdir(parents=True, exist_ok=True)
     day_table(loop).write_parquet(out / "days.parquet")
     (out / "loop.json").write_text(summary.to_json(), encoding="utf-8")
-    (out / "loop.html").write_text(render_page(page_of(loop)), encoding="utf-8")
+    (out / "loop.html").write_text(render_page(page_of(found)), encoding="utf-8")
     return summary.adding(f"Report: {out / 'loop.html'}")
 
 

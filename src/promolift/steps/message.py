@@ -9,12 +9,11 @@ import polars as pl
 from promolift import deliver, llm, message
 from promolift.deliver.files import safe_cells
 from promolift.offer import make_offer
+from promolift.results.job import Job, moments
 from promolift.results.plan import Plan
 from promolift.results.shop import Offers
 from promolift.sql import DAY_MS, bind, fetch
-from promolift.steps.job import Job, moments
-from promolift.steps.profile import at_moment
-from promolift.terms import AND, Offer, covered
+from promolift.terms import Offer, covered
 
 LAST_BOUGHT = """
 select customer_id, arg_max(product_id, (ts_ms, product_id)) as product_id from events
@@ -84,7 +83,7 @@ def planned_offers(job: Job, plan: Plan) -> dict[str, Offer]:
     starts = datetime.fromtimestamp(moments(job).asof / 1000, ZoneInfo(shop.zone))
     menu = {item.id: item for item in plan.note.menu}
     rows = plan.chosen.select("offer_id", "menu_id", "target", "scope", "kind").unique().sort("offer_id")
-    printed = product_names(job, rows.filter(pl.col("kind") == "product")["target"])
+    printed = job.clean.printed_names(rows.filter(pl.col("kind") == "product")["target"])
     offers = {}
     for offer_id, menu_id, target, scope, kind in rows.iter_rows():
         label = None if scope == "all" else message.label(printed.get(target, target), kind)
@@ -93,22 +92,13 @@ def planned_offers(job: Job, plan: Plan) -> dict[str, Offer]:
     return offers
 
 
-def product_names(job: Job, product_ids: pl.Series) -> dict[str, str]:
-    """Names as printed, of the products that have one; of an offer on two, both names."""
-    asked = {each: covered(each) for each in product_ids.drop_nulls().unique().sort()}
-    ones = sorted({one for parts in asked.values() for one in parts})
-    named = job.store.frame("products").filter(pl.col("product_id").is_in(ones)).drop_nulls("name")
-    names = dict(named.select("product_id", "name").iter_rows())
-    return {each: AND.join(names.get(p, p) for p in parts) for each, parts in asked.items() if names.keys() & {*parts}}
-
-
 def companions(job: Job, plan: pl.DataFrame) -> pl.DataFrame:
     """customer_id, bought, bought_kind, bought_category: the last purchase of those who get an offer on one product."""
     asof = moments(job).asof
     sql = bind(LAST_BOUGHT, since=asof - COMPANION_DAYS * DAY_MS, asof=asof)
-    last = pl.concat([fetch(job.store.events(shard).query("events", sql)) for shard in job.store.shards("events")])
+    last = pl.concat([fetch(job.clean.events(shard).query("events", sql)) for shard in job.clean.shards])
     one = plan.filter(pl.col("scope") == "product").select("customer_id").join(last, on="customer_id")
-    catalogue = job.store.frame("products").select("product_id", "name", "category")
+    catalogue = job.clean.catalogue.select("product_id", "name", "category")
     return one.join(catalogue, on="product_id", how="left").select(
         "customer_id",
         pl.coalesce("name", "product_id").alias("bought"),
@@ -119,25 +109,23 @@ def companions(job: Job, plan: pl.DataFrame) -> pl.DataFrame:
 
 def names(job: Job) -> pl.DataFrame:
     """customer_id and name of those who told us one."""
-    if not job.store.has("customers"):
-        return pl.DataFrame(schema={"customer_id": pl.String, "name": pl.String})
-    return job.store.frame("customers").select("customer_id", "name")
+    return job.clean.people.select("customer_id", "name")
 
 
 def explained(job: Job, plan: pl.DataFrame) -> pl.DataFrame:
     """The plan with `reason`: why this offer for this customer, in plain words from his own figures."""
     asof = moments(job).asof
-    affinity = at_moment(job, "affinities", asof).select(
+    affinity = job.profiled.affinities(asof).select(
         "customer_id", "target", "orders", "gap_days", "due_in_days", "deal_share"
     )
-    people = at_moment(job, "profiles", asof).select("customer_id", "price_sensitivity", "price_sensitivity_se")
+    people = job.profiled.profiles(asof).select("customer_id", "price_sensitivity", "price_sensitivity_se")
     middle = people["price_sensitivity"].median()
     rows = (
         plan.drop("price_sensitivity")
         .join(affinity, on=["customer_id", "target"], how="left")
         .join(people, on="customer_id", how="left")
     )
-    printed = product_names(job, rows.filter(pl.col("kind") == "product")["target"])
+    printed = job.clean.printed_names(rows.filter(pl.col("kind") == "product")["target"])
     rows = rows.with_columns(pl.col("target").replace(printed).alias("named"))
     reasons = [reason(row, middle) for row in rows.sort("customer_id").iter_rows(named=True)]
     return plan.sort("customer_id").with_columns(pl.Series("reason", reasons, dtype=pl.String))

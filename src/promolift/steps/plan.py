@@ -11,29 +11,29 @@ import polars as pl
 from numpy.typing import NDArray
 
 from promolift import allocate, deliver, effect, offer
-from promolift.allocate.risk import Risk, cautious
-from promolift.deliver import Board, Drawn, Recalibration, ReleaseTerms
+from promolift.allocate.risk import cautious
+from promolift.allocate.settings import Risk
+from promolift.deliver import Drawn, Recalibration, ReleaseTerms
+from promolift.deliver.randomised import STEP, Spending, cost, drawn, even_cost, spending
+from promolift.deliver.settle import settled
 from promolift.errors import BudgetError
 from promolift.message import is_couponable, is_sensitive
 from promolift.privacy import may_send
 from promolift.results import effects
 from promolift.results.approved import approved, taken_over
-from promolift.results.plan import FRONTIER, Level, Plan, PlanNote, Tables
+from promolift.results.job import Job, Moments, moments
+from promolift.results.plan import FRONTIER, LIMIT, Level, Plan, PlanNote, Tables
+from promolift.results.why import FEW, why
 from promolift.steps.assumed import assumptions
 from promolift.steps.grounds import budget_cents, close_weak, evidence_floor
-from promolift.steps.job import Job, Moments, moments
 from promolift.steps.propose import Proposed, value, with_proposals
-from promolift.steps.randomised import STEP, Spending, cost, drawn, even_cost, spending
 from promolift.steps.targets import list_people, list_resting, list_targets
-from promolift.steps.why import FEW, moneyless, why
-from promolift.tables import CUSTOMERS
 from promolift.terms import covered
 
-LIMIT = "one category: "
 CURVE_POINTS = 9
+KEY = ["customer_id", "offer_id"]
 TRIES = 20  # budgets at which draws are tried, each a twentieth smaller than the one before
 WEIGHED = ("customer_id", "offer_id", "gain_cents", "cost_cents", "caution_cents", "scope", "target", "menu_id")
-SETTLED = "settled when the budget was filled up"
 
 
 class Offered(NamedTuple):
@@ -94,7 +94,7 @@ def candidates(job: Job, at: Moments) -> Proposed:
 
 def private(job: Job, targets: pl.DataFrame) -> list[str]:
     """Targets that a message must not name by itself or on which offers are unlawful, by own or category name."""
-    catalogue = job.store.frame("products").select(pl.col("product_id").alias("target"), "name", "category")
+    catalogue = job.clean.catalogue.select(pl.col("product_id").alias("target"), "name", "category")
     known = targets.select("target", "kind").unique().join(catalogue, on="target", how="left").sort("target", "kind")
     return [
         target
@@ -133,7 +133,7 @@ def decide(job: Job, at: Moments, some: Offered) -> Plan:
     )  # fmt: skip
     terms = taken_over(own, approved(job.store, plan.campaign))
     asked = ask(job, some.rows, terms)
-    if plan.trial and not moneyless(job):  # offers of unknown cost keep no budget
+    if plan.trial and not job.clean.moneyless:  # offers of unknown cost keep no budget
         made = trial(job, at, some, asked, terms, budget)
     else:
         made = planned(job, at, some, asked, terms, budget)
@@ -186,7 +186,8 @@ def planned(job: Job, at: Moments, some: Offered, asked: Asked, terms: ReleaseTe
         limits = all_limits(job, asked.free, mine.budget_cents)
         found = allocate.plan(offers, mine.budget_cents, limits, seed=job.config.plan.seed)
         own = terms.model_copy(update={"price": found.allocation.price, "explore": mine.explore})
-        return settle(charged(some.rows, limits, found), asked, own, at.asof, found)
+        rows = charged(some.rows, limits, found)
+        return Decided(found, own, *settled(rows, found.chosen.select(KEY), asked.consent, asked.held, own, at.asof))
 
     for part in (STEP**k for k in range(TRIES if terms.explore else 0)):
         with suppress(BudgetError):  # a limit that says at least may need the whole budget
@@ -200,8 +201,7 @@ def keeps(job: Job, free: pl.DataFrame, decisions: pl.DataFrame, budget: int) ->
     """Whether what was decided, draws included, keeps the budget and every limit that says at most."""
     if cost(free, decisions) > budget:
         return False
-    key = ["customer_id", "offer_id"]
-    chosen = free.join(decisions.select(key), on=key, how="semi")
+    chosen = free.join(decisions.select(KEY), on=KEY, how="semi")
     return allocate.kept(chosen, all_limits(job, free, budget))
 
 
@@ -271,46 +271,6 @@ def charged(rows: pl.DataFrame, limits: list[allocate.Limit], found: allocate.Al
     return rows.with_columns((asked + rows["caution_cents"].fill_null(0.0)).alias("charge_cents"))
 
 
-def settle(
-    rows: pl.DataFrame, asked: Asked, terms: ReleaseTerms, asof_ms: int, found: allocate.AllocatedOffers
-) -> Decided:
-    """Decision records of the plan: by the prices alone, as a live request gets them, wherever they tell the same.
-
-    At the edge of the budget or of a limit prices tie, and the plan fills up what is left. For these few customers the
-    candidates say so: their other offers are closed, and the planned one is charged less than it is worth.
-    """
-    key = ["customer_id", "offer_id"]
-    board = Board.of(rows, asked.consent)
-    first = board.offers(board.best(terms.price)).filter(~pl.col("customer_id").is_in(asked.held.implode()))
-    wanted = found.chosen.select(key)
-    odd = pl.concat([first.join(wanted, on=key, how="anti"), wanted.join(first, on=key, how="anti")])["customer_id"]
-    if odd.len():
-        rows = _at_the_edge(rows, odd, wanted, terms.price)
-        del board  # as large as the next one
-        board = Board.of(rows, asked.consent)
-    made = deliver.records(board, terms, asof_ms)
-    if not terms.explore:
-        offers = made.decisions.filter(pl.col("offer_id") != "none").select(key).sort(key)
-        assert offers.equals(wanted.sort(key))
-    return Decided(found, terms, rows, made)
-
-
-def _at_the_edge(rows: pl.DataFrame, odd: pl.Series, wanted: pl.DataFrame, price: float) -> pl.DataFrame:
-    """The rows of a few customers so that the price gives each what was planned; of all others nothing is touched."""
-    at = rows["customer_id"].is_in(odd.implode()).arg_true()
-    planned = wanted.with_columns(planned=pl.lit(True))
-    edge = rows[at].join(planned, on=["customer_id", "offer_id"], how="left", maintain_order="left")
-    mine = pl.col("planned").fill_null(False)
-    shut = ~mine & pl.col("eligible") & (pl.col("offer_id") != "none")
-    worth = pl.col("gain_cents") - price * pl.col("cost_cents")
-    enough = worth - pl.max_horizontal(pl.lit(1e-6), 1e-9 * pl.col("gain_cents").abs())
-    edge = edge.select(
-        pl.when(shut).then(pl.coalesce("why_not", pl.lit(SETTLED))).otherwise("why_not").alias("why_not"),
-        pl.when(mine).then(pl.min_horizontal("charge_cents", enough)).otherwise("charge_cents").alias("charge_cents"),
-    )
-    return rows.with_columns(rows[name].clone().scatter(at, edge[name]) for name in edge.columns)
-
-
 def total_draws(job: Job, chosen: pl.DataFrame, learned: Recalibration | None) -> NDArray[np.float64] | None:
     """Possible totals of the plan's gain, None for an empty one; what was learned moves them, their spread stays."""
     if chosen.is_empty():
@@ -355,5 +315,5 @@ def summary(job: Job, some: Offered, asked: Asked, budget: int, made: Decided, c
 
 def consents(job: Job, customer_ids: pl.Series) -> pl.DataFrame:
     """customer_id, may_send, reason for everybody with a candidate."""
-    told = job.store.frame("customers") if job.store.has("customers") else CUSTOMERS.empty()
+    told = job.clean.people
     return may_send(customer_ids, told, job.config.consent)

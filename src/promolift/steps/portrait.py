@@ -6,11 +6,10 @@ import numpy as np
 
 from promolift import profile
 from promolift.errors import InputError
-from promolift.report.words import money
+from promolift.results.job import Job, StepSummary, local_day, moments
 from promolift.results.shop import Alike, Told, Visit
-from promolift.sql import fetch, literal
-from promolift.steps.foresee import MODEL, SHARED
-from promolift.steps.job import Job, StepSummary, local_day, moments
+from promolift.steps.foresee import MODEL, SHARED, kept_outlook
+from promolift.words import money
 
 if TYPE_CHECKING:
     from promolift.steps.foresee_scene import Scene
@@ -20,9 +19,8 @@ REASONS, ALIKE = 5, 5
 
 def portrait(job: Job, customer_id: str) -> StepSummary:
     """Attributes, sentences, reasons and customers alike. InputError if nobody has that id."""
-    mine = f"customer_id = {literal(customer_id)}"
-    rows = fetch(job.store.table("profiles").filter(f"asof_ms = {moments(job).asof} and {mine}")).to_dicts()
-    ahead = fetch(job.store.table("outlook").filter(mine)).to_dicts() if job.store.has("outlook") else []
+    rows = job.profiled.profile(moments(job).asof, customer_id).to_dicts()
+    ahead = job.profiled.outlook_of(customer_id).to_dicts()
     if not rows and not ahead:
         raise InputError(f"no customer {customer_id!r} was seen before the plan's moment; see `promolift health`")
     currency = job.config.shop.currency
@@ -51,7 +49,7 @@ def why(job: Job, scene: "Scene", customer_id: str) -> Told:
     model = LearnedEncoder.from_files(kept)
     arrays, about = job.store.load_model(SHARED)
     shared = Popularity(about["opened"], arrays["log_WI"])
-    everyone = job.store.frame("outlook").select(
+    everyone = kept_outlook(job).select(
         "customer_id", "visits", "next_1", "spend_cents", "leans_to", "sentences", "embedding"
     )
     everyone = everyone.sort("customer_id")

@@ -3,14 +3,13 @@
 What an encoder foresees, where one is asked for, is kept beside them (foresee.py).
 """
 
-import polars as pl
 from duckdb import DuckDBPyRelation as Relation
 
 from promolift import profile
+from promolift.results.job import Job, moments
 from promolift.results.shop import Unknown
-from promolift.sql import bind, fetch, some
+from promolift.sql import bind, some
 from promolift.steps import foresee
-from promolift.steps.job import Job, moments
 
 KNOWN = """
 select customer_id, asof_ms from (
@@ -25,7 +24,7 @@ def run(job: Job) -> None:
     store, settings = job.store, profile_settings(job)
     at = moments(job)
     asofs = sorted({at.asof, at.check, at.response})
-    shards = store.shards("events")
+    shards = job.clean.shards
     shared = profile.Shared.start(asofs)
     total, done = len(shards) * (len(profile.STEPS) + 1), 0
     for step in profile.STEPS:
@@ -39,9 +38,8 @@ def run(job: Job) -> None:
         for shard in shards:
             here = open_shard(job, shard)
             known = moments_of(here.events, asofs)
-            customers = store.table("customers") if store.has("customers") else None
             for put, frame in (
-                (put_p, profile.profile(here, known, shared, settings, customers)),
+                (put_p, profile.profile(here, known, shared, settings, job.clean.customers)),
                 (put_a, profile.affinities(here, known, shared, settings)),
                 (put_i, profile.interests(here.events, known, shared, settings)),
             ):
@@ -59,16 +57,10 @@ def profile_settings(job: Job) -> profile.ProfileSettings:
 
 def open_shard(job: Job, shard: int) -> profile.Shard:
     """One shard's events beside the whole of the small tables."""
-    store = job.store
-    campaigns = [store.table(name) if store.has(name) else None for name in ("exposures", "redemptions")]
-    return profile.Shard(store.events(shard), store.table("products"), *campaigns)
+    clean = job.clean
+    return profile.Shard(clean.events(shard), clean.products, clean.exposures, clean.redemptions)
 
 
 def moments_of(events: Relation, asofs: list[int]) -> Relation:
     """One row per customer and moment before which he was seen."""
     return some(events.query("events", bind(KNOWN, asofs=asofs)))
-
-
-def at_moment(job: Job, name: str, asof_ms: int) -> pl.DataFrame:
-    """The rows of profiles, affinities or interests as of one moment."""
-    return fetch(job.store.table(name).filter(f"asof_ms = {asof_ms}"))

@@ -12,19 +12,13 @@ from promolift import allocate, effect, offer
 from promolift.errors import ConfigError, SupportError
 from promolift.offer.market import Layout, market_from
 from promolift.offer.menu import list_pairs, pair_line
-from promolift.offer.proposals import (
-    PROPOSALS,
-    OfferProposalSettings,
-    best_lines,
-    grid_lines,
-    keep_best,
-    propose_candidates,
-)
+from promolift.offer.proposals import PROPOSALS, best_lines, grid_lines, keep_best, propose_candidates
 from promolift.offer.repair import repair
+from promolift.offer.settings import OfferProposalSettings
 from promolift.results import effects
+from promolift.results.job import Job, Moments
 from promolift.sql import bind, fetch
 from promolift.steps.grounds import LEVELS, budget_cents, close_weak, coupon_odds, evidence_floor
-from promolift.steps.job import Job, Moments
 from promolift.steps.targets import list_people, list_resting, list_targets
 from promolift.tables import CANDIDATES, LEVEL, TARGET
 
@@ -149,7 +143,7 @@ def with_terms(job: Job, drafts: pl.DataFrame, grid: pl.DataFrame) -> pl.DataFra
 def accepted(job: Job, at: Moments, settings: OfferProposalSettings) -> pl.DataFrame:
     """What was bought with a coupon before the plan, as PROPOSALS; how long coupons ran is not in the logs."""
     sql = bind(ACCEPTED, asof=at.asof)
-    parts = [_accepted(job, shard, sql) for shard in job.store.shards("events")]
+    parts = [_accepted(job, shard, sql) for shard in job.clean.shards]
     rows = pl.concat(parts)
     if rows.is_empty():
         raise SupportError("offer.proposals = 'gan': the logs hold no purchase with a coupon; use 'grid'")
@@ -163,6 +157,6 @@ def accepted(job: Job, at: Moments, settings: OfferProposalSettings) -> pl.DataF
 
 
 def _accepted(job: Job, shard: int, sql: str) -> pl.DataFrame:
-    products = job.store.table("products")  # DuckDB finds it by its name here
+    products = job.clean.products  # DuckDB finds it by its name here
     assert products is not None
-    return fetch(job.store.events(shard).query("events", sql))
+    return fetch(job.clean.events(shard).query("events", sql))

@@ -4,8 +4,8 @@ import polars as pl
 
 from promolift import effect, learn
 from promolift.errors import SupportError
+from promolift.results.job import Job, Moments, moments
 from promolift.steps.checks import RECALL, SCORES, bins, score
-from promolift.steps.job import Job, Moments, moments
 
 MODEL, PAST_RATE = "redeeming a campaign's coupon", "his past redemption rate"
 KEY = ["campaign_id", "customer_id"]
@@ -28,7 +28,7 @@ def keep_redemption(job: Job, at: Moments, targets: list[str]) -> str | None:
         return str(reason)
     store.save("redemption_features", features)
     if targets and any(item.activation != "automatic" for item in job.config.menu):
-        covers = effect.target_covers(store.table("products"), targets)
+        covers = effect.target_covers(job.clean.products, targets)
         asked = effect.offer_features(past, at.asof, covers)
         odds = asked.select("customer_id", pl.col("campaign_id").alias("target"))
         store.save("redemption_odds", odds.with_columns(pl.Series("redeem_prob", model.predict(asked))))
@@ -37,22 +37,19 @@ def keep_redemption(job: Job, at: Moments, targets: list[str]) -> str | None:
 
 def history(job: Job) -> effect.History:
     """The campaign tables as the redemption model reads them."""
-    store = job.store
-    if not (store.has("exposures") and store.has("redemptions")):
+    clean = job.clean
+    exposures, redemptions = clean.exposures, clean.redemptions
+    if exposures is None or redemptions is None:
         raise SupportError("no past campaigns: give a promotions file that says who was sent what and who redeemed")
-    coupons = store.table("coupons") if store.has("coupons") else None
-    return effect.History(
-        store.events(), store.table("exposures"), store.table("redemptions"), store.table("products"), coupons,
-        store.table("customers"),
-    )  # fmt: skip
+    return effect.History(clean.events(), exposures, redemptions, clean.products, clean.coupons, clean.customers)
 
 
 def check(job: Job) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
     """SCORES, BINS and an empty RECALL: trained on campaigns over before the check, scored on those begun after it."""
     at, past = moments(job), history(job)
-    if not job.store.has("redemption_features"):
+    features = job.effects.redemption_features
+    if features is None:
         raise SupportError("no redemption model: too few past campaigns with redemptions")
-    features = job.store.frame("redemption_features")
     model = effect.fit_redemption(features, effect.redemption_outcomes(past.exposures, past.redemptions, at.check))
     truth = effect.redemption_outcomes(past.exposures, past.redemptions, at.asof).drop_nulls("redeemed")
     later = features.filter(pl.col("start_ms") >= at.check).join(truth, on=KEY).sort(KEY)

@@ -7,12 +7,12 @@ import polars as pl
 
 from promolift import deliver
 from promolift.errors import StepError
-from promolift.report import render
+from promolift.pages import render
+from promolift.pages.shop import tell_story
+from promolift.results.job import Job, moments
+from promolift.results.messages import Messages
 from promolift.results.plan import Plan
 from promolift.results.shop import Offers
-from promolift.steps.job import Job, moments
-from promolift.steps.profile import at_moment
-from promolift.steps.story import tell_story
 
 
 def run(job: Job) -> None:
@@ -31,10 +31,8 @@ def run(job: Job) -> None:
 
 def plan_file(job: Job) -> pl.DataFrame:
     """PLAN_FILE: who gets which offer on which terms, with its words, and who is held out."""
-    channels = at_moment(job, "profiles", moments(job).asof).select(
-        "customer_id", pl.col("top_channel").alias("channel")
-    )
-    words = job.store.frame("messages").join(channels, on="customer_id", how="left")
+    channels = job.profiled.profiles(moments(job).asof).select("customer_id", pl.col("top_channel").alias("channel"))
+    words = Messages.load(job.store).rows.join(channels, on="customer_id", how="left")
     offers = Offers.load(job.store).offers
     return deliver.plan_rows(words, Plan.load(job.store).decisions, offers, job.config.shop.language)
 

@@ -4,10 +4,10 @@ import polars as pl
 
 from promolift import learn, profile
 from promolift.errors import SupportError
+from promolift.results.job import Job, Moments, moments
 from promolift.results.shop import Span
 from promolift.sql import WEEK_MS
 from promolift.steps.checks import BINS, RECALL, SCORES, score
-from promolift.steps.job import Job, Moments, moments
 from promolift.steps.profile import moments_of, open_shard, profile_settings
 
 HORIZON, STEP, WARM_UP = 8, 4, 10  # weeks: of the forecast, between snapshots, of history before the first snapshot
@@ -40,24 +40,31 @@ def snapshots(job: Job, at: Moments, before_ms: int) -> pl.DataFrame:
     asofs = [moment for moment in snapshot_moments(job, at) if moment + HORIZON * WEEK_MS <= before_ms]
     if not asofs:
         raise SupportError(f"less than {WARM_UP + HORIZON} weeks of history; a spend forecast needs as much")
-    ended = job.store.frame("spend_inputs").filter(pl.col("asof_ms").is_in(asofs))
+    ended = _kept(job).filter(pl.col("asof_ms").is_in(asofs))
     return ended.join(outcomes(job, asofs), on=["customer_id", "asof_ms"])
 
 
 def outcomes(job: Job, asofs: list[int]) -> pl.DataFrame:
     """What everybody spent in the horizon after each moment."""
-    shards = [job.store.events(shard) for shard in job.store.shards("events")]
+    shards = [job.clean.events(shard) for shard in job.clean.shards]
     return pl.concat([profile.spend_outcomes(events, moments_of(events, asofs), HORIZON) for events in shards])
 
 
 def inputs_at(job: Job, asof_ms: int) -> pl.DataFrame:
     """The kept inputs of one moment."""
-    return job.store.frame("spend_inputs").filter(pl.col("asof_ms") == asof_ms)
+    return _kept(job).filter(pl.col("asof_ms") == asof_ms)
+
+
+def _kept(job: Job) -> pl.DataFrame:
+    rows = job.effects.spend_inputs
+    if rows is None:
+        raise SupportError("no spend forecast: the history is too short")
+    return rows
 
 
 def features(job: Job, asofs: list[int]) -> pl.DataFrame:
     """The spend model's inputs for everybody known at each moment."""
-    settings, shards = profile_settings(job), job.store.shards("events")
+    settings, shards = profile_settings(job), job.clean.shards
     start = profile.Shared.start(asofs)
     shared = start.plus(profile.shop_step(open_shard(job, shard), start, settings) for shard in shards)
     parts = []
@@ -70,8 +77,6 @@ def features(job: Job, asofs: list[int]) -> pl.DataFrame:
 def check(job: Job) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
     """SCORES of the forecast made at the check's moment; no bins, since money is no probability."""
     at = moments(job)
-    if not job.store.has("spend_inputs"):
-        raise SupportError("no spend forecast: the history is too short")
     model = profile.fit_spend(snapshots(job, at, at.check))
     now = inputs_at(job, at.check).join(outcomes(job, [at.check]), on=["customer_id", "asof_ms"])
     actual, guess = now["outcome_cents"].to_numpy() / 100, model.predict(now)["typical_cents"].to_numpy() / 100

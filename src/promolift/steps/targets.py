@@ -3,9 +3,8 @@
 import polars as pl
 from duckdb import DuckDBPyRelation as Relation
 
+from promolift.results.job import Job
 from promolift.sql import DAY_MS, bind, fetch
-from promolift.steps.job import Job
-from promolift.steps.profile import at_moment
 from promolift.tables import LEVEL, TARGET
 
 ONLINE = ("web", "app", "online", "mobile", "site", "mini-program")
@@ -37,7 +36,7 @@ def list_targets(job: Job, asof_ms: int) -> pl.DataFrame:
     Scope `category` is what he buys or may buy (the product itself in catalogues without categories: `kind`), scope
     `product` what he looked at and did not buy. Base values are expected list value in the window without an offer.
     """
-    bought = at_moment(job, "affinities", asof_ms).filter(pl.col("expected_cents") > 0)
+    bought = job.profiled.affinities(asof_ms).filter(pl.col("expected_cents") > 0)
     rows = bought.select(
         "customer_id",
         "target",
@@ -49,7 +48,7 @@ def list_targets(job: Job, asof_ms: int) -> pl.DataFrame:
         "bought",
     )
     seen = _viewed(job, asof_ms)
-    margins = fetch(job.store.table("products").query("products", MARGINS))
+    margins = fetch(job.clean.products.query("products", MARGINS))
     both = pl.concat([rows, seen], how="diagonal") if seen.height else rows
     return both.join(margins, on="target", how="left").with_columns(
         pl.col("margin_rate").fill_null(job.config.value.margin_rate).clip(upper_bound=1.0)
@@ -58,13 +57,13 @@ def list_targets(job: Job, asof_ms: int) -> pl.DataFrame:
 
 def _viewed(job: Job, asof_ms: int) -> pl.DataFrame:
     """Products viewed and not bought, each worth its price times the rate at which such views end in a purchase."""
-    views = at_moment(job, "interests", asof_ms).filter(pl.col("buy_rate") > 0)
+    views = job.profiled.interests(asof_ms).filter(pl.col("buy_rate") > 0)
     if views.is_empty():
         return views
     sql = bind(PRICES, asof=asof_ms)
-    sums = [fetch(job.store.events(shard).query("events", sql)) for shard in job.store.shards("events")]
+    sums = [fetch(job.clean.events(shard).query("events", sql)) for shard in job.clean.shards]
     paid = pl.concat(sums).group_by("product_id").agg(pl.col("list_cents", "units").sum())
-    listed = fetch(job.store.table("products").project("product_id, price_cents"))
+    listed = fetch(job.clean.products.project("product_id, price_cents"))
     prices = listed.join(paid, on="product_id", how="full", coalesce=True).select(
         "product_id", pl.coalesce(pl.col("price_cents"), pl.col("list_cents") / pl.col("units")).alias("price")
     )
@@ -86,7 +85,7 @@ def list_people(job: Job, asof_ms: int) -> pl.DataFrame:
     """Per customer: price_sensitivity, orders_expected, basket_mean_cents, basket_sd_cents, online."""
     window, past = job.config.plan.window_days, 16 * 7
     seen_days = pl.min_horizontal(pl.col("tenure_days") + 1, pl.lit(float(past)))
-    return at_moment(job, "profiles", asof_ms).select(
+    return job.profiled.profiles(asof_ms).select(
         "customer_id",
         "price_sensitivity",
         (pl.col("orders_16w") * window / seen_days.clip(lower_bound=float(window))).alias("orders_expected"),
@@ -98,11 +97,11 @@ def list_people(job: Job, asof_ms: int) -> pl.DataFrame:
 
 def list_resting(job: Job, asof_ms: int) -> pl.DataFrame:
     """customer_id and target of coupons redeemed within the shop's rest_days."""
-    store = job.store
-    if not (store.has("redemptions") and store.has("coupons")):
+    redemptions, coupons = job.clean.redemptions, job.clean.coupons
+    if redemptions is None or coupons is None:
         return pl.DataFrame(schema={"customer_id": pl.String, "target": pl.String})
     sql = bind(RESTING, since=asof_ms - job.config.rules.rest_days * DAY_MS, asof=asof_ms)
-    return _resting(store.table("redemptions"), store.table("coupons"), store.table("products"), sql)
+    return _resting(redemptions, coupons, job.clean.products, sql)
 
 
 def _resting(redemptions: Relation, coupons: Relation, products: Relation, sql: str) -> pl.DataFrame:

@@ -18,17 +18,18 @@ from promolift.effect.outcomes import average_effects
 from promolift.effect.sensitivity import e_value_of_mean, tipping_odds
 from promolift.effect.trial import Level, TrialArrays, encoder_of, row_keys
 from promolift.errors import InputError, StepError, SupportError
+from promolift.progress import Tell
+from promolift.results.job import StepSummary
 from promolift.results.trial import (
     ArmCheck,
+    FittedTables,
     HiddenCause,
     PlannedTables,
     TrialFit,
     TrialPlanned,
     TrialSettings,
-    forget,
     policy_names,
 )
-from promolift.steps.job import StepSummary, Tell
 from promolift.steps.trial_judge import Assigned, Judged, judge, judged_text
 from promolift.steps.trial_read import TrialData, read
 from promolift.store import Store
@@ -52,7 +53,7 @@ class Opened:
 def fit(store: Store, path: Path, settings: TrialSettings, tell: Tell) -> StepSummary:
     """`fit_trial` with its text, as the command line prints it."""
     found = fit_trial(store, path, settings, tell)
-    return StepSummary(fit_text(found, store.frame("trial_effects")), found.model_dump(mode="json"))
+    return StepSummary(fit_text(found, FittedTables.load(store).effects), found.model_dump(mode="json"))
 
 
 def evaluate(store: Store, tell: Tell) -> StepSummary:
@@ -79,12 +80,7 @@ def fit_trial(store: Store, path: Path, settings: TrialSettings, tell: Tell) -> 
     averages = average_effects(trial, {n: v[keep] for n, v in data.outcomes.items()}, level)
     depths = depth_curves(data, keep, settings, level) if settings.dose else None
     learned = _fit_models(store, checked, tell) if checked.apart else {}
-    forget(store)
-    store.save("trial_effects", with_net(averages, settings))
-    store.save("trial_balance", checked.found.balance)
-    store.save("trial_placebos", checked.found.placebos)
-    if depths is not None:
-        store.save("trial_dose", depths)
+    FittedTables(with_net(averages, settings), checked.found.balance, checked.found.placebos, depths).keep(store)
     hidden = () if level == "randomised" else hidden_causes(trial, averages)
     note = _note(checked, learned, hidden).keep(store)
     tell("effect", 1.0, "done")
@@ -282,7 +278,7 @@ def explain(store: Store) -> StepSummary:
     """What the models say and by which rule they were chosen, in plain words."""
     found = TrialFit.load(store)
     settings, decides = found.settings, found.settings.net(found.settings.deciding)
-    parts = [fit_text(found, store.frame("trial_effects"))]
+    parts = [fit_text(found, FittedTables.load(store).effects)]
     for name in settings.modelled if found.apart else ():
         model = core.EffectModel.from_parts(*store.load_model(f"effect_{name}"))
         whom = f"Who is treated is not decided by this but by {settings.deciding}, {decides.text()}."

@@ -19,9 +19,9 @@ from promolift.effect.outcomes import effect_bins
 from promolift.effect.trial import Level, TrialArrays, chunks, encoder_of, row_keys
 from promolift.errors import SupportError
 from promolift.learn import uplift
-from promolift.report.words import share
+from promolift.progress import Tell
 from promolift.results.trial import Calibration, JudgedTables, TrialJudged, TrialSettings, policy_names
-from promolift.steps.job import Tell
+from promolift.words import share
 
 if TYPE_CHECKING:
     from promolift.steps.trial_read import TrialData

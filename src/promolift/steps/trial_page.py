@@ -1,16 +1,15 @@
-"""A judged trial in a work folder in; its page out: who got what, what it added, to whom, which policy, and a plan."""
+"""What is known of a trial in; its page out: who got what, what it added, to whom, which policy, and a plan."""
 
 from functools import partial
 
 import polars as pl
 
-from promolift.report.blocks import Big, Block, Chapter, Figure, Grid, Page, Span, Tone, forest, gap, note, table
-from promolift.report.chapters.summary import span_of
-from promolift.report.words import bracket, clip, count, ends, interval, number, share
+from promolift.pages.blocks import Big, Block, Chapter, Figure, Grid, Page, Span, Tone, forest, gap, note, table
+from promolift.pages.chapters.summary import span_of
 from promolift.results.trial import TrialPlanned, TrialResults
 from promolift.steps.trial_story import ArmEffect, TrialStory
 from promolift.steps.trial_unseen import policies, whom
-from promolift.store import Store
+from promolift.words import bracket, clip, count, ends, interval, number, share
 
 ALIKE = "nothing was known of these customers, so all would be treated alike"
 UNPLANNED = "`promolift effect report` has not planned yet"
@@ -20,9 +19,9 @@ BLURB = {
 }
 
 
-def page_of(store: Store) -> Page:
+def page_of(found: TrialResults) -> Page:
     """The page of `promolift effect report`; what was not done yet is a gap that names the verb."""
-    trial = TrialStory(TrialResults.load(store))
+    trial = TrialStory(found)
     settings = trial.settings
     head, span = _head(trial)
     return Page(
@@ -107,10 +106,10 @@ def _lot(trial: TrialStory) -> Chapter:
         heads = ["arm", "factor on the odds of treatment", "E-value"]
         text = "How strong an unrecorded cause must be to explain the first effect away; 1: nothing is needed."
         blocks.append(table("Hidden causes", heads, rows, text))
-    if trial.tables.placebos.height:
+    if trial.tables.fitted.placebos.height:
         told = [
             [r["outcome"], fit.arms[r["arm"]], number(r["effect"]), ends(r["low"], r["high"], number), number(r["p"])]
-            for r in trial.tables.placebos.iter_rows(named=True)
+            for r in trial.tables.fitted.placebos.iter_rows(named=True)
         ]
         heads = ["outcome that cannot have moved", "arm", "effect", "95 % interval", "p"]
         blocks.append(table("Placebos", heads, told, words=(1,)))
@@ -120,7 +119,7 @@ def _lot(trial: TrialStory) -> Chapter:
 
 def _balance(trial: TrialStory) -> Figure:
     fit = trial.fit
-    worst = trial.tables.balance.sort(pl.col("after").abs(), descending=True).head(12)
+    worst = trial.tables.fitted.balance.sort(pl.col("after").abs(), descending=True).head(12)
     marks, cells = [], []
     for r in worst.iter_rows(named=True):
         tone = "main" if abs(r["after"]) < fit.much_gap else "bad"
@@ -166,7 +165,7 @@ def _average(trial: TrialStory, place: int, outcome: str) -> Figure:
 
 def _depth(trial: TrialStory) -> list[Chapter]:
     """Gain along the depth, where treatments are depths."""
-    dose, outcome = trial.tables.dose, trial.settings.deciding
+    dose, outcome = trial.tables.fitted.dose, trial.settings.deciding
     if dose is None:
         return []
     tones = {"everybody": "ink", "lowest third": "blue", "middle third": "grey", "highest third": "orange"}

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
+import scipy
 from numpy.typing import NDArray
-from scipy import stats
 
 from promolift.data.names import NAMES_OF
 from promolift.errors import InputError
@@ -226,10 +226,10 @@ def _tied(column: pl.Series, y: Floats) -> bool:
 def _rank_tie(x: Floats, y: Floats) -> float:
     """Somers' D of y by x for an outcome of 0 and 1 (2 AUC - 1), else Spearman's correlation; without its sign."""
     if np.isin(y, (0.0, 1.0)).all():
-        ranks, ones = stats.rankdata(x), y == 1
+        ranks, ones = scipy.stats.rankdata(x), y == 1
         auc = (ranks[ones].mean() - (ones.sum() + 1) / 2) / (~ones).sum()
         return float(abs(2 * auc - 1))
-    return float(abs(np.corrcoef(stats.rankdata(x), stats.rankdata(y))[0, 1]))
+    return float(abs(np.corrcoef(scipy.stats.rankdata(x), scipy.stats.rankdata(y))[0, 1]))
 
 
 def _follows(path: Path, features: pl.DataFrame, arm_N: Ints, arms: tuple[str, ...]) -> None:

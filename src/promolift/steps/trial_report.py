@@ -6,10 +6,11 @@ from importlib.resources import files
 from pathlib import Path
 
 from promolift.errors import ConfigError
-from promolift.report import render_page
-from promolift.results.trial import TrialFit, TrialSettings
+from promolift.pages import render_page
+from promolift.progress import Tell
+from promolift.results.job import StepSummary
+from promolift.results.trial import PlannedTables, TrialFit, TrialResults, TrialSettings
 from promolift.steps import trial
-from promolift.steps.job import StepSummary, Tell
 from promolift.steps.trial_page import page_of
 from promolift.store import Store
 
@@ -65,11 +66,12 @@ def write_trial(store: Store, out: Path, tell: Tell) -> StepSummary:
     found = StepSummary("")
     if fitted.settings.money is not None and fitted.apart:
         found = trial.plan(store, tell)
-        table = store.frame("trial_plan").sort("row")
-        table.write_parquet(out / "plan.parquet")
-        table.write_csv(out / "plan.csv", include_bom=True)
+        if tables := PlannedTables.load(store):
+            table = tables.plan.sort("row")
+            table.write_parquet(out / "plan.parquet")
+            table.write_csv(out / "plan.csv", include_bom=True)
     page = out / "trial.html"
-    page.write_text(render_page(page_of(store)), encoding="utf-8")
+    page.write_text(render_page(page_of(TrialResults.load(store))), encoding="utf-8")
     return found.adding(f"Report: {page}", page=str(page))
 
 

@@ -6,9 +6,9 @@ from typing import NamedTuple
 import polars as pl
 
 from promolift.currency import currency_digits
-from promolift.report.blocks import Badge
-from promolift.report.words import money, number, share, upper_first
+from promolift.pages.blocks import Badge
 from promolift.results.trial import TrialFit, TrialResults, TrialSettings, TrialTables
+from promolift.words import money, number, share, upper_first
 
 
 class ArmEffect(NamedTuple):
@@ -49,7 +49,7 @@ class TrialStory:
 
     def effects(self, outcome: str) -> list[ArmEffect]:
         """What each arm adds to an outcome, the most first."""
-        mine = self.tables.effects.filter(pl.col("outcome") == outcome).sort("effect", descending=True)
+        mine = self.tables.fitted.effects.filter(pl.col("outcome") == outcome).sort("effect", descending=True)
         return [ArmEffect(*row) for row in mine.select(ArmEffect._fields).iter_rows()]
 
     @property

@@ -4,11 +4,11 @@ from functools import partial
 
 import polars as pl
 
-from promolift.report.blocks import Block, Chapter, Figure, Grid, forest, gap, note, table
-from promolift.report.words import count, ends, number, share
+from promolift.pages.blocks import Block, Chapter, Figure, Grid, forest, gap, note, table
 from promolift.results.trial import JudgedTables
 from promolift.steps.trial_judge import policy_finding
 from promolift.steps.trial_story import TrialStory
+from promolift.words import count, ends, number, share
 
 UNJUDGED = "`promolift effect evaluate` has not run"
 WHOLE = "The last columns: what all customers together add to treating nobody."

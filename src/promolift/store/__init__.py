@@ -1,5 +1,12 @@
 """Where tables are kept: Parquet on disk, read and written through one DuckDB connection."""
 
-from promolift.store.local import Store, shards_for
+from typing import TYPE_CHECKING
+
+from promolift.lazy import lazy
 
 __all__ = ["Store", "shards_for"]
+
+if TYPE_CHECKING:
+    from promolift.store.local import Store, shards_for
+else:
+    lazy(__name__)

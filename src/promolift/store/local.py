@@ -97,6 +97,10 @@ class Store:
         """Close the connection, drop temporary files, let the next writer in."""
         self.connection.close()
         shutil.rmtree(self._work, ignore_errors=True)
+        self.unlock()
+
+    def unlock(self) -> None:
+        """Let the next writer in; this store may write again when they are done."""
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None

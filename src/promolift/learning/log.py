@@ -1,0 +1,332 @@
+"""A log of decisions with their rewards in; what policies that never ran would have earned, or why not, out.
+
+Legend: N decisions, A actions.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from promolift.errors import InputError
+from promolift.learn.off_policy import (
+    DecisionLog,
+    OffPolicySettings,
+    OffPolicyValue,
+    Ranking,
+    rank_policies,
+    read_log,
+    read_policy,
+    value_of,
+)
+from promolift.results.job import StepSummary
+from promolift.sources.files import open_file
+from promolift.sources.frames import as_frame
+from promolift.sql import ident
+
+Floats = NDArray[np.float64]
+Given = str | pl.DataFrame | NDArray[Any]
+Policy = Given | Callable[[pl.DataFrame], Given]
+MOST_ACTIONS = 500  # a dense table of chances is held
+HELD = 20_000_000  # chances (decisions x actions) that are held; of a longer file a share of the customers is valued
+FILES = (".parquet", ".pq")
+ALSO = {
+    "offer_id": ("offer", "item_id", "action", "action_id", "arm", "arm_id", "treatment"),
+    "propensity": ("propensity_score", "pscore", "action_prob", "action_probability", "prob", "probability"),
+    "customer_id": ("customer", "user_id", "uid", "user", "visitor_id", "client_id"),
+}  # names that other logs give these columns
+OPTION = pl.List(pl.Struct({"offer": pl.String, "prob": pl.Float64}))
+NAMED = "logged, uniform, always:OFFER_ID, or a Parquet file with decision_id or customer_id, offer_id, prob"
+UNKNOWN_CUSTOMER = "no customer column: each decision counts as one of its own, so intervals may be narrow"
+
+
+class Log:
+    """Past decisions, to value on them policies that never ran.
+
+    `decisions`: a frame (Polars, pandas, Arrow) or a file, with a row per decision. `action` names the column of what
+    was given, `propensity` that of the probability with which it was drawn (in (0, 1]), `reward` what came of it,
+    `customer` whose decision it was (one customer's decisions count as one), `features` numbers known before it, from
+    which rewards are predicted. What is left out is looked for under the names that logs use; `notes` say what was
+    found. A column `candidates` with the offer and prob of every open offer lets the support check see all of them.
+
+    A policy is "logged" (needs `candidates`), "uniform" (over the log's actions), "always:ACTION", a frame with
+    decision_id or the customer, the action and `prob`, an N x A array in the order of the rows and of `actions`, or a
+    function that makes one of these from the frame. Raises InputError for what cannot be read.
+    """
+
+    def __init__(
+        self,
+        decisions: Any,
+        *,
+        action: str | None = None,
+        propensity: str | None = None,
+        reward: str = "reward",
+        customer: str | None = None,
+        features: Sequence[str] = (),
+        name: str = "log",
+    ) -> None:
+        """Check the log; nothing is valued yet."""
+        self.frame = as_frame(decisions, name)
+        self.name, self.reward, self.features, self.notes = name, reward, tuple(features), list[str]()
+        given = {"offer_id": action, "propensity": propensity, "customer_id": customer}
+        rows = self._named(given)
+        self.key = "decision_id" if "decision_id" in rows.columns else "customer_id"
+        self._rows = rows.select(
+            pl.col("offer_id").cast(pl.String),
+            pl.col("propensity").cast(pl.Float64),
+            pl.col(reward).cast(pl.Float64).alias("reward"),
+            pl.col("customer_id").cast(pl.String),
+            pl.col(self.key).cast(pl.String).alias("key"),
+            *(pl.col(each).cast(pl.Float64).alias(f"x_{each}") for each in self.features),
+            *([_options(rows)] if "candidates" in rows.columns else []),
+            pl.int_range(pl.len()).alias("row"),
+        )
+        self._check()
+        self.actions: tuple[str, ...] = tuple(self._rows["offer_id"].unique().sort())
+
+    def __len__(self) -> int:
+        """Decisions."""
+        return self._rows.height
+
+    def value(self, policy: Policy, settings: OffPolicySettings = OffPolicySettings()) -> OffPolicyValue:  # noqa: B008
+        """What a policy would have earned per decision, with its interval.
+
+        SupportError if it does what the log never did, or if the log is worth too few rows for it.
+        """
+        log, chances = self._read({"policy": policy})
+        return value_of(log, read_policy(log, chances["policy"]), settings)
+
+    def rank(self, policies: Mapping[str, Policy], settings: OffPolicySettings = OffPolicySettings()) -> Ranking:  # noqa: B008
+        """Two policies or more by value, with intervals that hold for all of them at once."""
+        log, chances = self._read(policies)
+        return rank_policies(log, {name: read_policy(log, each) for name, each in chances.items()}, settings)
+
+    def _named(self, given: Mapping[str, str | None]) -> pl.DataFrame:
+        """The frame with our names where the caller or other logs have theirs."""
+        rows = self.frame
+        for ours, theirs in given.items():
+            if theirs is not None and theirs not in rows.columns:
+                raise InputError(f"{self.name}: no column {theirs!r}; it has {', '.join(rows.columns)}")
+            found = theirs or next((each for each in (ours, *ALSO[ours]) if each in rows.columns), None)
+            if found is not None:
+                rows = rows.with_columns(pl.col(found).alias(ours))
+                if theirs is None and found != ours:
+                    self.notes.append(f"{found!r} is read as {ours}")
+            elif ours == "customer_id":
+                rows = rows.with_row_index("customer_id")
+                if "decision_id" not in rows.columns:
+                    self.notes.append(UNKNOWN_CUSTOMER)
+        for each in ("offer_id", "propensity", self.reward, *self.features):
+            if each not in rows.columns:
+                raise InputError(f"{self.name}: no column {each!r}; it has {', '.join(self.frame.columns)}")
+        return rows
+
+    def _check(self) -> None:
+        if self._rows.is_empty():
+            raise InputError(f"{self.name}: no decisions")
+        if self._rows["offer_id"].null_count():
+            raise InputError(f"{self.name}: decisions without an offer_id; write 'none' where nothing was offered")
+        for name, column in ((self.reward, "reward"), ("propensity", "propensity")):
+            if gone := self._rows[column].null_count():
+                raise InputError(
+                    f"{self.name}: {gone} of {len(self)} decisions have no {name}; wait until outcomes are settled, or "
+                    "leave those decisions out (a missing reward is not a reward of 0)"
+                )
+
+    def _read(self, policies: Mapping[str, Policy]) -> tuple[DecisionLog, dict[str, Floats]]:
+        """The arrays of the log and of each policy, over all actions that any of them names."""
+        made = {name: each(self.frame) if callable(each) else each for name, each in policies.items()}
+        actions = self._all_actions(made)
+        place = {action: at for at, action in enumerate(actions)}
+        rows = self._rows
+        log = read_log(
+            np.array([place[each] for each in rows["offer_id"]]),
+            rows["reward"].to_numpy(),
+            rows["propensity"].to_numpy(),
+            rows.select(f"x_{each}" for each in self.features).to_numpy() if self.features else None,
+            rows["customer_id"].to_numpy(),
+        )
+        log = replace(log, logging_NA=self._logged(place))
+        return log, {name: self._chances(name, each, log, place) for name, each in made.items()}
+
+    def _all_actions(self, policies: Mapping[str, Given]) -> list[str]:
+        found = set(self.actions)
+        for each in policies.values():
+            if isinstance(each, str) and each.startswith("always:"):
+                found.add(each.removeprefix("always:"))
+            elif isinstance(each, pl.DataFrame):
+                found |= set(_long(each, self.key)["offer_id"])
+            elif isinstance(each, str) and each == "logged" and "options" in self._rows.columns:
+                found |= set(self._rows["options"].explode().struct.field("offer").drop_nulls())
+        if len(found) > MOST_ACTIONS:
+            told = f"{len(found)} offers; at most {MOST_ACTIONS} can be told apart"
+            raise InputError(f"{self.name}: {told}; evaluate groups of offers")
+        return sorted(found)
+
+    def _chances(self, name: str, policy: Given, log: DecisionLog, place: Mapping[str, int]) -> Floats:
+        if isinstance(policy, np.ndarray):
+            return self._from_array(name, policy, place)
+        if isinstance(policy, pl.DataFrame):
+            return self._from_frame(name, policy, place)
+        found = np.zeros((len(self), len(place)))
+        if policy == "logged":
+            if log.logging_NA is None:
+                raise InputError(f"{self.name}: policy 'logged' needs the column `candidates` with every offer's prob")
+            return log.logging_NA
+        if policy == "uniform":
+            found[:, [place[each] for each in self.actions]] = 1 / len(self.actions)
+        elif policy.startswith("always:"):
+            found[:, place[policy.removeprefix("always:")]] = 1.0
+        else:
+            raise InputError(f"policy {policy!r}: not known; give {NAMED}")
+        return found
+
+    def _from_array(self, name: str, policy: NDArray[Any], place: Mapping[str, int]) -> Floats:
+        if policy.shape != (len(self), len(self.actions)):
+            wanted = f"{len(self)} x {len(self.actions)}, a column for each of {', '.join(self.actions)}"
+            raise InputError(f"policy {name}: an array of shape {policy.shape}; give {wanted}")
+        found = np.zeros((len(self), len(place)))
+        found[:, [place[each] for each in self.actions]] = policy
+        return found
+
+    def _from_frame(self, name: str, policy: pl.DataFrame, place: Mapping[str, int]) -> Floats:
+        long = _long(policy, self.key)
+        by = "key" if "key" in long.columns else "customer_id"
+        cells = self._rows.select("row", by).join(long, on=by, how="left")
+        left = cells.filter(pl.col("offer_id").is_null())["row"].n_unique()
+        if left:
+            raise InputError(f"policy {name}: no row for {left} of {len(self)} decisions; say what it does for them")
+        found = np.zeros((len(self), len(place)))
+        column = cells["offer_id"].replace_strict(place, return_dtype=pl.Int64).to_numpy()
+        np.add.at(found, (cells["row"].to_numpy(), column), cells["prob"].to_numpy())
+        wrong = np.flatnonzero(~((found >= 0).all(axis=1) & (np.abs(found.sum(axis=1) - 1) < 1e-6)))
+        if wrong.size:
+            raise InputError(
+                f"policy {name}: the chances of {wrong.size} of {len(self)} decisions do not sum to 1; name what it "
+                "does with the rest (offer_id none for no offer)"
+            )
+        return found
+
+    def _logged(self, place: Mapping[str, int]) -> Floats | None:
+        """The logged chance of every action, from the decisions' open offers; None where a decision does not tell."""
+        if "options" not in self._rows.columns or self._rows["options"].null_count():
+            return None
+        cells = self._rows.select("row", "options").explode("options").unnest("options").drop_nulls("offer")
+        cells = cells.filter(pl.col("offer").is_in(list(place)))
+        found = np.zeros((len(self), len(place)))
+        column = cells["offer"].replace_strict(place, return_dtype=pl.Int64).to_numpy()
+        found[cells["row"].to_numpy(), column] = cells["prob"].fill_null(float("nan")).to_numpy()
+        return None if cells.is_empty() or np.isnan(found).any() else found
+
+
+def _options(rows: pl.DataFrame) -> pl.Expr:
+    """The open offers of a decision as a list: a list in the decisions table, JSON in a CSV."""
+    column = pl.col("candidates")
+    if rows.schema["candidates"] == pl.String:
+        return column.str.json_decode(OPTION).alias("options")
+    return column.list.eval(
+        pl.struct(
+            pl.element().struct.field("offer").cast(pl.String), pl.element().struct.field("prob").cast(pl.Float64)
+        )
+    ).alias("options")
+
+
+def _long(policy: pl.DataFrame, key: str) -> pl.DataFrame:
+    """key or customer_id, offer_id, prob of a policy that is given as a frame."""
+    names = {
+        ours: next((each for each in (ours, *ALSO[ours]) if each in policy.columns), ours)
+        for ours in ("offer_id", "customer_id")
+    }
+    by = key if key in policy.columns else names["customer_id"]
+    for each in (by, names["offer_id"], "prob"):
+        if each not in policy.columns:
+            raise InputError(f"policy: no column {each!r}; it has {', '.join(policy.columns)}")
+    return policy.select(
+        pl.col(by).cast(pl.String).alias("key" if by == key else "customer_id"),
+        pl.col(names["offer_id"]).cast(pl.String).alias("offer_id"),
+        pl.col("prob").cast(pl.Float64),
+    )
+
+
+def evaluate_log(
+    path: Path,
+    policies: Sequence[str],
+    reward: str = "reward",
+    features: Sequence[str] = (),
+    settings: OffPolicySettings = OffPolicySettings(),  # noqa: B008 - frozen
+) -> StepSummary:
+    """Value each policy (see `Log`; a Parquet file stands for a frame) on the log in a file.
+
+    Of a log too long to hold, a share of the customers, drawn by hash, is valued. Raises InputError for what cannot be
+    read, SupportError for what the log cannot tell.
+    """
+    if not policies:
+        raise InputError(f"policy: none named; give {NAMED}")
+    with duckdb.connect() as connection:
+        connection.execute("set memory_limit = '1GB'; set TimeZone = 'UTC'; set enable_progress_bar = false")
+        rows, notes = _held(open_file(connection, Path(path), Path(path).parent).rows)
+        given = {name: _policy(connection, name) for name in policies}
+        log = Log(rows, reward=reward, features=features, name=str(path))
+        if len(policies) == 1:
+            values, ranking = {name: log.value(each, settings) for name, each in given.items()}, None
+        else:
+            ranking = log.rank(given, settings)
+            values = {name: ranking.values[name] for name in ranking.order}
+    return _summary(Path(path).name, reward, values, ranking, [*log.notes, *notes])
+
+
+def _held(rows: duckdb.DuckDBPyRelation) -> tuple[pl.DataFrame, list[str]]:
+    """The decisions that are valued, in an order fixed by their customers' hashes, and what to say of it."""
+    theirs = next((each for each in ("customer_id", *ALSO["customer_id"]) if each in rows.columns), "_row")
+    offer = next((each for each in ("offer_id", *ALSO["offer_id"]) if each in rows.columns), None)
+    count, offers = (rows.aggregate(f"count(*), count(distinct {ident(offer)})" if offer else "count(*), 1")
+                     .fetchall()[0])  # fmt: skip
+    share = min(1.0, HELD / max(count * offers, 1))
+    place = f"md5_number_lower({ident(theirs)}::varchar)"
+    then = [each for each in (theirs, "decision_id") if each in rows.columns]
+    kept = rows if share == 1 else rows.filter(f"{place} < {share} * 18446744073709551616.0")
+    ordered = kept.order(", ".join([place, *map(ident, then)]))
+    told = f"{count} decisions are too many to hold: valued on {share:.1%} of the customers, drawn by hash"
+    return ordered.project("* exclude (_row)").pl(), [told] if share < 1 else []
+
+
+def _policy(connection: duckdb.DuckDBPyConnection, name: str) -> Given:
+    if not name.endswith(FILES):
+        return name
+    rows: pl.DataFrame = open_file(connection, Path(name), Path(name).parent).rows.project("* exclude (_row)").pl()
+    return rows
+
+
+def _summary(
+    name: str, reward: str, values: Mapping[str, OffPolicyValue], ranking: Ranking | None, notes: Sequence[str]
+) -> StepSummary:
+    """The values in figures and words; `notes` say what was guessed about the log."""
+    first = next(iter(values.values()))
+    lines = [f"{name}: {first.support.rows} decisions, mean {reward} {first.logged:.5g}"]
+    policies, order = [], []
+    for policy, value in values.items():
+        low, high = (
+            (ranking.intervals[policy].low, ranking.intervals[policy].high) if ranking else (value.low, value.high)
+        )
+        figures = {
+            "policy": policy, "value": value.value, "low": low, "high": high,
+            "estimator": value.chosen, "gain_low": value.gain_low, "gain_high": value.gain_high,
+            "effective_rows": value.support.effective, "warning": value.warning,
+        }  # fmt: skip
+        told = ""
+        if ranking and policy in ranking.against:
+            figures["beaten"] = policy in ranking.beaten
+            told = "  beaten" if policy in ranking.beaten else "  cannot be told from the first"
+        policies.append(figures)
+        lines += ["", f"policy {policy}", value.text()]
+        order.append(f"  {policy}: {value.value:.5g}, {low:.5g} to {high:.5g}{told}")
+    if ranking:
+        lines += ["", f"all intervals at once ({first.level:.0%}), best guess first:", *order]
+    lines += [f"note: {each}" for each in notes]
+    told_all = {"rows": first.support.rows, "logged": first.logged, "policies": policies, "notes": list(notes)}
+    return StepSummary("\n".join(lines), told_all)

@@ -1,0 +1,306 @@
+"""A judged policy in; the next release out: recalibrated gains, a price for the same money, its value, and the rules.
+
+Legend: N customers, K open offers, A = K + 1 actions, the last is no offer.
+"""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from promolift import deliver
+from promolift.allocate import choose
+from promolift.deliver import ReleaseTerms
+from promolift.errors import SupportError
+from promolift.hashing import hash_units
+from promolift.learn.explore import ExploreSettings, affordable, explore
+from promolift.learn.release import Proposal, propose, summarise, value_of
+from promolift.learn.support import require, unseen_mass, weigh
+from promolift.learning.evidence import LearnSettings, Slots
+from promolift.learning.judge import Judged, planned_gain, slot_lift
+from promolift.learning.proposal import Proposed, Status
+from promolift.tables import Z95
+
+Floats = NDArray[np.float64]
+GROUP = 20  # customers of an offer in each arm, below which it is told nothing of its own
+
+
+@dataclass(frozen=True)
+class Factor:
+    """Realised / predicted gain after shrinkage, with its 95 % interval; `n` customers spoke for it."""
+
+    ratio: float
+    low: float
+    high: float
+    n: int
+
+
+@dataclass(frozen=True)
+class MeasuredFactors:
+    """`whole` for every offer without an own entry; `closed` are offers whose lower bound lies below 0."""
+
+    measured: float | None
+    measured_se: float | None
+    whole: Factor
+    offers: dict[str, Factor]
+    closed: tuple[str, ...]
+
+    def factor(self, offer: str) -> Factor:
+        """What the predicted gain of an offer is multiplied by."""
+        return self.offers.get(offer, self.whole)
+
+
+@dataclass(frozen=True)
+class Next:
+    """The next release. `proposal` is missing where the logs cannot value it, for the reason in `why`."""
+
+    release: ReleaseTerms
+    recalibration: MeasuredFactors
+    changes: tuple[str, ...]
+    proposal: Proposal | None
+    accepted: bool
+    why: str
+
+
+def next_release(judged: Judged, say: Callable[[float], str]) -> Next:
+    """The policy that follows from what was found, valued on customers it did not learn from.
+
+    Never accepted without exploration in the log, with a broken sample ratio, an unknown holdout salt, or effects that
+    drift. `say` puts an amount into words.
+    """
+    evidence = judged.evidence
+    slots, settings, old = evidence.slots, evidence.settings, evidence.release
+    everybody = np.ones(len(slots), dtype=bool)
+    learned = recalibrate(slots, everybody, old.holdout_share, settings)
+    share = old.explore or settings.explore
+    _, price, floor = policy_of(slots, learned, old.holdout_share, share)
+    release = old.model_copy(
+        update={"policy_version": _after(old.policy_version), "price": price, "explore": floor, "seed": old.seed + 1}
+    )
+    changes = tuple(_changes(judged, learned, release))
+    if not old.explore:
+        why = (
+            "no exploration was logged, so another policy cannot be valued from these decisions; "
+            f"leave {settings.explore:.0%} to chance, and the next verdict can"
+        )
+        return Next(release, learned, changes, None, False, why)
+    try:
+        proposal = valued(judged, changes, say)
+    except SupportError as error:
+        return Next(release, learned, changes, None, False, str(error))
+    hindrances = _hindrances(judged)
+    why = "; ".join(hindrances) or proposal.why
+    return Next(release, learned, changes, proposal, proposal.accepted and not hindrances, why)
+
+
+def recalibrate(
+    slots: Slots, mask_N: NDArray[np.bool_], holdout_share: float, settings: LearnSettings
+) -> MeasuredFactors:
+    """Realised / predicted gain, shrunk: all offers towards 1 +/- `prior_sd`, each offer towards all of them.
+
+    The spread between offers by DerSimonian, Laird 1986 (Controlled Clinical Trials 7); normal posterior. Without
+    outcomes the ratio stays 1 and nothing is closed: an offer closes on evidence only.
+    """
+    predicted = planned_gain(slots, holdout_share)
+    whole = _ratio(slots, mask_N, predicted, settings.least)
+    mean, var = _shrunk(whole, (1.0, settings.prior_sd**2))
+    overall = Factor(mean, mean - Z95 * var**0.5, mean + Z95 * var**0.5, int(mask_N.sum()))
+    groups, planned = {}, planned_offer(slots, holdout_share)
+    for number in np.unique(planned[planned >= 0]):
+        mine = mask_N & (planned == number)
+        if (found := _ratio(slots, mine, predicted, GROUP)) is not None:
+            groups[slots.offers[number]] = (*found, int(mine.sum()))
+    between = _between([group[:2] for group in groups.values()])
+    offers = {}
+    for name, (ratio, error, n) in groups.items():
+        own, own_var = _shrunk((ratio, error), (mean, var + between)) if between > 0 else (mean, var)
+        offers[name] = Factor(own, own - Z95 * own_var**0.5, own + Z95 * own_var**0.5, n)
+    closed = [name for name in slots.offers if offers.get(name, overall).low < 0]
+    return MeasuredFactors(whole[0] if whole else None, whole[1] if whole else None, overall, offers, tuple(closed))
+
+
+def planned_offer(slots: Slots, holdout_share: float) -> NDArray[np.int64]:
+    """The offer that the policy wanted for each customer before the draws; -1 where it wanted none."""
+    rows, best = np.arange(len(slots)), slots.prob_NA[:, :-1].argmax(axis=1)
+    wanted = slots.prob_NA[rows, best] > slots.prob_NA[:, -1] - holdout_share + 1e-9
+    planned: NDArray[np.int64] = np.where(wanted, slots.offer_NK[rows, best], -1)
+    return planned
+
+
+def _ratio(slots: Slots, mask_N: NDArray[np.bool_], predicted_N: Floats, least: int) -> tuple[float, float] | None:
+    """Realised over predicted gain and its error; None with too few customers, or no gain predicted."""
+    expected = float(predicted_N[mask_N].mean()) if mask_N.any() else 0.0
+    found = slot_lift(slots, mask_N, least)
+    if found is None or not expected > 0:  # where exploring was expected to lose, an offer's own factor is not seen
+        return None
+    return found.lift / expected, found.se / expected
+
+
+def _shrunk(seen: tuple[float, float] | None, prior: tuple[float, float]) -> tuple[float, float]:
+    """Mean and variance of the normal posterior."""
+    if seen is None:
+        return prior
+    value, error = seen
+    weight = 1 / error**2
+    total = weight + 1 / prior[1]
+    return (value * weight + prior[0] / prior[1]) / total, 1 / total
+
+
+def _between(seen: list[tuple[float, float]]) -> float:
+    """Variance between offers beyond chance, 0 if chance explains all."""
+    if len(seen) < 2:
+        return 0.0
+    value, weight = np.array([v for v, _ in seen]), np.array([1 / e**2 for _, e in seen])
+    q = float((weight * (value - np.average(value, weights=weight)) ** 2).sum())
+    scale = float(weight.sum() - (weight**2).sum() / weight.sum())
+    return max(0.0, (q - (len(seen) - 1)) / scale) if scale > 0 else 0.0
+
+
+def policy_of(
+    slots: Slots, learned: MeasuredFactors, holdout_share: float, share: float
+) -> tuple[Floats, float, float]:
+    """Chances of every action (nobody held out), the price, and the share explored, for the money spent so far.
+
+    As deliver/ decides: the largest gain - charge - price x cost above 0, and with the explored share an even draw. The
+    price is the least that keeps to the expected cost of the logged policy; exploring takes half of it at most.
+    """
+    gain, cost = new_gain(slots, learned), np.nan_to_num(slots.cost_NK)
+    budget = float((slots.prob_NA[:, :-1] * cost).sum()) / (1 - holdout_share)
+    open_NK = ~np.isnan(gain)
+    actions = open_NK.sum(axis=1) + 1
+    floor = affordable(share, gain, cost, budget)
+    net = gain - np.nan_to_num(slots.charge_NK)
+    price = explore(net, np.where(open_NK, cost, np.nan), budget, ExploreSettings(floor=floor)).price
+    slot = choose(net, np.where(open_NK, cost, np.nan), price)
+    rows, none = np.arange(len(slots)), gain.shape[1]
+    prob = np.hstack([open_NK, np.ones((len(slots), 1), bool)]) * (floor / actions)[:, None]
+    prob[rows, np.where(slot >= 0, slot, none)] += 1 - floor
+    return prob, price, floor
+
+
+def new_gain(slots: Slots, learned: MeasuredFactors) -> Floats:
+    """Recalibrated gains; closed offers have none."""
+    closed = set(learned.closed)
+    factor = np.array([np.nan if name in closed else learned.factor(name).ratio for name in slots.offers] + [np.nan])
+    gain: Floats = slots.gain_NK * factor[slots.offer_NK]
+    return gain
+
+
+def valued(judged: Judged, changes: tuple[str, ...], say: Callable[[float], str]) -> Proposal:
+    """The proposal with its value over no offers and its lead over the policy in force, both doubly robust.
+
+    The policy is the `crossed` one, so that luck is not counted as skill. SupportError where the logs cannot tell.
+    """
+    evidence = judged.evidence
+    slots, held, settings = evidence.slots, evidence.release.holdout_share, evidence.settings
+    prob = crossed(slots, held, evidence.release.explore, settings)
+    rows = np.arange(len(slots))
+    weight = prob[rows, slots.action_N] / slots.logged_N
+    support = weigh(weight, unseen_mass(slots.action_N, prob, slots.prob_NA))
+    require(support, 0.0, settings.guardrails.min_effective)
+    none = np.zeros_like(prob)
+    none[:, -1] = 1.0
+    now = slots.prob_NA.copy()
+    now[:, -1] -= held
+    now /= 1 - held
+    model = rewards(slots)
+    new, without, old = (
+        value_of(each, model, slots.action_N, slots.reward_N, slots.logged_N) for each in (prob, none, now)
+    )
+    return propose(summarise(new - without, weight), summarise(new - old, weight), changes, settings.guardrails, say)
+
+
+def crossed(slots: Slots, holdout_share: float, share: float, settings: LearnSettings) -> Floats:
+    """Chances of every action, each half of the customers decided by what the outcomes of the other half taught."""
+    half = hash_units("learn half", slots.customer_id) < 0.5
+    prob = np.zeros_like(slots.prob_NA)
+    for mine in (half, ~half):
+        learned = recalibrate(slots, ~mine, holdout_share, settings)
+        prob[mine] = policy_of(_only(slots, mine), learned, holdout_share, share)[0]
+    return prob
+
+
+def rewards(slots: Slots) -> Floats:
+    """What each action is believed to be worth: the weeks before for the level, the logged prediction for the gain."""
+    held = slots.held_N
+    before = slots.before_N - slots.before_N[held].mean()
+    square = float((before[held] ** 2).sum())
+    slope = float((before[held] * slots.reward_N[held]).sum()) / square if square > 0 else 0.0
+    base = slots.reward_N[held].mean() + slope * before
+    model: Floats = base[:, None] + np.hstack([np.nan_to_num(slots.gain_NK), np.zeros((len(slots), 1))])
+    return model
+
+
+def _only(slots: Slots, mask_N: NDArray[np.bool_]) -> Slots:
+    parts = {
+        name: getattr(slots, name)[mask_N]
+        for name in ("offer_NK", "gain_NK", "cost_NK", "charge_NK", "prob_NA", "action_N", "held_N", "start_N",
+                     "reward_N", "before_N")
+    }  # fmt: skip
+    return Slots(slots.offers, slots.customer_id.filter(mask_N), **parts)
+
+
+def _after(version: str) -> str:
+    """The version that follows; versions never change."""
+    return str(int(version) + 1) if version.isdecimal() else f"{version}-next"
+
+
+def _changes(judged: Judged, learned: MeasuredFactors, release: ReleaseTerms) -> list[str]:
+    old, whole = judged.evidence.release, learned.whole
+    said = [f"predicted gains are multiplied by {whole.ratio:.2f} ({whole.low:.2f} to {whole.high:.2f})"]
+    own = [name for name, factor in learned.offers.items() if abs(factor.ratio - whole.ratio) > 0.005]
+    if own:
+        said.append(f"{len(own)} offers have a factor of their own")
+    if learned.closed:
+        some = ", ".join(learned.closed[:5])
+        said.append(f"{len(learned.closed)} of {len(judged.evidence.slots.offers)} offers are closed: {some}")
+    if release.explore != old.explore:
+        said.append(f"{release.explore:.1%} of the draws are left to chance, before {old.explore:.1%}")
+    said.append(f"price of the budget {release.price:.3f}, for the same expected cost as before")
+    said.append("exploration is drawn anew; the holdout stays the same")
+    return said
+
+
+def _hindrances(judged: Judged) -> list[str]:
+    """Why a machine may not accept, whatever the value says."""
+    found = []
+    if not judged.main.ratio.ok:
+        found.append("the sample ratio is broken, so no figure of these decisions can be trusted")
+    if not judged.evidence.salt_known:
+        found.append("the holdout was not drawn by the salt that is known, so the next one could not be the same")
+    if judged.evidence.measure != "margin":
+        found.append("only revenue was measured, and more revenue can be less profit")
+    found += [f"{each.kind} have drifted: {each.action}" for each in judged.drifts
+              if each.drifted and each.kind == "effects"]  # fmt: skip
+    return found
+
+
+def learned_release(found: Next) -> ReleaseTerms:
+    """The release with the recalibration it was priced with: on top of the one in force."""
+    whole, before = found.recalibration.whole, found.release.recalibration or deliver.Recalibration()
+    now = deliver.Recalibration(
+        ratio=whole.ratio, low=whole.low, high=whole.high, closed=found.recalibration.closed,
+        offers={name: factor.ratio for name, factor in found.recalibration.offers.items()},
+    )  # fmt: skip
+    return found.release.model_copy(update={"recalibration": before.then(now)})
+
+
+def proposed(found: Next, plan: str | None, status: Status) -> Proposed:
+    """The proposal for the person who decides; `plan` is the mark of the plan that it was learned with."""
+    proposal = found.proposal
+    valued = {} if proposal is None else {
+        "expected_per_customer": proposal.value.value, "expected_interval": proposal.value.interval,
+        "lead_per_customer": proposal.lead.value, "lead_interval": proposal.lead.interval,
+        "effective_decisions": proposal.value.effective, "rollback": proposal.rollback,
+    }  # fmt: skip
+    values = {
+        "release": learned_release(found).model_dump(mode="json"),  # every field said, so that the file says it
+        "changes": found.changes,
+        "within_guardrails": found.accepted,
+        "why": found.why,
+        "factors": {name: asdict(factor) for name, factor in found.recalibration.offers.items()},
+        "plan": plan,
+        "status": status,
+    }
+    return Proposed.parse(values | valued, "proposal")

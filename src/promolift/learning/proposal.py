@@ -1,0 +1,256 @@
+"""A proposal that `promolift learn` wrote in; shown, approved for the plans that follow, or rejected, by a person."""
+
+import json
+import os
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import ConfigDict, Field
+
+from promolift.config import Config
+from promolift.deliver import ReleaseTerms
+from promolift.errors import ConfigError, InputError, StepError
+from promolift.results.approved import approve as keep_release
+from promolift.results.approved import approved
+from promolift.results.job import StepSummary
+from promolift.results.plan import Plan, PlanNote
+from promolift.settings import Settings
+from promolift.store import Store
+from promolift.words import money
+
+FILE = "proposal.json"
+Status = Literal["waiting for a person", "accepted by auto", "approved by a person", "rejected by a person"]
+Interval = tuple[float, float]
+
+
+class Proposed(Settings):
+    """What stands in proposal.json. Values are per customer, in minor units, with their 95 % interval.
+
+    `plan` is the mark of the plan in the work folder when it was learned, None if there was none. `decided_at`, `note`
+    and `replaced` (the release that was approved before) are written when a person decides.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=True)
+    release: ReleaseTerms
+    changes: tuple[str, ...]
+    within_guardrails: bool
+    why: str
+    factors: dict[str, dict[str, float | int]] = Field(default_factory=dict)
+    expected_per_customer: float | None = None
+    expected_interval: Interval | None = None
+    lead_per_customer: float | None = None
+    lead_interval: Interval | None = None
+    effective_decisions: float | None = None
+    rollback: str | None = None
+    plan: str | None = None
+    status: Status
+    decided_at: str | None = None
+    note: str | None = None
+    replaced: ReleaseTerms | None = None
+
+    @classmethod
+    def read(cls, folder: Path) -> Self:
+        """The proposal of a folder. StepError if there is none, InputError or ConfigError if it is damaged."""
+        path = folder / FILE
+        if not path.is_file():
+            raise StepError(f"{path}: no proposal yet; run `promolift learn` first, or name its folder with --out")
+        try:
+            values = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError:
+            raise InputError(f"{path}: not readable as JSON; run `promolift learn` again") from None
+        return cls.parse(values, str(path))
+
+    def write(self, folder: Path) -> Self:
+        """Put it in the place of the folder's proposal."""
+        write_whole(folder / FILE, _json(self.to_json()))
+        return self
+
+    def to_json(self) -> dict[str, object]:
+        """Plain values; what was never said is left out."""
+        return self.model_dump(mode="json", exclude_unset=True)
+
+    @property
+    def decided(self) -> bool:
+        """Whether a person said yes or no."""
+        return self.status in ("approved by a person", "rejected by a person")
+
+    def doubts(self) -> tuple[str, ...]:
+        """What speaks against approving it, in its own figures."""
+        found = [] if self.within_guardrails else [f"it is outside the guardrails: {self.why}"]
+        for interval, than in ((self.lead_interval, "the policy in force"), (self.expected_interval, "no offers")):
+            if interval is not None and interval[1] < 0:
+                found.append(f"its own 95 % interval says that it earns less than {than}")
+        return tuple(found)
+
+
+@dataclass(frozen=True)
+class Where:
+    """Where a proposal lies, and the work folder and settings of the shop that it is for."""
+
+    config: Config
+    work: Path
+    out: Path
+
+    @property
+    def campaign(self) -> str:
+        """The campaign that the shop plans."""
+        return self.config.plan.campaign
+
+
+def plan_mark(store: Store) -> str | None:
+    """A text that changes with the plan of a work folder: its terms and who gets what; None if there is no plan."""
+    if not PlanNote.has(store):
+        return None
+    terms = PlanNote.load(store).terms.model_dump_json()
+    rows = Plan.load(store).decisions.select("decision_id", "offer_id", "propensity").sort("decision_id")
+    return sha256(terms.encode() + rows.write_csv().encode()).hexdigest()[:16]
+
+
+def show(at: Where) -> StepSummary:
+    """The proposal and the approved release, in figures and in words."""
+    with _opened(at.work) as store:
+        now = approved(store, at.campaign)
+    found = Proposed.read(at.out) if (at.out / FILE).is_file() else None
+    told = [f"There is no proposal in {at.out}; `promolift learn` makes one."] if found is None else _told(at, found)
+    if now is None:
+        told.append(f"Approved now: nothing for campaign {at.campaign}; its plans start from their own terms.")
+    else:
+        told.append(f"Approved now: version {now.policy_version} of campaign {at.campaign}{_learned(now)}.")
+    if found is not None and not found.decided:
+        told.append("To decide: `promolift learn approve` or `promolift learn reject`.")
+    figures = {
+        "step": "learn show",
+        "proposal": None if found is None else found.to_json(),
+        "approved": None if now is None else now.model_dump(mode="json"),
+    }
+    return StepSummary("\n".join(told), figures)
+
+
+def approve(at: Where, sure: bool = False) -> StepSummary:
+    """Let the next plans start from the proposal. What speaks against it is refused unless the person is `sure`.
+
+    What it replaces is written first, the proposal is marked last: an interruption in between leaves a proposal that
+    waits and can be approved again. StepError or ConfigError, with the remedy, where it may not be.
+    """
+    found = _waiting(at)
+    with _opened(at.work) as store:
+        doubts = (*found.doubts(), *_other_plan(found, store, at))
+        if doubts and not sure:
+            told = "; ".join(doubts)
+            raise StepError(f"not approved: {told}; `promolift learn approve --yes` approves it all the same")
+        before = approved(store, at.campaign)
+        if before != found.release:
+            found = found.model_copy(update={"replaced": before}).write(at.out)
+        keep_release(store, found.release)
+    found.model_copy(update={"status": "approved by a person", "decided_at": _now()}).write(at.out)
+    release = found.release
+    warnings = [f"WARNING: {each}" for each in doubts]
+    text = [
+        *warnings,
+        f"approved: version {release.policy_version} of campaign {release.campaign_id}{_learned(release)}",
+        "next: `promolift run` (or `promolift plan`) plans from it; until then the plan in force stays as it is",
+    ]
+    figures = {
+        "step": "learn approve",
+        "status": "approved by a person",
+        "release": release.model_dump(mode="json"),
+        "warnings": list(doubts),
+        "next": "promolift run",
+    }
+    return StepSummary("\n".join(text), figures)
+
+
+def reject(at: Where, why: str = "") -> StepSummary:
+    """Mark the proposal as rejected; the release in force stays."""
+    found = _waiting(at)
+    said = {"status": "rejected by a person", "decided_at": _now()} | ({"note": why} if why else {})
+    found.model_copy(update=said).write(at.out)
+    with _opened(at.work) as store:
+        now = approved(store, at.campaign)
+    stays = "nothing was approved before" if now is None else f"version {now.policy_version} stays approved"
+    told = f"rejected: version {found.release.policy_version} of campaign {at.campaign}; {stays}"
+    return StepSummary(told, {"step": "learn reject", "status": "rejected by a person", "why": why})
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file beside its place and put it there in one move: an interruption leaves the old one or the new one."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}.draft")
+    try:
+        draft.write_text(text, encoding="utf-8")
+        draft.replace(path)
+    finally:
+        with suppress(OSError):
+            draft.unlink(missing_ok=True)
+
+
+def _opened(work: Path) -> Store:
+    if not work.is_dir():
+        raise StepError(f"{work}: no such work folder; run `promolift run` first, or name it with --work")
+    return Store(work)
+
+
+def _waiting(at: Where) -> Proposed:
+    """The proposal, if a person may still decide on it and it is for this campaign."""
+    found, path = Proposed.read(at.out), at.out / FILE
+    if found.release.campaign_id != at.campaign:
+        raise ConfigError(
+            f"{path}: it is for campaign {found.release.campaign_id!r}, plan.campaign is {at.campaign!r}; name the "
+            "settings of that campaign with --config, or run `promolift learn` on the decisions of this one"
+        )
+    if found.decided:
+        when = f" on {found.decided_at}" if found.decided_at else ""
+        raise StepError(f"{path}: {found.status}{when} already; run `promolift learn` for a new proposal")
+    return found
+
+
+def _other_plan(found: Proposed, store: Store, at: Where) -> Sequence[str]:
+    """Refuses a proposal for another plan than the work folder's; a doubt where nobody can know."""
+    now = plan_mark(store)
+    if found.plan == now:
+        return ()
+    if found.plan is None:
+        return ("it was learned without the plan of this work folder, so it may be for another one",)
+    there = "another plan is in the work folder now" if now else "the work folder has no plan"
+    raise StepError(
+        f"{at.out / FILE}: it was made for another plan: {there} ({at.work}); run `promolift learn` again on what "
+        "that plan decided, or name its work folder with --work"
+    )
+
+
+def _told(at: Where, found: Proposed) -> list[str]:
+    say = partial(money, currency=at.config.shop.currency, sign=True)
+    release = found.release
+    lines = [f"Proposal in {at.out / FILE}: {found.status}{f', {found.decided_at}' if found.decided_at else ''}."]
+    lines.append(f"For campaign {release.campaign_id}, as version {release.policy_version}. What changes:")
+    lines += [f"- {change}" for change in found.changes]
+    for name, value, interval in (
+        ("Expected over no offers", found.expected_per_customer, found.expected_interval),
+        ("Lead over the policy in force", found.lead_per_customer, found.lead_interval),
+    ):
+        if value is None or interval is None:
+            lines.append(f"{name}: not known.")
+        else:
+            lines.append(f"{name}: {say(value)} per customer (95 % interval {say(interval[0])} to {say(interval[1])}).")
+    lines.append(f"Guardrails: {'within them' if found.within_guardrails else 'OUTSIDE them'}. Why: {found.why}.")
+    return lines + ([f"Once it is in force: {found.rollback}."] if found.rollback else [])
+
+
+def _learned(release: ReleaseTerms) -> str:
+    learned = release.recalibration
+    if learned is None:
+        return ""
+    return f" (predicted gains x {learned.ratio:.2f}, {len(learned.closed)} offers closed)"
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, indent=1) + "\n"

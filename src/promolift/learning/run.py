@@ -1,0 +1,135 @@
+"""Decisions and what happened since in; a verdict, its page, and a proposal for the next release out.
+
+out/learn.html     the page
+out/learn.json     the same in numbers
+out/proposal.json  the next release, for a person to approve (see proposal.py)
+out/release.json   only with `auto`, and only if the guardrails accept the proposal
+"""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import duckdb
+import polars as pl
+
+from promolift.config import Config, load_config
+from promolift.errors import StepError
+from promolift.learning.evidence import Evidence, LearnSettings, gather, read_decisions, read_outcomes
+from promolift.learning.judge import Judged, judge, numbers_of
+from promolift.learning.next import learned_release, next_release, proposed
+from promolift.learning.page import Told, page_of, summary_text
+from promolift.learning.proposal import Proposed, plan_mark, write_whole
+from promolift.pages import render_page
+from promolift.progress import Tell
+from promolift.results.job import StepSummary
+from promolift.results.plan import PlanNote
+from promolift.results.tables import Clean, Profiled
+from promolift.sources.files import open_file
+from promolift.store import Store
+from promolift.words import money
+
+
+@dataclass(frozen=True)
+class Request:
+    """Where to read and write. A file that is not named is taken from the work folder."""
+
+    decisions: Path | None
+    events: Path | None
+    work: Path
+    out: Path
+    config: Path | Config
+    settings: LearnSettings
+    auto: bool = False
+
+
+@dataclass(frozen=True)
+class LearnResult:
+    """What was learned: the proposal, and the findings in figures and words."""
+
+    proposal: Proposed
+    summary: StepSummary
+
+
+def run_learn(request: Request, tell: Tell) -> LearnResult:
+    """Judge the decisions and write the files.
+
+    Raises SupportError where the outcomes cannot tell: nobody held out, windows not over, too few customers.
+    """
+    config: Config | None = request.config if isinstance(request.config, Config) else None
+    if isinstance(request.config, Path) and request.config.is_file():
+        config = load_config(request.config)
+    with opened(request.work) as store:
+        tell("learn", 0.1, "decisions and outcomes")
+        evidence = _evidence(request, store, config)
+        tell("learn", 0.4, "verdict")
+        judged = judge(evidence, _profiles(store, evidence))
+        mark = plan_mark(store) if store is not None else None
+    currency = config.shop.currency if config else None
+    tell("learn", 0.7, "next release")
+    following = next_release(judged, partial(money, currency=currency))
+    released = request.auto and following.accepted
+    told = Told(judged, following, currency, config.shop.name if config else None, request.auto, released)
+    return _write(request.out, told, mark)
+
+
+@contextmanager
+def opened(folder: Path) -> Iterator[Store | None]:
+    """The work folder if there is one; none is made."""
+    if not folder.is_dir():
+        yield None
+        return
+    with Store(folder) as store:
+        yield store
+
+
+def _evidence(request: Request, store: Store | None, config: Config | None) -> Evidence:
+    decisions = read_decisions(request.decisions, store)
+    clean = Clean(store) if store is not None else None
+    products = clean.catalogue if clean is not None and clean.has_products else None
+    rate = config.value.margin_rate if config else None
+    release = PlanNote.load(store).terms if store is not None and PlanNote.has(store) else None
+    if request.events is None:
+        if clean is None or not clean.has_events:
+            raise StepError("learn: no events; give --events FILE, or --work with ingested ones")
+        outcomes = read_outcomes(clean.events(), products, decisions, rate)
+    else:
+        with duckdb.connect() as connection:
+            rows = open_file(connection, request.events, request.events.parent).rows
+            outcomes = read_outcomes(rows, products, decisions, rate)
+    return gather(decisions, outcomes, release, request.settings)
+
+
+def _profiles(store: Store | None, evidence: Evidence) -> tuple[pl.DataFrame, pl.DataFrame] | None:
+    """Profiles as of the decisions and as of a later moment, None unless both are kept."""
+    if store is None or not Profiled(store).has_profiles:
+        return None
+    profiles = Profiled(store).every_profile
+    decided = int(evidence.slots.start_N.max())
+    moments = profiles["asof_ms"].unique().sort().to_list()
+    then, now = [m for m in moments if m <= decided], [m for m in moments if m > decided]
+    if not then or not now:
+        return None
+    return profiles.filter(pl.col("asof_ms") == then[-1]), profiles.filter(pl.col("asof_ms") == now[-1])
+
+
+def _write(out: Path, told: Told, mark: str | None) -> LearnResult:
+    """Write the files; `mark` is that of the plan which the work folder had."""
+    out.mkdir(parents=True, exist_ok=True)
+    proposal = proposed(told.next, mark, "accepted by auto" if told.released else "waiting for a person")
+    numbers = numbers_of(told.judged) | {"proposal": proposal.to_json()}
+    texts = {"learn.json": numbers, "proposal.json": proposal.to_json()}
+    (out / "release.json").unlink(missing_ok=True)  # an older one would pass for the answer to these decisions
+    if told.released:
+        texts["release.json"] = learned_release(told.next).model_dump(mode="json")
+    for name, value in texts.items():
+        write_whole(out / name, json.dumps(value, ensure_ascii=False, indent=1) + "\n")
+    page = out / "learn.html"
+    write_whole(page, render_page(page_of(told)))
+    return LearnResult(proposal, StepSummary(summary_text(told), numbers).adding(f"Report: {page}", page=str(page)))
+
+
+__all__ = ["Judged", "LearnSettings", "Request", "run_learn"]

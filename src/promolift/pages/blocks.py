@@ -1,0 +1,159 @@
+"""What a chapter is made of: text, figures with their data beside them, tables, cards, and honest gaps."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+from promolift.pages.planned import Evidence
+
+Badge = Evidence | Literal["simulated", "unstated"]
+Tone = Literal["plain", "good", "warn", "bad"]
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A table of text cells; `numeric` marks the columns set flush right, `marked` the row to stand out."""
+
+    headers: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    numeric: frozenset[int] = frozenset()
+    marked: int | None = None
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A chart: what it asks, the finding in words, its data for the script, and the same data as a table."""
+
+    id: str
+    title: str
+    finding: str
+    spec: Mapping[str, Any]
+    grid: Grid
+    how: str = ""
+    n: str = ""
+    evidence: Badge | None = None
+    wide: bool = False
+    tone: Tone = "plain"
+    kind: str = "figure"
+
+
+@dataclass(frozen=True)
+class Block:
+    """Anything else a template knows by its `kind`; `data` is what that template prints."""
+
+    kind: str
+    data: Mapping[str, Any] = field(default_factory=dict)
+    title: str = ""
+    evidence: Badge | None = None
+    wide: bool = True
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """One chapter: its short name for the contents, its title, an opening sentence, and its blocks."""
+
+    slug: str
+    name: str
+    title: str
+    lead: str
+    blocks: Sequence[Figure | Block]
+
+
+@dataclass(frozen=True)
+class Big:
+    """One number of the first screen."""
+
+    label: str
+    value: str
+    sentence: str
+    evidence: Badge | None = None
+
+
+@dataclass(frozen=True)
+class Span:
+    """An interval as positions from 0 to 100, for a small drawing: low, value, high and zero."""
+
+    low: float
+    value: float
+    high: float
+    zero: float
+    low_text: str
+    high_text: str
+
+
+@dataclass(frozen=True)
+class Stand:
+    """Something the headline stands on and nobody measured: its name, a sentence, the value taken, the value that would
+    bring the result to nothing, and the places of both from 0 to 100 for a small drawing; None where no value would.
+    """
+
+    name: str
+    text: str
+    value: str | None = None
+    flips_at: str | None = None
+    value_at: float = 0.0
+    flips_place: float = 0.0
+
+
+@dataclass(frozen=True)
+class Page:
+    """A whole page: whose it is, the first screen (one headline number, its interval, `asides` that explain it, what it
+    `stands` on, further numbers), chapters.
+    """
+
+    name: str
+    eyebrow: str
+    facts: Sequence[tuple[str, str]]
+    head: Big
+    chapters: Sequence[Chapter]
+    bigs: Sequence[Big] = ()
+    span: Span | None = None
+    span_name: str = ""
+    asides: Sequence[str] = ()
+    stands: Sequence[Stand] = ()
+    currency: str | None = None
+
+
+def balanced(blocks: Sequence[Figure | Block]) -> list[Figure | Block]:
+    """The same blocks; one of half width that would stand alone takes the whole width."""
+    placed: list[Figure | Block] = []
+    alone = False
+    for block in [*blocks, None]:
+        if alone and (block is None or block.wide):
+            placed[-1] = replace(placed[-1], wide=True)
+        if block is not None:
+            placed.append(block)
+            alone = not block.wide and not alone
+    return placed
+
+
+def gap(what: str, why: str | None) -> Block:
+    """The honest box: what is not known and, if the caller said so, because of what."""
+    return Block("gap", {"what": what, "why": why or "no reason was given"})
+
+
+def note(text: str, tone: Tone = "plain") -> Block:
+    """A sentence set apart."""
+    return Block("note", {"text": text, "tone": tone})
+
+
+def table(title: str, headers: Sequence[str], rows: Sequence[Sequence[str]], text: str = "", **extra: Any) -> Block:
+    """A block of one table; every column but the first is set flush right unless `words` names it."""
+    words = extra.pop("words", ())
+    numeric = frozenset(k for k in range(1, len(headers)) if k not in words)
+    return Block("grid", {"grid": Grid(headers, rows, numeric), "text": text}, title, **extra)
+
+
+def forest(
+    slug: str,
+    title: str,
+    finding: str,
+    axis: tuple[str, str],
+    marks: Sequence[Sequence[Any]],
+    **extra: Any,
+) -> Figure:
+    """Values with their intervals below each other: (name, value, low, high, tone) on an axis of (name, format)."""
+    rows = [dict(zip(("name", "value", "low", "high", "tone"), mark, strict=True)) for mark in marks]
+    return Figure(
+        slug, title, finding, {"kind": "forest", "x": {"name": axis[0], "fmt": axis[1]}, "rows": rows}, **extra
+    )

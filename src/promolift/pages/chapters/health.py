@@ -1,0 +1,74 @@
+"""Chapter 1. What was read, what became of it, and what this data can and cannot answer."""
+
+from promolift.pages.blocks import Block, Chapter, gap
+from promolift.pages.story import Story
+from promolift.results.shop import Health
+from promolift.words import clip, count, plural, share
+
+TONES = {"yes": "good", "partly": "warn", "no": "bad"}
+MOST_REASONS = 12
+
+
+def tell(story: Story) -> Chapter:
+    """Data health."""
+    health = story.health
+    if health is None:
+        blocks = [gap("what became of the raw rows", story.missing.get("health"))]
+    else:
+        blocks = [_tables(health), *_reasons(health), _abilities(health)]
+    return Chapter("health", "Data health", "Can this data be trusted?", _lead(health), blocks)
+
+
+def _lead(health: Health | None) -> str:
+    if health is None or not health.read:
+        return "How many raw rows were read is not known."
+    fates = (
+        f"{count(health.repaired)} of them after a repair; {count(health.rejected)} were set aside with their reason"
+    )
+    return (
+        f"{plural(health.read, 'row')} were read from {plural(len(health.tables), 'table')}. "
+        f"{count(health.accepted)} were taken ({share(health.accepted_share)}), {fates}."
+    )
+
+
+def _tables(health: Health) -> Block:
+    rows = [
+        {
+            "name": clip(each.table, 40),
+            "cells": [count(n) for n in (each.read, each.accepted, each.repaired_rows, each.rejected_rows)],
+            "taken": share(each.accepted_share),
+            # what is too small to see is drawn one unit wide: a rejected row must not vanish
+            "rejected": _width(each.rejected_rows, each.read),
+            "repaired": _width(each.repaired_rows, each.read),
+        }
+        for each in health.tables
+    ]
+    return Block("tables", {"rows": rows}, "What became of the rows")
+
+
+def _width(part: int, whole: int) -> float:
+    return 0.0 if not part or not whole else round(min(100.0, max(1.0, 100 * part / whole)), 1)
+
+
+def _reasons(health: Health) -> list[Block]:
+    shown = health.reasons[:MOST_REASONS]
+    rows = [
+        {"figure": count(r.rows), "text": clip(r.reason, 140), "small": f"{clip(r.table, 40)}, {r.fate}"} for r in shown
+    ]
+    left = len(health.reasons) - len(shown)
+    more = f"{plural(left, 'rarer reason')} not shown." if left else ""
+    return [Block("list", {"rows": rows, "more": more}, "Why rows were repaired or set aside")] if rows else []
+
+
+def _abilities(health: Health) -> Block:
+    rows = [
+        {
+            "capability": clip(each.name, 90),
+            "state": each.level,
+            "tone": TONES[each.level],
+            "reason": clip(each.reason, 220) if each.reason else "",
+            "add": clip(each.add, 220) if each.add else "",
+        }
+        for each in health.abilities
+    ]
+    return Block("abilities", {"rows": rows}, "What this data can answer")

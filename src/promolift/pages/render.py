@@ -1,0 +1,116 @@
+"""A `Story`, or any other `Page`, in; one HTML file out that needs nothing else: no network, no other file."""
+
+import json
+import math
+from base64 import b64encode
+from dataclasses import replace
+from functools import lru_cache
+from hashlib import sha256
+from importlib.resources import files
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from promolift.pages.blocks import Figure, Page, balanced
+from promolift.pages.chapters import TELLERS
+from promolift.pages.chapters.summary import asides, facts, headline, numbers, stands
+from promolift.pages.story import Story
+from promolift.words import digits, interval_name, symbol
+
+
+def render(story: Story) -> str:
+    """The report of `story` as one HTML document. What the story leaves out becomes a box that says so."""
+    shop = story.shop
+    head, span = headline(story)
+    return render_page(
+        Page(
+            name=shop.name or "Shop without a name",
+            eyebrow="Promotion plan",
+            facts=facts(shop),
+            head=head,
+            span=span,
+            span_name=interval_name(story.interval_percent),
+            asides=asides(story),
+            stands=stands(story),
+            bigs=numbers(story),
+            chapters=[chapter for teller in TELLERS if (chapter := teller(story)) is not None],
+            currency=shop.currency,
+        )
+    )
+
+
+def render_page(page: Page) -> str:
+    """Any page as one HTML document; the same page gives the same text.
+
+    Customers' texts are escaped, the charts' data are JSON in a block that runs nothing, and a Content-Security-Policy
+    allows only this document's scripts and styles, by hash.
+    """
+    chapters = [replace(chapter, blocks=balanced(chapter.blocks)) for chapter in page.chapters]
+    figures = {b.id: b.spec for chapter in chapters for b in chapter.blocks if isinstance(b, Figure)}
+    money = {"symbol": symbol(page.currency), "digits": digits(page.currency)}
+    style, scripts = _asset("vendor/fonts.css") + _asset("static/report.css"), _scripts()
+    text = (
+        _templates()
+        .get_template("report.html")
+        .render(
+            csp=_policy(style, scripts),
+            style=Markup(style),
+            scripts=[Markup(script) for script in scripts],
+            data=Markup(embed({"money": money, "figures": figures})),
+            page=page,
+            chapters=chapters,
+        )
+    )
+    return text.encode("utf-8", "replace").decode("utf-8")  # a lone surrogate cannot be written to a file
+
+
+def embed(value: object) -> str:
+    """JSON that may stand inside <script>: nothing in it can close the element or open a comment; NaN becomes null."""
+    text = json.dumps(_plain(value), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    for char in "<>&\u2028\u2029":
+        text = text.replace(char, f"\\u{ord(char):04x}")
+    return text
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, float):  # six figures are more than a screen can show
+        return float(f"{value:.6g}") if math.isfinite(value) else None
+    return value
+
+
+@lru_cache
+def _asset(name: str) -> str:
+    # browsers hash what they parsed, and they parse every line end as \n
+    return files("promolift.pages").joinpath(name).read_text("utf-8").replace("\r\n", "\n")
+
+
+def _scripts() -> list[str]:
+    return [_asset("vendor/echarts.report.min.js"), _asset("static/draw.js"), _asset("static/report.js")]
+
+
+def _policy(style: str, scripts: list[str]) -> str:
+    allowed = " ".join(_digest(script) for script in scripts)
+    return (
+        f"default-src 'none'; script-src {allowed}; style-src {_digest(style)}; font-src data:; "
+        "img-src data:; base-uri 'none'; form-action 'none'"
+    )
+
+
+def _digest(text: str) -> str:
+    return f"'sha256-{b64encode(sha256(text.encode()).digest()).decode()}'"
+
+
+@lru_cache
+def _templates() -> Environment:
+    return Environment(
+        loader=PackageLoader("promolift.pages"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )

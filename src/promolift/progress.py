@@ -1,0 +1,59 @@
+"""How far the steps are, in; shown on stderr, out: a bar for each on a terminal, elsewhere one line as each ends."""
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+Tell = Callable[..., None]  # tell(step, share done, note)
+
+
+@contextmanager
+def showing() -> Iterator[Tell]:
+    """A display for `tell(step, share, note)`; rich is imported only where there is a terminal to draw on."""
+    with bars() if sys.stderr.isatty() else lines() as tell:
+        yield tell
+
+
+@contextmanager
+def bars() -> Iterator[Tell]:
+    """One moving bar per step."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        tasks: dict[str, Any] = {}
+
+        def tell(step: str, share: float, note: str = "") -> None:
+            text = f"{step:<9} {note}"[:70].ljust(58)
+            if step not in tasks:
+                tasks[step] = progress.add_task(text, total=1.0)
+            progress.update(tasks[step], completed=share, description=text)
+
+        yield tell
+
+
+@contextmanager
+def lines() -> Iterator[Tell]:
+    """One line per step once it has ended: its name, its last note, how long it took; for logs and other programs.
+
+    A step has ended when it says so (share 1), or when all is over; a step that fails gets no line, but its error.
+    """
+    began: dict[str, float] = {}
+    notes: dict[str, str] = {}
+
+    def end(step: str) -> None:
+        seconds = time.monotonic() - began.pop(step)
+        print(f"{step:<9} {notes[step] or 'done'}, {seconds:.1f} s", file=sys.stderr, flush=True)
+
+    def tell(step: str, share: float, note: str = "") -> None:
+        began.setdefault(step, time.monotonic())
+        notes[step] = note
+        if share >= 1:
+            end(step)
+
+    yield tell
+    for step in [*began]:
+        end(step)

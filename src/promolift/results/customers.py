@@ -1,0 +1,231 @@
+"""Profiles, affinities and orders by hour in; who the shop's customers are, counted once, out."""
+
+from collections.abc import Sequence
+from typing import NamedTuple, Self
+
+import polars as pl
+
+from promolift.results.figures import Histogram, finite, quantile, sample, typed
+from promolift.settings import Settings
+
+MOST_DOTS = 2500
+QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)
+HEAVY = 0.2  # who saves this part of the full price and more buys much on discount
+TOP_CATEGORIES = 10
+READ = {
+    "recency_days": "recency_days", "orders": "orders_52w", "spend_cents": "revenue_52w_cents",
+    "cadence_days": "cadence_days", "basket_cents": "basket_median_cents", "discount_share": "discount_share",
+    "price_sensitivity": "price_sensitivity", "price_sensitivity_se": "price_sensitivity_se",
+}  # fmt: skip
+
+
+class Quantile(Settings):
+    """Of each attribute the value that `part` of the customers are at or below; None where nobody's is known.
+
+    `orders` and `spend_cents` are of the last 364 days, `spend_next_cents` is expected of the plan's window.
+    """
+
+    part: float
+    recency_days: float | None
+    cadence_days: float | None
+    orders: float | None
+    spend_cents: float | None
+    basket_cents: float | None
+    discount_share: float | None
+    price_sensitivity: float | None
+    spend_next_cents: float | None
+
+    @classmethod
+    def of(cls, people: pl.DataFrame, part: float) -> Self:
+        """Each attribute by itself."""
+        names = [name for name in cls.model_fields if name != "part"]
+        return cls(part=part, **{name: quantile(people[name], part) for name in names})
+
+
+class Dot(Settings):
+    """A customer on the map of recency and spend."""
+
+    customer_id: str
+    recency_days: float
+    spend_cents: float
+    price_sensitivity: float | None
+
+
+class Placed(Settings):
+    """The customers with both a last order and a spend; `left_out` are the others.
+
+    `dots` are drawn by hash, `lettered` those whose stories are told. `top_tenth_share`: of all spend, that of the
+    tenth that spends most; None below ten customers. `apart_share`: of those whose price sensitivity and its error are
+    known, whose lies more than two standard errors from the middle. `sensitivity_low` and `_high` are as far from the
+    middle as the farther of the 5 % and 95 % quantiles; None where all are the same.
+    """
+
+    customers: int
+    left_out: int
+    dots: tuple[Dot, ...]
+    lettered: tuple[Dot, ...]
+    longest_days: float
+    quantiles: tuple[Quantile, ...]
+    top_tenth_share: float | None
+    apart_share: float | None
+    sensitivity_low: float | None
+    sensitivity_high: float | None
+
+    @property
+    def drawn(self) -> int:
+        """How many are drawn."""
+        return len(self.dots)
+
+    @property
+    def middle(self) -> Quantile:
+        """The medians."""
+        return self.quantiles[QUANTILES.index(0.5)]
+
+    @classmethod
+    def of(cls, people: pl.DataFrame, lettered: Sequence[str]) -> Self | None:
+        """None where there are none."""
+        placed = people.filter(pl.col("recency_days") >= 0, pl.col("spend_cents") > 0)
+        if placed.is_empty():
+            return None
+        reach = _reach(placed["price_sensitivity"])
+        return cls(
+            customers=placed.height, left_out=people.height - placed.height,
+            dots=typed(Dot, sample(placed, "customer_id", MOST_DOTS, "report.scatter")),
+            lettered=typed(Dot, placed.filter(pl.col("customer_id").is_in(lettered))),
+            longest_days=placed["recency_days"].max(), quantiles=tuple(Quantile.of(placed, q) for q in QUANTILES),
+            top_tenth_share=_top_tenth(placed["spend_cents"]), apart_share=_apart(placed),
+            sensitivity_low=reach and reach.low, sensitivity_high=reach and reach.high,
+        )  # fmt: skip
+
+
+class Customers(Settings):
+    """Who the customers are: the one in the middle, the map, and how often and how dearly they buy.
+
+    `heavy_share`: of those whose discounts are known, who saves a fifth of the full price and more.
+    """
+
+    customers: int
+    middle: Quantile
+    placed: Placed | None
+    cadence_days: Histogram | None
+    discount_share: Histogram | None
+    heavy_share: float | None
+
+    @classmethod
+    def of(cls, profiles: pl.DataFrame, affinities: pl.DataFrame, lettered: Sequence[str] = ()) -> Self | None:
+        """From PROFILES and AFFINITIES as of one moment; None where there is nobody."""
+        if profiles.is_empty():
+            return None
+        spend = affinities.group_by("customer_id").agg(pl.col("expected_cents").sum().alias("spend_next_cents"))
+        read = profiles.select("customer_id", **{to: pl.col(name).cast(pl.Float64) for to, name in READ.items()})
+        people = finite(read.join(spend, on="customer_id", how="left").sort("customer_id"))
+        reduced = people["discount_share"].drop_nulls()
+        return cls(
+            customers=people.height, middle=Quantile.of(people, 0.5), placed=Placed.of(people, lettered),
+            cadence_days=Histogram.of(people["cadence_days"]), discount_share=Histogram.of(people["discount_share"]),
+            heavy_share=(reduced >= HEAVY).mean() if reduced.len() else None,
+        )  # fmt: skip
+
+
+class _Reach(NamedTuple):
+    low: float
+    high: float
+
+
+def _reach(sensitivity: pl.Series) -> _Reach | None:
+    low, middle, high = (quantile(sensitivity, q) for q in (0.05, 0.5, 0.95))
+    if low is None or high is None or middle is None or low >= high:
+        return None
+    reach = max(high - middle, middle - low)
+    return _Reach(middle - reach, middle + reach)
+
+
+def _top_tenth(spend: pl.Series) -> float | None:
+    if spend.len() < 10:
+        return None
+    top = spend.sort(descending=True).head(max(1, round(spend.len() / 10)))
+    return float(top.sum()) / float(spend.sum())
+
+
+def _apart(placed: pl.DataFrame) -> float | None:
+    known = placed.drop_nulls(["price_sensitivity", "price_sensitivity_se"])
+    if known.is_empty():
+        return None
+    away = (pl.col("price_sensitivity") - pl.col("price_sensitivity").median()).abs()
+    return known.filter(away > 2 * pl.col("price_sensitivity_se")).height / known.height
+
+
+class Taste(Settings):
+    """A category: its share of the average customer's spend, and how many buy it."""
+
+    target: str
+    spend_share: float
+    customers: int
+
+
+class Tastes(Settings):
+    """What `customers` buy, of so many `categories`: the `top` ones, and their share of spend `together`."""
+
+    customers: int
+    categories: int
+    top: tuple[Taste, ...]
+    together_share: float
+
+    @property
+    def shown(self) -> int:
+        """How many are on top."""
+        return len(self.top)
+
+    @classmethod
+    def of(cls, rows: pl.DataFrame) -> Self | None:
+        """From customer_id, target as it is printed, and spend_share of the customer's own spend; None without any."""
+        rows = finite(rows).drop_nulls(["customer_id", "target", "spend_share"])
+        if rows.is_empty():
+            return None
+        people = rows["customer_id"].n_unique()
+        every = rows.group_by("target").agg(
+            pl.col("spend_share").sum() / people, pl.col("customer_id").n_unique().alias("customers")
+        )
+        top = every.sort(["spend_share", "target"], descending=[True, False]).head(TOP_CATEGORIES)
+        return cls(
+            customers=people, categories=every.height, top=typed(Taste, top), together_share=top["spend_share"].sum()
+        )
+
+
+class Hour(Settings):
+    """An hour of the week in the shop's zone, its share of the week's orders; `weekday` 0 is Monday."""
+
+    weekday: int
+    hour: int
+    orders_share: float
+
+
+class ShopWeek(Settings):
+    """When `orders` come: each of the 168 hours, Monday's first, and the share of each day."""
+
+    orders: int
+    hours: tuple[Hour, ...]
+    days_share: tuple[float, ...]
+
+    @property
+    def busiest(self) -> Hour:
+        """The hour with the most orders, the earliest of equal ones."""
+        return max(self.hours, key=lambda each: each.orders_share)
+
+    @property
+    def busiest_day(self) -> int:
+        """The weekday with the most orders."""
+        return max(range(7), key=lambda day: self.days_share[day])
+
+    @classmethod
+    def of(cls, rows: pl.DataFrame) -> Self | None:
+        """From weekday, hour and orders, several rows an hour if need be; None where there are no orders."""
+        found = {(day, hour): n for day, hour, n in rows.group_by("weekday", "hour").agg(pl.col("orders").sum()).rows()}
+        total = sum(found.values())
+        if total <= 0:
+            return None
+        share = {(day, hour): found.get((day, hour), 0) / total for day in range(7) for hour in range(24)}
+        return cls(
+            orders=total, hours=tuple(Hour(weekday=d, hour=h, orders_share=s) for (d, h), s in share.items()),
+            days_share=tuple(sum(share[day, hour] for hour in range(24)) for day in range(7)),
+        )  # fmt: skip

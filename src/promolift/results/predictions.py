@@ -1,0 +1,112 @@
+"""What predictions said and what happened, in; figures beside a simple rule, calibration and recall, out."""
+
+from typing import Self
+
+import polars as pl
+
+from promolift.results.figures import finite, typed
+from promolift.settings import Settings
+
+
+class Scored(Settings):
+    """A figure of a prediction over `n` cases that it had not seen, with its 95 % interval, beside a simple rule's.
+
+    `better` says which direction is good: higher, lower, or nothing where neither is.
+    """
+
+    model: str
+    figure: str | None
+    value: float | None
+    low: float | None
+    high: float | None
+    n: int | None
+    baseline: str | None
+    baseline_value: float | None
+    better: str | None
+
+
+class ReliabilityBin(Settings):
+    """Cases of similar prediction: the mean probability, the rate `observed`, and its 95 % interval."""
+
+    predicted: float
+    observed: float
+    low: float | None
+    high: float | None
+    n: int
+
+
+class Reliability(Settings):
+    """Whether what a model predicts comes true, in bins of the prediction, the lowest first."""
+
+    model: str
+    bins: tuple[ReliabilityBin, ...]
+
+    @property
+    def cases(self) -> int:
+        """Cases of all bins."""
+        return sum(each.n for each in self.bins)
+
+    @property
+    def predicted_share(self) -> float | None:
+        """What was predicted on average; None without cases."""
+        return sum(each.predicted * each.n for each in self.bins) / self.cases if self.cases else None
+
+    @property
+    def observed_share(self) -> float | None:
+        """What happened on average; None without cases."""
+        return sum(each.observed * each.n for each in self.bins) / self.cases if self.cases else None
+
+    @property
+    def judged(self) -> int:
+        """Bins with an interval."""
+        return sum(each.low is not None and each.high is not None for each in self.bins)
+
+    @property
+    def inside(self) -> int:
+        """Bins in whose interval the prediction lies."""
+        return sum(
+            each.low is not None and each.high is not None and each.low <= each.predicted <= each.high
+            for each in self.bins
+        )
+
+
+class RecallAt(Settings):
+    """Of what `n` customers then bought, the share that was among the first `k` suggestions, with its 95 % interval."""
+
+    k: int
+    recall: float
+    low: float | None
+    high: float | None
+    n: int | None
+
+
+class RecallCurve(Settings):
+    """Recall of one model or rule, by the length of the list."""
+
+    model: str
+    points: tuple[RecallAt, ...]
+
+
+class Predictions(Settings):
+    """How good the predictions are: figures, calibration and recall; the first model of `recall` is ours."""
+
+    scores: tuple[Scored, ...] = ()
+    reliability: tuple[Reliability, ...] = ()
+    recall: tuple[RecallCurve, ...] = ()
+
+    @classmethod
+    def of(cls, scores: pl.DataFrame, calibration: pl.DataFrame, recall: pl.DataFrame) -> Self:
+        """From the tables that the evaluate step keeps."""
+        binned = finite(calibration).drop_nulls(["predicted", "observed"])
+        listed = finite(recall).drop_nulls(["k", "recall"])
+        return cls(
+            scores=typed(Scored, scores),
+            reliability=tuple(
+                Reliability(model=model, bins=typed(ReliabilityBin, rows.sort("predicted")))
+                for (model,), rows in binned.group_by("model", maintain_order=True)
+            ),
+            recall=tuple(
+                RecallCurve(model=model, points=typed(RecallAt, rows.sort("k")))
+                for (model,), rows in listed.group_by("model", maintain_order=True)
+            ),
+        )

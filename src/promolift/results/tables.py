@@ -1,0 +1,189 @@
+"""A work folder in; the tables that the first steps keep there out, each under its contract, read when asked for.
+
+A table with a row per customer or fewer comes as a frame, a larger one as a lazy relation. What may be missing is None
+or empty; for the rest StepError names the verb that makes it.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import polars as pl
+from duckdb import DuckDBPyRelation as Relation
+
+from promolift.sql import fetch, literal
+from promolift.store import Store
+from promolift.tables import CUSTOMERS
+from promolift.terms import AND, covered
+
+
+@dataclass(frozen=True)
+class Clean:
+    """What `promolift ingest` keeps: the shop's own tables (EVENTS, CUSTOMERS, PRODUCTS and those of its campaigns)."""
+
+    store: Store
+
+    @property
+    def shards(self) -> list[int]:
+        """The shards of the events, each with whole customers."""
+        return self.store.shards("events")
+
+    def events(self, shard: int | None = None) -> Relation:
+        """EVENTS: all of them, or one shard."""
+        return self.store.events(shard)
+
+    @property
+    def has_events(self) -> bool:
+        """Whether a log was taken in."""
+        return self.store.has("events")
+
+    @property
+    def has_products(self) -> bool:
+        """Whether a catalogue was taken in."""
+        return self.store.has("products")
+
+    @property
+    def products(self) -> Relation:
+        """PRODUCTS, lazily."""
+        return self.store.table("products")
+
+    @cached_property
+    def catalogue(self) -> pl.DataFrame:
+        """PRODUCTS."""
+        return self.store.frame("products")
+
+    @property
+    def customers(self) -> Relation:
+        """CUSTOMERS, lazily."""
+        return self.store.table("customers")
+
+    @cached_property
+    def people(self) -> pl.DataFrame:
+        """CUSTOMERS; no rows in a folder that never held any."""
+        return self.store.frame("customers") if self.store.has("customers") else CUSTOMERS.empty()
+
+    def printed_names(self, product_ids: pl.Series) -> dict[str, str]:
+        """Names as printed, of the products that have one; of an offer on two, both names."""
+        asked = {each: covered(each) for each in product_ids.drop_nulls().unique().sort()}
+        ones = sorted({one for parts in asked.values() for one in parts})
+        named = self.catalogue.filter(pl.col("product_id").is_in(ones)).drop_nulls("name")
+        names = dict(named.select("product_id", "name").iter_rows())
+        return {
+            each: AND.join(names.get(p, p) for p in parts) for each, parts in asked.items() if names.keys() & {*parts}
+        }
+
+    @property
+    def moneyless(self) -> bool:
+        """Whether no purchase has an amount above 0."""
+        paid = self.events().filter("kind = 'purchase' and greatest(revenue_cents, list_cents) > 0")
+        return not paid.limit(1).fetchall()
+
+    @property
+    def exposures(self) -> Relation | None:
+        """EXPOSURES: who was sent what; None where no campaigns were given."""
+        return self._if_there("exposures")
+
+    @property
+    def redemptions(self) -> Relation | None:
+        """REDEMPTIONS; None where none were given."""
+        return self._if_there("redemptions")
+
+    @property
+    def coupons(self) -> Relation | None:
+        """COUPONS: what each coupon was good for; None where that is not known."""
+        return self._if_there("coupons")
+
+    def _if_there(self, name: str) -> Relation | None:
+        return self.store.table(name) if self.store.has(name) else None
+
+
+@dataclass(frozen=True)
+class Profiled:
+    """What `promolift profile` keeps: every customer as of the moments of the plan and of the checks."""
+
+    store: Store
+
+    @property
+    def has_profiles(self) -> bool:
+        """Whether the customers were profiled."""
+        return self.store.has("profiles")
+
+    @property
+    def size(self) -> int:
+        """How many customers were profiled."""
+        return int(self.store.table("profiles").aggregate("count(distinct customer_id)").fetchall()[0][0])
+
+    @property
+    def every_profile(self) -> pl.DataFrame:
+        """PROFILES of all moments."""
+        return self.store.frame("profiles")
+
+    def profiles(self, asof_ms: int) -> pl.DataFrame:
+        """PROFILES as of one moment."""
+        return self._at("profiles", asof_ms)
+
+    def profile(self, asof_ms: int, customer_id: str) -> pl.DataFrame:
+        """The row of PROFILES of one customer, or none."""
+        return self._at("profiles", asof_ms, customer_id)
+
+    def affinities(self, asof_ms: int) -> pl.DataFrame:
+        """AFFINITIES as of one moment: a row per customer and category or product."""
+        return self._at("affinities", asof_ms)
+
+    def interests(self, asof_ms: int) -> pl.DataFrame:
+        """INTERESTS as of one moment: what was looked at and not bought."""
+        return self._at("interests", asof_ms)
+
+    @cached_property
+    def outlook(self) -> pl.DataFrame | None:
+        """OUTLOOK: what the encoder expects of each customer; None where it was not asked for."""
+        return self.store.frame("outlook") if self.store.has("outlook") else None
+
+    def outlook_of(self, customer_id: str) -> pl.DataFrame:
+        """The row of OUTLOOK of one customer, or none."""
+        if not self.store.has("outlook"):
+            return pl.DataFrame()
+        return fetch(self.store.table("outlook").filter(f"customer_id = {literal(customer_id)}"))
+
+    @cached_property
+    def outlook_items(self) -> pl.DataFrame:
+        """OUTLOOK_ITEMS: the encoder's items with their embeddings."""
+        return self.store.frame("outlook_items")
+
+    @cached_property
+    def outlook_map(self) -> pl.DataFrame:
+        """OUTLOOK_MAP: customers and items in the plane."""
+        return self.store.frame("outlook_map")
+
+    def _at(self, name: str, asof_ms: int, customer_id: str | None = None) -> pl.DataFrame:
+        rows = self.store.table(name).filter(f"asof_ms = {asof_ms}")
+        return fetch(rows if customer_id is None else rows.filter(f"customer_id = {literal(customer_id)}"))
+
+
+@dataclass(frozen=True)
+class Effects:
+    """What `promolift effect` keeps beside its response: what the models of redemption and spend read and say."""
+
+    store: Store
+
+    @property
+    def depths(self) -> Relation:
+        """DEPTHS: how deep each product was discounted in each week."""
+        return self.store.table("depths")
+
+    @cached_property
+    def redemption_features(self) -> pl.DataFrame | None:
+        """A row per past campaign and customer sent it; None where there were too few campaigns."""
+        return self._if_there("redemption_features")
+
+    @cached_property
+    def redemption_odds(self) -> pl.DataFrame | None:
+        """customer_id, target, redeem_prob of the menu's coupons; None where nothing is learned or asked."""
+        return self._if_there("redemption_odds")
+
+    @cached_property
+    def spend_inputs(self) -> pl.DataFrame | None:
+        """What the spend forecast reads: a row per customer and snapshot; None before the effect step."""
+        return self._if_there("spend_inputs")
+
+    def _if_there(self, name: str) -> pl.DataFrame | None:
+        return self.store.frame(name) if self.store.has(name) else None

@@ -1,0 +1,1 @@
+"""What strange files mean: raw files in; a commented promolift.toml out."""

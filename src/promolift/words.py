@@ -1,0 +1,179 @@
+"""Values in, words out: money, shares, counts, dates and intervals for an English reader; None is a dash."""
+
+import math
+from collections.abc import Callable
+from datetime import UTC, datetime
+from html import escape
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from promolift.currency import CURRENCY_DIGITS, SIGNS
+
+DASH = "—"
+MINUS = "\N{MINUS SIGN}"
+# control characters, and marks that turn the direction of the text after them
+UNSEEN = dict.fromkeys([*range(9), *range(14, 32), 127, *range(0x202A, 0x202F), *range(0x2066, 0x206A)])
+
+
+def known(value: object) -> float | None:
+    """`value` as a finite float, or None for None, NaN, infinity and what is no number."""
+    if value is None or isinstance(value, str | bytes):
+        return None
+    try:
+        number = float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return number if math.isfinite(number) else None
+
+
+def digits(currency: str | None) -> int:
+    """Decimal digits of the currency's minor unit; 2 where the currency is unknown."""
+    return CURRENCY_DIGITS.get(currency or "", 2)
+
+
+def symbol(currency: str | None) -> str:
+    """What stands before the amount: `$`, or the code and a space; nothing where the currency is no code of letters."""
+    if not currency or not (currency.isascii() and currency.isalpha() and len(currency) <= 5):
+        return ""
+    return SIGNS.get(currency, f"{currency}\N{NO-BREAK SPACE}")
+
+
+def money(cents: object, currency: str | None, sign: bool = False) -> str:
+    """Minor units as money: `$4.20`, `$1,234` (no minor units from 1,000), `$2.35 M`; `sign` also prints a plus."""
+    value = known(cents)
+    if value is None:
+        return DASH
+    places = digits(currency) if round(value) else 0
+    amount = abs(value) / 10 ** digits(currency)
+    if amount >= 999_999.5:
+        unit, scale = ("M", 1e6) if amount < 999_999_500 else ("bn", 1e9)
+        text = f"{amount / scale:,.2f}\N{NO-BREAK SPACE}{unit}"
+    else:
+        text = f"{amount:,.{places if amount < 999.995 else 0}f}"
+    zero = not any(d in text for d in "123456789")
+    lead = "" if zero else MINUS if value < 0 else "+" if sign else ""
+    return f"{lead}{symbol(currency)}{text}"
+
+
+def per_unit(cents: object, currency: str | None) -> str:
+    """What one unit of money, such as a dollar, brings: `$0.49`, and `¥0.493` where there is no smaller coin."""
+    value = known(cents)
+    if value is None or digits(currency):
+        return money(cents, currency)
+    return f"{MINUS if value < 0 else ''}{symbol(currency)}{number(abs(value))}"
+
+
+def share(value: object, places: int | None = None) -> str:
+    """A fraction in per cent: `12 %`, `3.4 %` below 10 %, `< 0.1 %` where it is small but not zero."""
+    number = known(value)
+    percent = known(abs(number) * 100) if number is not None else None  # 100 times a large number can be infinite
+    if number is None or percent is None:
+        return DASH
+    lead = MINUS if number < 0 else ""
+    if places is None:
+        if 0 < percent < 0.05:
+            return f"{'above −' if number < 0 else '< '}0.1\N{NO-BREAK SPACE}%"
+        if 99.5 <= percent < 100:  # nearly all is not all
+            return f"{'> ' if percent >= 99.95 else ''}{lead}{min(percent, 99.9):.1f}\N{NO-BREAK SPACE}%"
+        places = 1 if percent < 9.95 and round(percent, 1) != round(percent) else 0
+    return f"{lead}{percent:,.{places}f}\N{NO-BREAK SPACE}%"
+
+
+def count(value: object) -> str:
+    """A whole number with thousands marked."""
+    number = known(value)
+    return DASH if number is None else f"{round(number):,}".replace("-", MINUS)
+
+
+def number(value: object) -> str:
+    """A plain number: three decimals below one, three figures above."""
+    x = known(value)
+    if x is None:
+        return DASH
+    size = abs(x)
+    if 0 < size < 0.0005:
+        return f"{x:.1e}".replace("-", MINUS)
+    places = 0 if size >= 99.95 or x == 0 else 1 if size >= 9.995 else 2 if size >= 1 else 3
+    return f"{x:,.{places}f}".replace("-", MINUS)
+
+
+def days(value: object) -> str:
+    """Days with one decimal below ten: `1 day`, `4.5 days`, `12 days`."""
+    x = known(value)
+    if x is None:
+        return DASH
+    text = f"{x:,.1f}".removesuffix(".0") if abs(x) < 9.95 else f"{x:,.0f}"
+    return f"{text} day" + ("" if text == "1" else "s")
+
+
+def day_count(value: object) -> str:
+    """`days` without the word."""
+    return days(value).split(" ")[0]
+
+
+def plural(n: object, noun: str, nouns: str | None = None) -> str:
+    """`1 customer`, `2 customers`, `3,000 categories`."""
+    text = count(n)
+    return f"{text} {noun if text == '1' else nouns or noun + 's'}"
+
+
+def date(ms: object, timezone: str | None) -> str:
+    """A moment as `16 October 2017` in `timezone`; UTC where the zone is unknown to this machine."""
+    value = known(ms)
+    if value is None:
+        return DASH
+    try:
+        zone = ZoneInfo(timezone) if timezone else UTC
+    except (KeyError, ValueError, OSError):
+        zone = UTC
+    try:
+        moment = datetime.fromtimestamp(value / 1000, tz=zone)
+    except (OverflowError, ValueError, OSError):
+        return DASH
+    return f"{moment.day} {moment:%B} {moment.year}"
+
+
+def clip(text: object, length: int = 80) -> str:
+    """`text` on one line, cut with an ellipsis after `length` characters; None is a dash."""
+    if text is None:
+        return DASH
+    line = " ".join(str(text).translate(UNSEEN).split())
+    return line if len(line) <= length else line[: length - 1].rstrip() + "…"
+
+
+def upper_first(text: str) -> str:
+    """`text` with a capital at its start."""
+    return text[:1].upper() + text[1:]
+
+
+def listed(parts: list[str], last: str = "and") -> str:
+    """`a`, `a and b`, `a, b and c`."""
+    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} {last} {parts[-1]}" if parts else ""
+
+
+def ends(low: object, high: object, text: Callable[[object], str]) -> str:
+    """`1.2 to 3.4`; empty where an end is not known."""
+    return "" if known(low) is None or known(high) is None else f"{text(low)} to {text(high)}"
+
+
+def interval_name(percent: object) -> str:
+    """`95 % interval`, or `interval` where its coverage was not stated."""
+    cover = known(percent)
+    return "interval" if cover is None else f"{cover:g}\N{NO-BREAK SPACE}% interval"
+
+
+def interval(low: object, high: object, text: Callable[[object], str], percent: object = None) -> str:
+    """`95 % interval 1.2 to 3.4`; empty where an end is not known."""
+    between = ends(low, high, text)
+    return between and f"{interval_name(percent)} {between}"
+
+
+def bracket(text: str) -> str:
+    """` (text)`, or nothing for nothing."""
+    return f" ({text})" if text else ""
+
+
+def as_html(text: str, frame: Any = None) -> str:
+    """A text, and a frame below it, as a notebook shows them."""
+    lines = "".join(f"<p>{escape(line)}</p>" for line in text.splitlines() if line)
+    return lines + (frame._repr_html_() if frame is not None else "")

@@ -1,0 +1,257 @@
+"""No number is made on the page: what its chapters print is held by a typed result or an offer's own terms."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from held_numbers import Held, bare, charts, clean, drawn, parts, strays, visible
+from told_shop import menu, told_shop
+
+from promolift.message import offer_words
+from promolift.pages import chapters, render
+from promolift.pages.chapters.summary import facts
+from promolift.pages.shop import tell_story
+from promolift.pages.story import Story
+from promolift.results.effects import NoModel
+from promolift.results.evaluation import Evaluation
+from promolift.results.job import Job, moments
+from promolift.results.messages import Messages
+from promolift.results.person import Given, Person
+from promolift.results.plan import Plan, headline
+from promolift.results.shop import Health, Offers, Unknown
+from promolift.store import Store
+from promolift.words import date, money
+
+AMOUNTS = ("low", "high", "lead_low", "lead_high")  # of policies: minor units without the word in their name
+NEXT_WEEKS = ["8 weeks", "NDCG@10"]  # what the outlook is about: said in words, not figures
+
+
+def gathered(job: Job) -> dict[str, Held]:
+    """The typed results behind each part of the page, the offers as they are told, and the small print."""
+    story = tell_story(job)
+    results = about_the_plan(job, story) | about_the_data(story) | about_the_response(story) | about_the_outlook(story)
+    return {name: Held(job.config.shop.currency, some) for name, some in results.items()}
+
+
+def about_the_plan(job: Job, story: Story) -> dict[str, list[Any]]:
+    """First screen, budget, policies, people, messages, and what is not known."""
+    store, config = job.store, job.config
+    plan, found, said = Plan.load(store), Evaluation.load(store), Messages.load(store)
+    note = plan.note
+    who = [each.customer_id for each in story.households or ()]
+    profiles = store.frame("profiles").join(store.frame("outlook"), on="customer_id", how="left")
+    people = profiles.filter(pl.col("customer_id").is_in(who))
+    ages = store.frame("customers")["age"].drop_nulls().to_list()
+    offers = [offer_words(offer, "en") for offer in Offers.load(store).offers]
+    top = [note.model_copy(update={"menu": ()}), headline(note, found.luck)]
+    print_ = [
+        config.shop.name, date(moments(job).asof, config.shop.zone), config.plan.window_days,
+        [v for _, v in facts(story.shop)],
+    ]  # fmt: skip
+    budget = [
+        *top,
+        found.luck,
+        plan.frontier,
+        plan.curve.at(note.budget_cents / 2),
+        plan.curve.at(2.0 * note.budget_cents),
+    ]
+    assert found.judged is not None
+    policies = [*top, found.judged.rename({name: f"{name}_cents" for name in AMOUNTS}), found.lead]
+    mix = [*top, offers, plan.offers, plan.offers.height]
+    cards = [
+        ages, [Person.of(row) for row in people.to_dicts()],
+        [Given.of(row) for row in said.rows.to_dicts() if row["customer_id"] in who],
+    ]  # fmt: skip
+    gaps = [found.unchecked, NoModel.load(store), Unknown.load(store), [line.id for line in config.menu]]
+    return {
+        "first screen": [*top, found.lead, Health.load(store), print_],
+        "budget": budget, "figure frontier": budget, "policies": policies, "figure policies": policies,
+        "people": [*mix, *cards], "figure mix": mix,
+        "messages": [offers, list(said.written), said.silent, said.typical(6).drop("reason")],
+        "unknowns": [{"holdout_share": config.plan.holdout_share, "margin_share": config.value.margin_rate}, gaps],
+    }  # fmt: skip
+
+
+def about_the_data(story: Story) -> dict[str, list[Any]]:
+    """Data health and customers."""
+    health, people, tastes, week = story.health, story.customers, story.tastes, story.week
+    assert health
+    assert people
+    assert tastes
+    assert week
+    assert people.placed
+    return {
+        "health": [health, len(health.tables)],
+        "customers": [people.customers, people.middle],
+        "figure customers-map": [people.customers, people.placed, story.shop.history_days],
+        "figure cadence": [{"cadence_days": people.cadence_days}],
+        "figure discount-share": [{"discount_share": people.discount_share, "heavy_share": people.heavy_share}],
+        "figure categories": [tastes],
+        "figure week": [week, week.busiest],
+    }  # fmt: skip
+
+
+def about_the_response(story: Story) -> dict[str, list[Any]]:
+    """Discounts and predictions."""
+    read, found = story.response, story.predictions
+    assert read
+    assert found
+    groups = {name: getattr(read, name) for name in ("curve", "placebos", "categories")}
+    assert all(groups.values())
+    bare_read = read.model_copy(update=dict.fromkeys(groups, ()))
+    return {
+        "discount": [bare_read, story.targeting],
+        "figure curve": [{"share": [group.points for group in read.curve]}, [group.cells for group in read.curve]],
+        "figure placebos": [read.placebos, read.tests_made, read.tests_passed],
+        "figure elasticities": [read.categories, read.categories_read, read.categories_sure],
+        "models": [found.scores],
+        **{f"figure calibration-{i}": [{"share": each}] for i, each in enumerate(found.reliability, start=1)},
+        "figure recall": [{"share": found.recall}],
+    }
+
+
+def about_the_outlook(story: Story) -> dict[str, list[Any]]:
+    """What comes next."""
+    ahead = story.foreseen
+    assert ahead
+    assert ahead.people
+    assert ahead.told
+    people = ahead.people
+    names = [*NEXT_WEEKS, [dot.customer_id for dot in people.dots]]
+    epochs = [*NEXT_WEEKS, ahead.epochs]
+    return {
+        "outlook": [*NEXT_WEEKS, ahead.told, ahead.scores, {"share": ahead.stays_away}],
+        "figure map-spend": [
+            *names, "of 1.", people.model_copy(update={"leanings": (), "dots": ()}),
+            {"spend_cents": [dot.spend_cents for dot in people.dots]},
+        ],
+        "figure map-leaning": [*names, people.customers, people.leanings],
+        "figure map-goods": [ahead.goods],
+        "figure reasons": [ahead.told, len(ahead.told.reasons)],
+        "figure learning-ndcg": epochs, "figure learning-loss": epochs,
+        "figure outlook-calibration": [{"share": ahead.reliability}],
+    }  # fmt: skip
+
+
+SHOPS = {
+    "dollars": {"plan": {"budget_cents": 9000}},
+    "yen, all assumed": {
+        "shop": {"name": "Shop", "currency": "JPY"},
+        "plan": {"budget_cents": 20_000, "weakest_evidence": "assumed", "category_share": 0.5},
+    },
+}
+
+
+@pytest.fixture(params=SHOPS, scope="module")
+def told(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterable[tuple[Job, dict[str, Held]]]:
+    folder: Path = tmp_path_factory.mktemp("told")
+    with Store(folder) as store:
+        job = told_shop(store, 1, **SHOPS[request.param])
+        yield job, gathered(job)
+
+
+def test_every_number_on_the_page_is_held_by_a_typed_result(told: tuple[Job, dict[str, Held]]) -> None:
+    job, held = told
+    assert strays(render(tell_story(job)), held) == {}
+
+
+PLANTED = [
+    (chapters.summary, "money", "first screen"), (chapters.summary, "count", "first screen"),
+    (chapters.summary, "share", "first screen"), (chapters.budget, "money", "budget"),
+    (chapters.budget, "share", "budget"), (chapters.budget, "number", "figure frontier"),
+    (chapters.policies, "money", "figure policies"), (chapters.policies, "count", "figure policies"),
+    (chapters.people, "money", "people"), (chapters.people, "share", "figure mix"),
+    (chapters.people, "count", "people"), (chapters.messages, "count", "messages"),
+    (chapters.health, "count", "health"), (chapters.health, "share", "health"), (chapters.health, "plural", "health"),
+    (chapters.customers, "days", "customers"), (chapters.customers, "money", "customers"),
+    (chapters.customers, "share", "customers"), (chapters.customers, "plural", "customers"),
+    (chapters.customers, "days", "figure customers-map"), (chapters.customers, "money", "figure customers-map"),
+    (chapters.customers, "share", "figure customers-map"), (chapters.customers, "number", "figure customers-map"),
+    (chapters.customers, "days", "figure cadence"), (chapters.customers, "day_count", "figure cadence"),
+    (chapters.customers, "count", "figure cadence"), (chapters.customers, "share", "figure discount-share"),
+    (chapters.customers, "share", "figure categories"), (chapters.customers, "count", "figure categories"),
+    (chapters.customers, "share", "figure week"), (chapters.customers, "plural", "figure week"),
+    (chapters.outlook, "money", "outlook"), (chapters.outlook, "share", "outlook"),
+    (chapters.outlook, "money", "figure map-spend"), (chapters.outlook, "share", "figure map-spend"),
+    (chapters.outlook, "count", "figure map-leaning"), (chapters.outlook, "count", "figure map-goods"),
+    (chapters.outlook, "plural", "figure map-goods"), (chapters.outlook, "share", "figure reasons"),
+    (chapters.outlook, "number", "figure learning-ndcg"), (chapters.outlook, "number", "figure learning-loss"),
+    (chapters.discount, "share", "discount"), (chapters.discount, "count", "discount"),
+    (chapters.discount, "share", "figure curve"), (chapters.discount, "count", "figure curve"),
+    (chapters.discount, "number", "figure placebos"), (chapters.discount, "share", "figure placebos"),
+    (chapters.discount, "count", "figure placebos"), (chapters.discount, "number", "figure elasticities"),
+    (chapters.discount, "count", "figure elasticities"), (chapters.models, "number", "models"),
+    (chapters.models, "count", "models"), (chapters.models, "share", "figure calibration-1"),
+    (chapters.models, "count", "figure calibration-2"), (chapters.models, "share", "figure recall"),
+    (chapters.models, "count", "figure recall"), (chapters.models, "share", "figure outlook-calibration"),
+]  # fmt: skip
+WRONG = {"money": 101.0, "count": 17, "plural": 17, "share": 0.3137, "number": 0.013, "days": 1.3, "day_count": 1.3}
+
+
+@pytest.mark.parametrize(("chapter", "form", "where"), PLANTED, ids=lambda x: getattr(x, "__name__", x))
+def test_a_chapter_that_adds_to_a_number_is_found(
+    told: tuple[Job, dict[str, Held]], monkeypatch: pytest.MonkeyPatch, chapter: Any, form: str, where: str
+) -> None:
+    job, held = told
+    plain = getattr(chapter, form)
+    monkeypatch.setattr(
+        chapter, form, lambda x, *more, **named: plain(None if x is None else x + WRONG[form], *more, **named)
+    )
+    assert where in strays(render(tell_story(job)), held)
+
+
+def test_another_number_in_the_place_of_one_is_mostly_found(told: tuple[Job, dict[str, Held]]) -> None:
+    """What is held is not so much that anything passes: of every part, most numbers could not be others."""
+    job, held = told
+    page = render(tell_story(job))
+    for name, text in parts(page).items():
+        tokens = held[name].tokens(text)
+        other = [token.translate(str.maketrans("0123456789", "1234567890")) for token in tokens]
+        assert sum(bare(token) in held[name].printed for token in other) <= len(other) / 2, name
+    for name, data in charts(page).items():
+        wrong = [float(f"{1.013 * x + 0.017:.6g}") for x in drawn(data)[1]]
+        assert not held[name].raw & {*wrong}, name
+
+
+def test_another_share_held_out_than_was_set_is_found(told: tuple[Job, dict[str, Held]]) -> None:
+    job, held = told
+    other = job.config.model_copy(update={"plan": job.config.plan.model_copy(update={"holdout_share": 0.21})})
+    found = strays(render(tell_story(Job(other, job.store, job.tell))), held)
+    assert found["unknowns"] == ["21%"]
+
+
+def test_the_headline_is_the_one_number_on_the_whole_page(told: tuple[Job, dict[str, Held]]) -> None:
+    """The same figure on the first screen, in the budget's chapter and beside the other policies."""
+    job, _ = told
+    found = Evaluation.load(job.store)
+    assert found.luck is not None
+    figure = money(headline(Plan.load(job.store).note, found.luck).gain_cents, job.config.shop.currency)
+    page = render(tell_story(job))
+    assert f'<p class="huge">+{figure}</p>' in page
+    assert f"the plan is expected to add {figure}" in page
+    assert f"This plan is expected to earn {figure}" in page
+
+
+def test_the_first_screen_says_at_which_supplier_share_the_plan_would_flip(told: tuple[Job, dict[str, Held]]) -> None:
+    job, _ = told
+    note = Plan.load(job.store).note
+    page = render(tell_story(job))
+    screen = visible(page[: page.index('class="contents"')])
+    assert note.assumptions
+    places = [screen.index(clean(each.text)) for each in note.fragile_first]
+    assert places == sorted(places)
+    assert "supplier_share" in [each.name for each in note.assumptions]
+
+
+def test_a_shop_where_nothing_is_open_is_told_too(tmp_path: Path) -> None:
+    """The comparison of policies used to break on an empty table of open offers."""
+    with Store(tmp_path) as store:
+        job = told_shop(store, 1, rules={"min_buy_prob": 1.0}, menu=menu(0.5)[:4])
+        page = visible(render(tell_story(job)))
+        assert "policies" in Evaluation.load(store).unchecked
+    assert "Nobody would get an offer." in page
+    assert "no offer is open to anybody" in page

@@ -1,0 +1,110 @@
+"""Numbers read as a person would write them, and never say more than they know."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from promolift import words
+
+
+@pytest.mark.parametrize(
+    ("cents", "currency", "text"),
+    [
+        (420, "USD", "$4.20"),
+        (-420, "USD", "−$4.20"),
+        (123_456, "USD", "$1,235"),
+        (99_999, "EUR", "€999.99"),
+        (99_999.6, "EUR", "€1,000"),
+        (99_949, "EUR", "€999.49"),
+        (1_234, "JPY", "¥1,234"),
+        (1_234, "KWD", "KWD\u00a01.234"),
+        (990, "CNY", "¥9.90"),
+        (234_567_890, "USD", "$2.35\u00a0M"),
+        (-234_567_890_000, "GBP", "−£2.35\u00a0bn"),
+        (0, "USD", "$0"),
+        (-0.2, "USD", "$0"),
+        (None, "USD", "—"),
+        (float("nan"), "USD", "—"),
+        (420, None, "4.20"),
+        (420, "XYZ", "XYZ\u00a04.20"),
+    ],
+)
+def test_money_follows_the_currency(cents: float | None, currency: str | None, text: str) -> None:
+    assert words.money(cents, currency) == text
+
+
+def test_a_signed_sum_shows_its_plus() -> None:
+    assert words.money(420, "USD", sign=True) == "+$4.20"
+    assert words.money(0, "USD", sign=True) == "$0"
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.2, "20"), (0.034, "3.4"), (0.03, "3"), (-0.05, "−5"), (1.0, "100"), (0.0, "0"), (1.05, "105"),
+        (0.996, "99.6"), (0.99951, "> 99.9"), (0.0002, "< 0.1"), (0.0996, "10"),
+    ],
+)  # fmt: skip
+def test_a_share_is_never_rounded_to_none_or_to_all(value: float, text: str) -> None:
+    assert words.share(value) == f"{text}\u00a0%"
+
+
+@given(st.floats(0.0, 1.0, exclude_min=True, exclude_max=True))
+def test_only_zero_is_zero_and_only_one_is_everything(value: float) -> None:
+    assert words.share(value) not in ("0\u00a0%", "100\u00a0%")
+
+
+@given(st.one_of(st.none(), st.floats(), st.text(), st.integers(), st.lists(st.none())))
+def test_whatever_comes_words_come_out(value: object) -> None:
+    for text in (words.money(value, "USD"), words.share(value), words.count(value), words.number(value)):
+        assert text
+        assert "nan" not in text
+        assert "inf" not in text
+    assert words.days(value)
+    assert words.date(value, "Asia/Shanghai")
+
+
+def test_a_moment_is_told_in_the_zone_of_the_shop() -> None:
+    assert words.date(1_508_126_400_000, "America/New_York") == "16 October 2017"
+    assert words.date(1_508_126_399_999, "America/New_York") == "15 October 2017"
+    assert words.date(1_508_126_399_999, "Asia/Shanghai") == "16 October 2017"
+
+
+def test_a_number_too_large_for_a_share_is_not_called_infinite() -> None:
+    assert words.share(1e308) == words.DASH
+    assert words.count(-0.2) == "0"
+
+
+def test_one_is_singular() -> None:
+    assert words.plural(1, "category", "categories") == "1 category"
+    assert words.plural(2_000, "category", "categories") == "2,000 categories"
+    assert words.days(1) == "1 day"
+    assert words.days(4.56) == "4.6 days"
+
+
+def test_an_interval_needs_both_ends() -> None:
+    assert words.interval(1, 2, words.number, 90) == "90\u00a0% interval 1.00 to 2.00"
+    assert words.interval(1, None, words.number, 90) == ""
+    assert words.interval(1, 2, words.number) == "interval 1.00 to 2.00"
+
+
+def test_a_long_text_is_cut_on_one_line() -> None:
+    assert words.clip("a\n b" + "c" * 99, 10) == "a bcccccc…"
+    assert words.clip(None) == "—"
+
+
+def test_no_text_can_turn_the_words_around_it() -> None:
+    assert words.clip("a\u202eb\x00c\u2066d") == "abcd"
+    assert words.clip("\N{WOMAN}\u200d\N{PERSONAL COMPUTER}") == "\N{WOMAN}\u200d\N{PERSONAL COMPUTER}"
+    assert words.money(420, "\u202e$$") == "4.20"
+
+
+def test_a_list_reads_as_a_sentence() -> None:
+    assert [words.listed(list("abc")[:n]) for n in range(4)] == ["", "a", "a and b", "a, b and c"]
+
+
+def test_what_one_yen_brings_is_no_zero() -> None:
+    assert words.per_unit(0.493, "JPY") == "¥0.493"
+    assert words.per_unit(-1.2, "JPY") == "−¥1.20"
+    assert words.per_unit(48.6, "USD") == "$0.49"
+    assert words.per_unit(None, "JPY") == "—"

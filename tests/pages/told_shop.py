@@ -1,0 +1,176 @@
+"""A drawn shop, planned, evaluated and told: every kind of offer, with luck to be taken off and suppliers who pay."""
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from promolift import effect
+from promolift.data.counts import Counts
+from promolift.data.health import Ability
+from promolift.learn.metrics import Bin
+from promolift.results.effects import NoModel, Targeting, keep_responses, response
+from promolift.results.job import Job
+from promolift.results.shop import Alike, Checked, Figure, Health, Ndcg, Outlook, Predicted, Told, Unknown, Visit
+from promolift.steps import checks, evaluate, message, plan
+from promolift.store import Store
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "serve"))  # where the drawn shop lies
+from planned_shop import drawn_shop, menu, shop_config
+
+__all__ = ["menu", "told_shop"]
+HOUR_MS = 3_600_000
+
+
+def told_shop(store: Store, seed: int, **parts: Any) -> Job:
+    """A job whose work folder holds all that the report tells; `parts` are laid over promolift.toml."""
+    job = Job(shop_config(**parts), store, lambda *_: None)
+    drawn_shop(store, seed)
+    describe(store, seed)
+    foresee(store, seed)
+    plan.run(job)
+    message.run(job)
+    evaluate.run(job)
+    check(store, seed)
+    return job
+
+
+def describe(store: Store, seed: int) -> None:
+    """What ingest, profile and effect keep for the report: drawn figures, and the response of each half."""
+    rng = np.random.default_rng([seed, 1])
+    profiles, tastes, events = store.frame("profiles"), store.frame("affinities"), store.events().pl()
+    n = profiles.height
+    gaps = [gap if gap < 28 else None for gap in rng.uniform(1, 30, n)]
+    store.save("profiles", profiles.with_columns(
+        recency_days=pl.Series(rng.uniform(1, 60, n)), cadence_days=pl.Series(gaps),
+        discount_share=pl.Series(rng.uniform(0, 0.5, n)), deal_share=pl.Series(rng.uniform(0, 0.5, n)),
+        orders_52w=pl.Series(rng.integers(1, 90, n)), orders_total=pl.Series(rng.integers(90, 190, n)),
+        revenue_52w_cents=pl.Series(rng.integers(-900, 90_000, n)),
+        revenue_total_cents=pl.Series(rng.integers(1, 9, n)), basket_median_cents=pl.Series(rng.uniform(900, 9_000, n)),
+    ))  # fmt: skip
+    store.save("affinities", tastes.with_columns(spend_share=pl.Series(rng.uniform(0, 0.3, tastes.height))))
+    moved = events.with_columns(
+        ts_ms=pl.col("ts_ms") - HOUR_MS * pl.Series(rng.gamma(2.0, 20.0, events.height)).round().cast(pl.Int64)
+    )
+    store.write_shards(store.connection.from_arrow(moved.to_arrow()), "events", 1)
+    Health(
+        tables=(
+            Counts("events", 1234, 1217, 3, rejected={"price below zero": 11, "the same row twice": 6},
+                   repaired={"a quantity was missing": 3}),
+            Counts("products", 63, 63),
+        ),
+        summary={}, warnings=(), notes=(),
+        abilities=(
+            Ability("profiles", "yes", "1,217 events of 110 customers"), Ability("names", "no", "none", "names"),
+        ),
+    ).keep(store)  # fmt: skip
+    Targeting(campaigns=3, refusal="the targeted had spent 2.7 times as much").keep(store)
+    NoModel(spend="51 customers are too few").keep(store)
+    Unknown(reasons={"tenure_days": "the log is 59 days long"}).keep(store)
+    main = measured(response(store), rng)
+    keep_responses(store, main, [half(main, rng) for _ in range(2)])
+
+
+def measured(main: effect.DiscountResponse, rng: np.random.Generator) -> effect.DiscountResponse:
+    """A response with its curve, its placebo checks, of which one fails, and its overlap."""
+    groups = [("everyone", 1.1, 0.05), ("least price-sensitive", 0.8, 0.07), ("most price-sensitive", 1.7, 0.07)]
+    lifts = [
+        (name, depth, *(float(np.expm1(slope * depth + off)) for off in (0.0, -wide, wide)), int(rng.integers(99, 999)))
+        for name, slope, wide in groups
+        for depth in (0.07, 0.18, 0.33)
+    ]
+    tests = [
+        ("discount now", 1.13, 1.02, 1.24, "the response itself"),
+        ("discount 3 weeks later", 0.041, -0.03, 0.112, "the future causes nothing"),
+        ("another customer's discount", 0.19, 0.06, 0.32, "nobody buys for others"),
+    ]
+    shares = [("variance left", 0.312, 0.287, 0.336, ""), ("pairs with both prices", 0.637, None, None, "")]
+    assert main.targets is not None
+    return replace(
+        main, cells=48_713, customers=97,
+        targets=main.targets.with_columns(
+            response_se=pl.Series(rng.uniform(0.1, 1.4, main.targets.height)),
+            cells=pl.Series(rng.integers(400, 9_000, main.targets.height)),
+        ),
+        curve=pl.DataFrame(lifts, schema=main.curve.schema, orient="row"),
+        placebo=pl.DataFrame(tests, schema=main.placebo.schema, orient="row"),
+        overlap=pl.DataFrame(shares, schema=main.overlap.schema, orient="row"),
+    )  # fmt: skip
+
+
+def half(main: effect.DiscountResponse, rng: np.random.Generator) -> effect.DiscountResponse:
+    """The response as half of the customers show it: the same with an error."""
+    assert main.targets is not None
+    error = pl.Series(rng.uniform(0.6, 1.4, main.targets.height))
+    return replace(main, targets=main.targets.with_columns(pl.col("response") * error))
+
+
+def foresee(store: Store, seed: int) -> None:
+    """What a learned encoder keeps: everybody's outlook, the maps, and how good it was."""
+    rng = np.random.default_rng([seed, 2])
+    who, goods = store.frame("profiles")["customer_id"].to_list(), [f"item-{k}" for k in range(23)]
+    n = len(who)
+    store.save("outlook", pl.DataFrame({
+        "customer_id": who, "spend_cents": rng.gamma(2.0, 3_000.0, n), "churn_prob": rng.uniform(0, 0.4, n),
+        "leans_to": rng.choice(["tea", "coffee", "bread", None], n).tolist(), "embedding": 0,
+    }))  # fmt: skip
+    store.save("outlook_items", pl.DataFrame({
+        "item": goods, "name": [f"Good {g.replace('-', ' ')}" for g in goods[:-1]] + [None], "category": "tea",
+        "department": rng.choice(["grocery", "produce", None], 23).tolist(), "embedding": 0,
+        "visits": np.maximum(0, rng.integers(-40, 400, 23)),
+    }))  # fmt: skip
+    places = [("customer", c) for c in who[:90]] + [("item", g) for g in goods]
+    store.save("outlook_map", pl.DataFrame({
+        "kind": [kind for kind, _ in places], "key": [key for _, key in places],
+        "x": rng.normal(0, 1, len(places)), "y": rng.normal(0, 1, len(places)),
+    }))  # fmt: skip
+    epochs = [(5.61, 5.23, 0.291, 0.317), (5.18, 5.09, 0.334, 0.352), (5.02, 5.11, 0.367, 0.349)]
+    names = ("train_total", "valid_total", "train_ndcg", "valid_ndcg")
+    bins = [(0.083, 0.079, 0.061, 0.101, 671), (0.291, 0.337, 0.302, 0.374, 689), (0.644, 0.623, 0.587, 0.657, 683)]
+    Outlook(
+        checked=Checked(
+            record=tuple(dict(zip(names, row, strict=True)) for row in epochs),
+            ndcg=Ndcg(value=0.352, low=0.338, high=0.366, habit=0.331, n=103),
+            lead=Figure(value=0.021, low=0.009, high=0.033),
+            bins=tuple(Bin(*row, positives=round(row[1] * row[4])) for row in bins),
+            stays_away=Predicted(predicted=0.097, observed=0.104),
+        ),
+        told=Told(
+            customer_id=who[3], item="good item 5", sentences=("Buys tea every 9 days, due in 2.",),
+            reasons=(
+                Visit(day="2025-12-27", items=("tea", "milk"), odds_factor=1.137),
+                Visit(day="2025-12-19", items=(), odds_factor=0.943),
+            ),
+            alike=(
+                Alike(customer_id=who[8], spend_cents=4_321.0, leans_to="tea", next_1="good item 7"),
+                Alike(customer_id=who[9], spend_cents=876.0, leans_to=None, next_1=None),
+            ),
+        ),
+    ).keep(store)  # fmt: skip
+
+
+def check(store: Store, seed: int) -> None:
+    """What the evaluate step finds of predictions where there is past enough to check them."""
+    rng = np.random.default_rng([seed, 3])
+    store.save("scores", pl.DataFrame([
+        ("buying a category", "AUC", 0.851, 0.823, 0.876, 2_053, "most frequent", 0.809, "higher"),
+        ("buying a category", "log loss", 0.289, 0.262, 0.316, 2_053, "the same chance for all", 0.277, "lower"),
+        ("spend", "mean absolute error", 107.4, 102.3, 112.5, 2_451, "the last 8 weeks", 99.7, "lower"),
+        ("spend", "right on average", 1.037, None, None, 2_451, "", None, ""),
+    ], schema=checks.SCORES, orient="row"))  # fmt: skip
+    rates = [
+        (model, p, r, r - 0.043, r + 0.039, int(rng.integers(90, 400)))
+        for model in ("buying a category", "redeeming a coupon")
+        for p, r in ((0.034, 0.041), (0.187, 0.173), (0.412, 0.486), (0.731, 0.748))
+    ]
+    store.save("calibration", pl.DataFrame(rates, schema=checks.BINS, orient="row"))
+    recall = [
+        (model, k, r, r - 0.017, r + 0.016, 977)
+        for model, scale in (("promolift", 0.463), ("most frequent", 0.419), ("most popular", 0.287))
+        for k in (1, 3, 5, 10)
+        for r in [scale * (1 - float(np.exp(-k / 7)))]
+    ]
+    store.save("recall", pl.DataFrame(recall, schema=checks.RECALL, orient="row"))

@@ -1,0 +1,187 @@
+"""A plan that gives nobody an offer says why, where it would pay, and what to do; a trial draws by lot."""
+
+import math
+import re
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from promolift import deliver, run
+from promolift.config import Config
+from promolift.deliver.randomised import drawn
+from promolift.effect import DiscountResponse, ValueSettings
+from promolift.errors import SupportError
+from promolift.results.job import StepSummary
+from promolift.results.why import Ground, above, loses
+from promolift.store import Store
+
+NOBODY = DiscountResponse("assumed", "there are no discounts", 0.6, 0.4, prior_response=0.6, prior_se=0.4)
+
+
+def row(who: str = "a", margin: float = 0.3, supplier: float = 0.0, **other: object) -> dict[str, object]:
+    """10 % off a category of $100, which is expected to sell 6.18 % more."""
+    sells = math.exp(0.06)
+    paid = (1 - supplier) * 0.1 * 10_000 * sells
+    added = margin * 10_000 * (sells - 1)
+    base = {
+        "customer_id": who, "offer_id": "o", "menu_id": "c10", "scope": "category", "kind": "category",
+        "benefit": "percent_off", "depth": 0.1, "amount_cents": None, "min_spend_cents": 0, "activation": "automatic",
+        "supplier_share": supplier, "send_cost_cents": 0.0, "base_cents": 10_000.0, "margin_rate": margin,
+        "reach": 1.0, "coupon_prob": None, "evidence": "assumed", "eligible": True, "why_not": None,
+        "added_cents": added, "subsidy_cents": paid, "cost_cents": paid, "gain_cents": added - paid,
+    }  # fmt: skip
+    return base | other
+
+
+def test_an_offer_that_nobody_can_value_is_left_out_of_the_reasons() -> None:
+    unknown = row("b", base_cents=None, added_cents=None, subsidy_cents=None, cost_cents=None, gain_cents=None)
+    assert told(row(), unknown) == told(row())
+
+
+def told(*rows: dict[str, object], costs: bool = False, value: ValueSettings | None = None) -> str:
+    ground = Ground(value or ValueSettings(), NOBODY, costs, "USD")
+    return " ".join(loses(pl.DataFrame(rows, infer_schema_length=None), ground, 0, 10))
+
+
+def test_the_nearest_offer_is_told_with_what_it_costs_and_brings_by_hand() -> None:
+    """0.1 x $100 x 1.0618 = $10.62 paid; 0.3 x $100 x 0.0618 = $1.86 of margin."""
+    text = told(row())
+    assert "10 % off one category: per customer it would cost about $10.62 and add $1.86 of margin" in text
+    assert "(evidence: assumed), a loss of $8.76" in text
+    assert "a margin of 30 % (assumed, since none is given)" in text
+    assert "because there are no discounts" in text
+
+
+def test_the_sales_and_the_supplier_share_named_are_those_that_break_even() -> None:
+    """At x times the sales 0.3 (x - 1) = 0.1 x, so x = 1.5; with share s 1.86 = (1 - s) 10.62, so s = 0.825."""
+    text = told(row())
+    assert "if it sold 50 % more (expected: 6 %)" in text
+    assert "if suppliers paid 83 % of the discount (now 0 %)" in text
+    named = row(supplier=0.83)
+    assert named["gain_cents"] > 0 > row(supplier=0.82)["gain_cents"]  # type: ignore[operator]
+
+
+def test_a_margin_is_named_only_where_one_would_do_and_then_it_does() -> None:
+    assert "A higher margin alone would not do" in told(row())
+    near = row(supplier=0.6)
+    margin = float(re.findall(r"from a margin of ([\d.]+) up", told(near))[0])
+    assert row(supplier=0.6, margin=margin)["gain_cents"] >= 0 > row(supplier=0.6, margin=margin - 0.01)["gain_cents"]  # type: ignore[operator]
+
+
+def test_a_threshold_is_never_rounded_to_a_value_that_misses_it() -> None:
+    assert [above(x) for x in (0.421, 0.42, 0.4299)] == [0.43, 0.42, 0.43]
+
+
+def test_what_was_stated_is_not_called_assumed() -> None:
+    assert "a margin of 40 % (as stated)" in told(row(margin=0.4), value=ValueSettings(margin_rate=0.4))
+    known = told(row(), costs=True)
+    assert "(from the products' costs)" in known
+    assert "value.margin_rate" not in known
+
+
+def consenting(rows: pl.DataFrame) -> pl.DataFrame:
+    return rows.select("customer_id").unique().with_columns(may_send=pl.lit(True), reason=pl.lit(None, pl.String))
+
+
+def test_a_trial_keeps_the_budget_and_logs_the_chances_it_drew_by() -> None:
+    rows = pl.DataFrame(
+        [row(f"c{i}", offer_id=f"o{k}") for i in range(400) for k in range(3)], infer_schema_length=None
+    )
+    base = deliver.ReleaseTerms(
+        campaign_id="t", policy_id="plan", policy_version="1", price=0.0, seed=1, holdout_share=0.2
+    )
+    held = [f"c{i}" for i in range(400) if deliver.in_holdout(f"c{i}", base)]
+    free = rows.filter(~pl.col("customer_id").is_in(held))
+    release, made = drawn(rows, free, consenting(rows), base, 0, 100_000)
+    decisions = made.decisions
+    for seed in range(6):  # about half of all lots draw more than what is expected of them
+        other = base.model_copy(update={"seed": seed})
+        lot = drawn(rows, free, consenting(rows), other, 0, 100_000).drawn.decisions.join(
+            free, on=["customer_id", "offer_id"]
+        )
+        assert lot["cost_cents"].sum() <= 100_000
+    given = decisions.filter(pl.col("offer_id") != "none")
+    cost = given.join(free, on=["customer_id", "offer_id"])["cost_cents"].sum()
+    assert 80_000 < cost <= 100_000
+    assert not set(given["customer_id"]) & set(held)
+    assert given["offer_id"].n_unique() == 3
+    assert given["propensity"].unique().to_list() == pytest.approx([0.8 * release.explore / 4])
+    for record in decisions.head(20).iter_rows(named=True):
+        assert deliver.replay(record, release) == record
+
+
+def test_offers_of_positive_gain_are_drawn_as_rarely_as_others() -> None:
+    """A trial that gave everybody his best offer would compare customers, not offers."""
+    good = [row(f"c{i}", offer_id="good", gain_cents=500.0) for i in range(400)]
+    rows = pl.DataFrame([*good, *(row(f"c{i}", offer_id="bad") for i in range(400))], infer_schema_length=None)
+    base = deliver.ReleaseTerms(campaign_id="t", policy_id="plan", policy_version="1", price=0.0, seed=1)
+    decisions = drawn(rows, rows, consenting(rows), base, 0, 100_000).drawn.decisions
+    counts = dict(decisions["offer_id"].value_counts().iter_rows())
+    assert 0.5 < counts["good"] / counts["bad"] < 2
+    assert decisions["candidates"].list.len().head(3).to_list() == [3, 3, 3]
+
+
+def shop(folder: Path, price: str = "", **more: object) -> dict[str, object]:
+    """Files of 30 customers who buy lamps, and the settings that read them; `price` is the text of a unit's price."""
+    days = [f"2024-{1 + d // 28:02d}-{1 + d % 28:02d}" for d in range(0, 280, 4)]
+    lines = [f"c{i},{day},8500{(i + k) % 6},o{i}-{k},{price}" for i in range(30) for k, day in enumerate(days)]
+    (folder / "e.csv").write_text("who,day,sku,order,price\n" + "\n".join(lines), encoding="utf-8")
+    names = "\n".join(f"8500{i},Lamp {'ABCDEF'[i]}" for i in range(6))
+    (folder / "p.csv").write_text(f"sku,title\n{names}", encoding="utf-8")
+    columns = {"customer_id": "who", "time": "day", "product_id": "sku", "order_id": "order"}
+    columns |= {"unit_price": "price"} if price else {}
+    events = {"table": "events", "columns": columns, "constants": {"kind": "purchase", "quantity": "1"}}
+    products = {"table": "products", "columns": {"product_id": "sku", "name": "title"}}
+    data = {
+        "events": {"path": str(folder / "e.csv"), "mapping": events},
+        "products": {"path": str(folder / "p.csv"), "mapping": products},
+    }
+    return {"data": data, "consent": {"default": True}, **more}
+
+
+def planned(folder: Path, settings: dict[str, object]) -> tuple[StepSummary, str]:
+    """The run's summary and the report's text."""
+    with Store(folder / "work") as store:
+        job = run.Job(Config.parse(settings, "test"), store, lambda *_: None, folder / "out")
+        summary = run.run(job, list(run.STEPS))
+    page = (folder / "out" / "report.html").read_text(encoding="utf-8")
+    return summary, re.sub(r"<(script|style).*?</\1>", "", page, flags=re.S)
+
+
+def test_a_shop_without_prices_is_told_that_money_is_unknown(tmp_path: Path) -> None:
+    """From file to report: no offer, no trial, no figure of profit, and what to do."""
+    for trial in (False, True):
+        summary, page = planned(tmp_path, shop(tmp_path, plan={"budget_cents": 1000, "trial": trial}))
+        assert summary.figures["treated"] == 0
+        assert "the log names no prices or amounts" in summary.text
+        assert "Expected to add" not in summary.text
+        head = page[: page.index('class="contents"')]
+        assert "Not known" in head
+        assert "the log names no prices or amounts" in head
+        assert "no reason was given" not in page
+
+
+def test_the_budget_a_shop_without_prices_lacks_is_asked_for_with_the_reason(tmp_path: Path) -> None:
+    with pytest.raises(SupportError, match=r"names no prices or amounts.*columns\.amount"):
+        planned(tmp_path, shop(tmp_path))
+
+
+def test_a_shop_without_promotions_is_told_why_and_gets_a_trial_if_it_asks(tmp_path: Path) -> None:
+    """Every name is printed, the named margin pays, and a trial is drawn within the budget."""
+    summary, page = planned(tmp_path, shop(tmp_path, "40.00", plan={"budget_cents": 5000}))
+    assert summary.figures["treated"] == 0
+    assert "No offer pays. Closest is" in page[: page.index('class="contents"')]
+    assert "Lamp" in page
+    assert not re.search(r"[Pp]roduct 8500", page)
+    assert "no reason was given" not in page
+    margin = re.findall(r"from a margin of ([\d.]+) up", summary.text)
+    for step, treated in ((0.0, True), (-0.01, False)):
+        value = {"margin_rate": float(margin[0]) + step}
+        paid, _ = planned(tmp_path, shop(tmp_path, "40.00", plan={"budget_cents": 5000}, value=value))
+        assert (paid.figures["treated"] > 0) == treated  # type: ignore[operator]
+    trial, page = planned(tmp_path, shop(tmp_path, "40.00", plan={"budget_cents": 5000, "trial": True}))
+    assert trial.figures["treated"] > 0  # type: ignore[operator]
+    assert 0 < trial.figures["cost_cents"] <= 5000  # type: ignore[operator]
+    assert trial.figures["evidence"] == "assumed"
+    assert "A trial: who gets which offer was drawn by lot" in page[: page.index('class="contents"')]

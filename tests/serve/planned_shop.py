@@ -11,7 +11,7 @@ import polars as pl
 
 from promolift import effect
 from promolift.config import Config
-from promolift.deliver import Recalibration, Release
+from promolift.deliver import Recalibration, ReleaseTerms
 from promolift.offer import MenuItem
 from promolift.results.approved import approve
 from promolift.results.job import Job
@@ -125,7 +125,7 @@ def planned_shop(
     with Store(folder) as store:
         drawn_shop(store, seed)
         if learned is not None or explore:
-            terms = Release(
+            terms = ReleaseTerms(
                 campaign_id=config.plan.campaign, policy_id="plan", policy_version="3", price=0.0, seed=seed,
                 holdout_share=config.plan.holdout_share, recalibration=learned, explore=explore,
             )  # fmt: skip

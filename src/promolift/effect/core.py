@@ -9,9 +9,22 @@ from typing import Any, Literal, Protocol, Self
 
 import numpy as np
 import polars as pl
+import scipy
 from numpy.typing import ArrayLike
 from pydantic import Field
 
+from promolift.effect.learners import (
+    ByResponse,
+    BySegment,
+    Direct,
+    PlugIn,
+    Proportional,
+    Single,
+    fit_proportional,
+    fit_response,
+    fit_segment,
+    fit_trees,
+)
 from promolift.effect.linear import Additive, Basis, Linear, family_of, fit_additive, fit_linear
 from promolift.effect.nuisance import (
     Boosted,
@@ -25,38 +38,176 @@ from promolift.effect.nuisance import (
     winsorised,
 )
 from promolift.effect.parts import Arrays, from_parts, to_parts
-from promolift.effect.select import Rule, Verdict, judge, other_arms
-from promolift.effect.simple import ByResponse, BySegment, Proportional, fit_proportional, fit_response, fit_segment
-from promolift.effect.trees import Direct, PlugIn, Single, fit_trees
 from promolift.effect.trial import (
-    Column,
     Effect,
-    Encoder,
+    FeatureColumn,
+    FeatureEncoder,
     Features,
     Floats,
     Ints,
     Level,
-    Trial,
+    TrialArrays,
     chunks,
     encoder_of,
     numbers,
     row_keys,
 )
 from promolift.errors import InputError, SupportError
+from promolift.hashing import hash_int
 from promolift.settings import Settings
+
+DRAWS = 20_000  # Gaussian draws behind the quantile of the largest of C correlated tests
+WEIGHT_SD = 0.15  # spread of the stack's weights around an equal share before any data
+NEAR = 0.5  # a simpler answer whose loss is larger by so many standard errors is as good; 1 lost more in simulation
+BEYOND_DOUBT = 3.0  # an average effect of so many standard errors is no chance
+Answer = Literal["none", "simple", "stack"]
+
+
+@dataclass(frozen=True)
+class SelectionRule:
+    """How candidates are judged: the first `simple` of them are simpler than their mixture, in order of simplicity."""
+
+    simple: int
+    alpha: float = 0.05
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Weight of each candidate (all 0: everybody gains the same) and the numbers behind it.
+
+    `score_C`: by how much, in outcome units squared for each customer and treatment, following a candidate's
+    differences lowers the doubly robust loss of the constant effect, with its s.e.; `z_C` tests the same, and the
+    largest z must exceed `limit`.
+    """
+
+    answer: Answer
+    weight_C: Floats
+    score_C: Floats
+    se_C: Floats
+    z_C: Floats
+    limit: float
+
+    def table(self, names: tuple[str, ...]) -> pl.DataFrame:
+        """One row for each candidate."""
+        return pl.DataFrame(
+            {"learner": names, "score": self.score_C, "se": self.se_C, "z": self.z_C, "weight": self.weight_C}
+        )
+
+
+def judge(gain_NKC: Floats, psi_NK: Floats, fold_N: Ints, rule: SelectionRule) -> Selection:
+    """Test all candidates against "everybody gains the same"; mix them; fall back on the simplest as good.
+
+    Gains are centred within folds: candidates compete only by differences between customers. The test: the largest z
+    against the 1 - alpha quantile of the largest of C correlated standard normals, so that noise passes with chance
+    alpha whatever C. Passed: the mixture, unless a simple candidate's loss lies within NEAR standard errors of it
+    (paired, by customer). Failed: no differences; but an average effect beyond doubt on outcomes that cannot be
+    negative must differ on one scale or the other, so that the first candidate (proportional effects) gets the weight
+    the data give it, from half a weight on.
+    """
+    scale_K = 1 / np.maximum(psi_NK.std(axis=0), 1e-12)  # arms with noisier scores count less
+    gain = _within(gain_NKC, fold_N) * scale_K[:, None]
+    psi = _within(psi_NK[:, :, None], fold_N)[:, :, 0] * scale_K
+    product_NC = np.einsum("nkc,nk->nc", gain, psi)
+    size_C = np.einsum("nkc,nkc->c", gain, gain)
+    total_C, spread_C = product_NC.sum(axis=0), product_NC.std(axis=0) * np.sqrt(len(psi))
+    z_C = np.divide(total_C, spread_C, out=np.zeros_like(total_C), where=spread_C > 1e-12)
+    slope_C = np.clip(np.divide(total_C, size_C, out=np.zeros_like(total_C), where=size_C > 1e-12), 0, 1)
+    limit = _limit(product_NC, rule)
+    answer, weight_C = _decide(gain, psi, slope_C, rule) if z_C.max() > limit else _fallback(gain, psi, psi_NK)
+    unit = float((scale_K**-2).mean()) / psi.size
+    fall_NC = 2 * slope_C * product_NC - np.einsum("nkc,nkc->nc", gain, gain) * slope_C**2
+    score_C, se_C = fall_NC.sum(axis=0) * unit, fall_NC.std(axis=0) * np.sqrt(len(psi)) * unit
+    return Selection(answer, weight_C, score_C, se_C, z_C, limit)
+
+
+def _decide(gain: Floats, psi: Floats, slope_C: Floats, rule: SelectionRule) -> tuple[Answer, Floats]:
+    """The simplest candidate that is within NEAR standard errors of the mixture, else the mixture."""
+    mixed_C = stack(gain, psi)
+    loss_N = ((psi - gain @ mixed_C) ** 2).sum(axis=1)
+    for c in range(rule.simple):
+        worse_N = ((psi - slope_C[c] * gain[:, :, c]) ** 2).sum(axis=1) - loss_N
+        if slope_C[c] > 0 and worse_N.sum() <= NEAR * worse_N.std() * np.sqrt(len(worse_N)):
+            return "simple", np.where(np.arange(len(slope_C)) == c, slope_C[c], 0.0)
+    return "stack", mixed_C
+
+
+def _fallback(gain: Floats, psi: Floats, psi_NK: Floats) -> tuple[Answer, Floats]:
+    """Nothing, or the first candidate with the posterior mean of its weight, which was 0.5 +- 0.5 before the data."""
+    weight_C = np.zeros(gain.shape[2])
+    z_K = psi_NK.mean(axis=0) / np.maximum(psi_NK.std(axis=0), 1e-12) * np.sqrt(len(psi_NK))
+    if np.abs(z_K).max() <= BEYOND_DOUBT:
+        return "none", weight_C
+    first, noise = gain[:, :, 0], float(np.mean(psi**2))
+    size = float((first**2).sum()) / noise
+    if size < 1e-12:
+        return "none", weight_C
+    weight_C[0] = np.clip((float((first * psi).sum()) / noise + 0.5 * 4) / (size + 4), 0, 1)
+    return ("simple" if weight_C[0] > 0 else "none"), weight_C
+
+
+def stack(gain: Floats, psi: Floats) -> Floats:
+    """Non-negative weights of least squared error, drawn towards an equal share as a Gaussian prior of WEIGHT_SD does.
+
+    Where differences are weak the weights stay near equal, which beat fitted ones in simulation; strong ones free them.
+    """
+    flat, y = gain.reshape(-1, gain.shape[2]), psi.ravel()
+    noise, candidates = float(np.mean(y**2)), gain.shape[2]
+    precision = np.eye(candidates) / WEIGHT_SD**2
+    root = np.linalg.cholesky(flat.T @ flat / noise + precision)
+    pull = flat.T @ y / noise + precision @ np.full(candidates, 1 / candidates)
+    return np.asarray(scipy.optimize.nnls(root.T, np.linalg.solve(root, pull))[0])
+
+
+def other_arms(value_NA: Floats, score_NA: Floats, best: int, bound: float) -> Ints:
+    """Arms that may replace the `best` fixed one for customers whose value they lead, all out of fold.
+
+    Those whose takers score better than under the best arm, if together they do so by `bound` standard errors; else
+    those that do so alone. What is promised is that the policy as a whole beats the best fixed arm.
+    """
+    wish_N = value_NA.argmax(axis=1)
+    better_NA = np.where(wish_N[:, None] == np.arange(value_NA.shape[1]), score_NA - score_NA[:, [best]], 0.0)
+    gaining = np.flatnonzero(better_NA.mean(axis=0) > 0)
+    together, *alone = (_z(better_N) for better_N in (better_NA[:, gaining].sum(axis=1), *better_NA[:, gaining].T))
+    return gaining if together > bound else gaining[np.array(alone) > bound]
+
+
+def _z(values_N: Floats) -> float:
+    """Mean over its standard error."""
+    return float(values_N.mean() / max(values_N.std(), 1e-12) * np.sqrt(len(values_N)))
+
+
+def _within(values_NKC: Floats, fold_N: Ints) -> Floats:
+    """Values minus their mean in the same fold."""
+    centred = values_NKC.copy()
+    for fold in np.unique(fold_N):
+        centred[fold_N == fold] -= values_NKC[fold_N == fold].mean(axis=0)
+    return centred
+
+
+def _limit(product_NC: Floats, rule: SelectionRule) -> float:
+    """Quantile of the largest of the candidates' z, under no heterogeneity."""
+    live = product_NC.std(axis=0) > 1e-12
+    if not live.any():
+        return float("inf")
+    corr = np.atleast_2d(np.corrcoef(product_NC[:, live], rowvar=False))
+    draws = np.random.default_rng(hash_int("largest z", rule.seed)).standard_normal((DRAWS, len(corr)))
+    values, vectors = np.linalg.eigh(corr)
+    correlated = draws @ (vectors * np.sqrt(np.maximum(values, 0))).T
+    return float(np.quantile(correlated.max(axis=1), 1 - rule.alpha))
+
 
 Simple = Literal["proportional", "segment"]
 Rich = Literal[
-    "response", "additive", "additive-sparse", "multiplicative", "multiplicative-sparse",
-    "t-trees", "s-trees", "x-trees", "r-trees", "dr-trees",
+    "response", "additive", "multiplicative", "multiplicative-sparse", "t-trees", "s-trees", "x-trees",
 ]  # fmt: skip
 FOLDS = ((100_000, 5), (400_000, 3))  # below such a weight of rows, so many folds; else 2
 LEARN_CELLS = 20_000_000  # rows x encoded features that models learn from; rows beyond still judge them
 LEAST_ROWS = 50  # an arm with fewer customers is refused
 CUT = 0.95  # amounts above this quantile do not decide which arm is best for everybody: a few whales would
 KNOWN = (
-    Encoder, Column, Verdict, Basis, Linear, Additive, Boosted, Response, Proportional, ByResponse, BySegment,
-    PlugIn, Single, Direct,
+    FeatureEncoder, FeatureColumn, Selection, Basis, Linear, Additive, Boosted, Response, Proportional, ByResponse,
+    BySegment, PlugIn, Single, Direct,
 )  # fmt: skip
 
 
@@ -116,10 +267,10 @@ class EffectModel:
     `other_arms` are the arms that may replace `best_arm`, the best for everybody alike once amounts are winsorised.
     """
 
-    encoder: Encoder
+    encoder: FeatureEncoder
     average: Average
     learners: tuple[str, ...]
-    verdict: Verdict
+    verdict: Selection
     models: tuple[tuple[Gains, ...], ...]
     mean_JKC: Floats
     best_arm: int
@@ -250,7 +401,7 @@ def fit(
         models, psi_NK[held], gain_NKC[held] = _fit_fold(rows_of(trial, taught), rows_of(trial, held), settings)
         fitted.append(models)
         told((fold + 1) / folds)
-    rule = Rule(len(settings.simple), settings.alpha, settings.seed)
+    rule = SelectionRule(len(settings.simple), settings.alpha, settings.seed)
     verdict = judge(gain_NKC, psi_NK, fold_N, rule)
     best = _best(trial, psi_NK, settings.cost)
     psi_NK -= settings.cost
@@ -268,7 +419,7 @@ def fit(
     )  # fmt: skip
 
 
-def learnable(trial: Trial) -> int:
+def learnable(trial: TrialArrays) -> int:
     """How many of the first rows, which are in the order of their keys, models learn from: LEARN_CELLS at most.
 
     More only if an arm would be left with too few: the draw keeps the arms' shares, which the scores rely on.
@@ -280,7 +431,9 @@ def learnable(trial: Trial) -> int:
     return few
 
 
-def _fit_fold(outside: Trial, inside: Trial, settings: EffectSettings) -> tuple[tuple[Gains, ...], Floats, Floats]:
+def _fit_fold(
+    outside: TrialArrays, inside: TrialArrays, settings: EffectSettings
+) -> tuple[tuple[Gains, ...], Floats, Floats]:
     """All learners on the rows outside a fold; the scores, and the gains by each, of the rows inside."""
     nuisance = fit_nuisance(outside)
     models = tuple(fit_learner(name, outside, nuisance) for name in settings.learners)
@@ -303,7 +456,7 @@ def gains(models: tuple[Gains, ...], x_NF: Floats) -> Floats:
     return np.stack(found, axis=2)
 
 
-def fit_learner(name: Simple | Rich, trial: Trial, nuisance: Nuisance) -> Gains:
+def fit_learner(name: Simple | Rich, trial: TrialArrays, nuisance: Nuisance) -> Gains:
     """One learner by name; all share the nuisance models."""
     match name:
         case "proportional":
@@ -312,13 +465,13 @@ def fit_learner(name: Simple | Rich, trial: Trial, nuisance: Nuisance) -> Gains:
             return fit_response(trial, nuisance)
         case "segment":
             return fit_segment(trial, nuisance)
-        case "additive" | "additive-sparse":
-            return fit_additive(trial, nuisance.psi_NK, sparse=name.endswith("sparse"))
+        case "additive":
+            return fit_additive(trial, nuisance.psi_NK)
         case "multiplicative" | "multiplicative-sparse":
             family = family_of(trial.outcome_N)
             outcome_N = trial.outcome_N if family == "binary" else winsorised(trial.outcome_N)
             return fit_linear(trial, outcome_N, family=family, sparse=name.endswith("sparse"))
-        case "t-trees" | "s-trees" | "x-trees" | "r-trees" | "dr-trees":
+        case "t-trees" | "s-trees" | "x-trees":
             return fit_trees(trial, nuisance, name)
 
 
@@ -327,7 +480,7 @@ def _over_control(gain_NK: Floats) -> Floats:
     return np.column_stack([np.zeros(len(gain_NK)), gain_NK])
 
 
-def _best(trial: Trial, psi_NK: Floats, cost: float) -> int:
+def _best(trial: TrialArrays, psi_NK: Floats, cost: float) -> int:
     """The arm with the best doubly robust mean of winsorised outcomes: heavy tails misled plain ones in simulation.
 
     Gains are held to have lost the share that outcomes lost: cut ones would face the whole `cost`.
@@ -339,7 +492,7 @@ def _best(trial: Trial, psi_NK: Floats, cost: float) -> int:
     return int(np.r_[0.0, whole * cut_NK.mean(axis=0) - cost].argmax())
 
 
-def _trial(encoder: Encoder, features: Features, given: tuple[Any, Any, Any], seed: int) -> Trial:
+def _trial(encoder: FeatureEncoder, features: Features, given: tuple[Any, Any, Any], seed: int) -> TrialArrays:
     """Check what came in, and sort it by key, so that sums too do not hang on the order of rows."""
     treatment, outcome, propensity = given
     x_NF, outcome_N, given_N = encoder.encode(features), numbers(outcome, "outcome"), numbers(treatment, "treatment")
@@ -357,7 +510,7 @@ def _trial(encoder: Encoder, features: Features, given: tuple[Any, Any, Any], se
         prob_NA = estimate_propensity(x_NF, arm_N, key_N)
     else:
         prob_NA = _given(count_A[1:] / count_A.sum() if propensity is None else propensity, count_A)
-    return rows_of(Trial(x_NF, arm_N, outcome_N, prob_NA, key_N, tuple(encoder.names)), np.argsort(key_N))
+    return rows_of(TrialArrays(x_NF, arm_N, outcome_N, prob_NA, key_N, tuple(encoder.names)), np.argsort(key_N))
 
 
 def _estimated(propensity: object) -> bool:

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from promolift.errors import InputError
-from promolift.learn.metrics import Z95
-from promolift.learn.sequential import boundary
+from promolift.learn.lift import boundary
 from promolift.settings import Settings
+from promolift.tables import Z95
 
 Floats = NDArray[np.float64]
 

@@ -16,7 +16,7 @@ from duckdb import DuckDBPyRelation as Relation
 from numpy.typing import NDArray
 from pydantic import Field
 
-from promolift.deliver import Release, in_holdout
+from promolift.deliver import ReleaseTerms, in_holdout
 from promolift.errors import InputError, StepError, SupportError
 from promolift.learn.experiment import HOLDOUT
 from promolift.learn.join import Joined, JoinSettings, join_outcomes
@@ -128,7 +128,7 @@ class Evidence:
     joined: Joined
     customers: pl.DataFrame
     slots: Slots
-    release: Release
+    release: ReleaseTerms
     salt_known: bool
     measure: str
     why: str
@@ -191,7 +191,7 @@ def _typed(events: Relation) -> Any:
 
 
 def gather(
-    decisions: pl.DataFrame, outcomes: pl.DataFrame, release: Release | None, settings: LearnSettings
+    decisions: pl.DataFrame, outcomes: pl.DataFrame, release: ReleaseTerms | None, settings: LearnSettings
 ) -> Evidence:
     """Join decisions with outcomes. SupportError without a holdout, a complete window or enough customers."""
     if not decisions["holdout"].any():
@@ -319,10 +319,10 @@ def _chances(slots: Slots, first: pl.DataFrame) -> None:
         )
 
 
-def _terms(row: Mapping[str, Any], slots: Slots, release: Release | None) -> tuple[Release, bool]:
+def _terms(row: Mapping[str, Any], slots: Slots, release: ReleaseTerms | None) -> tuple[ReleaseTerms, bool]:
     """The release in force, by its last decision, and whether its salt is known to be right."""
     share, explored = _shares(slots)
-    release = Release(**json.loads(row["terms"])) if row.get("terms") else release
+    release = ReleaseTerms(**json.loads(row["terms"])) if row.get("terms") else release
     same = release is not None and all(
         getattr(release, name) == row[name] for name in ("campaign_id", "policy_id", "policy_version", "seed")
     )
@@ -331,7 +331,7 @@ def _terms(row: Mapping[str, Any], slots: Slots, release: Release | None) -> tup
         share = terms.holdout_share if share is None else share
         explored = terms.explore if explored is None else explored
     else:
-        terms = Release(
+        terms = ReleaseTerms(
             campaign_id=row["campaign_id"], policy_id=row["policy_id"], policy_version=row["policy_version"],
             seed=row["seed"], price=0.0,
         )  # fmt: skip

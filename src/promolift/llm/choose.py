@@ -8,8 +8,7 @@ from pydantic import Field
 from promolift.errors import ConfigError
 from promolift.llm.local import LocalSettings, LocalWriter
 from promolift.llm.remote import RemoteSettings, RemoteWriter
-from promolift.llm.replay import Replay
-from promolift.llm.reply import Writer
+from promolift.llm.reply import Replay, Writer
 from promolift.settings import Settings
 
 _URL, _MODEL, _GGUF = "PROMOLIFT_LLM_URL", "PROMOLIFT_LLM_MODEL", "PROMOLIFT_LLM_GGUF"

@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import Field
 
 from promolift.errors import ConfigError
-from promolift.llm.reply import Ask, Reply
+from promolift.llm.reply import Prompt, Reply
 from promolift.settings import Settings
 
 
@@ -36,11 +36,11 @@ class LocalWriter:
         self.model = Path(settings.path).name
         self._server = _server(settings)
 
-    def __call__(self, asks: Sequence[Ask]) -> list[Reply]:
+    def __call__(self, asks: Sequence[Prompt]) -> list[Reply]:
         """One reply per ask, in order, one after the other."""
         return [self._one(ask) for ask in asks]
 
-    def _one(self, ask: Ask) -> Reply:
+    def _one(self, ask: Prompt) -> Reply:
         body: dict[str, Any] = {
             "messages": [{"role": "system", "content": ask.system}, {"role": "user", "content": ask.user}],
             "max_tokens": self.settings.max_tokens,

@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import Field
 
 from promolift.errors import ConfigError
-from promolift.llm.reply import Ask, Reply
+from promolift.llm.reply import Prompt, Reply
 from promolift.settings import Settings
 
 
@@ -57,12 +57,12 @@ class RemoteWriter:
         self._lock = threading.Lock()
         self._client = _client(settings)
 
-    def __call__(self, asks: Sequence[Ask]) -> list[Reply]:
+    def __call__(self, asks: Sequence[Prompt]) -> list[Reply]:
         """One reply per ask, in order, `concurrency` of them at a time."""
         with ThreadPoolExecutor(self.settings.concurrency) as pool:
             return list(pool.map(self._one, asks))
 
-    def _one(self, ask: Ask) -> Reply:
+    def _one(self, ask: Prompt) -> Reply:
         import openai
 
         model = self.settings.model
@@ -78,7 +78,7 @@ class RemoteWriter:
             return Reply("", model, f"the endpoint gave no readable answer ({type(error).__name__})")
         return self._read(answer)
 
-    def _body(self, ask: Ask) -> dict[str, Any]:
+    def _body(self, ask: Prompt) -> dict[str, Any]:
         return {
             "model": self.settings.model,
             "messages": [{"role": "system", "content": ask.system}, {"role": "user", "content": ask.user}],

@@ -80,7 +80,7 @@ class ServeSettings(Settings):
         return self.ledger or f"sqlite:///{(self.work / 'serve' / 'ledger.db').absolute()}"
 
 
-class Cap(Settings):
+class FrequencyCap(Settings):
     """A frequency cap, counted over all campaigns."""
 
     offers: int = Field(ge=0, description="Offers that one customer may get at most within `days`.", examples=[2])
@@ -158,7 +158,7 @@ class Policy(Settings):
         description="Share of decisions drawn by hash, so that something is learned. Left out: the release's own.",
         examples=[0.02],
     )
-    caps: tuple[Cap, ...] = ()
+    caps: tuple[FrequencyCap, ...] = ()
     quiet: QuietHours | None = None
     rest_days: float = Field(
         default=14.0, ge=0, le=366, description="Days in which there is no offer on what a customer has bought."

@@ -11,12 +11,12 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from promolift.learn.metrics import Z95
 from promolift.results.job import StepSummary
 from promolift.results.learned import Coverage, Quintile, Weights
 from promolift.steps.loop import LAG, Day, Loop, Release, over_holdout
 from promolift.steps.loop_settings import LoopSettings
 from promolift.steps.loop_words import against, tally
+from promolift.tables import Z95
 from promolift.words import money, share
 
 CURRENCY = "CNY"

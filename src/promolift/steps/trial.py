@@ -16,9 +16,8 @@ from promolift.effect import core, diagnose
 from promolift.effect.dose import fit_dose
 from promolift.effect.outcomes import average_effects
 from promolift.effect.sensitivity import e_value_of_mean, tipping_odds
-from promolift.effect.trial import Level, Trial, encoder_of, row_keys
+from promolift.effect.trial import Level, TrialArrays, encoder_of, row_keys
 from promolift.errors import InputError, StepError, SupportError
-from promolift.learn.metrics import Z95
 from promolift.progress import Tell
 from promolift.results.job import StepSummary
 from promolift.results.trial import (
@@ -34,6 +33,7 @@ from promolift.results.trial import (
 from promolift.steps.trial_judge import Assigned, Judged, judge, judged_text
 from promolift.steps.trial_read import TrialData, read
 from promolift.store import Store
+from promolift.tables import Z95
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -176,7 +176,7 @@ def with_net(averages: pl.DataFrame, settings: TrialSettings) -> pl.DataFrame:
     )
 
 
-def hidden_causes(trial: Trial, averages: pl.DataFrame) -> tuple[HiddenCause, ...]:
+def hidden_causes(trial: TrialArrays, averages: pl.DataFrame) -> tuple[HiddenCause, ...]:
     """How strong a cause that nobody recorded must be to explain each arm's effect on the first outcome away.
 
     `odds`: the factor on the odds of treatment under the marginal sensitivity model; `e_value`: the risk ratios with
@@ -228,11 +228,11 @@ def _level(found: diagnose.Diagnosis, data: TrialData) -> Level:
         raise SupportError("; ".join((str(error), *data.doubts))) from None
 
 
-def _trial(data: TrialData, prob_NA: Floats, seed: int, keep: Ints) -> Trial:
+def _trial(data: TrialData, prob_NA: Floats, seed: int, keep: Ints) -> TrialArrays:
     features = data.features[keep]
     encoder = encoder_of(features)
     x_NF = encoder.encode(features)
-    return Trial(
+    return TrialArrays(
         x_NF, data.arm_N[keep], data.outcomes[next(iter(data.outcomes))][keep], prob_NA[keep],
         row_keys(x_NF, seed), tuple(encoder.names),
     )  # fmt: skip

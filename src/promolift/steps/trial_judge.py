@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from promolift.effect import core
 from promolift.effect.nuisance import Nuisance, fit_nuisance, rows_of
 from promolift.effect.outcomes import effect_bins
-from promolift.effect.trial import Level, Trial, chunks, encoder_of, row_keys
+from promolift.effect.trial import Level, TrialArrays, chunks, encoder_of, row_keys
 from promolift.errors import SupportError
 from promolift.learn import uplift
 from promolift.progress import Tell
@@ -156,7 +156,7 @@ def _cross(
         learned = model.learned
         gain_NK[new] = model.predict(data.features[new]).gain_NK
         policy_N[new] = model.policy(data.features[new])
-        trial = Trial(
+        trial = TrialArrays(
             x_NF[seen], data.arm_N[seen], profit_N[seen], assigned.prob_NA[seen], key_N[seen], tuple(encoder.names)
         )
         mean_NA[new] = _means(fit_nuisance(_taught(trial)), x_NF[new], len(data.arms))
@@ -165,7 +165,7 @@ def _cross(
     return _Crossed(name, outcome_N, gain_NK, policy_N, mean_NA, score_NA, learned)
 
 
-def _taught(trial: Trial) -> Trial:
+def _taught(trial: TrialArrays) -> TrialArrays:
     """The trial, or the sample of it, by key, that models of a large one learn from."""
     most = core.learnable(trial)
     return trial if most == len(trial.arm_N) else rows_of(trial, np.argsort(trial.key_N)[:most])

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from promolift.data.names import NAMES_OF
 from promolift.errors import InputError
 from promolift.results.trial import TrialSettings
-from promolift.sources.trials import read_trial
+from promolift.sources.files import read_trial
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

@@ -311,8 +311,9 @@ class _Kept:
     @classmethod
     def load(cls, store: Store) -> Self:
         """What the work folder holds. StepError, naming the verb, if it was not made."""
-        tables = [store.frame(name) if name != DOSE or store.has(name) else None for name in cls.TABLES]
-        return cls(cls.NOTE.load(store), *tables)  # type: ignore[call-arg]
+        note = cls.NOTE.load(store)
+        tables = (store.frame(name) if name != DOSE or store.has(name) else None for name in cls.TABLES)
+        return cls(note, *tables)  # type: ignore[call-arg]
 
     @classmethod
     def found(cls, store: Store) -> Self | None:
@@ -459,10 +460,6 @@ class TrialPlan(_Kept):
     def __getitem__(self, column: str) -> pl.Series:
         """A column of `frame`."""
         return self.frame[column]
-
-    def __len__(self) -> int:
-        """Customers treated."""
-        return self.frame.height
 
     def __str__(self) -> str:
         """Who is treated, what that adds and how sure, and how far from the best possible plan it is."""

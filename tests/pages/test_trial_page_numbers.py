@@ -11,11 +11,10 @@ import pytest
 from page_figures import Figures, add, strays, undrawn, unseen
 
 from promolift.results.trial import TrialResults, TrialSettings
-from promolift.steps import trial, trial_page, trial_story, trial_unseen
-from promolift.steps.trial_page import page_of
-from promolift.steps.trial_report import write_trial
-from promolift.steps.trial_story import TrialStory
 from promolift.store import Store
+from promolift.trials import page, report, texts
+from promolift.trials.page import page_of
+from promolift.trials.texts import TrialStory
 from promolift.words import share
 
 pytestmark = pytest.mark.xdist_group("trial_page")  # one worker makes the fixture, which takes long
@@ -55,16 +54,16 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> TrialResults:
     folder = tmp_path_factory.mktemp("depths")
     customers().drop("letter", "visits").write_csv(folder / "t.csv")
     with Store(folder / "w") as kept:
-        trial.fit(kept, folder / "t.csv", DEPTHS, quiet)
-        trial.evaluate(kept, quiet)
-        write_trial(kept, folder / "out", quiet)
+        report.fit(kept, folder / "t.csv", DEPTHS, quiet)
+        report.evaluate(kept, quiet)
+        report.report(kept, folder / "out", quiet)
         return TrialResults.load(kept)
 
 
 def gathered(found: TrialResults) -> dict[str, Figures]:
     """The typed results behind the first screen and each chapter, amounts in the unit of their outcome."""
-    fit, tables, story = found.fit, found.tables, TrialStory(found)
-    s, judged, planned, dose = fit.settings, tables.judged, tables.planned, tables.fitted.dose
+    fit, tables, story = found.fitted.note, found.fitted, TrialStory(found)
+    s, judged, planned, dose = fit.settings, found.judged, found.planned, tables.dose
     whole = Figures(s.currency, {"shares": (partial(share, places=2),)}, [fit])
 
     def of(outcome: str, *some: pl.DataFrame) -> Figures:
@@ -86,19 +85,19 @@ def gathered(found: TrialResults) -> dict[str, Figures]:
     cash = dict.fromkeys(("budget", "gain", "low", "high", "cost", "price", "one"), (story.cash,))
     plan = Figures(
         s.currency, cash | {"margin_rate": (share,)},
-        [found.planned.model_dump() if found.planned else {}, stated], story.cents(1.0),
+        [planned.note.model_dump() if planned else {}, stated], story.cents(1.0),
     )  # fmt: skip
     frontier = Figures(s.currency, cash, [planned.frontier] if planned else [], story.cents(1.0))
     names = [fit.arms, f"{s.days} days", s.name]
     plain = Figures(s.currency, {}, names)
-    level = every(tables.fitted.effects.select("outcome", "effect", "control_mean", "net", "net_low", "net_high"))
+    level = every(tables.effects.select("outcome", "effect", "control_mean", "net", "net_low", "net_high"))
     return {
         "first screen": plain | plan | level | Figures(s.currency, {}, [fit.customers, len(fit.arms)]),
-        "lot": plain | whole | Figures(s.currency, {}, [tables.fitted.balance, tables.fitted.placebos, *WORDS]),
-        "effects": plain | every(tables.fitted.effects) | Figures(s.currency, {}, [fit.kept]),
+        "lot": plain | whole | Figures(s.currency, {}, [tables.balance, tables.placebos, *WORDS]),
+        "effects": plain | every(tables.effects) | Figures(s.currency, {}, [fit.kept]),
         "depth": plain | of(s.deciding, *([] if dose is None else [dose])) | Figures(s.currency, {}, [*WORDS]),
         "whom": plain | every(*((judged.curves, judged.deciles) if judged else ()))
-        | Figures(s.currency, {}, [judged.qini if judged else [], found.judged or [], *WORDS]),
+        | Figures(s.currency, {}, [judged.qini if judged else [], judged.note if judged else [], *WORDS]),
         "policies": plain | every(*((judged.policies,) if judged else ())),
         "plan": plain | plan | frontier | of(s.deciding),
         "unknown": plain,
@@ -113,21 +112,18 @@ def test_every_number_of_the_page_is_held_by_a_typed_result(found: TrialResults)
 def test_a_trial_that_was_not_drawn_by_lot_prints_what_is_held_too(money: str | None, tmp_path: Path) -> None:
     customers().drop("depth", *([] if money else ["spent"])).write_csv(tmp_path / "t.csv")
     with Store(tmp_path / "w") as store:
-        trial.fit(store, tmp_path / "t.csv", CHOSEN.model_copy(update={"money": money}), quiet)
+        report.fit(store, tmp_path / "t.csv", CHOSEN.model_copy(update={"money": money}), quiet)
         fitted = TrialResults.load(store)
     assert strays(page_of(fitted), gathered(fitted)) == {}
 
 
 PLANTED = [
-    (trial_story, "money", ("first screen", "effects", "depth", "policies", "plan")),
-    (trial_story, "share", ("first screen", "effects", "policies")),
-    (trial_story, "number", ("policies",)),
-    (trial_page, "count", ("first screen", "lot", "effects", "depth", "plan")),
-    (trial_page, "share", ("lot", "depth", "plan")),
-    (trial_page, "number", ("lot", "effects")),
-    (trial_unseen, "count", ("whom", "policies")),
-    (trial_unseen, "share", ("whom", "policies")),
-    (trial_unseen, "number", ("whom",)),
+    (texts, "money", ("first screen", "effects", "depth", "policies", "plan")),
+    (texts, "share", ("first screen", "effects", "policies")),
+    (texts, "number", ("policies",)),
+    (page, "count", ("first screen", "lot", "effects", "depth", "whom", "policies", "plan")),
+    (page, "share", ("lot", "depth", "whom", "policies", "plan")),
+    (page, "number", ("lot", "effects", "whom")),
 ]
 
 

@@ -7,7 +7,7 @@ import polars as pl
 
 from promolift.currency import currency_digits
 from promolift.pages.blocks import Badge
-from promolift.results.trial import TrialFit, TrialResults, TrialSettings, TrialTables
+from promolift.results.trial import TrialFit, TrialJudgement, TrialResults, TrialSettings
 from promolift.words import money, number, share, upper_first
 
 
@@ -15,7 +15,7 @@ class ArmEffect(NamedTuple):
     """What an arm adds to an outcome, per customer; `net` once it is paid for, None where that cannot be told."""
 
     outcome: str
-    arm: int
+    arm: str
     control_mean: float
     effect: float
     low: float
@@ -35,7 +35,7 @@ class TrialStory:
     @property
     def fit(self) -> TrialFit:
         """Who got what, and what may be claimed."""
-        return self.results.fit
+        return self.results.fitted.note
 
     @property
     def settings(self) -> TrialSettings:
@@ -43,13 +43,13 @@ class TrialStory:
         return self.fit.settings
 
     @property
-    def tables(self) -> TrialTables:
-        """Its tables."""
-        return self.results.tables
+    def judged(self) -> TrialJudgement | None:
+        """What was found on customers unseen."""
+        return self.results.judged
 
     def effects(self, outcome: str) -> list[ArmEffect]:
         """What each arm adds to an outcome, the most first."""
-        mine = self.tables.fitted.effects.filter(pl.col("outcome") == outcome).sort("effect", descending=True)
+        mine = self.results.fitted.effects.filter(pl.col("outcome") == outcome).sort("effect", descending=True)
         return [ArmEffect(*row) for row in mine.select(ArmEffect._fields).iter_rows()]
 
     @property
@@ -88,7 +88,7 @@ class TrialStory:
 
     def basis(self, outcome: str) -> str:
         """What is net in the outcome, and of what."""
-        return self.settings.net(outcome).text(self.cash)
+        return self.settings.basis(outcome, self.cash)
 
     def basis_sentence(self, outcome: str) -> str:
         """`basis` as a sentence of its own."""
@@ -96,7 +96,7 @@ class TrialStory:
 
     def named(self, outcome: str) -> str:
         """The outcome as gains and policies are counted in it."""
-        return outcome if self.settings.net(outcome).plain else f"{outcome}, net"
+        return outcome if self.settings.gross(outcome) else f"{outcome}, net"
 
     def fmt(self, outcome: str) -> str:
         """How charts print it."""

@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,26 @@ def test_every_verb_has_help_and_stands_in_both_readmes() -> None:
 
 def test_every_step_is_a_verb() -> None:
     assert set(STEPS) <= set(verbs())
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_a_function_that_a_page_places_in_a_file_is_there(page: Path) -> None:
+    for file, names in re.findall(r"`([\w/]+\.py): (\w+(?:, \w+)*)`", page.read_text(encoding="utf-8")):
+        source = (ROOT / "src/promolift" / file).read_text(encoding="utf-8")
+        missing = [name for name in names.split(", ") if not re.search(rf"^(def|class) {name}\b", source, flags=re.M)]
+        assert missing == [], f"{page.name}: {file} has no {missing}"
+
+
+def test_the_layers_of_the_architecture_are_those_that_are_enforced() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    contract = project["tool"]["importlinter"]["contracts"][0]["layers"]
+    table = (ROOT / "docs/architecture.md").read_text(encoding="utf-8").split("\n## Layers\n\n")[1].split("\n\n")[0]
+    rows = [set(re.findall(r"\w+", row.split("|")[1])) for row in table.splitlines()[2:]]
+    place = {name: number for number, row in enumerate(rows) for name in row}
+    layers = [re.findall(r"\w+", layer) for layer in contract]
+    assert [name for layer in layers for name in layer if name not in place] == []
+    order = [max(place[name] for name in layer) for layer in layers]
+    assert order == sorted(order)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

@@ -4,7 +4,7 @@ Legend: N customers, K open offers, A = K + 1 actions, the last is no offer.
 """
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,51 +19,15 @@ from promolift.learn.metrics import Z95
 from promolift.learn.release import Proposal, propose, summarise, value_of
 from promolift.learn.support import require, unseen_mass, weigh
 from promolift.learning.evidence import LearnSettings, Slots
-from promolift.learning.judge import Judged, planned_gain, slot_lift
+from promolift.learning.judge import JudgedEvidence, planned_gain, slot_lift
 from promolift.learning.proposal import Proposed, Status
+from promolift.results.learned import Factor, LearnedFactors, NextRelease
 
 Floats = NDArray[np.float64]
 GROUP = 20  # customers of an offer in each arm, below which it is told nothing of its own
 
 
-@dataclass(frozen=True)
-class Factor:
-    """Realised / predicted gain after shrinkage, with its 95 % interval; `n` customers spoke for it."""
-
-    ratio: float
-    low: float
-    high: float
-    n: int
-
-
-@dataclass(frozen=True)
-class Recalibration:
-    """`whole` for every offer without an own entry; `closed` are offers whose lower bound lies below 0."""
-
-    measured: float | None
-    measured_se: float | None
-    whole: Factor
-    offers: dict[str, Factor]
-    closed: tuple[str, ...]
-
-    def factor(self, offer: str) -> Factor:
-        """What the predicted gain of an offer is multiplied by."""
-        return self.offers.get(offer, self.whole)
-
-
-@dataclass(frozen=True)
-class Next:
-    """The next release. `proposal` is missing where the logs cannot value it, for the reason in `why`."""
-
-    release: Release
-    recalibration: Recalibration
-    changes: tuple[str, ...]
-    proposal: Proposal | None
-    accepted: bool
-    why: str
-
-
-def next_release(judged: Judged, say: Callable[[float], str]) -> Next:
+def next_release(judged: JudgedEvidence, say: Callable[[float], str]) -> NextRelease:
     """The policy that follows from what was found, valued on customers it did not learn from.
 
     Never accepted without exploration in the log, with a broken sample ratio, an unknown holdout salt, or effects that
@@ -84,19 +48,19 @@ def next_release(judged: Judged, say: Callable[[float], str]) -> Next:
             "no exploration was logged, so another policy cannot be valued from these decisions; "
             f"leave {settings.explore:.0%} to chance, and the next verdict can"
         )
-        return Next(release, learned, changes, None, False, why)
+        return NextRelease(release, learned, changes, None, False, why)
     try:
         proposal = valued(judged, changes, say)
     except SupportError as error:
-        return Next(release, learned, changes, None, False, str(error))
+        return NextRelease(release, learned, changes, None, False, str(error))
     hindrances = _hindrances(judged)
     why = "; ".join(hindrances) or proposal.why
-    return Next(release, learned, changes, proposal, proposal.accepted and not hindrances, why)
+    return NextRelease(release, learned, changes, proposal, proposal.accepted and not hindrances, why)
 
 
 def recalibrate(
     slots: Slots, mask_N: NDArray[np.bool_], holdout_share: float, settings: LearnSettings
-) -> Recalibration:
+) -> LearnedFactors:
     """Realised / predicted gain, shrunk: all offers towards 1 +/- `prior_sd`, each offer towards all of them.
 
     The spread between offers by DerSimonian, Laird 1986 (Controlled Clinical Trials 7); normal posterior. Without
@@ -117,7 +81,7 @@ def recalibrate(
         own, own_var = _shrunk((ratio, error), (mean, var + between)) if between > 0 else (mean, var)
         offers[name] = Factor(own, own - Z95 * own_var**0.5, own + Z95 * own_var**0.5, n)
     closed = [name for name in slots.offers if offers.get(name, overall).low < 0]
-    return Recalibration(whole[0] if whole else None, whole[1] if whole else None, overall, offers, tuple(closed))
+    return LearnedFactors(whole[0] if whole else None, whole[1] if whole else None, overall, offers, tuple(closed))
 
 
 def planned_offer(slots: Slots, holdout_share: float) -> NDArray[np.int64]:
@@ -157,7 +121,7 @@ def _between(seen: list[tuple[float, float]]) -> float:
     return max(0.0, (q - (len(seen) - 1)) / scale) if scale > 0 else 0.0
 
 
-def policy_of(slots: Slots, learned: Recalibration, holdout_share: float, share: float) -> tuple[Floats, float, float]:
+def policy_of(slots: Slots, learned: LearnedFactors, holdout_share: float, share: float) -> tuple[Floats, float, float]:
     """Chances of every action (nobody held out), the price, and the share explored, for the money spent so far.
 
     As deliver/ decides: the largest gain - charge - price x cost above 0, and with the explored share an even draw. The
@@ -177,7 +141,7 @@ def policy_of(slots: Slots, learned: Recalibration, holdout_share: float, share:
     return prob, price, floor
 
 
-def new_gain(slots: Slots, learned: Recalibration) -> Floats:
+def new_gain(slots: Slots, learned: LearnedFactors) -> Floats:
     """Recalibrated gains; closed offers have none."""
     closed = set(learned.closed)
     factor = np.array([np.nan if name in closed else learned.factor(name).ratio for name in slots.offers] + [np.nan])
@@ -185,7 +149,7 @@ def new_gain(slots: Slots, learned: Recalibration) -> Floats:
     return gain
 
 
-def valued(judged: Judged, changes: tuple[str, ...], say: Callable[[float], str]) -> Proposal:
+def valued(judged: JudgedEvidence, changes: tuple[str, ...], say: Callable[[float], str]) -> Proposal:
     """The proposal with its value over no offers and its lead over the policy in force, both doubly robust.
 
     The policy is the `crossed` one, so that luck is not counted as skill. SupportError where the logs cannot tell.
@@ -244,7 +208,7 @@ def _after(version: str) -> str:
     return str(int(version) + 1) if version.isdecimal() else f"{version}-next"
 
 
-def _changes(judged: Judged, learned: Recalibration, release: Release) -> list[str]:
+def _changes(judged: JudgedEvidence, learned: LearnedFactors, release: Release) -> list[str]:
     old, whole = judged.evidence.release, learned.whole
     said = [f"predicted gains are multiplied by {whole.ratio:.2f} ({whole.low:.2f} to {whole.high:.2f})"]
     own = [name for name, factor in learned.offers.items() if abs(factor.ratio - whole.ratio) > 0.005]
@@ -260,7 +224,7 @@ def _changes(judged: Judged, learned: Recalibration, release: Release) -> list[s
     return said
 
 
-def _hindrances(judged: Judged) -> list[str]:
+def _hindrances(judged: JudgedEvidence) -> list[str]:
     """Why a machine may not accept, whatever the value says."""
     found = []
     if not judged.main.ratio.ok:
@@ -274,7 +238,7 @@ def _hindrances(judged: Judged) -> list[str]:
     return found
 
 
-def learned_release(found: Next) -> Release:
+def learned_release(found: NextRelease) -> Release:
     """The release with the recalibration it was priced with: on top of the one in force."""
     whole, before = found.recalibration.whole, found.release.recalibration or deliver.Recalibration()
     now = deliver.Recalibration(
@@ -284,7 +248,7 @@ def learned_release(found: Next) -> Release:
     return found.release.model_copy(update={"recalibration": before.then(now)})
 
 
-def proposed(found: Next, plan: str | None, status: Status) -> Proposed:
+def proposed(found: NextRelease, plan: str | None, status: Status) -> Proposed:
     """The proposal for the person who decides; `plan` is the mark of the plan that it was learned with."""
     proposal = found.proposal
     valued = {} if proposal is None else {

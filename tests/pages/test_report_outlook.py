@@ -13,7 +13,8 @@ from promolift.results.shop import CustomerOutlook, Visit
 
 PEOPLE = pl.select(k=pl.int_range(MOST_DOTS)).select(  # two islands: one spends twice what the other does
     customer_id=pl.col("k").cast(pl.String), x=3.0 * (pl.col("k") % 2) + pl.col("k") / MOST_DOTS,
-    y=7 * pl.col("k") % 11 / 11, spend_cents=1000.0 * (1 + pl.col("k") % 2) + 7919 * pl.col("k") % 997 / 997, price_sensitivity=0.1 * pl.col("k"),
+    y=7 * pl.col("k") % 11 / 11, price_sensitivity=0.1 * pl.col("k"),
+    spend_cents=1000.0 * (1 + pl.col("k") % 2) + 7919 * pl.col("k") % 997 / 997,
     leans_to=pl.when(pl.col("k") % 2 == 0).then(pl.lit("groceries")).otherwise(pl.lit("fruit")),
 )  # fmt: skip
 GOODS = pl.DataFrame({

@@ -146,14 +146,14 @@ def ours(family, n, part, many, peers=None):
 
 def compare(peers, problem, plan, cpu, figure):
     """Each peer in a process of its own, on the same problem as a linear programme."""
-    from promolift.allocate.core import Chunk, Rows
+    from promolift.allocate.core import CheckedRows, Chunk
     from promolift.allocate.limits import compile_rules
     from promolift.allocate.small import coefficients
 
     gain_NK, cost_NK, label_N, budget, limits = problem
     i_P, k_P = np.nonzero(gain_NK >= 0)
     rules = compile_rules(budget, limits, CLASSES, OFFERS)
-    coef_MP = coefficients(Rows.of(Chunk(gain_NK, cost_NK, label_N=label_N)), rules, i_P, k_P)
+    coef_MP = coefficients(CheckedRows.of(Chunk(gain_NK, cost_NK, label_N=label_N)), rules, i_P, k_P)
     m_E, p_E = np.nonzero(coef_MP)
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "problem.npz"

@@ -28,7 +28,7 @@ import polars as pl
 
 from promolift.effect.core import EffectSettings, fit, fit_learner
 from promolift.effect.nuisance import fit_nuisance
-from promolift.effect.trial import Trial, row_keys
+from promolift.effect.trial import TrialArrays, row_keys
 from promolift.hashing import hash_units
 from promolift.learn.uplift import qini
 
@@ -305,12 +305,14 @@ def cost(rows: int, features: int, arms: int) -> None:
              peak_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)  # fmt: skip
 
     if rows < 100_000:
-        trial = Trial(x, arm, y, np.full((rows, arms), 1 / arms), row_keys(x, 0), tuple(map(str, range(features))))
+        trial = TrialArrays(
+            x, arm, y, np.full((rows, arms), 1 / arms), row_keys(x, 0), tuple(map(str, range(features)))
+        )
         fit_nuisance(trial)  # once before: importing LightGBM is not part of a fit
         start = time.process_time()
         nuisance = fit_nuisance(trial)
         response = time.process_time() - start
-        for name in ("multiplicative", "s-trees", "t-trees", "x-trees", "dr-trees"):
+        for name in ("multiplicative", "s-trees", "t-trees", "x-trees"):
             start = time.process_time()
             fit_learner(name, trial, nuisance)
             needed = 0.0 if name in ("multiplicative", "s-trees") else response

@@ -41,7 +41,7 @@ from promolift.profile.encoder_model import LearnedEncoder
 from promolift.profile.encoder_train import fit_encoder
 from promolift.profile.exposures import Asked, Exposed, expose, offers
 from promolift.profile.redeem import calibrate_redemption, redemption_chance
-from promolift.simulate import Shop, ShopSettings, simulate
+from promolift.simulate import SimulatedShop, SimulationSettings, simulate
 from promolift.simulate.truth import means
 from promolift.sources.complete_journey import complete_journey_folder
 from promolift.sql import DAY_MS, WEEK_MS
@@ -205,7 +205,7 @@ def spend(quick: bool, origin: int) -> None:
         say(f"{figure}, Spearman of {name}", float(spearmanr(actual, guess).statistic), "", n)
 
 
-def habits(shop: Shop) -> pl.DataFrame:
+def habits(shop: SimulatedShop) -> pl.DataFrame:
     """What anybody would count of each customer: money, orders, share on discount, coupons, days since the last order."""
     bought, end_ms = shop.events.filter(pl.col("kind") == "purchase"), int(shop.events["ts_ms"].max())  # type: ignore[arg-type]
     recent = pl.col("ts_ms") > end_ms - 8 * WEEK_MS
@@ -223,7 +223,7 @@ def habits(shop: Shop) -> pl.DataFrame:
     )
 
 
-def embedded(shop: Shop, epochs: int) -> np.ndarray:
+def embedded(shop: SimulatedShop, epochs: int) -> np.ndarray:
     """The vector of every customer at the end of the shop's history; the encoder knows nothing of the trial."""
     connection = duckdb.connect()
     events, products = (connection.from_arrow(t.to_arrow()) for t in (shop.events, shop.products))
@@ -236,7 +236,7 @@ def embedded(shop: Shop, epochs: int) -> np.ndarray:
     return vectors(model, h, who, np.full(len(who), end))
 
 
-def trials(shop: Shop, vector: np.ndarray, many: int) -> dict[str, list[float]]:
+def trials(shop: SimulatedShop, vector: np.ndarray, many: int) -> dict[str, list[float]]:
     """Root mean squared error of each customer's effect on a week's sales at list prices, per kind of features."""
     habit, axes = habits(shop).drop("customer_id"), directions(vector, np.arange(len(vector)))
     eight = pl.DataFrame({f"v{k}": axes[:, k] for k in range(DIRECTIONS)})
@@ -271,7 +271,7 @@ def effect(quick: bool) -> None:
     """Trials of several shops together."""
     together: dict[str, list[float]] = {}
     for seed in (1,) if quick else (1, 2, 3):
-        shop = simulate(ShopSettings(customers=1000, seed=seed))
+        shop = simulate(SimulationSettings(customers=1000, seed=seed))
         for name, found in trials(shop, embedded(shop, 1 if quick else 3), 2).items():
             together.setdefault(name, []).extend(found)
     tell(together)

@@ -17,8 +17,8 @@ import numpy as np
 
 from promolift.allocate import solve
 from promolift.results.loop import LoopSettings
-from promolift.simulate import ShopSettings
-from promolift.simulate.live import true_effects
+from promolift.simulate import SimulationSettings
+from promolift.simulate.truth import true_effects
 from promolift.simulate.world import World
 from promolift.steps.loop import Day, Loop, Release, run_loop
 from promolift.steps.loop_model import Cohort, shelf_of
@@ -129,7 +129,9 @@ def everybody_alike(loop: Loop, first: int, last: int) -> float:
     won = best = 0.0
     s, shop = (
         loop.settings,
-        ShopSettings(customers=loop.settings.customers, weeks=loop.settings.history_weeks, seed=loop.settings.seed),
+        SimulationSettings(
+            customers=loop.settings.customers, weeks=loop.settings.history_weeks, seed=loop.settings.seed
+        ),
     )
     for day in (d for d in loop.days if first <= d.day <= last):
         believed = next(r for r in loop.releases if r.version == day.version).believed

@@ -29,14 +29,12 @@ import polars as pl
 from scipy import stats
 
 from promolift.hashing import hash_units
-from promolift.offer.grid import best_lines
 from promolift.offer.market import Layout, Market
-from promolift.offer.proposals import PROPOSALS
+from promolift.offer.proposals import PROPOSALS, best_lines
 from promolift.offer.repair import repair
 from promolift.offer.settings import PrintRules
-from promolift.simulate import Shop, ShopSettings, simulate
-from promolift.simulate.live import true_effects
-from promolift.simulate.truth import means
+from promolift.simulate import SimulatedShop, SimulationSettings, simulate
+from promolift.simulate.truth import means, true_effects
 from promolift.simulate.world import GOODS, cents_off
 from promolift.steps.loop_model import Believed, Cohort, believe, shelf_of
 
@@ -51,7 +49,7 @@ PRICES = np.r_[np.linspace(0, 1, 41), np.exp(np.linspace(0, 3.5, 60))[1:]]
 class Case:
     """One shop: what is believed and what is true of every percent on every target, N x T x D; legal ones T x D."""
 
-    shop: Shop
+    shop: SimulatedShop
     believed: Believed
     targets: tuple[tuple[str, str | None], ...]
     member_PT: np.ndarray
@@ -65,7 +63,7 @@ class Case:
 
 
 def case_of(seed: int, customers: int) -> Case:
-    shop = simulate(ShopSettings(customers=customers, seed=seed, weeks=WEEK))
+    shop = simulate(SimulationSettings(customers=customers, seed=seed, weeks=WEEK))
     believed, world, products = believe(shop), shop.world, shop.world.products
     c, number = products["c"].to_numpy(), shop.settings.categories
     own = (c[:, None] == np.arange(number)).astype(float)
@@ -94,7 +92,7 @@ def case_of(seed: int, customers: int) -> Case:
     return Case(shop, believed, targets, member, gain, cost, true_gain, true_cost, margin, legal, value_NT)
 
 
-def effects(view, shop: Shop, shelf: np.ndarray, member: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def effects(view, shop: SimulatedShop, shelf: np.ndarray, member: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Gain and cost N x T x D in closed form, as in simulate.live.true_effects; `view` is what is believed, or true."""
     units, pull_N, take = view
     price, cost = (shop.world.products[name].to_numpy() for name in ("price_cents", "cost_cents"))
@@ -170,7 +168,7 @@ def random_open(case: Case, keep: int) -> np.ndarray:
     return may.reshape(case.gain.shape)
 
 
-def accepted(shop: Shop) -> pl.DataFrame:
+def accepted(shop: SimulatedShop) -> pl.DataFrame:
     """What was bought with a coupon: category and percent; because: another category of the same basket."""
     products = shop.products.select("product_id", "category")
     bought = (

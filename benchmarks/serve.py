@@ -52,8 +52,7 @@ from promolift.serve.main import run_server
 from promolift.steps import plan
 from promolift.store import Store
 from promolift.store.ledger import Ledger
-from promolift.store.ledger_query import Query
-from promolift.store.ledger_schema import EVENTS
+from promolift.store.ledger_schema import EVENTS, Query
 from promolift.tables import PRODUCTS
 from promolift.terms import Benefit
 

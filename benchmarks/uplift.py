@@ -24,7 +24,7 @@ import polars as pl
 
 from promolift.effect.diagnose import diagnose
 from promolift.effect.outcomes import average_effects
-from promolift.effect.trial import Trial, row_keys
+from promolift.effect.trial import TrialArrays, row_keys
 from promolift.learn import uplift
 
 ARMS = ("No E-Mail", "Mens E-Mail", "Womens E-Mail")
@@ -110,7 +110,7 @@ def coverage(times: int) -> None:
     inside = dict.fromkeys(truth, 0)
     for seed in range(times):
         x, arm, visit, money = simulated(3000, seed)
-        trial = Trial(x, arm, visit, np.tile(shares, (3000, 1)), row_keys(x, seed), ("a", "b", "c", "d"))
+        trial = TrialArrays(x, arm, visit, np.tile(shares, (3000, 1)), row_keys(x, seed), ("a", "b", "c", "d"))
         found = average_effects(trial, {"visit": visit, "money": money}, "randomised")
         limits = {row["outcome"]: (row["low"], row["high"]) for row in found.iter_rows(named=True)}
         area = uplift.qini_area(visit, x[:, 1], arm)

@@ -5,12 +5,12 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from promolift.simulate import ShopSettings, simulate
+from promolift.simulate import SimulationSettings, simulate
 
 
 def write_shop(folder: Path, customers: int = 240, weeks: int = 40) -> Path:
     """A simulated shop as four CSV files with columns named as other people name them."""
-    shop = simulate(ShopSettings(customers=customers, weeks=weeks, categories=6))
+    shop = simulate(SimulationSettings(customers=customers, weeks=weeks, categories=6))
     day, second = "%Y-%m-%d", "%Y-%m-%d %H:%M:%S"
     shop.events.select(
         pl.col("customer_id").alias("user_id"),

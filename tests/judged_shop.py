@@ -11,8 +11,8 @@ from promolift import deliver
 from promolift.hashing import hash_units
 from promolift.learning.evidence import LearnSettings, gather, read_outcomes
 from promolift.learning.judge import JudgedEvidence, judge
-from promolift.simulate import ShopSettings
-from promolift.simulate.live import Week, live_week, offers_of, true_effects
+from promolift.simulate import SimulationSettings
+from promolift.simulate.truth import Week, live_week, offers_of, true_effects
 from promolift.simulate.world import World, cents_off
 from promolift.sql import DAY_MS
 
@@ -63,7 +63,7 @@ def case(
     **terms: Any,
 ) -> Case:
     """A week of decisions; predictions are `factor` times the truth."""
-    settings = ShopSettings(seed=seed, customers=customers, categories=4, elasticity=elasticity, campaigns=0)
+    settings = SimulationSettings(seed=seed, customers=customers, categories=4, elasticity=elasticity, campaigns=0)
     world = World(settings, np.arange(1, customers + 1))
     gain_NK, cost_NK = true_effects(world, DEPTHS, WEEK)
     menu = offers_of(world, DEPTHS)
@@ -78,7 +78,7 @@ def case(
     )
     consent = pl.DataFrame({"customer_id": world.customer_ids, "may_send": True, "reason": None})
     stated = {"campaign_id": "spring", "policy_id": "plan", "policy_version": "1", "price": 0.0, "seed": 1} | terms
-    release = deliver.Release(**stated, holdout_share=holdout, explore=explore)
+    release = deliver.ReleaseTerms(**stated, holdout_share=holdout, explore=explore)
     decisions = deliver.decide(candidates, consent, release, START)
     place = {offer: at for at, offer in enumerate(menu["offer_id"])}
     order = {who: at for at, who in enumerate(world.customer_ids)}

@@ -114,6 +114,14 @@ def init(
 
 
 @app.command()
+def migrate(config: ConfigPath = CONFIG, json_: AsJson = False) -> None:
+    """Rewrite a promolift.toml of an earlier version under today's names; the old file is kept beside it."""
+    from promolift.setup.migrate import migrate as rewrite
+
+    say(rewrite(config), json_)
+
+
+@app.command()
 def health(config: ConfigPath = CONFIG, work_folder: WorkPath = WORK, json_: AsJson = False) -> None:
     """What came in, what was repaired or set aside, and what can and cannot be done with the data."""
     say(work(settings_of(config), work_folder, ["ingest", "health"], None), json_)
@@ -195,27 +203,26 @@ def fit(
     json_: AsJson = False,
 ) -> None:
     """Check a trial and estimate what each treatment adds, on average and for each customer."""
-    from promolift.steps import trial
-    from promolift.steps.trial_report import trial_settings
+    from promolift.trials import report
 
-    chosen = trial_settings(config or settings, meaning or [])
-    say(on_trial(work_folder, lambda store, tell: trial.fit(store, file, chosen, tell)), json_)
+    chosen = report.trial_settings(config or settings, meaning or [])
+    say(on_trial(work_folder, lambda store, tell: report.fit(store, file, chosen, tell)), json_)
 
 
 @effects.command("evaluate")
 def evaluate_trial(config: TrialConfig = None, work_folder: TrialWork = TRIAL, json_: AsJson = False) -> None:
     """Judge the effects of a fitted trial on customers the models did not see."""
-    from promolift.steps import trial
+    from promolift.trials import report
 
-    say(on_trial(work_folder, trial.evaluate, config), json_)
+    say(on_trial(work_folder, report.evaluate, config), json_)
 
 
 @effects.command("explain")
 def explain_trial(config: TrialConfig = None, work_folder: TrialWork = TRIAL, json_: AsJson = False) -> None:
     """Say in words what was found and by which rule."""
-    from promolift.steps import trial
+    from promolift.trials import report
 
-    say(on_trial(work_folder, lambda store, tell: trial.explain(store), config), json_)
+    say(on_trial(work_folder, report.explain, config), json_)
 
 
 @effects.command("report")
@@ -226,15 +233,15 @@ def report_trial(
     json_: AsJson = False,
 ) -> None:
     """Plan within the budget where an outcome is money; write trial.html, and plan.parquet and plan.csv if planned."""
-    from promolift.steps.trial_report import write_trial
+    from promolift.trials import report
 
-    say(on_trial(work_folder, lambda store, tell: write_trial(store, out, tell), config), json_)
+    say(on_trial(work_folder, lambda store, tell: report.report(store, out, tell), config), json_)
 
 
 def on_trial(folder: Path, do: Callable[["Store", Tell], "StepSummary"], config: Path | None = None) -> "StepSummary":
     """Do something with the work folder of a trial, showing progress; `config` must be what it was fitted with."""
-    from promolift.steps.trial_report import check_settings
     from promolift.store import Store
+    from promolift.trials.report import check_settings
 
     with Store(folder) as store, showing() as tell:
         if config is not None:
@@ -295,9 +302,10 @@ def demo(
 ) -> None:
     """The main job on a year of real groceries: 2,469 households, 1.5 million purchases, 27 campaigns."""
     if data == "hillstrom" and path is not None and config is None:
-        from promolift.steps.trial_report import trial_demo
+        from promolift.trials import report
 
-        say(on_trial(work_folder.with_name("hillstrom"), lambda store, tell: trial_demo(store, path, out, tell)), json_)
+        folder = work_folder.with_name("hillstrom")
+        say(on_trial(folder, lambda store, tell: report.demo(store, path, out, tell)), json_)
     elif data == "groceries" and path is None:
         from promolift.run import demo_config
 

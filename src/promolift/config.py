@@ -2,7 +2,7 @@
 
 import tomllib
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -24,33 +24,57 @@ RAW: tuple[RawName, ...] = ("events", "customers", "products", "promotions")
 
 
 class ShopSettings(Settings):
-    """Who sends the offers. `zone` settles what a day is, `currency` is ISO 4217, `language` is the default one."""
+    """Who sends the offers."""
 
-    name: str = "My shop"
-    currency: Currency = "USD"
-    zone: Zone = "UTC"
-    language: Language = "en"
+    name: str = Field(default="My shop", description="Name of the shop, as pages and e-mails print it.")
+    currency: Currency = Field(
+        default="USD",
+        description="Currency of every amount: it settles what a minor unit (cent) is and how it is printed.",
+    )
+    zone: Zone = Field(
+        default="UTC",
+        description="Time zone of the shop: it settles where a day begins, and with it dates of plans and offers.",
+        examples=["Asia/Shanghai"],
+    )
+    language: Language = Field(default="en", description="Language for customers whose own is not known.")
 
 
 class JoinedFile(Settings):
-    """A further file whose row with the same key adds its columns to each row: the orders of order lines."""
+    """A further file whose row with the same key adds its columns to each row: the orders of order lines.
 
-    path: str = Field(min_length=1)
-    on: str = Field(min_length=1, description="the column of the rows so far that names the row here")
-    key: str = Field(min_length=1, description="the column here that says the same; of several rows the first counts")
+    What one file adds may be the key of the next.
+    """
+
+    path: str = Field(
+        min_length=1, description="The file. It starts at the folder of promolift.toml.", examples=["orders.csv"]
+    )
+    on: str = Field(
+        min_length=1, description="Column of the rows so far that names a row of this file.", examples=["order_id"]
+    )
+    key: str = Field(
+        min_length=1,
+        description="Column of this file that says the same. Where several rows do, the first counts.",
+        examples=["order_id"],
+    )
 
 
 class RawFile(Settings):
-    """One raw file and how its columns become ours. A relative `path` starts at the folder of promolift.toml.
+    """One raw file (CSV, Parquet, JSON lines or Excel) and how its columns become ours."""
 
-    `per` last is for customers or products that stand inside the events file: one row each, the last value said.
-    `header` names the columns of a file that does not. What each file of `join` adds may be a key of the next one.
-    """
-
-    path: str = Field(min_length=1)
-    header: tuple[str, ...] = Field(default=(), description="names of the columns, where the file has no line of them")
+    path: str = Field(
+        min_length=1, description="The file. It starts at the folder of promolift.toml.", examples=["lines.csv"]
+    )
+    header: tuple[str, ...] = Field(
+        default=(),
+        description="Names of the columns, for a file without a line of names.",
+        examples=[["user", "item", "time"]],
+    )
     join: tuple[JoinedFile, ...] = ()
-    per: Literal["row", "last"] = "row"
+    per: Literal["row", "last"] = Field(
+        default="row",
+        description="What becomes one row of ours: each row of the file, or, for customers or products that stand "
+        "inside the events file, the last value said of each.",
+    )
     mapping: Mapping
 
     @property
@@ -65,21 +89,39 @@ class RawFile(Settings):
 
 
 class DataSettings(Settings):
-    """Where the raw logs are. `source` complete-journey reads the demo's data from its package instead of files.
+    """Where the raw logs are, and what reading them may take."""
 
-    `more_events` are further logs of the same customers, such as clicks beside orders.
-    """
-
-    source: Literal["files", "complete-journey"] = "files"
-    shards: int | None = Field(default=None, ge=1, le=4096)
-    memory: str = Field(default="1GB", pattern=r"^\d+(\.\d+)?(MB|GB)$")
-    threads: int = Field(default=2, ge=1)
+    source: Literal["files", "complete-journey"] = Field(
+        default="files",
+        description="Where raw data come from: the files named below, or the demo's data out of its Python package.",
+    )
+    shards: int | None = Field(
+        default=None,
+        ge=1,
+        le=4096,
+        description="Into how many parts customers are split by hash, one of which is in memory at a time; results do "
+        "not depend on it. Left out: by the size of the logs.",
+        examples=[16],
+    )
+    memory: str = Field(
+        default="1GB",
+        pattern=r"^\d+(\.\d+)?(MB|GB)$",
+        description="Memory that DuckDB may use for its own work; what needs more goes to the work folder's disk.",
+        examples=["2.5GB"],
+    )
+    threads: int = Field(default=2, ge=1, description="Threads that DuckDB may use, and an encoder too large for one.")
     rules: CleanRules = CleanRules()
-    events: RawFile | None = None
-    more_events: tuple[RawFile, ...] = ()
-    customers: RawFile | None = None
-    products: RawFile | None = None
-    promotions: RawFile | None = None
+    events: RawFile | None = Field(
+        default=None, description="What customers did: purchases above all. The one file that is needed."
+    )
+    more_events: tuple[RawFile, ...] = Field(
+        default=(), description="Further logs of the same customers, such as clicks beside orders."
+    )
+    customers: RawFile | None = Field(default=None, description="What customers told the shop: name, age, consent.")
+    products: RawFile | None = Field(default=None, description="The catalogue: name, category, price, cost.")
+    promotions: RawFile | None = Field(
+        default=None, description="Past campaigns: who was sent what when, and who redeemed it."
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -106,30 +148,72 @@ class DataSettings(Settings):
 
 
 class PlanSettings(Settings):
-    """The decision. `budget_cents` is what offers may be expected to cost the shop over `window_days`.
+    """The decision: for when, within which budget and limits, and how sure it must be."""
 
-    Left out, it is `budget_share` of the revenue of the last `window_days`. `asof` is the local day before which all
-    is known (left out: the day after the last event). `weakest_evidence`: offers whose effect is known less well are
-    listed but not planned; auto takes the strongest level that any offer of the menu reaches. `category_share`: at
-    most so much of the budget for the offers on one category. `limits` are further ones,
-    such as "stock: count[target=tea] <= 500" or "return >= 2". `risk` says how the errors of gains enter the choice.
-    `holdout_share` of the customers get nothing, so that
-    what the plan earns can be measured. `trial` plans to learn, not to earn: customers and their offers are drawn by
-    lot until the budget is spent, for a shop whose log cannot tell what an offer adds.
-    """
+    RENAMED: ClassVar[dict[str, str]] = {"weakest_evidence": "min_evidence"}
 
-    campaign: str = "cmp_1"
-    asof: str | None = Field(default=None, pattern=r"^\d{4}-\d{2}-\d{2}$")
-    window_days: int = Field(default=28, ge=1, le=366)
-    budget_cents: int | None = Field(default=None, ge=0)
-    budget_share: float = Field(default=0.002, ge=0, le=1)
-    weakest_evidence: Literal["auto", "randomised", "adjusted", "assumed"] = "auto"
-    category_share: float = Field(default=1.0, gt=0, le=1)
-    limits: tuple[str, ...] = ()
+    campaign: str = Field(
+        default="cmp_1",
+        description="Name of the campaign. It stands in records and codes, and what was approved for one campaign "
+        "counts for its plans alone.",
+        examples=["spring-2026"],
+    )
+    asof: str | None = Field(
+        default=None,
+        pattern=r"^\d{4}-\d{2}-\d{2}$",
+        description="Local day of the plan: nothing from that day on is known to it. Left out: the day after the last "
+        "event.",
+        examples=["2026-03-01"],
+    )
+    window_days: int = Field(
+        default=28,
+        ge=1,
+        le=366,
+        description="Days that the plan looks ahead: what customers would buy without an offer, and what offers add, "
+        "is meant for so long.",
+    )
+    budget_cents: int | None = Field(
+        default=None,
+        ge=0,
+        description="What all offers together may be expected to cost the shop, in minor units. Left out: "
+        "`budget_share` of revenue.",
+        examples=[100_000],
+    )
+    budget_share: float = Field(
+        default=0.002,
+        ge=0,
+        le=1,
+        description="The budget as a share of the revenue of the last `window_days`, where `budget_cents` is left out.",
+    )
+    min_evidence: Literal["auto", "randomised", "adjusted", "assumed"] = Field(
+        default="auto",
+        description="Offers whose effect is known less well than this are listed, but not planned. `auto` takes the "
+        "strongest level that any open offer reaches.",
+    )
+    category_share: float = Field(
+        default=1.0, gt=0, le=1, description="The most of the budget that offers on one category may take together."
+    )
+    limits: tuple[str, ...] = Field(
+        default=(),
+        description="Further limits, each `name: measure[column=a|b] <= number`; name and brackets may be left out, "
+        "`>=` asks for at least so much. Measures: `count` of offers, `cost` and `gain` in minor units, `count_share` "
+        "and `cost_share` of all offers or cost, `return` (gain divided by cost, at least only). Columns are those of "
+        "the [candidates](tables.md#candidates).",
+        examples=[["stock: count[target=tea] <= 500", "cost_share[scope=category] <= 60%", "return >= 2"]],
+    )
     risk: Risk = Risk(rule="none")
-    holdout_share: float = Field(default=0.1, ge=0, lt=1)
-    trial: bool = False
-    seed: int = 0
+    holdout_share: float = Field(
+        default=0.1,
+        ge=0,
+        lt=1,
+        description="Share of customers who get nothing, drawn by hash, so that what the plan earns can be measured.",
+    )
+    trial: bool = Field(
+        default=False,
+        description="Plan to learn and not to earn: customers and their offers are drawn at random until the budget "
+        "is spent, for a shop whose log cannot tell what an offer adds. `limits` must be left out then.",
+    )
+    seed: int = Field(default=0, description="Settles ties, draws and phrasings; another number draws others.")
 
     @model_validator(mode="after")
     def _drawn(self) -> Self:

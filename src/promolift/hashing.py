@@ -1,7 +1,8 @@
 """Randomness that is a hash of (seed, row key): shards, retries and row order change nothing."""
 
 from collections.abc import Iterable
-from hashlib import blake2b
+from hashlib import blake2b, file_digest, sha256
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,3 +34,14 @@ def mix(key: NDArray[np.uint64]) -> NDArray[np.uint64]:
 def hash_id(prefix: str, *parts: object) -> str:
     """A readable id such as `dec_1f0c...`: prefix and 16 hex digits."""
     return f"{prefix}_{hash_int(*parts):016x}"
+
+
+def sha256_of(content: str | bytes) -> str:
+    """SHA-256 of a text (UTF-8) or of bytes, as 64 hex digits."""
+    return sha256(content.encode() if isinstance(content, str) else content).hexdigest()
+
+
+def sha256_of_file(path: Path) -> str:
+    """SHA-256 of a file's bytes, as 64 hex digits."""
+    with path.open("rb") as file:
+        return file_digest(file, "sha256").hexdigest()

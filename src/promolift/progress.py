@@ -39,21 +39,27 @@ def bars() -> Iterator[Tell]:
 def lines() -> Iterator[Tell]:
     """One line per step once it has ended: its name, its last note, how long it took; for logs and other programs.
 
-    A step has ended when it says so (share 1), or when all is over; a step that fails gets no line, but its error.
+    A step has ended when it says so (share 1), or when all is over; a step that fails gets no line, but its error. What
+    says nothing before it ends, such as a step in which nothing changed, took no time that is worth a number.
     """
     began: dict[str, float] = {}
     notes: dict[str, str] = {}
 
     def end(step: str) -> None:
-        seconds = time.monotonic() - began.pop(step)
-        print(f"{step:<9} {notes[step] or 'done'}, {seconds:.1f} s", file=sys.stderr, flush=True)
+        took = f", {time.monotonic() - began.pop(step):.1f} s" if step in began else ""
+        print(f"{step:<9} {notes[step] or 'done'}{took}", file=sys.stderr, flush=True)
 
     def tell(step: str, share: float, note: str = "") -> None:
-        began.setdefault(step, time.monotonic())
         notes[step] = note
         if share >= 1:
             end(step)
+        else:
+            began.setdefault(step, time.monotonic())
 
     yield tell
     for step in [*began]:
         end(step)
+
+
+def quiet(step: str, share: float, note: str = "") -> None:
+    """Nobody asked how far it is."""

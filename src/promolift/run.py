@@ -1,6 +1,5 @@
 """The whole story: the steps in order, each done only if something it depends on changed."""
 
-import hashlib
 import json
 from collections.abc import Sequence
 from functools import reduce
@@ -13,6 +12,7 @@ from typing import Any
 from promolift import __version__
 from promolift.config import Config, load_config
 from promolift.errors import StepError
+from promolift.hashing import sha256_of, sha256_of_file
 from promolift.results.approved import mark as approval
 from promolift.results.job import Job, StepSummary
 from promolift.steps.summary import health_summary, summary
@@ -70,8 +70,8 @@ def fingerprint(config: Config, step: str, approved: str = "") -> str:
         parts.append(approved)
     review = config.message.review
     if review and "message" in names and Path(review).exists():
-        parts.append(hashlib.sha256(Path(review).read_bytes()).hexdigest())
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+        parts.append(sha256_of_file(Path(review)))
+    return sha256_of(json.dumps(parts, sort_keys=True))
 
 
 def demo_config() -> Config:

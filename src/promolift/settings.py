@@ -1,7 +1,7 @@
 """The frozen base of every settings class: an unknown key is an error that names the nearest known one."""
 
 from difflib import get_close_matches
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, ClassVar, Self, get_args
 from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError, model_validator
@@ -13,6 +13,7 @@ class Settings(BaseModel):
     """Immutable, strict about keys. Subclass it beside the function that takes it."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    RENAMED: ClassVar[dict[str, str]] = {}  # keys of earlier versions: their names of today
 
     @model_validator(mode="before")
     @classmethod
@@ -20,6 +21,8 @@ class Settings(BaseModel):
         if not isinstance(values, dict):
             return values
         for key in values:
+            if key in cls.RENAMED:
+                raise ValueError(f"{key!r} is called {cls.RENAMED[key]!r} now; `promolift migrate` rewrites the file")
             if key not in cls.model_fields:
                 near = get_close_matches(str(key), cls.model_fields, n=1)
                 hint = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(cls.model_fields)}"
@@ -37,6 +40,13 @@ class Settings(BaseModel):
             given = f" = {first['input']!r}" if key and first["type"] != "missing" else ""
             dotted = f"{key}{given}: " if key and not isinstance(first["input"], dict) else f"{key}: " if key else ""
             raise ConfigError(f"{where}: {dotted}{first['msg'].removeprefix('Value error, ')}") from None
+
+
+def settings_in(annotation: object) -> type[Settings] | None:
+    """The settings class inside an annotation such as `X`, `X | None` or `tuple[X, ...]`."""
+    if isinstance(annotation, type) and issubclass(annotation, Settings):
+        return annotation
+    return next((found for part in get_args(annotation) if (found := settings_in(part)) is not None), None)
 
 
 def _known_zone(zone: str) -> str:

@@ -4,6 +4,8 @@ import polars as pl
 
 from promolift.contract import Column, Flag, Int, Real, Table, Text
 
+Z95 = 1.959963984540054  # standard errors that every 95 % interval reaches to each side
+
 EVENTS = Table(
     "events",
     "One row per thing a customer did: one line of a receipt, one product view. Partitioned by customer hash.",

@@ -32,12 +32,25 @@ class Words(Settings):
 
 
 class Benefit(Settings):
-    """What the customer gets. `percent` 20 is 20 % off, 8折; `amount_cents` is the sum taken off."""
+    """What the customer gets."""
 
-    type: BenefitType
-    percent: int = Field(default=0, ge=0, le=100)
-    amount_cents: int = Field(default=0, ge=0)
-    max_discount_cents: int | None = Field(default=None, gt=0)
+    type: BenefitType = Field(
+        description="A percentage off, an amount off or free delivery. `none` is always on the menu and needs no line.",
+        examples=["percent_off"],
+    )
+    percent: int = Field(
+        default=0, ge=0, le=100, description="For percent_off alone: 20 is 20 % off, 8折.", examples=[20]
+    )
+    amount_cents: int = Field(
+        default=0, ge=0, description="For amount_off alone: the sum taken off, in minor units.", examples=[500]
+    )
+    max_discount_cents: int | None = Field(
+        default=None,
+        gt=0,
+        description="The most it takes off, in minor units, as it is printed. What the offer adds and costs is "
+        "computed without it.",
+        examples=[2000],
+    )
 
     @model_validator(mode="after")
     def _only_what_the_type_needs(self) -> Self:

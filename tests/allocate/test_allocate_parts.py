@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from promolift.allocate import Chunk, Limit, kernel, solve, tree
-from promolift.allocate.core import Rows
-from promolift.allocate.dual import Dual, Sample
-from promolift.allocate.fill import fill
+from promolift.allocate import Chunk, Limit, kernel, solve
+from promolift.allocate.core import CheckedRows
+from promolift.allocate.dual import Dual, RowSample
+from promolift.allocate.exact import fill
 from promolift.allocate.limits import compile_rules
 
 settings.register_profile("allocate", deadline=None, max_examples=60)
@@ -56,7 +56,7 @@ def test_branch_and_bound_finds_what_trying_everything_finds(seed):
         lost = sum(loss[i, k] for i, k in enumerate(plan)) + price @ np.maximum(bound - used, 0.0)
         if (used <= bound).all() and lost < (gap if best is None else best):
             best = lost
-    slots, found, whole = tree.search(loss, coef, base, bound, price, gap)
+    slots, found, whole = kernel.search(loss, coef, base, bound, price, gap)
     assert whole
     assert found == (best is not None)
     if found:
@@ -89,7 +89,7 @@ def test_use_and_curvature_are_the_derivatives_of_the_smoothed_dual():
         Limit(name="pays", measure="return", at_least=1.5),
     ]
     rules = compile_rules(90.0, limits, 3, 4)
-    sample = Sample(Rows.of(Chunk(gain, cost, label_N=label)), rng.uniform(1, 3, 300), np.zeros(300))
+    sample = RowSample(CheckedRows.of(Chunk(gain, cost, label_N=label)), rng.uniform(1, 3, 300), np.zeros(300))
     dual, price, step = Dual.of(sample, rules), np.array([0.7, 0.4, 0.9, 0.3, 0.2]), 1e-5
     _, used, curve = dual.at(price, 0.8)
     for m in range(5):

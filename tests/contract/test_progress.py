@@ -28,6 +28,7 @@ def test_without_a_terminal_each_step_is_one_line_as_it_ends(capsys: pytest.Capt
         tell("plan", 1.0, "nothing changed")
     told = capsys.readouterr().err.splitlines()
     assert [line.split(",")[0] for line in told] == ["encoder   done", "profile   done", "plan      nothing changed"]
+    assert [line.endswith(" s") for line in told] == [True, True, False]
 
 
 def test_a_step_that_never_says_it_is_done_is_told_at_the_end(capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from promolift.deliver import Option, Release, decide, decide_options, in_holdout, replay
+from promolift.deliver import Option, ReleaseTerms, decide, decide_options, in_holdout, replay
 from promolift.errors import ConfigError, InputError
 from promolift.hashing import hash_unit, hash_units
 from promolift.tables import DECISIONS
@@ -24,7 +24,7 @@ SCHEMA_OF_OPTION = ["offer_id", "gain_cents", "cost_cents", "why_not", "charge_c
 
 
 def release(**change):
-    return Release(**{"campaign_id": "cmp", "policy_id": "pol", "policy_version": "1", "price": 1.0, **change})
+    return ReleaseTerms(**{"campaign_id": "cmp", "policy_id": "pol", "policy_version": "1", "price": 1.0, **change})
 
 
 def table(rows):
@@ -236,7 +236,7 @@ def test_two_consents_are_no_consent_and_missing_columns_are_named():
     with pytest.raises(InputError, match="cost_cents"):
         decide(table([]).drop("cost_cents"), consent([]), release(), TS)
     with pytest.raises(ConfigError, match="did you mean 'explore'"):
-        Release.parse({"explor": 0.1}, "promolift.toml")
+        ReleaseTerms.parse({"explor": 0.1}, "promolift.toml")
 
 
 def test_nobody_asked_for_and_a_customer_with_only_none():

@@ -9,6 +9,9 @@ from pathlib import Path
 import pytest
 
 from promolift.cli import app
+from promolift.pages.chapters import TELLERS
+from promolift.pages.story import Story
+from promolift.results.foreseen import Foreseen
 from promolift.run import STEPS
 
 ROOT = Path(__file__).parents[2]
@@ -52,6 +55,12 @@ def test_the_file_tree_of_the_readme_is_the_tree() -> None:
     named = set(re.findall(r"^  ([a-z_]+(?:\.py|/))", tree, flags=re.M))
     there = {p.name + "/" * p.is_dir() for p in (ROOT / "src/promolift").iterdir() if p.suffix == ".py" or p.is_dir()}
     assert named == {name for name in there if not name.startswith("__")}
+
+
+def test_every_chapter_of_the_report_is_explained_in_its_order() -> None:
+    told = re.findall(r"^### (\d+\. .+)$", (ROOT / "docs/report.md").read_text(encoding="utf-8"), flags=re.M)
+    chapters = [chapter for teller in TELLERS if (chapter := teller(Story(foreseen=Foreseen())))]
+    assert told == [f"{number}. {each.name}: {each.title}" for number, each in enumerate(chapters, 1)]
 
 
 def test_generated_pages_are_fresh() -> None:

@@ -3,7 +3,7 @@
 import numpy as np
 import polars as pl
 
-from promolift.effect.trial import Floats, Ints, Trial, encoder_of, row_keys
+from promolift.effect.trial import Floats, Ints, TrialArrays, encoder_of, row_keys
 
 
 def draw(n: int, seed: int, kind: str = "none", arms: int = 2) -> tuple[pl.DataFrame, Ints, Floats, Floats]:
@@ -25,10 +25,10 @@ def draw(n: int, seed: int, kind: str = "none", arms: int = 2) -> tuple[pl.DataF
     return frame, arm, y, prob_NA[:, 1:] - prob_NA[:, :1]
 
 
-def trial(x: pl.DataFrame, arm: Ints, y: Floats, prob_NA: Floats | None = None) -> Trial:
+def trial(x: pl.DataFrame, arm: Ints, y: Floats, prob_NA: Floats | None = None) -> TrialArrays:
     """The same as a Trial."""
     encoder = encoder_of(x)
     x_NF = encoder.encode(x)
     shares = np.bincount(arm) / len(arm)
     prob = np.tile(shares, (len(arm), 1)) if prob_NA is None else prob_NA
-    return Trial(x_NF, arm, y, prob, row_keys(np.column_stack([x_NF, arm, y]), 0), tuple(encoder.names))
+    return TrialArrays(x_NF, arm, y, prob, row_keys(np.column_stack([x_NF, arm, y]), 0), tuple(encoder.names))

@@ -5,7 +5,7 @@ import polars as pl
 import pytest
 from scipy import stats
 
-from promolift.effect import chance
+from promolift.effect import diagnose as chance
 from promolift.effect.diagnose import DiagnoseSettings, diagnose, holm, most_gap, propensity, weighted_means
 from promolift.effect.sensitivity import bounds, e_value, e_value_of_mean, tipping_odds
 from promolift.errors import InputError, SupportError

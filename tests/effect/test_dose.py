@@ -8,9 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from promolift.effect.base import fit_base, variance
-from promolift.effect.curves import basis, shaped
-from promolift.effect.dose import DoseModel, DoseSettings, fit_dose
+from promolift.effect.dose import DoseModel, DoseSettings, basis, fit_base, fit_dose, shaped, variance
 from promolift.errors import InputError, SupportError
 
 DEPTHS = np.array([0.0, 0.1, 0.2, 0.3])

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from promolift.effect.outcomes import average_effects, effect_bins
-from promolift.effect.trial import Trial, row_keys
+from promolift.effect.trial import TrialArrays, row_keys
 from promolift.errors import InputError, SupportError
 
 
@@ -13,7 +13,7 @@ def trial(n=4000, seed=1, share=(0.5, 0.3, 0.2)):
     x = rng.normal(size=(n, 3))
     x[::7, 2] = np.nan
     arm = rng.choice(len(share), n, p=share)
-    return Trial(x, arm, np.zeros(n), np.tile(share, (n, 1)), row_keys(x, seed), ("a", "b", "c")), rng
+    return TrialArrays(x, arm, np.zeros(n), np.tile(share, (n, 1)), row_keys(x, seed), ("a", "b", "c")), rng
 
 
 def test_effects_of_several_outcomes_and_arms() -> None:
@@ -50,7 +50,7 @@ def test_unequal_chances_are_weighted() -> None:
     p = np.where(x[:, 0] > 0, 0.8, 0.2)
     arm = (rng.random(n) < p).astype(int)
     y = np.where(x[:, 0] > 0, 10.0, 0.0)  # nothing is added
-    t = Trial(x, arm, y, np.column_stack([1 - p, p]), row_keys(x, 1), ("x",))
+    t = TrialArrays(x, arm, y, np.column_stack([1 - p, p]), row_keys(x, 1), ("x",))
     row = average_effects(t, {"y": y}, "adjusted").row(0, named=True)
     assert y[arm == 1].mean() - y[arm == 0].mean() > 5
     assert abs(row["effect"]) < 4 * row["se"] < 0.5
@@ -60,7 +60,7 @@ def test_no_feature_at_all_is_the_difference_of_means() -> None:
     rng = np.random.default_rng(3)
     arm = np.arange(400) % 2
     y = arm + rng.normal(size=400)
-    t = Trial(np.zeros((400, 0)), arm, y, np.full((400, 2), 0.5), row_keys(np.arange(400.0)[:, None], 1), ())
+    t = TrialArrays(np.zeros((400, 0)), arm, y, np.full((400, 2), 0.5), row_keys(np.arange(400.0)[:, None], 1), ())
     row = average_effects(t, {"y": y}, "randomised").row(0, named=True)
     assert row["effect"] == pytest.approx(y[arm == 1].mean() - y[arm == 0].mean(), abs=0.03)
 

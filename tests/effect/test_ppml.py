@@ -4,7 +4,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from promolift.effect.ppml import codes, fit_ppml
+from promolift.effect.discount import codes, fit_ppml
 from promolift.errors import SupportError
 from promolift.hashing import hash_units
 

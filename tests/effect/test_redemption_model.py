@@ -10,13 +10,15 @@ import polars as pl
 import pytest
 
 from promolift.effect.exposure import History, exposure_features, offer_features, target_covers
-from promolift.effect.logit import fit_logit, mean_probability, sigmoid
 from promolift.effect.redemption import (
     RedemptionModel,
     RedemptionSettings,
+    fit_logit,
     fit_redemption,
+    mean_probability,
     redemption_outcomes,
     rolling_origin,
+    sigmoid,
 )
 from promolift.errors import ConfigError, InputError, SupportError
 from promolift.hashing import hash_units

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from promolift.effect.select import Rule, judge, other_arms, stack
+from promolift.effect.core import SelectionRule, judge, other_arms, stack
 from promolift.effect.trial import Floats
 
 N = 4000
@@ -18,32 +18,32 @@ def world(slope: float, seed: int, average: float = 0.0) -> tuple[Floats, Floats
 
 
 def test_noise_is_called_none_about_as_often_as_alpha_says() -> None:
-    answers = [judge(*world(0.0, seed), FOLD_N, Rule(1, alpha=0.2, seed=seed)).answer for seed in range(150)]
+    answers = [judge(*world(0.0, seed), FOLD_N, SelectionRule(1, alpha=0.2, seed=seed)).answer for seed in range(150)]
     assert 0.1 < np.mean([a != "none" for a in answers]) < 0.3  # 0.2 expected, three standard errors
 
 
 def test_more_noisy_candidates_need_a_larger_z() -> None:
     rng = np.random.default_rng(0)
     many, psi = rng.normal(size=(N, 1, 30)), rng.normal(size=(N, 1))
-    few = judge(many[:, :, :1], psi, FOLD_N, Rule(1)).limit
+    few = judge(many[:, :, :1], psi, FOLD_N, SelectionRule(1)).limit
     assert few == pytest.approx(1.645, abs=0.05)
-    assert judge(many, psi, FOLD_N, Rule(1)).limit == pytest.approx(2.93, abs=0.1)  # 1 - 0.95^(1/30)
+    assert judge(many, psi, FOLD_N, SelectionRule(1)).limit == pytest.approx(2.93, abs=0.1)  # 1 - 0.95^(1/30)
     same = np.repeat(many[:, :, :1], 30, axis=2)
-    assert judge(same, psi, FOLD_N, Rule(1)).limit == pytest.approx(few, abs=0.05)  # copies are one test
+    assert judge(same, psi, FOLD_N, SelectionRule(1)).limit == pytest.approx(few, abs=0.05)  # copies are one test
 
 
 def test_a_level_difference_between_folds_is_no_difference_between_customers() -> None:
     rng = np.random.default_rng(1)
     level = FOLD_N[:, None] * 10.0
     psi = level + rng.normal(size=(N, 1))
-    verdict = judge(level[:, :, None] + rng.normal(size=(N, 1, 1)), psi, FOLD_N, Rule(1))
+    verdict = judge(level[:, :, None] + rng.normal(size=(N, 1, 1)), psi, FOLD_N, SelectionRule(1))
     assert abs(verdict.z_C[0]) < 4
 
 
 def test_the_simple_candidate_wins_if_as_good_and_loses_if_not() -> None:
     gain, psi = world(1.0, 2)
-    assert judge(gain, psi, FOLD_N, Rule(1)).answer == "simple"  # the truth stands first
-    swapped = judge(gain[:, :, ::-1], psi, FOLD_N, Rule(1))
+    assert judge(gain, psi, FOLD_N, SelectionRule(1)).answer == "simple"  # the truth stands first
+    swapped = judge(gain[:, :, ::-1], psi, FOLD_N, SelectionRule(1))
     assert swapped.answer == "stack"
     assert swapped.weight_C[1] > 0.6 > 0.2 > swapped.weight_C[0]
 
@@ -51,10 +51,10 @@ def test_the_simple_candidate_wins_if_as_good_and_loses_if_not() -> None:
 def test_an_average_beyond_doubt_makes_proportional_effects_half_believed_where_data_are_silent() -> None:
     rng = np.random.default_rng(3)
     tiny = 1e-4 * rng.normal(size=(N, 1, 1))
-    certain = judge(tiny, 1.0 + rng.normal(size=(N, 1)), FOLD_N, Rule(1, alpha=1e-9))
+    certain = judge(tiny, 1.0 + rng.normal(size=(N, 1)), FOLD_N, SelectionRule(1, alpha=1e-9))
     assert certain.answer == "simple"
     assert certain.weight_C[0] == pytest.approx(0.5, abs=0.02)
-    doubtful = judge(tiny, 0.01 + rng.normal(size=(N, 1)), FOLD_N, Rule(1, alpha=1e-9))
+    doubtful = judge(tiny, 0.01 + rng.normal(size=(N, 1)), FOLD_N, SelectionRule(1, alpha=1e-9))
     assert doubtful.answer == "none"
     assert doubtful.weight_C[0] == 0
 
@@ -63,7 +63,7 @@ def test_an_average_beyond_doubt_makes_proportional_effects_half_believed_where_
 @given(st.floats(-2, 2), st.floats(0.1, 100), st.integers(0, 99))
 def test_the_unit_of_the_outcome_changes_no_verdict(slope: float, unit: float, seed: int) -> None:
     gain, psi = world(slope, seed)
-    one, other = judge(gain, psi, FOLD_N, Rule(1)), judge(gain * unit, psi * unit, FOLD_N, Rule(1))
+    one, other = judge(gain, psi, FOLD_N, SelectionRule(1)), judge(gain * unit, psi * unit, FOLD_N, SelectionRule(1))
     assert one.answer == other.answer
     np.testing.assert_allclose(one.weight_C, other.weight_C, atol=1e-6)
     np.testing.assert_allclose(one.score_C * unit**2, other.score_C, rtol=1e-6, atol=1e-9)
@@ -82,7 +82,7 @@ def test_weights_are_never_negative_and_stay_near_equal_where_data_are_weak() ->
 def test_the_score_is_the_fall_of_the_loss_by_hand() -> None:
     gain = np.array([1.0, -1, 1, -1])[:, None, None]
     psi = np.array([3.0, -1, 1, -3])[:, None]
-    verdict = judge(gain, psi, np.zeros(4, dtype=np.int64), Rule(1))
+    verdict = judge(gain, psi, np.zeros(4, dtype=np.int64), SelectionRule(1))
     # slope (3 + 1 + 1 + 3) / 4 = 2, held at 1; loss falls from 20/4 to (4 + 0 + 0 + 4)/4
     assert verdict.score_C[0] == pytest.approx(3.0)
 

@@ -2,9 +2,8 @@ import numpy as np
 import pytest
 from effect_trials import draw, trial
 
+from promolift.effect.learners import Kind, fit_proportional, fit_response, fit_segment, fit_trees
 from promolift.effect.nuisance import Target, boost, estimate_propensity, fit_nuisance, parts_of, scores, winsorised
-from promolift.effect.simple import fit_proportional, fit_response, fit_segment
-from promolift.effect.trees import Kind, fit_trees
 from promolift.effect.trial import row_keys
 
 
@@ -15,7 +14,7 @@ def made():
     return ready, fit_nuisance(ready), gain
 
 
-@pytest.mark.parametrize("kind", ["t-trees", "s-trees", "x-trees", "r-trees", "dr-trees"])
+@pytest.mark.parametrize("kind", ["t-trees", "s-trees", "x-trees"])
 def test_every_tree_learner_finds_an_effect_that_turns(made, kind: Kind) -> None:
     ready, nuisance, gain = made
     found = fit_trees(ready, nuisance, kind).gain(ready.x_NF)

@@ -11,14 +11,14 @@ from promolift.effect.core import EffectSettings, fit, learnable
 from promolift.effect.linear import COLUMNS, basis_of, fit_additive, screened
 from promolift.effect.nuisance import parts_of
 from promolift.effect.outcomes import average_effects
-from promolift.effect.trial import Trial
+from promolift.effect.trial import TrialArrays
 
 LEAN = EffectSettings(rich=("multiplicative",), folds=2)
 
 
-def plain(x: np.ndarray, arm: np.ndarray, y: np.ndarray) -> Trial:
+def plain(x: np.ndarray, arm: np.ndarray, y: np.ndarray) -> TrialArrays:
     keys = np.random.default_rng(0).integers(0, 2**63, len(y)).astype(np.uint64)
-    return Trial(x, arm, y, np.full((len(y), 2), 0.5), keys, ())
+    return TrialArrays(x, arm, y, np.full((len(y), 2), 0.5), keys, ())
 
 
 @pytest.mark.parametrize(

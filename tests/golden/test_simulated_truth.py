@@ -8,7 +8,7 @@ from scipy.stats import spearmanr
 from promolift import effect, run
 from promolift.config import Config
 from promolift.results.job import moments
-from promolift.simulate import Shop, ShopSettings, simulate
+from promolift.simulate import SimulatedShop, SimulationSettings, simulate
 from promolift.sql import WEEK_MS
 from promolift.steps import effect as effect_step
 from promolift.steps import profile as profile_step
@@ -16,12 +16,12 @@ from promolift.store import Store
 
 
 @pytest.fixture(scope="module")
-def shop() -> Shop:
-    return simulate(ShopSettings(customers=300, weeks=52, seed=1))
+def shop() -> SimulatedShop:
+    return simulate(SimulationSettings(customers=300, weeks=52, seed=1))
 
 
 @pytest.fixture(scope="module")
-def job(shop: Shop, tmp_path_factory: pytest.TempPathFactory) -> run.Job:
+def job(shop: SimulatedShop, tmp_path_factory: pytest.TempPathFactory) -> run.Job:
     config = Config.parse({"data": {"source": "complete-journey"}, "shop": {"zone": "Asia/Shanghai"}}, "test")
     store = Store(tmp_path_factory.mktemp("truth"))
     arrow = shop.events.to_arrow()
@@ -36,7 +36,7 @@ def job(shop: Shop, tmp_path_factory: pytest.TempPathFactory) -> run.Job:
     return made
 
 
-def test_the_response_to_a_discount_is_the_true_one(shop: Shop, job: run.Job) -> None:
+def test_the_response_to_a_discount_is_the_true_one(shop: SimulatedShop, job: run.Job) -> None:
     response = effect.DiscountResponse.from_dict(job.store.load_json("response"))
     # Demand answers as the mean of exp(beta d) over customers, weighted by what they buy; d is about 0.2.
     people = shop.truth_customers
@@ -47,14 +47,14 @@ def test_the_response_to_a_discount_is_the_true_one(shop: Shop, job: run.Job) ->
     assert response.beta_se < 0.25 * truth
 
 
-def test_customers_who_answer_prices_more_are_seen_to(shop: Shop, job: run.Job) -> None:
+def test_customers_who_answer_prices_more_are_seen_to(shop: SimulatedShop, job: run.Job) -> None:
     profiles = job.profiled.profiles(moments(job).asof).join(shop.truth_customers, on="customer_id")
     known = profiles.drop_nulls("price_sensitivity")
     assert known.height > 200
     assert spearmanr(known["price_sensitivity"], known["elasticity"]).statistic > 0.3
 
 
-def test_expected_purchases_are_right_on_average(shop: Shop, job: run.Job) -> None:
+def test_expected_purchases_are_right_on_average(shop: SimulatedShop, job: run.Job) -> None:
     asof = moments(job).check
     expected = job.profiled.affinities(asof)["expected_cents"].sum()
     window = pl.col("ts_ms").is_between(asof, asof + 4 * WEEK_MS, closed="left")

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from promolift.deliver.decide import Release, in_holdout
+from promolift.deliver.decide import ReleaseTerms, in_holdout
 from promolift.errors import InputError, SupportError
 from promolift.learn.experiment import Design, adjust, analyse, assign, sample_ratio
 from promolift.learn.lift import Metric
@@ -50,7 +50,7 @@ def read(plan, rows, segments=False, **more):
 
 def test_the_holdout_is_the_one_that_decisions_keep_back():
     plan = design(holdout_salt="autumn", holdout_share=0.3)
-    release = Release(
+    release = ReleaseTerms(
         campaign_id="c", policy_id="a", policy_version="1", price=0, holdout_salt="autumn", holdout_share=0.3
     )
     ids = [f"c{i}" for i in range(3000)]

@@ -12,7 +12,7 @@ from scipy.special import expit, softmax
 from promolift.errors import InputError, SupportError
 from promolift.learn import off_policy as est
 from promolift.learn.off_policy import (
-    Decided,
+    DecisionLog,
     OffPolicySettings,
     bernstein,
     blend,
@@ -66,12 +66,12 @@ BY_OBP = {
 }
 
 
-def table() -> est.Parts:
+def table() -> est.EstimatorParts:
     rows = np.arange(8)
-    return est.Parts(REWARD, POLICY[rows, ACTION] / PROB, FITTED[rows, ACTION], (POLICY * FITTED).sum(axis=1))
+    return est.EstimatorParts(REWARD, POLICY[rows, ACTION] / PROB, FITTED[rows, ACTION], (POLICY * FITTED).sum(axis=1))
 
 
-def simulated(seed: int, rows: int = 2000, sharp: float = 1.0) -> tuple[Decided, Floats, float]:
+def simulated(seed: int, rows: int = 2000, sharp: float = 1.0) -> tuple[DecisionLog, Floats, float]:
     """A log over 4 actions with a known reward function, a sharper policy, and that policy's value on its contexts."""
     generator = np.random.default_rng(seed)
     context = generator.normal(size=(rows, 3))
@@ -83,10 +83,10 @@ def simulated(seed: int, rows: int = 2000, sharp: float = 1.0) -> tuple[Decided,
     return read_log(action, reward, logging, context), policy, float((policy * expected).sum(axis=1).mean())
 
 
-def parts_of(log: Decided, start: int, stop: int) -> Decided:
+def parts_of(log: DecisionLog, start: int, stop: int) -> DecisionLog:
     cut = slice(start, stop)
     logging = None if log.logging_NA is None else log.logging_NA[cut]
-    return Decided(log.action_N[cut], log.reward_N[cut], log.prob_N[cut], log.context_NF[cut], logging)
+    return DecisionLog(log.action_N[cut], log.reward_N[cut], log.prob_N[cut], log.context_NF[cut], logging)
 
 
 # The formulas
@@ -119,7 +119,7 @@ def test_no_shrinkage_keeps_the_weight_and_full_shrinkage_drops_it() -> None:
 
 def test_the_ratio_estimators_do_not_move_when_all_weights_are_scaled_but_ips_does() -> None:
     parts = table()
-    double = est.Parts(parts.reward_N, 2 * parts.weight_N, parts.fit_N, parts.direct_N)
+    double = est.EstimatorParts(parts.reward_N, 2 * parts.weight_N, parts.fit_N, parts.direct_N)
     assert est.snips(double).mean() == pytest.approx(est.snips(parts).mean())
     assert est.ips(double).mean() == pytest.approx(2 * est.ips(parts).mean())
 
@@ -131,8 +131,8 @@ def test_a_shifted_and_scaled_reward_shifts_and_scales_the_self_normalised_value
     generator = np.random.default_rng(seed)
     reward, weight = generator.normal(size=30), generator.exponential(size=30)
     zero = np.zeros(30)
-    before = est.snips(est.Parts(reward, weight, zero, zero)).mean()
-    after = est.snips(est.Parts(scale * reward + shift, weight, zero, zero)).mean()
+    before = est.snips(est.EstimatorParts(reward, weight, zero, zero)).mean()
+    after = est.snips(est.EstimatorParts(scale * reward + shift, weight, zero, zero)).mean()
     assert after == pytest.approx(scale * before + shift, abs=1e-9)
 
 
@@ -193,7 +193,7 @@ def test_row_order_changes_nothing() -> None:
     log, policy, _ = simulated(5, rows=400)
     order = np.random.default_rng(1).permutation(400)
     assert log.logging_NA is not None
-    turned = Decided(
+    turned = DecisionLog(
         log.action_N[order], log.reward_N[order], log.prob_N[order], log.context_NF[order], log.logging_NA[order]
     )
     one, two = (value_of(each, p, OffPolicySettings()) for each, p in ((log, policy), (turned, policy[order])))
@@ -205,7 +205,7 @@ def test_decisions_of_one_customer_count_as_one() -> None:
     log, policy, _ = simulated(2, rows=500)
     assert log.logging_NA is not None
     again = np.tile(np.arange(500), 4)
-    many = Decided(log.action_N[again], log.reward_N[again], log.prob_N[again], log.context_NF[again])
+    many = DecisionLog(log.action_N[again], log.reward_N[again], log.prob_N[again], log.context_NF[again])
     units = read_log(many.action_N, many.reward_N, many.prob_N, many.context_NF, again)
     settings = OffPolicySettings(reward=RewardSettings(kinds=("level",)))
     alone = {e.name: e.se for e in value_of(log, policy, settings).estimates}

@@ -4,7 +4,7 @@ import pytest
 from message_helpers import GOLDEN, MEALS, OFFERS, PRODUCT_1, an_offer, percent
 
 from promolift.message import Context, broken_rules, facts, sms_parts
-from promolift.message.reading.sources import SOURCES
+from promolift.message.reading.text import SOURCES
 from promolift.terms import Words
 
 ZH, EN = "冷冻方便餐8折，6月30日截止。", "20% off frozen meals through June 30."

@@ -22,8 +22,7 @@ from promolift.message import (
     write_all,
 )
 from promolift.message.drafts import ANGLES, faults, question, read_answer
-from promolift.message.forms import PROMPT_VERSION
-from promolift.message.grammar import answer_grammar, forbidden
+from promolift.message.forms import PROMPT_VERSION, answer_grammar, forbidden
 from promolift.message.writer import brief_of
 from promolift.terms import Words
 

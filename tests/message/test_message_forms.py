@@ -9,8 +9,7 @@ from message_helpers import LAMP, MEALS, PETS, an_offer, percent
 
 from promolift.message import Brief, Draft, reviewer
 from promolift.message.drafts import ANGLES, PRODUCT, Angle, faults, question, read_answer
-from promolift.message.forms import OFFERED, Forms, Lists, forms, parts, some
-from promolift.message.grammar import answer_grammar
+from promolift.message.forms import OFFERED, Forms, Lists, answer_grammar, forms, parts, some
 from promolift.terms import Language
 
 LANGUAGES: tuple[Language, ...] = ("zh", "en")

@@ -6,13 +6,12 @@ import pytest
 from message_helpers import OFFERS, SHIPPING, an_offer, percent
 
 from promolift.message import Context, broken_rules
-from promolift.message.grammar import forbidden
-from promolift.message.reading import vocabulary
+from promolift.message.forms import forbidden
+from promolift.message.reading.rest import LISTS
 from promolift.terms import Words
 
 TRUE = {"zh": "冷冻方便餐打8折，6月30日截止。", "en": "Enjoy 20% off frozen meals. Valid through June 30, 2026."}
 OFFER = {"zh": OFFERS["meals20"], "en": OFFERS["meals20$"]}
-LISTS = {name: getattr(vocabulary, name).split() for name in dir(vocabulary) if name.isupper()}
 CLAIMS = [
     line.split("\t")
     for line in Path(__file__).with_name("texts_claims.tsv").read_text(encoding="utf-8").splitlines()[1:]

@@ -8,8 +8,7 @@ from message_helpers import GOLDEN, MEALS, OFFERS, PRODUCT_1, SHIPPING, amount, 
 from promolift.currency import CURRENCY_DIGITS
 from promolift.errors import ConfigError, InputError
 from promolift.message import Bought, Recipient, Style, write
-from promolift.message.currency import money
-from promolift.message.templates import FRAMES, addressable, compose, nameable
+from promolift.message.templates import FRAMES, addressable, compose, money, nameable
 from promolift.terms import Benefit, Offer, Words
 
 PLANNING = ("FAMILY PLANNING", Words(zh="计生用品", en="family planning products"))

@@ -5,7 +5,7 @@ import pytest
 
 from promolift.effect import DiscountResponse, ValueSettings, add_effects, total_draws
 from promolift.offer import MenuItem
-from promolift.offer.pairs import list_pairs, pair_line
+from promolift.offer.menu import list_pairs, pair_line
 from promolift.serve.closed import PAIR, Closed
 from promolift.steps.plan import category_limits
 from promolift.tables import CANDIDATES

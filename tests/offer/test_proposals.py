@@ -13,8 +13,15 @@ from hypothesis import strategies as st
 
 from promolift.errors import InputError
 from promolift.offer import MenuItem, OfferRules, make_offer
-from promolift.offer.grid import best_lines, grid_lines, keep_best
-from promolift.offer.proposals import PROPOSALS, lines, propose_candidates, with_ids
+from promolift.offer.proposals import (
+    PROPOSALS,
+    best_lines,
+    grid_lines,
+    keep_best,
+    lines,
+    propose_candidates,
+    with_ids,
+)
 from promolift.offer.settings import OfferProposalSettings
 from promolift.tables import CANDIDATES
 from promolift.terms import Benefit, Words

@@ -13,7 +13,7 @@ from promolift.pages import render_page
 from promolift.pages.blocks import Figure, Page
 from promolift.words import count, number
 
-PRINTERS = ("promolift.words", "promolift.pages", "promolift.steps.trial", "promolift.trials")
+PRINTERS = ("promolift.words", "promolift.pages")
 
 WRONG: dict[str, Callable[[float], float]] = {  # what a fault makes of a number, by the form in which it is printed
     "money": lambda x: x + 101.0,

@@ -3,7 +3,7 @@
 from typing import Any
 
 from promolift.config import ShopSettings
-from promolift.deliver import Release
+from promolift.deliver import ReleaseTerms
 from promolift.effect import DiscountResponse
 from promolift.pages import Card, Story
 from promolift.privacy import ConsentSettings
@@ -16,8 +16,8 @@ NOTE = PlanNote(
     budget_cents=10_000, gain_cents=20_000.0, gain_low_cents=None, gain_high_cents=None, cost_cents=9_000.0,
     added_cents=0.0, subsidy_cents=0.0, treated=25, customers=240, held_out=24, barred=6, price=0.5, worth=0.5,
     bound_cents=20_100.0, planned_cents=20_000.0, gap=0.005, evidence="adjusted", explain="", menu=(),
-    terms=Release(campaign_id="c", policy_id="plan", policy_version="1", price=0.5), shop=ShopSettings(currency="USD"),
-    consent=ConsentSettings(),
+    terms=ReleaseTerms(campaign_id="c", policy_id="plan", policy_version="1", price=0.5),
+    shop=ShopSettings(currency="USD"), consent=ConsentSettings(),
 )  # fmt: skip
 
 

@@ -38,7 +38,7 @@ SHOPS = {
     "dollars": {"plan": {"budget_cents": 9000}},
     "yen, all assumed": {
         "shop": {"name": "Shop", "currency": "JPY"},
-        "plan": {"budget_cents": 20_000, "weakest_evidence": "assumed", "category_share": 0.5},
+        "plan": {"budget_cents": 20_000, "min_evidence": "assumed", "category_share": 0.5},
     },
 }
 

@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 
 from promolift.errors import ConfigError, InputError
 from promolift.privacy.consent import lowest_age, may_send
-from promolift.privacy.pseudonym import pseudonym
-from promolift.privacy.redact import redact
+from promolift.privacy.redact import pseudonym, redact
 from promolift.privacy.settings import ConsentSettings
 
 KEY = "0123456789abcdef-a-key"

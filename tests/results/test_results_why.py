@@ -88,7 +88,9 @@ def test_a_trial_keeps_the_budget_and_logs_the_chances_it_drew_by() -> None:
     rows = pl.DataFrame(
         [row(f"c{i}", offer_id=f"o{k}") for i in range(400) for k in range(3)], infer_schema_length=None
     )
-    base = deliver.Release(campaign_id="t", policy_id="plan", policy_version="1", price=0.0, seed=1, holdout_share=0.2)
+    base = deliver.ReleaseTerms(
+        campaign_id="t", policy_id="plan", policy_version="1", price=0.0, seed=1, holdout_share=0.2
+    )
     held = [f"c{i}" for i in range(400) if deliver.in_holdout(f"c{i}", base)]
     free = rows.filter(~pl.col("customer_id").is_in(held))
     release, made = drawn(rows, free, consenting(rows), base, 0, 100_000)
@@ -113,7 +115,7 @@ def test_offers_of_positive_gain_are_drawn_as_rarely_as_others() -> None:
     """A trial that gave everybody his best offer would compare customers, not offers."""
     good = [row(f"c{i}", offer_id="good", gain_cents=500.0) for i in range(400)]
     rows = pl.DataFrame([*good, *(row(f"c{i}", offer_id="bad") for i in range(400))], infer_schema_length=None)
-    base = deliver.Release(campaign_id="t", policy_id="plan", policy_version="1", price=0.0, seed=1)
+    base = deliver.ReleaseTerms(campaign_id="t", policy_id="plan", policy_version="1", price=0.0, seed=1)
     decisions = drawn(rows, rows, consenting(rows), base, 0, 100_000).drawn.decisions
     counts = dict(decisions["offer_id"].value_counts().iter_rows())
     assert 0.5 < counts["good"] / counts["bad"] < 2

@@ -11,7 +11,7 @@ import polars as pl
 
 from promolift import effect
 from promolift.config import Config
-from promolift.deliver import Recalibration, Release
+from promolift.deliver import Recalibration, ReleaseTerms
 from promolift.offer import MenuItem
 from promolift.results.approved import approve
 from promolift.results.job import Job
@@ -56,7 +56,7 @@ def shop_config(**parts: Any) -> Config:
 def varied(seed: int) -> Config:
     """A shop's settings for a seed: which limits, which rule of risk, whether assumed offers may be planned."""
     limits = [(), ("count[target=tea] <= 6",), ("return >= 0.5",), ("cost_share[menu_id=coupon-25] <= 40%",)][seed % 4]
-    wide = {"weakest_evidence": "assumed"} if seed % 2 else {}
+    wide = {"min_evidence": "assumed"} if seed % 2 else {}
     told = {
         "limits": limits, "category_share": [1.0, 0.3, 0.5][seed % 3], "seed": seed,
         "risk": {"rule": ["none", "lower", "shrink"][seed % 3], "z": 0.5}, "budget_cents": 3000 + 1000 * (seed % 5),
@@ -125,7 +125,7 @@ def planned_shop(
     with Store(folder) as store:
         drawn_shop(store, seed)
         if learned is not None or explore:
-            terms = Release(
+            terms = ReleaseTerms(
                 campaign_id=config.plan.campaign, policy_id="plan", policy_version="3", price=0.0, seed=seed,
                 holdout_share=config.plan.holdout_share, recalibration=learned, explore=explore,
             )  # fmt: skip

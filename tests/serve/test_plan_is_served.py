@@ -87,7 +87,7 @@ def test_a_plan_from_an_approved_release_is_served_as_it_was_planned_draws_inclu
 
 @pytest.mark.parametrize("limit", ["count[target=tea] <= 6", "count[target=bread] >= 4"])
 def test_what_is_left_to_chance_keeps_the_budget_and_the_limits(limit: str, tmp_path: Path) -> None:
-    plan = {"limits": (limit,), "budget_cents": 4000, "weakest_evidence": "assumed", "category_share": 0.4}
+    plan = {"limits": (limit,), "budget_cents": 4000, "min_evidence": "assumed", "category_share": 0.4}
     planned_shop(tmp_path, 5, shop_config(plan=plan), explore=0.3)
     given = offered(tmp_path)
     assert given["cost_cents"].sum() <= 4000

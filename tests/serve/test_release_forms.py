@@ -15,9 +15,9 @@ from promolift import deliver
 from promolift.config import Config
 from promolift.errors import InputError, StepError, SupportError
 from promolift.results.plan import Plan, Tables
-from promolift.serve.learned import Task
 from promolift.serve.learning import read_decisions
 from promolift.serve.release import build, derive, load, named
+from promolift.serve.things import Task
 from promolift.store import Store
 
 

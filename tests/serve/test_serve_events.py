@@ -23,7 +23,7 @@ from sqlalchemy import func, select
 from promolift.serve import now
 from promolift.serve.app import free_port
 from promolift.serve.events import parse
-from promolift.serve.outcomes import KINDS, outcomes
+from promolift.serve.learning import KINDS, outcomes
 from promolift.serve.routes.export import _written
 from promolift.store.ledger_schema import BOUGHT, EVENTS, REJECTS
 

@@ -19,12 +19,11 @@ from promolift import deliver
 from promolift.config import Config
 from promolift.learn.release import propose
 from promolift.results.approved import approved
-from promolift.serve.learned import Learned, Task
-from promolift.serve.learning import learn, read_decisions, told
-from promolift.serve.outcomes import outcomes
+from promolift.serve.learning import learn, outcomes, read_decisions, told
 from promolift.serve.record import spell_out
 from promolift.serve.release import derive
 from promolift.serve.schedule import Scheduler
+from promolift.serve.things import Learned, Task
 from promolift.store import Store
 from promolift.store.ledger_schema import DECISIONS
 

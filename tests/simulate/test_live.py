@@ -5,12 +5,12 @@ import polars as pl
 import pytest
 
 from promolift.errors import InputError
-from promolift.simulate import ShopSettings, expected
-from promolift.simulate.live import live_week, offers_of, true_effects
+from promolift.simulate import SimulationSettings, expected
+from promolift.simulate.truth import live_week, offers_of, true_effects
 from promolift.simulate.world import World
 
 DEPTHS = (0.1, 0.3)
-SMALL = ShopSettings(customers=30, weeks=16, categories=4, products_per_category=2)
+SMALL = SimulationSettings(customers=30, weeks=16, categories=4, products_per_category=2)
 
 
 def test_true_effects_are_the_expected_ones() -> None:

@@ -4,15 +4,15 @@ import numpy as np
 import pytest
 
 from promolift.errors import InputError
-from promolift.simulate.live import click_rates, clicks
-from promolift.simulate.world import ShopSettings, World
+from promolift.simulate.truth import click_rates, clicks
+from promolift.simulate.world import SimulationSettings, World
 from promolift.steps.loop_words import WordedDay, against, tally, tell_day, wordings
 
 NAMES = ("ease", "pairing", "together", "treat")
 
 
 def shop(seed: int, customers: int = 300) -> World:
-    return World(ShopSettings(seed=seed, customers=customers, weeks=12), np.arange(1, customers + 1))
+    return World(SimulationSettings(seed=seed, customers=customers, weeks=12), np.arange(1, customers + 1))
 
 
 def days(seed: int, length: int = 60) -> list[WordedDay]:

@@ -10,17 +10,16 @@ from scipy import stats
 
 from promolift import tables
 from promolift.errors import ConfigError, InputError
-from promolift.simulate import ShopSettings, expected, realise, simulate, tiny_shop
-from promolift.simulate.draws import keys, normal, poisson, uniform
+from promolift.simulate import SimulationSettings, expected, realise, simulate, tiny_shop
 from promolift.simulate.truth import means
-from promolift.simulate.world import World
+from promolift.simulate.world import World, keys, normal, poisson, uniform
 
 TABLES = ("events", "customers", "products", "exposures", "redemptions", "coupons", "shelf")
 
 
 @pytest.fixture(scope="module")
 def shop():
-    return simulate(ShopSettings(customers=400, weeks=40, campaigns=4, categories=6))
+    return simulate(SimulationSettings(customers=400, weeks=40, campaigns=4, categories=6))
 
 
 def offers(world, category="coffee", depth=0.2, n=None):
@@ -40,8 +39,8 @@ def test_every_table_keeps_its_contract(shop, name):
 
 @pytest.mark.parametrize("targeting", ["random", "best"])
 def test_a_customer_depends_on_nobody_else(targeting):
-    small = simulate(ShopSettings(customers=20, weeks=12, campaigns=2, targeting=targeting))
-    large = simulate(ShopSettings(customers=300, weeks=12, campaigns=2, targeting=targeting))
+    small = simulate(SimulationSettings(customers=20, weeks=12, campaigns=2, targeting=targeting))
+    large = simulate(SimulationSettings(customers=300, weeks=12, campaigns=2, targeting=targeting))
     ids = small.customers["customer_id"].to_list()
     for name in (*TABLES, "truth_customers", "truth_rates", "truth_targets"):
         few, many = getattr(small, name), getattr(large, name)
@@ -54,14 +53,14 @@ def test_a_customer_depends_on_nobody_else(targeting):
 
 
 def test_another_seed_is_another_shop_and_the_same_seed_the_same():
-    one, two = (simulate(ShopSettings(customers=20, weeks=8, campaigns=1, seed=s)) for s in (1, 2))
-    assert one.events.equals(simulate(ShopSettings(customers=20, weeks=8, campaigns=1, seed=1)).events)
+    one, two = (simulate(SimulationSettings(customers=20, weeks=8, campaigns=1, seed=s)) for s in (1, 2))
+    assert one.events.equals(simulate(SimulationSettings(customers=20, weeks=8, campaigns=1, seed=1)).events)
     assert not one.events.equals(two.events)
     assert not one.products.equals(two.products)
 
 
 def test_the_closed_form_by_hand():
-    world = World(ShopSettings(categories=1, products_per_category=1, shelf_share=0), np.arange(1, 4))
+    world = World(SimulationSettings(categories=1, products_per_category=1, shelf_share=0), np.arange(1, 4))
     got = expected(world, offers(world, depth=0.3), 10, 2)
     price, cost = world.products.select("price_cents", "cost_cents").row(0)
     off = round(price * 0.3)
@@ -76,7 +75,7 @@ def test_the_closed_form_by_hand():
 
 @pytest.mark.parametrize(("stockpiling", "depth"), [(0.0, 0.3), (0.6, 0.2)])
 def test_the_closed_form_is_the_mean_of_what_happens(stockpiling, depth):
-    settings = ShopSettings(customers=150, categories=3, stockpiling=stockpiling, units_per_week=12)
+    settings = SimulationSettings(customers=150, categories=3, stockpiling=stockpiling, units_per_week=12)
     world = World(settings, np.arange(1, 151))
     wish = offers(world, "milk", depth)
     true = expected(world, wish, 20, 2)
@@ -94,7 +93,7 @@ def test_the_closed_form_is_the_mean_of_what_happens(stockpiling, depth):
 
 def test_stockpiling_takes_gain_away_in_the_week_after():
     plain, stocked = (
-        World(ShopSettings(customers=50, shelf_share=0.0, stockpiling=s), np.arange(1, 51)) for s in (0.0, 0.5)
+        World(SimulationSettings(customers=50, shelf_share=0.0, stockpiling=s), np.arange(1, 51)) for s in (0.0, 0.5)
     )
     gain = [expected(world, offers(world), 5, 1)["gain_cents"].sum() for world in (plain, stocked)]
     assert gain[1] < gain[0]
@@ -181,7 +180,7 @@ def test_what_is_bought_in_the_app_was_viewed_before(shop):
 def test_targeting_is_random_or_goes_to_the_best_with_a_known_chance():
     drawn = {}
     for targeting in ("random", "best"):
-        shop = simulate(ShopSettings(customers=3000, weeks=4, categories=1, campaigns=1, targeting=targeting))
+        shop = simulate(SimulationSettings(customers=3000, weeks=4, categories=1, campaigns=1, targeting=targeting))
         t = shop.truth_targets.join(shop.truth_customers, on="customer_id")
         drawn[targeting] = t
         assert t["targeted"].mean() == pytest.approx(0.3, abs=0.03)
@@ -200,7 +199,7 @@ def test_targeting_is_random_or_goes_to_the_best_with_a_known_chance():
 
 
 def test_week_starts_are_local_midnights_also_across_summer_time():
-    world = World(ShopSettings(timezone="America/New_York", first_monday=date(2024, 3, 4)), np.arange(1, 2))
+    world = World(SimulationSettings(timezone="America/New_York", first_monday=date(2024, 3, 4)), np.arange(1, 2))
     zone = ZoneInfo("America/New_York")
     start = [datetime.fromtimestamp(ms / 1000, zone) for ms in world.week_start_ms(np.arange(3)).tolist()]
     assert [(d.weekday(), d.hour) for d in start] == [(0, 0)] * 3
@@ -230,7 +229,7 @@ def test_the_tiny_shop_never_changes():
 
 
 def test_a_shop_without_campaigns_and_one_customer_is_a_shop():
-    shop = simulate(ShopSettings(customers=1, weeks=4, campaigns=0, shelf_share=0.0))
+    shop = simulate(SimulationSettings(customers=1, weeks=4, campaigns=0, shelf_share=0.0))
     assert (shop.exposures.height, shop.redemptions.height, shop.coupons.height, shop.shelf.height) == (0, 0, 0, 0)
     for name in TABLES:
         getattr(tables, name.upper()).check(getattr(shop, name))
@@ -245,7 +244,7 @@ def test_impossible_settings_and_offers_are_named(shop):
         ({"customer": 3}, "did you mean 'customers'"),
     ):
         with pytest.raises(ConfigError, match=what):
-            ShopSettings.parse(values, "shop")
+            SimulationSettings.parse(values, "shop")
     for wrong in (offers(shop.world, "caviar"), offers(shop.world, depth=0.7), offers(shop.world, depth=-0.1)):
         with pytest.raises(InputError, match="400 rows are impossible"):
             expected(shop.world, wrong, 40, 2)

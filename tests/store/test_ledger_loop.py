@@ -11,11 +11,10 @@ import pytest
 from ledger_helpers import KINDS, LIMITS, NOW, add, check_books, limit, open_ledger
 from sqlalchemy import bindparam, func, insert, select
 
-from promolift.store import ledger_wal
+from promolift.store import ledger as checkpoints
 from promolift.store.ledger import Ledger
 from promolift.store.ledger_audit import every, put
-from promolift.store.ledger_query import BLOCK, Members, Query
-from promolift.store.ledger_schema import EVENTS, REDEMPTIONS, THINGS, LedgerError, Refused
+from promolift.store.ledger_schema import BLOCK, EVENTS, REDEMPTIONS, THINGS, LedgerError, Members, Query, Refused
 
 
 def keep(db: object, names: list[str]) -> list[str]:
@@ -218,8 +217,8 @@ def test_a_killed_loop_loses_nothing_it_acknowledged_and_never_overspends(tmp_pa
 def test_the_log_is_copied_back_beside_the_commits_and_never_grows_without_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ledger_wal, "EVERY_S", 0.0)
-    monkeypatch.setattr(ledger_wal, "LONG_PAGES", 40)
+    monkeypatch.setattr(checkpoints, "EVERY_S", 0.0)
+    monkeypatch.setattr(checkpoints, "LONG_PAGES", 40)
     with open_ledger(tmp_path) as ledger:
         for number in range(600):
             ledger.write(keep, f"{number} " + "x" * 3000)

@@ -181,7 +181,7 @@ def test_auto_releases_within_the_guardrails_and_says_so(files: tuple[Case, Path
     out = run(files[1], "--auto")
     release = json.loads((out / "release.json").read_text("utf-8"))
     recalibration = release.pop("recalibration")
-    assert deliver.Release(**release).policy_version == "2"
+    assert deliver.ReleaseTerms(**release).policy_version == "2"
     assert recalibration["ratio"] < 0.5
     assert json.loads((out / "proposal.json").read_text("utf-8"))["status"] == "accepted by auto"
 

@@ -10,8 +10,8 @@ import pytest
 
 from promolift.cli import main
 from promolift.config import ShopSettings
-from promolift.deliver import Release
-from promolift.deliver.recalibrate import Recalibration
+from promolift.deliver import ReleaseTerms
+from promolift.deliver.decide import Recalibration
 from promolift.learning import proposal as room
 from promolift.learning.proposal import Proposed, plan_mark, write_whole
 from promolift.privacy import ConsentSettings
@@ -21,7 +21,7 @@ from promolift.store import Store
 
 CAMPAIGN = "spring"
 CONFIG = f'[data]\nsource = "complete-journey"\n[plan]\ncampaign = "{CAMPAIGN}"\n[shop]\ncurrency = "USD"\n'
-TERMS = Release(campaign_id=CAMPAIGN, policy_id="plan", policy_version="1", price=0.5, seed=1, holdout_share=0.1)
+TERMS = ReleaseTerms(campaign_id=CAMPAIGN, policy_id="plan", policy_version="1", price=0.5, seed=1, holdout_share=0.1)
 NEXT = TERMS.model_copy(
     update={
         "policy_version": "2",
@@ -41,7 +41,7 @@ def shop(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def planned(folder: Path, terms: Release, offer: str = "a") -> None:
+def planned(folder: Path, terms: ReleaseTerms, offer: str = "a") -> None:
     """Keep a plan."""
     numbers = dict.fromkeys(
         ("budget_cents", "gain_cents", "gain_low_cents", "gain_high_cents", "cost_cents", "added_cents",
@@ -76,7 +76,7 @@ def call(folder: Path, verb: str, *more: str) -> int:
     return int(end.value.code or 0)
 
 
-def now(folder: Path) -> Release | None:
+def now(folder: Path) -> ReleaseTerms | None:
     with Store(folder / "work") as store:
         return approved(store, CAMPAIGN)
 
@@ -121,7 +121,7 @@ def test_what_was_approved_before_stays_written_in_the_proposal_that_took_its_pl
     propose(shop, release=later)
     assert call(shop, "approve") == 0
     assert now(shop) == later
-    assert Release(**kept(shop)["replaced"]) == NEXT
+    assert ReleaseTerms(**kept(shop)["replaced"]) == NEXT
 
 
 @pytest.mark.parametrize("first", ["approve", "reject"])
@@ -281,4 +281,4 @@ def test_an_approval_cut_short_after_the_release_was_kept_can_be_made_again(
     assert (now(shop), kept(shop)["status"]) == (later, "waiting for a person")
     assert call(shop, "approve") == 0
     assert kept(shop)["status"] == "approved by a person"
-    assert Release(**kept(shop)["replaced"]) == NEXT
+    assert ReleaseTerms(**kept(shop)["replaced"]) == NEXT

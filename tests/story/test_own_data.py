@@ -114,11 +114,11 @@ def test_a_cautious_plan_takes_surer_offers_and_still_tells_what_is_expected(
 
 
 def test_every_decision_is_recorded_and_can_be_replayed(shop: Path) -> None:
-    from promolift.deliver import Release, replay
+    from promolift.deliver import ReleaseTerms, replay
 
     decisions = pl.read_parquet(shop / "work" / "tables" / "decisions.parquet")
     notes = json.loads((shop / "work" / "notes" / "plan.json").read_text(encoding="utf-8"))
-    release = Release.model_validate(notes["terms"])
+    release = ReleaseTerms.model_validate(notes["terms"])
     assert decisions.height == notes["customers"]
     for row in decisions.head(60).iter_rows(named=True):
         assert replay(row, release) == row

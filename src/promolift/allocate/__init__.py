@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 from promolift.lazy import lazy
 
 __all__ = [
+    "AllocatedOffers",
     "Allocation",
+    "CheckedRows",
     "Chunk",
     "Limit",
     "Options",
-    "Plan",
     "Prices",
-    "Rows",
     "Use",
     "at_budgets",
     "charges",
@@ -29,9 +29,9 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from promolift.allocate.core import Allocation, Chunk, Options, Prices, Rows, Use, choose
-    from promolift.allocate.frame import Plan, at_budgets, charges, frontier, kept, plan
-    from promolift.allocate.frontier import trace
+    from promolift.allocate.core import Allocation, CheckedRows, Chunk, Options, Prices, Use, choose
+    from promolift.allocate.exact import trace
+    from promolift.allocate.frame import AllocatedOffers, at_budgets, charges, frontier, kept, plan
     from promolift.allocate.settings import Limit
     from promolift.allocate.solver import solve, solve_source
 else:

@@ -145,7 +145,7 @@ class Allocation:
         """The slots of each chunk, by the prices and the moved customers; the same in any chunking."""
         start, moved = 0, np.fromiter(self.moved, np.uint64, len(self.moved))
         for chunk in source():
-            rows = Rows.of(chunk, start)
+            rows = CheckedRows.of(chunk, start)
             choice_N = rows.choose(self.prices)
             for i in np.flatnonzero(np.isin(rows.key_N, moved)):
                 choice_N[i] = self.moved[int(rows.key_N[i])]
@@ -169,7 +169,7 @@ class Allocation:
         return " ".join([text, *(use.explain() for use in self.binding)])
 
 
-class Columns(NamedTuple):
+class KernelColumns(NamedTuple):
     """What the kernels read of each row; an empty array is a column left out."""
 
     gain_NK: Floats
@@ -196,7 +196,7 @@ class State(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class Rows:
+class CheckedRows:
     """Consecutive rows of a source with all columns filled in, ready for a kernel; an empty array is one left out."""
 
     start: int
@@ -212,7 +212,7 @@ class Rows:
         return len(self.gain_NK)
 
     @staticmethod
-    def of(chunk: Chunk, start: int = 0) -> "Rows":
+    def of(chunk: Chunk, start: int = 0) -> "CheckedRows":
         """Check shapes and fill in what a chunk left out; `start` is the number of rows before it."""
         gain_NK, cost_NK = (np.ascontiguousarray(m, np.float64) for m in (chunk.gain_NK, chunk.cost_NK))
         if gain_NK.ndim != 2 or gain_NK.shape != cost_NK.shape:
@@ -220,7 +220,7 @@ class Rows:
             raise InputError(f"allocate: {shapes}; both must be (customers, offers)")
         key_N = np.arange(start, start + len(gain_NK)) if chunk.key_N is None else chunk.key_N
         none = np.empty((0, 1))
-        return Rows(
+        return CheckedRows(
             start, gain_NK, cost_NK,
             _like(none if chunk.units_NK is None else chunk.units_NK, gain_NK.shape, np.float64, "units"),
             _like(none if chunk.offer_NK is None else chunk.offer_NK, gain_NK.shape, np.int32, "offer"),
@@ -228,17 +228,17 @@ class Rows:
             _like(key_N, gain_NK.shape[:1], np.uint64, "key"),
         )  # fmt: skip
 
-    def part(self, which: slice | Ints) -> "Rows":
+    def part(self, which: slice | Ints) -> "CheckedRows":
         """Some of the rows. Positions are lost if `which` is not a slice."""
         columns = (self.gain_NK, self.cost_NK, self.units_NK, self.offer_NK, self.label_N, self.key_N)
         start = self.start + which.start if isinstance(which, slice) else 0
-        return Rows(start, *(column[which] if column.size else column for column in columns))  # type: ignore[arg-type]
+        return CheckedRows(start, *(column[which] if column.size else column for column in columns))  # type: ignore[arg-type]
 
     @staticmethod
-    def join(parts: "list[Rows]") -> "Rows":
+    def join(parts: "list[CheckedRows]") -> "CheckedRows":
         """Rows of several parts, one after the other; parts with fewer slots are filled up with unknown ones."""
         if not parts:
-            return Rows.of(Chunk(np.empty((0, 1)), np.empty((0, 1))))
+            return CheckedRows.of(Chunk(np.empty((0, 1)), np.empty((0, 1))))
         slots = max(part.gain_NK.shape[1] for part in parts)
 
         def column(name: str, blank: float) -> Any:
@@ -248,15 +248,15 @@ class Rows:
                 return np.concatenate(wide)
             return np.concatenate([np.pad(a, ((0, 0), (0, slots - a.shape[1])), constant_values=blank) for a in wide])
 
-        return Rows(
+        return CheckedRows(
             0, column("gain_NK", np.nan), column("cost_NK", np.nan), column("units_NK", 0.0), column("offer_NK", 0),
             column("label_N", 0), column("key_N", 0),
         )  # fmt: skip
 
     @property
-    def columns(self) -> Columns:
+    def columns(self) -> KernelColumns:
         """The columns as the kernels take them."""
-        return Columns(self.gain_NK, self.cost_NK, self.units_NK, self.offer_NK, self.label_N)
+        return KernelColumns(self.gain_NK, self.cost_NK, self.units_NK, self.offer_NK, self.label_N)
 
     def choose(self, prices: Prices) -> Slots:
         """The best slot of each row at `prices`, -1 for none."""
@@ -285,9 +285,9 @@ def choose(gain_NK: Floats, cost_NK: Floats, prices: Prices | float) -> Slots:
     """The best slot of each customer at the given prices, -1 for none. Pure; one customer or millions.
 
     A bare number is a price of cost with no limits: the slot with the largest `gain - price * cost` above 0. With
-    labels, keys or several offers per slot make `Rows.of(Chunk(...))` and ask it to choose.
+    labels, keys or several offers per slot make `CheckedRows.of(Chunk(...))` and ask it to choose.
     """
-    rows = Rows.of(Chunk(gain_NK, cost_NK))
+    rows = CheckedRows.of(Chunk(gain_NK, cost_NK))
     return rows.choose(prices if isinstance(prices, Prices) else Prices.of(prices, (1, rows.gain_NK.shape[1])))
 
 
@@ -303,12 +303,78 @@ def check_budget(budget: float) -> float:
     return float(budget)
 
 
-def sweep(source: Source, job: Callable[[Rows], T], threads: int = 1, block: int = BLOCK) -> Iterator[T]:
+def sweep(source: Source, job: Callable[[CheckedRows], T], threads: int = 1, block: int = BLOCK) -> Iterator[T]:
     """Run `job` on every block of at most `block` rows, on `threads` threads; results in row order."""
     with ThreadPoolExecutor(max(1, threads)) as pool:
         start = 0
         for chunk in source():
-            rows = Rows.of(chunk, start)
+            rows = CheckedRows.of(chunk, start)
             tasks = [rows.part(slice(low, min(low + block, len(rows)))) for low in range(0, len(rows), block)]
             yield from pool.map(job, tasks) if threads > 1 else map(job, tasks)
             start += len(rows)
+
+
+@dataclass(frozen=True, eq=False)
+class SourceScale:
+    """Size of a source, and powers of two that turn its amounts into whole numbers whose sums fit 62 bits."""
+
+    rows: int
+    usable: int
+    offers: int
+    count_S: Ints
+    gain: float
+    cost: float
+    units: float
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Classes and offers."""
+        return max(len(self.count_S), 1), self.offers
+
+
+def measure(source: Source, threads: int = 1) -> SourceScale:
+    """Read the source once. InputError names the first impossible value."""
+    from promolift.allocate import kernel
+
+    def job(rows: CheckedRows) -> tuple[int, int, int, float, float, float, Ints]:
+        top_gain, top_cost, row, slot, usable = kernel.scan(rows.gain_NK, rows.cost_NK)
+        if row >= 0:
+            g, c = rows.gain_NK[row, slot], rows.cost_NK[row, slot]
+            rule = "a gain must be finite or missing (NaN)" if g == np.inf else "an expected cost must be 0 or more"
+            raise InputError(f"allocate: row {rows.start + row}, slot {slot}: gain {g}, cost {c}; {rule}")
+        label_N, offer_NK = rows.label_N, rows.offer_NK
+        for name, codes in (("label", label_N), ("offer", offer_NK)):
+            if codes.size and codes.min() < 0:
+                raise InputError(f"allocate: a {name} is {codes.min()}; number them from 0")
+        count_S = np.bincount(label_N) if label_N.size else np.array([len(rows)])
+        offers = int(offer_NK.max()) + 1 if offer_NK.size else rows.gain_NK.shape[1]
+        return len(rows), usable, offers, top_gain, top_cost, _top_units(rows), count_S
+
+    parts = list(sweep(source, job, threads))
+    rows = sum(part[0] for part in parts)
+    gain = _power(max((part[3] for part in parts), default=0.0), rows)
+    cost = _power(max((part[4] for part in parts), default=0.0), rows)
+    units = _power(max((part[5] for part in parts), default=0.0), rows)
+    count_S = np.zeros(max((len(part[6]) for part in parts), default=1), np.int64)
+    for part in parts:
+        count_S[: len(part[6])] += part[6]
+    offers = max((part[2] for part in parts), default=1)
+    return SourceScale(rows, sum(part[1] for part in parts), max(offers, 1), count_S, gain, cost, units)
+
+
+def _top_units(rows: CheckedRows) -> float:
+    """The largest units of a usable pair; InputError if one is negative or missing."""
+    if not rows.units_NK.size:
+        return 0.0
+    bad = (rows.gain_NK >= 0) & (rows.cost_NK < np.inf) & ~((rows.units_NK >= 0) & (rows.units_NK < np.inf))
+    if bad.any():
+        i, k = np.argwhere(bad)[0]
+        raise InputError(f"allocate: row {rows.start + i}, slot {k}: units {rows.units_NK[i, k]}; give 0 or more")
+    return float(np.nanmax(rows.units_NK, initial=0.0))
+
+
+def _power(top: float, rows: int) -> float:
+    """The largest power of two that keeps `rows` values of at most `top` below 2**61."""
+    if top <= 0:
+        return 1.0
+    return float(2.0 ** np.clip(60 - np.ceil(np.log2(top)) - np.ceil(np.log2(max(rows, 1))), -900, 900))

@@ -11,9 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from promolift.allocate.core import BLOCK, Floats, Ints, Links, Rows, Slots, Source, sweep, word
+from promolift.allocate.core import BLOCK, CheckedRows, Floats, Ints, Links, Slots, Source, SourceScale, sweep, word
 from promolift.allocate.limits import Rules
-from promolift.allocate.measure import Scale
 
 SAMPLE = 40_000  # customers; below this all are taken and no correction is needed
 LEAST = 200  # customers of a class that the sample should hold, if there are so many
@@ -44,7 +43,7 @@ class Near:
     reach: float
     part: float = 1.0
 
-    def pick(self, rows: Rows, weight_SJ4: Floats) -> Ints:
+    def pick(self, rows: CheckedRows, weight_SJ4: Floats) -> Ints:
         """Which of the rows are near."""
         from promolift.allocate import kernel, mend
 
@@ -60,37 +59,37 @@ NOBODY = Near(-1.0)
 
 
 @dataclass(frozen=True, eq=False)
-class Sample:
+class RowSample:
     """Some customers in the order of their hash, each standing for `omega_N` customers of his class."""
 
-    rows: Rows
+    rows: CheckedRows
     omega_N: Floats
     rank_N: Floats
 
     @staticmethod
-    def of(rows: Rows, label_N: Slots, rank_N: Floats, count_S: Ints) -> "Sample":
+    def of(rows: CheckedRows, label_N: Slots, rank_N: Floats, count_S: Ints) -> "RowSample":
         """With the weights that make each class as large as it is."""
         seen_S = np.maximum(np.bincount(label_N, minlength=len(count_S)), 1)
-        return Sample(rows, (count_S / seen_S)[label_N], rank_N)
+        return RowSample(rows, (count_S / seen_S)[label_N], rank_N)
 
-    def fewer(self, size: float) -> "Sample":
+    def fewer(self, size: float) -> "RowSample":
         """About `size` of the customers, every class thinned alike."""
         part = size / max(len(self.rank_N), 1)
         at = np.flatnonzero(self.rank_N < part)
         if part >= 1 or not len(at):
             return self
-        return Sample(
+        return RowSample(
             self.rows.part(at), self.omega_N[at] * (self.omega_N.sum() / self.omega_N[at].sum()), self.rank_N[at]
         )
 
-    def with_core(self, core: Rows, weight_SJ4: Floats, near: Near) -> "Sample":
+    def with_core(self, core: CheckedRows, weight_SJ4: Floats, near: Near) -> "RowSample":
         """The customers of the core, and of the sample those who are not near."""
         from promolift.allocate import kernel
 
         far = np.flatnonzero(self._margins(weight_SJ4) > near.reach)
-        rows = Rows.join([core, self.rows.part(far)])
+        rows = CheckedRows.join([core, self.rows.part(far)])
         omega_C, rank_C = np.full(len(core), 1 / near.part), kernel.mix_all(core.key_N, word(SALT + 2))
-        return Sample(rows, np.concatenate([omega_C, self.omega_N[far]]), np.concatenate([rank_C, self.rank_N[far]]))
+        return RowSample(rows, np.concatenate([omega_C, self.omega_N[far]]), np.concatenate([rank_C, self.rank_N[far]]))
 
     def near(self, weight_SJ4: Floats, aim: int) -> Near:
         """How to pick about `aim` of the customers who hesitate most."""
@@ -127,37 +126,37 @@ def link(rules: Rules) -> Links:
     return Links(first_S, code_R % max(rules.rows, 1), coef_JR4)
 
 
-def draw_sample(source: Source, scale: Scale, seed: int, threads: int = 1, size: int = SAMPLE) -> Sample:
+def draw_sample(source: Source, scale: SourceScale, seed: int, threads: int = 1, size: int = SAMPLE) -> RowSample:
     """About `size` customers chosen by the hash of their keys, small classes more densely. One pass."""
     from promolift.allocate import kernel, soft
 
     part_S = np.clip(np.maximum(size / max(scale.rows, 1), LEAST / np.maximum(scale.count_S, 1)), 0.0, 1.0)
 
-    def job(rows: Rows) -> Rows:
+    def job(rows: CheckedRows) -> CheckedRows:
         mark_N = np.empty(len(rows), np.int32)
         soft.thin(rows.label_N, rows.key_N, part_S, word(seed ^ SALT), mark_N)
         return rows.part(np.flatnonzero(mark_N))
 
-    rows = Rows.join(list(sweep(source, job, threads)))
+    rows = CheckedRows.join(list(sweep(source, job, threads)))
     hash_N = kernel.mix_all(rows.key_N, word(seed ^ SALT))
     order = np.lexsort((rows.key_N, hash_N))
     rows = rows.part(order)
     label_N = rows.label_N if rows.label_N.size else np.zeros(len(rows), np.int32)
-    return Sample.of(rows, label_N, hash_N[order] / part_S[label_N], scale.count_S)
+    return RowSample.of(rows, label_N, hash_N[order] / part_S[label_N], scale.count_S)
 
 
 @dataclass(frozen=True, eq=False)
 class Dual:
     """The smoothed dual of a sample under some rules; prices are in real units, steps in `unit_M`."""
 
-    sample: Sample
+    sample: RowSample
     rules: Rules
     links: Links
     unit_M: Floats
     gain: float
 
     @staticmethod
-    def of(sample: Sample, rules: Rules) -> "Dual":
+    def of(sample: RowSample, rules: Rules) -> "Dual":
         """With the unit of each price: mean gain of a pair over the row's mean coefficient."""
         from promolift.allocate import soft
 
@@ -268,7 +267,7 @@ class Priced:
 
 
 def price(
-    source: Source, scale: Scale, rules: Rules, sample: Sample, start_M: Floats | None = None, threads: int = 1
+    source: Source, scale: SourceScale, rules: Rules, sample: RowSample, start_M: Floats | None = None, threads: int = 1
 ) -> Priced:
     """Prices at which the smoothed use of every priced row meets its bound."""
     dual = Dual.of(sample, rules)
@@ -283,7 +282,7 @@ def price(
     return _correct(source, scale, dual, (price_M, start), threads)
 
 
-def _correct(source: Source, scale: Scale, dual: Dual, begin: tuple[Floats, float], threads: int) -> Priced:
+def _correct(source: Source, scale: SourceScale, dual: Dual, begin: tuple[Floats, float], threads: int) -> Priced:
     """Prices of the sample brought to those of all rows: twice on the sample, then on the core until few uses miss.
 
     Old prices (which begin at the last width) need no sample: their core is made at once.
@@ -319,29 +318,29 @@ class Totals:
 
     hard_SJ4: Floats
     soft_SJ4: Floats
-    near: Rows
+    near: CheckedRows
 
 
-def total(source: Source, scale: Scale, weight_SJ4: Floats, width: float, near: Near, threads: int = 1) -> Totals:
+def total(source: Source, scale: SourceScale, weight_SJ4: Floats, width: float, near: Near, threads: int = 1) -> Totals:
     """Sums of the best slots, and the rows that are `near`. One pass."""
     from promolift.allocate import kernel, soft
 
     scale_3 = np.array([scale.gain, scale.cost, scale.units])
 
-    def job(rows: Rows) -> tuple[Ints, Ints, Rows]:
+    def job(rows: CheckedRows) -> tuple[Ints, Ints, CheckedRows]:
         hard, change = soft.account(rows.columns, weight_SJ4, width, scale_3)
         return hard, change, rows.part(near.pick(rows, weight_SJ4))
 
     parts = list(sweep(source, job, threads, max(BLOCK, weight_SJ4.size)))
     hard, change = np.sum([part[0] for part in parts], axis=0), np.sum([part[1] for part in parts], axis=0)
-    found = Rows.join([part[2] for part in parts])
+    found = CheckedRows.join([part[2] for part in parts])
     found = found.part(np.lexsort((found.key_N, kernel.mix_all(found.key_N, word(SALT)))))
     unit = np.array([scale.gain, scale.cost, 1.0, scale.units])
     soft_unit = np.array([scale.gain, scale.cost, float(soft.SOFT), scale.units])
     return Totals(hard / unit, hard / unit + change / soft_unit, found)
 
 
-def upper(rules: Rules, price_M: Floats, hard_SJ4: Floats, scale: Scale) -> float:
+def upper(rules: Rules, price_M: Floats, hard_SJ4: Floats, scale: SourceScale) -> float:
     """The dual value at the given prices: no plan within the rules gains more. Rounding is added on top."""
     weight_SJ4 = rules.weights(price_M)
     signed = weight_SJ4 * np.array([1.0, -1.0, -1.0, -1.0])

@@ -4,19 +4,34 @@ Each customer's candidates form a concave frontier of steps, each with a price (
 the source by falling price until the budget is spent solves the linear relaxation of the multiple-choice knapsack
 (Sinha & Zoltners 1979, Operations Research 27(3)); what the break leaves over is filled by search among the customers
 near the break. Pass 1 finds the scale of the numbers, pass 2 counts steps by price bin, pass 3 sorts only the bins
-around the break. N customers, K slots, B price bins, P steps, C customers near the break.
+around the break. Where a single step is a large part of the budget, stopping at the first that does not fit would leave
+as much unspent: then two other ways are tried (`pack`). A curve of budgets (`trace`) shares two passes: steps counted
+by bin, then the bins in which some budget ends are sorted. N customers, K slots and a last one for none (L), B price
+bins, P steps, C customers near the break, G budgets. All sums are of whole numbers: the order of work changes nothing.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import reduce
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 
-from promolift.allocate.core import Allocation, Floats, Ints, Prices, Rows, Slots, Source, sweep, word
-from promolift.allocate.fill import fill
-from promolift.allocate.measure import Scale, measure
-from promolift.allocate.whales import pack
+from promolift.allocate.core import (
+    Allocation,
+    CheckedRows,
+    Floats,
+    Ints,
+    Prices,
+    Slots,
+    Source,
+    SourceScale,
+    check_budget,
+    measure,
+    sweep,
+    word,
+)
 
 CORE = 1_000  # steps to gather around the break: enough for the finishing step to fill the budget
 MANY = 100_000  # steps in the bins around the break above which these are cut finer: sorting costs more than a pass
@@ -60,11 +75,11 @@ class Ruler:
         return Ruler(self.shift - finer, ((low + self.first) << finer) - 1)
 
 
-def count(source: Source, scale: Scale, ruler: Ruler, threads: int = 1) -> Ints:
+def count(source: Source, scale: SourceScale, ruler: Ruler, threads: int = 1) -> Ints:
     """Sums of steps by price bin, shape (B + 1, 4): cost, gain, newly treated, steps; the last row is free of cost."""
     from promolift.allocate import kernel
 
-    def job(rows: Rows) -> Ints:
+    def job(rows: CheckedRows) -> Ints:
         return kernel.tally(rows.gain_NK, rows.cost_NK, scale.gain, scale.cost, ruler.shift, ruler.first)
 
     return reduce(np.add, sweep(source, job, threads), np.zeros((kernel.BINS + 1, 4), np.int64))
@@ -101,7 +116,7 @@ def solve_budget(source: Source, budget: float, seed: int = 0, threads: int = 1)
         gain += int(steps.gain_P[taken].sum()) - int(steps.gain_P[:fits].sum())
     choice_N[steps.position_P[taken]] = steps.slot_P2[taken, 1]  # cheapest first: a customer's last step stays
     near = np.unique(steps.position_P[max(fits - CORE, 0) : fits + CORE])
-    plan = Draft(
+    plan = DraftPlan(
         choice_N,
         gain,
         quanta - left,
@@ -118,14 +133,14 @@ def _fits(steps: Steps, quanta: int) -> int:
     return int(np.searchsorted(np.cumsum(steps.cost_P), quanta, side="right"))
 
 
-def nothing(budget: float, scale: Scale, seed: int) -> Allocation:
+def nothing(budget: float, scale: SourceScale, seed: int) -> Allocation:
     """The plan that gives no offer, for a source in which none can gain."""
     prices = Prices.of(0.0, scale.shape, 0.0, seed)
     return Allocation(np.full(scale.rows, -1, np.int32), 0.0, 0.0, 0.0, 0.0, budget, 0, scale.rows, prices, passes=1)
 
 
 @dataclass(frozen=True, eq=False)
-class Draft:
+class DraftPlan:
     """A plan before its finishing step: slots, whole-number gain, cost and budget, and the prices that made it.
 
     `money` is the budget as given, and the bound.
@@ -140,13 +155,13 @@ class Draft:
     money: tuple[float, float]
 
 
-def finish(source: Source, plan: Draft, near: Ints, scale: Scale, threads: int) -> Allocation:
+def finish(source: Source, plan: DraftPlan, near: Ints, scale: SourceScale, threads: int) -> Allocation:
     """Fill what is left of the budget among the rows `near` the break, and note who departs from the prices."""
     from promolift.allocate import kernel
 
     choice_N, prices, (budget, bound) = plan.choice_N, plan.prices, plan.money
 
-    def job(rows: Rows) -> tuple[NDArray[np.generic], ...]:
+    def job(rows: CheckedRows) -> tuple[NDArray[np.generic], ...]:
         start, priced_N = rows.start, rows.choose(prices)
         here = near[np.searchsorted(near, start) : np.searchsorted(near, start + len(rows))] - start
         at = np.union1d(here, np.flatnonzero(priced_N != choice_N[start : start + len(rows)]))
@@ -170,7 +185,7 @@ def finish(source: Source, plan: Draft, near: Ints, scale: Scale, threads: int) 
     )  # fmt: skip
 
 
-def quanta_of(budget: float, scale: Scale) -> int:
+def quanta_of(budget: float, scale: SourceScale) -> int:
     """The budget in whole quanta of cost, rounded down."""
     return int(np.floor(min(budget * scale.cost, 2.0**61)))
 
@@ -198,12 +213,12 @@ class Wanted:
 
 
 def collect(
-    source: Source, scale: Scale, wanted: Wanted, threads: int
+    source: Source, scale: SourceScale, wanted: Wanted, threads: int
 ) -> tuple[Slots, list[tuple[NDArray[np.generic], ...]]]:
     """Every row's last step above bin `wanted.high`, and the columns of the steps in wanted bins, block by block."""
     from promolift.allocate import kernel
 
-    def job(rows: Rows) -> tuple[Slots, tuple[NDArray[np.generic], ...]]:
+    def job(rows: CheckedRows) -> tuple[Slots, tuple[NDArray[np.generic], ...]]:
         choice_N = np.empty(len(rows), np.int32)
         limits = wanted.high, min(wanted.room, rows.gain_NK.size), wanted.ruler.shift, wanted.ruler.first
         step_P3, price_P = kernel.gather(rows.gain_NK, rows.cost_NK, wanted.bin_B, limits, choice_N)
@@ -227,3 +242,201 @@ def best_first(columns: list[tuple[NDArray[np.generic], ...]], seed: int) -> Ste
     hash_P = kernel.mix_all(key, word(seed))
     order = np.lexsort((np.arange(len(key)), position, hash_P, -price))
     return Steps(position[order], slot[order], price[order], hash_P[order], cost[order], gain[order])
+
+
+SWAPS = 60  # exchanges between two customers; each costs one sort of the moves, about a millisecond
+
+
+def fill(
+    cost_CK: Ints, gain_CK: Ints, usable_CK: NDArray[np.bool_], slot_C: Slots, left: int, enough: int
+) -> tuple[Slots, int, int]:
+    """New slots, and the cost and gain they add. Takes the best single move while one fits, then exchanges of two.
+
+    Stops when `left` is at most `enough`. Equal moves: the first customer, then the first slot.
+    """
+    none = np.zeros((len(slot_C), 1), np.int64)
+    cost_CL, gain_CL = np.hstack([cost_CK, none]), np.hstack([gain_CK, none])
+    usable_CL = np.hstack([usable_CK, none == 0])
+    at_C = np.where(slot_C < 0, cost_CK.shape[1], slot_C).astype(np.int64)
+    start, everyone = left, np.arange(len(slot_C))
+    before = int(gain_CL[everyone, at_C].sum())
+    for swaps in range(SWAPS):
+        dcost_CL = cost_CL - cost_CL[everyone, at_C][:, None]
+        dgain_CL = np.where(usable_CL, gain_CL - gain_CL[everyone, at_C][:, None], -(2**61))
+        left = _singles(dcost_CL, dgain_CL, at_C, left)
+        if left <= enough or swaps == SWAPS - 1:
+            break
+        pair = _exchange(dcost_CL, dgain_CL, left)
+        if not pair:
+            break
+        for move in pair:
+            left -= int(dcost_CL.flat[move])
+            at_C[move // dcost_CL.shape[1]] = move % dcost_CL.shape[1]
+    slots = np.where(at_C == cost_CK.shape[1], -1, at_C).astype(np.int32)
+    return slots, start - left, int(gain_CL[everyone, at_C].sum()) - before
+
+
+def _singles(dcost_CL: Ints, dgain_CL: Ints, at_C: Ints, left: int) -> int:
+    """Make the best move that fits until none does, updating the differences in place; returns what is left."""
+    while True:
+        best = int(np.argmax(np.where(dcost_CL <= left, dgain_CL, 0))) if dgain_CL.size else 0
+        if not dgain_CL.size or dcost_CL.flat[best] > left or dgain_CL.flat[best] <= 0:
+            return left
+        i = best // dcost_CL.shape[1]
+        cost, gain = int(dcost_CL.flat[best]), int(dgain_CL.flat[best])
+        left -= cost
+        at_C[i] = best % dcost_CL.shape[1]
+        dcost_CL[i] -= cost
+        dgain_CL[i] = np.where(dgain_CL[i] > -(2**60), dgain_CL[i] - gain, dgain_CL[i])
+
+
+def _exchange(dcost_CL: Ints, dgain_CL: Ints, left: int) -> tuple[int, int] | None:
+    """The best pair (a move that costs too much, a move of another customer that frees enough), or None."""
+    up = np.flatnonzero((dgain_CL > 0) & (dcost_CL > left))
+    down = np.flatnonzero((dcost_CL < 0) & (dgain_CL > -(2**60)))
+    if not len(up) or not len(down):
+        return None
+    down = down[np.argsort(dcost_CL.flat[down], kind="stable")]  # frees most first
+    loss = dgain_CL.flat[down]
+    best = np.maximum.accumulate(loss)
+    first = np.searchsorted(best, best, side="left")  # where each running maximum was reached
+    found = np.searchsorted(dcost_CL.flat[down], left - dcost_CL.flat[up], side="right") - 1
+    total = np.where(found >= 0, dgain_CL.flat[up] + best[np.maximum(found, 0)], 0)
+    for at in np.argsort(-total, kind="stable")[:50]:
+        if total[at] <= 0:
+            return None
+        pair = int(up[at]), int(down[first[found[at]]])
+        if pair[0] // dcost_CL.shape[1] != pair[1] // dcost_CL.shape[1]:
+            return pair
+    return None
+
+
+WINDOW = 10_000  # steps on either side of the break that are gone through one by one
+LARGE = 12  # large steps for which room is made in turn
+
+
+def pack(steps: Steps, fits: int, budget: int) -> NDArray[np.bool_]:
+    """Steps taken, a P mask: the best by gain of the ways tried, `budget` kept; ties to the first way."""
+    low, high = max(fits - WINDOW, 0), min(fits + WINDOW, len(steps.price_P))
+    room = budget - int(steps.cost_P[:low].sum())
+    plain = np.arange(low, high) < fits
+    ways = [plain, _take(steps, (low, high), room, -1)]
+    skipped = [p for p in range(fits, high) if steps.cost_P[p] > room // 100 and not ways[1][p - low]]
+    ways += [_take(steps, (low, high), room, p) for p in skipped[:LARGE]]
+    best = max(ways, key=lambda way: int(steps.gain_P[low:high][way].sum()))
+    taken = np.arange(len(steps.price_P)) < low
+    taken[low:high] = best
+    return taken
+
+
+def _take(steps: Steps, span: tuple[int, int], room: int, forced: int) -> NDArray[np.bool_]:
+    """Every step of the span in turn that fits and follows its customer's last; `forced` and those before it first."""
+    low, high = span
+    position, before = steps.position_P[low:high].tolist(), steps.slot_P2[low:high, 0].tolist()
+    after, cost = steps.slot_P2[low:high, 1].tolist(), steps.cost_P[low:high].tolist()
+    taken, at = [False] * (high - low), {}
+    if forced >= 0:
+        mine = [p for p in range(forced - low + 1) if position[p] == position[forced - low]]
+        for p in mine:
+            taken[p], room = True, room - cost[p]
+        at[position[forced - low]] = after[forced - low]
+        if room < 0:
+            return np.zeros(high - low, np.bool_)
+    for p in range(high - low):
+        if not taken[p] and cost[p] <= room and at.get(position[p], before[p]) == before[p]:
+            taken[p], room = True, room - cost[p]
+            at[position[p]] = after[p]
+        elif not taken[p]:
+            at.setdefault(position[p], before[p])  # passed over, he stays there, and his next step does not follow
+    return np.array(taken, np.bool_)
+
+
+POINTS = 101  # budgets where none are given: 0 % to 100 % of the largest useful spend
+
+
+def trace(source: Source, budgets: Sequence[float] | None = None, seed: int = 0, threads: int = 1) -> pl.DataFrame:
+    """One row per budget, ascending: budget, gain, cost, price, treated and bound, in the unit of the source.
+
+    Gain and cost are those of the plan that takes whole steps by falling price and stops at the first that does not
+    fit; `solve` fills what is left over, so it gains a little more and never more than `bound`. Price is the gain of
+    the next unit of budget, 0 where nothing more can be gained. Without budgets: 101 from nothing to the largest
+    useful spend, in even steps; where there are many customers (above 100,000 steps) each is moved to the nearest
+    edge of a price bin, which saves a pass and the sorting, and its price is known to 1 %.
+    """
+    from promolift.allocate import kernel
+
+    scale = measure(source, threads)
+    ruler, sums_B4 = _cut(source, scale, len(budgets) if budgets is not None else POINTS, threads)
+    after_B4 = np.cumsum(sums_B4[::-1], axis=0)[::-1]  # row b: everything in bin b or above
+    if budgets is None and int(after_B4[0, 3]) > MANY:
+        return _frame(_snap(after_B4, sums_B4, scale.cost / scale.gain), None, scale)
+    grid_G = (
+        np.linspace(0.0, after_B4[0, 0] / scale.cost, POINTS)
+        if budgets is None
+        else np.sort(np.array([check_budget(budget) for budget in budgets], np.float64))
+    )
+    quanta_G = np.array([quanta_of(float(budget), scale) for budget in grid_G], np.int64)
+    quanta_G[-1:] = after_B4[0, 0] if budgets is None else quanta_G[-1:]  # the last of the grid lost its rounding
+    bin_G = np.searchsorted(-after_B4[: kernel.BINS, 0], -quanta_G, side="left") - 1  # the bin that does not fit whole
+    wanted_B = np.zeros(kernel.BINS + 1, np.bool_)
+    wanted_B[bin_G[bin_G >= 0]] = True
+    room = int(sums_B4[wanted_B, 3].sum())
+    columns = collect(source, scale, Wanted(ruler, wanted_B, kernel.BINS, room), threads)[1] if room else []
+    steps = best_first(columns, seed) if columns else None
+    bin_P = ruler.bins(steps.price_P) if steps else np.empty(0, np.int64)
+    points = [_point(after_B4, steps, bin_P, int(q), int(b)) for q, b in zip(quanta_G, bin_G, strict=True)]
+    return _frame(points, grid_G, scale)
+
+
+def _frame(points: list[tuple[int, int, float, int]], budget_G: Floats | None, scale: SourceScale) -> pl.DataFrame:
+    """Points as a frame in real units; without budgets each point's cost is its budget."""
+    table = np.array(points, np.float64).reshape(-1, 4)
+    gain_G, cost_G, price_G = table[:, 0] / scale.gain, table[:, 1] / scale.cost, table[:, 2]
+    budget_G = cost_G if budget_G is None else budget_G
+    bound_G = gain_G + price_G * np.maximum(budget_G - cost_G, 0.0)
+    treated_G = table[:, 3].astype(np.int64)
+    columns = {"budget": budget_G, "gain": gain_G, "cost": cost_G, "price": price_G, "treated": treated_G}
+    return pl.DataFrame({**columns, "bound": bound_G})
+
+
+def _snap(after_B4: Ints, sums_B4: Ints, unit: float) -> list[tuple[int, int, float, int]]:
+    """Points at the edges of bins nearest to an even grid; the price is the mean of the next bin that holds a step."""
+    grid_G = np.linspace(0, after_B4[0, 0], POINTS)
+    right_G = np.searchsorted(-after_B4[:, 0], -grid_G, side="right") - 1
+    left_G = np.minimum(right_G + 1, len(after_B4) - 1)
+    nearer = grid_G - after_B4[left_G, 0] < after_B4[right_G, 0] - grid_G
+    points = []
+    for at in sorted({int(b) for b in np.where(nearer, left_G, right_G)}, reverse=True):
+        below = np.flatnonzero(sums_B4[:at, 0])
+        price = unit * float(sums_B4[below[-1], 1]) / float(sums_B4[below[-1], 0]) if len(below) else 0.0
+        points.append((int(after_B4[at, 1]), int(after_B4[at, 0]), price, int(after_B4[at, 2])))
+    return points
+
+
+def _cut(source: Source, scale: SourceScale, points: int, threads: int) -> tuple[Ruler, Ints]:
+    """Sums by price bin, the bins cut as fine as they can be over the prices that occur."""
+    from promolift.allocate import kernel
+
+    ruler = Ruler()
+    if not scale.usable:
+        return ruler, np.zeros((kernel.BINS + 1, 4), np.int64)
+    sums_B4 = count(source, scale, ruler, threads)
+    used = np.flatnonzero(sums_B4[:-1, 3])
+    finer = ruler.zoom(int(used[0]), int(used[-1])) if len(used) else ruler
+    if points * sums_B4[:-1, 3].sum() <= MANY * max(len(used), 1) or finer.shift == ruler.shift:
+        return ruler, sums_B4
+    return finer, count(source, scale, finer, threads)
+
+
+def _point(after_B4: Ints, steps: Steps | None, bin_P: Ints, quanta: int, at: int) -> tuple[int, int, float, int]:
+    """Whole-number gain and cost, price and treated customers of the budget `quanta` that ends in bin `at`."""
+    cost, gain, treated, _ = (int(v) for v in after_B4[at + 1])
+    if steps is None or at < 0:
+        return gain, cost, 0.0, treated
+    low, high = np.searchsorted(-bin_P, [-at, -at + 1])
+    fits = int(np.searchsorted(np.cumsum(steps.cost_P[low:high]), quanta - cost, side="right"))
+    part = slice(low, low + fits)
+    return (
+        gain + int(steps.gain_P[part].sum()), cost + int(steps.cost_P[part].sum()), float(steps.price_P[low + fits]),
+        treated + int((steps.slot_P2[part, 0] < 0).sum()),
+    )  # fmt: skip

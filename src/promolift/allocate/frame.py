@@ -8,11 +8,9 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from promolift.allocate.core import Allocation, Chunk, Ints, Options, Slots, Source, check_budget
-from promolift.allocate.exact import nothing
-from promolift.allocate.frontier import trace
+from promolift.allocate.core import Allocation, Chunk, Ints, Options, Slots, Source, SourceScale, check_budget, measure
+from promolift.allocate.exact import nothing, trace
 from promolift.allocate.limits import Mask, sides, stack_rules
-from promolift.allocate.measure import Scale, measure
 from promolift.allocate.settings import Limit
 from promolift.allocate.solver import solve_rules, solve_source
 from promolift.errors import BudgetError, ConfigError, InputError
@@ -23,7 +21,7 @@ NONE = "none"
 
 
 @dataclass(frozen=True, eq=False)
-class Plan:
+class AllocatedOffers:
     """`chosen`: one row per customer who gets an offer, all candidate columns kept, ordered by customer."""
 
     chosen: pl.DataFrame
@@ -42,7 +40,7 @@ class Plan:
 
 
 @dataclass(frozen=True, eq=False)
-class Grid:
+class CandidateMatrix:
     """Candidates as matrices: customers in order of id, a customer's candidates in order of offer id.
 
     Slots that the same limits cover share a code, so that prices need one column per code and not one per offer.
@@ -62,7 +60,7 @@ class Grid:
 def plan(
     candidates: pl.DataFrame, budget_cents: float, limits: Sequence[Limit] = (), *, seed: int = 0,
     start: Allocation | None = None,
-) -> Plan:  # fmt: skip
+) -> AllocatedOffers:  # fmt: skip
     """At most one offer per customer within the budget and limits: the most gain there is, but for `allocation.gap`.
 
     A missing gain or cost is unknown and never chosen, nor is an offer that loses; 'none' needs no row. Limits name
@@ -72,7 +70,7 @@ def plan(
     budget = check_budget(budget_cents)
     grid = spread(candidates, limits)
     found = _solve(grid, None, budget, limits, seed, start)
-    return Plan(pick(candidates, grid, found.choice_N), found, budget)
+    return AllocatedOffers(pick(candidates, grid, found.choice_N), found, budget)
 
 
 def at_budgets(
@@ -97,7 +95,12 @@ def at_budgets(
 
 
 def _solve(
-    grid: Grid, scale: Scale | None, budget: float, limits: Sequence[Limit], seed: int, start: Allocation | None = None
+    grid: CandidateMatrix,
+    scale: SourceScale | None,
+    budget: float,
+    limits: Sequence[Limit],
+    seed: int,
+    start: Allocation | None = None,
 ) -> Allocation:
     """The plan on a grid that was spread with these limits."""
     options = Options(seed=seed)
@@ -148,13 +151,13 @@ def frontier(candidates: pl.DataFrame, budgets: Sequence[float] | None = None, *
     return table.rename({name: f"{name}_cents" for name in ("budget", "gain", "cost", "bound")})
 
 
-def pick(candidates: pl.DataFrame, grid: Grid, choice_N: Slots) -> pl.DataFrame:
+def pick(candidates: pl.DataFrame, grid: CandidateMatrix, choice_N: Slots) -> pl.DataFrame:
     """The candidate rows of the chosen slots."""
     took = np.flatnonzero(choice_N >= 0)
     return candidates[grid.row_NK[took, choice_N[took]].tolist()] if len(took) else candidates.clear()
 
 
-def spread(candidates: pl.DataFrame, limits: Sequence[Limit] = ()) -> Grid:
+def spread(candidates: pl.DataFrame, limits: Sequence[Limit] = ()) -> CandidateMatrix:
     """Candidates as matrices; InputError if a column, type, key or value is impossible."""
     units = any(limit.measure == "units" for limit in limits)
     check(candidates, units)
@@ -190,7 +193,7 @@ def spread(candidates: pl.DataFrame, limits: Sequence[Limit] = ()) -> Grid:
     masks = tuple(
         (np.ones(1, np.bool_), kinds[name].to_numpy() if kinds.height else np.zeros(1, np.bool_)) for name in names
     )
-    return Grid(chunk, matrix(table["row"], -1, np.int64), masks, max(kinds.height, 1))
+    return CandidateMatrix(chunk, matrix(table["row"], -1, np.int64), masks, max(kinds.height, 1))
 
 
 def _covers(candidates: pl.DataFrame, limits: Sequence[Limit]) -> list[pl.Expr]:

@@ -15,7 +15,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from promolift.allocate.core import Columns, Floats, Ints, Keys, Slots
+from promolift.allocate.core import Floats, Ints, KernelColumns, Keys, Slots
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -25,7 +25,7 @@ TIE = 1e-12  # relative width within which two penalised values count as equal: 
 
 # numba keeps a compiled function until its own file changes, though it holds copies of those it calls from other files:
 # so the name under which it is kept carries a hash of all files with kernels.
-KERNELS = ("kernel", "mend", "soft", "tree")
+KERNELS = ("kernel", "mend", "soft")
 STAMP = sha256(b"".join(Path(__file__).with_name(f"{name}.py").read_bytes() for name in KERNELS)).hexdigest()[:12]
 
 
@@ -177,7 +177,7 @@ def gather(
 
 
 @compiled
-def values(columns: Columns, weight_SJ4: Floats, i: int, value_K: Floats) -> tuple[float, float]:
+def values(columns: KernelColumns, weight_SJ4: Floats, i: int, value_K: Floats) -> tuple[float, float]:
     """Write row i's penalised values to value_K (last: none, 0); return the best and the row's largest gain."""
     gain_NK, cost_NK, units_NK, offer_NK, label_N = columns
     weight_J4 = weight_SJ4[label_N[i] if label_N.size else 0]
@@ -255,7 +255,7 @@ def tied(cost_NK: Floats, i: int, value_K: Floats, floor: float, dear: bool) -> 
 
 @compiled
 def choose(
-    columns: Columns, key_N: Keys, weight_SJ4: Floats, ties: tuple[float, float, np.uint64], choice_N: Slots
+    columns: KernelColumns, key_N: Keys, weight_SJ4: Floats, ties: tuple[float, float, np.uint64], choice_N: Slots
 ) -> None:
     """Write each row's best slot at the given weights (gain, cost, count, units) to choice_N, -1 for none.
 
@@ -275,3 +275,59 @@ def choose(
         else:
             at = tied(columns.cost_NK, i, value_K, best - TIE * size, share > 0.0 and mix(key_N[i], seed) < share)
         choice_N[i] = -1 if at == K else at
+
+
+NODES = 300_000  # the search ends here: a count, so that the answer does not depend on the machine's speed
+
+
+@compiled
+def search(
+    loss_CL: Floats, coef_CLM: Floats, base_M: Floats, bound_M: Floats, price_M: Floats, gap: float
+) -> tuple[Ints, bool, bool]:
+    """Slots whose loss and price of what is left over stay below `gap`; whether found, and whether all were tried."""
+    C, L = loss_CL.shape
+    M = base_M.size
+    least_CM, most_CM = np.zeros((C + 1, M), np.float64), np.zeros((C + 1, M), np.float64)
+    for c in range(C - 1, -1, -1):
+        for m in range(M):
+            low, high = np.inf, -np.inf
+            for k in range(L):
+                if loss_CL[c, k] < np.inf:
+                    low, high = min(low, coef_CLM[c, k, m]), max(high, coef_CLM[c, k, m])
+            least_CM[c, m], most_CM[c, m] = least_CM[c + 1, m] + low, most_CM[c + 1, m] + high
+    used_CM, lost_C = np.zeros((C + 1, M), np.float64), np.zeros(C + 1, np.float64)
+    used_CM[0] = base_M
+    at_C, best_C = np.full(C + 1, -1, np.int64), np.zeros(C, np.int64)
+    found, level, seen = False, 0, 0
+    while level >= 0:
+        if level == C:  # a whole plan: what the rows leave unused was already charged on the way
+            left = float(lost_C[C])
+            for m in range(M):
+                left += np.inf if used_CM[C, m] > bound_M[m] else 0.0
+                left += price_M[m] * max(bound_M[m] - used_CM[C, m], 0.0)
+            if left < gap:
+                gap, found = left, True
+                best_C[:] = at_C[:C]
+            level -= 1
+            continue
+        at_C[level] += 1
+        seen += 1
+        k = at_C[level]
+        if seen > NODES:
+            return best_C, found, False
+        if k == L or lost_C[level] + loss_CL[level, k] >= gap:
+            at_C[level] = -1
+            level -= 1
+            continue
+        left, keeps = lost_C[level] + loss_CL[level, k], True
+        for m in range(M):
+            used = used_CM[level, m] + coef_CLM[level, k, m]
+            used_CM[level + 1, m] = used
+            if used + least_CM[level + 1, m] > bound_M[m]:
+                keeps = False
+                break
+            left += price_M[m] * max(bound_M[m] - used - most_CM[level + 1, m], 0.0)
+        if keeps and left < gap:
+            lost_C[level + 1] = lost_C[level] + loss_CL[level, k]
+            level += 1
+    return best_C, found, True

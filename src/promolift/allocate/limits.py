@@ -140,7 +140,7 @@ def stack_rules(budget: float, limits: Sequence[Limit], masks: Sequence[Mask], e
     )  # fmt: skip
 
 
-class Part(NamedTuple):
+class LimitTerm(NamedTuple):
     """One term of a row: the column that is added up, its weight, and whether over everything or what is covered."""
 
     column: int
@@ -154,7 +154,7 @@ class Side(NamedTuple):
     name: str
     floor: bool
     bound: float
-    parts: tuple[Part, ...]
+    parts: tuple[LimitTerm, ...]
 
 
 def sides(limit: Limit) -> list[Side]:
@@ -165,7 +165,7 @@ def sides(limit: Limit) -> list[Side]:
             sign = -1.0 if floor else 1.0
             parts, value = _parts(limit.measure, bound)
             name = f"{limit.name} ({'at least' if floor else 'at most'})" if both else limit.name
-            signed = tuple(Part(column, sign * weight, whole) for column, weight, whole in parts)
+            signed = tuple(LimitTerm(column, sign * weight, whole) for column, weight, whole in parts)
             found.append(Side(name, floor, sign * value, signed))
     return found
 

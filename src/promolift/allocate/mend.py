@@ -5,12 +5,12 @@ C customers, K slots and a last one for none, M rows, R rows of a class one afte
 
 import numpy as np
 
-from promolift.allocate.core import Columns, Floats, Ints, Links, Slots, State
+from promolift.allocate.core import Floats, Ints, KernelColumns, Links, Slots, State
 from promolift.allocate.kernel import compiled, values
 
 
 @compiled
-def amounts(columns: Columns, links: Links, i: int, k: int, sign: float, a_R: Floats) -> None:
+def amounts(columns: KernelColumns, links: Links, i: int, k: int, sign: float, a_R: Floats) -> None:
     """Add `sign` times what slot k of row i uses of its class's rows to a_R; the slot after the last uses nothing."""
     gain_NK, cost_NK, units_NK, offer_NK, label_N = columns
     if k >= gain_NK.shape[1]:
@@ -25,7 +25,7 @@ def amounts(columns: Columns, links: Links, i: int, k: int, sign: float, a_R: Fl
 
 
 @compiled
-def change(columns: Columns, links: Links, i: int, now: int, k: int, a_R: Floats) -> None:
+def change(columns: KernelColumns, links: Links, i: int, now: int, k: int, a_R: Floats) -> None:
     """Write to a_R what the class's rows use more when row i goes from slot `now` to slot k."""
     a_R[:] = 0.0
     amounts(columns, links, i, now, -1.0, a_R)
@@ -53,7 +53,7 @@ def harm(links: Links, s: int, a_R: Floats, state: State, but: int) -> float:
 
 
 @compiled
-def score(columns: Columns, slot_C: Slots, weight_SJ4: Floats, links: Links, state: State, target: int) -> Floats:
+def score(columns: KernelColumns, slot_C: Slots, weight_SJ4: Floats, links: Links, state: State, target: int) -> Floats:
     """What each move costs per unit of the broken row `target` it mends: loss at the prices and fines for other rows.
 
     Infinite if it mends nothing or is fined more than it mends. With target -1: the loss of the moves that add gain.
@@ -91,7 +91,7 @@ def score(columns: Columns, slot_C: Slots, weight_SJ4: Floats, links: Links, sta
 
 
 @compiled
-def losses(columns: Columns, slot_C: Slots, weight_SJ4: Floats) -> Floats:
+def losses(columns: KernelColumns, slot_C: Slots, weight_SJ4: Floats) -> Floats:
     """What each move loses at the prices; infinite where there is no move."""
     gain_NK = columns.gain_NK
     K = gain_NK.shape[1]
@@ -107,7 +107,7 @@ def losses(columns: Columns, slot_C: Slots, weight_SJ4: Floats) -> Floats:
 
 
 @compiled
-def apply(columns: Columns, slot_C: Slots, links: Links, order_P: Ints, state: State, target: int) -> int:
+def apply(columns: KernelColumns, slot_C: Slots, links: Links, order_P: Ints, state: State, target: int) -> int:
     """Make the moves in the given order, each customer once, until row `target` holds; returns how many were made.
 
     A move is made only if it lowers the sum of fines; with target -1, if it breaks nothing. Changes slot_C and used_M.
@@ -139,7 +139,7 @@ def apply(columns: Columns, slot_C: Slots, links: Links, order_P: Ints, state: S
 
 
 @compiled
-def changes(columns: Columns, slot_C: Slots, links: Links, move_P: Ints, M: int) -> tuple[Floats, Floats]:
+def changes(columns: KernelColumns, slot_C: Slots, links: Links, move_P: Ints, M: int) -> tuple[Floats, Floats]:
     """What each move adds to every row and to the gain."""
     gain_NK, label_N = columns.gain_NK, columns.label_N
     K = gain_NK.shape[1]
@@ -197,7 +197,7 @@ def exchange(delta_PM: Floats, gain_P: Floats, who_P: Ints, used_M: Floats, boun
 
 
 @compiled
-def margins(columns: Columns, weight_SJ4: Floats) -> Floats:
+def margins(columns: KernelColumns, weight_SJ4: Floats) -> Floats:
     """Best less second best penalised value of each row, none included, as part of the row's largest gain."""
     gain_NK = columns.gain_NK
     K = gain_NK.shape[1]

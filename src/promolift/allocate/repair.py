@@ -8,10 +8,23 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from promolift.allocate.core import BLOCK, Floats, Ints, Links, Options, Prices, Rows, Slots, Source, State, sweep, word
-from promolift.allocate.dual import SALT, Near, Priced, Sample, link
+from promolift.allocate.core import (
+    BLOCK,
+    CheckedRows,
+    Floats,
+    Ints,
+    Links,
+    Options,
+    Prices,
+    Slots,
+    Source,
+    SourceScale,
+    State,
+    sweep,
+    word,
+)
+from promolift.allocate.dual import SALT, Near, Priced, RowSample, link
 from promolift.allocate.limits import ROUNDING, Rules
-from promolift.allocate.measure import Scale
 
 NEAR = 6_000  # customers to work with at first
 WELL = 5e-4  # a gap above which a second, wider attempt is made
@@ -23,12 +36,12 @@ PAIRS = 1_200  # moves among which pairs are sought
 
 
 @dataclass(frozen=True, eq=False)
-class Drawn:
+class RoundedPlan:
     """A plan: slots of all customers, whole-number sums, and the rows to work with (in the order of their hash)."""
 
     choice_N: Slots
     sums_SJ4: Ints
-    near: Rows
+    near: CheckedRows
     position_C: Ints
     priced_C: Slots
     hard_SJ4: Floats
@@ -52,7 +65,9 @@ class Whole:
         return float(self.sums_SJ4[:, :, 0].sum())
 
 
-def finish(source: Source, scale: Scale, rules: Rules, sample: Sample, priced: Priced, options: Options) -> Whole:
+def finish(
+    source: Source, scale: SourceScale, rules: Rules, sample: RowSample, priced: Priced, options: Options
+) -> Whole:
     """Draw, mend and fill, with more and more customers until no row is broken or all customers took part."""
     prices = Prices(rules.weights(priced.price_M), priced.width, 0.0, options.seed)
     aim, passes, best = NEAR, 0, None
@@ -69,13 +84,13 @@ def finish(source: Source, scale: Scale, rules: Rules, sample: Sample, priced: P
         aim *= WIDER
 
 
-def draw(source: Source, scale: Scale, prices: Prices, near: Near, threads: int = 1) -> Drawn:
+def draw(source: Source, scale: SourceScale, prices: Prices, near: Near, threads: int = 1) -> RoundedPlan:
     """The plan of the prices alone, and the rows that are `near`. One pass."""
     from promolift.allocate import kernel, soft
 
     scale_3 = np.array([scale.gain, scale.cost, scale.units])
 
-    def job(rows: Rows) -> tuple[Slots, Ints, Rows, Ints, Ints]:
+    def job(rows: CheckedRows) -> tuple[Slots, Ints, CheckedRows, Ints, Ints]:
         choice_N = rows.choose(prices)
         sums = soft.settle(rows.columns, prices.weight_SJ4, scale_3, choice_N)
         at = near.pick(rows, prices.weight_SJ4)
@@ -88,15 +103,17 @@ def draw(source: Source, scale: Scale, prices: Prices, near: Near, threads: int 
         )
 
     blocks = list(sweep(source, job, threads, max(BLOCK, prices.weight_SJ4.size)))
-    found, position_C = Rows.join([b[2] for b in blocks]), np.concatenate([b[3] for b in blocks])
+    found, position_C = CheckedRows.join([b[2] for b in blocks]), np.concatenate([b[3] for b in blocks])
     order = np.lexsort((position_C, kernel.mix_all(found.key_N, word(prices.seed ^ SALT))))
     choice_N, position_C = np.concatenate([b[0] for b in blocks]), position_C[order]
     sums_SJ4, hard_SJ4 = np.sum([b[1] for b in blocks], axis=0), np.sum([b[4] for b in blocks], axis=0)
     unit = np.array([scale.gain, scale.cost, 1.0, scale.units])
-    return Drawn(choice_N, sums_SJ4, found.part(order), position_C, choice_N[position_C], hard_SJ4 / unit)
+    return RoundedPlan(choice_N, sums_SJ4, found.part(order), position_C, choice_N[position_C], hard_SJ4 / unit)
 
 
-def mend_and_fill(drawn: Drawn, scale: Scale, rules: Rules, prices: Prices, unit_M: Floats, passes: int) -> Whole:
+def mend_and_fill(
+    drawn: RoundedPlan, scale: SourceScale, rules: Rules, prices: Prices, unit_M: Floats, passes: int
+) -> Whole:
     """Work on the near rows until no row is broken, then fill; sums are kept in whole numbers."""
     unit = np.array([scale.gain, scale.cost, 1.0, scale.units])
     bench = Bench(drawn.near, link(rules), rules, prices, unit_M)
@@ -117,7 +134,7 @@ def mend_and_fill(drawn: Drawn, scale: Scale, rules: Rules, prices: Prices, unit
     return _whole(drawn, slot_C, sums_SJ4 / unit, rules, passes)
 
 
-def _whole(drawn: Drawn, slot_C: Slots, sums_SJ4: Floats, rules: Rules, passes: int) -> Whole:
+def _whole(drawn: RoundedPlan, slot_C: Slots, sums_SJ4: Floats, rules: Rules, passes: int) -> Whole:
     """The near rows' slots put back among all."""
     choice_N = drawn.choice_N.copy()
     choice_N[drawn.position_C] = slot_C
@@ -126,7 +143,7 @@ def _whole(drawn: Drawn, slot_C: Slots, sums_SJ4: Floats, rules: Rules, passes: 
     return Whole(choice_N, sums_SJ4, rules.used(sums_SJ4), moved, passes, rules.excess(sums_SJ4), drawn.hard_SJ4)
 
 
-def sums_of(rows: Rows, slot_C: Slots, prices: Prices, scale: Scale) -> Ints:
+def sums_of(rows: CheckedRows, slot_C: Slots, prices: Prices, scale: SourceScale) -> Ints:
     """Whole-number sums of the given slots."""
     from promolift.allocate import soft
 
@@ -138,7 +155,7 @@ def sums_of(rows: Rows, slot_C: Slots, prices: Prices, scale: Scale) -> Ints:
 class Bench:
     """The near rows with the rules that bind them; its methods change the slots they are given."""
 
-    rows: Rows
+    rows: CheckedRows
     links: Links
     rules: Rules
     prices: Prices

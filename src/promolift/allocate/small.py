@@ -7,10 +7,9 @@ branch ends as soon as its losses reach the gap. C customers who may differ, L s
 
 import numpy as np
 
-from promolift.allocate.core import Floats, Ints, Prices, Rows, Slots, Source, sweep, word
+from promolift.allocate.core import CheckedRows, Floats, Ints, Prices, Slots, Source, SourceScale, sweep, word
 from promolift.allocate.dual import SALT, Priced
 from promolift.allocate.limits import Rules
-from promolift.allocate.measure import Scale
 from promolift.allocate.repair import Whole, sums_of
 
 PAIRS = 3_000  # usable pairs up to which this is tried
@@ -19,7 +18,7 @@ EXACT = 1e-12  # relative rounding of the sums
 
 
 def polish(
-    source: Source, scale: Scale, rules: Rules, priced: Priced, prices: Prices, whole: Whole
+    source: Source, scale: SourceScale, rules: Rules, priced: Priced, prices: Prices, whole: Whole
 ) -> tuple[Whole, float]:
     """The plan and bound, or better ones by branch and bound if there are few pairs and something is to be gained."""
     bound = priced.bound
@@ -41,16 +40,16 @@ def polish(
     return whole, bound
 
 
-def _in_order(source: Source, seed: int) -> tuple[Rows, Ints]:
+def _in_order(source: Source, seed: int) -> tuple[CheckedRows, Ints]:
     """All rows in the order of their hash, and where they lie."""
     from promolift.allocate import kernel
 
-    rows = Rows.join(list(sweep(source, lambda part: part)))
+    rows = CheckedRows.join(list(sweep(source, lambda part: part)))
     order = np.lexsort((np.arange(len(rows)), kernel.mix_all(rows.key_N, word(seed ^ SALT))))
     return rows.part(order), order
 
 
-def _whole(rows: Rows, order: Ints, slot_N: Slots, rules: Rules, prices: Prices, scale: Scale) -> Whole:
+def _whole(rows: CheckedRows, order: Ints, slot_N: Slots, rules: Rules, prices: Prices, scale: SourceScale) -> Whole:
     """The slots as a plan, counted in whole numbers."""
     unit = np.array([scale.gain, scale.cost, 1.0, scale.units])
     sums_SJ4 = sums_of(rows, slot_N, Prices(rules.weights(np.zeros(rules.rows))), scale) / unit
@@ -61,7 +60,7 @@ def _whole(rows: Rows, order: Ints, slot_N: Slots, rules: Rules, prices: Prices,
     return Whole(choice_N, sums_SJ4, rules.used(sums_SJ4), moved, 1, rules.excess(sums_SJ4), sums_SJ4)
 
 
-def branch(rows: Rows, rules: Rules, price_M: Floats, gain: float) -> tuple[Slots | None, bool]:
+def branch(rows: CheckedRows, rules: Rules, price_M: Floats, gain: float) -> tuple[Slots | None, bool]:
     """Slots that gain more than `gain`, None if none were found; and whether all better plans were looked at.
 
     The gap allowed is doubled from a small part of the whole: the search for plans close to the bound is short.
@@ -76,7 +75,7 @@ def branch(rows: Rows, rules: Rules, price_M: Floats, gain: float) -> tuple[Slot
     return None, seen
 
 
-def _values(rows: Rows, rules: Rules, price_M: Floats) -> tuple[Floats, Floats]:
+def _values(rows: CheckedRows, rules: Rules, price_M: Floats) -> tuple[Floats, Floats]:
     """Penalised value (-inf: not usable) and use of every row of each slot, the last for none."""
     n, slots = rows.gain_NK.shape
     i_P, k_P = np.nonzero((rows.gain_NK >= 0) & (rows.cost_NK < np.inf))
@@ -92,7 +91,7 @@ def _within(
     value_NL: Floats, coef_NLM: Floats, best_N: Floats, rules: Rules, price_M: Floats, gap: float
 ) -> tuple[Ints | None, bool]:
     """The best slots that lose less than `gap` in all, None if none were found; and whether all were looked at."""
-    from promolift.allocate import tree
+    from promolift.allocate import kernel
 
     everyone, slot_N = np.arange(len(best_N)), np.argmax(value_NL, axis=1)
     loss_NL = best_N[:, None] - value_NL
@@ -105,14 +104,14 @@ def _within(
     loss_CL = np.take_along_axis(loss_NL[free_C], order_CL, axis=1)
     coef_CLM = np.take_along_axis(coef_NLM[free_C], order_CL[:, :, None], axis=1)
     tight_M = rules.bound_M + EXACT * np.abs(rules.bound_M)
-    at_C, found, seen = tree.search(loss_CL, coef_CLM, base_M, tight_M, price_M, gap)
+    at_C, found, seen = kernel.search(loss_CL, coef_CLM, base_M, tight_M, price_M, gap)
     if not found:
         return None, seen
     slot_N[free_C] = order_CL[np.arange(len(free_C)), at_C]
     return slot_N, seen
 
 
-def coefficients(rows: Rows, rules: Rules, i_P: Ints, k_P: Ints) -> Floats:
+def coefficients(rows: CheckedRows, rules: Rules, i_P: Ints, k_P: Ints) -> Floats:
     """What each pair adds to every row, shape (M, pairs)."""
     label_P = rows.label_N[i_P] if rows.label_N.size else np.zeros(len(i_P), np.int32)
     offer_P = rows.offer_NK[i_P, k_P] if rows.offer_NK.size else k_P

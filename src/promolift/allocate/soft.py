@@ -8,14 +8,14 @@ N customers, K slots, S classes, J offers, M rows, R rows of a class one after t
 
 import numpy as np
 
-from promolift.allocate.core import Columns, Floats, Ints, Keys, Links, Slots
+from promolift.allocate.core import Floats, Ints, KernelColumns, Keys, Links, Slots
 from promolift.allocate.kernel import compiled, mix, project, values
 
 SOFT = 1 << 30  # quanta of a part of a customer: the soft count
 
 
 @compiled
-def pairs(columns: Columns, omega_N: Floats, S: int, J: int) -> Floats:
+def pairs(columns: KernelColumns, omega_N: Floats, S: int, J: int) -> Floats:
     """Weighted sums of gain, cost, count and units over all usable pairs, by class and offer."""
     gain_NK, cost_NK, units_NK, offer_NK, label_N = columns
     sums_SJ4 = np.zeros((S, J, 4), np.float64)
@@ -34,7 +34,7 @@ def pairs(columns: Columns, omega_N: Floats, S: int, J: int) -> Floats:
 
 @compiled
 def curve(
-    columns: Columns, omega_N: Floats, weight_SJ4: Floats, width: float, links: Links, M: int
+    columns: KernelColumns, omega_N: Floats, weight_SJ4: Floats, width: float, links: Links, M: int
 ) -> tuple[float, Floats, Floats]:
     """Smoothed value of the customers, its sums by class and offer, and its second derivative (lower half of M, M)."""
     gain_NK, cost_NK, units_NK, offer_NK, label_N = columns
@@ -70,7 +70,7 @@ def curve(
 
 
 @compiled
-def bend(columns: Columns, links: Links, i: int, prob_K: Floats, factor: float, hess_MM: Floats) -> None:
+def bend(columns: KernelColumns, links: Links, i: int, prob_K: Floats, factor: float, hess_MM: Floats) -> None:
     """Add what one hesitating customer adds to the second derivative: the scatter of his slots' coefficients."""
     gain_NK, cost_NK, units_NK, offer_NK, label_N = columns
     s = label_N[i] if label_N.size else 0
@@ -130,7 +130,7 @@ def box_step(hess_MM: Floats, slope_M: Floats, low_M: Floats, high_M: Floats, sw
 
 
 @compiled
-def account(columns: Columns, weight_SJ4: Floats, width: float, scale_3: Floats) -> tuple[Ints, Ints]:
+def account(columns: KernelColumns, weight_SJ4: Floats, width: float, scale_3: Floats) -> tuple[Ints, Ints]:
     """Whole-number sums of the best slots by class and offer, and what smoothing changes (its count in SOFT quanta)."""
     gain_NK, cost_NK, units_NK, offer_NK, label_N = columns
     K = gain_NK.shape[1]
@@ -169,7 +169,7 @@ def account(columns: Columns, weight_SJ4: Floats, width: float, scale_3: Floats)
 
 
 @compiled
-def settle(columns: Columns, weight_SJ4: Floats, scale_3: Floats, choice_N: Slots) -> Ints:
+def settle(columns: KernelColumns, weight_SJ4: Floats, scale_3: Floats, choice_N: Slots) -> Ints:
     """Whole-number sums of the chosen slots by class and offer, in the shape of the weights."""
     gain_NK, cost_NK, units_NK, offer_NK, label_N = columns
     sums_SJ4 = np.zeros(weight_SJ4.shape, np.int64)

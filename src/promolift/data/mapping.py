@@ -17,7 +17,80 @@ RawTable = Literal["events", "customers", "products", "promotions", "redemptions
 Kind = Literal["purchase", "view", "add_to_cart", "refund", "other"]
 KINDS: tuple[Kind, ...] = ("purchase", "view", "add_to_cart", "refund", "other")
 
-# What a source column can be, per raw table; the first group is needed, the second is welcome.
+# What a source column can be, per raw table, and what it says.
+ROLES: Dict[str, Dict[str, str]] = {
+    "events": {
+        "customer_id": "who",
+        "time": "when it happened; or the day alone, with `clock`",
+        "clock": "time of day, where the day stands in another column: 14:32, 1432, or in a column of hours 14",
+        "status": "state of the order: cancelled, returned and unpaid ones do not count as purchases",
+        "received": "when the row arrived, so that late ones can be counted",
+        "event_id": "id of the event: the same id again is a duplicate",
+        "kind": "name of the event, such as purchase or view; `kinds` explains names that are not known",
+        "product_id": "which product",
+        "order_id": "which order, invoice or receipt; without it the visit is one, else a customer's local day",
+        "sequence": "number of the order of its customer, for `time_format` gaps",
+        "session_id": "which visit",
+        "store_id": "which shop or branch",
+        "channel": "where: shop, web, app",
+        "quantity": "units in the row",
+        "amount": "what was paid for the row",
+        "unit_price": "what was paid for one unit",
+        "list_amount": "what the row would have cost without discounts",
+        "list_unit_price": "what one unit would have cost without discounts",
+        "shelf_discount": "what was taken off for everybody, on the shelf or by a loyalty card",
+        "coupon_discount": "what a coupon took off",
+        "currency": "currency of the row; rows in another than `currency` are rejected",
+    },
+    "customers": {
+        "customer_id": "who",
+        "name": "how to address them",
+        "sex": "as the source says",
+        "age": "years or a band such as 25-34",
+        "occupation": "as the source says",
+        "income": "a band, as the source says",
+        "language": "Chinese or English",
+        "consent": "yes or no to being sent offers",
+    },
+    "products": {
+        "product_id": "which product",
+        "name": "as printed for customers",
+        "category": "the level on which offers are given; a path with `category_path`",
+        "type": "the finer level below it",
+        "department": "the coarser level above it",
+        "brand": "brand or class of brands",
+        "price": "price of one unit without discounts",
+        "cost": "what the shop pays for one unit",
+    },
+    "promotions": {
+        "customer_id": "who was sent it",
+        "campaign_id": "which campaign",
+        "start": "first day or moment on which the offer could be used",
+        "kind": "type of campaign, as the source says",
+        "end": "last day or moment",
+        "valid_days": "days that it could be used, where no column says the last one",
+        "redeemed_at": "when this customer used it; empty where they did not",
+        "coupon_id": "which coupon",
+    },
+    "redemptions": {
+        "customer_id": "who",
+        "campaign_id": "which campaign",
+        "redeemed_at": "when",
+        "coupon_id": "which coupon",
+    },
+    "coupons": {
+        "campaign_id": "which campaign",
+        "coupon_id": "which coupon",
+        "product_id": "a product that it covers",
+    },
+    "shelf": {
+        "product_id": "which product",
+        "store_id": "in which shop",
+        "start": "first day of the week",
+        "display": "where it was on display",
+        "mailer": "where in the mailer it stood",
+    },
+}
 NEEDED: Dict[str, tuple[str, ...]] = {
     "events": ("customer_id", "time"),
     "customers": ("customer_id",),
@@ -28,29 +101,7 @@ NEEDED: Dict[str, tuple[str, ...]] = {
     "shelf": ("product_id", "store_id", "start"),
 }
 WELCOME: Dict[str, tuple[str, ...]] = {
-    "events": (
-        *(
-            "clock",
-            "status",
-            "received",
-            "event_id",
-            "kind",
-            "product_id",
-            "order_id",
-            "sequence",
-            "session_id",
-            "store_id",
-            "channel",
-        ),
-        *("quantity", "amount", "unit_price", "list_amount", "list_unit_price", "shelf_discount", "coupon_discount"),
-        "currency",
-    ),
-    "customers": ("name", "sex", "age", "occupation", "income", "language", "consent"),
-    "products": ("name", "category", "type", "department", "brand", "price", "cost"),
-    "promotions": ("kind", "end", "valid_days", "redeemed_at", "coupon_id"),
-    "redemptions": ("coupon_id",),
-    "coupons": (),
-    "shelf": ("display", "mailer"),
+    table: tuple(role for role in roles if role not in NEEDED[table]) for table, roles in ROLES.items()
 }
 ADDED_UP = frozenset({"amount", "list_amount", "shelf_discount", "coupon_discount"})  # several columns: their sum
 JOINED = frozenset({"name"})  # several columns: joined by a space
@@ -58,40 +109,88 @@ DATED = frozenset({"time"})  # three columns: year, month and day
 
 
 class Mapping(Settings):
-    """Where each of our columns comes from, and how times, money and event names are read.
+    """Where each of our columns comes from, and how times, money and event names are read."""
 
-    `columns` names the source column of each role (NEEDED and WELCOME list the roles); amounts may name several
-    columns, which are added. `constants` gives a role the same text on every row. `amount` is per row and `unit_price`
-    per unit; the `list_` pair is the same before discounts. Money is in major units (12.50) unless `money` says minor
-    (1250).
-    """
-
-    table: RawTable
-    columns: dict[str, str | tuple[str, ...]] = Field(default_factory=dict)
-    constants: dict[str, str] = Field(default_factory=dict)
+    table: RawTable = Field(
+        description="Which of our tables it makes. In promolift.toml it follows from the part and is left out.",
+        examples=["events"],
+    )
+    columns: dict[str, str | tuple[str, ...]] = Field(
+        default_factory=dict,
+        description="Source column of each role (the [roles](#roles) of the table). Amounts and discounts may name "
+        "several columns, which are added; a name several, which are joined; a time three: year, month and day.",
+        examples=[{"customer_id": "user", "time": "date", "amount": ["goods", "deposit"]}],
+    )
+    constants: dict[str, str] = Field(
+        default_factory=dict,
+        description="The same text for a role on every row, where no column says it.",
+        examples=[{"kind": "purchase", "channel": "web"}],
+    )
     time_format: str = Field(
         default="iso",
-        description="iso, epoch, weeks, days, hours, minutes, seconds, gaps (days since the customer's order before; "
-        "sequence numbers his orders), or strptime formats joined by ' | '",
+        description="How times are written: `iso`, `epoch`, a count since `time_origin` (`weeks`, `days`, `hours`, "
+        "`minutes`, `seconds`), `gaps` (days since the customer's order before, in the order of `columns.sequence`), "
+        "or strptime formats joined by ' | '.",
+        examples=["%d/%m/%Y %H:%M | %d/%m/%Y"],
     )
     time_origin: str | None = Field(
         default=None,
-        description="the local day that number 0 of a count stands for; of times without a year, the year",
+        description="Local day that number 0 of a count stands for; for times without a year a day of the year meant; "
+        "for `gaps` the day of everybody's last order.",
+        examples=["2025-01-01"],
     )
-    zone: Zone = Field(default="UTC", description="zone of times that carry none, and of a customer's days")
-    currency: Currency = Field(default="USD", description="ISO 4217; gives the digits after the point")
-    money: Literal["major", "minor"] = "major"
-    decimal: Literal[".", ","] = "."
-    scale: float = Field(default=1.0, gt=0, description="all money is multiplied by it, where prices were scaled down")
+    zone: Zone = Field(
+        default="UTC",
+        description="Zone of times that carry none, and of a customer's days.",
+        examples=["America/New_York"],
+    )
+    currency: Currency = Field(
+        default="USD",
+        description="Currency of this file's amounts; it gives the digits after the point. Rows that name another are "
+        "rejected.",
+    )
+    money: Literal["major", "minor"] = Field(
+        default="major", description="Unit of the amounts: `major` as in 12.50, `minor` as in 1250."
+    )
+    decimal: Literal[".", ","] = Field(
+        default=".", description="The decimal point of numbers that are written as text."
+    )
+    scale: float = Field(
+        default=1.0,
+        gt=0,
+        description="All amounts are multiplied by it, where prices were scaled down.",
+        examples=[100.0],
+    )
     repeats: Literal["duplicates", "units"] = Field(
-        default="duplicates", description="rows equal in every column: duplicates, or units of a log without quantities"
+        default="duplicates",
+        description="What rows equal in every column are: the same row again, or further units of a log without "
+        "quantities.",
     )
-    discount: Literal["positive", "negative", "rate", "percent"] = "positive"
-    spending: Literal["positive", "negative"] = Field(default="positive", description="sign of a purchase's amount")
-    kinds: dict[str, Kind] = Field(default_factory=dict)
-    cancel_prefix: str = Field(default="", description="an order id that begins so is a cancellation")
-    category_path: str = Field(default="", description="what parts the levels of a category written as one path")
-    notes: tuple[str, ...] = ()
+    discount: Literal["positive", "negative", "rate", "percent"] = Field(
+        default="positive",
+        description="How discounts are written: as an amount above or below 0, or for shelf discounts as a share "
+        "(0.2) or a percentage (20) of the price.",
+    )
+    spending: Literal["positive", "negative"] = Field(
+        default="positive", description="Sign of a purchase's amount: negative as on a bank statement."
+    )
+    kinds: dict[str, Kind] = Field(
+        default_factory=dict,
+        description="What the shop's own event names mean, beyond those that are known.",
+        examples=[{"checkout_done": "purchase", "wishlist": "other"}],
+    )
+    cancel_prefix: str = Field(default="", description="An order id that begins so is a cancellation.", examples=["C"])
+    category_path: str = Field(
+        default="",
+        description="What parts the levels of a category that is written as one path, such as food/tea/green.",
+        examples=["/"],
+    )
+    notes: tuple[str, ...] = Field(
+        default=(),
+        description="What `promolift init` was not sure of; the health report repeats it. Delete a line once it is "
+        "checked.",
+        examples=[["no column says what kind of event a row is: all are taken for purchases"]],
+    )
 
     @model_validator(mode="after")
     def _roles_fit_the_table(self) -> Self:

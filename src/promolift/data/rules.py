@@ -14,22 +14,37 @@ Action = Literal["rejected", "repaired", "counted"]
 
 
 class CleanRules(Settings):
-    """Limits of what is believed."""
+    """Limits of what is believed; the [cleaning rules](cleaning.md) go by them."""
 
-    now_ms: int | None = Field(default=None, description="rows later than this are rejected; none: no row is too late")
-    since_ms: int = Field(default=631_152_000_000, description="rows earlier than this are rejected (1990-01-01)")
+    now_ms: int | None = Field(
+        default=None,
+        description="Events later than this are rejected, in milliseconds UTC since 1970. Left out: the moment of "
+        "`promolift ingest`.",
+        examples=[1_767_225_600_000],
+    )
+    since_ms: int = Field(
+        default=631_152_000_000,
+        description="Events earlier than this are rejected, in milliseconds UTC since 1970; the default is 1990-01-01.",
+    )
     max_quantity: float = Field(
-        default=1000, gt=0, description="units in one row above which the number is not believed"
+        default=1000, gt=0, description="Units in one row above which the number is not believed and becomes missing."
     )
     max_price_cents: int = Field(
-        default=1_000_000_000, gt=0, description="minor units in one row above which it is rejected"
+        default=1_000_000_000,
+        gt=0,
+        description="Minor units in one row above which a row is rejected, or a product's price becomes missing.",
     )
     max_age: int = Field(
-        default=110, gt=0, description="years above which an age is not believed: 118 is often 'unknown'"
+        default=110, gt=0, description="Years above which an age is not believed: 118 is often 'unknown'."
     )
-    late_ms: int = Field(default=86_400_000, gt=0, description="received this long after it happened counts as late")
+    late_ms: int = Field(
+        default=86_400_000,
+        gt=0,
+        description="Milliseconds between an event and its arrival above which it is counted as late; it is kept.",
+    )
     drop_identical: bool = Field(
-        default=True, description="rows equal in every column to an earlier one are duplicates"
+        default=True,
+        description="Rows equal in every column to an earlier one are duplicates and rejected.",
     )
 
 

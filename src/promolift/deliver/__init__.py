@@ -6,11 +6,11 @@ from promolift.lazy import lazy
 
 __all__ = [
     "Board",
+    "Choice",
     "Drawn",
     "Option",
     "Recalibration",
-    "Release",
-    "Verdict",
+    "ReleaseTerms",
     "code",
     "decide",
     "decide_options",
@@ -28,8 +28,17 @@ __all__ = [
 if TYPE_CHECKING:
     from promolift.deliver.batch import Board, Drawn, decide, records
     from promolift.deliver.codes import code, normalise, unique_codes
-    from promolift.deliver.decide import Option, Release, Verdict, decide_options, in_holdout, replay, verdicts
+    from promolift.deliver.decide import (
+        Choice,
+        Option,
+        Recalibration,
+        ReleaseTerms,
+        decide_options,
+        in_holdout,
+        recalibrated,
+        replay,
+        verdicts,
+    )
     from promolift.deliver.files import export_rows, plan_rows
-    from promolift.deliver.recalibrate import Recalibration, recalibrated
 else:
     lazy(__name__)

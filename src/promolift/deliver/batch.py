@@ -20,7 +20,7 @@ from promolift.deliver.decide import (
     NOTHING_PAYS,
     PAYS,
     UNKNOWN,
-    Release,
+    ReleaseTerms,
     decision_id,
     draw,
     explored,
@@ -94,7 +94,7 @@ class Drawn(NamedTuple):
     chosen_C: Ints
 
 
-def decide(candidates: pl.DataFrame, consent: pl.DataFrame, release: Release, ts_ms: int) -> pl.DataFrame:
+def decide(candidates: pl.DataFrame, consent: pl.DataFrame, release: ReleaseTerms, ts_ms: int) -> pl.DataFrame:
     """DECISIONS for every customer of `candidates`, in order of customer_id.
 
     `candidates`: customer_id, offer_id, gain_cents (expected gain with the discount paid), cost_cents, and where known
@@ -107,7 +107,7 @@ def decide(candidates: pl.DataFrame, consent: pl.DataFrame, release: Release, ts
     return records(Board.of(candidates, consent), release, ts_ms).decisions
 
 
-def records(board: Board, release: Release, ts_ms: int) -> Drawn:
+def records(board: Board, release: ReleaseTerms, ts_ms: int) -> Drawn:
     """DECISIONS of everybody on the board, and what every candidate's chance was."""
     people, size_N = board.people.to_list(), board.size_N
     asked_N = board.refusals.is_null().to_numpy()

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from hashlib import sha256
 
 from promolift.errors import InputError
-from promolift.privacy.pseudonym import secret_bytes
+from promolift.privacy.redact import secret_bytes
 
 ALPHABET = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"
 BODY, GROUP = 11, 4

@@ -6,17 +6,101 @@ nobody else's rows, so one request, a shard and a whole batch (batch.py) give th
 
 from collections.abc import Mapping, Sequence
 from operator import itemgetter
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 from pydantic import Field
 
 from promolift.allocate import choose
-from promolift.deliver.recalibrate import Recalibration
 from promolift.errors import InputError
 from promolift.hashing import hash_int, hash_unit
 from promolift.settings import Settings
+
+WHY = "closed by what was learned: its gain may be below 0"
+SCALED = ("gain_cents", "naive_gain_cents")
+SPREAD = ("gain_se_cents", "caution_cents")  # scaled by the size of the factor
+
+
+class Recalibration(Settings):
+    """What predicted gains are multiplied by: `offers` by a factor of their own, all others by `ratio`.
+
+    `low` and `high` are the 95 % interval of `ratio`; offers that are `closed` are given to nobody.
+    """
+
+    ratio: float = 1.0
+    low: float = 1.0
+    high: float = 1.0
+    offers: dict[str, float] = Field(default_factory=dict)
+    closed: tuple[str, ...] = ()
+
+    def factor(self, offer_id: str) -> float:
+        """What the predicted gain of an offer is multiplied by."""
+        return self.offers.get(offer_id, self.ratio)
+
+    def then(self, later: Self) -> Self:
+        """Both after each other: `later` was learned on gains that this one had changed already."""
+        names = sorted({*self.offers, *later.offers})
+        return self.model_copy(
+            update={
+                "ratio": self.ratio * later.ratio,
+                "low": min(self.ratio * later.low, self.ratio * later.high),
+                "high": max(self.ratio * later.low, self.ratio * later.high),
+                "offers": {name: self.factor(name) * later.factor(name) for name in names},
+                "closed": tuple(sorted({*self.closed, *later.closed})),
+            }
+        )
+
+    def since(self, earlier: Self | None) -> Self | None:
+        """What was learned after `earlier`, for gains that were multiplied by it: `earlier.then(it)` is this one.
+
+        None where nothing was. A gain that was multiplied by 0 stays 0.
+        """
+        if earlier is None or earlier == self:
+            return None if earlier == self else self
+
+        def over(late: float, early: float) -> float:
+            return late / early if early else 0.0
+
+        names = sorted({*self.offers, *earlier.offers})
+        return self.model_copy(
+            update={
+                "ratio": over(self.ratio, earlier.ratio),
+                "low": over(self.low, earlier.ratio),
+                "high": over(self.high, earlier.ratio),
+                "offers": {name: over(self.factor(name), earlier.factor(name)) for name in names},
+            }
+        )
+
+
+def recalibrated(candidates: pl.DataFrame, learned: Recalibration | None) -> pl.DataFrame:
+    """CANDIDATES with their gains, errors and caution multiplied and the closed offers closed.
+
+    What an offer costs does not change, so `added_cents`, the gain before its cost, follows the gain; what caution
+    takes off the gain is part of `charge_cents`, which follows it.
+    """
+    if learned is None:
+        return candidates
+    offer = pl.col("offer_id")
+    given = offer != "none"
+    own = offer.replace_strict(learned.offers, default=learned.ratio, return_dtype=pl.Float64)
+    factor = pl.when(given).then(own if learned.offers else pl.lit(learned.ratio)).otherwise(1.0)
+    known = candidates.columns
+    more = pl.col("caution_cents").fill_null(0.0) * (factor.abs() - 1)
+    rows = candidates.with_columns(
+        *(pl.col(name) * factor for name in SCALED if name in known),
+        *(pl.col(name) * factor.abs() for name in SPREAD if name in known),
+        *([pl.col("charge_cents") + more] if {"charge_cents", "caution_cents"} <= set(known) else []),
+    )
+    if {"added_cents", "gain_cents", "cost_cents"} <= set(rows.columns):
+        rows = rows.with_columns((pl.col("gain_cents") + pl.col("cost_cents")).alias("added_cents"))
+    shut = given & offer.is_in(list(learned.closed)) & pl.col("eligible")
+    return rows.with_columns(
+        pl.when(shut).then(pl.lit(WHY)).otherwise(pl.col("why_not")).alias("why_not"),
+        (pl.col("eligible") & ~shut).alias("eligible"),
+    )
+
 
 NONE = "none"
 UNKNOWN = "its gain or cost is not known"
@@ -27,7 +111,7 @@ PAYS = "largest gain at the price"
 NOTHING_PAYS = "no offer gains more than its cost at the price"
 
 
-class Release(Settings):
+class ReleaseTerms(Settings):
     """What is frozen when a policy goes live; a change of any field needs a new `policy_version`.
 
     `price`: gain in cents that one more cent of budget would add, found by the allocation. `holdout_share` of the
@@ -67,7 +151,7 @@ NAME = itemgetter(0)
 NO_OFFER = Option(NONE, 0.0, 0.0, None)
 
 
-class Verdict(NamedTuple):
+class Choice(NamedTuple):
     """What a decision comes to. `slot` is the place of the offer among his open ones, -1 for none; `best` likewise."""
 
     decision_id: str
@@ -98,7 +182,7 @@ class Decision(NamedTuple):
     reason: str
 
 
-def replay(decision: Mapping[str, Any], release: Release) -> dict[str, Any]:
+def replay(decision: Mapping[str, Any], release: ReleaseTerms) -> dict[str, Any]:
     """The decision made again from what its record (a row of DECISIONS) holds; equal to it unless either was changed.
 
     Raises InputError if the record belongs to another campaign, policy or version than the release.
@@ -119,7 +203,7 @@ def replay(decision: Mapping[str, Any], release: Release) -> dict[str, Any]:
     return again._asdict()
 
 
-def in_holdout(customer_id: str, release: Release) -> bool:
+def in_holdout(customer_id: str, release: ReleaseTerms) -> bool:
     """Whether a customer is kept back; fixed by id and salt alone, the same in every campaign that shares the salt."""
     share = release.holdout_share
     return share > 0 and hash_unit("holdout", release.holdout_salt, customer_id) < share
@@ -129,7 +213,7 @@ def decide_options(
     people: Sequence[str],
     options: Sequence[Sequence[Option]],
     refusals: Sequence[str | None],
-    release: Release,
+    release: ReleaseTerms,
     ts_ms: int,
 ) -> list[Decision]:
     """One decision per customer, as `decide` makes it, from options whose numbers were checked before.
@@ -154,9 +238,9 @@ def verdicts(
     worth: Sequence[Numbers],
     cost: Sequence[Numbers],
     refusals: Sequence[str | None],
-    release: Release,
+    release: ReleaseTerms,
     ts_ms: int,
-) -> list[Verdict]:
+) -> list[Choice]:
     """What is decided for each customer, without the lists that a record shows.
 
     `worth` (gain - charge) and `cost` are those of his open offers in order of offer_id. A live decision needs no more;
@@ -177,7 +261,7 @@ def _best_slots(worth: Sequence[Numbers], cost: Sequence[Numbers], price: float)
     return choose(gain_NK, cost_NK, price)
 
 
-def _settle(who: str, found: tuple[int, int], refusal: str | None, release: Release, ts_ms: int) -> Verdict:
+def _settle(who: str, found: tuple[int, int], refusal: str | None, release: ReleaseTerms, ts_ms: int) -> Choice:
     size, slot = found
     held = None if refusal else in_holdout(who, release)
     best = slot if slot >= 0 else size
@@ -185,7 +269,7 @@ def _settle(who: str, found: tuple[int, int], refusal: str | None, release: Rele
     at = size if held else best
     if explore and not held:
         at = draw(release, who, size, best)
-    return Verdict(
+    return Choice(
         decision_id=decision_id(release, who, ts_ms),
         ts_ms=ts_ms,
         customer_id=who,
@@ -198,7 +282,7 @@ def _settle(who: str, found: tuple[int, int], refusal: str | None, release: Rele
 
 
 def _one(
-    verdict: Verdict, options: Sequence[Option], opened: Sequence[Option], refusal: str | None, release: Release
+    verdict: Choice, options: Sequence[Option], opened: Sequence[Option], refusal: str | None, release: ReleaseTerms
 ) -> Decision:
     size = len(opened)
     found = size, verdict.best if verdict.best >= 0 else size
@@ -247,7 +331,7 @@ def explored(at: Ints, size: Ints, best: Ints, explore: Floats, share: Floats) -
     return found
 
 
-def draw(release: Release, who: str, size: int, best: int) -> int:
+def draw(release: ReleaseTerms, who: str, size: int, best: int) -> int:
     """Which action a customer draws: `explore` is spread evenly over `size` offers and none, the rest on the best."""
     actions, unit = size + 1, hash_unit(release.seed, release.campaign_id, "explore", who)
     prob = [release.explore / actions] * actions
@@ -259,7 +343,7 @@ def draw(release: Release, who: str, size: int, best: int) -> int:
     return max(range(actions), key=prob.__getitem__)  # what rounding leaves over goes to the likeliest
 
 
-def decision_id(release: Release, who: str, ts_ms: int) -> str:
+def decision_id(release: ReleaseTerms, who: str, ts_ms: int) -> str:
     """The moment first, so that ids rise with time: those of one moment lie together on disk."""
     key = (release.campaign_id, who, release.policy_id, release.policy_version, release.seed, ts_ms)
     return f"dec_{ts_ms:011x}{hash_int(*key):016x}"

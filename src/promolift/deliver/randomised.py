@@ -8,7 +8,7 @@ from typing import NamedTuple
 import polars as pl
 
 from promolift.deliver.batch import Board, Drawn, records
-from promolift.deliver.decide import Release
+from promolift.deliver.decide import ReleaseTerms
 
 STEP = 0.95  # what is spent and drawn shrinks by this factor until what was drawn keeps the budget
 
@@ -23,7 +23,7 @@ class Spending(NamedTuple):
 class Trial(NamedTuple):
     """A trial's terms and what was drawn by them."""
 
-    terms: Release
+    terms: ReleaseTerms
     drawn: Drawn
 
 
@@ -43,7 +43,7 @@ def spending(budget_cents: float, explore: float, even_cents: float) -> Spending
 
 
 def drawn(
-    rows: pl.DataFrame, free: pl.DataFrame, consent: pl.DataFrame, terms: Release, asof_ms: int, budget_cents: int
+    rows: pl.DataFrame, free: pl.DataFrame, consent: pl.DataFrame, terms: ReleaseTerms, asof_ms: int, budget_cents: int
 ) -> Trial:
     """`free` are the open candidates of those who may get an offer. With one chance for all of them a customer draws
     evenly from their open offers and none; nobody else gets one.

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import polars as pl
 
 from promolift.deliver.batch import Board, Drawn, records
-from promolift.deliver.decide import Release
+from promolift.deliver.decide import ReleaseTerms
 
 KEY = ["customer_id", "offer_id"]
 SETTLED = "settled when the budget was filled up"
@@ -19,7 +19,7 @@ class Settled(NamedTuple):
 
 
 def settled(
-    rows: pl.DataFrame, planned: pl.DataFrame, consent: pl.DataFrame, held: pl.Series, terms: Release, asof_ms: int
+    rows: pl.DataFrame, planned: pl.DataFrame, consent: pl.DataFrame, held: pl.Series, terms: ReleaseTerms, asof_ms: int
 ) -> Settled:
     """Decision records of `planned` (customer_id, offer_id): by the prices alone wherever they tell the same.
 

@@ -26,7 +26,7 @@ __all__ = [
     "PersonalResponse",
     "RedemptionModel",
     "RedemptionSettings",
-    "Targeting",
+    "TargetingCheck",
     "ValueSettings",
     "add_effects",
     "assumed_response",
@@ -57,7 +57,16 @@ if TYPE_CHECKING:
     from promolift.effect.diagnose import DiagnoseSettings, Diagnosis
     from promolift.effect.discount import DiscountResponse, assumed_response, fit_halves, fit_response, in_first_half
     from promolift.effect.dose import DoseModel, DoseSettings, fit_dose
-    from promolift.effect.exposure import ExposureSettings, History, exposure_features, offer_features, target_covers
+    from promolift.effect.exposure import (
+        ExposureSettings,
+        History,
+        TargetingCheck,
+        exposure_features,
+        judge_targeting,
+        offer_features,
+        spent_before,
+        target_covers,
+    )
     from promolift.effect.outcomes import average_effects, effect_bins
     from promolift.effect.panel import depth_sums, panel
     from promolift.effect.personal import PersonalResponse, fit_personal
@@ -69,7 +78,6 @@ if TYPE_CHECKING:
         rolling_origin,
     )
     from promolift.effect.settings import DiscountSettings, PanelSettings, ValueSettings
-    from promolift.effect.targeting import Targeting, judge_targeting, spent_before
     from promolift.effect.trial import Effect
     from promolift.effect.value import add_effects, scaled_gain, total_draws
 else:

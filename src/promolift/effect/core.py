@@ -9,9 +9,22 @@ from typing import Any, Literal, Protocol, Self
 
 import numpy as np
 import polars as pl
+import scipy
 from numpy.typing import ArrayLike
 from pydantic import Field
 
+from promolift.effect.learners import (
+    ByResponse,
+    BySegment,
+    Direct,
+    PlugIn,
+    Proportional,
+    Single,
+    fit_proportional,
+    fit_response,
+    fit_segment,
+    fit_trees,
+)
 from promolift.effect.linear import Additive, Basis, Linear, family_of, fit_additive, fit_linear
 from promolift.effect.nuisance import (
     Boosted,
@@ -25,38 +38,176 @@ from promolift.effect.nuisance import (
     winsorised,
 )
 from promolift.effect.parts import Arrays, from_parts, to_parts
-from promolift.effect.select import Rule, Verdict, judge, other_arms
-from promolift.effect.simple import ByResponse, BySegment, Proportional, fit_proportional, fit_response, fit_segment
-from promolift.effect.trees import Direct, PlugIn, Single, fit_trees
 from promolift.effect.trial import (
-    Column,
     Effect,
-    Encoder,
+    FeatureColumn,
+    FeatureEncoder,
     Features,
     Floats,
     Ints,
     Level,
-    Trial,
+    TrialArrays,
     chunks,
     encoder_of,
     numbers,
     row_keys,
 )
 from promolift.errors import InputError, SupportError
+from promolift.hashing import hash_int
 from promolift.settings import Settings
+
+DRAWS = 20_000  # Gaussian draws behind the quantile of the largest of C correlated tests
+WEIGHT_SD = 0.15  # spread of the stack's weights around an equal share before any data
+NEAR = 0.5  # a simpler answer whose loss is larger by so many standard errors is as good; 1 lost more in simulation
+BEYOND_DOUBT = 3.0  # an average effect of so many standard errors is no chance
+Answer = Literal["none", "simple", "stack"]
+
+
+@dataclass(frozen=True)
+class SelectionRule:
+    """How candidates are judged: the first `simple` of them are simpler than their mixture, in order of simplicity."""
+
+    simple: int
+    alpha: float = 0.05
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Weight of each candidate (all 0: everybody gains the same) and the numbers behind it.
+
+    `score_C`: by how much, in outcome units squared for each customer and treatment, following a candidate's
+    differences lowers the doubly robust loss of the constant effect, with its s.e.; `z_C` tests the same, and the
+    largest z must exceed `limit`.
+    """
+
+    answer: Answer
+    weight_C: Floats
+    score_C: Floats
+    se_C: Floats
+    z_C: Floats
+    limit: float
+
+    def table(self, names: tuple[str, ...]) -> pl.DataFrame:
+        """One row for each candidate."""
+        return pl.DataFrame(
+            {"learner": names, "score": self.score_C, "se": self.se_C, "z": self.z_C, "weight": self.weight_C}
+        )
+
+
+def judge(gain_NKC: Floats, psi_NK: Floats, fold_N: Ints, rule: SelectionRule) -> Selection:
+    """Test all candidates against "everybody gains the same"; mix them; fall back on the simplest as good.
+
+    Gains are centred within folds: candidates compete only by differences between customers. The test: the largest z
+    against the 1 - alpha quantile of the largest of C correlated standard normals, so that noise passes with chance
+    alpha whatever C. Passed: the mixture, unless a simple candidate's loss lies within NEAR standard errors of it
+    (paired, by customer). Failed: no differences; but an average effect beyond doubt on outcomes that cannot be
+    negative must differ on one scale or the other, so that the first candidate (proportional effects) gets the weight
+    the data give it, from half a weight on.
+    """
+    scale_K = 1 / np.maximum(psi_NK.std(axis=0), 1e-12)  # arms with noisier scores count less
+    gain = _within(gain_NKC, fold_N) * scale_K[:, None]
+    psi = _within(psi_NK[:, :, None], fold_N)[:, :, 0] * scale_K
+    product_NC = np.einsum("nkc,nk->nc", gain, psi)
+    size_C = np.einsum("nkc,nkc->c", gain, gain)
+    total_C, spread_C = product_NC.sum(axis=0), product_NC.std(axis=0) * np.sqrt(len(psi))
+    z_C = np.divide(total_C, spread_C, out=np.zeros_like(total_C), where=spread_C > 1e-12)
+    slope_C = np.clip(np.divide(total_C, size_C, out=np.zeros_like(total_C), where=size_C > 1e-12), 0, 1)
+    limit = _limit(product_NC, rule)
+    answer, weight_C = _decide(gain, psi, slope_C, rule) if z_C.max() > limit else _fallback(gain, psi, psi_NK)
+    unit = float((scale_K**-2).mean()) / psi.size
+    fall_NC = 2 * slope_C * product_NC - np.einsum("nkc,nkc->nc", gain, gain) * slope_C**2
+    score_C, se_C = fall_NC.sum(axis=0) * unit, fall_NC.std(axis=0) * np.sqrt(len(psi)) * unit
+    return Selection(answer, weight_C, score_C, se_C, z_C, limit)
+
+
+def _decide(gain: Floats, psi: Floats, slope_C: Floats, rule: SelectionRule) -> tuple[Answer, Floats]:
+    """The simplest candidate that is within NEAR standard errors of the mixture, else the mixture."""
+    mixed_C = stack(gain, psi)
+    loss_N = ((psi - gain @ mixed_C) ** 2).sum(axis=1)
+    for c in range(rule.simple):
+        worse_N = ((psi - slope_C[c] * gain[:, :, c]) ** 2).sum(axis=1) - loss_N
+        if slope_C[c] > 0 and worse_N.sum() <= NEAR * worse_N.std() * np.sqrt(len(worse_N)):
+            return "simple", np.where(np.arange(len(slope_C)) == c, slope_C[c], 0.0)
+    return "stack", mixed_C
+
+
+def _fallback(gain: Floats, psi: Floats, psi_NK: Floats) -> tuple[Answer, Floats]:
+    """Nothing, or the first candidate with the posterior mean of its weight, which was 0.5 +- 0.5 before the data."""
+    weight_C = np.zeros(gain.shape[2])
+    z_K = psi_NK.mean(axis=0) / np.maximum(psi_NK.std(axis=0), 1e-12) * np.sqrt(len(psi_NK))
+    if np.abs(z_K).max() <= BEYOND_DOUBT:
+        return "none", weight_C
+    first, noise = gain[:, :, 0], float(np.mean(psi**2))
+    size = float((first**2).sum()) / noise
+    if size < 1e-12:
+        return "none", weight_C
+    weight_C[0] = np.clip((float((first * psi).sum()) / noise + 0.5 * 4) / (size + 4), 0, 1)
+    return ("simple" if weight_C[0] > 0 else "none"), weight_C
+
+
+def stack(gain: Floats, psi: Floats) -> Floats:
+    """Non-negative weights of least squared error, drawn towards an equal share as a Gaussian prior of WEIGHT_SD does.
+
+    Where differences are weak the weights stay near equal, which beat fitted ones in simulation; strong ones free them.
+    """
+    flat, y = gain.reshape(-1, gain.shape[2]), psi.ravel()
+    noise, candidates = float(np.mean(y**2)), gain.shape[2]
+    precision = np.eye(candidates) / WEIGHT_SD**2
+    root = np.linalg.cholesky(flat.T @ flat / noise + precision)
+    pull = flat.T @ y / noise + precision @ np.full(candidates, 1 / candidates)
+    return np.asarray(scipy.optimize.nnls(root.T, np.linalg.solve(root, pull))[0])
+
+
+def other_arms(value_NA: Floats, score_NA: Floats, best: int, bound: float) -> Ints:
+    """Arms that may replace the `best` fixed one for customers whose value they lead, all out of fold.
+
+    Those whose takers score better than under the best arm, if together they do so by `bound` standard errors; else
+    those that do so alone. What is promised is that the policy as a whole beats the best fixed arm.
+    """
+    wish_N = value_NA.argmax(axis=1)
+    better_NA = np.where(wish_N[:, None] == np.arange(value_NA.shape[1]), score_NA - score_NA[:, [best]], 0.0)
+    gaining = np.flatnonzero(better_NA.mean(axis=0) > 0)
+    together, *alone = (_z(better_N) for better_N in (better_NA[:, gaining].sum(axis=1), *better_NA[:, gaining].T))
+    return gaining if together > bound else gaining[np.array(alone) > bound]
+
+
+def _z(values_N: Floats) -> float:
+    """Mean over its standard error."""
+    return float(values_N.mean() / max(values_N.std(), 1e-12) * np.sqrt(len(values_N)))
+
+
+def _within(values_NKC: Floats, fold_N: Ints) -> Floats:
+    """Values minus their mean in the same fold."""
+    centred = values_NKC.copy()
+    for fold in np.unique(fold_N):
+        centred[fold_N == fold] -= values_NKC[fold_N == fold].mean(axis=0)
+    return centred
+
+
+def _limit(product_NC: Floats, rule: SelectionRule) -> float:
+    """Quantile of the largest of the candidates' z, under no heterogeneity."""
+    live = product_NC.std(axis=0) > 1e-12
+    if not live.any():
+        return float("inf")
+    corr = np.atleast_2d(np.corrcoef(product_NC[:, live], rowvar=False))
+    draws = np.random.default_rng(hash_int("largest z", rule.seed)).standard_normal((DRAWS, len(corr)))
+    values, vectors = np.linalg.eigh(corr)
+    correlated = draws @ (vectors * np.sqrt(np.maximum(values, 0))).T
+    return float(np.quantile(correlated.max(axis=1), 1 - rule.alpha))
+
 
 Simple = Literal["proportional", "segment"]
 Rich = Literal[
-    "response", "additive", "additive-sparse", "multiplicative", "multiplicative-sparse",
-    "t-trees", "s-trees", "x-trees", "r-trees", "dr-trees",
+    "response", "additive", "multiplicative", "multiplicative-sparse", "t-trees", "s-trees", "x-trees",
 ]  # fmt: skip
 FOLDS = ((100_000, 5), (400_000, 3))  # below such a weight of rows, so many folds; else 2
 LEARN_CELLS = 20_000_000  # rows x encoded features that models learn from; rows beyond still judge them
 LEAST_ROWS = 50  # an arm with fewer customers is refused
 CUT = 0.95  # amounts above this quantile do not decide which arm is best for everybody: a few whales would
 KNOWN = (
-    Encoder, Column, Verdict, Basis, Linear, Additive, Boosted, Response, Proportional, ByResponse, BySegment,
-    PlugIn, Single, Direct,
+    FeatureEncoder, FeatureColumn, Selection, Basis, Linear, Additive, Boosted, Response, Proportional, ByResponse,
+    BySegment, PlugIn, Single, Direct,
 )  # fmt: skip
 
 
@@ -75,8 +226,6 @@ class EffectSettings(Settings):
     only enter the mixture. `folds` judge them (None: 5, with more rows fewer). `alpha`: chance of seeing
     differences in noise. `level`: whether treatments were drawn by lot (randomised) or are compared after adjustment.
     `bound`: standard errors by which the policy must do better than the best fixed arm before it leaves it.
-    `cost` of treating one customer, in the outcome's unit: every gain is net of it. It is known, so nothing has to
-    learn it: the learners see the outcome alone.
     """
 
     simple: tuple[Simple, ...] = Field(default=("proportional", "segment"), min_length=1)
@@ -86,7 +235,6 @@ class EffectSettings(Settings):
     folds: int | None = Field(default=None, ge=2, le=20)
     alpha: float = Field(default=0.05, gt=0, lt=1)
     bound: float = Field(default=2.0, ge=0)
-    cost: float = Field(default=0.0, ge=0)
     level: Level = "randomised"
     seed: int = 0
 
@@ -101,7 +249,7 @@ DEFAULT = EffectSettings()
 
 @dataclass(frozen=True)
 class Average:
-    """Average effect of each treatment over control, net of cost, doubly robust, with its standard error."""
+    """Average effect of each treatment over control, net of mean cost, doubly robust, with its standard error."""
 
     gain_K: Floats
     se_K: Floats
@@ -114,20 +262,21 @@ class EffectModel:
     `mean_JKC` is what each model says of the average customer, taken off before its weight is applied.
     The average and the judgement use all rows, even where only `learned` of them taught the models.
     `other_arms` are the arms that may replace `best_arm`, the best for everybody alike once amounts are winsorised.
+    `cost_K`: mean cost of each treatment, taken off the average.
     """
 
-    encoder: Encoder
+    encoder: FeatureEncoder
     average: Average
     learners: tuple[str, ...]
-    verdict: Verdict
+    verdict: Selection
     models: tuple[tuple[Gains, ...], ...]
     mean_JKC: Floats
     best_arm: int
     other_arms: Ints
     level: Level
     rows: int
+    cost_K: Floats
     learned: int | None = None  # rows the models learned from, where not all
-    cost: float = 0.0  # of treating one customer: taken off the average, so that every gain is net of it
 
     @property
     def chosen(self) -> dict[str, float] | Literal["none"]:
@@ -140,9 +289,10 @@ class EffectModel:
         """Out-of-fold score of each learner: `learner, score, se, z, weight` (see select.Verdict)."""
         return self.verdict.table(self.learners)
 
-    def predict(self, features: Features) -> Effect:
+    def predict(self, features: Features, cost_NK: ArrayLike | None = None) -> Effect:
         """Gain of each customer and treatment, net of cost: the average and the chosen learners' differences from it.
 
+        `cost_NK` is what treating these customers costs, as in `fit`; left out, what it cost on average in training.
         The standard error joins that of the average with the spread of the folds' models (delete-a-group jackknife).
         It knows nothing of differences that no learner could see.
         """
@@ -154,11 +304,13 @@ class EffectModel:
                 each[j, part] = (gains(models, x_NF[part]) - self.mean_JKC[j]) @ weights
         jackknife = (len(each) - 1) * each.var(axis=0)
         gain_NK = self.average.gain_K + each.mean(axis=0)
+        if cost_NK is not None:
+            gain_NK = gain_NK + (self.cost_K - _costs(cost_NK, gain_NK.shape))
         return Effect(gain_NK, np.sqrt(self.average.se_K**2 + jackknife), self.level)
 
-    def policy(self, features: Features) -> Ints:
+    def policy(self, features: Features, cost_NK: ArrayLike | None = None) -> Ints:
         """Recommended arm of each customer: the best fixed one unless another proved better for customers like them."""
-        value_NA = _over_control(self.predict(features).gain_NK)
+        value_NA = _over_control(self.predict(features, cost_NK).gain_NK)
         barred = np.ones(value_NA.shape[1], dtype=bool)
         barred[[self.best_arm, *self.other_arms]] = False
         value_NA[:, barred] = -np.inf
@@ -173,8 +325,14 @@ class EffectModel:
         names = arms or [f"treatment {arm}" for arm in range(len(self.average.gain_K) + 1)]
         pairs = zip(names[1:], self.average.gain_K, self.average.se_K, strict=True)
         effects = "; ".join(f"{name} adds {gain:.4g} (s.e. {se:.2g})" for name, gain, se in pairs)
-        effects += f", its cost of {self.cost:g} taken off" if self.cost else ""
+        effects += f", {self._paid(names)} taken off" if self.cost_K.any() else ""
         return f"Evidence: {self.level}, {self.rows} customers; on average {effects}.{self._taught()} {self._why()}"
+
+    def _paid(self, names: Sequence[str]) -> str:
+        if (self.cost_K == self.cost_K[0]).all():
+            return f"its cost of {self.cost_K[0]:g}"
+        each = (f"{cost:.4g} ({name})" for name, cost in zip(names[1:], self.cost_K, strict=True))
+        return f"their costs of {', '.join(each)}"
 
     def advice(self, arms: Sequence[str] | None = None) -> str:
         """Which arm is best for everybody alike, and which may replace it for some."""
@@ -227,6 +385,7 @@ def fit(
     outcome_N: ArrayLike,
     *,
     propensity_NK: ArrayLike | Literal["estimate"] | None = None,
+    cost_NK: ArrayLike = 0.0,
     settings: EffectSettings = DEFAULT,
     told: Callable[[float], object] = float,
 ) -> EffectModel:
@@ -234,11 +393,17 @@ def fit(
 
     `treatment_N` is 0 for control, 1..K for treatments. `propensity_NK` is each treatment's chance, or each arm's with
     control first (one row will do for all customers alike); None: the arms' shares; "estimate": learned from the
-    features, which makes the level `adjusted`. The order of rows changes nothing. `told` hears the share of the folds
-    done. Raises InputError or SupportError for what cannot be used.
+    features, which makes the level `adjusted`. `cost_NK` of treating, in the outcome's unit: one number, one for each
+    treatment (1 x K), or for each customer and treatment. Every gain is net of it; it is known, so nothing has to learn
+    it: the learners see the outcome alone. The order of rows changes nothing. `told` hears the share of the folds done.
+    Raises InputError or SupportError for what cannot be used.
     """
     encoder = encoder_of(features_NF)
     trial = _trial(encoder, features_NF, (treatment_N, outcome_N, propensity_NK), settings.seed)
+    order = np.argsort(trial.key_N)  # so that sums too do not hang on the order of rows
+    trial = rows_of(trial, order)
+    cost_NK = _costs(cost_NK, (len(order), trial.arms - 1), order)
+    cost_K = cost_NK.mean(axis=0)
     folds = settings.folds or next((few for weight, few in FOLDS if weight_of(trial) < weight), 2)
     learned = learnable(trial)
     fold_N = ((trial.key_N >> np.uint64(8)) % np.uint64(folds)).astype(np.int64)
@@ -250,25 +415,26 @@ def fit(
         models, psi_NK[held], gain_NKC[held] = _fit_fold(rows_of(trial, taught), rows_of(trial, held), settings)
         fitted.append(models)
         told((fold + 1) / folds)
-    rule = Rule(len(settings.simple), settings.alpha, settings.seed)
+    rule = SelectionRule(len(settings.simple), settings.alpha, settings.seed)
     verdict = judge(gain_NKC, psi_NK, fold_N, rule)
-    best = _best(trial, psi_NK, settings.cost)
-    psi_NK -= settings.cost
+    best = _best(trial, psi_NK, cost_K)
+    psi_NK -= cost_K
     average = Average(psi_NK.mean(axis=0), psi_NK.std(axis=0, ddof=1) / np.sqrt(len(psi_NK)))
     chosen = np.flatnonzero(verdict.weight_C > 0)
     kept = tuple(tuple(models[c] for c in chosen) for models in fitted) if chosen.size else ()
     mean_JKC = np.stack([gain_NKC[fold_N == j][:, :, chosen].mean(axis=0) for j in range(folds)])
     differ_NK = gain_NKC @ verdict.weight_C
-    value_NA = _over_control(average.gain_K + differ_NK - differ_NK.mean(axis=0))
-    others = other_arms(value_NA, _over_control(psi_NK), best, settings.bound)
+    more_NK = cost_NK - cost_K  # what treating a customer costs beyond the average
+    value_NA = _over_control(average.gain_K + differ_NK - differ_NK.mean(axis=0) - more_NK)
+    others = other_arms(value_NA, _over_control(psi_NK - more_NK), best, settings.bound)
     level: Level = "adjusted" if _estimated(propensity_NK) and settings.level == "randomised" else settings.level
     return EffectModel(
-        encoder, average, settings.learners, verdict, kept, mean_JKC, best, others, level, len(fold_N),
-        learned if learned < len(fold_N) else None, settings.cost,
+        encoder, average, settings.learners, verdict, kept, mean_JKC, best, others, level, len(fold_N), cost_K,
+        learned if learned < len(fold_N) else None,
     )  # fmt: skip
 
 
-def learnable(trial: Trial) -> int:
+def learnable(trial: TrialArrays) -> int:
     """How many of the first rows, which are in the order of their keys, models learn from: LEARN_CELLS at most.
 
     More only if an arm would be left with too few: the draw keeps the arms' shares, which the scores rely on.
@@ -280,7 +446,9 @@ def learnable(trial: Trial) -> int:
     return few
 
 
-def _fit_fold(outside: Trial, inside: Trial, settings: EffectSettings) -> tuple[tuple[Gains, ...], Floats, Floats]:
+def _fit_fold(
+    outside: TrialArrays, inside: TrialArrays, settings: EffectSettings
+) -> tuple[tuple[Gains, ...], Floats, Floats]:
     """All learners on the rows outside a fold; the scores, and the gains by each, of the rows inside."""
     nuisance = fit_nuisance(outside)
     models = tuple(fit_learner(name, outside, nuisance) for name in settings.learners)
@@ -303,7 +471,7 @@ def gains(models: tuple[Gains, ...], x_NF: Floats) -> Floats:
     return np.stack(found, axis=2)
 
 
-def fit_learner(name: Simple | Rich, trial: Trial, nuisance: Nuisance) -> Gains:
+def fit_learner(name: Simple | Rich, trial: TrialArrays, nuisance: Nuisance) -> Gains:
     """One learner by name; all share the nuisance models."""
     match name:
         case "proportional":
@@ -312,13 +480,13 @@ def fit_learner(name: Simple | Rich, trial: Trial, nuisance: Nuisance) -> Gains:
             return fit_response(trial, nuisance)
         case "segment":
             return fit_segment(trial, nuisance)
-        case "additive" | "additive-sparse":
-            return fit_additive(trial, nuisance.psi_NK, sparse=name.endswith("sparse"))
+        case "additive":
+            return fit_additive(trial, nuisance.psi_NK)
         case "multiplicative" | "multiplicative-sparse":
             family = family_of(trial.outcome_N)
             outcome_N = trial.outcome_N if family == "binary" else winsorised(trial.outcome_N)
             return fit_linear(trial, outcome_N, family=family, sparse=name.endswith("sparse"))
-        case "t-trees" | "s-trees" | "x-trees" | "r-trees" | "dr-trees":
+        case "t-trees" | "s-trees" | "x-trees":
             return fit_trees(trial, nuisance, name)
 
 
@@ -327,20 +495,31 @@ def _over_control(gain_NK: Floats) -> Floats:
     return np.column_stack([np.zeros(len(gain_NK)), gain_NK])
 
 
-def _best(trial: Trial, psi_NK: Floats, cost: float) -> int:
+def _costs(cost: ArrayLike, shape: tuple[int, ...], order: Ints | None = None) -> Floats:
+    """Costs of treating as a row for each customer, in this order, or one row for all of them alike."""
+    cost_NK = np.atleast_2d(np.asarray(cost, dtype=np.float64))
+    if cost_NK.ndim > 2 or len(cost_NK) not in (1, shape[0]) or cost_NK.shape[1] not in (1, shape[1]):
+        raise InputError(f"cost: shape {cost_NK.shape} for {shape[0]} customers and {shape[1]} treatments")
+    if not np.isfinite(cost_NK).all():
+        raise InputError("cost: some are missing or infinite; give a number for every customer and treatment")
+    wide_NK = np.broadcast_to(cost_NK, (len(cost_NK), shape[1]))
+    return np.asarray(wide_NK if order is None or len(wide_NK) == 1 else wide_NK[order])
+
+
+def _best(trial: TrialArrays, psi_NK: Floats, cost_K: Floats) -> int:
     """The arm with the best doubly robust mean of winsorised outcomes: heavy tails misled plain ones in simulation.
 
-    Gains are held to have lost the share that outcomes lost: cut ones would face the whole `cost`.
+    Gains are held to have lost the share that outcomes lost: cut ones would face the whole cost.
     """
     cut_N = winsorised(trial.outcome_N, CUT)
     excess = replace(trial, outcome_N=trial.outcome_N - cut_N)
     cut_NK = psi_NK - scores(excess, np.zeros_like(trial.prob_NA))
     whole = float(np.abs(trial.outcome_N).sum() / max(np.abs(cut_N).sum(), 1e-12))
-    return int(np.r_[0.0, whole * cut_NK.mean(axis=0) - cost].argmax())
+    return int(np.r_[0.0, whole * cut_NK.mean(axis=0) - cost_K].argmax())
 
 
-def _trial(encoder: Encoder, features: Features, given: tuple[Any, Any, Any], seed: int) -> Trial:
-    """Check what came in, and sort it by key, so that sums too do not hang on the order of rows."""
+def _trial(encoder: FeatureEncoder, features: Features, given: tuple[Any, Any, Any], seed: int) -> TrialArrays:
+    """Check what came in."""
     treatment, outcome, propensity = given
     x_NF, outcome_N, given_N = encoder.encode(features), numbers(outcome, "outcome"), numbers(treatment, "treatment")
     if not len(x_NF) == len(outcome_N) == len(given_N):
@@ -357,7 +536,7 @@ def _trial(encoder: Encoder, features: Features, given: tuple[Any, Any, Any], se
         prob_NA = estimate_propensity(x_NF, arm_N, key_N)
     else:
         prob_NA = _given(count_A[1:] / count_A.sum() if propensity is None else propensity, count_A)
-    return rows_of(Trial(x_NF, arm_N, outcome_N, prob_NA, key_N, tuple(encoder.names)), np.argsort(key_N))
+    return TrialArrays(x_NF, arm_N, outcome_N, prob_NA, key_N, tuple(encoder.names))
 
 
 def _estimated(propensity: object) -> bool:

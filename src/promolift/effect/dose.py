@@ -1,7 +1,8 @@
 """Features, randomised discount depths and outcomes in; what each depth adds for each customer, with bands, out.
 
 Legend: N customers, F encoded features, D depths, K tried depths above 0, J terms of a customer, B columns of a depth,
-P = J x B parameters, C forms, T folds, S segments. Depth t is relative to the deepest one tried.
+P = J x B parameters, C forms or candidates of a blend, T folds, S segments, Z standardised columns. Depth t is
+relative to the deepest one tried.
 """
 
 from dataclasses import dataclass, replace
@@ -9,15 +10,309 @@ from typing import Any, Literal, Self
 
 import numpy as np
 import polars as pl
-from numpy.typing import ArrayLike
+import scipy
+from numpy.typing import ArrayLike, NDArray
 from pydantic import Field
 
-from promolift.effect.base import Base, Scale, fit_base, variance
-from promolift.effect.curves import BEND, Posterior, Rows, Terms, basis, posterior, shaped
+from promolift.effect.nuisance import booster
 from promolift.effect.parts import Arrays, from_parts, to_parts
-from promolift.effect.trial import Column, Encoder, Features, Floats, Ints, Level, encoder_of, numbers, row_keys
+from promolift.effect.trial import (
+    FeatureColumn,
+    FeatureEncoder,
+    Features,
+    Floats,
+    Ints,
+    Level,
+    encoder_of,
+    numbers,
+    row_keys,
+)
 from promolift.errors import InputError, SupportError
 from promolift.settings import Settings
+from promolift.tables import Z95
+
+FLAT = 1e-8  # prior precision of the common slope, relative to the data's: in effect none
+BEND = 0.5  # a curve may depart from a line by this share of itself (s.d. over the range), whatever the data say
+EVIDENCE_ROUNDS, TOLERANCE = 40, 0.02
+
+Posterior = tuple[Floats, Floats, Floats]
+
+
+@dataclass(frozen=True)
+class Terms:
+    """A customer's terms: 1, his base, his features, his features times his base. `group_J` says which is which."""
+
+    features: tuple[str, ...]
+    mean: float
+    middle: float
+    spread: float
+    ratio: bool
+
+    def columns(self, z_NZ: Floats, base_N: Floats) -> Floats:
+        """u_NJ. The base is a ratio to its mean less 1 where outcomes are counts, else a standard score."""
+        safe_N = np.log(np.maximum(base_N, 0.02 * self.mean)) if self.ratio else base_N
+        score_N = np.clip((safe_N - self.middle) / self.spread, -3, 3)
+        if not self.ratio:
+            return np.column_stack([np.ones(len(base_N)), score_N, z_NZ])
+        ratio_N, own_NZ = base_N / self.mean, np.column_stack([z_NZ, score_N])
+        return np.column_stack([np.ones(len(base_N)), ratio_N - 1, own_NZ, own_NZ * ratio_N[:, None]])
+
+    @property
+    def names(self) -> list[tuple[str, str]]:
+        """(term, how it enters) of each column."""
+        own = [*self.features, "base (log)"]
+        head = [("everybody", "the common curve")]
+        if not self.ratio:
+            return [*head, ("base", "added"), *((name, "added") for name in self.features)]
+        return [*head, ("base", "in proportion"), *((n, "added") for n in own), *((n, "in proportion") for n in own)]
+
+    @property
+    def group_J(self) -> Ints:
+        """0 common, 1 base, 2 features added, 3 features in proportion."""
+        count = len(self.features)
+        return np.repeat([0, 1, 2, 3], [1, 1, count + 1, count + 1] if self.ratio else [1, 1, count, 0])
+
+
+@dataclass(frozen=True)
+class DoseRows:
+    """Terms, arm, fold, residual of the base and its variance of each customer; centred columns of each depth."""
+
+    u_NJ: Floats
+    arm_N: Ints
+    fold_N: Ints
+    left_N: Floats
+    noise_N: Floats
+    b_DB: Floats
+
+    def products(self) -> tuple[Floats, Floats]:
+        """Per fold the weighted normal equations T x P x P and T x P; arm by arm, as all rows of one share a b."""
+        folds, P = int(self.fold_N.max()) + 1, self.u_NJ.shape[1] * self.b_DB.shape[1]
+        gram_TPP, side_TP = np.zeros((folds, P, P)), np.zeros((folds, P))
+        for t in range(folds):
+            for d, b_B in enumerate(self.b_DB):
+                at = np.flatnonzero((self.fold_N == t) & (self.arm_N == d))
+                u, scaled = self.u_NJ[at], self.u_NJ[at] / self.noise_N[at, None]
+                gram_TPP[t] += np.kron(scaled.T @ u, np.outer(b_B, b_B))
+                side_TP[t] += np.kron(scaled.T @ self.left_N[at], b_B)
+        return gram_TPP, side_TP
+
+    def score(self, coef_P: Floats, t: int) -> float:
+        """Log score of fold t, up to a constant."""
+        at = np.flatnonzero(self.fold_N == t)
+        said_N = ((self.u_NJ[at] @ coef_P.reshape(self.u_NJ.shape[1], -1)) * self.b_DB[self.arm_N[at]]).sum(axis=1)
+        return float(-0.5 * (((self.left_N[at] - said_N) ** 2 - self.left_N[at] ** 2) / self.noise_N[at]).sum())
+
+
+def basis(depth_D: Floats, tried_D: Floats) -> tuple[Floats, Floats]:
+    """b_DB: the line, and the bends' loadings given the tried depths; left_D: variance those depths leave open.
+
+    A bend is a Wiener process that starts at depth 0: straight between tried depths on average, level beyond them.
+    """
+    t_D, t_K = depth_D / tried_D[-1], tried_D[1:] / tried_D[-1]
+    root_KK = np.linalg.cholesky(np.minimum(t_K[:, None], t_K))
+    load_DK = np.linalg.solve(root_KK, np.minimum(t_D[:, None], t_K).T).T
+    left_D = np.maximum(t_D - (load_DK**2).sum(axis=1), 0.0)
+    return np.column_stack([t_D, load_DK]), np.where(left_D < 1e-9, 0.0, left_D)
+
+
+def posterior(gram_PP: Floats, side_P: Floats, group_J: Ints, keep_J: NDArray[np.bool_], columns: int) -> Posterior:
+    """Mean, covariance, and prior variance of bends per term, with precisions learned per group of line or bend."""
+    keep_P = np.repeat(keep_J, columns)
+    gram, side = gram_PP[np.ix_(keep_P, keep_P)], side_P[keep_P]
+    line_P = np.tile(np.arange(columns) == 0, int(keep_J.sum()))
+    group_P = 2 * np.repeat(group_J[keep_J], columns) + ~line_P
+    count_G = np.maximum(np.bincount(group_P), 1)
+    scale_G = np.bincount(group_P, np.diag(gram)) / count_G + 1e-12
+    alpha_G = 0.01 * scale_G
+    alpha_G[0] = FLAT * scale_G[0]  # the common slope is not shrunk
+    for _ in range(EVIDENCE_ROUNDS):
+        cov = np.linalg.inv(gram + np.diag(alpha_G[group_P]))
+        mean = cov @ side
+        gamma_G = np.bincount(group_P) - alpha_G * np.bincount(group_P, np.diag(cov))
+        new_G = np.clip((gamma_G + 1e-3) / (np.bincount(group_P, mean**2) + 1e-300), 1e-9 * scale_G, 1e6 * scale_G)
+        new_G[0] = alpha_G[0]
+        for g in range(0, min(len(new_G), 4), 2):  # common and base curves may always bend some
+            slope = np.flatnonzero(group_P == g)[0]
+            new_G[g + 1] = min(new_G[g + 1], 1 / (BEND**2 * (mean[slope] ** 2 + cov[slope, slope])))
+        done = np.allclose(np.log(new_G), np.log(alpha_G), atol=TOLERANCE)
+        alpha_G = new_G
+        if done:
+            break
+    P, bend_J = len(side_P), np.zeros(len(keep_J))
+    coef_P, cov_PP = np.zeros(P), np.zeros((P, P))
+    coef_P[keep_P], cov_PP[np.ix_(keep_P, keep_P)] = mean, cov
+    bend_J[keep_J] = 1 / alpha_G[2 * group_J[keep_J] + 1]
+    return coef_P, cov_PP, bend_J
+
+
+def shaped(known_NK: Floats, tried_D: Floats, depth_D: Floats, shape: str) -> Floats:
+    """Least-squares projection at the tried depths, straight between them, the last slope beyond."""
+    gap_K = np.diff(tried_D)
+    value_ND = np.column_stack([np.zeros(len(known_NK)), known_NK])
+    if shape == "rising":
+        slope_NK = (
+            np.diff(np.column_stack([np.zeros(len(known_NK)), np.maximum(_rising(known_NK, np.ones(len(gap_K))), 0)]))
+            / gap_K
+        )
+    else:
+        slope_NK = np.maximum(-_rising(-np.diff(value_ND) / gap_K, gap_K), 0)
+    reach_DK = np.clip(depth_D[:, None] - tried_D[:-1], 0, np.r_[gap_K[:-1], np.inf])
+    return np.asarray(slope_NK @ reach_DK.T)
+
+
+def _rising(value_NK: Floats, weight_K: Floats) -> Floats:
+    """Isotonic regression of each row by the max-min formula (Barlow et al. 1972); K is small."""
+    K = value_NK.shape[1]
+    total_NK = np.cumsum(np.column_stack([np.zeros(len(value_NK)), value_NK * weight_K]), axis=1)
+    weight = np.r_[0.0, np.cumsum(weight_K)]
+    mean = {
+        (i, j): (total_NK[:, j + 1] - total_NK[:, i]) / (weight[j + 1] - weight[i])
+        for i in range(K)
+        for j in range(i, K)
+    }
+    low = {(i, k): np.min([mean[i, j] for j in range(k, K)], axis=0) for k in range(K) for i in range(k + 1)}
+    return np.stack([np.max([low[i, k] for i in range(k + 1)], axis=0) for k in range(K)], axis=1)
+
+
+RARE = 0.005  # a column gets a flag "missing" if more than this share of it is missing, and some is known
+REACH = 3.0  # standardised columns are cut here: nobody is extrapolated far
+NEWTON, RIDGE = 15, 10.0
+TREES = {"num_leaves": 8, "learning_rate": 0.06, "min_data_in_leaf": 100, "lambda_l2": 5.0, "max_bin": 63}
+ROUNDS = 120
+
+
+@dataclass(frozen=True)
+class Standardiser:
+    """Features to columns a straight line can use: signed logarithm, standardised, cut; missing is average + flag."""
+
+    mean_F: Floats
+    sd_F: Floats
+    flags: tuple[int, ...]
+
+    @classmethod
+    def of(cls, x_NF: Floats) -> Self:
+        """Learn means and spreads from training rows."""
+        known_NF = ~np.isnan(x_NF)
+        count_F = np.maximum(known_NF.sum(axis=0), 1)
+        t_NF = np.where(known_NF, _log(x_NF), 0.0)
+        mean_F = t_NF.sum(axis=0) / count_F
+        sd_F = np.sqrt((np.where(known_NF, t_NF - mean_F, 0.0) ** 2).sum(axis=0) / count_F)
+        share_F = 1 - known_NF.mean(axis=0)
+        flags = np.flatnonzero((share_F > RARE) & (share_F < 1 - RARE))
+        return cls(mean_F, np.where(sd_F > 1e-9, sd_F, 0.0), tuple(flags.tolist()))
+
+    def columns(self, x_NF: Floats) -> Floats:
+        """z_NZ; a column that never varied is 0 for everybody."""
+        safe_F = np.where(self.sd_F > 0, self.sd_F, np.inf)
+        z_NF = np.nan_to_num(np.clip((_log(x_NF) - self.mean_F) / safe_F, -REACH, REACH))
+        return np.column_stack([z_NF, np.isnan(x_NF[:, list(self.flags)]).astype(np.float64)])
+
+    def names(self, features: tuple[str, ...]) -> tuple[str, ...]:
+        """One name per column."""
+        return (*features, *(f"{features[f]} is missing" for f in self.flags))
+
+
+@dataclass(frozen=True)
+class Base:
+    """E[outcome | features] over all arms: per fold a generalised linear model and boosted trees, blended."""
+
+    scale: Standardiser
+    counts: bool  # outcomes are never negative: log links, and gains may be proportional to the base
+    top: float
+    coef_TZ: Floats  # one row per fold
+    trees: tuple[str, ...]
+    blend_C: Floats
+
+    def predict(self, x_NF: Floats) -> Floats:
+        """base_N for rows that were not trained on: the mean of the folds' models."""
+        folds = [self.fold(x_NF, t) for t in range(len(self.trees))]
+        return np.asarray(np.mean(folds, axis=0))
+
+    def fold(self, x_NF: Floats, t: int) -> Floats:
+        """base_N by the model that did not see fold t."""
+        return np.asarray(self.each(x_NF, t) @ self.blend_C)
+
+    def each(self, x_NF: Floats, t: int) -> Floats:
+        """Both candidates of the blend, N x C."""
+        eta_N = _ones(self.scale.columns(x_NF)) @ self.coef_TZ[t]
+        line_N = np.exp(np.clip(eta_N, -20, np.log(self.top))) if self.counts else eta_N
+        return np.column_stack([line_N, booster(self.trees[t]).predict(x_NF, num_threads=1)])
+
+
+def fit_base(x_NF: Floats, y_N: Floats, fold_N: Ints, seed: int) -> tuple[Base, Floats]:
+    """The base model, and base_N of the training rows each by the models that did not see it.
+
+    The blend has non-negative weights that minimise the out-of-fold error, relative to the mean for counts.
+    """
+    scale, counts = Standardiser.of(x_NF), bool(y_N.min() >= 0 and y_N.max() > 0)
+    z_NZ, top = _ones(scale.columns(x_NF)), max(float(y_N.max()), 1e-9)
+    folds = range(int(fold_N.max()) + 1)
+    coef = np.stack([_glm(z_NZ[fold_N != t], y_N[fold_N != t], counts) for t in folds])
+    trees = tuple(_boost(x_NF[fold_N != t], y_N[fold_N != t], counts, seed) for t in folds)
+    raw = Base(scale, counts, top, coef, trees, np.full(2, 0.5))
+    each_NC = np.empty((len(y_N), 2))
+    for t in folds:
+        each_NC[fold_N == t] = raw.each(x_NF[fold_N == t], t)
+    floor = 0.01 * float(np.abs(y_N).mean()) + 1e-12
+    weight_N = 1 / np.sqrt(np.maximum(each_NC.mean(axis=1), floor)) if counts else np.ones(len(y_N))
+    blend, _ = scipy.optimize.nnls(each_NC * weight_N[:, None], y_N * weight_N)
+    return Base(scale, counts, top, coef, trees, blend), each_NC @ blend
+
+
+def variance(base_N: Floats, y_N: Floats, z_NZ: Floats, counts: bool) -> Floats:
+    """How noisy each customer's outcome is around his base: a + b base + c base^2 for counts, else log-linear in z."""
+    square_N = (y_N - base_N) ** 2
+    square_N = np.minimum(square_N, np.quantile(square_N, 0.999))  # one whale must not set the scale
+    mean = float(square_N.mean()) + 1e-12
+    if not counts:
+        fitted_N = np.exp(np.clip(_ones(z_NZ) @ _glm(_ones(z_NZ), square_N / mean, True), -2, 2))
+        return np.asarray(fitted_N * float((square_N / fitted_N).mean()))
+    floor_N = np.maximum(base_N, 0.02 * float(base_N.mean()) + 1e-12)
+    terms_NT, weight_N = np.column_stack([np.ones(len(y_N)), floor_N, floor_N**2]), 1 / floor_N
+    for _ in range(3):  # iteratively reweighted: a squared residual's own error grows with its mean
+        coef, _ = scipy.optimize.nnls(terms_NT * weight_N[:, None], square_N * weight_N)
+        fitted_N = np.maximum(terms_NT @ coef, 1e-3 * mean)
+        weight_N = 1 / fitted_N
+    return np.asarray(fitted_N)
+
+
+def _log(x_NF: Floats) -> Floats:
+    return np.asarray(np.sign(x_NF) * np.log1p(np.abs(x_NF)))
+
+
+def _ones(z_NZ: Floats) -> Floats:
+    return np.column_stack([np.ones(len(z_NZ)), z_NZ])
+
+
+def _glm(z_NZ: Floats, y_N: Floats, counts: bool) -> Floats:
+    """Ridge regression, or Poisson quasi-likelihood with a log link; the intercept is not shrunk."""
+    ridge_Z = np.full(z_NZ.shape[1], RIDGE)
+    ridge_Z[0] = 0.0
+    if not counts:
+        return np.asarray(np.linalg.solve(z_NZ.T @ z_NZ + np.diag(ridge_Z + 1e-9), z_NZ.T @ y_N))
+    mean = float(y_N.mean()) + 1e-12
+    ridge_Z *= float(y_N.var()) / mean + 1e-12
+    beta = np.zeros(len(ridge_Z))
+    beta[0] = np.log(mean)
+    for _ in range(NEWTON):
+        mu_N = np.exp(np.clip(z_NZ @ beta, -20, 20))
+        hessian = (z_NZ * mu_N[:, None]).T @ z_NZ + np.diag(ridge_Z + 1e-9 * mean)
+        step = np.linalg.solve(hessian, z_NZ.T @ (y_N - mu_N) - ridge_Z * beta)
+        size = float(np.abs(z_NZ @ step).max())
+        beta = beta + step * min(1.0, 2.0 / max(size, 1e-12))  # no linear predictor moves by more than 2 at once
+        if size < 1e-6:
+            break
+    return beta
+
+
+def _boost(x_NF: Floats, y_N: Floats, counts: bool, seed: int) -> str:
+    import lightgbm
+
+    how: dict[str, Any] = {"objective": "poisson" if counts else "regression", "seed": seed % 2**31}
+    fixed = {"num_threads": 1, "deterministic": True, "force_row_wise": True, "verbosity": -1}
+    data = lightgbm.Dataset(x_NF, y_N, params={"max_bin": TREES["max_bin"], "verbosity": -1})
+    return str(lightgbm.train({**TREES, **how, **fixed}, data, ROUNDS).model_to_string())
+
 
 Shape = Literal["free", "rising", "concave"]
 FORMS = ("one curve for all", "in proportion to the base", "by features")
@@ -46,7 +341,7 @@ DEFAULTS = DoseSettings()
 
 
 @dataclass(frozen=True)
-class Curve:
+class DoseCurve:
     """Gain over depth 0 of each customer at each of `depth_D`, and its standard error."""
 
     depth_D: Floats
@@ -87,7 +382,7 @@ class DoseModel:
     variance of each term's departure from a straight line. `shape`, `caution`, `beyond`: see DoseSettings.
     """
 
-    encoder: Encoder
+    encoder: FeatureEncoder
     base: Base
     terms: Terms
     depth_D: Floats  # tried, 0 included, rising
@@ -110,7 +405,7 @@ class DoseModel:
         """Outcome each customer is expected to show, over the depths as they were tried."""
         return self.base.predict(self.encoder.encode(features))
 
-    def curve(self, features: Features, depths: ArrayLike | None = None) -> Curve:
+    def curve(self, features: Features, depths: ArrayLike | None = None) -> DoseCurve:
         """Gain at `depths` (default: the tried ones above 0) for each row of `features`.
 
         Depths that were never tried are scored too, with wider bands; SupportError beyond `beyond` times the
@@ -121,7 +416,7 @@ class DoseModel:
         if self.shape != "free":
             known_NK, _ = self._moments(self._terms(features), self.depth_D[1:])
             gain_ND = shaped(known_NK, self.depth_D, depth_D, self.shape)
-        return Curve(depth_D, gain_ND, se_ND, self.level)
+        return DoseCurve(depth_D, gain_ND, se_ND, self.level)
 
     def segment(self, features: Features, by_N: ArrayLike, depths: ArrayLike | None = None) -> pl.DataFrame:
         """Mean gain of each segment: segment, depth, customers, gain, se, low, high (95 %), sorted."""
@@ -141,7 +436,7 @@ class DoseModel:
                 "se": se_SD.ravel(),
             }
         )
-        return rows.with_columns(low=pl.col("gain") - 1.96 * pl.col("se"), high=pl.col("gain") + 1.96 * pl.col("se"))
+        return rows.with_columns(low=pl.col("gain") - Z95 * pl.col("se"), high=pl.col("gain") + Z95 * pl.col("se"))
 
     def best_depth(self, features: Features, worth_K: ArrayLike = 1.0, cost_NK: ArrayLike = 0.0) -> DepthChoice:
         """The tried depth (or 0) of the largest worth * gain - cost for each customer.
@@ -188,7 +483,9 @@ class DoseModel:
     @classmethod
     def from_parts(cls, arrays: Arrays, manifest: dict[str, Any]) -> Self:
         """The inverse of `to_parts`, also after JSON."""
-        model: Self = from_parts(arrays, manifest, (cls, Record, Terms, Base, Scale, Encoder, Column))
+        model: Self = from_parts(
+            arrays, manifest, (cls, Record, Terms, Base, Standardiser, FeatureEncoder, FeatureColumn)
+        )
         return model
 
     def _asked(self, depths: ArrayLike | None) -> Floats:
@@ -252,7 +549,7 @@ def fit_dose(
     terms = _terms_of(base, base_N, base.scale.names(tuple(encoder.names)))
     share_D = np.bincount(arm_N) / len(arm_N)
     b_DB = basis(depth_D, depth_D)[0]
-    rows = Rows(terms.columns(z_NZ, base_N), arm_N, fold_N, y_N - base_N, noise_N, b_DB - share_D @ b_DB)
+    rows = DoseRows(terms.columns(z_NZ, base_N), arm_N, fold_N, y_N - base_N, noise_N, b_DB - share_D @ b_DB)
     found, weight_C = _forms(rows, terms, settings)
     coef_CP, cov_CPP, bend_CJ = (np.stack(each) for each in zip(*found, strict=True))
     kept = (settings.shape, settings.caution, settings.beyond)
@@ -281,7 +578,7 @@ def _check(x_NF: Floats, depth_N: Floats, y_N: Floats, settings: DoseSettings) -
     return depth_D, arm_N.astype(np.int64)
 
 
-def _record(rows: Rows) -> Record:
+def _record(rows: DoseRows) -> Record:
     rows_D = np.bincount(rows.arm_N)
     share_D, total = rows_D / rows_D.sum(), len(rows.arm_N)
     scored_ND = np.where(rows.arm_N[:, None] == np.arange(len(rows_D)), rows.left_N[:, None] / share_D, 0.0)
@@ -289,7 +586,7 @@ def _record(rows: Rows) -> Record:
     return Record(rows_D, psi_NK.mean(axis=0), psi_NK.std(axis=0) / np.sqrt(total))
 
 
-def _forms(rows: Rows, terms: Terms, settings: DoseSettings) -> tuple[list[Posterior], Floats]:
+def _forms(rows: DoseRows, terms: Terms, settings: DoseSettings) -> tuple[list[Posterior], Floats]:
     """The posterior of each form on all rows, and its weight by the log score of rows that it did not see."""
     # one curve for all is the mean gain of all, so every row counts alike: quiet rows may gain less than others
     even = replace(rows, noise_N=np.full(len(rows.noise_N), np.square(rows.left_N).mean()))

@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from math import log
 
 import polars as pl
+from duckdb import DuckDBPyRelation
 from duckdb import DuckDBPyRelation as Relation
 from pydantic import Field
 
 from promolift.errors import InputError
 from promolift.settings import Settings
-from promolift.sql import DAY_MS, WEEK_MS, bind, some
+from promolift.sql import DAY_MS, WEEK_MS, bind, fetch, some
 from promolift.tables import EXPOSURE_FEATURES, PRODUCTS
 
 
@@ -211,7 +212,7 @@ def target_covers(products: Relation, targets: Sequence[str]) -> pl.DataFrame:
 
 
 def _covers(products: Relation, wanted: pl.DataFrame) -> pl.DataFrame:
-    return _frame(products.query("products", COVERS))
+    return fetch(products.query("products", COVERS))
 
 
 def _people(events: Relation, asof_ms: int) -> list[str]:
@@ -255,11 +256,6 @@ def _relation(events: Relation, frame: pl.DataFrame) -> Relation:
     return some(events.query("events", "from frame")).materialize()
 
 
-def _frame(relation: Relation | None) -> pl.DataFrame:
-    frame: pl.DataFrame = some(relation).pl()
-    return frame
-
-
 def _first(events: Relation) -> int:
     first = some(events.query("events", "select min(ts_ms) from events")).fetchall()[0][0]
     if first is None:
@@ -285,17 +281,17 @@ def _habits(lines: Relation, moments: Relation, settings: ExposureSettings) -> p
         half_life_ms=settings.half_life_days * DAY_MS,
         order_cap=settings.order_cap,
     )
-    return _frame(lines.query("lines", sql))
+    return fetch(lines.query("lines", sql))
 
 
 def _earlier(exposures: Relation, redemptions: Relation, moments: Relation) -> pl.DataFrame:
-    return _frame(exposures.query("exposures", EARLIER))
+    return fetch(exposures.query("exposures", EARLIER))
 
 
 def _told(customers: Relation | None) -> pl.DataFrame:
     if customers is None:
         return pl.DataFrame(schema={"customer_id": pl.String, "told_us": pl.Boolean})
-    return _frame(customers.query("customers", TOLD))
+    return fetch(customers.query("customers", TOLD))
 
 
 def _covered(
@@ -317,11 +313,60 @@ def _narrow(coupons: Relation, products: Relation, settings: ExposureSettings) -
 
 def _fits(lines: Relation, targets: Relation, narrow: Relation, window_ms: int) -> pl.DataFrame:
     """Every row of a campaign with narrow coupons, with zeros where the customer never bought anything covered."""
-    known = _frame(targets.query("targets", KNOWN))
-    hits = _frame(lines.query("lines", bind(COVERED, window_ms=window_ms)))
+    known = fetch(targets.query("targets", KNOWN))
+    hits = fetch(lines.query("lines", bind(COVERED, window_ms=window_ms)))
     counts = ["covered_recent", "covered_orders", "covered_couponed"]
     return known.join(hits, on=["campaign_id", "customer_id"], how="left").with_columns(pl.col(counts).fill_null(0))
 
 
 def _types(lines: Relation, targets: Relation, narrow: Relation, products: Relation) -> pl.DataFrame:
-    return _frame(lines.query("lines", TYPES))
+    return fetch(lines.query("lines", TYPES))
+
+
+ALIKE = 0.1  # relative difference in earlier spend up to which a campaign might have been aimed at nobody
+SPENT = """
+with sent as (select campaign_id, min(start_ms) as start_ms from exposures group by campaign_id),
+people as (select customer_id, min(ts_ms) as first_ms from events group by customer_id),
+before as (
+    select s.campaign_id, e.customer_id, sum(e.revenue_cents) as cents
+    from sent s join events e on e.ts_ms < s.start_ms and e.ts_ms >= s.start_ms - $window
+    group by all
+)
+select s.campaign_id, x.customer_id is not null as targeted, count(*) as customers,
+    coalesce(sum(b.cents), 0)::bigint as cents
+from sent s join people p on p.first_ms < s.start_ms
+left join exposures x on x.campaign_id = s.campaign_id and x.customer_id = p.customer_id
+left join before b on b.campaign_id = s.campaign_id and b.customer_id = p.customer_id
+group by all order by all
+"""
+
+
+@dataclass(frozen=True)
+class TargetingCheck:
+    """Mean spend in the weeks before a campaign, of the targeted over that of the others; `refusal` None if alike.
+
+    A comparison of targeted and other customers would measure who was chosen. Unless they were alike before, the uplift
+    of a campaign is refused, and this says by how much they differed.
+    """
+
+    ratio: float | None
+    campaigns: int
+    weeks: int
+    refusal: str | None
+
+
+def spent_before(events: DuckDBPyRelation, exposures: DuckDBPyRelation, weeks: int = 8) -> pl.DataFrame:
+    """Sums that add over shards: campaign_id, targeted, customers, cents (spent in the `weeks` before its start)."""
+    return fetch(events.query("events", bind(SPENT, window=weeks * 7 * DAY_MS)))
+
+
+def judge_targeting(sums: pl.DataFrame, weeks: int = 8) -> TargetingCheck:
+    """Whether past campaigns reached customers like the others; a campaign needs both sorts of customers to count."""
+    total = sums.group_by("campaign_id", "targeted").agg(pl.col("customers", "cents").sum())
+    wide = total.filter(pl.col("targeted")).join(total.filter(~pl.col("targeted")), on="campaign_id")
+    sizes = wide.select("cents", "customers", "cents_right", "customers_right").to_numpy().sum(axis=0)
+    if not wide.height or not sizes[2]:
+        return TargetingCheck(None, wide.height, weeks, "there is nobody to compare the targeted customers with")
+    ratio = float(sizes[0] / sizes[1] / (sizes[2] / sizes[3]))
+    told = f"the targeted had spent {ratio:.1f} times as much in the {weeks} weeks before as the others"
+    return TargetingCheck(ratio, wide.height, weeks, None if abs(ratio - 1) <= ALIKE else told)

@@ -12,7 +12,7 @@ import numpy as np
 import scipy
 from numpy.typing import NDArray
 
-from promolift.effect.trial import Floats, Ints, Trial, chunks
+from promolift.effect.trial import Floats, Ints, TrialArrays, chunks
 
 Family = Literal["binary", "count", "real"]
 KNOTS = (0.1, 0.3, 0.5, 0.7, 0.9)  # quantiles at which the slope of a number with many values may change
@@ -115,7 +115,7 @@ def screened(basis: Basis, x_NF: Floats, target_NT: Floats) -> Basis:
     return Basis(basis.source_P[keep], basis.knot_P[keep], basis.low_F, basis.high_F, basis.fill_F, *parts)
 
 
-def _contrasts(trial: Trial, outcome_N: Floats) -> Floats:
+def _contrasts(trial: TrialArrays, outcome_N: Floats) -> Floats:
     """What columns are screened by: the outcome, and for each treatment what it may add by weighting."""
     left_N = outcome_N - outcome_N.mean()
     weight_NA = (trial.arm_N[:, None] == np.arange(trial.arms)) / trial.prob_NA[:, : trial.arms]
@@ -172,7 +172,7 @@ def inverse(eta: Floats, family: Family) -> Floats:
             return eta
 
 
-def fit_linear(trial: Trial, outcome_N: Floats, *, family: Family, sparse: bool = False) -> Linear:
+def fit_linear(trial: TrialArrays, outcome_N: Floats, *, family: Family, sparse: bool = False) -> Linear:
     """Interactions of every feature with every arm, shrunk as far as the data say.
 
     Penalised Newton steps; the variance of each group of coefficients (main, any treatment, one treatment; slopes and
@@ -286,13 +286,13 @@ class Additive:
         return self.basis.columns(x_NF) @ self.coef_KP.T
 
 
-def fit_additive(trial: Trial, psi_NK: NDArray[np.float64], *, sparse: bool = False) -> Additive:
+def fit_additive(trial: TrialArrays, psi_NK: NDArray[np.float64]) -> Additive:
     """Doubly robust scores regressed on the basis: what treatments share and what is one's own, both shrunk."""
     basis = screened(basis_of(trial.x_NF), trial.x_NF, psi_NK)
     z_NP = basis.columns(trial.x_NF)
     treatments = psi_NK.shape[1]
     m_KM = modifiers(treatments + 1)[1:, 1:]
-    group_MP = _groups(basis, m_KM.shape[1] + 1, sparse)[1:]
+    group_MP = _groups(basis, m_KM.shape[1] + 1, sparse=False)[1:]
     _, dense = np.unique(group_MP[group_MP >= 0], return_inverse=True)
     group_MP[group_MP >= 0] = dense
     gram_PP, noise_K = z_NP.T @ z_NP, psi_NK.var(axis=0) + 1e-12

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from promolift.effect.linear import Family, Linear, family_of, fit_linear, inverse
-from promolift.effect.trial import Floats, Ints, Trial
+from promolift.effect.trial import Floats, Ints, TrialArrays
 
 if TYPE_CHECKING:
     from lightgbm import Booster
@@ -42,7 +42,8 @@ class Boosted:
 
 
 @lru_cache(maxsize=512)
-def _booster(text: str) -> "Booster":
+def booster(text: str) -> "Booster":
+    """LightGBM's model of a text, read once."""
     from lightgbm import Booster
 
     return Booster(model_str=text)
@@ -51,23 +52,22 @@ def _booster(text: str) -> "Booster":
 def _predict(text: str, x_NF: Floats) -> Floats:
     if not len(x_NF):
         return np.zeros(0)
-    return np.asarray(_booster(text).predict(x_NF, raw_score=True, num_threads=1))
+    return np.asarray(booster(text).predict(x_NF, raw_score=True, num_threads=1))
 
 
 @dataclass(frozen=True)
 class Target:
-    """What trees are grown for: rows, a target, the part each row is in, and where wanted weights and a start J x N."""
+    """What trees are grown for: rows, a target, the part each row is in, and where wanted a start J x N."""
 
     x_NF: Floats
     y_N: Floats
     part_N: Ints
     parts: int
-    weight_N: Floats | None = None
     start_JN: Floats | None = None
     family: Family = "real"
 
 
-def boost(target: Target, *, rate: float = 0.1, leaves: int = 8) -> Boosted:
+def boost(target: Target, *, rate: float = 0.1) -> Boosted:
     """Gradient boosting (LightGBM) on all parts but one, for each part, stopped early by that part's loss."""
     import lightgbm
 
@@ -75,7 +75,7 @@ def boost(target: Target, *, rate: float = 0.1, leaves: int = 8) -> Boosted:
     for j in range(target.parts):
         inside = target.part_N != j
         if target.start_JN is None:
-            starts[j] = np.average(target.y_N[inside], weights=_at(target.weight_N, inside))
+            starts[j] = target.y_N[inside].mean()
             start_N = np.full(len(inside), starts[j])
         else:
             start_N = target.start_JN[j]
@@ -83,7 +83,6 @@ def boost(target: Target, *, rate: float = 0.1, leaves: int = 8) -> Boosted:
             lightgbm.Dataset(
                 target.x_NF[rows],
                 target.y_N[rows],
-                weight=_at(target.weight_N, rows),
                 init_score=start_N[rows],
                 params={"max_bin": 63, "verbosity": -1},
             )
@@ -91,16 +90,16 @@ def boost(target: Target, *, rate: float = 0.1, leaves: int = 8) -> Boosted:
         )
         valid.reference = train
         stop = lightgbm.early_stopping(PATIENCE, verbose=False)
-        params = _params(target.family, int(inside.sum()), rate, leaves)
+        params = _params(target.family, int(inside.sum()), rate)
         model = lightgbm.train(params, train, TREES, valid_sets=[valid], callbacks=[stop])
         texts.append(model.model_to_string(num_iteration=model.best_iteration))
     return Boosted(tuple(texts), starts)
 
 
-def _params(family: Family, rows: int, rate: float, leaves: int) -> dict[str, object]:
+def _params(family: Family, rows: int, rate: float) -> dict[str, object]:
     return {
         "objective": OBJECTIVE[family],
-        "num_leaves": leaves,
+        "num_leaves": 8,
         "learning_rate": rate,
         "min_data_in_leaf": max(10, min(200, rows // 50)),
         "lambda_l2": 10.0,
@@ -114,10 +113,6 @@ def _params(family: Family, rows: int, rate: float, leaves: int) -> dict[str, ob
         "feature_pre_filter": False,
         "verbosity": -1,
     }
-
-
-def _at(weight_N: Floats | None, mask_N: NDArray[np.bool_]) -> Floats | None:
-    return None if weight_N is None else weight_N[mask_N]
 
 
 @dataclass(frozen=True)
@@ -149,7 +144,7 @@ class Nuisance:
     parts: int
 
 
-def fit_nuisance(trial: Trial) -> Nuisance:
+def fit_nuisance(trial: TrialArrays) -> Nuisance:
     """The response models of all parts and the scores that follow from them."""
     part_N, parts = parts_of(trial)
     response = respond(trial, part_N, parts)
@@ -157,7 +152,7 @@ def fit_nuisance(trial: Trial) -> Nuisance:
     return Nuisance(response, mu_NA, scores(trial, mu_NA), part_N, parts)
 
 
-def respond(trial: Trial, part_N: Ints, parts: int) -> Response:
+def respond(trial: TrialArrays, part_N: Ints, parts: int) -> Response:
     """Response models, each fitted without one part."""
     family = family_of(trial.outcome_N)
     y_N = winsorised(trial.outcome_N) if family != "binary" else trial.outcome_N
@@ -169,7 +164,7 @@ def respond(trial: Trial, part_N: Ints, parts: int) -> Response:
     for a in range(trial.arms):
         rows = trial.arm_N == a
         start_JN = eta_JNA[:, rows, a]
-        trees.append(boost(Target(trial.x_NF[rows], y_N[rows], part_N[rows], parts, None, start_JN, family)))
+        trees.append(boost(Target(trial.x_NF[rows], y_N[rows], part_N[rows], parts, start_JN, family)))
     return Response(linear, tuple(trees), family)
 
 
@@ -179,7 +174,7 @@ def estimate_propensity(x_NF: Floats, arm_N: Ints, key_N: NDArray[np.uint64]) ->
     chances = []
     for a in range(1, arms):
         everyone = np.zeros(len(arm_N), dtype=np.int64)
-        trial = Trial(x_NF, everyone, (arm_N == a).astype(np.float64), np.ones((len(arm_N), 1)), key_N, ())
+        trial = TrialArrays(x_NF, everyone, (arm_N == a).astype(np.float64), np.ones((len(arm_N), 1)), key_N, ())
         part_N, parts = parts_of(trial)
         response = respond(trial, part_N, parts)
         chances.append(response.each(x_NF)[part_N, np.arange(len(part_N)), 0])
@@ -189,13 +184,13 @@ def estimate_propensity(x_NF: Floats, arm_N: Ints, key_N: NDArray[np.uint64]) ->
     return np.asarray(bounded / bounded.sum(axis=1, keepdims=True))
 
 
-def parts_of(trial: Trial) -> tuple[Ints, int]:
+def parts_of(trial: TrialArrays) -> tuple[Ints, int]:
     """Which part each row is in, by its key, and how many there are."""
     parts = next((parts for weight, parts in PARTS if weight_of(trial) < weight), 2)
     return ((trial.key_N >> np.uint64(40)) % np.uint64(parts)).astype(np.int64), parts
 
 
-def weight_of(trial: Trial) -> float:
+def weight_of(trial: TrialArrays) -> float:
     """What the number of refits goes by: rows, and more for wide ones, for each refit costs rows x features."""
     rows, features = trial.x_NF.shape
     return float(rows * max(1.0, features / WIDE))
@@ -208,13 +203,13 @@ def winsorised(y_N: Floats, share: float = WINSOR) -> Floats:
     return np.clip(y_N, -top, top)
 
 
-def scores(trial: Trial, mu_NA: Floats) -> Floats:
+def scores(trial: TrialArrays, mu_NA: Floats) -> Floats:
     """psi_NK: doubly robust (AIPW) score of each treatment over control (Robins, Rotnitzky & Zhao 1994)."""
     full_NA = arm_means(trial, mu_NA)
     return np.asarray(full_NA[:, 1:] - full_NA[:, :1])
 
 
-def arm_means(trial: Trial, mu_NA: Floats) -> Floats:
+def arm_means(trial: TrialArrays, mu_NA: Floats) -> Floats:
     """Doubly robust score of each arm's own mean: expected outcome plus the weighted surprise where it was observed."""
     rows = np.arange(len(trial.arm_N))
     full_NA = mu_NA.copy()
@@ -223,9 +218,9 @@ def arm_means(trial: Trial, mu_NA: Floats) -> Floats:
     return full_NA
 
 
-def rows_of(trial: Trial, mask_N: NDArray[np.bool_] | Ints) -> Trial:
+def rows_of(trial: TrialArrays, mask_N: NDArray[np.bool_] | Ints) -> TrialArrays:
     """The trial's rows of a mask or index."""
-    return Trial(
+    return TrialArrays(
         trial.x_NF[mask_N],
         trial.arm_N[mask_N],
         trial.outcome_N[mask_N],

@@ -13,8 +13,9 @@ from numpy.typing import ArrayLike
 
 from promolift.effect.diagnose import holm
 from promolift.effect.linear import Basis, basis_of
-from promolift.effect.trial import Z95, Floats, Ints, Level, Trial, chunks, numbers
+from promolift.effect.trial import Floats, Ints, Level, TrialArrays, chunks, numbers
 from promolift.errors import InputError, SupportError
+from promolift.tables import Z95
 
 LEAST = 50  # customers of an arm
 
@@ -31,7 +32,7 @@ class _Scores:
         return float(part_N.mean()), _error(part_N), float(self.score_NAM[:, 0, m].mean())
 
 
-def average_effects(trial: Trial, outcomes: Mapping[str, ArrayLike], level: Level) -> pl.DataFrame:
+def average_effects(trial: TrialArrays, outcomes: Mapping[str, ArrayLike], level: Level) -> pl.DataFrame:
     """One row per outcome and arm: outcome, arm, control_mean, effect, se, low, high, p, p_holm, n, level.
 
     Doubly robust means with a ridge regression on the features fitted out of fold, so features only take noise away.
@@ -47,7 +48,7 @@ def average_effects(trial: Trial, outcomes: Mapping[str, ArrayLike], level: Leve
     return frame.with_columns(adjusted, n=pl.lit(n), level=pl.lit(level))
 
 
-def _outcomes(trial: Trial, outcomes: Mapping[str, ArrayLike]) -> tuple[list[str], Floats]:
+def _outcomes(trial: TrialArrays, outcomes: Mapping[str, ArrayLike]) -> tuple[list[str], Floats]:
     found = {name: numbers(values, name) for name, values in outcomes.items()}
     short = {name: len(values) for name, values in found.items() if len(values) != len(trial.arm_N)}
     if short or not found:
@@ -58,7 +59,7 @@ def _outcomes(trial: Trial, outcomes: Mapping[str, ArrayLike]) -> tuple[list[str
     return list(found), np.column_stack(list(found.values()))
 
 
-def _scores(trial: Trial, y_NM: Floats) -> _Scores:
+def _scores(trial: TrialArrays, y_NM: Floats) -> _Scores:
     """Augmented inverse propensity scores (Robins, Rotnitzky & Zhao 1994); each half is predicted by the other."""
     basis = basis_of(trial.x_NF)
     half_N = ((trial.key_N >> np.uint64(40)) % np.uint64(2)).astype(np.int64)
@@ -75,7 +76,7 @@ def _scores(trial: Trial, y_NM: Floats) -> _Scores:
     return _Scores(score_NAM)
 
 
-def _halves(basis: Basis, trial: Trial, half_N: Ints, y_NM: Floats) -> Floats:
+def _halves(basis: Basis, trial: TrialArrays, half_N: Ints, y_NM: Floats) -> Floats:
     """Ridge coefficients of each half and arm, coef_HAPM; the columns of a long trial are never held at once."""
     wide = len(basis.source_P) + 1
     gram = np.zeros((2, trial.arms, wide, wide))

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from promolift.effect.trial import Z95, Floats, numbers
+from promolift.effect.trial import Floats, numbers
 from promolift.errors import InputError, SupportError
+from promolift.tables import Z95
 
 MOST = 100.0  # a hidden cause that multiplies the odds by more is not looked for
 

@@ -6,48 +6,105 @@ from promolift.settings import Settings
 
 
 class PanelSettings(Settings):
-    """`weeks` of response, read with the usual products of the `weeks` before them; the largest `targets` by value.
+    """From which weeks and products the discount response is read ([how](discount-response.md))."""
 
-    `prior_lines`: how many purchase lines the market's mix of products weighs in a customer's own (chosen by
-    pseudo-likelihood on the Complete Journey among 0 to 50). `curvature`: products at different depths are averaged as
-    demand would average them if it answered by exp(curvature * depth).
-    """
-
-    weeks: int = Field(default=26, ge=8)
-    targets: int = Field(default=100, ge=1)
-    min_known: float = Field(default=0.5, gt=0, le=1)
-    prior_lines: float = Field(default=3.0, ge=0)
-    curvature: float = Field(default=2.0, gt=0)
+    weeks: int = Field(
+        default=26,
+        ge=8,
+        description="Weeks before the plan in which answers to discounts are looked for; what a customer usually buys "
+        "is read from as many weeks before those. A log shorter than both is halved.",
+    )
+    targets: int = Field(
+        default=100, ge=1, description="So many categories (or products), the largest by value, are looked at."
+    )
+    min_known: float = Field(
+        default=0.5,
+        gt=0,
+        le=1,
+        description="A customer's week counts where the discount is known for at least this share of what they "
+        "usually spend in the category.",
+    )
+    # chosen by pseudo-likelihood on the Complete Journey among 0 to 50
+    prior_lines: float = Field(
+        default=3.0,
+        ge=0,
+        description="How many purchase lines the market's mix of products weighs in a customer's own mix.",
+    )
+    curvature: float = Field(
+        default=2.0,
+        gt=0,
+        description="Products at different depths of discount are averaged as demand would average them if it grew by "
+        "exp(curvature x depth).",
+    )
 
 
 class DiscountSettings(Settings):
-    """When a response counts as read from the data, and what is assumed where it cannot be.
+    """When the discount response counts as read from the data, and what is assumed where it cannot be."""
 
-    `prior_response` 0.6 means a 20 % discount lifts list-value demand by exp(0.12) - 1 = 13 %; `prior_se` is its error.
-    `min_variance`: below this share of the depth's variance between customers of a week, weeks are compared instead.
-    `placebo_share`: a placebo above this share of the response, and from zero at 99 %, forbids `adjusted`.
-    """
-
-    max_customers: int = Field(default=3000, ge=10)
-    min_cells: int = Field(default=2000, ge=100)
-    min_variance: float = Field(default=0.08, ge=0, le=1)
-    winsor: float = Field(default=0.995, gt=0.5, le=1)
-    placebo_share: float = Field(default=0.25, gt=0)
-    prior_response: float = 0.6
-    prior_se: float = Field(default=0.4, gt=0)
-    seed: int = 0
+    max_customers: int = Field(
+        default=3000, ge=10, description="The response is read from so many customers at most, drawn by hash."
+    )
+    min_cells: int = Field(
+        default=2000,
+        ge=100,
+        description="Customer-category-weeks with a known discount that are needed; with fewer the response is "
+        "assumed.",
+    )
+    min_variance: float = Field(
+        default=0.08,
+        ge=0,
+        le=1,
+        description="If less than this share of the variation in discounts lies between customers of the same week, "
+        "weeks are compared with one another instead.",
+    )
+    winsor: float = Field(
+        default=0.995,
+        gt=0.5,
+        le=1,
+        description="Quantile of weekly amounts above 0 at which larger ones are cut off, so that a few do not decide.",
+    )
+    placebo_share: float = Field(
+        default=0.25,
+        gt=0,
+        description="A placebo check fails where it shows more than this part of the response and is not 0 at 99 %; "
+        "the response is then `assumed`.",
+    )
+    prior_response: float = Field(
+        default=0.6,
+        description="Response taken where none can be read: 0.6 means that a 20 % discount lifts demand, at list "
+        "value, by exp(0.6 x 0.2) - 1 = 13 %. Offers with a threshold always go by it.",
+    )
+    prior_se: float = Field(default=0.4, gt=0, description="Standard error of `prior_response`: how unsure it is.")
+    seed: int = Field(default=0, description="Settles by hash which customers are drawn and halved.")
 
 
 class ValueSettings(Settings):
-    """What the logs do not hold and the shop must state; the report prints each as an assumption.
+    """What the logs do not hold and the shop must state; the report says which of it a plan stands on."""
 
-    `margin_rate`: margin on undiscounted value where products carry no cost. `delivery_cost_cents`: what a free
-    delivery costs. `coupon_reach`: share of customers who notice a coupon, where no redemption model can say.
-    `stretch_share` of orders that miss a threshold by at most `stretch_ratio` times the reward are topped up to it.
-    """
-
-    margin_rate: float = Field(default=0.3, gt=0, le=1)
-    delivery_cost_cents: int = Field(default=500, ge=0)
-    coupon_reach: float = Field(default=0.1, gt=0, le=1)
-    stretch_share: float = Field(default=0.3, ge=0, le=1)
-    stretch_ratio: float = Field(default=2.0, ge=0)
+    margin_rate: float = Field(
+        default=0.3,
+        gt=0,
+        le=1,
+        description="Margin as a share of undiscounted value, where products carry no cost. Please set yours.",
+    )
+    delivery_cost_cents: int = Field(
+        default=500, ge=0, description="What one free delivery costs the shop, in minor units."
+    )
+    coupon_reach: float = Field(
+        default=0.1,
+        gt=0,
+        le=1,
+        description="Of those who buy, the share who notice and use an offer that asks for a code or a link, where no "
+        "redemption model can say.",
+    )
+    stretch_share: float = Field(
+        default=0.3,
+        ge=0,
+        le=1,
+        description="Share of orders just below a spending threshold that are topped up to reach it.",
+    )
+    stretch_ratio: float = Field(
+        default=2.0,
+        ge=0,
+        description="Just below means: missing the threshold by at most this many times the reward.",
+    )

@@ -17,7 +17,6 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Features = pl.DataFrame | NDArray[np.generic]
 Level = Literal["randomised", "adjusted", "assumed"]
-Z95 = 1.959963984540054  # a 95 % interval reaches so many standard errors to each side
 CHUNK = 200_000  # rows whose wide design matrix is held at once
 MOST_LEVELS = 20  # values of a text column that get a column of their own; the rarer ones share "other"
 
@@ -32,7 +31,7 @@ class Effect:
 
 
 @dataclass(frozen=True)
-class Column:
+class FeatureColumn:
     """How one column becomes numbers: itself, or one 0/1 column for each of `levels` and one for all others."""
 
     name: str
@@ -40,10 +39,10 @@ class Column:
 
 
 @dataclass(frozen=True)
-class Encoder:
+class FeatureEncoder:
     """Frames or arrays of the training's columns to x_NF; missing stays NaN. Text unseen in training is "other"."""
 
-    columns: tuple[Column, ...]
+    columns: tuple[FeatureColumn, ...]
 
     @property
     def names(self) -> list[str]:
@@ -70,7 +69,7 @@ class Encoder:
 
 
 @dataclass(frozen=True)
-class Trial:
+class TrialArrays:
     """Checked arrays of one experiment. `prob_NA` is each arm's chance; `key_N` ties folds to a row's own values."""
 
     x_NF: Floats
@@ -86,10 +85,10 @@ class Trial:
         return int(self.prob_NA.shape[1])
 
 
-def encoder_of(features: Features) -> Encoder:
+def encoder_of(features: Features) -> FeatureEncoder:
     """Learn the columns: numbers, dates and booleans stay one column, text becomes 0/1 columns of its values."""
     frame = _frame(features)
-    return Encoder(tuple(_column(frame[name]) for name in frame.columns))
+    return FeatureEncoder(tuple(_column(frame[name]) for name in frame.columns))
 
 
 def row_keys(x_NF: Floats, seed: int) -> NDArray[np.uint64]:
@@ -134,14 +133,14 @@ def _frame(features: Features) -> pl.DataFrame:
     return pl.DataFrame({f"x{f}": values[:, f] for f in range(values.shape[1])})
 
 
-def _column(values: pl.Series) -> Column:
+def _column(values: pl.Series) -> FeatureColumn:
     if values.dtype.is_numeric() or values.dtype.is_temporal() or values.dtype in (pl.Boolean, pl.Null):
-        return Column(values.name, None)
+        return FeatureColumn(values.name, None)
     counts = values.cast(pl.String).drop_nulls().value_counts().sort(["count", values.name], descending=[True, False])
-    return Column(values.name, tuple(sorted(counts[values.name].head(MOST_LEVELS).to_list())))
+    return FeatureColumn(values.name, tuple(sorted(counts[values.name].head(MOST_LEVELS).to_list())))
 
 
-def _encode(values: pl.Series, column: Column) -> list[Floats]:
+def _encode(values: pl.Series, column: FeatureColumn) -> list[Floats]:
     if column.levels is None:
         physical = values.to_physical() if values.dtype.is_temporal() else values
         try:

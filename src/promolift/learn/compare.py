@@ -1,6 +1,7 @@
 """Candidates and a plan in; what the plan and the usual rules of thumb would earn at equal spend out.
 
-Legend: R candidate rows (offer `none` left out), N customers, S hash orders, D parameter draws.
+Legend: R candidate rows (offer `none` left out), N customers, S hash orders.
+A route is the row numbers in the order in which a policy treats customers, at most one row each.
 `gain_cents` is the expected incremental profit of a row with its discount already paid, `cost_cents` the expected
 discount. All policies are chosen with `gain_cents`. A plan graded by the estimate that chose it is flattered (it picked
 the lucky errors), so where `gain_check_cents` is given, an estimate from other households or weeks, every policy is
@@ -18,9 +19,9 @@ from pydantic import Field
 
 from promolift.errors import BudgetError, InputError, SupportError
 from promolift.hashing import hash_int, hash_units
-from promolift.learn.baselines import Route, best_first, by_response, random_offers, same_coupon
 from promolift.settings import Settings
 
+Route = NDArray[np.int64]
 Floats = NDArray[np.float64]
 LEVELS = ("simulated", "assumed", "adjusted", "randomised")
 OUT = {
@@ -80,7 +81,6 @@ def compare(
     budget_cents: float,
     profiles: pl.DataFrame,
     settings: CompareSettings | None = None,
-    gain_draws_RD: Floats | None = None,
 ) -> pl.DataFrame:
     """One row per policy and estimate (`valued_by`: own, check), with the plan's lead over it and 95 % intervals.
 
@@ -89,8 +89,7 @@ def compare(
     (`last_fraction`), so that spend is equal to the cent; a baseline that runs out of customers before has a lower
     `spend_cents` and a note. A policy whose columns are missing has null figures and a note.
     Intervals: Bayesian bootstrap over customers (Rubin 1981, Annals of Statistics 9), refilled to the plan's spend in
-    each draw; with `gain_draws_RD`, one column per draw of the model's common parameters for the valuing estimate
-    (check if there is one, else own), rows as in `candidates`, both are varied together.
+    each draw.
     Raises BudgetError if the plan costs more than the budget, InputError if it holds rows that are no candidates,
     SupportError if it treats nobody or the check estimate has gaps.
     """
@@ -104,19 +103,18 @@ def compare(
     tables = []
     for valued_by, column in (("check", "gain_check_cents"), ("own", "gain_cents")):
         if column in rows.columns:
-            draws = gain_draws_RD if valued_by == "check" or "gain_check_cents" not in rows.columns else None
-            tables.append(_value_all(rows, policies, (valued_by, column), knobs, _aligned(rows, draws)))
+            tables.append(_value_all(rows, policies, (valued_by, column), knobs))
     return pl.concat(tables)
 
 
 def _rows(candidates: pl.DataFrame) -> pl.DataFrame:
-    """Checked rows in key order, `row` being their number in `candidates`; closed and unjudged pairs are left out."""
+    """Checked rows in key order; closed and unjudged pairs are left out."""
     need = ("customer_id", "offer_id", "gain_cents", "cost_cents")
     if missing := [name for name in need if name not in candidates.columns]:
         raise InputError(f"candidates: columns {missing} are missing; it has {candidates.columns}")
     open_ = pl.col("eligible").fill_null(False) if "eligible" in candidates.columns else pl.lit(True)
     judged = pl.col("gain_cents").is_not_null() & pl.col("cost_cents").is_not_null()
-    offers = candidates.with_row_index("row").filter(open_ & judged & (pl.col("offer_id") != "none"))
+    offers = candidates.filter(open_ & judged & (pl.col("offer_id") != "none"))
     rows = offers.sort("customer_id", "offer_id")
     if rows.is_empty():
         raise SupportError("candidates: no row offers anything, so there is nothing to compare")
@@ -186,21 +184,11 @@ def _shuffled(rows: pl.DataFrame, route: Route, knobs: CompareSettings) -> list[
     return [route[np.argsort(hash_units((knobs.seed, "order", s), names), kind="stable")] for s in range(knobs.orders)]
 
 
-def _aligned(rows: pl.DataFrame, draws_RD: Floats | None) -> Floats | None:
-    if draws_RD is None:
-        return None
-    if draws_RD.ndim != 2 or draws_RD.shape[0] <= int(rows["row"].max()) or not np.isfinite(draws_RD).all():  # type: ignore[arg-type]
-        raise InputError(f"gain_draws: shape {draws_RD.shape}; it needs one finite row per row of candidates")
-    aligned: Floats = draws_RD[rows["row"].to_numpy()]
-    return aligned
-
-
 def _value_all(
     rows: pl.DataFrame,
     policies: list[_Policy],
     valued: tuple[str, str],
     knobs: CompareSettings,
-    draws_RD: Floats | None,
 ) -> pl.DataFrame:
     """The table for one estimate: point values, and intervals from `draws` reweighted markets."""
     gain_R, cost_R = rows[valued[1]].cast(pl.Float64).to_numpy(), rows["cost_cents"].to_numpy()
@@ -212,15 +200,14 @@ def _value_all(
     weight = _weights(rows, knobs)
     for b in range(knobs.draws if weight else 0):
         weight_R = weight(b) if weight else ones
-        gain = gain_R if draws_RD is None else draws_RD[:, b % draws_RD.shape[1]]
         goal = float((cost_R * weight_R)[plan].sum())
         for j, policy in enumerate(policies):
             if policy.routes:
                 # One order per draw, as its deviation from its own point value: the orders' own chance cancels out.
                 s = b % len(policy.routes)
-                total = fill(policy.routes[s], gain, cost_R, weight_R, goal if policy.filled else None)
+                total = fill(policy.routes[s], gain_R, cost_R, weight_R, goal if policy.filled else None)
                 drawn[b, j] = total.profit - points[j][s].profit
-    source = "none: one customer" if weight is None else "customers" + ("" if draws_RD is None else " and parameters")
+    source = "none: one customer" if weight is None else "customers"
     profit = [float(np.mean([t.profit for t in point])) if point else None for point in points]
     table = [
         {
@@ -305,3 +292,81 @@ def _evidence(rows: pl.DataFrame, routes: list[Route]) -> str:
     if unknown := sorted(found - set(LEVELS)):
         raise InputError(f"candidates.evidence: unknown levels {unknown}; known are {', '.join(LEVELS)}")
     return LEVELS[min(LEVELS.index(level) for level in found)]
+
+
+def same_coupon(rows: pl.DataFrame, spend: float, same_by: str) -> tuple[Route, str]:
+    """The single coupon that earns most in hindsight at this spend (by the choosing estimate), and its name.
+
+    For a `menu_id` that holds several offers, each customer's best one counts. In a random order a coupon earns its
+    total gain times the share of its total cost that the spend pays; ties go to the first name.
+    """
+    if same_by not in rows.columns:
+        raise SupportError(f"needs the column {same_by!r} of candidates")
+    best = (
+        rows.with_row_index("at")
+        .sort(["customer_id", "gain_cents", "offer_id"], descending=[False, True, False])
+        .group_by("customer_id", same_by, maintain_order=True)
+        .first()
+    )
+    total = best.group_by(same_by).agg(pl.col("gain_cents").sum(), pl.col("cost_cents").sum())
+    paid = pl.when(pl.col("cost_cents") > spend).then(spend / pl.col("cost_cents")).otherwise(1.0)
+    ranked = total.with_columns(earns=pl.col("gain_cents") * paid).sort(["earns", same_by], descending=[True, False])
+    name = str(ranked[same_by][0])
+    return best.filter(pl.col(same_by) == name).sort("customer_id")["at"].to_numpy().astype(np.int64), name
+
+
+def best_first(rows: pl.DataFrame, profiles: pl.DataFrame, rfm: tuple[str, str, str], same: Route | None) -> Route:
+    """Best customers first, each with the `same` coupon's row or, if None, with the own offer of highest gain.
+
+    An own offer is given only where its gain is above 0. Customers without a profile come last.
+    """
+    score = rfm_score(profiles, rfm)
+    offered = rows.with_row_index("at")
+    own = _top(offered, "gain_cents").filter(pl.col("gain_cents") > 0)
+    given = own if same is None else offered[same.tolist()]
+    ordered = given.join(score, on="customer_id", how="left").sort(
+        ["rfm_score", "rfm_money", "customer_id"], descending=[True, True, False], nulls_last=True
+    )
+    return ordered["at"].to_numpy().astype(np.int64)
+
+
+def rfm_score(profiles: pl.DataFrame, rfm: tuple[str, str, str]) -> pl.DataFrame:
+    """3 to 15 per customer: fifths of recency (recent is 5), frequency and money added, as shops do it by hand.
+
+    A missing value counts as the lowest fifth. `rfm_money` breaks ties.
+    """
+    if missing := [name for name in ("customer_id", *rfm) if name not in profiles.columns]:
+        raise SupportError(f"needs the columns {missing} of profiles")
+    known = profiles.select("customer_id", *(pl.col(name).cast(pl.Float64).fill_nan(None) for name in rfm))
+    fifths = [
+        (pl.col(name).rank("average", descending=name == rfm[0]) * 5 / pl.col(name).count()).ceil().fill_null(1)
+        for name in rfm
+    ]
+    return known.select("customer_id", rfm_money=rfm[2], rfm_score=pl.sum_horizontal(fifths))
+
+
+def by_response(rows: pl.DataFrame, response: str) -> Route:
+    """Each customer's offer with the highest redemption probability, the surest customers first."""
+    if response not in rows.columns or rows[response].null_count():
+        raise SupportError(f"needs the column {response!r} of candidates, without gaps")
+    top = _top(rows.with_row_index("at"), response)
+    ordered = top.sort([response, "customer_id"], descending=[True, False])
+    return ordered["at"].to_numpy().astype(np.int64)
+
+
+def random_offers(rows: pl.DataFrame, seed: int, orders: int) -> list[Route]:
+    """`orders` times: every customer one offer by hash, customers in hash order."""
+    names = rows["customer_id"].unique(maintain_order=True).to_list()
+    size = rows.group_by("customer_id", maintain_order=True).len()["len"].to_numpy().astype(np.int64)
+    first = np.cumsum(size) - size
+    routes = []
+    for s in range(orders):
+        pick = first + np.floor(hash_units((seed, "offer", s), names) * size).astype(np.int64)
+        routes.append(pick[np.argsort(hash_units((seed, "order", s), names), kind="stable")])
+    return routes
+
+
+def _top(offered: pl.DataFrame, by: str) -> pl.DataFrame:
+    """One row per customer: the highest `by`, ties to the first offer_id."""
+    ranked = offered.sort(["customer_id", by, "offer_id"], descending=[False, True, False])
+    return ranked.group_by("customer_id", maintain_order=True).first()

@@ -15,8 +15,7 @@ from pydantic import Field, model_validator
 
 from promolift.errors import InputError, SupportError
 from promolift.hashing import hash_unit
-from promolift.learn.lift import Lift, Metric, lift
-from promolift.learn.sequential import always_valid_p, boundary
+from promolift.learn.lift import Lift, Metric, always_valid_p, boundary, lift
 from promolift.learn.sums import Key, Sums
 from promolift.settings import Settings
 

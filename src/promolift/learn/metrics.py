@@ -14,9 +14,9 @@ import scipy
 from numpy.typing import ArrayLike, NDArray
 
 from promolift.errors import InputError, SupportError
+from promolift.tables import Z95
 
 Floats = NDArray[np.float64]
-Z95 = 1.959963984540054  # of the normal distribution
 
 
 @dataclass(frozen=True)

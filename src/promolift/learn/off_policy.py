@@ -91,7 +91,7 @@ def simultaneous(scores_NP: Floats, level: float, draws: int, seed: int) -> floa
 
 
 @dataclass(frozen=True)
-class Parts:
+class EstimatorParts:
     """What all estimators are made of; one number per logged decision."""
 
     reward_N: Floats
@@ -100,22 +100,22 @@ class Parts:
     direct_N: Floats
 
 
-def ips(parts: Parts) -> Floats:
+def ips(parts: EstimatorParts) -> Floats:
     """Inverse propensity score (Horvitz & Thompson 1952): w r. Unbiased."""
     return parts.weight_N * parts.reward_N
 
 
-def snips(parts: Parts) -> Floats:
+def snips(parts: EstimatorParts) -> Floats:
     """Self-normalised IPS (Swaminathan & Joachims 2015): sum of w r over sum of w."""
     return _ratio(parts.weight_N, parts.reward_N)
 
 
-def dr(parts: Parts) -> Floats:
+def dr(parts: EstimatorParts) -> Floats:
     """Doubly robust (Dudik, Langford & Li 2011): the direct method plus w times what the model got wrong. Unbiased."""
     return parts.direct_N + parts.weight_N * (parts.reward_N - parts.fit_N)
 
 
-def sndr(parts: Parts) -> Floats:
+def sndr(parts: EstimatorParts) -> Floats:
     """Doubly robust with the correction self-normalised as in `snips`."""
     return parts.direct_N + _ratio(parts.weight_N, parts.reward_N - parts.fit_N)
 
@@ -155,7 +155,7 @@ class OffPolicySettings(Settings):
 
 
 @dataclass(frozen=True)
-class Decided:
+class DecisionLog:
     """Checked decisions. `logging_NA` where the chance of every action was logged; `unit_N` numbers the customers."""
 
     action_N: Ints
@@ -167,7 +167,7 @@ class Decided:
 
 
 @dataclass(frozen=True)
-class Estimate:
+class PolicyEstimate:
     """One estimator's value; `error` is its estimated root mean squared error, bias counted."""
 
     name: str
@@ -195,7 +195,7 @@ class OffPolicyValue:
     logged: float
     gain_low: float
     gain_high: float
-    estimates: tuple[Estimate, ...]
+    estimates: tuple[PolicyEstimate, ...]
     support: Support
     rewarded: float
     reward_model: str
@@ -248,7 +248,7 @@ def read_log(
     prob_N: ArrayLike,
     context_NF: ArrayLike | None = None,
     unit_N: ArrayLike | None = None,
-) -> Decided:
+) -> DecisionLog:
     """Check the arrays of a log. `unit_N` names the independent unit of each row, such as the customer."""
     action = np.asarray(action_N)
     rows = len(action)
@@ -272,10 +272,10 @@ def read_log(
     unit = None if unit_N is None else np.unique(np.asarray(unit_N), return_inverse=True)[1].astype(np.int64)
     if unit is not None and len(unit) != rows:
         raise InputError(f"unit: {len(unit)} given for {rows} decisions")
-    return Decided(action.astype(np.int64), reward, prob, context, logging, unit)
+    return DecisionLog(action.astype(np.int64), reward, prob, context, logging, unit)
 
 
-def read_policy(log: Decided, policy_NA: ArrayLike) -> Floats:
+def read_policy(log: DecisionLog, policy_NA: ArrayLike) -> Floats:
     """Check a policy against a log: a row of chances for each decision, with a column for each logged action."""
     policy = _chances(np.asarray(policy_NA, dtype=np.float64), "policy", len(log.action_N))
     if log.action_N.max() >= policy.shape[1]:
@@ -285,7 +285,7 @@ def read_policy(log: Decided, policy_NA: ArrayLike) -> Floats:
     return policy
 
 
-def value_of(log: Decided, policy_NA: Floats, settings: OffPolicySettings) -> OffPolicyValue:
+def value_of(log: DecisionLog, policy_NA: Floats, settings: OffPolicySettings) -> OffPolicyValue:
     """Value one checked policy."""
     rows = np.arange(len(log.action_N))
     weight_N = policy_NA[rows, log.action_N] / log.prob_N
@@ -293,7 +293,7 @@ def value_of(log: Decided, policy_NA: Floats, settings: OffPolicySettings) -> Of
     require(support, settings.most_unseen, settings.least_effective)
     fits = predict_rewards(log.action_N, log.reward_N, weight_N, log.context_NF, policy_NA.shape[1], settings.reward)
     fit_N, direct_N = fits.best.reward_NA[rows, log.action_N], (policy_NA * fits.best.reward_NA).sum(axis=1)
-    parts = Parts(log.reward_N, weight_N, fit_N, direct_N)
+    parts = EstimatorParts(log.reward_N, weight_N, fit_N, direct_N)
     scores = {name: _per_unit(made(parts), log.unit_N) for name, made in UNBIASED.items()}
     anchor = min(scores, key=lambda name: standard_error(scores[name]))
     lean = {name: _per_unit(score_N, log.unit_N) for name, score_N in _lean(parts, fits, log, policy_NA, settings)}
@@ -305,7 +305,7 @@ def value_of(log: Decided, policy_NA: Floats, settings: OffPolicySettings) -> Of
 
 
 def rank_policies(
-    log: Decided,
+    log: DecisionLog,
     policies: Mapping[str, Floats],
     settings: OffPolicySettings = OffPolicySettings(),  # noqa: B008 - frozen
 ) -> "Ranking":
@@ -358,7 +358,7 @@ def blend(lean_U: Floats, sure_U: Floats) -> tuple[Floats, float]:
 
 
 def _lean(
-    parts: Parts, fits: Fits, log: Decided, policy_NA: Floats, settings: OffPolicySettings
+    parts: EstimatorParts, fits: Fits, log: DecisionLog, policy_NA: Floats, settings: OffPolicySettings
 ) -> Iterator[tuple[str, Floats]]:
     """Scores of the estimates that lean on the reward model: the direct method, switched and shrunk weights.
 
@@ -388,10 +388,10 @@ def _error(score_U: Floats, sure_U: Floats) -> float:
 
 
 def _result(
-    log: Decided,
+    log: DecisionLog,
     scores: dict[str, Floats],
     choice: tuple[str, float],
-    found: tuple[Support, Parts, Fits],
+    found: tuple[Support, EstimatorParts, Fits],
     settings: OffPolicySettings,
 ) -> OffPolicyValue:
     (anchor, share), (support, parts, fits) = choice, found
@@ -419,12 +419,12 @@ def _result(
     )
 
 
-def _estimate(name: str, score_U: Floats, sure_U: Floats, z: float) -> Estimate:
+def _estimate(name: str, score_U: Floats, sure_U: Floats, z: float) -> PolicyEstimate:
     around, se = _around(score_U, z), standard_error(score_U)
-    return Estimate(name, float(score_U.mean()), se, around.low, around.high, _error(score_U, sure_U))
+    return PolicyEstimate(name, float(score_U.mean()), se, around.low, around.high, _error(score_U, sure_U))
 
 
-def _interval(sure_U: Floats, parts: Parts, settings: OffPolicySettings) -> Interval:
+def _interval(sure_U: Floats, parts: EstimatorParts, settings: OffPolicySettings) -> Interval:
     if settings.interval == "bootstrap":
         return bootstrap(sure_U, settings.level, settings.draws, settings.seed)
     if settings.interval == "bernstein":
@@ -466,4 +466,4 @@ def _chances(values: Floats, name: str, rows: int) -> Floats:
     return values
 
 
-__all__ = ["Decided", "OffPolicySettings", "OffPolicyValue", "Ranking", "off_policy_value", "rank_policies"]
+__all__ = ["DecisionLog", "OffPolicySettings", "OffPolicyValue", "Ranking", "off_policy_value", "rank_policies"]

@@ -12,8 +12,7 @@ import scipy
 from pydantic import Field
 
 from promolift.errors import InputError, SupportError
-from promolift.learn.lift import Metric, lift, shared_theta, value_and_slope
-from promolift.learn.sequential import boundary, mixture_weight
+from promolift.learn.lift import Metric, boundary, lift, mixture_weight, shared_theta, value_and_slope
 from promolift.learn.sums import Sums
 from promolift.settings import Settings
 

@@ -12,22 +12,34 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from promolift.errors import InputError
-from promolift.learn.metrics import Z95
-from promolift.learn.sequential import boundary
+from promolift.learn.lift import boundary
 from promolift.settings import Settings
+from promolift.tables import Z95
 
 Floats = NDArray[np.float64]
 
 
 class Guardrails(Settings):
-    """What `auto` may accept. `max_loss`: the lead's lower 95 % bound may lie below zero by no more than this, in the
-    reward's unit per decision. `min_effective`: at least so many logged decisions must bear on the new policy.
-    `rollback_alpha`: the error rate of the rollback rule over all its daily looks together.
-    """
+    """What may be accepted without a person."""
 
-    max_loss: float = Field(default=0.0, ge=0)
-    min_effective: float = Field(default=100.0, ge=2)
-    rollback_alpha: float = Field(default=0.01, gt=0, lt=1)
+    max_loss: float = Field(
+        default=0.0,
+        ge=0,
+        description="The lower 95 % bound of what the new policy adds may lie below zero by no more than this, in "
+        "minor units per decision.",
+        examples=[5.0],
+    )
+    min_effective: float = Field(
+        default=100.0,
+        ge=2,
+        description="At least so many logged decisions, counted by their weights, must bear on the new policy.",
+    )
+    rollback_alpha: float = Field(
+        default=0.01,
+        gt=0,
+        lt=1,
+        description="Error rate, over all looks together, of the rule by which a release is taken back.",
+    )
 
 
 @dataclass(frozen=True)

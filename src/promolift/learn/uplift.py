@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from promolift.errors import InputError, SupportError
-from promolift.learn.metrics import Z95
+from promolift.tables import Z95
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

@@ -16,7 +16,7 @@ from duckdb import DuckDBPyRelation as Relation
 from numpy.typing import NDArray
 from pydantic import Field
 
-from promolift.deliver import Release, in_holdout
+from promolift.deliver import ReleaseTerms, in_holdout
 from promolift.errors import InputError, StepError, SupportError
 from promolift.learn.experiment import HOLDOUT
 from promolift.learn.join import Joined, JoinSettings, join_outcomes
@@ -49,20 +49,38 @@ where e.customer_id in (select customer_id from decided)
 
 
 class LearnSettings(Settings):
-    """`window_days` after a decision its outcome is known; `before_days` of history steady the comparison (CUPED).
+    """How decisions are judged, and what the next release is made from; see [learning.md](learning.md)."""
 
-    `least` customers in each arm, below which nothing is said. `prior_sd`: before any outcome the realised gain is
-    expected to be 1 +/- this times the predicted one. `explore`: the share of draws proposed where none were logged.
-    `looks`: moments of the window at which the gain is drawn.
-    """
-
-    window_days: float = Field(default=28.0, gt=0, le=366)
-    before_days: float = Field(default=56.0, gt=0)
-    least: int = Field(default=30, ge=2)
-    alpha: float = Field(default=0.05, gt=0, lt=0.5)
-    prior_sd: float = Field(default=0.5, gt=0)
-    explore: float = Field(default=0.05, gt=0, lt=1)
-    looks: int = Field(default=14, ge=1)
+    window_days: float = Field(
+        default=28.0,
+        gt=0,
+        le=366,
+        description="Days after a decision in which what a customer does counts as its outcome.",
+    )
+    before_days: float = Field(
+        default=56.0,
+        gt=0,
+        description="Days before a decision whose spending steadies the comparison (CUPED): it changes the noise, not "
+        "the answer.",
+    )
+    least: int = Field(
+        default=30, ge=2, description="Customers in each arm below which nothing is said, of all or of a group."
+    )
+    alpha: float = Field(
+        default=0.05, gt=0, lt=0.5, description="Error rate of verdicts and intervals: 0.05 for intervals of 95 %."
+    )
+    prior_sd: float = Field(
+        default=0.5,
+        gt=0,
+        description="Before any outcome the realised gain is expected to be 1 ± this times the predicted one.",
+    )
+    explore: float = Field(
+        default=0.05,
+        gt=0,
+        lt=1,
+        description="Share of decisions that the next release leaves to chance, where the last one left none.",
+    )
+    looks: int = Field(default=14, ge=1, description="Moments of the window at which the page draws the gain so far.")
     guardrails: Guardrails = Guardrails()
 
 
@@ -110,7 +128,7 @@ class Evidence:
     joined: Joined
     customers: pl.DataFrame
     slots: Slots
-    release: Release
+    release: ReleaseTerms
     salt_known: bool
     measure: str
     why: str
@@ -168,7 +186,7 @@ def _typed(events: Relation) -> Any:
 
 
 def gather(
-    decisions: pl.DataFrame, outcomes: pl.DataFrame, release: Release | None, settings: LearnSettings
+    decisions: pl.DataFrame, outcomes: pl.DataFrame, release: ReleaseTerms | None, settings: LearnSettings
 ) -> Evidence:
     """Join decisions with outcomes. SupportError without a holdout, a complete window or enough customers."""
     if not decisions["holdout"].any():
@@ -296,10 +314,10 @@ def _chances(slots: Slots, first: pl.DataFrame) -> None:
         )
 
 
-def _terms(row: Mapping[str, Any], slots: Slots, release: Release | None) -> tuple[Release, bool]:
+def _terms(row: Mapping[str, Any], slots: Slots, release: ReleaseTerms | None) -> tuple[ReleaseTerms, bool]:
     """The release in force, by its last decision, and whether its salt is known to be right."""
     share, explored = _shares(slots)
-    release = Release(**json.loads(row["terms"])) if row.get("terms") else release
+    release = ReleaseTerms(**json.loads(row["terms"])) if row.get("terms") else release
     same = release is not None and all(
         getattr(release, name) == row[name] for name in ("campaign_id", "policy_id", "policy_version", "seed")
     )
@@ -308,7 +326,7 @@ def _terms(row: Mapping[str, Any], slots: Slots, release: Release | None) -> tup
         share = terms.holdout_share if share is None else share
         explored = terms.explore if explored is None else explored
     else:
-        terms = Release(
+        terms = ReleaseTerms(
             campaign_id=row["campaign_id"], policy_id=row["policy_id"], policy_version=row["policy_version"],
             seed=row["seed"], price=0.0,
         )  # fmt: skip

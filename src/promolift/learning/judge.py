@@ -15,9 +15,8 @@ from promolift.errors import SupportError
 from promolift.learn import drift
 from promolift.learn.experiment import HOLDOUT, WHOLE, Analysis, Design, Verdict, analyse
 from promolift.learn.join import JoinSettings, join_outcomes
-from promolift.learn.lift import Lift, Metric, lift
+from promolift.learn.lift import Lift, Metric, boundary, lift
 from promolift.learn.power import PowerSettings
-from promolift.learn.sequential import boundary
 from promolift.learn.sums import sums_by
 from promolift.learn.support import BINS
 from promolift.learning.evidence import VALUES, Evidence, LearnSettings, Slots, worth

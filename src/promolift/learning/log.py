@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from promolift.errors import InputError
 from promolift.learn.off_policy import (
-    Decided,
+    DecisionLog,
     OffPolicySettings,
     OffPolicyValue,
     Ranking,
@@ -33,7 +33,7 @@ Floats = NDArray[np.float64]
 Given = str | pl.DataFrame | NDArray[Any]
 Policy = Given | Callable[[pl.DataFrame], Given]
 MOST_ACTIONS = 500  # a dense table of chances is held
-HELD = 30_000_000  # chances (decisions x actions) that are held; of a longer file a share of the customers is valued
+HELD = 20_000_000  # chances (decisions x actions) that are held; of a longer file a share of the customers is valued
 FILES = (".parquet", ".pq")
 ALSO = {
     "offer_id": ("offer", "item_id", "action", "action_id", "arm", "arm_id", "treatment"),
@@ -138,7 +138,7 @@ class Log:
                     "leave those decisions out (a missing reward is not a reward of 0)"
                 )
 
-    def _read(self, policies: Mapping[str, Policy]) -> tuple[Decided, dict[str, Floats]]:
+    def _read(self, policies: Mapping[str, Policy]) -> tuple[DecisionLog, dict[str, Floats]]:
         """The arrays of the log and of each policy, over all actions that any of them names."""
         made = {name: each(self.frame) if callable(each) else each for name, each in policies.items()}
         actions = self._all_actions(made)
@@ -168,7 +168,7 @@ class Log:
             raise InputError(f"{self.name}: {told}; evaluate groups of offers")
         return sorted(found)
 
-    def _chances(self, name: str, policy: Given, log: Decided, place: Mapping[str, int]) -> Floats:
+    def _chances(self, name: str, policy: Given, log: DecisionLog, place: Mapping[str, int]) -> Floats:
         if isinstance(policy, np.ndarray):
             return self._from_array(name, policy, place)
         if isinstance(policy, pl.DataFrame):

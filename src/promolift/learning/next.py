@@ -11,17 +11,17 @@ from numpy.typing import NDArray
 
 from promolift import deliver
 from promolift.allocate import choose
-from promolift.deliver import Release
+from promolift.deliver import ReleaseTerms
 from promolift.errors import SupportError
 from promolift.hashing import hash_units
 from promolift.learn.explore import ExploreSettings, affordable, explore
-from promolift.learn.metrics import Z95
 from promolift.learn.release import Proposal, propose, summarise, value_of
 from promolift.learn.support import require, unseen_mass, weigh
 from promolift.learning.evidence import LearnSettings, Slots
 from promolift.learning.judge import JudgedEvidence, planned_gain, slot_lift
 from promolift.learning.proposal import Proposed, Status
-from promolift.results.learned import Factor, LearnedFactors, NextRelease
+from promolift.results.learned import Factor, MeasuredFactors, NextRelease
+from promolift.tables import Z95
 
 Floats = NDArray[np.float64]
 GROUP = 20  # customers of an offer in each arm, below which it is told nothing of its own
@@ -60,7 +60,7 @@ def next_release(judged: JudgedEvidence, say: Callable[[float], str]) -> NextRel
 
 def recalibrate(
     slots: Slots, mask_N: NDArray[np.bool_], holdout_share: float, settings: LearnSettings
-) -> LearnedFactors:
+) -> MeasuredFactors:
     """Realised / predicted gain, shrunk: all offers towards 1 +/- `prior_sd`, each offer towards all of them.
 
     The spread between offers by DerSimonian, Laird 1986 (Controlled Clinical Trials 7); normal posterior. Without
@@ -81,7 +81,7 @@ def recalibrate(
         own, own_var = _shrunk((ratio, error), (mean, var + between)) if between > 0 else (mean, var)
         offers[name] = Factor(own, own - Z95 * own_var**0.5, own + Z95 * own_var**0.5, n)
     closed = [name for name in slots.offers if offers.get(name, overall).low < 0]
-    return LearnedFactors(whole[0] if whole else None, whole[1] if whole else None, overall, offers, tuple(closed))
+    return MeasuredFactors(whole[0] if whole else None, whole[1] if whole else None, overall, offers, tuple(closed))
 
 
 def planned_offer(slots: Slots, holdout_share: float) -> NDArray[np.int64]:
@@ -121,7 +121,9 @@ def _between(seen: list[tuple[float, float]]) -> float:
     return max(0.0, (q - (len(seen) - 1)) / scale) if scale > 0 else 0.0
 
 
-def policy_of(slots: Slots, learned: LearnedFactors, holdout_share: float, share: float) -> tuple[Floats, float, float]:
+def policy_of(
+    slots: Slots, learned: MeasuredFactors, holdout_share: float, share: float
+) -> tuple[Floats, float, float]:
     """Chances of every action (nobody held out), the price, and the share explored, for the money spent so far.
 
     As deliver/ decides: the largest gain - charge - price x cost above 0, and with the explored share an even draw. The
@@ -141,7 +143,7 @@ def policy_of(slots: Slots, learned: LearnedFactors, holdout_share: float, share
     return prob, price, floor
 
 
-def new_gain(slots: Slots, learned: LearnedFactors) -> Floats:
+def new_gain(slots: Slots, learned: MeasuredFactors) -> Floats:
     """Recalibrated gains; closed offers have none."""
     closed = set(learned.closed)
     factor = np.array([np.nan if name in closed else learned.factor(name).ratio for name in slots.offers] + [np.nan])
@@ -208,7 +210,7 @@ def _after(version: str) -> str:
     return str(int(version) + 1) if version.isdecimal() else f"{version}-next"
 
 
-def _changes(judged: JudgedEvidence, learned: LearnedFactors, release: Release) -> list[str]:
+def _changes(judged: JudgedEvidence, learned: MeasuredFactors, release: ReleaseTerms) -> list[str]:
     old, whole = judged.evidence.release, learned.whole
     said = [f"predicted gains are multiplied by {whole.ratio:.2f} ({whole.low:.2f} to {whole.high:.2f})"]
     own = [name for name, factor in learned.offers.items() if abs(factor.ratio - whole.ratio) > 0.005]
@@ -238,7 +240,7 @@ def _hindrances(judged: JudgedEvidence) -> list[str]:
     return found
 
 
-def learned_release(found: NextRelease) -> Release:
+def learned_release(found: NextRelease) -> ReleaseTerms:
     """The release with the recalibration it was priced with: on top of the one in force."""
     whole, before = found.recalibration.whole, found.release.recalibration or deliver.Recalibration()
     now = deliver.Recalibration(

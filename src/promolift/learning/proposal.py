@@ -14,7 +14,7 @@ from typing import Any, Literal, Self
 from pydantic import ConfigDict, Field
 
 from promolift.config import Config
-from promolift.deliver import Release
+from promolift.deliver import ReleaseTerms
 from promolift.errors import ConfigError, InputError, StepError
 from promolift.results.approved import approve as keep_release
 from promolift.results.approved import approved
@@ -37,7 +37,7 @@ class Proposed(Settings):
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=True)
-    release: Release
+    release: ReleaseTerms
     changes: tuple[str, ...]
     within_guardrails: bool
     why: str
@@ -52,7 +52,7 @@ class Proposed(Settings):
     status: Status
     decided_at: str | None = None
     note: str | None = None
-    replaced: Release | None = None
+    replaced: ReleaseTerms | None = None
 
     @classmethod
     def read(cls, folder: Path) -> Self:
@@ -241,7 +241,7 @@ def _told(at: Where, found: Proposed) -> list[str]:
     return lines + ([f"Once it is in force: {found.rollback}."] if found.rollback else [])
 
 
-def _learned(release: Release) -> str:
+def _learned(release: ReleaseTerms) -> str:
     learned = release.recalibration
     if learned is None:
         return ""

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 from promolift.lazy import lazy
 
 __all__ = [
-    "Ask",
     "LlmSettings",
     "LocalSettings",
     "LocalWriter",
+    "Prompt",
     "Recorder",
     "RemoteSettings",
     "RemoteWriter",
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from promolift.llm.choose import LlmSettings, writer_of
     from promolift.llm.local import LocalSettings, LocalWriter
     from promolift.llm.remote import RemoteSettings, RemoteWriter
-    from promolift.llm.replay import Recorder, Replay
-    from promolift.llm.reply import Ask, Reply, Writer
+    from promolift.llm.reply import Prompt, Recorder, Replay, Reply, Writer
 else:
     lazy(__name__)

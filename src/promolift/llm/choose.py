@@ -3,11 +3,12 @@
 import os
 from pathlib import Path
 
+from pydantic import Field
+
 from promolift.errors import ConfigError
 from promolift.llm.local import LocalSettings, LocalWriter
 from promolift.llm.remote import RemoteSettings, RemoteWriter
-from promolift.llm.replay import Replay
-from promolift.llm.reply import Writer
+from promolift.llm.reply import Replay, Writer
 from promolift.settings import Settings
 
 _URL, _MODEL, _GGUF = "PROMOLIFT_LLM_URL", "PROMOLIFT_LLM_MODEL", "PROMOLIFT_LLM_GGUF"
@@ -18,7 +19,12 @@ class LlmSettings(Settings):
 
     remote: RemoteSettings = RemoteSettings()
     local: LocalSettings | None = None
-    records: str | None = None
+    records: str | None = Field(
+        default=None,
+        description="For the writer `replay`: file of a recorded run, one JSON object per line, from the folder of "
+        "the command.",
+        examples=["replies.jsonl"],
+    )
 
 
 def writer_of(kind: str, settings: LlmSettings) -> Writer:

@@ -9,18 +9,22 @@ from typing import Any
 from pydantic import Field
 
 from promolift.errors import ConfigError
-from promolift.llm.reply import Ask, Reply
+from promolift.llm.reply import Prompt, Reply
 from promolift.settings import Settings
 
 
 class LocalSettings(Settings):
-    """Which model file, and how it runs. `threads` 1 leaves the other cores to the rest of the work."""
+    """Which model file runs in this process, and how."""
 
-    path: str = Field(min_length=1)
-    threads: int = Field(default=1, ge=1)
-    context: int = Field(default=2048, ge=256)
-    max_tokens: int = Field(default=120, ge=16)
-    temperature: float = Field(default=0.5, ge=0, le=2)
+    path: str = Field(
+        min_length=1,
+        description="Model file in the GGUF format, from the folder of the command.",
+        examples=["models/small.gguf"],
+    )
+    threads: int = Field(default=1, ge=1, description="Threads it may use; 1 leaves the other cores to the rest.")
+    context: int = Field(default=2048, ge=256, description="Tokens that question and answer may have together.")
+    max_tokens: int = Field(default=120, ge=16, description="Length of one answer, in tokens, at most.")
+    temperature: float = Field(default=0.5, ge=0, le=2, description="How freely the model chooses its words.")
 
 
 class LocalWriter:
@@ -32,11 +36,11 @@ class LocalWriter:
         self.model = Path(settings.path).name
         self._server = _server(settings)
 
-    def __call__(self, asks: Sequence[Ask]) -> list[Reply]:
+    def __call__(self, asks: Sequence[Prompt]) -> list[Reply]:
         """One reply per ask, in order, one after the other."""
         return [self._one(ask) for ask in asks]
 
-    def _one(self, ask: Ask) -> Reply:
+    def _one(self, ask: Prompt) -> Reply:
         body: dict[str, Any] = {
             "messages": [{"role": "system", "content": ask.system}, {"role": "user", "content": ask.user}],
             "max_tokens": self.settings.max_tokens,

@@ -10,29 +10,41 @@ from typing import Any
 from pydantic import Field
 
 from promolift.errors import ConfigError
-from promolift.llm.reply import Ask, Reply
+from promolift.llm.reply import Prompt, Reply
 from promolift.settings import Settings
 
 
 class RemoteSettings(Settings):
-    """Where the endpoint is and what it may cost. The key is read from the environment variable `key_env`, not kept.
+    """Where an OpenAI-compatible endpoint is, and what it may cost."""
 
-    `timeout_s` is for one attempt; `retries` more follow after a 408, 409, 429, 5xx or a lost connection, with growing
-    pauses or as long as Retry-After says. Prices are cents per million tokens. Once `cost_cap_cents` is spent, nothing
-    more is asked; asks already under way may exceed it by `concurrency` answers at most.
-    """
-
-    base_url: str = Field(default="https://api.openai.com/v1", pattern=r"^https?://")
-    model: str = Field(default="gpt-4o-mini", min_length=1)
-    key_env: str = Field(default="OPENAI_API_KEY", pattern=r"^[A-Z][A-Z0-9_]*$")
-    timeout_s: float = Field(default=30.0, gt=0)
-    retries: int = Field(default=3, ge=0, le=10)
-    concurrency: int = Field(default=4, ge=1, le=64)
-    max_tokens: int = Field(default=200, ge=16)
-    temperature: float = Field(default=0.8, ge=0, le=2)
-    cost_cap_cents: float = Field(default=100.0, ge=0)
-    price_in_cents: float = Field(default=15.0, ge=0)
-    price_out_cents: float = Field(default=60.0, ge=0)
+    base_url: str = Field(
+        default="https://api.openai.com/v1", pattern=r"^https?://", description="Address of the endpoint."
+    )
+    model: str = Field(default="gpt-4o-mini", min_length=1, description="Name of the model, as the endpoint knows it.")
+    key_env: str = Field(
+        default="OPENAI_API_KEY",
+        pattern=r"^[A-Z][A-Z0-9_]*$",
+        description="Environment variable that holds the key, which is kept nowhere else.",
+    )
+    timeout_s: float = Field(default=30.0, gt=0, description="Seconds that one attempt may take.")
+    retries: int = Field(
+        default=3,
+        ge=0,
+        le=10,
+        description="Further attempts after a 408, 409, 429, 5xx or a lost connection, with growing pauses or as long "
+        "as Retry-After says.",
+    )
+    concurrency: int = Field(default=4, ge=1, le=64, description="Requests under way at the same time.")
+    max_tokens: int = Field(default=200, ge=16, description="Length of one answer, in tokens, at most.")
+    temperature: float = Field(default=0.8, ge=0, le=2, description="How freely the model chooses its words.")
+    cost_cap_cents: float = Field(
+        default=100.0,
+        ge=0,
+        description="Once a run has spent so many cents, nothing more is asked; what is under way may exceed it by "
+        "`concurrency` answers.",
+    )
+    price_in_cents: float = Field(default=15.0, ge=0, description="Cents per million tokens sent.")
+    price_out_cents: float = Field(default=60.0, ge=0, description="Cents per million tokens received.")
 
 
 class RemoteWriter:
@@ -45,12 +57,12 @@ class RemoteWriter:
         self._lock = threading.Lock()
         self._client = _client(settings)
 
-    def __call__(self, asks: Sequence[Ask]) -> list[Reply]:
+    def __call__(self, asks: Sequence[Prompt]) -> list[Reply]:
         """One reply per ask, in order, `concurrency` of them at a time."""
         with ThreadPoolExecutor(self.settings.concurrency) as pool:
             return list(pool.map(self._one, asks))
 
-    def _one(self, ask: Ask) -> Reply:
+    def _one(self, ask: Prompt) -> Reply:
         import openai
 
         model = self.settings.model
@@ -66,7 +78,7 @@ class RemoteWriter:
             return Reply("", model, f"the endpoint gave no readable answer ({type(error).__name__})")
         return self._read(answer)
 
-    def _body(self, ask: Ask) -> dict[str, Any]:
+    def _body(self, ask: Prompt) -> dict[str, Any]:
         return {
             "model": self.settings.model,
             "messages": [{"role": "system", "content": ask.system}, {"role": "user", "content": ask.user}],

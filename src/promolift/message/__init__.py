@@ -50,9 +50,8 @@ if TYPE_CHECKING:
     from promolift.message.names import is_couponable, is_sensitive, label
     from promolift.message.offers import line_words, offer_words
     from promolift.message.reading.text import BrokenRule, Context, Fact
-    from promolift.message.review import to_review, with_verdicts
     from promolift.message.templates import Bought, Message, MessageSettings, Recipient, Style
     from promolift.message.verify import broken_rules, facts
-    from promolift.message.writer import briefs, phrasings, reviewer, write, write_all
+    from promolift.message.writer import briefs, phrasings, reviewer, to_review, with_verdicts, write, write_all
 else:
     lazy(__name__)

@@ -8,8 +8,7 @@ import re
 from typing import Literal
 
 from promolift.message.names import SMUGGLED
-from promolift.message.reading.patterns import any_of
-from promolift.message.reading.text import Reading
+from promolift.message.reading.text import Reading, any_of
 from promolift.terms import Offer
 
 Channel = Literal["plain", "sms_cn", "email_en", "push", "wechat_store"]

@@ -15,8 +15,7 @@ from typing import Any, Literal, Protocol, get_args
 import polars as pl
 
 from promolift.hashing import hash_int
-from promolift.message.forms import PROMPT_VERSION, forms
-from promolift.message.grammar import answer_grammar, forbidden
+from promolift.message.forms import PROMPT_VERSION, answer_grammar, forbidden, forms
 from promolift.terms import BenefitType, Language, Words
 
 Angle = Literal["ease", "treat", "together", "pairing"]
@@ -67,7 +66,7 @@ class Question:
     seed: int
 
 
-class Answer(Protocol):
+class ModelAnswer(Protocol):
     """What a writer gives back."""
 
     @property
@@ -87,7 +86,7 @@ class Answer(Protocol):
         """What it cost."""
 
 
-Writer = Callable[[Sequence[Question]], Sequence[Answer]]
+Writer = Callable[[Sequence[Question]], Sequence[ModelAnswer]]
 Review = Callable[[Brief, Draft], list[str]]  # what is wrong with a draft beyond its form
 
 

@@ -13,7 +13,7 @@ from importlib.resources import files
 from typing import Literal
 
 from promolift.errors import InputError
-from promolift.message.reading.patterns import any_of
+from promolift.message.reading.text import any_of
 from promolift.terms import AND, Language, Words, covered
 
 Kind = Literal["category", "department", "product"]

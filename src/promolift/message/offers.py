@@ -1,13 +1,12 @@
 """An offer in; what it is in a few plain words, Chinese or English, out: for a list, a card or a till, not a message.
 
-Money is printed by `message.currency` alone, so that an amount reads the same everywhere.
+Money is printed by `templates.money` alone, so that an amount reads the same everywhere.
 """
 
 from typing import NamedTuple
 
-from promolift.message.currency import money
 from promolift.message.names import label
-from promolift.message.templates import zhe
+from promolift.message.templates import money, zhe
 from promolift.terms import AND, Activation, Benefit, Joined, Language, Offer, Words, covered
 
 EVERYTHING = Words(zh="全场", en="everything")

@@ -7,12 +7,13 @@ languages. A recipient who bought something a moment ago always gets phrasing 0,
 import re
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
+from decimal import Decimal
 from typing import Literal
 
-from pydantic import AwareDatetime
+from pydantic import AwareDatetime, Field
 
+from promolift.currency import CURRENCY_DIGITS, SIGNS
 from promolift.hashing import hash_int
-from promolift.message.currency import money
 from promolift.message.names import SMUGGLED, Kind, is_sensitive
 from promolift.settings import Settings
 from promolift.terms import Language, Offer, Words
@@ -54,16 +55,24 @@ class Style(Settings):
 
 
 class MessageSettings(Settings):
-    """Who writes. The template writes every message; another writer adds a title and a line in `languages`.
+    """Who writes; see [messages.md](messages.md)."""
 
-    `writer` local, remote or replay needs the model named under `llm`; see docs/messages.md. `review` names a CSV file
-    that a person reads: a model's text is delivered only once `approved` says yes there. Without it all that passed the
-    checks are.
-    """
-
-    writer: Literal["template", "local", "remote", "replay"] = "template"
-    languages: tuple[Language, ...] = ("zh", "en")
-    review: str | None = None
+    writer: Literal["template", "local", "remote", "replay"] = Field(
+        default="template",
+        description="The template writes every message. A model (`local`, `remote`, or `replay` of a recorded run, "
+        "named under `llm`) adds a title and a line.",
+    )
+    languages: tuple[Language, ...] = Field(
+        default=("zh", "en"),
+        description="Languages in which a model writes; the template writes both.",
+        examples=[["en"]],
+    )
+    review: str | None = Field(
+        default=None,
+        description="CSV file, from the folder of the command, that a person reads: a model's text is delivered only "
+        "once `approved` says yes there. Left out: all that passed the checks are.",
+        examples=["review.csv"],
+    )
 
 
 @dataclass(frozen=True)
@@ -238,3 +247,30 @@ def _day_en(day: datetime) -> str:
 def _clock_en(clock: time) -> str:
     half = "a.m." if clock.hour < 12 else "p.m."
     return f"{(clock.hour - 1) % 12 + 1}:{clock.minute:02d} {half}"
+
+
+# The unit's Chinese name stands after the number; others take the code: "1,234.50 CLP".
+_UNITS_ZH = {
+    "CNY": "元", "USD": "美元", "EUR": "欧元", "GBP": "英镑", "JPY": "日元", "KRW": "韩元", "INR": "印度卢比",
+    "VND": "越南盾", "THB": "泰铢", "PHP": "菲律宾比索", "RUB": "卢布", "CAD": "加元", "AUD": "澳元", "NZD": "新西兰元",
+    "HKD": "港元", "MOP": "澳门元", "SGD": "新加坡元", "TWD": "新台币", "MYR": "林吉特", "IDR": "印尼盾",
+    "CHF": "瑞士法郎", "SEK": "瑞典克朗", "NOK": "挪威克朗", "DKK": "丹麦克朗", "MXN": "墨西哥比索", "BRL": "雷亚尔",
+}  # fmt: skip
+
+
+def money(cents: int, currency: str, language: Language) -> str:
+    """The amount as printed: `$1,234.50`, `¥200`, `CHF 15` in English, `1,234.50元`, `30美元` in Chinese.
+
+    `cents` is in minor units; a whole amount has no decimals. Babel would do the same with 10 MB of data.
+    """
+    number = _number(cents, CURRENCY_DIGITS.get(currency, 2))
+    if language == "zh":
+        unit = _UNITS_ZH.get(currency)
+        return f"{number}{unit}" if unit else f"{number} {currency}"
+    sign = SIGNS.get(currency)
+    return f"{sign}{number}" if sign else f"{currency} {number}"
+
+
+def _number(cents: int, decimals: int) -> str:
+    value = Decimal(cents).scaleb(-decimals)
+    return f"{value:,.0f}" if value == value.to_integral_value() else f"{value:,.{decimals}f}"

@@ -17,8 +17,7 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from promolift.offer.candidates import list_candidates
-    from promolift.offer.menu import DEFAULT_MENU, MenuItem, make_offer, offer_id
+    from promolift.offer.menu import DEFAULT_MENU, MenuItem, list_candidates, make_offer, offer_id
     from promolift.offer.repair import repair
     from promolift.offer.settings import OfferProposalSettings, OfferRules, PrintRules
 else:

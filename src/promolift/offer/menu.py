@@ -1,33 +1,61 @@
 """The shop's menu in promolift.toml in; complete offers, ready to print, out."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, Self
 
+import numpy as np
+import polars as pl
 from pydantic import Field, field_validator, model_validator
 
 from promolift.hashing import hash_id
+from promolift.offer.settings import OfferRules
 from promolift.settings import Settings
-from promolift.terms import Activation, Benefit, Offer, Scope, Words, covered
+from promolift.tables import CANDIDATES
+from promolift.terms import AND, Activation, Benefit, Offer, Scope, Words, covered
 
 
 class MenuItem(Settings):
-    """One line of the shop's menu.
+    """One line of the shop's menu: a kind of offer that it is willing to give. Without any the usual six are taken."""
 
-    `scope` category or product makes one offer per category or product it fits. `activation` automatic means the price
-    is lowered at the till by itself, as with a loyalty card; with `code` (to type or show) and `link` (opened from the
-    message) the customer must act, so only some do.
-    `supplier_share` is the part of the benefit that a supplier pays; `send_cost_cents` what telling the customer costs.
-    """
-
-    id: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
+    id: str = Field(
+        pattern=r"^[a-z0-9][a-z0-9-]*$",
+        description="Name of the line; no two are the same. Offers, records and limits refer to it.",
+        examples=["tea-20"],
+    )
     benefit: Benefit
-    scope: Scope = "all"
-    activation: Activation = "automatic"
-    min_spend_cents: int = Field(default=0, ge=0)
-    valid_days: int = Field(default=28, ge=1, le=366)
-    supplier_share: float = Field(default=0.0, ge=0, le=1)
-    send_cost_cents: float = Field(default=0.0, ge=0)
-    online_only: bool = False
+    scope: Scope = Field(
+        default="all",
+        description="What it is on: everything, or one offer for each category or product that fits a customer "
+        "(percentages only).",
+        examples=["category"],
+    )
+    activation: Activation = Field(
+        default="automatic",
+        description="`automatic` lowers the price at the till by itself, as with a loyalty card; with a `code` (typed "
+        "or shown) and a `link` (opened from the message) the customer must act, so only some do.",
+        examples=["code"],
+    )
+    min_spend_cents: int = Field(
+        default=0,
+        ge=0,
+        description="Order value from which it holds, in minor units; an amount off must ask for more than it takes "
+        "off.",
+        examples=[5000],
+    )
+    valid_days: int = Field(
+        default=28, ge=1, le=366, description="Days that it is valid, the day of the plan being the first."
+    )
+    supplier_share: float = Field(
+        default=0.0, ge=0, le=1, description="Part of the discount that a supplier pays.", examples=[0.5]
+    )
+    send_cost_cents: float = Field(
+        default=0.0,
+        ge=0,
+        description="What telling one customer costs, in minor units; fractions are allowed.",
+        examples=[3.5],
+    )
+    online_only: bool = Field(default=False, description="Whether only customers seen to order online may get it.")
 
     @field_validator("activation", mode="before")
     @classmethod
@@ -90,3 +118,148 @@ def make_offer(
         expires=datetime(last_day.year, last_day.month, last_day.day, 23, 59, 59, tzinfo=starts.tzinfo),
         currency=currency,
     )
+
+
+BEST = 3  # categories of a customer at one percentage that are paired with one another
+PART = ("target", "base_cents", "base_se_cents", "buy_prob", "bought", "margin_rate", "send_cost_cents")
+
+
+def pair_line(item: MenuItem) -> MenuItem:
+    """The line for two categories that belongs to a line for one."""
+    return item.model_copy(update={"id": item.id.replace("category", "pair", 1)})
+
+
+def list_pairs(valued: pl.DataFrame, items: Sequence[MenuItem], price: float) -> pl.DataFrame:
+    """CANDIDATES of the lines `pair_line(item)`, with `parts` for `effect.add_effects`; effects unknown.
+
+    A customer gets one offer: where they answer to discounts on several categories, a coupon on coffee and tea earns
+    what the two would earn apart.
+
+    At a price p of a cent of budget the best pair are the two best by gain - p cost, so each customer's three best of a
+    line are paired with one another. Both must be open, and known as well as each other.
+    """
+    lines = {item.id: pair_line(item).id for item in items if item.scope == "category" and item.benefit.percent}
+    same = ["customer_id", "menu_id", "kind", "evidence"]
+    best = _best(valued, list(lines), same, price)
+    other = best.select(*same, *PART)
+    both = best.join(other, on=same, suffix="_2").filter(pl.col("target") < pl.col("target_2"))
+    told = both.with_columns(_parts(both), _covers(), *_sums()).with_columns(pl.col("menu_id").replace_strict(lines))
+    keys = told.select("menu_id", "target").unique()
+    ids = pl.Series("offer_id", [offer_id(*key) for key in keys.iter_rows()], dtype=pl.String)
+    return told.drop("offer_id").join(keys.with_columns(ids), on=["menu_id", "target"], maintain_order="left")
+
+
+def _best(valued: pl.DataFrame, lines: list[str], same: list[str], price: float) -> pl.DataFrame:
+    """Each customer's best open categories of a line, in order; in a narrow frame, since there are many rows."""
+    net = pl.col("gain_cents") - price * pl.col("cost_cents")
+    two = pl.col("target").str.contains(AND, literal=True)
+    open_ = pl.col("eligible") & pl.col("menu_id").is_in(lines) & ~two & net.is_not_null()
+    ranked = valued.with_row_index("row").filter(open_).select("row", *same, "target", net.alias("net"))
+    ranked = ranked.sort("net", "target", descending=[True, False])
+    top = ranked.group_by(same, maintain_order=True).head(BEST)["row"]
+    wanted = dict.fromkeys([*CANDIDATES.schema, *same, *PART])
+    return valued.select(*wanted)[top].sort("customer_id", "menu_id", "target")
+
+
+def _covers() -> pl.Expr:
+    return pl.concat_str("target", "target_2", separator=AND).alias("target")
+
+
+def _parts(both: pl.DataFrame) -> pl.Series:
+    """The two, as `effect.add_effects` values them; telling costs once. Laid side by side and cut into lists of two,
+    since a list of structs row by row takes ten times as long."""
+    n = both.height
+    first = both.select(PART)
+    second = both.select(
+        *(pl.col(f"{name}_2").alias(name) for name in PART[:-1]), (0 * pl.col("send_cost_cents")).alias(PART[-1])
+    )
+    sides = pl.concat([first, second])[np.arange(2 * n).reshape(2, n).T.ravel()]
+    return sides.to_struct("parts").reshape((n, 2)).arr.to_list()
+
+
+def _sums() -> list[pl.Expr]:
+    """What is said of both together."""
+    base, base_2 = pl.col("base_cents"), pl.col("base_cents_2")
+    margin = (base * pl.col("margin_rate") + base_2 * pl.col("margin_rate_2")) / (base + base_2)
+    return [
+        (base + base_2).alias("base_cents"),
+        (pl.col("base_se_cents") ** 2 + pl.col("base_se_cents_2") ** 2).sqrt().alias("base_se_cents"),
+        (1 - (1 - pl.col("buy_prob")) * (1 - pl.col("buy_prob_2"))).alias("buy_prob"),
+        (pl.col("bought") & pl.col("bought_2")).alias("bought"),
+        margin.fill_nan(None).alias("margin_rate"),
+    ]
+
+
+def list_candidates(
+    profiles: pl.DataFrame,
+    targets: pl.DataFrame,
+    menu: Sequence[MenuItem],
+    rules: OfferRules,
+    resting: pl.DataFrame,
+) -> pl.DataFrame:
+    """CANDIDATES without effects: `none` for everybody, then every menu line that could fit.
+
+    `profiles`: customer_id, price_sensitivity, orders_expected, basket_mean_cents, basket_sd_cents, online.
+    `targets`: customer_id, target, scope, base_cents, base_se_cents, buy_prob, bought, margin_rate.
+    `resting`: customer_id, target of what was redeemed within `rest_days`.
+    """
+    kept = (
+        targets.sort("base_cents", "target", descending=[True, False])
+        .with_columns(pl.int_range(pl.len()).over("customer_id", "scope").alias("rank"))
+        .filter(pl.col("rank") < rules.top_targets)
+        .drop("rank")
+    )
+    none = profiles.select("customer_id", pl.lit("none").alias("menu_id"), pl.lit("none").alias("offer_id"))
+    parts = [none, *(_rows(item, profiles, kept, rules) for item in menu)]
+    people = profiles.select(
+        "customer_id", "price_sensitivity", "orders_expected", "basket_mean_cents", "basket_sd_cents"
+    )
+    rows = pl.concat(parts, how="diagonal").join(people, on="customer_id", how="left")
+    marked = rows.join(
+        resting.select("customer_id", "target").unique().with_columns(resting=pl.lit(True)),
+        on=["customer_id", "target"],
+        how="left",
+    )
+    return CANDIDATES.conform(_close(marked, rules)).sort("customer_id", "offer_id")
+
+
+def _rows(item: MenuItem, profiles: pl.DataFrame, targets: pl.DataFrame, rules: OfferRules) -> pl.DataFrame:
+    if item.scope == "all":
+        rows = profiles.select("customer_id", "online").with_columns(pl.lit("all").alias("scope"))
+        offer = pl.lit(offer_id(item.id, ""))
+    else:
+        rows = targets.filter(pl.col("scope") == item.scope).join(
+            profiles.select("customer_id", "online"), on="customer_id"
+        )
+        ids = {t: offer_id(item.id, t) for t in rows["target"].unique().sort()}
+        offer = pl.col("target").replace_strict(ids, default=None, return_dtype=pl.String)
+    return rows.with_columns(
+        offer.alias("offer_id"),
+        pl.lit(item.id).alias("menu_id"),
+        pl.lit(item.benefit.type).alias("benefit"),
+        pl.lit(item.depth, pl.Float64).alias("depth"),
+        pl.lit(item.benefit.amount_cents, pl.Int64).alias("amount_cents"),
+        pl.lit(item.min_spend_cents, pl.Int64).alias("min_spend_cents"),
+        pl.lit(item.activation).alias("activation"),
+        pl.lit(item.supplier_share).alias("supplier_share"),
+        pl.lit(item.send_cost_cents).alias("send_cost_cents"),
+        (pl.lit(item.online_only) & ~pl.col("online").fill_null(False)).alias("no_online"),
+    ).drop("online")
+
+
+def _close(rows: pl.DataFrame, rules: OfferRules) -> pl.DataFrame:
+    """The first rule that closes an offer to a customer, in the order a shopkeeper would ask."""
+    margin_left = pl.col("margin_rate") - pl.col("depth") * (1 - pl.col("supplier_share"))
+    reasons: list[tuple[pl.Expr, str]] = [
+        (pl.col("target").is_in(list(rules.excluded)), "the shop gives no offers on this"),
+        (margin_left < rules.margin_floor, "the margin left would be below the floor"),
+        (pl.col("resting").fill_null(False), "a coupon for it was redeemed lately"),
+        (pl.col("buy_prob") < rules.min_buy_prob, "not plausible: neither bought nor close to what is bought"),
+        (pl.col("no_online").fill_null(False), "no online orders seen"),
+        (
+            (pl.col("scope") == "all") & (pl.col("min_spend_cents") > 0) & pl.col("basket_mean_cents").is_null(),
+            "no order seen to compare the threshold with",
+        ),
+    ]
+    why = pl.coalesce(*(pl.when(broken.fill_null(False)).then(pl.lit(text)) for broken, text in reasons))
+    return rows.with_columns(why.alias("why_not"), why.is_null().alias("eligible"))

@@ -10,38 +10,81 @@ from promolift.terms import Scope
 
 
 class OfferRules(Settings):
-    """What the shop allows.
+    """What the shop allows."""
 
-    `margin_floor`: margin left on an offer's own sales, as a share of their undiscounted value, after the shop's part
-    of the benefit. `min_buy_prob`: below it a category is not plausible for the customer. `rest_days`: no new offer on
-    what he redeemed a coupon for that lately. `top_targets`: categories (and products) considered per customer.
-    """
-
-    margin_floor: float = Field(default=0.0, ge=-1, le=1)
-    min_buy_prob: float = Field(default=0.03, ge=0, le=1)
-    rest_days: int = Field(default=14, ge=0)
-    top_targets: int = Field(default=15, ge=1, le=1000)
-    excluded: tuple[str, ...] = ()
+    margin_floor: float = Field(
+        default=0.0,
+        ge=-1,
+        le=1,
+        description="Margin that must be left on what a percentage off is given on, as a share of its undiscounted "
+        "value, after the shop's part of the discount.",
+        examples=[0.05],
+    )
+    min_buy_prob: float = Field(
+        default=0.03,
+        ge=0,
+        le=1,
+        description="A customer is offered nothing on what they buy with less than this probability in "
+        "`plan.window_days`.",
+    )
+    rest_days: int = Field(
+        default=14, ge=0, description="Days in which there is no new offer on what a customer redeemed a coupon for."
+    )
+    top_targets: int = Field(
+        default=15,
+        ge=1,
+        le=1000,
+        description="So many categories, and so many products, are considered per customer: those of most expected "
+        "value.",
+    )
+    excluded: tuple[str, ...] = Field(
+        default=(),
+        description="Categories or product ids on which the shop gives no offer. A category leaves offers on its "
+        "single products open: name these, too.",
+        examples=[["GASOLINE", "p-1042"]],
+    )
 
 
 class PrintRules(Settings):
-    """What may stand on a coupon. `max_share`: the most any reduction may be of the price, the shelf's included.
+    """What may stand on a coupon that promolift proposes. The grid goes by `percents`, the generator by all of it."""
 
-    `stack`: a coupon may come on top of a shelf reduction. Thresholds are multiples of `threshold_step_cents` less
-    `threshold_less_cents`: 10,000 and 100 print 99, 199, 299. `first_hour` to `last_hour`: when a customer may be told.
-    """
-
-    percents: tuple[int, ...] = (5, 10, 15, 20, 25, 30, 35, 40, 45, 50)
-    amounts_cents: tuple[int, ...] = (100, 200, 300, 500, 800, 1000, 1500, 2000, 3000, 5000, 10000)
-    threshold_step_cents: int = Field(default=500, ge=1)
-    threshold_less_cents: int = Field(default=0, ge=0)
-    max_threshold_cents: int = Field(default=100_000, ge=1)
-    max_share: float = Field(default=0.5, gt=0, lt=1)
-    stack: bool = True
-    valid_days: tuple[int, ...] = (7, 14, 28)
-    channels: tuple[str, ...] = ("store", "app", "web", "sms", "email")
-    first_hour: int = Field(default=8, ge=0, le=23)
-    last_hour: int = Field(default=20, ge=0, le=23)
+    percents: tuple[int, ...] = Field(
+        default=(5, 10, 15, 20, 25, 30, 35, 40, 45, 50), description="Percentages that may be printed, rising."
+    )
+    amounts_cents: tuple[int, ...] = Field(
+        default=(100, 200, 300, 500, 800, 1000, 1500, 2000, 3000, 5000, 10000),
+        description="Amounts off that may be printed, in minor units, rising.",
+    )
+    threshold_step_cents: int = Field(
+        default=500,
+        ge=1,
+        description="Spending thresholds are multiples of it, in minor units, less `threshold_less_cents`: 10000 and "
+        "100 print 99, 199, 299.",
+        examples=[10_000],
+    )
+    threshold_less_cents: int = Field(
+        default=0, ge=0, description="What is taken off such a multiple, in minor units.", examples=[100]
+    )
+    max_threshold_cents: int = Field(
+        default=100_000, ge=1, description="The largest threshold that may be printed, in minor units."
+    )
+    max_share: float = Field(
+        default=0.5, gt=0, lt=1, description="The most a reduction may take off the price, one on the shelf included."
+    )
+    stack: bool = Field(default=True, description="Whether a coupon may come on top of a reduction on the shelf.")
+    valid_days: tuple[int, ...] = Field(
+        default=(7, 14, 28), description="Lengths of validity that drafts may have, in days, rising."
+    )
+    channels: tuple[str, ...] = Field(
+        default=("store", "app", "web", "sms", "email"),
+        description="Channels that drafts may name, as the logs write them. The plan does not keep them.",
+    )
+    first_hour: int = Field(
+        default=8, ge=0, le=23, description="First local hour that drafts may name. The plan does not keep it."
+    )
+    last_hour: int = Field(
+        default=20, ge=0, le=23, description="Last local hour that drafts may name. The plan does not keep it."
+    )
 
     @field_validator("percents", "amounts_cents", "valid_days")
     @classmethod
@@ -52,23 +95,36 @@ class PrintRules(Settings):
 
 
 class OfferProposalSettings(Settings):
-    """Offers beyond the menu: `grid` searches all printable offers by the effect model, `gan` draws them from the
-    conditional generator (extra `deep`), `none` keeps to the menu.
-
-    At most `new_lines` new kinds of offer are added, such as 15 % on a category, each only if it adds at least
-    `least_share` to what the menu is worth by the effect model: a manager should be able to read them all. `pairs`: the
-    grid holds the same percentage on two categories at once, too. A customer is offered the `per_line` best of each new
-    line; the generator draws `draws` offers for him. `valid_days` of every proposal. A shop that gives nothing on all
-    of a basket leaves `all` out of `scopes`.
+    """Offers beyond the menu: a few new lines, each only if it earns its place; see
+    [offer-generator.md](offer-generator.md).
     """
 
-    proposals: Literal["none", "grid", "gan"] = "grid"
-    new_lines: int = Field(default=3, ge=0, le=100)
-    least_share: float = Field(default=0.01, ge=0, le=1)
-    pairs: bool = True
-    per_line: int = Field(default=3, ge=1, le=100)
-    draws: int = Field(default=32, ge=1, le=1000)
-    valid_days: int = Field(default=28, ge=1, le=366)
-    scopes: tuple[Scope, ...] = ("category", "product", "all")
-    seed: int = 0
+    proposals: Literal["none", "grid", "gan"] = Field(
+        default="grid",
+        description="`grid` searches percentages off by the effect model, `gan` draws offers from the conditional "
+        "generator (extra `deep`), `none` keeps to the menu.",
+    )
+    new_lines: int = Field(
+        default=3, ge=0, le=100, description="At most so many new kinds of offer, such as 15 % on a category."
+    )
+    least_share: float = Field(
+        default=0.01,
+        ge=0,
+        le=1,
+        description="A new line must add at least this share of what the menu is worth by the effect model.",
+    )
+    pairs: bool = Field(
+        default=True, description="Whether the grid holds the same percentage on two categories at once, too."
+    )
+    per_line: int = Field(
+        default=3, ge=1, le=100, description="Offers of each new line that one customer may be given: the best so many."
+    )
+    draws: int = Field(default=32, ge=1, le=1000, description="Offers that the generator draws for each customer.")
+    valid_days: int = Field(default=28, ge=1, le=366, description="Days that a proposed offer is valid.")
+    scopes: tuple[Scope, ...] = Field(
+        default=("category", "product", "all"),
+        description="What proposals may be on; leave `all` out to give nothing on a whole basket.",
+        examples=[["category", "product"]],
+    )
+    seed: int = Field(default=0, description="Start of the generator's random numbers.")
     print: PrintRules = PrintRules()

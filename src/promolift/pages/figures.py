@@ -14,16 +14,22 @@ Say = Callable[[object], str]
 Point = Sequence[float | None]  # x, y, and as far as they are known low, high and n
 
 
+def plain(value: float | None) -> float | None:
+    """Drawn as it is."""
+    return value
+
+
 class Axis(NamedTuple):
-    """What an axis shows, and the form in which the chart prints it."""
+    """What an axis shows, the form in which the chart prints it, and how a value is put into the chart's unit."""
 
     name: str
     fmt: str
+    draw: Callable[[float | None], float | None] = plain
 
     @property
     def spec(self) -> dict[str, str]:
         """For the script."""
-        return dict(self._asdict())
+        return {"name": self.name, "fmt": self.fmt}
 
 
 class Mark(NamedTuple):
@@ -49,11 +55,6 @@ class Line(NamedTuple):
     points: Sequence[Point]
 
 
-def plain(value: float | None) -> float | None:
-    """Drawn as it is."""
-    return value
-
-
 def thin(rows: Any, most: int = 20) -> Any:
     """Every nth row, about `most` of them: a table beside a chart need not hold all points."""
     return rows[:: max(1, len(rows) // most)]
@@ -61,15 +62,15 @@ def thin(rows: Any, most: int = 20) -> Any:
 
 def forest(
     slug: str, title: str, finding: str, axis: Axis, heads: Sequence[str] | Grid, marks: Sequence[Mark], say: Say,
-    draw: Callable[[float | None], float | None] = plain, words: Sequence[int] = (), **extra: Any,
+    words: Sequence[int] = (), **extra: Any,
 ) -> Figure:  # fmt: skip
     """Values with their intervals below each other. `heads` name the first two columns of the table and those of
-    further cells, or are the whole table; `draw` puts a value into the unit of the chart.
+    further cells, or are the whole table.
     """
     banded = any(mark.low is not None for mark in marks)
     rows = [
         {"name": m.drawn or m.name, "tone": m.tone}
-        | dict(zip(("value", "low", "high"), map(draw, (m.value, m.low, m.high)), strict=True))
+        | dict(zip(("value", "low", "high"), map(axis.draw, (m.value, m.low, m.high)), strict=True))
         for m in marks
     ]
     spec = {"kind": "forest", "x": axis.spec, "rows": rows}
@@ -88,11 +89,17 @@ def lines(
     first point is where the lines begin and no finding."""
     chart = {name: True for name in ("close", "origin") if extra.pop(name, False)}
     drawn = [
-        {"name": line.name, "tone": line.tone, "points": [[*p, None, None, None][:5] for p in line.points]}
+        {"name": line.name, "tone": line.tone, "points": [drawn_point(p, axes[1]) for p in line.points]}
         for line in series
     ]
     spec = {"kind": "lines", "x": axes[0].spec, "y": axes[1].spec, "series": drawn, **chart}
     return Figure(slug, title, finding, spec, grid, **extra)
+
+
+def drawn_point(point: Point, upright: Axis) -> list[float | None]:
+    """x, y, low, high and n as the script reads them."""
+    x, y, low, high, n = [*point, None, None, None][:5]
+    return [x, upright.draw(y), upright.draw(low), upright.draw(high), n]
 
 
 def by_point(heads: Sequence[str], series: Sequence[Line], says: tuple[Say, Say], words: Sequence[int] = (0,)) -> Grid:
@@ -126,7 +133,7 @@ def cumulated(
 
 def calibration(
     slug: str, title: str, finding: str, bins: Sequence[Point], say: Say, cases: str, axis: Axis | None = None,
-    draw: Callable[[float | None], float | None] = plain, **extra: Any,
+    **extra: Any,
 ) -> Figure:  # fmt: skip
     """What was predicted of cases alike beside what came: predicted, realised, low, high and number of each bin.
 
@@ -134,7 +141,7 @@ def calibration(
     """
     if axis is not None:
         marks = [Mark(say(p), y, low, high, (count(n),), "main", f"predicted {say(p)}") for p, y, low, high, n in bins]
-        return forest(slug, title, finding, axis, ("predicted", "realised", cases), marks, say, draw, **extra)
+        return forest(slug, title, finding, axis, ("predicted", "realised", cases), marks, say, **extra)
     axes = {name: Axis(word, "share").spec for name, word in (("x", "predicted"), ("y", "happened"))}
     cells = [[say(p), say(y), ends(low, high, say), count(n)] for p, y, low, high, n in bins]
     grid = Grid(["predicted", "happened", INTERVAL, cases], cells, ())

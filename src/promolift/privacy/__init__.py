@@ -8,8 +8,7 @@ __all__ = ["ConsentSettings", "may_send", "pseudonym", "redact"]
 
 if TYPE_CHECKING:
     from promolift.privacy.consent import may_send
-    from promolift.privacy.pseudonym import pseudonym
-    from promolift.privacy.redact import redact
+    from promolift.privacy.redact import pseudonym, redact
     from promolift.privacy.settings import ConsentSettings
 else:
     lazy(__name__)

@@ -1,10 +1,12 @@
 """A line of text or a row meant for a log in; the same without personal data out."""
 
+import hmac
 import re
 from collections.abc import Mapping
+from hashlib import sha256
 from typing import Any
 
-from promolift.privacy.pseudonym import pseudonym
+from promolift.errors import ConfigError
 
 # Keys whose value is personal whatever it looks like; compared in lower case without `_`, `-` and spaces.
 _NAMES = """
@@ -78,3 +80,26 @@ def _blank(label: str, found: str) -> str:
         return f"[{label}]"
     doubled = [2 * d - 9 * (d > 4) if at % 2 else d for at, d in enumerate(reversed(digits))]
     return "[card]" if sum(doubled) % 10 == 0 else found
+
+
+LEAST_KEY_BYTES = 16
+
+
+def pseudonym(customer_id: str, key: str | bytes) -> str:
+    """`cus_` and 32 hex digits: HMAC-SHA256 (RFC 2104) cut to 128 bits, the same on every machine.
+
+    Without the key it cannot be found by trying all customer ids, as a plain hash could. A new key cuts the link
+    between old and new logs. Raises ConfigError for a key under 16 bytes.
+    """
+    return f"cus_{hmac.new(secret_bytes(key), customer_id.encode(), sha256).hexdigest()[:32]}"
+
+
+def secret_bytes(key: str | bytes) -> bytes:
+    """The key as bytes; ConfigError if it is too short to be a secret."""
+    raw = key.encode() if isinstance(key, str) else key
+    if len(raw) < LEAST_KEY_BYTES:
+        what = f"{len(raw)} bytes, needs at least {LEAST_KEY_BYTES}"
+        raise ConfigError(
+            f"secret key: {what}; make one with `python -c 'import secrets; print(secrets.token_hex(32))'`"
+        )
+    return raw

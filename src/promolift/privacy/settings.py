@@ -8,7 +8,15 @@ OLDEST = 120  # a larger number is a year or a code, not an age
 
 
 class ConsentSettings(Settings):
-    """`default` answers for a customer who was never asked; `minimum_age` bars minors where an age is known."""
+    """Who may be written to."""
 
-    default: bool = False
-    minimum_age: int = Field(default=18, ge=0, le=OLDEST)
+    default: bool = Field(
+        default=False, description="Whether a customer of whom no yes or no is known may be sent an offer."
+    )
+    minimum_age: int = Field(
+        default=18,
+        ge=0,
+        le=OLDEST,
+        description="Years below which nobody is sent one; an age band counts by its youngest. An unknown age bars "
+        "nobody.",
+    )

@@ -24,15 +24,25 @@ class ProfileSettings(Settings):
 
 
 class OutlookSettings(Settings):
-    """The learned encoder: what every customer will do next (docs/encoder.md). It needs the extra `deep`.
+    """The learned encoder: what every customer will do next ([how](encoder.md)). It needs the extra `deep`."""
 
-    `depth` is its size (layers = heads = depth, width 16 depth): 2 is made for a CPU, 0 learns none. `level` is what an
-    item of a basket is: a category (in catalogues without any the finer type, or the product), a type within its
-    category, or a product. At most `customers`, drawn by hash, are learned from; all are foreseen.
-    """
-
-    depth: int = Field(default=0, ge=0, le=64)
-    level: Literal["category", "type", "product"] = "category"
-    epochs: int = Field(default=5, ge=1)
-    customers: int = Field(default=20_000, ge=50)
-    seed: int = 1
+    depth: int = Field(
+        default=0,
+        ge=0,
+        le=64,
+        description="Size of the network: as many layers and heads, 16 times as wide. 0 learns none, 2 is made for a "
+        "CPU.",
+        examples=[2],
+    )
+    level: Literal["category", "type", "product"] = Field(
+        default="category",
+        description="What an item of a basket is: a category (in catalogues without any the finer type, or the "
+        "product), a type within its category, or a product.",
+    )
+    epochs: int = Field(default=5, ge=1, description="Times that training goes over the customers, at most.")
+    customers: int = Field(
+        default=20_000,
+        ge=50,
+        description="About so many customers, drawn by hash, are learned from; the forecast is made for all.",
+    )
+    seed: int = Field(default=1, description="Start of the training's random numbers.")

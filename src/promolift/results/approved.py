@@ -2,22 +2,22 @@
 
 import json
 
-from promolift.deliver import Release
+from promolift.deliver import ReleaseTerms
 from promolift.store import Store
 
 NOTE = "release"  # notes/release.json: the part `release` of a proposal
 
 
-def approved(store: Store, campaign_id: str) -> Release | None:
+def approved(store: Store, campaign_id: str) -> ReleaseTerms | None:
     """The approved release of a campaign, None if there is none. Raises ConfigError if its file is not one."""
     path = store.root / "notes" / f"{NOTE}.json"
     if not path.is_file():
         return None
-    release = Release.parse(store.load_json(NOTE), str(path))
+    release = ReleaseTerms.parse(store.load_json(NOTE), str(path))
     return release if release.campaign_id == campaign_id else None
 
 
-def approve(store: Store, release: Release) -> None:
+def approve(store: Store, release: ReleaseTerms) -> None:
     """Let the next plan start from this release."""
     store.save_json(NOTE, release.model_dump(mode="json"))
 
@@ -27,7 +27,7 @@ def forget(store: Store) -> None:
     (store.root / "notes" / f"{NOTE}.json").unlink(missing_ok=True)
 
 
-def taken_over(own: Release, found: Release | None) -> Release:
+def taken_over(own: ReleaseTerms, found: ReleaseTerms | None) -> ReleaseTerms:
     """A plan's own terms, with what was learned before it: version, draws, the share left to chance, recalibration."""
     if found is None:
         return own

@@ -8,10 +8,10 @@ import polars as pl
 from promolift.effect import DiscountResponse
 from promolift.results.base import Note
 from promolift.results.figures import finite, typed
-from promolift.results.person import Z95
 from promolift.results.plan import Level
 from promolift.settings import Settings
 from promolift.store import Store
+from promolift.tables import Z95
 
 MAIN = "discount now"  # the row of the placebo table that is the effect itself
 

@@ -11,7 +11,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from promolift.deliver import Release
+from promolift.deliver import ReleaseTerms
 from promolift.learn.drift import Drift
 from promolift.learn.experiment import WHOLE, Analysis, Verdict
 from promolift.learn.release import Proposal
@@ -113,7 +113,7 @@ class JudgedPolicy:
     customer that was expected, `shown` the smallest that this test shows in 4 of 5 cases.
     """
 
-    release: Release
+    release: ReleaseTerms
     measure: str
     why: str
     asof_ms: int
@@ -170,7 +170,7 @@ class Factor:
 
 
 @dataclass(frozen=True)
-class LearnedFactors:
+class MeasuredFactors:
     """`whole` for every offer without an own entry; `closed` are offers whose lower bound lies below 0."""
 
     measured: float | None
@@ -188,8 +188,8 @@ class LearnedFactors:
 class NextRelease:
     """The next release. `proposal` is missing where the logs cannot value it, for the reason in `why`."""
 
-    release: Release
-    recalibration: LearnedFactors
+    release: ReleaseTerms
+    recalibration: MeasuredFactors
     changes: tuple[str, ...]
     proposal: Proposal | None
     accepted: bool

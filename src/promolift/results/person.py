@@ -5,8 +5,7 @@ from typing import Any, Self
 
 from promolift.results.plan import Level
 from promolift.settings import Settings
-
-Z95 = 1.96  # half the width of a 95 % interval, in standard errors
+from promolift.tables import Z95
 
 
 class Person(Settings):

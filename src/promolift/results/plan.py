@@ -1,6 +1,5 @@
 """What the plan step decided, kept in a work folder: every number once, and who gets which offer."""
 
-import hashlib
 import shutil
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,8 +12,9 @@ import polars as pl
 
 from promolift.config import ShopSettings
 from promolift.currency import currency_digits
-from promolift.deliver import Release
+from promolift.deliver import ReleaseTerms
 from promolift.errors import StepError
+from promolift.hashing import sha256_of_file
 from promolift.offer import MenuItem
 from promolift.privacy import ConsentSettings
 from promolift.results.base import Note
@@ -94,7 +94,7 @@ class PlanNote(Note):
     limits: tuple[str, ...] = ()
     why: tuple[str, ...] = ()
     assumptions: tuple[Assumption, ...] = ()
-    terms: Release
+    terms: ReleaseTerms
     menu: tuple[MenuItem, ...]
     shop: ShopSettings
     consent: ConsentSettings
@@ -375,7 +375,7 @@ class Plan:
         """Copy the tables a release serves from into `folder`, as they are; the SHA-256 of each by name."""
         for name in FROZEN:
             shutil.copyfile(self.store.path(name), folder / f"{name}.parquet")
-        return {name: sha256(folder / f"{name}.parquet") for name in FROZEN}
+        return {name: sha256_of_file(folder / f"{name}.parquet") for name in FROZEN}
 
 
 def on_line(frontier: pl.DataFrame, budget_cents: float) -> float | None:
@@ -384,9 +384,3 @@ def on_line(frontier: pl.DataFrame, budget_cents: float) -> float | None:
     if line.is_empty() or not line["budget_cents"][0] <= budget_cents <= line["budget_cents"][-1]:
         return None
     return float(np.interp(budget_cents, line["budget_cents"].to_numpy(), line["gain_cents"].to_numpy()))
-
-
-def sha256(path: Path) -> str:
-    """The hash of a file's bytes."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -6,7 +6,7 @@ import json
 import logging
 import socket
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
@@ -21,8 +21,9 @@ from starlette.responses import JSONResponse, Response
 from promolift import __version__
 from promolift.config import Config
 from promolift.errors import PromoError
-from promolift.serve import document, hot, observe
+from promolift.serve import hot, observe
 from promolift.serve.guard import Guard
+from promolift.serve.hot import Described
 from promolift.serve.problems import ApiError, Problem, invalid, problem
 from promolift.serve.routes import admin, export, learning, money, privacy
 from promolift.serve.server import Server
@@ -63,7 +64,7 @@ def create(settings: ServeSettings, config: Config | None = None) -> Any:
     for router in (money.router, admin.router, learning.router, privacy.router, export.router):
         app.include_router(router)
     _operations(app, server)
-    document.describe(app, described)
+    describe(app, described)
     # FastAPI traces what passes through it: then decisions and events do too, and cost more
     guarded: Any = Guard(app, server, {} if traced else endpoints)
     guarded.server, guarded.openapi = server, app.openapi
@@ -162,3 +163,49 @@ async def _problem(request: Request, error: Exception) -> Response:
     elif not isinstance(error, ApiError):
         LOG.info("refused", extra={"request_id": context.request_id, "kind": type(error).__name__})
     return problem(error, context.request_id)
+
+
+PROBLEM = {
+    "description": "A problem (RFC 9457)",
+    "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
+}
+DRY_RUN = {"name": "dry_run", "in": "query", "required": False, "schema": {"type": "boolean"}}
+
+
+def describe(app: FastAPI, plain: Sequence[Described]) -> None:
+    """Replace the app's `openapi` by one that says what the app does."""
+    made = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            document = made()
+            for each in plain:
+                _add(document, each)
+            for operations in document["paths"].values():
+                for operation in operations.values():
+                    operation["responses"].pop("422", None)
+                    operation["responses"]["default"] = PROBLEM
+            keys = {"type": "http", "scheme": "bearer"}, {"type": "http", "scheme": "basic"}
+            document["components"]["securitySchemes"] = dict(zip(("key", "writeKey"), keys, strict=True))
+            document["security"] = [{"key": []}, {"writeKey": []}]
+        return dict(app.openapi_schema or {})
+
+    app.openapi = openapi  # type: ignore[method-assign]
+
+
+def _add(document: dict[str, Any], route: Described) -> None:
+    path, model, status, text = route
+    schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
+    document["components"]["schemas"] |= schema.pop("$defs", {}) | {model.__name__: schema}
+    events = path != "/v1/decisions"
+    body = {"application/json": {"schema": {"$ref": f"#/components/schemas/{model.__name__}"}}}
+    answer = {"application/json": {"schema": {"type": "object"}}}
+    operation = {
+        "summary": text,
+        "operationId": path.strip("/").replace("/", "_"),
+        "tags": ["events" if events else "decisions"],
+        "parameters": [DRY_RUN] if events else [],
+        "requestBody": {"required": True, "content": body},
+        "responses": {str(status): {"description": text, "content": answer}},
+    }
+    document["paths"][path] = {"post": operation}

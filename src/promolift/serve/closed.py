@@ -16,8 +16,7 @@ from promolift.serve.release import LiveRelease
 from promolift.serve.settings import Policy
 from promolift.sql import DAY_MS
 from promolift.store.ledger_money import used_up
-from promolift.store.ledger_query import Members, Query
-from promolift.store.ledger_schema import BOUGHT, CODES, CUSTOMERS, DECISIONS
+from promolift.store.ledger_schema import BOUGHT, CODES, CUSTOMERS, DECISIONS, Members, Query
 from promolift.terms import covered
 
 PAIR = "\x1f"

@@ -14,8 +14,7 @@ from sqlalchemy import Connection, insert, select, update
 
 from promolift.hashing import hash_id
 from promolift.serve.answers import EventsTaken
-from promolift.store.ledger_query import Query
-from promolift.store.ledger_schema import BOUGHT, CUSTOMERS, EVENTS, REJECTS
+from promolift.store.ledger_schema import BOUGHT, CUSTOMERS, EVENTS, REJECTS, Query
 
 KINDS = ("track", "identify", "page", "screen", "alias", "group")
 GA4 = {

@@ -27,7 +27,7 @@ SECURE = [(b"x-content-type-options", b"nosniff"), (b"cache-control", b"no-store
 
 
 @dataclass(slots=True)
-class Context:
+class RequestContext:
     """What a route may know of the request: its id, whose key it came with, and its body in one piece."""
 
     request_id: str
@@ -48,7 +48,7 @@ class Guard:
             await self.app(scope, receive, send)
             return
         started, status = perf_counter(), 500
-        context = Context(f"req_{START}{next(NUMBER):08x}", NOBODY)
+        context = RequestContext(f"req_{START}{next(NUMBER):08x}", NOBODY)
         extra = [(b"x-request-id", context.request_id.encode()), *SECURE]
         begun = False
 
@@ -131,7 +131,7 @@ class Guard:
             raise _too_large(most)
         return plain
 
-    def _note(self, scope: Scope, context: Context, status: int, seconds: float) -> None:
+    def _note(self, scope: Scope, context: RequestContext, status: int, seconds: float) -> None:
         """Count, and log by the route's template (a path may hold a customer's id); decisions and events that go
         well are counted alone."""
         path = scope["path"]

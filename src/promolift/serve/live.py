@@ -32,8 +32,7 @@ from promolift.serve.settings import Pacing, Policy
 from promolift.serve.things import Campaign
 from promolift.sql import DAY_MS
 from promolift.store.ledger_audit import get, put
-from promolift.store.ledger_query import Query
-from promolift.store.ledger_schema import CODES, DECISIONS, THINGS
+from promolift.store.ledger_schema import CODES, DECISIONS, THINGS, Query
 
 LOG = logging.getLogger("promolift.serve")
 CAMPAIGNS = Query(select(THINGS.c.id, THINGS.c.body).where(THINGS.c.kind == "campaign").order_by(THINGS.c.id))
@@ -59,7 +58,7 @@ class Answer:
     offer_id: str
     reason: str
     record: DecisionRow | None = None
-    terms: deliver.Release | None = None
+    terms: deliver.ReleaseTerms | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,7 +86,7 @@ class Running:
         return arm, self.experiment.releases.get(arm, self.release)
 
     @lru_cache(maxsize=64)  # noqa: B019 - campaigns live as long as they are unchanged
-    def terms(self, release: LiveRelease) -> tuple[deliver.Release, str]:
+    def terms(self, release: LiveRelease) -> tuple[deliver.ReleaseTerms, str]:
         """What decisions are made by, and how it is kept: the release's terms with the policy and the experiment's
         holdout."""
         changed: dict[str, str | float] = {"campaign_id": self.campaign_id}
@@ -299,7 +298,7 @@ def _look(rows: Rows, closed: Closed, who: str, slate: Slate) -> Slate:
     return rows.close(slate, why)
 
 
-def _row(shared: Shared, release: LiveRelease, slate: Slate, decided: deliver.Verdict) -> DecisionRow:
+def _row(shared: Shared, release: LiveRelease, slate: Slate, decided: deliver.Choice) -> DecisionRow:
     """A decision's row: what it shares with others, and what it does not."""
     at_O, slot = slate.at_O, decided.slot
     offer = NONE

@@ -13,8 +13,7 @@ from sqlalchemy import BindParameter, Connection, bindparam, select
 
 from promolift.serve.release import LiveRelease
 from promolift.serve.settings import Live
-from promolift.store.ledger_query import Members, Query
-from promolift.store.ledger_schema import EVENTS
+from promolift.store.ledger_schema import EVENTS, Members, Query
 
 MINUTE_MS = 60_000
 VIEWED, ADDED, REMOVED, ORDERED = "Product Viewed", "Product Added", "Product Removed", "Order Completed"

@@ -70,7 +70,7 @@ class DecisionRecord:
 
     row: Mapping[str, Any]
     lists: Lists
-    terms: deliver.Release | None
+    terms: deliver.ReleaseTerms | None
 
     @property
     def terms_text(self) -> str:
@@ -96,7 +96,7 @@ class Replayed(NamedTuple):
     differs: list[str]
 
 
-def changed_terms(terms: deliver.Release, release: deliver.Release) -> str:
+def changed_terms(terms: deliver.ReleaseTerms, release: deliver.ReleaseTerms) -> str:
     """JSON of what is not as in the release's own terms, but for what has a column."""
     told, own = terms.model_dump(), release.model_dump()
     return json.dumps({name: value for name, value in told.items() if name not in NAMED and value != own[name]})
@@ -126,17 +126,17 @@ def whole(rows: Iterable[Mapping[str, Any]], load: Load) -> Iterator[DecisionRec
             yield DecisionRecord(row, Lists(*(json.loads(row[name]) for name in LISTS)), _kept_terms(row))
 
 
-def _kept_terms(row: Mapping[str, Any]) -> deliver.Release | None:
+def _kept_terms(row: Mapping[str, Any]) -> deliver.ReleaseTerms | None:
     """The terms of a record that holds its own; None where its release was gone before they could be written out."""
     told = json.loads(row["terms"])
-    return deliver.Release(**told) if isinstance(told, dict) and "campaign_id" in told else None
+    return deliver.ReleaseTerms(**told) if isinstance(told, dict) and "campaign_id" in told else None
 
 
-def _terms(row: Mapping[str, Any], base: deliver.Release) -> deliver.Release:
+def _terms(row: Mapping[str, Any], base: deliver.ReleaseTerms) -> deliver.ReleaseTerms:
     return base.model_copy(update={name: row[name] for name in NAMED} | json.loads(row["terms"]))
 
 
-def lists(row: Mapping[str, Any], terms: deliver.Release, release: LiveRelease) -> Lists:
+def lists(row: Mapping[str, Any], terms: deliver.ReleaseTerms, release: LiveRelease) -> Lists:
     """From the release's rows and what was closed by then."""
     who, reason = row["customer_id"], row["reason"]
     options = release.rows.options(*release.span(who))

@@ -11,7 +11,6 @@ Nothing is scored here: what was planned is what is served. The id is a hash of 
 same release, and a changed file is noticed when loading.
 """
 
-import hashlib
 import json
 import os
 import shutil
@@ -29,10 +28,11 @@ from pydantic import ValidationError
 from promolift import __version__, deliver
 from promolift.config import ShopSettings
 from promolift.errors import InputError, StepError
+from promolift.hashing import sha256_of, sha256_of_file
 from promolift.offer import MenuItem
 from promolift.privacy import ConsentSettings, may_send
 from promolift.results.messages import Messages
-from promolift.results.plan import Plan, PlanNote, sha256
+from promolift.results.plan import Plan, PlanNote
 from promolift.results.shop import Offers
 from promolift.results.tables import Clean
 from promolift.serve.rows import Rows
@@ -62,7 +62,7 @@ class Manifest(Settings):
     form: Literal[2]
     code: str
     plan: PlanNote
-    terms: deliver.Release
+    terms: deliver.ReleaseTerms
     offers: tuple[Offer, ...]
     files: dict[str, str]
 
@@ -101,7 +101,7 @@ class LiveRelease:
     """
 
     release_id: str
-    terms: deliver.Release
+    terms: deliver.ReleaseTerms
     plan: PlanNote
     rows: Rows
     place: dict[str, int]
@@ -153,14 +153,14 @@ def build(store: Store) -> str:
     files = plan.freeze(draft)
     for name, frame in frames.items():
         frame.write_parquet(draft / f"{name}.parquet", compression="zstd")
-        files[name] = sha256(draft / f"{name}.parquet")
+        files[name] = sha256_of_file(draft / f"{name}.parquet")
     return seal(
         draft,
         Manifest(form=FORM, code=__version__, plan=plan.note, terms=plan.note.terms, offers=offers.offers, files=files),
     )
 
 
-def derive(work: Path, base: str, terms: deliver.Release) -> str:
+def derive(work: Path, base: str, terms: deliver.ReleaseTerms) -> str:
     """A release with the candidates of another one under new terms; its id.
 
     What was learned since multiplies the frozen gains; no model is asked. StepError if the base is of another form.
@@ -174,7 +174,7 @@ def derive(work: Path, base: str, terms: deliver.Release) -> str:
     if learned is not None:
         rows = deliver.recalibrated(pl.read_parquet(draft / "candidates.parquet"), learned)
         rows.write_parquet(draft / "candidates.parquet", compression="zstd")
-        files["candidates"] = sha256(draft / "candidates.parquet")
+        files["candidates"] = sha256_of_file(draft / "candidates.parquet")
     return seal(draft, old.model_copy(update={"terms": terms, "files": files}))
 
 
@@ -215,7 +215,7 @@ def load(root: Path, release_id: str) -> LiveRelease:
     folder = root / "serve" / "releases" / release_id
     manifest = read_manifest(folder, release_id)
     for name in TABLES:
-        if sha256(folder / f"{name}.parquet") != manifest.files.get(name):
+        if sha256_of_file(folder / f"{name}.parquet") != manifest.files.get(name):
             raise InputError(f"{folder}/{name}.parquet was changed after the release was made; make a new release")
     customers, messages, products, frontier = (
         pl.read_parquet(folder / f"{name}.parquet") for name in ("customers", "messages", "products", "frontier")
@@ -265,7 +265,7 @@ def _labels(rows: pl.LazyFrame, products: pl.DataFrame) -> dict[str, Label]:
 
 def named(manifest: str) -> str:
     """A release's id: a hash of its manifest, which holds the hashes of its files."""
-    return f"rel_{hashlib.sha256(manifest.encode()).hexdigest()[:16]}"
+    return f"rel_{sha256_of(manifest)[:16]}"
 
 
 def _to_disk(path: Path) -> None:

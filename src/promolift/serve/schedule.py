@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection
 
-from promolift.serve.learned import Learned, Task
 from promolift.serve.release import derive
 from promolift.serve.switch import activate, remember
-from promolift.serve.things import Campaign, LearnRun, MadeRelease
+from promolift.serve.things import Campaign, Learned, LearnRun, MadeRelease, Task
 from promolift.store.ledger_audit import audit
 
 if TYPE_CHECKING:

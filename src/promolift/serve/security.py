@@ -1,7 +1,6 @@
 """Keys and their rates: who may do what, and how often. Keys are random, shown once, and kept only as a hash."""
 
 import base64
-import hashlib
 import secrets
 from binascii import Error as BadBase64
 from time import monotonic, time
@@ -9,6 +8,7 @@ from typing import Literal, NamedTuple
 
 from sqlalchemy import Connection
 
+from promolift.hashing import sha256_of
 from promolift.store.ledger_audit import audit, every, put
 
 Scope = Literal["write", "decide", "admin"]
@@ -96,4 +96,4 @@ class Rates:
 
 def _hash(secret: str) -> str:
     """A plain hash suffices: the secrets are 256 random bits, not words that people choose."""
-    return hashlib.sha256(secret.encode()).hexdigest()
+    return sha256_of(secret)

@@ -1,7 +1,6 @@
 """Settings in; what all routes share out: ledger, releases, keys, rates, counters, and the work done on the side."""
 
 import asyncio
-import hashlib
 import logging
 import threading
 from collections.abc import Callable, Iterator
@@ -14,6 +13,7 @@ from sqlalchemy import Connection
 from promolift.config import Config
 from promolift.deliver.decide import NONE
 from promolift.errors import PromoError
+from promolift.hashing import sha256_of
 from promolift.serve import events, live, observe, outbox, security
 from promolift.serve.problems import ApiError
 from promolift.serve.schedule import Scheduler
@@ -177,7 +177,7 @@ class Server:
     @contextmanager
     def _alone(self, key: str) -> Iterator[str]:
         """Nobody else runs with this Idempotency-Key; yields what it is kept under. ApiError if somebody does."""
-        short = hashlib.sha256(key.encode()).hexdigest()
+        short = sha256_of(key)
         with self._gate:
             if short in self._running:
                 raise ApiError(409, "running", "a request with this Idempotency-Key is still running")

@@ -14,41 +14,63 @@ Channel = Literal["site", "app", "email", "sms", "push"]
 class MailSettings(Settings):
     """The one native channel: an SMTP server. The password comes from the environment, `PROMOLIFT_SMTP_PASSWORD`."""
 
-    host: str
-    port: int = Field(default=587, ge=1, le=65535)
-    sender: str = Field(min_length=3)
-    username: str = ""
-    tls: Literal["starttls", "tls", "none"] = "starttls"
-    timeout_s: float = Field(default=10.0, gt=0)
+    host: str = Field(description="Name of the SMTP server.", examples=["smtp.example.com"])
+    port: int = Field(default=587, ge=1, le=65535, description="Port of the server.")
+    sender: str = Field(
+        min_length=3, description="Address that mails come from.", examples=["Shop <offers@example.com>"]
+    )
+    username: str = Field(default="", description="User name; left out, nobody logs in.", examples=["offers"])
+    tls: Literal["starttls", "tls", "none"] = Field(
+        default="starttls",
+        description="How the connection is encrypted: after its start, from its start, or not at all.",
+    )
+    timeout_s: float = Field(default=10.0, gt=0, description="Seconds that the server may take to answer.")
 
 
 class Learning(Settings):
-    """Learning inside the process: every so many hours, never if left out. A proposal waits for a person.
+    """Learning from the server's own decisions, in a process of its own."""
 
-    `release`: it goes live by itself if its guardrails accept it. `settings`: see `promolift learn`.
-    """
-
-    every_hours: float | None = Field(default=None, gt=0, le=8784)
-    release: bool = False
+    every_hours: float | None = Field(
+        default=None, gt=0, le=8784, description="Hours between two runs. Left out: only when asked.", examples=[24.0]
+    )
+    release: bool = Field(
+        default=False,
+        description="Whether a proposal that its guardrails accept goes live by itself; otherwise it waits for a "
+        "person.",
+    )
     settings: LearnSettings = LearnSettings()
 
 
 class ServeSettings(Settings):
-    """One server. `ledger` is a SQLAlchemy URL; left out, it is a SQLite file in the work folder.
+    """One server."""
 
-    `deadline_ms`: a decision that takes longer is answered with "no offer". `rate_per_second` and `burst` bound each
-    key. `body_bytes` and `batch_events` bound a request; the Segment clients send at most 500 kB at a time.
-    `private_webhooks` allows webhooks to addresses inside the own network.
-    """
-
-    work: Path = Path(".promolift")
-    ledger: str | None = None
-    deadline_ms: int = Field(default=1000, ge=10, le=60_000)
-    rate_per_second: float = Field(default=2000.0, gt=0)
-    burst: int = Field(default=4000, ge=1)
-    body_bytes: int = Field(default=1_000_000, ge=1000)
-    batch_events: int = Field(default=5000, ge=1)
-    private_webhooks: bool = False
+    work: Path = Field(
+        default=Path(".promolift"),
+        description="The work folder, from the folder of the command. It goes before `--work`.",
+    )
+    ledger: str | None = Field(
+        default=None,
+        description="Where decisions and money are kept, as an SQLAlchemy URL; the variable PROMOLIFT_LEDGER goes "
+        "before it. Left out: a SQLite file in the work folder.",
+        examples=["postgresql+psycopg://user@host/promolift"],
+    )
+    deadline_ms: int = Field(
+        default=1000, ge=10, le=60_000, description='Milliseconds after which a decision is answered with "no offer".'
+    )
+    rate_per_second: float = Field(
+        default=2000.0, gt=0, description="Requests per second that one key may make; above it 429 with Retry-After."
+    )
+    burst: int = Field(default=4000, ge=1, description="Requests that one key may make at once before the rate holds.")
+    body_bytes: int = Field(
+        default=1_000_000,
+        ge=1000,
+        description="Bytes that a request's body may have, unpacked; the Segment clients send at most 500 kB at a "
+        "time.",
+    )
+    batch_events: int = Field(default=5000, ge=1, description="Events that one request may bring.")
+    private_webhooks: bool = Field(
+        default=False, description="Whether webhooks may go to addresses inside the own network, and over plain http."
+    )
     mail: MailSettings | None = None
     learn: Learning = Learning()
 
@@ -58,19 +80,19 @@ class ServeSettings(Settings):
         return self.ledger or f"sqlite:///{(self.work / 'serve' / 'ledger.db').absolute()}"
 
 
-class Cap(Settings):
-    """At most `offers` to one customer within `days`, counted over all campaigns."""
+class FrequencyCap(Settings):
+    """A frequency cap, counted over all campaigns."""
 
-    offers: int = Field(ge=0)
-    days: float = Field(gt=0, le=366)
+    offers: int = Field(ge=0, description="Offers that one customer may get at most within `days`.", examples=[2])
+    days: float = Field(gt=0, le=366, description="The days that are counted, back from now.", examples=[7.0])
 
 
 class QuietHours(Settings):
-    """No offer on these channels from hour `start` to hour `end`, by the customer's clock where his zone is known."""
+    """Hours without offers, by the customer's own clock where their zone is known, else by the shop's."""
 
-    start: int = Field(default=22, ge=0, le=23)
-    end: int = Field(default=8, ge=0, le=23)
-    channels: tuple[Channel, ...] = ("sms", "push")
+    start: int = Field(default=22, ge=0, le=23, description="First hour without offers.")
+    end: int = Field(default=8, ge=0, le=23, description="First hour with offers again; 22 to 8 goes over midnight.")
+    channels: tuple[Channel, ...] = Field(default=("sms", "push"), description="Channels on which it is quiet then.")
 
     def quiet(self, hour: int) -> bool:
         """Whether an hour lies in them; 22 to 8 goes over midnight."""
@@ -79,14 +101,17 @@ class QuietHours(Settings):
 
 
 class Pacing(Settings):
-    """The price follows what is spent: the plan's budget lasts from `starts_ms` to `ends_ms`.
+    """The price follows what is spent, so that the plan's budget lasts as long as it should."""
 
-    `arrivals` is how many decisions are expected in that time.
-    """
-
-    starts_ms: int = Field(ge=0)
-    ends_ms: int = Field(ge=0)
-    arrivals: float = Field(gt=0)
+    starts_ms: int = Field(
+        ge=0,
+        description="When the budget begins to be spent, in milliseconds UTC since 1970.",
+        examples=[1_767_225_600_000],
+    )
+    ends_ms: int = Field(
+        ge=0, description="Until when it should last, in milliseconds UTC since 1970.", examples=[1_769_904_000_000]
+    )
+    arrivals: float = Field(gt=0, description="Decisions expected in that time.", examples=[50_000.0])
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:
@@ -96,16 +121,26 @@ class Pacing(Settings):
 
 
 class Live(Settings):
-    """What a customer's own events of the last `minutes` close. They never change a score.
+    """What a customer's own events of the last minutes close. They never change a score."""
 
-    `cart`: close offers on what lies in his cart, which he is about to buy at its price. `viewed`: only, for offers on
-    nothing but what he looked at. `after_order_minutes`: no offer at all so soon after an order.
-    """
-
-    minutes: float = Field(default=30.0, gt=0, le=10_080)
-    cart: Literal["close", "keep"] = "close"
-    viewed: Literal["any", "only"] = "any"
-    after_order_minutes: float = Field(default=0.0, ge=0, le=10_080)
+    minutes: float = Field(default=30.0, gt=0, le=10_080, description="How many minutes back such events count.")
+    cart: Literal["close", "keep"] = Field(
+        default="close",
+        description="`close` gives no offer on what lies in the customer's cart, which they are about to buy at its "
+        "price.",
+    )
+    viewed: Literal["any", "only"] = Field(
+        default="any",
+        description="`only` gives offers on one category or product alone if the customer looked at it; offers on "
+        "everything stay open.",
+    )
+    after_order_minutes: float = Field(
+        default=0.0,
+        ge=0,
+        le=10_080,
+        description="Minutes after an order in which there is no offer at all.",
+        examples=[60.0],
+    )
 
     @property
     def looks(self) -> bool:
@@ -114,17 +149,22 @@ class Live(Settings):
 
 
 class Policy(Settings):
-    """How a campaign is decided on. A change makes a new version, so that every decision can be replayed.
+    """How a campaign is decided on. A change makes a new version, so that every decision can be replayed."""
 
-    `rest_days`: no offer on what he bought that lately. `explore`: share of decisions drawn by hash to learn from;
-    left out, it is the release's own.
-    `hold_minutes`: how long a reservation holds its money.
-    """
-
-    explore: float | None = Field(default=None, ge=0, le=1)
-    caps: tuple[Cap, ...] = ()
+    explore: float | None = Field(
+        default=None,
+        ge=0,
+        le=1,
+        description="Share of decisions drawn by hash, so that something is learned. Left out: the release's own.",
+        examples=[0.02],
+    )
+    caps: tuple[FrequencyCap, ...] = ()
     quiet: QuietHours | None = None
-    rest_days: float = Field(default=14.0, ge=0, le=366)
-    hold_minutes: float = Field(default=15.0, gt=0, le=10_080)
+    rest_days: float = Field(
+        default=14.0, ge=0, le=366, description="Days in which there is no offer on what a customer has bought."
+    )
+    hold_minutes: float = Field(
+        default=15.0, gt=0, le=10_080, description="Minutes that a reservation holds its money before it is given back."
+    )
     pacing: Pacing | None = None
     live: Live = Live()

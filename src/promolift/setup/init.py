@@ -46,7 +46,7 @@ campaign = "cmp_1"
 window_days = 28
 # budget_cents = 100000  # left out: 0.2 % of the revenue of the last window
 holdout_share = 0.10     # these customers get nothing, so that what the plan earns can be measured
-weakest_evidence = "auto"
+min_evidence = "auto"
 
 [data]
 source = "files"

@@ -8,12 +8,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
-from promolift.simulate.draws import Floats, poisson, uniform
-from promolift.simulate.people import customers_table, online_N, visits_N
 from promolift.simulate.truth import means
-from promolift.simulate.world import GOODS, Ints, ShopSettings, World, cents_off
-from promolift.tables import COUPONS, EXPOSURES, PRODUCTS, REDEMPTIONS, SHELF
+from promolift.simulate.world import GOODS, Floats, Ints, SimulationSettings, World, cents_off, poisson, uniform
+from promolift.tables import COUPONS, CUSTOMERS, EXPOSURES, PRODUCTS, REDEMPTIONS, SHELF
 
 BLOCK = 256  # customers worked out together: bounds the memory
 DAY_MS, MINUTE_MS = 86_400_000, 60_000
@@ -21,7 +20,7 @@ WEEK_BITS, VISIT_BITS = 20, 50  # parts of a cell number: product, week, visit
 
 
 @dataclass(frozen=True)
-class Shop:
+class SimulatedShop:
     """`events` ... `shelf` satisfy tables.py; the `truth_` tables are what no real shop knows.
 
     truth_customers: customer_id, elasticity, take_up_logit, level, units_per_week. truth_rates: customer_id, category,
@@ -29,7 +28,7 @@ class Shop:
     customer_id, target_prob, targeted, took_up. `world` answers `expected` and `realise`.
     """
 
-    settings: ShopSettings
+    settings: SimulationSettings
     events: pl.DataFrame
     customers: pl.DataFrame
     products: pl.DataFrame
@@ -45,15 +44,15 @@ class Shop:
     evidence: str = "simulated"
 
 
-def simulate(settings: ShopSettings | None = None) -> Shop:
+def simulate(settings: SimulationSettings | None = None) -> SimulatedShop:
     """The whole shop. About 2 CPU seconds for 2,000 customers, 52 weeks and 40 products."""
-    chosen = settings or ShopSettings()
+    chosen = settings or SimulationSettings()
     world = World(chosen, np.arange(1, chosen.customers + 1))
     targets = _targets(world)
     spans = range(0, chosen.customers, BLOCK)
     lines = pl.concat([_lines(World(chosen, world.number_N[a : a + BLOCK]), targets) for a in spans])
     ids = pl.Series("customer_id", world.customer_ids)
-    return Shop(
+    return SimulatedShop(
         settings=chosen,
         events=_events(lines),
         customers=customers_table(world),
@@ -78,9 +77,9 @@ def simulate(settings: ShopSettings | None = None) -> Shop:
     )
 
 
-def tiny_shop() -> Shop:
+def tiny_shop() -> SimulatedShop:
     """30 customers, 16 weeks, 4 categories of 2 products, 2 campaigns: small enough for golden tests."""
-    return simulate(ShopSettings(customers=30, weeks=16, categories=4, products_per_category=2, campaigns=2))
+    return simulate(SimulationSettings(customers=30, weeks=16, categories=4, products_per_category=2, campaigns=2))
 
 
 def _targets(world: World) -> pl.DataFrame:
@@ -299,3 +298,50 @@ def _rates(world: World) -> pl.DataFrame:
             "units_per_week": world.rate_NC.ravel(),
         }
     )
+
+
+FAMILY = ("王", "李", "张", "刘", "陈", "杨", "赵", "黄", "周", "吴")
+GIVEN = {"female": ("芳", "娜", "敏", "静", "秀英", "丽"), "male": ("伟", "强", "磊", "军", "洋", "勇")}
+JOBS = ("teacher", "nurse", "engineer", "driver", "clerk", "shop owner", "student", "retired")
+
+
+def customers_table(world: World) -> pl.DataFrame:
+    """One row per customer. Ages are years as text; age is missing for one in ten, consent for one in seven."""
+    unit = {
+        name: uniform(world.key(name)) for name in ("sex", "family", "given", "job", "speech", "consent", "age known")
+    }
+    rows = [
+        {
+            "customer_id": who,
+            "sex": (sex := "female" if unit["sex"][i] < 0.55 else "male"),
+            "name": _pick(FAMILY, unit["family"][i]) + _pick(GIVEN[sex], unit["given"][i]),
+            "age": str(age) if unit["age known"][i] < 0.9 else None,
+            "occupation": _job(int(age), float(unit["job"][i])),
+            "income": ("low", "middle", "high")[int(np.clip(1.5 + world.level_N[i], 0, 2.99))],
+            "language": "zh" if unit["speech"][i] < 0.8 else "en",
+            "consent": True if (yes := unit["consent"][i]) < 0.7 else False if yes < 0.86 else None,
+        }
+        for i, (who, age) in enumerate(zip(world.customer_ids, world.age_N.tolist(), strict=True))
+    ]
+    return pl.DataFrame(rows, schema=CUSTOMERS.schema)
+
+
+def visits_N(world: World) -> NDArray[np.int64]:
+    """Visits a week, one to three."""
+    return np.floor(1 + 3 * uniform(world.key("visits"))).astype(np.int64)
+
+
+def online_N(world: World) -> NDArray[np.bool_]:
+    """True for the three in five who use the app."""
+    online: NDArray[np.bool_] = uniform(world.key("online")) < 0.6
+    return online
+
+
+def _pick(words: tuple[str, ...], unit: float) -> str:
+    return words[int(unit * len(words))]
+
+
+def _job(age: int, unit: float) -> str:
+    if age < 22:
+        return "student"
+    return "retired" if age > 62 else _pick(JOBS[:6], unit)

@@ -4,6 +4,7 @@ Legend: N customers, C categories, P products, T weeks. Week 0 begins at the set
 Any week, also a future or a negative one, has its shelf prices: they are a hash of product and week.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from functools import cached_property
@@ -16,8 +17,53 @@ import scipy
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
+from promolift.hashing import hash_int, mix
 from promolift.settings import Settings
-from promolift.simulate.draws import Floats, Keys, keys, normal, uniform
+
+Floats = NDArray[np.float64]
+Keys = NDArray[np.uint64]
+
+
+# One `hash_int` per row key, then one mixing step per cell: millions of cells cost a second, and a row's numbers depend
+# on nothing but its own key.
+def keys(seed: object, purpose: str, names: Iterable[object]) -> Keys:
+    """One 64-bit key per name; another purpose gives independent numbers."""
+    return np.array([hash_int(seed, purpose, name) for name in names], dtype=np.uint64)
+
+
+def uniform(key: Keys, cell: NDArray[np.int64] | int = 0) -> Floats:
+    """Numbers in (0, 1), 52 bits, for every broadcast pair of key and cell (splitmix64, Steele et al. 2014)."""
+    with np.errstate(over="ignore"):  # arithmetic modulo 2^64 is meant
+        z = key + (np.asarray(cell).astype(np.uint64) + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
+        z = mix(z)
+    whole: Floats = ((z >> np.uint64(12)).astype(np.float64) + 0.5) / 2.0**52
+    return whole
+
+
+def normal(key: Keys, cell: NDArray[np.int64] | int = 0) -> Floats:
+    """Standard normal numbers."""
+    bell: Floats = scipy.special.ndtri(uniform(key, cell))
+    return bell
+
+
+def poisson(unit: Floats, mean: Floats) -> NDArray[np.int64]:
+    """The Poisson quantile of each unit: the least k with P(X <= k) >= unit. For small means (below 500)."""
+    count = np.zeros(unit.shape, dtype=np.int64)
+    mass = np.exp(-mean)
+    left = unit - mass
+    at = np.flatnonzero(left > 0)
+    mean, mass, left = mean.ravel()[at], mass.ravel()[at], left.ravel()[at]
+    k = 0
+    while at.size:
+        k += 1
+        mass = mass * mean / k
+        left = left - mass
+        count.ravel()[at] = k
+        # beyond the mean, a mass that rounds to nothing ends the search: the unit was within rounding of 1
+        more = (left > 0) & ((mass > 1e-17) | (k < mean))
+        at, mean, mass, left = at[more], mean[more], mass[more], left[more]
+    return count
+
 
 Ints = NDArray[np.int64]
 
@@ -40,7 +86,7 @@ SHELF_DEPTHS = (0.1, 0.2, 0.3)
 CLIP_SLOPE = 6.0  # logit of taking up a coupon per unit of depth: 20 % off adds 1.2
 
 
-class ShopSettings(Settings):
+class SimulationSettings(Settings):
     """`targeting`: past coupons went to a random share of customers, or first to those who buy most (`best`).
 
     `stockpiling`: share of a discount's pull that is missing from the week after (log-linear). `elasticity`: the median
@@ -77,7 +123,7 @@ class ShopSettings(Settings):
 
 
 @dataclass(frozen=True)
-class Campaign:
+class SimulatedCampaign:
     """A past coupon: `depth` off everything of a category, for those who were sent it and took it up."""
 
     campaign_id: str
@@ -91,7 +137,7 @@ class Campaign:
 class World:
     """All hidden parameters, drawn from the settings alone; customers N are those asked for, by number."""
 
-    settings: ShopSettings
+    settings: SimulationSettings
     number_N: Ints
 
     def key(self, purpose: str) -> Keys:
@@ -171,12 +217,12 @@ class World:
         return wave
 
     @cached_property
-    def campaigns(self) -> list[Campaign]:
+    def campaigns(self) -> list[SimulatedCampaign]:
         """Evenly spaced, categories and depths in turn."""
         s = self.settings
         step = s.weeks // s.campaigns if s.campaigns else 0
         return [
-            Campaign(
+            SimulatedCampaign(
                 f"cmp_{k + 1}",
                 k % s.categories,
                 s.coupon_depths[k % len(s.coupon_depths)],

@@ -3,15 +3,27 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import duckdb
+import polars as pl
+import polars.selectors as cs
+from duckdb.sqltypes import DuckDBPyType
 
 from promolift.errors import InputError
-from promolift.sources import nested, workbook
 from promolift.sources.raw import RawTable
 from promolift.sources.text import dialect_of, is_aligned, safe_names, scan, to_tabs, to_utf8
+from promolift.sql import ident, literal
 
+if TYPE_CHECKING:
+    from fastexcel import ExcelReader
+
+RECORDS = (".json", ".jsonl", ".ndjson")
+WORKBOOKS = (".xlsx", ".xlsm")
+MOST_COLUMNS = 1000  # keys of JSON records
+BIGGEST = 64 << 20  # bytes of one record
 PARQUET = (".parquet", ".pq")
 TEXT = (".csv", ".tsv", ".txt", ".tab", ".dat", ".data", ".log")
 
@@ -36,11 +48,11 @@ def open_file(
     endings = [suffix.lower() for suffix in path.suffixes]
     if endings and endings[-1] in PARQUET:
         return _open_parquet(connection, path)
-    if endings and endings[-1] in workbook.ENDINGS:
-        return replace(_open_text(connection, workbook.as_csv(path, _there(work)), work, names), source=path.name)
+    if endings and endings[-1] in WORKBOOKS:
+        return replace(_open_text(connection, workbook_as_csv(path, _there(work)), work, names), source=path.name)
     kind = endings[-2] if len(endings) > 1 and endings[-1] == ".gz" else endings[-1] if endings else ""
-    if kind in nested.ENDINGS:
-        return replace(_open_parquet(connection, nested.flattened(connection, path, _there(work))), source=path.name)
+    if kind in RECORDS:
+        return replace(_open_parquet(connection, flattened(connection, path, _there(work))), source=path.name)
     if kind not in TEXT:
         raise InputError(
             f"{path}: files ending in {kind or 'nothing'} are not read; export it as CSV (.csv, .csv.gz), Parquet, "
@@ -64,7 +76,7 @@ def _open_parquet(connection: duckdb.DuckDBPyConnection, path: Path) -> RawTable
     if about == 0:
         raise InputError(f"{path}: a table without rows; export it again")
     names = [name for name in rows.columns if name != "file_row_number"]
-    columns = ", ".join(f"{_quoted(old)} as {_quoted(new)}" for old, new in zip(names, safe_names(names), strict=True))
+    columns = ", ".join(f"{ident(old)} as {ident(new)}" for old, new in zip(names, safe_names(names), strict=True))
     return RawTable(rows.project(f"file_row_number + 1 as _row, {columns}"), path.name, about)
 
 
@@ -79,21 +91,132 @@ def _open_text(connection: duckdb.DuckDBPyConnection, path: Path, work: Path, na
         to_tabs(spaced, readable)
     dialect = dialect_of(readable, names)
     rejects = f"rejects_{uuid4().hex}"
-    columns = ", ".join(f"{_text(name)}: 'VARCHAR'" for name in dialect.names)
+    columns = ", ".join(f"{literal(name)}: 'VARCHAR'" for name in dialect.names)
     # Not ignore_errors: with it DuckDB also drops good rows that follow a bad one; store_rejects keeps them.
     rows = connection.sql(
-        f"""select row_number() over () as _row, * from read_csv({_text(str(readable))}, auto_detect = false,
-            columns = {{{columns}}}, delim = {_text(dialect.delimiter)}, quote = {_text(dialect.quote)},
-            escape = {_text(dialect.escape)}, header = false, skip = {dialect.skip}, store_rejects = true,
-            rejects_table = {_text(rejects)}, rejects_scan = {_text(rejects + "_scan")}, rejects_limit = 0)"""
+        f"""select row_number() over () as _row, * from read_csv({literal(str(readable))}, auto_detect = false,
+            columns = {{{columns}}}, delim = {literal(dialect.delimiter)}, quote = {literal(dialect.quote)},
+            escape = {literal(dialect.escape)}, header = false, skip = {dialect.skip}, store_rejects = true,
+            rejects_table = {literal(rejects)}, rejects_scan = {literal(rejects + "_scan")}, rejects_limit = 0)"""
     )
     about = int(path.stat().st_size * (4 if path.suffix == ".gz" else 1) / dialect.row_bytes)
     return RawTable(rows, path.name, about, connection=connection, rejects=rejects, skipped=dialect.skip, path=readable)
 
 
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
+def flattened(connection: duckdb.DuckDBPyConnection, path: Path, work: Path) -> Path:
+    """A Parquet copy in `work` of JSON records, one a line or in one list: "a.b" for b inside a, lists as JSON text.
+
+    All rows are looked at for their keys. Raises InputError where the file is no list of records.
+    """
+    try:
+        rows = connection.read_json(str(path), sample_size=-1, maximum_object_size=BIGGEST)
+        _must_be_rows(path, rows)
+        kinds = zip(rows.columns, rows.types, strict=True)
+        columns = [leaf for name, dtype in kinds for leaf in _leaves(name, dtype, ident(name))]
+        if len(columns) > MOST_COLUMNS:
+            raise InputError(f"{path}: {len(columns)} different keys are no columns; export a table as CSV or Parquet")
+        target = work / f"{uuid4().hex}.parquet"
+        rows.project(", ".join(columns)).write_parquet(str(target))
+    except duckdb.Error as error:
+        reason = str(error).splitlines()[0].split(": ", 1)[-1]
+        raise InputError(f"{path}: not readable as JSON records ({reason}); mend that record, or export CSV") from None
+    return target
 
 
-def _text(value: str) -> str:
-    return "'" + value.replace("'", "''") + "'"
+def _must_be_rows(path: Path, rows: duckdb.DuckDBPyRelation) -> None:
+    nested = [dtype.id in ("struct", "map", "list") or str(dtype) == "JSON" for dtype in rows.types]
+    if rows.columns == ["json"] or (all(nested) and len(rows.limit(2).fetchall()) == 1):
+        raise InputError(
+            f"{path}: one value, not a record for each row; write one JSON object a line (in pandas "
+            "orient='records', lines=True)"
+        )
+
+
+def _leaves(label: str, dtype: DuckDBPyType, value: str) -> list[str]:
+    """Select items of a column: itself, or what a struct holds; what is no plain value as JSON text."""
+    if dtype.id == "struct":
+        return [
+            leaf
+            for name, kind in dtype.children
+            if isinstance(kind, DuckDBPyType)
+            for leaf in _leaves(f"{label}.{name}", kind, f"struct_extract({value}, {literal(name)})")
+        ]
+    if dtype.id in ("list", "map", "array", "union") or str(dtype) == "JSON":
+        value = f"cast(to_json({value}) as varchar)"
+    return [f"{value} as {ident(label)}"]
+
+
+def workbook_as_csv(path: Path, work: Path) -> Path:
+    """A CSV copy in `work` of a workbook; sheets with the same columns are one table, in their order.
+
+    Raises InputError for no workbook, no rows, or sheets that are different tables.
+    """
+    import fastexcel  # loads only where it is used
+
+    target = work / f"{uuid4().hex}.csv"
+    try:
+        book = fastexcel.read_excel(path)
+        sheets = {name: _sheet_rows(book, name) for name in book.sheet_names}
+    except fastexcel.FastExcelError as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"{path}: not readable as an Excel workbook ({reason}); save the sheet as CSV") from None
+    filled = {name: rows for name, rows in sheets.items() if rows.height}
+    if not filled:
+        raise InputError(f"{path}: no sheet has rows; export it again")
+    header = next(iter(filled.values())).row(0)
+    for name, rows in filled.items():
+        if rows.row(0) != header:
+            raise InputError(
+                f"{path}: sheet {name!r} has other columns than the first one; save each sheet that is meant as CSV"
+            )
+    whole = pl.concat(
+        [
+            pl.DataFrame([header], schema=next(iter(filled.values())).schema, orient="row"),
+            *(r[1:] for r in filled.values()),
+        ]
+    )
+    whole.write_csv(target, include_header=False)
+    return target
+
+
+def _sheet_rows(book: "ExcelReader", name: str) -> pl.DataFrame:
+    """The rows of a sheet as text, the header among them; empty ones left out."""
+    rows = book.load_sheet(name, header_row=None, dtypes="string").to_polars()
+    days = pl.all().str.strip_suffix(" 00:00:00")  # a day is a time of midnight in Excel
+    return rows.filter(pl.any_horizontal(pl.all().is_not_null())).select(days) if rows.width else rows
+
+
+def read_trial(path: Path) -> pl.DataFrame:
+    """A row per customer: all rows and columns of a trial's file, `typed`; errors as in `raw_trial`."""
+    return typed(raw_trial(path))
+
+
+def raw_trial(path: Path) -> pl.DataFrame:
+    """All rows and columns of a trial's file as they stand there: those of a CSV as text.
+
+    InputError for a file that cannot be read, or with rows that cannot be split into columns: a trial that lost
+    customers is no trial.
+    """
+    with TemporaryDirectory() as work, duckdb.connect(":memory:") as connection:
+        table = open_file(connection, path, Path(work))
+        frame: pl.DataFrame = table.rows.order("_row").pl().drop("_row")
+        lost = table.unreadable()
+    if lost.height:
+        raise InputError(
+            f"{path}: {lost.height} rows cannot be split into columns, first row {lost['row'][0]}; mend the file, "
+            "since leaving customers of a trial out would bias it"
+        )
+    return frame
+
+
+def typed(frame: pl.DataFrame) -> pl.DataFrame:
+    """The same; a text column of nothing but numbers becomes numbers. Empty text and NaN are missing."""
+    return frame.with_columns(_typed(column) for column in frame).with_columns(cs.float().fill_nan(None))
+
+
+def _typed(column: pl.Series) -> pl.Series:
+    if column.dtype != pl.String:
+        return column
+    text = column.str.strip_chars().replace("", None)
+    numbers = text.cast(pl.Float64, strict=False)
+    return numbers if numbers.null_count() == text.null_count() and text.null_count() < len(text) else text

@@ -9,6 +9,7 @@ import duckdb
 import polars as pl
 
 from promolift.sources.text import open_bytes
+from promolift.sql import ident
 
 Relation = duckdb.DuckDBPyRelation
 PLAIN = """VARCHAR BOOLEAN TINYINT SMALLINT INTEGER BIGINT UTINYINT USMALLINT UINTEGER UBIGINT FLOAT DOUBLE DECIMAL
@@ -55,7 +56,7 @@ class RawTable:
         """The rows with columns of rarer types (intervals, bits, lists, ...) as text."""
         columns = []
         for name, dtype in zip(self.rows.columns, self.rows.types, strict=True):
-            quoted = '"' + name.replace('"', '""') + '"'
+            quoted = ident(name)
             plain = str(dtype).split("(")[0].removesuffix(" WITH TIME ZONE") in PLAIN.split() and not str(
                 dtype
             ).endswith("]")

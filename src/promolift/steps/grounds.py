@@ -17,7 +17,7 @@ def coupon_odds(job: Job) -> pl.DataFrame | None:
 
 def evidence_floor(job: Job, valued: pl.DataFrame) -> Level:
     """The weakest evidence an offer may have to be planned; auto: the strongest that any open offer reaches."""
-    asked = job.config.plan.weakest_evidence
+    asked = job.config.plan.min_evidence
     if asked != "auto":
         return asked
     found = set(valued.filter(pl.col("eligible"))["evidence"].drop_nulls().unique())

@@ -16,8 +16,8 @@ from promolift.hashing import hash_units
 from promolift.learn.explore import ExploreSettings, affordable, explore, pick
 from promolift.learn.release import Proposal, must_roll_back, propose, summarise, value_of
 from promolift.results.loop import LoopSettings
-from promolift.simulate import Shop, ShopSettings, simulate
-from promolift.simulate.live import live_week, true_effects
+from promolift.simulate import SimulatedShop, SimulationSettings, simulate
+from promolift.simulate.truth import live_week, true_effects
 from promolift.simulate.world import World
 from promolift.steps.loop_model import Believed, Cohort, Seen, believe, relearn, shelf_of
 from promolift.steps.loop_words import WordedDay, tell_day, wordings
@@ -92,7 +92,7 @@ class Loop:
 class _State:
     """What the loop carries from day to day."""
 
-    shop: Shop
+    shop: SimulatedShop
     believed: Believed
     learned: bool = False
     since: int = 0
@@ -107,7 +107,7 @@ class _State:
 def run_loop(settings: LoopSettings, tell: Callable[[float, str], None] = lambda share, note: None) -> Loop:
     """All days; `tell` hears how far it is. About 10 CPU seconds for 4,000 customers and 60 days."""
     tell(0.0, "a year of history")
-    shop = simulate(ShopSettings(customers=settings.customers, weeks=settings.history_weeks, seed=settings.seed))
+    shop = simulate(SimulationSettings(customers=settings.customers, weeks=settings.history_weeks, seed=settings.seed))
     state = _State(shop, believe(shop))
     state.releases.append(Release(0, 0, "exploration", state.believed))
     names = wordings(shop.settings.categories, settings.depths)

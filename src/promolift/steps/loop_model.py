@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from promolift.effect.personal import PersonalResponse, fit_personal, response_scale
 from promolift.errors import SupportError
-from promolift.simulate import Shop
+from promolift.simulate import SimulatedShop
 from promolift.simulate.world import World, cents_off
 
 Floats = NDArray[np.float64]
@@ -90,7 +90,7 @@ class Seen:
     took_N: NDArray[np.bool_]
 
 
-def believe(shop: Shop) -> Believed:
+def believe(shop: SimulatedShop) -> Believed:
     """Beliefs from the history alone, before the first decision."""
     world, weeks = shop.world, shop.settings.weeks
     response = history(shop)
@@ -115,7 +115,7 @@ def believe(shop: Shop) -> Believed:
     )
 
 
-def history(shop: Shop) -> PersonalResponse:
+def history(shop: SimulatedShop) -> PersonalResponse:
     """Everybody's own response from the weeks before the first decision, purchases with a coupon left out."""
     world, weeks = shop.world, np.arange(shop.settings.weeks)
     start = int(world.week_start_ms(np.array([0]))[0])

@@ -7,7 +7,6 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from promolift.learn.metrics import Z95
 from promolift.results.learned import Quintile, Weights
 from promolift.results.loop import (
     Alarm,
@@ -22,6 +21,7 @@ from promolift.results.loop import (
 )
 from promolift.steps.loop import LAG, Day, Loop, Release, over_holdout
 from promolift.steps.loop_words import against, tally
+from promolift.tables import Z95
 
 LEAST = 30  # decisions in a quintile, below which its mean is not told
 WEIGHTS = (1.0, 1.5, 2.0, 5.0, 10.0, 20.0, 50.0)  # where classes of weights begin

@@ -17,7 +17,7 @@ from promolift.hashing import hash_units
 from promolift.learn.explore import pick, variant_shares
 from promolift.message import Recipient, label, phrasings
 from promolift.offer import MenuItem, make_offer
-from promolift.simulate.live import click_rates, clicks
+from promolift.simulate.truth import click_rates, clicks
 from promolift.simulate.world import GOODS, World
 from promolift.terms import Benefit
 

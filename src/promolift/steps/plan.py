@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from promolift import allocate, deliver, effect, offer
 from promolift.allocate.risk import cautious
 from promolift.allocate.settings import Risk
-from promolift.deliver import Drawn, Recalibration, Release
+from promolift.deliver import Drawn, Recalibration, ReleaseTerms
 from promolift.deliver.randomised import STEP, Spending, cost, drawn, even_cost, spending
 from promolift.deliver.settle import settled
 from promolift.errors import BudgetError
@@ -59,8 +59,8 @@ class Asked(NamedTuple):
 class Decided(NamedTuple):
     """The allocation, the terms that decide by its prices, the candidates as decided on, and what came of it."""
 
-    found: allocate.Plan
-    terms: Release
+    found: allocate.AllocatedOffers
+    terms: ReleaseTerms
     rows: pl.DataFrame
     drawn: Drawn
 
@@ -127,7 +127,7 @@ def decide(job: Job, at: Moments, some: Offered) -> Plan:
     """Allocate among those who may be written to and are not held out; keep the plan with everybody's record."""
     job.tell("plan", 0.7, "choice within the budget")
     plan, budget = job.config.plan, budget_cents(job, at)
-    own = Release(
+    own = ReleaseTerms(
         campaign_id=plan.campaign, policy_id="plan", policy_version="1", price=0.0, seed=plan.seed,
         holdout_share=plan.holdout_share,
     )  # fmt: skip
@@ -151,7 +151,7 @@ def decide(job: Job, at: Moments, some: Offered) -> Plan:
     return Plan.keep(job.store, note, Tables(rows, chosen, decisions, frontier))
 
 
-def ask(job: Job, rows: pl.DataFrame, terms: Release) -> Asked:
+def ask(job: Job, rows: pl.DataFrame, terms: ReleaseTerms) -> Asked:
     """Who may be given an offer, and which are open to them; gains as the choice takes them."""
     consent = consents(job, rows["customer_id"])
     barred = consent.filter(~pl.col("may_send"))["customer_id"]
@@ -174,7 +174,7 @@ def careful(rows: pl.DataFrame) -> pl.DataFrame:
     return rows.with_columns(pl.col("gain_cents") - pl.col("caution_cents").fill_null(0.0))
 
 
-def planned(job: Job, at: Moments, some: Offered, asked: Asked, terms: Release, budget: int) -> Decided:
+def planned(job: Job, at: Moments, some: Offered, asked: Asked, terms: ReleaseTerms, budget: int) -> Decided:
     """The best plan; where an approved release leaves a share to chance, the draws are part of it and of its budget.
 
     What is drawn may cost more than is expected of it, or pass a limit: then less is spent and drawn, and where no such
@@ -205,7 +205,7 @@ def keeps(job: Job, free: pl.DataFrame, decisions: pl.DataFrame, budget: int) ->
     return allocate.kept(chosen, all_limits(job, free, budget))
 
 
-def trial(job: Job, at: Moments, some: Offered, asked: Asked, terms: Release, budget: int) -> Decided:
+def trial(job: Job, at: Moments, some: Offered, asked: Asked, terms: ReleaseTerms, budget: int) -> Decided:
     """Customers and their offers drawn by a hash, whatever is assumed of them."""
     found = allocate.plan(careful(asked.free), budget, all_limits(job, asked.free, budget), seed=job.config.plan.seed)
     # no price closes what is free: charged all that it is worth, it is given by draws alone
@@ -265,7 +265,7 @@ def category_limits(free: pl.DataFrame, budget: float, share: float) -> list[all
     ]
 
 
-def charged(rows: pl.DataFrame, limits: list[allocate.Limit], found: allocate.Plan) -> pl.DataFrame:
+def charged(rows: pl.DataFrame, limits: list[allocate.Limit], found: allocate.AllocatedOffers) -> pl.DataFrame:
     """Candidates with `charge_cents`: what limits and caution ask for beyond the price of the budget, of everybody."""
     asked = allocate.charges(careful(rows), limits, found.allocation)
     return rows.with_columns((asked + rows["caution_cents"].fill_null(0.0)).alias("charge_cents"))

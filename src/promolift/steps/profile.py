@@ -26,7 +26,7 @@ def run(job: Job) -> None:
     asofs = sorted({at.asof, at.check, at.response})
     shards = job.clean.shards
     shared = profile.Shared.start(asofs)
-    total, done = len(shards) * (len(profile.STEPS) + 1), 0
+    total, done = len(shards) * (len(profile.STEPS) + 1) + 1, 0
     for step in profile.STEPS:
         parts = []
         for shard in shards:

@@ -10,10 +10,9 @@ import polars as pl
 
 from promolift import allocate, effect, offer
 from promolift.errors import ConfigError, SupportError
-from promolift.offer.grid import best_lines, grid_lines, keep_best
 from promolift.offer.market import Layout, market_from
-from promolift.offer.pairs import list_pairs, pair_line
-from promolift.offer.proposals import PROPOSALS, propose_candidates
+from promolift.offer.menu import list_pairs, pair_line
+from promolift.offer.proposals import PROPOSALS, best_lines, grid_lines, keep_best, propose_candidates
 from promolift.offer.repair import repair
 from promolift.offer.settings import OfferProposalSettings
 from promolift.results import effects
@@ -58,7 +57,7 @@ def with_proposals(
     if settings.proposals == "none":
         return Proposed(menu, job.config.menu)
     floor = evidence_floor(job, menu)
-    if floor == LEVELS[0] and job.config.plan.weakest_evidence == "auto":
+    if floor == LEVELS[0] and job.config.plan.min_evidence == "auto":
         return Proposed(menu, job.config.menu)
     job.tell("plan", 0.3, "offers beyond the menu")
     price = menu_price(job, at, close_weak(menu, floor))

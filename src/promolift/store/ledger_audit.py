@@ -1,12 +1,12 @@
 """Who changed what in; a chain of hashes that shows any later edit, answers kept for retries, and small JSON things."""
 
-import hashlib
 import json
 from collections.abc import Callable
 from typing import Any
 
 from sqlalchemy import Connection, delete, insert, select, update
 
+from promolift.hashing import sha256_of
 from promolift.store.ledger_schema import ANSWERS, AUDIT, THINGS, Refused
 
 KEEP_ANSWERS_MS = 24 * 3_600_000
@@ -47,7 +47,7 @@ def once(db: Connection, key: str, request: Any, ts_ms: int, do: Callable[[], An
     The answer is kept in the same transaction as what `do` changed. Raises Refused if the key came with another
     payload. A refusal that `do` raises is not kept.
     """
-    digest = hashlib.sha256(canonical(request).encode()).hexdigest()
+    digest = sha256_of(canonical(request))
     fresh = ANSWERS.c.ts_ms > ts_ms - KEEP_ANSWERS_MS
     kept = db.execute(select(ANSWERS).where(ANSWERS.c.key == key, fresh)).mappings().first()
     if kept is not None:
@@ -98,4 +98,4 @@ def drop(db: Connection, kind: str, id_: str) -> Any:
 
 
 def _link(before: str, row: dict[str, Any]) -> str:
-    return hashlib.sha256((before + canonical(row)).encode()).hexdigest()
+    return sha256_of(before + canonical(row))

@@ -17,8 +17,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import Connection, RowMapping, and_, bindparam, func, insert, or_, select, tuple_, update
 
 from promolift.store.ledger_audit import audit
-from promolift.store.ledger_query import Query
-from promolift.store.ledger_schema import CODES, CUSTOMERS, FOLDED, LIMITS, REDEMPTIONS, STOCKED, USAGE, Refused
+from promolift.store.ledger_schema import CODES, CUSTOMERS, FOLDED, LIMITS, REDEMPTIONS, STOCKED, USAGE, Query, Refused
 
 Cell = tuple[str, str, str]
 UPPER = str.maketrans(ascii_lowercase, ascii_uppercase)

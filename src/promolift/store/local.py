@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 
 from promolift.errors import ConfigError, InputError, StepError
 from promolift.kept import KEPT
+from promolift.sql import ident, literal
 
 try:
     import fcntl
@@ -51,8 +52,7 @@ def shards_for(rows: int) -> int:
 
 def shard_expression(column: str, shards: int) -> str:
     """SQL for the shard (0 to shards - 1) of a customer: low 64 bits of md5, the same in every version and machine."""
-    quoted = '"' + column.replace('"', '""') + '"'
-    return f"cast(md5_number_lower(coalesce({quoted}, '')) % {shards} as integer)"
+    return f"cast(md5_number_lower(coalesce({ident(column)}, '')) % {shards} as integer)"
 
 
 class Store:
@@ -75,7 +75,7 @@ class Store:
         for setting in (
             f"memory_limit = '{memory}'",
             f"threads = {threads}",
-            f"temp_directory = {_quote(self._work / 'spill')}",
+            f"temp_directory = {literal(str(self._work / 'spill'))}",
             "preserve_insertion_order = false",  # results are ordered where order matters
             "TimeZone = 'UTC'",
             "enable_progress_bar = false",
@@ -169,7 +169,7 @@ class Store:
                 return
             draft = self._work / f"{name}-{uuid4().hex[:8]}.split"
             split = relation.project(f"*, {shard_expression(by, shards)} as _shard")
-            _run(split, f"copy rows to {_quote(draft)} (format parquet, partition_by (_shard))", name)
+            _run(split, f"copy rows to {literal(str(draft))} (format parquet, partition_by (_shard))", name)
             for shard in range(shards):
                 parts = sorted((draft / f"_shard={shard}").glob("*.parquet"))
                 if len(parts) == 1:
@@ -355,7 +355,7 @@ class Store:
 
 
 def _copy(relation: Relation, path: Path) -> None:
-    _run(relation, f"copy rows to {_quote(path)} (format parquet, compression zstd)", path.name)
+    _run(relation, f"copy rows to {literal(str(path))} (format parquet, compression zstd)", path.name)
 
 
 def _run(relation: Relation, query: str, what: str) -> None:
@@ -371,10 +371,6 @@ def _run(relation: Relation, query: str, what: str) -> None:
         raise InputError(
             f"{what}: a row cannot be taken in ({str(error).splitlines()[0]}); correct it in the source"
         ) from None
-
-
-def _quote(path: Path) -> str:
-    return "'" + str(path).replace("'", "''") + "'"
 
 
 def _remove(path: Path) -> None:

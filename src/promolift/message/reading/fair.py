@@ -1,6 +1,6 @@
 """The unlisted words of a sentence in, those out which by their shape add to the offer; the fair reading of `rest.py`.
 
-Moods, scenes, questions and calls to the reader may hold any words; where those carry a claim, `claim_cues.py` knows
+Moods, scenes, questions and calls to the reader may hold any words; where those carry a claim, `claims.py` knows
 its kind. What is left is told by where it stands: words before the offered name or said of it, words joined to the
 benefit, and a bare remark after the benefit that speaks to nobody, as 'no ironing needed'.
 """
@@ -11,9 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import groupby, pairwise
 
-from promolift.message.reading.claim_cues import REMARKS
-from promolift.message.reading.patterns import any_of
-from promolift.message.reading.text import DATE, DONE, OFFERED, PERSON, WORDS
+from promolift.message.reading.claims import REMARKS
+from promolift.message.reading.text import DATE, DONE, OFFERED, PERSON, WORDS, any_of
 
 _HAN = re.compile(r"[\u3400-\u9fff]")
 _TERMS = any_of(

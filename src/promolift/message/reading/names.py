@@ -6,8 +6,6 @@ from functools import cache, lru_cache
 from itertools import chain
 
 from promolift.message.names import SMUGGLED, is_sensitive, known_names, table
-from promolift.message.reading.given_names import GIVEN_NAMES
-from promolift.message.reading.patterns import any_of
 from promolift.message.reading.text import (
     BOUGHT,
     DATE,
@@ -18,7 +16,9 @@ from promolift.message.reading.text import (
     Context,
     FactKind,
     Reading,
+    any_of,
     ready,
+    sentence_around,
 )
 from promolift.message.reading.word_lists import LINK, MARKUP, SLOT
 from promolift.terms import Language, Offer, Words
@@ -198,17 +198,12 @@ def check_names(reading: Reading, offer: Offer, context: Context) -> None:
     for match in re.finditer(f"{OTHER}+", reading.text):
         aside = not _ON_OFFER.search("".join(reading.clause(*match.span()))) or _set_apart(reading.text, *match.span())
         if offer.scope == "all":
-            aside = not _NARROWS.search(_sentence(reading.text, *match.span())) or _leads_to_all(
+            aside = not _NARROWS.search(sentence_around(reading.text, *match.span())) or _leads_to_all(
                 reading.text, *match.span()
             )
         if not aside:  # 'goes well with tea' offers no tea
             reading.flag("other_name", *match.span(), "the offer does not cover this")
     _check_private(reading, offer, context)
-
-
-def _sentence(text: str, start: int, end: int) -> str:
-    """The whole sentence around [start, end)."""
-    return SENTENCE_END.split(text[:start])[-1] + text[start:end] + SENTENCE_END.split(text[end:])[0]
 
 
 def _set_apart(text: str, start: int, end: int) -> bool:
@@ -293,3 +288,21 @@ def _is_stranger(name: str, raw: str, group: str) -> bool:
     if bare in _ADDRESSEES or bare.removeprefix("our ").removeprefix("valued ") in _ADDRESSEES:
         return False
     return not (group == "name" and bare.split()[0] in _NOT_A_NAME)
+
+
+# Given names that are no everyday English words: anyone so called, unless it is the recipient, is a stranger.
+_GIVEN = """
+    Aaron Abigail Adam Alan Albert Alex Alexander Alexis Alice Amanda Amy Andrea Andrew Angela Anna Anne Anthony
+    Arthur Barbara Benjamin Betty Bob Bobby Brandon Brenda Brian Bruce Bryan Carl Catherine Charles Charlotte Cheryl
+    Christina Christine Christopher Cynthia Daniel David Deborah Denise Dennis Diana Diane Donald Donna Dorothy
+    Douglas Dylan Edward Elizabeth Ella Emily Emma Eric Ethan Eugene Evelyn Fiona Gabriel Gary George Gerald Gloria
+    Gregory Hannah Harold Helen Henry Isabella Jacob Jacqueline James Jane Janet Janice Jason Jeffrey Jennifer
+    Jeremy Jerry Jesse Jessica Joan Joe John Jonathan Jordan Jose Joseph Joshua Joyce Juan Judith Judy Julia Julie
+    Justin Karen Katherine Kathleen Kathryn Kayla Keith Kelly Kenneth Kevin Kimberly Kyle Larry Laura Lauren
+    Lawrence Liam Linda Lisa Logan Louis Lucy Luke Margaret Maria Marie Marilyn Martha Martin Mary Matthew Megan
+    Melissa Mia Michael Michelle Mohammed Nancy Natalie Nathan Nicholas Nicole Noah Nora Oliver Olivia Oscar Pamela
+    Patricia Patrick Paul Peter Philip Rachel Ralph Raymond Rebecca Richard Robert Roger Ronald Roy Russell Ruth
+    Ryan Samantha Samuel Sandra Sara Sarah Scott Sean Sharon Shirley Simon Sophia Sophie Stephanie Stephen Steve
+    Steven Susan Teresa Terry Theresa Thomas Tim Timothy Tom Tyler Vincent Walter Wayne William Zachary Zoe
+"""
+GIVEN_NAMES = re.compile(rf"\b(?:{'|'.join(_GIVEN.split())})\b(?!'s Day)")

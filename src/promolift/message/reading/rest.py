@@ -1,25 +1,40 @@
 """A reading in; every word flagged that is neither a fact already read nor one of the words a message may be made of.
 
 The other checks look for what is wrong; this one asks of each word by what right it stands there. A sentence about
-stock, other people, prizes or effects needs words that are in no list of `vocabulary.py`, however it is put. A fair
-reading flags the cues of a claim (`claim_cues.py`) and those unlisted words that by the shape of their clause add to
+stock, other people, prizes or effects needs words that are in no list of `vocabulary.toml`, however it is put. A fair
+reading flags the cues of a claim (`claims.py`) and those unlisted words that by the shape of their clause add to
 the offer (`fair.py`); a mood, a scene or a question may hold any words. A strict one flags every unlisted word, too.
 """
 
 import re
+import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache, lru_cache
+from importlib.resources import files
 
-from promolift.message.reading import vocabulary as words
-from promolift.message.reading.claim_cues import CUES
+from promolift.message.reading.claims import CUES
 from promolift.message.reading.fair import STATED, Place, Strange, adding
 from promolift.message.reading.money import CURRENCY_WORDS
 from promolift.message.reading.number_cues import FREE_SHIPPING
-from promolift.message.reading.patterns import any_of
-from promolift.message.reading.text import BOUGHT, DATE, DONE, HAN, OFFERED, PERSON, SENTENCE_END, WORDS, Reading
+from promolift.message.reading.text import (
+    BOUGHT,
+    DATE,
+    DONE,
+    HAN,
+    OFFERED,
+    PERSON,
+    SENTENCE_END,
+    WORDS,
+    Reading,
+    any_of,
+)
 from promolift.terms import Language, Offer
 
+LISTS: dict[str, list[str]] = {
+    name: text.split()
+    for name, text in tomllib.loads(files(__package__).joinpath("vocabulary.toml").read_text(encoding="utf-8")).items()
+}
 _BENEFIT = any_of(rf"[\d%¥$€£{DONE}]|折|减|半价|一半|{HAN}(?:元|块|成)|百分之|分之|省|\bper ?cent\b|\bhalf\b")
 _FACT = any_of(rf"""
     {_BENEFIT.pattern}|{DATE}|(?!\bone\b){WORDS}
@@ -41,8 +56,8 @@ _JOINED = any_of(r"\band|\bplus|&|\+|[和与及加]", tail=r"\s*$")
 # Words that assert nothing where they stand: whom a greeting speaks to, 'a box of' the product, the shop's own name.
 _ASIDE = any_of(rf"""
     \b(?:dear|hi|hello|hey|welcome|thanks|thank you)\b,?\s+(?:dear |valued |our )*
-        (?:{"|".join(words.GREETED_EN.split())})s?\b
-    (?:尊敬的|亲爱的|各位|敬爱的|(?<={PERSON}))(?:{"|".join(words.GREETED_ZH.split())})|不(?=，)
+        (?:{"|".join(LISTS["GREETED_EN"])})s?\b
+    (?:尊敬的|亲爱的|各位|敬爱的|(?<={PERSON}))(?:{"|".join(LISTS["GREETED_ZH"])})|不(?=，)
     \bnew (?=year|[{OFFERED}{BOUGHT}])|[新旧](?=[{OFFERED}{BOUGHT}])|(?<={OFFERED})类|(?<={BOUGHT})已?发货
     \b(?:pack|box|carton|bottle|loaf|bag|jar|can|cup|bowl|pair|piece|pot|tin|slice)(?:e?s)? of
         (?= [a-z ]{{0,8}}{OFFERED})
@@ -170,7 +185,7 @@ class _Rights:
 
 
 _FREE = _Rights(act=True, told=True, ships=False, things=False)
-_THINGS = frozenset(f"{words.THINGS_EN} {words.THINGS_ZH}".split())
+_THINGS = frozenset([*LISTS["THINGS_EN"], *LISTS["THINGS_ZH"]])
 
 
 def _strange(sentence: str, ships: bool, strict: bool) -> Iterator[Strange]:
@@ -219,14 +234,10 @@ def _another_good(sentence: str, word: re.Match[str]) -> bool:
 
 @cache
 def _allowed(language: Language, rights: _Rights) -> frozenset[str]:
-    plain, act, offer, shipping, things = (
-        (words.PLAIN_EN, words.ACT_EN, words.OFFER_EN, words.SHIPPING_EN, words.THINGS_EN)
-        if language == "en"
-        else (words.PLAIN_ZH, words.ACT_ZH, words.OFFER_ZH, words.SHIPPING_ZH, words.THINGS_ZH)
-    )
-    wanted = ((act, rights.act), (offer, rights.told), (shipping, rights.ships), (things, rights.things))
-    used = [plain, *(listed for listed, use in wanted if use)]
-    return frozenset(word for listed in used for word in listed.split()) | (CURRENCY_WORDS if rights.told else set())
+    wanted = {"ACT": rights.act, "OFFER": rights.told, "SHIPPING": rights.ships, "THINGS": rights.things}
+    used = ["PLAIN", *(name for name, use in wanted.items() if use)]
+    words = frozenset(word for name in used for word in LISTS[f"{name}_{language.upper()}"])
+    return words | (CURRENCY_WORDS if rights.told else set())
 
 
 @lru_cache(1 << 16)

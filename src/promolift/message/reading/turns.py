@@ -7,8 +7,7 @@ follows 'after' or 过了 says what is over by then.
 import re
 
 from promolift.message.reading.date_cues import MONTHS
-from promolift.message.reading.patterns import any_of
-from promolift.message.reading.text import Reading, number
+from promolift.message.reading.text import Reading, any_of, number
 
 _MON = rf"(?:{MONTHS})"
 _TH = r"(?:\d{1,2}(?:st|nd|rd|th)?|[a-z]+(?:-[a-z]+)?(?:st|nd|rd|th))"

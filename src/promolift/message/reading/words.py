@@ -3,10 +3,9 @@
 import re
 import unicodedata
 
-from promolift.message.reading import everyday
 from promolift.message.reading import word_lists as words
 from promolift.message.reading.asides import in_scene
-from promolift.message.reading.text import DATE, DONE, SENTENCE_END, Context, Reading, ready
+from promolift.message.reading.text import DATE, DONE, SENTENCE_END, Context, Reading, any_of, ready, sentence_around
 from promolift.terms import Language, Offer
 
 _HAN = re.compile(r"[\u3400-\u9fff]")
@@ -23,6 +22,29 @@ _CODE = re.compile(
     r"\b(?:(?:promo|coupon|voucher|discount|offer|checkout|your)\s*)?code\b[\s:]*(?:is\s+)?[\"'“(]?(?P<code>(?=[A-Z\d-]*[A-Z])[A-Z\d-]{3,}|\d{4,})"
     r"|(?:券码|优惠码|兑换码|折扣码|口令|暗号)\s*(?:为|是|[:：])?\s*[“\"「]?(?P<code_zh>[A-Za-z\d-]{3,})"
 )
+# A day or week without a date: pressure, unless it belongs to a scene before the benefit.
+WEEK = any_of(r"""
+    最后[一1]?(?:[件单次轮](?!机会|优惠|打折)|小时|分钟|周)
+    \bthis week\b(?!end)(?![^.!;:\n]*\?)
+    \b(?:by|until|through|before|till|on|this) (?:mon|tues|wednes|thurs|fri|satur|sun)day\b(?!,?\s*(?:the )?\ue004)
+""")
+# A last day, true where its date stands in the same sentence and it is not called today.
+LAST_DAY = any_of(r"最后[一1]?[天日](?!的)|\b(?:last|final) (?:days?|call)\b")
+TODAY = any_of(r"今[天日晚]|明[天日]|\btoday\b|\btonight\b|\btomorrow\b")
+# How often and when: a condition where the sentence speaks of the offer, and everyday life where it does not.
+HABIT = any_of(r"""
+    [两二三四五六七八九]次|工作日|\bevery (?:second|other|third)\b|\b(?:twice|three times)\b|\bweekdays?\b
+    \b(?:each|every) (?:week|month|time|visit|evening|night)\b|\bweekly\b|\bmonthly\b|\bon (?:the )?weekends?\b
+    \b(?:on|every) (?:mon|tues|wednes|thurs|fri|satur|sun)days?\b(?!,? \ue004)
+""")
+# A sentence about the offer.
+OFFER_TALK = any_of(r"""
+    [\d%¥$€£\ue000\ue004\ue005折减省券]|[包免]邮|半价|优惠|活动|有效|适用|参[加与]|取消|暂停|除外|不含|不包括|可用
+        |能用|使用|限
+    \b(?:offers?|discount\w*|coupons?|vouchers?|codes?|sales?|deals?|savings?|valid|appl(?:y|ies|icable)|eligib\w+
+        |available|off
+        |includ\w+|exclu\w+|restrict\w*|cancel\w*|withdrawn|redeem\w*|shipping|delivery|free|half|percent|use)\b
+""")
 
 
 def check_hygiene(reading: Reading) -> None:
@@ -88,7 +110,7 @@ def check_words(reading: Reading, offer: Offer, context: Context) -> None:
     _flag_all(reading, words.UNPROVEN, "unproven_claim", "a shop would have to prove this")
     _flag_all(reading, words.URGENCY, "vague_deadline", "pressure without a date; the offer has one: say it")
     _flag_last_day(reading)
-    for match in everyday.WEEK.finditer(reading.text):
+    for match in WEEK.finditer(reading.text):
         if not in_scene(reading.text, *match.span()):
             reading.flag("vague_deadline", *match.span(), "a day without its date; the offer has one: say it")
     _flag_all(reading, words.LEAK, "profile_leak", "this tells the customer what is known or guessed about him")
@@ -98,10 +120,10 @@ def check_words(reading: Reading, offer: Offer, context: Context) -> None:
         _flag_all(reading, words.DISCOUNT, "wrong_benefit", "the offer takes nothing off the price")
     _flag_all(reading, words.VAGUE, "vague_amount", "the benefit is exactly what the offer says")
     _flag_all(reading, words.CONDITION, "wrong_condition", "the offer has no such condition")
-    _flag_all(reading, everyday.HABIT, "wrong_condition", "the offer has no such condition", everyday.OFFER_TALK)
+    _flag_all(reading, HABIT, "wrong_condition", "the offer has no such condition", OFFER_TALK)
     if offer.benefit.type == "amount_off" or offer.benefit.max_discount_cents:
         _flag_all(reading, words.PER_PIECE, "wrong_condition", "the sum is taken off once, not per piece")
-    _flag_all(reading, words.NEGATED, "negated", "this takes the offer back", everyday.OFFER_TALK)
+    _flag_all(reading, words.NEGATED, "negated", "this takes the offer back", OFFER_TALK)
     if offer.min_spend_cents:
         _flag_all(reading, words.NO_MINIMUM, "wrong_threshold", "the offer asks for a minimum spend")
     if offer.benefit.max_discount_cents or offer.benefit.type == "amount_off":
@@ -124,11 +146,11 @@ def _check_private(reading: Reading, context: Context) -> None:
 
 
 def _flag_last_day(reading: Reading) -> None:
-    for match in everyday.LAST_DAY.finditer(reading.text):
-        said = _sentence(reading.text, *match.span())
-        if _ITS.match(said) and not everyday.TODAY.search(said):
-            said += _sentence(reading.text, *_before(reading.text, match.start()))
-        if DATE not in said or everyday.TODAY.search(said):
+    for match in LAST_DAY.finditer(reading.text):
+        said = sentence_around(reading.text, *match.span())
+        if _ITS.match(said) and not TODAY.search(said):
+            said += sentence_around(reading.text, *_before(reading.text, match.start()))
+        if DATE not in said or TODAY.search(said):
             reading.flag("vague_deadline", *match.span(), "a last day without its date; the offer has one: say it")
 
 
@@ -143,10 +165,5 @@ def _flag_all(
 ) -> None:
     """Flag every match; if `where` is given, only in a sentence that it is found in."""
     for match in pattern.finditer(reading.text):
-        if where is None or where.search(_sentence(reading.text, *match.span())):
+        if where is None or where.search(sentence_around(reading.text, *match.span())):
             reading.flag(code, *match.span(), reason)
-
-
-def _sentence(text: str, start: int, end: int) -> str:
-    """The whole sentence around [start, end)."""
-    return SENTENCE_END.split(text[:start])[-1] + text[start:end] + SENTENCE_END.split(text[end:])[0]

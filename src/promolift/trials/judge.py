@@ -1,0 +1,259 @@
+"""A trial in; how well its effects hold for customers that the models did not see, out.
+
+Two halves by a hash of each customer's own values: each is predicted by models of the other. Legend: N customers,
+K treatments, A arms (arm 0 is control), M a part of the customers, P points of a curve.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from promolift.effect import core
+from promolift.effect.nuisance import Nuisance, fit_nuisance, rows_of
+from promolift.effect.outcomes import effect_bins
+from promolift.effect.trial import Level, TrialArrays, chunks, encoder_of, row_keys
+from promolift.errors import SupportError
+from promolift.learn import uplift
+from promolift.progress import Tell
+from promolift.results.trial import Calibration, TrialJudged, TrialJudgement, policy_names
+from promolift.trials.read import TrialData
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+POINTS = 41
+Row = Mapping[str, object]  # of a table to be
+QINI = {
+    "outcome": pl.String, "arm": pl.String, "figure": pl.String, "by": pl.String,
+    "value": pl.Float64, "low": pl.Float64, "high": pl.Float64, "n": pl.Int64,
+}  # fmt: skip
+CURVES = {
+    "outcome": pl.String, "arm": pl.String, "by": pl.String, "share": pl.Float64,
+    "gain": pl.Float64, "low": pl.Float64, "high": pl.Float64, "other": pl.Float64,
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Assigned:
+    """How arms were assigned: the evidence level, and every customer's chance of each arm."""
+
+    level: Level
+    prob_NA: Floats
+
+
+@dataclass(frozen=True)
+class _Crossed:
+    """Of one outcome, out of fold: net gains, recommended arms, and profit expected by arm before cost.
+
+    `outcome_N` is net and `score_NA` its doubly robust scores by arm. `learned`: rows that each half's models learned
+    from, where not all.
+    """
+
+    name: str
+    outcome_N: Floats
+    gain_NK: Floats
+    policy_N: Ints
+    mean_NA: Floats
+    score_NA: Floats
+    learned: int | None
+
+
+@dataclass(frozen=True)
+class _Pair:
+    """Customers of one arm and of control: who was treated, their net outcome, and two orders to treat them in."""
+
+    outcome: str
+    arm: str
+    outcome_M: Floats
+    treated_M: Floats
+    effect_M: Floats
+    response_M: Floats
+
+
+def judge(data: TrialData, assigned: Assigned, tell: Tell) -> TrialJudgement:
+    """Qini of the effects and of the outcome expected without treatment, calibration by tenths, values of policies.
+
+    Money is net of margin and cost throughout. One policy is recommended, by the deciding outcome, and valued on all.
+    A Qini curve is fair only where chances are the same for everybody and were drawn by lot, so others get none.
+    """
+    settings = data.settings
+    qini: list[Row] = []
+    curves: list[Row] = []
+    bins: list[Row] = []
+    policies: list[Row] = []
+    learned: dict[str, int] = {}
+    decided_N: Ints | None = None
+    fair = assigned.level == "randomised" and bool((assigned.prob_NA == assigned.prob_NA[0]).all())
+    for done, name in enumerate(settings.modelled):  # the deciding outcome comes first
+        turn = (done, len(settings.modelled))
+        crossed = _cross(data, name, assigned, partial(_told, tell, name, turn))
+        tell("evaluate", (done + 0.9) / turn[1], f"{name} of customers unseen")
+        decided_N = crossed.policy_N if decided_N is None else decided_N
+        policies += _policies(data, crossed, decided_N)
+        if crossed.learned is not None:
+            learned[name] = crossed.learned
+        for arm in range(1, len(data.arms)):
+            bins += _bins(data, crossed, arm)
+            if fair:
+                pair = _pair(data, crossed, arm)
+                qini += _ranked(pair)
+                curves += _curve(pair)
+    deciles, samples = pl.DataFrame(bins, infer_schema_length=None), tuple(sampled(learned, len(data.arm_N)))
+    note = TrialJudged(
+        settings=settings, level=assigned.level, learned=learned, samples=samples, calibration=_calibrations(deciles)
+    )
+    return TrialJudgement(
+        note, pl.DataFrame(qini, schema=QINI), pl.DataFrame(curves, schema=CURVES), deciles,
+        pl.DataFrame(policies, infer_schema_length=None),
+    )  # fmt: skip
+
+
+def sampled(learned: dict[str, int], customers: int) -> list[str]:
+    """Which outcomes' models learned from a part of the customers only, in words."""
+    return [
+        f"the file is large, so the models of {name} learned from {rows:,} of about {customers // 2:,} customers of "
+        "the other half, drawn by hash; every customer judges them"
+        for name, rows in learned.items()
+    ]
+
+
+def _told(tell: Tell, name: str, turn: tuple[int, int], done: float) -> None:
+    """Progress within one outcome, which is `turn` (which, of how many)."""
+    tell("evaluate", (turn[0] + 0.85 * done) / turn[1], f"{name}, learning on one half at a time")
+
+
+def _cross(data: TrialData, name: str, assigned: Assigned, told: Callable[[float], object]) -> _Crossed:
+    encoder, net, settings = encoder_of(data.features), data.net(name), data.settings
+    x_NF = encoder.encode(data.features)
+    profit_N = net.before_cost(data.outcomes[name])
+    key_N = row_keys(np.column_stack([x_NF, data.arm_N, data.outcomes[name]]), settings.seed)
+    half_N = (key_N % np.uint64(2)).astype(np.int64)
+    wanted = core.EffectSettings(level=assigned.level, seed=settings.seed)
+    learned: int | None = None
+    gain_NK, policy_N = np.zeros((len(half_N), len(data.arms) - 1)), np.zeros(len(half_N), np.int64)
+    mean_NA = np.zeros((len(half_N), len(data.arms)))
+    for half in (0, 1):
+        seen, new = np.flatnonzero(half_N != half), np.flatnonzero(half_N == half)
+        model = core.fit(
+            data.features[seen], data.arm_N[seen], profit_N[seen],
+            propensity_NK=assigned.prob_NA[seen, 1:], cost_NK=net.of(seen).cost_NK, settings=wanted,
+            told=partial(_half, told, half),
+        )  # fmt: skip
+        learned = model.learned
+        cost_NK = net.of(new).cost_NK
+        gain_NK[new] = model.predict(data.features[new], cost_NK).gain_NK
+        policy_N[new] = model.policy(data.features[new], cost_NK)
+        trial = TrialArrays(
+            x_NF[seen], data.arm_N[seen], profit_N[seen], assigned.prob_NA[seen], key_N[seen], tuple(encoder.names)
+        )
+        mean_NA[new] = _means(fit_nuisance(_taught(trial)), x_NF[new], len(data.arms))
+    outcome_N = net.outcome(data.outcomes[name], data.arm_N)
+    score_NA = uplift.arm_scores(outcome_N, data.arm_N, assigned.prob_NA, net.expected(mean_NA))
+    return _Crossed(name, outcome_N, gain_NK, policy_N, mean_NA, score_NA, learned)
+
+
+def _taught(trial: TrialArrays) -> TrialArrays:
+    """The trial, or the sample of it, by key, that models of a large one learn from."""
+    most = core.learnable(trial)
+    return trial if most == len(trial.arm_N) else rows_of(trial, np.argsort(trial.key_N)[:most])
+
+
+def _half(told: Callable[[float], object], half: int, done: float) -> None:
+    told((half + done) / 2)
+
+
+def _means(nuisance: Nuisance, x_MF: Floats, arms: int) -> Floats:
+    found = np.concatenate([np.asarray(nuisance.response.mean(x_MF[part])) for part in chunks(len(x_MF))])
+    return found if found.ndim == 2 else np.tile(found[:, None], (1, arms))
+
+
+def _pair(data: TrialData, crossed: _Crossed, arm: int) -> _Pair:
+    rows = np.flatnonzero((data.arm_N == arm) | (data.arm_N == 0))
+    treated_M = (data.arm_N[rows] == arm).astype(np.float64)
+    effect_M, response_M = crossed.gain_NK[rows, arm - 1], crossed.mean_NA[rows, 0]
+    return _Pair(crossed.name, data.arms[arm], crossed.outcome_N[rows], treated_M, effect_M, response_M)
+
+
+def _ranked(pair: _Pair) -> list[Row]:
+    """Qini of the effect and of the response model on the arm and control; the area where outcomes are not 0 and 1."""
+    figure = uplift.qini if np.isin(pair.outcome_M, (0.0, 1.0)).all() else uplift.qini_area
+    try:
+        ours = figure(pair.outcome_M, pair.effect_M, pair.treated_M)
+        theirs = figure(pair.outcome_M, pair.response_M, pair.treated_M)
+    except SupportError:
+        return []
+    lead = uplift.difference(ours, theirs)
+    keys = {"outcome": pair.outcome, "arm": pair.arm, "figure": ours.figure, "n": ours.n}
+    return [
+        keys | {"by": by, "value": e.value, "low": e.low, "high": e.high}
+        for by, e in (("effect", ours), ("expected outcome without treatment", theirs), ("lead of the effect", lead))
+    ]
+
+
+def _curve(pair: _Pair) -> list[Row]:
+    """Points of both orders; `other` is what the order by response gains at the same share of customers."""
+    effect, response = (
+        uplift.qini_curve(pair.outcome_M, score_M, pair.treated_M, POINTS)
+        for score_M in (pair.effect_M, pair.response_M)
+    )
+    other_P = np.interp(effect.x_P, response.x_P, response.gain_P)
+    keys = {"outcome": pair.outcome, "arm": pair.arm}
+    return [
+        keys | {"by": by, "share": x, "gain": gain, "low": low, "high": high, "other": other}
+        for by, curve, others in (("effect", effect, other_P), ("response", response, [None] * len(response.x_P)))
+        for x, gain, low, high, other in zip(
+            curve.x_P, curve.gain_P, curve.low_P, curve.high_P, others, strict=True
+        )
+    ]  # fmt: skip
+
+
+def _bins(data: TrialData, crossed: _Crossed, arm: int) -> list[Row]:
+    """Tenths by predicted effect, and what was realised in each."""
+    psi_N = crossed.score_NA[:, arm] - crossed.score_NA[:, 0]
+    return [
+        {
+            "outcome": crossed.name, "arm": data.arms[arm], "predicted": each.predicted, "realised": each.realised,
+            "se": each.se, "low": each.low, "high": each.high, "n": each.n,
+            "inside": each.low <= each.predicted <= each.high,
+        }
+        for each in effect_bins(crossed.gain_NK[:, arm - 1], psi_N)
+    ]  # fmt: skip
+
+
+def _calibrations(deciles: pl.DataFrame) -> tuple[Calibration, ...]:
+    counted = deciles.group_by("outcome", "arm", maintain_order=True).agg(
+        groups=pl.len(), inside=pl.col("inside").sum()
+    )
+    return tuple(Calibration(**row) for row in counted.iter_rows(named=True))
+
+
+def _policies(data: TrialData, crossed: _Crossed, decided_N: Ints) -> list[Row]:
+    """Nobody, everybody by each arm, and the recommended policy, doubly robust; comparisons are paired.
+
+    `lead`: over the best of nobody and everybody, a customer. `added`: over nobody, all customers together. `treated`:
+    the share that the policy treats. `moved`: the share whom the recommended one gives another arm than the best does.
+    """
+    names, n = policy_names(data.arms), len(decided_N)
+    given = [*(np.full(n, arm) for arm in range(len(names))), decided_N]
+    values = [
+        uplift.policy_value(crossed.score_NA, arm_N, name)
+        for arm_N, name in zip(given, (*names, "recommended"), strict=True)
+    ]
+    best = max(values[:-1], key=lambda each: each.value)
+    best_arm = names.index(best.figure)
+    rows: list[Row] = []
+    for arm_N, each in zip(given, values, strict=True):
+        lead, added, ours = uplift.difference(each, best), uplift.difference(each, values[0]), each is values[-1]
+        rows.append(
+            {
+                "outcome": crossed.name, "policy": each.figure, "value": each.value, "low": each.low, "high": each.high,
+                "lead": lead.value, "lead_low": lead.low, "lead_high": lead.high, "best_fixed": best.figure,
+                "added": n * added.value, "added_low": n * added.low, "added_high": n * added.high,
+                "treated": float(np.mean(arm_N > 0)), "moved": float(np.mean(arm_N != best_arm)) if ours else None,
+                "n": n,
+            }
+        )  # fmt: skip
+    return rows

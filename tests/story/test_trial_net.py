@@ -11,10 +11,10 @@ import pytest
 from promolift.effect import core
 from promolift.errors import StepError
 from promolift.pages import render_page
+from promolift.pages.trial import page_of
 from promolift.results.trial import TrialFit, TrialJudged, TrialPlanned, TrialResults, TrialSettings
 from promolift.store import Store
 from promolift.trials import report
-from promolift.trials.page import page_of
 
 pytestmark = pytest.mark.xdist_group("trial_net")  # one worker makes the fixtures, which take long
 

@@ -12,11 +12,11 @@ import pytest
 from promolift.cli import main
 from promolift.errors import ConfigError, InputError, StepError, SupportError
 from promolift.pages import render_page
+from promolift.pages.trial import page_of
 from promolift.results.trial import TrialFit, TrialResults, TrialSettings
 from promolift.store import Store
 from promolift.trials import report
 from promolift.trials.fit import depth_curves
-from promolift.trials.page import page_of
 from promolift.trials.read import read
 from promolift.trials.report import trial_settings
 

@@ -8,11 +8,11 @@ import pytest
 
 from promolift.errors import ConfigError, InputError, StepError, SupportError
 from promolift.pages import render_page
+from promolift.pages.trial import page_of
 from promolift.results.trial import TrialResults, TrialSettings
 from promolift.store import Store
 from promolift.trials import read as rows
 from promolift.trials import report
-from promolift.trials.page import page_of
 from promolift.trials.report import trial_settings
 
 N = 600

@@ -18,6 +18,7 @@ from promolift.effect.core import LEAST_ROWS, EffectModel
 from promolift.effect.trial import Level
 from promolift.errors import StepError, SupportError
 from promolift.pages import render_page
+from promolift.pages.trial import page_of
 from promolift.progress import Tell, quiet
 from promolift.results.trial import (
     ArmCheck,
@@ -33,7 +34,6 @@ from promolift.sources.files import typed
 from promolift.tables import Z95
 from promolift.trials.fit import arrays_of, averages, by_name, depth_curves, hidden_causes, models
 from promolift.trials.judge import Assigned, judge
-from promolift.trials.page import page_of
 from promolift.trials.plan import plan
 from promolift.trials.read import costs, features_of, read, rows_of
 from promolift.words import as_html, share

@@ -143,14 +143,14 @@ class Shop:
     def plan(self, budget_cents: int | None = None, **changes: Any) -> Plan:
         """Who gets which offer within the budget, in minor units; `changes` are further keys of [plan].
 
-        The plan asks for its own page (`report`) and release under the same settings.
+        The shop goes on with these settings, and so do the plan's own page and release.
         """
         stated = {**self.config.plan.model_dump(), **changes}
         if budget_cents is not None:
             stated["budget_cents"] = budget_cents
-        shop = self._with(self.config.model_copy(update={"plan": PlanSettings.parse(stated, "Shop.plan")}))
-        shop._up_to("plan")
-        return Plan(self.store, Plan.load(self.store).note, shop)
+        self.config = self.config.model_copy(update={"plan": PlanSettings.parse(stated, "Shop.plan")})
+        self._up_to("plan")
+        return Plan(self.store, Plan.load(self.store).note, self._with(self.config))
 
     @property
     def messages(self) -> Messages:

@@ -148,7 +148,7 @@ def _fit_models(store: Store, checked: _Checked, tell: Tell) -> dict[str, int]:
         model = core.fit(
             data.features, data.arm_N, net.before_cost(data.outcomes[name]),
             propensity_NK=chance_NK,
-            settings=core.EffectSettings(level=checked.level, seed=settings.seed, cost=net.cost), told=told,
+            settings=core.EffectSettings(level=checked.level, seed=settings.seed, cost=net.cost), on_progress=told,
         )  # fmt: skip
         if model.learned is not None:
             learned[name] = model.learned

@@ -151,7 +151,8 @@ def _cross(
         seen, new = np.flatnonzero(half_N != half), np.flatnonzero(half_N == half)
         model = core.fit(
             data.features[seen], data.arm_N[seen], profit_N[seen],
-            propensity_NK=assigned.prob_NA[seen, 1:], settings=wanted, told=partial(_half, told, half),
+            propensity_NK=assigned.prob_NA[seen, 1:], settings=wanted,
+            on_progress=partial(_half, told, half),
         )  # fmt: skip
         learned = model.learned
         gain_NK[new] = model.predict(data.features[new]).gain_NK

@@ -1,4 +1,4 @@
-"""Which words work: learnt from logged propensities alone, never far from the best; nothing else in the loop changes."""
+"""Which words work: learnt from logged propensities alone, never far from the best; nothing else changes."""
 
 import numpy as np
 import pytest

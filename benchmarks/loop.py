@@ -16,10 +16,11 @@ from dataclasses import replace
 import numpy as np
 
 from promolift.allocate import solve
+from promolift.results.loop import LoopSettings
 from promolift.simulate import SimulationSettings
 from promolift.simulate.truth import true_effects
 from promolift.simulate.world import World
-from promolift.steps.loop import Day, Loop, LoopSettings, Release, run_loop
+from promolift.steps.loop import Day, Loop, Release, run_loop
 from promolift.steps.loop_model import Cohort, shelf_of
 from promolift.steps.loop_words import against
 

@@ -10,7 +10,7 @@ import polars as pl
 from promolift import deliver
 from promolift.hashing import hash_units
 from promolift.learning.evidence import LearnSettings, gather, read_outcomes
-from promolift.learning.judge import Judged, judge
+from promolift.learning.judge import JudgedEvidence, judge
 from promolift.simulate import SimulationSettings
 from promolift.simulate.truth import Week, live_week, offers_of, true_effects
 from promolift.simulate.world import World, cents_off
@@ -98,7 +98,7 @@ def case(
     return Case(decisions, events, world.products.select("product_id", "cost_cents"), truth)
 
 
-def judged(case: Case, rate: float | None = None, **stated: Any) -> Judged:
+def judged(case: Case, rate: float | None = None, **stated: Any) -> JudgedEvidence:
     """The case judged after its week; costs by product, or by a stated margin rate."""
     settings = LearnSettings(**{"window_days": 7, "before_days": 7, "looks": 2} | stated)
     with duckdb.connect() as connection:

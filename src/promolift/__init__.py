@@ -1,9 +1,10 @@
 """Personalised promotions that pay: who gets which offer, in which words, within which budget, and what it earned.
 
-`Shop` goes from raw logs to a `Plan`, its page and its release; `Log` values policies that never ran. `Offer` is what
-is printed, `PromoError` what is raised for people. Eight rooms, one per step of the story: `data` (clean tables),
-`profile` (who customers are), `offer` (what fits), `effect` (what it adds), `allocate` (who gets what), `message` (true
-words), `deliver` (decide and record), `learn` (what it did). Each is imported when it is first used.
+`Shop` goes from raw logs to a `Plan`, its page and its release; `Trial` says what was added by what was tried on some;
+`Log` values policies that never ran. `Offer` is what is printed, `PromoError` what is raised for people. Eight rooms,
+one per step of the story: `data` (clean tables), `profile` (who customers are), `offer` (what fits), `effect` (what it
+adds), `allocate` (who gets what), `message` (true words), `deliver` (decide and record), `learn` (what it did). Each is
+imported when it is first used.
 """
 
 from importlib import import_module
@@ -16,6 +17,7 @@ _INSIDE = {
     "Plan": "promolift.results.plan",
     "PromoError": "promolift.errors",
     "Shop": "promolift.shop",
+    "Trial": "promolift.trials.trial",
 }
 _ROOMS = ("allocate", "data", "deliver", "effect", "learn", "message", "offer", "profile")
 __all__ = [*_INSIDE, *_ROOMS]

@@ -40,12 +40,11 @@ CONFIG, WORK, OUT = Path("promolift.toml"), Path(".promolift"), Path("promolift-
 
 def work(config: "Config", folder: Path, steps: list[str], out: Path | None, again: bool = False) -> "StepSummary":
     """Run the named steps on a work folder and return the summary of the last one."""
-    from promolift import run
-    from promolift.store import Store
+    from promolift.shop import Shop
 
     try:
-        with Store(folder, memory=config.data.memory, threads=config.data.threads) as store, showing() as tell:
-            return run.run(run.Job(config, store, tell, out), steps, again)
+        with showing() as tell, Shop.of(config, folder, tell) as shop:
+            return shop.step(*steps, out=out, again=again)
     except KeyboardInterrupt:
         tell_person("interrupted; finished steps are kept, run the same command again to go on")
         raise SystemExit(130) from None
@@ -203,27 +202,26 @@ def fit(
     json_: AsJson = False,
 ) -> None:
     """Check a trial and estimate what each treatment adds, on average and for each customer."""
-    from promolift.steps import trial
-    from promolift.steps.trial_report import trial_settings
+    from promolift.trials import report
 
-    chosen = trial_settings(config or settings, meaning or [])
-    say(on_trial(work_folder, lambda store, tell: trial.fit(store, file, chosen, tell)), json_)
+    chosen = report.trial_settings(config or settings, meaning or [])
+    say(on_trial(work_folder, lambda store, tell: report.fit(store, file, chosen, tell)), json_)
 
 
 @effects.command("evaluate")
 def evaluate_trial(config: TrialConfig = None, work_folder: TrialWork = TRIAL, json_: AsJson = False) -> None:
     """Judge the effects of a fitted trial on customers the models did not see."""
-    from promolift.steps import trial
+    from promolift.trials import report
 
-    say(on_trial(work_folder, trial.evaluate, config), json_)
+    say(on_trial(work_folder, report.evaluate, config), json_)
 
 
 @effects.command("explain")
 def explain_trial(config: TrialConfig = None, work_folder: TrialWork = TRIAL, json_: AsJson = False) -> None:
     """Say in words what was found and by which rule."""
-    from promolift.steps import trial
+    from promolift.trials import report
 
-    say(on_trial(work_folder, lambda store, tell: trial.explain(store), config), json_)
+    say(on_trial(work_folder, report.explain, config), json_)
 
 
 @effects.command("report")
@@ -234,15 +232,15 @@ def report_trial(
     json_: AsJson = False,
 ) -> None:
     """Plan within the budget where an outcome is money; write trial.html, and plan.parquet and plan.csv if planned."""
-    from promolift.steps.trial_report import write_trial
+    from promolift.trials import report
 
-    say(on_trial(work_folder, lambda store, tell: write_trial(store, out, tell), config), json_)
+    say(on_trial(work_folder, lambda store, tell: report.report(store, out, tell), config), json_)
 
 
 def on_trial(folder: Path, do: Callable[["Store", Tell], "StepSummary"], config: Path | None = None) -> "StepSummary":
     """Do something with the work folder of a trial, showing progress; `config` must be what it was fitted with."""
-    from promolift.steps.trial_report import check_settings
     from promolift.store import Store
+    from promolift.trials.report import check_settings
 
     with Store(folder) as store, showing() as tell:
         if config is not None:
@@ -303,9 +301,10 @@ def demo(
 ) -> None:
     """The main job on a year of real groceries: 2,469 households, 1.5 million purchases, 27 campaigns."""
     if data == "hillstrom" and path is not None and config is None:
-        from promolift.steps.trial_report import trial_demo
+        from promolift.trials import report
 
-        say(on_trial(work_folder.with_name("hillstrom"), lambda store, tell: trial_demo(store, path, out, tell)), json_)
+        folder = work_folder.with_name("hillstrom")
+        say(on_trial(folder, lambda store, tell: report.demo(store, path, out, tell)), json_)
     elif data == "groceries" and path is None:
         from promolift.run import demo_config
 

@@ -22,7 +22,6 @@ from promolift.results.job import Job, StepSummary, moments
 from promolift.results.messages import Messages
 from promolift.results.plan import Plan
 from promolift.results.shop import Health
-from promolift.setup.init import init
 from promolift.sources.frames import as_frame
 from promolift.store import Store
 
@@ -56,6 +55,8 @@ class Shop:
         folder = Path(work)
         files: dict[str, Path] = {name: _file(folder, name, given[name]) for name in RAW if given[name] is not None}
         config = folder / "promolift.toml"
+        from promolift.setup.init import init
+
         self.guessed = init(files, config, force=True).text
         self._start(load_config(config), Store(folder), on_progress)
 

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from html import escape
 from typing import Any
@@ -10,6 +11,7 @@ from zoneinfo import ZoneInfo
 from promolift.currency import CURRENCY_DIGITS, SIGNS
 
 DASH = "—"
+INTERVAL = "95\N{NO-BREAK SPACE}% interval"  # every interval that is kept or told
 MINUS = "\N{MINUS SIGN}"
 # control characters, and marks that turn the direction of the text after them
 UNSEEN = dict.fromkeys([*range(9), *range(14, 32), 127, *range(0x202A, 0x202F), *range(0x2066, 0x206A)])
@@ -61,6 +63,26 @@ def per_unit(cents: object, currency: str | None) -> str:
     if value is None or digits(currency):
         return money(cents, currency)
     return f"{MINUS if value < 0 else ''}{symbol(currency)}{number(abs(value))}"
+
+
+@dataclass(frozen=True)
+class Cash:
+    """Says amounts of one currency."""
+
+    currency: str | None
+
+    def __call__(self, cents: object, sign: bool = False) -> str:
+        """`money`."""
+        return money(cents, self.currency, sign)
+
+    def per_unit(self, cents: object) -> str:
+        """`per_unit`."""
+        return per_unit(cents, self.currency)
+
+    @property
+    def unit(self) -> str:
+        """One unit of money: `$1`."""
+        return f"{symbol(self.currency)}1"
 
 
 def share(value: object, places: int | None = None) -> str:
@@ -156,16 +178,10 @@ def ends(low: object, high: object, text: Callable[[object], str]) -> str:
     return "" if known(low) is None or known(high) is None else f"{text(low)} to {text(high)}"
 
 
-def interval_name(percent: object) -> str:
-    """`95 % interval`, or `interval` where its coverage was not stated."""
-    cover = known(percent)
-    return "interval" if cover is None else f"{cover:g}\N{NO-BREAK SPACE}% interval"
-
-
-def interval(low: object, high: object, text: Callable[[object], str], percent: object = None) -> str:
+def interval(low: object, high: object, text: Callable[[object], str]) -> str:
     """`95 % interval 1.2 to 3.4`; empty where an end is not known."""
     between = ends(low, high, text)
-    return between and f"{interval_name(percent)} {between}"
+    return between and f"{INTERVAL} {between}"
 
 
 def bracket(text: str) -> str:

@@ -25,7 +25,7 @@ HANDED_ON = {
     ("steps/ingest.py", "name"): {"customers", "products", "exposures", "redemptions", "coupons", "shelf"},
     ("steps/evaluate.py", "name"): {"scores", "calibration", "recall"},
     ("results/trial.py", "name"): {"trial_effects", "trial_balance", "trial_placebos", "trial_qini", "trial_curves",
-                                   "trial_deciles", "trial_policies", "trial_plan", "trial_frontier"},
+                                   "trial_deciles", "trial_policies", "trial_plan", "trial_frontier", "trial_dose"},
 }  # fmt: skip
 PASSING = {"raw_events"}  # written and removed within one step
 UNKNOWN = made_by("nobody makes this")

@@ -1,22 +1,26 @@
 """A page and the typed results behind each of its chapters in; the numbers on it that none of them holds out."""
 
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass
-from types import ModuleType
 from typing import Any
 
 import pytest
 from held_numbers import TOKEN, Held, bare, clean, drawn, visible
 
+from promolift import words
 from promolift.pages import render_page
 from promolift.pages.blocks import Figure, Page
 from promolift.words import count, number
+
+PRINTERS = ("promolift.words", "promolift.pages")
 
 WRONG: dict[str, Callable[[float], float]] = {  # what a fault makes of a number, by the form in which it is printed
     "money": lambda x: x + 101.0,
     "count": lambda x: x + 5,  # not a week of days
     "share": lambda x: x + 0.3137,
     "number": lambda x: 1.07 * x + 0.0137,
+    "days": lambda x: x + 1.3,
 }
 Form = Callable[[Any], str]
 
@@ -86,28 +90,30 @@ def strays(page: Page, held: Mapping[str, Held]) -> dict[str, list[Any]]:
     return {name: some for name, some in found.items() if some}
 
 
-def add(monkeypatch: pytest.MonkeyPatch, module: ModuleType, form: str, at: int | None = None) -> list[int]:
-    """Let a page add to the numbers that it prints in a form: to all, or to that of one call; counts the calls."""
-    plain, calls = getattr(module, form), [0]
+def add(monkeypatch: pytest.MonkeyPatch, form: str, at: int | None = None) -> list[int]:
+    """Let pages add to the numbers that they print in a form: to all, or to that of one call; counts the calls."""
+    plain, calls = getattr(words, form), [0]
 
     def wrong(x: Any, *more: Any, **named: Any) -> str:
         calls[0] += 1
         faulty = isinstance(x, int | float) and at in (None, calls[0])
         return str(plain(WRONG[form](x) if faulty else x, *more, **named))
 
-    monkeypatch.setattr(module, form, wrong)
+    for name, module in list(sys.modules.items()):
+        if name.startswith(PRINTERS) and getattr(module, form, None) is plain:
+            monkeypatch.setattr(module, form, wrong)
     return calls
 
 
-def unseen(module: ModuleType, form: str, page_of: Callable[[], Page], held: Mapping[str, Held]) -> tuple[int, int]:
+def unseen(form: str, page_of: Callable[[], Page], held: Mapping[str, Held]) -> tuple[int, int]:
     """Of numbers printed in a form, 25 or more if there are, how many could be wrong alone and nobody would see it."""
     with pytest.MonkeyPatch.context() as patch:
-        calls = add(patch, module, form, at=0)
+        calls = add(patch, form, at=0)
         page_of()
     missed, tried = 0, range(1, calls[0] + 1, max(1, calls[0] // 25))
     for at in tried:
         with pytest.MonkeyPatch.context() as patch:
-            add(patch, module, form, at)
+            add(patch, form, at)
             missed += not strays(page_of(), held)
     return missed, len(tried)
 

@@ -9,10 +9,10 @@ import pytest
 from page_figures import Figures, add, strays, undrawn, unseen
 
 from judged_shop import START, case, claimed, judged, losing
-from promolift.learning import page as learn_page
-from promolift.learning.judge import Judged
+from promolift.learning.judge import JudgedEvidence
 from promolift.learning.next import next_release
-from promolift.learning.page import Told, page_of
+from promolift.pages.learning import page_of
+from promolift.results.learned import LearnedPolicy
 from promolift.sql import DAY_MS
 from promolift.words import count, date, days, money, number, share
 
@@ -32,34 +32,34 @@ PLAIN = dict.fromkeys(("Verdict.low", "Verdict.high", "Lift.lift", "Lift.control
 CHANCE, EVEN, BELOW = "1 / logged chance", "the expectation of 1 ±", "lower bound is below 0"  # words of the page
 
 
-def gathered(told: Told) -> dict[str, Figures]:
+def gathered(learned: LearnedPolicy) -> dict[str, Figures]:
     """The typed results behind the first screen and each chapter."""
-    found, then = told.judged, told.next
-    seen, verdict, learned = found.evidence, found.verdict, then.recalibration
+    found, then = learned.judged, learned.next
+    verdict, ratio = found.verdict, then.recalibration
     predicted, gain = {"predicted": found.predicted}, verdict.lift.lift if verdict.lift else None
-    shares = {"explore": seen.release.explore, "holdout_share": seen.release.holdout_share}
-    window = {"window_days": seen.settings.window_days}
+    shares = {"explore": found.release.explore, "holdout_share": found.release.holdout_share}
+    window = {"window_days": found.window_days}
     whole = {"Verdict.total": verdict.total, "Verdict.low": verdict.total_low, "Verdict.high": verdict.total_high}
     results: dict[str, list[Any]] = {
         "first screen": [
             whole, predicted, {"Lift.lift": gain}, found.discount, found.compared, verdict.n_arm, verdict.n_control,
-            window, seen.release.policy_version, date(seen.last_ms, None), seen.release.campaign_id,
+            window, found.release.policy_version, date(found.last_ms, None), found.release.campaign_id,
         ],
-        "verdict": [found.main, seen.why],
+        "verdict": [found.main, found.why],
         "days": [found.looks, verdict.n_arm],
         "calibration": [
-            found.quintiles, found.calibration, learned.whole, learned.measured, learned.measured_se,
-            seen.settings.prior_sd, EVEN,
+            found.quintiles, found.calibration, ratio.whole, ratio.measured, ratio.measured_se,
+            found.prior_sd, EVEN,
         ],
         "trust": [
-            found.weights, seen.joined.outcome_counts, seen.joined.decision_counts, seen.joined.changed_arm, shares,
+            found.weights, found.outcome_counts, found.decision_counts, found.changed_arm, shares,
             CHANCE,
         ],
         "drift": [found.drifts, found.unseen_drifts],
-        "next": [then, learned.offers, BELOW],
+        "next": [then, ratio.offers, BELOW],
         "todo": [
             {"Lift.lift": gain, "shown": found.shown}, predicted, shares, verdict.why, then.why, found.drifts,
-            then.release.policy_version, seen.joined.outcome_counts.get("open window"),
+            then.release.policy_version, found.outcome_counts.get("open window"),
         ],
     }  # fmt: skip
     held = {name: Figures(CURRENCY, FORMS, some) for name, some in results.items()}
@@ -67,11 +67,11 @@ def gathered(told: Told) -> dict[str, Figures]:
     return held
 
 
-def told(found: Judged) -> Told:
-    return Told(found, next_release(found, cash), CURRENCY, "Shop", False, False)
+def told(found: JudgedEvidence) -> LearnedPolicy:
+    return LearnedPolicy(found, next_release(found, cash), CURRENCY, "Shop", False, False)
 
 
-def two_weeks() -> Judged:
+def two_weeks() -> JudgedEvidence:
     """Half of the customers decided two weeks later, and their answer half as strong; some windows are still open."""
     shop, later = case(), pl.col("customer_id").str.slice(-1).is_in(list("02468"))
     moved = pl.col("ts_ms") + pl.when(later).then(14 * DAY_MS).otherwise(0)
@@ -100,7 +100,7 @@ def test_every_number_of_the_page_is_held_by_a_typed_result(name: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def plain() -> Told:
+def plain() -> LearnedPolicy:
     return told(judged(case()))
 
 
@@ -114,17 +114,17 @@ PLANTED = [
 
 @pytest.mark.parametrize(("form", "where"), PLANTED, ids=lambda x: x if isinstance(x, str) else "")
 def test_a_chapter_that_adds_to_a_number_is_found(
-    plain: Told, monkeypatch: pytest.MonkeyPatch, form: str, where: tuple[str, ...]
+    plain: LearnedPolicy, monkeypatch: pytest.MonkeyPatch, form: str, where: tuple[str, ...]
 ) -> None:
     held = gathered(plain)
-    add(monkeypatch, learn_page, form)
+    add(monkeypatch, form)
     assert set(where) <= set(strays(page_of(plain), held))
     monkeypatch.undo()
-    missed, numbers = unseen(learn_page, form, lambda: page_of(plain), held)
+    missed, numbers = unseen(form, lambda: page_of(plain), held)
     assert missed <= 0.05 * numbers, f"{missed} of {numbers}"
 
 
-def test_a_chart_that_draws_a_wrong_number_is_found(plain: Told) -> None:
+def test_a_chart_that_draws_a_wrong_number_is_found(plain: LearnedPolicy) -> None:
     missed, numbers = undrawn(page_of(plain), gathered(plain))
     assert numbers > 20
     assert missed <= 0.05 * numbers, f"{missed} of {numbers}"

@@ -7,17 +7,18 @@ import pytest
 from page_figures import Figures, add, strays, undrawn, unseen
 
 from promolift.learn.release import Guardrails
-from promolift.steps import loop_page
-from promolift.steps.loop import LoopSettings, run_loop
-from promolift.steps.loop_numbers import CURRENCY, LoopNumbers, numbers
-from promolift.steps.loop_page import page_of
+from promolift.pages.loop import page_of
+from promolift.results.loop import CURRENCY, LoopNumbers, LoopSettings
+from promolift.steps.loop import run_loop
+from promolift.steps.loop_numbers import numbers
 from promolift.words import count, money, share
 
 pytestmark = pytest.mark.xdist_group("loop_page")  # one worker makes the fixture, which takes long
 
 cash = partial(money, currency=CURRENCY)
 SHARES = (
-    "share_of_best", "WeightClass.share", "chosen", "even", "best", "floor", "Wording.rate", "last_chance", "true_rate",
+    "share_of_best", "WeightClass.share", "chosen", "even", "best", "floor", "Wording.rate", "Wording.low",
+    "Wording.high", "last_chance", "true_rate",
 )  # fmt: skip
 MONEY = (
     "SoFar.gain_cents", "SoFar.low_cents", "SoFar.high_cents", "SoFar.true_gain_cents", "regret_cents",
@@ -46,7 +47,7 @@ def gathered(found: LoopNumbers) -> dict[str, Figures]:
         ],
         "words": [found.wordings, found.words],
         "trust": [found.quintiles, found.weights, CHANCE],
-        "next": [found.releases[-1], {"floor": settings.floor}],
+        "todo": [found.releases[-1], {"floor": settings.floor}],
     }  # fmt: skip
     return {name: Figures(CURRENCY, FORMS, some) for name, some in results.items()}
 
@@ -71,9 +72,9 @@ def test_every_number_of_the_page_is_held_by_a_typed_result(found: LoopNumbers) 
 
 
 PLANTED = [
-    ("money", ("first screen", "earned", "releases", "trust", "next")),
+    ("money", ("first screen", "earned", "releases", "trust", "todo")),
     ("count", ("first screen", "earned", "releases", "drift", "words", "trust")),
-    ("share", ("first screen", "earned", "releases", "words", "trust", "next")),
+    ("share", ("first screen", "earned", "releases", "words", "trust", "todo")),
     ("number", ("drift", "trust")),
 ]
 
@@ -83,10 +84,10 @@ def test_a_chapter_that_adds_to_a_number_is_found(
     found: LoopNumbers, monkeypatch: pytest.MonkeyPatch, form: str, where: tuple[str, ...]
 ) -> None:
     held = gathered(found)
-    add(monkeypatch, loop_page, form)
+    add(monkeypatch, form)
     assert set(where) <= set(strays(page_of(found), held))
     monkeypatch.undo()
-    missed, printed = unseen(loop_page, form, lambda: page_of(found), held)
+    missed, printed = unseen(form, lambda: page_of(found), held)
     assert missed <= 0.05 * printed, f"{missed} of {printed}"
 
 

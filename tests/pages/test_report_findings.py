@@ -1,28 +1,24 @@
 """What the captions say follows from the data: small tables, checked by hand."""
 
-from dataclasses import replace
-
 import polars as pl
 import pytest
-import report_demo as demo
+from small_story import card, read, small_story
 
 from promolift.data.counts import Counts
-from promolift.effect import DiscountResponse
-from promolift.pages import Chosen, Household, Shop, Story, render
-from promolift.pages.blocks import Block, Figure, balanced
-from promolift.pages.chapters import budget, customers, discount, health, models, people, policies
-from promolift.pages.chapters.summary import headline, numbers, stands
-from promolift.pages.frames import tidy
-from promolift.pages.planned import FRONTIER
+from promolift.pages import Story
+from promolift.pages.blocks import Big, Block, Figure, balanced
+from promolift.pages.chapters import budget, customers, discount, health, models, people, summary
+from promolift.pages.figures import headline, span_of
 from promolift.results.customers import Customers, ShopWeek, Tastes
 from promolift.results.effects import ResponseFigures
-from promolift.results.evaluation import Lead
+from promolift.results.evaluation import Lead, weakest
 from promolift.results.figures import Histogram, bars, sample
+from promolift.results.learned import Ranged
 from promolift.results.plan import Assumption, Luck, Point
 from promolift.results.predictions import Predictions, Scored
 from promolift.results.shop import Health
-
-USD = Shop(currency="USD")
+from promolift.steps import checks
+from promolift.words import Cash
 
 
 def figure(blocks: object, ident: str) -> Figure:
@@ -33,19 +29,6 @@ def figure(blocks: object, ident: str) -> Figure:
 
 def kinds(blocks: object) -> list[str]:
     return [b.kind for b in blocks]  # type: ignore[attr-defined]
-
-
-# frames
-
-
-def test_tidy_gives_the_table_whatever_comes() -> None:
-    given = pl.DataFrame({"budget_cents": ["3.5", "soon"], "treated": [float("nan"), 2.0], "x": [[1], [2]]})
-    frame = tidy(given, FRONTIER)
-    assert frame.schema == pl.Schema(FRONTIER.schema)
-    assert frame["budget_cents"].to_list() == [3.5, None]
-    assert frame["treated"].to_list() == [None, 2]
-    assert frame["gain_cents"].to_list() == [None, None]
-    assert tidy(pl.DataFrame({"gain_cents": [float("inf")]}), FRONTIER)["gain_cents"].to_list() == [None]
 
 
 def test_a_sample_depends_on_the_keys_alone() -> None:
@@ -76,23 +59,20 @@ def test_what_is_beyond_the_cap_is_counted_and_in_no_bar() -> None:
     assert Histogram.of(pl.Series([None], dtype=pl.Float64)) is None
 
 
-# chapters
-
-
 def healthy(*tables: Counts) -> Health:
     return Health(tables=tables, summary={}, abilities=(), warnings=(), notes=())
 
 
 def test_health_counts_rows() -> None:
     found = healthy(Counts("t", 100, 90, 5, rejected={"bad": 10}), Counts("u", 100, 100))
-    assert health.tell(Story(health=found)).lead.startswith(
+    assert health.tell(small_story(health=found)).lead.startswith(
         "200 rows were read from 2 tables. 190 were taken (95\u00a0%), 5 of them after a repair; 10 were"
     )
 
 
 def test_a_rejected_row_is_drawn_even_if_it_is_one_in_a_million() -> None:
     found = healthy(Counts("t", 10**6, 10**6 - 1, rejected={"bad": 1}))
-    row = health.tell(Story(health=found)).blocks[0].data["rows"][0]  # type: ignore[union-attr]
+    row = health.tell(small_story(health=found)).blocks[0].data["rows"][0]  # type: ignore[union-attr]
     assert row["rejected"] == 1.0
     assert row["repaired"] == 0.0
     assert row["taken"] == "> 99.9\u00a0%"
@@ -111,14 +91,14 @@ def profiles(**columns: object) -> pl.DataFrame:
 
 def test_the_map_tells_concentration_and_certainty() -> None:
     people = profiles()
-    story = Story(customers=Customers.of(people, people, ["3"]), households=(Household("3"),))
+    story = small_story(customers=Customers.of(people, people, ["3"]), cards=(card("3"),))
     found = figure(customers.tell(story).blocks, "customers-map")
     assert "within the last 4.5 days" in found.finding
     assert "brings 91\u00a0% of all spend" in found.finding
     assert "For 20\u00a0% of them" in found.finding
     assert [mark[2] for mark in found.spec["marks"]] == ["A"]
     blank = Customers.of(people.with_columns(price_sensitivity=pl.lit(None, pl.Float64)), people)
-    no_colour = figure(customers.tell(Story(customers=blank)).blocks, "customers-map")
+    no_colour = figure(customers.tell(small_story(customers=blank)).blocks, "customers-map")
     assert "How customers answer prices is not known." in no_colour.finding
     assert no_colour.spec["color"] is None
 
@@ -136,21 +116,16 @@ def test_shares_of_categories_are_of_the_average_customer() -> None:
     rows = pl.DataFrame(
         {"customer_id": ["a", "a", "b"], "target": ["milk", "beer", "milk"], "spend_share": [0.4, 0.6, 1.0]}
     )
-    found = figure(customers.tell(Story(tastes=Tastes.of(rows))).blocks, "categories")
+    found = figure(customers.tell(small_story(tastes=Tastes.of(rows))).blocks, "categories")
     assert [(r["name"], r["value"]) for r in found.spec["rows"]] == [("milk", 0.7), ("beer", 0.3)]
 
 
 def test_the_busiest_hour_is_found() -> None:
     hours = pl.DataFrame({"weekday": [0, 5, 6], "hour": [8, 17, 3], "orders": [30, 60, 10]})
-    found = figure(customers.tell(Story(week=ShopWeek.of(hours))).blocks, "week")
+    found = figure(customers.tell(small_story(week=ShopWeek.of(hours))).blocks, "week")
     assert "Saturday, 17:00 to 18:00, with 60\u00a0%" in found.finding
     assert len(found.spec["cells"]) == 7 * 24
     assert ShopWeek.of(hours.clear()) is None
-
-
-def read(**parts: object) -> ResponseFigures:
-    values: dict[str, object] = {"level": "adjusted", "why": "read", "beta": 1.0, "beta_se": 0.1}
-    return ResponseFigures.of(DiscountResponse(**(values | parts)), {})  # type: ignore[arg-type]
 
 
 def curve(high_of_least: float) -> ResponseFigures:
@@ -163,7 +138,7 @@ def curve(high_of_least: float) -> ResponseFigures:
     ("high", "said"), [(0.3, "do not overlap"), (0.45, "overlap, so the difference is not established")]
 )
 def test_a_difference_is_called_one_only_if_the_intervals_part(high: float, said: str) -> None:
-    found = figure(discount.tell(Story(response=curve(high), interval_percent=95)).blocks, "curve")
+    found = figure(discount.tell(small_story(response=curve(high))).blocks, "curve")
     assert said in found.finding
     assert (
         "At 20\u00a0% off, demand of everyone changes by +30\u00a0% (95\u00a0% interval +25\u00a0% to +35\u00a0%)"
@@ -176,7 +151,7 @@ def test_a_difference_is_called_one_only_if_the_intervals_part(high: float, said
 def placebos(low: float, high: float) -> Story:
     rows = [("discount now", 1.0, 0.9, 1.1, "it"), ("future", 0.3, low, high, "the future causes nothing")]
     frame = pl.DataFrame(rows, schema=["name", "value", "low", "high", "meaning"], orient="row")
-    return Story(response=read(placebo=frame))
+    return small_story(response=read(placebo=frame))
 
 
 def test_a_placebo_that_finds_something_is_said_aloud() -> None:
@@ -191,14 +166,13 @@ def test_a_placebo_that_finds_something_is_said_aloud() -> None:
 
 
 def test_what_is_not_proven_is_called_not_proven() -> None:
-    assert "not a proven effect" in discount.tell(Story(response=read())).lead
-    assert "an assumption" in discount.tell(Story(response=read(level="assumed"))).lead
-    assert "not known" in discount.tell(Story()).lead
+    assert "not a proven effect" in discount.tell(small_story(response=read())).lead
+    assert "an assumption" in discount.tell(small_story(response=read(level="assumed"))).lead
 
 
 def test_how_the_response_was_read_is_told_with_its_numbers() -> None:
     def notes(response: ResponseFigures) -> str:
-        block = next(b for b in discount.tell(Story(response=response)).blocks if b.kind == "sentences")
+        block = next(b for b in discount.tell(small_story(response=response)).blocks if b.kind == "sentences")
         assert isinstance(block, Block)
         return " ".join(block.data["rows"])
 
@@ -226,15 +200,16 @@ def test_a_model_is_better_only_beyond_its_interval(
 ) -> None:
     row = {"model": "m", "figure": "AUC", "value": value, "low": low, "high": high, "n": 9, "better": better}
     score = Scored(**(row | {"baseline": "rule", "baseline_value": 0.80}))
-    block = models.tell(Story(predictions=Predictions(scores=(score,)))).blocks[0]
+    block = models.tell(small_story(predictions=Predictions(scores=(score,)))).blocks[0]
     assert isinstance(block, Block)
     assert block.data["rows"][0]["verdict"] == verdict
 
 
 def predicted(**tables: pl.DataFrame) -> Story:
     """Predictions of which only some tables hold a row."""
-    empty = {"scores": demo.scores(), "calibration": demo.calibration(), "recall": demo.recall()}
-    return Story(predictions=Predictions.of(**{name: tables.get(name, rows.clear()) for name, rows in empty.items()}))
+    schemas = {"scores": checks.SCORES, "calibration": checks.BINS, "recall": checks.RECALL}
+    found = Predictions.of(**{name: tables.get(name, pl.DataFrame(schema=s)) for name, s in schemas.items()})
+    return small_story(predictions=found)
 
 
 def test_calibration_weighs_bins_by_their_cases() -> None:
@@ -263,17 +238,16 @@ def test_recall_is_compared_at_the_same_k() -> None:
     assert "“rule” hold 25.0\u00a0%" in finding
 
 
-def frontier() -> pl.DataFrame:
-    return pl.DataFrame({"budget_cents": [0.0, 10_000.0, 30_000.0], "gain_cents": [0.0, 20_000.0, 30_000.0]})
+FRONTIER = pl.DataFrame({
+    "budget_cents": [0.0, 10_000.0, 30_000.0], "gain_cents": [0.0, 20_000.0, 30_000.0],
+    "cost_cents": [0.0, 10_000.0, 30_000.0], "price": [2.0, 1.0, 0.5], "treated": [0, 10, 30],
+})  # fmt: skip
 
 
 def test_other_budgets_are_told_as_shares_of_what_the_same_estimates_promise() -> None:
-    chosen = Chosen(
-        budget_cents=10_000, gain_cents=20_000.0, next_cents=50.0, bound_cents=20_100.0, missing_cents=100.0, gap=0.005,
-        half=Point(budget_cents=5_000, gain_cents=10_000, share=0.5),
-        twice=Point(budget_cents=20_000, gain_cents=25_000, share=1.25),
-    )  # fmt: skip
-    chapter = budget.tell(Story(shop=USD, frontier=frontier(), chosen=chosen))
+    half = Point(budget_cents=5_000, gain_cents=10_000, share=0.5)
+    twice = Point(budget_cents=20_000, gain_cents=25_000, share=1.25)
+    chapter = budget.tell(small_story(frontier=FRONTIER, half=half, twice=twice))
     finding = figure(chapter.blocks, "frontier").finding
     assert "half the budget would bring 50\u00a0% and twice the budget would bring 125\u00a0%" in finding
     assert "one more $1 of budget adds $0.50" in finding
@@ -281,14 +255,15 @@ def test_other_budgets_are_told_as_shares_of_what_the_same_estimates_promise() -
     assert isinstance(block, Block)
     assert "can add more than $201.00" in block.data["text"]
     assert "by $1.00 (0.5\u00a0%)" in block.data["text"]
+    beyond = figure(budget.tell(small_story(frontier=FRONTIER, half=half)).blocks, "frontier").finding
+    assert "twice" not in beyond
 
 
 def test_the_luck_in_a_plan_is_told() -> None:
     def told(checked: float) -> str:
         luck = Luck(naive_cents=20_000.0, checked_cents=checked, low_cents=9_000.0, high_cents=21_000.0)
-        chosen = Chosen(budget_cents=10_000, gain_cents=checked, promised_cents=20_000.0, luck=luck)
-        chapter = budget.tell(Story(shop=USD, frontier=frontier(), chosen=chosen))
-        return str(next(b for b in chapter.blocks if isinstance(b, Block) and "luck" in b.data["text"]).data["text"])
+        chapter = budget.tell(small_story(luck=luck, head={"gain_cents": checked, "promised_cents": 20_000.0}))
+        return str(next(b for b in chapter.blocks if isinstance(b, Block) and b.kind == "note").data["text"])
 
     assert "promise $200.00" in told(15_000.0)
     assert "they earn $150.00" in told(15_000.0)
@@ -297,56 +272,42 @@ def test_the_luck_in_a_plan_is_told() -> None:
 
 
 def test_the_headline_says_what_was_promised_and_that_the_rest_was_luck() -> None:
-    lucky = Chosen(gain_cents=72_400.0, low_cents=60_000.0, high_cents=80_000.0, promised_cents=80_900.0)
-    big, span = headline(Story(shop=USD, chosen=lucky))
+    def told(promised: float | None) -> Big:
+        lucky = {"gain_cents": 72_400.0, "low_cents": 60_000.0, "high_cents": 80_000.0, "promised_cents": promised}
+        return summary.first(small_story(head=lucky))
+
+    big = told(80_900.0)
     assert big.value == "+$724.00"
     assert "The estimates that chose it promise $809.00; this figure" in big.sentence
     assert "the rest was luck" in big.sentence
-    assert span is not None
-    assert (span.low_text, span.high_text) == ("+$600.00", "+$800.00")
-    fair = headline(Story(shop=USD, chosen=replace(lucky, promised_cents=72_400.0)))[0]
-    assert "luck" not in fair.sentence
-    assert "promise" not in headline(Story(shop=USD, chosen=replace(lucky, promised_cents=None)))[0].sentence
+    assert big.span is not None
+    assert (big.span.low_text, big.span.high_text) == ("+$600.00", "+$800.00")
+    assert "luck" not in told(72_400.0).sentence
+    assert "promise" not in told(None).sentence
 
 
 def test_what_the_result_stands_on_is_said_beside_it_with_the_value_that_would_turn_it() -> None:
     suppliers = Assumption(name="supplier_share", value=0.85, flips_at=0.694, text="Suppliers pay 85 %.")
     stretch = Assumption(name="stretch_share", value=0.1, flips_at=None, text="10 % are filled up.")
-    first, second = stands(Story(chosen=Chosen(assumptions=(suppliers, stretch))))
+    first, second = summary.stand(suppliers), summary.stand(stretch)
     assert (first.name, first.value, first.flips_at) == ("The suppliers' part", "85\u00a0%", "69\u00a0%")
     assert (first.value_at, first.flips_place) == (85.0, 69.4)
     assert (second.text, second.flips_at) == ("10 % are filled up.", None)
-    page = render(Story(chosen=Chosen(assumptions=(suppliers, stretch))))
-    assert page.index("Suppliers pay 85 %.") < page.index('class="contents"')
 
 
-def test_a_budget_beyond_the_line_is_not_guessed() -> None:
-    chosen = Chosen(budget_cents=20_000, gain_cents=25_000.0)
-    finding = figure(budget.tell(Story(shop=USD, frontier=frontier(), chosen=chosen)).blocks, "frontier").finding
-    assert "twice" not in finding
-
-
-def policy(**columns: object) -> pl.DataFrame:
-    base = {
-        "policy": ["plan", "rule"],
-        "profit_cents": [5_000.0, 3_000.0],
-        "low_cents": [4_000.0, 2_000.0],
-        "high_cents": [6_000.0, 3_900.0],
-        "spend_cents": [1_000.0, 1_020.0],
-        "evidence": ["adjusted", "assumed"],
-        "ours": [True, False],
-    }
-    return pl.DataFrame(base | columns)
-
-
+JUDGED = {
+    "policy": ["plan", "rule"], "expected_profit_cents": [5_000.0, 3_000.0], "low": [4_000.0, 2_000.0],
+    "high": [6_000.0, 3_900.0], "spend_cents": [1_000.0, 1_020.0], "treated": [9.0, 9.0],
+    "evidence": ["adjusted", "assumed"],
+}  # fmt: skip
 LEAD = Lead(
     rival="rule", others=2, plan_cents=5_000.0, lead_cents=2_000.0, low_cents=None, high_cents=None, equal_spend=True,
     apart=True, evidence="assumed",
 )  # fmt: skip
 
 
-def said(**change: object) -> policies.Said:
-    found = policies.said(Story(shop=USD, interval_percent=95, lead=LEAD.model_copy(update=change)))
+def said(**change: object) -> budget.LeadText:
+    found = budget.lead_of(small_story(lead=LEAD.model_copy(update=change)))
     assert found is not None
     return found
 
@@ -359,14 +320,16 @@ def test_the_lead_is_the_difference_and_its_worth_is_told() -> None:
     assert result.evidence == "assumed"
     assert "the order is not established" in said(apart=False).short
     assert "No intervals were given." in said(apart=None).short
-    assert policies.said(Story()) is None
+    assert budget.lead_of(small_story()) is None
 
 
 def test_unequal_spend_is_never_called_equal() -> None:
     assert "equal spend" not in said(equal_spend=False).short
-    story = Story(shop=USD, policies=policy(spend_cents=[1_000.0, 700.0]))
-    assert "note" in kinds(policies.tell(story).blocks)
-    assert "note" not in kinds(policies.tell(Story(shop=USD, policies=policy())).blocks)
+    unequal, equal = (
+        budget.tell_policies(small_story(policies=pl.DataFrame(JUDGED | {"spend_cents": [1_000.0, other]}))).blocks
+        for other in (700.0, 1_020.0)
+    )
+    assert (kinds(unequal).count("note"), kinds(equal).count("note")) == (2, 1)
 
 
 def test_a_plan_that_loses_says_so() -> None:
@@ -377,50 +340,38 @@ def test_a_plan_that_loses_says_so() -> None:
 
 
 def test_an_unknown_evidence_level_is_not_invented() -> None:
-    assert policies.weakest(["adjusted", None]) is None
-    assert policies.weakest(["adjusted", "proven"]) is None
-    assert policies.weakest([]) is None
-    assert policies.weakest(["randomised", "adjusted"]) == "adjusted"
+    assert weakest(["adjusted", "proven"]) is None
+    assert weakest([]) is None
+    assert weakest(["randomised", "adjusted"]) == "adjusted"
 
 
 def test_the_first_screen_gives_the_interval_and_its_place_beside_zero() -> None:
-    story = Story(shop=USD, chosen=Chosen(gain_cents=5_000, low_cents=-5_000, high_cents=15_000, evidence="adjusted"))
-    big, span = headline(story)
-    assert big.value == "+$50.00"
-    assert big.evidence == "adjusted"
+    cash = Cash("USD")
+    span = span_of(Ranged(5_000, -5_000, 15_000), cash)
     assert span is not None
     assert (span.low, span.zero, span.value, span.high) == (0.0, 25.0, 50.0, 100.0)
-    above = headline(replace(story, chosen=Chosen(gain_cents=5_000, low_cents=2_500, high_cents=10_000)))[1]
+    above = span_of(Ranged(5_000, 2_500, 10_000), cash)
     assert above is not None
     assert (above.zero, above.low, above.value, above.high) == (0.0, 25.0, 50.0, 100.0)
-    assert headline(Story())[0].value == "Not known"
-    assert headline(replace(story, chosen=Chosen(gain_cents=1.0, low_cents=3.0, high_cents=2.0)))[1] is None
-
-
-def test_only_known_numbers_stand_on_the_first_screen() -> None:
-    assert numbers(Story()) == []
-    assert [big.label for big in numbers(Story(shop=USD, chosen=Chosen(next_cents=150.0)))] == ["The next $1 of budget"]
+    assert span_of(Ranged(1.0, 3.0, 2.0), cash) is None
+    assert headline("Gain", None, "", None, cash).value == "Not known"
 
 
 def test_the_mix_names_the_most_frequent_offer() -> None:
-    mix = pl.DataFrame({"offer_id": ["x", "y"], "treated": [3, 1], "share": [0.75, 0.25], "gain_cents": [60.0, None]})
-    finding = figure(people.tell(Story(shop=USD, mix=mix, chosen=Chosen(offers=2))).blocks, "mix").finding
+    offers = pl.DataFrame({
+        "offer_id": ["x", "y"], "offer": [None, "5 off"], "treated": [3, 1], "share": [0.75, 0.25],
+        "gain_cents": [60.0, None], "cost_cents": [1.0, 1.0],
+    })  # fmt: skip
+    finding = figure(people.tell(small_story(offers=offers)).blocks, "mix").finding
     assert "2 offers" in finding
     assert "“x”: 3 customers, 75\u00a0% of those treated" in finding
 
 
 def test_who_gets_nothing_is_told_by_reason() -> None:
-    lead = people.tell(Story(chosen=Chosen(treated=25, customers=240, held_out=24, barred=6))).lead
+    lead = people.tell(small_story()).lead
     assert lead.startswith("25 of 240 customers would get an offer. 24 customers drawn by hash get none")
     assert "6 customers may not be written to" in lead
-    assert people.tell(Story(chosen=Chosen(treated=0, customers=9))).lead == "Nobody would get an offer."
-
-
-def test_at_most_five_stories_are_told() -> None:
-    chapter = people.tell(Story(households=[Household(str(i)) for i in range(9)]))
-    cards = next(b for b in chapter.blocks if b.kind == "households")
-    assert isinstance(cards, Block)
-    assert [card["letter"] for card in cards.data["rows"]] == list("ABCDE")
+    assert people.tell(small_story({"treated": 0})).lead == "Nobody would get an offer."
 
 
 def test_a_half_block_never_stands_alone() -> None:

@@ -83,9 +83,8 @@ def test_one_is_singular() -> None:
 
 
 def test_an_interval_needs_both_ends() -> None:
-    assert words.interval(1, 2, words.number, 90) == "90\u00a0% interval 1.00 to 2.00"
-    assert words.interval(1, None, words.number, 90) == ""
-    assert words.interval(1, 2, words.number) == "interval 1.00 to 2.00"
+    assert words.interval(1, 2, words.number) == "95\u00a0% interval 1.00 to 2.00"
+    assert words.interval(1, None, words.number) == ""
 
 
 def test_a_long_text_is_cut_on_one_line() -> None:

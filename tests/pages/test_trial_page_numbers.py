@@ -3,19 +3,16 @@
 from functools import partial, reduce
 from operator import or_
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import polars as pl
 import pytest
 from page_figures import Figures, add, strays, undrawn, unseen
 
+from promolift.pages.trial import TrialStory, page_of
 from promolift.results.trial import TrialResults, TrialSettings
-from promolift.steps import trial, trial_page, trial_story, trial_unseen
-from promolift.steps.trial_page import page_of
-from promolift.steps.trial_report import write_trial
-from promolift.steps.trial_story import TrialStory
 from promolift.store import Store
+from promolift.trials import report
 from promolift.words import share
 
 pytestmark = pytest.mark.xdist_group("trial_page")  # one worker makes the fixture, which takes long
@@ -27,7 +24,7 @@ DEPTHS = TrialSettings(
 DIFFERENCES = ("effect", "net", "net_low", "net_high", "gain", "other", "predicted", "realised", "lead", "lead_low",
                "lead_high")  # fmt: skip
 CHOSEN = TrialSettings(name="Letters", treatment="letter", control="none", rates=("came",), counts=("visits",))
-WORDS = ("0 is no better than by lot", "1: nothing is needed", "10 % and 30 % tell about 20 %")  # of the page
+WORDS = ("0 is no better than at random", "1: nothing is needed", "10 % and 30 % tell about 20 %")  # of the page
 
 
 def quiet(*_: object) -> None:
@@ -35,7 +32,7 @@ def quiet(*_: object) -> None:
 
 
 def customers(rows: int = 800) -> pl.DataFrame:
-    """Depths drawn by lot move the old; letters are sent more often to the old."""
+    """Randomised depths move the old; letters are sent more often to the old."""
     rng = np.random.default_rng(5)
     old, depth = rng.random(rows) < 0.5, rng.choice([0.0, 0.2], rows)
     letter = rng.random(rows) < np.where(old, 0.65, 0.35)
@@ -55,16 +52,16 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> TrialResults:
     folder = tmp_path_factory.mktemp("depths")
     customers().drop("letter", "visits").write_csv(folder / "t.csv")
     with Store(folder / "w") as kept:
-        trial.fit(kept, folder / "t.csv", DEPTHS, quiet)
-        trial.evaluate(kept, quiet)
-        write_trial(kept, folder / "out", quiet)
+        report.fit(kept, folder / "t.csv", DEPTHS, quiet)
+        report.evaluate(kept, quiet)
+        report.report(kept, folder / "out", quiet)
         return TrialResults.load(kept)
 
 
 def gathered(found: TrialResults) -> dict[str, Figures]:
     """The typed results behind the first screen and each chapter, amounts in the unit of their outcome."""
-    fit, tables, story = found.fit, found.tables, TrialStory(found)
-    s, judged, planned, dose = fit.settings, tables.judged, tables.planned, tables.fitted.dose
+    fit, tables, story = found.fitted.note, found.fitted, TrialStory(found)
+    s, judged, planned, dose = fit.settings, found.judged, found.planned, tables.dose
     whole = Figures(s.currency, {"shares": (partial(share, places=2),)}, [fit])
 
     def of(outcome: str, *some: pl.DataFrame) -> Figures:
@@ -86,19 +83,19 @@ def gathered(found: TrialResults) -> dict[str, Figures]:
     cash = dict.fromkeys(("budget", "gain", "low", "high", "cost", "price", "one"), (story.cash,))
     plan = Figures(
         s.currency, cash | {"margin_rate": (share,)},
-        [found.planned.model_dump() if found.planned else {}, stated], story.cents(1.0),
+        [planned.note.model_dump() if planned else {}, stated], story.cents(1.0),
     )  # fmt: skip
     frontier = Figures(s.currency, cash, [planned.frontier] if planned else [], story.cents(1.0))
     names = [fit.arms, f"{s.days} days", s.name]
     plain = Figures(s.currency, {}, names)
-    level = every(tables.fitted.effects.select("outcome", "effect", "control_mean", "net", "net_low", "net_high"))
+    level = every(tables.effects.select("outcome", "effect", "control_mean", "net", "net_low", "net_high"))
     return {
         "first screen": plain | plan | level | Figures(s.currency, {}, [fit.customers, len(fit.arms)]),
-        "lot": plain | whole | Figures(s.currency, {}, [tables.fitted.balance, tables.fitted.placebos, *WORDS]),
-        "effects": plain | every(tables.fitted.effects) | Figures(s.currency, {}, [fit.kept]),
+        "arms": plain | whole | Figures(s.currency, {}, [tables.balance, tables.placebos, *WORDS]),
+        "effects": plain | every(tables.effects) | Figures(s.currency, {}, [fit.kept]),
         "depth": plain | of(s.deciding, *([] if dose is None else [dose])) | Figures(s.currency, {}, [*WORDS]),
         "whom": plain | every(*((judged.curves, judged.deciles) if judged else ()))
-        | Figures(s.currency, {}, [judged.qini if judged else [], found.judged or [], *WORDS]),
+        | Figures(s.currency, {}, [judged.qini if judged else [], judged.note if judged else [], *WORDS]),
         "policies": plain | every(*((judged.policies,) if judged else ())),
         "plan": plain | plan | frontier | of(s.deciding),
         "unknown": plain,
@@ -110,38 +107,31 @@ def test_every_number_of_the_page_is_held_by_a_typed_result(found: TrialResults)
 
 
 @pytest.mark.parametrize("money", [None, "spent"])
-def test_a_trial_that_was_not_drawn_by_lot_prints_what_is_held_too(money: str | None, tmp_path: Path) -> None:
+def test_a_trial_that_was_not_randomised_prints_what_is_held_too(money: str | None, tmp_path: Path) -> None:
     customers().drop("depth", *([] if money else ["spent"])).write_csv(tmp_path / "t.csv")
     with Store(tmp_path / "w") as store:
-        trial.fit(store, tmp_path / "t.csv", CHOSEN.model_copy(update={"money": money}), quiet)
+        report.fit(store, tmp_path / "t.csv", CHOSEN.model_copy(update={"money": money}), quiet)
         fitted = TrialResults.load(store)
     assert strays(page_of(fitted), gathered(fitted)) == {}
 
 
 PLANTED = [
-    (trial_story, "money", ("first screen", "effects", "depth", "policies", "plan")),
-    (trial_story, "share", ("first screen", "effects", "policies")),
-    (trial_story, "number", ("policies",)),
-    (trial_page, "count", ("first screen", "lot", "effects", "depth", "plan")),
-    (trial_page, "share", ("lot", "depth", "plan")),
-    (trial_page, "number", ("lot", "effects")),
-    (trial_unseen, "count", ("whom", "policies")),
-    (trial_unseen, "share", ("whom", "policies")),
-    (trial_unseen, "number", ("whom",)),
+    ("money", ("first screen", "effects", "depth", "policies", "plan")),
+    ("share", ("first screen", "arms", "effects", "depth", "whom", "policies", "plan")),
+    ("count", ("first screen", "arms", "effects", "depth", "whom", "policies", "plan")),
+    ("number", ("arms", "effects", "whom", "policies")),
 ]
 
 
-@pytest.mark.parametrize(
-    ("module", "form", "where"), PLANTED, ids=lambda x: x if isinstance(x, str) else getattr(x, "__name__", "")
-)
+@pytest.mark.parametrize(("form", "where"), PLANTED, ids=[form for form, _ in PLANTED])
 def test_a_chapter_that_adds_to_a_number_is_found(
-    found: TrialResults, monkeypatch: pytest.MonkeyPatch, module: ModuleType, form: str, where: tuple[str, ...]
+    found: TrialResults, monkeypatch: pytest.MonkeyPatch, form: str, where: tuple[str, ...]
 ) -> None:
     held = gathered(found)
-    add(monkeypatch, module, form)
+    add(monkeypatch, form)
     assert set(where) <= set(strays(page_of(found), held))
     monkeypatch.undo()
-    missed, printed = unseen(module, form, lambda: page_of(found), held)
+    missed, printed = unseen(form, lambda: page_of(found), held)
     assert missed <= max(2, 0.15 * printed), f"{missed} of {printed}"  # along the depth gains lie close to each other
 
 

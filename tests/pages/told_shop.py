@@ -14,15 +14,33 @@ from promolift.data.health import Ability
 from promolift.learn.metrics import Bin
 from promolift.results.effects import NoModel, Targeting, keep_responses, response
 from promolift.results.job import Job
-from promolift.results.shop import Alike, Checked, Figure, Health, Ndcg, Outlook, Predicted, Told, Unknown, Visit
+from promolift.results.shop import (
+    Alike,
+    Checked,
+    CustomerOutlook,
+    Figure,
+    Health,
+    Ndcg,
+    Outlook,
+    Predicted,
+    Unknown,
+    Visit,
+)
 from promolift.steps import checks, evaluate, message, plan
 from promolift.store import Store
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "serve"))  # where the drawn shop lies
 from planned_shop import drawn_shop, menu, shop_config
 
-__all__ = ["menu", "told_shop"]
+__all__ = ["SHOPS", "menu", "told_shop"]
 HOUR_MS = 3_600_000
+SHOPS = {
+    "dollars": {"plan": {"budget_cents": 9000}},
+    "yen, all assumed": {
+        "shop": {"name": "Shop", "currency": "JPY"},
+        "plan": {"budget_cents": 20_000, "min_evidence": "assumed", "category_share": 0.5},
+    },
+}
 
 
 def told_shop(store: Store, seed: int, **parts: Any) -> Job:
@@ -138,7 +156,7 @@ def foresee(store: Store, seed: int) -> None:
             bins=tuple(Bin(*row, positives=round(row[1] * row[4])) for row in bins),
             stays_away=Predicted(predicted=0.097, observed=0.104),
         ),
-        told=Told(
+        told=CustomerOutlook(
             customer_id=who[3], item="good item 5", sentences=("Buys tea every 9 days, due in 2.",),
             reasons=(
                 Visit(day="2025-12-27", items=("tea", "milk"), odds_factor=1.137),
@@ -174,3 +192,13 @@ def check(store: Store, seed: int) -> None:
         for r in [scale * (1 - float(np.exp(-k / 7)))]
     ]
     store.save("recall", pl.DataFrame(recall, schema=checks.RECALL, orient="row"))
+
+
+if __name__ == "__main__":  # look at it: python tests/pages/told_shop.py > report.html
+    from tempfile import TemporaryDirectory
+
+    from promolift.pages import render
+    from promolift.pages.shop import tell_story
+
+    with TemporaryDirectory() as folder, Store(Path(folder)) as kept:
+        print(render(tell_story(told_shop(kept, 1, **SHOPS["dollars"]))))

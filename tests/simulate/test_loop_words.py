@@ -6,7 +6,7 @@ import pytest
 from promolift.errors import InputError
 from promolift.simulate.truth import click_rates, clicks
 from promolift.simulate.world import SimulationSettings, World
-from promolift.steps.loop_words import Told, against, tally, tell_day, wordings
+from promolift.steps.loop_words import WordedDay, against, tally, tell_day, wordings
 
 NAMES = ("ease", "pairing", "together", "treat")
 
@@ -15,8 +15,8 @@ def shop(seed: int, customers: int = 300) -> World:
     return World(SimulationSettings(seed=seed, customers=customers, weeks=12), np.arange(1, customers + 1))
 
 
-def days(seed: int, length: int = 60) -> list[Told]:
-    past: list[Told] = []
+def days(seed: int, length: int = 60) -> list[WordedDay]:
+    past: list[WordedDay] = []
     for day in range(length):
         past.append(tell_day(past, NAMES, shop(seed), (day, day), seed))
     return past
@@ -31,7 +31,7 @@ def test_every_offer_of_the_menu_can_be_said_truly_in_every_wording() -> None:
 def test_the_first_day_knows_nothing_and_later_days_know_only_what_came_before() -> None:
     past = days(1, 5)
     assert past[0].share_V == pytest.approx(np.full(4, 0.25), abs=0.08)
-    forged = [*past[:3], Told(3, past[3].share_V, past[3].variant_M, ~past[3].clicked_M, past[3].true_V)]
+    forged = [*past[:3], WordedDay(3, past[3].share_V, past[3].variant_M, ~past[3].clicked_M, past[3].true_V)]
     again = tell_day(past[:3], NAMES, shop(1), (3, 3), 1)
     assert (again.variant_M == past[3].variant_M).all()
     assert (tell_day(forged, NAMES, shop(1), (4, 4), 1).share_V != past[4].share_V).any()

@@ -14,7 +14,7 @@ from promolift import deliver
 from promolift.cli import main
 from promolift.errors import InputError, SupportError
 from promolift.hashing import hash_units
-from promolift.learning.judge import Judged
+from promolift.learning.judge import JudgedEvidence
 from promolift.learning.next import crossed, new_gain, next_release, planned_offer, policy_of, recalibrate
 from promolift.sql import DAY_MS
 from promolift.store import Store
@@ -26,11 +26,11 @@ def shop() -> Case:
 
 
 @pytest.fixture(scope="module")
-def found(shop: Case) -> Judged:
+def found(shop: Case) -> JudgedEvidence:
     return judged(shop)
 
 
-def test_the_verdict_and_its_last_day_hold_the_truth(shop: Case, found: Judged) -> None:
+def test_the_verdict_and_its_last_day_hold_the_truth(shop: Case, found: JudgedEvidence) -> None:
     verdict, last = found.verdict, found.looks[-1]
     assert verdict.lift is not None
     assert verdict.answer == "higher"
@@ -41,17 +41,15 @@ def test_the_verdict_and_its_last_day_hold_the_truth(shop: Case, found: Judged) 
     assert 0 < found.looks[0].total < last.total
 
 
-def test_two_ways_to_value_the_policy_in_force_agree(found: Judged) -> None:
+def test_two_ways_to_value_the_policy_in_force_agree(found: JudgedEvidence) -> None:
     proposal = next_release(found, str).proposal
     assert proposal is not None
     assert found.verdict.lift is not None
-    by_weights = (
-        proposal.value.value - proposal.lead.value
-    )  # of nobody held out, from propensities; the other as randomised
+    by_weights = proposal.value.value - proposal.lead.value  # of nobody held out; the other by the holdout
     assert by_weights == pytest.approx(found.verdict.lift.lift, rel=0.15)
 
 
-def test_margin_is_revenue_less_goods_and_a_refund_takes_both_back(shop: Case, found: Judged) -> None:
+def test_margin_is_revenue_less_goods_and_a_refund_takes_both_back(shop: Case, found: JudgedEvidence) -> None:
     bought = shop.events.filter(ts_ms=shop.events["ts_ms"].max()).head(1)
     refund = bought.with_columns(kind=pl.lit("refund"), ts_ms=pl.col("ts_ms") + 1)
     less = judged(replace(shop, events=pl.concat([shop.events, refund])))
@@ -61,7 +59,7 @@ def test_margin_is_revenue_less_goods_and_a_refund_takes_both_back(shop: Case, f
     assert sums[0] - sums[1] == pytest.approx(margin)
 
 
-def test_every_decision_and_event_is_accounted_for(shop: Case, found: Judged) -> None:
+def test_every_decision_and_event_is_accounted_for(shop: Case, found: JudgedEvidence) -> None:
     joined = found.evidence.joined
     assert sum(joined.outcome_counts.values()) == shop.events.height
     assert sum(joined.decision_counts.values()) == shop.decisions.height
@@ -79,14 +77,14 @@ def test_what_was_promised_is_measured_against_what_came(shop: Case, factor: flo
     assert learned.closed == ()
 
 
-def test_calibration_compares_each_quintile_with_its_own_holdout(found: Judged) -> None:
+def test_calibration_compares_each_quintile_with_its_own_holdout(found: JudgedEvidence) -> None:
     assert len(found.quintiles) == 5
     assert [f.predicted for f in found.quintiles] == sorted(f.predicted for f in found.quintiles)
     assert sum(f.inside for f in found.quintiles) >= 4
     assert found.quintiles[-1].realised > found.quintiles[0].realised
 
 
-def test_the_wanted_offer_is_the_best_one_and_none_where_none_is_worth_it(found: Judged, shop: Case) -> None:
+def test_the_wanted_offer_is_the_best_one_and_none_where_none_is_worth_it(found: JudgedEvidence, shop: Case) -> None:
     slots = found.evidence.slots
     wanted = []
     for opened in shop.decisions["candidates"]:
@@ -96,7 +94,7 @@ def test_the_wanted_offer_is_the_best_one_and_none_where_none_is_worth_it(found:
     assert -1 in wanted
 
 
-def test_without_evidence_nothing_closes_and_the_factor_stays_one(found: Judged) -> None:
+def test_without_evidence_nothing_closes_and_the_factor_stays_one(found: JudgedEvidence) -> None:
     nobody = np.zeros(len(found.evidence.slots), bool)
     learned = recalibrate(found.evidence.slots, nobody, 0.3, found.evidence.settings)
     assert (learned.measured, learned.whole.ratio, learned.closed) == (None, 1.0, ())
@@ -268,7 +266,7 @@ def test_a_drift_of_the_effect_is_seen_between_two_weeks_of_decisions(shop: Case
     assert "effects have drifted" in next_release(changed, str).why
 
 
-def test_luck_is_not_counted_as_skill(found: Judged) -> None:
+def test_luck_is_not_counted_as_skill(found: JudgedEvidence) -> None:
     slots = found.evidence.slots
     half = hash_units("learn half", slots.customer_id) < 0.5
     plain = crossed(slots, 0.3, 0.3, found.evidence.settings)

@@ -9,7 +9,8 @@ import pytest
 
 from promolift.errors import ConfigError
 from promolift.learn.release import Guardrails
-from promolift.steps.loop import Loop, LoopSettings, loses, run_loop
+from promolift.results.loop import LoopSettings
+from promolift.steps.loop import Loop, loses, run_loop
 from promolift.steps.loop_numbers import stretch
 from promolift.steps.loop_run import run_simulation
 

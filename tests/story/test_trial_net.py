@@ -11,11 +11,10 @@ import pytest
 from promolift.effect import core
 from promolift.errors import StepError
 from promolift.pages import render_page
+from promolift.pages.trial import page_of
 from promolift.results.trial import TrialFit, TrialJudged, TrialPlanned, TrialResults, TrialSettings
-from promolift.steps import trial
-from promolift.steps.trial_page import page_of
-from promolift.steps.trial_report import write_trial
 from promolift.store import Store
+from promolift.trials import report
 
 pytestmark = pytest.mark.xdist_group("trial_net")  # one worker makes the fixtures, which take long
 
@@ -66,8 +65,8 @@ class Told:
 
     def policies(self, outcome: str) -> dict[str, dict[str, float]]:
         """Policies of one outcome by name."""
-        assert self.results.tables.judged
-        rows = self.results.tables.judged.policies.filter(pl.col("outcome") == outcome)
+        assert self.results.judged
+        rows = self.results.judged.policies.filter(pl.col("outcome") == outcome)
         return {row["policy"]: row for row in rows.iter_rows(named=True)}
 
 
@@ -75,9 +74,9 @@ def tell(folder: Path, data: pl.DataFrame, settings: TrialSettings) -> Told:
     """Run all verbs."""
     data.write_csv(folder / "t.csv")
     with Store(folder / "w") as store:
-        trial.fit(store, folder / "t.csv", settings, quiet)
-        evaluated, explained = trial.evaluate(store, quiet).text, trial.explain(store).text
-        write_trial(store, folder / "out", quiet)
+        report.fit(store, folder / "t.csv", settings, quiet)
+        evaluated, explained = report.evaluate(store, quiet).text, report.explain(store, quiet).text
+        report.report(store, folder / "out", quiet)
         page = (folder / "out/trial.html").read_text("utf-8")
         return Told(data, TrialResults.load(store), evaluated, explained, page)
 
@@ -95,13 +94,13 @@ def few(tmp_path_factory: pytest.TempPathFactory) -> Told:
 
 
 def test_where_everybody_gains_less_than_it_costs_nobody_is_recommended(loss: Told) -> None:
-    money = loss.results.tables.fitted.effects.row(1, named=True)
+    money = loss.results.fitted.effects.row(1, named=True)
     assert money["effect"] > 0 > money["net"]
     policies = loss.policies("amount")
     assert policies["everybody: letter"]["lead"] < 0
     assert policies["recommended"]["treated"] == 0
     assert loss.results.planned
-    assert loss.results.planned.treated == 0
+    assert loss.results.planned.note.treated == 0
     for text in (loss.evaluated, loss.page):
         assert f"Recommended: {NOBODY}" in text
         assert "beats everybody" not in text
@@ -122,9 +121,8 @@ def test_where_a_few_pay_all_say_the_few(few: Told) -> None:
     assert planned
     truth = 2.5 * few.frame["keen"].sum()  # all keen customers treated, nobody else
     assert ours["added_low"] < truth < ours["added_high"]
-    assert planned.low < truth < planned.high
-    assert few.results.tables.planned
-    chosen = few.frame["keen"].to_numpy()[few.results.tables.planned.plan["row"].to_numpy() - 1]
+    assert planned.note.low < truth < planned.note.high
+    chosen = few.frame["keen"].to_numpy()[planned["row"].to_numpy() - 1]
     assert chosen.mean() > 0.95
 
 
@@ -175,7 +173,7 @@ def test_a_cost_moves_gains_by_itself_and_teaches_nothing() -> None:
     data = frame(keen=0.35, others=0.0)
     given = (data.select("keen", "age"), (data["letter"] == "letter").to_numpy(), data["amount"].to_numpy())
     gross, net = (
-        core.fit(*given, settings=core.EffectSettings(rich=("additive",), folds=2, cost=cost)) for cost in (0.0, 0.8)
+        core.fit(*given, settings=core.EffectSettings(rich=("additive",), folds=2), cost_NK=cost) for cost in (0.0, 0.8)
     )
     asked = data.select("keen", "age")
     assert (gross.verdict.weight_C == net.verdict.weight_C).all()
@@ -183,7 +181,7 @@ def test_a_cost_moves_gains_by_itself_and_teaches_nothing() -> None:
     assert net.predict(asked).se_NK == pytest.approx(gross.predict(asked).se_NK)
     assert (gross.best_arm, net.best_arm) == (1, 0)
     again = core.EffectModel.from_parts(*net.to_parts())
-    assert again.cost == 0.8
+    assert again.cost_K == 0.8
     assert "its cost of 0.8 taken off" in again.explain(("none", "letter"))
 
 
@@ -193,17 +191,17 @@ def test_cut_amounts_do_not_face_the_whole_cost() -> None:
     treated = rng.random(20_000) < 0.5
     bought = rng.random(20_000) < np.where(treated, 0.4, 0.2)
     amount = bought * np.where(rng.random(20_000) < 0.1, 40.0, 1.0)  # the letter adds 0.2 x 4.9 = 0.98
-    settings = core.EffectSettings(rich=(), folds=2, cost=0.6)
-    assert core.fit(rng.normal(size=(20_000, 1)), treated, amount, settings=settings).best_arm == 1
-    dear = core.EffectSettings(rich=(), folds=2, cost=1.4)
-    assert core.fit(rng.normal(size=(20_000, 1)), treated, amount, settings=dear).best_arm == 0
+    lean = core.EffectSettings(rich=(), folds=2)
+    for cost, best in ((0.6, 1), (1.4, 0)):
+        model = core.fit(rng.normal(size=(20_000, 1)), treated, amount, settings=lean, cost_NK=cost)
+        assert model.best_arm == best
 
 
 def test_a_trial_that_knows_nothing_of_its_customers_tells_the_net_effect_too(tmp_path: Path) -> None:
     frame(keen=0.05, others=0.05).select("letter", "bought", "amount").write_csv(tmp_path / "t.csv")
     with Store(tmp_path / "w") as store:
-        trial.fit(store, tmp_path / "t.csv", SETTINGS, quiet)
-        explained, page = trial.explain(store).text, render_page(page_of(TrialResults.load(store)))
+        report.fit(store, tmp_path / "t.csv", SETTINGS, quiet)
+        explained, page = report.explain(store, quiet).text, render_page(page_of(TrialResults.load(store)))
     assert re.search(r"net of 1 a customer treated, margin 100.%: -0\.\d+ \(-", explained)
     assert "net of $1.00 a customer treated" in page
     assert "all would be treated alike" in page
@@ -216,11 +214,11 @@ def test_a_new_fit_forgets_what_was_judged_and_planned_of_the_old_one(tmp_path: 
         for note, said in ((TrialFit, "effect fit"), (TrialJudged, "effect evaluate"), (TrialPlanned, "effect report")):
             with pytest.raises(StepError, match=f"run `promolift {said}`"):
                 note.load(store)
-        trial.fit(store, tmp_path / "t.csv", settings, quiet)
-        trial.evaluate(store, quiet)
-        trial.plan(store, quiet)
+        report.fit(store, tmp_path / "t.csv", settings, quiet)
+        report.evaluate(store, quiet)
+        report.report(store, tmp_path / "out", quiet)
         assert TrialResults.load(store).judged
-        trial.fit(store, tmp_path / "t.csv", settings.model_copy(update={"cost": 0.1}), quiet)
+        report.fit(store, tmp_path / "t.csv", settings.model_copy(update={"cost": 0.1}), quiet)
         found = TrialResults.load(store)
         assert (found.judged, found.planned) == (None, None)
         assert "`promolift effect evaluate` has not run" in render_page(page_of(TrialResults.load(store)))

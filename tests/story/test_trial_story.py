@@ -12,16 +12,18 @@ import pytest
 from promolift.cli import main
 from promolift.errors import ConfigError, InputError, StepError, SupportError
 from promolift.pages import render_page
-from promolift.results.trial import TrialFit, TrialResults
-from promolift.steps import trial
-from promolift.steps.trial_page import page_of
-from promolift.steps.trial_report import trial_settings, write_trial
+from promolift.pages.trial import page_of
+from promolift.results.trial import TrialFit, TrialResults, TrialSettings
 from promolift.store import Store
+from promolift.trials import report
+from promolift.trials.fit import depth_curves
+from promolift.trials.read import read
+from promolift.trials.report import trial_settings
 
 pytestmark = pytest.mark.xdist_group("trial_story")  # one worker makes the fixture, which takes long
 
 HILLSTROM = Path(__file__).parents[2].parent / "shared/data/hillstrom.csv"
-SETTINGS = trial.TrialSettings(
+SETTINGS = TrialSettings(
     name="Two letters", treatment="letter", control="none", rates=("came",), money="spent", placebos=("before",),
     planned="equal", cost=0.5, margin_rate=0.5,
 )  # fmt: skip
@@ -53,9 +55,9 @@ def write(path: Path, rows: int = 1500, change: Callable[[pl.DataFrame], pl.Data
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     work = tmp_path_factory.mktemp("trial")
     with Store(work / "work") as store:
-        trial.fit(store, write(work / "trial.csv"), SETTINGS, lambda *told: None)
-        trial.evaluate(store, lambda *told: None)
-        write_trial(store, work / "out", lambda *told: None)
+        report.fit(store, write(work / "trial.csv"), SETTINGS, lambda *told: None)
+        report.evaluate(store, lambda *told: None)
+        report.report(store, work / "out", lambda *told: None)
     return work
 
 
@@ -64,7 +66,7 @@ def test_average_effects_are_the_true_ones_and_drawn_by_lot(folder: Path) -> Non
         found, effects = TrialFit.load(store), store.frame("trial_effects")
     assert found.level == "randomised"
     assert "who" not in found.features
-    rows = {(r["outcome"], found.arms[r["arm"]]): r for r in effects.iter_rows(named=True)}
+    rows = {(r["outcome"], r["arm"]): r for r in effects.iter_rows(named=True)}
     truth = {("came", "a"): 0.0, ("came", "b"): 0.2, ("spent", "b"): 4.0}
     for key, true in truth.items():
         assert rows[key]["low"] - 0.5 * rows[key]["se"] < true < rows[key]["high"] + 0.5 * rows[key]["se"], key
@@ -72,8 +74,8 @@ def test_average_effects_are_the_true_ones_and_drawn_by_lot(folder: Path) -> Non
 
 def test_those_who_gain_are_found_and_judged_unseen(folder: Path) -> None:
     with Store(folder / "work") as store:
-        qini, explained = store.frame("trial_qini"), trial.explain(store).text
-    b = qini.filter((pl.col("outcome") == "came") & (pl.col("arm") == 2) & (pl.col("by") == "effect"))
+        qini, explained = store.frame("trial_qini"), report.explain(store, lambda *told: None).text
+    b = qini.filter((pl.col("outcome") == "came") & (pl.col("arm") == "b") & (pl.col("by") == "effect"))
     assert b["low"].item() > 0
     assert "b adds" in explained
     assert "treatment 2" not in explained
@@ -97,17 +99,17 @@ def test_depths_drawn_by_lot_become_a_curve(tmp_path: Path) -> None:
     pl.DataFrame({"past": past, "depth": depth, "spent": spent}).write_csv(tmp_path / "t.csv")
     said = ["treatment=depth", "control=0", "money=spent", "planned=equal", "dose=true"]
     settings = trial_settings(None, said)
-    data = trial.read(tmp_path / "t.csv", settings)
-    curve = trial.depth_curves(data, np.arange(3000), settings, "randomised")
+    data = read(tmp_path / "t.csv", settings)
+    curve = depth_curves(data, "randomised")
     deep = {r["segment"]: r for r in curve.filter(pl.col("depth") > 0.29).iter_rows(named=True)}
     assert deep["everybody"]["low"] < 0.3 * 3 * 2 < deep["everybody"]["high"]
     assert deep["lowest third"]["gain"] < 0.5 * deep["highest third"]["gain"]
-    paid = trial.depth_curves(data, np.arange(3000), settings.model_copy(update={"cost": 0.7}), "randomised")
+    paid = depth_curves(read(tmp_path / "t.csv", settings.model_copy(update={"cost": 0.7})), "randomised")
     assert paid["gain"].to_numpy() == pytest.approx(curve["gain"].to_numpy() - 0.7)
     with pytest.raises(SupportError, match="drawn by lot"):
-        trial.depth_curves(data, np.arange(3000), settings, "adjusted")
+        depth_curves(data, "adjusted")
     with pytest.raises(InputError, match="no depths"):
-        trial.depth_curves(replace(data, arms=("none", "a", "b", "c")), np.arange(3000), settings, "randomised")
+        depth_curves(replace(data, arms=("none", "a", "b", "c")), "randomised")
 
 
 def test_a_trial_that_lost_customers_of_one_arm_is_refused(tmp_path: Path) -> None:
@@ -115,7 +117,7 @@ def test_a_trial_that_lost_customers_of_one_arm_is_refused(tmp_path: Path) -> No
         return frame.filter(~((pl.col("letter") == "b") & (pl.col("came") == 0) & (pl.col("score") > 0)))
 
     with Store(tmp_path / "w") as store, pytest.raises(SupportError, match="no effect can be claimed"):
-        trial.fit(store, write(tmp_path / "t.csv", change=lose), SETTINGS, lambda *told: None)
+        report.fit(store, write(tmp_path / "t.csv", change=lose), SETTINGS, lambda *told: None)
 
 
 def test_letters_sent_to_the_old_alone_have_no_effect_to_read(tmp_path: Path) -> None:
@@ -124,7 +126,7 @@ def test_letters_sent_to_the_old_alone_have_no_effect_to_read(tmp_path: Path) ->
 
     open_ = SETTINGS.model_copy(update={"planned": None})
     with Store(tmp_path / "w") as store, pytest.raises(SupportError, match="no effect can be claimed"):
-        trial.fit(store, write(tmp_path / "t.csv", change=best), open_, lambda *told: None)
+        report.fit(store, write(tmp_path / "t.csv", change=best), open_, lambda *told: None)
 
 
 def test_what_was_not_drawn_by_lot_is_adjusted_and_says_how_strong_a_hidden_cause_must_be(tmp_path: Path) -> None:
@@ -137,7 +139,7 @@ def test_what_was_not_drawn_by_lot_is_adjusted_and_says_how_strong_a_hidden_caus
 
     settings = SETTINGS.model_copy(update={"planned": None, "money": None, "placebos": ()})
     with Store(tmp_path / "w") as store:
-        notes = trial.fit(store, write(tmp_path / "t.csv", 1200, chosen), settings, lambda *told: None)
+        notes = report.fit(store, write(tmp_path / "t.csv", 1200, chosen), settings, lambda *told: None)
         page = render_page(page_of(TrialResults.load(store)))
         effect = store.frame("trial_effects").row(0, named=True)
     assert notes.figures["level"] == "adjusted"
@@ -161,7 +163,7 @@ def test_what_was_not_drawn_by_lot_is_adjusted_and_says_how_strong_a_hidden_caus
 def test_columns_that_mean_something_else_are_told(tmp_path: Path, change: dict[str, object], told: str) -> None:
     settings = SETTINGS.model_copy(update=change)
     with Store(tmp_path / "w") as store, pytest.raises(InputError, match=told):
-        trial.fit(store, write(tmp_path / "t.csv", 300), settings, lambda *told: None)
+        report.fit(store, write(tmp_path / "t.csv", 300), settings, lambda *told: None)
 
 
 def test_settings_say_what_is_missing(tmp_path: Path) -> None:
@@ -181,7 +183,7 @@ def test_settings_say_what_is_missing(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"no \[trial\] part"):
         trial_settings(tmp_path / "s.toml", ())
     with Store(tmp_path / "w") as store, pytest.raises(StepError, match="no result 'trial'"):
-        trial.evaluate(store, lambda *told: None)
+        report.evaluate(store, lambda *told: None)
 
 
 def verb(*words: str) -> int:
@@ -205,8 +207,8 @@ def test_the_verbs_go_from_file_to_page(tmp_path: Path, capsys: pytest.CaptureFi
 
 @pytest.mark.skipif(not HILLSTROM.exists(), reason="needs hillstrom.csv in ../shared/data")
 def test_the_file_of_the_demo_is_read_as_its_settings_say() -> None:
-    settings = trial_settings(Path(trial.__file__).parents[1] / "hillstrom.toml", ())
-    data = trial.read(HILLSTROM, settings)
+    settings = trial_settings(Path(report.__file__).parents[1] / "hillstrom.toml", ())
+    data = read(HILLSTROM, settings)
     assert data.arms == ("No E-Mail", "Mens E-Mail", "Womens E-Mail")
     assert len(data.arm_N) == 64_000
     assert data.features.columns == [

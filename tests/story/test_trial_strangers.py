@@ -8,11 +8,12 @@ import pytest
 
 from promolift.errors import ConfigError, InputError, StepError, SupportError
 from promolift.pages import render_page
-from promolift.results.trial import TrialResults
-from promolift.steps import trial
-from promolift.steps.trial_page import page_of
-from promolift.steps.trial_report import trial_settings, write_trial
+from promolift.pages.trial import page_of
+from promolift.results.trial import TrialResults, TrialSettings
 from promolift.store import Store
+from promolift.trials import read as rows
+from promolift.trials import report
+from promolift.trials.report import trial_settings
 
 N = 600
 
@@ -30,10 +31,10 @@ def table(**more: object) -> pl.DataFrame:
     return pl.DataFrame({**columns, **more})
 
 
-def read(folder: Path, frame: pl.DataFrame, **more: object) -> trial.TrialData:
+def read(folder: Path, frame: pl.DataFrame, **more: object) -> rows.TrialData:
     frame.write_csv(folder / "t.csv")
     base = {"treatment": "offer", "control": "no", "rates": ("bought",), "planned": "equal"}
-    return trial.read(folder / "t.csv", trial.TrialSettings.parse(base | more, "t"))
+    return rows.read(folder / "t.csv", TrialSettings.parse(base | more, "t"))
 
 
 def test_a_feature_that_only_the_treated_have_is_refused_with_both_remedies(tmp_path: Path) -> None:
@@ -74,7 +75,7 @@ def test_a_refusal_tells_what_is_doubtful_about_the_columns(tmp_path: Path) -> N
     frame.with_columns(y_cfactual=pl.col("age") * 1.5).write_csv(tmp_path / "t.csv")
     settings = trial_settings(None, ["treatment=offer", "control=no", "rates=bought"])
     with Store(tmp_path / "w") as store, pytest.raises(SupportError, match=r"no overlap.*before the treatment: y_cfac"):
-        trial.fit(store, tmp_path / "t.csv", settings, quiet)
+        report.fit(store, tmp_path / "t.csv", settings, quiet)
 
 
 def test_names_of_customers_are_no_features(tmp_path: Path) -> None:
@@ -118,24 +119,24 @@ def test_shares_that_differ_between_groups_are_a_lot_within_them(tmp_path: Path)
     settings = trial_settings(None, [*pairs, "strata=tier", "planned.gold=0.2,0.8", "planned.base=0.8,0.2"])
     assert settings.planned == {"gold": (0.2, 0.8), "base": (0.8, 0.2)}
     with Store(tmp_path / "w") as store:
-        notes = trial.fit(store, tmp_path / "t.csv", settings, quiet)
+        notes = report.fit(store, tmp_path / "t.csv", settings, quiet)
         effect = store.frame("trial_effects").row(0, named=True)
-        assert trial.evaluate(store, quiet).figures["qini"] == []  # fair only where chances are the same for all
+        assert report.evaluate(store, quiet).figures["qini"] == []  # fair only where chances are the same for all
     assert notes.figures["level"] == "randomised"
     assert effect["low"] < 0 < effect["high"]
     assert effect["high"] < 0.15  # the plain difference of means is 0.3
     later = groups().with_columns(margin=pl.col("bought") * 9 - (pl.col("offer") == "yes"))
     later.write_csv(tmp_path / "t.csv")
     with Store(tmp_path / "w") as store:
-        spoilt = trial.fit(store, tmp_path / "t.csv", settings, quiet)
+        spoilt = report.fit(store, tmp_path / "t.csv", settings, quiet)
     # The group differs most between arms, but as planned: the column that does not is named.
     assert spoilt.figures["level"] == "adjusted"
     assert any("furthest apart, in standard deviations: 'margin' by" in reason for reason in spoilt.figures["reasons"])
     assert "known before the treatment: margin?" in spoilt.figures["doubts"][0]
     with pytest.raises(InputError, match="'gold' has no planned shares"):
-        trial.read(tmp_path / "t.csv", settings.model_copy(update={"planned": {"base": (0.8, 0.2)}}))
+        rows.read(tmp_path / "t.csv", settings.model_copy(update={"planned": {"base": (0.8, 0.2)}}))
     with pytest.raises(InputError, match="3 shares for 2 arms"):
-        trial.read(tmp_path / "t.csv", settings.model_copy(update={"planned": {"base": (0.8, 0.1, 0.1)}}))
+        rows.read(tmp_path / "t.csv", settings.model_copy(update={"planned": {"base": (0.8, 0.1, 0.1)}}))
     with pytest.raises(ConfigError, match="give both"):
         trial_settings(None, [*pairs, "strata=tier", "planned=equal"])
 
@@ -149,7 +150,7 @@ def test_a_lot_that_hung_on_a_feature_names_it_and_is_not_called_a_lot(tmp_path:
     frame.write_csv(tmp_path / "t.csv")
     settings = trial_settings(None, ["treatment=offer", "control=no", "rates=bought", "planned=equal"])
     with Store(tmp_path / "w") as store:
-        notes = trial.fit(store, tmp_path / "t.csv", settings, quiet)
+        notes = report.fit(store, tmp_path / "t.csv", settings, quiet)
     assert notes.figures["level"] == "adjusted"
     assert any("furthest apart, in standard deviations: 'age' by" in reason for reason in notes.figures["reasons"])
     assert any(reason.startswith("not randomised as stated") for reason in notes.figures["reasons"])
@@ -159,15 +160,15 @@ def test_a_trial_that_knows_nothing_of_its_customers_has_an_average_effect(tmp_p
     table(client_id=[f"c{n}" for n in range(N)]).drop("age").write_csv(tmp_path / "t.csv")
     settings = trial_settings(None, ["treatment=offer", "control=no", "rates=bought", "planned=equal"])
     with Store(tmp_path / "w") as store:
-        notes = trial.fit(store, tmp_path / "t.csv", settings, quiet)
+        notes = report.fit(store, tmp_path / "t.csv", settings, quiet)
         effect = store.frame("trial_effects").row(0, named=True)
         assert notes.figures["level"] == "randomised"
         assert effect["low"] < 0.2 < effect["high"]
         assert "points (" in notes.text
-        assert trial.explain(store).text == notes.text
+        assert report.explain(store, quiet).text == notes.text
         with pytest.raises(StepError, match="nothing was known"):
-            trial.evaluate(store, quiet)
-        write_trial(store, tmp_path / "out", quiet)
+            report.evaluate(store, quiet)
+        report.report(store, tmp_path / "out", quiet)
         assert "Left out as names of customers: client_id" in render_page(page_of(TrialResults.load(store)))
 
 
@@ -208,9 +209,9 @@ def test_a_judgement_by_models_of_a_sample_says_so(tmp_path: Path, monkeypatch: 
     table().write_csv(tmp_path / "t.csv")
     settings = trial_settings(None, ["treatment=offer", "control=no", "rates=bought", "planned=equal"])
     with Store(tmp_path / "w") as store:
-        trial.fit(store, tmp_path / "t.csv", settings, quiet)
+        report.fit(store, tmp_path / "t.csv", settings, quiet)
         heard: list[float] = []
-        found = trial.evaluate(store, lambda _, share, __: heard.append(share))
+        found = report.evaluate(store, lambda _, share, __: heard.append(share))
         page = render_page(page_of(TrialResults.load(store)))
     said = "models of bought learned from 200 of about 300 customers of the other half, drawn by hash"
     assert said in found.text

@@ -233,8 +233,6 @@ class EffectSettings(Settings):
     only enter the mixture. `folds` judge them (None: 5, with more rows fewer). `alpha`: probability of
     seeing differences in noise. `level`: whether treatments were randomised or are compared after adjustment.
     `bound`: standard errors by which the policy must do better than the best fixed arm before it leaves it.
-    `cost` of treating one customer, in the outcome's unit: every gain is net of it. It is known, so nothing has to
-    learn it: the learners see the outcome alone.
     """
 
     simple: tuple[Simple, ...] = Field(default=("proportional", "segment"), min_length=1)
@@ -244,7 +242,6 @@ class EffectSettings(Settings):
     folds: int | None = Field(default=None, ge=2, le=20)
     alpha: float = Field(default=0.05, gt=0, lt=1)
     bound: float = Field(default=2.0, ge=0)
-    cost: float = Field(default=0.0, ge=0)
     level: Level = "randomised"
     seed: int = 0
 
@@ -259,7 +256,7 @@ DEFAULT = EffectSettings()
 
 @dataclass(frozen=True)
 class Average:
-    """Average effect of each treatment over control, net of cost, doubly robust, with its standard error."""
+    """Average effect of each treatment over control, net of mean cost, doubly robust, with its standard error."""
 
     gain_K: Floats
     se_K: Floats
@@ -272,6 +269,7 @@ class EffectModel:
     `mean_JKC` is what each model says of the average customer, taken off before its weight is applied.
     The average and the judgement use all rows, even where only `learned` of them taught the models.
     `other_arms` are the arms that may replace `best_arm`, the best for everybody alike once amounts are winsorised.
+    `cost_K`: mean cost of each treatment, taken off the average.
     """
 
     encoder: FeatureEncoder
@@ -284,8 +282,8 @@ class EffectModel:
     other_arms: Ints
     level: Level
     rows: int
+    cost_K: Floats
     learned: int | None = None  # rows the models learned from, where not all
-    cost: float = 0.0  # of treating one customer: taken off the average, so that every gain is net of it
 
     @property
     def chosen(self) -> dict[str, float] | Literal["none"]:
@@ -298,9 +296,10 @@ class EffectModel:
         """Out-of-fold score of each learner: `learner, score, se, z, weight` (see Selection)."""
         return self.verdict.table(self.learners)
 
-    def predict(self, features: Features) -> Effect:
+    def predict(self, features: Features, cost_NK: ArrayLike | None = None) -> Effect:
         """Gain of each customer and treatment, net of cost: the average and the chosen learners' differences from it.
 
+        `cost_NK` is what treating these customers costs, as in `fit`; left out, what it cost on average in training.
         The standard error joins that of the average with the spread of the folds' models (delete-a-group jackknife).
         It knows nothing of differences that no learner could see.
         """
@@ -312,11 +311,13 @@ class EffectModel:
                 each[j, part] = (gains(models, x_NF[part]) - self.mean_JKC[j]) @ weights
         jackknife = (len(each) - 1) * each.var(axis=0)
         gain_NK = self.average.gain_K + each.mean(axis=0)
+        if cost_NK is not None:
+            gain_NK = gain_NK + (self.cost_K - _costs(cost_NK, gain_NK.shape))
         return Effect(gain_NK, np.sqrt(self.average.se_K**2 + jackknife), self.level)
 
-    def policy(self, features: Features) -> Ints:
+    def policy(self, features: Features, cost_NK: ArrayLike | None = None) -> Ints:
         """Recommended arm of each customer: the best fixed one unless another proved better for customers like them."""
-        value_NA = _over_control(self.predict(features).gain_NK)
+        value_NA = _over_control(self.predict(features, cost_NK).gain_NK)
         barred = np.ones(value_NA.shape[1], dtype=bool)
         barred[[self.best_arm, *self.other_arms]] = False
         value_NA[:, barred] = -np.inf
@@ -331,8 +332,14 @@ class EffectModel:
         names = arms or [f"treatment {arm}" for arm in range(len(self.average.gain_K) + 1)]
         pairs = zip(names[1:], self.average.gain_K, self.average.se_K, strict=True)
         effects = "; ".join(f"{name} adds {gain:.4g} (s.e. {se:.2g})" for name, gain, se in pairs)
-        effects += f", its cost of {self.cost:g} taken off" if self.cost else ""
+        effects += f", {self._paid(names)} taken off" if self.cost_K.any() else ""
         return f"Evidence: {self.level}, {self.rows} customers; on average {effects}.{self._taught()} {self._why()}"
+
+    def _paid(self, names: Sequence[str]) -> str:
+        if (self.cost_K == self.cost_K[0]).all():
+            return f"its cost of {self.cost_K[0]:g}"
+        each = (f"{cost:.4g} ({name})" for name, cost in zip(names[1:], self.cost_K, strict=True))
+        return f"their costs of {', '.join(each)}"
 
     def advice(self, arms: Sequence[str] | None = None) -> str:
         """Which arm is best for everybody alike, and which may replace it for some."""
@@ -386,6 +393,7 @@ def fit(
     outcome_N: ArrayLike,
     *,
     propensity_NK: ArrayLike | Literal["estimate"] | None = None,
+    cost_NK: ArrayLike = 0.0,
     settings: EffectSettings = DEFAULT,
     on_progress: Callable[[float], object] | None = None,
 ) -> EffectModel:
@@ -393,11 +401,17 @@ def fit(
 
     `treatment_N` is 0 for control, 1..K for treatments. `propensity_NK` is each treatment's propensity, or each arm's
     with control first (one row will do for all customers alike); None: the arms' shares; "estimate": learned from the
-    features, which makes the level `adjusted`. The order of rows changes nothing. `on_progress` hears the share
-    of the folds done. Raises InputError or SupportError for what cannot be used.
+    features, which makes the level `adjusted`. `cost_NK` of treating, in the outcome's unit: one number, one for each
+    treatment (1 x K), or for each customer and treatment. Every gain is net of it; it is known, so nothing has to learn
+    it: the learners see the outcome alone. The order of rows changes nothing. `on_progress` hears the share of the
+    folds done. Raises InputError or SupportError for what cannot be used.
     """
     encoder = encoder_of(features_NF)
     trial = _trial(encoder, features_NF, treatment_N, outcome_N, propensity_NK, settings.seed)
+    order = np.argsort(trial.key_N)  # so that sums too do not hang on the order of rows
+    trial = rows_of(trial, order)
+    cost_NK = _costs(cost_NK, (len(order), trial.arms - 1), order)
+    cost_K = cost_NK.mean(axis=0)
     folds = settings.folds or next((few for weight, few in FOLDS if weight_of(trial) < weight), 2)
     learned = learnable(trial)
     fold_N = ((trial.key_N >> np.uint64(8)) % np.uint64(folds)).astype(np.int64)
@@ -413,19 +427,20 @@ def fit(
             on_progress((fold + 1) / folds)
     rule = SelectionRule(len(settings.simple), settings.alpha, settings.seed)
     verdict = judge(gain_NKC, psi_NK, fold_N, rule)
-    best = _best(trial, psi_NK, settings.cost)
-    psi_NK -= settings.cost
+    best = _best(trial, psi_NK, cost_K)
+    psi_NK -= cost_K
     average = Average(psi_NK.mean(axis=0), psi_NK.std(axis=0, ddof=1) / np.sqrt(len(psi_NK)))
     chosen = np.flatnonzero(verdict.weight_C > 0)
     kept = tuple(tuple(models[c] for c in chosen) for models in fitted) if chosen.size else ()
     mean_JKC = np.stack([gain_NKC[fold_N == j][:, :, chosen].mean(axis=0) for j in range(folds)])
     differ_NK = gain_NKC @ verdict.weight_C
-    value_NA = _over_control(average.gain_K + differ_NK - differ_NK.mean(axis=0))
-    others = other_arms(value_NA, _over_control(psi_NK), best, settings.bound)
+    more_NK = cost_NK - cost_K  # what treating a customer costs beyond the average
+    value_NA = _over_control(average.gain_K + differ_NK - differ_NK.mean(axis=0) - more_NK)
+    others = other_arms(value_NA, _over_control(psi_NK - more_NK), best, settings.bound)
     level: Level = "adjusted" if _estimated(propensity_NK) and settings.level == "randomised" else settings.level
     return EffectModel(
-        encoder, average, settings.learners, verdict, kept, mean_JKC, best, others, level, len(fold_N),
-        learned if learned < len(fold_N) else None, settings.cost,
+        encoder, average, settings.learners, verdict, kept, mean_JKC, best, others, level, len(fold_N), cost_K,
+        learned if learned < len(fold_N) else None,
     )  # fmt: skip
 
 
@@ -496,16 +511,27 @@ def _over_control(gain_NK: Floats) -> Floats:
     return np.column_stack([np.zeros(len(gain_NK)), gain_NK])
 
 
-def _best(trial: TrialArrays, psi_NK: Floats, cost: float) -> int:
+def _costs(cost: ArrayLike, shape: tuple[int, ...], order: Ints | None = None) -> Floats:
+    """Costs of treating as a row for each customer, in this order, or one row for all of them alike."""
+    cost_NK = np.atleast_2d(np.asarray(cost, dtype=np.float64))
+    if cost_NK.ndim > 2 or len(cost_NK) not in (1, shape[0]) or cost_NK.shape[1] not in (1, shape[1]):
+        raise InputError(f"cost: shape {cost_NK.shape} for {shape[0]} customers and {shape[1]} treatments")
+    if not np.isfinite(cost_NK).all():
+        raise InputError("cost: some are missing or infinite; give a number for every customer and treatment")
+    wide_NK = np.broadcast_to(cost_NK, (len(cost_NK), shape[1]))
+    return np.asarray(wide_NK if order is None or len(wide_NK) == 1 else wide_NK[order])
+
+
+def _best(trial: TrialArrays, psi_NK: Floats, cost_K: Floats) -> int:
     """The arm with the best doubly robust mean of winsorised outcomes: heavy tails misled plain ones in simulation.
 
-    Gains are held to have lost the share that outcomes lost: cut ones would face the whole `cost`.
+    Gains are held to have lost the share that outcomes lost: cut ones would face the whole cost.
     """
     cut_N = winsorised(trial.outcome_N, CUT)
     excess = replace(trial, outcome_N=trial.outcome_N - cut_N)
     cut_NK = psi_NK - scores(excess, np.zeros_like(trial.prob_NA))
     whole = float(np.abs(trial.outcome_N).sum() / max(np.abs(cut_N).sum(), 1e-12))
-    return int(np.r_[0.0, whole * cut_NK.mean(axis=0) - cost].argmax())
+    return int(np.r_[0.0, whole * cut_NK.mean(axis=0) - cost_K].argmax())
 
 
 def _trial(
@@ -516,7 +542,7 @@ def _trial(
     propensity: ArrayLike | None,
     seed: int,
 ) -> TrialArrays:
-    """Check what came in, and sort it by key, so that sums too do not hang on the order of rows."""
+    """Check what came in."""
     x_NF, outcome_N, given_N = encoder.encode(features), numbers(outcome, "outcome"), numbers(treatment, "treatment")
     if not len(x_NF) == len(outcome_N) == len(given_N):
         sizes = f"{len(x_NF)}, {len(given_N)} and {len(outcome_N)}"
@@ -532,7 +558,7 @@ def _trial(
         prob_NA = estimate_propensity(x_NF, arm_N, key_N)
     else:
         prob_NA = _given(count_A[1:] / count_A.sum() if propensity is None else propensity, count_A)
-    return rows_of(TrialArrays(x_NF, arm_N, outcome_N, prob_NA, key_N, tuple(encoder.names)), np.argsort(key_N))
+    return TrialArrays(x_NF, arm_N, outcome_N, prob_NA, key_N, tuple(encoder.names))
 
 
 def _estimated(propensity: object) -> bool:

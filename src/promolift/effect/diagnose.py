@@ -8,7 +8,7 @@ why.
 """
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -230,12 +230,13 @@ class Diagnosis:
 
 @dataclass(frozen=True)
 class _Look:
-    """Balance, placebos and overlap under one set of propensities."""
+    """Balance, placebos and overlap under one set of propensities; `names` of arms as sentences call them."""
 
     balance: pl.DataFrame
     placebos: pl.DataFrame
     overlap: Overlap
     prob_NA: Floats
+    names: tuple[str, ...]
 
 
 def diagnose(
@@ -245,21 +246,24 @@ def diagnose(
     planned_A: ArrayLike | None = None,
     propensity_NA: ArrayLike | None = None,
     placebos: Mapping[str, ArrayLike] | None = None,
+    names: Sequence[str] | None = None,
     settings: DiagnoseSettings = DiagnoseSettings(),  # noqa: B008 - frozen
 ) -> Diagnosis:
     """The evidence level of comparing these arms, and its diagnostics.
 
     `features` are what was known before. `planned_A` states that arms were randomised with these shares (or N x A
     propensities). `placebos` are outcomes that no arm can have moved, such as spend before. Without `propensity_NA`
-    propensities are estimated out of fold. A wrong sample ratio refuses everything: lost customers cannot be weighted
-    back. Raises SupportError if an arm has too few customers to look at.
+    propensities are estimated out of fold. `names` of the arms, control first, are for the reasons. A wrong sample
+    ratio refuses everything: lost customers cannot be weighted back. Raises SupportError if an arm has too few
+    customers to look at.
     """
     encoder = encoder_of(features)
     x_NF = encoder.encode(features)
     arm_N, arms = _arms(treatment_N, len(x_NF), planned_A)
     columns = _columns(x_NF, encoder.names)
     false = {name: _same_length(numbers(values, name), len(arm_N)) for name, values in (placebos or {}).items()}
-    rows = _Rows(x_NF, arm_N, columns, false)
+    called = tuple(names or [f"arm {arm}" for arm in range(arms)])
+    rows = _Rows(x_NF, arm_N, columns, false, called)
     reasons: list[str] = []
     checks: list[Check] = []
     if planned_A is not None:
@@ -357,17 +361,19 @@ class _Rows:
     arm_N: Ints
     columns: _Columns
     placebos: dict[str, Floats]
+    arms: tuple[str, ...]
 
 
 def _look(rows: _Rows, prob_NA: Floats, settings: DiagnoseSettings) -> _Look:
     overlap, arms = _overlap(rows.arm_N, prob_NA, settings.min_prob), prob_NA.shape[1]
     counts = np.bincount(rows.arm_N, minlength=arms)
     if counts.min() < 2:
-        raise SupportError(f"diagnose: arm {counts.argmin()} has {counts.min()} customers; there is nothing to compare")
+        fewest = rows.arms[counts.argmin()]
+        raise SupportError(f"diagnose: {fewest} has {counts.min()} customers; there is nothing to compare")
     keep_N = overlap.keep_N
     if np.bincount(rows.arm_N[keep_N], minlength=arms).min() < 2:  # refused for want of overlap: show all that is there
         keep_N, rows = np.ones(len(keep_N), dtype=bool), replace(rows, placebos={})
-    return _Look(_balance(rows, prob_NA, keep_N), _placebos(rows, prob_NA, keep_N), overlap, prob_NA)
+    return _Look(_balance(rows, prob_NA, keep_N), _placebos(rows, prob_NA, keep_N), overlap, prob_NA, rows.arms)
 
 
 def _diagnosis(level: Level | None, reasons: list[str], checks: list[Check], look: _Look) -> Diagnosis:
@@ -438,7 +444,7 @@ def _thin(look: _Look, arm_N: Ints, settings: DiagnoseSettings) -> list[str]:
         found.append(f"no overlap: {share}, so there is nobody to compare them with")
     for a, worth in enumerate(look.overlap.effective_A):
         if worth < settings.least_effective:
-            people = f"the {(arm_N == a).sum()} customers of arm {a} are worth {worth:.0f} after weighting"
+            people = f"the {(arm_N == a).sum()} customers of {look.names[a]} are worth {worth:.0f} after weighting"
             found.append(f"no overlap: {people}, fewer than {settings.least_effective:g}")
     return found
 
@@ -456,7 +462,7 @@ def _unlike(look: _Look, settings: DiagnoseSettings) -> list[str]:
     if worst.is_empty():
         return []
     name, arm, _, after = worst.sort(pl.col("after").abs(), "feature", descending=[True, False]).row(0)
-    return [f"arms differ after weighting: {name!r} by {after:+.2f} standard deviations in arm {arm}"]
+    return [f"arms differ after weighting: {name!r} by {after:+.2f} standard deviations in {look.names[arm]}"]
 
 
 def _furthest(look: _Look) -> str:
@@ -469,7 +475,7 @@ def _furthest(look: _Look) -> str:
 
 def _moved(look: _Look, settings: DiagnoseSettings) -> list[str]:
     return [
-        f"placebo {row['outcome']!r} differs by {row['effect']:.3g} (s.e. {row['se']:.2g}) in arm {row['arm']}"
+        f"placebo {row['outcome']!r} differs by {row['effect']:.3g} (s.e. {row['se']:.2g}) in {look.names[row['arm']]}"
         for row in look.placebos.filter(pl.col("p") < settings.placebo_alpha).iter_rows(named=True)
     ]
 
@@ -490,7 +496,7 @@ class _Arms(NamedTuple):
     """The arm of each customer, and how many arms there are."""
 
     arm_N: Ints
-    count: int
+    arms: int
 
 
 def _arms(treatment_N: ArrayLike, n: int, planned_A: ArrayLike | None) -> _Arms:

@@ -1,14 +1,14 @@
 """Candidates and a discount response in; what each offer is expected to add and cost, with error and evidence."""
 
 from collections.abc import Callable, Iterable
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import polars as pl
 import scipy
 from numpy.typing import NDArray
 
-from promolift.effect.discount import DiscountResponse
+from promolift.effect.discount import DiscountResponse, Level
 from promolift.effect.settings import ValueSettings
 from promolift.hashing import hash_units
 
@@ -17,8 +17,34 @@ SUMS = ("gain_cents", "gain_se_cents", "cost_cents", "added_cents", "subsidy_cen
 DRAWN = ("response_now", "response_net", "reach", "gain_cents")
 
 
+class ResponseModel(Protocol):
+    """What `add_effects` asks of a model of demand: `DiscountResponse`, or one of your own.
+
+    At a discount of depth d a customer's demand is exp(response_now * d) times what it is without one.
+    """
+
+    @property
+    def level(self) -> Level:
+        """How well the response is known; it becomes the evidence of what was bought before."""
+
+    @property
+    def prior_response(self) -> float:
+        """The response taken for offers with a threshold, which have no depth."""
+
+    @property
+    def prior_se(self) -> float:
+        """Its standard error."""
+
+    def respond(self, candidates: pl.DataFrame) -> pl.DataFrame:
+        """The rows of CANDIDATES, all of them and in any order, with three more columns.
+
+        `response_now` is the response in the window, `response_net` the same less what is only bought earlier, and
+        `response_se` the standard error of both.
+        """
+
+
 def add_effects(
-    candidates: pl.DataFrame, response: DiscountResponse, redeem: pl.DataFrame | None, settings: ValueSettings
+    candidates: pl.DataFrame, response: ResponseModel, redeem: pl.DataFrame | None, settings: ValueSettings
 ) -> pl.DataFrame:
     """Add gain_cents, gain_se_cents, cost_cents, added_cents, subsidy_cents, redeem_prob, evidence to CANDIDATES.
 
@@ -76,7 +102,7 @@ def _both(two: pl.DataFrame, each: pl.DataFrame) -> pl.DataFrame:
 
 
 def _add_effects(
-    candidates: pl.DataFrame, response: DiscountResponse, redeem: pl.DataFrame | None, settings: ValueSettings
+    candidates: pl.DataFrame, response: ResponseModel, redeem: pl.DataFrame | None, settings: ValueSettings
 ) -> pl.DataFrame:
     """What `add_effects` promises, for offers on one thing."""
     rows = response.respond(candidates).with_columns(
@@ -111,7 +137,7 @@ def _none(rows: pl.DataFrame) -> pl.DataFrame:
     return rows.with_columns(*(pl.lit(0.0).alias(name) for name in zero), pl.lit(None, pl.String).alias("evidence"))
 
 
-def _percent(rows: pl.DataFrame, response: DiscountResponse, settings: ValueSettings) -> pl.DataFrame:
+def _percent(rows: pl.DataFrame, response: ResponseModel, settings: ValueSettings) -> pl.DataFrame:
     d, base, m = pl.col("depth"), pl.col("base_cents"), pl.col("margin_rate")
     grow, net = (pl.col("response_now") * d).exp(), (pl.col("response_net") * d).exp()
     buys = 1 - (1 - pl.col("buy_prob").fill_null(0.0)) ** grow
@@ -145,7 +171,7 @@ def _percent(rows: pl.DataFrame, response: DiscountResponse, settings: ValueSett
     )
 
 
-def _threshold(rows: pl.DataFrame, response: DiscountResponse, settings: ValueSettings) -> pl.DataFrame:
+def _threshold(rows: pl.DataFrame, response: ResponseModel, settings: ValueSettings) -> pl.DataFrame:
     """Spend-and-save and free delivery: level `assumed`, since nothing in ordinary logs varies them.
 
     Orders are log-normal with the customer's mean and spread. An order counts if it reaches the threshold T by

@@ -134,11 +134,6 @@ class Evidence:
     why: str
     asof_ms: int
 
-    @property
-    def last_ms(self) -> int:
-        """The last moment that the events cover."""
-        return self.asof_ms - 1
-
 
 def read_decisions(file: Path | None, store: Store | None) -> pl.DataFrame:
     """DECISIONS, with `terms` where a server kept them, from a file or the work folder; StepError if there are none."""

@@ -20,7 +20,7 @@ from promolift.learn.lift import Lift, Metric, boundary, lift
 from promolift.learn.power import PowerSettings
 from promolift.learn.sums import sums_by
 from promolift.learning.evidence import VALUES, Evidence, LearnSettings, Slots, worth
-from promolift.results.learned import Coverage, Look, Quintile, Ranged, Weights
+from promolift.results.learned import JudgedPolicy, Look, NotLookedAt, Quintile, Ranged, Weights
 
 Floats = NDArray[np.float64]
 QUINTILES = 5
@@ -40,66 +40,42 @@ class ThenAndNow(NamedTuple):
     now: pl.DataFrame
 
 
-class NotLookedAt(NamedTuple):
-    """A question that the data could not answer, and the reason."""
-
-    what: str
-    why: str
-
-
 @dataclass(frozen=True, eq=False)
-class Judged:
-    """Everything that was found out; `shown` is the smallest gain per customer that this test shows in 4 of 5 cases."""
+class JudgedEvidence(JudgedPolicy):
+    """What was found out, with the customers' rows it was found in, from which the next release learns."""
 
     evidence: Evidence
-    arm: str
-    main: Analysis
-    orders: Analysis
-    discount: Ranged | None
-    looks: tuple[Look, ...]
-    weights: Weights
-    quintiles: tuple[Quintile, ...]
-    predicted: float
-    drifts: tuple[drift.Drift, ...]
-    unseen_drifts: tuple[NotLookedAt, ...]
-    shown: float | None
-
-    @property
-    def verdict(self) -> Verdict:
-        """The one comparison that counts: the policy in force against the holdout, all customers."""
-        return next(v for v in self.main.verdicts if v.arm == self.arm and v.segment == WHOLE)
-
-    @property
-    def compared(self) -> int:
-        """Customers of that comparison, both sides."""
-        return self.verdict.n_arm + self.verdict.n_control
-
-    @property
-    def calibration(self) -> Coverage:
-        """In how many quintiles the prediction lies within what was realised."""
-        return Coverage.of(each.inside for each in self.quintiles)
 
 
-def judge(evidence: Evidence, profiles: ThenAndNow | None) -> Judged:
+def judge(evidence: Evidence, profiles: ThenAndNow | None) -> JudgedEvidence:
     """Judge the policy in force against the holdout; whether customers have changed is known only with `profiles`."""
     arm, share = evidence.release.policy_id, evidence.release.holdout_share
     customers = with_segments(evidence)
     main = analysed(evidence, customers, metric_of(evidence), by_past=True)
     drifts, unseen = drifted(evidence, profiles)
     verdict = next(v for v in main.verdicts if v.arm == arm and v.segment == WHOLE)
-    return Judged(
-        evidence=evidence,
-        arm=arm,
+    slots, settings, joined = evidence.slots, evidence.settings, evidence.joined
+    return JudgedEvidence(
+        release=evidence.release,
+        measure=evidence.measure,
+        why=evidence.why,
+        asof_ms=evidence.asof_ms,
+        window_days=settings.window_days,
+        prior_sd=settings.prior_sd,
+        outcome_counts=joined.outcome_counts,
+        decision_counts=joined.decision_counts,
+        changed_arm=joined.changed_arm,
         main=main,
         orders=analysed(evidence, customers, ORDERS),
-        discount=discounts(customers, arm, evidence.settings.alpha),
+        discount=discounts(customers, arm, settings.alpha),
         looks=cumulated(evidence, arm),
-        weights=Weights.of(1 / evidence.slots.logged_N, WEIGHTS),
-        quintiles=quintiles(evidence.slots, share, evidence.settings),
-        predicted=float(planned_gain(evidence.slots, share).mean()),
+        weights=Weights.of(1 / slots.logged_N, WEIGHTS),
+        quintiles=quintiles(slots, share, settings),
+        predicted=float(planned_gain(slots, share).mean()),
         drifts=drifts,
         unseen_drifts=unseen,
-        shown=detectable(verdict, evidence.settings),
+        shown=detectable(verdict, settings),
+        evidence=evidence,
     )
 
 
@@ -288,17 +264,17 @@ def detectable(verdict: Verdict, settings: LearnSettings) -> float | None:
     return float(need * verdict.lift.se)
 
 
-def numbers_of(judged: Judged) -> dict[str, object]:
+def numbers_of(judged: JudgedPolicy) -> dict[str, object]:
     """The findings as JSON: what learn.json says of them."""
-    verdict, evidence = judged.verdict, judged.evidence
+    verdict = judged.verdict
     return {
-        "campaign": evidence.release.campaign_id,
+        "campaign": judged.release.campaign_id,
         "policy": judged.arm,
-        "policy_version": evidence.release.policy_version,
-        "measure": evidence.measure,
-        "measured_by": evidence.why,
-        "window_days": evidence.settings.window_days,
-        "until_ms": evidence.asof_ms,
+        "policy_version": judged.release.policy_version,
+        "measure": judged.measure,
+        "measured_by": judged.why,
+        "window_days": judged.window_days,
+        "until_ms": judged.asof_ms,
         "answer": verdict.answer,
         "why": verdict.why,
         "rule": verdict.rule,
@@ -315,11 +291,11 @@ def numbers_of(judged: Judged) -> dict[str, object]:
         "detectable_per_customer": judged.shown,
         "sample_ratio": {"ok": judged.main.ratio.ok, "rule": judged.main.ratio.rule},
         "verdicts": [str(v) for v in (*judged.main.verdicts, *judged.orders.verdicts)],
-        "joined": {"decisions": evidence.joined.decision_counts, "outcomes": evidence.joined.outcome_counts,
-                   "changed_arm": evidence.joined.changed_arm},
+        "joined": {"decisions": judged.decision_counts, "outcomes": judged.outcome_counts,
+                   "changed_arm": judged.changed_arm},
         "by_day": [vars(look) for look in judged.looks],
         "calibration": [vars(each) for each in judged.quintiles],
         "weights": {"effective": judged.weights.effective, "largest": judged.weights.largest,
-                    "rows": judged.weights.rows, "explored": evidence.release.explore},
+                    "rows": judged.weights.rows, "explored": judged.release.explore},
         "drift": [str(each) for each in judged.drifts],
     }  # fmt: skip

@@ -4,7 +4,7 @@ Legend: N customers, K open offers, A = K + 1 actions, the last is no offer.
 """
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import NamedTuple
 
 import numpy as np
@@ -19,52 +19,16 @@ from promolift.learn.explore import ExploreSettings, affordable, explore
 from promolift.learn.release import Proposal, propose, summarise, value_of
 from promolift.learn.support import require, unseen_mass, weigh
 from promolift.learning.evidence import LearnSettings, Slots
-from promolift.learning.judge import Judged, planned_gain, slot_lift
+from promolift.learning.judge import JudgedEvidence, planned_gain, slot_lift
 from promolift.learning.proposal import Proposed, Status
+from promolift.results.learned import Factor, MeasuredFactors, NextRelease
 from promolift.tables import Z95
 
 Floats = NDArray[np.float64]
 GROUP = 20  # customers of an offer in each arm, below which nothing is said of it alone
 
 
-@dataclass(frozen=True)
-class Factor:
-    """Realised / predicted gain after shrinkage, with its 95 % interval; `n` customers spoke for it."""
-
-    ratio: float
-    low: float
-    high: float
-    n: int
-
-
-@dataclass(frozen=True)
-class MeasuredFactors:
-    """`whole` for every offer without an own entry; `closed` are offers whose lower bound lies below 0."""
-
-    measured: float | None
-    measured_se: float | None
-    whole: Factor
-    offers: dict[str, Factor]
-    closed: tuple[str, ...]
-
-    def factor(self, offer: str) -> Factor:
-        """What the predicted gain of an offer is multiplied by."""
-        return self.offers.get(offer, self.whole)
-
-
-@dataclass(frozen=True)
-class Next:
-    """The next release. `proposal` is missing where the logs cannot value it, for the reason in `why`."""
-
-    release: ReleaseTerms
-    recalibration: MeasuredFactors
-    changes: tuple[str, ...]
-    proposal: Proposal | None
-    accepted: bool
-    why: str
-
-
-def next_release(judged: Judged, say: Callable[[float], str]) -> Next:
+def next_release(judged: JudgedEvidence, say: Callable[[float], str]) -> NextRelease:
     """The policy that follows from what was found, valued on customers it did not learn from.
 
     Never accepted without exploration in the log, with a broken sample ratio, an unknown holdout salt, or effects that
@@ -84,14 +48,14 @@ def next_release(judged: Judged, say: Callable[[float], str]) -> Next:
             "no exploration was logged, so another policy cannot be valued from these decisions; "
             f"draw {settings.explore:.0%} at random, and the next verdict can"
         )
-        return Next(release, learned, changes, None, False, why)
+        return NextRelease(release, learned, changes, None, False, why)
     try:
         proposal = valued(judged, changes, say)
     except SupportError as error:
-        return Next(release, learned, changes, None, False, str(error))
+        return NextRelease(release, learned, changes, None, False, str(error))
     hindrances = _hindrances(judged)
     why = "; ".join(hindrances) or proposal.why
-    return Next(release, learned, changes, proposal, proposal.accepted and not hindrances, why)
+    return NextRelease(release, learned, changes, proposal, proposal.accepted and not hindrances, why)
 
 
 def recalibrate(
@@ -206,7 +170,7 @@ def new_gain(slots: Slots, learned: MeasuredFactors) -> Floats:
     return gain
 
 
-def valued(judged: Judged, changes: tuple[str, ...], say: Callable[[float], str]) -> Proposal:
+def valued(judged: JudgedEvidence, changes: tuple[str, ...], say: Callable[[float], str]) -> Proposal:
     """The proposal with its value over no offers and its lead over the policy in force, both doubly robust.
 
     The policy is the `crossed` one, so that luck is not counted as skill. SupportError where the logs cannot say.
@@ -265,7 +229,7 @@ def _after(version: str) -> str:
     return str(int(version) + 1) if version.isdecimal() else f"{version}-next"
 
 
-def _changes(judged: Judged, learned: MeasuredFactors, release: ReleaseTerms) -> list[str]:
+def _changes(judged: JudgedEvidence, learned: MeasuredFactors, release: ReleaseTerms) -> list[str]:
     old, whole = judged.evidence.release, learned.whole
     said = [f"predicted gains are multiplied by {whole.ratio:.2f} ({whole.low:.2f} to {whole.high:.2f})"]
     own = [name for name, factor in learned.offers.items() if abs(factor.ratio - whole.ratio) > 0.005]
@@ -281,7 +245,7 @@ def _changes(judged: Judged, learned: MeasuredFactors, release: ReleaseTerms) ->
     return said
 
 
-def _hindrances(judged: Judged) -> list[str]:
+def _hindrances(judged: JudgedEvidence) -> list[str]:
     """Why a machine may not accept, whatever the value says."""
     found = []
     if not judged.main.ratio.ok:
@@ -295,7 +259,7 @@ def _hindrances(judged: Judged) -> list[str]:
     return found
 
 
-def learned_release(found: Next) -> ReleaseTerms:
+def learned_release(found: NextRelease) -> ReleaseTerms:
     """The release with the recalibration it was priced with: on top of the one in force."""
     whole, before = found.recalibration.whole, found.release.recalibration or deliver.Recalibration()
     now = deliver.Recalibration(
@@ -305,7 +269,7 @@ def learned_release(found: Next) -> ReleaseTerms:
     return found.release.model_copy(update={"recalibration": before.then(now)})
 
 
-def proposed(found: Next, plan: str | None, status: Status) -> Proposed:
+def proposed(found: NextRelease, plan: str | None, status: Status) -> Proposed:
     """The proposal for the person who decides; `plan` is the mark of the plan that it was learned with."""
     proposal = found.proposal
     valued = {} if proposal is None else {

@@ -19,13 +19,14 @@ import polars as pl
 from promolift.config import Config, load_config
 from promolift.errors import StepError
 from promolift.learning.evidence import Evidence, LearnSettings, gather, read_decisions, read_outcomes
-from promolift.learning.judge import Judged, ThenAndNow, judge, numbers_of
+from promolift.learning.judge import ThenAndNow, judge, numbers_of
 from promolift.learning.next import learned_release, next_release, proposed
-from promolift.learning.page import Told, page_of, summary_text
 from promolift.learning.proposal import Proposed, plan_mark, write_whole
 from promolift.pages import render_page
+from promolift.pages.learning import page_of, summary_text
 from promolift.progress import Tell
 from promolift.results.job import StepSummary
+from promolift.results.learned import LearnedPolicy
 from promolift.results.plan import PlanNote
 from promolift.results.tables import Clean, Profiled
 from promolift.sources.files import open_file
@@ -72,8 +73,8 @@ def run_learn(request: Request, tell: Tell) -> LearnResult:
     tell("learn", 0.7, "next release")
     following = next_release(judged, partial(money, currency=currency))
     released = request.auto and following.accepted
-    told = Told(judged, following, currency, config.shop.name if config else None, request.auto, released)
-    return _write(request.out, told, mark)
+    learned = LearnedPolicy(judged, following, currency, config.shop.name if config else None, request.auto, released)
+    return _write(request.out, learned, mark)
 
 
 @contextmanager
@@ -116,20 +117,20 @@ def _profiles(store: Store | None, evidence: Evidence) -> ThenAndNow | None:
     return ThenAndNow(*(profiles.filter(pl.col("asof_ms") == asof_ms) for asof_ms in (then[-1], now[-1])))
 
 
-def _write(out: Path, told: Told, mark: str | None) -> LearnResult:
+def _write(out: Path, learned: LearnedPolicy, mark: str | None) -> LearnResult:
     """Write the files; `mark` is that of the plan which the work folder had."""
     out.mkdir(parents=True, exist_ok=True)
-    proposal = proposed(told.next, mark, "accepted by auto" if told.released else "waiting for a person")
-    numbers = numbers_of(told.judged) | {"proposal": proposal.to_json()}
+    proposal = proposed(learned.next, mark, "accepted by auto" if learned.released else "waiting for a person")
+    numbers = numbers_of(learned.judged) | {"proposal": proposal.to_json()}
     texts = {"learn.json": numbers, "proposal.json": proposal.to_json()}
     (out / "release.json").unlink(missing_ok=True)  # an older one would pass for the answer to these decisions
-    if told.released:
-        texts["release.json"] = learned_release(told.next).model_dump(mode="json")
+    if learned.released:
+        texts["release.json"] = learned_release(learned.next).model_dump(mode="json")
     for name, value in texts.items():
         write_whole(out / name, json.dumps(value, ensure_ascii=False, indent=1) + "\n")
     page = out / "learn.html"
-    write_whole(page, render_page(page_of(told)))
-    return LearnResult(proposal, StepSummary(summary_text(told), numbers).adding(f"Report: {page}", page=str(page)))
+    write_whole(page, render_page(page_of(learned)))
+    return LearnResult(proposal, StepSummary(summary_text(learned), numbers).adding(f"Report: {page}", page=str(page)))
 
 
-__all__ = ["Judged", "LearnSettings", "Request", "run_learn"]
+__all__ = ["LearnSettings", "Request", "run_learn"]

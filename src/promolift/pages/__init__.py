@@ -4,11 +4,10 @@ from typing import TYPE_CHECKING
 
 from promolift.lazy import lazy
 
-__all__ = ["Chosen", "Evidence", "Household", "Shop", "Story", "Unknown", "render", "render_page"]
+__all__ = ["Card", "OpenQuestion", "Story", "render", "render_page"]
 
 if TYPE_CHECKING:
-    from promolift.pages.planned import Chosen, Evidence, Household
     from promolift.pages.render import render, render_page
-    from promolift.pages.story import Shop, Story, Unknown
+    from promolift.pages.story import Card, OpenQuestion, Story
 else:
     lazy(__name__)

@@ -4,19 +4,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from promolift.pages.planned import Evidence
+from promolift.results.plan import Level
 
-Badge = Evidence | Literal["simulated", "unstated"]
+Badge = Level | Literal["simulated"]
 Tone = Literal["plain", "good", "warn", "bad"]
 
 
 @dataclass(frozen=True)
 class Grid:
-    """A table of text cells; `numeric` marks the columns set flush right, `marked` the row to stand out."""
+    """A table of text cells, columns flush right but those in `words`; `marked` is the row to stand out."""
 
     headers: Sequence[str]
     rows: Sequence[Sequence[str]]
-    numeric: frozenset[int] = frozenset()
+    words: Sequence[int] = (0,)
     marked: int | None = None
 
 
@@ -60,18 +60,8 @@ class Chapter:
 
 
 @dataclass(frozen=True)
-class Big:
-    """One number of the first screen."""
-
-    label: str
-    value: str
-    sentence: str
-    evidence: Badge | None = None
-
-
-@dataclass(frozen=True)
 class Span:
-    """An interval as positions from 0 to 100, for a small drawing: low, value, high and zero."""
+    """An interval as positions from 0 to 100, for a small drawing: low, value, high and zero; and in words."""
 
     low: float
     value: float
@@ -79,6 +69,18 @@ class Span:
     zero: float
     low_text: str
     high_text: str
+    name: str
+
+
+@dataclass(frozen=True)
+class Big:
+    """One number of the first screen; the interval of the largest one is drawn."""
+
+    label: str
+    value: str
+    sentence: str
+    evidence: Badge | None = None
+    span: Span | None = None
 
 
 @dataclass(frozen=True)
@@ -97,8 +99,8 @@ class Stand:
 
 @dataclass(frozen=True)
 class Page:
-    """A whole page: whose it is, the first screen (one headline number, its interval, `asides` that explain it, what it
-    `stands` on, further numbers), chapters.
+    """A whole page: whose it is, the first screen (one headline number with `asides` that explain it, what it `stands`
+    on, further numbers), chapters.
     """
 
     name: str
@@ -107,8 +109,6 @@ class Page:
     head: Big
     chapters: Sequence[Chapter]
     bigs: Sequence[Big] = ()
-    span: Span | None = None
-    span_name: str = ""
     asides: Sequence[str] = ()
     stands: Sequence[Stand] = ()
     currency: str | None = None
@@ -139,21 +139,10 @@ def note(text: str, tone: Tone = "plain") -> Block:
 
 def table(title: str, headers: Sequence[str], rows: Sequence[Sequence[str]], text: str = "", **extra: Any) -> Block:
     """A block of one table; every column but the first is set flush right unless `words` names it."""
-    words = extra.pop("words", ())
-    numeric = frozenset(k for k in range(1, len(headers)) if k not in words)
-    return Block("grid", {"grid": Grid(headers, rows, numeric), "text": text}, title, **extra)
+    grid = Grid(headers, rows, (0, *extra.pop("words", ())))
+    return Block("grid", {"grid": grid, "text": text}, title, **extra)
 
 
-def forest(
-    slug: str,
-    title: str,
-    finding: str,
-    axis: tuple[str, str],
-    marks: Sequence[Sequence[Any]],
-    **extra: Any,
-) -> Figure:
-    """Values with their intervals below each other: (name, value, low, high, tone) on an axis of (name, format)."""
-    rows = [dict(zip(("name", "value", "low", "high", "tone"), mark, strict=True)) for mark in marks]
-    return Figure(
-        slug, title, finding, {"kind": "forest", "x": {"name": axis[0], "fmt": axis[1]}, "rows": rows}, **extra
-    )
+def sentences(title: str, rows: Sequence[str]) -> Block:
+    """Sentences below each other."""
+    return Block("sentences", {"rows": list(rows)}, title)

@@ -13,31 +13,14 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from promolift.pages.blocks import Figure, Page, balanced
-from promolift.pages.chapters import TELLERS
-from promolift.pages.chapters.summary import asides, facts, headline, numbers, stands
+from promolift.pages.chapters.summary import page_of
 from promolift.pages.story import Story
-from promolift.words import digits, interval_name, symbol
+from promolift.words import digits, symbol
 
 
 def render(story: Story) -> str:
     """The report of `story` as one HTML document. What the story leaves out becomes a box that says so."""
-    shop = story.shop
-    head, span = headline(story)
-    return render_page(
-        Page(
-            name=shop.name or "Shop without a name",
-            eyebrow="Promotion plan",
-            facts=facts(shop),
-            head=head,
-            span=span,
-            span_name=interval_name(story.interval_percent),
-            asides=asides(story),
-            stands=stands(story),
-            bigs=numbers(story),
-            chapters=[chapter for teller in TELLERS if (chapter := teller(story)) is not None],
-            currency=shop.currency,
-        )
-    )
+    return render_page(page_of(story))
 
 
 def render_page(page: Page) -> str:

@@ -6,20 +6,18 @@ from typing import Any
 import polars as pl
 
 from promolift import message
-from promolift.pages.planned import Chosen, Household
-from promolift.pages.story import Shop, Story, Unknown
+from promolift.pages.story import Card, OpenQuestion, Story
 from promolift.results import effects
 from promolift.results.customers import Customers, ShopWeek, Tastes
-from promolift.results.evaluation import Evaluation, Lead
+from promolift.results.evaluation import Evaluation
 from promolift.results.foreseen import Foreseen
 from promolift.results.job import Job, Moments, moments
 from promolift.results.messages import Messages
 from promolift.results.person import Given, Person
-from promolift.results.plan import INTERVAL_PERCENT, LIMIT, Luck, Plan, headline
-from promolift.results.shop import Health, Offers, Outlook
-from promolift.results.shop import Unknown as Unlearned
+from promolift.results.plan import LIMIT, Plan, PlanNote, headline
+from promolift.results.shop import Health, Offers, Outlook, Unknown
 from promolift.sql import bind, fetch
-from promolift.terms import Offer, Words
+from promolift.terms import Words
 
 HOURS = """
 with local as (
@@ -33,16 +31,6 @@ UNREDUCED = (
     "(columns.list_unit_price or columns.shelf_discount)"
 )
 TYPICAL = 6  # offers of which a typical customer is shown
-POLICIES = {
-    "plan": "promolift's plan",
-    "nobody": "nobody",
-    "everybody": "everybody the same coupon, whatever it costs",
-    "same_coupon": "everyone the same coupon",
-    "best_customers_same_coupon": "best customers first (RFM), the same coupon",
-    "best_customers_own_offer": "best customers first (RFM), each their best offer",
-    "best_response": "likeliest to redeem first",
-    "random": "random offers",
-}
 CARDS = 5  # customers whose stories are told
 TOLD = {
     "age": "age {}", "sex": "{}", "occupation": "{}", "income": "income {}", "household_comp": "{}",
@@ -53,46 +41,52 @@ TOLD = {
 def tell_story(job: Job) -> Story:
     """Everything the report shows, from what the steps kept."""
     at, store = moments(job), job.store
-    plan, found, shop = Plan.load(store), Evaluation.load(store), job.config.shop
+    plan, found, note = Plan.load(store), Evaluation.load(store), PlanNote.load(store)
     zh_en = labels(job, plan)
     english = {target: words.en for target, words in zh_en.items()}
-    response = effects.ResponseFigures.of(effects.response(store), english)
-    foreseen, no_outlook = outlook_told(job, at)
-    words, said, cards = offer_table(job), Messages.load(store), households(job, at)
+    foreseen, no_outlook = outlook_of(job, at)
+    said, shown, offers = Messages.load(store), cards(job, at), offer_words(job)
     affinities = job.profiled.affinities(at.asof)
-    people = Customers.of(job.profiled.profiles(at.asof), affinities, [card.customer_id for card in cards])
+    nobody = next(iter(note.why), "nobody gets an offer")
     return Story(
-        shop=Shop(
-            name=shop.name, currency=shop.currency, language=shop.language, timezone=shop.zone, asof_ms=at.asof,
-            window_days=job.config.plan.window_days, history_days=364, budget_cents=plan.note.budget_cents,
-            data_label="real data" if job.config.data.source == "complete-journey" else "the shop's data",
-        ),
-        interval_percent=INTERVAL_PERCENT,
+        plan=note,
+        head=None if job.clean.moneyless else headline(note, found.luck),
+        luck=found.luck,
+        half=plan.curve.at(note.budget_cents / 2),
+        twice=plan.curve.at(2.0 * note.budget_cents),
+        binding=binding(note.limits, zh_en),
+        frontier=plan.frontier,
+        asof_ms=at.asof,
+        window_days=job.config.plan.window_days,
+        data_label="real data" if job.config.data.source == "complete-journey" else "the shop's data",
         health=Health.load(store),
-        customers=people,
+        customers=Customers.of(job.profiled.profiles(at.asof), affinities, [card.given.customer_id for card in shown]),
         tastes=Tastes.of(named(job, affinities, english)),
         week=week(job),
         foreseen=foreseen,
-        response=response,
+        response=effects.ResponseFigures.of(effects.response(store), english),
         targeting=effects.Targeting.load(store),
         predictions=found.predictions,
-        frontier=plan.frontier,
-        chosen=chosen(plan, job, zh_en, found.luck),
-        policies=policy_rows(found.judged),
-        lead=lead(found.lead),
-        policies_note=policies_note(found.policies),
-        mix=plan.offers.join(words, on="offer_id", how="left", maintain_order="left"),
-        typical=said.typical(TYPICAL).join(words, on="offer_id", how="left", maintain_order="left"),
+        policies=found.judged,
+        lead=found.lead,
+        offers=plan.offers.with_columns(
+            pl.col("offer_id").replace_strict(offers, default=None, return_dtype=pl.String).alias("offer")
+        ),
+        typical=[Card(Given.of(r), offers[r["offer_id"]]) for r in said.typical(TYPICAL).iter_rows(named=True)],
         written=said.written,
         silent=said.silent,
-        households=cards,
+        cards=shown,
         unknowns=[*unknowns(job, plan, found.unchecked), *unforeseen(no_outlook)],
-        missing=dict.fromkeys(("mix", "households"), next(iter(plan.note.why), "nobody gets an offer"))
-        | {"predictions": found.unchecked.get("purchases", "there is too little to check"), "discount_share": UNREDUCED}
-        | {"tastes": "the log names no amounts to take shares of"}
+        missing={
+            "offers": nobody,
+            "cards": nobody,
+            "predictions": found.unchecked.get("purchases", "there is too little to check"),
+            "discount_share": UNREDUCED,
+            "tastes": "the log names no amounts to take shares of",
+        }
         | ({"foreseen": no_outlook} if no_outlook and job.config.encoder.depth else {})
         | found.unchecked,
-    )  # fmt: skip
+    )
 
 
 def labels(job: Job, plan: Plan) -> dict[str, Words]:
@@ -124,96 +118,39 @@ def week(job: Job) -> ShopWeek | None:
     return ShopWeek.of(pl.concat([fetch(clean.events(shard).query("events", sql)) for shard in clean.shards]))
 
 
-def chosen(made: Plan, job: Job, names: dict[str, Words], luck: Luck | None) -> Chosen:
-    """The plan's headline, its place on the budget curve, its certificate and what it stands on."""
-    plan = made.note
-    head = headline(plan, luck)
-    return Chosen(
-        budget_cents=plan.budget_cents, gain_cents=None if job.clean.moneyless else head.gain_cents,
-        low_cents=head.low_cents, high_cents=head.high_cents, promised_cents=head.promised_cents,
-        cost_cents=plan.cost_cents, spent_share=plan.spent_share, price=plan.worth, next_cents=plan.next_cents,
-        treated=plan.treated, treated_share=plan.treated_share, eligible=plan.able, customers=plan.customers,
-        held_out=plan.held_out, barred=plan.barred, offers=made.offers.height, bound_cents=plan.bound_cents,
-        missing_cents=plan.missing_cents, gap=plan.gap, evidence=plan.evidence, why=plan.why,
-        luck=None if head.promised_cents is None else luck, assumptions=plan.fragile_first,
-        half=made.curve.at(plan.budget_cents / 2), twice=made.curve.at(2.0 * plan.budget_cents),
-        gain_means=f"margin added in {job.config.plan.window_days} days, after the shop's part of the discounts",
-        explanation=binding(plan.limits, names),
-    )  # fmt: skip
-
-
-def binding(limits: Sequence[str], names: dict[str, Words]) -> str | None:
+def binding(limits: Sequence[str], names: Mapping[str, Words]) -> str:
     """Which limits hold gain back, the dearest first, in words."""
     said = [name.removeprefix(LIMIT) for name in limits]
-    if not said:
-        return None
-    words = [f"at most so much of the budget on {names[name].en}" if name in names else name for name in said]
-    return f"Loosening these limits would pay, the first one most: {'; '.join(words[:5])}."
+    words = [f"at most so much of the budget on {names[name].en}" if name in names else name for name in said[:5]]
+    return f"Loosening these limits would pay, the first one most: {'; '.join(words)}." if words else ""
 
 
-def policy_rows(judged: pl.DataFrame | None) -> pl.DataFrame | None:
-    """Policies at equal spend, under the names that the report gives them."""
-    if judged is None:
-        return None
-    return judged.select(
-        pl.col("policy").replace(POLICIES),
-        pl.col("expected_profit_cents").alias("profit_cents"),
-        pl.col("low").alias("low_cents"),
-        pl.col("high").alias("high_cents"),
-        pl.col("lead_low").alias("lead_low_cents"),
-        pl.col("lead_high").alias("lead_high_cents"),
-        "spend_cents",
-        pl.col("treated").round().cast(pl.Int64),
-        "evidence",
-        (pl.col("policy") == "plan").alias("ours"),
-    )
+def offer_words(job: Job) -> dict[str, str]:
+    """The words of every planned offer, by its id."""
+    return {offer.id: message.offer_words(offer, "en") for offer in Offers.load(job.store).offers}
 
 
-def lead(found: Lead | None) -> Lead | None:
-    """The lead of the plan, its rival by its name in the report."""
-    return found and found.model_copy(update={"rival": POLICIES.get(found.rival, found.rival)})
-
-
-def policies_note(rows: pl.DataFrame | None) -> str | None:
-    """How the comparison was made fair."""
-    if rows is None:
-        return None
-    if "check" in rows["valued_by"]:
-        return (
-            "Customers were split into two halves by hash. Who is offered what was decided with the response of one "
-            "half and valued with that of the other, for every policy alike, so that no policy is graded by the "
-            "estimate that chose it. The plan shown here is made that way; that of other chapters uses both halves. "
-            "Intervals cover the draw of customers, not the error that all policies share in the response; the limit "
-            "per category binds the plan alone."
-        )
-    return (
-        "All policies are valued by the same assumed response that chose the plan: this shows consistency, not proof."
-    )
-
-
-def offer_table(job: Job) -> pl.DataFrame:
-    """offer_id and offer, its words, of every planned offer."""
-    rows = [(offer.id, message.offer_words(offer, "en")) for offer in Offers.load(job.store).offers]
-    return pl.DataFrame(rows, schema={"offer_id": pl.String, "offer": pl.String}, orient="row")
-
-
-def unforeseen(why: str | None) -> list[Unknown]:
+def unforeseen(why: str | None) -> list[OpenQuestion]:
     """What nobody knows without an encoder."""
-    return [] if why is None else [Unknown("What each customer will do next, as a learned encoder would see it.", why)]
+    return (
+        []
+        if why is None
+        else [OpenQuestion("What each customer will do next, as a learned encoder would see it.", why)]
+    )
 
 
-def unknowns(job: Job, plan: Plan, unchecked: Mapping[str, str]) -> list[Unknown]:
+def unknowns(job: Job, plan: Plan, unchecked: Mapping[str, str]) -> list[OpenQuestion]:
     """What nobody knows from this data, why it matters, and what would tell."""
     value, held = job.config.value, job.config.plan.holdout_share
     notes = [
-        Unknown(
+        OpenQuestion(
             "Whether this plan earns what is expected.",
             "Nothing in the data was given by chance, so every effect here is an estimate.",
             f"Send the plan: {held:.0%} of the customers are held out by hash, and the difference to them will tell."
             if held
             else "Set plan.holdout_share, so that some customers are held out and the difference can tell.",
         ),
-        Unknown(
+        OpenQuestion(
             "Whether a personal offer works like a shelf discount.",
             "The response was read from prices open to everybody; a message may be missed, or noticed more.",
             "The held-out customers answer this, too.",
@@ -221,10 +158,10 @@ def unknowns(job: Job, plan: Plan, unchecked: Mapping[str, str]) -> list[Unknown
     ]
     if not job.clean.catalogue["cost_cents"].drop_nulls().len():
         what = f"The margin: {value.margin_rate:.0%} of undiscounted value is assumed for every product."
-        notes.append(Unknown(what, "Profit is proportional to it.", "Give the products their cost_cents."))
+        notes.append(OpenQuestion(what, "Profit is proportional to it.", "Give the products their cost_cents."))
     for menu_id in plan.unmeasured:
         notes.append(
-            Unknown(
+            OpenQuestion(
                 f"What the offer {menu_id!r} adds where it was never measured.",
                 "It is listed with an assumed effect and not planned.",
                 "Try it on a small share of customers drawn by hash.",
@@ -232,29 +169,28 @@ def unknowns(job: Job, plan: Plan, unchecked: Mapping[str, str]) -> list[Unknown
         )
     gaps = {f"No {name} model": reason for name, reason in effects.NoModel.load(job.store) if reason}
     gaps |= {f"Not checked: {name}": reason for name, reason in unchecked.items()}
-    gaps |= {f"Not known of anybody: {name}": why for name, why in Unlearned.load(job.store).reasons.items()}
-    notes += [Unknown(f"{what}.", reason) for what, reason in sorted(gaps.items())]
+    gaps |= {f"Not known of anybody: {name}": why for name, why in Unknown.load(job.store).reasons.items()}
+    notes += [OpenQuestion(f"{what}.", reason) for what, reason in sorted(gaps.items())]
     return notes
 
 
-def households(job: Job, at: Moments) -> list[Household]:
+def cards(job: Job, at: Moments) -> list[Card]:
     """Five different plans: the largest expected gain of five menu lines or categories, described customers first."""
-    messages = Messages.load(job.store).rows
-    offers = Offers.load(job.store).by_id
-    described = job.clean.people
-    picked = pick(messages, described)
+    offers, described = offer_words(job), job.clean.people
+    picked = pick(Messages.load(job.store).rows, described)
     profiles = job.profiled.profiles(at.asof).join(picked.select("customer_id"), on="customer_id", how="semi")
     if (ahead := job.profiled.outlook) is not None:
         profiles = profiles.join(ahead.select("customer_id", "churn_prob", "leans_to"), on="customer_id", how="left")
-    about = {row["customer_id"]: row for row in profiles.iter_rows(named=True)}
+    about = {row["customer_id"]: Person.of(row) for row in profiles.iter_rows(named=True)}
     details = {row["customer_id"]: row for row in described.iter_rows(named=True)}
     tastes = top_tastes(job, at, picked)
-    return [
-        household(
-            row, about.get(row["customer_id"], {}), details.get(row["customer_id"], {}), tastes, offers[row["offer_id"]]
-        )
-        for row in picked.iter_rows(named=True)
-    ]
+    found = []
+    for row in picked.iter_rows(named=True):
+        given = Given.of(row)
+        person = about.get(given.customer_id, Person())
+        said = who(person, details.get(given.customer_id, {}), tastes.get(given.customer_id, []))
+        found.append(Card(given, offers[given.offer_id], said, facts(person)))
+    return found
 
 
 def pick(messages: pl.DataFrame, described: pl.DataFrame) -> pl.DataFrame:
@@ -280,27 +216,6 @@ def top_tastes(job: Job, at: Moments, picked: pl.DataFrame) -> dict[str, list[st
         if len(names) < 3 and not message.is_sensitive(name, kind) and message.is_couponable(name, kind):
             names.append(message.label(name, kind).en)
     return found
-
-
-def household(
-    row: dict[str, Any], profile: dict[str, Any], said: dict[str, Any], tastes: dict[str, list[str]], offer: Offer
-) -> Household:
-    """One card."""
-    given, person = Given.of(row), Person.of(profile)
-    return Household(
-        customer_id=given.customer_id,
-        who=who(person, said, tastes.get(given.customer_id, [])),
-        facts=facts(person),
-        offer=message.offer_words(offer, "en"),
-        why=given.reason,
-        gain_cents=given.gain_cents,
-        low_cents=given.low_cents,
-        high_cents=given.high_cents,
-        cost_cents=given.cost_cents,
-        message_zh=given.message_zh,
-        message_en=given.message_en,
-        evidence=given.evidence,
-    )
 
 
 def who(person: Person, said: dict[str, Any], tastes: list[str]) -> str:
@@ -333,7 +248,7 @@ def facts(person: Person) -> list[tuple[str, str]]:
     return rows
 
 
-def outlook_told(job: Job, at: Moments) -> tuple[Foreseen | None, str | None]:
+def outlook_of(job: Job, at: Moments) -> tuple[Foreseen | None, str | None]:
     """The outlook, or why there is none."""
     note, ahead = Outlook.load(job.store), job.profiled.outlook
     if note.checked is None or ahead is None:

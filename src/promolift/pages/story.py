@@ -1,8 +1,7 @@
-"""What the report is told: one frozen `Story`, filled by the caller; every part of it may be None.
+"""What the shop's page is told: one frozen `Story` of typed results, as the steps kept them.
 
-A part that is None (or empty) becomes a box "not known, because ...", with the reason the caller gives in
-`Story.missing` under the name of the field; so do `cadence_days` and `discount_share` of the customers.
-Shares and depths are fractions (0.2 is 20 %); money is in minor units of `Shop.currency`.
+A part that is None (or empty) becomes a box "not known, because ...", with the reason that `Story.missing` holds under
+the name of the field; so do `cadence_days` and `discount_share` of the customers, and `messages`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,67 +9,74 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
-from promolift.pages.planned import Chosen, Household
 from promolift.results.customers import Customers, ShopWeek, Tastes
 from promolift.results.effects import ResponseFigures, Targeting
 from promolift.results.evaluation import Lead
 from promolift.results.foreseen import Foreseen
 from promolift.results.messages import Written
+from promolift.results.person import Given
+from promolift.results.plan import Headline, Luck, PlanNote, Point
 from promolift.results.predictions import Predictions
 from promolift.results.shop import Health
+from promolift.words import Cash
 
 
 @dataclass(frozen=True)
-class Shop:
-    """Whose report it is. `data_label` says what kind of data it is: 'real data', 'simulated', ..."""
-
-    name: str | None = None
-    currency: str | None = None
-    language: str | None = None
-    timezone: str | None = None
-    asof_ms: int | None = None
-    window_days: int | None = None
-    history_days: int | None = None
-    budget_cents: float | None = None
-    data_label: str | None = None
-
-
-@dataclass(frozen=True)
-class Unknown:
+class OpenQuestion:
     """Something that is not known, why it matters, and what would tell."""
 
     what: str
-    why: str | None = None
-    todo: str | None = None
+    why: str = ""
+    todo: str = ""
+
+
+@dataclass(frozen=True)
+class Card:
+    """One customer: what they get, the offer in words, who they are, and figures of their profile."""
+
+    given: Given
+    offer: str
+    who: str = ""
+    facts: Sequence[tuple[str, str]] = ()
 
 
 @dataclass(frozen=True)
 class Story:
-    """Everything the report tells: typed results as they were made, and frames that follow the tables of `planned`.
-    `missing` maps a field's name to a reason.
-
-    `interval_percent` is the coverage of every interval (95 for 95 %), None if it is not the same everywhere.
+    """Everything the page tells. `head` is the plan's headline, None where the log names no amounts; `half` and `twice`
+    are the best plans at these parts of its budget, `binding` the limits that hold gain back, in words. Tables are
+    `results.Plan.frontier`, `Plan.offers` with `offer`, its words, and `Evaluation.judged`.
     """
 
-    shop: Shop = field(default_factory=Shop)
-    interval_percent: float | None = None
-    health: Health | None = None
+    plan: PlanNote
+    head: Headline | None
+    health: Health
+    response: ResponseFigures
+    asof_ms: int
+    window_days: int
+    data_label: str
+    luck: Luck | None = None
+    half: Point | None = None
+    twice: Point | None = None
+    binding: str = ""
+    targeting: Targeting | None = None
     customers: Customers | None = None
+    history_days: int = 364
     tastes: Tastes | None = None
     week: ShopWeek | None = None
     foreseen: Foreseen | None = None
-    response: ResponseFigures | None = None
-    targeting: Targeting | None = None
-    predictions: Predictions | None = None
-    frontier: pl.DataFrame | None = None
-    chosen: Chosen | None = None
+    predictions: Predictions = field(default_factory=Predictions)
+    frontier: pl.DataFrame = field(default_factory=pl.DataFrame)
     policies: pl.DataFrame | None = None
     lead: Lead | None = None
-    policies_note: str | None = None
-    mix: pl.DataFrame | None = None
-    typical: pl.DataFrame | None = None
+    offers: pl.DataFrame = field(default_factory=pl.DataFrame)
+    typical: Sequence[Card] = ()
     written: Sequence[Written] = ()
     silent: int = 0
-    households: Sequence[Household] | None = None
-    unknowns: Sequence[Unknown | str] | None = None
+    cards: Sequence[Card] = ()
+    unknowns: Sequence[OpenQuestion] = ()
     missing: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def cash(self) -> Cash:
+        """Says amounts in the shop's currency."""
+        return Cash(self.plan.shop.currency)

@@ -1,5 +1,6 @@
 """What the evaluate step found, kept in a work folder: how good predictions were, and policies at equal spend."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Self, get_args
@@ -83,10 +84,15 @@ class Evaluation:
         return None if self.policies is None else luck_in(self.policies)
 
 
+def weakest(levels: Iterable[str]) -> Level | None:
+    """The weakest of the levels; None if there is none, or one that is not known."""
+    found = {*levels}
+    return next((level for level in reversed(LEVELS) if level in found), None) if found <= {*LEVELS} else None
+
+
 def _lead(us: dict[str, Any], rival: dict[str, Any], others: int) -> Lead:
     ends = (us["low"], us["high"], rival["low"], rival["high"])
     spend = max(us["spend_cents"], rival["spend_cents"])
-    levels = {us["evidence"], rival["evidence"]}
     return Lead(
         rival=rival["policy"],
         others=others,
@@ -96,5 +102,5 @@ def _lead(us: dict[str, Any], rival: dict[str, Any], others: int) -> Lead:
         high_cents=rival["lead_high"],
         equal_spend=abs(us["spend_cents"] - rival["spend_cents"]) <= EQUAL_SPEND * max(spend, 1.0),
         apart=None if None in ends else bool(us["low"] > rival["high"] or us["high"] < rival["low"]),
-        evidence=next((level for level in reversed(LEVELS) if level in levels), None) if levels <= {*LEVELS} else None,
+        evidence=weakest((us["evidence"], rival["evidence"])),
     )

@@ -7,8 +7,10 @@ import polars as pl
 
 from promolift.results.figures import finite, quantile, sample, typed
 from promolift.results.predictions import Reliability, ReliabilityBin, Scored
-from promolift.results.shop import Checked, Predicted, Told
+from promolift.results.shop import Checked, CustomerOutlook, Predicted
 from promolift.settings import Settings
+
+MODEL, SHARED = "encoder", "encoder_shared"  # names under which the encoder, and what customers share, are kept
 
 MOST_DOTS = 1_200
 QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)
@@ -137,7 +139,7 @@ class Foreseen(Settings):
 
     people: PeopleMap | None = None
     goods: GoodsMap | None = None
-    told: Told | None = None
+    told: CustomerOutlook | None = None
     scores: tuple[Scored, ...] = ()
     reliability: Reliability | None = None
     stays_away: Predicted | None = None
@@ -149,7 +151,7 @@ class Foreseen(Settings):
         return max(self.epochs, key=lambda each: each.valid_ndcg, default=None)
 
     @classmethod
-    def of(cls, checked: Checked, told: Told | None, people: pl.DataFrame, goods: pl.DataFrame) -> Self:
+    def of(cls, checked: Checked, told: CustomerOutlook | None, people: pl.DataFrame, goods: pl.DataFrame) -> Self:
         """`people` and `goods`: see `PeopleMap.of` and `GoodsMap.of`."""
         bins = tuple(
             ReliabilityBin(predicted=b.prob, observed=b.rate, low=b.low, high=b.high, n=b.n) for b in checked.bins

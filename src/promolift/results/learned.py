@@ -3,24 +3,29 @@
 Money is in minor units of the currency, an interval is the 95 % one. Legend: N decisions.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Self
+from typing import NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
+
+from promolift.deliver import ReleaseTerms
+from promolift.learn.drift import Drift
+from promolift.learn.experiment import WHOLE, Analysis, Verdict
+from promolift.learn.release import Proposal
 
 Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Ranged:
-    """A figure with the ends of its interval."""
+    """A figure with the ends of its interval, where those are known."""
 
     value: float
-    low: float
-    high: float
+    low: float | None
+    high: float | None
 
 
 @dataclass(frozen=True)
@@ -96,3 +101,116 @@ class Weights:
             for (low, high), n in zip(pairwise([*edges, np.inf]), counts, strict=True)
         )
         return cls(rows, float(weight_N.sum() ** 2 / (weight_N**2).sum()), float(weight_N.max()), classes)
+
+
+class NotLookedAt(NamedTuple):
+    """A question that the data could not answer, and the reason."""
+
+    what: str
+    why: str
+
+
+@dataclass(frozen=True, eq=False)
+class JudgedPolicy:
+    """What the outcomes say of the policy that a `release` put in force; no customer's row is in it.
+
+    `measure` is margin or revenue, `why` how it was counted; events were read up to `asof_ms`. Before any outcome the
+    realised gain was expected to be 1 +/- `prior_sd` times the predicted one. Events and decisions are counted by what
+    became of them, `changed_arm` counts decisions that would have moved a customer. `predicted` is the gain per
+    customer that was expected, `shown` the smallest that this test shows in 4 of 5 cases.
+    """
+
+    release: ReleaseTerms
+    measure: str
+    why: str
+    asof_ms: int
+    window_days: float
+    prior_sd: float
+    outcome_counts: Mapping[str, int]
+    decision_counts: Mapping[str, int]
+    changed_arm: int
+    main: Analysis
+    orders: Analysis
+    discount: Ranged | None
+    looks: tuple[Look, ...]
+    weights: Weights
+    quintiles: tuple[Quintile, ...]
+    predicted: float
+    drifts: tuple[Drift, ...]
+    unseen_drifts: tuple[NotLookedAt, ...]
+    shown: float | None
+
+    @property
+    def last_ms(self) -> int:
+        """The last moment that the events cover."""
+        return self.asof_ms - 1
+
+    @property
+    def arm(self) -> str:
+        """The arm that is judged: those who could get an offer."""
+        return self.release.policy_id
+
+    @property
+    def verdict(self) -> Verdict:
+        """The one comparison that counts: the policy in force against the holdout, all customers."""
+        return next(v for v in self.main.verdicts if v.arm == self.arm and v.segment == WHOLE)
+
+    @property
+    def compared(self) -> int:
+        """Customers of that comparison, both sides."""
+        return self.verdict.n_arm + self.verdict.n_control
+
+    @property
+    def calibration(self) -> Coverage:
+        """In how many quintiles the prediction lies within what was realised."""
+        return Coverage.of(each.inside for each in self.quintiles)
+
+
+@dataclass(frozen=True)
+class Factor:
+    """Realised / predicted gain after shrinkage, with its 95 % interval; `n` customers spoke for it."""
+
+    ratio: float
+    low: float
+    high: float
+    n: int
+
+
+@dataclass(frozen=True)
+class MeasuredFactors:
+    """`whole` for every offer without an own entry; `closed` are offers whose lower bound lies below 0."""
+
+    measured: float | None
+    measured_se: float | None
+    whole: Factor
+    offers: dict[str, Factor]
+    closed: tuple[str, ...]
+
+    def factor(self, offer: str) -> Factor:
+        """What the predicted gain of an offer is multiplied by."""
+        return self.offers.get(offer, self.whole)
+
+
+@dataclass(frozen=True)
+class NextRelease:
+    """The next release. `proposal` is missing where the logs cannot value it, for the reason in `why`."""
+
+    release: ReleaseTerms
+    recalibration: MeasuredFactors
+    changes: tuple[str, ...]
+    proposal: Proposal | None
+    accepted: bool
+    why: str
+
+
+@dataclass(frozen=True, eq=False)
+class LearnedPolicy:
+    """A policy that was judged and the release that follows; `released`: `auto` was asked for and the guardrails
+    accepted."""
+
+    judged: JudgedPolicy
+    next: NextRelease
+    currency: str | None
+    shop: str | None
+    auto: bool
+    released: bool

@@ -340,10 +340,14 @@ class Plan:
         """What the best plan earns at each budget."""
         return Curve(self.frontier, self.note.budget_cents)
 
-    @cached_property
+    @property
     def luck(self) -> Luck | None:
-        """What of the plan's promise was luck; None where that was not, or could not be, told."""
+        """What of the plan's promise was luck; None where that was not, or could not be, told.
+
+        Read anew each time: it is told after the plan was made, and of the plan that the folder holds then.
+        """
         known = self.store.has_json("unchecked") and self.store.has("policies")
+        known = known and PlanNote.load(self.store) == self.note
         return luck_in(self.store.frame("policies")) if known else None
 
     @property

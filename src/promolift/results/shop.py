@@ -174,7 +174,7 @@ class Alike(Settings):
     next_1: str | None
 
 
-class Told(Settings):
+class CustomerOutlook(Settings):
     """Why the encoder expects what it does of one customer: see `steps.portrait.why`."""
 
     customer_id: str
@@ -200,4 +200,4 @@ class Outlook(Note):
     NAME: ClassVar[str] = "outlook"
     missing: str | None = None
     checked: Checked | None = None
-    told: Told | None = None
+    told: CustomerOutlook | None = None

@@ -1,71 +1,93 @@
-"""A trial's work folder in; what its columns mean and what was fitted, judged and planned out, typed and frozen."""
+"""What a trial's columns mean; what was fitted, judged and planned, typed and frozen: kept in and read from a folder.
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import ClassVar, Literal, Self
+Tables name arms as the file does. Legend: N customers, A arms (arm 0 is control), K treatments.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, fields
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from promolift.currency import Currency
 from promolift.effect.trial import Level
 from promolift.results.base import Note
 from promolift.settings import Settings
 from promolift.store import Store
-from promolift.words import share
+from promolift.words import as_html, ends, known, listed, share
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
-FITTED = ("trial_effects", "trial_balance", "trial_placebos")
-JUDGED = ("trial_qini", "trial_curves", "trial_deciles", "trial_policies")
-PLANNED = ("trial_plan", "trial_frontier")
+EFFECT = ("effect", "low", "high", "control_mean")
+NET = ("net", "net_low", "net_high")
+DOSE = "trial_dose"  # is there only where treatments are depths
+MONEY = "{:g}".format  # an amount in the unit of the file
+
+
+def word(value: object) -> object:
+    """A value of a column as text: numbers as short as they can be written, so that 0.0 is 0; text stays."""
+    if isinstance(value, bool | np.bool_):
+        return str(bool(value)).lower()
+    return f"{value:g}" if isinstance(value, float | np.floating) else str(value) if value is not None else value
+
+
+def _several(value: Any) -> Any:
+    """One name is a list of one."""
+    return (value,) if isinstance(value, str) else value
+
+
+Names = Annotated[tuple[str, ...], BeforeValidator(_several)]
 
 
 @dataclass(frozen=True)
 class Net:
-    """What an outcome is worth: `margin_rate` of money, less `cost` where a customer was treated.
+    """What an outcome is worth: `margin_rate` of it, less what treating a customer cost.
 
-    Gains and policies are valued through this class and nowhere else. A cost cannot be taken off an outcome that is
-    not money, which stays as it is. Legend: N customers, A arms (arm 0 is control).
+    Gains and policies are valued through this class and nowhere else. `cost_NA`: what each customer costs in each arm,
+    control 0; one row where all customers cost the same.
     """
 
-    money: bool
-    margin_rate: float = 1.0
-    cost: float = 0.0
+    margin_rate: float
+    cost_NA: Floats
 
     @property
-    def plain(self) -> bool:
-        """Whether net is gross."""
-        return self.margin_rate == 1 and self.cost == 0
+    def cost_NK(self) -> Floats:
+        """Costs of the treatments alone."""
+        return self.cost_NA[:, 1:]
+
+    @property
+    def mean_A(self) -> Floats:
+        """What the average customer costs in each arm."""
+        return np.asarray(self.cost_NA.mean(axis=0))
+
+    def of(self, rows: Ints) -> "Net":
+        """The same for some of the customers."""
+        return self if len(self.cost_NA) == 1 else Net(self.margin_rate, self.cost_NA[rows])
 
     def before_cost(self, outcome_N: Floats) -> Floats:
         """Profit of each customer before what treating them cost: what models learn, since a cost is known."""
         return self.margin_rate * outcome_N
 
     def outcome(self, outcome_N: Floats, arm_N: Ints) -> Floats:
-        """Profit of each customer, the cost of the treated taken off."""
-        return np.asarray(self.before_cost(outcome_N) - self.cost * (arm_N > 0))
+        """Profit of each customer, the cost of the arm they were in taken off."""
+        at_N = np.arange(len(arm_N)) if len(self.cost_NA) > 1 else 0
+        return np.asarray(self.before_cost(outcome_N) - self.cost_NA[at_N, arm_N])
 
     def expected(self, profit_NA: Floats) -> Floats:
-        """Profit expected under each arm, the cost of all arms but control taken off."""
-        return np.asarray(profit_NA - self.cost * (np.arange(profit_NA.shape[1]) > 0))
+        """Profit expected under each arm, its cost taken off."""
+        return np.asarray(profit_NA - self.cost_NA)
 
-    def effect(self, column: str) -> pl.Expr:
-        """An effect in the unit of the file, less the cost of the one who was treated for it."""
-        return self.margin_rate * pl.col(column) - self.cost
-
-    def text(self, amount: Callable[[float], str] = "{:g}".format) -> str:
-        """What is net, and of what; `amount` writes money."""
-        if not self.money:
-            return "before cost"
-        paid = f"net of {amount(self.cost)} a customer treated" if self.cost else "no cost stated"
-        return f"{paid}, margin {share(self.margin_rate)}"
+    def effect(self, column: str, arms: tuple[str, ...]) -> pl.Expr:
+        """An arm's effect in the unit of the file, less what treating the average customer costs in that arm."""
+        cost = dict(zip(arms, self.mean_A.tolist(), strict=True))
+        return self.margin_rate * pl.col(column) - pl.col("arm").replace_strict(cost, return_dtype=pl.Float64)
 
 
 class TrialSettings(Settings):
-    """What the columns of a trial file mean.
+    """What the columns of a trial mean.
 
     `treatment` says who got what and `control` which of its values is no treatment. `rates` are outcomes of 0 or 1 (or
     yes and no), `counts` whole numbers, `money` is an amount in `currency`; the first outcome is what customers are
@@ -75,28 +97,42 @@ class TrialSettings(Settings):
     `planned` gives shares for each of its values. `features` were known before (left out: all other columns but those
     in `ignore`, which were not, or name the customer). `placebos` are outcomes that no treatment can have moved.
     `dose`: treatments are depths of a discount drawn by lot, control is 0; the last outcome is read as a curve along
-    them. `margin_rate` of `money` is profit; `cost` of treating one customer, in money, is taken off every gain and
-    policy; `budget` of the plan likewise in money (left out: half of treating everybody). `days` outcomes were watched.
+    them. `margin_rate` of `money` is profit. `cost` of treating a customer, in money, is taken off every gain and
+    policy: one number, one by treatment, or the name of a column that says what treating this customer costs, which is
+    then no feature. `budget` of the plan likewise in money (left out: half of treating everybody, by the treatment that
+    costs most). `days` outcomes were watched.
     """
 
     name: str = "Trial"
     treatment: str
-    control: str
-    rates: tuple[str, ...] = ()
-    counts: tuple[str, ...] = ()
+    control: Annotated[str, BeforeValidator(word)]
+    rates: Names = ()
+    counts: Names = ()
     money: str | None = None
-    features: tuple[str, ...] = ()
-    ignore: tuple[str, ...] = ()
-    placebos: tuple[str, ...] = ()
+    features: Names = ()
+    ignore: Names = ()
+    placebos: Names = ()
     dose: bool = False
     planned: Literal["equal"] | tuple[float, ...] | dict[str, tuple[float, ...]] | None = None
     strata: str | None = None
     currency: Currency = "USD"
     days: int | None = Field(default=None, ge=1)
     margin_rate: float = Field(default=1.0, gt=0, le=1)
-    cost: float = Field(default=0.0, ge=0)
+    cost: float | dict[str, float] | str = 0.0
     budget: float | None = Field(default=None, ge=0)
     seed: int = 0
+
+    @field_validator("cost", mode="plain")
+    @classmethod
+    def _number_numbers_or_column(cls, given: Any) -> float | dict[str, float] | str:
+        stated = given.items() if isinstance(given, Mapping) else [("", given)]
+        amounts = {str(word(name)): _amount(value) for name, value in stated}
+        if isinstance(given, str) and given and amounts[""] is None:
+            return given
+        found = {name: value for name, value in amounts.items() if value is not None and value >= 0}
+        if amounts != found:
+            raise ValueError("give an amount of 0 or more, one for each treatment, or the name of a column of them")
+        return found if isinstance(given, Mapping) else found[""]
 
     @model_validator(mode="after")
     def _something_to_judge(self) -> "TrialSettings":
@@ -107,6 +143,10 @@ class TrialSettings(Settings):
             raise ValueError(f"outcome {twice[0]!r} is named twice")
         if isinstance(self.planned, dict) != (self.strata is not None):
             raise ValueError("strata names the column whose values have planned shares of their own: give both")
+        if self.cost_column in (self.treatment, *self.outcomes):
+            raise ValueError(f"cost: {self.cost_column!r} is the treatment or an outcome; a cost is known before")
+        if self.cost_column in self.features:
+            raise ValueError(f"cost: {self.cost_column!r} says what treating costs, so it is no feature: take it out")
         return self
 
     @property
@@ -124,9 +164,47 @@ class TrialSettings(Settings):
         """Outcomes with a model of their own, the deciding one first."""
         return tuple(dict.fromkeys((self.deciding, self.outcomes[0])))
 
-    def net(self, outcome: str) -> Net:
-        """What the outcome is worth."""
-        return Net(True, self.margin_rate, self.cost) if outcome == self.money else Net(False)
+    @property
+    def cost_column(self) -> str | None:
+        """The column that says what treating a customer costs."""
+        return self.cost if isinstance(self.cost, str) else None
+
+    def net(self, outcome: str, cost_NA: Floats) -> Net:
+        """What the outcome is worth. A cost cannot be taken off an outcome that is not money, which stays as it is."""
+        return Net(self.margin_rate, cost_NA) if outcome == self.money else Net(1.0, np.zeros((1, cost_NA.shape[1])))
+
+    def gross(self, outcome: str) -> bool:
+        """Whether net is gross."""
+        return outcome != self.money or (self.margin_rate == 1 and not self._paid)
+
+    @property
+    def _paid(self) -> bool:
+        return any(self.cost.values()) if isinstance(self.cost, dict) else bool(self.cost)
+
+    def cost_text(self, amount: Callable[[float], str] = MONEY) -> str:
+        """What treating costs; `amount` writes money."""
+        match self.cost:
+            case str(column):
+                return f"{column} of each customer treated"
+            case dict(by_arm):
+                return f"{listed([f'{amount(c)} ({arm})' for arm, c in by_arm.items()])} a customer treated"
+            case number:
+                return f"{amount(number)} a customer treated"
+
+    def basis(self, outcome: str, amount: Callable[[float], str] = MONEY) -> str:
+        """What is net in the outcome, and of what."""
+        if outcome != self.money:
+            return "before cost"
+        paid = f"net of {self.cost_text(amount)}" if self._paid else "no cost stated"
+        return f"{paid}, margin {share(self.margin_rate)}"
+
+
+def _amount(value: Any) -> float | None:
+    """A finite number, also one that stands in a text."""
+    try:
+        return None if isinstance(value, bool) else known(float(value))
+    except (TypeError, ValueError):
+        return None
 
 
 class _Part(Settings):
@@ -147,17 +225,18 @@ class ArmCheck(_Part):
 class HiddenCause(_Part):
     """How strong an unrecorded cause must be to explain an arm's effect away (see effect/sensitivity.py)."""
 
-    arm: int
+    arm: str
     odds: float
     e_value: float
 
 
 class TrialFit(Note):
-    """What `effect fit` found: who got what, the evidence level with its reasons, and what was known of customers.
+    """What a fit found: who got what, the evidence level with its reasons, and what was known of customers.
 
-    `counts` and `shares` of `customers` by arm, control first. `kept`: customers with a chance of every arm. `apart`:
-    whether anything known differs between them. `learned`: rows that an outcome's models learned from, where not all.
-    `largest_gap`: standard deviations between an arm and control, after weighting; above `much_gap` it would be much.
+    `path` of the file, empty where there is none. `counts` and `shares` of `customers` by arm, control first. `who` is
+    the column that names customers. `kept`: customers with a chance of every arm. `apart`: whether anything known
+    differs between them. `learned`: rows that an outcome's models learned from, where not all. `largest_gap`: standard
+    deviations between an arm and control, after weighting; above `much_gap` it would be much.
     """
 
     NAME: ClassVar[str] = "trial"
@@ -167,6 +246,7 @@ class TrialFit(Note):
     counts: tuple[int, ...]
     shares: tuple[float, ...]
     customers: int
+    who: str | None
     level: Level
     reasons: tuple[str, ...]
     checks: tuple[ArmCheck, ...]
@@ -185,15 +265,16 @@ class Calibration(_Part):
     """Of so many `groups` of similar prediction, in how many it lay `inside` the interval of what was realised."""
 
     outcome: str
-    arm: int
+    arm: str
     groups: int
     inside: int
 
 
 class TrialJudged(Note):
-    """What `effect evaluate` found beside its tables; `samples` says in words which models learned from a part only."""
+    """What the judgement found beside its tables; `samples` says which models learned from a part only."""
 
     NAME: ClassVar[str] = "trial_judged"
+    settings: TrialSettings
     level: Level
     learned: dict[str, int]
     samples: tuple[str, ...]
@@ -201,7 +282,7 @@ class TrialJudged(Note):
 
 
 class TrialPlanned(Note):
-    """The plan: amounts in money of the file, `gain` net of `cost`, with its 95 % interval.
+    """The plan: amounts in money of the file, `gain` net of `cost`, with its 95 % interval; `basis` says net of what.
 
     `bound`: what no plan within the budget can exceed; `price`: what the next unit of budget would add.
     """
@@ -217,107 +298,195 @@ class TrialPlanned(Note):
     bound: float
     price: float
     level: Level
+    basis: str
     explain: str
 
 
-@dataclass(frozen=True)
-class FittedTables:
-    """Average effects, the balance of what was known, placebos; gain along the depth where treatments are depths."""
+class _Kept:
+    """A note and its tables, fields of a dataclass in the order in which `TABLES` names what they are kept as."""
 
+    NOTE: ClassVar[type[Note]]
+    TABLES: ClassVar[tuple[str, ...]]
+
+    @classmethod
+    def load(cls, store: Store) -> Self:
+        """What the work folder holds. StepError, naming the verb, if it was not made."""
+        note = cls.NOTE.load(store)
+        tables = (store.frame(name) if name != DOSE or store.has(name) else None for name in cls.TABLES)
+        return cls(note, *tables)  # type: ignore[call-arg]
+
+    @classmethod
+    def found(cls, store: Store) -> Self | None:
+        """What the work folder holds; None where the verb has not run on this fit."""
+        return cls.load(store) if all(map(store.has, cls.TABLES)) else None
+
+    def keep(self, store: Store) -> Self:
+        """Write it into the work folder."""
+        note, *tables = (getattr(self, field.name) for field in fields(self))  # type: ignore[arg-type]
+        for name, frame in zip(self.TABLES, tables, strict=True):
+            if frame is not None:
+                store.save(name, frame)
+        note.keep(store)
+        return self
+
+
+@dataclass(frozen=True)
+class TrialEffects(_Kept):
+    """What each arm adds to each outcome on average, the balance of what was known, placebos; `dose` is the gain along
+    the depth where treatments are depths.
+
+    `effects`: outcome, arm, effect, low, high in the unit of the file; net, net_low, net_high: what an effect on money
+    is worth, its cost paid, null for other outcomes; control_mean, se, p, p_holm, n, level.
+    """
+
+    NOTE = TrialFit
+    TABLES = ("trial_effects", "trial_balance", "trial_placebos", "trial_dose")
+    note: TrialFit
     effects: pl.DataFrame
     balance: pl.DataFrame
     placebos: pl.DataFrame
     dose: pl.DataFrame | None
 
-    @classmethod
-    def load(cls, store: Store) -> Self:
-        """What the work folder holds. StepError, naming the verb, if nothing was fitted."""
-        dose = store.frame("trial_dose") if store.has("trial_dose") else None
-        effects, balance, placebos = (store.frame(name) for name in FITTED)
-        return cls(effects, balance, placebos, dose)
+    def keep(self, store: Store) -> Self:
+        """Write it, in place of an earlier fit and all that was found of it, which says nothing of this one."""
+        for name in (DOSE, *TrialJudgement.TABLES, *TrialPlan.TABLES):
+            store.remove(name)
+        return super().keep(store)
 
-    def keep(self, store: Store) -> None:
-        """Write them into the work folder, in place of an earlier fit and all that was found of it."""
-        forget(store)
-        for name, frame in zip(FITTED, (self.effects, self.balance, self.placebos), strict=True):
-            store.save(name, frame)
-        if self.dose is not None:
-            store.save("trial_dose", self.dose)
+    def __str__(self) -> str:
+        """Who got what, the evidence, what each arm adds, and what is doubtful."""
+        return "\n".join(self._lines())
+
+    def _lines(self) -> Iterator[str]:
+        note, settings = self.note, self.note.settings
+        yield f"Customers: {', '.join(f'{name} {n:,}' for name, n in zip(note.arms, note.counts, strict=True))}."
+        yield f"Evidence: {note.level}: {'; '.join(note.reasons)}."
+        for row in self.effects.iter_rows(named=True):
+            outcome, rate = row["outcome"], row["outcome"] in settings.rates
+            unit, of = (" points", " %") if rate else ("", "")
+            effect, low, high, control = (f"{100 * row[k]:.2f}" if rate else f"{row[k]:.4g}" for k in EFFECT)
+            yield f"  {outcome}: {row['arm']} adds {effect}{unit} ({low} to {high}) to {control}{of}"
+            if not settings.gross(outcome) and row["net"] is not None:
+                worth, least, most = (f"{row[k]:.4g}" for k in NET)
+                yield f"    {settings.basis(outcome)}: {worth} ({least} to {most})"
+        for name, rows in note.learned.items():
+            yield (
+                f"Note: the file is large, so who gains more in {name} was learned from {rows:,} of {note.kept:,} "
+                "customers, drawn by hash; the average and the choice between models use all."
+            )
+        more = f" and {len(note.features) - 12} more" if len(note.features) > 12 else ""
+        shown = f"{', '.join(note.features[:12])}{more}" if note.apart else "nothing that differs"
+        yield f"Taken as known before the treatment: {shown}."
+        yield from (f"Note: {doubt}." for doubt in note.doubts)
+
+    def _repr_html_(self) -> str:
+        return as_html(str(self), self.effects)
 
 
 @dataclass(frozen=True)
-class JudgedTables:
-    """What was found on customers the models did not see; see steps/trial_judge.py for the columns."""
+class TrialJudgement(_Kept):
+    """What was found on customers that the models did not see; trials/judge.py says how.
 
+    `qini`: outcome, arm, figure, by, value, low, high, n. `curves`: points of both orders to treat customers in.
+    `deciles`: predicted and realised gains by tenths. `policies`: what nobody, everybody by each treatment and the
+    recommended policy are worth, net of cost; the comparisons are paired.
+    """
+
+    NOTE = TrialJudged
+    TABLES = ("trial_qini", "trial_curves", "trial_deciles", "trial_policies")
+    note: TrialJudged
     qini: pl.DataFrame
     curves: pl.DataFrame
     deciles: pl.DataFrame
     policies: pl.DataFrame
 
-    @classmethod
-    def load(cls, store: Store) -> Self | None:
-        """What the work folder holds; None where this fit was not judged."""
-        return cls(*(store.frame(name) for name in JUDGED)) if all(map(store.has, JUDGED)) else None
+    @property
+    def calibration(self) -> pl.DataFrame:
+        """outcome, arm, groups of similar prediction, and in how many of them it lay inside the realised interval."""
+        return pl.DataFrame([each.model_dump() for each in self.note.calibration])
 
-    def keep(self, store: Store) -> None:
-        """Write them into the work folder."""
-        for name, frame in zip(JUDGED, (self.qini, self.curves, self.deciles, self.policies), strict=True):
-            store.save(name, frame)
+    def __str__(self) -> str:
+        """How well customers are told apart, and what each policy is worth."""
+        return "\n".join(self._lines())
+
+    def _lines(self) -> Iterator[str]:
+        settings = self.note.settings
+        yield "Judged on customers the models did not see (two halves):"
+        for row in self.qini.iter_rows(named=True):
+            said = f"{row['value']:.4f} ({row['low']:.4f} to {row['high']:.4f})"
+            yield f"  {row['outcome']}, {row['arm']}: {row['figure']} by {row['by']} {said}"
+        for outcome in settings.modelled:
+            rows = self.policies.filter(pl.col("outcome") == outcome)
+            yield f"{outcome} per customer under each policy, {settings.basis(outcome)}:"
+            for row in rows.iter_rows(named=True):
+                treats = f" (treats {share(row['treated'])})" if row["policy"] == "recommended" else ""
+                yield f"  {row['policy']}{treats}: {row['value']:.4g} ({row['low']:.4g} to {row['high']:.4g})"
+            yield f"  {policy_finding(rows, settings, '{:.4g}'.format)}"
+        yield from (f"Note: {each}." for each in self.note.samples)
+
+    def _repr_html_(self) -> str:
+        return as_html(str(self), self.policies)
+
+
+def policy_finding(rows: pl.DataFrame, settings: TrialSettings, say: Callable[[float], str]) -> str:
+    """Whether the recommended policy beats the best of nobody and everybody; `rows` are those of one outcome."""
+    ours = rows.row(-1, named=True)
+    best, treats = ours["best_fixed"], f"treats {share(ours['treated'])} of customers"
+    lead = f"{say(ours['lead'])} a customer ({say(ours['lead_low'])} to {say(ours['lead_high'])})"
+    if ours["outcome"] != settings.deciding:
+        basis = f"Before cost, so nothing is recommended by it: {settings.deciding} decides."
+        return f"{basis} The policy recommended there {treats}; against {best}: {lead}."
+    if ours["moved"] == 0:
+        return f"Recommended: {best}; no group proved better off otherwise."
+    if ours["lead_low"] > 0:
+        return f"The recommended policy {treats} and beats {best} by {lead}."
+    return f"The recommended policy {treats}; it was not shown to beat {best}: {lead}."
 
 
 @dataclass(frozen=True)
-class PlannedTables:
-    """Who gets which treatment; gain and cost of every budget."""
+class TrialPlan(_Kept):
+    """Who gets which treatment within the budget, and the gain and cost of every other budget.
 
-    plan: pl.DataFrame
+    `frame` has a row for each customer treated: the column that names customers, if there is one, row (from 1),
+    treatment, gain (net of cost), low, high, cost, evidence. `plan["treatment"]` is one of its columns.
+    """
+
+    NOTE = TrialPlanned
+    TABLES = ("trial_plan", "trial_frontier")
+    note: TrialPlanned
+    frame: pl.DataFrame
     frontier: pl.DataFrame
 
-    @classmethod
-    def load(cls, store: Store) -> Self | None:
-        """What the work folder holds; None where nothing was planned with this fit."""
-        return cls(*(store.frame(name) for name in PLANNED)) if all(map(store.has, PLANNED)) else None
+    def __getitem__(self, column: str) -> pl.Series:
+        """A column of `frame`."""
+        return self.frame[column]
 
-    def keep(self, store: Store) -> None:
-        """Write them into the work folder."""
-        for name, frame in zip(PLANNED, (self.plan, self.frontier), strict=True):
-            store.save(name, frame)
+    def __str__(self) -> str:
+        """Who is treated, what that adds and how sure, and how far from the best possible plan it is."""
+        note, span = self.note, ends(self.note.low, self.note.high, "{:,.2f}".format)
+        by = ", ".join(f"{name} {n:,}" for name, n in self.frame["treatment"].value_counts().sort("treatment").rows())
+        sure = f"95 % interval {span}, " if span else ""
+        return (
+            f"Treated: {by or 'nobody'}. Expected gain {note.gain:,.2f} ({sure}{note.level}), {note.basis}.\n"
+            f"{note.explain}"
+        )
 
-
-@dataclass(frozen=True)
-class TrialTables:
-    """A trial's tables; None where the verb has not run on this fit."""
-
-    fitted: FittedTables
-    judged: JudgedTables | None
-    planned: PlannedTables | None
-
-    @classmethod
-    def load(cls, store: Store) -> Self:
-        """All that there are. StepError, naming the verb, if nothing was fitted."""
-        return cls(FittedTables.load(store), JudgedTables.load(store), PlannedTables.load(store))
+    def _repr_html_(self) -> str:
+        return as_html(str(self), self.frame)
 
 
 @dataclass(frozen=True)
 class TrialResults:
-    """All that is known of a trial; `judged` and `planned` are None where their tables are."""
+    """All that is known of a trial; None where the verb has not run on this fit."""
 
-    fit: TrialFit
-    judged: TrialJudged | None
-    planned: TrialPlanned | None
-    tables: TrialTables
+    fitted: TrialEffects
+    judged: TrialJudgement | None
+    planned: TrialPlan | None
 
     @classmethod
     def load(cls, store: Store) -> Self:
         """What the work folder holds. StepError, naming the verb, if nothing was fitted."""
-        fit, tables = TrialFit.load(store), TrialTables.load(store)
-        judged = TrialJudged.load(store) if tables.judged else None
-        return cls(fit, judged, TrialPlanned.load(store) if tables.planned else None, tables)
-
-
-def forget(store: Store) -> None:
-    """Take away what was judged and planned of an earlier fit, which says nothing of the next one."""
-    for name in ("trial_dose", *JUDGED, *PLANNED):
-        store.remove(name)
+        return cls(TrialEffects.load(store), TrialJudgement.found(store), TrialPlan.found(store))
 
 
 def policy_names(arms: tuple[str, ...]) -> list[str]:

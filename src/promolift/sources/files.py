@@ -9,6 +9,7 @@ from uuid import uuid4
 
 import duckdb
 import polars as pl
+import polars.selectors as cs
 from duckdb.sqltypes import DuckDBPyType
 
 from promolift.errors import InputError
@@ -186,10 +187,15 @@ def _sheet_rows(book: "ExcelReader", name: str) -> pl.DataFrame:
 
 
 def read_trial(path: Path) -> pl.DataFrame:
-    """All rows and columns of a CSV, TSV or Parquet file; a text column of nothing but numbers becomes numbers.
+    """A row per customer: all rows and columns of a trial's file, `typed`; errors as in `raw_trial`."""
+    return typed(raw_trial(path))
 
-    Empty text is missing. InputError for a file that cannot be read, or with rows that cannot be split into columns: a
-    trial that lost customers is no trial.
+
+def raw_trial(path: Path) -> pl.DataFrame:
+    """All rows and columns of a trial's file as they stand there: those of a CSV as text.
+
+    InputError for a file that cannot be read, or with rows that cannot be split into columns: a trial that lost
+    customers is no trial.
     """
     with TemporaryDirectory() as work, duckdb.connect(":memory:") as connection:
         table = open_file(connection, path, Path(work))
@@ -200,7 +206,12 @@ def read_trial(path: Path) -> pl.DataFrame:
             f"{path}: {lost.height} rows cannot be split into columns, first row {lost['row'][0]}; mend the file, "
             "since leaving customers of a trial out would bias it"
         )
-    return frame.with_columns(_typed(column) for column in frame)
+    return frame
+
+
+def typed(frame: pl.DataFrame) -> pl.DataFrame:
+    """The same; a text column of nothing but numbers becomes numbers. Empty text and NaN are missing."""
+    return frame.with_columns(_typed(column) for column in frame).with_columns(cs.float().fill_nan(None))
 
 
 def _typed(column: pl.Series) -> pl.Series:

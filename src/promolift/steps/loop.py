@@ -15,12 +15,12 @@ from promolift.allocate import solve
 from promolift.hashing import hash_units
 from promolift.learn.explore import ExploreSettings, affordable, explore, pick
 from promolift.learn.release import Proposal, must_roll_back, propose, summarise, value_of
+from promolift.results.loop import LoopSettings
 from promolift.simulate import SimulatedShop, SimulationSettings, simulate
 from promolift.simulate.truth import live_week, true_effects
 from promolift.simulate.world import World
 from promolift.steps.loop_model import Believed, Cohort, Seen, believe, relearn, shelf_of
-from promolift.steps.loop_settings import LoopSettings
-from promolift.steps.loop_words import Told, tell_day, wordings
+from promolift.steps.loop_words import WordedDay, tell_day, wordings
 
 Floats = NDArray[np.float64]
 LAG, LEARN_DAYS, CHECK_DAYS = 7, 14, 3  # days until a week is known; learnt from; watched for drift
@@ -85,7 +85,7 @@ class Loop:
     refused: tuple[Release, ...]
     alarms: tuple[tuple[int, float, float], ...]  # day, new scale over the old one, its error
     wordings: tuple[str, ...]
-    told: tuple[Told, ...]
+    told: tuple[WordedDay, ...]
 
 
 @dataclass
@@ -101,7 +101,7 @@ class _State:
     releases: list[Release] = field(default_factory=list)
     refused: list[Release] = field(default_factory=list)
     alarms: list[tuple[int, float, float]] = field(default_factory=list)
-    told: list[Told] = field(default_factory=list)
+    told: list[WordedDay] = field(default_factory=list)
 
 
 def run_loop(settings: LoopSettings, tell: Callable[[float, str], None] = lambda share, note: None) -> Loop:

@@ -7,7 +7,7 @@ from pathlib import Path
 from promolift.errors import ConfigError
 from promolift.progress import Tell
 from promolift.results.job import StepSummary
-from promolift.steps.loop_settings import LoopSettings
+from promolift.results.loop import LoopSettings
 
 DEFAULTS = {"customers": 4000}  # more than a test needs: the page has intervals to show
 
@@ -20,9 +20,9 @@ def run_simulation(stated: Mapping[str, float | None], out: Path, tell: Tell, fi
     given = {key: value for key, value in stated.items() if value is not None}
     settings = LoopSettings.parse(DEFAULTS | _part(file) | given, str(file or "promolift simulate"))
     from promolift.pages import render_page  # not before: wrong settings are refused at once
+    from promolift.pages.loop import page_of
     from promolift.steps.loop import run_loop
     from promolift.steps.loop_numbers import day_table, numbers
-    from promolift.steps.loop_page import page_of
 
     loop = run_loop(settings, lambda share, note: tell("simulate", share, note))
     found = numbers(loop)

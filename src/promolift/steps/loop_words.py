@@ -26,7 +26,7 @@ ZONE = ZoneInfo("Asia/Shanghai")
 
 
 @dataclass(frozen=True)
-class Told:
+class WordedDay:
     """One day's messages: the wording's number, the chances, clicked or not. `true_V` is what a shop never knows."""
 
     day: int
@@ -55,7 +55,7 @@ def wordings(categories: int, depths: Sequence[float]) -> tuple[str, ...]:
     return tuple(sorted(names))
 
 
-def tally(past: Sequence[Told], names: Sequence[str]) -> dict[str, Tally]:
+def tally(past: Sequence[WordedDay], names: Sequence[str]) -> dict[str, Tally]:
     """Shown and clicked of each wording."""
     shown, clicked = np.zeros(len(names), dtype=np.int64), np.zeros(len(names), dtype=np.int64)
     for day in past:
@@ -64,17 +64,19 @@ def tally(past: Sequence[Told], names: Sequence[str]) -> dict[str, Tally]:
     return {name: Tally(int(s), int(c)) for name, s, c in zip(names, shown, clicked, strict=True)}
 
 
-def tell_day(past: Sequence[Told], names: tuple[str, ...], world: World, when: tuple[int, int], seed: int) -> Told:
+def tell_day(
+    past: Sequence[WordedDay], names: tuple[str, ...], world: World, when: tuple[int, int], seed: int
+) -> WordedDay:
     """Word the offers of the customers of `world` on a day of a week, `when`. A click is known the day after."""
     day, week = when
     share_V = np.array(list(variant_shares(tally(past, names), seed).values()))
     unit_M = hash_units((seed, "wording", day), world.customer_ids)
     variant_M = pick(np.broadcast_to(share_V, (len(unit_M), len(names))), unit_M)
     true_V = click_rates(world, names)
-    return Told(day, share_V, variant_M, clicks(world, true_V[variant_M], week, seed), true_V)
+    return WordedDay(day, share_V, variant_M, clicks(world, true_V[variant_M], week, seed), true_V)
 
 
-def against(days: Sequence[Told]) -> dict[str, float]:
+def against(days: Sequence[WordedDay]) -> dict[str, float]:
     """Clicks expected in truth per message: as told, drawn evenly, and with the best wording for all from day one."""
     told = sum(len(d.variant_M) for d in days)
     if not told:

@@ -6,9 +6,9 @@ import numpy as np
 
 from promolift import profile
 from promolift.errors import InputError
+from promolift.results.foreseen import MODEL, SHARED
 from promolift.results.job import Job, StepSummary, local_day, moments
-from promolift.results.shop import Alike, Told, Visit
-from promolift.steps.foresee import MODEL, SHARED, kept_outlook
+from promolift.results.shop import Alike, CustomerOutlook, Visit
 from promolift.words import money
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def portrait(job: Job, customer_id: str) -> StepSummary:
     return StepSummary("\n".join(lines), known | {"outlook": outlook} | found.model_dump(mode="json"))
 
 
-def why(job: Job, scene: "Scene", customer_id: str) -> Told:
+def why(job: Job, scene: "Scene", customer_id: str) -> CustomerOutlook:
     """The likeliest item that may be told, the visits that speak for and against it, and the customers most alike."""
     from promolift.profile.encoder_data import Popularity
     from promolift.profile.encoder_model import LearnedEncoder
@@ -49,7 +49,7 @@ def why(job: Job, scene: "Scene", customer_id: str) -> Told:
     model = LearnedEncoder.from_files(kept)
     arrays, about = job.store.load_model(SHARED)
     shared = Popularity(about["opened"], arrays["log_WI"])
-    everyone = kept_outlook(job).select(
+    everyone = job.profiled.kept_outlook.select(
         "customer_id", "visits", "next_1", "spend_cents", "leans_to", "sentences", "embedding"
     )
     everyone = everyone.sort("customer_id")
@@ -68,7 +68,7 @@ def why(job: Job, scene: "Scene", customer_id: str) -> Told:
         named = scene.voice.name(who["next_1"]) if who["next_1"] else None
         same = {name: who[name] for name in ("customer_id", "spend_cents", "leans_to")}
         alike.append(Alike(**same, next_1=named))
-    return Told(
+    return CustomerOutlook(
         customer_id=customer_id,
         item=scene.voice.name(item) if item else None,
         sentences=tuple(everyone["sentences"][row].splitlines()),
@@ -84,7 +84,7 @@ def visit(job: Job, scene: "Scene", day: float, basket: list[str], effect: float
     return Visit(day=when.isoformat(), items=tuple(names), odds_factor=float(np.exp(effect)))
 
 
-def reasons_told(told: Told) -> list[str]:
+def reasons_told(told: CustomerOutlook) -> list[str]:
     """The reasons as lines."""
     if not told.reasons:
         return []
@@ -95,6 +95,6 @@ def reasons_told(told: Told) -> list[str]:
     return lines
 
 
-def alike_told(told: Told) -> list[str]:
+def alike_told(told: CustomerOutlook) -> list[str]:
     """The customers alike as one line."""
     return ["Most like this customer: " + ", ".join(each.customer_id for each in told.alike) + "."]

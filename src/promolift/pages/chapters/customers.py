@@ -6,7 +6,7 @@ from promolift.pages.blocks import Block, Chapter, Figure, Grid, gap
 from promolift.pages.story import Story
 from promolift.results.customers import Customers, Dot, Placed
 from promolift.results.figures import Histogram
-from promolift.words import clip, count, day_count, days, money, number, plural, share, upper_first
+from promolift.words import clip, count, day_count, days, number, plural, share, upper_first
 
 TICK_DAYS = (0, 1, 3, 7, 14, 30, 90, 180, 365, 730, 1460, 3650)
 WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
@@ -26,13 +26,13 @@ def tell(story: Story) -> Chapter:
 
 
 def _strip(people: Customers, story: Story) -> Block:
-    middle, currency = people.middle, story.shop.currency
+    middle, cash = people.middle, story.cash
     typical = [
         ("since the last order", days(middle.recency_days)),
         ("between two orders", days(middle.cadence_days)),
-        ("per basket", money(middle.basket_cents, currency)),
+        ("per basket", cash(middle.basket_cents)),
         ("saved by discounts", share(middle.discount_share)),
-        ("expected in the coming window", money(middle.spend_next_cents, currency)),
+        ("expected in the coming window", cash(middle.spend_next_cents)),
     ]
     return Block("strip", {"rows": [row for row in typical if row[1] != "—"]}, "The customer in the middle")
 
@@ -78,7 +78,7 @@ def _warp(day: float) -> float:
 
 
 def _spend_name(story: Story) -> str:
-    return f"spend in the last {days(story.shop.history_days)}" if story.shop.history_days else "spend"
+    return f"spend in the last {days(story.history_days)}"
 
 
 def _colours(placed: Placed) -> dict[str, object] | None:
@@ -90,7 +90,7 @@ def _colours(placed: Placed) -> dict[str, object] | None:
 
 def _marks(placed: Placed, story: Story) -> list[list[object]]:
     found: dict[str, Dot] = {dot.customer_id: dot for dot in placed.lettered}
-    lettered = [(chr(65 + i), found.get(h.customer_id)) for i, h in enumerate((story.households or ())[:5])]
+    lettered = [(chr(65 + i), found.get(card.given.customer_id)) for i, card in enumerate(story.cards)]
     return [[_warp(dot.recency_days), dot.spend_cents, letter] for letter, dot in lettered if dot]
 
 
@@ -114,15 +114,13 @@ def _deciles(placed: Placed, story: Story) -> Grid:
         [
             f"{share(q.part)} of customers are at or below",
             number(q.recency_days),
-            money(q.spend_cents, story.shop.currency),
+            story.cash(q.spend_cents),
             number(q.orders),
             number(q.price_sensitivity),
         ]
         for q in placed.quantiles
     ]
-    return Grid(
-        ["", "days since last order", _spend_name(story), "orders", "price sensitivity"], rows, frozenset({1, 2, 3, 4})
-    )
+    return Grid(["", "days since last order", _spend_name(story), "orders", "price sensitivity"], rows)
 
 
 def _histogram(found: Histogram, figure: tuple[str, str, str], fmt: str, finding: str) -> Figure:
@@ -137,7 +135,7 @@ def _histogram(found: Histogram, figure: tuple[str, str, str], fmt: str, finding
     }
     rows = [[f"{text(bar.low)} to {text(bar.high)}", count(bar.customers)] for bar in found.bars if bar.customers]
     how = f"{plural(found.above, 'customer')} above {text(found.cap)} not drawn." if found.above else ""
-    grid = Grid([axis, "customers"], rows, frozenset({1}))
+    grid = Grid([axis, "customers"], rows)
     return Figure(ident, title, finding, spec, grid, how, plural(found.customers, "customer"))
 
 
@@ -181,7 +179,6 @@ def _categories(story: Story) -> Figure | Block:
     grid = Grid(
         ["category", "share of spend", "customers who buy it"],
         [[clip(each.target, 60), share(each.spend_share), count(each.customers)] for each in tastes.top],
-        frozenset({1, 2}),
     )
     return Figure("categories", "What they like", finding, spec, grid, "", plural(tastes.customers, "customer"))
 
@@ -191,7 +188,6 @@ def _week(story: Story) -> Figure | Block:
     if week is None:
         return gap("when they buy", story.missing.get("week"))
     best, day = week.busiest, week.busiest_day
-    zone = f" ({story.shop.timezone})" if story.shop.timezone else ""
     finding = (
         f"The busiest hour is {WEEKDAYS[best.weekday]}, {best.hour}:00 to {best.hour + 1}:00, "
         f"with {share(best.orders_share)} of the week's orders; the busiest day is {WEEKDAYS[day]} with "
@@ -211,7 +207,7 @@ def _week(story: Story) -> Figure | Block:
         "When they buy",
         finding,
         spec,
-        Grid(["hour", *(d[:3] for d in WEEKDAYS)], rows, frozenset(range(1, 8))),
-        f"Share of the week's orders by local hour{zone}.",
+        Grid(["hour", *(d[:3] for d in WEEKDAYS)], rows),
+        f"Share of the week's orders by local hour ({story.plan.shop.zone}).",
         plural(week.orders, "order"),
     )

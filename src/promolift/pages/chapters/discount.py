@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from promolift.pages.blocks import Block, Chapter, Figure, Grid, forest, gap
+from promolift.pages.blocks import Block, Chapter, Figure, gap, sentences
+from promolift.pages.figures import Axis, Line, Mark, by_point, forest, lines
 from promolift.pages.story import Story
 from promolift.results.effects import CategoryResponse, CurveGroup, Placebo, ResponseFigures, Targeting
 from promolift.words import bracket, clip, count, ends, interval, listed, number, plural, share, upper_first
@@ -20,16 +21,10 @@ MOST_GROUPS = 3
 def tell(story: Story) -> Chapter:
     """The discount response."""
     found = story.response
-    lead = MEANINGS[found.level] if found else "What kind of evidence stands behind the response is not known."
-    blocks = [_curve(found, story), _placebos(found, story), _overlap(found, story), _categories(found, story)]
-    notes = [*(_notes(found) if found else ()), *(_campaigns(story.targeting) if story.targeting else ())]
-    if notes:
-        blocks.append(Block("sentences", {"rows": [clip(s, 600) for s in notes]}, "How it was estimated"))
-    return Chapter("discount", "Discounts", "What does a discount do?", lead, blocks)
-
-
-def _gap(what: str, found: ResponseFigures | None, story: Story) -> Block:
-    return gap(what, found.why if found else story.missing.get("response"))
+    notes = [*_notes(found), *(_campaigns(story.targeting) if story.targeting else ())]
+    how = sentences("How it was estimated", [clip(text, 600) for text in notes])
+    blocks = [_curve(found), _placebos(found), _overlap(found), _categories(found), how]
+    return Chapter("discount", "Discounts", "What does a discount do?", MEANINGS[found.level], blocks)
 
 
 def _notes(found: ResponseFigures) -> list[str]:
@@ -69,44 +64,23 @@ def _signed(value: object) -> str:
     return text if text[0] in "−—" or text.startswith("above") or text == "0\N{NO-BREAK SPACE}%" else f"+{text}"
 
 
-def _curve(found: ResponseFigures | None, story: Story) -> Figure | Block:
-    if found is None or not found.curve:
-        return _gap("how demand answers to a discount", found, story)
+def _curve(found: ResponseFigures) -> Figure | Block:
+    if not found.curve:
+        return gap("how demand answers to a discount", found.why)
     groups, further = found.curve[:MOST_GROUPS], len(found.curve) - MOST_GROUPS
-    series = []
-    for group in groups:
-        points = [[p.depth, p.lift, p.low, p.high, p.cells] for p in group.points]
-        points = [[0.0, 0.0, None, None, None], *points]
-        series.append({"name": clip(group.group, 34), "tone": _tone(group, groups[0]), "points": points})
-    spec = {
-        "kind": "lines",
-        "x": {"name": "discount", "fmt": "share", "min": 0},
-        "y": {"name": "change of demand", "fmt": "signed"},
-        "series": series,
-        "band": True,
-        "zero": True,
-        "origin": True,
-    }
-    rows = [
-        [clip(name, 40), share(p.depth), _signed(p.lift), ends(p.low, p.high, _signed), count(p.cells)]
-        for name, p in sorted(((g.group, p) for g in groups for p in g.points), key=lambda each: each[1].depth)
+    read = [
+        Line(clip(g.group, 40), _tone(g, groups[0]), [(p.depth, p.lift, p.low, p.high, p.cells) for p in g.points])
+        for g in groups
     ]
-    grid = Grid(
-        ["customers", "discount", "change of demand", "interval", "observations"], rows, frozenset({1, 2, 3, 4})
-    )
     how = "The band is the interval; without a discount the change is zero by definition."
     how += f" {plural(further, 'further group')} not drawn." if further > 0 else ""
-    return Figure(
-        "curve",
-        "The discount curve",
-        _curve_finding(groups, story),
-        spec,
-        grid,
-        how,
-        plural(groups[0].cells, "observation"),
-        found.level,
-        wide=True,
-    )
+    return lines(
+        "curve", "The discount curve", _curve_finding(groups),
+        (Axis("discount", "share"), Axis("change of demand", "signed")),
+        [line._replace(points=[(0.0, 0.0), *line.points]) for line in read],
+        by_point(["customers", "discount", "change of demand", "observations"], read, (share, _signed)),
+        how=how, n=plural(groups[0].cells, "observation"), evidence=found.level, wide=True, origin=True,
+    )  # fmt: skip
 
 
 def _tone(group: CurveGroup, first: CurveGroup) -> str:
@@ -116,9 +90,9 @@ def _tone(group: CurveGroup, first: CurveGroup) -> str:
     return "orange" if group.points[-1].lift > first.points[-1].lift else "blue"
 
 
-def _curve_finding(groups: Sequence[CurveGroup], story: Story) -> str:
+def _curve_finding(groups: Sequence[CurveGroup]) -> str:
     first = groups[0].points[-1]
-    between = bracket(interval(first.low, first.high, _signed, story.interval_percent))
+    between = bracket(interval(first.low, first.high, _signed))
     name = clip(groups[0].group, 40)
     text = f"At {share(first.depth)} off, demand of {name} changes by {_signed(first.lift)}{between}."
     others = sorted(groups[1:], key=lambda group: (group.points[-1].lift, group.group))
@@ -139,26 +113,25 @@ def _curve_finding(groups: Sequence[CurveGroup], story: Story) -> str:
     return f"{text} {upper_first(said)}; {sure}."
 
 
-def _placebos(found: ResponseFigures | None, story: Story) -> Figure | Block:
-    if found is None or not found.tests:
-        return _gap("what placebo checks find", found, story)
+def _placebos(found: ResponseFigures) -> Figure | Block:
+    if not found.tests:
+        return gap("what placebo checks find", found.why)
     failed = [each for each in found.tests if each.passed is False]
+    verdicts = {True: "passed", False: "failed", None: "not decided"}
     marks = [
-        (clip(p.name, 70), p.value, p.low, p.high, "main" if p.main else "bad" if p.passed is False else "quiet")
+        Mark(
+            clip(p.name, 90), p.value, p.low, p.high,
+            ("the effect itself" if p.main else verdicts[p.passed], "" if p.main else clip(p.meaning or "", 140)),
+            "main" if p.main else "bad" if p.passed is False else "quiet",
+        )
         for p in found.placebos
-    ]
+    ]  # fmt: skip
     return forest(
-        "placebos",
-        "Placebo checks",
-        _placebo_finding(found, failed),
-        ("effect found", "fixed"),
-        marks,
-        grid=_placebo_grid(found.placebos),
+        "placebos", "Placebo checks", _placebo_finding(found, failed), Axis("effect found", "fixed"),
+        ("what was looked at", "found", "verdict", "why it must be zero"), marks, number, words=(3, 4),
         how="A placebo asks the same method for an effect that cannot exist. Its interval should hold zero.",
-        n=plural(found.tests_made, "check"),
-        evidence=found.level,
-        tone="warn" if failed else "good",
-    )
+        n=plural(found.tests_made, "check"), evidence=found.level, tone="warn" if failed else "good",
+    )  # fmt: skip
 
 
 def _placebo_finding(found: ResponseFigures, failed: Sequence[Placebo]) -> str:
@@ -174,54 +147,30 @@ def _placebo_finding(found: ResponseFigures, failed: Sequence[Placebo]) -> str:
     return f"{text} An effect that cannot exist was found for: {listed(parts)}. Read the discount curve with caution."
 
 
-def _placebo_grid(rows: Sequence[Placebo]) -> Grid:
-    verdict = {True: "passed", False: "failed", None: "not decided"}
-    cells = [
-        [
-            clip(each.name, 90),
-            number(each.value),
-            ends(each.low, each.high, number),
-            "the effect itself" if each.main else verdict[each.passed],
-            clip(each.meaning, 140) if each.meaning and not each.main else "",
-        ]
-        for each in rows
-    ]
-    headers = ["what was looked at", "found", "interval", "verdict", "why it must be zero"]
-    return Grid(headers, cells, frozenset({1, 2}))
-
-
-def _categories(found: ResponseFigures | None, story: Story) -> Figure | Block:
-    if found is None or not found.categories:
-        return _gap("which categories answer to discounts", found, story)
+def _categories(found: ResponseFigures) -> Figure | Block:
+    if not found.categories:
+        return gap("which categories answer to discounts", found.why)
     shown, half = found.categories, MOST_CATEGORIES // 2
     if len(shown) > MOST_CATEGORIES:
         shown = (*shown[:half], *shown[-half:])
-    marks = [
-        (clip(each.category, 30), each.response, each.low, each.high, "main" if (each.low or 0.0) > 0 else "quiet")
-        for each in shown
-    ]
-    rows = [
-        [clip(each.category, 60), number(each.response), ends(each.low, each.high, number), count(each.cells)]
-        for each in shown
-    ]
+    marks = [Mark(clip(c.category, 60), c.response, c.low, c.high, (count(c.cells),), _sure(c)) for c in shown]
     cut = f" The {half} most and least responsive are drawn." if len(shown) < len(found.categories) else ""
     return forest(
-        "elasticities",
-        "Which categories answer",
-        _category_finding(found, story),
-        ("response to a discount", "fixed"),
-        marks,
-        grid=Grid(["category", "response", "interval", "observations"], rows, frozenset({1, 2, 3})),
+        "elasticities", "Which categories answer", _category_finding(found), Axis("response to a discount", "fixed"),
+        ("category", "response", "observations"), marks, number,
         how=f"The line is the interval; grey lines reach zero, so that no response is possible.{cut}",
-        n=plural(found.categories_read, "category", "categories"),
-        evidence=found.level,
-        wide=True,
-    )
+        n=plural(found.categories_read, "category", "categories"), evidence=found.level, wide=True,
+    )  # fmt: skip
 
 
-def _category_finding(found: ResponseFigures, story: Story) -> str:
+def _sure(each: CategoryResponse) -> str:
+    """The tone of a response: quiet where none is possible."""
+    return "main" if each.low is not None and each.low > 0 else "quiet"
+
+
+def _category_finding(found: ResponseFigures) -> str:
     top, end = found.categories[0], found.categories[-1]
-    between = bracket(interval(top.low, top.high, number, story.interval_percent))
+    between = bracket(interval(top.low, top.high, number))
     text = f"Strongest response: {_named(top)}{between}."
     text += f" Weakest: {_named(end)}." if end is not top else ""
     every = plural(found.categories_read, "category", "categories")
@@ -232,9 +181,9 @@ def _named(each: CategoryResponse) -> str:
     return f"{clip(each.category, 40)}, {number(each.response)}"
 
 
-def _overlap(found: ResponseFigures | None, story: Story) -> Block:
-    if found is None or not found.overlap:
-        return _gap("whether like was compared with like", found, story)
+def _overlap(found: ResponseFigures) -> Block:
+    if not found.overlap:
+        return gap("whether like was compared with like", found.why)
     rows = [
         {"figure": share(each.value), "text": clip(each.name, 140), "small": ends(each.low, each.high, share)}
         for each in found.overlap

@@ -1,34 +1,32 @@
-"""Chapter 1. What was read, what became of it, and what this data can and cannot answer."""
+"""What was read, what became of it, and what this data can and cannot answer; at the end, what is not known."""
 
-from promolift.pages.blocks import Block, Chapter, gap
+from promolift.pages.blocks import Block, Chapter
+from promolift.pages.figures import unknowns
 from promolift.pages.story import Story
 from promolift.results.shop import Health
 from promolift.words import clip, count, plural, share
 
 TONES = {"yes": "good", "partly": "warn", "no": "bad"}
 MOST_REASONS = 12
+LEGEND = {
+    "randomised": "decided by chance, so differences are effects",
+    "adjusted": "observed, with adjustments and checks shown; not proven",
+    "assumed": "stated in advance, not read from this data",
+}
 
 
 def tell(story: Story) -> Chapter:
-    """Data health."""
+    """What was read, and what became of it."""
     health = story.health
-    if health is None:
-        blocks = [gap("what became of the raw rows", story.missing.get("health"))]
-    else:
-        blocks = [_tables(health), *_reasons(health), _abilities(health)]
-    return Chapter("health", "Data health", "Can this data be trusted?", _lead(health), blocks)
-
-
-def _lead(health: Health | None) -> str:
-    if health is None or not health.read:
-        return "How many raw rows were read is not known."
-    fates = (
-        f"{count(health.repaired)} of them after a repair; {count(health.rejected)} were set aside with their reason"
-    )
-    return (
-        f"{plural(health.read, 'row')} were read from {plural(len(health.tables), 'table')}. "
-        f"{count(health.accepted)} were taken ({share(health.accepted_share)}), {fates}."
-    )
+    lead = "How many raw rows were read is not known."
+    if health.read:
+        lead = (
+            f"{plural(health.read, 'row')} were read from {plural(len(health.tables), 'table')}. "
+            f"{count(health.accepted)} were taken ({share(health.accepted_share)}), {count(health.repaired)} of them "
+            f"after a repair; {count(health.rejected)} were set aside with their reason."
+        )
+    blocks = [_tables(health), *_reasons(health), _abilities(health)]
+    return Chapter("health", "Data health", "Can this data be trusted?", lead, blocks)
 
 
 def _tables(health: Health) -> Block:
@@ -72,3 +70,14 @@ def _abilities(health: Health) -> Block:
         for each in health.abilities
     ]
     return Block("abilities", {"rows": rows}, "What this data can answer")
+
+
+def tell_unknowns(story: Story) -> Chapter:
+    """The unknowns, and what the evidence levels mean."""
+    lead = "An unknown is not a zero. This is what the numbers above cannot tell, and what would."
+    rows = [
+        {"what": clip(each.what, 400), "why": clip(each.why, 600), "todo": clip(each.todo, 600)}
+        for each in story.unknowns
+    ]
+    blocks = [unknowns(rows), Block("legend", {"rows": LEGEND}, "What the evidence marks mean")]
+    return Chapter("unknowns", "Not known", "What is not known?", lead, blocks)

@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 
-from promolift.pages.blocks import Block, Chapter, Figure, Grid, gap
+from promolift.pages.blocks import Block, Chapter, Figure, gap
+from promolift.pages.figures import Axis, Line, by_point, calibration, lines
 from promolift.pages.story import Story
-from promolift.results.predictions import Predictions, RecallCurve, Reliability, Scored
+from promolift.results.predictions import RecallCurve, Reliability, Scored
 from promolift.words import bracket, clip, count, ends, interval, number, plural, share
 
 MOST_MODELS = 4
@@ -13,7 +14,7 @@ MOST_MODELS = 4
 def tell(story: Story) -> Chapter:
     """The predictions."""
     lead = "Figures on cases that the models had not seen when they were fitted, beside the simple rule they must beat."
-    found, why = story.predictions or Predictions(), story.missing.get("predictions")
+    found, why = story.predictions, story.missing.get("predictions")
     blocks: list[Figure | Block] = [
         score_block(found.scores, "Figures against simple rules")
         if found.scores
@@ -23,9 +24,7 @@ def tell(story: Story) -> Chapter:
         calibration_figure(each, f"calibration-{i}") for i, each in enumerate(found.reliability[:MOST_MODELS], start=1)
     ] or [gap("whether predicted probabilities come true", why)]
     blocks.append(
-        _recall(found.recall[:MOST_MODELS], story)
-        if found.recall
-        else gap("how much of the next purchases is foreseen", why)
+        _recall(found.recall[:MOST_MODELS]) if found.recall else gap("how much of the next purchases is foreseen", why)
     )
     return Chapter("models", "Predictions", "How good are the predictions?", lead, blocks)
 
@@ -69,69 +68,39 @@ def _tenths(value: object) -> str:
 
 def calibration_figure(found: Reliability, slug: str) -> Figure:
     """What one model predicted against what happened, as a picture."""
-    finding = (
-        f"In {count(found.inside)} of {plural(found.judged, 'bin')} the prediction lies within the interval of what "
-        "happened."
-        if found.judged
-        else ""
-    )
+    finding = "The bins carry no intervals."
+    if found.judged:
+        bins = plural(found.judged, "bin")
+        finding = f"In {count(found.inside)} of {bins} the prediction lies within the interval of what happened."
     if found.cases:
         predicted, observed = _tenths(found.predicted_share), _tenths(found.observed_share)
         finding = f"On average {predicted} was predicted and {observed} happened. {finding}"
-    spec = {
-        "kind": "calibration",
-        "x": {"name": "predicted", "fmt": "share"},
-        "y": {"name": "happened", "fmt": "share"},
-        "points": [[b.predicted, b.observed, b.low, b.high, b.n] for b in found.bins],
-    }
-    rows = [[_tenths(b.predicted), _tenths(b.observed), ends(b.low, b.high, _tenths), count(b.n)] for b in found.bins]
-    return Figure(
-        slug,
-        f"Calibration: {clip(found.model, 60)}",
-        finding or "The bins carry no intervals.",
-        spec,
-        Grid(["predicted", "happened", "interval", "cases"], rows, frozenset({0, 1, 2, 3})),
-        "On the diagonal, what was predicted happened.",
-        plural(found.cases, "case") if found.cases else "",
-    )
+    return calibration(
+        slug, f"Calibration: {clip(found.model, 60)}", finding,
+        [(b.predicted, b.observed, b.low, b.high, b.n) for b in found.bins], _tenths, "cases",
+        how="On the diagonal, what was predicted happened.", n=plural(found.cases, "case") if found.cases else "",
+    )  # fmt: skip
 
 
-def _recall(curves: Sequence[RecallCurve], story: Story) -> Figure:
-    spec = {
-        "kind": "lines",
-        "x": {"name": "length of the list, k", "fmt": "count", "min": 0},
-        "y": {"name": "recall", "fmt": "share"},
-        "series": [
-            {
-                "name": clip(curve.model, 34),
-                "tone": tone,
-                "points": [[p.k, p.recall, p.low, p.high, p.n] for p in curve.points],
-            }
-            for curve, tone in zip(curves, ("blue", "orange", "grey", "ink"), strict=False)
-        ],
-        "zero": True,
-        "band": True,
-    }
-    every = sorted(((curve.model, p) for curve in curves for p in curve.points), key=lambda each: each[1].k)
-    rows = [
-        [clip(model, 60), count(p.k), _tenths(p.recall), ends(p.low, p.high, _tenths), count(p.n)] for model, p in every
+def _recall(curves: Sequence[RecallCurve]) -> Figure:
+    series = [
+        Line(clip(curve.model, 40), tone, [(p.k, p.recall, p.low, p.high, p.n) for p in curve.points])
+        for curve, tone in zip(curves, ("blue", "orange", "grey", "ink"), strict=False)
     ]
-    most = max((p.n for _, p in every if p.n), default=None)
-    return Figure(
-        "recall",
-        "How much of the next purchases is foreseen",
-        _recall_finding(curves, story),
-        spec,
-        Grid(["model", "k", "recall", "interval", "customers"], rows, frozenset({1, 2, 3, 4})),
-        "Recall at k: of what a customer then bought, the share that was among our first k suggestions.",
-        plural(most, "customer") if most else "",
-    )
+    most = max((p.n for curve in curves for p in curve.points if p.n), default=None)
+    return lines(
+        "recall", "How much of the next purchases is foreseen", _recall_finding(curves),
+        (Axis("length of the list, k", "count"), Axis("recall", "share")), series,
+        by_point(["model", "k", "recall", "customers"], series, (count, _tenths)),
+        how="Recall at k: of what a customer then bought, the share that was among our first k suggestions.",
+        n=plural(most, "customer") if most else "",
+    )  # fmt: skip
 
 
-def _recall_finding(curves: Sequence[RecallCurve], story: Story) -> str:
+def _recall_finding(curves: Sequence[RecallCurve]) -> str:
     ours = curves[0]
     mine = next((p for p in reversed(ours.points) if p.k <= 10), ours.points[0])
-    between = bracket(interval(mine.low, mine.high, _tenths, story.interval_percent))
+    between = bracket(interval(mine.low, mine.high, _tenths))
     text = (
         f"The first {count(mine.k)} suggestions of “{clip(ours.model, 50)}” hold {_tenths(mine.recall)} "
         f"of what is bought next{between}"

@@ -1,14 +1,14 @@
 """What each customer will do next: maps of customers and products, one customer told, how it was learned, how good."""
 
 from collections.abc import Sequence
-from typing import Any
 
-from promolift.pages.blocks import Block, Chapter, Figure, Grid, gap, note, table
+from promolift.pages.blocks import Block, Chapter, Figure, Grid, gap, note, sentences, table
 from promolift.pages.chapters.models import calibration_figure, score_block
+from promolift.pages.figures import Axis, Line, by_x, lines
 from promolift.pages.story import Story
 from promolift.results.foreseen import EpochFigures, Foreseen, GoodsMap, PeopleMap
-from promolift.results.shop import Told, Visit
-from promolift.words import clip, count, money, number, plural, share, upper_first
+from promolift.results.shop import CustomerOutlook, Visit
+from promolift.words import clip, count, number, plural, share, upper_first
 
 GROUPS, LABELS = 6, 70  # coloured groups of a map; names tried on the map of products, the most bought first
 SHELVES = 12
@@ -42,13 +42,13 @@ def _chapter(lead: str, blocks: Sequence[Block | Figure]) -> Chapter:
 
 def _people(people: PeopleMap, ring: list[str], story: Story) -> list[Figure]:
     """The map of customers twice: by expected spend, and by the shelf they lean to."""
-    currency, n, dots = story.shop.currency, plural(people.customers, "customer"), people.dots
-    texts = [f"expected in 8 weeks: {money(dot.spend_cents, currency)}" for dot in dots]
+    cash, n, dots = story.cash, plural(people.customers, "customer"), people.dots
+    texts = [f"expected in 8 weeks: {cash(dot.spend_cents)}" for dot in dots]
     scale = {"min": 0, "max": 1, "low": "spends little", "high": "spends much"}
     points = _points(people, [dot.spend_rank for dot in dots], texts)
     spend = {"kind": "map", "points": points, "color": scale, "ring": ring}
-    cuts = [[share(each.part), money(each.spend_cents, currency)] for each in people.spend]
-    grid = Grid(["share of the customers", "expected in 8 weeks, at most"], cuts, frozenset({1}))
+    cuts = [[share(each.part), cash(each.spend_cents)] for each in people.spend]
+    grid = Grid(["share of the customers", "expected in 8 weeks, at most"], cuts)
     figures = [Figure("map-spend", "Customers by expected spend", _alike(people), spend, grid, HOW, n)]
     if len(people.leanings) > 1:
         top = [each.leans_to for each in people.leanings[:GROUPS]]
@@ -56,7 +56,7 @@ def _people(people: PeopleMap, ring: list[str], story: Story) -> list[Figure]:
         points = _points(people, place, [f"leans to {clip(dot.leans_to, 40)}" for dot in dots])
         leaning = {"kind": "map", "points": points, "groups": [clip(name, 26) for name in top], "ring": ring}
         cells = [[clip(each.leans_to, 40), count(each.customers)] for each in people.leanings]
-        grid = Grid(["leans to", "customers"], cells, frozenset({1}))
+        grid = Grid(["leans to", "customers"], cells)
         finding = f"Coloured by what a next basket holds more of than everybody's, most often {clip(top[0], 40)}."
         figures.append(Figure("map-leaning", "The same customers by taste", finding, leaning, grid, HOW, n))
     return figures
@@ -72,7 +72,7 @@ def _points(people: PeopleMap, value: Sequence[float | None], texts: Sequence[st
     ]  # fmt: skip
 
 
-def _ring(told: Told | None) -> list[str]:
+def _ring(told: CustomerOutlook | None) -> list[str]:
     """The customer told of, then those alike."""
     who = [told.customer_id, *(each.customer_id for each in told.alike)] if told else []
     return [f"customer {clip(each, 24)}" for each in who]
@@ -103,22 +103,22 @@ def _goods(found: GoodsMap) -> Figure:
     if found.never:
         finding += f" {plural(found.never, 'kind')} never bought so far: placed by shelf, brand and price."
     cells = [[clip(each.shelf, 40), count(each.kinds), count(each.visits)] for each in found.shelves[:SHELVES]]
-    grid = Grid(["shelf", "products on the map", "visits"], cells, frozenset({1, 2}))
+    grid = Grid(["shelf", "products on the map", "visits"], cells)
     how = f"{HOW} Coloured: the shelves bought from most. Named: what is bought most. Private matters are left out."
     n = plural(found.kinds, "kind of product", "kinds of product")
     return Figure("map-goods", "What the same people buy", finding, spec, grid, how, n, wide=True)
 
 
-def _told(told: Told, story: Story) -> list[Block | Figure]:
+def _told(told: CustomerOutlook, story: Story) -> list[Block | Figure]:
     """One customer: what is expected, why, and who is like them."""
     name = f"One customer told: {clip(told.customer_id, 24)}"
-    blocks: list[Block | Figure] = [Block("sentences", {"rows": list(told.sentences)}, name)]
+    blocks: list[Block | Figure] = [sentences(name, told.sentences)]
     if told.reasons and told.item:
         blocks.append(_reasons(told.item, told.reasons))
     if told.alike:
         rows = [
             [
-                clip(each.customer_id, 24), clip(each.next_1, 40), money(each.spend_cents, story.shop.currency),
+                clip(each.customer_id, 24), clip(each.next_1, 40), story.cash(each.spend_cents),
                 clip(each.leans_to, 40),
             ]
             for each in told.alike
@@ -144,7 +144,7 @@ def _reasons(named: str, visits: Sequence[Visit]) -> Figure:
     rows = [{"name": f"{each.day}: {clip(_basket(each), 60)}", "value": each.odds_change_share} for each in visits]
     spec = {"kind": "bars", "x": {"name": f"change of the odds of {item} by the visit", "fmt": "signed"}, "rows": rows}
     cells = [[each.day, clip(_basket(each), 160), share(each.odds_change_share)] for each in visits]
-    grid = Grid(["visit", "basket", "change of the odds"], cells, frozenset({2}))
+    grid = Grid(["visit", "basket", "change of the odds"], cells, (0, 1))
     how = "Each visit was left out in turn and the network asked again; the effects of several need not add up."
     return Figure("reasons", f"Why {item}?", finding, spec, grid, how, plural(len(rows), "visit"), wide=True)
 
@@ -173,18 +173,13 @@ def _quality(ahead: Foreseen) -> list[Block | Figure]:
 
 def _curve(epochs: Sequence[EpochFigures], kept: EpochFigures, slug: str, name: str, good: str) -> Figure:
     """A figure epoch by epoch, where it was learned and where it was not."""
-    lines = {"blue": (f"train_{slug}", "learned from"), "orange": (f"valid_{slug}", "not learned from")}
-    series: list[dict[str, Any]] = [
-        {"name": said, "tone": tone, "points": [[e.epoch, getattr(e, key), None, None, None] for e in epochs]}
-        for tone, (key, said) in lines.items()
-    ]
-    short = f"{name[:1].lower()}{name[1:]}"
-    axis = {"name": f"{short}, {good} is better", "fmt": "fixed"}
-    spec = {"kind": "lines", "x": {"name": "epoch", "fmt": "count"}, "y": axis, "series": series, "close": True}
+    parts = (("train", "blue", "learned from"), ("valid", "orange", "not learned from"))
+    series = [Line(said, tone, [(e.epoch, getattr(e, f"{part}_{slug}")) for e in epochs]) for part, tone, said in parts]
     first, best = (number(getattr(e, f"valid_{slug}")) for e in (epochs[0], kept))
     finding = f"{name} of the weeks not learned from: {first} after one pass over the data"
     finding += ", which is kept." if kept == epochs[0] else f", {best} after {kept.epoch}, which is kept."
-    cells = [[count(e.epoch), *(number(getattr(e, key)) for key, _ in lines.values())] for e in epochs]
-    grid = Grid(["epoch", "learned from", "not learned from"], cells, frozenset({0, 1, 2}))
+    short = f"{name[:1].lower()}{name[1:]}"
+    axes = Axis("epoch", "count"), Axis(f"{short}, {good} is better", "fixed")
     how = "An epoch is one pass over the data. Were the lines to part, it would be learning by heart."
-    return Figure(f"learning-{slug}", f"Learning: {short}", finding, spec, grid, how)
+    grid = by_x("epoch", series, (count, number))
+    return lines(f"learning-{slug}", f"Learning: {short}", finding, axes, series, grid, how=how, close=True)

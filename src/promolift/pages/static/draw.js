@@ -177,8 +177,8 @@ const draw = (() => {
           (wide || low < 0) && stroke(zero, box.y, zero, box.y + box.height, t.faint, 1), ...s.rows.flatMap((r, i) => {
           const y = at(0, i)[1];
           const name = wide
-            ? label(t, wrap(r.name, 13, side - 14).join('\n'), box.x - 12, y, { align: 'right', font: `${r.ours ? 600 : 500} 13px ${FONT}`, lineHeight: 15, lineWidth: 0 })
-            : label(t, wrap(r.name, 12.5, size - 20).join('\n'), box.x, y - 9, { font: `${r.ours ? 600 : 500} 12.5px ${FONT}`, verticalAlign: 'bottom', lineHeight: 15 });
+            ? label(t, wrap(r.name, 13, side - 14).join('\n'), box.x - 12, y, { align: 'right', font: `${r.tone === 'ours' ? 600 : 500} 13px ${FONT}`, lineHeight: 15, lineWidth: 0 })
+            : label(t, wrap(r.name, 12.5, size - 20).join('\n'), box.x, y - 9, { font: `${r.tone === 'ours' ? 600 : 500} 12.5px ${FONT}`, verticalAlign: 'bottom', lineHeight: 15 });
           return [name, ...paint(r, y, at)];
         })];
       })],
@@ -192,24 +192,19 @@ const draw = (() => {
   function bars(s, t, size) {
     const room = size > 560 && s.rows.some((r) => r.text);
     const text = (r) => say(r.value, s.x.fmt) + (r.text && room ? `\u2003${r.text}` : '');
-    const some = s.rows.some((r) => r.ours);
-    const fill = (r) => (some && !r.ours ? t.grey : t.blue);
     const right = widest(s.rows.map(text), 12.5) + 26;
-    const series = { type: 'bar', data: s.rows.map((r) => ({ value: r.value, itemStyle: { color: fill(r), borderRadius: 2 } })), barWidth: beside(s, size) ? 16 : 12, tooltip: { formatter: rowTip(s) } };
+    const series = { type: 'bar', data: s.rows.map((r) => ({ value: r.value, itemStyle: { color: t.blue, borderRadius: 2 } })), barWidth: beside(s, size) ? 16 : 12, tooltip: { formatter: rowTip(s) } };
     return rows(s, t, size, right, (r, y, at) => {
-      const end = at(Math.max(r.value, r.high ?? r.value, 0), 0)[0];
-      const whisker = (r.low ?? null) === null || (r.high ?? null) === null || r.low === r.high ? [] : [
-        stroke(at(r.low, 0)[0], y, at(r.high, 0)[0], y, t.ink, 1.75),
-        ...[r.low, r.high].map((v) => stroke(at(v, 0)[0], y - 4, at(v, 0)[0], y + 4, t.ink, 1.75))];
+      const end = at(Math.max(r.value, 0), 0)[0];
       const value = say(r.value, s.x.fmt);
-      return [...whisker, label(t, value, end + 8, y, { font: `600 12.5px ${FONT}` }),
+      return [label(t, value, end + 8, y, { font: `600 12.5px ${FONT}` }),
         room && r.text && label(t, r.text, end + 8 + width(value, 12.5) + 14, y, { fill: t.faint })];
     }, [series]);
   }
 
   function forest(s, t, size) {
     const right = widest(s.rows.map((r) => say(r.value, s.x.fmt)), 12.5) + 18;
-    const tone = { main: t.blue, bad: t.orange, quiet: t.grey };
+    const tone = { main: t.blue, bad: t.orange, ours: t.orange, quiet: t.grey };
     const hits = { type: 'scatter', symbolSize: 18, itemStyle: { color: 'transparent' }, data: s.rows.map((r, i) => [r.value, i]), tooltip: { formatter: rowTip(s) } };
     return rows(s, t, size, right, (r, y, at) => {
       const color = tone[r.tone] || t.grey;

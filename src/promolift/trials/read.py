@@ -1,11 +1,14 @@
-"""A trial file and what its columns mean in; features, arms and outcomes out, and what is doubtful about them.
+"""A trial's rows and what its columns mean in; features, arms, outcomes and costs out, and what is doubtful of them.
 
 Legend: N customers, A arms (arm 0 is control).
 """
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -14,8 +17,9 @@ from numpy.typing import NDArray
 
 from promolift.data.names import NAMES_OF
 from promolift.errors import InputError
-from promolift.results.trial import TrialSettings
-from promolift.sources.files import read_trial
+from promolift.results.trial import Net, TrialSettings, word
+from promolift.sources.files import raw_trial, typed
+from promolift.sources.frames import as_frame
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -45,66 +49,159 @@ ONE_ARMED = 1e-6  # chance below which a feature that varies in all arms but one
 class TrialData:
     """Features known before, arm numbers (0 control) and their names, outcomes by name.
 
+    `cost_NA`: what treating costs, as in results.trial.Net. `who`: the column that names customers, if there is one.
     `planned_NA`: every customer's stated chance of each arm, None where no lot is stated. `doubts`: what a person
-    should look at, in words.
+    should look at, in words. `where` names the file in errors.
     """
 
+    settings: TrialSettings
     features: pl.DataFrame
     arm_N: Ints
     arms: tuple[str, ...]
     outcomes: dict[str, Floats]
     placebos: dict[str, Floats]
+    cost_NA: Floats
+    who: pl.Series | None = None
     planned_NA: Floats | None = None
     doubts: tuple[str, ...] = ()
+    where: str = "data"
+
+    def net(self, outcome: str) -> Net:
+        """What an outcome of these customers is worth."""
+        return self.settings.net(outcome, self.cost_NA)
+
+    def of(self, rows: Ints) -> "TrialData":
+        """Some of the customers."""
+        outcomes = {name: values[rows] for name, values in self.outcomes.items()}
+        cost_NA = self.cost_NA if len(self.cost_NA) == 1 else self.cost_NA[rows]
+        return TrialData(self.settings, self.features[rows], self.arm_N[rows], self.arms, outcomes, {}, cost_NA)
 
 
-def read(path: Path, settings: TrialSettings) -> TrialData:
-    """Rows of the file by their meaning. InputError names what is missing or is not what it should be."""
-    frame = read_trial(path)
+def rows_of(table: Any, what: str = "data") -> pl.DataFrame:
+    """Rows as they stand in a file or a frame of any kind; `what` names a frame in errors."""
+    return raw_trial(Path(table)) if isinstance(table, str | Path) else as_frame(table, what)
+
+
+def read(table: Any, settings: TrialSettings) -> TrialData:
+    """Rows by their meaning. InputError names the file and what is missing or is not what it should be."""
+    where = str(table) if isinstance(table, str | Path) else "data"
+    raw = rows_of(table)
+    frame = typed(raw)
     used = (settings.treatment, *settings.outcomes, *settings.placebos)
-    asked = (*used, *settings.features, *settings.ignore, *((settings.strata,) if settings.strata else ()))
-    if missing := [name for name in asked if name not in frame.columns]:
-        raise InputError(f"{path}: no column {missing[0]!r}; it has {', '.join(frame.columns)}")
-    arms, arm_N = _arms(path, frame[settings.treatment], settings)
-    _one_row_each(path, frame.drop(settings.ignore), arm_N)
-    values = {name: _outcome(path, frame[name], name in settings.rates) for name in settings.outcomes}
-    placebos = {name: _outcome(path, frame[name], False) for name in settings.placebos}
+    _all_there(where, frame.columns, settings)
+    arms, arm_N = _arms(where, frame[settings.treatment], settings)
+    _one_row_each(where, frame.drop(settings.ignore), arm_N)
+    values = {name: _outcome(where, frame[name], name in settings.rates) for name in settings.outcomes}
+    placebos = {name: _outcome(where, frame[name], False) for name in settings.placebos}
+    cost_NA = costs(where, frame, settings, arms)
     keys = [c.name for c in frame if _is_key(c)]
-    others = [n for n in frame.columns if n not in (*used, *settings.ignore, *keys)]
+    others = [n for n in frame.columns if n not in (*used, *settings.ignore, *keys, settings.cost_column)]
     oracles = [] if settings.features else _unknowable(others)
     happened = [] if settings.features else [n for n in others if OUTCOMES.fullmatch(_spoken(n))]
     features = settings.features or tuple(n for n in others if n not in (*oracles, *happened))
-    told = frame.select(features) if features else pl.DataFrame({EVERYBODY: np.zeros(frame.height)})
-    planned_NA = _planned(path, frame, settings, arms)
-    late = [] if settings.features else _sounds_late(features) + _tells(told, values[settings.outcomes[0]], arm_N)
+    if nested := [name for name in features if frame[name].dtype.is_nested()]:
+        raise InputError(f"{where}: {nested[0]!r} holds a {frame[nested[0]].dtype} in each row; ignore={nested[0]}")
+    known = frame.select(features) if features else pl.DataFrame({EVERYBODY: np.zeros(frame.height)})
+    planned_NA = _planned(where, frame, settings, arms)
+    late = [] if settings.features else _sounds_late(features) + _tells(known, values[settings.outcomes[0]], arm_N)
     doubts = [f"left out as names of customers: {', '.join(keys)}"] if keys and not settings.features else []
-    if oracles:
-        told_of = f"left out since nobody can have known them before the treatment: {', '.join(oracles)}"
-        doubts.append(f"{told_of} (features=... takes them)")
-    if happened:
-        told_of = f"left out as what customers did afterwards: {', '.join(happened)}"
-        doubts.append(f"{told_of} (features=... takes them)")
+    for left, why in ((oracles, "since nobody can have known them before the treatment"),
+                      (happened, "as what customers did afterwards")):  # fmt: skip
+        doubts += [f"left out {why}: {', '.join(left)} (features=... takes them)"] if left else []
     if late:
         names = list(dict.fromkeys(late))
         doubts.append(
             f"known before the treatment: {', '.join(names)}? If not, they spoil the effect: ignore={','.join(names)}"
         )
     if planned_NA is not None:
-        _follows(path, told, arm_N, arms)
-    return TrialData(told, arm_N, arms, values, placebos, planned_NA, tuple(doubts))
+        _follows(where, known, arm_N, arms)
+    who = _who(raw, [n for n in frame.columns if n not in (*used, settings.strata, settings.cost_column)], keys)
+    return TrialData(
+        settings, known, arm_N, arms, values, placebos, cost_NA, who, planned_NA, tuple(doubts), where
+    )  # fmt: skip
 
 
-def _arms(path: Path, column: pl.Series, settings: TrialSettings) -> tuple[tuple[str, ...], Ints]:
+def _all_there(where: str, columns: list[str], settings: TrialSettings) -> None:
+    """Refuse the name of a column that is not there, and suggest the nearest."""
+    single = {"treatment": settings.treatment, "money": settings.money, "strata": settings.strata}
+    asked = [(role, name) for role, name in (*single.items(), ("cost", settings.cost_column)) if name]
+    for role in ("rates", "counts", "placebos", "features", "ignore"):
+        asked += [(role, name) for name in getattr(settings, role)]
+    for role, name in asked:
+        if name not in columns:
+            told = f"{where}: no column {name!r}, which {role} names{nearest(name, columns)}"
+            raise InputError(f"{told}; it has {', '.join(columns)}")
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """ "; did you mean 'x'?", or nothing where no known name is near."""
+    near = get_close_matches(name, list(known), n=1)
+    return f"; did you mean {near[0]!r}?" if near else ""
+
+
+def _who(raw: pl.DataFrame, others: list[str], keys: list[str]) -> pl.Series | None:
+    """The column that names customers, as it stands in the file: a value of its own for every row."""
+    named = [name for name in others if _is_customer(name)]
+    for name in dict.fromkeys((*named, *(key for key in keys if key in others))):
+        if not raw[name].null_count() and raw[name].n_unique() == raw.height:
+            return raw[name]
+    return None
+
+
+def costs(where: str, frame: pl.DataFrame, settings: TrialSettings, arms: tuple[str, ...]) -> Floats:
+    """What treating costs, control 0: one row for all customers alike, or N x A by a column. InputError names the arm
+    or the column that says nothing of it."""
+    match settings.cost:
+        case str(column):
+            if column not in frame.columns:
+                raise InputError(f"{where}: no column {column!r}, which says what treating each customer costs")
+            values = frame[column]
+            if not values.dtype.is_numeric() or values.null_count() or not (values >= 0).all():
+                raise InputError(f"{where}: cost {column!r} needs an amount of 0 or more for every customer")
+            each_N = values.cast(pl.Float64).to_numpy()
+            return np.column_stack([np.zeros(len(each_N)), *[each_N] * (len(arms) - 1)])
+        case dict(by_arm):
+            for name in by_arm:
+                if name not in arms or (name == arms[0] and by_arm[name]):
+                    known = f"treatments of {settings.treatment} are {', '.join(arms[1:])}, control costs nothing"
+                    raise InputError(f"{where}: cost of {name!r}{nearest(name, arms[1:])}; {known}")
+            if missing := [name for name in arms[1:] if name not in by_arm]:
+                raise InputError(f"{where}: cost says nothing of {missing[0]!r}; say 0 if treating with it is free")
+            return np.array([[0.0, *(by_arm[name] for name in arms[1:])]])
+        case amount:
+            return np.array([[0.0, *[amount] * (len(arms) - 1)]])
+
+
+def features_of(raw: pl.DataFrame, like: pl.DataFrame) -> pl.DataFrame:
+    """The features of new customers in the types of those that the models learned from. InputError names the column."""
+    columns = []
+    for known in like:
+        name = known.name
+        if name not in raw.columns:
+            raise InputError(f"new: no column {name!r}, which was known in the trial{nearest(name, raw.columns)}")
+        column = raw[name]
+        if known.dtype.is_numeric() and column.dtype == pl.String:
+            column = column.str.strip_chars().replace("", None)
+            numbers = column.cast(pl.Float64, strict=False)
+            if numbers.null_count() > column.null_count():
+                first = column.filter(numbers.is_null() & column.is_not_null())[0]
+                raise InputError(f"new: {name!r} held numbers in the trial, now {first!r}")
+            column = numbers
+        columns.append(column.cast(known.dtype) if known.dtype.is_temporal() and column.dtype.is_temporal() else column)
+    return pl.DataFrame(columns)
+
+
+def _arms(where: str, column: pl.Series, settings: TrialSettings) -> tuple[tuple[str, ...], Ints]:
     who = _names(column)
     if who.null_count():
-        raise InputError(f"{path}: {who.null_count()} rows say nothing of their treatment; mend them or leave them out")
+        raise InputError(f"{where}: {who.null_count()} rows say nothing of their treatment; mend or leave them out")
     found = sorted(who.unique().to_list())
     shown = ", ".join(found[:20]) + (", ..." if len(found) > 20 else "")
     if settings.control not in found:
-        raise InputError(f"{path}: control {settings.control!r} is no value of {settings.treatment}: {shown}")
+        raise InputError(f"{where}: control {settings.control!r} is no value of {settings.treatment}: {shown}")
     if not 2 <= len(found) <= 30:
         remedy = "; round them to a few, such as 0, 5, 10, 20" if column.dtype.is_numeric() else ""
-        raise InputError(f"{path}: {settings.treatment} has {len(found)} values; a trial has 2 to 30 arms{remedy}")
+        raise InputError(f"{where}: {settings.treatment} has {len(found)} values; a trial has 2 to 30 arms{remedy}")
     arms = (settings.control, *(name for name in found if name != settings.control))
     return arms, who.replace_strict({name: at for at, name in enumerate(arms)}, return_dtype=pl.Int64).to_numpy()
 
@@ -113,12 +210,12 @@ def _names(column: pl.Series) -> pl.Series:
     """Treatments as text; numbers as short as they can be written, so that 0.0 is 0."""
     if column.dtype.is_float():
         each = column.unique().drop_nulls().to_list()
-        short = {value: f"{value:g}" for value in each}
+        short = {value: word(value) for value in each}
         return column.replace_strict(short, return_dtype=pl.String, default=None)
     return column.cast(pl.String)
 
 
-def _one_row_each(path: Path, frame: pl.DataFrame, arm_N: Ints) -> None:
+def _one_row_each(where: str, frame: pl.DataFrame, arm_N: Ints) -> None:
     """Refuse a file in which the same customer stands twice: their rows are no two customers."""
     for column in frame:
         if not _is_customer(column.name) or column.null_count():
@@ -128,8 +225,8 @@ def _one_row_each(path: Path, frame: pl.DataFrame, arm_N: Ints) -> None:
             arms = pl.DataFrame({"who": column, "arm": arm_N}).group_by("who").agg(pl.col("arm").n_unique())
             several = int((arms["arm"] > 1).sum())
             raise InputError(
-                f"{path}: {len(column):,} rows of {people:,} customers by {column.name!r}, {several:,} of them in more "
-                f"than one arm; a trial has one row per customer: add theirs up, leave out who got two, or say "
+                f"{where}: {len(column):,} rows of {people:,} customers by {column.name!r}, {several:,} of them in "
+                f"more than one arm; a trial has one row per customer: add theirs up, leave out who got two, or say "
                 f"ignore={column.name} if each row counts for itself"
             )
 
@@ -150,21 +247,21 @@ def _is_customer(name: str) -> bool:
     return word == "id" or word in NAMES_OF["customer_id"]
 
 
-def _outcome(path: Path, column: pl.Series, rate: bool) -> Floats:
+def _outcome(where: str, column: pl.Series, rate: bool) -> Floats:
     if column.dtype == pl.Boolean:
         column = column.cast(pl.Float64)
     if rate and column.dtype == pl.String and set(words := column.str.to_lowercase().unique()) <= {*YES, *NO}:
         column = column.str.to_lowercase().replace_strict({word: float(word in YES) for word in words})
     if not column.dtype.is_numeric() or column.null_count():
         what = "missing values" if column.dtype.is_numeric() else f"text such as {column.drop_nulls()[:1].to_list()}"
-        raise InputError(f"{path}: outcome {column.name!r} has {what}; give a number for every customer")
+        raise InputError(f"{where}: outcome {column.name!r} has {what}; give a number for every customer")
     values: Floats = column.cast(pl.Float64).to_numpy().astype(np.float64)
     if rate and not np.isin(values, (0.0, 1.0)).all():
-        raise InputError(f"{path}: {column.name!r} is named as a rate but has other values than 0 and 1")
+        raise InputError(f"{where}: {column.name!r} is named as a rate but has other values than 0 and 1")
     return values
 
 
-def _planned(path: Path, frame: pl.DataFrame, settings: TrialSettings, arms: tuple[str, ...]) -> Floats | None:
+def _planned(where: str, frame: pl.DataFrame, settings: TrialSettings, arms: tuple[str, ...]) -> Floats | None:
     """Every customer's stated chance of each arm, N x A."""
     planned, n = settings.planned, frame.height
     if planned is None:
@@ -179,7 +276,8 @@ def _planned(path: Path, frame: pl.DataFrame, settings: TrialSettings, arms: tup
         return np.tile(np.asarray(groups[""], dtype=np.float64), (n, 1))
     group = _names(frame[settings.strata]).fill_null("")
     if unknown := sorted(set(group.unique()) - set(groups)):
-        raise InputError(f"{path}: {settings.strata} = {unknown[0]!r} has no planned shares; give planned.{unknown[0]}")
+        told = f"{settings.strata} = {unknown[0]!r} has no planned shares; give planned.{unknown[0]}"
+        raise InputError(f"{where}: {told}")
     place_N = group.replace_strict({name: at for at, name in enumerate(groups)}, return_dtype=pl.Int64).to_numpy()
     share_GA = np.array(list(groups.values()), dtype=np.float64)
     return np.asarray(share_GA[place_N], dtype=np.float64)
@@ -232,7 +330,7 @@ def _rank_tie(x: Floats, y: Floats) -> float:
     return float(abs(np.corrcoef(scipy.stats.rankdata(x), scipy.stats.rankdata(y))[0, 1]))
 
 
-def _follows(path: Path, features: pl.DataFrame, arm_N: Ints, arms: tuple[str, ...]) -> None:
+def _follows(where: str, features: pl.DataFrame, arm_N: Ints, arms: tuple[str, ...]) -> None:
     """Refuse a feature that is the same for a whole arm and not for the others: a lot does not do that."""
     for a, name in enumerate(arms):
         here, others = features.filter(arm_N == a), features.filter(arm_N != a)
@@ -242,7 +340,7 @@ def _follows(path: Path, features: pl.DataFrame, arm_N: Ints, arms: tuple[str, .
             if share < 1 and n * np.log(max(share, 1e-300)) < np.log(ONE_ARMED):
                 shown = f"{value:g}" if isinstance(value, float) else str(value)
                 raise InputError(
-                    f"{path}: {column.name!r} is {shown!r} for everybody in {name} and not elsewhere, which no lot "
+                    f"{where}: {column.name!r} is {shown!r} for everybody in {name} and not elsewhere, which no lot "
                     f"does. Known only afterwards? Then say ignore={column.name}. Known before? Then the arms were not "
                     "drawn by lot, and planned has to be left out"
                 )

@@ -7,7 +7,6 @@ K treatments, A arms (arm 0 is control), M a part of the customers, P points of 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
@@ -20,22 +19,19 @@ from promolift.effect.trial import Level, TrialArrays, chunks, encoder_of, row_k
 from promolift.errors import SupportError
 from promolift.learn import uplift
 from promolift.progress import Tell
-from promolift.results.trial import Calibration, JudgedTables, TrialJudged, TrialSettings, policy_names
-from promolift.words import share
-
-if TYPE_CHECKING:
-    from promolift.steps.trial_read import TrialData
+from promolift.results.trial import Calibration, TrialJudged, TrialJudgement, policy_names
+from promolift.trials.read import TrialData
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 POINTS = 41
 Row = Mapping[str, object]  # of a table to be
 QINI = {
-    "outcome": pl.String, "arm": pl.Int64, "figure": pl.String, "by": pl.String,
+    "outcome": pl.String, "arm": pl.String, "figure": pl.String, "by": pl.String,
     "value": pl.Float64, "low": pl.Float64, "high": pl.Float64, "n": pl.Int64,
 }  # fmt: skip
 CURVES = {
-    "outcome": pl.String, "arm": pl.Int64, "by": pl.String, "share": pl.Float64,
+    "outcome": pl.String, "arm": pl.String, "by": pl.String, "share": pl.Float64,
     "gain": pl.Float64, "low": pl.Float64, "high": pl.Float64, "other": pl.Float64,
 }  # fmt: skip
 
@@ -46,14 +42,6 @@ class Assigned:
 
     level: Level
     prob_NA: Floats
-
-
-@dataclass(frozen=True)
-class Judged:
-    """The tables and what was found beside them."""
-
-    tables: JudgedTables
-    note: TrialJudged
 
 
 @dataclass(frozen=True)
@@ -78,19 +66,20 @@ class _Pair:
     """Customers of one arm and of control: who was treated, their net outcome, and two orders to treat them in."""
 
     outcome: str
-    arm: int
+    arm: str
     outcome_M: Floats
     treated_M: Floats
     effect_M: Floats
     response_M: Floats
 
 
-def judge(data: "TrialData", settings: TrialSettings, assigned: Assigned, tell: Tell) -> Judged:
+def judge(data: TrialData, assigned: Assigned, tell: Tell) -> TrialJudgement:
     """Qini of the effects and of the outcome expected without treatment, calibration by tenths, values of policies.
 
     Money is net of margin and cost throughout. One policy is recommended, by the deciding outcome, and valued on all.
     A Qini curve is fair only where chances are the same for everybody and were drawn by lot, so others get none.
     """
+    settings = data.settings
     qini: list[Row] = []
     curves: list[Row] = []
     bins: list[Row] = []
@@ -100,25 +89,26 @@ def judge(data: "TrialData", settings: TrialSettings, assigned: Assigned, tell: 
     fair = assigned.level == "randomised" and bool((assigned.prob_NA == assigned.prob_NA[0]).all())
     for done, name in enumerate(settings.modelled):  # the deciding outcome comes first
         turn = (done, len(settings.modelled))
-        crossed = _cross(data, settings, name, assigned, partial(_told, tell, name, turn))
+        crossed = _cross(data, name, assigned, partial(_told, tell, name, turn))
         tell("evaluate", (done + 0.9) / turn[1], f"{name} of customers unseen")
         decided_N = crossed.policy_N if decided_N is None else decided_N
         policies += _policies(data, crossed, decided_N)
         if crossed.learned is not None:
             learned[name] = crossed.learned
         for arm in range(1, len(data.arms)):
-            bins += _bins(crossed, arm)
+            bins += _bins(data, crossed, arm)
             if fair:
                 pair = _pair(data, crossed, arm)
                 qini += _ranked(pair)
                 curves += _curve(pair)
-    tables = JudgedTables(
-        pl.DataFrame(qini, schema=QINI), pl.DataFrame(curves, schema=CURVES),
-        pl.DataFrame(bins, infer_schema_length=None), pl.DataFrame(policies, infer_schema_length=None),
+    deciles, samples = pl.DataFrame(bins, infer_schema_length=None), tuple(sampled(learned, len(data.arm_N)))
+    note = TrialJudged(
+        settings=settings, level=assigned.level, learned=learned, samples=samples, calibration=_calibrations(deciles)
+    )
+    return TrialJudgement(
+        note, pl.DataFrame(qini, schema=QINI), pl.DataFrame(curves, schema=CURVES), deciles,
+        pl.DataFrame(policies, infer_schema_length=None),
     )  # fmt: skip
-    samples = tuple(sampled(learned, len(data.arm_N)))
-    counted = _calibrations(tables.deciles)
-    return Judged(tables, TrialJudged(level=assigned.level, learned=learned, samples=samples, calibration=counted))
 
 
 def sampled(learned: dict[str, int], customers: int) -> list[str]:
@@ -135,15 +125,13 @@ def _told(tell: Tell, name: str, turn: tuple[int, int], done: float) -> None:
     tell("evaluate", (turn[0] + 0.85 * done) / turn[1], f"{name}, learning on one half at a time")
 
 
-def _cross(
-    data: "TrialData", settings: TrialSettings, name: str, assigned: Assigned, told: Callable[[float], object]
-) -> _Crossed:
-    encoder, net = encoder_of(data.features), settings.net(name)
+def _cross(data: TrialData, name: str, assigned: Assigned, told: Callable[[float], object]) -> _Crossed:
+    encoder, net, settings = encoder_of(data.features), data.net(name), data.settings
     x_NF = encoder.encode(data.features)
     profit_N = net.before_cost(data.outcomes[name])
     key_N = row_keys(np.column_stack([x_NF, data.arm_N, data.outcomes[name]]), settings.seed)
     half_N = (key_N % np.uint64(2)).astype(np.int64)
-    wanted = core.EffectSettings(level=assigned.level, seed=settings.seed, cost=net.cost)
+    wanted = core.EffectSettings(level=assigned.level, seed=settings.seed)
     learned: int | None = None
     gain_NK, policy_N = np.zeros((len(half_N), len(data.arms) - 1)), np.zeros(len(half_N), np.int64)
     mean_NA = np.zeros((len(half_N), len(data.arms)))
@@ -151,12 +139,13 @@ def _cross(
         seen, new = np.flatnonzero(half_N != half), np.flatnonzero(half_N == half)
         model = core.fit(
             data.features[seen], data.arm_N[seen], profit_N[seen],
-            propensity_NK=assigned.prob_NA[seen, 1:], settings=wanted,
+            propensity_NK=assigned.prob_NA[seen, 1:], cost_NK=net.of(seen).cost_NK, settings=wanted,
             on_progress=partial(_half, told, half),
         )  # fmt: skip
         learned = model.learned
-        gain_NK[new] = model.predict(data.features[new]).gain_NK
-        policy_N[new] = model.policy(data.features[new])
+        cost_NK = net.of(new).cost_NK
+        gain_NK[new] = model.predict(data.features[new], cost_NK).gain_NK
+        policy_N[new] = model.policy(data.features[new], cost_NK)
         trial = TrialArrays(
             x_NF[seen], data.arm_N[seen], profit_N[seen], assigned.prob_NA[seen], key_N[seen], tuple(encoder.names)
         )
@@ -181,11 +170,11 @@ def _means(nuisance: Nuisance, x_MF: Floats, arms: int) -> Floats:
     return found if found.ndim == 2 else np.tile(found[:, None], (1, arms))
 
 
-def _pair(data: "TrialData", crossed: _Crossed, arm: int) -> _Pair:
+def _pair(data: TrialData, crossed: _Crossed, arm: int) -> _Pair:
     rows = np.flatnonzero((data.arm_N == arm) | (data.arm_N == 0))
     treated_M = (data.arm_N[rows] == arm).astype(np.float64)
     effect_M, response_M = crossed.gain_NK[rows, arm - 1], crossed.mean_NA[rows, 0]
-    return _Pair(crossed.name, arm, crossed.outcome_N[rows], treated_M, effect_M, response_M)
+    return _Pair(crossed.name, data.arms[arm], crossed.outcome_N[rows], treated_M, effect_M, response_M)
 
 
 def _ranked(pair: _Pair) -> list[Row]:
@@ -221,13 +210,14 @@ def _curve(pair: _Pair) -> list[Row]:
     ]  # fmt: skip
 
 
-def _bins(crossed: _Crossed, arm: int) -> list[Row]:
+def _bins(data: TrialData, crossed: _Crossed, arm: int) -> list[Row]:
     """Tenths by predicted effect, and what was realised in each."""
     psi_N = crossed.score_NA[:, arm] - crossed.score_NA[:, 0]
     return [
         {
-            "outcome": crossed.name, "arm": arm, "predicted": each.predicted, "realised": each.realised, "se": each.se,
-            "low": each.low, "high": each.high, "n": each.n, "inside": each.low <= each.predicted <= each.high,
+            "outcome": crossed.name, "arm": data.arms[arm], "predicted": each.predicted, "realised": each.realised,
+            "se": each.se, "low": each.low, "high": each.high, "n": each.n,
+            "inside": each.low <= each.predicted <= each.high,
         }
         for each in effect_bins(crossed.gain_NK[:, arm - 1], psi_N)
     ]  # fmt: skip
@@ -240,7 +230,7 @@ def _calibrations(deciles: pl.DataFrame) -> tuple[Calibration, ...]:
     return tuple(Calibration(**row) for row in counted.iter_rows(named=True))
 
 
-def _policies(data: "TrialData", crossed: _Crossed, decided_N: Ints) -> list[Row]:
+def _policies(data: TrialData, crossed: _Crossed, decided_N: Ints) -> list[Row]:
     """Nobody, everybody by each arm, and the recommended policy, doubly robust; comparisons are paired.
 
     `lead`: over the best of nobody and everybody, a customer. `added`: over nobody, all customers together. `treated`:
@@ -267,35 +257,3 @@ def _policies(data: "TrialData", crossed: _Crossed, decided_N: Ints) -> list[Row
             }
         )  # fmt: skip
     return rows
-
-
-def judged_text(found: Judged, arms: tuple[str, ...], settings: TrialSettings) -> str:
-    """What was found, for a terminal."""
-    lines = ["Judged on customers the models did not see (two halves):"]
-    for row in found.tables.qini.iter_rows(named=True):
-        told = f"{row['value']:.4f} ({row['low']:.4f} to {row['high']:.4f})"
-        lines.append(f"  {row['outcome']}, {arms[row['arm']]}: {row['figure']} by {row['by']} {told}")
-    for outcome in settings.modelled:
-        rows = found.tables.policies.filter(pl.col("outcome") == outcome)
-        lines.append(f"{outcome} per customer under each policy, {settings.net(outcome).text()}:")
-        for row in rows.iter_rows(named=True):
-            treats = f" (treats {share(row['treated'])})" if row["policy"] == "recommended" else ""
-            told = f"{row['value']:.4g} ({row['low']:.4g} to {row['high']:.4g})"
-            lines.append(f"  {row['policy']}{treats}: {told}")
-        lines.append(f"  {policy_finding(rows, settings, '{:.4g}'.format)}")
-    return "\n".join([*lines, *(f"Note: {each}." for each in found.note.samples)])
-
-
-def policy_finding(rows: pl.DataFrame, settings: TrialSettings, say: Callable[[float], str]) -> str:
-    """Whether the recommended policy beats the best of nobody and everybody; `rows` are those of one outcome."""
-    ours = rows.row(-1, named=True)
-    best, treats = ours["best_fixed"], f"treats {share(ours['treated'])} of customers"
-    lead = f"{say(ours['lead'])} a customer ({say(ours['lead_low'])} to {say(ours['lead_high'])})"
-    if ours["outcome"] != settings.deciding:
-        told = f"Before cost, so nothing is recommended by it: {settings.deciding} decides."
-        return f"{told} The policy recommended there {treats}; against {best}: {lead}."
-    if ours["moved"] == 0:
-        return f"Recommended: {best}; no group proved better off otherwise."
-    if ours["lead_low"] > 0:
-        return f"The recommended policy {treats} and beats {best} by {lead}."
-    return f"The recommended policy {treats}; it was not shown to beat {best}: {lead}."

@@ -1,0 +1,282 @@
+"""A judged policy and its successor in; the page of `promolift learn` out, from the verdict to what to do next."""
+
+from collections.abc import Callable, Sequence
+
+from promolift.learn.experiment import WHOLE, Verdict
+from promolift.pages.blocks import Badge, Big, Block, Chapter, Figure, Grid, Page, Tone, gap, note, sentences, table
+from promolift.pages.figures import (
+    Axis,
+    Line,
+    Mark,
+    Say,
+    calibration,
+    cumulated,
+    forest,
+    headline,
+    next_steps,
+    weights_table,
+)
+from promolift.results.learned import JudgedPolicy, LearnedPolicy, Ranged
+from promolift.words import INTERVAL, Cash, count, date, days, ends, number, share, upper_first
+
+ANSWERS: dict[str, tuple[Tone, str]] = {
+    "higher": ("good", "The offers earned more than they cost: customers who could get one are worth more."),
+    "lower": ("bad", "The offers lost money: customers who could get one are worth less."),
+    "not shown": ("warn", "Chance alone could make this difference; that does not mean that there is no effect."),
+    "cannot say": ("warn", "Nothing can be said yet."),
+}
+DRIFTED = {True: "drifted", False: "no drift shown", None: "cannot say"}
+DECIDE = "a person decides on proposal.json, by `promolift learn approve` or `promolift learn reject`"
+
+
+def page_of(learned: LearnedPolicy) -> Page:
+    """The page, one chapter per question."""
+    judged, verdict, cash = learned.judged, learned.judged.verdict, Cash(learned.currency)
+    total = None if verdict.total is None else Ranged(verdict.total, verdict.total_low, verdict.total_high)
+    text = f"{upper_first(judged.measure)} in {days(judged.window_days)} over customers held back."
+    return Page(
+        name=learned.shop or judged.release.campaign_id,
+        eyebrow="What was decided and what happened",
+        facts=[
+            ("Campaign", judged.release.campaign_id),
+            ("Policy", f"{judged.arm}, version {judged.release.policy_version}"),
+            ("Events until", date(judged.last_ms, None)),
+            ("Measured by", judged.measure),
+        ],
+        head=headline("Added by the offers", total, text, _badge(judged), cash, f"{INTERVAL}, may be read any day"),
+        bigs=_bigs(judged, cash),
+        chapters=[
+            _verdict(judged, cash), _days(judged, cash), _calibration(learned, cash), _trust(judged), _drift(judged),
+            _next(learned, cash), next_steps(todo(learned)),
+        ],
+        currency=learned.currency,
+    )  # fmt: skip
+
+
+def _badge(judged: JudgedPolicy) -> Badge:
+    """Evidence level of what was measured over the holdout."""
+    return judged.verdict.evidence  # type: ignore[return-value]
+
+
+def _bigs(judged: JudgedPolicy, cash: Cash) -> list[Big]:
+    verdict, badge = judged.verdict, _badge(judged)
+    gain = cash(verdict.lift.lift) if verdict.lift else "not known"
+    sizes = f"{count(verdict.n_arm)} could get an offer, {count(verdict.n_control)} were held back."
+    bigs = [
+        Big("Per customer", gain, f"Predicted was {cash(judged.predicted)}.", badge),
+        Big("Answer", verdict.answer, ANSWERS[verdict.answer][1]),
+        Big("Customers", count(judged.compared), sizes),
+    ]
+    if (off := judged.discount) is not None:
+        text = (
+            f"Coupon discounts per customer beyond the holdout's ({ends(off.low, off.high, cash)}), already taken off."
+        )
+        bigs.insert(2, Big("Discounts", cash(off.value), text, badge))
+    return bigs
+
+
+def _verdict(judged: JudgedPolicy, cash: Cash) -> Chapter:
+    verdict, badge = judged.verdict, _badge(judged)
+    tone, said = ANSWERS[verdict.answer]
+    mine = [v for v in (*judged.main.verdicts, *judged.orders.verdicts) if v.segment == WHOLE]
+    text = "Interval: for each comparison alone, may be read any day. Answer: with all comparisons counted."
+    grid = _grid(mine, lambda v: f"{v.metric}, {v.arm}", cash)
+    blocks: list[Figure | Block] = [
+        note(f"{said} Rule: {verdict.rule}. {upper_first(verdict.why)}.", tone),
+        note(f"{judged.main.ratio.rule}.", "plain" if judged.main.ratio.ok else "bad"),
+        Block("grid", {"grid": grid, "text": text}, "Against the holdout", badge),
+    ]
+    segments = [v for v in judged.main.verdicts if v.segment != WHOLE and v.arm == judged.arm]
+    marks = [Mark(v.segment, v.lift.lift, v.low, v.high) for v in segments if v.lift is not None]
+    if marks:
+        sure = "; ".join(v.segment for v in segments if v.lift is not None and v.answer in ("higher", "lower"))
+        settled = f"Settled with all looks counted: {sure}." if sure else "None is settled with all looks counted."
+        blocks.append(
+            forest(
+                "segments", "By customer", f"Customers by what they were worth before. {settled}",
+                Axis(f"{judged.measure} added per customer", "money"), _grid(segments, lambda v: v.segment, cash),
+                marks, cash, how=next(v.rule for v in segments if v.lift is not None), evidence=badge, wide=True,
+            )
+        )  # fmt: skip
+    lead = f"The same customers, randomised before anything was sent. {upper_first(judged.measure)}: {judged.why}."
+    return Chapter("verdict", "Verdict", "Did the offers earn their cost?", lead, blocks)
+
+
+def _grid(verdicts: Sequence[Verdict], name: Callable[[Verdict], str], cash: Cash) -> Grid:
+    rows = []
+    for v in verdicts:
+        say: Say = cash if v.unit else number
+        rows.append(
+            [
+                name(v), count(v.n_arm), count(v.n_control), say(v.lift.control) if v.lift else "",
+                say(v.lift.lift) if v.lift else "", ends(v.low, v.high, say) if v.lift else v.why,
+                number(v.p_adjusted) if v.p_adjusted is not None else "", v.answer,
+            ]
+        )  # fmt: skip
+    heads = ["what", "customers", "held back", "without", "added", INTERVAL, "p, all looked at", "answer"]
+    return Grid(heads, rows, (0, 7))
+
+
+def _days(judged: JudgedPolicy, cash: Cash) -> Chapter:
+    looks, measure = judged.looks, judged.measure
+    title, lead = "How did it grow?", "Every customer's days are counted from their own decision."
+    if not looks:
+        return Chapter("days", "Day by day", title, lead, [gap("how it grew", "nothing could be compared")])
+    line = Line("over the holdout", "ink", [(k.days, k.total, k.low, k.high) for k in looks])
+    last = looks[-1]
+    figure = cumulated(
+        "days", measure, f"After {days(last.days)} {cash(last.total)} was added ({ends(last.low, last.high, cash)}).",
+        Axis("days since the decision", "fixed"), Axis(f"{measure} added", "money"), [line], cash,
+        how="The band holds on all days together: it may be looked at every day.", n=count(judged.verdict.n_arm),
+        evidence=_badge(judged),
+    )  # fmt: skip
+    return Chapter("days", "Day by day", title, lead, [figure])
+
+
+def _calibration(learned: LearnedPolicy, cash: Cash) -> Chapter:
+    judged, ratio, held = learned.judged, learned.next.recalibration, learned.judged.calibration
+    blocks: list[Figure | Block] = []
+    if judged.measure != "margin" or not judged.quintiles:
+        why = "too few customers with a predicted gain in each arm"
+        if judged.measure != "margin":
+            why = "gains were predicted in margin, and only revenue could be measured"
+        blocks.append(gap("whether predictions were right", why))
+    else:
+        blocks.append(
+            calibration(
+                "calibration", "Predicted and realised gain per customer",
+                f"{count(held.inside)} of {count(held.intervals)} intervals hold what was predicted.",
+                [(q.predicted, q.realised, q.low, q.high, q.n) for q in judged.quintiles], cash, "customers",
+                Axis("realised over the holdout", "money"), how="Customers by quintiles of the predicted gain; each "
+                "quintile is compared with those held back out of the same one.", evidence=_badge(judged), wide=True,
+            )
+        )  # fmt: skip
+        if ratio.measured is not None:
+            text = f"Realised / predicted over all: {number(ratio.measured)} ± {number(ratio.measured_se)} (s.e.); "
+            text += f"with the expectation of 1 ± {number(judged.prior_sd)} it becomes {number(ratio.whole.ratio)} "
+            blocks.append(note(text + f"({ends(ratio.whole.low, ratio.whole.high, number)})."))
+    lead = "The predicted gain stands in each decision; the holdout says what came."
+    return Chapter("calibration", "Calibration", "Was the prediction right?", lead, blocks)
+
+
+def _trust(judged: JudgedPolicy) -> Chapter:
+    chance = judged.release.explore
+    explored = (
+        f"{share(chance)} of the draws were left to chance, so every open offer had a known chance: policies that were "
+        "not in force can be valued."
+        if chance
+        else "No exploration was logged: offers that were not the best had no chance, so nothing can be said of them."
+    )
+    late = "A refund counts in the window of its order; a row that arrived late still counts in its window."
+    blocks: list[Figure | Block] = [
+        weights_table(judged.weights, _badge(judged)),
+        note(explored, "plain" if chance else "warn"),
+    ]
+    for what, counts, text in (
+        ("event", judged.outcome_counts, late), ("decision", judged.decision_counts, "")
+    ):  # fmt: skip
+        rows = [[name, count(n)] for name, n in counts.items() if n]
+        blocks.append(table(f"Where every {what} went", [what, "rows"], rows, text))
+    if judged.changed_arm:
+        blocks.append(
+            note(f"{count(judged.changed_arm)} decisions changed the arm of a customer, who stays in the first.")
+        )
+    lead = "Chances are logged with every decision, and every row is accounted for."
+    return Chapter("trust", "Trust", "Can the numbers be trusted?", lead, blocks)
+
+
+def _drift(judged: JudgedPolicy) -> Chapter:
+    rows = [[d.kind, d.what, number(d.size), number(d.p_adjusted), DRIFTED[d.drifted], d.action] for d in judged.drifts]
+    blocks: list[Figure | Block] = [gap(what, why) for what, why in judged.unseen_drifts]
+    if rows:
+        rules = list(dict.fromkeys(f"{each.kind}: {each.rule}" for each in judged.drifts))
+        heads = ["kind", "what", "size", "p", "finding", "action"]
+        blocks.insert(0, table("Looked at", heads, rows, "; ".join(rules) + ".", words=(1, 4, 5)))
+    lead = "Customers, predictions and effects are compared with what they were; size and test must both speak."
+    return Chapter("drift", "Drift", "Has the world changed?", lead, blocks)
+
+
+def _next(learned: LearnedPolicy, cash: Cash) -> Chapter:
+    following, proposal = learned.next, learned.next.proposal
+    blocks: list[Figure | Block] = [sentences("What would change", following.changes)]
+    if proposal is None:
+        blocks.append(gap("what the next release would earn", following.why))
+    else:
+        value, lead = proposal.value, proposal.lead
+        marks = [
+            Mark("over no offers", value.value, *value.interval),
+            Mark("over the policy in force", lead.value, *lead.interval, tone="bad"),
+        ]
+        how = "Doubly robust, from the logged chances; each half of the customers decided by what the other taught. "
+        figure = forest(
+            "next", "Expected gain of the next release",
+            f"It is expected to add {cash(value.value)} per customer and window over no offers.",
+            Axis(f"{learned.judged.measure} per customer", "money"), ("compared", "adds per customer"), marks, cash,
+            how=f"{how}Worth {count(value.effective)} even decisions.", evidence=_badge(learned.judged), wide=True,
+        )  # fmt: skip
+        blocks += [figure, note(f"Rollback: {proposal.rollback}.")]
+    state = "Accepted by the guardrails" if following.accepted else "Not accepted by the guardrails"
+    blocks.append(note(f"{state}: {following.why}. {_fate(learned)}", "good" if following.accepted else "warn"))
+    shown = sorted(following.recalibration.offers.items(), key=lambda item: (-item[1].n, item[0]))[:20]
+    if shown:
+        rows = [
+            [name, number(f.ratio), ends(f.low, f.high, number), count(f.n),
+             "closed" if name in following.recalibration.closed else "open"]
+            for name, f in shown
+        ]  # fmt: skip
+        text = (
+            "Realised / predicted, shrunk towards all offers together; an offer closes when its lower bound is below 0."
+        )
+        blocks.append(table("Offers", ["offer", "factor", INTERVAL, "customers", "next"], rows, text, words=(4,)))
+    lead_text = "Nothing goes live by itself: a person approves, or the stated guardrails do."
+    return Chapter("next", "Next release", "What should be released next?", lead_text, blocks)
+
+
+def _fate(learned: LearnedPolicy) -> str:
+    if learned.released:
+        return "As asked for with --auto it was written as release.json."
+    if learned.auto:
+        return f"--auto was asked for, but nothing was released; {DECIDE}."
+    return f"{upper_first(DECIDE)}."
+
+
+def todo(learned: LearnedPolicy) -> list[str]:
+    """What to do next, in plain words, the most pressing first."""
+    judged, verdict, following = learned.judged, learned.judged.verdict, learned.next
+    cash = Cash(learned.currency)
+    if not judged.main.ratio.ok:
+        return ["Stop reading the rest: customers got lost from an arm. Find out where before anything is decided."]
+    if verdict.answer == "higher":
+        rows = [f"Keep the offers: they add {cash(verdict.lift.lift if verdict.lift else None)} per customer."]
+    elif verdict.answer == "lower":
+        rows = ["Stop the offers: they cost more than they bring. Plan again with the factors of this page."]
+    elif judged.shown is not None:
+        rows = [
+            f"Go on measuring: a test of this size shows gains from {cash(judged.shown)} per customer on; "
+            f"predicted were {cash(judged.predicted)}. More customers, more weeks or a larger holdout show less."
+        ]
+    else:
+        rows = [f"Go on measuring: {verdict.why}."]
+    if following.proposal is None:
+        rows.append(upper_first(following.why) + ".")
+    elif learned.released:
+        rows.append("The next release was accepted; watch it by its rollback rule.")
+    else:
+        would = "The guardrails would accept it" if following.accepted else f"The guardrails refuse it: {following.why}"
+        version = following.release.policy_version
+        rows.append(f"Look at the proposal for version {version} (`promolift learn show`). {would}.")
+    if waiting := judged.outcome_counts.get("open window", 0):
+        rows.append(f"Come back when the open windows are over: {count(waiting)} events wait for that.")
+    rows += [f"{upper_first(each.kind)}, {each.what}: {each.action}." for each in judged.drifts if each.drifted]
+    if judged.measure != "margin":
+        rows.append("Give products a cost, or state value.margin_rate: more revenue can be less profit.")
+    rows.append(f"Keep {share(judged.release.holdout_share)} held back: the next verdict hangs on it.")
+    return rows
+
+
+def summary_text(learned: LearnedPolicy) -> str:
+    """The verdict and the next steps for a terminal."""
+    verdict, cash = learned.judged.verdict, Cash(learned.currency)
+    gain = verdict.lift and f" {cash(verdict.lift.lift)} per customer ({ends(verdict.low, verdict.high, cash)})"
+    head = f"{learned.judged.measure} over the holdout: {verdict.answer}.{gain or ''}"
+    return "\n".join([head, f"Rule: {verdict.rule}.", *(f"- {row}" for row in todo(learned))])

@@ -1,0 +1,116 @@
+"""A trial's customers and how they were assigned in; average effects, models of who gains, gain along the depth out.
+
+Legend: N customers, K treatments, A = K + 1 arms (arm 0 is control).
+"""
+
+from functools import partial
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from promolift.effect import core
+from promolift.effect.dose import fit_dose
+from promolift.effect.outcomes import average_effects
+from promolift.effect.sensitivity import e_value_of_mean, tipping_odds
+from promolift.effect.trial import Level, encoder_of, row_keys
+from promolift.effect.trial import TrialArrays as Arrays
+from promolift.errors import InputError, SupportError
+from promolift.progress import Tell
+from promolift.results.trial import EFFECT, NET, HiddenCause
+from promolift.trials.read import TrialData
+
+Floats = NDArray[np.float64]
+DEPTHS = 13  # points of a depth curve, 0 included
+
+
+def by_name(frame: pl.DataFrame, arms: tuple[str, ...]) -> pl.DataFrame:
+    """The same with arms by name in place of their numbers."""
+    return frame.with_columns(pl.col("arm").replace_strict(dict(enumerate(arms)), return_dtype=pl.String))
+
+
+def arrays_of(data: TrialData, prob_NA: Floats) -> Arrays:
+    """The customers with their first outcome as the room of effects takes them."""
+    encoder = encoder_of(data.features)
+    x_NF, settings = encoder.encode(data.features), data.settings
+    first, keys = data.outcomes[settings.outcomes[0]], row_keys(x_NF, settings.seed)
+    return Arrays(x_NF, data.arm_N, first, prob_NA, keys, tuple(encoder.names))
+
+
+def averages(arrays: Arrays, data: TrialData, level: Level) -> pl.DataFrame:
+    """The `effects` of results.trial.TrialEffects."""
+    found, money = by_name(average_effects(arrays, data.outcomes, level), data.arms), data.settings.money
+    net, is_money = data.net(money or ""), pl.col("outcome") == pl.lit(money, pl.String)
+    paid = {name: net.effect(gross, data.arms) for gross, name in zip(EFFECT[:3], NET, strict=True)}
+    found = found.with_columns(**{name: pl.when(is_money).then(each) for name, each in paid.items()})
+    first = ("outcome", "arm", *EFFECT[:3], *NET)
+    return found.select(*first, pl.all().exclude(*first))
+
+
+def hidden_causes(arrays: Arrays, effects: pl.DataFrame, arms: tuple[str, ...]) -> tuple[HiddenCause, ...]:
+    """How strong a cause that nobody recorded must be to explain each arm's effect on the first outcome away.
+
+    `odds`: the factor on the odds of treatment under the marginal sensitivity model; `e_value`: the risk ratios with
+    treatment and outcome (see effect/sensitivity.py). 1 where the interval holds 0 anyway.
+    """
+    found, first = [], effects.filter(pl.col("outcome") == effects["outcome"][0])
+    for row in first.iter_rows(named=True):
+        arm = arms.index(row["arm"])
+        pair = np.flatnonzero((arrays.arm_N == 0) | (arrays.arm_N == arm))
+        prob = arrays.prob_NA[pair]
+        chance = prob[:, arm] / (prob[:, 0] + prob[:, arm])
+        odds = tipping_odds(arrays.outcome_N[pair], (arrays.arm_N[pair] > 0).astype(np.float64), chance)
+        e_value = e_value_of_mean(row["effect"], row["se"], float(arrays.outcome_N[pair].std()))
+        found.append(HiddenCause(arm=row["arm"], odds=odds, e_value=e_value.limit))
+    return tuple(found)
+
+
+def models(data: TrialData, prob_NA: Floats, level: Level, tell: Tell) -> dict[str, core.EffectModel]:
+    """A model of each modelled outcome, net where it is money."""
+    settings, found = data.settings, {}
+    chance_NK = None if level == "randomised" and settings.planned == "equal" else prob_NA[:, 1:]
+    for done, name in enumerate(settings.modelled):
+        told = partial(_share, tell, (done, len(settings.modelled)), f"who gains how much {name}")
+        told(0.0)
+        net = data.net(name)
+        found[name] = core.fit(
+            data.features, data.arm_N, net.before_cost(data.outcomes[name]),
+            propensity_NK=chance_NK, cost_NK=net.cost_NK,
+            settings=core.EffectSettings(level=level, seed=settings.seed), on_progress=told,
+        )  # fmt: skip
+    return found
+
+
+def _share(tell: Tell, turn: tuple[int, int], note: str, share: float) -> None:
+    """Progress within the model of one outcome, which is `turn` (which, of how many)."""
+    tell("effect", 0.2 + 0.7 * (turn[0] + share) / turn[1], note)
+
+
+def depth_curves(data: TrialData, level: str) -> pl.DataFrame:
+    """Gain along the depth for everybody and for thirds by the outcome expected: segment, depth, gain, low, high.
+
+    Gains in money are net of margin and cost, which between two depths lies between theirs. InputError if treatments
+    are no depths; SupportError unless they were drawn by lot with equal chances.
+    """
+    settings = data.settings
+    if level != "randomised" or settings.planned != "equal":
+        raise SupportError("dose: depths must have been drawn by lot with equal chances (planned=equal)")
+    try:
+        depth_A = np.array([float(name) for name in data.arms])
+    except ValueError:
+        raise InputError(f"dose: treatments {', '.join(data.arms)} are no depths; give numbers, 0 for none") from None
+    features, net = data.features, data.net(settings.deciding)
+    model = fit_dose(features, depth_A[data.arm_N], net.before_cost(data.outcomes[settings.deciding]))
+    expected = model.expected(features)
+    third = np.searchsorted(np.quantile(expected, [1 / 3, 2 / 3]), expected, side="right")
+    names = np.array(["lowest third", "middle third", "highest third"])[third]
+    grid = np.linspace(0, depth_A.max(), DEPTHS)[1:]
+    everybody = model.segment(features, np.full(len(features), "everybody"), grid)
+    found = pl.concat([everybody, model.segment(features, names, grid)])
+    rising = np.argsort(depth_A[1:])
+    paid = [
+        np.interp(depth, depth_A[1:][rising], mean_A[1:][rising])
+        for segment, depth in found.select("segment", "depth").iter_rows()
+        for mean_A in [net.of(np.flatnonzero((names == segment) | (segment == "everybody"))).mean_A]
+    ]
+    return found.with_columns(pl.col("gain", "low", "high") - pl.Series(paid))

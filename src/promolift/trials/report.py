@@ -1,0 +1,132 @@
+"""The command line's side of trials: settings from files and words, a work folder between the verbs, files written."""
+
+import tomllib
+from collections.abc import Sequence
+from importlib.resources import files
+from pathlib import Path
+
+from promolift.effect.core import EffectModel
+from promolift.errors import ConfigError
+from promolift.progress import Tell
+from promolift.results.job import StepSummary
+from promolift.results.trial import TrialEffects, TrialFit, TrialJudgement, TrialPlan, TrialResults, TrialSettings
+from promolift.store import Store
+from promolift.trials.trial import Fitted, Trial, write_page
+
+MANY = ("rates", "counts", "features", "ignore", "placebos", "planned")  # keys whose value is a list
+GROUPED = ("planned", "cost")  # keys that may say something for each group or arm: planned.gold=0.2,0.8 cost.letter=0.5
+
+
+def trial_settings(path: Path | None, pairs: Sequence[str]) -> TrialSettings:
+    """From the [trial] part of a TOML file and from texts such as "rates=visited,bought", which win."""
+    stated = {} if path is None else _read(path)
+    for pair in pairs:
+        key, sign, value = pair.partition("=")
+        if not sign:
+            raise ConfigError(
+                f"promolift effect fit: {pair!r} means nothing; write it as key=value, such as rates=visited"
+            )
+        head, _, group = key.partition(".")
+        many = head in MANY and not (key == "planned" and value == "equal")
+        parts = tuple(part.strip() for part in value.split(",")) if many else value
+        if head in GROUPED and group:
+            before = stated.get(head)
+            stated[head] = (before if isinstance(before, dict) else {}) | {group: parts}
+        else:
+            stated[key] = parts
+    return TrialSettings.parse(stated, str(path) if path and not pairs else "promolift effect fit")
+
+
+def _read(path: Path) -> dict[str, object]:
+    try:
+        found: dict[str, object] | None = tomllib.loads(path.read_text(encoding="utf-8")).get("trial")
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: no such file") from None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"{path}: not readable as TOML: {error}") from None
+    if found is None:
+        raise ConfigError(f"{path}: no [trial] part")
+    return found
+
+
+def check_settings(store: Store, path: Path) -> None:
+    """Whether a trial was fitted with what a TOML file says. Raises ConfigError, naming the key, where it was not."""
+    stated, kept = trial_settings(path, ()), TrialFit.load(store).settings
+    for name in sorted(stated.model_fields_set):
+        now, then = getattr(stated, name), getattr(kept, name)
+        if now != then:
+            told = f"{path}: trial.{name} = {now!r}, but the trial in {store.root} was fitted with {then!r}"
+            raise ConfigError(f"{told}; run `promolift effect fit` with this file first")
+
+
+def keep(store: Store, fitted: Fitted) -> Fitted:
+    """Write a fitted trial of a file into a work folder, in place of an earlier one."""
+    for name, model in fitted.models.items():
+        store.save_model(f"effect_{name}", *model.to_parts())
+    fitted.found.keep(store)
+    return fitted
+
+
+def load(store: Store, tell: Tell) -> Fitted:
+    """The fitted trial of a work folder; its file is read when rows are needed. StepError if nothing was fitted."""
+    found = TrialEffects.load(store)
+    named = found.note.settings.modelled if found.note.apart else ()
+    models = {name: EffectModel.from_parts(*store.load_model(f"effect_{name}")) for name in named}
+    return Fitted(found, models, lambda: Trial.of(Path(found.note.path), found.note.settings, tell))
+
+
+def fit(store: Store, path: Path, settings: TrialSettings, tell: Tell) -> StepSummary:
+    """`promolift effect fit`."""
+    tell("effect", 0.0, "who got what")
+    return fitted_summary(keep(store, Trial.of(path, settings, tell).fit()))
+
+
+def fitted_summary(fitted: Fitted) -> StepSummary:
+    """What was fitted."""
+    return StepSummary(str(fitted), fitted.note.model_dump(mode="json"))
+
+
+def evaluate(store: Store, tell: Tell) -> StepSummary:
+    """`promolift effect evaluate`."""
+    return judged_summary(load(store, tell).evaluate().keep(store))
+
+
+def judged_summary(found: TrialJudgement) -> StepSummary:
+    """What the judgement found."""
+    tables = {"qini": found.qini.to_dicts(), "policies": found.policies.to_dicts()}
+    return StepSummary(str(found), tables | found.note.model_dump(mode="json", exclude={"settings"}))
+
+
+def explain(store: Store, tell: Tell) -> StepSummary:
+    """`promolift effect explain`."""
+    fitted = load(store, tell)
+    return StepSummary(fitted.explain(), {"outcomes": list(fitted.note.settings.modelled)})
+
+
+def report(store: Store, out: Path, tell: Tell) -> StepSummary:
+    """`promolift effect report`: plan if an outcome is money; the plan's numbers, and where the page is."""
+    return write(store, load(store, tell), out)
+
+
+def write(store: Store, fitted: Fitted, out: Path) -> StepSummary:
+    """The plan, if an outcome is money, and the page of all that the work folder holds, into a folder."""
+    out.mkdir(parents=True, exist_ok=True)
+    found = planned_summary(fitted.plan().keep(store), out) if fitted.plans else StepSummary("")
+    page = write_page(TrialResults.load(store), out / "trial.html")
+    return found.adding(f"Report: {page}", page=str(page))
+
+
+def planned_summary(plan: TrialPlan, out: Path) -> StepSummary:
+    """What is planned; plan.parquet and plan.csv written into a folder."""
+    plan.frame.write_parquet(out / "plan.parquet")
+    plan.frame.write_csv(out / "plan.csv", include_bom=True)
+    return StepSummary(plan.note.explain, plan.note.model_dump(mode="json"))
+
+
+def demo(store: Store, path: Path, out: Path, tell: Tell) -> StepSummary:
+    """From the file of the hillstrom e-mail trial to its plan and page: fit, evaluate, report."""
+    settings = trial_settings(Path(str(files("promolift") / "hillstrom.toml")), ())
+    tell("effect", 0.0, "who got what")
+    fitted = keep(store, Trial.of(path, settings, tell).fit())
+    judged, written = judged_summary(fitted.evaluate().keep(store)), write(store, fitted, out)
+    return StepSummary("\n".join((fitted_summary(fitted).text, judged.text, written.text)), written.figures)

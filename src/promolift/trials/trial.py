@@ -1,0 +1,324 @@
+"""A trial as a file or a frame in; whether it can be trusted, what its arms add, to whom, and who is to be treated out.
+
+What a notebook, the command line and a program call. Legend: N customers, K treatments, A = K + 1 arms (0: control).
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from promolift.effect import diagnose
+from promolift.effect.core import LEAST_ROWS, EffectModel
+from promolift.effect.trial import Level
+from promolift.errors import StepError, SupportError
+from promolift.pages import render_page
+from promolift.pages.trial import page_of
+from promolift.progress import Tell, quiet
+from promolift.results.trial import (
+    ArmCheck,
+    TrialEffects,
+    TrialFit,
+    TrialJudgement,
+    TrialPlan,
+    TrialResults,
+    TrialSettings,
+    policy_names,
+)
+from promolift.sources.files import typed
+from promolift.tables import Z95
+from promolift.trials.fit import arrays_of, averages, by_name, depth_curves, hidden_causes, models
+from promolift.trials.judge import Assigned, judge
+from promolift.trials.plan import plan
+from promolift.trials.read import costs, features_of, read, rows_of
+from promolift.words import as_html, share
+
+Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class TrialCheck:
+    """What evidence a comparison of the arms supports: `level`, None if none, and why.
+
+    `checks` of the lot, if one is stated. `balance`: feature, arm, before, after weighting (standard deviations from
+    control). `overlap`: arm, low, high, got (customers of the arm with such a chance of it), others; `worth`: what the
+    customers of each arm are worth after weighting; `trimmed`: the share set aside for want of overlap. `placebos`:
+    outcome, arm, effect, se, low, high, p. `doubts` about columns.
+    """
+
+    level: Level | None
+    reasons: tuple[str, ...]
+    counts: Mapping[str, int]
+    checks: tuple[ArmCheck, ...]
+    balance: pl.DataFrame
+    overlap: pl.DataFrame
+    placebos: pl.DataFrame
+    worth: Mapping[str, float]
+    trimmed: float
+    doubts: tuple[str, ...]
+
+    def __str__(self) -> str:
+        """The level, the tests of the lot, balance, overlap and placebos, in words."""
+        return "\n".join(self._lines())
+
+    def _lines(self) -> Iterator[str]:
+        yield f"Evidence: {self.level or 'none'}: {'; '.join(self.reasons)}."
+        yield f"Customers: {', '.join(f'{name} {n:,}' for name, n in self.counts.items())}."
+        for check in self.checks:
+            yield f"{'Passed' if check.passed else 'Failed'}: {check.meaning}."
+        if not self.checks:
+            yield "Sample ratio: not tested, since no lot is stated (planned=...)."
+        far = self.balance.filter(pl.col("after").is_finite()).sort(pl.col("after").abs(), descending=True).head(1)
+        for row in far.iter_rows(named=True):
+            much = f"{diagnose.DiagnoseSettings().most_smd:g} would be much"
+            where = f"{row['feature']!r} by {row['after']:+.2f} standard deviations in {row['arm']}"
+            yield f"Balance after weighting: furthest apart is {where}; {much}."
+        worth = ", ".join(f"{name} {n:,.0f}" for name, n in self.worth.items())
+        yield f"Overlap: after weighting worth {worth} customers; {share(self.trimmed)} set aside."
+        for row in self.placebos.iter_rows(named=True):
+            span = f"{row['effect']:.4g} ({row['low']:.4g} to {row['high']:.4g})"
+            yield f"Placebo {row['outcome']}: {row['arm']} differs by {span}, p = {row['p']:.2g}."
+        yield from (f"Note: {doubt}." for doubt in self.doubts)
+
+    def _repr_html_(self) -> str:
+        return as_html(str(self), self.balance)
+
+
+class Trial:
+    """Customers of whom some were treated: who got what, what was known of them before, what they did afterwards.
+
+    `data` is a frame (Polars, pandas, Arrow) with a row per customer, or the path of a file. What its columns mean is
+    said by the keys of `TrialSettings`: treatment, control, rates, counts, money, cost and so on.
+    `on_progress(step, share, note)` hears how far it is.
+    """
+
+    def __init__(self, data: Any, *, on_progress: Tell | None = None, **meaning: Any) -> None:
+        """Reads the rows and looks at every column. Raises ConfigError for a key that is none, InputError for a column
+        that is not there, or is not what it is said to be; both suggest the nearest name.
+        """
+        self._start(data, TrialSettings.parse(meaning, "Trial"), on_progress)
+
+    @classmethod
+    def of(cls, data: Any, settings: TrialSettings, on_progress: Tell | None = None) -> Self:
+        """The trial of settings that are there already."""
+        trial = cls.__new__(cls)
+        trial._start(data, settings, on_progress)
+        return trial
+
+    def _start(self, data: Any, settings: TrialSettings, on_progress: Tell | None) -> None:
+        self.settings, self.tell = settings, on_progress or quiet
+        self.path = str(Path(data).resolve()) if isinstance(data, str | Path) else ""
+        self.data = read(data, settings)
+
+    def __repr__(self) -> str:
+        """Who got what, and the outcomes."""
+        counts = ", ".join(f"{name} {n:,}" for name, n in self.counts.items())
+        return f"Trial of {len(self.data.arm_N):,} customers: {counts}; outcomes {', '.join(self.settings.outcomes)}"
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Customers of each arm, control first."""
+        return dict(zip(self.data.arms, np.bincount(self.data.arm_N).tolist(), strict=True))
+
+    @cached_property
+    def _found(self) -> diagnose.Diagnosis:
+        data = self.data
+        return diagnose.diagnose(
+            data.features, data.arm_N, planned_A=data.planned_NA, placebos=data.placebos, names=data.arms
+        )
+
+    @cached_property
+    def kept(self) -> Ints:
+        """Rows of the customers with a chance of every arm: whom an effect is claimed for."""
+        return np.flatnonzero(self._found.overlap.keep_N)
+
+    @property
+    def apart(self) -> bool:
+        """Whether anything known of customers differs between them."""
+        return any(column.n_unique() > 1 for column in self.data.features)
+
+    def check(self) -> TrialCheck:
+        """Sample ratio, balance, overlap and placebos: which evidence the trial supports, or why none."""
+        found, arms = self._found, self.data.arms
+        left = zip(arms, np.bincount(self.data.arm_N[self.kept], minlength=len(arms)).tolist(), strict=True)
+        small = [f"{name} has {n} customers, at least {LEAST_ROWS} are needed" for name, n in left if n < LEAST_ROWS]
+        return TrialCheck(
+            None if small else found.level,
+            tuple(small) if small and found.level else (*found.reasons, *small),
+            self.counts,
+            tuple(ArmCheck(name=c.name, p=c.p, passed=c.passed, meaning=c.meaning) for c in found.checks),
+            by_name(found.balance, arms),
+            by_name(found.overlap.histogram, arms),
+            by_name(found.placebos, arms),
+            dict(zip(arms, found.overlap.effective_A.tolist(), strict=True)),
+            found.overlap.trimmed,
+            self.data.doubts,
+        )
+
+    def assigned(self) -> Assigned:
+        """How the customers kept were assigned. SupportError, with the reasons, where no effect can be claimed."""
+        check = self.check()
+        if check.level is None:
+            why = "; ".join((*check.reasons, *check.doubts))
+            raise SupportError(f"{self.data.where}: no effect can be claimed from these data: {why}")
+        return Assigned(check.level, self._found.prob_NA[self.kept])
+
+    def fit(self) -> "Fitted":
+        """What each arm adds, on average and to whom. SupportError, with the reasons, where nothing can be claimed."""
+        self.tell("effect", 0.0, "who got what")
+        assigned, data = self.assigned(), self.data.of(self.kept)
+        self.tell("effect", 0.1, "average effects")
+        arrays = arrays_of(data, assigned.prob_NA)
+        effects = averages(arrays, data, assigned.level)
+        dose = depth_curves(data, assigned.level) if self.settings.dose else None
+        learned = models(data, assigned.prob_NA, assigned.level, self.tell) if self.apart else {}
+        check, counts = self.check(), np.array([*self.counts.values()])
+        gap = check.balance["after"].abs().max()
+        note = TrialFit(
+            path=self.path,
+            settings=self.settings,
+            arms=self.data.arms,
+            counts=tuple(counts.tolist()),
+            shares=tuple((counts / counts.sum()).tolist()),
+            customers=len(self.data.arm_N),
+            who=None if self.data.who is None else self.data.who.name,
+            level=assigned.level,
+            reasons=check.reasons,
+            checks=check.checks,
+            trimmed=check.trimmed,
+            largest_gap=float(gap) if isinstance(gap, int | float) else None,
+            much_gap=diagnose.DiagnoseSettings().most_smd,
+            features=tuple(self.data.features.columns),
+            doubts=self.data.doubts,
+            apart=self.apart,
+            kept=len(self.kept),
+            learned={name: model.learned for name, model in learned.items() if model.learned is not None},
+            hidden=() if assigned.level == "randomised" else hidden_causes(arrays, effects, data.arms),
+        )
+        self.tell("effect", 1.0, "done")
+        return Fitted(TrialEffects(note, effects, check.balance, check.placebos, dose), learned, lambda: self)
+
+
+class Fitted:
+    """A trial whose effects are estimated; it answers for each customer, is judged, and plans.
+
+    `found` holds the averages with their note, `models` one model for each outcome that customers are told apart by;
+    `trial` gives the rows when they are needed.
+    """
+
+    def __init__(self, found: TrialEffects, models: Mapping[str, EffectModel], trial: Callable[[], Trial]) -> None:
+        """See `Trial.fit`."""
+        self.found, self.models, self._trial = found, models, trial
+        self._judged: TrialJudgement | None = None
+        self._planned: TrialPlan | None = None
+
+    def __repr__(self) -> str:
+        """Who got what, the evidence, what each arm adds, and what is doubtful."""
+        return str(self.found)
+
+    def _repr_html_(self) -> str:
+        return self.found._repr_html_()
+
+    @cached_property
+    def trial(self) -> Trial:
+        """The trial. InputError if its file is gone."""
+        return self._trial()
+
+    @property
+    def note(self) -> TrialFit:
+        """Who got what, the evidence level with its reasons, and what was known of customers."""
+        return self.found.note
+
+    @property
+    def effects(self) -> pl.DataFrame:
+        """What each arm adds to each outcome, with its interval, and net of cost for money: see TrialEffects."""
+        return self.found.effects
+
+    @property
+    def results(self) -> TrialResults:
+        """All that is known so far: what the page is made of."""
+        return TrialResults(self.found, self._judged, self._planned)
+
+    @property
+    def plans(self) -> bool:
+        """Whether a plan can be made: an outcome is money, and customers differ."""
+        return self.note.settings.money is not None and self.note.apart
+
+    def explain(self) -> str:
+        """What the models say and by which rule they were chosen, in plain words."""
+        note, settings, parts = self.note, self.note.settings, [str(self.found)]
+        for name, model in self.models.items():
+            decides = f"{settings.deciding}, {settings.basis(settings.deciding)}"
+            whom = f"Who is treated is not decided by this but by {decides}."
+            if name == settings.deciding:
+                whom = model.advice([policy_names(note.arms)[0], *note.arms[1:]])
+            parts.append(f"{name}, {settings.basis(name)}: {model.evidence(note.arms)} {whom}")
+        return "\n\n".join(parts)
+
+    def predict(self, new: Any) -> dict[str, pl.DataFrame]:
+        """What each treatment adds to the deciding outcome of new customers, by its name: gain, low, high (95 %), a row
+        for each row of `new`, a frame or file of what was known before. Money is net of cost.
+
+        Everybody gets the average where nothing was known of customers. InputError names a column that is missing.
+        """
+        settings, data, raw = self.note.settings, self.trial.data, rows_of(new, "new")
+        outcome = settings.deciding
+        cost_NK = settings.net(outcome, costs("new", typed(raw), settings, data.arms)).cost_NK
+        if self.models:
+            effect = self.models[outcome].predict(features_of(raw, data.features), cost_NK)
+            gain_NK, reach_NK = effect.gain_NK, Z95 * effect.se_NK
+        else:
+            row, net = self.effects.filter(pl.col("outcome") == outcome), data.net(outcome)
+            gain_NK = net.before_cost(row["effect"].to_numpy()) - np.broadcast_to(cost_NK, (raw.height, row.height))
+            reach_NK = np.broadcast_to(net.before_cost((row["high"] - row["effect"]).to_numpy()), gain_NK.shape)
+        return {
+            name: pl.DataFrame({"gain": gain, "low": gain - reach, "high": gain + reach})
+            for name, gain, reach in zip(data.arms[1:], gain_NK.T, reach_NK.T, strict=True)
+        }
+
+    def evaluate(self) -> TrialJudgement:
+        """How well the effects hold for customers the models did not see: Qini beside a simple rule, calibration, what
+        policies would have earned, net of cost. Made once; takes about as long as the fit.
+        """
+        if self._judged is None:
+            trial = self._told_apart()
+            self._judged = judge(trial.data.of(trial.kept), trial.assigned(), trial.tell)
+            trial.tell("evaluate", 1.0, "done")
+        return self._judged
+
+    def plan(self, budget: float | None = None) -> TrialPlan:
+        """Who gets which treatment within a budget, in money of the trial (left out: that of the settings, or half of
+        treating everybody). Raises StepError where no outcome is money.
+        """
+        trial = self._told_apart()
+        self._planned = plan(trial.data, self.models, budget, trial.tell)
+        return self._planned
+
+    def report(self, page: str | Path = "trial.html") -> Path:
+        """Write the page, with the judgement and the plan last asked for (or of the stated budget); its path."""
+        if self.note.apart:
+            self.evaluate()
+        if self.plans and self._planned is None:
+            self.plan()
+        return write_page(self.results, Path(page))
+
+    def _told_apart(self) -> Trial:
+        """The trial, or a StepError where nothing was known of its customers."""
+        if not self.note.apart:
+            raise StepError(
+                "nothing was known of these customers before the trial, so all are given the average effect that "
+                "`promolift effect explain` tells; join what was known of them to find who gains more"
+            )
+        return self.trial
+
+
+def write_page(results: TrialResults, page: Path) -> Path:
+    """Write the page of all that is known; its path."""
+    page.parent.mkdir(parents=True, exist_ok=True)
+    page.write_text(render_page(page_of(results)), encoding="utf-8")
+    return page

@@ -178,7 +178,7 @@ def test_every_row_has_one_fate_and_every_outcome_one_window(log, asof):
     found = join_outcomes(made, rows, TEN, asof * DAY_MS)
     assert sum(found.outcome_counts.values()) == rows.height
     assert sum(found.decision_counts.values()) == made.height
-    opened, _, _ = open_windows(made, TEN, asof * DAY_MS)
+    opened = open_windows(made, TEN, asof * DAY_MS).windows
     for _, mine in opened.sort("start_ms").group_by("customer_id"):
         assert (mine["start_ms"].diff().drop_nulls() >= 10 * DAY_MS).all()
     counted = found.outcome_counts["joined"] + found.outcome_counts["late"]

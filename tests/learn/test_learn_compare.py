@@ -269,11 +269,7 @@ def test_rfm_by_hand():
             "revenue_total_cents": [50, 10, 30, 20, 40],
         }
     )
-    score = dict(
-        rfm_score(who, ("recency_days", "orders_total", "revenue_total_cents"))
-        .select("customer_id", "rfm_score")
-        .rows()
-    )
+    score = dict(rfm_score(who, CompareSettings()).select("customer_id", "rfm_score").rows())
     assert score == {"a": 5 + 5 + 5, "b": 4 + 4 + 1, "c": 3 + 3 + 3, "d": 2 + 2 + 2, "e": 1 + 1 + 4}
 
 
@@ -303,13 +299,13 @@ def test_impossible_candidates_are_named(change, what):
 
 
 def test_closed_offers_and_unknown_gains_are_in_no_policy():
-    shut = [
+    closed = [
         CANDIDATES.with_columns(eligible=pl.col("offer_id") != "y"),
         CANDIDATES.with_columns(gain_cents=pl.when(pl.col("offer_id") == "y").then(None).otherwise("gain_cents")),
     ]
     plain = CANDIDATES.filter(pl.col("offer_id") != "y")
     plan = frame([("b", "x")], ("customer_id", "offer_id"))
-    for rows in shut:
+    for rows in closed:
         assert compare(rows, plan, 99, PROFILES, FAST).equals(compare(plain, plan, 99, PROFILES, FAST))
         with pytest.raises(InputError, match="not among the candidates"):
             compare(rows, PLAN, 99, PROFILES, FAST)

@@ -103,8 +103,8 @@ def test_figures_follow_the_definition_on_any_rows(rows):
 
 @given(ROWS, st.randoms(use_true_random=False))
 @settings(max_examples=30, deadline=None)
-def test_row_order_and_monotone_scores_change_nothing(rows, chance):
-    moved = chance.sample(rows, len(rows))
+def test_row_order_and_monotone_scores_change_nothing(rows, random):
+    moved = random.sample(rows, len(rows))
     y, score, t = (np.array(each) for each in zip(*rows, strict=True))
     y2, score2, t2 = (np.array(each) for each in zip(*moved, strict=True))
     a, c = u.qini_area(y, score, t), u.qini_area(y2, np.exp(score2) * 10, t2)

@@ -10,9 +10,10 @@ from html.parser import HTMLParser
 import polars as pl
 import pytest
 import report_demo as demo
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
+from drawn import cases
 from promolift.contract import Table
 from promolift.data.counts import Counts
 from promolift.data.health import Ability
@@ -332,7 +333,7 @@ def stories(draw: st.DrawFn) -> Story:
     return replace(Story(), **{n: draw(frames(TABLES[n])) for n in sorted(few)}, chosen=chosen, shop=draw(shop))
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@cases(60, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(stories())
 def test_no_story_whatever_breaks_the_page(story: Story) -> None:
     assert isinstance(Page(render(story)).data["figures"], dict)

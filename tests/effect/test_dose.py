@@ -5,9 +5,10 @@ import json
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from drawn import cases
 from promolift.effect.dose import DoseModel, DoseSettings, basis, fit_base, fit_dose, shaped, variance
 from promolift.errors import InputError, SupportError
 
@@ -96,7 +97,7 @@ def test_untried_depths_lie_between_with_wider_bands(differing: tuple[DoseModel,
 
 
 @given(st.integers(0, 2**32), st.sampled_from(["rising", "concave"]), st.integers(1, 5))
-@settings(max_examples=60, deadline=None)
+@cases(60)
 def test_a_shape_that_is_asked_for_holds_everywhere(seed: int, shape: str, tried: int) -> None:
     rng = np.random.default_rng(seed)
     depth_D = np.r_[0.0, np.cumsum(rng.uniform(0.05, 0.2, tried))]

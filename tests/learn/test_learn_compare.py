@@ -3,9 +3,10 @@
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from drawn import cases
 from promolift.errors import BudgetError, InputError, SupportError
 from promolift.hashing import hash_units
 from promolift.learn.compare import LEVELS, CompareSettings, compare, rfm_score
@@ -124,7 +125,7 @@ def test_random_is_the_mean_over_all_orders_and_offers():
 
 
 @given(st.integers(0, 2**20), st.integers(1, 60))
-@settings(max_examples=25, deadline=None)
+@cases(25)
 def test_no_baseline_spends_more_than_the_plan_and_all_that_can_spend_the_same(seed, count):
     rows = market(seed=seed)
     plan = greedy(rows, count)
@@ -139,7 +140,7 @@ def test_no_baseline_spends_more_than_the_plan_and_all_that_can_spend_the_same(s
 
 
 @given(st.integers(0, 2**20))
-@settings(max_examples=10, deadline=None)
+@cases(10)
 def test_row_order_changes_nothing(seed):
     rows, who = market(seed=seed, n=25), profiles(25, seed)
     shuffled = np.argsort(hash_units((seed, "shuffle"), range(75)))

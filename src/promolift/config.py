@@ -59,7 +59,7 @@ class JoinedFile(Settings):
 
 
 class RawFile(Settings):
-    """One raw file (CSV, Parquet, JSON lines or Excel) and how its columns become ours."""
+    """One raw file (CSV, Parquet, JSON or Excel) and how its columns become ours."""
 
     path: str = Field(
         min_length=1, description="The file. It starts at the folder of promolift.toml.", examples=["lines.csv"]

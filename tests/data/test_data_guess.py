@@ -6,6 +6,7 @@ from data_helpers import frame
 
 from promolift.data import Mapping, guess_mapping
 from promolift.errors import InputError
+from promolift.simulate import tiny_shop
 
 
 def guess(text: str, table: str = "events", **options: object) -> Mapping:
@@ -133,6 +134,20 @@ def test_codes_one_to_four_of_public_click_logs():
 
 def test_minor_units_are_read_from_the_name():
     assert guess("user,ts,amount_cents\n1,2024-01-01,250").money == "minor"
+
+
+def test_the_columns_of_our_own_tables_are_known_with_their_discounts():
+    shop = tiny_shop()
+    events = guess_mapping("events", shop.events)
+    found = {role: events.sources(role) for role in ("amount", "list_amount", "shelf_discount", "coupon_discount")}
+    assert found == {
+        "amount": ("revenue_cents",),
+        "list_amount": ("list_cents",),
+        "shelf_discount": ("shelf_cents",),
+        "coupon_discount": ("coupon_cents",),
+    }
+    assert events.money == "minor"
+    assert guess_mapping("promotions", shop.exposures).sources("end") == ("end_ms",)
 
 
 def test_a_file_without_customer_or_time_is_refused_with_its_columns_and_the_remedy():

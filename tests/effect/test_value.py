@@ -1,7 +1,8 @@
 """Gains and costs against sums done by hand."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from math import exp
+from typing import Literal
 
 import numpy as np
 import polars as pl
@@ -10,6 +11,7 @@ import pytest
 from promolift.effect import (
     DiscountResponse,
     DiscountSettings,
+    ResponseModel,
     ValueSettings,
     add_effects,
     assumed_response,
@@ -72,6 +74,35 @@ def test_a_coupon_reaches_only_those_who_redeem_it() -> None:
 def test_what_no_one_measured_is_called_assumed(change: dict[str, object]) -> None:
     assert value(candidates(**change))["evidence"] == "assumed"
     assert value(candidates(), assumed_response("none", DiscountSettings()))["evidence"] == "assumed"
+
+
+@dataclass(frozen=True)
+class Elasticity:
+    """Somebody else's model: demand at a price p is p ** -k, and nothing of ours is inherited."""
+
+    k: float
+    level: Literal["randomised", "adjusted", "assumed"] = "adjusted"
+    prior_response: float = 0.6
+    prior_se: float = 0.4
+
+    def respond(self, candidates: pl.DataFrame) -> pl.DataFrame:
+        now = -self.k * (1 - pl.col("depth")).log() / pl.col("depth")
+        return candidates.with_columns(response_now=now, response_net=now, response_se=pl.lit(0.0))
+
+
+def test_a_model_of_ones_own_is_valued_like_ours() -> None:
+    model: ResponseModel = Elasticity(2.0)
+    got = add_effects(candidates(), model, None, MONEY).to_dicts()[0]
+    grow = 0.8**-2.0
+    assert got["added_cents"] == pytest.approx(0.3 * 1000 * (grow - 1))
+    assert got["subsidy_cents"] == pytest.approx(0.5 * 0.2 * 1000 * grow)
+    assert got["evidence"] == "adjusted"
+    spend = {"benefit": "amount_off", "amount_cents": 300, "min_spend_cents": 5000, "scope": "all", "target": None}
+    ours = assumed_response("none", DiscountSettings())
+    by_model, by_us = (
+        add_effects(candidates(**spend, depth=None), each, None, MONEY)["gain_cents"].item() for each in (model, ours)
+    )
+    assert by_model == pytest.approx(by_us)
 
 
 def test_none_costs_and_adds_nothing_and_the_ineligible_have_no_effect() -> None:

@@ -6,19 +6,15 @@ N customers, K slots (a customer's candidates), J offers, S classes of customers
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 
+from promolift.allocate.arrays import Floats, Ints, KernelColumns, Keys, Slots
 from promolift.errors import BudgetError, InputError
 from promolift.settings import Settings
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
-Slots = NDArray[np.int32]
-Keys = NDArray[np.uint64]
 T = TypeVar("T")
 
 BLOCK = 65_536  # rows per call of a kernel: one task for one thread
@@ -167,32 +163,6 @@ class Allocation:
         else:
             text += "More budget would add nothing: every offer that gains is already given or held back by a limit."
         return " ".join([text, *(use.explain() for use in self.binding)])
-
-
-class KernelColumns(NamedTuple):
-    """What the kernels read of each row; an empty array is a column left out."""
-
-    gain_NK: Floats
-    cost_NK: Floats
-    units_NK: Floats
-    offer_NK: Slots
-    label_N: Slots
-
-
-class Links(NamedTuple):
-    """The limit rows that touch a class, class by class and in rising order, and their coefficients for every offer."""
-
-    first_S: Ints
-    row_R: Ints
-    coef_JR4: Floats
-
-
-class State(NamedTuple):
-    """Use of every limit row, what it may be, and the fine for each unit above."""
-
-    used_M: Floats
-    bound_M: Floats
-    fine_M: Floats
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from promolift.allocate.core import BLOCK, CheckedRows, Floats, Ints, Links, Slots, Source, SourceScale, sweep, word
+from promolift.allocate.arrays import Floats, Ints, Links, Slots
+from promolift.allocate.core import BLOCK, CheckedRows, Source, SourceScale, sweep, word
 from promolift.allocate.limits import Rules
 
 SAMPLE = 40_000  # customers; below this all are taken and no correction is needed

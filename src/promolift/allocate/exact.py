@@ -18,13 +18,11 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from promolift.allocate.arrays import Floats, Ints, Slots
 from promolift.allocate.core import (
     Allocation,
     CheckedRows,
-    Floats,
-    Ints,
     Prices,
-    Slots,
     Source,
     SourceScale,
     check_budget,

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from promolift.allocate.core import Allocation, Chunk, Ints, Options, Slots, Source, SourceScale, check_budget, measure
+from promolift.allocate.arrays import Ints, Slots
+from promolift.allocate.core import Allocation, Chunk, Options, Source, SourceScale, check_budget, measure
 from promolift.allocate.exact import nothing, trace
 from promolift.allocate.limits import Mask, sides, stack_rules
 from promolift.allocate.settings import Limit

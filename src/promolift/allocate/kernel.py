@@ -15,7 +15,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from promolift.allocate.core import Floats, Ints, KernelColumns, Keys, Slots
+from promolift.allocate.arrays import Floats, Ints, KernelColumns, Keys, Slots
 
 F = TypeVar("F", bound=Callable[..., Any])
 

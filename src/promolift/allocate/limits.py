@@ -12,7 +12,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from promolift.allocate.core import Floats, Ints, Use
+from promolift.allocate.arrays import Floats, Ints
+from promolift.allocate.core import Use
 from promolift.allocate.settings import Limit, Measure
 from promolift.errors import ConfigError
 

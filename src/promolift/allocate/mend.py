@@ -5,7 +5,7 @@ C customers, K slots and a last one for none, M rows, R rows of a class one afte
 
 import numpy as np
 
-from promolift.allocate.core import Floats, Ints, KernelColumns, Links, Slots, State
+from promolift.allocate.arrays import Floats, Ints, KernelColumns, Links, Slots, State
 from promolift.allocate.kernel import compiled, values
 
 

@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import polars as pl
 
-from promolift.allocate.core import Floats, choose
+from promolift.allocate.arrays import Floats
+from promolift.allocate.core import choose
 from promolift.errors import BudgetError, InputError
 
 DOUBT_ARRIVALS = 0.02  # of the arrivals forecast: how much evidence the forecast of their number counts for

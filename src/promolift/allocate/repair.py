@@ -8,21 +8,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from promolift.allocate.core import (
-    BLOCK,
-    CheckedRows,
-    Floats,
-    Ints,
-    Links,
-    Options,
-    Prices,
-    Slots,
-    Source,
-    SourceScale,
-    State,
-    sweep,
-    word,
-)
+from promolift.allocate.arrays import Floats, Ints, Links, Slots, State
+from promolift.allocate.core import BLOCK, CheckedRows, Options, Prices, Source, SourceScale, sweep, word
 from promolift.allocate.dual import SALT, Near, Priced, RowSample, link
 from promolift.allocate.limits import ROUNDING, Rules
 

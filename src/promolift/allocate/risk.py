@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from promolift.allocate.core import Floats
+from promolift.allocate.arrays import Floats
 from promolift.allocate.settings import Risk
 from promolift.errors import InputError, SupportError
 

@@ -7,7 +7,8 @@ branch ends as soon as its losses reach the gap. C customers who may differ, L s
 
 import numpy as np
 
-from promolift.allocate.core import CheckedRows, Floats, Ints, Prices, Slots, Source, SourceScale, sweep, word
+from promolift.allocate.arrays import Floats, Ints, Slots
+from promolift.allocate.core import CheckedRows, Prices, Source, SourceScale, sweep, word
 from promolift.allocate.dual import SALT, Priced
 from promolift.allocate.limits import Rules
 from promolift.allocate.repair import Whole, sums_of

@@ -8,7 +8,7 @@ N customers, K slots, S classes, J offers, M rows, R rows of a class one after t
 
 import numpy as np
 
-from promolift.allocate.core import Floats, Ints, KernelColumns, Keys, Links, Slots
+from promolift.allocate.arrays import Floats, Ints, KernelColumns, Keys, Links, Slots
 from promolift.allocate.kernel import compiled, mix, project, values
 
 SOFT = 1 << 30  # quanta of a part of a customer: the soft count

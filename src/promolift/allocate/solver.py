@@ -8,14 +8,13 @@ from dataclasses import replace
 
 import numpy as np
 
+from promolift.allocate.arrays import Floats, Slots
 from promolift.allocate.core import (
     Allocation,
     CheckedRows,
     Chunk,
-    Floats,
     Options,
     Prices,
-    Slots,
     Source,
     SourceScale,
     check_budget,

@@ -242,7 +242,7 @@ COLUMN_NAMES: dict[str, str] = {
     """,
     "list_amount": """
         listamount grossamount grosssales grosstotal grossvalue subtotal amountbeforediscount totalbeforediscount
-        originalamount 原价总额 应付金额 应付
+        originalamount listcents 原价总额 应付金额 应付
     """,
     "list_unit_price": """
         listprice listunitprice originalprice regularprice baseprice grossprice fullprice msrp rrp retailprice
@@ -252,11 +252,11 @@ COLUMN_NAMES: dict[str, str] = {
     "shelf_discount": """
         retaildisc discount discountamount discountvalue discounttotal totaldiscount linediscount itemdiscount
         disc promodiscount promotiondiscount markdown discountpercent discountpct discountrate discountpercentage
-        shelfdiscount 折扣 优惠 优惠金额 折扣金额 折扣率
+        shelfdiscount shelfcents 折扣 优惠 优惠金额 折扣金额 折扣率
     """,
     "coupon_discount": """
-        coupondisc coupondiscount couponamount couponvalue voucherdiscount vouchervalue voucheramount 优惠券
-        券优惠 优惠券金额
+        coupondisc coupondiscount couponamount couponvalue couponcents voucherdiscount vouchervalue voucheramount
+        优惠券 券优惠 优惠券金额
     """,
     "currency": "currency currencycode ccy curr 币种 货币",
     "customers.name": """
@@ -305,7 +305,7 @@ COLUMN_NAMES: dict[str, str] = {
     """,
     "end": """
         end enddate endday endtime endsat validto validuntil expiry expirydate expirationdate expires expiresat
-        expiredat to todate until 结束 结束时间 结束日期 过期时间 失效时间 截止时间
+        expiredat to todate until endms 结束 结束时间 结束日期 过期时间 失效时间 截止时间
     """,
     "valid_days": "validdays validitydays duration durationdays daysvalid validity 有效天数 有效期",
     "redeemed_at": """

@@ -26,6 +26,7 @@ __all__ = [
     "PersonalResponse",
     "RedemptionModel",
     "RedemptionSettings",
+    "ResponseModel",
     "TargetingCheck",
     "ValueSettings",
     "add_effects",
@@ -79,6 +80,6 @@ if TYPE_CHECKING:
     )
     from promolift.effect.settings import DiscountSettings, PanelSettings, ValueSettings
     from promolift.effect.trial import Effect
-    from promolift.effect.value import add_effects, scaled_gain, total_draws
+    from promolift.effect.value import ResponseModel, add_effects, scaled_gain, total_draws
 else:
     lazy(__name__)

@@ -1,13 +1,14 @@
 """Candidates and a discount response in; what each offer is expected to add and cost, with error and evidence."""
 
 from collections.abc import Callable, Iterable
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import polars as pl
 import scipy
 from numpy.typing import NDArray
 
-from promolift.effect.discount import DiscountResponse
+from promolift.effect.discount import DiscountResponse, Level
 from promolift.effect.settings import ValueSettings
 from promolift.hashing import hash_units
 
@@ -16,8 +17,34 @@ SUMS = ("gain_cents", "gain_se_cents", "cost_cents", "added_cents", "subsidy_cen
 DRAWN = ("response_now", "response_net", "reach", "gain_cents")
 
 
+class ResponseModel(Protocol):
+    """What `add_effects` asks of a model of demand: `DiscountResponse`, or one of your own.
+
+    At a discount of depth d a customer's demand is exp(response_now * d) times what it is without one.
+    """
+
+    @property
+    def level(self) -> Level:
+        """How well the response is known; it becomes the evidence of what was bought before."""
+
+    @property
+    def prior_response(self) -> float:
+        """The response taken for offers with a threshold, which have no depth."""
+
+    @property
+    def prior_se(self) -> float:
+        """Its standard error."""
+
+    def respond(self, candidates: pl.DataFrame) -> pl.DataFrame:
+        """The rows of CANDIDATES, all of them and in any order, with three more columns.
+
+        `response_now` is the response in the window, `response_net` the same less what is only bought earlier, and
+        `response_se` the standard error of both.
+        """
+
+
 def add_effects(
-    candidates: pl.DataFrame, response: DiscountResponse, redeem: pl.DataFrame | None, settings: ValueSettings
+    candidates: pl.DataFrame, response: ResponseModel, redeem: pl.DataFrame | None, settings: ValueSettings
 ) -> pl.DataFrame:
     """Add gain_cents, gain_se_cents, cost_cents, added_cents, subsidy_cents, redeem_prob, evidence to CANDIDATES.
 
@@ -75,7 +102,7 @@ def _both(two: pl.DataFrame, each: pl.DataFrame) -> pl.DataFrame:
 
 
 def _add_effects(
-    candidates: pl.DataFrame, response: DiscountResponse, redeem: pl.DataFrame | None, settings: ValueSettings
+    candidates: pl.DataFrame, response: ResponseModel, redeem: pl.DataFrame | None, settings: ValueSettings
 ) -> pl.DataFrame:
     """What `add_effects` promises, for offers on one thing."""
     rows = response.respond(candidates).with_columns(
@@ -110,13 +137,13 @@ def _none(rows: pl.DataFrame) -> pl.DataFrame:
     return rows.with_columns(*(pl.lit(0.0).alias(name) for name in zero), pl.lit(None, pl.String).alias("evidence"))
 
 
-def _percent(rows: pl.DataFrame, response: DiscountResponse, settings: ValueSettings) -> pl.DataFrame:
+def _percent(rows: pl.DataFrame, response: ResponseModel, settings: ValueSettings) -> pl.DataFrame:
     d, base, m = pl.col("depth"), pl.col("base_cents"), pl.col("margin_rate")
     grow, net = (pl.col("response_now") * d).exp(), (pl.col("response_net") * d).exp()
     buys = 1 - (1 - pl.col("buy_prob").fill_null(0.0)) ** grow
-    chance = pl.col("coupon_prob").fill_null(settings.coupon_reach * buys)
+    uses = pl.col("coupon_prob").fill_null(settings.coupon_reach * buys)
     automatic = pl.col("activation") == "automatic"
-    reach = pl.when(automatic).then(1.0).otherwise(pl.min_horizontal(chance / buys, pl.lit(1.0)))
+    reach = pl.when(automatic).then(1.0).otherwise(pl.min_horizontal(uses / buys, pl.lit(1.0)))
     measured = (pl.col("scope") == "category") & pl.col("bought").fill_null(False) & (response.level != "assumed")
     by_model = automatic | pl.col("coupon_prob").is_not_null()
     return (
@@ -124,7 +151,7 @@ def _percent(rows: pl.DataFrame, response: DiscountResponse, settings: ValueSett
         .with_columns(
             (m * base * (net - 1) * pl.col("reach")).alias("added_cents"),
             ((1 - pl.col("supplier_share")) * d * base * grow * pl.col("reach")).alias("subsidy_cents"),
-            pl.when(automatic).then(buys).otherwise(pl.min_horizontal(chance, buys)).alias("redeem_prob"),
+            pl.when(automatic).then(buys).otherwise(pl.min_horizontal(uses, buys)).alias("redeem_prob"),
             pl.when(measured & by_model).then(pl.lit(response.level)).otherwise(pl.lit("assumed")).alias("evidence"),
         )
         .with_columns(
@@ -144,7 +171,7 @@ def _percent(rows: pl.DataFrame, response: DiscountResponse, settings: ValueSett
     )
 
 
-def _threshold(rows: pl.DataFrame, response: DiscountResponse, settings: ValueSettings) -> pl.DataFrame:
+def _threshold(rows: pl.DataFrame, response: ResponseModel, settings: ValueSettings) -> pl.DataFrame:
     """Spend-and-save and free delivery: level `assumed`, since nothing in ordinary logs varies them.
 
     Orders are log-normal with the customer's mean and spread. An order counts if it reaches the threshold T by
@@ -161,28 +188,33 @@ def _threshold(rows: pl.DataFrame, response: DiscountResponse, settings: ValueSe
             pl.lit("assumed").alias("evidence"),
         )
     prior, prior_se = response.prior_response, response.prior_se
-    added, paid, use = _threshold_value(rows, prior, settings.stretch_share, settings)
+    expected = _threshold_value(rows, prior, settings.stretch_share, settings)
     send = rows["send_cost_cents"].to_numpy()
     error = np.zeros(rows.height)
     for response_step, stretch_step in ((prior_se, 0.0), (0.0, settings.stretch_share / 2)):
         high = _threshold_value(rows, prior + response_step, settings.stretch_share + stretch_step, settings)
         low = _threshold_value(rows, prior - response_step, settings.stretch_share - stretch_step, settings)
-        error += ((high[0] - high[1]) - (low[0] - low[1])) ** 2 / 4
+        error += ((high.added_N - high.paid_N) - (low.added_N - low.paid_N)) ** 2 / 4
     return rows.with_columns(
-        pl.Series("added_cents", added),
-        pl.Series("subsidy_cents", paid),
-        pl.Series("cost_cents", paid + send),
-        pl.Series("gain_cents", added - paid - send),
+        pl.Series("added_cents", expected.added_N),
+        pl.Series("subsidy_cents", expected.paid_N),
+        pl.Series("cost_cents", expected.paid_N + send),
+        pl.Series("gain_cents", expected.added_N - expected.paid_N - send),
         pl.Series("gain_se_cents", np.sqrt(error)),
-        pl.Series("redeem_prob", use),
+        pl.Series("redeem_prob", expected.use_N),
         pl.lit("assumed").alias("evidence"),
     ).fill_nan(None)
 
 
-def _threshold_value(
-    rows: pl.DataFrame, prior: float, share: float, settings: ValueSettings
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+class _ThresholdValue(NamedTuple):
     """Margin added, reward paid by the shop and probability of use, one each per row."""
+
+    added_N: NDArray[np.float64]
+    paid_N: NDArray[np.float64]
+    use_N: NDArray[np.float64]
+
+
+def _threshold_value(rows: pl.DataFrame, prior: float, share: float, settings: ValueSettings) -> _ThresholdValue:
 
     def column(name: str) -> NDArray[np.float64]:
         return rows[name].cast(pl.Float64).fill_null(np.nan).to_numpy()
@@ -205,7 +237,7 @@ def _threshold_value(
     more_orders = use * (lift - 1)  # one use lowers the price of one order, and demand answers for that one
     added = use * topped_up * settings.stretch_ratio * reward / 2 + more_orders * np.maximum(goal, mean)
     paid = (1 - column("supplier_share")) * reward * use * reach
-    return column("margin_rate") * added * reach, paid, use * reach
+    return _ThresholdValue(column("margin_rate") * added * reach, paid, use * reach)
 
 
 def _normal(seed: int, keys: Iterable[str]) -> NDArray[np.float64]:

@@ -7,8 +7,8 @@ they are neither taken for facts of the offer nor able to hide any.
 import re
 from typing import Literal
 
-from promolift.message.names import SMUGGLED
-from promolift.message.reading.text import Reading, any_of
+from promolift.message.names import SMUGGLED, any_of
+from promolift.message.reading.text import Reading
 from promolift.terms import Offer
 
 Channel = Literal["plain", "sms_cn", "email_en", "push", "wechat_store"]

@@ -10,6 +10,8 @@ from promolift.results.predictions import Reliability, ReliabilityBin, Scored
 from promolift.results.shop import Checked, CustomerOutlook, Predicted
 from promolift.settings import Settings
 
+MODEL, SHARED = "encoder", "encoder_shared"  # names under which the encoder, and what customers share, are kept
+
 MOST_DOTS = 1_200
 QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)
 NEAREST, FEW = 10, 30  # neighbours compared; fewer customers say nothing of neighbours

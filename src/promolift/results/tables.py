@@ -138,6 +138,11 @@ class Profiled:
         """OUTLOOK: what the encoder expects of each customer; None where it was not asked for."""
         return self.store.frame("outlook") if self.store.has("outlook") else None
 
+    @property
+    def kept_outlook(self) -> pl.DataFrame:
+        """OUTLOOK, where it must be there."""
+        return self.store.frame("outlook")
+
     def outlook_of(self, customer_id: str) -> pl.DataFrame:
         """The row of OUTLOOK of one customer, or none."""
         if not self.store.has("outlook"):

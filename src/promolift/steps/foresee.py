@@ -19,6 +19,7 @@ from promolift import learn
 from promolift.errors import InputError, SupportError
 from promolift.hashing import hash_units
 from promolift.profile.outlook_tables import OUTLOOK, OUTLOOK_ITEMS
+from promolift.results.foreseen import MODEL, SHARED
 from promolift.results.job import Job
 from promolift.results.shop import Checked, Figure, Ndcg, Outlook, Predicted
 from promolift.sql import DAY_MS
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
 Models = tuple["LearnedEncoder", "Calibration", "Popularity"]
 TABLES = ("outlook", "outlook_items", "outlook_map")
-MODEL, SHARED, UNFINISHED = "encoder", "encoder_shared", "encoder_unfinished"
+UNFINISHED = "encoder_unfinished"
 WINDOW, LEAST, FEW = 56, 100, 3  # days of the window; customers needed before it; visits below which others speak
 NARROW = 3  # depth up to which one thread is best
 DOTS, COMPARED = 1_200, 5_000  # of a map; more items than this are not compared one by one
@@ -279,18 +280,11 @@ def keep_items(job: Job, scene: "Scene", h: "Histories", model: "LearnedEncoder"
 
 def keep_maps(job: Job) -> None:
     """Table `outlook_map`: at most DOTS customers and items on the plane, the alike near each other."""
-    people = kept_outlook(job).filter(pl.col("visits") >= FEW).select("customer_id", "embedding")
+    people = job.profiled.kept_outlook.filter(pl.col("visits") >= FEW).select("customer_id", "embedding")
     draw = pl.Series("draw", hash_units("map", people["customer_id"].to_list()), dtype=pl.Float64)
     people = people.with_columns(draw).sort("draw", "customer_id").head(DOTS)
     goods = job.profiled.outlook_items.sort(["visits", "item"], descending=[True, False]).head(DOTS)
     job.store.save("outlook_map", pl.concat([placed("customer", people), placed("item", goods)]))
-
-
-def kept_outlook(job: Job) -> pl.DataFrame:
-    """OUTLOOK, which this step has written."""
-    rows = job.profiled.outlook
-    assert rows is not None
-    return rows
 
 
 def placed(kind: str, rows: pl.DataFrame) -> pl.DataFrame:
@@ -308,7 +302,7 @@ def placed(kind: str, rows: pl.DataFrame) -> pl.DataFrame:
 
 def example(job: Job) -> str | None:
     """The customer to tell of: a rhythm, 20 visits, more spend than most, and of these the surest next item."""
-    ahead = kept_outlook(job).filter(pl.col("spend_cents") >= pl.col("spend_cents").median())
+    ahead = job.profiled.kept_outlook.filter(pl.col("spend_cents") >= pl.col("spend_cents").median())
     known = ahead.filter(pl.col("visits") >= 20, pl.col("sentences").str.starts_with("Buys "))
     shown = job.profiled.outlook_map.filter(pl.col("kind") == "customer").select(customer_id="key")
     best = known.join(shown, on="customer_id").drop_nulls("next_1_prob")

@@ -6,9 +6,9 @@ import numpy as np
 
 from promolift import profile
 from promolift.errors import InputError
+from promolift.results.foreseen import MODEL, SHARED
 from promolift.results.job import Job, StepSummary, local_day, moments
 from promolift.results.shop import Alike, CustomerOutlook, Visit
-from promolift.steps.foresee import MODEL, SHARED, kept_outlook
 from promolift.words import money
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def why(job: Job, scene: "Scene", customer_id: str) -> CustomerOutlook:
     model = LearnedEncoder.from_files(kept)
     arrays, about = job.store.load_model(SHARED)
     shared = Popularity(about["opened"], arrays["log_WI"])
-    everyone = kept_outlook(job).select(
+    everyone = job.profiled.kept_outlook.select(
         "customer_id", "visits", "next_1", "spend_cents", "leans_to", "sentences", "embedding"
     )
     everyone = everyone.sort("customer_id")

@@ -140,7 +140,7 @@ def _cross(data: TrialData, name: str, assigned: Assigned, told: Callable[[float
         model = core.fit(
             data.features[seen], data.arm_N[seen], profit_N[seen],
             propensity_NK=assigned.prob_NA[seen, 1:], cost_NK=net.of(seen).cost_NK, settings=wanted,
-            told=partial(_half, told, half),
+            on_progress=partial(_half, told, half),
         )  # fmt: skip
         learned = model.learned
         cost_NK = net.of(new).cost_NK

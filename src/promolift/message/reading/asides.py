@@ -8,8 +8,9 @@ import re
 from calendar import monthrange
 from datetime import date, datetime, timedelta
 
+from promolift.message.names import any_of
 from promolift.message.reading.date_cues import CLOCK
-from promolift.message.reading.text import DATE, DONE, HAN, OFFERED, SENTENCE_END, WORDS, Reading, any_of, number
+from promolift.message.reading.text import DATE, DONE, HAN, OFFERED, SENTENCE_END, WORDS, Reading, number
 from promolift.terms import Offer
 
 _LESS_ZH = re.compile(

@@ -1,6 +1,6 @@
 """Cues of invented claims in Chinese texts, one pattern for each kind; `claims.py` tells what they are for."""
 
-from promolift.message.reading.text import any_of
+from promolift.message.names import any_of
 
 # What a thing is made of, how and where, and what it can do.
 QUALITY = any_of(r"""

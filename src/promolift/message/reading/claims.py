@@ -2,8 +2,9 @@
 
 import re
 
+from promolift.message.names import any_of
 from promolift.message.reading import claim_cues_en, claim_cues_zh
-from promolift.message.reading.text import BOUGHT, OFFERED, Context, Reading, any_of
+from promolift.message.reading.text import BOUGHT, OFFERED, Context, Reading
 from promolift.terms import Language
 
 _BUY_ZH = "(?:购买|订购|下单|选购|购入|入手|买)"

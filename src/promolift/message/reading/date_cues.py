@@ -6,7 +6,8 @@ The groups of `CORES`: y, m, d (year, month, day), mon (English month), a and b 
 
 import re
 
-from promolift.message.reading.text import HAN, WORDS, any_of
+from promolift.message.names import any_of
+from promolift.message.reading.text import HAN, WORDS
 
 MONTHS = (
     r"jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|sept?(?:ember)?|oct(?:ober)?"

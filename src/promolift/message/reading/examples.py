@@ -9,8 +9,9 @@ from decimal import Decimal
 from itertools import pairwise
 
 from promolift.currency import CURRENCY_DIGITS
+from promolift.message.names import any_of
 from promolift.message.reading.money import cents_of, currencies, money_pattern, role_of
-from promolift.message.reading.text import DATE, DONE, OFFERED, SENTENCE_END, WORDS, Reading, any_of, number
+from promolift.message.reading.text import DATE, DONE, OFFERED, SENTENCE_END, WORDS, Reading, number
 from promolift.terms import Offer
 
 _MAJOR = r"dollar|euro|pound|yuan|buck|renminbi|rmb"

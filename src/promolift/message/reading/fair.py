@@ -11,8 +11,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import groupby, pairwise
 
+from promolift.message.names import any_of
 from promolift.message.reading.claims import REMARKS
-from promolift.message.reading.text import DATE, DONE, OFFERED, PERSON, WORDS, any_of
+from promolift.message.reading.text import DATE, DONE, OFFERED, PERSON, WORDS
 
 _HAN = re.compile(r"[\u3400-\u9fff]")
 _TERMS = any_of(

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from functools import cache, lru_cache
 from itertools import chain
 
-from promolift.message.names import SMUGGLED, is_sensitive, known_names, table
+from promolift.message.names import SMUGGLED, any_of, is_sensitive, known_names, table
 from promolift.message.reading.text import (
     BOUGHT,
     DATE,
@@ -16,7 +16,6 @@ from promolift.message.reading.text import (
     Context,
     FactKind,
     Reading,
-    any_of,
     ready,
     sentence_around,
 )

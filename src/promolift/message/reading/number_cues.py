@@ -5,7 +5,7 @@ BEFORE lists end where the number begins, AFTER lists begin where it ends, both 
 
 import re
 
-from promolift.message.reading.text import any_of
+from promolift.message.names import any_of
 
 # --- sums of money ------------------------------------------------------------------------------------------------
 

@@ -13,22 +13,12 @@ from dataclasses import dataclass
 from functools import cache, lru_cache
 from importlib.resources import files
 
+from promolift.message.names import any_of
 from promolift.message.reading.claims import CUES
 from promolift.message.reading.fair import STATED, Place, Strange, adding
 from promolift.message.reading.money import CURRENCY_WORDS
 from promolift.message.reading.number_cues import FREE_SHIPPING
-from promolift.message.reading.text import (
-    BOUGHT,
-    DATE,
-    DONE,
-    HAN,
-    OFFERED,
-    PERSON,
-    SENTENCE_END,
-    WORDS,
-    Reading,
-    any_of,
-)
+from promolift.message.reading.text import BOUGHT, DATE, DONE, HAN, OFFERED, PERSON, SENTENCE_END, WORDS, Reading
 from promolift.terms import Language, Offer
 
 LISTS: dict[str, list[str]] = {

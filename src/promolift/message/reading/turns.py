@@ -6,8 +6,9 @@ follows 'after' or 过了 says what is over by then.
 
 import re
 
+from promolift.message.names import any_of
 from promolift.message.reading.date_cues import MONTHS
-from promolift.message.reading.text import Reading, any_of, number
+from promolift.message.reading.text import Reading, number
 
 _MON = rf"(?:{MONTHS})"
 _TH = r"(?:\d{1,2}(?:st|nd|rd|th)?|[a-z]+(?:-[a-z]+)?(?:st|nd|rd|th))"

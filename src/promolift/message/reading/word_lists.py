@@ -8,7 +8,7 @@ name, U+E003 for another category's, U+E004 for a date and U+E005 for a number a
 
 import re
 
-from promolift.message.reading.text import any_of
+from promolift.message.names import any_of
 
 # Nobody can prove them; advertising law forbids them.
 SUPERLATIVE = any_of(r"""

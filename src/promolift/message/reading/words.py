@@ -3,9 +3,10 @@
 import re
 import unicodedata
 
+from promolift.message.names import any_of
 from promolift.message.reading import word_lists as words
 from promolift.message.reading.asides import in_scene
-from promolift.message.reading.text import DATE, DONE, SENTENCE_END, Context, Reading, any_of, ready, sentence_around
+from promolift.message.reading.text import DATE, DONE, SENTENCE_END, Context, Reading, ready, sentence_around
 from promolift.terms import Language, Offer
 
 _HAN = re.compile(r"[\u3400-\u9fff]")

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from promolift.errors import InputError
 from promolift.sources import text
 from promolift.sources.files import open_file
-from promolift.sources.quotes import stretches
+from promolift.sources.quotes import file_parts
 from promolift.sources.raw import RawTable
 from promolift.tables import REJECTED
 
@@ -155,9 +155,9 @@ def test_broken_lines_are_the_same_wherever_the_file_is_cut(
     path.write_bytes(written)
     dialect = text.Dialect(("x", "y"), ",", '"', '"', 1, 4.0)
     with pytest.MonkeyPatch.context() as patch:
-        whole = list(stretches(path, dialect))
+        whole = list(file_parts(path, dialect))
         patch.setattr(text, "CHUNK", size)
-        parts = list(stretches(path, dialect))
+        parts = list(file_parts(path, dialect))
     assert b"".join(part.text for part in parts).rstrip() == written.rstrip()
     assert [part for part in parts if not part.fits] == [part for part in whole if not part.fits]
 

@@ -24,7 +24,7 @@ class BrokenLine(NamedTuple):
     text: str
 
 
-class Stretch(NamedTuple):
+class FilePart(NamedTuple):
     """Bytes of a table: whole records whose quotes fit, or one line whose quotes do not."""
 
     text: bytes
@@ -33,11 +33,11 @@ class Stretch(NamedTuple):
 
 def set_aside(path: Path, dialect: Dialect, target: Path) -> list[BrokenLine]:
     """The broken lines of a file; if there are any, all else is written to `target`."""
-    if all(stretch.fits for stretch in stretches(path, dialect)):
+    if all(part.fits for part in file_parts(path, dialect)):
         return []
     record, broken, row = re.compile(_record(dialect)), [], -dialect.skip
     with target.open("wb") as out:
-        for text, fits in stretches(path, dialect):
+        for text, fits in file_parts(path, dialect):
             row += sum(1 for _ in record.finditer(text)) if fits else 1
             if fits:
                 out.write(text)
@@ -46,7 +46,7 @@ def set_aside(path: Path, dialect: Dialect, target: Path) -> list[BrokenLine]:
     return broken
 
 
-def stretches(path: Path, dialect: Dialect) -> Iterator[Stretch]:
+def file_parts(path: Path, dialect: Dialect) -> Iterator[FilePart]:
     """All bytes of the file in order."""
     records, quote = re.compile(b"(?:" + _record(dialect) + b")*+"), dialect.quote.encode()
     rest = b""
@@ -59,12 +59,12 @@ def stretches(path: Path, dialect: Dialect) -> Iterator[Stretch]:
             found = records.match(rest, at) if quote in rest or b"\n" not in rest else None
             end = found.end() if found else rest.rfind(b"\n") + 1
             if end > at:
-                yield Stretch(rest[at:end], True)
+                yield FilePart(rest[at:end], True)
                 at = end
             line = LINE.match(rest, at) if len(rest) - at > enough else None
             if not line:
                 break  # what follows will show whether it fits
-            yield Stretch(line[0], False)
+            yield FilePart(line[0], False)
             at = line.end()
         rest = rest[at:]
 

@@ -19,8 +19,8 @@ demo: $(DEMO)  ## the main job on real retail data, from raw logs to demo-report
 test: $(DEV)  ## the core: every law, some in a smaller form
 	$(PYTEST) -m "not slow"
 
-test-slow: $(DEV)  ## what the core leaves out: many drawn cases, large simulations, whole programs, clusters, browsers
-	$(PYTEST) -m slow
+test-slow: $(DEV)  ## what the core leaves out: large simulations, whole programs, and all cases of the laws that draw them
+	PROMOLIFT_MANY=1 $(PYTEST) -m "slow or hypothesis"
 
 test-all: test test-slow  ## all tests
 

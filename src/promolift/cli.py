@@ -40,12 +40,11 @@ CONFIG, WORK, OUT = Path("promolift.toml"), Path(".promolift"), Path("promolift-
 
 def work(config: "Config", folder: Path, steps: list[str], out: Path | None, again: bool = False) -> "StepSummary":
     """Run the named steps on a work folder and return the summary of the last one."""
-    from promolift import run
-    from promolift.store import Store
+    from promolift.shop import Shop
 
     try:
-        with Store(folder, memory=config.data.memory, threads=config.data.threads) as store, showing() as tell:
-            return run.run(run.Job(config, store, tell, out), steps, again)
+        with showing() as tell, Shop.of(config, folder, tell) as shop:
+            return shop.step(*steps, out=out, again=again)
     except KeyboardInterrupt:
         tell_person("interrupted; finished steps are kept, run the same command again to go on")
         raise SystemExit(130) from None

@@ -22,7 +22,6 @@ from promolift.results.job import Job, StepSummary, moments
 from promolift.results.messages import Messages
 from promolift.results.plan import Plan
 from promolift.results.shop import Health
-from promolift.setup.init import init
 from promolift.sources.frames import as_frame
 from promolift.store import Store
 
@@ -56,6 +55,8 @@ class Shop:
         folder = Path(work)
         files: dict[str, Path] = {name: _file(folder, name, given[name]) for name in RAW if given[name] is not None}
         config = folder / "promolift.toml"
+        from promolift.setup.init import init
+
         self.guessed = init(files, config, force=True).text
         self._start(load_config(config), Store(folder), on_progress)
 
@@ -142,14 +143,14 @@ class Shop:
     def plan(self, budget_cents: int | None = None, **changes: Any) -> Plan:
         """Who gets which offer within the budget, in minor units; `changes` are further keys of [plan].
 
-        The plan asks for its own page (`report`) and release under the same settings.
+        The shop goes on with these settings, and so do the plan's own page and release.
         """
         stated = {**self.config.plan.model_dump(), **changes}
         if budget_cents is not None:
             stated["budget_cents"] = budget_cents
-        shop = self._with(self.config.model_copy(update={"plan": PlanSettings.parse(stated, "Shop.plan")}))
-        shop._up_to("plan")
-        return Plan(self.store, Plan.load(self.store).note, shop)
+        self.config = self.config.model_copy(update={"plan": PlanSettings.parse(stated, "Shop.plan")})
+        self._up_to("plan")
+        return Plan(self.store, Plan.load(self.store).note, self._with(self.config))
 
     @property
     def messages(self) -> Messages:

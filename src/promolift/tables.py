@@ -1,10 +1,20 @@
 """The columns of every table: type, unit, meaning. docs/tables.md is generated from this file."""
 
+from typing import NamedTuple
+
 import polars as pl
 
 from promolift.contract import Column, Flag, Int, Real, Table, Text
 
 Z95 = 1.959963984540054  # standard errors that every 95 % interval reaches to each side
+
+
+class Interval(NamedTuple):
+    """From `low` to `high`."""
+
+    low: float
+    high: float
+
 
 EVENTS = Table(
     "events",

@@ -3,17 +3,14 @@
 import numpy as np
 import pytest
 from allocate_helpers import best, shops, worth
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from drawn import cases
 from promolift.allocate import Chunk, Options, Prices, choose, solve, solve_source, trace
 from promolift.allocate.core import PriceShape
 from promolift.errors import BudgetError, InputError
 
-settings.register_profile(
-    "allocate", deadline=None, max_examples=60
-)  # the first call of a kernel may have to compile it
-settings.load_profile("allocate")
 BUDGETS = st.integers(0, 40)
 
 
@@ -139,7 +136,7 @@ def test_amounts_of_any_size_are_counted_exactly():
         assert plan.gain == pytest.approx(4 * unit)
 
 
-@settings(max_examples=50)
+@cases(50)
 @given(shops(most=20), st.lists(BUDGETS, max_size=4))
 def test_every_point_of_the_curve_is_a_plan_and_its_bound_holds(shop, budgets):
     curve = trace(shop.source(), budgets)

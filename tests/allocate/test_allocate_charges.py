@@ -3,9 +3,10 @@
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from drawn import cases
 from promolift.allocate import Limit, charges, choose, kept, plan
 
 BUDGET = 12_000.0  # at which all of these hold gain back
@@ -33,7 +34,7 @@ def shop(seed: int, customers: int = 400) -> pl.DataFrame:
 
 @pytest.mark.parametrize("name", LIMITS)
 @given(seed=st.integers(0, 2**16))
-@settings(max_examples=8, deadline=None)
+@cases(8)
 def test_the_largest_gain_less_charge_and_price_is_what_was_planned(name: str, seed: int) -> None:
     rows, limits = shop(seed), LIMITS[name]
     found = plan(rows, BUDGET, limits, seed=seed)

@@ -3,14 +3,12 @@
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from promolift.allocate import Limit, frontier, plan
 from promolift.errors import ConfigError, InputError
 
-settings.register_profile("allocate", deadline=None, max_examples=60)
-settings.load_profile("allocate")
 SCHEMA = {"customer_id": pl.String, "offer_id": pl.String, "gain_cents": pl.Float64, "cost_cents": pl.Float64}
 
 

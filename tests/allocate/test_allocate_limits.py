@@ -3,14 +3,12 @@
 import numpy as np
 import pytest
 from allocate_helpers import best, shops, used, worth
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from promolift.allocate import Chunk, Limit, Options, solve, solve_source
 from promolift.errors import BudgetError, ConfigError
 
-settings.register_profile("allocate", deadline=None, max_examples=60)
-settings.load_profile("allocate")
 BUDGETS = st.integers(0, 40)
 
 

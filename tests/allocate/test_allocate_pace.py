@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from drawn import cases
 from promolift.allocate import Chunk, solve, trace
 from promolift.allocate.pace import Forecast, Pace
 from promolift.errors import InputError
@@ -62,7 +63,7 @@ def test_a_replayed_day_gives_the_same_decisions():
     assert (first[1] == again[1]).all()
 
 
-@settings(max_examples=20, deadline=None)
+@cases(20)
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=40), st.floats(1, 500), st.integers(0, 99))
 def test_no_day_passes_its_budget(moments, budget, seed):
     gain, cost = customers(len(moments), seed)

@@ -4,7 +4,7 @@ from itertools import product
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from promolift.allocate import Chunk, Limit, kernel, solve
@@ -12,9 +12,6 @@ from promolift.allocate.core import CheckedRows
 from promolift.allocate.dual import Dual, RowSample
 from promolift.allocate.exact import fill
 from promolift.allocate.limits import compile_rules
-
-settings.register_profile("allocate", deadline=None, max_examples=60)
-settings.load_profile("allocate")
 
 
 def test_the_bound_is_the_lowest_value_of_the_dual():

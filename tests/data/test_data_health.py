@@ -20,12 +20,12 @@ VIEWS = data.Mapping.parse(
 )
 
 
-def report(rows: str, how: data.Mapping = SHOP, **tables: pl.DataFrame) -> data.Health:
+def report(rows: str, how: data.Mapping = SHOP, **tables: pl.DataFrame) -> data.HealthReport:
     cleaned = clean(rows, how)
     return data.health([cleaned.counts()], data.summarise([cleaned.accepted()], **tables))  # type: ignore[arg-type]
 
 
-def levels(found: data.Health) -> dict[str, str]:
+def levels(found: data.HealthReport) -> dict[str, str]:
     return {ability.name: ability.level for ability in found.abilities}
 
 
@@ -95,7 +95,7 @@ def test_the_summary_counts_what_can_be_counted_by_hand():
 EVENTS_OF = "who,at,item,order,n,price\n{}"
 
 
-def shop(buyers: range, listed: range) -> data.Health:
+def shop(buyers: range, listed: range) -> data.HealthReport:
     """Customers with one order each, and a table of customers who all said yes, have a name and an age."""
     rows = "\n".join(f"c{who},2024-03-{1 + who % 28:02},tea,{who},1,2" for who in buyers)
     ids = [f"c{who}" for who in listed]

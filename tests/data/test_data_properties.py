@@ -5,9 +5,10 @@ from dataclasses import replace
 import duckdb
 import polars as pl
 from data_helpers import CONNECTION, RULES, SHOP, raw
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from drawn import cases
 from promolift import data
 from promolift.store.local import shard_expression
 from promolift.tables import EVENTS, REJECTED
@@ -43,7 +44,7 @@ def table(rows: list[dict[str, str]]) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=dict.fromkeys(CELLS, pl.String))
 
 
-@settings(max_examples=15, deadline=None)
+@cases(15)
 @given(ROWS)
 def test_every_row_is_accepted_or_rejected_and_what_is_accepted_keeps_the_contract(rows: list[dict[str, str]]):
     cleaned = judged(raw(table(rows)))
@@ -61,7 +62,7 @@ def test_every_row_is_accepted_or_rejected_and_what_is_accepted_keeps_the_contra
     assert accepted.filter(pl.col("kind") == "refund").select((pl.col("revenue_cents") <= 0).all()).item()
 
 
-@settings(max_examples=6, deadline=None)
+@cases(6)
 @given(ROWS, st.integers(2, 3))
 def test_any_number_of_shards_gives_the_same_events_counts_and_rejects(rows: list[dict[str, str]], shards: int):
     whole = judged(raw(table(rows)))
@@ -76,7 +77,7 @@ def test_any_number_of_shards_gives_the_same_events_counts_and_rejects(rows: lis
     assert total == whole.counts()
 
 
-@settings(max_examples=6, deadline=None)
+@cases(6)
 @given(ROWS, st.sampled_from(["ann", "bob", "cid", "17"]))
 def test_a_customer_is_cleaned_without_any_other_customers_rows(rows: list[dict[str, str]], who: str):
     everybody = judged(raw(table(rows))).accepted().pl().filter(pl.col("customer_id") == who)

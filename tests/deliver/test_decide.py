@@ -2,9 +2,10 @@
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from drawn import cases
 from promolift.deliver import Option, ReleaseTerms, decide, decide_options, in_holdout, replay
 from promolift.errors import ConfigError, InputError
 from promolift.hashing import hash_unit, hash_units
@@ -98,7 +99,7 @@ def test_closed_offers_are_never_given_and_say_why():
 
 
 @given(st.integers(0, 2**32), st.integers(0, 30), st.sampled_from([0.0, 0.3, 1.0]), st.sampled_from([0.0, 0.4]))
-@settings(max_examples=40, deadline=None)
+@cases(40)
 def test_any_split_and_row_order_give_the_same_decisions(seed, cut, explore, held):
     rows, allowed = market(30, seed), consent([f"c{i}" for i in range(30)], ["c3", "c4"])
     rel = release(explore=explore, holdout_share=held, seed=seed)
@@ -110,7 +111,7 @@ def test_any_split_and_row_order_give_the_same_decisions(seed, cut, explore, hel
 
 
 @given(st.integers(0, 2**32), st.floats(0, 1), st.floats(0, 0.999))
-@settings(max_examples=40, deadline=None)
+@cases(40)
 def test_probabilities_sum_to_one_and_every_open_offer_keeps_its_floor(seed, explore, held):
     decided = decide(
         market(20, seed),
@@ -130,7 +131,7 @@ def test_probabilities_sum_to_one_and_every_open_offer_keeps_its_floor(seed, exp
 
 
 @given(st.integers(0, 2**32), st.sampled_from([0.0, 0.5, 1.0]), st.sampled_from([0.0, 0.4]))
-@settings(max_examples=30, deadline=None)
+@cases(30)
 def test_a_decision_can_be_replayed_bit_for_bit(seed, explore, held):
     rel = release(explore=explore, holdout_share=held, seed=seed, price=hash_unit(seed) * 2)
     allowed = consent([f"c{i}" for i in range(20)], ["c1", "c2"])
@@ -139,7 +140,7 @@ def test_a_decision_can_be_replayed_bit_for_bit(seed, explore, held):
 
 
 @given(st.integers(0, 2**32), st.sampled_from([0.0, 0.37, 1.0]), st.sampled_from([0.0, 0.4]))
-@settings(max_examples=30, deadline=None)
+@cases(30)
 def test_one_customer_at_a_time_and_all_at_once_are_decided_alike(seed, explore, held):
     rel = release(explore=explore, holdout_share=held, seed=seed, price=hash_unit(seed) * 2)
     charge = hash_units((seed, "charge"), range(80)) * 40

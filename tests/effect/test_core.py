@@ -91,34 +91,34 @@ def test_parts_that_name_an_unknown_class_or_lack_an_array_are_refused(turning: 
         EffectModel.from_parts(arrays, {**manifest, "format": 7})
 
 
-def test_unequal_chances_are_undone_where_the_naive_average_is_fooled() -> None:
+def test_unequal_propensities_are_undone_where_the_naive_average_is_fooled() -> None:
     x, _, _, _ = draw(8000, 7, "none")
     rng = np.random.default_rng(7)
-    chance = 1 / (1 + np.exp(-1.5 * x["spend"].to_numpy()))
-    arm = (rng.uniform(size=len(chance)) < chance).astype(int)
-    y = (rng.uniform(size=len(chance)) < 1 / (1 + np.exp(1.2 - 0.9 * x["spend"].to_numpy()))).astype(float)
+    prob = 1 / (1 + np.exp(-1.5 * x["spend"].to_numpy()))
+    arm = (rng.uniform(size=len(prob)) < prob).astype(int)
+    y = (rng.uniform(size=len(prob)) < 1 / (1 + np.exp(1.2 - 0.9 * x["spend"].to_numpy()))).astype(float)
     naive = y[arm == 1].mean() - y[arm == 0].mean()
     assert naive > 0.15
     lean = EffectSettings(rich=(), folds=2)
-    for chances, level in (
-        (chance, "randomised"),
-        (np.column_stack([1 - chance, chance]), "randomised"),
+    for given, level in (
+        (prob, "randomised"),
+        (np.column_stack([1 - prob, prob]), "randomised"),
         ("estimate", "adjusted"),
     ):
-        model = fit(x, arm, y, propensity_NK=chances, settings=lean)
+        model = fit(x, arm, y, propensity_NK=given, settings=lean)
         assert abs(model.average.gain_K[0]) < 3 * model.average.se_K[0] < 0.1
         assert model.predict(x[:5]).level == model.level == level
 
 
-def test_known_chances_are_used_although_the_outcome_model_is_wrong() -> None:
-    """The features know nothing of what moves both chance and outcome: only the chances can correct it."""
+def test_known_propensities_are_used_although_the_outcome_model_is_wrong() -> None:
+    """The features know nothing of what moves both propensity and outcome: only the propensities can correct it."""
     rng = np.random.default_rng(8)
     hidden = rng.uniform(size=6000) < 0.5
-    chance = np.where(hidden, 0.8, 0.2)
-    arm = (rng.uniform(size=6000) < chance).astype(int)
+    prob = np.where(hidden, 0.8, 0.2)
+    arm = (rng.uniform(size=6000) < prob).astype(int)
     y = 10.0 * hidden + rng.normal(size=6000)
     x = pl.DataFrame({"nothing": rng.normal(size=6000)})
-    model = fit(x, arm, y, propensity_NK=chance, settings=EffectSettings(rich=(), folds=2))
+    model = fit(x, arm, y, propensity_NK=prob, settings=EffectSettings(rich=(), folds=2))
     assert y[arm == 1].mean() - y[arm == 0].mean() > 5
     assert abs(model.average.gain_K[0]) < 3 * model.average.se_K[0] < 1.5
 
@@ -131,7 +131,7 @@ def test_intervals_of_the_average_hold_the_truth_about_as_often_as_they_say() ->
         average = fit(x, arm, y, settings=lean).average
         held.append(abs(average.gain_K[0] - 0.1608) < 1.96 * average.se_K[0])
         assert 0.7 < average.se_K[0] / np.sqrt(4 * y.var() / 400) < 1.1
-    assert sum(held) >= 16  # 19 expected; fewer than 16 has chance 0.3 %
+    assert sum(held) >= 16  # 19 expected; fewer than 16 has probability 0.3 %
 
 
 def test_money_with_a_whale_keeps_its_head() -> None:
@@ -140,7 +140,7 @@ def test_money_with_a_whale_keeps_its_head() -> None:
     money[arm == 1] += np.where(np.arange((arm == 1).sum()) == 0, 50_000.0, 0.0)
     model = fit(x, arm, money, settings=LEAN)
     assert model.chosen == "none"
-    assert model.average.se_K[0] > 10  # one whale: the average is not known, and says so
+    assert model.average.se_K[0] > 10  # one large amount: the average is not known, and says so
 
 
 def test_one_whale_does_not_decide_which_arm_is_best_for_everybody() -> None:
@@ -148,7 +148,7 @@ def test_one_whale_does_not_decide_which_arm_is_best_for_everybody() -> None:
     money = y * 20.0
     money[np.flatnonzero((arm == 0) & (y > 0))[0]] = 50_000.0
     model = fit(x, arm, money, settings=EffectSettings(rich=(), folds=2))
-    assert model.average.gain_K[0] < -10  # the whale was in control
+    assert model.average.gain_K[0] < -10  # the large amount was in control
     assert model.best_arm == 1
 
 

@@ -1,18 +1,18 @@
-"""Which evidence level a comparison earns, and how strong a hidden cause must be: diagnose, chance, sensitivity."""
+"""Which evidence level a comparison earns, and how strong a hidden cause must be: diagnose, sensitivity."""
 
 import numpy as np
 import polars as pl
 import pytest
 from scipy import stats
 
-from promolift.effect import diagnose as chance
+from promolift.effect import diagnose as module
 from promolift.effect.diagnose import DiagnoseSettings, diagnose, holm, most_gap, propensity, weighted_means
 from promolift.effect.sensitivity import bounds, e_value, e_value_of_mean, tipping_odds
 from promolift.errors import InputError, SupportError
 
 
 def shop(n=3000, seed=1, **keep):
-    """Features with a category and missing values, spend before, and arms drawn as told."""
+    """Features with a category and missing values, spend before, and arms drawn as asked."""
     rng = np.random.default_rng(seed)
     recency, spend = rng.integers(1, 13, n).astype(float), rng.gamma(2.0, 50.0, n)
     city = rng.choice(["north", "south", "west"], n)
@@ -36,7 +36,7 @@ def by_recency(n=3000, seed=1, strength=0.5):
     return shop(n, seed, share=np.column_stack([1 - p, p]))
 
 
-def test_a_lot_with_stated_shares_is_randomised() -> None:
+def test_arms_drawn_with_stated_shares_are_randomised() -> None:
     features, arm, spend = shop()
     found = diagnose(features, arm, planned_A=[0.5, 0.3, 0.2], placebos={"spend before": spend})
     assert found.level == found.require() == "randomised"
@@ -46,7 +46,7 @@ def test_a_lot_with_stated_shares_is_randomised() -> None:
     assert found.overlap.trimmed == 0
 
 
-def test_the_same_data_are_only_adjusted_unless_somebody_states_the_lot() -> None:
+def test_the_same_data_are_only_adjusted_unless_somebody_states_the_shares() -> None:
     features, arm, _ = shop()
     found = diagnose(features, arm)
     assert found.level == "adjusted"
@@ -55,7 +55,7 @@ def test_the_same_data_are_only_adjusted_unless_somebody_states_the_lot() -> Non
 
 def test_lost_customers_refuse_everything() -> None:
     features, arm, _ = shop()
-    keep = ~((arm == 1) & (np.arange(len(arm)) % 5 == 0))  # a fifth of arm 1 never arrived
+    keep = ~((arm == 1) & (np.arange(len(arm)) % 5 == 0))  # one in five of arm 1 never arrived
     found = diagnose(features.filter(pl.Series(keep)), arm[keep], planned_A=[0.5, 0.3, 0.2])
     assert found.level is None
     assert "sample ratio mismatch" in found.reasons[0]
@@ -63,7 +63,7 @@ def test_lost_customers_refuse_everything() -> None:
         found.require()
 
 
-def test_a_stated_lot_that_followed_a_feature_is_not_randomised() -> None:
+def test_arms_that_followed_a_feature_are_not_randomised_though_so_stated() -> None:
     features, arm, _ = by_recency(strength=0.15)
     found = diagnose(features, arm, planned_A=[1 - arm.mean(), arm.mean()])
     assert found.level == "adjusted"  # the features that drove it are there, and balance after weighting
@@ -139,7 +139,7 @@ def test_small_arms_may_differ_by_what_chance_alone_does() -> None:
 
 def test_input_that_makes_no_sense_is_named() -> None:
     features, arm, spend = shop()
-    with pytest.raises(InputError, match="no chance"):
+    with pytest.raises(InputError, match="said to have been 0"):
         diagnose(features, arm, planned_A=[0.5, 0.5, 0.0])
     with pytest.raises(InputError, match="summing to 1"):
         diagnose(features, arm, propensity_NA=np.full((3000, 3), 0.5))
@@ -169,25 +169,25 @@ def test_estimated_chances_are_near_the_true_ones() -> None:
 def test_sample_ratio_by_hand() -> None:
     arm = np.repeat([0, 1], [60, 40])
     even = np.tile([0.5, 0.5], (100, 1))
-    found = chance.sample_ratio(arm, even, 0.001)
+    found = module.sample_ratio(arm, even, 0.001)
     assert found.statistic == pytest.approx(10**2 / 50 + 10**2 / 50)
     assert found.p == pytest.approx(stats.chi2.sf(4.0, 1))
     three = np.repeat([0, 1, 2], [50, 30, 40])
     expected = 120 * np.array([0.4, 0.4, 0.2])
-    found = chance.sample_ratio(three, np.tile([0.4, 0.4, 0.2], (120, 1)), 0.001)
+    found = module.sample_ratio(three, np.tile([0.4, 0.4, 0.2], (120, 1)), 0.001)
     assert found.statistic == pytest.approx(((np.array([50, 30, 40]) - expected) ** 2 / expected).sum())
 
 
 def test_small_samples_use_the_exact_distribution() -> None:
-    found = chance.sample_ratio(np.array([0] * 8), np.tile([0.5, 0.5], (8, 1)), 0.001)
+    found = module.sample_ratio(np.array([0] * 8), np.tile([0.5, 0.5], (8, 1)), 0.001)
     assert found.p == pytest.approx(2 / 256)
     assert "exact" in found.meaning
-    three = chance.sample_ratio(np.array([0, 1, 2]), np.tile([1 / 3] * 3, (3, 1)), 0.001)
+    three = module.sample_ratio(np.array([0, 1, 2]), np.tile([1 / 3] * 3, (3, 1)), 0.001)
     assert three.p == pytest.approx(1.0)
 
 
 @pytest.mark.parametrize("varying", [False, True])
-def test_tests_of_the_lot_reject_a_true_lot_as_rarely_as_they_say(varying: bool) -> None:
+def test_tests_of_stated_shares_reject_true_ones_as_rarely_as_they_say(varying: bool) -> None:
     rng, found = np.random.default_rng(5), []
     for seed in range(60):
         x = rng.normal(size=(600, 4))
@@ -195,21 +195,21 @@ def test_tests_of_the_lot_reject_a_true_lot_as_rarely_as_they_say(varying: bool)
         share = np.where(varying & (x[:, [1]] > 0), [0.2, 0.3, 0.5], [0.5, 0.3, 0.2])
         arm = (rng.random(600)[:, None] >= np.cumsum(share, axis=1)[:, :-1]).sum(axis=1)
         checks = [
-            chance.sample_ratio(arm, share, 0.1),
-            chance.unrelated(x, arm, share, 0.1, seed),
-            *chance.predictable(x, arm, share, 0.1, seed),
+            module.sample_ratio(arm, share, 0.1),
+            module.unrelated(x, arm, share, 0.1, seed),
+            *module.predictable(x, arm, share, 0.1, seed),
         ]
         found.append([c.passed for c in checks])
     assert (np.mean(found, axis=0) > 0.8).all()
     assert (np.mean(found, axis=0)[:2] < 0.99).all()
 
 
-def test_few_rows_draw_the_stated_lot() -> None:
+def test_few_rows_draw_the_stated_arms_anew() -> None:
     rng = np.random.default_rng(6)
     x = rng.normal(size=(40, 5))
     even = np.tile([0.5, 0.5], (40, 1))
-    fair = chance.unrelated(x, rng.integers(0, 2, 40), even, 0.001, 1)
-    foul = chance.unrelated(x, (x[:, 0] > 0).astype(int), even, 0.001, 1)
+    fair = module.unrelated(x, rng.integers(0, 2, 40), even, 0.001, 1)
+    foul = module.unrelated(x, (x[:, 0] > 0).astype(int), even, 0.001, 1)
     assert fair.passed
     assert not foul.passed
     assert foul.p >= 1 / 4000
@@ -276,8 +276,8 @@ def test_bounds_hold_the_truth_when_the_hidden_cause_is_within_them() -> None:
     y, t, e = confounded(20_000, hidden=1.0)  # odds differ by exp(1/2) = 1.65 either way
     naive = bounds(y, t, e, 1.0)
     assert naive.low_limit > 1.0  # fooled
-    told = bounds(y, t, e, 1.65)
-    assert told.low < 1.0 < told.high
+    found = bounds(y, t, e, 1.65)
+    assert found.low < 1.0 < found.high
 
 
 def test_the_tipping_odds_are_where_the_limit_meets_zero() -> None:

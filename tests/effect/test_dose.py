@@ -1,13 +1,14 @@
-"""Depths drawn by lot in shops whose curves are known: found, pooled, told with honest bands, none where none are."""
+"""Randomised depths in shops whose curves are known: found, pooled, with honest bands, none where none are."""
 
 import json
 
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from drawn import cases
 from promolift.effect.dose import DoseModel, DoseSettings, basis, fit_base, fit_dose, shaped, variance
 from promolift.errors import InputError, SupportError
 
@@ -59,8 +60,8 @@ def test_the_band_of_the_mean_gain_covers_it_about_as_often_as_it_says() -> None
     inside = []
     for seed in range(12):
         data, gain = shop(100 + seed, 1500, lift=0.3)
-        told = fit_dose(*data).segment(data[0], np.zeros(1500, dtype=int))
-        inside += ((told["low"] <= gain.mean(axis=0)) & (told["high"] >= gain.mean(axis=0))).to_list()
+        found = fit_dose(*data).segment(data[0], np.zeros(1500, dtype=int))
+        inside += ((found["low"] <= gain.mean(axis=0)) & (found["high"] >= gain.mean(axis=0))).to_list()
     assert np.mean(inside) >= 0.8  # 36 of which each 3 are one draw: 95 % is 34
 
 
@@ -86,7 +87,7 @@ def test_untried_depths_lie_between_with_wider_bands(differing: tuple[DoseModel,
     assert mean[1] < mean[2] < mean[3] < mean[4]
     relative = curve.se_ND.mean(axis=0)
     assert relative[5] > 1.3 * relative[4]
-    left = basis(np.array([0.1, 0.15, 0.3, 0.4]), DEPTHS)[1]
+    left = basis(np.array([0.1, 0.15, 0.3, 0.4]), DEPTHS).left_D
     assert (left[[0, 2]] == 0).all()
     assert 0 < left[1] < left[3]
     with pytest.raises(SupportError, match=r"reach from 0 to 0.45"):
@@ -96,7 +97,7 @@ def test_untried_depths_lie_between_with_wider_bands(differing: tuple[DoseModel,
 
 
 @given(st.integers(0, 2**32), st.sampled_from(["rising", "concave"]), st.integers(1, 5))
-@settings(max_examples=60, deadline=None)
+@cases(60)
 def test_a_shape_that_is_asked_for_holds_everywhere(seed: int, shape: str, tried: int) -> None:
     rng = np.random.default_rng(seed)
     depth_D = np.r_[0.0, np.cumsum(rng.uniform(0.05, 0.2, tried))]
@@ -187,8 +188,8 @@ def test_missing_values_are_not_zeros() -> None:
 def test_noise_is_read_from_the_residuals() -> None:
     rng = np.random.default_rng(0)
     base = rng.gamma(2.0, 2.0, 20_000)
-    told = variance(base, rng.poisson(base).astype(float), np.zeros((20_000, 1)), True)
-    assert np.allclose(told, base, rtol=0.2, atol=0.3)
+    fitted = variance(base, rng.poisson(base).astype(float), np.zeros((20_000, 1)), True)
+    assert np.allclose(fitted, base, rtol=0.2, atol=0.3)
 
 
 def test_the_base_of_a_row_comes_from_models_that_did_not_see_it() -> None:

@@ -47,7 +47,7 @@ def week_of(frame: pl.DataFrame, week: int, customer: str = "A") -> dict[str, ob
 
 def test_depth_is_the_others_prices_weighted_by_what_the_customer_usually_buys() -> None:
     row = week_of(run(history()), 2)
-    assert row["depth"] == pytest.approx((300 * 0.4 + 100 * 0.2) / 400)  # not his own 0.5
+    assert row["depth"] == pytest.approx((300 * 0.4 + 100 * 0.2) / 400)  # not their own 0.5
     assert row["list_cents"] == 300
 
 

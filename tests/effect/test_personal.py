@@ -1,4 +1,4 @@
-"""Each customer's own answer to discounts, from when he bought."""
+"""Each customer's own answer to discounts, from when they bought."""
 
 import numpy as np
 import polars as pl
@@ -75,15 +75,15 @@ def test_row_order_and_split_rows_change_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "text"),
     [
         (lambda s: s.head(s.height - 1), "every product and week"),
         (lambda s: s.with_columns(depth=pl.lit(1.2)), r"\[0, 1\)"),
         (lambda s: s.with_columns(depth=pl.lit(None, pl.Float64)), r"\[0, 1\)"),
     ],
 )
-def test_a_broken_shelf_is_told(change, told: str) -> None:  # type: ignore[no-untyped-def]
-    with pytest.raises(InputError, match=told):
+def test_a_broken_shelf_is_refused(change, text: str) -> None:  # type: ignore[no-untyped-def]
+    with pytest.raises(InputError, match=text):
         fit_personal(sales(shelf(), np.full(5, 2.0)), change(shelf()))
 
 

@@ -5,10 +5,11 @@ from collections.abc import Sequence
 import duckdb
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
+from drawn import cases
 from promolift.contract import Table
 from promolift.effect.exposure import ExposureSettings, History, exposure_features, offer_features, target_covers
 from promolift.errors import InputError
@@ -298,7 +299,7 @@ TARGETS = [
 ]
 
 
-@settings(max_examples=10, deadline=None)
+@cases(10)
 @given(lines_between(0, 99), uses_between(20, 99), lines_between(START, 200), uses_between(START, 200))
 def test_nothing_at_or_after_the_start_changes_a_feature(before: Rows, answered: Rows, after: Rows, late: Rows) -> None:
     early = exposure_features(logs(before, TARGETS, answered, PAST_COUPONS))
@@ -314,7 +315,7 @@ def part(history: History, who: Sequence[str]) -> pl.DataFrame:
     return exposure_features(shard, history.exposures.filter(f"customer_id in ({chosen})"))
 
 
-@settings(max_examples=6, deadline=None)
+@cases(6)
 @given(lines_between(0, 130), uses_between(20, 130), st.integers(0, 3), st.randoms(use_true_random=False))
 def test_shards_of_customers_and_shuffled_rows_give_the_same_features(events: Rows, uses: Rows, cut: int, rng) -> None:  # type: ignore[no-untyped-def]
     whole = exposure_features(logs(events, TARGETS, uses, PAST_COUPONS))

@@ -38,7 +38,7 @@ def normal(seed: str, keys: list[str]) -> np.ndarray:
 
 @cache
 def world(campaigns: int = 12, people: int = 400) -> pl.DataFrame:
-    """Exposures with `truth`, the chance given the campaign, and `redeemed`; nothing but coupon_lines matters.
+    """Exposures with `truth`, the probability given the campaign, and `redeemed`; nothing but coupon_lines matters.
 
     A campaign starts every 10 weeks and runs 4; kinds take turns.
     """
@@ -106,15 +106,15 @@ def test_kinds_and_the_spread_of_campaigns_are_found() -> None:
 
 
 def test_what_does_not_matter_gets_odds_whose_interval_holds_one_and_what_matters_does_not() -> None:
-    told = {row["term"]: row for row in model().explain().iter_rows(named=True)}
+    found = {row["term"]: row for row in model().explain().iter_rows(named=True)}
     for name in ("orders", "recency", "fits_recently"):
-        assert told[name]["low"] < 1.02
-        assert told[name]["high"] > 0.98
-    assert told["habit"]["low"] > 1.5
-    assert "odds of redeeming x" in told["habit"]["words"]
-    assert told["told_us"]["words"] == "not used: never known in these data"  # and so on, in plain words
-    assert told["answers"]["words"].endswith("the same for everybody in these data")
-    assert set(told) >= {"mail", "app", "fits_coupons", "fits_types", "fits_ever"}
+        assert found[name]["low"] < 1.02
+        assert found[name]["high"] > 0.98
+    assert found["habit"]["low"] > 1.5
+    assert "odds of redeeming x" in found["habit"]["words"]
+    assert found["told_us"]["words"] == "not used: never known in these data"  # and so on, in plain words
+    assert found["answers"]["words"].endswith("the same for everybody in these data")
+    assert set(found) >= {"mail", "app", "fits_coupons", "fits_types", "fits_ever"}
 
 
 def test_a_newcomer_is_shrunk_to_the_population_and_a_known_non_user_is_not() -> None:

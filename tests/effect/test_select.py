@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from drawn import cases
 from promolift.effect.core import SelectionRule, judge, other_arms, stack
 from promolift.effect.trial import Floats
 
@@ -59,7 +60,7 @@ def test_an_average_beyond_doubt_makes_proportional_effects_half_believed_where_
     assert doubtful.weight_C[0] == 0
 
 
-@settings(max_examples=30, deadline=None)
+@cases(30)
 @given(st.floats(-2, 2), st.floats(0.1, 100), st.integers(0, 99))
 def test_the_unit_of_the_outcome_changes_no_verdict(slope: float, unit: float, seed: int) -> None:
     gain, psi = world(slope, seed)

@@ -1,4 +1,4 @@
-"""Wide and long trials: what bounds the cost, that it takes nothing from narrow ones, and that it is told."""
+"""Wide and long trials: what bounds the cost, that it takes nothing from narrow ones, and that it is said."""
 
 import numpy as np
 import pytest
@@ -82,7 +82,7 @@ def test_where_no_feature_varies_everybody_gets_the_average() -> None:
     assert model.average.gain_K[0] == pytest.approx(y[arm == 1].mean() - y[arm == 0].mean(), abs=0.01)
 
 
-def test_few_rows_teach_all_judge_and_it_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_few_rows_teach_all_judge_and_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     x, arm, y, gain = draw(6000, 1, "turning")
     full = fit(x, arm, y, settings=LEAN)
     assert full.learned is None
@@ -92,7 +92,7 @@ def test_few_rows_teach_all_judge_and_it_is_told(monkeypatch: pytest.MonkeyPatch
     taught: list[int] = []
     nuisance = core.fit_nuisance
     monkeypatch.setattr(core, "fit_nuisance", lambda rows: (taught.append(len(rows.arm_N)), nuisance(rows))[1])
-    some = fit(x, arm, y, settings=LEAN, told=heard.append)
+    some = fit(x, arm, y, settings=LEAN, on_progress=heard.append)
     assert heard == [0.5, 1.0]
     assert some.learned == sum(taught) == 2500  # two folds, each taught by the other's
     assert some.rows == 6000
@@ -126,7 +126,7 @@ def test_predicting_in_chunks_is_predicting_at_once(monkeypatch: pytest.MonkeyPa
 )
 def test_wide_rows_are_refitted_as_seldom_as_many_rows(rows: int, features: int, parts: int) -> None:
     trial = plain(np.zeros((rows, features)), np.zeros(rows, dtype=np.int64), np.zeros(rows))
-    assert parts_of(trial)[1] == parts
+    assert parts_of(trial).parts == parts
 
 
 def test_averages_and_the_basis_of_a_long_trial_are_taken_in_chunks(monkeypatch: pytest.MonkeyPatch) -> None:

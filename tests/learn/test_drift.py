@@ -1,4 +1,4 @@
-"""Laws of learn/drift.py: no alarm without a change, none for a change too small to matter, and the action is told."""
+"""Laws of learn/drift.py: no alarm without a change, none for a change too small to matter, and the action is said."""
 
 import numpy as np
 import polars as pl
@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from promolift.errors import InputError
-from promolift.learn.drift import DriftSettings, binned, effect_drift, input_drift, prediction_drift, psi
+from promolift.learn.drift import DriftSettings, Period, binned, effect_drift, input_drift, prediction_drift, psi
 from promolift.learn.experiment import adjust
 
 
@@ -70,12 +70,12 @@ def test_predictions_that_promise_too_much_are_found_and_small_change_is_not():
     bought = rng.random(80_000) < prob
     worse = rng.random(80_000) < prob * 0.8
     a_little = rng.random(80_000) < prob * 0.97
-    found = prediction_drift((prob, bought), (prob, worse))
+    found = prediction_drift(Period(prob, bought), Period(prob, worse))
     assert found.drifted
     assert found.size == pytest.approx(1.25, abs=0.05)
     assert "recalibrate" in found.action
-    assert prediction_drift((prob, bought), (prob, a_little)).drifted is False
-    assert prediction_drift((prob, worse), (prob, bought)).size == pytest.approx(found.size)
+    assert prediction_drift(Period(prob, bought), Period(prob, a_little)).drifted is False
+    assert prediction_drift(Period(prob, worse), Period(prob, bought)).size == pytest.approx(found.size)
 
 
 def test_the_q_test_by_hand():
@@ -100,11 +100,11 @@ def test_what_the_data_cannot_tell_is_left_open():
     few = input_drift(people(rng, 50), people(rng, 50))
     assert [each.drifted for each in few] == [None, None, None]
     assert "cannot say" in str(few[0])
-    assert prediction_drift(([0.1] * 20, [0] * 20), ([0.1] * 20, [1] * 20)).drifted is None
+    assert prediction_drift(Period([0.1] * 20, [0] * 20), Period([0.1] * 20, [1] * 20)).drifted is None
     assert effect_drift([1.0], [1.0]).drifted is None
     with pytest.raises(InputError, match="missing now"):
         input_drift(people(rng), people(rng).drop("town"))
     with pytest.raises(InputError, match="standard error above 0"):
         effect_drift([1.0, 2.0], [1.0, 0.0])
     with pytest.raises(InputError, match="finite"):
-        prediction_drift(([0.1], [np.nan]), ([0.1], [1]))
+        prediction_drift(Period([0.1], [np.nan]), Period([0.1], [1]))

@@ -139,7 +139,7 @@ def test_too_few_customers_or_buyers_give_no_figure():
     assert all(v.answer == "cannot say" and "a rate needs 20" in v.why for v in rare)
 
 
-def test_a_cap_is_told():
+def test_a_cap_is_said():
     plan = design()
     caps = {"y": Cap("stated beforehand", high=900)}
     found = analyse(sums_by(shop(plan), COLUMNS, caps=caps), METRICS, plan)

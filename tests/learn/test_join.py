@@ -3,9 +3,10 @@
 import duckdb
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from drawn import cases
 from promolift.errors import InputError
 from promolift.learn.join import FATES, JoinSettings, join_outcomes, open_windows
 from promolift.sql import DAY_MS
@@ -172,13 +173,13 @@ def logs(draw):
 
 
 @given(logs(), st.integers(0, 90))
-@settings(max_examples=25, deadline=None)
+@cases(25)
 def test_every_row_has_one_fate_and_every_outcome_one_window(log, asof):
     made, rows = log
     found = join_outcomes(made, rows, TEN, asof * DAY_MS)
     assert sum(found.outcome_counts.values()) == rows.height
     assert sum(found.decision_counts.values()) == made.height
-    opened, _, _ = open_windows(made, TEN, asof * DAY_MS)
+    opened = open_windows(made, TEN, asof * DAY_MS).windows
     for _, mine in opened.sort("start_ms").group_by("customer_id"):
         assert (mine["start_ms"].diff().drop_nulls() >= 10 * DAY_MS).all()
     counted = found.outcome_counts["joined"] + found.outcome_counts["late"]
@@ -188,7 +189,7 @@ def test_every_row_has_one_fate_and_every_outcome_one_window(log, asof):
 
 
 @given(logs(), st.randoms(use_true_random=False))
-@settings(max_examples=15, deadline=None)
+@cases(15)
 def test_row_order_and_form_change_nothing(log, random):
     made, rows = log
     first = join_outcomes(made, rows, TEN, 60 * DAY_MS)

@@ -3,9 +3,10 @@
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from drawn import cases
 from promolift.errors import BudgetError, InputError, SupportError
 from promolift.hashing import hash_units
 from promolift.learn.compare import LEVELS, CompareSettings, compare, rfm_score
@@ -124,7 +125,7 @@ def test_random_is_the_mean_over_all_orders_and_offers():
 
 
 @given(st.integers(0, 2**20), st.integers(1, 60))
-@settings(max_examples=25, deadline=None)
+@cases(25)
 def test_no_baseline_spends_more_than_the_plan_and_all_that_can_spend_the_same(seed, count):
     rows = market(seed=seed)
     plan = greedy(rows, count)
@@ -139,7 +140,7 @@ def test_no_baseline_spends_more_than_the_plan_and_all_that_can_spend_the_same(s
 
 
 @given(st.integers(0, 2**20))
-@settings(max_examples=10, deadline=None)
+@cases(10)
 def test_row_order_changes_nothing(seed):
     rows, who = market(seed=seed, n=25), profiles(25, seed)
     shuffled = np.argsort(hash_units((seed, "shuffle"), range(75)))
@@ -269,11 +270,7 @@ def test_rfm_by_hand():
             "revenue_total_cents": [50, 10, 30, 20, 40],
         }
     )
-    score = dict(
-        rfm_score(who, ("recency_days", "orders_total", "revenue_total_cents"))
-        .select("customer_id", "rfm_score")
-        .rows()
-    )
+    score = dict(rfm_score(who, CompareSettings()).select("customer_id", "rfm_score").rows())
     assert score == {"a": 5 + 5 + 5, "b": 4 + 4 + 1, "c": 3 + 3 + 3, "d": 2 + 2 + 2, "e": 1 + 1 + 4}
 
 
@@ -303,13 +300,13 @@ def test_impossible_candidates_are_named(change, what):
 
 
 def test_closed_offers_and_unknown_gains_are_in_no_policy():
-    shut = [
+    closed = [
         CANDIDATES.with_columns(eligible=pl.col("offer_id") != "y"),
         CANDIDATES.with_columns(gain_cents=pl.when(pl.col("offer_id") == "y").then(None).otherwise("gain_cents")),
     ]
     plain = CANDIDATES.filter(pl.col("offer_id") != "y")
     plan = frame([("b", "x")], ("customer_id", "offer_id"))
-    for rows in shut:
+    for rows in closed:
         assert compare(rows, plan, 99, PROFILES, FAST).equals(compare(plain, plan, 99, PROFILES, FAST))
         with pytest.raises(InputError, match="not among the candidates"):
             compare(rows, PLAN, 99, PROFILES, FAST)

@@ -14,24 +14,24 @@ from promolift.learning import log as step
 from promolift.learning.log import Log, evaluate_log
 
 OFFERS = ("none", "off10", "off20")
-CHANCE = np.array([0.5, 0.3, 0.2])
+PROPENSITY = np.array([0.5, 0.3, 0.2])
 
 
 @pytest.fixture
 def log(tmp_path: Path) -> Path:
     """3,000 decisions; off20 pays best. A third of the customers were decided on twice."""
     generator = np.random.default_rng(0)
-    offer = generator.choice(3, size=3000, p=CHANCE)
+    offer = generator.choice(3, size=3000, p=PROPENSITY)
     reward = (generator.random(3000) < np.array([0.1, 0.15, 0.3])[offer]).astype(float)
-    told = json.dumps([{"offer": o, "gain_cents": 1.0, "prob": p} for o, p in zip(OFFERS, CHANCE, strict=True)])
+    options = json.dumps([{"offer": o, "gain_cents": 1.0, "prob": p} for o, p in zip(OFFERS, PROPENSITY, strict=True)])
     path = tmp_path / "decisions.parquet"
     pl.DataFrame(
         {
             "decision_id": [f"dec_{i}" for i in range(3000)],
             "customer_id": [f"c{i % 2000}" for i in range(3000)],
             "offer_id": [OFFERS[o] for o in offer],
-            "propensity": CHANCE[offer],
-            "candidates": [told] * 3000,
+            "propensity": PROPENSITY[offer],
+            "candidates": [options] * 3000,
             "visits": generator.poisson(3, 3000),
             "reward": reward,
         }
@@ -53,16 +53,16 @@ def test_the_logged_policy_earns_what_was_logged(log: Path) -> None:
 
 def test_a_file_by_decision_gives_what_the_arrays_give(log: Path, tmp_path: Path) -> None:
     rows = pl.read_parquet(log)
-    chance = np.tile([0.2, 0.2, 0.6], (3000, 1))
+    prob = np.tile([0.2, 0.2, 0.6], (3000, 1))
     path = policy_file(
         tmp_path,
         decision_id=np.repeat(rows["decision_id"].to_numpy(), 3),
         offer_id=list(OFFERS) * 3000,
-        prob=chance.ravel(),
+        prob=prob.ravel(),
     )
     (found,) = evaluate_log(log, [path]).figures["policies"]
     action = np.array([OFFERS.index(o) for o in rows["offer_id"]])
-    arrays = off_policy_value(action, rows["reward"].to_numpy(), np.tile(CHANCE, (3000, 1)), chance)
+    arrays = off_policy_value(action, rows["reward"].to_numpy(), np.tile(PROPENSITY, (3000, 1)), prob)
     assert found["value"] == pytest.approx(arrays.value, abs=2e-3)
     assert found["low"] < 0.23 < found["high"]
 
@@ -84,7 +84,7 @@ def test_several_policies_are_ranked_and_the_worst_is_called_beaten(log: Path) -
 
 def test_of_a_long_log_whole_customers_are_valued_and_it_is_said(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (whole,) = evaluate_log(log, ["always:off20"]).figures["policies"]
-    monkeypatch.setattr(step, "HELD", 4500)  # of 9,000 chances
+    monkeypatch.setattr(step, "HELD", 4500)  # of 9,000 probabilities
     found = evaluate_log(log, ["always:off20"])
     (part,) = found.figures["policies"]
     assert 1350 < found.figures["rows"] < 1650
@@ -99,9 +99,11 @@ def test_of_a_long_log_whole_customers_are_valued_and_it_is_said(log: Path, monk
 
 
 def test_an_offer_that_was_closed_to_some_is_refused_for_them(log: Path, tmp_path: Path) -> None:
-    told = json.dumps([{"offer": "none", "prob": 0.5}, {"offer": "off10", "prob": 0.5}, {"offer": "off20", "prob": 0}])
+    options = json.dumps(
+        [{"offer": "none", "prob": 0.5}, {"offer": "off10", "prob": 0.5}, {"offer": "off20", "prob": 0}]
+    )
     rows = pl.read_parquet(log).with_columns(
-        pl.when(pl.col("offer_id") == "none").then(pl.lit(told)).otherwise("candidates").alias("candidates")
+        pl.when(pl.col("offer_id") == "none").then(pl.lit(options)).otherwise("candidates").alias("candidates")
     )
     rows.write_parquet(tmp_path / "closed.parquet")
     with pytest.raises(SupportError, match="never takes"):
@@ -123,7 +125,7 @@ def test_what_cannot_be_read_is_named(log: Path, tmp_path: Path) -> None:
         evaluate_log(tmp_path / "unsettled.parquet", ["uniform"])
 
 
-def test_a_policy_that_leaves_decisions_or_chance_open_is_named(log: Path, tmp_path: Path) -> None:
+def test_a_policy_that_leaves_decisions_or_probability_open_is_named(log: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no row for 2999 of 3000"):
         evaluate_log(log, [policy_file(tmp_path, decision_id=["dec_1"], offer_id=["none"], prob=[1.0])])
     path = policy_file(
@@ -170,15 +172,15 @@ def test_a_log_with_other_names_and_no_customers_is_read_with_a_word(log: Path, 
 def test_a_frame_an_array_and_a_function_say_the_same(log: Path) -> None:
     rows = pl.read_parquet(log)
     found = Log(rows, reward="reward", customer="customer_id")
-    chance = np.tile([0.2, 0.2, 0.6], (3000, 1))
+    prob = np.tile([0.2, 0.2, 0.6], (3000, 1))
     long = pl.DataFrame(
         {
             "decision_id": np.repeat(rows["decision_id"].to_numpy(), 3),
             "offer_id": list(OFFERS) * 3000,
-            "prob": chance.ravel(),
+            "prob": prob.ravel(),
         }
     )
-    by_frame, by_array, by_function = (found.value(each) for each in (long, chance, lambda frame: chance[: len(frame)]))
+    by_frame, by_array, by_function = (found.value(each) for each in (long, prob, lambda frame: prob[: len(frame)]))
     assert by_frame.value == pytest.approx(by_array.value, abs=1e-12)
     assert by_function.value == by_array.value
     assert found.rank({"mine": long, "none": "always:none"}).order == ("mine", "none")

@@ -51,8 +51,8 @@ def test_the_power_is_the_share_of_simulated_experiments_that_show_the_lift():
         control, arm = rng.normal(100, 250, 500), rng.normal(140, 250, 1500)
         found = lift(sums({"y": control}), sums({"y": arm}), Metric(name="m", value="y"))
         shown += found.lift > 1.96 * found.se
-    told = power(Noise(100, 250), 40, 2000, PowerSettings(method="fixed", control_share=0.25))
-    assert shown / 600 == pytest.approx(told, abs=0.05)
+    said = power(Noise(100, 250), 40, 2000, PowerSettings(method="fixed", control_share=0.25))
+    assert shown / 600 == pytest.approx(said, abs=0.05)
 
 
 def test_covariates_and_ratios_enter_the_noise():
@@ -71,12 +71,12 @@ def test_days_remaining_use_the_noise_and_never_the_observed_lift():
     rng = np.random.default_rng(6)
     metric = Metric(name="m", value="y")
     control, start = rng.normal(100, 250, 1000), rng.normal(100, 250, 1000)
-    plain = days_remaining((sums({"y": control}), sums({"y": start})), metric, 20, 100, FIXED)
-    lucky = days_remaining((sums({"y": control}), sums({"y": start + 90})), metric, 20, 100, FIXED)
+    plain = days_remaining(sums({"y": control}), sums({"y": start}), metric, 20, 100, FIXED)
+    lucky = days_remaining(sums({"y": control}), sums({"y": start + 90}), metric, 20, 100, FIXED)
     assert plain == pytest.approx(lucky)
     needed = customers_needed(Noise(100, 250), 20, FIXED)
     assert plain == pytest.approx((needed - 2000) / 100, rel=0.1)
-    assert days_remaining((sums({"y": control}), sums({"y": start})), metric, 200, 100, FIXED) == 0
+    assert days_remaining(sums({"y": control}), sums({"y": start}), metric, 200, 100, FIXED) == 0
 
 
 def test_impossible_questions_are_refused():
@@ -89,4 +89,4 @@ def test_impossible_questions_are_refused():
     with pytest.raises(InputError, match="lift of 0"):
         customers_needed(Noise(1, 1), 0, FIXED)
     with pytest.raises(SupportError, match="does not move on"):
-        days_remaining((sums({"y": [1, 2]}), sums({"y": [1, 2]})), Metric(name="m", value="y"), 1, 0, FIXED)
+        days_remaining(sums({"y": [1, 2]}), sums({"y": [1, 2]}), Metric(name="m", value="y"), 1, 0, FIXED)

@@ -8,19 +8,19 @@ from promolift.learn.release import Guardrails, Value, must_roll_back, propose, 
 
 
 def logged(rows: int, seed: int = 0) -> tuple[np.ndarray, ...]:
-    """Three actions with unequal chances by customer; rewards 1, 3, 0 plus the customer's own level."""
+    """Three actions with unequal propensities by customer; rewards 1, 3, 0 plus the customer's own level."""
     rng = np.random.default_rng(seed)
     level = rng.normal(0, 1, rows)
-    chance = np.stack([0.2 + 0.5 * (level > 0), 0.6 - 0.5 * (level > 0), np.full(rows, 0.2)], axis=1)
-    action = (rng.random(rows)[:, None] > np.cumsum(chance, axis=1)).sum(axis=1)
+    prob = np.stack([0.2 + 0.5 * (level > 0), 0.6 - 0.5 * (level > 0), np.full(rows, 0.2)], axis=1)
+    action = (rng.random(rows)[:, None] > np.cumsum(prob, axis=1)).sum(axis=1)
     reward = np.array([1.0, 3.0, 0.0])[action] + 2 * level + rng.normal(0, 1, rows)
-    return chance, action, reward, chance[np.arange(rows), action]
+    return prob, action, reward, prob[np.arange(rows), action]
 
 
 def test_the_value_is_right_with_a_wrong_model_where_the_naive_mean_is_not() -> None:
-    chance, action, reward, prob = logged(40_000)
+    prob_NA, action, reward, prob = logged(40_000)
     policy = np.tile([0.0, 1.0, 0.0], (len(action), 1))
-    wrong = np.zeros_like(chance)
+    wrong = np.zeros_like(prob_NA)
     value = summarise(value_of(policy, wrong, action, reward, prob), policy[np.arange(len(action)), action] / prob)
     assert abs(value.value - 3.0) < 3 * value.se
     assert abs(reward[action == 1].mean() - 3.0) > 0.8
@@ -35,12 +35,12 @@ def test_the_right_model_makes_the_value_exact() -> None:
 
 
 def test_a_logged_chance_of_nothing_is_refused() -> None:
-    with pytest.raises(InputError, match="no chance above 0"):
+    with pytest.raises(InputError, match="no propensity above 0"):
         value_of(np.ones((1, 1)), np.zeros((1, 1)), np.array([0]), np.zeros(1), np.zeros(1))
 
 
 @pytest.mark.parametrize(
-    ("lead", "se", "effective", "accepted", "told"),
+    ("lead", "se", "effective", "accepted", "text"),
     [
         (2.0, 0.5, 500, True, "within the guardrails"),
         (-0.1, 0.1, 500, False, "not more than nothing"),
@@ -49,12 +49,12 @@ def test_a_logged_chance_of_nothing_is_refused() -> None:
     ],
 )
 def test_auto_accepts_only_within_the_guardrails(
-    lead: float, se: float, effective: float, accepted: bool, told: str
+    lead: float, se: float, effective: float, accepted: bool, text: str
 ) -> None:
     proposal = propose(
         Value(5, 1, effective, 900), Value(lead, se, 900, 900), ("more of it",), Guardrails(max_loss=0.5)
     )
-    assert (proposal.accepted, told in proposal.why) == (accepted, True)
+    assert (proposal.accepted, text in proposal.why) == (accepted, True)
     assert "always-valid" in proposal.rollback
 
 

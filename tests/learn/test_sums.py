@@ -4,9 +4,10 @@ import duckdb
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from drawn import cases
 from promolift.errors import InputError, SupportError
 from promolift.learn.sums import Cap, Sums, add_up, sums, sums_by
 
@@ -38,7 +39,7 @@ def test_sums_by_hand_with_a_cap():
 
 
 @given(customers(), st.integers(0, 40), st.booleans())
-@settings(max_examples=60, deadline=None)
+@cases(60)
 def test_days_and_shards_add_up_to_the_whole_bit_for_bit(rows, cut, capped):
     caps = {"y": Cap("stated", low=-(10**5), high=10**5)} if capped else None
     whole = sums_by(rows, ["y", "x", "orders"], caps=caps)
@@ -48,7 +49,7 @@ def test_days_and_shards_add_up_to_the_whole_bit_for_bit(rows, cut, capped):
 
 
 @given(customers())
-@settings(max_examples=15, deadline=None)
+@cases(15)
 def test_frames_relations_and_arrays_agree(rows):
     caps = {"x": Cap("stated", high=1000)}
     connection = duckdb.connect()
@@ -62,7 +63,7 @@ def test_frames_relations_and_arrays_agree(rows):
 
 
 @given(customers())
-@settings(max_examples=30, deadline=None)
+@cases(30)
 def test_moments_are_those_of_the_rows(rows):
     values = rows.select("y", "x", "orders").to_numpy().astype(float)
     found = sums({name: values[:, i] for i, name in enumerate(("y", "x", "orders"))})

@@ -4,9 +4,10 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from drawn import cases
 from promolift.errors import InputError, SupportError
 from promolift.learn import uplift as u
 
@@ -88,7 +89,7 @@ ROWS = st.lists(st.tuples(st.integers(0, 1), st.integers(-3, 3), st.integers(0, 
 
 
 @given(ROWS)
-@settings(max_examples=100, deadline=None)
+@cases(100)
 def test_figures_follow_the_definition_on_any_rows(rows):
     y, score, t = (list(each) for each in zip(*rows, strict=True))
     best = reference(y, [a * c - a * (1 - c) for a, _, c in rows], t)
@@ -102,9 +103,9 @@ def test_figures_follow_the_definition_on_any_rows(rows):
 
 
 @given(ROWS, st.randoms(use_true_random=False))
-@settings(max_examples=30, deadline=None)
-def test_row_order_and_monotone_scores_change_nothing(rows, chance):
-    moved = chance.sample(rows, len(rows))
+@cases(30)
+def test_row_order_and_monotone_scores_change_nothing(rows, random):
+    moved = random.sample(rows, len(rows))
     y, score, t = (np.array(each) for each in zip(*rows, strict=True))
     y2, score2, t2 = (np.array(each) for each in zip(*moved, strict=True))
     a, c = u.qini_area(y, score, t), u.qini_area(y2, np.exp(score2) * 10, t2)

@@ -2,10 +2,11 @@
 
 import polars as pl
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 from message_helpers import GOLDEN, MEALS, OFFERS, an_offer, percent
 
+from drawn import cases
 from promolift.errors import InputError
 from promolift.message import Bought, Recipient, Style, broken_rules, label, write, write_all
 from promolift.terms import Benefit, Words
@@ -29,7 +30,7 @@ def plan_of(rows: list[tuple[str | None, ...]]) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=dict.fromkeys(COLUMNS, pl.String), orient="row")
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@cases(25, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(ROW, max_size=12), st.integers(0, 3))
 def test_a_plan_is_written_row_by_row_as_write_would(rows, seed):
     style = Style(seed=seed)

@@ -4,16 +4,17 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import HealthCheck, assume, given
 from hypothesis import strategies as st
 
+from drawn import cases
 from promolift.errors import InputError
 from promolift.message import Bought, Context, Message, Recipient, Style, broken_rules, write
 from promolift.message.names import table
 from promolift.message.templates import compose
 from promolift.terms import Benefit, Offer, Words
 
-FAST = settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+FAST = cases(150, suppress_health_check=list(HealthCheck))
 CATEGORIES = [(key, row.words) for (kind, key), row in table().items() if kind == "category"]
 PRODUCTS = [
     Words(zh="商品2", en="Product 2"),

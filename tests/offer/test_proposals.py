@@ -8,9 +8,10 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from drawn import cases
 from promolift.errors import InputError
 from promolift.offer import MenuItem, OfferRules, make_offer
 from promolift.offer.proposals import (
@@ -173,7 +174,7 @@ cells = st.lists(
 )
 
 
-@settings(deadline=None, max_examples=30)
+@cases(30)
 @given(cells)
 def test_the_chosen_lines_are_worth_nearly_as_much_as_any_others_of_their_number(
     cells: list[tuple[str, str, int]],

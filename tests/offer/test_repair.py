@@ -2,9 +2,10 @@
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from drawn import cases
 from promolift.errors import ConfigError
 from promolift.offer.proposals import PROPOSALS
 from promolift.offer.repair import broken, repair
@@ -107,7 +108,7 @@ rule_books = st.builds(
 )
 
 
-@settings(deadline=None, max_examples=60)
+@cases(60)
 @given(drafts, rule_books, st.floats(-0.2, 0.5))
 def test_repaired_offers_are_legal_and_repairing_again_changes_nothing(
     rows: list[dict[str, object]], rules: PrintRules, floor: float
@@ -118,7 +119,7 @@ def test_repaired_offers_are_legal_and_repairing_again_changes_nothing(
     PROPOSALS.check(once.select(list(PROPOSALS.schema)).unique(PROPOSALS.key))
 
 
-@settings(deadline=None, max_examples=60)
+@cases(60)
 @given(drafts, rule_books)
 def test_a_legal_offer_is_left_as_it_is(rows: list[dict[str, object]], rules: PrintRules) -> None:
     given_rows = frame(*rows)

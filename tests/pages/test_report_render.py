@@ -5,8 +5,10 @@ import re
 from base64 import b64encode
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import datetime
 from hashlib import sha256
 from html.parser import HTMLParser
+from zoneinfo import ZoneInfo
 
 import polars as pl
 import pytest
@@ -17,12 +19,14 @@ from small_story import NOTE, card, read, small_story
 from promolift.config import ShopSettings
 from promolift.data.counts import Counts
 from promolift.data.health import Ability
+from promolift.message import offer_words
 from promolift.pages import OpenQuestion, Story, render
 from promolift.pages.render import embed
 from promolift.results.customers import Customers
 from promolift.results.effects import Targeting
 from promolift.results.job import Job, moments
 from promolift.results.shop import Health
+from promolift.terms import Benefit, Offer
 
 EVIL = "</script><script>alert(1)</script><img src=x onerror=alert(2)>\u2028{{7777*7}}'\"&<!--]]>\x00‮"
 
@@ -239,6 +243,20 @@ def test_many_customers_are_sampled_by_hash_and_that_is_said(dollars: Story, job
     assert isinstance(figures, dict)
     assert len(figures["customers-map"]["points"]) == 2500
     assert "2,500 customers drawn of" in page.text
+
+
+def test_a_card_says_the_offer_as_it_is_and_ticks_nothing_that_nobody_read_in_the_text() -> None:
+    """An amount off used to read "save" on the card, "5 off" in the list and 10折 in the ticks."""
+    zone = ZoneInfo("Asia/Tokyo")
+    save = Offer(
+        id="x", menu_id="save", benefit=Benefit(type="amount_off", amount_cents=500), min_spend_cents=5000,
+        starts=datetime(2026, 1, 5, tzinfo=zone), expires=datetime(2026, 2, 1, tzinfo=zone), currency="JPY",
+    )  # fmt: skip
+    shown = replace(card(message_en="¥500 off when you spend ¥5,000"), offer=offer_words(save, "en"))
+    html = render(small_story(cards=(shown,))).split('<article class="card person">')[1].split("</article>")[0]
+    assert "¥500 off from ¥5,000 up" in html
+    assert "¥500 off when you spend ¥5,000" in html
+    assert "<svg" not in html.split('<p class="label">reads</p>')[1]
 
 
 def test_the_vendored_script_keeps_its_licence_and_can_stand_in_a_page() -> None:

@@ -4,9 +4,10 @@ import numpy as np
 import polars as pl
 import pytest
 from encoder_shop import FIRST, items, lines, shop
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from drawn import cases
 from promolift.errors import InputError, SupportError
 from promolift.profile.counters import COUNTERS, PERSONAL, RATES, count
 from promolift.profile.ease import fit_ease, incidence
@@ -99,7 +100,7 @@ def test_bad_tables_are_refused_by_name():
         catalogue(pl.DataFrame({"item": ["milk", "milk"]}))
 
 
-@settings(max_examples=15, deadline=None)
+@cases(15)
 @given(day=st.floats(FIRST + 10, FIRST + 160), seed=st.integers(0, 5))
 def test_nothing_after_a_moment_enters_counters_or_popularity(day, seed):
     table = lines(12, seed=seed)

@@ -2,17 +2,18 @@
 
 import numpy as np
 import polars as pl
-from hypothesis import Phase, given, settings
+from hypothesis import Phase, given
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 from profile_shop import MONDAY, SETTINGS, Shop, event, product
 
 import promolift.profile as room
+from drawn import cases
 from promolift.sql import WEEK_MS
 
 ASOF = MONDAY + 12 * WEEK_MS
 CATALOGUE = [product(f"p{k}", category=f"c{k // 2}", type=f"t{k}", brand="Private" if k % 2 else "B") for k in range(8)]
-SOME = settings(max_examples=3, deadline=None, phases=[Phase.generate])  # a seed has nothing to shrink
+SOME = cases(3, phases=[Phase.generate])  # a seed has nothing to shrink
 KINDS = ("purchase", "purchase", "purchase", "refund", "view", "add_to_cart")
 
 

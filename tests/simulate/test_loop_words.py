@@ -1,4 +1,4 @@
-"""Which words work: learnt from logged chances alone, never far from the best, and nothing else in the loop changes."""
+"""Which words work: learnt from logged propensities alone, never far from the best; nothing else changes."""
 
 import numpy as np
 import pytest
@@ -37,7 +37,7 @@ def test_the_first_day_knows_nothing_and_later_days_know_only_what_came_before()
     assert (tell_day(forged, NAMES, shop(1), (4, 4), 1).share_V != past[4].share_V).any()
 
 
-def test_logged_chances_are_those_drawn_with_and_never_nothing() -> None:
+def test_logged_probabilities_are_those_drawn_with_and_never_nothing() -> None:
     past = days(2, 20)
     for day in past:
         assert day.share_V.sum() == pytest.approx(1)
@@ -45,11 +45,11 @@ def test_logged_chances_are_those_drawn_with_and_never_nothing() -> None:
         assert (day.logged_M == day.share_V[day.variant_M]).all()
     drawn = sum(np.bincount(day.variant_M, minlength=4) for day in past)
     assert drawn == pytest.approx(300 * sum(day.share_V for day in past), abs=4 * np.sqrt(20 * 300 / 4))
-    # clicks weighted by the logged chances tell each wording's true rate, though the good ones were shown more
+    # clicks weighted by the logged probabilities give each wording's true rate, though the good ones were shown more
     for v in range(4):
-        told = np.concatenate([(d.variant_M == v) * d.clicked_M / d.share_V[v] for d in past])
-        error = np.sqrt(np.mean([d.true_V[v] / d.share_V[v] for d in past]) / told.size)
-        assert abs(told.mean() - past[0].true_V[v]) < 4 * error
+        weighted = np.concatenate([(d.variant_M == v) * d.clicked_M / d.share_V[v] for d in past])
+        error = np.sqrt(np.mean([d.true_V[v] / d.share_V[v] for d in past]) / weighted.size)
+        assert abs(weighted.mean() - past[0].true_V[v]) < 4 * error
 
 
 def test_it_beats_even_draws_and_comes_near_the_best_wording() -> None:

@@ -7,9 +7,10 @@ from pathlib import Path
 import duckdb
 import polars as pl
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
+from drawn import cases
 from promolift.errors import InputError
 from promolift.sources import text
 from promolift.sources.files import open_file
@@ -115,7 +116,7 @@ def test_reading_twice_counts_a_broken_line_once(tmp_path: Path):
 CELL = st.text(st.sampled_from("ab1 \"'é,;\n"), max_size=4)
 
 
-@settings(max_examples=40, deadline=None)
+@cases(40)
 @given(rows=st.lists(st.tuples(CELL, CELL), min_size=1, max_size=6))
 def test_what_a_csv_writer_wrote_is_read_back(rows: list[tuple[str, str]], tmp_path_factory: pytest.TempPathFactory):
     folder = tmp_path_factory.mktemp("csv")
@@ -127,7 +128,7 @@ def test_what_a_csv_writer_wrote_is_read_back(rows: list[tuple[str, str]], tmp_p
 LINE = st.text(st.sampled_from('a1,"\n'), max_size=8)
 
 
-@settings(max_examples=40, deadline=None)
+@cases(40)
 @given(body=st.lists(LINE, max_size=5))
 @example(body=['11,"', '"1,"', '"1'])  # quotes that never end: DuckDB keeps no text of these
 @example(body=['"', '"1,"', '"11'])

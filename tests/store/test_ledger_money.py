@@ -7,7 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from ledger_helpers import (
     CODES,
@@ -25,6 +25,7 @@ from ledger_helpers import (
 )  # fmt: skip
 from sqlalchemy import select
 
+from drawn import cases
 from promolift.store.ledger import Ledger
 from promolift.store.ledger_money import (
     add_stock,
@@ -190,7 +191,7 @@ STEP = st.tuples(st.sampled_from(["reserve", "confirm", "rollback", "expire"]), 
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@settings(max_examples=25, deadline=None)
+@cases(25)
 @given(clients=st.lists(st.lists(STEP, max_size=12), min_size=2, max_size=4), cap=st.integers(0, 150))
 def test_any_clients_in_any_order_leave_books_that_balance(
     clients: list[list[tuple[str, int, int]]], cap: int, kind: str

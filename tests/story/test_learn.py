@@ -1,4 +1,4 @@
-"""`promolift learn` on a shop whose truth is known: the verdict holds it, and where nothing can be told it says so."""
+"""`promolift learn` on a shop whose truth is known: the verdict holds it, and where nothing can be known it says so."""
 
 import json
 from dataclasses import replace
@@ -45,8 +45,8 @@ def test_two_ways_to_value_the_policy_in_force_agree(found: JudgedEvidence) -> N
     proposal = next_release(found, str).proposal
     assert proposal is not None
     assert found.verdict.lift is not None
-    by_chances = proposal.value.value - proposal.lead.value  # of nobody held out, from weights; the other by the lot
-    assert by_chances == pytest.approx(found.verdict.lift.lift, rel=0.15)
+    by_weights = proposal.value.value - proposal.lead.value  # of nobody held out; the other by the holdout
+    assert by_weights == pytest.approx(found.verdict.lift.lift, rel=0.15)
 
 
 def test_margin_is_revenue_less_goods_and_a_refund_takes_both_back(shop: Case, found: JudgedEvidence) -> None:
@@ -77,7 +77,7 @@ def test_what_was_promised_is_measured_against_what_came(shop: Case, factor: flo
     assert learned.closed == ()
 
 
-def test_calibration_compares_each_fifth_with_its_own_holdout(found: JudgedEvidence) -> None:
+def test_calibration_compares_each_quintile_with_its_own_holdout(found: JudgedEvidence) -> None:
     assert len(found.quintiles) == 5
     assert [f.predicted for f in found.quintiles] == sorted(f.predicted for f in found.quintiles)
     assert sum(f.inside for f in found.quintiles) >= 4
@@ -101,7 +101,7 @@ def test_without_evidence_nothing_closes_and_the_factor_stays_one(found: JudgedE
 
 
 @pytest.mark.parametrize(("holdout", "explore"), [(0.1, 0.0), (0.25, 0.4), (0.5, 0.05)])
-def test_holdout_and_exploration_are_read_from_the_chances(holdout: float, explore: float) -> None:
+def test_holdout_and_exploration_are_read_from_the_probabilities(holdout: float, explore: float) -> None:
     each = judged(case(400, explore, holdout), least=2).evidence
     assert (each.release.holdout_share, each.release.explore) == (pytest.approx(holdout), pytest.approx(explore))
     assert each.salt_known
@@ -164,9 +164,9 @@ def test_a_losing_policy_is_called_so_and_its_successor_stops_it(files: tuple[Ca
     (folder / "out").mkdir()
     (folder / "out/release.json").touch()
     out = run(folder)
-    told, proposal = (json.loads((out / f"{name}.json").read_text("utf-8")) for name in ("learn", "proposal"))
-    assert told["answer"] == "lower"
-    assert told["low"] < shop.truth < told["high"]
+    written, proposal = (json.loads((out / f"{name}.json").read_text("utf-8")) for name in ("learn", "proposal"))
+    assert written["answer"] == "lower"
+    assert written["low"] < shop.truth < written["high"]
     assert shop.truth < 0
     assert proposal["release"]["recalibration"]["closed"]
     assert proposal["lead_interval"][0] > 0
@@ -192,14 +192,14 @@ def test_the_verb_reads_settings_answers_as_json_and_its_proposal_can_be_approve
     config = files[1] / "promolift.toml"
     config.write_text('[data]\nsource = "complete-journey"\n[plan]\ncampaign = "spring"\n', encoding="utf-8")
     out = run(files[1], "--config", str(config), "--json")
-    told = json.loads(capsys.readouterr().out)
-    assert told["proposal"] == json.loads((out / "proposal.json").read_text("utf-8"))
-    assert "text" not in told
+    printed = json.loads(capsys.readouterr().out)
+    assert printed["proposal"] == json.loads((out / "proposal.json").read_text("utf-8"))
+    assert "text" not in printed
     with pytest.raises(SystemExit) as end:
         main(["learn", "approve", "-c", str(config), "--work", str(files[1] / "work"), "--out", str(out)])
     assert not end.value.code
     with Store(files[1] / "work") as store:
-        assert store.load_json("release") == told["proposal"]["release"]
+        assert store.load_json("release") == printed["proposal"]["release"]
     with pytest.raises(SystemExit) as end:
         main(["learn", "--config", str(files[1] / "nowhere.toml")])
     assert end.value.code == 2
@@ -215,7 +215,7 @@ def test_without_exploration_nothing_is_valued_and_auto_releases_nothing() -> No
 
 
 @pytest.mark.parametrize(
-    ("fault", "told"),
+    ("fault", "text"),
     [
         (lambda c: replace(c, decisions=c.decisions.with_columns(holdout=False)), "none of .* held out"),
         (lambda c: replace(c, events=c.events.filter(pl.col("ts_ms") < START + 4 * DAY_MS)), "ends 3.0 days after"),
@@ -226,8 +226,8 @@ def test_without_exploration_nothing_is_valued_and_auto_releases_nothing() -> No
         (lambda c: replace(c, events=c.events.with_columns(ts_ms=pl.lit("noon"))), "ingest"),
     ],
 )  # fmt: skip
-def test_what_cannot_be_told_is_refused_with_the_remedy(shop: Case, fault: Any, told: str) -> None:
-    with pytest.raises((InputError, SupportError), match=told):
+def test_what_cannot_be_known_is_refused_with_the_remedy(shop: Case, fault: Any, text: str) -> None:
+    with pytest.raises((InputError, SupportError), match=text):
         judged(fault(shop))
 
 

@@ -59,13 +59,13 @@ def propose(folder: Path, **changed: Any) -> Proposed:
     """Write a proposal for the plan in the work folder, within the guardrails."""
     with Store(folder / "work") as store:
         mark = plan_mark(store)
-    told = {
+    values = {
         "release": NEXT, "changes": ("predicted gains are multiplied by 0.80",), "within_guardrails": True,
         "why": "adds 5 per decision", "expected_per_customer": 42.0, "expected_interval": (10.0, 74.0),
         "lead_per_customer": 5.0, "lead_interval": (1.0, 9.0), "rollback": "taken back when it loses", "plan": mark,
         "status": "waiting for a person",
     }  # fmt: skip
-    return Proposed(**(told | changed)).write(folder / "out")
+    return Proposed(**(values | changed)).write(folder / "out")
 
 
 def call(folder: Path, verb: str, *more: str) -> int:
@@ -90,11 +90,11 @@ Capture = pytest.CaptureFixture[str]
 
 def test_show_says_what_changes_what_it_is_worth_and_what_is_approved(shop: Path, capsys: Capture) -> None:
     assert call(shop, "show") == 0
-    told = capsys.readouterr().err
+    said = capsys.readouterr().err
     for part in ("waiting for a person", "predicted gains are multiplied by 0.80", "+$0.42", "$0.10", "$0.74",
                  "+$0.05", "within them", "adds 5 per decision", "taken back when it loses", "Approved now: nothing",
                  "promolift learn approve"):  # fmt: skip
-        assert part in told, part
+        assert part in said, part
     assert call(shop, "approve") == 0
     assert call(shop, "show", "--json") == 0
     said = json.loads(capsys.readouterr().out)
@@ -128,10 +128,10 @@ def test_what_was_approved_before_stays_written_in_the_proposal_that_took_its_pl
 @pytest.mark.parametrize("then", ["approve", "reject"])
 def test_a_decided_proposal_is_not_decided_again(shop: Path, capsys: Capture, first: str, then: str) -> None:
     assert call(shop, first) == 0
-    held, told = now(shop), kept(shop)
+    release, proposal = now(shop), kept(shop)
     assert call(shop, then, *(["--yes"] if then == "approve" else [])) == 2
     assert "already; run `promolift learn`" in capsys.readouterr().err
-    assert (now(shop), kept(shop)) == (held, told)
+    assert (now(shop), kept(shop)) == (release, proposal)
 
 
 def test_rejecting_leaves_the_release_in_force(shop: Path, capsys: Capture) -> None:
@@ -144,7 +144,7 @@ def test_rejecting_leaves_the_release_in_force(shop: Path, capsys: Capture) -> N
 
 
 @pytest.mark.parametrize(
-    ("changed", "told"),
+    ("changed", "text"),
     [
         ({"within_guardrails": False, "why": "only 12 effective decisions"}, "only 12 effective decisions"),
         ({"lead_interval": (-9.0, -1.0)}, "earns less than the policy in force"),
@@ -153,18 +153,18 @@ def test_rejecting_leaves_the_release_in_force(shop: Path, capsys: Capture) -> N
     ],
 )
 def test_what_speaks_against_it_needs_a_yes_and_is_said_loudly(
-    shop: Path, capsys: Capture, changed: dict[str, Any], told: str
+    shop: Path, capsys: Capture, changed: dict[str, Any], text: str
 ) -> None:
     propose(shop, **changed)
     assert call(shop, "approve") == 2
     refused = capsys.readouterr().err
-    assert told in refused
+    assert text in refused
     assert "learn approve --yes" in refused
     assert now(shop) is None
     assert kept(shop)["status"] == "waiting for a person"
     assert call(shop, "approve", "--yes") == 0
     said = capsys.readouterr().err.splitlines()
-    assert any(line.startswith("WARNING: ") and told in line for line in said)
+    assert any(line.startswith("WARNING: ") and text in line for line in said)
     assert now(shop) == NEXT
 
 
@@ -172,9 +172,9 @@ def test_what_speaks_against_it_needs_a_yes_and_is_said_loudly(
 def test_a_proposal_of_another_campaign_is_refused(shop: Path, capsys: Capture, verb: str) -> None:
     propose(shop, release=NEXT.model_copy(update={"campaign_id": "autumn"}))
     assert call(shop, verb) == 2
-    told = capsys.readouterr().err
-    assert "'autumn'" in told
-    assert "plan.campaign is 'spring'" in told
+    said = capsys.readouterr().err
+    assert "'autumn'" in said
+    assert "plan.campaign is 'spring'" in said
     assert now(shop) is None
 
 
@@ -195,36 +195,36 @@ def test_a_proposal_for_another_plan_is_refused_even_with_a_yes(
 ) -> None:
     later(shop)
     assert call(shop, "approve", "--yes") == 2
-    assert "another plan" in (told := capsys.readouterr().err)
-    assert "run `promolift learn` again" in told
+    assert "another plan" in (said := capsys.readouterr().err)
+    assert "run `promolift learn` again" in said
     assert now(shop) is None
     planned(shop, TERMS)  # the same plan made once more is the same plan
     assert call(shop, "approve") == 0
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("content", "text"),
     [
         ("{", "not readable as JSON; run `promolift learn` again"),
         ('{"changes": []}', "release"),
         (None, "no proposal yet; run `promolift learn` first"),
     ],
 )
-def test_a_missing_or_damaged_proposal_is_told_with_the_remedy(
-    shop: Path, capsys: Capture, text: str | None, told: str
+def test_a_missing_or_damaged_proposal_is_refused_with_the_remedy(
+    shop: Path, capsys: Capture, content: str | None, text: str
 ) -> None:
     path = shop / "out/proposal.json"
-    path.unlink() if text is None else path.write_text(text, encoding="utf-8")
+    path.unlink() if content is None else path.write_text(content, encoding="utf-8")
     for verb in ("approve", "reject"):
         assert call(shop, verb) == 2
-        assert told in capsys.readouterr().err
+        assert text in capsys.readouterr().err
     assert now(shop) is None
 
 
 def test_a_proposal_with_a_field_changed_by_hand_to_nonsense_is_refused(shop: Path, capsys: Capture) -> None:
-    told = kept(shop)
-    told["release"]["price"] = -1
-    (shop / "out/proposal.json").write_text(json.dumps(told), encoding="utf-8")
+    values = kept(shop)
+    values["release"]["price"] = -1
+    (shop / "out/proposal.json").write_text(json.dumps(values), encoding="utf-8")
     assert call(shop, "approve") == 2
     assert "release.price" in capsys.readouterr().err
 

@@ -60,13 +60,13 @@ def test_the_budget_is_kept_and_chances_are_logged(loop: Loop) -> None:
     assert sum(d.discount for d in learned) / decisions < 1.1 * loop.settings.budget_cents
 
 
-def test_the_same_seed_tells_the_same_story(loop: Loop) -> None:
-    short = loop.settings.model_copy(update={"days": 22})
-    again, other = run_loop(short), run_loop(short.model_copy(update={"seed": 2}))
-    assert all((a.action_N == b.action_N).all() for a, b in zip(loop.days[:22], again.days, strict=True))
+def test_the_same_seed_tells_the_same_story() -> None:
+    short = LoopSettings(days=22, customers=250, history_weeks=20)
+    first, again, other = (run_loop(short.model_copy(update={"seed": seed})) for seed in (1, 1, 2))
+    assert all((a.action_N == b.action_N).all() for a, b in zip(first.days, again.days, strict=True))
     assert any(
         (a.action_N.shape != b.action_N.shape) or (a.action_N != b.action_N).any()
-        for a, b in zip(loop.days, other.days, strict=False)
+        for a, b in zip(first.days, other.days, strict=False)
     )
 
 

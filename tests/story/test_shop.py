@@ -29,10 +29,14 @@ def test_a_shop_of_files_tells_what_it_guessed_and_what_the_data_can_answer(shop
 
 
 def test_a_plan_explains_itself_and_keeps_its_budget_and_its_settings(shop: Shop) -> None:
-    small, large = shop.plan(budget_cents=5_000), shop.plan(budget_cents=20_000)
+    small = shop.plan(budget_cents=5_000)
+    few = small.offers["treated"].sum()
+    large = shop.plan(budget_cents=20_000)
+    with pytest.raises(StepError, match="another plan was made"):
+        _ = small.chosen.height + small.decisions.height
     assert large.note.budget_cents == 20_000
     assert large.note.cost_cents <= 20_000
-    assert large.offers["treated"].sum() == large.note.treated > small.note.treated
+    assert large.offers["treated"].sum() == large.note.treated > few == small.note.treated
     said = str(large)
     for part in ("customers get an offer", "Expected to add", "Evidence:"):
         assert part in said
@@ -58,7 +62,7 @@ def test_a_plan_goes_on_to_its_page_and_its_release(shop: Shop, tmp_path: Path) 
 def test_the_headline_is_without_luck_as_soon_as_it_is_told_and_never_from_another_plan(shop: Shop) -> None:
     plan = shop.plan(budget_cents=19_000)
     assert plan.luck is None
-    shop.with_settings(plan={"budget_cents": 19_000}).evaluate()
+    shop.evaluate()
     judged = shop.plan(budget_cents=19_000)
     assert judged.luck is not None
     assert judged.headline.promised_cents == plan.note.gain_cents
@@ -71,6 +75,8 @@ def test_the_headline_is_without_luck_as_soon_as_it_is_told_and_never_from_anoth
 def test_frames_are_read_like_files(own_files: Path, tmp_path: Path) -> None:
     with Shop(pl.read_csv(own_files / "events.csv").to_pandas(), work=tmp_path) as shop:
         assert shop.health.read == pl.read_csv(own_files / "events.csv").height
+    with pytest.raises(StepError, match="was closed; open the shop"):
+        _ = shop.customers
 
 
 def test_settings_are_checked_by_name(shop: Shop) -> None:

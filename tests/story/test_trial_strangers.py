@@ -153,7 +153,7 @@ def test_a_lot_that_hung_on_a_feature_names_it_and_is_not_called_a_lot(tmp_path:
         notes = report.fit(store, tmp_path / "t.csv", settings, quiet)
     assert notes.figures["level"] == "adjusted"
     assert any("furthest apart, in standard deviations: 'age' by" in reason for reason in notes.figures["reasons"])
-    assert any(reason.startswith("not as the lot was stated") for reason in notes.figures["reasons"])
+    assert any(reason.startswith("not randomised as stated") for reason in notes.figures["reasons"])
 
 
 def test_a_trial_that_knows_nothing_of_its_customers_has_an_average_effect(tmp_path: Path) -> None:

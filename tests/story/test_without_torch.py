@@ -7,7 +7,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from conftest import write_shop
+from own_shop import write_shop
 
 BLOCKED = """
 import sys

@@ -9,7 +9,7 @@ __all__ = [
     "CleanRules",
     "Cleaned",
     "Counts",
-    "Health",
+    "HealthReport",
     "Mapping",
     "Summary",
     "Tie",
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from promolift.data.counts import Counts
     from promolift.data.derive import latest
     from promolift.data.guess import guess_mapping
-    from promolift.data.health import Ability, Health, health
+    from promolift.data.health import Ability, HealthReport, health
     from promolift.data.join import Tie, find_tie, join_rows
     from promolift.data.mapping import Mapping
     from promolift.data.rules import CleanRules, rules_text

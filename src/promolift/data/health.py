@@ -23,7 +23,7 @@ class Ability:
 
 
 @dataclass(frozen=True)
-class Health:
+class HealthReport:
     """The state of one shop's data. JSON-able; prints nothing itself."""
 
     tables: tuple[Counts, ...]
@@ -43,7 +43,7 @@ class Health:
         }
 
 
-def health(counts: Sequence[Counts], summary: Summary, notes: Sequence[str] = ()) -> Health:
+def health(counts: Sequence[Counts], summary: Summary, notes: Sequence[str] = ()) -> HealthReport:
     """The report. `notes` are those of the mappings. Works for any data, also for none."""
     abilities = (
         _profiles(summary),
@@ -59,7 +59,7 @@ def health(counts: Sequence[Counts], summary: Summary, notes: Sequence[str] = ()
         _consent(summary),
         Ability("proven effects", "no", "nothing in this data was given by chance, so no effect is proven", RANDOMISED),
     )
-    return Health(tuple(counts), summary, abilities, tuple(_warnings(counts, summary)), tuple(notes))
+    return HealthReport(tuple(counts), summary, abilities, tuple(_warnings(counts, summary)), tuple(notes))
 
 
 def _profiles(s: Summary) -> Ability:

@@ -20,7 +20,7 @@ class Spending(NamedTuple):
     explore: float
 
 
-class Trial(NamedTuple):
+class DrawnTrial(NamedTuple):
     """A trial's terms and what was drawn by them."""
 
     terms: ReleaseTerms
@@ -44,7 +44,7 @@ def spending(budget_cents: float, explore: float, even_cents: float) -> Spending
 
 def drawn(
     rows: pl.DataFrame, free: pl.DataFrame, consent: pl.DataFrame, terms: ReleaseTerms, asof_ms: int, budget_cents: int
-) -> Trial:
+) -> DrawnTrial:
     """`free` are the open candidates of those who may get an offer. With one chance for all of them a customer draws
     evenly from their open offers and none; nobody else gets one.
 
@@ -61,7 +61,7 @@ def drawn(
         terms = terms.model_copy(update={"explore": share if share > 1e-6 else 0.0})
         found = records(board, terms, asof_ms)
         if cost(free, found.decisions) <= budget_cents or not terms.explore:
-            return Trial(terms, found)
+            return DrawnTrial(terms, found)
         share *= STEP
 
 

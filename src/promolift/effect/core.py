@@ -5,7 +5,7 @@ Legend: N customers, F features, K treatments, A = K + 1 arms (arm 0 is control)
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, Protocol, Self
+from typing import Any, Literal, NamedTuple, Protocol, Self
 
 import numpy as np
 import polars as pl
@@ -37,7 +37,7 @@ from promolift.effect.nuisance import (
     weight_of,
     winsorised,
 )
-from promolift.effect.parts import Arrays, from_parts, to_parts
+from promolift.effect.parts import Arrays, ModelParts, from_parts, to_parts
 from promolift.effect.trial import (
     Effect,
     FeatureColumn,
@@ -59,7 +59,7 @@ from promolift.settings import Settings
 DRAWS = 20_000  # Gaussian draws behind the quantile of the largest of C correlated tests
 WEIGHT_SD = 0.15  # spread of the stack's weights around an equal share before any data
 NEAR = 0.5  # a simpler answer whose loss is larger by so many standard errors is as good; 1 lost more in simulation
-BEYOND_DOUBT = 3.0  # an average effect of so many standard errors is no chance
+BEYOND_DOUBT = 3.0  # an average effect of so many standard errors is not noise
 Answer = Literal["none", "simple", "stack"]
 
 
@@ -95,13 +95,20 @@ class Selection:
         )
 
 
+class _Weighted(NamedTuple):
+    """An answer and the weight that it gives to each candidate."""
+
+    answer: Answer
+    weight_C: Floats
+
+
 def judge(gain_NKC: Floats, psi_NK: Floats, fold_N: Ints, rule: SelectionRule) -> Selection:
     """Test all candidates against "everybody gains the same"; mix them; fall back on the simplest as good.
 
     Gains are centred within folds: candidates compete only by differences between customers. The test: the largest z
-    against the 1 - alpha quantile of the largest of C correlated standard normals, so that noise passes with chance
-    alpha whatever C. Passed: the mixture, unless a simple candidate's loss lies within NEAR standard errors of it
-    (paired, by customer). Failed: no differences; but an average effect beyond doubt on outcomes that cannot be
+    against the 1 - alpha quantile of the largest of C correlated standard normals, so that noise passes with
+    probability alpha whatever C. Passed: the mixture, unless a simple candidate's loss lies within NEAR standard errors
+    of it (paired, by customer). Failed: no differences; but an average effect beyond doubt on outcomes that cannot be
     negative must differ on one scale or the other, so that the first candidate (proportional effects) gets the weight
     the data give it, from half a weight on.
     """
@@ -121,29 +128,29 @@ def judge(gain_NKC: Floats, psi_NK: Floats, fold_N: Ints, rule: SelectionRule) -
     return Selection(answer, weight_C, score_C, se_C, z_C, limit)
 
 
-def _decide(gain: Floats, psi: Floats, slope_C: Floats, rule: SelectionRule) -> tuple[Answer, Floats]:
+def _decide(gain: Floats, psi: Floats, slope_C: Floats, rule: SelectionRule) -> _Weighted:
     """The simplest candidate that is within NEAR standard errors of the mixture, else the mixture."""
     mixed_C = stack(gain, psi)
     loss_N = ((psi - gain @ mixed_C) ** 2).sum(axis=1)
     for c in range(rule.simple):
         worse_N = ((psi - slope_C[c] * gain[:, :, c]) ** 2).sum(axis=1) - loss_N
         if slope_C[c] > 0 and worse_N.sum() <= NEAR * worse_N.std() * np.sqrt(len(worse_N)):
-            return "simple", np.where(np.arange(len(slope_C)) == c, slope_C[c], 0.0)
-    return "stack", mixed_C
+            return _Weighted("simple", np.where(np.arange(len(slope_C)) == c, slope_C[c], 0.0))
+    return _Weighted("stack", mixed_C)
 
 
-def _fallback(gain: Floats, psi: Floats, psi_NK: Floats) -> tuple[Answer, Floats]:
+def _fallback(gain: Floats, psi: Floats, psi_NK: Floats) -> _Weighted:
     """Nothing, or the first candidate with the posterior mean of its weight, which was 0.5 +- 0.5 before the data."""
     weight_C = np.zeros(gain.shape[2])
     z_K = psi_NK.mean(axis=0) / np.maximum(psi_NK.std(axis=0), 1e-12) * np.sqrt(len(psi_NK))
     if np.abs(z_K).max() <= BEYOND_DOUBT:
-        return "none", weight_C
+        return _Weighted("none", weight_C)
     first, noise = gain[:, :, 0], float(np.mean(psi**2))
     size = float((first**2).sum()) / noise
     if size < 1e-12:
-        return "none", weight_C
+        return _Weighted("none", weight_C)
     weight_C[0] = np.clip((float((first * psi).sum()) / noise + 0.5 * 4) / (size + 4), 0, 1)
-    return ("simple" if weight_C[0] > 0 else "none"), weight_C
+    return _Weighted("simple" if weight_C[0] > 0 else "none", weight_C)
 
 
 def stack(gain: Floats, psi: Floats) -> Floats:
@@ -204,7 +211,7 @@ Rich = Literal[
 FOLDS = ((100_000, 5), (400_000, 3))  # below such a weight of rows, so many folds; else 2
 LEARN_CELLS = 20_000_000  # rows x encoded features that models learn from; rows beyond still judge them
 LEAST_ROWS = 50  # an arm with fewer customers is refused
-CUT = 0.95  # amounts above this quantile do not decide which arm is best for everybody: a few whales would
+CUT = 0.95  # amounts above this quantile do not decide which arm is best for everybody: a few large amounts would
 KNOWN = (
     FeatureEncoder, FeatureColumn, Selection, Basis, Linear, Additive, Boosted, Response, Proportional, ByResponse,
     BySegment, PlugIn, Single, Direct,
@@ -222,9 +229,9 @@ class Gains(Protocol):
 class EffectSettings(Settings):
     """Which learners compete and how they are judged.
 
-    A `simple` learner, the simplest first, replaces a mixture that is not clearly better (select.NEAR); `rich` ones
-    only enter the mixture. `folds` judge them (None: 5, with more rows fewer). `alpha`: chance of seeing
-    differences in noise. `level`: whether treatments were drawn by lot (randomised) or are compared after adjustment.
+    A `simple` learner, the simplest first, replaces a mixture that is not clearly better (NEAR); `rich` ones
+    only enter the mixture. `folds` judge them (None: 5, with more rows fewer). `alpha`: probability of
+    seeing differences in noise. `level`: whether treatments were randomised or are compared after adjustment.
     `bound`: standard errors by which the policy must do better than the best fixed arm before it leaves it.
     """
 
@@ -286,7 +293,7 @@ class EffectModel:
 
     @property
     def scores(self) -> pl.DataFrame:
-        """Out-of-fold score of each learner: `learner, score, se, z, weight` (see select.Verdict)."""
+        """Out-of-fold score of each learner: `learner, score, se, z, weight` (see Selection)."""
         return self.verdict.table(self.learners)
 
     def predict(self, features: Features, cost_NK: ArrayLike | None = None) -> Effect:
@@ -347,7 +354,8 @@ class EffectModel:
         return f" The models learned from {self.learned} of them, drawn by hash, and were judged by all."
 
     def _why(self) -> str:
-        v, parts = self.verdict, ", ".join(f"{name} x {w:.2f}" for name, w in _items(self.chosen))
+        v, chosen = self.verdict, self.chosen
+        parts = "" if chosen == "none" else ", ".join(f"{name} x {w:.2f}" for name, w in chosen.items())
         best = int(v.z_C.argmax())
         test = (
             f"Of {len(self.learners)} learners judged out of fold, {self.learners[best]} tells customers apart best: "
@@ -366,7 +374,7 @@ class EffectModel:
             case _:
                 return f"{test} Gains differ between customers by a mixture of learners: {parts}."
 
-    def to_parts(self) -> tuple[Arrays, dict[str, Any]]:
+    def to_parts(self) -> ModelParts:
         """Arrays by name and a JSON manifest."""
         return to_parts(self)
 
@@ -387,19 +395,19 @@ def fit(
     propensity_NK: ArrayLike | Literal["estimate"] | None = None,
     cost_NK: ArrayLike = 0.0,
     settings: EffectSettings = DEFAULT,
-    told: Callable[[float], object] = float,
+    on_progress: Callable[[float], object] | None = None,
 ) -> EffectModel:
     """Let learners compete for how the effect differs between customers; believe them as far as they prove it.
 
-    `treatment_N` is 0 for control, 1..K for treatments. `propensity_NK` is each treatment's chance, or each arm's with
-    control first (one row will do for all customers alike); None: the arms' shares; "estimate": learned from the
+    `treatment_N` is 0 for control, 1..K for treatments. `propensity_NK` is each treatment's propensity, or each arm's
+    with control first (one row will do for all customers alike); None: the arms' shares; "estimate": learned from the
     features, which makes the level `adjusted`. `cost_NK` of treating, in the outcome's unit: one number, one for each
     treatment (1 x K), or for each customer and treatment. Every gain is net of it; it is known, so nothing has to learn
-    it: the learners see the outcome alone. The order of rows changes nothing. `told` hears the share of the folds done.
-    Raises InputError or SupportError for what cannot be used.
+    it: the learners see the outcome alone. The order of rows changes nothing. `on_progress` hears the share of the
+    folds done. Raises InputError or SupportError for what cannot be used.
     """
     encoder = encoder_of(features_NF)
-    trial = _trial(encoder, features_NF, (treatment_N, outcome_N, propensity_NK), settings.seed)
+    trial = _trial(encoder, features_NF, treatment_N, outcome_N, propensity_NK, settings.seed)
     order = np.argsort(trial.key_N)  # so that sums too do not hang on the order of rows
     trial = rows_of(trial, order)
     cost_NK = _costs(cost_NK, (len(order), trial.arms - 1), order)
@@ -412,9 +420,11 @@ def fit(
     for fold in range(folds):
         held = fold_N == fold
         taught = np.flatnonzero(~held[:learned])
-        models, psi_NK[held], gain_NKC[held] = _fit_fold(rows_of(trial, taught), rows_of(trial, held), settings)
-        fitted.append(models)
-        told((fold + 1) / folds)
+        found = _fit_fold(rows_of(trial, taught), rows_of(trial, held), settings)
+        psi_NK[held], gain_NKC[held] = found.psi_MK, found.gain_MKC
+        fitted.append(found.models)
+        if on_progress is not None:
+            on_progress((fold + 1) / folds)
     rule = SelectionRule(len(settings.simple), settings.alpha, settings.seed)
     verdict = judge(gain_NKC, psi_NK, fold_N, rule)
     best = _best(trial, psi_NK, cost_K)
@@ -446,15 +456,21 @@ def learnable(trial: TrialArrays) -> int:
     return few
 
 
-def _fit_fold(
-    outside: TrialArrays, inside: TrialArrays, settings: EffectSettings
-) -> tuple[tuple[Gains, ...], Floats, Floats]:
-    """All learners on the rows outside a fold; the scores, and the gains by each, of the rows inside."""
+class _FittedFold(NamedTuple):
+    """All learners, fitted outside a fold; the scores of the M rows inside, and their gains by each learner."""
+
+    models: tuple[Gains, ...]
+    psi_MK: Floats
+    gain_MKC: Floats
+
+
+def _fit_fold(outside: TrialArrays, inside: TrialArrays, settings: EffectSettings) -> _FittedFold:
     nuisance = fit_nuisance(outside)
     models = tuple(fit_learner(name, outside, nuisance) for name in settings.learners)
     parts = chunks(len(inside.arm_N))
     mu_NA = np.concatenate([nuisance.response.mean(inside.x_NF[part]) for part in parts])
-    return models, scores(inside, mu_NA), np.concatenate([gains(models, inside.x_NF[part]) for part in parts])
+    gain_MKC = np.concatenate([gains(models, inside.x_NF[part]) for part in parts])
+    return _FittedFold(models, scores(inside, mu_NA), gain_MKC)
 
 
 def gains(models: tuple[Gains, ...], x_NF: Floats) -> Floats:
@@ -518,9 +534,15 @@ def _best(trial: TrialArrays, psi_NK: Floats, cost_K: Floats) -> int:
     return int(np.r_[0.0, whole * cut_NK.mean(axis=0) - cost_K].argmax())
 
 
-def _trial(encoder: FeatureEncoder, features: Features, given: tuple[Any, Any, Any], seed: int) -> TrialArrays:
+def _trial(
+    encoder: FeatureEncoder,
+    features: Features,
+    treatment: ArrayLike,
+    outcome: ArrayLike,
+    propensity: ArrayLike | None,
+    seed: int,
+) -> TrialArrays:
     """Check what came in."""
-    treatment, outcome, propensity = given
     x_NF, outcome_N, given_N = encoder.encode(features), numbers(outcome, "outcome"), numbers(treatment, "treatment")
     if not len(x_NF) == len(outcome_N) == len(given_N):
         sizes = f"{len(x_NF)}, {len(given_N)} and {len(outcome_N)}"
@@ -547,7 +569,7 @@ def _given(propensity: ArrayLike, count_A: Ints) -> Floats:
     try:
         prob = np.asarray(propensity, dtype=np.float64)
     except (TypeError, ValueError):
-        raise InputError('propensity: not numbers; give chances, "estimate" or None') from None
+        raise InputError('propensity: not numbers; give probabilities, "estimate" or None') from None
     if prob.shape == (len(count_A) - 1,):
         prob = np.tile(prob, (count_A.sum(), 1))
     elif prob.ndim == 1:
@@ -557,9 +579,5 @@ def _given(propensity: ArrayLike, count_A: Ints) -> Floats:
     if prob.shape != (count_A.sum(), len(count_A)):
         raise InputError(f"propensity: shape {prob.shape}; give one column for each treatment, or for each arm")
     if not (prob > 0).all() or np.abs(prob.sum(axis=1) - 1).max() > 1e-6:
-        raise InputError("propensity: chances must be above 0 and sum to 1 over control and treatments")
+        raise InputError("propensity: probabilities must be above 0 and sum to 1 over control and treatments")
     return prob
-
-
-def _items(chosen: dict[str, float] | Literal["none"]) -> list[tuple[str, float]]:
-    return [] if chosen == "none" else list(chosen.items())

@@ -2,13 +2,15 @@
 
 Legend: N customers, F features, C columns compared, A arms (arm 0 is control), K = A - 1 treatments.
 
-`randomised` is earned only if whoever ran the trial states the chances (`planned_A`) and the data do not contradict
-them; `adjusted` needs overlap, balance after weighting and silent placebos; else the level is None and says why.
+`randomised` is earned only if whoever ran the trial states the arms' shares (`planned_A`) and the data do not
+contradict them; `adjusted` needs overlap, balance after weighting and silent placebos; else the level is None and says
+why.
 """
 
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 import polars as pl
@@ -24,7 +26,7 @@ from promolift.settings import Settings
 from promolift.tables import Z95
 
 EXACT = 250_000  # at most so many possible counts are enumerated
-DRAWS = 3999  # of the stated lot, where there are too few rows for the chi-squared distribution
+DRAWS = 3999  # of the stated randomisation, where there are too few rows for the chi-squared distribution
 FEW = 10  # rows per degree of freedom below which they are drawn
 TREES, LEAST_ROWS, MOST_ROWS = 60, 500, 200_000
 
@@ -43,7 +45,7 @@ class Check:
 def sample_ratio(arm_N: Ints, prob_NA: Floats, alpha: float) -> Check:
     """Do the arms have as many customers as planned? Chi-squared; exact multinomial where an expected count is below 5.
 
-    Pearson's statistic; with chances that differ by row its covariance is the sum of the rows'.
+    Pearson's statistic; with propensities that differ by row its covariance is the sum of the rows'.
     """
     counts, expected = np.bincount(arm_N, minlength=prob_NA.shape[1]), prob_NA.sum(axis=0)
     gap_K, cov = (counts - expected)[1:], _covariance(np.ones((len(arm_N), 1)), prob_NA)
@@ -52,10 +54,10 @@ def sample_ratio(arm_N: Ints, prob_NA: Floats, alpha: float) -> Check:
     equal = (prob_NA == prob_NA[0]).all()
     if equal and expected.min() < 5 and (len(arm_N) + 1) ** (len(counts) - 1) <= EXACT:
         p, rule = _exact(counts, prob_NA[0]), "exact multinomial"
-    told = f"{', '.join(map(str, counts))} customers where {', '.join(f'{e:.0f}' for e in expected)} were planned"
+    sizes = f"{', '.join(map(str, counts))} customers where {', '.join(f'{e:.0f}' for e in expected)} were planned"
     passed = p >= alpha
     verdict = "sample ratio as planned" if passed else "sample ratio mismatch"
-    return Check("sample ratio", statistic, p, passed, f"{verdict}: {told} (p = {p:.2g}, {rule})")
+    return Check("sample ratio", statistic, p, passed, f"{verdict}: {sizes} (p = {p:.2g}, {rule})")
 
 
 def unrelated(columns_NC: Floats, arm_N: Ints, prob_NA: Floats, alpha: float, seed: int) -> Check:
@@ -71,16 +73,16 @@ def unrelated(columns_NC: Floats, arm_N: Ints, prob_NA: Floats, alpha: float, se
     if len(arm_N) < FEW * df:
         p = _drawn(z_NC, prob_NA, cov, statistic, seed)
     passed = p >= alpha
-    verdict = "features balanced" if passed else "features differ between arms more than a lot would make them"
-    told = f"{verdict} (chi-squared {statistic:.1f}, {df} d.f., p = {p:.2g})"
-    return Check("balance", statistic, p, passed, told)
+    verdict = "features balanced" if passed else "features differ between arms more than randomisation would make them"
+    meaning = f"{verdict} (chi-squared {statistic:.1f}, {df} d.f., p = {p:.2g})"
+    return Check("balance", statistic, p, passed, meaning)
 
 
 def predictable(x_NF: Floats, arm_N: Ints, prob_NA: Floats, alpha: float, seed: int) -> list[Check]:
     """Can boosted trees tell the arm from the features? They learn on one half and are tested on the other.
 
-    Sum of scores times (1{arm} - chance) over its standard deviation under the stated lot, mean of both halves; the
-    largest of the treatments, Bonferroni. Needs `LEAST_ROWS`; at most `MOST_ROWS` are used, chosen by their hash.
+    Sum of scores times (1{arm} - propensity) over its standard deviation under the stated shares, mean of both halves;
+    the largest of the treatments, Bonferroni. Needs `LEAST_ROWS`; at most `MOST_ROWS` are used, chosen by their hash.
     """
     if len(arm_N) < LEAST_ROWS or not x_NF.shape[1]:
         return []
@@ -88,14 +90,14 @@ def predictable(x_NF: Floats, arm_N: Ints, prob_NA: Floats, alpha: float, seed: 
     rows = np.argsort(key_N, kind="stable")[:MOST_ROWS]
     x, arm, prob = x_NF[rows], arm_N[rows], prob_NA[rows]
     half = np.arange(len(rows)) % 2 == 0
-    z_K = np.array([_told(x, (arm == a) - prob[:, a], prob[:, a], half) for a in range(1, prob.shape[1])])
+    z_K = np.array([_found_by_trees(x, (arm == a) - prob[:, a], prob[:, a], half) for a in range(1, prob.shape[1])])
     p = min(1.0, float(len(z_K) * scipy.stats.norm.sf(z_K.max())))
     passed = p >= alpha
     verdict = "boosted trees cannot tell the arm" if passed else "boosted trees can tell the arm from the features"
     return [Check("unpredictable", float(z_K.max()), p, passed, f"{verdict} (z = {z_K.max():.1f}, p = {p:.2g})")]
 
 
-def _told(x_NF: Floats, left_N: Floats, prob_N: Floats, half_N: np.ndarray) -> float:
+def _found_by_trees(x_NF: Floats, left_N: Floats, prob_N: Floats, half_N: np.ndarray) -> float:
     import lightgbm
 
     knobs = {
@@ -130,11 +132,17 @@ def _covariance(z_NC: Floats, prob_NA: Floats) -> Floats:
     return np.block(blocks)
 
 
-def _wald(gap: Floats, cov: Floats) -> tuple[float, int]:
+class _Wald(NamedTuple):
     """gap' cov^-1 gap over the directions in which cov is not nil, and their number."""
+
+    statistic: float
+    df: int
+
+
+def _wald(gap: Floats, cov: Floats) -> _Wald:
     values, vectors = np.linalg.eigh(cov)
     keep = values > 1e-9 * max(values.max(), 1e-300)
-    return float(np.sum((vectors[:, keep].T @ gap) ** 2 / values[keep])), int(keep.sum())
+    return _Wald(float(np.sum((vectors[:, keep].T @ gap) ** 2 / values[keep])), int(keep.sum()))
 
 
 def _drawn(z_NC: Floats, prob_NA: Floats, cov: Floats, statistic: float, seed: int) -> float:
@@ -143,19 +151,19 @@ def _drawn(z_NC: Floats, prob_NA: Floats, cov: Floats, statistic: float, seed: i
     for _ in range(DRAWS):
         arm_N = (rng.random(len(z_NC))[:, None] >= edge_NA[:, :-1]).sum(axis=1)
         got_NK = arm_N[:, None] == np.arange(1, prob_NA.shape[1])
-        above += _wald((z_NC.T @ (got_NK - prob_NA[:, 1:])).T.ravel(), cov)[0] >= statistic - 1e-9
+        above += _wald((z_NC.T @ (got_NK - prob_NA[:, 1:])).T.ravel(), cov).statistic >= statistic - 1e-9
     return (1 + above) / (1 + DRAWS)
 
 
 def _exact(counts: Ints, share_A: Floats) -> float:
-    """Chance, under the stated shares, of counts no likelier than these."""
+    """Probability, under the stated shares, of counts no likelier than these."""
     n = int(counts.sum())
     grid = np.stack(np.meshgrid(*[np.arange(n + 1)] * (len(counts) - 1), indexing="ij"), axis=-1)
     first = grid.reshape(-1, len(counts) - 1)
     rest = n - first.sum(axis=1)
     every = np.column_stack([first, rest])[rest >= 0]
-    chance = scipy.stats.multinomial.pmf(every, n, share_A)
-    return float(min(1.0, chance[chance <= scipy.stats.multinomial.pmf(counts, n, share_A) * (1 + 1e-9)].sum()))
+    prob = scipy.stats.multinomial.pmf(every, n, share_A)
+    return float(min(1.0, prob[prob <= scipy.stats.multinomial.pmf(counts, n, share_A) * (1 + 1e-9)].sum()))
 
 
 CHUNK = 100_000  # rows whose basis columns are held in memory at a time
@@ -164,12 +172,13 @@ ROUGH = 0.25  # standard deviations beyond which no adjustment is to be trusted 
 
 
 class DiagnoseSettings(Settings):
-    """When a check fails. `alpha`: tests of the stated lot, as is usual for sample ratios (Fabijan et al. 2019).
+    """When a check fails. `alpha`: tests of the stated shares, as is usual for sample ratios (Fabijan et al. 2019).
 
-    `most_smd` is the usual 0.1 of a standard deviation (Austin 2009); arms so small that chance moves them further may
-    differ by two standard errors, but by no more than 0.25 (Rubin 2001). Customers whose chance of some arm is below
-    `min_prob` are set aside; if they are more than `most_trimmed`, or an arm's weighted customers are worth fewer than
-    `least_effective` (of 50 the mean is known to a seventh of a standard deviation), there is no overlap to speak of.
+    `most_smd` is the usual 0.1 of a standard deviation (Austin 2009); arms so small that noise moves them further may
+    differ by two standard errors, but by no more than 0.25 (Rubin 2001). Customers whose propensity of some arm is
+    below `min_prob` are set aside; if they are more than `most_trimmed`, or an arm's weighted customers are worth fewer
+    than `least_effective` (of 50 the mean is known to a seventh of a standard deviation), there is no overlap to speak
+    of.
     """
 
     alpha: float = Field(default=0.001, gt=0, lt=1)
@@ -185,9 +194,9 @@ class DiagnoseSettings(Settings):
 
 @dataclass(frozen=True)
 class Overlap:
-    """Customers by their chance of each arm; what each arm's customers are worth after weighting (Kish 1965).
+    """Customers by their propensity of each arm; what each arm's customers are worth after weighting (Kish 1965).
 
-    `histogram`: arm, low, high, got (customers of the arm), others. `keep_N`: those with a chance of every arm.
+    `histogram`: arm, low, high, got (customers of the arm), others. `keep_N`: those who might have got every arm.
     """
 
     histogram: pl.DataFrame
@@ -201,7 +210,7 @@ class Diagnosis:
     """The level earned (None: refused), why, and all that was looked at. An effect holds for `overlap.keep_N` only.
 
     `balance`: feature, arm, before, after (differences from control in standard deviations). `placebos`: outcome, arm,
-    effect, se, low, high, p (Holm over all). `prob_NA`: the chances that the effect is to be weighted with.
+    effect, se, low, high, p (Holm over all). `prob_NA`: the propensities that the effect is to be weighted with.
     """
 
     level: Level | None
@@ -221,7 +230,7 @@ class Diagnosis:
 
 @dataclass(frozen=True)
 class _Look:
-    """Balance, placebos and overlap under one set of chances; `names` of arms as sentences call them."""
+    """Balance, placebos and overlap under one set of propensities; `names` of arms as sentences call them."""
 
     balance: pl.DataFrame
     placebos: pl.DataFrame
@@ -242,26 +251,26 @@ def diagnose(
 ) -> Diagnosis:
     """The evidence level of comparing these arms, and its diagnostics.
 
-    `features` are what was known before. `planned_A` states that arms were drawn by lot with these shares (or N x A
-    chances). `placebos` are outcomes that no arm can have moved, such as spend before. Without `propensity_NA` chances
-    are estimated out of fold. `names` of the arms, control first, are for the reasons. A wrong sample ratio refuses
-    everything: lost customers cannot be weighted back.
-    Raises SupportError if an arm has too few customers to look at.
+    `features` are what was known before. `planned_A` states that arms were randomised with these shares (or N x A
+    propensities). `placebos` are outcomes that no arm can have moved, such as spend before. Without `propensity_NA`
+    propensities are estimated out of fold. `names` of the arms, control first, are for the reasons. A wrong sample
+    ratio refuses everything: lost customers cannot be weighted back. Raises SupportError if an arm has too few
+    customers to look at.
     """
     encoder = encoder_of(features)
     x_NF = encoder.encode(features)
     arm_N, arms = _arms(treatment_N, len(x_NF), planned_A)
-    columns_NC, features_C = _columns(x_NF, encoder.names)
+    columns = _columns(x_NF, encoder.names)
     false = {name: _same_length(numbers(values, name), len(arm_N)) for name, values in (placebos or {}).items()}
     called = tuple(names or [f"arm {arm}" for arm in range(arms)])
-    rows = _Rows(x_NF, arm_N, columns_NC, features_C, false, called)
+    rows = _Rows(x_NF, arm_N, columns, false, called)
     reasons: list[str] = []
     checks: list[Check] = []
     if planned_A is not None:
-        prob_NA = _chances("planned_A", planned_A, arm_N, arms)
+        prob_NA = _probabilities("planned_A", planned_A, arm_N, arms)
         checks = [
             sample_ratio(arm_N, prob_NA, settings.alpha),
-            unrelated(columns_NC, arm_N, prob_NA, settings.alpha, settings.seed),
+            unrelated(columns.value_NC, arm_N, prob_NA, settings.alpha, settings.seed),
             *predictable(x_NF, arm_N, prob_NA, settings.alpha, settings.seed),
         ]
         look = _look(rows, prob_NA, settings)
@@ -269,19 +278,22 @@ def diagnose(
         if not checks[1].passed:
             reasons.append(_furthest(look))
         if not reasons:
-            told = "arms were drawn by lot as stated, and nothing in the data contradicts it"
-            return Diagnosis("randomised", (told,), tuple(checks), *_parts(look))
+            return _diagnosis(
+                "randomised", ["randomised as stated, and nothing in the data contradicts it"], checks, look
+            )
         if not checks[0].passed:
-            return Diagnosis(None, tuple(reasons), tuple(checks), *_parts(look))
+            return _diagnosis(None, reasons, checks, look)
     given = propensity_NA is not None
-    prob_NA = _chances("propensity_NA", propensity_NA, arm_N, arms) if given else propensity(x_NF, arm_N, settings)
+    prob_NA = (
+        _probabilities("propensity_NA", propensity_NA, arm_N, arms) if given else propensity(x_NF, arm_N, settings)
+    )
     look = _look(rows, prob_NA, settings)
     against = _thin(look, arm_N, settings) + _unlike(look, settings) + _moved(look, settings)
     if against:
-        return Diagnosis(None, tuple(reasons + against), tuple(checks), *_parts(look))
-    lot = "not drawn by lot" if planned_A is None else "not as the lot was stated"
-    told = f"{lot}, but comparable in all that is recorded; what is not recorded may still differ"
-    return Diagnosis("adjusted", (*reasons, told), tuple(checks), *_parts(look))
+        return _diagnosis(None, reasons + against, checks, look)
+    how = "not randomised" if planned_A is None else "not randomised as stated"
+    reasons.append(f"{how}, but comparable in all that is recorded; what is not recorded may still differ")
+    return _diagnosis("adjusted", reasons, checks, look)
 
 
 def propensity(x_NF: Floats, arm_N: Ints, settings: DiagnoseSettings = DiagnoseSettings()) -> Floats:  # noqa: B008
@@ -311,13 +323,20 @@ def propensity(x_NF: Floats, arm_N: Ints, settings: DiagnoseSettings = DiagnoseS
     return prob_NA
 
 
-def weighted_means(outcome_N: Floats, arm_N: Ints, prob_NA: Floats) -> tuple[Floats, Floats]:
-    """Each arm's mean weighted by 1 / chance (Hajek 1971), and each row's first-order part of its error, N x A."""
+class WeightedMeans(NamedTuple):
+    """Each arm's mean, and each row's first-order part of its error."""
+
+    mean_A: Floats
+    part_NA: Floats
+
+
+def weighted_means(outcome_N: Floats, arm_N: Ints, prob_NA: Floats) -> WeightedMeans:
+    """Each arm's mean weighted by 1 / propensity (Hajek 1971)."""
     got_NA = arm_N[:, None] == np.arange(prob_NA.shape[1])
     weight_NA = np.divide(got_NA, prob_NA, out=np.zeros(prob_NA.shape), where=got_NA)
     total_A = weight_NA.sum(axis=0)
     mean_A = (weight_NA * outcome_N[:, None]).sum(axis=0) / total_A
-    return mean_A, weight_NA * (outcome_N[:, None] - mean_A) / total_A
+    return WeightedMeans(mean_A, weight_NA * (outcome_N[:, None] - mean_A) / total_A)
 
 
 def holm(p_T: Floats) -> Floats:
@@ -329,12 +348,18 @@ def holm(p_T: Floats) -> Floats:
     return out
 
 
+class _Columns(NamedTuple):
+    """What is compared between arms, with a name for each column."""
+
+    value_NC: Floats
+    names: list[str]
+
+
 @dataclass(frozen=True)
 class _Rows:
     x_NF: Floats
     arm_N: Ints
-    columns_NC: Floats
-    names: list[str]
+    columns: _Columns
     placebos: dict[str, Floats]
     arms: tuple[str, ...]
 
@@ -351,8 +376,10 @@ def _look(rows: _Rows, prob_NA: Floats, settings: DiagnoseSettings) -> _Look:
     return _Look(_balance(rows, prob_NA, keep_N), _placebos(rows, prob_NA, keep_N), overlap, prob_NA, rows.arms)
 
 
-def _parts(look: _Look) -> tuple[pl.DataFrame, pl.DataFrame, Overlap, Floats]:
-    return look.balance, look.placebos, look.overlap, look.prob_NA
+def _diagnosis(level: Level | None, reasons: list[str], checks: list[Check], look: _Look) -> Diagnosis:
+    return Diagnosis(
+        level, tuple(reasons), tuple(checks), look.balance, look.placebos, look.overlap, look.prob_NA
+    )  # fmt: skip
 
 
 def _overlap(arm_N: Ints, prob_NA: Floats, min_prob: float) -> Overlap:
@@ -371,7 +398,7 @@ def _overlap(arm_N: Ints, prob_NA: Floats, min_prob: float) -> Overlap:
 
 def _balance(rows: _Rows, prob_NA: Floats, keep_N: NDArray[np.bool_]) -> pl.DataFrame:
     """Standardised mean differences from control; the standard deviation is that before weighting throughout."""
-    arm_N, x = rows.arm_N, rows.columns_NC
+    arm_N, x = rows.arm_N, rows.columns.value_NC
     weight_N = np.where(keep_N, 1 / np.maximum(prob_NA[np.arange(len(arm_N)), arm_N], 1e-12), 0.0)
     mean, spread, after = [], [], []
     for a in range(prob_NA.shape[1]):
@@ -383,7 +410,7 @@ def _balance(rows: _Rows, prob_NA: Floats, keep_N: NDArray[np.bool_]) -> pl.Data
     for a in range(1, prob_NA.shape[1]):
         sd = np.sqrt((spread[a] + spread[0]) / 2)
         smd = [_over(each[a] - each[0], sd) for each in (mean, after)]
-        parts.append(pl.DataFrame({"feature": rows.names, "arm": a, "before": smd[0], "after": smd[1]}))
+        parts.append(pl.DataFrame({"feature": rows.columns.names, "arm": a, "before": smd[0], "after": smd[1]}))
     schema = {"feature": pl.String, "arm": pl.Int64, "before": pl.Float64, "after": pl.Float64}
     return pl.concat([pl.DataFrame(schema=schema), *(part.cast(schema) for part in parts)])  # type: ignore[arg-type]
 
@@ -413,7 +440,7 @@ def _placebos(rows: _Rows, prob_NA: Floats, keep_N: NDArray[np.bool_]) -> pl.Dat
 def _thin(look: _Look, arm_N: Ints, settings: DiagnoseSettings) -> list[str]:
     found = []
     if look.overlap.trimmed > settings.most_trimmed:
-        share = f"{look.overlap.trimmed:.0%} of customers had a chance below {settings.min_prob:g} of some arm"
+        share = f"{look.overlap.trimmed:.0%} of customers had a propensity below {settings.min_prob:g} of some arm"
         found.append(f"no overlap: {share}, so there is nobody to compare them with")
     for a, worth in enumerate(look.overlap.effective_A):
         if worth < settings.least_effective:
@@ -439,11 +466,11 @@ def _unlike(look: _Look, settings: DiagnoseSettings) -> list[str]:
 
 
 def _furthest(look: _Look) -> str:
-    """The features that differ most, weighted by the stated chances: where to look for the cause."""
+    """The features that differ most, weighted by the stated shares: where to look for the cause."""
     by = pl.col("after").abs()
     worst = look.balance.sort(by, "feature", descending=[True, False]).unique("feature", maintain_order=True).head(3)
-    told = ", ".join(f"{name!r} by {gap:+.2f}" for name, gap in worst.select("feature", "after").iter_rows())
-    return f"furthest apart, in standard deviations: {told}; what was known only afterwards is no feature"
+    named = ", ".join(f"{name!r} by {gap:+.2f}" for name, gap in worst.select("feature", "after").iter_rows())
+    return f"furthest apart, in standard deviations: {named}; what was known only afterwards is no feature"
 
 
 def _moved(look: _Look, settings: DiagnoseSettings) -> list[str]:
@@ -453,26 +480,35 @@ def _moved(look: _Look, settings: DiagnoseSettings) -> list[str]:
     ]
 
 
-def _columns(x_NF: Floats, names: list[str]) -> tuple[Floats, list[str]]:
+def _columns(x_NF: Floats, names: list[str]) -> _Columns:
     """Features with missing values at the mean, and a 0/1 column for each feature that has some; constants left out."""
     gone_NF = np.isnan(x_NF)
     known_F = np.maximum((~gone_NF).sum(axis=0), 1)
     filled = np.where(gone_NF, np.where(gone_NF, 0.0, x_NF).sum(axis=0) / known_F, x_NF)
     some = np.asarray(gone_NF.any(axis=0))
     both = np.column_stack([filled, gone_NF[:, some].astype(np.float64)])
-    told = [*names, *(f"{name} is missing" for name, s in zip(names, some, strict=True) if s)]
+    every = [*names, *(f"{name} is missing" for name, s in zip(names, some, strict=True) if s)]
     vary = np.ptp(both, axis=0) > 0 if len(both) else np.zeros(both.shape[1], dtype=bool)
-    return both[:, vary], [name for name, v in zip(told, vary, strict=True) if v]
+    return _Columns(both[:, vary], [name for name, v in zip(every, vary, strict=True) if v])
 
 
-def _arms(treatment_N: ArrayLike, n: int, planned_A: ArrayLike | None) -> tuple[Ints, int]:
+class _Arms(NamedTuple):
+    """The arm of each customer, and how many arms there are."""
+
+    arm_N: Ints
+    arms: int
+
+
+def _arms(treatment_N: ArrayLike, n: int, planned_A: ArrayLike | None) -> _Arms:
     arm = _same_length(numbers(treatment_N, "treatment_N"), n)
     if arm.size == 0 or (arm < 0).any() or (arm != np.round(arm)).any():
         raise InputError("treatment_N: needs an arm number for each customer; 0 is control, treatments are 1, 2, ...")
     arms = int(arm.max()) + 1 if planned_A is None else np.asarray(planned_A).shape[-1]
     if arm.max() >= arms or arms < 2:
-        raise InputError(f"treatment_N: arms up to {int(arm.max())}, but chances are given for {arms}; two are needed")
-    return arm.astype(np.int64), arms
+        raise InputError(
+            f"treatment_N: arms up to {int(arm.max())}, but probabilities are given for {arms}; two are needed"
+        )
+    return _Arms(arm.astype(np.int64), arms)
 
 
 def _same_length(values_N: Floats, n: int) -> Floats:
@@ -481,12 +517,12 @@ def _same_length(values_N: Floats, n: int) -> Floats:
     return values_N
 
 
-def _chances(name: str, values: ArrayLike | None, arm_N: Ints, arms: int) -> Floats:
+def _probabilities(name: str, values: ArrayLike | None, arm_N: Ints, arms: int) -> Floats:
     prob = np.asarray(values, dtype=np.float64)
     if prob.ndim == 1:
         prob = np.tile(prob, (len(arm_N), 1))
     if prob.shape != (len(arm_N), arms) or not ((prob >= 0).all() and np.allclose(prob.sum(axis=1), 1, atol=1e-6)):
-        raise InputError(f"{name}: shape {prob.shape}; needs chances of {arms} arms, 0 or more, summing to 1")
+        raise InputError(f"{name}: shape {prob.shape}; needs probabilities of {arms} arms, 0 or more, summing to 1")
     if (prob[np.arange(len(arm_N)), arm_N] == 0).any():
-        raise InputError(f"{name}: some customers got an arm that is said to have had no chance")
+        raise InputError(f"{name}: some customers got an arm whose probability is said to have been 0")
     return prob

@@ -6,7 +6,7 @@ library (pyhdfe, pyfixest) would bring a compiled stack for one estimator of thi
 
 from dataclasses import dataclass, field, fields, replace
 from itertools import pairwise
-from typing import Any, Literal, Self
+from typing import Any, Literal, NamedTuple, Self
 
 import numpy as np
 import polars as pl
@@ -194,17 +194,17 @@ def _curve(sample: PanelSample, name: str) -> pl.DataFrame:
     )
 
 
-def placebo_table(sample: PanelSample, min_cells: int, seed: int, main: tuple[float, float]) -> pl.DataFrame:
+def placebo_table(sample: PanelSample, main: "DiscountResponse", settings: DiscountSettings) -> pl.DataFrame:
     """Questions whose true answer is zero: next month's discounts and, where customers are compared, another one's."""
-    rows = [("discount now", *main, "the response itself: log of demand per unit of depth")]
+    rows = [("discount now", main.beta, main.beta_se, "the response itself: log of demand per unit of depth")]
     later = sample.only(sample.data["lead"].is_not_null().to_numpy())
-    if later.data.height >= min_cells:
+    if later.data.height >= settings.min_cells:
         fit = later.fit(later.columns("depth", "lag", "lead"))
         why = "must be near zero: the future causes nothing"
         rows.append(("discount 3 to 6 weeks later", float(fit.beta_K[2]), float(fit.se_K[2]), why))
     if sample.design == "customers":
-        fit = sample.fit(np.stack([_swap(sample.data, seed), sample.data["depth"].to_numpy()], axis=1))
-        why = "must be near zero: it is not his products"
+        fit = sample.fit(np.stack([_swap(sample.data, settings.seed), sample.data["depth"].to_numpy()], axis=1))
+        why = "must be near zero: they are not this customer's products"
         name = "another customer's discount, same category and week"
         rows.append((name, float(fit.beta_K[0]), float(fit.se_K[0]), why))
     frame = pl.DataFrame(rows, schema=["name", "value", "se", "meaning"], orient="row")
@@ -318,23 +318,21 @@ def fit_response(panel: pl.DataFrame, sensitivity: pl.DataFrame, settings: Disco
     """Fit the response on shelf discounts by Poisson pseudo-likelihood with three sets of fixed effects, and check it.
 
     log E[list value of customer i, target t, week w] = a_it + g_tw + h_iw + now * depth + later * lag. The effects
-    absorb how much he usually buys, what everybody buys that week (seasons, displays, shelf-wide demand) and whether he
-    shops at all that week; what is left is that HIS usual products of the target were deeper discounted than other
-    customers' (design `customers`). Where customers buy too much alike for that, g_tw becomes what everybody buys in
-    that stretch of four weeks, and weeks are compared instead (design `weeks`): more to learn from, less protected.
-    `sensitivity` (customer_id, price_sensitivity) must come from before the response period. By-target deviations are
-    shrunk by empirical Bayes (DerSimonian and Laird 1986). Where the response is not above zero or a placebo fails, the
-    stated prior is returned instead, with the failed checks. Raises SupportError where the panel is too small or depth
-    does not vary.
+    absorb how much a customer usually buys, what everybody buys that week (seasons, displays, shelf-wide demand) and
+    whether they shop at all that week; what is left is that THEIR usual products of the target were deeper discounted
+    than other customers' (design `customers`). Where customers buy too much alike for that, g_tw becomes what everybody
+    buys in that stretch of four weeks, and weeks are compared instead (design `weeks`): more to learn from, less
+    protected. `sensitivity` (customer_id, price_sensitivity) must come from before the response period. By-target
+    deviations are shrunk by empirical Bayes (DerSimonian and Laird 1986). Where the response is not above zero or a
+    placebo fails, the stated prior is returned instead, with the failed checks. Raises SupportError where the panel is
+    too small or depth does not vary.
     """
     sample, fit, main = _fit(panel, sensitivity, settings)
-    checks = placebo_table(sample, settings.min_cells, settings.seed, (main.beta, main.beta_se))
-    level, why = _level(main, checks, settings)
-    response = main if level == "adjusted" else assumed_response(why, settings)
+    checks = placebo_table(sample, main, settings)
+    failed = _failure(main, checks, settings)
     return replace(
-        response,
-        level=level,
-        why=why,
+        assumed_response(failed, settings) if failed else main,
+        why=failed or f"not randomised: compares {COMPARED[main.design]}; the placebo checks hold",
         design=main.design,
         cells=main.cells,
         customers=main.customers,
@@ -351,26 +349,29 @@ def in_first_half(customer_ids: pl.Series, settings: DiscountSettings) -> NDArra
     return customer_ids.replace_strict(people, first, return_dtype=pl.Boolean).to_numpy()
 
 
-def fit_halves(
-    panel: pl.DataFrame, sensitivity: pl.DataFrame, settings: DiscountSettings
-) -> tuple[DiscountResponse, DiscountResponse]:
-    """Two responses from disjoint halves of the customers (see `in_first_half`), for cross-fitting.
+def fit_halves(panel: pl.DataFrame, sensitivity: pl.DataFrame, settings: DiscountSettings) -> list[DiscountResponse]:
+    """The responses of the first and of the second half of the customers (see `in_first_half`), for cross-fitting.
 
     Who is decided on by one response is judged by the other. Neither is checked again; their level is `adjusted`.
     """
     first = pl.Series(in_first_half(panel["customer_id"], settings))
-    one, two = (_fit(panel.filter(part), sensitivity, settings)[2] for part in (first, ~first))
-    return one, two
+    return [_fit(panel.filter(part), sensitivity, settings).response for part in (first, ~first)]
 
 
-def _fit(
-    panel: pl.DataFrame, sensitivity: pl.DataFrame, settings: DiscountSettings
-) -> tuple[PanelSample, PoissonFit, DiscountResponse]:
+class _Fitted(NamedTuple):
+    """The cells that were compared, the regression on them, and the response that it says."""
+
+    sample: PanelSample
+    fit: PoissonFit
+    response: DiscountResponse
+
+
+def _fit(panel: pl.DataFrame, sensitivity: pl.DataFrame, settings: DiscountSettings) -> _Fitted:
     """Compare customers if enough of the depth's variance is theirs, else weeks."""
     data = _prepare(panel, sensitivity, settings)
     y = np.minimum(data["list_cents"].to_numpy(), _cap(data, settings)).astype(np.float64)
-    z_mean, z_sd = _moments(data)
-    z = np.clip((data["price_sensitivity"].fill_null(z_mean).to_numpy() - z_mean) / z_sd, -3, 3)
+    scale = _scale_of(data)
+    z = np.clip((data["price_sensitivity"].fill_null(scale.mean).to_numpy() - scale.mean) / scale.sd, -3, 3)
     sample = PanelSample(data, y, z, "customers")
     x = sample.columns("depth", "lag")
     if np.ptp(z) > 0:
@@ -383,14 +384,24 @@ def _fit(
     if not enough:
         sample = replace(sample, design="weeks")
         fit = sample.fit(x)
-    return sample, fit, _response(sample, fit, (z_mean, z_sd), settings)
+    return _Fitted(sample, fit, _response(sample, fit, scale, settings))
 
 
-def _response(
-    sample: PanelSample, fit: PoissonFit, z_moments: tuple[float, float], settings: DiscountSettings
-) -> DiscountResponse:
+class _Scale(NamedTuple):
+    """What price sensitivity is standardised by; 0 and 1 where fewer than 10 customers' is known."""
+
+    mean: float
+    sd: float
+
+
+def _scale_of(data: pl.DataFrame) -> _Scale:
+    known = data.unique("customer_id")["price_sensitivity"].drop_nulls().to_numpy()
+    return _Scale(float(known.mean()), max(float(known.std()), 1e-9)) if len(known) >= 10 else _Scale(0.0, 1.0)
+
+
+def _response(sample: PanelSample, fit: PoissonFit, scale: _Scale, settings: DiscountSettings) -> DiscountResponse:
     beta, error = [*fit.beta_K.tolist(), 0.0], [*fit.se_K.tolist(), 0.0]
-    targets, target_sd = _by_target(sample.data, sample.y_M, fit)
+    by_target = _by_target(sample.data, sample.y_M, fit)
     return DiscountResponse(
         level="adjusted",
         why="half of the customers, for cross-fitting",
@@ -400,15 +411,15 @@ def _response(
         beta_z_se=error[2],
         later=min(beta[1], 0.0),
         later_se=error[1],
-        z_mean=z_moments[0],
-        z_sd=z_moments[1],
-        target_sd=target_sd,
+        z_mean=scale.mean,
+        z_sd=scale.sd,
+        target_sd=by_target.sd,
         design=sample.design,
         cells=fit.cells,
         customers=sample.data["customer_id"].n_unique(),
         prior_response=settings.prior_response,
         prior_se=settings.prior_se,
-        targets=targets,
+        targets=by_target.targets,
     )
 
 
@@ -434,12 +445,14 @@ def _cap(data: pl.DataFrame, settings: DiscountSettings) -> float:
     return float(positive.quantile(settings.winsor) or 0.0)
 
 
-def _moments(data: pl.DataFrame) -> tuple[float, float]:
-    known = data.unique("customer_id")["price_sensitivity"].drop_nulls().to_numpy()
-    return (float(known.mean()), max(float(known.std()), 1e-9)) if len(known) >= 10 else (0.0, 1.0)
+class _ByTarget(NamedTuple):
+    """Responses of single targets (columns TARGETS), and the spread of their deviations from the common one."""
+
+    targets: pl.DataFrame
+    sd: float
 
 
-def _by_target(data: pl.DataFrame, y: Real, fit: PoissonFit) -> tuple[pl.DataFrame, float]:
+def _by_target(data: pl.DataFrame, y: Real, fit: PoissonFit) -> _ByTarget:
     """One Newton step per target from the common fit, clustered by customer, then shrunk towards it."""
     net = fit.resid_MK[:, 0]
     cells = data.select("customer_id", "target").with_columns(
@@ -455,7 +468,7 @@ def _by_target(data: pl.DataFrame, y: Real, fit: PoissonFit) -> tuple[pl.DataFra
     usable = raw.filter((pl.col("people") >= 20) & (pl.col("se") > 0) & pl.col("b").is_finite()).sort("target")
     b, se = usable["b"].to_numpy(), usable["se"].to_numpy()
     if len(b) < 3:
-        return pl.DataFrame(schema=TARGETS), 0.0
+        return _ByTarget(pl.DataFrame(schema=TARGETS), 0.0)
     w = 1 / se**2
     mean = float((w * b).sum() / w.sum())
     excess = float((w * (b - mean) ** 2).sum()) - (len(b) - 1)
@@ -467,20 +480,22 @@ def _by_target(data: pl.DataFrame, y: Real, fit: PoissonFit) -> tuple[pl.DataFra
         pl.Series("response_se", np.sqrt(keep * se**2 + fit.se_K[0] ** 2)),
         "cells",
     )
-    return frame, variance**0.5
+    return _ByTarget(frame, variance**0.5)
 
 
-def _level(main: DiscountResponse, placebo: pl.DataFrame, settings: DiscountSettings) -> tuple[Level, str]:
-    """`adjusted` needs a response above zero and no placebo that shows a sizeable effect where none can be."""
+COMPARED = {
+    "customers": "customers whose usual products were cut with others in the same category and week",
+    "weeks": "weeks with and without a discount in the same category and month",
+}
+
+
+def _failure(main: DiscountResponse, placebo: pl.DataFrame, settings: DiscountSettings) -> str:
+    """Why the response is not `adjusted`, if so: it is not above zero, or a placebo shows a sizeable effect."""
     if main.beta - Z95 * main.beta_se <= 0:
-        return "assumed", f"demand did not rise with the discount: {main.beta:.2f} +- {Z95 * main.beta_se:.2f}"
+        return f"demand did not rise with the discount: {main.beta:.2f} +- {Z95 * main.beta_se:.2f}"
     for row in placebo.iter_rows(named=True):
         error = (row["high"] - row["low"]) / (2 * Z95)
         sizeable = abs(row["value"]) > max(2.58 * error, settings.placebo_share * main.beta)
         if row["name"] != "discount now" and sizeable:
-            return "assumed", f"placebo failed: {row['name']} shows {row['value']:.2f} where zero is true"
-    compared = {
-        "customers": "customers whose usual products were cut with others in the same category and week",
-        "weeks": "weeks with and without a discount in the same category and month",
-    }
-    return "adjusted", f"not randomised: compares {compared[main.design]}; the placebo checks hold"
+            return f"placebo failed: {row['name']} shows {row['value']:.2f} where zero is true"
+    return ""

@@ -6,7 +6,7 @@ relative to the deepest one tried.
 """
 
 from dataclasses import dataclass, replace
-from typing import Any, Literal, Self
+from typing import Any, Literal, NamedTuple, Self
 
 import numpy as np
 import polars as pl
@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from pydantic import Field
 
 from promolift.effect.nuisance import booster
-from promolift.effect.parts import Arrays, from_parts, to_parts
+from promolift.effect.parts import Arrays, ModelParts, from_parts, to_parts
 from promolift.effect.trial import (
     FeatureColumn,
     FeatureEncoder,
@@ -35,12 +35,17 @@ FLAT = 1e-8  # prior precision of the common slope, relative to the data's: in e
 BEND = 0.5  # a curve may depart from a line by this share of itself (s.d. over the range), whatever the data say
 EVIDENCE_ROUNDS, TOLERANCE = 40, 0.02
 
-Posterior = tuple[Floats, Floats, Floats]
+
+class TermName(NamedTuple):
+    """A term of the customer, and how it enters the gain."""
+
+    term: str
+    how: str
 
 
 @dataclass(frozen=True)
 class Terms:
-    """A customer's terms: 1, his base, his features, his features times his base. `group_J` says which is which."""
+    """A customer's terms: 1, the base, the features, the features times the base. `group_J` says which is which."""
 
     features: tuple[str, ...]
     mean: float
@@ -58,19 +63,26 @@ class Terms:
         return np.column_stack([np.ones(len(base_N)), ratio_N - 1, own_NZ, own_NZ * ratio_N[:, None]])
 
     @property
-    def names(self) -> list[tuple[str, str]]:
-        """(term, how it enters) of each column."""
-        own = [*self.features, "base (log)"]
-        head = [("everybody", "the common curve")]
+    def names(self) -> list[TermName]:
+        """One for each column."""
+        own, ways = [*self.features, "base (log)"], ("added", "in proportion")
+        head = [TermName("everybody", "the common curve"), TermName("base", ways[self.ratio])]
         if not self.ratio:
-            return [*head, ("base", "added"), *((name, "added") for name in self.features)]
-        return [*head, ("base", "in proportion"), *((n, "added") for n in own), *((n, "in proportion") for n in own)]
+            return [*head, *(TermName(name, "added") for name in self.features)]
+        return [*head, *(TermName(name, how) for how in ways for name in own)]
 
     @property
     def group_J(self) -> Ints:
         """0 common, 1 base, 2 features added, 3 features in proportion."""
         count = len(self.features)
         return np.repeat([0, 1, 2, 3], [1, 1, count + 1, count + 1] if self.ratio else [1, 1, count, 0])
+
+
+class NormalEquations(NamedTuple):
+    """Of each fold: gram coef = side."""
+
+    gram_TPP: Floats
+    side_TP: Floats
 
 
 @dataclass(frozen=True)
@@ -84,8 +96,8 @@ class DoseRows:
     noise_N: Floats
     b_DB: Floats
 
-    def products(self) -> tuple[Floats, Floats]:
-        """Per fold the weighted normal equations T x P x P and T x P; arm by arm, as all rows of one share a b."""
+    def equations(self) -> NormalEquations:
+        """Weighted by each row's noise; made arm by arm, as all rows of one share a b."""
         folds, P = int(self.fold_N.max()) + 1, self.u_NJ.shape[1] * self.b_DB.shape[1]
         gram_TPP, side_TP = np.zeros((folds, P, P)), np.zeros((folds, P))
         for t in range(folds):
@@ -94,7 +106,7 @@ class DoseRows:
                 u, scaled = self.u_NJ[at], self.u_NJ[at] / self.noise_N[at, None]
                 gram_TPP[t] += np.kron(scaled.T @ u, np.outer(b_B, b_B))
                 side_TP[t] += np.kron(scaled.T @ self.left_N[at], b_B)
-        return gram_TPP, side_TP
+        return NormalEquations(gram_TPP, side_TP)
 
     def score(self, coef_P: Floats, t: int) -> float:
         """Log score of fold t, up to a constant."""
@@ -103,8 +115,15 @@ class DoseRows:
         return float(-0.5 * (((self.left_N[at] - said_N) ** 2 - self.left_N[at] ** 2) / self.noise_N[at]).sum())
 
 
-def basis(depth_D: Floats, tried_D: Floats) -> tuple[Floats, Floats]:
-    """b_DB: the line, and the bends' loadings given the tried depths; left_D: variance those depths leave open.
+class DepthBasis(NamedTuple):
+    """`b_DB`: the line, and the bends' loadings given the tried depths. `left_D`: variance those depths leave open."""
+
+    b_DB: Floats
+    left_D: Floats
+
+
+def basis(depth_D: Floats, tried_D: Floats) -> DepthBasis:
+    """Columns of depths, as shares of the deepest tried one.
 
     A bend is a Wiener process that starts at depth 0: straight between tried depths on average, level beyond them.
     """
@@ -112,11 +131,19 @@ def basis(depth_D: Floats, tried_D: Floats) -> tuple[Floats, Floats]:
     root_KK = np.linalg.cholesky(np.minimum(t_K[:, None], t_K))
     load_DK = np.linalg.solve(root_KK, np.minimum(t_D[:, None], t_K).T).T
     left_D = np.maximum(t_D - (load_DK**2).sum(axis=1), 0.0)
-    return np.column_stack([t_D, load_DK]), np.where(left_D < 1e-9, 0.0, left_D)
+    return DepthBasis(np.column_stack([t_D, load_DK]), np.where(left_D < 1e-9, 0.0, left_D))
+
+
+class Posterior(NamedTuple):
+    """Mean and covariance of the coefficients, and the prior variance of each term's bends."""
+
+    coef_P: Floats
+    cov_PP: Floats
+    bend_J: Floats
 
 
 def posterior(gram_PP: Floats, side_P: Floats, group_J: Ints, keep_J: NDArray[np.bool_], columns: int) -> Posterior:
-    """Mean, covariance, and prior variance of bends per term, with precisions learned per group of line or bend."""
+    """The posterior with precisions learned per group of line or bend."""
     keep_P = np.repeat(keep_J, columns)
     gram, side = gram_PP[np.ix_(keep_P, keep_P)], side_P[keep_P]
     line_P = np.tile(np.arange(columns) == 0, int(keep_J.sum()))
@@ -142,7 +169,7 @@ def posterior(gram_PP: Floats, side_P: Floats, group_J: Ints, keep_J: NDArray[np
     coef_P, cov_PP = np.zeros(P), np.zeros((P, P))
     coef_P[keep_P], cov_PP[np.ix_(keep_P, keep_P)] = mean, cov
     bend_J[keep_J] = 1 / alpha_G[2 * group_J[keep_J] + 1]
-    return coef_P, cov_PP, bend_J
+    return Posterior(coef_P, cov_PP, bend_J)
 
 
 def shaped(known_NK: Floats, tried_D: Floats, depth_D: Floats, shape: str) -> Floats:
@@ -239,8 +266,15 @@ class Base:
         return np.column_stack([line_N, booster(self.trees[t]).predict(x_NF, num_threads=1)])
 
 
-def fit_base(x_NF: Floats, y_N: Floats, fold_N: Ints, seed: int) -> tuple[Base, Floats]:
-    """The base model, and base_N of the training rows each by the models that did not see it.
+class FittedBase(NamedTuple):
+    """The base model, and base_N of the training rows each by the models that did not see it."""
+
+    model: Base
+    base_N: Floats
+
+
+def fit_base(x_NF: Floats, y_N: Floats, fold_N: Ints, seed: int) -> FittedBase:
+    """A generalised linear model and boosted trees for each fold, and their blend.
 
     The blend has non-negative weights that minimise the out-of-fold error, relative to the mean for counts.
     """
@@ -256,13 +290,13 @@ def fit_base(x_NF: Floats, y_N: Floats, fold_N: Ints, seed: int) -> tuple[Base, 
     floor = 0.01 * float(np.abs(y_N).mean()) + 1e-12
     weight_N = 1 / np.sqrt(np.maximum(each_NC.mean(axis=1), floor)) if counts else np.ones(len(y_N))
     blend, _ = scipy.optimize.nnls(each_NC * weight_N[:, None], y_N * weight_N)
-    return Base(scale, counts, top, coef, trees, blend), each_NC @ blend
+    return FittedBase(Base(scale, counts, top, coef, trees, blend), each_NC @ blend)
 
 
 def variance(base_N: Floats, y_N: Floats, z_NZ: Floats, counts: bool) -> Floats:
-    """How noisy each customer's outcome is around his base: a + b base + c base^2 for counts, else log-linear in z."""
+    """How noisy customers' outcomes are around their base: a + b base + c base^2 for counts, else log-linear in z."""
     square_N = (y_N - base_N) ** 2
-    square_N = np.minimum(square_N, np.quantile(square_N, 0.999))  # one whale must not set the scale
+    square_N = np.minimum(square_N, np.quantile(square_N, 0.999))  # one large amount must not set the scale
     mean = float(square_N.mean()) + 1e-12
     if not counts:
         fitted_N = np.exp(np.clip(_ones(z_NZ) @ _glm(_ones(z_NZ), square_N / mean, True), -2, 2))
@@ -414,7 +448,7 @@ class DoseModel:
         depth_D = self._asked(depths)
         gain_ND, se_ND = self._moments(self._terms(features), depth_D)
         if self.shape != "free":
-            known_NK, _ = self._moments(self._terms(features), self.depth_D[1:])
+            known_NK = self._moments(self._terms(features), self.depth_D[1:]).mean_ND
             gain_ND = shaped(known_NK, self.depth_D, depth_D, self.shape)
         return DoseCurve(depth_D, gain_ND, se_ND, self.level)
 
@@ -453,7 +487,7 @@ class DoseModel:
         bound_ND = np.zeros_like(net_ND)
         slope_DB = np.vstack([np.zeros(self._basis(tried_K).shape[1]), worth_K[:, None] * self._basis(tried_K)])
         for d in range(len(slope_DB)):
-            _, se_N1 = self._spread(u_NJ, (slope_DB[d] - slope_DB[fixed])[None])
+            se_N1 = self._spread(u_NJ, (slope_DB[d] - slope_DB[fixed])[None]).sd_ND
             bound_ND[:, d] = net_ND[:, d] - net_ND[:, fixed] - self.caution * se_N1[:, 0]
         better_ND = np.where(bound_ND > 0, net_ND, -np.inf)
         pick_N = np.where((bound_ND > 0).any(axis=1), better_ND.argmax(axis=1), fixed)
@@ -476,7 +510,7 @@ class DoseModel:
             (pl.col("gain") / pl.col("se").clip(1e-300)).abs(), "term", "how", descending=[True, False, False]
         )
 
-    def to_parts(self) -> tuple[Arrays, dict[str, Any]]:
+    def to_parts(self) -> ModelParts:
         """Arrays for a tensor file and a JSON manifest."""
         return to_parts(self)
 
@@ -501,18 +535,18 @@ class DoseModel:
         return self.terms.columns(self.base.scale.columns(x_NF), self.base.predict(x_NF))
 
     def _basis(self, depth_D: Floats) -> Floats:
-        return basis(depth_D, self.depth_D)[0]
+        return basis(depth_D, self.depth_D).b_DB
 
-    def _moments(self, u_NJ: Floats, depth_D: Floats) -> tuple[Floats, Floats]:
+    def _moments(self, u_NJ: Floats, depth_D: Floats) -> "_Moments":
         """Gain and standard error, with what depths never tried may hold on top."""
         b_DB, left_D = basis(depth_D, self.depth_D)
         gain_ND, se_ND = self._spread(u_NJ, b_DB)
         bend_N = np.square(u_NJ) @ (self.weight_C @ self.bend_CJ)
         slope_N = u_NJ @ (self.weight_C @ self.coef_CP).reshape(u_NJ.shape[1], -1)[:, 0]
         bend_N = np.maximum(bend_N, (BEND * slope_N) ** 2)
-        return gain_ND, np.sqrt(se_ND**2 + bend_N[:, None] * left_D)
+        return _Moments(gain_ND, np.sqrt(se_ND**2 + bend_N[:, None] * left_D))
 
-    def _spread(self, u_NJ: Floats, b_DB: Floats) -> tuple[Floats, Floats]:
+    def _spread(self, u_NJ: Floats, b_DB: Floats) -> "_Moments":
         """Mean and standard deviation of the mixture of forms."""
         (terms, columns), mean_ND, square_ND = (u_NJ.shape[1], b_DB.shape[1]), 0.0, 0.0
         for weight, coef_P, cov_PP in zip(self.weight_C, self.coef_CP, self.cov_CPP, strict=True):
@@ -523,13 +557,20 @@ class DoseModel:
             v_ND = np.stack([((u_NJ @ cov_JJ) * u_NJ).sum(axis=1) for cov_JJ in cov_DJJ], axis=1)
             mean_ND = mean_ND + weight * g_ND
             square_ND = square_ND + weight * (g_ND**2 + v_ND)
-        return np.asarray(mean_ND), np.sqrt(np.maximum(square_ND - np.square(mean_ND), 0.0))
+        return _Moments(np.asarray(mean_ND), np.sqrt(np.maximum(square_ND - np.square(mean_ND), 0.0)))
+
+
+class _Moments(NamedTuple):
+    """Mean and standard deviation of what is believed of a gain."""
+
+    mean_ND: Floats
+    sd_ND: Floats
 
 
 def fit_dose(
     features: Features, depth_N: ArrayLike, outcome_N: ArrayLike, *, settings: DoseSettings = DEFAULTS
 ) -> DoseModel:
-    """Learn gain(customer, depth) from depths drawn by lot (0: control), the same chances for everybody.
+    """Learn gain(customer, depth) from randomised depths (0: control), each with the same probability for everybody.
 
     outcome = base(x) + sum over terms j of u_j(x) f_j(depth) + noise, f_j being a line through 0 plus a Wiener
     process. Residuals of the cross-fitted base are regressed on centred depth columns (Robinson 1988; Nie & Wager
@@ -548,12 +589,12 @@ def fit_dose(
     noise_N *= float(((y_N - base_N) ** 2 / noise_N).mean())
     terms = _terms_of(base, base_N, base.scale.names(tuple(encoder.names)))
     share_D = np.bincount(arm_N) / len(arm_N)
-    b_DB = basis(depth_D, depth_D)[0]
+    b_DB = basis(depth_D, depth_D).b_DB
     rows = DoseRows(terms.columns(z_NZ, base_N), arm_N, fold_N, y_N - base_N, noise_N, b_DB - share_D @ b_DB)
-    found, weight_C = _forms(rows, terms, settings)
-    coef_CP, cov_CPP, bend_CJ = (np.stack(each) for each in zip(*found, strict=True))
+    forms = _forms(rows, terms, settings)
+    coef_CP, cov_CPP, bend_CJ = (np.stack(each) for each in zip(*forms.posteriors, strict=True))
     kept = (settings.shape, settings.caution, settings.beyond)
-    return DoseModel(encoder, base, terms, depth_D, weight_C, coef_CP, cov_CPP, bend_CJ, _record(rows), *kept)
+    return DoseModel(encoder, base, terms, depth_D, forms.weight_C, coef_CP, cov_CPP, bend_CJ, _record(rows), *kept)
 
 
 def _terms_of(base: Base, base_N: Floats, names: tuple[str, ...]) -> Terms:
@@ -562,7 +603,14 @@ def _terms_of(base: Base, base_N: Floats, names: tuple[str, ...]) -> Terms:
     return Terms(names, mean, float(score_N.mean()), float(score_N.std()) or 1.0, base.counts)
 
 
-def _check(x_NF: Floats, depth_N: Floats, y_N: Floats, settings: DoseSettings) -> tuple[Floats, Ints]:
+class _Tried(NamedTuple):
+    """The depths that were tried, 0 included and rising, and the place of each customer's among them."""
+
+    depth_D: Floats
+    arm_N: Ints
+
+
+def _check(x_NF: Floats, depth_N: Floats, y_N: Floats, settings: DoseSettings) -> _Tried:
     if not len(x_NF) == len(depth_N) == len(y_N):
         raise InputError(f"dose: {len(x_NF)} customers, {len(depth_N)} depths, {len(y_N)} outcomes; one for each")
     depth_D, arm_N, count_D = np.unique(depth_N, return_inverse=True, return_counts=True)
@@ -575,7 +623,7 @@ def _check(x_NF: Floats, depth_N: Floats, y_N: Floats, settings: DoseSettings) -
         raise SupportError(f"depth {few:g}: {count_D.min()} customers; {settings.min_rows} are needed at every depth")
     if np.ptp(y_N) == 0:
         raise SupportError(f"outcome: {y_N[0]:g} for everybody; nothing can be learned from it")
-    return depth_D, arm_N.astype(np.int64)
+    return _Tried(depth_D, arm_N.astype(np.int64))
 
 
 def _record(rows: DoseRows) -> Record:
@@ -586,18 +634,24 @@ def _record(rows: DoseRows) -> Record:
     return Record(rows_D, psi_NK.mean(axis=0), psi_NK.std(axis=0) / np.sqrt(total))
 
 
-def _forms(rows: DoseRows, terms: Terms, settings: DoseSettings) -> tuple[list[Posterior], Floats]:
+class _Forms(NamedTuple):
     """The posterior of each form on all rows, and its weight by the log score of rows that it did not see."""
+
+    posteriors: list[Posterior]
+    weight_C: Floats
+
+
+def _forms(rows: DoseRows, terms: Terms, settings: DoseSettings) -> _Forms:
     # one curve for all is the mean gain of all, so every row counts alike: quiet rows may gain less than others
     even = replace(rows, noise_N=np.full(len(rows.noise_N), np.square(rows.left_N).mean()))
     found, score_C = [], np.zeros(len(FORMS))
     for c, (richest, source) in enumerate(((0, even), (1, rows), (3, rows))):
-        gram_TPP, side_TP = source.products()
+        gram_TPP, side_TP = source.equations()
         gram_PP, side_P = gram_TPP.sum(axis=0), side_TP.sum(axis=0)
         kept = (terms.group_J, terms.group_J <= richest, rows.b_DB.shape[1])
         found.append(posterior(gram_PP, side_P, *kept))
         for t in range(settings.folds):
-            coef_P, _, _ = posterior(gram_PP - gram_TPP[t], side_P - side_TP[t], *kept)
-            score_C[c] += rows.score(coef_P, t)
+            unseen = posterior(gram_PP - gram_TPP[t], side_P - side_TP[t], *kept)
+            score_C[c] += rows.score(unseen.coef_P, t)
     weight_C = np.exp(TEMPER * (score_C - settings.simpler * np.arange(len(FORMS)) - score_C.max()))
-    return found, weight_C / weight_C.sum()
+    return _Forms(found, weight_C / weight_C.sum())

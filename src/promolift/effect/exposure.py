@@ -126,7 +126,7 @@ from coupons semi join (
 
 KNOWN = "select campaign_id, customer_id from targets semi join narrow using (campaign_id)"
 
-# `materialized` keeps the engine from pairing all lines of a customer with all his campaigns first: 100 times slower
+# `materialized` keeps the engine from pairing all lines of a customer with all their campaigns first: 100 times slower
 COVERED = """
 with bought as materialized (
     select n.campaign_id, l.customer_id, n.coupon_id, l.order_id, l.ts_ms, l.couponed
@@ -156,7 +156,7 @@ left join met on met.campaign_id = t.campaign_id and met.customer_id = t.custome
 group by all
 """
 
-TOLD = """
+TOLD_US = """
 select customer_id, bool_or(coalesce(name, sex, age, occupation, income) is not null) as told_us
 from customers group by all
 """
@@ -235,7 +235,7 @@ def _features(
         "earlier_expected",
         "earlier_coupons_expected",
     ]
-    told = pl.col("told_us") if history.customers is None else pl.col("told_us").fill_null(False)
+    known = pl.col("told_us") if history.customers is None else pl.col("told_us").fill_null(False)
     frame = (
         rows.with_columns(history_weeks=((pl.col("start_ms") - since_ms) / WEEK_MS).clip(0))
         .with_columns(
@@ -244,9 +244,9 @@ def _features(
         )
         .join(_habits(lines, moments, settings), on=moment, how="left")
         .join(_earlier(history.exposures, history.redemptions, moments), on=moment, how="left")
-        .join(_told(history.customers), on="customer_id", how="left")
+        .join(_told_us(history.customers), on="customer_id", how="left")
         .join(_covered(lines, targets, coupons, history.products, settings), on=key, how="left")
-        .with_columns(pl.col(counts).fill_null(0), told)
+        .with_columns(pl.col(counts).fill_null(0), known)
     )
     return EXPOSURE_FEATURES.conform(frame).sort(key)
 
@@ -288,10 +288,10 @@ def _earlier(exposures: Relation, redemptions: Relation, moments: Relation) -> p
     return fetch(exposures.query("exposures", EARLIER))
 
 
-def _told(customers: Relation | None) -> pl.DataFrame:
+def _told_us(customers: Relation | None) -> pl.DataFrame:
     if customers is None:
         return pl.DataFrame(schema={"customer_id": pl.String, "told_us": pl.Boolean})
-    return fetch(customers.query("customers", TOLD))
+    return fetch(customers.query("customers", TOLD_US))
 
 
 def _covered(
@@ -368,5 +368,5 @@ def judge_targeting(sums: pl.DataFrame, weeks: int = 8) -> TargetingCheck:
     if not wide.height or not sizes[2]:
         return TargetingCheck(None, wide.height, weeks, "there is nobody to compare the targeted customers with")
     ratio = float(sizes[0] / sizes[1] / (sizes[2] / sizes[3]))
-    told = f"the targeted had spent {ratio:.1f} times as much in the {weeks} weeks before as the others"
-    return TargetingCheck(ratio, wide.height, weeks, None if abs(ratio - 1) <= ALIKE else told)
+    refusal = f"the targeted had spent {ratio:.1f} times as much in the {weeks} weeks before as the others"
+    return TargetingCheck(ratio, wide.height, weeks, None if abs(ratio - 1) <= ALIKE else refusal)

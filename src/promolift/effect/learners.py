@@ -4,8 +4,9 @@ The answers all else must beat: in proportion, by response, by segment. Then the
 targets use outcomes predicted by models that did not see them. Legend: N customers, F features, K treatments, A arms.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -94,6 +95,13 @@ def _base(mu_NA: Floats, family: Family) -> Floats:
     return link(mu_NA.mean(axis=1), family)
 
 
+class _Border(NamedTuple):
+    """A feature and a value that may divide customers."""
+
+    feature: int
+    cut: float
+
+
 def fit_segment(trial: TrialArrays, nuisance: Nuisance) -> BySegment:
     """The split with the largest chi-square of the difference in scores, of all features and quantiles."""
     best = (-1.0, 0, np.inf)
@@ -115,13 +123,11 @@ def _line(mu_NA: Floats) -> Floats:
     return np.column_stack([np.ones(len(mu_NA)), mu_NA.mean(axis=1)])
 
 
-def _borders(x_NF: Floats) -> list[tuple[int, float]]:
-    found = []
+def _borders(x_NF: Floats) -> Iterator[_Border]:
     for f in range(x_NF.shape[1]):
         known = x_NF[~np.isnan(x_NF[:, f]), f]
         if known.size:
-            found += [(f, float(cut)) for cut in np.unique(np.quantile(known, CUTS, method="lower"))]
-    return found
+            yield from (_Border(f, float(cut)) for cut in np.unique(np.quantile(known, CUTS, method="lower")))
 
 
 def _beyond(values_N: Floats, cut: float) -> np.ndarray:

@@ -6,7 +6,7 @@ predictor z'(sum of modifiers m of arm a of coef_m): modifier 0 holds for everyb
 
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import scipy
@@ -16,7 +16,7 @@ from promolift.effect.trial import Floats, Ints, TrialArrays, chunks
 
 Family = Literal["binary", "count", "real"]
 KNOTS = (0.1, 0.3, 0.5, 0.7, 0.9)  # quantiles at which the slope of a number with many values may change
-CLIP = (0.005, 0.995)  # numbers are winsorised here: one whale must not carry a slope
+CLIP = (0.005, 0.995)  # numbers are winsorised here: one large amount must not carry a slope
 COLUMNS = 140  # wider data get fewer knots, then only the columns most tied to the outcome: costs grow as the cube
 SCREENED = 50_000  # rows that decide which columns those are
 NEWTON, EVIDENCE = 6, 25
@@ -48,9 +48,16 @@ class Basis:
         return z
 
 
+class _Column(NamedTuple):
+    """A column of the basis: a feature, and its knot as in `Basis.knot_P`."""
+
+    feature: int
+    knot: float
+
+
 def basis_of(x_NF: Floats) -> Basis:
     """Learn the columns from training rows; constant columns are dropped."""
-    found: list[tuple[int, float]] = []
+    found: list[_Column] = []
     features = x_NF.shape[1]
     low, high, fill = np.zeros(features), np.zeros(features), np.zeros(features)
     for f in range(features):
@@ -62,35 +69,29 @@ def basis_of(x_NF: Floats) -> Basis:
         clipped = np.clip(known, low[f], high[f])
         many = len(np.unique(clipped)) > 8
         knots = sorted({float(q) for q in np.quantile(clipped, KNOTS)} - {low[f], high[f]}) if many else []
-        found += [(f, np.nan), *((f, k) for k in knots)]
+        found += [_Column(f, k) for k in (np.nan, *knots)]
         if known.size < len(x_NF):
-            found.append((f, np.inf))
+            found.append(_Column(f, np.inf))
     found = _thinned(found)
     source, knot = np.array([f for f, _ in found], dtype=np.int64), np.array([k for _, k in found])
     plain = Basis(source, knot, low, high, fill, np.zeros(len(found)), np.ones(len(found)))
-    mean, scale = _moments(plain, x_NF)
+    rows, parts = max(len(x_NF), 1), chunks(len(x_NF))
+    mean = np.sum([plain.columns(x_NF[part])[:, 1:].sum(axis=0) for part in parts], axis=0) / rows
+    squares = [((plain.columns(x_NF[part])[:, 1:] - mean) ** 2).sum(axis=0) for part in parts]
+    scale = np.sqrt(np.sum(squares, axis=0) / rows)
     keep = scale > 1e-9
     return Basis(source[keep], knot[keep], low, high, fill, mean[keep], scale[keep])
 
 
-def _moments(plain: Basis, x_NF: Floats) -> tuple[Floats, Floats]:
-    """Mean and standard deviation of each column."""
-    rows = max(len(x_NF), 1)
-    sums = [plain.columns(x_NF[part])[:, 1:].sum(axis=0) for part in chunks(len(x_NF))]
-    mean = np.sum(sums, axis=0) / rows
-    squares = [((plain.columns(x_NF[part])[:, 1:] - mean) ** 2).sum(axis=0) for part in chunks(len(x_NF))]
-    return mean, np.sqrt(np.sum(squares, axis=0) / rows)
-
-
-def _thinned(found: list[tuple[int, float]]) -> list[tuple[int, float]]:
+def _thinned(found: list[_Column]) -> list[_Column]:
     """All columns if there are no more than COLUMNS; else those with three knots a feature, or one, or none."""
     for step in (1, 2, 4):
         if len(found) <= COLUMNS:
             break
         found = [
-            (f, knot)
-            for f, group in groupby(found, key=lambda column: column[0])
-            for knot in _fewer([knot for _, knot in group], step)
+            _Column(f, knot)
+            for f, group in groupby(found, key=lambda column: column.feature)
+            for knot in _fewer([column.knot for column in group], step)
         ]
     return found
 
@@ -198,7 +199,14 @@ def fit_linear(trial: TrialArrays, outcome_N: Floats, *, family: Family, sparse:
     return Linear(basis, beta.reshape(group_MP.shape), family, trial.arms)
 
 
-def shrink(gram: Floats, pull: Floats, group_P: Ints, variance: Floats) -> tuple[Floats, Floats]:
+class Shrunk(NamedTuple):
+    """Coefficients, and the prior variance of each group of them."""
+
+    coef_P: Floats
+    variance_G: Floats
+
+
+def shrink(gram: Floats, pull: Floats, group_P: Ints, variance: Floats) -> Shrunk:
     """argmin of b'Gb/2 - pull'b + sum of b_p^2 / (2 variance of p's group), and the variances of highest evidence.
 
     Group -1 is free, group -2 is held at 0.
@@ -223,7 +231,7 @@ def shrink(gram: Floats, pull: Floats, group_P: Ints, variance: Floats) -> tuple
             break
     full = np.zeros(len(group_P))
     full[live] = beta
-    return full, variance
+    return Shrunk(full, variance)
 
 
 def _groups(basis: Basis, mods: int, sparse: bool) -> Ints:
@@ -242,10 +250,16 @@ def _groups(basis: Basis, mods: int, sparse: bool) -> Ints:
     return group
 
 
-def _quadratic(
-    z_NP: Floats, arm_N: Ints, y_N: Floats, m_AM: Floats, coef_MP: Floats, family: Family
-) -> tuple[Floats, Floats, float]:
-    """Second-order expansion of the log likelihood at `coef_MP`: (G, G beta + score, dispersion).
+class _Quadratic(NamedTuple):
+    """Second-order expansion of a log likelihood: G, G beta + score, and the dispersion."""
+
+    gram: Floats
+    pull: Floats
+    spread: float
+
+
+def _quadratic(z_NP: Floats, arm_N: Ints, y_N: Floats, m_AM: Floats, coef_MP: Floats, family: Family) -> _Quadratic:
+    """The expansion at `coef_MP`.
 
     Rows of one arm share their modifiers, so G is a sum of Kronecker products: one small Gram matrix for each arm.
     """
@@ -259,7 +273,7 @@ def _quadratic(
         score += np.kron(m, z.T @ (y - mu))
         pearson += float(((y - mu) ** 2 / v).sum())
     spread = 1.0 if family == "binary" else max(pearson / max(len(y_N) - 1, 1), 1e-12)
-    return gram, gram @ coef_MP.ravel() + score, spread
+    return _Quadratic(gram, gram @ coef_MP.ravel() + score, spread)
 
 
 def link(mean: Floats, family: Family) -> Floats:
@@ -299,5 +313,5 @@ def fit_additive(trial: TrialArrays, psi_NK: NDArray[np.float64]) -> Additive:
     gram = np.kron((m_KM / noise_K[:, None]).T @ m_KM, gram_PP)
     pull = ((m_KM / noise_K[:, None]).T @ (psi_NK.T @ z_NP)).ravel()
     start = np.full(int(group_MP.max(initial=0)) + 1, 0.01 * float(noise_K.mean()))
-    beta, _ = shrink(gram, pull, group_MP.ravel(), start)
+    beta = shrink(gram, pull, group_MP.ravel(), start).coef_P
     return Additive(basis, m_KM @ beta.reshape(group_MP.shape))

@@ -6,7 +6,7 @@ see them.
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 TREES, PATIENCE = 300, 15
 WINSOR = 0.999  # amounts above this quantile of the non-zero ones are cut, in the nuisance models only
 OBJECTIVE = {"binary": "binary", "count": "poisson", "real": "regression"}
-LEAST_CHANCE = 0.01  # an estimated chance below this is set to it: no weight above 100
+LEAST_PROPENSITY = 0.01  # an estimated propensity below this is set to it: no weight above 100
 PARTS = ((10_000, 5), (50_000, 3))  # below such a weight of rows, so many parts; else 2: more rows need fewer refits
 WIDE = 40  # with more encoded features, rows weigh in proportion more
 
@@ -146,14 +146,15 @@ class Nuisance:
 
 def fit_nuisance(trial: TrialArrays) -> Nuisance:
     """The response models of all parts and the scores that follow from them."""
-    part_N, parts = parts_of(trial)
-    response = respond(trial, part_N, parts)
+    part_N, parts = parted = parts_of(trial)
+    response = respond(trial, parted)
     mu_NA = response.each(trial.x_NF)[part_N, np.arange(len(part_N))]
     return Nuisance(response, mu_NA, scores(trial, mu_NA), part_N, parts)
 
 
-def respond(trial: TrialArrays, part_N: Ints, parts: int) -> Response:
+def respond(trial: TrialArrays, parted: "Parted") -> Response:
     """Response models, each fitted without one part."""
+    part_N, parts = parted
     family = family_of(trial.outcome_N)
     y_N = winsorised(trial.outcome_N) if family != "binary" else trial.outcome_N
     linear = tuple(
@@ -169,25 +170,31 @@ def respond(trial: TrialArrays, part_N: Ints, parts: int) -> Response:
 
 
 def estimate_propensity(x_NF: Floats, arm_N: Ints, key_N: NDArray[np.uint64]) -> Floats:
-    """Each arm's chance given the features, cross-fitted: a response model of "is in this arm", never below 1 %."""
+    """Each arm's propensity given the features, cross-fitted: a response model of "is in this arm", never below 1 %."""
     arms = int(arm_N.max()) + 1
-    chances = []
+    found = []
     for a in range(1, arms):
         everyone = np.zeros(len(arm_N), dtype=np.int64)
         trial = TrialArrays(x_NF, everyone, (arm_N == a).astype(np.float64), np.ones((len(arm_N), 1)), key_N, ())
-        part_N, parts = parts_of(trial)
-        response = respond(trial, part_N, parts)
-        chances.append(response.each(x_NF)[part_N, np.arange(len(part_N)), 0])
-    treated_NK = np.stack(chances, axis=1)
+        parted = parts_of(trial)
+        found.append(respond(trial, parted).each(x_NF)[parted.part_N, np.arange(len(arm_N)), 0])
+    treated_NK = np.stack(found, axis=1)
     prob_NA = np.column_stack([1 - treated_NK.sum(axis=1), treated_NK])
-    bounded = np.clip(prob_NA, LEAST_CHANCE, None)
+    bounded = np.clip(prob_NA, LEAST_PROPENSITY, None)
     return np.asarray(bounded / bounded.sum(axis=1, keepdims=True))
 
 
-def parts_of(trial: TrialArrays) -> tuple[Ints, int]:
-    """Which part each row is in, by its key, and how many there are."""
+class Parted(NamedTuple):
+    """Which part each row is in, and how many parts there are."""
+
+    part_N: Ints
+    parts: int
+
+
+def parts_of(trial: TrialArrays) -> Parted:
+    """Parts by the rows' keys."""
     parts = next((parts for weight, parts in PARTS if weight_of(trial) < weight), 2)
-    return ((trial.key_N >> np.uint64(40)) % np.uint64(parts)).astype(np.int64), parts
+    return Parted(((trial.key_N >> np.uint64(40)) % np.uint64(parts)).astype(np.int64), parts)
 
 
 def weight_of(trial: TrialArrays) -> float:

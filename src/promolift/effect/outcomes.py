@@ -20,18 +20,6 @@ from promolift.tables import Z95
 LEAST = 50  # customers of an arm
 
 
-@dataclass(frozen=True)
-class _Scores:
-    """score_NAM, whose mean is the mean of outcome m had all been in arm a."""
-
-    score_NAM: Floats
-
-    def effect(self, a: int, m: int) -> tuple[float, float, float]:
-        """Effect of an arm over control, its standard error, and the control mean."""
-        part_N = self.score_NAM[:, a, m] - self.score_NAM[:, 0, m]
-        return float(part_N.mean()), _error(part_N), float(self.score_NAM[:, 0, m].mean())
-
-
 def average_effects(trial: TrialArrays, outcomes: Mapping[str, ArrayLike], level: Level) -> pl.DataFrame:
     """One row per outcome and arm: outcome, arm, control_mean, effect, se, low, high, p, p_holm, n, level.
 
@@ -39,16 +27,20 @@ def average_effects(trial: TrialArrays, outcomes: Mapping[str, ArrayLike], level
     Intervals are 95 % each; `p_holm` is adjusted for all rows being looked at together (Holm 1979). `level` is the one
     earned in `diagnose`. Costs are outcomes like any other. Raises SupportError if an arm has fewer than 50 customers.
     """
-    names, y_NM = _outcomes(trial, outcomes)
-    found, n = _scores(trial, y_NM), len(trial.arm_N)
-    rows = [(name, a, *_row(*found.effect(a, m))) for m, name in enumerate(names) for a in range(1, trial.arms)]
-    columns = ["outcome", "arm", "control_mean", "effect", "se", "low", "high", "p"]
-    frame = pl.DataFrame(rows, schema=columns, orient="row")
+    checked = _checked(trial, outcomes)
+    score_NAM = _scores(trial, np.column_stack(list(checked.values())))
+    frame = pl.DataFrame(
+        [
+            {"outcome": name, "arm": a, **_effect(score_NAM[:, a, m], score_NAM[:, 0, m])}
+            for m, name in enumerate(checked)
+            for a in range(1, trial.arms)
+        ]
+    )
     adjusted = pl.Series("p_holm", holm(frame["p"].to_numpy()))
-    return frame.with_columns(adjusted, n=pl.lit(n), level=pl.lit(level))
+    return frame.with_columns(adjusted, n=pl.lit(len(trial.arm_N)), level=pl.lit(level))
 
 
-def _outcomes(trial: TrialArrays, outcomes: Mapping[str, ArrayLike]) -> tuple[list[str], Floats]:
+def _checked(trial: TrialArrays, outcomes: Mapping[str, ArrayLike]) -> dict[str, Floats]:
     found = {name: numbers(values, name) for name, values in outcomes.items()}
     short = {name: len(values) for name, values in found.items() if len(values) != len(trial.arm_N)}
     if short or not found:
@@ -56,11 +48,14 @@ def _outcomes(trial: TrialArrays, outcomes: Mapping[str, ArrayLike]) -> tuple[li
     counts = np.bincount(trial.arm_N, minlength=trial.arms)
     if counts.min() < LEAST:
         raise SupportError(f"outcomes: arm {counts.argmin()} has {counts.min()} customers; at least {LEAST} are needed")
-    return list(found), np.column_stack(list(found.values()))
+    return found
 
 
-def _scores(trial: TrialArrays, y_NM: Floats) -> _Scores:
-    """Augmented inverse propensity scores (Robins, Rotnitzky & Zhao 1994); each half is predicted by the other."""
+def _scores(trial: TrialArrays, y_NM: Floats) -> Floats:
+    """score_NAM, whose mean is the mean of outcome m had all been in arm a.
+
+    Augmented inverse propensity scores (Robins, Rotnitzky & Zhao 1994); each half is predicted by the other.
+    """
     basis = basis_of(trial.x_NF)
     half_N = ((trial.key_N >> np.uint64(40)) % np.uint64(2)).astype(np.int64)
     coef_HAPM = _halves(basis, trial, half_N, y_NM)
@@ -73,7 +68,7 @@ def _scores(trial: TrialArrays, y_NM: Floats) -> _Scores:
         mine = trial.arm_N == a
         left_NM = y_NM[mine] - score_NAM[mine, a]
         score_NAM[mine, a] += left_NM / trial.prob_NA[mine, a][:, None]
-    return _Scores(score_NAM)
+    return score_NAM
 
 
 def _halves(basis: Basis, trial: TrialArrays, half_N: Ints, y_NM: Floats) -> Floats:
@@ -97,13 +92,13 @@ def _ridge(gram_PP: Floats, pull_PM: Floats) -> Floats:
     return np.asarray(np.linalg.solve(gram_PP + np.diag(penalty), pull_PM))
 
 
-def _error(part_N: Floats) -> float:
-    return float(part_N.std(ddof=1) / np.sqrt(len(part_N)))
-
-
-def _row(effect: float, se: float, control: float) -> tuple[float, ...]:
+def _effect(score_N: Floats, control_N: Floats) -> dict[str, float]:
+    """Effect of an arm over control on one outcome."""
+    part_N = score_N - control_N
+    effect, se = float(part_N.mean()), float(part_N.std(ddof=1) / np.sqrt(len(part_N)))
     p = float(2 * scipy.stats.norm.sf(abs(effect) / se)) if se > 0 else float(effect == 0)
-    return control, effect, se, effect - Z95 * se, effect + Z95 * se, p
+    limits = {"low": effect - Z95 * se, "high": effect + Z95 * se}
+    return {"control_mean": float(control_N.mean()), "effect": effect, "se": se, **limits, "p": p}
 
 
 @dataclass(frozen=True)

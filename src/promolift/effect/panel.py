@@ -1,4 +1,4 @@
-"""Events in, one row per customer, target and week out: what was bought, and how deep his usual products were cut.
+"""Events in, one row per customer, target and week out: what was bought, and how deep their usual products were cut.
 
 A week is counted back from `asof_ms` (0 is the last one). Targets are the things an offer covers (tables.TARGET).
 """
@@ -128,15 +128,15 @@ def panel(
 ) -> DuckDBPyRelation:
     """The response panel of one shard of customers.
 
-    `depth` of a customer, target and week is what the products he usually buys were cut that week. Each product's depth
-    is taken from the OTHER customers' lines (his own purchase must not tell his own price) and weighted by his spend on
-    it in the `weeks` BEFORE the response period; depths are averaged as exp(curvature * depth), since a deep cut on one
-    product moves more than half the cut on two. Few past lines tell little of what he usually buys, so his mean is
-    shrunk towards that of the whole market: (n * own + prior_lines * market) / (n + prior_lines), without which the
-    error in his mix would flatten the response (regression calibration, Carroll et al. 2006). A week counts where at
-    least `min_known` of his usual spend has a known depth. `lag` is the mean depth of the 4 weeks before, `lead` that
-    of the 3rd to 6th week after, null where unknown. Pairs need 2 purchases in the period and 8 known weeks. Columns:
-    customer_id, target, week, list_cents, depth, lag, lead.
+    `depth` of a customer, target and week is what the products they usually buy were cut that week. Each product's
+    depth is taken from the OTHER customers' lines (one's own purchase must not tell one's own price) and weighted by
+    the customer's spend on it in the `weeks` BEFORE the response period; depths are averaged as exp(curvature * depth),
+    since a deep cut on one product moves more than half the cut on two. Few past lines tell little of what a customer
+    usually buys, so their mean is shrunk towards that of the whole market: (n * own + prior_lines * market) / (n +
+    prior_lines), without which the error in their mix would flatten the response (regression calibration, Carroll et
+    al. 2006). A week counts where at least `min_known` of their usual spend has a known depth. `lag` is the mean depth
+    of the 4 weeks before, `lead` that of the 3rd to 6th week after, null where unknown. Pairs need 2 purchases in the
+    period and 8 known weeks. Columns: customer_id, target, week, list_cents, depth, lag, lead.
     """
     half = settings.weeks
     values = {

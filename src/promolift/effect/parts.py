@@ -4,7 +4,7 @@ Dataclasses, tuples, numbers, texts and arrays are what models are made of; equa
 """
 
 from dataclasses import fields, is_dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -13,10 +13,17 @@ from promolift.errors import InputError
 Arrays = dict[str, "np.ndarray[Any, Any]"]
 
 
-def to_parts(model: object) -> tuple[Arrays, dict[str, Any]]:
-    """Arrays by name, and a manifest that says where each belongs."""
+class ModelParts(NamedTuple):
+    """A model in the form it is saved in: arrays by name, and a manifest of plain JSON that says where each belongs."""
+
+    arrays: Arrays
+    manifest: dict[str, Any]
+
+
+def to_parts(model: object) -> ModelParts:
+    """The model as arrays and a manifest."""
     arrays: Arrays = {}
-    return arrays, {"format": 1, "model": _pack(model, arrays, {})}
+    return ModelParts(arrays, {"format": 1, "model": _pack(model, arrays, {})})
 
 
 def from_parts(arrays: Arrays, manifest: dict[str, Any], known: tuple[type, ...]) -> Any:

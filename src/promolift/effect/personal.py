@@ -1,19 +1,20 @@
-"""Purchases and shelf prices of past weeks in; how each customer himself answers a discount, and what offers add, out.
+"""Purchases and shelf prices of past weeks in; how each customer answers a discount, and what offers add, out.
 
-Legend: N customers, J pairs of a customer and a product he bought, P products, G groups (categories), W weeks, L depths
-on a grid, M cells, K offers.
+Legend: N customers, J pairs of a customer and a product they bought, P products, G groups (categories), W weeks, L
+depths on a grid, M cells, K offers.
 
-Units of product p that customer i buys in week w are Poisson with mean r_ip s_gw exp(b_i d_pw): his rate, the week's
-factor of the product's group (season, shelf-wide demand), and his response b_i to the depth d of the price cut that
-everybody sees. Given how much of p he bought in all, WHEN he bought it tells b_i and needs no r_ip (conditional
+Units of product p that customer i buys in week w are Poisson with mean r_ip s_gw exp(b_i d_pw): their rate, the week's
+factor of the product's group (season, shelf-wide demand), and their response b_i to the depth d of the price cut that
+everybody sees. Given how much of p they bought in all, WHEN they bought it tells b_i and needs no r_ip (conditional
 likelihood: McFadden 1974; Hausman, Hall & Griliches 1984). log b_i ~ N(mu, tau^2): demand never falls when a price
 does, and customers who bought little are drawn to the others. mu and tau by EM with Laplace's approximation
 (Tierney & Kadane 1986), s_gw as what the group sold over what it should have sold at these prices.
 
-Level `adjusted`: it rests on price cuts that are not timed by a customer's own need within his group and week.
+Level `adjusted`: it rests on price cuts that are not timed by a customer's own need within their group and week.
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import polars as pl
@@ -25,9 +26,17 @@ from promolift.settings import Settings
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
-Names = tuple[list[str], list[str], list[str], list[int]]  # customers, products, groups, weeks
 LINES = ("customer_id", "product_id", "week", "units")
 SHELF = ("product_id", "group", "week", "depth")
+
+
+class _Names(NamedTuple):
+    """What the axes N, P, G and W stand for, each in sorted order."""
+
+    customers: list[str]
+    products: list[str]
+    groups: list[str]
+    weeks: list[int]
 
 
 class PersonalSettings(Settings):
@@ -86,25 +95,32 @@ def fit_personal(
     price was ever cut.
     """
     knobs = settings or PersonalSettings()
-    products, weeks, customers = (
-        sorted(shelf["product_id"].unique()), sorted(shelf["week"].unique()), sorted(lines["customer_id"].unique()),
-    )  # fmt: skip
-    groups = sorted(shelf["group"].unique())
-    data = _read(lines, shelf, (customers, products, groups, weeks), knobs)
-    log_N = np.full(len(customers), np.log(knobs.start))
+    names = _Names(
+        sorted(lines["customer_id"].unique()),
+        *(sorted(shelf[column].unique()) for column in ("product_id", "group", "week")),
+    )
+    data = _read(lines, shelf, names, knobs)
+    log_N = np.full(len(names.customers), np.log(knobs.start))
     mean, spread = float(np.log(knobs.start)), 0.5
     for _ in range(knobs.rounds):
-        season_GW = _season(data, np.exp(log_N), len(groups))
+        season_GW = _season(data, np.exp(log_N), len(names.groups))
         expose_PL = _exposure(data, season_GW)
         for _ in range(knobs.steps):
             log_N, info_N = _newton(data, expose_PL, log_N, mean, spread)
         mean = float(log_N.mean())
         spread = float(np.sqrt(np.clip(np.mean((log_N - mean) ** 2 + 1 / info_N), 1e-4, 4.0)))
-    return _result(data, (customers, products, groups, weeks), log_N, info_N, (mean, spread))
+    return _result(data, names, log_N, info_N, mean, spread)
 
 
-def response_scale(mean_M: Floats, pull_M: Floats, units_M: Floats, block_M: Ints) -> tuple[float, float]:
-    """How much stronger than `pull_M` (response x depth) recent demand answers, and its standard error.
+class ResponseScale(NamedTuple):
+    """A factor on everybody's response, and its standard error."""
+
+    scale: float
+    se: float
+
+
+def response_scale(mean_M: Floats, pull_M: Floats, units_M: Floats, block_M: Ints) -> ResponseScale:
+    """How much stronger than `pull_M` (response x depth) recent demand answers.
 
     units ~ Poisson(f_block x mean x exp(scale x pull)), the blocks' factors (group x week) taken out by conditioning on
     each block's total; the error is widened by the dispersion found (quasi-likelihood, McCullagh & Nelder 1989).
@@ -126,10 +142,10 @@ def response_scale(mean_M: Floats, pull_M: Floats, units_M: Floats, block_M: Int
             break
     # a ratio of sums: single cells of almost no mean would decide a mean of ratios
     dispersion = float(np.sum((units_M - fitted) ** 2) / np.sum(fitted))
-    return scale, float(np.sqrt(max(1.0, dispersion) / info))
+    return ResponseScale(scale, float(np.sqrt(max(1.0, dispersion) / info)))
 
 
-def _read(lines: pl.DataFrame, shelf: pl.DataFrame, names: Names, knobs: PersonalSettings) -> _Data:
+def _read(lines: pl.DataFrame, shelf: pl.DataFrame, names: _Names, knobs: PersonalSettings) -> _Data:
     customers, products, groups, weeks = names
     _check(lines, shelf, len(products) * len(weeks))
     ordered = shelf.sort("product_id", "week")
@@ -199,8 +215,14 @@ def _exposure(data: _Data, season_GW: Floats) -> Floats:
     return np.stack([np.where(data.at_PW == k, season_PW, 0.0).sum(axis=1) for k in depths], axis=1)
 
 
-def _newton(data: _Data, expose_PL: Floats, log_N: Floats, mean: float, spread: float) -> tuple[Floats, Floats]:
-    """One step for everybody's log b, and the information it had."""
+class _Step(NamedTuple):
+    """Everybody's log b after a step, and the information that the step had."""
+
+    log_N: Floats
+    info_N: Floats
+
+
+def _newton(data: _Data, expose_PL: Floats, log_N: Floats, mean: float, spread: float) -> _Step:
     beta_N, size = np.exp(log_N), log_N.size
     weight_JL = expose_PL[data.what_J] * np.exp(beta_N[data.who_J][:, None] * data.depth_L)
     mass_J = np.maximum(weight_JL.sum(axis=1), 1e-300)
@@ -208,16 +230,10 @@ def _newton(data: _Data, expose_PL: Floats, log_N: Floats, mean: float, spread: 
     var_J = np.maximum(weight_JL @ data.depth_L**2 / mass_J - mean_J**2, 0.0)
     score = np.bincount(data.who_J, data.deep_J - data.units_J * mean_J, size) * beta_N - (log_N - mean) / spread**2
     info = np.bincount(data.who_J, data.units_J * var_J, size) * beta_N**2 + 1 / spread**2
-    return log_N + np.clip(score / info, -0.5, 0.5), info
+    return _Step(log_N + np.clip(score / info, -0.5, 0.5), info)
 
 
-def _result(
-    data: _Data,
-    names: Names,
-    log_N: Floats,
-    info_N: Floats,
-    population: tuple[float, float],
-) -> PersonalResponse:
+def _result(data: _Data, names: _Names, log_N: Floats, info_N: Floats, mean: float, spread: float) -> PersonalResponse:
     customers, products, groups, weeks = names
     beta_N, season_GW = np.exp(log_N), _season(data, np.exp(log_N), len(groups))
     expose_PL = _exposure(data, season_GW)
@@ -247,7 +263,8 @@ def _result(
                 "factor": season_GW.ravel(),
             }
         ),
-        *population,
+        mean,
+        spread,
     )
 
 

@@ -1,7 +1,7 @@
-"""Exposure features and outcomes in; the chance that a targeted customer redeems a coupon of a campaign out.
+"""Exposure features and outcomes in; the probability that a targeted customer redeems a coupon of a campaign out.
 
 A PREDICTION, not an effect: it says who redeems once targeted, not what targeting adds; who is targeted was never
-drawn by lot, so no difference between targeted and other customers is formed here. Depth of the discount is unknown to
+randomised, so no difference between targeted and other customers is formed here. Depth of the discount is unknown to
 it. Legend: N rows, P parameters (intercept, slopes, kinds of campaign, campaigns), T terms, G groups of parameters,
 Q quadrature nodes. statsmodels' mixed GLM cannot penalise groups by spreads it estimates; scikit-learn knows no
 covariance.
@@ -9,7 +9,7 @@ covariance.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import polars as pl
@@ -59,8 +59,14 @@ def fit_logit(x_NP: Floats, y_N: Floats, sizes: Sequence[int], guess_G: Sequence
     return LogitFit(coef_P, covariance_PP, tuple(np.sqrt(variance_G).tolist()))
 
 
-def _newton(x_NP: Floats, y_N: Floats, penalty_P: Floats, start_P: Floats) -> tuple[Floats, Floats]:
-    """Maximum of log likelihood - penalty * coef^2 / 2, and the inverse of its curvature there."""
+class _Optimum(NamedTuple):
+    """Where log likelihood - penalty * coef^2 / 2 is largest, and the inverse of its curvature there."""
+
+    coef_P: Floats
+    covariance_PP: Floats
+
+
+def _newton(x_NP: Floats, y_N: Floats, penalty_P: Floats, start_P: Floats) -> _Optimum:
 
     def loss(b_P: Floats) -> float:
         eta_N = x_NP @ b_P
@@ -79,7 +85,7 @@ def _newton(x_NP: Floats, y_N: Floats, penalty_P: Floats, start_P: Floats) -> tu
         if np.abs(step_P).max() < 1e-9:
             break
     inverse_PP: Floats = np.linalg.inv(curve_PP).astype(np.float64, copy=False)
-    return b_P, inverse_PP
+    return _Optimum(b_P, inverse_PP)
 
 
 def mean_probability(eta_N: Floats, sd_N: Floats) -> Floats:
@@ -107,11 +113,11 @@ MEANING = {
     "answers": "coupons used of earlier campaigns, against all their targets",
     "orders": "orders a week lately",
     "recency": "days since the last order",
-    "told_us": "the customer told us something about himself",
+    "told_us": "the customer told us something about themselves",
     "fits_recently": "orders lately with a covered product",
     "fits_ever": "orders a week with a covered product, ever",
-    "fits_coupons": "coupons on things he once bought with a coupon",
-    "fits_types": "share of the covered types of product he ever bought, of any maker",
+    "fits_coupons": "coupons on things they once bought with a coupon",
+    "fits_types": "share of the covered types of product they ever bought, of any maker",
 }
 
 OUTCOMES = """
@@ -128,11 +134,11 @@ order by all
 class RedemptionSettings(Settings):
     """`days` a redemption counts after the start; `min_positives` redeemers below which there is no model.
 
-    A customer's rates are shrunk as if he had been seen `prior_weeks` more at the population's rate, and his share of
-    the covered types as if there were `prior_types` more of which he bought the usual share; his answers as if he had
-    been due, and used, `prior_coupons` more. `slope_sd`, `kind_sd`, `campaign_sd`: expected spread of the standardised
-    slopes, of the kinds and of the campaigns (log odds); the data move them, each guess weighing as much as
-    `prior_weight` parameters. Above `max_rows` a hash sample of customers is fitted; campaigns beyond the
+    A customer's rates are shrunk as if they had been seen `prior_weeks` more at the population's rate, their share of
+    the covered types as if there were `prior_types` more of which they bought the usual share, and their answers as if
+    they had been due, and used, `prior_coupons` more. `slope_sd`, `kind_sd`, `campaign_sd`: expected spread of the
+    standardised slopes, of the kinds and of the campaigns (log odds); the data move them, each guess weighing as much
+    as `prior_weight` parameters. Above `max_rows` a hash sample of customers is fitted; campaigns beyond the
     `max_campaigns` largest have no effect of their own.
     """
 

@@ -1,9 +1,10 @@
 """An adjusted effect in; how strong something unrecorded would have to be to explain it away, out.
 
-Legend: N customers. A trial drawn by lot needs none of this.
+Legend: N customers. A randomised trial needs none of this.
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -59,20 +60,20 @@ def bounds(outcome_N: ArrayLike, treated_N: ArrayLike, prob_N: ArrayLike, odds: 
     The true odds of treatment are the recorded ones times anything from 1 / `odds` to `odds`, customer by customer, so
     weights run from 1 + (1/e - 1) / odds to 1 + (1/e - 1) odds. The extremes of each arm's mean put the greater
     weights on one side of a threshold (Zhao, Small & Bhattacharya 2019); limits take those weights as given. `prob_N`
-    is the chance of treatment; at odds 1 this is the weighted difference itself.
+    is the propensity of treatment; at odds 1 this is the weighted difference itself.
     """
     y, t, e = (numbers(v, n) for v, n in ((outcome_N, "outcome_N"), (treated_N, "treated_N"), (prob_N, "prob_N")))
     if not y.shape == t.shape == e.shape or not np.isin(t, (0.0, 1.0)).all() or odds < 1:
         raise InputError("bounds: needs equal lengths, treatment 0 or 1, and odds of 1 or more")
     if ((e <= 0) | (e >= 1)).any() or min(t.sum(), (1 - t).sum()) < 2:
         raise SupportError(
-            "bounds: needs 2 customers of each arm and chances inside (0, 1); trim those without overlap"
+            "bounds: needs 2 customers of each arm and propensities inside (0, 1); trim those without overlap"
         )
     one, zero = t == 1, t == 0
-    (top1, s_top1), (low1, s_low1) = (_extreme(y[one], e[one], odds, side) for side in (1, -1))
-    (top0, s_top0), (low0, s_low0) = (_extreme(y[zero], 1 - e[zero], odds, side) for side in (1, -1))
-    low, high = low1 - top0, top1 - low0
-    width_low, width_high = Z95 * np.hypot(s_low1, s_top0), Z95 * np.hypot(s_top1, s_low0)
+    top1, low1 = (_extreme(y[one], e[one], odds, side) for side in (1, -1))
+    top0, low0 = (_extreme(y[zero], 1 - e[zero], odds, side) for side in (1, -1))
+    low, high = low1.mean - top0.mean, top1.mean - low0.mean
+    width_low, width_high = Z95 * np.hypot(low1.se, top0.se), Z95 * np.hypot(top1.se, low0.se)
     return Bounds(odds, low, high, float(low - width_low), float(high + width_high))
 
 
@@ -102,8 +103,15 @@ def _e(ratio: float) -> float:
     return float(r + np.sqrt(r * (r - 1)))
 
 
-def _extreme(y_M: Floats, prob_M: Floats, odds: float, side: int) -> tuple[float, float]:
-    """Greatest (side 1) or least (-1) weighted mean, and its standard error with the weights that reach it."""
+class _Extreme(NamedTuple):
+    """A weighted mean, and its standard error with the weights that reach it."""
+
+    mean: float
+    se: float
+
+
+def _extreme(y_M: Floats, prob_M: Floats, odds: float, side: int) -> _Extreme:
+    """The greatest (side 1) or least (-1) weighted mean."""
     order = np.argsort(-side * y_M, kind="stable")
     y, rest = y_M[order], 1 / prob_M[order] - 1
     great, small = 1 + rest * odds, 1 + rest / odds
@@ -113,4 +121,4 @@ def _extreme(y_M: Floats, prob_M: Floats, odds: float, side: int) -> tuple[float
     mean_J = value_J / weight_J
     j = int(np.argmax(side * mean_J))
     weight = np.where(np.arange(len(y)) < j, great, small)
-    return float(mean_J[j]), float(np.sqrt(np.sum((weight * (y - mean_J[j])) ** 2)) / weight.sum())
+    return _Extreme(float(mean_J[j]), float(np.sqrt(np.sum((weight * (y - mean_J[j])) ** 2)) / weight.sum()))

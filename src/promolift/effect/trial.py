@@ -70,7 +70,7 @@ class FeatureEncoder:
 
 @dataclass(frozen=True)
 class TrialArrays:
-    """Checked arrays of one experiment. `prob_NA` is each arm's chance; `key_N` ties folds to a row's own values."""
+    """Checked arrays of one experiment. `prob_NA`: each arm's propensity; `key_N` ties folds to a row's own values."""
 
     x_NF: Floats
     arm_N: Ints

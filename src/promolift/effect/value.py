@@ -1,7 +1,7 @@
 """Candidates and a discount response in; what each offer is expected to add and cost, with error and evidence."""
 
 from collections.abc import Callable, Iterable
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import polars as pl
@@ -141,9 +141,9 @@ def _percent(rows: pl.DataFrame, response: ResponseModel, settings: ValueSetting
     d, base, m = pl.col("depth"), pl.col("base_cents"), pl.col("margin_rate")
     grow, net = (pl.col("response_now") * d).exp(), (pl.col("response_net") * d).exp()
     buys = 1 - (1 - pl.col("buy_prob").fill_null(0.0)) ** grow
-    chance = pl.col("coupon_prob").fill_null(settings.coupon_reach * buys)
+    uses = pl.col("coupon_prob").fill_null(settings.coupon_reach * buys)
     automatic = pl.col("activation") == "automatic"
-    reach = pl.when(automatic).then(1.0).otherwise(pl.min_horizontal(chance / buys, pl.lit(1.0)))
+    reach = pl.when(automatic).then(1.0).otherwise(pl.min_horizontal(uses / buys, pl.lit(1.0)))
     measured = (pl.col("scope") == "category") & pl.col("bought").fill_null(False) & (response.level != "assumed")
     by_model = automatic | pl.col("coupon_prob").is_not_null()
     return (
@@ -151,7 +151,7 @@ def _percent(rows: pl.DataFrame, response: ResponseModel, settings: ValueSetting
         .with_columns(
             (m * base * (net - 1) * pl.col("reach")).alias("added_cents"),
             ((1 - pl.col("supplier_share")) * d * base * grow * pl.col("reach")).alias("subsidy_cents"),
-            pl.when(automatic).then(buys).otherwise(pl.min_horizontal(chance, buys)).alias("redeem_prob"),
+            pl.when(automatic).then(buys).otherwise(pl.min_horizontal(uses, buys)).alias("redeem_prob"),
             pl.when(measured & by_model).then(pl.lit(response.level)).otherwise(pl.lit("assumed")).alias("evidence"),
         )
         .with_columns(
@@ -188,28 +188,33 @@ def _threshold(rows: pl.DataFrame, response: ResponseModel, settings: ValueSetti
             pl.lit("assumed").alias("evidence"),
         )
     prior, prior_se = response.prior_response, response.prior_se
-    added, paid, use = _threshold_value(rows, prior, settings.stretch_share, settings)
+    expected = _threshold_value(rows, prior, settings.stretch_share, settings)
     send = rows["send_cost_cents"].to_numpy()
     error = np.zeros(rows.height)
     for response_step, stretch_step in ((prior_se, 0.0), (0.0, settings.stretch_share / 2)):
         high = _threshold_value(rows, prior + response_step, settings.stretch_share + stretch_step, settings)
         low = _threshold_value(rows, prior - response_step, settings.stretch_share - stretch_step, settings)
-        error += ((high[0] - high[1]) - (low[0] - low[1])) ** 2 / 4
+        error += ((high.added_N - high.paid_N) - (low.added_N - low.paid_N)) ** 2 / 4
     return rows.with_columns(
-        pl.Series("added_cents", added),
-        pl.Series("subsidy_cents", paid),
-        pl.Series("cost_cents", paid + send),
-        pl.Series("gain_cents", added - paid - send),
+        pl.Series("added_cents", expected.added_N),
+        pl.Series("subsidy_cents", expected.paid_N),
+        pl.Series("cost_cents", expected.paid_N + send),
+        pl.Series("gain_cents", expected.added_N - expected.paid_N - send),
         pl.Series("gain_se_cents", np.sqrt(error)),
-        pl.Series("redeem_prob", use),
+        pl.Series("redeem_prob", expected.use_N),
         pl.lit("assumed").alias("evidence"),
     ).fill_nan(None)
 
 
-def _threshold_value(
-    rows: pl.DataFrame, prior: float, share: float, settings: ValueSettings
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+class _ThresholdValue(NamedTuple):
     """Margin added, reward paid by the shop and probability of use, one each per row."""
+
+    added_N: NDArray[np.float64]
+    paid_N: NDArray[np.float64]
+    use_N: NDArray[np.float64]
+
+
+def _threshold_value(rows: pl.DataFrame, prior: float, share: float, settings: ValueSettings) -> _ThresholdValue:
 
     def column(name: str) -> NDArray[np.float64]:
         return rows[name].cast(pl.Float64).fill_null(np.nan).to_numpy()
@@ -232,7 +237,7 @@ def _threshold_value(
     more_orders = use * (lift - 1)  # one use lowers the price of one order, and demand answers for that one
     added = use * topped_up * settings.stretch_ratio * reward / 2 + more_orders * np.maximum(goal, mean)
     paid = (1 - column("supplier_share")) * reward * use * reach
-    return column("margin_rate") * added * reach, paid, use * reach
+    return _ThresholdValue(column("margin_rate") * added * reach, paid, use * reach)
 
 
 def _normal(seed: int, keys: Iterable[str]) -> NDArray[np.float64]:

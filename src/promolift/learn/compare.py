@@ -11,6 +11,7 @@ also valued with that.
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 import polars as pl
@@ -44,7 +45,7 @@ OUT = {
 
 
 class CompareSettings(Settings):
-    """`orders` hash orders are averaged where chance decides; `groups` bounds the work of the bootstrap."""
+    """`orders` hash orders are averaged where the order is random; `groups` bounds the work of the bootstrap."""
 
     seed: int = 1
     orders: int = Field(default=32, ge=1)
@@ -103,7 +104,7 @@ def compare(
     tables = []
     for valued_by, column in (("check", "gain_check_cents"), ("own", "gain_cents")):
         if column in rows.columns:
-            tables.append(_value_all(rows, policies, (valued_by, column), knobs))
+            tables.append(_value_all(rows, policies, valued_by, column, knobs))
     return pl.concat(tables)
 
 
@@ -151,25 +152,25 @@ def _ends(rows: pl.DataFrame, knobs: CompareSettings) -> Iterable[_Policy]:
     """The two ends that need no plan: nothing for anybody, and one coupon for all who can have it."""
     yield _Policy("nobody", [np.empty(0, np.int64)], filled=False)
     try:
-        all_of_it, coupon = same_coupon(rows, float("inf"), knobs.same_by)
-        yield _Policy("everybody", [all_of_it], filled=False, note=f"coupon {coupon}, beyond the budget if need be")
+        coupon = same_coupon(rows, float("inf"), knobs.same_by)
+        note = f"coupon {coupon.name}, beyond the budget if need be"
+        yield _Policy("everybody", [coupon.route], filled=False, note=note)
     except SupportError as gap:
         yield _Policy("everybody", [], filled=False, note=str(gap))
 
 
 def _baselines(rows: pl.DataFrame, spend: float, profiles: pl.DataFrame, knobs: CompareSettings) -> Iterable[_Policy]:
     """The usual rules of thumb; one whose columns are missing comes without routes and says which."""
-    rfm = (knobs.recency, knobs.frequency, knobs.money)
-    same, coupon = same_coupon(rows, spend, knobs.same_by)
+    coupon = same_coupon(rows, spend, knobs.same_by)
     makers: dict[str, Callable[[], list[Route]]] = {
-        "same_coupon": partial(_shuffled, rows, same, knobs),
-        "best_customers_same_coupon": lambda: [best_first(rows, profiles, rfm, same)],
-        "best_customers_own_offer": lambda: [best_first(rows, profiles, rfm, None)],
+        "same_coupon": partial(_shuffled, rows, coupon.route, knobs),
+        "best_customers_same_coupon": lambda: [best_first(rows, profiles, knobs, coupon.route)],
+        "best_customers_own_offer": lambda: [best_first(rows, profiles, knobs, None)],
         "best_response": lambda: [by_response(rows, knobs.response)],
         "random": lambda: random_offers(rows, knobs.seed, knobs.orders),
     }
     for name, make in makers.items():
-        note = f"coupon {coupon}" if name.endswith("same_coupon") else ""
+        note = f"coupon {coupon.name}" if name.endswith("same_coupon") else ""
         if name in ("same_coupon", "random"):
             note = "; ".join(filter(None, (note, f"mean of {knobs.orders} hash orders")))
         try:
@@ -185,13 +186,10 @@ def _shuffled(rows: pl.DataFrame, route: Route, knobs: CompareSettings) -> list[
 
 
 def _value_all(
-    rows: pl.DataFrame,
-    policies: list[_Policy],
-    valued: tuple[str, str],
-    knobs: CompareSettings,
+    rows: pl.DataFrame, policies: list[_Policy], valued_by: str, column: str, knobs: CompareSettings
 ) -> pl.DataFrame:
     """The table for one estimate: point values, and intervals from `draws` reweighted markets."""
-    gain_R, cost_R = rows[valued[1]].cast(pl.Float64).to_numpy(), rows["cost_cents"].to_numpy()
+    gain_R, cost_R = rows[column].cast(pl.Float64).to_numpy(), rows["cost_cents"].to_numpy()
     ones = np.ones(rows.height)
     plan = policies[0].routes[0]
     spend = float(cost_R[plan].sum())
@@ -203,7 +201,7 @@ def _value_all(
         goal = float((cost_R * weight_R)[plan].sum())
         for j, policy in enumerate(policies):
             if policy.routes:
-                # One order per draw, as its deviation from its own point value: the orders' own chance cancels out.
+                # One order per draw, as its deviation from its own point value: the orders' own noise cancels out.
                 s = b % len(policy.routes)
                 total = fill(policy.routes[s], gain_R, cost_R, weight_R, goal if policy.filled else None)
                 drawn[b, j] = total.profit - points[j][s].profit
@@ -212,9 +210,9 @@ def _value_all(
     table = [
         {
             "policy": policy.name,
-            "valued_by": valued[0],
+            "valued_by": valued_by,
             "expected_profit_cents": profit[j],
-            **_interval(("low", "high"), profit[j], drawn[:, j]),
+            **_interval(profit[j], drawn[:, j]),
             **_lead(profit[0], profit[j] if j else None, drawn[:, 0] - drawn[:, j]),
             **_sizes(policy, points[j], spend),
             "customers": rows["customer_id"].n_unique(),
@@ -258,17 +256,18 @@ def _weights(rows: pl.DataFrame, knobs: CompareSettings) -> Callable[[int], Floa
     return draw
 
 
-def _interval(names: tuple[str, str], point: float | None, deviation: Floats) -> dict[str, float | None]:
+def _interval(point: float | None, deviation: Floats, prefix: str = "") -> dict[str, float | None]:
+    low, high = f"{prefix}low", f"{prefix}high"
     if point is None or np.isnan(deviation).any():
-        return dict.fromkeys(names)
-    low, high = np.quantile(deviation, (0.025, 0.975))
-    return {names[0]: point + float(low), names[1]: point + float(high)}
+        return {low: None, high: None}
+    ends = np.quantile(deviation, (0.025, 0.975))
+    return {low: point + float(ends[0]), high: point + float(ends[1])}
 
 
 def _lead(plan: float | None, other: float | None, deviation: Floats) -> dict[str, float | None]:
     """How much more the plan earns; the draws are paired, so what the two share cancels."""
     lead = None if plan is None or other is None else plan - other
-    return {"plan_lead_cents": lead, **_interval(("lead_low", "lead_high"), lead, deviation)}
+    return {"plan_lead_cents": lead, **_interval(lead, deviation, "lead_")}
 
 
 def _sizes(policy: _Policy, point: list[_Totals], spend: float) -> dict[str, float | str | None]:
@@ -294,8 +293,15 @@ def _evidence(rows: pl.DataFrame, routes: list[Route]) -> str:
     return LEVELS[min(LEVELS.index(level) for level in found)]
 
 
-def same_coupon(rows: pl.DataFrame, spend: float, same_by: str) -> tuple[Route, str]:
-    """The single coupon that earns most in hindsight at this spend (by the choosing estimate), and its name.
+class SameCoupon(NamedTuple):
+    """A coupon that all get who can have it: their rows, and its name."""
+
+    route: Route
+    name: str
+
+
+def same_coupon(rows: pl.DataFrame, spend: float, same_by: str) -> SameCoupon:
+    """The single coupon that earns most in hindsight at this spend (by the choosing estimate).
 
     For a `menu_id` that holds several offers, each customer's best one counts. In a random order a coupon earns its
     total gain times the share of its total cost that the spend pays; ties go to the first name.
@@ -312,15 +318,16 @@ def same_coupon(rows: pl.DataFrame, spend: float, same_by: str) -> tuple[Route, 
     paid = pl.when(pl.col("cost_cents") > spend).then(spend / pl.col("cost_cents")).otherwise(1.0)
     ranked = total.with_columns(earns=pl.col("gain_cents") * paid).sort(["earns", same_by], descending=[True, False])
     name = str(ranked[same_by][0])
-    return best.filter(pl.col(same_by) == name).sort("customer_id")["at"].to_numpy().astype(np.int64), name
+    route = best.filter(pl.col(same_by) == name).sort("customer_id")["at"].to_numpy().astype(np.int64)
+    return SameCoupon(route, name)
 
 
-def best_first(rows: pl.DataFrame, profiles: pl.DataFrame, rfm: tuple[str, str, str], same: Route | None) -> Route:
+def best_first(rows: pl.DataFrame, profiles: pl.DataFrame, knobs: CompareSettings, same: Route | None) -> Route:
     """Best customers first, each with the `same` coupon's row or, if None, with the own offer of highest gain.
 
     An own offer is given only where its gain is above 0. Customers without a profile come last.
     """
-    score = rfm_score(profiles, rfm)
+    score = rfm_score(profiles, knobs)
     offered = rows.with_row_index("at")
     own = _top(offered, "gain_cents").filter(pl.col("gain_cents") > 0)
     given = own if same is None else offered[same.tolist()]
@@ -330,19 +337,20 @@ def best_first(rows: pl.DataFrame, profiles: pl.DataFrame, rfm: tuple[str, str, 
     return ordered["at"].to_numpy().astype(np.int64)
 
 
-def rfm_score(profiles: pl.DataFrame, rfm: tuple[str, str, str]) -> pl.DataFrame:
-    """3 to 15 per customer: fifths of recency (recent is 5), frequency and money added, as shops do it by hand.
+def rfm_score(profiles: pl.DataFrame, knobs: CompareSettings) -> pl.DataFrame:
+    """3 to 15 per customer: quintiles of recency (recent is 5), frequency and money added, as shops do it by hand.
 
-    A missing value counts as the lowest fifth. `rfm_money` breaks ties.
+    A missing value counts as the lowest quintile. `rfm_money` breaks ties.
     """
+    rfm = (knobs.recency, knobs.frequency, knobs.money)
     if missing := [name for name in ("customer_id", *rfm) if name not in profiles.columns]:
         raise SupportError(f"needs the columns {missing} of profiles")
     known = profiles.select("customer_id", *(pl.col(name).cast(pl.Float64).fill_nan(None) for name in rfm))
-    fifths = [
-        (pl.col(name).rank("average", descending=name == rfm[0]) * 5 / pl.col(name).count()).ceil().fill_null(1)
+    quintiles = [
+        (pl.col(name).rank("average", descending=name == knobs.recency) * 5 / pl.col(name).count()).ceil().fill_null(1)
         for name in rfm
     ]
-    return known.select("customer_id", rfm_money=rfm[2], rfm_score=pl.sum_horizontal(fifths))
+    return known.select("customer_id", rfm_money=knobs.money, rfm_score=pl.sum_horizontal(quintiles))
 
 
 def by_response(rows: pl.DataFrame, response: str) -> Route:

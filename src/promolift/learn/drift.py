@@ -7,6 +7,7 @@ Three things drift apart: the customers (inputs), what the model says of them (p
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 import polars as pl
@@ -53,8 +54,8 @@ class Drift:
 
     def __str__(self) -> str:
         """The finding, its rule and the action, in words."""
-        told = {True: "has drifted", False: "no drift shown", None: "cannot say"}[self.drifted]
-        return f"{self.kind}, {self.what}: {told}. Rule: {self.rule}. Action: {self.action}."
+        answer = {True: "has drifted", False: "no drift shown", None: "cannot say"}[self.drifted]
+        return f"{self.kind}, {self.what}: {answer}. Rule: {self.rule}. Action: {self.action}."
 
 
 def input_drift(before: pl.DataFrame, now: pl.DataFrame, settings: DriftSettings | None = None) -> list[Drift]:
@@ -80,24 +81,28 @@ def input_drift(before: pl.DataFrame, now: pl.DataFrame, settings: DriftSettings
     return _settle(found, knobs.psi, knobs.alpha)
 
 
-def prediction_drift(
-    before: tuple[ArrayLike, ArrayLike], now: tuple[ArrayLike, ArrayLike], settings: DriftSettings | None = None
-) -> Drift:
-    """Whether predictions have become too high or too low; each period is (predicted, observed), a row per customer.
+class Period(NamedTuple):
+    """What was predicted and what came, a row per customer."""
+
+    predicted_N: ArrayLike
+    observed_N: ArrayLike
+
+
+def prediction_drift(before: Period, now: Period, settings: DriftSettings | None = None) -> Drift:
+    """Whether predictions have become too high or too low.
 
     Size: |log| of how far mean predicted / mean observed has moved, as a factor. Test: z on the difference of the two
     logarithms, each with its delta-method variance, predicted and observed being paired by row.
     """
     knobs = settings or DriftSettings()
     rule = f"predicted / observed moved by a factor of at least {1 + knobs.ratio:g} and z test, p below {knobs.alpha:g}"
-    first, second = _ratio(*before, knobs.least), _ratio(*now, knobs.least)
-    if first is None or second is None:
+    then, later = _log_ratio(before, knobs.least), _log_ratio(now, knobs.least)
+    if then is None or later is None:
         why = f"each period needs {knobs.least} rows and means above 0"
         return Drift("predictions", "calibration", None, None, None, None, f"{rule}; {why}", NOTHING)
-    (log_before, var_before), (log_now, var_now) = first, second
-    moved = log_now - log_before
-    p = float(2 * scipy.stats.norm.sf(abs(moved) / np.sqrt(var_before + var_now)))
-    what = f"predicted / observed {np.exp(log_before):.2f} before, {np.exp(log_now):.2f} now"
+    moved = later.value - then.value
+    p = float(2 * scipy.stats.norm.sf(abs(moved) / np.sqrt(then.variance + later.variance)))
+    what = f"predicted / observed {np.exp(then.value):.2f} before, {np.exp(later.value):.2f} now"
     draft = Drift("predictions", what, float(np.exp(abs(moved))), p, None, None, rule, NOTHING)
     return _settle([draft], 1 + knobs.ratio, knobs.alpha)[0]
 
@@ -108,7 +113,7 @@ def effect_drift(
     """Whether an effect has changed between periods of different customers or at least different weeks.
 
     Test: Cochran's Q (1954, Biometrics 10) against chi-square with periods - 1 degrees of freedom. Size: I^2, the share
-    of the variation between periods that is not chance (Higgins, Thompson 2002, Statistics in Medicine 21).
+    of the variation between periods that is not noise (Higgins, Thompson 2002, Statistics in Medicine 21).
     """
     knobs = settings or DriftSettings()
     value, se = np.asarray(lifts, dtype=np.float64), np.asarray(standard_errors, dtype=np.float64)
@@ -163,15 +168,21 @@ def _filled(side: pl.Series) -> Floats:
     return filled
 
 
-def _ratio(predicted_N: ArrayLike, observed_N: ArrayLike, least: int) -> tuple[float, float] | None:
-    """Logarithm of mean predicted / mean observed and its variance."""
-    predicted, observed = np.asarray(predicted_N, dtype=np.float64), np.asarray(observed_N, dtype=np.float64)
+class _LogRatio(NamedTuple):
+    """Logarithm of mean predicted / mean observed, and its variance."""
+
+    value: float
+    variance: float
+
+
+def _log_ratio(period: Period, least: int) -> _LogRatio | None:
+    predicted, observed = (np.asarray(each, dtype=np.float64) for each in period)
     if predicted.shape != observed.shape or not (np.isfinite(predicted).all() and np.isfinite(observed).all()):
         raise InputError("prediction drift: predicted and observed need equal lengths and finite values")
     if predicted.size < least or predicted.mean() <= 0 or observed.mean() <= 0:
         return None
     part = predicted / predicted.mean() - observed / observed.mean()
-    return float(np.log(predicted.mean() / observed.mean())), float(part.var(ddof=1) / part.size)
+    return _LogRatio(float(np.log(predicted.mean() / observed.mean())), float(part.var(ddof=1) / part.size))
 
 
 def _settle(found: list[Drift], least_size: float, alpha: float) -> list[Drift]:

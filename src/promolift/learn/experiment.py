@@ -6,7 +6,7 @@ the first result: arms, shares, planned size, error rate, primary metric, and ho
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -113,10 +113,10 @@ class Verdict:
         if self.lift is None or self.low is None or self.high is None:
             return "no figure"
         unit = f" {self.unit}" if self.unit else ""
-        told = f"{_num(self.lift.lift)}{unit} ({_num(self.low)} to {_num(self.high)})"
+        figure = f"{_num(self.lift.lift)}{unit} ({_num(self.low)} to {_num(self.high)})"
         if self.lift.relative is None or self.relative_low is None or self.relative_high is None:
-            return f"{told}, {self.lift.note}"
-        return f"{told}, {self.lift.relative:+.1%} ({self.relative_low:+.1%} to {self.relative_high:+.1%})"
+            return f"{figure}, {self.lift.note}"
+        return f"{figure}, {self.lift.relative:+.1%} ({self.relative_low:+.1%} to {self.relative_high:+.1%})"
 
 
 @dataclass(frozen=True)
@@ -182,12 +182,13 @@ def analyse(
     counts = {arm: sums[(arm,)].n if (arm,) in sums else 0 for arm in design.shares}
     ratio = sample_ratio(counts, design.shares, design.ratio_alpha, design.method == "always_valid")
     progress = elapsed if elapsed is not None else sum(counts.values()) / design.planned_customers
-    groups = {(WHOLE, arm): each for (arm,), each in sums.items()}
-    groups |= {(segment, arm): each for (arm, segment), each in (segments or {}).items()}
+    groups = {WHOLE: {arm: each for (arm,), each in sums.items()}}
+    for (arm, segment), each in (segments or {}).items():
+        groups.setdefault(segment, {})[arm] = each
     drafts = [
-        _draft(groups, (segment, arm), metric, design, progress)
+        _draft(by_arm, segment, arm, metric, design, progress)
         for metric in metrics
-        for segment in dict.fromkeys(segment for segment, _ in groups)
+        for segment, by_arm in groups.items()
         for arm in design.shares
         if arm != design.control
     ]
@@ -218,15 +219,17 @@ def sample_ratio(
     evidence = log_gamma(prior + seen).sum() - log_gamma(prior).sum() + log_gamma(prior.sum())
     evidence -= log_gamma(prior.sum() + n) + (seen * np.log(share / share.sum())).sum()
     p_any_time = float(np.exp(-max(0.0, evidence)))
-    ok = (p_any_time if any_time else p) >= alpha
-    name, told = ("any-time multinomial test", p_any_time) if any_time else ("chi-square test", p)
+    ok = (deciding := p_any_time if any_time else p) >= alpha
+    name = "any-time multinomial test" if any_time else "chi-square test"
     sizes = ", ".join(f"{arm} {counts[arm]} (planned {e:.1f})" for arm, e in zip(counts, expected, strict=True))
-    rule = f"Sample ratio {'as planned' if ok else 'BROKEN'}: {sizes}; {name}, p = {told:.3g}, broken below {alpha:g}"
+    rule = (
+        f"Sample ratio {'as planned' if ok else 'BROKEN'}: {sizes}; {name}, p = {deciding:.3g}, broken below {alpha:g}"
+    )
     return SampleRatio(dict(counts), dict(zip(counts, expected.tolist(), strict=True)), p, p_any_time, ok, rule)
 
 
 def adjust(p_values: Sequence[float], correction: str) -> list[float]:
-    """Adjusted p-values: `holm` bounds the chance of any false claim, `bh` the expected share of false ones.
+    """Adjusted p-values: `holm` bounds the probability of any false claim, `bh` the expected share of false ones.
 
     Holm 1979, Scandinavian Journal of Statistics 6; Benjamini, Hochberg 1995, JRSS B 57. Holm needs no assumption,
     Benjamini-Hochberg independent or positively dependent tests.
@@ -243,11 +246,10 @@ def adjust(p_values: Sequence[float], correction: str) -> list[float]:
 
 
 def _draft(
-    groups: Mapping[tuple[str, str], Sums], at: tuple[str, str], metric: Metric, design: Design, progress: float
+    by_arm: Mapping[str, Sums], segment: str, arm: str, metric: Metric, design: Design, progress: float
 ) -> Verdict:
     """A comparison without its answer; `why` says what is missing if there is no figure."""
-    segment, arm = at
-    control, treated = groups.get((segment, design.control)), groups.get(at)
+    control, treated = by_arm.get(design.control), by_arm.get(arm)
     n_arm, n_control = treated.n if treated else 0, control.n if control else 0
     draft = Verdict(
         metric.name, arm, design.control, segment, n_arm, n_control, "cannot say", "", "", design.evidence, metric.unit
@@ -259,7 +261,7 @@ def _draft(
         found = lift(control, treated, metric)
     except SupportError as error:
         return replace(draft, why=str(error))
-    reach, p = _reach(found, design, progress)
+    reach, p = _tested(found, design, progress)
     low, high = found.lift - reach * found.se, found.lift + reach * found.se
     relative, half = found.relative, reach * (found.relative_se or 0.0)
     return replace(
@@ -289,13 +291,19 @@ def _gap(control: Sums | None, treated: Sums | None, metric: Metric, least: int)
     return ""
 
 
-def _reach(found: Lift, design: Design, progress: float) -> tuple[float, float]:
+class _Tested(NamedTuple):
     """Half-width in standard errors, and the p-value that goes with it."""
+
+    reach: float
+    p: float
+
+
+def _tested(found: Lift, design: Design, progress: float) -> _Tested:
     z = found.lift / found.se
     if design.method == "fixed":
         reach = float(scipy.stats.t.ppf(1 - design.alpha / 2, found.freedom))
-        return reach, float(2 * scipy.stats.t.sf(abs(z), found.freedom))
-    return boundary(progress, design.alpha), always_valid_p(z, progress, design.alpha)
+        return _Tested(reach, float(2 * scipy.stats.t.sf(abs(z), found.freedom)))
+    return _Tested(boundary(progress, design.alpha), always_valid_p(z, progress, design.alpha))
 
 
 def _figure_rule(metric: Metric, found: Lift, sums: Sums) -> str:
@@ -345,10 +353,10 @@ def _answer(draft: Verdict, design: Design, ratio: SampleRatio, progress: float)
         return draft
     if design.method == "fixed" and progress < 1:
         return replace(draft, answer="too early", why=f"{progress:.0%} of the plan; a fixed test speaks once, at 100%")
-    told = f"adjusted p = {draft.p_adjusted:.3g}, alpha {design.alpha:g}"
+    because = f"adjusted p = {draft.p_adjusted:.3g}, alpha {design.alpha:g}"
     if draft.p_adjusted >= design.alpha:
-        return replace(draft, answer="not shown", why=f"chance alone could do this ({told})")
-    return replace(draft, answer="higher" if draft.lift.lift > 0 else "lower", why=told)
+        return replace(draft, answer="not shown", why=f"chance alone could do this ({because})")
+    return replace(draft, answer="higher" if draft.lift.lift > 0 else "lower", why=because)
 
 
 def _test_rule(design: Design, progress: float) -> str:

@@ -5,6 +5,7 @@ Legend: N customers, K offers, A = K + 1 actions (the last is "no offer").
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,17 +59,17 @@ def explore(gain_NK: Floats, cost_NK: Floats, budget: float, settings: ExploreSe
     even = open_NA / open_NA.sum(axis=1, keepdims=True)
     least = knobs.floor * float((even * cost).sum())
     if least > budget * (1 + 1e-12):
-        told = f"drawing evenly for {knobs.floor:.0%} of customers costs {least:.0f}, more than the budget {budget:.0f}"
-        raise BudgetError(f"explore: {told}; lower the floor")
+        why = f"drawing evenly for {knobs.floor:.0%} of customers costs {least:.0f}, more than the budget {budget:.0f}"
+        raise BudgetError(f"explore: {why}; lower the floor")
 
-    def at(price: float) -> tuple[Floats, float]:
+    def at(price: float) -> Explored:
         score = np.where(open_NA, gain - price * cost, -np.inf)
-        prob = knobs.floor * even + (1 - knobs.floor) * _soft(score, cost, knobs.temperature)
-        return prob, float((prob * cost).sum())
+        prob = knobs.floor * even + (1 - knobs.floor) * _softmax(score, cost, knobs.temperature)
+        return Explored(prob, price, float((prob * cost).sum()))
 
-    prob, spent = at(0.0)
-    if spent <= budget:
-        return Explored(prob, 0.0, spent)
+    free = at(0.0)
+    if free.cost <= budget:
+        return free
     return _fit(at, budget, float(np.max(gain[:, :-1] / np.maximum(cost[:, :-1], 1e-12), initial=0.0)))
 
 
@@ -88,10 +89,17 @@ def pick(prob_NA: Floats, unit_N: Floats) -> NDArray[np.int64]:
     return found
 
 
+class Tally(NamedTuple):
+    """How often a variant was shown, and clicked."""
+
+    shown: int
+    clicked: int
+
+
 def variant_shares(
-    tally: Mapping[str, tuple[int, int]], seed: int = 0, floor: float = 0.05, draws: int = 400
-) -> tuple[list[str], Floats]:
-    """The variants in order of name, and the probability with which to show each, by Thompson sampling.
+    tally: Mapping[str, Tally], seed: int = 0, floor: float = 0.05, draws: int = 400
+) -> dict[str, float]:
+    """The probability with which to show each variant, in order of name, by Thompson sampling.
 
     Each variant's rate is Beta(1 + clicked, 1 + not clicked) (Thompson 1933, Biometrika 25). Its probability is the
     share of `draws` in which it is the highest, mixed with a `floor` shared by all, so that none is ever 0 and what was
@@ -100,35 +108,34 @@ def variant_shares(
     if not tally or any(not 0 <= clicked <= shown for shown, clicked in tally.values()):
         raise InputError("bandit: give at least one variant, each with 0 <= clicked <= shown")
     names = sorted(tally)
-    draw = np.random.default_rng(hash_int("bandit", seed, *(f"{name} {tally[name]}" for name in names)))
+    draw = np.random.default_rng(hash_int("bandit", seed, *(f"{name} {tuple(tally[name])}" for name in names)))
     rate_DV = np.stack([draw.beta(1 + c, 1 + s - c, draws) for s, c in (tally[name] for name in names)], axis=1)
     wins_V = np.bincount(rate_DV.argmax(axis=1), minlength=len(names)) / draws
-    share_V: Floats = (1 - floor) * wins_V + floor / len(names)
-    return names, share_V
+    return dict(zip(names, ((1 - floor) * wins_V + floor / len(names)).tolist(), strict=True))
 
 
-def _fit(at: Callable[[float], tuple[Floats, float]], budget: float, top: float) -> Explored:
+def _fit(at: Callable[[float], Explored], budget: float, top: float) -> Explored:
     """The least price that fits, and between it and the next smaller one the mixture that spends all."""
     low, high = 0.0, max(top, 1e-9)
-    while at(high)[1] > budget and high < 1e12:
+    while at(high).cost > budget and high < 1e12:
         high *= 2
     for _ in range(100):
         middle = (low + high) / 2
-        low, high = (middle, high) if at(middle)[1] > budget else (low, middle)
+        low, high = (middle, high) if at(middle).cost > budget else (low, middle)
         if high - low <= 1e-12 * high:
             break
-    (dear, spent_dear), (cheap, spent) = at(low), at(high)
-    share = (budget - spent) / (spent_dear - spent) if spent_dear > spent else 0.0
-    mixed = cheap + min(max(share, 0.0), 1.0) * (dear - cheap)
-    return Explored(mixed, high, spent + min(max(share, 0.0), 1.0) * (spent_dear - spent))
+    dear, cheap = at(low), at(high)
+    share = (budget - cheap.cost) / (dear.cost - cheap.cost) if dear.cost > cheap.cost else 0.0
+    share = min(max(share, 0.0), 1.0)
+    mixed = cheap.prob_NA + share * (dear.prob_NA - cheap.prob_NA)
+    return Explored(mixed, high, cheap.cost + share * (dear.cost - cheap.cost))
 
 
-def _soft(score_NA: Floats, cost_NA: Floats, temperature: float) -> Floats:
+def _softmax(score_NA: Floats, cost_NA: Floats, temperature: float) -> Floats:
     """Softmax of the scores; at temperature 0 all on the best one, ties to the cheaper, then to the first."""
     if temperature > 0:
         weight = np.exp((score_NA - score_NA.max(axis=1, keepdims=True)) / temperature)
-        soft: Floats = weight / weight.sum(axis=1, keepdims=True)
-        return soft
+        return np.asarray(weight / weight.sum(axis=1, keepdims=True))
     best = score_NA >= score_NA.max(axis=1, keepdims=True) - 1e-12
     choice = np.argmin(np.where(best, cost_NA, np.inf), axis=1)
     one = np.zeros(score_NA.shape)

@@ -1,4 +1,4 @@
-"""Decisions and outcomes in; one row per customer and window out, with what he spent, and counts of what did not join.
+"""Decisions and outcomes in; a row per customer and window out, with what they spent, and counts of what did not join.
 
 A window opens at a customer's first decision and has a fixed length whatever happens in it; later decisions within it
 belong to it, the first one after its end opens the next. So every outcome is in one window at most, the windows of all
@@ -6,7 +6,10 @@ arms are equally long, and an arm's effect is its windows against the holdout's:
 because the offer came last.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import duckdb
 import polars as pl
@@ -94,7 +97,7 @@ class Joined:
     changed_arm: int
 
     def customers(self) -> pl.DataFrame:
-        """One row per customer, the unit that was drawn: values summed over his `windows`.
+        """One row per customer, the unit that was drawn: values summed over their `windows`.
 
         Sums of these rows are what `analyse` takes; a value per window is the ratio metric `per="windows"`.
         """
@@ -118,16 +121,17 @@ def join_outcomes(
     """Windows that are complete at `asof_ms`, and what each customer did in them.
 
     `decisions`: customer_id, ts_ms, policy_id, holdout as in the DECISIONS table; where `holdout` is missing the
-    customer may not be written to and is in no arm. A customer stays in the arm of his first decision (intention to
+    customer may not be written to and is in no arm. A customer stays in the arm of their first decision (intention to
     treat). `outcomes`: customer_id, ts_ms, kind, the values, and where known order_id and arrived_ms. A refund counts
     in the window of its order. A customer who bought nothing has 0, one who bought for an unknown value has none.
     Joined again later, a window can only gain rows that came late.
     """
     opened, counts, changed = open_windows(_frame(decisions), settings, asof_ms)
-    events, connection = _events(outcomes, settings.values)
     times = {"asof": asof_ms, "settle": round(settings.settle_days * DAY_MS)}
     sums = ", ".join(_signed_sum(name, name) for name in settings.values)
-    placed = fetch(events.query("events", bind(PLACED.format(sums=sums), **times)))
+    with _events(outcomes, settings.values) as events:
+        placed = fetch(events.query("events", bind(PLACED.format(sums=sums), **times)))
+        past = _past(opened, events, settings, asof_ms) if settings.before_days else None
     fates = dict.fromkeys(FATES, 0)
     for fate, rows, late in placed.group_by("fate").agg(pl.col("rows", "late").sum()).iter_rows():
         fates[fate] += rows - late
@@ -141,17 +145,23 @@ def join_outcomes(
         .with_columns(pl.when("met").then(pl.col(name)).otherwise(0).alias(name) for name in sums_of)
         .drop("met")
     )
-    if settings.before_days:
-        windows = _with_past(windows, opened, events, settings, asof_ms)
-    if connection:
-        connection.close()
+    if past is not None:
+        names = [name for name in past.columns if name.endswith("_before")]
+        joined = windows.join(past.with_columns(met=True), on="customer_id", how="left")
+        windows = joined.with_columns(pl.when("met").then(pl.col(n)).otherwise(0).alias(n) for n in names).drop("met")
     return Joined(windows.sort("customer_id", "window"), counts, fates, changed)
 
 
-def open_windows(
-    decisions: pl.DataFrame, settings: JoinSettings, asof_ms: int
-) -> tuple[pl.DataFrame, dict[str, int], int]:
-    """Every customer's windows: customer_id, window, start_ms, end_ms, arm, decisions, complete; and the counts."""
+class OpenedWindows(NamedTuple):
+    """`windows`: customer_id, window, start_ms, end_ms, arm, decisions, complete. The counts are those of `Joined`."""
+
+    windows: pl.DataFrame
+    decision_counts: dict[str, int]
+    changed_arm: int
+
+
+def open_windows(decisions: pl.DataFrame, settings: JoinSettings, asof_ms: int) -> OpenedWindows:
+    """Every customer's windows."""
     known = decisions.filter(pl.col("ts_ms") <= asof_ms)
     rest = known.filter(pl.col("holdout").is_not_null()).select(
         "customer_id",
@@ -178,7 +188,7 @@ def open_windows(
         "may not be written to": known.height - total,
         "after the cut": decisions.height - known.height,
     }
-    return opened.with_columns(complete=pl.col("end_ms") + settle <= asof_ms), counts, changed
+    return OpenedWindows(opened.with_columns(complete=pl.col("end_ms") + settle <= asof_ms), counts, changed)
 
 
 def _spans(inside: pl.DataFrame, window: int) -> pl.DataFrame:
@@ -187,16 +197,11 @@ def _spans(inside: pl.DataFrame, window: int) -> pl.DataFrame:
     )
 
 
-def _with_past(
-    windows: pl.DataFrame, opened: pl.DataFrame, events: Relation, settings: JoinSettings, asof_ms: int
-) -> pl.DataFrame:
+def _past(opened: pl.DataFrame, events: Relation, settings: JoinSettings, asof_ms: int) -> pl.DataFrame:
     """Covariates by the rows' own time, all before the first decision: what came later could be its effect."""
-    names = [f"{name}_before" for name in settings.values]
-    sums = ", ".join(_signed_sum(name, to) for name, to in zip(settings.values, names, strict=True))
+    sums = ", ".join(_signed_sum(name, f"{name}_before") for name in settings.values)
     times = {"asof": asof_ms, "before": round(settings.before_days * DAY_MS)}
-    past = fetch(events.query("events", bind(BEFORE.format(sums=sums), **times))).with_columns(met=True)
-    joined = windows.join(past, on="customer_id", how="left")
-    return joined.with_columns(pl.when("met").then(pl.col(name)).otherwise(0).alias(name) for name in names).drop("met")
+    return fetch(events.query("events", bind(BEFORE.format(sums=sums), **times)))
 
 
 def _signed_sum(name: str, to: str) -> str:
@@ -212,21 +217,19 @@ def _frame(decisions: pl.DataFrame | Relation) -> pl.DataFrame:
     return decisions.select(*need) if isinstance(decisions, pl.DataFrame) else fetch(decisions.select(*need))
 
 
-def _events(
-    outcomes: pl.DataFrame | Relation, values: tuple[str, ...]
-) -> tuple[Relation, duckdb.DuckDBPyConnection | None]:
-    """The outcomes with the columns the statements need; a frame gets a connection in memory, closed after use."""
+@contextmanager
+def _events(outcomes: pl.DataFrame | Relation, values: tuple[str, ...]) -> Iterator[Relation]:
+    """The outcomes with the columns the statements need; a frame is read by a connection in memory."""
     _check("outcomes", outcomes.columns, ("customer_id", "ts_ms", "kind", *values))
-    known, connection = outcomes.columns, None
-    if isinstance(outcomes, pl.DataFrame):
-        connection = duckdb.connect()
-        outcomes = connection.from_arrow(outcomes.to_arrow())
+    known = outcomes.columns
     columns = {
         "order": "order_id::varchar" if "order_id" in known else "null::varchar",
         "arrived": "coalesce(arrived_ms, ts_ms)" if "arrived_ms" in known else "ts_ms",
         "values": ", ".join(map(ident, values)),
     }
-    return some(outcomes.query("log", ROWS.format(**columns))), connection
+    with duckdb.connect() as connection:
+        rows = connection.from_arrow(outcomes.to_arrow()) if isinstance(outcomes, pl.DataFrame) else outcomes
+        yield some(rows.query("log", ROWS.format(**columns)))
 
 
 def _check(table: str, columns: list[str], need: tuple[str, ...]) -> None:

@@ -1,11 +1,12 @@
 """Sums of two arms and a metric in; the lift of one over the other with its standard errors out.
 
 Everything is a function of means and covariances, so one formula serves means, rates, ratios and covariates: every
-customer is replaced by his linear influence on the figure (the delta method), and its variance is read off the sums.
+customer is replaced by their linear influence on the figure (the delta method), and its variance is read off the sums.
 """
 
 from dataclasses import dataclass
 from math import e, exp, log, sqrt
+from typing import NamedTuple
 
 import numpy as np
 import scipy
@@ -59,51 +60,58 @@ def lift(control: Sums, arm: Sums, metric: Metric) -> Lift:
     Covariates: theta = (sum of S_xx / n over both arms)^-1 (sum of S_xy / n), the slope that makes the variance of the
     difference smallest (Deng, Xu, Kohavi, Walker 2013, WSDM, with the weights of Lin 2013, Annals of Applied
     Statistics 7, that a small holdout needs). Relative lift: delta method on the ratio of the adjusted means, with the
-    chance in the common covariate mean. `freedom` is Welch's.
+    noise in the common covariate mean. `freedom` is Welch's.
     """
     if control.columns != arm.columns or control.caps != arm.caps:
         raise InputError(f"{metric.name}: the arms were summed with different columns or caps")
     pair = (control, arm)
     parts = [value_and_slope(sums, metric) for sums in pair]
-    value, slope = [part[0] for part in parts], [part[1] for part in parts]
+    slope = [part.slope_C for part in parts]
     cov = [sums.covariance_CC for sums in pair]
     n = [sums.n for sums in pair]
     theta = shared_theta(cov, slope, n, [control.at(name) for name in metric.covariates])
     centre = (np.array(control.total) + np.array(arm.total)) / sum(n)
-    adjusted = [v - float(theta @ (s.mean_C - centre)) for v, s in zip(value, pair, strict=True)]
+    adjusted = [p.value - float(theta @ (s.mean_C - centre)) for p, s in zip(parts, pair, strict=True)]
     rest = [g - theta for g in slope]
     var, raw = _variances(rest, cov, n), _variances(slope, cov, n)
     if sum(var) <= 0:
-        raise SupportError(f"{metric.name}: nothing varies in either arm, so chance cannot be judged")
-    relative, relative_se, note = _relative(adjusted, var, (rest, theta), cov, n)
+        raise SupportError(f"{metric.name}: nothing varies in either arm, so noise cannot be judged")
+    relative = _relative(adjusted, var, rest, theta, cov, n)
     return Lift(
         control=adjusted[0],
         arm=adjusted[1],
         lift=adjusted[1] - adjusted[0],
         se=float(np.sqrt(sum(var))),
         freedom=sum(var) ** 2 / sum(v**2 / (size - 1) for v, size in zip(var, n, strict=True)),
-        relative=relative,
-        relative_se=relative_se,
+        relative=relative.lift,
+        relative_se=relative.se,
         noise_cut=1 - sum(var) / sum(raw),
         units=arm.total[arm.at(metric.per)] if metric.per else arm.n,
-        note=note,
+        note=relative.note,
     )
 
 
-def value_and_slope(sums: Sums, metric: Metric) -> tuple[float, Floats]:
-    """The metric of one arm and its slope in the column means: e_y, or (e_y - ratio e_d) / mean(d)."""
+class Linearised(NamedTuple):
+    """The metric of one arm, and its slope in the column means: e_y, or (e_y - ratio e_d) / mean(d)."""
+
+    value: float
+    slope_C: Floats
+
+
+def value_and_slope(sums: Sums, metric: Metric) -> Linearised:
+    """The metric as a linear function of the column means. SupportError if what a ratio divides by is not above 0."""
     slope = np.zeros(len(sums.columns))
     mean = sums.mean_C
     y = sums.at(metric.value)
     slope[y] = 1.0
     if metric.per is None:
-        return float(mean[y]), slope
+        return Linearised(float(mean[y]), slope)
     d = sums.at(metric.per)
     if mean[d] <= 0:
         raise SupportError(f"{metric.name}: the sum of {metric.per} is {sums.total[d]:g}; a ratio needs it above 0")
     ratio = float(mean[y] / mean[d])
     slope[d] -= ratio
-    return ratio, slope / mean[d]
+    return Linearised(ratio, slope / mean[d])
 
 
 def shared_theta(cov: list[Floats], slope: list[Floats], n: list[int], covariates: list[int]) -> Floats:
@@ -125,13 +133,20 @@ def _variances(weight: list[Floats], cov: list[Floats], n: list[int]) -> list[fl
     return [max(0.0, float(w @ c @ w)) / size for w, c, size in zip(weight, cov, n, strict=True)]
 
 
+class _Relative(NamedTuple):
+    """The relative lift with its error, or a note why there is none."""
+
+    lift: float | None
+    se: float | None
+    note: str
+
+
 def _relative(
-    adjusted: list[float], var: list[float], weights: tuple[list[Floats], Floats], cov: list[Floats], n: list[int]
-) -> tuple[float | None, float | None, str]:
+    adjusted: list[float], var: list[float], rest: list[Floats], theta: Floats, cov: list[Floats], n: list[int]
+) -> _Relative:
     base = adjusted[0]
     if base <= 4 * np.sqrt(var[0]):
-        return None, None, "no relative lift: the control's mean is not clearly above 0"
-    rest, theta = weights
+        return _Relative(None, None, "no relative lift: the control's mean is not clearly above 0")
     relative = adjusted[1] / base - 1
     share = [size / sum(n) for size in n]
     # the covariates' common mean moves both arms; it cancels from the difference but not from the ratio
@@ -139,7 +154,7 @@ def _relative(
         (-(1 + relative) * rest[0] - relative * share[0] * theta) / base,
         (rest[1] - relative * share[1] * theta) / base,
     ]
-    return relative, float(np.sqrt(sum(_variances(slope, cov, n)))), ""
+    return _Relative(relative, float(np.sqrt(sum(_variances(slope, cov, n)))), "")
 
 
 # Intervals that stay right however often one looks: the asymptotic confidence sequence with a normal (Robbins)

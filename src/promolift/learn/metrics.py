@@ -7,14 +7,14 @@ grade a model: SupportError. Accuracy is not offered: with one buyer in ten, "no
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import scipy
 from numpy.typing import ArrayLike, NDArray
 
 from promolift.errors import InputError, SupportError
-from promolift.tables import Z95
+from promolift.tables import Z95, Interval
 
 Floats = NDArray[np.float64]
 
@@ -46,18 +46,18 @@ class Bin:
 
 @dataclass(frozen=True)
 class Calibration:
-    """`in_the_large` is mean prediction / observed rate (1 is right, 1.2 promises a fifth too much)."""
+    """`in_the_large` is mean prediction / observed rate (1 is right, 1.2 promises 20 % too much)."""
 
     bins: tuple[Bin, ...]
     in_the_large: Score
 
 
-def wilson(positives: float, n: int) -> tuple[float, float]:
+def wilson(positives: float, n: int) -> Interval:
     """95 % score interval of a proportion (Wilson 1927); never empty, also at 0 of n and n of n."""
     rate, z2 = positives / n, Z95**2
     middle = (rate + z2 / (2 * n)) / (1 + z2 / n)
     half = Z95 * np.sqrt(rate * (1 - rate) / n + z2 / (4 * n * n)) / (1 + z2 / n)
-    return max(0.0, float(middle - half)), min(1.0, float(middle + half))
+    return Interval(max(0.0, float(middle - half)), min(1.0, float(middle + half)))
 
 
 def auc(label_N: ArrayLike, score_N: ArrayLike, groups: Sequence[Any] | None = None) -> Score:
@@ -148,11 +148,10 @@ def spearman(actual_N: ArrayLike, predicted_N: ArrayLike) -> Score:
 
 def ranked_hits(
     customer_R: Sequence[str], item_R: Sequence[str], score_R: ArrayLike, relevant_R: ArrayLike, k: int
-) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
-    """Long candidate rows to `hit_NK` (is rank k of customer n a target?) and `targets_N`, customers in sorted order.
+) -> NDArray[np.bool_]:
+    """Long candidate rows to `hit_NK` (is rank k of customer n a target?), customers in sorted order.
 
-    Higher scores first, equal scores by item name. Targets that are not among the rows must be added to `targets_N` by
-    the caller, or recall would be too good. Lists shorter than k are filled with misses.
+    Higher scores first, equal scores by item name. Lists shorter than k are filled with misses.
     """
     score = np.asarray(score_R, dtype=np.float64)
     relevant = _binary("ranked hits", relevant_R)
@@ -168,16 +167,12 @@ def ranked_hits(
     hit_NK = np.zeros((names.size, k), dtype=np.bool_)
     top = rank < k
     hit_NK[customer[order][top], rank[top]] = relevant[order][top]
-    return hit_NK, np.bincount(customer, weights=relevant, minlength=names.size).astype(np.int64)
+    return hit_NK
 
 
 def recall_at(hit_NK: ArrayLike, targets_N: ArrayLike, k: int) -> Score:
     """Mean over customers of targets found in the first k / targets. Customers without a target are left out."""
-    hit, targets, left_out = _lists(f"recall@{k}", hit_NK, targets_N, k)
-    return _share(f"recall@{k}", hit.sum(axis=1) / targets, left_out)
-
-
-def _lists(figure: str, hit_NK: ArrayLike, targets_N: ArrayLike, k: int) -> tuple[Floats, NDArray[np.int64], int]:
+    figure = f"recall@{k}"
     hit, targets = np.asarray(hit_NK, dtype=np.float64), np.asarray(targets_N, dtype=np.int64)
     if hit.ndim != 2 or targets.shape != hit.shape[:1] or not 1 <= k <= hit.shape[1]:
         raise InputError(f"{figure}: hits of shape {hit.shape} and targets of shape {targets.shape} do not fit k = {k}")
@@ -186,7 +181,7 @@ def _lists(figure: str, hit_NK: ArrayLike, targets_N: ArrayLike, k: int) -> tupl
     some = targets > 0
     if some.sum() < 2:
         raise SupportError(f"{figure}: {int(some.sum())} customers have a target; at least 2 are needed")
-    return hit[some][:, :k], targets[some], int((~some).sum())
+    return _share(figure, hit[some][:, :k].sum(axis=1) / targets[some], int((~some).sum()))
 
 
 def _share(figure: str, value_N: Floats, left_out: int) -> Score:
@@ -235,12 +230,19 @@ def _bin(prob: Floats, hit: NDArray[np.bool_]) -> Bin:
     return Bin(float(prob.mean()), positives / n, *wilson(positives, n), n, positives)
 
 
-def _logit_interval(value: float, se: float) -> tuple[float, float]:
+def _logit_interval(value: float, se: float) -> Interval:
     middle = scipy.special.logit(value)
-    return float(scipy.special.expit(middle - Z95 * se)), float(scipy.special.expit(middle + Z95 * se))
+    return Interval(float(scipy.special.expit(middle - Z95 * se)), float(scipy.special.expit(middle + Z95 * se)))
 
 
-def _labelled(figure: str, label_N: ArrayLike, score_N: ArrayLike, least: int) -> tuple[NDArray[np.bool_], Floats]:
+class _Labelled(NamedTuple):
+    """Checked labels, and the score or probability of each row."""
+
+    yes_N: NDArray[np.bool_]
+    score_N: Floats
+
+
+def _labelled(figure: str, label_N: ArrayLike, score_N: ArrayLike, least: int) -> _Labelled:
     y = _binary(figure, label_N)
     score = np.asarray(score_N, dtype=np.float64)
     if score.shape != y.shape or not np.isfinite(score).all():
@@ -248,16 +250,16 @@ def _labelled(figure: str, label_N: ArrayLike, score_N: ArrayLike, least: int) -
     if min(y.sum(), (~y).sum()) < least:
         counts = f"{int(y.sum())} positive and {int((~y).sum())} negative rows"
         raise SupportError(f"{figure}: {counts}; at least {least} of each are needed to say anything")
-    return y, score
+    return _Labelled(y, score)
 
 
-def _probable(figure: str, label_N: ArrayLike, prob_N: ArrayLike) -> tuple[NDArray[np.bool_], Floats]:
-    y, prob = _labelled(figure, label_N, prob_N, 1)
+def _probable(figure: str, label_N: ArrayLike, prob_N: ArrayLike) -> _Labelled:
+    prob = (found := _labelled(figure, label_N, prob_N, 1)).score_N
     if ((prob < 0) | (prob > 1)).any():
         raise InputError(
             f"{figure}: probabilities must lie in [0, 1]; they run from {prob.min():.4g} to {prob.max():.4g}"
         )
-    return y, prob
+    return found
 
 
 def _binary(figure: str, label_N: ArrayLike) -> NDArray[np.bool_]:
@@ -268,7 +270,14 @@ def _binary(figure: str, label_N: ArrayLike) -> NDArray[np.bool_]:
     return yes
 
 
-def _paired(figure: str, actual_N: ArrayLike, predicted_N: ArrayLike) -> tuple[Floats, Floats]:
+class _Paired(NamedTuple):
+    """Checked values, and what was predicted of each."""
+
+    actual_N: Floats
+    predicted_N: Floats
+
+
+def _paired(figure: str, actual_N: ArrayLike, predicted_N: ArrayLike) -> _Paired:
     actual, predicted = np.asarray(actual_N, dtype=np.float64), np.asarray(predicted_N, dtype=np.float64)
     if actual.ndim != 1 or actual.shape != predicted.shape:
         raise InputError(
@@ -276,4 +285,4 @@ def _paired(figure: str, actual_N: ArrayLike, predicted_N: ArrayLike) -> tuple[F
         )
     if not (np.isfinite(actual).all() and np.isfinite(predicted).all()):
         raise InputError(f"{figure}: values must be finite; leave missing rows out and say how many")
-    return actual, predicted
+    return _Paired(actual, predicted)

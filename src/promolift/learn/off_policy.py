@@ -1,7 +1,7 @@
 """A log of decisions and a policy that never ran in; what it would have earned, with an interval or a refusal, out.
 
 Legend: N logged decisions, A actions, F context features, U independent units (customers), P policies, B bootstrap
-draws. Of each decision: `weight_N` is the chance of the logged action under the new policy over its chance when logged;
+draws. Of each decision: `weight_N` is the probability of the logged action under the new policy over its propensity;
 `fit_N` is the reward predicted for the logged action; `direct_N` the prediction averaged over the policy's actions.
 
 Every estimator is written as scores whose mean is the estimate and whose spread gives its standard error. For a ratio
@@ -11,9 +11,9 @@ smallest estimated error, bias counted. The interval is that of the best estimat
 that it keeps its promise whatever the guess leans on.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import scipy
@@ -24,17 +24,10 @@ from promolift.hashing import hash_int
 from promolift.learn.reward import Fits, RewardSettings, predict_rewards
 from promolift.learn.support import Support, require, unseen_mass, weigh
 from promolift.settings import Settings
+from promolift.tables import Interval
 
 Floats = NDArray[np.float64]
 CHUNK = 4096  # rows of multipliers drawn at a time
-
-
-@dataclass(frozen=True)
-class Interval:
-    """From `low` to `high`."""
-
-    low: float
-    high: float
 
 
 def standard_error(score_N: Floats) -> float:
@@ -156,7 +149,7 @@ class OffPolicySettings(Settings):
 
 @dataclass(frozen=True)
 class DecisionLog:
-    """Checked decisions. `logging_NA` where the chance of every action was logged; `unit_N` numbers the customers."""
+    """Checked decisions. `logging_NA` where every action's propensity was logged; `unit_N` numbers the customers."""
 
     action_N: Ints
     reward_N: Floats
@@ -232,11 +225,11 @@ def off_policy_value(
     context_NF: ArrayLike | None = None,
     settings: OffPolicySettings = OffPolicySettings(),  # noqa: B008 - frozen
 ) -> OffPolicyValue:
-    """What `policy_NA` (chances of every action in each row) would have earned per decision.
+    """What `policy_NA` (probabilities of every action in each row) would have earned per decision.
 
-    `prob_N` is the chance with which each logged action was drawn, or N x A the chances of all actions, which lets the
-    support check see every action. Raises InputError for arrays that make no sense, SupportError if the policy does
-    what the log never did, if the log is worth too few rows for it, or if the logged chances cannot be the true ones.
+    `prob_N` is the propensity of each logged action, or N x A those of all actions, which lets the support check see
+    every action. Raises InputError for arrays that make no sense, SupportError if the policy does what the log never
+    did, if the log is worth too few rows for it, or if the logged propensities cannot be the true ones.
     """
     log = read_log(action_N, reward_N, prob_N, context_NF)
     return value_of(log, read_policy(log, policy_NA), settings)
@@ -258,7 +251,7 @@ def read_log(
     prob = np.asarray(prob_N, dtype=np.float64)
     logging = None
     if prob.ndim == 2:
-        logging = _chances(prob, "prob", rows)
+        logging = _probabilities(prob, "prob", rows)
         if action.max() >= logging.shape[1]:
             raise InputError(f"prob: {logging.shape[1]} actions, but action {action.max()} was logged")
         prob = logging[np.arange(rows), action]
@@ -276,12 +269,12 @@ def read_log(
 
 
 def read_policy(log: DecisionLog, policy_NA: ArrayLike) -> Floats:
-    """Check a policy against a log: a row of chances for each decision, with a column for each logged action."""
-    policy = _chances(np.asarray(policy_NA, dtype=np.float64), "policy", len(log.action_N))
+    """Check a policy against a log: a row of probabilities for each decision, with a column for each logged action."""
+    policy = _probabilities(np.asarray(policy_NA, dtype=np.float64), "policy", len(log.action_N))
     if log.action_N.max() >= policy.shape[1]:
         raise InputError(f"policy: {policy.shape[1]} actions, but action {log.action_N.max()} was logged")
     if log.logging_NA is not None and log.logging_NA.shape != policy.shape:
-        raise InputError(f"policy: {policy.shape[1]} actions, the logged chances have {log.logging_NA.shape[1]}")
+        raise InputError(f"policy: {policy.shape[1]} actions, the logged propensities have {log.logging_NA.shape[1]}")
     return policy
 
 
@@ -296,12 +289,32 @@ def value_of(log: DecisionLog, policy_NA: Floats, settings: OffPolicySettings) -
     parts = EstimatorParts(log.reward_N, weight_N, fit_N, direct_N)
     scores = {name: _per_unit(made(parts), log.unit_N) for name, made in UNBIASED.items()}
     anchor = min(scores, key=lambda name: standard_error(scores[name]))
-    lean = {name: _per_unit(score_N, log.unit_N) for name, score_N in _lean(parts, fits, log, policy_NA, settings)}
+    lean = _lean(parts, fits, log, policy_NA, settings)
     for name in {name.split()[0]: name for name in lean}:
         tried = [lean[each] for each in lean if each.split()[0] == name]
         scores[name] = min(tried, key=lambda score_U: _error(score_U, scores[anchor]))
-    scores["blend"], share = blend(scores.get("dm", scores[anchor]), scores[anchor])
-    return _result(log, scores, (anchor, share), (support, parts, fits), settings)
+    sure_U = scores[anchor]
+    scores["blend"], share = blend(scores.get("dm", sure_U), sure_U)
+    z = float(scipy.stats.norm.ppf(0.5 + settings.level / 2))
+    held, gain = _interval(sure_U, parts, settings), _around(sure_U - _per_unit(log.reward_N, log.unit_N), z)
+    paid_N = weight_N * log.reward_N
+    square = float((paid_N**2).sum())
+    return OffPolicyValue(
+        value=float(np.clip(scores["blend"].mean(), held.low, held.high)),
+        low=held.low,
+        high=held.high,
+        level=settings.level,
+        chosen=anchor if share < 0.005 else "dm" if share > 0.995 else f"{share:.0%} dm, {1 - share:.0%} {anchor}",
+        interval_of=anchor,
+        logged=float(log.reward_N.mean()),
+        gain_low=gain.low,
+        gain_high=gain.high,
+        estimates=tuple(_estimate(name, score_U, sure_U, z) for name, score_U in scores.items()),
+        support=support,
+        rewarded=float(paid_N.sum()) ** 2 / square if square else 0.0,
+        reward_model=f"{fits.best.kind}, l2 {fits.best.l2:g}",
+        score_U=sure_U,
+    )
 
 
 def rank_policies(
@@ -342,24 +355,31 @@ class Ranking:
         return tuple(name for name in self.order[1:] if self.against[name].high < 0)
 
 
-def blend(lean_U: Floats, sure_U: Floats) -> tuple[Floats, float]:
-    """The mix of a biased and an unbiased estimate with the smallest estimated squared error, and the former's share.
+class Mixed(NamedTuple):
+    """A mix of the scores of a biased and an unbiased estimate, and the share of the biased one."""
 
-    The bias is read from their difference, less what that difference owes to chance.
+    score_U: Floats
+    share: float
+
+
+def blend(lean_U: Floats, sure_U: Floats) -> Mixed:
+    """The mix of a biased and an unbiased estimate with the smallest estimated squared error.
+
+    The bias is read from their difference, less what that difference owes to noise.
     """
     gap_U = lean_U - sure_U
     if len(sure_U) < 2 or gap_U.std() == 0:
-        return sure_U, 0.0
+        return Mixed(sure_U, 0.0)
     noise = float(gap_U.var(ddof=1)) / len(sure_U)
     bias2 = max(float(gap_U.mean()) ** 2 - noise, 0.0)
     cover = np.cov(lean_U, sure_U) / len(sure_U)
     share = float(np.clip((cover[1, 1] - cover[0, 1]) / (bias2 + noise), 0.0, 1.0))
-    return share * lean_U + (1.0 - share) * sure_U, share
+    return Mixed(share * lean_U + (1.0 - share) * sure_U, share)
 
 
 def _lean(
     parts: EstimatorParts, fits: Fits, log: DecisionLog, policy_NA: Floats, settings: OffPolicySettings
-) -> Iterator[tuple[str, Floats]]:
+) -> dict[str, Floats]:
     """Scores of the estimates that lean on the reward model: the direct method, switched and shrunk weights.
 
     Each counts what the model had to learn; none can where the model is made of trees.
@@ -368,7 +388,7 @@ def _lean(
     kept = {"dm": np.zeros_like(weight_N)}
     kept |= {f"switch-dr {most:g}": np.where(weight_N <= most, weight_N, 0.0) for most in settings.switches}
     kept |= {f"dr-os {shrink:g}": shrunk_weight(weight_N, shrink) for shrink in settings.shrinks}
-    rows = np.arange(len(weight_N))
+    rows, found = np.arange(len(weight_N)), {}
     for name, kept_N in kept.items():
         model = fits.lean if name == "dm" else fits.best
         miss_N = log.reward_N - model.reward_NA[rows, log.action_N]
@@ -378,45 +398,14 @@ def _lean(
         if pull_N is not None:
             learnt_N = pull_N * miss_N
             direct_N = (policy_NA * model.reward_NA).sum(axis=1)
-            yield name, direct_N + kept_N * miss_N + learnt_N - learnt_N.mean()
+            found[name] = _per_unit(direct_N + kept_N * miss_N + learnt_N - learnt_N.mean(), log.unit_N)
+    return found
 
 
 def _error(score_U: Floats, sure_U: Floats) -> float:
     """Estimated root mean squared error: the standard error, and the distance from an unbiased estimate as bias."""
     gap = float(score_U.mean() - sure_U.mean())
     return float(np.hypot(standard_error(score_U), gap))
-
-
-def _result(
-    log: DecisionLog,
-    scores: dict[str, Floats],
-    choice: tuple[str, float],
-    found: tuple[Support, EstimatorParts, Fits],
-    settings: OffPolicySettings,
-) -> OffPolicyValue:
-    (anchor, share), (support, parts, fits) = choice, found
-    sure_U = scores[anchor]
-    z = float(scipy.stats.norm.ppf(0.5 + settings.level / 2))
-    held = _interval(sure_U, parts, settings)
-    gain = _around(sure_U - _per_unit(log.reward_N, log.unit_N), z)
-    paid_N = parts.weight_N * log.reward_N
-    square = float((paid_N**2).sum())
-    return OffPolicyValue(
-        value=float(np.clip(scores["blend"].mean(), held.low, held.high)),
-        low=held.low,
-        high=held.high,
-        level=settings.level,
-        chosen=anchor if share < 0.005 else "dm" if share > 0.995 else f"{share:.0%} dm, {1 - share:.0%} {anchor}",
-        interval_of=anchor,
-        logged=float(log.reward_N.mean()),
-        gain_low=gain.low,
-        gain_high=gain.high,
-        estimates=tuple(_estimate(name, score_U, sure_U, z) for name, score_U in scores.items()),
-        support=support,
-        rewarded=float(paid_N.sum()) ** 2 / square if square else 0.0,
-        reward_model=f"{fits.best.kind}, l2 {fits.best.l2:g}",
-        score_U=sure_U,
-    )
 
 
 def _estimate(name: str, score_U: Floats, sure_U: Floats, z: float) -> PolicyEstimate:
@@ -457,12 +446,14 @@ def _numbers(values: ArrayLike, name: str, shape: tuple[int, ...]) -> Floats:
     return found
 
 
-def _chances(values: Floats, name: str, rows: int) -> Floats:
+def _probabilities(values: Floats, name: str, rows: int) -> Floats:
     if values.ndim != 2 or len(values) != rows:
-        raise InputError(f"{name}: shape {values.shape}; give {rows} rows of chances, one for each action")
+        raise InputError(f"{name}: shape {values.shape}; give {rows} rows of probabilities, one for each action")
     wrong = np.flatnonzero(~((values >= 0).all(axis=1) & (np.abs(values.sum(axis=1) - 1) < 1e-6)))
     if wrong.size:
-        raise InputError(f"{name}: {wrong.size} of {rows} rows are no chances that sum to 1, first row {wrong[0]}")
+        raise InputError(
+            f"{name}: {wrong.size} of {rows} rows are no probabilities that sum to 1, first row {wrong[0]}"
+        )
     return values
 
 

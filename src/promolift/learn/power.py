@@ -69,12 +69,12 @@ def noise_of(sums: Sums, metric: Metric) -> Noise:
     rest = slope - shared_theta([covariance], [slope], [sums.n], [sums.at(name) for name in metric.covariates])
     sd = sqrt(max(0.0, float(rest @ covariance @ rest)))
     if sd == 0:
-        raise SupportError(f"power: {metric.name} does not vary, so chance cannot be planned for")
+        raise SupportError(f"power: {metric.name} does not vary, so noise cannot be planned for")
     return Noise(mean, sd)
 
 
 def power(noise: Noise, lift: float, customers: int, settings: PowerSettings) -> float:
-    """Chance that a true `lift` (absolute, in the metric's unit) is shown with `customers` in both arms together."""
+    """Probability that a true `lift` (absolute, in the metric's unit) shows with `customers` in both arms together."""
     se = _se(noise, lift, customers, settings)
     away, reach = abs(lift) / se, settings.reach
     return float(scipy.stats.norm.cdf(away - reach) + scipy.stats.norm.cdf(-away - reach))
@@ -104,20 +104,20 @@ def customers_needed(noise: Noise, lift: float, settings: PowerSettings) -> int:
 
 
 def days_remaining(
-    arms: tuple[Sums, Sums], metric: Metric, target: float, per_day: float, settings: PowerSettings
+    control: Sums, arm: Sums, metric: Metric, target: float, per_day: float, settings: PowerSettings
 ) -> float:
     """Days until a true lift of `target` would be shown with the wanted power; 0 once it would.
 
-    `arms` are control and arm so far, `per_day` the customers that join both together. The noise is the observed one;
-    the observed lift is never used, or a lucky start would end the experiment. SupportError if nobody joins.
+    `control` and `arm` are the sums so far, `per_day` the customers that join both together. The noise is the observed
+    one; the observed lift is never used, or a lucky start would end the experiment. SupportError if nobody joins.
     """
     if not (per_day > 0 and isfinite(per_day)):
         raise SupportError(f"days remaining: {per_day:g} customers a day; the experiment does not move on")
     if target == 0:
         raise InputError("days remaining: no time shows a lift of 0; name the smallest that would matter")
-    seen = arms[0].n + arms[1].n
+    seen = control.n + arm.n
     need = settings.reach + float(scipy.stats.norm.ppf(settings.power))
-    needed = seen * (need * lift(*arms, metric).se / target) ** 2
+    needed = seen * (need * lift(control, arm, metric).se / target) ** 2
     return max(0.0, (needed - seen) / per_day)
 
 

@@ -14,7 +14,7 @@ from pydantic import Field
 from promolift.errors import InputError
 from promolift.learn.lift import boundary
 from promolift.settings import Settings
-from promolift.tables import Z95
+from promolift.tables import Z95, Interval
 
 Floats = NDArray[np.float64]
 
@@ -52,9 +52,9 @@ class Value:
     n: int
 
     @property
-    def interval(self) -> tuple[float, float]:
+    def interval(self) -> Interval:
         """95 %, normal."""
-        return self.value - Z95 * self.se, self.value + Z95 * self.se
+        return Interval(self.value - Z95 * self.se, self.value + Z95 * self.se)
 
 
 @dataclass(frozen=True)
@@ -77,12 +77,12 @@ def value_of(
 ) -> Floats:
     """Each decision's doubly robust reward under the policy `prob_NA` (Dudik, Langford & Li 2011).
 
-    sum_a p(a) q(a) + p(a_logged) / p_logged x (reward - q(a_logged)); unbiased if the logged chances are right, exact
-    if the model q is. Its mean is the policy's value, its spread the value's error. InputError for a chance of 0.
+    sum_a p(a) q(a) + p(a_logged) / p_logged x (reward - q(a_logged)); unbiased if the propensities are right, exact if
+    the model q is. Its mean is the policy's value, its spread the value's error. InputError for a propensity of 0.
     """
     if not (logged_N > 0).all():
         raise InputError(
-            f"{int((~(logged_N > 0)).sum())} logged decisions have no chance above 0; no value can be read"
+            f"{int((~(logged_N > 0)).sum())} logged decisions have no propensity above 0; no value can be read"
         )
     rows = np.arange(len(action_N))
     weight = prob_NA[rows, action_N] / logged_N
@@ -109,7 +109,7 @@ def propose(
 
     `say` puts an amount of the reward into words.
     """
-    low, _ = lead.interval
+    low = lead.interval.low
     refusals = [
         text
         for failed, text in (

@@ -10,7 +10,7 @@ rows. The one whose errors would make the doubly robust estimate least variable 
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import scipy
@@ -24,6 +24,14 @@ Ints = NDArray[np.int64]
 MOST_COLUMNS = 600  # an action's own effects are dropped when the design would be wider
 STEPS = 25  # Newton steps; 4 to 8 are usual
 Kind = Literal["level", "common", "own", "trees"]
+
+
+class Decisions(NamedTuple):
+    """What a model learns from: the action of each row, what came of it, and the columns of its context."""
+
+    action_N: Ints
+    reward_N: Floats
+    x_NG: Floats
 
 
 class RewardSettings(Settings):
@@ -103,16 +111,16 @@ def predict_rewards(
     The loss is the mean of (w (r - q))^2, the part of the doubly robust variance a reward model can change; weights
     over their 99.9th percentile count as that percentile, so that no single row picks the model.
     """
-    x_NG = _scaled(context_NF)
+    log = Decisions(action_N, reward_N, _scaled(context_NF))
     fold_N = folds(action_N, reward_N, context_NF, settings)
     square_N = np.minimum(weight_N, np.quantile(weight_N, 0.999)) ** 2
     rows = np.arange(len(action_N))
     best: Fits | None = None
     least = np.inf
-    for kind, l2s in _kinds(x_NG, actions, settings).items():
+    for kind, l2s in _kinds(log.x_NG, actions, settings).items():
         lean: Rewards | None = None
         for l2 in sorted(l2s):
-            fit = _cross_fit(kind, l2, (action_N, reward_N, x_NG, fold_N), actions, settings)
+            fit = _cross_fit(kind, l2, log, fold_N, actions, settings)
             lean = lean or fit
             loss = float((square_N * (reward_N - fit.reward_NA[rows, action_N]) ** 2).mean())
             if loss < least or best is None:
@@ -121,17 +129,15 @@ def predict_rewards(
     return best
 
 
-def _cross_fit(
-    kind: Kind, l2: float, data: tuple[Ints, Floats, Floats, Ints], actions: int, settings: RewardSettings
-) -> Rewards:
-    action_N, reward_N, x_NG, fold_N = data
+def _cross_fit(kind: Kind, l2: float, log: Decisions, fold_N: Ints, actions: int, settings: RewardSettings) -> Rewards:
+    action_N, reward_N, x_NG = log
     binary = bool(np.isin(reward_N, (0.0, 1.0)).all())
     x_NG = x_NG[:, :1] if kind == "level" else x_NG
     found = np.empty((len(action_N), actions))
     models: list[Fold | None] = []
     for fold in range(settings.folds):
         held = fold_N == fold
-        train = (action_N[~held], reward_N[~held], x_NG[~held])
+        train = Decisions(action_N[~held], reward_N[~held], x_NG[~held])
         if kind == "trees":
             found[held] = _trees(train, x_NG[held], actions, settings)
             models.append(None)
@@ -182,7 +188,7 @@ def _kinds(x_NG: Floats, actions: int, settings: RewardSettings) -> dict[Kind, t
     return {kind: settings.l2 if kind != "trees" else settings.l2[:1] for kind in kinds}
 
 
-def _fit(kind: Kind, train: tuple[Ints, Floats, Floats], actions: int, l2: float, binary: bool) -> Fold:
+def _fit(kind: Kind, train: Decisions, actions: int, l2: float, binary: bool) -> Fold:
     """Penalised least squares, or penalised logistic regression by Newton steps halved until the loss falls."""
     action_N, reward_N, x_NG = train
     own = x_NG.shape[1] if kind == "own" else 1
@@ -253,7 +259,7 @@ def _loss(score_N: Floats, reward_N: Floats, coef_P: Floats, penalty_P: Floats) 
     return float((np.logaddexp(0, score_N) - reward_N * score_N).sum() + 0.5 * (penalty_P * coef_P**2).sum())
 
 
-def _trees(train: tuple[Ints, Floats, Floats], x_MG: Floats, actions: int, settings: RewardSettings) -> Floats:
+def _trees(train: Decisions, x_MG: Floats, actions: int, settings: RewardSettings) -> Floats:
     import lightgbm  # loads only where it is used
 
     action_N, reward_N, x_NG = train

@@ -1,4 +1,4 @@
-"""Logged chances and a new policy in; whether the log can say anything of it, and from how many rows, out.
+"""Propensities and a new policy in; whether the log can say anything of it, and from how many rows, out.
 
 Legend: N logged decisions, A actions.
 """
@@ -11,16 +11,15 @@ from numpy.typing import NDArray
 from promolift.errors import SupportError
 
 Floats = NDArray[np.float64]
-BINS = (0.0, 0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 50.0, 100.0)
 
 
 @dataclass(frozen=True)
 class Support:
-    """What the weights w = new chance / logged chance say of how well the log covers the policy.
+    """What the weights w = new probability / propensity say of how well the log covers the policy.
 
     `effective` is (sum of w)^2 / sum of w^2, the rows of a plain average as precise (Kish 1965). `mean` is 1 up to
-    noise (`mean_se`) if the logged chances are right. `unseen` is the part of the policy that lies on actions the log
-    could not take, or on actions that it never took where only the chance of the logged action is known.
+    noise (`mean_se`) if the propensities are right. `unseen` is the part of the policy that lies on actions the log
+    could not take, or on actions that it never took where only the propensity of the logged action is known.
     """
 
     rows: int
@@ -29,11 +28,10 @@ class Support:
     mean: float
     mean_se: float
     unseen: float
-    histogram: tuple[tuple[float, float, int], ...]  # from, to, rows
 
     @property
     def odd(self) -> bool:
-        """Whether the weights average so far from 1 that the logged chances cannot be the true ones."""
+        """Whether the weights average so far from 1 that the logged propensities cannot be the true ones."""
         return abs(self.mean - 1.0) > 5.0 * self.mean_se + 1e-9 and self.unseen == 0
 
 
@@ -42,14 +40,11 @@ def weigh(weight_N: Floats, unseen: float) -> Support:
     rows, total, square = len(weight_N), float(weight_N.sum()), float((weight_N**2).sum())
     mean = total / rows
     spread = float(np.sqrt(max(square / rows - mean**2, 0.0) / rows))
-    edges = (*BINS, np.inf)
-    count_B = np.histogram(weight_N, np.array(edges))[0]
-    histogram = tuple((edges[i], edges[i + 1], int(count)) for i, count in enumerate(count_B))
-    return Support(rows, total**2 / square if square else 0.0, float(weight_N.max()), mean, spread, unseen, histogram)
+    return Support(rows, total**2 / square if square else 0.0, float(weight_N.max()), mean, spread, unseen)
 
 
 def unseen_mass(action_N: NDArray[np.int64], policy_NA: Floats, logging_NA: Floats | None) -> float:
-    """Mean chance of the policy to do what the log could not (or, if only the logged chance is known, never) do."""
+    """How much of the policy the log could not (or, where only the logged action's propensity is known, never) do."""
     if logging_NA is not None:
         return float(np.where(logging_NA > 0, 0.0, policy_NA).sum(axis=1).mean())
     taken = np.zeros(policy_NA.shape[1], dtype=bool)
@@ -62,7 +57,7 @@ def require(support: Support, most_unseen: float, least_effective: float) -> Non
     if support.unseen > most_unseen:
         raise SupportError(
             f"policy: {support.unseen:.1%} of it lies on actions the log never takes there (at most {most_unseen:.1%} "
-            "is allowed); log those actions with some chance first, or take them out of the policy"
+            "is allowed); log those actions with some probability first, or take them out of the policy"
         )
     if support.effective < least_effective:
         raise SupportError(
@@ -72,5 +67,5 @@ def require(support: Support, most_unseen: float, least_effective: float) -> Non
     if support.odd:
         raise SupportError(
             f"log: the weights average {support.mean:.3f} where 1 is expected (noise {support.mean_se:.3f}); the "
-            "logged chances are not those the actions were drawn with, or a few rare rows carry the policy"
+            "logged propensities are not those the actions were drawn with, or a few rare rows carry the policy"
         )

@@ -6,8 +6,8 @@ carries the first-order influence of each row (infinitesimal jackknife, Efron 19
 figures on the same rows has its paired standard error: `difference`.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -34,7 +34,7 @@ class Estimate:
 
 
 @dataclass(frozen=True)
-class Curve:
+class UpliftCurve:
     """Points of a plot: gain over control, per customer, and its pointwise 95 % interval, at each `x_P`."""
 
     x: str
@@ -66,9 +66,6 @@ class _Ranked:
         return np.cumsum(np.bincount(self.group_N, weights=value_N))
 
 
-_Shape = Callable[[Floats, Floats, Floats, Floats], tuple[Floats, Floats]]
-
-
 def qini(outcome_N: ArrayLike, score_N: ArrayLike, treatment_N: ArrayLike) -> Estimate:
     """Qini coefficient of a 0/1 outcome: area over the diagonal / that of the ideal order (Radcliffe 2007).
 
@@ -80,21 +77,21 @@ def qini(outcome_N: ArrayLike, score_N: ArrayLike, treatment_N: ArrayLike) -> Es
     rows = _rows("qini", outcome_N, score_N, treatment_N)
     _binary("qini", rows.y_N)
     ideal = _Ranked(rows.y_N, rows.t_N, _group(rows.y_N * (2 * rows.t_N - 1)))
-    return _ratio("qini", rows, _area(rows, _qini_shape), _area(ideal, _qini_shape))
+    return _ratio("qini", rows, _area(rows), _area(ideal))
 
 
 def qini_area(outcome_N: ArrayLike, score_N: ArrayLike, treatment_N: ArrayLike) -> Estimate:
     """Area between Qini curve and diagonal for any outcome, in its unit per customer.
 
     Curve as for `qini`, y divided by all treated and x by all customers: what taking the best first adds, per customer
-    and averaged over all depths, to taking the same number by lot.
+    and averaged over all depths, to taking the same number at random.
     """
     rows = _rows("qini area", outcome_N, score_N, treatment_N)
     n, treated = len(rows.y_N), rows.t_N.sum()
-    return _ratio("qini area", rows, _area(rows, _qini_shape), (n * treated, treated + n * rows.t_N))
+    return _ratio("qini area", rows, _area(rows), _Area(n * treated, treated + n * rows.t_N))
 
 
-def qini_curve(outcome_N: ArrayLike, score_N: ArrayLike, treatment_N: ArrayLike, points: int = 101) -> Curve:
+def qini_curve(outcome_N: ArrayLike, score_N: ArrayLike, treatment_N: ArrayLike, points: int = 101) -> UpliftCurve:
     """Qini curve of any outcome: share of customers taken, and gain per customer of the trial (y over all treated)."""
     rows = _rows("qini curve", outcome_N, score_N, treatment_N)
     y, t = rows.y_N, rows.t_N
@@ -107,7 +104,7 @@ def qini_curve(outcome_N: ArrayLike, score_N: ArrayLike, treatment_N: ArrayLike,
     variance = (squares - 2 * gain * (y1 - m0 * n1) + gain**2 * n1[-1]) / n1[-1] ** 2
     keep = _spread(len(q), points)
     x, g, s = (n1 + n0)[keep] / len(y), gain[keep], np.sqrt(np.maximum(variance[keep], 0.0))
-    return Curve("share of customers", np.r_[0.0, x], np.r_[0.0, g], np.r_[0.0, s])
+    return UpliftCurve("share of customers", np.r_[0.0, x], np.r_[0.0, g], np.r_[0.0, s])
 
 
 def arm_scores(
@@ -117,7 +114,7 @@ def arm_scores(
 
     Without predictions inverse propensity: 1{arm = a} y / p_a (Horvitz & Thompson 1952); with predictions m_a made out
     of fold doubly robust: m_a + 1{arm = a} (y - m_a) / p_a (Robins, Rotnitzky & Zhao 1994), unbiased if either is right
-    and never needing m to be right where p is known. NaN where an arm had no chance (p_a = 0): unknown, not zero.
+    and never needing m to be right where p is known. NaN where an arm was impossible (p_a = 0): unknown, not zero.
     """
     y, arm = _vector("arm scores", outcome_N), np.asarray(arm_N)
     prob = np.asarray(prob_NA, dtype=np.float64)
@@ -138,23 +135,22 @@ def arm_scores(
 
 
 def policy_value(score_NA: Floats, policy: ArrayLike, figure: str = "policy value") -> Estimate:
-    """Mean outcome under a policy: an arm for each customer, or chances of each arm (N x A), valued by `arm_scores`.
+    """Mean outcome under a policy: an arm for each customer or probabilities of arms (N x A), valued by `arm_scores`.
 
     Raises SupportError if the policy uses an arm where the trial could not give it.
     """
     n, arms = score_NA.shape
-    chance = np.asarray(policy)
-    if chance.ndim == 1:
-        if chance.shape != (n,) or not np.isin(chance, np.arange(arms)).all():
+    prob = np.asarray(policy)
+    if prob.ndim == 1:
+        if prob.shape != (n,) or not np.isin(prob, np.arange(arms)).all():
             raise InputError(f"{figure}: a policy is one arm from 0 to {arms - 1} for each of {n} customers")
-        chance = chance[:, None] == np.arange(arms)
-    if chance.shape != score_NA.shape or not np.allclose(chance.sum(axis=1), 1.0, atol=1e-6) or (chance < 0).any():
-        raise InputError(f"{figure}: chances of shape {chance.shape} must sum to 1 over the {arms} arms")
-    unknown = int((np.isnan(score_NA) & (chance > 0)).any(axis=1).sum())
+        prob = prob[:, None] == np.arange(arms)
+    if prob.shape != score_NA.shape or not np.allclose(prob.sum(axis=1), 1.0, atol=1e-6) or (prob < 0).any():
+        raise InputError(f"{figure}: probabilities of shape {prob.shape} must sum to 1 over the {arms} arms")
+    unknown = int((np.isnan(score_NA) & (prob > 0)).any(axis=1).sum())
     if unknown:
         raise SupportError(f"{figure}: {unknown} of {n} customers get an arm they could not get in the trial")
-    part_N = np.where(chance > 0, score_NA, 0.0)
-    part_N = (part_N * chance).sum(axis=1)
+    part_N = (np.where(prob > 0, score_NA, 0.0) * prob).sum(axis=1)
     return estimate_of(figure, float(part_N.mean()), (part_N - part_N.mean()) / n, "influence function")
 
 
@@ -198,35 +194,38 @@ def _over(a: Floats, b: Floats) -> Floats:
     return np.divide(a, b, out=np.zeros_like(a), where=b != 0)
 
 
-def _qini_shape(n1: Floats, y1: Floats, n0: Floats, y0: Floats) -> tuple[Floats, Floats]:
-    """Curve and its slopes in n1, y1, n0, y0 (4 x G)."""
-    m0, r = _over(y0, n0), _over(n1, n0)
-    return y1 - m0 * n1, np.stack([-m0, np.ones_like(n1), m0 * r, -r])
+class _Area(NamedTuple):
+    """Area between curve and diagonal, and how it moves with the weight of each row."""
+
+    value: float
+    slope_N: Floats
 
 
-def _area(rows: _Ranked, shape: _Shape) -> tuple[float, Floats]:
-    """Area between curve and diagonal, and how it moves with the weight of each row.
+def _area(rows: _Ranked) -> _Area:
+    """Of the Qini curve.
 
     The curve and the diagonal back to the origin close a polygon; with v = x = 0 put before and behind, its area is
     sum (v_g + v_g-1)(x_g - x_g-1) / 2 less the triangle, and the slopes are differences of neighbours.
     """
     t, y = rows.t_N, rows.y_N
-    sums = [rows.sums(each) for each in (t, y * t, 1 - t, y * (1 - t))]
-    v, slopes = shape(*sums)
-    x = sums[0] + sums[2]
+    n1, y1, n0, y0 = (rows.sums(each) for each in (t, y * t, 1 - t, y * (1 - t)))
+    m0, r = _over(y0, n0), _over(n1, n0)
+    v, x = y1 - m0 * n1, n1 + n0
+    slopes = np.stack([-m0, np.ones_like(n1), m0 * r, -r])  # of the curve in n1, y1, n0, y0
     ends_v, ends_x = np.r_[0.0, v, 0.0], np.r_[0.0, x, 0.0]
     area = float(np.sum((v + ends_v[:-2]) * (x - ends_x[:-2])) / 2 - x[-1] * v[-1] / 2)
     by_v, by_x = (ends_x[2:] - ends_x[:-2]) / 2, (ends_v[:-2] - ends_v[2:]) / 2
     by_sum = by_v * slopes + np.stack([by_x, np.zeros_like(x), by_x, np.zeros_like(x)])
     a1, b1, a0, b0 = np.cumsum(by_sum[:, ::-1], axis=1)[:, ::-1][:, rows.group_N]  # a row moves all later sums
-    return area, t * (a1 + y * b1) + (1 - t) * (a0 + y * b0)
+    return _Area(area, t * (a1 + y * b1) + (1 - t) * (a0 + y * b0))
 
 
-def _ratio(figure: str, rows: _Ranked, top: tuple[float, Floats], bottom: tuple[float, Floats]) -> Estimate:
-    if abs(bottom[0]) <= 1e-12 * len(rows.y_N) ** 2:
+def _ratio(figure: str, rows: _Ranked, top: _Area, bottom: _Area) -> Estimate:
+    if abs(bottom.value) <= 1e-12 * len(rows.y_N) ** 2:
         raise SupportError(f"{figure}: with these outcomes no order is better than another, so there is no figure")
-    value = top[0] / bottom[0]
-    return estimate_of(figure, value, (top[1] - value * bottom[1]) / bottom[0], "infinitesimal jackknife")
+    value = top.value / bottom.value
+    part_N = (top.slope_N - value * bottom.slope_N) / bottom.value
+    return estimate_of(figure, value, part_N, "infinitesimal jackknife")
 
 
 def estimate_of(figure: str, value: float, influence_N: Floats, rule: str) -> Estimate:

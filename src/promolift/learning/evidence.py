@@ -1,4 +1,4 @@
-"""Decision records and clean events in; every customer's windows with what he spent, and the offers he could get, out.
+"""Decision records and clean events in; customers' windows with what they spent, and the offers open to them, out.
 
 Legend: N decisions (the first of each customer), K open offers, A = K + 1 actions, the last is no offer.
 """
@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import duckdb
 import numpy as np
@@ -78,7 +78,7 @@ class LearnSettings(Settings):
         default=0.05,
         gt=0,
         lt=1,
-        description="Share of decisions that the next release leaves to chance, where the last one left none.",
+        description="Share of decisions that the next release draws at random, where the last one drew none.",
     )
     looks: int = Field(default=14, ge=1, description="Moments of the window at which the page draws the gain so far.")
     guardrails: Guardrails = Guardrails()
@@ -86,7 +86,7 @@ class LearnSettings(Settings):
 
 @dataclass(frozen=True, eq=False)
 class Slots:
-    """The first decision of every customer whose window is over. Closed slots have offer -1, gain NaN and chance 0.
+    """The first decision of every customer whose window is over. Closed slots have offer -1, gain NaN, probability 0.
 
     `reward_N` is what the customer was worth in the window, `before_N` in the weeks before.
     """
@@ -110,7 +110,7 @@ class Slots:
 
     @property
     def logged_N(self) -> Floats:
-        """The chance of what was decided."""
+        """The propensity of what was decided."""
         logged: Floats = self.prob_NA[np.arange(len(self)), self.action_N]
         return logged
 
@@ -191,7 +191,7 @@ def gather(
     """Join decisions with outcomes. SupportError without a holdout, a complete window or enough customers."""
     if not decisions["holdout"].any():
         raise SupportError(
-            f"learn: none of {decisions.height} decisions was held out, so what the offers added cannot be told; "
+            f"learn: none of {decisions.height} decisions was held out, so what the offers added is not known; "
             "set plan.holdout_share (0.1 is usual) before the next plan"
         )
     if outcomes.is_empty():
@@ -200,8 +200,8 @@ def gather(
     join = JoinSettings(window_days=settings.window_days, before_days=settings.before_days, values=VALUES)
     joined = join_outcomes(decisions, outcomes, join, asof_ms)
     _windows_over(joined, decisions, settings, asof_ms)
-    measure, why = _measure(outcomes)
-    windows = worth(joined.windows, measure)
+    measured = _measure(outcomes)
+    windows = worth(joined.windows, measured.by)
     joined = Joined(windows, joined.decision_counts, joined.outcome_counts, joined.changed_arm)
     customers = joined.customers()
     last = decisions.filter(pl.col("ts_ms") <= asof_ms).sort("ts_ms", "decision_id").row(-1, named=True)
@@ -209,8 +209,11 @@ def gather(
     _enough(customers, arm, settings.least)
     first = windows.filter((pl.col("window") == 0) & pl.col("arm").is_in([arm, HOLDOUT]))
     slots = _slots(decisions.filter(pl.col("policy_id") == arm), first)
-    terms, known = _terms(last, slots, release)
-    return Evidence(settings, decisions, outcomes, joined, customers, slots, terms, known, measure, why, asof_ms)
+    terms = _terms(last, slots, release)
+    salt_known = [in_holdout(who, terms) for who in slots.customer_id] == slots.held_N.tolist()
+    return Evidence(
+        settings, decisions, outcomes, joined, customers, slots, terms, salt_known, measured.by, measured.why, asof_ms
+    )
 
 
 def _windows_over(joined: Joined, decisions: pl.DataFrame, settings: LearnSettings, asof_ms: int) -> None:
@@ -227,21 +230,30 @@ def _windows_over(joined: Joined, decisions: pl.DataFrame, settings: LearnSettin
 def _enough(customers: pl.DataFrame, arm: str, least: int) -> None:
     sizes = {name: int((customers["arm"] == name).sum()) for name in (arm, HOLDOUT)}
     if min(sizes.values()) < least:
-        told = ", ".join(f"{name} {count}" for name, count in sizes.items())
-        raise SupportError(f"learn: too few customers with a complete window: {told}; {least} are needed in each arm")
+        text = ", ".join(f"{name} {count}" for name, count in sizes.items())
+        raise SupportError(f"learn: too few customers with a complete window: {text}; {least} are needed in each arm")
     if not customers["orders"].sum():
         raise SupportError("learn: nobody bought anything in a window; are these the events of the same shop?")
 
 
-def _measure(outcomes: pl.DataFrame) -> tuple[str, str]:
-    """Margin where the cost of every row is known or stated, else revenue; and how it was counted."""
+class _Measure(NamedTuple):
+    """What customers are judged by, margin or revenue, and how it was counted."""
+
+    by: str
+    why: str
+
+
+def _measure(outcomes: pl.DataFrame) -> _Measure:
+    """Margin where the cost of every row is known or stated, else revenue."""
     rows = outcomes.filter(pl.col("kind").is_in(["purchase", "refund"]))
     sold, known, gone = rows.height, int(rows["known_cost"].sum()), rows["goods_cents"].null_count()
     if gone:
-        return "revenue", f"the cost of {gone} of {sold} rows sold is not known and no margin rate is stated"
+        return _Measure("revenue", f"the cost of {gone} of {sold} rows sold is not known and no margin rate is stated")
     if known == sold:
-        return "margin", "revenue less the cost of each product"
-    return "margin", f"{sold - known} of {sold} rows sold have no product cost: the stated margin rate stands in"
+        return _Measure("margin", "revenue less the cost of each product")
+    return _Measure(
+        "margin", f"{sold - known} of {sold} rows sold have no product cost: the stated margin rate stands in"
+    )
 
 
 def worth(windows: pl.DataFrame, measure: str) -> pl.DataFrame:
@@ -253,7 +265,7 @@ def worth(windows: pl.DataFrame, measure: str) -> pl.DataFrame:
 
 
 def _slots(decisions: pl.DataFrame, windows: pl.DataFrame) -> Slots:
-    """First decisions as arrays. InputError if the chances of a decision do not sum to 1 or are not those logged."""
+    """First decisions as arrays. InputError if probabilities do not sum to 1 or are not those logged."""
     opened_by = windows.select("customer_id", "value", "value_before", pl.col("start_ms").alias("ts_ms"))
     first = (
         decisions.filter(pl.col("holdout").is_not_null())
@@ -278,11 +290,11 @@ def _slots(decisions: pl.DataFrame, windows: pl.DataFrame) -> Slots:
     none = rows.filter(pl.col("offer") == NONE)
     prob[none["row"].to_numpy(), shape[1]] = none["prob"].to_numpy()
     slot = {(row, offer): place for row, offer, place in opened.select("row", "offer", "slot").iter_rows()}
-    gain, cost, charge = (_filled(shape, np.nan, at, opened[name].fill_null(0.0)) for name in AMOUNTS)
+    gain, cost, charge = (_put(np.full(shape, np.nan), at, opened[name].fill_null(0.0)) for name in AMOUNTS)
     found = Slots(
         offers=tuple(names),
         customer_id=first["customer_id"],
-        offer_NK=_filled(shape, -1, at, [number[name] for name in opened["offer"]]).astype(np.int64),
+        offer_NK=_put(np.full(shape, -1.0), at, [number[name] for name in opened["offer"]]).astype(np.int64),
         gain_NK=gain,
         cost_NK=cost,
         charge_NK=charge,
@@ -293,55 +305,58 @@ def _slots(decisions: pl.DataFrame, windows: pl.DataFrame) -> Slots:
         reward_N=first["value"].to_numpy(),
         before_N=first["value_before"].to_numpy(),
     )
-    _chances(found, first)
+    _check(found, first)
     return found
 
 
-def _filled(shape: tuple[int, int], empty: float, at: Any, values: Any) -> Floats:
-    array = np.full(shape, empty, dtype=np.float64)
+def _put(array: Floats, at: Any, values: Any) -> Floats:
     array[at] = np.asarray(values, dtype=np.float64)
     return array
 
 
-def _chances(slots: Slots, first: pl.DataFrame) -> None:
+def _check(slots: Slots, first: pl.DataFrame) -> None:
     wrong = np.abs(slots.prob_NA.sum(axis=1) - 1) > 1e-6
     wrong |= np.abs(slots.logged_N - first["propensity"].to_numpy()) > 1e-6
     if wrong.any():
         key = first["decision_id"][int(np.flatnonzero(wrong)[0])]
         raise InputError(
-            f"decisions: in {int(wrong.sum())} of {len(slots)} the chances do not sum to 1 or differ from the logged "
-            f"propensity, first {key}; they cannot be the chances that were drawn with"
+            f"decisions: in {int(wrong.sum())} of {len(slots)} the probabilities do not sum to 1 or differ from "
+            f"the logged propensity, first {key}; they cannot be those that were drawn with"
         )
 
 
-def _terms(row: Mapping[str, Any], slots: Slots, release: ReleaseTerms | None) -> tuple[ReleaseTerms, bool]:
-    """The release in force, by its last decision, and whether its salt is known to be right."""
-    share, explored = _shares(slots)
+def _terms(row: Mapping[str, Any], slots: Slots, release: ReleaseTerms | None) -> ReleaseTerms:
+    """The release in force, by its last decision."""
+    shares = _shares(slots)
     release = ReleaseTerms(**json.loads(row["terms"])) if row.get("terms") else release
     same = release is not None and all(
         getattr(release, name) == row[name] for name in ("campaign_id", "policy_id", "policy_version", "seed")
     )
     if release is not None and same:
         terms = release
-        share = terms.holdout_share if share is None else share
-        explored = terms.explore if explored is None else explored
+        shares = shares or _Shares(release.holdout_share, release.explore)
     else:
         terms = ReleaseTerms(
             campaign_id=row["campaign_id"], policy_id=row["policy_id"], policy_version=row["policy_version"],
             seed=row["seed"], price=0.0,
         )  # fmt: skip
-    if share is None or explored is None:
+    if shares is None:
         raise InputError(
-            "decisions: the planned share of the holdout cannot be read from the chances (no decision with two open "
-            "offers); run learn on the work folder of the plan, which keeps it"
+            "decisions: the planned share of the holdout cannot be read from the propensities (no decision with two "
+            "open offers); run learn on the work folder of the plan, which keeps it"
         )
-    terms = terms.model_copy(update={"holdout_share": share, "explore": explored})
-    drawn = [in_holdout(who, terms) for who in slots.customer_id]
-    return terms, drawn == slots.held_N.tolist()
+    return terms.model_copy(update={"holdout_share": shares.holdout, "explore": shares.explored})
 
 
-def _shares(slots: Slots) -> tuple[float | None, float | None]:
-    """Share of the holdout and of exploration, from the chances: all offers but the best one have equally little.
+class _Shares(NamedTuple):
+    """Which share of decisions was held out, and which explored."""
+
+    holdout: float
+    explored: float
+
+
+def _shares(slots: Slots) -> _Shares | None:
+    """The shares read from the probabilities: all offers but the best one have equally little.
 
     With holdout h, exploration e and K open offers: a weak offer e (1 - h) / (K + 1), none h more than that.
     """
@@ -351,8 +366,8 @@ def _shares(slots: Slots) -> tuple[float | None, float | None]:
     low = np.where(open_NK, offered, np.inf).min(axis=1, initial=np.inf)
     clear = (size >= 2) & (offered.max(axis=1, initial=0.0) > low + 1e-9)
     if not clear.any():
-        return None, None
+        return None
     share = float(np.median(slots.prob_NA[clear, -1] - low[clear]))
     share = min(max(share, 0.0), 0.99)
     explored = float(np.median(low[clear] * (size[clear] + 1))) / (1 - share)
-    return round(share, 9), round(min(explored, 1.0), 9)
+    return _Shares(round(share, 9), round(min(explored, 1.0), 9))

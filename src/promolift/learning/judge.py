@@ -5,6 +5,7 @@ Legend: N customers in the order of `Slots`, A actions.
 
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass
+from typing import NamedTuple
 
 import numpy as np
 import polars as pl
@@ -18,17 +19,25 @@ from promolift.learn.join import JoinSettings, join_outcomes
 from promolift.learn.lift import Lift, Metric, boundary, lift
 from promolift.learn.power import PowerSettings
 from promolift.learn.sums import sums_by
-from promolift.learn.support import BINS
 from promolift.learning.evidence import VALUES, Evidence, LearnSettings, Slots, worth
-from promolift.results.learned import JudgedPolicy, Look, Quintile, Ranged, Weights
+from promolift.results.learned import JudgedPolicy, Look, NotLookedAt, Quintile, Ranged, Weights
 
 Floats = NDArray[np.float64]
 QUINTILES = 5
+ORDERS = Metric(name="orders", value="orders", covariates=("value_before",))
 WEEK_MS = 7 * 86_400_000
+WEIGHTS = (0.0, 0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 50.0, 100.0)  # edges of the histogram
 INPUTS = (
     "spend_per_week_cents", "recency_days", "cadence_days", "orders_16w", "basket_mean_cents", "category_count",
     "discount_share", "coupon_share", "price_sensitivity", "top_category_1", "top_channel",
 )  # fmt: skip
+
+
+class ThenAndNow(NamedTuple):
+    """Profiles as of the decisions, and as of a later moment."""
+
+    then: pl.DataFrame
+    now: pl.DataFrame
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,11 +47,11 @@ class JudgedEvidence(JudgedPolicy):
     evidence: Evidence
 
 
-def judge(evidence: Evidence, profiles: tuple[pl.DataFrame, pl.DataFrame] | None) -> JudgedEvidence:
-    """Judge the policy in force against the holdout. `profiles` are those of then and now, if both are there."""
+def judge(evidence: Evidence, profiles: ThenAndNow | None) -> JudgedEvidence:
+    """Judge the policy in force against the holdout; whether customers have changed is known only with `profiles`."""
     arm, share = evidence.release.policy_id, evidence.release.holdout_share
     customers = with_segments(evidence)
-    main, orders = verdicts(evidence, customers)
+    main = analysed(evidence, customers, metric_of(evidence), by_past=True)
     drifts, unseen = drifted(evidence, profiles)
     verdict = next(v for v in main.verdicts if v.arm == arm and v.segment == WHOLE)
     slots, settings, joined = evidence.slots, evidence.settings, evidence.joined
@@ -57,10 +66,10 @@ def judge(evidence: Evidence, profiles: tuple[pl.DataFrame, pl.DataFrame] | None
         decision_counts=joined.decision_counts,
         changed_arm=joined.changed_arm,
         main=main,
-        orders=orders,
+        orders=analysed(evidence, customers, ORDERS),
         discount=discounts(customers, arm, settings.alpha),
         looks=cumulated(evidence, arm),
-        weights=Weights.of(1 / slots.logged_N, BINS),
+        weights=Weights.of(1 / slots.logged_N, WEIGHTS),
         quintiles=quintiles(slots, share, settings),
         predicted=float(planned_gain(slots, share).mean()),
         drifts=drifts,
@@ -88,23 +97,21 @@ def with_segments(evidence: Evidence) -> pl.DataFrame:
     return evidence.customers.with_columns(past=past)
 
 
-def verdicts(evidence: Evidence, customers: pl.DataFrame) -> tuple[Analysis, Analysis]:
-    """The primary metric over all and by segment; and orders, a family of their own."""
+def analysed(evidence: Evidence, customers: pl.DataFrame, metric: Metric, by_past: bool = False) -> Analysis:
+    """One metric as a family of its own: over all customers and, where asked, by the segments of `past`."""
     columns = ["value", "value_before", "orders"]
     arms = sorted(set(customers["arm"]) - {HOLDOUT})
     sizes = {arm: float((customers["arm"] == arm).sum()) for arm in arms}
-    shared = {
-        "name": evidence.release.campaign_id,
-        "arms": {arm: size / sum(sizes.values()) for arm, size in sizes.items()},
-        "holdout_share": evidence.release.holdout_share,
-        "planned_customers": _eligible(evidence),
-        "alpha": evidence.settings.alpha,
-    }
-    sums = sums_by(customers, columns)
-    primary, orders = metric_of(evidence), Metric(name="orders", value="orders", covariates=("value_before",))
-    segments = sums_by(customers, columns, ("arm", "past"))
-    main = analyse(sums, [primary], Design(primary=primary.name, **shared), segments)
-    return main, analyse(sums, [orders], Design(primary="orders", **shared))
+    design = Design(
+        name=evidence.release.campaign_id,
+        arms={arm: size / sum(sizes.values()) for arm, size in sizes.items()},
+        holdout_share=evidence.release.holdout_share,
+        planned_customers=_eligible(evidence),
+        primary=metric.name,
+        alpha=evidence.settings.alpha,
+    )
+    segments = sums_by(customers, columns, ("arm", "past")) if by_past else None
+    return analyse(sums_by(customers, columns), [metric], design, segments)
 
 
 def _eligible(evidence: Evidence) -> int:
@@ -198,28 +205,34 @@ def quintiles(slots: Slots, holdout_share: float, settings: LearnSettings) -> tu
     return tuple(found)
 
 
-def drifted(
-    evidence: Evidence, profiles: tuple[pl.DataFrame, pl.DataFrame] | None
-) -> tuple[tuple[drift.Drift, ...], tuple[tuple[str, str], ...]]:
-    """Findings on inputs, predictions and effects; and what could not be looked at, with the reason."""
+class _Drifts(NamedTuple):
+    """Findings on inputs, predictions and effects; and what could not be looked at."""
+
+    found: tuple[drift.Drift, ...]
+    gaps: tuple[NotLookedAt, ...]
+
+
+def drifted(evidence: Evidence, profiles: ThenAndNow | None) -> _Drifts:
+    """Whether the world has changed since the decisions."""
     found: list[drift.Drift] = []
-    gaps: list[tuple[str, str]] = []
+    gaps: list[NotLookedAt] = []
     if profiles is None:
-        gaps.append(("whether the customers have changed", "profiles of then and now are not both in the work folder"))
+        why = "profiles of then and now are not both in the work folder"
+        gaps.append(NotLookedAt("whether the customers have changed", why))
     else:
-        names = [name for name in INPUTS if name in profiles[0].columns and profiles[0][name].n_unique() > 1]
-        found += drift.input_drift(profiles[0].select(names), profiles[1].select(names))
+        names = [name for name in INPUTS if name in profiles.then.columns and profiles.then[name].n_unique() > 1]
+        found += drift.input_drift(profiles.then.select(names), profiles.now.select(names))
     parts = _cohorts(evidence.slots, evidence.settings)
     if len(parts) < 2:
         why = "all decisions with a complete window fell into one week; two weeks of decisions are needed"
-        return tuple(found), (*gaps, ("whether predictions or effects have changed", why))
+        return _Drifts(tuple(found), (*gaps, NotLookedAt("whether predictions or effects have changed", why)))
     observed, share = pseudo_gain(evidence.slots), evidence.release.holdout_share
     predicted = planned_gain(evidence.slots, share)
-    first, last = parts[0], parts[-1]
-    found.append(drift.prediction_drift((predicted[first], observed[first]), (predicted[last], observed[last])))
+    first, last = (drift.Period(predicted[part], observed[part]) for part in (parts[0], parts[-1]))
+    found.append(drift.prediction_drift(first, last))
     lifts = [each for part in parts if (each := slot_lift(evidence.slots, part, evidence.settings.least))]
     found.append(drift.effect_drift([each.lift for each in lifts], [each.se for each in lifts]))
-    return tuple(found), tuple(gaps)
+    return _Drifts(tuple(found), tuple(gaps))
 
 
 def _cohorts(slots: Slots, settings: LearnSettings) -> list[NDArray[np.bool_]]:
@@ -230,7 +243,7 @@ def _cohorts(slots: Slots, settings: LearnSettings) -> list[NDArray[np.bool_]]:
 
 
 def pseudo_gain(slots: Slots) -> Floats:
-    """A number per customer whose mean is the gain over the holdout: the outcome divided by the chance of its arm.
+    """A number per customer whose mean is the gain over the holdout: the outcome divided by the probability of its arm.
 
     What the weeks before predict is taken off first (Robins, Rotnitzky 1995), which changes the noise and not the mean.
     """

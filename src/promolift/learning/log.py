@@ -6,7 +6,7 @@ Legend: N decisions, A actions.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import duckdb
 import numpy as np
@@ -32,8 +32,8 @@ from promolift.sql import ident
 Floats = NDArray[np.float64]
 Given = str | pl.DataFrame | NDArray[Any]
 Policy = Given | Callable[[pl.DataFrame], Given]
-MOST_ACTIONS = 500  # a dense table of chances is held
-HELD = 20_000_000  # chances (decisions x actions) that are held; of a longer file a share of the customers is valued
+MOST_ACTIONS = 500  # a dense table of probabilities is held
+HELD = 20_000_000  # probabilities (decisions x actions) that are held; of a longer file a share of customers is valued
 FILES = (".parquet", ".pq")
 ALSO = {
     "offer_id": ("offer", "item_id", "action", "action_id", "arm", "arm_id", "treatment"),
@@ -98,13 +98,13 @@ class Log:
 
         SupportError if it does what the log never did, or if the log is worth too few rows for it.
         """
-        log, chances = self._read({"policy": policy})
-        return value_of(log, read_policy(log, chances["policy"]), settings)
+        log, probs = self._read({"policy": policy})
+        return value_of(log, read_policy(log, probs["policy"]), settings)
 
     def rank(self, policies: Mapping[str, Policy], settings: OffPolicySettings = OffPolicySettings()) -> Ranking:  # noqa: B008
         """Two policies or more by value, with intervals that hold for all of them at once."""
-        log, chances = self._read(policies)
-        return rank_policies(log, {name: read_policy(log, each) for name, each in chances.items()}, settings)
+        log, probs = self._read(policies)
+        return rank_policies(log, {name: read_policy(log, each) for name, each in probs.items()}, settings)
 
     def _named(self, given: Mapping[str, str | None]) -> pl.DataFrame:
         """The frame with our names where the caller or other logs have theirs."""
@@ -138,7 +138,7 @@ class Log:
                     "leave those decisions out (a missing reward is not a reward of 0)"
                 )
 
-    def _read(self, policies: Mapping[str, Policy]) -> tuple[DecisionLog, dict[str, Floats]]:
+    def _read(self, policies: Mapping[str, Policy]) -> "_Read":
         """The arrays of the log and of each policy, over all actions that any of them names."""
         made = {name: each(self.frame) if callable(each) else each for name, each in policies.items()}
         actions = self._all_actions(made)
@@ -152,7 +152,7 @@ class Log:
             rows["customer_id"].to_numpy(),
         )
         log = replace(log, logging_NA=self._logged(place))
-        return log, {name: self._chances(name, each, log, place) for name, each in made.items()}
+        return _Read(log, {name: self._probs(name, each, log, place) for name, each in made.items()})
 
     def _all_actions(self, policies: Mapping[str, Given]) -> list[str]:
         found = set(self.actions)
@@ -164,11 +164,11 @@ class Log:
             elif isinstance(each, str) and each == "logged" and "options" in self._rows.columns:
                 found |= set(self._rows["options"].explode().struct.field("offer").drop_nulls())
         if len(found) > MOST_ACTIONS:
-            told = f"{len(found)} offers; at most {MOST_ACTIONS} can be told apart"
-            raise InputError(f"{self.name}: {told}; evaluate groups of offers")
+            text = f"{len(found)} offers; at most {MOST_ACTIONS} can be told apart"
+            raise InputError(f"{self.name}: {text}; evaluate groups of offers")
         return sorted(found)
 
-    def _chances(self, name: str, policy: Given, log: DecisionLog, place: Mapping[str, int]) -> Floats:
+    def _probs(self, name: str, policy: Given, log: DecisionLog, place: Mapping[str, int]) -> Floats:
         if isinstance(policy, np.ndarray):
             return self._from_array(name, policy, place)
         if isinstance(policy, pl.DataFrame):
@@ -207,13 +207,13 @@ class Log:
         wrong = np.flatnonzero(~((found >= 0).all(axis=1) & (np.abs(found.sum(axis=1) - 1) < 1e-6)))
         if wrong.size:
             raise InputError(
-                f"policy {name}: the chances of {wrong.size} of {len(self)} decisions do not sum to 1; name what it "
-                "does with the rest (offer_id none for no offer)"
+                f"policy {name}: the probabilities of {wrong.size} of {len(self)} decisions do not sum to 1; name what "
+                "it does with the rest (offer_id none for no offer)"
             )
         return found
 
     def _logged(self, place: Mapping[str, int]) -> Floats | None:
-        """The logged chance of every action, from the decisions' open offers; None where a decision does not tell."""
+        """The propensity of every action, from the decisions' open offers; None where a decision does not tell."""
         if "options" not in self._rows.columns or self._rows["options"].null_count():
             return None
         cells = self._rows.select("row", "options").explode("options").unnest("options").drop_nulls("offer")
@@ -222,6 +222,13 @@ class Log:
         column = cells["offer"].replace_strict(place, return_dtype=pl.Int64).to_numpy()
         found[cells["row"].to_numpy(), column] = cells["prob"].fill_null(float("nan")).to_numpy()
         return None if cells.is_empty() or np.isnan(found).any() else found
+
+
+class _Read(NamedTuple):
+    """The log as arrays, and the probabilities N x A of each policy."""
+
+    log: DecisionLog
+    probs: dict[str, Floats]
 
 
 def _options(rows: pl.DataFrame) -> pl.Expr:
@@ -280,8 +287,15 @@ def evaluate_log(
     return _summary(Path(path).name, reward, values, ranking, [*log.notes, *notes])
 
 
-def _held(rows: duckdb.DuckDBPyRelation) -> tuple[pl.DataFrame, list[str]]:
-    """The decisions that are valued, in an order fixed by their customers' hashes, and what to say of it."""
+class _Held(NamedTuple):
+    """The decisions that are valued, and what to say of their choice."""
+
+    rows: pl.DataFrame
+    notes: list[str]
+
+
+def _held(rows: duckdb.DuckDBPyRelation) -> _Held:
+    """As many decisions as can be held, in an order fixed by their customers' hashes."""
     theirs = next((each for each in ("customer_id", *ALSO["customer_id"]) if each in rows.columns), "_row")
     offer = next((each for each in ("offer_id", *ALSO["offer_id"]) if each in rows.columns), None)
     count, offers = (rows.aggregate(f"count(*), count(distinct {ident(offer)})" if offer else "count(*), 1")
@@ -291,8 +305,8 @@ def _held(rows: duckdb.DuckDBPyRelation) -> tuple[pl.DataFrame, list[str]]:
     then = [each for each in (theirs, "decision_id") if each in rows.columns]
     kept = rows if share == 1 else rows.filter(f"{place} < {share} * 18446744073709551616.0")
     ordered = kept.order(", ".join([place, *map(ident, then)]))
-    told = f"{count} decisions are too many to hold: valued on {share:.1%} of the customers, drawn by hash"
-    return ordered.project("* exclude (_row)").pl(), [told] if share < 1 else []
+    note = f"{count} decisions are too many to hold: valued on {share:.1%} of the customers, drawn by hash"
+    return _Held(ordered.project("* exclude (_row)").pl(), [note] if share < 1 else [])
 
 
 def _policy(connection: duckdb.DuckDBPyConnection, name: str) -> Given:
@@ -310,21 +324,19 @@ def _summary(
     lines = [f"{name}: {first.support.rows} decisions, mean {reward} {first.logged:.5g}"]
     policies, order = [], []
     for policy, value in values.items():
-        low, high = (
-            (ranking.intervals[policy].low, ranking.intervals[policy].high) if ranking else (value.low, value.high)
-        )
+        low, high = ranking.intervals[policy] if ranking else (value.low, value.high)
         figures = {
             "policy": policy, "value": value.value, "low": low, "high": high,
             "estimator": value.chosen, "gain_low": value.gain_low, "gain_high": value.gain_high,
             "effective_rows": value.support.effective, "warning": value.warning,
         }  # fmt: skip
-        told = ""
+        against = ""
         if ranking and policy in ranking.against:
             figures["beaten"] = policy in ranking.beaten
-            told = "  beaten" if policy in ranking.beaten else "  cannot be told from the first"
+            against = "  beaten" if policy in ranking.beaten else "  cannot be told from the first"
         policies.append(figures)
         lines += ["", f"policy {policy}", value.text()]
-        order.append(f"  {policy}: {value.value:.5g}, {low:.5g} to {high:.5g}{told}")
+        order.append(f"  {policy}: {value.value:.5g}, {low:.5g} to {high:.5g}{against}")
     if ranking:
         lines += ["", f"all intervals at once ({first.level:.0%}), best guess first:", *order]
     lines += [f"note: {each}" for each in notes]

@@ -5,6 +5,7 @@ Legend: N customers, K open offers, A = K + 1 actions, the last is no offer.
 
 from collections.abc import Callable
 from dataclasses import asdict
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +25,7 @@ from promolift.results.learned import Factor, MeasuredFactors, NextRelease
 from promolift.tables import Z95
 
 Floats = NDArray[np.float64]
-GROUP = 20  # customers of an offer in each arm, below which it is told nothing of its own
+GROUP = 20  # customers of an offer in each arm, below which nothing is said of it alone
 
 
 def next_release(judged: JudgedEvidence, say: Callable[[float], str]) -> NextRelease:
@@ -38,15 +39,14 @@ def next_release(judged: JudgedEvidence, say: Callable[[float], str]) -> NextRel
     everybody = np.ones(len(slots), dtype=bool)
     learned = recalibrate(slots, everybody, old.holdout_share, settings)
     share = old.explore or settings.explore
-    _, price, floor = policy_of(slots, learned, old.holdout_share, share)
-    release = old.model_copy(
-        update={"policy_version": _after(old.policy_version), "price": price, "explore": floor, "seed": old.seed + 1}
-    )
+    policy = policy_of(slots, learned, old.holdout_share, share)
+    changed = {"price": policy.price, "explore": policy.explored, "seed": old.seed + 1}
+    release = old.model_copy(update={"policy_version": _after(old.policy_version), **changed})
     changes = tuple(_changes(judged, learned, release))
     if not old.explore:
         why = (
             "no exploration was logged, so another policy cannot be valued from these decisions; "
-            f"leave {settings.explore:.0%} to chance, and the next verdict can"
+            f"draw {settings.explore:.0%} at random, and the next verdict can"
         )
         return NextRelease(release, learned, changes, None, False, why)
     try:
@@ -68,20 +68,20 @@ def recalibrate(
     """
     predicted = planned_gain(slots, holdout_share)
     whole = _ratio(slots, mask_N, predicted, settings.least)
-    mean, var = _shrunk(whole, (1.0, settings.prior_sd**2))
+    mean, var = belief = _shrunk(whole, _Belief(1.0, settings.prior_sd**2))
     overall = Factor(mean, mean - Z95 * var**0.5, mean + Z95 * var**0.5, int(mask_N.sum()))
-    groups, planned = {}, planned_offer(slots, holdout_share)
+    seen, sizes, planned = {}, {}, planned_offer(slots, holdout_share)
     for number in np.unique(planned[planned >= 0]):
         mine = mask_N & (planned == number)
         if (found := _ratio(slots, mine, predicted, GROUP)) is not None:
-            groups[slots.offers[number]] = (*found, int(mine.sum()))
-    between = _between([group[:2] for group in groups.values()])
+            seen[slots.offers[number]], sizes[slots.offers[number]] = found, int(mine.sum())
+    between = _between(list(seen.values()))
     offers = {}
-    for name, (ratio, error, n) in groups.items():
-        own, own_var = _shrunk((ratio, error), (mean, var + between)) if between > 0 else (mean, var)
-        offers[name] = Factor(own, own - Z95 * own_var**0.5, own + Z95 * own_var**0.5, n)
+    for name, ratio in seen.items():
+        own, own_var = _shrunk(ratio, _Belief(mean, var + between)) if between > 0 else belief
+        offers[name] = Factor(own, own - Z95 * own_var**0.5, own + Z95 * own_var**0.5, sizes[name])
     closed = [name for name in slots.offers if offers.get(name, overall).low < 0]
-    return MeasuredFactors(whole[0] if whole else None, whole[1] if whole else None, overall, offers, tuple(closed))
+    return MeasuredFactors(whole and whole.value, whole and whole.se, overall, offers, tuple(closed))
 
 
 def planned_offer(slots: Slots, holdout_share: float) -> NDArray[np.int64]:
@@ -92,39 +92,58 @@ def planned_offer(slots: Slots, holdout_share: float) -> NDArray[np.int64]:
     return planned
 
 
-def _ratio(slots: Slots, mask_N: NDArray[np.bool_], predicted_N: Floats, least: int) -> tuple[float, float] | None:
-    """Realised over predicted gain and its error; None with too few customers, or no gain predicted."""
+class _Ratio(NamedTuple):
+    """Realised over predicted gain, and its standard error."""
+
+    value: float
+    se: float
+
+
+class _Belief(NamedTuple):
+    """Mean and variance of a normal distribution."""
+
+    mean: float
+    var: float
+
+
+def _ratio(slots: Slots, mask_N: NDArray[np.bool_], predicted_N: Floats, least: int) -> _Ratio | None:
+    """The ratio among the customers of a mask; None with too few of them, or no gain predicted."""
     expected = float(predicted_N[mask_N].mean()) if mask_N.any() else 0.0
     found = slot_lift(slots, mask_N, least)
     if found is None or not expected > 0:  # where exploring was expected to lose, an offer's own factor is not seen
         return None
-    return found.lift / expected, found.se / expected
+    return _Ratio(found.lift / expected, found.se / expected)
 
 
-def _shrunk(seen: tuple[float, float] | None, prior: tuple[float, float]) -> tuple[float, float]:
-    """Mean and variance of the normal posterior."""
+def _shrunk(seen: _Ratio | None, prior: _Belief) -> _Belief:
+    """The posterior."""
     if seen is None:
         return prior
-    value, error = seen
-    weight = 1 / error**2
-    total = weight + 1 / prior[1]
-    return (value * weight + prior[0] / prior[1]) / total, 1 / total
+    weight = 1 / seen.se**2
+    total = weight + 1 / prior.var
+    return _Belief((seen.value * weight + prior.mean / prior.var) / total, 1 / total)
 
 
-def _between(seen: list[tuple[float, float]]) -> float:
-    """Variance between offers beyond chance, 0 if chance explains all."""
+def _between(seen: list[_Ratio]) -> float:
+    """Variance between offers beyond noise, 0 if noise explains all."""
     if len(seen) < 2:
         return 0.0
-    value, weight = np.array([v for v, _ in seen]), np.array([1 / e**2 for _, e in seen])
+    value, weight = np.array([each.value for each in seen]), np.array([1 / each.se**2 for each in seen])
     q = float((weight * (value - np.average(value, weights=weight)) ** 2).sum())
     scale = float(weight.sum() - (weight**2).sum() / weight.sum())
     return max(0.0, (q - (len(seen) - 1)) / scale) if scale > 0 else 0.0
 
 
-def policy_of(
-    slots: Slots, learned: MeasuredFactors, holdout_share: float, share: float
-) -> tuple[Floats, float, float]:
-    """Chances of every action (nobody held out), the price, and the share explored, for the money spent so far.
+class NextPolicy(NamedTuple):
+    """Probabilities of every action (nobody held out), the price of the budget, and the share that is explored."""
+
+    prob_NA: Floats
+    price: float
+    explored: float
+
+
+def policy_of(slots: Slots, learned: MeasuredFactors, holdout_share: float, share: float) -> NextPolicy:
+    """The policy for the money spent so far.
 
     As deliver/ decides: the largest gain - charge - price x cost above 0, and with the explored share an even draw. The
     price is the least that keeps to the expected cost of the logged policy; exploring takes half of it at most.
@@ -140,7 +159,7 @@ def policy_of(
     rows, none = np.arange(len(slots)), gain.shape[1]
     prob = np.hstack([open_NK, np.ones((len(slots), 1), bool)]) * (floor / actions)[:, None]
     prob[rows, np.where(slot >= 0, slot, none)] += 1 - floor
-    return prob, price, floor
+    return NextPolicy(prob, price, floor)
 
 
 def new_gain(slots: Slots, learned: MeasuredFactors) -> Floats:
@@ -154,7 +173,7 @@ def new_gain(slots: Slots, learned: MeasuredFactors) -> Floats:
 def valued(judged: JudgedEvidence, changes: tuple[str, ...], say: Callable[[float], str]) -> Proposal:
     """The proposal with its value over no offers and its lead over the policy in force, both doubly robust.
 
-    The policy is the `crossed` one, so that luck is not counted as skill. SupportError where the logs cannot tell.
+    The policy is the `crossed` one, so that luck is not counted as skill. SupportError where the logs cannot say.
     """
     evidence = judged.evidence
     slots, held, settings = evidence.slots, evidence.release.holdout_share, evidence.settings
@@ -176,12 +195,12 @@ def valued(judged: JudgedEvidence, changes: tuple[str, ...], say: Callable[[floa
 
 
 def crossed(slots: Slots, holdout_share: float, share: float, settings: LearnSettings) -> Floats:
-    """Chances of every action, each half of the customers decided by what the outcomes of the other half taught."""
+    """Probabilities of every action, each half of the customers decided by what outcomes of the other half taught."""
     half = hash_units("learn half", slots.customer_id) < 0.5
     prob = np.zeros_like(slots.prob_NA)
     for mine in (half, ~half):
         learned = recalibrate(slots, ~mine, holdout_share, settings)
-        prob[mine] = policy_of(_only(slots, mine), learned, holdout_share, share)[0]
+        prob[mine] = policy_of(_only(slots, mine), learned, holdout_share, share).prob_NA
     return prob
 
 
@@ -220,7 +239,7 @@ def _changes(judged: JudgedEvidence, learned: MeasuredFactors, release: ReleaseT
         some = ", ".join(learned.closed[:5])
         said.append(f"{len(learned.closed)} of {len(judged.evidence.slots.offers)} offers are closed: {some}")
     if release.explore != old.explore:
-        said.append(f"{release.explore:.1%} of the draws are left to chance, before {old.explore:.1%}")
+        said.append(f"{release.explore:.1%} of the decisions are drawn at random, before {old.explore:.1%}")
     said.append(f"price of the budget {release.price:.3f}, for the same expected cost as before")
     said.append("exploration is drawn anew; the holdout stays the same")
     return said

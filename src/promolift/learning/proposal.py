@@ -22,11 +22,11 @@ from promolift.results.job import StepSummary
 from promolift.results.plan import Plan, PlanNote
 from promolift.settings import Settings
 from promolift.store import Store
+from promolift.tables import Interval
 from promolift.words import money
 
 FILE = "proposal.json"
 Status = Literal["waiting for a person", "accepted by auto", "approved by a person", "rejected by a person"]
-Interval = tuple[float, float]
 
 
 class Proposed(Settings):
@@ -84,7 +84,7 @@ class Proposed(Settings):
         """What speaks against approving it, in its own figures."""
         found = [] if self.within_guardrails else [f"it is outside the guardrails: {self.why}"]
         for interval, than in ((self.lead_interval, "the policy in force"), (self.expected_interval, "no offers")):
-            if interval is not None and interval[1] < 0:
+            if interval is not None and interval.high < 0:
                 found.append(f"its own 95 % interval says that it earns less than {than}")
         return tuple(found)
 
@@ -117,19 +117,19 @@ def show(at: Where) -> StepSummary:
     with _opened(at.work) as store:
         now = approved(store, at.campaign)
     found = Proposed.read(at.out) if (at.out / FILE).is_file() else None
-    told = [f"There is no proposal in {at.out}; `promolift learn` makes one."] if found is None else _told(at, found)
+    lines = [f"There is no proposal in {at.out}; `promolift learn` makes one."] if found is None else _lines(at, found)
     if now is None:
-        told.append(f"Approved now: nothing for campaign {at.campaign}; its plans start from their own terms.")
+        lines.append(f"Approved now: nothing for campaign {at.campaign}; its plans start from their own terms.")
     else:
-        told.append(f"Approved now: version {now.policy_version} of campaign {at.campaign}{_learned(now)}.")
+        lines.append(f"Approved now: version {now.policy_version} of campaign {at.campaign}{_learned(now)}.")
     if found is not None and not found.decided:
-        told.append("To decide: `promolift learn approve` or `promolift learn reject`.")
+        lines.append("To decide: `promolift learn approve` or `promolift learn reject`.")
     figures = {
         "step": "learn show",
         "proposal": None if found is None else found.to_json(),
         "approved": None if now is None else now.model_dump(mode="json"),
     }
-    return StepSummary("\n".join(told), figures)
+    return StepSummary("\n".join(lines), figures)
 
 
 def approve(at: Where, sure: bool = False) -> StepSummary:
@@ -142,8 +142,8 @@ def approve(at: Where, sure: bool = False) -> StepSummary:
     with _opened(at.work) as store:
         doubts = (*found.doubts(), *_other_plan(found, store, at))
         if doubts and not sure:
-            told = "; ".join(doubts)
-            raise StepError(f"not approved: {told}; `promolift learn approve --yes` approves it all the same")
+            why = "; ".join(doubts)
+            raise StepError(f"not approved: {why}; `promolift learn approve --yes` approves it all the same")
         before = approved(store, at.campaign)
         if before != found.release:
             found = found.model_copy(update={"replaced": before}).write(at.out)
@@ -174,8 +174,8 @@ def reject(at: Where, why: str = "") -> StepSummary:
     with _opened(at.work) as store:
         now = approved(store, at.campaign)
     stays = "nothing was approved before" if now is None else f"version {now.policy_version} stays approved"
-    told = f"rejected: version {found.release.policy_version} of campaign {at.campaign}; {stays}"
-    return StepSummary(told, {"step": "learn reject", "status": "rejected by a person", "why": why})
+    text = f"rejected: version {found.release.policy_version} of campaign {at.campaign}; {stays}"
+    return StepSummary(text, {"step": "learn reject", "status": "rejected by a person", "why": why})
 
 
 def write_whole(path: Path, text: str) -> None:
@@ -223,7 +223,7 @@ def _other_plan(found: Proposed, store: Store, at: Where) -> Sequence[str]:
     )
 
 
-def _told(at: Where, found: Proposed) -> list[str]:
+def _lines(at: Where, found: Proposed) -> list[str]:
     say = partial(money, currency=at.config.shop.currency, sign=True)
     release = found.release
     lines = [f"Proposal in {at.out / FILE}: {found.status}{f', {found.decided_at}' if found.decided_at else ''}."]
@@ -236,7 +236,9 @@ def _told(at: Where, found: Proposed) -> list[str]:
         if value is None or interval is None:
             lines.append(f"{name}: not known.")
         else:
-            lines.append(f"{name}: {say(value)} per customer (95 % interval {say(interval[0])} to {say(interval[1])}).")
+            lines.append(
+                f"{name}: {say(value)} per customer (95 % interval {say(interval.low)} to {say(interval.high)})."
+            )
     lines.append(f"Guardrails: {'within them' if found.within_guardrails else 'OUTSIDE them'}. Why: {found.why}.")
     return lines + ([f"Once it is in force: {found.rollback}."] if found.rollback else [])
 

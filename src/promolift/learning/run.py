@@ -19,7 +19,7 @@ import polars as pl
 from promolift.config import Config, load_config
 from promolift.errors import StepError
 from promolift.learning.evidence import Evidence, LearnSettings, gather, read_decisions, read_outcomes
-from promolift.learning.judge import judge, numbers_of
+from promolift.learning.judge import ThenAndNow, judge, numbers_of
 from promolift.learning.next import learned_release, next_release, proposed
 from promolift.learning.proposal import Proposed, plan_mark, write_whole
 from promolift.pages import render_page
@@ -58,7 +58,7 @@ class LearnResult:
 def run_learn(request: Request, tell: Tell) -> LearnResult:
     """Judge the decisions and write the files.
 
-    Raises SupportError where the outcomes cannot tell: nobody held out, windows not over, too few customers.
+    Raises SupportError where the outcomes cannot say: nobody held out, windows not over, too few customers.
     """
     config: Config | None = request.config if isinstance(request.config, Config) else None
     if isinstance(request.config, Path) and request.config.is_file():
@@ -104,8 +104,8 @@ def _evidence(request: Request, store: Store | None, config: Config | None) -> E
     return gather(decisions, outcomes, release, request.settings)
 
 
-def _profiles(store: Store | None, evidence: Evidence) -> tuple[pl.DataFrame, pl.DataFrame] | None:
-    """Profiles as of the decisions and as of a later moment, None unless both are kept."""
+def _profiles(store: Store | None, evidence: Evidence) -> ThenAndNow | None:
+    """None unless both are kept."""
     if store is None or not Profiled(store).has_profiles:
         return None
     profiles = Profiled(store).every_profile
@@ -114,7 +114,7 @@ def _profiles(store: Store | None, evidence: Evidence) -> tuple[pl.DataFrame, pl
     then, now = [m for m in moments if m <= decided], [m for m in moments if m > decided]
     if not then or not now:
         return None
-    return profiles.filter(pl.col("asof_ms") == then[-1]), profiles.filter(pl.col("asof_ms") == now[-1])
+    return ThenAndNow(*(profiles.filter(pl.col("asof_ms") == asof_ms) for asof_ms in (then[-1], now[-1])))
 
 
 def _write(out: Path, learned: LearnedPolicy, mark: str | None) -> LearnResult:

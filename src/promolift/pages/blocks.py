@@ -60,7 +60,7 @@ class Chapter:
 
 
 @dataclass(frozen=True)
-class Span:
+class SpanDrawing:
     """An interval as positions from 0 to 100, for a small drawing: low, value, high and zero; and in words."""
 
     low: float
@@ -80,7 +80,7 @@ class Big:
     value: str
     sentence: str
     evidence: Badge | None = None
-    span: Span | None = None
+    span: SpanDrawing | None = None
 
 
 @dataclass(frozen=True)

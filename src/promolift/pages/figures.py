@@ -6,7 +6,7 @@ Every number stands in the chart as it is and in the table beside it in words. N
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from promolift.pages.blocks import Badge, Big, Block, Chapter, Figure, Grid, Span, sentences, table
+from promolift.pages.blocks import Badge, Big, Block, Chapter, Figure, Grid, SpanDrawing, sentences, table
 from promolift.results.learned import Ranged, Weights
 from promolift.words import INTERVAL, Cash, count, ends, known, number, share
 
@@ -201,11 +201,11 @@ def headline(
     return Big(label, cash(found.value, sign=True), sentence, evidence, span_of(found, cash, name))
 
 
-def span_of(found: Ranged, cash: Cash, name: str = INTERVAL) -> Span | None:
+def span_of(found: Ranged, cash: Cash, name: str = INTERVAL) -> SpanDrawing | None:
     """The drawing of an amount's interval; None where it is not known."""
     value, low, high = found.value, known(found.low), known(found.high)
     if low is None or high is None or not low <= high:
         return None
     first, last = min(0.0, low, value), max(0.0, high, value)
     at = {x: round(100 * (x - first) / ((last - first) or 1.0), 2) for x in (low, value, high, 0.0)}
-    return Span(at[low], at[value], at[high], at[0.0], cash(low, sign=True), cash(high, sign=True), name)
+    return SpanDrawing(at[low], at[value], at[high], at[0.0], cash(low, sign=True), cash(high, sign=True), name)

@@ -10,7 +10,7 @@ import numpy as np
 
 from promolift.profile.encoder_data import IDEAL, TOP, Bools, Days, Histories, Ints, Popularity
 from promolift.profile.encoder_model import LearnedEncoder
-from promolift.profile.outlook import DAYS, Calibration, calibrate, chances, churn_chances
+from promolift.profile.outlook import DAYS, FittedOutlook, calibrate, chances, churn_chances
 
 LIKELIEST = 40
 
@@ -37,7 +37,7 @@ def crossed(model: LearnedEncoder, h: Histories, shared: Popularity, day: float,
     return Backtest(**{name: np.concatenate([value, getattr(two, name)]) for name, value in one.__dict__.items()})
 
 
-def backtest(model: LearnedEncoder, fitted: Calibration, h: Histories, shared: Popularity, day: float) -> Backtest:
+def backtest(model: LearnedEncoder, fitted: FittedOutlook, h: Histories, shared: Popularity, day: float) -> Backtest:
     """The window of 56 days from `day` on."""
     everyone = np.arange(len(h.customers))
     first, end = (h.before(everyone, np.full(len(everyone), at)) for at in (day, day + DAYS))

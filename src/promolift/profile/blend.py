@@ -23,7 +23,7 @@ from promolift.hashing import hash_int, hash_units
 from promolift.profile.counters import COUNTERS, PERSONAL, RATES, count
 from promolift.profile.ease import Ease, fit_ease, incidence
 from promolift.profile.encoder_data import Floats, Histories, Ints
-from promolift.profile.net import Net, fit_net
+from promolift.profile.net import BlendNet, fit_net
 from promolift.settings import Settings
 
 ITEM = (
@@ -90,7 +90,7 @@ class Blend:
     settings: BlendSettings
     names: tuple[str, ...]
     text: str
-    net: Net | None
+    net: BlendNet | None
     ease: Ease
     ranker: str | None = None
 

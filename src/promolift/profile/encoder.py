@@ -92,7 +92,7 @@ class ProductTower(nn.Module):
         return vectors
 
 
-class Block(nn.Module):
+class TransformerBlock(nn.Module):
     """Pre-norm attention with a bias that fades with the time between visits, then a gated layer."""
 
     def __init__(self, settings: EncoderSettings) -> None:
@@ -165,7 +165,7 @@ class Encoder(nn.Module):
         self.visit = nn.Linear(len(VISIT), D)
         self.channel = nn.Embedding(sizes.channels + 1, D)
         self.attributes = nn.Linear(2 * sizes.attributes + 1, D)
-        self.blocks = nn.ModuleList(Block(settings) for _ in range(S.depth))
+        self.blocks = nn.ModuleList(TransformerBlock(settings) for _ in range(S.depth))
         self.norm = Norm(D)
         self.personal = nn.Sequential(nn.Linear(sizes.personal, D), nn.SiLU(), nn.Linear(D, D))
         self.state = nn.Sequential(Norm(D), nn.Linear(D, 2 * D), nn.SiLU(), nn.Linear(2 * D, D), Norm(D))

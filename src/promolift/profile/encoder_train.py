@@ -54,7 +54,7 @@ class Hooks:
 
 
 @dataclass(frozen=True)
-class Job:
+class Training:
     """What stays the same during training."""
 
     h: Histories
@@ -88,7 +88,7 @@ def fit_encoder(
             f"encoder: {(h.day_V < until).sum()} visits before the last {settings.horizon_days} days (validation) and "
             f"{(h.day_V >= until).sum()} in them; at least {MIN_VISITS} and 1 are needed"
         )
-    job = Job(h, settings, popularity(h, end_day), until, end_day)
+    job = Training(h, settings, popularity(h, end_day), until, end_day)
     with torch.random.fork_rng(devices=[]), _repeatable():
         torch.manual_seed(hash_int("encoder", settings.seed) % 2**63)
         model = _start(job)
@@ -109,7 +109,7 @@ def _repeatable() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-def _train(model: Encoder, job: Job, hooks: Hooks) -> list[dict[str, float]]:
+def _train(model: Encoder, job: Training, hooks: Hooks) -> list[dict[str, float]]:
     """The loop over epochs; leaves the best weights in `model` and returns one row per epoch."""
     S = job.settings
     device = next(model.parameters()).device
@@ -143,7 +143,7 @@ def _train(model: Encoder, job: Job, hooks: Hooks) -> list[dict[str, float]]:
 
 def _epoch(
     model: nn.Module,
-    job: Job,
+    job: Training,
     number: int,
     optimizer: torch.optim.Optimizer,
     schedule: torch.optim.lr_scheduler.LambdaLR,
@@ -178,7 +178,7 @@ def _epoch(
 
 
 @torch.no_grad()
-def evaluate(model: Encoder, job: Job, day: float, until: float) -> tuple[dict[str, float], float]:
+def evaluate(model: Encoder, job: Training, day: float, until: float) -> tuple[dict[str, float], float]:
     """Losses and NDCG@10 of the first basket in [day, until), at most 1,024 customers with a visit on both sides."""
     model.eval()
     everyone = np.arange(len(job.h.customers))
@@ -205,7 +205,7 @@ def _ndcg(items: Ints, top_T: Ints) -> float:
     return float(hits.sum() / IDEAL[min(len(items), TOP) - 1])
 
 
-def _start(job: Job) -> Encoder:
+def _start(job: Training) -> Encoder:
     """A model with the catalogue and the scales of the counters in its buffers, its set head started from EASE."""
     h, S, items = job.h, job.settings, job.h.catalogue
     sizes = Sizes(
@@ -238,7 +238,7 @@ def _start(job: Job) -> Encoder:
     return model
 
 
-def describe(model: Encoder, job: Job) -> None:
+def describe(model: Encoder, job: Training) -> None:
     """Fill the buffers: catalogue, which items were bought in training, mean and spread of counters and attributes."""
     h, items = job.h, job.h.catalogue
     price = np.log1p(items.price_I)
@@ -274,14 +274,14 @@ def _scale(name: str, x: np.ndarray) -> dict[str, np.ndarray]:
     return {f"{name}_mean": mean, f"{name}_sd": sd}
 
 
-def _customers(job: Job) -> Ints:
+def _customers(job: Training) -> Ints:
     """Customers with a visit in the training window."""
     first = np.minimum(job.h.start_C[:-1], max(len(job.h.day_V) - 1, 0))
     some = np.diff(job.h.start_C) > 0
     return np.flatnonzero(some & (job.h.day_V[first] < job.until))
 
 
-def _batches(job: Job, number: int) -> Iterator[Ints]:
+def _batches(job: Training, number: int) -> Iterator[Ints]:
     """Customers in batches of like length, in an order drawn for the epoch."""
     S, rng = job.settings, np.random.default_rng(hash_int("order", job.settings.seed, number) % 2**63)
     customers = rng.permutation(_customers(job))
@@ -302,7 +302,7 @@ def _slice(customers: Ints) -> Ints:
     return own if len(own) else customers[:1]
 
 
-def _draw(job: Job, customers: Ints, seed: int) -> Points:
+def _draw(job: Training, customers: Ints, seed: int) -> Points:
     """`points` moments per customer, uniform over a stretch of at most `max_visits` / 2 of his visits."""
     S, h, rng = job.settings, job.h, np.random.default_rng(seed % 2**63)
     first, last = h.start_C[customers], h.before(customers, np.full(len(customers), job.until))

@@ -18,7 +18,7 @@ HIDDEN = (96, 48)
 
 
 @dataclass(frozen=True)
-class Net:
+class BlendNet:
     """Cut points of each input, and weights: in, its bias, middle, its bias, out, the straight line, its bias."""
 
     cut_QX: Floats
@@ -31,7 +31,7 @@ class Net:
         return np.concatenate([np.zeros(0, np.float32), *parts])
 
 
-def fit_net(x_RX: Floats, y_R: Floats, weight_R: Floats, epochs: int, seed: int, rate: float = 2e-3) -> Net:
+def fit_net(x_RX: Floats, y_R: Floats, weight_R: Floats, epochs: int, seed: int, rate: float = 2e-3) -> BlendNet:
     """By Adam with decoupled decay; the rate rises over the first tenth of the steps and then falls to 0."""
     rng = np.random.default_rng(seed)
     some = x_RX[:: max(len(x_RX) // 50_000, 1)]
@@ -52,7 +52,7 @@ def fit_net(x_RX: Floats, y_R: Floats, weight_R: Floats, epochs: int, seed: int,
                 m += 0.1 * (g - m)
                 v += 0.001 * (g * g - v)
                 w -= pace * (m / (1 - 0.9**step) / (np.sqrt(v / (1 - 0.999**step)) + 1e-8) + 0.01 * w)
-    return Net(cut_QX, tuple(weights))
+    return BlendNet(cut_QX, tuple(weights))
 
 
 def _scaled(x_RX: Floats, cut_QX: Floats) -> Floats:

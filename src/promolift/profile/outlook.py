@@ -28,7 +28,7 @@ LEAST = 50  # customers needed to calibrate
 
 
 @dataclass(frozen=True)
-class Calibration:
+class FittedOutlook:
     """How what the heads say becomes chances and means.
 
     `item`: constant and slopes of an item's log share and of the log of the customer's usual basket size; `deal`: of
@@ -65,7 +65,7 @@ class Voice:
         return item if self.names is None else self.names.get(item)
 
 
-def calibrate(model: LearnedEncoder, h: Histories, shared: Popularity, day: float) -> Calibration:
+def calibrate(model: LearnedEncoder, h: Histories, shared: Popularity, day: float) -> FittedOutlook:
     """From what the customers known at `day` did in the 56 days after it. Raises SupportError below 50 customers."""
     customers = np.flatnonzero(h.before(np.arange(len(h.customers)), np.full(len(h.customers), day)) > h.start_C[:-1])
     if len(customers) < LEAST or day + DAYS > h.day_V.max() + 1:
@@ -75,7 +75,7 @@ def calibrate(model: LearnedEncoder, h: Histories, shared: Popularity, day: floa
     usual = usual_at(h, day)
     parts = [_outcomes(h, said, usual) for said in model.foresee(h, shared, customers, np.full(len(customers), day))]
     x = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-    return Calibration(
+    return FittedOutlook(
         item=_plane(np.stack([x["item"], x["size"]], axis=1), x["bought"]),
         churn=_line(x["churn"], x["gone"]),
         deal=_plane(np.stack([x["deal"], x["own"]], axis=1)[x["came"]], x["deals"][x["came"]]),
@@ -181,19 +181,19 @@ def _probability(line: Line, x: Days | Floats) -> Days:
     return np.asarray(1 / (1 + np.exp(-(line[0] + line[1] * x))))
 
 
-def chances(fitted: Calibration, h: Histories, said: Foresight) -> Days:
+def chances(fitted: FittedOutlook, h: Histories, said: Foresight) -> Days:
     """P x I: the calibrated chance of every item to be in the next basket."""
     level, slope, by_size = fitted.item
     size_P = own_size(h, said, fitted.usual.size)
     return _probability((level, 1.0), slope * log_share(said.logit_PI) + by_size * size_P[:, None])
 
 
-def churn_chances(fitted: Calibration, said: Foresight) -> Days:
+def churn_chances(fitted: FittedOutlook, said: Foresight) -> Days:
     """P: the calibrated chance that no visit comes within 56 days."""
     return _probability(fitted.churn, _logit(said.churn_P))
 
 
-def deal_shares(fitted: Calibration, h: Histories, said: Foresight) -> Days:
+def deal_shares(fitted: FittedOutlook, h: Histories, said: Foresight) -> Days:
     """P: the calibrated share of the next visit's items bought on discount."""
     level, head, own = fitted.deal
     return _probability((level, 1.0), head * _logit(said.deal_P) + own * own_deals(h, said, fitted.usual.deal))
@@ -201,7 +201,7 @@ def deal_shares(fitted: Calibration, h: Histories, said: Foresight) -> Days:
 
 def outlook(
     model: LearnedEncoder,
-    fitted: Calibration,
+    fitted: FittedOutlook,
     h: Histories,
     shared: Popularity,
     asked: tuple[Ints, float],
@@ -218,7 +218,7 @@ def outlook(
         yield tell(model, fitted, h, said, Voice(money))
 
 
-def tell(model: LearnedEncoder, fitted: Calibration, h: Histories, said: Foresight, voice: Voice) -> pl.DataFrame:
+def tell(model: LearnedEncoder, fitted: FittedOutlook, h: Histories, said: Foresight, voice: Voice) -> pl.DataFrame:
     """One batch of foresight as rows of `outlook`; items and rhythms are those that `voice` may name."""
     p, log_PI = said.points, log_share(said.logit_PI)
     open_I = np.array([voice.name(item) is not None for item in model.items])

@@ -6,7 +6,7 @@ Money is in minor units of the currency, an interval is the 95 % one. Legend: N 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Self
+from typing import NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -103,6 +103,13 @@ class Weights:
         return cls(rows, float(weight_N.sum() ** 2 / (weight_N**2).sum()), float(weight_N.max()), classes)
 
 
+class NotLookedAt(NamedTuple):
+    """A question that the data could not answer, and the reason."""
+
+    what: str
+    why: str
+
+
 @dataclass(frozen=True, eq=False)
 class JudgedPolicy:
     """What the outcomes say of the policy that a `release` put in force; no customer's row is in it.
@@ -130,7 +137,7 @@ class JudgedPolicy:
     quintiles: tuple[Quintile, ...]
     predicted: float
     drifts: tuple[Drift, ...]
-    unseen_drifts: tuple[tuple[str, str], ...]
+    unseen_drifts: tuple[NotLookedAt, ...]
     shown: float | None
 
     @property

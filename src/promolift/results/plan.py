@@ -294,7 +294,7 @@ class Plan:
     @cached_property
     def candidates(self) -> pl.DataFrame:
         """PLANNED: a row per customer and offer."""
-        return self.store.frame("candidates")
+        return self._kept("candidates")
 
     @cached_property
     def targets(self) -> pl.DataFrame:
@@ -311,17 +311,17 @@ class Plan:
     @cached_property
     def chosen(self) -> pl.DataFrame:
         """The candidates that were decided for, in order of customer_id."""
-        return self.store.frame("chosen")
+        return self._kept("chosen")
 
     @cached_property
     def decisions(self) -> pl.DataFrame:
         """DECISIONS: a row per customer."""
-        return self.store.frame("decisions")
+        return self._kept("decisions")
 
     @cached_property
     def frontier(self) -> pl.DataFrame:
         """Columns FRONTIER."""
-        return self.store.frame("frontier")
+        return self._kept("frontier")
 
     @property
     def offers(self) -> pl.DataFrame:
@@ -334,6 +334,11 @@ class Plan:
             pl.col("gain_cents", "cost_cents").sum(),
         )
         return rows.sort(["treated", "offer_id"], descending=[True, False])
+
+    def _kept(self, name: str) -> pl.DataFrame:
+        if self.maker is not None and PlanNote.load(self.store) != self.note:
+            raise StepError("another plan was made in this work folder since; ask Shop.plan() for this one again")
+        return self.store.frame(name)
 
     @property
     def curve(self) -> Curve:

@@ -125,7 +125,7 @@ class Offers(Note):
         return {offer.id: offer for offer in self.offers}
 
 
-class Figure(Settings):
+class FigureRange(Settings):
     """A figure with its 95 % interval."""
 
     value: float
@@ -133,7 +133,7 @@ class Figure(Settings):
     high: float
 
 
-class Ndcg(Figure):
+class Ndcg(FigureRange):
     """How well the next basket is ranked: the encoder's list, and by `habit` alone, over `n` customers."""
 
     habit: float
@@ -189,7 +189,7 @@ class Checked(Settings):
 
     record: tuple[dict[str, float], ...]
     ndcg: Ndcg
-    lead: Figure
+    lead: FigureRange
     bins: tuple[Bin, ...]
     stays_away: Predicted
 

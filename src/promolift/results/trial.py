@@ -261,7 +261,7 @@ class TrialFit(Note):
     hidden: tuple[HiddenCause, ...]
 
 
-class Calibration(_Part):
+class EffectCalibration(_Part):
     """Of so many `groups` of similar prediction, in how many it lay `inside` the interval of what was realised."""
 
     outcome: str
@@ -278,7 +278,7 @@ class TrialJudged(Note):
     level: Level
     learned: dict[str, int]
     samples: tuple[str, ...]
-    calibration: tuple[Calibration, ...]
+    calibration: tuple[EffectCalibration, ...]
 
 
 class TrialPlanned(Note):

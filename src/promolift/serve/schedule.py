@@ -5,17 +5,14 @@ import logging
 import sys
 from contextlib import suppress
 from time import monotonic, time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sqlalchemy import Connection
 
 from promolift.serve.release import derive
-from promolift.serve.switch import activate, remember
+from promolift.serve.switch import Serving, activate, remember
 from promolift.serve.things import Campaign, Learned, LearnRun, MadeRelease, Task
 from promolift.store.ledger_audit import audit
-
-if TYPE_CHECKING:
-    from promolift.serve.server import Server
 
 LOG = logging.getLogger("promolift.serve")
 LOOK_S = 20.0
@@ -27,7 +24,7 @@ ACTOR = "learning"
 class Scheduler:
     """Starts a run when one is due. One per server; on a shared ledger each run is claimed by one of them."""
 
-    def __init__(self, server: "Server") -> None:
+    def __init__(self, server: Serving) -> None:
         """Nothing runs yet."""
         self.server = server
         self._looked = monotonic()
@@ -98,7 +95,7 @@ class Scheduler:
         return Learned.model_validate_json(out.splitlines()[-1])
 
 
-def keep(server: "Server", campaign_id: str, found: Learned) -> LearnRun:
+def keep(server: Serving, campaign_id: str, found: Learned) -> LearnRun:
     """Keep a proposal as a release that waits, and let it go live only where the settings and the guardrails allow."""
     if found.release is None:
         return LearnRun(status="nothing proposed", why=found.why)

@@ -18,6 +18,7 @@ from promolift.serve import events, live, observe, outbox, security
 from promolift.serve.problems import ApiError
 from promolift.serve.schedule import Scheduler
 from promolift.serve.settings import ServeSettings
+from promolift.serve.switch import Change
 from promolift.serve.things import Campaign
 from promolift.store import Store
 from promolift.store.ledger import Ledger
@@ -26,7 +27,6 @@ from promolift.store.ledger_money import expire
 from promolift.store.ledger_schema import Refused
 
 LOG = logging.getLogger("promolift.serve")
-Change = Callable[[Connection, int], tuple[int, Any]]  # (connection, now_ms) to HTTP status and body
 PULSE_S = 1.0
 HEADERS = 1000  # remembered; a key may be written in more than one way
 FEW = 20  # events that are kept in a millisecond

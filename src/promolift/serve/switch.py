@@ -1,24 +1,38 @@
 """A campaign's next release in; the campaign served from it, those who listen told, and the next plan prepared, out."""
 
 import logging
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import Any, Protocol
 
 from sqlalchemy import Connection
 
+from promolift.config import Config
 from promolift.errors import PromoError
 from promolift.results.approved import approve, forget
 from promolift.serve import outbox
-from promolift.serve.settings import Policy
+from promolift.serve.live import Decider
+from promolift.serve.settings import Policy, ServeSettings
 from promolift.serve.things import Campaign
 from promolift.store import Store
+from promolift.store.ledger import Ledger
 from promolift.store.ledger_audit import audit
 from promolift.store.ledger_schema import Refused
 
-if TYPE_CHECKING:
-    from promolift.serve.server import Server
-
 LOG = logging.getLogger("promolift.serve")
+Change = Callable[[Connection, int], tuple[int, Any]]  # (connection, now_ms) to HTTP status and body
 NEW = Campaign(paused=False, policy=Policy(), policy_version=1)
+
+
+class Serving(Protocol):
+    """What of the server a change of release needs: its settings, ledger and the releases it has loaded."""
+
+    settings: ServeSettings
+    config: Config | None
+    ledger: Ledger
+    decider: Decider
+
+    def change(self, do: Change, key: str | None = None, request: Any = None) -> tuple[int, Any]:
+        """Run a change in the ledger, once per key."""
 
 
 def activate(db: Connection, now_ms: int, actor: str, campaign_id: str, release_id: str) -> None:
@@ -36,7 +50,7 @@ def roll_back(db: Connection, now_ms: int, actor: str, campaign_id: str) -> None
     _switch(db, now_ms, (actor, "release.rollback", campaign_id), old, old.previous)
 
 
-def remember(server: "Server", release_id: str) -> None:
+def remember(server: Serving, release_id: str) -> None:
     """Let the next plan start from what was learned for the release that is live.
 
     If the work folder is busy, that is logged and no more: the plan that is being made has started already.

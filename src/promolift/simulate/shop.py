@@ -1,10 +1,11 @@
 """Shop settings in; a shop's tables as a real source would give them, and the truth behind them, out.
 
-Legend: N customers of a block, P products, T weeks. Everything a customer does is a hash of the seed and his own
+Legend: N customers of a block, P products, T weeks. Everything a customer does is a hash of the seed and their own
 number: a shop of 30 customers is the first 30 of a shop of 3,000.
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import polars as pl
@@ -83,7 +84,7 @@ def tiny_shop() -> SimulatedShop:
 
 
 def _targets(world: World) -> pl.DataFrame:
-    """Who was sent which past coupon, with the known chance, and who took it up."""
+    """Who was sent which past coupon, with the known propensity, and who took it up."""
     parts = [
         pl.DataFrame(
             {
@@ -106,8 +107,14 @@ def _targets(world: World) -> pl.DataFrame:
     return pl.concat(parts) if parts else pl.DataFrame(schema=schema)
 
 
-def _coupon_NPT(world: World, weeks: Ints, targets: pl.DataFrame) -> tuple[Floats, Ints]:
+class _Coupons(NamedTuple):
     """Depth of the past coupon in each cell, and the number of its campaign (-1: none)."""
+
+    depth_NPT: Floats
+    campaign_NPT: Ints
+
+
+def _past_coupons(world: World, weeks: Ints, targets: pl.DataFrame) -> _Coupons:
     c = world.products["c"].to_numpy()
     depth = np.zeros((world.number_N.size, c.size, weeks.size))
     which = np.full(depth.shape, -1, dtype=np.int64)
@@ -117,15 +124,15 @@ def _coupon_NPT(world: World, weeks: Ints, targets: pl.DataFrame) -> tuple[Float
         week = (weeks >= campaign.start_week) & (weeks < campaign.start_week + campaign.weeks)
         cells = took[:, None, None] & (c == campaign.category)[None, :, None] & week[None, None, :]
         depth[cells], which[cells] = campaign.depth, k
-    return depth, which
+    return _Coupons(depth, which)
 
 
 def _lines(world: World, targets: pl.DataFrame) -> pl.DataFrame:
     """Purchases and views of a block of customers, one row per product, visit and kind."""
     weeks = np.arange(world.settings.weeks)
-    coupon, which = _coupon_NPT(world, weeks, targets)
+    coupons = _past_coupons(world, weeks, targets)
     unit = [uniform(world.key(purpose)[:, None, None], _cell(world, weeks)) for purpose in ("buy", "look")]
-    bought = _rows(world, poisson(unit[0], means(world, weeks, coupon)), "purchase")
+    bought = _rows(world, poisson(unit[0], means(world, weeks, coupons.depth_NPT)), "purchase")
     # People who use the app look twice as often as they buy, whatever the price.
     looked = _rows(world, poisson(unit[1], means(world, weeks, 0.0) * online_N(world)[:, None, None]), "view")
     n, p, t = (bought[name].to_numpy() for name in "npt")
@@ -134,8 +141,8 @@ def _lines(world: World, targets: pl.DataFrame) -> pl.DataFrame:
         quantity=quantity,
         list_cents=quantity * price,
         shelf_cents=quantity * cents_off(price, world.shelf_PT(weeks)[p, t]),
-        coupon_cents=quantity * cents_off(price, coupon[n, p, t]),
-        campaign=which[n, p, t],
+        coupon_cents=quantity * cents_off(price, coupons.depth_NPT[n, p, t]),
+        campaign=coupons.campaign_NPT[n, p, t],
     )
     # What is bought in the app is also looked at, and every look comes 2 to 30 minutes before the visit's receipt.
     zero = pl.lit(0, pl.Int64)

@@ -6,7 +6,7 @@ rate_n,c(p) * share_p * season_c,t * exp(beta_n * (depth_t - stockpiling * depth
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -50,24 +50,22 @@ def expected(world: World, offers: pl.DataFrame, start_week: int, weeks: int) ->
     """The exact expectation of each offer (customer_id, category, depth) that runs `weeks` from `start_week`.
 
     Adds redeem_prob (used at least once), gain_cents (incremental profit, discount paid, the week after included when
-    customers stockpile) and cost_cents (discount given). Exact because means are known: with q the chance of taking
-    the coupon up, gain = q * (sum of mean units * unit profit with it - the same without). InputError names an unknown
-    customer or category, or a depth that with the shelf's deepest would leave no price.
+    customers stockpile) and cost_cents (discount given). Exact because means are known: with q the probability of
+    taking the coupon up, gain = q * (sum of mean units * unit profit with it - the same without). InputError names an
+    unknown customer or category, or a depth that with the shelf's deepest would leave no price.
     """
-    return _by_offer(world, offers, lambda part, c, depth: _expect(part, c, depth, (start_week, weeks)))
+    return _by_offer(world, offers, lambda part, c, depth: _expect(part, c, depth, start_week, weeks))
 
 
 def realise(world: World, offers: pl.DataFrame, start_week: int, weeks: int, replicate: int = 0) -> pl.DataFrame:
     """One drawn outcome of each offer over the same weeks: profit_cents with it, profit_without_cents, discount_cents,
     redeemed. Both outcomes come from the same hash, so that their difference has little noise.
     """
-    return _by_offer(world, offers, lambda part, c, depth: _realise(part, c, depth, (start_week, weeks, replicate)))
+    return _by_offer(world, offers, lambda part, c, depth: _realise(part, c, depth, start_week, weeks, replicate))
 
 
 def _by_offer(world: World, offers: pl.DataFrame, value: Callable[[World, int, float], dict[str, Any]]) -> pl.DataFrame:
     """Rows of `offers` with `value`'s columns: customers of one (category, depth) are worked out together."""
-    from promolift.simulate.world import GOODS
-
     names = {GOODS[c][0]: c for c in range(world.settings.categories)}
     number = dict(zip(world.customer_ids, world.number_N.tolist(), strict=True))
     rows = offers.select(pl.col(name).cast(kind) for name, kind in OFFERS.items()).with_row_index("at")
@@ -91,24 +89,27 @@ def _check(rows: pl.DataFrame, names: dict[str, int], number: dict[str, int]) ->
         raise InputError(f"offers: {bad.height} rows are impossible, first {bad.drop('at').row(0)}; needed: {rule}")
 
 
-def _setting(world: World, c: int, depth: float, span: tuple[int, int]) -> tuple[Ints, Floats, Floats, Floats]:
-    """Weeks of the window and the one after; coupon depth P x T; unit profit without it and coupon cents, P x T."""
-    start, length = span
+class _Setting(NamedTuple):
+    """Weeks of the offer and the one after; the coupon's depth; a unit's profit without it, and the coupon's cents."""
+
+    weeks: Ints
+    coupon_PT: Floats
+    unit_PT: Floats
+    off_PT: Floats
+
+
+def _setting(world: World, c: int, depth: float, start: int, length: int) -> _Setting:
     weeks = np.arange(start, start + length + 1)
     products = world.products
     covered = (products["c"].to_numpy() == c)[:, None] & (weeks < start + length)
     price = products["price_cents"].to_numpy()[:, None]
     unit = price - cents_off(price, world.shelf_PT(weeks)) - products["cost_cents"].to_numpy()[:, None]
-    return (
-        weeks,
-        np.where(covered, depth, 0.0),
-        unit.astype(np.float64),
-        np.where(covered, cents_off(price, depth), 0.0),
-    )
+    off_PT = np.where(covered, cents_off(price, depth), 0.0)
+    return _Setting(weeks, np.where(covered, depth, 0.0), unit.astype(np.float64), off_PT)
 
 
-def _expect(world: World, c: int, depth: float, span: tuple[int, int]) -> dict[str, Floats]:
-    weeks, coupon_PT, unit_PT, off_PT = _setting(world, c, depth, span)
+def _expect(world: World, c: int, depth: float, start: int, length: int) -> dict[str, Floats]:
+    weeks, coupon_PT, unit_PT, off_PT = _setting(world, c, depth, start, length)
     plain, drawn = means(world, weeks, 0.0), means(world, weeks, coupon_PT)
     take = world.clip_prob_N(depth)
     used = np.where(coupon_PT > 0, drawn, 0.0).sum(axis=(1, 2))
@@ -119,11 +120,11 @@ def _expect(world: World, c: int, depth: float, span: tuple[int, int]) -> dict[s
     }
 
 
-def _realise(world: World, c: int, depth: float, span: tuple[int, int, int]) -> dict[str, Any]:
-    weeks, coupon_PT, unit_PT, off_PT = _setting(world, c, depth, span[:2])
-    took = uniform(world.key(f"take {span[0]} {span[2]}")) < world.clip_prob_N(depth)
+def _realise(world: World, c: int, depth: float, start: int, length: int, replicate: int) -> dict[str, Any]:
+    weeks, coupon_PT, unit_PT, off_PT = _setting(world, c, depth, start, length)
+    took = uniform(world.key(f"take {start} {replicate}")) < world.clip_prob_N(depth)
     unit = uniform(
-        world.key(f"outcome {span[2]}")[:, None, None],
+        world.key(f"outcome {replicate}")[:, None, None],
         (weeks[None, :] << 20) + np.arange(world.products.height)[:, None],
     )
     plain = poisson(unit, means(world, weeks, 0.0))
@@ -139,8 +140,8 @@ def _realise(world: World, c: int, depth: float, span: tuple[int, int, int]) -> 
 
 @dataclass(frozen=True)
 class Week:
-    """What happened: units bought, the depth of the price each customer saw (shelf and coupon together), whether he
-    took the coupon up, and his profit to the shop after discounts, in cents, and the discount the coupon gave.
+    """What happened: units bought, the depth of the price each customer saw (shelf and coupon together), whether they
+    took the coupon up, and their profit to the shop after discounts, in cents, and the discount the coupon gave.
     """
 
     units_NP: NDArray[np.int64]
@@ -153,15 +154,15 @@ class Week:
 def live_week(world: World, group_N: NDArray[np.int64], depth_N: Floats, week: int, replicate: int = 0) -> Week:
     """One week of the world's customers, each with a coupon of `depth_N` on all of group `group_N` (-1: no coupon).
 
-    What a customer buys is a hash of his number, the product and the week, so that other offers to other customers
-    change nothing for him.
+    What a customer buys is a hash of their number, the product and the week, so that other offers to other
+    customers change nothing for them.
     """
     products = world.products
     if group_N.shape != depth_N.shape or group_N.shape != world.number_N.shape:
         raise InputError(f"live_week: {group_N.shape} groups and {depth_N.shape} depths for {world.number_N.shape}")
     weeks = np.array([week], dtype=np.int64)
-    chance = scipy.special.expit(world.clip_N + CLIP_SLOPE * depth_N)
-    took = (group_N >= 0) & (uniform(world.key(f"take live {replicate}"), week) < chance)
+    prob_N = scipy.special.expit(world.clip_N + CLIP_SLOPE * depth_N)
+    took = (group_N >= 0) & (uniform(world.key(f"take live {replicate}"), week) < prob_N)
     c = products["c"].to_numpy()
     coupon = np.where(took[:, None] & (c == group_N[:, None]), depth_N[:, None], 0.0)
     unit = uniform(world.key(f"live {replicate}")[:, None], (week << 20) + np.arange(c.size)[None, :])
@@ -183,8 +184,15 @@ def offers_of(world: World, depths: tuple[float, ...]) -> pl.DataFrame:
     )
 
 
-def true_effects(world: World, depths: tuple[float, ...], week: int) -> tuple[Floats, Floats]:
-    """gain_NK and cost_NK of every offer of the menu (`offers_of`) in a week, exactly; a shop never knows them.
+class TrueEffects(NamedTuple):
+    """Expected profit that each offer adds, its cost taken off, and that cost, in cents."""
+
+    gain_NK: Floats
+    cost_NK: Floats
+
+
+def true_effects(world: World, depths: tuple[float, ...], week: int) -> TrueEffects:
+    """Gain and cost of every offer of the menu (`offers_of`) in a week, exactly; a shop never knows them.
 
     Equal to `expected` over one week, for all offers at once. Customers must not stockpile.
     """
@@ -201,8 +209,7 @@ def true_effects(world: World, depths: tuple[float, ...], week: int) -> tuple[Fl
         lift_N1 = np.exp(world.beta_N * depth)[:, None]
         costs.append(take_N1 * lift_N1 * (plain * cents_off(price, depth)) @ member_PG)
         gains.append(take_N1 * (lift_N1 - 1) * (plain * margin) @ member_PG - costs[-1])
-    gain_NK, cost_NK = (np.stack(part, axis=2).reshape(len(plain), -1) for part in (gains, costs))
-    return gain_NK, cost_NK
+    return TrueEffects(*(np.stack(part, axis=2).reshape(len(plain), -1) for part in (gains, costs)))
 
 
 def click_rates(world: World, wordings: tuple[str, ...]) -> Floats:

@@ -233,17 +233,15 @@ class World:
         ]
 
     def target_prob_N(self) -> Floats:
-        """Known chance of being sent a past coupon; `best` follows the buying level, each customer for himself."""
+        """Known propensity of being sent a past coupon; `best` follows each customer's own buying level."""
         share = self.settings.campaign_share
         if self.settings.targeting == "random":
             return np.full(self.number_N.size, share)
-        chance: Floats = scipy.special.expit(1.9 * scipy.special.logit(share) + 2.5 * self.level_N)
-        return chance
+        return np.asarray(scipy.special.expit(1.9 * scipy.special.logit(share) + 2.5 * self.level_N))
 
     def clip_prob_N(self, depth: float) -> Floats:
-        """Chance of taking up a coupon of this depth."""
-        chance: Floats = scipy.special.expit(self.clip_N + CLIP_SLOPE * depth)
-        return chance
+        """Probability of taking up a coupon of this depth."""
+        return np.asarray(scipy.special.expit(self.clip_N + CLIP_SLOPE * depth))
 
     def week_start_ms(self, weeks: Ints) -> Ints:
         """First millisecond of each week: Monday, local midnight."""

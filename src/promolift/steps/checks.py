@@ -85,7 +85,7 @@ def _bought(events: Relation, products: Relation, sql: str) -> pl.DataFrame:
 
 def recall_rows(rows: pl.DataFrame, truth: pl.DataFrame, by: str, model: str) -> Iterator[dict[str, object]]:
     """Recall at 1 to 10: targets bought that no list could hold count as missed."""
-    hits, _ = learn.ranked_hits(
+    hits = learn.ranked_hits(
         rows["customer_id"].to_list(),
         rows["target"].to_list(),
         rows[by].cast(pl.Float64).to_numpy(),

@@ -21,13 +21,13 @@ from promolift.hashing import hash_units
 from promolift.profile.outlook_tables import OUTLOOK, OUTLOOK_ITEMS
 from promolift.results.foreseen import MODEL, SHARED
 from promolift.results.job import Job
-from promolift.results.shop import Checked, Figure, Ndcg, Outlook, Predicted
+from promolift.results.shop import Checked, FigureRange, Ndcg, Outlook, Predicted
 from promolift.sql import DAY_MS
 
 if TYPE_CHECKING:
     from promolift.profile.encoder_data import Histories, Popularity
     from promolift.profile.encoder_model import LearnedEncoder
-    from promolift.profile.outlook import Calibration
+    from promolift.profile.outlook import FittedOutlook
     from promolift.steps.forecast_scene import Scene
 
 TABLES = ("outlook", "outlook_items", "outlook_map")
@@ -42,7 +42,7 @@ class Models(NamedTuple):
     """The encoder, its calibration, and what is popular at each moment."""
 
     encoder: "LearnedEncoder"
-    fitted: "Calibration"
+    fitted: "FittedOutlook"
     shared: "Popularity"
 
 
@@ -197,7 +197,7 @@ def check(model: "LearnedEncoder", h: "Histories", shared: "Popularity", start: 
     return Checked(
         record=tuple(model.record),
         ndcg=Ndcg(value=value, low=value - half, high=value + half, habit=habit, n=n),
-        lead=Figure(value=more, low=more - lead_half, high=more + lead_half),
+        lead=FigureRange(value=more, low=more - lead_half, high=more + lead_half),
         bins=tuple(bins),
         stays_away=Predicted(predicted=float(found.churn_A.mean()), observed=float(found.gone_A.mean())),
     )

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from promolift.hashing import hash_units
-from promolift.learn.explore import pick, variant_shares
+from promolift.learn.explore import Tally, pick, variant_shares
 from promolift.message import Recipient, label, phrasings
 from promolift.offer import MenuItem, make_offer
 from promolift.simulate.truth import click_rates, clicks
@@ -55,13 +55,13 @@ def wordings(categories: int, depths: Sequence[float]) -> tuple[str, ...]:
     return tuple(sorted(names))
 
 
-def tally(past: Sequence[WordedDay], names: Sequence[str]) -> dict[str, tuple[int, int]]:
+def tally(past: Sequence[WordedDay], names: Sequence[str]) -> dict[str, Tally]:
     """Shown and clicked of each wording."""
     shown, clicked = np.zeros(len(names), dtype=np.int64), np.zeros(len(names), dtype=np.int64)
     for day in past:
         shown += np.bincount(day.variant_M, minlength=len(names))
         clicked += np.bincount(day.variant_M[day.clicked_M], minlength=len(names))
-    return {name: (int(s), int(c)) for name, s, c in zip(names, shown, clicked, strict=True)}
+    return {name: Tally(int(s), int(c)) for name, s, c in zip(names, shown, clicked, strict=True)}
 
 
 def tell_day(
@@ -69,7 +69,7 @@ def tell_day(
 ) -> WordedDay:
     """Word the offers of the customers of `world` on a day of a week, `when`. A click is known the day after."""
     day, week = when
-    share_V = variant_shares(tally(past, names), seed)[1]
+    share_V = np.array(list(variant_shares(tally(past, names), seed).values()))
     unit_M = hash_units((seed, "wording", day), world.customer_ids)
     variant_M = pick(np.broadcast_to(share_V, (len(unit_M), len(names))), unit_M)
     true_V = click_rates(world, names)

@@ -65,6 +65,7 @@ class Store:
         """Open the folder, made if need be. Raises ConfigError if it cannot be."""
         self.root = Path(root)
         self._lock: int | None = None
+        self._closed = False
         self._work = self.root / "tmp" / f"{os.getpid()}-{uuid4().hex[:8]}"
         try:
             self._work.mkdir(parents=True)
@@ -95,6 +96,7 @@ class Store:
 
     def close(self) -> None:
         """Close the connection, drop temporary files, let the next writer in."""
+        self._closed = True
         self.connection.close()
         shutil.rmtree(self._work, ignore_errors=True)
         self.unlock()
@@ -113,6 +115,8 @@ class Store:
 
     def table(self, name: str, shard: int | None = None) -> Relation:
         """The table, or one shard of it, as a lazy relation. Raises StepError if it is not there yet."""
+        if self._closed:
+            raise StepError(f"{self.root} was closed; open the shop, or the store, again")
         if shard is None and self._file(name).is_file():
             return self.connection.read_parquet(str(self._file(name)))
         if not self._folder(name).is_dir():

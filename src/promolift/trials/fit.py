@@ -76,7 +76,7 @@ def models(data: TrialData, prob_NA: Floats, level: Level, tell: Tell) -> dict[s
         found[name] = core.fit(
             data.features, data.arm_N, net.before_cost(data.outcomes[name]),
             propensity_NK=chance_NK, cost_NK=net.cost_NK,
-            settings=core.EffectSettings(level=level, seed=settings.seed), told=told,
+            settings=core.EffectSettings(level=level, seed=settings.seed), on_progress=told,
         )  # fmt: skip
     return found
 

@@ -19,7 +19,7 @@ from promolift.effect.trial import Level, TrialArrays, chunks, encoder_of, row_k
 from promolift.errors import SupportError
 from promolift.learn import uplift
 from promolift.progress import Tell
-from promolift.results.trial import Calibration, TrialJudged, TrialJudgement, policy_names
+from promolift.results.trial import EffectCalibration, TrialJudged, TrialJudgement, policy_names
 from promolift.trials.read import TrialData
 
 Floats = NDArray[np.float64]
@@ -140,7 +140,7 @@ def _cross(data: TrialData, name: str, assigned: Assigned, told: Callable[[float
         model = core.fit(
             data.features[seen], data.arm_N[seen], profit_N[seen],
             propensity_NK=assigned.prob_NA[seen, 1:], cost_NK=net.of(seen).cost_NK, settings=wanted,
-            told=partial(_half, told, half),
+            on_progress=partial(_half, told, half),
         )  # fmt: skip
         learned = model.learned
         cost_NK = net.of(new).cost_NK
@@ -223,11 +223,11 @@ def _bins(data: TrialData, crossed: _Crossed, arm: int) -> list[Row]:
     ]  # fmt: skip
 
 
-def _calibrations(deciles: pl.DataFrame) -> tuple[Calibration, ...]:
+def _calibrations(deciles: pl.DataFrame) -> tuple[EffectCalibration, ...]:
     counted = deciles.group_by("outcome", "arm", maintain_order=True).agg(
         groups=pl.len(), inside=pl.col("inside").sum()
     )
-    return tuple(Calibration(**row) for row in counted.iter_rows(named=True))
+    return tuple(EffectCalibration(**row) for row in counted.iter_rows(named=True))
 
 
 def _policies(data: TrialData, crossed: _Crossed, decided_N: Ints) -> list[Row]:

@@ -13,7 +13,8 @@ from promolift.serve import events, now, outbox, record, words
 from promolift.serve.answers import Redeemed
 from promolift.serve.models import ConfirmIn, FeedbackIn, Id, MailIn, ReserveIn, RollbackIn
 from promolift.serve.problems import ApiError
-from promolift.serve.server import Change, Server
+from promolift.serve.server import Server
+from promolift.serve.switch import Change
 from promolift.serve.things import Campaign
 from promolift.store.ledger_money import Claim, confirm, meant, reserve, rollback
 from promolift.store.ledger_schema import CUSTOMERS, DECISIONS, REDEMPTIONS, Refused

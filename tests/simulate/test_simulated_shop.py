@@ -177,7 +177,7 @@ def test_what_is_bought_in_the_app_was_viewed_before(shop):
     assert views["quantity"].null_count() == views.height
 
 
-def test_targeting_is_random_or_goes_to_the_best_with_a_known_chance():
+def test_targeting_is_random_or_goes_to_the_best_with_a_known_propensity():
     drawn = {}
     for targeting in ("random", "best"):
         shop = simulate(SimulationSettings(customers=3000, weeks=4, categories=1, campaigns=1, targeting=targeting))

@@ -139,16 +139,16 @@ def profile_(
     json_: AsJson = False,
     again: Again = False,
 ) -> None:
-    """Describe every customer as of a moment; with encoder.depth, foresee what each will do next."""
+    """Describe every customer as of a moment; with encoder.depth, forecast what each will do next."""
     settings = settings_of(config)
     summary = work(settings, work_folder, ["profile"], out, again)
     if customer is not None:
         from promolift.run import Job
-        from promolift.steps.portrait import portrait
+        from promolift.steps.customer_page import customer_page
         from promolift.store import Store
 
         with Store(work_folder) as store, showing() as tell:
-            summary = portrait(Job(settings, store, tell), customer)
+            summary = customer_page(Job(settings, store, tell), customer)
     say(summary, json_)
 
 

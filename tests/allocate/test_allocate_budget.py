@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from drawn import cases
 from promolift.allocate import Chunk, Options, Prices, choose, solve, solve_source, trace
+from promolift.allocate.core import PriceShape
 from promolift.errors import BudgetError, InputError
 
 BUDGETS = st.integers(0, 40)
@@ -89,7 +90,7 @@ def test_choose_takes_the_best_penalised_value_and_none_at_a_loss():
     gain, cost = np.array([[5.0, 8.0], [1.0, 2.0], [np.nan, -1.0]]), np.array([[1.0, 3.0], [2.0, 3.0], [0.0, 0.0]])
     assert choose(gain, cost, 1.0).tolist() == [1, -1, -1]
     assert choose(gain, cost, 2.0).tolist() == [0, -1, -1]
-    assert choose(gain, cost, Prices.of(0.0, (1, 2))).tolist() == [1, 1, -1]
+    assert choose(gain, cost, Prices.of(0.0, PriceShape(1, 2))).tolist() == [1, 1, -1]
     assert choose(gain[:, :0], cost[:, :0], 1.0).tolist() == [-1, -1, -1]
 
 
@@ -176,10 +177,10 @@ def test_a_customer_who_costs_a_large_part_of_the_budget_leaves_nothing_unspent(
     rng = np.random.default_rng(4)
     cost = rng.uniform(5, 15, (3000, 1))
     gain = cost * rng.uniform(0.5, 2.0, (3000, 1))
-    for whale, rate in ((4_000.0, 1.6), (9_000.0, 1.5), (3_000.0, 1.2)):
-        cost[0], gain[0] = whale, whale * rate
+    for large, rate in ((4_000.0, 1.6), (9_000.0, 1.5), (3_000.0, 1.2)):
+        cost[0], gain[0] = large, large * rate
         found = solve(gain, cost, 10_000.0)
-        assert found.gap < 1e-2, (whale, found.gap)
+        assert found.gap < 1e-2, (large, found.gap)
         assert found.cost <= 10_000.0
         order = np.random.default_rng(1).permutation(3000)
         again = solve_source(lambda o=order: (Chunk(gain[o], cost[o], key_N=o.astype(np.uint64)),), 10_000.0)  # type: ignore[misc]

@@ -71,11 +71,11 @@ def test_a_table_of_candidates_keeps_the_expected_gain_and_says_what_caution_tak
     ]
     table = pl.DataFrame([*rows, {"customer_id": "c0", "offer_id": "none", "gain_cents": 0.0, "cost_cents": 0.0}])
     low = cautious(table, Risk(rule="lower", z=2.0)).filter(pl.col("offer_id") != "none")
-    told = table.filter(pl.col("offer_id") != "none")
-    assert low["gain_cents"].to_list() == told["gain_cents"].to_list()
-    assert low["caution_cents"].to_numpy() == pytest.approx((2 * told["gain_se_cents"]).to_numpy())
+    untouched = table.filter(pl.col("offer_id") != "none")
+    assert low["gain_cents"].to_list() == untouched["gain_cents"].to_list()
+    assert low["caution_cents"].to_numpy() == pytest.approx((2 * untouched["gain_se_cents"]).to_numpy())
     careful = cautious(table, Risk(rule="shrink"))
-    assert careful.filter(pl.col("offer_id") != "none")["gain_cents"].var() < told["gain_cents"].var()
+    assert careful.filter(pl.col("offer_id") != "none")["gain_cents"].var() < untouched["gain_cents"].var()
     assert careful["naive_gain_cents"].to_list() == table["gain_cents"].to_list()
     assert careful["caution_cents"].drop_nulls().unique().to_list() == [0.0]
     with pytest.raises(InputError, match="no column 'se'"):

@@ -22,7 +22,7 @@ def expand(form: str, lists: Lists, choose: Callable[[tuple[str, ...]], str]) ->
     return "".join(expand(choose(lists[text]), lists, choose) if named else text for text, named in parts(form))
 
 
-def texts(told: Forms, use: str, angle: Angle, more: Lists) -> Iterator[tuple[str, str]]:
+def texts(form: Forms, use: str, angle: Angle, more: Lists) -> Iterator[tuple[str, str]]:
     """Titles and lines in which each text of each list of the use stands at least once."""
     turn: dict[tuple[str, ...], int] = {}
 
@@ -31,9 +31,9 @@ def texts(told: Forms, use: str, angle: Angle, more: Lists) -> Iterator[tuple[st
         return options[turn[options] % len(options)]
 
     for i in range(ALL):
-        lists = {**told.lists(use, angle, i), **more}
+        lists = {**form.lists(use, angle, i), **more}
         title, line = (expand(next_of(lists[name]), lists, next_of) for name in ("title", "line"))
-        yield title, lists["opener"][0] + told.gap + line
+        yield title, lists["opener"][0] + form.gap + line
 
 
 def broken(language: Language, angle: Angle, use: str, more: Lists = {}) -> list[tuple[str, str, list[str]]]:  # noqa: B006

@@ -106,8 +106,8 @@ def test_the_same_seed_trains_the_same_generator_and_files_keep_it(made: OfferGe
 
 def test_damaged_files_are_refused(made: OfferGenerator) -> None:
     files = made.to_files()
-    told = json.loads(files["manifest.json"])
-    for broken in ({"weights.safetensors": b"x"}, {"manifest.json": json.dumps(told | {"sizes": [9, 9]}).encode()}):
+    manifest = json.loads(files["manifest.json"])
+    for broken in ({"weights.safetensors": b"x"}, {"manifest.json": json.dumps(manifest | {"sizes": [9, 9]}).encode()}):
         with pytest.raises(InputError, match="train it again"):
             OfferGenerator.from_files(files | broken)
 

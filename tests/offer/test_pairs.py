@@ -53,8 +53,8 @@ def test_a_customers_three_best_categories_are_paired_with_one_another() -> None
 
 def test_what_is_closed_unknown_or_known_less_well_is_in_no_pair() -> None:
     rows = valued(singles())
-    shut = rows.with_columns(eligible=pl.col("target") != "tea")
-    assert "bread ++ tea" not in set(pairs(shut)["target"])
+    closed = rows.with_columns(eligible=pl.col("target") != "tea")
+    assert "bread ++ tea" not in set(pairs(closed)["target"])
     dark = rows.with_columns(gain_cents=pl.when(pl.col("target") != "tea").then("gain_cents"))
     assert not any("tea" in target for target in pairs(dark)["target"])
     mixed = rows.with_columns(
@@ -75,8 +75,8 @@ def test_a_pair_adds_and_costs_what_both_do_and_is_told_once() -> None:
     assert both["gain_se_cents"] == pytest.approx(two["gain_se_cents"].item())
     assert both["evidence"] == "adjusted"
     assert both["base_cents"] == 1700
-    chance = alone.filter(pl.col("target").is_in(["milk", "tea"]))["redeem_prob"]
-    assert both["redeem_prob"] == pytest.approx(1 - (1 - chance[0]) * (1 - chance[1]))
+    alone_prob = alone.filter(pl.col("target").is_in(["milk", "tea"]))["redeem_prob"]
+    assert both["redeem_prob"] == pytest.approx(1 - (1 - alone_prob[0]) * (1 - alone_prob[1]))
 
 
 def test_singles_are_valued_the_same_beside_pairs_and_pairs_the_same_again() -> None:
@@ -103,8 +103,8 @@ def test_a_pair_is_known_no_better_than_its_weaker_part() -> None:
 
 
 def test_a_closed_pair_has_no_effect() -> None:
-    shut = pairs(valued(singles())).with_columns(eligible=False)
-    assert valued(shut)["gain_cents"].null_count() == shut.height
+    closed = pairs(valued(singles())).with_columns(eligible=False)
+    assert valued(closed)["gain_cents"].null_count() == closed.height
 
 
 def test_possible_totals_of_a_pair_are_those_of_both_offers() -> None:

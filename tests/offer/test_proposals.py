@@ -16,6 +16,7 @@ from promolift.errors import InputError
 from promolift.offer import MenuItem, OfferRules, make_offer
 from promolift.offer.proposals import (
     PROPOSALS,
+    OfferInputs,
     best_lines,
     grid_lines,
     keep_best,
@@ -78,7 +79,8 @@ def test_candidates_are_those_proposed_and_closed_by_the_same_rules() -> None:
         proposal(percent=20),
         proposal(scope="all", target=None, percent=5),
     )
-    items, rows = propose_candidates(asked, MENU, (PROFILES, TARGETS, NO_REST), OfferRules(margin_floor=0.1))
+    people = OfferInputs(PROFILES, TARGETS, NO_REST)
+    rows, items = propose_candidates(asked, MENU, people, OfferRules(margin_floor=0.1))
     CANDIDATES.check(rows)
     got = {(r["customer_id"], r["menu_id"], r["target"]): r["why_not"] for r in rows.iter_rows(named=True)}
     assert set(got) == {
@@ -149,8 +151,10 @@ def test_a_line_is_judged_after_its_cost_at_the_price() -> None:
 
 def test_closed_and_unknown_offers_choose_no_line() -> None:
     rows = valued(("A", "x", 90.0, 0.0), ("A", "y", None, 0.0), ("B", "z", 11.0, 0.0))
-    shut = rows.with_columns(pl.col("menu_id") != "x").with_columns(eligible=pl.col("menu_id"), menu_id=rows["menu_id"])
-    assert best_lines(MENU_ROWS, shut, 0.0, 9, 0.0) == ["z"]
+    closed = rows.with_columns(pl.col("menu_id") != "x").with_columns(
+        eligible=pl.col("menu_id"), menu_id=rows["menu_id"]
+    )
+    assert best_lines(MENU_ROWS, closed, 0.0, 9, 0.0) == ["z"]
     assert best_lines(MENU_ROWS, rows.clear(), 0.0, 9, 0.0) == []
 
 

@@ -28,7 +28,7 @@ def job(own_files: Path, tmp_path_factory: pytest.TempPathFactory) -> Job:
     config = load_config(folder / "promolift.toml")
     assert config.offer.proposals == "grid"  # the default
     bare = config.model_copy(update={"offer": OfferProposalSettings(proposals="none")})
-    made = Job(bare, Store(folder / "work"), lambda *told: None)
+    made = Job(bare, Store(folder / "work"), lambda *_: None)
     run(made, ["ingest", "profile", "effect"])
     return made
 

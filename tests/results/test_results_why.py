@@ -1,4 +1,4 @@
-"""A plan that gives nobody an offer says why, where it would pay, and what to do; a trial draws by lot."""
+"""A plan that gives nobody an offer says why, where it would pay, and what to do; a trial draws at random."""
 
 import math
 import re
@@ -13,7 +13,7 @@ from promolift.deliver.randomised import drawn
 from promolift.effect import DiscountResponse, ValueSettings
 from promolift.errors import SupportError
 from promolift.results.job import StepSummary
-from promolift.results.why import Ground, above, loses
+from promolift.results.why import PlanRules, above, loses
 from promolift.store import Store
 
 NOBODY = DiscountResponse("assumed", "there are no discounts", 0.6, 0.4, prior_response=0.6, prior_se=0.4)
@@ -36,17 +36,17 @@ def row(who: str = "a", margin: float = 0.3, supplier: float = 0.0, **other: obj
 
 def test_an_offer_that_nobody_can_value_is_left_out_of_the_reasons() -> None:
     unknown = row("b", base_cents=None, added_cents=None, subsidy_cents=None, cost_cents=None, gain_cents=None)
-    assert told(row(), unknown) == told(row())
+    assert sentences(row(), unknown) == sentences(row())
 
 
-def told(*rows: dict[str, object], costs: bool = False, value: ValueSettings | None = None) -> str:
-    ground = Ground(value or ValueSettings(), NOBODY, costs, "USD")
-    return " ".join(loses(pl.DataFrame(rows, infer_schema_length=None), ground, 0, 10))
+def sentences(*rows: dict[str, object], costs: bool = False, value: ValueSettings | None = None) -> str:
+    rules = PlanRules(value or ValueSettings(), NOBODY, costs, "USD")
+    return " ".join(loses(pl.DataFrame(rows, infer_schema_length=None), rules, 0, 10))
 
 
 def test_the_nearest_offer_is_told_with_what_it_costs_and_brings_by_hand() -> None:
     """0.1 x $100 x 1.0618 = $10.62 paid; 0.3 x $100 x 0.0618 = $1.86 of margin."""
-    text = told(row())
+    text = sentences(row())
     assert "10 % off one category: per customer it would cost about $10.62 and add $1.86 of margin" in text
     assert "(evidence: assumed), a loss of $8.76" in text
     assert "a margin of 30 % (assumed, since none is given)" in text
@@ -55,7 +55,7 @@ def test_the_nearest_offer_is_told_with_what_it_costs_and_brings_by_hand() -> No
 
 def test_the_sales_and_the_supplier_share_named_are_those_that_break_even() -> None:
     """At x times the sales 0.3 (x - 1) = 0.1 x, so x = 1.5; with share s 1.86 = (1 - s) 10.62, so s = 0.825."""
-    text = told(row())
+    text = sentences(row())
     assert "if it sold 50 % more (expected: 6 %)" in text
     assert "if suppliers paid 83 % of the discount (now 0 %)" in text
     named = row(supplier=0.83)
@@ -63,9 +63,9 @@ def test_the_sales_and_the_supplier_share_named_are_those_that_break_even() -> N
 
 
 def test_a_margin_is_named_only_where_one_would_do_and_then_it_does() -> None:
-    assert "A higher margin alone would not do" in told(row())
+    assert "A higher margin alone would not do" in sentences(row())
     near = row(supplier=0.6)
-    margin = float(re.findall(r"from a margin of ([\d.]+) up", told(near))[0])
+    margin = float(re.findall(r"from a margin of ([\d.]+) up", sentences(near))[0])
     assert row(supplier=0.6, margin=margin)["gain_cents"] >= 0 > row(supplier=0.6, margin=margin - 0.01)["gain_cents"]  # type: ignore[operator]
 
 
@@ -74,8 +74,8 @@ def test_a_threshold_is_never_rounded_to_a_value_that_misses_it() -> None:
 
 
 def test_what_was_stated_is_not_called_assumed() -> None:
-    assert "a margin of 40 % (as stated)" in told(row(margin=0.4), value=ValueSettings(margin_rate=0.4))
-    known = told(row(), costs=True)
+    assert "a margin of 40 % (as stated)" in sentences(row(margin=0.4), value=ValueSettings(margin_rate=0.4))
+    known = sentences(row(), costs=True)
     assert "(from the products' costs)" in known
     assert "value.margin_rate" not in known
 
@@ -95,12 +95,12 @@ def test_a_trial_keeps_the_budget_and_logs_the_chances_it_drew_by() -> None:
     free = rows.filter(~pl.col("customer_id").is_in(held))
     release, made = drawn(rows, free, consenting(rows), base, 0, 100_000)
     decisions = made.decisions
-    for seed in range(6):  # about half of all lots draw more than what is expected of them
+    for seed in range(6):  # about half of all draws give more than what is expected of them
         other = base.model_copy(update={"seed": seed})
-        lot = drawn(rows, free, consenting(rows), other, 0, 100_000).drawn.decisions.join(
+        given = drawn(rows, free, consenting(rows), other, 0, 100_000).drawn.decisions.join(
             free, on=["customer_id", "offer_id"]
         )
-        assert lot["cost_cents"].sum() <= 100_000
+        assert given["cost_cents"].sum() <= 100_000
     given = decisions.filter(pl.col("offer_id") != "none")
     cost = given.join(free, on=["customer_id", "offer_id"])["cost_cents"].sum()
     assert 80_000 < cost <= 100_000
@@ -112,7 +112,7 @@ def test_a_trial_keeps_the_budget_and_logs_the_chances_it_drew_by() -> None:
 
 
 def test_offers_of_positive_gain_are_drawn_as_rarely_as_others() -> None:
-    """A trial that gave everybody his best offer would compare customers, not offers."""
+    """A trial that gave everybody their best offer would compare customers, not offers."""
     good = [row(f"c{i}", offer_id="good", gain_cents=500.0) for i in range(400)]
     rows = pl.DataFrame([*good, *(row(f"c{i}", offer_id="bad") for i in range(400))], infer_schema_length=None)
     base = deliver.ReleaseTerms(campaign_id="t", policy_id="plan", policy_version="1", price=0.0, seed=1)
@@ -184,4 +184,4 @@ def test_a_shop_without_promotions_is_told_why_and_gets_a_trial_if_it_asks(tmp_p
     assert trial.figures["treated"] > 0  # type: ignore[operator]
     assert 0 < trial.figures["cost_cents"] <= 5000  # type: ignore[operator]
     assert trial.figures["evidence"] == "assumed"
-    assert "A trial: who gets which offer was drawn by lot" in page[: page.index('class="contents"')]
+    assert "A trial: who gets which offer was drawn at random" in page[: page.index('class="contents"')]

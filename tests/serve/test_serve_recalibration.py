@@ -11,12 +11,13 @@ from serve_helpers import CAMPAIGN, PEOPLE, released, serving, settings, write_w
 
 from promolift.config import Config
 from promolift.deliver import Recalibration, recalibrated
+from promolift.offer.proposals import MenuCandidates
 from promolift.results.approved import approve, approved
 from promolift.results.job import Job
 from promolift.results.plan import Plan, PlanNote
 from promolift.run import fingerprint
 from promolift.steps import plan
-from promolift.steps.propose import Proposed, value
+from promolift.steps.propose import value
 from promolift.steps.summary import plan_summary
 from promolift.store import Store
 
@@ -37,7 +38,7 @@ def planned_again(folder: Path, learned: Recalibration, **plan_settings: Any) ->
             "basket_sd_cents", "eligible", pl.when("eligible").then(None).otherwise("why_not").alias("why_not"),
         )  # fmt: skip
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(plan, "candidates", lambda *_: Proposed(value(job, listed), config.menu))
+            patch.setattr(plan, "candidates", lambda *_: MenuCandidates(value(job, listed), config.menu))
             plan.run(job)
         write_words(store, Plan.load(store))
         return dict(store.frame("decisions").select("customer_id", "offer_id").iter_rows())

@@ -112,14 +112,14 @@ def test_a_verdict_belongs_to_the_exact_words_and_outlives_other_runs(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("rows", "told"),
+    ("rows", "error"),
     [
         ([("t", "maybe")], "line 2: approved = 'maybe'; write yes or no"),
         ([("t", "yes"), ("t", "no")], "line 3: t is approved in one line and rejected in another"),
     ],
 )
-def test_a_verdict_that_cannot_be_read_is_no_verdict(rows, told):
-    with pytest.raises(InputError, match=told):
+def test_a_verdict_that_cannot_be_read_is_no_verdict(rows, error):
+    with pytest.raises(InputError, match=error):
         message.with_verdicts(message.pool_frame([]), pl.DataFrame(rows, ["text_id", "approved"], orient="row"))
 
 

@@ -29,6 +29,23 @@ class Links(NamedTuple):
     coef_JR4: Floats
 
 
+class GatherLimits(NamedTuple):
+    """Bins above `high` are taken whole, at most `room` steps are gathered; `shift` and `first` are the ruler's."""
+
+    high: int
+    room: int
+    shift: int
+    first: int
+
+
+class Ties(NamedTuple):
+    """How ties are settled by the hash with `seed`: see `kernel.choose`."""
+
+    width: float
+    share: float
+    seed: np.uint64
+
+
 class State(NamedTuple):
     """Use of every limit row, what it may be, and the fine for each unit above."""
 

@@ -6,12 +6,12 @@ N customers, K slots (a customer's candidates), J offers, S classes of customers
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from pydantic import Field
 
-from promolift.allocate.arrays import Floats, Ints, KernelColumns, Keys, Slots
+from promolift.allocate.arrays import Floats, Ints, KernelColumns, Keys, Slots, Ties
 from promolift.errors import BudgetError, InputError
 from promolift.settings import Settings
 
@@ -48,6 +48,13 @@ class Chunk:
 Source = Callable[[], Iterable[Chunk]]  # can be read again and again, always with the same rows in the same order
 
 
+class PriceShape(NamedTuple):
+    """How many classes of customers and how many offers prices tell apart."""
+
+    classes: int
+    offers: int
+
+
 @dataclass(frozen=True, eq=False)
 class Prices:
     """All that is needed to decide one customer: for every class and offer the weights of gain, cost, count and units.
@@ -62,9 +69,9 @@ class Prices:
     seed: int = 0
 
     @staticmethod
-    def of(price: float, shape: tuple[int, int], share: float = 0.0, seed: int = 0) -> "Prices":
-        """The prices of a plan with one budget and no limits, for (classes, offers)."""
-        weight = np.zeros((max(shape[0], 1), max(shape[1], 1), 4))
+    def of(price: float, shape: PriceShape, share: float = 0.0, seed: int = 0) -> "Prices":
+        """The prices of a plan with one budget and no limits."""
+        weight = np.zeros((max(shape.classes, 1), max(shape.offers, 1), 4))
         weight[:, :, 0], weight[:, :, 1] = 1.0, price
         return Prices(weight, 0.0, share, seed)
 
@@ -238,7 +245,7 @@ class CheckedRows:
         if top >= offers or (self.label_N.size and self.label_N.max() >= classes):
             raise InputError(f"allocate: these prices know {classes} classes and {offers} offers, the rows have more")
         if self.gain_NK.size:
-            ties = prices.width, prices.share, word(prices.seed)
+            ties = Ties(prices.width, prices.share, word(prices.seed))
             kernel.choose(self.columns, self.key_N, prices.weight_SJ4, ties, choice_N)
         return choice_N
 
@@ -258,7 +265,9 @@ def choose(gain_NK: Floats, cost_NK: Floats, prices: Prices | float) -> Slots:
     labels, keys or several offers per slot make `CheckedRows.of(Chunk(...))` and ask it to choose.
     """
     rows = CheckedRows.of(Chunk(gain_NK, cost_NK))
-    return rows.choose(prices if isinstance(prices, Prices) else Prices.of(prices, (1, rows.gain_NK.shape[1])))
+    return rows.choose(
+        prices if isinstance(prices, Prices) else Prices.of(prices, PriceShape(1, rows.gain_NK.shape[1]))
+    )
 
 
 def word(seed: int) -> np.uint64:
@@ -297,16 +306,28 @@ class SourceScale:
     units: float
 
     @property
-    def shape(self) -> tuple[int, int]:
+    def shape(self) -> PriceShape:
         """Classes and offers."""
-        return max(len(self.count_S), 1), self.offers
+        return PriceShape(max(len(self.count_S), 1), self.offers)
+
+
+class BlockScale(NamedTuple):
+    """Size of a block of rows and its largest amounts; see `SourceScale`."""
+
+    rows: int
+    usable: int
+    offers: int
+    count_S: Ints
+    top_gain: float
+    top_cost: float
+    top_units: float
 
 
 def measure(source: Source, threads: int = 1) -> SourceScale:
     """Read the source once. InputError names the first impossible value."""
     from promolift.allocate import kernel
 
-    def job(rows: CheckedRows) -> tuple[int, int, int, float, float, float, Ints]:
+    def job(rows: CheckedRows) -> BlockScale:
         top_gain, top_cost, row, slot, usable = kernel.scan(rows.gain_NK, rows.cost_NK)
         if row >= 0:
             g, c = rows.gain_NK[row, slot], rows.cost_NK[row, slot]
@@ -318,18 +339,18 @@ def measure(source: Source, threads: int = 1) -> SourceScale:
                 raise InputError(f"allocate: a {name} is {codes.min()}; number them from 0")
         count_S = np.bincount(label_N) if label_N.size else np.array([len(rows)])
         offers = int(offer_NK.max()) + 1 if offer_NK.size else rows.gain_NK.shape[1]
-        return len(rows), usable, offers, top_gain, top_cost, _top_units(rows), count_S
+        return BlockScale(len(rows), usable, offers, count_S, top_gain, top_cost, _top_units(rows))
 
     parts = list(sweep(source, job, threads))
-    rows = sum(part[0] for part in parts)
-    gain = _power(max((part[3] for part in parts), default=0.0), rows)
-    cost = _power(max((part[4] for part in parts), default=0.0), rows)
-    units = _power(max((part[5] for part in parts), default=0.0), rows)
-    count_S = np.zeros(max((len(part[6]) for part in parts), default=1), np.int64)
+    rows = sum(part.rows for part in parts)
+    gain = _power(max((part.top_gain for part in parts), default=0.0), rows)
+    cost = _power(max((part.top_cost for part in parts), default=0.0), rows)
+    units = _power(max((part.top_units for part in parts), default=0.0), rows)
+    count_S = np.zeros(max((len(part.count_S) for part in parts), default=1), np.int64)
     for part in parts:
-        count_S[: len(part[6])] += part[6]
-    offers = max((part[2] for part in parts), default=1)
-    return SourceScale(rows, sum(part[1] for part in parts), max(offers, 1), count_S, gain, cost, units)
+        count_S[: len(part.count_S)] += part.count_S
+    offers = max((part.offers for part in parts), default=1)
+    return SourceScale(rows, sum(part.usable for part in parts), max(offers, 1), count_S, gain, cost, units)
 
 
 def _top_units(rows: CheckedRows) -> float:

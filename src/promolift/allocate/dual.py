@@ -2,12 +2,13 @@
 
 Lagrangian relaxation (Fisher 1981, Management Science 27(1)): at prices of all rows each customer is decided alone,
 and the value at any prices is an upper bound. The prices are found on a sample of customers by projected Newton
-steps on the smoothed dual, narrower and narrower; then each pass over all rows tells how far the sample's use of
+steps on the smoothed dual, narrower and narrower; then each pass over all rows shows how far the sample's use of
 every row is from the truth, and the sample is solved again with its bounds shifted by the difference. So a pass over
 the data is needed only once per correction. N customers, S classes, J offers, M rows, L terms of a class in turn.
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -27,7 +28,17 @@ STAGES = (
     (0.03, 0.2, 2_000, 1e-2),
     (0.01, 0.1, 5_000, 1e-2),
 )
-SECOND, LAST = (0.003, 0.05), (0.0003, 0.01)  # of the prices corrected on the sample, and of those found on the core
+
+
+class Goal(NamedTuple):
+    """A width, and the share of customers who may hesitate at it."""
+
+    width: float
+    share: float
+
+
+SECOND = Goal(0.003, 0.05)  # of the prices corrected on the sample
+LAST = Goal(0.0003, 0.01)  # of those found on the core
 TURNS, MISS = 6, 3e-3  # corrections by all rows at most; fewer when no priced row's use misses by more than this
 HESITANT, MOST = 2_000, 6_000  # who hesitate: enough for a width on the way, and for the last on the sample
 NARROW = 1e-8  # below this a width is lost in rounding
@@ -46,13 +57,13 @@ class Near:
 
     def pick(self, rows: CheckedRows, weight_SJ4: Floats) -> Ints:
         """Which of the rows are near."""
-        from promolift.allocate import kernel, mend
+        from promolift.allocate import kernel, repair_kernel
 
         if self.reach < 0:
             return np.empty(0, np.int64)
         at = np.arange(len(rows))
         if self.reach < np.inf:
-            at = np.flatnonzero(mend.margins(rows.columns, weight_SJ4) <= self.reach)
+            at = np.flatnonzero(repair_kernel.margins(rows.columns, weight_SJ4) <= self.reach)
         return at[kernel.mix_all(rows.key_N[at], word(SALT + 1)) < self.part] if self.part < 1 else at
 
 
@@ -61,7 +72,7 @@ NOBODY = Near(-1.0)
 
 @dataclass(frozen=True, eq=False)
 class RowSample:
-    """Some customers in the order of their hash, each standing for `omega_N` customers of his class."""
+    """Some customers in the order of their hash, each standing for `omega_N` customers of their class."""
 
     rows: CheckedRows
     omega_N: Floats
@@ -99,9 +110,9 @@ class RowSample:
         return Near(reach, 1.0 if reach == np.inf else min(1.0, 1.5 * aim / max(within, 1.0)))
 
     def _margins(self, weight_SJ4: Floats) -> Floats:
-        from promolift.allocate import mend
+        from promolift.allocate import repair_kernel
 
-        return mend.margins(self.rows.columns, weight_SJ4)
+        return repair_kernel.margins(self.rows.columns, weight_SJ4)
 
     def share(self, weight_SJ4: Floats, width: float) -> float:
         """The share of customers whose best two values are within `width`."""
@@ -129,13 +140,13 @@ def link(rules: Rules) -> Links:
 
 def draw_sample(source: Source, scale: SourceScale, seed: int, threads: int = 1, size: int = SAMPLE) -> RowSample:
     """About `size` customers chosen by the hash of their keys, small classes more densely. One pass."""
-    from promolift.allocate import kernel, soft
+    from promolift.allocate import kernel, smoothed
 
     part_S = np.clip(np.maximum(size / max(scale.rows, 1), LEAST / np.maximum(scale.count_S, 1)), 0.0, 1.0)
 
     def job(rows: CheckedRows) -> CheckedRows:
         mark_N = np.empty(len(rows), np.int32)
-        soft.thin(rows.label_N, rows.key_N, part_S, word(seed ^ SALT), mark_N)
+        smoothed.thin(rows.label_N, rows.key_N, part_S, word(seed ^ SALT), mark_N)
         return rows.part(np.flatnonzero(mark_N))
 
     rows = CheckedRows.join(list(sweep(source, job, threads)))
@@ -144,6 +155,21 @@ def draw_sample(source: Source, scale: SourceScale, seed: int, threads: int = 1,
     rows = rows.part(order)
     label_N = rows.label_N if rows.label_N.size else np.zeros(len(rows), np.int32)
     return RowSample.of(rows, label_N, hash_N[order] / part_S[label_N], scale.count_S)
+
+
+class DualPoint(NamedTuple):
+    """The smoothed value of the customers at some prices, use of every row, and the second derivative."""
+
+    total: float
+    used_M: Floats
+    hess_MM: Floats
+
+
+class PricesAtWidth(NamedTuple):
+    """Prices of the rows and the width at which they were found, or from which the descent goes on."""
+
+    price_M: Floats
+    width: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,10 +185,10 @@ class Dual:
     @staticmethod
     def of(sample: RowSample, rules: Rules) -> "Dual":
         """With the unit of each price: mean gain of a pair over the row's mean coefficient."""
-        from promolift.allocate import soft
+        from promolift.allocate import smoothed
 
         shape = rules.class_TS.shape[1], rules.offer_TJ.shape[1]
-        sums_SJ4 = soft.pairs(sample.rows.columns, sample.omega_N, *shape)
+        sums_SJ4 = smoothed.pairs(sample.rows.columns, sample.omega_N, *shape)
         count = float(sums_SJ4[:, :, 2].sum())
         gain = float(sums_SJ4[:, :, 0].sum()) / count if count else 1.0
         count_SJ4 = np.repeat(sums_SJ4[:, :, 2:3], 4, axis=2)
@@ -181,35 +207,33 @@ class Dual:
         aim = int(share * float(self.sample.omega_N.sum()))
         return max(min(width, self.sample.reach(self.rules.weights(price_M), aim)), NARROW)
 
-    def at(self, price_M: Floats, width: float) -> tuple[float, Floats, Floats]:
+    def at(self, price_M: Floats, width: float) -> DualPoint:
         """Value of the customers without the bounds, use of every row, second derivative."""
-        from promolift.allocate import soft
+        from promolift.allocate import smoothed
 
         columns, weight_SJ4 = self.sample.rows.columns, self.rules.weights(price_M)
-        total, sums_SJ4, half_MM = soft.curve(
+        total, sums_SJ4, half_MM = smoothed.curve(
             columns, self.sample.omega_N, weight_SJ4, width, self.links, self.rules.rows
         )
-        return total, self.rules.used(sums_SJ4), half_MM + np.tril(half_MM, -1).T
+        return DualPoint(total, self.rules.used(sums_SJ4), half_MM + np.tril(half_MM, -1).T)
 
-    def narrow(
-        self, price_M: Floats, bound_M: Floats, start: float, goal: tuple[float, float], most: float
-    ) -> tuple[Floats, float]:
-        """Descend at ever smaller widths, from a quarter of `start`, until no wider and no more hesitate than `goal`.
+    def narrow(self, begin: PricesAtWidth, bound_M: Floats, goal: Goal, most: float) -> PricesAtWidth:
+        """Descend at ever smaller widths, from a quarter of that of `begin`, until the `goal` is met.
 
         Where everybody hesitates at any width (equal customers, say) it ends at an eighth of the width.
 
         Widths on the way are passed on part of the sample if many hesitate, the last if more than `most` do.
         """
-        width, share = start, 0.0
+        (price_M, width), share = begin, 0.0
         while True:
             width /= 4
             share = max(share, self.sample.share(self.rules.weights(price_M), width))
             part = self.fewer(HESITANT / max(share, 1e-9)) if most < np.inf else self
             price_M = part.descend(price_M, bound_M, width, 1e-2)
             share = self.sample.share(self.rules.weights(price_M), width)
-            if width <= goal[0] and (share <= goal[1] or width <= goal[0] / 8):
+            if width <= goal.width and (share <= goal.share or width <= goal.width / 8):
                 last = self.fewer(most / max(share, 1e-9))
-                return last.descend(price_M, bound_M, width, CLOSE), width
+                return PricesAtWidth(last.descend(price_M, bound_M, width, CLOSE), width)
 
     def descend(self, price_M: Floats, bound_M: Floats, width: float, close: float) -> Floats:
         """Prices of at least 0 that minimise the smoothed dual: Newton steps in a box that grows with success."""
@@ -226,7 +250,7 @@ class Dual:
             trial = self.at(new_M, width)
             move_M = new_M - price_M
             hoped = float(slope_M @ move_M) + 0.5 * float(move_M @ hess_MM @ move_M)
-            got = float(bound_M @ move_M) + trial[0] - total
+            got = float(bound_M @ move_M) + trial.total - total
             if got <= 0.1 * hoped:
                 price_M, (total, used_M, hess_MM) = new_M, trial
                 reach = min(2 * reach, 8.0) if got <= 0.5 * hoped else reach
@@ -236,7 +260,7 @@ class Dual:
 
     def _step(self, hess_MM: Floats, slope_M: Floats, price_M: Floats, reach: float) -> Floats:
         """The step that minimises the quadratic model with prices at least 0 and steps of at most `reach` units."""
-        from promolift.allocate import soft
+        from promolift.allocate import smoothed
 
         u = self.unit_M
         scaled_MM = hess_MM * u[:, None] * u[None, :]
@@ -245,7 +269,7 @@ class Dual:
         slope_M = slope_M * u / size
         low_M = np.where(u > 0, -np.minimum(reach, price_M / np.where(u > 0, u, 1.0)), 0.0)
         high_M = np.where(u > 0, reach, 0.0)
-        step_M = soft.box_step(scaled_MM, slope_M, low_M, high_M, 100)
+        step_M = smoothed.box_step(scaled_MM, slope_M, low_M, high_M, 100)
         inner = (step_M > low_M) & (step_M < high_M)
         if inner.any():  # coordinate descent finds who is at the box; the others are solved for exactly
             exact_M = step_M.copy()
@@ -272,29 +296,29 @@ def price(
 ) -> Priced:
     """Prices at which the smoothed use of every priced row meets its bound."""
     dual = Dual.of(sample, rules)
-    price_M, start = (np.zeros(rules.rows), STAGES[-1][0]) if start_M is None else (start_M, 4 * LAST[0])
+    price_M, start = (np.zeros(rules.rows), STAGES[-1][0]) if start_M is None else (start_M, 4 * LAST.width)
     for width, share, size, close in STAGES if start_M is None else ():
         part = dual.fewer(size)
         price_M = part.descend(price_M, rules.bound_M, part.width(price_M, width, share), close)
     if len(sample.omega_N) == scale.rows:
-        price_M, width = dual.narrow(price_M, rules.bound_M, start, LAST, len(sample.omega_N))
+        price_M, width = dual.narrow(PricesAtWidth(price_M, start), rules.bound_M, LAST, len(sample.omega_N))
         sums = total(source, scale, rules.weights(price_M), width, NOBODY, threads)
         return Priced(price_M, width, upper(rules, price_M, sums.hard_SJ4, scale), 1, dual.unit_M)
-    return _correct(source, scale, dual, (price_M, start), threads)
+    return _correct(source, scale, dual, PricesAtWidth(price_M, start), threads)
 
 
-def _correct(source: Source, scale: SourceScale, dual: Dual, begin: tuple[Floats, float], threads: int) -> Priced:
+def _correct(source: Source, scale: SourceScale, dual: Dual, begin: PricesAtWidth, threads: int) -> Priced:
     """Prices of the sample brought to those of all rows: twice on the sample, then on the core until few uses miss.
 
     Old prices (which begin at the last width) need no sample: their core is made at once.
     """
     base, rules, bound, (price_M, start) = dual, dual.rules, np.inf, begin
-    first, width, miss = (0 if start > 4 * LAST[0] else 1), start / 4, np.inf
+    first, width, miss = (0 if start > 4 * LAST.width else 1), start / 4, np.inf
     shift_M = np.zeros(rules.rows)
     for turn in range(first, TURNS):
         goal, most = SECOND if turn < 2 else LAST, MOST if turn == 0 else np.inf
         if turn == 0 or turn > first:
-            price_M, width = dual.narrow(price_M, rules.bound_M - shift_M, start, goal, most)
+            price_M, width = dual.narrow(PricesAtWidth(price_M, start), rules.bound_M - shift_M, goal, most)
         start = 4 * width  # the next turn begins at this width
         if turn == TURNS - 1 or (turn >= 3 and miss < MISS):
             break
@@ -306,10 +330,10 @@ def _correct(source: Source, scale: SourceScale, dual: Dual, begin: tuple[Floats
             mixed = base.sample.fewer(OUTER).with_core(sums.near, weight_SJ4, near)
             dual = Dual(mixed, rules, dual.links, dual.unit_M, dual.gain)
         dual = dual.fewer(MOST / max(dual.sample.share(weight_SJ4, width), 1e-9))
-        used_M = rules.used(sums.soft_SJ4)
+        used_M = rules.used(sums.smoothed_SJ4)
         off_M = np.abs(used_M - rules.bound_M) / np.maximum(np.maximum(np.abs(rules.bound_M), np.abs(used_M)), 1e-300)
         miss = float(np.max(np.where(price_M > 0, off_M, 0.0)))
-        shift_M = used_M - dual.at(price_M, width)[1]
+        shift_M = used_M - dual.at(price_M, width).used_M
     return Priced(price_M, width, bound, turn - first, dual.unit_M)
 
 
@@ -318,27 +342,35 @@ class Totals:
     """Sums of all rows by class and offer in real units, decided hard and smoothed, and the rows that hesitate."""
 
     hard_SJ4: Floats
-    soft_SJ4: Floats
+    smoothed_SJ4: Floats
+    near: CheckedRows
+
+
+class BlockTotals(NamedTuple):
+    """Whole-number sums of a block: decided hard, what smoothing changes, and the rows that hesitate."""
+
+    hard_SJ4: Ints
+    change_SJ4: Ints
     near: CheckedRows
 
 
 def total(source: Source, scale: SourceScale, weight_SJ4: Floats, width: float, near: Near, threads: int = 1) -> Totals:
     """Sums of the best slots, and the rows that are `near`. One pass."""
-    from promolift.allocate import kernel, soft
+    from promolift.allocate import kernel, smoothed
 
     scale_3 = np.array([scale.gain, scale.cost, scale.units])
 
-    def job(rows: CheckedRows) -> tuple[Ints, Ints, CheckedRows]:
-        hard, change = soft.account(rows.columns, weight_SJ4, width, scale_3)
-        return hard, change, rows.part(near.pick(rows, weight_SJ4))
+    def job(rows: CheckedRows) -> BlockTotals:
+        hard_SJ4, change_SJ4 = smoothed.account(rows.columns, weight_SJ4, width, scale_3)
+        return BlockTotals(hard_SJ4, change_SJ4, rows.part(near.pick(rows, weight_SJ4)))
 
     parts = list(sweep(source, job, threads, max(BLOCK, weight_SJ4.size)))
-    hard, change = np.sum([part[0] for part in parts], axis=0), np.sum([part[1] for part in parts], axis=0)
-    found = CheckedRows.join([part[2] for part in parts])
+    hard_SJ4, change_SJ4 = (np.sum([part[at] for part in parts], axis=0) for at in (0, 1))
+    found = CheckedRows.join([part.near for part in parts])
     found = found.part(np.lexsort((found.key_N, kernel.mix_all(found.key_N, word(SALT)))))
     unit = np.array([scale.gain, scale.cost, 1.0, scale.units])
-    soft_unit = np.array([scale.gain, scale.cost, float(soft.SOFT), scale.units])
-    return Totals(hard / unit, hard / unit + change / soft_unit, found)
+    smoothed_unit = np.array([scale.gain, scale.cost, float(smoothed.SMOOTHED), scale.units])
+    return Totals(hard_SJ4 / unit, hard_SJ4 / unit + change_SJ4 / smoothed_unit, found)
 
 
 def upper(rules: Rules, price_M: Floats, hard_SJ4: Floats, scale: SourceScale) -> float:

@@ -13,12 +13,13 @@ bins, P steps, C customers near the break, G budgets. All sums are of whole numb
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import reduce
+from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from promolift.allocate.arrays import Floats, Ints, Slots
+from promolift.allocate.arrays import Floats, GatherLimits, Ints, Keys, Slots
 from promolift.allocate.core import (
     Allocation,
     CheckedRows,
@@ -33,7 +34,7 @@ from promolift.allocate.core import (
 
 CORE = 1_000  # steps to gather around the break: enough for the finishing step to fill the budget
 MANY = 100_000  # steps in the bins around the break above which these are cut finer: sorting costs more than a pass
-FINEST = 16  # bits of a price that are never told apart by bins: a bin must be wider than a tie
+FINEST = 16  # bits of a price that bins never tell apart: a bin must be wider than a tie
 WORTH = 1e-4  # of the gain: more than this left at the break, and other ways than the plain one are tried
 ENOUGH = 1e-7  # the finishing step stops when what is left could add no more than this share of the gain
 
@@ -48,6 +49,25 @@ class Steps:
     hash_P: Floats
     cost_P: Ints
     gain_P: Ints
+
+
+class StepBlock(NamedTuple):
+    """Every row's last step above the wanted bins, and the steps in these: where, whose, slots, price, cost, gain."""
+
+    choice_N: Slots
+    position_P: Ints
+    key_P: Keys
+    slot_P2: Ints
+    price_P: Floats
+    cost_P: Ints
+    gain_P: Ints
+
+
+class IndexRange(NamedTuple):
+    """Bins from `low` to `high`, or steps from `low` to the one before `high`."""
+
+    low: int
+    high: int
 
 
 @dataclass(frozen=True)
@@ -98,8 +118,8 @@ def solve_budget(source: Source, budget: float, seed: int = 0, threads: int = 1)
     wanted_B = np.zeros(len(sums_B4), np.bool_)
     wanted_B[low : high + 1] = True
     wanted = Wanted(ruler, wanted_B, high, int(sums_B4[wanted_B, 3].sum()))
-    choice_N, columns = collect(source, scale, wanted, threads)
-    steps = best_first(columns, seed)
+    found = collect(source, scale, wanted, threads)
+    choice_N, steps = found.choice_N, best_first(found, seed)
     fits = _fits(steps, quanta - int(sums_B4[high + 1 :, 0].sum()))
     left = quanta - int(sums_B4[high + 1 :, 0].sum()) - int(steps.cost_P[:fits].sum())
     gain = int(sums_B4[high + 1 :, 1].sum()) + int(steps.gain_P[:fits].sum())
@@ -121,7 +141,8 @@ def solve_budget(source: Source, budget: float, seed: int = 0, threads: int = 1)
         quanta,
         Prices.of(price, scale.shape, share, seed),
         passes,
-        (budget, bound * (1 + 1e-15)),
+        budget,
+        bound * (1 + 1e-15),
     )
     return finish(source, plan, near, scale, threads)
 
@@ -139,25 +160,26 @@ def nothing(budget: float, scale: SourceScale, seed: int) -> Allocation:
 
 @dataclass(frozen=True, eq=False)
 class DraftPlan:
-    """A plan before its finishing step: slots, whole-number gain, cost and budget, and the prices that made it.
+    """A plan before its finishing step: slots, whole-number gain, cost and budget (`quanta`), the prices that made it.
 
-    `money` is the budget as given, and the bound.
+    `budget` and `bound` are in real units.
     """
 
     choice_N: Slots
     gain: int
     cost: int
-    budget: int
+    quanta: int
     prices: Prices
     passes: int
-    money: tuple[float, float]
+    budget: float
+    bound: float
 
 
 def finish(source: Source, plan: DraftPlan, near: Ints, scale: SourceScale, threads: int) -> Allocation:
     """Fill what is left of the budget among the rows `near` the break, and note who departs from the prices."""
     from promolift.allocate import kernel
 
-    choice_N, prices, (budget, bound) = plan.choice_N, plan.prices, plan.money
+    choice_N, prices = plan.choice_N, plan.prices
 
     def job(rows: CheckedRows) -> tuple[NDArray[np.generic], ...]:
         start, priced_N = rows.start, rows.choose(prices)
@@ -173,13 +195,13 @@ def finish(source: Source, plan: DraftPlan, near: Ints, scale: SourceScale, thre
     gain_q = np.floor(np.where(usable_CK, gain_CK, 0.0) * scale.gain).astype(np.int64)
     cost_q = np.ceil(np.where(usable_CK, cost_CK, 0.0) * scale.cost).astype(np.int64)
     enough = int(ENOUGH * plan.gain / scale.gain / prices.price * scale.cost) if prices.price else 0
-    slot_C, cost, gain = fill(cost_q, gain_q, usable_CK, choice_N[position_C], plan.budget - plan.cost, enough)
+    slot_C, cost, gain = fill(cost_q, gain_q, usable_CK, choice_N[position_C], plan.quanta - plan.cost, enough)
     choice_N[position_C] = slot_C
     apart = np.flatnonzero(slot_C != priced_C[order])
     moved = dict(zip(key_C[order][apart].tolist(), slot_C[apart].tolist(), strict=True))
     return Allocation(
-        choice_N, (plan.gain + gain) / scale.gain, (plan.cost + cost) / scale.cost, bound, prices.price, budget,
-        int((choice_N >= 0).sum()), scale.rows, prices, (), plan.passes, moved,
+        choice_N, (plan.gain + gain) / scale.gain, (plan.cost + cost) / scale.cost, plan.bound, prices.price,
+        plan.budget, int((choice_N >= 0).sum()), scale.rows, prices, (), plan.passes, moved,
     )  # fmt: skip
 
 
@@ -188,7 +210,7 @@ def quanta_of(budget: float, scale: SourceScale) -> int:
     return int(np.floor(min(budget * scale.cost, 2.0**61)))
 
 
-def _around(sums_B4: Ints, quanta: int) -> tuple[int, int]:
+def _around(sums_B4: Ints, quanta: int) -> IndexRange:
     """First and last bin to sort: the bin where the budget breaks, its neighbours, and more until CORE steps are in."""
     bins = len(sums_B4) - 1
     spent_B = np.cumsum(sums_B4[::-1, 0])[::-1]
@@ -197,7 +219,7 @@ def _around(sums_B4: Ints, quanta: int) -> tuple[int, int]:
     total = int(sums_B4[:bins, 3].sum())
     while sums_B4[low : high + 1, 3].sum() < min(CORE, total):
         low, high = max(low - 4, 0), min(high + 4, bins - 1)
-    return low, high
+    return IndexRange(low, high)
 
 
 @dataclass(frozen=True, eq=False)
@@ -210,45 +232,60 @@ class Wanted:
     room: int
 
 
-def collect(
-    source: Source, scale: SourceScale, wanted: Wanted, threads: int
-) -> tuple[Slots, list[tuple[NDArray[np.generic], ...]]]:
-    """Every row's last step above bin `wanted.high`, and the columns of the steps in wanted bins, block by block."""
+def collect(source: Source, scale: SourceScale, wanted: Wanted, threads: int) -> StepBlock:
+    """Every row's last step above bin `wanted.high`, and the steps in wanted bins; the source has rows."""
     from promolift.allocate import kernel
 
-    def job(rows: CheckedRows) -> tuple[Slots, tuple[NDArray[np.generic], ...]]:
+    def job(rows: CheckedRows) -> StepBlock:
         choice_N = np.empty(len(rows), np.int32)
-        limits = wanted.high, min(wanted.room, rows.gain_NK.size), wanted.ruler.shift, wanted.ruler.first
+        room = min(wanted.room, rows.gain_NK.size)
+        limits = GatherLimits(wanted.high, room, wanted.ruler.shift, wanted.ruler.first)
         step_P3, price_P = kernel.gather(rows.gain_NK, rows.cost_NK, wanted.bin_B, limits, choice_N)
         row_P, slot_P2 = step_P3[:, 0], step_P3[:, 1:]
         cost_P2 = np.where(slot_P2 < 0, 0.0, rows.cost_NK[row_P[:, None], slot_P2])
         gain_P2 = np.where(slot_P2 < 0, 0.0, rows.gain_NK[row_P[:, None], slot_P2])
         cost_P = np.diff(np.ceil(cost_P2 * scale.cost).astype(np.int64))[:, 0]
         gain_P = np.diff(np.floor(gain_P2 * scale.gain).astype(np.int64))[:, 0]
-        return choice_N, (row_P + rows.start, rows.key_N[row_P], slot_P2, price_P, cost_P, gain_P)
+        return StepBlock(choice_N, row_P + rows.start, rows.key_N[row_P], slot_P2, price_P, cost_P, gain_P)
 
-    blocks = list(sweep(source, job, threads))
-    choice_N = np.concatenate([block[0] for block in blocks]) if blocks else np.empty(0, np.int32)
-    return choice_N, [block[1] for block in blocks]
+    columns: list[Any] = [np.concatenate(column) for column in zip(*sweep(source, job, threads), strict=True)]
+    return StepBlock(*columns)
 
 
-def best_first(columns: list[tuple[NDArray[np.generic], ...]], seed: int) -> Steps:
+def best_first(found: StepBlock, seed: int) -> Steps:
     """The steps by falling price; equal prices by the hash of the key, one customer's by rising cost."""
     from promolift.allocate import kernel
 
-    position, key, slot, price, cost, gain = (np.concatenate(column) for column in zip(*columns, strict=True))
-    hash_P = kernel.mix_all(key, word(seed))
-    order = np.lexsort((np.arange(len(key)), position, hash_P, -price))
-    return Steps(position[order], slot[order], price[order], hash_P[order], cost[order], gain[order])
+    hash_P = kernel.mix_all(found.key_P, word(seed))
+    order = np.lexsort((np.arange(len(hash_P)), found.position_P, hash_P, -found.price_P))
+    return Steps(
+        found.position_P[order], found.slot_P2[order], found.price_P[order], hash_P[order], found.cost_P[order],
+        found.gain_P[order],
+    )  # fmt: skip
 
 
 SWAPS = 60  # exchanges between two customers; each costs one sort of the moves, about a millisecond
 
 
+class FilledSlots(NamedTuple):
+    """New slots, and the whole-number cost and gain they add."""
+
+    slot_C: Slots
+    cost: int
+    gain: int
+
+
+class Exchange(NamedTuple):
+    """A move that costs too much, and a move of another customer that frees enough; positions in the flat matrix."""
+
+    up: int
+    down: int
+
+
 def fill(
     cost_CK: Ints, gain_CK: Ints, usable_CK: NDArray[np.bool_], slot_C: Slots, left: int, enough: int
-) -> tuple[Slots, int, int]:
-    """New slots, and the cost and gain they add. Takes the best single move while one fits, then exchanges of two.
+) -> FilledSlots:
+    """Fill what is left of a budget: the best single move while one fits, then exchanges of two customers.
 
     Stops when `left` is at most `enough`. Equal moves: the first customer, then the first slot.
     """
@@ -271,7 +308,7 @@ def fill(
             left -= int(dcost_CL.flat[move])
             at_C[move // dcost_CL.shape[1]] = move % dcost_CL.shape[1]
     slots = np.where(at_C == cost_CK.shape[1], -1, at_C).astype(np.int32)
-    return slots, start - left, int(gain_CL[everyone, at_C].sum()) - before
+    return FilledSlots(slots, start - left, int(gain_CL[everyone, at_C].sum()) - before)
 
 
 def _singles(dcost_CL: Ints, dgain_CL: Ints, at_C: Ints, left: int) -> int:
@@ -288,8 +325,8 @@ def _singles(dcost_CL: Ints, dgain_CL: Ints, at_C: Ints, left: int) -> int:
         dgain_CL[i] = np.where(dgain_CL[i] > -(2**60), dgain_CL[i] - gain, dgain_CL[i])
 
 
-def _exchange(dcost_CL: Ints, dgain_CL: Ints, left: int) -> tuple[int, int] | None:
-    """The best pair (a move that costs too much, a move of another customer that frees enough), or None."""
+def _exchange(dcost_CL: Ints, dgain_CL: Ints, left: int) -> Exchange | None:
+    """The best pair of moves, or None."""
     up = np.flatnonzero((dgain_CL > 0) & (dcost_CL > left))
     down = np.flatnonzero((dcost_CL < 0) & (dgain_CL > -(2**60)))
     if not len(up) or not len(down):
@@ -303,8 +340,8 @@ def _exchange(dcost_CL: Ints, dgain_CL: Ints, left: int) -> tuple[int, int] | No
     for at in np.argsort(-total, kind="stable")[:50]:
         if total[at] <= 0:
             return None
-        pair = int(up[at]), int(down[first[found[at]]])
-        if pair[0] // dcost_CL.shape[1] != pair[1] // dcost_CL.shape[1]:
+        pair = Exchange(int(up[at]), int(down[first[found[at]]]))
+        if pair.up // dcost_CL.shape[1] != pair.down // dcost_CL.shape[1]:
             return pair
     return None
 
@@ -318,16 +355,17 @@ def pack(steps: Steps, fits: int, budget: int) -> NDArray[np.bool_]:
     low, high = max(fits - WINDOW, 0), min(fits + WINDOW, len(steps.price_P))
     room = budget - int(steps.cost_P[:low].sum())
     plain = np.arange(low, high) < fits
-    ways = [plain, _take(steps, (low, high), room, -1)]
+    span = IndexRange(low, high)
+    ways = [plain, _take(steps, span, room, -1)]
     skipped = [p for p in range(fits, high) if steps.cost_P[p] > room // 100 and not ways[1][p - low]]
-    ways += [_take(steps, (low, high), room, p) for p in skipped[:LARGE]]
+    ways += [_take(steps, span, room, p) for p in skipped[:LARGE]]
     best = max(ways, key=lambda way: int(steps.gain_P[low:high][way].sum()))
     taken = np.arange(len(steps.price_P)) < low
     taken[low:high] = best
     return taken
 
 
-def _take(steps: Steps, span: tuple[int, int], room: int, forced: int) -> NDArray[np.bool_]:
+def _take(steps: Steps, span: IndexRange, room: int, forced: int) -> NDArray[np.bool_]:
     """Every step of the span in turn that fits and follows its customer's last; `forced` and those before it first."""
     low, high = span
     position, before = steps.position_P[low:high].tolist(), steps.slot_P2[low:high, 0].tolist()
@@ -345,7 +383,7 @@ def _take(steps: Steps, span: tuple[int, int], room: int, forced: int) -> NDArra
             taken[p], room = True, room - cost[p]
             at[position[p]] = after[p]
         elif not taken[p]:
-            at.setdefault(position[p], before[p])  # passed over, he stays there, and his next step does not follow
+            at.setdefault(position[p], before[p])  # passed over, they stay there, and their next step does not follow
     return np.array(taken, np.bool_)
 
 
@@ -364,7 +402,7 @@ def trace(source: Source, budgets: Sequence[float] | None = None, seed: int = 0,
     from promolift.allocate import kernel
 
     scale = measure(source, threads)
-    ruler, sums_B4 = _cut(source, scale, len(budgets) if budgets is not None else POINTS, threads)
+    ruler, sums_B4 = _binned(source, scale, len(budgets) if budgets is not None else POINTS, threads)
     after_B4 = np.cumsum(sums_B4[::-1], axis=0)[::-1]  # row b: everything in bin b or above
     if budgets is None and int(after_B4[0, 3]) > MANY:
         return _frame(_snap(after_B4, sums_B4, scale.cost / scale.gain), None, scale)
@@ -379,14 +417,30 @@ def trace(source: Source, budgets: Sequence[float] | None = None, seed: int = 0,
     wanted_B = np.zeros(kernel.BINS + 1, np.bool_)
     wanted_B[bin_G[bin_G >= 0]] = True
     room = int(sums_B4[wanted_B, 3].sum())
-    columns = collect(source, scale, Wanted(ruler, wanted_B, kernel.BINS, room), threads)[1] if room else []
-    steps = best_first(columns, seed) if columns else None
+    wanted = Wanted(ruler, wanted_B, kernel.BINS, room)
+    steps = best_first(collect(source, scale, wanted, threads), seed) if room else None
     bin_P = ruler.bins(steps.price_P) if steps else np.empty(0, np.int64)
     points = [_point(after_B4, steps, bin_P, int(q), int(b)) for q, b in zip(quanta_G, bin_G, strict=True)]
     return _frame(points, grid_G, scale)
 
 
-def _frame(points: list[tuple[int, int, float, int]], budget_G: Floats | None, scale: SourceScale) -> pl.DataFrame:
+class BudgetPoint(NamedTuple):
+    """Whole-number gain and cost, price and treated customers at one budget."""
+
+    gain: int
+    cost: int
+    price: float
+    treated: int
+
+
+class Binned(NamedTuple):
+    """Sums of steps by price bin, and the ruler that cut the bins."""
+
+    ruler: Ruler
+    sums_B4: Ints
+
+
+def _frame(points: list[BudgetPoint], budget_G: Floats | None, scale: SourceScale) -> pl.DataFrame:
     """Points as a frame in real units; without budgets each point's cost is its budget."""
     table = np.array(points, np.float64).reshape(-1, 4)
     gain_G, cost_G, price_G = table[:, 0] / scale.gain, table[:, 1] / scale.cost, table[:, 2]
@@ -397,7 +451,7 @@ def _frame(points: list[tuple[int, int, float, int]], budget_G: Floats | None, s
     return pl.DataFrame({**columns, "bound": bound_G})
 
 
-def _snap(after_B4: Ints, sums_B4: Ints, unit: float) -> list[tuple[int, int, float, int]]:
+def _snap(after_B4: Ints, sums_B4: Ints, unit: float) -> list[BudgetPoint]:
     """Points at the edges of bins nearest to an even grid; the price is the mean of the next bin that holds a step."""
     grid_G = np.linspace(0, after_B4[0, 0], POINTS)
     right_G = np.searchsorted(-after_B4[:, 0], -grid_G, side="right") - 1
@@ -407,34 +461,34 @@ def _snap(after_B4: Ints, sums_B4: Ints, unit: float) -> list[tuple[int, int, fl
     for at in sorted({int(b) for b in np.where(nearer, left_G, right_G)}, reverse=True):
         below = np.flatnonzero(sums_B4[:at, 0])
         price = unit * float(sums_B4[below[-1], 1]) / float(sums_B4[below[-1], 0]) if len(below) else 0.0
-        points.append((int(after_B4[at, 1]), int(after_B4[at, 0]), price, int(after_B4[at, 2])))
+        points.append(BudgetPoint(int(after_B4[at, 1]), int(after_B4[at, 0]), price, int(after_B4[at, 2])))
     return points
 
 
-def _cut(source: Source, scale: SourceScale, points: int, threads: int) -> tuple[Ruler, Ints]:
+def _binned(source: Source, scale: SourceScale, points: int, threads: int) -> Binned:
     """Sums by price bin, the bins cut as fine as they can be over the prices that occur."""
     from promolift.allocate import kernel
 
     ruler = Ruler()
     if not scale.usable:
-        return ruler, np.zeros((kernel.BINS + 1, 4), np.int64)
+        return Binned(ruler, np.zeros((kernel.BINS + 1, 4), np.int64))
     sums_B4 = count(source, scale, ruler, threads)
     used = np.flatnonzero(sums_B4[:-1, 3])
     finer = ruler.zoom(int(used[0]), int(used[-1])) if len(used) else ruler
     if points * sums_B4[:-1, 3].sum() <= MANY * max(len(used), 1) or finer.shift == ruler.shift:
-        return ruler, sums_B4
-    return finer, count(source, scale, finer, threads)
+        return Binned(ruler, sums_B4)
+    return Binned(finer, count(source, scale, finer, threads))
 
 
-def _point(after_B4: Ints, steps: Steps | None, bin_P: Ints, quanta: int, at: int) -> tuple[int, int, float, int]:
-    """Whole-number gain and cost, price and treated customers of the budget `quanta` that ends in bin `at`."""
+def _point(after_B4: Ints, steps: Steps | None, bin_P: Ints, quanta: int, at: int) -> BudgetPoint:
+    """The point of the budget `quanta` that ends in bin `at`."""
     cost, gain, treated, _ = (int(v) for v in after_B4[at + 1])
     if steps is None or at < 0:
-        return gain, cost, 0.0, treated
+        return BudgetPoint(gain, cost, 0.0, treated)
     low, high = np.searchsorted(-bin_P, [-at, -at + 1])
     fits = int(np.searchsorted(np.cumsum(steps.cost_P[low:high]), quanta - cost, side="right"))
     part = slice(low, low + fits)
-    return (
+    return BudgetPoint(
         gain + int(steps.gain_P[part].sum()), cost + int(steps.cost_P[part].sum()), float(steps.price_P[low + fits]),
         treated + int((steps.slot_P2[part, 0] < 0).sum()),
     )  # fmt: skip

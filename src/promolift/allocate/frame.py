@@ -108,7 +108,7 @@ def _solve(
     if not limits:
         return solve_source(grid.source, budget, (), options)
     scale = measure(grid.source) if scale is None else scale
-    rules = stack_rules(budget, limits, grid.masks, (np.ones(1, np.bool_), np.ones(grid.codes, np.bool_)))
+    rules = stack_rules(budget, limits, grid.masks, Mask(np.ones(1, np.bool_), np.ones(grid.codes, np.bool_)))
     return solve_rules(grid.source, scale, rules, options, start) if scale.rows else nothing(budget, scale, seed)
 
 
@@ -192,7 +192,7 @@ def spread(candidates: pl.DataFrame, limits: Sequence[Limit] = ()) -> CandidateM
         key_N=np.fromiter((hash_int(customer) for customer in ids), np.uint64, n),
     )  # fmt: skip
     masks = tuple(
-        (np.ones(1, np.bool_), kinds[name].to_numpy() if kinds.height else np.zeros(1, np.bool_)) for name in names
+        Mask(np.ones(1, np.bool_), kinds[name].to_numpy() if kinds.height else np.zeros(1, np.bool_)) for name in names
     )
     return CandidateMatrix(chunk, matrix(table["row"], -1, np.int64), masks, max(kinds.height, 1))
 

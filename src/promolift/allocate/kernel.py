@@ -15,7 +15,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from promolift.allocate.arrays import Floats, Ints, KernelColumns, Keys, Slots
+from promolift.allocate.arrays import Floats, GatherLimits, Ints, KernelColumns, Keys, Slots, Ties
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -25,7 +25,7 @@ TIE = 1e-12  # relative width within which two penalised values count as equal: 
 
 # numba keeps a compiled function until its own file changes, though it holds copies of those it calls from other files:
 # so the name under which it is kept carries a hash of all files with kernels.
-KERNELS = ("kernel", "mend", "soft")
+KERNELS = ("kernel", "repair_kernel", "smoothed")
 STAMP = sha256(b"".join(Path(__file__).with_name(f"{name}.py").read_bytes() for name in KERNELS)).hexdigest()[:12]
 
 
@@ -143,12 +143,11 @@ def tally(gain_NK: Floats, cost_NK: Floats, gain_scale: float, cost_scale: float
 
 @compiled
 def gather(
-    gain_NK: Floats, cost_NK: Floats, wanted_B: NDArray[np.bool_], limits: tuple[int, int, int, int], choice_N: Slots
+    gain_NK: Floats, cost_NK: Floats, wanted_B: NDArray[np.bool_], limits: GatherLimits, choice_N: Slots
 ) -> tuple[Ints, Floats]:
     """Set choice_N to each row's last step in a bin above `high`; return the steps in wanted bins.
 
-    `limits` are high, room, shift and first. The steps come as (row, slot left, slot reached) and price, at most
-    `room` of them.
+    The steps come as (row, slot left, slot reached) and price, at most `room` of them.
     """
     high, room, shift, first = limits
     step_P3, price_P = np.empty((room, 3), np.int64), np.empty(room, np.float64)
@@ -254,12 +253,10 @@ def tied(cost_NK: Floats, i: int, value_K: Floats, floor: float, dear: bool) -> 
 
 
 @compiled
-def choose(
-    columns: KernelColumns, key_N: Keys, weight_SJ4: Floats, ties: tuple[float, float, np.uint64], choice_N: Slots
-) -> None:
+def choose(columns: KernelColumns, key_N: Keys, weight_SJ4: Floats, ties: Ties, choice_N: Slots) -> None:
     """Write each row's best slot at the given weights (gain, cost, count, units) to choice_N, -1 for none.
 
-    `ties` are width, share and seed. With width 0, values equal but for rounding are tied, and a tie goes to the
+    With width 0, values equal but for rounding are tied, and a tie goes to the
     dearest if the row's hash is below `share`, else to the cheapest. With a width, the hash draws from the projection
     of the values on the simplex: slots that differ by less than `width` of the row's largest gain are mixed, so that
     on average they spend what the smoothed dual spends.

@@ -101,13 +101,19 @@ class Rules:
         return tuple(out)
 
 
-Mask = tuple[NDArray[np.bool_], NDArray[np.bool_]]  # classes, offers
+class Mask(NamedTuple):
+    """The classes and the offers that a limit covers."""
+
+    class_S: NDArray[np.bool_]
+    offer_J: NDArray[np.bool_]
 
 
 def compile_rules(budget: float, limits: Sequence[Limit], classes: int, offers: int) -> Rules:
     """Budget and limits on arrays as rows. ConfigError if a name occurs twice or a label or offer is out of range."""
-    masks = [(_mask(lim, lim.labels, classes, "labels"), _mask(lim, lim.offers, offers, "offers")) for lim in limits]
-    return stack_rules(budget, limits, masks, (np.ones(classes, np.bool_), np.ones(offers, np.bool_)))
+    masks = [
+        Mask(_mask(lim, lim.labels, classes, "labels"), _mask(lim, lim.offers, offers, "offers")) for lim in limits
+    ]
+    return stack_rules(budget, limits, masks, Mask(np.ones(classes, np.bool_), np.ones(offers, np.bool_)))
 
 
 def _mask(limit: Limit, chosen: Sequence[int | str], size: int, field: str) -> NDArray[np.bool_]:
@@ -137,7 +143,7 @@ def stack_rules(budget: float, limits: Sequence[Limit], masks: Sequence[Mask], e
     return Rules(
         tuple(row[0] for row in rows), np.array([row[1] for row in rows]), np.array([row[2] for row in rows], float),
         np.array(row_T, np.int64), np.array(column_T, np.int64), np.array(weight_T, float),
-        np.array([spot[0] for spot in spots], float), np.array([spot[1] for spot in spots], float),
+        np.array([spot.class_S for spot in spots], float), np.array([spot.offer_J for spot in spots], float),
     )  # fmt: skip
 
 
@@ -164,18 +170,19 @@ def sides(limit: Limit) -> list[Side]:
     for bound, floor in ((limit.at_most, False), (limit.at_least, True)):
         if bound is not None:
             sign = -1.0 if floor else 1.0
-            parts, value = _parts(limit.measure, bound)
+            value = bound if limit.measure in COLUMN else 0.0  # a ratio becomes a difference of sums
             name = f"{limit.name} ({'at least' if floor else 'at most'})" if both else limit.name
-            signed = tuple(LimitTerm(column, sign * weight, whole) for column, weight, whole in parts)
+            terms = _terms(limit.measure, bound)
+            signed = tuple(LimitTerm(term.column, sign * term.weight, term.whole) for term in terms)
             found.append(Side(name, floor, sign * value, signed))
     return found
 
 
-def _parts(measure: Measure, bound: float) -> tuple[list[tuple[int, float, bool]], float]:
-    """The terms (column, weight, over everything?) and the bound of a row; a ratio becomes a difference of sums."""
+def _terms(measure: Measure, bound: float) -> list[LimitTerm]:
+    """The terms of a row that holds `measure` to at most `bound`."""
     if measure == "return":
-        return [(COLUMN["gain"], 1.0, False), (COLUMN["cost"], -bound, False)], 0.0
+        return [LimitTerm(COLUMN["gain"], 1.0, False), LimitTerm(COLUMN["cost"], -bound, False)]
     if measure in ("count_share", "cost_share"):
         column = COLUMN[measure.removesuffix("_share")]
-        return [(column, 1.0, False), (column, -bound, True)], 0.0
-    return [(COLUMN[measure], 1.0, False)], bound
+        return [LimitTerm(column, 1.0, False), LimitTerm(column, -bound, True)]
+    return [LimitTerm(COLUMN[measure], 1.0, False)]

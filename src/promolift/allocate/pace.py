@@ -7,6 +7,7 @@ A state is a value: the same arrivals give the same decisions, so a day can be r
 """
 
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 import polars as pl
@@ -56,8 +57,8 @@ class Pace:
     expected: float = 0.0
     price: float = 0.0
 
-    def arrive(self, forecast: Forecast, moment: float, gain_K: Floats, cost_K: Floats) -> tuple[int, "Pace"]:
-        """Slot of the customer who arrives at `moment` (0 to 1 through the day), -1 for none, and the new state.
+    def arrive(self, forecast: Forecast, moment: float, gain_K: Floats, cost_K: Floats) -> "Arrival":
+        """Decide on the customer who arrives at `moment` (0 to 1 through the day).
 
         An offer that costs more than is left is not given: the budget is never passed.
         """
@@ -66,12 +67,13 @@ class Pace:
         gain_1K = np.where(np.asarray(cost_K) <= left, gain_K, np.nan)[None, :]
         slot = int(choose(gain_1K, np.asarray(cost_K, np.float64)[None, :], price)[0])
         cost = float(cost_K[slot]) if slot >= 0 else 0.0
-        return slot, replace(
+        after = replace(
             self, spent=self.spent + cost, seen=self.seen + 1, expected=self.expected + expected, price=price
         )
+        return Arrival(slot, after)
 
-    def reprice(self, forecast: Forecast, moment: float) -> tuple[float, float]:
-        """The price now, and what the forecast says an arrival costs at it."""
+    def reprice(self, forecast: Forecast, moment: float) -> "PriceNow":
+        """The price at `moment`, set so that what is left lasts."""
         if not 0 <= moment <= 1:
             raise InputError(f"pace: moment {moment} is outside 0 to 1")
         grid = np.linspace(0.0, 1.0, len(forecast.share_H))
@@ -86,4 +88,18 @@ class Pace:
         response = (self.spent + doubt) / (self.expected + doubt)
         rate = (forecast.budget - self.spent) / to_come / response
         price = float(np.interp(rate, forecast.spend_G, forecast.price_G))
-        return price, min(rate, float(forecast.spend_G[-1]))
+        return PriceNow(price, min(rate, float(forecast.spend_G[-1])))
+
+
+class Arrival(NamedTuple):
+    """The slot given to a customer, -1 for none, and where the day stands after them."""
+
+    slot: int
+    pace: Pace
+
+
+class PriceNow(NamedTuple):
+    """The price of a cent, and what the forecast says an arrival costs at it."""
+
+    price: float
+    expected: float

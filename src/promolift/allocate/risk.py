@@ -5,6 +5,8 @@ gains overstates what they earn (the winner's curse). Shrinking each estimate to
 error undoes this on average (Efron & Morris 1975, JASA 70; Andrews, Kitagawa & McCloskey 2024, QJE 139).
 """
 
+from typing import NamedTuple
+
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
@@ -13,10 +15,24 @@ from promolift.allocate.arrays import Floats
 from promolift.allocate.settings import Risk
 from promolift.errors import InputError, SupportError
 
-LEAST = 20  # estimates of one offer below which its spread cannot be told from its errors
+LEAST = 20  # estimates of one offer below which its spread cannot be kept apart from its errors
 
 
-def shrink(gain: Floats, error: Floats, offer: Floats | None = None) -> tuple[Floats, Floats]:
+class Posterior(NamedTuple):
+    """Mean and standard deviation of each gain after shrinkage."""
+
+    mean: Floats
+    deviation: Floats
+
+
+class TrueSpread(NamedTuple):
+    """Mean and variance of the true gains behind noisy ones."""
+
+    mean: float
+    variance: float
+
+
+def shrink(gain: Floats, error: Floats, offer: Floats | None = None) -> Posterior:
     """Posterior mean and standard deviation of each gain, given the estimates of the same offer (normal model).
 
     Arrays of one shape; `offer` says which offer a value belongs to, columns if left out. Unknown gains stay unknown.
@@ -38,24 +54,28 @@ def shrink(gain: Floats, error: Floats, offer: Floats | None = None) -> tuple[Fl
         trust = spread / np.maximum(spread + variance, 1e-300)
         mean[at] = centre + trust * (gain[at] - centre)
         deviation[at] = np.sqrt(trust * variance)
-    return mean, deviation
+    return Posterior(mean, deviation)
 
 
-def _population(gain: Floats, variance: Floats) -> tuple[float, float]:
-    """Mean and variance of the true gains behind noisy ones (Paule & Mandel 1982), by bisection on the variance."""
+def _population(gain: Floats, variance: Floats) -> TrueSpread:
+    """The true gains behind noisy ones (Paule & Mandel 1982), by bisection on the variance."""
 
-    def fit(spread: float) -> tuple[float, float]:
-        weight = 1.0 / np.maximum(spread + variance, 1e-300)
-        centre = float(np.average(gain, weights=weight))
-        return centre, float((weight * (gain - centre) ** 2).sum()) - (len(gain) - 1)
+    def weights(spread: float) -> Floats:
+        return 1.0 / np.maximum(spread + variance, 1e-300)
+
+    def centre(spread: float) -> float:
+        return float(np.average(gain, weights=weights(spread)))
+
+    def too_small(spread: float) -> bool:
+        return float((weights(spread) * (gain - centre(spread)) ** 2).sum()) > len(gain) - 1
 
     low, high = 0.0, float(np.var(gain)) * 4 + 1e-300
-    if fit(low)[1] <= 0:
-        return fit(low)[0], 0.0
+    if not too_small(low):
+        return TrueSpread(centre(low), 0.0)
     for _ in range(60):
         middle = (low + high) / 2
-        low, high = (middle, high) if fit(middle)[1] > 0 else (low, middle)
-    return fit(high)[0], high
+        low, high = (middle, high) if too_small(middle) else (low, middle)
+    return TrueSpread(centre(high), high)
 
 
 def cautious(candidates: pl.DataFrame, risk: Risk, error: str = "gain_se_cents") -> pl.DataFrame:
@@ -73,7 +93,7 @@ def cautious(candidates: pl.DataFrame, risk: Risk, error: str = "gain_se_cents")
     expected, caution = gain.copy(), np.zeros_like(gain)
     errors = candidates[error].fill_null(np.nan).to_numpy()
     if real.any() and risk.rule == "shrink":
-        expected[real], _ = shrink(gain[real], errors[real], offer[real])
+        expected[real] = shrink(gain[real], errors[real], offer[real]).mean
     elif risk.rule == "lower":
         caution[real] = risk.z * errors[real]
     named = {"gain_cents": expected, "naive_gain_cents": gain, "caution_cents": caution}

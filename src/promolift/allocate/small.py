@@ -1,9 +1,11 @@
 """A small problem, prices and a plan in, the best whole plan out, by branch and bound at the prices.
 
-At the prices a plan gains the dual value less what each customer loses against his best slot and less the price of
+At the prices a plan gains the dual value less what each customer loses against their best slot and less the price of
 what the rows leave unused. So only customers whose other slots lose less than the gap can be chosen differently, and a
 branch ends as soon as its losses reach the gap. C customers who may differ, L slots each, M rows.
 """
+
+from typing import NamedTuple
 
 import numpy as np
 
@@ -18,36 +20,55 @@ HALVINGS = 10  # the first search allows this many halvings of the gap
 EXACT = 1e-12  # relative rounding of the sums
 
 
-def polish(
-    source: Source, scale: SourceScale, rules: Rules, priced: Priced, prices: Prices, whole: Whole
-) -> tuple[Whole, float]:
+class Bounded(NamedTuple):
+    """A plan and the upper bound of what any plan can gain."""
+
+    whole: Whole
+    bound: float
+
+
+class SlotValues(NamedTuple):
+    """Penalised value (-inf: not usable) and use of every row of each customer's slots, the last for none."""
+
+    value_NL: Floats
+    coef_NLM: Floats
+
+
+class Branched(NamedTuple):
+    """The best slots found, None if none were; and whether all better plans were looked at."""
+
+    slot_N: Slots | None
+    all_seen: bool
+
+
+def polish(source: Source, scale: SourceScale, rules: Rules, priced: Priced, prices: Prices, whole: Whole) -> Bounded:
     """The plan and bound, or better ones by branch and bound if there are few pairs and something is to be gained."""
     bound = priced.bound
     gap = bound - whole.gain
     if scale.rows > PAIRS or (not whole.broken_M.any() and gap <= EXACT * bound):
-        return whole, bound
-    rows, order = _in_order(source, prices.seed)
+        return Bounded(whole, bound)
+    rows = CheckedRows.join(list(sweep(source, lambda part: part)))
+    order = _order(rows, prices.seed)
+    rows = rows.part(order)
     if int(((rows.gain_NK >= 0) & (rows.cost_NK < np.inf)).sum()) > PAIRS:
-        return whole, bound
+        return Bounded(whole, bound)
     gain = -EXACT * bound if whole.broken_M.any() else whole.gain
     slot_N, all_seen = branch(rows, rules, priced.price_M, gain)
     if slot_N is not None:
         found = _whole(rows, order, slot_N, rules, prices, scale)
         if found.broken_M.any():
-            return whole, bound
+            return Bounded(whole, bound)
         whole, gain = found, float(found.sums_SJ4[:, :, 0].sum())
     if all_seen and not whole.broken_M.any():
         bound = min(bound, gain * (1 + EXACT))
-    return whole, bound
+    return Bounded(whole, bound)
 
 
-def _in_order(source: Source, seed: int) -> tuple[CheckedRows, Ints]:
-    """All rows in the order of their hash, and where they lie."""
+def _order(rows: CheckedRows, seed: int) -> Ints:
+    """Where the rows lie in the order of their hash."""
     from promolift.allocate import kernel
 
-    rows = CheckedRows.join(list(sweep(source, lambda part: part)))
-    order = np.lexsort((np.arange(len(rows)), kernel.mix_all(rows.key_N, word(seed ^ SALT))))
-    return rows.part(order), order
+    return np.lexsort((np.arange(len(rows)), kernel.mix_all(rows.key_N, word(seed ^ SALT))))
 
 
 def _whole(rows: CheckedRows, order: Ints, slot_N: Slots, rules: Rules, prices: Prices, scale: SourceScale) -> Whole:
@@ -61,23 +82,22 @@ def _whole(rows: CheckedRows, order: Ints, slot_N: Slots, rules: Rules, prices: 
     return Whole(choice_N, sums_SJ4, rules.used(sums_SJ4), moved, 1, rules.excess(sums_SJ4), sums_SJ4)
 
 
-def branch(rows: CheckedRows, rules: Rules, price_M: Floats, gain: float) -> tuple[Slots | None, bool]:
-    """Slots that gain more than `gain`, None if none were found; and whether all better plans were looked at.
+def branch(rows: CheckedRows, rules: Rules, price_M: Floats, gain: float) -> Branched:
+    """Slots that gain more than `gain`.
 
     The gap allowed is doubled from a small part of the whole: the search for plans close to the bound is short.
     """
-    value_NL, coef_NLM = _values(rows, rules, price_M)
-    best_N = value_NL.max(axis=1)
-    whole = float(best_N.sum() + rules.bound_M @ price_M) - gain
+    slots = _values(rows, rules, price_M)
+    whole = float(slots.value_NL.max(axis=1).sum() + rules.bound_M @ price_M) - gain
     for halvings in range(HALVINGS, -1, -1):
-        slot_N, seen = _within(value_NL, coef_NLM, best_N, rules, price_M, whole / 2**halvings)
-        if slot_N is not None:
-            return np.where(slot_N == value_NL.shape[1] - 1, -1, slot_N).astype(np.int32), seen
-    return None, seen
+        found = _within(slots, rules, price_M, whole / 2**halvings)
+        if found.slot_N is not None:
+            break
+    return found
 
 
-def _values(rows: CheckedRows, rules: Rules, price_M: Floats) -> tuple[Floats, Floats]:
-    """Penalised value (-inf: not usable) and use of every row of each slot, the last for none."""
+def _values(rows: CheckedRows, rules: Rules, price_M: Floats) -> SlotValues:
+    """What each slot is worth at the prices, and what it uses."""
     n, slots = rows.gain_NK.shape
     i_P, k_P = np.nonzero((rows.gain_NK >= 0) & (rows.cost_NK < np.inf))
     coef_NLM = np.zeros((n, slots + 1, rules.rows))
@@ -85,17 +105,16 @@ def _values(rows: CheckedRows, rules: Rules, price_M: Floats) -> tuple[Floats, F
     value_NL = np.full((n, slots + 1), -np.inf)
     value_NL[i_P, k_P] = rows.gain_NK[i_P, k_P] - coef_NLM[i_P, k_P] @ price_M
     value_NL[:, slots] = 0.0
-    return value_NL, coef_NLM
+    return SlotValues(value_NL, coef_NLM)
 
 
-def _within(
-    value_NL: Floats, coef_NLM: Floats, best_N: Floats, rules: Rules, price_M: Floats, gap: float
-) -> tuple[Ints | None, bool]:
-    """The best slots that lose less than `gap` in all, None if none were found; and whether all were looked at."""
+def _within(slots: SlotValues, rules: Rules, price_M: Floats, gap: float) -> Branched:
+    """The best slots that lose less than `gap` in all."""
     from promolift.allocate import kernel
 
-    everyone, slot_N = np.arange(len(best_N)), np.argmax(value_NL, axis=1)
-    loss_NL = best_N[:, None] - value_NL
+    value_NL, coef_NLM = slots
+    everyone, slot_N = np.arange(len(value_NL)), np.argmax(value_NL, axis=1)
+    loss_NL = value_NL.max(axis=1)[:, None] - value_NL
     loss_NL[loss_NL >= gap] = np.inf
     loss_NL[everyone, slot_N] = 0.0
     free_C = np.flatnonzero((loss_NL < np.inf).sum(axis=1) > 1)
@@ -107,9 +126,9 @@ def _within(
     tight_M = rules.bound_M + EXACT * np.abs(rules.bound_M)
     at_C, found, seen = kernel.search(loss_CL, coef_CLM, base_M, tight_M, price_M, gap)
     if not found:
-        return None, seen
+        return Branched(None, seen)
     slot_N[free_C] = order_CL[np.arange(len(free_C)), at_C]
-    return slot_N, seen
+    return Branched(np.where(slot_N == value_NL.shape[1] - 1, -1, slot_N).astype(np.int32), seen)
 
 
 def coefficients(rows: CheckedRows, rules: Rules, i_P: Ints, k_P: Ints) -> Floats:

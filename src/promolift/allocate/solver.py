@@ -138,7 +138,7 @@ def in_conflict(sample: RowSample, rules: Rules) -> bool:
         return True  # a row that no usable pair touches asks for something
     for width, _, _, close in (*STAGES, (*SECOND, 0, 1e-5)):
         price_M = dual.descend(price_M, rules.bound_M, width, close)
-        if float(rules.bound_M @ price_M) + dual.at(price_M, width)[0] < 0:
+        if float(rules.bound_M @ price_M) + dual.at(price_M, width).total < 0:
             return True
     return False
 

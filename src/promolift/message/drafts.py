@@ -10,7 +10,7 @@ import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, Protocol, get_args
+from typing import Any, Literal, NamedTuple, Protocol, get_args
 
 import polars as pl
 
@@ -32,7 +32,7 @@ _SCHEMA: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class Brief:
-    """All a model is told, and the key of the pool."""
+    """All a model is given, and the key of the pool."""
 
     label: Words
     angle: Angle
@@ -110,12 +110,12 @@ class Entry:
 def fill_pool(briefs: Sequence[Brief], writer: Writer, review: Review, seed: int = 0) -> list[Entry]:
     """One entry per distinct brief: asked for once, once more with the reasons if it failed, then left to the template.
 
-    `review` reads each well-formed draft as part of a whole message and tells what is wrong with it.
+    `review` reads each well-formed draft as part of a whole message and says what is wrong with it.
     """
     distinct = list(dict.fromkeys(briefs))
-    entries = _attempt([(brief, ()) for brief in distinct], writer, review, seed)
+    entries = _attempt(dict.fromkeys(distinct, ()), writer, review, seed)
     failed = [i for i, entry in enumerate(entries) if entry.draft is None]
-    again = _attempt([(distinct[i], entries[i].reasons) for i in failed], writer, review, seed + 1)
+    again = _attempt({distinct[i]: entries[i].reasons for i in failed}, writer, review, seed + 1)
     for i, second in zip(failed, again, strict=True):
         entries[i] = replace(
             second,
@@ -126,12 +126,15 @@ def fill_pool(briefs: Sequence[Brief], writer: Writer, review: Review, seed: int
     return entries
 
 
-def _attempt(jobs: Sequence[tuple[Brief, tuple[str, ...]]], writer: Writer, review: Review, seed: int) -> list[Entry]:
-    asks = [question(brief, seed, reasons) for brief, reasons in jobs]
+def _attempt(reasons_of: Mapping[Brief, tuple[str, ...]], writer: Writer, review: Review, seed: int) -> list[Entry]:
+    """An entry per brief, in order; with each the reasons why the last answer failed."""
+    asks = [question(brief, seed, reasons) for brief, reasons in reasons_of.items()]
     answers = writer(asks) if asks else []
     entries = []
-    for (brief, _), ask, answer in zip(jobs, asks, answers, strict=True):
-        draft, wrong = read_answer(answer.text, brief) if answer.fault is None else (None, [answer.fault])
+    for brief, ask, answer in zip(reasons_of, asks, answers, strict=True):
+        draft, wrong = None, [answer.fault or ""]
+        if answer.fault is None:
+            draft, wrong = read_answer(answer.text, brief)
         if draft:
             wrong = faults(draft, brief) or review(brief, draft)
         kept = None if wrong else draft
@@ -152,29 +155,36 @@ def _attempt(jobs: Sequence[tuple[Brief, tuple[str, ...]]], writer: Writer, revi
 
 def question(brief: Brief, seed: int, reasons: Sequence[str] = ()) -> Question:
     """The ask for a brief; `reasons` are what was wrong with the last answer. The seed chooses how the line begins."""
-    language, told = brief.language, forms(brief.language)
+    language, form = brief.language, forms(brief.language)
     number = hash_int("draft", seed, brief.label.en, brief.angle, brief.benefit, language) % 2**31
     label = brief.label.in_(language)
-    system, user = told.system.replace("{angle}", told.angles[brief.angle]), told.request.replace("{label}", label)
+    system, user = form.system.replace("{angle}", form.angles[brief.angle]), form.request.replace("{label}", label)
     if reasons:
         why = "; ".join(reasons)
         user = f"上一次的问题：{why}。\n{user}" if language == "zh" else f"Wrong last time: {why}.\n{user}"
     grammar = answer_grammar(language, brief.angle, label, number)
-    return Question(system, f"{told.shots}\n\n{user}", _SCHEMA, grammar, number)
+    return Question(system, f"{form.shots}\n\n{user}", _SCHEMA, grammar, number)
 
 
-def read_answer(text: str, brief: Brief) -> tuple[Draft | None, list[str]]:
-    """The draft in a model's answer, with {product} for the name in the line, or what is wrong with its form."""
+class ReadDraft(NamedTuple):
+    """The draft in a model's answer, None where its form is wrong; and what is wrong."""
+
+    draft: Draft | None
+    wrong: list[str]
+
+
+def read_answer(text: str, brief: Brief) -> ReadDraft:
+    """The draft in a model's answer, with {product} for the name in the line."""
     try:
         values = json.loads(text)
     except ValueError:
-        return None, ["the answer is no JSON"]
+        return ReadDraft(None, ["the answer is no JSON"])
     if not isinstance(values, dict) or set(values) - {"use"} != {"title", "line"}:
-        return None, ["the answer must have title and line, and nothing else but the use"]
+        return ReadDraft(None, ["the answer must have title and line, and nothing else but the use"])
     if not all(isinstance(value, str) for value in values.values()):
-        return None, ["title and line must be texts"]
+        return ReadDraft(None, ["title and line must be texts"])
     named = re.compile(re.escape(brief.label.in_(brief.language)), re.IGNORECASE)
-    return Draft(values["title"].strip(), named.sub(PRODUCT, values["line"].strip(), count=1)), []
+    return ReadDraft(Draft(values["title"].strip(), named.sub(PRODUCT, values["line"].strip(), count=1)), [])
 
 
 def faults(draft: Draft, brief: Brief) -> list[str]:
@@ -206,7 +216,7 @@ def _repeats(line: str) -> bool:
 
 
 def _copied(line: str, brief: Brief) -> bool:
-    """Whether six characters or four words in a row come from what the model was told to do."""
+    """Whether six characters or four words in a row come from what the model was asked to do."""
     given = forms(brief.language).system.lower()
     pieces, run, gap = (list(line), 6, "") if brief.language == "zh" else (line.lower().split(), 4, " ")
     return any(gap.join(pieces[i : i + run]) in given for i in range(len(pieces) - run + 1))

@@ -1,4 +1,4 @@
-"""A language in, its prompt file out: what a model is told, and the forms of sentence that its answer may take.
+"""A language in, its prompt file out: what a model is asked, and the forms of sentence that its answer may take.
 
 A form is a text with `<lists>` of words in it. The model says first what a product is for (food, cleaning, clothes),
 then chooses the words of the forms of that use. What it can write is therefore known before it writes: every sentence
@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
+from typing import NamedTuple
 
 from promolift.hashing import hash_int
 from promolift.terms import Language
@@ -55,8 +56,8 @@ def forms(language: Language) -> Forms:
         says, openers = use.pop("says"), use.pop("openers", {})
         own = {f"opener {angle}": tuple(texts) for angle, texts in openers.items()}
         uses[says] = {**shared, **_tuples(use), **own}
-    told = {key: raw[key].strip("\n") for key in ("system", "shots", "purpose", "request", "gap")}
-    return Forms(**told, angles=raw["angles"], openers=_tuples(raw["openers"]), uses=uses)
+    texts = {key: raw[key].strip("\n") for key in ("system", "shots", "purpose", "request", "gap")}
+    return Forms(**texts, angles=raw["angles"], openers=_tuples(raw["openers"]), uses=uses)
 
 
 def _tuples(lists: Mapping[str, list[str]]) -> dict[str, tuple[str, ...]]:
@@ -75,10 +76,17 @@ def some(lists: Lists, number: int) -> Lists:
     return kept
 
 
-def parts(form: str) -> list[tuple[str, bool]]:
-    """A form cut into its fixed texts and the names of its lists (True), in order."""
+class FormPart(NamedTuple):
+    """A fixed text, or the name of a list."""
+
+    text: str
+    is_list: bool
+
+
+def parts(form: str) -> list[FormPart]:
+    """A form cut into its fixed texts and the names of its lists, in order."""
     cut = _REFERENCE.split(form)
-    return [(text, i % 2 == 1) for i, text in enumerate(cut) if text]
+    return [FormPart(text, i % 2 == 1) for i, text in enumerate(cut) if text]
 
 
 # Characters of offers, claims, numbers and urgency; 'product' is the only name.
@@ -119,12 +127,12 @@ def answer_grammar(language: Language, angle: str, label: str, number: int) -> s
 
     It writes the sentences of the forms and no other: the verifier would refuse most others.
     """
-    told = forms(language)
-    rules = [f"root ::= {' | '.join(f'use{i}' for i in range(len(told.uses)))}"]
-    for i, use in enumerate(told.uses):
-        name, lists = f"use{i}", some(told.lists(use, angle, number), number)
-        said = told.purpose.replace(LABEL, _json(label)) + use
-        begin, middle, end = f'{{"use":"{said}","title":"', f'","line":"{lists["opener"][0]}{told.gap}', '"}'
+    form = forms(language)
+    rules = [f"root ::= {' | '.join(f'use{i}' for i in range(len(form.uses)))}"]
+    for i, use in enumerate(form.uses):
+        name, lists = f"use{i}", some(form.lists(use, angle, number), number)
+        said = form.purpose.replace(LABEL, _json(label)) + use
+        begin, middle, end = f'{{"use":"{said}","title":"', f'","line":"{lists["opener"][0]}{form.gap}', '"}'
         rules.append(f"{name} ::= {_quoted(begin)} {name}-title {_quoted(middle)} {name}-line {_quoted(end)}")
         rules += [_rule(name, listed, lists, label) for listed in _reached(lists)]
     return "\n".join(rules)

@@ -10,7 +10,7 @@ import unicodedata
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from promolift.errors import InputError
 from promolift.terms import AND, Language, Words, covered
@@ -89,13 +89,20 @@ class Name:
     couponable: bool
 
 
+class TableKey(NamedTuple):
+    """What a row of names.csv is found by."""
+
+    kind: str
+    key: str
+
+
 @cache
-def table() -> dict[tuple[str, str], Name]:
+def table() -> dict[TableKey, Name]:
     """All rows of names.csv by (kind, key)."""
     text = files("promolift.message").joinpath("names.csv").read_text(encoding="utf-8")
     rows = csv.DictReader(line for line in text.splitlines() if not line.startswith("#"))
     return {
-        (row["kind"], row["key"]): Name(
+        TableKey(row["kind"], row["key"]): Name(
             Words(zh=row["zh"], en=row["en"]), row["sensitive"] == "true", row["couponable"] == "true"
         )
         for row in rows
@@ -124,7 +131,7 @@ def label(key: str, kind: Kind = "category") -> Words:
     clean = _plain(key)
     if not clean:
         raise InputError(f"message: empty {kind} name {key!r}; give the {kind} a key or leave the offer out")
-    row = table().get((kind, key)) or table().get((kind, key.strip()))
+    row = table().get(TableKey(kind, key)) or table().get(TableKey(kind, key.strip()))
     if row:
         return row.words
     if not any(character.isalpha() for character in clean):
@@ -137,7 +144,7 @@ def is_sensitive(key: str, kind: Kind = "category") -> bool:
     """Whether a message must not name this by itself: the table's column, or the same rule by words elsewhere."""
     if AND in key:
         return any(is_sensitive(part, kind) for part in covered(key))
-    row = table().get((kind, key))
+    row = table().get(TableKey(kind, key))
     return row.sensitive if row else bool(_PRIVATE.search(_words(key)))
 
 
@@ -145,7 +152,7 @@ def is_couponable(key: str, kind: Kind = "category") -> bool:
     """Whether a coupon on this makes sense and is lawful: the table's column, or the same rule by words elsewhere."""
     if AND in key:
         return all(is_couponable(part, kind) for part in covered(key))
-    row = table().get((kind, key))
+    row = table().get(TableKey(kind, key))
     return row.couponable if row else not _NO_COUPON.search(_words(key))
 
 

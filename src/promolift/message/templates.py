@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
 from decimal import Decimal
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from pydantic import AwareDatetime, Field
 
@@ -35,7 +35,7 @@ class Bought(Settings):
 
 
 class Recipient(Settings):
-    """Who is written to: the id that chooses the phrasing, how to address him, what he bought a moment ago."""
+    """Who is written to: the id that chooses the phrasing, how to address them, what they bought a moment ago."""
 
     customer_id: str = ""
     name: str | None = None
@@ -180,7 +180,7 @@ def _chinese(offer: Offer, bought: str | None, frame: int, begun: bool) -> str:
 
 
 def zhe(percent: int) -> str:
-    """20 % off is 8折, 25 % 7.5折: what is paid, in tenths."""
+    """20 % off is 8折, 25 % 7.5折: what is paid, in tenths of the price."""
     tenths, rest = divmod(100 - percent, 10)
     return f"{tenths}.{rest}折" if rest else f"{tenths}折"
 
@@ -226,14 +226,21 @@ def _terms(offer: Offer, language: Language, begun: bool) -> str:
     return f"Valid{start} through {_day_en(day)}."
 
 
-def _end(offer: Offer) -> tuple[datetime, time | None]:
+class _End(NamedTuple):
     """The last day, and the clock time unless the offer is valid to the end of that day."""
+
+    day: datetime
+    clock: time | None
+
+
+def _end(offer: Offer) -> _End:
+    """When the offer ends."""
     last = offer.expires.replace(tzinfo=None)
     if last.time() >= time(23, 59):
-        return last, None
+        return _End(last, None)
     if last.time() < time(0, 1):
-        return last - timedelta(days=1), None  # midnight belongs to the day it ends
-    return last, (last + timedelta(seconds=1)).time()  # 17:59:59 is 'until 18:00'
+        return _End(last - timedelta(days=1), None)  # midnight belongs to the day it ends
+    return _End(last, (last + timedelta(seconds=1)).time())  # 17:59:59 is 'until 18:00'
 
 
 def _day_zh(day: datetime) -> str:

@@ -63,7 +63,7 @@ def _draft(drafts: Drafts | None, offer: Offer, frame: int, language: Language) 
 
 
 def brief_of(offer: Offer, frame: int, language: Language) -> Brief | None:
-    """What a model is told about this offer; None where there is nothing to name or the name is not fit to be told."""
+    """What a model is given of this offer; None where there is nothing to name or the name is not fit to be given."""
     if offer.label is None or offer.benefit.type == "none":
         return None
     if any(SMUGGLED.search(name) or is_sensitive(name) for name in (offer.label.zh, offer.label.en, offer.covers)):

@@ -2,10 +2,10 @@
 
     G(noise, customer, products) -> benefit, percent or amount, threshold, product, companion, validity, channel, hour
 
-A conditional WGAN-GP (Gulrajani et al. 2017): the critic tells accepted (customer, product, offer) triples from drawn
-ones. Discrete parts are drawn by the straight-through Gumbel-softmax (Jang et al. 2017), amounts and thresholds are
-bounded by the shop's rules. A second signal steers: the effect model's gain - price x cost of the drawn offer, looked
-up in its table and so differentiable in the choice; effects that nobody knows (NaN) steer nothing.
+A conditional WGAN-GP (Gulrajani et al. 2017): the critic separates accepted (customer, product, offer) triples from
+drawn ones. Discrete parts are drawn by the straight-through Gumbel-softmax (Jang et al. 2017), amounts and thresholds
+are bounded by the shop's rules. A second signal steers: the effect model's gain - price x cost of the drawn offer,
+looked up in its table and so differentiable in the choice; effects that nobody knows (NaN) steer nothing.
 
 Legend: N customers, S slots (products, categories, everything) of a customer, B batch, F customer features, I features
 of a slot, Z noise, U uniform numbers, H hidden, K benefits, D percents, V validities, C channels, W width of an encoded
@@ -14,7 +14,7 @@ offer, A accepted offers. Deterministic given seed, data and machine; needs the 
 
 import json
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -69,7 +69,7 @@ class GeneratorSettings(Settings):
 
 @dataclass(frozen=True)
 class Parts:
-    """Drawn offers: one-hot rows (soft backwards, hard forwards) and two bounded numbers."""
+    """Drawn offers: one-hot rows (smoothed backwards, hard forwards) and two bounded numbers."""
 
     slot_BS: Tensor
     because_BS: Tensor  # all 0: no reason given
@@ -95,7 +95,7 @@ class Parts:
 
 
 @dataclass(frozen=True)
-class Seen:
+class CustomerBatch:
     """A batch of customers as the networks see them. `worth_BSD`: gain - price x cost of every percent on every slot,
     as a share of the customer's best; it stands among the features of a slot, too.
     """
@@ -120,18 +120,18 @@ class Crowd:
     gain_NSD: Tensor
     cost_NSD: Tensor
 
-    def at(self, row_B: Ints, price_B: Floats) -> Seen:
-        """Some of them, each at his own price of a cent spent."""
+    def at(self, row_B: Ints, price_B: Floats) -> CustomerBatch:
+        """Some of them, each at their own price of a cent spent."""
         rows, price = torch.from_numpy(row_B), torch.from_numpy(price_B.astype(np.float32))
         net = self.gain_NSD[rows] - price[:, None, None] * self.cost_NSD[rows]
         worth = (net / net.amax(dim=(1, 2), keepdim=True).clamp_min(1e-6)).clamp(-1, 1)
         x = torch.cat([self.x_NF[rows], torch.log(price)[:, None]], 1)
         item = torch.cat([self.item_NSI[rows], worth], 2)
-        return Seen(x, item, self.open_NSD[rows], self.kind_NSK[rows], self.bought_NS[rows], worth)
+        return CustomerBatch(x, item, self.open_NSD[rows], self.kind_NSK[rows], self.bought_NS[rows], worth)
 
 
 class Generator(nn.Module):
-    """One pass: who he is and the noise -> which product -> all other terms, knowing the product."""
+    """One pass: who they are and the noise -> which product -> all other terms, knowing the product."""
 
     def __init__(self, features: int, items: int, layout: Layout, settings: GeneratorSettings) -> None:
         """Untrained weights for this many features of customers and slots."""
@@ -155,7 +155,7 @@ class Generator(nn.Module):
         """How many uniform numbers one offer takes."""
         return self.noise + slots + (slots + 1) + sum(self.widths.values())
 
-    def forward(self, u_BU: Tensor, seen: Seen) -> Parts:
+    def forward(self, u_BU: Tensor, seen: CustomerBatch) -> Parts:
         """Offers for the batch; a pure function of the uniform numbers, the customers and their products."""
         S = seen.item_BSI.shape[1]
         z, g_slot, g_why, *g_rest = torch.split(u_BU, [self.noise, S, S + 1, *self.widths.values()], dim=1)
@@ -187,9 +187,9 @@ class Generator(nn.Module):
         """Straight-through Gumbel-softmax among what is allowed."""
         if allowed is not None:
             logit = logit.masked_fill(~allowed, -1e9)
-        soft = torch.softmax((logit - torch.log(-torch.log(u))) / self.temperature, dim=1)
-        hard = one_hot(soft.argmax(1), soft.shape[1]).to(soft.dtype)
-        return hard + soft - soft.detach()
+        smoothed = torch.softmax((logit - torch.log(-torch.log(u))) / self.temperature, dim=1)
+        hard = one_hot(smoothed.argmax(1), smoothed.shape[1]).to(smoothed.dtype)
+        return hard + smoothed - smoothed.detach()
 
 
 @dataclass(frozen=True)
@@ -219,6 +219,13 @@ class Scale:
         return Crowd(*numbers, *flags, *(torch.from_numpy(a.astype(np.float32)) for a in effects))
 
 
+class DrawnOffers(NamedTuple):
+    """Offers, and the positions of the customers they are for."""
+
+    who: Ints
+    parts: Parts
+
+
 @dataclass(frozen=True)
 class OfferGenerator:
     """A trained generator. `record`: losses by step. `checks`: `distinct` offers per 1,000 of training customers drawn
@@ -234,13 +241,13 @@ class OfferGenerator:
     model: Generator = field(repr=False)
 
     @torch.no_grad()
-    def draw(self, market: Market, at_B: Ints, seed: int, times: int = 1) -> tuple[Ints, Parts]:
+    def draw(self, market: Market, at_B: Ints, seed: int, times: int = 1) -> "DrawnOffers":
         """`times` offers for each of these customers; the noise is a hash of seed, customer and draw."""
         width = self.model.uniforms(market.slot_NS.shape[1])
         key = [hash_int("offers", seed, market.customer_ids[n], t) for n in at_B for t in range(times)]
         u = np.stack([np.random.default_rng(k).random(1 + width) for k in key]).clip(1e-6, 1 - 1e-6)
         seen = self.scale.crowd(market, at_B).at(np.repeat(np.arange(at_B.size), times), self.settings.price(u[:, 0]))
-        return np.repeat(at_B, times), self.model(torch.from_numpy(u[:, 1:].astype(np.float32)), seen)
+        return DrawnOffers(np.repeat(at_B, times), self.model(torch.from_numpy(u[:, 1:].astype(np.float32)), seen))
 
     def draw_for(self, market: Market, who_A: Ints, seed: int = 0) -> Parts:
         """One offer for each of these rows; rows of one customer get different draws."""
@@ -249,7 +256,7 @@ class OfferGenerator:
         turn_A = np.empty_like(at_A)
         turn_A[order] = np.arange(at_A.size) - np.searchsorted(at_A[order], at_A[order])
         times = int(turn_A.max()) + 1
-        return self.draw(market, able, seed, times)[1].at(at_A * times + turn_A)
+        return self.draw(market, able, seed, times).parts.at(at_A * times + turn_A)
 
     def propose(self, market: Market, times: int, seed: int = 0, block: int = 1024) -> pl.DataFrame:
         """PROPOSALS drafts, `times` for each customer who could be offered anything, before any repair."""
@@ -266,7 +273,7 @@ class OfferGenerator:
         }
         slot = market.slot_NS[who, code["slot_BS"]]
         why = np.where(parts.because_BS.sum(1).numpy() > 0.5, market.slot_NS[who, code["because_BS"]], -1)
-        low, high = np.array([REWARD[0], SPEND[0]]), np.array([REWARD[1], SPEND[1]])
+        low, high = np.array([REWARD.low, SPEND.low]), np.array([REWARD.high, SPEND.high])
         reward, spend = (low + parts.money_B2.numpy() * (high - low)).T
         kind = code["kind_BK"]
         asked = np.where(kind == 0, 0, np.rint(spend * np.nan_to_num(market.basket_N[who]))).astype(np.int64)
@@ -301,13 +308,14 @@ class OfferGenerator:
     def from_files(cls, files: dict[str, bytes]) -> "OfferGenerator":
         """The inverse of `to_files`. InputError where a file is missing, damaged or of another version."""
         try:
-            told: dict[str, Any] = json.loads(files["manifest.json"])
-            settings = GeneratorSettings.parse(told["settings"], "offer generator: manifest.json")
-            layout = Layout(**{name: tuple(values) for name, values in told["layout"].items()})
-            model = Generator(told["sizes"][0], told["sizes"][1], layout, settings)
+            manifest: dict[str, Any] = json.loads(files["manifest.json"])
+            settings = GeneratorSettings.parse(manifest["settings"], "offer generator: manifest.json")
+            layout = Layout(**{name: tuple(values) for name, values in manifest["layout"].items()})
+            model = Generator(manifest["sizes"][0], manifest["sizes"][1], layout, settings)
             model.load_state_dict(load(files["weights.safetensors"]))
-            scale = Scale(np.array(told["x"]), np.array(told["item"]))
+            scale = Scale(np.array(manifest["x"]), np.array(manifest["item"]))
             frozen = model.eval().requires_grad_(False)
-            return cls(settings, layout, tuple(told["sizes"]), scale, tuple(told["record"]), told["checks"], frozen)
+            sizes, record = tuple(manifest["sizes"]), tuple(manifest["record"])
+            return cls(settings, layout, sizes, scale, record, manifest["checks"], frozen)
         except (KeyError, ValueError, TypeError, RuntimeError, SafetensorError) as error:
             raise InputError(f"offer generator: files are missing or damaged ({error!r}); train it again") from None

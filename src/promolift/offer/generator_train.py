@@ -14,7 +14,16 @@ from torch.nn.functional import one_hot
 
 from promolift.errors import SupportError
 from promolift.hashing import hash_int, hash_units
-from promolift.offer.generator import Crowd, Generator, GeneratorSettings, OfferGenerator, Parts, Scale, Seen
+from promolift.offer.generator import (
+    Crowd,
+    CustomerBatch,
+    DrawnOffers,
+    Generator,
+    GeneratorSettings,
+    OfferGenerator,
+    Parts,
+    Scale,
+)
 from promolift.offer.market import HOURS, KINDS, Accepted, Ints, Layout, Market, read_accepted
 
 LEAST = 100  # accepted offers; fewer teach nothing
@@ -23,7 +32,7 @@ LEAST = 100  # accepted offers; fewer teach nothing
 def fit_generator(
     market: Market, accepted: pl.DataFrame, layout: Layout, settings: GeneratorSettings | None = None
 ) -> OfferGenerator:
-    """Train on `accepted` (PROPOSALS' columns); a fifth of the customers, by hash, is held out for the checks.
+    """Train on `accepted` (PROPOSALS' columns); 20 % of the customers, by hash, is held out for the checks.
 
     SupportError where fewer than 100 accepted offers lie in the market.
     """
@@ -43,7 +52,7 @@ def fit_generator(
         record = _train(model, _Data(market, who_A[rows], real.at(rows), crowd), settings)
     frozen = model.eval().requires_grad_(False)
     made = OfferGenerator(settings, layout, sizes, scale, tuple(record), {}, frozen)
-    made.checks.update(check_generator(made, market, (who_A, real), held_N))
+    made.checks.update(check_generator(made, market, DrawnOffers(who_A, real), held_N))
     return made
 
 
@@ -65,27 +74,30 @@ def _train(model: Generator, data: _Data, S: GeneratorSettings) -> list[dict[str
     able = np.flatnonzero((market.open_NSD.any(2) & (market.slot_NS >= 0)).any(1))
     record: list[dict[str, float]] = []
 
-    def draw(who: Ints) -> tuple[Seen, Parts]:
-        seen = data.crowd.at(who, S.price(rng.random(len(who))))
-        u = torch.rand(len(who), model.uniforms(market.slot_NS.shape[1])).clamp(1e-6, 1 - 1e-6)
-        return seen, model(u, seen)
+    def look(who: Ints) -> CustomerBatch:
+        return data.crowd.at(who, S.price(rng.random(len(who))))
 
-    def packed(seen: Seen, parts: Parts) -> Tensor:
+    def draw(seen: CustomerBatch) -> Parts:
+        u = torch.rand(len(seen.x_BF), model.uniforms(seen.open_BSD.shape[1])).clamp(1e-6, 1 - 1e-6)
+        drawn: Parts = model(u, seen)
+        return drawn
+
+    def packed(seen: CustomerBatch, parts: Parts) -> Tensor:
         return torch.cat([seen.x_BF, parts.encode(seen.item_BSI)], 1).reshape(S.batch // S.pack, -1)
 
     for step in range(S.steps):
         for _ in range(S.critic_steps):
             at = rng.integers(0, len(data.who_A), S.batch)
             with torch.no_grad():
-                seen, parts = draw(data.who_A[at])
+                parts = draw(seen := look(data.who_A[at]))
             true, fake = packed(seen, data.real.at(at)), packed(seen, parts)
             gap = critic(true).mean() - critic(fake).mean()
             _step(step_c, -gap + S.penalty * _slope_penalty(critic, true, fake))
-        seen, parts = draw(data.who_A[rng.integers(0, len(data.who_A), S.batch)])
+        parts = draw(seen := look(data.who_A[rng.integers(0, len(data.who_A), S.batch)]))
         realism = critic(packed(seen, parts)).mean()
         worth = realism.new_zeros(())
         if S.guide:
-            seen, parts = draw(able[rng.integers(0, able.size, S.batch)])
+            parts = draw(seen := look(able[rng.integers(0, able.size, S.batch)]))
             worth = _worth(parts, seen)
         _step(step_g, -realism - S.guide * worth)
         if (step + 1) % max(1, S.steps // 20) == 0:
@@ -99,7 +111,7 @@ def _step(optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
     optimizer.step()
 
 
-def _worth(parts: Parts, seen: Seen) -> Tensor:
+def _worth(parts: Parts, seen: CustomerBatch) -> Tensor:
     """Mean worth of the drawn offers relative to each customer's best; other benefits than percentages count 0."""
     percent_BD = parts.percent_BD * parts.kind_BK[:, :1]
     return torch.einsum("bs,bd,bsd->b", parts.slot_BS, percent_BD, seen.worth_BSD).mean()
@@ -115,7 +127,7 @@ def _slope_penalty(critic: nn.Module, true: Tensor, fake: Tensor) -> Tensor:
 
 
 def check_generator(
-    made: OfferGenerator, market: Market, accepted: tuple[Ints, Parts], held_N: NDArray[np.bool_]
+    made: OfferGenerator, market: Market, accepted: DrawnOffers, held_N: NDArray[np.bool_]
 ) -> dict[str, float]:
     """Mode collapse and memorisation, on customers that training never saw: see `OfferGenerator`."""
     who_A, real = accepted
@@ -138,8 +150,8 @@ def check_generator(
         name: made.frame(market, who_A[held], parts).select(pl.struct(pl.exclude("customer_id")).n_unique()).item()
         for name, parts in (("drawn", drawn), ("accepted", real.at(held)))
     }
-    told = {f"near_{name}": value for name, value in near.items()}
-    return told | {f"distinct_{name}": 1000 * value / held.size for name, value in kinds.items()}
+    found = {f"near_{name}": value for name, value in near.items()}
+    return found | {f"distinct_{name}": 1000 * value / held.size for name, value in kinds.items()}
 
 
 def parts_of(table: Accepted, market: Market, layout: Layout) -> Parts:

@@ -6,6 +6,7 @@ slot, K benefits, D percents, A accepted offers.
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import polars as pl
@@ -15,7 +16,17 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 KINDS = ("percent_off", "amount_off", "free_shipping")
 HOURS = 24
-REWARD, SPEND = (0.02, 0.5), (0.5, 3.0)  # amount as a share of the threshold; threshold in mean baskets
+
+
+class Between(NamedTuple):
+    """The least and the most that a drawn number may be."""
+
+    low: float
+    high: float
+
+
+REWARD = Between(0.02, 0.5)  # amount as a share of the threshold
+SPEND = Between(0.5, 3.0)  # threshold in mean baskets
 
 
 @dataclass(frozen=True)
@@ -104,14 +115,14 @@ def _nearest(ladder: tuple[int, ...], value: float) -> int:
     return int(np.argmin(np.abs(np.array(ladder) - value)))
 
 
-def _unit(value: float, bounds: tuple[float, float]) -> float:
-    return float(np.clip((value - bounds[0]) / (bounds[1] - bounds[0]), 0.0, 1.0))
+def _unit(value: float, bounds: Between) -> float:
+    return float(np.clip((value - bounds.low) / (bounds.high - bounds.low), 0.0, 1.0))
 
 
 def market_from(grid: pl.DataFrame, people: pl.DataFrame, layout: Layout, kinds: frozenset[str]) -> Market:
     """The market of valued CANDIDATES of percentages and of `people` (what `list_candidates` calls profiles).
 
-    A slot is a target of the customer. What is not known of him is told apart by a flag of its own.
+    A slot is a target of the customer. What is not known of them has a flag of its own.
     """
     rows = grid.filter(
         (pl.col("benefit") == "percent_off") & pl.col("customer_id").is_in(people["customer_id"].implode())
@@ -147,10 +158,10 @@ def market_from(grid: pl.DataFrame, people: pl.DataFrame, layout: Layout, kinds:
     gain[at], cost[at] = (
         cells[name].cast(pl.Float64).fill_null(np.nan).to_numpy() for name in ("gain_cents", "cost_cents")
     )
-    told = pl.DataFrame({"customer_id": ids}).join(people, on="customer_id", how="left", maintain_order="left")
+    known = pl.DataFrame({"customer_id": ids}).join(people, on="customer_id", how="left", maintain_order="left")
     return Market(
-        ids, tuple(names.select("scope", "target").iter_rows()), slot, _features(told), item, open_, gain, cost, bought,
-        told["basket_mean_cents"].cast(pl.Float64).fill_null(np.nan).to_numpy(),
+        ids, tuple(names.select("scope", "target").iter_rows()), slot, _features(known), item, open_, gain, cost,
+        bought, known["basket_mean_cents"].cast(pl.Float64).fill_null(np.nan).to_numpy(),
         np.array([kind in kinds for kind in KINDS]),
     )  # fmt: skip
 

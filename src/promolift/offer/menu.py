@@ -143,10 +143,12 @@ def list_pairs(valued: pl.DataFrame, items: Sequence[MenuItem], price: float) ->
     best = _best(valued, list(lines), same, price)
     other = best.select(*same, *PART)
     both = best.join(other, on=same, suffix="_2").filter(pl.col("target") < pl.col("target_2"))
-    told = both.with_columns(_parts(both), _covers(), *_sums()).with_columns(pl.col("menu_id").replace_strict(lines))
-    keys = told.select("menu_id", "target").unique()
+    described = both.with_columns(_parts(both), _covers(), *_sums()).with_columns(
+        pl.col("menu_id").replace_strict(lines)
+    )
+    keys = described.select("menu_id", "target").unique()
     ids = pl.Series("offer_id", [offer_id(*key) for key in keys.iter_rows()], dtype=pl.String)
-    return told.drop("offer_id").join(keys.with_columns(ids), on=["menu_id", "target"], maintain_order="left")
+    return described.drop("offer_id").join(keys.with_columns(ids), on=["menu_id", "target"], maintain_order="left")
 
 
 def _best(valued: pl.DataFrame, lines: list[str], same: list[str], price: float) -> pl.DataFrame:

@@ -1,7 +1,7 @@
 """Offers proposed beyond the menu in; the menu lines they need and candidate rows of exactly these customers out."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -14,20 +14,20 @@ from promolift.terms import Benefit
 
 PROPOSALS = Table(
     "proposals",
-    "One row per customer and offer proposed for him beyond the shop's menu.",
+    "One row per customer and offer proposed for them beyond the shop's menu.",
     ("customer_id", "scope", "target", "benefit", "percent", "amount_cents", "min_spend_cents"),
     (
         Column("customer_id", Text, "who", required=True),
         Column("scope", Text, "all, category or product", required=True),
         Column("target", Text, "the category or product it covers; missing for everything"),
-        Column("because", Text, "what he bought that it goes with (cross-sell); missing where nothing"),
+        Column("because", Text, "what they bought that it goes with (cross-sell); missing where nothing"),
         Column("benefit", Text, "percent_off, amount_off or free_shipping", required=True),
         Column("percent", Int, "percent off; 0 for the other benefits", "percent", required=True, low=0, high=100),
         Column("amount_cents", Int, "amount off; 0 for the other benefits", "minor units", required=True, low=0),
         Column("min_spend_cents", Int, "spend it asks for", "minor units", required=True, low=0),
         Column("valid_days", Int, "how long it lasts", "days", required=True, low=1),
-        Column("channel", Text, "where to tell him; missing where the shop has one way"),
-        Column("hour", Int, "local hour to tell him", "hour", low=0, high=23),
+        Column("channel", Text, "where to show it; missing where the shop has one way"),
+        Column("hour", Int, "local hour to show it", "hour", low=0, high=23),
     ),
 )
 TERMS = ("scope", "benefit", "percent", "amount_cents", "min_spend_cents", "valid_days")
@@ -48,7 +48,7 @@ def lines(proposals: pl.DataFrame, menu: Sequence[MenuItem]) -> list[MenuItem]:
     """One menu line for each kind of offer among the proposals, in order of id.
 
     Who pays, how it is redeemed and what telling costs is as in the first menu line of the same benefit and scope. A
-    supplier pays for no other scope than the shop agreed with him; a benefit the menu lacks is none of the shop's
+    supplier pays for no other scope than the shop agreed with them; a benefit the menu lacks is none of the shop's
     (InputError).
     """
     PROPOSALS.check(proposals)
@@ -84,23 +84,39 @@ def with_ids(proposals: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def propose_candidates(
-    proposals: pl.DataFrame,
-    menu: Sequence[MenuItem],
-    people: tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame],
-    rules: OfferRules,
-) -> tuple[list[MenuItem], pl.DataFrame]:
-    """The lines and the CANDIDATES rows of the proposals, open or closed by the same rules as the menu's.
+class OfferInputs(NamedTuple):
+    """Customers, what an offer could be about for each, and what is not offered to them again yet.
 
-    `people`: profiles, targets and resting as `list_candidates` takes them. A proposal whose terms the menu already has
-    is left to the menu.
+    As `list_candidates` takes them.
+    """
+
+    profiles: pl.DataFrame
+    targets: pl.DataFrame
+    resting: pl.DataFrame
+
+
+class MenuCandidates(NamedTuple):
+    """CANDIDATES rows, and the menu lines that they come from."""
+
+    rows: pl.DataFrame
+    menu: tuple[MenuItem, ...]
+
+
+def propose_candidates(
+    proposals: pl.DataFrame, menu: Sequence[MenuItem], people: OfferInputs, rules: OfferRules
+) -> MenuCandidates:
+    """The lines and the rows of the proposals, open or closed by the same rules as the menu's.
+
+    A proposal whose terms the menu already has is left to the menu.
     """
     known = {_terms(item) for item in menu}
     items = [item for item in lines(proposals, menu) if _terms(item) not in known]
-    profiles, targets, resting = people
-    rows = list_candidates(profiles, targets, items, rules, resting).filter(pl.col("menu_id") != "none")
+    rows = list_candidates(people.profiles, people.targets, items, rules, people.resting).filter(
+        pl.col("menu_id") != "none"
+    )
     wanted = with_ids(proposals).select("customer_id", "menu_id", "target").unique()
-    return items, rows.join(wanted, on=["customer_id", "menu_id", "target"], how="semi", nulls_equal=True)
+    rows = rows.join(wanted, on=["customer_id", "menu_id", "target"], how="semi", nulls_equal=True)
+    return MenuCandidates(rows, tuple(items))
 
 
 def _terms(item: MenuItem) -> tuple[object, ...]:

@@ -11,10 +11,12 @@ A row with no legal offer is dropped: room below the smallest percent, or a thre
 twice changes nothing.
 """
 
+from collections.abc import Sequence
 from itertools import pairwise
 
 import polars as pl
 
+from promolift.offer.menu import MenuItem
 from promolift.offer.settings import PrintRules
 
 EPS = 1e-9
@@ -31,6 +33,18 @@ def room(rules: PrintRules, margin_floor: float) -> pl.Expr:
     left = pl.col("margin_rate") - margin_floor
     kept = pl.when(left < 0).then(0.0).when(own > EPS).then(left / own).otherwise(1.0)
     return pl.min_horizontal(most, kept.fill_null(0.0)).clip(0.0)
+
+
+def with_terms(drafts: pl.DataFrame, grid: pl.DataFrame, menu: Sequence[MenuItem], usual: float) -> pl.DataFrame:
+    """Drafts with margin_rate (of the valued `grid`, else `usual`), supplier_share and shelf_depth."""
+    key, names = ["customer_id", "scope", "target"], ["benefit", "scope", "supplier_share"]
+    margins = grid.select(*key, "margin_rate").unique(key)
+    share = {(item.benefit.type, item.scope): item.supplier_share for item in reversed(menu)}
+    paid = pl.DataFrame([(*what, value) for what, value in share.items()], names, orient="row")
+    known = drafts.join(margins, on=key, how="left", nulls_equal=True).join(paid, on=names[:2], how="left")
+    return known.with_columns(
+        pl.col("margin_rate").fill_null(usual), pl.col("supplier_share").fill_null(0.0), shelf_depth=0.0
+    )
 
 
 def repair(drafts: pl.DataFrame, rules: PrintRules, margin_floor: float = 0.0) -> pl.DataFrame:

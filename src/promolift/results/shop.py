@@ -175,7 +175,7 @@ class Alike(Settings):
 
 
 class CustomerOutlook(Settings):
-    """Why the encoder expects what it does of one customer: see `steps.portrait.why`."""
+    """Why the encoder expects what it does of one customer: see `steps.customer_page.why`."""
 
     customer_id: str
     item: str | None = None

@@ -1,6 +1,7 @@
 """Predictions made as of the check's moment in; how they fared in the weeks after, beside a simple rule, out."""
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 import polars as pl
@@ -27,11 +28,19 @@ select distinct e.customer_id, {TARGET} as target
 from events e cross join level left join products p on p.product_id = e.product_id
 where e.kind = 'purchase' and e.ts_ms >= $start and e.ts_ms < $stop and {TARGET} is not null order by all
 """
-BUYING, REPEATS = "buying a category in the window", "his most frequent categories"
+BUYING, REPEATS = "buying a category in the window", "their most frequent categories"
 
 
-def purchases(job: Job) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
-    """SCORES, BINS and RECALL of the purchase forecast: customers and categories they had bought before the check."""
+class CheckTables(NamedTuple):
+    """SCORES, BINS and RECALL of one check."""
+
+    scores: pl.DataFrame
+    calibration: pl.DataFrame
+    recall: pl.DataFrame
+
+
+def purchases(job: Job) -> CheckTables:
+    """How good was the purchase forecast: customers and categories they had bought before the check."""
     at, days = moments(job), job.config.plan.window_days
     rows = job.profiled.affinities(at.check).filter(pl.col("buy_prob").is_not_null())
     truth = bought_in(job, at.check, at.check + days * DAY_MS)
@@ -52,14 +61,16 @@ def purchases(job: Job) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
         score(
             BUYING,
             learn.log_loss(y, prob, people),
-            "the same chance for all",
+            "the same probability for all",
             learn.log_loss(y, base, people).value,
             "lower",
         ),
         score(BUYING, calibration.in_the_large, "right on average", 1.0, ""),
     ]
     recall = [*recall_rows(rows, truth, "buy_prob", "promolift"), *recall_rows(rows, truth, "orders", REPEATS)]
-    return pl.DataFrame(scores, schema=SCORES), bins(BUYING, calibration), pl.DataFrame(recall, schema=RECALL)
+    return CheckTables(
+        pl.DataFrame(scores, schema=SCORES), bins(BUYING, calibration), pl.DataFrame(recall, schema=RECALL)
+    )
 
 
 def bought_in(job: Job, start_ms: int, stop_ms: int) -> pl.DataFrame:

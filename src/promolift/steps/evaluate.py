@@ -9,8 +9,8 @@ from promolift.results.job import Job, moments
 from promolift.results.plan import Plan
 from promolift.results.shop import Unchecked
 from promolift.steps import checks, redeem, spend
-from promolift.steps.grounds import coupon_odds
 from promolift.steps.plan import all_limits, free_candidates
+from promolift.steps.plan_rules import coupon_odds
 
 
 def run(job: Job) -> None:

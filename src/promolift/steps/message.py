@@ -39,8 +39,8 @@ def run(job: Job) -> None:
     campaign = job.config.plan.campaign
     keys = [deliver.CodeKey(campaign, who, what) for who, what in written.select("customer_id", "offer_id").iter_rows()]
     codes = deliver.unique_codes(keys, job.store.secret())
-    told = written.with_columns(pl.Series("code", [codes[key] for key in keys], dtype=pl.String))
-    job.store.save("messages", explained(job, told))
+    coded = written.with_columns(pl.Series("code", [codes[key] for key in keys], dtype=pl.String))
+    job.store.save("messages", explained(job, coded))
     Offers(offers=tuple(offers.values())).keep(job.store)
 
 
@@ -63,7 +63,7 @@ def drafted(
 
 
 def reviewed(pool: pl.DataFrame, review: str | None) -> pl.DataFrame:
-    """The pool with what a person said in the review file; texts that are new are added to the file for him to read."""
+    """The pool with what a person said in the review file, to which new texts are added."""
     if review is None:
         return message.with_verdicts(pool, None)
     path = Path(review)
@@ -108,12 +108,12 @@ def companions(job: Job, plan: pl.DataFrame) -> pl.DataFrame:
 
 
 def names(job: Job) -> pl.DataFrame:
-    """customer_id and name of those who told us one."""
+    """customer_id and name of those whose name is known."""
     return job.clean.people.select("customer_id", "name")
 
 
 def explained(job: Job, plan: pl.DataFrame) -> pl.DataFrame:
-    """The plan with `reason`: why this offer for this customer, in plain words from his own figures."""
+    """The plan with `reason`: why this offer for this customer, in plain words from their own figures."""
     asof = moments(job).asof
     affinity = job.profiled.affinities(asof).select(
         "customer_id", "target", "orders", "gap_days", "due_in_days", "deal_share"
@@ -132,7 +132,7 @@ def explained(job: Job, plan: pl.DataFrame) -> pl.DataFrame:
 
 
 def reason(row: dict[str, object], middle: object) -> str:
-    """Three facts at most: what he buys, how he answers to prices, what the offer is expected to do."""
+    """Three facts at most: what they buy, how they answer to prices, what the offer is expected to do."""
     parts = []
     orders, gap, due = row["orders"], row["gap_days"], row["due_in_days"]
     name = (
@@ -150,7 +150,7 @@ def reason(row: dict[str, object], middle: object) -> str:
     elif row["bought"]:
         parts.append(f"bought {name} {'once' if orders == 1 else f'{orders} times'}")
     elif name:
-        parts.append(f"has not bought {name} yet, but people who buy what he buys do")
+        parts.append(f"has not bought {name} yet, but people who buy the same things do")
     sensitive, error = row["price_sensitivity"], row["price_sensitivity_se"]
     if (
         isinstance(sensitive, float)

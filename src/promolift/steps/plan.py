@@ -1,6 +1,6 @@
 """Step 4: profiles and models in; the Plan out: what every offer adds, who gets which, and the record of each decision.
 
-Every number is made here once: the release serves it, the report tells it and learning judges it as it stands.
+Every number is made here once: the release serves it, the report shows it and learning judges it as it stands.
 """
 
 from contextlib import suppress
@@ -18,15 +18,16 @@ from promolift.deliver.randomised import STEP, Spending, cost, drawn, even_cost,
 from promolift.deliver.settle import settled
 from promolift.errors import BudgetError
 from promolift.message import is_couponable, is_sensitive
+from promolift.offer.proposals import MenuCandidates
 from promolift.privacy import may_send
 from promolift.results import effects
 from promolift.results.approved import approved, taken_over
+from promolift.results.assumed import assumptions
 from promolift.results.job import Job, Moments, moments
 from promolift.results.plan import FRONTIER, LIMIT, Level, Plan, PlanNote, Tables
 from promolift.results.why import FEW, why
-from promolift.steps.assumed import assumptions
-from promolift.steps.grounds import budget_cents, close_weak, evidence_floor
-from promolift.steps.propose import Proposed, value, with_proposals
+from promolift.steps.plan_rules import budget_cents, close_weak, evidence_floor
+from promolift.steps.propose import value, with_proposals
 from promolift.steps.targets import list_people, list_resting, list_targets
 from promolift.terms import covered
 
@@ -44,7 +45,7 @@ class Offered(NamedTuple):
     menu: tuple[offer.MenuItem, ...]
 
 
-class Asked(NamedTuple):
+class Audience(NamedTuple):
     """Who may be given what: everybody's consent, those who get nothing whatever pays, and what is open to the rest.
 
     `free` has the columns that the choice weighs and no more: it is as long as the candidates.
@@ -56,7 +57,7 @@ class Asked(NamedTuple):
     free: pl.DataFrame
 
 
-class Decided(NamedTuple):
+class PlanDecisions(NamedTuple):
     """The allocation, the terms that decide by its prices, the candidates as decided on, and what came of it."""
 
     found: allocate.AllocatedOffers
@@ -82,7 +83,7 @@ def offered(job: Job, at: Moments) -> Offered:
     return Offered(with_risk(close_weak(rows, floor), job.config.plan.risk), floor, made.menu)
 
 
-def candidates(job: Job, at: Moments) -> Proposed:
+def candidates(job: Job, at: Moments) -> MenuCandidates:
     """Every customer's candidate offers with their effects, those proposed beyond the menu included."""
     targets = list_targets(job, at.asof)
     rules = job.config.rules
@@ -132,11 +133,11 @@ def decide(job: Job, at: Moments, some: Offered) -> Plan:
         holdout_share=plan.holdout_share,
     )  # fmt: skip
     terms = taken_over(own, approved(job.store, plan.campaign))
-    asked = ask(job, some.rows, terms)
+    audience = audience_of(job, some.rows, terms)
     if plan.trial and not job.clean.moneyless:  # offers of unknown cost keep no budget
-        made = trial(job, at, some, asked, terms, budget)
+        made = trial(job, at, some, audience, terms, budget)
     else:
-        made = planned(job, at, some, asked, terms, budget)
+        made = planned(job, at, some, audience, terms, budget)
     job.tell("plan", 0.9, "other budgets")
     known = pl.all_horizontal(pl.col("gain_cents", "cost_cents").is_not_null())
     rows = made.rows.with_columns(
@@ -144,28 +145,28 @@ def decide(job: Job, at: Moments, some: Offered) -> Plan:
     )
     given = made.drawn.decisions.filter(pl.col("offer_id") != "none")
     chosen = rows[made.drawn.chosen_C].with_columns(given["decision_id"])
-    note = summary(job, some, asked, budget, made, chosen)
-    frontier = curve(job, asked.free)
+    note = summary(job, some, audience, budget, made, chosen)
+    frontier = curve(job, audience.free)
     decisions = made.drawn.decisions
-    del asked, made  # as long as the candidates, which are written now
+    del audience, made  # as long as the candidates, which are written now
     return Plan.keep(job.store, note, Tables(rows, chosen, decisions, frontier))
 
 
-def ask(job: Job, rows: pl.DataFrame, terms: ReleaseTerms) -> Asked:
+def audience_of(job: Job, rows: pl.DataFrame, terms: ReleaseTerms) -> Audience:
     """Who may be given an offer, and which are open to them; gains as the choice takes them."""
     consent = consents(job, rows["customer_id"])
     barred = consent.filter(~pl.col("may_send"))["customer_id"]
     people = rows["customer_id"].unique()
     held = people.filter(pl.Series([deliver.in_holdout(who, terms) for who in people], dtype=pl.Boolean))
-    asked = Asked(consent, barred, held, rows.clear())
+    audience = Audience(consent, barred, held, rows.clear())
     limits = [column for text in job.config.plan.limits for column in allocate.Limit.read(text).where]
     wanted = [name for name in dict.fromkeys((*WEIGHED, *limits, "units")) if name in rows.columns]
-    return asked._replace(free=open_to(rows.select(wanted), rows["eligible"], asked))
+    return audience._replace(free=open_to(rows.select(wanted), rows["eligible"], audience))
 
 
-def open_to(rows: pl.DataFrame, eligible: pl.Series, asked: Asked) -> pl.DataFrame:
+def open_to(rows: pl.DataFrame, eligible: pl.Series, audience: Audience) -> pl.DataFrame:
     """The rows that are open to those who may be given an offer."""
-    kept = pl.col("customer_id").is_in(pl.concat([asked.barred, asked.held]).implode())
+    kept = pl.col("customer_id").is_in(pl.concat([audience.barred, audience.held]).implode())
     return rows.filter(eligible & (rows["offer_id"] != "none"), ~kept)
 
 
@@ -174,25 +175,29 @@ def careful(rows: pl.DataFrame) -> pl.DataFrame:
     return rows.with_columns(pl.col("gain_cents") - pl.col("caution_cents").fill_null(0.0))
 
 
-def planned(job: Job, at: Moments, some: Offered, asked: Asked, terms: ReleaseTerms, budget: int) -> Decided:
-    """The best plan; where an approved release leaves a share to chance, the draws are part of it and of its budget.
+def planned(
+    job: Job, at: Moments, some: Offered, audience: Audience, terms: ReleaseTerms, budget: int
+) -> PlanDecisions:
+    """The best plan; where an approved release leaves a share to exploration, the draws are part of it and its budget.
 
     What is drawn may cost more than is expected of it, or pass a limit: then less is spent and drawn, and where no such
     draws keep all of them, nothing is drawn.
     """
-    offers, even = careful(asked.free), even_cost(asked.free) if terms.explore else 0.0
+    offers, even = careful(audience.free), even_cost(audience.free) if terms.explore else 0.0
 
-    def spent(mine: Spending) -> Decided:
-        limits = all_limits(job, asked.free, mine.budget_cents)
+    def spent(mine: Spending) -> PlanDecisions:
+        limits = all_limits(job, audience.free, mine.budget_cents)
         found = allocate.plan(offers, mine.budget_cents, limits, seed=job.config.plan.seed)
         own = terms.model_copy(update={"price": found.allocation.price, "explore": mine.explore})
         rows = charged(some.rows, limits, found)
-        return Decided(found, own, *settled(rows, found.chosen.select(KEY), asked.consent, asked.held, own, at.asof))
+        return PlanDecisions(
+            found, own, *settled(rows, found.chosen.select(KEY), audience.consent, audience.held, own, at.asof)
+        )
 
     for part in (STEP**k for k in range(TRIES if terms.explore else 0)):
         with suppress(BudgetError):  # a limit that says at least may need the whole budget
             made = spent(spending(part * budget, part * terms.explore, even))
-            if keeps(job, asked.free, made.drawn.decisions, budget):
+            if keeps(job, audience.free, made.drawn.decisions, budget):
                 return made
     return spent(Spending(float(budget), 0.0))
 
@@ -205,15 +210,17 @@ def keeps(job: Job, free: pl.DataFrame, decisions: pl.DataFrame, budget: int) ->
     return allocate.kept(chosen, all_limits(job, free, budget))
 
 
-def trial(job: Job, at: Moments, some: Offered, asked: Asked, terms: ReleaseTerms, budget: int) -> Decided:
+def trial(job: Job, at: Moments, some: Offered, audience: Audience, terms: ReleaseTerms, budget: int) -> PlanDecisions:
     """Customers and their offers drawn by a hash, whatever is assumed of them."""
-    found = allocate.plan(careful(asked.free), budget, all_limits(job, asked.free, budget), seed=job.config.plan.seed)
+    found = allocate.plan(
+        careful(audience.free), budget, all_limits(job, audience.free, budget), seed=job.config.plan.seed
+    )
     # no price closes what is free: charged all that it is worth, it is given by draws alone
     nothing = pl.max_horizontal("gain_cents", pl.lit(0.0))
     charge = pl.when(pl.col("cost_cents") <= 0).then(nothing).otherwise("caution_cents")
     rows = some.rows.with_columns(charge.fill_null(0.0).alias("charge_cents"))
-    made = drawn(rows, asked.free, asked.consent, terms, at.asof, budget)
-    return Decided(found, made.terms, rows, made.drawn)
+    made = drawn(rows, audience.free, audience.consent, terms, at.asof, budget)
+    return PlanDecisions(found, made.terms, rows, made.drawn)
 
 
 def curve(job: Job, free: pl.DataFrame) -> pl.DataFrame:
@@ -280,7 +287,9 @@ def total_draws(job: Job, chosen: pl.DataFrame, learned: Recalibration | None) -
     return draws if learned is None else draws - draws.mean() + float(chosen[gain].sum())
 
 
-def summary(job: Job, some: Offered, asked: Asked, budget: int, made: Decided, chosen: pl.DataFrame) -> PlanNote:
+def summary(
+    job: Job, some: Offered, audience: Audience, budget: int, made: PlanDecisions, chosen: pl.DataFrame
+) -> PlanNote:
     """The plan in numbers. `gap` is how far the recorded decisions are from the best possible plan, at most.
 
     The bound is on gains as planned with; under a risk rule they are more cautious than what is expected.
@@ -295,25 +304,27 @@ def summary(job: Job, some: Offered, asked: Asked, budget: int, made: Decided, c
     low, high = (None, None) if draws is None else np.quantile(draws, [0.025, 0.975]).tolist()
     customers, bound = made.drawn.decisions.height, found.bound
     held = int(made.drawn.decisions["holdout"].fill_null(False).sum())
-    able = customers - asked.barred.len() - held
+    able = customers - audience.barred.len() - held
     empty = chosen.height < max(1.0, FEW * able)
-    free = open_to(some.rows, some.rows["eligible"], asked) if empty else asked.free
+    free = open_to(some.rows, some.rows["eligible"], audience) if empty else audience.free
     return PlanNote(
         budget_cents=budget, gain_cents=gain, gain_low_cents=low, gain_high_cents=high,
         cost_cents=float(chosen["cost_cents"].sum()), added_cents=float(chosen["added_cents"].sum()),
         subsidy_cents=float(chosen["subsidy_cents"].sum()), treated=chosen.height, customers=customers, held_out=held,
-        barred=asked.barred.len(), price=found.price, worth=worth(found, config.plan.category_share),
+        barred=audience.barred.len(), price=found.price, worth=worth(found, config.plan.category_share),
         bound_cents=bound, planned_cents=planned_cents,
         gap=max(0.0, (bound - planned_cents) / bound) if bound > 0 else 0.0,
         evidence=some.floor, risk=config.plan.risk.rule, explain=found.explain(),
         limits=() if trial else tuple(use.name for use in found.binding),
         why=tuple(why(job, some.rows, free, chosen, able)),
-        assumptions=assumptions(job, chosen, effects.response(job.store)), terms=made.terms, menu=some.menu,
+        assumptions=assumptions(
+            chosen, effects.response(job.store), config.value, job.clean.catalogue["cost_cents"].count() > 0
+        ),
+        terms=made.terms, menu=some.menu,
         shop=config.shop, consent=config.consent,
     )  # fmt: skip
 
 
 def consents(job: Job, customer_ids: pl.Series) -> pl.DataFrame:
     """customer_id, may_send, reason for everybody with a candidate."""
-    told = job.clean.people
-    return may_send(customer_ids, told, job.config.consent)
+    return may_send(customer_ids, job.clean.people, job.config.consent)

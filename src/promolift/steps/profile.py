@@ -1,6 +1,6 @@
 """Step 2: clean tables in; profiles, affinities and interests as of the plan's and the checks' moments kept.
 
-What an encoder foresees, where one is asked for, is kept beside them (foresee.py).
+What an encoder forecasts, where one is asked for, is kept beside them (forecast.py).
 """
 
 from duckdb import DuckDBPyRelation as Relation
@@ -9,7 +9,7 @@ from promolift import profile
 from promolift.results.job import Job, moments
 from promolift.results.shop import Unknown
 from promolift.sql import bind, some
-from promolift.steps import foresee
+from promolift.steps import forecast
 
 KNOWN = """
 select customer_id, asof_ms from (
@@ -47,7 +47,7 @@ def run(job: Job) -> None:
             done += 1
             job.tell("profile", done / total, "one row per customer")
     Unknown(reasons=profile.reasons(shared, at.asof)).keep(store)
-    foresee.run(job)
+    forecast.run(job)
 
 
 def profile_settings(job: Job) -> profile.ProfileSettings:

@@ -4,21 +4,27 @@ Proposals are ordinary candidates of ordinary menu lines, which the plan keeps w
 rules and the allocation treat them as any other.
 """
 
-from typing import NamedTuple
-
 import polars as pl
 
 from promolift import allocate, effect, offer
 from promolift.errors import ConfigError, SupportError
 from promolift.offer.market import Layout, market_from
 from promolift.offer.menu import list_pairs, pair_line
-from promolift.offer.proposals import PROPOSALS, best_lines, grid_lines, keep_best, propose_candidates
-from promolift.offer.repair import repair
+from promolift.offer.proposals import (
+    PROPOSALS,
+    MenuCandidates,
+    OfferInputs,
+    best_lines,
+    grid_lines,
+    keep_best,
+    propose_candidates,
+)
+from promolift.offer.repair import repair, with_terms
 from promolift.offer.settings import OfferProposalSettings
 from promolift.results import effects
 from promolift.results.job import Job, Moments
 from promolift.sql import bind, fetch
-from promolift.steps.grounds import LEVELS, budget_cents, close_weak, coupon_odds, evidence_floor
+from promolift.steps.plan_rules import LEVELS, budget_cents, close_weak, coupon_odds, evidence_floor
 from promolift.steps.targets import list_people, list_resting, list_targets
 from promolift.tables import CANDIDATES, LEVEL, TARGET
 
@@ -37,45 +43,37 @@ select c.customer_id, c.order_id, c.target, any_value(lower(c.channel)) as chann
 from l c where c.coupon_cents > 0 and c.target is not null
 group by c.customer_id, c.order_id, c.target order by c.customer_id, c.order_id, c.target
 """
-People = tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]
-
-
-class Proposed(NamedTuple):
-    """Candidates with their effects, and the menu lines that they come from: the shop's and those proposed."""
-
-    rows: pl.DataFrame
-    menu: tuple[offer.MenuItem, ...]
 
 
 def with_proposals(
     job: Job, at: Moments, menu: pl.DataFrame, rules: offer.OfferRules, settings: OfferProposalSettings
-) -> Proposed:
+) -> MenuCandidates:
     """`menu` (candidates with their effects) with each customer's best proposals of the few lines that add most.
 
     None where the menu's own effects are only assumed: a search would find what was assumed.
     """
     if settings.proposals == "none":
-        return Proposed(menu, job.config.menu)
+        return MenuCandidates(menu, job.config.menu)
     floor = evidence_floor(job, menu)
     if floor == LEVELS[0] and job.config.plan.min_evidence == "auto":
-        return Proposed(menu, job.config.menu)
+        return MenuCandidates(menu, job.config.menu)
     job.tell("plan", 0.3, "offers beyond the menu")
     price = menu_price(job, at, close_weak(menu, floor))
-    people = (list_people(job, at.asof), list_targets(job, at.asof), list_resting(job, at.asof))
+    people = OfferInputs(list_people(job, at.asof), list_targets(job, at.asof), list_resting(job, at.asof))
     items = grid_lines(settings, job.config.menu, settings.scopes)
-    grid = offer.list_candidates(people[0], people[1], items, rules, people[2]).filter(pl.col("menu_id") != "none")
-    priced = value(job, grid)
+    grid = offer.list_candidates(people.profiles, people.targets, items, rules, people.resting)
+    priced = value(job, grid.filter(pl.col("menu_id") != "none"))
     if settings.proposals == "gan":
-        items, rows = draw(job, at, people, priced, (rules, settings))
-        priced = value(job, rows)
+        made = propose_candidates(drawn(job, at, people, priced, settings, rules), job.config.menu, people, rules)
+        made = made._replace(rows=value(job, made.rows))
     else:
-        items, priced = beyond(job, items, priced, price, settings)
-    known = close_weak(priced, floor)
+        made = beyond(job, items, priced, price, settings)
+    known = close_weak(made.rows, floor)
     lines = best_lines(menu, known, price, settings.new_lines, settings.least_share)
     best = keep_best(known.filter(pl.col("menu_id").is_in(lines)), price, settings.per_line)
-    added = tuple(item for item in items if item.id in set(best["menu_id"]))
+    added = tuple(item for item in made.menu if item.id in set(best["menu_id"]))
     rows = pl.concat([menu, best], how="diagonal").sort("customer_id", "offer_id")
-    return Proposed(rows, (*job.config.menu, *added))
+    return MenuCandidates(rows, (*job.config.menu, *added))
 
 
 def menu_price(job: Job, at: Moments, menu: pl.DataFrame) -> float:
@@ -86,16 +84,16 @@ def menu_price(job: Job, at: Moments, menu: pl.DataFrame) -> float:
 
 def beyond(
     job: Job, items: list[offer.MenuItem], priced: pl.DataFrame, price: float, settings: OfferProposalSettings
-) -> tuple[list[offer.MenuItem], pl.DataFrame]:
+) -> MenuCandidates:
     """Of the grid's lines those that the menu lacks, and their valued candidates; pairs of categories among them."""
     known = {(item.scope, item.depth) for item in job.config.menu if not item.min_spend_cents}
     fresh = [item for item in items if (item.scope, item.depth) not in known]
     rows = priced.filter(pl.col("menu_id").is_in([item.id for item in fresh]))
     if not settings.pairs:
-        return fresh, rows
+        return MenuCandidates(rows, tuple(fresh))
     both = value(job, list_pairs(priced, items, price).select(*CANDIDATES.schema, "parts"))
     two = [pair_line(item) for item in items if item.scope == "category"]
-    return [*fresh, *two], pl.concat([rows, both], how="diagonal")
+    return MenuCandidates(pl.concat([rows, both], how="diagonal"), (*fresh, *two))
 
 
 def value(job: Job, rows: pl.DataFrame) -> pl.DataFrame:
@@ -108,36 +106,25 @@ def value(job: Job, rows: pl.DataFrame) -> pl.DataFrame:
     return done if done.select(ordered.all()).item() else done.sort(key)
 
 
-def draw(
-    job: Job, at: Moments, people: People, grid: pl.DataFrame, book: tuple[offer.OfferRules, OfferProposalSettings]
-) -> tuple[list[offer.MenuItem], pl.DataFrame]:
-    """Train the generator on the shop's accepted coupons, draw, repair, and list what it proposes."""
+def drawn(
+    job: Job, at: Moments, people: OfferInputs, grid: pl.DataFrame, settings: OfferProposalSettings,
+    rules: offer.OfferRules,
+) -> pl.DataFrame:  # fmt: skip
+    """PROPOSALS of the generator, trained on the shop's accepted coupons and repaired."""
     try:
         from promolift.offer.generator import GeneratorSettings
         from promolift.offer.generator_train import fit_generator
     except ImportError:
         raise ConfigError("offer.proposals = 'gan' needs torch: pip install 'promolift[deep]', or use 'grid'") from None
-    rules, settings = book
     layout = Layout(settings.print.percents, settings.print.valid_days, settings.print.channels)
     kinds = frozenset(item.benefit.type for item in job.config.menu)
-    market = market_from(grid, people[0], layout, kinds)
+    market = market_from(grid, people.profiles, layout, kinds)
     made = fit_generator(market, accepted(job, at, settings), layout, GeneratorSettings(seed=settings.seed))
     drafts = made.propose(market, settings.draws, settings.seed)
-    fine = repair(with_terms(job, drafts, grid), settings.print, rules.margin_floor)
+    known = with_terms(drafts, grid, job.config.menu, job.config.value.margin_rate)
+    fine = repair(known, settings.print, rules.margin_floor)
     fine = PROPOSALS.conform(fine.with_columns(pl.lit(settings.valid_days).alias("valid_days")))
-    return propose_candidates(fine.unique(PROPOSALS.key), job.config.menu, people, rules)
-
-
-def with_terms(job: Job, drafts: pl.DataFrame, grid: pl.DataFrame) -> pl.DataFrame:
-    """Drafts with margin_rate, supplier_share and shelf_depth, as `repair` wants them."""
-    key = ["customer_id", "scope", "target"]
-    margins = grid.select(*key, "margin_rate").unique(key)
-    share = {(item.benefit.type, item.scope): item.supplier_share for item in reversed(job.config.menu)}
-    names = ["benefit", "scope", "supplier_share"]
-    paid = pl.DataFrame([(*what, value) for what, value in share.items()], names, orient="row")
-    told = drafts.join(margins, on=key, how="left", nulls_equal=True).join(paid, on=names[:2], how="left")
-    usual = pl.col("margin_rate").fill_null(job.config.value.margin_rate)
-    return told.with_columns(usual, pl.col("supplier_share").fill_null(0.0), shelf_depth=0.0)
+    return fine.unique(PROPOSALS.key)
 
 
 def accepted(job: Job, at: Moments, settings: OfferProposalSettings) -> pl.DataFrame:

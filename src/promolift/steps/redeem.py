@@ -5,9 +5,9 @@ import polars as pl
 from promolift import effect, learn
 from promolift.errors import SupportError
 from promolift.results.job import Job, Moments, moments
-from promolift.steps.checks import RECALL, SCORES, bins, score
+from promolift.steps.checks import RECALL, SCORES, CheckTables, bins, score
 
-MODEL, PAST_RATE = "redeeming a campaign's coupon", "his past redemption rate"
+MODEL, PAST_RATE = "redeeming a campaign's coupon", "their past redemption rate"
 KEY = ["campaign_id", "customer_id"]
 
 
@@ -44,7 +44,7 @@ def history(job: Job) -> effect.History:
     return effect.History(clean.events(), exposures, redemptions, clean.products, clean.coupons, clean.customers)
 
 
-def check(job: Job) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
+def check(job: Job) -> CheckTables:
     """SCORES, BINS and an empty RECALL: trained on campaigns over before the check, scored on those begun after it."""
     at, past = moments(job), history(job)
     features = job.effects.redemption_features
@@ -65,10 +65,10 @@ def check(job: Job) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
         score(
             MODEL,
             learn.log_loss(y, prob, people),
-            "the same chance for all",
+            "the same probability for all",
             learn.log_loss(y, constant).value,
             "lower",
         ),
         score(MODEL, calibration.in_the_large, "right on average", 1.0, ""),
     ]
-    return pl.DataFrame(scores, schema=SCORES), bins(MODEL, calibration), pl.DataFrame(schema=RECALL)
+    return CheckTables(pl.DataFrame(scores, schema=SCORES), bins(MODEL, calibration), pl.DataFrame(schema=RECALL))

@@ -16,7 +16,7 @@ def summary(job: Job, step: str) -> dict[str, Any]:
         return health_summary(job)
     if step == "profile":
         rows = job.profiled.size
-        return {"step": step, "customers": rows, **foreseen(job, f"{rows:,} customers profiled")}
+        return {"step": step, "customers": rows, **forecast_summary(job, f"{rows:,} customers profiled")}
     if step == "effect":
         return effect_summary(effects.response(store))
     return plan_summary(job, step)
@@ -30,8 +30,8 @@ def effect_summary(response: DiscountResponse) -> dict[str, Any]:
     return {"step": "effect", **{name: getattr(response, name) for name in names}, "text": text}
 
 
-def foreseen(job: Job, said: str) -> dict[str, Any]:
-    """Whether an encoder foresees what customers do next, and how well; `text` begins with `said`."""
+def forecast_summary(job: Job, said: str) -> dict[str, Any]:
+    """Whether an encoder forecasts what customers do next, and how well; `text` begins with `said`."""
     note = Outlook.load(job.store)
     if note.checked is None:
         return {"encoder": None, "no_encoder": note.missing, "text": f"{said}\nno encoder: {note.missing}"}

@@ -33,8 +33,8 @@ where {TARGET} is not null order by all
 def list_targets(job: Job, asof_ms: int) -> pl.DataFrame:
     """customer_id, target, scope, kind, base_cents, base_se_cents, buy_prob, bought, margin_rate.
 
-    Scope `category` is what he buys or may buy (the product itself in catalogues without categories: `kind`), scope
-    `product` what he looked at and did not buy. Base values are expected list value in the window without an offer.
+    Scope `category` is what they buy or may buy (the product itself in catalogues without categories: `kind`), scope
+    `product` what they looked at and did not buy. Base values are expected list value in the window without an offer.
     """
     bought = job.profiled.affinities(asof_ms).filter(pl.col("expected_cents") > 0)
     rows = bought.select(

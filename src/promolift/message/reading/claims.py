@@ -46,14 +46,14 @@ _JOINED_AFTER = re.compile(f"^{_AND}{OFFERED}", re.IGNORECASE)
 
 def check_claims(reading: Reading, context: Context) -> None:
     """A text says 'you bought' only of what the context says was bought, and offers no discount on that."""
-    told = {
+    backed = {
         place
         for pattern in _CLAIMS
         for claim in pattern.finditer(reading.text)
-        for place in _told(reading, claim, context)
+        for place in _backed(reading, claim, context)
     }
     for match in re.finditer(f"{BOUGHT}+", reading.text):
-        if match.start() not in told and _is_offered(reading, *match.span()):
+        if match.start() not in backed and _is_offered(reading, *match.span()):
             reading.flag("other_name", *match.span(), "the offer does not cover what was bought")
 
 
@@ -64,7 +64,7 @@ def _is_offered(reading: Reading, start: int, end: int) -> bool:
     return bool(_TARGET.search(before) or (joined and _BENEFIT.search("".join(reading.clause(start, end)))))
 
 
-def _told(reading: Reading, claim: re.Match[str], context: Context) -> list[int]:
+def _backed(reading: Reading, claim: re.Match[str], context: Context) -> list[int]:
     """Where the claim's object stands, if it is what was bought; otherwise the claim is flagged."""
     filler = _FILLER.match(claim["object"])
     assert filler  # it matches the empty string

@@ -8,6 +8,7 @@ import re
 from calendar import monthrange
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from typing import NamedTuple
 
 from promolift.message.reading import date_cues as cue
 from promolift.message.reading.asides import check_months, hide_scenes, in_scene, months_named
@@ -170,19 +171,28 @@ def _day(year: int, month: int, day: int) -> date | None:
     return date(year, month, day) if 1 <= day <= last else None
 
 
-def _widen(text: str, start: int, end: int) -> tuple[int, int, int, int | None]:
+class _WithClock(NamedTuple):
+    """A date with the clock time beside it: where both stand, where the part behind the date ends, and minutes."""
+
+    start: int
+    end: int
+    gap: int
+    minutes: int | None
+
+
+def _widen(text: str, start: int, end: int) -> _WithClock:
     """Take in the clock time beside a date."""
     after = cue.CLOCK_AFTER.match(text[end:])
     if after:
-        return start, end + after.end(), end + after.end(), _minutes(after)
+        return _WithClock(start, end + after.end(), end + after.end(), _minutes(after))
     weekday = cue.WEEKDAY_AFTER.match(text[end:])
     gap = end + weekday.end() if weekday else end
     after = cue.CLOCK_AFTER.match(text[gap:]) if weekday else None
     if after:
-        return start, end, gap + after.end(), _minutes(after)
+        return _WithClock(start, end, gap + after.end(), _minutes(after))
     day = cue.WEEKDAY_BEFORE.search(text[:start])
     before = cue.CLOCK_BEFORE.search(text[: day.start() if day else start])
-    return (before.start(), end, gap, _minutes(before)) if before else (start, end, gap, None)
+    return _WithClock(before.start(), end, gap, _minutes(before)) if before else _WithClock(start, end, gap, None)
 
 
 def _minutes(clock: re.Match[str]) -> int:

@@ -40,7 +40,7 @@ _CUT = any_of(rf"""
 """)
 _EACH_BEFORE = any_of(r"每(?:满|花|付|消费|买)?|\b(?:for |of |on |out of )?(?:every|each|per)", tail=r"\s*$")
 _ASKED = re.compile(r"^\s*(?:的?话|呢|的?(?:商品|东西)?呢)?\s*[?？]|^\s*的话|^\s*呢")
-# What a price is told with: 付, 'comes to', 'is yours for', an arrow, or nothing but the product between two sums.
+# What a price is stated with: 付, 'comes to', 'is yours for', an arrow, or nothing but the product between two sums.
 _PAY_BEFORE = any_of(
     r"""
     [付收掏变成花给]|到手价?|只要|[仅只]需|拿走|结账|算下来|等于|→|->?|=|[，,:：、?？]
@@ -107,14 +107,14 @@ def _shares(reading: Reading, offer: Offer) -> None:
         unit, whole = (match["u"] or match["v"]).strip(), number(match["n"] or match["m"])
         if whole and (offer.currency in currencies(unit)):
             before, after = reading.clause(*match.span())
-            told = f"{re.split('[,:;]', before)[-1]} {re.split('[,:;]', after)[0]}"
-            cut = bool(_CUT.search(told)) and not re.search(r"\bpay", told, re.IGNORECASE)
+            around = f"{re.split('[,:;]', before)[-1]} {re.split('[,:;]', after)[0]}"
+            cut = bool(_CUT.search(around)) and not re.search(r"\bpay", around, re.IGNORECASE)
             _take_share(reading, match, 100 * number(match["k"]) / whole, cut, offer)
 
 
 def _take_share(reading: Reading, match: re.Match[str], part: Decimal, cut: bool, offer: Offer) -> None:
     if part == (offer.benefit.percent if cut else 100 - offer.benefit.percent):
-        reading.told.add("percent")
+        reading.stated.add("percent")
         reading.note("percent", *match.span())
         reading.hide(*match.span(), DONE)
 
@@ -166,9 +166,9 @@ def _pair(reading: Reading, first: _Token, second: _Token, offer: Offer) -> None
         reading.hide(base.start, base.end, DONE)
     reading.hide(part.start, part.end, DONE)
     if benefit.type == "amount_off":
-        reading.told.add("amount")
+        reading.stated.add("amount")
     elif off * 100 == base.cents * benefit.percent:
-        reading.told.add("percent")
+        reading.stated.add("percent")
 
 
 def _near(words: str) -> str:

@@ -1,7 +1,7 @@
 """The unlisted words of a sentence in, those out which by their shape add to the offer; the fair reading of `rest.py`.
 
 Moods, scenes, questions and calls to the reader may hold any words; where those carry a claim, `claims.py` knows
-its kind. What is left is told by where it stands: words before the offered name or said of it, words joined to the
+its kind. What is left is known by where it stands: words before the offered name or said of it, words joined to the
 benefit, and a bare remark after the benefit that speaks to nobody, as 'no ironing needed'.
 """
 

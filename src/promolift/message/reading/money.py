@@ -88,7 +88,7 @@ def check_money(reading: Reading, offer: Offer) -> None:
         "threshold": offer.min_spend_cents,
         "cap": benefit.max_discount_cents or 0,
     }
-    said = _short(reading, facts) | ({"amount"} if "amount" in reading.told else set())
+    said = _short(reading, facts) | ({"amount"} if "amount" in reading.stated else set())
     for money in list(_sums(reading, offer)):
         said |= _check_sum(reading, money, offer, facts)
         if money.role in facts:

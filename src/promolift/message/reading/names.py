@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 from functools import cache, lru_cache
 from itertools import chain
+from typing import NamedTuple
 
 from promolift.message.names import SMUGGLED, any_of, is_sensitive, known_names, table
 from promolift.message.reading.text import (
@@ -123,17 +124,24 @@ def protect_names(reading: Reading, offer: Offer, language: Language, context: C
                 reading.note(_FACTS[mark], start, end)
 
 
-def _names(offer: Offer, language: Language, context: Context) -> Iterator[tuple[str, str]]:
+class _Marked(NamedTuple):
+    """A name, and the mark that stands for its kind."""
+
+    name: str
+    mark: str
+
+
+def _names(offer: Offer, language: Language, context: Context) -> Iterator[_Marked]:
     if offer.label:
-        yield offer.label.in_(language), OFFERED
+        yield _Marked(offer.label.in_(language), OFFERED)
     for words in context.bought:
-        yield words.in_(language), BOUGHT
+        yield _Marked(words.in_(language), BOUGHT)
     if context.name:
-        yield context.name, PERSON
-        yield from ((part, PERSON) for part in context.name.split() if len(part) > 1)
+        yield _Marked(context.name, PERSON)
+        yield from (_Marked(part, PERSON) for part in context.name.split() if len(part) > 1)
         if re.fullmatch(r"[\u4e00-\u9fff]{2,4}", context.name):  # 唐先生 is 唐一鸣
             family = context.name[: 2 if context.name.startswith(_DOUBLE_FAMILY) else 1]
-            yield from ((family + title, PERSON) for title in ("先生", "女士", "小姐"))
+            yield from (_Marked(family + title, PERSON) for title in ("先生", "女士", "小姐"))
 
 
 @lru_cache(maxsize=4096)

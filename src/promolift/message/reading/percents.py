@@ -26,7 +26,7 @@ _Pays = Callable[[re.Match[str], str, str], Decimal | None]
 
 def check_percents(reading: Reading, offer: Offer) -> None:
     """Compare every stated part of the price with the offer, hide it, and flag a percent offer that states none."""
-    stated = "percent" in reading.told
+    stated = "percent" in reading.stated
     for pattern, pays in _READERS:
         for match in list(pattern.finditer(reading.text)):
             pays_percent = pays(match, *reading.clause(*match.span()))

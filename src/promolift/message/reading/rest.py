@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from importlib.resources import files
+from typing import NamedTuple
 
 from promolift.message.names import any_of
 from promolift.message.reading.claims import CUES
@@ -95,23 +96,35 @@ def check_rest(reading: Reading, offer: Offer, language: Language, strict: bool)
                 reading.flag("unbacked", start, end, why)
 
 
-def _sentences(text: str, raw: str) -> Iterator[tuple[int, str]]:
+class _Sentence(NamedTuple):
+    start: int
+    words: str
+
+
+class _Stretch(NamedTuple):
+    """From `start` to the character before `end`."""
+
+    start: int
+    end: int
+
+
+def _sentences(text: str, raw: str) -> Iterator[_Sentence]:
     start = 0
     for stop in _stops(text, raw):
-        yield start, text[start:stop]
+        yield _Sentence(start, text[start:stop])
         start = stop
 
 
-def _strict_spans(text: str, raw: str, ships: bool) -> list[tuple[int, int]]:
+def _strict_spans(text: str, raw: str, ships: bool) -> list[_Stretch]:
     """Where words stand that are in no list."""
     return [
-        (start + word.start, start + word.end)
+        _Stretch(start + word.start, start + word.end)
         for start, sentence in _sentences(text, raw)
         for word in _strange(sentence, ships, strict=True)
     ]
 
 
-def _added(text: str, raw: str, offer: Offer) -> Iterator[tuple[int, int]]:
+def _added(text: str, raw: str, offer: Offer) -> Iterator[_Stretch]:
     """Where unlisted words stand that by their place add to the offer."""
     stated, ships = False, offer.benefit.type == "free_shipping"
     for start, sentence in _sentences(text, raw):
@@ -119,18 +132,18 @@ def _added(text: str, raw: str, offer: Offer) -> Iterator[tuple[int, int]]:
         begins, ends = benefit.span() if benefit else (len(sentence), len(sentence))
         strange = list(_strange(sentence, ships, strict=False))
         for word in adding(sentence, strange, Place(begins, ends, stated, offer.scope == "all")):
-            yield start + word.start, start + word.end
+            yield _Stretch(start + word.start, start + word.end)
         stated = stated or benefit is not None
 
 
-def _cues(text: str, language: Language) -> list[tuple[int, int]]:
+def _cues(text: str, language: Language) -> list[_Stretch]:
     """Where words make a claim whatever they stand beside, once where several do."""
-    found: list[tuple[int, int]] = []
+    found: list[_Stretch] = []
     for start, end in sorted(match.span() for pattern in CUES[language] for match in pattern.finditer(text)):
-        if found and start <= found[-1][1]:
-            found[-1] = (found[-1][0], max(end, found[-1][1]))
+        if found and start <= found[-1].end:
+            found[-1] = _Stretch(found[-1].start, max(end, found[-1].end))
         else:
-            found.append((start, end))
+            found.append(_Stretch(start, end))
     return found
 
 
@@ -169,12 +182,12 @@ class _Rights:
     """Which lists a word may come from where it stands."""
 
     act: bool
-    told: bool
+    offer: bool
     ships: bool
     things: bool
 
 
-_FREE = _Rights(act=True, told=True, ships=False, things=False)
+_FREE = _Rights(act=True, offer=True, ships=False, things=False)
 _THINGS = frozenset([*LISTS["THINGS_EN"], *LISTS["THINGS_ZH"]])
 
 
@@ -183,14 +196,14 @@ def _strange(sentence: str, ships: bool, strict: bool) -> Iterator[Strange]:
     benefit = _BENEFIT.search(sentence)
     first = benefit.start() if benefit else len(sentence)
     joined = bool(benefit and _JOINED.search(sentence[:first]))
-    told = not strict or bool(_FACT.search(sentence) or (ships and _SHIPS.search(sentence)))
-    spoken = told or bool(_ADDRESS.search(sentence))
+    stated = not strict or bool(_FACT.search(sentence) or (ships and _SHIPS.search(sentence)))
+    spoken = stated or bool(_ADDRESS.search(sentence))
 
     def beside(start: int, end: int) -> bool:
         return start < first < len(sentence) and _beside(sentence, start, end)
 
     def rights(start: int, end: int) -> _Rights:
-        return _Rights(spoken, told, ships, start < first and not joined and not beside(start, end))
+        return _Rights(spoken, stated, ships, start < first and not joined and not beside(start, end))
 
     for word in _LATIN.finditer(sentence):
         another = _another_good(sentence, word) or (beside(*word.span()) and word[0].lower() in _THINGS)
@@ -200,7 +213,7 @@ def _strange(sentence: str, ships: bool, strict: bool) -> Iterator[Strange]:
         reached, unread = _reach(run[0], _allowed("zh", rights(*run.span())))
         another = _another_good(sentence, run) or (unread > 0 and beside(*run.span()))
         if another or unread:
-            last = unread > _reach(run[0][:-1], _allowed("zh", rights(*run.span())))[1]
+            last = unread > _reach(run[0][:-1], _allowed("zh", rights(*run.span()))).unread
             yield Strange(run.start() + (0 if another else reached), run.end(), unread / 2, another, last)
 
 
@@ -224,10 +237,10 @@ def _another_good(sentence: str, word: re.Match[str]) -> bool:
 
 @cache
 def _allowed(language: Language, rights: _Rights) -> frozenset[str]:
-    wanted = {"ACT": rights.act, "OFFER": rights.told, "SHIPPING": rights.ships, "THINGS": rights.things}
+    wanted = {"ACT": rights.act, "OFFER": rights.offer, "SHIPPING": rights.ships, "THINGS": rights.things}
     used = ["PLAIN", *(name for name, use in wanted.items() if use)]
     words = frozenset(word for name in used for word in LISTS[f"{name}_{language.upper()}"])
-    return words | (CURRENCY_WORDS if rights.told else set())
+    return words | (CURRENCY_WORDS if rights.offer else set())
 
 
 @lru_cache(1 << 16)
@@ -235,7 +248,7 @@ def _known(word: str, rights: _Rights) -> bool:
     """Whether an English word, or each part of a joined one, is allowed in some form."""
     known = _allowed("en", rights)
     stem = _CLITIC.sub("", word)
-    if len(stem) < 2 or (rights.told and re.fullmatch(WORDS, word)):
+    if len(stem) < 2 or (rights.offer and re.fullmatch(WORDS, word)):
         return True
     if any(form in known for form in (word, *_forms(stem))):
         return True
@@ -252,12 +265,19 @@ def _forms(word: str) -> Iterator[str]:
                 yield form[:-1]
 
 
-def _reach(run: str, known: frozenset[str]) -> tuple[int, int]:
-    """How far a run of Chinese characters can be read as allowed words, and how many characters of it never can."""
+class _Reached(NamedTuple):
+    """How far a run of characters can be read as allowed words, and how many characters of it never can."""
+
+    at: int
+    unread: int
+
+
+def _reach(run: str, known: frozenset[str]) -> _Reached:
+    """How far a run of Chinese characters can be read."""
     unread = [0] + [len(run)] * len(run)  # at least so many before each place
     for i in range(len(run)):
         unread[i + 1] = min(unread[i + 1], unread[i] + 1)
         for j in range(i + 1, min(i + _LONGEST, len(run)) + 1):
             if unread[i] < unread[j] and run[i:j] in known:
                 unread[j] = unread[i]
-    return max(i for i, count in enumerate(unread) if not count), unread[-1]
+    return _Reached(max(i for i, count in enumerate(unread) if not count), unread[-1])

@@ -8,7 +8,7 @@ import unicodedata
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from promolift.errors import InputError
 from promolift.terms import Words
@@ -53,11 +53,11 @@ class Fact:
 class Context:
     """What besides the offer the text may rely on.
 
-    `name` is the recipient's, `bought` what he bought a moment ago and may be reminded of. `private` are facts of his
-    profile that must not appear (age, occupation, income), `other_names` people who are not the recipient. `sent` is
-    the moment of sending: without it no text may count days. `full` texts must state the expiry date; a sentence
-    whose terms stand elsewhere need not. `allow_sensitive` is the shop's own word that a private matter may be named.
-    `code` is the customer's own coupon code: a text may name it and no other.
+    `name` is the recipient's, `bought` what they bought a moment ago and may be reminded of. `private` are facts of
+    their profile that must not appear (age, occupation, income), `other_names` are other people than the recipient.
+    `sent` is the moment of sending: without it no text may count days. `full` texts must state the expiry date; a
+    sentence whose terms stand elsewhere need not. `allow_sensitive` is the shop's own word that a private matter may be
+    named. `code` is the customer's own coupon code: a text may name it and no other.
     """
 
     name: str | None = None
@@ -109,18 +109,25 @@ def _plain_character(c: str) -> str:
     return str(digit) if digit is not None else c
 
 
+class Clause(NamedTuple):
+    """The words of a sentence before a place in it, and those after."""
+
+    before: str
+    after: str
+
+
 @dataclass
 class Reading:
     """The state of reading one text: `text` is what has not yet been understood, `broken` what was found wrong.
 
-    `told` are the kinds of facts that worked examples have stated.
+    `stated` are the kinds of facts that worked examples have stated.
     """
 
     raw: str
     text: str
     broken: list[BrokenRule] = field(default_factory=list)
     facts: list[Fact] = field(default_factory=list)
-    told: set[FactKind] = field(default_factory=set)
+    stated: set[FactKind] = field(default_factory=set)
 
     def flag(self, code: str, start: int, end: int, reason: str) -> None:
         """Note a broken rule at [start, end) of the original."""
@@ -134,11 +141,11 @@ class Reading:
         """Replace [start, end) by `mark`, keeping the length: it has been understood."""
         self.text = self.text[:start] + mark * (end - start) + self.text[end:]
 
-    def clause(self, start: int, end: int) -> tuple[str, str]:
-        """The words before and after [start, end) within its sentence."""
+    def clause(self, start: int, end: int) -> "Clause":
+        """What stands beside [start, end) within its sentence."""
         before = SENTENCE_END.split(self.text[max(0, start - 60) : start])[-1]
         after = SENTENCE_END.split(self.text[end : end + 60])[0]
-        return before, after
+        return Clause(before, after)
 
 
 SENTENCE_END = re.compile(r"[。！!？?；;\n]|\.(?=\s|$)(?<![Mm]in\.)(?<![Mm]ax\.)(?<![apAP]\.m\.)")

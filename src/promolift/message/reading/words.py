@@ -114,7 +114,7 @@ def check_words(reading: Reading, offer: Offer, context: Context) -> None:
     for match in WEEK.finditer(reading.text):
         if not in_scene(reading.text, *match.span()):
             reading.flag("vague_deadline", *match.span(), "a day without its date; the offer has one: say it")
-    _flag_all(reading, words.LEAK, "profile_leak", "this tells the customer what is known or guessed about him")
+    _flag_all(reading, words.LEAK, "profile_leak", "this tells the customer what is known or guessed about them")
     if offer.benefit.percent != 100:
         _flag_all(reading, words.OTHER_BENEFIT, "wrong_benefit", "the offer does not give this")
     if offer.benefit.type == "free_shipping":
@@ -150,15 +150,16 @@ def _flag_last_day(reading: Reading) -> None:
     for match in LAST_DAY.finditer(reading.text):
         said = sentence_around(reading.text, *match.span())
         if _ITS.match(said) and not TODAY.search(said):
-            said += sentence_around(reading.text, *_before(reading.text, match.start()))
+            before = _before(reading.text, match.start())
+            said += sentence_around(reading.text, before, before)
         if DATE not in said or TODAY.search(said):
             reading.flag("vague_deadline", *match.span(), "a last day without its date; the offer has one: say it")
 
 
-def _before(text: str, at: int) -> tuple[int, int]:
+def _before(text: str, at: int) -> int:
     """A place in the sentence before the one that holds `at`."""
     ends = [m.start() for m in SENTENCE_END.finditer(text, 0, at)]
-    return (ends[-1] - 1, ends[-1] - 1) if ends and ends[-1] else (0, 0)
+    return ends[-1] - 1 if ends and ends[-1] else 0
 
 
 def _flag_all(

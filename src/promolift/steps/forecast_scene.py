@@ -4,6 +4,7 @@ Legend: P customers, I items, G shelves.
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import polars as pl
@@ -48,7 +49,7 @@ CHANNELS = """
 select distinct channel from events where kind = 'purchase' and ts_ms < $asof and channel is not null order by channel
 """
 KNOWN = """
-select distinct customer_id from events where ts_ms < $asof union select customer_id from told where {mine}
+select distinct customer_id from events where ts_ms < $asof union select customer_id from stated where {mine}
 order by customer_id
 """
 UNASKED = ("customer_id", "name", "consent", "language")  # say nothing of what somebody buys
@@ -58,17 +59,24 @@ COMMON = 20  # customers who must share an answer for it to be learned from
 
 @dataclass(frozen=True)
 class Scene:
-    """What all shards share: the moment in days, a row per product, items, told attributes, channels, names; and the
-    shelf (department, or category where there is none) of each item that may be told: 1 in its column of `shelf_IG`.
+    """What all shards share: the moment in days, a row per product, items, stated attributes, channels, names; and the
+    shelf (department, or category where there is none) of each item that may be named: 1 in its column of `shelf_IG`.
     """
 
     day: float
     goods: pl.DataFrame
     items: Catalogue
-    told: pl.DataFrame
+    stated: pl.DataFrame
     channels: tuple[str, ...]
     voice: Voice
     shelves: tuple[str, ...]
+    shelf_IG: Floats
+
+
+class Shelves(NamedTuple):
+    """Readable shelves, and which item stands where: 1 in its column."""
+
+    names: tuple[str, ...]
     shelf_IG: Floats
 
 
@@ -77,14 +85,15 @@ def set_scene(job: Job) -> Scene:
     asof, choice = moments(job).asof, job.config.encoder
     goods = read_goods(job, asof)
     channels = fetch(job.clean.events().query("events", bind(CHANNELS, asof=asof)))["channel"]
-    items = catalogue(purchases(job, job.clean.shards[0], goods, asof)[1])
+    first = job.clean.events(job.clean.shards[0]).filter(f"ts_ms < {asof}")
+    items = catalogue(read_purchases(first, job.store.connection.from_arrow(goods.to_arrow()), "type")[1])
     names = names_of(goods, choice.level)
     shelves, shelf_IG = shelves_of(goods, items, names)
     return Scene(
         day=asof / DAY_MS,
         goods=goods,
         items=items,
-        told=told_attributes(job),
+        stated=stated_attributes(job),
         channels=tuple(channels),
         voice=Voice(lambda cents: money(cents, job.config.shop.currency), names),
         shelves=shelves,
@@ -99,17 +108,17 @@ def drawn(job: Job, scene: Scene) -> Histories:
     share = job.config.encoder.customers / max(people.len(), 1)
     chosen = people.filter(pl.Series(hash_units("encoder", people.to_list())) < share)
     mine = pl.col("customer_id").is_in(chosen.implode())
-    lines = pl.concat([purchases(job, shard, scene.goods, asof)[0].filter(mine) for shard in shards])
+    lines = pl.concat([purchases(job, shard, scene.goods, asof).filter(mine) for shard in shards])
     if lines.is_empty():
         raise SupportError("encoder: no purchase of anything in the catalogue; give the products a category")
-    return histories(lines, scene.items, scene.told, chosen.to_list(), scene.channels)
+    return histories(lines, scene.items, scene.stated, chosen.to_list(), scene.channels)
 
 
 def of_shard(job: Job, scene: Scene, shard: int) -> Histories:
     """Everybody of one shard, those without a purchase too."""
     asof = round(scene.day * DAY_MS)
-    lines, _ = purchases(job, shard, scene.goods, asof)
-    return histories(lines, scene.items, scene.told, known(job, shard, asof).to_list(), scene.channels)
+    lines = purchases(job, shard, scene.goods, asof)
+    return histories(lines, scene.items, scene.stated, known(job, shard, asof).to_list(), scene.channels)
 
 
 def of_customer(job: Job, scene: Scene, customer_id: str) -> Histories:
@@ -117,7 +126,7 @@ def of_customer(job: Job, scene: Scene, customer_id: str) -> Histories:
     asof, mine = round(scene.day * DAY_MS), f"customer_id = {literal(customer_id)}"
     events = job.clean.events().filter(f"ts_ms < {asof} and {mine}")
     lines, _ = read_purchases(events, job.store.connection.from_arrow(scene.goods.to_arrow()), "type")
-    return histories(lines, scene.items, scene.told, [customer_id], scene.channels)
+    return histories(lines, scene.items, scene.stated, [customer_id], scene.channels)
 
 
 def read_goods(job: Job, asof_ms: int) -> pl.DataFrame:
@@ -129,21 +138,21 @@ def read_goods(job: Job, asof_ms: int) -> pl.DataFrame:
     return fetch(job.clean.events().filter(f"ts_ms < {asof_ms}").query("e", sql))
 
 
-def purchases(job: Job, shard: int, goods: pl.DataFrame, asof_ms: int) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """One shard's purchase lines before the moment, and the catalogue."""
+def purchases(job: Job, shard: int, goods: pl.DataFrame, asof_ms: int) -> pl.DataFrame:
+    """One shard's purchase lines before the moment."""
     events = job.clean.events(shard).filter(f"ts_ms < {asof_ms}")
-    return read_purchases(events, job.store.connection.from_arrow(goods.to_arrow()), "type")
+    return read_purchases(events, job.store.connection.from_arrow(goods.to_arrow()), "type")[0]
 
 
 def known(job: Job, shard: int, asof_ms: int) -> pl.Series:
-    """Customers of a shard who were seen before the moment or told the shop something."""
-    told = job.clean.customers.project("customer_id")
-    assert told is not None
+    """Customers of a shard who were seen before the moment or stated something to the shop."""
+    stated = job.clean.customers.project("customer_id")
+    assert stated is not None
     mine = f"{shard_expression('customer_id', len(job.clean.shards))} = {shard}"
     return fetch(job.clean.events(shard).query("events", bind(KNOWN.format(mine=mine), asof=asof_ms)))["customer_id"]
 
 
-def told_attributes(job: Job) -> pl.DataFrame:
+def stated_attributes(job: Job) -> pl.DataFrame:
     """A column per common answer of the customers table: 1 or 0, null where the customer said nothing on the matter."""
     rows = job.clean.people.sort("customer_id")
     columns = [pl.col("customer_id")]
@@ -173,8 +182,8 @@ def names_of(goods: pl.DataFrame, level: str) -> dict[str, str]:
     return found
 
 
-def shelves_of(goods: pl.DataFrame, items: Catalogue, names: dict[str, str]) -> tuple[tuple[str, ...], Floats]:
-    """Readable shelves, and which item stands where."""
+def shelves_of(goods: pl.DataFrame, items: Catalogue, names: dict[str, str]) -> Shelves:
+    """The shelves of these items."""
     level: Kind = "department" if goods["department"].drop_nulls().len() else "category"
     column = "department" if level == "department" else "shelf"
     rows = goods.group_by("type").agg(pl.col(column).drop_nulls().mode().min()).drop_nulls()
@@ -184,7 +193,7 @@ def shelves_of(goods: pl.DataFrame, items: Catalogue, names: dict[str, str]) -> 
     for row, item in enumerate(items.items):
         if item in of:
             shelf_IG[row, shelves.index(of[item])] = 1
-    return shelves, shelf_IG
+    return Shelves(shelves, shelf_IG)
 
 
 def leanings(scene: Scene, share_PI: Days, shared: Popularity) -> list[str | None]:

@@ -1,4 +1,4 @@
-"""The encoder in the story: all are foreseen, none who left, nothing private told; a shop without it goes on."""
+"""The encoder in the story: all are forecast, none who left, nothing private shown; a shop without it goes on."""
 
 import json
 import shutil
@@ -16,8 +16,8 @@ from promolift.errors import InputError
 from promolift.profile.outlook_tables import OUTLOOK, OUTLOOK_ITEMS
 from promolift.results.job import Job
 from promolift.results.shop import Outlook
-from promolift.steps import foresee
-from promolift.steps.summary import foreseen
+from promolift.steps import forecast
+from promolift.steps.summary import forecast_summary
 from promolift.store import Store
 
 pytest.importorskip("torch")
@@ -54,11 +54,11 @@ def shop(own: Path, folder: Path, change: Callable[[dict[str, pl.DataFrame]], No
     return folder
 
 
-def foreseen_in(folder: Path, work: Path, settings: Config, tell: Callable[..., None] = lambda *told: None) -> Job:
-    """A job whose events are cleaned and whose customers are foreseen; its store stays open."""
+def forecast_in(folder: Path, work: Path, settings: Config, tell: Callable[..., None] = lambda *_: None) -> Job:
+    """A job whose events are cleaned and whose customers are forecast; its store stays open."""
     job = Job(settings, Store(work), tell)
     run.run(job, ["ingest"])
-    foresee.run(job)
+    forecast.run(job)
     return job
 
 
@@ -77,11 +77,11 @@ def special(tables: dict[str, pl.DataFrame]) -> None:
 
 @pytest.fixture(scope="module")
 def job(own_files: Path, tmp_path_factory: pytest.TempPathFactory) -> Job:
-    folder = tmp_path_factory.mktemp("foresee")
-    return foreseen_in(shop(own_files, folder, special), folder / "work", config(folder))
+    folder = tmp_path_factory.mktemp("forecast")
+    return forecast_in(shop(own_files, folder, special), folder / "work", config(folder))
 
 
-def test_everybody_is_foreseen_once_with_chances_that_are_chances(job: Job) -> None:
+def test_everybody_is_forecast_once_with_probabilities_that_are_probabilities(job: Job) -> None:
     rows = OUTLOOK.check(job.store.frame("outlook"))
     seen = job.store.table("events").project("customer_id").distinct().pl()["customer_id"]
     assert set(rows["customer_id"]) == {*seen, "never"}
@@ -94,19 +94,19 @@ def test_everybody_is_foreseen_once_with_chances_that_are_chances(job: Job) -> N
     assert len(note.record) == 2
     assert note.ndcg.low < note.ndcg.value < note.ndcg.high
     assert note.lead.value == pytest.approx(note.ndcg.value - note.ndcg.habit)
-    assert f"{note.ndcg.value:.3f}" in foreseen(job, "all")["text"]
+    assert f"{note.ndcg.value:.3f}" in forecast_summary(job, "all")["text"]
 
 
 def test_of_whom_little_is_known_that_is_said_first(job: Job) -> None:
     rows = {row["customer_id"]: row for row in job.store.frame("outlook").iter_rows(named=True)}
-    assert rows["once"]["basis"] == foresee.ALIKE
-    assert rows["never"]["basis"] == foresee.NONE
+    assert rows["once"]["basis"] == forecast.ALIKE
+    assert rows["never"]["basis"] == forecast.NONE
     for who, visits in (("once", 1), ("never", 0)):
         assert rows[who]["sentences"].startswith(f"Too few visits ({visits})")
         assert rows[who]["next_1"]
         assert rows[who]["spend_cents"] > 0
     known = [row for row in rows.values() if row["visits"] >= 3]
-    assert all(row["basis"] == foresee.OWN and "Too few" not in row["sentences"] for row in known)
+    assert all(row["basis"] == forecast.OWN and "Too few" not in row["sentences"] for row in known)
 
 
 def test_a_product_nobody_bought_has_its_place_and_says_why(job: Job) -> None:
@@ -127,17 +127,17 @@ def test_a_product_nobody_bought_has_its_place_and_says_why(job: Job) -> None:
     assert items["expected_baskets"].sum() > 0
 
 
-def test_a_private_matter_is_known_to_the_model_and_told_nowhere(job: Job) -> None:
+def test_a_private_matter_is_known_to_the_model_and_shown_nowhere(job: Job) -> None:
     items = job.store.frame("outlook_items")
     private = items.filter(pl.col("category") == "ANALGESICS")
     assert private["visits"].sum() > 0
     assert private["name"].null_count() == private.height
-    told = job.store.frame("outlook")
+    shown = job.store.frame("outlook")
     for column in ("next_1", "next_2", "next_3", "leans_to"):
-        assert not told[column].is_in([*private["item"], "pain relief"]).any()
+        assert not shown[column].is_in([*private["item"], "pain relief"]).any()
     note = job.store.load_json("outlook")["told"]
     assert note["reasons"]
-    texts = (" ".join(told["sentences"]) + json.dumps(note)).lower()
+    texts = (" ".join(shown["sentences"]) + json.dumps(note)).lower()
     assert "pain relief" not in texts
     assert "analgesics" not in texts
 
@@ -152,7 +152,7 @@ def test_who_is_erased_leaves_tables_map_reasons_and_model(own_files: Path, tmp_
         tables["customers"] = tables["customers"].filter(~pl.col("customer_id").is_in(gone))
 
     shutil.copytree(job.store.root, tmp_path / "work")
-    left = foreseen_in(shop(own_files, tmp_path, erase), tmp_path / "work", config(tmp_path))
+    left = forecast_in(shop(own_files, tmp_path, erase), tmp_path / "work", config(tmp_path))
     assert not gone & set(left.store.frame("outlook")["customer_id"])
     assert not gone & set(left.store.frame("outlook_map")["key"])
     texts = [path.read_bytes() for path in sorted((tmp_path / "work" / "models").rglob("*")) if path.is_file()]
@@ -162,10 +162,10 @@ def test_who_is_erased_leaves_tables_map_reasons_and_model(own_files: Path, tmp_
 
 
 def test_shards_change_nothing_and_an_unchanged_shop_is_not_learned_again(tmp_path: Path, job: Job) -> None:
-    folder, told = Path(job.config.data.events.path).parent, []  # type: ignore[union-attr]
+    folder, shown = Path(job.config.data.events.path).parent, []  # type: ignore[union-attr]
     shutil.copytree(job.store.root / "models", tmp_path / "work" / "models")
-    other = foreseen_in(folder, tmp_path / "work", config(folder, shards=3), lambda *row: told.append(row))
-    assert ("encoder", 0.8, "nothing changed") in told
+    other = forecast_in(folder, tmp_path / "work", config(folder, shards=3), lambda *row: shown.append(row))
+    assert ("encoder", 0.8, "nothing changed") in shown
     assert len(other.store.shards("outlook")) == 3
     one, two = (each.store.frame("outlook").sort("customer_id") for each in (job, other))
     assert one["customer_id"].equals(two["customer_id"])
@@ -174,31 +174,31 @@ def test_shards_change_nothing_and_an_unchanged_shop_is_not_learned_again(tmp_pa
 
 
 def test_a_stopped_training_goes_on_where_it_was(tmp_path: Path, job: Job) -> None:
-    folder, told = Path(job.config.data.events.path).parent, []  # type: ignore[union-attr]
+    folder, shown = Path(job.config.data.events.path).parent, []  # type: ignore[union-attr]
 
     def stop(step: str, share: float, note: str = "") -> None:
-        told.append(step)
-        if step == "epoch 2" and told.count("epoch 2") == 1:
+        shown.append(step)
+        if step == "epoch 2" and shown.count("epoch 2") == 1:
             raise KeyboardInterrupt
 
     with Store(tmp_path / "work") as store:
         stopped = Job(config(folder), store, stop)
         run.run(stopped, ["ingest"])
         with pytest.raises(KeyboardInterrupt):
-            foresee.run(stopped)
+            forecast.run(stopped)
     left = Job(config(folder), Store(tmp_path / "work"), stop)
     assert set(left.store.load_files("encoder_unfinished")) == {"made_from", "state"}
     assert not left.store.load_files("encoder")
-    foresee.run(left)
-    assert told.count("epoch 1") == 1
-    assert told.count("epoch 2") == 2
+    forecast.run(left)
+    assert shown.count("epoch 1") == 1
+    assert shown.count("epoch 2") == 2
     assert not left.store.load_files("encoder_unfinished")
     whole, resumed = (Outlook.load(each.store).checked.record for each in (job, left))  # type: ignore[union-attr]
     assert [row["valid_ndcg"] for row in resumed] == pytest.approx([row["valid_ndcg"] for row in whole], abs=1e-6)
 
 
 def test_nothing_after_the_plans_moment_is_learned_from(own_files: Path, tmp_path: Path) -> None:
-    from promolift.steps.foresee_scene import drawn, set_scene
+    from promolift.steps.forecast_scene import drawn, set_scene
 
     events = pl.read_csv(own_files / "events.csv", infer_schema=False)
     late = events["event_time"].max()
@@ -220,9 +220,9 @@ def test_nothing_after_the_plans_moment_is_learned_from(own_files: Path, tmp_pat
     marks = []
     for name, change in (("plain", plain), ("cheat", cheat)):
         folder = shop(own_files, tmp_path / name, change)
-        made = Job(config(folder, plan={"asof": day}), Store(folder / "work"), lambda *told: None)
+        made = Job(config(folder, plan={"asof": day}), Store(folder / "work"), lambda *_: None)
         run.run(made, ["ingest"])
-        marks.append(foresee.digest(drawn(made, set_scene(made)), ""))
+        marks.append(forecast.digest(drawn(made, set_scene(made)), ""))
     assert marks[0] == marks[1]
 
 
@@ -231,14 +231,14 @@ def test_without_an_encoder_the_reason_is_kept_and_nothing_else(
 ) -> None:
     shutil.copytree(job.store.root, tmp_path / "work")
     folder = Path(job.config.data.events.path).parent  # type: ignore[union-attr]
-    off = Job(config(folder, depth=0), Store(tmp_path / "work"), lambda *told: None)
-    foresee.run(off)
+    off = Job(config(folder, depth=0), Store(tmp_path / "work"), lambda *_: None)
+    forecast.run(off)
     assert Outlook.load(off.store) == Outlook(missing="encoder.depth is 0 in promolift.toml; 2 learns one")
-    assert not any(off.store.has(name) for name in foresee.TABLES)
+    assert not any(off.store.has(name) for name in forecast.TABLES)
     assert not off.store.load_files("encoder")
-    assert "encoder.depth" in foreseen(off, "")["text"]
-    monkeypatch.setattr(foresee, "find_spec", lambda name: None)
-    foresee.run(Job(config(folder), off.store, lambda *told: None))
+    assert "encoder.depth" in forecast_summary(off, "")["text"]
+    monkeypatch.setattr(forecast, "find_spec", lambda name: None)
+    forecast.run(Job(config(folder), off.store, lambda *_: None))
     assert "pip install 'promolift[deep]'" in str(Outlook.load(off.store).missing)
     monkeypatch.undo()
 
@@ -246,7 +246,7 @@ def test_without_an_encoder_the_reason_is_kept_and_nothing_else(
         some = sorted(set(tables["events"]["user_id"]))[:30]
         tables["events"] = tables["events"].filter(pl.col("user_id").is_in(some))
 
-    small = foreseen_in(shop(own_files, tmp_path / "few", few), tmp_path / "few" / "work", config(tmp_path / "few"))
+    small = forecast_in(shop(own_files, tmp_path / "few", few), tmp_path / "few" / "work", config(tmp_path / "few"))
     assert "100 are needed" in small.store.load_json("outlook")["missing"]
 
 
@@ -262,7 +262,9 @@ def call(*arguments: str) -> int:
     return int(stop.value.code or 0)
 
 
-def test_a_customer_is_told_at_the_command_line(job: Job, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_customer_is_explained_at_the_command_line(
+    job: Job, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     folder = Path(job.config.data.events.path).parent  # type: ignore[union-attr]
     files = [
         part for name in ("events", "products", "customers") for part in (f"--{name}", str(folder / f"{name}.csv"))
@@ -277,11 +279,11 @@ def test_a_customer_is_told_at_the_command_line(job: Job, tmp_path: Path, capsys
     assert call("ingest", *places) == 0
     who = job.store.load_json("outlook")["told"]["customer_id"]
     assert call("profile", *places, "--customer", who, "--json") == 0
-    told = json.loads(capsys.readouterr().out)
-    assert told["attributes"]["orders_total"] > 0
-    assert told["outlook"]["next_1_prob"] > 0
-    assert told["reasons"]
-    assert who not in [each["customer_id"] for each in told["alike"]]
+    shown = json.loads(capsys.readouterr().out)
+    assert shown["attributes"]["orders_total"] > 0
+    assert shown["outlook"]["next_1_prob"] > 0
+    assert shown["reasons"]
+    assert who not in [each["customer_id"] for each in shown["alike"]]
     assert call("profile", *places, "--customer", who) == 0
     text = capsys.readouterr().err
     for words in ("Has placed", "Likeliest in the next basket", "odds x", "Most like this customer"):
@@ -291,11 +293,11 @@ def test_a_customer_is_told_at_the_command_line(job: Job, tmp_path: Path, capsys
 
 
 def test_kept_files_of_another_version_are_named_not_crashed_on(tmp_path: Path, job: Job) -> None:
-    from promolift.steps.foresee_scene import set_scene
-    from promolift.steps.portrait import why
+    from promolift.steps.customer_page import why
+    from promolift.steps.forecast_scene import set_scene
 
     shutil.copytree(job.store.root, tmp_path / "work")
-    torn = Job(job.config, Store(tmp_path / "work"), lambda *told: None)
+    torn = Job(job.config, Store(tmp_path / "work"), lambda *_: None)
     torn.store.save_files("encoder", {"manifest.json": b"{}", "weights.safetensors": b""})
     with pytest.raises(InputError, match="train it again"):
         why(torn, set_scene(torn), "once")

@@ -54,9 +54,10 @@ def harm(links: Links, s: int, a_R: Floats, state: State, but: int) -> float:
 
 @compiled
 def score(columns: KernelColumns, slot_C: Slots, weight_SJ4: Floats, links: Links, state: State, target: int) -> Floats:
-    """What each move costs per unit of the broken row `target` it mends: loss at the prices and fines for other rows.
+    """What each move costs per unit of the broken row `target` it repairs: loss at the prices and fines for
+    other rows.
 
-    Infinite if it mends nothing or is fined more than it mends. With target -1: the loss of the moves that add gain.
+    Infinite if it repairs nothing or is fined more than it repairs. With target -1: the loss of moves that add gain.
     """
     gain_NK, label_N = columns.gain_NK, columns.label_N
     K = gain_NK.shape[1]
@@ -82,11 +83,11 @@ def score(columns: KernelColumns, slot_C: Slots, weight_SJ4: Floats, links: Link
                     score_CK[i, k] = loss
                 continue
             change(columns, links, i, now, k, a_R)
-            mended = min(-a_R[at], state.used_M[target] - state.bound_M[target])
-            if mended > 0.0:
+            repaired = min(-a_R[at], state.used_M[target] - state.bound_M[target])
+            if repaired > 0.0:
                 fines = harm(links, s, a_R, state, target)
-                if fines < state.fine_M[target] * mended:
-                    score_CK[i, k] = (max(loss, 0.0) + max(fines, 0.0)) / mended
+                if fines < state.fine_M[target] * repaired:
+                    score_CK[i, k] = (max(loss, 0.0) + max(fines, 0.0)) / repaired
     return score_CK
 
 

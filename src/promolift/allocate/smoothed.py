@@ -1,8 +1,8 @@
 """Rows and prices in, sums out: the compiled loops of the dual method.
 
 The dual function is smoothed: instead of the largest penalised value each customer contributes the value of the
-projection of his values on the simplex. It differs from the largest by at most half the width (a part of his largest
-gain), is convex and once differentiable, and its second derivative comes only from the few customers who hesitate.
+projection of their values on the simplex. It differs from the largest by at most half the width (a part of their
+largest gain), is convex and once differentiable, and its second derivative comes only from the few who hesitate.
 N customers, K slots, S classes, J offers, M rows, R rows of a class one after the other.
 """
 
@@ -11,7 +11,7 @@ import numpy as np
 from promolift.allocate.arrays import Floats, Ints, KernelColumns, Keys, Links, Slots
 from promolift.allocate.kernel import compiled, mix, project, values
 
-SOFT = 1 << 30  # quanta of a part of a customer: the soft count
+SMOOTHED = 1 << 30  # quanta of a part of a customer: the smoothed count
 
 
 @compiled
@@ -71,7 +71,7 @@ def curve(
 
 @compiled
 def bend(columns: KernelColumns, links: Links, i: int, prob_K: Floats, factor: float, hess_MM: Floats) -> None:
-    """Add what one hesitating customer adds to the second derivative: the scatter of his slots' coefficients."""
+    """Add what one hesitating customer adds to the second derivative: the scatter of their slots' coefficients."""
     gain_NK, cost_NK, units_NK, offer_NK, label_N = columns
     s = label_N[i] if label_N.size else 0
     low, high = links.first_S[s], links.first_S[s + 1]
@@ -131,7 +131,7 @@ def box_step(hess_MM: Floats, slope_M: Floats, low_M: Floats, high_M: Floats, sw
 
 @compiled
 def account(columns: KernelColumns, weight_SJ4: Floats, width: float, scale_3: Floats) -> tuple[Ints, Ints]:
-    """Whole-number sums of the best slots by class and offer, and what smoothing changes (its count in SOFT quanta)."""
+    """Whole-number sums of the best slots by class and offer; what smoothing changes (its count in SMOOTHED quanta)."""
     gain_NK, cost_NK, units_NK, offer_NK, label_N = columns
     K = gain_NK.shape[1]
     value_K, prob_K = np.empty(K + 1, np.float64), np.empty(K + 1, np.float64)
@@ -162,7 +162,7 @@ def account(columns: KernelColumns, weight_SJ4: Floats, width: float, scale_3: F
                 j = offer_NK[i, k] if offer_NK.size else k
                 change_SJ4[s, j, 0] += np.int64(p * gain_NK[i, k] * scale_3[0])
                 change_SJ4[s, j, 1] += np.int64(p * cost_NK[i, k] * scale_3[1])
-                change_SJ4[s, j, 2] += np.int64(p * SOFT)
+                change_SJ4[s, j, 2] += np.int64(p * SMOOTHED)
                 if units_NK.size:
                     change_SJ4[s, j, 3] += np.int64(p * units_NK[i, k] * scale_3[2])
     return hard_SJ4, change_SJ4

@@ -1,6 +1,6 @@
 """Part of step 2: purchases in; a trained encoder, and what it expects of every customer and item, kept.
 
-Customers are drawn by hash for the training and foreseen shard by shard. Kept anew by every run: the tables `outlook`,
+Customers are drawn by hash for the training and forecast shard by shard. Kept anew by every run: the tables `outlook`,
 `outlook_items` and `outlook_map`, the note `outlook`, the model's files. None holds anybody who is not in the events or
 the customers table, so whoever is erased there leaves them. torch is loaded here only where an encoder is asked for.
 """
@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from hashlib import sha256
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -28,9 +28,8 @@ if TYPE_CHECKING:
     from promolift.profile.encoder_data import Histories, Popularity
     from promolift.profile.encoder_model import LearnedEncoder
     from promolift.profile.outlook import FittedOutlook
-    from promolift.steps.foresee_scene import Scene
+    from promolift.steps.forecast_scene import Scene
 
-Models = tuple["LearnedEncoder", "FittedOutlook", "Popularity"]
 TABLES = ("outlook", "outlook_items", "outlook_map")
 UNFINISHED = "encoder_unfinished"
 WINDOW, LEAST, FEW = 56, 100, 3  # days of the window; customers needed before it; visits below which others speak
@@ -39,13 +38,21 @@ DOTS, COMPARED = 1_200, 5_000  # of a map; more items than this are not compared
 OWN, ALIKE, NONE = "own visits", "few visits: customers like this one", "no visit: what newcomers do"
 
 
+class Models(NamedTuple):
+    """The encoder, its calibration, and what is popular at each moment."""
+
+    encoder: "LearnedEncoder"
+    fitted: "FittedOutlook"
+    shared: "Popularity"
+
+
 def run(job: Job) -> None:
-    """Learn and foresee; where that cannot be, keep the reason, and nothing of an earlier run."""
+    """Learn and forecast; where that cannot be, keep the reason, and nothing of an earlier run."""
     why = unable(job)
     if why is None:
         try:
             with few_threads(job):
-                learn_and_foresee(job)
+                learn_and_forecast(job)
             return
         except SupportError as reason:
             why = str(reason)
@@ -83,12 +90,12 @@ def few_threads(job: Job) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def learn_and_foresee(job: Job) -> None:
+def learn_and_forecast(job: Job) -> None:
     """The whole of it, on what is known at the plan's moment."""
     from promolift.profile import outlook
     from promolift.profile.encoder_data import popularity
-    from promolift.steps.foresee_scene import drawn, set_scene
-    from promolift.steps.portrait import why
+    from promolift.steps.customer_page import why
+    from promolift.steps.forecast_scene import drawn, set_scene
 
     job.tell("encoder", 0.0, "purchases as visits")
     scene = set_scene(job)
@@ -101,11 +108,11 @@ def learn_and_foresee(job: Job) -> None:
     fitted = outlook.calibrate(model, h, shared, start)
     checked = check(model, h, shared, start)
     job.tell("encoder", 0.9, "what every customer will do next")
-    expected_I = foresee_all(job, scene, (model, fitted, shared))
+    expected_I = forecast_all(job, scene, Models(model, fitted, shared))
     keep_items(job, scene, h, model, expected_I)
     keep_maps(job)
     job.store.save_model(SHARED, {"log_WI": shared.log_WI}, {"opened": shared.opened, "calibration": asdict(fitted)})
-    job.tell("encoder", 0.97, "one customer told")
+    job.tell("encoder", 0.97, "one customer explained")
     who = example(job)
     Outlook(checked=checked, told=why(job, scene, who) if who else None).keep(job.store)
     job.tell("encoder", 1.0, "done")
@@ -136,7 +143,7 @@ def learned(job: Job, h: "Histories", day: float) -> "LearnedEncoder":
     part = store.load_files(UNFINISHED)
     resume = part.get("state") if part.get("made_from") == mark else None
     hooks = Hooks(
-        progress=epochs_told(job),
+        progress=on_epoch(job),
         checkpoint=lambda state: store.save_files(UNFINISHED, {"made_from": mark, "state": state}),
         resume=resume,
     )
@@ -152,18 +159,18 @@ def learned(job: Job, h: "Histories", day: float) -> "LearnedEncoder":
     return model
 
 
-def epochs_told(job: Job) -> Callable[[Any], None]:
+def on_epoch(job: Job) -> Callable[[Any], None]:
     """A line of the progress display per epoch: loss and NDCG@10 in training and on the window, side by side."""
     epochs = job.config.encoder.epochs
     job.tell("encoder", 0.1, "training | last 8 weeks, never learned from")
 
-    def told(epoch: Any) -> None:
+    def show(epoch: Any) -> None:
         loss = f"loss {epoch.train['total']:.3f} | {epoch.valid['total']:.3f}"
         ndcg = f"NDCG@10 {epoch.train_ndcg:.3f} | {epoch.valid_ndcg:.3f}"
         job.tell(f"epoch {epoch.number + 1}", 1.0, f"{loss}  {ndcg}{'  best' if epoch.best else ''}")
         job.tell("encoder", 0.1 + 0.7 * (epoch.number + 1) / epochs, "training | last 8 weeks, never learned from")
 
-    return told
+    return show
 
 
 def digest(h: "Histories", more: str) -> str:
@@ -177,7 +184,7 @@ def digest(h: "Histories", more: str) -> str:
 
 
 def check(model: "LearnedEncoder", h: "Histories", shared: "Popularity", start: float) -> Checked:
-    """How well the window was foreseen, beside each customer's own habits; the training's record."""
+    """How well the window was forecast, beside each customer's own habits; the training's record."""
     from promolift.profile.backtest import crossed
 
     found = crossed(model, h, shared, start, hash_units("halves", list(h.customers)) < 0.5)
@@ -196,10 +203,10 @@ def check(model: "LearnedEncoder", h: "Histories", shared: "Popularity", start: 
     )
 
 
-def foresee_all(job: Job, scene: "Scene", models: Models) -> np.ndarray:
+def forecast_all(job: Job, scene: "Scene", models: Models) -> np.ndarray:
     """Table `outlook`, shard by shard; returns in how many next baskets each item is expected."""
     from promolift.profile.outlook import chances, item_vectors, log_share, standing, tell
-    from promolift.steps.foresee_scene import leanings, of_shard
+    from promolift.steps.forecast_scene import leanings, of_shard
 
     model, fitted, shared = models
     vec_ID = item_vectors(model)
@@ -229,7 +236,7 @@ def empty(width: int) -> pl.DataFrame:
 def outlook_rows(rows: pl.DataFrame, embedding_PE: np.ndarray) -> pl.DataFrame:
     """A batch as table OUTLOOK; of whom too few visits are known, that is said first."""
     few, none = pl.col("visits") < FEW, pl.col("visits") == 0
-    warned = pl.format("Too few visits ({}): what follows is told from customers like this one.", "visits")
+    warned = pl.format("Too few visits ({}): what follows is known from customers like this one.", "visits")
     leans = pl.format("Leans to {} more than others do.", "leans_to")
     said = pl.concat_list(
         pl.when(few).then(warned).otherwise(pl.lit(None)), pl.col("sentences").list.join("\n"), leans

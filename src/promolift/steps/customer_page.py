@@ -1,4 +1,4 @@
-"""One customer's id in; all that is known and expected of him, from which visits, and who is like him, out."""
+"""One customer's id in; all that is known and expected of them, from which visits, and who is like them, out."""
 
 from typing import TYPE_CHECKING
 
@@ -12,12 +12,12 @@ from promolift.results.shop import Alike, CustomerOutlook, Visit
 from promolift.words import money
 
 if TYPE_CHECKING:
-    from promolift.steps.foresee_scene import Scene
+    from promolift.steps.forecast_scene import Scene
 
 REASONS, ALIKE = 5, 5
 
 
-def portrait(job: Job, customer_id: str) -> StepSummary:
+def customer_page(job: Job, customer_id: str) -> StepSummary:
     """Attributes, sentences, reasons and customers alike. InputError if nobody has that id."""
     rows = job.profiled.profile(moments(job).asof, customer_id).to_dicts()
     ahead = job.profiled.outlook_of(customer_id).to_dicts()
@@ -29,20 +29,20 @@ def portrait(job: Job, customer_id: str) -> StepSummary:
     lines = [f"Customer {customer_id}", *said]
     if not ahead:
         return StepSummary("\n".join(lines), known | {"outlook": None})
-    from promolift.steps.foresee_scene import set_scene
+    from promolift.steps.forecast_scene import set_scene
 
     outlook = {name: value for name, value in ahead[0].items() if name not in ("customer_id", "embedding")}
     found = why(job, set_scene(job), customer_id)
-    lines += ["", *ahead[0]["sentences"].splitlines(), *reasons_told(found), *alike_told(found)]
+    lines += ["", *ahead[0]["sentences"].splitlines(), *reason_lines(found), *alike_lines(found)]
     return StepSummary("\n".join(lines), known | {"outlook": outlook} | found.model_dump(mode="json"))
 
 
 def why(job: Job, scene: "Scene", customer_id: str) -> CustomerOutlook:
-    """The likeliest item that may be told, the visits that speak for and against it, and the customers most alike."""
+    """The likeliest item that may be named, the visits that speak for and against it, and the customers most alike."""
     from promolift.profile.encoder_data import Popularity
     from promolift.profile.encoder_model import LearnedEncoder
     from promolift.profile.outlook import drivers, nearest
-    from promolift.steps.foresee_scene import of_customer
+    from promolift.steps.forecast_scene import of_customer
 
     kept = job.store.load_files(MODEL)
     kept.pop("made_from", None)
@@ -78,23 +78,23 @@ def why(job: Job, scene: "Scene", customer_id: str) -> CustomerOutlook:
 
 
 def visit(job: Job, scene: "Scene", day: float, basket: list[str], effect: float) -> Visit:
-    """One visit: its day, what may be told of its basket, and by what factor it moves the odds of the item."""
+    """One visit: its day, what may be named of its basket, and by what factor it moves the odds of the item."""
     names = sorted(filter(None, (scene.voice.name(item) for item in basket)))
     when = local_day(round(day * 86_400_000), job.config.shop.zone)
     return Visit(day=when.isoformat(), items=tuple(names), odds_factor=float(np.exp(effect)))
 
 
-def reasons_told(told: CustomerOutlook) -> list[str]:
+def reason_lines(found: CustomerOutlook) -> list[str]:
     """The reasons as lines."""
-    if not told.reasons:
+    if not found.reasons:
         return []
-    lines = [f"The visits that move the odds of {told.item} most (each left out in turn):"]
-    for each in told.reasons:
+    lines = [f"The visits that move the odds of {found.item} most (each left out in turn):"]
+    for each in found.reasons:
         basket = ", ".join(each.items[:4]) + (" ..." if len(each.items) > 4 else "")
         lines.append(f"  {each.day}  odds x {each.odds_factor:.2f}  {basket}")
     return lines
 
 
-def alike_told(told: CustomerOutlook) -> list[str]:
+def alike_lines(found: CustomerOutlook) -> list[str]:
     """The customers alike as one line."""
-    return ["Most like this customer: " + ", ".join(each.customer_id for each in told.alike) + "."]
+    return ["Most like this customer: " + ", ".join(each.customer_id for each in found.alike) + "."]

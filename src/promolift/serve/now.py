@@ -33,7 +33,7 @@ RECENT = Query(
 )
 
 
-class Line(NamedTuple):
+class CartItem(NamedTuple):
     """What an event is about."""
 
     product: str | None
@@ -53,8 +53,8 @@ class Now:
     """What one customer did lately. Products stand as they were named, with their category where it was given."""
 
     ordered_ms: int | None = None
-    cart: dict[Line, None] = field(default_factory=dict)
-    viewed: dict[Line, None] = field(default_factory=dict)
+    cart: dict[CartItem, None] = field(default_factory=dict)
+    viewed: dict[CartItem, None] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, object]:
         """For people and for JSON."""
@@ -108,21 +108,21 @@ def closings(
                 yield Closing(who, target, f"not looked at in the last {rule.minutes:g} minutes")
 
 
-def targets(release: LiveRelease, lines: Iterable[Line]) -> set[str]:
+def targets(release: LiveRelease, lines: Iterable[CartItem]) -> set[str]:
     """What an offer on these products may stand on: the product, its category, and what the plan counts it as."""
     return {name for line in lines for name in (*line, release.products.get(line.product or "")) if name}
 
 
-def _lines(properties: Mapping[str, object]) -> Iterator[Line]:
+def _lines(properties: Mapping[str, object]) -> Iterator[CartItem]:
     products = properties.get("products")
     for line in products if isinstance(products, list) else [properties]:
         if isinstance(line, dict):
             product, category = _text(line.get("product_id") or line.get("sku")), _text(line.get("category"))
             if product or category:
-                yield Line(product, category)
+                yield CartItem(product, category)
 
 
-def _named(lines: Iterable[Line]) -> list[str]:
+def _named(lines: Iterable[CartItem]) -> list[str]:
     return sorted({product or category or "" for product, category in lines})
 
 

@@ -48,7 +48,8 @@ def drawn(
     """`free` are the open candidates of those who may get an offer. With one probability for all of them a customer
     draws evenly from their open offers and none; nobody else gets one.
 
-    It is the largest at which the expected cost of the draws, and that of the offers drawn, keep the budget; it stands in the terms (`explore`) and in every record, so that what was drawn can be judged afterwards.
+    It is the largest at which the expected cost of the draws, and that of the offers drawn, keep the budget; it stands
+    in the terms (`explore`) and in every record, so that what was drawn can be judged afterwards.
     """
     even = even_cost(free)
     pays = free.filter((pl.col("gain_cents") > 0) & (pl.col("cost_cents") > 0))

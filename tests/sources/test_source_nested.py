@@ -46,16 +46,16 @@ def test_a_key_that_comes_late_is_not_lost(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ('{"a": 1}\nnot json\n', "not readable as JSON records .*line"),
         ('{"a": {"0": 1, "1": 2}, "b": {"0": 3, "1": 4}}', "one value, not a record for each row"),
         ("[1, 2, 3]", "one value, not a record for each row"),
     ],
 )
-def test_json_that_is_no_table_is_refused(tmp_path: Path, text: str, told: str) -> None:
+def test_json_that_is_no_table_is_refused(tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / "e.json").write_text(text)
-    with pytest.raises(InputError, match=told):
+    with pytest.raises(InputError, match=message):
         rows(tmp_path / "e.json")
 
 

@@ -69,7 +69,7 @@ class Delivery(NamedTuple):
     attempts: int
 
 
-class Endpoint(NamedTuple):
+class WebhookTarget(NamedTuple):
     """Where a URL leads: its host, the one address to connect to, the port."""
 
     host: str
@@ -109,7 +109,7 @@ def post(db: Connection, channel: str, target: str, body: Any, now_ms: int) -> s
     return made.delivery_id
 
 
-def safe_address(url: str, private: bool) -> Endpoint:
+def safe_address(url: str, private: bool) -> WebhookTarget:
     """Where a webhook may be sent. Raises UnsafeTargetError.
 
     All addresses of the name must be public, and the connection goes to the one that was looked at: a name that
@@ -135,7 +135,7 @@ def safe_address(url: str, private: bool) -> Endpoint:
         plain = ipaddress.ip_address(str(address).split("%")[0])
         if not private and any(not each.is_global or each.is_multicast for each in (plain, *_inner(plain))):
             raise UnsafeTargetError("this host lies in a private network")
-    return Endpoint(host, str(min(found, key=str)), port)
+    return WebhookTarget(host, str(min(found, key=str)), port)
 
 
 def _inner(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> list[ipaddress.IPv4Address]:

@@ -34,15 +34,15 @@ Serial = BigInteger().with_variant(Integer, "sqlite")  # SQLite counts up only a
 
 
 class LedgerError(PromoError):
-    """The ledger could not keep what it was told (disk full, closed, connection lost); nothing of it was kept."""
+    """The ledger could not keep what it was given (disk full, closed, connection lost); nothing of it was kept."""
 
 
 class Refused(PromoError):  # noqa: N818 - a verdict, not a fault
     """A rule of the ledger says no; nothing changed. `code` names the rule for machines."""
 
-    def __init__(self, code: str, told: str) -> None:
-        """`told` is the sentence for people."""
-        super().__init__(told)
+    def __init__(self, code: str, text: str) -> None:
+        """`text` is the sentence for people."""
+        super().__init__(text)
         self.code = code
 
 

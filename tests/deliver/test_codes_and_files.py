@@ -175,7 +175,7 @@ def test_the_best_come_first_and_then_those_held_out_and_nobody_else():
     assert out["expected_gain_cents"].to_list() == [5.0, 5.0, -12.5, None, None]
 
 
-def test_a_held_out_customer_has_no_offer_of_any_kind_and_a_known_chance():
+def test_a_held_out_customer_has_no_offer_of_any_kind_and_a_known_propensity():
     (row,) = file_of(plan(), HELD).filter(pl.col("status") == "holdout").to_dicts()
     known = {name: value for name, value in row.items() if value is not None}
     assert known == {

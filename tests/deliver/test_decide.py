@@ -125,9 +125,9 @@ def test_probabilities_sum_to_one_and_every_open_offer_keeps_its_floor(seed, exp
         assert row["propensity"] == prob[row["offer_id"]]
         assert min(prob.values()) >= (1 - held) * explore / len(prob) - 1e-12
         assert prob["none"] >= held - 1e-12
-        shut = {c["offer"] for c in row["ineligible"]}
-        assert not shut & set(prob)
-        assert len(shut | set(prob)) == 5
+        closed = {c["offer"] for c in row["ineligible"]}
+        assert not closed & set(prob)
+        assert len(closed | set(prob)) == 5
 
 
 @given(st.integers(0, 2**32), st.sampled_from([0.0, 0.5, 1.0]), st.sampled_from([0.0, 0.4]))

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from promolift.cli import app
-from promolift.pages.chapters import TELLERS
+from promolift.pages.chapters.summary import TELLERS
 from promolift.pages.story import Story
 from promolift.results.foreseen import Foreseen
 from promolift.run import STEPS

@@ -9,7 +9,7 @@ import pytest
 from encoder_shop import FIRST, items, shop
 
 from promolift.errors import InputError, SupportError
-from promolift.profile.exposures import Asked, Exposed, closed_in, expose, facts, offers
+from promolift.profile.exposures import AskedExposures, Exposed, closed_in, expose, facts, offers
 from promolift.sql import DAY_MS
 
 torch = pytest.importorskip("torch")
@@ -69,9 +69,9 @@ def trained() -> LearnedEncoder:
     return fit_encoder(exposed(), END, FAST)
 
 
-def everybody(h: Exposed, offer: int, day: float) -> Asked:
+def everybody(h: Exposed, offer: int, day: float) -> AskedExposures:
     n = len(h.customers)
-    return Asked(np.arange(n), np.full(n, day), np.full(n, offer), np.full(n, np.nan, np.float32))
+    return AskedExposures(np.arange(n), np.full(n, day), np.full(n, offer), np.full(n, np.nan, np.float32))
 
 
 def test_without_exposures_training_and_weights_stay_what_they_were():
@@ -115,7 +115,7 @@ def test_what_happens_at_or_after_an_exposure_never_changes_its_chance():
     assert np.abs(earlier - past).max() > 0.01
     # asked together with later moments, the sequences hold later marks
     later = everybody(h, 3, END)
-    both = Asked(*(np.concatenate([getattr(asked, k), getattr(later, k)]) for k in asked.__dict__))
+    both = AskedExposures(*(np.concatenate([getattr(asked, k), getattr(later, k)]) for k in asked.__dict__))
     assert np.concatenate(list(model.redemption(h, shared, both, 500)))[:90] == pytest.approx(past, abs=1e-4)
 
 
@@ -166,7 +166,9 @@ def test_facts_are_counted_by_hand():
     })  # fmt: skip
     uses = pl.DataFrame({"customer_id": ["a", "a"], "ts_ms": [15 * DAY_MS, 30 * DAY_MS], "lines": [9, 1]})
     full = expose(h, offers(table, covers, cat), shown, uses)
-    asked = Asked(np.zeros(3, np.int64), np.array([12.0, 30.0, 30.0]), np.array([0, 1, 2]), np.zeros(3, np.float32))
+    asked = AskedExposures(
+        np.zeros(3, np.int64), np.array([12.0, 30.0, 30.0]), np.array([0, 1, 2]), np.zeros(3, np.float32)
+    )
     got = facts(full, asked, count(full, asked.customer_Q, full.before(asked.customer_Q, asked.day_Q), asked.day_Q, 12))
     assert got[0, :2].tolist() == [0, 0]  # shown before, answered before: nothing strictly before day 12
     assert np.isnan(got[0, 2])  # nothing shown: the share of answers is unknown, not 0

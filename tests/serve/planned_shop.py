@@ -45,23 +45,23 @@ PLAIN = {"proposals": "grid"}
 
 def shop_config(**parts: Any) -> Config:
     """promolift.toml of the shop; `plan` and the like are laid over what stands here."""
-    told = {"campaign": CAMPAIGN, "budget_cents": 3000, "holdout_share": 0.15, "asof": "2026-01-05"}
+    given = {"campaign": CAMPAIGN, "budget_cents": 3000, "holdout_share": 0.15, "asof": "2026-01-05"}
     values = {
         "shop": {"name": "Shop", "zone": "UTC"}, "data": {"source": "complete-journey"}, "menu": menu(0.5),
         "consent": {"default": True}, "offer": PLAIN, "value": {"margin_rate": 0.4},
     } | parts  # fmt: skip
-    return Config(**(values | {"plan": told | parts.get("plan", {})}))
+    return Config(**(values | {"plan": given | parts.get("plan", {})}))
 
 
 def varied(seed: int) -> Config:
     """A shop's settings for a seed: which limits, which rule of risk, whether assumed offers may be planned."""
     limits = [(), ("count[target=tea] <= 6",), ("return >= 0.5",), ("cost_share[menu_id=coupon-25] <= 40%",)][seed % 4]
     wide = {"min_evidence": "assumed"} if seed % 2 else {}
-    told = {
+    given = {
         "limits": limits, "category_share": [1.0, 0.3, 0.5][seed % 3], "seed": seed,
         "risk": {"rule": ["none", "lower", "shrink"][seed % 3], "z": 0.5}, "budget_cents": 3000 + 1000 * (seed % 5),
     }  # fmt: skip
-    return shop_config(plan=told | wide, menu=menu([0.5, 0.5, 0.9][seed % 3]))
+    return shop_config(plan=given | wide, menu=menu([0.5, 0.5, 0.9][seed % 3]))
 
 
 def drawn_shop(store: Store, seed: int, customers: int = 110) -> None:

@@ -35,10 +35,10 @@ MENU = tuple(
 
 def settings(**plan_settings: Any) -> Config:
     """promolift.toml of the shop."""
-    told = {"campaign": CAMPAIGN, "budget_cents": 4000, "holdout_share": 0.2, "asof": "2026-01-05"} | plan_settings
+    shown = {"campaign": CAMPAIGN, "budget_cents": 4000, "holdout_share": 0.2, "asof": "2026-01-05"} | plan_settings
     data = {"source": "complete-journey"}
     consent = {"default": True}
-    return Config(data=data, menu=MENU, plan=told, consent=consent, shop={"name": "Shop", "zone": "UTC"})  # type: ignore[arg-type]
+    return Config(data=data, menu=MENU, plan=shown, consent=consent, shop={"name": "Shop", "zone": "UTC"})  # type: ignore[arg-type]
 
 
 def planned(folder: Path, **plan_settings: Any) -> Config:
@@ -57,11 +57,11 @@ def planned(folder: Path, **plan_settings: Any) -> Config:
         listed = offer.list_candidates(_profiles(), _targets(), config.menu, OfferRules(), _resting())
         rows = plan.with_risk(effect.add_effects(listed, response, None, config.value), config.plan.risk)
         made = plan.decide(job, moments(job), plan.Offered(rows, "assumed", config.menu))
-        told(store, made)
+        write_words(store, made)
     return config
 
 
-def told(store: Store, made: Plan) -> None:
+def write_words(store: Store, made: Plan) -> None:
     """Words for a plan's offers."""
     chosen = made.chosen.select("customer_id", "offer_id")
     store.save("messages", chosen.with_columns(message_zh=pl.lit("计划"), message_en=pl.lit("planned")))

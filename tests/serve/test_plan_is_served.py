@@ -16,19 +16,19 @@ from promolift.results.plan import PlanNote
 from promolift.store import Store
 
 SEEDS = [*range(4), *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(4, 20))]
-TOLD = ("offer_id", "propensity", "holdout", "reason")
+COMPARED = ("offer_id", "propensity", "holdout", "reason")
 
 
-def options(told: Any) -> dict[str, Any]:
+def options(reply: Any) -> dict[str, Any]:
     """A record's list by offer; a plan's may be structs."""
-    rows = json.loads(told) if isinstance(told, str) else told
+    rows = json.loads(reply) if isinstance(reply, str) else reply
     return {row["offer"]: {k: v for k, v in row.items() if k != "offer"} for row in rows}
 
 
 def same(planned: dict[str, Any], served: dict[str, Any]) -> bool:
-    """Whether a live record says what the plan's says: decision, chances, reason, every gain, cost and closed offer."""
+    """Whether a live record says what the plan's says: decision, propensities, reason, gains, costs, closed offers."""
     lists = all(options(planned[name]) == options(served[name]) for name in ("candidates", "ineligible"))
-    return lists and all(planned[name] == served[name] for name in TOLD)
+    return lists and all(planned[name] == served[name] for name in COMPARED)
 
 
 def differing(folder: Path, config: Config) -> list[str]:
@@ -86,7 +86,7 @@ def test_a_plan_from_an_approved_release_is_served_as_it_was_planned_draws_inclu
 
 
 @pytest.mark.parametrize("limit", ["count[target=tea] <= 6", "count[target=bread] >= 4"])
-def test_what_is_left_to_chance_keeps_the_budget_and_the_limits(limit: str, tmp_path: Path) -> None:
+def test_what_is_drawn_at_random_keeps_the_budget_and_the_limits(limit: str, tmp_path: Path) -> None:
     plan = {"limits": (limit,), "budget_cents": 4000, "min_evidence": "assumed", "category_share": 0.4}
     planned_shop(tmp_path, 5, shop_config(plan=plan), explore=0.3)
     given = offered(tmp_path)

@@ -41,7 +41,7 @@ def test_the_same_plan_gives_the_same_release_and_its_numbers_are_the_plans(fold
     assert live.terms == plan.note.terms
     for who in candidates["customer_id"].unique().sort().head(9):
         mine = candidates.filter((pl.col("customer_id") == who) & (pl.col("offer_id") != "none"))
-        options = live.rows.options(*live.span(who))
+        options = live.rows.options(live.span(who))
         wanted = mine.select("offer_id", "gain_cents", "cost_cents", "charge_cents").fill_null(0.0).rows()
         assert [(o.offer_id, o.gain_cents, o.cost_cents, o.charge_cents) for o in options] == wanted
         assert [o.closed is None for o in options] == mine["open"].to_list()
@@ -71,11 +71,11 @@ def test_what_was_learned_multiplies_the_frozen_gains_and_asks_no_model(folder: 
     half = deliver.Recalibration(ratio=0.5, low=0.4, high=0.6)
     after = load(folder, derive(folder, base, before.terms.model_copy(update={"recalibration": half})))
     who = next(iter(before.place))
-    pairs = zip(before.rows.options(*before.span(who)), after.rows.options(*after.span(who)), strict=True)
+    pairs = zip(before.rows.options(before.span(who)), after.rows.options(after.span(who)), strict=True)
     for one, other in pairs:
         assert (other.gain_cents, other.cost_cents) == (0.5 * one.gain_cents, one.cost_cents)
     third = load(folder, derive(folder, base, before.terms.model_copy(update={"price": 9.0})))
-    assert third.rows.options(*third.span(who)) == before.rows.options(*before.span(who))
+    assert third.rows.options(third.span(who)) == before.rows.options(before.span(who))
     assert (third.terms.price, third.release_id != base) == (9.0, True)
 
 
@@ -90,8 +90,8 @@ def test_decisions_of_a_release_that_is_gone_stop_neither_exports_nor_what_a_cus
         api.key = key
         (row,) = pl.read_csv(api("GET", "/v1/exports/decisions.csv").content).to_dicts()
         assert (row["decision_id"], row["candidates"], row["terms"]) == (made["decision_id"], "[]", "{}")
-        told = api("POST", "/v1/privacy/u01:export")["tables"]["decisions"]
-        assert [each["candidates"] for each in told] == [[]]
+        reply = api("POST", "/v1/privacy/u01:export")["tables"]["decisions"]
+        assert [each["candidates"] for each in reply] == [[]]
         with api.server.ledger.read() as db, pytest.raises(SupportError, match="releases of all 1 decisions are gone"):
             read_decisions(db, Task(ledger="", work=folder, campaign_id=CAMPAIGN))
         api("POST", "/v1/privacy/u01:erase")

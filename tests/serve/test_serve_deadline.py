@@ -1,4 +1,4 @@
-"""A decision asked for with an Idempotency-Key races with its deadline; what counts is what the shop was told."""
+"""A decision asked for with an Idempotency-Key races with its deadline; what counts is what the shop got."""
 
 import time
 from pathlib import Path

@@ -65,9 +65,9 @@ def test_every_decision_can_be_explained_and_replayed_and_a_changed_record_is_se
     for who in PEOPLE[:8]:
         made = api.decide(who)["decision_id"]
         assert api("GET", f"/v1/decisions/{made}:replay")["same"]
-        told = api("GET", f"/v1/decisions/{made}:explain")
-        assert abs(sum(each["prob"] for each in told["candidates"]) - 1) < 1e-9
-        assert "worth" in told["text"]
+        reply = api("GET", f"/v1/decisions/{made}:explain")
+        assert abs(sum(each["prob"] for each in reply["candidates"]) - 1) < 1e-9
+        assert "worth" in reply["text"]
     made = api.decide(first_offered(folder))["decision_id"]
     change = update(DECISIONS).where(DECISIONS.c.decision_id == made).values(offer_id="none")
     api.server.ledger.write(lambda db, some: [db.execute(change) and None for _ in some])
@@ -84,14 +84,14 @@ def test_a_record_keeps_what_is_its_own_and_its_lists_come_from_the_release(api:
         (row,) = db.execute(select(DECISIONS).where(DECISIONS.c.decision_id == made["decision_id"])).mappings().all()
     assert row["candidates"] is row["ineligible"] is None
     assert sum(len(str(value)) for value in row.values()) < 500
-    told = api("GET", f"/v1/decisions/{made['decision_id']}:explain")
-    worth = [each.pop("worth_at_price_cents") for each in told["candidates"]]
+    reply = api("GET", f"/v1/decisions/{made['decision_id']}:explain")
+    worth = [each.pop("worth_at_price_cents") for each in reply["candidates"]]
     assert len(worth) == len(made["candidates"])
-    assert told["candidates"] == made["candidates"]
-    assert told["ineligible"] == made["ineligible"]
+    assert reply["candidates"] == made["candidates"]
+    assert reply["ineligible"] == made["ineligible"]
     release = api.server.decider.ensure(row["release_id"])
     listed = {each["offer"] for each in made["candidates"] + made["ineligible"]} - {"none"}
-    assert listed == {each.offer_id for each in release.rows.options(*release.span(who))}
+    assert listed == {each.offer_id for each in release.rows.options(release.span(who))}
 
     def put(column: str, value: object) -> Any:
         change = update(DECISIONS).where(DECISIONS.c.decision_id == row["decision_id"]).values({column: value})
@@ -142,8 +142,8 @@ def test_what_was_bought_a_moment_ago_is_not_offered(api: Api, folder: Path) -> 
     api("POST", "/v1/track", order | {"properties": {"products": [line]}}, 202)
     after = api.decide(who, explain=True)
     assert after["offer_id"] != offer["id"]
-    shut = {each["offer"]: each["reason"] for each in after["ineligible"]}
-    assert shut[offer["id"]] == "bought it lately"
+    closed = {each["offer"]: each["reason"] for each in after["ineligible"]}
+    assert closed[offer["id"]] == "bought it lately"
 
 
 def track(api: Api, who: str, name: str, number: int, **properties: Any) -> None:
@@ -151,7 +151,7 @@ def track(api: Api, who: str, name: str, number: int, **properties: Any) -> None
     api("POST", "/v1/track", event, 202)
 
 
-def shut(api: Api, who: str) -> dict[str, str]:
+def closed_why(api: Api, who: str) -> dict[str, str]:
     """The reason of each offer that is closed to a customer now."""
     return {each["offer"]: each["reason"] for each in api.decide(who, explain=True)["ineligible"]}
 
@@ -162,10 +162,10 @@ def test_what_lies_in_the_cart_is_not_offered_until_it_is_taken_out(api: Api, fo
     line = {"product_id": f"p-{offer['covers']}"}
     track(api, who, "Product Added", 1, **line)
     made = api.decide(who, explain=True)
-    assert shut(api, who)[offer["id"]] == "it lies in his cart already"
-    told = api("GET", f"/v1/decisions/{made['decision_id']}:explain")
-    assert told["live"]["cart"] == [line["product_id"]]
-    assert "changes no score" in told["text"]
+    assert closed_why(api, who)[offer["id"]] == "it lies in their cart already"
+    reply = api("GET", f"/v1/decisions/{made['decision_id']}:explain")
+    assert reply["live"]["cart"] == [line["product_id"]]
+    assert "changes no score" in reply["text"]
     assert api("GET", f"/v1/decisions/{made['decision_id']}:replay")["same"]
     track(api, who, "Product Removed", 2, **line)
     assert api.decide(who)["offer_id"] == offer["id"]
@@ -185,7 +185,7 @@ def test_a_policy_may_offer_only_what_was_looked_at_in_the_last_minutes(api: Api
     api("PUT", POLICY, {"policy": {"live": {"viewed": "only", "minutes": 30}}})
     old = {"timestamp": "2026-01-01T00:00:00Z", "userId": who, "event": "Product Viewed", "messageId": "old"}
     api("POST", "/v1/track", old | {"properties": {"product_id": f"p-{offer['covers']}"}}, 202)
-    assert shut(api, who)[offer["id"]] == "not looked at in the last 30 minutes"
+    assert closed_why(api, who)[offer["id"]] == "not looked at in the last 30 minutes"
     track(api, who, "Product Viewed", 1, sku=f"p-{offer['covers']}")
     made = api.decide(who)
     assert made["offer_id"] == offer["id"]
@@ -207,12 +207,12 @@ def test_a_policy_may_rest_after_an_order_and_an_order_empties_the_cart(api: Api
 
 
 def test_consent_withdrawn_a_moment_ago_counts_and_given_again_counts_too(api: Api, folder: Path) -> None:
-    who, told = first_offered(folder), {"event": "Consent Updated"}
+    who, reply = first_offered(folder), {"event": "Consent Updated"}
     offer = api.decide(who)["offer_id"]
-    api("POST", "/v1/track", told | {"userId": who, "messageId": "c1", "properties": {"consent": False}}, 202)
+    api("POST", "/v1/track", reply | {"userId": who, "messageId": "c1", "properties": {"consent": False}}, 202)
     assert api.decide(who)["reason"] == "consent: the customer said no"
     old = {"timestamp": "2020-01-01T00:00:00Z", "messageId": "c0", "properties": {"consent": True}}
-    api("POST", "/v1/track", told | {"userId": who} | old, 202)
+    api("POST", "/v1/track", reply | {"userId": who} | old, 202)
     assert api.decide(who)["offer_id"] == "none"  # an older word does not count
     api("POST", "/v1/identify", {"userId": who, "messageId": "c2", "traits": {"consent": True}}, 202)
     assert api.decide(who)["offer_id"] == offer
@@ -350,11 +350,11 @@ def test_whatever_fails_inside_the_shop_is_told_no_offer_and_why(
     if fault == "scoring":
         keyed = api("POST", "/v1/decisions", {"customer_id": who}, idempotency_key="k")
         assert keyed["reason"] == made["reason"]
-    told = {"release": "release: still", "scoring": "failure: ZeroDiv", "ledger": "failure", "slow": "timeout"}
-    assert made["reason"].startswith(told[fault])
+    reply = {"release": "release: still", "scoring": "failure: ZeroDiv", "ledger": "failure", "slow": "timeout"}
+    assert made["reason"].startswith(reply[fault])
     monkeypatch.undo()
     page = api("GET", "/metrics").text
-    assert 'outcome="none",rule="' + told[fault].partition(":")[0] in page
+    assert 'outcome="none",rule="' + reply[fault].partition(":")[0] in page
 
 
 def test_unknown_customers_and_campaigns_get_no_offer_with_the_reason(api: Api) -> None:
@@ -367,7 +367,7 @@ def test_unknown_customers_and_campaigns_get_no_offer_with_the_reason(api: Api) 
     assert api.decide("u01")["reason"].startswith("campaign")
 
 
-def test_exploration_is_logged_with_the_chance_it_had(api: Api) -> None:
+def test_exploration_is_logged_with_its_propensity(api: Api) -> None:
     api("PUT", POLICY, {"policy": {"explore": 1.0}})
     made = [api.decide(who, explain=True) for who in PEOPLE]
     assert len({each["offer_id"] for each in made}) > 5
@@ -386,8 +386,8 @@ def test_pacing_raises_the_price_as_money_goes_and_never_passes_the_budget(api: 
     spent, prices = [], []
     for who in PEOPLE:
         made = api.decide(who)
-        told = api("GET", f"/v1/decisions/{made['decision_id']}:explain")
-        prices.append(told["terms"]["price"])
+        reply = api("GET", f"/v1/decisions/{made['decision_id']}:explain")
+        prices.append(reply["terms"]["price"])
         assert api("GET", f"/v1/decisions/{made['decision_id']}:replay")["same"]
         spent.append(api("GET", POLICY)["pace"]["pace"]["spent"])
     assert len({round(price, 6) for price in prices}) > 1
@@ -496,7 +496,7 @@ def test_an_experiment_splits_by_hash_and_its_verdict_reads_the_feedback(api: Ap
     assert api.decide("u01")["variant"] is None
 
 
-def test_erasing_a_customer_forgets_him_and_keeps_the_books(api: Api, folder: Path) -> None:
+def test_erasing_a_customer_forgets_them_and_keeps_the_books(api: Api, folder: Path) -> None:
     who = first_offered(folder)
     made = api.decide(who)
     use = {"customer_id": who, "amount_cents": 100, "decision_id": made["decision_id"]}
@@ -517,7 +517,7 @@ def test_erasing_a_customer_forgets_him_and_keeps_the_books(api: Api, folder: Pa
 
 
 @pytest.mark.parametrize("who", ["u01", "王小明 'x%"])
-def test_after_erasing_no_table_of_the_ledger_names_him_but_for_the_mark(api: Api, who: str) -> None:
+def test_after_erasing_no_table_of_the_ledger_names_them_but_for_the_mark(api: Api, who: str) -> None:
     from urllib.parse import quote
 
     made = api("POST", "/v1/decisions", {"customer_id": who}, idempotency_key="k1")
@@ -551,8 +551,8 @@ def naming(api: Api, who: str) -> set[str]:
     found = set()
     with api.server.ledger.read() as db:
         for table in META.sorted_tables:
-            told = json.dumps([[str(value) for value in row] for row in db.execute(select(table))], ensure_ascii=False)
-            if who in told or json.dumps(who)[1:-1] in told.replace("\\\\", "\\"):
+            reply = json.dumps([[str(value) for value in row] for row in db.execute(select(table))], ensure_ascii=False)
+            if who in reply or json.dumps(who)[1:-1] in reply.replace("\\\\", "\\"):
                 found.add(table.name)
     return found
 
@@ -566,7 +566,7 @@ def test_who_was_anonymised_starts_anew_with_the_same_offer_and_code(api: Api, f
     assert naming(api, who) == set()
     again = api.decide(who)
     assert (again["offer_id"], again["code"]) == (made["offer_id"], made["code"])
-    spent = api("POST", "/v1/redemptions:confirm", {"redemption_id": held["redemption_id"]})  # his old order goes on
+    spent = api("POST", "/v1/redemptions:confirm", {"redemption_id": held["redemption_id"]})  # their old order goes on
     assert (spent["status"], spent["customer_id"][:4]) == ("confirmed", "cus_")
     assert spent["code"] != made["code"]
     assert api("GET", f"/v1/decisions/{again['decision_id']}:replay")["same"]

@@ -23,7 +23,7 @@ from sqlalchemy import func, select
 from promolift.serve import now
 from promolift.serve.app import free_port
 from promolift.serve.events import parse
-from promolift.serve.learning import KINDS, outcomes
+from promolift.serve.learning import KINDS, HeardEvent, outcomes
 from promolift.serve.routes.export import _written
 from promolift.store.ledger_schema import BOUGHT, EVENTS, REJECTS
 
@@ -50,17 +50,17 @@ def track(number: int, **more: Any) -> dict[str, Any]:
 
 def test_accepted_duplicates_and_rejected_are_counted_and_rejected_ones_kept(api: Api) -> None:
     batch = [track(1), track(2), track(1), {"type": "track", "event": "x"}, 5, track(3, type="nonsense")]
-    told = api("POST", "/v1/batch", {"batch": batch}, 202)
-    assert (told["accepted"], told["duplicates"], told["rejected_count"]) == (2, 1, 3)
-    assert [each["index"] for each in told["rejected"]] == [3, 4, 5]
-    assert [each["pointer"] for each in told["rejected"]] == ["/userId", "", "/type"]
+    shown = api("POST", "/v1/batch", {"batch": batch}, 202)
+    assert (shown["accepted"], shown["duplicates"], shown["rejected_count"]) == (2, 1, 3)
+    assert [each["index"] for each in shown["rejected"]] == [3, 4, 5]
+    assert [each["pointer"] for each in shown["rejected"]] == ["/userId", "", "/type"]
     assert api("POST", "/v1/batch", {"batch": batch}, 202)["accepted"] == 0
     assert (stored(api), stored(api, REJECTS)) == (2, 6)
 
 
 def test_a_dry_run_changes_nothing(api: Api) -> None:
-    told = api("POST", "/v1/batch?dry_run=true", {"batch": [track(1), 5]}, 202)
-    assert (told["accepted"], told["rejected_count"], told["dry_run"]) == (1, 1, True)
+    shown = api("POST", "/v1/batch?dry_run=true", {"batch": [track(1), 5]}, 202)
+    assert (shown["accepted"], shown["rejected_count"], shown["dry_run"]) == (1, 1, True)
     assert (stored(api), stored(api, REJECTS)) == (0, 0)
 
 
@@ -98,7 +98,7 @@ def test_no_json_at_all_breaks_the_reader(events: list[Any], sent: Any) -> None:
         for name in (now.VIEWED, now.REMOVED, "Cart Viewed", "Order Completed"):
             now.read([(row["customer_id"], row["ts_ms"], name, row["body"])])
         for name in KINDS:
-            outcomes([(row["customer_id"], row["ts_ms"], RECEIVED, name, row["body"])], "EUR")
+            outcomes([HeardEvent(row["customer_id"], row["ts_ms"], RECEIVED, name, row["body"])], "EUR")
 
 
 def test_gzip_bodies_are_read_and_a_bomb_is_not_unpacked(api: Api) -> None:

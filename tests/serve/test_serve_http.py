@@ -100,12 +100,12 @@ def test_basic_authorization_is_read_as_the_segment_clients_send_it(api: Api) ->
 
 
 def test_wrong_fields_are_named_by_pointer(api: Api) -> None:
-    told = api("POST", "/v1/decisions", {"customer_id": "", "channel": "fax", "extra": 1}, 422)
-    assert {each["pointer"] for each in told["errors"]} == {"/customer_id", "/channel", "/extra"}
+    stated = api("POST", "/v1/decisions", {"customer_id": "", "channel": "fax", "extra": 1}, 422)
+    assert {each["pointer"] for each in stated["errors"]} == {"/customer_id", "/channel", "/extra"}
     deep = api("PUT", POLICY, {"policy": {"caps": [{"offers": -1, "days": 1}]}}, 422)
     assert deep["errors"][0]["pointer"] == "/policy/caps/0/offers"
     assert api("POST", "/v1/redemptions:reserve", claim(1, 1.5), 422)["errors"][0]["pointer"] == "/amount_cents"
-    assert told["request_id"].startswith("req_")
+    assert stated["request_id"].startswith("req_")
 
 
 @pytest.mark.parametrize("body", [b"{", b"\xff", b'{"customer_id": NaN}', b"[" * 100_000])
@@ -141,10 +141,10 @@ def test_what_nobody_foresaw_is_a_500_without_its_inside(api: Api, monkeypatch: 
         raise ZeroDivisionError("secret text of u01@example.com")
 
     monkeypatch.setattr("promolift.serve.routes.admin.every", boom)
-    told = api("GET", "/v1/campaigns", status=500)
-    assert told["code"] == "internal"
-    assert "secret" not in json.dumps(told)
-    assert "Zero" not in json.dumps(told)
+    stated = api("GET", "/v1/campaigns", status=500)
+    assert stated["code"] == "internal"
+    assert "secret" not in json.dumps(stated)
+    assert "Zero" not in json.dumps(stated)
 
 
 def test_a_code_is_accepted_as_people_type_it(api: Api, folder: Path) -> None:
@@ -242,10 +242,10 @@ def test_a_reservation_by_decision_must_be_for_what_was_decided(api: Api) -> Non
 
 def test_feedback_joins_its_decision_and_counts_once(api: Api) -> None:
     made = api.decide("u01")["decision_id"]
-    told = {"decision_id": made, "value_cents": 500, "message_id": "f1"}
-    assert api("POST", "/v1/feedback", told, 202)["accepted"] == 1
-    assert api("POST", "/v1/feedback", told, 202)["duplicates"] == 1
-    assert api("POST", "/v1/feedback", told | {"decision_id": "dec_0"}, 404)["code"] == "decision_unknown"
+    stated = {"decision_id": made, "value_cents": 500, "message_id": "f1"}
+    assert api("POST", "/v1/feedback", stated, 202)["accepted"] == 1
+    assert api("POST", "/v1/feedback", stated, 202)["duplicates"] == 1
+    assert api("POST", "/v1/feedback", stated | {"decision_id": "dec_0"}, 404)["code"] == "decision_unknown"
 
 
 def test_logs_name_routes_and_keys_and_nobody(api: Api) -> None:
@@ -319,11 +319,11 @@ def test_otel_variables_without_the_package_are_told_and_change_nothing(
     assert telemetry() == {}
     assert "nothing is traced" in caplog.text
     monkeypatch.setattr("promolift.serve.observe.find_spec", lambda _: True)
-    told = telemetry()["telemetry"]
-    assert told["auto_configure"] is True
-    assert told["logs"] is False  # a log record would hold an exception's words
-    assert told["exclude"]({"path": "/v1/privacy/ann@example.com:export"})
-    assert not told["exclude"]({"path": "/v1/decisions"})
+    stated = telemetry()["telemetry"]
+    assert stated["auto_configure"] is True
+    assert stated["logs"] is False  # a log record would hold an exception's words
+    assert stated["exclude"]({"path": "/v1/privacy/ann@example.com:export"})
+    assert not stated["exclude"]({"path": "/v1/decisions"})
     monkeypatch.setenv("OTEL_SDK_DISABLED", "true")
     assert telemetry() == {}
 

@@ -19,7 +19,7 @@ from promolift import deliver
 from promolift.config import Config
 from promolift.learn.release import propose
 from promolift.results.approved import approved
-from promolift.serve.learning import learn, outcomes, read_decisions, told
+from promolift.serve.learning import HeardEvent, answer, learn, outcomes, read_decisions
 from promolift.serve.record import spell_out
 from promolift.serve.release import derive
 from promolift.serve.schedule import Scheduler
@@ -39,7 +39,7 @@ def here(monkeypatch: pytest.MonkeyPatch) -> None:
     """Learn in this process, which starts faster; one test below starts the real one."""
 
     async def child(self: Scheduler, campaign_id: str) -> Learned:
-        return await asyncio.to_thread(told, self.task(campaign_id))
+        return await asyncio.to_thread(answer, self.task(campaign_id))
 
     monkeypatch.setattr(Scheduler, "_child", child)
 
@@ -78,12 +78,12 @@ def learned(api: Api) -> Any:
     """Learn now and wait for what it says."""
     api("POST", f"{POLICY}:learn", status=202)
     end = monotonic() + 120
-    while (told := api("GET", f"{POLICY}/learning"))["status"] in ("running", "never") and monotonic() < end:
+    while (shown := api("GET", f"{POLICY}/learning"))["status"] in ("running", "never") and monotonic() < end:
         sleep(0.1)
-    return told
+    return shown
 
 
-def test_a_run_proposes_a_release_that_waits_for_a_person_and_the_plan_follows_him(lived: Api, folder: Path) -> None:
+def test_a_run_proposes_a_release_that_waits_for_a_person_and_the_plan_follows_them(lived: Api, folder: Path) -> None:
     before = lived("GET", POLICY)["release"]
     found = learned(lived)
     assert found["status"] == "proposed", found["why"]
@@ -245,8 +245,8 @@ def test_no_request_is_dropped_while_releases_are_swapped_and_rolled_back(api: A
 
 
 def test_orders_and_refunds_become_clean_rows_by_hand_checked_sums() -> None:
-    def event(name: str, **properties: Any) -> tuple[str, int, int, str, str]:
-        return ("u", 5, 6, name, json.dumps({"properties": properties}))
+    def event(name: str, **properties: Any) -> HeardEvent:
+        return HeardEvent("u", 5, 6, name, json.dumps({"properties": properties}))
 
     lines = [{"product_id": "a", "price": 3.5, "quantity": 2}, {"sku": 7, "price": "3.00"}, {"product_id": "free"}, "x"]
     found = outcomes(

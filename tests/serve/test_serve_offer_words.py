@@ -21,13 +21,13 @@ def release(tmp_path_factory: pytest.TempPathFactory) -> LiveRelease:
 
 
 def test_the_live_answer_says_how_an_offer_is_activated_and_how_two_are_joined(release: LiveRelease) -> None:
-    told = {name: words(release, "u000", name, ASOF_MS, "en")["offer"] for name in release.labels}
-    kinds = {name: release.menu[offer["menu_id"]].activation for name, offer in told.items()}
-    assert {name: offer["activation"] for name, offer in told.items()} == kinds
+    reply = {name: words(release, "u000", name, ASOF_MS, "en")["offer"] for name in release.labels}
+    kinds = {name: release.menu[offer["menu_id"]].activation for name, offer in reply.items()}
+    assert {name: offer["activation"] for name, offer in reply.items()} == kinds
     assert set(kinds.values()) == {"automatic", "code"}
-    pairs = {name for name, offer in told.items() if len(covered(offer["covers"])) > 1}
+    pairs = {name for name, offer in reply.items() if len(covered(offer["covers"])) > 1}
     assert pairs
-    assert {name: offer["joined"] for name, offer in told.items() if offer["joined"]} == dict.fromkeys(pairs, "each")
+    assert {name: offer["joined"] for name, offer in reply.items() if offer["joined"]} == dict.fromkeys(pairs, "each")
 
 
 def test_a_planned_offer_and_one_made_anew_days_later_have_the_same_terms(release: LiveRelease) -> None:

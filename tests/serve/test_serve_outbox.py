@@ -1,4 +1,4 @@
-"""What is told to others arrives signed, once more if need be, and never inside the own network."""
+"""What others hear arrives signed, once more if need be, and never inside the own network."""
 
 import json
 import socket
@@ -89,9 +89,9 @@ def test_a_webhook_arrives_signed_and_a_forged_one_is_noticed(open_api: Api) -> 
         send_all(open_api)
         ((headers, body),) = receiver.got
         lower = {name.lower(): value for name, value in headers.items()}
-        told = Webhook(hook["secret"]).verify(body, lower)
-        assert told["type"] == "redemption.reserved"
-        assert told["data"]["redemption_id"] == "rdm_1"
+        reply = Webhook(hook["secret"]).verify(body, lower)
+        assert reply["type"] == "redemption.reserved"
+        assert reply["data"]["redemption_id"] == "rdm_1"
         with pytest.raises(WebhookVerificationError):
             Webhook(hook["secret"]).verify(body.replace(b"rdm_1", b"rdm_2"), lower)
         assert hook["secret"] not in json.dumps(open_api("GET", "/v1/webhooks"))

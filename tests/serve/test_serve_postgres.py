@@ -40,9 +40,9 @@ def test_decisions_events_money_and_erasing_over_http(api: Api, folder: Path) ->
     assert "worth" in api("GET", f"/v1/decisions/{made[who]['decision_id']}:explain")["text"]
     line = {"product_id": f"p-{made[who]['offer']['covers']}"}
     event = {"type": "track", "userId": who, "event": "Product Added", "messageId": "m1", "properties": line}
-    told = api("POST", "/v1/batch", {"batch": [event, event, {"type": "track"}]}, 202)
-    assert (told["accepted"], told["duplicates"], told["rejected_count"]) == (1, 1, 1)
-    assert api.decide(who)["offer_id"] != made[who]["offer_id"]  # it lies in his cart
+    reply = api("POST", "/v1/batch", {"batch": [event, event, {"type": "track"}]}, 202)
+    assert (reply["accepted"], reply["duplicates"], reply["rejected_count"]) == (1, 1, 1)
+    assert api.decide(who)["offer_id"] != made[who]["offer_id"]  # it lies in their cart
     limits = [{"limit_id": "l", "metric": "discount_amount", "amount": 250, "per": "customer"}]
     api("PUT", POLICY, {"limits": limits})
     use = {"customer_id": who, "amount_cents": 100, "decision_id": made[who]["decision_id"], "code": made[who]["code"]}

@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from serve_helpers import CAMPAIGN, PEOPLE, released, serving, settings, told
+from serve_helpers import CAMPAIGN, PEOPLE, released, serving, settings, write_words
 
 from promolift.config import Config
 from promolift.deliver import Recalibration, recalibrated
@@ -40,7 +40,7 @@ def planned_again(folder: Path, learned: Recalibration, **plan_settings: Any) ->
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(plan, "candidates", lambda *_: MenuCandidates(value(job, listed), config.menu))
             plan.run(job)
-        told(store, Plan.load(store))
+        write_words(store, Plan.load(store))
         return dict(store.frame("decisions").select("customer_id", "offer_id").iter_rows())
 
 
@@ -54,16 +54,16 @@ def test_live_and_batch_agree_on_what_was_learned_and_it_changes_who_gets_what(
     shop: tuple[Path, Config], folder: Path, risk: dict[str, Any]
 ) -> None:
     first = planned_again(folder, Recalibration(), **risk)
-    shut = favourite(first)
+    barred = favourite(first)
     with Store(folder) as store:
         named = {
             row[:2]: row[2] for row in store.frame("candidates").select("menu_id", "target", "offer_id").iter_rows()
         }
     own = {named["cut-10", "bread"]: 2.5, named["cut-20", "milk"]: 0.2}
-    learned = Recalibration(ratio=0.7, low=0.5, high=0.9, offers=own, closed=(shut,))
+    learned = Recalibration(ratio=0.7, low=0.5, high=0.9, offers=own, closed=(barred,))
     wanted = planned_again(folder, learned, **risk)
     assert sum(wanted[who] != first[who] for who in PEOPLE) >= 5
-    assert shut not in wanted.values()
+    assert barred not in wanted.values()
     assert set(wanted.values()) - {"none"}
     assert set(wanted.values()) & set(first.values()) == {"none"}
     with serving(folder, shop[1]) as api:
@@ -71,7 +71,7 @@ def test_live_and_batch_agree_on_what_was_learned_and_it_changes_who_gets_what(
         made = {who: api.decide(who, explain=True) for who in PEOPLE}
         assert {who: each["offer_id"] for who, each in made.items()} == wanted
         assert all(api("GET", f"/v1/decisions/{each['decision_id']}:replay")["same"] for each in made.values())
-        why = {each["reason"] for row in made.values() for each in row["ineligible"] if each["offer"] == shut}
+        why = {each["reason"] for row in made.values() for each in row["ineligible"] if each["offer"] == barred}
         assert "closed by what was learned: its gain may be below 0" in why
         assert {each["policy_version"] for each in made.values()} == {f"{made['u00']['release_id']}.1"}
 

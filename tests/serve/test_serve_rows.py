@@ -6,7 +6,7 @@ import pytest
 pytest.importorskip("fastapi")
 from promolift.deliver import Option
 from promolift.errors import InputError
-from promolift.serve.rows import Rows
+from promolift.serve.rows import ReleaseRows
 
 
 def table(**changed: list[object]) -> pl.DataFrame:
@@ -23,13 +23,13 @@ def table(**changed: list[object]) -> pl.DataFrame:
     return pl.DataFrame(columns | changed, schema_overrides=numbers | {"why_not": pl.String})
 
 
-def test_options_are_the_rows_and_what_is_unknown_or_shut_is_closed() -> None:
-    rows = Rows.of(table())
-    assert rows.options(0, 2) == [Option("a", 1.5, 1.0, None, 0.0), Option("b", -2.0, 2.0, None, 0.25)]
-    assert [(each.offer_id, each.closed) for each in rows.options(2, 5)] == [
+def test_options_are_the_rows_and_what_is_unknown_or_not_eligible_is_closed() -> None:
+    rows = ReleaseRows.of(table())
+    assert rows.options(slice(0, 2)) == [Option("a", 1.5, 1.0, None, 0.0), Option("b", -2.0, 2.0, None, 0.25)]
+    assert [(each.offer_id, each.closed) for each in rows.options(slice(2, 5))] == [
         ("a", "its gain or cost is not known"), ("c", "not eligible"), ("b", "resting"),
     ]  # fmt: skip
-    assert rows.options(0, 0) == []
+    assert rows.options(slice(0, 0)) == []
     assert rows.targets == {"a": "tea", "b": None, "c": "milk"}
 
 
@@ -39,8 +39,8 @@ def test_options_are_the_rows_and_what_is_unknown_or_shut_is_closed() -> None:
 )  # fmt: skip
 def test_a_release_with_impossible_numbers_is_not_loaded(changed: dict[str, list[object]]) -> None:
     with pytest.raises(InputError, match="cannot be"):
-        Rows.of(table(**changed))
+        ReleaseRows.of(table(**changed))
 
 
 def test_a_release_without_candidates_has_no_options() -> None:
-    assert Rows.of(table().clear()).options(0, 0) == []
+    assert ReleaseRows.of(table().clear()).options(slice(0, 0)) == []

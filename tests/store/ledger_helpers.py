@@ -64,6 +64,11 @@ def claim(number: int | str, cents: int = 100, customer: str = "u1", **more: obj
     return Claim(**(given | {"amount_cents": cents, "now_ms": NOW} | more))  # type: ignore[arg-type]
 
 
+def issued(code: str, **more: object) -> dict[str, object]:
+    """A row of `codes`: one that was made for customer u1 and offer o1 of campaign c1."""
+    return {"code": code, "campaign_id": "c1", "offer_id": "o1", "customer_id": "u1", "status": "issued"} | more
+
+
 def do(ledger: Ledger, function: object, *arguments: object, **named: object) -> object:
     """One call of a money function in the writer's thread."""
     return ledger.write(lambda db, some: [function(db, *arguments, **named) for _ in some])  # type: ignore[operator]
@@ -97,4 +102,4 @@ def check_books(ledger: Ledger) -> None:
 
 
 __all__ = ["CODES", "CUSTOMERS", "KINDS", "LIMITS", "NOW", "POSTGRES", "add", "check_books", "claim", "do",
-           "ledger_url", "limit", "open_ledger", "reserve_all"]  # fmt: skip
+           "issued", "ledger_url", "limit", "open_ledger", "reserve_all"]  # fmt: skip

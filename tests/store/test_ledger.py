@@ -14,7 +14,7 @@ from sqlalchemy import create_engine, func, insert, select, text, update
 
 from promolift.errors import ConfigError
 from promolift.store.ledger import Ledger
-from promolift.store.ledger_audit import _link, audit, drop, every, first_break, get, once, put
+from promolift.store.ledger_audit import Act, HttpAnswer, _link, audit, drop, every, first_break, get, once, put
 from promolift.store.ledger_schema import ANSWERS, AUDIT, REDEMPTIONS, THINGS, USAGE, LedgerError, Refused
 
 
@@ -130,7 +130,7 @@ def test_a_full_disk_refuses_whole_and_the_ledger_goes_on_when_there_is_room(tmp
                 lost.append(str(error))
         assert kept
         assert lost
-        assert all("full" in told for told in lost)
+        assert all("full" in message for message in lost)
         call(ledger, lambda db: db.exec_driver_sql("pragma max_page_count = 1000000").scalar())
         ledger.write(reserve_all, claim("after"))
         with ledger.read() as db:
@@ -161,7 +161,7 @@ threading.Event().wait(60)
 def test_a_killed_process_loses_nothing_it_acknowledged_and_never_overspends(tmp_path: Path, kind: str) -> None:
     with open_ledger(tmp_path, kind) as ledger:
         add(ledger, LIMITS, limit("l1", 7 * 1500 + 3), limit("l2", 10**6, metric="redemptions", per="customer"))
-    told: set[str] = set()
+    acknowledged: set[str] = set()
     for life in range(3):
         process = subprocess.Popen(
             [sys.executable, "-c", KILLED, str(tmp_path), str(life), kind],
@@ -170,18 +170,18 @@ def test_a_killed_process_loses_nothing_it_acknowledged_and_never_overspends(tmp
         assert process.stdout
         for line in process.stdout:
             if line.startswith("rdm_"):
-                told.add(line.strip())
-            if line.startswith("refused") or len(told) > (life + 1) * 150:
+                acknowledged.add(line.strip())
+            if line.startswith("refused") or len(acknowledged) > (life + 1) * 150:
                 break
         process.kill()
-        told |= {line.strip() for line in process.stdout if line.startswith("rdm_") and line.endswith("\n")}
+        acknowledged |= {line.strip() for line in process.stdout if line.startswith("rdm_") and line.endswith("\n")}
         process.stdout.close()
         process.wait()
         with open_ledger(tmp_path, kind, empty=False) as ledger:
             with ledger.read() as db:
-                assert told <= set(db.execute(select(REDEMPTIONS.c.redemption_id)).scalars())
+                assert acknowledged <= set(db.execute(select(REDEMPTIONS.c.redemption_id)).scalars())
             check_books(ledger)
-    assert len(told) > 450
+    assert len(acknowledged) > 450
 
 
 def test_two_processes_on_one_postgresql_share_a_limit_and_neither_passes_it(tmp_path: Path) -> None:
@@ -212,7 +212,7 @@ def test_two_processes_on_one_postgresql_share_a_limit_and_neither_passes_it(tmp
 
 def test_every_later_edit_of_the_audit_log_is_seen(ledger: Ledger) -> None:
     for number in range(5):
-        call(ledger, audit, NOW + number, ("me", "did", f"s{number}"), None, {"n": number})
+        call(ledger, audit, NOW + number, Act("me", "did", f"s{number}"), None, {"n": number})
     with ledger.read() as db:
         assert first_break(db) is None
     edits = (
@@ -228,7 +228,7 @@ def test_every_later_edit_of_the_audit_log_is_seen(ledger: Ledger) -> None:
 
 def test_a_row_forged_together_with_its_own_hash_breaks_the_next(ledger: Ledger) -> None:
     for number in range(4):
-        call(ledger, audit, NOW + number, ("me", "did", f"s{number}"), None, {"n": number})
+        call(ledger, audit, NOW + number, Act("me", "did", f"s{number}"), None, {"n": number})
 
     def forge(db: object) -> None:
         first, second = db.execute(select(AUDIT).order_by(AUDIT.c.seq).limit(2)).mappings()  # type: ignore[attr-defined]
@@ -245,7 +245,7 @@ def test_the_same_key_and_payload_run_once_and_another_payload_is_refused(ledger
     runs = []
 
     def ask(db: object, key: str, payload: object, at: int = NOW) -> object:
-        return once(db, key, payload, at, lambda: (200 + len(runs), runs.append(1) or {"n": len(runs)}))  # type: ignore[arg-type]
+        return once(db, key, payload, at, lambda: HttpAnswer(200 + len(runs), runs.append(1) or {"n": len(runs)}))  # type: ignore[arg-type]
 
     assert call(ledger, ask, "k1", {"a": 1, "b": 2}) == ((200, {"n": 1}), False)
     assert call(ledger, ask, "k1", {"b": 2, "a": 1}) == ((200, {"n": 1}), True)
@@ -260,7 +260,7 @@ def test_the_same_key_and_payload_run_once_and_another_payload_is_refused(ledger
 
 def test_an_answer_and_its_change_are_kept_together_or_not_at_all(ledger: Ledger) -> None:
     def half(db: object) -> object:
-        once(db, "k", 1, NOW, lambda: (200, put(db, "thing", "x", 1, NOW)))  # type: ignore[arg-type]
+        once(db, "k", 1, NOW, lambda: HttpAnswer(200, put(db, "thing", "x", 1, NOW)))  # type: ignore[arg-type]
         raise Refused("later", "something after it failed")
 
     with pytest.raises(Refused):

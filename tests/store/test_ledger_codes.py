@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from ledger_helpers import KINDS, check_books, claim, do, open_ledger
+from ledger_helpers import CODES, KINDS, add, check_books, claim, do, issued, open_ledger
 from sqlalchemy import text
 
 from promolift.store.ledger import Ledger
-from promolift.store.ledger_money import add_stock, issue_code, meant, reserve
+from promolift.store.ledger_money import add_stock, meant, reserve
 
 
 @pytest.fixture(params=KINDS)
@@ -19,7 +19,7 @@ def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Ledger]:
 
 
 def found(ledger: Ledger, typed: str, printed: str | None = None, offer: str = "o1") -> object:
-    return do(ledger, meant, ("c1", offer), typed, printed)
+    return do(ledger, meant, "c1", offer, typed, printed)
 
 
 @pytest.mark.parametrize("typed", ["Spring 24-Ab", "spring24-ab", " SPRING 24-AB ", "ｓｐｒｉｎｇ　２４－ａｂ"])
@@ -38,8 +38,7 @@ def test_codes_that_differ_in_case_alone_are_told_apart_and_nothing_is_guessed(l
 
 
 def test_a_made_code_is_found_by_its_printed_form_and_a_stock_code_beside_it_makes_it_unclear(ledger: Ledger) -> None:
-    row = {"campaign_id": "c1", "offer_id": "o1", "customer_id": "u1", "code": "AB-CD", "expires_ms": None}
-    do(ledger, issue_code, row)
+    add(ledger, CODES, issued("AB-CD"))
     assert found(ledger, "ab cd", "AB-CD") == "AB-CD"
     assert found(ledger, "ab cd", "XX-XX") == "ab cd"
     do(ledger, add_stock, "c1", "o1", ["ABCD"])
@@ -53,9 +52,7 @@ def test_another_campaigns_code_does_not_hide_the_one_that_is_meant(ledger: Ledg
 
 
 def test_what_is_held_is_the_code_as_it_is_kept(ledger: Ledger) -> None:
-    do(ledger, add_stock, "c1", "o1", ["Abc"])
-    row = {"campaign_id": "c1", "offer_id": "o1", "customer_id": "u1", "code": "-", "expires_ms": None}
-    assert do(ledger, issue_code, row) == "Abc"
+    add(ledger, CODES, issued("Abc", stocked=1))
     held = do(ledger, reserve, claim(1, code=str(found(ledger, "aBC"))))
     assert held["code"] == "Abc"  # type: ignore[index]
 

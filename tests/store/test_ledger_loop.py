@@ -102,14 +102,16 @@ def test_a_full_disk_refuses_brief_changes_whole_and_they_go_on_when_there_is_ro
     with open_ledger(tmp_path) as ledger:
         ledger.write(pages, ledger.write(pages, 1) + 100)
         answers = [answer for first in range(0, 100, 10) for answer in asyncio.run(ask(first))]
-        told = {answer for answer in answers if isinstance(answer, str)}
+        acknowledged = {answer for answer in answers if isinstance(answer, str)}
         assert all(
-            isinstance(answer, LedgerError) and "full" in str(answer) for answer in answers if answer not in told
+            isinstance(answer, LedgerError) and "full" in str(answer)
+            for answer in answers
+            if answer not in acknowledged
         )
-        assert 0 < len(told) < 100
+        assert 0 < len(acknowledged) < 100
         ledger.write(pages, 1_000_000)
         assert all(isinstance(answer, str) for answer in asyncio.run(ask(100)))
-        assert {name for name in kept(ledger) if int(name.split()[0]) < 100} == told
+        assert {name for name in kept(ledger) if int(name.split()[0]) < 100} == acknowledged
 
 
 @pytest.mark.parametrize("brief", [True, False])
@@ -194,24 +196,24 @@ asyncio.run(main())
 def test_a_killed_loop_loses_nothing_it_acknowledged_and_never_overspends(tmp_path: Path) -> None:
     with open_ledger(tmp_path) as ledger:
         add(ledger, LIMITS, limit("l1", 7 * 400 + 3))
-    told: set[str] = set()
+    acknowledged: set[str] = set()
     for life in range(3):
         command = [sys.executable, "-c", KILLED, str(tmp_path), str(life)]
         process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parent)
         assert process.stdout
         for line in process.stdout:
-            if line.startswith("refused") or len(told) > (life + 1) * 100:
+            if line.startswith("refused") or len(acknowledged) > (life + 1) * 100:
                 break
-            told.add(line.strip())
+            acknowledged.add(line.strip())
         process.kill()
-        told |= {line.strip() for line in process.stdout if line.startswith("rdm_") and line.endswith("\n")}
+        acknowledged |= {line.strip() for line in process.stdout if line.startswith("rdm_") and line.endswith("\n")}
         process.stdout.close()
         process.wait()
         with open_ledger(tmp_path) as ledger:
             with ledger.read() as db:
-                assert told <= set(db.execute(select(REDEMPTIONS.c.redemption_id)).scalars())
+                assert acknowledged <= set(db.execute(select(REDEMPTIONS.c.redemption_id)).scalars())
             check_books(ledger)
-    assert len(told) > 200
+    assert len(acknowledged) > 200
 
 
 def test_the_log_is_copied_back_beside_the_commits_and_never_grows_without_end(
@@ -232,7 +234,7 @@ def test_the_log_is_copied_back_beside_the_commits_and_never_grows_without_end(
 def test_a_query_gives_the_same_rows_and_counts_on_both_databases(tmp_path: Path, kind: str) -> None:
     columns = [column.name for column in EVENTS.c if column.name != "seq"]
     new = Query(insert(EVENTS).inline(), columns, " on conflict (message_id) do nothing")
-    told = Query(
+    query = Query(
         select(EVENTS.c.message_id, EVENTS.c.ts_ms)
         .where(
             EVENTS.c.customer_id.op("in")(Members("people")), EVENTS.c.name == "x", EVENTS.c.ts_ms > bindparam("since")
@@ -253,5 +255,5 @@ def test_a_query_gives_the_same_rows_and_counts_on_both_databases(tmp_path: Path
         with ledger.read() as db:
             assert db.execute(select(func.count()).select_from(EVENTS)).scalar() == many + 20
             assert db.execute(select(func.count()).select_from(THINGS)).scalar() == 0
-            found = told.rows(db, people='["u\'1", "u\'2", "nobody"]', since=250)
+            found = query.rows(db, people='["u\'1", "u\'2", "nobody"]', since=250)
         assert [tuple(each) for each in found] == [(f"m{n}", n) for n in range(251, many + 20) if n % 3]

@@ -19,6 +19,7 @@ from ledger_helpers import (
     check_books,
     claim,
     do,
+    issued,
     limit,
     open_ledger,
     reserve_all,
@@ -31,7 +32,6 @@ from promolift.store.ledger_money import (
     add_stock,
     confirm,
     expire,
-    issue_code,
     period_key,
     reserve,
     rollback,
@@ -132,9 +132,7 @@ def test_periods_are_named_in_the_zone_of_the_limit() -> None:
 
 
 def test_a_code_is_used_once_by_its_owner_before_it_expires(ledger: Ledger) -> None:
-    row = {"campaign_id": "c1", "offer_id": "o1", "customer_id": "u1", "code": "AAA", "expires_ms": NOW + 10}
-    assert do(ledger, issue_code, row) == "AAA"
-    assert do(ledger, issue_code, row | {"code": "BBB"}) == "AAA"  # he has one already
+    add(ledger, CODES, issued("AAA", expires_ms=NOW + 10))
     assert refused(ledger, reserve, claim(1, code="ZZZ")) == "code_unknown"
     assert refused(ledger, reserve, claim(1, code="AAA", offer_id="o2")) == "code_unknown"
     assert refused(ledger, reserve, claim(1, code="AAA", customer="u2")) == "code_of_another"
@@ -145,18 +143,14 @@ def test_a_code_is_used_once_by_its_owner_before_it_expires(ledger: Ledger) -> N
     do(ledger, reserve, claim(2, code="AAA"))
     do(ledger, confirm, "rdm_2", None, NOW)
     assert refused(ledger, reserve, claim(3, code="AAA")) == "code_used"
-    assert do(ledger, issue_code, row) is None  # used up, and the same code is never made twice
 
 
-def test_a_stock_of_codes_is_given_out_once_each_and_then_is_empty(ledger: Ledger) -> None:
+def test_a_code_of_the_stock_is_nobodys_until_it_is_given_out(ledger: Ledger) -> None:
     assert do(ledger, stock_left, "c1", "o1") is None
     assert do(ledger, add_stock, "c1", "o1", ["S1", "S2"]) == 2
     assert do(ledger, add_stock, "c1", "o1", ["S2"]) == 0
-    row = {"campaign_id": "c1", "offer_id": "o1", "code": "MADE", "expires_ms": None}
-    given_out = [do(ledger, issue_code, row | {"customer_id": who}) for who in ("u1", "u2", "u3")]
-    assert given_out == ["S1", "S2", None]
-    assert do(ledger, stock_left, "c1", "o1") == 0
-    assert refused(ledger, reserve, claim(1, customer="u9", code="S1")) == "code_of_another"
+    assert do(ledger, stock_left, "c1", "o1") == 2
+    assert refused(ledger, reserve, claim(1, customer="u9", code="S1")) == "code_not_issued"
 
 
 def test_used_up_names_the_campaign_or_the_offer_without_room(ledger: Ledger) -> None:

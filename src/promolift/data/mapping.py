@@ -252,7 +252,7 @@ class Mapping(Settings):
             for source in self.sources(role):
                 if source not in columns:
                     near = get_close_matches(source, columns, n=1)
-                    hint = f"did you mean {near[0]!r}?" if near else "correct it in promolift.toml"
+                    hint = f"did you mean {near[0]!r}?" if near else "correct it in promolift.toml."
                     raise InputError(f"{where}: no column {source!r} for {role}; {hint} It has {', '.join(columns)}")
 
     def unused(self, columns: Sequence[str]) -> list[str]:

@@ -7,6 +7,7 @@ from promolift.lazy import lazy
 __all__ = [
     "Board",
     "Choice",
+    "CodeKey",
     "Drawn",
     "Option",
     "Recalibration",
@@ -27,7 +28,7 @@ __all__ = [
 
 if TYPE_CHECKING:
     from promolift.deliver.batch import Board, Drawn, decide, records
-    from promolift.deliver.codes import code, normalise, unique_codes
+    from promolift.deliver.codes import CodeKey, code, normalise, unique_codes
     from promolift.deliver.decide import (
         Choice,
         Option,

@@ -55,7 +55,7 @@ class Board:
     @staticmethod
     def of(candidates: pl.DataFrame, consent: pl.DataFrame) -> "Board":
         """From the tables that `decide` takes. Raises InputError for impossible numbers or double rows."""
-        people, listed = _read(candidates)
+        people, listed = _checked(candidates)
         refusals = _refusals(people, consent)
         none = listed["offer"] == NONE
         rows, nones = listed.filter(~none), listed.filter(none).select("who", "at")
@@ -108,7 +108,7 @@ def decide(candidates: pl.DataFrame, consent: pl.DataFrame, release: ReleaseTerm
 
 
 def records(board: Board, release: ReleaseTerms, ts_ms: int) -> Drawn:
-    """DECISIONS of everybody on the board, and what every candidate's chance was."""
+    """DECISIONS of everybody on the board, and the propensity of every candidate."""
     people, size_N = board.people.to_list(), board.size_N
     asked_N = board.refusals.is_null().to_numpy()
     best_N = board.best(release.price)
@@ -125,7 +125,7 @@ def records(board: Board, release: ReleaseTerms, ts_ms: int) -> Drawn:
     none_N = explored(size_N, size_N, top_N, explore_N, share_N)
     listed = board.open.with_columns(pl.Series("prob", prob_O))
     given = listed.filter(pl.Series(board.slot_O == at_N[board.who_O])).select("who", "offer", "prob", "at")
-    told = pl.DataFrame({
+    whole = pl.DataFrame({
         "who": np.arange(len(people), dtype=np.int64), "customer_id": board.people, "none": none_N,
         "holdout": pl.Series(held_N).set(pl.Series(~asked_N), None), "refusal": board.refusals,
         "some": size_N > 0, "is_best": at_N == top_N, "pays": best_N >= 0,
@@ -136,7 +136,7 @@ def records(board: Board, release: ReleaseTerms, ts_ms: int) -> Drawn:
     prob_R[board.nones["at"].to_numpy()] = none_N[board.nones["who"].to_numpy()]
     return Drawn(
         DECISIONS.conform(
-        told.join(given, on="who", how="left", maintain_order="left")
+        whole.join(given, on="who", how="left", maintain_order="left")
         .join(_candidates(listed, none_N), on="who", how="left", maintain_order="left")
         .join(_ineligible(board), on="who", how="left", maintain_order="left")
         .with_columns(
@@ -188,8 +188,14 @@ def _ineligible(board: Board) -> pl.DataFrame:
     return each.group_by("who", maintain_order=True).agg("ineligible")
 
 
-def _read(candidates: pl.DataFrame) -> tuple[pl.Series, pl.DataFrame]:
+class _Checked(NamedTuple):
     """Customers in order of id, and their rows."""
+
+    people: pl.Series
+    rows: pl.DataFrame
+
+
+def _checked(candidates: pl.DataFrame) -> _Checked:
     if missing := [name for name in NEED if name not in candidates.columns]:
         raise InputError(f"candidates: columns {missing} are missing; it has {candidates.columns}")
     known, ids = candidates.columns, ("customer_id", "offer_id")
@@ -211,7 +217,7 @@ def _read(candidates: pl.DataFrame) -> tuple[pl.Series, pl.DataFrame]:
     _check(rows)
     rows = rows.with_columns(pl.col("customer_id").rle_id().cast(pl.Int64).alias("who"))
     people = rows["customer_id"].unique(maintain_order=True)
-    return people, rows.drop("customer_id").rename({"offer_id": "offer"})
+    return _Checked(people, rows.drop("customer_id").rename({"offer_id": "offer"}))
 
 
 def _check(rows: pl.DataFrame) -> None:
@@ -239,9 +245,9 @@ def _refusals(people: pl.Series, consent: pl.DataFrame) -> pl.Series:
     if consent["customer_id"].is_duplicated().any():
         raise InputError("consent: a customer_id stands twice; two answers are no answer")
     no = pl.col("reason").cast(pl.String).fill_null("").replace("", "sending is not allowed")
-    told = consent.select(
+    said = consent.select(
         "customer_id", pl.col("may_send").alias("may"), pl.when(~pl.col("may_send")).then(no).alias("no")
     )
-    found = pl.DataFrame({"customer_id": people}).join(told, on="customer_id", how="left", maintain_order="left")
+    found = pl.DataFrame({"customer_id": people}).join(said, on="customer_id", how="left", maintain_order="left")
     asked = pl.when(pl.col("may").is_null()).then(pl.lit("no consent on record")).otherwise(pl.col("no"))
     return found.select(asked.alias("refusal"))["refusal"]

@@ -8,13 +8,21 @@ import json
 import unicodedata
 from collections.abc import Callable, Iterable
 from hashlib import sha256
+from typing import NamedTuple
 
 from promolift.errors import InputError
 from promolift.privacy.redact import secret_bytes
 
 ALPHABET = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"
 BODY, GROUP = 11, 4
-Key = tuple[str, str, str]  # campaign, customer, offer
+
+
+class CodeKey(NamedTuple):
+    """What a code is made for."""
+
+    campaign_id: str
+    customer_id: str
+    offer_id: str
 
 
 def code(campaign_id: str, customer_id: str, offer_id: str, secret: str | bytes, attempt: int = 0) -> str:
@@ -44,13 +52,13 @@ def normalise(typed: str) -> str | None:
     return "-".join(plain[at : at + GROUP] for at in range(0, BODY + 1, GROUP))
 
 
-def unique_codes(keys: Iterable[Key], secret: str | bytes, make: Callable[..., str] = code) -> dict[Key, str]:
+def unique_codes(keys: Iterable[CodeKey], secret: str | bytes, make: Callable[..., str] = code) -> dict[CodeKey, str]:
     """A code per key, no two equal; where two collide, the later key in sorted order gets its next attempt.
 
-    The same for any order of keys. Among a million keys the chance of any collision is about 1 in 70,000.
+    The same for any order of keys. Among a million keys the probability of any collision is about 1 in 70,000.
     Raises InputError if eight attempts do not find a free code: then the code space is too small.
     """
-    owner: dict[str, Key] = {}
+    owner: dict[str, CodeKey] = {}
     for key in sorted(set(keys)):
         tries = (make(*key, secret, attempt) for attempt in range(8))
         free = next((made for made in tries if made not in owner), None)

@@ -95,10 +95,10 @@ def recalibrated(candidates: pl.DataFrame, learned: Recalibration | None) -> pl.
     )
     if {"added_cents", "gain_cents", "cost_cents"} <= set(rows.columns):
         rows = rows.with_columns((pl.col("gain_cents") + pl.col("cost_cents")).alias("added_cents"))
-    shut = given & offer.is_in(list(learned.closed)) & pl.col("eligible")
+    closed = given & offer.is_in(list(learned.closed)) & pl.col("eligible")
     return rows.with_columns(
-        pl.when(shut).then(pl.lit(WHY)).otherwise(pl.col("why_not")).alias("why_not"),
-        (pl.col("eligible") & ~shut).alias("eligible"),
+        pl.when(closed).then(pl.lit(WHY)).otherwise(pl.col("why_not")).alias("why_not"),
+        (pl.col("eligible") & ~closed).alias("eligible"),
     )
 
 
@@ -116,7 +116,8 @@ class ReleaseTerms(Settings):
 
     `price`: gain in cents that one more cent of budget would add, found by the allocation. `holdout_share` of the
     customers get no offer, the same ones as long as `holdout_salt` stays. `explore`: with this probability a customer
-    gets a uniform draw from his open offers and `none`, so that each has a known chance of at least explore / (K + 1).
+    gets a uniform draw from their open offers and `none`, so that each has a known propensity of at least
+    explore / (K + 1).
     `recalibration` is what was learned of the gains: whoever hands candidates to `decide` applies it (`recalibrated`).
     """
 
@@ -152,7 +153,7 @@ NO_OFFER = Option(NONE, 0.0, 0.0, None)
 
 
 class Choice(NamedTuple):
-    """What a decision comes to. `slot` is the place of the offer among his open ones, -1 for none; `best` likewise."""
+    """What a decision comes to. `slot` is the place of the offer among the open ones, -1 for none; `best` too."""
 
     decision_id: str
     ts_ms: int
@@ -189,8 +190,8 @@ def replay(decision: Mapping[str, Any], release: ReleaseTerms) -> dict[str, Any]
     """
     for name in ("campaign_id", "policy_id", "policy_version", "seed"):
         if decision[name] != getattr(release, name):
-            told = f"{name} is {decision[name]!r}, the release has {getattr(release, name)!r}"
-            raise InputError(f"decision {decision['decision_id']}: {told}; replay it with its own release")
+            both = f"{name} is {decision[name]!r}, the release has {getattr(release, name)!r}"
+            raise InputError(f"decision {decision['decision_id']}: {both}; replay it with its own release")
     opened = [
         Option(row["offer"], row["gain_cents"], row["cost_cents"], None, row.get("charge_cents", 0.0))
         for row in decision["candidates"]
@@ -218,7 +219,7 @@ def decide_options(
 ) -> list[Decision]:
     """One decision per customer, as `decide` makes it, from options whose numbers were checked before.
 
-    A refusal is the reason why nothing may be sent to him: it closes all his offers.
+    A refusal is the reason why nothing may be sent to them: it closes all their offers.
     """
     opened = [
         [] if refusal else sorted([option for option in mine if option.closed is None], key=NAME)
@@ -243,12 +244,12 @@ def verdicts(
 ) -> list[Choice]:
     """What is decided for each customer, without the lists that a record shows.
 
-    `worth` (gain - charge) and `cost` are those of his open offers in order of offer_id. A live decision needs no more;
-    its lists are made when somebody asks for them.
+    `worth` (gain - charge) and `cost` are those of their open offers in order of offer_id. A live decision needs no
+    more; its lists are made when somebody asks for them.
     """
     found = _best_slots(worth, cost, release.price).tolist()
     given = zip(people, map(len, worth), found, refusals, strict=True)
-    return [_settle(who, (size, slot), refusal, release, ts_ms) for who, size, slot, refusal in given]
+    return [_settle(who, size, slot, refusal, release, ts_ms) for who, size, slot, refusal in given]
 
 
 def _best_slots(worth: Sequence[Numbers], cost: Sequence[Numbers], price: float) -> NDArray[np.int32]:
@@ -261,8 +262,8 @@ def _best_slots(worth: Sequence[Numbers], cost: Sequence[Numbers], price: float)
     return choose(gain_NK, cost_NK, price)
 
 
-def _settle(who: str, found: tuple[int, int], refusal: str | None, release: ReleaseTerms, ts_ms: int) -> Choice:
-    size, slot = found
+def _settle(who: str, size: int, slot: int, refusal: str | None, release: ReleaseTerms, ts_ms: int) -> Choice:
+    """`size` offers are open; the one in `slot` is the best, -1 for none."""
     held = None if refusal else in_holdout(who, release)
     best = slot if slot >= 0 else size
     explore, share = (0.0, 0.0) if refusal else (release.explore, release.holdout_share)
@@ -275,7 +276,7 @@ def _settle(who: str, found: tuple[int, int], refusal: str | None, release: Rele
         customer_id=who,
         slot=at if at < size else -1,
         best=slot,
-        propensity=_chance(at, (size, best), explore, share),
+        propensity=_propensity(at, size, best, explore, share),
         holdout=held,
         reason=_reason(refusal, held, size > 0, at == best, slot >= 0),
     )
@@ -285,10 +286,10 @@ def _one(
     verdict: Choice, options: Sequence[Option], opened: Sequence[Option], refusal: str | None, release: ReleaseTerms
 ) -> Decision:
     size = len(opened)
-    found = size, verdict.best if verdict.best >= 0 else size
+    best = verdict.best if verdict.best >= 0 else size
     explore, share = (0.0, 0.0) if refusal else (release.explore, release.holdout_share)
-    prob = [_chance(at, found, explore, share) for at in range(size + 1)]
-    shut = options if refusal else [option for option in options if option.closed]
+    prob = [_propensity(at, size, best, explore, share) for at in range(size + 1)]
+    closed = options if refusal else [option for option in options if option.closed]
     return Decision(
         decision_id=verdict.decision_id,
         ts_ms=verdict.ts_ms,
@@ -299,7 +300,9 @@ def _one(
         offer_id=opened[verdict.slot].offer_id if verdict.slot >= 0 else NONE,
         propensity=verdict.propensity,
         candidates=[_open(*each) for each in zip([*opened, NO_OFFER], prob, strict=True)],
-        ineligible=[{"offer": o.offer_id, "reason": o.closed or f"consent: {refusal}"} for o in sorted(shut, key=NAME)],
+        ineligible=[
+            {"offer": o.offer_id, "reason": o.closed or f"consent: {refusal}"} for o in sorted(closed, key=NAME)
+        ],
         seed=release.seed,
         holdout=verdict.holdout,
         reason=verdict.reason,
@@ -312,22 +315,21 @@ def _open(option: Option, prob: float) -> dict[str, Any]:
     return {"offer": offer_id, "gain_cents": gain, "cost_cents": cost, "charge_cents": charge, "prob": prob}
 
 
-def _chance(at: int, found: tuple[int, int], explore: float, share: float) -> float:
-    """Probability of an action; those from 0 are the open offers, the last is none.
+def _propensity(at: int, size: int, best: int, explore: float, share: float) -> float:
+    """Probability of an action; those from 0 to `size` are the open offers, the last is none.
 
-    `found`: how many are open, and which action is the best. The rest of the holdout's share falls to none.
+    `best` is the one that pays most. The rest of the holdout's share falls to none.
     """
-    size, best = found
     each = explore / (size + 1)
-    chance = (1 - share) * (1.0 - each * size if at == best else each)
-    return min(1.0, chance + share) if at == size else chance
+    prob = (1 - share) * (1.0 - each * size if at == best else each)
+    return min(1.0, prob + share) if at == size else prob
 
 
 def explored(at: Ints, size: Ints, best: Ints, explore: Floats, share: Floats) -> Floats:
-    """`_chance` of many actions at once, to the last bit."""
+    """`_propensity` of many actions at once, to the last bit."""
     each = explore / (size + 1)
-    chance = (1 - share) * np.where(at == best, 1.0 - each * size, each)
-    found: Floats = np.where(at == size, np.minimum(1.0, chance + share), chance)
+    prob = (1 - share) * np.where(at == best, 1.0 - each * size, each)
+    found: Floats = np.where(at == size, np.minimum(1.0, prob + share), prob)
     return found
 
 

@@ -1,4 +1,4 @@
-"""Open candidates, terms and a budget in; the terms of a trial, or of a plan that leaves a share to chance, out.
+"""Open candidates, terms and a budget in; the terms of a trial, or of a plan with a share drawn at random, out.
 
 For a shop whose log cannot tell what an offer adds, a trial plans no offer because of what is assumed of it.
 """
@@ -45,11 +45,11 @@ def spending(budget_cents: float, explore: float, even_cents: float) -> Spending
 def drawn(
     rows: pl.DataFrame, free: pl.DataFrame, consent: pl.DataFrame, terms: ReleaseTerms, asof_ms: int, budget_cents: int
 ) -> DrawnTrial:
-    """`free` are the open candidates of those who may get an offer. With one chance for all of them a customer draws
-    evenly from their open offers and none; nobody else gets one.
+    """`free` are the open candidates of those who may get an offer. With one probability for all of them a customer
+    draws evenly from their open offers and none; nobody else gets one.
 
-    The chance is the largest at which the expected cost of the draws, and that of the offers drawn, keep the budget;
-    it stands in the terms (`explore`) and in every record, so that what was drawn can be judged afterwards.
+    It is the largest at which the expected cost of the draws, and that of the offers drawn, keep the budget; it stands
+    in the terms (`explore`) and in every record, so that what was drawn can be judged afterwards.
     """
     even = even_cost(free)
     pays = free.filter((pl.col("gain_cents") > 0) & (pl.col("cost_cents") > 0))

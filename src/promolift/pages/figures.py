@@ -33,7 +33,8 @@ class Axis(NamedTuple):
 
 
 class Mark(NamedTuple):
-    """A named value with its interval, and further cells of its row in the table; `drawn` is its name in the chart.
+    """A named value with its interval, and further cells of its row in the table; in the chart it has the name `drawn`,
+    and the `text` beside it.
 
     `tone` is main, quiet, bad, or ours: the one to stand out.
     """
@@ -45,6 +46,7 @@ class Mark(NamedTuple):
     cells: Sequence[str] = ()
     tone: str = "main"
     drawn: str = ""
+    text: str = ""
 
 
 class Line(NamedTuple):
@@ -69,7 +71,7 @@ def forest(
     """
     banded = any(mark.low is not None for mark in marks)
     rows = [
-        {"name": m.drawn or m.name, "tone": m.tone}
+        {"name": m.drawn or m.name, "tone": m.tone, "text": m.text}
         | dict(zip(("value", "low", "high"), map(axis.draw, (m.value, m.low, m.high)), strict=True))
         for m in marks
     ]

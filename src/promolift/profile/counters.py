@@ -32,7 +32,7 @@ SPEND_LIVES = np.array([14.0, 28.0, 56.0, 112.0])  # half-lives of the weekly sp
 
 
 @dataclass(frozen=True)
-class Counts:
+class VisitCounts:
     """`item_PM`: items by faded weight, -1 where there are no more; counters are NaN there."""
 
     item_PM: Ints
@@ -52,7 +52,7 @@ class Counts:
         return np.stack([*shares, *due], axis=2).astype(np.float32)
 
 
-def count(h: Histories, customer_P: Ints, visit_P: Ints, day_P: Days, keep: int) -> Counts:
+def count(h: Histories, customer_P: Ints, visit_P: Ints, day_P: Days, keep: int) -> VisitCounts:
     """Counters of up to `keep` items per point; `visit_P` as from `Histories.before` or an earlier visit index."""
     shape = (len(customer_P), keep)
     item_PM = np.full(shape, -1, np.int64)
@@ -64,7 +64,7 @@ def count(h: Histories, customer_P: Ints, visit_P: Ints, day_P: Days, keep: int)
     opened = h.day_V.min() if len(h.day_V) else 0.0  # weeks without a visit count from the shop's first day on
     weeks_PH = SPEND_LIVES / np.log(2) / 7 * (1 - 0.5 ** (np.maximum(day_P - opened, 1)[:, None] / SPEND_LIVES))
     _persons(points, (*visits[:3], h.spend_V), weeks_PH, personal_PG)
-    return Counts(item_PM, item_PMF, personal_PG)
+    return VisitCounts(item_PM, item_PMF, personal_PG)
 
 
 @compiled

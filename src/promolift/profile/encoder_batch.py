@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from promolift.profile.counters import PERSONAL, Counts, count
+from promolift.profile.counters import PERSONAL, VisitCounts, count
 from promolift.profile.encoder_data import Bools, Days, Floats, Histories, Ints, Popularity
 from promolift.profile.encoder_tensors import EDGES, HORIZONS, Batch, Marks, Targets
-from promolift.profile.exposures import Asked, Exposed, facts
+from promolift.profile.exposures import AskedExposures, Exposed, facts
 
 MARKS = 32  # exposures and coupon uses a sequence may hold
 EVEN_RATE = 0.5  # how strongly popular items are preferred when some are drawn: share ** EVEN_RATE
@@ -37,8 +37,8 @@ def points_at(h: Histories, customer_P: Ints, day_P: Days) -> Points:
 
 
 def batch_of(
-    h: Histories, points: Points, shared: Popularity, keep: int, max_visits: int, asked: Asked | None = None
-) -> tuple[Batch, Counts]:
+    h: Histories, points: Points, shared: Popularity, keep: int, max_visits: int, asked: AskedExposures | None = None
+) -> tuple[Batch, VisitCounts]:
     """One sequence per customer of `points` and `asked`, with the last `max_visits` visits known at his latest moment.
 
     Where the histories hold exposures, they and `asked` fill the batch's `marks`.
@@ -82,7 +82,7 @@ def batch_of(
     return batch, counts
 
 
-NOBODY = Asked(np.zeros(0, np.int64), np.zeros(0), np.zeros(0, np.int64), np.zeros(0, np.float32))
+NOBODY = AskedExposures(np.zeros(0, np.int64), np.zeros(0), np.zeros(0, np.int64), np.zeros(0, np.float32))
 
 NOWHERE = Points(NOBODY.customer_Q, NOBODY.day_Q, NOBODY.offer_Q)
 
@@ -98,7 +98,7 @@ class _Rows:
 
 
 def _marks(
-    h: Exposed, rows: _Rows, moments: tuple[Points, Asked], visits: tuple[Days, Bools], seen: tuple[Ints, Ints]
+    h: Exposed, rows: _Rows, moments: tuple[Points, AskedExposures], visits: tuple[Days, Bools], seen: tuple[Ints, Ints]
 ) -> tuple[Days, Ints, Marks]:
     """Days of visits and marks in order of time, how many of both precede each point, and the marks."""
     (points, asked), (days_BT, real_BT), e = moments, visits, h.exposures
@@ -187,7 +187,7 @@ def _visits(h: Histories, at_BT: Ints, real_BT: Bools, whole_B: Bools) -> tuple[
     return day_BT, visit_BTF
 
 
-def targets_of(h: Histories, points: Points, counts: Counts, until: float, drawn: tuple[Ints, Floats]) -> Targets:
+def targets_of(h: Histories, points: Points, counts: VisitCounts, until: float, drawn: tuple[Ints, Floats]) -> Targets:
     """What came after each point and before `until`; `drawn` are the sampled items with log(expected draws)."""
     next_P = points.visit_P
     came_P = next_P < h.start_C[points.customer_P + 1]

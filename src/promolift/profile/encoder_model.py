@@ -18,7 +18,7 @@ from promolift.profile.encoder import Encoder, EncoderSettings
 from promolift.profile.encoder_batch import NOWHERE, Points, batch_of, points_at
 from promolift.profile.encoder_data import Catalogue, Days, Floats, Histories, Ints, Popularity
 from promolift.profile.encoder_tensors import EDGES, HORIZONS, Sizes
-from promolift.profile.exposures import Asked, Exposed
+from promolift.profile.exposures import AskedExposures, Exposed
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ class LearnedEncoder:
             )
 
     @torch.no_grad()
-    def redemption(self, h: Exposed, shared: Popularity, asked: Asked, size: int = 256) -> Iterator[Floats]:
+    def redemption(self, h: Exposed, shared: Popularity, asked: AskedExposures, size: int = 256) -> Iterator[Floats]:
         """Log odds that each asked exposure is redeemed, not yet calibrated, in batches, in the order given."""
         if self.model.exposure is None or h.catalogue.items != self.items:
             raise InputError("encoder: trained without exposures or on another catalogue; train it again")

@@ -14,7 +14,7 @@ import numpy as np
 import polars as pl
 
 from promolift.errors import InputError
-from promolift.profile.counters import COUNTERS, PERSONAL, Counts
+from promolift.profile.counters import COUNTERS, PERSONAL, VisitCounts
 from promolift.profile.encoder_data import Bools, Catalogue, Days, Floats, Histories, Ints, compiled
 from promolift.sql import DAY_MS
 
@@ -24,7 +24,7 @@ DOUBT = 10.0  # covered items a customer's share is shrunk by: one of two is no 
 
 
 @dataclass(frozen=True)
-class Offers:
+class ExposureOffers:
     """Offer o covers items item_L[line_O[o] : line_O[o + 1]]; depth is a share of the price, NaN where unknown."""
 
     names: tuple[str, ...]
@@ -48,7 +48,7 @@ class Exposures:
     `offer_X` is -1 for a use; `lines_X` counts its receipt lines with a coupon.
     """
 
-    offers: Offers
+    offers: ExposureOffers
     start_C: Ints
     day_E: Days
     offer_E: Ints
@@ -112,7 +112,7 @@ class Exposed(Histories):
 
 
 @dataclass(frozen=True)
-class Asked:
+class AskedExposures:
     """Exposures whose outcome is asked: customer, day, offer, and 1, 0 or NaN (unknown) for redeemed."""
 
     customer_Q: Ints
@@ -120,22 +120,22 @@ class Asked:
     offer_Q: Ints
     redeemed_Q: Floats
 
-    def take(self, rows: slice) -> "Asked":
+    def take(self, rows: slice) -> "AskedExposures":
         """Some of them."""
-        return Asked(self.customer_Q[rows], self.day_Q[rows], self.offer_Q[rows], self.redeemed_Q[rows])
+        return AskedExposures(self.customer_Q[rows], self.day_Q[rows], self.offer_Q[rows], self.redeemed_Q[rows])
 
 
-def closed_in(h: Exposed, customers: Ints, after: float, until: float) -> Asked:
+def closed_in(h: Exposed, customers: Ints, after: float, until: float) -> AskedExposures:
     """Exposures of some customers whose outcome became final after `after` and by `until`."""
     e = h.exposures
     rows = _rows(e.start_C, customers)
     who = np.repeat(customers, np.diff(e.start_C)[customers])
     kept = (e.closed_E[rows] > after) & (e.closed_E[rows] <= until)
     rows = rows[kept]
-    return Asked(who[kept], e.day_E[rows], e.offer_E[rows], np.isfinite(e.used_E[rows]).astype(np.float32))
+    return AskedExposures(who[kept], e.day_E[rows], e.offer_E[rows], np.isfinite(e.used_E[rows]).astype(np.float32))
 
 
-def offers(table: pl.DataFrame, covers: pl.DataFrame, items: Catalogue, channels: Sequence[str] = ()) -> Offers:
+def offers(table: pl.DataFrame, covers: pl.DataFrame, items: Catalogue, channels: Sequence[str] = ()) -> ExposureOffers:
     """From offer_id and, where known, depth and channel; `covers` has offer_id and item, of offers with a narrow aim.
 
     An offer that `covers` leaves out covers nothing in particular. Items outside the catalogue are left out.
@@ -150,7 +150,7 @@ def offers(table: pl.DataFrame, covers: pl.DataFrame, items: Catalogue, channels
     said = table["channel"].to_list() if "channel" in table.columns else [None] * table.height
     codes = {channel: at + 1 for at, channel in enumerate(channels or sorted({c for c in said if c is not None}))}
     depth = table["depth"] if "depth" in table.columns else pl.Series([None] * table.height)
-    return Offers(
+    return ExposureOffers(
         names=names,
         line_O=np.searchsorted(pair_L2[:, 0], np.arange(len(names) + 1)),
         item_L=pair_L2[:, 1],
@@ -159,7 +159,7 @@ def offers(table: pl.DataFrame, covers: pl.DataFrame, items: Catalogue, channels
     )
 
 
-def expose(h: Histories, told: Offers, shown: pl.DataFrame, uses: pl.DataFrame) -> Histories:
+def expose(h: Histories, told: ExposureOffers, shown: pl.DataFrame, uses: pl.DataFrame) -> Histories:
     """Add exposures (customer_id, offer_id, start_ms, closed_ms, used_ms or null) and uses (customer_id, ts_ms, lines).
 
     Rows of unknown customers and offers are left out; where no exposure is left, the histories stay what they were.
@@ -196,7 +196,7 @@ def expose(h: Histories, told: Offers, shown: pl.DataFrame, uses: pl.DataFrame) 
     return Exposed(**h.__dict__, exposures=found)
 
 
-def facts(h: Exposed, asked: Asked, counts: Counts) -> Floats:
+def facts(h: Exposed, asked: AskedExposures, counts: VisitCounts) -> Floats:
     """Q x F: what he did with earlier exposures and coupons, and how much he buys of what the offer covers.
 
     `counts` are his counters at the same moments. Where an offer covers nothing in particular, that part is NaN.

@@ -11,7 +11,7 @@ from sklearn.linear_model import LogisticRegression
 from promolift.errors import SupportError
 from promolift.profile.encoder_data import Days, Floats, Popularity
 from promolift.profile.encoder_model import LearnedEncoder
-from promolift.profile.exposures import Asked, Exposed, closed_in
+from promolift.profile.exposures import AskedExposures, Exposed, closed_in
 
 Line = tuple[float, float]
 FOR_SLOPE, FOR_MEAN = 100, 10  # exposures of the rarer outcome needed to fit a slope, and the mean alone
@@ -37,12 +37,12 @@ def calibrate_redemption(model: LearnedEncoder, h: Exposed, shared: Popularity, 
     return float(shift), 1.0
 
 
-def redemption_chance(model: LearnedEncoder, line: Line, h: Exposed, shared: Popularity, asked: Asked) -> Days:
+def redemption_chance(model: LearnedEncoder, line: Line, h: Exposed, shared: Popularity, asked: AskedExposures) -> Days:
     """The chance per asked exposure, in the order given; only what was known before each one's day counts."""
     return _chance(line[0] + line[1] * _odds(model, h, shared, asked))
 
 
-def _odds(model: LearnedEncoder, h: Exposed, shared: Popularity, asked: Asked) -> Days:
+def _odds(model: LearnedEncoder, h: Exposed, shared: Popularity, asked: AskedExposures) -> Days:
     parts: list[Floats] = [np.zeros(0, np.float32), *model.redemption(h, shared, asked)]
     return np.concatenate(parts).astype(np.float64)
 

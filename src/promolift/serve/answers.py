@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any, NotRequired, TypedDict
 
 
-class Decided(TypedDict):
+class DecisionAnswer(TypedDict):
     """An answered decision: without a record (`decision_id` is None) it says "no offer" and why."""
 
     decision_id: str | None

@@ -23,7 +23,7 @@ from promolift.config import Config
 from promolift.errors import PromoError
 from promolift.serve import hot, observe
 from promolift.serve.guard import Guard
-from promolift.serve.hot import Described
+from promolift.serve.hot import HotRoute
 from promolift.serve.problems import ApiError, Problem, invalid, problem
 from promolift.serve.routes import admin, export, learning, money, privacy
 from promolift.serve.server import Server
@@ -60,19 +60,19 @@ def create(settings: ServeSettings, config: Config | None = None) -> Any:
     app.state.server = server
     for kind in (PromoError, ValidationError, RequestValidationError, HTTPException, Exception):
         app.add_exception_handler(kind, _problem)
-    endpoints, described = hot.add(app, server)
+    routes = hot.add(app, server)
     for router in (money.router, admin.router, learning.router, privacy.router, export.router):
         app.include_router(router)
     _operations(app, server)
-    describe(app, described)
+    describe(app, routes)
     # FastAPI traces what passes through it: then decisions and events do too, and cost more
-    guarded: Any = Guard(app, server, {} if traced else endpoints)
+    guarded: Any = Guard(app, server, {} if traced else {route.path: route.endpoint for route in routes})
     guarded.server, guarded.openapi = server, app.openapi
     return guarded
 
 
 def serve(settings: ServeSettings, config: Config | None, host: str, port: int, as_json: bool = False) -> None:
-    """Run the server until it is told to stop; requests under way are finished.
+    """Run the server until it is stopped; requests under way are finished.
 
     The admin key of a new ledger is printed at once, the address when requests are taken there; `as_json`: each as a
     line of JSON.
@@ -139,7 +139,7 @@ def _operations(app: FastAPI, server: Server) -> None:
 
     @app.get("/metrics", tags=["operations"], response_class=Response)
     def metrics() -> Response:
-        """Prometheus counters; needs an admin key, as they tell how the business goes."""
+        """Prometheus counters; needs an admin key, as they show how the business goes."""
         with server.ledger.read() as db:
             waiting = select(func.count()).where(OUTBOX.c.status == "waiting")
             server.metrics.waiting.set(db.execute(waiting).scalar_one())
@@ -172,7 +172,7 @@ PROBLEM = {
 DRY_RUN = {"name": "dry_run", "in": "query", "required": False, "schema": {"type": "boolean"}}
 
 
-def describe(app: FastAPI, plain: Sequence[Described]) -> None:
+def describe(app: FastAPI, plain: Sequence[HotRoute]) -> None:
     """Replace the app's `openapi` by one that says what the app does."""
     made = app.openapi
 
@@ -193,8 +193,8 @@ def describe(app: FastAPI, plain: Sequence[Described]) -> None:
     app.openapi = openapi  # type: ignore[method-assign]
 
 
-def _add(document: dict[str, Any], route: Described) -> None:
-    path, model, status, text = route
+def _add(document: dict[str, Any], route: HotRoute) -> None:
+    path, model, text = route.path, route.body, route.text
     schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
     document["components"]["schemas"] |= schema.pop("$defs", {}) | {model.__name__: schema}
     events = path != "/v1/decisions"
@@ -206,6 +206,6 @@ def _add(document: dict[str, Any], route: Described) -> None:
         "tags": ["events" if events else "decisions"],
         "parameters": [DRY_RUN] if events else [],
         "requestBody": {"required": True, "content": body},
-        "responses": {str(status): {"description": text, "content": answer}},
+        "responses": {str(route.status): {"description": text, "content": answer}},
     }
     document["paths"][path] = {"post": operation}

@@ -9,7 +9,7 @@ from uuid import uuid4
 import httpx
 
 from promolift.errors import PromoError
-from promolift.serve.answers import Decided, EventsTaken, FeedbackTaken, Redeemed
+from promolift.serve.answers import DecisionAnswer, EventsTaken, FeedbackTaken, Redeemed
 
 TRIES = 3
 AGAIN = frozenset({429, 502, 503, 504})
@@ -44,10 +44,11 @@ class Client:
         """Close the connection."""
         self._http.close()
 
-    def decide(self, customer_id: str, campaign_id: str | None = None, **context: Any) -> Decided:
+    def decide(self, customer_id: str, campaign_id: str | None = None, **context: Any) -> DecisionAnswer:
         """The offer and message for this customer now, or `offer_id` none with its `reason`; `context`: see the API."""
         asked = {"customer_id": customer_id, "campaign_id": campaign_id} | context
-        return cast(Decided, self._call("POST", "/v1/decisions", {k: v for k, v in asked.items() if v is not None}))
+        body = {name: value for name, value in asked.items() if value is not None}
+        return cast(DecisionAnswer, self._call("POST", "/v1/decisions", body))
 
     def track(self, events: Sequence[Mapping[str, Any]]) -> EventsTaken:
         """Send events in the Segment shape; each gets a messageId, so that a retry counts once."""
@@ -70,8 +71,8 @@ class Client:
 
     def feedback(self, decision_id: str, value_cents: int, name: str = "Conversion") -> FeedbackTaken:
         """What came of a decision."""
-        told = {"decision_id": decision_id, "value_cents": value_cents, "name": name, "message_id": str(uuid4())}
-        return cast(FeedbackTaken, self._change("/v1/feedback", told))
+        body = {"decision_id": decision_id, "value_cents": value_cents, "name": name, "message_id": str(uuid4())}
+        return cast(FeedbackTaken, self._change("/v1/feedback", body))
 
     def explain(self, decision_id: str) -> Mapping[str, Any]:
         """Why a decision was made; needs an admin key."""

@@ -23,7 +23,7 @@ PAIR = "\x1f"
 PEOPLE = Members("people")
 CAMPAIGN: BindParameter[str] = bindparam("campaign")
 SINCE: BindParameter[int] = bindparam("since_ms")
-TOLD = Query(select(CUSTOMERS).where(CUSTOMERS.c.customer_id.op("in")(PEOPLE)))
+SAID = Query(select(CUSTOMERS).where(CUSTOMERS.c.customer_id.op("in")(PEOPLE)))
 ISSUED = Query(select(CODES).where(CODES.c.campaign_id == CAMPAIGN, CODES.c.customer_id.op("in")(PEOPLE)))
 STOCK = Query(
     select(CODES.c.offer_id, func.max(case((CODES.c.status == "stock", 1), else_=0)))
@@ -49,7 +49,7 @@ GIVEN = Query(
 class Facts:
     """What the ledger knows of some customers: their own words and codes; and which offers' own codes are left."""
 
-    told: dict[str, Mapping[str, Any]]
+    said: dict[str, Mapping[str, Any]]
     codes: dict[tuple[str, str], Mapping[str, Any]]
     stock: dict[str, bool]
 
@@ -84,10 +84,10 @@ class Closed:
 def facts(db: Connection, campaign_id: str, people: Sequence[str]) -> Facts:
     """Three queries for all of `people`."""
     named = to_json(people).decode()
-    told = (dict(zip(CUSTOMERS.c.keys(), row, strict=True)) for row in TOLD.rows(db, people=named))
+    said = (dict(zip(CUSTOMERS.c.keys(), row, strict=True)) for row in SAID.rows(db, people=named))
     codes = (dict(zip(CODES.c.keys(), row, strict=True)) for row in ISSUED.rows(db, people=named, campaign=campaign_id))
     return Facts(
-        {row["customer_id"]: row for row in told},
+        {row["customer_id"]: row for row in said},
         {(row["customer_id"], row["offer_id"]): row for row in codes},
         {offer: bool(left) for offer, left in STOCK.rows(db, campaign=campaign_id)},
     )
@@ -111,15 +111,15 @@ def closed_now(
     for (who, offer), code in known.codes.items():
         if code["status"] != "issued":
             closed.pairs[who + PAIR + offer] = f"its code is {code['status']} already"
-    for who, target in _bought(db, release, people, now_ms - round(policy.rest_days * DAY_MS)):
-        closed.targets[who + PAIR + target] = "bought it lately"
+    bought = _bought(db, release, people, now_ms - round(policy.rest_days * DAY_MS))
+    closed.targets |= dict.fromkeys(bought, "bought it lately")
     if policy.live.looks:
         found = now.recent(db, people, policy.live, now_ms)
-        for who, covers, why in now.shut(release, policy.live, found, people, now_ms):
-            if covers is None:
+        for who, target, why in now.closings(release, policy.live, found, people, now_ms):
+            if target is None:
                 closed.customers[who] = why
             else:
-                closed.targets.setdefault(who + PAIR + covers, why)
+                closed.targets.setdefault(who + PAIR + target, why)
     if policy.caps:
         closed.customers |= _capped(db, policy, people, now_ms)
     if policy.quiet:
@@ -127,13 +127,13 @@ def closed_now(
     return closed
 
 
-def _bought(db: Connection, release: LiveRelease, people: Sequence[str], since_ms: int) -> set[tuple[str, str]]:
-    """Customer and target of what was bought since a moment; a product counts for the target its offers stand on."""
+def _bought(db: Connection, release: LiveRelease, people: Sequence[str], since_ms: int) -> set[str]:
+    """Keys of `Closed.targets` for what was bought since a moment; a product counts for what its offers stand on."""
     rows = LATELY.rows(db, people=to_json(people).decode(), since_ms=since_ms)
     found = set()
     for who, bought, category in rows:
         targets = (bought, category, release.products.get(bought))
-        found |= {(who, target) for target in targets if target}
+        found |= {who + PAIR + target for target in targets if target}
     return found
 
 
@@ -156,8 +156,8 @@ def _quiet(release: LiveRelease, policy: Policy, asks: Sequence[Any], known: Fac
     rule, quiet = policy.quiet, {}
     assert rule is not None
     for ask in asks:
-        told = known.told.get(ask.customer_id)
-        zone = ask.zone or (told["zone"] if told else None) or release.shop.zone
+        said = known.said.get(ask.customer_id)
+        zone = ask.zone or (said["zone"] if said else None) or release.shop.zone
         if ask.channel in rule.channels and rule.quiet(datetime.fromtimestamp(now_ms / 1000, ZoneInfo(zone)).hour):
             quiet[ask.customer_id] = f"quiet hours: {rule.start}:00 to {rule.end}:00 on {ask.channel}"
     return quiet

@@ -231,10 +231,10 @@ def _moment(value: Any) -> int | None:
 
 
 def _corrected(event: Json, sent_ms: int | None, received_ms: int) -> int:
-    told = event.get("originalTimestamp") or event.get("timestamp")
-    if told is None:
+    stated = event.get("originalTimestamp") or event.get("timestamp")
+    if stated is None:
         return received_ms
-    ts_ms = _moment(told)
+    ts_ms = _moment(stated)
     if ts_ms is None:
         raise _BadEvent("/timestamp", "timestamp_invalid", "use ISO 8601, such as 2026-11-25T08:30:00Z")
     return ts_ms if sent_ms is None else received_ms - (sent_ms - ts_ms)

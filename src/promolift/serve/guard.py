@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from promolift.errors import PromoError
 from promolift.serve.hot import Endpoint
-from promolift.serve.problems import ApiError, problem
+from promolift.serve.problems import ApiError, FieldError, problem
 from promolift.serve.security import MAY as RIGHTS
 from promolift.serve.security import Key, needed
 from promolift.serve.server import Server
@@ -78,7 +78,7 @@ class Guard:
             if not begun:
                 reply = problem(error, context.request_id)
                 if isinstance(error, ApiError) and error.status == 429:
-                    reply.headers["retry-after"] = str(ceil(float(error.errors[0][1])))
+                    reply.headers["retry-after"] = str(ceil(float(error.errors[0].message)))
                 if isinstance(error, ApiError) and error.status == 401:
                     reply.headers["www-authenticate"] = 'Bearer realm="promolift"'
                 await reply(scope, receive, sending)
@@ -97,7 +97,9 @@ class Guard:
             raise ApiError(403, "scope_missing", f"this key has scope {key.scope}; {right} is needed")
         wait_s = self.server.rates.take(key.key_id)
         if wait_s:
-            raise ApiError(429, "too_many_requests", "too many requests with this key", [("retry-after", f"{wait_s}")])
+            raise ApiError(
+                429, "too_many_requests", "too many requests with this key", FieldError("retry-after", f"{wait_s}")
+            )
         return key
 
     async def _body(self, headers: dict[bytes, bytes], receive: Receive) -> bytes:
@@ -138,9 +140,9 @@ class Guard:
         route = getattr(scope.get("route"), "path", None) or (path if path in self.hot else "other")
         self.server.metrics.answered(route, status, seconds)
         if LOG.isEnabledFor(logging.INFO) and route not in QUIET and (status >= 400 or path not in self.hot):
-            told: dict[str, object] = {"route": route, "method": scope["method"], "status": status}
-            told |= {"ms": round(seconds * 1000, 2), "request_id": context.request_id, "key": context.key.key_id}
-            LOG.info("request", extra={"clean": told})
+            line: dict[str, object] = {"route": route, "method": scope["method"], "status": status}
+            line |= {"ms": round(seconds * 1000, 2), "request_id": context.request_id, "key": context.key.key_id}
+            LOG.info("request", extra={"clean": line})
 
 
 QUIET = frozenset({"/health/live", "/health/ready", "/metrics"})

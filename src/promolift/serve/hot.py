@@ -4,7 +4,7 @@ import json
 from collections.abc import Awaitable, Callable, Mapping
 from operator import itemgetter
 from time import time
-from typing import Any
+from typing import Any, NamedTuple
 
 from fastapi import FastAPI
 from pydantic import BaseModel
@@ -17,32 +17,40 @@ from promolift.deliver.decide import NONE
 from promolift.errors import PromoError
 from promolift.serve import events, live, words
 from promolift.serve.models import BatchIn, DecisionIn, EventIn
-from promolift.serve.problems import ApiError
+from promolift.serve.problems import ApiError, FieldError, wrong_field
 from promolift.serve.record import lists
 from promolift.serve.server import Server
 
 Endpoint = Callable[[Request], Awaitable[ASGIApp]]
-Described = tuple[str, type[BaseModel], int, str]  # path, body, status, what it is for
 KEY = b"idempotency-key"
 JSON = (b"application/json", b"application/json; charset=utf-8")
-TOLD = ("decision_id", "ts_ms", "customer_id", "campaign_id", "policy_id", "policy_version", "offer_id", "reason",
-        "propensity", "holdout", "release_id", "experiment_id", "variant")  # fmt: skip
-SAID = itemgetter(*TOLD)
-EMPTY: Mapping[str, object] = dict.fromkeys((*TOLD, "code"))
+SHOWN = ("decision_id", "ts_ms", "customer_id", "campaign_id", "policy_id", "policy_version", "offer_id", "reason",
+         "propensity", "holdout", "release_id", "experiment_id", "variant")  # fmt: skip
+SAID = itemgetter(*SHOWN)
+EMPTY: Mapping[str, object] = dict.fromkeys((*SHOWN, "code"))
 
 
-def add(app: FastAPI, server: Server) -> tuple[dict[str, Endpoint], list[Described]]:
-    """Add the routes: the endpoints by path, and what the OpenAPI document has to say of them."""
-    paths: list[tuple[str, Endpoint, type[BaseModel], int, str]] = [
-        ("/v1/decisions", _decisions(server), DecisionIn, 200, "Which offer for this customer now, or none"),
-        ("/v1/batch", _events(server, None), BatchIn, 202, "Events, as the Segment clients send them"),
+class HotRoute(NamedTuple):
+    """A route outside FastAPI, with what the OpenAPI document has to say of it: body, status, what it is for."""
+
+    path: str
+    endpoint: Endpoint
+    body: type[BaseModel]
+    status: int
+    text: str
+
+
+def add(app: FastAPI, server: Server) -> list[HotRoute]:
+    """Add the routes; what was added."""
+    routes = [
+        HotRoute("/v1/decisions", _decisions(server), DecisionIn, 200, "Which offer for this customer now, or none"),
+        HotRoute("/v1/batch", _events(server, None), BatchIn, 202, "Events, as the Segment clients send them"),
     ]
     for kind in ("track", "identify", "page", "screen"):
-        paths.append((f"/v1/{kind}", _events(server, kind), EventIn, 202, f"One {kind} event of the Segment spec"))
-    for path, endpoint, *_ in paths:
-        app.router.routes.append(Route(path, endpoint, methods=["POST"]))
-    described = [(path, model, status, text) for path, _, model, status, text in paths]
-    return {path: endpoint for path, endpoint, *_ in paths}, described
+        text = f"One {kind} event of the Segment spec"
+        routes.append(HotRoute(f"/v1/{kind}", _events(server, kind), EventIn, 202, text))
+    app.router.routes.extend(Route(route.path, route.endpoint, methods=["POST"]) for route in routes)
+    return routes
 
 
 def _decisions(server: Server) -> Endpoint:
@@ -52,22 +60,21 @@ def _decisions(server: Server) -> Endpoint:
         ask = live.Ask(asked.customer_id, asked.campaign_id, asked.channel, asked.timezone)
         key = next((value.decode("latin-1") for name, value in request.scope["headers"] if name == KEY), None)
         if key is None:
-            return _reply(told(server, await server.decide(ask), asked), 200)
+            return _reply(shown(server, await server.decide(ask), asked), 200)
         named = "\n".join([request.scope["promolift"].key.key_id, request.url.path, key])
-        status, body = await server.decide_once(
-            ask, named, asked.model_dump(mode="json"), lambda answer: told(server, answer, asked)
-        )
-        return _reply(body, status)
+        payload = asked.model_dump(mode="json")
+        answer = await server.decide_once(ask, named, payload, lambda decided: shown(server, decided, asked))
+        return _reply(answer.body, answer.status)
 
     return decisions
 
 
-def told(server: Server, answer: live.Answer, asked: DecisionIn) -> Mapping[str, object]:
-    """A decision as it is answered (`answers.Decided`); without a record it says "no offer" and why."""
+def shown(server: Server, answer: live.Answer, asked: DecisionIn) -> Mapping[str, object]:
+    """A decision as it is answered (`answers.DecisionAnswer`); without a record it says "no offer" and why."""
     row = answer.record
     given = {"customer_id": asked.customer_id, "offer_id": answer.offer_id, "reason": answer.reason}
     record: Mapping[str, object] = row or {**EMPTY, **given}
-    body = dict(zip(TOLD, SAID(record), strict=True)) | {"offer": None, "message": None, "code": record["code"]}
+    body = dict(zip(SHOWN, SAID(record), strict=True)) | {"offer": None, "message": None, "code": record["code"]}
     if row is None:
         return body
     release = server.decider.releases[row["release_id"]]
@@ -88,11 +95,11 @@ def _events(server: Server, kind: str | None) -> Endpoint:
         whole: Mapping[str, object] = {"batch": [body]} if kind else body if isinstance(body, dict) else {}
         listed, sent_at = whole.get("batch"), whole.get("sentAt")
         if not isinstance(listed, list):
-            raise ApiError(422, "invalid", 'send {"batch": [events]}', [("/batch", "a list of events is needed")])
+            raise wrong_field('send {"batch": [events]}', "/batch", "a list of events is needed")
         most = server.settings.batch_events
         if len(listed) > most:
             raise ApiError(
-                413, "batch_too_large", f"a batch may have {most} events", [("/batch", f"has {len(listed)}")]
+                413, "batch_too_large", f"a batch may have {most} events", FieldError("/batch", f"has {len(listed)}")
             )
         parsed = events.parse(listed, sent_at, received_ms, kind)
         dry = request.query_params.get("dry_run", "").lower() in ("1", "true", "yes")

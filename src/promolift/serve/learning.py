@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import polars as pl
 from sqlalchemy import Connection, create_engine, select
@@ -30,8 +30,8 @@ from promolift.tables import DECISIONS as CONTRACT
 PART = 50_000
 
 
-def told(task: Task) -> Learned:
-    """What was learned, or `why` nothing can be told."""
+def answer(task: Task) -> Learned:
+    """What was learned, or `why` nothing can be said."""
     try:
         return learn(task)
     except PromoError as error:
@@ -39,7 +39,7 @@ def told(task: Task) -> Learned:
 
 
 def learn(task: Task) -> Learned:
-    """Run `promolift learn` on the ledger's decisions; its proposal. PromoError where nothing can be told."""
+    """Run `promolift learn` on the ledger's decisions; its proposal. PromoError where nothing can be said."""
     config, folder = task.config, task.folder
     folder.mkdir(parents=True, exist_ok=True)
     decisions, events = folder / "decisions.parquet", folder / "events.parquet"
@@ -62,7 +62,7 @@ def learn(task: Task) -> Learned:
 def read_decisions(db: Connection, task: Task) -> pl.DataFrame:
     """The campaign's decisions that the shop got in time, with the terms they were made by, recalibration included.
 
-    Those whose release is gone tell nothing of their offers and are left out. SupportError if there are no others.
+    Those whose release is gone say nothing of their offers and are left out. SupportError if there are no others.
     """
     names = [*CONTRACT.schema, "terms"]
     wanted = select(DECISIONS).where(DECISIONS.c.campaign_id == task.campaign_id, DECISIONS.c.unanswered == 0)
@@ -72,8 +72,8 @@ def read_decisions(db: Connection, task: Task) -> pl.DataFrame:
         kept = (dict(zip(DECISIONS.c.keys(), row, strict=True)) for row in rows)
         known = [each for each in whole(kept, release) if each.terms is not None]
         gone += len(rows) - len(known)
-        told = [tuple(map(each.columns(each.terms_text).__getitem__, names)) for each in known]
-        parts.append(pl.DataFrame(told, schema=schema | {"holdout": pl.Int64}, orient="row"))
+        listed = [tuple(map(each.columns(each.terms_text).__getitem__, names)) for each in known]
+        parts.append(pl.DataFrame(listed, schema=schema | {"holdout": pl.Int64}, orient="row"))
     found = pl.concat([part.with_columns(pl.col("holdout").cast(pl.Boolean)) for part in parts])
     if gone and found.is_empty():
         raise SupportError(f"learn: the releases of all {gone:,} decisions are gone or of another version of promolift")
@@ -92,7 +92,7 @@ def read_events(db: Connection, task: Task, currency: str) -> pl.DataFrame:
             kept.append(clean.events().filter("kind in ('purchase', 'refund')").project(", ".join(columns)).pl())
     wanted = select(EVENTS.c.customer_id, EVENTS.c.ts_ms, EVENTS.c.received_ms, EVENTS.c.name, EVENTS.c.body)
     wanted = wanted.where(EVENTS.c.name.in_(KINDS), EVENTS.c.ts_ms > last_ms).order_by(EVENTS.c.seq)
-    heard = [outcomes(rows, currency) for rows in _parts(db, wanted)]
+    heard = [outcomes([HeardEvent(*row) for row in rows], currency) for rows in _parts(db, wanted)]
     frame: pl.DataFrame = pl.concat([outcomes([], currency), *kept, *heard], how="diagonal_relaxed")
     if frame.is_empty():
         raise SupportError("learn: no order is known yet, neither from the shop's files nor from /v1/batch")
@@ -109,7 +109,7 @@ def _parts(db: Connection, wanted: Any) -> Iterator[list[Any]]:
 def main() -> None:
     """Read the task, learn, print one line of JSON."""
     os.nice(10)
-    print(told(Task.model_validate_json(sys.stdin.read())).model_dump_json(exclude_unset=True), flush=True)
+    print(answer(Task.model_validate_json(sys.stdin.read())).model_dump_json(exclude_unset=True), flush=True)
 
 
 COLUMNS = {
@@ -121,26 +121,44 @@ MOST = 1e15  # minor units; what is dearer is a mistake, and would not fit
 KINDS = {"Order Completed": "purchase", "Order Refunded": "refund"}
 
 
-def outcomes(events: Iterable[tuple[str, int, int, str, str]], currency: str) -> pl.DataFrame:
-    """Rows of COLUMNS from (customer_id, ts_ms, received_ms, name, body) of the ledger's events.
+class HeardEvent(NamedTuple):
+    """An event of the ledger."""
+
+    customer_id: str
+    ts_ms: int
+    received_ms: int
+    name: str
+    body: str
+
+
+class OrderLine(NamedTuple):
+    """A line of an order; `value` at its price, in minor units."""
+
+    product_id: str | None
+    quantity: float | None
+    value: float
+
+
+def outcomes(events: Iterable[HeardEvent], currency: str) -> pl.DataFrame:
+    """Rows of COLUMNS from the ledger's events.
 
     A row per product with its price, less its part of the order's `discount`; an order that prices no product is one
     row of its `total` or `revenue`. What has no amount at all says nothing of money and is left out. A refund's money
     is negative.
     """
     unit = 10 ** currency_digits(currency)
-    rows = [row for event in events if event[3] in KINDS for row in _rows(event, unit)]
+    rows = [row for event in events if event.name in KINDS for row in _rows(event, unit)]
     return pl.DataFrame(rows, schema=COLUMNS, orient="row")
 
 
-def _rows(event: tuple[str, int, int, str, str], unit: int) -> Iterator[tuple[Any, ...]]:
+def _rows(event: HeardEvent, unit: int) -> Iterator[tuple[Any, ...]]:
     who, ts_ms, received_ms, name, body = event
-    told = _object(json.loads(body).get("properties"))
+    properties = _object(json.loads(body).get("properties"))
     sign = -1 if KINDS[name] == "refund" else 1
-    order = told.get("order_id")
-    lines = [line for line in _lines(told, unit) if line[2] < MOST]
-    whole = sum(value for _, _, value in lines)
-    off = min(abs(number(told.get("discount")) or 0.0) * unit, whole)
+    order = properties.get("order_id")
+    lines = [line for line in _lines(properties, unit) if line.value < MOST]
+    whole = sum(line.value for line in lines)
+    off = min(abs(number(properties.get("discount")) or 0.0) * unit, whole)
     for product, quantity, value in lines:
         less = round(off * value / whole) if whole else 0
         paid = sign * (round(value) - less)
@@ -150,19 +168,20 @@ def _rows(event: tuple[str, int, int, str, str], unit: int) -> Iterator[tuple[An
         )  # fmt: skip
 
 
-def _lines(told: Mapping[str, object], unit: int) -> Iterator[tuple[str | None, float | None, float]]:
-    """Product, quantity and value at its price, in minor units."""
-    products = told.get("products")
-    listed = [_object(line) for line in products] if isinstance(products, list) else [told]
+def _lines(properties: Mapping[str, object], unit: int) -> Iterator[OrderLine]:
+    products = properties.get("products")
+    listed = [_object(line) for line in products] if isinstance(products, list) else [properties]
     priced = [line for line in listed if number(line.get("price")) is not None]
     for line in priced:
         quantity = abs(number(line.get("quantity", 1)) or 1.0)
         product = line.get("product_id") or line.get("sku")
-        yield None if product is None else str(product), quantity, abs(number(line["price"]) or 0.0) * quantity * unit
+        value = abs(number(line["price"]) or 0.0) * quantity * unit
+        yield OrderLine(None if product is None else str(product), quantity, value)
     if not priced:
-        total = next((value for name in ("total", "revenue") if (value := number(told.get(name))) is not None), None)
+        totals = (number(properties.get(name)) for name in ("total", "revenue"))
+        total = next((value for value in totals if value is not None), None)
         if total is not None:
-            yield None, None, abs(total) * unit
+            yield OrderLine(None, None, abs(total) * unit)
 
 
 def number(value: object) -> float | None:

@@ -2,7 +2,7 @@
 
 `Decider.work` runs in the ledger's writer: what it reads is what it decides on, and no answer leaves before its record
 is durable. Several requests are scored and decided in one call; a customer's decision does not hang on who came with
-him.
+them.
 """
 
 import logging
@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from time import time
+from typing import NamedTuple
 
 import polars as pl
 from sqlalchemy import Connection, func, insert, select, update
@@ -25,9 +26,9 @@ from promolift.privacy import may_send
 from promolift.serve import record
 from promolift.serve.closed import Closed, Facts, closed_now, facts
 from promolift.serve.models import ExperimentIn
-from promolift.serve.record import DecisionRow, Shared
+from promolift.serve.record import DecisionRow, SharedColumns
 from promolift.serve.release import NOBODY, LiveRelease, load
-from promolift.serve.rows import Rows, Slate
+from promolift.serve.rows import ReleaseRows, Slate
 from promolift.serve.settings import Pacing, Policy
 from promolift.serve.things import Campaign
 from promolift.sql import DAY_MS
@@ -61,6 +62,13 @@ class Answer:
     terms: deliver.ReleaseTerms | None = None
 
 
+class GroupTerms(NamedTuple):
+    """What decisions are made by, and JSON of how that differs from the release's own terms."""
+
+    terms: deliver.ReleaseTerms
+    changed: str
+
+
 @dataclass(frozen=True, eq=False)
 class Running:
     """A campaign that decides: it is not paused, and has a release."""
@@ -78,17 +86,16 @@ class Running:
             return None
         return Running(campaign_id, campaign.release, campaign.policy, campaign.policy_version, campaign.experiment)
 
-    def arm(self, customer_id: str) -> tuple[str | None, str]:
-        """The customer's arm of the experiment, and the release it is served from."""
+    def group(self, customer_id: str) -> "Group":
+        """Whom the customer is decided with."""
         if self.experiment is None:
-            return None, self.release
+            return Group(self, None, self.release)
         (arm,) = assign([customer_id], self.experiment.design)
-        return arm, self.experiment.releases.get(arm, self.release)
+        return Group(self, arm, self.experiment.releases.get(arm, self.release))
 
     @lru_cache(maxsize=64)  # noqa: B019 - campaigns live as long as they are unchanged
-    def terms(self, release: LiveRelease) -> tuple[deliver.ReleaseTerms, str]:
-        """What decisions are made by, and how it is kept: the release's terms with the policy and the experiment's
-        holdout."""
+    def terms(self, release: LiveRelease) -> GroupTerms:
+        """The release's terms with the policy and the experiment's holdout."""
         changed: dict[str, str | float] = {"campaign_id": self.campaign_id}
         if self.policy.explore is not None:
             changed["explore"] = self.policy.explore
@@ -97,7 +104,15 @@ class Running:
             design = self.experiment.design
             changed |= {"holdout_share": design.holdout_share, "holdout_salt": design.holdout_salt}
         terms = release.terms.model_copy(update=changed)
-        return terms, record.changed_terms(terms, release.terms)
+        return GroupTerms(terms, record.changed_terms(terms, release.terms))
+
+
+class Group(NamedTuple):
+    """Whom one call decides on: those of a campaign in one arm of its experiment, served from one release."""
+
+    campaign: Running
+    arm: str | None
+    release_id: str
 
 
 class Decider:
@@ -137,19 +152,20 @@ class Decider:
         """Decide all of `asks` and record it. Two requests for one customer and campaign share one decision."""
         self.last_ms = now_ms = max(round(time() * 1000), self.last_ms + 1)
         running = self._running(db)
-        groups: dict[tuple[str, str | None, str], dict[str, Ask]] = {}
-        answers: list[Answer | tuple[tuple[str, str | None, str], str]] = []
+        groups: dict[Group, dict[str, Ask]] = {}
+        places: list[Answer | Group] = []
         for ask in asks:
             campaign = _campaign(ask, running)
-            if ask.given_up or isinstance(campaign, Answer):
-                answers.append(Answer(NONE, "timeout: nobody waits any more") if ask.given_up else campaign)  # type: ignore[arg-type]
+            if isinstance(campaign, Answer):
+                places.append(campaign)
                 continue
-            arm, release_id = campaign.arm(ask.customer_id)
-            key = (campaign.campaign_id, arm, release_id)
-            groups.setdefault(key, {}).setdefault(ask.customer_id, ask)
-            answers.append((key, ask.customer_id))
-        done = {key: self._group(db, running[key[0]], key, mine, now_ms) for key, mine in groups.items()}  # type: ignore[arg-type]
-        return [found if isinstance(found, Answer) else done[found[0]][found[1]] for found in answers]
+            places.append(group := campaign.group(ask.customer_id))
+            groups.setdefault(group, {}).setdefault(ask.customer_id, ask)
+        done = {group: self._group(db, group, mine, now_ms) for group, mine in groups.items()}
+        return [
+            place if isinstance(place, Answer) else done[place][ask.customer_id]
+            for ask, place in zip(asks, places, strict=True)
+        ]
 
     def _running(self, db: Connection) -> dict[str, Running | None]:
         """All campaigns as they stand; read anew where they were changed."""
@@ -162,11 +178,9 @@ class Decider:
         self._campaigns = found
         return {id_: campaign for id_, (_, campaign) in found.items()}
 
-    def _group(
-        self, db: Connection, campaign: Running, key: tuple[str, str | None, str], asks: dict[str, Ask], now_ms: int
-    ) -> dict[str, Answer]:  # fmt: skip
-        """Decisions of one campaign, arm and release."""
-        _, arm, release_id = key
+    def _group(self, db: Connection, group: Group, asks: dict[str, Ask], now_ms: int) -> dict[str, Answer]:
+        """Decisions of one group."""
+        campaign, arm, release_id = group
         release = self.releases.get(release_id)
         if release is None:
             self._load_soon(release_id)
@@ -187,7 +201,7 @@ class Decider:
         if meter:
             paid = [mine[each.slot] for each, mine in zip(decided, cost, strict=True) if each.slot >= 0]
             meter.count(db, float(sum(paid)), len(decided), now_ms)
-        shared: Shared = {
+        shared: SharedColumns = {
             "campaign_id": terms.campaign_id, "policy_id": terms.policy_id, "policy_version": terms.policy_version,
             "candidates": None, "ineligible": None, "seed": terms.seed, "release_id": release_id,
             "terms": changed, "price": terms.price, "variant": arm, "unanswered": 0,
@@ -248,7 +262,7 @@ class Meter:
         moment = (now_ms - pacing.starts_ms) / (pacing.ends_ms - pacing.starts_ms)
         return Meter(campaign.campaign_id, pacing.starts_ms, forecast, pace, *pace.reprice(forecast, moment))
 
-    def close(self, rows: Rows, slates: Sequence[Slate]) -> list[Slate]:
+    def close(self, rows: ReleaseRows, slates: Sequence[Slate]) -> list[Slate]:
         """Close what costs more than each of these customers may take of what is left: it is never passed."""
         most, why = (self.forecast.budget - self.pace.spent) / len(slates), "the budget of the paced time is spent"
         return [
@@ -285,12 +299,12 @@ def candidates(release: LiveRelease, people: Sequence[str], closed: Closed) -> l
     """What each of some customers may be given now; nothing for one the release does not know."""
     rows, touched, found = release.rows, closed.touched(), []
     for who in people:
-        slate = Slate(release.span(who)[0], slice(*release.opened(who)), {})
+        slate = Slate(release.span(who).start, release.opened(who), {})
         found.append(_look(rows, closed, who, slate) if touched is None or who in touched else slate)
     return found
 
 
-def _look(rows: Rows, closed: Closed, who: str, slate: Slate) -> Slate:
+def _look(rows: ReleaseRows, closed: Closed, who: str, slate: Slate) -> Slate:
     def why(at: int) -> str | None:
         offer = rows.name(at)
         return closed.why(who, offer, rows.targets[offer])
@@ -298,7 +312,7 @@ def _look(rows: Rows, closed: Closed, who: str, slate: Slate) -> Slate:
     return rows.close(slate, why)
 
 
-def _row(shared: Shared, release: LiveRelease, slate: Slate, decided: deliver.Choice) -> DecisionRow:
+def _row(shared: SharedColumns, release: LiveRelease, slate: Slate, decided: deliver.Choice) -> DecisionRow:
     """A decision's row: what it shares with others, and what it does not."""
     at_O, slot = slate.at_O, decided.slot
     offer = NONE
@@ -308,12 +322,12 @@ def _row(shared: Shared, release: LiveRelease, slate: Slate, decided: deliver.Ch
         **shared,
         "decision_id": decided.decision_id, "ts_ms": decided.ts_ms, "customer_id": decided.customer_id,
         "offer_id": offer, "propensity": decided.propensity, "holdout": decided.holdout, "reason": decided.reason,
-        "closed": record.closed_text(slate.shut),
+        "closed": record.closed_text(slate.closed),
     }  # fmt: skip
 
 
 def warm_up(release: LiveRelease) -> None:
-    """Decide once for nobody: what is compiled or loaded at first use must not cost the first customer his offer."""
+    """Decide once for nobody: what is compiled or loaded at first use must not cost the first customer an offer."""
     who = next(iter(release.place), "")
     (slate,) = candidates(release, [who], Closed())
     rows = release.rows
@@ -337,6 +351,8 @@ def last_moment(db: Connection) -> int:
 
 
 def _campaign(ask: Ask, running: dict[str, Running | None]) -> Running | Answer:
+    if ask.given_up:
+        return Answer(NONE, "timeout: nobody waits any more")
     live = [campaign for campaign in running.values() if campaign]
     if ask.campaign_id is None and len(live) == 1:
         return live[0]
@@ -348,7 +364,7 @@ def _campaign(ask: Ask, running: dict[str, Running | None]) -> Running | Answer:
 
 def _refusals(release: LiveRelease, people: Sequence[str], known: Facts) -> list[str | None]:
     """Why nothing may be sent, by what the customer said last: to the API, else to the shop before the release."""
-    heard = [who for who in people if who in known.told or who not in release.barred]
+    heard = [who for who in people if who in known.said or who not in release.barred]
     again = _asked_again(release, heard, known) if heard else {}
     return [again[who] if who in again else release.barred[who] for who in people]
 
@@ -357,11 +373,11 @@ def _asked_again(release: LiveRelease, people: Sequence[str], known: Facts) -> d
     rows = []
     for who in people:
         _, age, _, consent = release.people.get(who, NOBODY)
-        told = known.told.get(who)
-        if told is not None:
-            age = told["age"] or age
-            consent = bool(told["consent"]) if told["consent"] is not None else consent
-            consent = False if told["erased"] else consent
+        said = known.said.get(who)
+        if said is not None:
+            age = said["age"] or age
+            consent = bool(said["consent"]) if said["consent"] is not None else consent
+            consent = False if said["erased"] else consent
         rows.append((who, consent, age))
     schema = {"customer_id": pl.String, "consent": pl.Boolean, "age": pl.String}
     frame = pl.DataFrame(rows, schema=schema, orient="row")

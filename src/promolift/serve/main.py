@@ -25,7 +25,7 @@ def read_settings(path: Path | None, work: Path) -> ServeSettings:
 
 
 def run_server(config: Path, work: Path, settings: Path | None, host: str, port: int, as_json: bool = False) -> None:
-    """Serve until told to stop. Without promolift.toml no new release can be made, but all else works."""
+    """Serve until stopped. Without promolift.toml no new release can be made, but all else works."""
     stated, shop = read_settings(settings, work), load_config(config) if config.is_file() else None
     try:
         from promolift.serve.app import serve

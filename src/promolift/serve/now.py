@@ -1,4 +1,4 @@
-"""A customer's events of the last minutes in; what lies in his cart, what he looked at and when he ordered, out.
+"""A customer's events of the last minutes in; what lies in their cart, what they looked at and when they ordered, out.
 
 Read from the events themselves at every decision, so that what came a moment ago counts.
 """
@@ -6,7 +6,7 @@ Read from the events themselves at every decision, so that what came a moment ag
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic_core import to_json
 from sqlalchemy import BindParameter, Connection, bindparam, select
@@ -31,18 +31,32 @@ RECENT = Query(
     )
     .order_by(EVENTS.c.ts_ms, EVENTS.c.seq)
 )
-Line = tuple[str | None, str | None]  # product and category
+
+
+class CartItem(NamedTuple):
+    """What an event is about."""
+
+    product: str | None
+    category: str | None
+
+
+class Closing(NamedTuple):
+    """What is closed to a customer now, and why; `target` None closes all they could get."""
+
+    customer_id: str
+    target: str | None
+    why: str
 
 
 @dataclass
 class Now:
-    """What one customer did lately. Products stand as they were named, with their category where it was told."""
+    """What one customer did lately. Products stand as they were named, with their category where it was given."""
 
     ordered_ms: int | None = None
-    cart: dict[Line, None] = field(default_factory=dict)
-    viewed: dict[Line, None] = field(default_factory=dict)
+    cart: dict[CartItem, None] = field(default_factory=dict)
+    viewed: dict[CartItem, None] = field(default_factory=dict)
 
-    def told(self) -> dict[str, object]:
+    def to_json(self) -> dict[str, object]:
         """For people and for JSON."""
         return {"ordered_ms": self.ordered_ms, "cart": _named(self.cart), "viewed": _named(self.viewed)}
 
@@ -67,8 +81,8 @@ def read(rows: Iterable[Sequence[Any]]) -> dict[str, Now]:
         elif name == ADDED:
             mine.cart |= dict.fromkeys(lines)
         elif name == REMOVED:
-            gone = {product for product, _ in lines}
-            mine.cart = {line: None for line in mine.cart if line[0] not in gone}
+            gone = {line.product for line in lines}
+            mine.cart = {line: None for line in mine.cart if line.product not in gone}
         elif name in WHOLE:
             mine.cart = dict.fromkeys(lines)
         else:
@@ -76,39 +90,39 @@ def read(rows: Iterable[Sequence[Any]]) -> dict[str, Now]:
     return found
 
 
-def shut(release: LiveRelease, rule: Live, found: dict[str, Now], people: Sequence[str], now_ms: int) -> Iterator[
-    tuple[str, str | None, str]
-]:  # fmt: skip
-    """Customer, target (None for all he could get) and the reason why it is closed to him now."""
+def closings(
+    release: LiveRelease, rule: Live, found: dict[str, Now], people: Sequence[str], now_ms: int
+) -> Iterator[Closing]:
+    """What the rule closes after what customers did."""
     covered = {target for _, target, *_ in release.labels.values() if target} if rule.viewed == "only" else set()
     for who in people if rule.viewed == "only" else found:
         mine = found.get(who) or Now()
         if mine.ordered_ms is not None and now_ms - mine.ordered_ms < rule.after_order_minutes * MINUTE_MS:
-            yield who, None, f"ordered less than {rule.after_order_minutes:g} minutes ago"
+            yield Closing(who, None, f"ordered less than {rule.after_order_minutes:g} minutes ago")
         if rule.cart == "close":
             for target in targets(release, mine.cart):
-                yield who, target, "it lies in his cart already"
+                yield Closing(who, target, "it lies in their cart already")
         if rule.viewed == "only":
             seen = targets(release, mine.viewed)
             for target in sorted(covered - seen):
-                yield who, target, f"not looked at in the last {rule.minutes:g} minutes"
+                yield Closing(who, target, f"not looked at in the last {rule.minutes:g} minutes")
 
 
-def targets(release: LiveRelease, lines: Iterable[Line]) -> set[str]:
+def targets(release: LiveRelease, lines: Iterable[CartItem]) -> set[str]:
     """What an offer on these products may stand on: the product, its category, and what the plan counts it as."""
-    return {name for line in lines for name in (*line, release.products.get(line[0] or "")) if name}
+    return {name for line in lines for name in (*line, release.products.get(line.product or "")) if name}
 
 
-def _lines(properties: Mapping[str, object]) -> Iterator[Line]:
+def _lines(properties: Mapping[str, object]) -> Iterator[CartItem]:
     products = properties.get("products")
     for line in products if isinstance(products, list) else [properties]:
         if isinstance(line, dict):
             product, category = _text(line.get("product_id") or line.get("sku")), _text(line.get("category"))
             if product or category:
-                yield product, category
+                yield CartItem(product, category)
 
 
-def _named(lines: Iterable[Line]) -> list[str]:
+def _named(lines: Iterable[CartItem]) -> list[str]:
     return sorted({product or category or "" for product, category in lines})
 
 

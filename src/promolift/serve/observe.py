@@ -26,7 +26,7 @@ SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5)
 class Metrics(Collector):
     """The counters of one server, in a registry of their own.
 
-    What every request counts is kept in plain numbers and told when the page is asked for.
+    What every request counts is kept in plain numbers and read when the page is asked for.
     """
 
     def __init__(self) -> None:
@@ -101,7 +101,7 @@ class JsonLines(logging.Formatter):
 
     @staticmethod
     def _where(trace: Any) -> list[str]:
-        """File and line of each frame: what a traceback tells without the values it may hold."""
+        """File and line of each frame: what a traceback says without the values it may hold."""
         places = []
         while trace is not None:
             code = trace.tb_frame.f_code
@@ -136,6 +136,6 @@ def telemetry() -> dict[str, Any]:
     if there:
         # no log records: they would hold an exception's words; no path that names a customer
         return {"telemetry": {"auto_configure": True, "logs": False, "exclude": _names_someone}}
-    told = "OTEL_* is set, but opentelemetry-sdk (or a FastAPI that speaks it) is missing: nothing is traced"
-    logging.getLogger("promolift.serve").warning(told, extra={"variables": asked})
+    text = "OTEL_* is set, but opentelemetry-sdk (or a FastAPI that speaks it) is missing: nothing is traced"
+    logging.getLogger("promolift.serve").warning(text, extra={"variables": asked})
     return {}

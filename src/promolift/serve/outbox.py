@@ -1,4 +1,4 @@
-"""What others shall be told in; signed webhooks and e-mails out, tried again until they arrive or a day has passed.
+"""What others shall hear of in; signed webhooks and e-mails out, tried again until they arrive or a day has passed.
 
 A message is written in the same transaction as what it tells of, so none is lost and none is sent for what did not
 happen. A receiver may get one twice: `webhook-id` is the same then.
@@ -23,7 +23,7 @@ import httpx
 from sqlalchemy import Connection, insert, select, update
 from standardwebhooks import Webhook
 
-from promolift.serve.problems import ApiError
+from promolift.serve.problems import ApiError, FieldError
 from promolift.serve.settings import MailSettings, ServeSettings
 from promolift.serve.things import Thing
 from promolift.store.ledger import Ledger
@@ -42,7 +42,7 @@ TYPES = (
 
 
 class Hook(Thing):
-    """A URL that is told what happens, of these kinds; `secret` signs what is sent there."""
+    """A URL that hears what happens, of these kinds; `secret` signs what is sent there."""
 
     KIND = "webhook"
     url: str
@@ -67,6 +67,21 @@ class Delivery(NamedTuple):
     target: str
     body: str
     attempts: int
+
+
+class Endpoint(NamedTuple):
+    """Where a URL leads: its host, the one address to connect to, the port."""
+
+    host: str
+    address: str
+    port: int
+
+
+class _Tried(NamedTuple):
+    """A message that was sent, and what went wrong, if anything did."""
+
+    delivery: Delivery
+    error: str | None
 
 
 class UnsafeTargetError(Exception):
@@ -94,8 +109,8 @@ def post(db: Connection, channel: str, target: str, body: Any, now_ms: int) -> s
     return made.delivery_id
 
 
-def safe_address(url: str, private: bool) -> tuple[str, str, int]:
-    """Host, the one address to connect to, and port. Raises UnsafeTargetError.
+def safe_address(url: str, private: bool) -> Endpoint:
+    """Where a webhook may be sent. Raises UnsafeTargetError.
 
     All addresses of the name must be public, and the connection goes to the one that was looked at: a name that
     answers differently the second time cannot lead elsewhere.
@@ -120,7 +135,7 @@ def safe_address(url: str, private: bool) -> tuple[str, str, int]:
         plain = ipaddress.ip_address(str(address).split("%")[0])
         if not private and any(not each.is_global or each.is_multicast for each in (plain, *_inner(plain))):
             raise UnsafeTargetError("this host lies in a private network")
-    return host, str(min(found, key=str)), port
+    return Endpoint(host, str(min(found, key=str)), port)
 
 
 def _inner(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> list[ipaddress.IPv4Address]:
@@ -145,7 +160,7 @@ class Outbox:
         due = await self.ledger.call(_take_due)
         for each in due:
             error = await self._send(each)
-            await self.ledger.call(self._note, (each, error))
+            await self.ledger.call(self._note, _Tried(each, error))
         return len(due)
 
     async def _send(self, due: Delivery) -> str | None:
@@ -179,7 +194,7 @@ class Outbox:
             reply = await client.post(url, content=due.body.encode(), headers=headers, extensions=extra)
         return None if reply.is_success else f"status {reply.status_code}"
 
-    def _note(self, db: Connection, results: Sequence[tuple[Delivery, str | None]]) -> list[None]:
+    def _note(self, db: Connection, results: Sequence[_Tried]) -> list[None]:
         """Sent, tried again later, or given up; the words of an e-mail are forgotten once they are out."""
         for tried, error in results:
             tries = tried.attempts + 1
@@ -217,7 +232,7 @@ def check_target(url: str, private: bool) -> None:
     try:
         safe_address(url, private)
     except UnsafeTargetError as error:
-        raise ApiError(422, "url_unsafe", str(error), [("/url", str(error))]) from None
+        raise ApiError(422, "url_unsafe", str(error), FieldError("/url", str(error))) from None
 
 
 def _take_due(db: Connection, some: list[Any]) -> list[list[Delivery]]:

@@ -2,8 +2,9 @@
 
 import json
 from collections.abc import Iterable
+from dataclasses import asdict, dataclass
 from http import HTTPStatus
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import BaseModel, Field, ValidationError
 from starlette.responses import Response
@@ -14,10 +15,11 @@ from promolift.store.ledger_schema import LedgerError, Refused
 CONFLICTS = ("already_", "limit_reached", "code_", "running")
 
 
-class FieldError(BaseModel):
+@dataclass(frozen=True)
+class FieldError:
     """One wrong field."""
 
-    pointer: str = Field(description="RFC 6901 JSON pointer into the body, or the name of a parameter")
+    pointer: Annotated[str, Field(description="RFC 6901 JSON pointer into the body, or the name of a parameter")]
     message: str
 
 
@@ -36,14 +38,19 @@ class Problem(BaseModel):
 class ApiError(PromoError):
     """An error with its HTTP status and code."""
 
-    def __init__(self, status: int, code: str, detail: str, errors: Iterable[tuple[str, str]] = ()) -> None:
-        """`errors` are (pointer, message)."""
+    def __init__(self, status: int, code: str, detail: str, *errors: FieldError) -> None:
+        """`errors`: the fields that are wrong."""
         super().__init__(detail)
         self.status, self.code, self.errors = status, code, list(errors)
 
 
+def wrong_field(detail: str, pointer: str, message: str) -> ApiError:
+    """The error of a request in which one field is wrong."""
+    return ApiError(422, "invalid", detail, FieldError(pointer, message))
+
+
 def problem(error: Exception, request_id: str) -> Response:
-    """The response to an error; what we did not foresee is 500, with no word of its inside."""
+    """The response to an error; what nobody expected is 500, with no word of its inside."""
     known = _known(error)
     body = {
         "type": "about:blank",
@@ -52,19 +59,19 @@ def problem(error: Exception, request_id: str) -> Response:
         "code": known.code,
         "detail": str(known),
         "request_id": request_id,
-        "errors": [{"pointer": pointer, "message": message} for pointer, message in known.errors],
+        "errors": [asdict(each) for each in known.errors],
     }
     return Response(json.dumps(body), known.status, media_type="application/problem+json")
 
 
 def invalid(errors: Iterable[Any]) -> ApiError:
     """From pydantic's list of errors."""
-    told = []
+    wrong = []
     for each in errors:
         parts = [part for part in each["loc"] if part not in ("body", "query", "path", "header")]
         pointer = "".join(f"/{str(part).replace('~', '~0').replace('/', '~1')}" for part in parts)
-        told.append((pointer, each["msg"].removeprefix("Value error, ")))
-    return ApiError(422, "invalid", "the request breaks the rules named in errors", told)
+        wrong.append(FieldError(pointer, each["msg"].removeprefix("Value error, ")))
+    return ApiError(422, "invalid", "the request breaks the rules named in errors", *wrong)
 
 
 def _known(error: Exception) -> ApiError:

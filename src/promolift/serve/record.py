@@ -1,6 +1,6 @@
-"""A decision as the ledger keeps it in; its whole record out: open offers with gain, cost and chance, closed ones why.
+"""A decision as the ledger keeps it in; its whole record out: open offers with their numbers, closed ones with why.
 
-What all decisions of a release share is kept once. The numbers of his candidates are rows of the release, whose id is a
+What all decisions of a release share is kept once. The numbers of its candidates are rows of the release, whose id is a
 hash of its files, and the terms are the release's but for what the campaign changed. A row holds what is its own: who,
 when, at which price, what was closed by then, and what was decided. So it takes a tenth of the room, and its lists are
 made, by the code that decides, when somebody asks for them.
@@ -20,13 +20,13 @@ from promolift.serve.release import LiveRelease
 from promolift.store.ledger_schema import DECISIONS, Refused
 
 LISTS = ("candidates", "ineligible")
-OWN = frozenset({"price", "closed"})  # columns that the whole record tells in other words
+OWN = frozenset({"price", "closed"})  # columns that the whole record has in other words
 NAMED = ("campaign_id", "policy_version", "price")  # terms that stand in columns of their own
 Load = Callable[[str], LiveRelease]
 Listed = Sequence[Mapping[str, Any]]  # what a record says of each offer
 
 
-class Shared(TypedDict):
+class SharedColumns(TypedDict):
     """The part of a decision's row that those made together have in common; each gets its own code afterwards."""
 
     campaign_id: str
@@ -44,7 +44,7 @@ class Shared(TypedDict):
     code: str | None
 
 
-class DecisionRow(Shared):
+class DecisionRow(SharedColumns):
     """A row of `decisions` as a decision writes it."""
 
     decision_id: str
@@ -58,7 +58,7 @@ class DecisionRow(Shared):
 
 
 class Lists(NamedTuple):
-    """The open offers with gain, cost and chance, and the closed ones with the reason."""
+    """The open offers with gain, cost and probability, and the closed ones with the reason."""
 
     candidates: Listed
     ineligible: Listed
@@ -78,12 +78,12 @@ class DecisionRecord:
         return "{}" if self.terms is None else self.terms.model_dump_json()
 
     @property
-    def terms_told(self) -> dict[str, object]:
+    def terms_shown(self) -> dict[str, object]:
         """Its terms as an answer shows them: without what was learned of each offer, which its release holds."""
         return {} if self.terms is None else self.terms.model_dump(mode="json", exclude={"recalibration"})
 
     def columns(self, terms: object) -> dict[str, object]:
-        """Column by column, with `terms` as they are to be told."""
+        """Column by column, with `terms` as they are to be shown."""
         own = {name: value for name, value in self.row.items() if name not in OWN}
         return own | self.lists._asdict() | {"terms": terms}
 
@@ -98,13 +98,13 @@ class Replayed(NamedTuple):
 
 def changed_terms(terms: deliver.ReleaseTerms, release: deliver.ReleaseTerms) -> str:
     """JSON of what is not as in the release's own terms, but for what has a column."""
-    told, own = terms.model_dump(), release.model_dump()
-    return json.dumps({name: value for name, value in told.items() if name not in NAMED and value != own[name]})
+    new, own = terms.model_dump(), release.model_dump()
+    return json.dumps({name: value for name, value in new.items() if name not in NAMED and value != own[name]})
 
 
-def closed_text(shut: Mapping[str, list[int]]) -> str | None:
+def closed_text(closed: Mapping[str, list[int]]) -> str | None:
     """What was closed since the release, as it is kept."""
-    return to_json(shut).decode() if shut else None
+    return to_json(closed).decode() if closed else None
 
 
 def whole(rows: Iterable[Mapping[str, Any]], load: Load) -> Iterator[DecisionRecord]:
@@ -128,8 +128,8 @@ def whole(rows: Iterable[Mapping[str, Any]], load: Load) -> Iterator[DecisionRec
 
 def _kept_terms(row: Mapping[str, Any]) -> deliver.ReleaseTerms | None:
     """The terms of a record that holds its own; None where its release was gone before they could be written out."""
-    told = json.loads(row["terms"])
-    return deliver.ReleaseTerms(**told) if isinstance(told, dict) and "campaign_id" in told else None
+    kept = json.loads(row["terms"])
+    return deliver.ReleaseTerms(**kept) if isinstance(kept, dict) and "campaign_id" in kept else None
 
 
 def _terms(row: Mapping[str, Any], base: deliver.ReleaseTerms) -> deliver.ReleaseTerms:
@@ -139,7 +139,7 @@ def _terms(row: Mapping[str, Any], base: deliver.ReleaseTerms) -> deliver.Releas
 def lists(row: Mapping[str, Any], terms: deliver.ReleaseTerms, release: LiveRelease) -> Lists:
     """From the release's rows and what was closed by then."""
     who, reason = row["customer_id"], row["reason"]
-    options = release.rows.options(*release.span(who))
+    options = release.rows.options(release.span(who))
     for why, places in json.loads(row["closed"] or "{}").items():
         for at in places:
             options[at] = deliver.Option(options[at].offer_id, 0.0, 0.0, why)
@@ -149,14 +149,14 @@ def lists(row: Mapping[str, Any], terms: deliver.ReleaseTerms, release: LiveRele
 
 
 def spell_out(db: Connection, customer_id: str, load: Load) -> None:
-    """Write what a customer's rows refer to into them, before his id goes: without it nothing leads there any more."""
+    """Write what a customer's rows refer to into them, before the id goes: without it nothing leads there any more."""
     mine = select(DECISIONS).where(DECISIONS.c.customer_id == customer_id, DECISIONS.c.candidates.is_(None))
     for row in db.execute(mine).mappings().all():
         (record,) = whole([dict(row)], load)
-        told = {name: to_json(listed).decode() for name, listed in record.lists._asdict().items()}
-        told["terms"] = record.terms_text
+        texts = {name: to_json(listed).decode() for name, listed in record.lists._asdict().items()}
+        texts["terms"] = record.terms_text
         change = update(DECISIONS).where(DECISIONS.c.decision_id == row["decision_id"])
-        db.execute(change.values(**told, closed=None))
+        db.execute(change.values(**texts, closed=None))
 
 
 def replay(record: DecisionRecord, columns: Iterable[str]) -> Replayed:

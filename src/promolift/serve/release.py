@@ -35,7 +35,7 @@ from promolift.results.messages import Messages
 from promolift.results.plan import Plan, PlanNote
 from promolift.results.shop import Offers
 from promolift.results.tables import Clean
-from promolift.serve.rows import Rows
+from promolift.serve.rows import ReleaseRows
 from promolift.settings import Settings
 from promolift.sql import bind, fetch
 from promolift.store import Store
@@ -71,7 +71,7 @@ class Manifest(Settings):
         return json.dumps(self.model_dump(mode="json"), ensure_ascii=False, sort_keys=True, indent=1)
 
 
-class Person(NamedTuple):
+class KnownCustomer(NamedTuple):
     """What the shop knew of a customer when the release was made."""
 
     name: str | None
@@ -80,7 +80,7 @@ class Person(NamedTuple):
     consent: bool | None
 
 
-NOBODY = Person(None, None, None, None)
+NOBODY = KnownCustomer(None, None, None, None)
 
 
 class Label(NamedTuple):
@@ -103,12 +103,12 @@ class LiveRelease:
     release_id: str
     terms: deliver.ReleaseTerms
     plan: PlanNote
-    rows: Rows
+    rows: ReleaseRows
     place: dict[str, int]
     start_N: Ints  # first row of each customer, and one more
     open_N: Ints  # first open row likewise
     barred: dict[str, str | None]
-    people: dict[str, Person]
+    people: dict[str, KnownCustomer]
     products: dict[str, str]
     messages: dict[tuple[str, str], tuple[str, str]]
     offers: dict[str, Offer]
@@ -127,17 +127,17 @@ class LiveRelease:
         """The rules by which the plan wrote to people."""
         return self.plan.consent
 
-    def span(self, who: str) -> tuple[int, int]:
-        """Where a customer's rows begin and end; (0, 0) for one the release does not know."""
+    def span(self, who: str) -> slice:
+        """A customer's rows; none for one the release does not know."""
         return self._between(self.start_N, who)
 
-    def opened(self, who: str) -> tuple[int, int]:
-        """Where a customer's open rows begin and end among the open ones."""
+    def opened(self, who: str) -> slice:
+        """A customer's open rows among the open ones."""
         return self._between(self.open_N, who)
 
-    def _between(self, first_N: Ints, who: str) -> tuple[int, int]:
+    def _between(self, first_N: Ints, who: str) -> slice:
         at = self.place.get(who)
-        return (0, 0) if at is None else (int(first_N[at]), int(first_N[at + 1]))
+        return slice(0, 0) if at is None else slice(int(first_N[at]), int(first_N[at + 1]))
 
 
 def build(store: Store) -> str:
@@ -223,7 +223,7 @@ def load(root: Path, release_id: str) -> LiveRelease:
     scored = pl.scan_parquet(folder / "candidates.parquet")
     people = scored.select(pl.col("customer_id").unique(maintain_order=True)).collect()["customer_id"]
     decided = scored.filter(pl.col("offer_id") != "none").select(DECIDED).collect()
-    rows = Rows.of(decided)
+    rows = ReleaseRows.of(decided)
     known = decided["customer_id"].rle().struct.unnest()
     start_N = np.concatenate([[0], np.cumsum(known["len"].to_numpy())]).astype(np.int64)
     allowed = may_send(people, customers, manifest.plan.consent)
@@ -236,7 +236,7 @@ def load(root: Path, release_id: str) -> LiveRelease:
         start_N=start_N,
         open_N=np.searchsorted(rows.row_O, start_N).astype(np.int64),
         barred=dict(allowed.select("customer_id", "reason").iter_rows()),
-        people={row[0]: Person(*row[1:]) for row in customers.select(CUSTOMER).iter_rows()},
+        people={row[0]: KnownCustomer(*row[1:]) for row in customers.select(CUSTOMER).iter_rows()},
         products=dict(products.drop_nulls("target").select("product_id", "target").iter_rows()),
         messages={(who, offer): (zh, en) for who, offer, zh, en in messages.iter_rows()},
         offers={offer.id: offer for offer in manifest.offers},

@@ -7,7 +7,7 @@ closed it are numbers that point into `names` and `reasons`. O are the rows that
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import repeat
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -24,18 +24,18 @@ NUMBERS = ("gain_cents", "cost_cents", "charge_cents")
 
 @dataclass(slots=True)
 class Slate:
-    """What one customer may be given now. `at_O` are his open rows; `shut` has those closed since the release.
+    """What one customer may be given now. `at_O` are their open rows; `closed` has those closed since the release.
 
-    `shut` maps a reason to places among all his rows in the release, open or not.
+    `closed` maps a reason to places among all their rows in the release, open or not.
     """
 
     first: int
     at_O: slice | list[int]
-    shut: dict[str, list[int]]
+    closed: dict[str, list[int]]
 
 
 @dataclass(frozen=True, eq=False)
-class Rows:
+class ReleaseRows:
     """Read by `options` (what a record shows) or slates (what a decision needs). `targets` are those of `names`."""
 
     names: list[str]
@@ -48,7 +48,7 @@ class Rows:
     cost_O: Floats
 
     @staticmethod
-    def of(scored: pl.DataFrame) -> "Rows":
+    def of(scored: pl.DataFrame) -> "ReleaseRows":
         """From columns offer_id, target, gain_cents, cost_cents, charge_cents, eligible, why_not.
 
         A missing gain or cost is unknown and closes the row. Raises InputError for numbers that cannot be.
@@ -70,7 +70,7 @@ class Rows:
         number_3R = np.stack([each.to_numpy() for each in numbers])
         row_O = np.flatnonzero(why_R == OPEN)
         gain_O, cost_O, charge_O = number_3R[:, row_O]
-        return Rows(
+        return ReleaseRows(
             names, targets, reasons, np.stack([offer_R, why_R]), number_3R, row_O, gain_O - charge_O, cost_O.copy()
         )
 
@@ -78,36 +78,37 @@ class Rows:
         """The offer of an open row."""
         return self.names[int(self.code_2R[0, self.row_O[at]])]
 
-    def open(self, first: int, last: int) -> tuple[int, int]:
-        """The open rows among those from `first` up to `last`."""
-        low, high = np.searchsorted(self.row_O, (first, last)).tolist()
-        return low, high
-
     def close(self, slate: Slate, why: Callable[[int], str | None]) -> Slate:
         """The slate without the open rows that `why` has a reason to close."""
         open_now: list[int] = []
-        shut = {reason: list(places) for reason, places in slate.shut.items()}
+        closed = {reason: list(places) for reason, places in slate.closed.items()}
         at_O = range(slate.at_O.start, slate.at_O.stop) if isinstance(slate.at_O, slice) else slate.at_O
         for at in at_O:
             reason = why(at)
             if reason:
-                shut.setdefault(reason, []).append(int(self.row_O[at]) - slate.first)
+                closed.setdefault(reason, []).append(int(self.row_O[at]) - slate.first)
             else:
                 open_now.append(at)
-        return Slate(slate.first, open_now, shut)
+        return Slate(slate.first, open_now, closed)
 
-    def options(self, first: int, last: int) -> list[Option]:
-        """The rows from `first` up to `last`, as options."""
-        offers, shut = self.code_2R[:, first:last].tolist()
-        gain, cost, charge = self.number_3R[:, first:last].tolist()
+    def options(self, span: slice) -> list[Option]:
+        """The rows of a span, as options."""
+        offers, closed = self.code_2R[:, span].tolist()
+        gain, cost, charge = self.number_3R[:, span].tolist()
         why: Any = repeat(None)
-        if shut and max(shut) != OPEN:
-            why = [None if code == OPEN else self.reasons[code] for code in shut]
+        if closed and max(closed) != OPEN:
+            why = [None if code == OPEN else self.reasons[code] for code in closed]
         return list(map(Option, map(self.names.__getitem__, offers), gain, cost, why, charge))
 
 
-def _codes(texts: pl.Series) -> tuple[list[str], Codes]:
+class _Coded(NamedTuple):
     """The distinct texts in order, and for each row which it is; OPEN where there is none."""
+
+    texts: list[str]
+    code_R: Codes
+
+
+def _codes(texts: pl.Series) -> _Coded:
     known = sorted(texts.drop_nulls().unique().to_list())
     codes = texts.replace_strict(known, list(range(len(known))), default=OPEN, return_dtype=pl.Int32)
-    return known, codes.fill_null(OPEN).to_numpy()
+    return _Coded(known, codes.fill_null(OPEN).to_numpy())

@@ -5,14 +5,14 @@ import logging
 import sys
 from contextlib import suppress
 from time import monotonic, time
-from typing import Any
+from typing import NamedTuple
 
 from sqlalchemy import Connection
 
 from promolift.serve.release import derive
 from promolift.serve.switch import Serving, activate, remember
 from promolift.serve.things import Campaign, Learned, LearnRun, MadeRelease, Task
-from promolift.store.ledger_audit import audit
+from promolift.store.ledger_audit import Act, HttpAnswer, audit
 
 LOG = logging.getLogger("promolift.serve")
 LOOK_S = 20.0
@@ -50,7 +50,7 @@ class Scheduler:
             running = self._runs.get(campaign_id)
             if running is not None and not running.done():
                 return
-            if await self.server.ledger.call(_claim, (campaign_id, every_hours)):
+            if await self.server.ledger.call(_claim, _Wanted(campaign_id, every_hours)):
                 self._runs[campaign_id] = asyncio.create_task(self._run(campaign_id))
 
     async def stop(self) -> None:
@@ -65,14 +65,14 @@ class Scheduler:
         server = self.server
         try:
             found = await self._child(campaign_id)
-            told = await asyncio.to_thread(keep, server, campaign_id, found)
+            run = await asyncio.to_thread(keep, server, campaign_id, found)
         except Exception as error:
             LOG.error("learning failed", exc_info=error, extra={"campaign": campaign_id})
-            told = LearnRun(status="failed", why=f"{type(error).__name__}; the log of the server has more")
-        await server.ledger.call(_note, (campaign_id, told))
+            run = LearnRun(status="failed", why=f"{type(error).__name__}; the log of the server has more")
+        await server.ledger.call(_note, _Ended(campaign_id, run))
 
     def task(self, campaign_id: str) -> Task:
-        """What the process is told."""
+        """What the process gets."""
         server, settings = self.server, self.server.settings
         return Task(
             ledger=settings.ledger_url, work=settings.work.absolute(), campaign_id=campaign_id,
@@ -114,16 +114,16 @@ def keep(server: Serving, campaign_id: str, found: Learned) -> LearnRun:
     )  # fmt: skip
     live = server.settings.learn.release and found.within_guardrails
 
-    def do(db: Connection, now_ms: int) -> tuple[int, Any]:
+    def do(db: Connection, now_ms: int) -> HttpAnswer:
         for other, release in MadeRelease.all(db).items():
             if release.status == "proposed" and release.campaign_id == campaign_id:
                 release.model_copy(update={"status": "superseded"}).keep(db, other, now_ms)
         made.keep(db, release_id, now_ms)
-        told = made.model_dump(mode="json", exclude={"proposal"}) | {"based_on": base}
-        audit(db, now_ms, (ACTOR, "release.propose", release_id), None, told)
+        new = made.model_dump(mode="json", exclude={"proposal"}) | {"based_on": base}
+        audit(db, now_ms, Act(ACTOR, "release.propose", release_id), None, new)
         if live:
             activate(db, now_ms, ACTOR, campaign_id, release_id)
-        return 200, None
+        return HttpAnswer(200, None)
 
     server.change(do)
     if live:
@@ -131,7 +131,21 @@ def keep(server: Serving, campaign_id: str, found: Learned) -> LearnRun:
     return LearnRun(status="released" if live else "proposed", release_id=release_id, why=found.why)
 
 
-def _claim(db: Connection, some: list[tuple[str, float]]) -> list[bool]:
+class _Wanted(NamedTuple):
+    """A run that is wanted, unless one began less than so many hours ago."""
+
+    campaign_id: str
+    every_hours: float
+
+
+class _Ended(NamedTuple):
+    """A run that is over, and what became of it."""
+
+    campaign_id: str
+    run: LearnRun
+
+
+def _claim(db: Connection, some: list[_Wanted]) -> list[bool]:
     """Whether a run is due, and if so ours: two servers on one ledger do not both learn."""
     now_ms, mine = round(time() * 1000), []
     for campaign_id, every_hours in some:
@@ -142,7 +156,7 @@ def _claim(db: Connection, some: list[tuple[str, float]]) -> list[bool]:
     return mine
 
 
-def _note(db: Connection, some: list[tuple[str, LearnRun]]) -> list[None]:
+def _note(db: Connection, some: list[_Ended]) -> list[None]:
     now_ms = round(time() * 1000)
     for campaign_id, run in some:
         begun = LearnRun.find(db, campaign_id)

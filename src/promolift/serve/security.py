@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple
 from sqlalchemy import Connection
 
 from promolift.hashing import sha256_of
-from promolift.store.ledger_audit import audit, every, put
+from promolift.store.ledger_audit import Act, audit, every, put
 
 Scope = Literal["write", "decide", "admin"]
 # A write key may stand in a web page: it can only send events. A decide key stays on the shop's own servers.
@@ -31,6 +31,13 @@ class Key(NamedTuple):
     name: str
 
 
+class NewKey(NamedTuple):
+    """A key as it is shown once: its id and its secret."""
+
+    key_id: str
+    secret: str
+
+
 def needed(path: str) -> str | None:
     """The right a path needs; None for those open to all. What is not listed needs admin."""
     if path in OPEN_PATHS:
@@ -40,17 +47,17 @@ def needed(path: str) -> str | None:
     return "decide" if path.partition(":")[0] in DECIDE_PATHS else "admin"
 
 
-def make_key(db: Connection, scope: Scope, name: str, now_ms: int, actor: str) -> tuple[str, str]:
-    """A new key's id and secret; only the hash of the secret is kept."""
+def make_key(db: Connection, scope: Scope, name: str, now_ms: int, actor: str) -> NewKey:
+    """A new key; only the hash of its secret is kept."""
     key_id, secret = f"key_{secrets.token_hex(6)}", f"pl_{scope}_{secrets.token_urlsafe(32)}"
     put(db, "key", key_id, {"hash": _hash(secret), "scope": scope, "name": name, "revoked": False}, now_ms)
-    audit(db, now_ms, (actor, "key.create", key_id), None, {"scope": scope})
-    return key_id, secret
+    audit(db, now_ms, Act(actor, "key.create", key_id), None, {"scope": scope})
+    return NewKey(key_id, secret)
 
 
 def first_key(db: Connection) -> str | None:
     """The admin key of a new ledger, None if it has keys: it is shown once and cannot be found again."""
-    return None if every(db, "key") else make_key(db, "admin", "first admin key", round(time() * 1000), "setup")[1]
+    return None if every(db, "key") else make_key(db, "admin", "first admin key", round(time() * 1000), "setup").secret
 
 
 def load_keys(db: Connection) -> dict[str, Key]:

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from time import time
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
 
@@ -22,7 +22,7 @@ from promolift.serve.switch import Change
 from promolift.serve.things import Campaign
 from promolift.store import Store
 from promolift.store.ledger import Ledger
-from promolift.store.ledger_audit import amend, audit, once
+from promolift.store.ledger_audit import Act, HttpAnswer, OnceAnswer, amend, audit, once
 from promolift.store.ledger_money import expire
 from promolift.store.ledger_schema import Refused
 
@@ -104,8 +104,8 @@ class Server:
 
     def failed(self, error: Exception) -> live.Answer:
         """The answer to an error: no offer, logged and counted. Words that we did not choose may name a customer."""
-        told = {"kind": type(error).__name__} | ({"detail": str(error)} if isinstance(error, PromoError) else {})
-        LOG.error("decision failed", exc_info=error, extra=told)
+        what = {"kind": type(error).__name__} | ({"detail": str(error)} if isinstance(error, PromoError) else {})
+        LOG.error("decision failed", exc_info=error, extra=what)
         return self._none("timeout" if isinstance(error, TimeoutError) else f"failure: {type(error).__name__}")
 
     def _none(self, reason: str) -> live.Answer:
@@ -119,8 +119,8 @@ class Server:
 
     async def decide_once(
         self, ask: live.Ask, key: str, request: Any, body: Callable[[live.Answer], Any]
-    ) -> tuple[int, Any]:  # fmt: skip
-        """A decision, once per Idempotency-Key; its HTTP status and what `body` makes of it.
+    ) -> HttpAnswer:
+        """A decision, once per Idempotency-Key, as `body` puts it.
 
         The answer and the deadline race, and only one of them counts. Where the deadline won, the decision counts for
         no cap and no experiment, and a retry hears what this caller heard. Raises ApiError or Refused if the key was
@@ -129,34 +129,34 @@ class Server:
         race = _Race(ask, self._gate)
         change = asyncio.to_thread(self._decide_keyed, race, key, request, body)
         try:
-            answer, reply = await asyncio.wait_for(asyncio.shield(change), self.settings.deadline_ms / 1000)
+            found = await asyncio.wait_for(asyncio.shield(change), self.settings.deadline_ms / 1000)
         except (ApiError, Refused):
             raise
         except Exception as error:
             late = isinstance(error, TimeoutError)
             won = race.give_up() if late else None
             if won is None:
-                return 200, body(self._none(GIVEN_UP) if late else self.failed(error))
-            answer, reply = won
-        if answer is not None:  # None: it was decided, and counted, before
-            self.metrics.decided(answer)
-        return reply
+                return HttpAnswer(200, body(self._none(GIVEN_UP) if late else self.failed(error)))
+            found = won
+        if found.decided is not None:
+            self.metrics.decided(found.decided)
+        return found.reply
 
     def _decide_keyed(self, race: "_Race", key: str, request: Any, body: Callable[[live.Answer], Any]) -> "_Found":
         """The decision, or the answer kept for the key; in a thread. The key is free again when all of it is kept."""
         made: list[live.Answer] = []
 
-        def decide(db: Connection) -> tuple[int, Any]:
+        def decide(db: Connection) -> HttpAnswer:
             made[:] = self.decider.work(db, [race.ask])
-            return 200, body(made[0])
+            return HttpAnswer(200, body(made[0]))
 
         with self._alone(key) as short:
             reply, kept = self._write(lambda db, now_ms: once(db, short, request, now_ms, lambda: decide(db)))
-            found = (None, reply) if kept else (made[0], reply)
+            found = _Found(None if kept else made[0], reply)
             if not race.settle(found) and not kept:
                 record = made[0].record
-                given_up = 200, body(live.Answer(NONE, GIVEN_UP))
-                self.ledger.write(_take_back, (record["decision_id"] if record else None, short, given_up))
+                given_up = HttpAnswer(200, body(live.Answer(NONE, GIVEN_UP)))
+                self.ledger.write(_take_back, _Missed(record["decision_id"] if record else None, short, given_up))
         return found
 
     async def keep(self, parsed: events.Parsed) -> int:
@@ -167,12 +167,12 @@ class Server:
         self.metrics.received(new, len(parsed.events) - new, len(parsed.rejected))
         return new
 
-    def change(self, do: Change, key: str | None = None, request: Any = None) -> tuple[int, Any]:
+    def change(self, do: Change, key: str | None = None, request: Any = None) -> HttpAnswer:
         """Run a change in the ledger, once per Idempotency-Key. Blocking: for routes that run in a thread."""
         if key is None:
-            return self._write(lambda db, now_ms: (do(db, now_ms), False))[0]
+            return self._write(lambda db, now_ms: OnceAnswer(do(db, now_ms), False)).answer
         with self._alone(key) as short:
-            return self._write(lambda db, now_ms: once(db, short, request, now_ms, lambda: do(db, now_ms)))[0]
+            return self._write(lambda db, now_ms: once(db, short, request, now_ms, lambda: do(db, now_ms))).answer
 
     @contextmanager
     def _alone(self, key: str) -> Iterator[str]:
@@ -188,10 +188,8 @@ class Server:
             with self._gate:
                 self._running.discard(short)
 
-    def _write(self, work: Callable[[Connection, int], tuple[tuple[int, Any], bool]]) -> tuple[tuple[int, Any], bool]:
-        done: tuple[tuple[int, Any], bool] = self.ledger.write(
-            lambda db, some: [work(db, round(time() * 1000)) for _ in some]
-        )
+    def _write(self, work: Callable[[Connection, int], OnceAnswer]) -> OnceAnswer:
+        done: OnceAnswer = self.ledger.write(lambda db, some: [work(db, round(time() * 1000)) for _ in some])
         return done
 
     async def pulse(self) -> None:
@@ -205,7 +203,19 @@ class Server:
             await asyncio.sleep(PULSE_S)
 
 
-_Found = tuple[live.Answer | None, tuple[int, Any]]  # what was decided now, None if before; HTTP status and body
+class _Found(NamedTuple):
+    """What was decided now, None if it was decided, and counted, before; and how it is answered."""
+
+    decided: live.Answer | None
+    reply: HttpAnswer
+
+
+class _Missed(NamedTuple):
+    """A decision that came too late, the key it was asked for with, and what the caller got instead."""
+
+    decision_id: str | None
+    key: str
+    answer: HttpAnswer
 
 
 class _Race:
@@ -229,11 +239,11 @@ class _Race:
             return self._found
 
 
-def _take_back(db: Connection, some: list[tuple[str | None, str, tuple[int, Any]]]) -> list[None]:
-    """Decisions that nobody got count for nothing; what is kept for a retry is what the caller was told."""
-    live.mark_unanswered(db, [made for made, _, _ in some if made])
-    for _, key, told in some:
-        amend(db, key, told)
+def _take_back(db: Connection, some: list[_Missed]) -> list[None]:
+    """Decisions that nobody got count for nothing; what is kept for a retry is what the caller got."""
+    live.mark_unanswered(db, [missed.decision_id for missed in some if missed.decision_id])
+    for missed in some:
+        amend(db, missed.key, missed.answer)
     return [None for _ in some]
 
 
@@ -247,9 +257,7 @@ def _expire(db: Connection, some: list[Any]) -> list[int]:
     return [expire(db, round(time() * 1000)) for _ in some]
 
 
-def audited(
-    db: Connection, now_ms: int, who: tuple[str, str, str], old: Any, new: Any, status: int = 200
-) -> tuple[int, Any]:  # fmt: skip
+def audited(db: Connection, now_ms: int, act: Act, old: Any, new: Any, status: int = 200) -> HttpAnswer:
     """Write the audit row of an admin's change and answer with the new value."""
-    audit(db, now_ms, who, old, new)
-    return status, new
+    audit(db, now_ms, act, old, new)
+    return HttpAnswer(status, new)

@@ -1,4 +1,4 @@
-"""What the server is told at its start, and the policy of a campaign, which the API can change."""
+"""What the server gets at its start, and the policy of a campaign, which the API can change."""
 
 from pathlib import Path
 from typing import Literal, Self

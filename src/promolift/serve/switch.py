@@ -1,4 +1,4 @@
-"""A campaign's next release in; the campaign served from it, those who listen told, and the next plan prepared, out."""
+"""A campaign's next release in; the campaign served from it, webhooks called, and the next plan prepared, out."""
 
 import logging
 from collections.abc import Callable
@@ -15,11 +15,11 @@ from promolift.serve.settings import Policy, ServeSettings
 from promolift.serve.things import Campaign
 from promolift.store import Store
 from promolift.store.ledger import Ledger
-from promolift.store.ledger_audit import audit
+from promolift.store.ledger_audit import Act, HttpAnswer, audit
 from promolift.store.ledger_schema import Refused
 
 LOG = logging.getLogger("promolift.serve")
-Change = Callable[[Connection, int], tuple[int, Any]]  # (connection, now_ms) to HTTP status and body
+Change = Callable[[Connection, int], HttpAnswer]  # from the connection and now_ms
 NEW = Campaign(paused=False, policy=Policy(), policy_version=1)
 
 
@@ -31,7 +31,7 @@ class Serving(Protocol):
     ledger: Ledger
     decider: Decider
 
-    def change(self, do: Change, key: str | None = None, request: Any = None) -> tuple[int, Any]:
+    def change(self, do: Change, key: str | None = None, request: Any = None) -> HttpAnswer:
         """Run a change in the ledger, once per key."""
 
 
@@ -39,7 +39,7 @@ def activate(db: Connection, now_ms: int, actor: str, campaign_id: str, release_
     """Serve a campaign from this release from the next decision on; it must be loaded before."""
     old = Campaign.find(db, campaign_id) or NEW
     if old.release != release_id:
-        _switch(db, now_ms, (actor, "release.activate", campaign_id), old, release_id)
+        _switch(db, now_ms, Act(actor, "release.activate", campaign_id), old, release_id)
 
 
 def roll_back(db: Connection, now_ms: int, actor: str, campaign_id: str) -> None:
@@ -47,7 +47,7 @@ def roll_back(db: Connection, now_ms: int, actor: str, campaign_id: str) -> None
     old = Campaign.find(db, campaign_id) or NEW
     if not old.previous:
         raise Refused("previous_missing", "there is no release before the present one")
-    _switch(db, now_ms, (actor, "release.rollback", campaign_id), old, old.previous)
+    _switch(db, now_ms, Act(actor, "release.rollback", campaign_id), old, old.previous)
 
 
 def remember(server: Serving, release_id: str) -> None:
@@ -63,8 +63,8 @@ def remember(server: Serving, release_id: str) -> None:
         LOG.warning("what is live was not noted for the next plan", extra={"detail": str(error)})
 
 
-def _switch(db: Connection, now_ms: int, who: tuple[str, str, str], old: Campaign, release_id: str) -> None:
-    new = old.served_from(release_id).keep(db, who[2], now_ms)
-    told = {"campaign_id": who[2], "release": new.release, "previous": new.previous}
-    outbox.announce(db, "release.activated", told, now_ms)
-    audit(db, now_ms, who, {"release": old.release}, told)
+def _switch(db: Connection, now_ms: int, act: Act, old: Campaign, release_id: str) -> None:
+    new = old.served_from(release_id).keep(db, act.subject, now_ms)
+    body = {"campaign_id": act.subject, "release": new.release, "previous": new.previous}
+    outbox.announce(db, "release.activated", body, now_ms)
+    audit(db, now_ms, act, {"release": old.release}, body)

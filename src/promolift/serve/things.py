@@ -37,7 +37,7 @@ class Task(Settings):
 
 
 class Learned(BaseModel):
-    """A proposal without what only its file tells; or, with no `release`, `why` nothing can be told.
+    """A proposal without what only its file holds; or, with no `release`, `why` nothing can be said.
 
     `based_on` is the release whose candidates the proposed one would take over.
     """

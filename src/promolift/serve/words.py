@@ -27,7 +27,7 @@ def printable(release: LiveRelease, offer_id: str, ts_ms: int) -> Offer:
 def words(release: LiveRelease, customer_id: str, offer_id: str, ts_ms: int, language: str | None) -> dict[str, Any]:
     """`offer`, `message` and its `language`: the plan's own text while it is valid, else the template's.
 
-    A message is true or it is not sent: where none can be written, `message` is None and `why_no_message` tells why.
+    A message is true or it is not sent: where none can be written, `message` is None and `why_no_message` says why.
     """
     known = release.people.get(customer_id, NOBODY).language
     spoken: Language = "zh" if (language or known or release.shop.language).startswith("zh") else "en"
@@ -43,8 +43,8 @@ def words(release: LiveRelease, customer_id: str, offer_id: str, ts_ms: int, lan
 def _template(release: LiveRelease, offer_id: str, day: str, language: Language) -> dict[str, Any]:
     noon = datetime.fromisoformat(f"{day}T12:00:00").replace(tzinfo=ZoneInfo(release.shop.zone))
     offer = printable(release, offer_id, round(noon.timestamp() * 1000))
-    told: dict[str, Any] = {"offer": offer.model_dump(mode="json"), "message": None, "language": language}
+    found: dict[str, Any] = {"offer": offer.model_dump(mode="json"), "message": None, "language": language}
     try:
-        return told | {"message": write(offer, Recipient(), language).text}
+        return found | {"message": write(offer, Recipient(), language).text}
     except PromoError as error:
-        return told | {"why_no_message": str(error)}
+        return found | {"why_no_message": str(error)}

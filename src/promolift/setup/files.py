@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
+from typing import NamedTuple
 
 from promolift import data
 from promolift.data.names import KIND_OF_WORD, kind_word
@@ -14,21 +15,35 @@ from promolift.sources.raw import RawTable
 from promolift.store import Store
 
 
+class TiedFile(NamedTuple):
+    """A file whose rows belong to those of an event file: where it is, by which columns they are tied, its rows."""
+
+    path: Path
+    tie: data.Tie
+    table: RawTable
+
+
+class NamedFile(NamedTuple):
+    """A file and the names of its columns, where it has no line of them."""
+
+    path: Path
+    header: Sequence[str] = ()
+
+
 @dataclass
-class Log:
-    """One file of events and the files joined to it. `header` names the columns of a file without a line of them."""
+class EventFile:
+    """One file of events and the files tied to it. `header` names the columns of a file without a line of them."""
 
     path: Path
     file: RawTable = field(repr=False)
     header: Sequence[str] = ()
-    joins: list[tuple[Path, data.Tie]] = field(default_factory=list)
-    others: list[RawTable] = field(default_factory=list, repr=False)
+    tied: list[TiedFile] = field(default_factory=list, repr=False)
 
     @property
     def table(self) -> RawTable:
         """The file's rows with the columns of all that is joined to them."""
         rows = self.file.rows
-        for (path, tie), other in zip(self.joins, self.others, strict=True):
+        for path, tie, other in self.tied:
             rows = data.join_rows(rows, other.rows, tie.on, tie.key, path.stem)
         return replace(self.file, rows=rows)
 
@@ -37,22 +52,20 @@ class Log:
         tie = data.find_tie(self.table.rows, other.rows, path.stem)
         if tie is None:
             return self._turn(path, other)
-        self.joins.append((path, tie))
-        self.others.append(other)
+        self.tied.append(TiedFile(path, tie, other))
         return True
 
     def _turn(self, path: Path, other: RawTable) -> bool:
-        turned = Log(path, other)
+        turned = EventFile(path, other)
         if self.header or data.find_tie(other.rows, self.file.rows, self.path.stem) is None:
             return False
-        parts = [(self.path, self.file), *zip((path for path, _ in self.joins), self.others, strict=True)]
-        if not all(turned.take(*part) for part in parts):
+        if not all(turned.take(*part) for part in ((self.path, self.file), *((t.path, t.table) for t in self.tied))):
             return False
-        self.path, self.file, self.joins, self.others = turned.path, turned.file, turned.joins, turned.others
+        self.path, self.file, self.tied = turned.path, turned.file, turned.tied
         return True
 
 
-def open_logs(store: Store, events: Sequence[Path]) -> list[Log]:
+def open_logs(store: Store, events: Sequence[Path]) -> list[EventFile]:
     """The logs. Files joined by '+' make one of them, in whatever order: lines.csv+orders.csv.
 
     A path may end in the columns' names of a file without a line of them: E.csv:user,item,time. Raises InputError if
@@ -61,10 +74,10 @@ def open_logs(store: Store, events: Sequence[Path]) -> list[Log]:
     return [_open_log(store, path) for path in events]
 
 
-def _open_log(store: Store, path: Path) -> Log:
+def _open_log(store: Store, path: Path) -> EventFile:
     first, *others = [path] if path.exists() else [Path(part.strip()) for part in str(path).split("+")]
     file, header = named(first)
-    log = Log(file, open_file(store.connection, file, store.root / "tmp", header or None), header)
+    log = EventFile(file, open_file(store.connection, file, store.root / "tmp", header or None), header)
     waiting = {other: open_file(store.connection, other, store.root / "tmp") for other in others}
     while waiting:
         taken = [other for other, table in waiting.items() if log.take(other, table)]
@@ -78,15 +91,15 @@ def _open_log(store: Store, path: Path) -> Log:
     return log
 
 
-def named(path: Path) -> tuple[Path, list[str]]:
+def named(path: Path) -> NamedFile:
     """A path such as E.csv:user,item,time as the file and its columns' names; any other as it is, without names."""
     file, colon, names = str(path).rpartition(":")
     if not colon or "," not in names or path.exists():
-        return path, []
-    return Path(file), [name.strip() for name in names.split(",")]
+        return NamedFile(path)
+    return NamedFile(Path(file), [name.strip() for name in names.split(",")])
 
 
-def told_by_name(path: Path, mapping: data.Mapping) -> data.Mapping:
+def kind_by_name(path: Path, mapping: data.Mapping) -> data.Mapping:
     """The mapping of one of several logs; where no column says what its events are, the file's name does."""
     words = re.findall(r"[a-z]+|[^\W\d_]+", re.sub(r"([a-z])([A-Z])", r"\1 \2", path.stem).lower())
     pairs = [f"{one} {two}" for one, two in pairwise(words)]

@@ -15,14 +15,14 @@ from promolift import data
 from promolift.config import RAW, Config
 from promolift.errors import ConfigError, InputError
 from promolift.results.job import StepSummary
-from promolift.setup.files import Log, open_logs, told_by_name
+from promolift.setup.files import EventFile, TiedFile, kind_by_name, open_logs
 from promolift.sources.files import open_file
 from promolift.store import Store
 
 INSIDE: tuple[tuple[Literal["products", "customers"], str], ...] = (
     ("products", "product_id"),
     ("customers", "customer_id"),
-)  # tables that may stand inside the events, and the column that tells their rows apart
+)  # tables that may stand inside the events, and the column by which their rows differ
 HEAD = """\
 # promolift's settings for this shop. Every key is explained in docs/configuration.md; what is left out has a default.
 
@@ -80,13 +80,13 @@ class Part:
     name: str
     mapping: data.Mapping
     path: Path
-    log: Log | None = None
+    log: EventFile | None = None
     inside: bool = False
 
     @property
-    def joined(self) -> Sequence[tuple[Path, data.Tie]]:
+    def joined(self) -> Sequence[TiedFile]:
         """The further files that its rows are joined with, and how."""
-        return self.log.joins if self.log and not self.inside else ()
+        return self.log.tied if self.log and not self.inside else ()
 
     def to_json(self) -> dict[str, object]:
         """What was guessed: our name for a column, and where it comes from."""
@@ -94,7 +94,7 @@ class Part:
             "table": self.name.removeprefix("more_"),
             "path": str(self.path),
             "inside_events": self.inside,
-            "joined": [str(path) for path, _ in self.joined],
+            "joined": [str(tied.path) for tied in self.joined],
             "columns": {role: list(self.mapping.sources(role)) for role in self.mapping.columns},
             "constants": dict(self.mapping.constants),
             "notes": list(self.mapping.notes),
@@ -107,7 +107,7 @@ def guess_all(store: Store, files: dict[str, Path], more: Sequence[Path] = ()) -
     samples = {"events": logs[0].table.sample()}
     events = data.guess_mapping("events", samples["events"])
     unsure = any("constants.kind" in note for note in events.notes)
-    mappings = {"events": told_by_name(logs[0].path, events) if more or unsure else events}
+    mappings = {"events": kind_by_name(logs[0].path, events) if more or unsure else events}
     for name in RAW[1:]:
         if name not in files:
             continue
@@ -127,7 +127,7 @@ def guess_all(store: Store, files: dict[str, Path], more: Sequence[Path] = ()) -
     parts = [Part("events", events, logs[0].path, logs[0])]
     for log in logs[1:]:
         found = data.guess_mapping("events", log.table.sample(), zone=events.zone, currency=events.currency)
-        parts.append(Part("more_events", told_by_name(log.path, found), log.path, log))
+        parts.append(Part("more_events", kind_by_name(log.path, found), log.path, log))
     parts += [Part(name, mappings[name], files[name]) for name in RAW[1:] if name in mappings]
     for name, key in INSIDE:
         if name not in files and events.has(key):
@@ -145,9 +145,9 @@ def catalogue(
     taken = {source for role in events.columns if role != "product_id" for source in events.sources(role)}
     own = events.sources("product_id")
     if key not in own and not set(own) & set(columns) and key in set(samples["events"].columns) - taken:
-        told = f"{key!r} is what both files have: it stands for the product" + (f", not {own[0]!r}" if own else "")
+        note = f"{key!r} is what both files have: it stands for the product" + (f", not {own[0]!r}" if own else "")
         columns_of = events.columns | {"product_id": key}
-        events = events.model_copy(update={"columns": columns_of, "notes": (*events.notes, told)})
+        events = events.model_copy(update={"columns": columns_of, "notes": (*events.notes, note)})
     said = []
     if not events.has("product_id"):
         said.append(
@@ -180,8 +180,8 @@ def within(
     except InputError:
         return None
     # Beside the total of a line stands its whole cost, not the cost of one piece.
-    told = {role: source for role, source in found.columns.items() if role != "cost" or not events.has("amount")}
-    return found.model_copy(update={"columns": told}) if set(told) - {key} else None
+    kept = {role: source for role, source in found.columns.items() if role != "cost" or not events.has("amount")}
+    return found.model_copy(update={"columns": kept}) if set(kept) - {key} else None
 
 
 def compose(parts: Sequence[Part], config: Path) -> str:
@@ -213,7 +213,7 @@ def _section(part: Part, folder: Path) -> str:
     if part.log and part.log.header:
         header = json.dumps(list(part.log.header), ensure_ascii=False)
         lines.append(f"header = {header}  # the file has no line of names")
-    for path, tie in part.log.joins if part.log else ():
+    for path, tie, _ in part.log.tied if part.log else ():
         place = _quoted(os.path.relpath(path.resolve(), folder))
         lines += ["", f"[[{name}.join]]", f"path = {place}", f"on = {_quoted(tie.on)}", f"key = {_quoted(tie.key)}"]
     return "\n".join([*lines, "", f"[{name}.mapping]", part.mapping.to_toml()])
@@ -229,7 +229,7 @@ def shown(parts: Sequence[Part], config: Path) -> str:
     for part in parts:
         where = f"inside {part.path.name}" if part.inside else part.path.name
         lines.append(f"{part.name.removeprefix('more_')} ({where})")
-        for path, tie in part.joined:
+        for path, tie, _ in part.joined:
             lines.append(f"  joined: {path.name} by {tie.on} ({tie.share:.1%} of the rows find theirs)")
         lines += [f"  {role:<16} <- {', '.join(part.mapping.sources(role))}" for role in part.mapping.columns]
         lines += [f"  {role:<16} =  {text}" for role, text in part.mapping.constants.items()]

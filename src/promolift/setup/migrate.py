@@ -39,9 +39,8 @@ def migrate(path: Path) -> StepSummary:
     draft = path.with_name(f".{path.name}.draft")
     draft.write_text(new, encoding="utf-8")
     draft.replace(path)
-    lines = [f"{old} is {name} now" for old, name in found.items()]
-    told = [*lines, f"written: {path}; before: {path}.old"]
-    return StepSummary("\n".join(told), {"config": str(path), "renamed": found})
+    lines = [*(f"{old} is {name} now" for old, name in found.items()), f"written: {path}; before: {path}.old"]
+    return StepSummary("\n".join(lines), {"config": str(path), "renamed": found})
 
 
 def old_names(kind: type[Settings], values: Any, place: str = "") -> dict[str, str]:

@@ -13,6 +13,7 @@ import polars.selectors as cs
 from duckdb.sqltypes import DuckDBPyType
 
 from promolift.errors import InputError
+from promolift.sources.quotes import set_aside
 from promolift.sources.raw import RawTable
 from promolift.sources.text import dialect_of, is_aligned, safe_names, scan, to_tabs, to_utf8
 from promolift.sql import ident, literal
@@ -89,18 +90,21 @@ def _open_text(connection: duckdb.DuckDBPyConnection, path: Path, work: Path, na
     if is_aligned(readable):
         readable, spaced = work / f"{uuid4().hex}.csv", readable
         to_tabs(spaced, readable)
-    dialect = dialect_of(readable, names)
+    dialect, whole = dialect_of(readable, names), work / f"{uuid4().hex}.csv"
+    if broken := set_aside(readable, dialect, whole):
+        readable = whole
+    skip = dialect.skip - sum(line.row < 1 for line in broken)
     rejects = f"rejects_{uuid4().hex}"
     columns = ", ".join(f"{literal(name)}: 'VARCHAR'" for name in dialect.names)
     # Not ignore_errors: with it DuckDB also drops good rows that follow a bad one; store_rejects keeps them.
     rows = connection.sql(
         f"""select row_number() over () as _row, * from read_csv({literal(str(readable))}, auto_detect = false,
             columns = {{{columns}}}, delim = {literal(dialect.delimiter)}, quote = {literal(dialect.quote)},
-            escape = {literal(dialect.escape)}, header = false, skip = {dialect.skip}, store_rejects = true,
+            escape = {literal(dialect.escape)}, header = false, skip = {skip}, store_rejects = true,
             rejects_table = {literal(rejects)}, rejects_scan = {literal(rejects + "_scan")}, rejects_limit = 0)"""
     )
     about = int(path.stat().st_size * (4 if path.suffix == ".gz" else 1) / dialect.row_bytes)
-    return RawTable(rows, path.name, about, connection=connection, rejects=rejects, skipped=dialect.skip, path=readable)
+    return RawTable(rows, path.name, about, connection=connection, rejects=rejects, skipped=dialect.skip, broken=broken)
 
 
 def flattened(connection: duckdb.DuckDBPyConnection, path: Path, work: Path) -> Path:
@@ -119,7 +123,9 @@ def flattened(connection: duckdb.DuckDBPyConnection, path: Path, work: Path) -> 
         rows.project(", ".join(columns)).write_parquet(str(target))
     except duckdb.Error as error:
         reason = str(error).splitlines()[0].split(": ", 1)[-1]
-        raise InputError(f"{path}: not readable as JSON records ({reason}); mend that record, or export CSV") from None
+        raise InputError(
+            f"{path}: not readable as JSON records ({reason}); repair that record, or export CSV"
+        ) from None
     return target
 
 
@@ -203,7 +209,7 @@ def raw_trial(path: Path) -> pl.DataFrame:
         lost = table.unreadable()
     if lost.height:
         raise InputError(
-            f"{path}: {lost.height} rows cannot be split into columns, first row {lost['row'][0]}; mend the file, "
+            f"{path}: {lost.height} rows cannot be split into columns, first row {lost['row'][0]}; repair the file, "
             "since leaving customers of a trial out would bias it"
         )
     return frame

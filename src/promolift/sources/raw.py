@@ -1,20 +1,19 @@
 """What every source hands over: the rows of one raw table, unchanged and numbered, and those that could not be read."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import duckdb
 import polars as pl
 
-from promolift.sources.text import open_bytes
+from promolift.sources.quotes import SHOWN, BrokenLine
 from promolift.sql import ident
 
 Relation = duckdb.DuckDBPyRelation
 PLAIN = """VARCHAR BOOLEAN TINYINT SMALLINT INTEGER BIGINT UTINYINT USMALLINT UINTEGER UBIGINT FLOAT DOUBLE DECIMAL
     DATE TIME TIMESTAMP TIMESTAMP_S TIMESTAMP_MS TIMESTAMP_NS"""  # types that a frame takes as they are
-SHOWN = 2000  # letters of an unreadable line that are kept
 
 
 @dataclass(frozen=True)
@@ -22,8 +21,8 @@ class RawTable:
     """One raw table: its rows with `_row` from 1, a name for reports, and its mapping as plain values if it is known.
 
     `about` is the number of rows, estimated for text. `rejects` names the table in which DuckDB notes rows it could
-    not split into columns, filled as the rows are read; `skipped` is how many lines of the text file `path` stand above
-    the first row.
+    not split into columns, filled as the rows are read; `skipped` is how many lines of the file stand above its first
+    row; `broken` are the lines that DuckDB was not given.
     """
 
     rows: Relation = field(repr=False)
@@ -33,7 +32,7 @@ class RawTable:
     connection: duckdb.DuckDBPyConnection | None = None
     rejects: str = ""
     skipped: int = 0
-    path: Path | None = None
+    broken: Sequence[BrokenLine] = ()
 
     @property
     def columns(self) -> list[str]:
@@ -72,33 +71,17 @@ class RawTable:
         schema = {"source": pl.String, "row": pl.Int64, "reason": pl.String, "raw": pl.String}
         if self.connection is None or not self._has_rejects():
             return pl.DataFrame(schema=schema)
-        lines = self.connection.execute(
-            "select line, min(csv_line), min(error_type::varchar), max(byte_position), "
-            f"count(*) > 1 or min(csv_line) = '' from {self.rejects} group by line order by line"
+        found = self.connection.execute(
+            f"select line, min(csv_line), min(error_type::varchar) from {self.rejects} group by line order by line"
         ).fetchall()
-        own = self._lines({line: stop for line, _, _, stop, doubtful in lines if doubtful})
-        rows = [
-            (self.source, line - self.skipped, "unreadable row", _as_json(own.get(line, text), problem))
-            for line, text, problem, *_ in lines
-        ]
+        lines = [(line.row, line.text, "quotes that do not fit") for line in self.broken]
+        above = 0  # broken lines, which DuckDB does not see
+        for at, text, problem in found:
+            while above < len(self.broken) and self.broken[above].row <= at - self.skipped + above:
+                above += 1
+            lines.append((at - self.skipped + above, text, problem))
+        rows = [(self.source, row, "unreadable row", _as_json(text, problem)) for row, text, problem in sorted(lines)]
         return pl.DataFrame(rows, schema=schema, orient="row")
-
-    def _lines(self, stops: dict[int, int]) -> dict[int, str]:
-        """The file's text from each line to its byte: where quotes never end, DuckDB notes another one or none."""
-        if self.path is None or not stops:
-            return {}
-        found: dict[int, bytes] = {}
-        first, at, last = 0, 0, max(stops.values())
-        with open_bytes(self.path) as file:
-            for number, line in enumerate(file, start=1):
-                if number in stops:
-                    first, found[number] = number, line
-                elif first and at + 1 < stops[first]:
-                    found[first] += line if len(found[first]) < SHOWN else b""
-                elif at > last:
-                    break
-                at += len(line)
-        return {number: text.decode("utf-8", "replace") for number, text in found.items()}
 
     def _has_rejects(self) -> bool:
         assert self.connection is not None

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import IO, cast
+from typing import IO, NamedTuple, cast
 
 from promolift.errors import InputError
 
@@ -39,6 +39,13 @@ class Dialect:
     row_bytes: float
 
 
+class TextForm(NamedTuple):
+    """How the letters and lines of a file are written: its encoding, and whether lines end in more than one way."""
+
+    encoding: str
+    mixed_ends: bool
+
+
 def open_bytes(path: Path) -> IO[bytes]:
     """The file's bytes, unpacked if it ends in .gz."""
     return cast(IO[bytes], gzip.open(path, "rb")) if path.suffix.lower() == ".gz" else path.open("rb")
@@ -54,15 +61,15 @@ def chunks(path: Path) -> Iterator[bytes]:
         raise InputError(f"{path}: cannot be read to its end ({error}); copy or download it again") from None
 
 
-def scan(path: Path) -> tuple[str, bool]:
-    """The encoding (utf-8, utf-16, gb18030, big5, cp932, cp1251 or cp1252), and whether lines end in more than one way.
+def scan(path: Path) -> TextForm:
+    """Its encoding is one of utf-8, utf-16, gb18030, big5, cp932, cp1251 and cp1252.
 
     Reads the whole file; raises InputError if it is no text at all.
     """
     head = next(chunks(path), b"")
     _must_be_text(path, head)
     if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        return "utf-16", True
+        return TextForm("utf-16", True)
     decoder, encoding, before = codecs.getincrementaldecoder("utf-8")(), "", b""
     ends: Counter[bytes] = Counter()
     for piece in chunks(path):
@@ -77,7 +84,7 @@ def scan(path: Path) -> tuple[str, bool]:
             encoding = _not_quite_utf8(before + piece)
         before = piece[-4:]
     crlf, lf, cr = ends[b"\r\n"], ends[b"\n"], ends[b"\r"]
-    return encoding or "utf-8", not (cr == 0 or lf == 0 or crlf == lf == cr)
+    return TextForm(encoding or "utf-8", not (cr == 0 or lf == 0 or crlf == lf == cr))
 
 
 def _must_be_text(path: Path, head: bytes) -> None:

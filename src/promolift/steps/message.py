@@ -37,7 +37,7 @@ def run(job: Job) -> None:
     written = message.write_all(named.sort("customer_id"), offers, style, drafts=drafts)
     written = written.rename({"bought": "companion", "known": "bought"})
     campaign = job.config.plan.campaign
-    keys = [(campaign, who, what) for who, what in written.select("customer_id", "offer_id").iter_rows()]
+    keys = [deliver.CodeKey(campaign, who, what) for who, what in written.select("customer_id", "offer_id").iter_rows()]
     codes = deliver.unique_codes(keys, job.store.secret())
     coded = written.with_columns(pl.Series("code", [codes[key] for key in keys], dtype=pl.String))
     job.store.save("messages", explained(job, coded))

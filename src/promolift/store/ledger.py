@@ -17,7 +17,7 @@ from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from time import monotonic, sleep
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
@@ -45,7 +45,26 @@ class _Task:
     late: Callable[[Any], object] | None = None
 
 
-Outcome = tuple[_Task, Any, BaseException | None]
+class _Outcome(NamedTuple):
+    """What came of a payload: its result, or the error."""
+
+    task: _Task
+    result: Any
+    error: BaseException | None = None
+
+
+class _Prepared(NamedTuple):
+    """A transaction still to be committed, and what came of its payloads."""
+
+    connection: Connection
+    outcomes: list[_Outcome]
+
+
+class Engines(NamedTuple):
+    """The writer's engine and the readers'; the same one where the database has no file or is a server."""
+
+    writer: Engine
+    readers: Engine
 
 
 class Ledger:
@@ -70,7 +89,7 @@ class Ledger:
         self._brief: list[_Task] = []
         self._taken = self._kept = False  # a transaction is under way; the next one is the writer's own
         self._closed = False
-        self._prepared: tuple[Connection, list[Outcome]] | None = None
+        self._prepared: _Prepared | None = None
         self._inline = is_file(url)
         self._checkpoints = Checkpoints(str(make_url(url).database)) if self._inline else None
         self._thread = threading.Thread(target=self._loop, name="ledger", daemon=True)
@@ -202,7 +221,7 @@ class Ledger:
                 self._prepared = prepared
                 self._turn.notify_all()
 
-    def _after(self, outcomes: list[Outcome]) -> None:
+    def _after(self, outcomes: list[_Outcome]) -> None:
         """The next group first: its commit goes on while this one's answers leave."""
         self._prepare()
         _settle(outcomes)
@@ -243,34 +262,34 @@ class Ledger:
         group, self._tasks = self._tasks[:GROUP], self._tasks[GROUP:]
         return group
 
-    def _commit(self, group: list[_Task]) -> list[Outcome]:
+    def _commit(self, group: list[_Task]) -> list[_Outcome]:
         try:
             return self._finish(*self._open(group, wait=True))
         except Exception as error:
             return _lost(group, error)
 
-    def _open(self, group: list[_Task], wait: bool) -> tuple[Connection, list[Outcome]]:
+    def _open(self, group: list[_Task], wait: bool) -> _Prepared:
         """Run a group in a new transaction, still to be committed; `wait` while another process holds the database."""
         connection, until = self._connection(), monotonic() + LOCKED_S
         try:
             while not self._begun(connection, wait and monotonic() < until):
                 sleep(QUIET_S)
-            outcomes: list[Outcome] = []
-            for work, tasks in _merge(group):
+            outcomes: list[_Outcome] = []
+            for work, tasks in _by_work(group).items():
                 outcomes.extend(_run(connection, work, tasks))
         except BaseException:
             self._end(connection, "rollback")
             raise
-        return connection, outcomes
+        return _Prepared(connection, outcomes)
 
-    def _finish(self, connection: Connection, outcomes: list[Outcome]) -> list[Outcome]:
-        """Commit; if that fails, all are told so."""
+    def _finish(self, connection: Connection, outcomes: list[_Outcome]) -> list[_Outcome]:
+        """Commit; if that fails, all get that error."""
         try:
             self._end(connection, "commit")
         except Exception as error:
             with suppress(Exception):
                 self._end(connection, "rollback")
-            outcomes = _lost([task for task, *_ in outcomes], error)
+            outcomes = _lost([outcome.task for outcome in outcomes], error)
         return outcomes
 
     def _connection(self) -> Connection:
@@ -305,11 +324,11 @@ class Ledger:
         elif how == "commit" or _driver(connection).in_transaction:  # a full disk may have ended it already
             _sql(connection, how)
 
-    def _pass_on(self, outcomes: list[Outcome], keep: bool) -> None:
+    def _pass_on(self, outcomes: list[_Outcome], keep: bool) -> None:
         """Tell each its result and let the next one begin; `keep` the turn if the writer's own changes wait."""
-        by_loop: dict[asyncio.AbstractEventLoop | None, list[Outcome]] = {}
+        by_loop: dict[asyncio.AbstractEventLoop | None, list[_Outcome]] = {}
         for outcome in outcomes:
-            by_loop.setdefault(outcome[0].loop, []).append(outcome)
+            by_loop.setdefault(outcome.task.loop, []).append(outcome)
         with self._turn:
             self._taken = self._kept = keep and bool(self._tasks)
             if self._brief and not self._kept:
@@ -331,21 +350,21 @@ def _sql(connection: Connection, text: str) -> None:
     _driver(connection).execute(text)
 
 
-def _lost(tasks: list[_Task], error: Exception) -> list[Outcome]:
+def _lost(tasks: list[_Task], error: Exception) -> list[_Outcome]:
     """The outcomes where nothing was kept."""
     lost = LedgerError(f"ledger: nothing was kept ({_first_line(error)}); free disk space or see the log")
-    return [(task, None, lost) for task in tasks]
+    return [_Outcome(task, None, lost) for task in tasks]
 
 
-def _merge(group: list[_Task]) -> Iterator[tuple[Work, list[_Task]]]:
+def _by_work(group: list[_Task]) -> dict[Work, list[_Task]]:
     """Tasks of the same work together, in the order in which the works first came."""
     by_work: dict[Work, list[_Task]] = {}
     for task in group:
         by_work.setdefault(task.work, []).append(task)
-    yield from by_work.items()
+    return by_work
 
 
-def _settle(outcomes: list[Outcome]) -> None:
+def _settle(outcomes: list[_Outcome]) -> None:
     """Tell everybody who still waits."""
     for task, result, error in outcomes:
         if task.future.done():  # given up
@@ -357,13 +376,13 @@ def _settle(outcomes: list[Outcome]) -> None:
             task.future.set_exception(error)
 
 
-def _run(connection: Connection, work: Work, tasks: list[_Task]) -> list[Outcome]:
+def _run(connection: Connection, work: Work, tasks: list[_Task]) -> list[_Outcome]:
     """Results of one work in a savepoint of its own; if many fail together, each is tried alone."""
     _sql(connection, "savepoint work")
     try:
         results = work(connection, [task.payload for task in tasks])
         _sql(connection, "release savepoint work")
-        return [(task, result, None) for task, result in zip(tasks, results, strict=True)]
+        return [_Outcome(task, result) for task, result in zip(tasks, results, strict=True)]
     except Exception as error:
         try:
             _sql(connection, "rollback to savepoint work")
@@ -371,13 +390,13 @@ def _run(connection: Connection, work: Work, tasks: list[_Task]) -> list[Outcome
         except Exception:
             raise error from None  # a full disk ends the whole transaction: then nobody's change was kept
         if len(tasks) == 1:
-            return [(tasks[0], None, _for_people(error))]
+            return [_Outcome(tasks[0], None, _for_people(error))]
         return [outcome for task in tasks for outcome in _run(connection, work, [task])]
 
 
 def _for_people(error: Exception) -> Exception:
-    told = f"ledger: nothing was kept ({_first_line(error)}); free disk space or see the log"
-    return LedgerError(told) if isinstance(error, SQLAlchemyError | sqlite3.Error) else error
+    text = f"ledger: nothing was kept ({_first_line(error)}); free disk space or see the log"
+    return LedgerError(text) if isinstance(error, SQLAlchemyError | sqlite3.Error) else error
 
 
 def _first_line(error: BaseException) -> str:
@@ -390,18 +409,18 @@ SET_UP = ("busy_timeout = 30000", "journal_mode = wal", "synchronous = full", "c
           "wal_autocheckpoint = 0")  # fmt: skip
 
 
-def engines(url: str) -> tuple[Engine, Engine]:
-    """The writer's engine and the readers'; the same one where the database has no file or is a server."""
+def engines(url: str) -> Engines:
+    """How a ledger is reached; SQLite is set up as this module needs it."""
     if make_url(url).get_backend_name() != "sqlite":
         engine = create_engine(url, pool_size=4, pool_pre_ping=True)
-        return engine, engine
+        return Engines(engine, engine)
     # autocommit at the driver: BEGIN and COMMIT are ours, so that the writer takes its lock at once
     args = {"check_same_thread": False, "isolation_level": None, "timeout": 30}
     writer = create_engine(url, connect_args=args, poolclass=StaticPool)
     readers = create_engine(url, connect_args=args) if is_file(url) else writer
     for engine in {writer, readers}:
         event.listen(engine, "connect", _set_up)
-    return writer, readers
+    return Engines(writer, readers)
 
 
 def is_file(url: str) -> bool:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, delete, insert, select, update
 
@@ -10,7 +10,28 @@ from promolift.hashing import sha256_of
 from promolift.store.ledger_schema import ANSWERS, AUDIT, THINGS, Refused
 
 KEEP_ANSWERS_MS = 24 * 3_600_000
-Answer = tuple[int, Any]  # HTTP status and JSON body
+
+
+class Act(NamedTuple):
+    """Who did what to what. Subjects must not be personal data."""
+
+    actor: str
+    action: str
+    subject: str
+
+
+class HttpAnswer(NamedTuple):
+    """What a request is answered with: HTTP status and JSON body."""
+
+    status: int
+    body: Any
+
+
+class OnceAnswer(NamedTuple):
+    """The answer to a request, and whether it is the one kept from the first time."""
+
+    answer: HttpAnswer
+    kept: bool
 
 
 def canonical(value: Any) -> str:
@@ -18,12 +39,11 @@ def canonical(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"), default=str)
 
 
-def audit(db: Connection, ts_ms: int, who: tuple[str, str, str], old: Any = None, new: Any = None) -> None:
-    """Add a row to the chain; `who` is (actor, action, subject). Subjects must not be personal data."""
+def audit(db: Connection, ts_ms: int, act: Act, old: Any = None, new: Any = None) -> None:
+    """Add a row to the chain."""
     last = db.execute(select(AUDIT.c.seq, AUDIT.c.hash).order_by(AUDIT.c.seq.desc()).limit(1)).first()
     seq, before = (last.seq + 1, last.hash) if last else (1, "")
-    row = {"seq": seq, "ts_ms": ts_ms, "actor": who[0], "action": who[1], "subject": who[2]}
-    row |= {"old": canonical(old), "new": canonical(new)}
+    row = {"seq": seq, "ts_ms": ts_ms, **act._asdict(), "old": canonical(old), "new": canonical(new)}
     db.execute(insert(AUDIT).values(**row, hash=_link(before, row)))
 
 
@@ -41,8 +61,8 @@ def first_break(db: Connection) -> int | None:
     return None
 
 
-def once(db: Connection, key: str, request: Any, ts_ms: int, do: Callable[[], Answer]) -> tuple[Answer, bool]:
-    """The answer to a request and whether it is the stored one; the same key and payload never run twice in 24 hours.
+def once(db: Connection, key: str, request: Any, ts_ms: int, do: Callable[[], HttpAnswer]) -> OnceAnswer:
+    """The answer to a request; the same key and payload never run twice in 24 hours.
 
     The answer is kept in the same transaction as what `do` changed. Raises Refused if the key came with another
     payload. A refusal that `do` raises is not kept.
@@ -53,18 +73,18 @@ def once(db: Connection, key: str, request: Any, ts_ms: int, do: Callable[[], An
     if kept is not None:
         if kept["digest"] != digest:
             raise Refused("idempotency_key_reused", "this Idempotency-Key came with another payload; use a new key")
-        return (kept["status"], json.loads(kept["body"])), True
+        return OnceAnswer(HttpAnswer(kept["status"], json.loads(kept["body"])), True)
     answer = do()
     db.execute(delete(ANSWERS).where(~fresh))
-    kept_row = {"key": key, "digest": digest, "status": answer[0], "body": canonical(answer[1]), "ts_ms": ts_ms}
+    kept_row = {"key": key, "digest": digest, "status": answer.status, "body": canonical(answer.body), "ts_ms": ts_ms}
     db.execute(insert(ANSWERS).values(kept_row))
-    return answer, False
+    return OnceAnswer(answer, False)
 
 
-def amend(db: Connection, key: str, answer: Answer) -> None:
-    """Put an answer in the place of the one kept for a key: the caller was told this one."""
-    status, body = answer
-    db.execute(update(ANSWERS).where(ANSWERS.c.key == key).values(status=status, body=canonical(body)))
+def amend(db: Connection, key: str, answer: HttpAnswer) -> None:
+    """Put an answer in the place of the one kept for a key: the caller got this one."""
+    mine = ANSWERS.c.key == key
+    db.execute(update(ANSWERS).where(mine).values(status=answer.status, body=canonical(answer.body)))
 
 
 def put(db: Connection, kind: str, id_: str, body: Any, ts_ms: int) -> Any:

@@ -11,17 +11,24 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from string import ascii_lowercase, ascii_uppercase
-from typing import Any
+from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection, RowMapping, and_, bindparam, func, insert, or_, select, tuple_, update
 
-from promolift.store.ledger_audit import audit
+from promolift.store.ledger_audit import Act, audit
 from promolift.store.ledger_schema import CODES, CUSTOMERS, FOLDED, LIMITS, REDEMPTIONS, STOCKED, USAGE, Query, Refused
 
-Cell = tuple[str, str, str]
 UPPER = str.maketrans(ascii_lowercase, ascii_uppercase)
 SHARED = Query(select(LIMITS).where(LIMITS.c.campaign_id == bindparam("campaign"), LIMITS.c.per == "campaign"))
+
+
+class Cell(NamedTuple):
+    """A row of `usage`: what a limit counts of a subject in a period."""
+
+    limit_id: str
+    subject: str
+    period_key: str
 
 
 @dataclass(frozen=True)
@@ -72,8 +79,8 @@ def reserve(db: Connection, claim: Claim) -> RowMapping:
     db.execute(insert(REDEMPTIONS).values(**row, cells=json.dumps([*cells])))
     if claim.code:
         _code_status(db, claim.code, "reserved")
-    told = {"campaign": claim.campaign_id, "offer": claim.offer_id, "cents": claim.amount_cents}
-    audit(db, claim.now_ms, (claim.actor, "reserve", claim.redemption_id), None, told)
+    new = {"campaign": claim.campaign_id, "offer": claim.offer_id, "cents": claim.amount_cents}
+    audit(db, claim.now_ms, Act(claim.actor, "reserve", claim.redemption_id), None, new)
     return _known(db, claim.redemption_id)
 
 
@@ -95,7 +102,7 @@ def confirm(
         raise Refused("amount_invalid", f"amount_cents {final} is outside 0 to the {row['reserved_cents']} reserved")
     _move(db, row, final)
     _settle(db, row, {"status": "confirmed", "final_cents": final}, "redeemed")
-    audit(db, now_ms, (actor, "confirm", redemption_id), {"held": row["reserved_cents"]}, {"spent": final})
+    audit(db, now_ms, Act(actor, "confirm", redemption_id), {"held": row["reserved_cents"]}, {"spent": final})
     return _known(db, redemption_id)
 
 
@@ -105,7 +112,7 @@ def rollback(db: Connection, redemption_id: str, now_ms: int, actor: str = "api"
     if row["status"] in ("rolled_back", "expired"):
         return row
     _give_back(db, row, "rolled_back")
-    audit(db, now_ms, (actor, "rollback", redemption_id), {"status": row["status"]}, {"status": "rolled_back"})
+    audit(db, now_ms, Act(actor, "rollback", redemption_id), {"status": row["status"]}, {"status": "rolled_back"})
     return _known(db, redemption_id)
 
 
@@ -115,32 +122,8 @@ def expire(db: Connection, now_ms: int) -> int:
     rows = db.execute(select(REDEMPTIONS).where(late)).mappings().all()
     for row in rows:
         _give_back(db, row, "expired")
-        audit(db, now_ms, ("ledger", "expire", row["redemption_id"]), {"status": "reserved"}, {"status": "expired"})
+        audit(db, now_ms, Act("ledger", "expire", row["redemption_id"]), {"status": "reserved"}, {"status": "expired"})
     return len(rows)
-
-
-def issue_code(db: Connection, row: Mapping[str, object]) -> str | None:
-    """The customer's code for an offer: the one he has, else one from stock, else `row["code"]` made for him.
-
-    `row`: campaign_id, offer_id, customer_id, code, expires_ms. An offer that ever had stock gets no made codes: None
-    means that its stock is empty.
-    """
-    mine = and_(*(CODES.c[name] == row[name] for name in ("campaign_id", "offer_id", "customer_id")))
-    held = db.execute(select(CODES.c.code).where(mine, CODES.c.status.in_(["issued", "reserved"]))).scalar()
-    if held is not None:
-        return str(held)
-    offer = and_(CODES.c.campaign_id == row["campaign_id"], CODES.c.offer_id == row["offer_id"])
-    stock = db.execute(select(CODES.c.code).where(offer, CODES.c.status == "stock").order_by(CODES.c.code)).first()
-    if stock is not None:
-        taken = {"status": "issued", "customer_id": row["customer_id"], "expires_ms": row["expires_ms"]}
-        db.execute(update(CODES).where(CODES.c.code == stock.code).values(**taken))
-        return str(stock.code)
-    if stock_left(db, str(row["campaign_id"]), str(row["offer_id"])) is not None:
-        return None
-    if db.execute(select(CODES.c.code).where(CODES.c.code == row["code"])).first():
-        return None  # made before and used up
-    db.execute(insert(CODES).values(**row, status="issued"))
-    return str(row["code"])
 
 
 def add_stock(db: Connection, campaign_id: str, offer_id: str, codes: Sequence[str]) -> int:
@@ -153,13 +136,13 @@ def add_stock(db: Connection, campaign_id: str, offer_id: str, codes: Sequence[s
     return len(new)
 
 
-def meant(db: Connection, offer: tuple[str, str], typed: str, printed: str | None) -> str:
-    """The code of an offer (campaign_id, offer_id) that a person means who typed this; `printed`: if it is one of ours.
+def meant(db: Connection, campaign_id: str, offer_id: str, typed: str, printed: str | None) -> str:
+    """The code of an offer that a person means who typed this; `printed`: if it is one of ours.
 
     A code as it is kept is always meant. The shop's own are found in any case, spacing and width too, where that fits
     one of them alone; else what was typed comes back, and is refused as unknown.
     """
-    mine = and_(CODES.c.campaign_id == offer[0], CODES.c.offer_id == offer[1])
+    mine = and_(CODES.c.campaign_id == campaign_id, CODES.c.offer_id == offer_id)
     plain = "".join(unicodedata.normalize("NFKC", typed).split())
     folded = and_(STOCKED, FOLDED.in_({plain.translate(UPPER), plain.upper()}))  # SQLite knows the ASCII letters alone
     found = set(db.execute(select(CODES.c.code).where(mine, CODES.c.code.in_([typed, printed]))).scalars())
@@ -220,38 +203,36 @@ def _room(db: Connection, claim: Claim) -> dict[Cell, int]:
         amounts[cell] = 1 if row["metric"] == "redemptions" else claim.amount_cents
         left = row["amount"] - used.get(cell, 0)
         if amounts[cell] > left:
-            told = f"limit {row['limit_id']} ({row['metric']} per {row['per']}, {row['period']})"
-            raise Refused("limit_reached", f"{told} has {max(left, 0)} left, {amounts[cell]} are asked for")
+            limit = f"limit {row['limit_id']} ({row['metric']} per {row['per']}, {row['period']})"
+            raise Refused("limit_reached", f"{limit} has {max(left, 0)} left, {amounts[cell]} are asked for")
     return amounts
 
 
 def _cell(limit: RowMapping | dict[str, Any], subject: str, now_ms: int) -> Cell:
-    return limit["limit_id"], subject, period_key(limit["period"], now_ms, limit["zone"])
+    return Cell(limit["limit_id"], subject, period_key(limit["period"], now_ms, limit["zone"]))
 
 
 def _used(db: Connection, cells: Sequence[Cell]) -> dict[Cell, int]:
     if not cells:
         return {}
     key = tuple_(USAGE.c.limit_id, USAGE.c.subject, USAGE.c.period_key)
-    return {
-        (r.limit_id, r.subject, r.period_key): r.held + r.spent for r in db.execute(select(USAGE).where(key.in_(cells)))
-    }
+    rows = db.execute(select(USAGE).where(key.in_(cells)))
+    return {Cell(row.limit_id, row.subject, row.period_key): row.held + row.spent for row in rows}
 
 
 def _add(db: Connection, cell: Cell, held: int = 0, spent: int = 0) -> None:
-    mine = and_(USAGE.c.limit_id == cell[0], USAGE.c.subject == cell[1], USAGE.c.period_key == cell[2])
+    mine = and_(*(USAGE.c[name] == value for name, value in cell._asdict().items()))
     more = {"held": USAGE.c.held + held, "spent": USAGE.c.spent + spent}
     if db.execute(update(USAGE).where(mine).values(**more)).rowcount == 0:
-        key = dict(zip(("limit_id", "subject", "period_key"), cell, strict=True))
-        db.execute(insert(USAGE).values(**key, held=held, spent=spent))
+        db.execute(insert(USAGE).values(**cell._asdict(), held=held, spent=spent))
 
 
 def _cells(db: Connection, row: RowMapping) -> dict[Cell, str]:
     """The cells a redemption counts in, and what each counts; those of a limit since removed are left out."""
-    cells = [tuple(cell) for cell in json.loads(row["cells"])]
-    limits = select(LIMITS.c.limit_id, LIMITS.c.metric).where(LIMITS.c.limit_id.in_([cell[0] for cell in cells]))
+    cells = [Cell(*cell) for cell in json.loads(row["cells"])]
+    limits = select(LIMITS.c.limit_id, LIMITS.c.metric).where(LIMITS.c.limit_id.in_([cell.limit_id for cell in cells]))
     metric: dict[str, str] = {row[0]: row[1] for row in db.execute(limits)}
-    return {cell: metric[cell[0]] for cell in cells if cell[0] in metric}
+    return {cell: metric[cell.limit_id] for cell in cells if cell.limit_id in metric}
 
 
 def _move(db: Connection, row: RowMapping, final: int) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from itertools import chain
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import (
     BigInteger,
@@ -115,7 +115,7 @@ DECISIONS = Table(
     Column("release_id", Text, nullable=False),
     Column("terms", Text, nullable=False),  # JSON: how they differ from the release's own, but for what has a column
     Column("price", Float(53), nullable=False),
-    Column("closed", Text),  # JSON: reason to places among his rows in the release, closed since that was made
+    Column("closed", Text),  # JSON: reason to places among their rows in the release, closed since that was made
     Column("experiment_id", Text),
     Column("variant", Text),
     Column("code", Text),
@@ -236,14 +236,22 @@ def make_tables(db: Connection) -> None:
     for table in META.sorted_tables:
         missing = set(table.c.keys()) - {column["name"] for column in found.get_columns(table.name)}
         if missing:
-            told = f"its table {table.name} has no {', '.join(sorted(missing))}: an earlier version made it"
-            raise ConfigError(f"ledger: {told}; export what you need with that version and start a new ledger")
+            fault = f"its table {table.name} has no {', '.join(sorted(missing))}: an earlier version made it"
+            raise ConfigError(f"ledger: {fault}; export what you need with that version and start a new ledger")
         for index in table.indexes:
             db.execute(CreateIndex(index, if_not_exists=True))
 
 
 BLOCK = 100
 PLAIN = (str, int, float)  # what a parameter may be fixed to
+
+
+class _Compiled(NamedTuple):
+    """A statement's text, the order of its parameters (None: they go by name), and those that are fixed."""
+
+    text: str
+    names: Sequence[str] | None
+    fixed: Mapping[str, Any]
 
 
 class Query:
@@ -256,16 +264,16 @@ class Query:
     def __init__(self, statement: Executable, columns: Sequence[str] | None = None, then: str = "") -> None:
         """Nothing is compiled yet. An insert has all columns or those given; `then` is what follows its values."""
         self._statement, self._columns, self._then = statement, columns, then
-        self._ready: dict[str, tuple[str, Sequence[str] | None, Mapping[str, Any]]] = {}
+        self._ready: dict[str, _Compiled] = {}
 
     def rows(self, db: Connection, **values: Any) -> Sequence[Sequence[Any]]:
         """Run it; its rows as tuples."""
         text, names, fixed = self._ready.get(db.dialect.name) or self._compile(db.dialect)
         if names is None:
             return db.exec_driver_sql(text, {**fixed, **values}).all()
-        told = {**fixed, **values} if fixed else values
+        given = {**fixed, **values} if fixed else values
         driver: Any = db.connection.dbapi_connection
-        return list(driver.execute(text, [told[name] for name in names]))
+        return list(driver.execute(text, [given[name] for name in names]))
 
     def many(self, db: Connection, rows: Sequence[Mapping[str, Any]]) -> int:
         """Run an insert for all rows; how many were new. SQLite takes BLOCK rows in one statement.
@@ -276,8 +284,8 @@ class Query:
         if not rows:
             return 0
         if names is None:
-            told = [{**fixed, **row} for row in rows]
-            return db.exec_driver_sql(text, told, execution_options={"preserve_rowcount": True}).rowcount
+            named = [{**fixed, **row} for row in rows]
+            return db.exec_driver_sql(text, named, execution_options={"preserve_rowcount": True}).rowcount
         driver: Any = db.connection.dbapi_connection
         given, new = [[row[name] for name in names] for row in rows], 0
         whole = len(given) // BLOCK * BLOCK
@@ -287,11 +295,11 @@ class Query:
             new += driver.execute(text.replace(one, ", ".join([one] * BLOCK), 1), flat).rowcount
         return new + (driver.executemany(text, given[whole:]).rowcount if given[whole:] else 0)
 
-    def _compile(self, dialect: Dialect) -> tuple[str, Sequence[str] | None, Mapping[str, Any]]:
+    def _compile(self, dialect: Dialect) -> "_Compiled":
         compiled: Any = self._statement.compile(dialect=dialect, column_keys=self._columns)  # type: ignore[attr-defined]
         fixed = {name: value for name, value in compiled.params.items() if type(value) in PLAIN}
         names = list(compiled.positiontup) if dialect.name == "sqlite" else None
-        self._ready[dialect.name] = ready = str(compiled) + self._then, names, fixed
+        self._ready[dialect.name] = ready = _Compiled(str(compiled) + self._then, names, fixed)
         return ready
 
 

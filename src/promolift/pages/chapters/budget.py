@@ -182,6 +182,7 @@ def _policies(rows: pl.DataFrame, story: Story) -> Figure:
         Mark(
             POLICIES.get(r["policy"], r["policy"]), r["expected_profit_cents"], r["low"], r["high"],
             (cash(r["spend_cents"]), count(r["treated"]), r["evidence"]), "ours" if r["policy"] == "plan" else "main",
+            text=f"spend {cash(r['spend_cents'])}",
         )
         for r in rows.iter_rows(named=True)
     ]  # fmt: skip

@@ -189,21 +189,22 @@ const draw = (() => {
     return `${r.name}\n${say(r.value, s.x.fmt)}${between(r.low ?? null, r.high ?? null, s.x.fmt)}${r.text ? '\n' + r.text : ''}`;
   };
 
+  // a row's value behind its mark, and where there is room its text
+  const room = (s, size, r) => size > 560 && r.text;
+  const valueWidth = (s, size) => widest(s.rows.map((r) => say(r.value, s.x.fmt) + (room(s, size, r) ? `\u2003${r.text}` : '')), 12.5);
+  const valueLabel = (s, t, size, r, x, y, weight) => {
+    const value = say(r.value, s.x.fmt);
+    return [label(t, value, x, y, { font: `${weight} 12.5px ${FONT}` }), room(s, size, r) && label(t, r.text, x + width(value, 12.5) + 14, y, { fill: t.faint })];
+  };
+
   function bars(s, t, size) {
-    const room = size > 560 && s.rows.some((r) => r.text);
-    const text = (r) => say(r.value, s.x.fmt) + (r.text && room ? `\u2003${r.text}` : '');
-    const right = widest(s.rows.map(text), 12.5) + 26;
+    const right = valueWidth(s, size) + 26;
     const series = { type: 'bar', data: s.rows.map((r) => ({ value: r.value, itemStyle: { color: t.blue, borderRadius: 2 } })), barWidth: beside(s, size) ? 16 : 12, tooltip: { formatter: rowTip(s) } };
-    return rows(s, t, size, right, (r, y, at) => {
-      const end = at(Math.max(r.value, 0), 0)[0];
-      const value = say(r.value, s.x.fmt);
-      return [label(t, value, end + 8, y, { font: `600 12.5px ${FONT}` }),
-        room && r.text && label(t, r.text, end + 8 + width(value, 12.5) + 14, y, { fill: t.faint })];
-    }, [series]);
+    return rows(s, t, size, right, (r, y, at) => valueLabel(s, t, size, r, at(Math.max(r.value, 0), 0)[0] + 8, y, 600), [series]);
   }
 
   function forest(s, t, size) {
-    const right = widest(s.rows.map((r) => say(r.value, s.x.fmt)), 12.5) + 18;
+    const right = valueWidth(s, size) + 18;
     const tone = { main: t.blue, bad: t.orange, ours: t.orange, quiet: t.grey };
     const hits = { type: 'scatter', symbolSize: 18, itemStyle: { color: 'transparent' }, data: s.rows.map((r, i) => [r.value, i]), tooltip: { formatter: rowTip(s) } };
     return rows(s, t, size, right, (r, y, at) => {
@@ -211,7 +212,7 @@ const draw = (() => {
       const x = at(r.value, 0)[0];
       const end = at(Math.max(r.value, r.high ?? r.value), 0)[0];
       return [r.low !== null && r.high !== null && stroke(at(r.low, 0)[0], y, at(r.high, 0)[0], y, color, 2.5, { opacity: 0.6, lineCap: 'round' }),
-        disc(x, y, 5, color, t.card), label(t, say(r.value, s.x.fmt), end + 10, y, { font: `500 12.5px ${FONT}` })];
+        disc(x, y, 5, color, t.card), ...valueLabel(s, t, size, r, end + 10, y, 500)];
     }, [hits]);
   }
 

@@ -11,13 +11,13 @@ from promolift.learn.lift import Metric
 from promolift.learn.sums import sums_by
 from promolift.serve import outbox, release, switch
 from promolift.serve.models import CampaignIn, CodesIn, ExperimentIn, KeyIn, Slug, WebhookIn
-from promolift.serve.problems import ApiError
+from promolift.serve.problems import wrong_field
 from promolift.serve.routes.money import IdempotencyKey, actor, changed, server_of
 from promolift.serve.security import make_key
 from promolift.serve.server import audited
 from promolift.serve.things import Campaign, MadeRelease
 from promolift.store import Store
-from promolift.store.ledger_audit import audit, drop, every, first_break, get, put
+from promolift.store.ledger_audit import Act, HttpAnswer, audit, drop, every, first_break, get, put
 from promolift.store.ledger_money import add_stock, stock_left
 from promolift.store.ledger_schema import AUDIT, DECISIONS, EVENTS, LIMITS, OUTBOX, USAGE, Refused
 
@@ -51,7 +51,7 @@ def put_campaign(request: Request, campaign_id: Slug, body: CampaignIn) -> Respo
     """Make or change a campaign. A changed policy is a new version; what its limits have counted so far stays."""
     who = actor(request)
 
-    def do(db: Connection, now_ms: int) -> tuple[int, Any]:
+    def do(db: Connection, now_ms: int) -> HttpAnswer:
         old = Campaign.find(db, campaign_id) or Campaign()
         new = old.governed(body.paused, body.policy).keep(db, campaign_id, now_ms)
         old_limits = _limits(db, campaign_id)
@@ -61,10 +61,8 @@ def put_campaign(request: Request, campaign_id: Slug, body: CampaignIn) -> Respo
                 raise Refused("limit_id_taken", f"limit_id {limit.limit_id} is used twice; ids must differ")
             row = limit.model_dump(exclude={"timezone", "offer_id"}) | {"campaign_id": campaign_id}
             db.execute(insert(LIMITS).values(**row, zone=limit.timezone, offer_id=limit.offer_id or ""))
-        told_old, told_new = (
-            each.to_json() | {"limits": limits} for each, limits in ((old, old_limits), (new, _limits(db, campaign_id)))
-        )
-        return audited(db, now_ms, (who, "campaign.put", campaign_id), told_old, told_new)
+        before, after = old.to_json() | {"limits": old_limits}, new.to_json() | {"limits": _limits(db, campaign_id)}
+        return audited(db, now_ms, Act(who, "campaign.put", campaign_id), before, after)
 
     return changed(request, do, None)
 
@@ -74,11 +72,11 @@ def codes(request: Request, campaign_id: Slug, body: CodesIn, idempotency_key: I
     """Add the shop's own codes to an offer's stock; codes that are there already are left alone."""
     who = actor(request)
 
-    def do(db: Connection, now_ms: int) -> tuple[int, Any]:
+    def do(db: Connection, now_ms: int) -> HttpAnswer:
         Campaign.known(db, campaign_id)
         new = {"added": add_stock(db, campaign_id, body.offer_id, body.codes)}
         new["left"] = stock_left(db, campaign_id, body.offer_id) or 0
-        return audited(db, now_ms, (who, "codes.add", f"{campaign_id}/{body.offer_id}"), None, new)
+        return audited(db, now_ms, Act(who, "codes.add", f"{campaign_id}/{body.offer_id}"), None, new)
 
     return changed(request, do, idempotency_key, body)
 
@@ -104,10 +102,10 @@ def make_release(request: Request, idempotency_key: IdempotencyKey = None) -> Re
         release_id = release.build(store)
     terms = server.decider.ensure(release_id).terms
 
-    def do(db: Connection, now_ms: int) -> tuple[int, Any]:
+    def do(db: Connection, now_ms: int) -> HttpAnswer:
         made = MadeRelease(release_id=release_id, campaign_id=terms.campaign_id, price=terms.price)
         made.keep(db, release_id, now_ms)
-        return audited(db, now_ms, (who, "release.make", release_id), None, made.to_json(), 201)
+        return audited(db, now_ms, Act(who, "release.make", release_id), None, made.to_json(), 201)
 
     return changed(request, do, idempotency_key)
 
@@ -125,9 +123,9 @@ def activate(request: Request, release_id: Slug, idempotency_key: IdempotencyKey
     server, who = server_of(request), actor(request)
     campaign_id = server.decider.ensure(release_id).terms.campaign_id
 
-    def do(db: Connection, now_ms: int) -> tuple[int, Any]:
+    def do(db: Connection, now_ms: int) -> HttpAnswer:
         switch.activate(db, now_ms, who, campaign_id, release_id)
-        return 200, _kept(db, campaign_id)
+        return HttpAnswer(200, _kept(db, campaign_id))
 
     reply = changed(request, do, idempotency_key)
     switch.remember(server, release_id)
@@ -143,9 +141,9 @@ def roll_back(request: Request, campaign_id: Slug, idempotency_key: IdempotencyK
     if before:
         server.decider.ensure(before)
 
-    def do(db: Connection, now_ms: int) -> tuple[int, Any]:
+    def do(db: Connection, now_ms: int) -> HttpAnswer:
         switch.roll_back(db, now_ms, who, campaign_id)
-        return 200, _kept(db, campaign_id)
+        return HttpAnswer(200, _kept(db, campaign_id))
 
     reply = changed(request, do, idempotency_key)
     with server.ledger.read() as db:
@@ -159,20 +157,18 @@ def put_experiment(request: Request, campaign_id: Slug, body: ExperimentIn) -> R
     """Split the campaign's customers between releases, by hash. A changed design needs a new name."""
     server, who = server_of(request), actor(request)
     if unknown := sorted(set(body.releases) ^ (set(body.design.arms) - {HOLDOUT})):
-        raise ApiError(
-            422, "invalid", "every arm needs a release", [("/releases", f"arms and releases differ: {unknown}")]
-        )
+        raise wrong_field("every arm needs a release", "/releases", f"arms and releases differ: {unknown}")
     for release_id in sorted(set(body.releases.values())):
         if server.decider.ensure(release_id).terms.campaign_id != campaign_id:
-            raise ApiError(422, "invalid", "wrong campaign", [("/releases", f"{release_id} is of another campaign")])
+            raise wrong_field("wrong campaign", "/releases", f"{release_id} is of another campaign")
 
-    def do(db: Connection, now_ms: int) -> tuple[int, Any]:
-        old, told = Campaign.known(db, campaign_id), body.model_dump(mode="json")
+    def do(db: Connection, now_ms: int) -> HttpAnswer:
+        old, new = Campaign.known(db, campaign_id), body.model_dump(mode="json")
         running = old.experiment and old.experiment.design
         if running and running.name == body.design.name and running != body.design:
             raise Refused("design_fixed", "a running experiment's design is fixed; use a new name")
         old.testing(body).keep(db, campaign_id, now_ms)
-        return audited(db, now_ms, (who, "experiment.put", campaign_id), _test(old), told)
+        return audited(db, now_ms, Act(who, "experiment.put", campaign_id), _test(old), new)
 
     return changed(request, do, None)
 
@@ -182,10 +178,10 @@ def stop_experiment(request: Request, campaign_id: Slug) -> Response:
     """Stop the experiment: everybody is served from the campaign's release again. Its decisions stay."""
     who = actor(request)
 
-    def do(db: Connection, now_ms: int) -> tuple[int, Any]:
+    def do(db: Connection, now_ms: int) -> HttpAnswer:
         old = Campaign.known(db, campaign_id)
         old.testing(None).keep(db, campaign_id, now_ms)
-        return audited(db, now_ms, (who, "experiment.stop", campaign_id), _test(old), None)
+        return audited(db, now_ms, Act(who, "experiment.stop", campaign_id), _test(old), None)
 
     return changed(request, do, None)
 
@@ -222,9 +218,9 @@ def post_key(request: Request, body: KeyIn) -> Response:
     """A new key. The answer shows it once; only its hash is kept."""
     server, who = server_of(request), actor(request)
 
-    def do(db: Connection, now_ms: int) -> tuple[int, Any]:
-        key_id, secret = make_key(db, body.scope, body.name, now_ms, who)
-        return 201, {"key_id": key_id, "key": secret, "scope": body.scope}
+    def do(db: Connection, now_ms: int) -> HttpAnswer:
+        made = make_key(db, body.scope, body.name, now_ms, who)
+        return HttpAnswer(201, {"key_id": made.key_id, "key": made.secret, "scope": body.scope})
 
     reply = changed(request, do, None)
     server.reload_keys()
@@ -244,13 +240,13 @@ def revoke(request: Request, key_id: Slug) -> Response:
     """Revoke a key at once."""
     server, who = server_of(request), actor(request)
 
-    def do(db: Connection, now_ms: int) -> tuple[int, Any]:
+    def do(db: Connection, now_ms: int) -> HttpAnswer:
         old = get(db, "key", key_id)
         if old is None:
             raise Refused("key_unknown", f"no key {key_id}")
         put(db, "key", key_id, old | {"revoked": True}, now_ms)
-        audit(db, now_ms, (who, "key.revoke", key_id), {"revoked": old["revoked"]}, {"revoked": True})
-        return 200, {"key_id": key_id, "revoked": True}
+        audit(db, now_ms, Act(who, "key.revoke", key_id), {"revoked": old["revoked"]}, {"revoked": True})
+        return HttpAnswer(200, {"key_id": key_id, "revoked": True})
 
     reply = changed(request, do, None)
     server.reload_keys()
@@ -262,16 +258,18 @@ def post_webhook(request: Request, body: WebhookIn, idempotency_key: Idempotency
     """Tell a URL what happens; the signing secret is shown once."""
     who = actor(request)
     if strange := sorted(set(body.events) - set(outbox.TYPES)):
-        raise ApiError(422, "invalid", "unknown event", [("/events", f"{strange}; known: {', '.join(outbox.TYPES)}")])
+        raise wrong_field("unknown event", "/events", f"{strange}; known: {', '.join(outbox.TYPES)}")
     outbox.check_target(body.url, server_of(request).settings.private_webhooks)
 
-    def do(db: Connection, now_ms: int) -> tuple[int, Any]:
+    def do(db: Connection, now_ms: int) -> HttpAnswer:
         secret = outbox.new_secret()
         hook = outbox.Hook(url=body.url, events=body.events, secret=secret)
         webhook_id = f"whk_{now_ms:x}{secret[6:12].encode().hex()}"
         hook.keep(db, webhook_id, now_ms)
-        audit(db, now_ms, (who, "webhook.create", webhook_id), None, {"events": list(body.events)})
-        return 201, {"webhook_id": webhook_id, "secret": secret, "url": body.url, "events": list(body.events)}
+        audit(db, now_ms, Act(who, "webhook.create", webhook_id), None, {"events": list(body.events)})
+        return HttpAnswer(
+            201, {"webhook_id": webhook_id, "secret": secret, "url": body.url, "events": list(body.events)}
+        )
 
     return changed(request, do, idempotency_key, body)
 
@@ -294,11 +292,11 @@ def delete_webhook(request: Request, webhook_id: Slug) -> Response:
     """Tell this URL nothing more."""
     who = actor(request)
 
-    def do(db: Connection, now_ms: int) -> tuple[int, Any]:
+    def do(db: Connection, now_ms: int) -> HttpAnswer:
         if drop(db, outbox.Hook.KIND, webhook_id) is None:
             raise Refused("webhook_unknown", f"no webhook {webhook_id}")
-        audit(db, now_ms, (who, "webhook.delete", webhook_id))
-        return 200, {"webhook_id": webhook_id, "deleted": True}
+        audit(db, now_ms, Act(who, "webhook.delete", webhook_id))
+        return HttpAnswer(200, {"webhook_id": webhook_id, "deleted": True})
 
     return changed(request, do, None)
 
@@ -307,12 +305,12 @@ def delete_webhook(request: Request, webhook_id: Slug) -> Response:
 def replay_webhook(request: Request, webhook_id: Slug, since_ms: Cursor = 0) -> Response:
     """Send again what was made since a moment, with the same webhook-id."""
 
-    def do(db: Connection, now_ms: int) -> tuple[int, Any]:
+    def do(db: Connection, now_ms: int) -> HttpAnswer:
         if outbox.Hook.find(db, webhook_id) is None:
             raise Refused("webhook_unknown", f"no webhook {webhook_id}")
         mine = OUTBOX.c.target == webhook_id, OUTBOX.c.ts_ms >= since_ms
         again = db.execute(update(OUTBOX).where(*mine).values(status="waiting", attempts=0, next_ms=now_ms))
-        return 202, {"messages": again.rowcount}
+        return HttpAnswer(202, {"messages": again.rowcount})
 
     return changed(request, do, None)
 
@@ -345,7 +343,7 @@ def _kept(db: Connection, campaign_id: str) -> dict[str, object]:
 
 
 def _test(campaign: Campaign) -> Any:
-    """Its experiment, as the audit log tells it."""
+    """Its experiment, as the audit log has it."""
     return campaign.to_json().get("experiment")
 
 

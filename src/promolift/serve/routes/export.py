@@ -49,8 +49,8 @@ def export(
         if table == "decisions":
             schema = {name: kind for name, kind in schema.items() if name not in record.OWN}
             schema |= {name: CONTRACT.schema[name] for name in record.LISTS}
-            told = (dict(zip(source.c.keys(), row, strict=True)) for row in rows)
-            whole = record.whole(told, server_of(request).decider.ensure)
+            kept = (dict(zip(source.c.keys(), row, strict=True)) for row in rows)
+            whole = record.whole(kept, server_of(request).decider.ensure)
             rows = [tuple(map(each.columns(each.terms_text).__getitem__, schema)) for each in whole]
     frame = pl.DataFrame(rows, schema=schema, orient="row", infer_schema_length=None)
     last = str(frame[column.name].max()) if frame.height >= limit else ""
@@ -65,21 +65,21 @@ def purchases(events: pl.DataFrame) -> pl.DataFrame:
 
     rows = []
     for event in events.iter_rows(named=True):
-        told = json.loads(event["body"]).get("properties") or {}
-        lines = told.get("products")
-        for line in lines if isinstance(lines, list) else [told]:
+        properties = json.loads(event["body"]).get("properties") or {}
+        lines = properties.get("products")
+        for line in lines if isinstance(lines, list) else [properties]:
             line = line if isinstance(line, dict) else {}
             rows.append(
                 {
                     "customer_id": event["customer_id"],
                     "event_time": datetime.fromtimestamp(event["ts_ms"] / 1000, UTC).isoformat(timespec="milliseconds"),
                     "event_type": "purchase",
-                    "order_id": _text(told.get("order_id")),
+                    "order_id": _text(properties.get("order_id")),
                     "product_id": _text(line.get("product_id") or line.get("sku")),
                     "category": _text(line.get("category")),
                     "quantity": _number(line.get("quantity", 1)),
                     "price": _number(line.get("price")),
-                    "coupon": _text(told.get("coupon") or line.get("coupon")),
+                    "coupon": _text(properties.get("coupon") or line.get("coupon")),
                 }
             )
     text = dict.fromkeys(("customer_id", "event_time", "event_type", "order_id", "product_id", "category"), pl.String)
@@ -100,10 +100,10 @@ def _written(frame: pl.DataFrame, kind: str) -> bytes:
         frame.write_parquet(buffer)
     else:
         lists = [name for name, dtype in frame.schema.items() if isinstance(dtype, pl.List)]
-        told = {name: [to_json(each).decode() for each in frame[name].to_list()] for name in lists}
-        frame = frame.with_columns(pl.Series(name, each, dtype=pl.String) for name, each in told.items())
-        texts = [name for name, dtype in frame.schema.items() if dtype == pl.String]
-        frame.with_columns(_harmless(name) for name in texts).write_csv(buffer)
+        texts = {name: [to_json(each).decode() for each in frame[name].to_list()] for name in lists}
+        frame = frame.with_columns(pl.Series(name, each, dtype=pl.String) for name, each in texts.items())
+        cells = [name for name, dtype in frame.schema.items() if dtype == pl.String]
+        frame.with_columns(_harmless(name) for name in cells).write_csv(buffer)
     return buffer.getvalue()
 
 

@@ -15,7 +15,7 @@ router = APIRouter(tags=["admin"])
 
 @router.post("/v1/campaigns/{campaign_id}:learn", status_code=202)
 async def learn_now(request: Request, campaign_id: Slug) -> dict[str, Any]:
-    """Start what `promolift learn` does, in a process of its own. While it runs, the same run is told of."""
+    """Start what `promolift learn` does, in a process of its own. While it runs, the answer is about that run."""
     server = server_of(request)
     await asyncio.to_thread(_known, server, campaign_id)
     await server.scheduler.start(campaign_id)

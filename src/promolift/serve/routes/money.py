@@ -12,10 +12,11 @@ from promolift.deliver import normalise
 from promolift.serve import events, now, outbox, record, words
 from promolift.serve.answers import Redeemed
 from promolift.serve.models import ConfirmIn, FeedbackIn, Id, MailIn, ReserveIn, RollbackIn
-from promolift.serve.problems import ApiError
+from promolift.serve.problems import ApiError, wrong_field
 from promolift.serve.server import Server
 from promolift.serve.switch import Change
 from promolift.serve.things import Campaign
+from promolift.store.ledger_audit import HttpAnswer
 from promolift.store.ledger_money import Claim, confirm, meant, reserve, rollback
 from promolift.store.ledger_schema import CUSTOMERS, DECISIONS, REDEMPTIONS, Refused
 from promolift.tables import DECISIONS as CONTRACT
@@ -41,8 +42,8 @@ def changed(request: Request, do: Change, key: str | None, body: Any = None) -> 
     """Run a change, once per Idempotency-Key; the key counts per API key and path."""
     named = None if key is None else "\n".join([actor(request), request.url.path, key])
     payload = body.model_dump(mode="json") if hasattr(body, "model_dump") else body
-    status, answer = server_of(request).change(do, named, payload)
-    return JSONResponse(answer, status)
+    answer = server_of(request).change(do, named, payload)
+    return JSONResponse(answer.body, answer.status)
 
 
 @router.post("/v1/redemptions:reserve", tags=["redemptions"])
@@ -50,7 +51,7 @@ def reserve_(request: Request, body: ReserveIn, idempotency_key: IdempotencyKey 
     """Hold an offer's money and code for an order, within all limits of the campaign."""
     who = actor(request)
 
-    def do(db: Connection, now_ms: int) -> tuple[int, Any]:
+    def do(db: Connection, now_ms: int) -> HttpAnswer:
         campaign, offer = body.campaign_id, body.offer_id
         if body.decision_id:
             made = decision(db, body.decision_id)
@@ -60,12 +61,12 @@ def reserve_(request: Request, body: ReserveIn, idempotency_key: IdempotencyKey 
             if (campaign, offer) != (made["campaign_id"], made["offer_id"]):
                 raise Refused("decision_of_another", "this decision was for another campaign or offer")
         if not campaign or not offer:
-            raise ApiError(422, "invalid", "name the offer", [("/decision_id", "or campaign_id and offer_id")])
+            raise wrong_field("name the offer", "/decision_id", "or campaign_id and offer_id")
         known = Campaign.find(db, campaign)
         if known is None:
             raise Refused("campaign_unknown", f"no campaign {campaign}; PUT /v1/campaigns/{campaign} first")
         hold_ms = round(known.policy.hold_minutes * 60_000)
-        code = body.code and meant(db, (campaign, offer), body.code, normalise(body.code))
+        code = body.code and meant(db, campaign, offer, body.code, normalise(body.code))
         claim = Claim(
             body.redemption_id or f"rdm_{token_hex(12)}", campaign, offer, body.customer_id, body.amount_cents, now_ms,
             hold_ms, body.order_id, code, body.decision_id, who,
@@ -73,7 +74,7 @@ def reserve_(request: Request, body: ReserveIn, idempotency_key: IdempotencyKey 
         row = reserve(db, claim)
         if (row["customer_id"], row["offer_id"]) != (claim.customer_id, claim.offer_id):
             raise Refused("code_of_another", "this redemption_id belongs to another customer or offer")
-        return _told(db, "redemption.reserved", row, now_ms)
+        return _announced(db, "redemption.reserved", row, now_ms)
 
     return _counted(request, "reserve", do, idempotency_key, body)
 
@@ -83,9 +84,9 @@ def confirm_(request: Request, body: ConfirmIn, idempotency_key: IdempotencyKey 
     """The order is paid: spend what was reserved, or less of it."""
     who = actor(request)
 
-    def do(db: Connection, now_ms: int) -> tuple[int, Any]:
+    def do(db: Connection, now_ms: int) -> HttpAnswer:
         row = confirm(db, body.redemption_id, body.amount_cents, now_ms, who)
-        return _told(db, "redemption.confirmed", row, now_ms)
+        return _announced(db, "redemption.confirmed", row, now_ms)
 
     return _counted(request, "confirm", do, idempotency_key, body)
 
@@ -95,8 +96,8 @@ def rollback_(request: Request, body: RollbackIn, idempotency_key: IdempotencyKe
     """The order is cancelled: give back the money and the code."""
     who = actor(request)
 
-    def do(db: Connection, now_ms: int) -> tuple[int, Any]:
-        return _told(db, "redemption.rolled_back", rollback(db, body.redemption_id, now_ms, who), now_ms)
+    def do(db: Connection, now_ms: int) -> HttpAnswer:
+        return _announced(db, "redemption.rolled_back", rollback(db, body.redemption_id, now_ms, who), now_ms)
 
     return _counted(request, "rollback", do, idempotency_key, body)
 
@@ -105,7 +106,7 @@ def rollback_(request: Request, body: RollbackIn, idempotency_key: IdempotencyKe
 def feedback(request: Request, body: FeedbackIn, idempotency_key: IdempotencyKey = None) -> Response:
     """What came of a decision: joins it by its id, and counts once per message_id."""
 
-    def do(db: Connection, now_ms: int) -> tuple[int, Any]:
+    def do(db: Connection, now_ms: int) -> HttpAnswer:
         made = decision(db, body.decision_id)
         message_id = body.message_id or f"fb_{token_hex(12)}"
         row: events.EventRow = {
@@ -114,7 +115,7 @@ def feedback(request: Request, body: FeedbackIn, idempotency_key: IdempotencyKey
             "body": json.dumps({"value_cents": body.value_cents}),
         }  # fmt: skip
         (new,) = events.keep(db, [events.Parsed(events=[row])])
-        return 202, {"accepted": new, "duplicates": 1 - new, "message_id": message_id}
+        return HttpAnswer(202, {"accepted": new, "duplicates": 1 - new, "message_id": message_id})
 
     return changed(request, do, idempotency_key, body)
 
@@ -126,10 +127,10 @@ def message(request: Request, body: MailIn, idempotency_key: IdempotencyKey = No
     if server.settings.mail is None:
         raise ApiError(422, "mail_off", "no SMTP server is configured; set mail in the server's settings")
 
-    def do(db: Connection, now_ms: int) -> tuple[int, Any]:
+    def do(db: Connection, now_ms: int) -> HttpAnswer:
         made = decision(db, body.decision_id)
-        told = db.execute(select(CUSTOMERS).where(CUSTOMERS.c.customer_id == made["customer_id"])).mappings().first()
-        if told and (told["erased"] or told["consent"] == 0):
+        said = db.execute(select(CUSTOMERS).where(CUSTOMERS.c.customer_id == made["customer_id"])).mappings().first()
+        if said and (said["erased"] or said["consent"] == 0):
             raise Refused("consent_missing", "the customer does not want messages")
         if made["offer_id"] == "none":
             raise Refused("decision_of_another", "this decision gave no offer")
@@ -138,7 +139,7 @@ def message(request: Request, body: MailIn, idempotency_key: IdempotencyKey = No
         if not text["message"]:
             raise Refused("message_untrue", "no true message can be written for this offer")
         mail = mail_of(release.shop.name, text["message"], text["language"], made["code"], body)
-        return 202, {"message_id": outbox.post(db, "email", made["decision_id"], mail._asdict(), now_ms)}
+        return HttpAnswer(202, {"message_id": outbox.post(db, "email", made["decision_id"], mail._asdict(), now_ms)})
 
     return changed(request, do, idempotency_key, body)
 
@@ -170,11 +171,11 @@ def explain(request: Request, decision_id: Id) -> dict[str, Any]:
         f"{len(opened) - 1} offers were open, {len(closed)} closed.",
         f"A cent of budget was worth {price:.4f} cents of gain.",
         f"Decided: {row['offer_id']}, with probability {row['propensity']:.4f}; {row['reason']}.",
-        "What he did since the release closes offers; it changes no score.",
+        "What the customer did since the release closes offers; it changes no score.",
     ]
-    told = {name: row[name] for name in row if name not in ("candidates", "ineligible", "terms", *record.OWN)}
-    parts = {"candidates": opened, "ineligible": closed, "terms": made.terms_told, "live": lately.told()}
-    return told | parts | {"text": " ".join(lines)}
+    own = {name: row[name] for name in row if name not in ("candidates", "ineligible", "terms", *record.OWN)}
+    parts = {"candidates": opened, "ineligible": closed, "terms": made.terms_shown, "live": lately.to_json()}
+    return own | parts | {"text": " ".join(lines)}
 
 
 @router.get("/v1/decisions/{decision_id}:replay", tags=["decisions"])
@@ -208,10 +209,10 @@ def redemption(request: Request, redemption_id: Id) -> dict[str, Any]:
     return {name: row[name] for name in SHOWN}
 
 
-def _told(db: Connection, kind: str, row: Any, now_ms: int) -> tuple[int, Any]:
+def _announced(db: Connection, kind: str, row: Any, now_ms: int) -> HttpAnswer:
     body = {name: row[name] for name in SHOWN}
     outbox.announce(db, kind, body, now_ms)
-    return 200, body
+    return HttpAnswer(200, body)
 
 
 def _counted(request: Request, step: str, do: Change, key: str | None, body: Any) -> Response:

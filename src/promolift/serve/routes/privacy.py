@@ -1,4 +1,4 @@
-"""A customer's rights: all that is known of him, forgotten, or kept without his name."""
+"""A customer's rights: all that is known of them, forgotten, or kept without their name."""
 
 import json
 from typing import Any
@@ -11,7 +11,7 @@ from promolift.privacy import pseudonym
 from promolift.serve import outbox, record
 from promolift.serve.models import Id
 from promolift.serve.routes.money import actor, changed, server_of
-from promolift.store.ledger_audit import audit
+from promolift.store.ledger_audit import Act, HttpAnswer, audit
 from promolift.store.ledger_schema import (
     ANSWERS,
     BOUGHT,
@@ -33,38 +33,38 @@ KEPT = (DECISIONS, CODES, REDEMPTIONS)
 
 @router.post("/{subject}:export")
 def export(request: Request, subject: Id) -> dict[str, Any]:
-    """Everything that is kept under the customer's id, table by table, and what the release says of him."""
+    """Everything that is kept under the customer's id, table by table, and what the release says of them."""
     server = server_of(request)
     with server.ledger.read() as db:
         found = {table.name: _rows(db, table, subject) for table in WITH_CUSTOMER}
         whole = record.whole(found[DECISIONS.name], server.decider.ensure)
-        found[DECISIONS.name] = [each.columns(each.terms_told) for each in whole]
+        found[DECISIONS.name] = [each.columns(each.terms_shown) for each in whole]
         found |= {table.name: _found(db, table, _says(table, subject)) for table in (REJECTS, OUTBOX)}
     for name, release in sorted(server.decider.releases.items()):
         if subject in release.place or subject in release.people:
-            told = release.people.get(subject)
-            rows = [option._asdict() for option in release.rows.options(*release.span(subject))]
-            found[f"release {name}"] = [{"name, age, language, consent": told, "candidates": rows}]
+            known = release.people.get(subject)
+            rows = [option._asdict() for option in release.rows.options(release.span(subject))]
+            found[f"release {name}"] = [{"name, age, language, consent": known, "candidates": rows}]
     _note(request, "privacy.export", subject)
     return {"subject": subject, "tables": found}
 
 
 @router.post("/{subject}:erase")
 def erase(request: Request, subject: Id) -> Response:
-    """Forget the customer: his events go, records of money and decisions stay under a pseudonym, no offer ever again.
+    """Forget the customer: their events go, records of money and decisions stay under a pseudonym, no offer ever again.
 
-    Only the mark that he must not be written to stays under his id.
+    Only the mark that they must not be written to stays under their id.
     """
     return changed(request, lambda db, now_ms: _leave(request, db, subject, now_ms, True), None)
 
 
 @router.post("/{subject}:anonymise")
 def anonymise(request: Request, subject: Id) -> Response:
-    """Keep all rows under a pseudonym; what he does later starts anew."""
+    """Keep all rows under a pseudonym; what they do later starts anew."""
     return changed(request, lambda db, now_ms: _leave(request, db, subject, now_ms, False), None)
 
 
-def _leave(request: Request, db: Connection, subject: str, now_ms: int, erased: bool) -> tuple[int, Any]:
+def _leave(request: Request, db: Connection, subject: str, now_ms: int, erased: bool) -> HttpAnswer:
     alias = pseudonym(subject, server_of(request).decider.secret)
     counts = {table.name: len(_rows(db, table, subject)) for table in WITH_CUSTOMER}
     mail = [row["decision_id"] for row in _rows(db, DECISIONS, subject)]
@@ -81,18 +81,18 @@ def _leave(request: Request, db: Connection, subject: str, now_ms: int, erased: 
     if erased:
         for table in FORGOTTEN:
             db.execute(delete(table).where(table.c.customer_id == subject))
-    db.execute(update(EVENTS).where(EVENTS.c.customer_id == alias).values(body="{}"))  # bodies may name him
+    db.execute(update(EVENTS).where(EVENTS.c.customer_id == alias).values(body="{}"))  # bodies may name them
     _rename(db, subject, alias)
     db.execute(delete(CUSTOMERS).where(CUSTOMERS.c.customer_id == subject))
     if erased:
         db.execute(insert(CUSTOMERS).values(customer_id=subject, consent=0, erased=1, updated_ms=now_ms))
         outbox.announce(db, "customer.erased", {"customer_id": alias}, now_ms)
-    audit(db, now_ms, (actor(request), "privacy.erase" if erased else "privacy.anonymise", alias), None, counts)
-    return 200, {"pseudonym": alias, "rows": counts, "erased": erased}
+    audit(db, now_ms, Act(actor(request), "privacy.erase" if erased else "privacy.anonymise", alias), None, counts)
+    return HttpAnswer(200, {"pseudonym": alias, "rows": counts, "erased": erased})
 
 
 def _recode(db: Connection, subject: str) -> None:
-    """Codes that were made from his id are hashed once more: they would lead to him, and he may be given them anew."""
+    """Codes made from the customer's id are hashed once more: they lead to them, and may be given to them anew."""
     made = select(CODES.c.code).where(CODES.c.customer_id == subject, CODES.c.stocked == 0)
     for old in db.execute(made).scalars().all():
         for table in KEPT:
@@ -100,7 +100,7 @@ def _recode(db: Connection, subject: str) -> None:
 
 
 def _rename(db: Connection, subject: str, alias: str) -> None:
-    """JSON that names him: stored answers and webhooks get the pseudonym, rejected events go."""
+    """JSON that names the customer: stored answers and webhooks get the pseudonym, rejected events go."""
     for table in (ANSWERS, OUTBOX):
         for form in _forms(subject):
             body = func.replace(table.c.body, form, json.dumps(alias))
@@ -121,9 +121,9 @@ def _note(request: Request, action: str, subject: str) -> None:
     server, who = server_of(request), actor(request)
     alias = pseudonym(subject, server.decider.secret)
 
-    def do(db: Connection, now_ms: int) -> tuple[int, Any]:
-        audit(db, now_ms, (who, action, alias))
-        return 200, None
+    def do(db: Connection, now_ms: int) -> HttpAnswer:
+        audit(db, now_ms, Act(who, action, alias))
+        return HttpAnswer(200, None)
 
     server.change(do)
 

@@ -13,9 +13,9 @@ import pytest
 
 from promolift.cli import app
 from promolift.pages.chapters.summary import TELLERS
-from promolift.pages.story import Story
 from promolift.results.foreseen import Foreseen
 from promolift.run import STEPS
+from small_story import small_story
 
 ROOT = Path(__file__).parents[2]
 HILLSTROM = ROOT.parent / "shared/data/hillstrom.csv"
@@ -83,7 +83,7 @@ def test_the_file_tree_of_the_readme_is_the_tree(page: str) -> None:
 
 def test_every_chapter_of_the_report_is_explained_in_its_order() -> None:
     told = re.findall(r"^### (\d+\. .+)$", (ROOT / "docs/report.md").read_text(encoding="utf-8"), flags=re.M)
-    chapters = [chapter for teller in TELLERS if (chapter := teller(Story(foreseen=Foreseen())))]
+    chapters = [chapter for teller in TELLERS if (chapter := teller(small_story(foreseen=Foreseen())))]
     assert told == [f"{number}. {each.name}: {each.title}" for number, each in enumerate(chapters, 1)]
 
 

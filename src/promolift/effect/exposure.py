@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from math import log
 
 import polars as pl
-from duckdb import DuckDBPyRelation
 from duckdb import DuckDBPyRelation as Relation
 from pydantic import Field
 
@@ -355,7 +354,7 @@ class TargetingCheck:
     refusal: str | None
 
 
-def spent_before(events: DuckDBPyRelation, exposures: DuckDBPyRelation, weeks: int = 8) -> pl.DataFrame:
+def spent_before(events: Relation, exposures: Relation, weeks: int = 8) -> pl.DataFrame:
     """Sums that add over shards: campaign_id, targeted, customers, cents (spent in the `weeks` before its start)."""
     return fetch(events.query("events", bind(SPENT, window=weeks * 7 * DAY_MS)))
 

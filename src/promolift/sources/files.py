@@ -93,14 +93,17 @@ def _open_text(connection: duckdb.DuckDBPyConnection, path: Path, work: Path, na
     dialect, whole = dialect_of(readable, names), work / f"{uuid4().hex}.csv"
     if broken := set_aside(readable, dialect, whole):
         readable = whole
-    skip = dialect.skip - sum(line.row < 1 for line in broken)
+        if broken[0].row < 1:
+            raise InputError(
+                f"{path}: a quote in its line of column names is not closed: {broken[0].text[:80]}; close it"
+            )
     rejects = f"rejects_{uuid4().hex}"
     columns = ", ".join(f"{literal(name)}: 'VARCHAR'" for name in dialect.names)
     # Not ignore_errors: with it DuckDB also drops good rows that follow a bad one; store_rejects keeps them.
     rows = connection.sql(
         f"""select row_number() over () as _row, * from read_csv({literal(str(readable))}, auto_detect = false,
             columns = {{{columns}}}, delim = {literal(dialect.delimiter)}, quote = {literal(dialect.quote)},
-            escape = {literal(dialect.escape)}, header = false, skip = {skip}, store_rejects = true,
+            escape = {literal(dialect.escape)}, header = false, skip = {dialect.skip}, store_rejects = true,
             rejects_table = {literal(rejects)}, rejects_scan = {literal(rejects + "_scan")}, rejects_limit = 0)"""
     )
     about = int(path.stat().st_size * (4 if path.suffix == ".gz" else 1) / dialect.row_bytes)

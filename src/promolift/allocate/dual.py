@@ -365,7 +365,8 @@ def total(source: Source, scale: SourceScale, weight_SJ4: Floats, width: float, 
         return BlockTotals(hard_SJ4, change_SJ4, rows.part(near.pick(rows, weight_SJ4)))
 
     parts = list(sweep(source, job, threads, max(BLOCK, weight_SJ4.size)))
-    hard_SJ4, change_SJ4 = (np.sum([part[at] for part in parts], axis=0) for at in (0, 1))
+    hard_SJ4 = np.sum([part.hard_SJ4 for part in parts], axis=0)
+    change_SJ4 = np.sum([part.change_SJ4 for part in parts], axis=0)
     found = CheckedRows.join([part.near for part in parts])
     found = found.part(np.lexsort((found.key_N, kernel.mix_all(found.key_N, word(SALT)))))
     unit = np.array([scale.gain, scale.cost, 1.0, scale.units])

@@ -244,8 +244,9 @@ def collect(source: Source, scale: SourceScale, wanted: Wanted, threads: int) ->
         row_P, slot_P2 = step_P3[:, 0], step_P3[:, 1:]
         cost_P2 = np.where(slot_P2 < 0, 0.0, rows.cost_NK[row_P[:, None], slot_P2])
         gain_P2 = np.where(slot_P2 < 0, 0.0, rows.gain_NK[row_P[:, None], slot_P2])
-        cost_P = np.diff(np.ceil(cost_P2 * scale.cost).astype(np.int64))[:, 0]
-        gain_P = np.diff(np.floor(gain_P2 * scale.gain).astype(np.int64))[:, 0]
+        cost_P2, gain_P2 = np.ceil(cost_P2 * scale.cost), np.floor(gain_P2 * scale.gain)
+        cost_P = cost_P2[:, 1].astype(np.int64) - cost_P2[:, 0].astype(np.int64)
+        gain_P = gain_P2[:, 1].astype(np.int64) - gain_P2[:, 0].astype(np.int64)
         return StepBlock(choice_N, row_P + rows.start, rows.key_N[row_P], slot_P2, price_P, cost_P, gain_P)
 
     columns: list[Any] = [np.concatenate(column) for column in zip(*sweep(source, job, threads), strict=True)]

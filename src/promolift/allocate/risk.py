@@ -18,7 +18,7 @@ from promolift.errors import InputError, SupportError
 LEAST = 20  # estimates of one offer below which its spread cannot be kept apart from its errors
 
 
-class Posterior(NamedTuple):
+class ShrunkGains(NamedTuple):
     """Mean and standard deviation of each gain after shrinkage."""
 
     mean: Floats
@@ -32,8 +32,8 @@ class TrueSpread(NamedTuple):
     variance: float
 
 
-def shrink(gain: Floats, error: Floats, offer: Floats | None = None) -> Posterior:
-    """Posterior mean and standard deviation of each gain, given the estimates of the same offer (normal model).
+def shrink(gain: Floats, error: Floats, offer: Floats | None = None) -> ShrunkGains:
+    """ShrunkGains mean and standard deviation of each gain, given the estimates of the same offer (normal model).
 
     Arrays of one shape; `offer` says which offer a value belongs to, columns if left out. Unknown gains stay unknown.
     SupportError if an offer has fewer than 20 estimates, InputError if an error is missing or negative.
@@ -54,7 +54,7 @@ def shrink(gain: Floats, error: Floats, offer: Floats | None = None) -> Posterio
         trust = spread / np.maximum(spread + variance, 1e-300)
         mean[at] = centre + trust * (gain[at] - centre)
         deviation[at] = np.sqrt(trust * variance)
-    return Posterior(mean, deviation)
+    return ShrunkGains(mean, deviation)
 
 
 def _population(gain: Floats, variance: Floats) -> TrueSpread:

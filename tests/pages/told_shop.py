@@ -18,7 +18,7 @@ from promolift.results.shop import (
     Alike,
     Checked,
     CustomerOutlook,
-    Figure,
+    FigureRange,
     Health,
     Ndcg,
     Outlook,
@@ -152,7 +152,7 @@ def foresee(store: Store, seed: int) -> None:
         checked=Checked(
             record=tuple(dict(zip(names, row, strict=True)) for row in epochs),
             ndcg=Ndcg(value=0.352, low=0.338, high=0.366, habit=0.331, n=103),
-            lead=Figure(value=0.021, low=0.009, high=0.033),
+            lead=FigureRange(value=0.021, low=0.009, high=0.033),
             bins=tuple(Bin(*row, positives=round(row[1] * row[4])) for row in bins),
             stays_away=Predicted(predicted=0.097, observed=0.104),
         ),

@@ -21,7 +21,7 @@ safetensors = pytest.importorskip("safetensors.torch")
 
 from promolift.profile import encoder_train  # noqa: E402
 from promolift.profile.counters import COUNTERS, PERSONAL, RATES  # noqa: E402
-from promolift.profile.encoder import Block, Encoder, EncoderSettings, Sizes, loss  # noqa: E402
+from promolift.profile.encoder import Encoder, EncoderSettings, Sizes, TransformerBlock, loss  # noqa: E402
 from promolift.profile.encoder_batch import batch_of, draw_items, points_at, targets_of  # noqa: E402
 from promolift.profile.encoder_data import Popularity, histories, popularity  # noqa: E402
 from promolift.profile.encoder_model import LearnedEncoder  # noqa: E402
@@ -138,7 +138,7 @@ def test_targets_are_the_next_visit_and_what_lies_beyond_the_window_is_unknown()
 
 
 def test_older_visits_count_less_by_the_time_that_has_passed():
-    block = Block(FAST)
+    block = TransformerBlock(FAST)
     D = FAST.width
     with torch.no_grad():  # attention is led by time alone and hands on what it sees; the second layer is silent
         block.qkv.weight.copy_(torch.cat([torch.zeros(2 * D, D), torch.eye(D)]))

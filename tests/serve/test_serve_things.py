@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from serve_helpers import CAMPAIGN, Api
 
-from promolift.serve.answers import Decided, EventsTaken, FeedbackTaken, Redeemed
+from promolift.serve.answers import DecisionAnswer, EventsTaken, FeedbackTaken, Redeemed
 from promolift.serve.settings import Policy
 from promolift.serve.things import Campaign, LearnRun, MadeRelease, Thing
 from promolift.store.ledger_audit import get
@@ -51,8 +51,8 @@ def test_a_switch_keeps_the_release_before_and_all_else(api: Api) -> None:
 
 def test_answers_hold_what_their_types_say(api: Api) -> None:
     made = next(each for n in range(60) if (each := api.decide(f"u{n:02d}", explain=True))["offer_id"] != "none")
-    assert Decided.__required_keys__ <= set(made) <= set(Decided.__annotations__)
-    assert Decided.__required_keys__ <= set(api.decide("stranger")) <= set(Decided.__annotations__)
+    assert DecisionAnswer.__required_keys__ <= set(made) <= set(DecisionAnswer.__annotations__)
+    assert DecisionAnswer.__required_keys__ <= set(api.decide("stranger")) <= set(DecisionAnswer.__annotations__)
     batch = {"batch": [{"type": "nothing"}]}
     assert set(api("POST", "/v1/batch?dry_run=1", batch, 202)) == set(EventsTaken.__annotations__)
     asked = {"customer_id": made["customer_id"], "decision_id": made["decision_id"], "amount_cents": 5}

@@ -218,7 +218,7 @@ class PlanSettings(Settings):
     @model_validator(mode="after")
     def _drawn(self) -> Self:
         if self.trial and self.limits:
-            raise ValueError("a trial draws its offers by lot and cannot keep plan.limits; leave one of the two out")
+            raise ValueError("a trial draws its offers at random and cannot keep plan.limits; leave one of the two out")
         return self
 
     @field_validator("limits")

@@ -91,12 +91,12 @@ class TrialSettings(Settings):
 
     `treatment` says who got what and `control` which of its values is no treatment. `rates` are outcomes of 0 or 1 (or
     yes and no), `counts` whole numbers, `money` is an amount in `currency`; the first outcome is what customers are
-    told apart by, and who is treated is decided by the money, if there is any. `planned`: the shares the lot was drawn
-    with ("equal", or one for each arm: control first, then the others by name); left out, the trial was not drawn by
-    lot and has to be adjusted. Where shares differ between groups, `strata` names the column of the groups and
+    told apart by, and who is treated is decided by the money, if there is any. `planned`: the shares customers were
+    randomised with ("equal", or one for each arm: control first, then the others by name); left out, the trial was not
+    randomised and has to be adjusted. Where shares differ between groups, `strata` names the column of the groups and
     `planned` gives shares for each of its values. `features` were known before (left out: all other columns but those
     in `ignore`, which were not, or name the customer). `placebos` are outcomes that no treatment can have moved.
-    `dose`: treatments are depths of a discount drawn by lot, control is 0; the last outcome is read as a curve along
+    `dose`: treatments are randomised depths of a discount, control is 0; the last outcome is read as a curve along
     them. `margin_rate` of `money` is profit. `cost` of treating a customer, in money, is taken off every gain and
     policy: one number, one by treatment, or the name of a column that says what treating this customer costs, which is
     then no feature. `budget` of the plan likewise in money (left out: half of treating everybody, by the treatment that

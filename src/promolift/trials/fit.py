@@ -90,11 +90,11 @@ def depth_curves(data: TrialData, level: str) -> pl.DataFrame:
     """Gain along the depth for everybody and for thirds by the outcome expected: segment, depth, gain, low, high.
 
     Gains in money are net of margin and cost, which between two depths lies between theirs. InputError if treatments
-    are no depths; SupportError unless they were drawn by lot with equal chances.
+    are no depths; SupportError unless they were randomised with equal shares.
     """
     settings = data.settings
     if level != "randomised" or settings.planned != "equal":
-        raise SupportError("dose: depths must have been drawn by lot with equal chances (planned=equal)")
+        raise SupportError("dose: depths must have been randomised with equal shares (planned=equal)")
     try:
         depth_A = np.array([float(name) for name in data.arms])
     except ValueError:

@@ -77,7 +77,7 @@ def judge(data: TrialData, assigned: Assigned, tell: Tell) -> TrialJudgement:
     """Qini of the effects and of the outcome expected without treatment, calibration by tenths, values of policies.
 
     Money is net of margin and cost throughout. One policy is recommended, by the deciding outcome, and valued on all.
-    A Qini curve is fair only where chances are the same for everybody and were drawn by lot, so others get none.
+    A Qini curve is fair only where customers were randomised with the same propensities for all, so others get none.
     """
     settings = data.settings
     qini: list[Row] = []

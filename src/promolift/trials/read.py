@@ -340,7 +340,7 @@ def _follows(where: str, features: pl.DataFrame, arm_N: Ints, arms: tuple[str, .
             if share < 1 and n * np.log(max(share, 1e-300)) < np.log(ONE_ARMED):
                 shown = f"{value:g}" if isinstance(value, float) else str(value)
                 raise InputError(
-                    f"{where}: {column.name!r} is {shown!r} for everybody in {name} and not elsewhere, which no lot "
-                    f"does. Known only afterwards? Then say ignore={column.name}. Known before? Then the arms were not "
-                    "drawn by lot, and planned has to be left out"
+                    f"{where}: {column.name!r} is {shown!r} for everybody in {name} and not elsewhere, which no "
+                    f"randomisation does. Known only afterwards? Then say ignore={column.name}. Known before? Then the "
+                    "arms were not randomised, and planned has to be left out"
                 )

@@ -45,8 +45,8 @@ Ints = NDArray[np.int64]
 class TrialCheck:
     """What evidence a comparison of the arms supports: `level`, None if none, and why.
 
-    `checks` of the lot, if one is stated. `balance`: feature, arm, before, after weighting (standard deviations from
-    control). `overlap`: arm, low, high, got (customers of the arm with such a chance of it), others; `worth`: what the
+    `checks` of the randomisation, if one is stated. `balance`: feature, arm, before, after weighting (standard
+    deviations from control). `overlap`: arm, low, high, got (customers of the arm with such a propensity), others; `worth`: what the
     customers of each arm are worth after weighting; `trimmed`: the share set aside for want of overlap. `placebos`:
     outcome, arm, effect, se, low, high, p. `doubts` about columns.
     """
@@ -63,7 +63,7 @@ class TrialCheck:
     doubts: tuple[str, ...]
 
     def __str__(self) -> str:
-        """The level, the tests of the lot, balance, overlap and placebos, in words."""
+        """The level, the tests of the randomisation, balance, overlap and placebos, in words."""
         return "\n".join(self._lines())
 
     def _lines(self) -> Iterator[str]:

@@ -46,9 +46,9 @@ class TrialCheck:
     """What evidence a comparison of the arms supports: `level`, None if none, and why.
 
     `checks` of the randomisation, if one is stated. `balance`: feature, arm, before, after weighting (standard
-    deviations from control). `overlap`: arm, low, high, got (customers of the arm with such a propensity), others; `worth`: what the
-    customers of each arm are worth after weighting; `trimmed`: the share set aside for want of overlap. `placebos`:
-    outcome, arm, effect, se, low, high, p. `doubts` about columns.
+    deviations from control). `overlap`: arm, low, high, got (customers of the arm with such a propensity), others;
+    `worth`: what the customers of each arm are worth after weighting; `trimmed`: the share set aside for want of
+    overlap. `placebos`: outcome, arm, effect, se, low, high, p. `doubts` about columns.
     """
 
     level: Level | None

@@ -47,7 +47,7 @@ def test_every_shop_gets_profiles_affinities_and_interests(name):
     forecasts = affinities.select(pl.col(pl.Float64)).unpivot()["value"].drop_nulls()
     assert numbers.is_finite().all()
     assert forecasts.is_finite().all()
-    assert room.interests(shard.events, moments, shared, SETTINGS).height == (9 if name.startswith("views only") else 0)
+    assert room.interests(shard, moments, shared, SETTINGS).height == (9 if name.startswith("views only") else 0)
 
 
 def test_views_only_leaves_purchases_unknown_not_zero():

@@ -100,69 +100,13 @@ from visits join moments using (customer_id, asof_ms)
 group by customer_id, asof_ms
 """
 
-BREADTH = """
-with chosen as (
-    select m.customer_id, m.asof_ms, l.category,
-        count(distinct l.order_id) as orders, greatest(sum(l.list_cents), 0) as list_cents
-    from moments m join lines l on l.customer_id = m.customer_id and l.ts_ms < m.asof_ms
-    where l.kind = 'purchase' and l.category is not null
-    group by all
-),
-ranked as (
-    select *, list_cents / nullif(sum(list_cents) over (partition by customer_id, asof_ms), 0) as share,
-        row_number() over (partition by customer_id, asof_ms order by orders desc, list_cents desc, category) as place
-    from chosen
-)
-select customer_id, asof_ms,
-    count(*) as category_count,
-    -sum(share * ln(share)) filter (share > 0) as category_entropy,
-    max(category) filter (place = 1) as top_category_1, max(share) filter (place = 1) as top_category_1_share,
-    max(category) filter (place = 2) as top_category_2, max(share) filter (place = 2) as top_category_2_share,
-    max(category) filter (place = 3) as top_category_3, max(share) filter (place = 3) as top_category_3_share
-from ranked group by customer_id, asof_ms
-"""
-
-BRANDS = """
-with chosen as (
-    select m.customer_id, m.asof_ms, l.brand, count(*) as n, sum(l.list_cents) as list_cents
-    from moments m join lines l on l.customer_id = m.customer_id and l.ts_ms < m.asof_ms
-    where l.kind = 'purchase' and l.brand is not null
-    group by all
-),
-ranked as (
-    select *, row_number() over (partition by customer_id, asof_ms order by n desc, list_cents desc, brand) as place
-    from chosen
-)
-select customer_id, asof_ms,
-    count(*) as brand_count,
-    max(brand) filter (place = 1) as top_brand,
-    max(n) filter (place = 1) / sum(n) as top_brand_share,
-    case when (select count(*) from products where list_contains($private_brands::varchar[], lower(brand))) > 0
-        then coalesce(sum(n) filter (list_contains($private_brands::varchar[], lower(brand))), 0) / sum(n)
-        end as private_label_share
-from ranked group by customer_id, asof_ms
-"""
-
-NOVELTY = """
-with bought as (
-    select m.customer_id, m.asof_ms, l.type, min(l.ts_ms) as first_ms, max(l.ts_ms) as last_ms
-    from moments m join lines l on l.customer_id = m.customer_id and l.ts_ms < m.asof_ms
-    where l.kind = 'purchase' and l.type is not null
-    group by all
-)
-select customer_id, asof_ms,
-    count(*) as type_count,
-    -- somebody who began inside the window cannot be told from somebody who tries new things
-    case when min(first_ms) < asof_ms - $novelty_days * $day then
-        count(*) filter (first_ms >= asof_ms - $novelty_days * $day)
-        / nullif(count(*) filter (last_ms >= asof_ms - $novelty_days * $day), 0) end as novelty_share
-from bought group by customer_id, asof_ms
-"""
-
 HABITS = """
-with active as (
-    select distinct m.customer_id, m.asof_ms, l.hours, l.hour, l.weekday, l.channel, l.store_id
-    from moments m join lines l on l.customer_id = m.customer_id and l.ts_ms < m.asof_ms
+with ever as (
+    select customer_id, hours, hour, weekday, channel, store_id, min(ts_ms) as ts_ms from lines group by all
+),
+active as (
+    select m.customer_id, m.asof_ms, l.hours, l.hour, l.weekday, l.channel, l.store_id
+    from moments m join ever l on l.customer_id = m.customer_id and l.ts_ms < m.asof_ms
 ),
 per_hour as (select distinct customer_id, asof_ms, hours, hour, weekday from active),
 clock as (

@@ -15,12 +15,14 @@ import polars as pl
 from numpy.typing import NDArray
 from sklearn.isotonic import isotonic_regression
 
+from promolift.profile.encoder_data import Ints
 from promolift.profile.forecast import order_prior, target_prior
 from promolift.profile.settings import ProfileSettings
 from promolift.profile.shared import Shared
 
 Matrix = NDArray[np.float64]
 BINS_PER_OCTAVE = 2
+CHUNK = 10_000  # customers whose matrix is held at once: 10,000 x 500 targets are 40 MB
 FLOOR = 1e-4  # scores below are all alike: such a target is never among the plausible ones
 PRIOR_ROWS = 20.0  # a bin of scores needs about so many customers to speak against P0
 
@@ -40,32 +42,41 @@ def matrix_targets(targets: pl.DataFrame, settings: ProfileSettings) -> pl.DataF
     return ranked.group_by("asof_ms", maintain_order=True).head(settings.matrix_targets).select("asof_ms", "target")
 
 
-def incidence(firsts: pl.DataFrame, customers: list[str], targets: list[str], asof_ms: int) -> Matrix:
-    """1 where the customer bought the target before the moment, as N x K. `firsts`: customer_id, target, first_ms."""
-    seen = firsts.filter(pl.col("first_ms") < asof_ms)
-    rows = seen.join(
-        pl.DataFrame({"customer_id": customers}, schema={"customer_id": pl.String}).with_row_index("row"),
-        on="customer_id",
-    )
-    cells = rows.join(
-        pl.DataFrame({"target": targets}, schema={"target": pl.String}).with_row_index("column"), on="target"
-    )
-    bought_NK = np.zeros((len(customers), len(targets)))
-    bought_NK[cells["row"].to_numpy(), cells["column"].to_numpy()] = 1.0
+def columns_of(targets: list[str], words: pl.DataFrame) -> Ints:
+    """The column of each of a shard's numbered words (lines.py): its place among the targets, -1 for other words."""
+    place = pl.DataFrame({"word": targets}, schema={"word": pl.String}).with_row_index("column")
+    found = words.sort("code").join(place, on="word", how="left", maintain_order="left")["column"]
+    return found.cast(pl.Int64).fill_null(-1).to_numpy()
+
+
+def incidence(firsts: pl.DataFrame, customers: Ints, column_W: Ints, size: int, asof_ms: int) -> Matrix:
+    """1 where the customer bought the target before the moment, as N x K; `customers` are sorted, K is `size`.
+
+    `firsts`: customer_id, target (both as numbers) and first_ms; `column_W` as from `columns_of`.
+    """
+    bought_NK = np.zeros((len(customers), size))
+    who, column = firsts["customer_id"].to_numpy(), column_W[firsts["target"].to_numpy()]
+    row = np.searchsorted(customers, who)
+    known = (row < len(customers)) & (column >= 0) & (firsts["first_ms"].to_numpy() < asof_ms)
+    known[known] = customers[row[known]] == who[known]
+    bought_NK[row[known], column[known]] = 1.0
     return bought_NK
 
 
-def pair_sums(firsts: pl.DataFrame, targets: list[str], asof_ms: int) -> pl.DataFrame:
+def pair_sums(firsts: pl.DataFrame, targets: list[str], words: pl.DataFrame, asof_ms: int) -> pl.DataFrame:
     """How many customers of the shard bought both targets before the moment; the diagonal counts single ones."""
-    bought_NK = incidence(firsts, firsts["customer_id"].unique().sort().to_list(), targets, asof_ms)
-    both_KK = bought_NK.T @ bought_NK
+    customers, column_W = firsts["customer_id"].unique().sort().to_numpy(), columns_of(targets, words)
+    both_KK = np.zeros((len(targets), len(targets)))
+    for start in range(0, len(customers), CHUNK):  # a matrix of everybody would not fit
+        bought_NK = incidence(firsts, customers[start : start + CHUNK], column_W, len(targets), asof_ms)
+        both_KK += bought_NK.T @ bought_NK
     first, second = np.nonzero(both_KK)
-    names = np.asarray(targets, dtype=object)
+    names = pl.Series(targets, dtype=pl.String)
     return pl.DataFrame(
         {
             "asof_ms": np.full(len(first), asof_ms),
-            "target": names[first].tolist(),
-            "other": names[second].tolist(),
+            "target": names.gather(first),
+            "other": names.gather(second),
             "customers": both_KK[first, second].round().astype(np.int64),
         },
         schema={"asof_ms": pl.Int64, "target": pl.String, "other": pl.String, "customers": pl.Int64},

@@ -3,11 +3,14 @@
 What an encoder foresees, where one is asked for, is kept beside them (foresee.py).
 """
 
+from dataclasses import replace
+
+import polars as pl
 from duckdb import DuckDBPyRelation as Relation
 
-from promolift import profile
+from promolift import profile, sql
 from promolift.results.shop import Unknown
-from promolift.sql import bind, some
+from promolift.sql import bind
 from promolift.steps import foresee
 from promolift.steps.job import Job, moments
 
@@ -27,21 +30,22 @@ def run(job: Job) -> None:
     shards = job.clean.shards
     shared = profile.Shared.start(asofs)
     total, done = len(shards) * (len(profile.STEPS) + 1), 0
+    kept: dict[int, dict[str, pl.DataFrame]] = {shard: {} for shard in shards}
     for step in profile.STEPS:
         parts = []
         for shard in shards:
-            parts.append(step(open_shard(job, shard), shared, settings))
+            parts.append(step(replace(open_shard(job, shard), kept=kept[shard]), shared, settings))
             done += 1
             job.tell("profile", done / total, "what customers have in common")
         shared = shared.plus(parts)
     with store.sharded("profiles") as put_p, store.sharded("affinities") as put_a, store.sharded("interests") as put_i:
         for shard in shards:
-            here = open_shard(job, shard)
+            here = replace(open_shard(job, shard), kept=kept[shard])
             known = moments_of(here.events, asofs)
             for put, frame in (
                 (put_p, profile.profile(here, known, shared, settings, job.clean.customers)),
                 (put_a, profile.affinities(here, known, shared, settings)),
-                (put_i, profile.interests(here.events, known, shared, settings)),
+                (put_i, profile.interests(here, known, shared, settings)),
             ):
                 put(shard, store.connection.from_arrow(frame.to_arrow()))
             done += 1
@@ -63,4 +67,4 @@ def open_shard(job: Job, shard: int) -> profile.Shard:
 
 def moments_of(events: Relation, asofs: list[int]) -> Relation:
     """One row per customer and moment before which he was seen."""
-    return some(events.query("events", bind(KNOWN, asofs=asofs)))
+    return sql.run(bind(KNOWN, asofs=asofs), events=events)

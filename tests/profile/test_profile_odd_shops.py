@@ -40,7 +40,7 @@ def test_every_shop_gets_profiles_affinities_and_interests(name):
     shop = SHOPS[name]
     shared, shard, moments = shop.shared([ASOF]), shop.shard(), shop.moments([ASOF])
     profiles = room.profile(shard, moments, shared, SETTINGS)
-    affinities = room.affinities(shard, moments, shared, SETTINGS)
+    affinities = pl.concat(room.affinities(shard, moments, shared, SETTINGS))
     assert PROFILES.check(profiles).height == len(shop.customers)
     AFFINITIES.check(affinities)
     numbers = profiles.select(pl.col(pl.Float64)).unpivot()["value"].drop_nulls()

@@ -4,9 +4,9 @@ Rows are (1) every target the customer bought, with what he is expected to spend
 further promotion; (2) the most plausible targets he never bought, and (3) targets he only looked at (`bought` false).
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-import numpy as np
 import polars as pl
 from duckdb import DuckDBPyRelation as Relation
 
@@ -14,7 +14,7 @@ from promolift import sql
 from promolift.profile.choices import firsts, pace, read_cells
 from promolift.profile.forecast import forecast, order_prior, target_prior
 from promolift.profile.lines import Lines, read_lines, read_moments, words
-from promolift.profile.novel import CHUNK, calibrated, columns_of, incidence, score, space_of
+from promolift.profile.novel import CHUNK, calibrated, columns_of, incidence, plausible, prospects, space_of
 from promolift.profile.settings import ProfileSettings
 from promolift.profile.shared import Shard, Shared
 from promolift.sql import DAY_MS, bind, fetch
@@ -68,18 +68,19 @@ class Names:
         return frame.with_columns(place.cast(pl.UInt32).alias("target"))
 
 
-def affinities(shard: Shard, moments: Relation, shared: Shared, settings: ProfileSettings) -> pl.DataFrame:
-    """Table AFFINITIES for the customers and moments of `moments` (columns customer_id, asof_ms).
+def affinities(
+    shard: Shard, moments: Relation, shared: Shared, settings: ProfileSettings
+) -> Iterator[pl.DataFrame]:
+    """Table AFFINITIES for the customers and moments of `moments` (columns customer_id, asof_ms), one frame per moment.
 
     Formulas and errors: forecast.py for targets bought, novel.py for targets never bought. Forecasts are null for a
     moment earlier than every moment of `shared`.
     """
     lines = read_lines(shard, settings.zone)
     names, known = Names.of(words(shard, settings.zone), shared), fetch(read_moments(lines, moments, shared))
-    parts = [
-        _at_moment(shard, names, part, shared, settings) for part in known.partition_by("asof_ms", maintain_order=True)
-    ]
-    return _finish(pl.concat(parts), lines, names) if parts else AFFINITIES.empty()
+    yield AFFINITIES.empty()
+    for part in known.sort("asof_ms").partition_by("asof_ms", maintain_order=True):
+        yield _finish(_at_moment(shard, names, part, shared, settings), lines, names)
 
 
 def _at_moment(
@@ -153,15 +154,10 @@ def _novel(
     for chunk in paced.iter_slices(CHUNK):
         who = chunk["customer_id"].to_numpy()
         bought_NK = incidence(first, who, column_W, len(space.targets), chunk["asof_ms"][0])
-        prior_NK, score_NK = score(bought_NK, chunk, space, settings)
-        order_NK = np.argsort(-np.where(bought_NK > 0, -1.0, score_NK), axis=1, kind="stable")
-        order_NK = order_NK[:, : settings.plausible_targets]
-        row, column = np.repeat(np.arange(len(order_NK)), order_NK.shape[1]), order_NK.ravel()
-        keep = bought_NK[row, column] == 0
-        row, column = row[keep], column[keep]
-        prob = calibrated(prior_NK[row, column], score_NK[row, column], check)
-        chosen = prior[column].select("target", "a", "alpha", "value_cents", "value_strength", "value_var")
-        table = pl.concat([chunk[row].select(*KEY, "eff_orders"), chosen], how="horizontal")
+        found = plausible(prospects(bought_NK, chunk, space, settings), settings.plausible_targets)
+        prob = calibrated(found.prior, found.score, check)
+        chosen = prior[found.column].select("target", "a", "alpha", "value_cents", "value_strength", "value_var")
+        table = pl.concat([chunk[found.row].select(*KEY, "eff_orders"), chosen], how="horizontal")
         parts.append(_value(table.with_columns(pl.Series("buy_prob", prob, dtype=pl.Float64))))
     return pl.concat(parts, how="diagonal")
 
@@ -184,7 +180,7 @@ def _value(table: pl.DataFrame) -> pl.DataFrame:
 def _finish(table: pl.DataFrame, lines: Lines, names: Names) -> pl.DataFrame:
     """Columns and types of AFFINITIES. Counts of things that did not happen are 0; what cannot be known stays null."""
     counts = ["orders", "list_cents", "revenue_cents", "recent_list_cents", "recent_revenue_cents", "views"]
-    table = table.sort("customer_id", "asof_ms", "target")  # numbers sort as their texts do
+    table = table.sort("customer_id", "target")  # numbers sort as their texts do
     table = lines.texts(table).with_columns(
         names.texts.gather(table["target"]),
         pl.lit(lines.target_kind).alias("target_kind"),

@@ -99,30 +99,3 @@ select customer_id, asof_ms,
 from visits join moments using (customer_id, asof_ms)
 group by customer_id, asof_ms
 """
-
-HABITS = """
-with ever as (
-    select customer_id, hours, hour, weekday, channel, store_id, min(ts_ms) as ts_ms from lines group by all
-),
-active as (
-    select m.customer_id, m.asof_ms, l.hours, l.hour, l.weekday, l.channel, l.store_id
-    from moments m join ever l on l.customer_id = m.customer_id and l.ts_ms < m.asof_ms
-),
-per_hour as (select distinct customer_id, asof_ms, hours, hour, weekday from active),
-clock as (
-    select customer_id, asof_ms, mode(hour order by hour) as top_hour, mode(weekday order by weekday) as top_weekday,
-        count(*) as active_hours,
-        count(*) filter (weekday >= 6) / count(*) as weekend_share,
-        count(*) filter (hour >= 5 and hour < 11) / count(*) as morning_share,
-        count(*) filter (hour >= 18 and hour < 23) / count(*) as evening_share
-    from per_hour group by customer_id, asof_ms
-),
-place as (
-    select customer_id, asof_ms, mode(store_id order by store_id) as top_store, count(distinct store_id) as store_count,
-        mode(channel order by channel) as top_channel, count(distinct channel) as channel_count,
-        max(n) / nullif(count(store_id), 0) as top_store_share
-    from (select *, count(store_id) over (partition by customer_id, asof_ms, store_id) as n from active)
-    group by customer_id, asof_ms
-)
-select * from clock join place using (customer_id, asof_ms)
-"""

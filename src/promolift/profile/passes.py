@@ -4,7 +4,7 @@ import polars as pl
 
 from promolift.profile.choices import firsts, pace
 from promolift.profile.lines import words
-from promolift.profile.novel import CHUNK, check_sums, columns_of, incidence, matrix_targets, pair_sums, score, space_of
+from promolift.profile.novel import CHUNK, check_sums, columns_of, incidence, matrix_targets, pair_sums, prospects, space_of
 from promolift.profile.sensitivity import basket_sums, fits, population_sums, with_variance
 from promolift.profile.settings import ProfileSettings
 from promolift.profile.shared import Shard, Shared, Tables, add
@@ -41,10 +41,8 @@ def _check(shard: Shard, shared: Shared, asof_ms: int, settings: ProfileSettings
     for chunk in pace(shard, before, settings).iter_slices(CHUNK):
         who = chunk["customer_id"].to_numpy()
         bought_NK = incidence(first, who, column_W, size, before)
-        later_NK = incidence(first, who, column_W, size, asof_ms) - bought_NK
-        if bought_NK.size:
-            prior_NK, score_NK = score(bought_NK, chunk, space, settings)
-            parts.append({"calibration": check_sums(bought_NK, later_NK, prior_NK, score_NK, asof_ms)})
+        later_NK = incidence(first, who, column_W, size, asof_ms)
+        parts.append({"calibration": check_sums(prospects(bought_NK, chunk, space, settings), later_NK, asof_ms)})
     return add(parts)["calibration"]
 
 

@@ -4,8 +4,9 @@ import polars as pl
 from duckdb import DuckDBPyRelation as Relation
 
 from promolift import sql
-from promolift.profile.attributes import BANDS, BASKET, CADENCE, DEALS, HABITS, MONEY, ORDERS
+from promolift.profile.attributes import BANDS, BASKET, CADENCE, DEALS, MONEY, ORDERS
 from promolift.profile.choices import read_cells
+from promolift.profile.habits import read_habits
 from promolift.profile.lines import Lines, read_lines, read_moments, read_visits
 from promolift.profile.sensitivity import fits, posterior
 from promolift.profile.settings import ProfileSettings
@@ -86,15 +87,15 @@ def _attributes(
 
 def _history(lines: Lines, moments: Relation, edges: pl.DataFrame) -> list[pl.DataFrame]:
     tables = {"moments": moments, "lines": lines.rows, "visits": read_visits(lines.slices, moments), "edges": edges}
-    statements = [ORDERS, MONEY, CADENCE, BASKET, BANDS, DEALS, HABITS, VIEWS]
+    statements = [ORDERS, MONEY, CADENCE, BASKET, BANDS, DEALS, VIEWS]
     return [fetch(sql.run(bind(each, day=DAY_MS, week=WEEK_MS), **tables)) for each in statements]
 
 
 def _tastes(
     lines: Lines, known: pl.DataFrame, shard: Shard, shared: Shared, settings: ProfileSettings
 ) -> list[pl.DataFrame]:
-    """Categories, brands, types and price tier, one moment at a time, each with its own joins on the customer."""
-    own, parts = private_brands(lines, settings), []
+    """Habits, categories, brands, types and price tier, one moment at a time."""
+    own, habits, parts = private_brands(lines, settings), read_habits(lines), []
     by_brand = tally(lines, "brand", list_cents="list_cents")
     counted = {"list_cents": "list_cents", "units": "quantity", "counted": "1"}
     by_type = tally(lines, "type", **{n: f"case when quantity > 0 then {v} else 0 end" for n, v in counted.items()})
@@ -106,6 +107,7 @@ def _tastes(
         held = types if shared_ms in (asof_ms, None) else by_type.before(shared_ms)
         chosen = read_cells(shard, settings).before(asof_ms, settings)
         found = [
+            habits.before(asof_ms),
             breadth(chosen if has_categories else chosen.clear()).drop("asof_ms"),
             brands(by_brand.before(asof_ms), own),
             novelty(types, asof_ms, settings.novelty_days),

@@ -49,7 +49,8 @@ LIMIT = 8.0  # |theta|: odds 3,000 times those of the others
 WEEKLY = """
 select customer_id, coalesce(type, product_id) as target, week, order_id,
     count(*)::int as n, count(*) filter (shelf_cents > 0)::int as y
-from lines where kind = 'purchase' and coalesce(type, product_id) is not null group by all
+from lines where kind = 'purchase' and coalesce(type, product_id) is not null
+group by all order by customer_id, target, week
 """
 
 Vector = NDArray[np.float64]
@@ -65,18 +66,46 @@ def deal_trials(weekly: pl.DataFrame, deals: pl.DataFrame) -> pl.DataFrame:
 
     `weekly` as WEEKLY says; `deals` are the whole shop's lines and discounted lines per target and week.
     """
-    cell, mine = ["customer_id", "target", "week"], ["customer_id", "target"]
-    own = weekly.group_by(cell).agg(pl.col("n", "y").sum().cast(pl.Int64)).sort(cell)
-    own = own.with_columns(pl.col("n", "y").cum_sum().over(mine).name.prefix("past_"))
-    shop = deals.sort("target", "week").with_columns(pl.col("lines", "deals").cum_sum().over("target").name.prefix("past_"))
-    usual = (pl.col("past_deals") - pl.col("past_y") + 0.5) / (pl.col("past_lines") - pl.col("past_n") + 1)
-    lines, deal = pl.col("lines") - pl.col("n"), pl.col("deals") - pl.col("y")
-    share = (deal + SMOOTH_LINES * usual) / (lines + SMOOTH_LINES)
-    others = own.join(shop, on=["target", "week"]).filter(lines >= MIN_OTHERS)
-    odds = (share / (1 - share)).log() / BIN_WIDTH
-    others = others.select(*cell, odds.round(mode="half_away_from_zero").cast(pl.Int32).alias("bin"))
-    found = weekly.join(others, on=cell).select("customer_id", "week", "order_id", "bin", "n", "y")
-    return found.sort("customer_id", "order_id")
+    rows, shop = weekly.sort("customer_id", "target", "week"), deals.sort("target", "week")
+    who, target, week, n, y = (rows[name].to_numpy().astype(np.int64) for name in ("customer_id", "target", "week", "n", "y"))
+    own = _runs(who, target, week)  # first row of each customer, target and week
+    lines_S, deals_S = (shop[name].to_numpy().astype(np.int64) for name in ("lines", "deals"))
+    place = np.searchsorted(_cells(shop["target"].to_numpy(), shop["week"].to_numpy()), _cells(target[own], week[own]))
+    n_O, y_O = np.add.reduceat(n, own) if len(n) else n, np.add.reduceat(y, own) if len(n) else y
+    others, cut = lines_S[place] - n_O, deals_S[place] - y_O
+    shop_target = shop["target"].to_numpy()
+    past = [
+        _past(values_S, _runs(shop_target))[place] - _past(values_O, _runs(who[own], target[own]))
+        for values_S, values_O in ((lines_S, n_O), (deals_S, y_O))
+    ]
+    share = (cut + SMOOTH_LINES * (past[1] + 0.5) / (past[0] + 1)) / (others + SMOOTH_LINES)
+    told = others >= MIN_OTHERS
+    odds = np.log(np.where(told, share / (1 - share), 1.0)) / BIN_WIDTH
+    size = np.diff(np.r_[own, len(n)])
+    bin_ = np.repeat(np.trunc(odds + np.copysign(0.5, odds)), size).astype(np.int32)  # halves away from zero
+    found = rows.select("customer_id", "week", "order_id", pl.Series("bin", bin_), "n", "y")
+    return found.filter(pl.Series(np.repeat(told, size))).sort("customer_id", "order_id")
+
+
+def _runs(*columns: NDArray[Any]) -> Ints:
+    """First row of each run of equal values."""
+    new = np.zeros(len(columns[0]), bool)
+    new[:1] = True
+    for column in columns:
+        new[1:] |= column[1:] != column[:-1]
+    return np.flatnonzero(new)
+
+
+def _past(values: Ints, first: Ints) -> Ints:
+    """Running sums that begin anew at each of the rows `first`."""
+    total = np.cumsum(values)
+    before = np.r_[0, total][first]
+    return np.asarray(total - np.repeat(before, np.diff(np.r_[first, len(values)])))
+
+
+def _cells(target: NDArray[Any], week: NDArray[Any]) -> Ints:
+    """One number per target and week that sorts as the two do: a week lies within a million of 1970."""
+    return np.asarray(target.astype(np.int64) * 2_000_000 + week + 1_000_000)
 
 
 def fits(shard: Shard, shared: Shared, asof_ms: int, settings: ProfileSettings) -> pl.DataFrame:

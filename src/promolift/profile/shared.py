@@ -20,6 +20,7 @@ from duckdb import DuckDBPyRelation as Relation
 
 from promolift.errors import SupportError
 
+FEW = 8  # tables that wait to be added up at once
 Tables = dict[str, pl.DataFrame]
 Held = TypeVar("Held")
 
@@ -41,9 +42,10 @@ class Shard:
 
     def keep(self, name: str, make: Callable[[], pl.DataFrame]) -> pl.DataFrame:
         """The kept frame of that name; made and kept where there is none."""
-        if name not in self.kept:
-            self.kept[name] = make()
-        return self.kept[name]
+        if name in self.kept:
+            return self.kept[name]
+        self.kept[name] = made = make()
+        return made
 
     def hold(self, name: str, make: Callable[[], Held]) -> Held:
         """What is held under that name; made and held where there is nothing."""
@@ -63,7 +65,7 @@ KEYS: Mapping[str, tuple[str, ...]] = {
     "orders": ("asof_ms",),
     "targets": ("asof_ms", "target"),
     "interests": ("asof_ms", "product_id"),
-    "pairs": ("asof_ms", "target", "other"),
+    "pairs": ("asof_ms", "row", "column"),
     "likeness": ("asof_ms",),
     "sensitivity": ("asof_ms",),
     "calibration": ("asof_ms", "bin"),
@@ -97,17 +99,19 @@ class Shared:
 
 
 def add(parts: Iterable[Tables]) -> Tables:
-    """Sum tables of equal name over shards, one at a time, so that only the running total is kept."""
-    total: Tables = {}
+    """Sum tables of equal name over shards, a few at a time, so that only the running total is kept."""
+    waiting: dict[str, list[pl.DataFrame]] = {}
     for part in parts:
         for name, table in part.items():
-            total[name] = _add_two(name, total[name], table) if name in total else _add_two(name, table)
-    return total
+            rows = waiting.setdefault(name, [])
+            rows.append(table)
+            if len(rows) == FEW:
+                waiting[name] = [_sum(name, rows)]
+    return {name: _sum(name, rows).sort(KEYS[name]) for name, rows in waiting.items()}
 
 
-def _add_two(name: str, *tables: pl.DataFrame) -> pl.DataFrame:
+def _sum(name: str, tables: list[pl.DataFrame]) -> pl.DataFrame:
     keys = KEYS[name]
     values = [column for column in tables[0].columns if column not in keys]
     sums = [pl.col(c).min() if c.endswith("first_ms") else pl.col(c).sum() for c in values]
-    return pl.concat(tables, how="vertical").group_by(keys).agg(sums).sort(keys)
-
+    return pl.concat(tables, how="vertical").group_by(keys).agg(sums)

@@ -3,7 +3,7 @@
 What an encoder foresees, where one is asked for, is kept beside them (foresee.py).
 """
 
-from dataclasses import replace
+from collections.abc import MutableMapping
 
 import polars as pl
 from duckdb import DuckDBPyRelation as Relation
@@ -29,27 +29,24 @@ def run(job: Job) -> None:
     asofs = sorted({at.asof, at.check, at.response})
     shards = job.clean.shards
     shared = profile.Shared.start(asofs)
-    total, done = len(shards) * (len(profile.STEPS) + 1), 0
-    kept: dict[int, dict[str, pl.DataFrame]] = {shard: {} for shard in shards}
-    for step in profile.STEPS:
-        parts = []
-        for shard in shards:
-            parts.append(step(replace(open_shard(job, shard), kept=kept[shard]), shared, settings))
-            done += 1
-            job.tell("profile", done / total, "what customers have in common")
-        shared = shared.plus(parts)
-    with store.sharded("profiles") as put_p, store.sharded("affinities") as put_a, store.sharded("interests") as put_i:
-        for shard in shards:
-            here = replace(open_shard(job, shard), kept=kept[shard])
-            known = moments_of(here.events, asofs)
-            for put, frame in (
-                (put_p, profile.profile(here, known, shared, settings, job.clean.customers)),
-                (put_a, profile.affinities(here, known, shared, settings)),
-                (put_i, profile.interests(here, known, shared, settings)),
-            ):
-                put(shard, store.connection.from_arrow(frame.to_arrow()))
-            done += 1
-            job.tell("profile", done / total, "one row per customer")
+    with store.scratch() as kept:
+        total, done = len(shards) * (len(profile.STEPS) + 1), 0
+        for step in profile.STEPS:
+            parts = []
+            for shard in shards:
+                parts.append(step(open_shard(job, shard, kept.part(str(shard))), shared, settings))
+                done += 1
+                job.tell("profile", done / total, "what customers have in common")
+            shared = shared.plus(parts)
+        with store.sharded("profiles") as put_p, store.sharded("affinities") as put_a, store.sharded("interests") as put_i:
+            for shard in shards:
+                here = open_shard(job, shard, kept.part(str(shard)))
+                known = sql.kept(moments_of(here.events, asofs))
+                put_p(shard, [profile.profile(here, known, shared, settings, job.clean.customers)])
+                put_a(shard, profile.affinities(here, known, shared, settings))
+                put_i(shard, [profile.interests(here, known, shared, settings)])
+                done += 1
+                job.tell("profile", done / total, "one row per customer")
     Unknown(reasons=profile.reasons(shared, at.asof)).keep(store)
     foresee.run(job)
 
@@ -59,10 +56,12 @@ def profile_settings(job: Job) -> profile.ProfileSettings:
     return profile.ProfileSettings(zone=job.config.shop.zone, window_days=job.config.plan.window_days)
 
 
-def open_shard(job: Job, shard: int) -> profile.Shard:
-    """One shard's events beside the whole of the small tables."""
+def open_shard(job: Job, shard: int, kept: MutableMapping[str, pl.DataFrame] | None = None) -> profile.Shard:
+    """One shard's events beside the whole of the small tables; `kept` holds what earlier passes found out about it."""
     clean = job.clean
-    return profile.Shard(clean.events(shard), clean.products, clean.exposures, clean.redemptions)
+    return profile.Shard(
+        clean.events(shard), clean.products, clean.exposures, clean.redemptions, {} if kept is None else kept
+    )
 
 
 def moments_of(events: Relation, asofs: list[int]) -> Relation:

@@ -13,8 +13,9 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -23,6 +24,8 @@ from uuid import uuid4
 import duckdb
 import numpy as np
 import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from promolift.errors import ConfigError, InputError, StepError
@@ -151,10 +154,7 @@ class Store:
         """Write a table in one file, replacing what was there under that name."""
         self._claim()
         draft = self._work / f"{name}.parquet"
-        if isinstance(rows, pl.DataFrame):
-            rows.write_parquet(draft, row_group_size=ROWS)
-        else:
-            _copy(rows, draft)
+        _write([rows] if isinstance(rows, pl.DataFrame) else rows, draft)
         self._publish(draft, self._file(name))
         _remove(self._folder(name))
 
@@ -181,17 +181,18 @@ class Store:
             _remove(draft)
 
     @contextmanager
-    def sharded(self, name: str) -> Iterator[Callable[[int, Relation], None]]:
-        """Write a table shard by shard: `with store.sharded("events") as put: put(shard, relation)`.
+    def sharded(self, name: str) -> Iterator[Callable[[int, Relation | Iterable[pl.DataFrame]], None]]:
+        """Write a table shard by shard: `with store.sharded("events") as put: put(shard, rows)`.
 
-        The table appears when the block ends; if it fails, the old one stays.
+        Rows are a relation, or frames of equal columns, at least one, that are written one after another. The table
+        appears when the block ends; if it fails, the old one stays.
         """
         self._claim()
         draft = self._work / name
         draft.mkdir()
 
-        def put(shard: int, relation: Relation) -> None:
-            _copy(relation, draft / f"shard={shard}.parquet")
+        def put(shard: int, rows: Relation | Iterable[pl.DataFrame]) -> None:
+            _write(rows, draft / f"shard={shard}.parquet")
 
         try:
             yield put
@@ -199,6 +200,16 @@ class Store:
             _remove(self._file(name))
         finally:
             _remove(draft)
+
+    @contextmanager
+    def scratch(self) -> Iterator["Scratch"]:
+        """An empty place for frames that a step works with, on disk; gone when the block ends."""
+        folder = self._work / uuid4().hex
+        folder.mkdir()
+        try:
+            yield Scratch(folder)
+        finally:
+            _remove(folder)
 
     @contextmanager
     def staged(self, relation: Relation) -> Iterator[Relation]:
@@ -354,8 +365,55 @@ class Store:
         self._lock = handle
 
 
-def _copy(relation: Relation, path: Path) -> None:
-    _run(relation, f"copy rows to {_quote(path)} (format parquet, compression zstd)", path.name)
+class Scratch(MutableMapping[str, pl.DataFrame]):
+    """Frames by name, each in a file of one folder. Uncompressed: they are read back at once."""
+
+    def __init__(self, folder: Path) -> None:
+        """What lies in the folder; it must exist."""
+        self.folder = folder
+
+    def part(self, name: str) -> "Scratch":
+        """A mapping of its own inside this one."""
+        (self.folder / name).mkdir(exist_ok=True)
+        return Scratch(self.folder / name)
+
+    def __getitem__(self, name: str) -> pl.DataFrame:
+        """A frame; KeyError where there is none of that name."""
+        if name not in self:
+            raise KeyError(name)
+        return pl.read_ipc(self.folder / name)
+
+    def __setitem__(self, name: str, frame: pl.DataFrame) -> None:
+        """Write a frame, replacing what was there."""
+        frame.write_ipc(self.folder / name)
+
+    def __delitem__(self, name: str) -> None:
+        """Forget a frame."""
+        (self.folder / name).unlink()
+
+    def __contains__(self, name: object) -> bool:
+        """Whether there is a frame of that name."""
+        return (self.folder / str(name)).is_file()
+
+    def __iter__(self) -> Iterator[str]:
+        """The names."""
+        return (path.name for path in self.folder.iterdir() if path.is_file())
+
+    def __len__(self) -> int:
+        """How many there are."""
+        return sum(1 for _ in self)
+
+
+def _write(rows: Relation | Iterable[pl.DataFrame], path: Path) -> None:
+    if isinstance(rows, Relation):
+        _run(rows, f"copy rows to {_quote(path)} (format parquet, compression zstd)", path.name)
+        return
+    tables = (frame.to_arrow(compat_level=pl.CompatLevel.oldest()) for frame in rows)
+    first = next(tables)
+    texts = [field.name for field in first.schema if pa.types.is_large_string(field.type)]  # numbers hardly repeat
+    with pq.ParquetWriter(path, first.schema, compression="zstd", use_dictionary=texts) as writer:
+        for table in chain([first], tables):
+            writer.write_table(table, ROWS)
 
 
 def _run(relation: Relation, query: str, what: str) -> None:

@@ -132,22 +132,15 @@ def prospects(bought_NK: csr_array, pace: pl.DataFrame, space: Space, settings: 
 
 
 @compiled
-def _expected(seen: Any, n: int, k: int) -> float:
-    """Orders with the target in the window, of somebody who has not bought it in so many orders."""
-    _, _, _, _, rate_N, chances_N, a_K, b_K = seen
-    return float(rate_N[n] * a_K[k] / (b_K[k] + chances_N[n]))
+def _prior(expected: float, size: float, a: float) -> float:
+    """P0, from a negative binomial with so many orders expected in the window."""
+    spread = 1 / size + 1 / a
+    return float(1 - (1 + expected * spread) ** (-1 / spread))
 
 
 @compiled
-def _prior(seen: Any, n: int, k: int) -> float:
-    """P0, from a negative binomial."""
-    spread = 1 / seen[3][n] + 1 / seen[6][k]
-    return float(1 - (1 + _expected(seen, n, k) * spread) ** (-1 / spread))
-
-
-@compiled
-def _score(seen: Any, n: int, k: int, prior: float) -> float:
-    return float(min(max(np.sqrt(max(seen[2][n, k], FLOOR) * prior), FLOOR), 1.0))
+def _score(affinity: float, prior: float) -> float:
+    return float(min(max(np.sqrt(max(affinity, FLOOR) * prior), FLOOR), 1.0))
 
 
 class Plausible(NamedTuple):
@@ -171,18 +164,20 @@ def plausible(seen: Prospects, most: int) -> Plausible:
 
 @compiled  # the fields of Prospects come as a plain tuple: a compiled function on disk must not know a class by name
 def _plausible(seen: Any, column_NT: Ints, prior_NT: Matrix, score_NT: Matrix) -> None:
-    most, bought_K = column_NT.shape[1], np.full(seen[2].shape[1], -1)
-    for n in range(column_NT.shape[0]):
+    start_N, bought, affinity_NK, size_N, rate_N, chances_N, a_K, b_K = seen
+    most, bought_K = column_NT.shape[1], np.full(len(a_K), -1)
+    for n in range(len(size_N)):
         found = 0
-        bought_K[seen[1][seen[0][n] : seen[0][n + 1]]] = n
-        for k in range(len(bought_K)):
+        bought_K[bought[start_N[n] : start_N[n + 1]]] = n
+        for k in range(len(a_K)):
             if bought_K[k] == n:
                 continue
+            expected = rate_N[n] * a_K[k] / (b_K[k] + chances_N[n])
             # P0 is never above what is expected, which costs no power: most targets are left behind here
-            if found == most and _score(seen, n, k, _expected(seen, n, k)) <= score_NT[n, most - 1]:
+            if found == most and _score(affinity_NK[n, k], expected) <= score_NT[n, most - 1]:
                 continue
-            prior = _prior(seen, n, k)
-            score = _score(seen, n, k, prior)
+            prior = _prior(expected, size_N[n], a_K[k])
+            score = _score(affinity_NK[n, k], prior)
             place = found
             while place > 0 and score_NT[n, place - 1] < score:
                 place -= 1
@@ -210,15 +205,16 @@ def check_sums(seen: Prospects, later_NK: csr_array, asof_ms: int) -> pl.DataFra
 
 
 @compiled
-def _check(seen: Any, start_N: Ints, later: Ints, sum_B3: Matrix) -> None:
-    bought_K, later_K = np.full(seen[2].shape[1], -1), np.full(seen[2].shape[1], -1)
-    for n in range(len(start_N) - 1):
-        bought_K[seen[1][seen[0][n] : seen[0][n + 1]]] = n
-        later_K[later[start_N[n] : start_N[n + 1]]] = n
-        for k in range(len(bought_K)):
+def _check(seen: Any, later_start_N: Ints, later: Ints, sum_B3: Matrix) -> None:
+    start_N, bought, affinity_NK, size_N, rate_N, chances_N, a_K, b_K = seen
+    bought_K, later_K = np.full(len(a_K), -1), np.full(len(a_K), -1)
+    for n in range(len(size_N)):
+        bought_K[bought[start_N[n] : start_N[n + 1]]] = n
+        later_K[later[later_start_N[n] : later_start_N[n + 1]]] = n
+        for k in range(len(a_K)):
             if bought_K[k] != n:
-                prior = _prior(seen, n, k)
-                at = LOWEST + int(np.floor(np.log2(_score(seen, n, k, prior)) * BINS_PER_OCTAVE))
+                prior = _prior(rate_N[n] * a_K[k] / (b_K[k] + chances_N[n]), size_N[n], a_K[k])
+                at = LOWEST + int(np.floor(np.log2(_score(affinity_NK[n, k], prior)) * BINS_PER_OCTAVE))
                 sum_B3[at, 0] += 1
                 sum_B3[at, 1] += prior
                 sum_B3[at, 2] += later_K[k] == n

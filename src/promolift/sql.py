@@ -56,7 +56,9 @@ def run(query: str, **relations: DuckDBPyRelation | pl.DataFrame) -> DuckDBPyRel
     name, first = next(iter(relations.items()))
     # DuckDB looks names up in the frame that calls it: this one holds nothing but the relations
     scope = {**relations, "first_": first, "name_": name, "query_": query}
-    return some(eval("first_.query(name_, query_)", {"__builtins__": {}}, scope))
+    found = some(eval("first_.query(name_, query_)", {"__builtins__": {}}, scope))
+    finalize(found, len, relations).atexit = False  # it holds them as long as anything reads `found`
+    return found
 
 
 def kept(relation: DuckDBPyRelation) -> DuckDBPyRelation:
@@ -67,7 +69,7 @@ def kept(relation: DuckDBPyRelation) -> DuckDBPyRelation:
     name = f"kept_{uuid4().hex}"
     count = some(relation.query("rows", f"create temp table {name} as from rows"))
     table = some(count.query("rows", f"from {name}"))
-    finalize(table, _drop, count, name)
+    finalize(table, _drop, count, name).atexit = False
     return table
 
 

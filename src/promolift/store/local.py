@@ -14,7 +14,9 @@ import os
 import secrets
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from hashlib import md5
 from itertools import chain
 from pathlib import Path
 from types import TracebackType
@@ -25,6 +27,7 @@ import duckdb
 import numpy as np
 import polars as pl
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
@@ -39,6 +42,7 @@ except ImportError:  # pragma: no cover - Windows has no advisory locks of this 
 Relation = duckdb.DuckDBPyRelation
 
 
+BATCH, MANY = 131_072, 500_000  # rows parted at once; texts whose shard is remembered
 ROWS = 250_000  # in a part of a file that is written at once: bounds the memory
 
 
@@ -163,22 +167,29 @@ class Store:
 
         Every shard exists afterwards, if need be with no rows.
         """
-        with self.sharded(name) as put:
-            if shards == 1:
-                put(0, relation)
-                return
-            draft = self._work / f"{name}-{uuid4().hex[:8]}.split"
-            split = relation.project(f"*, {shard_expression(by, shards)} as _shard")
-            _run(split, f"copy rows to {_quote(draft)} (format parquet, partition_by (_shard))", name)
-            for shard in range(shards):
-                parts = sorted((draft / f"_shard={shard}").glob("*.parquet"))
-                if len(parts) == 1:
-                    parts[0].rename(self._work / name / f"shard={shard}.parquet")
-                elif parts:
-                    put(shard, self.connection.read_parquet([str(part) for part in parts], hive_partitioning=False))
-                else:
-                    put(shard, relation.limit(0))
-            _remove(draft)
+        with self.split(relation, shards, by) as parts, self.sharded(name) as put:
+            for shard, part in enumerate(parts):
+                put(shard, part())
+
+    @contextmanager
+    def split(self, relation: Relation, shards: int, by: str) -> Iterator[list[Callable[[], Relation]]]:
+        """Rows parted into whole customers as `write_shards` does, in one reading; each part is opened when it is asked
+        for, and read from disk. Their order within a customer stays.
+        """
+        with self.scratch() as scratch:
+            paths = [scratch.folder / str(shard) for shard in range(shards)]
+            shard_of = _Shards(shards)
+            with ExitStack() as stack, _said("cleaning"):
+                batches = stack.enter_context(relation.to_arrow_reader(BATCH))
+                files = [stack.enter_context(pa.ipc.new_file(path, batches.schema)) for path in paths]
+                for batch in batches:
+                    shard_L = shard_of(batch[by]) if shards > 1 else np.zeros(len(batch), np.int64)
+                    for shard in np.unique(shard_L):
+                        files[shard].write(batch.take(pa.array(np.flatnonzero(shard_L == shard))))
+            yield [partial(self._opened, path) for path in paths]
+
+    def _opened(self, path: Path) -> Relation:
+        return self.connection.from_arrow(pa.ipc.open_file(pa.memory_map(str(path))).read_all())
 
     @contextmanager
     def sharded(self, name: str) -> Iterator[Callable[[int, Relation | Iterable[pl.DataFrame]], None]]:
@@ -416,16 +427,44 @@ def _write(rows: Relation | Iterable[pl.DataFrame], path: Path) -> None:
             writer.write_table(table, ROWS)
 
 
+class _Shards:
+    """The shard of each text, as `shard_expression` tells it, hashed once per text: hashing is dear."""
+
+    def __init__(self, shards: int) -> None:
+        self.shards = shards
+        self.known, self.shard_K = pa.array([], pa.string()), np.zeros(0, np.int64)
+
+    def __call__(self, texts: pa.Array) -> NDArray[np.int64]:
+        texts = texts.fill_null("")
+        place = pc.index_in(texts, value_set=self.known)
+        if place.null_count:
+            if len(self.known) > MANY:
+                self.known, self.shard_K = self.known[:0], self.shard_K[:0]
+            new = pc.unique(texts.filter(pc.is_null(pc.index_in(texts, value_set=self.known))))
+            hashes = (md5(text.encode(), usedforsecurity=False).digest()[:8] for text in new.to_pylist())
+            shard_N = np.array([int.from_bytes(lower, "little") % self.shards for lower in hashes], np.int64)
+            self.known, self.shard_K = pa.concat_arrays([self.known, new]), np.r_[self.shard_K, shard_N]
+            place = pc.index_in(texts, value_set=self.known)
+        return self.shard_K[place.to_numpy()]
+
+
 def _run(relation: Relation, query: str, what: str) -> None:
-    """Run a query on the relation, called `rows` there. What the engine says goes wrong becomes one line for people."""
-    try:
+    """Run a query on the relation, called `rows` there."""
+    with _said(what):
         relation.query("rows", query)
+
+
+@contextmanager
+def _said(what: str) -> Iterator[None]:
+    """What the engine says goes wrong becomes one line for people."""
+    try:
+        yield
     except (duckdb.OutOfMemoryException, duckdb.IOException) as error:
         reason = str(error).splitlines()[0]
         raise StepError(
             f"{what}: not enough memory or disk ({reason}); free some, or raise the store's memory"
         ) from None
-    except duckdb.Error as error:
+    except (duckdb.Error, pa.ArrowException) as error:
         raise InputError(
             f"{what}: a row cannot be taken in ({str(error).splitlines()[0]}); correct it in the source"
         ) from None

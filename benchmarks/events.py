@@ -1,23 +1,37 @@
-"""Ten million made-up raw events in, the cost of cleaning them out: time, CPU, peak memory, with a bare read beside it.
+"""A made-up log of events in; what it costs to clean, to profile at three moments and to forecast spend out.
 
-    python benchmarks/events.py [--quick] [--rows N] [--format csv|parquet]
+    python benchmarks/events.py [--quick] [--rows N] [--log receipts|clicks|journey] [--format csv|parquet]
+                                [--base CHECKOUT] [--keep FOLDER]
 
-Prints JSON lines: figure, value, se, unit, peer, peer_value, n, data. The rows are made by DuckDB from hashes, so every
-run has the same ones: 1 % have no customer, 0.5 % no readable time, 1 % are duplicates, 0.2 % impossible prices.
+Prints JSON lines: figure, value, se, unit, peer, peer_value, n, data. Each step runs as the product runs it, in a
+process of its own; CPU is user and system seconds of it and its children after the imports, memory its peak. The peer
+is the same step of another checkout (`--base`), and then the largest difference between the tables that both keep, too;
+without one, a plain DuckDB query that does less.
+
+`receipts`: a grocer's 20,000 products in 300 categories, N / 60 customers, two years, about six lines a receipt, half
+of them from the customer's own list, weekly discounts, campaigns, refunds. `clicks`: an online shop without a catalogue,
+N / 100 customers, a year, three views of every five rows. `journey`: the Complete Journey (1.5 million rows). Rows come
+from hashes, so every run has the same ones; 1 % have no customer, 0.5 % no readable time, 1 % are duplicates, 0.2 %
+impossible prices.
 """
 
 import argparse
 import json
+import math
+import os
 import resource
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import duckdb
 
-ROWS = """
+CLICKS = """
     with made as (
         select i, hash(i) as h, hash(i, 'b') as g from range($rows) t(i)),
     same as (  -- one row in a hundred repeats the row before it
@@ -37,71 +51,137 @@ ROWS = """
         printf('%.2f', if(h % 3 = 0, 0.3, 0.0)) as discount
     from drawn
 """
+RECEIPTS = """
+    with made as (
+        select if(hash(i) % 100 = 0 and i > 0, i - 1, i) as i from range($rows) t(i)),
+    bought as (  -- a receipt r has about six lines; its customer, hour and store are drawn once
+        select i, hash(i, 'a') as h, hash(i, 'b') as g, hash(r, 'c') as c, hash(r, 'd') as d, r,
+            floor(power((c % 1000003) / 1000003.0, 1.5) * $customers)::bigint as who,
+            d % 730 as day
+        from (select i, (i + hash(i // 6, 'r') % 3) // 6 as r from made)),
+    chosen as (
+        select *, if(h % 2 = 0, hash(who, 'own', g % 30), hash(g, 'any')) as pick from bought),
+    priced as (
+        select *, floor(power((pick % 1000003) / 1000003.0, 2) * 20000)::bigint as product from chosen),
+    cut as (
+        select *, (99 + hash(product, 'price') % 1500)::int as cents, (1 + (g // 64) % 8 // 6)::int as units,
+            if(hash(product, day // 7, 'deal') % 8 = 0, 10 + 10 * (hash(product, day // 7, 'deep') % 3), 0)::int as percent
+        from priced)
+    select
+        if(g % 100 = 1, null, 'C' || lpad(who::varchar, 8, '0')) as customer,
+        if(g % 200 = 2, 'n/a', strftime(timestamp '2023-01-01' + to_days(day::int) + to_minutes((480 + (d // 730) % 780)::int),
+            '%Y-%m-%d %H:%M:%S')) as sold_at,
+        'R' || lpad(r::varchar, 10, '0') as receipt,
+        'SKU' || lpad(product::varchar, 6, '0') as sku,
+        if(g % 300 = 7, -units, units) as quantity,
+        printf('%.2f', if(g % 300 = 7, -1, 1) * if(g % 500 = 3, -5.0, units * cents * (100 - percent) / 10000.0)) as paid,
+        printf('%.2f', units * cents * percent / 10000.0) as discount,
+        if(h % 50 = 1 and cents > 200, '1.00', '0.00') as coupon,
+        'S' || (c // 7 % 40) as store, if(d % 9 = 0, 'web', 'store') as channel
+    from cut
+"""
+PRODUCTS = """
+    select 'SKU' || lpad(i::varchar, 6, '0') as sku, 'Product ' || i as name, 'Category ' || (i % 300) as category,
+        'Type ' || (i % 2000) as kind, if(hash(i, 'brand') % 4 = 0, 'Private', 'Brand ' || hash(i, 'brand') % 500) as brand,
+        printf('%.2f', (99 + hash(i, 'price') % 1500) / 100.0) as price
+    from range(20000) t(i)
+"""
+PROMOTIONS = """
+    select 'C' || lpad(who::varchar, 8, '0') as customer, 'K' || k as campaign,
+        strftime(timestamp '2023-03-01' + to_days((k * 60)::int), '%Y-%m-%d') as starts,
+        strftime(timestamp '2023-03-29' + to_days((k * 60)::int), '%Y-%m-%d') as ends,
+        if(hash(who, k) % 15 = 0, strftime(timestamp '2023-03-10' + to_days((k * 60)::int), '%Y-%m-%d'), null) as used
+    from range($customers) t(who), range(10) c(k) where hash(who, k) % 3 = 0
+"""
+LOGS = {"clicks": CLICKS, "receipts": RECEIPTS}
+PER = {"clicks": 100, "receipts": 60}  # rows to a customer
+CLICK_ROLES = {"customer_id": "user_id", "time": "event_time", "kind": "event_type", "product_id": "product_id",
+    "order_id": "order_id", "quantity": "quantity", "unit_price": "price", "shelf_discount": "discount"}  # fmt: skip
+RECEIPT_ROLES = {"customer_id": "customer", "time": "sold_at", "order_id": "receipt", "product_id": "sku",
+    "quantity": "quantity", "amount": "paid", "shelf_discount": "discount", "coupon_discount": "coupon",
+    "store_id": "store", "channel": "channel"}  # fmt: skip
+PRODUCT_ROLES = {"product_id": "sku", "name": "name", "category": "category", "type": "kind", "brand": "brand",
+    "price": "price"}  # fmt: skip
+PROMOTION_ROLES = {"customer_id": "customer", "campaign_id": "campaign", "start": "starts", "end": "ends",
+    "redeemed_at": "used"}  # fmt: skip
+STEPS = {
+    "ingest": "cleaning",
+    "profile": "profiling at three moments, forecasts included",
+    "effect": "discount response, redemption and spend",
+    "spend": "spend alone",
+}
+TABLES = ("events", "rejected", "profiles", "affinities", "interests", "spend_inputs", "spend")
 
 
-def make(path: Path, rows: int) -> None:
-    """Write the made-up events; the ending of `path` chooses CSV or Parquet."""
-    connection = duckdb.connect()
-    connection.execute("set threads = 2")
-    query = ROWS.replace("$rows", str(rows)).replace("$customers", str(max(rows // 100, 1)))
-    connection.execute(f"copy ({query}) to '{path}'")
+def make(folder: Path, log: str, rows: int, form: str) -> dict[str, Any]:
+    """Write the made-up files; returns promolift.toml's part [data]."""
+    if log == "journey":
+        return {"source": "complete-journey"}
+    connection, events = duckdb.connect(config={"threads": 2}), folder / f"events.{form}"
+    customers = max(rows // PER[log], 1)
 
+    def write(query: str, path: Path) -> str:
+        query = query.replace("$rows", str(rows)).replace("$customers", str(customers))
+        connection.execute(f"copy ({query}) to '{path}'")
+        return str(path)
 
-def clean(path: Path, root: Path) -> dict[str, float]:
-    """Run the way in as promolift does, in this process, and say what it cost."""
-    from promolift import data
-    from promolift.sources.files import open_file
-    from promolift.store import Store, shards_for
-
-    start, cpu = time.perf_counter(), time.process_time()
-    with Store(root) as store:
-        raw = open_file(store.connection, path, root / "tmp")
-        mapping = data.guess_mapping("events", raw.sample())
-        guessed = time.perf_counter() - start
-        store.write_shards(data.key_rows(raw.rows, mapping), "raw_events", shards_for(raw.about), by="_customer")
-        written = time.perf_counter() - start
-        counts = data.Counts("events")
-        with store.sharded("events") as put, store.sharded("rejected") as put_bad:
-            for shard in store.shards("raw_events"):
-                raw_shard = store.table("raw_events", shard)
-                with data.clean_events(raw_shard, mapping, data.CleanRules()).staged(store.staged) as cleaned:
-                    put(shard, cleaned.accepted())
-                    put_bad(shard, cleaned.rejected(raw.source))
-                    counts = counts + cleaned.counts()
-        store.remove("raw_events")
-        summary = data.summarise(store.events(shard) for shard in store.shards("events"))
-    assert counts.accepted + counts.rejected_rows == counts.read
-    assert summary.rows == counts.accepted
-    return {
-        "seconds": time.perf_counter() - start,
-        "guess seconds": guessed,
-        "shard seconds": written - guessed,
-        "CPU seconds": time.process_time() - cpu,
-        "peak MiB": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
-        "read": counts.read,
-        "accepted": counts.accepted,
+    roles = CLICK_ROLES if log == "clicks" else RECEIPT_ROLES
+    found: dict[str, Any] = {
+        "events": {"path": write(LOGS[log], events), "mapping": {"columns": roles}},
+        "rules": {"now_ms": 1_750_000_000_000},
     }
+    if log == "receipts":
+        small = (("products", PRODUCTS, PRODUCT_ROLES), ("promotions", PROMOTIONS, PROMOTION_ROLES))
+        for name, query, columns in small:
+            path = write(query, folder / f"{name}.csv")
+            found[name] = {"path": path, "mapping": {"columns": columns}}
+    return found
 
 
-def profiled(path: Path, root: Path) -> dict[str, float]:
-    """Profile every customer of the cleaned store at the story's three moments, as promolift does, in this process."""
-    from promolift import run
+def step(name: str, folder: Path, root: Path) -> None:
+    """One step in this process, as the product runs it, on the store in `root`."""
+    from promolift.steps.job import Job, moments
+
     from promolift.config import Config
-    from promolift.steps import profile
+    from promolift.steps import spend
     from promolift.store import Store
-    from promolift.tables import CUSTOMERS, PRODUCTS
 
-    start, cpu = time.perf_counter(), time.process_time()
-    with Store(root) as store:
-        span = store.events().aggregate("min(ts_ms) as first_ms, max(ts_ms) as last_ms").pl().row(0, named=True)
-        store.save_json("span", span | {"customers": 0})
-        for name, table in (("products", PRODUCTS), ("customers", CUSTOMERS)):
-            store.save(name, table.empty())
-        profile.run(
-            run.Job(Config.parse({"data": {"source": "complete-journey"}}, str(path)), store, lambda *told: None)
-        )
-        rows = store.table("profiles").aggregate("count(*)").fetchall()[0][0]
-    return cost(start, cpu) | {"profiles": rows}
+    for library in ("lightgbm", "numba", "scipy.optimize", "sklearn.isotonic", "sklearn.linear_model"):
+        import_module(library)  # imported by a step when it first needs it, in one checkout more than in another
+
+    config = Config.parse({"data": json.loads((folder / "data.json").read_text())}, str(folder))
+    start, before = time.perf_counter(), cpu()
+    with Store(root, memory=config.data.memory, threads=config.data.threads) as store:
+        job = Job(config, store, lambda *told, **more: None)
+        if name == "spend":
+            spend.keep_spend(job, moments(job))
+        else:
+            import_module(f"promolift.steps.{name}").run(job)
+    print(json.dumps(cost(start, before)))
+
+
+def cpu() -> float:
+    """User and system seconds of this process and its children so far."""
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(each.ru_utime + each.ru_stime for each in used)
+
+
+def cost(start: float, before: float) -> dict[str, float]:
+    """CPU and wall seconds since then, and the peak memory of this process."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return {"CPU seconds": cpu() - before, "seconds": time.perf_counter() - start, "peak MiB": peak}
+
+
+def bare(path: Path, root: Path) -> None:
+    """One raw DuckDB query that reads the file with types and drops what has no customer or time."""
+    start, before = time.perf_counter(), cpu()
+    who, when = ("user_id", "event_time") if path.name.startswith("clicks") else ("customer", "sold_at")
+    connection = plain(path)
+    connection.execute(
+        f"""copy (select *, try_cast({when} as timestamp) as ts from '{path}'
+            where {who} is not null and try_cast({when} as timestamp) is not null) to '{root.parent / "bare.parquet"}'"""
+    )
+    print(json.dumps(cost(start, before)))
 
 
 QUERY = """
@@ -129,88 +209,118 @@ select * from behaviour left join cadence using (customer_id)
 """
 
 
-def queried(path: Path, root: Path) -> dict[str, float]:
-    """The peer: the plain ones of the same attributes, at one moment, in one DuckDB query over the same clean events."""
-    start, cpu = time.perf_counter(), time.process_time()
+def queried(path: Path, root: Path) -> None:
+    """The plain ones of the same attributes, at one moment, in one DuckDB query over the same clean events."""
+    start, before = time.perf_counter(), cpu()
+    connection = plain(path)
+    connection.execute(f"create view events as from read_parquet('{root}/tables/events/*.parquet')")
+    last = connection.execute("select max(ts_ms) from events").fetchall()[0][0]
+    query = QUERY.replace("$last", f"{last}::bigint").replace("28 * 86400000", "28 * 86400000::bigint")
+    connection.execute(f"copy ({query}) to '{root.parent / 'queried.parquet'}'")
+    print(json.dumps(cost(start, before)))
+
+
+def plain(path: Path) -> duckdb.DuckDBPyConnection:
+    """A connection with the memory and threads of a store."""
     connection = duckdb.connect()
     connection.execute("set threads = 2; set memory_limit = '1GB'; set preserve_insertion_order = false")
     connection.execute(f"set temp_directory = '{path.parent / 'spill'}'")
-    events = f"create view events as from read_parquet('{root}/tables/events/*.parquet')"
-    connection.execute(events)
-    last = connection.execute("select max(ts_ms) from events").fetchall()[0][0]
-    query = QUERY.replace("$last", f"{last}::bigint").replace("28 * 86400000", "28 * 86400000::bigint")
-    connection.execute(f"copy ({query}) to '{path.parent / 'queried.parquet'}'")
-    return cost(start, cpu)
+    return connection
 
 
-def cost(start: float, cpu: float) -> dict[str, float]:
-    """Wall and CPU seconds since then, and the peak memory of this process."""
-    return {
-        "seconds": time.perf_counter() - start,
-        "CPU seconds": time.process_time() - cpu,
-        "peak MiB": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
-    }
+PEERS: dict[str, tuple[str, Callable[[Path, Path], None]]] = {
+    "ingest": ("bare DuckDB read, filter and write", bare),
+    "profile": ("plain attributes at one moment, one DuckDB query", queried),
+}
 
 
-def bare(path: Path) -> dict[str, float]:
-    """The peer: one raw DuckDB query that reads the file with types and drops what has no customer or time."""
-    start, cpu = time.perf_counter(), time.process_time()
-    connection = duckdb.connect()
-    connection.execute("set threads = 2; set memory_limit = '1GB'; set preserve_insertion_order = false")
-    connection.execute(
-        f"""copy (select user_id, try_cast(event_time as timestamp) as ts, event_type, product_id, order_id,
-            try_cast(quantity as double) as quantity, try_cast(price as double) as price from '{path}'
-            where user_id is not null and try_cast(event_time as timestamp) is not null)
-            to '{path.parent / "bare.parquet"}'"""
+def measure(name: str, folder: Path, root: Path, source: Path) -> dict[str, float]:
+    """A step, or a peer's, in a process of its own that imports promolift from `source`."""
+    command = [sys.executable, __file__, "--only", name, "--keep", str(folder), "--store", str(root)]
+    done = subprocess.run(
+        command, check=True, capture_output=True, text=True, env=os.environ | {"PYTHONPATH": str(source)}
     )
-    return cost(start, cpu)
+    return dict(json.loads(done.stdout.splitlines()[-1]))
 
 
-PAIRS = (
-    ("cleaning", "clean", "bare DuckDB read, filter and write", "bare"),
-    (
-        "profiling at three moments, forecasts included",
-        "profiled",
-        "plain attributes at one moment, one DuckDB query",
-        "queried",
-    ),
-)
-RUNS = {"clean": clean, "profiled": profiled, "queried": queried}
+def difference(name: str, one: Path, other: Path) -> float:
+    """The largest relative difference of two stores' tables of that name: 0 where all is equal, inf where rows differ."""
+    connection = duckdb.connect(config={"threads": 2})
+    for view, root in (("a", one), ("b", other)):
+        whole = root / "tables" / f"{name}.parquet"
+        path = whole if whole.is_file() else root / "tables" / name / "*.parquet"
+        connection.execute(f"create view {view} as from read_parquet('{path}')")
+    described = connection.execute("describe a").fetchall()
+    reals = [f'"{column}"' for column, kind, *_ in described if kind == "DOUBLE"]
+    exact = ", ".join(f'"{column}"' for column, kind, *_ in described if kind != "DOUBLE")
+    if not reals:
+        left = "select count(*) from (from a except all from b)"
+        return math.inf if connection.execute(f"{left} union all {left}").fetchall() != [(0,), (0,)] else 0.0
+    worst = ", ".join(f"max(abs(a.{c} - b.{c}) / greatest(1, abs(a.{c})))" for c in reals)
+    nulls = " or ".join(f"(a.{c} is null) <> (b.{c} is null)" for c in reals)
+    numbered = f"select *, row_number() over (partition by {exact} order by {', '.join(reals)}) as place from"
+    same = " and ".join(f"a.{c.strip()} is not distinct from b.{c.strip()}" for c in f"{exact}, place".split(","))
+    row = connection.execute(
+        f"""select count(*) filter (a.place is null or b.place is null or {nulls}), {worst}
+            from ({numbered} a) a full join ({numbered} b) b on {same}"""
+    ).fetchall()[0]
+    return math.inf if row[0] else max((value for value in row[1:] if value is not None), default=0.0)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="200,000 rows")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="100,000 rows")
     parser.add_argument("--rows", type=int, default=10_000_000)
+    parser.add_argument("--log", choices=(*LOGS, "journey"), default="receipts")
     parser.add_argument("--format", choices=("csv", "parquet"), default="csv")
-    parser.add_argument("--only", choices=(*RUNS, "bare"), help=argparse.SUPPRESS)
-    parser.add_argument("--path", type=Path, help=argparse.SUPPRESS)
-    arguments = parser.parse_args()
-    if arguments.only:
-        root = arguments.path.parent / "store"
-        done = bare(arguments.path) if arguments.only == "bare" else RUNS[arguments.only](arguments.path, root)
-        print(json.dumps(done))
+    parser.add_argument("--steps", nargs="*", choices=tuple(STEPS), default=tuple(STEPS))
+    parser.add_argument("--base", type=Path, help="another checkout, whose same steps are measured beside")
+    parser.add_argument("--keep", type=Path, help="where files and stores stay; those that are there are used again")
+    parser.add_argument("--only", help=argparse.SUPPRESS)
+    parser.add_argument("--store", type=Path, help=argparse.SUPPRESS)
+    asked = parser.parse_args()
+    if asked.only:
+        peers = {f"peer of {name}": peer for name, (_, peer) in PEERS.items()}
+        if asked.only in peers:
+            peers[asked.only](next(asked.keep.glob("events.*")), asked.store)
+        else:
+            step(asked.only, asked.keep, asked.store)
         return
-    rows = 200_000 if arguments.quick else arguments.rows
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / f"events.{arguments.format}"
-        make(path, rows)
-        for what, mine, peer_name, theirs in PAIRS:
-            ours, peer = measure(mine, path), measure(theirs, path)
-            for figure, unit in (("seconds", "s"), ("CPU seconds", "s"), ("peak MiB", "MiB")):
-                line = {
-                    "figure": f"events {what}, {figure}", "value": round(ours[figure], 2), "se": None, "unit": unit,
-                    "peer": peer_name, "peer_value": round(peer[figure], 2), "n": rows,
-                    "data": f"made-up events, {arguments.format}, {path.stat().st_size / 1e6:.0f} MB",
-                }  # fmt: skip
-                print(json.dumps(line), flush=True)
+        compare(asked, asked.keep or Path(folder))
 
 
-def measure(only: str, path: Path) -> dict[str, float]:
-    """Each in a process of its own, so that peak memory is its own."""
-    command = [sys.executable, __file__, "--only", only, "--path", str(path)]
-    return dict(json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[-1]))
+def compare(asked: argparse.Namespace, folder: Path) -> None:
+    """Make the log, run the steps here and there, and print what they cost."""
+    rows = 100_000 if asked.quick else asked.rows
+    folder.mkdir(parents=True, exist_ok=True)
+    if not (folder / "data.json").exists():
+        (folder / "data.json").write_text(json.dumps(make(folder, asked.log, rows, asked.format)))
+    mine, theirs, own = folder / "store", folder / "store_base", Path(__file__).parent.parent / "src"
+    size = sum(path.stat().st_size for path in folder.glob("events.*")) / 1e6
+    about = {"n": rows, "data": f"{asked.log}, {asked.format}, {size:.0f} MB" if size else "Complete Journey"}
+    for name in asked.steps:
+        ours, peer, peer_name = measure(name, folder, mine, own), None, None
+        if asked.base:
+            peer_name, peer = "the same step at --base", measure(name, folder, theirs, asked.base / "src")
+        elif name in PEERS and size:
+            peer_name, peer = PEERS[name][0], measure(f"peer of {name}", folder, mine, own)
+        for figure, unit in (("CPU seconds", "s"), ("seconds", "s"), ("peak MiB", "MiB")):
+            line = {
+                "figure": f"events, {STEPS[name]}, {figure}",
+                "value": round(ours[figure], 2),
+                "se": None,
+                "unit": unit,
+            }
+            line |= {"peer": peer_name, "peer_value": peer and round(peer[figure], 2), **about}
+            print(json.dumps(line), flush=True)
+    for table in TABLES if asked.base else ():
+        if any((theirs / "tables" / each).exists() for each in (table, f"{table}.parquet")):
+            line = {"figure": f"events, largest difference of {table}", "value": difference(table, mine, theirs)}
+            line |= {"se": None, "unit": "ratio", "peer": "the same steps at --base", "peer_value": None, **about}
+            print(json.dumps(line), flush=True)
 
 
 if __name__ == "__main__":
+    sys.path.pop(0)  # beside this script lie others whose names are modules of the standard library
     main()

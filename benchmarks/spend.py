@@ -186,7 +186,7 @@ def foresight(job: run.Job, cut: int, shared: profile.Shared, draws: int) -> Non
     started = time.process_time()
     for shard in job.store.shards("events"):
         here = open_shard(job, shard)
-        parts.append(profile.affinities(here, moments_of(here.events, [cut]), shared, settings))
+        parts.extend(profile.affinities(here, moments_of(here.events, [cut]), shared, settings))
     people = sum(part["customer_id"].n_unique() for part in parts)
     say("affinities of all customers at one moment, CPU", round(time.process_time() - started, 1), None, "s", people)
     later = came(job, cut, settings.window_days)

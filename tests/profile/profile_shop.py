@@ -86,4 +86,5 @@ def profile_of(shop: Shop, *asofs: int, settings: room.ProfileSettings = SETTING
 
 def affinities_of(shop: Shop, *asofs: int, settings: room.ProfileSettings = SETTINGS) -> pl.DataFrame:
     """AFFINITIES of the whole shop in one shard."""
-    return room.affinities(shop.shard(), shop.moments(asofs), shop.shared(asofs, settings=settings), settings)
+    found = room.affinities(shop.shard(), shop.moments(asofs), shop.shared(asofs, settings=settings), settings)
+    return pl.concat(found)

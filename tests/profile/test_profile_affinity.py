@@ -158,7 +158,7 @@ def test_interests_are_products_looked_at_and_left():
     looks += [event("a", 121, kind="view", product_id="p2", revenue_cents=0), event("a", 122, product_id="p1")]
     looks += [event("a", 100, kind="view", product_id="p3", revenue_cents=0)]  # before the window of 30 days
     shop = Shop(looks)
-    found = room.interests(shop.shard().events, shop.moments([ASOF]), shop.shared([ASOF]), SETTINGS)
+    found = room.interests(shop.shard(), shop.moments([ASOF]), shop.shared([ASOF]), SETTINGS)
     assert found.drop("buy_rate").rows() == [("a", ASOF, "p2", 2, MONDAY + 121 * DAY_MS)]
 
 
@@ -173,5 +173,5 @@ def test_the_rate_of_later_purchase_is_shrunk_towards_all_products():
     ]  # bought
     rows += [event("z", now, kind="view", product_id=p, revenue_cents=0) for p in ("p1", "p2", "p9")]
     shop = Shop(rows)
-    found = room.interests(shop.shard().events, shop.moments([ASOF], ["z"]), shop.shared([ASOF]), SETTINGS)
+    found = room.interests(shop.shard(), shop.moments([ASOF], ["z"]), shop.shared([ASOF]), SETTINGS)
     assert found["buy_rate"].to_list() == pytest.approx([(4 + 20 * 0.2) / 30, (0 + 20 * 0.2) / 30, 0.2])

@@ -40,14 +40,14 @@ def test_every_shop_gets_profiles_affinities_and_interests(name):
     shop = SHOPS[name]
     shared, shard, moments = shop.shared([ASOF]), shop.shard(), shop.moments([ASOF])
     profiles = room.profile(shard, moments, shared, SETTINGS)
-    affinities = room.affinities(shard, moments, shared, SETTINGS)
+    affinities = pl.concat(room.affinities(shard, moments, shared, SETTINGS))
     assert PROFILES.check(profiles).height == len(shop.customers)
     AFFINITIES.check(affinities)
     numbers = profiles.select(pl.col(pl.Float64)).unpivot()["value"].drop_nulls()
     forecasts = affinities.select(pl.col(pl.Float64)).unpivot()["value"].drop_nulls()
     assert numbers.is_finite().all()
     assert forecasts.is_finite().all()
-    assert room.interests(shard.events, moments, shared, SETTINGS).height == (9 if name.startswith("views only") else 0)
+    assert room.interests(shard, moments, shared, SETTINGS).height == (9 if name.startswith("views only") else 0)
 
 
 def test_views_only_leaves_purchases_unknown_not_zero():

@@ -13,7 +13,7 @@ from promolift.data.names import GONE_STATUS, KIND_OF_WORD, KIND_WORD_SQL, kind_
 from promolift.data.reader import Reader
 from promolift.data.rules import EVENT_RULES, CleanRules, Rule
 from promolift.data.times import GAPS
-from promolift.sql import bind, ident, literal
+from promolift.sql import bind, ident, kept, literal, run
 from promolift.tables import EVENTS
 
 Relation = sql.Relation
@@ -64,7 +64,7 @@ def key_rows(raw: Relation, mapping: Mapping) -> Relation:
     key = f"hash({', '.join(ident('=' + name) for name in reader.raw_columns)})"
     if mapping.has("event_id"):
         event = reader.id("event_id")
-        key = f"case when {event} is not null then hash({event}) else {key} end"
+        key = f"case when {event} is not null then hash({reader.id('customer_id')}, {event}) else {key} end"
     columns = [f"{ident('=' + name)} as {ident(name)}" for name in reader.raw_columns]
     columns += ["_price"] if "_price" in reader.types else []
     query = f"""
@@ -97,7 +97,6 @@ def clean_events(raw: Relation, mapping: Mapping, rules: CleanRules) -> Cleaned:
     limits: dict[str, object] = {**rules.model_dump(), "currency": mapping.currency}
     query = f"""
         with renamed as (select {reader.renamed()} from raw),
-        again as (select _customer, _key, min(_row) as first_row from raw group by all having count(*) > 1),
         words as (from (values {_kind_words(mapping)}) as words(word, kind)),
         parsed as ({_parsed(reader, rules)}),
         valued as ({_valued(mapping)}),
@@ -107,7 +106,12 @@ def clean_events(raw: Relation, mapping: Mapping, rules: CleanRules) -> Cleaned:
             case when _reason is not null then {reader.raw_json()} end as _raw
         from judged
     """
-    return Cleaned(EVENTS, sql.select(raw, query), "customer_id, ts_ms, _row")
+    return Cleaned(EVENTS, run(query, raw=raw, again=_again(raw)), "customer_id, ts_ms, _row")
+
+
+def _again(raw: Relation) -> Relation:
+    """Keys that stand in several rows, and the first of these. Kept, or the engine takes it for the larger side."""
+    return kept(run("select _key, min(_row) as first_row from raw group by all having count(*) > 1", raw=raw))
 
 
 def _days_of_gaps(raw: Relation, mapping: Mapping) -> Relation:
@@ -177,7 +181,7 @@ def _parsed(reader: Reader, rules: CleanRules) -> str:
         "repeated": "coalesce(_row > first_row, false)" if repeats else "false",
     }
     selected = ",\n".join(f"{expression} as {name}" for name, expression in columns.items())
-    return f"select renamed.*, {selected} from renamed left join again using (_customer, _key)"
+    return f"select renamed.*, {selected} from renamed left join again using (_key)"
 
 
 def _valued(mapping: Mapping) -> str:

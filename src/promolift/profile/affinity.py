@@ -4,72 +4,99 @@ Rows are (1) every target the customer bought, with what he is expected to spend
 further promotion; (2) the most plausible targets he never bought, and (3) targets he only looked at (`bought` false).
 """
 
-import numpy as np
+from collections.abc import Iterator
+from dataclasses import dataclass
+
 import polars as pl
 from duckdb import DuckDBPyRelation as Relation
 
-from promolift.profile.choices import read_cells, read_choices, read_pace, read_targets
+from promolift import sql
+from promolift.profile.choices import firsts, pace, read_cells
 from promolift.profile.forecast import forecast, order_prior, target_prior
-from promolift.profile.lines import read_lines, read_moments, read_slices, read_visits
-from promolift.profile.novel import Space, calibrated, incidence, score, space_of
+from promolift.profile.lines import Lines, read_lines, read_moments, words
+from promolift.profile.novel import CHUNK, calibrated, columns_of, incidence, plausible, prospects, space_of
 from promolift.profile.settings import ProfileSettings
 from promolift.profile.shared import Shard, Shared
 from promolift.sql import DAY_MS, bind, fetch
 from promolift.tables import AFFINITIES
 
 KEY = ["customer_id", "asof_ms"]
-CHUNK = 10_000  # customers whose matrix is held at once: 10,000 x 500 targets are 40 MB
 
 VIEWED = """
-select m.customer_id, m.asof_ms,
-    coalesce(t.target, case when k.kind = 'product' then l.product_id end) as target, count(*) as views
-from moments m
-join lines l on l.customer_id = m.customer_id and l.ts_ms < m.asof_ms and l.kind = 'view'
-left join targets t using (product_id), (select coalesce(max(target_kind), 'product') as kind from targets) k
-group by all
-having target is not null
+select customer_id, target, count(*) as views from lines
+where kind = 'view' and target is not null and ts_ms < $asof_ms group by all
 """
-
-FIRSTS = "select customer_id, target, min(ts_ms) as first_ms from cells group by all"
 
 INTERESTS = """
-with seen as (
-    select m.customer_id, m.asof_ms, l.product_id,
-        count(*) filter (l.kind = 'view') as views,
-        max(l.ts_ms) filter (l.kind = 'view') as last_view_ms,
-        count(*) filter (l.kind = 'purchase') as bought
-    from moments m join events l
+with near as (
+    select m.customer_id, m.asof_ms, l.product_id, l.kind, l.ts_ms
+    from moments m join lines l
         on l.customer_id = m.customer_id and l.ts_ms < m.asof_ms and l.ts_ms >= m.asof_ms - $window_days * $day
     where l.product_id is not null
-    group by all
+),
+looked as (
+    select customer_id, asof_ms, product_id, count(*) as views, max(ts_ms) as last_view_ms
+    from near where kind = 'view' group by all
 )
-select customer_id, asof_ms, product_id, views, last_view_ms from seen where views > 0 and bought = 0
-order by customer_id, asof_ms, product_id
+from looked anti join (from near where kind = 'purchase') using (customer_id, asof_ms, product_id)
 """
 
 
-def affinities(shard: Shard, moments: Relation, shared: Shared, settings: ProfileSettings) -> pl.DataFrame:
-    """Table AFFINITIES for the customers and moments of `moments` (columns customer_id, asof_ms).
+@dataclass(frozen=True)
+class Names:
+    """The sorted texts of the shard's own words and of every target of the shop; `of_word`: the place of each word."""
+
+    texts: pl.Series
+    of_word: pl.Series
+
+    @classmethod
+    def of(cls, own: pl.DataFrame, shared: Shared) -> "Names":
+        """From columns word and code of the shard, and the whole shop's targets."""
+        words = own.sort("code")["word"]
+        texts = pl.concat([words, shared["targets"]["target"]]).unique().sort().rename("target")
+        return cls(texts, cls._places(words, texts))
+
+    @staticmethod
+    def _places(texts: pl.Series, among: pl.Series) -> pl.Series:
+        place = among.to_frame("text").with_row_index("place")
+        return texts.to_frame("text").join(place, on="text", how="left", maintain_order="left")["place"]
+
+    def numbered(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """The frame with its target as a place here, whether it was a word's number or a text."""
+        target = frame["target"]
+        place = self._places(target, self.texts) if target.dtype == pl.String else self.of_word.gather(target)
+        return frame.with_columns(place.cast(pl.UInt32).alias("target"))
+
+
+def affinities(shard: Shard, moments: Relation, shared: Shared, settings: ProfileSettings) -> Iterator[pl.DataFrame]:
+    """Table AFFINITIES for the customers and moments of `moments` (columns customer_id, asof_ms), one frame per moment.
 
     Formulas and errors: forecast.py for targets bought, novel.py for targets never bought. Forecasts are null for a
     moment earlier than every moment of `shared`.
     """
-    lines = read_lines(shard.events, shard.products, moments, settings.zone)
-    targets = read_targets(shard.products)
-    cells, known = read_cells(lines, targets), read_moments(moments, shared)
-    pace = (
-        read_pace(read_visits(read_slices(lines), known), settings)
-        .pl()
-        .join(known.pl().select(*KEY, "shared_ms"), on=KEY)
-    )
-    bought = _bought(read_choices(cells, known, settings).pl(), pace, shared, settings)
-    novel = _novel(fetch(cells.query("cells", FIRSTS)), pace, shared, settings)
-    viewed = _viewed(lines, known, targets)
+    lines = read_lines(shard, settings.zone)
+    names, known = Names.of(words(shard, settings.zone), shared), fetch(read_moments(lines, moments, shared))
+    yield AFFINITIES.empty()
+    for part in known.sort("asof_ms").partition_by("asof_ms", maintain_order=True):
+        yield _finish(_at_moment(shard, names, part, shared, settings), lines, names)
+
+
+def _at_moment(
+    shard: Shard, names: Names, known: pl.DataFrame, shared: Shared, settings: ProfileSettings
+) -> pl.DataFrame:
+    """All targets of the customers of one moment, customers and targets as numbers."""
+    asof_ms = known["asof_ms"][0]
+    paced = pace(shard, asof_ms, settings).join(known.select(*KEY, "shared_ms"), on=KEY, maintain_order="left")
+    choices = names.numbered(read_cells(shard, settings).before(asof_ms, settings))
+    bought = _bought(choices, paced, names, shared, settings)
+    novel = _novel(shard, paced, names, shared, settings)
+    viewed = fetch(sql.run(bind(VIEWED, asof_ms=asof_ms), lines=read_lines(shard, settings.zone).rows))
+    viewed = names.numbered(viewed).join(known.select(KEY), on="customer_id")
     table = pl.concat([bought, novel], how="diagonal").join(viewed, on=[*KEY, "target"], how="full", coalesce=True)
-    return _finish(table.join(known.pl().select(*KEY, "has_shelf"), on=KEY, how="left"), _kind(targets))
+    return table.join(known.select("customer_id", "has_shelf"), on="customer_id", how="left")
 
 
-def interests(events: Relation, moments: Relation, shared: Shared, settings: ProfileSettings) -> pl.DataFrame:
+def interests(shard: Shard, moments: Relation, shared: Shared, settings: ProfileSettings) -> pl.DataFrame:
     """Products viewed but not bought in the last `interest_days`; empty for data without views.
 
     Columns customer_id, asof_ms, product_id, views, last_view_ms, buy_rate.
@@ -78,8 +105,11 @@ def interests(events: Relation, moments: Relation, shared: Shared, settings: Pro
     one window before the shared moment, per product and shrunk towards all products: (bought + s p) / (pairs + s) with
     s = 20 pairs; null where the shop has no such history yet.
     """
-    known = read_moments(moments, shared)
-    table = _viewed_only(events, known, settings.interest_days).join(known.pl().select(*KEY, "shared_ms"), on=KEY)
+    lines = read_lines(shard, settings.zone)
+    known = read_moments(lines, moments, shared)
+    query = bind(INTERESTS, window_days=settings.interest_days, day=DAY_MS)
+    seen = fetch(sql.run(query, moments=known, lines=lines.rows))
+    table = lines.texts(seen.join(fetch(known).select(*KEY, "shared_ms"), on=KEY), "product_id")
     counts = shared["interests"].rename({"asof_ms": "shared_ms"})
     overall = counts.group_by("shared_ms").agg((pl.col("bought").sum() / pl.col("pairs").sum()).alias("overall"))
     table = table.join(counts, on=["shared_ms", "product_id"], how="left").join(overall, on="shared_ms", how="left")
@@ -88,13 +118,11 @@ def interests(events: Relation, moments: Relation, shared: Shared, settings: Pro
     return table.select(*KEY, "product_id", "views", "last_view_ms", rate).sort(*KEY, "product_id")
 
 
-def _viewed_only(events: Relation, moments: Relation, window_days: int) -> pl.DataFrame:
-    return fetch(events.query("events", bind(INTERESTS, window_days=window_days, day=DAY_MS)))
-
-
-def _bought(choices: pl.DataFrame, pace: pl.DataFrame, shared: Shared, settings: ProfileSettings) -> pl.DataFrame:
+def _bought(
+    choices: pl.DataFrame, pace: pl.DataFrame, names: Names, shared: Shared, settings: ProfileSettings
+) -> pl.DataFrame:
     orders = order_prior(shared["orders"])
-    prior = target_prior(shared["targets"], shared["orders"])
+    prior = names.numbered(target_prior(shared["targets"], shared["orders"]))
     table = choices.join(pace.drop("orders"), on=KEY).join(orders, on="shared_ms", how="left")
     table = table.join(prior, on=["shared_ms", "target"], how="left").with_columns(
         (pl.col("faded_orders") / pl.col("choice_weight")).alias("n_c"),
@@ -110,33 +138,24 @@ def _bought(choices: pl.DataFrame, pace: pl.DataFrame, shared: Shared, settings:
     )
 
 
-def _novel(firsts: pl.DataFrame, pace: pl.DataFrame, shared: Shared, settings: ProfileSettings) -> pl.DataFrame:
-    parts = [pl.DataFrame(schema={"customer_id": pl.String, "asof_ms": pl.Int64, "target": pl.String})]
-    for (shared_ms,), group in pace.drop_nulls("shared_ms").group_by("shared_ms", maintain_order=True):
-        space = space_of(shared, int(str(shared_ms)), settings)
-        check = shared["calibration"].filter(pl.col("asof_ms") == shared_ms)
-        for (asof_ms,), same in group.group_by("asof_ms", maintain_order=True):
-            for chunk in same.sort("customer_id").iter_slices(CHUNK):
-                parts.append(_plausible(firsts, chunk, int(str(asof_ms)), space, check, settings))
-    return pl.concat(parts, how="diagonal")
-
-
-def _plausible(
-    firsts: pl.DataFrame, pace: pl.DataFrame, asof_ms: int, space: Space, check: pl.DataFrame, settings: ProfileSettings
-) -> pl.DataFrame:
+def _novel(shard: Shard, paced: pl.DataFrame, names: Names, shared: Shared, settings: ProfileSettings) -> pl.DataFrame:
     """The never bought targets of highest score, at most `plausible_targets` a customer; ties by target name."""
-    bought_NK = incidence(firsts, pace["customer_id"].to_list(), space.targets, asof_ms)
-    prior_NK, score_NK = score(bought_NK, pace, space, settings)
-    order_NK = np.argsort(-np.where(bought_NK > 0, -1.0, score_NK), axis=1, kind="stable")[
-        :, : settings.plausible_targets
-    ]
-    row, column = np.repeat(np.arange(len(order_NK)), order_NK.shape[1]), order_NK.ravel()
-    keep = bought_NK[row, column] == 0
-    row, column = row[keep], column[keep]
-    chosen = space.prior[column].select("target", "a", "alpha", "value_cents", "value_strength", "value_var")
-    prob = calibrated(prior_NK[row, column], score_NK[row, column], check)
-    table = pl.concat([pace[row].select(*KEY, "eff_orders"), chosen], how="horizontal")
-    return _value(table.with_columns(pl.Series("buy_prob", prob, dtype=pl.Float64)))
+    parts = [pl.DataFrame(schema={"customer_id": pl.Int32, "asof_ms": pl.Int64, "target": pl.UInt32})]
+    if not paced.height or paced["shared_ms"][0] is None:
+        return parts[0]
+    shared_ms = paced["shared_ms"][0]
+    space, first = space_of(shared, shared_ms, settings), firsts(shard, settings)
+    prior, column_W = names.numbered(space.prior), columns_of(space.targets, words(shard, settings.zone))
+    check = shared["calibration"].filter(pl.col("asof_ms") == shared_ms)
+    for chunk in paced.iter_slices(CHUNK):
+        who = chunk["customer_id"].to_numpy()
+        bought_NK = incidence(first, who, column_W, len(space.targets), chunk["asof_ms"][0])
+        found = plausible(prospects(bought_NK, chunk, space, settings), settings.plausible_targets)
+        prob = calibrated(found.prior, found.score, check)
+        chosen = prior[found.column].select("target", "a", "alpha", "value_cents", "value_strength", "value_var")
+        table = pl.concat([chunk[found.row].select(*KEY, "eff_orders"), chosen], how="horizontal")
+        parts.append(_value(table.with_columns(pl.Series("buy_prob", prob, dtype=pl.Float64))))
+    return pl.concat(parts, how="diagonal")
 
 
 def _value(table: pl.DataFrame) -> pl.DataFrame:
@@ -154,22 +173,15 @@ def _value(table: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _viewed(lines: Relation, moments: Relation, targets: Relation) -> pl.DataFrame:
-    return fetch(lines.query("lines", VIEWED))
-
-
-def _kind(targets: Relation) -> str:
-    found = fetch(targets.query("targets", "select coalesce(max(target_kind), 'product') as kind from targets"))
-    return str(found["kind"][0])
-
-
-def _finish(table: pl.DataFrame, kind: str) -> pl.DataFrame:
+def _finish(table: pl.DataFrame, lines: Lines, names: Names) -> pl.DataFrame:
     """Columns and types of AFFINITIES. Counts of things that did not happen are 0; what cannot be known stays null."""
     counts = ["orders", "list_cents", "revenue_cents", "recent_list_cents", "recent_revenue_cents", "views"]
-    table = table.with_columns(
-        pl.lit(kind).alias("target_kind"),
+    table = table.sort("customer_id", "target")  # numbers sort as their texts do
+    table = lines.texts(table).with_columns(
+        names.texts.gather(table["target"]),
+        pl.lit(lines.target_kind).alias("target_kind"),
         pl.col("bought").fill_null(False),
         pl.when(pl.col("has_shelf")).then(pl.col("deal_share")).alias("deal_share"),
         *(pl.col(name).fill_null(0) for name in counts),
     )
-    return AFFINITIES.conform(table).sort("customer_id", "asof_ms", "target").rechunk()
+    return AFFINITIES.conform(table)

@@ -8,20 +8,24 @@ into a probability by the rate of first purchases that scores of that size were 
 Letters: N customers, K targets.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 from sklearn.isotonic import isotonic_regression
 
+from promolift.profile.encoder_data import Ints, compiled
 from promolift.profile.forecast import order_prior, target_prior
 from promolift.profile.settings import ProfileSettings
 from promolift.profile.shared import Shared
 
 Matrix = NDArray[np.float64]
 BINS_PER_OCTAVE = 2
+CHUNK = 10_000  # customers whose matrix is held at once: 10,000 x 500 targets are 40 MB
 FLOOR = 1e-4  # scores below are all alike: such a target is never among the plausible ones
+LOWEST = 27  # the bin of FLOOR lies so far below that of 1
 PRIOR_ROWS = 20.0  # a bin of scores needs about so many customers to speak against P0
 
 
@@ -40,36 +44,39 @@ def matrix_targets(targets: pl.DataFrame, settings: ProfileSettings) -> pl.DataF
     return ranked.group_by("asof_ms", maintain_order=True).head(settings.matrix_targets).select("asof_ms", "target")
 
 
-def incidence(firsts: pl.DataFrame, customers: list[str], targets: list[str], asof_ms: int) -> Matrix:
-    """1 where the customer bought the target before the moment, as N x K. `firsts`: customer_id, target, first_ms."""
-    seen = firsts.filter(pl.col("first_ms") < asof_ms)
-    rows = seen.join(
-        pl.DataFrame({"customer_id": customers}, schema={"customer_id": pl.String}).with_row_index("row"),
-        on="customer_id",
-    )
-    cells = rows.join(
-        pl.DataFrame({"target": targets}, schema={"target": pl.String}).with_row_index("column"), on="target"
-    )
-    bought_NK = np.zeros((len(customers), len(targets)))
-    bought_NK[cells["row"].to_numpy(), cells["column"].to_numpy()] = 1.0
-    return bought_NK
+def columns_of(targets: list[str], words: pl.DataFrame) -> Ints:
+    """The column of each of a shard's numbered words (lines.py): its place among the targets, -1 for other words."""
+    place = pl.DataFrame({"word": targets}, schema={"word": pl.String}).with_row_index("column")
+    found = words.sort("code").join(place, on="word", how="left", maintain_order="left")["column"]
+    return found.cast(pl.Int64).fill_null(-1).to_numpy()
 
 
-def pair_sums(firsts: pl.DataFrame, targets: list[str], asof_ms: int) -> pl.DataFrame:
-    """How many customers of the shard bought both targets before the moment; the diagonal counts single ones."""
-    bought_NK = incidence(firsts, firsts["customer_id"].unique().sort().to_list(), targets, asof_ms)
-    both_KK = bought_NK.T @ bought_NK
-    first, second = np.nonzero(both_KK)
-    names = np.asarray(targets, dtype=object)
+def incidence(firsts: pl.DataFrame, customers: Ints, column_W: Ints, size: int, asof_ms: int) -> csr_array:
+    """1 where the customer bought the target before the moment, as N x K; `customers` are sorted, K is `size`.
+
+    `firsts`: customer_id, target (both as numbers) and first_ms; `column_W` as from `columns_of`.
+    """
+    who, column = firsts["customer_id"].to_numpy(), column_W[firsts["target"].to_numpy()]
+    row = np.searchsorted(customers, who)
+    known = (row < len(customers)) & (column >= 0) & (firsts["first_ms"].to_numpy() < asof_ms)
+    known[known] = customers[row[known]] == who[known]
+    ones = np.ones(int(known.sum()))
+    return csr_array((ones, (row[known], column[known])), shape=(len(customers), size))
+
+
+def pair_sums(firsts: pl.DataFrame, targets: list[str], words: pl.DataFrame, asof_ms: int) -> pl.DataFrame:
+    """How many customers of the shard bought both targets before the moment; the diagonal counts single ones.
+
+    `row` and `column` are places in `targets`, the sorted `matrix_targets` of the whole shop.
+    """
+    customers, column_W = firsts["customer_id"].unique().sort().to_numpy(), columns_of(targets, words)
+    bought_NK = incidence(firsts, customers, column_W, len(targets), asof_ms)
+    both_KK = (bought_NK.T @ bought_NK).tocoo()
     return pl.DataFrame(
-        {
-            "asof_ms": np.full(len(first), asof_ms),
-            "target": names[first].tolist(),
-            "other": names[second].tolist(),
-            "customers": both_KK[first, second].round().astype(np.int64),
-        },
-        schema={"asof_ms": pl.Int64, "target": pl.String, "other": pl.String, "customers": pl.Int64},
-    )
+        {"row": both_KK.row, "column": both_KK.col, "customers": both_KK.data.round()},
+        schema={"row": pl.Int32, "column": pl.Int32, "customers": pl.Int64},
+        strict=False,
+    ).select(pl.lit(asof_ms, pl.Int64).alias("asof_ms"), "row", "column", "customers")
 
 
 def space_of(shared: Shared, asof_ms: int, settings: ProfileSettings) -> Space:
@@ -84,10 +91,8 @@ def space_of(shared: Shared, asof_ms: int, settings: ProfileSettings) -> Space:
 
 
 def _ease(pairs: pl.DataFrame, names: list[str], settings: ProfileSettings) -> Matrix:
-    place = pl.DataFrame({"target": names}, schema={"target": pl.String}).with_row_index("row")
-    cells = pairs.join(place, on="target").join(place.rename({"target": "other", "row": "column"}), on="other")
     both_KK = np.zeros((len(names), len(names)))
-    both_KK[cells["row"].to_numpy(), cells["column"].to_numpy()] = cells["customers"].to_numpy()
+    both_KK[pairs["row"].to_numpy(), pairs["column"].to_numpy()] = pairs["customers"].to_numpy()
     if not names:
         return both_KK
     # the ridge grows with the shop, or a large shop would be regularised less than it needs
@@ -98,39 +103,122 @@ def _ease(pairs: pl.DataFrame, names: list[str], settings: ProfileSettings) -> M
     return weights_KK
 
 
-def score(bought_NK: Matrix, pace: pl.DataFrame, space: Space, settings: ProfileSettings) -> tuple[Matrix, Matrix]:
-    """P0 and the score of every customer and target, N x K each. `pace` rows are the customers in order."""
-    if not space.targets:  # orders of unnamed products
-        return bought_NK, bought_NK
-    prior_NK = _prior_prob(pace, space, settings.window_days)
-    affinity_NK = np.clip(bought_NK @ space.weights_KK, FLOOR, None)
-    return prior_NK, np.clip(np.sqrt(affinity_NK * prior_NK), FLOOR, 1.0)
+class Prospects(NamedTuple):
+    """Some customers before a moment: what they bought (columns by row), what that makes likely, how often they come."""
+
+    start_N: Ints
+    bought: Ints
+    affinity_NK: Matrix
+    size_N: Matrix
+    rate_N: Matrix
+    chances_N: Matrix
+    a_K: Matrix
+    b_K: Matrix
 
 
-def _prior_prob(pace: pl.DataFrame, space: Space, window_days: float) -> Matrix:
-    alpha, beta = float(space.prior["alpha"][0]), float(space.prior["beta"][0])
-    size_N1 = (alpha + pace["eff_orders"].to_numpy())[:, None]
-    rate_N1 = size_N1 / (beta + pace["eff_days"].to_numpy())[:, None]
-    chances_N1 = (pace["faded_choices"] / pace["choice_weight"]).to_numpy()[:, None]
-    a_1K, b_1K = space.prior["a"].to_numpy()[None, :], space.prior["b"].to_numpy()[None, :]
-    expected_NK = rate_N1 * a_1K / (b_1K + chances_N1) * window_days
-    spread_NK = 1 / size_N1 + 1 / a_1K
-    return np.asarray(1 - (1 + expected_NK * spread_NK) ** (-1 / spread_NK))
-
-
-def bins(score_NK: Matrix) -> NDArray[np.int64]:
-    """Half-octave bin of each score; 0 is a score of 1."""
-    return np.asarray(np.floor(np.log2(score_NK) * BINS_PER_OCTAVE), dtype=np.int64)
-
-
-def check_sums(bought_NK: Matrix, later_NK: Matrix, prior_NK: Matrix, score_NK: Matrix, asof_ms: int) -> pl.DataFrame:
-    """First purchases that followed, by bin of the score: the table `calibration`, booked at the window's end."""
-    new = bought_NK == 0
-    table = pl.DataFrame({"bin": bins(score_NK[new]), "prior": prior_NK[new], "bought": later_NK[new]})
-    sums = table.group_by("bin").agg(
-        pl.len().cast(pl.Int64).alias("rows"), pl.col("prior").sum(), pl.col("bought").sum().cast(pl.Int64)
+def prospects(bought_NK: csr_array, pace: pl.DataFrame, space: Space, settings: ProfileSettings) -> Prospects:
+    """What P0 and the score are made of; `pace` rows are the customers in order."""
+    alpha, beta = (float(space.prior[name][0]) if len(space.prior) else 0.0 for name in ("alpha", "beta"))
+    size_N = alpha + pace["eff_orders"].to_numpy()
+    return Prospects(
+        bought_NK.indptr.astype(np.int64),
+        bought_NK.indices.astype(np.int64),
+        bought_NK @ space.weights_KK,
+        size_N,
+        size_N / (beta + pace["eff_days"].to_numpy()) * settings.window_days,
+        (pace["faded_choices"] / pace["choice_weight"]).to_numpy(),
+        space.prior["a"].to_numpy(),
+        space.prior["b"].to_numpy(),
     )
-    return sums.select(pl.lit(asof_ms, dtype=pl.Int64).alias("asof_ms"), "bin", "rows", "prior", "bought")
+
+
+@compiled
+def _prior(expected: float, size: float, a: float) -> float:
+    """P0, from a negative binomial with so many orders expected in the window."""
+    spread = 1 / size + 1 / a
+    return float(1 - (1 + expected * spread) ** (-1 / spread))
+
+
+@compiled
+def _score(affinity: float, prior: float) -> float:
+    return float(min(max(np.sqrt(max(affinity, FLOOR) * prior), FLOOR), 1.0))
+
+
+class Plausible(NamedTuple):
+    """Never bought targets, by customer and from the highest score down."""
+
+    row: Ints
+    column: Ints
+    prior: Matrix
+    score: Matrix
+
+
+def plausible(seen: Prospects, most: int) -> Plausible:
+    """The never bought targets of highest score, at most so many a customer; ties by place."""
+    shape = (len(seen.size_N), most)
+    column_NT, prior_NT, score_NT = np.full(shape, -1), np.zeros(shape), np.zeros(shape)
+    if most:
+        _plausible(tuple(seen), column_NT, prior_NT, score_NT)
+    found_NT = column_NT >= 0
+    return Plausible(np.nonzero(found_NT)[0], column_NT[found_NT], prior_NT[found_NT], score_NT[found_NT])
+
+
+@compiled  # the fields of Prospects come as a plain tuple: a compiled function on disk must not know a class by name
+def _plausible(seen: Any, column_NT: Ints, prior_NT: Matrix, score_NT: Matrix) -> None:
+    start_N, bought, affinity_NK, size_N, rate_N, chances_N, a_K, b_K = seen
+    most, bought_K = column_NT.shape[1], np.full(len(a_K), -1)
+    for n in range(len(size_N)):
+        found = 0
+        bought_K[bought[start_N[n] : start_N[n + 1]]] = n
+        for k in range(len(a_K)):
+            if bought_K[k] == n:
+                continue
+            expected = rate_N[n] * a_K[k] / (b_K[k] + chances_N[n])
+            # P0 is never above what is expected, which costs no power: most targets are left behind here
+            if found == most and _score(affinity_NK[n, k], expected) <= score_NT[n, most - 1]:
+                continue
+            prior = _prior(expected, size_N[n], a_K[k])
+            score = _score(affinity_NK[n, k], prior)
+            place = found
+            while place > 0 and score_NT[n, place - 1] < score:
+                place -= 1
+            if place == most:
+                continue
+            found = min(found + 1, most)
+            for at in range(found - 1, place, -1):
+                column_NT[n, at], prior_NT[n, at] = column_NT[n, at - 1], prior_NT[n, at - 1]
+                score_NT[n, at] = score_NT[n, at - 1]
+            column_NT[n, place], prior_NT[n, place], score_NT[n, place] = k, prior, score
+
+
+def check_sums(seen: Prospects, later_NK: csr_array, asof_ms: int) -> pl.DataFrame:
+    """First purchases that followed, by half-octave bin of the score (0 is a score of 1): the table `calibration`.
+
+    `later_NK` holds what was bought before the end of the window, which is `asof_ms`.
+    """
+    sum_B3 = np.zeros((LOWEST + 1, 3))
+    _check(tuple(seen), later_NK.indptr.astype(np.int64), later_NK.indices.astype(np.int64), sum_B3)
+    sums = {name: sum_B3[:, at] for at, name in enumerate(("rows", "prior", "bought"))}
+    table = pl.DataFrame({"bin": np.arange(-LOWEST, 1)} | sums).filter(pl.col("rows") > 0)
+    counts = pl.col("rows", "bought").cast(pl.Int64)
+    table = table.with_columns(counts, pl.lit(asof_ms, pl.Int64).alias("asof_ms"))
+    return table.select("asof_ms", "bin", "rows", "prior", "bought")
+
+
+@compiled
+def _check(seen: Any, later_start_N: Ints, later: Ints, sum_B3: Matrix) -> None:
+    start_N, bought, affinity_NK, size_N, rate_N, chances_N, a_K, b_K = seen
+    bought_K, later_K = np.full(len(a_K), -1), np.full(len(a_K), -1)
+    for n in range(len(size_N)):
+        bought_K[bought[start_N[n] : start_N[n + 1]]] = n
+        later_K[later[later_start_N[n] : later_start_N[n + 1]]] = n
+        for k in range(len(a_K)):
+            if bought_K[k] != n:
+                prior = _prior(rate_N[n] * a_K[k] / (b_K[k] + chances_N[n]), size_N[n], a_K[k])
+                at = LOWEST + int(np.floor(np.log2(_score(affinity_NK[n, k], prior)) * BINS_PER_OCTAVE))
+                sum_B3[at, 0] += 1
+                sum_B3[at, 1] += prior
+                sum_B3[at, 2] += later_K[k] == n
 
 
 def calibrated(prior: NDArray[np.float64], scores: NDArray[np.float64], check: pl.DataFrame) -> NDArray[np.float64]:

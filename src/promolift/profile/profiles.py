@@ -3,16 +3,21 @@
 import polars as pl
 from duckdb import DuckDBPyRelation as Relation
 
-from promolift.profile.attributes import BANDS, BASKET, BRANDS, BREADTH, CADENCE, DEALS, HABITS, MONEY, NOVELTY, ORDERS
-from promolift.profile.lines import read_lines, read_moments, read_slices, read_visits
-from promolift.profile.sensitivity import fit_customers, posterior, read_deal_trials
+from promolift import sql
+from promolift.profile.attributes import BANDS, BASKET, CADENCE, DEALS, MONEY, ORDERS
+from promolift.profile.choices import read_cells
+from promolift.profile.habits import read_habits
+from promolift.profile.lines import Lines, read_lines, read_moments, read_visits
+from promolift.profile.sensitivity import fits, posterior
 from promolift.profile.settings import ProfileSettings
 from promolift.profile.shared import Shard, Shared
-from promolift.profile.signals import VIEWS, read_coupons, read_price_tier, read_trials, shrunk_rates
+from promolift.profile.signals import VIEWS, read_coupons, read_trials, shrunk_rates
+from promolift.profile.tastes import brands, breadth, novelty, price_tier, tally
 from promolift.sql import DAY_MS, WEEK_MS, bind, fetch
 from promolift.tables import PROFILES
 
 KEY = ["customer_id", "asof_ms"]
+TEXTS = ("top_category_1", "top_category_2", "top_category_3", "top_brand", "top_store", "top_channel")
 ABOUT = ("name", "sex", "age", "occupation", "income", "language", "consent")
 
 
@@ -23,12 +28,10 @@ def profile(
 
     Everything `attributes` tells, price sensitivity (sensitivity.py), and what the customers told themselves.
     """
-    lines, known = (
-        read_lines(shard.events, shard.products, moments, settings.zone),
-        read_moments(moments, shared),
-    )
+    lines = read_lines(shard, settings.zone)
+    known = read_moments(lines, moments, shared)
     table = _attributes(lines, known, shard, shared, settings)
-    table = table.join(_sensitivity(lines, known, shared, settings), on=KEY, how="left")
+    table = lines.texts(table.join(_sensitivity(known, shard, shared, settings), on=KEY, how="left"), *TEXTS)
     if customers is not None:
         told = customers.pl()
         table = table.join(
@@ -39,11 +42,9 @@ def profile(
 
 def attributes(shard: Shard, moments: Relation, shared: Shared, settings: ProfileSettings) -> pl.DataFrame:
     """The columns of PROFILES that describe behaviour before each moment, without sensitivity and self-description."""
-    lines, known = (
-        read_lines(shard.events, shard.products, moments, settings.zone),
-        read_moments(moments, shared),
-    )
-    return _attributes(lines, known, shard, shared, settings).sort(KEY).rechunk()
+    lines = read_lines(shard, settings.zone)
+    known = read_moments(lines, moments, shared)
+    return lines.texts(_attributes(lines, known, shard, shared, settings), *TEXTS).sort(KEY).rechunk()
 
 
 def reasons(shared: Shared, asof_ms: int) -> dict[str, str]:
@@ -70,51 +71,80 @@ def reasons(shared: Shared, asof_ms: int) -> dict[str, str]:
 
 
 def _attributes(
-    lines: Relation, moments: Relation, shard: Shard, shared: Shared, settings: ProfileSettings
+    lines: Lines, moments: Relation, shard: Shard, shared: Shared, settings: ProfileSettings
 ) -> pl.DataFrame:
-    visits = read_visits(read_slices(lines), moments)
+    known = fetch(moments)
     parts = [
-        *_history(lines, visits, moments, basket_edges(shared["baskets"])),
-        *_tastes(lines, moments, shard.products, settings),
-        read_price_tier(lines, moments, shared["prices"]),
+        *_history(lines, moments, basket_edges(shared["baskets"])),
+        *_tastes(lines, known, shard, shared, settings),
         *_answers(lines, moments, shard, shared),
     ]
-    table = fetch(moments).select(KEY)
+    table = known.select(KEY)
     for part in parts:
         table = table.join(part, on=KEY, how="left")
     return table.with_columns((pl.col("cadence_days") - pl.col("recency_days")).alias("due_in_days"))
 
 
-def _history(lines: Relation, visits: Relation, moments: Relation, edges: pl.DataFrame) -> list[pl.DataFrame]:
-    statements = [ORDERS, MONEY, CADENCE, BASKET, BANDS, DEALS, HABITS, VIEWS]
-    found = []
-    for statement in statements:  # no comprehension: DuckDB finds relations by this function's own variable names
-        found.append(fetch(lines.query("lines", bind(statement, day=DAY_MS, week=WEEK_MS))))
-    return found
+def _history(lines: Lines, moments: Relation, edges: pl.DataFrame) -> list[pl.DataFrame]:
+    visits = read_visits(lines.slices, moments)
+    statements = [ORDERS, MONEY, CADENCE, BASKET, BANDS, DEALS, VIEWS]
+    return [
+        fetch(
+            sql.run(bind(each, day=DAY_MS, week=WEEK_MS), moments=moments, lines=lines.rows, visits=visits, edges=edges)
+        )
+        for each in statements
+    ]
 
 
-def _tastes(lines: Relation, moments: Relation, products: Relation, settings: ProfileSettings) -> list[pl.DataFrame]:
-    values = {"day": DAY_MS, "novelty_days": settings.novelty_days}
-    private = tuple(brand.lower() for brand in settings.private_brands)
-    found = []
-    for statement in (BREADTH, BRANDS, NOVELTY):
-        found.append(fetch(lines.query("lines", bind(statement, private_brands=private, **values))))
-    return found
+def _tastes(
+    lines: Lines, known: pl.DataFrame, shard: Shard, shared: Shared, settings: ProfileSettings
+) -> list[pl.DataFrame]:
+    """Habits, categories, brands, types and price tier, one moment at a time."""
+    own, habits, parts = private_brands(lines, settings), read_habits(lines), []
+    by_brand = tally(lines, "brand", list_cents="list_cents")
+    counted = {"list_cents": "list_cents", "units": "quantity", "counted": "1"}
+    by_type = tally(lines, "type", **{n: f"case when quantity > 0 then {v} else 0 end" for n, v in counted.items()})
+    words = fetch(lines.words)
+    prices = shared["prices"].join(words, left_on="type", right_on="word").with_columns(pl.col("code").alias("type"))
+    has_categories = bool(lines.goods.aggregate("count(category)").fetchall()[0][0])
+    for asof_ms, shared_ms in known.select("asof_ms", "shared_ms").unique().sort("asof_ms").iter_rows():
+        types = by_type.before(asof_ms)
+        held = types if shared_ms in (asof_ms, None) else by_type.before(shared_ms)
+        chosen = read_cells(shard, settings).before(asof_ms, settings)
+        found = [
+            habits.before(asof_ms),
+            breadth(chosen if has_categories else chosen.clear()).drop("asof_ms"),
+            brands(by_brand.before(asof_ms), own),
+            novelty(types, asof_ms, settings.novelty_days),
+            price_tier(types, held, prices.filter(pl.col("asof_ms").eq_missing(shared_ms))),
+        ]
+        table = known.filter(pl.col("asof_ms") == asof_ms).select(KEY)
+        for part in found:
+            table = table.join(part, on="customer_id", how="left")
+        parts.append(table)
+    return [pl.concat(parts)] if parts else []
 
 
-def _answers(lines: Relation, moments: Relation, shard: Shard, shared: Shared) -> list[pl.DataFrame]:
-    known, rates = moments.pl(), shared["rates"]
-    trials = read_trials(lines, moments, shard.exposures, shard.redemptions).pl()
+def private_brands(lines: Lines, settings: ProfileSettings) -> list[int]:
+    """The numbers of the shop's own brands that its catalogue names."""
+    labels = fetch(lines.goods.filter("label is not null").project("brand, lower(label) as label").distinct())
+    return labels.filter(pl.col("label").is_in([brand.lower() for brand in settings.private_brands]))["brand"].to_list()
+
+
+def _answers(lines: Lines, moments: Relation, shard: Shard, shared: Shared) -> list[pl.DataFrame]:
+    known, rates = fetch(moments), shared["rates"]
+    trials = fetch(read_trials(shard, lines, moments))
     parts = [shrunk_rates(trials, known, rates, "view", "view_to_purchase")]
-    if shard.exposures is not None and shard.redemptions is not None:
-        parts.append(read_coupons(moments, shard.exposures, shard.redemptions))
+    if lines.exposures is not None and lines.redemptions is not None:
+        parts.append(read_coupons(moments, lines.exposures, lines.redemptions))
         parts.append(shrunk_rates(trials, known, rates, "redemption", "redemption_rate"))
     return parts
 
 
-def _sensitivity(lines: Relation, moments: Relation, shared: Shared, settings: ProfileSettings) -> pl.DataFrame:
-    known = moments.pl().select(*KEY, "shared_ms", "has_shelf")
-    fit = fit_customers(read_deal_trials(lines, shared["deals"]), moments, settings.zone)
+def _sensitivity(moments: Relation, shard: Shard, shared: Shared, settings: ProfileSettings) -> pl.DataFrame:
+    known = fetch(moments).select(*KEY, "shared_ms", "has_shelf")
+    asofs = known["asof_ms"].unique().sort().to_list() or shared.asofs[:1]
+    fit = pl.concat([fits(shard, shared, asof_ms, settings) for asof_ms in asofs])
     table = posterior(fit, known, shared["likeness"], shared["sensitivity"]).join(known, on=KEY)
     columns = ("price_sensitivity", "price_sensitivity_se")
     return table.select(*KEY, *(pl.when(pl.col("has_shelf")).then(pl.col(name)).alias(name) for name in columns))

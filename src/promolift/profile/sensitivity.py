@@ -21,14 +21,20 @@ favourite product that is often discounted looks the same as a hunt for discount
 moment are used. A shop without shelf discounts has no sensitivity: null for all, with the reason (see `reasons`).
 """
 
-from typing import NamedTuple
+from datetime import UTC, datetime
+from typing import Any
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import polars as pl
-from duckdb import DuckDBPyRelation as Relation
 from numpy.typing import NDArray
 
-from promolift.sql import bind, fetch, some
+from promolift import sql
+from promolift.profile.encoder_data import Days, Ints, compiled
+from promolift.profile.lines import read_lines, words
+from promolift.profile.settings import ProfileSettings
+from promolift.profile.shared import Shard, Shared
+from promolift.sql import fetch
 
 KEY = ["customer_id", "asof_ms"]
 BIN_WIDTH = 0.25  # of logit(p): at most 0.125 off, of no weight beside the error of theta
@@ -36,148 +42,177 @@ MIN_OTHERS = 3  # fewer lines of others say nothing about the week
 SMOOTH_LINES = 4.0
 GUESS_TAU2 = 0.25  # weights of the moment estimator; any fixed value is consistent
 NEWTON_STEPS = 60
+ROOT = 1e-12  # a Newton step so small ends the search
 LIMIT = 8.0  # |theta|: odds 3,000 times those of the others
 
-TRIALS = """
-with weekly as (
-    select customer_id, coalesce(type, product_id) as target, week, order_id,
-        count(*) as n, count(*) filter (shelf_cents > 0) as y
-    from lines where kind = 'purchase' and coalesce(type, product_id) is not null group by all
-),
-mine as (select customer_id, target, week, sum(n) as lines, sum(y) as deals from weekly group by all),
-own as (
-    select *, sum(lines) over past as past_lines, sum(deals) over past as past_deals
-    from mine window past as (partition by customer_id, target order by week)
-),
-shop as (
-    select target, week, lines, deals, sum(lines) over past as past_lines, sum(deals) over past as past_deals
-    from deals window past as (partition by target order by week)
-),
-others as (
-    select o.customer_id, target, week,
-        s.lines - o.lines as lines, s.deals - o.deals as deals,
-        (s.past_deals - o.past_deals + 0.5) / (s.past_lines - o.past_lines + 1) as usual
-    from own o join shop s using (target, week)
-    where s.lines - o.lines >= $min_others
-)
-select w.customer_id, w.week, w.order_id,
-    round(ln(p / (1 - p)) / $bin_width)::int as bin, sum(n)::bigint as n, sum(y)::bigint as y
-from weekly w
-join (select *, (deals + $smooth * usual) / (lines + $smooth) as p from others) using (customer_id, target, week)
-group by all
-"""
-
-# a week counts once it is over at the moment, in the shop's zone
-SEEN = """
-with clock as (
-    select customer_id, asof_ms,
-        (epoch_ms(timezone($zone, make_timestamptz(asof_ms * 1000))) // 86400000 + 3) // 7 as asof_week
-    from moments
-)
-select c.customer_id, c.asof_ms, t.order_id, t.bin, sum(t.n)::double as n, sum(t.y)::double as y
-from clock c join trials t on t.customer_id = c.customer_id and t.week < c.asof_week
-group by all
-order by customer_id, asof_ms, order_id, bin
+# lines of one customer, type, week and basket, and how many of them were discounted
+WEEKLY = """
+select customer_id, coalesce(type, product_id) as target, week, order_id,
+    count(*)::int as n, count(*) filter (shelf_cents > 0)::int as y
+from lines where kind = 'purchase' and coalesce(type, product_id) is not null
+group by all order by customer_id, target, week
 """
 
 Vector = NDArray[np.float64]
 
 
-class Fit(NamedTuple):
-    """Per customer and moment: theta, information I and A (see the module), and each basket's squared score summed."""
-
-    keys: pl.DataFrame
-    theta_N: Vector
-    info_N: Vector
-    basket_info_N: Vector
-    score_sq_N: Vector
+def weekly(shard: Shard, settings: ProfileSettings) -> pl.DataFrame:
+    """The shard's purchase lines as WEEKLY says."""
+    return shard.keep("weekly", lambda: fetch(sql.run(WEEKLY, lines=read_lines(shard, settings.zone).rows)))
 
 
-def read_deal_trials(lines: Relation, deals: pl.DataFrame) -> Relation:
-    """Discounted lines y of n, per customer, week, basket and bin of logit(p), for all weeks."""
-    values = {"min_others": MIN_OTHERS, "smooth": SMOOTH_LINES, "bin_width": BIN_WIDTH}
-    return some(lines.query("lines", bind(TRIALS, **values))).materialize()
+def deal_trials(weekly: pl.DataFrame, deals: pl.DataFrame) -> pl.DataFrame:
+    """Discounted lines y of n, per customer, week, basket and bin of logit(p), for all weeks; baskets together.
 
-
-def fit_customers(trials: Relation, moments: Relation, zone: str) -> Fit:
-    """Each customer's own theta as of each moment; customers without a usable line are left out."""
-    seen = _seen(trials, moments, zone)
-    keys = seen.select(KEY).unique(maintain_order=True).with_row_index("row")
-    seen = seen.join(keys, on=KEY, maintain_order="left")
-    row, basket = seen["row"].to_numpy(), seen.select(pl.struct("row", "order_id").rle_id()).to_series().to_numpy()
-    offset, n, y = seen["bin"].to_numpy() * BIN_WIDTH, seen["n"].to_numpy(), seen["y"].to_numpy()
-    counts = seen.group_by("row", "bin").agg(pl.col("n", "y").sum()).sort("row", "bin")
-    theta_N = _firth(counts, keys.height)
-    prob = _expit(offset + theta_N[row])
-    score_B = _sum_by(basket, y - n * prob)
-    root_B = _sum_by(basket, n * np.sqrt(prob * (1 - prob)))
-    owner_B = row[np.unique(basket, return_index=True)[1]] if len(row) else row
-    return Fit(
-        keys.select(KEY),
-        theta_N,
-        _sum_by(row, n * prob * (1 - prob), keys.height),
-        _sum_by(owner_B, root_B**2, keys.height),
-        _sum_by(owner_B, score_B**2, keys.height),
+    `weekly` as WEEKLY says; `deals` are the whole shop's lines and discounted lines per target and week.
+    """
+    rows, shop = weekly.sort("customer_id", "target", "week"), deals.sort("target", "week")
+    who, target, week, n, y = (
+        rows[name].to_numpy().astype(np.int64) for name in ("customer_id", "target", "week", "n", "y")
     )
+    own = _runs(who, target, week)  # first row of each customer, target and week
+    lines_S, deals_S = (shop[name].to_numpy().astype(np.int64) for name in ("lines", "deals"))
+    place = np.searchsorted(_cells(shop["target"].to_numpy(), shop["week"].to_numpy()), _cells(target[own], week[own]))
+    n_O, y_O = np.add.reduceat(n, own) if len(n) else n, np.add.reduceat(y, own) if len(n) else y
+    others, cut = lines_S[place] - n_O, deals_S[place] - y_O
+    shop_target = shop["target"].to_numpy()
+    past = [
+        _past(values_S, _runs(shop_target))[place] - _past(values_O, _runs(who[own], target[own]))
+        for values_S, values_O in ((lines_S, n_O), (deals_S, y_O))
+    ]
+    share = (cut + SMOOTH_LINES * (past[1] + 0.5) / (past[0] + 1)) / (others + SMOOTH_LINES)
+    told = others >= MIN_OTHERS
+    odds = np.log(np.where(told, share / (1 - share), 1.0)) / BIN_WIDTH
+    size = np.diff(np.r_[own, len(n)])
+    bin_ = np.repeat(np.trunc(odds + np.copysign(0.5, odds)), size).astype(np.int32)  # halves away from zero
+    found = rows.select("customer_id", "week", "order_id", pl.Series("bin", bin_), "n", "y")
+    return found.filter(pl.Series(np.repeat(told, size))).sort("customer_id", "order_id")
 
 
-def _seen(trials: Relation, moments: Relation, zone: str) -> pl.DataFrame:
-    return fetch(trials.query("trials", bind(SEEN, zone=zone)))
+def _runs(*columns: NDArray[Any]) -> Ints:
+    """First row of each run of equal values."""
+    new = np.zeros(len(columns[0]), bool)
+    new[:1] = True
+    for column in columns:
+        new[1:] |= column[1:] != column[:-1]
+    return np.flatnonzero(new)
 
 
-def _sum_by(row: NDArray[np.uint32], values: Vector, size: int = 0) -> Vector:
-    return np.asarray(np.bincount(row, values, size), dtype=np.float64)
+def _past(values: Ints, first: Ints) -> Ints:
+    """Running sums that begin anew at each of the rows `first`."""
+    total = np.cumsum(values)
+    before = np.r_[0, total][first]
+    return np.asarray(total - np.repeat(before, np.diff(np.r_[first, len(values)])))
 
 
-def _expit(x: Vector) -> Vector:
-    return np.asarray(1 / (1 + np.exp(-x)))
+def _cells(target: NDArray[Any], week: NDArray[Any]) -> Ints:
+    """One number per target and week that sorts as the two do: a week lies within a million of 1970."""
+    return np.asarray(target.astype(np.int64) * 2_000_000 + week + 1_000_000)
 
 
-def _firth(counts: pl.DataFrame, size: int) -> Vector:
-    """Root of Firth's score for all customers at once: Newton steps, halving the bracket where one would leave it."""
-    low_N, high_N, theta_N = np.full(size, -LIMIT), np.full(size, LIMIT), np.zeros(size)
-    row, offset = counts["row"].to_numpy(), counts["bin"].to_numpy() * BIN_WIDTH
-    n, y = counts["n"].to_numpy(), counts["y"].to_numpy()
-    for _ in range(NEWTON_STEPS):
-        prob = _expit(offset + theta_N[row])
-        weight = n * prob * (1 - prob)
-        info_N = _sum_by(row, weight, size)
-        score_N = _sum_by(row, y - n * prob, size) + 0.5 * _sum_by(row, weight * (1 - 2 * prob), size) / info_N
-        low_N, high_N = np.where(score_N > 0, theta_N, low_N), np.where(score_N > 0, high_N, theta_N)
-        next_N = theta_N + score_N / info_N
-        next_N = np.where((next_N > low_N) & (next_N < high_N), next_N, (low_N + high_N) / 2)
-        change, theta_N = np.abs(next_N - theta_N).max(initial=0.0), next_N
-        if change < 1e-10:
-            break
-    return theta_N
+def fits(shard: Shard, shared: Shared, asof_ms: int, settings: ProfileSettings) -> pl.DataFrame:
+    """`fit_customers` of the shard as of one moment."""
+
+    def trials() -> pl.DataFrame:
+        known = words(shard, settings.zone).rename({"word": "target", "code": "coded"})
+        deals = shared["deals"].join(known, on="target").drop("target").rename({"coded": "target"})
+        return deal_trials(weekly(shard, settings), deals)
+
+    def make() -> pl.DataFrame:
+        return fit_customers(shard.hold("trials", trials), asof_ms, settings.zone)
+
+    return shard.keep(f"fits {asof_ms}", make)
 
 
-def basket_sums(fit: Fit) -> pl.DataFrame:
+def fit_customers(trials: pl.DataFrame, asof_ms: int, zone: str) -> pl.DataFrame:
+    """Each customer's own theta as of a moment, from weeks that were over by then in the shop's zone.
+
+    Columns customer_id, asof_ms, theta, info I and basket_info A (see the module), and score_sq, each basket's squared
+    score summed. Customers without a usable line are left out.
+    """
+    local = datetime.fromtimestamp(asof_ms / 1000, UTC).astimezone(ZoneInfo(zone))
+    week = (local.date().toordinal() - datetime(1970, 1, 1).toordinal() + 3) // 7
+    seen = trials.filter(pl.col("week") < week)
+    row = seen.select(pl.col("customer_id").rle_id()).to_series().to_numpy().astype(np.int64)
+    basket = seen.select(pl.struct("customer_id", "order_id").rle_id()).to_series().to_numpy().astype(np.int64)
+    columns = [seen[name].to_numpy().astype(np.float64) for name in ("bin", "n", "y")]
+    keys = seen.select("customer_id", pl.lit(asof_ms, pl.Int64).alias("asof_ms")).unique(maintain_order=True)
+    found_NF = np.zeros((keys.height, 4))
+    _fit(np.searchsorted(row, np.arange(keys.height + 1)), basket, tuple(columns), found_NF)
+    names = ("theta", "info", "basket_info", "score_sq")
+    return keys.with_columns(pl.Series(name, found_NF[:, at]) for at, name in enumerate(names))
+
+
+@compiled
+def _fit(start_N: Ints, basket: Ints, columns: Any, found_NF: Days) -> None:
+    """Root of Firth's score by Newton steps, halving the bracket where one leaves it; then the sums at the root."""
+    bin_, n, y = columns
+    lowest = np.min(bin_) if len(bin_) else 0.0
+    size = int(np.max(bin_) - lowest) + 1 if len(bin_) else 0
+    for c in range(len(start_N) - 1):
+        n_B, y_B = np.zeros(size), np.zeros(size)
+        for at in range(start_N[c], start_N[c + 1]):
+            n_B[int(bin_[at] - lowest)] += n[at]
+            y_B[int(bin_[at] - lowest)] += y[at]
+        low, high, theta = -LIMIT, LIMIT, 0.0
+        for _ in range(NEWTON_STEPS):
+            score, info, skew = 0.0, 0.0, 0.0
+            for b in range(size):
+                if n_B[b]:
+                    prob = 1 / (1 + np.exp(-(b + lowest) * BIN_WIDTH - theta))
+                    weight = n_B[b] * prob * (1 - prob)
+                    score += y_B[b] - n_B[b] * prob
+                    info += weight
+                    skew += weight * (1 - 2 * prob)
+            step = (score + 0.5 * skew / info) / info
+            if step > 0:
+                low = theta
+            else:
+                high = theta
+            if low < theta + step < high:
+                theta += step
+            elif abs(step) > ROOT:  # at the root itself a step of nothing must not leave it
+                theta = (low + high) / 2
+            if abs(step) <= ROOT:
+                break
+        found_NF[c, 0] = theta
+        score, root = 0.0, 0.0
+        for at in range(start_N[c], start_N[c + 1]):
+            prob = 1 / (1 + np.exp(-bin_[at] * BIN_WIDTH - theta))
+            weight = prob * (1 - prob)
+            found_NF[c, 1] += n[at] * weight
+            score += y[at] - n[at] * prob
+            root += n[at] * np.sqrt(weight)
+            if at + 1 == start_N[c + 1] or basket[at + 1] != basket[at]:
+                found_NF[c, 2] += root**2
+                found_NF[c, 3] += score**2
+                score, root = 0.0, 0.0
+
+
+def basket_sums(fit: pl.DataFrame) -> pl.DataFrame:
     """Per moment, the sums whose ratio is rho: excess / pairs."""
-    table = fit.keys.select("asof_ms").with_columns(
-        pl.Series("excess", fit.score_sq_N - fit.info_N), pl.Series("pairs", fit.basket_info_N - fit.info_N)
+    info = pl.col("info")
+    return fit.group_by("asof_ms").agg(
+        (pl.col("score_sq") - info).sum().alias("excess"), (pl.col("basket_info") - info).sum().alias("pairs")
     )
-    return table.group_by("asof_ms").agg(pl.col("excess").sum(), pl.col("pairs").sum())
 
 
-def variance(fit: Fit, baskets: pl.DataFrame, asof_column: str = "asof_ms") -> Vector:
-    """v per customer and moment. rho is kept within [0, 1]; a shop with no two lines in a basket has rho 0."""
-    rho = baskets.select(pl.col("asof_ms").alias(asof_column), _rho().alias("rho"))
-    rho_N = fit.keys.join(rho, on=asof_column, how="left", maintain_order="left")["rho"].to_numpy()
-    return np.asarray((fit.info_N + rho_N * (fit.basket_info_N - fit.info_N)) / fit.info_N**2)
+def with_variance(fit: pl.DataFrame, baskets: pl.DataFrame, asof_column: str = "asof_ms") -> pl.DataFrame:
+    """The fit with v per customer. rho is kept within [0, 1]; a shop with no two lines in a basket has rho 0."""
+    rho = pl.when(pl.col("pairs") > 0).then(pl.col("excess") / pl.col("pairs")).otherwise(0.0).clip(0.0, 1.0)
+    known = baskets.select(pl.col("asof_ms").alias(asof_column), rho.alias("rho"))
+    info = pl.col("info")
+    v = (info + pl.col("rho") * (pl.col("basket_info") - info)) / info**2
+    return fit.join(known, on=asof_column, how="left").with_columns(v.alias("v"))
 
 
-def _rho() -> pl.Expr:
-    return pl.when(pl.col("pairs") > 0).then(pl.col("excess") / pl.col("pairs")).otherwise(0.0).clip(0.0, 1.0)
-
-
-def population_sums(fit: Fit, variance_N: Vector) -> pl.DataFrame:
-    """Per moment, the sums over customers that mu and tau^2 follow from."""
-    w = 1 / (variance_N + GUESS_TAU2)
-    columns = {"w": w, "ww": w**2, "wx": w * fit.theta_N, "wxx": w * fit.theta_N**2, "wv": w * variance_N}
-    columns |= {"wwv": w**2 * variance_N, "customers": np.ones(len(w))}
-    table = fit.keys.select("asof_ms").with_columns(pl.Series(name, values) for name, values in columns.items())
-    return table.group_by("asof_ms").agg(pl.all().sum())
+def population_sums(fit: pl.DataFrame) -> pl.DataFrame:
+    """Per moment, the sums over customers that mu and tau^2 follow from; `fit` as from `with_variance`."""
+    w, theta, v = 1 / (pl.col("v") + GUESS_TAU2), pl.col("theta"), pl.col("v")
+    sums = {"w": w, "ww": w**2, "wx": w * theta, "wxx": w * theta**2, "wv": w * v, "wwv": w**2 * v}
+    return fit.group_by("asof_ms").agg(
+        *(value.sum().alias(name) for name, value in sums.items()), pl.len().cast(pl.Float64).alias("customers")
+    )
 
 
 def population(sums: pl.DataFrame) -> pl.DataFrame:
@@ -190,14 +225,10 @@ def population(sums: pl.DataFrame) -> pl.DataFrame:
     return sums.select(pl.col("asof_ms").alias("shared_ms"), mu.alias("mu"), tau2.alias("tau2"))
 
 
-def posterior(fit: Fit, moments: pl.DataFrame, baskets: pl.DataFrame, sums: pl.DataFrame) -> pl.DataFrame:
+def posterior(fit: pl.DataFrame, moments: pl.DataFrame, baskets: pl.DataFrame, sums: pl.DataFrame) -> pl.DataFrame:
     """price_sensitivity and its error per customer and moment; `moments` tells the shared table each one may use."""
-    known = fit._replace(
-        keys=fit.keys.join(moments.select(*KEY, "shared_ms"), on=KEY, how="left", maintain_order="left")
-    )
-    table = known.keys.with_columns(
-        pl.Series("theta", fit.theta_N), pl.Series("v", variance(known, baskets, "shared_ms"), dtype=pl.Float64)
-    ).join(population(sums), on="shared_ms", how="left", maintain_order="left")
+    known = fit.join(moments.select(*KEY, "shared_ms"), on=KEY)
+    table = with_variance(known, baskets, "shared_ms").join(population(sums), on="shared_ms", how="left")
     precision = 1 / pl.col("v") + 1 / pl.col("tau2")
     mean = (pl.col("theta") / pl.col("v") + pl.col("mu") / pl.col("tau2")) / precision
     return table.select(

@@ -11,25 +11,48 @@ passes before it:
 Sums add, so any division of the customers into shards gives the same tables (integers exactly, floats to rounding).
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, TypeVar
 
 import polars as pl
 from duckdb import DuckDBPyRelation as Relation
 
 from promolift.errors import SupportError
 
+FEW = 8  # tables that wait to be added up at once
 Tables = dict[str, pl.DataFrame]
+Held = TypeVar("Held")
 
 
-class Shard(NamedTuple):
-    """One set of customers: their rows of the clean tables. Catalogue, exposures and redemptions may be whole."""
+@dataclass(frozen=True)
+class Shard:
+    """One set of customers: their rows of the clean tables. Catalogue, exposures and redemptions may be whole.
+
+    `kept` hands what one pass found out about these customers to the next ones, which then need no events: give all
+    passes of a shard the same mapping. `held` holds what was read of the events for as long as this object lives.
+    """
 
     events: Relation
     products: Relation
     exposures: Relation | None = None
     redemptions: Relation | None = None
+    kept: MutableMapping[str, pl.DataFrame] = field(default_factory=dict)
+    held: dict[str, Any] = field(default_factory=dict)
+
+    def keep(self, name: str, make: Callable[[], pl.DataFrame]) -> pl.DataFrame:
+        """The kept frame of that name; made and kept where there is none."""
+        if name in self.kept:
+            return self.kept[name]
+        self.kept[name] = made = make()
+        return made
+
+    def hold(self, name: str, make: Callable[[], Held]) -> Held:
+        """What is held under that name; made and held where there is nothing."""
+        if name not in self.held:
+            self.held[name] = make()
+        found: Held = self.held[name]
+        return found
 
 
 # key columns of each shared table; every other column is a sum, or an earliest instant if it ends in `first_ms`
@@ -42,7 +65,7 @@ KEYS: Mapping[str, tuple[str, ...]] = {
     "orders": ("asof_ms",),
     "targets": ("asof_ms", "target"),
     "interests": ("asof_ms", "product_id"),
-    "pairs": ("asof_ms", "target", "other"),
+    "pairs": ("asof_ms", "row", "column"),
     "likeness": ("asof_ms",),
     "sensitivity": ("asof_ms",),
     "calibration": ("asof_ms", "bin"),
@@ -76,21 +99,19 @@ class Shared:
 
 
 def add(parts: Iterable[Tables]) -> Tables:
-    """Sum tables of equal name over shards, one at a time, so that only the running total is kept."""
-    total: Tables = {}
+    """Sum tables of equal name over shards, a few at a time, so that only the running total is kept."""
+    waiting: dict[str, list[pl.DataFrame]] = {}
     for part in parts:
         for name, table in part.items():
-            total[name] = _add_two(name, total[name], table) if name in total else _add_two(name, table)
-    return total
+            rows = waiting.setdefault(name, [])
+            rows.append(table)
+            if len(rows) == FEW:
+                waiting[name] = [_sum(name, rows)]
+    return {name: _sum(name, rows).sort(KEYS[name]) for name, rows in waiting.items()}
 
 
-def _add_two(name: str, *tables: pl.DataFrame) -> pl.DataFrame:
+def _sum(name: str, tables: list[pl.DataFrame]) -> pl.DataFrame:
     keys = KEYS[name]
     values = [column for column in tables[0].columns if column not in keys]
     sums = [pl.col(c).min() if c.endswith("first_ms") else pl.col(c).sum() for c in values]
-    return pl.concat(tables, how="vertical").group_by(keys).agg(sums).sort(keys)
-
-
-def moments_of(asofs: Sequence[int]) -> pl.DataFrame:
-    """The moments as a frame with one column `asof_ms`."""
-    return pl.DataFrame({"asof_ms": list(asofs)}, schema={"asof_ms": pl.Int64})
+    return pl.concat(tables, how="vertical").group_by(keys).agg(sums)

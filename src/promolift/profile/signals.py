@@ -1,15 +1,18 @@
-"""Lines, moments and shared tables in; price tier, product views and answers to coupons out, per customer and moment.
+"""Lines, moments and shared tables in; product views and answers to coupons out, per customer and moment.
 
 Rates are shrunk towards the shop's: k successes in n trials give (k + s p) / (n + s) with standard error
 sqrt(r (1 - r) / (n + s + 1)), the posterior of a Beta prior with mean p and strength s, fitted by moments to sums over
-customers. A price tier of 1.10 means: the products he takes cost 10 % more than what others take of the same types.
+customers.
 """
 
 import polars as pl
 from duckdb import DuckDBPyRelation as Relation
 
+from promolift import sql
 from promolift.profile.attributes import windows
-from promolift.sql import DAY_MS, bind, fetch, some
+from promolift.profile.lines import Lines
+from promolift.profile.shared import Shard
+from promolift.sql import DAY_MS, bind, fetch
 
 KEY = ["customer_id", "asof_ms"]
 
@@ -24,17 +27,21 @@ from moments m left join lines l
 group by m.customer_id, m.asof_ms
 """
 
+# products looked at: when first, and when first bought from then on
+LOOKS = """
+with looked as (
+    select customer_id, product_id, min(ts_ms) as view_ms from lines
+    where kind = 'view' and product_id is not null group by all
+)
+select customer_id, product_id, view_ms, min(l.ts_ms) filter (l.ts_ms >= view_ms) as bought_ms
+from looked v left join (from lines where kind = 'purchase') l using (customer_id, product_id)
+group by all
+"""
+
 # one trial per product looked at: was it bought after the first look? (before the moment, as far as one can know)
 VIEW_TRIALS = """
-with pairs as (
-    select m.customer_id, m.asof_ms, l.product_id,
-        min(ts_ms) filter (kind = 'view') as view_ms, max(ts_ms) filter (kind = 'purchase') as bought_ms
-    from moments m join lines l on l.customer_id = m.customer_id and l.ts_ms < m.asof_ms
-    where l.product_id is not null and l.kind in ('view', 'purchase')
-    group by all
-)
-select customer_id, asof_ms, 'view' as rate, count(*) filter (bought_ms >= view_ms) as k, count(*) as n
-from pairs where view_ms is not null group by all
+select customer_id, m.asof_ms, 'view' as rate, count(*) filter (bought_ms < m.asof_ms) as k, count(*) as n
+from moments m join looks l using (customer_id) where view_ms < m.asof_ms group by all
 """
 
 # one trial per campaign that ended before the moment; one still running may yet be answered
@@ -67,58 +74,21 @@ select m.customer_id, m.asof_ms,
 from moments m left join sent using (customer_id, asof_ms) left join used using (customer_id, asof_ms)
 """
 
-# the others' price leaves the customer's own purchases out, as far as the shared table holds them
-PRICE_TIER = """
-with own as (
-    select m.customer_id, m.asof_ms, m.shared_ms, l.type,
-        sum(l.list_cents) as list_cents, sum(l.quantity) as units,
-        coalesce(sum(l.list_cents) filter (l.ts_ms < m.shared_ms), 0) as known_cents,
-        coalesce(sum(l.quantity) filter (l.ts_ms < m.shared_ms), 0) as known_units
-    from moments m join lines l on l.customer_id = m.customer_id and l.ts_ms < m.asof_ms
-    where l.kind = 'purchase' and l.type is not null and l.quantity > 0
-    group by all
-),
-compared as (
-    select o.customer_id, o.asof_ms, o.list_cents,
-        o.units * (p.list_cents - o.known_cents) / (p.units - o.known_units) as others_cents
-    from own o join prices p on p.asof_ms = o.shared_ms and p.type = o.type
-    where p.units - o.known_units > 1e-6 and p.list_cents > o.known_cents
-),
-indexed as (
-    select *, sum(list_cents) over w / sum(others_cents) over w as tier from compared
-    window w as (partition by customer_id, asof_ms)
-)
-select customer_id, asof_ms,
-    any_value(tier)::double as price_tier,
-    case when count(*) > 1
-        then sqrt(sum(power(list_cents - tier * others_cents, 2)) * count(*) / (count(*) - 1)) / sum(others_cents)
-        end as price_tier_se
-from indexed group by customer_id, asof_ms
-"""
 
-
-def read_trials(
-    lines: Relation, moments: Relation, exposures: Relation | None, redemptions: Relation | None
-) -> Relation:
+def read_trials(shard: Shard, lines: Lines, moments: Relation) -> Relation:
     """k successes in n trials per customer, moment and kind of rate ('view', 'redemption')."""
-    views = some(lines.query("lines", VIEW_TRIALS))
-    if exposures is None or redemptions is None:
-        return views.materialize()
-    return some(views.union(_coupon_trials(moments, exposures, redemptions))).materialize()
-
-
-def _coupon_trials(moments: Relation, exposures: Relation, redemptions: Relation) -> Relation:
-    return some(moments.query("moments", COUPON_TRIALS)).materialize()
+    looks = shard.hold("looks", lambda: sql.kept(sql.run(LOOKS, lines=lines.rows)))
+    views = sql.run(VIEW_TRIALS, moments=moments, looks=looks)
+    if lines.exposures is None or lines.redemptions is None:
+        return sql.kept(views)
+    campaigns = {"exposures": lines.exposures, "redemptions": lines.redemptions}
+    return sql.kept(views.union(sql.run(COUPON_TRIALS, moments=moments, **campaigns)))
 
 
 def read_coupons(moments: Relation, exposures: Relation, redemptions: Relation) -> pl.DataFrame:
     """Campaigns sent and coupons used before each moment."""
-    return fetch(moments.query("moments", bind(COUPONS, day=DAY_MS)))
-
-
-def read_price_tier(lines: Relation, moments: Relation, prices: pl.DataFrame) -> pl.DataFrame:
-    """price_tier: own list spend over the same units at the others' average price per type; error clustered by type."""
-    return fetch(lines.query("lines", PRICE_TIER))
+    query = bind(COUPONS, day=DAY_MS)
+    return fetch(sql.run(query, moments=moments, exposures=exposures, redemptions=redemptions))
 
 
 def rate_prior(rates: pl.DataFrame) -> pl.DataFrame:

@@ -7,7 +7,8 @@ else is a log ratio of two levels, so that one model fits customers and shops of
 import polars as pl
 from duckdb import DuckDBPyRelation as Relation
 
-from promolift.profile.lines import read_lines, read_moments, read_slices, read_visits
+from promolift import sql
+from promolift.profile.lines import read_lines, read_moments, read_visits
 from promolift.profile.settings import ProfileSettings
 from promolift.profile.shared import Shard, Shared
 from promolift.sql import DAY_MS, WEEK_MS, bind, fetch, literal
@@ -87,8 +88,8 @@ def spend_features(
     shard: Shard, moments: Relation, shared: Shared, settings: ProfileSettings, horizon_weeks: int = 8
 ) -> pl.DataFrame:
     """Levels (cents per horizon) and habits (days) per customer with an order before the moment; nothing after it."""
-    lines = read_lines(shard.events, shard.products, moments, settings.zone)
-    known, slices = read_moments(moments, shared), read_slices(lines)
+    lines = read_lines(shard, settings.zone)
+    known, slices = read_moments(lines, moments, shared), lines.slices
     (rows,) = slices.aggregate("count(*)").fetchall()[0]
     asofs = [asof for (asof,) in known.project("asof_ms").distinct().order("asof_ms").fetchall()]
     step, parts = max(1, CELLS // max(rows, 1)), []
@@ -96,9 +97,9 @@ def spend_features(
         # Years of moments times long ids would not fit: some moments at a time, each of which knows only itself.
         some_known = known.filter(f"asof_ms in {literal(asofs[start : start + step])}") if asofs else known
         habit = _habit(read_visits(slices, some_known))
-        weeks, breadth = _weeks(lines, some_known, horizon_weeks), _breadth(lines, some_known)
+        weeks, breadth = _weeks(lines.rows, some_known, horizon_weeks), _breadth(lines.rows, some_known)
         parts.append(habit.join(weeks, on=KEY).join(breadth, on=KEY, how="left"))
-    return pl.concat(parts).sort(KEY)
+    return lines.texts(pl.concat(parts)).sort(KEY)
 
 
 def spend_outcomes(events: Relation, moments: Relation, horizon_weeks: int = 8) -> pl.DataFrame:
@@ -106,11 +107,11 @@ def spend_outcomes(events: Relation, moments: Relation, horizon_weeks: int = 8) 
 
     The caller must name only moments whose horizon has ended: rows that do not exist yet look like no spend.
     """
-    return fetch(events.query("events", bind(OUTCOMES, horizon_weeks=horizon_weeks, week=WEEK_MS)))
+    return fetch(sql.run(bind(OUTCOMES, horizon_weeks=horizon_weeks, week=WEEK_MS), events=events, moments=moments))
 
 
 def _habit(visits: Relation) -> pl.DataFrame:
-    return fetch(visits.query("visits", bind(HABIT, day=DAY_MS)))
+    return fetch(sql.run(bind(HABIT, day=DAY_MS), visits=visits))
 
 
 def _weeks(lines: Relation, moments: Relation, horizon_weeks: int) -> pl.DataFrame:
@@ -120,8 +121,8 @@ def _weeks(lines: Relation, moments: Relation, horizon_weeks: int) -> pl.DataFra
         for half in HALF_LIVES
         for value, name in (("revenue", "level"), ("orders", "orders"))
     )
-    return fetch(lines.query("lines", bind(WEEKS.replace("$levels", levels), week=WEEK_MS)))
+    return fetch(sql.run(bind(WEEKS.replace("$levels", levels), week=WEEK_MS), lines=lines, moments=moments))
 
 
 def _breadth(lines: Relation, moments: Relation) -> pl.DataFrame:
-    return fetch(lines.query("lines", BREADTH))
+    return fetch(sql.run(BREADTH, lines=lines, moments=moments))

@@ -1,16 +1,19 @@
 """First pass over a shard: events in, its contribution to the shared tables out. Every number adds over shards."""
 
 from collections.abc import Sequence
+from functools import partial
 
 import polars as pl
 from duckdb import DuckDBPyRelation as Relation
 
-from promolift.profile.choices import read_cells, read_choices, read_pace, read_targets
-from promolift.profile.lines import read_lines, read_slices, read_visits
+from promolift import sql
+from promolift.profile.choices import firsts, read_cells, read_pace
+from promolift.profile.lines import Lines, everybody, read_lines, read_visits, words
+from promolift.profile.sensitivity import weekly
 from promolift.profile.settings import ProfileSettings
-from promolift.profile.shared import Shard, Shared, Tables, add, moments_of
+from promolift.profile.shared import Shard, Shared, Tables, add
 from promolift.profile.signals import read_trials
-from promolift.sql import DAY_MS, bind, fetch, some
+from promolift.sql import DAY_MS, bind, fetch
 
 # each row is booked once, at the first moment that may see it; a moment sees its own book and all earlier ones
 SHOP = """
@@ -49,41 +52,18 @@ select asof_ms, floor(ln(revenue_cents) / ln(1.05))::bigint as bin, count(*) as 
 from visits where revenue_cents > 0 group by all
 """
 
-DEALS = """
-select l.week, coalesce(l.type, l.product_id) as target, count(*) as lines, count(*) filter (shelf_cents > 0) as deals
-from lines l where kind = 'purchase' and coalesce(l.type, l.product_id) is not null group by all
-"""
-
-ORDERS = """
-select asof_ms, count(*) as customers,
-    sum(eff_orders) as n, sum(eff_orders * eff_orders) as nn,
-    sum(eff_days) as t, sum(eff_days * eff_days) as tt, sum(eff_orders * eff_days) as nt,
-    sum(faded_choices / choice_weight) as e, sum(power(faded_choices / choice_weight, 2)) as ee
-from pace group by all
-"""
-
-TARGET_SUMS = """
-with sized as (
-    select c.*, faded_orders / choice_weight as n, faded_choices / choice_weight as e
-    from choices c join pace p using (customer_id, asof_ms)
-)
-select asof_ms, target, count(*) as customers,
-    sum(n) as n, sum(n * n) as nn, sum(n * e) as ne,
-    sum(orders)::bigint as orders, sum(orders * orders)::bigint as orders_sq,
-    sum(list_cents)::bigint as list_cents, sum(list_sq) as list_sq,
-    sum(list_cents::double * list_cents / orders) as between_sq
-from sized group by all
-"""
-
 # looked at and left in one window: bought in the next?
 INTERESTS = """
-with seen as (
+with looked as (select distinct customer_id, product_id from lines where kind = 'view' and product_id is not null),
+about as (
+    select * from lines semi join looked using (customer_id, product_id) where kind in ('view', 'purchase')
+),
+seen as (
     select a.asof_ms, customer_id, product_id,
         count(*) filter (kind = 'view' and ts_ms < a.asof_ms - $window_ms) as views,
         count(*) filter (kind = 'purchase' and ts_ms < a.asof_ms - $window_ms) as bought_then,
         count(*) filter (kind = 'purchase' and ts_ms >= a.asof_ms - $window_ms) as bought_later
-    from asofs a join lines l on l.ts_ms < a.asof_ms and l.ts_ms >= a.asof_ms - 2 * $window_ms
-    where product_id is not null and kind in ('view', 'purchase')
+    from asofs a join about l on l.ts_ms < a.asof_ms and l.ts_ms >= a.asof_ms - 2 * $window_ms
     group by all
 )
 select asof_ms, product_id, count(*) as pairs, count(*) filter (bought_later > 0) as bought
@@ -101,25 +81,29 @@ from trials group by all
 
 def first_step(shard: Shard, shared: Shared, settings: ProfileSettings) -> Tables:
     """Sums that need nothing but the shard's own rows: history, prices, discounts, order rates, choices, coupons."""
+    lines, cells = read_lines(shard, settings.zone), read_cells(shard, settings)
     asofs = all_asofs(shared, settings)
-    everybody = population(shard.events, moments_of(asofs))
-    lines = read_lines(shard.events, shard.products, everybody, settings.zone)
-    cells = read_cells(lines, read_targets(shard.products))
-    slices = read_slices(lines)
-    parts = [_booked(lines, moments_of(asofs), settings)]
+    firsts(shard, settings)
+    words(shard, settings.zone)
+    parts = [_booked(shard, lines, moments_of(asofs), settings)]
     for asof_ms in asofs:  # one moment at a time: memory stays that of one moment
-        moments = population(shard.events, moments_of([asof_ms]))
-        visits = read_visits(slices, moments)
-        parts.append(_at_moment(visits, read_pace(visits, settings), read_choices(cells, moments, settings)))
-        parts.append({"rates": rate_sums(read_trials(lines, moments, shard.exposures, shard.redemptions))})
+        moments = everybody(lines, asof_ms)
+        visits = read_visits(lines.slices, moments)
+        here = shard.keep(f"pace {asof_ms}", partial(read_pace, visits, settings))
+        parts.append(
+            {
+                "baskets": fetch(sql.run(BASKETS, visits=visits)),
+                "orders": order_sums(here),
+                "targets": lines.texts(target_sums(cells.before(asof_ms, settings), here), "target"),
+                "rates": rate_sums(read_trials(shard, lines, moments)),
+            }
+        )
     return add(parts)
 
 
 def shop_step(shard: Shard, shared: Shared, settings: ProfileSettings) -> Tables:
     """The part of `first_step` that spend features need: what the shop's own history holds at each moment."""
-    asofs = moments_of(all_asofs(shared, settings))  # DuckDB finds it by this name
-    assert asofs.height
-    return {"shop": fetch(shard.events.query("lines", SHOP))}
+    return {"shop": fetch(sql.run(SHOP, lines=shard.events, asofs=moments_of(all_asofs(shared, settings))))}
 
 
 def all_asofs(shared: Shared, settings: ProfileSettings) -> Sequence[int]:
@@ -128,30 +112,56 @@ def all_asofs(shared: Shared, settings: ProfileSettings) -> Sequence[int]:
     return sorted({*shared.asofs, *(asof_ms - back for asof_ms in shared.asofs)})
 
 
-def population(events: Relation, asofs: pl.DataFrame) -> Relation:
-    """Every customer of the shard at every moment."""
-    return some(
-        events.query("events", "select customer_id, asof_ms from (select distinct customer_id from events), asofs")
-    ).materialize()
+def moments_of(asofs: Sequence[int]) -> pl.DataFrame:
+    """The moments as a frame with one column `asof_ms`."""
+    return pl.DataFrame({"asof_ms": list(asofs)}, schema={"asof_ms": pl.Int64})
 
 
-def _booked(lines: Relation, asofs: pl.DataFrame, settings: ProfileSettings) -> Tables:
+def _booked(shard: Shard, lines: Lines, asofs: pl.DataFrame, settings: ProfileSettings) -> Tables:
+    rows, window_ms = lines.rows, settings.interest_days * DAY_MS
+    deals = (
+        weekly(shard, settings)
+        .group_by("week", "target")
+        .agg(pl.col("n").sum().cast(pl.Int64).alias("lines"), pl.col("y").sum().cast(pl.Int64).alias("deals"))
+    )
+    interests = fetch(sql.run(bind(INTERESTS, window_ms=window_ms), lines=rows, asofs=asofs))
     return {
-        "shop": fetch(lines.query("lines", SHOP)),
-        "prices": fetch(lines.query("lines", PRICES)),
-        "deals": fetch(lines.query("lines", DEALS)),
-        "interests": fetch(lines.query("lines", bind(INTERESTS, window_ms=settings.interest_days * DAY_MS))),
+        "shop": fetch(sql.run(SHOP, lines=rows, asofs=asofs)),
+        "prices": lines.texts(fetch(sql.run(PRICES, lines=rows, asofs=asofs)), "type"),
+        "deals": lines.texts(deals, "target"),
+        "interests": lines.texts(interests, "product_id"),
     }
 
 
 def rate_sums(trials: Relation) -> pl.DataFrame:
     """Sums over customers from which the population's rate and its spread follow (signals.rate_prior)."""
-    return fetch(trials.query("trials", RATES))
+    return fetch(sql.run(RATES, trials=trials))
 
 
-def _at_moment(visits: Relation, pace: Relation, choices: Relation) -> Tables:
-    return {
-        "baskets": fetch(visits.query("visits", BASKETS)),
-        "orders": fetch(pace.query("pace", ORDERS)),
-        "targets": fetch(choices.query("choices", TARGET_SUMS)),
-    }
+def order_sums(pace: pl.DataFrame) -> pl.DataFrame:
+    """Sums over customers of effective orders n in t effective days, and of chances to choose e (forecast.py)."""
+    n, t, e = pl.col("eff_orders"), pl.col("eff_days"), pl.col("faded_choices") / pl.col("choice_weight")
+    products = {"n": n, "nn": n * n, "t": t, "tt": t * t, "nt": n * t, "e": e, "ee": e * e}
+    return pace.group_by("asof_ms").agg(
+        pl.len().cast(pl.Int64).alias("customers"), *(value.sum().alias(name) for name, value in products.items())
+    )
+
+
+def target_sums(choices: pl.DataFrame, pace: pl.DataFrame) -> pl.DataFrame:
+    """Sums over customers per target, from which the prior of its share and of its value follow (forecast.py)."""
+    orders, listed = pl.col("orders"), pl.col("list_cents")
+    sized = choices.join(pace.drop("orders", "asof_ms"), on="customer_id").with_columns(
+        (pl.col("faded_orders") / pl.col("choice_weight")).alias("n"),
+        (pl.col("faded_choices") / pl.col("choice_weight")).alias("e"),
+    )
+    return sized.group_by("asof_ms", "target").agg(
+        pl.len().cast(pl.Int64).alias("customers"),
+        pl.col("n").sum(),
+        (pl.col("n") ** 2).sum().alias("nn"),
+        (pl.col("n") * pl.col("e")).sum().alias("ne"),
+        orders.sum(),
+        (orders * orders).sum().alias("orders_sq"),
+        listed.sum(),
+        pl.col("list_sq").sum(),
+        (listed.cast(pl.Float64) * listed / orders).sum().alias("between_sq"),
+    )

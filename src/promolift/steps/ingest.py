@@ -18,7 +18,7 @@ from promolift.results.shop import Health, Span
 from promolift.sources.complete_journey import open_complete_journey
 from promolift.sources.files import open_file
 from promolift.sources.raw import RawTable
-from promolift.sql import literal
+from promolift.sql import fetch, literal
 from promolift.store import Store, shards_for
 from promolift.tables import CUSTOMERS, EVENTS, PRODUCTS
 
@@ -166,27 +166,25 @@ def clean_events(job: Job, logs: list[Raw], rules: data.CleanRules, aside: Aside
     job.tell("ingest", 0.3, f"events in {shards} shards of customers")
     products = job.clean.products
     priced = bool(products.filter("price_cents is not null").limit(1).fetchall())
-    for number, source in enumerate(logs):
-        rows = source.table.rows
-        if priced:
-            rows = data.price_rows(rows, source.mapping, products)
-        store.write_shards(data.key_rows(rows, source.mapping), f"raw_events{number}", shards, by="_customer")
     counts = data.Counts("events")
-    with store.sharded("events") as put:
+    with ExitStack() as stack:
+        parts = []
+        for source in logs:
+            rows = data.price_rows(source.table.rows, source.mapping, products) if priced else source.table.rows
+            parts.append(stack.enter_context(store.split(data.key_rows(rows, source.mapping), shards, "_customer")))
+        put = stack.enter_context(store.sharded("events"))
         for shard in range(shards):
-            with ExitStack() as stack:
+            with ExitStack() as cleaning:
                 kept = []
-                for number, source in enumerate(logs):
-                    raw = store.table(f"raw_events{number}", shard)
-                    cleaned = data.clean_events(raw, source.mapping, rules)
-                    judged = stack.enter_context(cleaned.staged(store.staged))
+                for source, part in zip(logs, parts, strict=True):
+                    cleaned = data.clean_events(part[shard](), source.mapping, rules)
+                    judged = cleaning.enter_context(cleaned.staged(store.staged))
                     kept.append(judged.accepted())
                     aside.keep(judged, source.table.source)
                     counts = counts + judged.counts()
-                put(shard, kept[0] if len(kept) == 1 else reduce(Relation.union, kept).order(ORDER))
+                put(shard, [fetch(kept[0] if len(kept) == 1 else reduce(Relation.union, kept).order(ORDER))])
             job.tell("ingest", 0.5 + 0.4 * (shard + 1) / shards, f"{counts.accepted:,} events taken")
-    for number, source in enumerate(logs):
-        store.remove(f"raw_events{number}")
+    for source in logs:
         counts = aside.unreadable(counts, source)
     if counts.accepted == 0:
         names = ", ".join(source.table.source for source in logs)

@@ -3,12 +3,16 @@
 What an encoder forecasts, where one is asked for, is kept beside them (forecast.py).
 """
 
+from collections.abc import MutableMapping
+from contextlib import ExitStack
+
+import polars as pl
 from duckdb import DuckDBPyRelation as Relation
 
-from promolift import profile
+from promolift import profile, sql
 from promolift.results.job import Job, moments
 from promolift.results.shop import Unknown
-from promolift.sql import bind, some
+from promolift.sql import bind
 from promolift.steps import forecast
 
 KNOWN = """
@@ -26,26 +30,26 @@ def run(job: Job) -> None:
     asofs = sorted({at.asof, at.check, at.response})
     shards = job.clean.shards
     shared = profile.Shared.start(asofs)
-    total, done = len(shards) * (len(profile.STEPS) + 1) + 1, 0
-    for step in profile.STEPS:
-        parts = []
-        for shard in shards:
-            parts.append(step(open_shard(job, shard), shared, settings))
-            done += 1
-            job.tell("profile", done / total, "what customers have in common")
-        shared = shared.plus(parts)
-    with store.sharded("profiles") as put_p, store.sharded("affinities") as put_a, store.sharded("interests") as put_i:
-        for shard in shards:
-            here = open_shard(job, shard)
-            known = moments_of(here.events, asofs)
-            for put, frame in (
-                (put_p, profile.profile(here, known, shared, settings, job.clean.customers)),
-                (put_a, profile.affinities(here, known, shared, settings)),
-                (put_i, profile.interests(here.events, known, shared, settings)),
-            ):
-                put(shard, store.connection.from_arrow(frame.to_arrow()))
-            done += 1
-            job.tell("profile", done / total, "one row per customer")
+    with store.scratch() as kept:
+        total, done = len(shards) * (len(profile.STEPS) + 1) + 1, 0
+        for step in profile.STEPS:
+            parts = []
+            for shard in shards:
+                parts.append(step(open_shard(job, shard, kept.part(str(shard))), shared, settings))
+                done += 1
+                job.tell("profile", done / total, "what customers have in common")
+            shared = shared.plus(parts)
+        names = ("profiles", "affinities", "interests")
+        with ExitStack() as stack:
+            put_p, put_a, put_i = (stack.enter_context(store.sharded(name)) for name in names)
+            for shard in shards:
+                here = open_shard(job, shard, kept.part(str(shard)))
+                known = sql.kept(moments_of(here.events, asofs))
+                put_p(shard, [profile.profile(here, known, shared, settings, job.clean.customers)])
+                put_a(shard, profile.affinities(here, known, shared, settings))
+                put_i(shard, [profile.interests(here, known, shared, settings)])
+                done += 1
+                job.tell("profile", done / total, "one row per customer")
     Unknown(reasons=profile.reasons(shared, at.asof)).keep(store)
     forecast.run(job)
 
@@ -55,12 +59,14 @@ def profile_settings(job: Job) -> profile.ProfileSettings:
     return profile.ProfileSettings(zone=job.config.shop.zone, window_days=job.config.plan.window_days)
 
 
-def open_shard(job: Job, shard: int) -> profile.Shard:
-    """One shard's events beside the whole of the small tables."""
+def open_shard(job: Job, shard: int, kept: MutableMapping[str, pl.DataFrame] | None = None) -> profile.Shard:
+    """One shard's events beside the whole of the small tables; `kept` holds what earlier passes found out about it."""
     clean = job.clean
-    return profile.Shard(clean.events(shard), clean.products, clean.exposures, clean.redemptions)
+    return profile.Shard(
+        clean.events(shard), clean.products, clean.exposures, clean.redemptions, {} if kept is None else kept
+    )
 
 
 def moments_of(events: Relation, asofs: list[int]) -> Relation:
     """One row per customer and moment before which he was seen."""
-    return some(events.query("events", bind(KNOWN, asofs=asofs)))
+    return sql.run(bind(KNOWN, asofs=asofs), events=events)

@@ -13,8 +13,11 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from hashlib import md5
+from itertools import chain
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -23,6 +26,9 @@ from uuid import uuid4
 import duckdb
 import numpy as np
 import polars as pl
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from promolift.errors import ConfigError, InputError, StepError
@@ -37,6 +43,7 @@ except ImportError:  # pragma: no cover - Windows has no advisory locks of this 
 Relation = duckdb.DuckDBPyRelation
 
 
+BATCH, MANY = 131_072, 500_000  # rows parted at once; texts whose shard is remembered
 ROWS = 250_000  # in a part of a file that is written at once: bounds the memory
 
 
@@ -155,10 +162,7 @@ class Store:
         """Write a table in one file, replacing what was there under that name."""
         self._claim()
         draft = self._work / f"{name}.parquet"
-        if isinstance(rows, pl.DataFrame):
-            rows.write_parquet(draft, row_group_size=ROWS)
-        else:
-            _copy(rows, draft)
+        _write([rows] if isinstance(rows, pl.DataFrame) else rows, draft)
         self._publish(draft, self._file(name))
         _remove(self._folder(name))
 
@@ -167,35 +171,43 @@ class Store:
 
         Every shard exists afterwards, if need be with no rows.
         """
-        with self.sharded(name) as put:
-            if shards == 1:
-                put(0, relation)
-                return
-            draft = self._work / f"{name}-{uuid4().hex[:8]}.split"
-            split = relation.project(f"*, {shard_expression(by, shards)} as _shard")
-            _run(split, f"copy rows to {literal(str(draft))} (format parquet, partition_by (_shard))", name)
-            for shard in range(shards):
-                parts = sorted((draft / f"_shard={shard}").glob("*.parquet"))
-                if len(parts) == 1:
-                    parts[0].rename(self._work / name / f"shard={shard}.parquet")
-                elif parts:
-                    put(shard, self.connection.read_parquet([str(part) for part in parts], hive_partitioning=False))
-                else:
-                    put(shard, relation.limit(0))
-            _remove(draft)
+        with self.split(relation, shards, by) as parts, self.sharded(name) as put:
+            for shard, part in enumerate(parts):
+                put(shard, part())
 
     @contextmanager
-    def sharded(self, name: str) -> Iterator[Callable[[int, Relation], None]]:
-        """Write a table shard by shard: `with store.sharded("events") as put: put(shard, relation)`.
+    def split(self, relation: Relation, shards: int, by: str) -> Iterator[list[Callable[[], Relation]]]:
+        """Rows parted into whole customers as `write_shards` does, in one reading; each part is opened when it is asked
+        for, and read from disk. Their order within a customer stays.
+        """
+        with self.scratch() as scratch:
+            paths = [scratch.folder / str(shard) for shard in range(shards)]
+            shard_of = _Shards(shards)
+            with ExitStack() as stack, _said("cleaning"):
+                batches = stack.enter_context(relation.to_arrow_reader(BATCH))
+                files = [stack.enter_context(pa.ipc.new_file(path, batches.schema)) for path in paths]
+                for batch in batches:
+                    shard_L = shard_of(batch[by]) if shards > 1 else np.zeros(len(batch), np.int64)
+                    for shard in np.unique(shard_L):
+                        files[shard].write(batch.take(pa.array(np.flatnonzero(shard_L == shard))))
+            yield [partial(self._opened, path) for path in paths]
 
-        The table appears when the block ends; if it fails, the old one stays.
+    def _opened(self, path: Path) -> Relation:
+        return self.connection.from_arrow(pa.ipc.open_file(pa.memory_map(str(path))).read_all())
+
+    @contextmanager
+    def sharded(self, name: str) -> Iterator[Callable[[int, Relation | Iterable[pl.DataFrame]], None]]:
+        """Write a table shard by shard: `with store.sharded("events") as put: put(shard, rows)`.
+
+        Rows are a relation, or frames of equal columns, at least one, that are written one after another. The table
+        appears when the block ends; if it fails, the old one stays.
         """
         self._claim()
         draft = self._work / name
         draft.mkdir()
 
-        def put(shard: int, relation: Relation) -> None:
-            _copy(relation, draft / f"shard={shard}.parquet")
+        def put(shard: int, rows: Relation | Iterable[pl.DataFrame]) -> None:
+            _write(rows, draft / f"shard={shard}.parquet")
 
         try:
             yield put
@@ -203,6 +215,16 @@ class Store:
             _remove(self._file(name))
         finally:
             _remove(draft)
+
+    @contextmanager
+    def scratch(self) -> Iterator["Scratch"]:
+        """An empty place for frames that a step works with, on disk; gone when the block ends."""
+        folder = self._work / uuid4().hex
+        folder.mkdir()
+        try:
+            yield Scratch(folder)
+        finally:
+            _remove(folder)
 
     @contextmanager
     def staged(self, relation: Relation) -> Iterator[Relation]:
@@ -358,20 +380,95 @@ class Store:
         self._lock = handle
 
 
-def _copy(relation: Relation, path: Path) -> None:
-    _run(relation, f"copy rows to {literal(str(path))} (format parquet, compression zstd)", path.name)
+class Scratch(MutableMapping[str, pl.DataFrame]):
+    """Frames by name, each in a file of one folder. Uncompressed: they are read back at once."""
+
+    def __init__(self, folder: Path) -> None:
+        """What lies in the folder; it must exist."""
+        self.folder = folder
+
+    def part(self, name: str) -> "Scratch":
+        """A mapping of its own inside this one."""
+        (self.folder / name).mkdir(exist_ok=True)
+        return Scratch(self.folder / name)
+
+    def __getitem__(self, name: str) -> pl.DataFrame:
+        """A frame; KeyError where there is none of that name."""
+        if name not in self:
+            raise KeyError(name)
+        return pl.read_ipc(self.folder / name)
+
+    def __setitem__(self, name: str, frame: pl.DataFrame) -> None:
+        """Write a frame, replacing what was there."""
+        frame.write_ipc(self.folder / name)
+
+    def __delitem__(self, name: str) -> None:
+        """Forget a frame."""
+        (self.folder / name).unlink()
+
+    def __contains__(self, name: object) -> bool:
+        """Whether there is a frame of that name."""
+        return (self.folder / str(name)).is_file()
+
+    def __iter__(self) -> Iterator[str]:
+        """The names."""
+        return (path.name for path in self.folder.iterdir() if path.is_file())
+
+    def __len__(self) -> int:
+        """How many there are."""
+        return sum(1 for _ in self)
+
+
+def _write(rows: Relation | Iterable[pl.DataFrame], path: Path) -> None:
+    if isinstance(rows, Relation):
+        _run(rows, f"copy rows to {literal(str(path))} (format parquet, compression zstd)", path.name)
+        return
+    tables = (frame.to_arrow(compat_level=pl.CompatLevel.oldest()) for frame in rows)
+    first = next(tables)
+    texts = [field.name for field in first.schema if pa.types.is_large_string(field.type)]  # numbers hardly repeat
+    with pq.ParquetWriter(path, first.schema, compression="zstd", use_dictionary=texts) as writer:
+        for table in chain([first], tables):
+            writer.write_table(table, ROWS)
+
+
+class _Shards:
+    """The shard of each text, as `shard_expression` tells it, hashed once per text: hashing is dear."""
+
+    def __init__(self, shards: int) -> None:
+        self.shards = shards
+        self.known, self.shard_K = pa.array([], pa.string()), np.zeros(0, np.int64)
+
+    def __call__(self, texts: pa.Array) -> NDArray[np.int64]:
+        texts = texts.fill_null("")
+        place = pc.index_in(texts, value_set=self.known)
+        if place.null_count:
+            if len(self.known) > MANY:
+                self.known, self.shard_K = self.known[:0], self.shard_K[:0]
+            new = pc.unique(texts.filter(pc.is_null(pc.index_in(texts, value_set=self.known))))
+            hashes = (md5(text.encode(), usedforsecurity=False).digest()[:8] for text in new.to_pylist())
+            shard_N = np.array([int.from_bytes(lower, "little") % self.shards for lower in hashes], np.int64)
+            self.known, self.shard_K = pa.concat_arrays([self.known, new]), np.r_[self.shard_K, shard_N]
+            place = pc.index_in(texts, value_set=self.known)
+        return np.asarray(self.shard_K[place.to_numpy()])
 
 
 def _run(relation: Relation, query: str, what: str) -> None:
-    """Run a query on the relation, called `rows` there. What the engine says goes wrong becomes one line for people."""
-    try:
+    """Run a query on the relation, called `rows` there."""
+    with _said(what):
         relation.query("rows", query)
+
+
+@contextmanager
+def _said(what: str) -> Iterator[None]:
+    """What the engine says goes wrong becomes one line for people."""
+    try:
+        yield
     except (duckdb.OutOfMemoryException, duckdb.IOException) as error:
         reason = str(error).splitlines()[0]
         raise StepError(
             f"{what}: not enough memory or disk ({reason}); free some, or raise the store's memory"
         ) from None
-    except duckdb.Error as error:
+    except (duckdb.Error, pa.ArrowException) as error:
         raise InputError(
             f"{what}: a row cannot be taken in ({str(error).splitlines()[0]}); correct it in the source"
         ) from None

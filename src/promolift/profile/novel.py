@@ -104,7 +104,7 @@ def _ease(pairs: pl.DataFrame, names: list[str], settings: ProfileSettings) -> M
 
 
 class Prospects(NamedTuple):
-    """Some customers before a moment: what they bought (columns by row), what that makes likely, how often they come."""
+    """Some customers before a moment: what they bought (columns by row), what that makes likely, and how often."""
 
     start_N: Ints
     bought: Ints

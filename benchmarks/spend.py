@@ -29,9 +29,9 @@ import polars as pl
 from scipy.stats import poisson, spearmanr
 from sklearn.metrics import roc_auc_score
 
-from promolift import profile, run
+from promolift import profile, run, sql
 from promolift.hashing import hash_units
-from promolift.profile import choices, lines, sensitivity
+from promolift.profile import lines, sensitivity
 from promolift.results.job import midnight_ms, moments
 from promolift.sql import WEEK_MS, fetch
 from promolift.steps import spend
@@ -45,6 +45,10 @@ select m.customer_id, m.asof_ms,
     {sums}, min(m.asof_ms - e.ts_ms) / 86400000.0 as recency, max(m.asof_ms - e.ts_ms) / 86400000.0 as tenure
 from moments m join events e on e.customer_id = m.customer_id and e.ts_ms < m.asof_ms and e.kind = 'purchase'
 group by all order by all
+"""
+LATER = """
+select customer_id, target, sum(list_cents)::bigint as later_cents from lines
+where kind = 'purchase' and target is not null and ts_ms >= {start} and ts_ms < {end} group by all
 """
 RFM = """
 select customer_id, count(distinct day) - 1 as frequency, max(day) - min(day) as recency,
@@ -76,14 +80,14 @@ def windows(job: run.Job, asofs: list[int]) -> pl.DataFrame:
         f"{what[name]} filter (m.asof_ms - e.ts_ms <= {weeks * WEEK_MS}) as {name}_{weeks}" for name, weeks in spans
     )
     parts = []
-    for shard in job.store.shards("events"):
-        events = job.store.events(shard)
+    for shard in job.clean.shards:
+        events = job.clean.events(shard)
         parts.append(_windows(events, spend.moments_of(events, asofs), sums))
     return pl.concat(parts).fill_null(0)
 
 
 def _windows(events: object, moments: object, sums: str) -> pl.DataFrame:
-    return fetch(events.query("events", WINDOWS.format(sums=sums)))  # type: ignore[attr-defined]
+    return fetch(sql.run(WINDOWS.format(sums=sums), events=events, moments=moments))
 
 
 def boosted(job: run.Job, asofs: list[int], cut: int) -> pl.DataFrame:
@@ -107,8 +111,8 @@ def buy_till_you_die(job: run.Job, cut: int) -> pl.DataFrame | None:
         if done.returncode:
             print(f"lifetimes left out: {done.stderr.strip().splitlines()[-1]}", file=sys.stderr)
             return None
-    sql = RFM.format(cut=cut, last=cut // 86_400_000)
-    rows = pl.concat([fetch(job.store.events(shard).query("events", sql)) for shard in job.store.shards("events")])
+    query = RFM.format(cut=cut, last=cut // 86_400_000)
+    rows = pl.concat([fetch(sql.run(query, events=job.clean.events(shard))) for shard in job.clean.shards])
     with tempfile.TemporaryDirectory() as folder:
         given, found = Path(folder) / "in.csv", Path(folder) / "out.csv"
         rows.write_csv(given)
@@ -155,7 +159,7 @@ def report(guesses: dict[str, pl.DataFrame], truth: pl.DataFrame, draws: int) ->
 
 def shared_at(job: run.Job, cut: int) -> profile.Shared:
     """What customers share as of one moment, summed over the shards."""
-    shared, shards = profile.Shared.start([cut]), job.store.shards("events")
+    shared, shards = profile.Shared.start([cut]), job.clean.shards
     for step in profile.STEPS:
         shared = shared.plus(step(open_shard(job, shard), shared, profile_settings(job)) for shard in shards)
     return shared
@@ -163,28 +167,18 @@ def shared_at(job: run.Job, cut: int) -> profile.Shared:
 
 def came(job: run.Job, cut: int, days: int) -> pl.DataFrame:
     """List value per customer and category in the `days` after the moment."""
-    parts = []
-    for shard in job.store.shards("events"):
-        here = open_shard(job, shard)
-        known = moments_of(here.events, [cut])
-        rows = lines.read_lines(here.events, here.products, known, job.config.shop.zone)
-        parts.append(
-            _later(choices.read_cells(rows, choices.read_targets(here.products)), cut, cut + days * 86_400_000)
-        )
+    query, parts = LATER.format(start=cut, end=cut + days * 86_400_000), []
+    for shard in job.clean.shards:
+        rows = lines.read_lines(open_shard(job, shard), job.config.shop.zone)
+        parts.append(rows.texts(fetch(sql.run(query, lines=rows.rows)), "target"))
     return pl.concat(parts)
-
-
-def _later(cells: object, start: int, end: int) -> pl.DataFrame:
-    sql = f"""select customer_id, target, sum(list_cents)::bigint as later_cents from cells
-        where ts_ms >= {start} and ts_ms < {end} group by all"""
-    return fetch(cells.query("cells", sql))  # type: ignore[attr-defined]
 
 
 def foresight(job: run.Job, cut: int, shared: profile.Shared, draws: int) -> None:
     """Expected value and chance to buy per category against the next window."""
     settings, parts = profile_settings(job), []
     started = time.process_time()
-    for shard in job.store.shards("events"):
+    for shard in job.clean.shards:
         here = open_shard(job, shard)
         parts.extend(profile.affinities(here, moments_of(here.events, [cut]), shared, settings))
     people = sum(part["customer_id"].n_unique() for part in parts)
@@ -213,24 +207,21 @@ def foresight(job: run.Job, cut: int, shared: profile.Shared, draws: int) -> Non
     )
 
 
-def reliability(job: run.Job, cut: int, deals: pl.DataFrame, draws: int) -> None:
+def reliability(job: run.Job, cut: int, shared: profile.Shared, draws: int) -> None:
     """Price sensitivity from odd weeks against even weeks."""
-    halves = []
+    halves, zone = [], job.config.shop.zone
     for half in (0, 1):
         fits = []
-        for shard in job.store.shards("events"):
+        for shard in job.clean.shards:
             here = open_shard(job, shard)
-            known = moments_of(here.events, [cut])
-            rows = lines.read_lines(here.events, here.products, known, job.config.shop.zone)
-            trials = sensitivity.read_deal_trials(rows, deals).filter(f"week % 2 = {half}")
-            fits.append(sensitivity.fit_customers(trials, known, job.config.shop.zone))
-        baskets = pl.concat([sensitivity.basket_sums(fit) for fit in fits]).group_by("asof_ms").sum()
-        spread = [sensitivity.population_sums(fit, sensitivity.variance(fit, baskets)) for fit in fits]
-        sums = pl.concat(spread).group_by("asof_ms").sum()
-        for fit in fits:
-            known = fit.keys.with_columns(pl.col("asof_ms").alias("shared_ms"))
-            found = sensitivity.posterior(fit, known, baskets, sums).with_columns(pl.Series("raw", fit.theta_N))
-            halves.append(found.with_columns(half=pl.lit(half)))
+            trials = sensitivity.trials(here, shared, profile_settings(job)).filter(pl.col("week") % 2 == half)
+            fits.append(lines.read_lines(here, zone).texts(sensitivity.fit_customers(trials, cut, zone)))
+        fit = pl.concat(fits)
+        baskets = sensitivity.basket_sums(fit)
+        sums = sensitivity.population_sums(sensitivity.with_variance(fit, baskets))
+        known = fit.select("customer_id", "asof_ms", pl.col("asof_ms").alias("shared_ms"))
+        found = sensitivity.posterior(fit, known, baskets, sums).join(fit, on=["customer_id", "asof_ms"])
+        halves.append(found.with_columns(pl.col("theta").alias("raw"), half=pl.lit(half)))
     table = pl.concat(halves)
     columns = {"price_sensitivity": "shrunk", "price_sensitivity_2": "shrunk_2"}
     both = table.filter(half=0).join(table.filter(half=1), on="customer_id", suffix="_2").rename(columns)
@@ -301,7 +292,7 @@ def main() -> None:
         shared = shared_at(job, cut)
         foresight(job, cut, shared, 10 if quick else 200)
         if not quick:
-            reliability(job, cut, shared["deals"], 200)
+            reliability(job, cut, shared, 200)
 
 
 if __name__ == "__main__":

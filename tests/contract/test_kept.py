@@ -27,7 +27,6 @@ HANDED_ON = {
     ("results/trial.py", "name"): {"trial_effects", "trial_balance", "trial_placebos", "trial_qini", "trial_curves",
                                    "trial_deciles", "trial_policies", "trial_plan", "trial_frontier", "trial_dose"},
 }  # fmt: skip
-PASSING = {"raw_events"}  # written and removed within one step
 UNKNOWN = made_by("nobody makes this")
 
 
@@ -78,7 +77,7 @@ def kept() -> dict[str, str]:
 
 
 def test_whatever_is_written_has_a_verb_that_makes_it() -> None:
-    missing = {name: where for name, where in kept().items() if name not in KEPT and name not in PASSING
+    missing = {name: where for name, where in kept().items() if name not in KEPT
                and made_by(name) == UNKNOWN}  # fmt: skip
     assert not missing
 
@@ -92,12 +91,6 @@ def test_what_a_step_writes_itself_is_made_by_its_verb() -> None:
 
 def test_no_verb_is_said_to_make_what_nobody_writes() -> None:
     assert not set(KEPT) - set(kept())
-
-
-def test_what_passes_is_removed_by_the_step_that_wrote_it() -> None:
-    for name in PASSING:
-        text = (SOURCE / kept()[name]).read_text(encoding="utf-8")
-        assert f'store.remove(f"{name}' in text
 
 
 @pytest.mark.parametrize("name", [*KEPT, "effect_visited"])

@@ -5,6 +5,7 @@ import polars as pl
 import pytest
 from profile_shop import MONDAY, Shop, event, product
 
+from promolift import profile
 from promolift.profile.lines import read_lines
 from promolift.profile.sensitivity import (
     basket_sums,
@@ -12,11 +13,10 @@ from promolift.profile.sensitivity import (
     population,
     population_sums,
     posterior,
-    read_deal_trials,
-    variance,
+    trials,
+    with_variance,
 )
-from promolift.profile.sums import DEALS
-from promolift.sql import DAY_MS, WEEK_MS, fetch
+from promolift.sql import DAY_MS, WEEK_MS
 
 WEEKS, TYPES, TAU = 24, 12, 0.6
 ASOF = MONDAY + WEEKS * WEEK_MS
@@ -39,15 +39,21 @@ def simulate(people: int, seed: int, copies: int) -> tuple[Shop, pl.DataFrame]:
     return Shop(rows, CATALOGUE), pl.DataFrame({"customer_id": [f"c{k:03d}" for k in range(people)], "truth": theta})
 
 
+def deals_met(shop: Shop) -> pl.DataFrame:
+    """Every discount that a customer met, against what the whole shop bought."""
+    shard, settings, shared = shop.shard(), profile.ProfileSettings(zone="UTC"), profile.Shared.start([ASOF])
+    for step in profile.STEPS:
+        shared = shared.plus([step(shard, shared, settings)])
+    return read_lines(shard, "UTC").texts(trials(shard, shared, settings)).sort("customer_id", "order_id")
+
+
 def estimates(shop: Shop) -> tuple[pl.DataFrame, pl.DataFrame]:
-    shard, moments = shop.shard(), shop.moments([ASOF])
-    lines = read_lines(shard.events, shard.products, moments, "UTC")
-    fit = fit_customers(read_deal_trials(lines, fetch(lines.query("lines", DEALS))), moments, "UTC")
+    fit = fit_customers(deals_met(shop), ASOF, "UTC")
     baskets = basket_sums(fit)
-    sums = population_sums(fit, variance(fit, baskets))
-    known = fit.keys.with_columns(pl.col("asof_ms").alias("shared_ms"))
-    found = posterior(fit, known, baskets, sums).with_columns(pl.Series("raw", fit.theta_N))
-    return found, population(sums)
+    sums = population_sums(with_variance(fit, baskets))
+    known = fit.select("customer_id", "asof_ms", pl.col("asof_ms").alias("shared_ms"))
+    raw = fit.select("customer_id", pl.col("theta").alias("raw"))
+    return posterior(fit, known, baskets, sums).join(raw, on="customer_id"), population(sums)
 
 
 @pytest.mark.parametrize("copies", [1, 3])
@@ -83,12 +89,10 @@ def test_the_others_share_leaves_the_customer_out():
     """Of 8 lines of others 6 were discounted; the type's usual share up to then is (6 + 0.5) / (8 + 1)."""
     rows = [event(f"c{k}", 0, product_id="t0", shelf_cents=20 * (k < 6)) for k in range(8)]
     rows += [event("me", 0, product_id="t0", order_id=f"{k}", shelf_cents=20) for k in range(5)]
-    shop = Shop(rows, CATALOGUE)
-    lines = read_lines(shop.shard().events, shop.products, shop.moments([ASOF]), "UTC")
-    trials = fetch(read_deal_trials(lines, fetch(lines.query("lines", DEALS)))).filter(customer_id="me")
+    met = deals_met(Shop(rows, CATALOGUE)).filter(customer_id="me")
     share = (6 + 4 * 6.5 / 9) / (8 + 4)
-    assert set(trials["bin"]) == {round(np.log(share / (1 - share)) / 0.25)}
-    assert (trials["n"].sum(), trials["y"].sum()) == (5, 5)
+    assert set(met["bin"]) == {round(np.log(share / (1 - share)) / 0.25)}
+    assert (met["n"].sum(), met["y"].sum()) == (5, 5)
 
 
 def test_the_usual_share_of_a_type_knows_no_later_week():
@@ -96,23 +100,17 @@ def test_the_usual_share_of_a_type_knows_no_later_week():
     later = [event(f"c{k}", 7 * w, product_id="t0", shelf_cents=20) for k in range(4) for w in range(1, 20)]
     found = []
     for rows in (first, first + later):
-        shop = Shop(rows, CATALOGUE)
-        lines = read_lines(shop.shard().events, shop.products, shop.moments([ASOF]), "UTC")
-        trials = fetch(read_deal_trials(lines, fetch(lines.query("lines", DEALS))))
-        found.append(trials.filter(week=trials["week"].min()).sort("customer_id")["bin"].to_list())
+        met = deals_met(Shop(rows, CATALOGUE))
+        found.append(met.filter(week=met["week"].min()).sort("customer_id")["bin"].to_list())
     assert found[0] == found[1]
 
 
 def test_a_week_that_is_still_running_and_weeks_without_others_say_nothing():
     rows = [event(c, 0, product_id="t0", shelf_cents=20 * (c > "c")) for c in "abcdef"]
     alone = [event("a", 8, product_id="t1", shelf_cents=20)]
-    shop = Shop(rows + alone, CATALOGUE)
-    lines = read_lines(shop.shard().events, shop.products, shop.moments([ASOF]), "UTC")
-    trials = read_deal_trials(lines, fetch(lines.query("lines", DEALS)))
-    assert (
-        fetch(trials.query("trials", "select sum(n)::int as n from trials"))["n"][0] == 6
-    )  # the line of t1 is left out
-    assert fit_customers(trials, shop.moments([MONDAY + 3 * DAY_MS]), "UTC").keys.height == 0
-    assert fit_customers(trials, shop.moments([MONDAY + 7 * DAY_MS]), "UTC").keys.height == 6
+    met = deals_met(Shop(rows + alone, CATALOGUE))
+    assert met["n"].sum() == 6  # the line of t1 is left out
+    assert fit_customers(met, MONDAY + 3 * DAY_MS, "UTC").height == 0
+    assert fit_customers(met, MONDAY + 7 * DAY_MS, "UTC").height == 6
     # in New York the week ends five or four hours later
-    assert fit_customers(trials, shop.moments([MONDAY + 7 * DAY_MS]), "America/New_York").keys.height == 0
+    assert fit_customers(met, MONDAY + 7 * DAY_MS, "America/New_York").height == 0

@@ -171,3 +171,14 @@ def test_a_place_that_cannot_be_a_folder_is_refused(tmp_path: Path):
 
 def test_one_shard_per_million_rows():
     assert [shards_for(rows) for rows in (0, 1, 1_000_000, 1_000_001, 10_000_000)] == [1, 1, 1, 2, 10]
+
+
+def test_rows_are_parted_by_the_shard_that_the_expression_tells(tmp_path):
+    """Customers who told the shop something are looked up by the expression beside events parted by hand."""
+    with Store(tmp_path) as store:
+        names = ["", "a", "C000001", "顾客", *(f"c{n}" for n in range(40))]
+        rows = store.connection.from_arrow(pl.DataFrame({"customer_id": names}).to_arrow())
+        store.write_shards(rows, "events", 7)
+        for shard in range(7):
+            told = rows.filter(f"{shard_expression('customer_id', 7)} = {shard}").pl()["customer_id"].sort()
+            assert store.table("events", shard).pl()["customer_id"].sort().to_list() == told.to_list()

@@ -110,18 +110,20 @@ def _cells(target: NDArray[Any], week: NDArray[Any]) -> Ints:
     return np.asarray(target.astype(np.int64) * 2_000_000 + week + 1_000_000)
 
 
-def fits(shard: Shard, shared: Shared, asof_ms: int, settings: ProfileSettings) -> pl.DataFrame:
-    """`fit_customers` of the shard as of one moment."""
+def trials(shard: Shard, shared: Shared, settings: ProfileSettings) -> pl.DataFrame:
+    """`deal_trials` of the shard's customers against the whole shop's discounts."""
 
-    def trials() -> pl.DataFrame:
+    def make() -> pl.DataFrame:
         known = words(shard, settings.zone).rename({"word": "target", "code": "coded"})
         deals = shared["deals"].join(known, on="target").drop("target").rename({"coded": "target"})
         return deal_trials(weekly(shard, settings), deals)
 
-    def make() -> pl.DataFrame:
-        return fit_customers(shard.hold("trials", trials), asof_ms, settings.zone)
+    return shard.hold("trials", make)
 
-    return shard.keep(f"fits {asof_ms}", make)
+
+def fits(shard: Shard, shared: Shared, asof_ms: int, settings: ProfileSettings) -> pl.DataFrame:
+    """`fit_customers` of the shard as of one moment."""
+    return shard.keep(f"fits {asof_ms}", lambda: fit_customers(trials(shard, shared, settings), asof_ms, settings.zone))
 
 
 def fit_customers(trials: pl.DataFrame, asof_ms: int, zone: str) -> pl.DataFrame:

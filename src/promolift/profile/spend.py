@@ -143,7 +143,7 @@ def inputs(features: pl.DataFrame, floor: float) -> pl.DataFrame:
         pl.col("empty_8"),
         (pl.col("breadth").fill_null(0) + 1).log().alias("breadth"),
         ((pl.col("basket").clip(lower_bound=0) + 0.25 * floor) / floor).log().alias("basket"),
-    ).cast(pl.Float64)
+    ).select(pl.all().cast(pl.Float64).round(9))  # sums in another order differ beyond, and trees would split there
 
 
 def _scale(features: pl.DataFrame, floor: float) -> Vector:

@@ -4,64 +4,35 @@ Levels are amounts per horizon (8 weeks unless set otherwise) with old weeks fad
 else is a log ratio of two levels, so that one model fits customers and shops of any size and any currency.
 """
 
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
 import polars as pl
 from duckdb import DuckDBPyRelation as Relation
 
 from promolift import sql
-from promolift.profile.lines import read_lines, read_moments, read_visits
+from promolift.profile.encoder_data import Days, Ints, compiled
+from promolift.profile.lines import Lines, read_lines, read_moments
 from promolift.profile.settings import ProfileSettings
 from promolift.profile.shared import Shard, Shared
-from promolift.sql import DAY_MS, WEEK_MS, bind, fetch, literal
+from promolift.sql import DAY_MS, WEEK_MS, bind, fetch
 
 KEY = ["customer_id", "asof_ms"]
-HALF_LIVES = (2, 4, 8, 16)  # weeks
-RECENT = (8, 16)  # weeks whose single values are compared
-CELLS = 1_000_000  # orders times moments worked on at once
+HALF_LIVES = (2.0, 4.0, 8.0, 16.0)  # weeks
+LONGEST = 52  # weeks looked back
+HABIT = ("recency", "tenure", "basket", "cadence", "gap_variation")
+LEVELS = tuple(f"{name}_{half:.0f}" for half in HALF_LIVES for name in ("level", "orders"))
+RECENT = ("empty_8", "max_8", "median_8", "median_16", "sd_16")
+NAMES = (*HABIT, "weeks", *LEVELS, *RECENT)
 
-# weeks are counted back from the moment; every week since the shop's first purchase counts, also an empty one
-WEEKS = """
-with spent as (
-    select m.customer_id, m.asof_ms, (m.asof_ms - 1 - l.ts_ms) // $week as age,
-        sum(l.revenue_cents)::double as revenue,
-        count(distinct l.order_id) filter (l.kind = 'purchase')::double as orders
-    from moments m join lines l on l.customer_id = m.customer_id and l.ts_ms < m.asof_ms
-    where l.kind in ('purchase', 'refund')
-    group by all
-),
-observed as (
-    select customer_id, asof_ms, greatest(1, least(52, ceil((asof_ms - purchases_first_ms) / $week)))::int as weeks
-    from moments where purchases_first_ms is not null
-),
-grid as (
-    select customer_id, asof_ms, weeks, coalesce(revenue, 0) as revenue, coalesce(orders, 0) as orders, age
-    from (select *, unnest(range(weeks)) as age from observed) left join spent using (customer_id, asof_ms, age)
-)
-select customer_id, asof_ms, any_value(weeks) as weeks,
-    $levels,
-    count(*) filter (age < 8 and revenue <= 0) / least(8, any_value(weeks)) as empty_8,
-    max(revenue) filter (age < 8) as max_8,
-    median(revenue) filter (age < 8) as median_8,
-    median(revenue) filter (age < 16) as median_16,
-    coalesce(stddev_samp(revenue) filter (age < 16), 0) as sd_16
-from grid group by customer_id, asof_ms
+# the instants of an order stand together, orders by their first instant
+SPENT = """
+select customer_id, order_id, ts_ms, day::bigint as day, revenue_cents,
+    min(ts_ms) over (partition by customer_id, order_id) as first_ms
+from slices order by customer_id, first_ms, order_id, ts_ms
 """
-
-HABIT = """
-with days as (select distinct customer_id, asof_ms, day from visits),
-gaps as (
-    select customer_id, asof_ms, day - lag(day) over (partition by customer_id, asof_ms order by day) as gap from days
-),
-paced as (
-    select customer_id, asof_ms, median(gap)::double as cadence,
-        case when count(gap) >= 3 then stddev_samp(gap) / avg(gap) end as gap_variation
-    from gaps group by all
-)
-select customer_id, asof_ms,
-    (asof_ms - max(ts_ms)) / $day as recency, (asof_ms - min(ts_ms)) / $day as tenure,
-    avg(revenue_cents) as basket, any_value(cadence) as cadence, any_value(gap_variation) as gap_variation
-from visits join paced using (customer_id, asof_ms)
-group by customer_id, asof_ms
-"""
+REFUNDED = "select customer_id, ts_ms, revenue_cents from lines where kind = 'refund' order by customer_id"
 
 BREADTH = """
 with firsts as (
@@ -89,17 +60,104 @@ def spend_features(
 ) -> pl.DataFrame:
     """Levels (cents per horizon) and habits (days) per customer with an order before the moment; nothing after it."""
     lines = read_lines(shard, settings.zone)
-    known, slices = read_moments(lines, moments, shared), lines.slices
-    (rows,) = slices.aggregate("count(*)").fetchall()[0]
-    asofs = [asof for (asof,) in known.project("asof_ms").distinct().order("asof_ms").fetchall()]
-    step, parts = max(1, CELLS // max(rows, 1)), []
-    for start in range(0, max(len(asofs), 1), step):
-        # Years of moments times long ids would not fit: some moments at a time, each of which knows only itself.
-        some_known = known.filter(f"asof_ms in {literal(asofs[start : start + step])}") if asofs else known
-        habit = _habit(read_visits(slices, some_known))
-        weeks, breadth = _weeks(lines.rows, some_known, horizon_weeks), _breadth(lines.rows, some_known)
-        parts.append(habit.join(weeks, on=KEY).join(breadth, on=KEY, how="left"))
-    return lines.texts(pl.concat(parts)).sort(KEY)
+    known, spending = read_moments(lines, moments, shared), _spending(lines)
+    breadth = fetch(sql.run(BREADTH, lines=lines.rows, moments=known))
+    table = fetch(known).select(*KEY, "purchases_first_ms").drop_nulls()
+    parts = [
+        part.select(KEY).join(spending.before(part["asof_ms"][0], part["purchases_first_ms"][0], horizon_weeks), on=KEY)
+        for part in table.partition_by("asof_ms")
+    ]
+    found = pl.concat(parts or [spending.before(0, 0, horizon_weeks)]).join(breadth, on=KEY, how="left")
+    return lines.texts(found).sort(KEY)
+
+
+@dataclass(frozen=True)
+class _Spending:
+    """What each customer spent, as flat arrays: customer c has the slices start[c] to start[c + 1], and so on."""
+
+    start_C: Ints
+    slices: tuple[Ints, ...]  # order_id, ts_ms, day, revenue_cents, first_ms
+    refund_C: Ints
+    refunds: tuple[Ints, ...]  # ts_ms, revenue_cents
+
+    def before(self, asof_ms: int, opened_ms: int, horizon_weeks: int) -> pl.DataFrame:
+        """One row per customer with an order before the moment; the shop's first purchase was at `opened_ms`."""
+        weeks = min(LONGEST, max(1, -((opened_ms - asof_ms) // WEEK_MS)))
+        fade_WH = 0.5 ** (np.arange(weeks)[:, None] / np.array(HALF_LIVES))
+        size, found_CF = len(self.start_C) - 1, np.full((len(self.start_C) - 1, len(NAMES)), np.nan)
+        orders_C = np.zeros(size, np.int64)
+        own = (self.start_C, self.refund_C, *self.slices, *self.refunds)
+        _before(own, asof_ms, horizon_weeks, fade_WH, orders_C, found_CF)
+        columns = [pl.Series(name, found_CF[:, at], nan_to_null=True) for at, name in enumerate(NAMES)]
+        table = pl.DataFrame([pl.Series("customer_id", np.arange(size, dtype=np.int32)), *columns])
+        table = table.with_columns(pl.col("weeks").cast(pl.Int32), pl.lit(asof_ms, pl.Int64).alias("asof_ms"))
+        return table.filter(pl.Series(orders_C > 0)).select(*KEY, *NAMES)
+
+
+def _spending(lines: Lines) -> _Spending:
+    bought, refunded = fetch(sql.run(SPENT, slices=lines.slices)), fetch(sql.run(REFUNDED, lines=lines.rows))
+    edges = np.arange(lines.people.aggregate("count(*)").fetchall()[0][0] + 1)
+    names = ("order_id", "ts_ms", "day", "revenue_cents", "first_ms")
+    return _Spending(
+        np.searchsorted(bought["customer_id"].to_numpy(), edges),
+        tuple(bought[name].to_numpy().view(np.int64) for name in names),
+        np.searchsorted(refunded["customer_id"].to_numpy(), edges),
+        tuple(refunded[name].to_numpy() for name in ("ts_ms", "revenue_cents")),
+    )
+
+
+@compiled
+def _before(own: Any, asof: int, horizon: float, fade_WH: Days, orders_C: Ints, found_CF: Days) -> None:
+    """NAMES of each customer. Weeks are counted back from the moment; every week counts, also an empty one."""
+    start_C, refund_C, order, ts, day, revenue, first, refund_ts, refund = own
+    weeks, halves = fade_WH.shape
+    gaps = np.zeros(np.max(start_C[1:] - start_C[:-1]) if len(start_C) > 1 else 0)
+    for c in range(len(start_C) - 1):
+        money, orders, total = np.zeros(weeks), np.zeros(weeks), 0.0
+        count, spread, latest, last_age = 0, 0, -1, -1
+        for at in range(start_C[c], start_C[c + 1]):
+            if first[at] >= asof:
+                break
+            if at == start_C[c] or order[at] != order[at - 1]:
+                if count and day[at] > day[latest]:
+                    gaps[spread] = day[at] - day[latest]
+                    spread += 1
+                count, latest, last_age = count + 1, at, -1
+            if ts[at] < asof:
+                age = (asof - 1 - ts[at]) // WEEK_MS
+                total += revenue[at]
+                if age < weeks:
+                    money[age] += revenue[at]
+                    orders[age] += age != last_age
+                last_age = age
+        orders_C[c] = count
+        if not count:
+            continue
+        for at in range(refund_C[c], refund_C[c + 1]):
+            age = (asof - 1 - refund_ts[at]) // WEEK_MS
+            if refund_ts[at] < asof and age < weeks:
+                money[age] += refund[at]
+        row = found_CF[c]
+        row[0], row[1], row[2] = (asof - first[latest]) / DAY_MS, (asof - first[start_C[c]]) / DAY_MS, total / count
+        if spread:
+            row[3] = np.median(gaps[:spread])
+        if spread >= 3:
+            row[4] = _sd(gaps[:spread]) / np.mean(gaps[:spread])
+        row[5] = weeks
+        for h in range(halves):
+            level, rate, whole = 0.0, 0.0, 0.0
+            for age in range(weeks):
+                level, rate = level + money[age] * fade_WH[age, h], rate + orders[age] * fade_WH[age, h]
+                whole += fade_WH[age, h]
+            row[6 + 2 * h], row[7 + 2 * h] = horizon * level / whole, horizon * rate / whole
+        near, far, at = money[:8], money[:16], 6 + 2 * halves
+        row[at], row[at + 1], row[at + 2] = np.sum(near <= 0) / len(near), np.max(near), np.median(near)
+        row[at + 3], row[at + 4] = np.median(far), _sd(far) if len(far) > 1 else 0.0
+
+
+@compiled
+def _sd(values: Days) -> float:
+    return float(np.sqrt(np.sum((values - np.mean(values)) ** 2) / (len(values) - 1)))
 
 
 def spend_outcomes(events: Relation, moments: Relation, horizon_weeks: int = 8) -> pl.DataFrame:
@@ -108,21 +166,3 @@ def spend_outcomes(events: Relation, moments: Relation, horizon_weeks: int = 8) 
     The caller must name only moments whose horizon has ended: rows that do not exist yet look like no spend.
     """
     return fetch(sql.run(bind(OUTCOMES, horizon_weeks=horizon_weeks, week=WEEK_MS), events=events, moments=moments))
-
-
-def _habit(visits: Relation) -> pl.DataFrame:
-    return fetch(sql.run(bind(HABIT, day=DAY_MS), visits=visits))
-
-
-def _weeks(lines: Relation, moments: Relation, horizon_weeks: int) -> pl.DataFrame:
-    levels = ",\n    ".join(
-        f"{horizon_weeks} * sum({value} * power(0.5, age / {half}.0))"
-        f" / sum(power(0.5, age / {half}.0)) as {name}_{half}"
-        for half in HALF_LIVES
-        for value, name in (("revenue", "level"), ("orders", "orders"))
-    )
-    return fetch(sql.run(bind(WEEKS.replace("$levels", levels), week=WEEK_MS), lines=lines, moments=moments))
-
-
-def _breadth(lines: Relation, moments: Relation) -> pl.DataFrame:
-    return fetch(sql.run(BREADTH, lines=lines, moments=moments))

@@ -4,7 +4,6 @@ What an encoder forecasts, where one is asked for, is kept beside them (forecast
 """
 
 from collections.abc import MutableMapping
-from contextlib import ExitStack
 
 import polars as pl
 from duckdb import DuckDBPyRelation as Relation
@@ -39,9 +38,11 @@ def run(job: Job) -> None:
                 done += 1
                 job.tell("profile", done / total, "what customers have in common")
             shared = shared.plus(parts)
-        names = ("profiles", "affinities", "interests")
-        with ExitStack() as stack:
-            put_p, put_a, put_i = (stack.enter_context(store.sharded(name)) for name in names)
+        with (
+            store.sharded("profiles") as put_p,
+            store.sharded("affinities") as put_a,
+            store.sharded("interests") as put_i,
+        ):
             for shard in shards:
                 here = open_shard(job, shard, kept.part(str(shard)))
                 known = sql.kept(moments_of(here.events, asofs))

@@ -219,6 +219,7 @@ class Store:
     @contextmanager
     def scratch(self) -> Iterator["Scratch"]:
         """An empty place for frames that a step works with, on disk; gone when the block ends."""
+        self._claim()
         folder = self._work / uuid4().hex
         folder.mkdir()
         try:
@@ -367,6 +368,8 @@ class Store:
         _remove(old)
 
     def _claim(self) -> None:
+        if self._closed:
+            raise StepError(f"{self.root} was closed; open the shop, or the store, again")
         if self._lock is not None or fcntl is None:
             return
         handle = os.open(self.root / "lock", os.O_RDWR | os.O_CREAT, 0o644)
@@ -445,7 +448,7 @@ class _Shards:
             if len(self.known) > MANY:
                 self.known, self.shard_K = self.known[:0], self.shard_K[:0]
             new = pc.unique(texts.filter(pc.is_null(pc.index_in(texts, value_set=self.known))))
-            hashes = (md5(text.encode(), usedforsecurity=False).digest()[:8] for text in new.to_pylist())
+            hashes = (md5(text.encode(), usedforsecurity=False).digest()[8:] for text in new.to_pylist())
             shard_N = np.array([int.from_bytes(lower, "little") % self.shards for lower in hashes], np.int64)
             self.known, self.shard_K = pa.concat_arrays([self.known, new]), np.r_[self.shard_K, shard_N]
             place = pc.index_in(texts, value_set=self.known)

@@ -2,7 +2,6 @@
 
 import polars as pl
 import pytest
-from small_story import card, read, small_story
 
 from promolift.data.counts import Counts
 from promolift.pages import Story
@@ -19,6 +18,7 @@ from promolift.results.predictions import Predictions, Scored
 from promolift.results.shop import Health
 from promolift.steps import checks
 from promolift.words import Cash
+from small_story import card, read, small_story
 
 
 def figure(blocks: object, ident: str) -> Figure:

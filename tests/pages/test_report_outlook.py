@@ -4,12 +4,12 @@ from dataclasses import replace
 
 import polars as pl
 import pytest
-from small_story import small_story
 from test_report_render import EVIL, Page
 
 from promolift.pages import Story, render
 from promolift.results.foreseen import MOST_DOTS, Foreseen, GoodsMap, PeopleMap
 from promolift.results.shop import CustomerOutlook, Visit
+from small_story import small_story
 
 PEOPLE = pl.select(k=pl.int_range(MOST_DOTS)).select(  # two islands: one spends twice what the other does
     customer_id=pl.col("k").cast(pl.String), x=3.0 * (pl.col("k") % 2) + pl.col("k") / MOST_DOTS,

@@ -14,7 +14,6 @@ import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from small_story import NOTE, card, read, small_story
 
 from promolift.config import ShopSettings
 from promolift.data.counts import Counts
@@ -27,6 +26,7 @@ from promolift.results.effects import Targeting
 from promolift.results.job import Job, moments
 from promolift.results.shop import Health
 from promolift.terms import Benefit, Offer
+from small_story import NOTE, card, read, small_story
 
 EVIL = "</script><script>alert(1)</script><img src=x onerror=alert(2)>\u2028{{7777*7}}'\"&<!--]]>\x00‮"
 

@@ -305,7 +305,12 @@ def compare(asked: argparse.Namespace, folder: Path) -> None:
         elif name in PEERS and size:
             peer_name, peer = PEERS[name][0], measure(f"peer of {name}", folder, mine, own)
         for figure, unit in (("CPU seconds", "s"), ("seconds", "s"), ("peak MiB", "MiB")):
-            line = {"figure": f"events, {STEPS[name]}, {figure}", "value": round(ours[figure], 2), "se": None, "unit": unit}
+            line = {
+                "figure": f"events, {STEPS[name]}, {figure}",
+                "value": round(ours[figure], 2),
+                "se": None,
+                "unit": unit,
+            }
             line |= {"peer": peer_name, "peer_value": peer and round(peer[figure], 2), **about}
             print(json.dumps(line), flush=True)
     for table in TABLES if asked.base else ():

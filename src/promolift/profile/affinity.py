@@ -68,9 +68,7 @@ class Names:
         return frame.with_columns(place.cast(pl.UInt32).alias("target"))
 
 
-def affinities(
-    shard: Shard, moments: Relation, shared: Shared, settings: ProfileSettings
-) -> Iterator[pl.DataFrame]:
+def affinities(shard: Shard, moments: Relation, shared: Shared, settings: ProfileSettings) -> Iterator[pl.DataFrame]:
     """Table AFFINITIES for the customers and moments of `moments` (columns customer_id, asof_ms), one frame per moment.
 
     Formulas and errors: forecast.py for targets bought, novel.py for targets never bought. Forecasts are null for a
@@ -140,9 +138,7 @@ def _bought(
     )
 
 
-def _novel(
-    shard: Shard, paced: pl.DataFrame, names: Names, shared: Shared, settings: ProfileSettings
-) -> pl.DataFrame:
+def _novel(shard: Shard, paced: pl.DataFrame, names: Names, shared: Shared, settings: ProfileSettings) -> pl.DataFrame:
     """The never bought targets of highest score, at most `plausible_targets` a customer; ties by target name."""
     parts = [pl.DataFrame(schema={"customer_id": pl.Int32, "asof_ms": pl.Int64, "target": pl.UInt32})]
     if not paced.height or paced["shared_ms"][0] is None:

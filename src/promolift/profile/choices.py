@@ -30,7 +30,9 @@ from lines where kind = 'purchase' and target is not null
 group by all order by customer_id, target, day, ts_ms
 """
 
-SPANNING = "select distinct order_id from (select order_id from slices group by customer_id, order_id having count(*) > 1)"
+SPANNING = (
+    "select distinct order_id from (select order_id from slices group by customer_id, order_id having count(*) > 1)"
+)
 
 # T is the faded number of days watched since the first order, which itself tells nothing of the rate after it
 PACE = """

@@ -43,7 +43,8 @@ level as (
     select case when count(category) > 0 then 'category' when count(type) > 0 then 'type' else 'product' end as level
     from products
 )
-select n.product_id as name, p.code as product_id, c.code as category, t.code as type, b.code as brand, g.brand as label,
+select n.product_id as name, p.code as product_id, c.code as category, t.code as type, b.code as brand,
+    g.brand as label,
     case level when 'category' then c.code when 'type' then t.code else p.code end as target,
     case level when 'product' then 'product' else 'category' end as target_kind
 from named n left join products g using (product_id) cross join level
@@ -128,7 +129,9 @@ class Lines:
         words = fetch(self.words.order("code"))["word"]
         found = [words.gather(frame[column]).alias(column) for column in columns]
         if "customer_id" in frame.columns:
-            found.append(fetch(self.people.order("customer_id"))["name"].gather(frame["customer_id"]).alias("customer_id"))
+            found.append(
+                fetch(self.people.order("customer_id"))["name"].gather(frame["customer_id"]).alias("customer_id")
+            )
         return frame.with_columns(found)
 
     @property

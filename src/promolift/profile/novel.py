@@ -74,7 +74,8 @@ def pair_sums(firsts: pl.DataFrame, targets: list[str], words: pl.DataFrame, aso
     both_KK = (bought_NK.T @ bought_NK).tocoo()
     return pl.DataFrame(
         {"row": both_KK.row, "column": both_KK.col, "customers": both_KK.data.round()},
-        schema={"row": pl.Int32, "column": pl.Int32, "customers": pl.Int64}, strict=False,
+        schema={"row": pl.Int32, "column": pl.Int32, "customers": pl.Int64},
+        strict=False,
     ).select(pl.lit(asof_ms, pl.Int64).alias("asof_ms"), "row", "column", "customers")
 
 
@@ -103,7 +104,7 @@ def _ease(pairs: pl.DataFrame, names: list[str], settings: ProfileSettings) -> M
 
 
 class Prospects(NamedTuple):
-    """Some customers before one moment: what they bought (columns by row), what that makes likely, how often they come."""
+    """Some customers before one moment: what they bought (columns by row), how likely that makes the rest, their pace."""
 
     start_N: Ints
     bought: Ints

@@ -4,7 +4,16 @@ import polars as pl
 
 from promolift.profile.choices import firsts, pace
 from promolift.profile.lines import words
-from promolift.profile.novel import CHUNK, check_sums, columns_of, incidence, matrix_targets, pair_sums, prospects, space_of
+from promolift.profile.novel import (
+    CHUNK,
+    check_sums,
+    columns_of,
+    incidence,
+    matrix_targets,
+    pair_sums,
+    prospects,
+    space_of,
+)
 from promolift.profile.sensitivity import basket_sums, fits, population_sums, with_variance
 from promolift.profile.settings import ProfileSettings
 from promolift.profile.shared import Shard, Shared, Tables, add

@@ -74,6 +74,7 @@ select m.customer_id, m.asof_ms,
 from moments m left join sent using (customer_id, asof_ms) left join used using (customer_id, asof_ms)
 """
 
+
 def read_trials(shard: Shard, lines: Lines, moments: Relation) -> Relation:
     """k successes in n trials per customer, moment and kind of rate ('view', 'redemption')."""
     looks = shard.hold("looks", lambda: sql.kept(sql.run(LOOKS, lines=lines.rows)))

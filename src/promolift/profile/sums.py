@@ -119,8 +119,10 @@ def moments_of(asofs: Sequence[int]) -> pl.DataFrame:
 
 def _booked(shard: Shard, lines: Lines, asofs: pl.DataFrame, settings: ProfileSettings) -> Tables:
     rows, window_ms = lines.rows, settings.interest_days * DAY_MS
-    deals = weekly(shard, settings).group_by("week", "target").agg(
-        pl.col("n").sum().cast(pl.Int64).alias("lines"), pl.col("y").sum().cast(pl.Int64).alias("deals")
+    deals = (
+        weekly(shard, settings)
+        .group_by("week", "target")
+        .agg(pl.col("n").sum().cast(pl.Int64).alias("lines"), pl.col("y").sum().cast(pl.Int64).alias("deals"))
     )
     interests = fetch(sql.run(bind(INTERESTS, window_ms=window_ms), lines=rows, asofs=asofs))
     return {

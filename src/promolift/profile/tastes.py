@@ -121,7 +121,9 @@ def brands(table: pl.DataFrame, private: Sequence[int] | None) -> pl.DataFrame:
     lines = pl.col("n").sum()
     own = pl.col("n").filter(pl.col("key").is_in(list(private or ()))).sum() / lines
     found = table.group_by("customer_id", maintain_order=True).agg(
-        pl.len().alias("brand_count"), lines.alias("lines"), (own if private else pl.lit(None)).alias("private_label_share")
+        pl.len().alias("brand_count"),
+        lines.alias("lines"),
+        (own if private else pl.lit(None)).alias("private_label_share"),
     )
     row = best(table, ("n", "list_cents"), "place_{}", 1)["place_1"]
     top, share = table["key"].gather(row).alias("top_brand"), table["n"].gather(row) / found["lines"]
@@ -147,7 +149,10 @@ def price_tier(table: pl.DataFrame, shared: pl.DataFrame, prices: pl.DataFrame) 
     """
     own = table.filter(pl.col("counted") > 0).select("customer_id", "key", "list_cents", "units")
     held = shared.select("customer_id", "key", pl.col("list_cents").alias("held_cents"), pl.col("units").alias("held"))
-    others = pl.col("price_cents") - pl.col("held_cents").fill_null(0), pl.col("price_units") - pl.col("held").fill_null(0)
+    others = (
+        pl.col("price_cents") - pl.col("held_cents").fill_null(0),
+        pl.col("price_units") - pl.col("held").fill_null(0),
+    )
     compared = (
         own.join(held, on=["customer_id", "key"], how="left")
         .join(prices.select(pl.col("type").alias("key"), price_cents="list_cents", price_units="units"), on="key")
@@ -158,5 +163,7 @@ def price_tier(table: pl.DataFrame, shared: pl.DataFrame, prices: pl.DataFrame) 
     miss, n = pl.col("list_cents") - pl.col("tier") * pl.col("others_cents"), pl.len()
     return compared.group_by("customer_id").agg(
         pl.col("tier").first().alias("price_tier"),
-        pl.when(n > 1).then(((miss**2).sum() * n / (n - 1)).sqrt() / pl.col("others_cents").sum()).alias("price_tier_se"),
+        pl.when(n > 1)
+        .then(((miss**2).sum() * n / (n - 1)).sqrt() / pl.col("others_cents").sum())
+        .alias("price_tier_se"),
     )

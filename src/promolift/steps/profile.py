@@ -38,7 +38,11 @@ def run(job: Job) -> None:
                 done += 1
                 job.tell("profile", done / total, "what customers have in common")
             shared = shared.plus(parts)
-        with store.sharded("profiles") as put_p, store.sharded("affinities") as put_a, store.sharded("interests") as put_i:
+        with (
+            store.sharded("profiles") as put_p,
+            store.sharded("affinities") as put_a,
+            store.sharded("interests") as put_i,
+        ):
             for shard in shards:
                 here = open_shard(job, shard, kept.part(str(shard)))
                 known = sql.kept(moments_of(here.events, asofs))

@@ -61,6 +61,12 @@ def weekly(shard: Shard, settings: ProfileSettings) -> pl.DataFrame:
     return shard.keep("weekly", lambda: fetch(sql.run(WEEKLY, lines=read_lines(shard, settings.zone).rows)))
 
 
+def deal_sums(weekly: pl.DataFrame) -> pl.DataFrame:
+    """Lines and discounted lines per target and week."""
+    lines, deals = (pl.col(name).sum().cast(pl.Int64) for name in ("n", "y"))
+    return weekly.group_by("week", "target").agg(lines.alias("lines"), deals.alias("deals"))
+
+
 def deal_trials(weekly: pl.DataFrame, deals: pl.DataFrame) -> pl.DataFrame:
     """Discounted lines y of n, per customer, week, basket and bin of logit(p), for all weeks; baskets together.
 

@@ -453,7 +453,7 @@ class _Shards:
             if len(self.known) > MANY:
                 self.known, self.shard_K = self.known[:0], self.shard_K[:0]
             new = pc.unique(texts.filter(pc.is_null(pc.index_in(texts, value_set=self.known))))
-            hashes = (md5(text.encode(), usedforsecurity=False).digest()[:8] for text in new.to_pylist())
+            hashes = (md5(text.encode(), usedforsecurity=False).digest()[8:] for text in new.to_pylist())
             shard_N = np.array([int.from_bytes(lower, "little") % self.shards for lower in hashes], np.int64)
             self.known, self.shard_K = pa.concat_arrays([self.known, new]), np.r_[self.shard_K, shard_N]
             place = pc.index_in(texts, value_set=self.known)

@@ -4,9 +4,11 @@ import numpy as np
 import polars as pl
 import pytest
 from profile_shop import MONDAY, SETTINGS, Shop, affinities_of, event, product
+from scipy.sparse import csr_array
 
 import promolift.profile as room
 from promolift.profile.forecast import order_prior, target_prior
+from promolift.profile.novel import Prospects, plausible
 from promolift.sql import DAY_MS, WEEK_MS
 
 ASOF = MONDAY + 20 * WEEK_MS
@@ -151,6 +153,26 @@ def test_at_most_so_many_plausible_targets_and_none_that_was_bought():
     frame = affinities_of(shop, ASOF, settings=settings)
     assert frame.filter(~pl.col("bought")).group_by("customer_id").len()["len"].to_list() == [4] * 12
     assert not frame.select("customer_id", "target").is_duplicated().any()
+
+
+def test_the_most_plausible_are_those_that_looking_at_all_would_find():
+    """Most targets are passed over unpriced; the scores are those of the formula, the ties in order."""
+    rng = np.random.default_rng(4)
+    n, k = 60, 40
+    bought = csr_array((rng.random((n, k)) < 0.2).astype(float))
+    affinity = np.round(rng.random((n, k)), 1) ** 3
+    size, rate, chances = rng.uniform(1, 9, n), rng.uniform(0.1, 40, n), rng.uniform(0, 9, n)
+    a, b = np.repeat(rng.uniform(0.1, 2, k // 2), 2), np.repeat(rng.uniform(1, 90, k // 2), 2)
+    starts = bought.indptr.astype(np.int64), bought.indices.astype(np.int64)
+    found = plausible(Prospects(*starts, affinity, size, rate, chances, a, b), 7)
+    spread = 1 / size[:, None] + 1 / a
+    prior = 1 - (1 + rate[:, None] * a / (b + chances[:, None]) * spread) ** (-1 / spread)
+    score = np.where(bought.toarray() > 0, -1, np.clip(np.sqrt(np.maximum(affinity, 1e-4) * prior), 1e-4, 1))
+    order = np.argsort(-score, axis=1, kind="stable")[:, :7]
+    assert (found.column.reshape(n, 7) == order).all()
+    assert found.score.reshape(n, 7) == pytest.approx(np.take_along_axis(score, order, 1))
+    assert found.prior.reshape(n, 7) == pytest.approx(np.take_along_axis(prior, order, 1))
+    assert len(plausible(Prospects(*starts, affinity, size, rate, chances, a, b), 0).row) == 0
 
 
 def test_interests_are_products_looked_at_and_left():

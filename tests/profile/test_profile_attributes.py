@@ -109,6 +109,14 @@ def test_breadth_brands_and_private_label():
     assert (row["top_brand"], row["top_brand_share"], row["private_label_share"]) == ("Alpha", 0.5, 0.5)
 
 
+def test_categories_level_in_orders_and_spend_stand_by_name():
+    names = ["e", "c", "a", "d", "b"]
+    rows = [event("a", k, order_id=f"{k}", product_id=name) for k, name in enumerate(names)]
+    rows += [event("a", 9, order_id="9", product_id="d", revenue_cents=1), event("z", 1, product_id="b")]
+    row = one(attributes_of(Shop(rows, [product(name, category=name) for name in names]), ASOF))
+    assert [row[f"top_category_{k}"] for k in (1, 2, 3)] == ["d", "a", "b"]
+
+
 def test_novelty_is_the_share_of_recent_types_never_bought_before():
     rows = [event("a", 1, product_id="milk"), event("a", 135, product_id="milk"), event("a", 136, product_id="soap")]
     assert one(attributes_of(Shop(rows, CATALOGUE), ASOF))["novelty_share"] == 0.5

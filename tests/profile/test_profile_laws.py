@@ -1,7 +1,10 @@
 """Laws of the room: the future changes nothing, and neither does the way customers are cut into shards."""
 
+from dataclasses import replace
+
 import numpy as np
 import polars as pl
+import pytest
 from hypothesis import Phase, given
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
@@ -83,10 +86,12 @@ def test_rows_at_or_after_the_moment_change_nothing(seed):
     same(*known)
 
 
+@pytest.mark.parametrize("catalogue", [CATALOGUE, (), CATALOGUE[:3]])
 @SOME
 @given(st.integers(0, 2**32), st.integers(1, 5), st.permutations("abcdef"))
-def test_any_division_into_shards_gives_the_same_tables(seed, cut, order):
-    shop = Shop(rows(seed, 0, 120, 200), CATALOGUE, *campaigns())
+def test_any_division_into_shards_gives_the_same_tables(catalogue, seed, cut, order):
+    """Without a catalogue a product is a target, and each shard knows other products."""
+    shop = Shop(rows(seed, 0, 120, 200), catalogue, *campaigns())
     order = [customer for customer in order if customer in shop.customers]
     asofs = (MONDAY + 9 * WEEK_MS, ASOF)
     same(everything(shop, asofs), everything(shop, asofs, [order[:cut], order[cut:]]))
@@ -104,6 +109,25 @@ def test_each_shared_moment_holds_all_earlier_rows_and_no_others():
         assert held["purchases_first_ms"] == min(row["ts_ms"] for row in bought)
         prices = shared["prices"].filter(asof_ms=asof, type="t3").row(0, named=True)
         assert prices["list_cents"] == sum(row["list_cents"] for row in bought if row["product_id"] == "p3")
+
+
+def test_what_a_pass_kept_is_what_the_next_one_would_find_itself():
+    shop, asofs = Shop(rows(3, 0, 120, 200), CATALOGUE, *campaigns()), (MONDAY + 9 * WEEK_MS, ASOF)
+    shared = [room.Shared.start(asofs)] * 2
+    kept: dict[str, pl.DataFrame] = {}
+    for step in room.STEPS:
+        alone, after = (
+            step(shop.shard(), shared[0], SETTINGS),
+            step(replace(shop.shard(), kept=kept), shared[1], SETTINGS),
+        )
+        for name, table in alone.items():
+            assert_frame_equal(table, after[name])
+        shared = [shared[0].plus([alone]), shared[1].plus([after])]
+    moments, handed = shop.moments(asofs), replace(shop.shard(), kept=kept)
+    assert_frame_equal(*(room.profile(each, moments, shared[0], SETTINGS) for each in (shop.shard(), handed)))
+    assert_frame_equal(
+        *(pl.concat(room.affinities(each, moments, shared[0], SETTINGS)) for each in (shop.shard(), handed))
+    )
 
 
 def test_moments_asked_together_or_alone_say_the_same():

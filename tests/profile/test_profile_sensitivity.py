@@ -3,17 +3,18 @@
 import numpy as np
 import polars as pl
 import pytest
-from profile_shop import MONDAY, Shop, event, product
+from profile_shop import MONDAY, SETTINGS, Shop, event, product
 
-from promolift import profile
 from promolift.profile.lines import read_lines
 from promolift.profile.sensitivity import (
     basket_sums,
+    deal_sums,
+    deal_trials,
     fit_customers,
     population,
     population_sums,
     posterior,
-    trials,
+    weekly,
     with_variance,
 )
 from promolift.sql import DAY_MS, WEEK_MS
@@ -39,21 +40,20 @@ def simulate(people: int, seed: int, copies: int) -> tuple[Shop, pl.DataFrame]:
     return Shop(rows, CATALOGUE), pl.DataFrame({"customer_id": [f"c{k:03d}" for k in range(people)], "truth": theta})
 
 
-def deals_met(shop: Shop) -> pl.DataFrame:
-    """Every discount that a customer met, against what the whole shop bought."""
-    shard, settings, shared = shop.shard(), profile.ProfileSettings(zone="UTC"), profile.Shared.start([ASOF])
-    for step in profile.STEPS:
-        shared = shared.plus([step(shard, shared, settings)])
-    return read_lines(shard, "UTC").texts(trials(shard, shared, settings)).sort("customer_id", "order_id")
+def trials_of(shop: Shop) -> pl.DataFrame:
+    """Everybody's trials against the whole shop's discounts, customers by name."""
+    shard = shop.shard()
+    rows = weekly(shard, SETTINGS)
+    return read_lines(shard, "UTC").texts(deal_trials(rows, deal_sums(rows)))
 
 
 def estimates(shop: Shop) -> tuple[pl.DataFrame, pl.DataFrame]:
-    fit = fit_customers(deals_met(shop), ASOF, "UTC")
+    fit = fit_customers(trials_of(shop), ASOF, "UTC")
     baskets = basket_sums(fit)
     sums = population_sums(with_variance(fit, baskets))
     known = fit.select("customer_id", "asof_ms", pl.col("asof_ms").alias("shared_ms"))
-    raw = fit.select("customer_id", pl.col("theta").alias("raw"))
-    return posterior(fit, known, baskets, sums).join(raw, on="customer_id"), population(sums)
+    found = posterior(fit, known, baskets, sums).join(fit.select("customer_id", raw="theta"), on="customer_id")
+    return found, population(sums)
 
 
 @pytest.mark.parametrize("copies", [1, 3])
@@ -89,10 +89,10 @@ def test_the_others_share_leaves_the_customer_out():
     """Of 8 lines of others 6 were discounted; the type's usual share up to then is (6 + 0.5) / (8 + 1)."""
     rows = [event(f"c{k}", 0, product_id="t0", shelf_cents=20 * (k < 6)) for k in range(8)]
     rows += [event("me", 0, product_id="t0", order_id=f"{k}", shelf_cents=20) for k in range(5)]
-    met = deals_met(Shop(rows, CATALOGUE)).filter(customer_id="me")
+    trials = trials_of(Shop(rows, CATALOGUE)).filter(customer_id="me")
     share = (6 + 4 * 6.5 / 9) / (8 + 4)
-    assert set(met["bin"]) == {round(np.log(share / (1 - share)) / 0.25)}
-    assert (met["n"].sum(), met["y"].sum()) == (5, 5)
+    assert set(trials["bin"]) == {round(np.log(share / (1 - share)) / 0.25)}
+    assert (trials["n"].sum(), trials["y"].sum()) == (5, 5)
 
 
 def test_the_usual_share_of_a_type_knows_no_later_week():
@@ -100,17 +100,35 @@ def test_the_usual_share_of_a_type_knows_no_later_week():
     later = [event(f"c{k}", 7 * w, product_id="t0", shelf_cents=20) for k in range(4) for w in range(1, 20)]
     found = []
     for rows in (first, first + later):
-        met = deals_met(Shop(rows, CATALOGUE))
-        found.append(met.filter(week=met["week"].min()).sort("customer_id")["bin"].to_list())
+        trials = trials_of(Shop(rows, CATALOGUE))
+        found.append(trials.filter(week=trials["week"].min()).sort("customer_id")["bin"].to_list())
     assert found[0] == found[1]
 
 
 def test_a_week_that_is_still_running_and_weeks_without_others_say_nothing():
     rows = [event(c, 0, product_id="t0", shelf_cents=20 * (c > "c")) for c in "abcdef"]
     alone = [event("a", 8, product_id="t1", shelf_cents=20)]
-    met = deals_met(Shop(rows + alone, CATALOGUE))
-    assert met["n"].sum() == 6  # the line of t1 is left out
-    assert fit_customers(met, MONDAY + 3 * DAY_MS, "UTC").height == 0
-    assert fit_customers(met, MONDAY + 7 * DAY_MS, "UTC").height == 6
+    trials = trials_of(Shop(rows + alone, CATALOGUE))
+    assert trials["n"].sum() == 6  # the line of t1 is left out
+    assert fit_customers(trials, MONDAY + 3 * DAY_MS, "UTC").height == 0
+    assert fit_customers(trials, MONDAY + 7 * DAY_MS, "UTC").height == 6
     # in New York the week ends five or four hours later
-    assert fit_customers(met, MONDAY + 7 * DAY_MS, "America/New_York").height == 0
+    assert fit_customers(trials, MONDAY + 7 * DAY_MS, "America/New_York").height == 0
+
+
+def test_the_estimate_is_the_root_whoever_else_is_in_the_shard():
+    """Steps that go on until the slowest customer is there must not throw the others off their roots."""
+    shop, _ = simulate(120, 11, 1)
+    trials = trials_of(shop)
+    together = fit_customers(trials, ASOF, "UTC").sort("customer_id")
+    alone = [fit_customers(trials.filter(customer_id=who), ASOF, "UTC") for who in together["customer_id"]]
+    assert (together["theta"] - pl.concat(alone)["theta"]).abs().max() < 1e-12
+    offset = pl.col("bin") * 0.25 + pl.col("theta")
+    prob = 1 / (1 + (-offset).exp())
+    weight = pl.col("n") * prob * (1 - prob)
+    seen = trials.join(together.select("customer_id", "theta"), on="customer_id")
+    sums = seen.group_by("customer_id").agg(
+        score=(pl.col("y") - pl.col("n") * prob).sum(), info=weight.sum(), skew=(weight * (1 - 2 * prob)).sum()
+    )
+    left = sums.select((pl.col("score") + 0.5 * pl.col("skew") / pl.col("info")) / pl.col("info")).to_series()
+    assert left.abs().max() < 1e-10

@@ -110,7 +110,7 @@ def clean_events(raw: Relation, mapping: Mapping, rules: CleanRules) -> Cleaned:
 
 
 def _again(raw: Relation) -> Relation:
-    """Keys that stand in several rows, and the first of these. Kept, or the engine takes it for the larger side."""
+    """Keys that stand in several rows, and the first of these. Kept: the engine would take it for the larger side."""
     return kept(run("select _key, min(_row) as first_row from raw group by all having count(*) > 1", raw=raw))
 
 

@@ -104,7 +104,7 @@ def _ease(pairs: pl.DataFrame, names: list[str], settings: ProfileSettings) -> M
 
 
 class Prospects(NamedTuple):
-    """Some customers before a moment: what they bought (columns by row), what that makes likely, and how often."""
+    """Some customers before one moment: what they bought (columns by row), what that makes likely, and their pace."""
 
     start_N: Ints
     bought: Ints

@@ -61,15 +61,20 @@ def weekly(shard: Shard, settings: ProfileSettings) -> pl.DataFrame:
     return shard.keep("weekly", lambda: fetch(sql.run(WEEKLY, lines=read_lines(shard, settings.zone).rows)))
 
 
+def deal_sums(weekly: pl.DataFrame) -> pl.DataFrame:
+    """Lines and discounted lines per target and week."""
+    lines, deals = (pl.col(name).sum().cast(pl.Int64) for name in ("n", "y"))
+    return weekly.group_by("week", "target").agg(lines.alias("lines"), deals.alias("deals"))
+
+
 def deal_trials(weekly: pl.DataFrame, deals: pl.DataFrame) -> pl.DataFrame:
     """Discounted lines y of n, per customer, week, basket and bin of logit(p), for all weeks; baskets together.
 
     `weekly` as WEEKLY says; `deals` are the whole shop's lines and discounted lines per target and week.
     """
     rows, shop = weekly.sort("customer_id", "target", "week"), deals.sort("target", "week")
-    who, target, week, n, y = (
-        rows[name].to_numpy().astype(np.int64) for name in ("customer_id", "target", "week", "n", "y")
-    )
+    names = ("customer_id", "target", "week", "n", "y")
+    who, target, week, n, y = (rows[name].to_numpy().astype(np.int64) for name in names)
     own = _runs(who, target, week)  # first row of each customer, target and week
     lines_S, deals_S = (shop[name].to_numpy().astype(np.int64) for name in ("lines", "deals"))
     place = np.searchsorted(_cells(shop["target"].to_numpy(), shop["week"].to_numpy()), _cells(target[own], week[own]))
@@ -147,7 +152,7 @@ def fit_customers(trials: pl.DataFrame, asof_ms: int, zone: str) -> pl.DataFrame
 
 @compiled
 def _fit(start_N: Ints, basket: Ints, columns: Any, found_NF: Days) -> None:
-    """Root of Firth's score by Newton steps, halving the bracket where one leaves it; then the sums at the root."""
+    """Root of Firth's score by Newton steps, halving the bracket where one would leave it; then sums at the root."""
     bin_, n, y = columns
     lowest = np.min(bin_) if len(bin_) else 0.0
     size = int(np.max(bin_) - lowest) + 1 if len(bin_) else 0

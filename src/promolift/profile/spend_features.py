@@ -108,7 +108,7 @@ def _spending(lines: Lines) -> _Spending:
 
 @compiled
 def _before(own: Any, asof: int, horizon: float, fade_WH: Days, orders_C: Ints, found_CF: Days) -> None:
-    """NAMES of each customer. Weeks are counted back from the moment; every week counts, also an empty one."""
+    """NAMES of each customer. Weeks count back from the moment; every week of the shop counts, also an empty one."""
     start_C, refund_C, order, ts, day, revenue, first, refund_ts, refund = own
     weeks, halves = fade_WH.shape
     gaps = np.zeros(np.max(start_C[1:] - start_C[:-1]) if len(start_C) > 1 else 0)

@@ -9,7 +9,7 @@ from duckdb import DuckDBPyRelation as Relation
 from promolift import sql
 from promolift.profile.choices import firsts, read_cells, read_pace
 from promolift.profile.lines import Lines, everybody, read_lines, read_visits, words
-from promolift.profile.sensitivity import weekly
+from promolift.profile.sensitivity import deal_sums, weekly
 from promolift.profile.settings import ProfileSettings
 from promolift.profile.shared import Shard, Shared, Tables, add
 from promolift.profile.signals import read_trials
@@ -119,11 +119,7 @@ def moments_of(asofs: Sequence[int]) -> pl.DataFrame:
 
 def _booked(shard: Shard, lines: Lines, asofs: pl.DataFrame, settings: ProfileSettings) -> Tables:
     rows, window_ms = lines.rows, settings.interest_days * DAY_MS
-    deals = (
-        weekly(shard, settings)
-        .group_by("week", "target")
-        .agg(pl.col("n").sum().cast(pl.Int64).alias("lines"), pl.col("y").sum().cast(pl.Int64).alias("deals"))
-    )
+    deals = deal_sums(weekly(shard, settings))
     interests = fetch(sql.run(bind(INTERESTS, window_ms=window_ms), lines=rows, asofs=asofs))
     return {
         "shop": fetch(sql.run(SHOP, lines=rows, asofs=asofs)),

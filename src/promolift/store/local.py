@@ -20,15 +20,12 @@ from hashlib import md5
 from itertools import chain
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 from uuid import uuid4
 
 import duckdb
 import numpy as np
 import polars as pl
-import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from promolift.errors import ConfigError, InputError, StepError
@@ -39,6 +36,9 @@ try:
     import fcntl
 except ImportError:  # pragma: no cover - Windows has no advisory locks of this kind
     fcntl = None  # type: ignore[assignment]
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 Relation = duckdb.DuckDBPyRelation
 
@@ -180,6 +180,8 @@ class Store:
         """Rows parted into whole customers as `write_shards` does, in one reading; each part is opened when it is asked
         for, and read from disk. Their order within a customer stays.
         """
+        import pyarrow as pa  # at first use, here as below: what only reads a table need not wait for it
+
         with self.scratch() as scratch:
             paths = [scratch.folder / str(shard) for shard in range(shards)]
             shard_of = _Shards(shards)
@@ -193,6 +195,8 @@ class Store:
             yield [partial(self._opened, path) for path in paths]
 
     def _opened(self, path: Path) -> Relation:
+        import pyarrow as pa
+
         return self.connection.from_arrow(pa.ipc.open_file(pa.memory_map(str(path))).read_all())
 
     @contextmanager
@@ -426,10 +430,13 @@ def _write(rows: Relation | Iterable[pl.DataFrame], path: Path) -> None:
     if isinstance(rows, Relation):
         _run(rows, f"copy rows to {literal(str(path))} (format parquet, compression zstd)", path.name)
         return
+    import pyarrow as pa
+    from pyarrow import parquet
+
     tables = (frame.to_arrow(compat_level=pl.CompatLevel.oldest()) for frame in rows)
     first = next(tables)
     texts = [field.name for field in first.schema if pa.types.is_large_string(field.type)]  # numbers hardly repeat
-    with pq.ParquetWriter(path, first.schema, compression="zstd", use_dictionary=texts) as writer:
+    with parquet.ParquetWriter(path, first.schema, compression="zstd", use_dictionary=texts) as writer:
         for table in chain([first], tables):
             writer.write_table(table, ROWS)
 
@@ -438,10 +445,15 @@ class _Shards:
     """The shard of each text, as `shard_expression` tells it, hashed once per text: hashing is dear."""
 
     def __init__(self, shards: int) -> None:
+        import pyarrow as pa
+
         self.shards = shards
         self.known, self.shard_K = pa.array([], pa.string()), np.zeros(0, np.int64)
 
-    def __call__(self, texts: pa.Array) -> NDArray[np.int64]:
+    def __call__(self, texts: "pa.Array") -> NDArray[np.int64]:
+        import pyarrow as pa
+        from pyarrow import compute as pc
+
         texts = texts.fill_null("")
         place = pc.index_in(texts, value_set=self.known)
         if place.null_count:
@@ -464,6 +476,8 @@ def _run(relation: Relation, query: str, what: str) -> None:
 @contextmanager
 def _said(what: str) -> Iterator[None]:
     """What the engine says goes wrong becomes one line for people."""
+    from pyarrow import ArrowException
+
     try:
         yield
     except (duckdb.OutOfMemoryException, duckdb.IOException) as error:
@@ -471,7 +485,7 @@ def _said(what: str) -> Iterator[None]:
         raise StepError(
             f"{what}: not enough memory or disk ({reason}); free some, or raise the store's memory"
         ) from None
-    except (duckdb.Error, pa.ArrowException) as error:
+    except (duckdb.Error, ArrowException) as error:
         raise InputError(
             f"{what}: a row cannot be taken in ({str(error).splitlines()[0]}); correct it in the source"
         ) from None

@@ -175,8 +175,9 @@ def cost(start: float, before: float) -> dict[str, float]:
 def bare(path: Path, root: Path) -> None:
     """One raw DuckDB query that reads the file with types and drops what has no customer or time."""
     start, before = time.perf_counter(), cpu()
-    who, when = ("user_id", "event_time") if path.name.startswith("clicks") else ("customer", "sold_at")
     connection = plain(path)
+    columns = [name for name, *_ in connection.execute(f"describe from '{path}'").fetchall()]
+    who, when = ("user_id", "event_time") if "user_id" in columns else ("customer", "sold_at")
     connection.execute(
         f"""copy (select *, try_cast({when} as timestamp) as ts from '{path}'
             where {who} is not null and try_cast({when} as timestamp) is not null) to '{root.parent / "bare.parquet"}'"""

@@ -165,6 +165,17 @@ def test_views_carts_and_their_purchases():
     assert row["view_to_purchase_se"] > 0
 
 
+def test_what_was_bought_before_it_was_looked_at_is_no_answer_to_the_look():
+    rows = [event("a", 0, product_id="p1"), event("a", 1, kind="view", product_id="p1")]
+    rows += [
+        event("b", 0, kind="view", product_id="p1"),
+        event("b", 1, product_id="p1"),
+        event("b", 2, product_id="p1"),
+    ]
+    frame = attributes_of(Shop(rows), ASOF)
+    assert one(frame, "a")["view_to_purchase"] < one(frame, "b")["view_to_purchase"]
+
+
 def test_coupon_history_counts_only_ended_campaigns_in_the_rate():
     def sent(campaign, customer, start, end):
         when = {"start_ms": MONDAY + start * DAY_MS, "end_ms": MONDAY + end * DAY_MS}

@@ -91,7 +91,8 @@ def test_rows_at_or_after_the_moment_change_nothing(seed):
 @given(st.integers(0, 2**32), st.integers(1, 5), st.permutations("abcdef"))
 def test_any_division_into_shards_gives_the_same_tables(catalogue, seed, cut, order):
     """Without a catalogue a product is a target, and each shard knows other products."""
-    shop = Shop(rows(seed, 0, 120, 200), catalogue, *campaigns())
+    own = [event(customer, 10, product_id=f"only {customer}") for customer in "abcdef"]
+    shop = Shop([*rows(seed, 0, 120, 200), *own], catalogue, *campaigns())
     order = [customer for customer in order if customer in shop.customers]
     asofs = (MONDAY + 9 * WEEK_MS, ASOF)
     same(everything(shop, asofs), everything(shop, asofs, [order[:cut], order[cut:]]))

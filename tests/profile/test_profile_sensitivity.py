@@ -116,19 +116,16 @@ def test_a_week_that_is_still_running_and_weeks_without_others_say_nothing():
     assert fit_customers(trials, MONDAY + 7 * DAY_MS, "America/New_York").height == 0
 
 
-def test_the_estimate_is_the_root_whoever_else_is_in_the_shard():
-    """Steps that go on until the slowest customer is there must not throw the others off their roots."""
-    shop, _ = simulate(120, 11, 1)
-    trials = trials_of(shop)
-    together = fit_customers(trials, ASOF, "UTC").sort("customer_id")
-    alone = [fit_customers(trials.filter(customer_id=who), ASOF, "UTC") for who in together["customer_id"]]
-    assert (together["theta"] - pl.concat(alone)["theta"]).abs().max() < 1e-12
-    offset = pl.col("bin") * 0.25 + pl.col("theta")
-    prob = 1 / (1 + (-offset).exp())
-    weight = pl.col("n") * prob * (1 - prob)
-    seen = trials.join(together.select("customer_id", "theta"), on="customer_id")
-    sums = seen.group_by("customer_id").agg(
-        score=(pl.col("y") - pl.col("n") * prob).sum(), info=weight.sum(), skew=(weight * (1 - 2 * prob)).sum()
+def test_the_estimate_of_one_line_is_the_root_whoever_else_is_in_the_shard():
+    """Firth's score of one line is y + 1/2 - 2 P, so P is 1/4 or 3/4; steps after the root is reached must not leave it."""
+    rng = np.random.default_rng(11)
+    who = np.r_[np.arange(60), np.sort(rng.integers(60, 80, 400))]  # the last ones have many lines
+    rows = {"customer_id": who, "week": np.zeros(460, int), "order_id": np.arange(460)}
+    taken = {"bin": rng.integers(-13, 6, 460), "n": np.ones(460, int), "y": rng.integers(0, 2, 460)}
+    trials = pl.DataFrame(rows | taken)
+    theta = fit_customers(trials, ASOF, "UTC")["theta"].to_numpy()[:60]
+    assert theta + trials["bin"].to_numpy()[:60] * 0.25 == pytest.approx(
+        np.log(3) * (2 * trials["y"].to_numpy()[:60] - 1)
     )
-    left = sums.select((pl.col("score") + 0.5 * pl.col("skew") / pl.col("info")) / pl.col("info")).to_series()
-    assert left.abs().max() < 1e-10
+    alone = fit_customers(trials.head(60), ASOF, "UTC")["theta"].to_numpy()
+    assert theta == pytest.approx(alone, abs=1e-12)

@@ -112,7 +112,8 @@ def test_nobody_to_forecast_gives_no_rows(fitted):
 
 
 def test_features_look_back_and_outcomes_look_ahead():
-    rows = [event("a", d, order_id=f"{d}", revenue_cents=800) for d in range(0, 84, 7)]
+    rows = [event("a", d, order_id=f"{d}", revenue_cents=500) for d in range(0, 84, 7)]
+    rows += [event("a", d + 0.1, order_id=f"{d}", revenue_cents=300) for d in range(0, 84, 7)]  # one order, one visit
     rows += [event("a", 84, revenue_cents=5000), event("a", 90, kind="refund", revenue_cents=1000)]
     rows += [event("a", 84 + 56, revenue_cents=7)]
     shop, asof = Shop(rows), MONDAY + 12 * WEEK_MS

@@ -172,16 +172,13 @@ def _fit(start_N: Ints, basket: Ints, columns: Any, found_NF: Days) -> None:
                     info += weight
                     skew += weight * (1 - 2 * prob)
             step = (score + 0.5 * skew / info) / info
+            if abs(step) <= ROOT:
+                break  # going on would throw theta off: once it is an end of the bracket, no step stays inside
             if step > 0:
                 low = theta
             else:
                 high = theta
-            if low < theta + step < high:
-                theta += step
-            elif abs(step) > ROOT:  # at the root itself a step of nothing must not leave it
-                theta = (low + high) / 2
-            if abs(step) <= ROOT:
-                break
+            theta = theta + step if low < theta + step < high else (low + high) / 2
         found_NF[c, 0] = theta
         score, root = 0.0, 0.0
         for at in range(start_N[c], start_N[c + 1]):

@@ -117,7 +117,7 @@ def test_a_week_that_is_still_running_and_weeks_without_others_say_nothing():
 
 
 def test_the_estimate_of_one_line_is_the_root_whoever_else_is_in_the_shard():
-    """Firth's score of one line is y + 1/2 - 2 P, so P is 1/4 or 3/4; steps after the root is reached must not leave it."""
+    """Firth's score of one line is y + 1/2 - 2 P, so P is 1/4 or 3/4; steps after the root must not leave it."""
     rng = np.random.default_rng(11)
     who = np.r_[np.arange(60), np.sort(rng.integers(60, 80, 400))]  # the last ones have many lines
     rows = {"customer_id": who, "week": np.zeros(460, int), "order_id": np.arange(460)}

@@ -116,16 +116,19 @@ def test_a_week_that_is_still_running_and_weeks_without_others_say_nothing():
     assert fit_customers(trials, MONDAY + 7 * DAY_MS, "America/New_York").height == 0
 
 
-def test_the_estimate_of_one_line_is_the_root_whoever_else_is_in_the_shard():
-    """Firth's score of one line is y + 1/2 - 2 P, so P is 1/4 or 3/4; steps after the root must not leave it."""
-    rng = np.random.default_rng(11)
-    who = np.r_[np.arange(60), np.sort(rng.integers(60, 80, 400))]  # the last ones have many lines
-    rows = {"customer_id": who, "week": np.zeros(460, int), "order_id": np.arange(460)}
-    taken = {"bin": rng.integers(-13, 6, 460), "n": np.ones(460, int), "y": rng.integers(0, 2, 460)}
-    trials = pl.DataFrame(rows | taken)
-    theta = fit_customers(trials, ASOF, "UTC")["theta"].to_numpy()[:60]
-    assert theta + trials["bin"].to_numpy()[:60] * 0.25 == pytest.approx(
-        np.log(3) * (2 * trials["y"].to_numpy()[:60] - 1)
+def test_every_estimate_is_the_root_of_its_score_however_few_the_lines_and_whoever_else_is_there():
+    rng = np.random.default_rng(3)
+    size = rng.integers(1, 9, 2000)
+    who, k = np.repeat(np.arange(2000), size), int(size.sum())
+    rows = {"customer_id": who, "week": np.zeros(k, int), "order_id": np.arange(k)}
+    trials = pl.DataFrame(rows | {"bin": rng.integers(-14, 8, k), "n": np.ones(k, int), "y": rng.integers(0, 2, k)})
+    fit = fit_customers(trials, ASOF, "UTC")
+    prob = 1 / (1 + (-(pl.col("bin") * 0.25 + pl.col("theta"))).exp())
+    weight = pl.col("n") * prob * (1 - prob)
+    sums = trials.join(fit, on="customer_id").group_by("customer_id", maintain_order=True)
+    sums = sums.agg(
+        score=(pl.col("y") - pl.col("n") * prob).sum(), w=weight.sum(), skew=(weight * (1 - 2 * prob)).sum()
     )
-    alone = fit_customers(trials.head(60), ASOF, "UTC")["theta"].to_numpy()
-    assert theta == pytest.approx(alone, abs=1e-12)
+    assert (sums["score"] + 0.5 * sums["skew"] / sums["w"]).abs().max() < 1e-9
+    some = fit_customers(trials.filter(pl.col("customer_id") < 50), ASOF, "UTC")
+    assert some.equals(fit.head(50))

@@ -152,7 +152,7 @@ def fit_customers(trials: pl.DataFrame, asof_ms: int, zone: str) -> pl.DataFrame
 
 @compiled
 def _fit(start_N: Ints, basket: Ints, columns: Any, found_NF: Days) -> None:
-    """Root of Firth's score by Newton steps, halving the bracket where one would leave it; then sums at the root."""
+    """Root of Firth's score by Newton steps, by halves of the bracket where they fail; then the sums at the root."""
     bin_, n, y = columns
     lowest = np.min(bin_) if len(bin_) else 0.0
     size = int(np.max(bin_) - lowest) + 1 if len(bin_) else 0
@@ -161,7 +161,7 @@ def _fit(start_N: Ints, basket: Ints, columns: Any, found_NF: Days) -> None:
         for at in range(start_N[c], start_N[c + 1]):
             n_B[int(bin_[at] - lowest)] += n[at]
             y_B[int(bin_[at] - lowest)] += y[at]
-        low, high, theta = -LIMIT, LIMIT, 0.0
+        low, high, theta, change = -LIMIT, LIMIT, 0.0, LIMIT
         for _ in range(NEWTON_STEPS):
             score, info, skew = 0.0, 0.0, 0.0
             for b in range(size):
@@ -178,7 +178,10 @@ def _fit(start_N: Ints, basket: Ints, columns: Any, found_NF: Days) -> None:
                 low = theta
             else:
                 high = theta
-            theta = theta + step if low < theta + step < high else (low + high) / 2
+            # of few lines the steps shrink slowly, as the score's slope is not the information there
+            newton = low < theta + step < high and abs(step) < 0.5 * change
+            step = step if newton else (low + high) / 2 - theta
+            theta, change = theta + step, abs(step)
         found_NF[c, 0] = theta
         score, root = 0.0, 0.0
         for at in range(start_N[c], start_N[c + 1]):

@@ -24,9 +24,13 @@ test-slow: $(DEV)  ## what the core leaves out: large simulations, whole program
 
 test-all: test test-slow  ## all tests
 
+LAX := arg-type assignment index misc no-any-return no-untyped-call no-untyped-def operator return-value type-arg \
+    union-attr var-annotated  # of a script mypy sees that what it calls is there, no more
+
 check: $(DEV)  ## style, types, the house's import rules, generated docs
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/mypy --no-warn-unused-ignores $(LAX:%=--disable-error-code %) benchmarks
 	$(BIN)/lint-imports
 	$(BIN)/python docs/generate.py --check
 

@@ -13,7 +13,9 @@ os.environ["OMP_NUM_THREADS"] = "1"
 import random
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -47,7 +49,7 @@ def make(folder: Path) -> None:
         np.savez(folder / f"acic{number}.npz", x=x, arm=arm, outcome=y, gain=gain)
 
 
-def learners(names: list[str]) -> dict[str, object]:
+def learners(names: list[str]) -> dict[str, Any]:
     from catboost import CatBoostRegressor
     from causalml.inference.meta import BaseSRegressor, BaseTRegressor, BaseXRegressor
     from lightgbm import LGBMRegressor
@@ -60,7 +62,7 @@ def learners(names: list[str]) -> dict[str, object]:
         "verbose": 0,
         "allow_writing_files": False,
     }
-    every = {
+    every: dict[str, Callable[[], Any]] = {
         "X-LightGBM": lambda: BaseXRegressor(LGBMRegressor(**LGBM), control_name=0),
         "X-LightGBM, its defaults": lambda: BaseXRegressor(LGBMRegressor(n_jobs=1, verbosity=-1), control_name=0),
         "T-LightGBM": lambda: BaseTRegressor(LGBMRegressor(**LGBM), control_name=0),

@@ -39,7 +39,7 @@ from promolift.profile.encoder import EncoderSettings
 from promolift.profile.encoder_data import Histories, catalogue, histories, popularity, read_purchases
 from promolift.profile.encoder_model import LearnedEncoder
 from promolift.profile.encoder_train import fit_encoder
-from promolift.profile.exposures import Asked, Exposed, expose, offers
+from promolift.profile.exposures import AskedExposures, Exposed, expose, offers
 from promolift.profile.redeem import calibrate_redemption, redemption_chance
 from promolift.simulate import SimulatedShop, SimulationSettings, simulate
 from promolift.simulate.truth import means
@@ -141,7 +141,7 @@ def redemption(quick: bool) -> None:
     rows = features.filter(pl.col("customer_id").is_in(list(place))).sort(KEY)
     who, day = np.array([place[c] for c in rows["customer_id"]]), rows["start_ms"].to_numpy() / DAY_MS
     which, unknown = np.array([named[c] for c in rows["campaign_id"]]), np.full(rows.height, np.nan, np.float32)
-    head = redemption_chance(model, line, h, shared, Asked(who, day, which, unknown))
+    head = redemption_chance(model, line, h, shared, AskedExposures(who, day, which, unknown))
     state_ND = vectors(model, h, who, day)
     truth = redemption_outcomes(history.exposures, history.redemptions, coupons.CUT_MS + 1000 * DAY_MS)
     table = rows.select(*KEY, at=pl.int_range(pl.len())).join(truth, on=KEY, maintain_order="left")

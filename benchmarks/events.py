@@ -140,9 +140,8 @@ def make(folder: Path, log: str, rows: int, form: str) -> dict[str, Any]:
 
 def step(name: str, folder: Path, root: Path) -> None:
     """One step in this process, as the product runs it, on the store in `root`."""
-    from promolift.steps.job import Job, moments
-
     from promolift.config import Config
+    from promolift.results.job import Job, moments
     from promolift.steps import spend
     from promolift.store import Store
 
@@ -238,9 +237,9 @@ PEERS: dict[str, tuple[str, Callable[[Path, Path], None]]] = {
 def measure(name: str, folder: Path, root: Path, source: Path) -> dict[str, float]:
     """A step, or a peer's, in a process of its own that imports promolift from `source`."""
     command = [sys.executable, __file__, "--only", name, "--keep", str(folder), "--store", str(root)]
-    done = subprocess.run(
-        command, check=True, capture_output=True, text=True, env=os.environ | {"PYTHONPATH": str(source)}
-    )
+    done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"PYTHONPATH": str(source)})
+    if done.returncode:
+        raise SystemExit(f"{name} failed on {source}:\n{done.stderr}")
     return dict(json.loads(done.stdout.splitlines()[-1]))
 
 

@@ -24,6 +24,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import reduce
 from operator import add
+from typing import Any
 
 import duckdb
 import numpy as np
@@ -193,7 +194,7 @@ def design(shop: Shop, **more: object) -> Design:
     )  # fmt: skip
 
 
-def looks(shop: Shop, days: list) -> Iterator[tuple[int, object, bool]]:
+def looks(shop: Shop, days: list) -> Iterator[tuple[int, Any, bool]]:
     """Every look that may give a verdict: day, verdict, and whether a fixed-horizon test would have called it."""
     plan = design(shop)
     for today, sums in enumerate(days):

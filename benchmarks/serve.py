@@ -29,7 +29,6 @@ from functools import partial
 from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -155,7 +154,7 @@ def web() -> str:
 def launch(plain: bool, target: Callable[..., None], *given: Any) -> None:
     """What a forked process does."""
     if plain:
-        app.uvicorn = SimpleNamespace(Config=partial(uvicorn.Config, loop="asyncio", http="h11"))
+        uvicorn.Config = partial(uvicorn.Config, loop="asyncio", http="h11")
     target(*given)
 
 

@@ -82,7 +82,7 @@ def windows(job: run.Job, asofs: list[int]) -> pl.DataFrame:
     parts = []
     for shard in job.clean.shards:
         events = job.clean.events(shard)
-        parts.append(_windows(events, spend.moments_of(events, asofs), sums))
+        parts.append(_windows(events, moments_of(events, asofs), sums))
     return pl.concat(parts).fill_null(0)
 
 

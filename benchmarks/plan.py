@@ -22,6 +22,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import date
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -68,7 +69,7 @@ def settings(customers: int, kind: str) -> dict[str, Any]:
 
 def coupon() -> str:
     """The word of this version of promolift for an offer that customers must act on."""
-    return "code" if find_spec("promolift.terms") else "coupon"
+    return "code" if find_spec("promolift.results") else "coupon"
 
 
 # At four percents the base needs 16 GiB for 100,000 customers; at the ten of the default about 32 (6.6 for 20,000).
@@ -180,11 +181,11 @@ def spent() -> float:
 def child(what: str, folder: Path, release_id: str) -> dict[str, Any]:
     """Plan, plan and release, or load, over the work folder; CPU seconds of each and what came out."""
     from promolift.config import Config
-    from promolift.results.job import Job
     from promolift.serve import release
     from promolift.steps import plan
     from promolift.store import Store
 
+    Job = import_module(f"promolift.{'results' if find_spec('promolift.results') else 'steps'}.job").Job
     if what == "load":
         began = spent()
         loaded = release.load(folder, release_id)

@@ -16,11 +16,10 @@ import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
-from hashlib import md5
 from itertools import chain
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 from uuid import uuid4
 
 import duckdb
@@ -37,13 +36,10 @@ try:
 except ImportError:  # pragma: no cover - Windows has no advisory locks of this kind
     fcntl = None  # type: ignore[assignment]
 
-if TYPE_CHECKING:
-    import pyarrow as pa
-
 Relation = duckdb.DuckDBPyRelation
 
 
-BATCH, MANY = 131_072, 500_000  # rows parted at once; texts whose shard is remembered
+BATCH = 131_072  # rows parted at once
 ROWS = 250_000  # in a part of a file that is written at once: bounds the memory
 
 
@@ -59,7 +55,8 @@ def shards_for(rows: int) -> int:
 
 def shard_expression(column: str, shards: int) -> str:
     """SQL for the shard (0 to shards - 1) of a customer: low 64 bits of md5, the same in every version and machine."""
-    return f"cast(md5_number_lower(coalesce({ident(column)}, '')) % {shards} as integer)"
+    hashed = f"cast(md5_number_lower(coalesce({ident(column)}, '')) % {shards} as integer)"
+    return hashed if shards > 1 else "0"
 
 
 class Store:
@@ -184,12 +181,14 @@ class Store:
 
         with self.scratch() as scratch:
             paths = [scratch.folder / str(shard) for shard in range(shards)]
-            shard_of = _Shards(shards)
+            rows = relation.project(f"*, {shard_expression(by, shards)} as _shard")
             with ExitStack() as stack, _said("cleaning"):
-                batches = stack.enter_context(relation.to_arrow_reader(BATCH))
-                files = [stack.enter_context(pa.ipc.new_file(path, batches.schema)) for path in paths]
+                batches = stack.enter_context(rows.to_arrow_reader(BATCH))
+                schema = batches.schema.remove(len(batches.schema) - 1)
+                files = [stack.enter_context(pa.ipc.new_file(path, schema)) for path in paths]
                 for batch in batches:
-                    shard_L = shard_of(batch[by]) if shards > 1 else np.zeros(len(batch), np.int64)
+                    shard_L = batch["_shard"].to_numpy()
+                    batch = batch.select(schema.names)
                     for shard in np.unique(shard_L):
                         files[shard].write(batch.take(pa.array(np.flatnonzero(shard_L == shard))))
             yield [partial(self._opened, path) for path in paths]
@@ -439,32 +438,6 @@ def _write(rows: Relation | Iterable[pl.DataFrame], path: Path) -> None:
     with parquet.ParquetWriter(path, first.schema, compression="zstd", use_dictionary=texts) as writer:
         for table in chain([first], tables):
             writer.write_table(table, ROWS)
-
-
-class _Shards:
-    """The shard of each text, as `shard_expression` tells it, hashed once per text: hashing is dear."""
-
-    def __init__(self, shards: int) -> None:
-        import pyarrow as pa
-
-        self.shards = shards
-        self.known, self.shard_K = pa.array([], pa.string()), np.zeros(0, np.int64)
-
-    def __call__(self, texts: "pa.Array") -> NDArray[np.int64]:
-        import pyarrow as pa
-        from pyarrow import compute as pc
-
-        texts = texts.fill_null("")
-        place = pc.index_in(texts, value_set=self.known)
-        if place.null_count:
-            if len(self.known) > MANY:
-                self.known, self.shard_K = self.known[:0], self.shard_K[:0]
-            new = pc.unique(texts.filter(pc.is_null(pc.index_in(texts, value_set=self.known))))
-            hashes = (md5(text.encode(), usedforsecurity=False).digest()[8:] for text in new.to_pylist())
-            shard_N = np.array([int.from_bytes(lower, "little") % self.shards for lower in hashes], np.int64)
-            self.known, self.shard_K = pa.concat_arrays([self.known, new]), np.r_[self.shard_K, shard_N]
-            place = pc.index_in(texts, value_set=self.known)
-        return np.asarray(self.shard_K[place.to_numpy()])
 
 
 def _run(relation: Relation, query: str, what: str) -> None:

@@ -23,11 +23,13 @@ MOST_LEVELS = 20  # values of a text column that get a column of their own; the 
 
 @dataclass(frozen=True)
 class Effect:
-    """What each treatment adds to the outcome of each customer over control, with its standard error."""
+    """What each treatment adds to the outcome of each customer over control, its standard error, the evidence level
+    and the reason for it."""
 
     gain_NK: Floats
     se_NK: Floats
     level: Level
+    reason: str = ""
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from promolift.effect.trial import TrialArrays as Arrays
 from promolift.errors import InputError, SupportError
 from promolift.progress import Tell
 from promolift.results.trial import EFFECT, NET, HiddenCause
+from promolift.trials.judge import Assigned
 from promolift.trials.read import TrialData
 
 Floats = NDArray[np.float64]
@@ -39,7 +40,10 @@ def arrays_of(data: TrialData, prob_NA: Floats) -> Arrays:
 
 def averages(arrays: Arrays, data: TrialData, level: Level) -> pl.DataFrame:
     """The `effects` of results.trial.TrialEffects."""
-    found, money = by_name(average_effects(arrays, data.outcomes, level), data.arms), data.settings.money
+    found, money = (
+        by_name(average_effects(arrays, data.outcomes, level, seed=data.settings.seed), data.arms),
+        data.settings.money,
+    )
     net, is_money = data.net(money or ""), pl.col("outcome") == pl.lit(money, pl.String)
     paid = {name: net.effect(gross, data.arms) for gross, name in zip(EFFECT[:3], NET, strict=True)}
     found = found.with_columns(**{name: pl.when(is_money).then(each) for name, each in paid.items()})
@@ -65,18 +69,19 @@ def hidden_causes(arrays: Arrays, effects: pl.DataFrame, arms: tuple[str, ...]) 
     return tuple(found)
 
 
-def models(data: TrialData, prob_NA: Floats, level: Level, tell: Tell) -> dict[str, core.EffectModel]:
+def models(data: TrialData, assigned: Assigned, tell: Tell) -> dict[str, core.EffectModel]:
     """A model of each modelled outcome, net where it is money."""
     settings, found = data.settings, {}
-    chance_NK = None if level == "randomised" and settings.planned == "equal" else prob_NA[:, 1:]
+    same = assigned.level == "randomised" and settings.planned == "equal"
+    chance_NK = None if same else assigned.prob_NA[:, 1:]
     for done, name in enumerate(settings.modelled):
         told = partial(_share, tell, (done, len(settings.modelled)), f"who gains how much {name}")
         told(0.0)
         net = data.net(name)
         found[name] = core.fit(
             data.features, data.arm_N, net.before_cost(data.outcomes[name]),
-            propensity_NK=chance_NK, cost_NK=net.cost_NK,
-            settings=core.EffectSettings(level=level, seed=settings.seed), on_progress=told,
+            propensity_NK=chance_NK, cost_NK=net.cost_NK, diagnosis=assigned.diagnosis,
+            settings=core.EffectSettings(seed=settings.seed), on_progress=told,
         )  # fmt: skip
     return found
 

@@ -20,7 +20,8 @@ KNOTS = (0.1, 0.3, 0.5, 0.7, 0.9)  # quantiles at which the slope of a number wi
 CLIP = (0.005, 0.995)  # numbers are winsorised here: one large amount must not carry a slope
 COLUMNS = 140  # wider data get fewer knots, then only the columns most tied to the outcome: costs grow as the cube
 SCREENED = 50_000  # rows that decide which columns those are, and where knots lie
-NEWTON, EVIDENCE, WARM = 6, 25, 8
+NEWTON, EVIDENCE, WARM = 12, 25, 8
+STRIDE = 2.0  # no linear predictor moves further in one Newton step: under an exponential link it would overshoot
 ETA = 15.0  # largest linear predictor of the exponential and logistic links
 LEAST_SCALE = 0.1  # a flag that few customers carry counts as if 1 in 100 did: 23 of them must not carry a slope of 12
 FEW = 10  # customers who differ in a column of two values, below which it is left out
@@ -194,7 +195,7 @@ class Linear:
 
     def eta(self, z_NP: Floats) -> Floats:
         """Linear predictor under each arm, eta_NA, from the basis columns."""
-        return z_NP @ self.coef_PA
+        return within(z_NP @ self.coef_PA, Span(self.low_A, self.high_A), self.family)
 
     def mean(self, z_NP: Floats) -> Floats:
         """Expected outcome under each arm, mu_NA."""
@@ -312,13 +313,15 @@ def design_of(trial: TrialArrays, family: Family, fold_N: Ints | None = None, ba
     pilot = [np.arange(low, high, every) for low, high in pairwise(edge_C)]
     for step in range(NEWTON if family != "real" else 3):
         cells = [sums.cell(rows, c % arms, at_MP) for c, rows in enumerate(pilot)]
-        at_MP, variance, moved = _step(cells, m_AM, at_MP, group_MP, variance, family)
+        to_MP, variance = _step(cells, m_AM, at_MP, group_MP, variance, family)
+        at_MP, moved = _stride(z_NP[::every], m_AM, at_MP, to_MP, family), np.abs(to_MP - at_MP).max()
         if moved < 1e-4 and step:
             break
     slices = [slice(low, high) for low, high in pairwise(edge_C)]
     if every > 1:
         cells = [sums.cell(rows, c % arms, at_MP) for c, rows in enumerate(slices)]
-        at_MP, variance, _ = _step(cells, m_AM, at_MP, group_MP, variance, family)
+        to_MP, variance = _step(cells, m_AM, at_MP, group_MP, variance, family)
+        at_MP = _stride(z_NP[::every], m_AM, at_MP, to_MP, family)
     cells = [sums.cell(rows, c % arms, at_MP) for c, rows in enumerate(slices)]
     gram_CPP = np.array([cell.gram for cell in cells])
     if family == "real":
@@ -361,11 +364,18 @@ class _Sums(NamedTuple):
 
 
 class _Step(NamedTuple):
-    """Coefficients and prior variances after a Newton step, and how far the furthest moved."""
+    """Coefficients and prior variances after a Newton step."""
 
     coef_MP: Floats
     variance_G: Floats
-    moved: float
+
+
+def _stride(z_NP: Floats, m_AM: Floats, at_MP: Floats, to_MP: Floats, family: Family) -> Floats:
+    """As far towards a Newton step's end as no row's linear predictor moves too far."""
+    if family == "real":
+        return to_MP
+    furthest = float(np.abs(z_NP @ (m_AM @ (to_MP - at_MP)).T).max(initial=0.0))
+    return np.asarray(at_MP + (to_MP - at_MP) * min(1.0, STRIDE / max(furthest, 1e-300)))
 
 
 def _step(cells: list[_Cell], m_AM: Floats, at_MP: Floats, group_MP: Ints, variance: Floats, family: Family) -> _Step:
@@ -379,7 +389,18 @@ def _step(cells: list[_Cell], m_AM: Floats, at_MP: Floats, group_MP: Ints, varia
     spread = 1.0 if family == "binary" else max(sum(cell.pearson for cell in cells) / max(rows - 1, 1), 1e-12)
     pull = gram @ at_MP.ravel() + score
     coef, variance = shrink(gram / spread, pull / spread, group_MP.ravel(), variance, WARM)
-    return _Step(coef.reshape(at_MP.shape), variance, float(np.abs(coef - at_MP.ravel()).max()))
+    return _Step(coef.reshape(at_MP.shape), variance)
+
+
+def within(eta_NA: Floats, span: Span, family: Family) -> Floats:
+    """Linear predictors no further than outcomes were seen."""
+    match family:
+        case "binary":
+            return np.clip(eta_NA, -ETA, ETA)
+        case "count":
+            return np.clip(eta_NA, -ETA, np.log(np.maximum(span.high_A, 1e-6)))
+        case "real":
+            return np.clip(eta_NA, span.low_A, span.high_A)
 
 
 def fit_linear(design: Design, held: int | None = None, *, sparse: bool = False) -> Linear:
@@ -394,7 +415,9 @@ def fit_linear(design: Design, held: int | None = None, *, sparse: bool = False)
     scale = max(float(design.y_N.var()), 1e-12) if design.family == "real" else 1.0
     start = design.variance_G if sparse else np.full(int(group_MP.max(initial=0)) + 1, 0.1 * scale)
     coef = shrink(gram / spread, pull / spread, group_MP.ravel(), start).coef_P
-    return Linear(design.basis, coef.reshape(group_MP.shape), design.family, *design.span)
+    some = design.z_NP[:: max(1, len(design.z_NP) // PILOT)]
+    coef_MP = _stride(some, modifiers(design.arms), design.at_MP, coef.reshape(group_MP.shape), design.family)
+    return Linear(design.basis, coef_MP, design.family, *design.span)
 
 
 class Shrunk(NamedTuple):

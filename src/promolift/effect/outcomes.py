@@ -334,10 +334,9 @@ def effect_bins(gain_N: Floats, psi_N: Floats, bins: int = 10) -> tuple[EffectBi
     value, group_N = np.unique(gain_N, return_inverse=True)
     below = np.r_[0, np.cumsum(np.bincount(group_N, minlength=len(value)))[:-1]][group_N]
     part_N = below * bins // len(gain_N)
-    for b in np.unique(part_N)[1:]:  # of one customer no error is known: they join those below
-        part_N[part_N == b] -= int((part_N == b).sum() == 1)
-    if (part_N == part_N.min()).sum() == 1:
-        part_N[part_N == part_N.min()] = np.unique(part_N)[1]
+    kept, size = np.unique(part_N, return_counts=True)
+    kept = kept[size > 1]  # of one customer no error is known: they join those above
+    part_N = np.minimum(np.searchsorted(kept, part_N), len(kept) - 1)
     return tuple(_bin(gain_N[part_N == b], psi_N[part_N == b]) for b in np.unique(part_N))
 
 

@@ -291,7 +291,7 @@ class Design:
             mine = [c for c in cells if c % arms == a]
             gram += np.kron(np.outer(m, m), self.gram_CPP[mine].sum(axis=0))
             score += np.kron(m, self.score_CP[mine].sum(axis=0))
-        spread = max(float(self.pearson_C[cells].sum()) / max(rows - 1, 1), 1e-12) if self.family != "binary" else 1.0
+        spread = max(float(self.pearson_C[cells].sum()) / max(rows - 1, 1), 1e-9) if self.family != "binary" else 1.0
         return Expansion(gram, gram @ self.at_MP.ravel() + score, spread)
 
 
@@ -386,7 +386,7 @@ def _step(cells: list[_Cell], m_AM: Floats, at_MP: Floats, group_MP: Ints, varia
         gram += np.kron(np.outer(m, m), np.sum([cell.gram for cell in mine], axis=0))
         score += np.kron(m, np.sum([cell.score for cell in mine], axis=0))
     rows = sum(cell.rows for cell in cells)
-    spread = 1.0 if family == "binary" else max(sum(cell.pearson for cell in cells) / max(rows - 1, 1), 1e-12)
+    spread = 1.0 if family == "binary" else max(sum(cell.pearson for cell in cells) / max(rows - 1, 1), 1e-9)
     pull = gram @ at_MP.ravel() + score
     coef, variance = shrink(gram / spread, pull / spread, group_MP.ravel(), variance, WARM)
     return _Step(coef.reshape(at_MP.shape), variance)
@@ -435,10 +435,11 @@ def shrink(gram: Floats, pull: Floats, group_P: Ints, variance: Floats, steps: i
     live = np.flatnonzero(group_P != -2)
     gram, pull_L, group = gram[np.ix_(live, live)], pull[live], group_P[live]
     size = np.bincount(group[group >= 0], minlength=len(variance)).astype(np.float64)
+    jitter = 1e-10 * float(gram.diagonal().max(initial=0.0))  # hinges of one feature all but repeat each other
     for _ in range(steps):
         precision = np.append(1 / np.maximum(variance, 1e-12), 1e-8)[group]  # group -1 is the last
         root, _ = scipy.linalg.lapack.dtrtri(
-            np.linalg.cholesky(gram + np.diag(precision)), lower=1
+            np.linalg.cholesky(gram + np.diag(precision + jitter)), lower=1
         )  # covariance = root'root
         beta = root.T @ (root @ pull_L)
         kept = group >= 0

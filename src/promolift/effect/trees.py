@@ -103,6 +103,12 @@ class Boosted:
         return out_N
 
 
+NO_TREE = Boosted(
+    *(np.zeros((0, LEAVES - 1), dtype=kind) for kind in (np.int64, np.uint8, np.uint8, np.uint8)),
+    np.zeros((0, LEAVES)), 0.0,
+)  # fmt: skip
+
+
 @_compiled
 def _walk(
     code_FN: Codes, feature_TD: Ints, limit_TD: Codes, missing_TD: Codes, mask_TD: Codes, leaf_TL: Floats,
@@ -175,6 +181,8 @@ def boost(grown: Grown, target: Target, *, rate: float = 0.1) -> tuple[Boosted, 
     import lightgbm
 
     found, losses = [], []
+    if any(np.ptp(target.y_N[target.fold_N != j]) == 0 for j in range(len(target.start_JN))):
+        return (NO_TREE,) * len(target.start_JN)  # some fold's others are all alike: nothing can be learned
     for fold in range(len(target.start_JN)):
         inside = target.fold_N != fold
         train, valid = (_subset(grown.data, target, rows, fold) for rows in (inside, ~inside))

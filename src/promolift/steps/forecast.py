@@ -23,6 +23,7 @@ from promolift.results.foreseen import MODEL, SHARED
 from promolift.results.job import Job
 from promolift.results.shop import Checked, FigureRange, Ndcg, Outlook, Predicted
 from promolift.sql import DAY_MS
+from promolift.tables import Z95
 
 if TYPE_CHECKING:
     from promolift.profile.encoder_data import Histories, Popularity
@@ -190,7 +191,7 @@ def check(model: "LearnedEncoder", h: "Histories", shared: "Popularity", start: 
     found = crossed(model, h, shared, start, hash_units("halves", list(h.customers)) < 0.5)
     lead = found.gain_N - found.habit_N
     n = len(lead)
-    half, lead_half = (1.96 * float(x.std(ddof=1)) / n**0.5 for x in (found.gain_N, lead))
+    half, lead_half = (Z95 * float(x.std(ddof=1)) / n**0.5 for x in (found.gain_N, lead))
     value, more = float(found.gain_N.mean()), float(lead.mean())
     bins = learn.calibration(found.bought_R, found.prob_R, groups=found.customer_R.tolist()).bins
     habit = float(found.habit_N.mean())

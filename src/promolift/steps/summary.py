@@ -7,6 +7,7 @@ from promolift.results import effects
 from promolift.results.job import Job
 from promolift.results.plan import Plan
 from promolift.results.shop import Health, Outlook
+from promolift.tables import Z95
 
 
 def summary(job: Job, step: str) -> dict[str, Any]:
@@ -25,7 +26,7 @@ def summary(job: Job, step: str) -> dict[str, Any]:
 def effect_summary(response: DiscountResponse) -> dict[str, Any]:
     """What a discount adds, in figures and words."""
     names = ("level", "why", "beta", "beta_se", "beta_z", "beta_z_se", "later", "later_se", "cells", "customers")
-    value = f"{response.beta:.2f} +- {1.96 * response.beta_se:.2f}"
+    value = f"{response.beta:.2f} +- {Z95 * response.beta_se:.2f}"
     text = f"discount response {value} ({response.level}): {response.why}"
     return {"step": "effect", **{name: getattr(response, name) for name in names}, "text": text}
 

@@ -18,10 +18,10 @@ from promolift.profile.counters import count  # noqa: E402
 from promolift.profile.encoder import EncoderSettings  # noqa: E402
 from promolift.profile.encoder_batch import batch_of, points_at  # noqa: E402
 from promolift.profile.encoder_data import Histories, histories, popularity  # noqa: E402
+from promolift.profile.encoder_forecast import drivers  # noqa: E402
 from promolift.profile.encoder_model import LearnedEncoder  # noqa: E402
 from promolift.profile.encoder_train import fit_encoder  # noqa: E402
-from promolift.profile.outlook import drivers  # noqa: E402
-from promolift.profile.redeem import calibrate_redemption, redemption_chance  # noqa: E402
+from promolift.profile.redeem import calibrate_redemption, redemption_prob  # noqa: E402
 
 END = FIRST + 168.0
 FAST = EncoderSettings(depth=2, epochs=3, points=4, batch=16, keep=12, max_visits=32, horizon_days=56)
@@ -96,7 +96,7 @@ def test_it_learns_who_redeems_and_the_calibrated_mean_is_right():
     shared, window = popularity(h, END), (END - 56, END)
     line = calibrate_redemption(model, h, shared, window)
     asked = closed_in(h, np.arange(90), *window)
-    chance = redemption_chance(model, line, h, shared, asked)
+    chance = redemption_prob(model, line, h, shared, asked)
     assert ((chance > 0) & (chance < 1)).all()
     assert chance.mean() == pytest.approx(float(asked.redeemed_Q.mean()), abs=0.01)
     even = asked.customer_Q % 2 == 0
@@ -246,7 +246,7 @@ def test_too_few_closed_exposures_are_not_calibrated_on():
     intercept, slope = calibrate_redemption(model, h, popularity(h, END), few)
     assert slope == 1.0
     asked = closed_in(h, np.arange(90), *few)
-    found = redemption_chance(model, (intercept, slope), h, popularity(h, END), asked)
+    found = redemption_prob(model, (intercept, slope), h, popularity(h, END), asked)
     assert found.mean() == pytest.approx(float(asked.redeemed_Q.mean()), abs=1e-6)
 
 

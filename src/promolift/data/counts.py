@@ -77,15 +77,15 @@ def count(table: str, judged: sql.Relation) -> Counts:
     """Count judged rows (see clean.Cleaned). One pass; give it a staged relation, or the cleaning runs once more."""
     rules = RULES[table]
     rejections = [rule for rule in rules if rule.action == "rejected"]
-    told = [(bit, rule) for bit, rule in enumerate(rules) if rule.action != "rejected"]
-    repair_mask = sum(1 << bit for bit, rule in told if rule.action == "repaired")
+    kept = [(bit, rule) for bit, rule in enumerate(rules) if rule.action != "rejected"]
+    repair_mask = sum(1 << bit for bit, rule in kept if rule.action == "repaired")
     columns = ["count(*)", "count(*) filter (_reason is null)", f"count(*) filter (_flags & {repair_mask} <> 0)"]
     columns += [f"count(*) filter (_reason = {literal(rule.name)})" for rule in rejections]
-    columns += [f"count(*) filter (_flags & {1 << bit} <> 0)" for bit, _ in told]
+    columns += [f"count(*) filter (_flags & {1 << bit} <> 0)" for bit, _ in kept]
     row = judged.aggregate(", ".join(columns)).fetchall()[0]
     read, accepted, repaired_rows = row[:3]
     rejected = _positive(rejections, row[3 : 3 + len(rejections)])
-    met = dict(zip([rule for _, rule in told], row[3 + len(rejections) :], strict=True))
+    met = dict(zip([rule for _, rule in kept], row[3 + len(rejections) :], strict=True))
     repaired, counted = (
         _positive([rule for rule in met if rule.action == action], [met[rule] for rule in met if rule.action == action])
         for action in ("repaired", "counted")

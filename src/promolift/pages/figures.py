@@ -179,7 +179,9 @@ def frontier(
 def weights_table(weights: Weights, evidence: Badge) -> Block:
     """How much single decisions weigh where policies are valued from what was logged."""
     cells = [[str(each), count(each.n), share(each.share)] for each in weights.classes if each.n]
-    text = f"1 / logged chance of what was decided; the largest is {number(weights.largest)}. All together weigh as "
+    text = (
+        f"1 / logged propensity of what was decided; the largest is {number(weights.largest)}. All together weigh as "
+    )
     text += f"much as {count(weights.effective)} even decisions."
     return table("Weights", ["weight", "decisions", "share"], cells, text, evidence=evidence)
 

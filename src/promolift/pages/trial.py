@@ -183,12 +183,12 @@ def _bigs(trial: TrialStory) -> list[Big]:
     for outcome in trial.settings.outcomes[:3]:
         best = trial.effects(outcome)[0]
         without = trial.amount(outcome, best.control_mean)
-        told = f"{best.arm} adds this to {without} without it{_paid(trial, best)}."
-        bigs.append(Big(outcome, trial.added(outcome, best.effect), told, trial.level))
+        text = f"{best.arm} adds this to {without} without it{_paid(trial, best)}."
+        bigs.append(Big(outcome, trial.added(outcome, best.effect), text, trial.level))
     if trial.results.planned:
         plan = trial.results.planned.note
-        told = f"{count(plan.treated)} of {count(plan.customers)} customers, {trial.cash(plan.cost)} of it spent."
-        bigs.append(Big("Budget", trial.cash(plan.budget), told))
+        text = f"{count(plan.treated)} of {count(plan.customers)} customers, {trial.cash(plan.cost)} of it spent."
+        bigs.append(Big("Budget", trial.cash(plan.budget), text))
     return bigs
 
 
@@ -214,12 +214,12 @@ def _arms(trial: TrialStory) -> Chapter:
         text = "How strong an unrecorded cause must be to explain the first effect away; 1: nothing is needed."
         blocks.append(table("Hidden causes", heads, rows, text))
     if trial.results.fitted.placebos.height:
-        told = [
+        rows = [
             [r["outcome"], r["arm"], number(r["effect"]), ends(r["low"], r["high"], number), number(r["p"])]
             for r in trial.results.fitted.placebos.iter_rows(named=True)
         ]
         heads = ["outcome that cannot have moved", "arm", "effect", INTERVAL, "p"]
-        blocks.append(table("Placebos", heads, told, words=(1,)))
+        blocks.append(table("Placebos", heads, rows, words=(1,)))
     lead = f"Evidence level {fit.level}: {BLURB.get(fit.level, '')}."
     return Chapter("arms", "The arms", "Can the arms be compared?", lead, blocks)
 
@@ -313,7 +313,7 @@ def _whom(trial: TrialStory) -> Chapter:
     arms = range(1, len(trial.arms))
     blocks: list[Figure | Block] = [*_samples(trial)]
     if judged.qini.is_empty():
-        why = "a Qini curve is fair only where everybody had the same chance of each arm"
+        why = "a Qini curve is fair only where everybody had the same propensity of each arm"
         blocks.append(gap("a Qini curve", why))
         blocks += [_deciles(trial, judged, first, arm) for arm in arms]
         return Chapter("whom", "Whom", title, lead, blocks)
@@ -430,8 +430,8 @@ def _plan(trial: TrialStory) -> Chapter:
         if s.money:
             why = UNPLANNED if trial.fit.apart else ALIKE
         return Chapter("plan", "Plan", title, lead, [gap("a plan", why)])
-    told = f"Stated, not measured: margin {share(s.margin_rate)} of {s.money}, {s.cost_text(trial.cash)}."
-    return Chapter("plan", "Plan", title, lead, [_frontier(trial, plan), note(plan.note.explain), note(told, "warn")])
+    text = f"Stated, not measured: margin {share(s.margin_rate)} of {s.money}, {s.cost_text(trial.cash)}."
+    return Chapter("plan", "Plan", title, lead, [_frontier(trial, plan), note(plan.note.explain), note(text, "warn")])
 
 
 def _frontier(trial: TrialStory, found: TrialPlan) -> Figure:

@@ -1,4 +1,4 @@
-"""Room 2. Clean events before a moment in; one row per customer of what is known; what he buys and may buy, out."""
+"""Room 2. Clean events before a moment in; one row per customer of what is known; what they buy and may buy, out."""
 
 from typing import TYPE_CHECKING
 

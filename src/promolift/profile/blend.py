@@ -1,7 +1,7 @@
 """Histories, a moment and optional encoder scores in; the next items of each customer, ranked by trees and a net, out.
 
-The stacker over everything that tells what comes next: the customer's counters and rhythm, his basket sizes, how items
-do lately, EASE and customers alike. Boosted trees and a small network learn it, and the mean of both is told; its order
+The stacker over everything that tells what comes next: the customer's counters, rhythm and basket sizes, how items do
+lately, EASE and customers alike. Boosted trees and a small network learn it, and the mean of both is given; its order
 is mixed with the encoder's, if there is one. They learn the expected gain directly: an item of the next basket is worth
 y = 1 / IDEAL[size of that basket], everything else 0, and E[y] by cross-entropy is the quantity whose order maximises
 expected NDCG. Plain relevance ranks worse, because large baskets then speak louder than they count.
@@ -31,7 +31,7 @@ ITEM = (
     "deals_up", "cost", "basket_of",
 )  # fmt: skip
 SHARED = ("prior", "ease", "alike")
-NAMES = (*COUNTERS, *RATES, *(f"his_{name}" for name in PERSONAL), *(f"item_{name}" for name in ITEM), *SHARED)
+NAMES = (*COUNTERS, *RATES, *(f"own_{name}" for name in PERSONAL), *(f"item_{name}" for name in ITEM), *SHARED)
 LEAST_EASE = 0.003  # EASE scores below are all alike
 CELLS = 8_000_000  # customers times items held at once
 Scores = Callable[[Ints, float], Floats]  # customers and a moment -> an encoder's log probability of every item, P x I

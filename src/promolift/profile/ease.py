@@ -1,4 +1,4 @@
-"""Who bought what in; for each customer a score of every item from all else he bought, out.
+"""Who bought what in; for each customer a score of every item from all else they bought, out.
 
 EASE (Steck 2019, WWW): ridge regression of each item on all others, none predicting itself, in closed form. Strong for
 things a customer has never bought. Legend: C customers, I items, J items with enough buyers, D rank.

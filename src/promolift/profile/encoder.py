@@ -1,10 +1,10 @@
-"""Batches of customers' visits in; a state per customer and moment, and what he will do next, out.
+"""Batches of customers' visits in; a state per customer and moment, and what they will do next, out.
 
 A causal transformer over visits. A visit is the sum of its products' vectors plus its gap, spend, size, discounts and
 channel; a first token tells the customer's attributes, known or not. Two heads share the choice of the next items:
-*repeat* scores what he bought before from point-in-time counters (profile.counters), *explore* scores everything from
-his state, from the set of all he ever bought (started from EASE) and from recent popularity. More heads tell when he
-comes, what he spends and how often he buys on discount. One dial, `depth`, sets the size.
+*repeat* scores what they bought before from point-in-time counters (profile.counters), *explore* scores everything from
+their state, the set of all they ever bought (started from EASE) and recent popularity. More heads tell when they come,
+what they spend and how often they buy on discount. One dial, `depth`, sets the size.
 
 Legend: B sequences, T tokens (attributes first), D width, H heads, P points, M personal items, F counters, I items,
 N sampled items, K horizons.
@@ -123,7 +123,7 @@ class TransformerBlock(nn.Module):
 
 
 class Exposure(nn.Module):
-    """Tokens of exposures and coupon uses, and the chance that an exposure is redeemed."""
+    """Tokens of exposures and coupon uses, and the probability that an exposure is redeemed."""
 
     def __init__(self, sizes: Sizes, settings: EncoderSettings) -> None:
         """Like the repeat head: facts, state and offer meet in one layer; facts also count directly."""
@@ -216,7 +216,7 @@ class Encoder(nn.Module):
         return torch.nan_to_num(x, nan=0.0).clamp(-4, 4)
 
     def states(self, batch: Batch, table_ID: Tensor) -> Tensor:
-        """P x D: what the customer is like at each point, from his visits before it and how long ago they were."""
+        """P x D: what the customer is like at each point, from the visits before it and how long ago they were."""
         return self.read(self.trunk(batch, table_ID), batch.row_P, batch.seen_P, batch.personal_PG)
 
     def trunk(self, batch: Batch, table_ID: Tensor) -> Tensor:
@@ -261,7 +261,7 @@ class Encoder(nn.Module):
         return token
 
     def sets(self, batch: Batch) -> Tensor:
-        """P x D: the sum of what he ever bought, for the explore head."""
+        """P x D: the sum of what they ever bought, for the explore head."""
         known_PM = (batch.item_PM >= 0).to(self.set_in.weight.dtype)
         own_PM = batch.item_PM.clamp(min=0)
         total: Tensor = nf.embedding_bag(own_PM, self.set_in.weight, mode="sum", per_sample_weights=known_PM)
@@ -282,7 +282,7 @@ class Encoder(nn.Module):
         return score_PM
 
     def logits(self, state_PD: Tensor, table_ID: Tensor, batch: Batch) -> Tensor:
-        """P x I: explore; where he bought it before, repeat and a learned share of explore."""
+        """P x I: explore; where they bought it before, repeat and a learned share of explore."""
         scores_PI = self.explore(state_PD, self.sets(batch), table_ID, batch)
         place_PM = batch.item_PM.clamp(min=0)
         known_PM = self.repeats(state_PD, table_ID, batch) + (self.share - 1) * scores_PI.gather(1, place_PM)
@@ -378,6 +378,8 @@ def loss(model: Encoder, batch: Batch, target: Targets) -> dict[str, Tensor]:
     losses = {"total": total, "items": items, "later": later, "money": money, "orders": orders, "deal": deal}
     if batch.marks is None or target.redeemed_Q is None:
         return losses
-    odds_Q, told = model.redemption(x_BTD, table_ID, batch.marks).float(), target.redeemed_Q
-    redeem = per(nf.binary_cross_entropy_with_logits(odds_Q, told, reduction="sum"), torch.ones_like(told).sum())
+    odds_Q, redeemed_Q = model.redemption(x_BTD, table_ID, batch.marks).float(), target.redeemed_Q
+    redeem = per(
+        nf.binary_cross_entropy_with_logits(odds_Q, redeemed_Q, reduction="sum"), torch.ones_like(redeemed_Q).sum()
+    )
     return losses | {"total": total + 0.1 * redeem, "redeem": redeem}

@@ -39,7 +39,7 @@ def points_at(h: Histories, customer_P: Ints, day_P: Days) -> Points:
 def batch_of(
     h: Histories, points: Points, shared: Popularity, keep: int, max_visits: int, asked: AskedExposures | None = None
 ) -> tuple[Batch, VisitCounts]:
-    """One sequence per customer of `points` and `asked`, with the last `max_visits` visits known at his latest moment.
+    """One sequence per customer of `points` and `asked`, with the last `max_visits` visits before the latest moment.
 
     Where the histories hold exposures, they and `asked` fill the batch's `marks`.
     """
@@ -235,10 +235,10 @@ def _money(h: Histories, points: Points, until: float) -> tuple[Floats, Floats]:
 
 
 def draw_items(shared: Popularity, size: int, rng: np.random.Generator) -> tuple[Ints, Floats]:
-    """`size` draws without replacement in favour of popular items, and log of each item's chance to be among them.
+    """`size` draws without replacement in favour of popular items, and log of each item's probability to be drawn.
 
-    With share q of one draw, the chance is close to 1 - exp(-q t), where t makes the chances add up to `size` (Rosen
-    1997, J. Stat. Plan. Inference 62(2)), and exactly 1 where all items are drawn.
+    With share q of one draw, it is close to 1 - exp(-q t), where t makes the sum `size` (Rosen 1997, J. Stat. Plan.
+    Inference 62(2)), and exactly 1 where all items are drawn.
     """
     items = shared.log_WI.shape[1]
     if size >= items:

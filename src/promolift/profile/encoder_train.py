@@ -243,11 +243,11 @@ def describe(model: Encoder, job: Training) -> None:
     h, items = job.h, job.h.catalogue
     price = np.log1p(items.price_I)
     mean, sd = (np.nanmean(price), np.nanstd(price) + 1e-6) if np.isfinite(price).any() else (0.0, 1.0)
-    told = np.isfinite(price)
+    known = np.isfinite(price)
     buffers = {
         "category_I": items.category_I,
         "brand_I": items.brand_I,
-        "price_I2": np.stack([np.where(told, (price - mean) / sd, 0), told], 1).astype(np.float32),
+        "price_I2": np.stack([np.where(known, (price - mean) / sd, 0), known], 1).astype(np.float32),
         "text_IK": items.text_IK,
         "known_I": (np.bincount(h.until(job.until).item_L, minlength=len(items.items)) > 0).astype(np.float32),
     }
@@ -303,7 +303,7 @@ def _slice(customers: Ints) -> Ints:
 
 
 def _draw(job: Training, customers: Ints, seed: int) -> Points:
-    """`points` moments per customer, uniform over a stretch of at most `max_visits` / 2 of his visits."""
+    """`points` moments per customer, uniform over a stretch of at most `max_visits` / 2 of their visits."""
     S, h, rng = job.settings, job.h, np.random.default_rng(seed % 2**63)
     first, last = h.start_C[customers], h.before(customers, np.full(len(customers), job.until))
     reach = S.max_visits // 2

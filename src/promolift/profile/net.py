@@ -76,7 +76,7 @@ def _start(inputs: int, base: float, rng: np.random.Generator) -> list[Floats]:
 
 
 def _forward(x_RX: Floats, weights: Sequence[Floats]) -> tuple[Floats, list[Floats]]:
-    """Chances, and what the way back needs: inputs and gates of both layers."""
+    """Probabilities, and what the way back needs: inputs and gates of both layers."""
     into, into_bias, mid, mid_bias, out, line, bias = weights
     a = x_RX @ into + into_bias
     gate_a = 1 / (1 + np.exp(-a))
@@ -88,8 +88,8 @@ def _forward(x_RX: Floats, weights: Sequence[Floats]) -> tuple[Floats, list[Floa
 
 def _slopes(x_BX: Floats, y_B: Floats, weight_B: Floats, weights: Sequence[Floats]) -> list[Floats]:
     """Gradient of the mean cross-entropy by each weight."""
-    chance_B, (a, gate_a, b, gate_b) = _forward(x_BX, weights)
-    error_B1 = ((chance_B - y_B) * weight_B / len(y_B))[:, None]
+    prob_B, (a, gate_a, b, gate_b) = _forward(x_BX, weights)
+    error_B1 = ((prob_B - y_B) * weight_B / len(y_B))[:, None]
     to_b = error_B1 @ weights[4].T * gate_b * (1 + b * (1 - gate_b))
     to_a = to_b @ weights[2].T * gate_a * (1 + a * (1 - gate_a))
     slopes = [x_BX.T @ to_a, to_a.sum(0), (a * gate_a).T @ to_b, to_b.sum(0)]

@@ -1,4 +1,4 @@
-"""A trained encoder and exposures in; the calibrated chance that each exposure is redeemed out.
+"""A trained encoder and exposures in; the calibrated probability that each exposure is redeemed out.
 
 A prediction: who redeems once shown, not what showing adds. Calibrated on exposures that closed in the validation
 window, which the weights never learned from.
@@ -37,8 +37,8 @@ def calibrate_redemption(model: LearnedEncoder, h: Exposed, shared: Popularity, 
     return float(shift), 1.0
 
 
-def redemption_chance(model: LearnedEncoder, line: Line, h: Exposed, shared: Popularity, asked: AskedExposures) -> Days:
-    """The chance per asked exposure, in the order given; only what was known before each one's day counts."""
+def redemption_prob(model: LearnedEncoder, line: Line, h: Exposed, shared: Popularity, asked: AskedExposures) -> Days:
+    """The probability per asked exposure, in the order given; only what was known before each one's day counts."""
     return _chance(line[0] + line[1] * _odds(model, h, shared, asked))
 
 

@@ -23,7 +23,7 @@ from promolift.profile.encoder_data import (
     histories,
     read_purchases,
 )
-from promolift.profile.outlook import Voice
+from promolift.profile.encoder_forecast import Voice
 from promolift.results.job import Job, moments
 from promolift.sql import DAY_MS, bind, fetch, literal
 from promolift.store.local import shard_expression

@@ -54,7 +54,7 @@ class Day:
 
     @property
     def logged_N(self) -> Floats:
-        """The chance each action had."""
+        """The propensity of each action."""
         logged: Floats = self.prob_NA[np.arange(len(self.action_N)), self.action_N]
         return logged
 
@@ -141,8 +141,8 @@ def _live(state: _State, settings: LoopSettings, day: int) -> Day:
     gain, cost, base = state.believed.offers(cohort, shelf, settings.depths)
     budget = _budget(state.days, settings, day) * int((~held).sum())
     floor = affordable(_floor(state, settings, day), gain[~held], cost[~held], budget)
-    chance = ExploreSettings(floor=floor, temperature=settings.temperature)
-    found = explore(gain[~held], cost[~held], budget, chance)
+    exploring = ExploreSettings(floor=floor, temperature=settings.temperature)
+    found = explore(gain[~held], cost[~held], budget, exploring)
     action = pick(found.prob_NA, hash_units((settings.seed, "action", day), np.array(world.customer_ids)[~held]))
     taken = np.full(len(held), gain.shape[1])
     taken[~held] = action
@@ -168,7 +168,7 @@ def cohort_of(settings: LoopSettings, day: int) -> Cohort:
 
 
 def _floor(state: _State, settings: LoopSettings, day: int) -> float:
-    """How much is left to chance: much at first, a little later, three times that in the week after an alarm."""
+    """How much is decided at random: much at first, a little later, three times that in the week after an alarm."""
     wanted = settings.floor if state.learned else settings.explore_floor
     return wanted * (3 if day < state.watch_until else 1)
 
@@ -265,8 +265,8 @@ def _again(believed: Believed, state: _State, settings: LoopSettings, day: Day, 
     mine = Cohort(day.cohort.number_N[~day.held_N], day.cohort.week)
     gain, cost, _ = believed.offers(mine, shelf_of(state.shop.world, mine.week), settings.depths)
     budget = settings.budget_cents * len(gain)
-    chance = ExploreSettings(floor=affordable(floor, gain, cost, budget), temperature=settings.temperature)
-    return explore(gain, cost, budget, chance).prob_NA
+    exploring = ExploreSettings(floor=affordable(floor, gain, cost, budget), temperature=settings.temperature)
+    return explore(gain, cost, budget, exploring).prob_NA
 
 
 def _changes(state: _State, settings: LoopSettings, fresh: Believed) -> tuple[str, ...]:
@@ -275,7 +275,7 @@ def _changes(state: _State, settings: LoopSettings, fresh: Believed) -> tuple[st
     said = (
         []
         if state.learned
-        else [f"fewer offers are left to chance: from {settings.explore_floor:.0%} to {settings.floor:.0%}"]
+        else [f"fewer offers are decided at random: from {settings.explore_floor:.0%} to {settings.floor:.0%}"]
     )
     said.append(f"answers to discounts taken {fresh.scale / max(old.scale, 1e-9):.2f} times as strong as before")
     for depth in (0.1, 0.3):

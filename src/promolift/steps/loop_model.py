@@ -57,9 +57,9 @@ class Believed:
         return units
 
     def take_prob(self, depth: Floats | float) -> Floats:
-        """Chance that a coupon of this depth is taken up."""
-        chance: Floats = scipy.special.expit(self.take[0] + self.take[1] * np.asarray(depth))
-        return chance
+        """Probability that a coupon of this depth is taken up."""
+        prob: Floats = scipy.special.expit(self.take[0] + self.take[1] * np.asarray(depth))
+        return prob
 
     def offers(self, cohort: Cohort, shelf_P: Floats, depths: tuple[float, ...]) -> tuple[Floats, Floats, Floats]:
         """gain_NK, cost_NK and the profit without any offer, N, in cents; offers are groups x depths in this order."""
@@ -168,10 +168,10 @@ def fit_take(offered_M: Floats, took_M: NDArray[np.bool_]) -> tuple[float, float
     y, prior, penalty = took_M[given].astype(np.float64), np.array(PRIOR_TAKE), 1 / np.array(PRIOR_SD) ** 2
     coef = prior.copy()
     for _ in range(30):
-        chance = scipy.special.expit(x @ coef)
+        prob = scipy.special.expit(x @ coef)
         step = np.linalg.solve(
-            (x * (chance * (1 - chance))[:, None]).T @ x + np.diag(penalty),
-            x.T @ (y - chance) - penalty * (coef - prior),
+            (x * (prob * (1 - prob))[:, None]).T @ x + np.diag(penalty),
+            x.T @ (y - prob) - penalty * (coef - prior),
         )
         coef = coef + step
         if np.abs(step).max() < 1e-9:

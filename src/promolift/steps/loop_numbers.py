@@ -111,8 +111,8 @@ def _wordings(loop: Loop) -> tuple[Wording, ...]:
     for at, (name, (sent, clicked)) in enumerate(tally(loop.told, loop.wordings).items()):
         rate = clicked / max(sent, 1)
         reach = Z95 * sqrt(rate * (1 - rate) / max(sent, 1))
-        chance, true = float(last.share_V[at]), float(last.true_V[at])
-        found.append(Wording(name, sent, rate, rate - reach, rate + reach, chance, true))
+        prob, true = float(last.share_V[at]), float(last.true_V[at])
+        found.append(Wording(name, sent, rate, rate - reach, rate + reach, prob, true))
     return tuple(found)
 
 

@@ -1,8 +1,8 @@
-"""Those who get an offer today and the clicks so far in; how each is told, with its chance, and who clicks out.
+"""Those who get an offer today and the clicks so far in; how each is worded, with its propensity, and who clicks out.
 
 Every wording of every offer passed the message checks before the first day. Which one a customer gets is drawn by
-Thompson sampling from the clicks of earlier days; the chance is logged, so that what was logged can be evaluated later.
-A click changes nothing of what is bought here. Legend: M customers told, V wordings.
+Thompson sampling from the clicks of earlier days; the propensity is logged, so that the log can be evaluated later.
+A click changes nothing of what is bought here. Legend: M messages, V wordings.
 """
 
 from collections.abc import Sequence
@@ -27,7 +27,7 @@ ZONE = ZoneInfo("Asia/Shanghai")
 
 @dataclass(frozen=True)
 class WordedDay:
-    """One day's messages: the wording's number, the chances, clicked or not. `true_V` is what a shop never knows."""
+    """One day's messages: the wording's number, propensities, clicked or not. `true_V` is what a shop never knows."""
 
     day: int
     share_V: Floats
@@ -37,7 +37,7 @@ class WordedDay:
 
     @property
     def logged_M(self) -> Floats:
-        """The chance each wording had."""
+        """The propensity of each wording."""
         logged: Floats = self.share_V[self.variant_M]
         return logged
 
@@ -78,12 +78,12 @@ def tell_day(
 
 def against(days: Sequence[WordedDay]) -> dict[str, float]:
     """Clicks expected in truth per message: as told, drawn evenly, and with the best wording for all from day one."""
-    told = sum(len(d.variant_M) for d in days)
-    if not told:
+    sent = sum(len(d.variant_M) for d in days)
+    if not sent:
         return {"told": 0, "chosen": 0.0, "even": 0.0, "best": 0.0}
     return {
-        "told": told,
-        "chosen": float(sum(d.true_V[d.variant_M].sum() for d in days) / told),
-        "even": float(sum(d.true_V.mean() * len(d.variant_M) for d in days) / told),
-        "best": float(sum(d.true_V.max() * len(d.variant_M) for d in days) / told),
+        "told": sent,
+        "chosen": float(sum(d.true_V[d.variant_M].sum() for d in days) / sent),
+        "even": float(sum(d.true_V.mean() * len(d.variant_M) for d in days) / sent),
+        "best": float(sum(d.true_V.max() * len(d.variant_M) for d in days) / sent),
     }

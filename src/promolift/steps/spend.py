@@ -11,7 +11,7 @@ from promolift.steps.checks import BINS, RECALL, SCORES, score
 from promolift.steps.profile import moments_of, open_shard, profile_settings
 
 HORIZON, STEP, WARM_UP = 8, 4, 10  # weeks: of the forecast, between snapshots, of history before the first snapshot
-MODEL, RECENT = f"spend of the next {HORIZON} weeks, money", "his recent level (half-life 16 weeks)"
+MODEL, RECENT = f"spend of the next {HORIZON} weeks, money", "their recent level (half-life 16 weeks)"
 
 
 def keep_spend(job: Job, at: Moments) -> str | None:

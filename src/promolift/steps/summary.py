@@ -6,7 +6,7 @@ from promolift.effect import DiscountResponse
 from promolift.results import effects
 from promolift.results.job import Job
 from promolift.results.plan import Plan
-from promolift.results.shop import Health, Outlook
+from promolift.results.shop import ForecastNote, Health
 from promolift.tables import Z95
 
 
@@ -33,7 +33,7 @@ def effect_summary(response: DiscountResponse) -> dict[str, Any]:
 
 def forecast_summary(job: Job, said: str) -> dict[str, Any]:
     """Whether an encoder forecasts what customers do next, and how well; `text` begins with `said`."""
-    note = Outlook.load(job.store)
+    note = ForecastNote.load(job.store)
     if note.checked is None:
         return {"encoder": None, "no_encoder": note.missing, "text": f"{said}\nno encoder: {note.missing}"}
     ndcg, lead = note.checked.ndcg, note.checked.lead

@@ -24,7 +24,7 @@ def tell(story: Story) -> Chapter:
         calibration_figure(each, f"calibration-{i}") for i, each in enumerate(found.reliability[:MOST_MODELS], start=1)
     ] or [gap("whether predicted probabilities come true", why)]
     blocks.append(
-        _recall(found.recall[:MOST_MODELS]) if found.recall else gap("how much of the next purchases is foreseen", why)
+        _recall(found.recall[:MOST_MODELS]) if found.recall else gap("how much of the next purchases is forecast", why)
     )
     return Chapter("models", "Predictions", "How good are the predictions?", lead, blocks)
 
@@ -89,7 +89,7 @@ def _recall(curves: Sequence[RecallCurve]) -> Figure:
     ]
     most = max((p.n for curve in curves for p in curve.points if p.n), default=None)
     return lines(
-        "recall", "How much of the next purchases is foreseen", _recall_finding(curves),
+        "recall", "How much of the next purchases is forecast", _recall_finding(curves),
         (Axis("length of the list, k", "count"), Axis("recall", "share")), series,
         by_point(["model", "k", "recall", "customers"], series, (count, _tenths)),
         how="Recall at k: of what a customer then bought, the share that was among our first k suggestions.",

@@ -7,22 +7,22 @@ LIKELY = tuple(
     for k in (1, 2, 3)
     for column in (
         Column(f"next_{k}", Text, f"number {k} of the likeliest items of the next basket, private ones left out"),
-        Column(f"next_{k}_prob", Real, "its chance to be in it", low=0, high=1),
+        Column(f"next_{k}_prob", Real, "its probability to be in it", low=0, high=1),
     )
 )
 OUTLOOK = Table(
     "outlook",
-    "What the encoder expects of each customer: calibrated means and chances, no effects. `embedding` is his vector.",
+    "What the encoder expects of each customer: calibrated figures, no effects. `embedding` is a vector.",
     ("customer_id",),
     (
         Column("customer_id", Text, "who", required=True),
         Column("asof_ms", Int, "the moment before which all is known", "ms UTC", required=True),
         Column("visits", Int, "visits with a purchase before it", "visits", required=True, low=0),
-        Column("basis", Text, "his own visits; with fewer than 3, customers like him", required=True),
+        Column("basis", Text, "their own visits; with fewer than 3, customers like them", required=True),
         *LIKELY,
         Column("spend_cents", Real, "expected spend of the next 56 days", "minor units", required=True, low=0),
         Column("orders", Real, "expected orders of the next 56 days", "orders", required=True, low=0),
-        Column("churn_prob", Real, "chance of no visit in the next 56 days", required=True, low=0, high=1),
+        Column("churn_prob", Real, "probability of no visit in the next 56 days", required=True, low=0, high=1),
         Column("deal_share", Real, "share of the next visit's items bought on discount", required=True, low=0, high=1),
         Column("leans_to", Text, "department, or category, that the next basket leans to more than everybody's"),
         Column("sentences", Text, "the same in plain words, a line each", required=True),

@@ -38,7 +38,6 @@ DOORS = {
     "free_port": "tests and benchmarks start servers with it",
     "tiny_shop": "a shop small enough to be checked by hand",
     "realise": "the drawn truth by which tests check the expected one",
-    "read_trial": "a trial's file as a frame, where a notebook takes the rooms one by one",
     "offers_of": "the truth of a simulated shop, which tests and benchmarks compare with",
 }
 

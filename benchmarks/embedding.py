@@ -134,7 +134,7 @@ def redemption(quick: bool) -> None:
     model = fit_encoder(h, end, EncoderSettings(epochs=1 if quick else 5))
     say("encoder with exposures, training", time.process_time() - started, "CPU s", len(h.customers))
     shared = popularity(h, end)
-    line = calibrate_redemption(model, h, shared, (end - model.settings.horizon_days, end))
+    line = calibrate_redemption(model, h, shared, end - model.settings.horizon_days, end)
 
     place = {who: at for at, who in enumerate(h.customers)}
     named = {name: at for at, name in enumerate(h.exposures.offers.names)}

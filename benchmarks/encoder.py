@@ -254,7 +254,7 @@ def race(
     if model is not None:
         scores = scores_of(model, past, end)
         run.figures["the stacker without the encoder"] = run.figures[OURS]
-        run.add(OURS, rows.point_R, rows.item_R, fitted.rank(past, end, run.customers, scores)[1])
+        run.add(OURS, rows.point_R, rows.item_R, fitted.rank(past, end, run.customers, scores).gain_R)
         run.add_table("the encoder alone", scores(run.customers, end))
     rows, value = lambdarank(past, end, settings, run)
     run.add("LightGBM lambdarank", rows.point_R, rows.item_R, value)

@@ -29,6 +29,7 @@ OLD_WORDS = {
 }
 # Words of texts to be recognised, and rooms with lines that still stand: no more than so many.
 FOREIGN, OPEN_WORDS = ("message",), {"trials": 11}
+OPEN_TUPLES = {"trials": 3}  # signatures with bare tuples that still stand: no more than so many
 # Public functions and classes that nothing in src calls, with the reason why they are there all the same.
 DOORS = {
     "all_tables": "docs/tables.md is made from it",
@@ -51,6 +52,56 @@ def public(path: Path) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef | ast.
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(SOURCE)))
 def test_every_module_says_what_goes_in_and_what_comes_out(path: Path) -> None:
     assert ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
+
+
+def bare(note: ast.AST | None, aliases: frozenset[str] = frozenset()) -> bool:
+    """Whether an annotation holds a tuple of unnamed things anywhere in it, or the name of one; `tuple[X, ...]` is a
+    sequence and may stand.
+    """
+    for each in ast.walk(note) if note else ():
+        if isinstance(each, ast.Name) and each.id in aliases:
+            return True
+        if isinstance(each, ast.Subscript) and isinstance(each.value, ast.Name) and each.value.id == "tuple":
+            parts = each.slice.elts if isinstance(each.slice, ast.Tuple) else [each.slice]
+            if not any(isinstance(part, ast.Constant) and part.value is Ellipsis for part in parts):
+                return True
+    return False
+
+
+def bare_signatures(text: str) -> Iterator[str]:
+    """Functions of a source that take or give a bare tuple; those compiled by numba, which knows no others, may."""
+    tree = ast.parse(text)
+    named = [node for node in tree.body if isinstance(node, ast.Assign) and bare(node.value)]
+    aliases = frozenset(target.id for node in named for target in node.targets if isinstance(target, ast.Name))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            compiled = any(ast.unparse(each).startswith(("compiled", "numba.")) for each in node.decorator_list)
+            taken = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
+            if not compiled and any(bare(note, aliases) for note in (node.returns, *(arg.annotation for arg in taken))):
+                yield node.name
+
+
+def test_no_function_takes_or_gives_a_bare_tuple_of_different_things() -> None:
+    found: dict[str, list[str]] = {}
+    for path in MODULES:
+        place = path.relative_to(SOURCE)
+        names = [f"{place}: {name}" for name in bare_signatures(path.read_text(encoding="utf-8"))]
+        found.setdefault(place.parts[0], []).extend(names)
+    assert {room: names for room, names in found.items() if len(names) > OPEN_TUPLES.get(room, 0)} == {}
+
+
+@pytest.mark.parametrize(
+    ("source", "found"),
+    [
+        ("def f() -> tuple[int, str]: ...", ["f"]),
+        ("class C:\n    def _f(self, x: list[tuple[int, str]]) -> None: ...", ["_f"]),
+        ("Pair = tuple[float, float]\nasync def f(*, x: Pair | None = None) -> None: ...", ["f"]),
+        ("def f(x: tuple[int, ...]) -> dict[str, tuple[str, ...]]: ...", []),
+        ("@compiled\ndef f() -> tuple[int, str]: ...", []),
+    ],
+)
+def test_a_bare_tuple_is_found(source: str, found: list[str]) -> None:
+    assert [*bare_signatures(source)] == found
 
 
 def old_words(text: str) -> Iterator[str]:

@@ -49,7 +49,7 @@ def about_the_plan(job: Job, story: Story) -> dict[str, list[Any]]:
     top = [note.model_copy(update={"menu": ()}), headline(note, found.luck)]
     print_ = [
         config.shop.name, date(moments(job).asof, config.shop.zone), config.plan.window_days,
-        [v for _, v in page_of(story).facts],
+        [*page_of(story).facts.values()],
     ]  # fmt: skip
     budget = [
         *top,

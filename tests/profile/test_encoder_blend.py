@@ -161,7 +161,7 @@ def test_outlook_is_calibrated_speaks_plainly_and_gives_reasons():
         encoder_forecast.calibrate(model, h, shared, END - 28)
     line = encoder_forecast.calibrate(model, h, shared, END - 56)
     money = "${:.2f}".format
-    told = next(encoder_forecast.forecast_rows(model, line, h, shared, (np.arange(90), END - 56), money))
+    told = next(encoder_forecast.forecast_rows(model, line, h, shared, np.arange(90), END - 56, money))
     later = (h.day_V >= END - 56) & (h.day_V < END)
     assert told["spend_cents"].sum() == pytest.approx(h.spend_V[later].sum(), rel=1e-4)
     assert told["orders"].sum() == pytest.approx(later.sum(), rel=1e-4)
@@ -169,7 +169,7 @@ def test_outlook_is_calibrated_speaks_plainly_and_gives_reasons():
     words = told["sentences"][0].to_list()
     assert words[-2].startswith("Stays away for 8 weeks with a probability of")
     assert told["items"][0][0] in words[-4]
-    reasons = encoder_forecast.drivers(model, h, shared, (0, END), told["items"][0][0])
+    reasons = encoder_forecast.drivers(model, h, shared, 0, END, told["items"][0][0])
     assert reasons["effect"].abs().is_sorted(descending=True)
     assert told["items"][0][0] in reasons["items"][0]  # the visit that counts most had it in the basket
     state = next(model.forecast(h, shared, np.arange(90), END)).state_PD

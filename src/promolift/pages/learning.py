@@ -37,12 +37,12 @@ def page_of(learned: LearnedPolicy) -> Page:
     return Page(
         name=learned.shop or judged.release.campaign_id,
         eyebrow="What was decided and what happened",
-        facts=[
-            ("Campaign", judged.release.campaign_id),
-            ("Policy", f"{judged.arm}, version {judged.release.policy_version}"),
-            ("Events until", date(judged.last_ms, None)),
-            ("Measured by", judged.measure),
-        ],
+        facts={
+            "Campaign": judged.release.campaign_id,
+            "Policy": f"{judged.arm}, version {judged.release.policy_version}",
+            "Events until": date(judged.last_ms, None),
+            "Measured by": judged.measure,
+        },
         head=headline("Added by the offers", total, text, _badge(judged), cash, f"{INTERVAL}, may be read any day"),
         bigs=_bigs(judged, cash),
         chapters=[

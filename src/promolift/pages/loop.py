@@ -39,12 +39,12 @@ def page_of(found: LoopNumbers) -> Page:
     return Page(
         name="A simulated shop",
         eyebrow="The closed loop",
-        facts=[
-            ("Data", LABEL),
-            ("Days", count(settings.days)),
-            ("Customers", count(settings.customers)),
-            ("Seed", str(settings.seed)),
-        ],
+        facts={
+            "Data": LABEL,
+            "Days": count(settings.days),
+            "Customers": count(settings.customers),
+            "Seed": str(settings.seed),
+        },
         head=headline("Added over the holdout", gain, text, "simulated", CASH),
         bigs=bigs,
         chapters=[
@@ -68,7 +68,7 @@ def _earned(found: LoopNumbers) -> Chapter:
     per_week = lines(
         "earned", "Added per decision",
         f"Over the {count(found.settings.days)} days {missed} was missed: the regret against full knowledge.",
-        (DAY, Axis("added per decision, in truth", "money")),
+        DAY, Axis("added per decision, in truth", "money"),
         [Line("best possible", "blue", best), Line("what was decided", "orange", true)],
         Grid(["days", "decisions", "added", "best possible", "share"], cells),
         how="Best possible: the most that any plan with full knowledge could add at the same true spend each day.",

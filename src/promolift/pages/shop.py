@@ -231,7 +231,7 @@ def who(person: Person, said: dict[str, Any], tastes: list[str]) -> str:
     return " ".join(parts)
 
 
-def facts(person: Person) -> list[tuple[str, str]]:
+def facts(person: Person) -> dict[str, str]:
     """Figures of the profile, as far as they are known."""
     shown = [
         ("orders in a year", "orders_52w", "{:,.0f}"),
@@ -242,10 +242,10 @@ def facts(person: Person) -> list[tuple[str, str]]:
         ("leans to", "leans_to", "{}"),
     ]
     known = [(name, getattr(person, key), form) for name, key, form in shown]
-    rows = [(name, form.format(value)) for name, value, form in known if value is not None]
+    rows = {name: form.format(value) for name, value, form in known if value is not None}
     value, within = person.price_sensitivity, person.sensitivity_within
     if value is not None and within is not None:
-        rows.append(("price sensitivity, log odds", f"{value:+.2f} ± {within:.2f}"))
+        rows["price sensitivity, log odds"] = f"{value:+.2f} ± {within:.2f}"
     return rows
 
 

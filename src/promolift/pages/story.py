@@ -37,7 +37,7 @@ class Card:
     given: Given
     offer: str
     who: str = ""
-    facts: Sequence[tuple[str, str]] = ()
+    facts: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -151,11 +151,11 @@ def page_of(found: TrialResults) -> Page:
     )  # fmt: skip
 
 
-def _facts(trial: TrialStory) -> list[tuple[str, str]]:
-    facts = [("Customers", count(trial.fit.customers)), ("Arms", count(len(trial.arms)))]
+def _facts(trial: TrialStory) -> dict[str, str]:
+    facts = {"Customers": count(trial.fit.customers), "Arms": count(len(trial.arms))}
     if trial.settings.days:
-        facts.append(("Outcomes watched", f"{trial.settings.days} days"))
-    return [*facts, ("Evidence", str(trial.level))]
+        facts["Outcomes watched"] = f"{trial.settings.days} days"
+    return facts | {"Evidence": str(trial.level)}
 
 
 def _head(trial: TrialStory) -> Big:
@@ -289,11 +289,11 @@ def _depth(trial: TrialStory) -> list[Chapter]:
     figure = lines(
         "depth", "Gain along the depth",
         f"Largest for everybody at {share(top['depth'])} off: {more(top['gain'])} a customer.",
-        (Axis("discount", "share"), trial.axis(f"added to {trial.named(outcome)}, per customer", outcome)),
+        Axis("discount", "share"), trial.axis(f"added to {trial.named(outcome)}, per customer", outcome),
         [line._replace(points=[(0.0, 0.0), *line.points]) for line in series],
         by_point(
             ["customers", "discount", "adds", "number"], [line._replace(points=line.points[3::4]) for line in series],
-            (share, more),
+            share, more,
         ),
         how=f"{trial.basis_sentence(outcome)} {how}" if outcome == trial.settings.money else how,
         evidence=trial.level, wide=True, origin=True,
@@ -360,15 +360,13 @@ def _curve(trial: TrialStory, judged: TrialJudgement, outcome: str, arm: int) ->
         finding = f"{r['figure'].capitalize()} {number(r['value'])} ({span}); 0 is no better than at random."
     return lines(
         f"curve-{arm}", f"{trial.arms[arm]}: whom to treat first", finding,
-        (
-            Axis("share of customers treated", "share"),
-            trial.axis(f"added to {trial.named(outcome)}, per customer", outcome),
-        ),
+        Axis("share of customers treated", "share"),
+        trial.axis(f"added to {trial.named(outcome)}, per customer", outcome),
         [
             best, beside._replace(points=theirs.select("share", "gain").rows()),
             Line("at random", "ink", [(0.0, 0.0), (last["share"], last["gain"])]),
         ],
-        by_x("treated", [line._replace(points=line.points[::5]) for line in (best, beside)], (share, more)),
+        by_x("treated", [line._replace(points=line.points[::5]) for line in (best, beside)], share, more),
         how=f"Best customers first: by the outcome expected without any treatment. {trial.basis_sentence(outcome)}",
         evidence=trial.level, origin=True,
     )  # fmt: skip

@@ -11,6 +11,7 @@ N sampled items, K horizons.
 """
 
 import math
+from typing import NamedTuple
 
 import torch
 from pydantic import Field
@@ -153,6 +154,13 @@ class Exposure(nn.Module):
         return score_Q
 
 
+class MoneyRates(NamedTuple):
+    """P x K each: spend as a multiple of the customer's level, and expected orders."""
+
+    spend_PK: Tensor
+    orders_PK: Tensor
+
+
 class Encoder(nn.Module):
     """The whole model. `scale` buffers standardise counters; catalogue buffers describe the items."""
 
@@ -289,11 +297,11 @@ class Encoder(nn.Module):
         known_PM = known_PM.masked_fill(batch.item_PM < 0, 0.0)
         return scores_PI.scatter_add(1, place_PM, known_PM.to(scores_PI.dtype))
 
-    def money_rates(self, state_PD: Tensor, personal_PG: Tensor) -> tuple[Tensor, Tensor]:
-        """P x K each: spend as a multiple of the customer's level, and expected orders."""
+    def money_rates(self, state_PD: Tensor, personal_PG: Tensor) -> MoneyRates:
+        """What the money head says."""
         both = self.money(torch.cat([state_PD, self.scaled("personal", personal_PG)], dim=1))
         spend, orders = both.chunk(2, dim=1)
-        return nf.softplus(spend + 0.54), nf.softplus(orders)
+        return MoneyRates(nf.softplus(spend + 0.54), nf.softplus(orders))
 
 
 def sampled_loss(model: Encoder, state_PD: Tensor, table_ID: Tensor, batch: Batch, target: Targets) -> Tensor:

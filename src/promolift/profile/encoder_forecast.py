@@ -6,7 +6,7 @@ likely, not what an offer would change. Legend as in encoder.py.
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -20,11 +20,24 @@ from promolift.profile.encoder_data import Days, Floats, Histories, Ints, Popula
 from promolift.profile.encoder_model import ForecastBatch, LearnedEncoder
 from promolift.profile.exposures import Exposed
 
-Line = tuple[float, float]
-Plane = tuple[float, float, float]
 Money = Callable[[float], str]
 DAYS, COLUMN = 56, 1  # the horizon told, and its place in encoder.HORIZONS
 LEAST = 50  # customers needed to calibrate
+
+
+class LogitLine(NamedTuple):
+    """Log odds that are a line in one number."""
+
+    intercept: float
+    slope: float
+
+
+class LogitPlane(NamedTuple):
+    """Log odds that are a plane in two numbers."""
+
+    intercept: float
+    first: float
+    second: float
 
 
 @dataclass(frozen=True)
@@ -36,9 +49,9 @@ class FittedForecast:
     is everybody's, of which those who are little known need to know a little.
     """
 
-    item: Plane
-    churn: Line
-    deal: Plane
+    item: LogitPlane
+    churn: LogitLine
+    deal: LogitPlane
     spend: float
     orders: float
     usual: "Usual"
@@ -160,32 +173,32 @@ def _logit(p: Floats | Days) -> Days:
     return np.log(q / (1 - q))
 
 
-def _line(x: Days, y: Days) -> Line:
+def _line(x: Days, y: Days) -> LogitLine:
     """Logistic regression on one number; where nothing varies, the log odds of the mean alone."""
     if 0 < y.sum() < len(y):
         fitted = LogisticRegression(C=100.0).fit(x[:, None], y)
-        return float(fitted.intercept_[0]), float(fitted.coef_[0, 0])
-    return float(_logit(np.array([(y.sum() + 0.5) / (len(y) + 1)]))[0]), 0.0
+        return LogitLine(float(fitted.intercept_[0]), float(fitted.coef_[0, 0]))
+    return LogitLine(float(_logit(np.array([(y.sum() + 0.5) / (len(y) + 1)]))[0]), 0.0)
 
 
-def _plane(x: Days, share: Days) -> Plane:
+def _plane(x: Days, share: Days) -> LogitPlane:
     """Logistic regression of shares on two numbers: each row counts as its share of ones and the rest of zeros."""
     if not 0 < share.sum() < len(share):
-        return _line(x[:, 0], share)[0], 0.0, 0.0
+        return LogitPlane(_line(x[:, 0], share).intercept, 0.0, 0.0)
     y = np.repeat([1.0, 0.0], len(share))
     fitted = LogisticRegression(C=100.0).fit(np.tile(x, (2, 1)), y, sample_weight=np.r_[share, 1 - share])
-    return float(fitted.intercept_[0]), float(fitted.coef_[0, 0]), float(fitted.coef_[0, 1])
+    return LogitPlane(float(fitted.intercept_[0]), float(fitted.coef_[0, 0]), float(fitted.coef_[0, 1]))
 
 
-def _probability(line: Line, x: Days | Floats) -> Days:
-    return np.asarray(1 / (1 + np.exp(-(line[0] + line[1] * x))))
+def _probability(line: LogitLine, x: Days | Floats) -> Days:
+    return np.asarray(1 / (1 + np.exp(-(line.intercept + line.slope * x))))
 
 
 def item_probs(fitted: FittedForecast, h: Histories, said: ForecastBatch) -> Days:
     """P x I: the calibrated probability of every item to be in the next basket."""
     level, slope, by_size = fitted.item
     size_P = own_size(h, said, fitted.usual.size)
-    return _probability((level, 1.0), slope * log_share(said.logit_PI) + by_size * size_P[:, None])
+    return _probability(LogitLine(level, 1.0), slope * log_share(said.logit_PI) + by_size * size_P[:, None])
 
 
 def churn_probs(fitted: FittedForecast, said: ForecastBatch) -> Days:
@@ -196,7 +209,7 @@ def churn_probs(fitted: FittedForecast, said: ForecastBatch) -> Days:
 def deal_shares(fitted: FittedForecast, h: Histories, said: ForecastBatch) -> Days:
     """P: the calibrated share of the next visit's items bought on discount."""
     level, head, own = fitted.deal
-    return _probability((level, 1.0), head * _logit(said.deal_P) + own * own_deals(h, said, fitted.usual.deal))
+    return _probability(LogitLine(level, 1.0), head * _logit(said.deal_P) + own * own_deals(h, said, fitted.usual.deal))
 
 
 def forecast_rows(
@@ -204,16 +217,16 @@ def forecast_rows(
     fitted: FittedForecast,
     h: Histories,
     shared: Popularity,
-    asked: tuple[Ints, float],
+    customers: Ints,
+    day: float,
     money: Money,
 ) -> Iterator[pl.DataFrame]:
-    """Batch by batch, one row per customer of `asked` (rows of customers, a moment); see the columns.
+    """Batch by batch, one row per customer as of a day; see the columns.
 
     customer_id, churn_prob (no visit in 56 days), spend_cents, orders (both of 56 days), deal_share (of the next
     visit's items), items and item_probs (the three likeliest of the next basket), sentences. Spend and orders are
     calibrated means.
     """
-    customers, day = asked
     for said in model.forecast(h, shared, customers, np.full(len(customers), day)):
         yield tell(model, fitted, h, said, Voice(money))
 
@@ -284,13 +297,12 @@ def _sentences(row: dict[str, object], rhythm: str | None, voice: Voice) -> list
 
 
 def drivers(
-    model: LearnedEncoder, h: Histories, shared: Popularity, asked: tuple[int, float], item: str
+    model: LearnedEncoder, h: Histories, shared: Popularity, customer: int, day: float, item: str
 ) -> pl.DataFrame:
     """Which of a customer's last 40 visits moved the log odds of `item`: what is lost when a visit is left out.
 
     Columns day, items, effect (log odds of the softmax), largest effect first. Occlusion: effects need not add up.
     """
-    customer, day = asked
     end = int(h.before(np.array([customer]), np.array([day]))[0])
     visits = np.arange(max(h.start_C[customer], end - 40), end)
     copies = _without_each(h, customer, end, visits)

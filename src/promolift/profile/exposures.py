@@ -15,7 +15,7 @@ import polars as pl
 
 from promolift.errors import InputError
 from promolift.profile.counters import COUNTERS, PERSONAL, VisitCounts
-from promolift.profile.encoder_data import Bools, Catalogue, Days, Floats, Histories, Ints, compiled
+from promolift.profile.encoder_data import Bools, Catalogue, Days, Floats, Histories, Ints, compiled, rows_before
 from promolift.sql import DAY_MS
 
 FACTS = ("shown", "answered", "answers", "lines", "covered_40", "covered_120", "covered_deal", "covered_share")
@@ -71,7 +71,7 @@ class Exposures:
     def marks_before(self, customer_P: Ints, day_P: Days) -> Ints:
         """Index of each customer's first mark at or after the moment."""
         return np.asarray(
-            _seek(self.mark_day_X, self.mark_start_C[customer_P], self.mark_start_C[customer_P + 1], day_P)
+            rows_before(self.mark_day_X, self.mark_start_C[customer_P], self.mark_start_C[customer_P + 1], day_P)
         )
 
     def of(self, customer_C: Ints) -> "Exposures":
@@ -219,14 +219,6 @@ def facts(h: Exposed, asked: AskedExposures, counts: VisitCounts) -> Floats:
     fit_QF = np.where(size_Q[:, None] > 0, np.stack([*shares, deal_Q, share_Q], 1), np.nan)
     told_QF = np.c_[past_Q2, answers_Q, lines_Q / faded_Q * 7, fit_QF]
     return np.asarray(told_QF, np.float32)
-
-
-@compiled
-def _seek(day_X: Days, first_P: Ints, end_P: Ints, day_P: Days) -> Ints:
-    found_P = np.empty(len(first_P), np.int64)
-    for p in range(len(first_P)):
-        found_P[p] = first_P[p] + np.searchsorted(day_X[first_P[p] : end_P[p]], day_P[p])
-    return found_P
 
 
 @compiled

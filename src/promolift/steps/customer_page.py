@@ -9,6 +9,7 @@ from promolift.errors import InputError
 from promolift.results.forecasts import MODEL, SHARED
 from promolift.results.job import Job, StepSummary, local_day, moments
 from promolift.results.shop import Alike, CustomerForecast, Visit
+from promolift.sql import DAY_MS
 from promolift.words import money
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ def why(job: Job, scene: "Scene", customer_id: str) -> CustomerForecast:
     moved: list[Visit] = []
     if item and everyone["visits"][row]:
         h = of_customer(job, scene, customer_id)
-        found = drivers(model, h, shared, (0, scene.day), item).head(REASONS)
+        found = drivers(model, h, shared, 0, scene.day, item).head(REASONS)
         days, baskets, effects = (found[name].to_list() for name in ("day", "items", "effect"))
         moved = [visit(job, scene, *each) for each in zip(days, baskets, effects, strict=True)]
     alike = []
@@ -80,7 +81,7 @@ def why(job: Job, scene: "Scene", customer_id: str) -> CustomerForecast:
 def visit(job: Job, scene: "Scene", day: float, basket: list[str], effect: float) -> Visit:
     """One visit: its day, what may be named of its basket, and by what factor it moves the odds of the item."""
     names = sorted(filter(None, (scene.voice.name(item) for item in basket)))
-    when = local_day(round(day * 86_400_000), job.config.shop.zone)
+    when = local_day(round(day * DAY_MS), job.config.shop.zone)
     return Visit(day=when.isoformat(), items=tuple(names), odds_factor=float(np.exp(effect)))
 
 

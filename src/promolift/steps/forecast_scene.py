@@ -86,7 +86,7 @@ def set_scene(job: Job) -> Scene:
     goods = read_goods(job, asof)
     channels = fetch(sql.run(bind(CHANNELS, asof=asof), events=job.clean.events()))["channel"]
     first = job.clean.events(job.clean.shards[0]).filter(f"ts_ms < {asof}")
-    items = catalogue(read_purchases(first, job.store.connection.from_arrow(goods.to_arrow()), "type")[1])
+    items = catalogue(read_purchases(first, job.store.connection.from_arrow(goods.to_arrow()), "type").catalogue)
     names = names_of(goods, choice.level)
     shelves, shelf_IG = shelves_of(goods, items, names)
     return Scene(
@@ -139,7 +139,7 @@ def read_goods(job: Job, asof_ms: int) -> pl.DataFrame:
 def purchases(job: Job, shard: int, goods: pl.DataFrame, asof_ms: int) -> pl.DataFrame:
     """One shard's purchase lines before the moment."""
     events = job.clean.events(shard).filter(f"ts_ms < {asof_ms}")
-    return read_purchases(events, job.store.connection.from_arrow(goods.to_arrow()), "type")[0]
+    return read_purchases(events, job.store.connection.from_arrow(goods.to_arrow()), "type").lines
 
 
 def known(job: Job, shard: int, asof_ms: int) -> pl.Series:

@@ -35,12 +35,6 @@ class WordedDay:
     clicked_M: NDArray[np.bool_]
     true_V: Floats
 
-    @property
-    def logged_M(self) -> Floats:
-        """The propensity of each wording."""
-        logged: Floats = self.share_V[self.variant_M]
-        return logged
-
 
 def wordings(categories: int, depths: Sequence[float]) -> tuple[str, ...]:
     """The wordings in which every offer of the menu can be said truly; InputError where one cannot."""
@@ -65,10 +59,9 @@ def tally(past: Sequence[WordedDay], names: Sequence[str]) -> dict[str, Tally]:
 
 
 def tell_day(
-    past: Sequence[WordedDay], names: tuple[str, ...], world: World, when: tuple[int, int], seed: int
+    past: Sequence[WordedDay], names: tuple[str, ...], world: World, day: int, week: int, seed: int
 ) -> WordedDay:
-    """Word the offers of the customers of `world` on a day of a week, `when`. A click is known the day after."""
-    day, week = when
+    """Word the offers of the customers of `world` on a day of a week. A click is known the day after."""
     share_V = np.array(list(variant_shares(tally(past, names), seed).values()))
     unit_M = hash_units((seed, "wording", day), world.customer_ids)
     variant_M = pick(np.broadcast_to(share_V, (len(unit_M), len(names))), unit_M)

@@ -76,9 +76,9 @@ def _curve(found: ResponseFigures) -> Figure | Block:
     how += f" {plural(further, 'further group')} not drawn." if further > 0 else ""
     return lines(
         "curve", "The discount curve", _curve_finding(groups),
-        (Axis("discount", "share"), Axis("change of demand", "signed")),
+        Axis("discount", "share"), Axis("change of demand", "signed"),
         [line._replace(points=[(0.0, 0.0), *line.points]) for line in read],
-        by_point(["customers", "discount", "change of demand", "observations"], read, (share, _signed)),
+        by_point(["customers", "discount", "change of demand", "observations"], read, share, _signed),
         how=how, n=plural(groups[0].cells, "observation"), evidence=found.level, wide=True, origin=True,
     )  # fmt: skip
 

@@ -179,7 +179,8 @@ def _curve(epochs: Sequence[EpochFigures], kept: EpochFigures, slug: str, name: 
     finding = f"{name} of the weeks not learned from: {first} after one pass over the data"
     finding += ", which is kept." if kept == epochs[0] else f", {best} after {kept.epoch}, which is kept."
     short = f"{name[:1].lower()}{name[1:]}"
-    axes = Axis("epoch", "count"), Axis(f"{short}, {good} is better", "fixed")
+    loss = Axis(f"{short}, {good} is better", "fixed")
     how = "An epoch is one pass over the data. Were the lines to part, it would be learning by heart."
-    grid = by_x("epoch", series, (count, number))
-    return lines(f"learning-{slug}", f"Learning: {short}", finding, axes, series, grid, how=how, close=True)
+    grid = by_x("epoch", series, count, number)
+    title = f"Learning: {short}"
+    return lines(f"learning-{slug}", title, finding, Axis("epoch", "count"), loss, series, grid, how=how, close=True)

@@ -27,13 +27,13 @@ def page_of(story: Story) -> Page:
     return Page(
         name=shop.name,
         eyebrow="Promotion plan",
-        facts=[
-            ("As of", date(story.asof_ms, shop.zone)),
-            ("Looks ahead", days(story.window_days)),
-            ("Currency", shop.currency),
-            ("Time zone", shop.zone),
-            ("Data", story.data_label),
-        ],
+        facts={
+            "As of": date(story.asof_ms, shop.zone),
+            "Looks ahead": days(story.window_days),
+            "Currency": shop.currency,
+            "Time zone": shop.zone,
+            "Data": story.data_label,
+        },
         head=first(story),
         asides=[clip(text, 500) for text in story.plan.why[1:]],
         stands=[stand(each) for each in story.plan.fragile_first],

@@ -15,7 +15,7 @@ from promolift.llm import LlmSettings
 from promolift.message import MessageSettings
 from promolift.offer import DEFAULT_MENU, MenuItem, OfferProposalSettings, OfferRules
 from promolift.privacy import ConsentSettings
-from promolift.profile import OutlookSettings
+from promolift.profile import ForecastSettings
 from promolift.settings import Settings, Zone
 from promolift.terms import Language
 
@@ -237,7 +237,7 @@ class Config(Settings):
 
     shop: ShopSettings = ShopSettings()
     data: DataSettings
-    encoder: OutlookSettings = OutlookSettings()
+    encoder: ForecastSettings = ForecastSettings()
     panel: PanelSettings = PanelSettings()
     discount: DiscountSettings = DiscountSettings()
     value: ValueSettings = ValueSettings()

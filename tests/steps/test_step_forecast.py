@@ -13,12 +13,12 @@ from promolift import run
 from promolift.cli import main
 from promolift.config import Config, load_config
 from promolift.errors import InputError
-from promolift.profile.forecast_tables import OUTLOOK, OUTLOOK_ITEMS
 from promolift.results.job import Job
 from promolift.results.shop import ForecastNote
 from promolift.steps import forecast
 from promolift.steps.summary import forecast_summary
 from promolift.store import Store
+from promolift.tables import OUTLOOK, OUTLOOK_ITEMS
 
 pytest.importorskip("torch")
 

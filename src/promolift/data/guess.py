@@ -368,7 +368,3 @@ def _tells_kinds(values: list[str]) -> bool:
     """Whether a column holds words for what was done, looking or putting in the cart among them."""
     kinds = [KIND_OF_WORD.get(kind_word(value)) for value in values]
     return {"view", "add_to_cart"} & {*kinds} != set() and None not in kinds and len({*kinds}) > 1
-
-
-def _is_kind(value: str) -> bool:
-    return kind_word(value) in KIND_OF_WORD

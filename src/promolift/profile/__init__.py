@@ -6,7 +6,7 @@ from promolift.lazy import lazy
 
 __all__ = [
     "STEPS",
-    "OutlookSettings",
+    "ForecastSettings",
     "ProfileSettings",
     "Shard",
     "Shared",
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from promolift.profile.meanings import describe, sentence
     from promolift.profile.passes import STEPS
     from promolift.profile.profiles import attributes, profile, reasons
-    from promolift.profile.settings import OutlookSettings, ProfileSettings
+    from promolift.profile.settings import ForecastSettings, ProfileSettings
     from promolift.profile.shared import Shard, Shared
     from promolift.profile.spend import SpendModel, SpendSettings
     from promolift.profile.spend import fit as fit_spend

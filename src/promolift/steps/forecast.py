@@ -18,12 +18,11 @@ import polars as pl
 from promolift import learn
 from promolift.errors import InputError, SupportError
 from promolift.hashing import hash_units
-from promolift.profile.forecast_tables import OUTLOOK, OUTLOOK_ITEMS
 from promolift.results.forecasts import MODEL, SHARED
 from promolift.results.job import Job
 from promolift.results.shop import Checked, FigureRange, ForecastNote, Ndcg, Predicted
 from promolift.sql import DAY_MS
-from promolift.tables import Z95
+from promolift.tables import OUTLOOK, OUTLOOK_ITEMS, Z95
 
 if TYPE_CHECKING:
     from promolift.profile.encoder_data import Histories, Popularity

@@ -1,5 +1,6 @@
-"""Campaigns, limits, codes, releases, experiments, keys, webhooks and the audit log: admin keys only, all audited."""
+"""Campaigns, limits, codes, releases, learning, experiments, keys, webhooks, audit log: admin keys only, audited."""
 
+import asyncio
 from typing import Annotated, Any
 
 import polars as pl
@@ -14,8 +15,8 @@ from promolift.serve.models import CampaignIn, CodesIn, ExperimentIn, KeyIn, Slu
 from promolift.serve.problems import wrong_field
 from promolift.serve.routes.money import IdempotencyKey, actor, changed, server_of
 from promolift.serve.security import make_key
-from promolift.serve.server import audited
-from promolift.serve.things import Campaign, MadeRelease
+from promolift.serve.server import Server, audited
+from promolift.serve.things import Campaign, LearnRun, MadeRelease
 from promolift.store import Store
 from promolift.store.ledger_audit import Act, HttpAnswer, audit, drop, every, first_break, get, put
 from promolift.store.ledger_money import add_stock, stock_left
@@ -350,3 +351,27 @@ def _test(campaign: Campaign) -> Any:
 def _limits(db: Connection, campaign_id: str) -> list[dict[str, object]]:
     rows = db.execute(select(LIMITS).where(LIMITS.c.campaign_id == campaign_id).order_by(LIMITS.c.limit_id))
     return [dict(row) for row in rows.mappings()]
+
+
+@router.post("/v1/campaigns/{campaign_id}:learn", status_code=202)
+async def learn_now(request: Request, campaign_id: Slug) -> dict[str, Any]:
+    """Start what `promolift learn` does, in a process of its own. While it runs, the answer is about that run."""
+    server = server_of(request)
+    await asyncio.to_thread(_found, server, campaign_id)
+    await server.scheduler.start(campaign_id)
+    return {"campaign_id": campaign_id, "status": "running"}
+
+
+@router.get("/v1/campaigns/{campaign_id}/learning")
+def learning(request: Request, campaign_id: Slug) -> dict[str, Any]:
+    """The last run: when, what became of it, the release it proposes and why. `status` never where there was none."""
+    server = server_of(request)
+    with server.ledger.read() as db:
+        Campaign.known(db, campaign_id)
+        run = LearnRun.find(db, campaign_id) or LearnRun(status="never")
+    return {"campaign_id": campaign_id} | run.to_json()
+
+
+def _found(server: Server, campaign_id: str) -> None:
+    with server.ledger.read() as db:
+        Campaign.known(db, campaign_id)

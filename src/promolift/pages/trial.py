@@ -244,9 +244,29 @@ def _balance(trial: TrialStory) -> Figure:
 
 
 def _effects(trial: TrialStory) -> Chapter:
-    blocks = [_average(trial, place, outcome) for place, outcome in enumerate(trial.settings.outcomes)]
+    blocks: list[Figure | Block] = [
+        _average(trial, place, outcome) for place, outcome in enumerate(trial.settings.outcomes)
+    ]
+    blocks += [_pairs(trial)] if len(trial.arms) > 2 else []
     lead = "Averages over all customers, doubly robust: what is known of customers only takes noise away."
     return Chapter("effects", "Effects", "What did each treatment add?", lead, blocks)
+
+
+def _pairs(trial: TrialStory) -> Block:
+    """Every arm against every other, by the outcome that decides."""
+    outcome = trial.settings.deciding
+    more, rows = partial(trial.added, outcome), trial.results.fitted.pairs.filter(pl.col("outcome") == outcome)
+    keys = ("effect", "low", "high") if outcome != trial.settings.money else ("net", "net_low", "net_high")
+    cells = [
+        [r["arm"], r["against"], more(r[keys[0]]), ends(r[keys[1]], r[keys[2]], more), number(r["p_holm"]),
+         "shown" if r["shown"] else "not shown"]
+        for r in rows.iter_rows(named=True)
+    ]  # fmt: skip
+    text = f"{trial.basis_sentence(outcome)} Intervals hold for all pairs at once; p by Holm, of {outcome} before cost."
+    heads = ["arm", "against", "ahead by", INTERVAL, "p, all pairs", "better"]
+    return table(
+        f"Every pair of arms, by {trial.named(outcome)}", heads, cells, text, words=(1, 5), evidence=trial.level
+    )
 
 
 def _average(trial: TrialStory, place: int, outcome: str) -> Figure:

@@ -42,13 +42,12 @@ def create(settings: ServeSettings, config: Config | None = None) -> Any:
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        pulse = asyncio.create_task(server.pulse())
+        server.duties.start()
         try:
             yield
         finally:
-            pulse.cancel()
-            with suppress(asyncio.CancelledError):
-                await pulse
+            await server.duties.stop()
+            await server.outbox.stop()
             await server.scheduler.stop()
             await asyncio.to_thread(server.close)
 
@@ -134,7 +133,9 @@ def _operations(app: FastAPI, server: Server) -> None:
         try:
             server.ledger.write(lambda _, some: some, None, timeout=5)
         except (PromoError, TimeoutError):
-            return JSONResponse({"status": "not ready"}, 503)
+            return JSONResponse({"status": "not ready", "why": ["the ledger takes no changes"]}, 503)
+        if why := [f"duty {name} fails" for name in server.duties.dead]:
+            return JSONResponse({"status": "not ready", "why": why}, 503)
         return JSONResponse({"status": "ready", "releases": sorted(server.decider.releases)})
 
     @app.get("/metrics", tags=["operations"], response_class=Response)
@@ -143,6 +144,8 @@ def _operations(app: FastAPI, server: Server) -> None:
         with server.ledger.read() as db:
             waiting = select(func.count()).where(OUTBOX.c.status == "waiting")
             server.metrics.waiting.set(db.execute(waiting).scalar_one())
+        for duty in server.duties.all:
+            server.metrics.duties.labels(duty.name).set(duty.failed)
         return Response(server.metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
 

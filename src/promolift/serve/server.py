@@ -4,7 +4,7 @@ import asyncio
 import logging
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from time import time
 from typing import Any, NamedTuple
 
@@ -14,7 +14,7 @@ from promolift.config import Config
 from promolift.deliver.decide import NONE
 from promolift.errors import PromoError
 from promolift.hashing import sha256_of
-from promolift.serve import events, live, observe, outbox, security
+from promolift.serve import duties, events, live, observe, outbox, security
 from promolift.serve.problems import ApiError
 from promolift.serve.schedule import Scheduler
 from promolift.serve.settings import ServeSettings
@@ -53,6 +53,7 @@ class Server:
         self.metrics = observe.Metrics()
         self.outbox = outbox.Outbox(self.ledger, settings)
         self.scheduler = Scheduler(self)
+        self.duties = self._duties()
         self._running: set[str] = set()
         self._gate = threading.Lock()  # of the keys that run, and of every race between an answer and its deadline
         for campaign in campaigns.values():
@@ -192,15 +193,17 @@ class Server:
         done: OnceAnswer = self.ledger.write(lambda db, some: [work(db, round(time() * 1000)) for _ in some])
         return done
 
-    async def pulse(self) -> None:
-        """Once a second: free what was reserved too long ago, send what waits, read the keys, learn if it is time."""
-        while True:
-            with suppress(PromoError):
-                await asyncio.to_thread(self.reload_keys)  # another process on this ledger may have revoked one
-                await self.scheduler.look()
-                await self.ledger.call(_expire)
-                await self.outbox.send_due()
-            await asyncio.sleep(PULSE_S)
+    def _duties(self) -> duties.Duties:
+        """What is done beside the requests: another process may revoke a key, reservations end, messages wait."""
+
+        async def keys() -> None:
+            await asyncio.to_thread(self.reload_keys)
+
+        async def expiry() -> None:
+            await self.ledger.call(_expire)
+
+        work = {"keys": keys, "expiry": expiry, "webhooks": self.outbox.look, "learning": self.scheduler.look}
+        return duties.Duties(duties.Duty(name, PULSE_S, each) for name, each in work.items())
 
 
 class _Found(NamedTuple):

@@ -1,7 +1,7 @@
 """Campaigns, limits, codes, releases, learning, experiments, keys, webhooks, audit log: admin keys only, audited."""
 
 import asyncio
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import polars as pl
 from fastapi import APIRouter, Query, Request, Response
@@ -25,6 +25,7 @@ from promolift.store.ledger_schema import AUDIT, DECISIONS, EVENTS, LIMITS, OUTB
 router = APIRouter(tags=["admin"])
 Cursor = Annotated[int, Query(ge=0, le=2**53)]
 Page = Annotated[int, Query(ge=1, le=1000)]
+MessageStatus = Literal["waiting", "sent", "failed"]
 
 
 @router.get("/v1/campaigns")
@@ -302,14 +303,33 @@ def delete_webhook(request: Request, webhook_id: Slug) -> Response:
     return changed(request, do, None)
 
 
+@router.get("/v1/webhooks/{webhook_id}/messages")
+def webhook_messages(
+    request: Request, webhook_id: Slug, status: MessageStatus = "failed", cursor: Cursor = 0, limit: Page = 100
+) -> dict[str, Any]:
+    """Messages of a webhook, those given up at first; `next` is the cursor of the next page, null at the end."""
+    columns = OUTBOX.c.delivery_id, OUTBOX.c.status, OUTBOX.c.attempts, OUTBOX.c.error, OUTBOX.c.ts_ms, OUTBOX.c.body
+    mine = OUTBOX.c.channel == "webhook", OUTBOX.c.target == webhook_id, OUTBOX.c.status == status
+    page = select(*columns).where(*mine).order_by(OUTBOX.c.delivery_id).limit(limit).offset(cursor)
+    with server_of(request).ledger.read() as db:
+        if outbox.Hook.find(db, webhook_id) is None:
+            raise Refused("webhook_unknown", f"no webhook {webhook_id}")
+        rows = db.execute(page).mappings().all()
+    data = [{"message_id": row["delivery_id"]} | {k: v for k, v in row.items() if k != "delivery_id"} for row in rows]
+    return {"data": data, "next": cursor + limit if len(data) == limit else None}
+
+
 @router.post("/v1/webhooks/{webhook_id}:replay", status_code=202)
-def replay_webhook(request: Request, webhook_id: Slug, since_ms: Cursor = 0) -> Response:
-    """Send again what was made since a moment, with the same webhook-id."""
+def replay_webhook(
+    request: Request, webhook_id: Slug, since_ms: Cursor = 0, status: MessageStatus | None = None
+) -> Response:
+    """Send again what was made since a moment, with the same webhook-id; `status=failed`: what was given up alone."""
 
     def do(db: Connection, now_ms: int) -> HttpAnswer:
         if outbox.Hook.find(db, webhook_id) is None:
             raise Refused("webhook_unknown", f"no webhook {webhook_id}")
-        mine = OUTBOX.c.target == webhook_id, OUTBOX.c.ts_ms >= since_ms
+        mine = [OUTBOX.c.channel == "webhook", OUTBOX.c.target == webhook_id, OUTBOX.c.ts_ms >= since_ms]
+        mine += [OUTBOX.c.status == status] if status else []
         again = db.execute(update(OUTBOX).where(*mine).values(status="waiting", attempts=0, next_ms=now_ms))
         return HttpAnswer(202, {"messages": again.rowcount})
 

@@ -14,7 +14,7 @@ from promolift.config import Config
 from promolift.deliver.decide import NONE
 from promolift.errors import PromoError
 from promolift.hashing import sha256_of
-from promolift.serve import events, live, observe, outbox, security
+from promolift.serve import events, live, observe, outbox, security, words
 from promolift.serve.problems import ApiError
 from promolift.serve.schedule import Scheduler
 from promolift.serve.settings import ServeSettings
@@ -53,6 +53,7 @@ class Server:
         self.metrics = observe.Metrics()
         self.outbox = outbox.Outbox(self.ledger, settings)
         self.scheduler = Scheduler(self)
+        self.texts = words.TextCounter(settings.work / "serve")
         self._running: set[str] = set()
         self._gate = threading.Lock()  # of the keys that run, and of every race between an answer and its deadline
         for campaign in campaigns.values():
@@ -192,12 +193,18 @@ class Server:
         done: OnceAnswer = self.ledger.write(lambda db, some: [work(db, round(time() * 1000)) for _ in some])
         return done
 
+    def count_texts(self, every_s: float = words.EVERY_S) -> bool:
+        """Learn from what was taken up since the last count which texts to choose; whether anything changed."""
+        with self.ledger.read() as db:
+            return self.texts.refresh(db, time(), every_s)
+
     async def pulse(self) -> None:
         """Once a second: free what was reserved too long ago, send what waits, read the keys, learn if it is time."""
         while True:
             with suppress(PromoError):
                 await asyncio.to_thread(self.reload_keys)  # another process on this ledger may have revoked one
                 await self.scheduler.look()
+                await asyncio.to_thread(self.count_texts)
                 await self.ledger.call(_expire)
                 await self.outbox.send_due()
             await asyncio.sleep(PULSE_S)

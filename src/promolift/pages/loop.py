@@ -157,7 +157,8 @@ def _worded(found: LoopNumbers) -> Chapter:
         evidence="simulated", wide=True,
     )  # fmt: skip
     lead = (
-        f"Four verified wordings of every offer competed. {share(words['chosen'])} of the messages were clicked; drawn "
+        f"{count(len(found.wordings))} texts of the pool competed for every offer. "
+        f"{share(words['chosen'])} of the messages were clicked; drawn "
         f"evenly it had been {share(words['even'])}, with the best wording for all from day one {share(words['best'])}."
     )
     return Chapter("words", "Words", "Which words work?", lead, [figure])

@@ -6,13 +6,13 @@ from typing import Any
 import polars as pl
 
 from promolift import message
-from promolift.pages.story import Card, OpenQuestion, Story
+from promolift.pages.story import Card, OpenQuestion, ReadFact, Story
 from promolift.results import effects
 from promolift.results.customers import Customers, ShopWeek, Tastes
 from promolift.results.evaluation import Evaluation
 from promolift.results.forecasts import Forecasts
 from promolift.results.job import Job, Moments, moments
-from promolift.results.messages import Messages
+from promolift.results.messages import LANGUAGES, Messages, PoolState, Wording
 from promolift.results.person import Given, Person
 from promolift.results.plan import LIMIT, Plan, PlanNote, headline
 from promolift.results.shop import ForecastNote, Health, Offers, Unknown
@@ -30,7 +30,7 @@ UNREDUCED = (
     "the log holds no prices before discounts; name their column under [data.events.mapping] "
     "(columns.list_unit_price or columns.shelf_discount)"
 )
-TYPICAL = 6  # offers of which a typical customer is shown
+TYPICAL = 12  # customers whose messages are shown
 CARDS = 5  # customers whose stories are told
 TOLD = {
     "age": "age {}", "sex": "{}", "occupation": "{}", "income": "income {}", "household_comp": "{}",
@@ -73,7 +73,9 @@ def tell_story(job: Job) -> Story:
         offers=plan.offers.with_columns(
             pl.col("offer_id").replace_strict(offers, default=None, return_dtype=pl.String).alias("offer")
         ),
-        typical=[Card(Given.of(r), offers[r["offer_id"]]) for r in said.typical(TYPICAL).iter_rows(named=True)],
+        typical=typical(job, said, offers),
+        angles=list(said.angles.items()),
+        pool=PoolState.of(Wording.load(store)) if Wording.has(store) else PoolState(),
         written=said.written,
         silent=said.silent,
         cards=shown,
@@ -88,6 +90,22 @@ def tell_story(job: Job) -> Story:
         | ({"forecast": unforecast} if unforecast and job.config.encoder.depth else {})
         | found.unchecked,
     )
+
+
+def typical(job: Job, said: Messages, offers: Mapping[str, str]) -> list[Card]:
+    """Customers of every reason and the most frequent offers, with the facts that are read in what they read."""
+    printed = Offers.load(job.store).by_id
+    cards = []
+    for row in said.typical(TYPICAL).iter_rows(named=True):
+        found = []
+        for language in LANGUAGES:
+            bought = (message.label(row["bought_name"], "product"),) if row.get("bought_name") else ()
+            known = message.Known(name=row.get("name"), bought=bought)
+            text = row[f"message_{language}"]
+            read = message.facts(text, printed[row["offer_id"]], language, known=known) if text else []
+            found += [ReadFact(language, fact.said, fact.kind, fact.holds) for fact in read]
+        cards.append(Card(Given.of(row), offers[row["offer_id"]], read=found))
+    return cards
 
 
 def labels(job: Job, plan: Plan) -> dict[str, Words]:

@@ -119,6 +119,11 @@ class Offers(Note):
     NAME: ClassVar[str] = "offers"
     offers: tuple[Offer, ...]
 
+    @property
+    def by_id(self) -> dict[str, Offer]:
+        """Offer id to offer."""
+        return {offer.id: offer for offer in self.offers}
+
 
 class FigureRange(Settings):
     """A figure with its 95 % interval."""

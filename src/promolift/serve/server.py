@@ -14,7 +14,7 @@ from promolift.config import Config
 from promolift.deliver.decide import NONE
 from promolift.errors import PromoError
 from promolift.hashing import sha256_of
-from promolift.serve import duties, events, live, observe, outbox, security
+from promolift.serve import duties, events, live, observe, outbox, security, words
 from promolift.serve.problems import ApiError
 from promolift.serve.schedule import Scheduler
 from promolift.serve.settings import ServeSettings
@@ -53,6 +53,7 @@ class Server:
         self.metrics = observe.Metrics()
         self.outbox = outbox.Outbox(self.ledger, settings)
         self.scheduler = Scheduler(self)
+        self.texts = words.TextCounter(settings.work / "serve")
         self.duties = self._duties()
         self._running: set[str] = set()
         self._gate = threading.Lock()  # of the keys that run, and of every race between an answer and its deadline
@@ -193,16 +194,25 @@ class Server:
         done: OnceAnswer = self.ledger.write(lambda db, some: [work(db, round(time() * 1000)) for _ in some])
         return done
 
+    def count_texts(self, every_s: float = words.EVERY_S) -> bool:
+        """Learn from what was taken up since the last count which texts to choose; whether anything changed."""
+        with self.ledger.read() as db:
+            return self.texts.refresh(db, time(), every_s)
+
     def _duties(self) -> duties.Duties:
         """What is done beside the requests: another process may revoke a key, reservations end, messages wait."""
 
         async def keys() -> None:
             await asyncio.to_thread(self.reload_keys)
 
+        async def texts() -> None:
+            await asyncio.to_thread(self.count_texts)
+
         async def expiry() -> None:
             await self.ledger.call(_expire)
 
-        work = {"keys": keys, "expiry": expiry, "webhooks": self.outbox.look, "learning": self.scheduler.look}
+        work = {"keys": keys, "texts": texts, "expiry": expiry}
+        work |= {"webhooks": self.outbox.look, "learning": self.scheduler.look}
         return duties.Duties(duties.Duty(name, PULSE_S, each) for name, each in work.items())
 
 

@@ -1,8 +1,8 @@
 """Those who get an offer today and the clicks so far in; how each is worded, with its propensity, and who clicks out.
 
-Every wording of every offer passed the message checks before the first day. Which one a customer gets is drawn by
+The wordings are texts of the pool with which every offer passes the gate. Which one a customer gets is drawn by
 Thompson sampling from the clicks of earlier days; the propensity is logged, so that the log can be evaluated later.
-A click changes nothing of what is bought here. Legend: M messages, V wordings.
+A click changes nothing of what is bought here. Legend: M customers told, V wordings.
 """
 
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from promolift.hashing import hash_units
 from promolift.learn.explore import Tally, pick, variant_shares
-from promolift.message import Recipient, label, phrasings
+from promolift.message import Known, label, load_pool, write
 from promolift.offer import MenuItem, make_offer
 from promolift.simulate.truth import click_rates, clicks
 from promolift.simulate.world import GOODS, World
@@ -23,6 +23,7 @@ from promolift.terms import Benefit
 
 Floats = NDArray[np.float64]
 ZONE = ZoneInfo("Asia/Shanghai")
+MOST = 4  # wordings that compete; more need more messages than the loop sends
 
 
 @dataclass(frozen=True)
@@ -37,16 +38,16 @@ class WordedDay:
 
 
 def wordings(categories: int, depths: Sequence[float]) -> tuple[str, ...]:
-    """The wordings in which every offer of the menu can be said truly; InputError where one cannot."""
+    """The texts, by id, with which every offer of the menu can be said truly; InputError where one offer cannot."""
     starts = datetime(2024, 1, 1, tzinfo=ZONE)
-    names: set[str] = set()
+    texts = [text for text in load_pool(None).texts if (text.language, text.angle) == ("zh", "generic")][:MOST]
     for key, *_ in GOODS[:categories]:
         for depth in depths:
             benefit = Benefit(type="percent_off", percent=round(100 * depth))
             item = MenuItem(id=f"off-{round(100 * depth)}", benefit=benefit, scope="category", valid_days=7)
             offer = make_offer(item, key, "category", label(key), starts + timedelta(days=1), "CNY")
-            names |= set(phrasings(offer, Recipient(customer_id="any"), "zh"))
-    return tuple(sorted(names))
+            texts = [text for text in texts if write(offer, Known(), "zh", text.draft).text_id]
+    return tuple(sorted(text.text_id for text in texts))
 
 
 def tally(past: Sequence[WordedDay], names: Sequence[str]) -> dict[str, Tally]:

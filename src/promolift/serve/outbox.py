@@ -17,7 +17,6 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from email.message import EmailMessage
 from functools import partial
-from time import time
 from typing import Any, NamedTuple
 from urllib.parse import quote, urlsplit
 
@@ -25,6 +24,7 @@ import httpcore
 from sqlalchemy import Connection, bindparam, insert, select, update
 from standardwebhooks import Webhook
 
+from promolift.serve.clock import Clock
 from promolift.serve.problems import ApiError, FieldError
 from promolift.serve.settings import MailSettings, ServeSettings
 from promolift.serve.things import Thing
@@ -180,9 +180,11 @@ def _public(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
 class Outbox:
     """Sends what is due, to each receiver on its own. On a shared ledger each message is taken by one process only."""
 
-    def __init__(self, ledger: Ledger, settings: ServeSettings, waits_s: Sequence[float] = WAITS_S) -> None:
+    def __init__(
+        self, ledger: Ledger, settings: ServeSettings, clock: Clock, waits_s: Sequence[float] = WAITS_S
+    ) -> None:
         """`waits_s`: seconds between tries."""
-        self.ledger, self.settings, self.waits_s = ledger, settings, tuple(waits_s)
+        self.ledger, self.settings, self.clock, self.waits_s = ledger, settings, clock, tuple(waits_s)
         self._lanes: dict[Lane, asyncio.Task[int]] = {}
 
     async def look(self) -> None:
@@ -211,13 +213,13 @@ class Outbox:
     def _due(self) -> list[Lane]:
         due = select(OUTBOX.c.channel, OUTBOX.c.target).where(OUTBOX.c.status == "waiting").distinct()
         with self.ledger.read() as db:
-            found = db.execute(due.where(OUTBOX.c.next_ms <= round(time() * 1000))).all()
+            found = db.execute(due.where(OUTBOX.c.next_ms <= self.clock.now_ms())).all()
         return sorted({Lane(channel, target if channel == "webhook" else "") for channel, target in found})
 
     async def _empty(self, lane: Lane) -> int:
         """Send what is due on a lane until no more is; how many were tried."""
         tried = 0
-        while due := await self.ledger.call(_take, lane):
+        while due := await self.ledger.call(self._take, lane):
             send = self._mails if lane.channel == "email" else self._webhooks
             await self.ledger.call(self._note, await send(due))
             tried += len(due)
@@ -240,7 +242,11 @@ class Outbox:
                 target = await asyncio.to_thread(safe_address, hook.url, self.settings.private_webhooks)
                 gate = asyncio.Semaphore(AT_ONCE)
                 async with httpcore.AsyncConnectionPool(max_connections=AT_ONCE) as pool:
-                    return list(await asyncio.gather(*(_sent(pool, gate, target, hook, each) for each in due)))
+                    return list(
+                        await asyncio.gather(
+                            *(_sent(pool, gate, target, hook, each, self.clock.now_ms()) for each in due)
+                        )
+                    )
             except UnsafeTargetError as error:
                 why = str(error)
         return [_Tried(each, why) for each in due]
@@ -248,6 +254,17 @@ class Outbox:
     def _hook(self, webhook_id: str) -> Hook | None:
         with self.ledger.read() as db:
             return Hook.find(db, webhook_id)
+
+    def _take(self, db: Connection, lanes: Sequence[Lane]) -> list[list[Delivery]]:
+        """What is due on each lane, taken for ten minutes so that nobody else sends it meanwhile."""
+        found = []
+        for channel, target in lanes:
+            now_ms = self.clock.now_ms()
+            span = {"first": target, "last": target or "\U0010ffff"}  # all e-mails are one lane
+            found.append([Delivery(*row) for row in TAKE.rows(db, channel=channel, now_ms=now_ms, **span)])
+            taken = update(OUTBOX).where(NAMED).values(next_ms=now_ms + 10 * MINUTE_MS)
+            db.execute(taken, {"ids": json.dumps([each.delivery_id for each in found[-1]])})
+        return found
 
     def _note(self, db: Connection, rounds: Sequence[list[_Tried]]) -> list[None]:
         """Sent, tried again later, or given up; the words of an e-mail are forgotten once they are out."""
@@ -260,7 +277,11 @@ class Outbox:
                     tries = tried.attempts + 1
                     over = tries > len(self.waits_s)
                     values: dict[str, str | int] = {"attempts": tries, "error": error}
-                    values |= {"status": "failed"} if over else {"next_ms": _later(self.waits_s[tries - 1])}
+                    values |= (
+                        {"status": "failed"}
+                        if over
+                        else {"next_ms": self.clock.now_ms() + round(self.waits_s[tries - 1] * 1000)}
+                    )
                     db.execute(update(OUTBOX).where(OUTBOX.c.delivery_id == tried.delivery_id).values(**values))
             done = update(OUTBOX).where(NAMED, OUTBOX.c.channel == "email", OUTBOX.c.status != "waiting")
             db.execute(done.values(body="{}"), {"ids": json.dumps([each.delivery.delivery_id for each in results])})
@@ -268,11 +289,16 @@ class Outbox:
 
 
 async def _sent(
-    pool: httpcore.AsyncConnectionPool, gate: asyncio.Semaphore, to: WebhookTarget, hook: Hook, due: Delivery
+    pool: httpcore.AsyncConnectionPool,
+    gate: asyncio.Semaphore,
+    to: WebhookTarget,
+    hook: Hook,
+    due: Delivery,
+    now_ms: int,
 ) -> _Tried:
     """Send one message; whatever a receiver answers or a hook holds, it becomes the error of this message alone."""
     try:
-        now, content = datetime.fromtimestamp(int(time()), UTC), due.body.encode()
+        now, content = datetime.fromtimestamp(now_ms // 1000, UTC), due.body.encode()
         headers = {
             "host": to.host if to.port in (80, 443) else f"{to.host}:{to.port}",
             "content-type": "application/json",
@@ -294,10 +320,6 @@ async def _sent(
                 return _Tried(due, None if 200 <= reply.status < 300 else f"status {reply.status}")
     except Exception as error:
         return _Tried(due, type(error).__name__)
-
-
-def _later(wait_s: float) -> int:
-    return round((time() + wait_s) * 1000)
 
 
 def send_mail(settings: MailSettings | None, mail: Mail) -> str | None:
@@ -325,15 +347,3 @@ def check_target(url: str, private: bool) -> None:
         safe_address(url, private)
     except UnsafeTargetError as error:
         raise ApiError(422, "url_unsafe", str(error), FieldError("/url", str(error))) from None
-
-
-def _take(db: Connection, lanes: Sequence[Lane]) -> list[list[Delivery]]:
-    """What is due on each lane, taken for ten minutes so that nobody else sends it meanwhile."""
-    found = []
-    for channel, target in lanes:
-        now_ms = round(time() * 1000)
-        span = {"first": target, "last": target or "\U0010ffff"}  # all e-mails are one lane
-        found.append([Delivery(*row) for row in TAKE.rows(db, channel=channel, now_ms=now_ms, **span)])
-        taken = update(OUTBOX).where(NAMED).values(next_ms=now_ms + 10 * MINUTE_MS)
-        db.execute(taken, {"ids": json.dumps([each.delivery_id for each in found[-1]])})
-    return found

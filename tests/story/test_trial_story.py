@@ -106,7 +106,7 @@ def test_depths_drawn_by_lot_become_a_curve(tmp_path: Path) -> None:
     assert deep["lowest third"]["gain"] < 0.5 * deep["highest third"]["gain"]
     paid = depth_curves(read(tmp_path / "t.csv", settings.model_copy(update={"cost": 0.7})), "randomised")
     assert paid["gain"].to_numpy() == pytest.approx(curve["gain"].to_numpy() - 0.7)
-    with pytest.raises(SupportError, match="randomised with equal shares"):
+    with pytest.raises(SupportError, match="randomised with the same shares"):
         depth_curves(data, "adjusted")
     with pytest.raises(InputError, match="no depths"):
         depth_curves(replace(data, arms=("none", "a", "b", "c")), "randomised")

@@ -21,7 +21,7 @@ from promolift.errors import InputError, SupportError
 from promolift.progress import Tell
 from promolift.results.trial import EFFECT, NET, HiddenCause
 from promolift.tables import Z95
-from promolift.trials.read import TrialData
+from promolift.trials.read import TrialData, depths
 from promolift.trials.units import unit_averages
 
 Floats = NDArray[np.float64]
@@ -148,18 +148,20 @@ def _share(tell: Tell, turn: tuple[int, int], note: str, share: float) -> None:
 
 
 def depth_curves(data: TrialData, level: str) -> pl.DataFrame:
-    """Gain along the depth for everybody and for thirds by the outcome expected: segment, depth, gain, low, high.
+    """Gain along the depth for everybody and for thirds by the outcome expected: segment, depth, gain, low, high (of
+    the mean gain of the segment).
 
     Gains in money are net of margin and cost, which between two depths lies between theirs. InputError if treatments
-    are no depths; SupportError unless they were randomised with equal shares.
+    are no depths; SupportError unless they were randomised with the same shares for everybody.
     """
     settings = data.settings
-    if level != "randomised" or settings.planned != "equal":
-        raise SupportError("dose: depths must have been randomised with equal shares (planned=equal)")
-    try:
-        depth_A = np.array([float(name) for name in data.arms])
-    except ValueError:
-        raise InputError(f"dose: treatments {', '.join(data.arms)} are no depths; give numbers, 0 for none") from None
+    if level != "randomised" or settings.strata is not None or data.units is not None:
+        raise SupportError("dose: depths must have been randomised with the same shares for everybody (planned=...)")
+    found_A = depths(data.arms)
+    if found_A is None:
+        told = f"treatments {', '.join(data.arms)} are no depths"
+        raise InputError(f"{data.where}: dose: {told}; give numbers or names with one in them such as 10%, 0 for none")
+    depth_A = np.array(found_A)
     features, net = data.features, data.net(settings.deciding)
     model = fit_dose(features, depth_A[data.arm_N], net.before_cost(data.outcomes[settings.deciding], data.arm_N))
     expected = model.expected(features)

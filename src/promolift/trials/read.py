@@ -46,6 +46,9 @@ TELLS = 0.95  # a feature whose rank tells the outcome of an arm as surely as th
 EVERYBODY = "the same for everybody"  # the one feature of a file that says nothing of its customers
 ENOUGH = 20_000  # rows that show it
 ROW = "row"  # names customers where no column does
+MOST_AMOUNTS = 200  # different ones that are read
+FEW_ARMS = 9  # arms, control included, beyond which amounts are taken in groups
+MOST_BANDS, FEW_BANDS, LEAST_IN_BAND = 10, 4, 200  # groups of a curve; of arms; customers of each
 UNEVEN, FEW_LOST = 0.01, 0.05  # outcomes missing more often in one arm at such a p, or by such a share, are asked after
 ONE_ARMED = 1e-6  # chance below which a feature that varies in all arms but one is no accident
 
@@ -142,6 +145,14 @@ def read(table: Any, settings: TrialSettings) -> TrialData:
     who = pl.Series(ROW, answered.row_N + 1) if named is None else named
     part_A = np.array([0.0, *(part_of(cost) or 0.0 for cost in by_arm(where, settings, arms))])
     cost_NA = costs(where, frame, settings, arms)
+    if units is None and (grouped := _grouped(arms, arm_N, settings.dose)) is not None:
+        share_A = np.bincount(arm_N, minlength=len(arms))
+        into_AG = (grouped.group_A[:, None] == np.arange(len(grouped.arms))).astype(np.float64)
+        weight_AG = into_AG * share_A[:, None] / (into_AG * share_A[:, None]).sum(axis=0)
+        cost_NA, part_A = cost_NA @ weight_AG, part_A @ weight_AG
+        planned_NA = None if planned_NA is None else planned_NA @ into_AG
+        arms, arm_N = grouped.arms, grouped.group_A[arm_N]
+        doubts.append(grouped.doubt)
     return TrialData(
         settings, known, arm_N, arms, values, placebos, cost_NA, part_A, who, planned_NA, units, tuple(doubts), where
     )  # fmt: skip
@@ -272,11 +283,53 @@ def _arms(where: str, column: pl.Series, settings: TrialSettings) -> tuple[tuple
     shown = ", ".join(found[:20]) + (", ..." if len(found) > 20 else "")
     if settings.control not in found:
         raise InputError(f"{where}: control {settings.control!r} is no value of {settings.treatment}: {shown}")
-    if not 2 <= len(found) <= 30:
+    others = tuple(name for name in found if name != settings.control)
+    if not 2 <= len(found) <= (MOST_AMOUNTS if depths((settings.control, *others)) else 30):
         remedy = "; round them to a few, such as 0, 5, 10, 20" if column.dtype.is_numeric() else ""
         raise InputError(f"{where}: {settings.treatment} has {len(found)} values; a trial has 2 to 30 arms{remedy}")
-    arms = (settings.control, *(name for name in found if name != settings.control))
+    arms = (settings.control, *others)
     return arms, who.replace_strict({name: at for at, name in enumerate(arms)}, return_dtype=pl.Int64).to_numpy()
+
+
+def depths(arms: tuple[str, ...]) -> list[float] | None:
+    """Arms as depths: numbers, or the one number in their names ("10% off" is 0.1); control without one is 0."""
+    found = []
+    for place, name in enumerate(arms):
+        numbers = re.findall(r"\d+(?:[.,]\d+)?", name)
+        if len(numbers) != 1 and (numbers or place):
+            return None
+        value = float(numbers[0].replace(",", ".")) if numbers else 0.0
+        found.append(value / 100 if "%" in name else value)
+    return found
+
+
+class _Grouped(NamedTuple):
+    """Amounts in groups of neighbours: names, the group of every arm, and what to say of it."""
+
+    arms: tuple[str, ...]
+    group_A: Ints
+    doubt: str
+
+
+def _grouped(arms: tuple[str, ...], arm_N: Ints, dose: bool) -> _Grouped | None:
+    """So many amounts that each has few customers, in groups of neighbours with about as many each."""
+    amounts, count_A = depths(arms), np.bincount(arm_N, minlength=len(arms))
+    if amounts is None or amounts[0] != 0 or len(arms) <= FEW_ARMS:
+        return None
+    order = np.argsort(amounts[1:]) + 1
+    groups = max(2, min(MOST_BANDS if dose else FEW_BANDS, int(count_A[1:].sum() // LEAST_IN_BAND)))
+    before = np.cumsum(count_A[order]) - count_A[order] / 2
+    group_A = np.zeros(len(arms), np.int64)
+    group_A[order] = np.unique(np.minimum(before * groups // count_A[1:].sum(), groups - 1), return_inverse=True)[1] + 1
+    names = [arms[0]]
+    for group in range(1, int(group_A.max()) + 1):
+        mine = [at for at in order.tolist() if group_A[at] == group]
+        mean = float(np.average(np.array(amounts)[mine], weights=count_A[mine]))
+        names.append(
+            f"{mean:.4g}" if dose else arms[mine[0]] if len(mine) == 1 else f"{arms[mine[0]]} to {arms[mine[-1]]}"
+        )
+    told = f"{len(arms) - 1} amounts are taken in {len(names) - 1} groups of neighbours: {', '.join(names[1:])}"
+    return _Grouped(tuple(names), group_A, told if dose else f"{told} (dose=true reads them as one curve)")
 
 
 def _names(column: pl.Series) -> pl.Series:

@@ -218,6 +218,7 @@ def addressable(name: str) -> bool:
     return bool(fit) and not _NO_NAME.search(name) and not SMUGGLED.search(name)
 
 
+@lru_cache(maxsize=65_536)
 def _unfit(name: str) -> bool:
     return is_sensitive(name) or is_sensitive(name, "product") or bool(SMUGGLED.search(name))
 

@@ -190,7 +190,7 @@ def _ask(where: str, frame: pl.DataFrame, settings: TrialSettings, arm_N: Ints) 
     for name, units in some.items():
         arms = pl.DataFrame({"unit": frame[name], "arm": arm_N}).group_by("unit").agg(
             pl.col("arm").n_unique().alias("arms"), pl.len())  # fmt: skip
-        if units <= arm_N.max() + 1 or arms["arms"].max() != 1:
+        if units < 3 * (arm_N.max() + 1) or arms["arms"].max() != 1:
             continue
         share = np.bincount(arm_N).max() / rows
         if (rows - units) * np.log(share) < np.log(NO_ACCIDENT):

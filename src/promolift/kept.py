@@ -19,7 +19,7 @@ KEPT: dict[str, str] = {
     **dict.fromkeys(
         ("plan", "candidates", "chosen", "decisions", "frontier"), "plan"
     ),
-    **dict.fromkeys(("messages", "offers", "message_pool"), "message"),
+    **dict.fromkeys(("messages", "offers", "wording"), "message"),
     **dict.fromkeys(("scores", "calibration", "recall", "policies", "unchecked"), "evaluate"),
     "release": "learn approve",
     **dict.fromkeys(

@@ -282,8 +282,8 @@ class TrialFit(Note):
     """What a fit found: who got what, the evidence level with its reasons, and what was known of customers.
 
     `path` of the file, empty where there is none. `counts` and `shares` of `customers` by arm, control first. `who` is
-    the column that names customers. `kept`: customers with a chance of every arm. `apart`: whether anything known
-    differs between them. `learned`: rows that an outcome's models learned from, where not all. `largest_gap`: standard
+    the column that names customers. `kept`: customers with overlap. `apart`: whether anything known differs
+    between them. `learned`: rows that an outcome's models learned from, where not all. `largest_gap`: standard
     deviations between an arm and control, after weighting; above `much_gap` it would be much. `units`: how rows repeat,
     in words; empty where every row is a customer.
     """
@@ -467,7 +467,7 @@ class TrialJudgement(_Kept):
     """What was found on customers that the models did not see; trials/judge.py says how.
 
     `qini`: outcome, arm, figure, by, value, low, high, n. `curves`: points of both orders to treat customers in.
-    `deciles`: predicted and realised gains by tenths. `policies`: what nobody, everybody by each treatment and the
+    `deciles`: predicted and realised gains by deciles. `policies`: what nobody, everybody by each treatment and the
     recommended policy are worth, net of cost; the comparisons are paired.
     """
 

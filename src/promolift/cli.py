@@ -159,15 +159,31 @@ def evaluate(
     log: Annotated[Path | None, typer.Option(help="Decisions with their rewards, to value policies on.")] = None,
     policy: Annotated[list[str] | None, typer.Option(help="logged, uniform, always:OFFER_ID or a file.")] = None,
     reward: Annotated[str, typer.Option(help="The log's column of rewards.")] = "reward",
+    features: Annotated[list[str] | None, typer.Option(help="Columns of numbers known before a decision.")] = None,
+    budget: Annotated[float | None, typer.Option(help="Money for all decisions; then the policy ends.")] = None,
+    cost: Annotated[str, typer.Option(help="The log's column of what each decision cost.")] = "cost",
+    none: Annotated[str, typer.Option(help="The offer that is no offer, once the money is gone.")] = "none",
+    learn_: Annotated[bool, typer.Option("--learn", help="Learn the best policy, with a lower bound.")] = False,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="File of the learned policy (.parquet).")] = None,
     json_: AsJson = False,
 ) -> None:
-    """Check the predictions and compare policies at equal spend; with --log, value other policies on past decisions."""
+    """Check the predictions and compare policies at equal spend; with --log, value other policies on past decisions,
+    within a budget if given, or learn the best one."""
+    known = [name for each in features or [] for name in each.split(",")]
+    if log is None and (learn_ or budget is not None):
+        raise ConfigError("promolift evaluate: --learn and --budget are for past decisions; name them with --log")
+    if log is not None and learn_:
+        from promolift.learning.log import learn_from_log
+
+        say(learn_from_log(log, reward, known, out), json_)
+        return
     if log is None:
         say(work(settings_of(config), work_folder, ["evaluate"], None), json_)
         return
-    from promolift.learning.log import evaluate_log
+    from promolift.learning.log import Budget, evaluate_log
 
-    say(evaluate_log(log, policy or [], reward), json_)
+    within = None if budget is None else Budget(budget, cost, none)
+    say(evaluate_log(log, policy or [], reward, known, budget=within), json_)
 
 
 effects = typer.Typer(invoke_without_command=True, rich_markup_mode=None)

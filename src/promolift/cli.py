@@ -159,15 +159,31 @@ def evaluate(
     log: Annotated[Path | None, typer.Option(help="Decisions with their rewards, to value policies on.")] = None,
     policy: Annotated[list[str] | None, typer.Option(help="logged, uniform, always:OFFER_ID or a file.")] = None,
     reward: Annotated[str, typer.Option(help="The log's column of rewards.")] = "reward",
+    features: Annotated[list[str] | None, typer.Option(help="Columns of numbers known before a decision.")] = None,
+    budget: Annotated[float | None, typer.Option(help="Money for all decisions; then the policy ends.")] = None,
+    cost: Annotated[str, typer.Option(help="The log's column of what each decision cost.")] = "cost",
+    none: Annotated[str, typer.Option(help="The offer that is no offer, once the money is gone.")] = "none",
+    learn_: Annotated[bool, typer.Option("--learn", help="Learn the best policy, with a lower bound.")] = False,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="File of the learned policy (.parquet).")] = None,
     json_: AsJson = False,
 ) -> None:
-    """Check the predictions and compare policies at equal spend; with --log, value other policies on past decisions."""
+    """Check the predictions and compare policies at equal spend; with --log, value other policies on past decisions,
+    within a budget if given, or learn the best one."""
+    known = [name for each in features or [] for name in each.split(",")]
+    if log is None and (learn_ or budget is not None):
+        raise ConfigError("promolift evaluate: --learn and --budget are for past decisions; name them with --log")
+    if log is not None and learn_:
+        from promolift.learning.log import learn_from_log
+
+        say(learn_from_log(log, reward, known, out), json_)
+        return
     if log is None:
         say(work(settings_of(config), work_folder, ["evaluate"], None), json_)
         return
-    from promolift.learning.log import evaluate_log
+    from promolift.learning.log import Budget, evaluate_log
 
-    say(evaluate_log(log, policy or [], reward), json_)
+    within = None if budget is None else Budget(budget, cost, none)
+    say(evaluate_log(log, policy or [], reward, known, budget=within), json_)
 
 
 effects = typer.Typer(invoke_without_command=True, rich_markup_mode=None)
@@ -267,25 +283,7 @@ def plan(
     say(work(changed, work_folder, ["plan"], out), json_)
 
 
-@app.command("message")
-def message_(
-    config: ConfigPath = CONFIG,
-    work_folder: WorkPath = WORK,
-    json_: AsJson = False,
-    again: Again = False,
-    writer: Annotated[str | None, typer.Option(help="template, local, remote or replay.")] = None,
-    language: Annotated[list[str] | None, typer.Option(help="zh or en, for a model; both if left out.")] = None,
-) -> None:
-    """Write the words of every planned offer in Chinese and English, and verify them."""
-    from promolift.message import MessageSettings
-
-    settings = settings_of(config)
-    given = {"writer": writer, "languages": language or None}
-    stated = settings.message.model_dump() | {key: value for key, value in given.items() if value}
-    changed = settings.model_copy(update={"message": MessageSettings.parse(stated, "promolift message")})
-    say(work(changed, work_folder, ["message"], None, again), json_)
-
-
+_step("message", "Fill the words of every planned offer in Chinese and English from the pool of texts, and gate them.")
 _step("run", "The main job: every step in order, skipping those whose inputs did not change.")
 
 
@@ -310,8 +308,8 @@ def demo(
 
         say(work(settings_of(config) if config else demo_config(), work_folder, every_step(), out, again), json_)
     else:
-        told = "give `--data hillstrom --path FILE` without --config, or neither for the groceries"
-        raise ConfigError(f"demo: --data {data}; {told}")
+        why = "give `--data hillstrom --path FILE` without --config, or neither for the groceries"
+        raise ConfigError(f"demo: --data {data}; {why}")
 
 
 @app.command()
@@ -400,6 +398,87 @@ def reject_proposal(
     say(proposal.reject(proposal.Where(settings_of(config), work_folder, out), why), json_)
 
 
+words_ = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(words_, name="words")
+CsvPath = Annotated[Path, typer.Argument(help="The file for a person: CSV with a column `approved`.")]
+By = Annotated[str, typer.Option(help="Who says so; kept with every text.")]
+
+
+@words_.callback()
+def words() -> None:
+    """The pool of texts that messages are made from: draft, judge, review, export, import."""
+
+
+@words_.command("draft")
+def words_draft(
+    config: ConfigPath = CONFIG,
+    several: Annotated[int, typer.Option(help="Drafts for each angle and language.", min=1, max=50)] = 6,
+    angle: Annotated[list[str] | None, typer.Option(help="An angle; all if left out.")] = None,
+    json_: AsJson = False,
+) -> None:
+    """Ask the configured model for drafts, lint them, and add them to the shop's pool."""
+    from promolift.setup import words as verbs
+
+    say(verbs.draft(settings_of(config), several, angle or []), json_)
+
+
+@words_.command("judge")
+def words_judge(config: ConfigPath = CONFIG, json_: AsJson = False) -> None:
+    """Let the configured model read every drafted and edited text three times; one "no" blocks."""
+    from promolift.setup import words as verbs
+
+    say(verbs.judge_pool(settings_of(config)), json_)
+
+
+@words_.command("review")
+def words_review(
+    config: ConfigPath = CONFIG,
+    approve: Annotated[list[str] | None, typer.Option(help="Ids of texts that may be sent.")] = None,
+    reject: Annotated[list[str] | None, typer.Option(help="Ids of texts that may not.")] = None,
+    retire: Annotated[list[str] | None, typer.Option(help="Ids of texts to take out of use.")] = None,
+    by: By = "",
+    json_: AsJson = False,
+) -> None:
+    """Show what waits for a person, or say yes or no to texts by their ids."""
+    from promolift.setup import words as verbs
+
+    say(verbs.review(settings_of(config), verbs.Said(approve or [], reject or [], retire or [], by)), json_)
+
+
+@words_.command("export")
+def words_export(file: CsvPath, config: ConfigPath = CONFIG, json_: AsJson = False) -> None:
+    """Write the pool as a CSV file for a person: say yes or no in `approved`, change words, add rows."""
+    from promolift.setup import words as verbs
+
+    say(verbs.export(settings_of(config), file), json_)
+
+
+@words_.command("import")
+def words_import(file: CsvPath, by: By, config: ConfigPath = CONFIG, json_: AsJson = False) -> None:
+    """Read that file again: yes approves the exact words, changed words are linted and wait for the judge."""
+    from promolift.setup import words as verbs
+
+    say(verbs.import_(settings_of(config), file, by), json_)
+
+
+@app.command()
+def check(
+    file: Annotated[Path, typer.Argument(help="A text of a person, or CSV with columns text and offer_id.")],
+    offer: Annotated[str | None, typer.Option(help="Id of a planned offer that the text is about.")] = None,
+    language: Annotated[str | None, typer.Option(help="zh or en; by its script if left out.")] = None,
+    channel: Annotated[str, typer.Option(help="plain, sms_cn, email_en, push or wechat_store.")] = "plain",
+    config: ConfigPath = CONFIG,
+    work_folder: WorkPath = WORK,
+    json_: AsJson = False,
+) -> None:
+    """Read texts of people against a planned offer: what is untrue, and what code cannot read (asked of the judge)."""
+    from promolift.setup import words as verbs
+    from promolift.store import Store
+
+    with Store(work_folder) as store:
+        say(verbs.check(settings_of(config), store, file, verbs.Asked(offer, language, channel)), json_)
+
+
 @app.command()
 def serve(
     config: ConfigPath = CONFIG,
@@ -416,7 +495,7 @@ def serve(
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Entry point: exit code 0; 2 for an error a person can mend, 130 if interrupted."""
+    """Entry point: exit code 0; 2 for an error a person can repair, 130 if interrupted."""
     try:
         app(arguments)
     except PromoError as error:

@@ -56,6 +56,7 @@ from promolift.effect.trial import (
     TrialArrays,
     chunks,
     encoder_of,
+    named_arms,
     numbers,
     row_keys,
 )
@@ -247,8 +248,8 @@ class EffectSettings(Settings):
 
     A `simple` learner, the simplest first, replaces a mixture that is not clearly better (NEAR); `rich` ones
     only enter the mixture. `folds` judge them (None: 5, with more rows fewer). `alpha`: probability of seeing
-    differences in noise. `bound`: standard errors by which the policy must do better than the best fixed arm before it
-    leaves it.
+    differences in noise. `bound`: standard errors by which a treatment must beat control before everybody is given it,
+    and the policy the best fixed arm before it leaves it.
     """
 
     simple: tuple[Literal["proportional"]] | tuple[Literal["proportional"], Literal["segment"]] = (
@@ -287,7 +288,8 @@ class EffectModel:
     average customer, taken off before its weight is applied. `span`: no gain is larger than outcomes ever differed;
     models learn outcomes in the `unit` in which they vary by 1.
     The average and the judgement use all rows, even where only `learned` of them taught the models.
-    `other_arms` are the arms that may replace `best_arm`, the best for everybody alike once amounts are winsorised.
+    `other_arms` are the arms that may replace `best_arm`, the best for everybody alike once amounts are winsorised, or
+    control where that was not shown to gain what it costs.
     `cost_K`: mean cost of each treatment, taken off the average. `level` and `reason`: the evidence; `stray` names
     learners left out, since on average they said something else than the doubly robust average.
     """
@@ -309,6 +311,7 @@ class EffectModel:
     cost_K: Floats
     learned: int | None = None  # rows the models learned from, where not all
     stray: tuple[str, ...] = ()
+    arms: tuple[str, ...] = ()  # their names, control first, where they were given by name
 
     @property
     def chosen(self) -> dict[str, float] | Literal["none"]:
@@ -364,7 +367,7 @@ class EffectModel:
 
     def evidence(self, arms: Sequence[str] | None = None) -> str:
         """What treatments add on average, and whether customers differ in it."""
-        names = arms or [f"treatment {arm}" for arm in range(len(self.average.gain_K) + 1)]
+        names = arms or self.arms or [f"treatment {arm}" for arm in range(len(self.average.gain_K) + 1)]
         pairs = zip(names[1:], self.average.gain_K, self.average.se_K, strict=True)
         effects = "; ".join(f"{name} adds {gain:.4g} (s.e. {se:.2g})" for name, gain, se in pairs)
         effects += f", {self._paid(names)} taken off" if self.cost_K.any() else ""
@@ -379,7 +382,7 @@ class EffectModel:
 
     def advice(self, arms: Sequence[str] | None = None) -> str:
         """Which arm is best for everybody alike, and which may replace it for some."""
-        names = arms or [f"arm {arm}" for arm in range(len(self.average.gain_K) + 1)]
+        names = arms or self.arms or [f"arm {arm}" for arm in range(len(self.average.gain_K) + 1)]
         others = ", ".join(names[arm] for arm in self.other_arms)
         fixed = f"Best for everybody alike: {names[self.best_arm]}."
         return f"{fixed} Better for some: {others}." if others else f"{fixed} No group proved better off with another."
@@ -429,12 +432,14 @@ def fit(
     propensity_NK: ArrayLike | Literal["estimate"] | None = None,
     cost_NK: ArrayLike = 0.0,
     diagnosis: Diagnosis | None = None,
+    control: str | None = None,
     settings: EffectSettings = DEFAULT,
     on_progress: Callable[[float], object] | None = None,
 ) -> EffectModel:
     """Let learners compete for how the effect differs between customers; believe them as far as they prove it.
 
-    `treatment_N` is 0 for control, 1..K for treatments. `propensity_NK` is each treatment's propensity, or each arm's
+    `treatment_N` is 0 for control, 1..K for treatments, or names of which `control` is one, the others in the order of
+    the alphabet; a model of names calls them so. `propensity_NK` is each treatment's propensity, or each arm's
     with control first (one row will do for all customers alike); None: the arms' shares; "estimate": learned from the
     features. `diagnosis` of `diagnose` is what earns `randomised` or `adjusted`: without it the level is `assumed`,
     since nobody has looked whether the arms are comparable. `cost_NK` of treating, in the outcome's unit: one number,
@@ -443,7 +448,8 @@ def fit(
     it is. Raises InputError or SupportError for what cannot be used.
     """
     encoder = encoder_of(features_NF)
-    trial = _trial(encoder, features_NF, treatment_N, outcome_N, propensity_NK, settings.seed)
+    named = named_arms(treatment_N, control)
+    trial = _trial(encoder, features_NF, named.arm_N, outcome_N, propensity_NK, settings.seed)
     level, reason = _evidence(diagnosis)
     hear = on_progress or _nobody
     by_key = np.argsort(trial.key_N, kind="stable")  # so that sums too do not hang on the order of rows
@@ -470,7 +476,7 @@ def fit(
     more_NK = more_NK if len(more_NK) == 1 else more_NK[order]
     cost_K = cost_NK.mean(axis=0)
     verdict = judge(gain_NKC, psi_NK, fold_N, SelectionRule(len(settings.simple), settings.alpha, settings.seed))
-    best = _best(judged, psi_NK, cost_K)
+    best = _best(judged, psi_NK, cost_K, settings.bound)
     net = Average(average.gain_K - cost_K, average.se_K)
     chosen = np.flatnonzero(verdict.weight_C > 0)
     kept = tuple(tuple(models[c] for c in chosen) for models in crossed.models) if chosen.size else ()
@@ -482,7 +488,7 @@ def fit(
     return EffectModel(
         encoder, net, settings.learners, verdict, kept, crossed.responses, mean_JKC, span, unit, best, others,
         level, reason, len(order), cost_K, len(some) if len(some) < len(order) else None,
-        tuple(settings.learners[c] for c in stray),
+        tuple(settings.learners[c] for c in stray), named.names,
     )  # fmt: skip
 
 
@@ -663,8 +669,9 @@ def _costs(cost: ArrayLike, shape: tuple[int, ...], order: Ints | None = None) -
     return np.asarray(wide_NK if order is None or len(wide_NK) == 1 else wide_NK[order])
 
 
-def _best(trial: TrialArrays, psi_NK: Floats, cost_K: Floats) -> int:
+def _best(trial: TrialArrays, psi_NK: Floats, cost_K: Floats, bound: float) -> int:
     """The arm with the best doubly robust mean of winsorised outcomes: heavy tails misled plain ones in simulation.
+    Control, if neither that nor the plain mean is shown, by `bound` standard errors, to gain what it costs.
 
     Gains are held to have lost the share that outcomes lost: cut ones would face the whole cost.
     """
@@ -672,7 +679,11 @@ def _best(trial: TrialArrays, psi_NK: Floats, cost_K: Floats) -> int:
     excess = replace(trial, outcome_N=trial.outcome_N - cut_N)
     cut_NK = psi_NK - scores(excess, np.zeros_like(trial.prob_NA))
     whole = float(np.abs(trial.outcome_N).sum() / max(np.abs(cut_N).sum(), 1e-12))
-    return int(np.r_[0.0, whole * cut_NK.mean(axis=0) - cost_K].argmax())
+    best = int(np.r_[0.0, whole * cut_NK.mean(axis=0) - cost_K].argmax())
+    shown = best and any(
+        _z(each_N - cost_K[best - 1]) > bound for each_N in (whole * cut_NK[:, best - 1], psi_NK[:, best - 1])
+    )
+    return best if shown else 0
 
 
 def _trial(

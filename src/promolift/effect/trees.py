@@ -103,10 +103,8 @@ class Boosted:
         return out_N
 
 
-NO_TREE = Boosted(
-    *(np.zeros((0, LEAVES - 1), dtype=kind) for kind in (np.int64, np.uint8, np.uint8, np.uint8)),
-    np.zeros((0, LEAVES)), 0.0,
-)  # fmt: skip
+_NO_NODE = np.zeros((0, LEAVES - 1), dtype=np.uint8)
+NO_TREE = Boosted(_NO_NODE.astype(np.int64), _NO_NODE, _NO_NODE, _NO_NODE, np.zeros((0, LEAVES)), 0.0)
 
 
 @_compiled

@@ -398,10 +398,15 @@ def reject_proposal(
     say(proposal.reject(proposal.Where(settings_of(config), work_folder, out), why), json_)
 
 
-words_ = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="The pool of texts: draft, judge, review.")
+words_ = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(words_, name="words")
 CsvPath = Annotated[Path, typer.Argument(help="The file for a person: CSV with a column `approved`.")]
 By = Annotated[str, typer.Option(help="Who says so; kept with every text.")]
+
+
+@words_.callback()
+def words() -> None:
+    """The pool of texts that messages are made from: draft, judge, review, export, import."""
 
 
 @words_.command("draft")
@@ -412,17 +417,17 @@ def words_draft(
     json_: AsJson = False,
 ) -> None:
     """Ask the configured model for drafts, lint them, and add them to the shop's pool."""
-    from promolift.setup import words
+    from promolift.setup import words as verbs
 
-    say(words.draft(settings_of(config), several, angle or []), json_)
+    say(verbs.draft(settings_of(config), several, angle or []), json_)
 
 
 @words_.command("judge")
 def words_judge(config: ConfigPath = CONFIG, json_: AsJson = False) -> None:
     """Let the configured model read every drafted and edited text three times; one "no" blocks."""
-    from promolift.setup import words
+    from promolift.setup import words as verbs
 
-    say(words.judge_pool(settings_of(config)), json_)
+    say(verbs.judge_pool(settings_of(config)), json_)
 
 
 @words_.command("review")
@@ -435,25 +440,25 @@ def words_review(
     json_: AsJson = False,
 ) -> None:
     """Show what waits for a person, or say yes or no to texts by their ids."""
-    from promolift.setup import words
+    from promolift.setup import words as verbs
 
-    say(words.review(settings_of(config), words.Said(approve or [], reject or [], retire or [], by)), json_)
+    say(verbs.review(settings_of(config), verbs.Said(approve or [], reject or [], retire or [], by)), json_)
 
 
 @words_.command("export")
 def words_export(file: CsvPath, config: ConfigPath = CONFIG, json_: AsJson = False) -> None:
     """Write the pool as a CSV file for a person: say yes or no in `approved`, change words, add rows."""
-    from promolift.setup import words
+    from promolift.setup import words as verbs
 
-    say(words.export(settings_of(config), file), json_)
+    say(verbs.export(settings_of(config), file), json_)
 
 
 @words_.command("import")
 def words_import(file: CsvPath, by: By, config: ConfigPath = CONFIG, json_: AsJson = False) -> None:
     """Read that file again: yes approves the exact words, changed words are linted and wait for the judge."""
-    from promolift.setup import words
+    from promolift.setup import words as verbs
 
-    say(words.import_(settings_of(config), file, by), json_)
+    say(verbs.import_(settings_of(config), file, by), json_)
 
 
 @app.command()
@@ -467,11 +472,11 @@ def check(
     json_: AsJson = False,
 ) -> None:
     """Read texts of people against a planned offer: what is untrue, and what code cannot read (asked of the judge)."""
-    from promolift.setup import words
+    from promolift.setup import words as verbs
     from promolift.store import Store
 
     with Store(work_folder) as store:
-        say(words.check(settings_of(config), store, file, words.Asked(offer, language, channel)), json_)
+        say(verbs.check(settings_of(config), store, file, verbs.Asked(offer, language, channel)), json_)
 
 
 @app.command()

@@ -33,6 +33,7 @@ TrialConfig = Annotated[Path | None, typer.Option("--config", "-c", help="TOML f
 WorkPath = Annotated[Path, typer.Option("--work", help="Folder for tables between the steps.")]
 OutPath = Annotated[Path, typer.Option("--out", "-o", help="Folder for the plan and the report.")]
 LearnOut = Annotated[Path, typer.Option("--out", "-o", help="Folder of the verdict and the proposal.")]
+Told = Annotated[str | None, typer.Option("--language", help="Language of the report: zh or en; default: the shop's.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print a JSON summary on stdout.")]
 Again = Annotated[bool, typer.Option("--again", help="Do the step again even if nothing changed.")]
 CONFIG, WORK, OUT = Path("promolift.toml"), Path(".promolift"), Path("promolift-report")
@@ -70,6 +71,16 @@ def settings_of(path: Path) -> "Config":
     return load_config(path)
 
 
+def telling(config: "Config", language: str | None) -> "Config":
+    """The settings with the language that was asked for the report."""
+    from promolift.config import ReportSettings
+
+    if language is None:
+        return config
+    told = ReportSettings.parse({**config.report.model_dump(), "language": language}, "--language")
+    return config.model_copy(update={"report": told})
+
+
 def every_step() -> list[str]:
     """The steps of the main job in order."""
     from promolift.run import STEPS
@@ -77,8 +88,8 @@ def every_step() -> list[str]:
     return list(STEPS)
 
 
-def _step(name: str, text: str) -> None:
-    """Add a verb that runs one step of the story on an existing work folder, or all of them."""
+def _telling_step(name: str, text: str) -> None:
+    """Add a verb that writes the report, alone or after all other steps."""
 
     def verb(
         config: ConfigPath = CONFIG,
@@ -86,8 +97,10 @@ def _step(name: str, text: str) -> None:
         out: OutPath = OUT,
         json_: AsJson = False,
         again: Again = False,
+        language: Told = None,
     ) -> None:
-        say(work(settings_of(config), work_folder, every_step() if name == "run" else [name], out, again), json_)
+        steps = every_step() if name == "run" else [name]
+        say(work(telling(settings_of(config), language), work_folder, steps, out, again), json_)
 
     app.command(name, help=text)(verb)
 
@@ -126,8 +139,19 @@ def health(config: ConfigPath = CONFIG, work_folder: WorkPath = WORK, json_: AsJ
     say(work(settings_of(config), work_folder, ["ingest", "health"], None), json_)
 
 
-_step("ingest", "Read and clean the raw logs; set aside what breaks a rule, with its reason.")
-_step("report", "Write report.html, plan.parquet and plan.csv.")
+@app.command()
+def ingest(
+    config: ConfigPath = CONFIG,
+    work_folder: WorkPath = WORK,
+    out: OutPath = OUT,
+    json_: AsJson = False,
+    again: Again = False,
+) -> None:
+    """Read and clean the raw logs; set aside what breaks a rule, with its reason."""
+    say(work(settings_of(config), work_folder, ["ingest"], out, again), json_)
+
+
+_telling_step("report", "Write report.html, plan.parquet and plan.csv.")
 
 
 @app.command("profile")
@@ -286,7 +310,7 @@ def message_(
     say(work(changed, work_folder, ["message"], None, again), json_)
 
 
-_step("run", "The main job: every step in order, skipping those whose inputs did not change.")
+_telling_step("run", "The main job: every step in order, skipping those whose inputs did not change.")
 
 
 @app.command()
@@ -298,6 +322,7 @@ def demo(
     out: OutPath = Path("demo-report"),
     json_: AsJson = False,
     again: Again = False,
+    language: Told = None,
 ) -> None:
     """The main job on a year of real groceries: 2,469 households, 1.5 million purchases, 27 campaigns."""
     if data == "hillstrom" and path is not None and config is None:
@@ -308,7 +333,8 @@ def demo(
     elif data == "groceries" and path is None:
         from promolift.run import demo_config
 
-        say(work(settings_of(config) if config else demo_config(), work_folder, every_step(), out, again), json_)
+        settings = telling(settings_of(config) if config else demo_config(), language)
+        say(work(settings, work_folder, every_step(), out, again), json_)
     else:
         told = "give `--data hillstrom --path FILE` without --config, or neither for the groceries"
         raise ConfigError(f"demo: --data {data}; {told}")

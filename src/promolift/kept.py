@@ -20,7 +20,7 @@ KEPT: dict[str, str] = {
         ("plan", "candidates", "chosen", "decisions", "frontier"), "plan"
     ),
     **dict.fromkeys(("messages", "offers", "message_pool"), "message"),
-    **dict.fromkeys(("scores", "calibration", "recall", "policies", "unchecked"), "evaluate"),
+    **dict.fromkeys(("scores", "calibration", "recall", "policies", "unchecked", "believed"), "evaluate"),
     "release": "learn approve",
     **dict.fromkeys(("trial", "trial_effects", "trial_balance", "trial_placebos", "trial_dose"), "effect fit"),
     **dict.fromkeys(

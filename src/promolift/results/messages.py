@@ -6,6 +6,8 @@ from typing import Self
 
 import polars as pl
 
+from promolift.results.figures import typed
+from promolift.results.reasons import Motive
 from promolift.settings import Settings
 from promolift.store import Store
 from promolift.terms import Language
@@ -21,9 +23,16 @@ class Written(Settings):
     characters: float
 
 
+class MotiveCount(Settings):
+    """For how many customers something is what sets them apart: a key of `reasons.MOTIVES`."""
+
+    motive: Motive
+    customers: int
+
+
 @dataclass(frozen=True)
 class Messages:
-    """`rows`: a row per customer who gets an offer, with message_zh, message_en, code and reason."""
+    """`rows`: a row per customer who gets an offer, with message_zh, message_en, code, reason, reason_zh and motive."""
 
     rows: pl.DataFrame
 
@@ -47,6 +56,14 @@ class Messages:
     def silent(self) -> int:
         """Customers with an offer and no words in any language."""
         return self.rows.filter(pl.all_horizontal(pl.col(f"message_{each}").is_null() for each in LANGUAGES)).height
+
+    @cached_property
+    def motives(self) -> tuple[MotiveCount, ...]:
+        """What sets those with an offer apart, the most frequent first; empty where an earlier version did not say."""
+        if "motive" not in self.rows.columns:
+            return ()
+        found = self.rows.group_by("motive").agg(customers=pl.len())
+        return typed(MotiveCount, found.sort(["customers", "motive"], descending=[True, False]))
 
     def typical(self, most: int) -> pl.DataFrame:
         """One row with words for each of the `most` most frequent offers: that of median gain, ties by customer."""

@@ -44,11 +44,12 @@ class Given(Settings):
     reason: str
     message_zh: str | None
     message_en: str | None
+    reason_zh: str | None = None
 
     @classmethod
     def of(cls, row: Mapping[str, Any]) -> Self:
         """From a row of the messages."""
-        return cls(**{name: row[name] for name in cls.model_fields})
+        return cls(**{name: row.get(name) for name in cls.model_fields})
 
     @property
     def low_cents(self) -> float | None:

@@ -9,11 +9,13 @@ import polars as pl
 from promolift import deliver, llm, message
 from promolift.deliver.files import safe_cells
 from promolift.offer import make_offer
+from promolift.results import effects, reasons
 from promolift.results.job import Job, moments
 from promolift.results.plan import Plan
 from promolift.results.shop import Offers
 from promolift.sql import DAY_MS, bind, fetch
-from promolift.terms import Offer, covered
+from promolift.terms import Offer
+from promolift.words import speaking
 
 LAST_BOUGHT = """
 select customer_id, arg_max(product_id, (ts_ms, product_id)) as product_id from events
@@ -113,53 +115,18 @@ def names(job: Job) -> pl.DataFrame:
 
 
 def explained(job: Job, plan: pl.DataFrame) -> pl.DataFrame:
-    """The plan with `reason`: why this offer for this customer, in plain words from their own figures."""
-    asof = moments(job).asof
-    affinity = job.profiled.affinities(asof).select(
-        "customer_id", "target", "orders", "gap_days", "due_in_days", "deal_share"
+    """The plan with `reason`, `reason_zh` and `motive`: why this offer for this customer, from their own figures."""
+    asof, currency = moments(job).asof, job.config.shop.currency
+    who = plan["customer_id"].implode()
+    bought = job.profiled.affinities(asof).filter(pl.col("customer_id").is_in(who))
+    printed = job.clean.printed_names(plan.filter(pl.col("kind") == "product")["target"])
+    known = reasons.habits(job.profiled.profiles(asof), bought, effects.response(job.store), currency, printed)
+    rows = plan.sort("customer_id")
+    why = [reasons.reason(row, known) for row in rows.iter_rows(named=True)]
+    with speaking("zh"):
+        why_zh = [reasons.reason(row, known).text for row in rows.iter_rows(named=True)]
+    return rows.with_columns(
+        pl.Series("reason", [each.text for each in why], dtype=pl.String),
+        pl.Series("reason_zh", why_zh, dtype=pl.String),
+        pl.Series("motive", [each.motive for each in why], dtype=pl.String),
     )
-    people = job.profiled.profiles(asof).select("customer_id", "price_sensitivity", "price_sensitivity_se")
-    middle = people["price_sensitivity"].median()
-    rows = (
-        plan.drop("price_sensitivity")
-        .join(affinity, on=["customer_id", "target"], how="left")
-        .join(people, on="customer_id", how="left")
-    )
-    printed = job.clean.printed_names(rows.filter(pl.col("kind") == "product")["target"])
-    rows = rows.with_columns(pl.col("target").replace(printed).alias("named"))
-    reasons = [reason(row, middle) for row in rows.sort("customer_id").iter_rows(named=True)]
-    return plan.sort("customer_id").with_columns(pl.Series("reason", reasons, dtype=pl.String))
-
-
-def reason(row: dict[str, object], middle: object) -> str:
-    """Three facts at most: what they buy, how they answer to prices, what the offer is expected to do."""
-    parts = []
-    orders, gap, due = row["orders"], row["gap_days"], row["due_in_days"]
-    name = (
-        message.label(str(row.get("named") or row["target"]), "product" if row["kind"] == "product" else "category").en
-        if row["target"]
-        else ""
-    )
-    if row["scope"] == "product":
-        parts.append(f"looked at {name} and did not buy it")
-    elif len(covered(str(row["target"] or ""))) > 1:
-        parts.append(f"buys both {name}" if row["bought"] else f"buys what goes with {name}")
-    elif row["bought"] and isinstance(gap, float) and isinstance(due, float):
-        when = f"due in {due:.0f} days" if due >= 0.5 else "due now" if due > -gap else f"overdue by {-due:.0f} days"
-        parts.append(f"buys {name} about every {gap:.0f} days ({when})" if gap >= 1 else f"buys {name} on most visits")
-    elif row["bought"]:
-        parts.append(f"bought {name} {'once' if orders == 1 else f'{orders} times'}")
-    elif name:
-        parts.append(f"has not bought {name} yet, but people who buy the same things do")
-    sensitive, error = row["price_sensitivity"], row["price_sensitivity_se"]
-    if (
-        isinstance(sensitive, float)
-        and isinstance(error, float)
-        and isinstance(middle, float)
-        and abs(sensitive - middle) > error
-    ):
-        parts.append(f"takes discounts {'more' if sensitive > middle else 'less'} than most")
-    share = row["supplier_share"]
-    if isinstance(share, float) and share > 0:
-        parts.append(f"suppliers pay {share:.0%} of the discount")
-    return "; ".join(parts) or "fits the whole basket"

@@ -35,7 +35,8 @@ def in_language(job: Job, language: str) -> str:
 
 def texts(page: str) -> Iterator[str]:
     """Every text that people see, in elements and charts, without the messages to customers."""
-    body = re.sub(r"<(script|style|svg|blockquote)\b.*?</\1>", " ", page, flags=re.S)
+    body = re.sub(r"<(script|style|svg|blockquote)\b.*?</\1>", " ", page[page.index("<body") :], flags=re.S)
+    body = re.sub(r'<(p|bdi) [^>]*lang="\w+".*?</\1>', " ", body, flags=re.S)
     yield from (unescape(each).strip() for each in re.sub(r"<[^>]+>", "\n", body).split("\n"))
     yield from strings(json.loads(page.split('id="report-data">')[1].split("</script>")[0])["figures"])
 

@@ -7,17 +7,17 @@ import polars as pl
 
 from promolift import message
 from promolift.currency import currency_digits
-from promolift.pages.story import Card, OpenQuestion, Story
+from promolift.pages.story import Card, OpenQuestion, ReadFact, Story
 from promolift.results import effects
 from promolift.results.chinese import kept
 from promolift.results.customers import Customers, ShopWeek, Tastes
 from promolift.results.evaluation import Evaluation
-from promolift.results.foreseen import Foreseen
+from promolift.results.forecasts import Forecasts
 from promolift.results.job import Job, Moments, moments
-from promolift.results.messages import Messages
+from promolift.results.messages import LANGUAGES, Messages, PoolState, Wording
 from promolift.results.person import Given, Person
 from promolift.results.plan import LIMIT, Plan, PlanNote, Point, headline
-from promolift.results.shop import CustomerOutlook, Health, Offers, Outlook, Unknown
+from promolift.results.shop import CustomerForecast, ForecastNote, Health, Offers, Unknown
 from promolift.results.worth import Worth
 from promolift.sql import bind, fetch
 from promolift.terms import Words
@@ -35,7 +35,7 @@ UNREDUCED = Words(
     "(columns.list_unit_price or columns.shelf_discount)",
     zh="日志中没有折前价格；请在[data.events.mapping]中指明其列（columns.list_unit_price或columns.shelf_discount）",
 )
-TYPICAL = 6  # offers of which a typical customer is shown
+TYPICAL = 12  # customers whose messages are shown
 CARDS = 5  # customers whose stories are told
 SMALL = 1  # unit of money below which an offer's gain is called small
 TOLD = {
@@ -59,7 +59,8 @@ def _tell_story(job: Job) -> Story:
     plan, found, note = Plan.load(store), Evaluation.load(store), PlanNote.load(store)
     names = {target: words.in_(spoken()) for target, words in labels(job, plan).items()}
     local = local_names(job)
-    foreseen, no_outlook = outlook_of(job, at, local)
+    forecast = forecasts_of(job, at, local)
+    unforecast = None if forecast else ForecastNote.load(store).missing
     said, shown, offers = Messages.load(store), cards(job, at, local), offer_words(job)
     affinities = job.profiled.affinities(at.asof)
     nobody = next(iter(note.why_zh if spoken() == "zh" else note.why), pick("nobody gets an offer", "没有人得到优惠"))
@@ -84,7 +85,7 @@ def _tell_story(job: Job) -> Story:
         customers=Customers.of(job.profiled.profiles(at.asof), affinities, [card.given.customer_id for card in shown]),
         tastes=Tastes.of(named(job, affinities, names)),
         week=week(job),
-        foreseen=foreseen,
+        forecast=forecast,
         names=local,
         response=effects.ResponseFigures.of(effects.response(store), names),
         targeting=effects.Targeting.load(store),
@@ -94,12 +95,14 @@ def _tell_story(job: Job) -> Story:
         offers=plan.offers.with_columns(
             pl.col("offer_id").replace_strict(offers, default=None, return_dtype=pl.String).alias("offer")
         ),
-        typical=[Card(Given.of(r), offers[r["offer_id"]]) for r in said.typical(TYPICAL).iter_rows(named=True)],
+        typical=typical(job, said, offers),
+        angles=list(said.angles.items()),
+        pool=PoolState.of(Wording.load(store)) if Wording.has(store) else PoolState(),
         written=said.written,
         silent=said.silent,
         cards=shown,
         unknowns=unknowns(job, plan),
-        attributes=not_known(job, unchecked, no_outlook),
+        attributes=not_known(job, unchecked, unforecast),
         missing={
             "offers": nobody,
             "cards": nobody,
@@ -107,7 +110,7 @@ def _tell_story(job: Job) -> Story:
             "discount_share": UNREDUCED.in_(spoken()),
             "tastes": pick("the log names no amounts to take shares of", "日志没有金额，算不出占比"),
         }
-        | ({"foreseen": kept(no_outlook)} if no_outlook and job.config.encoder.depth else {})
+        | ({"forecast": kept(unforecast)} if unforecast and job.config.encoder.depth else {})
         | unchecked,
     )
 
@@ -124,6 +127,22 @@ def like_everybody(plan: Plan, found: Evaluation) -> Point | None:
     return plan.curve.at(every["spend_cents"])
 
 
+def typical(job: Job, said: Messages, offers: Mapping[str, str]) -> list[Card]:
+    """Customers of every reason and the most frequent offers, with the facts that are read in what they read."""
+    printed = Offers.load(job.store).by_id
+    cards = []
+    for row in said.typical(TYPICAL).iter_rows(named=True):
+        found = []
+        for language in LANGUAGES:
+            bought = (message.label(row["bought_name"], "product"),) if row.get("bought_name") else ()
+            known = message.Known(name=row.get("name"), bought=bought)
+            text = row[f"message_{language}"]
+            read = message.facts(text, printed[row["offer_id"]], language, known=known) if text else []
+            found += [ReadFact(language, fact.said, fact.kind, fact.holds) for fact in read]
+        cards.append(Card(Given.of(row), offers[row["offer_id"]], read=found))
+    return cards
+
+
 def labels(job: Job, plan: Plan) -> dict[str, Words]:
     """The readable name of every target of the candidates."""
     printed = job.clean.printed_names(plan.targets.filter(pl.col("kind") == "product")["target"])
@@ -135,14 +154,14 @@ def named(job: Job, affinities: pl.DataFrame, names: Mapping[str, str]) -> pl.Da
     rows = affinities.filter(pl.col("bought") & (pl.col("spend_share") > 0))
     kinds = rows.select("target", "target_kind").unique().sort("target")
     printed = job.clean.printed_names(kinds.filter(pl.col("target_kind") == "product")["target"])
-    told = {
+    printable = {
         t: names.get(t) or message.label(printed.get(t, t), kind).in_(spoken())
         for t, kind in kinds.iter_rows()
         if message.is_couponable(printed.get(t, t), kind)
     }
-    return rows.filter(pl.col("target").is_in(list(told))).select(
+    return rows.filter(pl.col("target").is_in(list(printable))).select(
         "customer_id",
-        pl.col("target").replace_strict({t: title(name) for t, name in told.items()}, return_dtype=pl.String),
+        pl.col("target").replace_strict({t: title(name) for t, name in printable.items()}, return_dtype=pl.String),
         "spend_share",
     )
 
@@ -180,12 +199,12 @@ def offer_words(job: Job) -> dict[str, str]:
     return {offer.id: message.offer_words(offer, spoken()) for offer in Offers.load(job.store).offers}
 
 
-def not_known(job: Job, unchecked: Mapping[str, str], no_outlook: str | None) -> list[OpenQuestion]:
+def not_known(job: Job, unchecked: Mapping[str, str], unforecast: str | None) -> list[OpenQuestion]:
     """What could not be modelled, checked or told of anybody, by its name, and why."""
     gaps = {pick(f"model: {name}", f"模型：{name}"): why for name, why in effects.NoModel.load(job.store) if why}
     gaps |= {pick(f"check: {name}", f"检验：{name}"): why for name, why in unchecked.items()}
     gaps |= Unknown.load(job.store).reasons
-    gaps |= {pick("encoder", "编码器"): no_outlook} if no_outlook else {}
+    gaps |= {pick("encoder", "编码器"): unforecast} if unforecast else {}
     return [OpenQuestion(what, kept(why)) for what, why in sorted(gaps.items())]
 
 
@@ -205,7 +224,7 @@ def unknowns(job: Job, plan: Plan) -> list[OpenQuestion]:
         OpenQuestion(
             pick("Whether this plan earns what is expected.", "这份计划能不能赚到预期的钱。"),
             pick(
-                "Nothing in the data was given by chance, so every effect here is an estimate.",
+                "Nothing in the data was randomised, so every effect here is an estimate.",
                 "数据中没有随机发放的优惠，因此这里的效果都是估计。",
             ),
             told,
@@ -320,17 +339,17 @@ def who(person: Person, said: dict[str, Any], tastes: list[str]) -> str:
     return pick(" ", "").join(parts)
 
 
-def facts(person: Person, local: Mapping[str, str]) -> list[tuple[str, str]]:
+def facts(person: Person, local: Mapping[str, str]) -> dict[str, str]:
     """Figures of the profile, as far as they are known."""
     shown = [
         (pick("orders in a year", "一年订单数"), count, person.orders_52w),
         (pick("last order, days ago", "上次下单（天前）"), count, person.recency_days),
         (pick("paid less than list price", "比原价少付"), share, person.discount_share),
         (pick("bought on a shelf deal", "打折时购买的占比"), share, person.deal_share),
-        (pick("chance to stay away for two months", "两个月不来的可能性"), share, person.churn_prob),
+        (pick("stays away for two months", "两个月不来的可能性"), share, person.churn_prob),
         (pick("leans to", "偏爱"), lambda name: local.get(name, name), person.leans_to),
     ]
-    return [(name, say(value)) for name, say, value in shown if value is not None]
+    return {name: say(value) for name, say, value in shown if value is not None}
 
 
 def local_names(job: Job) -> dict[str, str]:
@@ -346,29 +365,27 @@ def local_names(job: Job) -> dict[str, str]:
     return {words.en: words.in_(spoken()) for words in found}
 
 
-def outlook_of(job: Job, at: Moments, local: Mapping[str, str]) -> tuple[Foreseen | None, str | None]:
-    """The outlook, or why there is none."""
-    note, ahead = Outlook.load(job.store), job.profiled.outlook
+def forecasts_of(job: Job, at: Moments, local: Mapping[str, str]) -> Forecasts | None:
+    """What the encoder forecasts; None where there is no encoder: the note says why."""
+    note, ahead = ForecastNote.load(job.store), job.profiled.outlook
     if note.checked is None or ahead is None:
-        return None, note.missing
-    people, goods = (
-        rows.with_columns(pl.col(name).replace(local))
-        for rows, name in ((mapped_people(job, at, ahead), "leans_to"), (mapped_goods(job), "name"))
-    )
-    return Foreseen.of(note.checked, told_of(note.told, local), people, goods), None
+        return None
+    people = mapped_people(job, at, ahead).with_columns(pl.col("leans_to").replace(local))
+    goods = mapped_goods(job).with_columns(pl.col("name").replace(local))
+    return Forecasts.of(note.checked, named_in(note.told, local), people, goods)
 
 
-def told_of(told: CustomerOutlook | None, local: Mapping[str, str]) -> CustomerOutlook | None:
-    """The customer told of, with the names of items and shelves in the report's language."""
-    if told is None or not local:
-        return told
+def named_in(shown: CustomerForecast | None, local: Mapping[str, str]) -> CustomerForecast | None:
+    """The forecast of one customer with the names of items and shelves in the report's language."""
+    if shown is None or not local:
+        return shown
 
     def name(each: str | None) -> str | None:
         return None if each is None else local.get(each, each)
 
-    alike = (one.model_copy(update={"leans_to": name(one.leans_to), "next_1": name(one.next_1)}) for one in told.alike)
-    visits = (one.model_copy(update={"items": tuple(local.get(x, x) for x in one.items)}) for one in told.reasons)
-    return told.model_copy(update={"item": name(told.item), "alike": tuple(alike), "reasons": tuple(visits)})
+    alike = (one.model_copy(update={"leans_to": name(one.leans_to), "next_1": name(one.next_1)}) for one in shown.alike)
+    visits = (one.model_copy(update={"items": tuple(local.get(x, x) for x in one.items)}) for one in shown.reasons)
+    return shown.model_copy(update={"item": name(shown.item), "alike": tuple(alike), "reasons": tuple(visits)})
 
 
 def mapped_people(job: Job, at: Moments, ahead: pl.DataFrame) -> pl.DataFrame:

@@ -11,8 +11,9 @@ from typing import Any, Literal, NamedTuple
 import polars as pl
 
 from promolift import effect, message
+from promolift.results.chinese import kept
 from promolift.terms import Words, covered
-from promolift.words import count, day_count, listed, money, pick, share
+from promolift.words import count, day_count, listed, money, pick, share, spoken
 
 Motive = Literal["away", "deals", "prices", "category", "spend", "habit"]
 MOTIVES: dict[Motive, Words] = {
@@ -23,6 +24,8 @@ MOTIVES: dict[Motive, Words] = {
     "spend": Words(en="spend much", zh="消费高"),
     "habit": Words(en="buy it regularly", zh="经常买"),
 }
+# angles of a message that tell an event, which no habit says
+LATELY = ("just_bought", "viewed_not_bought", "cart_left", "coupon_returner", "first_coupon", "birthday")
 AWAY = 3  # times the usual gap after which a customer is late for all
 TOP = 0.9  # from this share of the others on, being ahead of them in price sensitivity is
 MOST = 0.8  # from this share of the others on, being ahead of them is worth saying
@@ -70,15 +73,28 @@ class Reason(NamedTuple):
 def reason(row: Mapping[str, Any], known: Habits) -> Reason:
     """What they buy, what sets them apart, and what the offer is expected to do, in the language that is spoken."""
     apart = next(_apart(row, known.people.get(row["customer_id"], {}), known), None)
-    parts = [*_buys(row, known), *([apart.text] if apart else []), *_worth(row, known)]
+    parts = [*_lately(row, known), *_buys(row, known), *([apart.text] if apart else []), *_worth(row, known)]
     text = pick("; ", "；").join(parts) or pick("fits the whole basket", "适合整个购物篮")
     return Reason(text, apart.motive if apart else "habit")
 
 
-def _names(row: Mapping[str, Any], known: Habits) -> list[str]:
+def _labels(row: Mapping[str, Any], known: Habits) -> list[Words]:
     kind: Literal["product", "category"] = "product" if row["kind"] == "product" else "category"
-    every = [message.label(known.printed.get(each, each), kind) for each in covered(row["target"])]
-    return [pick(each.en, each.zh) for each in every]
+    return [message.label(known.printed.get(each, each), kind) for each in covered(row["target"])]
+
+
+def _names(row: Mapping[str, Any], known: Habits) -> list[str]:
+    return [each.in_(spoken()) for each in _labels(row, known)]
+
+
+def _lately(row: Mapping[str, Any], known: Habits) -> list[str]:
+    """What just happened, where that is what the message is about."""
+    if row.get("angle") not in LATELY:
+        return []
+    labels = _labels(row, known)
+    name, bought = listed([each.en for each in labels]), row.get("bought_name")
+    names = {each.en: each.zh for each in labels}
+    return [kept(message.reason(row, name, str(bought) if bought else None), names)]
 
 
 def _buys(row: Mapping[str, Any], known: Habits) -> list[str]:
@@ -87,7 +103,8 @@ def _buys(row: Mapping[str, Any], known: Habits) -> list[str]:
     if not names:
         return []
     if row["scope"] == "product":
-        return [pick(f"looked at {names[0]} and did not buy it", f"看过{names[0]}但没有买")]
+        seen = row.get("angle") in LATELY
+        return [] if seen else [pick(f"looked at {names[0]} and did not buy it", f"看过{names[0]}但没有买")]
     found = [
         (known.bought.get((row["customer_id"], each)), name)
         for each, name in zip(covered(row["target"]), names, strict=True)

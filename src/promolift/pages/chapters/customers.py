@@ -160,8 +160,7 @@ def _deciles(placed: Placed, story: Story) -> Grid:
     return Grid(heads, rows)
 
 
-def _histogram(found: Histogram, figure: tuple[str, str, str], fmt: str, finding: str) -> Figure:
-    ident, title, axis = figure
+def _histogram(found: Histogram, ident: str, title: str, axis: str, fmt: str, finding: str) -> Figure:
     text = share if fmt == "share" else day_count
     spec = {
         "kind": "columns",
@@ -188,12 +187,14 @@ def _cadence(people: Customers, story: Story) -> Figure | Block:
         f"The customer in the middle comes every {middle}; half of all customers come every {low} to {high}.",
         f"居中的客户每{middle}来一次；一半客户每{low}至{high}来一次。",
     )
-    figure = (
+    return _histogram(
+        gaps,
         "cadence",
         pick("How often they come", "多久来一次"),
         pick("typical days between orders", "通常的下单间隔（天）"),
+        "days",
+        finding,
     )
-    return _histogram(gaps, figure, "days", finding)
 
 
 def _discounts(people: Customers, story: Story) -> Figure | Block:
@@ -206,8 +207,9 @@ def _discounts(people: Customers, story: Story) -> Figure | Block:
         f"居中的客户比原价少付{middle}；{heavy}的客户少付五分之一以上。",
     )
     title = pick("How much of it is discounted", "有多少是折扣")
-    figure = ("discount-share", title, pick("share of the full price saved", "比原价少付的比例"))
-    return _histogram(part, figure, "share", finding)
+    return _histogram(
+        part, "discount-share", title, pick("share of the full price saved", "比原价少付的比例"), "share", finding
+    )
 
 
 def _categories(story: Story) -> Figure | Block:

@@ -25,13 +25,12 @@ from promolift.words import (
 
 MEANINGS = {
     "randomised": Words(
-        en="Who got which discount was decided by chance, so the response can be read as an effect.",
+        en="Who got which discount was decided at random, so the response can be read as an effect.",
         zh="谁得到哪种折扣是随机决定的，因此反应可以看作效果。",
     ),
     "adjusted": Words(
-        en="Discounts were not given by chance. The response is read from past prices after adjusting for what "
-        "is known; "
-        "it is not a proven effect.",
+        en="Discounts were not given at random. The response is read from past prices after adjusting for what "
+        "is known; it is not a proven effect.",
         zh="折扣不是随机给的。反应从过去的价格中读出，并校正了已知因素；它不是经过证明的效果。",
     ),
     "assumed": Words(
@@ -102,7 +101,7 @@ def _notes(found: ResponseFigures) -> list[str]:
         ),
         more,
         pick(
-            "Discounts were not given by chance. Another campaign of the shop that hit the same customer, category and "
+            "Discounts were not given at random. Another campaign of the shop that hit the same customer, category and "
             "week could still be mistaken for the discount.",
             "折扣不是随机给的。店铺若在同一周对同一客户、同一品类还有别的活动，仍可能被误认为折扣的作用。",
         ),
@@ -161,9 +160,10 @@ def _curve(found: ResponseFigures) -> Figure | Block:
         "curve",
         pick("The discount curve", "折扣曲线"),
         _curve_finding(groups),
-        (Axis(pick("discount", "折扣"), "share"), Axis(pick("change of demand", "需求变化"), "signed")),
+        Axis(pick("discount", "折扣"), "share"),
+        Axis(pick("change of demand", "需求变化"), "signed"),
         [line._replace(points=[(0.0, 0.0), *line.points]) for line in read],
-        by_point(heads, read, (share, _signed)),
+        by_point(heads, read, share, _signed),
         how=how,
         n=pick(plural(cells, "observation"), f"{count(cells)}个观测"),
         evidence=found.level,

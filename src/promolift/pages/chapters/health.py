@@ -86,7 +86,7 @@ def tell_unknowns(story: Story) -> Chapter:
         for each in story.unknowns
     ]
     legend = {
-        "randomised": pick("decided by chance, so differences are effects", "随机决定，差别就是效果"),
+        "randomised": pick("decided at random, so differences are effects", "随机决定，差别就是效果"),
         "adjusted": pick(
             "read from past data with corrections and checks; not proven", "从过去数据读出，经过校正和检验；未经证明"
         ),

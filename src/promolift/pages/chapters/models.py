@@ -1,6 +1,7 @@
 """How good the forecasts are: in short for everybody; and in the appendix every figure, calibration and recall."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from promolift.pages.blocks import Block, Chapter, Figure, gap, table
 from promolift.pages.figures import Axis, Line, by_point, calibration, lines
@@ -19,7 +20,7 @@ PLAIN = {
 
 
 def name_of(model: str) -> str:
-    """What a model foresees, in plain words."""
+    """What a model forecasts, in plain words."""
     return PLAIN[model].in_(spoken()) if model in PLAIN else clip(kept(model), 60)
 
 
@@ -42,7 +43,7 @@ def _short(scores: Sequence[Scored]) -> Block:
     for model in dict.fromkeys(each.model for each in scores):
         mine = [each for each in scores if each.model == model]
         large = next((each for each in mine if each.in_the_large), None)
-        verdicts = [_verdict(each)[1] for each in mine if not each.in_the_large]
+        verdicts = [_verdict(each).tone for each in mine if not each.in_the_large]
         better, worse = verdicts.count("good"), verdicts.count("bad")
         against = pick("no better than the rule", "不比简单做法好")
         if better and not worse:
@@ -86,7 +87,7 @@ def tell_figures(story: Story) -> Chapter:
     blocks.append(
         _recall(found.recall[:MOST_MODELS])
         if found.recall
-        else gap(pick("how much of the next purchases is foreseen", "后续购买有多少被预见"), why)
+        else gap(pick("how much of the next purchases is forecast", "后续购买有多少被预见"), why)
     )
     if story.attributes:
         rows = [[each.what, clip(each.why, 200)] for each in story.attributes]
@@ -96,19 +97,24 @@ def tell_figures(story: Story) -> Chapter:
     return Chapter("models", name, pick("How good are the models?", "模型有多好？"), lead, blocks, part)
 
 
-def _verdict(row: Scored) -> tuple[str, str]:
+class _Verdict(NamedTuple):
+    word: str
+    tone: str = "plain"
+
+
+def _verdict(row: Scored) -> _Verdict:
     """Better, worse or not to be told apart from the baseline; judged by the interval where there is one."""
-    if row.value is None or row.baseline_value is None:
-        return pick("no simple rule", "没有简单规则") if row.baseline_value is None else pick(
-            "not known", "未知"
-        ), "plain"
+    if row.baseline_value is None:
+        return _Verdict(pick("no simple rule", "没有简单规则"))
+    if row.value is None:
+        return _Verdict(pick("not known", "未知"))
     if row.low is not None and row.high is not None and row.low <= row.baseline_value <= row.high:
-        return pick("not told apart", "分不出高下"), "plain"
+        return _Verdict(pick("not told apart", "分不出高下"))
     if row.better not in ("higher", "lower"):
-        return pick("differs", "有差异"), "plain"
+        return _Verdict(pick("differs", "有差异"))
     higher = row.value > row.baseline_value
     good = higher == (row.better == "higher")
-    return (pick("better", "更好"), "good") if good else (pick("worse", "更差"), "bad")
+    return _Verdict(pick("better", "更好"), "good") if good else _Verdict(pick("worse", "更差"), "bad")
 
 
 def score_block(scores: Sequence[Scored], title: str) -> Block:
@@ -174,11 +180,12 @@ def _recall(curves: Sequence[RecallCurve]) -> Figure:
     heads = [pick("model", "模型"), "k", pick("recall", "召回率"), pick("customers", "客户")]
     return lines(
         "recall",
-        pick("How much of the next purchases is foreseen", "后续购买有多少被预见"),
+        pick("How much of the next purchases is forecast", "后续购买有多少被预见"),
         _recall_finding(curves),
-        (Axis(pick("length of the list, k", "列表长度k"), "count"), Axis(pick("recall", "召回率"), "share")),
+        Axis(pick("length of the list, k", "列表长度k"), "count"),
+        Axis(pick("recall", "召回率"), "share"),
         series,
-        by_point(heads, series, (count, _tenths)),
+        by_point(heads, series, count, _tenths),
         how=pick(
             "Recall at k: of what a customer then bought, the share that was among our first k suggestions.",
             "k的召回率：客户后来购买的商品中，出现在前k个推荐里的比例。",

@@ -2,10 +2,17 @@
 
 from promolift.pages.blocks import Block, Chapter, Figure, Grid, gap
 from promolift.pages.story import Card, Story
+from promolift.results.chinese import kept
 from promolift.results.reasons import MOTIVES
 from promolift.words import clip, count, interval, pick, plural, share, spoken, upper_first
 
 MOST_OFFERS = 12
+ANGLES_ZH = {
+    "just_bought": "刚买过", "viewed_not_bought": "看过没买", "cart_left": "购物车未结", "replenish_due": "该补货了",
+    "pair_you_buy": "常一起买", "favourite": "常买的", "lapsed_category": "好久没买", "win_back": "欢迎回来",
+    "loyalty_thanks": "感谢老客户", "coupon_returner": "用过上次优惠", "first_coupon": "第一次优惠",
+    "basket_nudge": "凑满一单", "try_new": "试试新的", "birthday": "生日", "plain": "直接说优惠",
+}  # fmt: skip
 
 
 def tell(story: Story) -> Chapter:
@@ -137,7 +144,7 @@ def _card(card: Card, place: int, story: Story) -> dict[str, object]:
         "letter": chr(65 + place),
         "id": clip(given.customer_id, 40),
         "who": clip(card.who, 600) if card.who else "",
-        "facts": [(clip(name, 40), clip(value, 60)) for name, value in card.facts],
+        "facts": {clip(name, 40): clip(value, 60) for name, value in card.facts.items()},
         "offer": clip(card.offer, 140),
         "why": upper_first(clip(reason, 600)) + pick(".", "。") if reason else "",
         "gain": cash(given.gain_cents, sign=True),
@@ -155,8 +162,11 @@ def _texts(card: Card) -> dict[str, str]:
 
 
 def tell_messages(story: Story) -> Chapter:
-    """What the most frequent offers say."""
-    rows = [{"offer": clip(c.offer, 80), "customer": clip(c.given.customer_id, 40), **_texts(c)} for c in story.typical]
+    """What customers read and why: some of them as notifications with a tick per fact; the pool; what was refused."""
+    rows = [
+        {"offer": clip(c.offer, 80), "customer": clip(c.given.customer_id, 40), **_texts(c), **_notification(c)}
+        for c in story.typical
+    ]
     lead = pick("No messages were written.", "没有写任何消息。")
     if story.written:
         language = {"zh": pick("Chinese", "中文"), "en": pick("English", "英文")}
@@ -168,15 +178,56 @@ def tell_messages(story: Story) -> Chapter:
             )
             for each in story.written
         )
-        lead += pick(
-            ". Every fact in them was filled in by code and read again.", "。其中每个事实都由程序填入并再次核对。"
-        )
-        if story.silent:
-            lead += pick(
-                f" {plural(story.silent, 'offer')} without a message.", f"{count(story.silent)}个优惠没有消息。"
-            )
-    shown = Block("messages", {"rows": rows}, pick("One message for each frequent offer", "每种常见优惠的一条消息"))
+        silent = pick(f" {plural(story.silent, 'offer')} without a message.", f"{count(story.silent)}个优惠没有消息。")
+        lead += pick(".", "。") + (silent if story.silent else "")
+    name, title = pick("Messages", "消息"), pick("What do they read?", "他们会读到什么？")
     if not rows:
         why = story.missing.get("messages") or story.missing.get("offers")
-        shown = gap(pick("what customers would read", "客户会读到什么"), why)
-    return Chapter("messages", pick("Messages", "消息"), pick("What do they read?", "他们会读到什么？"), lead, [shown])
+        return Chapter("messages", name, title, lead, [gap(pick("what customers would read", "客户会读到什么"), why)])
+    shown = pick(
+        "Some customers, why they were written to, and what they read", "几位客户：为什么发给他们，他们读到什么"
+    )
+    blocks = [Block("messages", {"rows": rows}, shown)]
+    if story.angles:
+        told = [[angle_name(angle), count(number)] for angle, number in story.angles]
+        heads = [pick("reason the message gives", "消息给出的理由"), pick("messages", "消息数")]
+        blocks.append(Block("grid", {"grid": Grid(heads, told), "text": ""}, pick("Reasons", "理由")))
+    return Chapter("messages", name, title, lead, [*blocks, *_pool(story)])
+
+
+def angle_name(angle: str) -> str:
+    """What a message is about, in a few words."""
+    return pick(angle.replace("_", " "), ANGLES_ZH.get(angle, angle))
+
+
+def _notification(card: Card) -> dict[str, object]:
+    """Why, the titles, and each fact that was read in the text, ticked or not."""
+    given = card.given
+    return {
+        "why": clip(pick(given.reason, given.reason_zh or given.reason), 300),
+        "angle": angle_name(given.angle) if given.angle else "",
+        "title_zh": clip(given.title_zh or "", 80),
+        "title_en": clip(given.title_en or "", 80),
+        "facts": [(fact.language, clip(fact.said, 60), kept(fact.kind), fact.holds) for fact in card.read],
+    }
+
+
+def _pool(story: Story) -> list[Block]:
+    """How many texts stand in each state, and five that were refused, with the reason."""
+    found, pool = [], story.pool
+    states = [[kept(state), count(number)] for state, number in pool.funnel if number]
+    if states:
+        usable, approved, size = count(pool.usable), count(pool.by_person), count(pool.size)
+        text = pick(
+            f"{usable} may be sent, as [message] approve = {pool.approve!r} says. {approved} of {size} texts were "
+            "approved by a person.",
+            f"按[message] approve = {pool.approve!r}，{usable}条可以发送。{size}条文案中有{approved}条经人审批。",
+        )
+        grid = Grid([pick("state", "状态"), pick("texts", "文案数")], states)
+        found.append(Block("grid", {"grid": grid, "text": text}, pick("The pool of texts", "文案库")))
+    refused = [each for each in pool.refused if each.language == spoken()]
+    if refused:
+        rows = [[clip(each.text, 200), clip(kept(each.why), 200)] for each in refused]
+        grid = Grid([pick("refused text", "被拒的文案"), pick("why", "原因")], rows)
+        found.append(Block("grid", {"grid": grid, "text": ""}, pick("Texts that were refused", "被拒的文案")))
+    return found

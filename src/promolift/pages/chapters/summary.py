@@ -1,7 +1,7 @@
 """The story in, the shop's page out, and on its first screen the headline, what to do now, and what it stands on."""
 
 from promolift.pages.blocks import Big, Page, Stand, Todo
-from promolift.pages.chapters import budget, customers, discount, health, models, outlook, people
+from promolift.pages.chapters import budget, customers, discount, forecast, health, models, people
 from promolift.pages.figures import headline
 from promolift.pages.story import Story
 from promolift.results.learned import Ranged
@@ -14,7 +14,7 @@ from promolift.words import bracket, clip, count, date, days, ends, listed, numb
 TELLERS = (
     people.tell, people.tell_messages, budget.tell, budget.tell_policies, health.tell_unknowns,
     customers.tell, discount.tell, models.tell, health.tell,
-    models.tell_figures, discount.tell_method, budget.tell_method, outlook.tell,
+    models.tell_figures, discount.tell_method, budget.tell_method, forecast.tell,
 )  # fmt: skip
 NAMES = {
     "margin": Words(en="The margin", zh="毛利率"),
@@ -42,11 +42,11 @@ def page_of(story: Story) -> Page:
     return Page(
         name=shop.name,
         eyebrow=pick("Promotion plan", "促销计划"),
-        facts=[
-            (pick("From", "开始"), date(story.asof_ms, shop.zone)),
-            (pick("to", "结束"), f"{last}{bracket(days(window))}"),
-            (pick("Currency", "币种"), shop.currency),
-        ],
+        facts={
+            pick("From", "开始"): date(story.asof_ms, shop.zone),
+            pick("to", "结束"): f"{last}{bracket(days(window))}",
+            pick("Currency", "币种"): shop.currency,
+        },
         head=first(story),
         warning=forecast_miss(story),
         asides=[clip(text, 500) for text in story.why[1:]],

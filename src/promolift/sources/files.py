@@ -9,7 +9,6 @@ from uuid import uuid4
 
 import duckdb
 import polars as pl
-import polars.selectors as cs
 from duckdb.sqltypes import DuckDBPyType
 
 from promolift.errors import InputError
@@ -211,16 +210,3 @@ def raw_trial(path: Path) -> pl.DataFrame:
             "since leaving customers of a trial out would bias it"
         )
     return frame
-
-
-def typed(frame: pl.DataFrame) -> pl.DataFrame:
-    """The same; a text column of nothing but numbers becomes numbers. Empty text and NaN are missing."""
-    return frame.with_columns(_typed(column) for column in frame).with_columns(cs.float().fill_nan(None))
-
-
-def _typed(column: pl.Series) -> pl.Series:
-    if column.dtype != pl.String:
-        return column
-    text = column.str.strip_chars().replace("", None)
-    numbers = text.cast(pl.Float64, strict=False)
-    return numbers if numbers.null_count() == text.null_count() and text.null_count() < len(text) else text

@@ -6,6 +6,7 @@ most refusals are answered before any library of the models is loaded.
 
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -103,13 +104,24 @@ def init(
     promotions: Annotated[Path | None, typer.Option(help="Who was sent which past promotion.")] = None,
     config: ConfigPath = CONFIG,
     force: Annotated[bool, typer.Option(help="Overwrite an existing settings file.")] = False,
+    map_: Annotated[
+        list[str] | None,
+        typer.Option("--map", help="A column's meaning, such as customer_id=Email or products.name=Title; repeatable."),
+    ] = None,
+    currency: Annotated[str | None, typer.Option(help="The shop's currency, such as EUR.")] = None,
+    consent: Annotated[str | None, typer.Option(help="yes or no: may those be sent offers who were not asked?")] = None,
     json_: AsJson = False,
 ) -> None:
     """Look at raw files, guess what their columns mean, show it, and write a commented promolift.toml."""
+    from promolift.setup.init import Answers
     from promolift.setup.init import init as write_settings
 
+    answers = Answers.of(map_ or [], currency, consent)
+    if sys.stdin.isatty() and sys.stderr.isatty() and not json_:
+        answers = replace(answers, ask=lambda question, default: str(typer.prompt(question, default, err=True)))
     files = {"events": events[0], "products": products, "customers": customers, "promotions": promotions}
-    say(write_settings({name: path for name, path in files.items() if path}, config, force, events[1:]), json_)
+    named = {name: path for name, path in files.items() if path}
+    say(write_settings(named, config, force, events[1:], answers), json_)
 
 
 @app.command()

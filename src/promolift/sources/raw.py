@@ -22,7 +22,7 @@ class RawTable:
 
     `about` is the number of rows, estimated for text. `rejects` names the table in which DuckDB notes rows it could
     not split into columns, filled as the rows are read; `skipped` is how many lines of the file stand above its first
-    row; `broken` are the lines that DuckDB was not given.
+    row; `broken` are the lines that DuckDB was not given; `notes` is what a person should know of the file.
     """
 
     rows: Relation = field(repr=False)
@@ -33,6 +33,7 @@ class RawTable:
     rejects: str = ""
     skipped: int = 0
     broken: Sequence[BrokenLine] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def columns(self) -> list[str]:

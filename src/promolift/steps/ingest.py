@@ -118,6 +118,7 @@ def open_one(store: Store, file: RawFile) -> Raw:
         table = replace(table, rows=rows)
         joined.append(other)
     file.mapping.check_columns(table.columns, file.path)
+    table = replace(table, rows=data.order_lines(table.rows, file.mapping))
     if file.per == "last":
         table = replace(table, rows=data.latest(table.rows, file.mapping))
     return Raw(table, file.mapping, tuple(joined))

@@ -11,16 +11,48 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from typer.core import TyperGroup
 
 from promolift.errors import ConfigError, PromoError
 from promolift.progress import Tell, showing
 
 if TYPE_CHECKING:
+    from click import Context
+
     from promolift.config import Config
     from promolift.results.job import StepSummary
     from promolift.store import Store
 
+INTERRUPTED = "interrupted; finished steps are kept, run the same command again to go on"
+
+
+class Verbs(TyperGroup):
+    """The verbs. Ctrl-C ends each of them in one line and code 130, wherever it stands."""
+
+    def invoke(self, ctx: "Context") -> object:
+        """Run the verb that was asked for."""
+        try:
+            return super().invoke(ctx)
+        except BaseException as error:
+            if not _is_interruption(error):
+                raise
+            tell_person(INTERRUPTED)
+            raise SystemExit(130) from None
+
+
+def _is_interruption(error: BaseException | None) -> bool:
+    """Whether Ctrl-C is behind it: inside a query DuckDB makes a RuntimeError of it, and what cleans up may fail then."""
+    while error is not None:
+        if isinstance(error, KeyboardInterrupt) or str(error).lower().startswith(
+            ("query interrupted", "interrupt error")
+        ):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
 app = typer.Typer(
+    cls=Verbs,
     help="Personalised promotions that pay: from raw logs to who gets which offer, in which words.",
     no_args_is_help=True,
     add_completion=False,
@@ -43,12 +75,8 @@ def work(config: "Config", folder: Path, steps: list[str], out: Path | None, aga
     """Run the named steps on a work folder and return the summary of the last one."""
     from promolift.shop import Shop
 
-    try:
-        with showing() as tell, Shop.of(config, folder, tell) as shop:
-            return shop.step(*steps, out=out, again=again)
-    except KeyboardInterrupt:
-        tell_person("interrupted; finished steps are kept, run the same command again to go on")
-        raise SystemExit(130) from None
+    with showing() as tell, Shop.of(config, folder, tell) as shop:
+        return shop.step(*steps, out=out, again=again)
 
 
 def tell_person(text: str) -> None:

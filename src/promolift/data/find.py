@@ -206,7 +206,7 @@ class Columns:
         if guess.format != "iso":
             self.settings["time_format"] = guess.format
         if guess.format in (*COUNTED, MONTH_DAY):
-            self.settings["time_origin"] = "2000-01-01"
+            self.settings["time_origin"] = guess.origin
         self.day_only = guess.day_only
         if guess.day_only and self.table == "events":
             self.find("clock")

@@ -92,7 +92,7 @@ def _open_text(connection: duckdb.DuckDBPyConnection, path: Path, work: Path, na
     if is_aligned(readable):
         readable, spaced = work / f"{uuid4().hex}.csv", readable
         to_tabs(spaced, readable)
-    dialect, whole = dialect_of(readable, names), work / f"{uuid4().hex}.csv"
+    dialect, whole = dialect_of(readable, names, path), work / f"{uuid4().hex}.csv"
     if broken := set_aside(readable, dialect, whole):
         readable = whole
         if broken[0].row < 1:

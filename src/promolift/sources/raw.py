@@ -8,7 +8,7 @@ from typing import Any
 import duckdb
 import polars as pl
 
-from promolift.sources.quotes import SHOWN, BrokenLine
+from promolift.sources.quotes import BrokenLine
 from promolift.sql import ident
 
 Relation = duckdb.DuckDBPyRelation
@@ -91,4 +91,4 @@ class RawTable:
 
 
 def _as_json(line: str | None, problem: str) -> str:
-    return json.dumps({"line": (line or "")[:SHOWN], "problem": problem.lower()}, ensure_ascii=False)
+    return json.dumps({"line": line or "", "problem": problem.lower()}, ensure_ascii=False)

@@ -15,6 +15,7 @@ from typing import IO, NamedTuple, cast
 from promolift.errors import InputError
 
 CHUNK = 1 << 20
+LONGEST = 2_000_000  # bytes of a record, the most that DuckDB takes
 DELIMITERS = (",", ";", "\t", "|")
 _VALUE = re.compile(r"^[+-]?\d+([.,]\d+)*$|^\d{4}-\d\d-\d\d|^\d{1,2}[/.]\d{1,2}[/.]\d{2,4}")
 _MAGIC = {
@@ -148,28 +149,33 @@ def to_tabs(path: Path, target: Path) -> None:
         out.writelines(b"\t".join(line.split()) + b"\n" for line in file)
 
 
-def dialect_of(path: Path, given: Sequence[str] | None = None) -> Dialect:
-    """Delimiter, quotes and column names of a UTF-8 file. `given` names the columns of a file without a header."""
+def dialect_of(path: Path, given: Sequence[str] | None = None, told: Path | None = None) -> Dialect:
+    """Delimiter, quotes and column names of a UTF-8 file. `given` names the columns of a file without a header.
+
+    `told` is what a person calls the file, where `path` is a copy of it.
+    """
+    csv.field_size_limit(LONGEST)
+    told = told or path
     text = next(chunks(path), b"").decode("utf-8", "replace").lstrip("\ufeff")
     complete = text[: text.rfind("\n") + 1] if len(text) >= CHUNK - 8 else text
     skip = 1 if re.match(r"sep=.\r?\n", complete) else 0  # a hint Excel writes
     lines = complete.splitlines(keepends=True)[skip:]
     if not any(line.strip() for line in lines):
-        raise InputError(f"{path}: empty; export it again, with a line of column names and one row per event")
+        raise InputError(f"{told}: empty; export it again, with a line of column names and one row per event")
     quote = "'" if sum(line.count("'") for line in lines[1:]) > 2 * len(lines) and '"' not in complete else '"'
     escape = "\\" if f"\\{quote}" in complete and quote * 2 not in complete else quote
-    delimiter = _delimiter(path, lines, quote)
+    delimiter = _delimiter(told, lines, quote)
     records = list(islice(csv.reader(lines, delimiter=delimiter, quotechar=quote), 200))
     records = [record for record in records if record]
     if given is None:
-        _must_be_a_header(path, records[0])
+        _must_be_a_header(told, records[0])
         if len(records) == 1 and len(text) < CHUNK - 8:
-            raise InputError(f"{path}: a line of column names but no rows; export it again")
+            raise InputError(f"{told}: a line of column names but no rows; export it again")
     names = list(given or records[0])
     widths = Counter(len(record) for record in records[0 if given else 1 :])
     width = widths.most_common(1)[0][0] if widths else len(names)
     if given and width != len(names):
-        raise InputError(f"{path}: {len(names)} column names are given, the rows have {width} columns")
+        raise InputError(f"{told}: {len(names)} column names are given, the rows have {width} columns")
     # Some exports end each row, but not the header, with a delimiter, or name no column for the row number.
     names += [""] * (width - len(names))
     row_bytes = sum(len(line.encode()) for line in lines[:1000]) / min(len(lines), 1000)
@@ -199,6 +205,10 @@ def _delimiter(path: Path, lines: list[str], quote: str) -> str:
         score = (widths.count(widths[0]) / len(widths), widths[0])
         if widths[0] > 1 and score > best_score:
             best, best_score = delimiter, score
+    if not best and lines[0].count(quote) % 2:
+        raise InputError(
+            f"{path}: a quote in its line of column names is not closed: {lines[0].strip()[:80]}; close it"
+        )
     if not best:
         raise InputError(f"{path}: not a table: no comma, semicolon, tab or bar parts its first line; export it as CSV")
     return best

@@ -49,9 +49,9 @@ if TYPE_CHECKING:
         clean_products,
         clean_redemptions,
         clean_shelf,
+        latest,
     )
     from promolift.data.counts import Counts
-    from promolift.data.derive import latest
     from promolift.data.evidence import cost_of_line
     from promolift.data.find import ASKED, RoleGuess
     from promolift.data.guess import MappingGuess, explained_mapping, guess_mapping

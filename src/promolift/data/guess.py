@@ -207,8 +207,8 @@ class _Guess(Columns):
             )
             whole = {role: name for role, name in whole.items() if name != discount}
         if whole:
-            told = ", ".join(repr(name) for name in whole.values())
-            self.notes.append(f"{told}: of the whole order, left out, since each line has money of its own")
+            names = ", ".join(repr(name) for name in whole.values())
+            self.notes.append(f"{names}: of the whole order, left out, since each line has money of its own")
 
     def _settle_basket(self) -> None:
         """Amounts beside a basket are of the whole of it."""
@@ -218,8 +218,8 @@ class _Guess(Columns):
         if inside:
             left = [self.columns.pop(role) for role in beside if role in MONEY]
             if left:
-                told = ", ".join(map(repr, left))
-                self.notes.append(f"{told}: of the whole row, left out, since each item has money of its own")
+                names = ", ".join(map(repr, left))
+                self.notes.append(f"{names}: of the whole row, left out, since each item has money of its own")
             return
         if "unit_price" in beside:
             self.columns.setdefault("amount", self.columns["unit_price"])
@@ -227,9 +227,9 @@ class _Guess(Columns):
             beside = [role for role in beside if role != "unit_price"] + ["amount"]
         if shared := tuple(role for role in dict.fromkeys(beside) if role in ADDED_UP):
             self.settings["shared"] = shared
-            told = ", ".join(repr(self.columns[role]) for role in shared)
+            names = ", ".join(repr(self.columns[role]) for role in shared)
             self.notes.append(
-                f"{told}: of the whole basket, whose items carry no price: shared out by units, so what one product "
+                f"{names}: of the whole basket, whose items carry no price: shared out by units, so what one product "
                 "earned is not known"
             )
 
@@ -259,8 +259,8 @@ class _Guess(Columns):
         )
         if first:
             self.settings["inherit"] = first
-            told = ", ".join(repr(self.columns[role]) for role in first)
-            self.notes.append(f"{told}: on the first line of an order alone, so its later lines take it from there")
+            names = ", ".join(repr(self.columns[role]) for role in first)
+            self.notes.append(f"{names}: on the first line of an order alone, so its later lines take it from there")
 
     def _settle_kind(self) -> None:
         if "kind" not in self.columns:
@@ -274,8 +274,8 @@ class _Guess(Columns):
             codes = next((codes for codes in KIND_CODES if len(counted) > 1 and set(counted) <= codes.keys()), None)
             if codes:
                 self.settings["kinds"] = codes
-                told = ", ".join(f"{code} {kind}" for code, kind in codes.items())
-                self.notes.append(f"{name} has codes, read as {told} (set kinds)")
+                meanings = ", ".join(f"{code} {kind}" for code, kind in codes.items())
+                self.notes.append(f"{name} has codes, read as {meanings} (set kinds)")
             elif unknown:
                 self.notes.append(
                     f"{name}: {', '.join(map(repr, unknown[:5]))} are not known kinds; they become 'other' (set kinds)"
@@ -454,17 +454,17 @@ class _Guess(Columns):
         found, unclear = evidence.currency_of(columns, values)
         if "currency" in self.columns:
             name = str(self.columns["currency"])
-            told = Counter(currency_code(value) for value in self.values(name))
-            found = next((code for code, _ in told.most_common() if code in CURRENCY_DIGITS), found)
-            several = [code for code, rows in told.most_common() if rows >= 0.01 * told.total()]
+            codes = Counter(currency_code(value) for value in self.values(name))
+            found = next((code for code, _ in codes.most_common() if code in CURRENCY_DIGITS), found)
+            several = [code for code, rows in codes.most_common() if rows >= 0.01 * codes.total()]
             if len(several) > 1 and not self.currency:
-                shares = " and ".join(f"{code} ({told[code] / told.total():.0%})" for code in several[:4])
+                shares = " and ".join(f"{code} ({codes[code] / codes.total():.0%})" for code in several[:4])
                 raise InputError(
                     f"{self.table}: column {name!r} holds {shares}, whose amounts cannot be added: say which one to "
                     f"plan for with --currency {several[0]} (rows in others are set aside and counted), or convert them"
                 )
-            if len(told) > 1:
-                self.notes.append(f"{len(told)} currencies: only rows in the shop's own are taken")
+            if len(codes) > 1:
+                self.notes.append(f"{len(codes)} currencies: only rows in the shop's own are taken")
         if self.currency or found:
             self.settings["currency"] = self.currency or found
         if self.table == "events" and not (self.currency or found) and self.settings.get("constants") != VIEWS:
@@ -547,7 +547,3 @@ def _tells_kinds(values: list[str]) -> bool:
     """Whether a column holds words for what was done, looking or putting in the cart among them."""
     kinds = [KIND_OF_WORD.get(kind_word(value)) for value in values]
     return {"view", "add_to_cart"} & {*kinds} != set() and None not in kinds and len({*kinds}) > 1
-
-
-def _is_kind(value: str) -> bool:
-    return kind_word(value) in KIND_OF_WORD

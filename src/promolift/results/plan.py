@@ -25,7 +25,6 @@ from promolift.tables import DECISIONS, PLANNED
 from promolift.words import as_html, money
 
 Level = Literal["randomised", "adjusted", "assumed"]
-INTERVAL_PERCENT = 95  # coverage of every interval that is kept or told
 LIMIT = "one category: "  # begins the name of the limit on a category
 FROZEN = ("candidates", "frontier")  # tables that a release serves from
 FRONTIER = {
@@ -195,6 +194,11 @@ def luck_in(policies: pl.DataFrame) -> Luck | None:
 def plan_text(plan: PlanNote, luck: Luck | None) -> str:
     """Who gets an offer, what it is expected to add net of its cost, what must be believed for that, and what next."""
     lines = [_head(plan, luck), *plan.why, *(each.text for each in plan.assumptions)]
+    if plan.consent.default:
+        lines.append(
+            "Consent: customers who said neither yes nor no may be written to, on the word of whoever set "
+            "consent.default."
+        )
     if (learned := plan.terms.recalibration) is not None:
         lines.append(
             f"learned from the decisions before: predicted gains x {learned.ratio:.2f} "

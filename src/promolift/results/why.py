@@ -44,7 +44,8 @@ def why(job: Job, valued: pl.DataFrame, free: pl.DataFrame, chosen: pl.DataFrame
     if able == 0:
         return [
             "Nobody may be given an offer: all are held out or may not be written to. "
-            "Next: give customers their consent, or set consent.default under [consent] in promolift.toml."
+            "Next: name a column of consent, or, if all agreed, set consent.default = true in promolift.toml "
+            "(promolift init --consent yes)."
         ]
     if job.clean.moneyless:
         return [f"Nobody gets an offer: {MONEY_UNKNOWN}."]

@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from time import time
 from typing import NamedTuple
 
 import polars as pl
@@ -23,7 +22,8 @@ from promolift.deliver.decide import NONE
 from promolift.errors import PromoError, SupportError
 from promolift.learn.experiment import assign
 from promolift.privacy import may_send
-from promolift.serve import record
+from promolift.serve import now, record
+from promolift.serve.clock import Clock
 from promolift.serve.closed import Closed, Facts, closed_now, facts
 from promolift.serve.models import ExperimentIn
 from promolift.serve.record import DecisionRow, SharedColumns
@@ -60,6 +60,7 @@ class Answer:
     reason: str
     record: DecisionRow | None = None
     terms: deliver.ReleaseTerms | None = None
+    lately: now.Now | None = None  # what the customer did in the last minutes: their message may say so
 
 
 class GroupTerms(NamedTuple):
@@ -118,9 +119,9 @@ class Group(NamedTuple):
 class Decider:
     """Releases in memory, and the work that decides. One per process."""
 
-    def __init__(self, root: Path, secret: str, last_ms: int = 0) -> None:
-        """`last_ms` is the latest moment on record: moments never go back, so that ids stay unique."""
-        self.root, self.secret, self.last_ms = root, secret, last_ms
+    def __init__(self, root: Path, secret: str, clock: Clock) -> None:
+        """`secret` makes codes, `clock` the moments that decisions have."""
+        self.root, self.secret, self.clock = root, secret, clock
         self.releases: dict[str, LiveRelease] = {}
         self._campaigns: dict[str, tuple[str, Running | None]] = {}
         self._loading = threading.Lock()
@@ -150,7 +151,7 @@ class Decider:
 
     def work(self, db: Connection, asks: Sequence[Ask]) -> list[Answer]:
         """Decide all of `asks` and record it. Two requests for one customer and campaign share one decision."""
-        self.last_ms = now_ms = max(round(time() * 1000), self.last_ms + 1)
+        now_ms = self.clock.next_ms()
         running = self._running(db)
         groups: dict[Group, dict[str, Ask]] = {}
         places: list[Answer | Group] = []
@@ -187,7 +188,8 @@ class Decider:
             return {who: Answer(NONE, "release: still being loaded") for who in asks}
         people = sorted(asks)
         known = facts(db, campaign.campaign_id, people)
-        closed = closed_now(db, release, campaign.policy, [asks[who] for who in people], known, now_ms)
+        lately = now.recent(db, people, campaign.policy.live, now_ms)
+        closed = closed_now(db, release, campaign.policy, [asks[who] for who in people], known, lately, now_ms)
         slates = candidates(release, people, closed)
         meter = Meter.of(db, campaign, release, now_ms)
         slates = meter.close(release.rows, slates) if meter else slates
@@ -210,7 +212,10 @@ class Decider:
         rows = [_row(shared, release, slate, each) for slate, each in zip(slates, decided, strict=True)]
         self._give_codes(db, release, rows, known, now_ms)
         KEEP.many(db, rows)
-        return {row["customer_id"]: Answer(row["offer_id"], row["reason"], row, terms) for row in rows}
+        return {
+            row["customer_id"]: Answer(row["offer_id"], row["reason"], row, terms, lately.get(row["customer_id"]))
+            for row in rows
+        }
 
     def _give_codes(
         self, db: Connection, release: LiveRelease, rows: list[DecisionRow], known: Facts, now_ms: int
@@ -372,7 +377,7 @@ def _refusals(release: LiveRelease, people: Sequence[str], known: Facts) -> list
 def _asked_again(release: LiveRelease, people: Sequence[str], known: Facts) -> dict[str, str | None]:
     rows = []
     for who in people:
-        _, age, _, consent = release.people.get(who, NOBODY)
+        _, age, _, consent, _ = release.people.get(who, NOBODY)
         said = known.said.get(who)
         if said is not None:
             age = said["age"] or age

@@ -149,33 +149,33 @@ def to_tabs(path: Path, target: Path) -> None:
         out.writelines(b"\t".join(line.split()) + b"\n" for line in file)
 
 
-def dialect_of(path: Path, given: Sequence[str] | None = None, told: Path | None = None) -> Dialect:
+def dialect_of(path: Path, given: Sequence[str] | None = None, called: Path | None = None) -> Dialect:
     """Delimiter, quotes and column names of a UTF-8 file. `given` names the columns of a file without a header.
 
-    `told` is what a person calls the file, where `path` is a copy of it.
+    `called` is what a person calls the file, where `path` is a copy of it.
     """
     csv.field_size_limit(LONGEST)
-    told = told or path
+    called = called or path
     text = next(chunks(path), b"").decode("utf-8", "replace").lstrip("\ufeff")
     complete = text[: text.rfind("\n") + 1] if len(text) >= CHUNK - 8 else text
     skip = 1 if re.match(r"sep=.\r?\n", complete) else 0  # a hint Excel writes
     lines = complete.splitlines(keepends=True)[skip:]
     if not any(line.strip() for line in lines):
-        raise InputError(f"{told}: empty; export it again, with a line of column names and one row per event")
+        raise InputError(f"{called}: empty; export it again, with a line of column names and one row per event")
     quote = "'" if sum(line.count("'") for line in lines[1:]) > 2 * len(lines) and '"' not in complete else '"'
     escape = "\\" if f"\\{quote}" in complete and quote * 2 not in complete else quote
-    delimiter = _delimiter(told, lines, quote)
+    delimiter = _delimiter(called, lines, quote)
     records = list(islice(csv.reader(lines, delimiter=delimiter, quotechar=quote), 200))
     records = [record for record in records if record]
     if given is None:
-        _must_be_a_header(told, records[0])
+        _must_be_a_header(called, records[0])
         if len(records) == 1 and len(text) < CHUNK - 8:
-            raise InputError(f"{told}: a line of column names but no rows; export it again")
+            raise InputError(f"{called}: a line of column names but no rows; export it again")
     names = list(given or records[0])
     widths = Counter(len(record) for record in records[0 if given else 1 :])
     width = widths.most_common(1)[0][0] if widths else len(names)
     if given and width != len(names):
-        raise InputError(f"{told}: {len(names)} column names are given, the rows have {width} columns")
+        raise InputError(f"{called}: {len(names)} column names are given, the rows have {width} columns")
     # Some exports end each row, but not the header, with a delimiter, or name no column for the row number.
     names += [""] * (width - len(names))
     row_bytes = sum(len(line.encode()) for line in lines[:1000]) / min(len(lines), 1000)

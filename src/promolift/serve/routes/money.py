@@ -1,6 +1,7 @@
 """Redemptions, feedback, messages, and what a decision was made of."""
 
 import json
+from collections.abc import Mapping
 from secrets import token_hex
 from typing import Annotated, Any
 
@@ -138,18 +139,18 @@ def message(request: Request, body: MailIn, idempotency_key: IdempotencyKey = No
         text = words.words(release, made["customer_id"], made["offer_id"], made["ts_ms"], body.language)
         if not text["message"]:
             raise Refused("message_untrue", "no true message can be written for this offer")
-        mail = mail_of(release.shop.name, text["message"], text["language"], made["code"], body)
+        mail = mail_of(release.shop.name, text, made["code"], body)
         return HttpAnswer(202, {"message_id": outbox.post(db, "email", made["decision_id"], mail._asdict(), now_ms)})
 
     return changed(request, do, idempotency_key, body)
 
 
-def mail_of(shop: str, message: str, language: str, code: str | None, body: MailIn) -> outbox.Mail:
-    """The e-mail: the verified words, the code, and what the law asks for: who sends it, from where, how to stop it."""
-    zh = language == "zh"
-    lines = [message, "" if not code else f"{'优惠码' if zh else 'Your code'}: {code}", ""]
+def mail_of(shop: str, text: Mapping[str, Any], code: str | None, body: MailIn) -> outbox.Mail:
+    """The e-mail: the gated words, the code, and what the law asks for: who sends it, from where, how to stop it."""
+    zh = text["language"] == "zh"
+    lines = [text["message"], "" if not code else f"{'优惠码' if zh else 'Your code'}: {code}", ""]
     lines += [f"{shop}, {body.postal_address}", f"{'退订' if zh else 'Unsubscribe'}: {body.unsubscribe_url}"]
-    subject = f"{shop}: {'您的专属优惠' if zh else 'an offer for you'}"
+    subject = f"{shop}: {text.get('title') or ('您的优惠' if zh else 'an offer for you')}"
     return outbox.Mail(body.to, subject, "\n".join(lines), body.unsubscribe_url)
 
 
@@ -217,6 +218,7 @@ def _announced(db: Connection, kind: str, row: Any, now_ms: int) -> HttpAnswer:
 
 def _counted(request: Request, step: str, do: Change, key: str | None, body: Any) -> Response:
     """Like `changed`, and counted by its result. A refusal is an answer too: the same key gets it again."""
+    server_of(request).check_clock()
     money = server_of(request).metrics.money
     try:
         reply = changed(request, do, key, body)

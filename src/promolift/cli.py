@@ -197,15 +197,31 @@ def evaluate(
     log: Annotated[Path | None, typer.Option(help="Decisions with their rewards, to value policies on.")] = None,
     policy: Annotated[list[str] | None, typer.Option(help="logged, uniform, always:OFFER_ID or a file.")] = None,
     reward: Annotated[str, typer.Option(help="The log's column of rewards.")] = "reward",
+    features: Annotated[list[str] | None, typer.Option(help="Columns of numbers known before a decision.")] = None,
+    budget: Annotated[float | None, typer.Option(help="Money for all decisions; then the policy ends.")] = None,
+    cost: Annotated[str, typer.Option(help="The log's column of what each decision cost.")] = "cost",
+    none: Annotated[str, typer.Option(help="The offer that is no offer, once the money is gone.")] = "none",
+    learn_: Annotated[bool, typer.Option("--learn", help="Learn the best policy, with a lower bound.")] = False,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="File of the learned policy (.parquet).")] = None,
     json_: AsJson = False,
 ) -> None:
-    """Check the predictions and compare policies at equal spend; with --log, value other policies on past decisions."""
+    """Check the predictions and compare policies at equal spend; with --log, value other policies on past decisions,
+    within a budget if given, or learn the best one."""
+    known = [name for each in features or [] for name in each.split(",")]
+    if log is None and (learn_ or budget is not None):
+        raise ConfigError("promolift evaluate: --learn and --budget are for past decisions; name them with --log")
+    if log is not None and learn_:
+        from promolift.learning.log import learn_from_log
+
+        say(learn_from_log(log, reward, known, out), json_)
+        return
     if log is None:
         say(work(settings_of(config), work_folder, ["evaluate"], None), json_)
         return
-    from promolift.learning.log import evaluate_log
+    from promolift.learning.log import Budget, evaluate_log
 
-    say(evaluate_log(log, policy or [], reward), json_)
+    within = None if budget is None else Budget(budget, cost, none)
+    say(evaluate_log(log, policy or [], reward, known, budget=within), json_)
 
 
 effects = typer.Typer(invoke_without_command=True, rich_markup_mode=None)
@@ -420,10 +436,15 @@ def reject_proposal(
     say(proposal.reject(proposal.Where(settings_of(config), work_folder, out), why), json_)
 
 
-words_ = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="The pool of texts: draft, judge, review.")
+words_ = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(words_, name="words")
 CsvPath = Annotated[Path, typer.Argument(help="The file for a person: CSV with a column `approved`.")]
 By = Annotated[str, typer.Option(help="Who says so; kept with every text.")]
+
+
+@words_.callback()
+def words() -> None:
+    """The pool of texts that messages are made from: draft, judge, review, export, import."""
 
 
 @words_.command("draft")
@@ -434,17 +455,17 @@ def words_draft(
     json_: AsJson = False,
 ) -> None:
     """Ask the configured model for drafts, lint them, and add them to the shop's pool."""
-    from promolift.setup import words
+    from promolift.setup import words as verbs
 
-    say(words.draft(settings_of(config), several, angle or []), json_)
+    say(verbs.draft(settings_of(config), several, angle or []), json_)
 
 
 @words_.command("judge")
 def words_judge(config: ConfigPath = CONFIG, json_: AsJson = False) -> None:
     """Let the configured model read every drafted and edited text three times; one "no" blocks."""
-    from promolift.setup import words
+    from promolift.setup import words as verbs
 
-    say(words.judge_pool(settings_of(config)), json_)
+    say(verbs.judge_pool(settings_of(config)), json_)
 
 
 @words_.command("review")
@@ -457,25 +478,25 @@ def words_review(
     json_: AsJson = False,
 ) -> None:
     """Show what waits for a person, or say yes or no to texts by their ids."""
-    from promolift.setup import words
+    from promolift.setup import words as verbs
 
-    say(words.review(settings_of(config), words.Said(approve or [], reject or [], retire or [], by)), json_)
+    say(verbs.review(settings_of(config), verbs.Said(approve or [], reject or [], retire or [], by)), json_)
 
 
 @words_.command("export")
 def words_export(file: CsvPath, config: ConfigPath = CONFIG, json_: AsJson = False) -> None:
     """Write the pool as a CSV file for a person: say yes or no in `approved`, change words, add rows."""
-    from promolift.setup import words
+    from promolift.setup import words as verbs
 
-    say(words.export(settings_of(config), file), json_)
+    say(verbs.export(settings_of(config), file), json_)
 
 
 @words_.command("import")
 def words_import(file: CsvPath, by: By, config: ConfigPath = CONFIG, json_: AsJson = False) -> None:
     """Read that file again: yes approves the exact words, changed words are linted and wait for the judge."""
-    from promolift.setup import words
+    from promolift.setup import words as verbs
 
-    say(words.import_(settings_of(config), file, by), json_)
+    say(verbs.import_(settings_of(config), file, by), json_)
 
 
 @app.command()
@@ -489,11 +510,11 @@ def check(
     json_: AsJson = False,
 ) -> None:
     """Read texts of people against a planned offer: what is untrue, and what code cannot read (asked of the judge)."""
-    from promolift.setup import words
+    from promolift.setup import words as verbs
     from promolift.store import Store
 
     with Store(work_folder) as store:
-        say(words.check(settings_of(config), store, file, words.Asked(offer, language, channel)), json_)
+        say(verbs.check(settings_of(config), store, file, verbs.Asked(offer, language, channel)), json_)
 
 
 @app.command()

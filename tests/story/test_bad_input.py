@@ -164,7 +164,7 @@ READ: dict[str, tuple[Text, int]] = {
     "UTF-16": (table(*LINES).encode("utf-16"), 30),
     "Latin-1": (column(2, lambda n: f"é{n % 5}").encode("latin-1"), 30),
     "two encodings": (column(2, lambda n: f"é{n % 5}").encode("latin-1").replace(b"\xe91", "é1".encode()), 30),
-    "Chinese and Latin mixed": (
+    "Chinese in two encodings": (
         column(2, lambda n: f"客户{n % 5}").encode("gbk").replace("客户1".encode("gbk"), "客户1".encode()),
         30,
     ),
@@ -236,6 +236,18 @@ def test_every_row_is_taken_or_set_aside_with_its_reason(case: str, tmp_path: Pa
 
 def test_there_are_120_of_them():
     assert len(REFUSED) + len(READ) + len(SETTINGS) + len(ASKED) >= 120
+
+
+def test_names_that_stand_twice_and_encodings_that_are_two_are_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    for case, words in (
+        ("names that stand twice", "the column 'price' stands twice; the second is called 'price_2'"),
+        ("two encodings", "6 lines are UTF-8, the rest cp1252; the first is line 3"),
+        ("Chinese in two encodings", "6 lines are UTF-8, the rest gb18030"),
+    ):
+        assert call(*init(tmp_path, READ[case][0]), "--force") == 0
+        assert words in capsys.readouterr().err
 
 
 def test_a_row_set_aside_is_kept_whole(tmp_path: Path):

@@ -12,7 +12,7 @@ from promolift.results.customers import Customers, ShopWeek, Tastes
 from promolift.results.evaluation import Evaluation
 from promolift.results.forecasts import Forecasts
 from promolift.results.job import Job, Moments, moments
-from promolift.results.messages import LANGUAGES, Messages, PoolState, Wording
+from promolift.results.messages import LANGUAGES, Messages, PoolState, PoolWords
 from promolift.results.person import Given, Person
 from promolift.results.plan import LIMIT, Plan, PlanNote, headline
 from promolift.results.shop import ForecastNote, Health, Offers, Unknown
@@ -75,7 +75,7 @@ def tell_story(job: Job) -> Story:
         ),
         typical=typical(job, said, offers),
         angles=list(said.angles.items()),
-        pool=PoolState.of(Wording.load(store)) if Wording.has(store) else PoolState(),
+        pool=PoolState.of(PoolWords.load(store)) if PoolWords.has(store) else PoolState(),
         written=said.written,
         silent=said.silent,
         cards=shown,

@@ -26,7 +26,7 @@ class Written(Settings):
     characters: float
 
 
-class Wording(Note):
+class PoolWords(Note):
     """The pool that messages are made from, which of its texts may be sent, and how messages go out."""
 
     NAME: ClassVar[str] = "wording"
@@ -51,7 +51,7 @@ class Wording(Note):
         return WordChoice(self.pool.usable(self.approve).texts, tallies, self.seed)
 
     @property
-    def sendable(self) -> "Wording":
+    def sendable(self) -> "PoolWords":
         """The same without the texts that may not be sent."""
         return self.model_copy(update={"texts": self.pool.usable(self.approve).texts})
 
@@ -78,7 +78,7 @@ class PoolState(Settings):
         return sum(number for _, number in self.funnel)
 
     @classmethod
-    def of(cls, wording: Wording, most: int = 5) -> Self:
+    def of(cls, wording: PoolWords, most: int = 5) -> Self:
         """From the pool that the messages were made from."""
         pool = wording.pool
         refused = [text for state in ("rejected", "faulty") for text in wording.texts if text.state == state]

@@ -9,7 +9,6 @@ from uuid import uuid4
 
 import duckdb
 import polars as pl
-import polars.selectors as cs
 from duckdb.sqltypes import DuckDBPyType
 
 from promolift.errors import InputError
@@ -84,15 +83,22 @@ def _open_parquet(connection: duckdb.DuckDBPyConnection, path: Path) -> RawTable
 
 
 def _open_text(connection: duckdb.DuckDBPyConnection, path: Path, work: Path, names: Sequence[str] | None) -> RawTable:
-    readable = path
+    readable, notes = path, list[str]()
     encoding, mixed_ends = scan(path)
     if encoding != "utf-8" or mixed_ends:
         readable = work / f"{uuid4().hex}.csv"
-        to_utf8(path, encoding, readable)
+        other = to_utf8(path, encoding, readable)
+        if other.lines:
+            notes.append(
+                f"{path.name}: {other.lines:,} lines are UTF-8, the rest {encoding}; the first is line {other.first}; "
+                "each is read as what it is"
+            )
     if is_aligned(readable):
         readable, spaced = work / f"{uuid4().hex}.csv", readable
         to_tabs(spaced, readable)
     dialect, whole = dialect_of(readable, names, path), work / f"{uuid4().hex}.csv"
+    for name in dialect.repeated:
+        notes.append(f"{path.name}: the column {name!r} stands twice; the second is called '{name}_2'")
     if broken := set_aside(readable, dialect, whole):
         readable = whole
         if broken[0].row < 1:
@@ -109,7 +115,7 @@ def _open_text(connection: duckdb.DuckDBPyConnection, path: Path, work: Path, na
             rejects_table = {literal(rejects)}, rejects_scan = {literal(rejects + "_scan")}, rejects_limit = 0)"""
     )
     about = int(path.stat().st_size * (4 if path.suffix == ".gz" else 1) / dialect.row_bytes)
-    return RawTable(rows, path.name, about, connection=connection, rejects=rejects, skipped=dialect.skip, broken=broken)
+    return RawTable(rows, path.name, about, connection=connection, rejects=rejects, skipped=dialect.skip, broken=broken, notes=tuple(notes))
 
 
 def flattened(connection: duckdb.DuckDBPyConnection, path: Path, work: Path) -> Path:
@@ -222,16 +228,3 @@ def raw_trial(path: Path) -> pl.DataFrame:
             "since leaving customers of a trial out would bias it"
         )
     return frame
-
-
-def typed(frame: pl.DataFrame) -> pl.DataFrame:
-    """The same; a text column of nothing but numbers becomes numbers. Empty text and NaN are missing."""
-    return frame.with_columns(_typed(column) for column in frame).with_columns(cs.float().fill_nan(None))
-
-
-def _typed(column: pl.Series) -> pl.Series:
-    if column.dtype != pl.String:
-        return column
-    text = column.str.strip_chars().replace("", None)
-    numbers = text.cast(pl.Float64, strict=False)
-    return numbers if numbers.null_count() == text.null_count() and text.null_count() < len(text) else text

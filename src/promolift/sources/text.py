@@ -8,7 +8,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import IO, NamedTuple, cast
 
@@ -38,6 +38,7 @@ class Dialect:
     escape: str
     skip: int
     row_bytes: float
+    repeated: tuple[str, ...] = ()  # names that stand more than once
 
 
 class TextForm(NamedTuple):
@@ -125,13 +126,51 @@ def _led(piece: bytes, encoding: str, first: int, last: int) -> float:
     return sum(first <= letter.encode(encoding, "replace")[0] <= last for letter in letters) / max(len(letters), 1)
 
 
-def to_utf8(path: Path, encoding: str, target: Path) -> None:
-    """Write the file's text again in UTF-8, each line ended in one way. A byte that means nothing becomes U+FFFD."""
-    decoder = io.IncrementalNewlineDecoder(codecs.getincrementaldecoder(encoding)("replace"), translate=True)
+class Rewritten(NamedTuple):
+    """Lines of a file that are in another encoding than the rest: how many, and the first, from 1."""
+
+    lines: int
+    first: int
+
+
+def to_utf8(path: Path, encoding: str, target: Path) -> Rewritten:
+    """Write the file's text again in UTF-8, each line ended in one way. A byte that means nothing becomes U+FFFD.
+
+    A line that is UTF-8 among others that are not is read as what it is.
+    """
+    decoder = io.IncrementalNewlineDecoder(None, translate=True)
+    found, first, number, rest = 0, 0, 0, b""
     with target.open("w", encoding="utf-8", newline="") as out:
-        for piece in chunks(path):
-            out.write(decoder.decode(piece))
-        out.write(decoder.decode(b"", final=True))
+        if encoding == "utf-16":
+            wide = io.IncrementalNewlineDecoder(codecs.getincrementaldecoder(encoding)("replace"), translate=True)
+            for piece in chunks(path):
+                out.write(wide.decode(piece))
+            out.write(wide.decode(b"", final=True))
+            return Rewritten(0, 0)
+        for piece in chain(chunks(path), [b""]):
+            lines = re.split(rb"(?<=\n)", rest + piece) if piece else [rest]
+            rest = lines.pop() if piece else b""
+            for line in lines:
+                number += 1
+                if line.isascii():
+                    text = line.decode("ascii")
+                elif encoding != "utf-8" and _is_utf8(line, encoding):
+                    found, first = found + 1, first or number
+                    text = line.decode("utf-8")
+                else:
+                    text = line.decode(encoding, "replace")
+                out.write(decoder.decode(text))
+        out.write(decoder.decode("", final=True))
+    return Rewritten(found, first)
+
+
+def _is_utf8(line: bytes, encoding: str) -> bool:
+    """Whether a line of a file in another encoding is UTF-8: pairs of bytes may be so by chance in Eastern ones."""
+    try:
+        text = line.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return encoding.startswith("cp125") or any("\u0800" <= letter < "\ufffd" for letter in text)
 
 
 def is_aligned(path: Path) -> bool:
@@ -179,7 +218,9 @@ def dialect_of(path: Path, given: Sequence[str] | None = None, called: Path | No
     # Some exports end each row, but not the header, with a delimiter, or name no column for the row number.
     names += [""] * (width - len(names))
     row_bytes = sum(len(line.encode()) for line in lines[:1000]) / min(len(lines), 1000)
-    return Dialect(tuple(safe_names(names)), delimiter, quote, escape, skip + (0 if given else 1), row_bytes)
+    counted = Counter(name.strip() for name in names if name.strip())
+    repeated = tuple(name for name, number in counted.items() if number > 1)
+    return Dialect(tuple(safe_names(names)), delimiter, quote, escape, skip + (0 if given else 1), row_bytes, repeated)
 
 
 def safe_names(names: Sequence[str]) -> list[str]:

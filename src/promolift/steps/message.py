@@ -10,7 +10,7 @@ from promolift import deliver, message
 from promolift.config import Config
 from promolift.offer import make_offer
 from promolift.results.job import Job, moments
-from promolift.results.messages import Wording, read_tallies
+from promolift.results.messages import PoolWords, read_tallies
 from promolift.results.plan import Plan
 from promolift.results.shop import Offers
 from promolift.sql import DAY_MS, bind, fetch
@@ -52,12 +52,12 @@ def run(job: Job) -> None:
     Offers(offers=tuple(offers.values())).keep(job.store)
 
 
-def wording_of(config: Config) -> Wording:
+def wording_of(config: Config) -> PoolWords:
     """The shop's pool of texts, or the one that ships; the rule packs, and who sends."""
     settings = config.message
     pool = message.load_pool(Path(settings.pool) if settings.pool else None)
     sender = settings.sender.model_copy(update={"name": settings.sender.name or config.shop.name[:20]})
-    return Wording(
+    return PoolWords(
         texts=pool.texts, approve=settings.approve, packs=settings.packs, sender=sender, seed=config.plan.seed
     )
 

@@ -238,9 +238,7 @@ def test_there_are_120_of_them():
     assert len(REFUSED) + len(READ) + len(SETTINGS) + len(ASKED) >= 120
 
 
-def test_names_that_stand_twice_and_encodings_that_are_two_are_told(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-):
+def test_names_that_stand_twice_and_encodings_that_are_two_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     for case, words in (
         ("names that stand twice", "the column 'price' stands twice; the second is called 'price_2'"),
         ("two encodings", "6 lines are UTF-8, the rest cp1252; the first is line 3"),

@@ -115,7 +115,16 @@ def _open_text(connection: duckdb.DuckDBPyConnection, path: Path, work: Path, na
             rejects_table = {literal(rejects)}, rejects_scan = {literal(rejects + "_scan")}, rejects_limit = 0)"""
     )
     about = int(path.stat().st_size * (4 if path.suffix == ".gz" else 1) / dialect.row_bytes)
-    return RawTable(rows, path.name, about, connection=connection, rejects=rejects, skipped=dialect.skip, broken=broken, notes=tuple(notes))
+    return RawTable(
+        rows,
+        path.name,
+        about,
+        connection=connection,
+        rejects=rejects,
+        skipped=dialect.skip,
+        broken=broken,
+        notes=tuple(notes),
+    )
 
 
 def flattened(connection: duckdb.DuckDBPyConnection, path: Path, work: Path) -> Path:

@@ -116,7 +116,7 @@ def test_purchases_are_exported_in_columns_the_next_ingest_reads(api: Api, tmp_p
     line = {"product_id": "p1", "category": "tea", "quantity": 2, "price": 3.5}
     order = {"order_id": "o1", "products": [line, {"product_id": "=cmd()", "price": 1}]}
     api("POST", "/v1/track", track(1, event="Order Completed", properties=order), 202)
-    (tmp_path / "x.csv").write_bytes(api("GET", "/v1/exports/purchases.csv").content)
+    (tmp_path / "x.csv").write_bytes(api("GET", "/v1/exports/purchases.csv?spreadsheet=true").content)
     (tmp_path / "x.parquet").write_bytes(api("GET", "/v1/exports/purchases.parquet").content)
     rows = pl.read_csv(tmp_path / "x.csv")
     assert rows.select("customer_id", "order_id", "product_id", "quantity", "price").rows() == [
@@ -127,8 +127,8 @@ def test_purchases_are_exported_in_columns_the_next_ingest_reads(api: Api, tmp_p
 
 
 @pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r", "\n"])
-def test_no_cell_of_a_csv_starts_a_formula(start: str) -> None:
-    text = _written(pl.DataFrame({"a": [f"{start}1+cmd()", "plain"]}), "csv").decode()
+def test_no_cell_of_a_csv_for_people_starts_a_formula(start: str) -> None:
+    text = _written(pl.DataFrame({"a": [f"{start}1+cmd()", "plain"]}), "csv", True).decode()
     assert text.splitlines()[1].lstrip('"').startswith("'")
     assert "'plain" not in text
 

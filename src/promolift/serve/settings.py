@@ -68,6 +68,11 @@ class ServeSettings(Settings):
         "time.",
     )
     batch_events: int = Field(default=5000, ge=1, description="Events that one request may bring.")
+    origins: tuple[str, ...] = Field(
+        default=(),
+        description="Origins of web pages that may send events from the browser, with a write key (CORS).",
+        examples=[["https://www.example.com"]],
+    )
     connections: int = Field(
         default=2000, ge=1, description="Connections that are kept at the same time; one more is refused at once."
     )

@@ -10,7 +10,7 @@ from promolift.hashing import hash_id
 from promolift.privacy import pseudonym
 from promolift.serve import outbox, record
 from promolift.serve.models import Id
-from promolift.serve.routes.money import actor, changed, server_of
+from promolift.serve.routes.money import IdempotencyKey, actor, changed, server_of
 from promolift.store.ledger_audit import Act, HttpAnswer, audit
 from promolift.store.ledger_schema import (
     ANSWERS,
@@ -50,18 +50,18 @@ def export(request: Request, subject: Id) -> dict[str, Any]:
 
 
 @router.post("/{subject}:erase")
-def erase(request: Request, subject: Id) -> Response:
+def erase(request: Request, subject: Id, idempotency_key: IdempotencyKey = None) -> Response:
     """Forget the customer: their events go, records of money and decisions stay under a pseudonym, no offer ever again.
 
     Only the mark that they must not be written to stays under their id.
     """
-    return changed(request, lambda db, now_ms: _leave(request, db, subject, now_ms, True), None)
+    return changed(request, lambda db, now_ms: _leave(request, db, subject, now_ms, True), idempotency_key)
 
 
 @router.post("/{subject}:anonymise")
-def anonymise(request: Request, subject: Id) -> Response:
+def anonymise(request: Request, subject: Id, idempotency_key: IdempotencyKey = None) -> Response:
     """Keep all rows under a pseudonym; what they do later starts anew."""
-    return changed(request, lambda db, now_ms: _leave(request, db, subject, now_ms, False), None)
+    return changed(request, lambda db, now_ms: _leave(request, db, subject, now_ms, False), idempotency_key)
 
 
 def _leave(request: Request, db: Connection, subject: str, now_ms: int, erased: bool) -> HttpAnswer:
@@ -73,10 +73,8 @@ def _leave(request: Request, db: Connection, subject: str, now_ms: int, erased: 
     record.spell_out(db, subject, server_of(request).decider.ensure)
     for table in (*KEPT, *(() if erased else FORGOTTEN)):
         db.execute(update(table).where(table.c.customer_id == subject).values(customer_id=alias))
-    for row in db.execute(select(REDEMPTIONS).where(REDEMPTIONS.c.customer_id == alias)).mappings().all():
-        cells = [[a, alias if b == subject else b, c] for a, b, c in json.loads(row["cells"])]
-        mine = REDEMPTIONS.c.redemption_id == row["redemption_id"]
-        db.execute(update(REDEMPTIONS).where(mine).values(cells=json.dumps(cells)))
+    mine = REDEMPTIONS.c.customer_id == alias, REDEMPTIONS.c.person == subject
+    db.execute(update(REDEMPTIONS).where(*mine).values(person=alias))
     db.execute(update(USAGE).where(USAGE.c.subject == subject).values(subject=alias))
     if erased:
         for table in FORGOTTEN:

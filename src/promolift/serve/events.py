@@ -16,6 +16,7 @@ from sqlalchemy import Connection, insert, literal_column, select, update
 
 from promolift.hashing import hash_id
 from promolift.serve.answers import EventsTaken
+from promolift.store.ledger_migrate import named_in
 from promolift.store.ledger_schema import BOUGHT, CUSTOMERS, EVENTS, REJECTS, Members, Query
 
 KINDS = ("track", "identify", "page", "screen", "alias", "group")
@@ -78,6 +79,7 @@ class RejectRow(TypedDict):
     code: str
     detail: str
     body: str
+    customer_id: str | None
 
 
 class Traits(NamedTuple):
@@ -166,7 +168,13 @@ def parse(
             pointer, code, detail = bad.place
             body = json.dumps(event)[:EVENT_BYTES]
             parsed.rejects.append(
-                {"received_ms": received_ms, "code": code, "detail": f"{pointer}: {detail}", "body": body}
+                {
+                    "received_ms": received_ms,
+                    "code": code,
+                    "detail": f"{pointer}: {detail}",
+                    "body": body,
+                    "customer_id": named_in(body),
+                }
             )
     return parsed
 

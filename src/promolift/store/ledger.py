@@ -24,7 +24,8 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.pool import StaticPool
 
 from promolift.errors import ConfigError
-from promolift.store.ledger_schema import LedgerError, driver_sql, make_tables
+from promolift.store.ledger_migrate import open_tables
+from promolift.store.ledger_schema import LedgerError, driver_sql
 
 Work = Callable[[Connection, list[Any]], Sequence[Any]]
 GROUP = 512  # payloads in one transaction: bounds how long the first of them waits
@@ -125,7 +126,7 @@ class Ledger:
             with self._writer.begin() as connection:
                 if self.sqlite:
                     driver_sql(connection, "begin immediate")
-                make_tables(connection)
+                open_tables(connection)
             if self.sqlite:  # the loop must not wait; the writer does, see `_open`
                 driver_sql(self._connection(), "pragma busy_timeout = 0")
         except BaseException:

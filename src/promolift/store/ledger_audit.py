@@ -101,7 +101,9 @@ def once(db: Connection, key: str, request: Any, ts_ms: int, do: Callable[[], Ht
         refused, answer = refusal, HttpAnswer(REFUSED, {"code": refusal.code, "text": str(refusal)})
     driver_sql(db, "release savepoint once")
     OUTDATED.run(db, since_ms=since_ms)
-    ANSWER.run(db, key=key, digest=digest, status=answer.status, body=canonical(answer.body), ts_ms=ts_ms)
+    who = answer.body.get("customer_id") if isinstance(answer.body, dict) else None
+    row = {"key": key, "digest": digest, "status": answer.status, "body": canonical(answer.body)}
+    ANSWER.run(db, **row, ts_ms=ts_ms, customer_id=who)
     if refused:
         return OnceAnswer(answer, False, refused)
     return OnceAnswer(answer, False)

@@ -179,10 +179,10 @@ def set_limits(db: Connection, campaign_id: str, limits: Sequence[Row], now_ms: 
         if after:
             db.execute(insert(LIMITS).values(**after))
         if after and not same:
-            _recount(db, after, now_ms)
+            recount(db, after, now_ms)
 
 
-def _recount(db: Connection, limit: Row, now_ms: int) -> None:
+def recount(db: Connection, limit: Row, now_ms: int) -> None:
     """Fill the cells of the present period from the redemptions that fall in them."""
     mine = [REDEMPTIONS.c.campaign_id == limit["campaign_id"], REDEMPTIONS.c.status.in_(COUNTED)]
     if limit["offer_id"]:
@@ -237,6 +237,18 @@ def used_up(db: Connection, campaign_id: str, now_ms: int) -> set[str]:
     shared = [limit for limit in _all_limits(db, campaign_id) if limit["per"] == "campaign"]
     here = {"campaign_id": campaign_id, "ts_ms": now_ms}
     return {limit["offer_id"] for limit in shared if _used(db, _cell(limit, here)) >= limit["amount"]}
+
+
+def wrong_cells(db: Connection) -> list[Cell]:
+    """The cells of `usage` that are not the sum of the redemptions that fall in them."""
+    limits = [dict(row) for row in db.execute(select(LIMITS)).mappings()]
+    sums: dict[Cell, list[int]] = defaultdict(lambda: [0, 0])
+    for row in map(dict[str, Any], db.execute(select(REDEMPTIONS).where(REDEMPTIONS.c.status.in_(COUNTED))).mappings()):
+        for limit in limits:
+            if limit["campaign_id"] == row["campaign_id"] and limit["offer_id"] in ("", row["offer_id"]):
+                spent = row["status"] == "confirmed"
+                sums[_cell(limit, row)][spent] += _amount(limit, row["final_cents" if spent else "reserved_cents"])
+    return [Cell(*row[:4]) for row in db.execute(select(USAGE)) if [row.held, row.spent] != sums[Cell(*row[:4])]]
 
 
 # parts

@@ -69,6 +69,7 @@ REJECTS = Table(
     Column("code", Text, nullable=False),
     Column("detail", Text, nullable=False),
     Column("body", Text, nullable=False),
+    Column("customer_id", Text, index=True),  # where it names one: what erasing looks at
 )  # fmt: skip
 
 # What was bought, one row per line of an order: closes offers on it at once.
@@ -197,6 +198,7 @@ ANSWERS = Table(
     Column("status", Integer, nullable=False),
     Column("body", Text, nullable=False),
     Column("ts_ms", Big, nullable=False, index=True),
+    Column("customer_id", Text, index=True),
 )  # fmt: skip
 AUDIT = Table(
     "audit", META,
@@ -228,6 +230,7 @@ OUTBOX = Table(
     Column("next_ms", Big, nullable=False),
     Column("error", Text),
     Column("ts_ms", Big, nullable=False),
+    Column("customer_id", Text, index=True),
 )  # fmt: skip
 Index("outbox_waiting", OUTBOX.c.status, OUTBOX.c.next_ms)
 Index("outbox_target", OUTBOX.c.channel, OUTBOX.c.target, OUTBOX.c.status, OUTBOX.c.next_ms)

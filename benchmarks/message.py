@@ -13,12 +13,12 @@ from collections import Counter
 from math import sqrt
 
 import polars as pl
-
 from message_mutations import Case, mutations
 from message_texts import NAMES, facts_of, offer_of, pick, render
+from promolift.message.templates import money
+
 from promolift.hashing import hash_int
 from promolift.message import Context, Recipient, broken_rules, write, write_all
-from promolift.message.templates import money
 from promolift.terms import Language, Offer
 
 LANGUAGES: tuple[Language, ...] = ("zh", "en")

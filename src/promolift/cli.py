@@ -268,25 +268,7 @@ def plan(
     say(work(changed, work_folder, ["plan"], out), json_)
 
 
-@app.command("message")
-def message_(
-    config: ConfigPath = CONFIG,
-    work_folder: WorkPath = WORK,
-    json_: AsJson = False,
-    again: Again = False,
-    writer: Annotated[str | None, typer.Option(help="template, local, remote or replay.")] = None,
-    language: Annotated[list[str] | None, typer.Option(help="zh or en, for a model; both if left out.")] = None,
-) -> None:
-    """Write the words of every planned offer in Chinese and English, and verify them."""
-    from promolift.message import MessageSettings
-
-    settings = settings_of(config)
-    given = {"writer": writer, "languages": language or None}
-    stated = settings.message.model_dump() | {key: value for key, value in given.items() if value}
-    changed = settings.model_copy(update={"message": MessageSettings.parse(stated, "promolift message")})
-    say(work(changed, work_folder, ["message"], None, again), json_)
-
-
+_step("message", "Fill the words of every planned offer in Chinese and English from the pool of texts, and gate them.")
 _step("run", "The main job: every step in order, skipping those whose inputs did not change.")
 
 
@@ -311,8 +293,8 @@ def demo(
 
         say(work(settings_of(config) if config else demo_config(), work_folder, every_step(), out, again), json_)
     else:
-        told = "give `--data hillstrom --path FILE` without --config, or neither for the groceries"
-        raise ConfigError(f"demo: --data {data}; {told}")
+        why = "give `--data hillstrom --path FILE` without --config, or neither for the groceries"
+        raise ConfigError(f"demo: --data {data}; {why}")
 
 
 @app.command()
@@ -401,6 +383,82 @@ def reject_proposal(
     say(proposal.reject(proposal.Where(settings_of(config), work_folder, out), why), json_)
 
 
+words_ = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="The pool of texts: draft, judge, review.")
+app.add_typer(words_, name="words")
+CsvPath = Annotated[Path, typer.Argument(help="The file for a person: CSV with a column `approved`.")]
+By = Annotated[str, typer.Option(help="Who says so; kept with every text.")]
+
+
+@words_.command("draft")
+def words_draft(
+    config: ConfigPath = CONFIG,
+    several: Annotated[int, typer.Option(help="Drafts for each angle and language.", min=1, max=50)] = 6,
+    angle: Annotated[list[str] | None, typer.Option(help="An angle; all if left out.")] = None,
+    json_: AsJson = False,
+) -> None:
+    """Ask the configured model for drafts, lint them, and add them to the shop's pool."""
+    from promolift.setup import words
+
+    say(words.draft(settings_of(config), several, angle or []), json_)
+
+
+@words_.command("judge")
+def words_judge(config: ConfigPath = CONFIG, json_: AsJson = False) -> None:
+    """Let the configured model read every drafted and edited text three times; one "no" blocks."""
+    from promolift.setup import words
+
+    say(words.judge_pool(settings_of(config)), json_)
+
+
+@words_.command("review")
+def words_review(
+    config: ConfigPath = CONFIG,
+    approve: Annotated[list[str] | None, typer.Option(help="Ids of texts that may be sent.")] = None,
+    reject: Annotated[list[str] | None, typer.Option(help="Ids of texts that may not.")] = None,
+    retire: Annotated[list[str] | None, typer.Option(help="Ids of texts to take out of use.")] = None,
+    by: By = "",
+    json_: AsJson = False,
+) -> None:
+    """Show what waits for a person, or say yes or no to texts by their ids."""
+    from promolift.setup import words
+
+    say(words.review(settings_of(config), words.Said(approve or [], reject or [], retire or [], by)), json_)
+
+
+@words_.command("export")
+def words_export(file: CsvPath, config: ConfigPath = CONFIG, json_: AsJson = False) -> None:
+    """Write the pool as a CSV file for a person: say yes or no in `approved`, change words, add rows."""
+    from promolift.setup import words
+
+    say(words.export(settings_of(config), file), json_)
+
+
+@words_.command("import")
+def words_import(file: CsvPath, by: By, config: ConfigPath = CONFIG, json_: AsJson = False) -> None:
+    """Read that file again: yes approves the exact words, changed words are linted and wait for the judge."""
+    from promolift.setup import words
+
+    say(words.import_(settings_of(config), file, by), json_)
+
+
+@app.command()
+def check(
+    file: Annotated[Path, typer.Argument(help="A text of a person, or CSV with columns text and offer_id.")],
+    offer: Annotated[str | None, typer.Option(help="Id of a planned offer that the text is about.")] = None,
+    language: Annotated[str | None, typer.Option(help="zh or en; by its script if left out.")] = None,
+    channel: Annotated[str, typer.Option(help="plain, sms_cn, email_en, push or wechat_store.")] = "plain",
+    config: ConfigPath = CONFIG,
+    work_folder: WorkPath = WORK,
+    json_: AsJson = False,
+) -> None:
+    """Read texts of people against a planned offer: what is untrue, and what code cannot read (asked of the judge)."""
+    from promolift.setup import words
+    from promolift.store import Store
+
+    with Store(work_folder) as store:
+        say(words.check(settings_of(config), store, file, words.Asked(offer, language, channel)), json_)
+
+
 @app.command()
 def serve(
     config: ConfigPath = CONFIG,
@@ -477,7 +535,7 @@ def ledger_purge(work_folder: WorkPath = WORK, config: ServeConfig = None, json_
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Entry point: exit code 0; 2 for an error a person can mend, 130 if interrupted."""
+    """Entry point: exit code 0; 2 for an error a person can repair, 130 if interrupted."""
     try:
         app(arguments)
     except PromoError as error:

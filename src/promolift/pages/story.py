@@ -12,8 +12,8 @@ import polars as pl
 from promolift.results.customers import Customers, ShopWeek, Tastes
 from promolift.results.effects import ResponseFigures, Targeting
 from promolift.results.evaluation import Lead
-from promolift.results.foreseen import Foreseen
-from promolift.results.messages import Written
+from promolift.results.forecasts import Forecasts
+from promolift.results.messages import PoolState, Written
 from promolift.results.person import Given
 from promolift.results.plan import Headline, Luck, PlanNote, Point
 from promolift.results.predictions import Predictions
@@ -31,13 +31,24 @@ class OpenQuestion:
 
 
 @dataclass(frozen=True)
+class ReadFact:
+    """A fact that was read in a message: in which language, its words, its kind, whether it holds."""
+
+    language: str
+    said: str
+    kind: str
+    holds: bool
+
+
+@dataclass(frozen=True)
 class Card:
-    """One customer: what they get, the offer in words, who they are, and figures of their profile."""
+    """One customer: what they get, the offer in words, who they are, figures of their profile, facts of their text."""
 
     given: Given
     offer: str
     who: str = ""
-    facts: Sequence[tuple[str, str]] = ()
+    facts: Mapping[str, str] = field(default_factory=dict)
+    read: Sequence[ReadFact] = ()
 
 
 @dataclass(frozen=True)
@@ -63,7 +74,7 @@ class Story:
     history_days: int = 364
     tastes: Tastes | None = None
     week: ShopWeek | None = None
-    foreseen: Foreseen | None = None
+    forecast: Forecasts | None = None
     predictions: Predictions = field(default_factory=Predictions)
     frontier: pl.DataFrame = field(default_factory=pl.DataFrame)
     policies: pl.DataFrame | None = None
@@ -72,6 +83,8 @@ class Story:
     typical: Sequence[Card] = ()
     written: Sequence[Written] = ()
     silent: int = 0
+    angles: Sequence[tuple[str, int]] = ()
+    pool: PoolState = field(default_factory=PoolState)
     cards: Sequence[Card] = ()
     unknowns: Sequence[OpenQuestion] = ()
     missing: Mapping[str, str] = field(default_factory=dict)

@@ -81,7 +81,12 @@ def shown(server: Server, answer: live.Answer, asked: DecisionIn) -> Mapping[str
     release = server.decider.releases[row["release_id"]]
     if answer.offer_id != NONE:
         try:
-            body |= words.words(release, asked.customer_id, answer.offer_id, row["ts_ms"], asked.language)
+            choice = server.texts.choice(release)
+            body |= words.words(
+                release, asked.customer_id, answer.offer_id, row["ts_ms"], asked.language, answer.lately, choice
+            )
+            if (said := words.logged(row, body)) is not None:
+                server.ledger.submit(events.keep, said)
         except (PromoError, LookupError, ValueError) as error:
             body["why_no_message"] = type(error).__name__
     if asked.explain and answer.terms:

@@ -23,7 +23,7 @@ from promolift.deliver.decide import NONE
 from promolift.errors import PromoError, SupportError
 from promolift.learn.experiment import assign
 from promolift.privacy import may_send
-from promolift.serve import record
+from promolift.serve import now, record
 from promolift.serve.clock import Clock
 from promolift.serve.closed import Closed, Facts, closed_now, facts
 from promolift.serve.events import BY_PAGE
@@ -65,6 +65,7 @@ class Answer:
     reason: str
     record: DecisionRow | None = None
     terms: deliver.ReleaseTerms | None = None
+    lately: now.Now | None = None  # what the customer did in the last minutes: their message may say so
 
 
 class GroupTerms(NamedTuple):
@@ -202,7 +203,8 @@ class Decider:
             return {who: Answer(NONE, "release: still being loaded") for who in asks}
         people = sorted(asks)
         known = facts(db, campaign.campaign_id, people)
-        closed = closed_now(db, release, campaign.policy, [asks[who] for who in people], known, now_ms)
+        lately = now.recent(db, people, campaign.policy.live, now_ms)
+        closed = closed_now(db, release, campaign.policy, [asks[who] for who in people], known, lately, now_ms)
         slates = candidates(release, people, closed)
         meter = Meter.of(db, campaign, release, now_ms)
         slates = meter.close(release.rows, slates) if meter else slates
@@ -225,7 +227,10 @@ class Decider:
         rows = [_row(shared, release, slate, each) for slate, each in zip(slates, decided, strict=True)]
         self._give_codes(db, release, rows, known, now_ms)
         KEEP.many(db, rows)
-        return {row["customer_id"]: Answer(row["offer_id"], row["reason"], row, terms) for row in rows}
+        return {
+            row["customer_id"]: Answer(row["offer_id"], row["reason"], row, terms, lately.get(row["customer_id"]))
+            for row in rows
+        }
 
     def _give_codes(
         self, db: Connection, release: LiveRelease, rows: list[DecisionRow], known: Facts, now_ms: int
@@ -397,7 +402,7 @@ def _refusals(release: LiveRelease, people: Sequence[str], known: Facts) -> list
 def _asked_again(release: LiveRelease, people: Sequence[str], known: Facts) -> dict[str, str | None]:
     rows = []
     for who in people:
-        _, age, _, consent = release.people.get(who, NOBODY)
+        _, age, _, consent, _ = release.people.get(who, NOBODY)
         said = known.said.get(who)
         if said is not None:
             age = said["age"] or age

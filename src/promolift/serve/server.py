@@ -13,7 +13,7 @@ from promolift.config import Config
 from promolift.deliver.decide import NONE
 from promolift.errors import PromoError
 from promolift.hashing import sha256_of
-from promolift.serve import duties, events, live, observe, outbox, security
+from promolift.serve import duties, events, live, observe, outbox, security, words
 from promolift.serve.clock import Clock
 from promolift.serve.problems import ApiError
 from promolift.serve.schedule import Scheduler
@@ -55,6 +55,7 @@ class Server:
         self.metrics = observe.Metrics()
         self.outbox = outbox.Outbox(self.ledger, settings, self.clock, secret)
         self.scheduler = Scheduler(self)
+        self.texts = words.TextCounter(settings.work / "serve")
         self.duties = self._duties()
         self._running: set[str] = set()
         self._gate = threading.Lock()  # of the keys that run, and of every race between an answer and its deadline
@@ -215,6 +216,11 @@ class Server:
         done: OnceAnswer = self.ledger.write(lambda db, some: [work(db, self.clock.now_ms()) for _ in some])
         return done
 
+    def count_texts(self, every_s: float = words.EVERY_S) -> bool:
+        """Learn from what was taken up since the last count which texts to choose; whether anything changed."""
+        with self.ledger.read() as db:
+            return self.texts.refresh(db, self.clock.now_ms() / 1000, every_s)
+
     def _expire(self, db: Connection, some: list[Any]) -> list[int]:
         return [expire(db, self.clock.now_ms()) for _ in some]
 
@@ -236,19 +242,17 @@ class Server:
         async def keys() -> None:
             await asyncio.to_thread(self.reload_keys)
 
+        async def texts() -> None:
+            await asyncio.to_thread(self.count_texts)
+
         async def expiry() -> None:
             await self.ledger.call(self._expire)
 
         async def releases() -> None:
             await asyncio.to_thread(lambda: self.decider.tend(self.needed()))
 
-        work = {
-            "releases": releases,
-            "keys": keys,
-            "expiry": expiry,
-            "webhooks": self.outbox.look,
-            "learning": self.scheduler.look,
-        }
+        work = {"releases": releases, "keys": keys, "texts": texts, "expiry": expiry}
+        work |= {"webhooks": self.outbox.look, "learning": self.scheduler.look}
         return duties.Duties(duties.Duty(name, PULSE_S, each) for name, each in work.items())
 
 

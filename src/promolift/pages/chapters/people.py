@@ -66,7 +66,7 @@ def _card(card: Card, place: int, story: Story) -> dict[str, object]:
         "letter": chr(65 + place),
         "id": clip(given.customer_id, 40),
         "who": clip(card.who, 600),
-        "facts": [(clip(name, 40), clip(value, 60)) for name, value in card.facts],
+        "facts": {clip(name, 40): clip(value, 60) for name, value in card.facts.items()},
         "offer": clip(card.offer, 140),
         "why": upper_first(clip(given.reason, 600)),
         "gain": cash(given.gain_cents, sign=True),
@@ -84,8 +84,11 @@ def _texts(card: Card) -> dict[str, str]:
 
 
 def tell_messages(story: Story) -> Chapter:
-    """What the most frequent offers say."""
-    rows = [{"offer": clip(c.offer, 80), "customer": clip(c.given.customer_id, 40), **_texts(c)} for c in story.typical]
+    """What customers read and why: twelve of them as notifications with a tick per fact; the pool; what was refused."""
+    rows = [
+        {"offer": clip(c.offer, 80), "customer": clip(c.given.customer_id, 40), **_texts(c), **_notification(c)}
+        for c in story.typical
+    ]
     lead = "No messages were written."
     if story.written:
         lead = "; ".join(
@@ -94,7 +97,41 @@ def tell_messages(story: Story) -> Chapter:
             for each in story.written
         )
         lead += f". {plural(story.silent, 'offer')} without a message." if story.silent else "."
-    shown = Block("messages", {"rows": rows}, "One message for each frequent offer")
     if not rows:
-        shown = gap("what customers would read", story.missing.get("messages") or story.missing.get("offers"))
-    return Chapter("messages", "Messages", "What do they read?", lead, [shown])
+        shown = [gap("what customers would read", story.missing.get("messages") or story.missing.get("offers"))]
+        return Chapter("messages", "Messages", "What do they read?", lead, shown)
+    blocks = [Block("messages", {"rows": rows}, "Twelve customers, why they were written to, and what they read")]
+    if story.angles:
+        told = [[angle.replace("_", " "), count(number)] for angle, number in story.angles]
+        reasons = Grid(["reason the message gives", "messages"], told)
+        blocks.append(Block("grid", {"grid": reasons, "text": ""}, "Reasons"))
+    return Chapter("messages", "Messages", "What do they read?", lead, [*blocks, *_pool(story)])
+
+
+def _notification(card: Card) -> dict[str, object]:
+    """Why, the titles, and each fact that was read in the text, ticked or not."""
+    given = card.given
+    return {
+        "why": clip(given.reason, 300),
+        "angle": (given.angle or "").replace("_", " "),
+        "title_zh": clip(given.title_zh or "", 80),
+        "title_en": clip(given.title_en or "", 80),
+        "facts": [(fact.language, clip(fact.said, 60), fact.kind, fact.holds) for fact in card.read],
+    }
+
+
+def _pool(story: Story) -> list[Block]:
+    """How many texts stand in each state, and five that were refused, with the reason."""
+    found, pool = [], story.pool
+    states = [[state, count(number)] for state, number in pool.funnel if number]
+    if states:
+        text = (
+            f"{count(pool.usable)} may be sent, as [message] approve = {pool.approve!r} says. "
+            f"{count(pool.by_person)} of {count(pool.size)} texts were approved by a person."
+        )
+        found.append(Block("grid", {"grid": Grid(["state", "texts"], states), "text": text}, "The pool of texts"))
+    if pool.refused:
+        rows = [[clip(text, 200), clip(why, 200)] for text, why in pool.refused]
+        grid = Grid(["refused text", "why"], rows)
+        found.append(Block("grid", {"grid": grid, "text": ""}, "Texts that were refused"))
+    return found

@@ -1,5 +1,6 @@
-"""Campaigns, limits, codes, releases, experiments, keys, webhooks and the audit log: admin keys only, all audited."""
+"""Campaigns, limits, codes, releases, learning, experiments, keys, webhooks, audit log: admin keys only, audited."""
 
+import asyncio
 from collections.abc import Callable, Iterable
 from secrets import token_hex
 from typing import Annotated, Any, Literal, NamedTuple
@@ -22,7 +23,7 @@ from promolift.serve.seal import seal
 from promolift.serve.security import make_key
 from promolift.serve.server import audited
 from promolift.serve.settings import Policy
-from promolift.serve.things import Campaign, MadeRelease
+from promolift.serve.things import Campaign, LearnRun, MadeRelease
 from promolift.store import Store
 from promolift.store.ledger_audit import Act, HttpAnswer, audit, canonical, drop, every, first_break, get, put
 from promolift.store.ledger_money import add_stock, set_limits, stock_left
@@ -476,3 +477,29 @@ def _test(campaign: Campaign) -> Any:
 def _limits(db: Connection, campaign_id: str) -> list[dict[str, Any]]:
     rows = db.execute(select(LIMITS).where(LIMITS.c.campaign_id == campaign_id).order_by(LIMITS.c.limit_id))
     return [dict(row) for row in rows.mappings()]
+
+
+@router.post("/v1/campaigns/{campaign_id}:learn", status_code=202)
+async def learn_now(request: Request, campaign_id: Slug, idempotency_key: IdempotencyKey = None) -> Response:
+    """Start what `promolift learn` does, in a process of its own. While it runs, the answer is about that run."""
+    server, asked_first = server_of(request), []
+
+    def do(db: Connection, _: int) -> HttpAnswer:
+        Campaign.known(db, campaign_id)
+        asked_first.append(True)
+        return HttpAnswer(202, {"campaign_id": campaign_id, "status": "running"})
+
+    reply = await asyncio.to_thread(changed, request, do, idempotency_key)
+    if asked_first:
+        await server.scheduler.start(campaign_id)
+    return reply
+
+
+@router.get("/v1/campaigns/{campaign_id}/learning")
+def learning(request: Request, campaign_id: Slug) -> dict[str, Any]:
+    """The last run: when, what became of it, the release it proposes and why. `status` never where there was none."""
+    server = server_of(request)
+    with server.ledger.read() as db:
+        Campaign.known(db, campaign_id)
+        run = LearnRun.find(db, campaign_id) or LearnRun(status="never")
+    return {"campaign_id": campaign_id} | run.to_json()

@@ -1,6 +1,7 @@
 """Redemptions, feedback, messages, and what a decision was made of."""
 
 import json
+from collections.abc import Mapping
 from secrets import token_hex
 from typing import Annotated, Any, NamedTuple
 
@@ -173,18 +174,18 @@ def message(request: Request, body: MailIn, idempotency_key: IdempotencyKey = No
         text = words.words(release, made["customer_id"], made["offer_id"], made["ts_ms"], body.language)
         if not text["message"]:
             raise Refused("message_untrue", "no true message can be written for this offer")
-        mail = mail_of(release.shop.name, text["message"], text["language"], made["code"], body)
+        mail = mail_of(release.shop.name, text, made["code"], body)
         return HttpAnswer(202, {"message_id": outbox.post(db, "email", made["decision_id"], mail._asdict(), now_ms)})
 
     return changed(request, do, idempotency_key, body)
 
 
-def mail_of(shop: str, message: str, language: str, code: str | None, body: MailIn) -> outbox.Mail:
-    """The e-mail: the verified words, the code, and what the law asks for: who sends it, from where, how to stop it."""
-    zh = language == "zh"
-    lines = [message, "" if not code else f"{'优惠码' if zh else 'Your code'}: {code}", ""]
+def mail_of(shop: str, text: Mapping[str, Any], code: str | None, body: MailIn) -> outbox.Mail:
+    """The e-mail: the gated words, the code, and what the law asks for: who sends it, from where, how to stop it."""
+    zh = text["language"] == "zh"
+    lines = [text["message"], "" if not code else f"{'优惠码' if zh else 'Your code'}: {code}", ""]
     lines += [f"{shop}, {body.postal_address}", f"{'退订' if zh else 'Unsubscribe'}: {body.unsubscribe_url}"]
-    subject = f"{shop}: {'您的专属优惠' if zh else 'an offer for you'}"
+    subject = f"{shop}: {text.get('title') or ('您的优惠' if zh else 'an offer for you')}"
     return outbox.Mail(body.to, subject, "\n".join(lines), body.unsubscribe_url)
 
 

@@ -17,7 +17,7 @@ from sqlalchemy import Connection, insert, literal_column, select, update
 from promolift.hashing import hash_id
 from promolift.serve.answers import EventsTaken
 from promolift.store.ledger_migrate import named_in
-from promolift.store.ledger_schema import BOUGHT, CUSTOMERS, EVENTS, REJECTS, Members, Query
+from promolift.store.ledger_schema import ALIASES, BOUGHT, CUSTOMERS, EVENTS, REJECTS, Members, Query
 
 KINDS = ("track", "identify", "page", "screen", "alias", "group")
 GA4 = {
@@ -39,6 +39,11 @@ BY_PAGE = 2  # a consent that a web page told of
 MOST_CENTS = 10**12
 LATELY_MS = 3_600_000  # older events are read by no decision
 SLOTS, CROWDED, WINDOW_MS = 2**18, 200, 600_000
+MOVED = 1000  # events of a visitor that become a customer's at most
+JOIN = Query(insert(ALIASES).inline(), then=" on conflict (anonymous_id) do nothing")
+ALIAS = Query(
+    select(ALIASES.c.anonymous_id, ALIASES.c.customer_id).where(ALIASES.c.anonymous_id.op("in")(Members("people")))
+)
 LONG_NUMBER = re.compile(rb"\d{17}|Infinity|NaN|[eE]\+?\d\d")
 ERASED = Query(
     select(CUSTOMERS.c.customer_id).where(
@@ -111,6 +116,8 @@ class Parsed:
     rejects: list[RejectRow] = field(default_factory=list)
     repaired: int = 0
     places: list[int] = field(default_factory=list)  # of each of `events` in the request
+    visitors: set[str] = field(default_factory=set)  # customer ids that came as an anonymousId alone
+    joins: dict[str, str] = field(default_factory=dict)  # an anonymousId to the userId that it turned out to be
 
     def answer(self, accepted: int, dry: bool = False) -> EventsTaken:
         """The body of the 202; `dry`: nothing was kept."""
@@ -182,6 +189,8 @@ def parse(
 def keep(db: Connection, requests: Sequence[Parsed]) -> list[int]:
     """Keep the events of several requests; how many of each were new."""
     counts = []
+    for parsed in requests:
+        _join(db, parsed)
     names = {row["customer_id"] for parsed in requests for row in parsed.events}
     gone = {who for (who,) in ERASED.rows(db, people=to_json(sorted(names)).decode())} if names else set()
     for parsed in requests:
@@ -194,6 +203,34 @@ def keep(db: Connection, requests: Sequence[Parsed]) -> list[int]:
         if parsed.traits:
             _keep_traits(db, parsed.traits)
     return counts
+
+
+def _join(db: Connection, parsed: Parsed) -> None:
+    """Let the events of a visitor who has said who they are be that customer's, those from before, too.
+
+    The first word counts, and what came with a userId of its own moves nowhere: with a write key nobody takes the
+    events of another.
+    """
+    for visitor, customer in parsed.joins.items():
+        if JOIN.many(db, [{"anonymous_id": visitor, "customer_id": customer, "ts_ms": parsed.events[0]["ts_ms"]}]):
+            _move(db, visitor, customer)
+    if not parsed.visitors:
+        return
+    named = ALIAS.rows(db, people=to_json(sorted(parsed.visitors)).decode())
+    owner: dict[str, str] = {row[0]: row[1] for row in named}
+    rows: list[EventRow | BoughtRow] = [*parsed.events, *parsed.bought]
+    for row in rows:
+        row["customer_id"] = owner.get(row["customer_id"], row["customer_id"])
+
+
+def _move(db: Connection, visitor: str, customer: str) -> None:
+    mine = select(EVENTS.c.seq, EVENTS.c.ts_ms, EVENTS.c.body).where(EVENTS.c.customer_id == visitor)
+    rows = db.execute(mine.order_by(EVENTS.c.seq.desc()).limit(MOVED)).all()
+    alone = [row for row in rows if not json.loads(row.body).get("userId")]
+    named = {"customer_id": customer}
+    db.execute(update(EVENTS).where(EVENTS.c.seq.in_([row.seq for row in alone])).values(named))
+    times = BOUGHT.c.ts_ms.in_([row.ts_ms for row in alone])
+    db.execute(update(BOUGHT).where(BOUGHT.c.customer_id == visitor, times).values(named))
 
 
 def _leave_out(parsed: Parsed, gone: set[str]) -> None:
@@ -227,6 +264,10 @@ def _take(
     if ts_ms > received_ms:
         parsed.repaired += 1  # nothing has happened yet that will happen later
         ts_ms = received_ms
+    if event.get("userId") in (None, ""):
+        parsed.visitors.add(who)
+    elif kind in ("identify", "alias") and event.get("anonymousId") not in (None, "", event["userId"]):
+        parsed.joins[_id(event, "anonymousId")] = who
     decision = properties.get("decision_id")
     bought = list(_bought(who, ts_ms, properties)) if name == "Order Completed" else []
     lately = received_ms - ts_ms < LATELY_MS

@@ -39,7 +39,7 @@ class Server:
     def __init__(self, settings: ServeSettings, config: Config | None = None) -> None:
         """Open the ledger, load the releases in use; `config` is needed for making new releases."""
         self.settings, self.config = settings, config
-        (settings.work / "serve").mkdir(parents=True, exist_ok=True)
+        _close_to_others(settings)
         with Store(settings.work) as store:
             self.secret = secret = store.secret()
         self.ledger = Ledger(settings.ledger_url)
@@ -254,6 +254,17 @@ class Server:
         work = {"releases": releases, "keys": keys, "texts": texts, "expiry": expiry}
         work |= {"webhooks": self.outbox.look, "learning": self.scheduler.look}
         return duties.Duties(duties.Duty(name, PULSE_S, each) for name, each in work.items())
+
+
+def _close_to_others(settings: ServeSettings) -> None:
+    """The ledger names customers: folder and file are its user's alone."""
+    folder = settings.work / "serve"
+    folder.mkdir(parents=True, exist_ok=True)
+    folder.chmod(0o700)
+    if settings.ledger is None:
+        path = folder / "ledger.db"
+        path.touch(mode=0o600)
+        path.chmod(0o600)  # what SQLite keeps beside it follows
 
 
 class _Wanted(NamedTuple):

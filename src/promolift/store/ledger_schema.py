@@ -96,6 +96,14 @@ CUSTOMERS = Table(
     Column("updated_ms", Big, nullable=False),
 )  # fmt: skip
 
+# Whose the events of a visitor are whom a page did not know yet.
+ALIASES = Table(
+    "aliases", META,
+    Column("anonymous_id", Text, primary_key=True),
+    Column("customer_id", Text, nullable=False, index=True),
+    Column("ts_ms", Big, nullable=False),
+)  # fmt: skip
+
 # Without the lists of offers a row is small: see promolift.serve.record, which makes them from the release.
 # Ids rise with time, so that in a table that lies in their order each row comes after the last.
 DECISIONS = Table(

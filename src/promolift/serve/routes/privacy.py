@@ -14,6 +14,7 @@ from promolift.serve.routes.money import IdempotencyKey, actor, changed, server_
 from promolift.serve.server import Server
 from promolift.store.ledger_audit import Act, HttpAnswer, audit
 from promolift.store.ledger_schema import (
+    ALIASES,
     ANSWERS,
     BOUGHT,
     CODES,
@@ -27,7 +28,7 @@ from promolift.store.ledger_schema import (
 )
 
 router = APIRouter(prefix="/v1/privacy", tags=["privacy"])
-WITH_CUSTOMER = (EVENTS, BOUGHT, CUSTOMERS, DECISIONS, CODES, REDEMPTIONS)
+WITH_CUSTOMER = (ALIASES, EVENTS, BOUGHT, CUSTOMERS, DECISIONS, CODES, REDEMPTIONS)
 FORGOTTEN = (EVENTS, BOUGHT)
 PART = 2000  # rows that go in one change
 KEPT = (DECISIONS, CODES, REDEMPTIONS)
@@ -111,6 +112,7 @@ def _leave(
             db.execute(delete(table).where(table.c.customer_id == subject))
     db.execute(update(EVENTS).where(EVENTS.c.customer_id == alias).values(body="{}"))  # bodies may name them
     _rename(db, subject, alias)
+    db.execute(delete(ALIASES).where(ALIASES.c.customer_id == subject))
     if not erased:
         db.execute(delete(CUSTOMERS).where(CUSTOMERS.c.customer_id == subject))
     if erased:

@@ -19,6 +19,7 @@ from promolift.progress import Tell, showing
 if TYPE_CHECKING:
     from promolift.config import Config
     from promolift.results.job import StepSummary
+    from promolift.serve.settings import ServeSettings
     from promolift.store import Store
 
 INTERRUPTED = "interrupted; finished steps are kept, run the same command again to go on"
@@ -574,6 +575,66 @@ def serve(
     from promolift.serve.main import run_server
 
     run_server(config, work_folder, settings, host, port, json_)
+
+
+ledger = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(ledger, name="ledger", help="Keep the server's ledger: backup, restore, verify, purge.")
+ServeConfig = Annotated[Path | None, typer.Option("--config", "-c", help="The server's own settings, a TOML file.")]
+
+
+def _served(settings: Path | None, work_folder: Path) -> "ServeSettings":
+    from promolift.serve.main import read_settings
+
+    return read_settings(settings, work_folder)
+
+
+@ledger.command("backup")
+def ledger_backup(
+    to: Annotated[Path, typer.Argument(help="The folder to make.")],
+    work_folder: WorkPath = WORK,
+    config: ServeConfig = None,
+    json_: AsJson = False,
+) -> None:
+    """Copy ledger, releases and secret key as of one moment into a new folder; a server may run meanwhile."""
+    stated = _served(config, work_folder)
+    from promolift.serve import upkeep
+
+    say(upkeep.backup(stated, to), json_)
+
+
+@ledger.command("restore")
+def ledger_restore(
+    source: Annotated[Path, typer.Argument(help="The folder of a backup.")],
+    work_folder: WorkPath = WORK,
+    config: ServeConfig = None,
+    json_: AsJson = False,
+) -> None:
+    """Put a backup back where no ledger is; its hashes are checked first."""
+    stated = _served(config, work_folder)
+    from promolift.serve import upkeep
+
+    say(upkeep.restore(stated, source), json_)
+
+
+@ledger.command("verify")
+def ledger_verify(work_folder: WorkPath = WORK, config: ServeConfig = None, json_: AsJson = False) -> None:
+    """Check the database, the audit chain, the books of every limit and the releases; exit code 2 with a fault."""
+    stated = _served(config, work_folder)
+    from promolift.serve import upkeep
+
+    found = upkeep.verify(stated)
+    say(found, json_)
+    if found.figures["faults"]:
+        raise SystemExit(2)
+
+
+@ledger.command("purge")
+def ledger_purge(work_folder: WorkPath = WORK, config: ServeConfig = None, json_: AsJson = False) -> None:
+    """Delete what is older than `[keep]` of the server's settings says; a server may run meanwhile."""
+    stated = _served(config, work_folder)
+    from promolift.serve import upkeep
+
+    say(upkeep.purge(stated), json_)
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -292,8 +292,8 @@ def demo(
 
         say(work(settings_of(config) if config else demo_config(), work_folder, every_step(), out, again), json_)
     else:
-        told = "give `--data hillstrom --path FILE` without --config, or neither for the groceries"
-        raise ConfigError(f"demo: --data {data}; {told}")
+        why = "give `--data hillstrom --path FILE` without --config, or neither for the groceries"
+        raise ConfigError(f"demo: --data {data}; {why}")
 
 
 @app.command()
@@ -479,7 +479,7 @@ def serve(
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Entry point: exit code 0; 2 for an error a person can mend, 130 if interrupted."""
+    """Entry point: exit code 0; 2 for an error a person can repair, 130 if interrupted."""
     try:
         app(arguments)
     except PromoError as error:

@@ -15,7 +15,7 @@ from promolift.llm import LlmSettings
 from promolift.message import MessageSettings
 from promolift.offer import DEFAULT_MENU, MenuItem, OfferProposalSettings, OfferRules
 from promolift.privacy import ConsentSettings
-from promolift.profile import OutlookSettings
+from promolift.profile import ForecastSettings
 from promolift.settings import Settings, Zone
 from promolift.terms import Language
 
@@ -128,9 +128,9 @@ class DataSettings(Settings):
     def _each_mapping_knows_its_table(cls, values: Any) -> Any:
         if not isinstance(values, dict):
             return values
-        filled = {name: _told(values[name], name) if name in RAW else values[name] for name in values}
+        filled = {name: _as_part(values[name], name) if name in RAW else values[name] for name in values}
         if isinstance(filled.get("more_events"), list):
-            filled["more_events"] = [_told(part, "events") for part in filled["more_events"]]
+            filled["more_events"] = [_as_part(part, "events") for part in filled["more_events"]]
         return filled
 
     @model_validator(mode="after")
@@ -237,7 +237,7 @@ class Config(Settings):
 
     shop: ShopSettings = ShopSettings()
     data: DataSettings
-    encoder: OutlookSettings = OutlookSettings()
+    encoder: ForecastSettings = ForecastSettings()
     panel: PanelSettings = PanelSettings()
     discount: DiscountSettings = DiscountSettings()
     value: ValueSettings = ValueSettings()
@@ -259,7 +259,7 @@ class Config(Settings):
         return menu
 
 
-def _told(part: Any, table: str) -> Any:
+def _as_part(part: Any, table: str) -> Any:
     """The settings of a raw file, in which the mapping knows what table it makes."""
     if isinstance(part, dict) and isinstance(part.get("mapping"), dict):
         return part | {"mapping": {"table": table} | part["mapping"]}

@@ -24,8 +24,9 @@ WRITERS = {"save", "save_json", "sharded", "write_shards", "save_model", "save_f
 HANDED_ON = {
     ("steps/ingest.py", "name"): {"customers", "products", "exposures", "redemptions", "coupons", "shelf"},
     ("steps/evaluate.py", "name"): {"scores", "calibration", "recall"},
-    ("results/trial.py", "name"): {"trial_effects", "trial_balance", "trial_placebos", "trial_qini", "trial_curves",
-                                   "trial_deciles", "trial_policies", "trial_plan", "trial_frontier", "trial_dose"},
+    ("results/trial.py", "name"): {"trial_effects", "trial_pairs", "trial_balance", "trial_placebos", "trial_qini",
+                                   "trial_curves", "trial_deciles", "trial_policies", "trial_plan", "trial_frontier",
+                                   "trial_dose"},
 }  # fmt: skip
 UNKNOWN = made_by("nobody makes this")
 

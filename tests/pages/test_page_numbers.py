@@ -26,7 +26,7 @@ from promolift.store import Store
 from promolift.words import date, money
 
 AMOUNTS = ("low", "high", "lead_low", "lead_high")  # of policies: minor units without the word in their name
-NEXT_WEEKS = ["8 weeks", "NDCG@10"]  # what the outlook is about: said in words, not figures
+NEXT_WEEKS = ["8 weeks", "NDCG@10"]  # what the forecast is about: said in words, not figures
 
 
 def gathered(job: Job) -> dict[str, Held]:
@@ -49,7 +49,7 @@ def about_the_plan(job: Job, story: Story) -> dict[str, list[Any]]:
     top = [note.model_copy(update={"menu": ()}), headline(note, found.luck)]
     print_ = [
         config.shop.name, date(moments(job).asof, config.shop.zone), config.plan.window_days,
-        [v for _, v in page_of(story).facts],
+        [*page_of(story).facts.values()],
     ]  # fmt: skip
     budget = [
         *top,
@@ -115,7 +115,7 @@ def about_the_response(story: Story) -> dict[str, list[Any]]:
 
 def about_the_outlook(story: Story) -> dict[str, list[Any]]:
     """What comes next."""
-    ahead = story.foreseen
+    ahead = story.forecast
     assert ahead
     assert ahead.people
     assert ahead.told
@@ -123,7 +123,7 @@ def about_the_outlook(story: Story) -> dict[str, list[Any]]:
     names = [*NEXT_WEEKS, [dot.customer_id for dot in people.dots]]
     epochs = [*NEXT_WEEKS, ahead.epochs]
     return {
-        "outlook": [*NEXT_WEEKS, ahead.told, ahead.scores, {"share": ahead.stays_away}],
+        "forecast": [*NEXT_WEEKS, ahead.told, ahead.scores, {"share": ahead.stays_away}],
         "figure map-spend": [
             *names, "of 1.", people.model_copy(update={"leanings": (), "dots": ()}),
             {"spend_cents": [dot.spend_cents for dot in people.dots]},
@@ -132,7 +132,7 @@ def about_the_outlook(story: Story) -> dict[str, list[Any]]:
         "figure map-goods": [ahead.goods],
         "figure reasons": [ahead.told, len(ahead.told.reasons)],
         "figure learning-ndcg": epochs, "figure learning-loss": epochs,
-        "figure outlook-calibration": [{"share": ahead.reliability}],
+        "figure forecast-calibration": [{"share": ahead.reliability}],
     }  # fmt: skip
 
 
@@ -148,14 +148,14 @@ def test_every_number_on_the_page_is_held_by_a_typed_result(told: tuple[Job, dic
 
 
 PLANTED = [
-    ("money", "first screen, budget, figure frontier, figure policies, people, figure mix, customers, outlook, "
+    ("money", "first screen, budget, figure frontier, figure policies, people, figure mix, customers, forecast, "
      "figure customers-map, figure map-spend"),
     ("count", "first screen, figure frontier, figure policies, people, figure mix, messages, health, figure cadence, "
      "figure categories, figure map-leaning, figure map-goods, discount, figure curve, figure placebos, models, "
-     "figure elasticities, figure calibration-2, figure recall, figure outlook-calibration"),
+     "figure elasticities, figure calibration-2, figure recall, figure forecast-calibration"),
     ("share", "first screen, budget, figure mix, health, customers, figure customers-map, figure discount-share, "
-     "figure categories, figure week, outlook, figure map-spend, figure reasons, discount, figure curve, "
-     "figure placebos, figure calibration-1, figure recall, figure outlook-calibration"),
+     "figure categories, figure week, forecast, figure map-spend, figure reasons, discount, figure curve, "
+     "figure placebos, figure calibration-1, figure recall, figure forecast-calibration"),
     ("number", "figure frontier, figure customers-map, figure learning-ndcg, figure learning-loss, figure placebos, "
      "figure elasticities, models"),
     ("days", "customers, figure customers-map, figure cadence"),

@@ -134,7 +134,7 @@ def evil_story(story: Story) -> Story:
         abilities=(Ability(EVIL, "no", EVIL, EVIL),),
     )  # fmt: skip
     texts = {"reason": EVIL, "message_zh": EVIL, "message_en": EVIL}
-    who = replace(card(EVIL, **texts), who=EVIL, offer=EVIL, facts=((EVIL, EVIL),))
+    who = replace(card(EVIL, **texts), who=EVIL, offer=EVIL, facts={EVIL: EVIL})
     return replace(
         story, plan=plan, health=health, data_label=EVIL, binding=EVIL, offers=evil(story.offers),
         policies=evil(story.policies), response=read(level="assumed", why=EVIL),

@@ -17,11 +17,11 @@ from promolift.results.job import Job
 from promolift.results.shop import (
     Alike,
     Checked,
-    CustomerOutlook,
+    CustomerForecast,
     FigureRange,
+    ForecastNote,
     Health,
     Ndcg,
-    Outlook,
     Predicted,
     Unknown,
     Visit,
@@ -48,7 +48,7 @@ def told_shop(store: Store, seed: int, **parts: Any) -> Job:
     job = Job(shop_config(**parts), store, lambda *_: None)
     drawn_shop(store, seed)
     describe(store, seed)
-    foresee(store, seed)
+    forecast(store, seed)
     plan.run(job)
     message.run(job)
     evaluate.run(job)
@@ -126,8 +126,8 @@ def half(main: effect.DiscountResponse, rng: np.random.Generator) -> effect.Disc
     return replace(main, targets=main.targets.with_columns(pl.col("response") * error))
 
 
-def foresee(store: Store, seed: int) -> None:
-    """What a learned encoder keeps: everybody's outlook, the maps, and how good it was."""
+def forecast(store: Store, seed: int) -> None:
+    """What a learned encoder keeps: everybody's forecast, the maps, and how good it was."""
     rng = np.random.default_rng([seed, 2])
     who, goods = store.frame("profiles")["customer_id"].to_list(), [f"item-{k}" for k in range(23)]
     n = len(who)
@@ -148,7 +148,7 @@ def foresee(store: Store, seed: int) -> None:
     epochs = [(5.61, 5.23, 0.291, 0.317), (5.18, 5.09, 0.334, 0.352), (5.02, 5.11, 0.367, 0.349)]
     names = ("train_total", "valid_total", "train_ndcg", "valid_ndcg")
     bins = [(0.083, 0.079, 0.061, 0.101, 671), (0.291, 0.337, 0.302, 0.374, 689), (0.644, 0.623, 0.587, 0.657, 683)]
-    Outlook(
+    ForecastNote(
         checked=Checked(
             record=tuple(dict(zip(names, row, strict=True)) for row in epochs),
             ndcg=Ndcg(value=0.352, low=0.338, high=0.366, habit=0.331, n=103),
@@ -156,7 +156,7 @@ def foresee(store: Store, seed: int) -> None:
             bins=tuple(Bin(*row, positives=round(row[1] * row[4])) for row in bins),
             stays_away=Predicted(predicted=0.097, observed=0.104),
         ),
-        told=CustomerOutlook(
+        told=CustomerForecast(
             customer_id=who[3], item="good item 5", sentences=("Buys tea every 9 days, due in 2.",),
             reasons=(
                 Visit(day="2025-12-27", items=("tea", "milk"), odds_factor=1.137),

@@ -40,9 +40,9 @@ if TYPE_CHECKING:
         clean_products,
         clean_redemptions,
         clean_shelf,
+        latest,
     )
     from promolift.data.counts import Counts
-    from promolift.data.derive import latest
     from promolift.data.guess import guess_mapping
     from promolift.data.health import Ability, HealthReport, health
     from promolift.data.join import Tie, find_tie, join_rows

@@ -100,8 +100,8 @@ def clean_events(raw: Relation, mapping: Mapping, rules: CleanRules) -> Cleaned:
         words as (from (values {_kind_words(mapping)}) as words(word, kind)),
         parsed as ({_parsed(reader, rules)}),
         valued as ({_valued(mapping)}),
-        told as ({_told(mapping)}),
-        judged as (select *, {reason_sql(EVENT_RULES, limits)} as _reason from told)
+        known as ({_known(mapping)}),
+        judged as (select *, {reason_sql(EVENT_RULES, limits)} as _reason from known)
         select {bind(_events(mapping), **limits)}, _row, _reason, {flags_sql(EVENT_RULES, limits)} as _flags,
             case when _reason is not null then {reader.raw_json()} end as _raw
         from judged
@@ -206,7 +206,7 @@ def _valued(mapping: Mapping) -> str:
     """
 
 
-def _told(mapping: Mapping) -> str:
+def _known(mapping: Mapping) -> str:
     """Events named, refunds recognised, and what the rules ask for."""
     named = literal(mapping.constants.get("kind", "purchase"))
     if "kind" in mapping.columns:

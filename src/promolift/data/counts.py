@@ -3,7 +3,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import polars as pl
 
@@ -12,6 +12,13 @@ from promolift.data.rules import RULES, Rule
 from promolift.sql import literal
 
 SHOWN = 3  # bad rows shown per rule
+
+
+class BadRow(NamedTuple):
+    """A row that was set aside: its place in the file, and how it stands there."""
+
+    row: int
+    raw: str
 
 
 @dataclass(frozen=True)
@@ -25,7 +32,7 @@ class Counts:
     rejected: dict[str, int] = field(default_factory=dict)
     repaired: dict[str, int] = field(default_factory=dict)
     counted: dict[str, int] = field(default_factory=dict)
-    first: dict[str, list[tuple[int, str]]] = field(default_factory=dict)
+    first: dict[str, list[BadRow]] = field(default_factory=dict)
 
     def __add__(self, other: Self) -> "Counts":
         """The counts of both: of two shards, or of two files."""
@@ -48,7 +55,7 @@ class Counts:
         """These counts and the lines (tables.REJECTED) that never became rows: read and rejected."""
         if not lines.height:
             return self
-        first = list(lines.sort("row").head(SHOWN).select("row", "raw").iter_rows())
+        first = [BadRow(*line) for line in lines.sort("row").head(SHOWN).select("row", "raw").iter_rows()]
         reason = str(lines.item(0, "reason"))
         return self + Counts(self.table, lines.height, rejected={reason: lines.height}, first={reason: first})
 
@@ -69,7 +76,7 @@ class Counts:
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> "Counts":
         """The counts that `to_json` wrote."""
-        first = {reason: [(int(row), str(raw)) for row, raw in rows] for reason, rows in values["first"].items()}
+        first = {reason: [BadRow(int(row), str(raw)) for row, raw in rows] for reason, rows in values["first"].items()}
         return cls(**{**values, "first": first})
 
 
@@ -77,15 +84,15 @@ def count(table: str, judged: sql.Relation) -> Counts:
     """Count judged rows (see clean.Cleaned). One pass; give it a staged relation, or the cleaning runs once more."""
     rules = RULES[table]
     rejections = [rule for rule in rules if rule.action == "rejected"]
-    told = [(bit, rule) for bit, rule in enumerate(rules) if rule.action != "rejected"]
-    repair_mask = sum(1 << bit for bit, rule in told if rule.action == "repaired")
+    kept = [(bit, rule) for bit, rule in enumerate(rules) if rule.action != "rejected"]
+    repair_mask = sum(1 << bit for bit, rule in kept if rule.action == "repaired")
     columns = ["count(*)", "count(*) filter (_reason is null)", f"count(*) filter (_flags & {repair_mask} <> 0)"]
     columns += [f"count(*) filter (_reason = {literal(rule.name)})" for rule in rejections]
-    columns += [f"count(*) filter (_flags & {1 << bit} <> 0)" for bit, _ in told]
+    columns += [f"count(*) filter (_flags & {1 << bit} <> 0)" for bit, _ in kept]
     row = judged.aggregate(", ".join(columns)).fetchall()[0]
     read, accepted, repaired_rows = row[:3]
     rejected = _positive(rejections, row[3 : 3 + len(rejections)])
-    met = dict(zip([rule for _, rule in told], row[3 + len(rejections) :], strict=True))
+    met = dict(zip([rule for _, rule in kept], row[3 + len(rejections) :], strict=True))
     repaired, counted = (
         _positive([rule for rule in met if rule.action == action], [met[rule] for rule in met if rule.action == action])
         for action in ("repaired", "counted")
@@ -94,11 +101,11 @@ def count(table: str, judged: sql.Relation) -> Counts:
     return Counts(table, read, accepted, repaired_rows, rejected, repaired, counted, first)
 
 
-def _first_rows(judged: sql.Relation) -> dict[str, list[tuple[int, str]]]:
+def _first_rows(judged: sql.Relation) -> dict[str, list[BadRow]]:
     bad = judged.filter("_reason is not null").aggregate(
         f"_reason, min_by({{'row': _row, 'raw': _raw}}, _row, {SHOWN}) as first", "_reason"
     )
-    return {reason: [(item["row"], item["raw"]) for item in first] for reason, first in sorted(bad.fetchall())}
+    return {reason: [BadRow(**item) for item in first] for reason, first in sorted(bad.fetchall())}
 
 
 def _positive(rules: Sequence[Rule], values: Sequence[int]) -> dict[str, int]:

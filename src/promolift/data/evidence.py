@@ -4,6 +4,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import polars as pl
 
@@ -72,17 +73,24 @@ def discount_kind(name: str, values: Sequence[str]) -> str:
     return "percent" if said and max(found) <= 100 else "positive"
 
 
-def currency_of(names: Sequence[str], values: Sequence[str]) -> tuple[str | None, str | None]:
-    """The currency that column names or values tell, and the sign it was read from if that is unclear."""
+class CurrencyFound(NamedTuple):
+    """A currency, and the sign it was read from if that is unclear."""
+
+    code: str | None = None
+    unclear: str | None = None
+
+
+def currency_of(names: Sequence[str], values: Sequence[str]) -> CurrencyFound:
+    """The currency that column names or values tell."""
     texts = [*names, *values[:400]]
     codes = Counter(code for text in texts for code in re.findall(r"\b[A-Z]{3}\b", text) if code in CURRENCY_DIGITS)
     if codes:
-        return codes.most_common(1)[0][0], None
+        return CurrencyFound(codes.most_common(1)[0][0])
     signs = Counter(sign for text in texts for sign in (*SYMBOLS, *UNCLEAR_SYMBOLS) if sign in text)
     if not signs:
-        return None, None
+        return CurrencyFound()
     sign = max(signs, key=lambda each: (len(each), signs[each]))
-    return (SYMBOLS[sign], None) if sign in SYMBOLS else (UNCLEAR_SYMBOLS[sign], sign)
+    return CurrencyFound(SYMBOLS[sign]) if sign in SYMBOLS else CurrencyFound(UNCLEAR_SYMBOLS[sign], sign)
 
 
 def repeats_by_order(sample: pl.DataFrame, order: str, amount: str, product: str) -> bool:

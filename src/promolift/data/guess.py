@@ -134,8 +134,8 @@ class _Guess(Columns):
             self.columns |= whole
             return
         if whole:
-            told = ", ".join(repr(name) for name in whole.values())
-            self.notes.append(f"{told}: of the whole order, left out, since each line has money of its own")
+            names = ", ".join(repr(name) for name in whole.values())
+            self.notes.append(f"{names}: of the whole order, left out, since each line has money of its own")
         number = next((name for name in self.free if compact(name) == "name"), None)
         if "order_id" not in self.columns and number and all(re.search(r"\d", value) for value in self.values(number)):
             self.columns["order_id"] = number
@@ -154,8 +154,8 @@ class _Guess(Columns):
             codes = next((codes for codes in KIND_CODES if len(counted) > 1 and set(counted) <= codes.keys()), None)
             if codes:
                 self.settings["kinds"] = codes
-                told = ", ".join(f"{code} {kind}" for code, kind in codes.items())
-                self.notes.append(f"{name} has codes, read as {told} (set kinds)")
+                meanings = ", ".join(f"{code} {kind}" for code, kind in codes.items())
+                self.notes.append(f"{name} has codes, read as {meanings} (set kinds)")
             elif unknown:
                 self.notes.append(
                     f"{name}: {', '.join(map(repr, unknown[:5]))} are not known kinds; they become 'other' (set kinds)"
@@ -292,10 +292,10 @@ class _Guess(Columns):
     def _settle_currency(self, columns: list[str], values: list[str]) -> None:
         found, unclear = evidence.currency_of(columns, values)
         if "currency" in self.columns:
-            told = Counter(value.upper() for value in self.values(str(self.columns["currency"])))
-            found = next((code for code, _ in told.most_common() if code in CURRENCY_DIGITS), found)
-            if len(told) > 1:
-                self.notes.append(f"{len(told)} currencies: only rows in the shop's own are taken")
+            codes = Counter(value.upper() for value in self.values(str(self.columns["currency"])))
+            found = next((code for code, _ in codes.most_common() if code in CURRENCY_DIGITS), found)
+            if len(codes) > 1:
+                self.notes.append(f"{len(codes)} currencies: only rows in the shop's own are taken")
         if self.currency or found:
             self.settings["currency"] = self.currency or found
         if self.table == "events" and not (self.currency or found) and self.settings.get("constants") != VIEWS:
@@ -368,7 +368,3 @@ def _tells_kinds(values: list[str]) -> bool:
     """Whether a column holds words for what was done, looking or putting in the cart among them."""
     kinds = [KIND_OF_WORD.get(kind_word(value)) for value in values]
     return {"view", "add_to_cart"} & {*kinds} != set() and None not in kinds and len({*kinds}) > 1
-
-
-def _is_kind(value: str) -> bool:
-    return kind_word(value) in KIND_OF_WORD

@@ -255,11 +255,6 @@ class Mapping(Settings):
                     hint = f"did you mean {near[0]!r}?" if near else "correct it in promolift.toml."
                     raise InputError(f"{where}: no column {source!r} for {role}; {hint} It has {', '.join(columns)}")
 
-    def unused(self, columns: Sequence[str]) -> list[str]:
-        """Those of `columns` that no role takes."""
-        used = {source for role in self.columns for source in self.sources(role)}
-        return [name for name in columns if name not in used]
-
     def to_toml(self) -> str:
         """The body of a TOML table, one key a line, that `Mapping.parse` reads back; the table's name is not in it."""
         lines = []

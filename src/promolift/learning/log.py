@@ -14,6 +14,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from promolift.errors import InputError
+from promolift.frames import as_frame
 from promolift.learn.off_policy import (
     DecisionLog,
     OffPolicySettings,
@@ -26,7 +27,6 @@ from promolift.learn.off_policy import (
 )
 from promolift.results.job import StepSummary
 from promolift.sources.files import open_file
-from promolift.sources.frames import as_frame
 from promolift.sql import ident
 
 Floats = NDArray[np.float64]

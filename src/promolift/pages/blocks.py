@@ -105,7 +105,7 @@ class Page:
 
     name: str
     eyebrow: str
-    facts: Sequence[tuple[str, str]]
+    facts: Mapping[str, str]
     head: Big
     chapters: Sequence[Chapter]
     bigs: Sequence[Big] = ()

@@ -85,16 +85,15 @@ def forest(
 
 
 def lines(
-    slug: str, title: str, finding: str, axes: tuple[Axis, Axis], series: Sequence[Line], grid: Grid, **extra: Any
+    slug: str, title: str, finding: str, x: Axis, y: Axis, series: Sequence[Line], grid: Grid, **extra: Any
 ) -> Figure:
     """Lines with bands where the points have intervals. `close`: the upright axis need not begin at zero; `origin`: the
     first point is where the lines begin and no finding."""
     chart = {name: True for name in ("close", "origin") if extra.pop(name, False)}
     drawn = [
-        {"name": line.name, "tone": line.tone, "points": [drawn_point(p, axes[1]) for p in line.points]}
-        for line in series
+        {"name": line.name, "tone": line.tone, "points": [drawn_point(p, y) for p in line.points]} for line in series
     ]
-    spec = {"kind": "lines", "x": axes[0].spec, "y": axes[1].spec, "series": drawn, **chart}
+    spec = {"kind": "lines", "x": x.spec, "y": y.spec, "series": drawn, **chart}
     return Figure(slug, title, finding, spec, grid, **extra)
 
 
@@ -104,17 +103,15 @@ def drawn_point(point: Point, upright: Axis) -> list[float | None]:
     return [x, upright.draw(y), upright.draw(low), upright.draw(high), n]
 
 
-def by_point(heads: Sequence[str], series: Sequence[Line], says: tuple[Say, Say], words: Sequence[int] = (0,)) -> Grid:
+def by_point(heads: Sequence[str], series: Sequence[Line], say_x: Say, say: Say, words: Sequence[int] = (0,)) -> Grid:
     """A row per point of each line: its name, x, y with the interval, and the number of cases; ascending in x."""
-    say_x, say = says
     rows = sorted(((line.name, p) for line in series for p in line.points), key=lambda row: row[1][0] or 0.0)
     cells = [[name, say_x(x), say(y), ends(low, high, say), count(n)] for name, (x, y, low, high, n) in rows]
     return Grid([*heads[:3], INTERVAL, heads[3]], cells, words)
 
 
-def by_x(head: str, series: Sequence[Line], says: tuple[Say, Say]) -> Grid:
+def by_x(head: str, series: Sequence[Line], say_x: Say, say: Say) -> Grid:
     """A row per x, which all lines share, and a column per line, with its interval where the line has one."""
-    say_x, say = says
     heads, columns = [head], [[say_x(p[0]) for p in series[0].points]]
     for line in series:
         heads.append(line.name)
@@ -129,8 +126,8 @@ def cumulated(
     slug: str, measure: str, finding: str, x: Axis, y: Axis, series: Sequence[Line], say: Say, **extra: Any
 ) -> Figure:
     """What was added so far over the holdout, day by day."""
-    grid = by_x(x.name, series, (count if x.fmt == "count" else number, say))
-    return lines(slug, f"Cumulative incremental {measure}", finding, (x, y), series, grid, wide=True, **extra)
+    grid = by_x(x.name, series, count if x.fmt == "count" else number, say)
+    return lines(slug, f"Cumulative incremental {measure}", finding, x, y, series, grid, wide=True, **extra)
 
 
 def calibration(
@@ -179,7 +176,9 @@ def frontier(
 def weights_table(weights: Weights, evidence: Badge) -> Block:
     """How much single decisions weigh where policies are valued from what was logged."""
     cells = [[str(each), count(each.n), share(each.share)] for each in weights.classes if each.n]
-    text = f"1 / logged chance of what was decided; the largest is {number(weights.largest)}. All together weigh as "
+    text = (
+        f"1 / logged propensity of what was decided; the largest is {number(weights.largest)}. All together weigh as "
+    )
     text += f"much as {count(weights.effective)} even decisions."
     return table("Weights", ["weight", "decisions", "share"], cells, text, evidence=evidence)
 

@@ -10,12 +10,12 @@ from promolift.pages.story import Card, OpenQuestion, ReadFact, Story
 from promolift.results import effects
 from promolift.results.customers import Customers, ShopWeek, Tastes
 from promolift.results.evaluation import Evaluation
-from promolift.results.foreseen import Foreseen
+from promolift.results.forecasts import Forecasts
 from promolift.results.job import Job, Moments, moments
 from promolift.results.messages import LANGUAGES, Messages, PoolState, PoolWords
 from promolift.results.person import Given, Person
 from promolift.results.plan import LIMIT, Plan, PlanNote, headline
-from promolift.results.shop import Health, Offers, Outlook, Unknown
+from promolift.results.shop import ForecastNote, Health, Offers, Unknown
 from promolift.sql import bind, fetch
 from promolift.terms import Words
 
@@ -44,7 +44,8 @@ def tell_story(job: Job) -> Story:
     plan, found, note = Plan.load(store), Evaluation.load(store), PlanNote.load(store)
     zh_en = labels(job, plan)
     english = {target: words.en for target, words in zh_en.items()}
-    foreseen, no_outlook = outlook_of(job, at)
+    forecast = forecasts_of(job, at)
+    unforecast = None if forecast else ForecastNote.load(store).missing
     said, shown, offers = Messages.load(store), cards(job, at), offer_words(job)
     affinities = job.profiled.affinities(at.asof)
     nobody = next(iter(note.why), "nobody gets an offer")
@@ -63,7 +64,7 @@ def tell_story(job: Job) -> Story:
         customers=Customers.of(job.profiled.profiles(at.asof), affinities, [card.given.customer_id for card in shown]),
         tastes=Tastes.of(named(job, affinities, english)),
         week=week(job),
-        foreseen=foreseen,
+        forecast=forecast,
         response=effects.ResponseFigures.of(effects.response(store), english),
         targeting=effects.Targeting.load(store),
         predictions=found.predictions,
@@ -78,7 +79,7 @@ def tell_story(job: Job) -> Story:
         written=said.written,
         silent=said.silent,
         cards=shown,
-        unknowns=[*unknowns(job, plan, found.unchecked), *unforeseen(no_outlook)],
+        unknowns=[*unknowns(job, plan, found.unchecked), *no_forecast(unforecast)],
         missing={
             "offers": nobody,
             "cards": nobody,
@@ -86,7 +87,7 @@ def tell_story(job: Job) -> Story:
             "discount_share": UNREDUCED,
             "tastes": "the log names no amounts to take shares of",
         }
-        | ({"foreseen": no_outlook} if no_outlook and job.config.encoder.depth else {})
+        | ({"forecast": unforecast} if unforecast and job.config.encoder.depth else {})
         | found.unchecked,
     )
 
@@ -118,14 +119,14 @@ def named(job: Job, affinities: pl.DataFrame, english: Mapping[str, str]) -> pl.
     rows = affinities.filter(pl.col("bought") & (pl.col("spend_share") > 0))
     kinds = rows.select("target", "target_kind").unique().sort("target")
     printed = job.clean.printed_names(kinds.filter(pl.col("target_kind") == "product")["target"])
-    told = {
+    names = {
         t: english.get(t) or message.label(printed.get(t, t), kind).en
         for t, kind in kinds.iter_rows()
         if message.is_couponable(printed.get(t, t), kind)
     }
-    return rows.filter(pl.col("target").is_in(list(told))).select(
+    return rows.filter(pl.col("target").is_in(list(names))).select(
         "customer_id",
-        pl.col("target").replace_strict(told, return_dtype=pl.String).str.to_titlecase(),
+        pl.col("target").replace_strict(names, return_dtype=pl.String).str.to_titlecase(),
         "spend_share",
     )
 
@@ -148,7 +149,7 @@ def offer_words(job: Job) -> dict[str, str]:
     return {offer.id: message.offer_words(offer, "en") for offer in Offers.load(job.store).offers}
 
 
-def unforeseen(why: str | None) -> list[OpenQuestion]:
+def no_forecast(why: str | None) -> list[OpenQuestion]:
     """What nobody knows without an encoder."""
     return (
         []
@@ -163,7 +164,7 @@ def unknowns(job: Job, plan: Plan, unchecked: Mapping[str, str]) -> list[OpenQue
     notes = [
         OpenQuestion(
             "Whether this plan earns what is expected.",
-            "Nothing in the data was given by chance, so every effect here is an estimate.",
+            "Nothing in the data was randomised, so every effect here is an estimate.",
             f"Send the plan: {held:.0%} of the customers are held out by hash, and the difference to them will tell."
             if held
             else "Set plan.holdout_share, so that some customers are held out and the difference can tell.",
@@ -248,30 +249,30 @@ def who(person: Person, said: dict[str, Any], tastes: list[str]) -> str:
     return " ".join(parts)
 
 
-def facts(person: Person) -> list[tuple[str, str]]:
+def facts(person: Person) -> dict[str, str]:
     """Figures of the profile, as far as they are known."""
     shown = [
         ("orders in a year", "orders_52w", "{:,.0f}"),
         ("last order, days ago", "recency_days", "{:.0f}"),
         ("paid less than list price", "discount_share", "{:.0%}"),
         ("lines bought on a shelf deal", "deal_share", "{:.0%}"),
-        ("chance to stay away for two months", "churn_prob", "{:.0%}"),
+        ("probability to stay away for two months", "churn_prob", "{:.0%}"),
         ("leans to", "leans_to", "{}"),
     ]
     known = [(name, getattr(person, key), form) for name, key, form in shown]
-    rows = [(name, form.format(value)) for name, value, form in known if value is not None]
+    rows = {name: form.format(value) for name, value, form in known if value is not None}
     value, within = person.price_sensitivity, person.sensitivity_within
     if value is not None and within is not None:
-        rows.append(("price sensitivity, log odds", f"{value:+.2f} ± {within:.2f}"))
+        rows["price sensitivity, log odds"] = f"{value:+.2f} ± {within:.2f}"
     return rows
 
 
-def outlook_of(job: Job, at: Moments) -> tuple[Foreseen | None, str | None]:
-    """The outlook, or why there is none."""
-    note, ahead = Outlook.load(job.store), job.profiled.outlook
+def forecasts_of(job: Job, at: Moments) -> Forecasts | None:
+    """What the encoder forecasts; None where there is no encoder: the note says why."""
+    note, ahead = ForecastNote.load(job.store), job.profiled.outlook
     if note.checked is None or ahead is None:
-        return None, note.missing
-    return Foreseen.of(note.checked, note.told, mapped_people(job, at, ahead), mapped_goods(job)), None
+        return None
+    return Forecasts.of(note.checked, note.told, mapped_people(job, at, ahead), mapped_goods(job))
 
 
 def mapped_people(job: Job, at: Moments, ahead: pl.DataFrame) -> pl.DataFrame:

@@ -12,7 +12,7 @@ import polars as pl
 from promolift.results.customers import Customers, ShopWeek, Tastes
 from promolift.results.effects import ResponseFigures, Targeting
 from promolift.results.evaluation import Lead
-from promolift.results.foreseen import Foreseen
+from promolift.results.forecasts import Forecasts
 from promolift.results.messages import PoolState, Written
 from promolift.results.person import Given
 from promolift.results.plan import Headline, Luck, PlanNote, Point
@@ -47,7 +47,7 @@ class Card:
     given: Given
     offer: str
     who: str = ""
-    facts: Sequence[tuple[str, str]] = ()
+    facts: Mapping[str, str] = field(default_factory=dict)
     read: Sequence[ReadFact] = ()
 
 
@@ -74,7 +74,7 @@ class Story:
     history_days: int = 364
     tastes: Tastes | None = None
     week: ShopWeek | None = None
-    foreseen: Foreseen | None = None
+    forecast: Forecasts | None = None
     predictions: Predictions = field(default_factory=Predictions)
     frontier: pl.DataFrame = field(default_factory=pl.DataFrame)
     policies: pl.DataFrame | None = None

@@ -25,7 +25,6 @@ from promolift.tables import DECISIONS, PLANNED
 from promolift.words import as_html, money
 
 Level = Literal["randomised", "adjusted", "assumed"]
-INTERVAL_PERCENT = 95  # coverage of every interval that is kept or told
 LIMIT = "one category: "  # begins the name of the limit on a category
 FROZEN = ("candidates", "frontier")  # tables that a release serves from
 FRONTIER = {

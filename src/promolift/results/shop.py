@@ -174,7 +174,7 @@ class Alike(Settings):
     next_1: str | None
 
 
-class CustomerOutlook(Settings):
+class CustomerForecast(Settings):
     """Why the encoder expects what it does of one customer: see `steps.customer_page.why`."""
 
     customer_id: str
@@ -194,10 +194,10 @@ class Checked(Settings):
     stays_away: Predicted
 
 
-class Outlook(Note):
+class ForecastNote(Note):
     """What the learned encoder was checked on and an example of what it sees; `missing` says why there is none."""
 
     NAME: ClassVar[str] = "outlook"
     missing: str | None = None
     checked: Checked | None = None
-    told: CustomerOutlook | None = None
+    told: CustomerForecast | None = None

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Awaitable, Callable, Mapping
 from operator import itemgetter
-from time import time
 from typing import Any, NamedTuple
 
 from fastapi import FastAPI
@@ -96,7 +95,7 @@ def shown(server: Server, answer: live.Answer, asked: DecisionIn) -> Mapping[str
 def _events(server: Server, kind: str | None) -> Endpoint:
     async def receive(request: Request) -> ASGIApp:
         body = _read(_body(request))
-        received_ms = round(time() * 1000)
+        received_ms = server.clock.now_ms()
         whole: Mapping[str, object] = {"batch": [body]} if kind else body if isinstance(body, dict) else {}
         listed, sent_at = whole.get("batch"), whole.get("sentAt")
         if not isinstance(listed, list):

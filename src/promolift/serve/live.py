@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from time import time
 from typing import NamedTuple
 
 import polars as pl
@@ -24,6 +23,7 @@ from promolift.errors import PromoError, SupportError
 from promolift.learn.experiment import assign
 from promolift.privacy import may_send
 from promolift.serve import now, record
+from promolift.serve.clock import Clock
 from promolift.serve.closed import Closed, Facts, closed_now, facts
 from promolift.serve.models import ExperimentIn
 from promolift.serve.record import DecisionRow, SharedColumns
@@ -119,9 +119,9 @@ class Group(NamedTuple):
 class Decider:
     """Releases in memory, and the work that decides. One per process."""
 
-    def __init__(self, root: Path, secret: str, last_ms: int = 0) -> None:
-        """`last_ms` is the latest moment on record: moments never go back, so that ids stay unique."""
-        self.root, self.secret, self.last_ms = root, secret, last_ms
+    def __init__(self, root: Path, secret: str, clock: Clock) -> None:
+        """`secret` makes codes, `clock` the moments that decisions have."""
+        self.root, self.secret, self.clock = root, secret, clock
         self.releases: dict[str, LiveRelease] = {}
         self._campaigns: dict[str, tuple[str, Running | None]] = {}
         self._loading = threading.Lock()
@@ -151,7 +151,7 @@ class Decider:
 
     def work(self, db: Connection, asks: Sequence[Ask]) -> list[Answer]:
         """Decide all of `asks` and record it. Two requests for one customer and campaign share one decision."""
-        self.last_ms = now_ms = max(round(time() * 1000), self.last_ms + 1)
+        now_ms = self.clock.next_ms()
         running = self._running(db)
         groups: dict[Group, dict[str, Ask]] = {}
         places: list[Answer | Group] = []

@@ -4,8 +4,7 @@ import asyncio
 import logging
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from time import time
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
@@ -14,7 +13,8 @@ from promolift.config import Config
 from promolift.deliver.decide import NONE
 from promolift.errors import PromoError
 from promolift.hashing import sha256_of
-from promolift.serve import events, live, observe, outbox, security, words
+from promolift.serve import duties, events, live, observe, outbox, security, words
+from promolift.serve.clock import Clock
 from promolift.serve.problems import ApiError
 from promolift.serve.schedule import Scheduler
 from promolift.serve.settings import ServeSettings
@@ -43,17 +43,19 @@ class Server:
         with Store(settings.work) as store:
             secret = store.secret()
         self.ledger = Ledger(settings.ledger_url)
-        self.first_key: str | None = self.ledger.write(lambda db, some: [security.first_key(db) for _ in some])
         with self.ledger.read() as db:
-            last_ms = live.last_moment(db)
+            self.clock = Clock(settings.clock_skew_ms, last_ms=live.last_moment(db))
             campaigns = Campaign.all(db)
-        self.decider = live.Decider(settings.work, secret, last_ms)
+        now_ms = self.clock.now_ms()
+        self.first_key: str | None = self.ledger.write(lambda db, some: [security.first_key(db, now_ms) for _ in some])
+        self.decider = live.Decider(settings.work, secret, self.clock)
         self.reload_keys()
         self.rates = security.Rates(settings.rate_per_second, settings.burst)
         self.metrics = observe.Metrics()
-        self.outbox = outbox.Outbox(self.ledger, settings)
+        self.outbox = outbox.Outbox(self.ledger, settings, self.clock)
         self.scheduler = Scheduler(self)
         self.texts = words.TextCounter(settings.work / "serve")
+        self.duties = self._duties()
         self._running: set[str] = set()
         self._gate = threading.Lock()  # of the keys that run, and of every race between an answer and its deadline
         for campaign in campaigns.values():
@@ -190,24 +192,38 @@ class Server:
                 self._running.discard(short)
 
     def _write(self, work: Callable[[Connection, int], OnceAnswer]) -> OnceAnswer:
-        done: OnceAnswer = self.ledger.write(lambda db, some: [work(db, round(time() * 1000)) for _ in some])
+        done: OnceAnswer = self.ledger.write(lambda db, some: [work(db, self.clock.now_ms()) for _ in some])
         return done
 
     def count_texts(self, every_s: float = words.EVERY_S) -> bool:
         """Learn from what was taken up since the last count which texts to choose; whether anything changed."""
         with self.ledger.read() as db:
-            return self.texts.refresh(db, time(), every_s)
+            return self.texts.refresh(db, self.clock.now_ms() / 1000, every_s)
 
-    async def pulse(self) -> None:
-        """Once a second: free what was reserved too long ago, send what waits, read the keys, learn if it is time."""
-        while True:
-            with suppress(PromoError):
-                await asyncio.to_thread(self.reload_keys)  # another process on this ledger may have revoked one
-                await self.scheduler.look()
-                await asyncio.to_thread(self.count_texts)
-                await self.ledger.call(_expire)
-                await self.outbox.send_due()
-            await asyncio.sleep(PULSE_S)
+    def _expire(self, db: Connection, some: list[Any]) -> list[int]:
+        return [expire(db, self.clock.now_ms()) for _ in some]
+
+    def check_clock(self) -> None:
+        """ApiError while the clock is off: a moment decides what is still valid and which limit it counts in."""
+        self.clock.now_ms()
+        if self.clock.skewed:
+            raise ApiError(503, "clock_skewed", "the server's clock jumped; money waits until it is right again")
+
+    def _duties(self) -> duties.Duties:
+        """What is done beside the requests: another process may revoke a key, reservations end, messages wait."""
+
+        async def keys() -> None:
+            await asyncio.to_thread(self.reload_keys)
+
+        async def texts() -> None:
+            await asyncio.to_thread(self.count_texts)
+
+        async def expiry() -> None:
+            await self.ledger.call(self._expire)
+
+        work = {"keys": keys, "texts": texts, "expiry": expiry}
+        work |= {"webhooks": self.outbox.look, "learning": self.scheduler.look}
+        return duties.Duties(duties.Duty(name, PULSE_S, each) for name, each in work.items())
 
 
 class _Found(NamedTuple):
@@ -258,10 +274,6 @@ def _give_up(ask: live.Ask, future: "asyncio.Future[live.Answer]") -> None:
     ask.given_up = True
     if not future.done():
         future.set_exception(TimeoutError())
-
-
-def _expire(db: Connection, some: list[Any]) -> list[int]:
-    return [expire(db, round(time() * 1000)) for _ in some]
 
 
 def audited(db: Connection, now_ms: int, act: Act, old: Any, new: Any, status: int = 200) -> HttpAnswer:

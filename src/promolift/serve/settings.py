@@ -68,6 +68,15 @@ class ServeSettings(Settings):
         "time.",
     )
     batch_events: int = Field(default=5000, ge=1, description="Events that one request may bring.")
+    connections: int = Field(
+        default=2000, ge=1, description="Connections that are kept at the same time; one more is refused at once."
+    )
+    clock_skew_ms: int = Field(
+        default=5000,
+        ge=100,
+        description="Milliseconds that the machine's clock may jump by. Beyond, moments count on without it, no money "
+        "moves and `/health/ready` says so.",
+    )
     private_webhooks: bool = Field(
         default=False, description="Whether webhooks may go to addresses inside the own network, and over plain http."
     )

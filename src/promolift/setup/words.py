@@ -54,7 +54,7 @@ def draft(config: Config, several: int, angles: Sequence[str]) -> StepSummary:
     faulty = sum(text.state == "faulty" for text in found)
     cost = sum(each.cost_cents for each in written)
     text = f"{len(found)} drafts, {faulty} of them faulty; {len(faults)} of {len(written)} briefs unanswered."
-    return _told(config, pool, text + "".join(f"\n  {fault}" for fault in faults[:SHOWN]), cost_cents=cost)
+    return _summary(config, pool, text + "".join(f"\n  {fault}" for fault in faults[:SHOWN]), cost_cents=cost)
 
 
 def judge_pool(config: Config) -> StepSummary:
@@ -69,7 +69,7 @@ def judge_pool(config: Config) -> StepSummary:
     why = [f"  {text.title} {text.hook}: {text.why}" for text in read if text.state == "rejected"][:SHOWN]
     lost = len(verdicts) - passed - refused
     head = f"{passed} texts passed, {refused} were rejected, {lost} got no verdict."
-    return _told(config, pool, "\n".join([head, *why]))
+    return _summary(config, pool, "\n".join([head, *why]))
 
 
 def review(config: Config, said: Said) -> StepSummary:
@@ -82,16 +82,16 @@ def review(config: Config, said: Said) -> StepSummary:
         waiting = [text for text in pool.texts if text.state in ("judged", "edited")]
         rows = [f"  {t.text_id} {t.angle} {t.language}: {t.title} / {t.hook} {t.call}".rstrip() for t in waiting]
         more = f"\n  and {len(rows) - SHOWN} more: `promolift words export FILE.csv`" if len(rows) > SHOWN else ""
-        return _told(config, pool, "\n".join([f"{len(rows)} texts wait for a person.", *rows[:SHOWN]]) + more)
+        return _summary(config, pool, "\n".join([f"{len(rows)} texts wait for a person.", *rows[:SHOWN]]) + more)
     if not said.by:
         raise InputError("words review: say who you are with --by NAME; it is kept with every text")
-    told = [t for t in pool.texts if t.text_id in (*said.approve, *said.reject)]
-    frame = pools.to_csv(Pool(tuple(told))).with_columns(
+    judged = [t for t in pool.texts if t.text_id in (*said.approve, *said.reject)]
+    frame = pools.to_csv(Pool(tuple(judged))).with_columns(
         pl.when(pl.col("text_id").is_in(said.approve)).then(pl.lit("yes")).otherwise(pl.lit("no")).alias("approved")
     )
     done = pools.from_csv(pool, frame, said.by, _today())
     kept = _keep(config, pools.retired(done.pool, said.retire, _today()))
-    return _told(config, kept, f"{done.approved} approved, {done.rejected} rejected, {len(said.retire)} retired.")
+    return _summary(config, kept, f"{done.approved} approved, {done.rejected} rejected, {len(said.retire)} retired.")
 
 
 def export(config: Config, file: Path) -> StepSummary:
@@ -100,7 +100,7 @@ def export(config: Config, file: Path) -> StepSummary:
     draft_ = file.with_name(f".{file.name}.part")
     safe_cells(pools.to_csv(pool)).write_csv(draft_, include_bom=True)
     draft_.replace(file)
-    return _told(
+    return _summary(
         config,
         pool,
         f"{len(pool.texts)} texts in {file}: write yes or no into `approved`, then `promolift words import`.",
@@ -119,7 +119,7 @@ def import_(config: Config, file: Path, by: str) -> StepSummary:
     done = pools.from_csv(_pool(config), rows, by.strip(), _today())
     kept = _keep(config, done.pool)
     text = f"{done.approved} approved, {done.rejected} rejected, {done.edited} edited or new, {done.faulty} faulty."
-    return _told(config, kept, text)
+    return _summary(config, kept, text)
 
 
 def check(config: Config, store: Store, file: Path, asked: Asked) -> StepSummary:
@@ -207,10 +207,10 @@ def _keep(config: Config, pool: Pool) -> Pool:
     return pool
 
 
-def _told(config: Config, pool: Pool, text: str, **more: object) -> StepSummary:
+def _summary(config: Config, pool: Pool, text: str, **more: object) -> StepSummary:
     funnel = {state: number for state, number in pool.funnel().items() if number}
     usable = len(pool.usable(config.message.approve).texts)
-    told = f"Pool: {', '.join(f'{number} {state}' for state, number in funnel.items())}; {usable} may be sent."
+    said = f"Pool: {', '.join(f'{number} {state}' for state, number in funnel.items())}; {usable} may be sent."
     if not config.message.pool and FIRST.exists():
-        told += f' Set [message] pool = "{FIRST}" so that messages are made from it.'
-    return StepSummary(f"{text}\n{told}", {"funnel": funnel, "usable": usable, **more})
+        said += f' Set [message] pool = "{FIRST}" so that messages are made from it.'
+    return StepSummary(f"{text}\n{said}", {"funnel": funnel, "usable": usable, **more})

@@ -195,11 +195,6 @@ def _sheet_rows(book: "ExcelReader", name: str) -> pl.DataFrame:
     return rows.filter(pl.any_horizontal(pl.all().is_not_null())).select(days) if rows.width else rows
 
 
-def read_trial(path: Path) -> pl.DataFrame:
-    """A row per customer: all rows and columns of a trial's file, `typed`; errors as in `raw_trial`."""
-    return typed(raw_trial(path))
-
-
 def raw_trial(path: Path) -> pl.DataFrame:
     """All rows and columns of a trial's file as they stand there: those of a CSV as text.
 

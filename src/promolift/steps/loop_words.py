@@ -1,7 +1,7 @@
-"""Those who get an offer today and the clicks so far in; how each is told, with its chance, and who clicks out.
+"""Those who get an offer today and the clicks so far in; how each is worded, with its propensity, and who clicks out.
 
 The wordings are texts of the pool with which every offer passes the gate. Which one a customer gets is drawn by
-Thompson sampling from the clicks of earlier days; the chance is logged, so that what was logged can be evaluated later.
+Thompson sampling from the clicks of earlier days; the propensity is logged, so that the log can be evaluated later.
 A click changes nothing of what is bought here. Legend: M customers told, V wordings.
 """
 
@@ -28,19 +28,13 @@ MOST = 4  # wordings that compete; more need more messages than the loop sends
 
 @dataclass(frozen=True)
 class WordedDay:
-    """One day's messages: the wording's number, the chances, clicked or not. `true_V` is what a shop never knows."""
+    """One day's messages: the wording's number, propensities, clicked or not. `true_V` is what a shop never knows."""
 
     day: int
     share_V: Floats
     variant_M: NDArray[np.int64]
     clicked_M: NDArray[np.bool_]
     true_V: Floats
-
-    @property
-    def logged_M(self) -> Floats:
-        """The chance each wording had."""
-        logged: Floats = self.share_V[self.variant_M]
-        return logged
 
 
 def wordings(categories: int, depths: Sequence[float]) -> tuple[str, ...]:
@@ -66,10 +60,9 @@ def tally(past: Sequence[WordedDay], names: Sequence[str]) -> dict[str, Tally]:
 
 
 def tell_day(
-    past: Sequence[WordedDay], names: tuple[str, ...], world: World, when: tuple[int, int], seed: int
+    past: Sequence[WordedDay], names: tuple[str, ...], world: World, day: int, week: int, seed: int
 ) -> WordedDay:
-    """Word the offers of the customers of `world` on a day of a week, `when`. A click is known the day after."""
-    day, week = when
+    """Word the offers of the customers of `world` on a day of a week. A click is known the day after."""
     share_V = np.array(list(variant_shares(tally(past, names), seed).values()))
     unit_M = hash_units((seed, "wording", day), world.customer_ids)
     variant_M = pick(np.broadcast_to(share_V, (len(unit_M), len(names))), unit_M)
@@ -79,12 +72,12 @@ def tell_day(
 
 def against(days: Sequence[WordedDay]) -> dict[str, float]:
     """Clicks expected in truth per message: as told, drawn evenly, and with the best wording for all from day one."""
-    told = sum(len(d.variant_M) for d in days)
-    if not told:
+    sent = sum(len(d.variant_M) for d in days)
+    if not sent:
         return {"told": 0, "chosen": 0.0, "even": 0.0, "best": 0.0}
     return {
-        "told": told,
-        "chosen": float(sum(d.true_V[d.variant_M].sum() for d in days) / told),
-        "even": float(sum(d.true_V.mean() * len(d.variant_M) for d in days) / told),
-        "best": float(sum(d.true_V.max() * len(d.variant_M) for d in days) / told),
+        "told": sent,
+        "chosen": float(sum(d.true_V[d.variant_M].sum() for d in days) / sent),
+        "even": float(sum(d.true_V.mean() * len(d.variant_M) for d in days) / sent),
+        "best": float(sum(d.true_V.max() * len(d.variant_M) for d in days) / sent),
     }

@@ -85,11 +85,11 @@ def names(job: Job) -> pl.DataFrame:
 def reasoned(job: Job, plan: pl.DataFrame) -> pl.DataFrame:
     """The plan with the angle of each row, all that fit, what was just bought, and the reason in plain English."""
     rows = known_of(job, plan)
-    told = message.fitting(rows)
+    fitting = message.fitting(rows)
     middle = rows["sensitivity"].median()
     printed = job.clean.printed_names(rows.filter(pl.col("kind") == "product")["target"])
-    reasons = [reason(row, middle, printed) for row in told.iter_rows(named=True)]
-    kept = told.select(
+    reasons = [reason(row, middle, printed) for row in fitting.iter_rows(named=True)]
+    kept = fitting.select(
         "customer_id", "offer_id", "angle", "angles",
         pl.when(pl.col("angle") == "just_bought").then("bought_name").alias("bought_name"),
         pl.Series("reason", reasons, dtype=pl.String),

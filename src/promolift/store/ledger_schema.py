@@ -227,6 +227,7 @@ OUTBOX = Table(
     Column("ts_ms", Big, nullable=False),
 )  # fmt: skip
 Index("outbox_waiting", OUTBOX.c.status, OUTBOX.c.next_ms)
+Index("outbox_target", OUTBOX.c.channel, OUTBOX.c.target, OUTBOX.c.status, OUTBOX.c.next_ms)
 
 
 def make_tables(db: Connection) -> None:

@@ -5,7 +5,7 @@ K treatments, A arms (arm 0 is control), M a part of the customers, P points of 
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -128,7 +128,7 @@ def _told(tell: Tell, name: str, turn: tuple[int, int], done: float) -> None:
 def _cross(data: TrialData, name: str, assigned: Assigned, told: Callable[[float], object]) -> _Crossed:
     encoder, net, settings = encoder_of(data.features), data.net(name), data.settings
     x_NF = encoder.encode(data.features)
-    profit_N = net.before_cost(data.outcomes[name])
+    profit_N = net.before_cost(data.outcomes[name], data.arm_N)
     key_N = row_keys(np.column_stack([x_NF, data.arm_N, data.outcomes[name]]), settings.seed)
     half_N = (key_N % np.uint64(2)).astype(np.int64)
     wanted = core.EffectSettings(level=assigned.level, seed=settings.seed)
@@ -163,6 +163,13 @@ def _taught(trial: TrialArrays) -> TrialArrays:
 
 def _half(told: Callable[[float], object], half: int, done: float) -> None:
     told((half + done) / 2)
+
+
+def expected(trial: TrialArrays, outcome_N: Floats, features: pl.DataFrame) -> Floats:
+    """The outcome expected of customers in each arm, learned from the trial."""
+    encoder = encoder_of(features)
+    nuisance = fit_nuisance(_taught(replace(trial, outcome_N=outcome_N)))
+    return np.maximum(_means(nuisance, encoder.encode(features), trial.arms), 0.0)
 
 
 def _means(nuisance: Nuisance, x_MF: Floats, arms: int) -> Floats:

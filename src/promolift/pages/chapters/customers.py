@@ -123,8 +123,7 @@ def _deciles(placed: Placed, story: Story) -> Grid:
     return Grid(["", "days since last order", _spend_name(story), "orders", "price sensitivity"], rows)
 
 
-def _histogram(found: Histogram, figure: tuple[str, str, str], fmt: str, finding: str) -> Figure:
-    ident, title, axis = figure
+def _histogram(found: Histogram, ident: str, title: str, axis: str, fmt: str, finding: str) -> Figure:
     text = share if fmt == "share" else day_count
     spec = {
         "kind": "columns",
@@ -145,7 +144,7 @@ def _cadence(people: Customers, story: Story) -> Figure | Block:
         return gap("how often customers come", story.missing.get("cadence_days"))
     half = f"half of all customers come every {day_count(gaps.lower)} to {days(gaps.upper)}"
     finding = f"The customer in the middle comes every {days(gaps.middle)}; {half}."
-    return _histogram(gaps, ("cadence", "How often they come", "typical days between orders"), "days", finding)
+    return _histogram(gaps, "cadence", "How often they come", "typical days between orders", "days", finding)
 
 
 def _discounts(people: Customers, story: Story) -> Figure | Block:
@@ -154,8 +153,8 @@ def _discounts(people: Customers, story: Story) -> Figure | Block:
         return gap("how much is bought on discount", story.missing.get("discount_share"))
     middle = f"The customer in the middle saves {share(part.middle)} of the full price"
     finding = f"{middle}; {share(people.heavy_share)} of customers save a fifth or more."
-    figure = ("discount-share", "How much of it is discounted", "share of the full price saved")
-    return _histogram(part, figure, "share", finding)
+    title, axis = "How much of it is discounted", "share of the full price saved"
+    return _histogram(part, "discount-share", title, axis, "share", finding)
 
 
 def _categories(story: Story) -> Figure | Block:

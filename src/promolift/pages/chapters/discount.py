@@ -9,8 +9,8 @@ from promolift.results.effects import CategoryResponse, CurveGroup, Placebo, Res
 from promolift.words import bracket, clip, count, ends, interval, listed, number, plural, share, upper_first
 
 MEANINGS = {
-    "randomised": "Who got which discount was decided by chance, so the response can be read as an effect.",
-    "adjusted": "Discounts were not given by chance. The response is read from past prices after adjusting for what is "
+    "randomised": "Who got which discount was decided at random, so the response can be read as an effect.",
+    "adjusted": "Discounts were not given at random. The response is read from past prices after adjusting for what is "
     "known; it is not a proven effect.",
     "assumed": "The response is an assumption stated in advance, not read from this data.",
 }
@@ -46,7 +46,7 @@ def _notes(found: ResponseFigures) -> list[str]:
         f"Of the demand a discount brings in its week, {share(found.new_share)} is new; the rest is only bought "
         "earlier and is not counted as gained.",
         more,
-        "Discounts were not given by chance. Another campaign of the shop that hit the same customer, category and "
+        "Discounts were not given at random. Another campaign of the shop that hit the same customer, category and "
         "week could still be mistaken for the discount.",
     ]
 
@@ -55,8 +55,8 @@ def _campaigns(targeting: Targeting) -> list[str]:
     """Why past campaigns are not taken for experiments."""
     if targeting.campaigns is None:
         return []
-    told = targeting.refusal or "the targeted had spent about as much before as the others, but nobody drew them"
-    return [f"No uplift is read from the {targeting.campaigns} past campaigns: {told}."]
+    why = targeting.refusal or "the targeted had spent about as much before as the others, but nobody drew them"
+    return [f"No uplift is read from the {targeting.campaigns} past campaigns: {why}."]
 
 
 def _signed(value: object) -> str:
@@ -76,9 +76,9 @@ def _curve(found: ResponseFigures) -> Figure | Block:
     how += f" {plural(further, 'further group')} not drawn." if further > 0 else ""
     return lines(
         "curve", "The discount curve", _curve_finding(groups),
-        (Axis("discount", "share"), Axis("change of demand", "signed")),
+        Axis("discount", "share"), Axis("change of demand", "signed"),
         [line._replace(points=[(0.0, 0.0), *line.points]) for line in read],
-        by_point(["customers", "discount", "change of demand", "observations"], read, (share, _signed)),
+        by_point(["customers", "discount", "change of demand", "observations"], read, share, _signed),
         how=how, n=plural(groups[0].cells, "observation"), evidence=found.level, wide=True, origin=True,
     )  # fmt: skip
 

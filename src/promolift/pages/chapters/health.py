@@ -9,7 +9,7 @@ from promolift.words import clip, count, plural, share
 TONES = {"yes": "good", "partly": "warn", "no": "bad"}
 MOST_REASONS = 12
 LEGEND = {
-    "randomised": "decided by chance, so differences are effects",
+    "randomised": "decided at random, so differences are effects",
     "adjusted": "observed, with adjustments and checks shown; not proven",
     "assumed": "stated in advance, not read from this data",
 }

@@ -1,6 +1,7 @@
 """Chapter 4. How good the predictions are: figures against simple rules, calibration with intervals, recall at k."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from promolift.pages.blocks import Block, Chapter, Figure, gap
 from promolift.pages.figures import Axis, Line, by_point, calibration, lines
@@ -24,21 +25,26 @@ def tell(story: Story) -> Chapter:
         calibration_figure(each, f"calibration-{i}") for i, each in enumerate(found.reliability[:MOST_MODELS], start=1)
     ] or [gap("whether predicted probabilities come true", why)]
     blocks.append(
-        _recall(found.recall[:MOST_MODELS]) if found.recall else gap("how much of the next purchases is foreseen", why)
+        _recall(found.recall[:MOST_MODELS]) if found.recall else gap("how much of the next purchases is forecast", why)
     )
     return Chapter("models", "Predictions", "How good are the predictions?", lead, blocks)
 
 
-def _verdict(row: Scored) -> tuple[str, str]:
+class _Verdict(NamedTuple):
+    word: str
+    tone: str = "plain"
+
+
+def _verdict(row: Scored) -> _Verdict:
     """Better, worse or not to be told apart from the baseline; judged by the interval where there is one."""
     if row.value is None or row.baseline_value is None:
-        return "no simple rule" if row.baseline_value is None else "not known", "plain"
+        return _Verdict("no simple rule" if row.baseline_value is None else "not known")
     if row.low is not None and row.high is not None and row.low <= row.baseline_value <= row.high:
-        return "not told apart", "plain"
+        return _Verdict("not told apart")
     if row.better not in ("higher", "lower"):
-        return "differs", "plain"
+        return _Verdict("differs")
     higher = row.value > row.baseline_value
-    return ("better", "good") if higher == (row.better == "higher") else ("worse", "bad")
+    return _Verdict("better", "good") if higher == (row.better == "higher") else _Verdict("worse", "bad")
 
 
 def score_block(scores: Sequence[Scored], title: str) -> Block:
@@ -89,9 +95,9 @@ def _recall(curves: Sequence[RecallCurve]) -> Figure:
     ]
     most = max((p.n for curve in curves for p in curve.points if p.n), default=None)
     return lines(
-        "recall", "How much of the next purchases is foreseen", _recall_finding(curves),
-        (Axis("length of the list, k", "count"), Axis("recall", "share")), series,
-        by_point(["model", "k", "recall", "customers"], series, (count, _tenths)),
+        "recall", "How much of the next purchases is forecast", _recall_finding(curves),
+        Axis("length of the list, k", "count"), Axis("recall", "share"), series,
+        by_point(["model", "k", "recall", "customers"], series, count, _tenths),
         how="Recall at k: of what a customer then bought, the share that was among our first k suggestions.",
         n=plural(most, "customer") if most else "",
     )  # fmt: skip

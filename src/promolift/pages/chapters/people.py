@@ -66,7 +66,7 @@ def _card(card: Card, place: int, story: Story) -> dict[str, object]:
         "letter": chr(65 + place),
         "id": clip(given.customer_id, 40),
         "who": clip(card.who, 600),
-        "facts": [(clip(name, 40), clip(value, 60)) for name, value in card.facts],
+        "facts": {clip(name, 40): clip(value, 60) for name, value in card.facts.items()},
         "offer": clip(card.offer, 140),
         "why": upper_first(clip(given.reason, 600)),
         "gain": cash(given.gain_cents, sign=True),

@@ -1,7 +1,7 @@
 """The story in, the shop's page out, and on its first screen the headline, what it stands on, and further numbers."""
 
 from promolift.pages.blocks import Big, Page, Stand
-from promolift.pages.chapters import budget, customers, discount, health, models, outlook, people
+from promolift.pages.chapters import budget, customers, discount, forecast, health, models, people
 from promolift.pages.figures import headline
 from promolift.pages.story import Story
 from promolift.results.learned import Ranged
@@ -9,7 +9,7 @@ from promolift.results.plan import Assumption
 from promolift.words import clip, count, date, days, plural, share, upper_first
 
 TELLERS = (
-    health.tell, customers.tell, outlook.tell, discount.tell, models.tell, budget.tell, budget.tell_policies,
+    health.tell, customers.tell, forecast.tell, discount.tell, models.tell, budget.tell, budget.tell_policies,
     people.tell, people.tell_messages, health.tell_unknowns,
 )  # fmt: skip
 NAMES = {
@@ -27,13 +27,13 @@ def page_of(story: Story) -> Page:
     return Page(
         name=shop.name,
         eyebrow="Promotion plan",
-        facts=[
-            ("As of", date(story.asof_ms, shop.zone)),
-            ("Looks ahead", days(story.window_days)),
-            ("Currency", shop.currency),
-            ("Time zone", shop.zone),
-            ("Data", story.data_label),
-        ],
+        facts={
+            "As of": date(story.asof_ms, shop.zone),
+            "Looks ahead": days(story.window_days),
+            "Currency": shop.currency,
+            "Time zone": shop.zone,
+            "Data": story.data_label,
+        },
         head=first(story),
         asides=[clip(text, 500) for text in story.plan.why[1:]],
         stands=[stand(each) for each in story.plan.fragile_first],

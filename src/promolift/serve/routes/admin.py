@@ -1,6 +1,7 @@
-"""Campaigns, limits, codes, releases, experiments, keys, webhooks and the audit log: admin keys only, all audited."""
+"""Campaigns, limits, codes, releases, learning, experiments, keys, webhooks, audit log: admin keys only, audited."""
 
-from typing import Annotated, Any
+import asyncio
+from typing import Annotated, Any, Literal
 
 import polars as pl
 from fastapi import APIRouter, Query, Request, Response
@@ -14,8 +15,8 @@ from promolift.serve.models import CampaignIn, CodesIn, ExperimentIn, KeyIn, Slu
 from promolift.serve.problems import wrong_field
 from promolift.serve.routes.money import IdempotencyKey, actor, changed, server_of
 from promolift.serve.security import make_key
-from promolift.serve.server import audited
-from promolift.serve.things import Campaign, MadeRelease
+from promolift.serve.server import Server, audited
+from promolift.serve.things import Campaign, LearnRun, MadeRelease
 from promolift.store import Store
 from promolift.store.ledger_audit import Act, HttpAnswer, audit, drop, every, first_break, get, put
 from promolift.store.ledger_money import add_stock, stock_left
@@ -24,6 +25,7 @@ from promolift.store.ledger_schema import AUDIT, DECISIONS, EVENTS, LIMITS, OUTB
 router = APIRouter(tags=["admin"])
 Cursor = Annotated[int, Query(ge=0, le=2**53)]
 Page = Annotated[int, Query(ge=1, le=1000)]
+MessageStatus = Literal["waiting", "sent", "failed"]
 
 
 @router.get("/v1/campaigns")
@@ -301,14 +303,33 @@ def delete_webhook(request: Request, webhook_id: Slug) -> Response:
     return changed(request, do, None)
 
 
+@router.get("/v1/webhooks/{webhook_id}/messages")
+def webhook_messages(
+    request: Request, webhook_id: Slug, status: MessageStatus = "failed", cursor: Cursor = 0, limit: Page = 100
+) -> dict[str, Any]:
+    """Messages of a webhook, those given up at first; `next` is the cursor of the next page, null at the end."""
+    columns = OUTBOX.c.delivery_id, OUTBOX.c.status, OUTBOX.c.attempts, OUTBOX.c.error, OUTBOX.c.ts_ms, OUTBOX.c.body
+    mine = OUTBOX.c.channel == "webhook", OUTBOX.c.target == webhook_id, OUTBOX.c.status == status
+    page = select(*columns).where(*mine).order_by(OUTBOX.c.delivery_id).limit(limit).offset(cursor)
+    with server_of(request).ledger.read() as db:
+        if outbox.Hook.find(db, webhook_id) is None:
+            raise Refused("webhook_unknown", f"no webhook {webhook_id}")
+        rows = db.execute(page).mappings().all()
+    data = [{"message_id": row["delivery_id"]} | {k: v for k, v in row.items() if k != "delivery_id"} for row in rows]
+    return {"data": data, "next": cursor + limit if len(data) == limit else None}
+
+
 @router.post("/v1/webhooks/{webhook_id}:replay", status_code=202)
-def replay_webhook(request: Request, webhook_id: Slug, since_ms: Cursor = 0) -> Response:
-    """Send again what was made since a moment, with the same webhook-id."""
+def replay_webhook(
+    request: Request, webhook_id: Slug, since_ms: Cursor = 0, status: MessageStatus | None = None
+) -> Response:
+    """Send again what was made since a moment, with the same webhook-id; `status=failed`: what was given up alone."""
 
     def do(db: Connection, now_ms: int) -> HttpAnswer:
         if outbox.Hook.find(db, webhook_id) is None:
             raise Refused("webhook_unknown", f"no webhook {webhook_id}")
-        mine = OUTBOX.c.target == webhook_id, OUTBOX.c.ts_ms >= since_ms
+        mine = [OUTBOX.c.channel == "webhook", OUTBOX.c.target == webhook_id, OUTBOX.c.ts_ms >= since_ms]
+        mine += [OUTBOX.c.status == status] if status else []
         again = db.execute(update(OUTBOX).where(*mine).values(status="waiting", attempts=0, next_ms=now_ms))
         return HttpAnswer(202, {"messages": again.rowcount})
 
@@ -350,3 +371,27 @@ def _test(campaign: Campaign) -> Any:
 def _limits(db: Connection, campaign_id: str) -> list[dict[str, object]]:
     rows = db.execute(select(LIMITS).where(LIMITS.c.campaign_id == campaign_id).order_by(LIMITS.c.limit_id))
     return [dict(row) for row in rows.mappings()]
+
+
+@router.post("/v1/campaigns/{campaign_id}:learn", status_code=202)
+async def learn_now(request: Request, campaign_id: Slug) -> dict[str, Any]:
+    """Start what `promolift learn` does, in a process of its own. While it runs, the answer is about that run."""
+    server = server_of(request)
+    await asyncio.to_thread(_found, server, campaign_id)
+    await server.scheduler.start(campaign_id)
+    return {"campaign_id": campaign_id, "status": "running"}
+
+
+@router.get("/v1/campaigns/{campaign_id}/learning")
+def learning(request: Request, campaign_id: Slug) -> dict[str, Any]:
+    """The last run: when, what became of it, the release it proposes and why. `status` never where there was none."""
+    server = server_of(request)
+    with server.ledger.read() as db:
+        Campaign.known(db, campaign_id)
+        run = LearnRun.find(db, campaign_id) or LearnRun(status="never")
+    return {"campaign_id": campaign_id} | run.to_json()
+
+
+def _found(server: Server, campaign_id: str) -> None:
+    with server.ledger.read() as db:
+        Campaign.known(db, campaign_id)

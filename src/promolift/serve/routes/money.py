@@ -218,6 +218,7 @@ def _announced(db: Connection, kind: str, row: Any, now_ms: int) -> HttpAnswer:
 
 def _counted(request: Request, step: str, do: Change, key: str | None, body: Any) -> Response:
     """Like `changed`, and counted by its result. A refusal is an answer too: the same key gets it again."""
+    server_of(request).check_clock()
     money = server_of(request).metrics.money
     try:
         reply = changed(request, do, key, body)

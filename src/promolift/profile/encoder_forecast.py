@@ -6,7 +6,7 @@ likely, not what an offer would change. Legend as in encoder.py.
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -17,28 +17,41 @@ from sklearn.manifold import TSNE
 from promolift.errors import SupportError
 from promolift.profile.counters import COUNTERS, PERSONAL, count
 from promolift.profile.encoder_data import Days, Floats, Histories, Ints, Popularity
-from promolift.profile.encoder_model import Foresight, LearnedEncoder
+from promolift.profile.encoder_model import ForecastBatch, LearnedEncoder
 from promolift.profile.exposures import Exposed
 
-Line = tuple[float, float]
-Plane = tuple[float, float, float]
 Money = Callable[[float], str]
 DAYS, COLUMN = 56, 1  # the horizon told, and its place in encoder.HORIZONS
 LEAST = 50  # customers needed to calibrate
 
 
+class LogitLine(NamedTuple):
+    """Log odds that are a line in one number."""
+
+    intercept: float
+    slope: float
+
+
+class LogitPlane(NamedTuple):
+    """Log odds that are a plane in two numbers."""
+
+    intercept: float
+    first: float
+    second: float
+
+
 @dataclass(frozen=True)
-class FittedOutlook:
-    """How what the heads say becomes chances and means.
+class FittedForecast:
+    """How what the heads say becomes probabilities and means.
 
     `item`: constant and slopes of an item's log share and of the log of the customer's usual basket size; `deal`: of
-    the head's log odds and of his own share so far; `churn`: a line on log odds; `spend`, `orders`: factors. `usual`
+    the head's log odds and of their own share so far; `churn`: a line on log odds; `spend`, `orders`: factors. `usual`
     is everybody's, of which those who are little known need to know a little.
     """
 
-    item: Plane
-    churn: Line
-    deal: Plane
+    item: LogitPlane
+    churn: LogitLine
+    deal: LogitPlane
     spend: float
     orders: float
     usual: "Usual"
@@ -65,7 +78,7 @@ class Voice:
         return item if self.names is None else self.names.get(item)
 
 
-def calibrate(model: LearnedEncoder, h: Histories, shared: Popularity, day: float) -> FittedOutlook:
+def calibrate(model: LearnedEncoder, h: Histories, shared: Popularity, day: float) -> FittedForecast:
     """From what the customers known at `day` did in the 56 days after it. Raises SupportError below 50 customers."""
     customers = np.flatnonzero(h.before(np.arange(len(h.customers)), np.full(len(h.customers), day)) > h.start_C[:-1])
     if len(customers) < LEAST or day + DAYS > h.day_V.max() + 1:
@@ -73,9 +86,9 @@ def calibrate(model: LearnedEncoder, h: Histories, shared: Popularity, day: floa
             f"encoder: {len(customers)} customers known at the start of a whole window of {DAYS} days; {LEAST} needed"
         )
     usual = usual_at(h, day)
-    parts = [_outcomes(h, said, usual) for said in model.foresee(h, shared, customers, np.full(len(customers), day))]
+    parts = [_outcomes(h, said, usual) for said in model.forecast(h, shared, customers, np.full(len(customers), day))]
     x = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-    return FittedOutlook(
+    return FittedForecast(
         item=_plane(np.stack([x["item"], x["size"]], axis=1), x["bought"]),
         churn=_line(x["churn"], x["gone"]),
         deal=_plane(np.stack([x["deal"], x["own"]], axis=1)[x["came"]], x["deals"][x["came"]]),
@@ -85,7 +98,7 @@ def calibrate(model: LearnedEncoder, h: Histories, shared: Popularity, day: floa
     )
 
 
-def _outcomes(h: Histories, said: Foresight, usual: Usual) -> dict[str, NDArray[np.float64]]:
+def _outcomes(h: Histories, said: ForecastBatch, usual: Usual) -> dict[str, NDArray[np.float64]]:
     """Predictions and what came, per point; items only of those who came, their 40 likeliest."""
     p = said.points
     end = h.before(p.customer_P, p.day_P + DAYS)
@@ -117,7 +130,7 @@ def log_share(logit_PI: Floats) -> Floats:
     return np.asarray(x - np.log(np.exp(x).sum(axis=1, keepdims=True)), np.float32)
 
 
-def level(h: Histories, said: Foresight, mean: float) -> Days:
+def level(h: Histories, said: ForecastBatch, mean: float) -> Days:
     """What the spend head's rates multiply: spend per 8 weeks (half-life 8 weeks) plus 7 % of everybody's mean."""
     p = said.points
     personal_PG = count(h, p.customer_P, p.visit_P, p.day_P, 1).personal_PG
@@ -131,15 +144,15 @@ def usual_at(h: Histories, day: float) -> Usual:
     return Usual(mean_level(h, day), float(h.deal_V[known_V].mean()), float(np.diff(h.line_V)[known_V].mean()))
 
 
-def own_size(h: Histories, said: Foresight, usual: float) -> Days:
+def own_size(h: Histories, said: ForecastBatch, usual: float) -> Days:
     """Log of the customer's mean number of items per visit so far, everybody's mean counting as 3 visits."""
     p, first_P = said.points, h.start_C[said.points.customer_P]
     lines_P = h.line_V[p.visit_P] - h.line_V[first_P]
     return np.asarray(np.log((lines_P + 3 * usual) / (p.visit_P - first_P + 3)))
 
 
-def own_deals(h: Histories, said: Foresight, mean: float) -> Days:
-    """Log odds of the share of discounted items on his visits so far, everybody's mean counting as 5 visits."""
+def own_deals(h: Histories, said: ForecastBatch, mean: float) -> Days:
+    """Log odds of the share of discounted items on their visits so far, everybody's mean counting as 5 visits."""
     p, total_V = said.points, np.r_[0.0, np.cumsum(h.deal_V, dtype=np.float64)]
     first_P = h.start_C[p.customer_P]
     return _logit((total_V[p.visit_P] - total_V[first_P] + 5 * mean) / (p.visit_P - first_P + 5))
@@ -160,78 +173,80 @@ def _logit(p: Floats | Days) -> Days:
     return np.log(q / (1 - q))
 
 
-def _line(x: Days, y: Days) -> Line:
+def _line(x: Days, y: Days) -> LogitLine:
     """Logistic regression on one number; where nothing varies, the log odds of the mean alone."""
     if 0 < y.sum() < len(y):
         fitted = LogisticRegression(C=100.0).fit(x[:, None], y)
-        return float(fitted.intercept_[0]), float(fitted.coef_[0, 0])
-    return float(_logit(np.array([(y.sum() + 0.5) / (len(y) + 1)]))[0]), 0.0
+        return LogitLine(float(fitted.intercept_[0]), float(fitted.coef_[0, 0]))
+    return LogitLine(float(_logit(np.array([(y.sum() + 0.5) / (len(y) + 1)]))[0]), 0.0)
 
 
-def _plane(x: Days, share: Days) -> Plane:
+def _plane(x: Days, share: Days) -> LogitPlane:
     """Logistic regression of shares on two numbers: each row counts as its share of ones and the rest of zeros."""
     if not 0 < share.sum() < len(share):
-        return _line(x[:, 0], share)[0], 0.0, 0.0
+        return LogitPlane(_line(x[:, 0], share).intercept, 0.0, 0.0)
     y = np.repeat([1.0, 0.0], len(share))
     fitted = LogisticRegression(C=100.0).fit(np.tile(x, (2, 1)), y, sample_weight=np.r_[share, 1 - share])
-    return float(fitted.intercept_[0]), float(fitted.coef_[0, 0]), float(fitted.coef_[0, 1])
+    return LogitPlane(float(fitted.intercept_[0]), float(fitted.coef_[0, 0]), float(fitted.coef_[0, 1]))
 
 
-def _probability(line: Line, x: Days | Floats) -> Days:
-    return np.asarray(1 / (1 + np.exp(-(line[0] + line[1] * x))))
+def _probability(line: LogitLine, x: Days | Floats) -> Days:
+    return np.asarray(1 / (1 + np.exp(-(line.intercept + line.slope * x))))
 
 
-def chances(fitted: FittedOutlook, h: Histories, said: Foresight) -> Days:
-    """P x I: the calibrated chance of every item to be in the next basket."""
+def item_probs(fitted: FittedForecast, h: Histories, said: ForecastBatch) -> Days:
+    """P x I: the calibrated probability of every item to be in the next basket."""
     level, slope, by_size = fitted.item
     size_P = own_size(h, said, fitted.usual.size)
-    return _probability((level, 1.0), slope * log_share(said.logit_PI) + by_size * size_P[:, None])
+    return _probability(LogitLine(level, 1.0), slope * log_share(said.logit_PI) + by_size * size_P[:, None])
 
 
-def churn_chances(fitted: FittedOutlook, said: Foresight) -> Days:
-    """P: the calibrated chance that no visit comes within 56 days."""
+def churn_probs(fitted: FittedForecast, said: ForecastBatch) -> Days:
+    """P: the calibrated probability that no visit comes within 56 days."""
     return _probability(fitted.churn, _logit(said.churn_P))
 
 
-def deal_shares(fitted: FittedOutlook, h: Histories, said: Foresight) -> Days:
+def deal_shares(fitted: FittedForecast, h: Histories, said: ForecastBatch) -> Days:
     """P: the calibrated share of the next visit's items bought on discount."""
     level, head, own = fitted.deal
-    return _probability((level, 1.0), head * _logit(said.deal_P) + own * own_deals(h, said, fitted.usual.deal))
+    return _probability(LogitLine(level, 1.0), head * _logit(said.deal_P) + own * own_deals(h, said, fitted.usual.deal))
 
 
-def outlook(
+def forecast_rows(
     model: LearnedEncoder,
-    fitted: FittedOutlook,
+    fitted: FittedForecast,
     h: Histories,
     shared: Popularity,
-    asked: tuple[Ints, float],
+    customers: Ints,
+    day: float,
     money: Money,
 ) -> Iterator[pl.DataFrame]:
-    """Batch by batch, one row per customer of `asked` (rows of customers, a moment); see the columns.
+    """Batch by batch, one row per customer as of a day; see the columns.
 
     customer_id, churn_prob (no visit in 56 days), spend_cents, orders (both of 56 days), deal_share (of the next
     visit's items), items and item_probs (the three likeliest of the next basket), sentences. Spend and orders are
     calibrated means.
     """
-    customers, day = asked
-    for said in model.foresee(h, shared, customers, np.full(len(customers), day)):
+    for said in model.forecast(h, shared, customers, np.full(len(customers), day)):
         yield tell(model, fitted, h, said, Voice(money))
 
 
-def tell(model: LearnedEncoder, fitted: FittedOutlook, h: Histories, said: Foresight, voice: Voice) -> pl.DataFrame:
-    """One batch of foresight as rows of `outlook`; items and rhythms are those that `voice` may name."""
+def tell(
+    model: LearnedEncoder, fitted: FittedForecast, h: Histories, said: ForecastBatch, voice: Voice
+) -> pl.DataFrame:
+    """One batch as rows of `forecast_rows`; items and rhythms are those that `voice` may name."""
     p, log_PI = said.points, log_share(said.logit_PI)
     open_I = np.array([voice.name(item) is not None for item in model.items])
     top_PT = np.argsort(-np.where(open_I, log_PI, -np.inf), axis=1, kind="stable")[:, : min(3, int(open_I.sum()))]
     table = pl.DataFrame(
         {
             "customer_id": [h.customers[c] for c in p.customer_P],
-            "churn_prob": churn_chances(fitted, said),
+            "churn_prob": churn_probs(fitted, said),
             "spend_cents": fitted.spend * said.spend_PK[:, COLUMN] * level(h, said, fitted.usual.spend),
             "orders": fitted.orders * said.orders_PK[:, COLUMN].astype(np.float64),
             "deal_share": deal_shares(fitted, h, said),
             "items": [[model.items[i] for i in top] for top in top_PT],
-            "item_probs": np.take_along_axis(chances(fitted, h, said), top_PT, 1).tolist(),
+            "item_probs": np.take_along_axis(item_probs(fitted, h, said), top_PT, 1).tolist(),
         },
         schema_overrides={"items": pl.List(pl.String), "item_probs": pl.List(pl.Float64)},
     )
@@ -276,24 +291,23 @@ def _sentences(row: dict[str, object], rhythm: str | None, voice: Voice) -> list
         f"Expected to spend {voice.money(float(str(row['spend_cents'])))} in {row['orders']:.1f} orders within 8 weeks."
     )
     away = float(str(row["churn_prob"]))
-    said.append(f"Stays away for 8 weeks with a chance of {f'{away:.0%}' if away >= 0.005 else 'less than 1%'}.")
+    said.append(f"Stays away for 8 weeks with a probability of {f'{away:.0%}' if away >= 0.005 else 'less than 1%'}.")
     said.append(f"About {row['deal_share']:.0%} of the items of the next visit will be bought on discount.")
     return said
 
 
 def drivers(
-    model: LearnedEncoder, h: Histories, shared: Popularity, asked: tuple[int, float], item: str
+    model: LearnedEncoder, h: Histories, shared: Popularity, customer: int, day: float, item: str
 ) -> pl.DataFrame:
     """Which of a customer's last 40 visits moved the log odds of `item`: what is lost when a visit is left out.
 
     Columns day, items, effect (log odds of the softmax), largest effect first. Occlusion: effects need not add up.
     """
-    customer, day = asked
     end = int(h.before(np.array([customer]), np.array([day]))[0])
     visits = np.arange(max(h.start_C[customer], end - 40), end)
     copies = _without_each(h, customer, end, visits)
     rows, place = np.arange(len(visits) + 1), model.items.index(item)
-    said = model.foresee(copies, shared, rows, np.full(len(rows), day))
+    said = model.forecast(copies, shared, rows, np.full(len(rows), day))
     score = np.concatenate([log_share(part.logit_PI)[:, place] for part in said])
     names = [[h.catalogue.items[i] for i in h.items_of(v)] for v in visits]
     table = pl.DataFrame({"day": h.day_V[visits], "items": names, "effect": (score[0] - score[1:]).astype(np.float64)})
@@ -346,10 +360,10 @@ def item_vectors(model: LearnedEncoder) -> Floats:
     return np.asarray(unit_ID, np.float32)
 
 
-def standing(said: Foresight, shared: Popularity, vec_ID: Floats) -> Floats:
+def standing(said: ForecastBatch, shared: Popularity, vec_ID: Floats) -> Floats:
     """P x 2D, each half of unit length: the state, and where the next basket lies against everybody's last 28 days.
 
-    The first tells how somebody shops, the second what sets him apart.
+    The first tells how somebody shops, the second what sets them apart.
     """
     share_I = np.exp(shared.log_WI[-1].astype(np.float64))
     share_I /= share_I.sum()

@@ -7,8 +7,8 @@ import pytest
 from test_report_render import EVIL, Page
 
 from promolift.pages import Story, render
-from promolift.results.foreseen import MOST_DOTS, Foreseen, GoodsMap, PeopleMap
-from promolift.results.shop import CustomerOutlook, Visit
+from promolift.results.forecasts import MOST_DOTS, Forecasts, GoodsMap, PeopleMap
+from promolift.results.shop import CustomerForecast, Visit
 from small_story import small_story
 
 PEOPLE = pl.select(k=pl.int_range(MOST_DOTS)).select(  # two islands: one spends twice what the other does
@@ -29,16 +29,16 @@ def figures(page: Page) -> dict[str, dict[str, object]]:
 
 def ahead(story: Story, **parts: object) -> str:
     """The page of nothing but what comes next, some parts of it changed."""
-    assert story.foreseen
-    return render(small_story(foreseen=story.foreseen.model_copy(update=parts)))
+    assert story.forecast
+    return render(small_story(forecast=story.forecast.model_copy(update=parts)))
 
 
 def test_every_part_may_be_missing(dollars: Story) -> None:
-    assert 'id="outlook"' not in render(small_story())
-    assert 'id="outlook"' in render(small_story(foreseen=Foreseen()))
-    for name in Foreseen.model_fields:
-        bare = ahead(dollars, **{name: Foreseen.model_fields[name].default})
-        assert 'id="outlook"' in bare
+    assert 'id="forecast"' not in render(small_story())
+    assert 'id="forecast"' in render(small_story(forecast=Forecasts()))
+    for name in Forecasts.model_fields:
+        bare = ahead(dollars, **{name: Forecasts.model_fields[name].default})
+        assert 'id="forecast"' in bare
         assert ("One customer told" in bare) == (name != "told")
     assert PeopleMap.of(PEOPLE.clear()) is None
     assert GoodsMap.of(GOODS.clear()) is None
@@ -61,7 +61,7 @@ def test_the_maps_hold_every_customer_once_with_a_colour_and_few_dots(dollars: S
 def test_the_reason_is_the_visit_that_adds_most_and_habit_where_none_does(dollars: Story) -> None:
     assert "without the visit of 2025-12-27 its odds would be 12\u00a0% lower" in ahead(dollars)
     visit = Visit(day="2017-10-02", items=("milk",), odds_factor=0.98)
-    less = CustomerOutlook(customer_id="a", item="milk", reasons=(visit,))
+    less = CustomerForecast(customer_id="a", item="milk", reasons=(visit,))
     assert "No single visit makes milk likelier" in ahead(dollars, told=less)
 
 
@@ -77,7 +77,7 @@ def test_hostile_names_stay_text(dollars: Story) -> None:
         dollars,
         people=PeopleMap.of(PEOPLE.with_columns(leans_to=pl.lit(EVIL), customer_id=pl.col("customer_id") + EVIL)),
         goods=GoodsMap.of(GOODS.with_columns(name=pl.lit(EVIL), shelf=pl.lit(EVIL))),
-        told=CustomerOutlook(customer_id=EVIL, sentences=(EVIL,), item=EVIL, reasons=(visit,)),
+        told=CustomerForecast(customer_id=EVIL, sentences=(EVIL,), item=EVIL, reasons=(visit,)),
     ))  # fmt: skip
     assert page.count("img") == 0
     assert page.count("script") == Page(render(replace(dollars))).count("script")

@@ -6,8 +6,8 @@ from promolift.pages.blocks import Block, Chapter, Figure, Grid, gap, note, sent
 from promolift.pages.chapters.models import calibration_figure, score_block
 from promolift.pages.figures import Axis, Line, by_x, lines
 from promolift.pages.story import Story
-from promolift.results.foreseen import EpochFigures, Foreseen, GoodsMap, PeopleMap
-from promolift.results.shop import CustomerOutlook, Visit
+from promolift.results.forecasts import EpochFigures, Forecasts, GoodsMap, PeopleMap
+from promolift.results.shop import CustomerForecast, Visit
 from promolift.words import clip, count, number, plural, share, upper_first
 
 GROUPS, LABELS = 6, 70  # coloured groups of a map; names tried on the map of products, the most bought first
@@ -16,8 +16,8 @@ HOW = "The alike stand near each other; the directions, and distances between fa
 
 
 def tell(story: Story) -> Chapter | None:
-    """The outlook; where an encoder was asked for and none was learned, why; no chapter where nobody asked."""
-    ahead, why = story.foreseen, story.missing.get("foreseen")
+    """What is forecast; where an encoder was asked for and none was learned, why; no chapter where nobody asked."""
+    ahead, why = story.forecast, story.missing.get("forecast")
     if ahead is None and why is None:
         return None
     if ahead is None:
@@ -26,18 +26,18 @@ def tell(story: Story) -> Chapter | None:
     blocks = [
         *(_people(ahead.people, _ring(ahead.told), story) if ahead.people else ()),
         *([_goods(ahead.goods)] if ahead.goods else ()),
-        *(_told(ahead.told, story) if ahead.told else ()),
+        *(_customer(ahead.told, story) if ahead.told else ()),
         *_quality(ahead),
     ]
     lead = (
         "A small neural network, a transformer, read every visit and learned where each customer stands among all and "
-        "what comes next. It foresees what people do anyway; what an offer would change stands in the next chapters."
+        "what comes next. It forecasts what people do anyway; what an offer would change stands in the next chapters."
     )
     return _chapter(lead, blocks)
 
 
 def _chapter(lead: str, blocks: Sequence[Block | Figure]) -> Chapter:
-    return Chapter("outlook", "What comes next", "What will each customer do next?", lead, blocks)
+    return Chapter("forecast", "What comes next", "What will each customer do next?", lead, blocks)
 
 
 def _people(people: PeopleMap, ring: list[str], story: Story) -> list[Figure]:
@@ -72,9 +72,9 @@ def _points(people: PeopleMap, value: Sequence[float | None], texts: Sequence[st
     ]  # fmt: skip
 
 
-def _ring(told: CustomerOutlook | None) -> list[str]:
+def _ring(customer: CustomerForecast | None) -> list[str]:
     """The customer told of, then those alike."""
-    who = [told.customer_id, *(each.customer_id for each in told.alike)] if told else []
+    who = [customer.customer_id, *(each.customer_id for each in customer.alike)] if customer else []
     return [f"customer {clip(each, 24)}" for each in who]
 
 
@@ -109,19 +109,19 @@ def _goods(found: GoodsMap) -> Figure:
     return Figure("map-goods", "What the same people buy", finding, spec, grid, how, n, wide=True)
 
 
-def _told(told: CustomerOutlook, story: Story) -> list[Block | Figure]:
+def _customer(customer: CustomerForecast, story: Story) -> list[Block | Figure]:
     """One customer: what is expected, why, and who is like them."""
-    name = f"One customer told: {clip(told.customer_id, 24)}"
-    blocks: list[Block | Figure] = [sentences(name, told.sentences)]
-    if told.reasons and told.item:
-        blocks.append(_reasons(told.item, told.reasons))
-    if told.alike:
+    name = f"One customer told: {clip(customer.customer_id, 24)}"
+    blocks: list[Block | Figure] = [sentences(name, customer.sentences)]
+    if customer.reasons and customer.item:
+        blocks.append(_reasons(customer.item, customer.reasons))
+    if customer.alike:
         rows = [
             [
                 clip(each.customer_id, 24), clip(each.next_1, 40), story.cash(each.spend_cents),
                 clip(each.leans_to, 40),
             ]
-            for each in told.alike
+            for each in customer.alike
         ]  # fmt: skip
         heads = ["customer", "likeliest next", "expected in 8 weeks", "leans to"]
         blocks.append(table("Most like this customer", heads, rows, "Ringed on the maps.", words=(1, 3)))
@@ -149,11 +149,11 @@ def _reasons(named: str, visits: Sequence[Visit]) -> Figure:
     return Figure("reasons", f"Why {item}?", finding, spec, grid, how, plural(len(rows), "visit"), wide=True)
 
 
-def _quality(ahead: Foreseen) -> list[Block | Figure]:
+def _quality(ahead: Forecasts) -> list[Block | Figure]:
     """Figures beside habit, the training, and calibration."""
     blocks: list[Block | Figure] = []
     if ahead.scores:
-        blocks.append(score_block(ahead.scores, "How well the next basket is foreseen, in weeks never learned from"))
+        blocks.append(score_block(ahead.scores, "How well the next basket is forecast, in weeks never learned from"))
     if ahead.stays_away is not None:
         said, came = share(ahead.stays_away.predicted), share(ahead.stays_away.observed)
         blocks.append(
@@ -167,7 +167,7 @@ def _quality(ahead: Foreseen) -> list[Block | Figure]:
         blocks.append(_curve(ahead.epochs, ahead.kept, "ndcg", "The next basket (NDCG@10)", "higher"))
         blocks.append(_curve(ahead.epochs, ahead.kept, "loss", "The loss", "lower"))
     if ahead.reliability is not None:
-        blocks.append(calibration_figure(ahead.reliability, "outlook-calibration"))
+        blocks.append(calibration_figure(ahead.reliability, "forecast-calibration"))
     return blocks
 
 
@@ -179,7 +179,8 @@ def _curve(epochs: Sequence[EpochFigures], kept: EpochFigures, slug: str, name: 
     finding = f"{name} of the weeks not learned from: {first} after one pass over the data"
     finding += ", which is kept." if kept == epochs[0] else f", {best} after {kept.epoch}, which is kept."
     short = f"{name[:1].lower()}{name[1:]}"
-    axes = Axis("epoch", "count"), Axis(f"{short}, {good} is better", "fixed")
+    loss = Axis(f"{short}, {good} is better", "fixed")
     how = "An epoch is one pass over the data. Were the lines to part, it would be learning by heart."
-    grid = by_x("epoch", series, (count, number))
-    return lines(f"learning-{slug}", f"Learning: {short}", finding, axes, series, grid, how=how, close=True)
+    grid = by_x("epoch", series, count, number)
+    title = f"Learning: {short}"
+    return lines(f"learning-{slug}", title, finding, Axis("epoch", "count"), loss, series, grid, how=how, close=True)

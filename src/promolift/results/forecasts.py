@@ -7,7 +7,7 @@ import polars as pl
 
 from promolift.results.figures import finite, quantile, sample, typed
 from promolift.results.predictions import Reliability, ReliabilityBin, Scored
-from promolift.results.shop import Checked, CustomerOutlook, Predicted
+from promolift.results.shop import Checked, CustomerForecast, Predicted
 from promolift.settings import Settings
 
 MODEL, SHARED = "encoder", "encoder_shared"  # names under which the encoder, and what customers share, are kept
@@ -15,7 +15,7 @@ MODEL, SHARED = "encoder", "encoder_shared"  # names under which the encoder, an
 MOST_DOTS = 1_200
 QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)
 NEAREST, FEW = 10, 30  # neighbours compared; fewer customers say nothing of neighbours
-NEXT, HABIT = "the next basket, ten likeliest", "what he bought most often, then what all buy"
+NEXT, HABIT = "the next basket, ten likeliest", "what they bought most often, then what all buy"
 
 
 class Mapped(Settings):
@@ -134,12 +134,12 @@ class EpochFigures(Settings):
     valid_ndcg: float
 
 
-class Foreseen(Settings):
+class Forecasts(Settings):
     """All of it; None where it was not kept. `reliability` is of an item in the next basket."""
 
     people: PeopleMap | None = None
     goods: GoodsMap | None = None
-    told: CustomerOutlook | None = None
+    told: CustomerForecast | None = None
     scores: tuple[Scored, ...] = ()
     reliability: Reliability | None = None
     stays_away: Predicted | None = None
@@ -151,13 +151,13 @@ class Foreseen(Settings):
         return max(self.epochs, key=lambda each: each.valid_ndcg, default=None)
 
     @classmethod
-    def of(cls, checked: Checked, told: CustomerOutlook | None, people: pl.DataFrame, goods: pl.DataFrame) -> Self:
+    def of(cls, checked: Checked, customer: CustomerForecast | None, people: pl.DataFrame, goods: pl.DataFrame) -> Self:
         """`people` and `goods`: see `PeopleMap.of` and `GoodsMap.of`."""
         bins = tuple(
             ReliabilityBin(predicted=b.prob, observed=b.rate, low=b.low, high=b.high, n=b.n) for b in checked.bins
         )
         return cls(
-            people=PeopleMap.of(people), goods=GoodsMap.of(goods), told=told, scores=_scores(checked),
+            people=PeopleMap.of(people), goods=GoodsMap.of(goods), told=customer, scores=_scores(checked),
             reliability=Reliability(model="an item in the next basket", bins=bins) if bins else None,
             stays_away=checked.stays_away, epochs=_epochs(checked),
         )  # fmt: skip

@@ -19,6 +19,7 @@ from promolift.progress import Tell, showing
 if TYPE_CHECKING:
     from promolift.config import Config
     from promolift.results.job import StepSummary
+    from promolift.serve.settings import ServeSettings
     from promolift.store import Store
 
 INTERRUPTED = "interrupted; finished steps are kept, run the same command again to go on"
@@ -64,6 +65,7 @@ TrialConfig = Annotated[Path | None, typer.Option("--config", "-c", help="TOML f
 WorkPath = Annotated[Path, typer.Option("--work", help="Folder for tables between the steps.")]
 OutPath = Annotated[Path, typer.Option("--out", "-o", help="Folder for the plan and the report.")]
 LearnOut = Annotated[Path, typer.Option("--out", "-o", help="Folder of the verdict and the proposal.")]
+Told = Annotated[str | None, typer.Option("--language", help="Language of the report: zh or en; default: the shop's.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print a JSON summary on stdout.")]
 Again = Annotated[bool, typer.Option("--again", help="Do the step again even if nothing changed.")]
 CONFIG, WORK, OUT = Path("promolift.toml"), Path(".promolift"), Path("promolift-report")
@@ -97,6 +99,16 @@ def settings_of(path: Path) -> "Config":
     return load_config(path)
 
 
+def telling(config: "Config", language: str | None) -> "Config":
+    """The settings with the language that was asked for the report."""
+    from promolift.config import ReportSettings
+
+    if language is None:
+        return config
+    told = ReportSettings.parse({**config.report.model_dump(), "language": language}, "--language")
+    return config.model_copy(update={"report": told})
+
+
 def every_step() -> list[str]:
     """The steps of the main job in order."""
     from promolift.run import STEPS
@@ -104,8 +116,8 @@ def every_step() -> list[str]:
     return list(STEPS)
 
 
-def _step(name: str, text: str) -> None:
-    """Add a verb that runs one step of the story on an existing work folder, or all of them."""
+def _telling_step(name: str, text: str) -> None:
+    """Add a verb that writes the report, alone or after all other steps."""
 
     def verb(
         config: ConfigPath = CONFIG,
@@ -113,8 +125,10 @@ def _step(name: str, text: str) -> None:
         out: OutPath = OUT,
         json_: AsJson = False,
         again: Again = False,
+        language: Told = None,
     ) -> None:
-        say(work(settings_of(config), work_folder, every_step() if name == "run" else [name], out, again), json_)
+        steps = every_step() if name == "run" else [name]
+        say(work(telling(settings_of(config), language), work_folder, steps, out, again), json_)
 
     app.command(name, help=text)(verb)
 
@@ -164,8 +178,19 @@ def health(config: ConfigPath = CONFIG, work_folder: WorkPath = WORK, json_: AsJ
     say(work(settings_of(config), work_folder, ["ingest", "health"], None), json_)
 
 
-_step("ingest", "Read and clean the raw logs; set aside what breaks a rule, with its reason.")
-_step("report", "Write report.html, plan.parquet and plan.csv.")
+@app.command()
+def ingest(
+    config: ConfigPath = CONFIG,
+    work_folder: WorkPath = WORK,
+    out: OutPath = OUT,
+    json_: AsJson = False,
+    again: Again = False,
+) -> None:
+    """Read and clean the raw logs; set aside what breaks a rule, with its reason."""
+    say(work(settings_of(config), work_folder, ["ingest"], out, again), json_)
+
+
+_telling_step("report", "Write report.html, plan.parquet and plan.csv.")
 
 
 @app.command("profile")
@@ -321,8 +346,26 @@ def plan(
     say(work(changed, work_folder, ["plan"], out), json_)
 
 
-_step("message", "Fill the words of every planned offer in Chinese and English from the pool of texts, and gate them.")
-_step("run", "The main job: every step in order, skipping those whose inputs did not change.")
+@app.command("message")
+def message_(
+    config: ConfigPath = CONFIG,
+    work_folder: WorkPath = WORK,
+    json_: AsJson = False,
+    again: Again = False,
+    writer: Annotated[str | None, typer.Option(help="template, local, remote or replay.")] = None,
+    language: Annotated[list[str] | None, typer.Option(help="zh or en, for a model; both if left out.")] = None,
+) -> None:
+    """Write the words of every planned offer in Chinese and English, and verify them."""
+    from promolift.message import MessageSettings
+
+    settings = settings_of(config)
+    given = {"writer": writer, "languages": language or None}
+    stated = settings.message.model_dump() | {key: value for key, value in given.items() if value}
+    changed = settings.model_copy(update={"message": MessageSettings.parse(stated, "promolift message")})
+    say(work(changed, work_folder, ["message"], None, again), json_)
+
+
+_telling_step("run", "The main job: every step in order, skipping those whose inputs did not change.")
 
 
 @app.command()
@@ -334,6 +377,7 @@ def demo(
     out: OutPath = Path("demo-report"),
     json_: AsJson = False,
     again: Again = False,
+    language: Told = None,
 ) -> None:
     """The main job on a year of real groceries: 2,469 households, 1.5 million purchases, 27 campaigns."""
     if data == "hillstrom" and path is not None and config is None:
@@ -344,7 +388,8 @@ def demo(
     elif data == "groceries" and path is None:
         from promolift.run import demo_config
 
-        say(work(settings_of(config) if config else demo_config(), work_folder, every_step(), out, again), json_)
+        settings = telling(settings_of(config) if config else demo_config(), language)
+        say(work(settings, work_folder, every_step(), out, again), json_)
     else:
         why = "give `--data hillstrom --path FILE` without --config, or neither for the groceries"
         raise ConfigError(f"demo: --data {data}; {why}")
@@ -530,6 +575,66 @@ def serve(
     from promolift.serve.main import run_server
 
     run_server(config, work_folder, settings, host, port, json_)
+
+
+ledger = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(ledger, name="ledger", help="Keep the server's ledger: backup, restore, verify, purge.")
+ServeConfig = Annotated[Path | None, typer.Option("--config", "-c", help="The server's own settings, a TOML file.")]
+
+
+def _served(settings: Path | None, work_folder: Path) -> "ServeSettings":
+    from promolift.serve.main import read_settings
+
+    return read_settings(settings, work_folder)
+
+
+@ledger.command("backup")
+def ledger_backup(
+    to: Annotated[Path, typer.Argument(help="The folder to make.")],
+    work_folder: WorkPath = WORK,
+    config: ServeConfig = None,
+    json_: AsJson = False,
+) -> None:
+    """Copy ledger, releases and secret key as of one moment into a new folder; a server may run meanwhile."""
+    stated = _served(config, work_folder)
+    from promolift.serve import upkeep
+
+    say(upkeep.backup(stated, to), json_)
+
+
+@ledger.command("restore")
+def ledger_restore(
+    source: Annotated[Path, typer.Argument(help="The folder of a backup.")],
+    work_folder: WorkPath = WORK,
+    config: ServeConfig = None,
+    json_: AsJson = False,
+) -> None:
+    """Put a backup back where no ledger is; its hashes are checked first."""
+    stated = _served(config, work_folder)
+    from promolift.serve import upkeep
+
+    say(upkeep.restore(stated, source), json_)
+
+
+@ledger.command("verify")
+def ledger_verify(work_folder: WorkPath = WORK, config: ServeConfig = None, json_: AsJson = False) -> None:
+    """Check the database, the audit chain, the books of every limit and the releases; exit code 2 with a fault."""
+    stated = _served(config, work_folder)
+    from promolift.serve import upkeep
+
+    found = upkeep.verify(stated)
+    say(found, json_)
+    if found.figures["faults"]:
+        raise SystemExit(2)
+
+
+@ledger.command("purge")
+def ledger_purge(work_folder: WorkPath = WORK, config: ServeConfig = None, json_: AsJson = False) -> None:
+    """Delete what is older than `[keep]` of the server's settings says; a server may run meanwhile."""
+    stated = _served(config, work_folder)
+    from promolift.serve import upkeep
+
+    say(upkeep.purge(stated), json_)
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -230,14 +230,17 @@ def _add(document: dict[str, Any], route: HotRoute) -> None:
     path, model, text = route.path, route.body, route.text
     schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
     document["components"]["schemas"] |= schema.pop("$defs", {}) | {model.__name__: schema}
-    events = path != "/v1/decisions"
+    tag = {"/v1/decisions": "decisions"}.get(path, "redemptions" if "redemptions" in path else "events")
+    events = tag == "events"
+    key = {"name": "idempotency-key", "in": "header", "required": False}
+    key |= {"schema": {"type": "string", "minLength": 1, "maxLength": 255}}
     body = {"application/json": {"schema": {"$ref": f"#/components/schemas/{model.__name__}"}}}
     answer = {"application/json": {"schema": {"type": "object"}}}
     operation = {
         "summary": text,
-        "operationId": path.strip("/").replace("/", "_"),
-        "tags": ["events" if events else "decisions"],
-        "parameters": [DRY_RUN] if events else [],
+        "operationId": path.strip("/").replace("/", "_").replace(":", "_"),
+        "tags": [tag],
+        "parameters": [DRY_RUN] if events else [key],
         "requestBody": {"required": True, "content": body},
         "responses": {str(route.status): {"description": text, "content": answer}},
     }

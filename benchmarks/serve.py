@@ -59,7 +59,7 @@ CAMPAIGN = "cmp_bench"
 CUSTOMERS, TARGETS, DEPTHS = 2000, 5, (5, 10, 20, 30)
 DATA = f"made-up shop, {CUSTOMERS} customers, {TARGETS * len(DEPTHS)} candidate offers each"
 FORK = multiprocessing.get_context("forkserver")
-LAG = 200  # reservations between one and its confirmation: more than are under way at once
+LAG = 400  # reservations between one and its confirmation: more than are under way at once
 PLAIN: list[bool] = []  # not empty: servers run on asyncio and h11, pure Python
 CLIENT = """
 import http.client, json, sys

@@ -63,7 +63,7 @@ class Server:
         self.decider = live.Decider(settings.work, secret, self.clock)
         self.reload_keys()
         self.rates = security.Rates(settings.rate_per_second, settings.burst)
-        self.crowd = events.Crowd()
+        self.crowd = events.Throttle()
         self.metrics = observe.Metrics()
         self.outbox = outbox.Outbox(self.ledger, settings, self.clock, secret)
         self.scheduler = Scheduler(self)

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import polars as pl
 
 from promolift.message import Draft, Known, label, live_angle, write
-from promolift.message.angles import Seen
+from promolift.message.angles import SeenItem
 from promolift.tables import CUSTOMERS, EVENTS
 from promolift.terms import Benefit, Language, Offer, Words
 
@@ -60,7 +60,7 @@ def known_of(history: pl.DataFrame, language: Language) -> Known:
     """What may be said of them: the reason that their own events give, and the purchase it names."""
     bought, viewed = (
         [
-            Seen(row["product_id"], None, row["ts_ms"])
+            SeenItem(row["product_id"], None, row["ts_ms"])
             for row in history.filter(pl.col("kind") == kind).iter_rows(named=True)
         ]
         for kind in ("purchase", "view")

@@ -123,7 +123,7 @@ def test_a_command_that_a_text_names_is_a_command() -> None:
             for verb in re.findall(r"`promolift ([a-z]+(?: [a-z]+)?)", text):
                 first, _, second = verb.partition(" ")
                 seen += 1
-                assert first in VERBS, f"{module}:{node.lineno}: promolift {verb}"
+                assert first in VERBS or verb in VERBS, f"{module}:{node.lineno}: promolift {verb}"
                 if first in groups and second:
                     assert verb in VERBS, f"{module}:{node.lineno}: promolift {verb}"
     assert seen > 20

@@ -4,7 +4,7 @@ import polars as pl
 import pytest
 
 from promolift.message import ANGLES, fitting, live_angle, may_say, reason
-from promolift.message.angles import DAY_MS, HOUR_MS, RULES, Seen
+from promolift.message.angles import DAY_MS, HOUR_MS, RULES, SeenItem
 
 NOW = 1_767_571_200_000
 TEA = {"customer_id": "a", "offer_id": "o", "target": "tea", "scope": "category", "kind": "category", "asof_ms": NOW}
@@ -92,8 +92,8 @@ def test_the_reason_for_people_comes_from_the_same_row(angle):
     assert len(reason(row, "tea", "milk")) > 10
 
 
-def seen(key: str, minutes: int, category: str | None = None) -> Seen:
-    return Seen(key, category, NOW - minutes * 60_000)
+def seen(key: str, minutes: int, category: str | None = None) -> SeenItem:
+    return SeenItem(key, category, NOW - minutes * 60_000)
 
 
 def test_the_worked_case_from_events_of_the_last_minutes():

@@ -61,8 +61,8 @@ if TYPE_CHECKING:
     from promolift.message.choose import ChosenText, TextTally, WordChoice
     from promolift.message.drafts import Brief, Draft, drafts
     from promolift.message.facts import line_words, offer_words
-    from promolift.message.fill import Message, Way, write
-    from promolift.message.gate import gate
+    from promolift.message.fill import Message, Way
+    from promolift.message.gate import gate, write
     from promolift.message.judge import Judgement, judge
     from promolift.message.lint import Finding, findings
     from promolift.message.names import is_couponable, is_sensitive, label

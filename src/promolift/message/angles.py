@@ -14,7 +14,7 @@ from typing import Any, Literal, NamedTuple, get_args
 import polars as pl
 
 from promolift.errors import InputError
-from promolift.message.names import Kind, is_sensitive, label
+from promolift.message.names import Kind, is_sensitive
 from promolift.terms import AND, Words, covered
 
 Angle = Literal[
@@ -152,7 +152,7 @@ def _private(key: str | None, kind: str | None, within: str | None) -> bool:
     return bool(key and is_sensitive(key, named)) or bool(within and is_sensitive(within))
 
 
-class Seen(NamedTuple):
+class SeenItem(NamedTuple):
     """A product or category a customer met, as it is keyed, its category, and the moment."""
 
     key: str | None
@@ -164,11 +164,15 @@ class LiveReason(NamedTuple):
     """The angle of the last minutes, and what was bought where that is said."""
 
     angle: Angle
-    bought: Seen | None = None
+    bought: SeenItem | None = None
 
 
 def live_angle(
-    targets: Sequence[str], bought: Sequence[Seen], viewed: Sequence[Seen], cart: Sequence[Seen], now_ms: int
+    targets: Sequence[str],
+    bought: Sequence[SeenItem],
+    viewed: Sequence[SeenItem],
+    cart: Sequence[SeenItem],
+    now_ms: int,
 ) -> LiveReason | None:
     """The reason that a customer's own events of the last minutes give for an offer on `targets`; None for none.
 
@@ -220,11 +224,6 @@ def reason(row: Mapping[str, Any], name: str, bought: str | None = None) -> str:
     if name and orders:
         return f"bought {name} {'once' if orders == 1 else f'{orders:.0f} times'}"
     return "fits the whole basket"
-
-
-def bought_words(key: str | None, kind: Kind = "product") -> tuple[Words, ...]:
-    """The name of a purchase as `Known.bought` takes it."""
-    return (label(key, kind),) if key else ()
 
 
 def slots(angle: Angle) -> str:

@@ -10,7 +10,8 @@ from promolift.errors import InputError
 from promolift.message.angles import Known
 from promolift.message.channels import Pack, Sender
 from promolift.message.choose import WordChoice
-from promolift.message.fill import PLAIN, Way, write
+from promolift.message.fill import PLAIN, Way
+from promolift.message.gate import write
 from promolift.message.names import label
 from promolift.settings import Settings
 from promolift.terms import Language, Offer
@@ -21,8 +22,9 @@ class MessageSettings(Settings):
 
     writer: Literal["pool", "local", "remote", "replay"] = Field(
         default="pool",
-        description="Who drafts and judges texts in `promolift words`: nobody beyond the pool of texts at hand, or a "
-        "model (`local`, `remote`, or `replay` of a recorded run, named under `llm`). No message ever waits for one.",
+        description="Who drafts and judges texts for `promolift words draft` and `promolift words judge`: nobody "
+        "(`pool`: the texts at hand are all there are), or a model (`local`, `remote`, or `replay` of a recorded run, "
+        "named under `llm`). No message ever waits for one.",
     )
     approve: Literal["person", "judged"] = Field(
         default="person",
@@ -31,8 +33,8 @@ class MessageSettings(Settings):
     )
     pool: str | None = Field(
         default=None,
-        description="The shop's own pool of texts, a file that `promolift words` writes, from the folder of the "
-        "command. Left out: the texts that come with promolift, which no person has approved.",
+        description="The shop's own pool of texts, a file that `promolift words draft` and `import` write, from the "
+        "folder of the command. Left out: the texts that come with promolift, which no person has approved.",
         examples=["words.jsonl"],
     )
     languages: tuple[Language, ...] = Field(

@@ -78,7 +78,8 @@ _REFUSE = re.compile(
     r"[，。,.;；\s]*(?:拒收|退订)?\s*(?:请|可|，)?(?:直接)?(?:回复?|发送)\s*(?:TD|[RTNＲＴＮ0])(?:\s*(?:退订|拒收))?\s*[。.]?\s*$"
 )
 _STOP = re.compile(
-    r"[^\n.]*\b(?:unsubscribe|opt[ -]?out|stop receiving|manage (?:your )?preferences)\b[^\n]*", re.IGNORECASE
+    r"[^\n.]*\b(?:unsubscribe|opt[ -]?out|stop receiving|manage (?:your )?preferences)\b[^\n]*|退订[^\n]*",
+    re.IGNORECASE,
 )
 _STREET = re.compile(
     r"[^\n]*(?:\b\d{1,6}[a-z]?\s+(?:[A-Z][\w.'-]*\s+){1,4}(?:Street|St|Avenue|Ave|Road|Rd|Lane|Ln|Drive|Dr|Boulevard|Blvd|Way"

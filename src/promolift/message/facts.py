@@ -56,7 +56,7 @@ def zhe(percent: int) -> str:
     return f"{tenths}.{rest}折" if rest else f"{tenths}折"
 
 
-class Line(NamedTuple):
+class OfferLine(NamedTuple):
     """What an offer's words are made of; `on` is None where the whole order counts."""
 
     benefit: Benefit
@@ -72,11 +72,11 @@ class Line(NamedTuple):
 
 
 @lru_cache(maxsize=65_536)
-def line_of(offer: Offer, language: Language) -> Line:
+def line_of(offer: Offer, language: Language) -> OfferLine:
     """What an offer's words are made of in a language."""
     on = offer.label.in_(language) if offer.label else None
     plural = bool(on) and offer.scope != "product" and is_plural(on or "")
-    return Line(offer.benefit, offer.min_spend_cents, offer.currency, on, offer.joined, plural)
+    return OfferLine(offer.benefit, offer.min_spend_cents, offer.currency, on, offer.joined, plural)
 
 
 def offer_words(offer: Offer, language: Language) -> str:
@@ -89,7 +89,7 @@ def line_words(
     benefit: Benefit, min_spend_cents: int, currency: str, language: Language, on: Words | None = None
 ) -> str:
     """The same of a menu line, where `on` is what it covers in general: 'one category'."""
-    return _said(Line(benefit, min_spend_cents, currency, on.in_(language) if on else None, None), language)
+    return _said(OfferLine(benefit, min_spend_cents, currency, on.in_(language) if on else None, None), language)
 
 
 def deal(offer: Offer, language: Language) -> str:
@@ -147,7 +147,7 @@ def day_text(day: datetime, language: Language) -> str:
     return f"{_MONTHS.split()[day.month - 1]} {day.day}, {day.year}"
 
 
-def _clause_zh(line: Line, begun: bool) -> str:
+def _clause_zh(line: OfferLine, begun: bool) -> str:
     on, benefit, each = line.on, line.benefit, line.joined == "each"
     spend = f"满{line.money(line.min_spend_cents, 'zh')}" if line.min_spend_cents else ""
     who = f"{'一起' if line.joined == 'together' else ''}购买{on}{spend}" if on else f"全场购物{spend}"
@@ -159,7 +159,7 @@ def _clause_zh(line: Line, begun: bool) -> str:
     return f"，{'现在' if begun else ''}{who}{'都' if each else ''}可以{what}{_cap(line, 'zh')}{whichever}！"
 
 
-def _short_zh(line: Line, begun: bool) -> str:
+def _short_zh(line: OfferLine, begun: bool) -> str:
     benefit, on = line.benefit, line.on or EVERYTHING.zh
     spend = f"满{line.money(line.min_spend_cents, 'zh')}" if line.min_spend_cents else ""
     what = {
@@ -171,11 +171,11 @@ def _short_zh(line: Line, begun: bool) -> str:
     return f"{on}{'现在' if begun else ''}{both}{spend}{what}{_cap(line, 'zh')}{whichever}。"
 
 
-def _clause_en(line: Line, begun: bool) -> str:
+def _clause_en(line: OfferLine, begun: bool) -> str:
     return f"{', and now' if begun else ':'} you can enjoy {_offered_en(line)}!"
 
 
-def _offered_en(line: Line) -> str:
+def _offered_en(line: OfferLine) -> str:
     """'20% off milk', 'free delivery when you spend $50 or more on milk'."""
     benefit = line.benefit
     together = " bought together" if line.joined == "together" else ""
@@ -192,7 +192,7 @@ def _offered_en(line: Line) -> str:
     return said + _cap(line, "en") + (", whichever you buy" if line.joined == "each" else "")
 
 
-def _short_en(line: Line) -> str:
+def _short_en(line: OfferLine) -> str:
     if line.benefit.type == "percent_off" and not line.min_spend_cents and line.joined != "together":
         verb = "are" if line.plural else "is"
         whichever = ", whichever you buy" if line.joined == "each" else ""
@@ -200,7 +200,7 @@ def _short_en(line: Line) -> str:
     return f"get {_offered_en(line)}."
 
 
-def _cap(line: Line, language: Language) -> str:
+def _cap(line: OfferLine, language: Language) -> str:
     most = line.benefit.max_discount_cents
     if not most:
         return ""
@@ -229,7 +229,7 @@ def _clock_en(clock: time) -> str:
     return f"{(clock.hour - 1) % 12 + 1}:{clock.minute:02d} {half}"
 
 
-def _said(line: Line, language: Language) -> str:
+def _said(line: OfferLine, language: Language) -> str:
     parts = _zh(line) if language == "zh" else _en(line)
     return _comma(language).join(parts)
 
@@ -238,7 +238,7 @@ def _comma(language: Language) -> str:
     return "，" if language == "zh" else ", "
 
 
-def _en(line: Line) -> list[str]:
+def _en(line: OfferLine) -> list[str]:
     benefit, on = line.benefit, f" {line.on}" if line.on else ""
     if benefit.type == "none":
         return ["no offer"]
@@ -254,7 +254,7 @@ def _en(line: Line) -> list[str]:
     return [what + spend, *joined, *([f"at most {line.money(most, 'en')} off"] if most else [])]
 
 
-def _zh(line: Line) -> list[str]:
+def _zh(line: OfferLine) -> list[str]:
     benefit, most = line.benefit, line.benefit.max_discount_cents
     if benefit.type == "none":
         return ["没有优惠"]

@@ -3,8 +3,8 @@
     message = write(offer, Known(name="用户A", bought=(label("1", "product"),), angle="just_bought"), "zh", draft)
     message.title, message.text
 
-Words come from the pool, facts from code, and no model is asked. Without a text the offer speaks alone. `write` passes
-every message through the gate before it leaves.
+Words come from the pool, facts from code, and no model is asked. Without a text the offer speaks alone. `gate.write`
+passes every message through the gate before it leaves.
 """
 
 import re
@@ -25,14 +25,14 @@ _SLOT = re.compile(r"(\{\w+\})")
 _STOPS = tuple("。！？!?.…~～：:")  # what else a hook ends with, the offer goes on as a clause
 
 
-class Part(NamedTuple):
+class MessagePart(NamedTuple):
     """A stretch of a message: what code filled in, or (kind None) words of the pool."""
 
     text: str
     kind: SpanKind | None = None
 
 
-class Span(NamedTuple):
+class FilledSpan(NamedTuple):
     """Where code filled what: [start, end) of the text."""
 
     kind: SpanKind
@@ -44,9 +44,9 @@ class Span(NamedTuple):
 class Message:
     """A message in its parts. `title` heads a push notice or an e-mail; `sentence` is `text` without its terms."""
 
-    titles: tuple[Part, ...]
-    said: tuple[Part, ...]
-    rest: tuple[Part, ...]
+    titles: tuple[MessagePart, ...]
+    said: tuple[MessagePart, ...]
+    rest: tuple[MessagePart, ...]
     text_id: str | None = None
 
     @property
@@ -65,17 +65,17 @@ class Message:
         return self.sentence + "".join(part.text for part in self.rest)
 
     @property
-    def spans(self) -> tuple[Span, ...]:
+    def spans(self) -> tuple[FilledSpan, ...]:
         """What code filled into `text`."""
         return spans((*self.said, *self.rest))
 
 
-def spans(parts: tuple[Part, ...]) -> tuple[Span, ...]:
+def spans(parts: tuple[MessagePart, ...]) -> tuple[FilledSpan, ...]:
     """Where code filled what in the joined parts."""
     found, at = [], 0
     for part in parts:
         if part.kind:
-            found.append(Span(part.kind, at, at + len(part.text)))
+            found.append(FilledSpan(part.kind, at, at + len(part.text)))
         at += len(part.text)
     return tuple(found)
 
@@ -91,26 +91,6 @@ class Way(NamedTuple):
 PLAIN = Way()
 
 
-def write(offer: Offer, known: Known, language: Language, draft: Draft | None = None, way: Way = PLAIN) -> Message:
-    """A true message, gated. InputError, naming offer, rules and words, where the offer itself cannot be said.
-
-    A purchase that cannot be mentioned truly and a name that cannot stand in a greeting are left out, and with it the
-    words that rely on it.
-    """
-    from promolift.message.gate import gate  # the gate fills again to compare: it knows this module
-
-    may = sayable(offer, known)
-    message = fill(offer, may, language, draft, way)
-    wrong = gate(message.title, message.text, offer, may, language, draft, way)
-    if wrong and draft is not None:
-        message = fill(offer, may, language, None, way)
-        wrong = gate(message.title, message.text, offer, may, language, None, way)
-    if wrong:
-        told = "; ".join(f"{each.code} {each.span!r} ({each.why})" for each in wrong[:3])
-        raise InputError(f"message: offer {offer.id!r} cannot be said in {language}: {told}; change its label or terms")
-    return message
-
-
 def fill(offer: Offer, known: Known, language: Language, draft: Draft | None = None, way: Way = PLAIN) -> Message:
     """The message in its parts, not yet gated."""
     if offer.benefit.type == "none":
@@ -120,28 +100,32 @@ def fill(offer: Offer, known: Known, language: Language, draft: Draft | None = N
         draft = None
     gap = "" if language == "zh" else " "
     said = _greeting(known.name, language)
-    tail = [Part(gap + facts.terms, "terms")]
+    tail = [MessagePart(gap + facts.terms, "terms")]
     if draft is None:
-        said.append(Part(_opened(facts.short, language, offer, not said), "offer"))
-        titles = [Part(_upper(facts.deal, language), "deal"), _ABOUT[language], Part(facts.on, "product")]
+        said.append(MessagePart(_opened(facts.short, language, offer, not said), "offer"))
+        titles = [MessagePart(_upper(facts.deal, language), "deal"), _ABOUT[language], MessagePart(facts.on, "product")]
     else:
         hook, clause = _filled(draft.hook, facts, known, language), not draft.hook.rstrip().endswith(_STOPS)
         if not said and (hook[0].kind is None or (hook[0].kind == "product" and offer.scope != "product")):
-            hook[0] = Part(_upper(hook[0].text, language), hook[0].kind)
+            hook[0] = MessagePart(_upper(hook[0].text, language), hook[0].kind)
         said += hook
         short = facts.named if "{product}" in draft.hook else facts.short
-        said.append(Part(facts.clause if clause else gap + _opened(short, language, offer, True), "offer"))
+        said.append(MessagePart(facts.clause if clause else gap + _opened(short, language, offer, True), "offer"))
         titles = _filled(draft.title, facts, known, language)
-        titles[0] = Part(_upper(titles[0].text, language), titles[0].kind) if titles[0].kind != "product" else titles[0]
+        titles[0] = (
+            MessagePart(_upper(titles[0].text, language), titles[0].kind) if titles[0].kind != "product" else titles[0]
+        )
         if draft.call:
-            tail += [Part(gap), *_filled(draft.call, facts, known, language)]
+            tail += [MessagePart(gap), *_filled(draft.call, facts, known, language)]
     if way.packs:
-        tail += [Part(f"{gap}{notice}", "notice") for notice in notices(way.packs, way.sender, offer, known, language)]
+        tail += [
+            MessagePart(f"{gap}{notice}", "notice") for notice in notices(way.packs, way.sender, offer, known, language)
+        ]
     if way.channel in ("sms_cn", "email_en"):
         before, _, after = dressed("\0", way.channel, way.sender, language).partition("\0")
-        said, tail = [Part(before, "channel"), *said], [*tail, Part(after, "channel")]
+        said, tail = [MessagePart(before, "channel"), *said], [*tail, MessagePart(after, "channel")]
     if way.channel == "wechat_store":  # the store shows terms beside a coupon's name
-        said, tail = [Part(facts.deal, "deal"), Part("券" if language == "zh" else " coupon")], []
+        said, tail = [MessagePart(facts.deal, "deal"), MessagePart("券" if language == "zh" else " coupon")], []
     return Message(tuple(titles), tuple(said), tuple(tail), draft.text_id if draft else None)
 
 
@@ -152,7 +136,7 @@ def _true_of(draft: Draft, offer: Offer, known: Known) -> bool:
     return bool(known.bought) or "{bought}" not in draft.hook
 
 
-_ABOUT: dict[Language, Part] = {"zh": Part("｜"), "en": Part(": ")}
+_ABOUT: dict[Language, MessagePart] = {"zh": MessagePart("｜"), "en": MessagePart(": ")}
 
 
 class _Facts(NamedTuple):
@@ -179,18 +163,18 @@ def _facts(offer: Offer, language: Language, begun: bool) -> _Facts:
     )
 
 
-def _filled(text: str, facts: _Facts, known: Known, language: Language) -> list[Part]:
+def _filled(text: str, facts: _Facts, known: Known, language: Language) -> list[MessagePart]:
     """The pieces of a text, each slot filled."""
     found = []
     for piece in _pieces(text):
         if piece == "{deal}":
-            found.append(Part(facts.deal, "deal"))
+            found.append(MessagePart(facts.deal, "deal"))
         elif piece == "{product}":
-            found.append(Part(facts.on, "product"))
+            found.append(MessagePart(facts.on, "product"))
         elif piece == "{bought}":
-            found.append(Part(known.bought[0].in_(language) if known.bought else "", "bought"))
+            found.append(MessagePart(known.bought[0].in_(language) if known.bought else "", "bought"))
         else:
-            found.append(Part(piece))
+            found.append(MessagePart(piece))
     return found
 
 
@@ -199,13 +183,13 @@ def _pieces(text: str) -> tuple[str, ...]:
     return tuple(piece for piece in _SLOT.split(text) if piece)
 
 
-def _greeting(name: str | None, language: Language) -> list[Part]:
+def _greeting(name: str | None, language: Language) -> list[MessagePart]:
     if not name:
         return []
     return (
-        [Part("尊敬的"), Part(name, "name"), Part("，")]
+        [MessagePart("尊敬的"), MessagePart(name, "name"), MessagePart("，")]
         if language == "zh"
-        else [Part("Dear "), Part(name, "name"), Part(", ")]
+        else [MessagePart("Dear "), MessagePart(name, "name"), MessagePart(", ")]
     )
 
 
@@ -234,6 +218,7 @@ def addressable(name: str) -> bool:
     return bool(fit) and not _NO_NAME.search(name) and not SMUGGLED.search(name)
 
 
+@lru_cache(maxsize=65_536)
 def _unfit(name: str) -> bool:
     return is_sensitive(name) or is_sensitive(name, "product") or bool(SMUGGLED.search(name))
 

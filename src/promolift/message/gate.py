@@ -9,10 +9,11 @@ notices.
 import re
 from functools import lru_cache
 
+from promolift.errors import InputError
 from promolift.message.angles import Angle, Known
 from promolift.message.channels import SOURCES, breaches
 from promolift.message.drafts import Draft
-from promolift.message.fill import PLAIN, Way, fill
+from promolift.message.fill import PLAIN, Message, Way, fill, sayable
 from promolift.message.lint import Finding, findings
 from promolift.message.names import SMUGGLED, is_sensitive
 from promolift.terms import Language, Offer, covered
@@ -22,6 +23,24 @@ _NUMERAL = re.compile(
 )
 _OURS = "the offer: a message says what the offer says, no more and no less"
 _PRIVACY = "Personal Information Protection Law of the PRC (2021), articles 6 and 28; GDPR, article 5"
+
+
+def write(offer: Offer, known: Known, language: Language, draft: Draft | None = None, way: Way = PLAIN) -> Message:
+    """A true message, gated. InputError, naming offer, rules and words, where the offer itself cannot be said.
+
+    A purchase that cannot be mentioned truly and a name that cannot stand in a greeting are left out, and with it the
+    words that rely on it.
+    """
+    may = sayable(offer, known)
+    message = fill(offer, may, language, draft, way)
+    wrong = gate(message.title, message.text, offer, may, language, draft, way)
+    if wrong and draft is not None:
+        message = fill(offer, may, language, None, way)
+        wrong = gate(message.title, message.text, offer, may, language, None, way)
+    if wrong:
+        told = "; ".join(f"{each.code} {each.span!r} ({each.why})" for each in wrong[:3])
+        raise InputError(f"message: offer {offer.id!r} cannot be said in {language}: {told}; change its label or terms")
+    return message
 
 
 def gate(

@@ -36,7 +36,7 @@ _SCHEMA: dict[str, Any] = {
 }  # fmt: skip
 
 
-class Claim(NamedTuple):
+class ReadClaim(NamedTuple):
     """What a text says, whether the facts entail it, and which."""
 
     claim: str
@@ -49,7 +49,7 @@ class Vote(NamedTuple):
 
     fit: bool
     why: str
-    claims: tuple[Claim, ...]
+    claims: tuple[ReadClaim, ...]
     model: str
 
 
@@ -129,7 +129,7 @@ def _vote(answer: ModelAnswer) -> Vote | str:
         return answer.fault
     try:
         read = json.loads(answer.text)
-        claims = tuple(Claim(str(c["claim"]), bool(c["entailed"]), str(c.get("by", ""))) for c in read["claims"])
+        claims = tuple(ReadClaim(str(c["claim"]), bool(c["entailed"]), str(c.get("by", ""))) for c in read["claims"])
         fit = read["fit"] is True and all(claim.entailed for claim in claims)
         return Vote(fit, str(read.get("why", "")), claims, answer.model)
     except (ValueError, KeyError, TypeError):

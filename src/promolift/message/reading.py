@@ -31,11 +31,9 @@ OPEN = "unread"  # the code of what only a judge or a person can read
 _OFFER = "the offer: a message says what the offer says, no more and no less"
 _PRIVACY = "Personal Information Protection Law of the PRC (2021), articles 6 and 28; GDPR, article 5"
 _PRIVATE = frozenset({"profile_leak", "sensitive_name", "wrong_name", "unknown_purchase"})
-# of banned.csv, what is wrong in any text; the rest is for drafts, which know no facts
-_ALWAYS = {
-    "superlative", "vague_deadline", "stock", "health_claim", "endorsement", "guarantee", "profile_leak",
-    "surveillance", "contact", "injection", "guilt",
-}  # fmt: skip
+# of banned.csv, what is wrong in any text; and what only a reader can tell. The rest is for drafts, which know no facts
+_ALWAYS = {"superlative", "vague_deadline", "stock", "health_claim", "contact", "injection"}
+_PERHAPS = {"endorsement", "guarantee", "profile_leak", "surveillance", "guilt"}
 
 
 @dataclass(frozen=True)
@@ -259,7 +257,7 @@ def _signs(r: _Reader) -> None:
     """Empty, hidden characters, markup, slots, the wrong language."""
     if not r.raw.strip():
         r.flag("empty", 0, len(r.raw), "there is no text")
-    for match in re.finditer(r"[<>{}\[\]\\|]|https?://|www\.", r.text):
+    for match in re.finditer(r"[<>{}\[\]\\]|https?://|www\.", r.text):
         r.flag("markup", *match.span(), "no markup, no open slot, no link of its own")
     for at, sign in enumerate(r.raw):
         if unicodedata.category(sign) in ("Cc", "Cf", "Co") and sign != "\n":
@@ -333,9 +331,9 @@ def _tabled(language: Language) -> re.Pattern[str]:
 def _words(r: _Reader) -> None:
     """Banned words, codes, conditions."""
     for row in banned():
-        if row.code in _ALWAYS and row.language in ("any", r.language):
+        if row.code in _ALWAYS | _PERHAPS and row.language in ("any", r.language):
             for match in row.pattern.finditer(r.text):
-                r.flag(row.code, *match.span(), "banned.csv")
+                r.flag(row.code if row.code in _ALWAYS else OPEN, *match.span(), f"banned.csv: {row.code}")
     for match in _P["code"].finditer(r.text):
         said = match.group(1)
         if any(c.isdigit() or c.isupper() for c in said):
@@ -363,7 +361,7 @@ def _dates(r: _Reader) -> None:
             continue
         exclusive = bool(_P["exclusive"].search(before)) or bool(re.match(r"\s*(?:之)?前(?!\s*[(（]?含)", after))
         if day == r.offer.starts.date() and (
-            _P["from"].search(before) or re.match(r"\s*(?:起|至|到|-|to\b|through\b|until\b)", after)
+            _P["from"].search(before) or re.match(r"\s*(?:起|至|到|-|and\b|to\b|through\b|until\b)", after)
         ):
             r.take("start", *match.span())
         elif exclusive and day == end + timedelta(days=1):
@@ -447,39 +445,35 @@ def _sums(r: _Reader) -> None:
         "amount": offer.benefit.amount_cents, "threshold": offer.min_spend_cents,
         "cap": offer.benefit.max_discount_cents or 0,
     }  # fmt: skip
-    spans = [(m, None) for m in _P["sum"].finditer(r.text)] + [
-        (m, r.offer.currency) for m in _P["bare_sum"].finditer(r.text)
-    ]
-    for match, currency in spans:
-        if "\ue000" in r.text[slice(*match.span())]:
+    sums = [_Sum(m, *m.span(), _unit(m), m["a"] or m["b"]) for m in _P["sum"].finditer(r.text)]
+    sums += [_Sum(m, *m.span(), offer.currency, m[1] or m[2]) for m in _P["bare_sum"].finditer(r.text)]
+    stated = {int(number(each.said).scaleb(digits)) for each in sums}
+    for match, start, end, unit, said in sums:
+        if unit is None or "\ue000" in r.text[start:end]:
             continue
-        said = next(
-            group
-            for group in (match.groupdict().get("a"), match.groupdict().get("b"), *match.groups())
-            if group and group[0] not in "$¥€£"
-        )
-        unit = currency or _unit(match)
-        if unit is None:
-            continue
-        cents = int(number(said).scaleb(digits))
-        before, after = r.beside(*match.span())
-        cap, spend = (
-            bool(_P["cap"].search(before[-12:]) or _P["cap"].search(after[:8])),
-            bool(_P["spend"].search(before[-16:]) or _P["spend_after"].search(after)),
-        )
+        cents, (before, after) = int(number(said).scaleb(digits)), r.beside(start, end)
+        cap = bool(_P["cap"].search(before[-12:]) or _P["cap"].search(after[:8]))
+        spend = bool(_P["spend"].search(before[-16:]) or _P["spend_after"].search(after))
+        off = bool(_P["off"].search(before[-6:]) or _P["off"].match(after.lstrip()[:4]))
         role: FactKind = "cap" if cap else "threshold" if spend and not _P["off"].search(before[-4:]) else "amount"
         if unit not in (offer.currency, *(("CNY", "JPY") if match.group().strip().startswith("¥") else ())):
-            r.take(role, *match.span(), "wrong_currency", f"the offer is in {offer.currency}")
+            r.take(role, start, end, "wrong_currency", f"the offer is in {offer.currency}")
         elif cents == right[role] and cents:
-            r.take(role, *match.span())
-        elif cents and cents in right.values():
-            role = next(kind for kind, value in right.items() if value == cents)
-            r.flag(OPEN, *match.span(), "a sum of the offer, but not clear what for")
-            r.take(role, *match.span())
+            r.take(role, start, end)
+        elif cents and (cap or spend or off) and cents not in right.values() and right[role] not in stated:
+            r.take(role, start, end, f"wrong_{role}" if right[role] else "wrong_amount", "the offer names no such sum")
         else:
-            r.take(
-                role, *match.span(), f"wrong_{role}" if right[role] else "wrong_amount", "the offer names no such sum"
-            )
+            r.flag(OPEN, start, end, "a sum, but not clear what for")
+            role = next((kind for kind, value in right.items() if value == cents and cents), role)
+            r.take(role, start, end)
+
+
+class _Sum(NamedTuple):
+    match: re.Match[str]
+    start: int
+    end: int
+    unit: str | None
+    said: str
 
 
 def _unit(match: re.Match[str]) -> str | None:
@@ -500,7 +494,8 @@ def _shipping(r: _Reader) -> None:
         wrong = r.offer.benefit.type != "free_shipping"
         r.take("shipping", *match.span(), "wrong_benefit" if wrong else None, "the offer is not free delivery")
     for match in _P["gift"].finditer(r.text):
-        r.flag("wrong_benefit", *match.span(), "the offer gives nothing but its benefit")
+        sure = r.offer.benefit.type != "free_shipping"  # else it may be another way to say that
+        r.flag("wrong_benefit" if sure else OPEN, *match.span(), "the offer gives nothing but its benefit")
 
 
 def _left(r: _Reader) -> None:
@@ -522,8 +517,8 @@ def _prose(r: _Reader) -> None:
 
 
 def _missing(r: _Reader) -> None:
-    """What the offer has and the text does not say."""
-    offer, end = r.offer, len(r.raw)
+    """What the offer has and the text does not say; where a part is unread, it may say it there."""
+    offer, end, unread = r.offer, len(r.raw), any(rule.code == OPEN for rule in r.broken)
     wanted: list[tuple[FactKind, str, Callable[[], bool]]] = [
         ("name", "missing_name", lambda: offer.scope != "all"),
         ("end", "missing_date", lambda: True),
@@ -535,4 +530,6 @@ def _missing(r: _Reader) -> None:
     ]
     for kind, code, needed in wanted:
         if needed() and not r.has(kind):
-            r.flag(code, end, end, f"the text does not say the offer's {kind}")
+            r.flag(
+                OPEN if unread else code, end, end, f"the text does not say the offer's {kind}, as far as it is read"
+            )

@@ -11,6 +11,8 @@ import polars as pl
 
 from promolift.message import Approve, Pack, Pool, PoolText, Sender, TextTally, Way, WordChoice
 from promolift.results.base import Note
+from promolift.results.figures import typed
+from promolift.results.reasons import Motive
 from promolift.settings import Settings
 from promolift.store import Store
 from promolift.terms import Language
@@ -26,7 +28,14 @@ class Written(Settings):
     characters: float
 
 
-class Wording(Note):
+class MotiveCount(Settings):
+    """For how many customers something is what sets them apart: a key of `reasons.MOTIVES`."""
+
+    motive: Motive
+    customers: int
+
+
+class PoolWords(Note):
     """The pool that messages are made from, which of its texts may be sent, and how messages go out."""
 
     NAME: ClassVar[str] = "wording"
@@ -51,20 +60,22 @@ class Wording(Note):
         return WordChoice(self.pool.usable(self.approve).texts, tallies, self.seed)
 
     @property
-    def sendable(self) -> "Wording":
+    def sendable(self) -> "PoolWords":
         """The same without the texts that may not be sent."""
         return self.model_copy(update={"texts": self.pool.usable(self.approve).texts})
 
 
 class RefusedText(NamedTuple):
-    """A text that may not be sent, and why."""
+    """A text that may not be sent, its language, and why."""
 
     text: str
+    language: Language
     why: str
 
 
 class PoolState(Settings):
-    """The pool in numbers: texts by state, how many may be sent and why, how many a person approved, some refused."""
+    """The pool in numbers: texts by state, how many may be sent and why, how many a person approved, some refused of
+    each language."""
 
     funnel: tuple[tuple[str, int], ...] = ()
     usable: int = 0
@@ -78,7 +89,7 @@ class PoolState(Settings):
         return sum(number for _, number in self.funnel)
 
     @classmethod
-    def of(cls, wording: Wording, most: int = 5) -> Self:
+    def of(cls, wording: PoolWords, most: int = 5) -> Self:
         """From the pool that the messages were made from."""
         pool = wording.pool
         refused = [text for state in ("rejected", "faulty") for text in wording.texts if text.state == state]
@@ -87,7 +98,11 @@ class PoolState(Settings):
             usable=len(pool.usable(wording.approve).texts),
             approve=wording.approve,
             by_person=sum(text.state == "approved" for text in wording.texts),
-            refused=tuple(RefusedText(f"{text.title} / {text.hook}", text.why) for text in refused[:most]),
+            refused=tuple(
+                RefusedText(f"{text.title} / {text.hook}", language, text.why)
+                for language in LANGUAGES
+                for text in [each for each in refused if each.language == language][:most]
+            ),
         )
 
 
@@ -104,7 +119,9 @@ def read_tallies(folder: Path) -> tuple[TextTally, ...]:
 
 @dataclass(frozen=True)
 class Messages:
-    """`rows`: a row per customer who gets an offer: its angle and reason, and per language message, title and text."""
+    """`rows`: a row per customer who gets an offer: its angle, reason (in Chinese `reason_zh`) and motive, and
+    per language message, title and text.
+    """
 
     rows: pl.DataFrame
 
@@ -133,6 +150,14 @@ class Messages:
     def silent(self) -> int:
         """Customers with an offer and no words in any language."""
         return self.rows.filter(pl.all_horizontal(pl.col(f"message_{each}").is_null() for each in LANGUAGES)).height
+
+    @cached_property
+    def motives(self) -> tuple[MotiveCount, ...]:
+        """What sets those with an offer apart, the most frequent first; empty where an earlier version did not say."""
+        if "motive" not in self.rows.columns:
+            return ()
+        found = self.rows.group_by("motive").agg(customers=pl.len())
+        return typed(MotiveCount, found.sort(["customers", "motive"], descending=[True, False]))
 
     def typical(self, most: int) -> pl.DataFrame:
         """One row with words for each of the `most` most frequent angles and offers: median gain, ties by customer."""

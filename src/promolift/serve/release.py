@@ -31,7 +31,7 @@ from promolift.errors import InputError, StepError
 from promolift.hashing import sha256_of, sha256_of_file
 from promolift.offer import MenuItem
 from promolift.privacy import ConsentSettings, may_send
-from promolift.results.messages import LANGUAGES, Messages, Wording
+from promolift.results.messages import LANGUAGES, Messages, PoolWords
 from promolift.results.plan import Plan, PlanNote
 from promolift.results.shop import Offers
 from promolift.results.tables import Clean
@@ -64,7 +64,7 @@ class Manifest(Settings):
     plan: PlanNote
     terms: deliver.ReleaseTerms
     offers: tuple[Offer, ...]
-    wording: Wording = Wording()  # the texts that may be sent, and how
+    wording: PoolWords = PoolWords()  # the texts that may be sent, and how
     files: dict[str, str]
 
     def text(self) -> str:
@@ -131,7 +131,7 @@ class LiveRelease:
     products: dict[str, str]
     catalogue: dict[str, CatalogueEntry]
     messages: dict[tuple[str, str, Language], PlannedWords]
-    wording: Wording
+    wording: PoolWords
     offers: dict[str, Offer]
     printed: dict[str, dict[str, object]]  # the same as JSON
     menu: dict[str, MenuItem]
@@ -184,7 +184,7 @@ def build(store: Store) -> str:
             terms=plan.note.terms,
             offers=offers.offers,
             files=files,
-            wording=Wording.load(store).sendable if Wording.has(store) else Wording(),
+            wording=PoolWords.load(store).sendable if PoolWords.has(store) else PoolWords(),
         ),
     )
 

@@ -19,7 +19,7 @@ from sqlalchemy import Connection, select
 
 from promolift.errors import PromoError
 from promolift.message import Angle, Known, TextTally, WordChoice, label, live_angle, may_say, write
-from promolift.message.angles import Seen
+from promolift.message.angles import SeenItem
 from promolift.offer import make_offer
 from promolift.results.messages import TALLIES, read_tallies
 from promolift.serve import events, now
@@ -130,10 +130,10 @@ def _entry(release: LiveRelease, product: str | None) -> CatalogueEntry:
     return release.catalogue.get(product or "", CatalogueEntry(None, None))
 
 
-def _seen(release: LiveRelease, lines: dict[now.CartItem, int]) -> list[Seen]:
+def _seen(release: LiveRelease, lines: dict[now.CartItem, int]) -> list[SeenItem]:
     """In order of time; a product counts as what the plan's offers stand on."""
     found = [
-        Seen(
+        SeenItem(
             line.product,
             release.products.get(line.product or "") or line.category or _entry(release, line.product).category,
             at,
@@ -181,7 +181,7 @@ class TextCounter:
         self._seq, self._shown, self._taken = 0, Counter[tuple[str, str]](), Counter[tuple[str, str]]()
         self._open: dict[str, tuple[str, str]] = {}  # decisions shown and not yet taken up
         self._choices: dict[str, WordChoice] = {}
-        self._due, self._lock = 0.0, threading.Lock()
+        self._last_s, self._lock = 0.0, threading.Lock()
 
     def choice(self, release: LiveRelease) -> WordChoice:
         """Who chooses among the texts of a release, given the latest counts."""
@@ -192,9 +192,9 @@ class TextCounter:
     def refresh(self, db: Connection, now_s: float, every_s: float = EVERY_S) -> bool:
         """Read what is new, once in `every_s` seconds; whether anything changed."""
         with self._lock:
-            if now_s < self._due:
+            if now_s - self._last_s < every_s:
                 return False
-            self._due = now_s + every_s
+            self._last_s = now_s
             if not self._read(db):
                 return False
             self.tallies = tuple(

@@ -1,4 +1,4 @@
-"""The verbs of `promolift words` and `promolift check`: a pool of texts or a person's text in; what became of it o."""
+"""The verbs of words and `promolift check`: a pool of texts, or a person's text, in; what became of it out."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime

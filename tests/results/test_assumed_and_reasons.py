@@ -1,4 +1,4 @@
-"""What a plan stands on is told of the headline, luck taken off; and two customers share a reason only with the facts."""
+"""What a plan stands on is told of its headline, luck taken off; and customers share a reason only with its facts."""
 
 from math import exp
 from typing import Any
@@ -104,7 +104,9 @@ def test_what_sets_a_customer_apart_decides_the_reason() -> None:
 def test_a_reason_says_what_would_be_bought_anyway_and_what_more() -> None:
     text = told({}, {}).text
     assert text.startswith("buys tea about every 9 days (next in about 2 days)")
-    assert "would buy $100.00 of it anyway and is expected to buy $34.99 more: $13.99 of margin for $13.50 of cost" in text
+    assert (
+        "would buy $100.00 of it anyway and is expected to buy $34.99 more: $13.99 of margin for $13.50 of cost" in text
+    )
     assert "9 days and is 30 days late" in told({}, {"due_in_days": -30.0}).text
     assert told({}, {}, angle="cart_left").text.startswith("left tea in the cart; buys tea")
 

@@ -20,7 +20,7 @@ from promolift.results.loop import Alarm, LoopSettings
 from promolift.simulate import SimulatedShop, SimulationSettings, simulate
 from promolift.simulate.truth import live_week, true_effects
 from promolift.simulate.world import World
-from promolift.steps.loop_model import Cohort, HeadlineAssumptions, Seen, believe, relearn, shelf_of
+from promolift.steps.loop_model import Believed, Cohort, Seen, believe, relearn, shelf_of
 from promolift.steps.loop_words import WordedDay, tell_day, wordings
 
 Floats = NDArray[np.float64]
@@ -72,7 +72,7 @@ class Release:
     day: int
     version: int
     kind: str
-    believed: HeadlineAssumptions
+    believed: Believed
     proposal: Proposal | None = None
 
 
@@ -94,7 +94,7 @@ class _State:
     """What the loop carries from day to day."""
 
     shop: SimulatedShop
-    believed: HeadlineAssumptions
+    believed: Believed
     learned: bool = False
     since: int = 0
     watch_until: int = -1
@@ -230,7 +230,7 @@ class OverHoldout(NamedTuple):
 
 
 def over_holdout(days: Sequence[Day]) -> OverHoldout:
-    """HeadlineAssumptions profit without an offer is taken off both sides (CUPED)."""
+    """Believed profit without an offer is taken off both sides (CUPED)."""
     treated = np.concatenate([d.reward_N[~d.held_N] - d.base_N for d in days])
     held = np.concatenate([d.reward_N[d.held_N] - d.held_base_N for d in days])
     error = sqrt(treated.var(ddof=1) / treated.size + held.var(ddof=1) / held.size)
@@ -267,7 +267,7 @@ def _yuan(cents: float) -> str:
     return f"¥{cents / 100:.2f}".replace("¥-", "−¥")
 
 
-def _again(believed: HeadlineAssumptions, state: _State, settings: LoopSettings, day: Day, floor: float) -> Floats:
+def _again(believed: Believed, state: _State, settings: LoopSettings, day: Day, floor: float) -> Floats:
     """What a policy would have done on a past day, at the stated budget."""
     mine = Cohort(day.cohort.number_N[~day.held_N], day.cohort.week)
     gain, cost, _ = believed.offers(mine, shelf_of(state.shop.world, mine.week), settings.depths)
@@ -276,7 +276,7 @@ def _again(believed: HeadlineAssumptions, state: _State, settings: LoopSettings,
     return explore(gain, cost, budget, exploring).prob_NA
 
 
-def _changes(state: _State, settings: LoopSettings, fresh: HeadlineAssumptions) -> tuple[str, ...]:
+def _changes(state: _State, settings: LoopSettings, fresh: Believed) -> tuple[str, ...]:
     """What the release does otherwise, in words."""
     old = state.believed
     said = (

@@ -6,10 +6,12 @@ most refusals are answered before any library of the models is loaded.
 
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from promolift.errors import ConfigError, PromoError
 from promolift.progress import Tell, showing
@@ -17,9 +19,39 @@ from promolift.progress import Tell, showing
 if TYPE_CHECKING:
     from promolift.config import Config
     from promolift.results.job import StepSummary
+    from promolift.serve.settings import ServeSettings
     from promolift.store import Store
 
+INTERRUPTED = "interrupted; finished steps are kept, run the same command again to go on"
+
+
+class Verbs(TyperGroup):
+    """The verbs. Ctrl-C ends each of them in one line and code 130, wherever it stands."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the verb that was asked for."""
+        try:
+            return super().invoke(ctx)
+        except BaseException as error:
+            if not _is_interruption(error):
+                raise
+            tell_person(INTERRUPTED)
+            raise SystemExit(130) from None
+
+
+def _is_interruption(error: BaseException | None) -> bool:
+    """Whether Ctrl-C is behind it: inside a query DuckDB makes a RuntimeError of it, and cleaning up may fail then."""
+    while error is not None:
+        if isinstance(error, KeyboardInterrupt) or str(error).lower().startswith(
+            ("query interrupted", "interrupt error")
+        ):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
 app = typer.Typer(
+    cls=Verbs,
     help="Personalised promotions that pay: from raw logs to who gets which offer, in which words.",
     no_args_is_help=True,
     add_completion=False,
@@ -45,12 +77,8 @@ def work(config: "Config", folder: Path, steps: list[str], out: Path | None, aga
     """Run the named steps on a work folder and return the summary of the last one."""
     from promolift.shop import Shop
 
-    try:
-        with showing() as tell, Shop.of(config, folder, tell) as shop:
-            return shop.step(*steps, out=out, again=again)
-    except KeyboardInterrupt:
-        tell_person("interrupted; finished steps are kept, run the same command again to go on")
-        raise SystemExit(130) from None
+    with showing() as tell, Shop.of(config, folder, tell) as shop:
+        return shop.step(*steps, out=out, again=again)
 
 
 def tell_person(text: str) -> None:
@@ -118,13 +146,24 @@ def init(
     promotions: Annotated[Path | None, typer.Option(help="Who was sent which past promotion.")] = None,
     config: ConfigPath = CONFIG,
     force: Annotated[bool, typer.Option(help="Overwrite an existing settings file.")] = False,
+    map_: Annotated[
+        list[str] | None,
+        typer.Option("--map", help="A column's meaning, such as customer_id=Email or products.name=Title; repeatable."),
+    ] = None,
+    currency: Annotated[str | None, typer.Option(help="The shop's currency, such as EUR.")] = None,
+    consent: Annotated[str | None, typer.Option(help="yes or no: may those be sent offers who were not asked?")] = None,
     json_: AsJson = False,
 ) -> None:
     """Look at raw files, guess what their columns mean, show it, and write a commented promolift.toml."""
+    from promolift.setup.init import Answers
     from promolift.setup.init import init as write_settings
 
+    answers = Answers.of(map_ or [], currency, consent)
+    if sys.stdin.isatty() and sys.stderr.isatty() and not json_:
+        answers = replace(answers, ask=lambda question, default: str(typer.prompt(question, default, err=True)))
     files = {"events": events[0], "products": products, "customers": customers, "promotions": promotions}
-    say(write_settings({name: path for name, path in files.items() if path}, config, force, events[1:]), json_)
+    named = {name: path for name, path in files.items() if path}
+    say(write_settings(named, config, force, events[1:], answers), json_)
 
 
 @app.command()
@@ -538,6 +577,66 @@ def serve(
     from promolift.serve.main import run_server
 
     run_server(config, work_folder, settings, host, port, json_)
+
+
+ledger = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(ledger, name="ledger", help="Keep the server's ledger: backup, restore, verify, purge.")
+ServeConfig = Annotated[Path | None, typer.Option("--config", "-c", help="The server's own settings, a TOML file.")]
+
+
+def _served(settings: Path | None, work_folder: Path) -> "ServeSettings":
+    from promolift.serve.main import read_settings
+
+    return read_settings(settings, work_folder)
+
+
+@ledger.command("backup")
+def ledger_backup(
+    to: Annotated[Path, typer.Argument(help="The folder to make.")],
+    work_folder: WorkPath = WORK,
+    config: ServeConfig = None,
+    json_: AsJson = False,
+) -> None:
+    """Copy ledger, releases and secret key as of one moment into a new folder; a server may run meanwhile."""
+    stated = _served(config, work_folder)
+    from promolift.serve import upkeep
+
+    say(upkeep.backup(stated, to), json_)
+
+
+@ledger.command("restore")
+def ledger_restore(
+    source: Annotated[Path, typer.Argument(help="The folder of a backup.")],
+    work_folder: WorkPath = WORK,
+    config: ServeConfig = None,
+    json_: AsJson = False,
+) -> None:
+    """Put a backup back where no ledger is; its hashes are checked first."""
+    stated = _served(config, work_folder)
+    from promolift.serve import upkeep
+
+    say(upkeep.restore(stated, source), json_)
+
+
+@ledger.command("verify")
+def ledger_verify(work_folder: WorkPath = WORK, config: ServeConfig = None, json_: AsJson = False) -> None:
+    """Check the database, the audit chain, the books of every limit and the releases; exit code 2 with a fault."""
+    stated = _served(config, work_folder)
+    from promolift.serve import upkeep
+
+    found = upkeep.verify(stated)
+    say(found, json_)
+    if found.figures["faults"]:
+        raise SystemExit(2)
+
+
+@ledger.command("purge")
+def ledger_purge(work_folder: WorkPath = WORK, config: ServeConfig = None, json_: AsJson = False) -> None:
+    """Delete what is older than `[keep]` of the server's settings says; a server may run meanwhile."""
+    stated = _served(config, work_folder)
+    from promolift.serve import upkeep
+
+    say(upkeep.purge(stated), json_)
 
 
 def main(arguments: list[str] | None = None) -> None:

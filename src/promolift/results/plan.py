@@ -209,6 +209,11 @@ def luck_in(policies: pl.DataFrame) -> Luck | None:
 def plan_text(plan: PlanNote, luck: Luck | None, believed: Iterable[Assumption]) -> str:
     """Who gets an offer, what it is expected to add net of its cost, what must be believed for that, and what next."""
     lines = [_head(plan, luck), *plan.why, *(each.text for each in believed)]
+    if plan.consent.default:
+        lines.append(
+            "Consent: customers who said neither yes nor no may be written to, on the word of whoever set "
+            "consent.default."
+        )
     if (learned := plan.terms.recalibration) is not None:
         lines.append(
             f"learned from the decisions before: predicted gains x {learned.ratio:.2f} "

@@ -30,11 +30,10 @@ UNVALUED = Words(
     "用`promolift health`看缺什么；多半是需要更长的日志，或带品类的商品目录（--products）。",
 )
 NO_CONSENT = Words(
-    en="Nobody may be given an offer: all are held out or may not be written to. Next: give customers their "
-    "consent, or "
-    "set consent.default under [consent] in promolift.toml.",
-    zh="没有人可以得到优惠：所有客户不是在保留组，就是不允许联系。下一步：提供客户的营销同意，或在promolift.toml的"
-    "[consent]中设置consent.default。",
+    en="Nobody may be given an offer: all are held out or may not be written to. Next: name a column of consent, or, "
+    "if all agreed, set consent.default = true in promolift.toml (promolift init --consent yes).",
+    zh="没有人可以得到优惠：所有客户不是在保留组，就是不允许联系。下一步：指明营销同意所在的列；如果全体客户都已同意，"
+    "在promolift.toml中设置consent.default = true（promolift init --consent yes）。",
 )
 
 

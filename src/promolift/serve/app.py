@@ -30,6 +30,7 @@ from promolift.serve.problems import ApiError, Problem, invalid, problem
 from promolift.serve.routes import admin, export, money, privacy
 from promolift.serve.server import Server
 from promolift.serve.settings import ServeSettings
+from promolift.store.ledger_audit import put
 from promolift.store.ledger_schema import OUTBOX
 
 GARBAGE = 20_000  # new objects before they are looked through; at Python's 700 every few requests
@@ -154,13 +155,15 @@ def _operations(app: FastAPI, server: Server) -> None:
 
     @app.get("/health/ready", tags=["operations"])
     def ready() -> JSONResponse:
-        """The ledger takes changes, and the releases in use are loaded."""
+        """The ledger keeps changes, all work on the side is done, and the releases in use are loaded; else 503."""
         try:
-            server.ledger.write(lambda _, some: some, None, timeout=5)
+            now_ms = server.clock.now_ms()
+            server.ledger.write(lambda db, some: [put(db, "health", "ready", now_ms, now_ms) for _ in some], None, 5)
+            missing = sorted(server.needed() - server.decider.releases.keys())
         except (PromoError, TimeoutError):
             return JSONResponse({"status": "not ready", "why": ["the ledger takes no changes"]}, 503)
-        server.clock.now_ms()
-        why = [f"duty {name} fails" for name in server.duties.dead]
+        why = [f"release {name} is not loaded" for name in missing]
+        why += [f"duty {name} fails" for name in server.duties.dead]
         if why := why + ["the clock jumped"] * server.clock.skewed:
             return JSONResponse({"status": "not ready", "why": why}, 503)
         return JSONResponse({"status": "ready", "releases": sorted(server.decider.releases)})

@@ -22,7 +22,7 @@ from promolift.serve.switch import Change
 from promolift.serve.things import Campaign
 from promolift.store import Store
 from promolift.store.ledger import Ledger
-from promolift.store.ledger_audit import Act, HttpAnswer, OnceAnswer, amend, audit, once
+from promolift.store.ledger_audit import REFUSED, Act, HttpAnswer, OnceAnswer, amend, audit, once
 from promolift.store.ledger_money import expire
 from promolift.store.ledger_schema import Refused
 
@@ -39,9 +39,9 @@ class Server:
     def __init__(self, settings: ServeSettings, config: Config | None = None) -> None:
         """Open the ledger, load the releases in use; `config` is needed for making new releases."""
         self.settings, self.config = settings, config
-        (settings.work / "serve").mkdir(parents=True, exist_ok=True)
+        _close_to_others(settings)
         with Store(settings.work) as store:
-            secret = store.secret()
+            self.secret = secret = store.secret()
         self.ledger = Ledger(settings.ledger_url)
         with self.ledger.read() as db:
             self.clock = Clock(settings.clock_skew_ms, last_ms=live.last_moment(db))
@@ -51,8 +51,9 @@ class Server:
         self.decider = live.Decider(settings.work, secret, self.clock)
         self.reload_keys()
         self.rates = security.Rates(settings.rate_per_second, settings.burst)
+        self.crowd = events.Crowd()
         self.metrics = observe.Metrics()
-        self.outbox = outbox.Outbox(self.ledger, settings, self.clock)
+        self.outbox = outbox.Outbox(self.ledger, settings, self.clock, secret)
         self.scheduler = Scheduler(self)
         self.texts = words.TextCounter(settings.work / "serve")
         self.duties = self._duties()
@@ -154,7 +155,7 @@ class Server:
             return HttpAnswer(200, body(made[0]))
 
         with self._alone(key) as short:
-            reply, kept = self._write(lambda db, now_ms: once(db, short, request, now_ms, lambda: decide(db)))
+            reply, kept, _ = self._write(lambda db, now_ms: once(db, short, request, now_ms, lambda: decide(db)))
             found = _Found(None if kept else made[0], reply)
             if not race.settle(found) and not kept:
                 record = made[0].record
@@ -175,7 +176,27 @@ class Server:
         if key is None:
             return self._write(lambda db, now_ms: OnceAnswer(do(db, now_ms), False)).answer
         with self._alone(key) as short:
-            return self._write(lambda db, now_ms: once(db, short, request, now_ms, lambda: do(db, now_ms))).answer
+            return _said(self._write(lambda db, now_ms: once(db, short, request, now_ms, lambda: do(db, now_ms))))
+
+    async def change_soon(self, do: Change, key: str | None, request: Any) -> HttpAnswer:
+        """Like `change`, for brief changes in the event loop: many share one commit with decisions."""
+        if key is None:
+            return _said(await self.ledger.call(self._changes, _Wanted(do, None, request), brief=True))
+        with self._alone(key) as short:
+            return _said(await self.ledger.call(self._changes, _Wanted(do, short, request), brief=True))
+
+    def _changes(self, db: Connection, some: "list[_Wanted]") -> list[OnceAnswer]:
+        """One after the other; a refusal is an answer, so that none makes the others run again."""
+        return [self._changed(db, wanted) for wanted in some]
+
+    def _changed(self, db: Connection, wanted: "_Wanted") -> OnceAnswer:
+        now_ms = self.clock.now_ms()
+        try:
+            if wanted.key is None:
+                return OnceAnswer(wanted.do(db, now_ms), False)
+            return once(db, wanted.key, wanted.request, now_ms, lambda: wanted.do(db, now_ms))
+        except Refused as refusal:
+            return OnceAnswer(HttpAnswer(REFUSED, None), False, refusal)
 
     @contextmanager
     def _alone(self, key: str) -> Iterator[str]:
@@ -209,6 +230,12 @@ class Server:
         if self.clock.skewed:
             raise ApiError(503, "clock_skewed", "the server's clock jumped; money waits until it is right again")
 
+    def needed(self) -> set[str]:
+        """The releases that campaigns decide from now."""
+        with self.ledger.read() as db:
+            live = [each for each in Campaign.all(db).values() if not each.paused]
+        return {name for each in live for name in each.releases}
+
     def _duties(self) -> duties.Duties:
         """What is done beside the requests: another process may revoke a key, reservations end, messages wait."""
 
@@ -221,9 +248,37 @@ class Server:
         async def expiry() -> None:
             await self.ledger.call(self._expire)
 
-        work = {"keys": keys, "texts": texts, "expiry": expiry}
+        async def releases() -> None:
+            await asyncio.to_thread(lambda: self.decider.tend(self.needed()))
+
+        work = {"releases": releases, "keys": keys, "texts": texts, "expiry": expiry}
         work |= {"webhooks": self.outbox.look, "learning": self.scheduler.look}
         return duties.Duties(duties.Duty(name, PULSE_S, each) for name, each in work.items())
+
+
+def _close_to_others(settings: ServeSettings) -> None:
+    """The ledger names customers: folder and file are its user's alone."""
+    folder = settings.work / "serve"
+    folder.mkdir(parents=True, exist_ok=True)
+    folder.chmod(0o700)
+    if settings.ledger is None:
+        path = folder / "ledger.db"
+        path.touch(mode=0o600)
+        path.chmod(0o600)  # what SQLite keeps beside it follows
+
+
+class _Wanted(NamedTuple):
+    """A change that checks all before it writes, the key it came with, and the payload it must come with again."""
+
+    do: Change
+    key: str | None
+    request: Any
+
+
+def _said(found: OnceAnswer) -> HttpAnswer:
+    if found.refused:
+        raise found.refused
+    return found.answer
 
 
 class _Found(NamedTuple):

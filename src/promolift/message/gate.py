@@ -59,7 +59,7 @@ def gate(
     if bare := _NUMERAL.search(literal):
         found.append(Finding("number", bare.group(), "a numeral that code did not fill in", _OURS))
     if draft is not None:
-        found += _linted(draft, known.angle, language, offer.covers if offer.scope == "category" else "")
+        found += _linted(draft, known.angle, language)
     for fault in _label_faults(offer, language):
         if not (fault.code == "sensitive_name" and known.allow_sensitive):
             found.append(fault)
@@ -78,8 +78,8 @@ _HIDDEN = re.compile(r"[<>{}\[\]\\|\x00-\x1f\u200b-\u200f\u202a-\u202e\u2066-\u2
 
 
 @lru_cache(maxsize=8192)
-def _linted(draft: Draft, angle: Angle, language: Language, goods: str) -> list[Finding]:
-    return findings(draft, angle, language, goods)
+def _linted(draft: Draft, angle: Angle, language: Language) -> list[Finding]:
+    return findings(draft, angle, language)
 
 
 @lru_cache(maxsize=65_536)

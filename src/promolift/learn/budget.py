@@ -98,8 +98,8 @@ class BudgetedValue:
             f"value {self.value:.5g} a decision within a budget of {self.budget:g}, {self.level:.0%} interval "
             f"{self.low:.5g} to {self.high:.5g}; {self.spent:.5g} spent, {end}",
             f"the log earned {self.logged:.5g}; without a budget the policy would earn {self.unlimited:.5g}",
-            f"replaying the decisions that agree would say {self.naive:.5g} ({self.naive_low:.5g} to "
-            f"{self.naive_high:.5g}), as its money lasts too long",
+            f"replaying the decisions that agree, whose money lasts too long, would say {self.naive:.5g} "
+            f"({self.naive_low:.5g} to {self.naive_high:.5g})",
             f"{self.support.rows} rows, worth {self.support.effective:.0f} for this policy, largest weight "
             f"{self.support.largest:.1f}",
         ]
@@ -155,7 +155,8 @@ def budgeted_value(
     value, noise = float(run.value_B[0]), (0.5 - settings.level / 2, 0.5 + settings.level / 2)
     around = Interval(*np.quantile(drawn.value_B, noise).tolist())
     lasts = Interval(*np.quantile(drawn.lasts_B, noise).tolist())
-    naive = replayed(log, cost_N, probs[int(np.abs(grid_G - run.price_BH[0].mean()).argmin())], budget, none, settings)
+    path = PricePath(probs, grid_G, _falling(scores.spent_NG.mean(axis=0)[None])[0], ends_H)
+    naive = replayed(log, cost_N, path, budget, none, settings)
     return BudgetedValue(
         value=value, low=around.low, high=around.high, level=settings.level, budget=budget,
         spent=float(run.spent_B[0]), lasts=float(run.lasts_B[0]), lasts_low=lasts.low, lasts_high=lasts.high,
@@ -205,7 +206,7 @@ def _go(scores: _Scores, grid_G: Floats, ends_H: Ints, budget: float, weight_BN:
     draws, rows = weight_BN.shape
     total_B = weight_BN.sum(axis=1)
     scale_B = rows / total_B  # the budget is that of as many arrivals as there were
-    curve_BG = np.maximum.accumulate((weight_BN @ scores.spent_NG)[:, ::-1], axis=1)[:, ::-1] / total_B[:, None]
+    curve_BG = _falling(weight_BN @ scores.spent_NG / total_B[:, None])
     left_B, earned_B, come_B = np.full(draws, budget), np.zeros(draws), np.zeros(draws)
     lasts_B, prices = np.zeros(draws), []
     over_B = np.zeros(draws, dtype=bool)
@@ -229,6 +230,11 @@ def _go(scores: _Scores, grid_G: Floats, ends_H: Ints, budget: float, weight_BN:
         over_B |= open_B < 1
         prices.append(price_B)
     return _Run(earned_B / rows, np.minimum(lasts_B / rows, 1.0), budget - left_B, np.column_stack(prices))
+
+
+def _falling(spend_BG: Floats) -> Floats:
+    """Spend an arrival at rising prices, which cannot rise: noise is taken off it."""
+    return np.asarray(np.maximum.accumulate(spend_BG[:, ::-1], axis=1)[:, ::-1])
 
 
 class _Priced(NamedTuple):
@@ -286,6 +292,15 @@ def _supported(
     return support
 
 
+class PricePath(NamedTuple):
+    """What a policy does at each price (G times N x A), what an arrival then costs, and the blocks of arrivals."""
+
+    probs: list[Floats]
+    grid_G: Floats
+    curve_G: Floats
+    ends_H: Ints
+
+
 class Replayed(NamedTuple):
     """The mean of the decisions that agree, and its interval."""
 
@@ -295,12 +310,22 @@ class Replayed(NamedTuple):
 
 
 def replayed(
-    log: DecisionLog, cost_N: Floats, probs_NA: Floats, budget: float, none: int, settings: OffPolicySettings
+    log: DecisionLog, cost_N: Floats, path: "PricePath", budget: float, none: int, settings: OffPolicySettings
 ) -> Replayed:
     """The usual replay (Li et al. 2011) with a budget: decisions that agree with the policy count, and spend it."""
-    agrees_N = probs_NA[np.arange(len(cost_N)), log.action_N] > 0.5
-    open_N = np.cumsum(np.where(agrees_N, cost_N, 0.0)) <= budget
-    counted = np.where(open_N, agrees_N, log.action_N == none)
+    left, counted = budget, np.zeros(len(cost_N), dtype=bool)
+    for start, end in pairwise(path.ends_H.tolist()):
+        rate = np.array([left / (len(cost_N) - start)])
+        price = _priced(path.curve_G[None], path.grid_G, rate).price_B[0]
+        prob_NA = path.probs[int(np.abs(path.grid_G - price).argmin())][start:end]
+        action_M, cost_M = log.action_N[start:end], cost_N[start:end]
+        agrees_M = prob_NA[np.arange(end - start), action_M] > 0.5
+        open_M = np.cumsum(np.where(agrees_M, cost_M, 0.0)) <= left
+        counted[start:end] = np.where(open_M, agrees_M, action_M == none)
+        left -= float(cost_M[agrees_M & open_M].sum())
+        if not open_M.all():
+            counted[end:], left = log.action_N[end:] == none, 0.0
+            break
     reward = log.reward_N[counted]
     if len(reward) < 2:
         return Replayed(float("nan"), float("nan"), float("nan"))

@@ -53,7 +53,8 @@ class _Crossed:
     """Of one outcome, out of fold: net gains, recommended arms, and profit expected by arm before cost.
 
     `outcome_N` is net and `score_NA` its doubly robust scores by arm. `learned`: rows that each half's models learned
-    from, where not all. `half_N`: whose models did not see whom. `planned_N`: arms of the plan within the stated budget, if there is one.
+    from, where not all. `half_N`: whose models did not see whom. `planned_N`: arms of the plan within the stated
+    budget, if there is one.
     """
 
     name: str

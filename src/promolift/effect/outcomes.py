@@ -100,7 +100,7 @@ def _rare(outcome_N: Floats, arm_N: Ints, arms: int) -> Floats:
         n, hits = int((arm_N == a).sum()), float(outcome_N[arm_N == a].sum())
         careful, plain = (hits + 1) / (n + 2), hits / n
         more_A[a] = max(careful * (1 - careful) - plain * (1 - plain), 0.0) / n
-    return more_A[1:] + more_A[0]
+    return np.asarray(more_A[1:] + more_A[0])
 
 
 class _Found(NamedTuple):

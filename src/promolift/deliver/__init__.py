@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from promolift.lazy import lazy
 
 __all__ = [
+    "ArmEffect",
     "Board",
     "Choice",
     "CodeKey",
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from promolift.deliver.batch import Board, Drawn, decide, records
     from promolift.deliver.codes import CodeKey, code, normalise, unique_codes
     from promolift.deliver.decide import (
+        ArmEffect,
         Choice,
         Option,
         Recalibration,

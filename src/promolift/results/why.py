@@ -37,8 +37,6 @@ class PlanRules(NamedTuple):
 
 def why(job: Job, valued: pl.DataFrame, free: pl.DataFrame, chosen: pl.DataFrame, able: int) -> list[str]:
     """Sentences on why the plan is empty or nearly so; none where it is not. `able`: who may be given an offer."""
-    if job.config.plan.trial and chosen.height:
-        return [learning(job, chosen)]
     if chosen.height >= max(1.0, FEW * able):
         return []
     if able == 0:
@@ -65,16 +63,6 @@ def why(job: Job, valued: pl.DataFrame, free: pl.DataFrame, chosen: pl.DataFrame
     rest = free.filter(~pl.col("customer_id").is_in(pays["customer_id"].implode()))
     known = rest["added_cents"].drop_nulls().len()
     return loses(rest, rules, chosen.height, able) if known else []
-
-
-def learning(job: Job, chosen: pl.DataFrame) -> str:
-    """What a trial is for, what it is expected to cost, and what comes after it."""
-    lost = money(max(0.0, -float(chosen["gain_cents"].sum())), job.config.shop.currency)
-    return (
-        "A trial: who gets which offer was drawn at random, to learn what offers add. By what is expected of them it "
-        f"costs {lost} more than it brings. Next: send it, and when the {job.config.plan.window_days} days are over, "
-        "bring in the new log (`promolift ingest`) and run `promolift learn`."
-    )
 
 
 def closed(valued: pl.DataFrame) -> str:
@@ -217,8 +205,8 @@ def todo(rules: PlanRules) -> str:
     """What to do next, the cheapest first."""
     costs = "give the products their cost (column cost), or set value.margin_rate in promolift.toml to yours"
     trial = (
-        "set plan.trial = true and run `promolift plan`: offers are then drawn at random within the budget, others are "
-        "held out, and `promolift learn` shows what they earned"
+        "set plan.trial = true and run `promolift run`: offers are then tested within the budget, and "
+        "`promolift learn` shows what they earned"
     )
     steps = [
         *([] if rules.costs_known else [costs]),

@@ -30,7 +30,7 @@ from promolift.hashing import hash_units
 from promolift.learning.proposal import Where, approve
 from promolift.learning.run import LearnSettings, Request, run_learn
 from promolift.shop import Shop
-from promolift.simulate.market import EVERYTHING, START_MS, WEEK_MS, Market, Offers, draw_shop
+from promolift.simulate.market import EVERYTHING, START_MS, WEEK_MS, GivenOffers, LivingShop, draw_shop
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -108,7 +108,7 @@ class View(NamedTuple):
     large_N: Floats  # share of their orders that reach `least`
 
 
-def view_of(market: Market) -> View:
+def view_of(market: LivingShop) -> View:
     """From the log alone."""
     now = START_MS + market.week * WEEK_MS
     rows = market.events.with_columns(c=pl.col("product_id").str.slice(1, 1).cast(pl.Int64))
@@ -141,13 +141,13 @@ def view_of(market: Market) -> View:
     )  # fmt: skip
 
 
-def offers_of(view: View, arm_N: Ints) -> Offers:
+def offers_of(view: View, arm_N: Ints) -> GivenOffers:
     """Arms by their place in ARMS, -1 for none, as the market takes them; nobody unknown gets one."""
     arm = np.where(view.known_N, arm_N, -1)
     category = np.select([arm < 0, (arm == 1) | (arm == 2)], [-2, view.favourite_N], EVERYTHING)
     depth = np.select([(arm == 0) | (arm == 1), arm == 2], [0.1, 0.2], 0.0)
     spend = arm == 3
-    return Offers(category, depth, np.where(spend, view.amount, 0.0), np.where(spend, view.least, 0.0))
+    return GivenOffers(category, depth, np.where(spend, view.amount, 0.0), np.where(spend, view.least, 0.0))
 
 
 def expected_cost(view: View) -> Floats:
@@ -173,7 +173,7 @@ class Past:
 class Run:
     """One policy in its own copy of a shop."""
 
-    market: Market
+    market: LivingShop
     past: list[Past] = field(default_factory=list)
 
 
@@ -416,7 +416,7 @@ class Lived(NamedTuple):
     budget_M: Floats
 
 
-def live(start: Market, decide: Decide, months: int) -> Lived:
+def live(start: LivingShop, decide: Decide, months: int) -> Lived:
     """One policy through its months."""
     run, rows = Run(start.copy()), []
     for month in range(months):
@@ -430,7 +430,7 @@ def live(start: Market, decide: Decide, months: int) -> Lived:
     return Lived(*np.array(rows).T)
 
 
-def margin_since(market: Market, week: int) -> Floats:
+def margin_since(market: LivingShop, week: int) -> Floats:
     """Each customer's margin since the start of a week, what offers cost taken off."""
     rows = market.events.filter(pl.col("ts_ms") >= START_MS + week * WEEK_MS)
     each = rows.group_by("customer_id").agg(
@@ -455,7 +455,7 @@ def main() -> None:
     found: dict[str, list[Lived]] = {}
     for seed in range(asked.first, asked.first + shops):
         size = asked.customers or (3000 if asked.quick else (3000, 3000, 5000, 8000, 20000)[seed % 5])
-        start = Market(draw_shop(seed, size, asked.margin))
+        start = LivingShop(draw_shop(seed, size, asked.margin))
         start.advance(HISTORY_WEEKS)
         for name, decide in POLICIES.items():
             if asked.only is None or name in asked.only:

@@ -34,13 +34,13 @@ from promolift import profile, run
 from promolift.effect.core import fit as fit_effect
 from promolift.effect.exposure import History, exposure_features
 from promolift.effect.redemption import fit_redemption, redemption_outcomes, rolling_origin
-from promolift.profile import outlook
+from promolift.profile import encoder_forecast
 from promolift.profile.encoder import EncoderSettings
 from promolift.profile.encoder_data import Histories, catalogue, histories, popularity, read_purchases
 from promolift.profile.encoder_model import LearnedEncoder
 from promolift.profile.encoder_train import fit_encoder
 from promolift.profile.exposures import AskedExposures, Exposed, expose, offers
-from promolift.profile.redeem import calibrate_redemption, redemption_chance
+from promolift.profile.redeem import calibrate_redemption, redemption_prob
 from promolift.simulate import SimulatedShop, SimulationSettings, simulate
 from promolift.simulate.truth import means
 from promolift.sources.complete_journey import complete_journey_folder
@@ -99,7 +99,7 @@ def exposed(history: History, h: Histories) -> Exposed:
 def vectors(model: LearnedEncoder, h: Histories, customer_P: np.ndarray, day_P: np.ndarray) -> np.ndarray:
     """The embedding of each customer at each moment."""
     shared = popularity(h, float(day_P.max()))
-    return np.concatenate([said.state_PD for said in model.foresee(h, shared, customer_P, day_P)]).astype(float)
+    return np.concatenate([said.state_PD for said in model.forecast(h, shared, customer_P, day_P)]).astype(float)
 
 
 def directions(state_ND: np.ndarray, fitted: np.ndarray) -> np.ndarray:
@@ -134,14 +134,14 @@ def redemption(quick: bool) -> None:
     model = fit_encoder(h, end, EncoderSettings(epochs=1 if quick else 5))
     say("encoder with exposures, training", time.process_time() - started, "CPU s", len(h.customers))
     shared = popularity(h, end)
-    line = calibrate_redemption(model, h, shared, (end - model.settings.horizon_days, end))
+    line = calibrate_redemption(model, h, shared, end - model.settings.horizon_days, end)
 
     place = {who: at for at, who in enumerate(h.customers)}
     named = {name: at for at, name in enumerate(h.exposures.offers.names)}
     rows = features.filter(pl.col("customer_id").is_in(list(place))).sort(KEY)
     who, day = np.array([place[c] for c in rows["customer_id"]]), rows["start_ms"].to_numpy() / DAY_MS
     which, unknown = np.array([named[c] for c in rows["campaign_id"]]), np.full(rows.height, np.nan, np.float32)
-    head = redemption_chance(model, line, h, shared, AskedExposures(who, day, which, unknown))
+    head = redemption_prob(model, line, h, shared, AskedExposures(who, day, which, unknown))
     state_ND = vectors(model, h, who, day)
     truth = redemption_outcomes(history.exposures, history.redemptions, coupons.CUT_MS + 1000 * DAY_MS)
     table = rows.select(*KEY, at=pl.int_range(pl.len())).join(truth, on=KEY, maintain_order="left")
@@ -185,9 +185,9 @@ def spend(quick: bool, origin: int) -> None:
     shipped = profile.fit_spend(past).predict(now).select("customer_id", "typical_cents")
     h, end = basket.load("type", origin, 1.0, 0)[0], basket.end_of(origin)
     model = fit_encoder(h, end, EncoderSettings(epochs=1 if quick else 5))
-    everyone, mean = np.arange(len(h.customers)), outlook.mean_level(h, end)
-    said = model.foresee(h, popularity(h, end), everyone, np.full(len(everyone), end))
-    head = np.concatenate([s.spend_PK[:, 1] * outlook.level(h, s, mean) for s in said])
+    everyone, mean = np.arange(len(h.customers)), encoder_forecast.mean_level(h, end)
+    said = model.forecast(h, popularity(h, end), everyone, np.full(len(everyone), end))
+    head = np.concatenate([s.spend_PK[:, 1] * encoder_forecast.level(h, s, mean) for s in said])
     told = pl.DataFrame({"customer_id": h.customers, "head": head})
     both = (
         now.join(shipped, on="customer_id")

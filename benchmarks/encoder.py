@@ -1,4 +1,4 @@
-"""The Complete Journey in; how well the next basket, new types and products are foreseen, beside common ways, out.
+"""The Complete Journey in; how well the next basket, new types and products are forecast, beside common ways, out.
 
     python benchmarks/encoder.py [--quick] [--part basket new product cold] [--origin 42] [--scores FOLDER]
 
@@ -203,7 +203,7 @@ def scores_of(model: LearnedEncoder, h: Histories, end: float):  # type: ignore[
     shared = popularity(h, end)
 
     def scores(customers: np.ndarray, day: float) -> np.ndarray:
-        parts = [said.logit_PI for said in model.foresee(h, shared, customers, np.full(len(customers), day))]
+        parts = [said.logit_PI for said in model.forecast(h, shared, customers, np.full(len(customers), day))]
         logit = np.concatenate(parts)
         logit -= logit.max(axis=1, keepdims=True)
         return np.asarray(logit - np.log(np.exp(logit).sum(axis=1, keepdims=True)))
@@ -254,7 +254,7 @@ def race(
     if model is not None:
         scores = scores_of(model, past, end)
         run.figures["the stacker without the encoder"] = run.figures[OURS]
-        run.add(OURS, rows.point_R, rows.item_R, fitted.rank(past, end, run.customers, scores)[1])
+        run.add(OURS, rows.point_R, rows.item_R, fitted.rank(past, end, run.customers, scores).gain_R)
         run.add_table("the encoder alone", scores(run.customers, end))
     rows, value = lambdarank(past, end, settings, run)
     run.add("LightGBM lambdarank", rows.point_R, rows.item_R, value)

@@ -87,7 +87,7 @@ def main() -> None:
         gain = [w["chosen"] / w[peer] - (peer == "even") for w in words]
         figure = f"clicks a message in truth, wordings learnt by Thompson sampling: {name}"
         say(figure=figure, **mean(gain), peer=peer, peer_value=float(np.mean([w[peer] for w in words])), **told)
-    lags = [alarm[0] - 36 for loop in loops for alarm in loop.alarms[:1]]
+    lags = [alarm.day - 36 for loop in loops for alarm in loop.alarms[:1]]
     say(
         figure="days from the drift to the alarm",
         value=float(np.mean(lags)) if lags else None,
@@ -97,7 +97,7 @@ def main() -> None:
         peer_value=7,
         **(told | {"n": len(lags)}),
     )
-    false = sum(alarm[0] < 43 for loop in loops for alarm in loop.alarms)
+    false = sum(alarm.day < 43 for loop in loops for alarm in loop.alarms)
     say(
         figure="alarms before the drift could be seen",
         value=false,

@@ -217,7 +217,9 @@ def serve_floors(port: int, folder: Path) -> None:
         if scope["path"] == "/bare":
             at = next(number)
             row = {"seq": at, "message_id": str(at), "customer_id": asked["customer_id"], "ts_ms": 0, "received_ms": 0}
-            await ledger.call(insert_all, row | {"name": "x", "decision_id": None, "body": "{}"}, brief=True)
+            await ledger.call(
+                insert_all, row | {"name": "x", "decision_id": None, "body": "{}", "value_cents": None}, brief=True
+            )
         text = to_json({"offer_id": "none", "reason": "constant"})
         headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(text))]
         await send({"type": "http.response.start", "status": 200, "headers": headers})

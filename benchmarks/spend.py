@@ -1,4 +1,4 @@
-"""The Complete Journey in; how well spend and category purchases are foreseen, beside common ways, out.
+"""The Complete Journey in; how well spend and category purchases are forecast, beside common ways, out.
 
     python benchmarks/spend.py [--quick]
 
@@ -174,7 +174,7 @@ def came(job: run.Job, cut: int, days: int) -> pl.DataFrame:
     return pl.concat(parts)
 
 
-def foresight(job: run.Job, cut: int, shared: profile.Shared, draws: int) -> None:
+def forecasts_held(job: run.Job, cut: int, shared: profile.Shared, draws: int) -> None:
     """Expected value and chance to buy per category against the next window."""
     settings, parts = profile_settings(job), []
     started = time.process_time()
@@ -290,7 +290,7 @@ def main() -> None:
             guesses["BG/NBD + Gamma-Gamma (lifetimes)"] = peer
         report(guesses, spend.outcomes(job, [cut]), 100 if quick else 1000)
         shared = shared_at(job, cut)
-        foresight(job, cut, shared, 10 if quick else 200)
+        forecasts_held(job, cut, shared, 10 if quick else 200)
         if not quick:
             reliability(job, cut, shared, 200)
 

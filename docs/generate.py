@@ -9,7 +9,6 @@ import polars as pl
 from promolift import tables
 from promolift.contract import type_name
 from promolift.data import rules_text
-from promolift.profile.outlook_tables import OUTLOOK, OUTLOOK_ITEMS
 
 DOCS = Path(__file__).parent
 NOTE = "Generated from `src/promolift/{}` by `make docs`; edit that file."
@@ -17,8 +16,8 @@ NOTE = "Generated from `src/promolift/{}` by `make docs`; edit that file."
 
 def tables_page() -> str:
     """docs/tables.md: every table's columns."""
-    lines = ["# Tables", "", NOTE.format("tables.py` and `profile/outlook_tables.py"), ""]
-    for table in (*tables.all_tables(), OUTLOOK, OUTLOOK_ITEMS):
+    lines = ["# Tables", "", NOTE.format("tables.py"), ""]
+    for table in tables.all_tables():
         key = ", ".join(f"`{name}`" for name in table.key) or "none"
         more = " Further columns are kept." if table.open else ""
         lines += [f"## {table.name}", "", f"{table.meaning} Key: {key}.{more}", ""]

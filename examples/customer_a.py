@@ -3,12 +3,13 @@
 python examples/customer_a.py
 """
 
-from datetime import UTC, datetime
+from datetime import datetime
 from zoneinfo import ZoneInfo
 
 import polars as pl
 
-from promolift.message import Bought, Recipient, label, write
+from promolift.message import Draft, Known, label, live_angle, write
+from promolift.message.angles import SeenItem
 from promolift.tables import CUSTOMERS, EVENTS
 from promolift.terms import Benefit, Language, Offer, Words
 
@@ -19,6 +20,10 @@ CUSTOMER = {
 }  # fmt: skip
 NAMES = {"zh": CUSTOMER["name"], "en": "Customer A"}
 CATALOGUE = {"1": Words(zh="商品1", en="Product 1"), "2": Words(zh="商品2", en="Product 2")}
+HOOKS = {
+    "zh": Draft("{deal}｜刚好搭配", "您刚刚购买了{bought}"),
+    "en": Draft("{deal}: goes with it", "you just bought {bought}"),
+}
 WHAT_HAPPENED = [("10:00", "view", "1", 0), ("10:02", "view", "2", 0), ("10:07", "purchase", "1", 9900)]
 
 
@@ -51,20 +56,26 @@ def offer_for(history: pl.DataFrame) -> Offer:
     )  # fmt: skip
 
 
-def purchase_of(history: pl.DataFrame) -> Bought:
-    """The latest purchase, as a message may mention it."""
-    last = history.filter(pl.col("kind") == "purchase").sort("ts_ms", "product_id").row(-1, named=True)
-    product = last["product_id"]
-    moment = datetime.fromtimestamp(last["ts_ms"] / 1000, UTC)
-    return Bought(label=CATALOGUE[product], key=product, kind="product", at=moment)
+def known_of(history: pl.DataFrame, language: Language) -> Known:
+    """What may be said of them: the reason that their own events give, and the purchase it names."""
+    bought, viewed = (
+        [
+            SeenItem(row["product_id"], None, row["ts_ms"])
+            for row in history.filter(pl.col("kind") == kind).iter_rows(named=True)
+        ]
+        for kind in ("purchase", "view")
+    )
+    found = live_angle([offer_for(history).covers], bought, viewed, [], history["ts_ms"].max() + 1)
+    assert found is not None
+    assert found.bought is not None
+    return Known(name=NAMES[language], bought=(CATALOGUE[found.bought.key],), angle=found.angle)
 
 
 def sentence(language: Language) -> str:
     """The one sentence; name and purchase are said, age, sex and occupation never are."""
     CUSTOMERS.check(pl.DataFrame([CUSTOMER], schema=CUSTOMERS.schema))
     history = events()
-    recipient = Recipient(customer_id="A", name=NAMES[language], bought=purchase_of(history))
-    return write(offer_for(history), recipient, language).sentence
+    return write(offer_for(history), known_of(history, language), language, HOOKS[language]).sentence
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from promolift.llm import LlmSettings
 from promolift.message import MessageSettings
 from promolift.offer import DEFAULT_MENU, MenuItem, OfferProposalSettings, OfferRules
 from promolift.privacy import ConsentSettings
-from promolift.profile import OutlookSettings
+from promolift.profile import ForecastSettings
 from promolift.settings import Settings, Zone
 from promolift.terms import Language
 
@@ -128,9 +128,9 @@ class DataSettings(Settings):
     def _each_mapping_knows_its_table(cls, values: Any) -> Any:
         if not isinstance(values, dict):
             return values
-        filled = {name: _told(values[name], name) if name in RAW else values[name] for name in values}
+        filled = {name: _as_part(values[name], name) if name in RAW else values[name] for name in values}
         if isinstance(filled.get("more_events"), list):
-            filled["more_events"] = [_told(part, "events") for part in filled["more_events"]]
+            filled["more_events"] = [_as_part(part, "events") for part in filled["more_events"]]
         return filled
 
     @model_validator(mode="after")
@@ -240,12 +240,23 @@ class PlanSettings(Settings):
         return limits
 
 
+class ReportSettings(Settings):
+    """The report, report.html."""
+
+    language: Language | None = Field(
+        default=None,
+        description="Language of the report. Left out: `shop.language` where it is stated, else Chinese for a shop "
+        "whose currency is CNY, and English for any other.",
+        examples=["zh"],
+    )
+
+
 class Config(Settings):
     """All of promolift.toml."""
 
     shop: ShopSettings = ShopSettings()
     data: DataSettings
-    encoder: OutlookSettings = OutlookSettings()
+    encoder: ForecastSettings = ForecastSettings()
     panel: PanelSettings = PanelSettings()
     discount: DiscountSettings = DiscountSettings()
     value: ValueSettings = ValueSettings()
@@ -256,6 +267,13 @@ class Config(Settings):
     plan: PlanSettings = PlanSettings()
     message: MessageSettings = MessageSettings()
     llm: LlmSettings = LlmSettings()
+    report: ReportSettings = ReportSettings()
+
+    @property
+    def report_language(self) -> Language:
+        """The language of the report: as stated, else by the shop's."""
+        stated = self.report.language or (self.shop.language if "language" in self.shop.model_fields_set else None)
+        return stated or ("zh" if self.shop.currency == "CNY" else "en")
 
     @field_validator("menu")
     @classmethod
@@ -267,7 +285,7 @@ class Config(Settings):
         return menu
 
 
-def _told(part: Any, table: str) -> Any:
+def _as_part(part: Any, table: str) -> Any:
     """The settings of a raw file, in which the mapping knows what table it makes."""
     if isinstance(part, dict) and isinstance(part.get("mapping"), dict):
         return part | {"mapping": {"table": table} | part["mapping"]}

@@ -19,10 +19,12 @@ KEPT: dict[str, str] = {
     **dict.fromkeys(
         ("plan", "candidates", "chosen", "decisions", "frontier", "arms", "draws", "test"), "plan"
     ),
-    **dict.fromkeys(("messages", "offers", "message_pool"), "message"),
-    **dict.fromkeys(("scores", "calibration", "recall", "policies", "unchecked"), "evaluate"),
+    **dict.fromkeys(("messages", "offers", "wording"), "message"),
+    **dict.fromkeys(("scores", "calibration", "recall", "policies", "unchecked", "believed"), "evaluate"),
     "release": "learn approve",
-    **dict.fromkeys(("trial", "trial_effects", "trial_balance", "trial_placebos", "trial_dose"), "effect fit"),
+    **dict.fromkeys(
+        ("trial", "trial_effects", "trial_pairs", "trial_balance", "trial_placebos", "trial_dose"), "effect fit"
+    ),
     **dict.fromkeys(
         ("trial_judged", "trial_qini", "trial_curves", "trial_deciles", "trial_policies"), "effect evaluate"
     ),

@@ -18,7 +18,7 @@ from promolift.results.job import Job, StepSummary
 from promolift.steps.summary import health_summary, summary
 
 STEPS = ("ingest", "profile", "effect", "plan", "message", "evaluate", "report")  # modules of steps/, in order
-FORM = 2  # of what the steps keep; another number makes all of them run again
+FORM = 3  # of what the steps keep; another number makes all of them run again
 # The parts of promolift.toml that each step reads, besides those of the steps before it.
 READS: dict[str, tuple[str, ...]] = {
     "ingest": ("data",),
@@ -68,9 +68,9 @@ def fingerprint(config: Config, step: str, approved: str = "") -> str:
             parts.append((path, state.st_size, state.st_mtime_ns))
     if approved and "plan" in names:
         parts.append(approved)
-    review = config.message.review
-    if review and "message" in names and Path(review).exists():
-        parts.append(sha256_of_file(Path(review)))
+    pool = config.message.pool
+    if pool and "message" in names and Path(pool).exists():
+        parts.append(sha256_of_file(Path(pool)))
     return sha256_of(json.dumps(parts, sort_keys=True))
 
 

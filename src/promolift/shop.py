@@ -15,6 +15,7 @@ from promolift import run
 from promolift.config import RAW, Config, PlanSettings, load_config
 from promolift.effect import DiscountResponse
 from promolift.errors import ConfigError
+from promolift.frames import as_frame
 from promolift.progress import Tell
 from promolift.results import effects
 from promolift.results.evaluation import Evaluation
@@ -22,7 +23,6 @@ from promolift.results.job import Job, StepSummary, moments
 from promolift.results.messages import Messages
 from promolift.results.plan import Plan
 from promolift.results.shop import Health
-from promolift.sources.frames import as_frame
 from promolift.store import Store
 
 WORK = Path(".promolift")

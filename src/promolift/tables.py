@@ -130,7 +130,7 @@ def _share(name: str, meaning: str) -> Column:
 
 PROFILES = Table(
     "profiles",
-    "One row per customer and moment: what was known of him strictly before it. Null means it cannot be known.",
+    "One row per customer and moment: what was known of them strictly before it. Null means it cannot be known.",
     ("customer_id", "asof_ms"),
     (
         Column("customer_id", Text, "who", required=True),
@@ -168,7 +168,10 @@ PROFILES = Table(
         Column("basket_p25_cents", Real, "a quarter of the orders are below", "minor units"),
         Column("basket_p75_cents", Real, "a quarter of the orders are above", "minor units"),
         Column("basket_p90_cents", Real, "a tenth of the orders are above", "minor units"),
-        *(_share(f"basket_fifth_{k}", f"share of orders in the shop's fifth {k} of 5 by value") for k in range(1, 6)),
+        *(
+            _share(f"basket_fifth_{k}", f"share of orders in the shop's quintile {k} of 5 by value")
+            for k in range(1, 6)
+        ),
         Column("category_count", Int, "different categories bought", "categories"),
         Column("category_entropy", Real, "breadth: entropy of spend over categories", "nats", low=0),
         *(
@@ -195,7 +198,7 @@ PROFILES = Table(
         _share("deal_share", "share of lines bought at a shelf discount"),
         _share("discount_share", "all reductions over value at undiscounted prices"),
         _share("coupon_share", "share of orders with a coupon reduction"),
-        Column("price_sensitivity", Real, "how much rather than others he takes the discounted product", "log odds"),
+        Column("price_sensitivity", Real, "how much rather than others they take the discounted product", "log odds"),
         Column("price_sensitivity_se", Real, "its standard error", "log odds"),
         Column("active_hours", Int, "different hours with any event", "hours"),
         Column("top_hour", Int, "hour of day most often active, shop's zone", "hour", low=0, high=23),
@@ -263,7 +266,7 @@ AFFINITIES = Table(
         Column(
             "buy_prob",
             Real,
-            "chance of at least one order with the target in the next window",
+            "probability of at least one order with the target in the next window",
             "probability",
             low=0,
             high=1,
@@ -290,7 +293,7 @@ DECISIONS = Table(
         Column(
             "propensity",
             Real,
-            "chance that this customer got this decision, the holdout counted in",
+            "probability that this customer got this decision, the holdout counted in",
             "probability",
             required=True,
             low=0,
@@ -328,14 +331,14 @@ EXPOSURE_FEATURES = Table(
         Column("told_us", Flag, "the customer told us something; missing where nobody was asked"),
         Column("earlier_campaigns", Int, "earlier campaigns that targeted the customer", required=True, low=0),
         Column("earlier_redeemed", Int, "those of which a coupon was used by the moment", required=True, low=0),
-        Column("earlier_expected", Real, "the same if he were like all their targets", required=True, low=0),
+        Column("earlier_expected", Real, "the same if they were like all their targets", required=True, low=0),
         Column("earlier_coupons", Int, "coupons of them used by the moment", required=True, low=0),
-        Column("earlier_coupons_expected", Real, "the same if he were like all their targets", required=True, low=0),
+        Column("earlier_coupons_expected", Real, "the same if they were like all their targets", required=True, low=0),
         Column("covered_recent", Int, "orders in the last `window_days` with a covered product, per coupon", low=0),
         Column("covered_orders", Int, "orders with a covered product, ever", low=0),
-        Column("covered_couponed", Int, "coupons on something he once bought with a coupon", low=0),
+        Column("covered_couponed", Int, "coupons on something they once bought with a coupon", low=0),
         Column("covered_types", Int, "types of product among the covered; missing where none is known", low=0),
-        Column("types_bought", Int, "those of which he ever bought something, covered or not", low=0),
+        Column("types_bought", Int, "those of which they ever bought something, covered or not", low=0),
     ),
     open=True,
 )
@@ -452,12 +455,56 @@ PLAN_FILE = Table(
         Column("message_en", Text, "the words in English"),
         Column("expected_gain_cents", Real, "expected profit after the offer's cost", "minor units"),
         Column("expected_cost_cents", Real, "what it is expected to cost the shop", "minor units", low=0),
-        Column("propensity", Real, "chance that this customer got this decision", "probability", required=True, low=0,
-               high=1),
+        Column("propensity", Real, "that this customer got this decision", "probability", required=True, low=0, high=1),
         Column("decision_id", Text, "the decision's record; name it where an outcome is reported", required=True),
         Column("reason", Text, "why this offer, or why none", required=True),
     ),
 )  # fmt: skip
+
+_LIKELY = tuple(
+    column
+    for k in (1, 2, 3)
+    for column in (
+        Column(f"next_{k}", Text, f"number {k} of the likeliest items of the next basket, private ones left out"),
+        Column(f"next_{k}_prob", Real, "its probability to be in it", low=0, high=1),
+    )
+)
+OUTLOOK = Table(
+    "outlook",
+    "What the encoder expects of each customer: calibrated figures, no effects. `embedding` is a vector.",
+    ("customer_id",),
+    (
+        Column("customer_id", Text, "who", required=True),
+        Column("asof_ms", Int, "the moment before which all is known", "ms UTC", required=True),
+        Column("visits", Int, "visits with a purchase before it", "visits", required=True, low=0),
+        Column("basis", Text, "their own visits; with fewer than 3, customers like them", required=True),
+        *_LIKELY,
+        Column("spend_cents", Real, "expected spend of the next 56 days", "minor units", required=True, low=0),
+        Column("orders", Real, "expected orders of the next 56 days", "orders", required=True, low=0),
+        Column("churn_prob", Real, "probability of no visit in the next 56 days", required=True, low=0, high=1),
+        Column("deal_share", Real, "share of the next visit's items bought on discount", required=True, low=0, high=1),
+        Column("leans_to", Text, "department, or category, that the next basket leans to more than everybody's"),
+        Column("sentences", Text, "the same in plain words, a line each", required=True),
+    ),
+    open=True,
+)
+OUTLOOK_ITEMS = Table(
+    "outlook_items",
+    "Where the encoder places each item, also one that nobody bought yet. `embedding` is its vector.",
+    ("item",),
+    (
+        Column("item", Text, "category, type or product, as `encoder.level` says", required=True),
+        Column("name", Text, "its readable name; missing where it is private or may not be offered"),
+        Column("category", Text, "its category, the most frequent one"),
+        Column("department", Text, "its department, the most frequent one"),
+        Column("price_cents", Real, "median price of its products", "minor units", low=0),
+        Column("visits", Int, "visits it was bought on, of the customers learned from", "visits", required=True, low=0),
+        Column("basis", Text, "its own purchases; without any, its category, brand and price", required=True),
+        Column("expected_baskets", Real, "customers in whose next basket it is expected", required=True, low=0),
+        *(Column(f"like_{k}", Text, f"number {k} of the items most like it") for k in (1, 2, 3)),
+    ),
+    open=True,
+)
 
 
 def all_tables() -> list[Table]:

@@ -64,7 +64,7 @@ REFUSALS = {
     "plan -c shop.toml --limit nonsense": "write it like",
     "report -c shop.toml": "promolift ingest",
     "evaluate --log gone.csv --policy logged": "gone.csv",
-    "message -c shop.toml --writer poet": "writer",
+    "words draft -c shop.toml": "writer",
     "init --events gone.csv": "gone.csv",
     "init --events here.csv -c shop.toml": "--force",
     "effect fit here.csv treatment=letter": "control",

@@ -54,7 +54,3 @@ def test_currencies_have_their_own_digits():
     assert [currency_digits(code) for code in ("USD", "JPY", "KWD", "CNY")] == [2, 0, 3, 2]
     with pytest.raises(ConfigError, match="'usd': not a currency code; did you mean USD"):
         currency_digits("usd")
-
-
-def test_unused_columns_are_known():
-    assert mapping("events", {"customer_id": "a", "time": "b"}).unused(["a", "b", "c"]) == ["c"]

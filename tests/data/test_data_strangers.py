@@ -151,11 +151,14 @@ def test_a_level_named_after_the_product_is_its_category():
 
 def test_a_cost_beside_the_total_of_a_line_is_not_the_cost_of_a_piece(tmp_path: Path):
     text = "user,date,product,category,qty,cost,{0}\na,2024-01-01,x,tea,2,6,10\nb,2024-01-02,x,tea,1,3,5\n"
-    for paid, costs in (("amount", False), ("unit_price", True)):
+    for paid in ("amount", "unit_price"):
         (tmp_path / "e.csv").write_text(text.format(paid))
         with Store(tmp_path / "work") as store:
             found = mappings(store, {"events": tmp_path / "e.csv"})["products"]
-        assert ("cost" in found.columns, "category" in found.columns) == (costs, True)
+        assert found.sources("quantity") == (("qty",) if paid == "amount" else ())
+        rows = raw("product,category,cost,qty,unit_price\nx,tea,6,2,4")
+        cost = data.clean_products(rows, found, RULES).accepted().project("cost_cents").fetchall()
+        assert cost == [(300 if paid == "amount" else 600,)]
 
 
 def test_ages_are_years_and_codes_of_age_groups_are_not():

@@ -13,7 +13,7 @@ import pytest
 
 from promolift.cli import app
 from promolift.pages.chapters.summary import TELLERS
-from promolift.results.foreseen import Foreseen
+from promolift.results.forecasts import Forecasts
 from promolift.run import STEPS
 from small_story import small_story
 
@@ -83,7 +83,7 @@ def test_the_file_tree_of_the_readme_is_the_tree(page: str) -> None:
 
 def test_every_chapter_of_the_report_is_explained_in_its_order() -> None:
     told = re.findall(r"^### (\d+\. .+)$", (ROOT / "docs/report.md").read_text(encoding="utf-8"), flags=re.M)
-    chapters = [chapter for teller in TELLERS if (chapter := teller(small_story(foreseen=Foreseen())))]
+    chapters = [chapter for teller in TELLERS if (chapter := teller(small_story(forecast=Forecasts())))]
     assert told == [f"{number}. {each.name}: {each.title}" for number, each in enumerate(chapters, 1)]
 
 

@@ -5,13 +5,13 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from promolift.learn.arms import Cell, Draws, Rules, choose_arms, detectable, effects, needed
+from promolift.learn.arms import ArmCell, ArmRules, Draws, choose_arms, detectable, effects, needed
 
 N = 1200
 
 
-def cells(prior: float = -50.0, prior_se: float = 100.0, cost: float = 60.0, sd: float = 400.0) -> list[Cell]:
-    return [Cell(arm, group, prior, prior_se, cost, N // 2, sd) for arm in range(2) for group in range(2)]
+def cells(prior: float = -50.0, prior_se: float = 100.0, cost: float = 60.0, sd: float = 400.0) -> list[ArmCell]:
+    return [ArmCell(arm, group, prior, prior_se, cost, N // 2, sd) for arm in range(2) for group in range(2)]
 
 
 Truth = Callable[[np.ndarray, np.ndarray], np.ndarray]
@@ -51,7 +51,7 @@ def test_the_average_that_forgets_propensities_is_fooled_here() -> None:
 def test_four_times_as_much_is_believed_and_given_though_a_loss_was_expected() -> None:
     found = effects(draws(lambda arm, group: 3000.0 + 0.0 * arm, 2), cells())
     assert all(e.net > 2000 and e.pays > 0.99 and e.measured for e in found)
-    chosen = choose_arms(found, Rules(0.8, 6, 0.1, 1e9))
+    chosen = choose_arms(found, ArmRules(0.8, 6, 0.1, 1e9))
     assert [c.state for c in chosen].count("give") == 2  # one arm for each group
     assert all(c.state != "test" for c in chosen)
 
@@ -75,13 +75,13 @@ def test_one_arm_teaches_of_the_others() -> None:
 
 def test_what_surely_loses_is_closed_and_nothing_is_spent_on_it() -> None:
     found = effects(draws(lambda arm, group: -200.0 + 0.0 * arm, 4, months=4), cells())
-    assert [c.state for c in choose_arms(found, Rules(0.8, 6, 0.1, 1e9))] == ["closed"] * 4
+    assert [c.state for c in choose_arms(found, ArmRules(0.8, 6, 0.1, 1e9))] == ["closed"] * 4
 
 
 @pytest.mark.parametrize("budget", [0.0, 10_000.0, 1e9])
 def test_choices_keep_the_budget(budget: float) -> None:
     found = effects(draws(lambda arm, group: 40.0 * arm, 5), cells(0.0, 80.0))
-    rules = Rules(0.99999, 6, 0.1, budget)
+    rules = ArmRules(0.99999, 6, 0.1, budget)
     chosen = choose_arms(found, rules)
     spent = 0.0
     for group in range(2):
@@ -105,6 +105,6 @@ def test_an_assumed_loss_closes_nothing_before_a_first_test() -> None:
     some = draws(lambda arm, group: 0.0 * arm, 1, months=1)
     nobody = Draws(*(getattr(some, name)[:0] for name in some.__dataclass_fields__))
     hopeless = [cell._replace(prior=-900.0, customers=60) for cell in cells()]
-    chosen = choose_arms(effects(nobody, hopeless), Rules(0.8, 6, 0.1, 4000.0))
+    chosen = choose_arms(effects(nobody, hopeless), ArmRules(0.8, 6, 0.1, 4000.0))
     spent = sum(0.9 * c.share * 60 / 2 * 60.0 for c in chosen if c.state == "test")
     assert 0 < spent <= 2000.0 + 1e-9

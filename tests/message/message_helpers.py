@@ -5,7 +5,7 @@ from datetime import datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from promolift.message import Context
+from promolift.message import Known
 from promolift.terms import Benefit, Language, Offer, Scope, Words
 
 NY, SHANGHAI = ZoneInfo("America/New_York"), ZoneInfo("Asia/Shanghai")
@@ -182,25 +182,25 @@ for _key, (_benefit, _name, _spend, _end) in _IN_BOTH.items():
         _scope = _name[2] if _name else None
         OFFERS[_key + _sign] = an_offer(_benefit, _about, _currency, _spend, _scope, (2026, *_end))
 CONTEXTS = {
-    "-": Context(),
-    "李雷": Context(name="李雷"),
-    "Anna": Context(name="Anna"),
-    "Bella": Context(name="Bella"),
-    "June 23": Context(sent=datetime(2026, 6, 23, 12, tzinfo=SHANGHAI)),
-    "June 23 NY": Context(sent=datetime(2026, 6, 23, 12, tzinfo=NY)),
-    "June 30": Context(sent=datetime(2026, 6, 30, 9, tzinfo=SHANGHAI)),
-    "July 2": Context(sent=datetime(2026, 7, 2, tzinfo=SHANGHAI)),
-    "May 2": Context(sent=datetime(2026, 5, 2, tzinfo=SHANGHAI)),
-    "bought 1": Context(name="用户A", bought=(PRODUCT_1,)),
-    "bought 1, no terms": Context(name="用户A", bought=(PRODUCT_1,), full=False),
-    "aged 35": Context(private=("35",)),
-    "engineer": Context(private=("工程师",)),
-    "陈晨's rug": Context(name="陈晨", bought=(Words(zh="羊毛地毯", en="Wool Rug"),)),
-    "Alice Brown": Context(name="Alice Brown"),
-    "周舟": Context(name="周舟"),
-    "Lena's sheets": Context(name="Lena", bought=(SHEETS,)),
-    "林悦's sheets": Context(name="林悦", bought=(SHEETS,)),
-    "Maria's rug": Context(name="Maria", bought=(Words(zh="地毯", en="Wool Rug"),)),
+    "-": Known(),
+    "李雷": Known(name="李雷"),
+    "Anna": Known(name="Anna"),
+    "Bella": Known(name="Bella"),
+    "June 23": Known(sent=datetime(2026, 6, 23, 12, tzinfo=SHANGHAI)),
+    "June 23 NY": Known(sent=datetime(2026, 6, 23, 12, tzinfo=NY)),
+    "June 30": Known(sent=datetime(2026, 6, 30, 9, tzinfo=SHANGHAI)),
+    "July 2": Known(sent=datetime(2026, 7, 2, tzinfo=SHANGHAI)),
+    "May 2": Known(sent=datetime(2026, 5, 2, tzinfo=SHANGHAI)),
+    "bought 1": Known(name="用户A", bought=(PRODUCT_1,)),
+    "bought 1, no terms": Known(name="用户A", bought=(PRODUCT_1,)),
+    "aged 35": Known(private=("35",)),
+    "engineer": Known(private=("工程师",)),
+    "陈晨's rug": Known(name="陈晨", bought=(Words(zh="羊毛地毯", en="Wool Rug"),)),
+    "Alice Brown": Known(name="Alice Brown"),
+    "周舟": Known(name="周舟"),
+    "Lena's sheets": Known(name="Lena", bought=(SHEETS,)),
+    "林悦's sheets": Known(name="林悦", bought=(SHEETS,)),
+    "Maria's rug": Known(name="Maria", bought=(Words(zh="地毯", en="Wool Rug"),)),
 }
 
 
@@ -210,7 +210,7 @@ class Said:
 
     offer: Offer
     language: Language
-    context: Context
+    known: Known
     text: str
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from promolift.errors import InputError
 from promolift.message import is_couponable, is_sensitive, label
-from promolift.message.names import known_names, table
+from promolift.message.names import is_plural, known_names, table
 
 HAN = re.compile(r"[\u4e00-\u9fff]")
 PROPER = {"Christmas", "Easter", "Halloween", "Valentine's", "Day"}
@@ -105,6 +105,31 @@ def test_unknown_keys_are_tidied_by_rule(key, kind, zh, en):
     assert (words.zh, words.en) == (zh, en)
 
 
+@pytest.mark.parametrize(
+    ("pair", "zh", "en"),
+    [
+        ("ICE CREAM/MILK/SHERBTS ++ SALD DRSNG/SNDWCH SPRD", "冰淇淋、沙拉酱", "ice cream and salad dressing"),
+        ("CANNED JUICES ++ BEEF", "果汁、牛肉", "juice and beef"),
+        ("Home & Garden ++ Pets", "home and garden、pets", "home and garden plus pets"),
+    ],
+)
+def test_beside_a_second_name_stands_the_short_one(pair, zh, en):
+    """It used to be 'ice cream and salad dressing and mayonnaise'."""
+    assert (label(pair).zh, label(pair).en) == (zh, en)
+
+
+def test_alone_a_category_keeps_its_whole_name():
+    assert label("SALD DRSNG/SNDWCH SPRD").en == "salad dressing and mayonnaise"
+
+
+@pytest.mark.parametrize(
+    ("name", "plural"),
+    [("eggs", True), ("milk", False), ("toys and games", True), ("asparagus", False), ("glass", False)],
+)
+def test_eggs_are_and_milk_is(name, plural):
+    assert is_plural(name) == plural
+
+
 def test_an_empty_key_is_refused():
     with pytest.raises(InputError, match="empty category"):
         label(" \u200b ")
@@ -117,7 +142,7 @@ def test_words_for_coupons_are_no_category_a_text_could_promise():
 
 def test_an_offer_on_two_categories_names_both_and_is_as_private_as_either():
     assert label("SOFT DRINKS ++ BEEF").en == "soft drinks and beef"
-    assert label("SOFT DRINKS ++ BEEF").zh == "碳酸饮料及牛肉"
+    assert label("SOFT DRINKS ++ BEEF").zh == "碳酸饮料、牛肉"
     assert not is_sensitive("SOFT DRINKS ++ BEEF")
     assert is_sensitive("SOFT DRINKS ++ beer")
     assert not is_couponable("SOFT DRINKS ++ COUPON/MISC ITEMS")

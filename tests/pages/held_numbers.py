@@ -9,7 +9,6 @@ from typing import Any
 
 import polars as pl
 
-from promolift.results.plan import INTERVAL_PERCENT
 from promolift.settings import Settings
 from promolift.words import day_count, money, number, per_unit, share, symbol, upper_first
 
@@ -23,7 +22,7 @@ class Held:
 
     def __init__(self, currency: str, results: Iterable[Any]) -> None:
         self.currency = currency
-        self.printed = {f"{symbol(currency)}1", clean(share(INTERVAL_PERCENT / 100))}
+        self.printed = {f"{symbol(currency)}1", clean(share(0.95))}
         self.raw: set[float] = {0.0}
         self.texts: set[str] = set()
         self.many("", list(results))

@@ -29,7 +29,7 @@ FORMS = dict.fromkeys(MONEY, (cash,)) | {
     "Look.days": (number, days), "effective": (count,),
 }  # fmt: skip
 PLAIN = dict.fromkeys(("Verdict.low", "Verdict.high", "Lift.lift", "Lift.control"), (number,))  # of orders
-CHANCE, EVEN, BELOW = "1 / logged chance", "the expectation of 1 ±", "lower bound is below 0"  # words of the page
+CHANCE, EVEN, BELOW = "1 / logged propensity", "the expectation of 1 ±", "lower bound is below 0"  # words of the page
 
 
 def gathered(learned: LearnedPolicy) -> dict[str, Figures]:

@@ -27,7 +27,7 @@ MONEY = (
     "Quintile.low", "Quintile.high",
 )  # fmt: skip
 FORMS = dict.fromkeys(MONEY, (cash,)) | dict.fromkeys(SHARES, (share,)) | {"effective": (count,), "seed": (str,)}
-CHANCE, ONE, START = "1 / logged chance", "history = 1", "added since day 0"  # words of the page
+CHANCE, ONE, START = "1 / logged propensity", "history = 1", "added since day 0"  # words of the page
 
 
 def gathered(found: LoopNumbers) -> dict[str, Figures]:

@@ -10,12 +10,13 @@ from held_numbers import Held, bare, charts, clean, drawn, parts, strays, visibl
 from page_figures import add
 from told_shop import SHOPS, menu, told_shop
 
-from promolift.message import offer_words
+from promolift.message import line_words, offer_words
+from promolift.offer import MenuItem
 from promolift.pages import render
 from promolift.pages.chapters.summary import page_of
 from promolift.pages.shop import tell_story
 from promolift.pages.story import Story
-from promolift.results.effects import NoModel
+from promolift.results.effects import DEPTH, NoModel
 from promolift.results.evaluation import Evaluation
 from promolift.results.job import Job, moments
 from promolift.results.messages import Messages
@@ -23,16 +24,17 @@ from promolift.results.person import Given, Person
 from promolift.results.plan import Plan, headline
 from promolift.results.shop import Health, Offers, Unknown
 from promolift.store import Store
+from promolift.terms import Words
 from promolift.words import date, money
 
 AMOUNTS = ("low", "high", "lead_low", "lead_high")  # of policies: minor units without the word in their name
-NEXT_WEEKS = ["8 weeks", "NDCG@10"]  # what the outlook is about: said in words, not figures
+NEXT_WEEKS = ["8 weeks", "NDCG@10"]  # what the forecast is about: said in words, not figures
 
 
 def gathered(job: Job) -> dict[str, Held]:
     """The typed results behind each part of the page, the offers as they are told, and the small print."""
     story = tell_story(job)
-    results = about_the_plan(job, story) | about_the_data(story) | about_the_response(story) | about_the_outlook(story)
+    results = about_the_plan(job, story) | about_the_data(story) | about_the_response(story) | about_the_forecast(story)
     return {name: Held(job.config.shop.currency, some) for name, some in results.items()}
 
 
@@ -46,10 +48,13 @@ def about_the_plan(job: Job, story: Story) -> dict[str, list[Any]]:
     people = profiles.filter(pl.col("customer_id").is_in(who))
     ages = store.frame("customers")["age"].drop_nulls().to_list()
     offers = [offer_words(offer, "en") for offer in Offers.load(store).offers]
-    top = [note.model_copy(update={"menu": ()}), headline(note, found.luck)]
+    top = [
+        note.model_copy(update={"menu": ()}), headline(note, found.luck), plan.assumptions, story.worth,
+        config.plan.window_days,
+    ]  # fmt: skip
     print_ = [
         config.shop.name, date(moments(job).asof, config.shop.zone), config.plan.window_days,
-        [v for _, v in page_of(story).facts],
+        [*page_of(story).facts.values()],
     ]  # fmt: skip
     budget = [
         *top,
@@ -59,20 +64,40 @@ def about_the_plan(job: Job, story: Story) -> dict[str, list[Any]]:
         plan.curve.at(2.0 * note.budget_cents),
     ]
     assert found.judged is not None
-    policies = [*top, found.judged.rename({name: f"{name}_cents" for name in AMOUNTS}), found.lead]
-    mix = [*top, offers, plan.offers, plan.offers.height]
+    policies = [
+        *top,
+        story.like_everybody,
+        found.judged.rename({name: f"{name}_cents" for name in AMOUNTS}),
+        found.lead,
+    ]
+    mix = [*top, offers, plan.offers, plan.offers.height, said.motives, story.plan.able - story.plan.treated]
     cards = [
         ages, [Person.of(row) for row in people.to_dicts()],
         [Given.of(row) for row in said.rows.to_dicts() if row["customer_id"] in who],
     ]  # fmt: skip
     gaps = [found.unchecked, NoModel.load(store), Unknown.load(store), [line.id for line in config.menu]]
     return {
-        "first screen": [*top, found.lead, Health.load(store), print_],
-        "budget": budget, "figure frontier": budget, "policies": policies, "figure policies": policies,
+        "first screen": [
+            *top, found.lead, Health.load(store), print_, plan.offers.head(3), offers, story.predictions.missed,
+        ],
+        "budget": budget, "choice": budget, "figure motives": mix, "figure frontier": budget, "policies": policies,
+        "figure policies": policies,
         "people": [*mix, *cards], "figure mix": mix,
-        "messages": [offers, list(said.written), said.silent, said.typical(6).drop("reason")],
-        "unknowns": [{"holdout_share": config.plan.holdout_share, "margin_share": config.value.margin_rate}, gaps],
+        "messages": [
+            offers, list(said.written), said.silent, said.typical(12), said.angles, story.pool,
+            [fact.said for each in story.typical for fact in each.read],
+        ],
+        "unknowns": [
+            offers, [said_line(line) for line in plan.note.menu], {"margin_share": config.value.margin_rate}, gaps,
+            {"holdout_share": config.plan.holdout_share},
+        ],
     }  # fmt: skip
+
+
+def said_line(item: MenuItem) -> str:
+    """A menu line as the page names it."""
+    one = Words(zh="一个品类", en="one category") if item.scope == "category" else None
+    return line_words(item.benefit, item.min_spend_cents, "USD", "en", one)
 
 
 def about_the_data(story: Story) -> dict[str, list[Any]]:
@@ -101,21 +126,31 @@ def about_the_response(story: Story) -> dict[str, list[Any]]:
     assert found
     groups = {name: getattr(read, name) for name in ("curve", "placebos", "categories")}
     assert all(groups.values())
+    depth = {"share": DEPTH}
+    lifts = [{"share": [each.lift, each.lift_low, each.lift_high]} for each in read.categories]
     bare_read = read.model_copy(update=dict.fromkeys(groups, ()))
     return {
-        "discount": [bare_read, story.targeting],
+        "discount": [],
+        "response": [bare_read, story.targeting],
         "figure curve": [{"share": [group.points for group in read.curve]}, [group.cells for group in read.curve]],
         "figure placebos": [read.placebos, read.tests_made, read.tests_passed],
-        "figure elasticities": [read.categories, read.categories_read, read.categories_sure],
-        "models": [found.scores],
+        "figure elasticities": [
+            depth,
+            lifts,
+            [each.cells for each in read.categories],
+            read.categories_read,
+            read.categories_sure,
+        ],
+        "models": [found.scores, story.attributes],
+        "forecasts": [found.scores, 1, 0.05],
         **{f"figure calibration-{i}": [{"share": each}] for i, each in enumerate(found.reliability, start=1)},
         "figure recall": [{"share": found.recall}],
     }
 
 
-def about_the_outlook(story: Story) -> dict[str, list[Any]]:
+def about_the_forecast(story: Story) -> dict[str, list[Any]]:
     """What comes next."""
-    ahead = story.foreseen
+    ahead = story.forecast
     assert ahead
     assert ahead.people
     assert ahead.told
@@ -123,7 +158,7 @@ def about_the_outlook(story: Story) -> dict[str, list[Any]]:
     names = [*NEXT_WEEKS, [dot.customer_id for dot in people.dots]]
     epochs = [*NEXT_WEEKS, ahead.epochs]
     return {
-        "outlook": [*NEXT_WEEKS, ahead.told, ahead.scores, {"share": ahead.stays_away}],
+        "forecast": [*NEXT_WEEKS, ahead.told, ahead.scores, {"share": ahead.stays_away}],
         "figure map-spend": [
             *names, "of 1.", people.model_copy(update={"leanings": (), "dots": ()}),
             {"spend_cents": [dot.spend_cents for dot in people.dots]},
@@ -132,7 +167,7 @@ def about_the_outlook(story: Story) -> dict[str, list[Any]]:
         "figure map-goods": [ahead.goods],
         "figure reasons": [ahead.told, len(ahead.told.reasons)],
         "figure learning-ndcg": epochs, "figure learning-loss": epochs,
-        "figure outlook-calibration": [{"share": ahead.reliability}],
+        "figure forecast-calibration": [{"share": ahead.reliability}],
     }  # fmt: skip
 
 
@@ -148,16 +183,17 @@ def test_every_number_on_the_page_is_held_by_a_typed_result(told: tuple[Job, dic
 
 
 PLANTED = [
-    ("money", "first screen, budget, figure frontier, figure policies, people, figure mix, customers, outlook, "
+    ("money", "first screen, budget, figure frontier, figure policies, people, figure mix, customers, forecast, "
      "figure customers-map, figure map-spend"),
     ("count", "first screen, figure frontier, figure policies, people, figure mix, messages, health, figure cadence, "
-     "figure categories, figure map-leaning, figure map-goods, discount, figure curve, figure placebos, models, "
-     "figure elasticities, figure calibration-2, figure recall, figure outlook-calibration"),
-    ("share", "first screen, budget, figure mix, health, customers, figure customers-map, figure discount-share, "
-     "figure categories, figure week, outlook, figure map-spend, figure reasons, discount, figure curve, "
-     "figure placebos, figure calibration-1, figure recall, figure outlook-calibration"),
+     "figure categories, figure map-leaning, figure map-goods, response, figure curve, figure placebos, models, "
+     "figure elasticities, figure calibration-2, figure recall, figure forecast-calibration"),
+    ("share", "first screen, choice, figure elasticities, health, customers, figure customers-map, "
+     "figure discount-share, figure categories, figure week, forecast, figure map-spend, figure reasons, "
+     "response, figure curve, "
+     "figure placebos, figure calibration-1, figure recall, figure forecast-calibration"),
     ("number", "figure frontier, figure customers-map, figure learning-ndcg, figure learning-loss, figure placebos, "
-     "figure elasticities, models"),
+     "models"),
     ("days", "customers, figure customers-map, figure cadence"),
 ]  # fmt: skip
 
@@ -189,7 +225,7 @@ def test_another_share_held_out_than_was_set_is_found(told: tuple[Job, dict[str,
     job, held = told
     other = job.config.model_copy(update={"plan": job.config.plan.model_copy(update={"holdout_share": 0.21})})
     found = strays(render(tell_story(Job(other, job.store, job.tell))), held)
-    assert found["unknowns"] == ["21%"]
+    assert found["unknowns"] == ["21 %"]
 
 
 def test_the_headline_is_the_one_number_on_the_whole_page(told: tuple[Job, dict[str, Held]]) -> None:
@@ -206,13 +242,12 @@ def test_the_headline_is_the_one_number_on_the_whole_page(told: tuple[Job, dict[
 
 def test_the_first_screen_says_at_which_supplier_share_the_plan_would_flip(told: tuple[Job, dict[str, Held]]) -> None:
     job, _ = told
-    note = Plan.load(job.store).note
+    believed = Plan.load(job.store).assumptions
     page = render(tell_story(job))
     screen = visible(page[: page.index('class="contents"')])
-    assert note.assumptions
-    places = [screen.index(clean(each.text)) for each in note.fragile_first]
+    places = [screen.index(clean(each.text)) for each in believed]
     assert places == sorted(places)
-    assert "supplier_share" in [each.name for each in note.assumptions]
+    assert "supplier_share" in [each.name for each in believed]
 
 
 def test_a_shop_where_nothing_is_open_is_told_too(tmp_path: Path) -> None:

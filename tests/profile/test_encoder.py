@@ -239,7 +239,7 @@ def test_saved_files_predict_the_same_without_the_training_code():
     h, shared = shop(), popularity(shop(), END)
     again = LearnedEncoder.from_files(model.to_files())
     for a, b in zip(
-        model.foresee(h, shared, np.arange(9), END, 4), again.foresee(h, shared, np.arange(9), END, 9), strict=False
+        model.forecast(h, shared, np.arange(9), END, 4), again.forecast(h, shared, np.arange(9), END, 9), strict=False
     ):
         assert a.logit_PI == pytest.approx(b.logit_PI[:4], abs=1e-4)
         break
@@ -250,7 +250,7 @@ def test_saved_files_predict_the_same_without_the_training_code():
 def test_batches_stream_and_probabilities_are_probabilities():
     model, _ = trained()
     h = shop()
-    parts = list(model.foresee(h, popularity(h, END), np.arange(90), END, 40))
+    parts = list(model.forecast(h, popularity(h, END), np.arange(90), END, 40))
     assert [len(part.state_PD) for part in parts] == [40, 40, 10]
     assert parts[0].later_PK.sum(axis=1) == pytest.approx(np.ones(40), abs=1e-5)
     for part in parts:
@@ -298,7 +298,7 @@ def test_settings_of_another_version_and_foreign_catalogues_are_refused():
     with pytest.raises(ConfigError, match="did you mean 'depth'"):
         LearnedEncoder.from_files(files | {"manifest.json": json.dumps(old | {"settings": {"depht": 2}}).encode()})
     with pytest.raises(InputError, match="catalogue is not the one"):
-        next(model.foresee(shop(extra=1), popularity(shop(extra=1), END), np.arange(2), END))
+        next(model.forecast(shop(extra=1), popularity(shop(extra=1), END), np.arange(2), END))
 
 
 def test_too_little_history_is_an_error_and_a_wrong_key_names_the_nearest():
@@ -311,7 +311,7 @@ def test_too_little_history_is_an_error_and_a_wrong_key_names_the_nearest():
 def test_a_product_never_bought_and_a_customer_never_seen_get_finite_answers():
     h = histories(lines(), items(extra=2), customers=["zoe"])
     model = fit_encoder(h, END, FAST.model_copy(update={"epochs": 1}))
-    said = next(model.foresee(h, popularity(h, END), np.array([90]), END))
+    said = next(model.forecast(h, popularity(h, END), np.array([90]), END))
     assert h.customers[90] == "zoe"
     assert np.isfinite(said.logit_PI).all()
     assert np.isfinite(said.spend_PK).all()

@@ -1,4 +1,4 @@
-"""The stacker and the outlook: right answers and their worth, no future, refusals, sentences that can be checked."""
+"""The stacker and the forecast: right answers and their worth, no future, refusals, sentences that can be checked."""
 
 from dataclasses import replace
 from functools import cache
@@ -152,36 +152,36 @@ def test_outlook_is_calibrated_speaks_plainly_and_gives_reasons():
     pytest.importorskip("torch")
     from test_encoder import trained
 
-    from promolift.profile import outlook
+    from promolift.profile import encoder_forecast
 
     model, _ = trained()
     h = shop()
     shared = popularity(h, END)
     with pytest.raises(SupportError, match="50 needed"):
-        outlook.calibrate(model, h, shared, END - 28)
-    line = outlook.calibrate(model, h, shared, END - 56)
+        encoder_forecast.calibrate(model, h, shared, END - 28)
+    line = encoder_forecast.calibrate(model, h, shared, END - 56)
     money = "${:.2f}".format
-    told = next(outlook.outlook(model, line, h, shared, (np.arange(90), END - 56), money))
+    told = next(encoder_forecast.forecast_rows(model, line, h, shared, np.arange(90), END - 56, money))
     later = (h.day_V >= END - 56) & (h.day_V < END)
     assert told["spend_cents"].sum() == pytest.approx(h.spend_V[later].sum(), rel=1e-4)
     assert told["orders"].sum() == pytest.approx(later.sum(), rel=1e-4)
     assert told["churn_prob"].is_between(0, 1).all()
     words = told["sentences"][0].to_list()
-    assert words[-2].startswith("Stays away for 8 weeks with a chance of")
+    assert words[-2].startswith("Stays away for 8 weeks with a probability of")
     assert told["items"][0][0] in words[-4]
-    reasons = outlook.drivers(model, h, shared, (0, END), told["items"][0][0])
+    reasons = encoder_forecast.drivers(model, h, shared, 0, END, told["items"][0][0])
     assert reasons["effect"].abs().is_sorted(descending=True)
     assert told["items"][0][0] in reasons["items"][0]  # the visit that counts most had it in the basket
-    state = next(model.foresee(h, shared, np.arange(90), END)).state_PD
-    assert 7 not in outlook.nearest(state, 7)
-    assert outlook.flat_map(state).std(axis=0) == pytest.approx([1, 1], abs=1e-3)
+    state = next(model.forecast(h, shared, np.arange(90), END)).state_PD
+    assert 7 not in encoder_forecast.nearest(state, 7)
+    assert encoder_forecast.flat_map(state).std(axis=0) == pytest.approx([1, 1], abs=1e-3)
 
 
 def test_a_rhythm_is_told_with_what_is_due():
     from test_encoder_data import SHELF, small
 
     from promolift.profile.encoder_data import histories
-    from promolift.profile.outlook import rhythms
+    from promolift.profile.encoder_forecast import rhythms
 
     nappies = [("ann", str(k), 100.0 + 9 * k, "soap", 1, False) for k in range(5)]
     h = histories(small([*nappies, ("bob", "1", 100.0, "milk", 1, False)]), SHELF)

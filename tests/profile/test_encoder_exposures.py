@@ -18,10 +18,10 @@ from promolift.profile.counters import count  # noqa: E402
 from promolift.profile.encoder import EncoderSettings  # noqa: E402
 from promolift.profile.encoder_batch import batch_of, points_at  # noqa: E402
 from promolift.profile.encoder_data import Histories, histories, popularity  # noqa: E402
+from promolift.profile.encoder_forecast import drivers  # noqa: E402
 from promolift.profile.encoder_model import LearnedEncoder  # noqa: E402
 from promolift.profile.encoder_train import fit_encoder  # noqa: E402
-from promolift.profile.outlook import drivers  # noqa: E402
-from promolift.profile.redeem import calibrate_redemption, redemption_chance  # noqa: E402
+from promolift.profile.redeem import calibrate_redemption, redemption_prob  # noqa: E402
 
 END = FIRST + 168.0
 FAST = EncoderSettings(depth=2, epochs=3, points=4, batch=16, keep=12, max_visits=32, horizon_days=56)
@@ -94,9 +94,9 @@ def test_without_exposures_training_and_weights_stay_what_they_were():
 def test_it_learns_who_redeems_and_the_calibrated_mean_is_right():
     h, model = exposed(), trained()
     shared, window = popularity(h, END), (END - 56, END)
-    line = calibrate_redemption(model, h, shared, window)
+    line = calibrate_redemption(model, h, shared, *window)
     asked = closed_in(h, np.arange(90), *window)
-    chance = redemption_chance(model, line, h, shared, asked)
+    chance = redemption_prob(model, line, h, shared, asked)
     assert ((chance > 0) & (chance < 1)).all()
     assert chance.mean() == pytest.approx(float(asked.redeemed_Q.mean()), abs=0.01)
     even = asked.customer_Q % 2 == 0
@@ -213,13 +213,13 @@ def test_some_customers_are_the_whole_for_them():
 def test_reasons_leave_out_visits_but_no_exposure():
     h, model = exposed(), trained()
     shared, item = popularity(h, END), h.catalogue.items[0]
-    told = drivers(model, h, shared, (3, END), item)
+    told = drivers(model, h, shared, 3, END, item)
     assert told.height == min(40, h.start_C[4] - h.start_C[3])
     lone = replace(
         h.until(END), customers=("c003",), start_C=h.start_C[3:5], attribute_CA=h.attribute_CA[3:4],
         exposures=h.exposures.of(np.array([3])),
     )  # fmt: skip
-    assert drivers(model, lone, shared, (0, END), item)["effect"].to_list() == pytest.approx(
+    assert drivers(model, lone, shared, 0, END, item)["effect"].to_list() == pytest.approx(
         told["effect"].to_list(), abs=1e-4
     )
     with pytest.raises(AssertionError, match="other customers"):
@@ -241,12 +241,12 @@ def test_saved_files_predict_redemption_the_same_and_others_refuse():
 def test_too_few_closed_exposures_are_not_calibrated_on():
     h, model = exposed(), trained()
     with pytest.raises(SupportError, match="of each outcome are needed"):
-        calibrate_redemption(model, h, popularity(h, END), (END, END + 56))
+        calibrate_redemption(model, h, popularity(h, END), END, END + 56)
     few = (END - 25, END - 14)
-    intercept, slope = calibrate_redemption(model, h, popularity(h, END), few)
-    assert slope == 1.0
+    line = calibrate_redemption(model, h, popularity(h, END), *few)
+    assert line.slope == 1.0
     asked = closed_in(h, np.arange(90), *few)
-    found = redemption_chance(model, (intercept, slope), h, popularity(h, END), asked)
+    found = redemption_prob(model, line, h, popularity(h, END), asked)
     assert found.mean() == pytest.approx(float(asked.redeemed_Q.mean()), abs=1e-6)
 
 

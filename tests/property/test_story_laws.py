@@ -7,7 +7,7 @@ import pytest
 
 from promolift import run
 from promolift.config import Config
-from promolift.profile import OutlookSettings
+from promolift.profile import ForecastSettings
 from promolift.store import Store
 
 pytestmark = pytest.mark.xdist_group("story_laws")  # one worker makes the fixture, which takes long
@@ -63,7 +63,7 @@ def test_an_encoder_adds_understanding_and_leaves_the_plan_as_it_is(
     own_files: Path, tmp_path: Path, reference: pl.DataFrame
 ) -> None:
     pytest.importorskip("torch")
-    with_encoder = settings(own_files, 1).model_copy(update={"encoder": OutlookSettings(depth=1, epochs=1)})
+    with_encoder = settings(own_files, 1).model_copy(update={"encoder": ForecastSettings(depth=1, epochs=1)})
     same(reference, plan(with_encoder, tmp_path))
     with Store(tmp_path) as store:
         assert store.frame("outlook").height > 100

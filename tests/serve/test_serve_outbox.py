@@ -1,22 +1,25 @@
 """What others hear arrives signed, once more if need be, and never inside the own network."""
 
+import asyncio
 import json
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from time import monotonic, sleep
 from typing import Any
 
 import anyio
+import httpx
 import pytest
-from serve_helpers import CAMPAIGN, PEOPLE, Api, released, serving
+from serve_helpers import CAMPAIGN, PEOPLE, Api, claim, coded, released, serving
 from sqlalchemy import select
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from promolift.config import Config
-from promolift.serve.outbox import UnsafeTargetError, safe_address
+from promolift.serve.outbox import Hook, UnsafeTargetError, safe_address
 from promolift.store.ledger_schema import OUTBOX
 
 POLICY = f"/v1/campaigns/{CAMPAIGN}"
@@ -63,13 +66,22 @@ def open_api(shop: tuple[Path, Config], folder: Path) -> Iterator[Api]:
     with serving(folder, shop[1], private_webhooks=True) as api:
         released(api)
         api.server.outbox.waits_s = (0.0, 0.0)
-        api.server.pulse_stopped = True
+        by_hand(api)
         yield api
 
 
+def by_hand(api: Api) -> None:
+    """Nothing is sent but by `send_all`."""
+
+    async def nothing() -> None: ...
+
+    for duty in api.server.duties.all:
+        duty.work = nothing if duty.name == "webhooks" else duty.work
+
+
 def redeem(api: Api, number: int) -> None:
-    wish = {"customer_id": "u01", "campaign_id": CAMPAIGN, "offer_id": "o", "amount_cents": 5}
-    api("POST", "/v1/redemptions:reserve", wish | {"redemption_id": f"rdm_{number}"})
+    coded(api, number, number + 1)
+    api("POST", "/v1/redemptions:reserve", claim(number, 5))
 
 
 def states(api: Api) -> list[tuple[str, int]]:
@@ -158,8 +170,8 @@ def test_a_refused_change_tells_nobody(open_api: Api) -> None:
         open_api("POST", "/v1/webhooks", {"url": receiver.url, "events": ["redemption.reserved"]}, 201)
         limit = {"limit_id": "l", "metric": "redemptions", "amount": 0}
         open_api("PUT", POLICY, {"limits": [limit]})
-        wish = {"customer_id": "u01", "campaign_id": CAMPAIGN, "offer_id": "o", "amount_cents": 5}
-        open_api("POST", "/v1/redemptions:reserve", wish, 409)
+        coded(open_api)
+        open_api("POST", "/v1/redemptions:reserve", claim(1), 409)
         assert states(open_api) == []
 
 
@@ -170,6 +182,8 @@ def test_a_refused_change_tells_nobody(open_api: Api) -> None:
         "https://[::1]/", "https://[::ffff:127.0.0.1]/", "https://[fd00::1]/", "https://0.0.0.0/", "https://224.0.0.1/",
         "http://93.184.216.34/", "ftp://93.184.216.34/", "https://user:pass@93.184.216.34/", "https:///x",
         "https://2130706433/", "https://100.64.0.1/", "https://name.invalid/", "https://[64:ff9b::7f00:1]/",
+        "https://[::127.0.0.1]/", "https://[64:ff9b:1::a00:1]/", "https://[fec0::1]/", "https://192.0.0.9/",
+        "https://１２７.0.0.1/",
         "https://[2002:a00:1::]/", "https://[2001:0:a00:1::]/", "https://[::ffff:10.0.0.1]/", "https://[bad", "https://a..b/",
     ],
 )  # fmt: skip
@@ -179,7 +193,9 @@ def test_webhooks_never_lead_into_the_own_network(url: str) -> None:
 
 
 def test_a_public_address_is_allowed_and_is_the_one_connected_to(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert safe_address("https://93.184.216.34/x", private=False) == ("93.184.216.34", "93.184.216.34", 443)
+    plain = ("https", "93.184.216.34", "93.184.216.34", 443, "/x?y=%20")
+    assert safe_address("https://93.184.216.34/x?y= ", private=False) == plain
+    assert safe_address("https://１.１.１.１/说", private=False)[1:] == ("1.1.1.1", "1.1.1.1", 443, "/%E8%AF%B4")
     answers = [[(2, 1, 6, "", ("93.184.216.34", 443)), (2, 1, 6, "", ("10.0.0.1", 443))]]
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: answers[0])
     with pytest.raises(UnsafeTargetError):  # one public and one private answer: a name that may lead either way
@@ -231,15 +247,13 @@ def test_a_decided_offer_goes_out_by_mail_and_the_address_is_forgotten(shop: tup
     try:
         with serving(folder, shop[1], mail=mail) as api:
             released(api)
+            by_hand(api)
             made: Any = next(each for each in map(api.decide, PEOPLE) if each["offer_id"] != "none")
             body["decision_id"] = made["decision_id"]
             assert api("POST", "/v1/messages", body | {"to": "a@b.c\nBcc: x@y.z"}, 422)["errors"][0]["pointer"] == "/to"
             api("POST", "/v1/messages", body, 202)
             send_all(api)
-            for _ in range(100):
-                if states(api) == [("sent", 1)]:
-                    break
-                threading.Event().wait(0.05)
+            wait_until(lambda: states(api) == [("sent", 1)])
             with api.server.ledger.read() as db:
                 assert "ann@" not in db.execute(select(OUTBOX.c.body)).scalar_one()
             api("POST", "/v1/track", {"userId": made["customer_id"], "event": "Consent Updated", "messageId": "c",
@@ -252,3 +266,82 @@ def test_a_decided_offer_goes_out_by_mail_and_the_address_is_forgotten(shop: tup
     assert "List-Unsubscribe: <https://shop.example/stop>" in text
     assert "1 Main St" in text
     assert made["code"] in text
+
+
+def test_a_slow_receiver_and_a_strange_one_delay_only_themselves(
+    open_api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("promolift.serve.outbox.TIMEOUT_S", 600.0)
+    with receiving([]) as fast, socket.create_server(("127.0.0.1", 0)) as silent:
+        urls = [f"http://127.0.0.1:{silent.getsockname()[1]}/", fast.url]
+        made = [open_api("POST", "/v1/webhooks", {"url": url, "events": ["redemption.reserved"]}, 201) for url in urls]
+        odd = Hook(url="https://[", events=("redemption.reserved",), secret="whsec_?")
+        keep = lambda db, some: [odd.keep(db, "whk_0", 1) for _ in some]  # noqa: E731
+        open_api.server.ledger.write(keep)
+
+        async def sending() -> None:
+            redeem(open_api, 1)
+            await open_api.server.outbox.look()
+            end = monotonic() + 60  # less than the silent one may take
+            while not fast.got and monotonic() < end:
+                await asyncio.sleep(0.01)
+            redeem(open_api, 2)  # the silent one still holds its first
+            while len(fast.got) < 2 and monotonic() < end:
+                await open_api.server.outbox.look()
+                await asyncio.sleep(0.01)
+            await open_api.server.outbox.stop()
+
+        asyncio.run(sending())
+        assert len(fast.got) == 2
+        with open_api.server.ledger.read() as db:
+            errors = select(OUTBOX.c.error).where(OUTBOX.c.target == "whk_0")
+            assert set(db.execute(errors).scalars()) == {"not a URL"}
+    assert made
+
+
+def test_what_was_given_up_is_listed_and_sent_again(open_api: Api) -> None:
+    open_api.server.outbox.waits_s = ()
+    with receiving([200, 500]) as receiver:
+        made = open_api("POST", "/v1/webhooks", {"url": receiver.url, "events": ["redemption.reserved"]}, 201)
+        hook = f"/v1/webhooks/{made['webhook_id']}"
+        for number in (1, 2):
+            redeem(open_api, number)
+            send_all(open_api)
+        (lost,) = open_api("GET", f"{hook}/messages")["data"]
+        assert (lost["error"], lost["attempts"]) == ("status 500", 1)
+        assert json.loads(lost["body"])["data"]["redemption_id"] == "rdm_2"
+        assert len(open_api("GET", f"{hook}/messages?status=sent")["data"]) == 1
+        assert open_api("POST", f"{hook}:replay?status=failed", status=202)["messages"] == 1
+        send_all(open_api)
+        assert len(receiver.got) == 3
+        assert open_api("GET", f"{hook}/messages") == {"data": [], "next": None}
+
+
+def test_a_duty_that_fails_is_told_and_the_others_go_on(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    duties = {duty.name: duty for duty in api.server.duties.all}
+    for duty in duties.values():
+        duty.every_s = 0.01
+
+    async def boom() -> None:
+        raise httpx.InvalidURL("nobody catches this")
+
+    work, done = duties["webhooks"].work, []
+
+    async def counted() -> None:
+        done.append(1)
+
+    duties["webhooks"].work, duties["expiry"].work = boom, counted
+    wait_until(lambda: api.client.get("/health/ready").status_code == 503)
+    assert "webhooks" in api.client.get("/health/ready").json()["why"][0]
+    assert 'promolift_duty_failures{duty="webhooks"}' in api("GET", "/metrics").text
+    before = len(done)
+    wait_until(lambda: len(done) > before + 3)
+    duties["webhooks"].work = work
+    wait_until(lambda: api.client.get("/health/ready").status_code == 200)
+
+
+def wait_until(true: Callable[[], bool]) -> None:
+    end = monotonic() + 20
+    while not true():
+        assert monotonic() < end
+        sleep(0.01)

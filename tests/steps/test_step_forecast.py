@@ -13,12 +13,12 @@ from promolift import run
 from promolift.cli import main
 from promolift.config import Config, load_config
 from promolift.errors import InputError
-from promolift.profile.outlook_tables import OUTLOOK, OUTLOOK_ITEMS
 from promolift.results.job import Job
-from promolift.results.shop import Outlook
+from promolift.results.shop import ForecastNote
 from promolift.steps import forecast
 from promolift.steps.summary import forecast_summary
 from promolift.store import Store
+from promolift.tables import OUTLOOK, OUTLOOK_ITEMS
 
 pytest.importorskip("torch")
 
@@ -89,7 +89,7 @@ def test_everybody_is_forecast_once_with_probabilities_that_are_probabilities(jo
     assert (np.diff(shown, axis=1) <= 0).all()
     assert rows["orders"].is_finite().all()
     assert np.linalg.norm(np.stack(rows["embedding"].to_list()), axis=1) == pytest.approx(2**0.5, abs=1e-3)
-    note = Outlook.load(job.store).checked
+    note = ForecastNote.load(job.store).checked
     assert note is not None
     assert len(note.record) == 2
     assert note.ndcg.low < note.ndcg.value < note.ndcg.high
@@ -193,7 +193,7 @@ def test_a_stopped_training_goes_on_where_it_was(tmp_path: Path, job: Job) -> No
     assert shown.count("epoch 1") == 1
     assert shown.count("epoch 2") == 2
     assert not left.store.load_files("encoder_unfinished")
-    whole, resumed = (Outlook.load(each.store).checked.record for each in (job, left))  # type: ignore[union-attr]
+    whole, resumed = (ForecastNote.load(each.store).checked.record for each in (job, left))  # type: ignore[union-attr]
     assert [row["valid_ndcg"] for row in resumed] == pytest.approx([row["valid_ndcg"] for row in whole], abs=1e-6)
 
 
@@ -233,13 +233,13 @@ def test_without_an_encoder_the_reason_is_kept_and_nothing_else(
     folder = Path(job.config.data.events.path).parent  # type: ignore[union-attr]
     off = Job(config(folder, depth=0), Store(tmp_path / "work"), lambda *_: None)
     forecast.run(off)
-    assert Outlook.load(off.store) == Outlook(missing="encoder.depth is 0 in promolift.toml; 2 learns one")
+    assert ForecastNote.load(off.store) == ForecastNote(missing="encoder.depth is 0 in promolift.toml; 2 learns one")
     assert not any(off.store.has(name) for name in forecast.TABLES)
     assert not off.store.load_files("encoder")
     assert "encoder.depth" in forecast_summary(off, "")["text"]
     monkeypatch.setattr(forecast, "find_spec", lambda name: None)
     forecast.run(Job(config(folder), off.store, lambda *_: None))
-    assert "pip install 'promolift[deep]'" in str(Outlook.load(off.store).missing)
+    assert "pip install 'promolift[deep]'" in str(ForecastNote.load(off.store).missing)
     monkeypatch.undo()
 
     def few(tables: dict[str, pl.DataFrame]) -> None:

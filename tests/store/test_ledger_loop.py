@@ -244,7 +244,7 @@ def test_a_query_gives_the_same_rows_and_counts_on_both_databases(tmp_path: Path
 
     def row(number: int) -> dict[str, object]:
         mine = {"message_id": f"m{number}", "customer_id": f"u'{number % 3}", "ts_ms": number, "received_ms": 0}
-        return mine | {"name": "x", "decision_id": None, "body": "{}"}
+        return mine | {"name": "x", "decision_id": None, "body": "{}", "value_cents": None}
 
     many = 2 * BLOCK + 37
     with open_ledger(tmp_path, kind) as ledger:

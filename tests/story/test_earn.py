@@ -10,7 +10,7 @@ from promolift.learning.proposal import Where, approve
 from promolift.learning.run import LearnSettings, Request, run_learn
 from promolift.results.plan import Plan
 from promolift.shop import Shop
-from promolift.simulate.market import START_MS, WEEK_MS, Market, draw_shop
+from promolift.simulate.market import START_MS, WEEK_MS, LivingShop, draw_shop
 
 FACTOR = 4
 
@@ -36,7 +36,7 @@ def config(folder: Path, **plan: object) -> Config:
 def told(tmp_path_factory: pytest.TempPathFactory) -> tuple[Plan, Plan, str]:
     """The plan of the first draw, the plan after it was learned from, and what `learn` said."""
     folder = tmp_path_factory.mktemp("earn")
-    market = Market(draw_shop(2, 400))
+    market = LivingShop(draw_shop(2, 400))
     market.advance(40)
     market.events.write_parquet(folder / "events.parquet")
     market.products.write_csv(folder / "products.csv")

@@ -36,7 +36,7 @@ def test_nobody_beats_full_knowledge(loop: Loop) -> None:
 
 def test_the_drift_is_seen_after_a_week_and_not_before(loop: Loop) -> None:
     assert loop.alarms
-    day, scale, error = loop.alarms[0]
+    day, scale, error = loop.alarms[0].day, loop.alarms[0].scale, loop.alarms[0].se
     assert 37 <= day <= 41
     assert abs(scale - 1) > 3 * error
     last = loop.releases[-1].believed

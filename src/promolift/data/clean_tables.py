@@ -3,10 +3,10 @@
 from promolift.contract import Table
 from promolift.data import sql
 from promolift.data.clean import Cleaned, flags_sql, reason_sql
-from promolift.data.mapping import Mapping
+from promolift.data.mapping import NEEDED, Mapping
 from promolift.data.reader import Reader
 from promolift.data.rules import RULES, CleanRules
-from promolift.sql import bind, ident, literal
+from promolift.sql import DAY_MS, bind, ident, literal
 from promolift.tables import COUPONS, CUSTOMERS, EXPOSURES, PRODUCTS, REDEMPTIONS, SHELF
 
 Relation = sql.Relation
@@ -14,7 +14,6 @@ YES = ("true", "t", "yes", "y", "1", "on", "opt-in", "opted in", "granted", "sub
 NO = ("false", "f", "no", "n", "0", "off", "opt-out", "opted out", "denied", "unsubscribed", "否", "不同意", "拒绝")
 CHINESE = "^(zh|chin|cn|mandarin|中文|汉语|普通话).*"
 ENGLISH = "^(en|英).*"
-DAY_MS = 86_400_000
 
 
 def clean_customers(raw: Relation, mapping: Mapping, rules: CleanRules) -> Cleaned:
@@ -53,6 +52,8 @@ def clean_products(raw: Relation, mapping: Mapping, rules: CleanRules) -> Cleane
     ]
     for role in ("price", "cost"):
         value = f"({reader.number(role)}) * {mapping.minor_factor}"
+        if role == "cost" and mapping.has("quantity"):
+            value += f" / nullif(abs({reader.number('quantity')}), 0)"
         believed = f"{value} between 0 and {rules.max_price_cents}"
         columns.append(f"case when {believed} then cast(round({value}) as bigint) end as {role}_cents")
         columns.append(f"{reader.written(role)} and not coalesce({believed}, false) as {role}_bad")
@@ -174,3 +175,28 @@ def _extra_names(reader: Reader) -> dict[str, str]:
         taken.add(new.lower())
         names[name] = new
     return names
+
+
+def latest(raw: Relation, mapping: Mapping) -> Relation:
+    """One raw row per customer or product with the last value that stands in each mapped column.
+
+    For files in which every event repeats the product's name or the customer's age. Give the result to
+    clean_products or clean_customers together with the same mapping.
+    """
+    reader = Reader.of(raw, mapping, mapping.table)
+    key_role = NEEDED[mapping.table][0]
+    key = mapping.sources(key_role)[0]
+    others = sorted({name for role in mapping.columns for name in mapping.sources(role)} - {key})
+    last = ", ".join(_last(name, reader) for name in others)
+    query = f"""
+        with renamed as (select {reader.renamed()} from raw)
+        select max(_row) as _row, {reader.id(key_role)} as {ident(key)}, {last} from renamed
+        where {reader.id(key_role)} is not null group by all
+    """
+    return sql.select(raw, query)
+
+
+def _last(name: str, reader: Reader) -> str:
+    column = "=" + name
+    said = f"{sql.text(column, reader.types[name])} is not null"
+    return f"arg_max({ident(column)}, _row) filter ({said}) as {ident(name)}"

@@ -9,7 +9,8 @@ from promolift.data.counts import Counts
 from promolift.data.summary import Summary
 
 Level = Literal["yes", "partly", "no"]
-RANDOMISED = "a share of customers left without an offer by chance (promolift plans keep one), and what they did"
+HARMLESS = ("amount computed", "missing order")  # repairs that say the same in another way
+RANDOMISED = "a share of customers left without an offer at random (promolift plans keep one), and what they did"
 
 
 @dataclass(frozen=True)
@@ -57,32 +58,32 @@ def health(counts: Sequence[Counts], summary: Summary, notes: Sequence[str] = ()
         _demographics(summary),
         _names(summary),
         _consent(summary),
-        Ability("proven effects", "no", "nothing in this data was given by chance, so no effect is proven", RANDOMISED),
+        Ability("proven effects", "no", "nothing in this data was randomised, so no effect is proven", RANDOMISED),
     )
     return HealthReport(tuple(counts), summary, abilities, tuple(_warnings(counts, summary)), tuple(notes))
 
 
 def _profiles(s: Summary) -> Ability:
-    told = (
+    text = (
         f"{s.rows:,} events of {s.customers:,} customers over {s.days:.0f} days; {s.repeaters:,} ordered more than once"
     )
     if s.returned:
-        told += f"; {s.returned:,} events are returns"
+        text += f"; {s.returned:,} events are returns"
     name, add = "profiles", "at least 28 days of events, and customers who come back"
     if not s.rows:
         return Ability(name, "no", "no events", "events with a customer and a time")
     good = s.days >= 28 and s.repeaters >= 0.1 * s.customers
-    return Ability(name, "yes" if good else "partly", told, "" if good else add)
+    return Ability(name, "yes" if good else "partly", text, "" if good else add)
 
 
 def _forecast(s: Summary) -> Ability:
     name, add = "spend forecast", "at least 26 weeks of purchases with amounts, and 200 customers who ordered twice"
-    told = f"{s.days / 7:.0f} weeks, {s.repeaters:,} customers with two orders or more"
+    text = f"{s.days / 7:.0f} weeks, {s.repeaters:,} customers with two orders or more"
     if not s.bought or not s.revenue_cents:
         return Ability(name, "no", "no purchases with an amount" if s.bought else "no purchases", add)
     if s.days >= 182 and s.repeaters >= 200:
-        return Ability(name, "yes", told)
-    return Ability(name, "partly" if s.days >= 84 and s.repeaters >= 50 else "no", told, add)
+        return Ability(name, "yes", text)
+    return Ability(name, "partly" if s.days >= 84 and s.repeaters >= 50 else "no", text, add)
 
 
 def _response(s: Summary) -> Ability:
@@ -92,11 +93,11 @@ def _response(s: Summary) -> Ability:
         return Ability(
             name, "no", "no purchase shows a discount open to everybody; a stated prior is used (assumed)", add
         )
-    told = f"{s.varied_products:,} products ({s.varied_rows:,} purchases) were sold both with and without a discount"
+    text = f"{s.varied_products:,} products ({s.varied_rows:,} purchases) were sold both with and without a discount"
     enough = s.varied_products >= 20 and s.varied_rows >= 5_000
     if enough:
-        return Ability(name, "yes", told)
-    return Ability(name, "partly" if s.varied_products >= 3 and s.varied_rows >= 300 else "no", told, add)
+        return Ability(name, "yes", text)
+    return Ability(name, "partly" if s.varied_products >= 3 and s.varied_rows >= 300 else "no", text, add)
 
 
 def _own_response(s: Summary) -> Ability:
@@ -104,10 +105,10 @@ def _own_response(s: Summary) -> Ability:
     add = "30 purchases and more per customer, some of them of reduced products"
     if not s.reduced:
         return Ability(name, "no", "no purchase shows a discount", add)
-    told = f"{s.heavy:,} of {s.customers:,} customers have 30 purchases or more; the others lean on the average"
+    text = f"{s.heavy:,} of {s.customers:,} customers have 30 purchases or more; the others lean on the average"
     share = s.heavy / s.customers
     return Ability(
-        name, "yes" if share >= 0.5 else "partly" if share >= 0.02 else "no", told, "" if share >= 0.5 else add
+        name, "yes" if share >= 0.5 else "partly" if share >= 0.02 else "no", text, "" if share >= 0.5 else add
     )
 
 
@@ -125,9 +126,9 @@ def _category_offers(s: Summary) -> Ability:
             "purchases",
         )
     share = known / s.bought
-    told = f"{share:.0%} of purchases are of a product with a known category"
+    text = f"{share:.0%} of purchases are of a product with a known category"
     return Ability(
-        name, "yes" if share >= 0.8 else "partly" if share >= 0.2 else "no", told, "" if share >= 0.8 else add
+        name, "yes" if share >= 0.8 else "partly" if share >= 0.2 else "no", text, "" if share >= 0.8 else add
     )
 
 
@@ -135,19 +136,19 @@ def _remarketing(s: Summary) -> Ability:
     name, add = "offers on viewed products", "view events with a product, of the same customers who buy"
     if not s.viewed_with_product:
         return Ability(name, "no", "no view of a product", add)
-    told = f"{s.viewed_with_product:,} views by {s.viewers:,} customers, {s.viewers_who_buy:,} of whom also bought"
-    return Ability(name, "yes" if s.viewers_who_buy >= 100 else "partly", told, "" if s.viewers_who_buy >= 100 else add)
+    text = f"{s.viewed_with_product:,} views by {s.viewers:,} customers, {s.viewers_who_buy:,} of whom also bought"
+    return Ability(name, "yes" if s.viewers_who_buy >= 100 else "partly", text, "" if s.viewers_who_buy >= 100 else add)
 
 
 def _redemption(s: Summary) -> Ability:
     name, add = "redemption model", "who was sent which past campaign, from when to when, and which coupons were used"
     if not s.exposures or not s.redemptions:
         return Ability(name, "no", f"{s.exposures:,} past targetings and {s.redemptions:,} redemptions", add)
-    told = f"{s.redemptions:,} redemptions, {s.exposures:,} targetings in {s.campaigns} campaigns"
+    text = f"{s.redemptions:,} redemptions, {s.exposures:,} targetings in {s.campaigns} campaigns"
     if s.campaigns_before:
-        told += f" ({s.campaigns_before} began before the first event: their customers' past is unknown)"
+        text += f" ({s.campaigns_before} began before the first event: their customers' past is unknown)"
     good = s.redemptions >= 100 and s.exposures >= 500 and s.campaigns - s.campaigns_before >= 5
-    return Ability(name, "yes" if good else "partly" if s.redemptions >= 20 else "no", told, "" if good else add)
+    return Ability(name, "yes" if good else "partly" if s.redemptions >= 20 else "no", text, "" if good else add)
 
 
 def _margin(s: Summary) -> Ability:
@@ -172,9 +173,9 @@ def _demographics(s: Summary) -> Ability:
     apart = f"; {s.listed - rows:,} more are listed without an event" if s.listed > rows else ""
     if not described or not s.customers:
         return Ability(name, "no", f"nothing is said of the customers with events{apart}", add)
-    told = f"{rows:,} of {s.customers:,} customers with events are described: {', '.join(sorted(described))}{apart}"
+    text = f"{rows:,} of {s.customers:,} customers with events are described: {', '.join(sorted(described))}{apart}"
     good = rows >= 0.8 * s.customers
-    return Ability(name, "yes" if good else "partly", told, "" if good else add)
+    return Ability(name, "yes" if good else "partly", text, "" if good else add)
 
 
 def _names(s: Summary) -> Ability:
@@ -182,7 +183,7 @@ def _names(s: Summary) -> Ability:
     share = s.known.get("name", 0) / active if active else 0.0
     category = s.known.get("category", 0) / active if active else 0.0
     people = s.described.get("name", 0)
-    told = (
+    text = (
         f"product names for {share:.0%}, categories for {category:.0%} of purchases; "
         f"{people:,} of {s.customers:,} customers with events have a name"
     )
@@ -190,19 +191,19 @@ def _names(s: Summary) -> Ability:
         "yes" if share >= 0.8 and people >= 0.5 * s.customers > 0 else "partly" if max(share, category) >= 0.2 else "no"
     )
     return Ability(
-        "messages with real names", level, told, "" if level == "yes" else "names of products and of customers"
+        "messages with real names", level, text, "" if level == "yes" else "names of products and of customers"
     )
 
 
 def _consent(s: Summary) -> Ability:
-    told = s.described.get("consent", 0)
-    good = bool(s.customers) and told >= 0.8 * s.customers
-    reason = f"{told:,} of {s.customers:,} customers with events said whether they want offers"
-    if told < s.customers:
+    asked = s.described.get("consent", 0)
+    good = bool(s.customers) and asked >= 0.8 * s.customers
+    reason = f"{asked:,} of {s.customers:,} customers with events said whether they want offers"
+    if asked < s.customers:
         reason += "; for the others the shop's default holds"
     return Ability(
         "consent to marketing",
-        "yes" if good else "partly" if told else "no",
+        "yes" if good else "partly" if asked else "no",
         reason,
         "" if good else "a consent column",
     )
@@ -215,6 +216,9 @@ def _warnings(counts: Sequence[Counts], s: Summary) -> list[str]:
             if number > 0.05 * each.read:
                 rows = ", ".join(str(row) for row, _ in each.first.get(reason, []))
                 found.append(f"{each.table}: {number / each.read:.0%} of rows rejected: {reason} (first rows {rows})")
+        for reason, number in each.repaired.items():
+            if number > 0.5 * each.read and reason not in HARMLESS:
+                found.append(f"{each.table}: {number:,} of {each.read:,} rows repaired: {reason}; look at that column")
     if s.rows and s.most_rows > max(0.05 * s.rows, 1_000):
         found.append(f"one customer has {s.most_rows / s.rows:.0%} of all events: perhaps guests without an account")
     if s.orders >= 100 and not s.repeaters:

@@ -1,6 +1,5 @@
 """Two raw tables in; the column that ties their rows together, or one table with the columns of both, out."""
 
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from promolift.data import sql
@@ -25,7 +24,11 @@ def find_tie(many: Relation, one: Relation, name: str) -> Tie | None:
 
     Columns called the same are tried, and 'id' in orders.csv for 'order_id'. No key may stand in `one` twice.
     """
-    ties = (_tie(many, one, on, key) for on, key in _pairs(many.columns, one.columns, name))
+    own = compact(name).removesuffix("s") + "id"
+    pairs = (
+        (on, key) for on in many.columns for key in one.columns if "_row" not in (on, key) and _alike(on, key, own)
+    )
+    ties = (_tie(many, one, on, key) for on, key in pairs)
     return max((tie for tie in ties if tie is not None and tie.share >= FEW), default=None)
 
 
@@ -48,13 +51,8 @@ def join_rows(many: Relation, one: Relation, on: str, key: str, name: str) -> Re
     return joined.project("* exclude (_on, _tied)")
 
 
-def _pairs(many: Sequence[str], one: Sequence[str], name: str) -> Iterator[tuple[str, str]]:
-    own = compact(name).removesuffix("s") + "id"
-    for on in many:
-        for key in one:
-            alike = compact(on) == compact(key) or (compact(key) == "id" and compact(on) == own)
-            if alike and "_row" not in (on, key):
-                yield on, key
+def _alike(on: str, key: str, own: str) -> bool:
+    return compact(on) == compact(key) or (compact(key) == "id" and compact(on) == own)
 
 
 def _tie(many: Relation, one: Relation, on: str, key: str) -> Tie | None:

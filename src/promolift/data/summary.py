@@ -7,6 +7,7 @@ from typing import Any
 import polars as pl
 
 from promolift.data import sql
+from promolift.sql import DAY_MS
 
 Relation = sql.Relation
 
@@ -81,7 +82,7 @@ class Summary:
     @property
     def days(self) -> float:
         """Days from the first event to the last."""
-        return 0.0 if self.first_ms is None or self.last_ms is None else (self.last_ms - self.first_ms) / 86_400_000
+        return 0.0 if self.first_ms is None or self.last_ms is None else (self.last_ms - self.first_ms) / DAY_MS
 
     def to_json(self) -> dict[str, Any]:
         """Plain values, as Store.save_json takes them."""

@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING
 from promolift.lazy import lazy
 
 __all__ = [
-    "ArmEffect",
     "Board",
     "Choice",
     "CodeKey",
     "Drawn",
+    "LineEffect",
     "Option",
     "Recalibration",
     "ReleaseTerms",
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from promolift.deliver.batch import Board, Drawn, decide, records
     from promolift.deliver.codes import CodeKey, code, normalise, unique_codes
     from promolift.deliver.decide import (
-        ArmEffect,
         Choice,
+        LineEffect,
         Option,
         Recalibration,
         ReleaseTerms,

@@ -111,7 +111,7 @@ PAYS = "largest gain at the price"
 NOTHING_PAYS = "no offer gains more than its cost at the price"
 
 
-class ArmEffect(Settings):
+class LineEffect(Settings):
     """What a menu line (`arm`) adds for a group of customers, per customer, and what is done with it.
 
     `net_cents` is over the horizon and `window_cents` over the window, both after the offer's cost. `pays` is the
@@ -154,10 +154,10 @@ class ReleaseTerms(Settings):
     explore: float = Field(default=0.0, ge=0, le=1)
     recalibration: Recalibration | None = None
     explore_where: Literal["everywhere", "nothing pays"] = "everywhere"
-    effects: tuple[ArmEffect, ...] = ()
+    effects: tuple[LineEffect, ...] = ()
 
     def explored(self, pays: bool) -> float:
-        """The share left to chance of a customer for whom an offer pays at the price, or none does."""
+        """The share drawn at random of a customer for whom an offer pays at the price, or none does."""
         return 0.0 if pays and self.explore_where == "nothing pays" else self.explore
 
 

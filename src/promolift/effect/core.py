@@ -49,6 +49,7 @@ from promolift.effect.trial import (
     TrialArrays,
     chunks,
     encoder_of,
+    named_arms,
     numbers,
     row_keys,
 )
@@ -232,7 +233,8 @@ class EffectSettings(Settings):
     A `simple` learner, the simplest first, replaces a mixture that is not clearly better (NEAR); `rich` ones
     only enter the mixture. `folds` judge them (None: 5, with more rows fewer). `alpha`: probability of
     seeing differences in noise. `level`: whether treatments were randomised or are compared after adjustment.
-    `bound`: standard errors by which the policy must do better than the best fixed arm before it leaves it.
+    `bound`: standard errors by which a treatment must beat control before everybody is given it, and the policy the
+    best fixed arm before it leaves it.
     """
 
     simple: tuple[Simple, ...] = Field(default=("proportional", "segment"), min_length=1)
@@ -268,7 +270,8 @@ class EffectModel:
 
     `mean_JKC` is what each model says of the average customer, taken off before its weight is applied.
     The average and the judgement use all rows, even where only `learned` of them taught the models.
-    `other_arms` are the arms that may replace `best_arm`, the best for everybody alike once amounts are winsorised.
+    `other_arms` are the arms that may replace `best_arm`, the best for everybody alike once amounts are winsorised, or
+    control where that was not shown to gain what it costs.
     `cost_K`: mean cost of each treatment, taken off the average.
     """
 
@@ -284,6 +287,7 @@ class EffectModel:
     rows: int
     cost_K: Floats
     learned: int | None = None  # rows the models learned from, where not all
+    arms: tuple[str, ...] = ()  # their names, control first, where they were given by name
 
     @property
     def chosen(self) -> dict[str, float] | Literal["none"]:
@@ -329,7 +333,7 @@ class EffectModel:
 
     def evidence(self, arms: Sequence[str] | None = None) -> str:
         """What treatments add on average, and whether customers differ in it."""
-        names = arms or [f"treatment {arm}" for arm in range(len(self.average.gain_K) + 1)]
+        names = arms or self.arms or [f"treatment {arm}" for arm in range(len(self.average.gain_K) + 1)]
         pairs = zip(names[1:], self.average.gain_K, self.average.se_K, strict=True)
         effects = "; ".join(f"{name} adds {gain:.4g} (s.e. {se:.2g})" for name, gain, se in pairs)
         effects += f", {self._paid(names)} taken off" if self.cost_K.any() else ""
@@ -343,7 +347,7 @@ class EffectModel:
 
     def advice(self, arms: Sequence[str] | None = None) -> str:
         """Which arm is best for everybody alike, and which may replace it for some."""
-        names = arms or [f"arm {arm}" for arm in range(len(self.average.gain_K) + 1)]
+        names = arms or self.arms or [f"arm {arm}" for arm in range(len(self.average.gain_K) + 1)]
         others = ", ".join(names[arm] for arm in self.other_arms)
         fixed = f"Best for everybody alike: {names[self.best_arm]}."
         return f"{fixed} Better for some: {others}." if others else f"{fixed} No group proved better off with another."
@@ -394,12 +398,14 @@ def fit(
     *,
     propensity_NK: ArrayLike | Literal["estimate"] | None = None,
     cost_NK: ArrayLike = 0.0,
+    control: str | None = None,
     settings: EffectSettings = DEFAULT,
     on_progress: Callable[[float], object] | None = None,
 ) -> EffectModel:
     """Let learners compete for how the effect differs between customers; believe them as far as they prove it.
 
-    `treatment_N` is 0 for control, 1..K for treatments. `propensity_NK` is each treatment's propensity, or each arm's
+    `treatment_N` is 0 for control, 1..K for treatments, or names of which `control` is one, the others in the order of
+    the alphabet; a model of names calls them so. `propensity_NK` is each treatment's propensity, or each arm's
     with control first (one row will do for all customers alike); None: the arms' shares; "estimate": learned from the
     features, which makes the level `adjusted`. `cost_NK` of treating, in the outcome's unit: one number, one for each
     treatment (1 x K), or for each customer and treatment. Every gain is net of it; it is known, so nothing has to learn
@@ -407,7 +413,8 @@ def fit(
     folds done. Raises InputError or SupportError for what cannot be used.
     """
     encoder = encoder_of(features_NF)
-    trial = _trial(encoder, features_NF, treatment_N, outcome_N, propensity_NK, settings.seed)
+    named = named_arms(treatment_N, control)
+    trial = _trial(encoder, features_NF, named.arm_N, outcome_N, propensity_NK, settings.seed)
     order = np.argsort(trial.key_N)  # so that sums too do not hang on the order of rows
     trial = rows_of(trial, order)
     cost_NK = _costs(cost_NK, (len(order), trial.arms - 1), order)
@@ -427,7 +434,7 @@ def fit(
             on_progress((fold + 1) / folds)
     rule = SelectionRule(len(settings.simple), settings.alpha, settings.seed)
     verdict = judge(gain_NKC, psi_NK, fold_N, rule)
-    best = _best(trial, psi_NK, cost_K)
+    best = _best(trial, psi_NK, cost_K, settings.bound)
     psi_NK -= cost_K
     average = Average(psi_NK.mean(axis=0), psi_NK.std(axis=0, ddof=1) / np.sqrt(len(psi_NK)))
     chosen = np.flatnonzero(verdict.weight_C > 0)
@@ -440,7 +447,7 @@ def fit(
     level: Level = "adjusted" if _estimated(propensity_NK) and settings.level == "randomised" else settings.level
     return EffectModel(
         encoder, average, settings.learners, verdict, kept, mean_JKC, best, others, level, len(fold_N), cost_K,
-        learned if learned < len(fold_N) else None,
+        learned if learned < len(fold_N) else None, named.names,
     )  # fmt: skip
 
 
@@ -522,8 +529,9 @@ def _costs(cost: ArrayLike, shape: tuple[int, ...], order: Ints | None = None) -
     return np.asarray(wide_NK if order is None or len(wide_NK) == 1 else wide_NK[order])
 
 
-def _best(trial: TrialArrays, psi_NK: Floats, cost_K: Floats) -> int:
+def _best(trial: TrialArrays, psi_NK: Floats, cost_K: Floats, bound: float) -> int:
     """The arm with the best doubly robust mean of winsorised outcomes: heavy tails misled plain ones in simulation.
+    Control, if neither that nor the plain mean is shown, by `bound` standard errors, to gain what it costs.
 
     Gains are held to have lost the share that outcomes lost: cut ones would face the whole cost.
     """
@@ -531,7 +539,11 @@ def _best(trial: TrialArrays, psi_NK: Floats, cost_K: Floats) -> int:
     excess = replace(trial, outcome_N=trial.outcome_N - cut_N)
     cut_NK = psi_NK - scores(excess, np.zeros_like(trial.prob_NA))
     whole = float(np.abs(trial.outcome_N).sum() / max(np.abs(cut_N).sum(), 1e-12))
-    return int(np.r_[0.0, whole * cut_NK.mean(axis=0) - cost_K].argmax())
+    best = int(np.r_[0.0, whole * cut_NK.mean(axis=0) - cost_K].argmax())
+    shown = best and any(
+        _z(each_N - cost_K[best - 1]) > bound for each_N in (whole * cut_NK[:, best - 1], psi_NK[:, best - 1])
+    )
+    return best if shown else 0
 
 
 def _trial(

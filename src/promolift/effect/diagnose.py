@@ -307,6 +307,8 @@ def propensity(x_NF: Floats, arm_N: Ints, settings: DiagnoseSettings = DiagnoseS
     key_N, arms = row_keys(x_NF, settings.seed), int(arm_N.max()) + 1
     fold_N, prob_NA = (key_N % np.uint64(settings.folds)).astype(np.int64), np.zeros((len(arm_N), arms))
     basis = basis_of(x_NF)  # learns no arm and no outcome, so one for all folds
+    if not len(basis.source_P):  # nothing varies, so nothing tells who got what
+        return np.tile(np.bincount(arm_N, minlength=arms) / len(arm_N), (len(arm_N), 1))
     for fold in range(settings.folds):
         train = np.flatnonzero(fold_N != fold)
         train = train[np.argsort(key_N[train], kind="stable")[: settings.most_rows]]

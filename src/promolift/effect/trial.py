@@ -4,13 +4,14 @@ Legend: N customers, F encoded features, K treatments, A = K + 1 arms (arm 0 is 
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import polars as pl
 from numpy.typing import ArrayLike, NDArray
 
 from promolift.errors import InputError
+from promolift.frames import as_frame, is_pandas
 from promolift.hashing import hash_int, mix
 
 Floats = NDArray[np.float64]
@@ -124,9 +125,35 @@ def numbers(values: ArrayLike, name: str) -> Floats:
     return found
 
 
+class NamedArms(NamedTuple):
+    """Arm numbers, and the arms' names where they were given by name."""
+
+    arm_N: ArrayLike
+    names: tuple[str, ...]
+
+
+def named_arms(treatment_N: ArrayLike, control: str | None) -> NamedArms:
+    """Numbers as they are; names as numbers, `control` 0 and the others by the alphabet. InputError names the arms."""
+    given = np.asarray(treatment_N)
+    if given.dtype.kind not in "OUST" or (given.dtype.kind == "O" and not any(isinstance(v, str) for v in given.flat)):
+        return NamedArms(treatment_N, ())
+    gone = sum(value is None or value != value for value in given.flat)
+    if gone:
+        raise InputError(f"treatment: {gone} of {given.size} are missing; say who got what, or take these rows out")
+    text = given.astype(str)
+    names = sorted(set(text.flat))
+    known = f"{', '.join(names[:10])}{', ...' if len(names) > 10 else ''}"
+    if control is None:
+        raise InputError(f"treatment: text; say which is no treatment with control=, one of {known}")
+    if control not in names:
+        raise InputError(f"treatment: control {control!r} is no treatment here: {known}")
+    order = (control, *(name for name in names if name != control))
+    return NamedArms(np.array([order.index(name) for name in text], dtype=np.int64), order)
+
+
 def _frame(features: Features) -> pl.DataFrame:
-    if isinstance(features, pl.DataFrame):
-        return features
+    if isinstance(features, pl.DataFrame) or is_pandas(features):
+        return as_frame(features, "features")
     values = np.asarray(features)
     if values.ndim != 2:
         raise InputError(f"features: {values.ndim} dimensions; give a frame or an array of customers x features")

@@ -46,7 +46,7 @@ class Draws:
     orders_R: Floats
 
 
-class Cell(NamedTuple):
+class ArmCell(NamedTuple):
     """An arm for a group: their numbers; what it was believed to add after its cost (mean and s.d.), and to cost, per
     customer; how many customers the group has now, and the spread of one customer's value."""
 
@@ -79,10 +79,10 @@ class Belief(NamedTuple):
     cov_II: Floats
 
 
-class Effect(NamedTuple):
+class ArmValue(NamedTuple):
     """A cell after the draws: net value over the horizon and over the window per customer, with standard errors."""
 
-    cell: Cell
+    cell: ArmCell
     found: Found
     net: float
     net_se: float
@@ -101,7 +101,7 @@ class Effect(NamedTuple):
         return self.found.se is not None and min(self.found.n_arm, self.found.n_none) >= MEASURED
 
 
-def prior_of(cells: Sequence[Cell]) -> Belief:
+def prior_of(cells: Sequence[ArmCell]) -> Belief:
     """What is believed before any draw: arms alike and groups alike err together."""
     sd = np.array([cell.prior_se for cell in cells])
     arm, group = (np.array([getattr(cell, name) for cell in cells]) for name in ("arm", "group"))
@@ -118,7 +118,7 @@ class _Seen(NamedTuple):
     seen_I: NDArray[np.bool_]
 
 
-def _compared(draws: Draws, cells: Sequence[Cell], y_R: Floats) -> _Seen:
+def _compared(draws: Draws, cells: Sequence[ArmCell], y_R: Floats) -> _Seen:
     """Differences of weighted means, with their covariance over customers."""
     people, who_R = np.unique(draws.who_R, return_inverse=True)
     influence = np.zeros((len(people), len(cells)))
@@ -165,7 +165,7 @@ def _posterior(prior: Belief, seen: _Seen) -> Belief:
     return Belief(prior.mean_I + lever @ gap, cov)
 
 
-def effects(draws: Draws, cells: Sequence[Cell]) -> list[Effect]:
+def effects(draws: Draws, cells: Sequence[ArmCell]) -> list[ArmValue]:
     """Every cell after the draws. Without any draw that says something it is what was believed before."""
     prior = prior_of(cells)
     seen, window = _compared(draws, cells, draws.value_R), _compared(draws, cells, draws.window_R)
@@ -184,7 +184,7 @@ def effects(draws: Draws, cells: Sequence[Cell]) -> list[Effect]:
             n_arm, int((rows & (draws.arm_R < 0)).sum()),
         )  # fmt: skip
         found.append(
-            Effect(
+            ArmValue(
                 cell, each, float(after.mean_I[i]), float(max(after.cov_II[i, i], 0.0) ** 0.5),
                 float(after_window.mean_I[i]), float(max(after_window.cov_II[i, i], 0.0) ** 0.5), cost,
             )
@@ -192,7 +192,7 @@ def effects(draws: Draws, cells: Sequence[Cell]) -> list[Effect]:
     return found
 
 
-class Choice(NamedTuple):
+class ArmChoice(NamedTuple):
     """What is done with a cell: given to all of its group, tested on `share` of it, or closed; what a test is worth."""
 
     state: State
@@ -200,7 +200,7 @@ class Choice(NamedTuple):
     learning: float
 
 
-class Rules(NamedTuple):
+class ArmRules(NamedTuple):
     """`sure` is the probability of paying that is asked for, `months` how long what is learned will be used, `held` the
     share of customers who get nothing anyway, `budget` what everything may cost together."""
 
@@ -214,14 +214,14 @@ FIRST = 0.5  # of the budget that a first test may cost, where all that is known
 MOST_ARMS = 2  # arms that are tested in a group at once: more would halve what is known of each
 
 
-def choose_arms(found: Sequence[Effect], rules: Rules) -> list[Choice]:
+def choose_arms(found: Sequence[ArmValue], rules: ArmRules) -> list[ArmChoice]:
     """The arm that pays is given, what may pay is tested as far as learning it is worth the loss, the rest is closed.
 
     Learning is worth the expected value of sample information (Raiffa, Schlaifer 1961) over `months` more windows. What
     is given comes first in the budget, then tests by what they are worth for their cost. Where nothing was ever drawn,
     what is believed is an assumption and closes nothing: a first test is made for half of the budget at most.
     """
-    chosen = [Choice("closed", 0.0, 0.0)] * len(found)
+    chosen = [ArmChoice("closed", 0.0, 0.0)] * len(found)
     left = rules.budget
     groups: dict[int, list[int]] = {}
     for i, effect in enumerate(found):
@@ -231,7 +231,7 @@ def choose_arms(found: Sequence[Effect], rules: Rules) -> list[Choice]:
         sure = [i for i in mine if found[i].pays >= rules.sure and found[i].net > 0]
         if sure:
             best = max(sure, key=lambda i: found[i].net)
-            chosen[best] = Choice("give", 1.0, 0.0)
+            chosen[best] = ArmChoice("give", 1.0, 0.0)
             left -= found[best].cost * found[best].cell.customers * (1 - rules.held)
             continue
         hopeful = sorted(mine, key=lambda i: -(found[i].net + found[i].net_se))[:MOST_ARMS]
@@ -245,7 +245,7 @@ def choose_arms(found: Sequence[Effect], rules: Rules) -> list[Choice]:
         if paid is not None:
             left -= paid.cost
             for i in paid.cells:
-                chosen[i] = Choice("test", paid.share, paid.worth / len(paid.cells))
+                chosen[i] = ArmChoice("test", paid.share, paid.worth / len(paid.cells))
     return chosen
 
 
@@ -264,7 +264,7 @@ def _smaller(test: _Test, left: float) -> _Test | None:
     return _Test(test.cells, test.share * part, test.worth * part, left) if part > 0.2 else None
 
 
-def _best_test(found: Sequence[Effect], cells: Sequence[int], rules: Rules) -> _Test | None:
+def _best_test(found: Sequence[ArmValue], cells: Sequence[int], rules: ArmRules) -> _Test | None:
     """The arms and the share of a group whose test is worth most less its loss; None where too few could draw."""
     best = None
     for count in range(1, len(found) + 1):
@@ -282,7 +282,7 @@ def _best_test(found: Sequence[Effect], cells: Sequence[int], rules: Rules) -> _
     return best
 
 
-def _information(effect: Effect, treated: float, others: float, months: float) -> float:
+def _information(effect: ArmValue, treated: float, others: float, months: float) -> float:
     """What it is worth to know an effect as well as so many customers will tell."""
     noise = effect.cell.sd**2 * (1 / treated + 1 / max(others, 1.0))
     move = effect.net_se**2 / (effect.net_se**2 + noise) ** 0.5 if effect.net_se > 0 else 0.0
@@ -295,7 +295,7 @@ def _information(effect: Effect, treated: float, others: float, months: float) -
 
 def detectable(sd: float, treated: float, others: float) -> float:
     """The smallest effect that so many customers show with 80 % power at 5 %, both sides counted."""
-    return POWER * sd * float(1 / max(treated, 1e-9) + 1 / max(others, 1e-9)) ** 0.5
+    return POWER * sd * float((1 / max(treated, 1e-9) + 1 / max(others, 1e-9)) ** 0.5)
 
 
 def needed(sd: float, smallest: float) -> int:

@@ -16,6 +16,7 @@ import polars as pl
 from duckdb import DuckDBPyRelation as Relation
 from pydantic import Field
 
+from promolift import sql
 from promolift.errors import InputError
 from promolift.settings import Settings
 from promolift.sql import DAY_MS, bind, fetch, ident, some
@@ -130,7 +131,7 @@ def join_outcomes(
     times = {"asof": asof_ms, "settle": round(settings.settle_days * DAY_MS)}
     sums = ", ".join(_signed_sum(name, name) for name in settings.values)
     with _events(outcomes, settings.values) as events:
-        placed = fetch(events.query("events", bind(PLACED.format(sums=sums), **times)))
+        placed = fetch(sql.run(bind(PLACED.format(sums=sums), **times), events=events, opened=opened))
         past = _past(opened, events, settings, asof_ms) if settings.before_days else None
     fates = dict.fromkeys(FATES, 0)
     for fate, rows, late in placed.group_by("fate").agg(pl.col("rows", "late").sum()).iter_rows():
@@ -201,7 +202,7 @@ def _past(opened: pl.DataFrame, events: Relation, settings: JoinSettings, asof_m
     """Covariates by the rows' own time, all before the first decision: what came later could be its effect."""
     sums = ", ".join(_signed_sum(name, f"{name}_before") for name in settings.values)
     times = {"asof": asof_ms, "before": round(settings.before_days * DAY_MS)}
-    return fetch(events.query("events", bind(BEFORE.format(sums=sums), **times)))
+    return fetch(sql.run(bind(BEFORE.format(sums=sums), **times), events=events, opened=opened))
 
 
 def _signed_sum(name: str, to: str) -> str:

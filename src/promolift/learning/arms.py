@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 
 from promolift.config import Config
-from promolift.deliver import ArmEffect
+from promolift.deliver import LineEffect
 from promolift.learn.ahead import Ahead, features, fit_ahead, value_between
 from promolift.learn.arms import Draws, effects
 from promolift.learning.judge import JudgedEvidence
@@ -29,7 +29,7 @@ NONE = "none"
 class LearnedArms:
     """What the draws of `windows` campaign windows say, over `horizon_days`."""
 
-    effects: tuple[ArmEffect, ...]
+    effects: tuple[LineEffect, ...]
     windows: int
     horizon_days: int
     customers: int
@@ -139,14 +139,14 @@ def arm_release(
     return NextRelease(release, MeasuredFactors(None, None, one, {}, ()), changes, None, not hindrances, why)
 
 
-def shown(found: tuple[ArmEffect, ...]) -> list[ArmEffect]:
+def shown(found: tuple[LineEffect, ...]) -> list[LineEffect]:
     """Those that are given or tested, or that draws say something of; the likeliest to pay first."""
     return sorted(
         (each for each in found if each.state != "closed" or each.n_arm), key=lambda e: (-e.pays, e.arm, e.group)
     )
 
 
-def arm_words(effect: ArmEffect, say: Callable[[float], str]) -> str:
+def arm_words(effect: LineEffect, say: Callable[[float], str]) -> str:
     """One effect in a line: window and horizon beside each other."""
     low, high = (say(effect.net_cents + side * Z95 * effect.net_se_cents) for side in (-1, 1))
     fate = {"give": "given", "test": f"tested on {effect.share:.0%}", "closed": "closed"}[effect.state]

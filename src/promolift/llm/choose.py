@@ -44,4 +44,4 @@ def writer_of(kind: str, settings: LlmSettings) -> Writer:
             if settings.records is None:
                 raise ConfigError("llm.records: no records to replay; name the file a recorded run wrote")
             return Replay(Path(settings.records))
-    raise ConfigError(f"writer {kind!r}: known ones are template, local, remote and replay")
+    raise ConfigError(f"writer {kind!r}: known ones are local, remote and replay")

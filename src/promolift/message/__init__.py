@@ -1,11 +1,10 @@
-"""Room 6. An offer and a recipient in, words that passed every check against the offer out, in Chinese or English.
+"""Room 6. An offer and what is known of a customer in; a message out: words of an approved pool, facts filled by code.
 
-    message = write(offer, Recipient(name="用户A"), "zh")
-    message.sentence, message.text
+    message = write(offer, Known(name="用户A", bought=bought, angle="just_bought"), "zh", text.draft)
+    message.title, message.text
 
-`write_all` does it for a plan of any size, `broken_rules` reads any text against an offer, whoever wrote it, and
-`label` gives the readable name of a category, department or product, `offer_words` an offer in a few words. `facts`
-ticks what a text states.
+`write_all` does it for a plan of any size, `broken_rules` reads texts that people write against an offer, `label` gives
+the readable name of a category, department or product, `offer_words` an offer in a few words.
 """
 
 from typing import TYPE_CHECKING
@@ -13,45 +12,61 @@ from typing import TYPE_CHECKING
 from promolift.lazy import lazy
 
 __all__ = [
-    "Bought",
+    "ANGLES",
+    "Angle",
+    "Approve",
     "Brief",
     "BrokenRule",
     "Channel",
-    "Context",
+    "ChosenText",
     "Draft",
-    "Entry",
     "Fact",
+    "Finding",
+    "Judgement",
+    "Known",
     "Message",
     "MessageSettings",
-    "Recipient",
-    "Style",
-    "briefs",
+    "Pack",
+    "Pool",
+    "PoolText",
+    "Sender",
+    "TextTally",
+    "Way",
+    "WordChoice",
     "broken_rules",
+    "drafts",
     "facts",
-    "fill_pool",
+    "findings",
+    "fitting",
+    "gate",
     "is_couponable",
     "is_sensitive",
+    "judge",
     "label",
     "line_words",
+    "live_angle",
+    "load_pool",
+    "may_say",
     "offer_words",
-    "phrasings",
-    "pool_frame",
-    "reviewer",
+    "reason",
     "sms_parts",
-    "to_review",
-    "with_verdicts",
     "write",
     "write_all",
 ]
 
 if TYPE_CHECKING:
-    from promolift.message.channels import Channel, sms_parts
-    from promolift.message.drafts import Brief, Draft, Entry, fill_pool, pool_frame
+    from promolift.message.angles import ANGLES, Angle, Known, fitting, live_angle, may_say, reason
+    from promolift.message.batch import MessageSettings, write_all
+    from promolift.message.channels import Channel, Pack, Sender, sms_parts
+    from promolift.message.choose import ChosenText, TextTally, WordChoice
+    from promolift.message.drafts import Brief, Draft, drafts
+    from promolift.message.facts import line_words, offer_words
+    from promolift.message.fill import Message, Way
+    from promolift.message.gate import gate, write
+    from promolift.message.judge import Judgement, judge
+    from promolift.message.lint import Finding, findings
     from promolift.message.names import is_couponable, is_sensitive, label
-    from promolift.message.offers import line_words, offer_words
-    from promolift.message.reading.text import BrokenRule, Context, Fact
-    from promolift.message.templates import Bought, Message, MessageSettings, Recipient, Style
-    from promolift.message.verify import broken_rules, facts
-    from promolift.message.writer import briefs, phrasings, reviewer, to_review, with_verdicts, write, write_all
+    from promolift.message.pool import Approve, Pool, PoolText, load_pool
+    from promolift.message.reading import BrokenRule, Fact, broken_rules, facts
 else:
     lazy(__name__)

@@ -1,65 +1,163 @@
-"""A text and the channel it goes through in; what that channel asks for and does not find out, the rest for reading.
+"""A channel or a rule pack in; what it adds to a message by code, and what it asks of any text, out.
 
-The channel's own parts (a signature, how to refuse, a postal address) are blanked before the offer is read, so that
-they are neither taken for facts of the offer nor able to hide any.
+A channel's own parts (a signature, how to refuse, a postal address) and the notices that laws ask for are no part of
+the offer: they are set by code, and blanked before a text of a person is read. None of this is legal advice.
 """
 
 import re
-from typing import Literal
+from collections.abc import Iterator
+from typing import Literal, NamedTuple
 
-from promolift.message.names import SMUGGLED, any_of
-from promolift.message.reading.text import Reading
-from promolift.terms import Offer
+from pydantic import Field
+
+from promolift.message.angles import Known
+from promolift.message.facts import money
+from promolift.settings import Settings
+from promolift.terms import Language, Offer
 
 Channel = Literal["plain", "sms_cn", "email_en", "push", "wechat_store"]
+Pack = Literal["ny_349a", "pipl_24", "eu_price_30d"]
 
 ONE_PART, PER_PART, MOST_PARTS = 70, 67, 3
 PUSH_WIDTH = 178  # half-width characters, a Chinese one counts twice
 WECHAT_NAME = 10  # 汉字; two half-width characters count as one
 FLOOR_PERCENT = 20  # of the price is left to pay, at least
+NY_NOTICE = "THIS PRICE WAS SET BY AN ALGORITHM USING YOUR PERSONAL DATA."
+
+SOURCES: dict[str, str] = {
+    "ny_349a": "New York General Business Law 349-a, in force since 2025-11-10; not legal advice",
+    "pipl_24": "Personal Information Protection Law of the PRC (2021), article 24; not legal advice",
+    "eu_price_30d": "Directive 98/6/EC, article 6a (as amended by Directive (EU) 2019/2161); not legal advice",
+    "sms_signature": "sms_cn: Provisions on Short Message Services (MIIT order 31, 2015), articles 18 and 20",
+    "sms_opt_out": "sms_cn: Provisions on Short Message Services (MIIT order 31, 2015), articles 18 and 20",
+    "sms_length": "sms_cn: 3GPP TS 23.038 and 23.040: 70 characters in one part, 67 per part in several",
+    "email_unsubscribe": "email_en: CAN-SPAM Act, 15 U.S.C. 7704 (a) (3) and (5)",
+    "email_address": "email_en: CAN-SPAM Act, 15 U.S.C. 7704 (a) (3) and (5)",
+    "push_length": "push: lock screens cut what is longer; the limit is ours",
+    "wechat_name": "wechat_store: rules for coupons of stores in WeChat",
+    "wechat_floor": "wechat_store: rules for coupons of stores in WeChat",
+}
+
+
+class Sender(Settings):
+    """Who sends, and how a reader refuses: what channels and rule packs ask for in every message."""
+
+    name: str = Field(
+        default="",
+        max_length=20,
+        description="Name of the sender, for the signature of an SMS and of an e-mail. Left out: the shop's.",
+        examples=["Corner Shop"],
+    )
+    address: str = Field(
+        default="", description="Postal address, for e-mails.", examples=["1 High Street, Springfield, 12345"]
+    )
+    unsubscribe: str = Field(
+        default="", description="Address that stops e-mails.", examples=["https://shop.example/stop"]
+    )
+    refuse_zh: str = Field(
+        default="不需要个性化推荐可随时联系我们关闭",
+        description="How to refuse personal decisions, in Chinese, for the rule pack `pipl_24`.",
+    )
+    refuse_en: str = Field(
+        default="To stop personal offers, tell us at any time",
+        description="The same in English.",
+    )
+
+
+class Breach(NamedTuple):
+    """What a channel or rule pack asks for and does not find; the place, empty for what is missing."""
+
+    code: str
+    start: int
+    end: int
+    why: str
+
 
 _SIGNATURE = re.compile(r"^\s*【[^【】\n]{2,20}】")
 _REFUSE = re.compile(
-    r"[，。,.;；\s]*(?:拒收|退订|拒收短信|不再接收)?\s*(?:请|可|，)?\s*(?:直接)?(?:回复?|发送)\s*(?:TD|[RTNＲＴＮ0])(?:\s*(?:退订|拒收))?\s*[。.]?\s*$"
+    r"[，。,.;；\s]*(?:拒收|退订)?\s*(?:请|可|，)?(?:直接)?(?:回复?|发送)\s*(?:TD|[RTNＲＴＮ0])(?:\s*(?:退订|拒收))?\s*[。.]?\s*$"
 )
-_UNSUBSCRIBE = any_of(r"""
-    (?:to |you can |you may |click (?:here )?to )?(?:unsubscribe|opt[ -]?out|stop receiving (?:these|our) e?mails?)
-        (?: (?:here|at any time|any ?time|from (?:these|our) (?:e?mails?|messages?)|with one click))*
-        (?:\s*(?::|at|via|,? ?(?:by )?visit(?:ing)?|,|->)?\s*(?:https?://|www\.|mailto:)?[\w.@-]+\.[a-z]{2,}(?:/[\w./?=&%-]*)?)?
-    (?:manage|change|update) (?:your )?(?:e?mail )?preferences(?:\s*:?\s*https?://\S+)?
-""")
-_STREET = any_of(r"""
-    \d{1,6}[a-z]?\s+(?:[a-z][\w.'-]*\s+){1,4}?
-        (?:street|st|avenue|ave|road|rd|lane|ln|drive|dr|boulevard|blvd|way|square|sq|place|pl|court|ct|parkway|pkwy
-        |highway|hwy|plaza|terrace)\b\.?(?:[ ,]+(?:suite|ste|floor|fl|unit|apt|room|rm|#)\.?\s*\w+)?
-        (?:[ ,]+(?:st\. )?[a-z][a-z' -]{0,29}[a-z]){0,3}
-        (?:[ ,]+(?:\d{5,6}(?:-\d{4})?|[a-z]{1,2}\d[\da-z]? ?\d[a-z]{2}))?
-    p\.?\s?o\.?\s?box\s+\d+(?:[ ,]+(?:st\. )?[a-z][a-z' -]{0,29}[a-z]){0,3}(?:[ ,]+\d{5,6}(?:-\d{4})?)?
-""")
-_SENDER = re.compile(
-    r"(?:^|(?<=[\n.]))[ ]*(?:[A-Z][\w&'-]*\.?[ ]?){1,4},\s*$"
-)  # 'Morning Light Inc., ' before the street
+_STOP = re.compile(
+    r"[^\n.]*\b(?:unsubscribe|opt[ -]?out|stop receiving|manage (?:your )?preferences)\b[^\n]*|退订[^\n]*",
+    re.IGNORECASE,
+)
+_STREET = re.compile(
+    r"[^\n]*(?:\b\d{1,6}[a-z]?\s+(?:[A-Z][\w.'-]*\s+){1,4}(?:Street|St|Avenue|Ave|Road|Rd|Lane|Ln|Drive|Dr|Boulevard|Blvd|Way"
+    r"|Square|Sq|Place|Pl|Court|Ct|Parkway|Pkwy|Highway|Hwy)\b|\bP\.?\s?O\.?\s?Box\s+\d+)[^\n]*"
+)  # fmt: skip
 
 
-def check_channel(reading: Reading, offer: Offer, channel: Channel) -> None:
-    """Flag what the channel asks for and the text does not give, and blank the channel's own parts."""
+def dressed(text: str, channel: Channel, sender: Sender, language: Language) -> str:
+    """A finished text with what its channel adds around it."""
     if channel == "sms_cn":
-        _sms(reading)
-    elif channel == "email_en":
-        _email(reading)
-    elif channel == "push":
-        width = _width(reading.raw)
-        if width > PUSH_WIDTH:
-            reading.flag(
-                "push_length", 0, len(reading.raw), f"{width} half-width characters; at most {PUSH_WIDTH} show"
+        return f"【{sender.name or '商家'}】{text}拒收请回复R"
+    if channel == "email_en":
+        stop = "Unsubscribe" if language == "en" else "退订"
+        return f"{text}\n\n{sender.name}, {sender.address}\n{stop}: {sender.unsubscribe}"
+    return text
+
+
+def notices(packs: tuple[Pack, ...], sender: Sender, offer: Offer, known: Known, language: Language) -> list[str]:
+    """The sentences that rule packs ask for behind a message."""
+    found = []
+    if "ny_349a" in packs:
+        found.append(NY_NOTICE)
+    if "pipl_24" in packs:
+        how = sender.refuse_zh if language == "zh" else sender.refuse_en
+        found.append(f"{how}。" if language == "zh" else f"{how}.")
+    if "eu_price_30d" in packs and known.lowest is not None:
+        cost = money(known.lowest, offer.currency, language)
+        found.append(f"近30天最低价：{cost}。" if language == "zh" else f"Lowest price of the last 30 days: {cost}.")
+    return found
+
+
+def breaches(
+    text: str, offer: Offer, channel: Channel, packs: tuple[Pack, ...] = (), sender: Sender | None = None,
+    known: Known | None = None, language: Language = "en",
+) -> Iterator[Breach]:  # fmt: skip
+    """What the channel and the rule packs ask for and the text does not give."""
+    end = len(text)
+    if channel == "sms_cn":
+        if not _SIGNATURE.match(text):
+            yield Breach("sms_signature", 0, 0, "the sender's 【signature】 must stand first")
+        if not _REFUSE.search(text):
+            yield Breach("sms_opt_out", end, end, "the text must end with how to refuse: 拒收请回复R")
+        if sms_parts(text) > MOST_PARTS:
+            yield Breach(
+                "sms_length", 0, end, f"{end} characters are {sms_parts(text)} parts; send at most {MOST_PARTS}"
             )
+    elif channel == "email_en":
+        for code, pattern, what in (
+            ("email_unsubscribe", _STOP, "a way to unsubscribe"),
+            ("email_address", _STREET, "the sender's postal address"),
+        ):
+            if not pattern.search(text):
+                yield Breach(code, end, end, f"an e-mail needs {what}")
+    elif channel == "push" and width(text) > PUSH_WIDTH:
+        yield Breach("push_length", 0, end, f"{width(text)} half-width characters; at most {PUSH_WIDTH} show")
     elif channel == "wechat_store":
-        _wechat(reading, offer)
+        name = text.strip().split("\n")[0]
+        if width(name) > 2 * WECHAT_NAME:
+            yield Breach("wechat_name", 0, len(name), f"a coupon's name has at most {WECHAT_NAME} 汉字")
+        least = offer.min_spend_cents * (100 - FLOOR_PERCENT)
+        if offer.benefit.percent > 100 - FLOOR_PERCENT or (least and offer.benefit.amount_cents * 100 > least):
+            yield Breach("wechat_floor", 0, 0, f"the customer must pay at least {FLOOR_PERCENT} % of the price")
+    for pack in packs:
+        for notice in notices((pack,), sender or Sender(), offer, known or Known(), language):
+            if notice.rstrip("。.") not in text:
+                yield Breach(pack, end, end, f"this notice is missing: {notice}")
+    if "eu_price_30d" in packs and offer.scope == "product" and (known is None or known.lowest is None):
+        yield Breach(
+            "eu_price_30d", 0, 0, "the lowest price of the last 30 days is not known; give it or leave the price out"
+        )
 
 
-def is_name_only(text: str, channel: Channel) -> bool:
-    """Whether the text is a coupon's name alone, whose terms the store shows beside it."""
-    return channel == "wechat_store" and "\n" not in text.strip()
+def blanked(text: str, channel: Channel) -> str:
+    """The text with the channel's own parts as blanks of the same length, so that they are no facts of the offer."""
+    patterns = {"sms_cn": (_SIGNATURE, _REFUSE), "email_en": (_STOP, _STREET)}.get(channel, ())
+    for pattern in patterns:
+        text = pattern.sub(lambda match: " " * len(match.group()), text)
+    return text
 
 
 def sms_parts(text: str) -> int:
@@ -67,47 +165,6 @@ def sms_parts(text: str) -> int:
     return 1 if len(text) <= ONE_PART else -(-len(text) // PER_PART)
 
 
-def _sms(reading: Reading) -> None:
-    text = reading.text
-    signature, refuse = _SIGNATURE.match(text), _REFUSE.search(text)
-    if signature:
-        if SMUGGLED.search(signature.group()):
-            reading.flag("injection", *signature.span(), "the signature is the sender's name, not an offer")
-        reading.hide(*signature.span(), " ")
-    else:
-        reading.flag("sms_signature", 0, 0, "the sender's 【signature】 must stand first")
-    if refuse:
-        reading.hide(*refuse.span(), " ")
-    else:
-        reading.flag("sms_opt_out", len(text), len(text), "the text must end with how to refuse: 拒收请回复R")
-    parts = sms_parts(reading.raw)
-    if parts > MOST_PARTS:
-        reading.flag("sms_length", 0, len(text), f"{len(text)} characters are {parts} parts; send at most {MOST_PARTS}")
-
-
-def _email(reading: Reading) -> None:
-    for code, pattern, what in (
-        ("email_unsubscribe", _UNSUBSCRIBE, "a way to unsubscribe"),
-        ("email_address", _STREET, "the sender's postal address"),
-    ):
-        found = list(pattern.finditer(reading.text))
-        if not found:
-            reading.flag(code, len(reading.raw), len(reading.raw), f"an e-mail needs {what}")
-        for match in found:
-            sender = _SENDER.search(reading.text[: match.start()])
-            reading.hide(sender.start() if sender else match.start(), match.end(), " ")
-
-
-def _wechat(reading: Reading, offer: Offer) -> None:
-    name = reading.raw.strip().split("\n")[0]
-    if _width(name) > 2 * WECHAT_NAME:
-        reading.flag("wechat_name", 0, len(name), f"a coupon's name has at most {WECHAT_NAME} 汉字")
-    benefit = offer.benefit
-    least = offer.min_spend_cents * (100 - FLOOR_PERCENT)
-    if benefit.percent > 100 - FLOOR_PERCENT or (least and benefit.amount_cents * 100 > least):
-        reading.flag("wechat_floor", 0, 0, f"the customer must pay at least {FLOOR_PERCENT} % of the price")
-
-
-def _width(text: str) -> int:
+def width(text: str) -> int:
     """Half-width characters: a Chinese character or sign counts twice."""
     return sum(2 if ord(c) > 0x2E7F else 1 for c in text)

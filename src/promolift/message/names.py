@@ -82,11 +82,15 @@ SMUGGLED = any_of(r"""
 
 @dataclass(frozen=True)
 class Name:
-    """One row of names.csv: `sensitive` must not be mentioned by itself, `couponable` may carry a discount."""
+    """One row of names.csv: `sensitive` must not be mentioned by itself, `couponable` may carry a discount.
+
+    `short` is what stands beside a second name: "salad dressing" for "salad dressing and mayonnaise".
+    """
 
     words: Words
     sensitive: bool
     couponable: bool
+    short: Words
 
 
 class TableKey(NamedTuple):
@@ -103,16 +107,32 @@ def table() -> dict[TableKey, Name]:
     rows = csv.DictReader(line for line in text.splitlines() if not line.startswith("#"))
     return {
         TableKey(row["kind"], row["key"]): Name(
-            Words(zh=row["zh"], en=row["en"]), row["sensitive"] == "true", row["couponable"] == "true"
+            Words(zh=row["zh"], en=row["en"]),
+            row["sensitive"] == "true",
+            row["couponable"] == "true",
+            Words(zh=row["short_zh"] or re.split("[与、]", row["zh"])[0], en=row["short_en"] or _first(row["en"])),
         )
         for row in rows
     }
+
+
+def _first(english: str) -> str:
+    """The first thing of a list: "bread" of "bread, buns and rolls"."""
+    return re.split(r",| and ", english)[0]
 
 
 @cache
 def known_names(language: Language) -> frozenset[str]:
     """The table's names in `language`, to tell one category from another; without 'coupons' and the like."""
     return frozenset(name.words.in_(language) for name in table().values() if name.couponable or name.sensitive)
+
+
+_NOT_PLURAL = re.compile(r"(?:ss|us|is|news|(?:care|hygiene) products?)$")
+
+
+def is_plural(english: str) -> bool:
+    """Whether a name takes 'are': 'eggs', 'toys and games'; 'milk' and 'asparagus' take 'is'."""
+    return " and " in english or bool(english.lower().endswith("s") and not _NOT_PLURAL.search(english.lower()))
 
 
 def label(key: str, kind: Kind = "category") -> Words:
@@ -123,11 +143,12 @@ def label(key: str, kind: Kind = "category") -> Words:
     excepted ('HOME_DECOR' -> 'home decor'). There is no translation by guess: a key in one script serves both languages
     as it is, of a key in both scripts ('零食 Snacks') each language takes its own part. A product's name stays as
     printed, blanks tidied. A mere number says nothing and gets a word before it: 'product 851', '商品851'. An offer on
-    two at once names both: 'coffee and tea'.
+    two at once names both, each by its short name: 'coffee and tea', '咖啡、茶'.
     """
     if AND in key:
-        both = [label(part, kind) for part in covered(key)]
-        return Words(zh="及".join(w.zh for w in both), en=" and ".join(w.en for w in both))
+        both = [_short(part, kind) for part in covered(key)]
+        joiner = " plus " if any(" and " in w.en for w in both) else " and "
+        return Words(zh="、".join(w.zh for w in both), en=joiner.join(w.en for w in both))
     clean = _plain(key)
     if not clean:
         raise InputError(f"message: empty {kind} name {key!r}; give the {kind} a key or leave the offer out")
@@ -138,6 +159,11 @@ def label(key: str, kind: Kind = "category") -> Words:
         noun = _NO_NAME[kind]
         return Words(zh=f"{noun.zh}{clean}", en=f"{noun.en} {clean}")
     return Words(zh=clean, en=clean) if kind == "product" else _tidy(clean)
+
+
+def _short(key: str, kind: Kind) -> Words:
+    row = table().get(TableKey(kind, key)) if kind == "category" else None
+    return row.short if row else label(key, kind)
 
 
 def is_sensitive(key: str, kind: Kind = "category") -> bool:

@@ -37,12 +37,12 @@ def page_of(learned: LearnedPolicy) -> Page:
     return Page(
         name=learned.shop or judged.release.campaign_id,
         eyebrow="What was decided and what happened",
-        facts=[
-            ("Campaign", judged.release.campaign_id),
-            ("Policy", f"{judged.arm}, version {judged.release.policy_version}"),
-            ("Events until", date(judged.last_ms, None)),
-            ("Measured by", judged.measure),
-        ],
+        facts={
+            "Campaign": judged.release.campaign_id,
+            "Policy": f"{judged.arm}, version {judged.release.policy_version}",
+            "Events until": date(judged.last_ms, None),
+            "Measured by": judged.measure,
+        },
         head=headline("Added by the offers", total, text, _badge(judged), cash, f"{INTERVAL}, may be read any day"),
         bigs=_bigs(judged, cash),
         chapters=[
@@ -160,17 +160,17 @@ def _calibration(learned: LearnedPolicy, cash: Cash) -> Chapter:
 
 
 def _trust(judged: JudgedPolicy) -> Chapter:
-    chance = judged.release.explore
+    random = judged.release.explore
     explored = (
-        f"{share(chance)} of the draws were left to chance, so every open offer had a known chance: policies that were "
+        f"{share(random)} of the draws were random, so every open offer had a known propensity: policies that were "
         "not in force can be valued."
-        if chance
-        else "No exploration was logged: offers that were not the best had no chance, so nothing can be said of them."
+        if random
+        else "No exploration was logged: only the best offers were drawn, so nothing can be said of the others."
     )
     late = "A refund counts in the window of its order; a row that arrived late still counts in its window."
     blocks: list[Figure | Block] = [
         weights_table(judged.weights, _badge(judged)),
-        note(explored, "plain" if chance else "warn"),
+        note(explored, "plain" if random else "warn"),
     ]
     for what, counts, text in (
         ("event", judged.outcome_counts, late), ("decision", judged.decision_counts, "")
@@ -181,7 +181,7 @@ def _trust(judged: JudgedPolicy) -> Chapter:
         blocks.append(
             note(f"{count(judged.changed_arm)} decisions changed the arm of a customer, who stays in the first.")
         )
-    lead = "Chances are logged with every decision, and every row is accounted for."
+    lead = "Propensities are logged with every decision, and every row is accounted for."
     return Chapter("trust", "Trust", "Can the numbers be trusted?", lead, blocks)
 
 
@@ -207,7 +207,9 @@ def _next(learned: LearnedPolicy, cash: Cash) -> Chapter:
             Mark("over no offers", value.value, *value.interval),
             Mark("over the policy in force", lead.value, *lead.interval, tone="bad"),
         ]
-        how = "Doubly robust, from the logged chances; each half of the customers decided by what the other taught. "
+        how = (
+            "Doubly robust, from the logged propensities; each half of the customers decided by what the other taught. "
+        )
         figure = forest(
             "next", "Expected gain of the next release",
             f"It is expected to add {cash(value.value)} per customer and window over no offers.",

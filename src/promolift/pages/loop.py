@@ -39,12 +39,12 @@ def page_of(found: LoopNumbers) -> Page:
     return Page(
         name="A simulated shop",
         eyebrow="The closed loop",
-        facts=[
-            ("Data", LABEL),
-            ("Days", count(settings.days)),
-            ("Customers", count(settings.customers)),
-            ("Seed", str(settings.seed)),
-        ],
+        facts={
+            "Data": LABEL,
+            "Days": count(settings.days),
+            "Customers": count(settings.customers),
+            "Seed": str(settings.seed),
+        },
         head=headline("Added over the holdout", gain, text, "simulated", CASH),
         bigs=bigs,
         chapters=[
@@ -68,7 +68,7 @@ def _earned(found: LoopNumbers) -> Chapter:
     per_week = lines(
         "earned", "Added per decision",
         f"Over the {count(found.settings.days)} days {missed} was missed: the regret against full knowledge.",
-        (DAY, Axis("added per decision, in truth", "money")),
+        DAY, Axis("added per decision, in truth", "money"),
         [Line("best possible", "blue", best), Line("what was decided", "orange", true)],
         Grid(["days", "decisions", "added", "best possible", "share"], cells),
         how="Best possible: the most that any plan with full knowledge could add at the same true spend each day.",
@@ -85,7 +85,7 @@ def _earned(found: LoopNumbers) -> Chapter:
         CASH, how="The shop sees the line by the holdout, with its band; the truth is only known here.",
         evidence="simulated",
     )  # fmt: skip
-    lead = "It starts knowing only a year of receipts, leaves much to chance to learn, and then less and less."
+    lead = "It starts knowing only a year of receipts, decides much at random to learn, and then less and less."
     return Chapter("earned", "Earned", "What did the loop earn?", lead, [per_week, so_far])
 
 
@@ -152,12 +152,13 @@ def _worded(found: LoopNumbers) -> Chapter:
     ]
     figure = forest(
         "words", "Clicks by wording",
-        "Thompson sampling sends most messages in the wording that is clicked most; chances are logged.",
-        Axis("clicked", "share"), ("wording", "clicked", "sent", "chance on the last day", "in truth"), marks, share,
+        "Thompson sampling sends most messages in the wording that is clicked most; propensities are logged.",
+        Axis("clicked", "share"), ("wording", "clicked", "sent", "share on the last day", "in truth"), marks, share,
         evidence="simulated", wide=True,
     )  # fmt: skip
     lead = (
-        f"Four verified wordings of every offer competed. {share(words['chosen'])} of the messages were clicked; drawn "
+        f"{count(len(found.wordings))} texts of the pool competed for every offer. "
+        f"{share(words['chosen'])} of the messages were clicked; drawn "
         f"evenly it had been {share(words['even'])}, with the best wording for all from day one {share(words['best'])}."
     )
     return Chapter("words", "Words", "Which words work?", lead, [figure])
@@ -172,7 +173,7 @@ def _trust(found: LoopNumbers) -> Chapter:
             [(q.predicted, q.realised, q.low, q.high, q.n) for q in found.quintiles], CASH, "decisions",
             Axis("realised over the holdout", "money"), evidence="simulated", wide=True,
         )  # fmt: skip
-    lead = "Chances are logged, so that other policies can be valued from the same days."
+    lead = "Propensities are logged, so that other policies can be valued from the same days."
     blocks = [right, weights_table(found.weights, "simulated")]
     return Chapter("trust", "Trust", "Can the numbers be trusted?", lead, blocks)
 
@@ -185,7 +186,7 @@ def _todo(found: LoopNumbers) -> list[str]:
     watch = f"Watch release {last.version}: what it adds, {gain} {span}, is not yet told from nothing."
     rows = [
         keep if got.holdout_low > 0 else watch,
-        f"Go on leaving {share(found.settings.floor)} to chance: it is what the next release will be judged by.",
+        f"Go on deciding {share(found.settings.floor)} at random: it is what the next release will be judged by.",
     ]
     if found.alarms:
         rows.append("Ask why customers answer discounts otherwise than before: a competitor, a season, a new range.")

@@ -151,11 +151,11 @@ def page_of(found: TrialResults) -> Page:
     )  # fmt: skip
 
 
-def _facts(trial: TrialStory) -> list[tuple[str, str]]:
-    facts = [("Customers", count(trial.fit.customers)), ("Arms", count(len(trial.arms)))]
+def _facts(trial: TrialStory) -> dict[str, str]:
+    facts = {"Customers": count(trial.fit.customers), "Arms": count(len(trial.arms))}
     if trial.settings.days:
-        facts.append(("Outcomes watched", f"{trial.settings.days} days"))
-    return [*facts, ("Evidence", str(trial.level))]
+        facts["Outcomes watched"] = f"{trial.settings.days} days"
+    return facts | {"Evidence": str(trial.level)}
 
 
 def _head(trial: TrialStory) -> Big:
@@ -183,12 +183,12 @@ def _bigs(trial: TrialStory) -> list[Big]:
     for outcome in trial.settings.outcomes[:3]:
         best = trial.effects(outcome)[0]
         without = trial.amount(outcome, best.control_mean)
-        told = f"{best.arm} adds this to {without} without it{_paid(trial, best)}."
-        bigs.append(Big(outcome, trial.added(outcome, best.effect), told, trial.level))
+        text = f"{best.arm} adds this to {without} without it{_paid(trial, best)}."
+        bigs.append(Big(outcome, trial.added(outcome, best.effect), text, trial.level))
     if trial.results.planned:
         plan = trial.results.planned.note
-        told = f"{count(plan.treated)} of {count(plan.customers)} customers, {trial.cash(plan.cost)} of it spent."
-        bigs.append(Big("Budget", trial.cash(plan.budget), told))
+        text = f"{count(plan.treated)} of {count(plan.customers)} customers, {trial.cash(plan.cost)} of it spent."
+        bigs.append(Big("Budget", trial.cash(plan.budget), text))
     return bigs
 
 
@@ -214,12 +214,12 @@ def _arms(trial: TrialStory) -> Chapter:
         text = "How strong an unrecorded cause must be to explain the first effect away; 1: nothing is needed."
         blocks.append(table("Hidden causes", heads, rows, text))
     if trial.results.fitted.placebos.height:
-        told = [
+        rows = [
             [r["outcome"], r["arm"], number(r["effect"]), ends(r["low"], r["high"], number), number(r["p"])]
             for r in trial.results.fitted.placebos.iter_rows(named=True)
         ]
         heads = ["outcome that cannot have moved", "arm", "effect", INTERVAL, "p"]
-        blocks.append(table("Placebos", heads, told, words=(1,)))
+        blocks.append(table("Placebos", heads, rows, words=(1,)))
     lead = f"Evidence level {fit.level}: {BLURB.get(fit.level, '')}."
     return Chapter("arms", "The arms", "Can the arms be compared?", lead, blocks)
 
@@ -244,9 +244,29 @@ def _balance(trial: TrialStory) -> Figure:
 
 
 def _effects(trial: TrialStory) -> Chapter:
-    blocks = [_average(trial, place, outcome) for place, outcome in enumerate(trial.settings.outcomes)]
+    blocks: list[Figure | Block] = [
+        _average(trial, place, outcome) for place, outcome in enumerate(trial.settings.outcomes)
+    ]
+    blocks += [_pairs(trial)] if len(trial.arms) > 2 else []
     lead = "Averages over all customers, doubly robust: what is known of customers only takes noise away."
     return Chapter("effects", "Effects", "What did each treatment add?", lead, blocks)
+
+
+def _pairs(trial: TrialStory) -> Block:
+    """Every arm against every other, by the outcome that decides."""
+    outcome = trial.settings.deciding
+    more, rows = partial(trial.added, outcome), trial.results.fitted.pairs.filter(pl.col("outcome") == outcome)
+    keys = ("effect", "low", "high") if outcome != trial.settings.money else ("net", "net_low", "net_high")
+    cells = [
+        [r["arm"], r["against"], more(r[keys[0]]), ends(r[keys[1]], r[keys[2]], more), number(r["p_holm"]),
+         "shown" if r["shown"] else "not shown"]
+        for r in rows.iter_rows(named=True)
+    ]  # fmt: skip
+    text = f"{trial.basis_sentence(outcome)} Intervals hold for all pairs at once; p by Holm, of {outcome} before cost."
+    heads = ["arm", "against", "ahead by", INTERVAL, "p, all pairs", "better"]
+    return table(
+        f"Every pair of arms, by {trial.named(outcome)}", heads, cells, text, words=(1, 5), evidence=trial.level
+    )
 
 
 def _average(trial: TrialStory, place: int, outcome: str) -> Figure:
@@ -289,11 +309,11 @@ def _depth(trial: TrialStory) -> list[Chapter]:
     figure = lines(
         "depth", "Gain along the depth",
         f"Largest for everybody at {share(top['depth'])} off: {more(top['gain'])} a customer.",
-        (Axis("discount", "share"), trial.axis(f"added to {trial.named(outcome)}, per customer", outcome)),
+        Axis("discount", "share"), trial.axis(f"added to {trial.named(outcome)}, per customer", outcome),
         [line._replace(points=[(0.0, 0.0), *line.points]) for line in series],
         by_point(
             ["customers", "discount", "adds", "number"], [line._replace(points=line.points[3::4]) for line in series],
-            (share, more),
+            share, more,
         ),
         how=f"{trial.basis_sentence(outcome)} {how}" if outcome == trial.settings.money else how,
         evidence=trial.level, wide=True, origin=True,
@@ -313,7 +333,7 @@ def _whom(trial: TrialStory) -> Chapter:
     arms = range(1, len(trial.arms))
     blocks: list[Figure | Block] = [*_samples(trial)]
     if judged.qini.is_empty():
-        why = "a Qini curve is fair only where everybody had the same chance of each arm"
+        why = "a Qini curve is fair only where everybody had the same propensity of each arm"
         blocks.append(gap("a Qini curve", why))
         blocks += [_deciles(trial, judged, first, arm) for arm in arms]
         return Chapter("whom", "Whom", title, lead, blocks)
@@ -360,15 +380,13 @@ def _curve(trial: TrialStory, judged: TrialJudgement, outcome: str, arm: int) ->
         finding = f"{r['figure'].capitalize()} {number(r['value'])} ({span}); 0 is no better than at random."
     return lines(
         f"curve-{arm}", f"{trial.arms[arm]}: whom to treat first", finding,
-        (
-            Axis("share of customers treated", "share"),
-            trial.axis(f"added to {trial.named(outcome)}, per customer", outcome),
-        ),
+        Axis("share of customers treated", "share"),
+        trial.axis(f"added to {trial.named(outcome)}, per customer", outcome),
         [
             best, beside._replace(points=theirs.select("share", "gain").rows()),
             Line("at random", "ink", [(0.0, 0.0), (last["share"], last["gain"])]),
         ],
-        by_x("treated", [line._replace(points=line.points[::5]) for line in (best, beside)], (share, more)),
+        by_x("treated", [line._replace(points=line.points[::5]) for line in (best, beside)], share, more),
         how=f"Best customers first: by the outcome expected without any treatment. {trial.basis_sentence(outcome)}",
         evidence=trial.level, origin=True,
     )  # fmt: skip
@@ -430,8 +448,8 @@ def _plan(trial: TrialStory) -> Chapter:
         if s.money:
             why = UNPLANNED if trial.fit.apart else ALIKE
         return Chapter("plan", "Plan", title, lead, [gap("a plan", why)])
-    told = f"Stated, not measured: margin {share(s.margin_rate)} of {s.money}, {s.cost_text(trial.cash)}."
-    return Chapter("plan", "Plan", title, lead, [_frontier(trial, plan), note(plan.note.explain), note(told, "warn")])
+    text = f"Stated, not measured: margin {share(s.margin_rate)} of {s.money}, {s.cost_text(trial.cash)}."
+    return Chapter("plan", "Plan", title, lead, [_frontier(trial, plan), note(plan.note.explain), note(text, "warn")])
 
 
 def _frontier(trial: TrialStory, found: TrialPlan) -> Figure:

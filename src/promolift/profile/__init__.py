@@ -1,4 +1,4 @@
-"""Room 2. Clean events before a moment in; one row per customer of what is known; what he buys and may buy, out."""
+"""Room 2. Clean events before a moment in; one row per customer of what is known; what they buy and may buy, out."""
 
 from typing import TYPE_CHECKING
 
@@ -6,7 +6,7 @@ from promolift.lazy import lazy
 
 __all__ = [
     "STEPS",
-    "OutlookSettings",
+    "ForecastSettings",
     "ProfileSettings",
     "Shard",
     "Shared",
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from promolift.profile.meanings import describe, sentence
     from promolift.profile.passes import STEPS
     from promolift.profile.profiles import attributes, profile, reasons
-    from promolift.profile.settings import OutlookSettings, ProfileSettings
+    from promolift.profile.settings import ForecastSettings, ProfileSettings
     from promolift.profile.shared import Shard, Shared
     from promolift.profile.spend import SpendModel, SpendSettings
     from promolift.profile.spend import fit as fit_spend

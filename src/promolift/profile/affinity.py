@@ -1,7 +1,7 @@
-"""Events, catalogue and moments in; one row per customer, moment and target out: what he buys, and what he will.
+"""Events, catalogue and moments in; one row per customer, moment and target out: what they buy, and what they will.
 
-Rows are (1) every target the customer bought, with what he is expected to spend on it in the next window without any
-further promotion; (2) the most plausible targets he never bought, and (3) targets he only looked at (`bought` false).
+Rows are (1) every target the customer bought, with what they are expected to spend on it in the next window without any
+further promotion; (2) the likeliest targets they never bought, and (3) targets they only looked at (`bought` false).
 """
 
 from collections.abc import Iterator

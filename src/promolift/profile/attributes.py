@@ -77,7 +77,7 @@ select customer_id, asof_ms,
 from visits group by customer_id, asof_ms
 """
 
-# the shop's own fifths, so that the bands mean the same in any currency
+# the shop's own quintiles, so that the bands mean the same in any currency
 BANDS = """
 select customer_id, asof_ms,
     count(*) filter (revenue_cents < e.fifth_1) / count(*) as basket_fifth_1,

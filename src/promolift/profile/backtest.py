@@ -1,4 +1,4 @@
-"""A trained encoder and the window kept from it in; how its lists and chances fared there, beside habit alone, out.
+"""A trained encoder and the window kept from it in; how its lists fared there, beside habit alone, out.
 
 The window chose the epoch, so its figures are slightly kind to the model. Legend as in encoder.py; N customers who came
 before and in the window, R their 40 likeliest items, A all customers who came before.
@@ -9,15 +9,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from promolift.profile.encoder_data import IDEAL, TOP, Bools, Days, Histories, Ints, Popularity
+from promolift.profile.encoder_forecast import DAYS, FittedForecast, calibrate, churn_probs, item_probs
 from promolift.profile.encoder_model import LearnedEncoder
-from promolift.profile.outlook import DAYS, FittedOutlook, calibrate, chances, churn_chances
 
 LIKELIEST = 40
 
 
 @dataclass(frozen=True)
 class Backtest:
-    """NDCG@10 of the first basket by the encoder and by habit; chances and what came true; who stayed away."""
+    """NDCG@10 of the first basket by the encoder and by habit; probabilities and what came true; who stayed away."""
 
     gain_N: Days
     habit_N: Days
@@ -37,30 +37,30 @@ def crossed(model: LearnedEncoder, h: Histories, shared: Popularity, day: float,
     return Backtest(**{name: np.concatenate([value, getattr(two, name)]) for name, value in one.__dict__.items()})
 
 
-def backtest(model: LearnedEncoder, fitted: FittedOutlook, h: Histories, shared: Popularity, day: float) -> Backtest:
+def backtest(model: LearnedEncoder, fitted: FittedForecast, h: Histories, shared: Popularity, day: float) -> Backtest:
     """The window of 56 days from `day` on."""
     everyone = np.arange(len(h.customers))
     first, end = (h.before(everyone, np.full(len(everyone), at)) for at in (day, day + DAYS))
     asked = np.flatnonzero(first > h.start_C[:-1])
     bought_I = np.bincount(h.until(day).item_L, minlength=len(h.catalogue.items))
     popular = np.argsort(-bought_I, kind="stable")
-    gains, habits, chance, right, stay = [], [], [], [], []
-    for said in model.foresee(h, shared, asked, np.full(len(asked), day)):
+    gains, habits, probs, right, stay = [], [], [], [], []
+    for said in model.forecast(h, shared, asked, np.full(len(asked), day)):
         came = end[said.points.customer_P] > first[said.points.customer_P]
-        prob_PI = chances(fitted, h, said)
+        prob_PI = item_probs(fitted, h, said)
         top_PT = np.argsort(-prob_PI, axis=1, kind="stable")[:, :LIKELIEST]
         for c, top, prob_I in zip(said.points.customer_P[came], top_PT[came], prob_PI[came], strict=True):
             basket = h.items_of(first[c])
             gains.append(ndcg(top, basket))
             habits.append(ndcg(habit(h, c, first[c], popular), basket))
-            chance.append(prob_I[top])
+            probs.append(prob_I[top])
             right.append(np.isin(top, basket))
-        stay.append((churn_chances(fitted, said), ~came))
+        stay.append((churn_probs(fitted, said), ~came))
     size = [len(row) for row in right]
     return Backtest(
         gain_N=np.array(gains),
         habit_N=np.array(habits),
-        prob_R=np.concatenate(chance),
+        prob_R=np.concatenate(probs),
         bought_R=np.concatenate(right),
         customer_R=np.repeat(np.arange(len(size)), size),
         churn_A=np.concatenate([row[0] for row in stay]),

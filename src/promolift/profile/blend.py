@@ -1,7 +1,7 @@
 """Histories, a moment and optional encoder scores in; the next items of each customer, ranked by trees and a net, out.
 
-The stacker over everything that tells what comes next: the customer's counters and rhythm, his basket sizes, how items
-do lately, EASE and customers alike. Boosted trees and a small network learn it, and the mean of both is told; its order
+The stacker over everything that tells what comes next: the customer's counters, rhythm and basket sizes, how items do
+lately, EASE and customers alike. Boosted trees and a small network learn it, and the mean of both is given; its order
 is mixed with the encoder's, if there is one. They learn the expected gain directly: an item of the next basket is worth
 y = 1 / IDEAL[size of that basket], everything else 0, and E[y] by cross-entropy is the quantity whose order maximises
 expected NDCG. Plain relevance ranks worse, because large baskets then speak louder than they count.
@@ -9,9 +9,9 @@ expected NDCG. Plain relevance ranks worse, because large baskets then speak lou
 Legend: R rows (a customer and a candidate item), X features, G lists of rows; the rest as in encoder_data.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import lightgbm as lgb
 import numpy as np
@@ -31,7 +31,7 @@ ITEM = (
     "deals_up", "cost", "basket_of",
 )  # fmt: skip
 SHARED = ("prior", "ease", "alike")
-NAMES = (*COUNTERS, *RATES, *(f"his_{name}" for name in PERSONAL), *(f"item_{name}" for name in ITEM), *SHARED)
+NAMES = (*COUNTERS, *RATES, *(f"own_{name}" for name in PERSONAL), *(f"item_{name}" for name in ITEM), *SHARED)
 LEAST_EASE = 0.003  # EASE scores below are all alike
 CELLS = 8_000_000  # customers times items held at once
 Scores = Callable[[Ints, float], Floats]  # customers and a moment -> an encoder's log probability of every item, P x I
@@ -72,6 +72,22 @@ class Rows:
     x_RX: Floats
 
 
+class Ranked(NamedTuple):
+    """Candidates and the expected gain of each."""
+
+    rows: Rows
+    gain_R: Floats
+
+
+class BlendRows(NamedTuple):
+    """What the stacker learns from: features, gains and weights, and how many rows in turn belong to one list."""
+
+    x_RX: Floats
+    y_R: Floats
+    weight_R: Floats
+    size_G: Ints
+
+
 @dataclass(frozen=True)
 class Moment:
     """What all customers share at one moment; computed once and passed to every shard."""
@@ -94,7 +110,7 @@ class Blend:
     ease: Ease
     ranker: str | None = None
 
-    def rank(self, h: Histories, day: float, customers: Ints, scores: Scores | None = None) -> tuple[Rows, Floats]:
+    def rank(self, h: Histories, day: float, customers: Ints, scores: Scores | None = None) -> Ranked:
         """Candidates of each customer and their expected gain (0 to 1).
 
         With `scores`, the log probabilities of an encoder, gain^(1 - w) probability^w instead, w `encoder_weight`; and
@@ -113,10 +129,10 @@ class Blend:
             score_R = np.asarray(lgb.Booster(model_str=self.ranker).predict(rows.x_RX, num_threads=1))
             gain_R = np.asarray(gain_R * np.exp(self.settings.rank_weight * score_R), np.float32)
         if scores is None:
-            return rows, gain_R
+            return Ranked(rows, gain_R)
         weight = self.settings.encoder_weight
         share_R = scores(customers, day)[rows.point_R, rows.item_R]
-        return rows, np.asarray(np.exp((1 - weight) * np.log(gain_R + 1e-6) + weight * share_R), np.float32)
+        return Ranked(rows, np.asarray(np.exp((1 - weight) * np.log(gain_R + 1e-6) + weight * share_R), np.float32))
 
 
 def fit_blend(h: Histories, end_day: float, settings: BlendSettings | None = None) -> Blend:
@@ -144,8 +160,8 @@ def _fit_ranker(x_RX: Floats, y_R: Floats, size_G: Ints, S: BlendSettings) -> st
     return str(lgb.train(options, data, S.trees).model_to_string())
 
 
-def training(h: Histories, end_day: float, S: BlendSettings) -> tuple[Floats, Floats, Floats, Ints]:
-    """Rows, gains and weights of all training moments, and how many rows in turn belong to one list."""
+def training(h: Histories, end_day: float, S: BlendSettings) -> BlendRows:
+    """The rows of all training moments."""
     first, step = (7.0 * S.weeks, 28.0) if S.new else (7.0, 7.0)  # what is new needs a whole window to show
     days = [end_day - first - step * k for k in range(S.moments)]
     days = [day for day in days if (h.day_V < day).any()]
@@ -163,9 +179,9 @@ def training(h: Histories, end_day: float, S: BlendSettings) -> tuple[Floats, Fl
         parts.append((rows.x_RX[kept_R], y_R[kept_R], weight_R, np.bincount(rows.point_R[kept_R])))
     if not parts:
         none = np.zeros(0, np.float32)
-        return np.zeros((0, len(NAMES)), np.float32), none, none, np.zeros(0, np.int64)
+        return BlendRows(np.zeros((0, len(NAMES)), np.float32), none, none, np.zeros(0, np.int64))
     x, y, weight, size = (np.concatenate(part) for part in zip(*parts, strict=True))
-    return x, y, weight, size[size > 0]
+    return BlendRows(x, y, weight, size[size > 0])
 
 
 def ease_of(h: Histories, day: float, S: BlendSettings) -> Ease:
@@ -268,24 +284,24 @@ def candidates(moment: Moment, h: Histories, customers: Ints, keep: int, S: Blen
     point_R = np.repeat(np.arange(len(customers)), keep)
     if not parts:
         return Rows(point_R, point_R, np.zeros((0, len(NAMES)), np.float32))
-    return Rows(point_R, np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts]))
+    return Rows(point_R, np.concatenate([part.item_R for part in parts]), np.concatenate([part.x_RX for part in parts]))
 
 
-def _some(moment: Moment, h: Histories, customers: Ints, keep: int, S: BlendSettings) -> tuple[Ints, Floats]:
-    """Items and features of a few customers."""
+def _some(moment: Moment, h: Histories, customers: Ints, keep: int, S: BlendSettings) -> Rows:
+    """Candidates of a few customers."""
     ease_PI = moment.ease.score(moment.bought_CI[customers])
     alike_PI = _alike(moment, customers, S.neighbours)
     prior_PI = moment.rate_CI[customers].toarray() + 0.15 * np.nan_to_num(moment.item_IX[:, 3]) + 0.3 * alike_PI
     if S.new:
         prior_PI = np.where(moment.bought_CI[customers].toarray() > 0, -1.0, ease_PI + alike_PI)
     item_PM = np.sort(np.argpartition(-prior_PI, keep - 1, axis=1)[:, :keep], axis=1)
-    at = np.repeat(np.arange(len(customers)), keep), item_PM.ravel()
-    blocks = [*_counters(moment, h, customers, at), moment.item_IX[at[1]]]
-    blocks += [table[at][:, None] for table in (prior_PI, ease_PI, alike_PI)]
-    return at[1], np.concatenate(blocks, axis=1).astype(np.float32)
+    point_R, item_R = np.repeat(np.arange(len(customers)), keep), item_PM.ravel()
+    blocks = [*_counters(moment, h, customers, point_R, item_R), moment.item_IX[item_R]]
+    blocks += [table[point_R, item_R][:, None] for table in (prior_PI, ease_PI, alike_PI)]
+    return Rows(point_R, item_R, np.concatenate(blocks, axis=1).astype(np.float32))
 
 
-def _counters(moment: Moment, h: Histories, customers: Ints, at: tuple[Ints, Ints]) -> Sequence[Floats]:
+def _counters(moment: Moment, h: Histories, customers: Ints, point_R: Ints, item_R: Ints) -> list[Floats]:
     """COUNTERS, RATES and PERSONAL of each row; NaN for items never bought."""
     day_P = np.full(len(customers), moment.day)
     most = int(np.diff(moment.bought_CI[customers].indptr).max(initial=1))
@@ -293,10 +309,10 @@ def _counters(moment: Moment, h: Histories, customers: Ints, at: tuple[Ints, Int
     where_PI = np.full((len(customers), len(h.catalogue.items)), -1, np.int32)
     rows, columns = np.nonzero(counts.item_PM >= 0)
     where_PI[rows, counts.item_PM[rows, columns]] = columns
-    place_R = where_PI[at]
-    blocks = np.concatenate([counts.item_PMF, counts.rates()], axis=2)[at[0], place_R]
+    place_R = where_PI[point_R, item_R]
+    blocks = np.concatenate([counts.item_PMF, counts.rates()], axis=2)[point_R, place_R]
     blocks[place_R < 0] = np.nan
-    return blocks, counts.personal_PG[at[0]]
+    return [blocks, counts.personal_PG[point_R]]
 
 
 def _parameters(S: BlendSettings) -> dict[str, Any]:

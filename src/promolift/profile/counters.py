@@ -1,4 +1,4 @@
-"""Histories and points (a customer at a moment) in; what he bought how often, how lately and in what rhythm, out.
+"""Histories and points (a customer at a moment) in; what they bought how often, how lately and in what rhythm, out.
 
 Everything is counted from visits strictly before the point. A visit counts with its weight 1 / IDEAL[size]: one of two
 items of a small basket is worth more in a list than one of thirty. An opening visit is the first after a moment a whole

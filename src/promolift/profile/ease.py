@@ -1,16 +1,24 @@
-"""Who bought what in; for each customer a score of every item from all else he bought, out.
+"""Who bought what in; for each customer a score of every item from all else they bought, out.
 
 EASE (Steck 2019, WWW): ridge regression of each item on all others, none predicting itself, in closed form. Strong for
 things a customer has never bought. Legend: C customers, I items, J items with enough buyers, D rank.
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from scipy import sparse
 
 from promolift.errors import SupportError
 from promolift.profile.encoder_data import Floats, Histories, Ints
+
+
+class EaseFactors(NamedTuple):
+    """I x D each; their product is near the weights between items bought (left) and scored (right)."""
+
+    left_ID: Floats
+    right_ID: Floats
 
 
 @dataclass(frozen=True)
@@ -27,8 +35,8 @@ class Ease:
         score_CI[:, self.kept_J] = bought_CI[:, self.kept_J].astype(np.float32) @ self.weight_JJ
         return score_CI
 
-    def factors(self, rank: int, seed: int) -> tuple[Floats, Floats]:
-        """I x D each: their product is near the weights (randomised SVD, two power steps)."""
+    def factors(self, rank: int, seed: int) -> EaseFactors:
+        """Their product is near the weights (randomised SVD, two power steps)."""
         rng = np.random.default_rng(seed)
         size = len(self.kept_J)
         base = self.weight_JJ @ rng.standard_normal((size, min(rank + 8, size)), dtype=np.float32)
@@ -40,7 +48,7 @@ class Ease:
         used = min(rank, len(s))
         left[self.kept_J, :used] = (base @ u[:, :used]) * np.sqrt(s[:used])
         right[self.kept_J, :used] = v[:used].T * np.sqrt(s[:used])
-        return left, right
+        return EaseFactors(left, right)
 
 
 def incidence(h: Histories) -> sparse.csr_matrix:

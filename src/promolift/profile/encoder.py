@@ -1,16 +1,17 @@
-"""Batches of customers' visits in; a state per customer and moment, and what he will do next, out.
+"""Batches of customers' visits in; a state per customer and moment, and what they will do next, out.
 
 A causal transformer over visits. A visit is the sum of its products' vectors plus its gap, spend, size, discounts and
 channel; a first token tells the customer's attributes, known or not. Two heads share the choice of the next items:
-*repeat* scores what he bought before from point-in-time counters (profile.counters), *explore* scores everything from
-his state, from the set of all he ever bought (started from EASE) and from recent popularity. More heads tell when he
-comes, what he spends and how often he buys on discount. One dial, `depth`, sets the size.
+*repeat* scores what they bought before from point-in-time counters (profile.counters), *explore* scores everything from
+their state, the set of all they ever bought (started from EASE) and recent popularity. More heads tell when they come,
+what they spend and how often they buy on discount. One dial, `depth`, sets the size.
 
 Legend: B sequences, T tokens (attributes first), D width, H heads, P points, M personal items, F counters, I items,
 N sampled items, K horizons.
 """
 
 import math
+from typing import NamedTuple
 
 import torch
 from pydantic import Field
@@ -123,7 +124,7 @@ class TransformerBlock(nn.Module):
 
 
 class Exposure(nn.Module):
-    """Tokens of exposures and coupon uses, and the chance that an exposure is redeemed."""
+    """Tokens of exposures and coupon uses, and the probability that an exposure is redeemed."""
 
     def __init__(self, sizes: Sizes, settings: EncoderSettings) -> None:
         """Like the repeat head: facts, state and offer meet in one layer; facts also count directly."""
@@ -151,6 +152,13 @@ class Exposure(nn.Module):
         hidden = self.of_fact(fact_QF) + self.of_state(state_QD) + self.of_offer(offer_QD)
         score_Q: Tensor = (self.hidden(nf.silu(hidden)) + self.direct(fact_QF))[:, 0]
         return score_Q
+
+
+class MoneyRates(NamedTuple):
+    """P x K each: spend as a multiple of the customer's level, and expected orders."""
+
+    spend_PK: Tensor
+    orders_PK: Tensor
 
 
 class Encoder(nn.Module):
@@ -216,7 +224,7 @@ class Encoder(nn.Module):
         return torch.nan_to_num(x, nan=0.0).clamp(-4, 4)
 
     def states(self, batch: Batch, table_ID: Tensor) -> Tensor:
-        """P x D: what the customer is like at each point, from his visits before it and how long ago they were."""
+        """P x D: what the customer is like at each point, from the visits before it and how long ago they were."""
         return self.read(self.trunk(batch, table_ID), batch.row_P, batch.seen_P, batch.personal_PG)
 
     def trunk(self, batch: Batch, table_ID: Tensor) -> Tensor:
@@ -261,7 +269,7 @@ class Encoder(nn.Module):
         return token
 
     def sets(self, batch: Batch) -> Tensor:
-        """P x D: the sum of what he ever bought, for the explore head."""
+        """P x D: the sum of what they ever bought, for the explore head."""
         known_PM = (batch.item_PM >= 0).to(self.set_in.weight.dtype)
         own_PM = batch.item_PM.clamp(min=0)
         total: Tensor = nf.embedding_bag(own_PM, self.set_in.weight, mode="sum", per_sample_weights=known_PM)
@@ -282,18 +290,18 @@ class Encoder(nn.Module):
         return score_PM
 
     def logits(self, state_PD: Tensor, table_ID: Tensor, batch: Batch) -> Tensor:
-        """P x I: explore; where he bought it before, repeat and a learned share of explore."""
+        """P x I: explore; where they bought it before, repeat and a learned share of explore."""
         scores_PI = self.explore(state_PD, self.sets(batch), table_ID, batch)
         place_PM = batch.item_PM.clamp(min=0)
         known_PM = self.repeats(state_PD, table_ID, batch) + (self.share - 1) * scores_PI.gather(1, place_PM)
         known_PM = known_PM.masked_fill(batch.item_PM < 0, 0.0)
         return scores_PI.scatter_add(1, place_PM, known_PM.to(scores_PI.dtype))
 
-    def money_rates(self, state_PD: Tensor, personal_PG: Tensor) -> tuple[Tensor, Tensor]:
-        """P x K each: spend as a multiple of the customer's level, and expected orders."""
+    def money_rates(self, state_PD: Tensor, personal_PG: Tensor) -> MoneyRates:
+        """What the money head says."""
         both = self.money(torch.cat([state_PD, self.scaled("personal", personal_PG)], dim=1))
         spend, orders = both.chunk(2, dim=1)
-        return nf.softplus(spend + 0.54), nf.softplus(orders)
+        return MoneyRates(nf.softplus(spend + 0.54), nf.softplus(orders))
 
 
 def sampled_loss(model: Encoder, state_PD: Tensor, table_ID: Tensor, batch: Batch, target: Targets) -> Tensor:
@@ -378,6 +386,8 @@ def loss(model: Encoder, batch: Batch, target: Targets) -> dict[str, Tensor]:
     losses = {"total": total, "items": items, "later": later, "money": money, "orders": orders, "deal": deal}
     if batch.marks is None or target.redeemed_Q is None:
         return losses
-    odds_Q, told = model.redemption(x_BTD, table_ID, batch.marks).float(), target.redeemed_Q
-    redeem = per(nf.binary_cross_entropy_with_logits(odds_Q, told, reduction="sum"), torch.ones_like(told).sum())
+    odds_Q, redeemed_Q = model.redemption(x_BTD, table_ID, batch.marks).float(), target.redeemed_Q
+    redeem = per(
+        nf.binary_cross_entropy_with_logits(odds_Q, redeemed_Q, reduction="sum"), torch.ones_like(redeemed_Q).sum()
+    )
     return losses | {"total": total + 0.1 * redeem, "redeem": redeem}

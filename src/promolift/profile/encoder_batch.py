@@ -4,6 +4,7 @@ Legend as in encoder.py; a point is a customer at a moment, `day` counts days si
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -36,10 +37,45 @@ def points_at(h: Histories, customer_P: Ints, day_P: Days) -> Points:
     return Points(np.asarray(customer_P, np.int64), day_P, h.before(customer_P, day_P))
 
 
+class CountedBatch(NamedTuple):
+    """A batch, and the counters of its points."""
+
+    batch: Batch
+    counts: VisitCounts
+
+
+class Bags(NamedTuple):
+    """Items of all visits in a row, and where each of the B x T bags begins (padding: an empty bag)."""
+
+    item_L: Ints
+    start: Ints
+
+
+class VisitInputs(NamedTuple):
+    """Day of each visit, and its VISIT features (NaN: unknown)."""
+
+    day_BT: Days
+    visit_BTF: Floats
+
+
+class SpendOrders(NamedTuple):
+    """Spend and orders within each horizon; NaN where the horizon reaches beyond what is known."""
+
+    spend_PK: Floats
+    orders_PK: Floats
+
+
+class DrawnItems(NamedTuple):
+    """Sampled items, and log of each one's probability to be drawn."""
+
+    item_N: Ints
+    log_q_N: Floats
+
+
 def batch_of(
     h: Histories, points: Points, shared: Popularity, keep: int, max_visits: int, asked: AskedExposures | None = None
-) -> tuple[Batch, VisitCounts]:
-    """One sequence per customer of `points` and `asked`, with the last `max_visits` visits known at his latest moment.
+) -> CountedBatch:
+    """One sequence per customer of `points` and `asked`, with the last `max_visits` visits before the latest moment.
 
     Where the histories hold exposures, they and `asked` fill the batch's `marks`.
     """
@@ -60,8 +96,8 @@ def batch_of(
     seen_P, marks = np.maximum(points.visit_P - first_B[row_P], 0), None
     if isinstance(h, Exposed):
         seen_Q = np.maximum(asked_at.visit_P - first_B[row_Q], 0)
-        rows = _Rows(who_B, row_P, row_Q, keep)
-        days_BT, seen_P, marks = _marks(h, rows, (points, asked), (days_BT, real_BT), (seen_P, seen_Q))
+        rows = _Rows(who_B, points, row_P, seen_P, asked, row_Q, seen_Q)
+        days_BT, seen_P, marks = _marks(h, rows, days_BT, real_BT, keep)
     days_BT = np.concatenate([days_BT[:, :1], days_BT], axis=1)
     batch = Batch(
         bag_L=torch.from_numpy(bag_L),
@@ -79,7 +115,7 @@ def batch_of(
         week_P=torch.from_numpy(shared.week(points.day_P)),
         marks=marks,
     )
-    return batch, counts
+    return CountedBatch(batch, counts)
 
 
 NOBODY = AskedExposures(np.zeros(0, np.int64), np.zeros(0), np.zeros(0, np.int64), np.zeros(0, np.float32))
@@ -89,19 +125,27 @@ NOWHERE = Points(NOBODY.customer_Q, NOBODY.day_Q, NOBODY.offer_Q)
 
 @dataclass(frozen=True)
 class _Rows:
-    """Whose sequences a batch holds, and to which each point and asked exposure belongs."""
+    """Whose sequences a batch holds; of each point and asked exposure the sequence and the visits seen before it."""
 
     who_B: Ints
+    points: Points
     row_P: Ints
+    seen_P: Ints
+    asked: AskedExposures
     row_Q: Ints
-    keep: int
+    seen_Q: Ints
 
 
-def _marks(
-    h: Exposed, rows: _Rows, moments: tuple[Points, AskedExposures], visits: tuple[Days, Bools], seen: tuple[Ints, Ints]
-) -> tuple[Days, Ints, Marks]:
+class _Marked(NamedTuple):
     """Days of visits and marks in order of time, how many of both precede each point, and the marks."""
-    (points, asked), (days_BT, real_BT), e = moments, visits, h.exposures
+
+    day_BX: Days
+    seen_P: Ints
+    marks: Marks
+
+
+def _marks(h: Exposed, rows: _Rows, days_BT: Days, real_BT: Bools, keep: int) -> _Marked:
+    points, asked, e = rows.points, rows.asked, h.exposures
     latest_B = np.full(len(rows.who_B), -np.inf)
     np.maximum.at(latest_B, np.r_[rows.row_P, rows.row_Q], np.r_[points.day_P, asked.day_Q])
     end_B = e.marks_before(rows.who_B, latest_B)
@@ -116,7 +160,7 @@ def _marks(
     seen_P, seen_Q = (
         n + np.maximum(e.marks_before(c, d) - first_B[row], 0)
         for n, row, c, d in zip(
-            seen,
+            (rows.seen_P, rows.seen_Q),
             (rows.row_P, rows.row_Q),
             (points.customer_P, asked.customer_Q),
             (points.day_P, asked.day_Q),
@@ -131,7 +175,7 @@ def _marks(
     start_O = np.cumsum(size_O) - size_O
     depth_O = e.offers.depth_O[kept_O]
     numbers_OF = np.stack([np.nan_to_num(depth_O), np.isfinite(depth_O), np.log1p(size_O) / 4], 1)
-    counts = count(h, asked.customer_Q, h.before(asked.customer_Q, asked.day_Q), asked.day_Q, rows.keep)
+    counts = count(h, asked.customer_Q, h.before(asked.customer_Q, asked.day_Q), asked.day_Q, keep)
     parts = {
         "bag_L": e.offers.item_L[np.repeat(e.offers.line_O[kept_O] - start_O, size_O) + np.arange(size_O.sum())],
         "bag_start": start_O,
@@ -146,28 +190,26 @@ def _marks(
         "fact_QF": facts(h, asked, counts),
         "offer_Q": offer[real_BU.sum() :] + 1 - shift,
     }
-    return day_BX, seen_P, Marks(**{name: torch.from_numpy(value) for name, value in parts.items()})
+    return _Marked(day_BX, seen_P, Marks(**{name: torch.from_numpy(value) for name, value in parts.items()}))
 
 
 def _pick(values_V: Ints, at_BT: Ints) -> Ints:
     return values_V[at_BT] if len(values_V) else np.zeros(at_BT.shape, np.int64)
 
 
-def _bags(h: Histories, real: Ints, real_BT: Bools) -> tuple[Ints, Ints]:
-    """Items of all visits in a row, and where each of the B x T bags begins (padding: an empty bag)."""
+def _bags(h: Histories, real: Ints, real_BT: Bools) -> Bags:
     size_BT = np.zeros(real_BT.shape, np.int64)
     size_BT[real_BT] = h.line_V[real + 1] - h.line_V[real]
     ends = np.cumsum(size_BT.ravel())
     total = int(ends[-1]) if len(ends) else 0
     begin = np.repeat(h.line_V[real] - (ends - size_BT.ravel())[real_BT.ravel()], size_BT[real_BT])
-    return h.item_L[begin + np.arange(total)], ends - size_BT.ravel()
+    return Bags(h.item_L[begin + np.arange(total)], ends - size_BT.ravel())
 
 
-def _visits(h: Histories, at_BT: Ints, real_BT: Bools, whole_B: Bools) -> tuple[Days, Floats]:
-    """Day of each visit, and VISIT features (NaN: unknown)."""
+def _visits(h: Histories, at_BT: Ints, real_BT: Bools, whole_B: Bools) -> VisitInputs:
     B, T = at_BT.shape
     if not len(h.day_V):
-        return np.zeros((B, T)), np.full((B, T, 6), np.nan, np.float32)
+        return VisitInputs(np.zeros((B, T)), np.full((B, T, 6), np.nan, np.float32))
     day_BT = h.day_V[at_BT]
     day_BT = np.where(real_BT, day_BT, np.where(real_BT, day_BT, -np.inf).max(axis=1, keepdims=True, initial=0))
     gap_BT = np.diff(day_BT, prepend=np.nan)
@@ -184,11 +226,11 @@ def _visits(h: Histories, at_BT: Ints, real_BT: Bools, whole_B: Bools) -> tuple[
         np.cos(turn_BT),
     ]
     visit_BTF = np.where(real_BT[:, :, None], np.stack(parts, axis=2), np.nan).astype(np.float32)
-    return day_BT, visit_BTF
+    return VisitInputs(day_BT, visit_BTF)
 
 
-def targets_of(h: Histories, points: Points, counts: VisitCounts, until: float, drawn: tuple[Ints, Floats]) -> Targets:
-    """What came after each point and before `until`; `drawn` are the sampled items with log(expected draws)."""
+def targets_of(h: Histories, points: Points, counts: VisitCounts, until: float, drawn: DrawnItems) -> Targets:
+    """What came after each point and before `until`; `drawn` are the sampled items."""
     next_P = points.visit_P
     came_P = next_P < h.start_C[points.customer_P + 1]
     came_P &= np.where(came_P, _at(h.day_V, next_P), np.inf) < until
@@ -209,8 +251,8 @@ def targets_of(h: Histories, points: Points, counts: VisitCounts, until: float, 
         "orders_PK": orders_PK,
         "deal_P": np.where(came_P, _at(h.deal_V, next_P), np.nan).astype(np.float32),
         "level_P": (np.clip(np.nan_to_num(level_P), 0, None) + floor).astype(np.float32),
-        "drawn_N": drawn[0],
-        "log_q_N": drawn[1],
+        "drawn_N": drawn.item_N,
+        "log_q_N": drawn.log_q_N,
     }
     return Targets(**{name: torch.from_numpy(np.ascontiguousarray(value)) for name, value in numbers.items()})
 
@@ -222,8 +264,7 @@ def _at(values: Floats | Days, at: Ints) -> Days:
     return np.asarray(values, np.float64)[np.minimum(at, len(values) - 1)] if len(values) else np.zeros(len(at))
 
 
-def _money(h: Histories, points: Points, until: float) -> tuple[Floats, Floats]:
-    """Spend and orders within each horizon; NaN where the horizon reaches beyond `until`."""
+def _money(h: Histories, points: Points, until: float) -> SpendOrders:
     total_V = np.r_[0.0, np.cumsum(h.spend_V, dtype=np.float64)]
     spend, orders = [], []
     for days in HORIZONS:
@@ -231,22 +272,22 @@ def _money(h: Histories, points: Points, until: float) -> tuple[Floats, Floats]:
         known_P = points.day_P + days <= until
         spend.append(np.where(known_P, total_V[end_P] - total_V[points.visit_P], np.nan))
         orders.append(np.where(known_P, end_P - points.visit_P, np.nan))
-    return np.stack(spend, 1).astype(np.float32), np.stack(orders, 1).astype(np.float32)
+    return SpendOrders(np.stack(spend, 1).astype(np.float32), np.stack(orders, 1).astype(np.float32))
 
 
-def draw_items(shared: Popularity, size: int, rng: np.random.Generator) -> tuple[Ints, Floats]:
-    """`size` draws without replacement in favour of popular items, and log of each item's chance to be among them.
+def draw_items(shared: Popularity, size: int, rng: np.random.Generator) -> DrawnItems:
+    """`size` draws without replacement in favour of popular items.
 
-    With share q of one draw, the chance is close to 1 - exp(-q t), where t makes the chances add up to `size` (Rosen
-    1997, J. Stat. Plan. Inference 62(2)), and exactly 1 where all items are drawn.
+    With share q of one draw, an item's probability is close to 1 - exp(-q t), where t makes the sum `size` (Rosen 1997,
+    J. Stat. Plan. Inference 62(2)), and exactly 1 where all items are drawn.
     """
     items = shared.log_WI.shape[1]
     if size >= items:
-        return np.arange(items), np.zeros(items, np.float32)
+        return DrawnItems(np.arange(items), np.zeros(items, np.float32))
     q_I = np.exp(EVEN_RATE * shared.log_WI[-1].astype(np.float64))
     q_I /= q_I.sum()
     drawn_N = np.sort(rng.choice(items, size, replace=False, p=q_I))
     t = float(size)
     for _ in range(50):  # Newton from below on a concave function: never too far
         t += (size + np.expm1(-q_I * t).sum()) / (q_I * np.exp(-q_I * t)).sum()
-    return drawn_N, np.log(-np.expm1(-q_I[drawn_N] * t)).astype(np.float32)
+    return DrawnItems(drawn_N, np.log(-np.expm1(-q_I[drawn_N] * t)).astype(np.float32))

@@ -6,7 +6,7 @@ A attributes, K text features, P points (a customer at a moment).
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar, cast
+from typing import Any, NamedTuple, TypeVar, cast
 
 import numba
 import numpy as np
@@ -14,6 +14,7 @@ import polars as pl
 from duckdb import DuckDBPyRelation as Relation
 from numpy.typing import NDArray
 
+from promolift import sql
 from promolift.errors import InputError
 from promolift.sql import DAY_MS, fetch
 
@@ -45,7 +46,8 @@ def compiled(function: F) -> F:
 
 
 @compiled
-def _search(day_V: Days, first_P: Ints, end_P: Ints, day_P: Days) -> Ints:
+def rows_before(day_V: Days, first_P: Ints, end_P: Ints, day_P: Days) -> Ints:
+    """The first row not before each day, in the stretch from `first_P` to `end_P`, whose days ascend."""
     found_P = np.empty(len(first_P), np.int64)
     for p in range(len(first_P)):
         found_P[p] = first_P[p] + np.searchsorted(day_V[first_P[p] : end_P[p]], day_P[p])
@@ -93,7 +95,9 @@ class Histories:
     def before(self, customer_P: Ints, day_P: Days) -> Ints:
         """Index of each customer's first visit at or after the moment: all earlier ones are known."""
         ends = self.start_C[customer_P], self.start_C[np.asarray(customer_P) + 1]
-        found: Ints = _search(self.day_V, *ends, np.broadcast_to(np.asarray(day_P, np.float64), np.shape(customer_P)))
+        found: Ints = rows_before(
+            self.day_V, *ends, np.broadcast_to(np.asarray(day_P, np.float64), np.shape(customer_P))
+        )
         return found
 
     def until(self, day: float) -> "Histories":
@@ -113,17 +117,20 @@ class Histories:
         return self.item_L[self.line_V[visit] : self.line_V[visit + 1]]
 
 
-def read_purchases(events: Relation, products: Relation, level: str = "type") -> tuple[pl.DataFrame, pl.DataFrame]:
+class Purchases(NamedTuple):
+    """Purchase lines, and the catalogue at the same level."""
+
+    lines: pl.DataFrame
+    catalogue: pl.DataFrame
+
+
+def read_purchases(events: Relation, products: Relation, level: str = "type") -> Purchases:
     """Purchase lines and the catalogue at one level ('product', 'type' or 'category'), for `histories`."""
     if level not in LEVELS:
         raise InputError(f"encoder: level {level!r}; known levels: {', '.join(LEVELS)}")
     item = LEVELS[level]
-    lines = fetch(events.query("e", _joined(PURCHASES, item)))
-    return lines, fetch(products.query("products", CATALOGUE.format(item=item)))
-
-
-def _joined(sql: str, item: str) -> str:
-    return sql.replace("events e", "e").format(item=item)
+    lines = fetch(sql.run(PURCHASES.format(item=item), events=events, products=products))
+    return Purchases(lines, fetch(sql.run(CATALOGUE.format(item=item), products=products)))
 
 
 def catalogue(table: pl.DataFrame, text_IK: Floats | None = None) -> Catalogue:

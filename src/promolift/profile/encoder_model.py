@@ -22,7 +22,7 @@ from promolift.profile.exposures import AskedExposures, Exposed
 
 
 @dataclass(frozen=True)
-class Foresight:
+class ForecastBatch:
     """One batch of points: `state_PD` is the embedding; `logit_PI` ranks items; rates are per horizon of HORIZONS."""
 
     points: Points
@@ -35,7 +35,7 @@ class Foresight:
 
     @property
     def churn_P(self) -> Floats:
-        """Chance that no visit comes within the last edge (56 days)."""
+        """Probability that no visit comes within the last edge (56 days)."""
         return self.later_PK[:, -1]
 
 
@@ -56,9 +56,9 @@ class LearnedEncoder:
         return cls(model.settings, model.sizes, catalogue.items, tuple(record), model)
 
     @torch.no_grad()
-    def foresee(
+    def forecast(
         self, h: Histories, shared: Popularity, customer_P: Ints, day_P: Days, size: int = 256
-    ) -> Iterator[Foresight]:
+    ) -> Iterator[ForecastBatch]:
         """What is expected of each customer from a moment on, in batches of `size` points, in the order given."""
         if h.catalogue.items != self.items:
             raise InputError("encoder: the catalogue is not the one it was trained on; train it again")
@@ -69,7 +69,7 @@ class LearnedEncoder:
             batch, _ = batch_of(h, points, shared, self.settings.keep, self.settings.max_visits)
             state_PD = self.model.states(batch, table_ID)
             spend_PK, orders_PK = self.model.money_rates(state_PD, batch.personal_PG)
-            yield Foresight(
+            yield ForecastBatch(
                 points=points,
                 state_PD=state_PD.numpy(),
                 logit_PI=self.model.logits(state_PD, table_ID, batch).numpy(),

@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -53,6 +54,29 @@ class Hooks:
     resume: bytes | None = None
 
 
+class Example(NamedTuple):
+    """Inputs, and what came."""
+
+    batch: Batch
+    target: Targets
+
+
+class Judged(NamedTuple):
+    """Mean losses of each head, and NDCG@10."""
+
+    losses: dict[str, float]
+    ndcg: float
+
+
+class Resumed(NamedTuple):
+    """Where training goes on: the next epoch, the best NDCG@10 with its weights, a row per epoch so far."""
+
+    number: int
+    best: float
+    kept: dict[str, torch.Tensor]
+    record: list[dict[str, float]]
+
+
 @dataclass(frozen=True)
 class Training:
     """What stays the same during training."""
@@ -63,14 +87,16 @@ class Training:
     until: float  # end of the training window
     end: float  # end of what is known
 
-    def batch(self, points: Points, window: tuple[float, float], seed: int) -> tuple[Batch, Targets]:
-        """Inputs and what came before the window's end; exposures of the same customers that closed in the window."""
-        S, (after, until) = self.settings, window
+    def batch(self, points: Points, after: float, until: float, seed: int) -> Example:
+        """What came before `until`; exposures of the same customers that closed in between."""
+        S = self.settings
         asked = closed_in(self.h, np.unique(points.customer_P), after, until) if isinstance(self.h, Exposed) else None
         batch, counts = batch_of(self.h, points, self.shared, S.keep, S.max_visits, asked)
         drawn = draw_items(self.shared, S.sampled, np.random.default_rng(seed))
         target = targets_of(self.h, points, counts, until, drawn)
-        return batch, target if asked is None else replace(target, redeemed_Q=torch.from_numpy(asked.redeemed_Q))
+        if asked is not None:
+            target = replace(target, redeemed_Q=torch.from_numpy(asked.redeemed_Q))
+        return Example(batch, target)
 
 
 def fit_encoder(
@@ -158,7 +184,7 @@ def _epoch(
         seed = hash_int("points", S.seed, number, at)
         drawn = _draw(job, customers, seed)  # the same in every process, each of which takes its slice
         own = np.isin(drawn.customer_P, _slice(customers))
-        batch, target = job.batch(drawn.take(np.flatnonzero(own)), (-math.inf, job.until), seed % 2**63)
+        batch, target = job.batch(drawn.take(np.flatnonzero(own)), -math.inf, job.until, seed % 2**63)
         step = (at + 1) % S.accumulate == 0 or at + 1 == len(groups)
         apart = nullcontext() if step or not isinstance(model, DistributedDataParallel) else model.no_sync()
         with apart, torch.autocast(device.type, torch.bfloat16, enabled=S.mixed):
@@ -178,8 +204,8 @@ def _epoch(
 
 
 @torch.no_grad()
-def evaluate(model: Encoder, job: Training, day: float, until: float) -> tuple[dict[str, float], float]:
-    """Losses and NDCG@10 of the first basket in [day, until), at most 1,024 customers with a visit on both sides."""
+def evaluate(model: Encoder, job: Training, day: float, until: float) -> Judged:
+    """On the first basket in [day, until), at most 1,024 customers with a visit on both sides."""
     model.eval()
     everyone = np.arange(len(job.h.customers))
     points = points_at(job.h, everyone, np.full(len(everyone), day))
@@ -190,14 +216,14 @@ def evaluate(model: Encoder, job: Training, day: float, until: float) -> tuple[d
     total: dict[str, float] = {}
     gains: list[float] = []
     for rows in np.array_split(chosen, max(len(chosen) // 256, 1)):
-        batch, target = job.batch(points.take(rows), (day, until), 0)
+        batch, target = job.batch(points.take(rows), day, until, 0)
         for k, v in model(batch, target).items():
             total[k] = total.get(k, 0.0) + float(v) * len(rows) / max(len(chosen), 1)
         table_ID = model.table()
         logit_PI = model.logits(model.states(batch, table_ID), table_ID, batch)
         top_PT = logit_PI.topk(min(TOP, logit_PI.shape[1]), dim=1).indices.numpy()
         gains += [_ndcg(job.h.items_of(points.visit_P[c]), top) for c, top in zip(rows, top_PT, strict=True)]
-    return total, float(np.mean(gains)) if gains else 0.0
+    return Judged(total, float(np.mean(gains)) if gains else 0.0)
 
 
 def _ndcg(items: Ints, top_T: Ints) -> float:
@@ -243,18 +269,18 @@ def describe(model: Encoder, job: Training) -> None:
     h, items = job.h, job.h.catalogue
     price = np.log1p(items.price_I)
     mean, sd = (np.nanmean(price), np.nanstd(price) + 1e-6) if np.isfinite(price).any() else (0.0, 1.0)
-    told = np.isfinite(price)
+    known = np.isfinite(price)
     buffers = {
         "category_I": items.category_I,
         "brand_I": items.brand_I,
-        "price_I2": np.stack([np.where(told, (price - mean) / sd, 0), told], 1).astype(np.float32),
+        "price_I2": np.stack([np.where(known, (price - mean) / sd, 0), known], 1).astype(np.float32),
         "text_IK": items.text_IK,
         "known_I": (np.bincount(h.until(job.until).item_L, minlength=len(items.items)) > 0).astype(np.float32),
     }
     rng = np.random.default_rng(hash_int("scales", job.settings.seed) % 2**63)
     customers = _customers(job)
     sample = np.sort(rng.choice(customers, min(512, len(customers)), replace=False))
-    batch, _ = job.batch(_draw(job, sample, hash_int("scales", job.settings.seed)), (-math.inf, job.until), 0)
+    batch, _ = job.batch(_draw(job, sample, hash_int("scales", job.settings.seed)), -math.inf, job.until, 0)
     scaled = {"visit": batch.visit_BTF, "counter": batch.counter_PMF, "personal": batch.personal_PG}
     if batch.marks is not None:
         scaled["fact"] = batch.marks.fact_QF
@@ -303,7 +329,7 @@ def _slice(customers: Ints) -> Ints:
 
 
 def _draw(job: Training, customers: Ints, seed: int) -> Points:
-    """`points` moments per customer, uniform over a stretch of at most `max_visits` / 2 of his visits."""
+    """`points` moments per customer, uniform over a stretch of at most `max_visits` / 2 of their visits."""
     S, h, rng = job.settings, job.h, np.random.default_rng(seed % 2**63)
     first, last = h.start_C[customers], h.before(customers, np.full(len(customers), job.until))
     reach = S.max_visits // 2
@@ -365,7 +391,7 @@ def _state(
 
 def _resume(
     state: bytes, model: Encoder, optimizer: torch.optim.Optimizer, schedule: torch.optim.lr_scheduler.LambdaLR
-) -> tuple[int, float, dict[str, torch.Tensor], list[dict[str, float]]]:
+) -> Resumed:
     try:
         tensors = load(state)
         name = next(k for k in tensors if k.startswith("rows."))
@@ -385,4 +411,4 @@ def _resume(
     for group, rate, base in zip(optimizer.param_groups, schedule.lr_lambdas, schedule.base_lrs, strict=True):
         group["lr"] = base * rate(steps)
     kept = {k[5:]: v for k, v in tensors.items() if k.startswith("kept.")}
-    return len(record), float(tensors["best"]), kept, record
+    return Resumed(len(record), float(tensors["best"]), kept, record)

@@ -1,7 +1,7 @@
 """Campaign exposures and coupon uses in; arrays the encoder reads as tokens, and what an exposure meets, out.
 
-An exposure: a customer was shown an offer at a moment. A use: an order of his with a coupon of any kind. Both are marks
-in his history, beside his visits. An exposure's outcome is known once it has closed; before, nobody learns from it.
+An exposure: a customer was shown an offer at a moment. A use: an order with a coupon of any kind. Both are marks in the
+history, beside the visits. An exposure's outcome is known once it has closed; before, nobody learns from it.
 Legend: C customers, E exposures, U uses, X marks, O offers, L covered items of all offers, Q asked exposures, F facts;
 the rest as in encoder.py.
 """
@@ -15,7 +15,7 @@ import polars as pl
 
 from promolift.errors import InputError
 from promolift.profile.counters import COUNTERS, PERSONAL, VisitCounts
-from promolift.profile.encoder_data import Bools, Catalogue, Days, Floats, Histories, Ints, compiled
+from promolift.profile.encoder_data import Bools, Catalogue, Days, Floats, Histories, Ints, compiled, rows_before
 from promolift.sql import DAY_MS
 
 FACTS = ("shown", "answered", "answers", "lines", "covered_40", "covered_120", "covered_deal", "covered_share")
@@ -42,7 +42,7 @@ class ExposureOffers:
 
 @dataclass(frozen=True)
 class Exposures:
-    """Exposures of customer c are rows start[c] to start[c + 1], his marks mark_start[c] to mark_start[c + 1], by time.
+    """Exposures of customer c are rows start[c] to start[c + 1], marks mark_start[c] to mark_start[c + 1], by time.
 
     `used_E` is the day of the first redemption (infinite: none), `closed_E` the day from which the outcome is final.
     `offer_X` is -1 for a use; `lines_X` counts its receipt lines with a coupon.
@@ -71,7 +71,7 @@ class Exposures:
     def marks_before(self, customer_P: Ints, day_P: Days) -> Ints:
         """Index of each customer's first mark at or after the moment."""
         return np.asarray(
-            _seek(self.mark_day_X, self.mark_start_C[customer_P], self.mark_start_C[customer_P + 1], day_P)
+            rows_before(self.mark_day_X, self.mark_start_C[customer_P], self.mark_start_C[customer_P + 1], day_P)
         )
 
     def of(self, customer_C: Ints) -> "Exposures":
@@ -144,8 +144,8 @@ def offers(table: pl.DataFrame, covers: pl.DataFrame, items: Catalogue, channels
         raise InputError("encoder: an offer stands twice; give each offer once")
     table = table.sort("offer_id")
     names, place = tuple(table["offer_id"].to_list()), items.place
-    told = covers.select("offer_id", "item").unique().filter(pl.col("offer_id").is_in(names))
-    pairs = sorted((names.index(o), place[i]) for o, i in told.iter_rows() if i in place)
+    covered = covers.select("offer_id", "item").unique().filter(pl.col("offer_id").is_in(names))
+    pairs = sorted((names.index(o), place[i]) for o, i in covered.iter_rows() if i in place)
     pair_L2 = np.array(pairs, np.int64).reshape(-1, 2)
     said = table["channel"].to_list() if "channel" in table.columns else [None] * table.height
     codes = {channel: at + 1 for at, channel in enumerate(channels or sorted({c for c in said if c is not None}))}
@@ -159,7 +159,7 @@ def offers(table: pl.DataFrame, covers: pl.DataFrame, items: Catalogue, channels
     )
 
 
-def expose(h: Histories, told: ExposureOffers, shown: pl.DataFrame, uses: pl.DataFrame) -> Histories:
+def expose(h: Histories, offers: ExposureOffers, shown: pl.DataFrame, uses: pl.DataFrame) -> Histories:
     """Add exposures (customer_id, offer_id, start_ms, closed_ms, used_ms or null) and uses (customer_id, ts_ms, lines).
 
     Rows of unknown customers and offers are left out; where no exposure is left, the histories stay what they were.
@@ -168,7 +168,7 @@ def expose(h: Histories, told: ExposureOffers, shown: pl.DataFrame, uses: pl.Dat
         raise InputError(f"encoder: exposures lack the columns {sorted(lacking)}")
     who = pl.DataFrame({"customer_id": h.customers, "c": np.arange(len(h.customers))})
     which = pl.DataFrame(
-        {"offer_id": told.names, "o": np.arange(len(told.names))}, schema_overrides={"offer_id": pl.String}
+        {"offer_id": offers.names, "o": np.arange(len(offers.names))}, schema_overrides={"offer_id": pl.String}
     )
     rows = shown.unique().join(who, on="customer_id").join(which, on="offer_id").sort("c", "start_ms", "o")
     if not rows.height:
@@ -182,7 +182,7 @@ def expose(h: Histories, told: ExposureOffers, shown: pl.DataFrame, uses: pl.Dat
         ),
     ]).sort("c", "ts_ms", "o", "lines")  # fmt: skip
     found = Exposures(
-        offers=told,
+        offers=offers,
         start_C=np.searchsorted(rows["c"].to_numpy(), np.arange(len(h.customers) + 1)),
         day_E=day,
         offer_E=rows["o"].to_numpy().astype(np.int64),
@@ -197,9 +197,9 @@ def expose(h: Histories, told: ExposureOffers, shown: pl.DataFrame, uses: pl.Dat
 
 
 def facts(h: Exposed, asked: AskedExposures, counts: VisitCounts) -> Floats:
-    """Q x F: what he did with earlier exposures and coupons, and how much he buys of what the offer covers.
+    """Q x F: what they did with earlier exposures and coupons, and how much they buy of what the offer covers.
 
-    `counts` are his counters at the same moments. Where an offer covers nothing in particular, that part is NaN.
+    `counts` are their counters at the same moments. Where an offer covers nothing in particular, that part is NaN.
     """
     e, items = h.exposures, len(h.catalogue.items)
     past_Q2 = _answers(asked.customer_Q, asked.day_Q, e.start_C, e.day_E, e.used_E)
@@ -219,14 +219,6 @@ def facts(h: Exposed, asked: AskedExposures, counts: VisitCounts) -> Floats:
     fit_QF = np.where(size_Q[:, None] > 0, np.stack([*shares, deal_Q, share_Q], 1), np.nan)
     told_QF = np.c_[past_Q2, answers_Q, lines_Q / faded_Q * 7, fit_QF]
     return np.asarray(told_QF, np.float32)
-
-
-@compiled
-def _seek(day_X: Days, first_P: Ints, end_P: Ints, day_P: Days) -> Ints:
-    found_P = np.empty(len(first_P), np.int64)
-    for p in range(len(first_P)):
-        found_P[p] = first_P[p] + np.searchsorted(day_X[first_P[p] : end_P[p]], day_P[p])
-    return found_P
 
 
 @compiled

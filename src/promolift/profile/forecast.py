@@ -1,14 +1,14 @@
-"""Choices, pace and the population's sums in; expected orders, value and chance to buy per customer and target out.
+"""Choices, pace and the population's sums in; orders, value and probability to buy per customer and target out.
 
 Gamma-Poisson twice. A customer's orders per day R have a Gamma(alpha, beta) prior over the shop's customers; the share
-g of his orders that hold a target has a Gamma(a, b) prior over customers for that target. Given n effective orders in t
+g of orders that hold a target has a Gamma(a, b) prior over customers for that target. Given n effective orders in t
 effective days, and n_c effective orders with the target among e effective orders:
 
     E R = (alpha + n) / (beta + t)        E g = (a + n_c) / (b + e)        orders in W days = m = E R * E g * W
     var(m) / m^2 = 1 / (alpha + n) + 1 / (a + n_c) = 1 / k
     P(at least one) = 1 - (1 + m / k)^-k            (negative binomial)
 
-The value of an order of the target is the mean of his N orders (sum S) shrunk to the target's mean v with strength
+The value of an order of the target is the mean of their N orders (sum S) shrunk to the target's mean v with strength
 s = (variance within customers) / (variance between them):  E V = (S + s v) / (N + s), var V = within / (N + s).
 All four priors are fitted by moments to sums over customers. `expected_cents` = m E V; its standard error is that of
 the expectation (delta method), not of one month's outcome, which varies more. History includes the shop's usual

@@ -35,7 +35,7 @@ SENTENCES: Mapping[str, str] = {
     "basket_p25_cents": "Three quarters of the baskets are worth more than {}.",
     "basket_p75_cents": "A quarter of the baskets are worth more than {}.",
     "basket_p90_cents": "A tenth of the baskets are worth more than {}.",
-    **{f"basket_fifth_{k}": f"{{}} of the baskets are in the shop's fifth {k} of 5 by value." for k in range(1, 6)},
+    **{f"basket_fifth_{k}": f"{{}} of the baskets are in the shop's quintile {k} of 5 by value." for k in range(1, 6)},
     "category_count": "Has bought from {}.",
     "category_entropy": "Breadth of spend over categories: {}.",
     **{f"top_category_{k}": f"Favourite category number {k}: {{}}." for k in (1, 2, 3)},

@@ -7,6 +7,7 @@ ranks better than either. Legend: R rows, X inputs, Q cut points, B rows of a st
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 
@@ -27,7 +28,7 @@ class BlendNet:
     def predict(self, x_RX: Floats) -> Floats:
         """Expected gain of each row, 0 to 1."""
         some = [x_RX[at : at + PART] for at in range(0, len(x_RX), PART)]
-        parts = [_forward(_scaled(x, self.cut_QX), self.weights)[0] for x in some]
+        parts = [_forward(_scaled(x, self.cut_QX), self.weights).prob_R for x in some]
         return np.concatenate([np.zeros(0, np.float32), *parts])
 
 
@@ -75,21 +76,30 @@ def _start(inputs: int, base: float, rng: np.random.Generator) -> list[Floats]:
     return [w.astype(np.float32) for w in both]
 
 
-def _forward(x_RX: Floats, weights: Sequence[Floats]) -> tuple[Floats, list[Floats]]:
-    """Chances, and what the way back needs: inputs and gates of both layers."""
+class _Forward(NamedTuple):
+    """Probabilities, and what the way back needs: inputs and gates of both layers."""
+
+    prob_R: Floats
+    a: Floats
+    gate_a: Floats
+    b: Floats
+    gate_b: Floats
+
+
+def _forward(x_RX: Floats, weights: Sequence[Floats]) -> _Forward:
     into, into_bias, mid, mid_bias, out, line, bias = weights
     a = x_RX @ into + into_bias
     gate_a = 1 / (1 + np.exp(-a))
     b = (a * gate_a) @ mid + mid_bias
     gate_b = 1 / (1 + np.exp(-b))
     odds_R = ((b * gate_b) @ out + x_RX @ line + bias)[:, 0]
-    return 1 / (1 + np.exp(-odds_R)), [a, gate_a, b, gate_b]
+    return _Forward(1 / (1 + np.exp(-odds_R)), a, gate_a, b, gate_b)
 
 
 def _slopes(x_BX: Floats, y_B: Floats, weight_B: Floats, weights: Sequence[Floats]) -> list[Floats]:
     """Gradient of the mean cross-entropy by each weight."""
-    chance_B, (a, gate_a, b, gate_b) = _forward(x_BX, weights)
-    error_B1 = ((chance_B - y_B) * weight_B / len(y_B))[:, None]
+    prob_B, a, gate_a, b, gate_b = _forward(x_BX, weights)
+    error_B1 = ((prob_B - y_B) * weight_B / len(y_B))[:, None]
     to_b = error_B1 @ weights[4].T * gate_b * (1 + b * (1 - gate_b))
     to_a = to_b @ weights[2].T * gate_a * (1 + a * (1 - gate_a))
     slopes = [x_BX.T @ to_a, to_a.sum(0), (a * gate_a).T @ to_b, to_b.sum(0)]

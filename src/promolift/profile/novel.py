@@ -1,6 +1,6 @@
-"""Who bought what so far in; the chance that a customer buys a target for the first time in the window out.
+"""Who bought what so far in; the probability that a customer buys a target for the first time in the window out.
 
-Two signals, multiplied and rooted: P0, the Gamma-Poisson chance for somebody who comes as often as he does and has not
+Two signals, multiplied and rooted: P0, the Gamma-Poisson probability for somebody who comes as often and has not
 bought the target in so many orders (forecast.py); and the affinity of a ridge regression of every target on all others
 (EASE: Steck 2019, "Embarrassingly shallow autoencoders", WWW) on the matrix of who bought what. Their score is turned
 into a probability by the rate of first purchases that scores of that size were followed by, one window earlier.
@@ -222,7 +222,7 @@ def _check(seen: Any, later_start_N: Ints, later: Ints, sum_B3: Matrix) -> None:
 
 
 def calibrated(prior: NDArray[np.float64], scores: NDArray[np.float64], check: pl.DataFrame) -> NDArray[np.float64]:
-    """Chance of a first purchase: the observed rate of the score's bin, shrunk towards P0, interpolated in log score.
+    """Probability of a first purchase: the observed rate of the score's bin, shrunk to P0, interpolated in log score.
 
     Rates are made monotone in the score by pooling. Without a check (too little history) P0 itself is returned.
     """

@@ -33,9 +33,9 @@ def profile(
     table = _attributes(lines, known, shard, shared, settings)
     table = lines.texts(table.join(_sensitivity(known, shard, shared, settings), on=KEY, how="left"), *TEXTS)
     if customers is not None:
-        told = customers.pl()
+        stated = customers.pl()
         table = table.join(
-            told.select("customer_id", *(c for c in ABOUT if c in told.columns)), on="customer_id", how="left"
+            stated.select("customer_id", *(c for c in ABOUT if c in stated.columns)), on="customer_id", how="left"
         )
     return PROFILES.conform(table).sort(KEY).rechunk()
 

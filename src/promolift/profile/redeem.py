@@ -1,4 +1,4 @@
-"""A trained encoder and exposures in; the calibrated chance that each exposure is redeemed out.
+"""A trained encoder and exposures in; the calibrated probability that each exposure is redeemed out.
 
 A prediction: who redeems once shown, not what showing adds. Calibrated on exposures that closed in the validation
 window, which the weights never learned from.
@@ -10,19 +10,21 @@ from sklearn.linear_model import LogisticRegression
 
 from promolift.errors import SupportError
 from promolift.profile.encoder_data import Days, Floats, Popularity
+from promolift.profile.encoder_forecast import LogitLine
 from promolift.profile.encoder_model import LearnedEncoder
 from promolift.profile.exposures import AskedExposures, Exposed, closed_in
 
-Line = tuple[float, float]
 FOR_SLOPE, FOR_MEAN = 100, 10  # exposures of the rarer outcome needed to fit a slope, and the mean alone
 
 
-def calibrate_redemption(model: LearnedEncoder, h: Exposed, shared: Popularity, window: tuple[float, float]) -> Line:
-    """Intercept and slope on the log odds, from exposures that closed in the window (days: after, until).
+def calibrate_redemption(
+    model: LearnedEncoder, h: Exposed, shared: Popularity, after: float, until: float
+) -> LogitLine:
+    """Intercept and slope on the log odds, from exposures that closed in a window of days.
 
     With few redeemed, the slope stays 1 and only the mean is set right. Raises SupportError below 10 of either outcome.
     """
-    asked = closed_in(h, np.arange(len(h.customers)), *window)
+    asked = closed_in(h, np.arange(len(h.customers)), after, until)
     odds, redeemed = _odds(model, h, shared, asked), asked.redeemed_Q
     rarer = int(min(redeemed.sum(), len(redeemed) - redeemed.sum()))
     if rarer < FOR_MEAN:
@@ -32,14 +34,16 @@ def calibrate_redemption(model: LearnedEncoder, h: Exposed, shared: Popularity, 
         )
     if rarer >= FOR_SLOPE:
         fitted = LogisticRegression(C=100.0).fit(odds[:, None], redeemed)
-        return float(fitted.intercept_[0]), float(fitted.coef_[0, 0])
-    shift = brentq(lambda a: float(_chance(odds + a).mean() - redeemed.mean()), -30.0, 30.0)
-    return float(shift), 1.0
+        return LogitLine(float(fitted.intercept_[0]), float(fitted.coef_[0, 0]))
+    shift = brentq(lambda a: float(_prob(odds + a).mean() - redeemed.mean()), -30.0, 30.0)
+    return LogitLine(float(shift), 1.0)
 
 
-def redemption_chance(model: LearnedEncoder, line: Line, h: Exposed, shared: Popularity, asked: AskedExposures) -> Days:
-    """The chance per asked exposure, in the order given; only what was known before each one's day counts."""
-    return _chance(line[0] + line[1] * _odds(model, h, shared, asked))
+def redemption_prob(
+    model: LearnedEncoder, line: LogitLine, h: Exposed, shared: Popularity, asked: AskedExposures
+) -> Days:
+    """The probability per asked exposure, in the order given; only what was known before each one's day counts."""
+    return _prob(line.intercept + line.slope * _odds(model, h, shared, asked))
 
 
 def _odds(model: LearnedEncoder, h: Exposed, shared: Popularity, asked: AskedExposures) -> Days:
@@ -47,5 +51,5 @@ def _odds(model: LearnedEncoder, h: Exposed, shared: Popularity, asked: AskedExp
     return np.concatenate(parts).astype(np.float64)
 
 
-def _chance(odds: Days) -> Days:
+def _prob(odds: Days) -> Days:
     return np.asarray(1 / (1 + np.exp(-odds)))

@@ -6,7 +6,7 @@ lines, where the others are few). Then
 
     logit P(y = 1) = logit(p) + theta_i,        theta_i ~ N(mu, tau^2).
 
-theta > 0: he takes the discounted product more often than the others who buy the type that week; +0.7 doubles the odds.
+theta > 0: they take the discounted product more often than others who buy the type that week; +0.7 doubles the odds.
 theta_i is the maximum of Firth's penalised likelihood (bias O(1/n^2), finite even if every y is alike: Firth 1993,
 Biometrika 80), found by Newton steps on counts per 0.25-wide bin of logit(p). Lines of one basket are alike, so its
 error is v_i = (I_i + rho (A_i - I_i)) / I_i^2, where I = sum P(1-P) over lines, A = sum over baskets of
@@ -86,12 +86,12 @@ def deal_trials(weekly: pl.DataFrame, deals: pl.DataFrame) -> pl.DataFrame:
         for values_S, values_O in ((lines_S, n_O), (deals_S, y_O))
     ]
     share = (cut + SMOOTH_LINES * (past[1] + 0.5) / (past[0] + 1)) / (others + SMOOTH_LINES)
-    told = others >= MIN_OTHERS
-    odds = np.log(np.where(told, share / (1 - share), 1.0)) / BIN_WIDTH
+    enough = others >= MIN_OTHERS
+    odds = np.log(np.where(enough, share / (1 - share), 1.0)) / BIN_WIDTH
     size = np.diff(np.r_[own, len(n)])
     bin_ = np.repeat(np.trunc(odds + np.copysign(0.5, odds)), size).astype(np.int32)  # halves away from zero
     found = rows.select("customer_id", "week", "order_id", pl.Series("bin", bin_), "n", "y")
-    return found.filter(pl.Series(np.repeat(told, size))).sort("customer_id", "order_id")
+    return found.filter(pl.Series(np.repeat(enough, size))).sort("customer_id", "order_id")
 
 
 def _runs(*columns: NDArray[Any]) -> Ints:

@@ -23,7 +23,7 @@ class ProfileSettings(Settings):
     ridge: float = Field(default=0.33, gt=0)  # of that matrix, as a share of the customers of the widest target
 
 
-class OutlookSettings(Settings):
+class ForecastSettings(Settings):
     """The learned encoder: what every customer will do next ([how](encoder.md)). It needs the extra `deep`."""
 
     depth: int = Field(

@@ -15,7 +15,7 @@ A shop with too few snapshots gets the shrunk recent mean instead, and `method` 
 
 import json
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import lightgbm as lgb
 import numpy as np
@@ -179,8 +179,14 @@ def _linear(numbers: dict[str, Any], features: pl.DataFrame) -> Vector:
     return np.asarray(_design(numbers, raw) @ np.asarray(numbers["weights"]) * _scale(features, numbers["floor"]))
 
 
-def _fit_trees(snapshots: pl.DataFrame, floor: float, settings: SpendSettings) -> tuple[tuple[str, ...], Vector]:
+class _Boosters(NamedTuple):
     """One booster per fold of customers left out, and the ratio each forecasts for its own fold."""
+
+    texts: tuple[str, ...]
+    left_out: Vector
+
+
+def _fit_trees(snapshots: pl.DataFrame, floor: float, settings: SpendSettings) -> _Boosters:
     table, scale = inputs(snapshots, floor).select(TREE_INPUTS).to_numpy(), _scale(snapshots, floor)
     ratio = snapshots["outcome_cents"].to_numpy() / scale
     fold = (hash_units(settings.seed, snapshots["customer_id"]) * FOLDS).astype(int)
@@ -191,7 +197,7 @@ def _fit_trees(snapshots: pl.DataFrame, floor: float, settings: SpendSettings) -
         booster = lgb.train(_parameters(settings, k), data, settings.trees)
         left_out[~seen] = booster.predict(table[~seen]) if (~seen).any() else 0.0
         texts.append(booster.model_to_string())
-    return tuple(texts), left_out
+    return _Boosters(tuple(texts), left_out)
 
 
 def _parameters(settings: SpendSettings, fold: int) -> dict[str, Any]:

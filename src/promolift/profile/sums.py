@@ -135,7 +135,7 @@ def rate_sums(trials: Relation) -> pl.DataFrame:
 
 
 def order_sums(pace: pl.DataFrame) -> pl.DataFrame:
-    """Sums over customers of effective orders n in t effective days, and of chances to choose e (forecast.py)."""
+    """Sums over customers of effective orders n in t effective days, and of occasions to choose e (forecast.py)."""
     n, t, e = pl.col("eff_orders"), pl.col("eff_days"), pl.col("faded_choices") / pl.col("choice_weight")
     products = {"n": n, "nn": n * n, "t": t, "tt": t * t, "nt": n * t, "e": e, "ee": e * e}
     return pace.group_by("asof_ms").agg(

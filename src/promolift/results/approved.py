@@ -28,7 +28,7 @@ def forget(store: Store) -> None:
 
 
 def taken_over(own: ReleaseTerms, found: ReleaseTerms | None) -> ReleaseTerms:
-    """A plan's own terms, with what was learned before it: version, draws, the share left to chance, recalibration."""
+    """A plan's own terms, with what was learned before it: version, draws, the share of random ones, recalibration."""
     if found is None:
         return own
     names = ("policy_version", "seed", "holdout_salt", "explore", "recalibration", "effects")

@@ -12,6 +12,7 @@ from promolift.errors import SupportError
 from promolift.progress import Tell
 from promolift.results.shop import Span
 from promolift.results.tables import Clean, Effects, Profiled
+from promolift.sql import WEEK_MS
 from promolift.store import Store
 
 CHECK_DAYS = 77  # predictions are checked on the last 11 weeks: long enough for 8 weeks of spend and a few campaigns
@@ -91,11 +92,11 @@ def moments(job: Job) -> Moments:
         day = date.fromisoformat(job.config.plan.asof)
     else:
         day = local_day(span.last_ms, zone) + timedelta(days=1)
-    history_weeks = max(0, (midnight_ms(day, zone) - span.first_ms) // (7 * 86_400_000))
+    history_weeks = max(0, (midnight_ms(day, zone) - span.first_ms) // WEEK_MS)
     weeks = max(8, min(job.config.panel.weeks, int(history_weeks) // 2))
     return Moments(
         asof=midnight_ms(day, zone),
         check=midnight_ms(day - timedelta(days=CHECK_DAYS), zone),
-        response=midnight_ms(day, zone) - weeks * 7 * 86_400_000,
+        response=midnight_ms(day, zone) - weeks * WEEK_MS,
         weeks=weeks,
     )

@@ -84,7 +84,7 @@ class WeightClass:
 
 @dataclass(frozen=True)
 class Weights:
-    """The weights 1 / logged chance of `rows` decisions; together they tell as much as `effective` even ones (Kish)."""
+    """The weights 1 / logged propensity of `rows` decisions; together worth `effective` even ones (Kish)."""
 
     rows: int
     effective: float

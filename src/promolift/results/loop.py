@@ -104,7 +104,7 @@ class Alarm:
     day: int
     scale: float
     se: float
-    action: str = "new release from the days since; more left to chance"
+    action: str = "new release from the days since; more decided at random"
 
 
 @dataclass(frozen=True)
@@ -138,7 +138,7 @@ class Strength:
 
 @dataclass(frozen=True)
 class Wording:
-    """Messages sent in a wording, the rate of clicks with its interval, its chance on the last day, its true rate."""
+    """Messages sent in a wording, the rate of clicks with its interval, its share on the last day, its true rate."""
 
     name: str
     sent: int

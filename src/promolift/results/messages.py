@@ -1,11 +1,18 @@
-"""What the message step wrote, kept in a work folder: the words of every planned offer, counted once."""
+"""What the message step wrote, kept in a work folder: the words of every planned offer, and the pool they come from."""
 
+import json
+from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Self
+from pathlib import Path
+from typing import ClassVar, NamedTuple, Self
 
 import polars as pl
 
+from promolift.message import Approve, Pack, Pool, PoolText, Sender, TextTally, Way, WordChoice
+from promolift.results.base import Note
+from promolift.results.figures import typed
+from promolift.results.reasons import Motive
 from promolift.settings import Settings
 from promolift.store import Store
 from promolift.terms import Language
@@ -21,9 +28,100 @@ class Written(Settings):
     characters: float
 
 
+class MotiveCount(Settings):
+    """For how many customers something is what sets them apart: a key of `reasons.MOTIVES`."""
+
+    motive: Motive
+    customers: int
+
+
+class PoolWords(Note):
+    """The pool that messages are made from, which of its texts may be sent, and how messages go out."""
+
+    NAME: ClassVar[str] = "wording"
+    texts: tuple[PoolText, ...] = ()
+    approve: Approve = "person"
+    packs: tuple[Pack, ...] = ()
+    sender: Sender = Sender()
+    seed: int = 0
+
+    @property
+    def pool(self) -> Pool:
+        """The pool of texts."""
+        return Pool(self.texts)
+
+    @property
+    def way(self) -> Way:
+        """How messages go out."""
+        return Way("plain", self.packs, self.sender)
+
+    def choice(self, tallies: tuple[TextTally, ...] = ()) -> WordChoice:
+        """Who chooses among the texts that may be sent, given what was learned of them."""
+        return WordChoice(self.pool.usable(self.approve).texts, tallies, self.seed)
+
+    @property
+    def sendable(self) -> "PoolWords":
+        """The same without the texts that may not be sent."""
+        return self.model_copy(update={"texts": self.pool.usable(self.approve).texts})
+
+
+class RefusedText(NamedTuple):
+    """A text that may not be sent, its language, and why."""
+
+    text: str
+    language: Language
+    why: str
+
+
+class PoolState(Settings):
+    """The pool in numbers: texts by state, how many may be sent and why, how many a person approved, some refused of
+    each language."""
+
+    funnel: tuple[tuple[str, int], ...] = ()
+    usable: int = 0
+    approve: str = "person"
+    by_person: int = 0
+    refused: tuple[RefusedText, ...] = ()
+
+    @property
+    def size(self) -> int:
+        """All texts."""
+        return sum(number for _, number in self.funnel)
+
+    @classmethod
+    def of(cls, wording: PoolWords, most: int = 5) -> Self:
+        """From the pool that the messages were made from."""
+        pool = wording.pool
+        refused = [text for state in ("rejected", "faulty") for text in wording.texts if text.state == state]
+        return cls(
+            funnel=tuple(pool.funnel().items()),
+            usable=len(pool.usable(wording.approve).texts),
+            approve=wording.approve,
+            by_person=sum(text.state == "approved" for text in wording.texts),
+            refused=tuple(
+                RefusedText(f"{text.title} / {text.hook}", language, text.why)
+                for language in LANGUAGES
+                for text in [each for each in refused if each.language == language][:most]
+            ),
+        )
+
+
+TALLIES = "words.json"  # in the folder of the server: what it counted of each text
+
+
+def read_tallies(folder: Path) -> tuple[TextTally, ...]:
+    """How often each text was shown and taken up, as a server has counted it; none where none ran."""
+    path = folder / TALLIES
+    if not path.is_file():
+        return ()
+    return tuple(TextTally(*row) for row in json.loads(path.read_text(encoding="utf-8")))
+
+
 @dataclass(frozen=True)
 class Messages:
-    """`rows`: a row per customer who gets an offer, with message_zh, message_en, code and reason."""
+    """`rows`: a row per customer who gets an offer: its angle, reason (in Chinese `reason_zh`) and motive, and
+    per language message, title and text.
+    """
 
     rows: pl.DataFrame
 
@@ -44,19 +142,32 @@ class Messages:
         return tuple(found)
 
     @cached_property
+    def angles(self) -> dict[str, int]:
+        """How many messages give each reason, most frequent first."""
+        return dict(Counter(self.rows["angle"].drop_nulls()).most_common()) if "angle" in self.rows.columns else {}
+
+    @cached_property
     def silent(self) -> int:
         """Customers with an offer and no words in any language."""
         return self.rows.filter(pl.all_horizontal(pl.col(f"message_{each}").is_null() for each in LANGUAGES)).height
 
+    @cached_property
+    def motives(self) -> tuple[MotiveCount, ...]:
+        """What sets those with an offer apart, the most frequent first; empty where an earlier version did not say."""
+        if "motive" not in self.rows.columns:
+            return ()
+        found = self.rows.group_by("motive").agg(customers=pl.len())
+        return typed(MotiveCount, found.sort(["customers", "motive"], descending=[True, False]))
+
     def typical(self, most: int) -> pl.DataFrame:
-        """One row with words for each of the `most` most frequent offers: that of median gain, ties by customer."""
+        """One row with words for each of the `most` most frequent angles and offers: median gain, ties by customer."""
         spoken = self.rows.filter(pl.any_horizontal(pl.col(f"message_{each}").is_not_null() for each in LANGUAGES))
-        often = spoken.group_by("offer_id").len().sort(["len", "offer_id"], descending=[True, False]).head(most)
-        away = (pl.col("gain_cents") - pl.col("gain_cents").median().over("offer_id")).abs()
-        ranked = (
-            spoken.join(often, on="offer_id")
-            .with_columns(away.alias("away"))
-            .sort("away", "customer_id", nulls_last=True)
-        )
-        first = ranked.unique("offer_id", keep="first", maintain_order=True)
-        return first.sort(["len", "offer_id"], descending=[True, False]).drop("len", "away")
+        by = ["angle", "offer_id"] if "angle" in spoken.columns else ["offer_id"]
+        often = spoken.group_by(by).len().sort(["len", *by], descending=[True, *(False for _ in by)])
+        if "angle" in by:  # every reason is shown before one is shown twice
+            often = often.with_columns(turn=pl.int_range(pl.len()).over("angle")).sort("turn", maintain_order=True)
+        often = often.head(most).with_row_index("place")
+        away = (pl.col("gain_cents") - pl.col("gain_cents").median().over(by)).abs()
+        ranked = spoken.join(often, on=by).with_columns(away.alias("away")).sort("away", "customer_id", nulls_last=True)
+        first = ranked.unique("place", keep="first", maintain_order=True)
+        return first.sort("place").drop("len", "away", "place", "turn", strict=False)

@@ -44,11 +44,16 @@ class Given(Settings):
     reason: str
     message_zh: str | None
     message_en: str | None
+    title_zh: str | None = None
+    title_en: str | None = None
+    angle: str | None = None
+    reason_zh: str | None = None
 
     @classmethod
     def of(cls, row: Mapping[str, Any]) -> Self:
         """From a row of the messages."""
-        return cls(**{name: row[name] for name in cls.model_fields})
+        needed = {name for name, each in cls.model_fields.items() if each.is_required()}
+        return cls(**{name: row[name] for name in cls.model_fields if name in needed or name in row})
 
     @property
     def low_cents(self) -> float | None:

@@ -83,6 +83,10 @@ class Health(Note):
                 f"{table.table:<12} {table.read:>12,} read {table.accepted:>12,} taken "
                 f"{table.repaired_rows:>10,} repaired {table.rejected_rows:>10,} set aside"
             )
+            if table.split:
+                lines.append(
+                    f"             {table.split:,} of them are further lines of baskets that stood in one cell"
+                )
             for fate, found in (("repaired", table.repaired), ("rejected", table.rejected)):
                 lines += [f"             {fate}: {reason} {rows:,}" for reason, rows in found.items()]
             for reason, first in table.first.items():
@@ -174,7 +178,7 @@ class Alike(Settings):
     next_1: str | None
 
 
-class CustomerOutlook(Settings):
+class CustomerForecast(Settings):
     """Why the encoder expects what it does of one customer: see `steps.customer_page.why`."""
 
     customer_id: str
@@ -194,10 +198,10 @@ class Checked(Settings):
     stays_away: Predicted
 
 
-class Outlook(Note):
+class ForecastNote(Note):
     """What the learned encoder was checked on and an example of what it sees; `missing` says why there is none."""
 
     NAME: ClassVar[str] = "outlook"
     missing: str | None = None
     checked: Checked | None = None
-    told: CustomerOutlook | None = None
+    told: CustomerForecast | None = None

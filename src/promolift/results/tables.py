@@ -61,6 +61,17 @@ class Clean:
         """CUSTOMERS; no rows in a folder that never held any."""
         return self.store.frame("customers") if self.store.has("customers") else CUSTOMERS.empty()
 
+    @cached_property
+    def personal(self) -> pl.DataFrame:
+        """customer_id, personal: false for who refused personal decisions, by a column of that name; null: not said."""
+        if "personal" not in self.people.columns:
+            return self.people.select("customer_id", pl.lit(None, pl.Boolean).alias("personal"))
+        said = pl.col("personal").cast(pl.String).str.to_lowercase().str.strip_chars()
+        no, yes = said.is_in(["no", "n", "false", "0", "否", "不"]), said.is_in(["yes", "y", "true", "1", "是"])
+        return self.people.select(
+            "customer_id", pl.when(no).then(pl.lit(False)).when(yes).then(pl.lit(True)).alias("personal")
+        )
+
     def printed_names(self, product_ids: pl.Series) -> dict[str, str]:
         """Names as printed, of the products that have one; of an offer on two, both names."""
         asked = {each: covered(each) for each in product_ids.drop_nulls().unique().sort()}

@@ -3,6 +3,7 @@
 Tables name arms as the file does. Legend: N customers, A arms (arm 0 is control), K treatments.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from typing import Annotated, Any, ClassVar, Literal, Self
@@ -47,11 +48,13 @@ class Net:
     """What an outcome is worth: `margin_rate` of it, less what treating a customer cost.
 
     Gains and policies are valued through this class and nowhere else. `cost_NA`: what each customer costs in each arm,
-    control 0; one row where all customers cost the same.
+    control 0; one row where all customers cost the same. `part_A`: the part of the outcome that each arm gives back, as
+    a percentage off does: what it costs is known only by what is bought.
     """
 
     margin_rate: float
     cost_NA: Floats
+    part_A: Floats
 
     @property
     def cost_NK(self) -> Floats:
@@ -65,16 +68,27 @@ class Net:
 
     def of(self, rows: Ints) -> "Net":
         """The same for some of the customers."""
-        return self if len(self.cost_NA) == 1 else Net(self.margin_rate, self.cost_NA[rows])
+        return self if len(self.cost_NA) == 1 else Net(self.margin_rate, self.cost_NA[rows], self.part_A)
 
-    def before_cost(self, outcome_N: Floats) -> Floats:
-        """Profit of each customer before what treating them cost: what models learn, since a cost is known."""
-        return self.margin_rate * outcome_N
+    @property
+    def gives_back(self) -> bool:
+        """Whether an arm costs a part of what is bought."""
+        return bool(self.part_A.any())
+
+    def before_cost(self, outcome_N: Floats, arm_N: Ints) -> Floats:
+        """Profit of each customer before what treating them cost: what models learn, since that cost is known. What an
+        arm gives back is taken off, for it hangs on the outcome.
+        """
+        return np.asarray((self.margin_rate - self.part_A[arm_N]) * outcome_N)
 
     def outcome(self, outcome_N: Floats, arm_N: Ints) -> Floats:
         """Profit of each customer, the cost of the arm they were in taken off."""
         at_N = np.arange(len(arm_N)) if len(self.cost_NA) > 1 else 0
-        return np.asarray(self.before_cost(outcome_N) - self.cost_NA[at_N, arm_N])
+        return np.asarray(self.before_cost(outcome_N, arm_N) - self.cost_NA[at_N, arm_N])
+
+    def spent(self, outcome_NA: Floats) -> Floats:
+        """What treating each customer is expected to cost in each arm, of the outcome expected there (N x A)."""
+        return np.asarray(self.cost_NA + self.part_A * outcome_NA)
 
     def expected(self, profit_NA: Floats) -> Floats:
         """Profit expected under each arm, its cost taken off."""
@@ -94,13 +108,19 @@ class TrialSettings(Settings):
     told apart by, and who is treated is decided by the money, if there is any. `planned`: the shares customers were
     randomised with ("equal", or one for each arm: control first, then the others by name); left out, the trial was not
     randomised and has to be adjusted. Where shares differ between groups, `strata` names the column of the groups and
-    `planned` gives shares for each of its values. `features` were known before (left out: all other columns but those
-    in `ignore`, which were not, or name the customer). `placebos` are outcomes that no treatment can have moved.
+    `planned` gives shares for each of its values. Where rows are no independent customers, `unit` names the column of
+    what was drawn or repeats (market, shop, customer): its rows count together. With `time`, the column of the periods,
+    units that were seen before their treatment are compared by difference in differences; `start` is the first period
+    of it, or a column of 0 and 1, where `treatment` names the group and not when it was treated. `features` were
+    known before (left out: all other columns but those in `ignore`, which were not, or name the customer). `placebos`
+    are outcomes that no treatment can have moved.
     `dose`: treatments are randomised depths of a discount, control is 0; the last outcome is read as a curve along
     them. `margin_rate` of `money` is profit. `cost` of treating a customer, in money, is taken off every gain and
-    policy: one number, one by treatment, or the name of a column that says what treating this customer costs, which is
-    then no feature. `budget` of the plan likewise in money (left out: half of treating everybody, by the treatment that
-    costs most). `days` outcomes were watched.
+    policy: a number, a percentage of what they buy ("20%"), or the name of a column that says what treating this
+    customer costs, which is then no feature; one for all treatments or one for each. `budget` of the plan likewise in
+    money (left out: none, so that all are treated whom it pays for). `missing` outcomes: "leave_out" those customers,
+    or "zero"; left out, a few that are spread evenly over the arms are left out, and more are refused. `days` outcomes
+    were watched.
     """
 
     name: str = "Trial"
@@ -115,24 +135,23 @@ class TrialSettings(Settings):
     dose: bool = False
     planned: Literal["equal"] | tuple[float, ...] | dict[str, tuple[float, ...]] | None = None
     strata: str | None = None
+    unit: str | None = None
+    time: str | None = None
+    start: Annotated[str | None, BeforeValidator(word)] = None
     currency: Currency = "USD"
     days: int | None = Field(default=None, ge=1)
     margin_rate: float = Field(default=1.0, gt=0, le=1)
-    cost: float | dict[str, float] | str = 0.0
+    cost: float | str | dict[str, float | str] = 0.0
+    missing: Literal["leave_out", "zero"] | None = None
     budget: float | None = Field(default=None, ge=0)
     seed: int = 0
 
     @field_validator("cost", mode="plain")
     @classmethod
-    def _number_numbers_or_column(cls, given: Any) -> float | dict[str, float] | str:
-        stated = given.items() if isinstance(given, Mapping) else [("", given)]
-        amounts = {str(word(name)): _amount(value) for name, value in stated}
-        if isinstance(given, str) and given and amounts[""] is None:
-            return given
-        found = {name: value for name, value in amounts.items() if value is not None and value >= 0}
-        if amounts != found:
-            raise ValueError("give an amount of 0 or more, one for each treatment, or the name of a column of them")
-        return found if isinstance(given, Mapping) else found[""]
+    def _numbers_parts_or_columns(cls, given: Any) -> float | str | dict[str, float | str]:
+        if isinstance(given, Mapping):
+            return {str(word(name)): _cost(value) for name, value in given.items()}
+        return _cost(given)
 
     @model_validator(mode="after")
     def _something_to_judge(self) -> "TrialSettings":
@@ -141,12 +160,15 @@ class TrialSettings(Settings):
         twice = [name for name in self.outcomes if self.outcomes.count(name) > 1]
         if twice:
             raise ValueError(f"outcome {twice[0]!r} is named twice")
+        if self.time and not self.unit:
+            raise ValueError("time names the periods in which a unit repeats: say unit= too")
         if isinstance(self.planned, dict) != (self.strata is not None):
             raise ValueError("strata names the column whose values have planned shares of their own: give both")
-        if self.cost_column in (self.treatment, *self.outcomes):
-            raise ValueError(f"cost: {self.cost_column!r} is the treatment or an outcome; a cost is known before")
-        if self.cost_column in self.features:
-            raise ValueError(f"cost: {self.cost_column!r} says what treating costs, so it is no feature: take it out")
+        for column in self.cost_columns:
+            if column in (self.treatment, *self.outcomes):
+                raise ValueError(f"cost: {column!r} is the treatment or an outcome; a cost is known before")
+            if column in self.features:
+                raise ValueError(f"cost: {column!r} says what treating costs, so it is no feature: take it out")
         return self
 
     @property
@@ -165,38 +187,64 @@ class TrialSettings(Settings):
         return tuple(dict.fromkeys((self.deciding, self.outcomes[0])))
 
     @property
-    def cost_column(self) -> str | None:
-        """The column that says what treating a customer costs."""
-        return self.cost if isinstance(self.cost, str) else None
+    def costs(self) -> list[float | str]:
+        """Every cost that is stated."""
+        return [*self.cost.values()] if isinstance(self.cost, dict) else [self.cost]
 
-    def net(self, outcome: str, cost_NA: Floats) -> Net:
+    @property
+    def cost_columns(self) -> list[str]:
+        """The columns that say what treating a customer costs."""
+        return [each for each in self.costs if isinstance(each, str) and part_of(each) is None]
+
+    def net(self, outcome: str, cost_NA: Floats, part_A: Floats) -> Net:
         """What the outcome is worth. A cost cannot be taken off an outcome that is not money, which stays as it is."""
-        return Net(self.margin_rate, cost_NA) if outcome == self.money else Net(1.0, np.zeros((1, cost_NA.shape[1])))
+        if outcome == self.money:
+            return Net(self.margin_rate, cost_NA, part_A)
+        return Net(1.0, np.zeros((1, cost_NA.shape[1])), np.zeros(cost_NA.shape[1]))
 
     def gross(self, outcome: str) -> bool:
         """Whether net is gross."""
-        return outcome != self.money or (self.margin_rate == 1 and not self._paid)
-
-    @property
-    def _paid(self) -> bool:
-        return any(self.cost.values()) if isinstance(self.cost, dict) else bool(self.cost)
+        return outcome != self.money or (self.margin_rate == 1 and not any(self.costs))
 
     def cost_text(self, amount: Callable[[float], str] = MONEY) -> str:
         """What treating costs; `amount` writes money."""
-        match self.cost:
-            case str(column):
-                return f"{column} of each customer treated"
-            case dict(by_arm):
-                return f"{listed([f'{amount(c)} ({arm})' for arm, c in by_arm.items()])} a customer treated"
-            case number:
-                return f"{amount(number)} a customer treated"
+        if isinstance(self.cost, dict):
+            return f"{listed([f'{_said(cost, amount)} ({arm})' for arm, cost in self.cost.items()])} a customer treated"
+        column = self.cost in self.cost_columns
+        return f"{_said(self.cost, amount)} {'of each' if column else 'a'} customer treated"
 
     def basis(self, outcome: str, amount: Callable[[float], str] = MONEY) -> str:
         """What is net in the outcome, and of what."""
         if outcome != self.money:
             return "before cost"
-        paid = f"net of {self.cost_text(amount)}" if self._paid else "no cost stated"
+        paid = f"net of {self.cost_text(amount)}" if any(self.costs) else "no cost stated"
         return f"{paid}, margin {share(self.margin_rate)}"
+
+
+def part_of(cost: float | str) -> float | None:
+    """The part of what is bought that a cost such as "20%" stands for; None for an amount or a column."""
+    amount = _amount(cost[:-1]) if isinstance(cost, str) and cost.endswith("%") else None
+    return None if amount is None else amount / 100
+
+
+def _cost(given: Any) -> float | str:
+    """A finite amount of 0 or more, also one that stands in a text; a percentage; or the name of a column."""
+    amount, part = _amount(given), part_of(given)
+    if amount is not None and amount >= 0:
+        return amount
+    if isinstance(given, str) and given and amount is None and (part is None or 0 <= part <= 1):
+        return given
+    raise ValueError(
+        'give an amount of 0 or more, a percentage of what is bought ("20%"), one for each treatment, or the name of a '
+        "column of amounts"
+    )
+
+
+def _said(cost: float | str, amount: Callable[[float], str]) -> str:
+    """A cost in words."""
+    if isinstance(cost, str):
+        return cost if part_of(cost) is None else f"{cost.removesuffix('%')} % of what is bought"
+    return amount(cost)
 
 
 def _amount(value: Any) -> float | None:
@@ -234,9 +282,10 @@ class TrialFit(Note):
     """What a fit found: who got what, the evidence level with its reasons, and what was known of customers.
 
     `path` of the file, empty where there is none. `counts` and `shares` of `customers` by arm, control first. `who` is
-    the column that names customers. `kept`: customers with a chance of every arm. `apart`: whether anything known
-    differs between them. `learned`: rows that an outcome's models learned from, where not all. `largest_gap`: standard
-    deviations between an arm and control, after weighting; above `much_gap` it would be much.
+    the column that names customers. `kept`: customers with overlap. `apart`: whether anything known differs
+    between them. `learned`: rows that an outcome's models learned from, where not all. `largest_gap`: standard
+    deviations between an arm and control, after weighting; above `much_gap` it would be much. `units`: how rows repeat,
+    in words; empty where every row is a customer.
     """
 
     NAME: ClassVar[str] = "trial"
@@ -259,6 +308,7 @@ class TrialFit(Note):
     kept: int
     learned: dict[str, int]
     hidden: tuple[HiddenCause, ...]
+    units: str = ""
 
 
 class EffectCalibration(_Part):
@@ -332,17 +382,20 @@ class _Kept:
 
 @dataclass(frozen=True)
 class TrialEffects(_Kept):
-    """What each arm adds to each outcome on average, the balance of what was known, placebos; `dose` is the gain along
-    the depth where treatments are depths.
+    """What each arm adds to each outcome on average, every pair of arms, balance of what was known, placebos; `dose`
+    is the gain along the depth where treatments are depths.
 
     `effects`: outcome, arm, effect, low, high in the unit of the file; net, net_low, net_high: what an effect on money
-    is worth, its cost paid, null for other outcomes; control_mean, se, p, p_holm, n, level.
+    is worth, its cost paid, null for other outcomes; control_mean, se, p, p_holm, n, level; where
+    units repeat, `relative` to what had been without. `pairs`: outcome, arm (the better one), against, effect, low,
+    high, net, net_low, net_high (95 %, all pairs of an outcome at once), p, p_holm, shown (whether it beats it, net).
     """
 
     NOTE = TrialFit
-    TABLES = ("trial_effects", "trial_balance", "trial_placebos", "trial_dose")
+    TABLES = ("trial_effects", "trial_pairs", "trial_balance", "trial_placebos", "trial_dose")
     note: TrialFit
     effects: pl.DataFrame
+    pairs: pl.DataFrame
     balance: pl.DataFrame
     placebos: pl.DataFrame
     dose: pl.DataFrame | None
@@ -359,16 +412,21 @@ class TrialEffects(_Kept):
 
     def _lines(self) -> Iterator[str]:
         note, settings = self.note, self.note.settings
-        yield f"Customers: {', '.join(f'{name} {n:,}' for name, n in zip(note.arms, note.counts, strict=True))}."
+        who = "Rows" if note.units else "Customers"
+        yield f"{who}: {', '.join(f'{name} {n:,}' for name, n in zip(note.arms, note.counts, strict=True))}."
         yield f"Evidence: {note.level}: {'; '.join(note.reasons)}."
+        if note.units:
+            yield f"Units: {note.units}."
         for row in self.effects.iter_rows(named=True):
             outcome, rate = row["outcome"], row["outcome"] in settings.rates
             unit, of = (" points", " %") if rate else ("", "")
             effect, low, high, control = (f"{100 * row[k]:.2f}" if rate else f"{row[k]:.4g}" for k in EFFECT)
-            yield f"  {outcome}: {row['arm']} adds {effect}{unit} ({low} to {high}) to {control}{of}"
+            part = f", {100 * row['relative']:+.2f} %" if note.units and row["relative"] is not None else ""
+            yield f"  {outcome}: {row['arm']} adds {effect}{unit} ({low} to {high}) to {control}{of}{part}"
             if not settings.gross(outcome) and row["net"] is not None:
                 worth, least, most = (f"{row[k]:.4g}" for k in NET)
                 yield f"    {settings.basis(outcome)}: {worth} ({least} to {most})"
+        yield from pair_findings(self.pairs, settings, note.arms[0], "{:.4g}".format) if len(note.arms) > 2 else ()
         for name, rows in note.learned.items():
             yield (
                 f"Note: the file is large, so who gains more in {name} was learned from {rows:,} of {note.kept:,} "
@@ -376,11 +434,32 @@ class TrialEffects(_Kept):
             )
         more = f" and {len(note.features) - 12} more" if len(note.features) > 12 else ""
         shown = f"{', '.join(note.features[:12])}{more}" if note.apart else "nothing that differs"
-        yield f"Taken as known before the treatment: {shown}."
+        if not note.units:
+            yield f"Taken as known before the treatment: {shown}."
         yield from (f"Note: {doubt}." for doubt in note.doubts)
 
     def _repr_html_(self) -> str:
         return as_html(str(self), self.effects)
+
+
+def pair_findings(
+    pairs: pl.DataFrame, settings: TrialSettings, control: str, say: Callable[[float], str]
+) -> Iterator[str]:
+    """Of the deciding outcome: the best arm and its runner-up, and which treatment beats which."""
+    mine = pairs.filter(pl.col("outcome") == settings.deciding).to_dicts()
+    wins = Counter(pair["arm"] for pair in mine)
+    first, second = (sorted({p[key] for p in mine for key in ("arm", "against")}, key=lambda arm: -wins[arm]))[:2]
+    basis = (
+        "all pairs at once"
+        if settings.gross(settings.deciding)
+        else f"{settings.basis(settings.deciding)}, all pairs at once"
+    )
+    yield f"Best by {settings.deciding}: {first}, then {second} ({basis}):"
+    for pair in sorted(mine, key=lambda pair: (-wins[pair["arm"]], -wins[pair["against"]])):
+        keys = EFFECT[:3] if pair["net"] is None else NET
+        by, low, high = (say(pair[key]) for key in keys)
+        verb = "beats" if pair["shown"] else "is not shown to beat"
+        yield f"  {pair['arm']} {verb} {pair['against']}: by {by} ({low} to {high})"
 
 
 @dataclass(frozen=True)
@@ -388,7 +467,7 @@ class TrialJudgement(_Kept):
     """What was found on customers that the models did not see; trials/judge.py says how.
 
     `qini`: outcome, arm, figure, by, value, low, high, n. `curves`: points of both orders to treat customers in.
-    `deciles`: predicted and realised gains by tenths. `policies`: what nobody, everybody by each treatment and the
+    `deciles`: predicted and realised gains by deciles. `policies`: what nobody, everybody by each treatment and the
     recommended policy are worth, net of cost; the comparisons are paired.
     """
 

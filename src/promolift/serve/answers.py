@@ -24,6 +24,10 @@ class DecisionAnswer(TypedDict):
     message: str | None
     code: str | None
     language: NotRequired[str]
+    title: NotRequired[str | None]
+    angle: NotRequired[str | None]  # the reason that the message gives
+    text_id: NotRequired[str | None]  # the text of the pool it was filled from
+    text_propensity: NotRequired[float | None]
     why_no_message: NotRequired[str]
     candidates: NotRequired[list[Mapping[str, Any]]]  # both lists where `explain` was asked for
     ineligible: NotRequired[list[Mapping[str, Any]]]

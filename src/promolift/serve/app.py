@@ -8,6 +8,8 @@ import socket
 import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
+from functools import partial
+from importlib.util import find_spec
 from typing import Any
 
 import uvicorn
@@ -25,12 +27,14 @@ from promolift.serve import hot, observe
 from promolift.serve.guard import Guard
 from promolift.serve.hot import HotRoute
 from promolift.serve.problems import ApiError, Problem, invalid, problem
-from promolift.serve.routes import admin, export, learning, money, privacy
+from promolift.serve.routes import admin, export, money, privacy
 from promolift.serve.server import Server
 from promolift.serve.settings import ServeSettings
+from promolift.store.ledger_audit import put
 from promolift.store.ledger_schema import OUTBOX
 
 GARBAGE = 20_000  # new objects before they are looked through; at Python's 700 every few requests
+HEAD_BYTES = 32_768  # of a request's head, where h11 reads it
 FAILED = 3  # exit code of a server that could not start, as uvicorn has it
 SWITCH_S = 0.001  # two threads share the interpreter: at Python's 5 ms every answer sent could wait so long
 LOG = logging.getLogger("promolift.serve")
@@ -42,13 +46,12 @@ def create(settings: ServeSettings, config: Config | None = None) -> Any:
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        pulse = asyncio.create_task(server.pulse())
+        server.duties.start()
         try:
             yield
         finally:
-            pulse.cancel()
-            with suppress(asyncio.CancelledError):
-                await pulse
+            await server.duties.stop()
+            await server.outbox.stop()
             await server.scheduler.stop()
             await asyncio.to_thread(server.close)
 
@@ -61,7 +64,7 @@ def create(settings: ServeSettings, config: Config | None = None) -> Any:
     for kind in (PromoError, ValidationError, RequestValidationError, HTTPException, Exception):
         app.add_exception_handler(kind, _problem)
     routes = hot.add(app, server)
-    for router in (money.router, admin.router, learning.router, privacy.router, export.router):
+    for router in (money.router, admin.router, privacy.router, export.router):
         app.include_router(router)
     _operations(app, server)
     describe(app, routes)
@@ -82,37 +85,59 @@ def serve(settings: ServeSettings, config: Config | None, host: str, port: int, 
     if key := app.server.first_key:
         print(json.dumps({"admin_key": key}) if as_json else f"admin key, shown once: {key}", flush=True)
     url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
-    run(app, host, port, json.dumps({"ready": True, "url": url}) if as_json else f"ready: {url}")
+    run(app, host, port, json.dumps({"ready": True, "url": url}) if as_json else f"ready: {url}", settings.connections)
 
 
-def run(app: Any, host: str, port: int, ready: str = "") -> None:
+def run(app: Any, host: str, port: int, ready: str = "", connections: int = 2000) -> None:
     """Run an ASGI app as the server is run; `ready` is printed once requests are taken."""
     sys.setswitchinterval(SWITCH_S)
     gc.collect()
     gc.freeze()  # releases and code live as long as the process: looking through them again would stop it for long
     gc.set_threshold(GARBAGE, 20, 20)
-    config = uvicorn.Config(
-        app, host=host, port=port, lifespan="on",
-        log_config=None, access_log=False, server_header=False, proxy_headers=False,
-    )  # fmt: skip
-    server = _Ready(config, ready)
+    server = Listener(configured(app, host, port, connections), ready)
     with suppress(KeyboardInterrupt):
         server.run()
     if not server.started:
         raise SystemExit(FAILED)
 
 
-class _Ready(uvicorn.Server):
-    """A server that prints a line as soon as it takes requests."""
+def configured(app: Any, host: str, port: int, connections: int = 2000) -> uvicorn.Config:
+    """How uvicorn runs an app behind the door: without httptools there is none, and heads are bounded by h11."""
+    plain = uvicorn.Config(
+        app, host=host, port=port, lifespan="on", h11_max_incomplete_event_size=HEAD_BYTES,
+        log_config=None, access_log=False, server_header=False, proxy_headers=False,
+    )  # fmt: skip
+    if plain.http == "auto" and find_spec("httptools"):
+        from promolift.serve.door import Door
 
-    def __init__(self, config: uvicorn.Config, line: str) -> None:
+        plain.http = partial(Door, connections)  # type: ignore[assignment]
+    return plain
+
+
+class Listener(uvicorn.Server):
+    """A server that prints a line as soon as it takes requests, and closes connections that are too slow."""
+
+    def __init__(self, config: uvicorn.Config, line: str = "") -> None:
+        """Not started yet."""
         super().__init__(config)
         self._line = line
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen, then say so."""
         await super().startup(sockets)
         if self.started and self._line:
             print(self._line, flush=True)
+
+    async def on_tick(self, counter: int) -> bool:
+        """Ten times a second."""
+        if counter % 10 == 0:
+            now_s = asyncio.get_running_loop().time()
+            for connection in list(self.server_state.connections):
+                getattr(connection, "close_if_late", _nothing)(now_s)
+        return await super().on_tick(counter)
+
+
+def _nothing(_: float) -> None: ...
 
 
 def free_port() -> int:
@@ -130,11 +155,17 @@ def _operations(app: FastAPI, server: Server) -> None:
 
     @app.get("/health/ready", tags=["operations"])
     def ready() -> JSONResponse:
-        """The ledger takes changes, and the releases in use are loaded."""
+        """The ledger keeps changes, all work on the side is done, and the releases in use are loaded; else 503."""
         try:
-            server.ledger.write(lambda _, some: some, None, timeout=5)
+            now_ms = server.clock.now_ms()
+            server.ledger.write(lambda db, some: [put(db, "health", "ready", now_ms, now_ms) for _ in some], None, 5)
+            missing = sorted(server.needed() - server.decider.releases.keys())
         except (PromoError, TimeoutError):
-            return JSONResponse({"status": "not ready"}, 503)
+            return JSONResponse({"status": "not ready", "why": ["the ledger takes no changes"]}, 503)
+        why = [f"release {name} is not loaded" for name in missing]
+        why += [f"duty {name} fails" for name in server.duties.dead]
+        if why := why + ["the clock jumped"] * server.clock.skewed:
+            return JSONResponse({"status": "not ready", "why": why}, 503)
         return JSONResponse({"status": "ready", "releases": sorted(server.decider.releases)})
 
     @app.get("/metrics", tags=["operations"], response_class=Response)
@@ -143,6 +174,8 @@ def _operations(app: FastAPI, server: Server) -> None:
         with server.ledger.read() as db:
             waiting = select(func.count()).where(OUTBOX.c.status == "waiting")
             server.metrics.waiting.set(db.execute(waiting).scalar_one())
+        for duty in server.duties.all:
+            server.metrics.duties.labels(duty.name).set(duty.failed)
         return Response(server.metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
 

@@ -94,9 +94,13 @@ def facts(db: Connection, campaign_id: str, people: Sequence[str]) -> Facts:
 
 
 def closed_now(
-    db: Connection, release: LiveRelease, policy: Policy, asks: Sequence[Any], known: Facts, now_ms: int
+    db: Connection, release: LiveRelease, policy: Policy, asks: Sequence[Any], known: Facts, lately: dict[str, now.Now],
+    now_ms: int,
 ) -> Closed:  # fmt: skip
-    """All rules of the moment for the customers of `asks`: caps, quiet hours, purchases, codes, stock and budget."""
+    """All rules of the moment for the customers of `asks`: caps, quiet hours, purchases, codes, stock and budget.
+
+    `lately` is what each of them did in the last minutes.
+    """
     people = [ask.customer_id for ask in asks]
     closed = Closed()
     for offer in used_up(db, release.terms.campaign_id, now_ms):
@@ -114,8 +118,7 @@ def closed_now(
     bought = _bought(db, release, people, now_ms - round(policy.rest_days * DAY_MS))
     closed.targets |= dict.fromkeys(bought, "bought it lately")
     if policy.live.looks:
-        found = now.recent(db, people, policy.live, now_ms)
-        for who, target, why in now.closings(release, policy.live, found, people, now_ms):
+        for who, target, why in now.closings(release, policy.live, lately, people, now_ms):
             if target is None:
                 closed.customers[who] = why
             else:

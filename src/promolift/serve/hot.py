@@ -3,7 +3,6 @@
 import json
 from collections.abc import Awaitable, Callable, Mapping
 from operator import itemgetter
-from time import time
 from typing import Any, NamedTuple
 
 from fastapi import FastAPI
@@ -23,6 +22,8 @@ from promolift.serve.server import Server
 
 Endpoint = Callable[[Request], Awaitable[ASGIApp]]
 KEY = b"idempotency-key"
+TYPES = frozenset({"application/json", "text/plain", ""})
+EVENT_TYPES = TYPES | {"application/x-www-form-urlencoded", "application/octet-stream"}  # what libraries say of gzip
 JSON = (b"application/json", b"application/json; charset=utf-8")
 SHOWN = ("decision_id", "ts_ms", "customer_id", "campaign_id", "policy_id", "policy_version", "offer_id", "reason",
          "propensity", "holdout", "release_id", "experiment_id", "variant")  # fmt: skip
@@ -61,7 +62,7 @@ def _decisions(server: Server) -> Endpoint:
         key = next((value.decode("latin-1") for name, value in request.scope["headers"] if name == KEY), None)
         if key is None:
             return _reply(shown(server, await server.decide(ask), asked), 200)
-        named = "\n".join([request.scope["promolift"].key.key_id, request.url.path, key])
+        named = f"{request.url.path}\n{key}"  # whichever API key it comes with, since those are replaced
         payload = asked.model_dump(mode="json")
         answer = await server.decide_once(ask, named, payload, lambda decided: shown(server, decided, asked))
         return _reply(answer.body, answer.status)
@@ -80,7 +81,12 @@ def shown(server: Server, answer: live.Answer, asked: DecisionIn) -> Mapping[str
     release = server.decider.releases[row["release_id"]]
     if answer.offer_id != NONE:
         try:
-            body |= words.words(release, asked.customer_id, answer.offer_id, row["ts_ms"], asked.language)
+            choice = server.texts.choice(release)
+            body |= words.words(
+                release, asked.customer_id, answer.offer_id, row["ts_ms"], asked.language, answer.lately, choice
+            )
+            if (said := words.logged(row, body)) is not None:
+                server.ledger.submit(events.keep, said)
         except (PromoError, LookupError, ValueError) as error:
             body["why_no_message"] = type(error).__name__
     if asked.explain and answer.terms:
@@ -90,8 +96,8 @@ def shown(server: Server, answer: live.Answer, asked: DecisionIn) -> Mapping[str
 
 def _events(server: Server, kind: str | None) -> Endpoint:
     async def receive(request: Request) -> ASGIApp:
-        body = _read(_body(request))
-        received_ms = round(time() * 1000)
+        body = _read(_body(request, EVENT_TYPES))
+        received_ms = server.clock.now_ms()
         whole: Mapping[str, object] = {"batch": [body]} if kind else body if isinstance(body, dict) else {}
         listed, sent_at = whole.get("batch"), whole.get("sentAt")
         if not isinstance(listed, list):
@@ -101,10 +107,11 @@ def _events(server: Server, kind: str | None) -> Endpoint:
             raise ApiError(
                 413, "batch_too_large", f"a batch may have {most} events", FieldError("/batch", f"has {len(listed)}")
             )
-        parsed = events.parse(listed, sent_at, received_ms, kind)
+        page = request.scope["promolift"].key.scope == "write"
+        parsed = events.parse(listed, sent_at, received_ms, kind, server.crowd if page else None)
         dry = request.query_params.get("dry_run", "").lower() in ("1", "true", "yes")
         new = len(parsed.events) if dry else await server.keep(parsed)
-        return _reply(parsed.answer(new, dry), 202)
+        return _reply(parsed.answer(new, dry), 200 if _asks_for_200(request) else 202)
 
     return receive
 
@@ -121,12 +128,18 @@ def _reply(body: Mapping[str, object], status: int) -> ASGIApp:
     return answer
 
 
-def _body(request: Request) -> bytes:
+def _asks_for_200(request: Request) -> bool:
+    """Whether the client takes 200 alone for a success: RudderStack's for Python tries any other again for ever."""
+    agent = next((value for name, value in request.scope["headers"] if name == b"user-agent"), b"")
+    return bool(agent.startswith(b"analytics-python/"))
+
+
+def _body(request: Request, types: frozenset[str] = TYPES) -> bytes:
     """The body, which the guard has read in one piece; ApiError 415 if it does not say that it is JSON."""
     for name, value in request.scope["headers"]:
         if name == b"content-type" and value not in JSON:
             kind = value.decode("latin-1").partition(";")[0].strip().lower()
-            if kind not in ("application/json", "text/plain", ""):
+            if kind not in types:
                 raise ApiError(415, "content_type", "send application/json")
     body: bytes = request.scope["promolift"].body
     return body

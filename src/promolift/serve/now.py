@@ -53,12 +53,16 @@ class Now:
     """What one customer did lately. Products stand as they were named, with their category where it was given."""
 
     ordered_ms: int | None = None
-    cart: dict[CartItem, None] = field(default_factory=dict)
-    viewed: dict[CartItem, None] = field(default_factory=dict)
+    cart: dict[CartItem, int] = field(default_factory=dict)  # and when it was put there, or seen there
+    viewed: dict[CartItem, int] = field(default_factory=dict)
+    bought: dict[CartItem, int] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, object]:
         """For people and for JSON."""
-        return {"ordered_ms": self.ordered_ms, "cart": _named(self.cart), "viewed": _named(self.viewed)}
+        return {
+            "ordered_ms": self.ordered_ms, "cart": _named(self.cart), "viewed": _named(self.viewed),
+            "bought": _named(self.bought),
+        }  # fmt: skip
 
 
 def recent(db: Connection, people: Sequence[str], rule: Live, until_ms: int) -> dict[str, Now]:
@@ -77,16 +81,17 @@ def read(rows: Iterable[Sequence[Any]]) -> dict[str, Now]:
         properties = json.loads(body).get("properties")
         lines = list(_lines(properties if isinstance(properties, dict) else {}))
         if name == VIEWED:
-            mine.viewed |= dict.fromkeys(lines)
+            mine.viewed |= dict.fromkeys(lines, ts_ms)
         elif name == ADDED:
-            mine.cart |= dict.fromkeys(lines)
+            mine.cart |= dict.fromkeys(lines, ts_ms)
         elif name == REMOVED:
             gone = {line.product for line in lines}
-            mine.cart = {line: None for line in mine.cart if line.product not in gone}
+            mine.cart = {line: at for line, at in mine.cart.items() if line.product not in gone}
         elif name in WHOLE:
-            mine.cart = dict.fromkeys(lines)
+            mine.cart = dict.fromkeys(lines, ts_ms)
         else:
             mine.ordered_ms, mine.cart = ts_ms, {}
+            mine.bought = {at: ms for at, ms in mine.bought.items() if at not in lines} | dict.fromkeys(lines, ts_ms)
     return found
 
 

@@ -35,6 +35,7 @@ class Metrics(Collector):
         self.events = Counter("promolift_events_total", "Events by what became of them", ["result"], registry=home)
         self.money = Counter("promolift_redemptions_total", "Redemption calls", ["step", "result"], registry=home)
         self.waiting = Gauge("promolift_outbox_waiting", "Webhooks and e-mails that wait", registry=home)
+        self.duties = Gauge("promolift_duty_failures", "Failed rounds of work on the side", ["duty"], registry=home)
         self._lock = threading.Lock()
         self._answers: dict[tuple[str, int], int] = defaultdict(int)
         self._decisions: dict[tuple[str, str], int] = defaultdict(int)

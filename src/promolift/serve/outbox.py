@@ -8,6 +8,7 @@ import asyncio
 import base64
 import ipaddress
 import json
+import logging
 import os
 import secrets
 import smtplib
@@ -15,23 +16,46 @@ import socket
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from email.message import EmailMessage
-from time import time
+from functools import partial
 from typing import Any, NamedTuple
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
-import httpx
-from sqlalchemy import Connection, insert, select, update
+import httpcore
+from sqlalchemy import Connection, bindparam, insert, select, update
 from standardwebhooks import Webhook
 
+from promolift.serve.clock import Clock
 from promolift.serve.problems import ApiError, FieldError
+from promolift.serve.seal import unseal
 from promolift.serve.settings import MailSettings, ServeSettings
 from promolift.serve.things import Thing
 from promolift.store.ledger import Ledger
-from promolift.store.ledger_schema import OUTBOX
+from promolift.store.ledger_schema import OUTBOX, Members, Query
 
+LOG = logging.getLogger("promolift.serve")
 WAITS_S = (5, 300, 1800, 7200, 18_000, 36_000)  # as Standard Webhooks proposes: seven tries in about 18 hours
 TIMEOUT_S = 10.0
 NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+UNICAST = ipaddress.IPv6Network("2000::/3")  # all that is given to anybody; IPv4 behind NAT64 comes beside it
+SPECIAL = (ipaddress.IPv4Network("192.0.0.0/24"), ipaddress.IPv4Network("192.88.99.0/24"))  # of the network itself
+BATCH = 200  # messages to one receiver between two changes of the ledger
+AT_ONCE = 16  # requests under way to one receiver
+ANSWER_BYTES = 65_536  # of a receiver's answer; what is longer is left unread
+SAFE = "/%:@!$&'()*+,;=~-._?"  # what stays as it is in a path
+MINUTE_MS = 60_000
+TAKE = Query(
+    select(OUTBOX.c.delivery_id, OUTBOX.c.channel, OUTBOX.c.target, OUTBOX.c.body, OUTBOX.c.attempts)
+    .where(
+        OUTBOX.c.channel == bindparam("channel"),
+        OUTBOX.c.target.between(bindparam("first"), bindparam("last")),
+        OUTBOX.c.status == "waiting",
+        OUTBOX.c.next_ms <= bindparam("now_ms"),
+    )
+    .order_by(OUTBOX.c.next_ms)
+    .limit(BATCH)
+)
+POST = Query(insert(OUTBOX).inline())
+NAMED = OUTBOX.c.delivery_id.op("in")(Members("ids"))
 TYPES = (
     "redemption.reserved",
     "redemption.confirmed",
@@ -42,7 +66,7 @@ TYPES = (
 
 
 class Hook(Thing):
-    """A URL that hears what happens, of these kinds; `secret` signs what is sent there."""
+    """A URL that hears what happens, of these kinds; `secret`, which is kept sealed, signs what is sent there."""
 
     KIND = "webhook"
     url: str
@@ -70,11 +94,20 @@ class Delivery(NamedTuple):
 
 
 class WebhookTarget(NamedTuple):
-    """Where a URL leads: its host, the one address to connect to, the port."""
+    """Where a URL leads: scheme and host, the one address to connect to, the port, and path with query."""
 
+    scheme: str
     host: str
     address: str
     port: int
+    path: str
+
+
+class Lane(NamedTuple):
+    """Whose messages go one after the other: those of a webhook, or all e-mails."""
+
+    channel: str
+    target: str
 
 
 class _Tried(NamedTuple):
@@ -105,7 +138,9 @@ def post(db: Connection, channel: str, target: str, body: Any, now_ms: int) -> s
     """Put one message into the outbox; its id."""
     text = json.dumps(body, ensure_ascii=False, separators=(",", ":"))
     made = Delivery(f"msg_{secrets.token_hex(12)}", channel, target, text, attempts=0)
-    db.execute(insert(OUTBOX).values(**made._asdict(), status="waiting", next_ms=now_ms, ts_ms=now_ms))
+    told = body.get("data") if isinstance(body, dict) else None
+    who = told.get("customer_id") if isinstance(told, dict) else None
+    POST.run(db, **made._asdict(), status="waiting", next_ms=now_ms, ts_ms=now_ms, error=None, customer_id=who)
     return made.delivery_id
 
 
@@ -117,95 +152,180 @@ def safe_address(url: str, private: bool) -> WebhookTarget:
     """
     try:
         parts = urlsplit(url)
-        host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
+        host = (parts.hostname or "").encode("idna").decode()
+        port = parts.port or (443 if parts.scheme == "https" else 80)
     except ValueError:
         raise UnsafeTargetError("not a URL") from None
-    if (
-        parts.scheme not in (("https", "http") if private else ("https",))
-        or not host
-        or parts.username
-        or parts.password
-    ):
+    plain = parts.username is None and parts.password is None
+    if parts.scheme not in (("https", "http") if private else ("https",)) or not host or not plain:
         raise UnsafeTargetError("use https://host/path, without user and password")
     try:
-        found = {info[4][0] for info in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)}
+        found = {str(info[4][0]) for info in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)}
     except (OSError, UnicodeError):
         raise UnsafeTargetError("this host has no address") from None
-    for address in found:
-        plain = ipaddress.ip_address(str(address).split("%")[0])
-        if not private and any(not each.is_global or each.is_multicast for each in (plain, *_inner(plain))):
-            raise UnsafeTargetError("this host lies in a private network")
-    return WebhookTarget(host, str(min(found, key=str)), port)
+    if not private and not all(_public(ipaddress.ip_address(address.split("%")[0])) for address in found):
+        raise UnsafeTargetError("this host lies in a private network")
+    path = quote(parts.path or "/", SAFE) + (f"?{quote(parts.query, SAFE)}" if parts.query else "")
+    return WebhookTarget(parts.scheme, host, min(found), port, path)
 
 
-def _inner(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> list[ipaddress.IPv4Address]:
-    """The IPv4 addresses that an IPv6 one may lead to: by NAT64, 6to4 and Teredo."""
-    if not isinstance(address, ipaddress.IPv6Address):
-        return []
-    found = [address.sixtofour, *(address.teredo or ())]
+def _public(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
+    """Whether it, and each IPv4 address it may lead to (mapped, NAT64, 6to4, Teredo), belongs to the open network."""
+    if isinstance(address, ipaddress.IPv4Address):
+        return address.is_global and not address.is_multicast and not any(address in each for each in SPECIAL)
+    if address.ipv4_mapped:
+        return _public(address.ipv4_mapped)
     if address in NAT64:
-        found.append(ipaddress.IPv4Address(int(address) & 0xFFFF_FFFF))
-    return [each for each in found if each is not None]
+        return _public(ipaddress.IPv4Address(int(address) & 0xFFFF_FFFF))
+    inner = [each for each in (address.sixtofour, *(address.teredo or ())) if each is not None]
+    return address in UNICAST and address.is_global and all(map(_public, inner))
 
 
 class Outbox:
-    """Sends what is due. One per process; on a shared ledger each message is taken by one process only."""
+    """Sends what is due, to each receiver on its own. On a shared ledger each message is taken by one process only."""
 
-    def __init__(self, ledger: Ledger, settings: ServeSettings, waits_s: Sequence[float] = WAITS_S) -> None:
-        """`waits_s`: seconds between tries."""
-        self.ledger, self.settings, self.waits_s = ledger, settings, tuple(waits_s)
+    def __init__(
+        self, ledger: Ledger, settings: ServeSettings, clock: Clock, secret: str, waits_s: Sequence[float] = WAITS_S
+    ) -> None:
+        """`secret` opens those of the webhooks; `waits_s`: seconds between tries."""
+        self.ledger, self.settings, self.clock, self.waits_s = ledger, settings, clock, tuple(waits_s)
+        self._secret = secret
+        self._lanes: dict[Lane, asyncio.Task[int]] = {}
+
+    async def look(self) -> None:
+        """Begin to send to every receiver something is due for, unless that goes on already."""
+        for lane in await asyncio.to_thread(self._due):
+            if lane not in self._lanes:
+                self._lanes[lane] = task = asyncio.create_task(self._empty(lane))
+                task.add_done_callback(partial(self._over, lane))
 
     async def send_due(self) -> int:
         """Send all that is due now; how many were tried."""
-        due = await self.ledger.call(_take_due)
-        for each in due:
-            error = await self._send(each)
-            await self.ledger.call(self._note, _Tried(each, error))
-        return len(due)
+        await self.look()
+        return sum(await asyncio.gather(*self._lanes.values()))
 
-    async def _send(self, due: Delivery) -> str | None:
-        """None if it arrived, else what went wrong."""
-        try:
-            if due.channel == "email":
-                return await asyncio.to_thread(send_mail, self.settings.mail, Mail(**json.loads(due.body)))
-            with self.ledger.read() as db:
-                hook = Hook.find(db, due.target)
-            return "the webhook was removed" if hook is None else await self._call(hook, due)
-        except UnsafeTargetError as error:
-            return str(error)
-        except (httpx.HTTPError, OSError, smtplib.SMTPException) as error:
-            return type(error).__name__
+    async def stop(self) -> None:
+        """Leave off; what was taken is tried again later."""
+        for task in list(self._lanes.values()):
+            task.cancel()
+        await asyncio.gather(*self._lanes.values(), return_exceptions=True)
 
-    async def _call(self, hook: Hook, due: Delivery) -> str | None:
-        private = self.settings.private_webhooks
-        host, address, port = await asyncio.to_thread(safe_address, hook.url, private)
-        now = datetime.fromtimestamp(int(time()), UTC)
-        shown = f"[{address}]" if ":" in address else address
-        url = httpx.URL(hook.url).copy_with(host=shown.strip("[]"), port=port)
+    def _over(self, lane: Lane, done: "asyncio.Task[int]") -> None:
+        self._lanes.pop(lane, None)
+        if not done.cancelled() and (error := done.exception()):
+            LOG.error("sending failed", exc_info=error, extra={"channel": lane.channel})
+
+    def _due(self) -> list[Lane]:
+        due = select(OUTBOX.c.channel, OUTBOX.c.target).where(OUTBOX.c.status == "waiting").distinct()
+        with self.ledger.read() as db:
+            found = db.execute(due.where(OUTBOX.c.next_ms <= self.clock.now_ms())).all()
+        return sorted({Lane(channel, target if channel == "webhook" else "") for channel, target in found})
+
+    async def _empty(self, lane: Lane) -> int:
+        """Send what is due on a lane until no more is; how many were tried."""
+        tried = 0
+        while due := await self.ledger.call(self._take, lane):
+            send = self._mails if lane.channel == "email" else self._webhooks
+            await self.ledger.call(self._note, await send(due))
+            tried += len(due)
+        return tried
+
+    async def _mails(self, due: Sequence[Delivery]) -> list[_Tried]:
+        def send(each: Delivery) -> str | None:
+            try:
+                return send_mail(self.settings.mail, Mail(**json.loads(each.body)))
+            except (OSError, ValueError, smtplib.SMTPException) as error:
+                return type(error).__name__
+
+        return [_Tried(each, await asyncio.to_thread(send, each)) for each in due]
+
+    async def _webhooks(self, due: Sequence[Delivery]) -> list[_Tried]:
+        """One look at the address and one set of connections for all; whatever goes wrong is what they are told."""
+        hook, why = await asyncio.to_thread(self._hook, due[0].target), "the webhook was removed"
+        if hook is not None:
+            try:
+                target = await asyncio.to_thread(safe_address, hook.url, self.settings.private_webhooks)
+                gate = asyncio.Semaphore(AT_ONCE)
+                async with httpcore.AsyncConnectionPool(max_connections=AT_ONCE) as pool:
+                    return list(
+                        await asyncio.gather(
+                            *(_sent(pool, gate, target, hook, each, self.clock.now_ms()) for each in due)
+                        )
+                    )
+            except UnsafeTargetError as error:
+                why = str(error)
+        return [_Tried(each, why) for each in due]
+
+    def _hook(self, webhook_id: str) -> Hook | None:
+        with self.ledger.read() as db:
+            hook = Hook.find(db, webhook_id)
+        return hook and hook.model_copy(update={"secret": unseal(self._secret, hook.secret)})
+
+    def _take(self, db: Connection, lanes: Sequence[Lane]) -> list[list[Delivery]]:
+        """What is due on each lane, taken for ten minutes so that nobody else sends it meanwhile."""
+        found = []
+        for channel, target in lanes:
+            now_ms = self.clock.now_ms()
+            span = {"first": target, "last": target or "\U0010ffff"}  # all e-mails are one lane
+            found.append([Delivery(*row) for row in TAKE.rows(db, channel=channel, now_ms=now_ms, **span)])
+            taken = update(OUTBOX).where(NAMED).values(next_ms=now_ms + 10 * MINUTE_MS)
+            db.execute(taken, {"ids": json.dumps([each.delivery_id for each in found[-1]])})
+        return found
+
+    def _note(self, db: Connection, rounds: Sequence[list[_Tried]]) -> list[None]:
+        """Sent, tried again later, or given up; the words of an e-mail are forgotten once they are out."""
+        for results in rounds:
+            arrived = [each.delivery.delivery_id for each in results if each.error is None]
+            sent = update(OUTBOX).where(NAMED).values(status="sent", error=None, attempts=OUTBOX.c.attempts + 1)
+            db.execute(sent, {"ids": json.dumps(arrived)})
+            for tried, error in results:
+                if error is not None:
+                    tries = tried.attempts + 1
+                    over = tries > len(self.waits_s)
+                    values: dict[str, str | int] = {"attempts": tries, "error": error}
+                    values |= (
+                        {"status": "failed"}
+                        if over
+                        else {"next_ms": self.clock.now_ms() + round(self.waits_s[tries - 1] * 1000)}
+                    )
+                    db.execute(update(OUTBOX).where(OUTBOX.c.delivery_id == tried.delivery_id).values(**values))
+            done = update(OUTBOX).where(NAMED, OUTBOX.c.channel == "email", OUTBOX.c.status != "waiting")
+            db.execute(done.values(body="{}"), {"ids": json.dumps([each.delivery.delivery_id for each in results])})
+        return [None for _ in rounds]
+
+
+async def _sent(
+    pool: httpcore.AsyncConnectionPool,
+    gate: asyncio.Semaphore,
+    to: WebhookTarget,
+    hook: Hook,
+    due: Delivery,
+    now_ms: int,
+) -> _Tried:
+    """Send one message; whatever a receiver answers or a hook holds, it becomes the error of this message alone."""
+    try:
+        now, content = datetime.fromtimestamp(now_ms // 1000, UTC), due.body.encode()
         headers = {
-            "host": host if port in (80, 443) else f"{host}:{port}",
+            "host": to.host if to.port in (80, 443) else f"{to.host}:{to.port}",
             "content-type": "application/json",
+            "content-length": str(len(content)),
             "webhook-id": due.delivery_id,
             "webhook-timestamp": str(int(now.timestamp())),
             "webhook-signature": Webhook(hook.secret).sign(due.delivery_id, now, due.body),
         }
-        async with httpx.AsyncClient(timeout=TIMEOUT_S, follow_redirects=False, trust_env=False) as client:
-            extra = {"sni_hostname": host}
-            reply = await client.post(url, content=due.body.encode(), headers=headers, extensions=extra)
-        return None if reply.is_success else f"status {reply.status_code}"
-
-    def _note(self, db: Connection, results: Sequence[_Tried]) -> list[None]:
-        """Sent, tried again later, or given up; the words of an e-mail are forgotten once they are out."""
-        for tried, error in results:
-            tries = tried.attempts + 1
-            values: dict[str, str | int | None] = {"attempts": tries, "error": error}
-            if error is None or tries > len(self.waits_s):
-                values["status"] = "sent" if error is None else "failed"
-                values |= {"body": "{}"} if tried.channel == "email" else {}
-            else:
-                values |= {"status": "waiting", "next_ms": round((time() + self.waits_s[tries - 1]) * 1000)}
-            db.execute(update(OUTBOX).where(OUTBOX.c.delivery_id == tried.delivery_id).values(**values))
-        return [None for _ in results]
+        url = httpcore.URL(scheme=to.scheme, host=to.address, port=to.port, target=to.path)
+        extra = {"sni_hostname": to.host}
+        async with gate, asyncio.timeout(TIMEOUT_S):
+            sending = pool.stream("POST", url, headers=list(headers.items()), content=content, extensions=extra)
+            async with sending as reply:
+                read = 0
+                async for part in reply.aiter_stream():  # to its end, so that the connection serves the next one
+                    read += len(part)
+                    if read > ANSWER_BYTES:
+                        break
+                return _Tried(due, None if 200 <= reply.status < 300 else f"status {reply.status}")
+    except Exception as error:
+        return _Tried(due, type(error).__name__)
 
 
 def send_mail(settings: MailSettings | None, mail: Mail) -> str | None:
@@ -233,15 +353,3 @@ def check_target(url: str, private: bool) -> None:
         safe_address(url, private)
     except UnsafeTargetError as error:
         raise ApiError(422, "url_unsafe", str(error), FieldError("/url", str(error))) from None
-
-
-def _take_due(db: Connection, some: list[Any]) -> list[list[Delivery]]:
-    """What is due, taken for a minute so that nobody else sends it meanwhile."""
-    now_ms = round(time() * 1000)
-    due = select(*(OUTBOX.c[name] for name in Delivery._fields))
-    due = due.where(OUTBOX.c.status == "waiting", OUTBOX.c.next_ms <= now_ms).order_by(OUTBOX.c.next_ms).limit(50)
-    found = [Delivery(*row) for row in db.execute(due)]
-    for each in found:
-        mine = OUTBOX.c.delivery_id == each.delivery_id
-        db.execute(update(OUTBOX).where(mine).values(next_ms=now_ms + 600_000))
-    return [found, *([] for _ in some[1:])]

@@ -31,7 +31,7 @@ from promolift.errors import InputError, StepError
 from promolift.hashing import sha256_of, sha256_of_file
 from promolift.offer import MenuItem
 from promolift.privacy import ConsentSettings, may_send
-from promolift.results.messages import Messages
+from promolift.results.messages import LANGUAGES, Messages, PoolWords
 from promolift.results.plan import Plan, PlanNote
 from promolift.results.shop import Offers
 from promolift.results.tables import Clean
@@ -40,7 +40,7 @@ from promolift.settings import Settings
 from promolift.sql import bind, fetch
 from promolift.store import Store
 from promolift.tables import CUSTOMERS, LEVEL, TARGET
-from promolift.terms import AND, Offer
+from promolift.terms import AND, Language, Offer
 from promolift.terms import covered as of_target
 
 FORM = 2  # of a release's files; 1 scored the candidates anew
@@ -64,6 +64,7 @@ class Manifest(Settings):
     plan: PlanNote
     terms: deliver.ReleaseTerms
     offers: tuple[Offer, ...]
+    wording: PoolWords = PoolWords()  # the texts that may be sent, and how
     files: dict[str, str]
 
     def text(self) -> str:
@@ -78,9 +79,27 @@ class KnownCustomer(NamedTuple):
     age: str | None
     language: str | None
     consent: bool | None
+    personal: bool | None = None  # false: refused personal decisions
 
 
 NOBODY = KnownCustomer(None, None, None, None)
+
+
+class PlannedWords(NamedTuple):
+    """What the plan says to a customer in one language, why, and the text it was filled from with its propensity."""
+
+    message: str | None
+    title: str | None = None
+    text: str | None = None
+    text_prob: float | None = None
+    angle: str | None = None
+
+
+class CatalogueEntry(NamedTuple):
+    """A product's name as printed, and its category."""
+
+    name: str | None
+    category: str | None
 
 
 class Label(NamedTuple):
@@ -110,7 +129,9 @@ class LiveRelease:
     barred: dict[str, str | None]
     people: dict[str, KnownCustomer]
     products: dict[str, str]
-    messages: dict[tuple[str, str], tuple[str, str]]
+    catalogue: dict[str, CatalogueEntry]
+    messages: dict[tuple[str, str, Language], PlannedWords]
+    wording: PoolWords
     offers: dict[str, Offer]
     printed: dict[str, dict[str, object]]  # the same as JSON
     menu: dict[str, MenuItem]
@@ -145,7 +166,7 @@ def build(store: Store) -> str:
     plan, offers = Plan.load(store), Offers.load(store)
     frames = {
         "customers": _customers(store),
-        "messages": Messages.load(store).rows.select("customer_id", "offer_id", "message_zh", "message_en"),
+        "messages": _said(Messages.load(store).rows),
         "products": fetch(Clean(store).products.query("products", bind(PRODUCT_TARGETS))),
     }
     draft = store.root / "serve" / "releases" / f"draft.{uuid4().hex}"
@@ -156,7 +177,15 @@ def build(store: Store) -> str:
         files[name] = sha256_of_file(draft / f"{name}.parquet")
     return seal(
         draft,
-        Manifest(form=FORM, code=__version__, plan=plan.note, terms=plan.note.terms, offers=offers.offers, files=files),
+        Manifest(
+            form=FORM,
+            code=__version__,
+            plan=plan.note,
+            terms=plan.note.terms,
+            offers=offers.offers,
+            files=files,
+            wording=PoolWords.load(store).sendable if PoolWords.has(store) else PoolWords(),
+        ),
     )
 
 
@@ -236,9 +265,15 @@ def load(root: Path, release_id: str) -> LiveRelease:
         start_N=start_N,
         open_N=np.searchsorted(rows.row_O, start_N).astype(np.int64),
         barred=dict(allowed.select("customer_id", "reason").iter_rows()),
-        people={row[0]: KnownCustomer(*row[1:]) for row in customers.select(CUSTOMER).iter_rows()},
+        people={
+            row[0]: KnownCustomer(*row[1:]) for row in customers.select(pl.col(CUSTOMER), "^personal$").iter_rows()
+        },
         products=dict(products.drop_nulls("target").select("product_id", "target").iter_rows()),
-        messages={(who, offer): (zh, en) for who, offer, zh, en in messages.iter_rows()},
+        catalogue={
+            row[0]: CatalogueEntry(*row[1:]) for row in products.select("product_id", "name", "category").iter_rows()
+        },
+        messages=_planned(messages),
+        wording=manifest.wording,
         offers={offer.id: offer for offer in manifest.offers},
         printed={offer.id: offer.model_dump(mode="json") for offer in manifest.offers},
         menu={item.id: item for item in manifest.plan.menu},
@@ -248,7 +283,27 @@ def load(root: Path, release_id: str) -> LiveRelease:
 
 
 def _customers(store: Store) -> pl.DataFrame:
-    return CUSTOMERS.conform(Clean(store).people).select(CUSTOMER).sort("customer_id")
+    clean = Clean(store)
+    known = CUSTOMERS.conform(clean.people).select(CUSTOMER)
+    return known.join(clean.personal, on="customer_id", how="left").sort("customer_id")
+
+
+SAID = ("message", "title", "text", "text_prob")
+
+
+def _said(rows: pl.DataFrame) -> pl.DataFrame:
+    """The plan's words, as far as they are there."""
+    names = [f"{name}_{language}" for name in SAID for language in LANGUAGES]
+    return rows.select("customer_id", "offer_id", *(name for name in ("angle", *names) if name in rows.columns))
+
+
+def _planned(messages: pl.DataFrame) -> dict[tuple[str, str, Language], PlannedWords]:
+    found = {}
+    for row in messages.iter_rows(named=True):
+        for language in LANGUAGES:
+            said = {name: row.get(f"{name}_{language}") for name in SAID}
+            found[row["customer_id"], row["offer_id"], language] = PlannedWords(**said, angle=row.get("angle"))
+    return found
 
 
 def _labels(rows: pl.LazyFrame, products: pl.DataFrame) -> dict[str, Label]:

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import sys
 from contextlib import suppress
-from time import monotonic, time
+from time import monotonic
 from typing import NamedTuple
 
 from sqlalchemy import Connection
@@ -19,6 +19,20 @@ LOOK_S = 20.0
 HOUR_MS = 3_600_000
 LONGEST_S = 4 * 3600.0
 ACTOR = "learning"
+
+
+class _Wanted(NamedTuple):
+    """A run that is wanted, unless one began less than so many hours ago."""
+
+    campaign_id: str
+    every_hours: float
+
+
+class _Ended(NamedTuple):
+    """A run that is over, and what became of it."""
+
+    campaign_id: str
+    run: LearnRun
 
 
 class Scheduler:
@@ -50,7 +64,7 @@ class Scheduler:
             running = self._runs.get(campaign_id)
             if running is not None and not running.done():
                 return
-            if await self.server.ledger.call(_claim, _Wanted(campaign_id, every_hours)):
+            if await self.server.ledger.call(self._claim, _Wanted(campaign_id, every_hours)):
                 self._runs[campaign_id] = asyncio.create_task(self._run(campaign_id))
 
     async def stop(self) -> None:
@@ -69,7 +83,7 @@ class Scheduler:
         except Exception as error:
             LOG.error("learning failed", exc_info=error, extra={"campaign": campaign_id})
             run = LearnRun(status="failed", why=f"{type(error).__name__}; the log of the server has more")
-        await server.ledger.call(_note, _Ended(campaign_id, run))
+        await server.ledger.call(self._note, _Ended(campaign_id, run))
 
     def task(self, campaign_id: str) -> Task:
         """What the process gets."""
@@ -93,6 +107,24 @@ class Scheduler:
         if child.returncode:
             raise RuntimeError(f"the learning process ended with {child.returncode}")
         return Learned.model_validate_json(out.splitlines()[-1])
+
+    def _claim(self, db: Connection, some: list[_Wanted]) -> list[bool]:
+        """Whether a run is due, and if so ours: two servers on one ledger do not both learn."""
+        now_ms, mine = self.server.clock.now_ms(), []
+        for campaign_id, every_hours in some:
+            last = LearnRun.find(db, campaign_id)
+            mine.append(last is None or now_ms - last.started_ms >= every_hours * HOUR_MS)
+            if mine[-1]:
+                LearnRun(started_ms=now_ms, status="running").keep(db, campaign_id, now_ms)
+        return mine
+
+    def _note(self, db: Connection, some: list[_Ended]) -> list[None]:
+        now_ms = self.server.clock.now_ms()
+        for campaign_id, run in some:
+            begun = LearnRun.find(db, campaign_id)
+            times = {"started_ms": begun.started_ms if begun else now_ms, "ended_ms": now_ms}
+            run.model_copy(update=times).keep(db, campaign_id, now_ms)
+        return [None for _ in some]
 
 
 def keep(server: Serving, campaign_id: str, found: Learned) -> LearnRun:
@@ -129,37 +161,3 @@ def keep(server: Serving, campaign_id: str, found: Learned) -> LearnRun:
     if live:
         remember(server, release_id)
     return LearnRun(status="released" if live else "proposed", release_id=release_id, why=found.why)
-
-
-class _Wanted(NamedTuple):
-    """A run that is wanted, unless one began less than so many hours ago."""
-
-    campaign_id: str
-    every_hours: float
-
-
-class _Ended(NamedTuple):
-    """A run that is over, and what became of it."""
-
-    campaign_id: str
-    run: LearnRun
-
-
-def _claim(db: Connection, some: list[_Wanted]) -> list[bool]:
-    """Whether a run is due, and if so ours: two servers on one ledger do not both learn."""
-    now_ms, mine = round(time() * 1000), []
-    for campaign_id, every_hours in some:
-        last = LearnRun.find(db, campaign_id)
-        mine.append(last is None or now_ms - last.started_ms >= every_hours * HOUR_MS)
-        if mine[-1]:
-            LearnRun(started_ms=now_ms, status="running").keep(db, campaign_id, now_ms)
-    return mine
-
-
-def _note(db: Connection, some: list[_Ended]) -> list[None]:
-    now_ms = round(time() * 1000)
-    for campaign_id, run in some:
-        begun = LearnRun.find(db, campaign_id)
-        times = {"started_ms": begun.started_ms if begun else now_ms, "ended_ms": now_ms}
-        run.model_copy(update=times).keep(db, campaign_id, now_ms)
-    return [None for _ in some]

@@ -3,7 +3,7 @@
 import base64
 import secrets
 from binascii import Error as BadBase64
-from time import monotonic, time
+from time import monotonic
 from typing import Literal, NamedTuple
 
 from sqlalchemy import Connection
@@ -55,9 +55,9 @@ def make_key(db: Connection, scope: Scope, name: str, now_ms: int, actor: str) -
     return NewKey(key_id, secret)
 
 
-def first_key(db: Connection) -> str | None:
+def first_key(db: Connection, now_ms: int) -> str | None:
     """The admin key of a new ledger, None if it has keys: it is shown once and cannot be found again."""
-    return None if every(db, "key") else make_key(db, "admin", "first admin key", round(time() * 1000), "setup").secret
+    return None if every(db, "key") else make_key(db, "admin", "first admin key", now_ms, "setup").secret
 
 
 def load_keys(db: Connection) -> dict[str, Key]:

@@ -4,8 +4,7 @@ import asyncio
 import logging
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from time import time
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
@@ -14,7 +13,8 @@ from promolift.config import Config
 from promolift.deliver.decide import NONE
 from promolift.errors import PromoError
 from promolift.hashing import sha256_of
-from promolift.serve import events, live, observe, outbox, security
+from promolift.serve import duties, events, live, observe, outbox, security, words
+from promolift.serve.clock import Clock
 from promolift.serve.problems import ApiError
 from promolift.serve.schedule import Scheduler
 from promolift.serve.settings import ServeSettings
@@ -22,7 +22,7 @@ from promolift.serve.switch import Change
 from promolift.serve.things import Campaign
 from promolift.store import Store
 from promolift.store.ledger import Ledger
-from promolift.store.ledger_audit import Act, HttpAnswer, OnceAnswer, amend, audit, once
+from promolift.store.ledger_audit import REFUSED, Act, HttpAnswer, OnceAnswer, amend, audit, once
 from promolift.store.ledger_money import expire
 from promolift.store.ledger_schema import Refused
 
@@ -39,20 +39,24 @@ class Server:
     def __init__(self, settings: ServeSettings, config: Config | None = None) -> None:
         """Open the ledger, load the releases in use; `config` is needed for making new releases."""
         self.settings, self.config = settings, config
-        (settings.work / "serve").mkdir(parents=True, exist_ok=True)
+        _close_to_others(settings)
         with Store(settings.work) as store:
-            secret = store.secret()
+            self.secret = secret = store.secret()
         self.ledger = Ledger(settings.ledger_url)
-        self.first_key: str | None = self.ledger.write(lambda db, some: [security.first_key(db) for _ in some])
         with self.ledger.read() as db:
-            last_ms = live.last_moment(db)
+            self.clock = Clock(settings.clock_skew_ms, last_ms=live.last_moment(db))
             campaigns = Campaign.all(db)
-        self.decider = live.Decider(settings.work, secret, last_ms)
+        now_ms = self.clock.now_ms()
+        self.first_key: str | None = self.ledger.write(lambda db, some: [security.first_key(db, now_ms) for _ in some])
+        self.decider = live.Decider(settings.work, secret, self.clock)
         self.reload_keys()
         self.rates = security.Rates(settings.rate_per_second, settings.burst)
+        self.crowd = events.Crowd()
         self.metrics = observe.Metrics()
-        self.outbox = outbox.Outbox(self.ledger, settings)
+        self.outbox = outbox.Outbox(self.ledger, settings, self.clock, secret)
         self.scheduler = Scheduler(self)
+        self.texts = words.TextCounter(settings.work / "serve")
+        self.duties = self._duties()
         self._running: set[str] = set()
         self._gate = threading.Lock()  # of the keys that run, and of every race between an answer and its deadline
         for campaign in campaigns.values():
@@ -151,7 +155,7 @@ class Server:
             return HttpAnswer(200, body(made[0]))
 
         with self._alone(key) as short:
-            reply, kept = self._write(lambda db, now_ms: once(db, short, request, now_ms, lambda: decide(db)))
+            reply, kept, _ = self._write(lambda db, now_ms: once(db, short, request, now_ms, lambda: decide(db)))
             found = _Found(None if kept else made[0], reply)
             if not race.settle(found) and not kept:
                 record = made[0].record
@@ -172,7 +176,27 @@ class Server:
         if key is None:
             return self._write(lambda db, now_ms: OnceAnswer(do(db, now_ms), False)).answer
         with self._alone(key) as short:
-            return self._write(lambda db, now_ms: once(db, short, request, now_ms, lambda: do(db, now_ms))).answer
+            return _said(self._write(lambda db, now_ms: once(db, short, request, now_ms, lambda: do(db, now_ms))))
+
+    async def change_soon(self, do: Change, key: str | None, request: Any) -> HttpAnswer:
+        """Like `change`, for brief changes in the event loop: many share one commit with decisions."""
+        if key is None:
+            return _said(await self.ledger.call(self._changes, _Wanted(do, None, request), brief=True))
+        with self._alone(key) as short:
+            return _said(await self.ledger.call(self._changes, _Wanted(do, short, request), brief=True))
+
+    def _changes(self, db: Connection, some: "list[_Wanted]") -> list[OnceAnswer]:
+        """One after the other; a refusal is an answer, so that none makes the others run again."""
+        return [self._changed(db, wanted) for wanted in some]
+
+    def _changed(self, db: Connection, wanted: "_Wanted") -> OnceAnswer:
+        now_ms = self.clock.now_ms()
+        try:
+            if wanted.key is None:
+                return OnceAnswer(wanted.do(db, now_ms), False)
+            return once(db, wanted.key, wanted.request, now_ms, lambda: wanted.do(db, now_ms))
+        except Refused as refusal:
+            return OnceAnswer(HttpAnswer(REFUSED, None), False, refusal)
 
     @contextmanager
     def _alone(self, key: str) -> Iterator[str]:
@@ -189,18 +213,72 @@ class Server:
                 self._running.discard(short)
 
     def _write(self, work: Callable[[Connection, int], OnceAnswer]) -> OnceAnswer:
-        done: OnceAnswer = self.ledger.write(lambda db, some: [work(db, round(time() * 1000)) for _ in some])
+        done: OnceAnswer = self.ledger.write(lambda db, some: [work(db, self.clock.now_ms()) for _ in some])
         return done
 
-    async def pulse(self) -> None:
-        """Once a second: free what was reserved too long ago, send what waits, read the keys, learn if it is time."""
-        while True:
-            with suppress(PromoError):
-                await asyncio.to_thread(self.reload_keys)  # another process on this ledger may have revoked one
-                await self.scheduler.look()
-                await self.ledger.call(_expire)
-                await self.outbox.send_due()
-            await asyncio.sleep(PULSE_S)
+    def count_texts(self, every_s: float = words.EVERY_S) -> bool:
+        """Learn from what was taken up since the last count which texts to choose; whether anything changed."""
+        with self.ledger.read() as db:
+            return self.texts.refresh(db, self.clock.now_ms() / 1000, every_s)
+
+    def _expire(self, db: Connection, some: list[Any]) -> list[int]:
+        return [expire(db, self.clock.now_ms()) for _ in some]
+
+    def check_clock(self) -> None:
+        """ApiError while the clock is off: a moment decides what is still valid and which limit it counts in."""
+        self.clock.now_ms()
+        if self.clock.skewed:
+            raise ApiError(503, "clock_skewed", "the server's clock jumped; money waits until it is right again")
+
+    def needed(self) -> set[str]:
+        """The releases that campaigns decide from now."""
+        with self.ledger.read() as db:
+            live = [each for each in Campaign.all(db).values() if not each.paused]
+        return {name for each in live for name in each.releases}
+
+    def _duties(self) -> duties.Duties:
+        """What is done beside the requests: another process may revoke a key, reservations end, messages wait."""
+
+        async def keys() -> None:
+            await asyncio.to_thread(self.reload_keys)
+
+        async def texts() -> None:
+            await asyncio.to_thread(self.count_texts)
+
+        async def expiry() -> None:
+            await self.ledger.call(self._expire)
+
+        async def releases() -> None:
+            await asyncio.to_thread(lambda: self.decider.tend(self.needed()))
+
+        work = {"releases": releases, "keys": keys, "texts": texts, "expiry": expiry}
+        work |= {"webhooks": self.outbox.look, "learning": self.scheduler.look}
+        return duties.Duties(duties.Duty(name, PULSE_S, each) for name, each in work.items())
+
+
+def _close_to_others(settings: ServeSettings) -> None:
+    """The ledger names customers: folder and file are its user's alone."""
+    folder = settings.work / "serve"
+    folder.mkdir(parents=True, exist_ok=True)
+    folder.chmod(0o700)
+    if settings.ledger is None:
+        path = folder / "ledger.db"
+        path.touch(mode=0o600)
+        path.chmod(0o600)  # what SQLite keeps beside it follows
+
+
+class _Wanted(NamedTuple):
+    """A change that checks all before it writes, the key it came with, and the payload it must come with again."""
+
+    do: Change
+    key: str | None
+    request: Any
+
+
+def _said(found: OnceAnswer) -> HttpAnswer:
+    if found.refused:
+        raise found.refused
+    return found.answer
 
 
 class _Found(NamedTuple):
@@ -251,10 +329,6 @@ def _give_up(ask: live.Ask, future: "asyncio.Future[live.Answer]") -> None:
     ask.given_up = True
     if not future.done():
         future.set_exception(TimeoutError())
-
-
-def _expire(db: Connection, some: list[Any]) -> list[int]:
-    return [expire(db, round(time() * 1000)) for _ in some]
 
 
 def audited(db: Connection, now_ms: int, act: Act, old: Any, new: Any, status: int = 200) -> HttpAnswer:

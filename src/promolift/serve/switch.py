@@ -10,6 +10,7 @@ from promolift.config import Config
 from promolift.errors import PromoError
 from promolift.results.approved import approve, forget
 from promolift.serve import outbox
+from promolift.serve.clock import Clock
 from promolift.serve.live import Decider
 from promolift.serve.settings import Policy, ServeSettings
 from promolift.serve.things import Campaign
@@ -30,6 +31,7 @@ class Serving(Protocol):
     config: Config | None
     ledger: Ledger
     decider: Decider
+    clock: Clock
 
     def change(self, do: Change, key: str | None = None, request: Any = None) -> HttpAnswer:
         """Run a change in the ledger, once per key."""

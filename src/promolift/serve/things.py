@@ -17,8 +17,7 @@ from promolift.serve.settings import Policy
 from promolift.settings import Settings
 from promolift.store.ledger_audit import every, get, put
 from promolift.store.ledger_schema import Refused
-
-Interval = tuple[float, float]
+from promolift.tables import Interval
 
 
 class Task(Settings):

@@ -1,50 +1,237 @@
-"""A decision in; the offer as it can be printed and its verified words out, at once: from the plan or the template."""
+"""A decision and what the customer did in the last minutes in; the offer as it is printed and its message out.
 
+An event of the last minutes gives the reason; else the plan's own message stands while it is the plan's day; else the
+offer is said for its own sake. Words come from the release's approved texts, chosen by a hash with a propensity that is
+logged as an event; what was taken up comes back as feedback or a redemption and moves the shares. No model is asked.
+"""
+
+import json
+import threading
+from collections import Counter
+from collections.abc import Sequence
 from datetime import datetime
 from functools import lru_cache
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
-from promolift.errors import PromoError
-from promolift.message import Recipient, label, write
-from promolift.offer import make_offer
-from promolift.serve.release import NOBODY, LiveRelease
-from promolift.terms import Language, Offer
+from sqlalchemy import Connection, select
 
-CACHED = 20_000  # texts kept in memory: offers times languages times the days that are asked for
+from promolift.errors import PromoError
+from promolift.message import Angle, Known, TextTally, WordChoice, label, live_angle, may_say, write
+from promolift.message.angles import SeenItem
+from promolift.offer import make_offer
+from promolift.results.messages import TALLIES, read_tallies
+from promolift.serve import events, now
+from promolift.serve.release import NOBODY, CatalogueEntry, LiveRelease
+from promolift.store.ledger_schema import EVENTS, REDEMPTIONS
+from promolift.terms import Language, Offer, covered
+
+CACHED = 20_000  # printed offers kept in memory, by day
+FILLED = "Offer Message"  # the event that says which text a decision was answered with
+# what people send about an offer that they did not take up
+NOT_TAKEN = frozenset({"Dismiss", "Offer Dismissed", "Unsubscribe", "Promotion Viewed"})
+EVERY_S, OPEN_MOST = 60.0, 500_000
+
+
+class SaidWords(NamedTuple):
+    """What a customer reads, and what is logged of it."""
+
+    message: str
+    title: str | None
+    angle: str | None
+    text: str | None = None
+    text_prob: float | None = None
 
 
 def printable(release: LiveRelease, offer_id: str, ts_ms: int) -> Offer:
     """The offer given at a moment: valid from that day, in the shop's zone, for as long as its menu line says."""
-    scope, target, menu_id, name = release.labels[offer_id]
     day = datetime.fromtimestamp(ts_ms / 1000, ZoneInfo(release.shop.zone))
-    starts = day.replace(hour=0, minute=0, second=0, microsecond=0)
+    return _printed(release, offer_id, day.date().isoformat())
+
+
+@lru_cache(maxsize=CACHED)
+def _printed(release: LiveRelease, offer_id: str, day: str) -> Offer:
+    scope, target, menu_id, name = release.labels[offer_id]
+    starts = datetime.fromisoformat(day).replace(tzinfo=ZoneInfo(release.shop.zone))
     kind: Any = scope
     words = None if scope == "all" else label(name or target or "", kind)
     return make_offer(release.menu[menu_id], target or "", kind, words, starts, release.shop.currency)
 
 
-def words(release: LiveRelease, customer_id: str, offer_id: str, ts_ms: int, language: str | None) -> dict[str, Any]:
-    """`offer`, `message` and its `language`: the plan's own text while it is valid, else the template's.
+@lru_cache(maxsize=CACHED)
+def _as_json(release: LiveRelease, offer_id: str, day: str) -> dict[str, object]:
+    return _printed(release, offer_id, day).model_dump(mode="json")
+
+
+def words(
+    release: LiveRelease, customer_id: str, offer_id: str, ts_ms: int, language: str | None,
+    lately: now.Now | None = None, choice: WordChoice | None = None,
+) -> dict[str, Any]:  # fmt: skip
+    """`offer`, `message` with `title`, `angle`, `text_id` and its propensity, and the `language`.
 
     A message is true or it is not sent: where none can be written, `message` is None and `why_no_message` says why.
     """
-    known = release.people.get(customer_id, NOBODY).language
-    spoken: Language = "zh" if (language or known or release.shop.language).startswith("zh") else "en"
+    known = release.people.get(customer_id, NOBODY)
+    spoken: Language = "zh" if (language or known.language or release.shop.language).startswith("zh") else "en"
     day = datetime.fromtimestamp(ts_ms / 1000, ZoneInfo(release.shop.zone)).date().isoformat()
-    planned, text = release.offers.get(offer_id), release.messages.get((customer_id, offer_id))
-    if text and planned and planned.starts.date().isoformat() == day:
-        said = text[0 if spoken == "zh" else 1]
-        return {"offer": release.printed[offer_id], "message": said, "language": spoken}
-    return _template(release, offer_id, day, spoken)
-
-
-@lru_cache(maxsize=CACHED)
-def _template(release: LiveRelease, offer_id: str, day: str, language: Language) -> dict[str, Any]:
-    noon = datetime.fromisoformat(f"{day}T12:00:00").replace(tzinfo=ZoneInfo(release.shop.zone))
-    offer = printable(release, offer_id, round(noon.timestamp() * 1000))
-    found: dict[str, Any] = {"offer": offer.model_dump(mode="json"), "message": None, "language": language}
+    reason = _reason(release, customer_id, offer_id, ts_ms, lately)
+    planned = release.messages.get((customer_id, offer_id, spoken)) if reason is None else None
+    if (
+        planned
+        and planned.message
+        and offer_id in release.offers
+        and release.offers[offer_id].starts.date().isoformat() == day
+    ):
+        said = SaidWords(planned.message, planned.title, planned.angle, planned.text, planned.text_prob)
+        return _answer(release.printed[offer_id], said, spoken)
+    offer = _as_json(release, offer_id, day)
     try:
-        return found | {"message": write(offer, Recipient(), language).text}
+        said = _filled(release, customer_id, _printed(release, offer_id, day), reason, ts_ms, spoken, choice)
     except PromoError as error:
-        return found | {"why_no_message": str(error)}
+        return {"offer": offer, "message": None, "language": spoken, "why_no_message": str(error)}
+    return _answer(offer, said, spoken)
+
+
+def _answer(offer: dict[str, object], said: SaidWords, language: Language) -> dict[str, Any]:
+    return {
+        "offer": offer, "message": said.message, "language": language, "title": said.title, "angle": said.angle,
+        "text_id": said.text, "text_propensity": said.text_prob,
+    }  # fmt: skip
+
+
+class _Reason(NamedTuple):
+    angle: Angle
+    known: Known
+
+
+def _reason(
+    release: LiveRelease, customer_id: str, offer_id: str, ts_ms: int, lately: now.Now | None
+) -> _Reason | None:  # fmt: skip
+    """What the last minutes say; None where they say nothing, or nothing may be said."""
+    if lately is None:
+        return None
+    scope, target, *_ = release.labels[offer_id]
+    known = release.people.get(customer_id, NOBODY)
+    within = _entry(release, target).category if scope == "product" else None
+    if not may_say(target, scope or "all", within, known.personal):
+        return None
+    seen = (_seen(release, lately.bought), _seen(release, lately.viewed), _seen(release, lately.cart))
+    found = live_angle(covered(target), *seen, ts_ms)
+    if found is None:
+        return None
+    bought = (
+        (label(_entry(release, found.bought.key).name or found.bought.key or "", "product"),) if found.bought else ()
+    )
+    return _Reason(found.angle, Known(name=known.name, bought=bought, angle=found.angle))
+
+
+def _entry(release: LiveRelease, product: str | None) -> CatalogueEntry:
+    return release.catalogue.get(product or "", CatalogueEntry(None, None))
+
+
+def _seen(release: LiveRelease, lines: dict[now.CartItem, int]) -> list[SeenItem]:
+    """In order of time; a product counts as what the plan's offers stand on."""
+    found = [
+        SeenItem(
+            line.product,
+            release.products.get(line.product or "") or line.category or _entry(release, line.product).category,
+            at,
+        )
+        for line, at in lines.items()
+    ]
+    return sorted(found, key=lambda each: each.ts_ms)
+
+
+def _filled(
+    release: LiveRelease, customer_id: str, offer: Offer, reason: _Reason | None, ts_ms: int, language: Language,
+    choice: WordChoice | None,
+) -> SaidWords:  # fmt: skip
+    known = reason.known if reason else Known(name=release.people.get(customer_id, NOBODY).name)
+    texts = choice or release.wording.choice()
+    picked = texts.pick(known.angle, offer.benefit.type, language, f"{customer_id} {offer.id} {ts_ms}", offer.covers)
+    message = write(offer, known, language, picked.text.draft if picked.text else None, release.wording.way)
+    used = message.text_id is not None
+    return SaidWords(message.text, message.title, known.angle, message.text_id, picked.propensity if used else None)
+
+
+def logged(row: Any, said: dict[str, Any]) -> events.Parsed | None:
+    """The event that says which text a decision was answered with; None where no text of the pool was."""
+    if not said.get("text_id"):
+        return None
+    body = {
+        "text_id": said["text_id"], "angle": said["angle"], "benefit": said["offer"]["benefit"]["type"],
+        "language": said["language"], "propensity": said["text_propensity"],
+    }  # fmt: skip
+    event: events.EventRow = {
+        "message_id": f"{row['decision_id']}.{said['language']}", "customer_id": row["customer_id"],
+        "ts_ms": row["ts_ms"], "received_ms": row["ts_ms"], "name": FILLED, "decision_id": row["decision_id"],
+        "body": json.dumps(body), "value_cents": None,
+    }  # fmt: skip
+    return events.Parsed(events=[event], places=[0])
+
+
+class TextCounter:
+    """Counts, from the ledger, how often each text was shown and taken up; the choices that follow from it."""
+
+    def __init__(self, folder: Path) -> None:
+        """`folder` keeps the counts, where the next plan reads them."""
+        self.folder = folder
+        self.tallies = read_tallies(folder)
+        self._seq, self._shown, self._taken = 0, Counter[tuple[str, str]](), Counter[tuple[str, str]]()
+        self._open: dict[str, tuple[str, str]] = {}  # decisions shown and not yet taken up
+        self._choices: dict[str, WordChoice] = {}
+        self._last_s, self._lock = 0.0, threading.Lock()
+
+    def choice(self, release: LiveRelease) -> WordChoice:
+        """Who chooses among the texts of a release, given the latest counts."""
+        if release.release_id not in self._choices:
+            self._choices[release.release_id] = release.wording.choice(self.tallies)
+        return self._choices[release.release_id]
+
+    def refresh(self, db: Connection, now_s: float, every_s: float = EVERY_S) -> bool:
+        """Read what is new, once in `every_s` seconds; whether anything changed."""
+        with self._lock:
+            if now_s - self._last_s < every_s:
+                return False
+            self._last_s = now_s
+            if not self._read(db):
+                return False
+            self.tallies = tuple(
+                TextTally(text, benefit, shown, self._taken[text, benefit])  # type: ignore[arg-type]
+                for (text, benefit), shown in sorted(self._shown.items())
+            )
+            self._choices = {}
+            half = self.folder / f".{TALLIES}.part"
+            half.write_text(json.dumps(self.tallies), encoding="utf-8")
+            half.replace(self.folder / TALLIES)
+            return True
+
+    def _read(self, db: Connection) -> bool:
+        wanted = select(EVENTS.c.seq, EVENTS.c.name, EVENTS.c.decision_id, EVENTS.c.body).where(
+            EVENTS.c.decision_id.is_not(None), EVENTS.c.seq > self._seq
+        )
+        changed = False
+        for seq, name, decision_id, body in db.execute(wanted.order_by(EVENTS.c.seq)):
+            self._seq = seq
+            if name == FILLED:
+                said = json.loads(body)
+                key = (said["text_id"], said["benefit"])
+                self._shown[key] += 1
+                self._open[decision_id] = key
+                changed = True
+            elif name not in NOT_TAKEN:
+                changed |= self._take([decision_id])
+        redeemed = select(REDEMPTIONS.c.decision_id).where(
+            REDEMPTIONS.c.status == "confirmed", REDEMPTIONS.c.decision_id.is_not(None)
+        )
+        changed |= self._take([each for (each,) in db.execute(redeemed)])
+        while len(self._open) > OPEN_MOST:
+            self._open.pop(next(iter(self._open)))
+        return changed
+
+    def _take(self, decisions: Sequence[str]) -> bool:
+        """Each shown message is taken up at most once, whatever follows."""
+        took = [key for key in (self._open.pop(decision, None) for decision in decisions) if key]
+        self._taken.update(took)
+        return bool(took)

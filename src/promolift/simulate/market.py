@@ -27,7 +27,7 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 WEEK_MS = 7 * 86_400_000
 START_MS = 1_704_067_200_000  # Monday 2024-01-01, 00:00 UTC
-NOTHING, EVERYTHING = -2, -1  # in `Offers.category_N`
+NOTHING, EVERYTHING = -2, -1  # in `GivenOffers.category_N`
 SIZES = np.array([0.55, 1.0, 1.9])  # baskets: a few things, the usual, a stock-up
 PANTRY = 4  # 0 to 3 weeks of supply
 VALID_WEEKS, HORIZON_WEEKS = 4, 12
@@ -47,7 +47,7 @@ class MarketShop(NamedTuple):
     visit: float  # logit of coming in a week, usual customer, empty pantry
     visit_spread: float
     lapsed: float  # what lapsing takes off that logit
-    churn: float  # chance of lapsing in a week without a visit
+    churn: float  # probability of lapsing in a week without a visit
     stay: float  # chance that a returned customer is active again
     price: float  # utility of a whole basket for nothing
     price_spread: float
@@ -56,7 +56,7 @@ class MarketShop(NamedTuple):
     eat: float  # chance that a week of supply is used up in a week
     habit: float  # chance that a use spoils; what that takes off full-price visits is `sulk`
     sulk: float
-    notice: float  # chance of becoming aware of an offer
+    notice: float  # probability of becoming aware of an offer
     remind: float  # what having been written to adds by itself in its first week
     wrong: float  # share of customers whom letters put off
     strings: float  # how much of an amount that asks for a large basket is felt
@@ -83,7 +83,7 @@ def draw_shop(seed: int, customers: int = 3000, margin: float = 0.3) -> MarketSh
 
 
 @dataclass(frozen=True, eq=False)
-class Offers:
+class GivenOffers:
     """What each customer is given for four weeks: a share off a category or off everything, or an amount off a basket.
 
     `category_N` is NOTHING where there is no offer. An amount is taken off every basket worth `least_N` cents or more.
@@ -100,13 +100,13 @@ class Offers:
         zero = np.zeros(customers)
         return cls(np.full(customers, NOTHING), zero, zero, zero)
 
-    def only(self, at: Ints) -> "Offers":
+    def only(self, at: Ints) -> "GivenOffers":
         """The offers of some customers."""
-        return Offers(self.category_N[at], self.depth_N[at], self.amount_N[at], self.least_N[at])
+        return GivenOffers(self.category_N[at], self.depth_N[at], self.amount_N[at], self.least_N[at])
 
-    def where(self, mask_N: NDArray[np.bool_]) -> "Offers":
+    def where(self, mask_N: NDArray[np.bool_]) -> "GivenOffers":
         """The same with nothing for everybody else."""
-        return Offers(np.where(mask_N, self.category_N, NOTHING), *(
+        return GivenOffers(np.where(mask_N, self.category_N, NOTHING), *(
             np.where(mask_N, each, 0.0) for each in (self.depth_N, self.amount_N, self.least_N)
         ))  # fmt: skip
 
@@ -128,7 +128,7 @@ class _Prices(NamedTuple):
 
 
 @dataclass(eq=False)
-class Market:
+class LivingShop:
     """A shop at the start of week `week`; `advance` lives through further weeks."""
 
     shop: MarketShop
@@ -142,9 +142,9 @@ class Market:
             first = uniform(self.key("first"))
             self.state_N = np.where(first < 0.25, 0, 8) + 2 * np.floor(3 * uniform(self.key("larder"))).astype(np.int64)
 
-    def copy(self) -> "Market":
+    def copy(self) -> "LivingShop":
         """The same shop, to live on by itself."""
-        other = Market(self.shop, self.week, self.state_N.copy(), list(self.lines))
+        other = LivingShop(self.shop, self.week, self.state_N.copy(), list(self.lines))
         fixed = {
             name: value for name, value in self.__dict__.items() if name not in ("shop", "week", "state_N", "lines")
         }
@@ -195,7 +195,7 @@ class Market:
 
     @cached_property
     def notice_N(self) -> Floats:
-        """Chance of becoming aware of an offer."""
+        """Probability of becoming aware of an offer."""
         return np.asarray(scipy.special.expit(scipy.special.logit(self.shop.notice) + 0.7 * normal(self.key("notice"))))
 
     @cached_property
@@ -219,15 +219,15 @@ class Market:
         depth = np.where(uniform(key, 2 * week + 1) < 0.5, 0.1, 0.2)
         return np.where(uniform(key, 2 * week) < self.shop.shelf, depth, 0.0)
 
-    def advance(self, weeks: int, offers: Offers | None = None) -> None:
+    def advance(self, weeks: int, offers: GivenOffers | None = None) -> None:
         """Live through `weeks` weeks; `offers` hold in the first four, for those who become aware of them."""
-        given = offers or Offers.none(self.shop.customers)
+        given = offers or GivenOffers.none(self.shop.customers)
         aware = given.where(uniform(self.keys["aware"], self.week) < self.notice_N)
         for since in range(weeks):
-            on = aware if since < VALID_WEEKS else Offers.none(self.shop.customers)
+            on = aware if since < VALID_WEEKS else GivenOffers.none(self.shop.customers)
             self._live(on, since)
 
-    def _live(self, offers: Offers, since: int) -> None:
+    def _live(self, offers: GivenOffers, since: int) -> None:
         """One week: who comes, what they choose, what it leaves behind."""
         every = np.arange(self.shop.customers)
         visit_NS, choice_NKJ, prices = self._probabilities(every, offers, self.week, since)
@@ -249,8 +249,8 @@ class Market:
         self.state_N = (8 * active + 2 * stock + spoilt).astype(np.int64)
         self.week += 1
 
-    def _probabilities(self, at: Ints, offers: Offers, week: int, since: int) -> "_Choices":
-        """Of customers `at`: chance of a visit N x S, of alternatives in it N x K x J, and what alternatives bring."""
+    def _probabilities(self, at: Ints, offers: GivenOffers, week: int, since: int) -> "_Choices":
+        """Of customers `at`: probability of a visit N x S, of alternatives in it N x K x J, and what they bring."""
         shop, shelf = self.shop, self.shelf_C(week)
         c, z = np.repeat(np.arange(shop.categories), 3), np.tile(np.arange(3), shop.categories)
         price, basket = self.price_N[at][:, None], self.basket_N[at][:, None]
@@ -270,9 +270,9 @@ class Market:
         plain = self.taste_NC[at][:, c] + np.array([0.0, 0.6, -0.4])[z]
         known = scipy.special.logsumexp((plain + pull) / shop.nest, axis=1)
         usual = scipy.special.logsumexp(plain / shop.nest, axis=1)
-        told = has[:, 0] * self.remind_N[at] * 0.6**since
+        urged = has[:, 0] * self.remind_N[at] * 0.6**since
         logit = (
-            (self.visit_N[at] + shop.nest * (known - usual) + told)[:, None]
+            (self.visit_N[at] + shop.nest * (known - usual) + urged)[:, None]
             - shop.pantry * STOCK - shop.lapsed * (1 - ACTIVE) - shop.sulk * SPOILT * ~has
         )  # fmt: skip
         visit_NS = scipy.special.expit(logit)
@@ -282,24 +282,24 @@ class Market:
         taken = cents * main * shelf[c]
         return _Choices(visit_NS, choice, _Prices(off, cents * shop.margin - taken))
 
-    def gain(self, offers: Offers) -> Gain:
+    def gain(self, offers: GivenOffers) -> Gain:
         """What these offers truly add over none, expected over all luck to come, without any offer afterwards."""
         found = Gain(*(np.zeros(self.shop.customers) for _ in Gain._fields))
         given = np.flatnonzero(offers.category_N != NOTHING)
         for start in range(0, len(given), CHUNK):
             at = given[start : start + CHUNK]
-            ahead, none = self._ahead(at, offers.only(at)), self._ahead(at, Offers.none(len(at)))
+            ahead, none = self._ahead(at, offers.only(at)), self._ahead(at, GivenOffers.none(len(at)))
             for whole, a, b in zip(found, ahead, none, strict=True):
                 whole[at] = self.notice_N[at] * (a - b)
         return found
 
-    def _ahead(self, at: Ints, offers: Offers) -> Gain:
+    def _ahead(self, at: Ints, offers: GivenOffers) -> Gain:
         """Profit and cost of the weeks to come for those aware, by carrying the distribution over states forward."""
         n, p_NS = len(at), np.zeros((len(at), len(STATE)))
         p_NS[np.arange(n), self.state_N[at]] = 1.0
         window, horizon, cost = np.zeros(n), np.zeros(n), np.zeros(n)
         for since in range(HORIZON_WEEKS):
-            on = offers if since < VALID_WEEKS else Offers.none(n)
+            on = offers if since < VALID_WEEKS else GivenOffers.none(n)
             visit_NS, choice_NKJ, prices = self._probabilities(at, on, self.week + since, since)
             come_NK = (p_NS * visit_NS).reshape(n, 2, PANTRY, 2).sum(axis=(1, 3))
             weight_NJ = np.einsum("nk,nkj->nj", come_NK, choice_NKJ)
@@ -360,7 +360,7 @@ class Market:
 
 
 class _Choices(NamedTuple):
-    """Chance of a visit, of each alternative in it by what the pantry holds, and what alternatives bring."""
+    """Probability of a visit, of each alternative in it by what the pantry holds, and what alternatives bring."""
 
     visit_NS: Floats
     choice_NKJ: Floats

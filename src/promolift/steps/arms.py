@@ -11,11 +11,11 @@ import numpy as np
 import polars as pl
 
 from promolift import allocate, deliver
-from promolift.deliver import ArmEffect, Board, Drawn, ReleaseTerms
+from promolift.deliver import Board, Drawn, LineEffect, ReleaseTerms
 from promolift.deliver.randomised import cost
 from promolift.hashing import hash_units
 from promolift.learn.ahead import Ahead, Spans, features, fit_ahead
-from promolift.learn.arms import Cell, Draws, Effect, Rules, choose_arms, detectable, effects, needed
+from promolift.learn.arms import ArmCell, ArmRules, ArmValue, Draws, choose_arms, detectable, effects, needed
 from promolift.results.arms import DrawnGroup, DrawNote
 from promolift.results.job import Job, Moments
 from promolift.steps.sales import daily_sales
@@ -124,13 +124,13 @@ def cells_of(best: pl.DataFrame, people: People) -> pl.DataFrame:
     return pl.DataFrame(found, schema=CELLS, orient="row")
 
 
-def numbered(cells: pl.DataFrame) -> list[Cell]:
+def numbered(cells: pl.DataFrame) -> list[ArmCell]:
     """Cells by the places of their arm and group among all names in order."""
     arms, groups = (cells[name].unique().sort().to_list() for name in ("arm", "group"))
-    return [Cell(arms.index(arm), groups.index(group), *rest) for arm, group, *rest in cells.iter_rows()]
+    return [ArmCell(arms.index(arm), groups.index(group), *rest) for arm, group, *rest in cells.iter_rows()]
 
 
-def believed(cells: pl.DataFrame) -> list[Effect]:
+def believed(cells: pl.DataFrame) -> list[ArmValue]:
     """Effects of the cells before any draw."""
     nobody = np.zeros(0, dtype=np.int64)
     arms = cells["arm"].n_unique()
@@ -138,15 +138,15 @@ def believed(cells: pl.DataFrame) -> list[Effect]:
     return effects(empty, numbered(cells))
 
 
-def rules_of(job: Job, terms: ReleaseTerms, budget: float) -> Rules:
+def rules_of(job: Job, terms: ReleaseTerms, budget: float) -> ArmRules:
     """What choosing goes by."""
-    return Rules(job.config.plan.sure, MONTHS, terms.holdout_share, budget)
+    return ArmRules(job.config.plan.sure, MONTHS, terms.holdout_share, budget)
 
 
-def arm_effects(cells: pl.DataFrame, found: Sequence[Effect], rules: Rules, level: str) -> tuple[ArmEffect, ...]:
+def arm_effects(cells: pl.DataFrame, found: Sequence[ArmValue], rules: ArmRules, level: str) -> tuple[LineEffect, ...]:
     """Effects with what is done with each, by name."""
     return tuple(
-        ArmEffect(
+        LineEffect(
             arm=arm, group=group, net_cents=each.net, net_se_cents=each.net_se, window_cents=each.window,
             window_se_cents=each.window_se, cost_cents=each.cost, pays=each.pays, state=choice.state,
             share=choice.share, n_arm=each.found.n_arm, n_none=each.found.n_none,
@@ -176,7 +176,7 @@ def plan_arms(
 
 def _drawn(
     job: Job, at: Moments, rows: pl.DataFrame, best: pl.DataFrame, consent: pl.DataFrame, terms: ReleaseTerms,
-    budget: int, known: tuple[ArmEffect, ...], people: People, part: float,
+    budget: int, known: tuple[LineEffect, ...], people: People, part: float,
 ) -> ArmPlan:  # fmt: skip
     table = pl.DataFrame([each.model_dump() for each in known])
     arms = best.join(
@@ -253,11 +253,11 @@ def kept_draws(
     size = pl.len().over("customer_id")
     rest = 1 - terms.holdout_share
     given = arms.join(paid.select("customer_id", "offer_id"), on=["customer_id", "offer_id"], how="semi")
-    chances = pl.concat([
+    drawn_by_arm = pl.concat([
         arms.filter(pl.col("state") == "test").with_columns(prob=rest * pl.col("share") / (size + 1)),
         given.with_columns(prob=pl.lit(rest)),
     ])  # fmt: skip
-    each = chances.group_by("customer_id").agg(
+    each = drawn_by_arm.group_by("customer_id").agg(
         pl.struct(pl.col("menu_id").alias("arm"), "prob").alias("arms"), (1 - pl.col("prob").sum()).alias("none_prob")
     )
     nobody = pl.lit([], pl.List(pl.Struct({"arm": pl.String, "prob": pl.Float64})))
@@ -270,7 +270,7 @@ def kept_draws(
 
 def _note(
     job: Job, arms: pl.DataFrame, paid: pl.DataFrame, made: Drawn, budget: int,
-    known: tuple[ArmEffect, ...], people: People,
+    known: tuple[LineEffect, ...], people: People,
 ) -> DrawNote:  # fmt: skip
     got = made.decisions.select("customer_id", "offer_id", "holdout")
     drawn = arms.filter(pl.col("state") == "test").join(got, on=["customer_id", "offer_id"], how="left")

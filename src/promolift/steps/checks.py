@@ -5,11 +5,11 @@ from typing import NamedTuple
 
 import numpy as np
 import polars as pl
-from duckdb import DuckDBPyRelation as Relation
 
-from promolift import learn
+from promolift import learn, sql
 from promolift.errors import SupportError
 from promolift.results.job import Job, moments
+from promolift.results.predictions import AVERAGE
 from promolift.sql import DAY_MS, bind, fetch
 from promolift.tables import LEVEL, TARGET
 
@@ -65,7 +65,7 @@ def purchases(job: Job) -> CheckTables:
             learn.log_loss(y, base, people).value,
             "lower",
         ),
-        score(BUYING, calibration.in_the_large, "right on average", 1.0, ""),
+        score(BUYING, calibration.in_the_large, AVERAGE, 1.0, ""),
     ]
     recall = [*recall_rows(rows, truth, "buy_prob", "promolift"), *recall_rows(rows, truth, "orders", REPEATS)]
     return CheckTables(
@@ -75,12 +75,9 @@ def purchases(job: Job) -> CheckTables:
 
 def bought_in(job: Job, start_ms: int, stop_ms: int) -> pl.DataFrame:
     """customer_id, target of all that was bought in [start, stop)."""
-    sql, products = bind(BOUGHT, start=start_ms, stop=stop_ms), job.clean.products
-    return pl.concat([_bought(job.clean.events(shard), products, sql) for shard in job.clean.shards])
-
-
-def _bought(events: Relation, products: Relation, sql: str) -> pl.DataFrame:
-    return fetch(events.query("events", sql))  # DuckDB finds `products` by its name here
+    query, products = bind(BOUGHT, start=start_ms, stop=stop_ms), job.clean.products
+    shards = (job.clean.events(shard) for shard in job.clean.shards)
+    return pl.concat([fetch(sql.run(query, events=events, products=products)) for events in shards])
 
 
 def recall_rows(rows: pl.DataFrame, truth: pl.DataFrame, by: str, model: str) -> Iterator[dict[str, object]]:

@@ -6,9 +6,10 @@ import numpy as np
 
 from promolift import profile
 from promolift.errors import InputError
-from promolift.results.foreseen import MODEL, SHARED
+from promolift.results.forecasts import MODEL, SHARED
 from promolift.results.job import Job, StepSummary, local_day, moments
-from promolift.results.shop import Alike, CustomerOutlook, Visit
+from promolift.results.shop import Alike, CustomerForecast, Visit
+from promolift.sql import DAY_MS
 from promolift.words import money
 
 if TYPE_CHECKING:
@@ -37,11 +38,11 @@ def customer_page(job: Job, customer_id: str) -> StepSummary:
     return StepSummary("\n".join(lines), known | {"outlook": outlook} | found.model_dump(mode="json"))
 
 
-def why(job: Job, scene: "Scene", customer_id: str) -> CustomerOutlook:
+def why(job: Job, scene: "Scene", customer_id: str) -> CustomerForecast:
     """The likeliest item that may be named, the visits that speak for and against it, and the customers most alike."""
     from promolift.profile.encoder_data import Popularity
+    from promolift.profile.encoder_forecast import drivers, nearest
     from promolift.profile.encoder_model import LearnedEncoder
-    from promolift.profile.outlook import drivers, nearest
     from promolift.steps.forecast_scene import of_customer
 
     kept = job.store.load_files(MODEL)
@@ -59,7 +60,7 @@ def why(job: Job, scene: "Scene", customer_id: str) -> CustomerOutlook:
     moved: list[Visit] = []
     if item and everyone["visits"][row]:
         h = of_customer(job, scene, customer_id)
-        found = drivers(model, h, shared, (0, scene.day), item).head(REASONS)
+        found = drivers(model, h, shared, 0, scene.day, item).head(REASONS)
         days, baskets, effects = (found[name].to_list() for name in ("day", "items", "effect"))
         moved = [visit(job, scene, *each) for each in zip(days, baskets, effects, strict=True)]
     alike = []
@@ -68,7 +69,7 @@ def why(job: Job, scene: "Scene", customer_id: str) -> CustomerOutlook:
         named = scene.voice.name(who["next_1"]) if who["next_1"] else None
         same = {name: who[name] for name in ("customer_id", "spend_cents", "leans_to")}
         alike.append(Alike(**same, next_1=named))
-    return CustomerOutlook(
+    return CustomerForecast(
         customer_id=customer_id,
         item=scene.voice.name(item) if item else None,
         sentences=tuple(everyone["sentences"][row].splitlines()),
@@ -80,11 +81,11 @@ def why(job: Job, scene: "Scene", customer_id: str) -> CustomerOutlook:
 def visit(job: Job, scene: "Scene", day: float, basket: list[str], effect: float) -> Visit:
     """One visit: its day, what may be named of its basket, and by what factor it moves the odds of the item."""
     names = sorted(filter(None, (scene.voice.name(item) for item in basket)))
-    when = local_day(round(day * 86_400_000), job.config.shop.zone)
+    when = local_day(round(day * DAY_MS), job.config.shop.zone)
     return Visit(day=when.isoformat(), items=tuple(names), odds_factor=float(np.exp(effect)))
 
 
-def reason_lines(found: CustomerOutlook) -> list[str]:
+def reason_lines(found: CustomerForecast) -> list[str]:
     """The reasons as lines."""
     if not found.reasons:
         return []
@@ -95,6 +96,6 @@ def reason_lines(found: CustomerOutlook) -> list[str]:
     return lines
 
 
-def alike_lines(found: CustomerOutlook) -> list[str]:
+def alike_lines(found: CustomerForecast) -> list[str]:
     """The customers alike as one line."""
     return ["Most like this customer: " + ", ".join(each.customer_id for each in found.alike) + "."]

@@ -18,16 +18,16 @@ import polars as pl
 from promolift import learn
 from promolift.errors import InputError, SupportError
 from promolift.hashing import hash_units
-from promolift.profile.outlook_tables import OUTLOOK, OUTLOOK_ITEMS
-from promolift.results.foreseen import MODEL, SHARED
+from promolift.results.forecasts import MODEL, SHARED
 from promolift.results.job import Job
-from promolift.results.shop import Checked, FigureRange, Ndcg, Outlook, Predicted
+from promolift.results.shop import Checked, FigureRange, ForecastNote, Ndcg, Predicted
 from promolift.sql import DAY_MS
+from promolift.tables import OUTLOOK, OUTLOOK_ITEMS, Z95
 
 if TYPE_CHECKING:
     from promolift.profile.encoder_data import Histories, Popularity
+    from promolift.profile.encoder_forecast import FittedForecast
     from promolift.profile.encoder_model import LearnedEncoder
-    from promolift.profile.outlook import FittedOutlook
     from promolift.steps.forecast_scene import Scene
 
 TABLES = ("outlook", "outlook_items", "outlook_map")
@@ -42,7 +42,7 @@ class Models(NamedTuple):
     """The encoder, its calibration, and what is popular at each moment."""
 
     encoder: "LearnedEncoder"
-    fitted: "FittedOutlook"
+    fitted: "FittedForecast"
     shared: "Popularity"
 
 
@@ -60,7 +60,7 @@ def run(job: Job) -> None:
         job.store.remove(name)
     for name in (MODEL, UNFINISHED):
         job.store.remove_files(name)
-    Outlook(missing=why).keep(job.store)
+    ForecastNote(missing=why).keep(job.store)
 
 
 def unable(job: Job) -> str | None:
@@ -92,7 +92,7 @@ def few_threads(job: Job) -> Iterator[None]:
 
 def learn_and_forecast(job: Job) -> None:
     """The whole of it, on what is known at the plan's moment."""
-    from promolift.profile import outlook
+    from promolift.profile import encoder_forecast
     from promolift.profile.encoder_data import popularity
     from promolift.steps.customer_page import why
     from promolift.steps.forecast_scene import drawn, set_scene
@@ -105,7 +105,7 @@ def learn_and_forecast(job: Job) -> None:
     model = learned(job, h, scene.day)
     shared = popularity(h, scene.day)
     job.tell("encoder", 0.8, "checked on the last 8 weeks")
-    fitted = outlook.calibrate(model, h, shared, start)
+    fitted = encoder_forecast.calibrate(model, h, shared, start)
     checked = check(model, h, shared, start)
     job.tell("encoder", 0.9, "what every customer will do next")
     expected_I = forecast_all(job, scene, Models(model, fitted, shared))
@@ -114,7 +114,7 @@ def learn_and_forecast(job: Job) -> None:
     job.store.save_model(SHARED, {"log_WI": shared.log_WI}, {"opened": shared.opened, "calibration": asdict(fitted)})
     job.tell("encoder", 0.97, "one customer explained")
     who = example(job)
-    Outlook(checked=checked, told=why(job, scene, who) if who else None).keep(job.store)
+    ForecastNote(checked=checked, told=why(job, scene, who) if who else None).keep(job.store)
     job.tell("encoder", 1.0, "done")
 
 
@@ -190,7 +190,7 @@ def check(model: "LearnedEncoder", h: "Histories", shared: "Popularity", start: 
     found = crossed(model, h, shared, start, hash_units("halves", list(h.customers)) < 0.5)
     lead = found.gain_N - found.habit_N
     n = len(lead)
-    half, lead_half = (1.96 * float(x.std(ddof=1)) / n**0.5 for x in (found.gain_N, lead))
+    half, lead_half = (Z95 * float(x.std(ddof=1)) / n**0.5 for x in (found.gain_N, lead))
     value, more = float(found.gain_N.mean()), float(lead.mean())
     bins = learn.calibration(found.bought_R, found.prob_R, groups=found.customer_R.tolist()).bins
     habit = float(found.habit_N.mean())
@@ -205,7 +205,7 @@ def check(model: "LearnedEncoder", h: "Histories", shared: "Popularity", start: 
 
 def forecast_all(job: Job, scene: "Scene", models: Models) -> np.ndarray:
     """Table `outlook`, shard by shard; returns in how many next baskets each item is expected."""
-    from promolift.profile.outlook import chances, item_vectors, log_share, standing, tell
+    from promolift.profile.encoder_forecast import item_probs, item_vectors, log_share, standing, tell
     from promolift.steps.forecast_scene import leanings, of_shard
 
     model, fitted, shared = models
@@ -216,8 +216,8 @@ def forecast_all(job: Job, scene: "Scene", models: Models) -> np.ndarray:
             h = of_shard(job, scene, shard)
             visits_C, parts = np.diff(h.start_C), [empty(2 * vec_ID.shape[1])]
             everyone = np.arange(len(h.customers))
-            for said in model.foresee(h, shared, everyone, np.full(len(everyone), scene.day)):
-                expected_I += chances(fitted, h, said).sum(axis=0)
+            for said in model.forecast(h, shared, everyone, np.full(len(everyone), scene.day)):
+                expected_I += item_probs(fitted, h, said).sum(axis=0)
                 rows = tell(model, fitted, h, said, scene.voice).with_columns(
                     pl.Series("visits", visits_C[said.points.customer_P], dtype=pl.Int64),
                     pl.Series("leans_to", leanings(scene, np.exp(log_share(said.logit_PI)), shared), dtype=pl.String),
@@ -261,7 +261,7 @@ def embedded(rows_ND: np.ndarray) -> pl.Series:
 
 def keep_items(job: Job, scene: "Scene", h: "Histories", model: "LearnedEncoder", expected_I: np.ndarray) -> None:
     """Table `outlook_items`: where each item stands, what is like it, in how many next baskets it is expected."""
-    from promolift.profile.outlook import item_vectors, nearest
+    from promolift.profile.encoder_forecast import item_vectors, nearest
 
     vec_ID = item_vectors(model)
     bought_I = np.bincount(h.item_L, minlength=len(model.items))
@@ -296,7 +296,7 @@ def keep_maps(job: Job) -> None:
 
 def placed(kind: str, rows: pl.DataFrame) -> pl.DataFrame:
     """kind, key, x, y from a key in the first column and `embedding`."""
-    from promolift.profile.outlook import near_map
+    from promolift.profile.encoder_forecast import near_map
 
     xy = np.zeros((rows.height, 2), np.float32)
     if rows.height > 1:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import polars as pl
 
-from promolift import message
+from promolift import message, sql
 from promolift.errors import SupportError
 from promolift.hashing import hash_units
 from promolift.message.names import Kind
@@ -23,7 +23,7 @@ from promolift.profile.encoder_data import (
     histories,
     read_purchases,
 )
-from promolift.profile.outlook import Voice
+from promolift.profile.encoder_forecast import Voice
 from promolift.results.job import Job, moments
 from promolift.sql import DAY_MS, bind, fetch, literal
 from promolift.store.local import shard_expression
@@ -84,9 +84,9 @@ def set_scene(job: Job) -> Scene:
     """The scene as of the plan's moment."""
     asof, choice = moments(job).asof, job.config.encoder
     goods = read_goods(job, asof)
-    channels = fetch(job.clean.events().query("events", bind(CHANNELS, asof=asof)))["channel"]
+    channels = fetch(sql.run(bind(CHANNELS, asof=asof), events=job.clean.events()))["channel"]
     first = job.clean.events(job.clean.shards[0]).filter(f"ts_ms < {asof}")
-    items = catalogue(read_purchases(first, job.store.connection.from_arrow(goods.to_arrow()), "type")[1])
+    items = catalogue(read_purchases(first, job.store.connection.from_arrow(goods.to_arrow()), "type").catalogue)
     names = names_of(goods, choice.level)
     shelves, shelf_IG = shelves_of(goods, items, names)
     return Scene(
@@ -132,24 +132,22 @@ def of_customer(job: Job, scene: Scene, customer_id: str) -> Histories:
 def read_goods(job: Job, asof_ms: int) -> pl.DataFrame:
     """A row per product: its item as `type`, what lies above as `category`; a missing price is what was paid."""
     level = job.config.encoder.level
-    products = job.clean.products  # DuckDB finds it by its name
-    assert products is not None
-    sql = GOODS.replace("@item", ITEM[level]).replace("@above", ABOVE[level])
-    return fetch(job.clean.events().filter(f"ts_ms < {asof_ms}").query("e", sql))
+    query = GOODS.replace("@item", ITEM[level]).replace("@above", ABOVE[level])
+    return fetch(sql.run(query, e=job.clean.events().filter(f"ts_ms < {asof_ms}"), products=job.clean.products))
 
 
 def purchases(job: Job, shard: int, goods: pl.DataFrame, asof_ms: int) -> pl.DataFrame:
     """One shard's purchase lines before the moment."""
     events = job.clean.events(shard).filter(f"ts_ms < {asof_ms}")
-    return read_purchases(events, job.store.connection.from_arrow(goods.to_arrow()), "type")[0]
+    return read_purchases(events, job.store.connection.from_arrow(goods.to_arrow()), "type").lines
 
 
 def known(job: Job, shard: int, asof_ms: int) -> pl.Series:
     """Customers of a shard who were seen before the moment or stated something to the shop."""
-    stated = job.clean.customers.project("customer_id")
-    assert stated is not None
     mine = f"{shard_expression('customer_id', len(job.clean.shards))} = {shard}"
-    return fetch(job.clean.events(shard).query("events", bind(KNOWN.format(mine=mine), asof=asof_ms)))["customer_id"]
+    query = bind(KNOWN.format(mine=mine), asof=asof_ms)
+    found = sql.run(query, events=job.clean.events(shard), stated=job.clean.customers.project("customer_id"))
+    return fetch(found)["customer_id"]
 
 
 def stated_attributes(job: Job) -> pl.DataFrame:

@@ -7,6 +7,7 @@ is simulated. Legend: N customers of a day, K offers, A = K + 1 actions (the las
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from math import sqrt
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +16,7 @@ from promolift.allocate import solve
 from promolift.hashing import hash_units
 from promolift.learn.explore import ExploreSettings, affordable, explore, pick
 from promolift.learn.release import Proposal, must_roll_back, propose, summarise, value_of
-from promolift.results.loop import LoopSettings
+from promolift.results.loop import Alarm, LoopSettings
 from promolift.simulate import SimulatedShop, SimulationSettings, simulate
 from promolift.simulate.truth import live_week, true_effects
 from promolift.simulate.world import World
@@ -54,7 +55,7 @@ class Day:
 
     @property
     def logged_N(self) -> Floats:
-        """The chance each action had."""
+        """The propensity of each action."""
         logged: Floats = self.prob_NA[np.arange(len(self.action_N)), self.action_N]
         return logged
 
@@ -83,7 +84,7 @@ class Loop:
     days: tuple[Day, ...]
     releases: tuple[Release, ...]
     refused: tuple[Release, ...]
-    alarms: tuple[tuple[int, float, float], ...]  # day, new scale over the old one, its error
+    alarms: tuple[Alarm, ...]
     wordings: tuple[str, ...]
     told: tuple[WordedDay, ...]
 
@@ -100,7 +101,7 @@ class _State:
     days: list[Day] = field(default_factory=list)
     releases: list[Release] = field(default_factory=list)
     refused: list[Release] = field(default_factory=list)
-    alarms: list[tuple[int, float, float]] = field(default_factory=list)
+    alarms: list[Alarm] = field(default_factory=list)
     told: list[WordedDay] = field(default_factory=list)
 
 
@@ -115,7 +116,7 @@ def run_loop(settings: LoopSettings, tell: Callable[[float, str], None] = lambda
         _learn(state, settings, day)
         state.days.append(_live(state, settings, day))
         offered = World(shop.settings, _offered(state.days[-1]))
-        state.told.append(tell_day(state.told, names, offered, (day, state.days[-1].cohort.week), settings.seed))
+        state.told.append(tell_day(state.told, names, offered, day, state.days[-1].cohort.week, settings.seed))
         tell((day + 1) / settings.days, f"day {day + 1}: release {state.releases[-1].version}")
     return Loop(
         settings, tuple(state.days), tuple(state.releases), tuple(state.refused), tuple(state.alarms), names,
@@ -141,8 +142,8 @@ def _live(state: _State, settings: LoopSettings, day: int) -> Day:
     gain, cost, base = state.believed.offers(cohort, shelf, settings.depths)
     budget = _budget(state.days, settings, day) * int((~held).sum())
     floor = affordable(_floor(state, settings, day), gain[~held], cost[~held], budget)
-    chance = ExploreSettings(floor=floor, temperature=settings.temperature)
-    found = explore(gain[~held], cost[~held], budget, chance)
+    exploring = ExploreSettings(floor=floor, temperature=settings.temperature)
+    found = explore(gain[~held], cost[~held], budget, exploring)
     action = pick(found.prob_NA, hash_units((settings.seed, "action", day), np.array(world.customer_ids)[~held]))
     taken = np.full(len(held), gain.shape[1])
     taken[~held] = action
@@ -168,7 +169,7 @@ def cohort_of(settings: LoopSettings, day: int) -> Cohort:
 
 
 def _floor(state: _State, settings: LoopSettings, day: int) -> float:
-    """How much is left to chance: much at first, a little later, three times that in the week after an alarm."""
+    """How much is decided at random: much at first, a little later, three times that in the week after an alarm."""
     wanted = settings.floor if state.learned else settings.explore_floor
     return wanted * (3 if day < state.watch_until else 1)
 
@@ -188,20 +189,20 @@ def _learn(state: _State, settings: LoopSettings, day: int) -> None:
     if day < settings.explore_days or not known:
         return
     recent = [d for d in known if d.day > day - LAG - LEARN_DAYS and d.day >= state.since]
-    alarm = _drift(state, settings, known) if state.learned else None
+    alarm = _drift(state, settings, day, known) if state.learned else None
     if alarm:
-        state.alarms.append((day, *alarm))
+        state.alarms.append(alarm)
         state.since, state.watch_until = known[-1].day - CHECK_DAYS + 1, day + 7
         recent = [d for d in known if d.day >= state.since]
-        _propose(state, settings, (day, "alarm"), recent, known)
+        _propose(state, settings, day, "alarm", recent, known)
     elif state.learned and loses([d for d in known if d.version == state.releases[-1].version], settings):
         state.learned = False
         state.releases.append(Release(day, state.releases[-1].version + 1, "rollback", state.believed))
     elif (day - settings.explore_days) % settings.release_days == 0 and recent:
-        _propose(state, settings, (day, "learned"), recent, known)
+        _propose(state, settings, day, "learned", recent, known)
 
 
-def _drift(state: _State, settings: LoopSettings, known: list[Day]) -> tuple[float, float] | None:
+def _drift(state: _State, settings: LoopSettings, day: int, known: list[Day]) -> Alarm | None:
     """Whether the last known days answer discounts as the release believes: two-sided test on the scale."""
     window = [d.seen for d in known[-CHECK_DAYS:] if d.day >= state.since]
     if len(window) < CHECK_DAYS:
@@ -209,7 +210,7 @@ def _drift(state: _State, settings: LoopSettings, known: list[Day]) -> tuple[flo
     fresh, old = relearn(state.believed, window), state.believed
     error = sqrt(fresh.scale_se**2 + old.scale_se**2)
     if error > 0 and abs(fresh.scale - old.scale) > settings.alarm * error:
-        return fresh.scale / max(old.scale, 1e-9), error / max(old.scale, 1e-9)
+        return Alarm(day, fresh.scale / max(old.scale, 1e-9), error / max(old.scale, 1e-9))
     return None
 
 
@@ -221,17 +222,23 @@ def loses(days: Sequence[Day], settings: LoopSettings) -> bool:
     return must_roll_back(gain, error, len(days) / settings.release_days, settings.guardrails)
 
 
-def over_holdout(days: Sequence[Day]) -> tuple[float, float]:
-    """Gain per decision over the holdout, believed profit without an offer taken off both (CUPED), and its error."""
+class OverHoldout(NamedTuple):
+    """Gain per decision over the holdout, and its standard error."""
+
+    gain: float
+    se: float
+
+
+def over_holdout(days: Sequence[Day]) -> OverHoldout:
+    """Believed profit without an offer is taken off both sides (CUPED)."""
     treated = np.concatenate([d.reward_N[~d.held_N] - d.base_N for d in days])
     held = np.concatenate([d.reward_N[d.held_N] - d.held_base_N for d in days])
     error = sqrt(treated.var(ddof=1) / treated.size + held.var(ddof=1) / held.size)
-    return float(treated.mean() - held.mean()), error
+    return OverHoldout(float(treated.mean() - held.mean()), error)
 
 
-def _propose(state: _State, settings: LoopSettings, when: tuple[int, str], days: list[Day], known: list[Day]) -> None:
+def _propose(state: _State, settings: LoopSettings, day: int, kind: str, days: list[Day], known: list[Day]) -> None:
     """Learn from the days, value the new policy on them beside the one in force, and release it if the rule says so."""
-    day, kind = when
     fresh = relearn(state.believed, [d.seen for d in days])
     new, now, weight = [], [], []
     for d in days:
@@ -265,8 +272,8 @@ def _again(believed: Believed, state: _State, settings: LoopSettings, day: Day, 
     mine = Cohort(day.cohort.number_N[~day.held_N], day.cohort.week)
     gain, cost, _ = believed.offers(mine, shelf_of(state.shop.world, mine.week), settings.depths)
     budget = settings.budget_cents * len(gain)
-    chance = ExploreSettings(floor=affordable(floor, gain, cost, budget), temperature=settings.temperature)
-    return explore(gain, cost, budget, chance).prob_NA
+    exploring = ExploreSettings(floor=affordable(floor, gain, cost, budget), temperature=settings.temperature)
+    return explore(gain, cost, budget, exploring).prob_NA
 
 
 def _changes(state: _State, settings: LoopSettings, fresh: Believed) -> tuple[str, ...]:
@@ -275,7 +282,7 @@ def _changes(state: _State, settings: LoopSettings, fresh: Believed) -> tuple[st
     said = (
         []
         if state.learned
-        else [f"fewer offers are left to chance: from {settings.explore_floor:.0%} to {settings.floor:.0%}"]
+        else [f"fewer offers are decided at random: from {settings.explore_floor:.0%} to {settings.floor:.0%}"]
     )
     said.append(f"answers to discounts taken {fresh.scale / max(old.scale, 1e-9):.2f} times as strong as before")
     for depth in (0.1, 0.3):

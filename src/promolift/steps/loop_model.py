@@ -5,6 +5,7 @@ discounts and receipts; it does not know the truth behind them.
 """
 
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 import polars as pl
@@ -15,15 +16,29 @@ from promolift.effect.personal import PersonalResponse, fit_personal, response_s
 from promolift.errors import SupportError
 from promolift.simulate import SimulatedShop
 from promolift.simulate.world import World, cents_off
+from promolift.sql import WEEK_MS
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
-PRIOR_TAKE = (
-    -1.0,
-    4.0,
-)  # what a shop would guess before its first coupon: 27 % take up a coupon of depth 0, 45 % of 20 %
+
+
+class TakeUp(NamedTuple):
+    """Log odds that a coupon is taken up, a line in its depth."""
+
+    intercept: float
+    slope: float
+
+
+class OfferWorth(NamedTuple):
+    """Expected gain and cost of each offer, and the profit without any, in cents."""
+
+    gain_NK: Floats
+    cost_NK: Floats
+    base_N: Floats
+
+
+PRIOR_TAKE = TakeUp(-1.0, 4.0)  # guessed before the first coupon: 27 % take up one of depth 0, 45 % of 20 %
 PRIOR_SD = (1.0, 3.0)
-WEEK_MS = 7 * 86_400_000
 
 
 @dataclass(frozen=True)
@@ -47,7 +62,7 @@ class Believed:
     season_G: Floats
     scale: float = 1.0
     scale_se: float = 0.0
-    take: tuple[float, float] = PRIOR_TAKE
+    take: TakeUp = PRIOR_TAKE
 
     def units(self, cohort: Cohort, depth_NP: Floats) -> Floats:
         """Expected units N x P in the cohort's week at these depths."""
@@ -57,12 +72,12 @@ class Believed:
         return units
 
     def take_prob(self, depth: Floats | float) -> Floats:
-        """Chance that a coupon of this depth is taken up."""
-        chance: Floats = scipy.special.expit(self.take[0] + self.take[1] * np.asarray(depth))
-        return chance
+        """Probability that a coupon of this depth is taken up."""
+        prob: Floats = scipy.special.expit(self.take.intercept + self.take.slope * np.asarray(depth))
+        return prob
 
-    def offers(self, cohort: Cohort, shelf_P: Floats, depths: tuple[float, ...]) -> tuple[Floats, Floats, Floats]:
-        """gain_NK, cost_NK and the profit without any offer, N, in cents; offers are groups x depths in this order."""
+    def offers(self, cohort: Cohort, shelf_P: Floats, depths: tuple[float, ...]) -> OfferWorth:
+        """What every offer of the cohort's week is worth; offers are groups x depths in this order."""
         base = self.units(cohort, np.broadcast_to(shelf_P, (len(cohort.number_N), shelf_P.size)))
         margin_P = self.price_P - cents_off(self.price_P, shelf_P) - self.cost_P
         pull_N = self.scale * self.response_N[cohort.number_N - 1]
@@ -76,7 +91,7 @@ class Believed:
             costs.append(take * lift_N * ((base * off_P) @ member_PG))
             gains.append(take * (lift_N - 1) * plain_NG - costs[-1])
         stack = [np.stack(part, axis=2).reshape(len(base), -1) for part in (gains, costs)]
-        return stack[0], stack[1], plain_NG.sum(axis=1)
+        return OfferWorth(stack[0], stack[1], plain_NG.sum(axis=1))
 
 
 @dataclass(frozen=True)
@@ -161,22 +176,22 @@ def relearn(believed: Believed, seen: list[Seen]) -> Believed:
     return replace(believed, scale=max(scale, 0.0), scale_se=error, season_G=season, take=take)
 
 
-def fit_take(offered_M: Floats, took_M: NDArray[np.bool_]) -> tuple[float, float]:
+def fit_take(offered_M: Floats, took_M: NDArray[np.bool_]) -> TakeUp:
     """Logistic regression of take-up on depth among those offered a coupon, drawn to the prior."""
     given = offered_M > 0
     x = np.stack([np.ones(int(given.sum())), offered_M[given]], axis=1)
     y, prior, penalty = took_M[given].astype(np.float64), np.array(PRIOR_TAKE), 1 / np.array(PRIOR_SD) ** 2
     coef = prior.copy()
     for _ in range(30):
-        chance = scipy.special.expit(x @ coef)
+        prob = scipy.special.expit(x @ coef)
         step = np.linalg.solve(
-            (x * (chance * (1 - chance))[:, None]).T @ x + np.diag(penalty),
-            x.T @ (y - chance) - penalty * (coef - prior),
+            (x * (prob * (1 - prob))[:, None]).T @ x + np.diag(penalty),
+            x.T @ (y - prob) - penalty * (coef - prior),
         )
         coef = coef + step
         if np.abs(step).max() < 1e-9:
             break
-    return float(coef[0]), float(coef[1])
+    return TakeUp(float(coef[0]), float(coef[1]))
 
 
 def shelf_of(world: World, week: int) -> Floats:

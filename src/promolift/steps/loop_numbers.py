@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from promolift.results.learned import Quintile, Weights
 from promolift.results.loop import (
-    Alarm,
     InForce,
     LoopNumbers,
     Promised,
@@ -84,7 +83,7 @@ def numbers(loop: Loop) -> LoopNumbers:
         looks=tuple(so_far(loop.days[:end]) for end in ends_at),
         releases=tuple(InForce(r.version, r.day, r.kind, _promised(r), stretch(days)) for r, days in served if days),
         refused=tuple(RefusedRelease(r.day, r.proposal.why) for r in loop.refused if r.proposal),
-        alarms=tuple(Alarm(*alarm) for alarm in loop.alarms),
+        alarms=loop.alarms,
         strengths=tuple(_strength(release) for release in loop.releases if release.proposal),
         words=against(loop.told),
         wordings=_wordings(loop),
@@ -111,8 +110,8 @@ def _wordings(loop: Loop) -> tuple[Wording, ...]:
     for at, (name, (sent, clicked)) in enumerate(tally(loop.told, loop.wordings).items()):
         rate = clicked / max(sent, 1)
         reach = Z95 * sqrt(rate * (1 - rate) / max(sent, 1))
-        chance, true = float(last.share_V[at]), float(last.true_V[at])
-        found.append(Wording(name, sent, rate, rate - reach, rate + reach, chance, true))
+        prob, true = float(last.share_V[at]), float(last.true_V[at])
+        found.append(Wording(name, sent, rate, rate - reach, rate + reach, prob, true))
     return tuple(found)
 
 

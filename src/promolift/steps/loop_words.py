@@ -1,7 +1,7 @@
-"""Those who get an offer today and the clicks so far in; how each is told, with its chance, and who clicks out.
+"""Those who get an offer today and the clicks so far in; how each is worded, with its propensity, and who clicks out.
 
-Every wording of every offer passed the message checks before the first day. Which one a customer gets is drawn by
-Thompson sampling from the clicks of earlier days; the chance is logged, so that what was logged can be evaluated later.
+The wordings are texts of the pool with which every offer passes the gate. Which one a customer gets is drawn by
+Thompson sampling from the clicks of earlier days; the propensity is logged, so that the log can be evaluated later.
 A click changes nothing of what is bought here. Legend: M customers told, V wordings.
 """
 
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from promolift.hashing import hash_units
 from promolift.learn.explore import Tally, pick, variant_shares
-from promolift.message import Recipient, label, phrasings
+from promolift.message import Known, label, load_pool, write
 from promolift.offer import MenuItem, make_offer
 from promolift.simulate.truth import click_rates, clicks
 from promolift.simulate.world import GOODS, World
@@ -23,11 +23,12 @@ from promolift.terms import Benefit
 
 Floats = NDArray[np.float64]
 ZONE = ZoneInfo("Asia/Shanghai")
+MOST = 4  # wordings that compete; more need more messages than the loop sends
 
 
 @dataclass(frozen=True)
 class WordedDay:
-    """One day's messages: the wording's number, the chances, clicked or not. `true_V` is what a shop never knows."""
+    """One day's messages: the wording's number, propensities, clicked or not. `true_V` is what a shop never knows."""
 
     day: int
     share_V: Floats
@@ -35,24 +36,18 @@ class WordedDay:
     clicked_M: NDArray[np.bool_]
     true_V: Floats
 
-    @property
-    def logged_M(self) -> Floats:
-        """The chance each wording had."""
-        logged: Floats = self.share_V[self.variant_M]
-        return logged
-
 
 def wordings(categories: int, depths: Sequence[float]) -> tuple[str, ...]:
-    """The wordings in which every offer of the menu can be said truly; InputError where one cannot."""
+    """The texts, by id, with which every offer of the menu can be said truly; InputError where one offer cannot."""
     starts = datetime(2024, 1, 1, tzinfo=ZONE)
-    names: set[str] = set()
+    texts = [text for text in load_pool(None).texts if (text.language, text.angle) == ("zh", "generic")][:MOST]
     for key, *_ in GOODS[:categories]:
         for depth in depths:
             benefit = Benefit(type="percent_off", percent=round(100 * depth))
             item = MenuItem(id=f"off-{round(100 * depth)}", benefit=benefit, scope="category", valid_days=7)
             offer = make_offer(item, key, "category", label(key), starts + timedelta(days=1), "CNY")
-            names |= set(phrasings(offer, Recipient(customer_id="any"), "zh"))
-    return tuple(sorted(names))
+            texts = [text for text in texts if write(offer, Known(), "zh", text.draft).text_id]
+    return tuple(sorted(text.text_id for text in texts))
 
 
 def tally(past: Sequence[WordedDay], names: Sequence[str]) -> dict[str, Tally]:
@@ -65,10 +60,9 @@ def tally(past: Sequence[WordedDay], names: Sequence[str]) -> dict[str, Tally]:
 
 
 def tell_day(
-    past: Sequence[WordedDay], names: tuple[str, ...], world: World, when: tuple[int, int], seed: int
+    past: Sequence[WordedDay], names: tuple[str, ...], world: World, day: int, week: int, seed: int
 ) -> WordedDay:
-    """Word the offers of the customers of `world` on a day of a week, `when`. A click is known the day after."""
-    day, week = when
+    """Word the offers of the customers of `world` on a day of a week. A click is known the day after."""
     share_V = np.array(list(variant_shares(tally(past, names), seed).values()))
     unit_M = hash_units((seed, "wording", day), world.customer_ids)
     variant_M = pick(np.broadcast_to(share_V, (len(unit_M), len(names))), unit_M)
@@ -78,12 +72,12 @@ def tell_day(
 
 def against(days: Sequence[WordedDay]) -> dict[str, float]:
     """Clicks expected in truth per message: as told, drawn evenly, and with the best wording for all from day one."""
-    told = sum(len(d.variant_M) for d in days)
-    if not told:
+    sent = sum(len(d.variant_M) for d in days)
+    if not sent:
         return {"told": 0, "chosen": 0.0, "even": 0.0, "best": 0.0}
     return {
-        "told": told,
-        "chosen": float(sum(d.true_V[d.variant_M].sum() for d in days) / told),
-        "even": float(sum(d.true_V.mean() * len(d.variant_M) for d in days) / told),
-        "best": float(sum(d.true_V.max() * len(d.variant_M) for d in days) / told),
+        "told": sent,
+        "chosen": float(sum(d.true_V[d.variant_M].sum() for d in days) / sent),
+        "even": float(sum(d.true_V.mean() * len(d.variant_M) for d in days) / sent),
+        "best": float(sum(d.true_V.max() * len(d.variant_M) for d in days) / sent),
     }

@@ -1,4 +1,4 @@
-"""Step 5: the plan in; printable offers, codes, verified words in both languages and the reason of each row kept."""
+"""Step 5: the plan in; printable offers, codes, the reason of each row and the words it allows, kept."""
 
 from datetime import datetime
 from pathlib import Path
@@ -6,75 +6,62 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 
-from promolift import deliver, llm, message
-from promolift.deliver.files import safe_cells
+from promolift import deliver, message
+from promolift.config import Config
 from promolift.offer import make_offer
+from promolift.results import effects, reasons
 from promolift.results.job import Job, moments
+from promolift.results.messages import PoolWords, read_tallies
 from promolift.results.plan import Plan
 from promolift.results.shop import Offers
 from promolift.sql import DAY_MS, bind, fetch
 from promolift.terms import Offer, covered
+from promolift.words import speaking
 
-LAST_BOUGHT = """
-select customer_id, arg_max(product_id, (ts_ms, product_id)) as product_id from events
-where kind = 'purchase' and product_id is not null and ts_ms >= $since and ts_ms < $asof
-group by customer_id order by customer_id
+# The last view, cart and purchase of each product a customer met lately.
+MET = """
+select customer_id, product_id,
+  max(ts_ms) filter (kind = 'view') as view_ms, max(ts_ms) filter (kind = 'add_to_cart') as cart_ms,
+  max(ts_ms) filter (kind = 'purchase') as bought_ms
+from events where product_id is not null and ts_ms >= $since and ts_ms < $asof
+  and kind in ('view', 'add_to_cart', 'purchase')
+group by all order by all
 """
-COMPANION_DAYS = 7  # a purchase older than this is no longer "just bought"
+MET_DAYS = 14  # no angle looks further back
+ABOUT = ("gap_days", "due_in_days")  # of the target, where it is one
+PERSON = (
+    "top_category_1", "top_category_2", "top_category_3", "recency_days", "cadence_days", "tenure_days",
+    "orders_total", "redemption_recency_days", "exposures_total", "basket_median_cents", "basket_p90_cents",
+)  # fmt: skip
 
 
 def run(job: Job) -> None:
-    """Write and verify the words of every planned offer; a text that breaks a rule stops the step."""
+    """Fill and gate the words of every planned offer; a message that breaks a rule stops the step."""
     kept = Plan.load(job.store)
     plan, offers = kept.chosen, planned_offers(job, kept)
     job.tell("message", 0.1, f"words of {plan.height:,} offers in two languages")
-    known = plan.rename({"bought": "known"})  # a flag here, but `bought` means the purchase to be mentioned there
-    named = known.join(names(job), on="customer_id", how="left").join(
-        companions(job, plan), on="customer_id", how="left"
-    )
-    style = message.Style(seed=job.config.plan.seed)
-    drafts = drafted(job, named, offers, style)
-    written = message.write_all(named.sort("customer_id"), offers, style, drafts=drafts)
-    written = written.rename({"bought": "companion", "known": "bought"})
+    wording = wording_of(job.config).keep(job.store)
+    choice = wording.choice(read_tallies(job.store.root / "serve"))
+    rows = explained(job, with_angles(job, plan)).join(names(job), on="customer_id", how="left").sort("customer_id")
+    written = message.write_all(rows, offers, choice, wording.way)
+    if not choice.texts:
+        job.tell("message", 0.9, "no text of the pool may be sent: offers stand alone; see `promolift words review`")
     campaign = job.config.plan.campaign
     keys = [deliver.CodeKey(campaign, who, what) for who, what in written.select("customer_id", "offer_id").iter_rows()]
     codes = deliver.unique_codes(keys, job.store.secret())
     coded = written.with_columns(pl.Series("code", [codes[key] for key in keys], dtype=pl.String))
-    job.store.save("messages", explained(job, coded))
+    job.store.save("messages", coded)
     Offers(offers=tuple(offers.values())).keep(job.store)
 
 
-def drafted(
-    job: Job, plan: pl.DataFrame, offers: dict[str, Offer], style: message.Style
-) -> dict[message.Brief, message.Draft] | None:
-    """The model's free words by brief, kept for review as `message_pool`; None where the template writes alone."""
-    settings = job.config.message
-    if settings.writer == "template":
-        return None
-    needed = message.briefs(plan, offers, style, settings.languages)
-    writer = llm.writer_of(settings.writer, job.config.llm)
-    pool = message.fill_pool(list(needed), writer, message.reviewer(needed, style), style.seed)
-    table = reviewed(message.pool_frame(pool), settings.review)
-    job.store.save("message_pool", table)
-    free = table["approved"].to_list() if settings.review else [True] * len(pool)
-    drafts = {entry.brief: entry.draft for entry, said in zip(pool, free, strict=True) if entry.draft and said}
-    job.tell("message", 0.5, f"{len(drafts):,} of {len(pool):,} drafts are used; the rest is left to the template")
-    return drafts
-
-
-def reviewed(pool: pl.DataFrame, review: str | None) -> pl.DataFrame:
-    """The pool with what a person said in the review file, to which new texts are added."""
-    if review is None:
-        return message.with_verdicts(pool, None)
-    path = Path(review)
-    read = pl.read_csv(path, infer_schema=False) if path.exists() else None
-    table = message.with_verdicts(pool, read)
-    asked = safe_cells(message.to_review(table, read))
-    if read is None or not asked.equals(read.fill_null("").select(asked.columns)):
-        draft = path.with_name(f".{path.name}.draft")
-        asked.write_csv(draft, include_bom=True)
-        draft.replace(path)
-    return table
+def wording_of(config: Config) -> PoolWords:
+    """The shop's pool of texts, or the one that ships; the rule packs, and who sends."""
+    settings = config.message
+    pool = message.load_pool(Path(settings.pool) if settings.pool else None)
+    sender = settings.sender.model_copy(update={"name": settings.sender.name or config.shop.name[:20]})
+    return PoolWords(
+        texts=pool.texts, approve=settings.approve, packs=settings.packs, sender=sender, seed=config.plan.seed
+    )
 
 
 def planned_offers(job: Job, plan: Plan) -> dict[str, Offer]:
@@ -92,74 +79,104 @@ def planned_offers(job: Job, plan: Plan) -> dict[str, Offer]:
     return offers
 
 
-def companions(job: Job, plan: pl.DataFrame) -> pl.DataFrame:
-    """customer_id, bought, bought_kind, bought_category: the last purchase of those who get an offer on one product."""
-    asof = moments(job).asof
-    sql = bind(LAST_BOUGHT, since=asof - COMPANION_DAYS * DAY_MS, asof=asof)
-    last = pl.concat([fetch(job.clean.events(shard).query("events", sql)) for shard in job.clean.shards])
-    one = plan.filter(pl.col("scope") == "product").select("customer_id").join(last, on="customer_id")
-    catalogue = job.clean.catalogue.select("product_id", "name", "category")
-    return one.join(catalogue, on="product_id", how="left").select(
-        "customer_id",
-        pl.coalesce("name", "product_id").alias("bought"),
-        pl.lit("product").alias("bought_kind"),
-        pl.col("category").alias("bought_category"),
-    )
-
-
 def names(job: Job) -> pl.DataFrame:
     """customer_id and name of those whose name is known."""
     return job.clean.people.select("customer_id", "name")
 
 
+def with_angles(job: Job, plan: pl.DataFrame) -> pl.DataFrame:
+    """The plan with the angle of each row, all that fit, and what was just bought."""
+    kept = message.fitting(known_of(job, plan)).select(
+        "customer_id", "offer_id", "angle", "angles",
+        pl.when(pl.col("angle") == "just_bought").then("bought_name").alias("bought_name"),
+    )  # fmt: skip
+    return plan.join(kept, on=["customer_id", "offer_id"], how="left")
+
+
 def explained(job: Job, plan: pl.DataFrame) -> pl.DataFrame:
-    """The plan with `reason`: why this offer for this customer, in plain words from their own figures."""
-    asof = moments(job).asof
-    affinity = job.profiled.affinities(asof).select(
-        "customer_id", "target", "orders", "gap_days", "due_in_days", "deal_share"
+    """The plan with `reason`, `reason_zh` and `motive`: why this offer for this customer, from their own figures."""
+    asof, currency = moments(job).asof, job.config.shop.currency
+    who = plan["customer_id"].implode()
+    bought = job.profiled.affinities(asof).filter(pl.col("customer_id").is_in(who))
+    printed = job.clean.printed_names(plan.filter(pl.col("kind") == "product")["target"])
+    known = reasons.habits(job.profiled.profiles(asof), bought, effects.response(job.store), currency, printed)
+    rows = plan.sort("customer_id")
+    why = [reasons.reason(row, known) for row in rows.iter_rows(named=True)]
+    with speaking("zh"):
+        why_zh = [reasons.reason(row, known).text for row in rows.iter_rows(named=True)]
+    return rows.with_columns(
+        pl.Series("reason", [each.text for each in why], dtype=pl.String),
+        pl.Series("reason_zh", why_zh, dtype=pl.String),
+        pl.Series("motive", [each.motive for each in why], dtype=pl.String),
     )
-    people = job.profiled.profiles(asof).select("customer_id", "price_sensitivity", "price_sensitivity_se")
-    middle = people["price_sensitivity"].median()
-    rows = (
-        plan.drop("price_sensitivity")
-        .join(affinity, on=["customer_id", "target"], how="left")
-        .join(people, on="customer_id", how="left")
-    )
-    printed = job.clean.printed_names(rows.filter(pl.col("kind") == "product")["target"])
-    rows = rows.with_columns(pl.col("target").replace(printed).alias("named"))
-    reasons = [reason(row, middle) for row in rows.sort("customer_id").iter_rows(named=True)]
-    return plan.sort("customer_id").with_columns(pl.Series("reason", reasons, dtype=pl.String))
 
 
-def reason(row: dict[str, object], middle: object) -> str:
-    """Three facts at most: what they buy, how they answer to prices, what the offer is expected to do."""
-    parts = []
-    orders, gap, due = row["orders"], row["gap_days"], row["due_in_days"]
-    name = (
-        message.label(str(row.get("named") or row["target"]), "product" if row["kind"] == "product" else "category").en
-        if row["target"]
-        else ""
+def known_of(job: Job, plan: pl.DataFrame) -> pl.DataFrame:
+    """All that `message.fitting` asks of each planned row: affinity, profile, and what happened lately."""
+    asof, key = moments(job).asof, ["customer_id", "offer_id"]
+    parts = plan.select(
+        *key, pl.col("target").map_elements(lambda t: list(covered(t)), pl.List(pl.String)).alias("part")
     )
-    if row["scope"] == "product":
-        parts.append(f"looked at {name} and did not buy it")
-    elif len(covered(str(row["target"] or ""))) > 1:
-        parts.append(f"buys both {name}" if row["bought"] else f"buys what goes with {name}")
-    elif row["bought"] and isinstance(gap, float) and isinstance(due, float):
-        when = f"due in {due:.0f} days" if due >= 0.5 else "due now" if due > -gap else f"overdue by {-due:.0f} days"
-        parts.append(f"buys {name} about every {gap:.0f} days ({when})" if gap >= 1 else f"buys {name} on most visits")
-    elif row["bought"]:
-        parts.append(f"bought {name} {'once' if orders == 1 else f'{orders} times'}")
-    elif name:
-        parts.append(f"has not bought {name} yet, but people who buy the same things do")
-    sensitive, error = row["price_sensitivity"], row["price_sensitivity_se"]
-    if (
-        isinstance(sensitive, float)
-        and isinstance(error, float)
-        and isinstance(middle, float)
-        and abs(sensitive - middle) > error
-    ):
-        parts.append(f"takes discounts {'more' if sensitive > middle else 'less'} than most")
-    share = row["supplier_share"]
-    if isinstance(share, float) and share > 0:
-        parts.append(f"suppliers pay {share:.0%} of the discount")
-    return "; ".join(parts) or "fits the whole basket"
+    parts = parts.explode("part", empty_as_null=True, keep_nulls=True)
+    affinity = job.profiled.affinities(asof).rename({"target": "part", "bought": "had"})
+    halves = parts.join(
+        affinity.select("customer_id", "part", "had", "orders", *ABOUT), on=["customer_id", "part"], how="left"
+    )
+    halves = halves.join(_met(job, asof), on=["customer_id", "part"], how="left")
+    single = pl.len() == 1
+    about = halves.group_by(key).agg(
+        *(pl.when(single).then(pl.col(name).first()).alias(name) for name in ("orders", *ABOUT)),
+        pl.when(~single).then(pl.col("orders").fill_null(0).min()).alias("pair_orders"),
+        pl.col("had").any().alias("bought"), pl.col("view_ms").max(), pl.col("cart_ms").max(),
+    )  # fmt: skip
+    people = job.profiled.profiles(asof)
+    sensitive = (
+        pl.col("price_sensitivity").alias("sensitivity"),
+        pl.col("price_sensitivity_se").alias("sensitivity_se"),
+    )
+    people = people.select("customer_id", *(name for name in PERSON if name in people.columns), *sensitive)
+    if job.clean.exposures is None:  # nobody knows who was sent what
+        people = people.with_columns(exposures_total=pl.lit(None))
+    rows = plan.drop("bought", "price_sensitivity", strict=False).join(about, on=key, how="left")
+    rows = rows.join(people, on="customer_id", how="left").join(_just(job, asof), on="customer_id", how="left")
+    return rows.join(job.clean.personal, on="customer_id", how="left").with_columns(
+        asof_ms=pl.lit(asof), within=pl.lit(None)
+    )
+
+
+def _lately(job: Job, asof: int) -> pl.DataFrame:
+    sql = bind(MET, since=asof - MET_DAYS * DAY_MS, asof=asof)
+    met = pl.concat([fetch(job.clean.events(shard).query("events", sql)) for shard in job.clean.shards])
+    return met.join(job.clean.catalogue.select("product_id", "name", "category", "type"), on="product_id", how="left")
+
+
+def _met(job: Job, asof: int) -> pl.DataFrame:
+    """Per customer and `part` (a product, its category or type): when it was last looked at and put into the cart.
+
+    Null where the same was bought since.
+    """
+    met = _lately(job, asof)
+    kinds = [met.with_columns(part=pl.col(name)) for name in ("product_id", "category", "type")]
+    last = (
+        pl.concat(kinds)
+        .drop_nulls("part")
+        .group_by("customer_id", "part")
+        .agg(pl.col("view_ms").max(), pl.col("cart_ms").max(), pl.col("bought_ms").max())
+    )
+    since = pl.col("bought_ms").fill_null(0)
+    return last.select(
+        "customer_id", "part",
+        *(pl.when(pl.col(name) > since).then(pl.col(name)).alias(name) for name in ("view_ms", "cart_ms")),
+    )  # fmt: skip
+
+
+def _just(job: Job, asof: int) -> pl.DataFrame:
+    """customer_id, bought_key, bought_name, bought_within, bought_ms: the last purchase of each."""
+    last = _lately(job, asof).drop_nulls("bought_ms").sort("bought_ms", "product_id").group_by("customer_id").last()
+    return last.select(
+        "customer_id",
+        pl.col("product_id").alias("bought_key"),
+        pl.coalesce("name", "product_id").alias("bought_name"),
+        pl.col("category").alias("bought_within"),
+        "bought_ms",
+    )

@@ -28,11 +28,12 @@ from promolift.results.job import Job, Moments, moments
 from promolift.results.plan import FRONTIER, LIMIT, Level, Plan, PlanNote, Tables
 from promolift.results.why import FEW, why
 from promolift.steps.arms import ArmPlan, keep_arms, plan_arms
-from promolift.steps.plan_rules import budget_cents, close_weak, evidence_floor
+from promolift.steps.plan_rules import budget_cents, close_small, close_weak, evidence_floor
 from promolift.steps.propose import value, with_proposals
 from promolift.steps.targets import list_people, list_resting, list_targets
 from promolift.tables import Z95
 from promolift.terms import covered
+from promolift.words import speaking
 
 CURVE_POINTS = 9
 KEY = ["customer_id", "offer_id"]
@@ -83,7 +84,10 @@ def offered(job: Job, at: Moments) -> Offered:
     rows = deliver.recalibrated(made.rows, known.recalibration if known else None)
     floor = evidence_floor(job, rows)
     job.tell("plan", 0.6, f"effect of {rows.height:,} candidates")
-    return Offered(with_risk(close_weak(rows, floor), job.config.plan.risk), floor, made.menu)
+    # a trial is not chosen by what it is expected to bring
+    least = 0.0 if job.config.plan.trial else job.config.rules.least_gain_cents
+    open_ = close_small(close_weak(rows, floor), least)
+    return Offered(with_risk(open_, job.config.plan.risk), floor, made.menu)
 
 
 def candidates(job: Job, at: Moments) -> MenuCandidates:
@@ -153,25 +157,49 @@ def decide(job: Job, at: Moments, some: Offered) -> Plan:
     note = summary(job, some, audience, budget, made, chosen)
     frontier = curve(job, audience.free)
     if arms is None and note.why and not (job.clean.moneyless or plan.limits):
-        note = note.model_copy(update={"why": (*note.why, *proposed_test(job, at, some, audience, terms, budget))})
+        proposed = proposed_test(job, at, some, audience, terms, budget)
+        note = said(note, [*note.why, *proposed.en], [*note.why_zh, *proposed.zh])
     if arms is not None:
-        note = note.model_copy(update={"why": tuple(draw_words(arms.note, job.config.shop.currency))})
+        words = draw_sentences(arms, job.config.shop.currency)
+        note = said(note, words.en, words.zh)
         keep_arms(job, arms)
     decisions = made.drawn.decisions
     del audience, made, arms  # as long as the candidates, which are written now
     return Plan.keep(job.store, note, Tables(rows, chosen, decisions, frontier))
 
 
+class Sentences(NamedTuple):
+    """The same in both languages."""
+
+    en: list[str]
+    zh: list[str]
+
+
+def said(note: PlanNote, en: list[str], zh: list[str]) -> PlanNote:
+    """The note with other sentences on why."""
+    return note.model_copy(update={"why": tuple(en), "why_zh": tuple(zh)})
+
+
+def draw_sentences(arms: ArmPlan, currency: str) -> Sentences:
+    """What is given and drawn, and what that will teach."""
+    with speaking("zh"):
+        zh = draw_words(arms.note, currency)
+    return Sentences(draw_words(arms.note, currency), zh)
+
+
 def proposed_test(
     job: Job, at: Moments, some: Offered, audience: Audience, terms: ReleaseTerms, budget: int
-) -> list[str]:
+) -> Sentences:
     """The test that would teach what offers add here, in a sentence; none where nothing can be drawn."""
     with suppress(SupportError):
         made = plan_arms(job, at, some.rows, audience.consent, terms, budget, some.floor)
         if made.note.tested:
-            words = draw_words(made.note, job.config.shop.currency)
-            return [f"Proposed, with plan.trial = true in promolift.toml. {words[0]}"]
-    return []
+            words = draw_sentences(made, job.config.shop.currency)
+            return Sentences(
+                [f"Proposed, with plan.trial = true in promolift.toml. {words.en[0]}"],
+                [f"建议：在promolift.toml中设置plan.trial = true。{words.zh[0]}"],
+            )
+    return Sentences([], [])
 
 
 def audience_of(job: Job, rows: pl.DataFrame, terms: ReleaseTerms) -> Audience:
@@ -320,6 +348,8 @@ def summary(
     able = customers - audience.barred.len() - held
     empty = chosen.height < max(1.0, FEW * able)
     free = open_to(some.rows, some.rows["eligible"], audience) if empty else audience.free
+    with speaking("zh"):
+        why_zh = tuple(why(job, some.rows, free, chosen, able))
     return PlanNote(
         budget_cents=budget, gain_cents=gain, gain_low_cents=low, gain_high_cents=high,
         cost_cents=float(chosen["cost_cents"].sum()), added_cents=float(chosen["added_cents"].sum()),
@@ -329,7 +359,7 @@ def summary(
         gap=max(0.0, (bound - planned_cents) / bound) if bound > 0 else 0.0,
         evidence=some.floor, risk=config.plan.risk.rule, explain=found.explain(),
         limits=() if trial else tuple(use.name for use in found.binding),
-        why=tuple(why(job, some.rows, free, chosen, able)),
+        why=tuple(why(job, some.rows, free, chosen, able)), why_zh=why_zh,
         assumptions=() if made.terms.effects else assumptions(
             chosen, effects.response(job.store), config.value, job.clean.catalogue["cost_cents"].count() > 0
         ),

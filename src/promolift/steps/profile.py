@@ -69,5 +69,5 @@ def open_shard(job: Job, shard: int, kept: MutableMapping[str, pl.DataFrame] | N
 
 
 def moments_of(events: Relation, asofs: list[int]) -> Relation:
-    """One row per customer and moment before which he was seen."""
+    """One row per customer and moment before which they were seen."""
     return sql.run(bind(KNOWN, asofs=asofs), events=events)

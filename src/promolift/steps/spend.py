@@ -7,11 +7,11 @@ from promolift.errors import SupportError
 from promolift.results.job import Job, Moments, moments
 from promolift.results.shop import Span
 from promolift.sql import WEEK_MS
-from promolift.steps.checks import BINS, RECALL, SCORES, score
+from promolift.steps.checks import BINS, RECALL, SCORES, CheckTables, score
 from promolift.steps.profile import moments_of, open_shard, profile_settings
 
 HORIZON, STEP, WARM_UP = 8, 4, 10  # weeks: of the forecast, between snapshots, of history before the first snapshot
-MODEL, RECENT = f"spend of the next {HORIZON} weeks, money", "his recent level (half-life 16 weeks)"
+MODEL, RECENT = f"spend of the next {HORIZON} weeks, money", "their recent level (half-life 16 weeks)"
 
 
 def keep_spend(job: Job, at: Moments) -> str | None:
@@ -74,7 +74,7 @@ def features(job: Job, asofs: list[int]) -> pl.DataFrame:
     return pl.concat(parts)
 
 
-def check(job: Job) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
+def check(job: Job) -> CheckTables:
     """SCORES of the forecast made at the check's moment; no bins, since money is no probability."""
     at = moments(job)
     model = profile.fit_spend(snapshots(job, at, at.check))
@@ -83,4 +83,4 @@ def check(job: Job) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
     recent = now["level_16"].to_numpy() / 100
     figures = [(learn.mae, "lower"), (learn.spearman, "higher")]
     scores = [score(MODEL, make(actual, guess), RECENT, make(actual, recent).value, better) for make, better in figures]
-    return pl.DataFrame(scores, schema=SCORES), pl.DataFrame(schema=BINS), pl.DataFrame(schema=RECALL)
+    return CheckTables(pl.DataFrame(scores, schema=SCORES), pl.DataFrame(schema=BINS), pl.DataFrame(schema=RECALL))

@@ -6,7 +6,8 @@ from promolift.effect import DiscountResponse
 from promolift.results import effects
 from promolift.results.job import Job
 from promolift.results.plan import Plan
-from promolift.results.shop import Health, Outlook
+from promolift.results.shop import ForecastNote, Health
+from promolift.tables import Z95
 
 
 def summary(job: Job, step: str) -> dict[str, Any]:
@@ -25,14 +26,14 @@ def summary(job: Job, step: str) -> dict[str, Any]:
 def effect_summary(response: DiscountResponse) -> dict[str, Any]:
     """What a discount adds, in figures and words."""
     names = ("level", "why", "beta", "beta_se", "beta_z", "beta_z_se", "later", "later_se", "cells", "customers")
-    value = f"{response.beta:.2f} +- {1.96 * response.beta_se:.2f}"
+    value = f"{response.beta:.2f} +- {Z95 * response.beta_se:.2f}"
     text = f"discount response {value} ({response.level}): {response.why}"
     return {"step": "effect", **{name: getattr(response, name) for name in names}, "text": text}
 
 
 def forecast_summary(job: Job, said: str) -> dict[str, Any]:
     """Whether an encoder forecasts what customers do next, and how well; `text` begins with `said`."""
-    note = Outlook.load(job.store)
+    note = ForecastNote.load(job.store)
     if note.checked is None:
         return {"encoder": None, "no_encoder": note.missing, "text": f"{said}\nno encoder: {note.missing}"}
     ndcg, lead = note.checked.ndcg, note.checked.lead
@@ -52,7 +53,8 @@ def plan_summary(job: Job, step: str) -> dict[str, Any]:
     where = [f"report: {place['report']}", f"plan:   {place['plan']}"] if place else []
     figures = plan.note.model_dump(mode="json", exclude={"menu", "shop", "consent"})
     checked = {"luck": plan.luck.model_dump() if plan.luck else None}
-    text = "\n".join([str(plan), *where])
+    warnings = [f"warning: {warning}" for warning in Health.load(job.store).warnings] if step == "report" else []
+    text = "\n".join([str(plan), *warnings, *where])
     return {"step": step, "currency": job.config.shop.currency, **figures, **checked, **place, "text": text}
 
 

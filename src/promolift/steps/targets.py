@@ -1,8 +1,8 @@
 """What an offer could be about, per customer: affinities and interests with their expected value and margin."""
 
 import polars as pl
-from duckdb import DuckDBPyRelation as Relation
 
+from promolift import sql
 from promolift.results.job import Job
 from promolift.sql import DAY_MS, bind, fetch
 from promolift.tables import LEVEL, TARGET
@@ -48,7 +48,7 @@ def list_targets(job: Job, asof_ms: int) -> pl.DataFrame:
         "bought",
     )
     seen = _viewed(job, asof_ms)
-    margins = fetch(job.clean.products.query("products", MARGINS))
+    margins = fetch(sql.run(MARGINS, products=job.clean.products))
     both = pl.concat([rows, seen], how="diagonal") if seen.height else rows
     return both.join(margins, on="target", how="left").with_columns(
         pl.col("margin_rate").fill_null(job.config.value.margin_rate).clip(upper_bound=1.0)
@@ -60,8 +60,8 @@ def _viewed(job: Job, asof_ms: int) -> pl.DataFrame:
     views = job.profiled.interests(asof_ms).filter(pl.col("buy_rate") > 0)
     if views.is_empty():
         return views
-    sql = bind(PRICES, asof=asof_ms)
-    sums = [fetch(job.clean.events(shard).query("events", sql)) for shard in job.clean.shards]
+    query = bind(PRICES, asof=asof_ms)
+    sums = [fetch(sql.run(query, events=job.clean.events(shard))) for shard in job.clean.shards]
     paid = pl.concat(sums).group_by("product_id").agg(pl.col("list_cents", "units").sum())
     listed = fetch(job.clean.products.project("product_id, price_cents"))
     prices = listed.join(paid, on="product_id", how="full", coalesce=True).select(
@@ -100,9 +100,5 @@ def list_resting(job: Job, asof_ms: int) -> pl.DataFrame:
     redemptions, coupons = job.clean.redemptions, job.clean.coupons
     if redemptions is None or coupons is None:
         return pl.DataFrame(schema={"customer_id": pl.String, "target": pl.String})
-    sql = bind(RESTING, since=asof_ms - job.config.rules.rest_days * DAY_MS, asof=asof_ms)
-    return _resting(redemptions, coupons, job.clean.products, sql)
-
-
-def _resting(redemptions: Relation, coupons: Relation, products: Relation, sql: str) -> pl.DataFrame:
-    return fetch(redemptions.query("redemptions", sql))  # DuckDB finds the others by their names here
+    query = bind(RESTING, since=asof_ms - job.config.rules.rest_days * DAY_MS, asof=asof_ms)
+    return fetch(sql.run(query, redemptions=redemptions, coupons=coupons, products=job.clean.products))

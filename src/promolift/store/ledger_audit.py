@@ -4,12 +4,28 @@ import json
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from promolift.hashing import sha256_of
-from promolift.store.ledger_schema import ANSWERS, AUDIT, THINGS, Refused
+from promolift.store.ledger_schema import ANSWERS, AUDIT, THINGS, Query, Refused, driver_sql
 
 KEEP_ANSWERS_MS = 24 * 3_600_000
+REFUSED = 0  # in the place of a status: the kept answer is a refusal
+LAST = Query(select(AUDIT.c.seq, AUDIT.c.hash).order_by(AUDIT.c.seq.desc()).limit(1))
+NOTE = Query(insert(AUDIT).inline())
+ANSWERED = Query(
+    select(ANSWERS.c.digest, ANSWERS.c.status, ANSWERS.c.body).where(
+        ANSWERS.c.key == bindparam("key"), ANSWERS.c.ts_ms > bindparam("since_ms")
+    )
+)
+OUTDATED = Query(delete(ANSWERS).where(ANSWERS.c.ts_ms <= bindparam("since_ms")))
+ANSWER = Query(insert(ANSWERS).inline())
+KIND = THINGS.c.kind == bindparam("kind")
+THING = Query(select(THINGS.c.body).where(KIND, THINGS.c.id == bindparam("id")))
+EVERY = Query(select(THINGS.c.id, THINGS.c.body).where(KIND).order_by(THINGS.c.id))
+PUT = Query(
+    insert(THINGS).inline(), then=" on conflict (kind, id) do update set body = excluded.body, ts_ms = excluded.ts_ms"
+)
 
 
 class Act(NamedTuple):
@@ -28,10 +44,11 @@ class HttpAnswer(NamedTuple):
 
 
 class OnceAnswer(NamedTuple):
-    """The answer to a request, and whether it is the one kept from the first time."""
+    """The answer to a request, and whether it is the one kept from the first time; `refused`: it is a refusal."""
 
     answer: HttpAnswer
     kept: bool
+    refused: Refused | None = None
 
 
 def canonical(value: Any) -> str:
@@ -41,10 +58,9 @@ def canonical(value: Any) -> str:
 
 def audit(db: Connection, ts_ms: int, act: Act, old: Any = None, new: Any = None) -> None:
     """Add a row to the chain."""
-    last = db.execute(select(AUDIT.c.seq, AUDIT.c.hash).order_by(AUDIT.c.seq.desc()).limit(1)).first()
-    seq, before = (last.seq + 1, last.hash) if last else (1, "")
-    row = {"seq": seq, "ts_ms": ts_ms, **act._asdict(), "old": canonical(old), "new": canonical(new)}
-    db.execute(insert(AUDIT).values(**row, hash=_link(before, row)))
+    seq, before = next(iter(LAST.rows(db)), (0, ""))
+    row = {"seq": seq + 1, "ts_ms": ts_ms, **act._asdict(), "old": canonical(old), "new": canonical(new)}
+    NOTE.run(db, **row, hash=_link(before, row))
 
 
 def first_break(db: Connection) -> int | None:
@@ -64,20 +80,32 @@ def first_break(db: Connection) -> int | None:
 def once(db: Connection, key: str, request: Any, ts_ms: int, do: Callable[[], HttpAnswer]) -> OnceAnswer:
     """The answer to a request; the same key and payload never run twice in 24 hours.
 
-    The answer is kept in the same transaction as what `do` changed. Raises Refused if the key came with another
-    payload. A refusal that `do` raises is not kept.
+    The answer is kept in the same transaction as what `do` changed, and so is a refusal that `do` raises, whose
+    changes are undone: it is in `refused`, and raised when the key comes again. Raises Refused if the key came with
+    another payload.
     """
-    digest = sha256_of(canonical(request))
-    fresh = ANSWERS.c.ts_ms > ts_ms - KEEP_ANSWERS_MS
-    kept = db.execute(select(ANSWERS).where(ANSWERS.c.key == key, fresh)).mappings().first()
-    if kept is not None:
-        if kept["digest"] != digest:
+    digest, since_ms = sha256_of(canonical(request)), ts_ms - KEEP_ANSWERS_MS
+    for kept_digest, status, body in ANSWERED.rows(db, key=key, since_ms=since_ms):
+        if kept_digest != digest:
             raise Refused("idempotency_key_reused", "this Idempotency-Key came with another payload; use a new key")
-        return OnceAnswer(HttpAnswer(kept["status"], json.loads(kept["body"])), True)
-    answer = do()
-    db.execute(delete(ANSWERS).where(~fresh))
-    kept_row = {"key": key, "digest": digest, "status": answer.status, "body": canonical(answer.body), "ts_ms": ts_ms}
-    db.execute(insert(ANSWERS).values(kept_row))
+        said = json.loads(body)
+        if status == REFUSED:
+            raise Refused(said["code"], said["text"])
+        return OnceAnswer(HttpAnswer(status, said), True)
+    driver_sql(db, "savepoint once")
+    refused = None
+    try:
+        answer = do()
+    except Refused as refusal:
+        driver_sql(db, "rollback to savepoint once")
+        refused, answer = refusal, HttpAnswer(REFUSED, {"code": refusal.code, "text": str(refusal)})
+    driver_sql(db, "release savepoint once")
+    OUTDATED.run(db, since_ms=since_ms)
+    who = answer.body.get("customer_id") if isinstance(answer.body, dict) else None
+    row = {"key": key, "digest": digest, "status": answer.status, "body": canonical(answer.body)}
+    ANSWER.run(db, **row, ts_ms=ts_ms, customer_id=who)
+    if refused:
+        return OnceAnswer(answer, False, refused)
     return OnceAnswer(answer, False)
 
 
@@ -90,24 +118,19 @@ def amend(db: Connection, key: str, answer: HttpAnswer) -> None:
 def put(db: Connection, kind: str, id_: str, body: Any, ts_ms: int) -> Any:
     """Keep a JSON body under (kind, id); the old body, or None."""
     old = get(db, kind, id_)
-    values = {"body": canonical(body), "ts_ms": ts_ms}
-    if old is None:
-        db.execute(insert(THINGS).values(kind=kind, id=id_, **values))
-    else:
-        db.execute(update(THINGS).where(THINGS.c.kind == kind, THINGS.c.id == id_).values(**values))
+    PUT.run(db, kind=kind, id=id_, body=canonical(body), ts_ms=ts_ms)
     return old
 
 
 def get(db: Connection, kind: str, id_: str) -> Any:
     """The body kept under (kind, id), or None."""
-    found = db.execute(select(THINGS.c.body).where(THINGS.c.kind == kind, THINGS.c.id == id_)).scalar()
-    return None if found is None else json.loads(found)
+    found = THING.rows(db, kind=kind, id=id_)
+    return json.loads(found[0][0]) if found else None
 
 
 def every(db: Connection, kind: str) -> dict[str, Any]:
     """All bodies of a kind by id, in order of id."""
-    rows = db.execute(select(THINGS.c.id, THINGS.c.body).where(THINGS.c.kind == kind).order_by(THINGS.c.id))
-    return {id_: json.loads(body) for id_, body in rows}
+    return {id_: json.loads(body) for id_, body in EVERY.rows(db, kind=kind)}
 
 
 def drop(db: Connection, kind: str, id_: str) -> Any:

@@ -10,6 +10,7 @@ Every write goes to root/tmp first and is renamed into place, so an interruption
 """
 
 import json
+import math
 import os
 import secrets
 import shutil
@@ -19,7 +20,7 @@ from functools import partial
 from itertools import chain
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 from uuid import uuid4
 
 import duckdb
@@ -48,15 +49,23 @@ def made_by(name: str) -> str:
     return "effect fit" if name.startswith("effect_") else KEPT.get(name, "run")
 
 
-def shards_for(rows: int) -> int:
-    """How many shards keep the work on one of them within 2.5 GB: one per million rows."""
-    return max(1, -(-rows // 1_000_000))
+def shards_for(rows: int, memory: str = "1GB") -> int:
+    """How many shards keep the work on one of them within `memory`: one per 200,000 rows to a gigabyte."""
+    size = float(memory[:-2]) / (1 if memory.endswith("GB") else 1000)
+    return min(max(1, math.ceil(rows / (200_000 * size))), 4096)
 
 
 def shard_expression(column: str, shards: int) -> str:
     """SQL for the shard (0 to shards - 1) of a customer: low 64 bits of md5, the same in every version and machine."""
     hashed = f"cast(md5_number_lower(coalesce({ident(column)}, '')) % {shards} as integer)"
     return hashed if shards > 1 else "0"
+
+
+class StoredModel(NamedTuple):
+    """The arrays and the manifest of a model."""
+
+    arrays: dict[str, NDArray[Any]]
+    manifest: Any
 
 
 class Store:
@@ -278,14 +287,14 @@ class Store:
         self._publish(draft, self.root / "models" / draft.name)
         self._write_text(self.root / "models" / f"{name}.json", json.dumps(manifest, ensure_ascii=False))
 
-    def load_model(self, name: str) -> tuple[dict[str, NDArray[Any]], Any]:
-        """The arrays and the manifest kept under a name. Raises StepError if there are none."""
+    def load_model(self, name: str) -> StoredModel:
+        """The model kept under a name. Raises StepError if there are none."""
         path = self.root / "models" / f"{name}.npz"
         if not path.is_file():
             raise StepError(f"no model {name!r} yet; run `promolift {made_by(name)}` first")
         with np.load(path, allow_pickle=False) as file:
             arrays = {key: file[key] for key in file.files}
-        return arrays, _read_json(path.with_suffix(".json"))
+        return StoredModel(arrays, _read_json(path.with_suffix(".json")))
 
     def save_files(self, name: str, files: Mapping[str, bytes]) -> None:
         """Keep files as they are in models/<name>/, all of them or none, replacing what was there."""

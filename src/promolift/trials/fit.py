@@ -3,13 +3,15 @@
 Legend: N customers, K treatments, A = K + 1 arms (arm 0 is control).
 """
 
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
 import polars as pl
+import scipy
 from numpy.typing import NDArray
 
-from promolift.effect import core
+from promolift.effect import core, diagnose
 from promolift.effect.dose import fit_dose
 from promolift.effect.outcomes import average_effects
 from promolift.effect.sensitivity import e_value_of_mean, tipping_odds
@@ -18,7 +20,9 @@ from promolift.effect.trial import TrialArrays as Arrays
 from promolift.errors import InputError, SupportError
 from promolift.progress import Tell
 from promolift.results.trial import EFFECT, NET, HiddenCause
-from promolift.trials.read import TrialData
+from promolift.tables import Z95
+from promolift.trials.read import TrialData, depths
+from promolift.trials.units import unit_averages
 
 Floats = NDArray[np.float64]
 DEPTHS = 13  # points of a depth curve, 0 included
@@ -39,12 +43,69 @@ def arrays_of(data: TrialData, prob_NA: Floats) -> Arrays:
 
 def averages(arrays: Arrays, data: TrialData, level: Level) -> pl.DataFrame:
     """The `effects` of results.trial.TrialEffects."""
-    found, money = by_name(average_effects(arrays, data.outcomes, level), data.arms), data.settings.money
+
+    def average(outcomes: dict[str, Floats]) -> pl.DataFrame:
+        if data.units is None:
+            return average_effects(arrays, outcomes, level)
+        seed = data.settings.seed
+        return unit_averages(data.units, data.features, data.arm_N, arrays.prob_NA, outcomes, level, seed)
+
+    found, money = by_name(average(data.outcomes), data.arms), data.settings.money
     net, is_money = data.net(money or ""), pl.col("outcome") == pl.lit(money, pl.String)
     paid = {name: net.effect(gross, data.arms) for gross, name in zip(EFFECT[:3], NET, strict=True)}
+    if money and net.gives_back:  # profit is no multiple of the outcome then: it is estimated for itself
+        profit = {money: net.before_cost(data.outcomes[money], data.arm_N)}
+        own = by_name(average(profit), data.arms).select("outcome", "arm", *EFFECT[:3])
+        cost = dict(zip(data.arms, net.mean_A.tolist(), strict=True))
+        taken = pl.col("arm").replace_strict(cost, return_dtype=pl.Float64)
+        own = own.select(
+            "outcome", "arm", *((pl.col(e) - taken).alias(n) for e, n in zip(EFFECT[:3], NET, strict=True))
+        )
+        found = found.join(own, on=["outcome", "arm"], how="left", maintain_order="left")
+        paid = {name: pl.col(name) for name in NET}
     found = found.with_columns(**{name: pl.when(is_money).then(each) for name, each in paid.items()})
     first = ("outcome", "arm", *EFFECT[:3], *NET)
     return found.select(*first, pl.all().exclude(*first))
+
+
+def pairs(arrays: Arrays, data: TrialData, level: Level) -> pl.DataFrame:
+    """The `pairs` of results.trial.TrialEffects: in a panel, only those with control."""
+    found = [averages(arrays, data, level).with_columns(against=pl.lit(data.arms[0]))]
+    last = 1 if data.units is not None and data.units.panel is not None else len(data.arms) - 1
+    for base in range(1, last):
+        order = [base, *(arm for arm in range(len(data.arms)) if arm != base)]
+        place_A = np.argsort(order)  # every arm's number once `base` is compared with as control is
+        arm_N, units = place_A[data.arm_N], data.units
+        rebased = replace(
+            data, arms=tuple(data.arms[arm] for arm in order), arm_N=arm_N, part_A=data.part_A[order],
+            cost_NA=data.cost_NA[:, order] - data.cost_NA[:, [base]],
+            units=None if units is None else replace(units, arm_U=place_A[units.arm_U]),
+        )  # fmt: skip
+        turned = replace(arrays, arm_N=place_A[arrays.arm_N], prob_NA=arrays.prob_NA[:, order])
+        later = pl.col("arm").is_in(list(data.arms[base + 1 :]))
+        found.append(averages(turned, rebased, level).filter(later).with_columns(against=pl.lit(data.arms[base])))
+    columns = ["outcome", "arm", "against", *EFFECT[:3], *NET, "p"]
+    parts = pl.concat(each.select(columns) for each in found).partition_by("outcome", maintain_order=True)
+    return pl.concat(_together(part) for part in parts)
+
+
+def _together(part: pl.DataFrame) -> pl.DataFrame:
+    """One outcome's pairs, the better arm first, with intervals that hold for all at once (Sidak 1967) and Holm's p."""
+    wider = float(scipy.stats.norm.ppf(0.5 + 0.5 * 0.95 ** (1 / part.height))) / Z95
+    names = ((EFFECT[0], EFFECT[1], EFFECT[2]), NET)
+    wide = [
+        (pl.col(mid) + wider * (pl.col(end) - pl.col(mid))).alias(end)
+        for mid, low, high in names
+        for end in (low, high)
+    ]
+    worse = pl.coalesce("net", "effect") < 0
+    turned = [pl.when(worse).then(pl.col(b)).otherwise(pl.col(a)).alias(a)
+              for a, b in (("arm", "against"), ("against", "arm"))]  # fmt: skip
+    turned += [pl.when(worse).then(-pl.col(a)).otherwise(pl.col(b)).alias(b)
+               for mid, low, high in names for a, b in ((mid, mid), (high, low), (low, high))]  # fmt: skip
+    shown = pl.coalesce("net_low", "low") > 0
+    holm = pl.Series("p_holm", diagnose.holm(part["p"].to_numpy()))
+    return part.with_columns(wide).with_columns(turned).with_columns(holm, shown=shown)
 
 
 def hidden_causes(arrays: Arrays, effects: pl.DataFrame, arms: tuple[str, ...]) -> tuple[HiddenCause, ...]:
@@ -74,7 +135,7 @@ def models(data: TrialData, prob_NA: Floats, level: Level, tell: Tell) -> dict[s
         told(0.0)
         net = data.net(name)
         found[name] = core.fit(
-            data.features, data.arm_N, net.before_cost(data.outcomes[name]),
+            data.features, data.arm_N, net.before_cost(data.outcomes[name], data.arm_N),
             propensity_NK=chance_NK, cost_NK=net.cost_NK,
             settings=core.EffectSettings(level=level, seed=settings.seed), on_progress=told,
         )  # fmt: skip
@@ -87,20 +148,22 @@ def _share(tell: Tell, turn: tuple[int, int], note: str, share: float) -> None:
 
 
 def depth_curves(data: TrialData, level: str) -> pl.DataFrame:
-    """Gain along the depth for everybody and for thirds by the outcome expected: segment, depth, gain, low, high.
+    """Gain along the depth for everybody and for thirds by the outcome expected: segment, depth, gain, low, high (of
+    the mean gain of the segment).
 
     Gains in money are net of margin and cost, which between two depths lies between theirs. InputError if treatments
-    are no depths; SupportError unless they were randomised with equal shares.
+    are no depths; SupportError unless they were randomised with the same shares for everybody.
     """
     settings = data.settings
-    if level != "randomised" or settings.planned != "equal":
-        raise SupportError("dose: depths must have been randomised with equal shares (planned=equal)")
-    try:
-        depth_A = np.array([float(name) for name in data.arms])
-    except ValueError:
-        raise InputError(f"dose: treatments {', '.join(data.arms)} are no depths; give numbers, 0 for none") from None
+    if level != "randomised" or settings.strata is not None or data.units is not None:
+        raise SupportError("dose: depths must have been randomised with the same shares for everybody (planned=...)")
+    found_A = depths(data.arms)
+    if found_A is None:
+        told = f"treatments {', '.join(data.arms)} are no depths"
+        raise InputError(f"{data.where}: dose: {told}; give numbers or names with one in them such as 10%, 0 for none")
+    depth_A = np.array(found_A)
     features, net = data.features, data.net(settings.deciding)
-    model = fit_dose(features, depth_A[data.arm_N], net.before_cost(data.outcomes[settings.deciding]))
+    model = fit_dose(features, depth_A[data.arm_N], net.before_cost(data.outcomes[settings.deciding], data.arm_N))
     expected = model.expected(features)
     third = np.searchsorted(np.quantile(expected, [1 / 3, 2 / 3]), expected, side="right")
     names = np.array(["lowest third", "middle third", "highest third"])[third]

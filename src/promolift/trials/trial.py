@@ -4,6 +4,7 @@ What a notebook, the command line and a program call. Legend: N customers, K tre
 """
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,12 +16,14 @@ from numpy.typing import NDArray
 
 from promolift.effect import diagnose
 from promolift.effect.core import LEAST_ROWS, EffectModel
-from promolift.effect.trial import Level
+from promolift.effect.trial import Level, encoder_of
 from promolift.errors import StepError, SupportError
 from promolift.pages import render_page
 from promolift.pages.trial import page_of
 from promolift.progress import Tell, quiet
 from promolift.results.trial import (
+    EFFECT,
+    NET,
     ArmCheck,
     TrialEffects,
     TrialFit,
@@ -30,12 +33,14 @@ from promolift.results.trial import (
     TrialSettings,
     policy_names,
 )
-from promolift.sources.files import typed
 from promolift.tables import Z95
-from promolift.trials.fit import arrays_of, averages, by_name, depth_curves, hidden_causes, models
+from promolift.trials.columns import typed
+from promolift.trials.fit import arrays_of, averages, by_name, depth_curves, hidden_causes, models, pairs
 from promolift.trials.judge import Assigned, judge
 from promolift.trials.plan import plan
-from promolift.trials.read import costs, features_of, read, rows_of
+from promolift.trials.read import ROW, costs, features_of, read, rows_of
+from promolift.trials.ridge import expected_money
+from promolift.trials.units import unit_diagnosis
 from promolift.words import as_html, share
 
 Ints = NDArray[np.int64]
@@ -128,6 +133,10 @@ class Trial:
     @cached_property
     def _found(self) -> diagnose.Diagnosis:
         data = self.data
+        if data.units is not None:
+            return unit_diagnosis(
+                data.units, data.features, data.arm_N, data.planned_NA, data.outcomes, data.arms, self.settings.seed
+            )
         return diagnose.diagnose(
             data.features, data.arm_N, planned_A=data.planned_NA, placebos=data.placebos, names=data.arms
         )
@@ -139,14 +148,15 @@ class Trial:
 
     @property
     def apart(self) -> bool:
-        """Whether anything known of customers differs between them."""
-        return any(column.n_unique() > 1 for column in self.data.features)
+        """Whether anything known of customers differs between them; units that repeat are compared as wholes."""
+        return self.data.units is None and any(column.n_unique() > 1 for column in self.data.features)
 
     def check(self) -> TrialCheck:
         """Sample ratio, balance, overlap and placebos: which evidence the trial supports, or why none."""
         found, arms = self._found, self.data.arms
         left = zip(arms, np.bincount(self.data.arm_N[self.kept], minlength=len(arms)).tolist(), strict=True)
-        small = [f"{name} has {n} customers, at least {LEAST_ROWS} are needed" for name, n in left if n < LEAST_ROWS]
+        least = LEAST_ROWS if self.data.units is None else 1
+        small = [f"{name} has {n} customers, at least {least} are needed" for name, n in left if n < least]
         return TrialCheck(
             None if small else found.level,
             tuple(small) if small and found.level else (*found.reasons, *small),
@@ -174,7 +184,8 @@ class Trial:
         assigned, data = self.assigned(), self.data.of(self.kept)
         self.tell("effect", 0.1, "average effects")
         arrays = arrays_of(data, assigned.prob_NA)
-        effects = averages(arrays, data, assigned.level)
+        effects = averages(arrays, self.data if self.data.units else data, assigned.level)
+        compared = pairs(arrays, self.data if self.data.units else data, assigned.level)
         dose = depth_curves(data, assigned.level) if self.settings.dose else None
         learned = models(data, assigned.prob_NA, assigned.level, self.tell) if self.apart else {}
         check, counts = self.check(), np.array([*self.counts.values()])
@@ -186,7 +197,7 @@ class Trial:
             counts=tuple(counts.tolist()),
             shares=tuple((counts / counts.sum()).tolist()),
             customers=len(self.data.arm_N),
-            who=None if self.data.who is None else self.data.who.name,
+            who=None if self.data.who.name == ROW else self.data.who.name,
             level=assigned.level,
             reasons=check.reasons,
             checks=check.checks,
@@ -198,10 +209,13 @@ class Trial:
             apart=self.apart,
             kept=len(self.kept),
             learned={name: model.learned for name, model in learned.items() if model.learned is not None},
-            hidden=() if assigned.level == "randomised" else hidden_causes(arrays, effects, data.arms),
+            hidden=()
+            if assigned.level == "randomised" or self.data.units
+            else hidden_causes(arrays, effects, data.arms),
+            units=self.data.units.told(data.arms) if self.data.units else "",
         )
         self.tell("effect", 1.0, "done")
-        return Fitted(TrialEffects(note, effects, check.balance, check.placebos, dose), learned, lambda: self)
+        return Fitted(TrialEffects(note, effects, compared, check.balance, check.placebos, dose), learned, lambda: self)
 
 
 class Fitted:
@@ -240,6 +254,11 @@ class Fitted:
         return self.found.effects
 
     @property
+    def pairs(self) -> pl.DataFrame:
+        """Every pair of arms, the better one first, with intervals that hold for all at once: see TrialEffects."""
+        return self.found.pairs
+
+    @property
     def results(self) -> TrialResults:
         """All that is known so far: what the page is made of."""
         return TrialResults(self.found, self._judged, self._planned)
@@ -268,14 +287,16 @@ class Fitted:
         """
         settings, data, raw = self.note.settings, self.trial.data, rows_of(new, "new")
         outcome = settings.deciding
-        cost_NK = settings.net(outcome, costs("new", typed(raw), settings, data.arms)).cost_NK
+        net = settings.net(outcome, costs("new", typed(raw).frame, settings, data.arms), data.part_A)
         if self.models:
-            effect = self.models[outcome].predict(features_of(raw, data.features), cost_NK)
+            effect = self.models[outcome].predict(features_of(raw, data.features), net.cost_NK)
             gain_NK, reach_NK = effect.gain_NK, Z95 * effect.se_NK
         else:
-            row, net = self.effects.filter(pl.col("outcome") == outcome), data.net(outcome)
-            gain_NK = net.before_cost(row["effect"].to_numpy()) - np.broadcast_to(cost_NK, (raw.height, row.height))
-            reach_NK = np.broadcast_to(net.before_cost((row["high"] - row["effect"]).to_numpy()), gain_NK.shape)
+            rows = self.effects.filter(pl.col("outcome") == outcome)
+            gain, _, high = NET if outcome == settings.money else (EFFECT[0], "", EFFECT[2])
+            more_NK = np.broadcast_to(data.net(outcome).mean_A[1:] - net.cost_NK, (raw.height, rows.height))
+            gain_NK = rows[gain].to_numpy() + more_NK
+            reach_NK = np.broadcast_to((rows[high] - rows[gain]).to_numpy(), gain_NK.shape)
         return {
             name: pl.DataFrame({"gain": gain, "low": gain - reach, "high": gain + reach})
             for name, gain, reach in zip(data.arms[1:], gain_NK.T, reach_NK.T, strict=True)
@@ -292,17 +313,27 @@ class Fitted:
         return self._judged
 
     def plan(self, budget: float | None = None) -> TrialPlan:
-        """Who gets which treatment within a budget, in money of the trial (left out: that of the settings, or half of
-        treating everybody). Raises StepError where no outcome is money.
+        """Who gets which treatment: the recommended policy, or the best of it within a budget in money of the trial
+        (left out: that of the settings, if any). Raises StepError where no outcome is money.
         """
         trial = self._told_apart()
-        self._planned = plan(trial.data, self.models, budget, trial.tell)
+        money = self.note.settings.money
+        money_NA = None
+        if money and trial.data.net(money).gives_back:
+            data, kept = trial.data, trial.kept
+            x_NF = encoder_of(data.features).encode(data.features)
+            money_N = data.outcomes[money][kept]
+            money_NA = expected_money(x_NF[kept], data.arm_N[kept], money_N, len(data.arms), x_NF)
+        self._planned = plan(trial.data, self.models, budget, money_NA, trial.tell)
         return self._planned
 
     def report(self, page: str | Path = "trial.html") -> Path:
-        """Write the page, with the judgement and the plan last asked for (or of the stated budget); its path."""
+        """Write the page, with the judgement and the plan last asked for (or of the stated budget); its path. Where too
+        few customers were in an arm to be judged on others, the page says that they were not.
+        """
         if self.note.apart:
-            self.evaluate()
+            with suppress(SupportError):
+                self.evaluate()
         if self.plans and self._planned is None:
             self.plan()
         return write_page(self.results, Path(page))
@@ -310,6 +341,11 @@ class Fitted:
     def _told_apart(self) -> Trial:
         """The trial, or a StepError where nothing was known of its customers."""
         if not self.note.apart:
+            if self.note.units:
+                raise StepError(
+                    f"{self.note.units}, so all are given the average effect that `promolift effect explain` tells; "
+                    "differences between customers are learned from rows that are customers of their own"
+                )
             raise StepError(
                 "nothing was known of these customers before the trial, so all are given the average effect that "
                 "`promolift effect explain` tells; join what was known of them to find who gains more"

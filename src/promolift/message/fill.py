@@ -1,0 +1,233 @@
+"""An approved text, an offer and what is known of a customer in; the finished message, each filled span marked, out.
+
+    message = write(offer, Known(name="用户A", bought=(label("1", "product"),), angle="just_bought"), "zh", draft)
+    message.title, message.text
+
+Words come from the pool, facts from code, and no model is asked. Without a text the offer speaks alone. `gate.write`
+passes every message through the gate before it leaves.
+"""
+
+import re
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Literal, NamedTuple
+
+from promolift.errors import InputError
+from promolift.message.angles import Known
+from promolift.message.channels import Channel, Pack, Sender, dressed, notices
+from promolift.message.drafts import Draft
+from promolift.message.facts import deal, line_of, sentence, terms
+from promolift.message.names import SMUGGLED, is_sensitive
+from promolift.terms import Language, Offer
+
+SpanKind = Literal["deal", "product", "bought", "name", "offer", "terms", "notice", "channel"]
+_SLOT = re.compile(r"(\{\w+\})")
+_STOPS = tuple("。！？!?.…~～：:")  # what else a hook ends with, the offer goes on as a clause
+
+
+class MessagePart(NamedTuple):
+    """A stretch of a message: what code filled in, or (kind None) words of the pool."""
+
+    text: str
+    kind: SpanKind | None = None
+
+
+class FilledSpan(NamedTuple):
+    """Where code filled what: [start, end) of the text."""
+
+    kind: SpanKind
+    start: int
+    end: int
+
+
+@dataclass(frozen=True)
+class Message:
+    """A message in its parts. `title` heads a push notice or an e-mail; `sentence` is `text` without its terms."""
+
+    titles: tuple[MessagePart, ...]
+    said: tuple[MessagePart, ...]
+    rest: tuple[MessagePart, ...]
+    text_id: str | None = None
+
+    @property
+    def title(self) -> str:
+        """The benefit and the reason in a few words."""
+        return "".join(part.text for part in self.titles)
+
+    @property
+    def sentence(self) -> str:
+        """'Dear Customer A, you just bought Product 1, and now you can enjoy 20% off Product 2!'"""
+        return "".join(part.text for part in self.said)
+
+    @property
+    def text(self) -> str:
+        """The whole message as it is delivered, without its title."""
+        return self.sentence + "".join(part.text for part in self.rest)
+
+    @property
+    def spans(self) -> tuple[FilledSpan, ...]:
+        """What code filled into `text`."""
+        return spans((*self.said, *self.rest))
+
+
+def spans(parts: tuple[MessagePart, ...]) -> tuple[FilledSpan, ...]:
+    """Where code filled what in the joined parts."""
+    found, at = [], 0
+    for part in parts:
+        if part.kind:
+            found.append(FilledSpan(part.kind, at, at + len(part.text)))
+        at += len(part.text)
+    return tuple(found)
+
+
+class Way(NamedTuple):
+    """How messages go out: the channel, the rule packs, and who sends."""
+
+    channel: Channel = "plain"
+    packs: tuple[Pack, ...] = ()
+    sender: Sender = Sender()
+
+
+PLAIN = Way()
+
+
+def fill(offer: Offer, known: Known, language: Language, draft: Draft | None = None, way: Way = PLAIN) -> Message:
+    """The message in its parts, not yet gated."""
+    if offer.benefit.type == "none":
+        raise InputError(f"message: offer {offer.id!r} has no benefit; send nothing to customers who get 'none'")
+    facts = _facts(offer, language, known.sent is None or known.sent >= offer.starts)
+    if draft is not None and not _true_of(draft, offer, known):
+        draft = None
+    gap = "" if language == "zh" else " "
+    said = _greeting(known.name, language)
+    tail = [MessagePart(gap + facts.terms, "terms")]
+    if draft is None:
+        said.append(MessagePart(_opened(facts.short, language, offer, not said), "offer"))
+        titles = [MessagePart(_upper(facts.deal, language), "deal"), _ABOUT[language], MessagePart(facts.on, "product")]
+    else:
+        hook, clause = _filled(draft.hook, facts, known, language), not draft.hook.rstrip().endswith(_STOPS)
+        if not said and (hook[0].kind is None or (hook[0].kind == "product" and offer.scope != "product")):
+            hook[0] = MessagePart(_upper(hook[0].text, language), hook[0].kind)
+        said += hook
+        short = facts.named if "{product}" in draft.hook else facts.short
+        said.append(MessagePart(facts.clause if clause else gap + _opened(short, language, offer, True), "offer"))
+        titles = _filled(draft.title, facts, known, language)
+        titles[0] = (
+            MessagePart(_upper(titles[0].text, language), titles[0].kind) if titles[0].kind != "product" else titles[0]
+        )
+        if draft.call:
+            tail += [MessagePart(gap), *_filled(draft.call, facts, known, language)]
+    if way.packs:
+        tail += [
+            MessagePart(f"{gap}{notice}", "notice") for notice in notices(way.packs, way.sender, offer, known, language)
+        ]
+    if way.channel in ("sms_cn", "email_en"):
+        before, _, after = dressed("\0", way.channel, way.sender, language).partition("\0")
+        said, tail = [MessagePart(before, "channel"), *said], [*tail, MessagePart(after, "channel")]
+    if way.channel == "wechat_store":  # the store shows terms beside a coupon's name
+        said, tail = [MessagePart(facts.deal, "deal"), MessagePart("券" if language == "zh" else " coupon")], []
+    return Message(tuple(titles), tuple(said), tuple(tail), draft.text_id if draft else None)
+
+
+def _true_of(draft: Draft, offer: Offer, known: Known) -> bool:
+    """Whether the words can hold: a purchase to name; for a usual pair, of which each counts, an offer that says so."""
+    if known.angle == "pair_you_buy" and offer.joined != "each":
+        return False
+    return bool(known.bought) or "{bought}" not in draft.hook
+
+
+_ABOUT: dict[Language, MessagePart] = {"zh": MessagePart("｜"), "en": MessagePart(": ")}
+
+
+class _Facts(NamedTuple):
+    """An offer in print."""
+
+    deal: str
+    on: str
+    clause: str
+    short: str
+    named: str
+    terms: str
+
+
+@lru_cache(maxsize=65_536)
+def _facts(offer: Offer, language: Language, begun: bool) -> _Facts:
+    on = line_of(offer, language).on or ("全场" if language == "zh" else "the whole shop")
+    return _Facts(
+        deal(offer, language),
+        on,
+        sentence(offer, language, begun=begun, clause=True),
+        sentence(offer, language, begun=begun),
+        sentence(offer, language, begun=begun, named=True),
+        terms(offer, language, begun=begun),
+    )
+
+
+def _filled(text: str, facts: _Facts, known: Known, language: Language) -> list[MessagePart]:
+    """The pieces of a text, each slot filled."""
+    found = []
+    for piece in _pieces(text):
+        if piece == "{deal}":
+            found.append(MessagePart(facts.deal, "deal"))
+        elif piece == "{product}":
+            found.append(MessagePart(facts.on, "product"))
+        elif piece == "{bought}":
+            found.append(MessagePart(known.bought[0].in_(language) if known.bought else "", "bought"))
+        else:
+            found.append(MessagePart(piece))
+    return found
+
+
+@lru_cache(maxsize=65_536)
+def _pieces(text: str) -> tuple[str, ...]:
+    return tuple(piece for piece in _SLOT.split(text) if piece)
+
+
+def _greeting(name: str | None, language: Language) -> list[MessagePart]:
+    if not name:
+        return []
+    return (
+        [MessagePart("尊敬的"), MessagePart(name, "name"), MessagePart("，")]
+        if language == "zh"
+        else [MessagePart("Dear "), MessagePart(name, "name"), MessagePart(", ")]
+    )
+
+
+def _opened(text: str, language: Language, offer: Offer, begins: bool) -> str:
+    """An English sentence of facts with a capital where it begins; the name of a product stays as it is printed."""
+    as_printed = not begins or (offer.scope == "product" and not text.startswith(("get ", "now ")))
+    return text if as_printed else _upper(text, language)
+
+
+def _upper(text: str, language: Language) -> str:
+    return text[:1].upper() + text[1:] if language == "en" else text
+
+
+_NAME = re.compile(r"^[^\W\d_](?:[^\W_]|[ .·'’-]){0,39}$")
+_NO_NAME = re.compile(
+    r"折|元|减|免|送|赠|优惠|最|第一|https?|www|\.\w{2,}|\d\s*(?:off|percent|usd|rmb)|\b(?:off|free|best)\b"
+    r"|^(?:none|nan|nat|null|nil|undefined|unknown|anonymous|test|guest|na|customer|user|顾客|客户|用户|会员|匿名|未知)$",
+    re.IGNORECASE,
+)
+
+
+@lru_cache(maxsize=65_536)
+def addressable(name: str) -> bool:
+    """Whether this is a name one can write in a greeting, and not an id, a link, an offer or a null in disguise."""
+    fit = _NAME.match(name) and name == name.strip()
+    return bool(fit) and not _NO_NAME.search(name) and not SMUGGLED.search(name)
+
+
+@lru_cache(maxsize=65_536)
+def _unfit(name: str) -> bool:
+    return is_sensitive(name) or is_sensitive(name, "product") or bool(SMUGGLED.search(name))
+
+
+def sayable(offer: Offer, known: Known) -> Known:
+    """`known` without a name that is none, and without a purchase that is private, smuggles, or is on offer itself."""
+    bought = tuple(
+        words for words in known.bought
+        if words != offer.label and not any(map(_unfit, (words.zh, words.en)))
+    )  # fmt: skip
+    name = known.name if known.name and addressable(known.name) else None
+    return known if bought == known.bought and name == known.name else replace(known, bought=bought, name=name)

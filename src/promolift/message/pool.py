@@ -1,0 +1,270 @@
+"""Texts with their states in; what may be sent out: who wrote, judged and approved each, when, by which prompt.
+
+drafted -> faulty (lint) | judged (three votes) | rejected -> approved by a person | rejected -> retired. A text that a
+person changes is another text: it is linted again, stands as `edited`, and waits for the judge or for a yes to exactly
+these words. For a shop a person approves; where `approve = "judged"`, the judge's verdict is enough.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, get_args
+
+import polars as pl
+from pydantic import Field
+
+from promolift.errors import InputError
+from promolift.message.angles import ANGLES, Angle
+from promolift.message.drafts import PROMPT_VERSION, BriefAnswer, Draft
+from promolift.message.judge import Judgement
+from promolift.message.lint import findings
+from promolift.settings import Settings
+from promolift.terms import Language
+
+State = Literal["drafted", "faulty", "judged", "approved", "edited", "rejected", "retired"]
+Approve = Literal["person", "judged"]
+LANGUAGES: tuple[Language, ...] = ("zh", "en")
+
+
+class PoolText(Settings):
+    """One text of the pool. `goods`: the category it is for, empty for all; `prior`: the ranker's log odds."""
+
+    text_id: str
+    angle: Angle
+    language: Language
+    goods: str = ""
+    title: str
+    hook: str
+    call: str = ""
+    state: State = "drafted"
+    writer: str = ""
+    judge: str = ""
+    by: str = ""  # the person who approved or refused it
+    date: str = ""
+    prompt_version: int = PROMPT_VERSION
+    votes: tuple[bool, ...] = ()
+    why: str = ""
+    note: str = ""
+    prior: float = Field(default=0.0, ge=-20, le=20)
+
+    @property
+    def draft(self) -> Draft:
+        """Its words."""
+        return Draft(self.title, self.hook, self.call)
+
+    def usable(self, approve: Approve) -> bool:
+        """Whether it may be sent."""
+        return self.state == "approved" or (approve == "judged" and self.state == "judged")
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Texts by id, in order. Every change makes a new pool."""
+
+    texts: tuple[PoolText, ...] = ()
+
+    def usable(self, approve: Approve) -> "Pool":
+        """Those that may be sent."""
+        return Pool(tuple(text for text in self.texts if text.usable(approve)))
+
+    def funnel(self) -> dict[str, int]:
+        """How many texts stand in each state."""
+        counted = dict.fromkeys(get_args(State), 0)
+        for text in self.texts:
+            counted[text.state] += 1
+        return counted
+
+    def merged(self, others: Iterable[PoolText]) -> "Pool":
+        """With `others`; of the same words the later record counts."""
+        return Pool(tuple({text.text_id: text for text in (*self.texts, *others)}.values()))
+
+
+def drafted(written: Sequence[BriefAnswer], date: str) -> list[PoolText]:
+    """Texts of what a writer made, linted: drafted, or faulty with the reasons."""
+    return [
+        linted(_text(each.brief.angle, each.brief.language, draft, writer=each.model, date=date))
+        for each in written
+        for draft in each.drafts
+    ]
+
+
+def linted(text: PoolText) -> PoolText:
+    """The text, `faulty` with the reasons where lint finds something."""
+    found = findings(text.draft, text.angle, text.language)
+    if not found:
+        return text
+    return text.model_copy(
+        update={"state": "faulty", "why": "; ".join(f"{f.code} {f.span!r}: {f.why}" for f in found[:3])}
+    )
+
+
+def judged(texts: Sequence[PoolText], judgements: Sequence[Judgement], date: str) -> list[PoolText]:
+    """The texts with the judge's verdicts; no verdict leaves a text as it is."""
+    made = []
+    for text, verdict in zip(texts, judgements, strict=True):
+        if verdict.fit is None:
+            made.append(text)
+            continue
+        judge = verdict.votes[0].model
+        told = {"judge": judge, "votes": tuple(vote.fit for vote in verdict.votes), "why": verdict.why, "date": date}
+        made.append(text.model_copy(update=told | {"state": "judged" if verdict.fit else "rejected"}))
+    return made
+
+
+def _text(angle: Angle, language: Language, draft: Draft, **more: Any) -> PoolText:
+    return PoolText(
+        text_id=draft.text_id, angle=angle, language=language, title=draft.title, hook=draft.hook, call=draft.call,
+        **more,
+    )  # fmt: skip
+
+
+def load_pool(path: Path | None) -> Pool:
+    """The pool of a file, JSON lines; the shipped one for None. InputError naming the line that is none of it."""
+    if path is None:
+        return shipped()
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: no pool of texts ({error}); `promolift words draft` writes one") from None
+    return _pool(lines, str(path))
+
+
+@cache
+def shipped() -> Pool:
+    """demo_pool.jsonl: written and reviewed by a large language model. No person has approved any text of it."""
+    text = files("promolift.message").joinpath("demo_pool.jsonl").read_text(encoding="utf-8")
+    return _pool(text.splitlines(), "demo_pool.jsonl")
+
+
+def _pool(lines: Sequence[str], name: str) -> Pool:
+    texts = []
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            text = PoolText.model_validate_json(line)
+        except ValueError as error:
+            raise InputError(f"{name}, line {number}: no text of a pool ({str(error).splitlines()[0]})") from None
+        if text.text_id != text.draft.text_id:
+            raise InputError(f"{name}, line {number}: the words were changed by hand; use `promolift words import`")
+        texts.append(text)
+    return Pool().merged(texts)
+
+
+def save_pool(pool: Pool, path: Path) -> None:
+    """As JSON lines; under another name first, so that a run that is cut off leaves the old one."""
+    half = path.with_name(f".{path.name}.part")
+    half.write_text("".join(f"{text.model_dump_json()}\n" for text in pool.texts), encoding="utf-8")
+    half.replace(path)
+
+
+SAID = dict.fromkeys(("yes", "y", "true", "1", "是"), True) | dict.fromkeys(("no", "n", "false", "0", "否"), False)
+_COLUMNS = (
+    "text_id",
+    "approved",
+    "angle",
+    "language",
+    "title",
+    "hook",
+    "call",
+    "state",
+    "why",
+    "writer",
+    "judge",
+    "note",
+)
+
+
+def to_csv(pool: Pool) -> pl.DataFrame:
+    """For a person: those that wait for them first; `approved` is theirs, and so are title, hook and call."""
+    order = {"judged": 0, "edited": 0, "drafted": 1, "approved": 2, "rejected": 3, "faulty": 4, "retired": 5}
+    said = {"approved": "yes", "rejected": "no"}
+    rows = sorted(
+        pool.texts, key=lambda text: (order[text.state], text.language, ANGLES.index(text.angle), text.text_id)
+    )
+    values = [text.model_dump() | {"approved": said.get(text.state, "") if text.by else ""} for text in rows]
+    return pl.DataFrame(
+        [{name: str(value[name]) for name in _COLUMNS} for value in values], dict.fromkeys(_COLUMNS, pl.String)
+    )
+
+
+class Imported(NamedTuple):
+    """The pool after a person's file, and what became of its rows."""
+
+    pool: Pool
+    approved: int
+    rejected: int
+    edited: int
+    faulty: int
+
+
+def from_csv(pool: Pool, rows: pl.DataFrame, by: str, date: str) -> Imported:
+    """What a person said in the file that `to_csv` made. InputError, naming line and value, for what cannot be read.
+
+    A yes to unchanged words approves them. Changed words are a new text, linted; the old one is retired. A row without
+    text_id is a new text of that person.
+    """
+    if missing := {"text_id", "approved", "angle", "language", "title", "hook"} - set(rows.columns):
+        raise InputError(f"review file: columns {sorted(missing)} are missing; it has {rows.columns}")
+    known, counts = (
+        {text.text_id: text for text in pool.texts},
+        dict.fromkeys(("approved", "rejected", "edited", "faulty"), 0),
+    )
+    changed: list[PoolText] = []
+    for number, row in enumerate(rows.fill_null("").iter_rows(named=True), 2):
+        old = known.get(row["text_id"])
+        if old is None and row["text_id"]:
+            raise InputError(
+                f"review file, line {number}: no text {row['text_id']!r} in the pool; leave text_id empty for a new one"
+            )
+        changed += _said(old, row, _verdict(row, number), _Who(by, date), number)
+    for text in changed:
+        if text.state in counts and text.by == by:
+            counts[text.state] += 1
+    return Imported(pool.merged(changed), **counts)
+
+
+class _Who(NamedTuple):
+    by: str
+    date: str
+
+
+def _verdict(row: Mapping[str, str], number: int) -> bool | None:
+    word = str(row["approved"]).strip().lower()
+    if word and word not in SAID:
+        raise InputError(f"review file, line {number}: approved = {word!r}; write yes or no, or leave it empty")
+    return SAID.get(word)
+
+
+def _said(old: PoolText | None, row: Mapping[str, str], said: bool | None, who: _Who, number: int) -> list[PoolText]:
+    """The texts that one row makes or changes."""
+    draft = Draft(*(str(row.get(name) or "").strip() for name in ("title", "hook", "call")))
+    if old is not None and draft == old.draft:
+        if said is None or (said and old.state == "faulty"):
+            return []
+        state = "approved" if said else "rejected"
+        return [old.model_copy(update={"state": state, "by": who.by, "date": who.date})]
+    if old is None and row["angle"] not in ANGLES:
+        raise InputError(f"review file, line {number}: angle = {row['angle']!r}; known ones: {', '.join(ANGLES)}")
+    if old is None and row["language"] not in LANGUAGES:
+        raise InputError(f"review file, line {number}: language = {row['language']!r}; write zh or en")
+    angle, language = (old.angle, old.language) if old else (row["angle"], row["language"])
+    new = _text(angle, language, draft, state="edited", by=who.by, date=who.date, writer=who.by)  # type: ignore[arg-type]
+    if said is False:
+        return [new.model_copy(update={"state": "rejected"})]
+    made = [linted(new)]
+    return [*made, old.model_copy(update={"state": "retired", "date": who.date})] if old else made
+
+
+def retired(pool: Pool, text_ids: Sequence[str], date: str) -> Pool:
+    """The pool with some texts taken out of use."""
+    out = set(text_ids)
+    return replace(
+        pool,
+        texts=tuple(
+            text.model_copy(update={"state": "retired", "date": date}) if text.text_id in out else text
+            for text in pool.texts
+        ),
+    )

@@ -1,0 +1,398 @@
+"""A trained encoder and histories in; calibrated expectations per customer with plain sentences, and reasons, out.
+
+Calibration is fitted on the validation window, which the weights never saw. Nothing here is an effect: it says what is
+likely, not what an offer would change. Legend as in encoder.py.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+from sklearn.linear_model import LogisticRegression
+from sklearn.manifold import TSNE
+
+from promolift.errors import SupportError
+from promolift.profile.counters import COUNTERS, PERSONAL, count
+from promolift.profile.encoder_data import Days, Floats, Histories, Ints, Popularity
+from promolift.profile.encoder_model import ForecastBatch, LearnedEncoder
+from promolift.profile.exposures import Exposed
+
+Money = Callable[[float], str]
+DAYS, COLUMN = 56, 1  # the horizon told, and its place in encoder.HORIZONS
+LEAST = 50  # customers needed to calibrate
+
+
+class LogitLine(NamedTuple):
+    """Log odds that are a line in one number."""
+
+    intercept: float
+    slope: float
+
+
+class LogitPlane(NamedTuple):
+    """Log odds that are a plane in two numbers."""
+
+    intercept: float
+    first: float
+    second: float
+
+
+@dataclass(frozen=True)
+class FittedForecast:
+    """How what the heads say becomes probabilities and means.
+
+    `item`: constant and slopes of an item's log share and of the log of the customer's usual basket size; `deal`: of
+    the head's log odds and of their own share so far; `churn`: a line on log odds; `spend`, `orders`: factors. `usual`
+    is everybody's, of which those who are little known need to know a little.
+    """
+
+    item: LogitPlane
+    churn: LogitLine
+    deal: LogitPlane
+    spend: float
+    orders: float
+    usual: "Usual"
+
+
+@dataclass(frozen=True)
+class Usual:
+    """Everybody's mean spend in 8 weeks, share of discounted items and items per visit, before a moment."""
+
+    spend: float
+    deal: float
+    size: float
+
+
+@dataclass(frozen=True)
+class Voice:
+    """How sentences print money and items. An item that `names` leaves out is never told; without `names` all are."""
+
+    money: Money
+    names: Mapping[str, str] | None = None
+
+    def name(self, item: str) -> str | None:
+        """The item's readable name, None where it must not be told."""
+        return item if self.names is None else self.names.get(item)
+
+
+def calibrate(model: LearnedEncoder, h: Histories, shared: Popularity, day: float) -> FittedForecast:
+    """From what the customers known at `day` did in the 56 days after it. Raises SupportError below 50 customers."""
+    customers = np.flatnonzero(h.before(np.arange(len(h.customers)), np.full(len(h.customers), day)) > h.start_C[:-1])
+    if len(customers) < LEAST or day + DAYS > h.day_V.max() + 1:
+        raise SupportError(
+            f"encoder: {len(customers)} customers known at the start of a whole window of {DAYS} days; {LEAST} needed"
+        )
+    usual = usual_at(h, day)
+    parts = [_outcomes(h, said, usual) for said in model.forecast(h, shared, customers, np.full(len(customers), day))]
+    x = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    return FittedForecast(
+        item=_plane(np.stack([x["item"], x["size"]], axis=1), x["bought"]),
+        churn=_line(x["churn"], x["gone"]),
+        deal=_plane(np.stack([x["deal"], x["own"]], axis=1)[x["came"]], x["deals"][x["came"]]),
+        spend=float(x["spent"].sum() / max(x["spend"].sum(), 1e-9)),
+        orders=float(x["visits"].sum() / max(x["orders"].sum(), 1e-9)),
+        usual=usual,
+    )
+
+
+def _outcomes(h: Histories, said: ForecastBatch, usual: Usual) -> dict[str, NDArray[np.float64]]:
+    """Predictions and what came, per point; items only of those who came, their 40 likeliest."""
+    p = said.points
+    end = h.before(p.customer_P, p.day_P + DAYS)
+    came = end > p.visit_P
+    next_P = np.minimum(p.visit_P, len(h.day_V) - 1)
+    log_PI, total_V = log_share(said.logit_PI), np.r_[0.0, np.cumsum(h.spend_V, dtype=np.float64)]
+    top_PT = np.argsort(-log_PI, axis=1)[:, :40]
+    bought = np.stack([np.isin(top, h.items_of(v)) for top, v in zip(top_PT, next_P, strict=True)])
+    return {
+        "item": np.take_along_axis(log_PI, top_PT, 1)[came].ravel().astype(np.float64),
+        "size": np.repeat(own_size(h, said, usual.size)[came], top_PT.shape[1]),
+        "bought": bought[came].ravel().astype(np.float64),
+        "churn": _logit(said.churn_P),
+        "gone": (~came).astype(np.float64),
+        "deal": _logit(said.deal_P),
+        "own": own_deals(h, said, usual.deal),
+        "deals": h.deal_V[next_P].astype(np.float64),
+        "came": came,
+        "spend": said.spend_PK[:, COLUMN] * level(h, said, usual.spend),
+        "spent": total_V[end] - total_V[p.visit_P],
+        "orders": said.orders_PK[:, COLUMN].astype(np.float64),
+        "visits": (end - p.visit_P).astype(np.float64),
+    }
+
+
+def log_share(logit_PI: Floats) -> Floats:
+    """Log of the softmax."""
+    x = logit_PI - logit_PI.max(axis=1, keepdims=True)
+    return np.asarray(x - np.log(np.exp(x).sum(axis=1, keepdims=True)), np.float32)
+
+
+def level(h: Histories, said: ForecastBatch, mean: float) -> Days:
+    """What the spend head's rates multiply: spend per 8 weeks (half-life 8 weeks) plus 7 % of everybody's mean."""
+    p = said.points
+    personal_PG = count(h, p.customer_P, p.visit_P, p.day_P, 1).personal_PG
+    own = np.nan_to_num(personal_PG[:, SPEND_56].astype(np.float64)) * 8
+    return np.clip(own, 0, None) + 0.07 * mean
+
+
+def usual_at(h: Histories, day: float) -> Usual:
+    """From all visits before a moment; there must be some."""
+    known_V = h.day_V < day
+    return Usual(mean_level(h, day), float(h.deal_V[known_V].mean()), float(np.diff(h.line_V)[known_V].mean()))
+
+
+def own_size(h: Histories, said: ForecastBatch, usual: float) -> Days:
+    """Log of the customer's mean number of items per visit so far, everybody's mean counting as 3 visits."""
+    p, first_P = said.points, h.start_C[said.points.customer_P]
+    lines_P = h.line_V[p.visit_P] - h.line_V[first_P]
+    return np.asarray(np.log((lines_P + 3 * usual) / (p.visit_P - first_P + 3)))
+
+
+def own_deals(h: Histories, said: ForecastBatch, mean: float) -> Days:
+    """Log odds of the share of discounted items on their visits so far, everybody's mean counting as 5 visits."""
+    p, total_V = said.points, np.r_[0.0, np.cumsum(h.deal_V, dtype=np.float64)]
+    first_P = h.start_C[p.customer_P]
+    return _logit((total_V[p.visit_P] - total_V[first_P] + 5 * mean) / (p.visit_P - first_P + 5))
+
+
+SPEND_56 = PERSONAL.index("spend_56")
+
+
+def mean_level(h: Histories, day: float) -> float:
+    """Mean level of all customers with a visit before a moment."""
+    everyone, days = np.arange(len(h.customers)), np.full(len(h.customers), day)
+    spend_C = count(h, everyone, h.before(everyone, days), days, 1).personal_PG[:, SPEND_56]
+    return float(np.nanmean(spend_C) * 8) if np.isfinite(spend_C).any() else 0.0
+
+
+def _logit(p: Floats | Days) -> Days:
+    q = np.clip(np.asarray(p, np.float64), 1e-6, 1 - 1e-6)
+    return np.log(q / (1 - q))
+
+
+def _line(x: Days, y: Days) -> LogitLine:
+    """Logistic regression on one number; where nothing varies, the log odds of the mean alone."""
+    if 0 < y.sum() < len(y):
+        fitted = LogisticRegression(C=100.0).fit(x[:, None], y)
+        return LogitLine(float(fitted.intercept_[0]), float(fitted.coef_[0, 0]))
+    return LogitLine(float(_logit(np.array([(y.sum() + 0.5) / (len(y) + 1)]))[0]), 0.0)
+
+
+def _plane(x: Days, share: Days) -> LogitPlane:
+    """Logistic regression of shares on two numbers: each row counts as its share of ones and the rest of zeros."""
+    if not 0 < share.sum() < len(share):
+        return LogitPlane(_line(x[:, 0], share).intercept, 0.0, 0.0)
+    y = np.repeat([1.0, 0.0], len(share))
+    fitted = LogisticRegression(C=100.0).fit(np.tile(x, (2, 1)), y, sample_weight=np.r_[share, 1 - share])
+    return LogitPlane(float(fitted.intercept_[0]), float(fitted.coef_[0, 0]), float(fitted.coef_[0, 1]))
+
+
+def _probability(line: LogitLine, x: Days | Floats) -> Days:
+    return np.asarray(1 / (1 + np.exp(-(line.intercept + line.slope * x))))
+
+
+def item_probs(fitted: FittedForecast, h: Histories, said: ForecastBatch) -> Days:
+    """P x I: the calibrated probability of every item to be in the next basket."""
+    level, slope, by_size = fitted.item
+    size_P = own_size(h, said, fitted.usual.size)
+    return _probability(LogitLine(level, 1.0), slope * log_share(said.logit_PI) + by_size * size_P[:, None])
+
+
+def churn_probs(fitted: FittedForecast, said: ForecastBatch) -> Days:
+    """P: the calibrated probability that no visit comes within 56 days."""
+    return _probability(fitted.churn, _logit(said.churn_P))
+
+
+def deal_shares(fitted: FittedForecast, h: Histories, said: ForecastBatch) -> Days:
+    """P: the calibrated share of the next visit's items bought on discount."""
+    level, head, own = fitted.deal
+    return _probability(LogitLine(level, 1.0), head * _logit(said.deal_P) + own * own_deals(h, said, fitted.usual.deal))
+
+
+def forecast_rows(
+    model: LearnedEncoder,
+    fitted: FittedForecast,
+    h: Histories,
+    shared: Popularity,
+    customers: Ints,
+    day: float,
+    money: Money,
+) -> Iterator[pl.DataFrame]:
+    """Batch by batch, one row per customer as of a day; see the columns.
+
+    customer_id, churn_prob (no visit in 56 days), spend_cents, orders (both of 56 days), deal_share (of the next
+    visit's items), items and item_probs (the three likeliest of the next basket), sentences. Spend and orders are
+    calibrated means.
+    """
+    for said in model.forecast(h, shared, customers, np.full(len(customers), day)):
+        yield tell(model, fitted, h, said, Voice(money))
+
+
+def tell(
+    model: LearnedEncoder, fitted: FittedForecast, h: Histories, said: ForecastBatch, voice: Voice
+) -> pl.DataFrame:
+    """One batch as rows of `forecast_rows`; items and rhythms are those that `voice` may name."""
+    p, log_PI = said.points, log_share(said.logit_PI)
+    open_I = np.array([voice.name(item) is not None for item in model.items])
+    top_PT = np.argsort(-np.where(open_I, log_PI, -np.inf), axis=1, kind="stable")[:, : min(3, int(open_I.sum()))]
+    table = pl.DataFrame(
+        {
+            "customer_id": [h.customers[c] for c in p.customer_P],
+            "churn_prob": churn_probs(fitted, said),
+            "spend_cents": fitted.spend * said.spend_PK[:, COLUMN] * level(h, said, fitted.usual.spend),
+            "orders": fitted.orders * said.orders_PK[:, COLUMN].astype(np.float64),
+            "deal_share": deal_shares(fitted, h, said),
+            "items": [[model.items[i] for i in top] for top in top_PT],
+            "item_probs": np.take_along_axis(item_probs(fitted, h, said), top_PT, 1).tolist(),
+        },
+        schema_overrides={"items": pl.List(pl.String), "item_probs": pl.List(pl.Float64)},
+    )
+    rhythm = rhythms(h, p.customer_P, p.visit_P, p.day_P, voice)
+    rows = zip(table.iter_rows(named=True), rhythm, strict=True)
+    return table.with_columns(sentences=pl.Series([_sentences(row, r, voice) for row, r in rows]))
+
+
+def rhythms(h: Histories, customer_P: Ints, visit_P: Ints, day_P: Days, voice: Voice | None = None) -> list[str | None]:
+    """The customer's most regular item bought four times or more: 'Buys milk every 9 days, due in 2.', or None."""
+    counts = count(h, customer_P, visit_P, day_P, 40)
+    names = [voice.name(item) if voice else item for item in h.catalogue.items]
+    open_I = np.array([name is not None for name in names])
+    c = {name: counts.item_PMF[:, :, at] for at, name in enumerate(COUNTERS)}
+    with np.errstate(invalid="ignore", divide="ignore"):
+        steady = (c["visits"] >= 4) & (c["gap"] >= 2) & open_I[counts.item_PM]
+        spread_PM = np.where(steady, c["gap_sd"] / c["gap"], np.inf)
+        spread_PM = np.where(np.isnan(spread_PM), np.inf, spread_PM)
+    best_P = spread_PM.argmin(axis=1)
+    return [
+        _rhythm(str(names[counts.item_PM[p, m]]), float(c["gap"][p, m]), float(c["recency"][p, m]))
+        if np.isfinite(spread_PM[p, m])
+        else None
+        for p, m in enumerate(best_P)
+    ]
+
+
+def _rhythm(item: str, gap: float, recency: float) -> str:
+    left = round(gap) - round(recency)
+    when = f"due in {left}" if left > 0 else "due today" if left == 0 else f"overdue by {-left}"
+    return f"Buys {item} every {round(gap)} days, {when}."
+
+
+def _sentences(row: dict[str, object], rhythm: str | None, voice: Voice) -> list[str]:
+    items, probs = row["items"], row["item_probs"]
+    assert isinstance(items, list)
+    assert isinstance(probs, list)
+    said = [rhythm] if rhythm else []
+    listed = ", ".join(f"{voice.name(item)} ({prob:.0%})" for item, prob in zip(items, probs, strict=True))
+    said += [f"Likeliest in the next basket: {listed}."] if listed else []
+    said.append(
+        f"Expected to spend {voice.money(float(str(row['spend_cents'])))} in {row['orders']:.1f} orders within 8 weeks."
+    )
+    away = float(str(row["churn_prob"]))
+    said.append(f"Stays away for 8 weeks with a probability of {f'{away:.0%}' if away >= 0.005 else 'less than 1%'}.")
+    said.append(f"About {row['deal_share']:.0%} of the items of the next visit will be bought on discount.")
+    return said
+
+
+def drivers(
+    model: LearnedEncoder, h: Histories, shared: Popularity, customer: int, day: float, item: str
+) -> pl.DataFrame:
+    """Which of a customer's last 40 visits moved the log odds of `item`: what is lost when a visit is left out.
+
+    Columns day, items, effect (log odds of the softmax), largest effect first. Occlusion: effects need not add up.
+    """
+    end = int(h.before(np.array([customer]), np.array([day]))[0])
+    visits = np.arange(max(h.start_C[customer], end - 40), end)
+    copies = _without_each(h, customer, end, visits)
+    rows, place = np.arange(len(visits) + 1), model.items.index(item)
+    said = model.forecast(copies, shared, rows, np.full(len(rows), day))
+    score = np.concatenate([log_share(part.logit_PI)[:, place] for part in said])
+    names = [[h.catalogue.items[i] for i in h.items_of(v)] for v in visits]
+    table = pl.DataFrame({"day": h.day_V[visits], "items": names, "effect": (score[0] - score[1:]).astype(np.float64)})
+    return table.sort(pl.col("effect").abs(), "day", descending=[True, False])
+
+
+def _without_each(h: Histories, customer: int, end: int, visits: Ints) -> Histories:
+    """Copies of one customer: the first whole, each other without one of `visits`."""
+    own = np.arange(h.start_C[customer], end)
+    kept = [own] + [own[own != v] for v in visits]
+    rows = np.concatenate(kept)
+    size = h.line_V[rows + 1] - h.line_V[rows]
+    at = np.repeat(h.line_V[rows] - np.r_[0, np.cumsum(size)[:-1]], size) + np.arange(size.sum())
+    names = ("day_V", "spend_V", "deal_V", "channel_V", "weight_V")
+    shown: dict[str, Any] = (
+        {"exposures": h.exposures.of(np.full(len(kept), customer))} if isinstance(h, Exposed) else {}
+    )
+    return replace(
+        h,
+        **shown,
+        customers=tuple(f"{h.customers[customer]} {k}" for k in range(len(kept))),
+        start_C=np.r_[0, np.cumsum([len(part) for part in kept])].astype(np.int64),
+        line_V=np.r_[0, np.cumsum(size)].astype(np.int64),
+        attribute_CA=np.repeat(h.attribute_CA[[customer]], len(kept), axis=0),
+        **{name: getattr(h, name)[rows] for name in names},
+        **{name: getattr(h, name)[at] for name in ("item_L", "deal_L", "spend_L")},
+    )
+
+
+def nearest(state_ND: Floats, row: int, many: int = 5) -> Ints:
+    """Rows of the most similar embeddings (cosine), without the row itself; ties by row."""
+    unit_ND = state_ND / (np.linalg.norm(state_ND, axis=1, keepdims=True) + 1e-9)
+    near_N = unit_ND @ unit_ND[row]
+    near_N[row] = -np.inf
+    return np.argsort(-near_N, kind="stable")[:many]
+
+
+def item_vectors(model: LearnedEncoder) -> Floats:
+    """I x D, unit length: items bought by the same people stand together. What nobody bought yet stands amid the three
+    that its category, brand and price make most like it.
+    """
+    net = model.model
+    vec_ID, table_ID, known_I = net.set_out.weight.numpy(), net.table().numpy(), net.get_buffer("known_I").numpy() > 0
+    unit_ID, like_ID = (x / (np.linalg.norm(x, axis=1, keepdims=True) + 1e-9) for x in (vec_ID, table_ID))
+    bought = np.flatnonzero(known_I)
+    for item in np.flatnonzero(~known_I) if len(bought) else ():
+        near = bought[np.argsort(-(like_ID[bought] @ like_ID[item]), kind="stable")[:3]]
+        mean = unit_ID[near].mean(axis=0)
+        unit_ID[item] = mean / (np.linalg.norm(mean) + 1e-9)
+    return np.asarray(unit_ID, np.float32)
+
+
+def standing(said: ForecastBatch, shared: Popularity, vec_ID: Floats) -> Floats:
+    """P x 2D, each half of unit length: the state, and where the next basket lies against everybody's last 28 days.
+
+    The first tells how somebody shops, the second what sets them apart.
+    """
+    share_I = np.exp(shared.log_WI[-1].astype(np.float64))
+    share_I /= share_I.sum()
+    apart_PI = (np.exp(log_share(said.logit_PI)) - share_I) / np.sqrt(share_I)
+    halves = (said.state_PD, apart_PI @ vec_ID)
+    unit = [x / (np.linalg.norm(x, axis=1, keepdims=True) + 1e-9) for x in halves]
+    return np.concatenate(unit, axis=1).astype(np.float32)
+
+
+def flat_map(state_ND: Floats) -> Floats:
+    """N x 2: the two directions in which embeddings differ most, each scaled to unit spread, signs fixed."""
+    centred = state_ND - state_ND.mean(axis=0)
+    _, _, axes = np.linalg.svd(centred, full_matrices=False)
+    axes = axes[:2] * np.sign(axes[:2][np.arange(2), np.abs(axes[:2]).argmax(axis=1)])[:, None]
+    found = centred @ axes.T
+    return np.asarray(found / (found.std(axis=0) + 1e-9), np.float32)
+
+
+def near_map(state_ND: Floats, seed: int = 1) -> Floats:
+    """N x 2: a map that keeps neighbours together (t-SNE, van der Maaten and Hinton 2008); large distances say little.
+
+    Starts from `flat_map`; below 30 rows it is `flat_map`.
+    """
+    flat = flat_map(state_ND)
+    if len(flat) < 30:
+        return flat
+    unit_ND = state_ND / (np.linalg.norm(state_ND, axis=1, keepdims=True) + 1e-9)
+    many = min(30.0, (len(flat) - 1) / 3)
+    fitted = TSNE(perplexity=many, init=1e-4 * flat, random_state=seed, max_iter=600, n_jobs=1)
+    placed = fitted.fit_transform(unit_ND.astype(np.float32))
+    centred = placed - placed.mean(axis=0)
+    return np.asarray(centred / (centred.std(axis=0) + 1e-9), np.float32)

@@ -1,0 +1,183 @@
+"""What a learned encoder kept in; what people read of it out: two maps, a customer told, how it learned, how good."""
+
+from math import isfinite
+from typing import Self
+
+import polars as pl
+
+from promolift.results.figures import finite, quantile, sample, typed
+from promolift.results.predictions import Reliability, ReliabilityBin, Scored
+from promolift.results.shop import Checked, CustomerForecast, Predicted
+from promolift.settings import Settings
+
+MODEL, SHARED = "encoder", "encoder_shared"  # names under which the encoder, and what customers share, are kept
+
+MOST_DOTS = 1_200
+QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)
+NEAREST, FEW = 10, 30  # neighbours compared; fewer customers say nothing of neighbours
+NEXT, HABIT = "the next basket, ten likeliest", "what they bought most often, then what all buy"
+
+
+class Mapped(Settings):
+    """A customer on the map; `spend_cents` is expected of the next 56 days, `spend_rank` its rank, 1 for the most."""
+
+    customer_id: str
+    x: float
+    y: float
+    spend_cents: float | None
+    spend_rank: float | None
+    leans_to: str | None
+
+
+class SpendAt(Settings):
+    """What `part` of the customers drawn are expected to spend at most in the next 56 days."""
+
+    part: float
+    spend_cents: float | None
+
+
+class Leaning(Settings):
+    """How many of the customers drawn lean to a shelf."""
+
+    leans_to: str
+    customers: int
+
+
+class PeopleMap(Settings):
+    """At most `MOST_DOTS` customers, drawn by hash, the alike near each other.
+
+    `spend_agrees` and `prices_agree`: rank correlation of a customer's expected spend, and price sensitivity, with
+    the mean of the ten nearest; None where too few are known. `leanings`: the most frequent first.
+    """
+
+    customers: int
+    dots: tuple[Mapped, ...]
+    spend: tuple[SpendAt, ...]
+    spend_agrees: float | None
+    prices_agree: float | None
+    leanings: tuple[Leaning, ...]
+
+    @classmethod
+    def of(cls, people: pl.DataFrame) -> Self | None:
+        """From customer_id, x, y, spend_cents, leans_to and price_sensitivity; None where there is nobody."""
+        if people.is_empty():
+            return None
+        rows = sample(finite(people), "customer_id", MOST_DOTS, "report.outlook")
+        rank = pl.col("spend_cents").rank("average") / pl.max_horizontal(pl.col("spend_cents").count(), 1)
+        leanings = rows.drop_nulls("leans_to").group_by("leans_to").agg(customers=pl.len())
+        return cls(
+            customers=rows.height, dots=typed(Mapped, rows.with_columns(spend_rank=rank)),
+            spend=tuple(SpendAt(part=q, spend_cents=quantile(rows["spend_cents"], q)) for q in QUANTILES),
+            spend_agrees=_agreement(rows, "spend_cents"), prices_agree=_agreement(rows, "price_sensitivity"),
+            leanings=typed(Leaning, leanings.sort(["customers", "leans_to"], descending=[True, False])),
+        )  # fmt: skip
+
+
+def _agreement(rows: pl.DataFrame, column: str) -> float | None:
+    known = rows.drop_nulls([column])
+    if known.height < FEW:
+        return None
+    rank = known[column].rank("average").to_numpy()
+    xy = known.select("x", "y").to_numpy()
+    near = ((xy[:, None] - xy[None]) ** 2).sum(-1).argsort(axis=1)[:, 1 : NEAREST + 1]
+    both = pl.DataFrame({"own": rank, "around": rank[near].mean(axis=1)})
+    found = float(both.select(pl.corr("own", "around")).item())
+    return found if isfinite(found) else None
+
+
+class Good(Settings):
+    """A kind of product on the map, and on how many visits it was bought."""
+
+    name: str
+    x: float
+    y: float
+    shelf: str | None
+    visits: int
+
+
+class ShelfVisits(Settings):
+    """How many kinds of product of a shelf are on the map, and the visits they were bought on."""
+
+    shelf: str
+    kinds: int
+    visits: int
+
+
+class GoodsMap(Settings):
+    """Kinds of product, the most bought first; `never` of them were not bought yet. `shelves`: the busiest first."""
+
+    kinds: int
+    never: int
+    goods: tuple[Good, ...]
+    shelves: tuple[ShelfVisits, ...]
+
+    @classmethod
+    def of(cls, goods: pl.DataFrame) -> Self | None:
+        """From name, x, y, shelf and visits; None without any."""
+        if goods.is_empty():
+            return None
+        rows = goods.sort(["visits", "name"], descending=[True, False])
+        sizes = rows.drop_nulls("shelf").group_by("shelf").agg(pl.col("visits").sum(), kinds=pl.len())
+        return cls(
+            kinds=rows.height, never=rows.filter(pl.col("visits") == 0).height, goods=typed(Good, rows),
+            shelves=typed(ShelfVisits, sizes.sort(["visits", "shelf"], descending=[True, False])),
+        )  # fmt: skip
+
+
+class EpochFigures(Settings):
+    """One pass over the data: loss and NDCG@10, where it was learned (`train`) and where it was not (`valid`)."""
+
+    epoch: int
+    train_loss: float
+    valid_loss: float
+    train_ndcg: float
+    valid_ndcg: float
+
+
+class Forecasts(Settings):
+    """All of it; None where it was not kept. `reliability` is of an item in the next basket."""
+
+    people: PeopleMap | None = None
+    goods: GoodsMap | None = None
+    told: CustomerForecast | None = None
+    scores: tuple[Scored, ...] = ()
+    reliability: Reliability | None = None
+    stays_away: Predicted | None = None
+    epochs: tuple[EpochFigures, ...] = ()
+
+    @property
+    def kept(self) -> EpochFigures | None:
+        """The epoch that is kept: the best where it was not learned."""
+        return max(self.epochs, key=lambda each: each.valid_ndcg, default=None)
+
+    @classmethod
+    def of(cls, checked: Checked, customer: CustomerForecast | None, people: pl.DataFrame, goods: pl.DataFrame) -> Self:
+        """`people` and `goods`: see `PeopleMap.of` and `GoodsMap.of`."""
+        bins = tuple(
+            ReliabilityBin(predicted=b.prob, observed=b.rate, low=b.low, high=b.high, n=b.n) for b in checked.bins
+        )
+        return cls(
+            people=PeopleMap.of(people), goods=GoodsMap.of(goods), told=customer, scores=_scores(checked),
+            reliability=Reliability(model="an item in the next basket", bins=bins) if bins else None,
+            stays_away=checked.stays_away, epochs=_epochs(checked),
+        )  # fmt: skip
+
+
+def _scores(checked: Checked) -> tuple[Scored, ...]:
+    """The list against habit: the figure itself, and the lead, which is paired by customer."""
+    ndcg, lead = checked.ndcg, checked.lead
+    shared = {"model": NEXT, "n": ndcg.n, "baseline": HABIT, "better": "higher"}
+    return (
+        Scored(figure="NDCG@10", value=ndcg.value, low=ndcg.low, high=ndcg.high, baseline_value=ndcg.habit, **shared),
+        Scored(figure="lead in NDCG@10, paired", **lead.model_dump(), baseline_value=0.0, **shared),
+    )
+
+
+def _epochs(checked: Checked) -> tuple[EpochFigures, ...]:
+    return tuple(
+        EpochFigures(
+            epoch=place, train_loss=row["train_total"], valid_loss=row["valid_total"], train_ndcg=row["train_ndcg"],
+            valid_ndcg=row["valid_ndcg"],
+        )
+        for place, row in enumerate(checked.record, start=1)
+    )  # fmt: skip

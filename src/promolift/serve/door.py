@@ -1,0 +1,93 @@
+"""Bytes of a stranger in, before any key is looked at; whole requests of bounded size and time to the guard, out.
+
+The parser itself collects a header for as long as it comes. Here a head has a size, and a head and a body a time.
+"""
+
+import asyncio
+import json
+from typing import Any
+
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+HEAD_BYTES = 32_768  # the request line and all headers
+HEADERS = 100
+HEAD_S, BODY_S = 10.0, 30.0  # how long each may take; a kept connection that says nothing is closed by uvicorn
+
+
+class _TooLargeError(Exception):
+    """Raised within the parser, which ends with it."""
+
+
+class Door(HttpToolsProtocol):
+    """One connection. `most`: connections that are kept at the same time; one more is closed at once."""
+
+    def __init__(self, most: int, **given: Any) -> None:
+        """As uvicorn makes it."""
+        super().__init__(**given)
+        self.most = most
+        self._in_head, self._head_bytes, self._large = True, 0, False
+        self._since: float | None = self.loop.time()
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Take it, or refuse it."""
+        super().connection_made(transport)
+        if len(self.connections) > self.most:
+            self._refuse(503, "too_many_connections", "too many connections; try again later")
+
+    def data_received(self, data: bytes) -> None:
+        """Read on, unless the head is too large already."""
+        if self._since is None and self._in_head:
+            self._since = self.loop.time()
+        super().data_received(data)
+        if self._in_head and self.parser is not None:
+            self._head_bytes += len(data)
+            if self._head_bytes > HEAD_BYTES:
+                self._large = True
+                self.send_400_response("")
+
+    def on_message_begin(self) -> None:
+        """A head begins."""
+        super().on_message_begin()
+        self._in_head, self._head_bytes = True, 0
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """One more header."""
+        super().on_header(name, value)
+        self._head_bytes += len(name) + len(value)
+        if self._head_bytes > HEAD_BYTES or len(self.headers) > HEADERS:
+            self._large = True
+            raise _TooLargeError
+
+    def on_headers_complete(self) -> None:
+        """A body begins."""
+        super().on_headers_complete()
+        self._in_head, self._head_bytes, self._since = False, 0, self.loop.time()
+
+    def on_message_complete(self) -> None:
+        """The request is there."""
+        super().on_message_complete()
+        self._in_head, self._since = True, None
+
+    def send_400_response(self, msg: str) -> None:
+        """What could not be read, or is too large."""
+        if self._large:
+            self._refuse(431, "headers_too_large", f"a head may have {HEAD_BYTES} bytes and {HEADERS} headers")
+        else:
+            self._refuse(400, "http_invalid", "this is no HTTP request")
+
+    def close_if_late(self, now_s: float) -> None:
+        """Close the connection if what it sends takes too long; `now_s` as the event loop counts."""
+        if self._since is not None and now_s - self._since > (HEAD_S if self._in_head else BODY_S):
+            self._since = None
+            if self._in_head and self._head_bytes == 0:
+                self.transport.close()  # it never said anything
+            elif self._in_head:
+                self._refuse(408, "too_slow", "the request did not arrive in time")
+            else:
+                self.transport.abort()  # its answer may be under way
+
+    def _refuse(self, status: int, code: str, detail: str) -> None:
+        body = json.dumps({"type": "about:blank", "title": code, "status": status, "code": code, "detail": detail})
+        head = f"content-type: application/problem+json\r\ncontent-length: {len(body)}\r\nconnection: close\r\n\r\n"
+        self.transport.write(STATUS_LINE[status] + head.encode() + body.encode())
+        self.transport.close()

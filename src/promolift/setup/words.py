@@ -1,0 +1,216 @@
+"""The verbs of words and `promolift check`: a pool of texts, or a person's text, in; what became of it out."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import NamedTuple, get_args
+
+import polars as pl
+
+from promolift import llm, message
+from promolift.config import Config
+from promolift.deliver.files import safe_cells
+from promolift.errors import ConfigError, InputError
+from promolift.message import ANGLES, Channel, Known, Pool
+from promolift.message import pool as pools
+from promolift.message.judge import of_draft, of_text
+from promolift.results.job import StepSummary
+from promolift.results.shop import Offers
+from promolift.store import Store
+from promolift.terms import Language, Offer
+
+FIRST = Path("words.jsonl")  # where a shop's pool begins, if promolift.toml names none
+WAITS = ("drafted", "edited")  # what a judge has not read
+SHOWN = 10
+
+
+class Said(NamedTuple):
+    """Ids that a person approves, rejects or retires, and who it is."""
+
+    approve: Sequence[str]
+    reject: Sequence[str]
+    retire: Sequence[str]
+    by: str
+
+
+class Asked(NamedTuple):
+    """What a text is checked against: the offer's id, its language, its channel."""
+
+    offer: str | None
+    language: str | None
+    channel: str
+
+
+def draft(config: Config, several: int, angles: Sequence[str]) -> StepSummary:
+    """Ask the model for drafts of every angle and language, lint them, keep them."""
+    if unknown := sorted(set(angles) - set(ANGLES)):
+        raise InputError(f"words draft: angle {unknown[0]!r}; known ones: {', '.join(ANGLES)}")
+    wanted = [angle for angle in ANGLES if not angles or angle in angles]
+    briefs = [message.Brief(angle, language) for angle in wanted for language in config.message.languages]
+    written = message.drafts(briefs, _model(config), several, config.plan.seed)
+    found = pools.drafted(written, _today())
+    pool = _keep(config, _pool(config).merged(found))
+    faults = [f"{each.brief.angle} {each.brief.language}: {each.fault}" for each in written if each.fault]
+    faulty = sum(text.state == "faulty" for text in found)
+    cost = sum(each.cost_cents for each in written)
+    text = f"{len(found)} drafts, {faulty} of them faulty; {len(faults)} of {len(written)} briefs unanswered."
+    return _summary(config, pool, text + "".join(f"\n  {fault}" for fault in faults[:SHOWN]), cost_cents=cost)
+
+
+def judge_pool(config: Config) -> StepSummary:
+    """Three votes on every text that waits for the judge."""
+    pool = _pool(config)
+    texts = [text for text in pool.texts if text.state in WAITS]
+    asks = [of_draft(text.draft, text.angle, text.language) for text in texts]
+    verdicts = message.judge(asks, _model(config), seed=config.plan.seed)
+    read = pools.judged(texts, verdicts, _today())
+    passed, refused = (sum(verdict.fit is fit for verdict in verdicts) for fit in (True, False))
+    pool = _keep(config, pool.merged(read))
+    why = [f"  {text.title} {text.hook}: {text.why}" for text in read if text.state == "rejected"][:SHOWN]
+    lost = len(verdicts) - passed - refused
+    head = f"{passed} texts passed, {refused} were rejected, {lost} got no verdict."
+    return _summary(config, pool, "\n".join([head, *why]))
+
+
+def review(config: Config, said: Said) -> StepSummary:
+    """Show what waits for a person, or keep what they say."""
+    pool = _pool(config)
+    ids = (*said.approve, *said.reject, *said.retire)
+    if unknown := sorted(set(ids) - {text.text_id for text in pool.texts}):
+        raise InputError(f"words review: no text {unknown[0]!r} in the pool; `promolift words review` lists them")
+    if not ids:
+        waiting = [text for text in pool.texts if text.state in ("judged", "edited")]
+        rows = [f"  {t.text_id} {t.angle} {t.language}: {t.title} / {t.hook} {t.call}".rstrip() for t in waiting]
+        more = f"\n  and {len(rows) - SHOWN} more: `promolift words export FILE.csv`" if len(rows) > SHOWN else ""
+        return _summary(config, pool, "\n".join([f"{len(rows)} texts wait for a person.", *rows[:SHOWN]]) + more)
+    if not said.by:
+        raise InputError("words review: say who you are with --by NAME; it is kept with every text")
+    judged = [t for t in pool.texts if t.text_id in (*said.approve, *said.reject)]
+    frame = pools.to_csv(Pool(tuple(judged))).with_columns(
+        pl.when(pl.col("text_id").is_in(said.approve)).then(pl.lit("yes")).otherwise(pl.lit("no")).alias("approved")
+    )
+    done = pools.from_csv(pool, frame, said.by, _today())
+    kept = _keep(config, pools.retired(done.pool, said.retire, _today()))
+    return _summary(config, kept, f"{done.approved} approved, {done.rejected} rejected, {len(said.retire)} retired.")
+
+
+def export(config: Config, file: Path) -> StepSummary:
+    """The pool as CSV."""
+    pool = _pool(config)
+    draft_ = file.with_name(f".{file.name}.part")
+    safe_cells(pools.to_csv(pool)).write_csv(draft_, include_bom=True)
+    draft_.replace(file)
+    return _summary(
+        config,
+        pool,
+        f"{len(pool.texts)} texts in {file}: write yes or no into `approved`, then `promolift words import`.",
+    )
+
+
+def import_(config: Config, file: Path, by: str) -> StepSummary:
+    """A person's CSV."""
+    if not by.strip():
+        raise InputError("words import: say who you are with --by NAME; it is kept with every text")
+    try:
+        rows = pl.read_csv(file, infer_schema=False)
+    except (OSError, pl.exceptions.PolarsError) as error:
+        raise InputError(f"{file}: cannot be read as CSV ({error})") from None
+    rows = rows.with_columns(pl.all().str.strip_prefix("'"))  # what `safe_cells` put before a formula
+    done = pools.from_csv(_pool(config), rows, by.strip(), _today())
+    kept = _keep(config, done.pool)
+    text = f"{done.approved} approved, {done.rejected} rejected, {done.edited} edited or new, {done.faulty} faulty."
+    return _summary(config, kept, text)
+
+
+def check(config: Config, store: Store, file: Path, asked: Asked) -> StepSummary:
+    """Read texts against planned offers; what code cannot read is asked of the judge, where a model is configured."""
+    if asked.channel not in get_args(Channel):
+        raise InputError(f"check: channel {asked.channel!r}; known ones: {', '.join(get_args(Channel))}")
+    offers = Offers.load(store).by_id
+    lines, figures, bad = [], [], 0
+    for number, (text, offer_id) in enumerate(_texts(file, asked.offer), 1):
+        if offer_id not in offers:
+            known = ", ".join(sorted(offers)[:5])
+            raise InputError(f"{file}, text {number}: no planned offer {offer_id!r}; --offer names one of {known} ...")
+        offer = offers[offer_id]
+        language = _language(text, asked.language)
+        rules = message.broken_rules(text, offer, language, asked.channel, packs=config.message.packs)  # type: ignore[arg-type]
+        verdict = _judged(config, text, offer, language) if any(rule.code == "unread" for rule in rules) else None
+        broken = [rule for rule in rules if rule.code != "unread"]
+        bad += bool(broken) or verdict is False
+        lines.append(f"text {number}, {message.offer_words(offer, language)}: {_verdict(rules, verdict)}")
+        lines += [f"  {rule.code} {rule.span!r}: {rule.reason} ({rule.source})" for rule in rules]
+        figures.append({"text": text, "offer_id": offer_id, "judge": verdict, "rules": [vars(rule) for rule in rules]})
+    return StepSummary(
+        "\n".join([*lines, f"{bad} of {len(figures)} texts are refused."]), {"texts": figures, "refused": bad}
+    )
+
+
+def _verdict(rules: Sequence[message.BrokenRule], verdict: bool | None) -> str:
+    if any(rule.code != "unread" for rule in rules) or verdict is False:
+        return "refused"
+    if rules and verdict is None:
+        return "not refused, but not all of it was read: a person must read it"
+    return "true, as far as code and judge read" if rules else "true"
+
+
+def _judged(config: Config, text: str, offer: Offer, language: Language) -> bool | None:
+    if config.message.writer == "pool":
+        return None
+    return message.judge([of_text(text, offer, language, Known())], _model(config))[0].fit
+
+
+class _TextOf(NamedTuple):
+    text: str
+    offer_id: str | None
+
+
+def _texts(file: Path, offer: str | None) -> list[_TextOf]:
+    try:
+        if file.suffix.lower() != ".csv":
+            return [_TextOf(file.read_text(encoding="utf-8").strip(), offer)]
+        rows = pl.read_csv(file, infer_schema=False)
+    except (OSError, UnicodeDecodeError, pl.exceptions.PolarsError) as error:
+        raise InputError(f"{file}: cannot be read ({error})") from None
+    if "text" not in rows.columns or ("offer_id" not in rows.columns and offer is None):
+        raise InputError(f"{file}: needs the columns text and offer_id (or --offer); it has {rows.columns}")
+    ids = rows["offer_id"] if "offer_id" in rows.columns else pl.Series([offer] * rows.height)
+    return [_TextOf(text or "", id_) for text, id_ in zip(rows["text"], ids, strict=True)]
+
+
+def _language(text: str, said: str | None) -> Language:
+    if said not in (None, "zh", "en"):
+        raise InputError(f"check: language {said!r}; write zh or en")
+    return "zh" if said == "zh" or (said is None and any("\u4e00" <= c <= "\u9fff" for c in text)) else "en"
+
+
+def _today() -> str:
+    return datetime.now(UTC).date().isoformat()
+
+
+def _model(config: Config) -> llm.Writer:
+    if config.message.writer == "pool":
+        raise ConfigError(
+            "message.writer = 'pool': no model is configured; write remote, local or replay and its [llm]"
+        )
+    return llm.writer_of(config.message.writer, config.llm)
+
+
+def _pool(config: Config) -> Pool:
+    """The shop's pool; where it has none yet, the shipped texts."""
+    path = Path(config.message.pool) if config.message.pool else FIRST
+    return message.load_pool(path if path.exists() else None)
+
+
+def _keep(config: Config, pool: Pool) -> Pool:
+    pools.save_pool(pool, Path(config.message.pool) if config.message.pool else FIRST)
+    return pool
+
+
+def _summary(config: Config, pool: Pool, text: str, **more: object) -> StepSummary:
+    funnel = {state: number for state, number in pool.funnel().items() if number}
+    usable = len(pool.usable(config.message.approve).texts)
+    said = f"Pool: {', '.join(f'{number} {state}' for state, number in funnel.items())}; {usable} may be sent."
+    if not config.message.pool and FIRST.exists():
+        said += f' Set [message] pool = "{FIRST}" so that messages are made from it.'
+    return StepSummary(f"{text}\n{said}", {"funnel": funnel, "usable": usable, **more})

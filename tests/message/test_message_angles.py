@@ -1,0 +1,129 @@
+"""Which true reason an offer has for a customer, and when there must be none."""
+
+import polars as pl
+import pytest
+
+from promolift.message import ANGLES, fitting, live_angle, may_say, reason
+from promolift.message.angles import DAY_MS, HOUR_MS, RULES, SeenItem
+
+NOW = 1_767_571_200_000
+TEA = {"customer_id": "a", "offer_id": "o", "target": "tea", "scope": "category", "kind": "category", "asof_ms": NOW}
+FITS = {
+    "just_bought": {"scope": "product", "bought_key": "p1", "bought_ms": NOW - 2 * DAY_MS},
+    "viewed_not_bought": {"view_ms": NOW - 3 * HOUR_MS},
+    "cart_left": {"cart_ms": NOW - 2 * HOUR_MS},
+    "replenish_due": {"orders": 4, "gap_days": 10.0, "due_in_days": 1.0},
+    "pair_you_buy": {"target": "tea ++ milk", "pair_orders": 3},
+    "favourite": {"top_category_2": "tea", "bought": True},
+    "lapsed_category": {"orders": 5, "gap_days": 10.0, "due_in_days": -11.0},
+    "win_back": {"recency_days": 61.0, "cadence_days": 20.0},
+    "loyalty_thanks": {"tenure_days": 400.0, "orders_total": 50},
+    "coupon_returner": {"redemption_recency_days": 60.0},
+    "first_coupon": {"exposures_total": 0},
+    "basket_nudge": {"min_spend_cents": 5000, "basket_median_cents": 4000.0, "basket_p90_cents": 6000.0},
+    "try_new": {"bought": False},
+    "birthday": {"birth_month": 5, "month": 5},
+}
+MISSES = {
+    "just_bought": [{"bought_ms": NOW - 4 * DAY_MS}, {"bought_key": "tea"}, {"scope": "category"}],
+    "viewed_not_bought": [{"view_ms": NOW - 1000}, {"view_ms": NOW - 15 * DAY_MS}, {"view_ms": None}],
+    "cart_left": [{"cart_ms": NOW - 73 * HOUR_MS}, {"cart_ms": NOW - 1000}],
+    "replenish_due": [{"orders": 2}, {"gap_days": 1.0}, {"gap_days": 91.0}, {"due_in_days": 5.0}],
+    "pair_you_buy": [{"pair_orders": 2}, {"target": "tea"}],
+    "favourite": [{"top_category_2": "milk"}, {"bought": False}],
+    "lapsed_category": [{"due_in_days": -9.0}, {"orders": 2}],
+    "win_back": [{"recency_days": 60.0}, {"recency_days": 29.0, "cadence_days": 1.0}],
+    "loyalty_thanks": [{"tenure_days": 364.0}, {"orders_total": 49}],
+    "coupon_returner": [{"redemption_recency_days": 61.0}],
+    "first_coupon": [{"exposures_total": 1}, {"exposures_total": None}],
+    "basket_nudge": [{"min_spend_cents": 4000}, {"min_spend_cents": 6001}],
+    "try_new": [{"bought": True}, {"bought": None}],
+    "birthday": [{"month": 6}, {"birth_month": None}],
+}
+
+
+def angles(**row: object) -> list[str]:
+    return fitting(pl.DataFrame([TEA | row]))["angles"][0].to_list()
+
+
+def test_every_angle_is_tried_here_and_says_what_it_may_never_say():
+    assert set(FITS) | {"generic"} == set(ANGLES) == set(RULES)
+    assert set(FITS) == set(MISSES)
+
+
+@pytest.mark.parametrize("angle", FITS)
+def test_an_angle_fits_where_its_condition_holds(angle):
+    assert angle in angles(**FITS[angle])
+
+
+@pytest.mark.parametrize(("angle", "change"), [(angle, change) for angle, every in MISSES.items() for change in every])
+def test_an_angle_fits_nowhere_else(angle, change):
+    assert angle not in angles(**(FITS[angle] | change))
+
+
+def test_without_any_of_it_the_offer_stands_for_itself():
+    told = fitting(pl.DataFrame([TEA]))
+    assert told["angle"].to_list() == ["generic"]
+    assert told["angles"].to_list() == [[]]
+
+
+@pytest.mark.parametrize("angle", FITS)
+@pytest.mark.parametrize(
+    "private", [{"target": "baby food ++ tea"}, {"target": "LIQUOR"}, {"within": "ANALGESICS"}, {"personal": False}]
+)
+def test_private_goods_and_a_customer_who_refused_give_no_reason(angle, private):
+    told = fitting(pl.DataFrame([TEA | FITS[angle] | private]))
+    assert told["angle"].to_list() == ["generic"]
+
+
+@pytest.mark.parametrize("private", [{"bought_key": "Red Wine"}, {"bought_within": "FAMILY PLANNING"}])
+def test_a_private_purchase_is_no_reason(private):
+    assert "just_bought" not in angles(**(FITS["just_bought"] | private))
+
+
+def test_what_speaks_of_the_goods_goes_before_what_speaks_of_the_customer():
+    both = FITS["win_back"] | FITS["replenish_due"]
+    assert fitting(pl.DataFrame([TEA | both]))["angle"].to_list() == ["replenish_due"]
+
+
+@pytest.mark.parametrize("angle", FITS)
+def test_the_reason_for_people_comes_from_the_same_row(angle):
+    row = TEA | FITS[angle] | {"angle": angle}
+    assert len(reason(row, "tea", "milk")) > 10
+
+
+def seen(key: str, minutes: int, category: str | None = None) -> SeenItem:
+    return SeenItem(key, category, NOW - minutes * 60_000)
+
+
+def test_the_worked_case_from_events_of_the_last_minutes():
+    """Viewed 1 and 2, bought 1: the offer on 2 is for somebody who just bought 1."""
+    viewed = [seen("1", 9), seen("2", 7)]
+    found = live_angle(["2"], [seen("1", 1)], viewed, [], NOW)
+    assert found is not None
+    assert (found.angle, found.bought and found.bought.key) == ("just_bought", "1")
+
+
+@pytest.mark.parametrize(
+    ("bought", "viewed", "cart", "angle"),
+    [
+        ([], [seen("2", 5)], [], "viewed_not_bought"),
+        ([], [seen("2", 5)], [seen("2", 4)], "cart_left"),
+        ([seen("2", 3)], [seen("2", 5)], [], None),
+        ([], [seen("3", 5)], [], None),
+        ([seen("condoms", 2)], [], [], None),
+        ([seen("x", 2, "LIQUOR")], [], [], None),
+        ([seen("1", 2, "tea"), seen("condoms", 1)], [], [], "just_bought"),
+        ([seen("1", 5 * 24 * 60)], [], [], None),
+    ],
+)
+def test_events_of_the_last_minutes(bought, viewed, cart, angle):
+    found = live_angle(["2"], bought, viewed, cart, NOW)
+    assert (found.angle if found else None) == angle
+
+
+def test_the_same_rules_hold_live():
+    assert may_say("tea", "category")
+    assert not may_say("tea", "category", personal=False)
+    assert not may_say("LIQUOR ++ tea", "category")
+    assert not may_say("p1", "product", "FAMILY PLANNING")

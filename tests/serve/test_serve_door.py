@@ -1,0 +1,82 @@
+"""What a stranger sends before a key is looked at costs neither time nor memory nor a connection for long."""
+
+import contextlib
+import socket
+import threading
+from collections.abc import Iterator
+from time import monotonic, sleep
+
+import pytest
+from serve_helpers import Api
+
+pytest.importorskip("httptools")
+from promolift.serve import door
+from promolift.serve.app import Listener, configured, free_port
+
+
+@pytest.fixture
+def address(api: Api) -> Iterator[tuple[str, int]]:
+    """A real server behind its door, with room for three connections."""
+    config = configured(api.client.app, "127.0.0.1", free_port(), connections=3)
+    config.lifespan = "off"
+    server = Listener(config)
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    while not server.started:
+        sleep(0.02)
+    yield "127.0.0.1", config.port
+    server.should_exit = True
+    thread.join()
+
+
+def answer(peer: socket.socket) -> bytes:
+    """All that comes until the other side closes."""
+    peer.settimeout(20)
+    parts = []
+    with contextlib.suppress(ConnectionResetError):
+        while part := peer.recv(65_536):
+            parts.append(part)
+    return b"".join(parts)
+
+
+def test_an_endless_header_is_refused_while_it_comes(address: tuple[str, int]) -> None:
+    start, end = b"GET / HTTP/1.1\r\n", b"\r\n\r\n"
+    long_path, many = [b"GET /" + b"a" * 40_000 + b" HTTP/1.1" + end], [start + b"a: b\r\n" * 150 + end]
+    for pieces in ([start + b"x: "] + [b"a" * 65_536] * 900, long_path, many, [start] * 3000):
+        started = monotonic()
+        with socket.create_connection(address) as peer:
+            with contextlib.suppress(OSError):
+                for piece in pieces:
+                    peer.sendall(piece)
+            said = answer(peer)
+        assert said[:12] in (
+            b"HTTP/1.1 431",
+            b"HTTP/1.1 400",
+            b"",
+        )  # closed before all was sent: the answer may be lost
+        assert monotonic() - started < 5
+
+
+def test_a_half_sent_request_is_closed_and_a_whole_one_is_not(
+    address: tuple[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(door, "HEAD_S", 0.2)
+    monkeypatch.setattr(door, "BODY_S", 0.2)
+    for sent, expected in (
+        (b"", b""), (b"POST /v1/batch HTTP/1.1\r\nx:", b"HTTP/1.1 408"),
+        (b"POST /v1/batch HTTP/1.1\r\ncontent-length: 50\r\n\r\n{", b""),
+        (b"GET /health/live HTTP/1.1\r\nconnection: close\r\n\r\n", b"HTTP/1.1 200"),
+    ):  # fmt: skip
+        with socket.create_connection(address) as peer:
+            peer.sendall(sent)
+            assert answer(peer)[:12].startswith(expected)
+
+
+def test_no_more_connections_than_there_is_room_for(address: tuple[str, int]) -> None:
+    with contextlib.ExitStack() as stack:
+        peers = [stack.enter_context(socket.create_connection(address)) for _ in range(3)]
+        sleep(0.3)
+        with socket.create_connection(address) as one_more:
+            assert answer(one_more).startswith(b"HTTP/1.1 503")
+        peers[0].sendall(b"GET /health/live HTTP/1.1\r\nconnection: close\r\n\r\n")
+        assert answer(peers[0]).startswith(b"HTTP/1.1 200")

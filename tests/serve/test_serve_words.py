@@ -1,0 +1,184 @@
+"""The worked case through the real path, events in, decision out; and words that learn from what is taken up."""
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from time import perf_counter, time
+from typing import Any
+
+import polars as pl
+import pytest
+from serve_helpers import Api, released, serving
+
+from promolift import effect, offer
+from promolift.config import Config
+from promolift.message import Draft, load_pool
+from promolift.message.pool import PoolText
+from promolift.offer import MenuItem, OfferRules
+from promolift.results.job import Job, moments
+from promolift.results.messages import PoolWords
+from promolift.results.shop import Offers
+from promolift.serve.words import FILLED, words
+from promolift.steps import plan
+from promolift.store import Store
+from promolift.terms import Benefit
+
+ZH = "尊敬的用户A，您刚刚购买了商品1，现在购买商品2可以享受8折优惠！"
+EN = "Dear Customer A, you just bought Product 1, and now you can enjoy 20% off Product 2!"
+GOLDEN = {
+    "zh": Draft("{deal}｜刚好搭配", "您刚刚购买了{bought}"),
+    "en": Draft("{deal}: goes with it", "you just bought {bought}"),
+}
+GOODS = {"zh": {"1": "商品1", "2": "商品2"}, "en": {"1": "Product 1", "2": "Product 2"}}
+NAMES = {"zh": "用户A", "en": "Customer A"}
+PEOPLE = ["A", *(f"u{n:03d}" for n in range(200))]
+
+
+def shop(folder: Path, language: str, texts: tuple[PoolText, ...], **told: Any) -> None:
+    """A planned shop whose one offer for everybody is 20 % off product 2."""
+    item = MenuItem(id="viewed-20", benefit=Benefit(type="percent_off", percent=20), scope="product", valid_days=7)
+    config = Config(
+        data={"source": "complete-journey"}, menu=(item,), consent={"default": True},
+        shop={"name": "Shop", "zone": "UTC", "language": language, "currency": "CNY"},
+        plan={"campaign": "cmp_test", "budget_cents": 10**7, "holdout_share": 0.0, "asof": "2026-01-05"},
+    )  # type: ignore[arg-type]  # fmt: skip
+    with Store(folder) as store:
+        job = Job(config, store, lambda *_: None)
+        store.save_json("span", {"first_ms": 1_700_000_000_000, "last_ms": 1_767_000_000_000})
+        people = pl.DataFrame({"customer_id": PEOPLE, "consent": True, "name": NAMES[language], **told})
+        store.save("customers", people)
+        goods = GOODS[language]
+        store.save("products", pl.DataFrame({
+            "product_id": [*goods, "9"], "name": [*goods.values(), "Condoms"], "category": ["a", "b", "FAMILY PLANNING"],
+            "type": pl.Series([None] * 3, dtype=pl.String), "cost_cents": 100,
+        }))  # fmt: skip
+        response = effect.assumed_response("made up", effect.DiscountSettings(prior_response=3.0))
+        store.save_json("response", response.to_dict())
+        profiles = pl.DataFrame({
+            "customer_id": PEOPLE, "price_sensitivity": 0.1, "orders_expected": 2.0, "basket_mean_cents": 3000.0,
+            "basket_sd_cents": 900.0, "online": True,
+        })  # fmt: skip
+        targets = pl.DataFrame({
+            "customer_id": PEOPLE, "target": "2", "scope": "product", "kind": "product", "base_cents": 900.0,
+            "base_se_cents": 50.0, "buy_prob": 0.5, "bought": False, "margin_rate": 0.6,
+        })  # fmt: skip
+        nobody = pl.DataFrame(schema={"customer_id": pl.String, "target": pl.String})
+        listed = offer.list_candidates(profiles, targets, config.menu, OfferRules(), nobody)
+        rows = plan.with_risk(effect.add_effects(listed, response, None, config.value), config.plan.risk)
+        made = plan.decide(job, moments(job), plan.Offered(rows, "assumed", config.menu))
+        chosen = made.chosen.select("customer_id", "offer_id")
+        store.save("messages", chosen.with_columns(message_zh=pl.lit("计划"), message_en=pl.lit("planned")))
+        Offers(offers=()).keep(store)
+        PoolWords(texts=texts, approve="judged").keep(store)
+
+
+def approved(language: str) -> tuple[PoolText, ...]:
+    draft = GOLDEN[language]
+    values = {"title": draft.title, "hook": draft.hook, "state": "approved", "by": "Ann"}
+    return (PoolText(text_id=draft.text_id, angle="just_bought", language=language, **values),)
+
+
+def happened(api: Api, who: str, *events: tuple[str, str, int]) -> None:
+    """Events of the last minutes: name, product, minutes ago."""
+    batch = []
+    for number, (name, product, minutes) in enumerate(events):
+        moment = datetime.fromtimestamp(time() - 60 * minutes, UTC).isoformat()
+        about = {"product_id": product} if name != "Order Completed" else {
+            "order_id": "o1", "products": [{"product_id": product, "price": 9.9}], "total": 9.9}  # fmt: skip
+        event = {"type": "track", "userId": who, "event": name, "properties": about, "timestamp": moment}
+        batch.append(event | {"messageId": f"{who} {number} {product}"})
+    assert api("POST", "/v1/batch", {"batch": batch}, 202)["rejected_count"] == 0
+
+
+VIEWED, BOUGHT, ADDED = "Product Viewed", "Order Completed", "Product Added"
+STORY = ((VIEWED, "1", 9), (VIEWED, "2", 7), (BOUGHT, "1", 2))
+
+
+@pytest.mark.parametrize(("language", "sentence"), [("zh", ZH), ("en", EN)])
+def test_the_worked_case_events_in_decision_out(tmp_path: Path, language: str, sentence: str) -> None:
+    shop(tmp_path, language, approved(language))
+    with serving(tmp_path) as api:
+        released(api)
+        happened(api, "A", *STORY)
+        made = api.decide("A", language=language)
+    assert made["message"].startswith(sentence)
+    assert made["angle"] == "just_bought"
+    assert made["text_id"] == GOLDEN[language].text_id
+    assert made["text_propensity"] == 1.0
+    assert made["title"].startswith("8折" if language == "zh" else "20% off")
+
+
+@pytest.fixture(scope="module")
+def api(folder: Path) -> Iterator[Api]:
+    with serving(folder) as api:
+        released(api)
+        yield api
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made: Path = tmp_path_factory.mktemp("words")
+    refused = [who == "u001" for who in PEOPLE]
+    shop(
+        made, "zh", load_pool(None).texts, personal=pl.Series(["no" if no else None for no in refused], dtype=pl.String)
+    )
+    return made
+
+
+def test_the_angle_of_the_last_minutes(api: Api) -> None:
+    happened(api, "u010", *STORY)
+    happened(api, "u011", (VIEWED, "2", 3))
+    happened(api, "u012", (VIEWED, "1", 3))
+    happened(api, "u013", (BOUGHT, "9", 3))
+    happened(api, "u001", *STORY)
+    made = {who: api.decide(who) for who in ("u010", "u011", "u012", "u013", "u001")}
+    assert {who: each["angle"] for who, each in made.items()} == {
+        "u010": "just_bought", "u011": "viewed_not_bought", "u012": "generic", "u013": "generic", "u001": "generic",
+    }  # fmt: skip
+    assert "商品1" in made["u010"]["message"]
+    assert "商品2" in made["u010"]["message"]
+    assert "8折" in made["u010"]["message"]
+    for who in ("u013", "u001"):  # a private purchase; a customer who refused personal decisions
+        assert "Condoms" not in made[who]["message"]
+        assert "商品1" not in made[who]["message"]
+
+
+def test_the_choice_is_logged_learns_and_reaches_the_next_plan(api: Api, folder: Path) -> None:
+    """Decide, feedback, learn: the text that is taken up is chosen more often, with its propensity on record."""
+    favourite = None
+    for who in PEOPLE[20:170]:
+        made = api.decide(who, language="en")
+        favourite = favourite or made["text_id"]
+        if made["text_id"] == favourite:
+            api("POST", "/v1/feedback", {"decision_id": made["decision_id"], "name": "Click"}, 202)
+    with api.server.ledger.read() as db:
+        rows = db.exec_driver_sql("select name, body from events where decision_id is not null").all()
+    logged = [json.loads(body) for name, body in rows if name == FILLED]
+    assert len(logged) >= 150
+    assert all(0 < each["propensity"] <= 1 for each in logged)
+    assert api.server.count_texts(0.0)
+    choice = api.server.texts.choice(next(iter(api.server.decider.releases.values())))
+    arms = choice.arms("generic", "percent_off", "en")
+    share = {text.text_id: value for text, value in zip(arms.texts, arms.share_V, strict=True)}
+    assert share[favourite] > 2 / len(arms.texts)
+    after = Counter(api.decide(who, language="en")["text_id"] for who in PEOPLE[170:])
+    assert after[favourite] >= 3
+    tallies = json.loads((folder / "serve" / "words.json").read_text())
+    mine = next(row for row in tallies if row[0] == favourite)
+    assert mine[1] == "percent_off"
+    assert mine[2] >= mine[3] > 0
+
+
+def test_a_message_takes_less_than_a_millisecond(api: Api) -> None:
+    happened(api, "u015", *STORY)
+    api.decide("u015")
+    release = next(iter(api.server.decider.releases.values()))
+    choice = api.server.texts.choice(release)
+    (offer_id,) = release.labels
+    now_ms = round(time() * 1000)
+    begin = perf_counter()
+    for n in range(200):
+        words(release, f"u{n:03d}", offer_id, now_ms, "zh", None, choice)
+    assert (perf_counter() - begin) / 200 < 0.001

@@ -65,7 +65,9 @@ TrialConfig = Annotated[Path | None, typer.Option("--config", "-c", help="TOML f
 WorkPath = Annotated[Path, typer.Option("--work", help="Folder for tables between the steps.")]
 OutPath = Annotated[Path, typer.Option("--out", "-o", help="Folder for the plan and the report.")]
 LearnOut = Annotated[Path, typer.Option("--out", "-o", help="Folder of the verdict and the proposal.")]
-Told = Annotated[str | None, typer.Option("--language", help="Language of the report: zh or en; default: the shop's.")]
+ReportLanguage = Annotated[
+    str | None, typer.Option("--language", help="Language of the report: zh or en; default: the shop's.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print a JSON summary on stdout.")]
 Again = Annotated[bool, typer.Option("--again", help="Do the step again even if nothing changed.")]
 CONFIG, WORK, OUT = Path("promolift.toml"), Path(".promolift"), Path("promolift-report")
@@ -105,8 +107,8 @@ def telling(config: "Config", language: str | None) -> "Config":
 
     if language is None:
         return config
-    told = ReportSettings.parse({**config.report.model_dump(), "language": language}, "--language")
-    return config.model_copy(update={"report": told})
+    report = ReportSettings.parse({**config.report.model_dump(), "language": language}, "--language")
+    return config.model_copy(update={"report": report})
 
 
 def every_step() -> list[str]:
@@ -125,7 +127,7 @@ def _telling_step(name: str, text: str) -> None:
         out: OutPath = OUT,
         json_: AsJson = False,
         again: Again = False,
-        language: Told = None,
+        language: ReportLanguage = None,
     ) -> None:
         steps = every_step() if name == "run" else [name]
         say(work(telling(settings_of(config), language), work_folder, steps, out, again), json_)
@@ -377,7 +379,8 @@ def demo(
     out: OutPath = Path("demo-report"),
     json_: AsJson = False,
     again: Again = False,
-    language: Told = None,
+    language: ReportLanguage = None,
+    serve: Annotated[bool, typer.Option("--serve", help="Answer over HTTP afterwards, on port 8080.")] = False,
 ) -> None:
     """The main job on a year of real groceries: 2,469 households, 1.5 million purchases, 27 campaigns."""
     if data == "hillstrom" and path is not None and config is None:
@@ -390,6 +393,10 @@ def demo(
 
         settings = telling(settings_of(config) if config else demo_config(), language)
         say(work(settings, work_folder, every_step(), out, again), json_)
+        if serve:
+            from promolift.serve.main import serve_planned
+
+            serve_planned(settings, work_folder, json_)
     else:
         why = "give `--data hillstrom --path FILE` without --config, or neither for the groceries"
         raise ConfigError(f"demo: --data {data}; {why}")

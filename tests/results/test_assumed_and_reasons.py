@@ -1,4 +1,4 @@
-"""What a plan stands on is told of the headline, luck taken off; and two customers share a reason only with the facts."""
+"""What a plan stands on is told of its headline, luck taken off; and customers share a reason only with its facts."""
 
 from math import exp
 from typing import Any
@@ -9,7 +9,7 @@ import pytest
 from promolift.effect import DiscountResponse, ValueSettings
 from promolift.results.assumed import assumptions
 from promolift.results.plan import Assumption
-from promolift.results.reasons import MOTIVES, Reason, habits, reason
+from promolift.results.reasons import MOTIVES, OfferReason, habits, reason
 from promolift.results.worth import Worth
 from promolift.steps.plan_rules import close_small
 from promolift.words import speaking
@@ -78,7 +78,7 @@ def test_a_floor_closes_what_brings_less_and_none_changes_nothing() -> None:
     assert close_small(rows, 0.0) is rows
 
 
-def told(person: dict[str, Any], habit: dict[str, Any], **row: Any) -> Reason:
+def told(person: dict[str, Any], habit: dict[str, Any], **row: Any) -> OfferReason:
     """The reason of one customer among ten, of whom the others are alike."""
     base = {
         "recency_days": 3.0, "cadence_days": 5.0, "price_sensitivity": 0.0, "price_sensitivity_se": 0.1,

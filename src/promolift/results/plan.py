@@ -60,7 +60,7 @@ def fragile_first(assumptions: Iterable[Assumption]) -> tuple[Assumption, ...]:
     return tuple(sorted(assumptions, key=lambda a: inf if a.slack is None else a.slack))
 
 
-class Believed(Note):
+class HeadlineAssumptions(Note):
     """What must be believed for the plan's headline, from which luck is taken off, as `evaluate` found it."""
 
     NAME: ClassVar[str] = "believed"
@@ -297,7 +297,12 @@ class Plan:
     def keep(store: Store, note: PlanNote, tables: Tables) -> "Plan":
         """Write a plan into the work folder, in place of the one before; its note last, so that a half-written plan
         cannot be read."""
-        for name in (note.NAME, "offers", "unchecked", Believed.NAME):  # printed and judged was the plan before
+        for name in (
+            note.NAME,
+            "offers",
+            "unchecked",
+            HeadlineAssumptions.NAME,
+        ):  # printed and judged was the plan before
             store.remove_json(name)
         store.save("candidates", PLANNED.conform(tables.candidates))
         store.save("chosen", PLANNED.conform(tables.chosen))
@@ -377,7 +382,7 @@ class Plan:
     @property
     def assumptions(self) -> tuple[Assumption, ...]:
         """What must be believed for the headline, the most fragile first."""
-        found = Believed.load(self.store) if self.luck and Believed.has(self.store) else self.note
+        found = HeadlineAssumptions.load(self.store) if self.luck and HeadlineAssumptions.has(self.store) else self.note
         return fragile_first(found.assumptions)
 
     @property

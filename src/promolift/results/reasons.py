@@ -33,7 +33,7 @@ OFTEN = 5  # orders from which on a habit is one
 LATE = 1.5  # times the usual gap after which a purchase is overdue
 
 
-class Habits(NamedTuple):
+class KnownHabits(NamedTuple):
     """What is known of customers and their categories: rows of the profiles and of affinities, ranks from 0 to 1."""
 
     people: Mapping[str, dict[str, Any]]
@@ -44,7 +44,7 @@ class Habits(NamedTuple):
 
 
 def habits(profiles: pl.DataFrame, affinities: pl.DataFrame, response: effect.DiscountResponse, currency: str,
-           printed: Mapping[str, str]) -> Habits:  # fmt: skip
+           printed: Mapping[str, str]) -> KnownHabits:  # fmt: skip
     """`printed`: names of products by id."""
     rank = {
         f"{name}_rank": pl.col(name).rank("average") / pl.col(name).count().clip(lower_bound=1)
@@ -55,7 +55,7 @@ def habits(profiles: pl.DataFrame, affinities: pl.DataFrame, response: effect.Di
     people = profiles.with_columns(middle, **rank).select(*columns, "middle", *rank)
     answers = response.targets
     ranks = answers.select("target", (pl.col("response").rank("average") / pl.len().clip(lower_bound=1)).alias("rank"))
-    return Habits(
+    return KnownHabits(
         {row["customer_id"]: row for row in people.iter_rows(named=True)},
         {(row["customer_id"], row["target"]): row for row in affinities.iter_rows(named=True)},
         dict(ranks.iter_rows()) if answers.height >= 2 * OFTEN else {},
@@ -63,31 +63,31 @@ def habits(profiles: pl.DataFrame, affinities: pl.DataFrame, response: effect.Di
     )  # fmt: skip
 
 
-class Reason(NamedTuple):
+class OfferReason(NamedTuple):
     """The sentence, and in one word what sets the customer apart: a key of MOTIVES."""
 
     text: str
     motive: Motive
 
 
-def reason(row: Mapping[str, Any], known: Habits) -> Reason:
+def reason(row: Mapping[str, Any], known: KnownHabits) -> OfferReason:
     """What they buy, what sets them apart, and what the offer is expected to do, in the language that is spoken."""
     apart = next(_apart(row, known.people.get(row["customer_id"], {}), known), None)
     parts = [*_lately(row, known), *_buys(row, known), *([apart.text] if apart else []), *_worth(row, known)]
     text = pick("; ", "；").join(parts) or pick("fits the whole basket", "适合整个购物篮")
-    return Reason(text, apart.motive if apart else "habit")
+    return OfferReason(text, apart.motive if apart else "habit")
 
 
-def _labels(row: Mapping[str, Any], known: Habits) -> list[Words]:
+def _labels(row: Mapping[str, Any], known: KnownHabits) -> list[Words]:
     kind: Literal["product", "category"] = "product" if row["kind"] == "product" else "category"
     return [message.label(known.printed.get(each, each), kind) for each in covered(row["target"])]
 
 
-def _names(row: Mapping[str, Any], known: Habits) -> list[str]:
+def _names(row: Mapping[str, Any], known: KnownHabits) -> list[str]:
     return [each.in_(spoken()) for each in _labels(row, known)]
 
 
-def _lately(row: Mapping[str, Any], known: Habits) -> list[str]:
+def _lately(row: Mapping[str, Any], known: KnownHabits) -> list[str]:
     """What just happened, where that is what the message is about."""
     if row.get("angle") not in LATELY:
         return []
@@ -97,7 +97,7 @@ def _lately(row: Mapping[str, Any], known: Habits) -> list[str]:
     return [kept(message.reason(row, name, str(bought) if bought else None), names)]
 
 
-def _buys(row: Mapping[str, Any], known: Habits) -> list[str]:
+def _buys(row: Mapping[str, Any], known: KnownHabits) -> list[str]:
     """The habit with what the offer is on; of two categories that of the one bought more often."""
     names = _names(row, known)
     if not names:
@@ -140,14 +140,14 @@ def _habit(habit: Mapping[str, Any], name: str) -> str:
     )
 
 
-def _apart(row: Mapping[str, Any], person: Mapping[str, Any], known: Habits) -> Iterator[Reason]:
+def _apart(row: Mapping[str, Any], person: Mapping[str, Any], known: KnownHabits) -> Iterator[OfferReason]:
     """What sets the customer apart from the others, the most telling first."""
     names = dict(zip(covered(row["target"]), _names(row, known), strict=True))
     recency, cadence = person.get("recency_days"), person.get("cadence_days")
     if recency and cadence and recency > max(AWAY * cadence, 21):
         away, usual = day_count(round(recency)), day_count(round(max(cadence, 1)))
         en = f"has stayed away for {away} days, usually comes every {usual}"
-        yield Reason(pick(en, f"已{away}天没来，平时每{usual}天来一次"), "away")
+        yield OfferReason(pick(en, f"已{away}天没来，平时每{usual}天来一次"), "away")
     deals = {name: known.bought.get((row["customer_id"], each)) for each, name in names.items()}
     hunted = {
         n: d["deal_share"] for n, d in deals.items() if d and d["orders"] >= OFTEN and d["deal_share"] is not None
@@ -155,16 +155,16 @@ def _apart(row: Mapping[str, Any], person: Mapping[str, Any], known: Habits) -> 
     if hunted and max(hunted.values()) >= MOST:
         name = max(hunted, key=hunted.__getitem__)
         of = share(hunted[name])
-        yield Reason(pick(f"bought {of} of their {name} on a deal", f"买{name}有{of}是在打折时"), "deals")
+        yield OfferReason(pick(f"bought {of} of their {name} on a deal", f"买{name}有{of}是在打折时"), "deals")
     ahead, sure = person.get("price_sensitivity_rank"), _sure(person)
     if ahead is not None and sure and ahead >= TOP:
-        yield Reason(
+        yield OfferReason(
             pick(f"answers prices more than {share(ahead)} of customers", f"对价格比{share(ahead)}的客户更敏感"),
             "prices",
         )
     best = max(names, key=lambda each: known.responsive.get(each, 0.0), default="")
     if known.responsive.get(best, 0.0) >= MOST:
-        yield Reason(
+        yield OfferReason(
             pick(
                 f"discounts on {names[best]} move sales more than on most categories",
                 f"{names[best]}打折比多数品类更能带动销量",
@@ -173,10 +173,12 @@ def _apart(row: Mapping[str, Any], person: Mapping[str, Any], known: Habits) -> 
         )
     spend = person.get("revenue_52w_cents_rank")
     if spend is not None and spend >= MOST:
-        yield Reason(pick(f"spends more than {share(spend)} of customers", f"消费高于{share(spend)}的客户"), "spend")
+        yield OfferReason(
+            pick(f"spends more than {share(spend)} of customers", f"消费高于{share(spend)}的客户"), "spend"
+        )
     if ahead is not None and sure:
         more = ahead > 0.5
-        yield Reason(
+        yield OfferReason(
             pick(
                 f"answers prices {'more' if more else 'less'} than most",
                 f"对价格比多数人{'更' if more else '更不'}敏感",
@@ -191,7 +193,7 @@ def _sure(person: Mapping[str, Any]) -> bool:
     return None not in (value, error, middle) and abs(value - middle) > error  # type: ignore[operator]
 
 
-def _worth(row: Mapping[str, Any], known: Habits) -> list[str]:
+def _worth(row: Mapping[str, Any], known: KnownHabits) -> list[str]:
     """What would be bought anyway, what more, and what is left of it."""
     added, cost, parts = row["added_cents"], row["cost_cents"], row.get("parts") or [row]
     if row["benefit"] != "percent_off" or added is None or any(each.get("response_net") is None for each in parts):

@@ -194,6 +194,7 @@ def ours(world: World) -> tuple[DoseModel, np.ndarray, np.ndarray, float]:
 def run(name: str, seeds: int, python: str | None, options: argparse.Namespace) -> None:
     worlds = [draw(name, seed, ROWS) for seed in range(seeds)]
     constant, rmse, won, way, weights, seconds = [], {}, {}, [], [], {}
+    own, mean = [], []
     others = peers(worlds, python, options.forest) if python else [{} for _ in worlds]
     for world, other in zip(worlds, others, strict=True):
         at = [world.outcome[world.depth == d].mean() for d in DEPTHS]
@@ -205,6 +206,9 @@ def run(name: str, seeds: int, python: str | None, options: argparse.Namespace) 
         constant.append(error(np.array(at[1:]) - at[0]))
         way.append(gap(world.gain, world.cost, pick)[1])
         weights.append(1 - model.weight_C[0])
+        curve = model.curve(world.new)
+        own.append(((curve.low_ND <= world.gain) & (world.gain <= curve.high_ND)).mean())
+        mean.append((np.abs(world.gain - curve.gain_ND) <= 1.96 * curve.se_ND).mean())
         for who, (said, chosen, cpu) in found.items():
             rmse.setdefault(who, []).append(error(said))
             won.setdefault(who, []).append(gap(world.gain, world.cost, chosen)[0])
@@ -216,6 +220,8 @@ def run(name: str, seeds: int, python: str | None, options: argparse.Namespace) 
         {k: np.array(v) for k, v in won.items()},
         np.array(way),
     )
+    band = "own gains of customers inside the 95 % band of own gains"
+    say(band, np.array(own), "share", name, ("band of the mean gain", np.array(mean)))
     say("weight of the forms in which customers differ", np.array(weights), "share", name)
     for who, spent in seconds.items():
         say(f"CPU of one fit, {who}", np.array(spent), "s", name)

@@ -39,7 +39,10 @@ def rows(kind: str) -> list[list[str]]:
 def labelled() -> list[Labelled]:
     """All texts; a claim stands behind a true text of its language."""
     found = []
-    plain = {"zh": "现在购买冷冻方便餐可以享受8折优惠！有效期至2026年6月30日。", "en": "Enjoy 20% off frozen meals. Valid through June 30, 2026."}
+    plain = {
+        "zh": "现在购买冷冻方便餐可以享受8折优惠！有效期至2026年6月30日。",
+        "en": "Enjoy 20% off frozen meals. Valid through June 30, 2026.",
+    }
     for kind in ("true", "false"):
         for i, (offer, context, language, text) in enumerate(rows(kind)):
             shown = text.encode("latin-1", "backslashreplace").decode("unicode_escape")
@@ -47,7 +50,16 @@ def labelled() -> list[Labelled]:
     for i, (offer, language, label, text) in enumerate(rows("scenes")):
         found.append(Labelled(f"scenes {i}", SCENES[offer], language, NAMED[language], text, label == "true"))  # type: ignore[arg-type]
     for i, (language, text) in enumerate(rows("claims")):
-        found.append(Labelled(f"claims {i}", OFFERS["meals20" + ("" if language == "zh" else "$")], language, Known(), plain[language] + (" " if language == "en" else "") + text, False))  # type: ignore[arg-type]
+        found.append(
+            Labelled(
+                f"claims {i}",
+                OFFERS["meals20" + ("" if language == "zh" else "$")],
+                language,
+                Known(),
+                plain[language] + (" " if language == "en" else "") + text,
+                False,
+            )
+        )  # type: ignore[arg-type]
     return found
 
 

@@ -31,7 +31,7 @@ def small_story(note: dict[str, Any] | None = None, head: dict[str, Any] | None 
     """`note` and `head` change the plan and its headline, `parts` what else is told."""
     found = Headline(**({"gain_cents": 20_000.0, "low_cents": None, "high_cents": None} | (head or {})))
     health = Health(tables=(), summary={}, abilities=(), warnings=(), notes=())
-    known = {"head": found, "health": health, "response": read(), "asof_ms": 0, "window_days": 28, "data_label": ""}
+    known = {"head": found, "health": health, "response": read(), "asof_ms": 0, "window_days": 28}
     return Story(plan=NOTE.model_copy(update=note or {}), **(known | parts))
 
 

@@ -6,10 +6,12 @@ most refusals are answered before any library of the models is loaded.
 
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from promolift.errors import ConfigError, PromoError
 from promolift.progress import Tell, showing
@@ -17,9 +19,39 @@ from promolift.progress import Tell, showing
 if TYPE_CHECKING:
     from promolift.config import Config
     from promolift.results.job import StepSummary
+    from promolift.serve.settings import ServeSettings
     from promolift.store import Store
 
+INTERRUPTED = "interrupted; finished steps are kept, run the same command again to go on"
+
+
+class Verbs(TyperGroup):
+    """The verbs. Ctrl-C ends each of them in one line and code 130, wherever it stands."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the verb that was asked for."""
+        try:
+            return super().invoke(ctx)
+        except BaseException as error:
+            if not _is_interruption(error):
+                raise
+            tell_person(INTERRUPTED)
+            raise SystemExit(130) from None
+
+
+def _is_interruption(error: BaseException | None) -> bool:
+    """Whether Ctrl-C is behind it: inside a query DuckDB makes a RuntimeError of it, and cleaning up may fail then."""
+    while error is not None:
+        if isinstance(error, KeyboardInterrupt) or str(error).lower().startswith(
+            ("query interrupted", "interrupt error")
+        ):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
 app = typer.Typer(
+    cls=Verbs,
     help="Personalised promotions that pay: from raw logs to who gets which offer, in which words.",
     no_args_is_help=True,
     add_completion=False,
@@ -33,6 +65,9 @@ TrialConfig = Annotated[Path | None, typer.Option("--config", "-c", help="TOML f
 WorkPath = Annotated[Path, typer.Option("--work", help="Folder for tables between the steps.")]
 OutPath = Annotated[Path, typer.Option("--out", "-o", help="Folder for the plan and the report.")]
 LearnOut = Annotated[Path, typer.Option("--out", "-o", help="Folder of the verdict and the proposal.")]
+ReportLanguage = Annotated[
+    str | None, typer.Option("--language", help="Language of the report: zh or en; default: the shop's.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print a JSON summary on stdout.")]
 Again = Annotated[bool, typer.Option("--again", help="Do the step again even if nothing changed.")]
 CONFIG, WORK, OUT = Path("promolift.toml"), Path(".promolift"), Path("promolift-report")
@@ -42,12 +77,8 @@ def work(config: "Config", folder: Path, steps: list[str], out: Path | None, aga
     """Run the named steps on a work folder and return the summary of the last one."""
     from promolift.shop import Shop
 
-    try:
-        with showing() as tell, Shop.of(config, folder, tell) as shop:
-            return shop.step(*steps, out=out, again=again)
-    except KeyboardInterrupt:
-        tell_person("interrupted; finished steps are kept, run the same command again to go on")
-        raise SystemExit(130) from None
+    with showing() as tell, Shop.of(config, folder, tell) as shop:
+        return shop.step(*steps, out=out, again=again)
 
 
 def tell_person(text: str) -> None:
@@ -70,6 +101,16 @@ def settings_of(path: Path) -> "Config":
     return load_config(path)
 
 
+def telling(config: "Config", language: str | None) -> "Config":
+    """The settings with the language that was asked for the report."""
+    from promolift.config import ReportSettings
+
+    if language is None:
+        return config
+    report = ReportSettings.parse({**config.report.model_dump(), "language": language}, "--language")
+    return config.model_copy(update={"report": report})
+
+
 def every_step() -> list[str]:
     """The steps of the main job in order."""
     from promolift.run import STEPS
@@ -77,8 +118,8 @@ def every_step() -> list[str]:
     return list(STEPS)
 
 
-def _step(name: str, text: str) -> None:
-    """Add a verb that runs one step of the story on an existing work folder, or all of them."""
+def _telling_step(name: str, text: str) -> None:
+    """Add a verb that writes the report, alone or after all other steps."""
 
     def verb(
         config: ConfigPath = CONFIG,
@@ -86,8 +127,10 @@ def _step(name: str, text: str) -> None:
         out: OutPath = OUT,
         json_: AsJson = False,
         again: Again = False,
+        language: ReportLanguage = None,
     ) -> None:
-        say(work(settings_of(config), work_folder, every_step() if name == "run" else [name], out, again), json_)
+        steps = every_step() if name == "run" else [name]
+        say(work(telling(settings_of(config), language), work_folder, steps, out, again), json_)
 
     app.command(name, help=text)(verb)
 
@@ -103,13 +146,24 @@ def init(
     promotions: Annotated[Path | None, typer.Option(help="Who was sent which past promotion.")] = None,
     config: ConfigPath = CONFIG,
     force: Annotated[bool, typer.Option(help="Overwrite an existing settings file.")] = False,
+    map_: Annotated[
+        list[str] | None,
+        typer.Option("--map", help="A column's meaning, such as customer_id=Email or products.name=Title; repeatable."),
+    ] = None,
+    currency: Annotated[str | None, typer.Option(help="The shop's currency, such as EUR.")] = None,
+    consent: Annotated[str | None, typer.Option(help="yes or no: may those be sent offers who were not asked?")] = None,
     json_: AsJson = False,
 ) -> None:
     """Look at raw files, guess what their columns mean, show it, and write a commented promolift.toml."""
+    from promolift.setup.init import Answers
     from promolift.setup.init import init as write_settings
 
+    answers = Answers.of(map_ or [], currency, consent)
+    if sys.stdin.isatty() and sys.stderr.isatty() and not json_:
+        answers = replace(answers, ask=lambda question, default: str(typer.prompt(question, default, err=True)))
     files = {"events": events[0], "products": products, "customers": customers, "promotions": promotions}
-    say(write_settings({name: path for name, path in files.items() if path}, config, force, events[1:]), json_)
+    named = {name: path for name, path in files.items() if path}
+    say(write_settings(named, config, force, events[1:], answers), json_)
 
 
 @app.command()
@@ -126,8 +180,19 @@ def health(config: ConfigPath = CONFIG, work_folder: WorkPath = WORK, json_: AsJ
     say(work(settings_of(config), work_folder, ["ingest", "health"], None), json_)
 
 
-_step("ingest", "Read and clean the raw logs; set aside what breaks a rule, with its reason.")
-_step("report", "Write report.html, plan.parquet and plan.csv.")
+@app.command()
+def ingest(
+    config: ConfigPath = CONFIG,
+    work_folder: WorkPath = WORK,
+    out: OutPath = OUT,
+    json_: AsJson = False,
+    again: Again = False,
+) -> None:
+    """Read and clean the raw logs; set aside what breaks a rule, with its reason."""
+    say(work(settings_of(config), work_folder, ["ingest"], out, again), json_)
+
+
+_telling_step("report", "Write report.html, plan.parquet and plan.csv.")
 
 
 @app.command("profile")
@@ -159,15 +224,31 @@ def evaluate(
     log: Annotated[Path | None, typer.Option(help="Decisions with their rewards, to value policies on.")] = None,
     policy: Annotated[list[str] | None, typer.Option(help="logged, uniform, always:OFFER_ID or a file.")] = None,
     reward: Annotated[str, typer.Option(help="The log's column of rewards.")] = "reward",
+    features: Annotated[list[str] | None, typer.Option(help="Columns of numbers known before a decision.")] = None,
+    budget: Annotated[float | None, typer.Option(help="Money for all decisions; then the policy ends.")] = None,
+    cost: Annotated[str, typer.Option(help="The log's column of what each decision cost.")] = "cost",
+    none: Annotated[str, typer.Option(help="The offer that is no offer, once the money is gone.")] = "none",
+    learn_: Annotated[bool, typer.Option("--learn", help="Learn the best policy, with a lower bound.")] = False,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="File of the learned policy (.parquet).")] = None,
     json_: AsJson = False,
 ) -> None:
-    """Check the predictions and compare policies at equal spend; with --log, value other policies on past decisions."""
+    """Check the predictions and compare policies at equal spend; with --log, value other policies on past decisions,
+    within a budget if given, or learn the best one."""
+    known = [name for each in features or [] for name in each.split(",")]
+    if log is None and (learn_ or budget is not None):
+        raise ConfigError("promolift evaluate: --learn and --budget are for past decisions; name them with --log")
+    if log is not None and learn_:
+        from promolift.learning.log import learn_from_log
+
+        say(learn_from_log(log, reward, known, out), json_)
+        return
     if log is None:
         say(work(settings_of(config), work_folder, ["evaluate"], None), json_)
         return
-    from promolift.learning.log import evaluate_log
+    from promolift.learning.log import Budget, evaluate_log
 
-    say(evaluate_log(log, policy or [], reward), json_)
+    within = None if budget is None else Budget(budget, cost, none)
+    say(evaluate_log(log, policy or [], reward, known, budget=within), json_)
 
 
 effects = typer.Typer(invoke_without_command=True, rich_markup_mode=None)
@@ -267,8 +348,26 @@ def plan(
     say(work(changed, work_folder, ["plan"], out), json_)
 
 
-_step("message", "Fill the words of every planned offer in Chinese and English from the pool of texts, and gate them.")
-_step("run", "The main job: every step in order, skipping those whose inputs did not change.")
+@app.command("message")
+def message_(
+    config: ConfigPath = CONFIG,
+    work_folder: WorkPath = WORK,
+    json_: AsJson = False,
+    again: Again = False,
+    writer: Annotated[str | None, typer.Option(help="template, local, remote or replay.")] = None,
+    language: Annotated[list[str] | None, typer.Option(help="zh or en, for a model; both if left out.")] = None,
+) -> None:
+    """Write the words of every planned offer in Chinese and English, and verify them."""
+    from promolift.message import MessageSettings
+
+    settings = settings_of(config)
+    given = {"writer": writer, "languages": language or None}
+    stated = settings.message.model_dump() | {key: value for key, value in given.items() if value}
+    changed = settings.model_copy(update={"message": MessageSettings.parse(stated, "promolift message")})
+    say(work(changed, work_folder, ["message"], None, again), json_)
+
+
+_telling_step("run", "The main job: every step in order, skipping those whose inputs did not change.")
 
 
 @app.command()
@@ -280,6 +379,8 @@ def demo(
     out: OutPath = Path("demo-report"),
     json_: AsJson = False,
     again: Again = False,
+    language: ReportLanguage = None,
+    serve: Annotated[bool, typer.Option("--serve", help="Answer over HTTP afterwards, on port 8080.")] = False,
 ) -> None:
     """The main job on a year of real groceries: 2,469 households, 1.5 million purchases, 27 campaigns."""
     if data == "hillstrom" and path is not None and config is None:
@@ -290,7 +391,12 @@ def demo(
     elif data == "groceries" and path is None:
         from promolift.run import demo_config
 
-        say(work(settings_of(config) if config else demo_config(), work_folder, every_step(), out, again), json_)
+        settings = telling(settings_of(config) if config else demo_config(), language)
+        say(work(settings, work_folder, every_step(), out, again), json_)
+        if serve:
+            from promolift.serve.main import serve_planned
+
+            serve_planned(settings, work_folder, json_)
     else:
         why = "give `--data hillstrom --path FILE` without --config, or neither for the groceries"
         raise ConfigError(f"demo: --data {data}; {why}")
@@ -476,6 +582,66 @@ def serve(
     from promolift.serve.main import run_server
 
     run_server(config, work_folder, settings, host, port, json_)
+
+
+ledger = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(ledger, name="ledger", help="Keep the server's ledger: backup, restore, verify, purge.")
+ServeConfig = Annotated[Path | None, typer.Option("--config", "-c", help="The server's own settings, a TOML file.")]
+
+
+def _served(settings: Path | None, work_folder: Path) -> "ServeSettings":
+    from promolift.serve.main import read_settings
+
+    return read_settings(settings, work_folder)
+
+
+@ledger.command("backup")
+def ledger_backup(
+    to: Annotated[Path, typer.Argument(help="The folder to make.")],
+    work_folder: WorkPath = WORK,
+    config: ServeConfig = None,
+    json_: AsJson = False,
+) -> None:
+    """Copy ledger, releases and secret key as of one moment into a new folder; a server may run meanwhile."""
+    stated = _served(config, work_folder)
+    from promolift.serve import upkeep
+
+    say(upkeep.backup(stated, to), json_)
+
+
+@ledger.command("restore")
+def ledger_restore(
+    source: Annotated[Path, typer.Argument(help="The folder of a backup.")],
+    work_folder: WorkPath = WORK,
+    config: ServeConfig = None,
+    json_: AsJson = False,
+) -> None:
+    """Put a backup back where no ledger is; its hashes are checked first."""
+    stated = _served(config, work_folder)
+    from promolift.serve import upkeep
+
+    say(upkeep.restore(stated, source), json_)
+
+
+@ledger.command("verify")
+def ledger_verify(work_folder: WorkPath = WORK, config: ServeConfig = None, json_: AsJson = False) -> None:
+    """Check the database, the audit chain, the books of every limit and the releases; exit code 2 with a fault."""
+    stated = _served(config, work_folder)
+    from promolift.serve import upkeep
+
+    found = upkeep.verify(stated)
+    say(found, json_)
+    if found.figures["faults"]:
+        raise SystemExit(2)
+
+
+@ledger.command("purge")
+def ledger_purge(work_folder: WorkPath = WORK, config: ServeConfig = None, json_: AsJson = False) -> None:
+    """Delete what is older than `[keep]` of the server's settings says; a server may run meanwhile."""
+    stated = _served(config, work_folder)
+    from promolift.serve import upkeep
+
+    say(upkeep.purge(stated), json_)
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -232,6 +232,17 @@ class PlanSettings(Settings):
         return limits
 
 
+class ReportSettings(Settings):
+    """The report, report.html."""
+
+    language: Language | None = Field(
+        default=None,
+        description="Language of the report. Left out: `shop.language` where it is stated, else Chinese for a shop "
+        "whose currency is CNY, and English for any other.",
+        examples=["zh"],
+    )
+
+
 class Config(Settings):
     """All of promolift.toml."""
 
@@ -248,6 +259,13 @@ class Config(Settings):
     plan: PlanSettings = PlanSettings()
     message: MessageSettings = MessageSettings()
     llm: LlmSettings = LlmSettings()
+    report: ReportSettings = ReportSettings()
+
+    @property
+    def report_language(self) -> Language:
+        """The language of the report: as stated, else by the shop's."""
+        stated = self.report.language or (self.shop.language if "language" in self.shop.model_fields_set else None)
+        return stated or ("zh" if self.shop.currency == "CNY" else "en")
 
     @field_validator("menu")
     @classmethod

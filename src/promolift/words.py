@@ -1,11 +1,16 @@
-"""Values in, words out: money, shares, counts, dates and intervals for an English reader; None is a dash."""
+"""Values in, words out: money, shares, counts, dates and intervals, in English or Chinese; None is a dash.
+
+Which language is spoken is said once, around a whole page, by `speaking`; a sentence stands in both in one `pick`.
+"""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from html import escape
-from typing import Any
+from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
 from promolift.currency import CURRENCY_DIGITS, SIGNS
@@ -13,8 +18,30 @@ from promolift.currency import CURRENCY_DIGITS, SIGNS
 DASH = "—"
 INTERVAL = "95\N{NO-BREAK SPACE}% interval"  # every interval that is kept or told
 MINUS = "\N{MINUS SIGN}"
+Tongue = Literal["zh", "en"]
+_SPOKEN: ContextVar[Tongue] = ContextVar("spoken", default="en")
 # control characters, and marks that turn the direction of the text after them
 UNSEEN = dict.fromkeys([*range(9), *range(14, 32), 127, *range(0x202A, 0x202F), *range(0x2066, 0x206A)])
+
+
+@contextmanager
+def speaking(language: Tongue) -> Iterator[None]:
+    """All words made inside are in `language`; without it they are English."""
+    before = _SPOKEN.set(language)
+    try:
+        yield
+    finally:
+        _SPOKEN.reset(before)
+
+
+def spoken() -> Tongue:
+    """The language that is spoken now."""
+    return _SPOKEN.get()
+
+
+def pick(en: str, zh: str) -> str:
+    """The sentence of the language that is spoken."""
+    return zh if _SPOKEN.get() == "zh" else en
 
 
 def known(value: object) -> float | None:
@@ -41,20 +68,26 @@ def symbol(currency: str | None) -> str:
 
 
 def money(cents: object, currency: str | None, sign: bool = False) -> str:
-    """Minor units as money: `$4.20`, `$1,234` (no minor units from 1,000), `$2.35 M`; `sign` also prints a plus."""
+    """Minor units as money: `$4.20`, `$1,234` (no minor units from 1,000), `$2.35 M` (`$235万`); `sign` also prints a
+    plus."""
     value = known(cents)
     if value is None:
         return DASH
     places = digits(currency) if round(value) else 0
     amount = abs(value) / 10 ** digits(currency)
-    if amount >= 999_999.5:
-        unit, scale = ("M", 1e6) if amount < 999_999_500 else ("bn", 1e9)
-        text = f"{amount / scale:,.2f}\N{NO-BREAK SPACE}{unit}"
-    else:
-        text = f"{amount:,.{places if amount < 999.995 else 0}f}"
+    plain = f"{amount:,.{places if amount < 999.995 else 0}f}"
+    text = _large(amount) if amount >= 999_999.5 else plain
     zero = not any(d in text for d in "123456789")
     lead = "" if zero else MINUS if value < 0 else "+" if sign else ""
     return f"{lead}{symbol(currency)}{text}"
+
+
+def _large(amount: float) -> str:
+    """A million and more, in the units of the language."""
+    if spoken() == "zh":
+        return f"{amount / 1e4:,.0f}万" if amount < 1e8 else f"{amount / 1e8:,.2f}亿"
+    unit, scale = ("M", 1e6) if amount < 999_999_500 else ("bn", 1e9)
+    return f"{amount / scale:,.2f}\N{NO-BREAK SPACE}{unit}"
 
 
 def per_unit(cents: object, currency: str | None) -> str:
@@ -87,6 +120,11 @@ class Cash:
 
 def share(value: object, places: int | None = None) -> str:
     """A fraction in per cent: `12 %`, `3.4 %` below 10 %, `< 0.1 %` where it is small but not zero."""
+    text = _share(value, places)
+    return text.replace("\N{NO-BREAK SPACE}", "").replace("above ", "高于") if spoken() == "zh" else text
+
+
+def _share(value: object, places: int | None) -> str:
     number = known(value)
     percent = known(abs(number) * 100) if number is not None else None  # 100 times a large number can be infinite
     if number is None or percent is None:
@@ -124,13 +162,16 @@ def days(value: object) -> str:
     x = known(value)
     if x is None:
         return DASH
-    text = f"{x:,.1f}".removesuffix(".0") if abs(x) < 9.95 else f"{x:,.0f}"
-    return f"{text} day" + ("" if text == "1" else "s")
+    text = day_count(value)
+    return pick(f"{text} day" + ("" if text == "1" else "s"), f"{text}天")
 
 
 def day_count(value: object) -> str:
     """`days` without the word."""
-    return days(value).split(" ")[0]
+    x = known(value)
+    if x is None:
+        return DASH
+    return f"{x:,.1f}".removesuffix(".0") if abs(x) < 9.95 else f"{x:,.0f}"
 
 
 def plural(n: object, noun: str, nouns: str | None = None) -> str:
@@ -152,7 +193,7 @@ def date(ms: object, timezone: str | None) -> str:
         moment = datetime.fromtimestamp(value / 1000, tz=zone)
     except (OverflowError, ValueError, OSError):
         return DASH
-    return f"{moment.day} {moment:%B} {moment.year}"
+    return pick(f"{moment.day} {moment:%B} {moment.year}", f"{moment.year}年{moment.month}月{moment.day}日")
 
 
 def clip(text: object, length: int = 80) -> str:
@@ -169,24 +210,32 @@ def upper_first(text: str) -> str:
 
 
 def listed(parts: list[str], last: str = "and") -> str:
-    """`a`, `a and b`, `a, b and c`."""
+    """`a`, `a and b`, `a, b and c`; in Chinese `a、b和c`."""
+    if spoken() == "zh":
+        last_zh = "或" if last == "or" else "和"
+        return "、".join(parts[:-1]) + last_zh + parts[-1] if len(parts) > 1 else "".join(parts)
     return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} {last} {parts[-1]}" if parts else ""
 
 
 def ends(low: object, high: object, text: Callable[[object], str]) -> str:
     """`1.2 to 3.4`; empty where an end is not known."""
-    return "" if known(low) is None or known(high) is None else f"{text(low)} to {text(high)}"
+    return "" if known(low) is None or known(high) is None else f"{text(low)}{pick(' to ', '至')}{text(high)}"
+
+
+def interval_name() -> str:
+    """The name of every interval: INTERVAL, `95%置信区间`."""
+    return pick(INTERVAL, "95%置信区间")
 
 
 def interval(low: object, high: object, text: Callable[[object], str]) -> str:
     """`95 % interval 1.2 to 3.4`; empty where an end is not known."""
     between = ends(low, high, text)
-    return between and f"{INTERVAL} {between}"
+    return between and f"{interval_name()}{pick(' ', '')}{between}"
 
 
 def bracket(text: str) -> str:
     """` (text)`, or nothing for nothing."""
-    return f" ({text})" if text else ""
+    return pick(f" ({text})", f"（{text}）") if text else ""
 
 
 def as_html(text: str, frame: Any = None) -> str:

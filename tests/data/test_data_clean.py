@@ -87,12 +87,18 @@ def test_the_present_moment_is_not_the_future_and_the_next_one_is():
     assert reasons(GOOD.replace("10:00:00", "10:00:00.001"), rules=rules) == {"in the future": 1}
 
 
-def test_an_event_id_decides_what_a_duplicate_is():
+def test_an_event_id_decides_what_a_duplicate_is_if_nothing_else_speaks_against_it():
     how = mapping("events", {"customer_id": "who", "time": "at", "event_id": "id"}, constants={"kind": "view"})
-    rows = "who,at,id\nann,2024-03-01,m1\nann,2024-03-02,m1\nann,2024-03-01,m2\nbob,2024-03-01,m1\nann,2024-03-01,"
+    rows = """who,at,id,sent
+        ann,2024-03-01,m1,a
+        ann,2024-03-01,m1,b
+        ann,2024-03-02,m1,a
+        ann,2024-03-01,m2,a
+        bob,2024-03-01,m1,a
+        ann,2024-03-01,,a"""
     cleaned = clean(rows, how)
     assert cleaned.counts().rejected == {"duplicate": 1}
-    assert cleaned.rejected("x").pl()["row"].to_list() == [2]  # another customer's m1 is another event
+    assert cleaned.rejected("x").pl()["row"].to_list() == [2]  # another customer's or another day's m1 is another event
 
 
 @pytest.mark.parametrize("quantity", ["0", "1001", "89638"])

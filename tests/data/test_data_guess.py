@@ -2,8 +2,9 @@
 
 import polars as pl
 import pytest
-from data_helpers import frame
+from data_helpers import RULES, frame, raw
 
+from promolift import data
 from promolift.data import Mapping, guess_mapping
 from promolift.errors import InputError
 from promolift.simulate import tiny_shop
@@ -119,9 +120,14 @@ def test_the_order_total_repeated_on_each_line_is_not_taken_for_the_lines_amount
             "order_total": [str(10 + i // 2) for i in range(24)],
         }
     )
-    assert any("repeat the order's total" in note for note in guess_mapping("events", lines).notes)
+    shared = guess_mapping("events", lines)
+    assert shared.shared == ("amount",)
+    cents = data.clean_events(raw(lines), shared, RULES).accepted().project("revenue_cents").fetchall()
+    assert sum(each for (each,) in cents) == 100 * sum(10 + i for i in range(12))
+    first = lines.with_columns(order_total=pl.when(pl.int_range(24) % 2 == 0).then("order_total").otherwise(None))
+    assert guess_mapping("events", first).shared == ("amount",)
     lines_of_their_own = lines.with_columns(order_total=pl.col("product_id"))
-    assert not any("repeat" in note for note in guess_mapping("events", lines_of_their_own).notes)
+    assert guess_mapping("events", lines_of_their_own).shared == ()
     priced = guess_mapping("events", lines.with_columns(price=pl.lit("5")))
     assert ("amount" not in priced.columns, priced.columns["unit_price"]) == (True, "price")
 
@@ -153,7 +159,7 @@ def test_the_columns_of_our_own_tables_are_known_with_their_discounts():
 def test_a_file_without_customer_or_time_is_refused_with_its_columns_and_the_remedy():
     with pytest.raises(
         InputError,
-        match=r"no column holds a time .* it has customerID, gender, tenure.* call it time in the file's first line",
+        match=r"no column holds a time .* it has customerID, gender, tenure.* --map time=COLUMN",
     ):
         guess("customerID,gender,tenure\n7590-VHVEG,Female,1")
     with pytest.raises(InputError, match=r"no column looks like customer_id; it has a, date"):

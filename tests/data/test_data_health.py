@@ -145,3 +145,11 @@ def test_discount_variation_needs_products_sold_both_ways():
     always = [f"c{i},2024-03-01,always,5,1" for i in range(40)]
     summary = report("\n".join(["who,at,item,paid,off", *both, *always]), how).summary
     assert (summary.varied_products, summary.varied_rows, summary.reduced) == (1, 40, 60)
+
+
+def test_a_repair_of_most_rows_is_a_warning_and_one_that_changes_nothing_is_not():
+    many = data.Counts("events", 3000, 3000, 3000, repaired={"impossible quantity": 3000, "amount computed": 3000})
+    warnings = data.health([many], data.Summary()).warnings
+    assert [w for w in warnings if "repaired" in w] == [
+        "events: 3,000 of 3,000 rows repaired: impossible quantity; look at that column"
+    ]

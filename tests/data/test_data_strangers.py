@@ -151,11 +151,14 @@ def test_a_level_named_after_the_product_is_its_category():
 
 def test_a_cost_beside_the_total_of_a_line_is_not_the_cost_of_a_piece(tmp_path: Path):
     text = "user,date,product,category,qty,cost,{0}\na,2024-01-01,x,tea,2,6,10\nb,2024-01-02,x,tea,1,3,5\n"
-    for paid, costs in (("amount", False), ("unit_price", True)):
+    for paid in ("amount", "unit_price"):
         (tmp_path / "e.csv").write_text(text.format(paid))
         with Store(tmp_path / "work") as store:
             found = mappings(store, {"events": tmp_path / "e.csv"})["products"]
-        assert ("cost" in found.columns, "category" in found.columns) == (costs, True)
+        assert found.sources("quantity") == (("qty",) if paid == "amount" else ())
+        rows = raw("product,category,cost,qty,unit_price\nx,tea,6,2,4")
+        cost = data.clean_products(rows, found, RULES).accepted().project("cost_cents").fetchall()
+        assert cost == [(300 if paid == "amount" else 600,)]
 
 
 def test_ages_are_years_and_codes_of_age_groups_are_not():
@@ -335,3 +338,16 @@ def test_an_age_nobody_has_is_missing_and_counted():
         *(None, None, "45", "25-34", None, "0"),
     ]
     assert cleaned.counts().repaired == {"impossible age": 2}
+
+
+@pytest.mark.parametrize(
+    ("column", "cells", "seconds"),
+    [("dwell_time", ["12", "0.5"], [12.0, 0.5]), ("engagement_time_msec", ["12000", "500"], [12.0, 0.5]),
+     ("浏览时长", ["12", "-3"], [12.0, None])],
+)  # fmt: skip
+def test_how_long_they_looked_is_read_in_seconds(column, cells, seconds):
+    text = f"user,date,item,event,{column}\nu,2024-01-01 10:00:00,a,view,{cells[0]}\n"
+    text += f"u,2024-01-01 10:01:00,b,view,{cells[1]}\n"
+    found = guess(text)
+    assert found.columns["dwell"] == column
+    assert [row["dwell_s"] for row in events(text, found)] == seconds

@@ -10,12 +10,13 @@ from held_numbers import Held, bare, charts, clean, drawn, parts, strays, visibl
 from page_figures import add
 from told_shop import SHOPS, menu, told_shop
 
-from promolift.message import offer_words
+from promolift.message import line_words, offer_words
+from promolift.offer import MenuItem
 from promolift.pages import render
 from promolift.pages.chapters.summary import page_of
 from promolift.pages.shop import tell_story
 from promolift.pages.story import Story
-from promolift.results.effects import NoModel
+from promolift.results.effects import DEPTH, NoModel
 from promolift.results.evaluation import Evaluation
 from promolift.results.job import Job, moments
 from promolift.results.messages import Messages, PoolState, PoolWords
@@ -23,6 +24,7 @@ from promolift.results.person import Given, Person
 from promolift.results.plan import Plan, headline
 from promolift.results.shop import Health, Offers, Unknown
 from promolift.store import Store
+from promolift.terms import Words
 from promolift.words import date, money
 
 AMOUNTS = ("low", "high", "lead_low", "lead_high")  # of policies: minor units without the word in their name
@@ -32,7 +34,7 @@ NEXT_WEEKS = ["8 weeks", "NDCG@10"]  # what the forecast is about: said in words
 def gathered(job: Job) -> dict[str, Held]:
     """The typed results behind each part of the page, the offers as they are told, and the small print."""
     story = tell_story(job)
-    results = about_the_plan(job, story) | about_the_data(story) | about_the_response(story) | about_the_outlook(story)
+    results = about_the_plan(job, story) | about_the_data(story) | about_the_response(story) | about_the_forecast(story)
     return {name: Held(job.config.shop.currency, some) for name, some in results.items()}
 
 
@@ -49,7 +51,10 @@ def about_the_plan(job: Job, story: Story) -> dict[str, list[Any]]:
     people = profiles.filter(pl.col("customer_id").is_in(who))
     ages = store.frame("customers")["age"].drop_nulls().to_list()
     offers = [offer_words(offer, "en") for offer in Offers.load(store).offers]
-    top = [note.model_copy(update={"menu": ()}), headline(note, found.luck)]
+    top = [
+        note.model_copy(update={"menu": ()}), headline(note, found.luck), plan.assumptions, story.worth,
+        config.plan.window_days,
+    ]  # fmt: skip
     print_ = [
         config.shop.name, date(moments(job).asof, config.shop.zone), config.plan.window_days,
         [*page_of(story).facts.values()],
@@ -62,23 +67,40 @@ def about_the_plan(job: Job, story: Story) -> dict[str, list[Any]]:
         plan.curve.at(2.0 * note.budget_cents),
     ]
     assert found.judged is not None
-    policies = [*top, found.judged.rename({name: f"{name}_cents" for name in AMOUNTS}), found.lead]
-    mix = [*top, offers, plan.offers, plan.offers.height]
+    policies = [
+        *top,
+        story.like_everybody,
+        found.judged.rename({name: f"{name}_cents" for name in AMOUNTS}),
+        found.lead,
+    ]
+    mix = [*top, offers, plan.offers, plan.offers.height, said.motives, story.plan.able - story.plan.treated]
     cards = [
         ages, [Person.of(row) for row in people.to_dicts()],
         [Given.of(row) for row in said.rows.to_dicts() if row["customer_id"] in who],
     ]  # fmt: skip
     gaps = [found.unchecked, NoModel.load(store), Unknown.load(store), [line.id for line in config.menu]]
     return {
-        "first screen": [*top, found.lead, Health.load(store), print_],
-        "budget": budget, "figure frontier": budget, "policies": policies, "figure policies": policies,
+        "first screen": [
+            *top, found.lead, Health.load(store), print_, plan.offers.head(3), offers, story.predictions.missed,
+        ],
+        "budget": budget, "choice": budget, "figure motives": mix, "figure frontier": budget, "policies": policies,
+        "figure policies": policies,
         "people": [*mix, *cards], "figure mix": mix,
         "messages": [
             offers, list(said.written), said.silent, said.typical(12).select(PRINTED), list(said.angles.items()),
             PoolState.of(PoolWords.load(store)), [fact.said for card in story.typical for fact in card.read],
         ],
-        "unknowns": [{"holdout_share": config.plan.holdout_share, "margin_share": config.value.margin_rate}, gaps],
+        "unknowns": [
+            offers, [said_line(line) for line in plan.note.menu], {"margin_share": config.value.margin_rate}, gaps,
+            {"holdout_share": config.plan.holdout_share},
+        ],
     }  # fmt: skip
+
+
+def said_line(item: MenuItem) -> str:
+    """A menu line as the page names it."""
+    one = Words(zh="一个品类", en="one category") if item.scope == "category" else None
+    return line_words(item.benefit, item.min_spend_cents, "USD", "en", one)
 
 
 def about_the_data(story: Story) -> dict[str, list[Any]]:
@@ -107,19 +129,29 @@ def about_the_response(story: Story) -> dict[str, list[Any]]:
     assert found
     groups = {name: getattr(read, name) for name in ("curve", "placebos", "categories")}
     assert all(groups.values())
+    depth = {"share": DEPTH}
+    lifts = [{"share": [each.lift, each.lift_low, each.lift_high]} for each in read.categories]
     bare_read = read.model_copy(update=dict.fromkeys(groups, ()))
     return {
-        "discount": [bare_read, story.targeting],
+        "discount": [],
+        "response": [bare_read, story.targeting],
         "figure curve": [{"share": [group.points for group in read.curve]}, [group.cells for group in read.curve]],
         "figure placebos": [read.placebos, read.tests_made, read.tests_passed],
-        "figure elasticities": [read.categories, read.categories_read, read.categories_sure],
-        "models": [found.scores],
+        "figure elasticities": [
+            depth,
+            lifts,
+            [each.cells for each in read.categories],
+            read.categories_read,
+            read.categories_sure,
+        ],
+        "models": [found.scores, story.attributes],
+        "forecasts": [found.scores, 1, 0.05],
         **{f"figure calibration-{i}": [{"share": each}] for i, each in enumerate(found.reliability, start=1)},
         "figure recall": [{"share": found.recall}],
     }
 
 
-def about_the_outlook(story: Story) -> dict[str, list[Any]]:
+def about_the_forecast(story: Story) -> dict[str, list[Any]]:
     """What comes next."""
     ahead = story.forecast
     assert ahead
@@ -157,13 +189,14 @@ PLANTED = [
     ("money", "first screen, budget, figure frontier, figure policies, people, figure mix, customers, forecast, "
      "figure customers-map, figure map-spend"),
     ("count", "first screen, figure frontier, figure policies, people, figure mix, messages, health, figure cadence, "
-     "figure categories, figure map-leaning, figure map-goods, discount, figure curve, figure placebos, models, "
+     "figure categories, figure map-leaning, figure map-goods, response, figure curve, figure placebos, models, "
      "figure elasticities, figure calibration-2, figure recall, figure forecast-calibration"),
-    ("share", "first screen, budget, figure mix, health, customers, figure customers-map, figure discount-share, "
-     "figure categories, figure week, forecast, figure map-spend, figure reasons, discount, figure curve, "
+    ("share", "first screen, choice, figure elasticities, health, customers, figure customers-map, "
+     "figure discount-share, figure categories, figure week, forecast, figure map-spend, figure reasons, "
+     "response, figure curve, "
      "figure placebos, figure calibration-1, figure recall, figure forecast-calibration"),
     ("number", "figure frontier, figure customers-map, figure learning-ndcg, figure learning-loss, figure placebos, "
-     "figure elasticities, models"),
+     "models"),
     ("days", "customers, figure customers-map, figure cadence"),
 ]  # fmt: skip
 
@@ -195,7 +228,7 @@ def test_another_share_held_out_than_was_set_is_found(told: tuple[Job, dict[str,
     job, held = told
     other = job.config.model_copy(update={"plan": job.config.plan.model_copy(update={"holdout_share": 0.21})})
     found = strays(render(tell_story(Job(other, job.store, job.tell))), held)
-    assert found["unknowns"] == ["21%"]
+    assert found["unknowns"] == ["21 %"]
 
 
 def test_the_headline_is_the_one_number_on_the_whole_page(told: tuple[Job, dict[str, Held]]) -> None:
@@ -212,13 +245,12 @@ def test_the_headline_is_the_one_number_on_the_whole_page(told: tuple[Job, dict[
 
 def test_the_first_screen_says_at_which_supplier_share_the_plan_would_flip(told: tuple[Job, dict[str, Held]]) -> None:
     job, _ = told
-    note = Plan.load(job.store).note
+    believed = Plan.load(job.store).assumptions
     page = render(tell_story(job))
     screen = visible(page[: page.index('class="contents"')])
-    assert note.assumptions
-    places = [screen.index(clean(each.text)) for each in note.fragile_first]
+    places = [screen.index(clean(each.text)) for each in believed]
     assert places == sorted(places)
-    assert "supplier_share" in [each.name for each in note.assumptions]
+    assert "supplier_share" in [each.name for each in believed]
 
 
 def test_a_shop_where_nothing_is_open_is_told_too(tmp_path: Path) -> None:

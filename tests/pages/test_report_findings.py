@@ -14,8 +14,9 @@ from promolift.results.evaluation import Lead, weakest
 from promolift.results.figures import Histogram, bars, sample
 from promolift.results.learned import Ranged
 from promolift.results.plan import Assumption, Luck, Point
-from promolift.results.predictions import Predictions, Scored
+from promolift.results.predictions import AVERAGE, COUPONS, Predictions, Scored
 from promolift.results.shop import Health
+from promolift.results.worth import Worth
 from promolift.steps import checks
 from promolift.words import Cash
 from small_story import card, read, small_story
@@ -155,12 +156,12 @@ def placebos(low: float, high: float) -> Story:
 
 
 def test_a_placebo_that_finds_something_is_said_aloud() -> None:
-    found = figure(discount.tell(placebos(0.2, 0.4)).blocks, "placebos")
+    found = figure(discount.tell_method(placebos(0.2, 0.4)).blocks, "placebos")
     assert found.tone == "warn"
     assert "0 of 1 placebo check found nothing." in found.finding
     assert "future (30\u00a0% of the effect itself)" in found.finding
-    assert figure(discount.tell(placebos(-0.4, -0.2)).blocks, "placebos").tone == "warn"
-    passed = figure(discount.tell(placebos(-0.1, 0.4)).blocks, "placebos")
+    assert figure(discount.tell_method(placebos(-0.4, -0.2)).blocks, "placebos").tone == "warn"
+    passed = figure(discount.tell_method(placebos(-0.1, 0.4)).blocks, "placebos")
     assert passed.tone == "good"
     assert "1 of 1 placebo check found nothing, as it must be." in passed.finding
 
@@ -172,7 +173,7 @@ def test_what_is_not_proven_is_called_not_proven() -> None:
 
 def test_how_the_response_was_read_is_told_with_its_numbers() -> None:
     def notes(response: ResponseFigures) -> str:
-        block = next(b for b in discount.tell(small_story(response=response)).blocks if b.kind == "sentences")
+        block = next(b for b in discount.tell_method(small_story(response=response)).blocks if b.kind == "sentences")
         assert isinstance(block, Block)
         return " ".join(block.data["rows"])
 
@@ -200,7 +201,7 @@ def test_a_model_is_better_only_beyond_its_interval(
 ) -> None:
     row = {"model": "m", "figure": "AUC", "value": value, "low": low, "high": high, "n": 9, "better": better}
     score = Scored(**(row | {"baseline": "rule", "baseline_value": 0.80}))
-    block = models.tell(small_story(predictions=Predictions(scores=(score,)))).blocks[0]
+    block = models.tell_figures(small_story(predictions=Predictions(scores=(score,)))).blocks[0]
     assert isinstance(block, Block)
     assert block.data["rows"][0]["verdict"] == verdict
 
@@ -223,7 +224,7 @@ def test_calibration_weighs_bins_by_their_cases() -> None:
             "n": [300, 100],
         }
     )
-    found = figure(models.tell(predicted(calibration=bins)).blocks, "calibration-1")
+    found = figure(models.tell_figures(predicted(calibration=bins)).blocks, "calibration-1")
     assert "On average 20.0\u00a0% was predicted and 30.0\u00a0% happened." in found.finding
     assert "In 1 of 2 bins" in found.finding
 
@@ -233,7 +234,7 @@ def test_recall_is_compared_at_the_same_k() -> None:
     frame = pl.DataFrame(rows, schema=["model", "k", "recall"], orient="row").with_columns(
         low=pl.lit(None, pl.Float64), high=pl.lit(None, pl.Float64), n=9
     )
-    finding = figure(models.tell(predicted(recall=frame)).blocks, "recall").finding
+    finding = figure(models.tell_figures(predicted(recall=frame)).blocks, "recall").finding
     assert "The first 10 suggestions of “ours” hold 30.0\u00a0%" in finding
     assert "“rule” hold 25.0\u00a0%" in finding
 
@@ -250,8 +251,8 @@ def test_other_budgets_are_told_as_shares_of_what_the_same_estimates_promise() -
     chapter = budget.tell(small_story(frontier=FRONTIER, half=half, twice=twice))
     finding = figure(chapter.blocks, "frontier").finding
     assert "half the budget would bring 50\u00a0% and twice the budget would bring 125\u00a0%" in finding
-    assert "one more $1 of budget adds $0.50" in finding
-    block = chapter.blocks[1]
+    assert "One more $1 of budget adds $0.50" in finding
+    block = budget.tell_method(small_story()).blocks[0]
     assert isinstance(block, Block)
     assert "can add more than $201.00" in block.data["text"]
     assert "by $1.00 (0.5\u00a0%)" in block.data["text"]
@@ -262,7 +263,7 @@ def test_other_budgets_are_told_as_shares_of_what_the_same_estimates_promise() -
 def test_the_luck_in_a_plan_is_told() -> None:
     def told(checked: float) -> str:
         luck = Luck(naive_cents=20_000.0, checked_cents=checked, low_cents=9_000.0, high_cents=21_000.0)
-        chapter = budget.tell(small_story(luck=luck, head={"gain_cents": checked, "promised_cents": 20_000.0}))
+        chapter = budget.tell_method(small_story(luck=luck, head={"gain_cents": checked, "promised_cents": 20_000.0}))
         return str(next(b for b in chapter.blocks if isinstance(b, Block) and b.kind == "note").data["text"])
 
     assert "promise $200.00" in told(15_000.0)
@@ -278,8 +279,8 @@ def test_the_headline_says_what_was_promised_and_that_the_rest_was_luck() -> Non
 
     big = told(80_900.0)
     assert big.value == "+$724.00"
-    assert "The estimates that chose it promise $809.00; this figure" in big.sentence
-    assert "the rest was luck" in big.sentence
+    assert "The estimates that chose the offers promise $809.00" in big.sentence
+    assert "part of that was luck, which is taken off here" in big.sentence
     assert big.span is not None
     assert (big.span.low_text, big.span.high_text) == ("+$600.00", "+$800.00")
     assert "luck" not in told(72_400.0).sentence
@@ -316,7 +317,7 @@ def test_the_lead_is_the_difference_and_its_worth_is_told() -> None:
     result = said()
     assert result.lead == "+$20.00"
     assert "at equal spend. The intervals do not overlap." in result.short
-    assert "expected to earn $50.00, $20.00 more than “rule”, the best of 2 other policies" in result.long
+    assert "expected to earn $50.00, $20.00 more than “rule”, the best of 2 other rules" in result.long
     assert result.evidence == "assumed"
     assert "the order is not established" in said(apart=False).short
     assert "No intervals were given." in said(apart=None).short
@@ -329,7 +330,7 @@ def test_unequal_spend_is_never_called_equal() -> None:
         budget.tell_policies(small_story(policies=pl.DataFrame(JUDGED | {"spend_cents": [1_000.0, other]}))).blocks
         for other in (700.0, 1_020.0)
     )
-    assert (kinds(unequal).count("note"), kinds(equal).count("note")) == (2, 1)
+    assert (kinds(unequal).count("note"), kinds(equal).count("note")) == (1, 0)
 
 
 def test_a_plan_that_loses_says_so() -> None:
@@ -337,6 +338,76 @@ def test_a_plan_that_loses_says_so() -> None:
     assert result.lead == "−$20.00"
     assert result.short.startswith("Less than “rule”")
     assert "$20.00 less than" in result.long
+
+
+def test_a_lead_stands_on_the_first_screen_only_where_it_is_shown() -> None:
+    """A tile of "$298.43 added" once stood there at p = 1."""
+
+    def tiles(**change: object) -> list[str]:
+        return [big.label for big in summary.numbers(small_story(lead=LEAD.model_copy(update=change)))]
+
+    label = "Against the best simple rule"
+    assert label in tiles(apart=True)
+    assert label not in tiles(apart=False)
+    assert label not in tiles(apart=None)
+    assert label in tiles(apart=False, low_cents=20.0, high_cents=80.0)
+    assert label not in tiles(apart=True, low_cents=-20.0, high_cents=80.0)
+    assert label not in tiles(apart=True, lead_cents=-2_000.0)
+
+
+def test_a_log_of_dates_has_no_busiest_hour() -> None:
+    dates = pl.DataFrame({"weekday": [0, 5, 5], "hour": [0, 0, 1], "orders": [30, 60, 10]})  # clocks changed
+    found = figure(customers.tell(small_story(week=ShopWeek.of(dates))).blocks, "week")
+    assert "The busiest day is Saturday with 70\u00a0%" in found.finding
+    assert "hour" not in found.finding
+    assert found.spec["kind"] == "bars"
+
+
+MISSED = Scored(
+    model="buying a category in the window", figure="prediction / observed", value=0.69, low=0.6, high=0.8, n=99,
+    baseline=AVERAGE, baseline_value=1.0, better="",
+)  # fmt: skip
+
+
+def test_a_forecast_that_missed_is_said_beside_the_headline() -> None:
+    def warning(score: Scored) -> str:
+        return summary.page_of(small_story(predictions=Predictions(scores=(score,)))).warning
+
+    assert "who buys a category in the window 0.690 (0.600 to 0.800)" in warning(MISSED)
+    assert warning(MISSED.model_copy(update={"value": 0.97, "low": 0.95, "high": 0.99})) == ""  # near enough
+    assert warning(MISSED.model_copy(update={"low": 0.4, "high": 1.1})) == ""  # chance alone could do it
+    assert warning(MISSED.model_copy(update={"model": COUPONS})) == ""  # no coupon is planned
+
+
+def test_what_to_do_begins_with_what_the_plan_stands_on() -> None:
+    suppliers = Assumption(name="supplier_share", value=0.85, flips_at=0.694, text="Suppliers pay 85 %.")
+    steps = summary.todo(small_story(believed=(suppliers,)))
+    assert steps[0].what == "Check before you send: the suppliers' part, 85\u00a0%"
+    assert "At 69\u00a0% nothing would be earned." in steps[0].how
+    assert [step.what for step in steps[1:]] == [
+        "Send one offer each to 25 customers, of 210 who may get one", "Set aside $90.00",
+        "Send nothing to 24 customers, and compare",
+    ]  # fmt: skip
+    assert summary.todo(small_story({"treated": 0})) == []
+
+
+WORTH = Worth(
+    offers=25, anyway_cents=50_000.0, more_cents=30_000.0, margin_cents=9_000.0, discount_cents=2_000.0,
+    send_cents=50.0, gain_cents=6_950.0, small=7, small_below_cents=100.0,
+)  # fmt: skip
+
+
+def test_an_offer_to_somebody_who_would_buy_anyway_is_explained() -> None:
+    told, table = budget.tell(small_story(worth=WORTH, head={"gain_cents": 6_000.0, "promised_cents": 6_950.0})).blocks[
+        :2
+    ]
+    assert isinstance(told, Block)
+    assert isinstance(table, Block)
+    text = " ".join(told.data["rows"])
+    assert "without an offer: $500.00 in 28 days" in text
+    assert "7 of the 25 offers are expected to bring less than $1.00 each" in text
+    amounts = [row[1] for row in table.data["grid"].rows]
+    assert amounts == ["+$90.00", "−$20.00", "−$0.50", "+$69.50", "−$9.50", "+$60.00"]
 
 
 def test_an_unknown_evidence_level_is_not_invented() -> None:
@@ -347,13 +418,13 @@ def test_an_unknown_evidence_level_is_not_invented() -> None:
 
 def test_the_first_screen_gives_the_interval_and_its_place_beside_zero() -> None:
     cash = Cash("USD")
-    span = span_of(Ranged(5_000, -5_000, 15_000), cash)
+    span = span_of(Ranged(5_000, -5_000, 15_000), cash, "95 %")
     assert span is not None
     assert (span.low, span.zero, span.value, span.high) == (0.0, 25.0, 50.0, 100.0)
-    above = span_of(Ranged(5_000, 2_500, 10_000), cash)
+    above = span_of(Ranged(5_000, 2_500, 10_000), cash, "95 %")
     assert above is not None
     assert (above.zero, above.low, above.value, above.high) == (0.0, 25.0, 50.0, 100.0)
-    assert span_of(Ranged(1.0, 3.0, 2.0), cash) is None
+    assert span_of(Ranged(1.0, 3.0, 2.0), cash, "95 %") is None
     assert headline("Gain", None, "", None, cash).value == "Not known"
 
 
@@ -363,13 +434,14 @@ def test_the_mix_names_the_most_frequent_offer() -> None:
         "gain_cents": [60.0, None], "cost_cents": [1.0, 1.0],
     })  # fmt: skip
     finding = figure(people.tell(small_story(offers=offers)).blocks, "mix").finding
-    assert "2 offers" in finding
-    assert "“x”: 3 customers, 75\u00a0% of those treated" in finding
+    assert "2 different offers" in finding
+    assert "“x”: 3 customers, 75\u00a0% of those with an offer" in finding
 
 
 def test_who_gets_nothing_is_told_by_reason() -> None:
     lead = people.tell(small_story()).lead
-    assert lead.startswith("25 of 240 customers would get an offer. 24 customers drawn by hash get none")
+    assert lead.startswith("25 of 240 customers would get an offer. 185 customers get none: no offer is open to them")
+    assert "24 customers picked at random get none" in lead
     assert "6 customers may not be written to" in lead
     assert people.tell(small_story({"treated": 0})).lead == "Nobody would get an offer."
 

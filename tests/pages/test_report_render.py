@@ -127,7 +127,12 @@ def evil_story(story: Story) -> Story:
     """The story with a hostile text wherever one comes from outside."""
     assert story.policies is not None
     plan = story.plan.model_copy(
-        update={"shop": ShopSettings(name=EVIL), "why": (EVIL, EVIL), "assumptions": NOTE.assumptions}
+        update={
+            "shop": ShopSettings(name=EVIL),
+            "why": (EVIL, EVIL),
+            "assumptions": NOTE.assumptions,
+            "why_zh": (EVIL,),
+        }
     )
     health = Health(
         tables=(Counts(EVIL, 9, 8, rejected={EVIL: 1}),), summary={}, warnings=(), notes=(),
@@ -136,7 +141,7 @@ def evil_story(story: Story) -> Story:
     texts = {"reason": EVIL, "message_zh": EVIL, "message_en": EVIL}
     who = replace(card(EVIL, **texts), who=EVIL, offer=EVIL, facts={EVIL: EVIL})
     return replace(
-        story, plan=plan, health=health, data_label=EVIL, binding=EVIL, offers=evil(story.offers),
+        story, plan=plan, health=health, binding=EVIL, offers=evil(story.offers),
         policies=evil(story.policies), response=read(level="assumed", why=EVIL),
         targeting=Targeting(campaigns=1, refusal=EVIL), cards=(who,), typical=(who,),
         unknowns=(OpenQuestion(EVIL), OpenQuestion(EVIL, EVIL, EVIL)),
@@ -197,7 +202,7 @@ def test_every_effect_carries_its_evidence(html: str) -> None:
 def test_a_story_of_the_plan_alone_says_what_it_does_not_know() -> None:
     html = render(small_story(missing={"policies": "nothing to compare"}))
     chapters = html.split('class="chapter"')[1:]
-    assert sum("Not known:" in chapter for chapter in chapters) == 7
+    assert sum("Not known:" in chapter for chapter in chapters) == 9
     assert "Not known: what other policies would earn. Because: nothing to compare" in Page(html).text
     assert Page(html).data["figures"] == {}
 

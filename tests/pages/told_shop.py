@@ -76,18 +76,21 @@ def describe(store: Store, seed: int) -> None:
     store.write_shards(store.connection.from_arrow(moved.to_arrow()), "events", 1)
     Health(
         tables=(
-            Counts("events", 1234, 1217, 3, rejected={"price below zero": 11, "the same row twice": 6},
-                   repaired={"a quantity was missing": 3}),
+            Counts("events", 1234, 1217, 3, rejected={"impossible price": 11, "duplicate": 6},
+                   repaired={"impossible quantity": 3}),
             Counts("products", 63, 63),
         ),
         summary={}, warnings=(), notes=(),
         abilities=(
-            Ability("profiles", "yes", "1,217 events of 110 customers"), Ability("names", "no", "none", "names"),
+            Ability("profiles", "yes", "1,217 events of 110 customers over 59 days; 98 ordered more than once"),
+            Ability("messages with real names", "no", "", "names of products and of customers"),
         ),
     ).keep(store)  # fmt: skip
-    Targeting(campaigns=3, refusal="the targeted had spent 2.7 times as much").keep(store)
-    NoModel(spend="51 customers are too few").keep(store)
-    Unknown(reasons={"tenure_days": "the log is 59 days long"}).keep(store)
+    Targeting(campaigns=3, refusal="the targeted had spent 2.7 times as much in the 8 weeks before as the others").keep(
+        store
+    )
+    NoModel(spend="no spend forecast: the history is too short").keep(store)
+    Unknown(reasons={"carts_4w": "the data hold no carts"}).keep(store)
     main = measured(response(store), rng)
     keep_responses(store, main, [half(main, rng) for _ in range(2)])
 
@@ -102,10 +105,19 @@ def measured(main: effect.DiscountResponse, rng: np.random.Generator) -> effect.
     ]
     tests = [
         ("discount now", 1.13, 1.02, 1.24, "the response itself"),
-        ("discount 3 weeks later", 0.041, -0.03, 0.112, "the future causes nothing"),
-        ("another customer's discount", 0.19, 0.06, 0.32, "nobody buys for others"),
+        ("discount 3 to 6 weeks later", 0.041, -0.03, 0.112, "must be near zero: the future causes nothing"),
+        (
+            "another customer's discount, same category and week",
+            0.19,
+            0.06,
+            0.32,
+            "must be near zero: they are not this customer's products",
+        ),
     ]
-    shares = [("variance left", 0.312, 0.287, 0.336, ""), ("pairs with both prices", 0.637, None, None, "")]
+    shares = [
+        ("share of the discount's variance left after the fixed effects", 0.312, 0.287, 0.336, ""),
+        ("customer-category pairs that saw both full price and 15 % or more", 0.637, None, None, ""),
+    ]
     assert main.targets is not None
     return replace(
         main, cells=48_713, customers=97,
@@ -175,8 +187,9 @@ def check(store: Store, seed: int) -> None:
     rng = np.random.default_rng([seed, 3])
     store.save("scores", pl.DataFrame([
         ("buying a category", "AUC", 0.851, 0.823, 0.876, 2_053, "most frequent", 0.809, "higher"),
-        ("buying a category", "log loss", 0.289, 0.262, 0.316, 2_053, "the same chance for all", 0.277, "lower"),
-        ("spend", "mean absolute error", 107.4, 102.3, 112.5, 2_451, "the last 8 weeks", 99.7, "lower"),
+        ("buying a category", "log loss", 0.289, 0.262, 0.316, 2_053, "the same probability for all", 0.277, "lower"),
+        ("spend", "mean absolute error", 107.4, 102.3, 112.5, 2_451, "their recent level (half-life 16 weeks)", 99.7,
+         "lower"),
         ("spend", "right on average", 1.037, None, None, 2_451, "", None, ""),
     ], schema=checks.SCORES, orient="row"))  # fmt: skip
     rates = [

@@ -10,6 +10,7 @@ import polars as pl
 import pytest
 
 pytest.importorskip("fastapi")
+from sqlalchemy import insert
 from starlette.testclient import TestClient
 
 from promolift import effect, offer
@@ -22,6 +23,7 @@ from promolift.serve.app import create
 from promolift.serve.settings import ServeSettings
 from promolift.steps import plan
 from promolift.store import Store
+from promolift.store.ledger_schema import CODES
 from promolift.terms import Benefit
 
 CAMPAIGN = "cmp_test"
@@ -117,6 +119,19 @@ class Api:
     def server(self) -> Any:
         """The server behind it."""
         return self.client.app.server
+
+
+def coded(api: Api, first: int = 0, last: int = 20, offer: str = "off_x") -> None:
+    """Codes C0, C1, ... of an offer, given to nobody in particular: each may be redeemed once."""
+    row = {"campaign_id": CAMPAIGN, "offer_id": offer, "status": "issued", "stocked": 0}
+    rows = [row | {"code": f"C{n}"} for n in range(first, last)]
+    api.server.ledger.write(lambda db, some: [db.execute(insert(CODES), rows) and None for _ in some])
+
+
+def claim(number: int, cents: int = 100, **more: Any) -> dict[str, Any]:
+    """A wish to redeem the code of this number."""
+    wish = {"customer_id": "u01", "code": f"C{number}", "amount_cents": cents, "redemption_id": f"rdm_{number}"}
+    return wish | more
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from serve_helpers import CAMPAIGN, Api, serving
+from serve_helpers import Api, claim, coded, serving
 
 from promolift.config import Config
 from promolift.serve.clock import Clock
@@ -53,8 +53,8 @@ def test_a_clock_that_jumps_a_year_dates_no_decision_and_no_money_moves(shop: tu
     clock._wall = lambda: real() + YEAR_MS
     assert api.decide("u01")["ts_ms"] - before < 60_000
     assert api.client.get("/health/ready").json()["why"] == ["the clock jumped"]
-    wish = {"customer_id": "u01", "amount_cents": 1, "campaign_id": CAMPAIGN, "offer_id": "o"}
-    assert api("POST", "/v1/redemptions:reserve", wish, 503)["code"] == "clock_skewed"
+    coded(api)
+    assert api("POST", "/v1/redemptions:reserve", claim(1), 503)["code"] == "clock_skewed"
     clock._wall = real
     assert api.decide("u01")["ts_ms"] - before < 60_000
     assert api.client.get("/health/ready").status_code == 200

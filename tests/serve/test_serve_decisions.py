@@ -7,7 +7,7 @@ from typing import Any
 
 import polars as pl
 import pytest
-from serve_helpers import CAMPAIGN, PEOPLE, Api, released, serving
+from serve_helpers import CAMPAIGN, PEOPLE, Api, claim, coded, released, serving
 from sqlalchemy import select, update
 
 from promolift.config import Config
@@ -528,8 +528,8 @@ def test_after_erasing_no_table_of_the_ledger_names_them_but_for_the_mark(api: A
     api("PUT", POLICY, {"limits": limits})
     hook = {"url": "https://93.184.216.34/", "events": ["redemption.reserved", "customer.erased"]}
     api("POST", "/v1/webhooks", hook, 201)
-    use = {"customer_id": who, "amount_cents": 100, "campaign_id": CAMPAIGN, "offer_id": "o"}
-    api("POST", "/v1/redemptions:reserve", use, idempotency_key="k2")
+    coded(api)
+    api("POST", "/v1/redemptions:reserve", claim(1, customer_id=who), idempotency_key="k2")
     api("POST", "/v1/feedback", {"decision_id": made["decision_id"], "value_cents": 5}, 202)
     assert len(naming(api, who)) > 6
     held = api("POST", f"/v1/privacy/{quote(who)}:export")["tables"]
@@ -541,7 +541,9 @@ def test_after_erasing_no_table_of_the_ledger_names_them_but_for_the_mark(api: A
     with api.server.ledger.read() as db:
         mark = db.execute(select(CUSTOMERS).where(CUSTOMERS.c.customer_id == who)).mappings().one()
     assert (mark["erased"], mark["consent"], mark["age"]) == (1, 0, None)
-    again = api("POST", "/v1/redemptions:reserve", use, idempotency_key="k2")  # a retry holds no money again
+    again = api(
+        "POST", "/v1/redemptions:reserve", claim(1, customer_id=who), idempotency_key="k2"
+    )  # a retry holds no money again
     assert again["customer_id"].startswith("cus_")
     assert api("GET", POLICY)["limits"][0]["held"] == 1
 

@@ -87,6 +87,26 @@ def test_an_event_without_message_id_is_still_taken_once(api: Api) -> None:
     assert counts == [1, 0]
 
 
+def test_a_visitor_who_says_who_they_are_takes_their_events_along_and_nobody_elses(api: Api) -> None:
+    def sent(**more: Any) -> dict[str, Any]:
+        order = {"order_id": "o", "products": [{"product_id": "p-tea"}]}
+        return {"type": "track", "event": "Order Completed", "properties": order} | more
+
+    before = [sent(anonymousId="a1"), sent(anonymousId="a1", userId="u05"), sent(userId="a1", messageId="own")]
+    api("POST", "/v1/batch", {"batch": before}, 202)
+    api("POST", "/v1/identify", {"userId": "u01", "anonymousId": "a1", "traits": {}}, 202)
+    api("POST", "/v1/identify", {"userId": "u02", "anonymousId": "a1", "traits": {}}, 202)  # the first word counts
+    api("POST", "/v1/track", sent(anonymousId="a1", messageId="later"), 202)
+    with api.server.ledger.read() as db:
+        events = db.execute(
+            select(EVENTS.c.customer_id).where(EVENTS.c.name == "Order Completed").order_by(EVENTS.c.seq)
+        )
+        assert list(events.scalars()) == ["u01", "u05", "a1", "u01"]
+        assert sorted(db.execute(select(BOUGHT.c.customer_id)).scalars())[-3:] == ["u01", "u01", "u05"]
+    api("POST", "/v1/privacy/u01:erase")
+    assert api("POST", "/v1/privacy/u01:export")["tables"]["aliases"] == []
+
+
 @given(st.lists(st.dictionaries(KEYS | st.text(max_size=5), JSON, max_size=6) | ORDERS | JSON, max_size=4), JSON)
 def test_no_json_at_all_breaks_the_reader(events: list[Any], sent: Any) -> None:
     found = parse(events, sent, RECEIVED)
@@ -116,7 +136,7 @@ def test_purchases_are_exported_in_columns_the_next_ingest_reads(api: Api, tmp_p
     line = {"product_id": "p1", "category": "tea", "quantity": 2, "price": 3.5}
     order = {"order_id": "o1", "products": [line, {"product_id": "=cmd()", "price": 1}]}
     api("POST", "/v1/track", track(1, event="Order Completed", properties=order), 202)
-    (tmp_path / "x.csv").write_bytes(api("GET", "/v1/exports/purchases.csv").content)
+    (tmp_path / "x.csv").write_bytes(api("GET", "/v1/exports/purchases.csv?spreadsheet=true").content)
     (tmp_path / "x.parquet").write_bytes(api("GET", "/v1/exports/purchases.parquet").content)
     rows = pl.read_csv(tmp_path / "x.csv")
     assert rows.select("customer_id", "order_id", "product_id", "quantity", "price").rows() == [
@@ -127,8 +147,8 @@ def test_purchases_are_exported_in_columns_the_next_ingest_reads(api: Api, tmp_p
 
 
 @pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r", "\n"])
-def test_no_cell_of_a_csv_starts_a_formula(start: str) -> None:
-    text = _written(pl.DataFrame({"a": [f"{start}1+cmd()", "plain"]}), "csv").decode()
+def test_no_cell_of_a_csv_for_people_starts_a_formula(start: str) -> None:
+    text = _written(pl.DataFrame({"a": [f"{start}1+cmd()", "plain"]}), "csv", True).decode()
     assert text.splitlines()[1].lstrip('"').startswith("'")
     assert "'plain" not in text
 
@@ -142,6 +162,12 @@ def test_pages_of_an_export_join_to_the_whole(api: Api, tmp_path: Path) -> None:
         seen += pl.read_parquet(tmp_path / "page.parquet")["message_id"].to_list()
         after = reply.headers["x-next"]
     assert seen == [f"m{n}" for n in range(25)]
+
+
+def test_the_ledger_is_its_users_alone(api: Api) -> None:
+    folder = api.server.settings.work / "serve"
+    assert folder.stat().st_mode & 0o777 == 0o700
+    assert {path.stat().st_mode & 0o777 for path in folder.glob("ledger.db*")} == {0o600}
 
 
 @pytest.fixture

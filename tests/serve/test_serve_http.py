@@ -14,7 +14,7 @@ from typing import Any
 
 import httpx
 import pytest
-from serve_helpers import CAMPAIGN, PEOPLE, Api, released, serving
+from serve_helpers import CAMPAIGN, PEOPLE, Api, claim, coded, released, serving
 from sqlalchemy import select
 
 from promolift.cli import main
@@ -33,11 +33,7 @@ LIMIT = {"limit_id": "l1", "metric": "discount_amount", "amount": 250}
 
 def money(api: Api, *limits: dict[str, Any]) -> None:
     api("PUT", POLICY, {"limits": list(limits)})
-
-
-def claim(number: int, cents: int = 100, **more: Any) -> dict[str, Any]:
-    wish = {"customer_id": "u01", "campaign_id": CAMPAIGN, "offer_id": "off_x", "amount_cents": cents}
-    return wish | {"redemption_id": f"rdm_{number}"} | more
+    coded(api)
 
 
 def test_every_path_but_health_and_the_document_needs_a_key(api: Api) -> None:
@@ -166,15 +162,26 @@ def test_a_code_is_accepted_as_people_type_it(api: Api, folder: Path) -> None:
 def test_the_same_idempotency_key_runs_once_and_another_payload_is_refused(api: Api) -> None:
     money(api, LIMIT)
     wish = {k: v for k, v in claim(0).items() if k != "redemption_id"}
+    other_code = wish | {"code": "C1"}
     first = api("POST", "/v1/redemptions:reserve", wish, idempotency_key="k1")
     assert api("POST", "/v1/redemptions:reserve", wish, idempotency_key="k1") == first
     other = api("POST", "/v1/redemptions:reserve", wish | {"amount_cents": 1}, 422, idempotency_key="k1")
     assert other["code"] == "idempotency_key_reused"
-    second = api("POST", "/v1/redemptions:reserve", wish, idempotency_key="k2")
+    second = api("POST", "/v1/redemptions:reserve", other_code, idempotency_key="k2")
     assert second["redemption_id"] != first["redemption_id"]
-    assert api("POST", "/v1/redemptions:reserve", wish, 409, idempotency_key="k3")["code"] == "limit_reached"
+    full = wish | {"code": "C2"}
+    refused = api("POST", "/v1/redemptions:reserve", full, 409, idempotency_key="k3")
+    assert refused["code"] == "limit_reached"
+    assert refused["reason"] == {"zh": "优惠额度已用完", "en": "The limit of this offer is reached"}
+    api("POST", "/v1/redemptions:rollback", {"redemption_id": first["redemption_id"]}, idempotency_key="k4")
+    again = api("POST", "/v1/redemptions:reserve", full, 409, idempotency_key="k3")  # a refusal is an answer, too
+    assert again["code"] == "limit_reached"
+    key = api("POST", "/v1/keys", {"scope": "admin", "name": "next"}, 201)["key"]
+    renewed = Api(api.client, key)
+    assert renewed("POST", "/v1/redemptions:reserve", wish, idempotency_key="k1") == first  # keys are replaced
+    assert renewed("POST", "/v1/redemptions:reserve", full)["status"] == "reserved"
     with api.server.ledger.read() as db:
-        assert len(db.execute(select(REDEMPTIONS.c.redemption_id)).all()) == 2
+        assert len(db.execute(select(REDEMPTIONS.c.redemption_id)).all()) == 3
 
 
 def test_a_decision_asked_for_again_with_its_key_is_the_same_decision(api: Api) -> None:
@@ -186,6 +193,7 @@ def test_a_decision_asked_for_again_with_its_key_is_the_same_decision(api: Api) 
 
 
 def test_a_request_that_still_runs_is_409(api: Api) -> None:
+    coded(api)
     gate, running = threading.Event(), threading.Event()
 
     def slow(_: object, some: list[object]) -> list[object]:
@@ -385,7 +393,7 @@ def test_the_client_speaks_the_api_and_tries_again_with_the_same_key(api: Api) -
 
     with Client("http://shop", api.key, transport=httpx.MockTransport(forward)) as client:
         money(api, LIMIT)
-        held = client.reserve("u01", 100, campaign_id=CAMPAIGN, offer_id="off_x")
+        held = client.reserve("u01", 100, code="C1")
         assert sent[0].headers["idempotency-key"] == sent[1].headers["idempotency-key"]
         assert client.confirm(held["redemption_id"])["status"] == "confirmed"
         assert client.rollback(held["redemption_id"])["status"] == "rolled_back"

@@ -14,7 +14,7 @@ from typing import Any
 import anyio
 import httpx
 import pytest
-from serve_helpers import CAMPAIGN, PEOPLE, Api, released, serving
+from serve_helpers import CAMPAIGN, PEOPLE, Api, claim, coded, released, serving
 from sqlalchemy import select
 from standardwebhooks import Webhook, WebhookVerificationError
 
@@ -80,8 +80,8 @@ def by_hand(api: Api) -> None:
 
 
 def redeem(api: Api, number: int) -> None:
-    wish = {"customer_id": "u01", "campaign_id": CAMPAIGN, "offer_id": "o", "amount_cents": 5}
-    api("POST", "/v1/redemptions:reserve", wish | {"redemption_id": f"rdm_{number}"})
+    coded(api, number, number + 1)
+    api("POST", "/v1/redemptions:reserve", claim(number, 5))
 
 
 def states(api: Api) -> list[tuple[str, int]]:
@@ -170,8 +170,8 @@ def test_a_refused_change_tells_nobody(open_api: Api) -> None:
         open_api("POST", "/v1/webhooks", {"url": receiver.url, "events": ["redemption.reserved"]}, 201)
         limit = {"limit_id": "l", "metric": "redemptions", "amount": 0}
         open_api("PUT", POLICY, {"limits": [limit]})
-        wish = {"customer_id": "u01", "campaign_id": CAMPAIGN, "offer_id": "o", "amount_cents": 5}
-        open_api("POST", "/v1/redemptions:reserve", wish, 409)
+        coded(open_api)
+        open_api("POST", "/v1/redemptions:reserve", claim(1), 409)
         assert states(open_api) == []
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from serve_helpers import CAMPAIGN, PEOPLE, Api, released, serving
+from serve_helpers import CAMPAIGN, PEOPLE, Api, claim, coded, released, serving
 from test_serve_decisions import batch, naming
 
 from promolift.config import Config
@@ -64,7 +64,7 @@ def test_two_servers_share_releases_limits_and_keys(
         other.key = api.key
         assert other.decide("u01")["offer_id"] == batch(folder)["u01"]
         api("PUT", POLICY, {"limits": [{"limit_id": "l", "metric": "redemptions", "amount": 3}]})
-        wish = {"customer_id": "u01", "campaign_id": CAMPAIGN, "offer_id": "o", "amount_cents": 1}
-        taken = [each("POST", "/v1/redemptions:reserve", wish | {"redemption_id": f"rdm_{n}"}, None)["status"]
+        coded(api)
+        taken = [each("POST", "/v1/redemptions:reserve", claim(n), None)["status"]
                  for n, each in enumerate((api, other, api, other, api))]  # fmt: skip
         assert taken == ["reserved"] * 3 + [409] * 2

@@ -66,7 +66,7 @@ def test_a_bad_change_fails_alone_and_leaves_nothing(ledger: Ledger) -> None:
     with pytest.raises(LedgerError):
         twice.result(10)
     with ledger.read() as db:
-        assert sorted(db.execute(select(THINGS.c.id)).scalars()) == ["a", "b"]
+        assert sorted(db.execute(select(THINGS.c.id).where(THINGS.c.kind == "k")).scalars()) == ["a", "b"]
 
 
 def test_a_closed_ledger_has_kept_what_waited_and_takes_no_more(tmp_path: Path) -> None:
@@ -247,13 +247,13 @@ def test_the_same_key_and_payload_run_once_and_another_payload_is_refused(ledger
     def ask(db: object, key: str, payload: object, at: int = NOW) -> object:
         return once(db, key, payload, at, lambda: HttpAnswer(200 + len(runs), runs.append(1) or {"n": len(runs)}))  # type: ignore[arg-type]
 
-    assert call(ledger, ask, "k1", {"a": 1, "b": 2}) == ((200, {"n": 1}), False)
-    assert call(ledger, ask, "k1", {"b": 2, "a": 1}) == ((200, {"n": 1}), True)
+    assert call(ledger, ask, "k1", {"a": 1, "b": 2})[:2] == ((200, {"n": 1}), False)
+    assert call(ledger, ask, "k1", {"b": 2, "a": 1})[:2] == ((200, {"n": 1}), True)
     with pytest.raises(Refused, match="another payload"):
         call(ledger, ask, "k1", {"a": 2})
     assert call(ledger, ask, "k2", {"a": 1})[0] == (201, {"n": 2})  # type: ignore[index]
     day_later = NOW + 24 * 3_600_000 + 1
-    assert call(ledger, ask, "k1", {"a": 2}, day_later) == ((202, {"n": 3}), False)
+    assert call(ledger, ask, "k1", {"a": 2}, day_later)[:2] == ((202, {"n": 3}), False)
     with ledger.read() as db:
         assert db.execute(select(ANSWERS.c.key)).scalars().all() == ["k1"]
 

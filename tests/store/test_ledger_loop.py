@@ -244,7 +244,7 @@ def test_a_query_gives_the_same_rows_and_counts_on_both_databases(tmp_path: Path
 
     def row(number: int) -> dict[str, object]:
         mine = {"message_id": f"m{number}", "customer_id": f"u'{number % 3}", "ts_ms": number, "received_ms": 0}
-        return mine | {"name": "x", "decision_id": None, "body": "{}"}
+        return mine | {"name": "x", "decision_id": None, "body": "{}", "value_cents": None}
 
     many = 2 * BLOCK + 37
     with open_ledger(tmp_path, kind) as ledger:
@@ -254,6 +254,6 @@ def test_a_query_gives_the_same_rows_and_counts_on_both_databases(tmp_path: Path
         assert ledger.write(lambda db, _: [new.many(db, [])]) == 0
         with ledger.read() as db:
             assert db.execute(select(func.count()).select_from(EVENTS)).scalar() == many + 20
-            assert db.execute(select(func.count()).select_from(THINGS)).scalar() == 0
+            assert db.execute(select(func.count()).where(THINGS.c.kind != "ledger")).scalar() == 0
             found = query.rows(db, people='["u\'1", "u\'2", "nobody"]', since=250)
         assert [tuple(each) for each in found] == [(f"m{n}", n) for n in range(251, many + 20) if n % 3]

@@ -170,7 +170,8 @@ def test_a_place_that_cannot_be_a_folder_is_refused(tmp_path: Path):
 
 
 def test_one_shard_per_million_rows():
-    assert [shards_for(rows) for rows in (0, 1, 1_000_000, 1_000_001, 10_000_000)] == [1, 1, 1, 2, 10]
+    assert [shards_for(rows) for rows in (0, 1, 200_000, 200_001, 10_000_000)] == [1, 1, 1, 2, 50]
+    assert [shards_for(1_000_000, memory) for memory in ("500MB", "2.5GB")] == [10, 2]
 
 
 def test_rows_are_parted_by_the_shard_that_the_expression_tells(tmp_path):

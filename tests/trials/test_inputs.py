@@ -10,7 +10,7 @@ import pytest
 
 import promolift
 from promolift import effect
-from promolift.errors import InputError
+from promolift.errors import InputError, SupportError
 from promolift.frames import as_frame
 from promolift.trials.columns import typed
 
@@ -243,3 +243,27 @@ def test_no_pair_is_shown_where_nothing_differs() -> None:
         data = promolift.Trial(frame, **(MEANING | {"control": "a0"})).data
         wrong += bool(pairs(arrays_of(data, np.full((400, 4), 0.25)), data, "randomised")["shown"].any())
     assert wrong <= 9  # 5 of 100 are expected, six tests each
+
+
+def test_the_plan_within_a_budget_is_judged_as_it_was_made() -> None:
+    rng = np.random.default_rng(11)
+    offer, keen = rng.random(1200) < 0.5, rng.random(1200) < 0.3
+    spend = 10 + 8 * offer * keen + rng.normal(size=1200)
+    frame = pl.DataFrame({"offer": np.where(offer, "letter", "none"), "keen": keen.astype(int), "spend": spend})
+    fit = promolift.Trial(frame, cost=1, budget=120, **MEANING).fit()
+    policies = {row["policy"]: row for row in fit.evaluate().policies.iter_rows(named=True)}
+    judged, plan = policies["plan within 120"], fit.plan().note
+    assert plan.treated == 120
+    assert judged["treated"] == pytest.approx(0.1, abs=0.01)
+    assert judged["added_low"] < plan.gain < judged["added_high"]
+    assert [*policies][-1] == "recommended"
+    assert policies["recommended"]["treated"] == pytest.approx(keen.mean(), abs=0.03)
+
+
+def test_an_arm_too_small_to_be_judged_is_named(tmp_path: Path) -> None:
+    frame = people()
+    rare = pl.concat([frame.filter(pl.col("offer") == "none"), frame.filter(pl.col("offer") == "letter").head(70)])
+    fit = promolift.Trial(rare, **(MEANING | {"planned": None})).fit()
+    with pytest.raises(SupportError, match="data: letter has 70 customers, and each half needs 50 to learn from"):
+        fit.evaluate()
+    assert "has not run" in fit.report(tmp_path / "t.html").read_text("utf-8")

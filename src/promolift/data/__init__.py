@@ -5,12 +5,17 @@ from typing import TYPE_CHECKING
 from promolift.lazy import lazy
 
 __all__ = [
+    "ASKED",
+    "ROLES",
     "Ability",
     "CleanRules",
     "Cleaned",
     "Counts",
     "HealthReport",
     "Mapping",
+    "MappingGuess",
+    "RawTable",
+    "RoleGuess",
     "Summary",
     "Tie",
     "clean_coupons",
@@ -20,18 +25,22 @@ __all__ = [
     "clean_products",
     "clean_redemptions",
     "clean_shelf",
+    "cost_of_line",
+    "explained_mapping",
     "find_tie",
     "guess_mapping",
     "health",
     "join_rows",
     "key_rows",
     "latest",
+    "order_lines",
     "price_rows",
     "rules_text",
     "summarise",
 ]
 
 if TYPE_CHECKING:
+    from promolift.data.basket import order_lines
     from promolift.data.clean import Cleaned, clean_events, key_rows, price_rows
     from promolift.data.clean_tables import (
         clean_coupons,
@@ -43,10 +52,12 @@ if TYPE_CHECKING:
         latest,
     )
     from promolift.data.counts import Counts
-    from promolift.data.guess import guess_mapping
+    from promolift.data.evidence import cost_of_line
+    from promolift.data.find import ASKED, RoleGuess
+    from promolift.data.guess import MappingGuess, explained_mapping, guess_mapping
     from promolift.data.health import Ability, HealthReport, health
     from promolift.data.join import Tie, find_tie, join_rows
-    from promolift.data.mapping import Mapping
+    from promolift.data.mapping import ROLES, Mapping, RawTable
     from promolift.data.rules import CleanRules, rules_text
     from promolift.data.summary import Summary, summarise
 else:

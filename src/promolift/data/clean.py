@@ -1,5 +1,6 @@
 """Room 1. Raw events and their mapping in, judged events out: each row taken, repaired or set aside."""
 
+import re
 from collections.abc import Callable, Iterator
 from collections.abc import Mapping as Dict
 from contextlib import AbstractContextManager, contextmanager
@@ -9,7 +10,7 @@ from promolift.contract import Table
 from promolift.data import sql
 from promolift.data.counts import Counts, count
 from promolift.data.mapping import Mapping
-from promolift.data.names import GONE_STATUS, KIND_OF_WORD, KIND_WORD_SQL, kind_word
+from promolift.data.names import GONE_STATUS, KIND_OF_WORD, KIND_WORD_SQL, PART_STATUS, currency_sql, kind_word
 from promolift.data.reader import Reader
 from promolift.data.rules import EVENT_RULES, CleanRules, Rule
 from promolift.data.times import GAPS
@@ -18,6 +19,8 @@ from promolift.tables import EVENTS
 
 Relation = sql.Relation
 MONEY_ROLES = ("amount", "unit_price", "list_amount", "list_unit_price")
+LONGEST_LOOK_S = 86_400  # nobody looks for longer: the page was left open
+SAME_EVENT = ("kind", "time", "product_id", "order_id", "quantity", *MONEY_ROLES)  # what one event says in one way
 
 
 @dataclass(frozen=True)
@@ -61,12 +64,16 @@ def key_rows(raw: Relation, mapping: Mapping) -> Relation:
     A raw relation has `_row` (from 1) and the source's own columns.
     """
     reader = Reader.of(raw, mapping, mapping.table)
-    key = f"hash({', '.join(ident('=' + name) for name in reader.raw_columns)})"
+    hidden = [name for name in ("_line", "_price") if name in reader.types]
+    line = ["_line"] if "_line" in hidden else []  # equal lines of one basket are two
+    key = f"hash({', '.join([ident('=' + name) for name in reader.raw_columns] + line)})"
     if mapping.has("event_id"):
         event = reader.id("event_id")
-        key = f"case when {event} is not null then hash({reader.id('customer_id')}, {event}) else {key} end"
-    columns = [f"{ident('=' + name)} as {ident(name)}" for name in reader.raw_columns]
-    columns += ["_price"] if "_price" in reader.types else []
+        # An id that comes again with another time, product or amount is not that of one event: a concert's, say.
+        same = [ident("=" + name) for role in SAME_EVENT for name in mapping.sources(role)]
+        sent = ", ".join([reader.id("customer_id"), event, *same, *line])
+        key = f"case when {event} is not null then hash({sent}) else {key} end"
+    columns = [f"{ident('=' + name)} as {ident(name)}" for name in reader.raw_columns] + hidden
     query = f"""
         with renamed as (select {reader.renamed()} from raw)
         select _row, coalesce({reader.id("customer_id")}, '') as _customer, {key} as _key, {", ".join(columns)}
@@ -99,10 +106,12 @@ def clean_events(raw: Relation, mapping: Mapping, rules: CleanRules) -> Cleaned:
         with renamed as (select {reader.renamed()} from raw),
         words as (from (values {_kind_words(mapping)}) as words(word, kind)),
         parsed as ({_parsed(reader, rules)}),
+        shared as ({_shared(mapping)}),
         valued as ({_valued(mapping)}),
         known as ({_known(mapping)}),
         judged as (select *, {reason_sql(EVENT_RULES, limits)} as _reason from known)
-        select {bind(_events(mapping), **limits)}, _row, _reason, {flags_sql(EVENT_RULES, limits)} as _flags,
+        select {bind(_events(mapping), **limits)}, _row, {"_line" if "_line" in reader.types else "1"} as _line,
+            _reason, {flags_sql(EVENT_RULES, limits)} as _flags,
             case when _reason is not null then {reader.raw_json()} end as _raw
         from judged
     """
@@ -173,10 +182,11 @@ def _parsed(reader: Reader, rules: CleanRules) -> str:
         "quantity_written": reader.written("quantity"),
         **{role: f"({reader.number(role)}) * {spent}" for role in MONEY_ROLES},
         "money_written": " or ".join(reader.written(role) for role in MONEY_ROLES),
-        "shelf_said": f"({reader.number('shelf_discount')}) * {reduced}",
-        "coupon_said": f"({reader.number('coupon_discount')}) * {reduced}",
-        "currency": f"upper({reader.text('currency')})",
+        "shelf_said": f"({reader.number('shelf_discount')}) * {reduced * _discount_factor(mapping)}",
+        "coupon_said": f"({reader.number('coupon_discount')}) * {reduced * mapping.minor_factor}",
+        "currency": currency_sql(reader.text("currency")),
         "status": f"lower({reader.text('status')})",
+        "dwell": f"({reader.number('dwell')}) / {1000 if _in_ms(mapping) else 1}",
         "price": "_price" if "_price" in reader.types else "cast(null as bigint)",
         "repeated": "coalesce(_row > first_row, false)" if repeats else "false",
     }
@@ -184,22 +194,62 @@ def _parsed(reader: Reader, rules: CleanRules) -> str:
     return f"select renamed.*, {selected} from renamed left join again using (_key)"
 
 
+def _in_ms(mapping: Mapping) -> bool:
+    """Whether the column of `dwell` counts milliseconds."""
+    return any(re.search(r"(ms|msec|millis\w*|毫秒)$", name.lower()) for name in mapping.sources("dwell"))
+
+
+def _discount_factor(mapping: Mapping) -> float:
+    return 1 if mapping.discount in ("rate", "percent") else mapping.minor_factor
+
+
+def _shared(mapping: Mapping) -> str:
+    """Amounts of whole orders shared out among their lines by price, else by units: what is left of one goes on."""
+    if not mapping.shared:
+        return "select * from parsed"
+    units = "greatest(coalesce(quantity, 1), 0)" if mapping.has("quantity") else "1"
+    prices = [f"{role} * {units}" for role in ("unit_price", "list_unit_price") if mapping.has(role)]
+    prices += [role for role in ("amount", "list_amount") if mapping.has(role) and role not in mapping.shared]
+    weight = f"coalesce({', '.join([*prices, units])})"
+    names = {"shelf_discount": "shelf_said", "coupon_discount": "coupon_said"}
+    columns = []
+    for name in (names.get(role, role) for role in mapping.shared):
+        whole = f"coalesce(first_value(nullif({name}, 0) ignore nulls) over whole, {name})"
+        upto, before = (f"round({whole} * {part} / nullif(total, 0))" for part in ("upto", "(upto - weight)"))
+        columns.append(f"case when repeated then {name} else {upto} - {before} end as {name}")
+    return f"""
+        with weighed as (
+            select *, coalesce(order_id, '#' || _row) as _order, case when repeated then 0 else {weight} end as weight
+            from parsed),
+        summed as (
+            select *, sum(weight) over (partition by _customer, _order) as total, sum(weight) over upto as upto
+            from weighed
+            window upto as (partition by _customer, _order order by _row, {"_line, " if mapping.basket else ""}_key
+                rows unbounded preceding))
+        select * exclude (_order, weight, total, upto) replace ({", ".join(columns)}) from summed
+        window whole as (partition by _customer, _order order by _row
+            rows between unbounded preceding and unbounded following)
+    """
+
+
 def _valued(mapping: Mapping) -> str:
     """What was paid (`money`), what it would have cost (`listed`, null if not said), and both reductions."""
     units = "quantity" if mapping.has("quantity") else "1"
-    shelf = f"shelf_said * {mapping.minor_factor}"
+    shelf = "shelf_said"
     if mapping.discount in ("rate", "percent"):
         share = f"least(greatest(shelf_said / {100 if mapping.discount == 'percent' else 1}, 0), 1)"
         shelf = f"coalesce(listed * {share}, case when {share} < 1 then paid * {share} / (1 - {share}) end)"
+    if mapping.has("list_amount") or mapping.has("list_unit_price"):  # a tag beside what was paid
+        tag = "listed - paid - coalesce(coupon_said, 0)"
+        shelf = f"case when {tag} > coalesce({shelf}, 0) then {tag} else {shelf} end"
+    off = "".join(f" - coalesce({role.removesuffix('_discount')}_said, 0)" for role in mapping.amounts_before)
     return f"""
         with amounts as (
             select *,
-                coalesce(amount, unit_price * {units}) as paid,
+                coalesce(amount, unit_price * {units}){off} as paid,
                 coalesce(list_amount, list_unit_price * {units}) as listed
-            from parsed),
-        reduced as (
-            select *, coalesce({shelf}, 0) as shelf, coalesce(coupon_said * {mapping.minor_factor}, 0) as coupon
-            from amounts)
+            from shared),
+        reduced as (select *, coalesce({shelf}, 0) as shelf, coalesce(coupon_said, 0) as coupon from amounts)
         select * exclude (paid), coalesce(paid, listed - shelf - coupon, price * coalesce(quantity, 1)) as money,
             paid is null and listed is null and price is not null as from_catalogue
         from reduced
@@ -212,7 +262,9 @@ def _known(mapping: Mapping) -> str:
     if "kind" in mapping.columns:
         named = "coalesce(words.kind, 'other')"
     kind_said = _said("kind" in mapping.columns)
-    gone = f"coalesce(regexp_matches(status, {literal(GONE_STATUS)}), false)"
+    gone = (
+        f"coalesce(regexp_matches(regexp_replace(status, {literal(PART_STATUS)}, ''), {literal(GONE_STATUS)}), false)"
+    )
     gone_back = ["named = 'refund'", "(money < 0 and coalesce(quantity, -1) < 0)"]
     if mapping.cancel_prefix:
         gone_back.append(f"coalesce(starts_with(order_id, {literal(mapping.cancel_prefix)}), false)")
@@ -264,5 +316,6 @@ def _events(mapping: Mapping) -> str:
         {cents("money", "-abs(money)")} as revenue_cents,
         {cents("greatest(list, money)", "-abs(money)")} as list_cents,
         {cents("greatest(shelf, 0)")} as shelf_cents,
-        {cents("greatest(coupon, 0)")} as coupon_cents
+        {cents("greatest(coupon, 0)")} as coupon_cents,
+        case when dwell between 0 and {LONGEST_LOOK_S} then dwell end as dwell_s
     """

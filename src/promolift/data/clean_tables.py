@@ -52,6 +52,8 @@ def clean_products(raw: Relation, mapping: Mapping, rules: CleanRules) -> Cleane
     ]
     for role in ("price", "cost"):
         value = f"({reader.number(role)}) * {mapping.minor_factor}"
+        if role == "cost" and mapping.has("quantity"):
+            value += f" / nullif(abs({reader.number('quantity')}), 0)"
         believed = f"{value} between 0 and {rules.max_price_cents}"
         columns.append(f"case when {believed} then cast(round({value}) as bigint) end as {role}_cents")
         columns.append(f"{reader.written(role)} and not coalesce({believed}, false) as {role}_bad")

@@ -23,7 +23,10 @@ class BadRow(NamedTuple):
 
 @dataclass(frozen=True)
 class Counts:
-    """What happened to the rows of one raw table. accepted + the sum of rejected = read, always."""
+    """What happened to the rows of one raw table. accepted + the sum of rejected = read, always.
+
+    `split` of the rows read came of others, whose cell held a whole basket: read - split = rows of the file.
+    """
 
     table: str
     read: int = 0
@@ -33,6 +36,7 @@ class Counts:
     repaired: dict[str, int] = field(default_factory=dict)
     counted: dict[str, int] = field(default_factory=dict)
     first: dict[str, list[BadRow]] = field(default_factory=dict)
+    split: int = 0
 
     def __add__(self, other: Self) -> "Counts":
         """The counts of both: of two shards, or of two files."""
@@ -49,6 +53,7 @@ class Counts:
             _sum(self.repaired, other.repaired),
             _sum(self.counted, other.counted),
             first,
+            self.split + other.split,
         )
 
     def with_unreadable(self, lines: pl.DataFrame) -> "Counts":
@@ -89,7 +94,8 @@ def count(table: str, judged: sql.Relation) -> Counts:
     columns = ["count(*)", "count(*) filter (_reason is null)", f"count(*) filter (_flags & {repair_mask} <> 0)"]
     columns += [f"count(*) filter (_reason = {literal(rule.name)})" for rule in rejections]
     columns += [f"count(*) filter (_flags & {1 << bit} <> 0)" for bit, _ in kept]
-    row = judged.aggregate(", ".join(columns)).fetchall()[0]
+    columns.append("count(*) filter (_line > 1)" if "_line" in judged.columns else "0")
+    *row, split = judged.aggregate(", ".join(columns)).fetchall()[0]
     read, accepted, repaired_rows = row[:3]
     rejected = _positive(rejections, row[3 : 3 + len(rejections)])
     met = dict(zip([rule for _, rule in kept], row[3 + len(rejections) :], strict=True))
@@ -98,7 +104,7 @@ def count(table: str, judged: sql.Relation) -> Counts:
         for action in ("repaired", "counted")
     )
     first = _first_rows(judged) if rejected else {}
-    return Counts(table, read, accepted, repaired_rows, rejected, repaired, counted, first)
+    return Counts(table, read, accepted, repaired_rows, rejected, repaired, counted, first, split)
 
 
 def _first_rows(judged: sql.Relation) -> dict[str, list[BadRow]]:

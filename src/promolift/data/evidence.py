@@ -3,6 +3,7 @@
 import math
 import re
 from collections import Counter
+from collections.abc import Mapping as Dict
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -104,6 +105,141 @@ def repeats_by_order(sample: pl.DataFrame, order: str, amount: str, product: str
     orders = lines.drop_nulls().group_by("order").agg(pl.col("amount").n_unique(), pl.col("product").n_unique())
     several = orders.filter(pl.col("product") > 1)
     return several.height >= 10 and several.filter(pl.col("amount") == 1).height >= 0.95 * several.height
+
+
+class IdLike(NamedTuple):
+    """How a column of few or many words goes with time: what tells customers, orders and products apart.
+
+    `steady` is the share of neighbouring rows of one moment in which it stays the same (None: too few such rows),
+    `returning` the share of its words that come on several days, `distinct` how many words there are.
+    """
+
+    steady: float | None
+    returning: float
+    distinct: int
+    rows: int
+
+    def is_customer(self) -> bool:
+        """Stays the same within a moment and comes back on other days; many more than there are shops."""
+        enough = 3 <= self.distinct <= 0.8 * self.rows and self.distinct >= 0.01 * self.rows
+        return enough and self.returning >= 0.2 and (self.steady is None or self.steady >= 0.95)
+
+    def is_product(self) -> bool:
+        """Changes within a moment, and comes back."""
+        enough = 3 <= self.distinct <= 0.8 * self.rows
+        return enough and self.returning >= 0.2 and self.steady is not None and self.steady < 0.7
+
+
+def id_like(sample: pl.DataFrame, name: str, time: str) -> IdLike | None:
+    """How a column behaves beside the column of times; None for what cannot name anything: reals, long text, gaps."""
+    column = sample.get_column(name)
+    if column.dtype.is_float() or column.dtype.is_nested():
+        return None
+    words = column.cast(pl.String, strict=False).str.strip_chars()
+    known = words.drop_nulls().filter(words.drop_nulls() != "")
+    decimal = known.str.contains(r"^[^A-Za-z]*\d[.,]\d{1,2}\D*$").mean()
+    if len(known) < 0.6 * len(words) or float(known.str.len_chars().mean() or 0) > 64 or float(decimal or 0) > 0.3:  # type: ignore[arg-type]
+        return None
+    when = sample.get_column(time).cast(pl.String, strict=False)
+    frame = pl.DataFrame({"word": words, "when": when, "day": when.str.slice(0, 10)})
+    pairs = frame.filter(pl.col("when") == pl.col("when").shift(1)).height
+    same = frame.filter(
+        (pl.col("when") == pl.col("when").shift(1)) & (pl.col("word") == pl.col("word").shift(1))
+    ).height
+    days = frame.drop_nulls().group_by("word").agg(pl.col("day").n_unique())
+    return IdLike(same / pairs if pairs >= 20 else None, float((days["day"] > 1).mean() or 0), days.height, len(words))  # type: ignore[arg-type]
+
+
+def are_mails(values: Sequence[str]) -> bool:
+    """Whether most values are e-mail addresses."""
+    return sum(bool(re.fullmatch(r"[^@\s]+@[^@\s]+\.\w+", value)) for value in values) > 0.8 * max(len(values), 1)
+
+
+def says_one(sample: pl.DataFrame, key: str, columns: Sequence[str]) -> bool:
+    """Whether rows with the same key say the same in all of these columns, but for one key in a hundred."""
+    if not columns:
+        return True
+    said = sample.lazy().filter(pl.col(key).is_not_null()).group_by(key)
+    kept = said.agg(pl.len().alias("_rows"), *(pl.col(name).n_unique().alias(f"_{name}") for name in columns))
+    several = kept.filter(pl.col("_rows") > 1).collect()
+    odd = several.filter(pl.any_horizontal(pl.exclude(key, "_rows") > 1))
+    return odd.height <= 0.01 * several.height
+
+
+def stands_first(sample: pl.DataFrame, order: str, column: str) -> bool:
+    """Whether a column speaks on an order's first line alone: on most orders of several lines, at least three."""
+    said = pl.col(column).cast(pl.String).fill_null("").str.strip_chars() != ""
+    lines = sample.select(pl.col(order).alias("order"), said.alias("said")).filter(pl.col("order").is_not_null())
+    orders = lines.group_by("order").agg(
+        pl.len().alias("rows"), pl.col("said").first(), pl.col("said").sum().alias("all")
+    )
+    several = orders.filter(pl.col("rows") > 1)
+    alone = several.filter(pl.col("said") & (pl.col("all") == 1))
+    return alone.height >= 3 and alone.height > 0.5 * several.filter(pl.col("all") > 0).height
+
+
+def floats(sample: pl.DataFrame, name: str) -> pl.Series:
+    """A column as numbers, null where there is none: for judging sizes only."""
+    column = sample.get_column(name)
+    if column.dtype.is_numeric():
+        return column.cast(pl.Float64)
+    return pl.Series([None if value is None else number(str(value)) for value in column], dtype=pl.Float64)
+
+
+class Beside(NamedTuple):
+    """How two columns of money lie: in which share of rows the first is above the second, and in which it is equal."""
+
+    above: float
+    equal: float
+    rows: int
+
+
+def beside(sample: pl.DataFrame, one: str, other: str) -> Beside:
+    """Of rows in which both are positive numbers and less than ten times apart."""
+    a, b = floats(sample, one), floats(sample, other)
+    pairs = pl.DataFrame({"a": a, "b": b}).drop_nulls().filter((pl.col("a") > 0) & (pl.col("b") > 0))
+    near = pairs.filter((pl.col("a") < 10 * pl.col("b")) & (pl.col("b") < 10 * pl.col("a")))
+    if near.height < 0.5 * max(pairs.height, 1) or not near.height:
+        return Beside(0.0, 0.0, 0)
+    share = near.select(
+        (pl.col("a") > pl.col("b") + 1e-9).mean(), ((pl.col("a") - pl.col("b")).abs() < 1e-9).mean().alias("e")
+    )
+    above, equal = share.row(0)
+    return Beside(float(above), float(equal), near.height)
+
+
+def cost_of_line(sample: pl.DataFrame, cost: str, quantity: str, money: str, of_line: bool) -> bool:
+    """Whether a cost is for all units of a row: it rises with the units as the row's money does.
+
+    `of_line` says that `money` is the whole row's, not one unit's.
+    """
+    frame = pl.DataFrame(
+        {name: floats(sample, column) for name, column in (("c", cost), ("q", quantity), ("m", money))}
+    ).drop_nulls()
+    frame = frame.filter((pl.col("q") > 0) & (pl.col("m") > 0)).with_columns(r=pl.col("c") / pl.col("m"))
+    one, more = frame.filter(pl.col("q") == 1)["r"].median(), frame.filter(pl.col("q") > 1)["r"].median()
+    if not isinstance(one, float) or not isinstance(more, float) or one <= 0:
+        return of_line
+    return more > 0.75 * one if of_line else more > 1.5 * one
+
+
+def taken_off(sample: pl.DataFrame, lines: Dict[str, str], off: str, totals: Sequence[str]) -> bool:
+    """Whether some column of `totals` is an order's lines, `price` times `quantity`, less the order's discount `off`.
+
+    Seen from at least three orders that have a discount, of which most must agree to the cent.
+    """
+    line = floats(sample, lines["price"]) * floats(sample, lines["quantity"])
+    frame = pl.DataFrame({"order": sample.get_column(lines["order"]), "line": line, "off": floats(sample, off)})
+    for total in totals:
+        whole = frame.with_columns(floats(sample, total).alias("total"))
+        orders = whole.group_by("order").agg(
+            pl.col("line").sum(), pl.col("off").drop_nulls().first(), pl.col("total").drop_nulls().first()
+        )
+        given = orders.drop_nulls().filter(pl.col("off") > 0)
+        agree = given.filter((pl.col("line") - pl.col("off") - pl.col("total")).abs() < 0.015)
+        if given.height >= 3 and agree.height > 0.6 * given.height:
+            return True
+    return False
 
 
 def path_separator(values: Sequence[str]) -> str:

@@ -3,13 +3,16 @@
 import re
 from collections.abc import Collection, Sequence
 from collections.abc import Mapping as Dict
+from typing import NamedTuple
 
 import polars as pl
 
 from promolift.data import evidence
+from promolift.data.basket import basket_column, split_sample
 from promolift.data.mapping import NEEDED, RawTable
 from promolift.data.names import (
     DATE_PARTS,
+    ELSEWHERE,
     ENDINGS,
     GONE_STATUS,
     KEPT_STATUS,
@@ -21,14 +24,31 @@ from promolift.data.names import (
 )
 from promolift.data.sql import NOTHING
 from promolift.data.times import COUNTED, GAPS, MONTH_DAY, TimeGuess, guess_time
+from promolift.errors import InputError
 
 TIME_ROLES = {"events": "time", "promotions": "start", "redemptions": "redeemed_at", "shelf": "start"}
 MONEY = ("amount", "unit_price", "list_amount", "list_unit_price", "price", "cost")
 STRONG_KIND = ("event", "behavio", "action", "interaction", "行为", "事件")
 SINCE_LAST = re.compile(r"days?(since|from)(the)?(prior|previous|prev|last)|距上[次单]")
+LINE_NAME = re.compile(r"^(line|item|product|article)", re.IGNORECASE)
 NOT_THE_TIME = re.compile(
-    r"birth|dob|ship|deliver|estimat|updat|modif|expir|regist|signup|join|receiv|end|生日|注册|发货"
+    r"birth|dob|ship|deliver|estimat|updat|modif|expir|regist|signup|join|receiv|end|geburt|liefer|fulfil|cancel|refund"
+    r"|payment ?due|生日|注册|发货"
 )
+
+
+SURE, LIKELY, BY_VALUES = 0.95, 0.8, 0.5  # of a name of the trade, of a part of one, of what the values look like
+ASKED = 0.6  # below that a person is asked
+ID_ROLES = ("customer_id", "product_id", "order_id")
+
+
+class RoleGuess(NamedTuple):
+    """The column that takes a role, how sure that is from 0 to 1, the runner-up ('' for none) and values of it."""
+
+    column: str
+    sure: float
+    runner_up: str
+    samples: tuple[str, ...]
 
 
 class Columns:
@@ -42,37 +62,85 @@ class Columns:
         currency: str | None,
         leave: Collection[str],
         keys: Dict[str, str],
+        fixed: Dict[str, str],
     ) -> None:
         """As in `guess_mapping`."""
-        self.table, self.sample, self.zone, self.currency, self.keys = table, sample, zone, currency, keys
-        self.inside = bool(leave)
-        self.free = [name for name in sample.columns if name not in leave]
+        self.table, self.zone, self.currency, self.keys = table, zone, currency, keys
         self.columns: dict[str, str | tuple[str, ...]] = {}
         self.settings: dict[str, object] = {}
         self.notes: list[str] = []
         self.day_only = False
+        self.sure: dict[str, RoleGuess] = {}
+        self.basket = basket_column(sample) if table in ("events", "products", "customers") else ""
+        if self.basket:
+            sample, self.settings["basket"] = split_sample(sample, self.basket), self.basket
+        self.sample = sample
+        self.inside = bool(leave)
+        self.free = [name for name in sample.columns if name not in leave and name != self.basket]
+        self.fixed = fixed
+        for role, name in fixed.items():
+            if name not in sample.columns:
+                has = ", ".join(sample.columns[:20])
+                raise InputError(f"--map {role}={name}: {table} has no column {name!r}; it has {has}")
+            if role != TIME_ROLES.get(table):
+                self.take(role, name, 1.0)
+
+    def take(self, role: str, name: str, sure: float, runner_up: str = "") -> None:
+        """Give a role a column, which is then no longer free."""
+        self.columns[role] = name
+        self.sure[role] = RoleGuess(name, sure, runner_up, ())
+        if name in self.free:
+            self.free.remove(name)
+
+    def guesses(self) -> dict[str, RoleGuess]:
+        """What each role got, and how sure that is."""
+        found = {}
+        for role, source in self.columns.items():
+            name = source if isinstance(source, str) else ", ".join(source)
+            guess = self.sure.get(role, RoleGuess(name, LIKELY, "", ()))
+            if guess.column != name:
+                guess = RoleGuess(name, LIKELY, guess.column, ())
+            values = self.values(source if isinstance(source, str) else source[0])
+            found[role] = guess._replace(samples=tuple(dict.fromkeys(values))[:3])
+        return found
+
+    def filled(self, name: str) -> float:
+        """The share of rows in which the column says something."""
+        return len(self.values(name)) / max(self.sample.height, 1)
 
     def find(self, role: str) -> None:
         """Give the role the free column whose name stands first in its list."""
         known = NAMES_OF.get(f"{self.table}.{role}", NAMES_OF.get(role, ()))
         if role in ("customer_id", "product_id") and self.table == f"{role.removesuffix('_id')}s":
             known += ("id", "code", "key", "编号", "编码")
-        if self.inside:
-            known = tuple(name for name in known if name not in UNCLEAR_INSIDE)
         if role in self.keys:
             known = (compact(self.keys[role]), *known)
-        ranked = [(fit, place, name) for place, name in enumerate(self.free) if (fit := rank(name, known)) is not None]
-        for _, _, name in sorted(ranked):
-            if self._looks_right(role, name):
-                self.columns[role] = name
-                self.free.remove(name)
-                return
+        clear = known
+        if self.inside:
+            clear = tuple(name for name in known if name not in UNCLEAR_INSIDE)
+        named = []
+        for place, name in enumerate(self.free):
+            fit = rank(name, clear)
+            if fit is None and known != clear and LINE_NAME.match(name):  # 'Lineitem name' is the product's
+                fit = rank(name, known)
+            if fit is not None and (role in ("channel", "language") or not _elsewhere(name)):
+                named.append((fit, place, name))
+        right = [each for each in sorted(named) if self._looks_right(role, each[2])]
+        if not right:
+            return
+        if role in ID_ROLES and role not in self.keys:  # a column that is mostly empty names few
+            most = max(self.filled(name) for *_, name in right)
+            right.sort(key=lambda each: (self.filled(each[2]) < 0.5 * most, each))
+        name = right[0][2]
+        sure = SURE if right[0][0] < 100 else LIKELY
+        after = [each[2] for each in right[1:2]]
+        self.take(role, name, sure - 0.2 * (role in NEEDED[self.table] and self.filled(name) < 0.5), *after)
 
     def _looks_right(self, role: str, name: str) -> bool:
         values = self.values(name)
         if not values:
-            return role in NEEDED[self.table]
-        if role in ("quantity", *MONEY, "valid_days", "shelf_discount", "coupon_discount"):
+            return False
+        if role in ("quantity", *MONEY, "valid_days", "dwell", "shelf_discount", "coupon_discount"):
             return evidence.looks_numeric(values)
         if role == "age":  # plain numbers from 0 to 9 are codes of age groups
             return any(len(re.sub(r"\.0*$", "", value)) > 1 or value.isalpha() for value in values)
@@ -91,7 +159,9 @@ class Columns:
         if role == "event_id":
             # A message or event id repeats only where a row was sent twice; other ids may be those of an order.
             sure = any(word in compact(name) for word in ("message", "event", "事件"))
-            return len(set(values)) >= (0.5 if sure else 0.98) * len(values)
+            beside = [str(self.columns[each]) for each in ("customer_id", "time") if each in self.columns]
+            once = evidence.says_one(self.sample, name, [each for each in beside if each in self.sample.columns])
+            return once and len(set(values)) >= (0.5 if sure else 0.98) * len(values)
         return True
 
     def find_time(self) -> None:
@@ -100,7 +170,9 @@ class Columns:
         if role is None or (role == "time" and self._find_date_parts()):
             return
         best: tuple[tuple[float, ...], str, TimeGuess] | None = None
-        for place, name in enumerate(self.free):
+        asked = [self.fixed[role]] if role in self.fixed else self.free
+        ranked: list[tuple[tuple[float, ...], str]] = []
+        for place, name in enumerate(asked):
             guess = self._time_of(name)
             if guess is None:
                 continue
@@ -112,20 +184,29 @@ class Columns:
             poor = counted if guess.format in COUNTED else 40 if guess.day_only else 0
             odd = NOT_THE_TIME.search(name.lower())
             penalty = 600 if odd and (role == "time" or (role == "start" and odd[0] != "receiv")) else 0
-            key = (fit + poor + penalty, -guess.share, place)
+            thin = 300 if self.filled(name) < 0.3 and name not in self.fixed.values() else 0
+            key: tuple[float, ...] = (fit + poor + penalty + thin, -guess.share, place)
+            if role in self.fixed:
+                key = (0.0, 0.0, 0.0)
+            ranked.append((key, name))
             if best is None or key < best[0]:
                 best = (key, name, guess)
+        if role in self.fixed and best is None:
+            raise InputError(
+                f"--map {role}={self.fixed[role]}: its values are no times: {self.values(self.fixed[role])[:3]}"
+            )
         if best is None or best[0][0] >= 800:
             self._find_gaps()
             return
-        _, name, guess = best
-        self.columns[role] = name
-        self.free.remove(name)
+        key, name, guess = best
+        others = [other for _, other in sorted(ranked) if other != name]
+        sure = 1.0 if role in self.fixed else SURE if key[0] < 100 else LIKELY if key[0] < 500 else BY_VALUES + 0.15
+        self.take(role, name, sure, *others[:1])
         self.notes += guess.notes
         if guess.format != "iso":
             self.settings["time_format"] = guess.format
         if guess.format in (*COUNTED, MONTH_DAY):
-            self.settings["time_origin"] = "2000-01-01"
+            self.settings["time_origin"] = guess.origin
         self.day_only = guess.day_only
         if guess.day_only and self.table == "events":
             self.find("clock")
@@ -178,6 +259,11 @@ class Columns:
             for value in column.cast(pl.String, strict=False).drop_nulls().str.strip_chars()
             if value.lower() not in NOTHING and not _is_record(value)
         ]
+
+
+def _elsewhere(name: str) -> bool:
+    """Whether a nested column is of the device, the place or the like, not of what was done."""
+    return "." in name and compact(name.partition(".")[0]) in ELSEWHERE
 
 
 def _is_record(value: str) -> bool:

@@ -4,18 +4,16 @@ import re
 from collections import Counter
 from collections.abc import Collection
 from collections.abc import Mapping as Dict
+from typing import NamedTuple
 
 import polars as pl
 
 from promolift.currency import CURRENCY_DIGITS
 from promolift.data import evidence
-from promolift.data.find import MONEY, TIME_ROLES, Columns, compact
-from promolift.data.mapping import NEEDED, WELCOME, Kind, Mapping, RawTable
-from promolift.data.names import (
-    KIND_OF_WORD,
-    MINOR_ENDINGS,
-    kind_word,
-)
+from promolift.data.find import BY_VALUES, LIKELY, MONEY, TIME_ROLES, Columns, RoleGuess, compact, rank
+from promolift.data.mapping import ADDED_UP, NEEDED, OF_AN_ORDER, WELCOME, Kind, Mapping, RawTable
+from promolift.data.names import KIND_OF_WORD, MINOR_ENDINGS, NAMES_OF, currency_code, kind_word
+from promolift.data.times import guess_time
 from promolift.errors import InputError
 
 KIND_CODES: tuple[dict[str, Kind], ...] = (
@@ -25,6 +23,10 @@ KIND_CODES: tuple[dict[str, Kind], ...] = (
 VIEWS = {"kind": "view"}
 VALID_DAYS = "30"
 CAME_OF_IT = ("click", "clicked", "isclick", "clk", "conversion", "converted", "label", "purchased")
+PRICED = re.compile(r"pri[cxs]|prec|prezz|preis|betrag|amount|total|paid|mrp|rrp|value|价|金额|価格|単価|定価")
+NO_PRICE = re.compile(
+    r"cost|einkauf|purchaseprice|buying|tax|ship|fee|freight|discount|balance|refund|成本|进价|税|运费"
+)
 MOST_SHOWN = 20  # columns named in an error
 
 
@@ -36,15 +38,37 @@ def guess_mapping(
     currency: str | None = None,
     leave: Collection[str] = (),
     keys: Dict[str, str] | None = None,
+    fixed: Dict[str, str] | None = None,
 ) -> Mapping:
     """How the columns of `sample` become ours. What is doubtful stands in the mapping's `notes`.
 
     `leave` names columns that are not to be used: those the events take, where customers or products are sought inside
     the events file; names that could mean either are then left alone. `keys` names the events' own column of a role: a
     column called the same is taken before any other, so that the tables meet. Raises InputError if a column that is
-    needed cannot be found: it lists the columns and says what to do.
+    needed cannot be found: it lists the columns and says what to do. `fixed` are roles that a person has settled.
     """
-    return _Guess(table, sample, zone, currency, leave, keys or {}).mapping()
+    return explained_mapping(table, sample, zone, currency, leave, keys or {}, fixed or {}).mapping
+
+
+class MappingGuess(NamedTuple):
+    """A mapping, and for each of its roles how sure it is, what came next and what stands in the column."""
+
+    mapping: Mapping
+    roles: dict[str, RoleGuess]
+
+
+def explained_mapping(
+    table: RawTable,
+    sample: pl.DataFrame,
+    zone: str,
+    currency: str | None,
+    leave: Collection[str],
+    keys: Dict[str, str],
+    fixed: Dict[str, str],
+) -> MappingGuess:
+    """As `guess_mapping`, with what speaks for it."""
+    guess = _Guess(table, sample, zone, currency, leave, keys, fixed)
+    return MappingGuess(guess.mapping(), guess.guesses())
 
 
 class _Guess(Columns):
@@ -89,6 +113,7 @@ class _Guess(Columns):
 
     def _settle_events(self) -> None:
         self._settle_who()
+        self._find_by_values()
         if "customer_id" not in self.columns and "session_id" in self.columns:
             self.columns["customer_id"] = self.columns["session_id"]
             self.notes.append(
@@ -97,6 +122,8 @@ class _Guess(Columns):
         if "product_id" not in self.columns:
             for role in ("coupon_id", "products.name", "category"):
                 self.find(role)
+                if role == "coupon_id" and role in self.columns and self._coupons_are_sent():
+                    self.free.append(str(self.columns.pop(role)))
                 if role in self.columns:
                     self.columns["product_id"] = self.columns.pop(role)
                     self.notes.append(f"no product column: {self.columns['product_id']!r} stands for the product")
@@ -104,6 +131,7 @@ class _Guess(Columns):
         self._settle_lines()
         self._settle_kind()
         self._settle_order()
+        self._settle_first_lines()
         if "coupon_discount" in self.columns:
             more = [name for name in self.free if compact(name) == "couponmatchdisc"]
             self.columns["coupon_discount"] = (str(self.columns["coupon_discount"]), *more)
@@ -119,34 +147,126 @@ class _Guess(Columns):
             self.free.remove(name)
             self.notes.append(f"{name!r} comes again, so it stands for the customer (set columns.customer_id)")
 
+    def _coupons_are_sent(self) -> bool:
+        """Whether coupons are received on one day and used on another, if at all: then they are no products."""
+        other = [name for name in self.free if re.search(r"receiv|issue|sent|领|发放", name.lower())]
+        return any(guess_time(self.values(name), name) for name in other)
+
+    def _find_by_values(self) -> None:
+        """Who and what, where no name of the trade says it: by what stays the same within one moment, and what not."""
+        if "time" not in self.columns or isinstance(self.columns["time"], tuple):
+            return
+        like = {
+            name: evidence.id_like(self.sample, name, str(self.columns["time"]))
+            for name in self.free
+            if self._time_of(name) is None and not _is_nested(self.sample, name)
+        }
+        for role, fits in (("customer_id", evidence.IdLike.is_customer), ("product_id", evidence.IdLike.is_product)):
+            if role in self.columns or (role == "customer_id" and "session_id" in self.columns):
+                continue
+            found = sorted(((each.distinct, name) for name, each in like.items() if each and fits(each)), reverse=True)
+            if role == "customer_id":
+                mail = [pair for pair in found if evidence.are_mails(self.values(pair[1]))]
+                found = mail + [pair for pair in found if pair not in mail]
+            if not found or (role == "product_id" and not self._is_sales_log()):
+                continue
+            name = found[0][1]
+            self.take(role, name, BY_VALUES, *[other for _, other in found[1:2]])
+            like.pop(name)
+            who = "customer" if role == "customer_id" else "product"
+            self.notes.append(f"NOT SURE: by its values {name!r} stands for the {who} (--map {role}=COLUMN says which)")
+
+    def _is_sales_log(self) -> bool:
+        """Whether there is money or a count, so that what was bought may be sought by values."""
+        return any(role in self.columns for role in (*MONEY, "quantity"))
+
     def _settle_lines(self) -> None:
         """Where lines have money of their own, the order's is left out: it stands on the first line, or on each."""
+        if self.basket:
+            self._settle_basket()
         if not _of_line(self.columns.get("quantity", "")):
             return
-        roles = ("amount", "list_amount", "shelf_discount", "coupon_discount")
+        roles = ("amount", "list_amount", "unit_price", "list_unit_price", "shelf_discount", "coupon_discount")
         whole = {role: self.columns.pop(role) for role in roles if not _of_line(self.columns.get(role, "line"))}
         others = [name for name in self.free if not _of_line(name)]
         self.free = [name for name in self.free if _of_line(name)]
-        for role in whole:
-            self.find(role)
+        for role in roles:
+            if role not in self.columns:
+                self.find(role)
         self.free += others
         if not any(_of_line(self.columns.get(role, "")) for role in ("unit_price", "amount")):
-            self.columns |= whole
+            self.columns = whole | self.columns
             return
+        self._settle_number()
+        discount = str(whole.get("coupon_discount", whole.get("shelf_discount", "")))
+        if discount and self._is_off_the_lines(discount):
+            self.columns["coupon_discount"] = discount
+            self.settings |= {"shared": ("coupon_discount",), "amounts_before": ("coupon_discount",)}
+            self.notes.append(
+                f"{discount!r} is the whole order's: shared out among its lines and taken off their prices"
+            )
+            whole = {role: name for role, name in whole.items() if name != discount}
         if whole:
             names = ", ".join(repr(name) for name in whole.values())
             self.notes.append(f"{names}: of the whole order, left out, since each line has money of its own")
+
+    def _settle_basket(self) -> None:
+        """Amounts beside a basket are of the whole of it."""
+        inside = {role for role in MONEY[:4] if str(self.columns.get(role, "")).startswith(f"{self.basket}.")}
+        beside = [role for role in (*MONEY[:4], "shelf_discount", "coupon_discount") if role in self.columns]
+        beside = [role for role in beside if not str(self.columns[role]).startswith(f"{self.basket}.")]
+        if inside:
+            left = [self.columns.pop(role) for role in beside if role in MONEY]
+            if left:
+                names = ", ".join(map(repr, left))
+                self.notes.append(f"{names}: of the whole row, left out, since each item has money of its own")
+            return
+        if "unit_price" in beside:
+            self.columns.setdefault("amount", self.columns["unit_price"])
+            del self.columns["unit_price"]
+            beside = [role for role in beside if role != "unit_price"] + ["amount"]
+        if shared := tuple(role for role in dict.fromkeys(beside) if role in ADDED_UP):
+            self.settings["shared"] = shared
+            names = ", ".join(repr(self.columns[role]) for role in shared)
+            self.notes.append(
+                f"{names}: of the whole basket, whose items carry no price: shared out by units, so what one product "
+                "earned is not known"
+            )
+
+    def _settle_number(self) -> None:
         number = next((name for name in self.free if compact(name) == "name"), None)
         if "order_id" not in self.columns and number and all(re.search(r"\d", value) for value in self.values(number)):
-            self.columns["order_id"] = number
-            self.free.remove(number)
+            self.take("order_id", number, LIKELY)
+
+    def _is_off_the_lines(self, discount: str) -> bool:
+        """Whether the order's discount still has to be taken off its lines: some total in the file says so."""
+        lines = {"order": "order_id", "price": "unit_price", "quantity": "quantity"}
+        if not all(role in self.columns for role in lines.values()):
+            return False
+        totals = [name for name in self.sample.columns if re.search(r"total|summe|合计", name.lower())]
+        named = {name: str(self.columns[role]) for name, role in lines.items()}
+        return evidence.taken_off(self.sample, named, discount, [name for name in totals if not _of_line(name)])
+
+    def _settle_first_lines(self) -> None:
+        """What stands on an order's first line alone is of all its lines."""
+        if "order_id" not in self.columns:
+            return
+        order = str(self.columns["order_id"])
+        first = tuple(
+            role
+            for role in OF_AN_ORDER
+            if isinstance(name := self.columns.get(role), str) and evidence.stands_first(self.sample, order, name)
+        )
+        if first:
+            self.settings["inherit"] = first
+            names = ", ".join(repr(self.columns[role]) for role in first)
+            self.notes.append(f"{names}: on the first line of an order alone, so its later lines take it from there")
 
     def _settle_kind(self) -> None:
         if "kind" not in self.columns:
             name = next((name for name in self.free if _tells_kinds(self.values(name))), None)
             if name:
-                self.columns["kind"] = name
-                self.free.remove(name)
+                self.take("kind", name, LIKELY)
         if "kind" in self.columns:
             name = str(self.columns["kind"])
             counted = Counter(kind_word(value) for value in self.values(name))
@@ -229,6 +349,8 @@ class _Guess(Columns):
         if compact(str(self.columns.get("amount", ""))) == "cost" and "unit_price" in self.columns:
             self.free.append(str(self.columns.pop("amount")))  # beside a price it is what the shop paid
         self._settle_count()
+        if self.table == "events":
+            self._settle_tags()
         self._settle_list_price()
         columns = [str(self.columns[role]) for role in MONEY if role in self.columns]
         values = [value for name in columns for value in self.values(name)]
@@ -260,6 +382,45 @@ class _Guess(Columns):
         paid = self.columns.get("amount", self.columns.get("unit_price"))
         self.notes.append(f"{name!r} holds small whole numbers: read as the quantity, and {paid!r} as what was paid")
 
+    def _settle_tags(self) -> None:
+        """Of two prices of one thing, of which one is never the lower and often the higher, that is on the tag."""
+        for paid_role, tag_role in (("unit_price", "list_unit_price"), ("amount", "list_amount")):
+            if paid_role not in self.columns or isinstance(self.columns[paid_role], tuple):
+                continue
+            if {"list_unit_price", "list_amount"} & self.columns.keys():
+                self._turn_tags(paid_role)
+                continue
+            paid = str(self.columns[paid_role])
+            for name in [
+                name for name in self.free if PRICED.search(name.lower()) and not NO_PRICE.search(name.lower())
+            ]:
+                if not evidence.looks_numeric(self.values(name)):
+                    continue
+                found = evidence.beside(self.sample, name, paid)
+                if found.rows < 0.5 * self.sample.height or found.equal < 0.02:
+                    continue
+                if 0.01 < found.above >= 0.995 - found.equal:
+                    self.take(tag_role, name, BY_VALUES + 0.15)
+                elif found.above == 0 and found.equal < 0.99:
+                    self.take(tag_role, paid, BY_VALUES + 0.15)
+                    self.take(paid_role, name, BY_VALUES + 0.15, paid)
+                else:
+                    continue
+                self.notes.append(
+                    f"{self.columns[tag_role]!r} is never below {self.columns[paid_role]!r}: read as the price without "
+                    f"a discount (--map {paid_role}=COLUMN says what was paid)"
+                )
+                break
+
+    def _turn_tags(self, paid: str) -> None:
+        """A tag that is always below what was paid is none: the two change places."""
+        tag = {"unit_price": "list_unit_price", "amount": "list_amount"}[paid]
+        if tag not in self.columns or {paid, tag} & self.fixed.keys():
+            return
+        found = evidence.beside(self.sample, str(self.columns[tag]), str(self.columns[paid]))
+        if found.rows and found.above < 0.01 and found.equal < 0.9:
+            self.columns[paid], self.columns[tag] = self.columns[tag], self.columns[paid]
+
     def _settle_scale(self, columns: list[str], values: list[str]) -> None:
         scale = evidence.scale_of(values) if "money" not in self.settings else 1
         if scale != 1 and columns:
@@ -272,9 +433,9 @@ class _Guess(Columns):
     def _settle_repeats(self) -> None:
         """With neither quantity, order nor time of day, equal rows are units of one purchase."""
         finer = ("quantity", "order_id", "event_id", "clock")
-        if self.day_only and "product_id" in self.columns and not any(role in self.columns for role in finer):
+        if self.day_only and not any(role in self.columns for role in finer):
             self.settings["repeats"] = "units"
-            self.notes.append("equal rows are read as several units, since no column counts them (set repeats)")
+            self.notes.append("equal rows are read as several purchases, since no column counts them (set repeats)")
 
     def _say_if_there_is_no_money(self) -> None:
         if self.settings.get("constants") != VIEWS and not any(role in self.columns for role in MONEY):
@@ -292,8 +453,16 @@ class _Guess(Columns):
     def _settle_currency(self, columns: list[str], values: list[str]) -> None:
         found, unclear = evidence.currency_of(columns, values)
         if "currency" in self.columns:
-            codes = Counter(value.upper() for value in self.values(str(self.columns["currency"])))
+            name = str(self.columns["currency"])
+            codes = Counter(currency_code(value) for value in self.values(name))
             found = next((code for code, _ in codes.most_common() if code in CURRENCY_DIGITS), found)
+            several = [code for code, rows in codes.most_common() if rows >= 0.01 * codes.total()]
+            if len(several) > 1 and not self.currency:
+                shares = " and ".join(f"{code} ({codes[code] / codes.total():.0%})" for code in several[:4])
+                raise InputError(
+                    f"{self.table}: column {name!r} holds {shares}, whose amounts cannot be added: say which one to "
+                    f"plan for with --currency {several[0]} (rows in others are set aside and counted), or convert them"
+                )
             if len(codes) > 1:
                 self.notes.append(f"{len(codes)} currencies: only rows in the shop's own are taken")
         if self.currency or found:
@@ -321,15 +490,17 @@ class _Guess(Columns):
         if not all(role in self.columns for role in roles):
             return
         order, amount, product = (str(self.columns[role]) for role in roles)
-        if not evidence.repeats_by_order(self.sample, order, amount, product):
+        if isinstance(self.columns["amount"], tuple):
+            return
+        first = evidence.stands_first(self.sample, order, amount)
+        if self.basket or not (first or evidence.repeats_by_order(self.sample, order, amount, product)):
             return
         if any(role in self.columns for role in ("unit_price", "list_amount", "list_unit_price")):
             del self.columns["amount"]
             self.notes.append(f"{amount!r} repeats the order's total on each line and is left out; prices are used")
         else:
-            self.notes.append(
-                f"{amount!r} seems to repeat the order's total on each line: revenue is then counted too often"
-            )
+            self.settings["shared"] = ("amount",)
+            self.notes.append(f"{amount!r} is the order's total: shared out among its lines by units (set shared)")
 
     def _naive_zone_is_known(self) -> bool:
         if self.zone != "UTC" or self.settings.get("time_format") == "epoch" or "time" not in self.columns:
@@ -349,10 +520,18 @@ class _Guess(Columns):
                 names = self.sample.columns
                 shown = ", ".join(names[:MOST_SHOWN])
                 shown += f" and {len(names) - MOST_SHOWN} more" if len(names) > MOST_SHOWN else ""
+                empty = [
+                    name for name in names if not self.values(name) and rank(name, NAMES_OF.get(role, ())) is not None
+                ]
+                shown += f" ({', '.join(map(repr, empty))} is empty)" if empty else ""
                 raise InputError(
-                    f"{self.table}: {what}; it has {shown}. If one of them says it, call it "
-                    f"{role} in the file's first line; if another file does, give both: --events this.csv+other.csv"
+                    f"{self.table}: {what}; it has {shown}. If one of them says it: --map {role}=COLUMN; if another "
+                    "file does, give both: --events this.csv+other.csv"
                 )
+
+
+def _is_nested(sample: pl.DataFrame, name: str) -> bool:
+    return sample.schema[name].is_nested()
 
 
 def _records(column: pl.Series) -> int:

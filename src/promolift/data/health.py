@@ -9,6 +9,7 @@ from promolift.data.counts import Counts
 from promolift.data.summary import Summary
 
 Level = Literal["yes", "partly", "no"]
+HARMLESS = ("amount computed", "missing order")  # repairs that say the same in another way
 RANDOMISED = "a share of customers left without an offer at random (promolift plans keep one), and what they did"
 
 
@@ -215,6 +216,9 @@ def _warnings(counts: Sequence[Counts], s: Summary) -> list[str]:
             if number > 0.05 * each.read:
                 rows = ", ".join(str(row) for row, _ in each.first.get(reason, []))
                 found.append(f"{each.table}: {number / each.read:.0%} of rows rejected: {reason} (first rows {rows})")
+        for reason, number in each.repaired.items():
+            if number > 0.5 * each.read and reason not in HARMLESS:
+                found.append(f"{each.table}: {number:,} of {each.read:,} rows repaired: {reason}; look at that column")
     if s.rows and s.most_rows > max(0.05 * s.rows, 1_000):
         found.append(f"one customer has {s.most_rows / s.rows:.0%} of all events: perhaps guests without an account")
     if s.orders >= 100 and not s.repeaters:

@@ -40,6 +40,7 @@ ROLES: Dict[str, Dict[str, str]] = {
         "list_unit_price": "what one unit would have cost without discounts",
         "shelf_discount": "what was taken off for everybody, on the shelf or by a loyalty card",
         "coupon_discount": "what a coupon took off",
+        "dwell": "how long they looked, in seconds; in milliseconds where the column's name ends in ms",
         "currency": "currency of the row; rows in another than `currency` are rejected",
     },
     "customers": {
@@ -61,6 +62,7 @@ ROLES: Dict[str, Dict[str, str]] = {
         "brand": "brand or class of brands",
         "price": "price of one unit without discounts",
         "cost": "what the shop pays for one unit",
+        "quantity": "units that `cost` is for, where it stands for a whole line",
     },
     "promotions": {
         "customer_id": "who was sent it",
@@ -106,6 +108,8 @@ WELCOME: Dict[str, tuple[str, ...]] = {
 ADDED_UP = frozenset({"amount", "list_amount", "shelf_discount", "coupon_discount"})  # several columns: their sum
 JOINED = frozenset({"name"})  # several columns: joined by a space
 DATED = frozenset({"time"})  # three columns: year, month and day
+# What may stand on an order's first line alone.
+OF_AN_ORDER = ("customer_id", "time", "clock", "status", "session_id", "store_id", "channel", "currency", "kind")
 
 
 class Mapping(Settings):
@@ -179,6 +183,28 @@ class Mapping(Settings):
         description="What the shop's own event names mean, beyond those that are known.",
         examples=[{"checkout_done": "purchase", "wishlist": "other"}],
     )
+    basket: str = Field(
+        default="",
+        description="Column whose cell holds a whole basket: a list of records in JSON, or text such as `2 x Tea, "
+        "1 x Cup`. Each item becomes a line; its fields are columns such as `items.price` or `items.product`.",
+        examples=["items"],
+    )
+    inherit: tuple[str, ...] = Field(
+        default=(),
+        description="Roles that stand on the first line of an order alone; its later lines take them from there.",
+        examples=[["customer_id", "status"]],
+    )
+    shared: tuple[str, ...] = Field(
+        default=(),
+        description="Amounts and discounts that are of the whole order, on its first line or on each: they are shared "
+        "out among its lines by what these cost, else by units, to the cent.",
+        examples=[["coupon_discount"]],
+    )
+    amounts_before: tuple[Literal["shelf_discount", "coupon_discount"], ...] = Field(
+        default=(),
+        description="Discounts that `amount` and `unit_price` do not have off yet, so that they are taken off.",
+        examples=[["coupon_discount"]],
+    )
     cancel_prefix: str = Field(default="", description="An order id that begins so is a cancellation.", examples=["C"])
     category_path: str = Field(
         default="",
@@ -209,6 +235,12 @@ class Mapping(Settings):
                 )
             if isinstance(source, tuple) and role in DATED and len(source) != 3:
                 raise ValueError(f"{role} takes one column, or three: year, month and day")
+        for role in self.inherit:
+            if role not in OF_AN_ORDER or not self.has("order_id"):
+                raise ValueError(f"inherit takes {', '.join(OF_AN_ORDER)}, and needs columns.order_id")
+        for role in self.shared:
+            if role not in ADDED_UP:
+                raise ValueError(f"shared takes {', '.join(sorted(ADDED_UP))}, not {role}")
         for role in NEEDED[self.table]:
             if not self.has(role):
                 raise ValueError(f'needs {role}; write {role} = "<your column>" under columns')
@@ -235,6 +267,10 @@ class Mapping(Settings):
         source = self.columns.get(role, ())
         return (source,) if isinstance(source, str) else tuple(source)
 
+    def of_basket(self, source: str) -> str:
+        """The field of a basket's items that a column names; '' for a column of the file itself."""
+        return source.removeprefix(f"{self.basket}.") if self.basket and source.startswith(f"{self.basket}.") else ""
+
     @property
     def digits(self) -> int:
         """Digits of the currency after the point."""
@@ -250,7 +286,7 @@ class Mapping(Settings):
         """Raise InputError if a named source column is not among `columns`."""
         for role in self.columns:
             for source in self.sources(role):
-                if source not in columns:
+                if source not in columns and not (self.of_basket(source) and self.basket in columns):
                     near = get_close_matches(source, columns, n=1)
                     hint = f"did you mean {near[0]!r}?" if near else "correct it in promolift.toml."
                     raise InputError(f"{where}: no column {source!r} for {role}; {hint} It has {', '.join(columns)}")

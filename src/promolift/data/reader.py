@@ -8,7 +8,7 @@ from promolift.data.times import GAPS
 from promolift.sql import ident, literal
 
 Relation = sql.Relation
-HIDDEN = ("_row", "_customer", "_key", "_price", "_day")  # columns the way in adds to a raw table
+HIDDEN = ("_row", "_line", "_customer", "_key", "_price", "_day")  # columns the way in adds to a raw table
 
 
 @dataclass(frozen=True)

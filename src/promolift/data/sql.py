@@ -27,6 +27,7 @@ NOTHING = (
 
 # What may stand around a number: a currency code or abbreviation before or after it, signs, spaces, brackets.
 _UNITS = r"^\s*\(?\s*[A-Za-z]{1,3}\.?\s*|\s*[A-Za-z]{1,3}\s*\)?\s*$|[^0-9.,+-]"
+_HALF = r"^[^0-9,.]*[0-9]+,[0-9]{1,2}[^0-9,.]*$"
 _OFFSET = r"[0-9](Z|z| ?UTC| ?GMT|[+-][0-9]{2}(:?[0-9]{2})?)\s*$"
 _NUMBERS = frozenset(
     {"TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT", "UHUGEINT"}
@@ -100,7 +101,7 @@ def number(column: str, kind: str, decimal: str) -> str:
         return f"case when isfinite({value}) then {value} end" if kind == "real" else value
     if kind != "text":
         return "cast(null as double)"
-    bare = f"regexp_replace({name}, {literal(_UNITS)}, '', 'g')"
+    bare = half = f"regexp_replace({name}, {literal(_UNITS)}, '', 'g')"
     if decimal == ",":
         bare = f"replace(regexp_replace({bare}, '\\.(\\d\\d\\d)', '\\1', 'g'), ',', '.')"
         quick = "null"
@@ -109,7 +110,11 @@ def number(column: str, kind: str, decimal: str) -> str:
         quick = f"try_cast({name} as double)"
     signed = f"case when {name} like '%(%)%' or {name} like '%-' then '-' || replace({bare}, '-', '') else {bare} end"
     clean = f"case when {text(column, kind)} is not null then try_cast({signed} as double) end"
-    value = f"coalesce({quick}, {clean})"
+    comma = ""
+    if decimal == ".":  # '0,5 kg' among points is no thousand
+        point = f"try_cast(replace({half}, ',', '.') as double)"
+        comma = f", case when regexp_matches({name}, {literal(_HALF)}) then {point} end"
+    value = f"coalesce({quick}, {clean}{comma})"
     return f"case when isfinite({value}) then {value} end"
 
 

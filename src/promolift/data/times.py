@@ -44,6 +44,7 @@ ZONED = ("%d/%b/%Y:%H:%M:%S %z", "%a, %d %b %Y %H:%M:%S %z")
 MONTH_DAY = "%m%d"
 GAPS = "gaps"  # days since the same customer's order before
 COUNTED = {"weeks": 604_800, "days": 86_400, "hours": 3_600, "minutes": 60, "seconds": 1}  # seconds of one
+EXCEL_DAYS = (32_874, 54_789)  # of the years 1990 to 2049
 LONG = 100_000  # a count beyond is of seconds: so many hours are eleven years
 SEEN = 400  # distinct values looked at
 
@@ -56,6 +57,7 @@ class TimeGuess:
     share: float
     notes: tuple[str, ...] = ()
     day_only: bool = False
+    origin: str = "2000-01-01"
 
 
 def guess_time(values: Sequence[str], name: str) -> TimeGuess | None:
@@ -69,7 +71,8 @@ def guess_time(values: Sequence[str], name: str) -> TimeGuess | None:
         return TimeGuess("iso", iso, day_only=all(len(value) <= 10 for value in seen))
     plain = [value.removesuffix(".0") for value in seen]
     if sum(value.replace(".", "", 1).isdigit() for value in plain) / len(seen) >= 0.9:
-        return _guess_number([value for value in plain if value.isdigit()] or plain, name)
+        whole = [value for value in plain if value.isdigit()]
+        return _guess_number(whole or [value for value in plain if value.replace(".", "", 1).isdigit()], name)
     numeric = [match for value in seen if (match := NUMERIC.match(value))]
     if len(numeric) >= 0.5 * len(seen):
         return _guess_day_month(numeric, seen, name)
@@ -89,6 +92,9 @@ def _guess_number(values: list[str], name: str) -> TimeGuess | None:
         )
         return TimeGuess(MONTH_DAY, 1.0, (note,), day_only=True)
     if width <= 5 and re.search(r"day|week|step|date|天|周|日", name.lower()):
+        if width == 5 and all(EXCEL_DAYS[0] <= float(value) < EXCEL_DAYS[1] for value in values):
+            note = f"{name} counts days as Excel does, from 1899-12-30"
+            return TimeGuess("days", 1.0, (note,), day_only=True, origin="1899-12-30")
         unit = "weeks" if "week" in name.lower() or "周" in name else "days"
         note = f"{name} counts {unit}; day 0 is not known, 2000-01-01 stands for it (set time_origin)"
         return TimeGuess(unit, 1.0, (note,), day_only=True)

@@ -51,6 +51,7 @@ __all__ = [
     "spent_before",
     "target_covers",
     "total_draws",
+    "unfold",
 ]
 
 if TYPE_CHECKING:
@@ -80,6 +81,6 @@ if TYPE_CHECKING:
     )
     from promolift.effect.settings import DiscountSettings, PanelSettings, ValueSettings
     from promolift.effect.trial import Effect
-    from promolift.effect.value import ResponseModel, add_effects, scaled_gain, total_draws
+    from promolift.effect.value import ResponseModel, add_effects, scaled_gain, total_draws, unfold
 else:
     lazy(__name__)

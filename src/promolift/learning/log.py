@@ -6,15 +6,16 @@ Legend: N decisions, A actions.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, overload
 
 import duckdb
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from promolift.errors import InputError
+from promolift.errors import InputError, SupportError
 from promolift.frames import as_frame
+from promolift.learn.budget import BudgetedValue, PricedPolicy, budgeted_value
 from promolift.learn.off_policy import (
     DecisionLog,
     OffPolicySettings,
@@ -25,6 +26,7 @@ from promolift.learn.off_policy import (
     read_policy,
     value_of,
 )
+from promolift.learn.policy_tree import LearnedPolicy, LearnerSettings, learn_policy
 from promolift.results.job import StepSummary
 from promolift.sources.files import open_file
 from promolift.sql import ident
@@ -40,6 +42,7 @@ ALSO = {
     "propensity": ("propensity_score", "pscore", "action_prob", "action_probability", "prob", "probability"),
     "customer_id": ("customer", "user_id", "uid", "user", "visitor_id", "client_id"),
 }  # names that other logs give these columns
+TIMES = ("decided_ms", "ts_ms", "timestamp", "time", "ts")  # columns that order decisions
 OPTION = pl.List(pl.Struct({"offer": pl.String, "prob": pl.Float64}))
 NAMED = "logged, uniform, always:OFFER_ID, or a Parquet file with decision_id or customer_id, offer_id, prob"
 UNKNOWN_CUSTOMER = "no customer column: each decision counts as one of its own, so intervals may be narrow"
@@ -51,8 +54,9 @@ class Log:
     `decisions`: a frame (Polars, pandas, Arrow) or a file, with a row per decision. `action` names the column of what
     was given, `propensity` that of the probability with which it was drawn (in (0, 1]), `reward` what came of it,
     `customer` whose decision it was (one customer's decisions count as one), `features` numbers known before it, from
-    which rewards are predicted. What is left out is looked for under the names that logs use; `notes` say what was
-    found. A column `candidates` with the offer and prob of every open offer lets the support check see all of them.
+    which rewards are predicted. `time` orders the decisions, where a budget runs out. What is left out is looked for
+    under the names that logs use; `notes` say what was found. A column `candidates` with the offer and prob of every
+    open offer lets the support check see all of them.
 
     A policy is "logged" (needs `candidates`), "uniform" (over the log's actions), "always:ACTION", a frame with
     decision_id or the customer, the action and `prob`, an N x A array in the order of the rows and of `actions`, or a
@@ -68,10 +72,14 @@ class Log:
         reward: str = "reward",
         customer: str | None = None,
         features: Sequence[str] = (),
+        time: str | None = None,
         name: str = "log",
     ) -> None:
         """Check the log; nothing is valued yet."""
         self.frame = as_frame(decisions, name)
+        self.time = time or next((each for each in TIMES if each in self.frame.columns), None)
+        if time is not None and time not in self.frame.columns:
+            raise InputError(f"{name}: no column {time!r}, which time names; it has {', '.join(self.frame.columns)}")
         self.name, self.reward, self.features, self.notes = name, reward, tuple(features), list[str]()
         given = {"offer_id": action, "propensity": propensity, "customer_id": customer}
         rows = self._named(given)
@@ -93,13 +101,111 @@ class Log:
         """Decisions."""
         return self._rows.height
 
-    def value(self, policy: Policy, settings: OffPolicySettings = OffPolicySettings()) -> OffPolicyValue:  # noqa: B008
+    @overload
+    def value(self, policy: Policy, settings: OffPolicySettings = ...) -> OffPolicyValue: ...
+
+    @overload
+    def value(
+        self, policy: Policy, settings: OffPolicySettings = ..., *, budget: float, cost: str = ..., none: str = ...
+    ) -> BudgetedValue: ...
+
+    def value(
+        self,
+        policy: Policy,
+        settings: OffPolicySettings = OffPolicySettings(),  # noqa: B008 - frozen
+        *,
+        budget: float | None = None,
+        cost: str = "cost",
+        none: str = "none",
+    ) -> OffPolicyValue | BudgetedValue:
         """What a policy would have earned per decision, with its interval.
 
-        SupportError if it does what the log never did, or if the log is worth too few rows for it.
+        With a `budget` for all these decisions together the policy runs on the recorded arrivals, in their order, until
+        its money is gone, and then gives the action `none`; `cost` names the column of what each logged decision cost.
+        The policy may then also be a frame with `gain` and `cost` in place of `prob`: it takes the offer of the largest
+        gain - price x cost, at a price that is set anew so that the money lasts. SupportError if it does what the log
+        never did, or if the log is worth too few rows for it.
         """
+        if budget is not None:
+            return self._within(policy, settings, Budget(budget, cost, none))
         log, probs = self._read({"policy": policy})
         return value_of(log, read_policy(log, probs["policy"]), settings)
+
+    def learn(
+        self,
+        features: Sequence[str] | None = None,
+        settings: LearnerSettings = LearnerSettings(),  # noqa: B008 - frozen
+    ) -> "LearnedFromLog":
+        """The best policy of a class, by a log: always one action, or a tree of two questions about `features` (left
+        out: those that rewards are predicted from), with what it is worth at least; see `learn_policy`.
+        """
+        names = tuple(self.features if features is None else features)
+        for name in names:
+            if name not in self.frame.columns:
+                raise InputError(f"{self.name}: no column {name!r}; it has {', '.join(self.frame.columns)}")
+        x_NF = self.frame.select(pl.col(name).cast(pl.Float64) for name in names).to_numpy() if names else None
+        log, _ = self._read({})
+        asked = np.zeros((len(self), 0)) if x_NF is None else x_NF
+        learned = learn_policy(log, asked, self.actions, names, settings)
+        rows = self._rows.select(pl.col("key").alias(self.key), pl.lit(1.0).alias("prob"))
+        chosen = [self.actions[at] for at in learned.policy.choose(asked)]
+        return LearnedFromLog(learned, rows.insert_column(1, pl.Series("offer_id", chosen)))
+
+    def _within(self, policy: Policy, settings: OffPolicySettings, budget: "Budget") -> BudgetedValue:
+        if budget.cost not in self.frame.columns:
+            told = f"a budget needs what each decision cost: no column {budget.cost!r}"
+            raise InputError(f"{self.name}: {told}; it has {', '.join(self.frame.columns)}")
+        given = policy(self.frame) if callable(policy) else policy
+        gains = given if isinstance(given, pl.DataFrame) and "prob" not in given.columns else None
+        made: dict[str, Given] = {} if gains is not None else {"policy": given}
+        more = [] if gains is None else self._offers(gains)
+        log, probs = self._read(made, [*more, budget.none])
+        actions = self._all_actions(made, [*more, budget.none])
+        if budget.none not in self.actions:
+            told = f"no decision gave {budget.none!r}, which is what follows once the money is gone"
+            raise SupportError(f"{self.name}: {told}; name the action that is no offer (none=...)")
+        cost_N = self.frame[budget.cost].cast(pl.Float64)
+        if cost_N.null_count():
+            raise InputError(f"{self.name}: {cost_N.null_count()} decisions have no {budget.cost}; say 0 where nothing")
+        order = np.arange(len(self)) if self.time is None else self.frame[self.time].arg_sort().to_numpy()
+        place, none = {action: at for at, action in enumerate(actions)}, actions.index(budget.none)
+        if gains is not None:
+            gain_NA, spend_NA = self._beliefs(gains, place)
+            arrived: Floats | PricedPolicy = PricedPolicy(gain_NA[order], spend_NA[order])
+        else:
+            arrived = read_policy(log, probs["policy"])[order]
+        logging_NA = None if log.logging_NA is None else log.logging_NA[order]
+        unit_N = None if log.unit_N is None else log.unit_N[order]
+        sorted_ = DecisionLog(
+            log.action_N[order], log.reward_N[order], log.prob_N[order], log.context_NF[order], logging_NA, unit_N
+        )
+        return budgeted_value(sorted_, cost_N.to_numpy()[order], arrived, budget.amount, none, settings)
+
+    def _offers(self, gains: pl.DataFrame) -> list[str]:
+        name = _named_in(gains, "offer_id")
+        if name not in gains.columns:
+            raise InputError(f"policy: no column {name!r}; it has {', '.join(gains.columns)}")
+        return [str(each) for each in gains[name].unique()]
+
+    def _beliefs(self, given: pl.DataFrame, place: Mapping[str, int]) -> "_Beliefs":
+        """Gain and cost that a policy with a price expects of every action of every decision; NaN where not open."""
+        by = self.key if self.key in given.columns else _named_in(given, "customer_id")
+        for each in (by, "gain", "cost"):
+            if each not in given.columns:
+                raise InputError(f"policy: no column {each!r}; it has {', '.join(given.columns)}")
+        long = given.select(
+            pl.col(by).cast(pl.String).alias("key" if by == self.key else "customer_id"),
+            pl.col(_named_in(given, "offer_id")).cast(pl.String).alias("offer_id"),
+            pl.col("gain").cast(pl.Float64),
+            pl.col("cost").cast(pl.Float64).alias("spend"),
+        )
+        on = "key" if by == self.key else "customer_id"
+        cells = self._rows.select("row", on).join(long, on=on, how="inner")
+        found = _Beliefs(np.full((len(self), len(place)), np.nan), np.zeros((len(self), len(place))))
+        column = cells["offer_id"].replace_strict(place, return_dtype=pl.Int64).to_numpy()
+        found.gain_NA[cells["row"].to_numpy(), column] = cells["gain"].to_numpy()
+        found.cost_NA[cells["row"].to_numpy(), column] = cells["spend"].to_numpy()
+        return found
 
     def rank(self, policies: Mapping[str, Policy], settings: OffPolicySettings = OffPolicySettings()) -> Ranking:  # noqa: B008
         """Two policies or more by value, with intervals that hold for all of them at once."""
@@ -138,10 +244,10 @@ class Log:
                     "leave those decisions out (a missing reward is not a reward of 0)"
                 )
 
-    def _read(self, policies: Mapping[str, Policy]) -> "_Read":
-        """The arrays of the log and of each policy, over all actions that any of them names."""
+    def _read(self, policies: Mapping[str, Policy], more: Sequence[str] = ()) -> "_Read":
+        """The arrays of the log and of each policy, over all actions that any of them names, and `more`."""
         made = {name: each(self.frame) if callable(each) else each for name, each in policies.items()}
-        actions = self._all_actions(made)
+        actions = self._all_actions(made, more)
         place = {action: at for at, action in enumerate(actions)}
         rows = self._rows
         log = read_log(
@@ -154,8 +260,8 @@ class Log:
         log = replace(log, logging_NA=self._logged(place))
         return _Read(log, {name: self._probs(name, each, log, place) for name, each in made.items()})
 
-    def _all_actions(self, policies: Mapping[str, Given]) -> list[str]:
-        found = set(self.actions)
+    def _all_actions(self, policies: Mapping[str, Given], more: Sequence[str] = ()) -> list[str]:
+        found = {*self.actions, *more}
         for each in policies.values():
             if isinstance(each, str) and each.startswith("always:"):
                 found.add(each.removeprefix("always:"))
@@ -224,6 +330,32 @@ class Log:
         return None if cells.is_empty() or np.isnan(found).any() else found
 
 
+class Budget(NamedTuple):
+    """Money for all decisions, the column of what each cost, and the action that is no offer."""
+
+    amount: float
+    cost: str
+    none: str
+
+
+class _Beliefs(NamedTuple):
+    """What a policy expects of every action of every decision."""
+
+    gain_NA: Floats
+    cost_NA: Floats
+
+
+class LearnedFromLog(NamedTuple):
+    """A learned policy, and what it does for every decision of the log, as `value` and `--policy` take it."""
+
+    learned: LearnedPolicy
+    frame: pl.DataFrame
+
+    def text(self) -> str:
+        """The policy and what it is worth, for people."""
+        return self.learned.text()
+
+
 class _Read(NamedTuple):
     """The log as arrays, and the probabilities N x A of each policy."""
 
@@ -243,12 +375,14 @@ def _options(rows: pl.DataFrame) -> pl.Expr:
     ).alias("options")
 
 
+def _named_in(policy: pl.DataFrame, ours: str) -> str:
+    """The column of a policy that is one of ours, under our name or another log's."""
+    return next((each for each in (ours, *ALSO[ours]) if each in policy.columns), ours)
+
+
 def _long(policy: pl.DataFrame, key: str) -> pl.DataFrame:
     """key or customer_id, offer_id, prob of a policy that is given as a frame."""
-    names = {
-        ours: next((each for each in (ours, *ALSO[ours]) if each in policy.columns), ours)
-        for ours in ("offer_id", "customer_id")
-    }
+    names = {ours: _named_in(policy, ours) for ours in ("offer_id", "customer_id")}
     by = key if key in policy.columns else names["customer_id"]
     for each in (by, names["offer_id"], "prob"):
         if each not in policy.columns:
@@ -266,8 +400,9 @@ def evaluate_log(
     reward: str = "reward",
     features: Sequence[str] = (),
     settings: OffPolicySettings = OffPolicySettings(),  # noqa: B008 - frozen
+    budget: "Budget | None" = None,
 ) -> StepSummary:
-    """Value each policy (see `Log`; a Parquet file stands for a frame) on the log in a file.
+    """Value each policy (see `Log`; a Parquet file stands for a frame) on the log in a file, within a budget if given.
 
     Of a log too long to hold, a share of the customers, drawn by hash, is valued. Raises InputError for what cannot be
     read, SupportError for what the log cannot tell.
@@ -279,12 +414,60 @@ def evaluate_log(
         rows, notes = _held(open_file(connection, Path(path), Path(path).parent).rows)
         given = {name: _policy(connection, name) for name in policies}
         log = Log(rows, reward=reward, features=features, name=str(path))
+        if budget is not None:
+            if notes:
+                raise InputError(f"{path}: {notes[0]}; a budget is that of all of them: give a shorter period")
+            return _within_summary(Path(path).name, reward, log, given, settings, budget)
         if len(policies) == 1:
             values, ranking = {name: log.value(each, settings) for name, each in given.items()}, None
         else:
             ranking = log.rank(given, settings)
             values = {name: ranking.values[name] for name in ranking.order}
     return _summary(Path(path).name, reward, values, ranking, [*log.notes, *notes])
+
+
+def learn_from_log(
+    path: Path, reward: str = "reward", features: Sequence[str] = (), out: Path | None = None
+) -> StepSummary:
+    """`promolift evaluate --log FILE --learn`: the best policy of a class, what it is worth at least, and its file."""
+    with duckdb.connect() as connection:
+        connection.execute("set memory_limit = '1GB'; set TimeZone = 'UTC'; set enable_progress_bar = false")
+        rows, notes = _held(open_file(connection, Path(path), Path(path).parent).rows)
+        log = Log(rows, reward=reward, features=features, name=str(path))
+    found = log.learn()
+    learned = found.learned
+    lines = [f"{Path(path).name}: {len(log)} decisions, {reward}", learned.text()]
+    lines += [f"note: {each}" for each in (*log.notes, *notes)]
+    figures = {
+        "policy": learned.policy.lines(learned.actions, learned.names, ""), "value": learned.value.value,
+        "bound": learned.bound, "gain": learned.gain, "gain_bound": learned.gain_bound, "level": learned.level,
+        "shown": learned.shown, "learned": learned.learned, "logged": learned.value.logged,
+    }  # fmt: skip
+    if out is not None:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        found.frame.write_parquet(out)
+        lines.append(f"Policy: {out}")
+    return StepSummary("\n".join(lines), figures)
+
+
+def _within_summary(
+    name: str, reward: str, log: Log, given: Mapping[str, Given], settings: OffPolicySettings, budget: "Budget"
+) -> StepSummary:
+    lines, told = [f"{name}: {len(log)} decisions, {reward} within a budget of {budget.amount:g}"], []
+    for policy, each in given.items():
+        found = log.value(each, settings, budget=budget.amount, cost=budget.cost, none=budget.none)
+        lines += ["", f"policy {policy}", found.text()]
+        told.append(
+            {
+                "policy": policy, "value": found.value, "low": found.low, "high": found.high, "spent": found.spent,
+                "lasts": found.lasts, "unlimited": found.unlimited, "naive": found.naive,
+                "naive_low": found.naive_low, "naive_high": found.naive_high,
+            }
+        )  # fmt: skip
+    order = f"in the order of {log.time}" if log.time else "in the order of the rows"
+    lines.append(f"note: arrivals {order}")
+    lines += [f"note: {each}" for each in log.notes]
+    return StepSummary("\n".join(lines), {"budget": budget.amount, "policies": told, "notes": list(log.notes)})
 
 
 class _Held(NamedTuple):

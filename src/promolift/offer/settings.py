@@ -27,6 +27,13 @@ class OfferRules(Settings):
         description="A customer is offered nothing on what they buy with less than this probability in "
         "`plan.window_days`.",
     )
+    least_gain_cents: float = Field(
+        default=0.0,
+        ge=0,
+        description="An offer whose expected profit after all its costs is less than this, in minor units, is listed, "
+        "but not planned: it is not worth the trouble. 0 gives every offer that pays.",
+        examples=[100],
+    )
     rest_days: int = Field(
         default=14, ge=0, description="Days in which there is no new offer on what a customer redeemed a coupon for."
     )

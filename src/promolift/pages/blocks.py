@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from promolift.results.plan import Level
+from promolift.words import pick
 
 Badge = Level | Literal["simulated"]
 Tone = Literal["plain", "good", "warn", "bad"]
@@ -50,13 +51,17 @@ class Block:
 
 @dataclass(frozen=True)
 class Chapter:
-    """One chapter: its short name for the contents, its title, an opening sentence, and its blocks."""
+    """One chapter: its short name for the contents, its title, an opening sentence, and its blocks.
+
+    `part` names the part of the page that begins with it.
+    """
 
     slug: str
     name: str
     title: str
     lead: str
     blocks: Sequence[Figure | Block]
+    part: str = ""
 
 
 @dataclass(frozen=True)
@@ -98,9 +103,17 @@ class Stand:
 
 
 @dataclass(frozen=True)
+class Todo:
+    """Something to do now: in few words, and what else must be known for it."""
+
+    what: str
+    how: str = ""
+
+
+@dataclass(frozen=True)
 class Page:
-    """A whole page: whose it is, the first screen (one headline number with `asides` that explain it, what it `stands`
-    on, further numbers), chapters.
+    """A whole page: whose it is, the first screen (one headline number with `asides` that explain it, what to `do` now,
+    what it `stands` on, further numbers), chapters.
     """
 
     name: str
@@ -110,6 +123,8 @@ class Page:
     chapters: Sequence[Chapter]
     bigs: Sequence[Big] = ()
     asides: Sequence[str] = ()
+    warning: str = ""
+    do: Sequence[Todo] = ()
     stands: Sequence[Stand] = ()
     currency: str | None = None
 
@@ -129,7 +144,7 @@ def balanced(blocks: Sequence[Figure | Block]) -> list[Figure | Block]:
 
 def gap(what: str, why: str | None) -> Block:
     """The honest box: what is not known and, if the caller said so, because of what."""
-    return Block("gap", {"what": what, "why": why or "no reason was given"})
+    return Block("gap", {"what": what, "why": why or pick("no reason was given", "没有说明原因")})
 
 
 def note(text: str, tone: Tone = "plain") -> Block:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from promolift.pages.blocks import Badge, Big, Block, Chapter, Figure, Grid, SpanDrawing, sentences, table
 from promolift.results.learned import Ranged, Weights
-from promolift.words import INTERVAL, Cash, count, ends, known, number, share
+from promolift.words import Cash, count, ends, interval_name, known, number, pick, share
 
 Say = Callable[[object], str]
 Point = Sequence[float | None]  # x, y, and as far as they are known low, high and n
@@ -79,7 +79,7 @@ def forest(
     if isinstance(heads, Grid):
         return Figure(slug, title, finding, spec, heads, **extra)
     cells = [[m.name, say(m.value), *([ends(m.low, m.high, say)] if banded else []), *m.cells] for m in marks]
-    headers = [*heads[:2], *([INTERVAL] if banded else []), *heads[2:]]
+    headers = [*heads[:2], *([interval_name()] if banded else []), *heads[2:]]
     ours = next((place for place, mark in enumerate(marks) if mark.tone == "ours"), None)
     return Figure(slug, title, finding, spec, Grid(headers, cells, (0, *words), ours), **extra)
 
@@ -107,7 +107,7 @@ def by_point(heads: Sequence[str], series: Sequence[Line], say_x: Say, say: Say,
     """A row per point of each line: its name, x, y with the interval, and the number of cases; ascending in x."""
     rows = sorted(((line.name, p) for line in series for p in line.points), key=lambda row: row[1][0] or 0.0)
     cells = [[name, say_x(x), say(y), ends(low, high, say), count(n)] for name, (x, y, low, high, n) in rows]
-    return Grid([*heads[:3], INTERVAL, heads[3]], cells, words)
+    return Grid([*heads[:3], interval_name(), heads[3]], cells, words)
 
 
 def by_x(head: str, series: Sequence[Line], say_x: Say, say: Say) -> Grid:
@@ -117,7 +117,7 @@ def by_x(head: str, series: Sequence[Line], say_x: Say, say: Say) -> Grid:
         heads.append(line.name)
         columns.append([say(p[1]) for p in line.points])
         if any(len(p) > 2 and p[2] is not None for p in line.points):
-            heads.append(INTERVAL)
+            heads.append(interval_name())
             columns.append([ends(p[2], p[3], say) for p in line.points])
     return Grid(heads, [list(row) for row in zip(*columns, strict=True)], ())
 
@@ -141,9 +141,12 @@ def calibration(
     if axis is not None:
         marks = [Mark(say(p), y, low, high, (count(n),), "main", f"predicted {say(p)}") for p, y, low, high, n in bins]
         return forest(slug, title, finding, axis, ("predicted", "realised", cases), marks, say, **extra)
-    axes = {name: Axis(word, "share").spec for name, word in (("x", "predicted"), ("y", "happened"))}
+    axes = {
+        name: Axis(word, "share").spec
+        for name, word in (("x", pick("predicted", "预测")), ("y", pick("happened", "实际")))
+    }
     cells = [[say(p), say(y), ends(low, high, say), count(n)] for p, y, low, high, n in bins]
-    grid = Grid(["predicted", "happened", INTERVAL, cases], cells, ())
+    grid = Grid([pick("predicted", "预测"), pick("happened", "实际"), interval_name(), cases], cells, ())
     return Figure(
         slug, title, finding, {"kind": "calibration", **axes, "points": [list(b) for b in bins]}, grid, **extra
     )
@@ -163,14 +166,15 @@ def frontier(
     """
     spec = {
         "kind": "frontier",
-        "x": Axis("budget", "money").spec,
-        "y": Axis("expected extra profit", "money").spec,
+        "x": Axis(pick("budget", "预算"), "money").spec,
+        "y": Axis(pick("expected extra profit", "预期增加的利润"), "money").spec,
         "points": [list(p) for p in points],
         "chosen": list(chosen),
         "slope": slope,
-        "label": f"chosen: {say(chosen[0])} → {say(chosen[1])}",
+        "label": pick("chosen: ", "所选：") + f"{say(chosen[0])} → {say(chosen[1])}",
     }
-    return Figure("frontier", "Budget against expected extra profit", finding, spec, grid, wide=True, **extra)
+    title = pick("Budget against expected extra profit", "预算与预期增加的利润")
+    return Figure("frontier", title, finding, spec, grid, wide=True, **extra)
 
 
 def weights_table(weights: Weights, evidence: Badge) -> Block:
@@ -194,15 +198,15 @@ def next_steps(rows: Sequence[str]) -> Chapter:
 
 
 def headline(
-    label: str, found: Ranged | None, sentence: str, evidence: Badge | None, cash: Cash, name: str = INTERVAL
+    label: str, found: Ranged | None, sentence: str, evidence: Badge | None, cash: Cash, name: str | None = None
 ) -> Big:
     """The number a page is about, with its interval, which `name` names, drawn beside it."""
     if found is None:
-        return Big(label, "Not known", sentence)
-    return Big(label, cash(found.value, sign=True), sentence, evidence, span_of(found, cash, name))
+        return Big(label, pick("Not known", "未知"), sentence)
+    return Big(label, cash(found.value, sign=True), sentence, evidence, span_of(found, cash, name or interval_name()))
 
 
-def span_of(found: Ranged, cash: Cash, name: str = INTERVAL) -> SpanDrawing | None:
+def span_of(found: Ranged, cash: Cash, name: str) -> SpanDrawing | None:
     """The drawing of an amount's interval; None where it is not known."""
     value, low, high = found.value, known(found.low), known(found.high)
     if low is None or high is None or not low <= high:

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from base64 import b64encode
 from dataclasses import replace
 from functools import lru_cache
@@ -10,21 +11,22 @@ from importlib.resources import files
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from promolift.pages.blocks import Figure, Page, balanced
 from promolift.pages.chapters.summary import page_of
 from promolift.pages.story import Story
-from promolift.words import digits, symbol
+from promolift.words import digits, pick, speaking, spoken, symbol
 
 
 def render(story: Story) -> str:
     """The report of `story` as one HTML document. What the story leaves out becomes a box that says so."""
-    return render_page(page_of(story))
+    with speaking(story.language):
+        return render_page(page_of(story))
 
 
 def render_page(page: Page) -> str:
-    """Any page as one HTML document; the same page gives the same text.
+    """Any page as one HTML document, in the language that is spoken; the same page gives the same text.
 
     Customers' texts are escaped, the charts' data are JSON in a block that runs nothing, and a Content-Security-Policy
     allows only this document's scripts and styles, by hash.
@@ -40,7 +42,7 @@ def render_page(page: Page) -> str:
             csp=_policy(style, scripts),
             style=Markup(style),
             scripts=[Markup(script) for script in scripts],
-            data=Markup(embed({"money": money, "figures": figures})),
+            data=Markup(embed({"money": money, "language": spoken(), "figures": figures})),
             page=page,
             chapters=chapters,
         )
@@ -88,12 +90,20 @@ def _digest(text: str) -> str:
     return f"'sha256-{b64encode(sha256(text.encode()).digest()).decode()}'"
 
 
+def code(text: str) -> Markup:
+    """A text with what stands between backquotes marked as something to type."""
+    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))
+
+
 @lru_cache
 def _templates() -> Environment:
-    return Environment(
+    made = Environment(
         loader=PackageLoader("promolift.pages"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    made.globals |= {"pick": pick, "spoken": spoken}
+    made.filters["code"] = code
+    return made

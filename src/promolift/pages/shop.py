@@ -6,18 +6,22 @@ from typing import Any
 import polars as pl
 
 from promolift import message
+from promolift.currency import currency_digits
 from promolift.pages.story import Card, OpenQuestion, ReadFact, Story
 from promolift.results import effects
+from promolift.results.chinese import kept
 from promolift.results.customers import Customers, ShopWeek, Tastes
 from promolift.results.evaluation import Evaluation
 from promolift.results.forecasts import Forecasts
 from promolift.results.job import Job, Moments, moments
 from promolift.results.messages import LANGUAGES, Messages, PoolState, PoolWords
 from promolift.results.person import Given, Person
-from promolift.results.plan import LIMIT, Plan, PlanNote, headline
-from promolift.results.shop import ForecastNote, Health, Offers, Unknown
+from promolift.results.plan import LIMIT, Plan, PlanNote, Point, headline
+from promolift.results.shop import CustomerForecast, ForecastNote, Health, Offers, Unknown
+from promolift.results.worth import Worth
 from promolift.sql import bind, fetch
 from promolift.terms import Words
+from promolift.words import count, day_count, pick, share, speaking, spoken
 
 HOURS = """
 with local as (
@@ -26,46 +30,64 @@ with local as (
 )
 select isodow(t) - 1 as weekday, hour(t) as hour, count(*) as orders from local group by all order by all
 """
-UNREDUCED = (
-    "the log holds no prices before discounts; name their column under [data.events.mapping] "
-    "(columns.list_unit_price or columns.shelf_discount)"
+UNREDUCED = Words(
+    en="the log holds no prices before discounts; name their column under [data.events.mapping] "
+    "(columns.list_unit_price or columns.shelf_discount)",
+    zh="日志中没有折前价格；请在[data.events.mapping]中指明其列（columns.list_unit_price或columns.shelf_discount）",
 )
 TYPICAL = 12  # customers whose messages are shown
 CARDS = 5  # customers whose stories are told
+SMALL = 1  # unit of money below which an offer's gain is called small
 TOLD = {
-    "age": "age {}", "sex": "{}", "occupation": "{}", "income": "income {}", "household_comp": "{}",
-    "home_ownership": "{}",
-}  # fmt: skip
+    "age": ("age {}", "年龄{}"),
+    "sex": ("{}", "{}"),
+    "occupation": ("{}", "{}"),
+    "income": ("income {}", "收入{}"),
+    "household_comp": ("{}", "{}"),
+    "home_ownership": ("{}", "{}"),
+}
 
 
 def tell_story(job: Job) -> Story:
-    """Everything the report shows, from what the steps kept."""
+    """Everything the report shows, from what the steps kept, in the language of the report."""
+    with speaking(job.config.report_language):
+        return _tell_story(job)
+
+
+def _tell_story(job: Job) -> Story:
     at, store = moments(job), job.store
     plan, found, note = Plan.load(store), Evaluation.load(store), PlanNote.load(store)
-    zh_en = labels(job, plan)
-    english = {target: words.en for target, words in zh_en.items()}
-    forecast = forecasts_of(job, at)
+    names = {target: words.in_(spoken()) for target, words in labels(job, plan).items()}
+    local = local_names(job)
+    forecast = forecasts_of(job, at, local)
     unforecast = None if forecast else ForecastNote.load(store).missing
-    said, shown, offers = Messages.load(store), cards(job, at), offer_words(job)
+    said, shown, offers = Messages.load(store), cards(job, at, local), offer_words(job)
     affinities = job.profiled.affinities(at.asof)
-    nobody = next(iter(note.why), "nobody gets an offer")
+    nobody = next(iter(note.why_zh if spoken() == "zh" else note.why), pick("nobody gets an offer", "没有人得到优惠"))
+    unchecked = {name: kept(why) for name, why in found.unchecked.items()}
+    small = SMALL * 10.0 ** currency_digits(note.shop.currency)
     return Story(
         plan=note,
+        language=spoken(),
         head=None if job.clean.moneyless else headline(note, found.luck),
         luck=found.luck,
         half=plan.curve.at(note.budget_cents / 2),
         twice=plan.curve.at(2.0 * note.budget_cents),
-        binding=binding(note.limits, zh_en),
+        like_everybody=like_everybody(plan, found),
+        binding=binding(note.limits, names),
+        believed=plan.assumptions,
+        worth=None if job.clean.moneyless else Worth.of(plan.chosen, small),
+        motives=said.motives,
         frontier=plan.frontier,
         asof_ms=at.asof,
         window_days=job.config.plan.window_days,
-        data_label="real data" if job.config.data.source == "complete-journey" else "the shop's data",
         health=Health.load(store),
         customers=Customers.of(job.profiled.profiles(at.asof), affinities, [card.given.customer_id for card in shown]),
-        tastes=Tastes.of(named(job, affinities, english)),
+        tastes=Tastes.of(named(job, affinities, names)),
         week=week(job),
         forecast=forecast,
-        response=effects.ResponseFigures.of(effects.response(store), english),
+        names=local,
+        response=effects.ResponseFigures.of(effects.response(store), names),
         targeting=effects.Targeting.load(store),
         predictions=found.predictions,
         policies=found.judged,
@@ -79,17 +101,30 @@ def tell_story(job: Job) -> Story:
         written=said.written,
         silent=said.silent,
         cards=shown,
-        unknowns=[*unknowns(job, plan, found.unchecked), *no_forecast(unforecast)],
+        unknowns=unknowns(job, plan),
+        attributes=not_known(job, unchecked, unforecast),
         missing={
             "offers": nobody,
             "cards": nobody,
-            "predictions": found.unchecked.get("purchases", "there is too little to check"),
-            "discount_share": UNREDUCED,
-            "tastes": "the log names no amounts to take shares of",
+            "predictions": unchecked.get("purchases", pick("there is too little to check", "可检验的数据太少")),
+            "discount_share": UNREDUCED.in_(spoken()),
+            "tastes": pick("the log names no amounts to take shares of", "日志没有金额，算不出占比"),
         }
-        | ({"forecast": unforecast} if unforecast and job.config.encoder.depth else {})
-        | found.unchecked,
+        | ({"forecast": kept(unforecast)} if unforecast and job.config.encoder.depth else {})
+        | unchecked,
     )
+
+
+def like_everybody(plan: Plan, found: Evaluation) -> Point | None:
+    """The best plan for what one coupon for everybody costs, where that earns more by spending more; else None."""
+    judged = found.judged
+    if judged is None:
+        return None
+    rows = {row["policy"]: row for row in judged.iter_rows(named=True)}
+    ours, every = rows.get("plan"), rows.get("everybody")
+    if ours is None or every is None or every["expected_profit_cents"] <= ours["expected_profit_cents"]:
+        return None
+    return plan.curve.at(every["spend_cents"])
 
 
 def typical(job: Job, said: Messages, offers: Mapping[str, str]) -> list[Card]:
@@ -114,21 +149,26 @@ def labels(job: Job, plan: Plan) -> dict[str, Words]:
     return {target: message.label(printed.get(target, target), kind) for target, kind in plan.targets.iter_rows()}
 
 
-def named(job: Job, affinities: pl.DataFrame, english: Mapping[str, str]) -> pl.DataFrame:
+def named(job: Job, affinities: pl.DataFrame, names: Mapping[str, str]) -> pl.DataFrame:
     """customer_id, target and spend_share of what was bought and may be told, the target as it is printed."""
     rows = affinities.filter(pl.col("bought") & (pl.col("spend_share") > 0))
     kinds = rows.select("target", "target_kind").unique().sort("target")
     printed = job.clean.printed_names(kinds.filter(pl.col("target_kind") == "product")["target"])
-    names = {
-        t: english.get(t) or message.label(printed.get(t, t), kind).en
+    printable = {
+        t: names.get(t) or message.label(printed.get(t, t), kind).in_(spoken())
         for t, kind in kinds.iter_rows()
         if message.is_couponable(printed.get(t, t), kind)
     }
-    return rows.filter(pl.col("target").is_in(list(names))).select(
+    return rows.filter(pl.col("target").is_in(list(printable))).select(
         "customer_id",
-        pl.col("target").replace_strict(names, return_dtype=pl.String).str.to_titlecase(),
+        pl.col("target").replace_strict({t: title(name) for t, name in printable.items()}, return_dtype=pl.String),
         "spend_share",
     )
+
+
+def title(name: str) -> str:
+    """A name as a chart prints it; Chinese has no capitals."""
+    return name.title() if name.isascii() and spoken() == "en" else name
 
 
 def week(job: Job) -> ShopWeek | None:
@@ -137,66 +177,114 @@ def week(job: Job) -> ShopWeek | None:
     return ShopWeek.of(pl.concat([fetch(clean.events(shard).query("events", sql)) for shard in clean.shards]))
 
 
-def binding(limits: Sequence[str], names: Mapping[str, Words]) -> str:
+def binding(limits: Sequence[str], names: Mapping[str, str]) -> str:
     """Which limits hold gain back, the dearest first, in words."""
     said = [name.removeprefix(LIMIT) for name in limits]
-    words = [f"at most so much of the budget on {names[name].en}" if name in names else name for name in said[:5]]
-    return f"Loosening these limits would pay, the first one most: {'; '.join(words)}." if words else ""
+    words = [
+        pick(f"at most so much of the budget on {names[name]}", f"{names[name]}所占预算的上限")
+        if name in names
+        else name
+        for name in said[:5]
+    ]
+    if not words:
+        return ""
+    return pick(
+        f"Loosening these limits would pay, the first one most: {'; '.join(words)}.",
+        f"放宽以下限制会多赚，第一条最明显：{'；'.join(words)}。",
+    )
 
 
 def offer_words(job: Job) -> dict[str, str]:
     """The words of every planned offer, by its id."""
-    return {offer.id: message.offer_words(offer, "en") for offer in Offers.load(job.store).offers}
+    return {offer.id: message.offer_words(offer, spoken()) for offer in Offers.load(job.store).offers}
 
 
-def no_forecast(why: str | None) -> list[OpenQuestion]:
-    """What nobody knows without an encoder."""
-    return (
-        []
-        if why is None
-        else [OpenQuestion("What each customer will do next, as a learned encoder would see it.", why)]
-    )
+def not_known(job: Job, unchecked: Mapping[str, str], unforecast: str | None) -> list[OpenQuestion]:
+    """What could not be modelled, checked or told of anybody, by its name, and why."""
+    gaps = {pick(f"model: {name}", f"模型：{name}"): why for name, why in effects.NoModel.load(job.store) if why}
+    gaps |= {pick(f"check: {name}", f"检验：{name}"): why for name, why in unchecked.items()}
+    gaps |= Unknown.load(job.store).reasons
+    gaps |= {pick("encoder", "编码器"): unforecast} if unforecast else {}
+    return [OpenQuestion(what, kept(why)) for what, why in sorted(gaps.items())]
 
 
-def unknowns(job: Job, plan: Plan, unchecked: Mapping[str, str]) -> list[OpenQuestion]:
+def unknowns(job: Job, plan: Plan) -> list[OpenQuestion]:
     """What nobody knows from this data, why it matters, and what would tell."""
-    value, held = job.config.value, job.config.plan.holdout_share
+    value, held = job.config.value, share(job.config.plan.holdout_share)
+    told = pick(
+        f"Send the plan: {held} of the customers, picked at random, get nothing, and the difference to them will tell.",
+        f"把计划发出去：随机抽出的{held}客户不发，与他们的差别会给出答案。",
+    )
+    if not job.config.plan.holdout_share:
+        told = pick(
+            "Set plan.holdout_share, so that some customers are held out and the difference can tell.",
+            "设置plan.holdout_share，留出一部分客户作对照，用差别来回答。",
+        )
     notes = [
         OpenQuestion(
-            "Whether this plan earns what is expected.",
-            "Nothing in the data was randomised, so every effect here is an estimate.",
-            f"Send the plan: {held:.0%} of the customers are held out by hash, and the difference to them will tell."
-            if held
-            else "Set plan.holdout_share, so that some customers are held out and the difference can tell.",
+            pick("Whether this plan earns what is expected.", "这份计划能不能赚到预期的钱。"),
+            pick(
+                "Nothing in the data was randomised, so every effect here is an estimate.",
+                "数据中没有随机发放的优惠，因此这里的效果都是估计。",
+            ),
+            told,
         ),
         OpenQuestion(
-            "Whether a personal offer works like a shelf discount.",
-            "The response was read from prices open to everybody; a message may be missed, or noticed more.",
-            "The held-out customers answer this, too.",
+            pick("Whether a personal offer works like a price cut on the shelf.", "个人优惠是否像货架降价一样有效。"),
+            pick(
+                "The response was read from prices open to everybody; a message may be missed, or noticed more.",
+                "反应读自面向所有人的价格；消息可能被错过，也可能更受注意。",
+            ),
+            pick("The customers left out answer this, too.", "留出的对照客户也能回答这一点。"),
         ),
     ]
     if not job.clean.catalogue["cost_cents"].drop_nulls().len():
-        what = f"The margin: {value.margin_rate:.0%} of undiscounted value is assumed for every product."
-        notes.append(OpenQuestion(what, "Profit is proportional to it.", "Give the products their cost_cents."))
-    for menu_id in plan.unmeasured:
+        rate, own = share(value.margin_rate), "margin_rate" in value.model_fields_set
+        what = pick(f"The margin: {rate} is a usual value, not yours.", f"毛利率：{rate}是常见值，不是您的实际值。")
+        if own:
+            what = pick(
+                f"The margin of each product: {rate} is stated for all.", f"每种商品的毛利率：统一按设置的{rate}计算。"
+            )
+        why = pick("Profit is proportional to it.", "利润与它成正比。")
+        ask = pick("Give the products their cost (column cost).", "提供商品成本（cost列）。")
+        notes.append(OpenQuestion(what, why, ask))
+    if lines := unmeasured(job, plan):
         notes.append(
             OpenQuestion(
-                f"What the offer {menu_id!r} adds where it was never measured.",
-                "It is listed with an assumed effect and not planned.",
-                "Try it on a small share of customers drawn by hash.",
+                pick(
+                    f"What these offers add where it was never measured: {'; '.join(lines)}.",
+                    f"以下优惠在从未测量过的地方能带来多少：{'；'.join(lines)}。",
+                ),
+                pick(
+                    "There they are listed with an assumed effect and not planned.",
+                    "在那里只按假设的效果列出，没有进入计划。",
+                ),
+                pick(
+                    "Try them on a small share of customers picked at random (plan.trial).",
+                    "对一小部分随机抽出的客户试一试（plan.trial）。",
+                ),
             )
         )
-    gaps = {f"No {name} model": reason for name, reason in effects.NoModel.load(job.store) if reason}
-    gaps |= {f"Not checked: {name}": reason for name, reason in unchecked.items()}
-    gaps |= {f"Not known of anybody: {name}": why for name, why in Unknown.load(job.store).reasons.items()}
-    notes += [OpenQuestion(f"{what}.", reason) for what, reason in sorted(gaps.items())]
     return notes
 
 
-def cards(job: Job, at: Moments) -> list[Card]:
+def unmeasured(job: Job, plan: Plan) -> list[str]:
+    """The menu lines that somewhere were left out because their effect is but assumed, in words."""
+    one, currency = Words(zh="一个品类", en="one category"), job.config.shop.currency
+    ids = set(plan.unmeasured)
+    return [
+        message.line_words(
+            item.benefit, item.min_spend_cents, currency, spoken(), one if item.scope == "category" else None
+        )
+        for item in plan.note.menu
+        if item.id in ids
+    ]
+
+
+def cards(job: Job, at: Moments, local: Mapping[str, str]) -> list[Card]:
     """Five different plans: the largest expected gain of five menu lines or categories, described customers first."""
     offers, described = offer_words(job), job.clean.people
-    picked = pick(Messages.load(job.store).rows, described)
+    picked = varied(Messages.load(job.store).rows, described)
     profiles = job.profiled.profiles(at.asof).join(picked.select("customer_id"), on="customer_id", how="semi")
     if (ahead := job.profiled.outlook) is not None:
         profiles = profiles.join(ahead.select("customer_id", "churn_prob", "leans_to"), on="customer_id", how="left")
@@ -208,11 +296,11 @@ def cards(job: Job, at: Moments) -> list[Card]:
         given = Given.of(row)
         person = about.get(given.customer_id, Person())
         said = who(person, details.get(given.customer_id, {}), tastes.get(given.customer_id, []))
-        found.append(Card(given, offers[given.offer_id], said, facts(person)))
+        found.append(Card(given, offers[given.offer_id], said, facts(person, local)))
     return found
 
 
-def pick(messages: pl.DataFrame, described: pl.DataFrame) -> pl.DataFrame:
+def varied(messages: pl.DataFrame, described: pl.DataFrame) -> pl.DataFrame:
     """At most one customer per target, spread from high to low gain, those who told us something first."""
     known = messages.with_columns(pl.col("customer_id").is_in(described["customer_id"].implode()).alias("known"))
     best = known.sort(["known", "gain_cents", "customer_id"], descending=[True, True, False])
@@ -224,7 +312,7 @@ def pick(messages: pl.DataFrame, described: pl.DataFrame) -> pl.DataFrame:
 
 
 def top_tastes(job: Job, at: Moments, picked: pl.DataFrame) -> dict[str, list[str]]:
-    """The three categories each picked customer buys most often, in readable English; private ones left out."""
+    """The three categories each picked customer buys most often, by their names; private ones left out."""
     rows = job.profiled.affinities(at.asof).join(picked.select("customer_id"), on="customer_id", how="semi")
     often = rows.filter(pl.col("bought")).sort("orders", "target", descending=[True, False])
     printed = job.clean.printed_names(often.filter(pl.col("target_kind") == "product")["target"])
@@ -233,46 +321,71 @@ def top_tastes(job: Job, at: Moments, picked: pl.DataFrame) -> dict[str, list[st
         names = found.setdefault(who, [])
         name = printed.get(target, target)
         if len(names) < 3 and not message.is_sensitive(name, kind) and message.is_couponable(name, kind):
-            names.append(message.label(name, kind).en)
+            names.append(message.label(name, kind).in_(spoken()))
     return found
 
 
 def who(person: Person, said: dict[str, Any], tastes: list[str]) -> str:
     """One or two sentences on the customer."""
-    known = [form.format(said[name]) for name, form in TOLD.items() if said.get(name)]
-    parts = ["Told the shop: " + ", ".join(known) + "." if known else "Told the shop nothing."]
+    known = [pick(en, zh).format(said[name]) for name, (en, zh) in TOLD.items() if said.get(name)]
+    parts = [pick(f"Told the shop: {', '.join(known)}.", f"自述：{'，'.join(known)}。")] if known else []
     cadence = person.cadence_days
     if cadence is not None:
-        parts.append(f"Shops about every {cadence:.0f} days." if cadence >= 1.5 else "Shops nearly every day.")
+        every = day_count(round(cadence))
+        often = pick(f"Shops about every {every} days.", f"大约每{every}天来一次。")
+        parts.append(often if cadence >= 1.5 else pick("Shops nearly every day.", "几乎每天都来。"))
     if tastes:
-        parts.append(f"Buys {', '.join(tastes)} most often.")
-    return " ".join(parts)
+        parts.append(pick(f"Buys {', '.join(tastes)} most often.", f"最常买{'、'.join(tastes)}。"))
+    return pick(" ", "").join(parts)
 
 
-def facts(person: Person) -> dict[str, str]:
+def facts(person: Person, local: Mapping[str, str]) -> dict[str, str]:
     """Figures of the profile, as far as they are known."""
     shown = [
-        ("orders in a year", "orders_52w", "{:,.0f}"),
-        ("last order, days ago", "recency_days", "{:.0f}"),
-        ("paid less than list price", "discount_share", "{:.0%}"),
-        ("lines bought on a shelf deal", "deal_share", "{:.0%}"),
-        ("probability to stay away for two months", "churn_prob", "{:.0%}"),
-        ("leans to", "leans_to", "{}"),
+        (pick("orders in a year", "一年订单数"), count, person.orders_52w),
+        (pick("last order, days ago", "上次下单（天前）"), count, person.recency_days),
+        (pick("paid less than list price", "比原价少付"), share, person.discount_share),
+        (pick("bought on a shelf deal", "打折时购买的占比"), share, person.deal_share),
+        (pick("stays away for two months", "两个月不来的可能性"), share, person.churn_prob),
+        (pick("leans to", "偏爱"), lambda name: local.get(name, name), person.leans_to),
     ]
-    known = [(name, getattr(person, key), form) for name, key, form in shown]
-    rows = {name: form.format(value) for name, value, form in known if value is not None}
-    value, within = person.price_sensitivity, person.sensitivity_within
-    if value is not None and within is not None:
-        rows["price sensitivity, log odds"] = f"{value:+.2f} ± {within:.2f}"
-    return rows
+    return {name: say(value) for name, say, value in shown if value is not None}
 
 
-def forecasts_of(job: Job, at: Moments) -> Forecasts | None:
+def local_names(job: Job) -> dict[str, str]:
+    """Items and shelves are forecast under their English names: what these are in the report's language, if another."""
+    if spoken() == "en" or job.profiled.outlook is None:
+        return {}
+    items = job.profiled.outlook_items
+    goods, shelves = (
+        pl.concat([items[name].drop_nulls() for name in names]).unique().sort()
+        for names in (("item", "category"), ("department",))
+    )
+    found = [*(message.label(key) for key in goods), *(message.label(key, "department") for key in shelves)]
+    return {words.en: words.in_(spoken()) for words in found}
+
+
+def forecasts_of(job: Job, at: Moments, local: Mapping[str, str]) -> Forecasts | None:
     """What the encoder forecasts; None where there is no encoder: the note says why."""
     note, ahead = ForecastNote.load(job.store), job.profiled.outlook
     if note.checked is None or ahead is None:
         return None
-    return Forecasts.of(note.checked, note.told, mapped_people(job, at, ahead), mapped_goods(job))
+    people = mapped_people(job, at, ahead).with_columns(pl.col("leans_to").replace(local))
+    goods = mapped_goods(job).with_columns(pl.col("name").replace(local))
+    return Forecasts.of(note.checked, named_in(note.told, local), people, goods)
+
+
+def named_in(shown: CustomerForecast | None, local: Mapping[str, str]) -> CustomerForecast | None:
+    """The forecast of one customer with the names of items and shelves in the report's language."""
+    if shown is None or not local:
+        return shown
+
+    def name(each: str | None) -> str | None:
+        return None if each is None else local.get(each, each)
+
+    alike = (one.model_copy(update={"leans_to": name(one.leans_to), "next_1": name(one.next_1)}) for one in shown.alike)
+    visits = (one.model_copy(update={"items": tuple(local.get(x, x) for x in one.items)}) for one in shown.reasons)
+    return shown.model_copy(update={"item": name(shown.item), "alike": tuple(alike), "reasons": tuple(visits)})
 
 
 def mapped_people(job: Job, at: Moments, ahead: pl.DataFrame) -> pl.DataFrame:
@@ -290,5 +403,5 @@ def mapped_goods(job: Job) -> pl.DataFrame:
     shelf = pl.col("department").fill_null(pl.col("category")).fill_null("other")
     shown = job.profiled.outlook_map.filter(pl.col("kind") == "item").select("x", "y", item="key")
     rows = shown.join(items, on="item").with_columns(shelf.alias("shelf"))
-    words = {key: message.label(key, "department").en for key in rows["shelf"].unique().sort()}
+    words = {key: message.label(key, "department").in_(spoken()) for key in rows["shelf"].unique().sort()}
     return rows.select("name", "x", "y", pl.col("shelf").replace_strict(words, return_dtype=pl.String), "visits")

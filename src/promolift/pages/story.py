@@ -13,12 +13,14 @@ from promolift.results.customers import Customers, ShopWeek, Tastes
 from promolift.results.effects import ResponseFigures, Targeting
 from promolift.results.evaluation import Lead
 from promolift.results.forecasts import Forecasts
-from promolift.results.messages import PoolState, Written
+from promolift.results.messages import MotiveCount, PoolState, Written
 from promolift.results.person import Given
-from promolift.results.plan import Headline, Luck, PlanNote, Point
+from promolift.results.plan import Assumption, Headline, Luck, PlanNote, Point
 from promolift.results.predictions import Predictions
 from promolift.results.shop import Health
-from promolift.words import Cash
+from promolift.results.worth import Worth
+from promolift.terms import Language
+from promolift.words import Cash, spoken
 
 
 @dataclass(frozen=True)
@@ -53,9 +55,11 @@ class Card:
 
 @dataclass(frozen=True)
 class Story:
-    """Everything the page tells. `head` is the plan's headline, None where the log names no amounts; `half` and `twice`
-    are the best plans at these parts of its budget, `binding` the limits that hold gain back, in words. Tables are
-    `results.Plan.frontier`, `Plan.offers` with `offer`, its words, and `Evaluation.judged`.
+    """Everything the page tells, in `language`, which all texts in it are in. `head` is the plan's headline, None where
+    the log names no amounts; `half` and `twice` are the best plans at these parts of its budget, `binding` the limits
+    that hold gain back, in words, `believed` what the headline stands on, `attributes` what is known of nobody, `names`
+    what items and shelves are called in the language, by what they were called when they were forecast.
+    Tables are `results.Plan.frontier`, `Plan.offers` with `offer`, its words, and `Evaluation.judged`.
     """
 
     plan: PlanNote
@@ -64,22 +68,27 @@ class Story:
     response: ResponseFigures
     asof_ms: int
     window_days: int
-    data_label: str
+    language: Language = "en"
     luck: Luck | None = None
     half: Point | None = None
     twice: Point | None = None
+    like_everybody: Point | None = None
     binding: str = ""
+    believed: Sequence[Assumption] = ()
+    worth: Worth | None = None
     targeting: Targeting | None = None
     customers: Customers | None = None
     history_days: int = 364
     tastes: Tastes | None = None
     week: ShopWeek | None = None
     forecast: Forecasts | None = None
+    names: Mapping[str, str] = field(default_factory=dict)
     predictions: Predictions = field(default_factory=Predictions)
     frontier: pl.DataFrame = field(default_factory=pl.DataFrame)
     policies: pl.DataFrame | None = None
     lead: Lead | None = None
     offers: pl.DataFrame = field(default_factory=pl.DataFrame)
+    motives: Sequence[MotiveCount] = ()
     typical: Sequence[Card] = ()
     written: Sequence[Written] = ()
     silent: int = 0
@@ -87,9 +96,21 @@ class Story:
     pool: PoolState = field(default_factory=PoolState)
     cards: Sequence[Card] = ()
     unknowns: Sequence[OpenQuestion] = ()
+    attributes: Sequence[OpenQuestion] = ()
     missing: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def cash(self) -> Cash:
         """Says amounts in the shop's currency."""
         return Cash(self.plan.shop.currency)
+
+    @property
+    def coupons(self) -> bool:
+        """Whether any offer of the plan is a coupon, so that the forecast of who uses one counts."""
+        given = set(self.offers["menu_id"]) if "menu_id" in self.offers.columns else set()
+        return any(item.activation != "automatic" for item in self.plan.menu if item.id in given)
+
+    @property
+    def why(self) -> Sequence[str]:
+        """Why nobody, or nearly nobody, gets an offer."""
+        return self.plan.why_zh if spoken() == "zh" and self.plan.why_zh else self.plan.why

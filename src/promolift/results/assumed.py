@@ -5,97 +5,140 @@ import polars as pl
 
 from promolift import effect
 from promolift.results.plan import Assumption
-from promolift.words import share
+from promolift.words import pick, share, speaking
 
 STEPS = 40  # halvings of the interval in which the response that breaks even is looked for
 
 
 def assumptions(
-    chosen: pl.DataFrame, response: effect.DiscountResponse, stated: effect.ValueSettings, costs_known: bool
+    chosen: pl.DataFrame,
+    response: effect.DiscountResponse,
+    stated: effect.ValueSettings,
+    costs_known: bool,
+    luck_cents: float = 0.0,
 ) -> tuple[Assumption, ...]:
     """Each thing that nobody measured and on which the gain of `chosen` stands; none for an empty plan.
 
-    `costs_known`: whether any product has a cost; without, the margin is the stated one.
+    `costs_known`: whether any product has a cost; without, the margin is the stated one. `luck_cents` is what luck in
+    the choice takes off the gain. Errors of the response are what a choice is lucky by, so it is taken off what is
+    added, in proportion to the response.
     """
-    if chosen.is_empty() or _gain(chosen) <= 0:  # what is expected to lose stands on nothing
-        return ()
+    with speaking("zh"):
+        chinese = _assumptions(chosen, response, stated, costs_known, luck_cents)
+    found = _assumptions(chosen, response, stated, costs_known, luck_cents)
+    return tuple(en.model_copy(update={"text_zh": zh.text}) for en, zh in zip(found, chinese, strict=True))
+
+
+def _assumptions(
+    chosen: pl.DataFrame,
+    response: effect.DiscountResponse,
+    stated: effect.ValueSettings,
+    costs_known: bool,
+    luck: float,
+) -> list[Assumption]:
+    if chosen.is_empty() or _gain(chosen) - luck <= 0:  # what is expected to lose stands on nothing
+        return []
     found = [
-        None if costs_known else _margin(stated.margin_rate, chosen),
-        _suppliers(chosen),
-        _response(chosen, response),
-        _reach(stated.coupon_reach, chosen),
+        None if costs_known else _margin(stated, chosen, luck),
+        _suppliers(chosen, luck),
+        _response(chosen, response, luck),
+        _reach(stated.coupon_reach, chosen, luck),
         _stretch(stated.stretch_share, chosen),
     ]
-    return tuple(each for each in found if each is not None)
+    return [each for each in found if each is not None]
 
 
 def _gain(chosen: pl.DataFrame) -> float:
     return float(chosen["gain_cents"].sum())
 
 
-def _said(flips_at: float | None, never: str) -> str:
-    return never if flips_at is None else f"at {share(flips_at)} this plan as it stands would earn nothing"
+def _flip(flips_at: float | None, never: str) -> str:
+    at = share(flips_at)
+    return never if flips_at is None else pick(f"at {at} this plan would earn nothing", f"到{at}时，这份计划就不赚钱了")
 
 
-def _margin(value: float, chosen: pl.DataFrame) -> Assumption:
-    added = float(chosen["added_cents"].sum())
+def _margin(stated: effect.ValueSettings, chosen: pl.DataFrame, luck: float) -> Assumption:
+    value, added = stated.margin_rate, float(chosen["added_cents"].sum()) - luck
     flips = value * float(chosen["cost_cents"].sum()) / added if added > 0 else None
-    text = (
-        f"A margin of {share(value)} for every product, since none has a cost: {_said(flips, 'no margin would pay')}."
-    )
+    own = "margin_rate" in stated.model_fields_set
+    source = pick("as promolift.toml states", "按promolift.toml中的设置") if own else pick(
+        "a usual value, since no product has a cost", "商品没有成本数据，取常见值"
+    )  # fmt: skip
+    at = _flip(flips, pick("no margin would pay", "毛利再高也不赚钱"))
+    text = pick(f"A margin of {share(value)} for every product, {source}: {at}.",
+                f"所有商品毛利率{share(value)}（{source}）：{at}。")  # fmt: skip
     return Assumption(name="margin", value=value, flips_at=flips, text=text)
 
 
-def _suppliers(chosen: pl.DataFrame) -> Assumption | None:
+def _suppliers(chosen: pl.DataFrame, luck: float) -> Assumption | None:
     """Of a benefit B the shop pays (1 - s) B: the share s at which the whole plan earns nothing."""
     rows = chosen.filter((pl.col("supplier_share") > 0) & (pl.col("supplier_share") < 1))
     paid = float(rows["subsidy_cents"].sum())
     whole = float((rows["subsidy_cents"] / (1 - rows["supplier_share"])).sum())
     if whole <= 0 and (chosen["supplier_share"] >= 1).any():
-        text = "Suppliers pay the whole discount, as promolift.toml states; from which part on is not known."
+        text = pick(
+            "Suppliers pay the whole discount, as promolift.toml states; from which part on is not known.",
+            "按promolift.toml中的设置，折扣全部由供应商承担；低到多少时不赚钱，无法得知。",
+        )
         return Assumption(name="supplier_share", value=1.0, flips_at=None, text=text)
     if whole <= 0:
         return None
-    value, flips = 1 - paid / whole, 1 - (_gain(chosen) + paid) / whole
+    value, flips = 1 - paid / whole, 1 - (_gain(chosen) - luck + paid) / whole
     flips_at = None if flips < 0 else flips
-    text = (
-        f"Suppliers pay {share(value)} of the discounts, as promolift.toml states: "
-        f"{_said(flips_at, 'this plan would pay without them, too')}."
+    at = _flip(flips_at, pick("this plan would pay without them, too", "即使供应商不出钱，这份计划也赚钱"))
+    text = pick(
+        f"Suppliers pay {share(value)} of the discounts, as promolift.toml states: {at}.",
+        f"按promolift.toml中的设置，供应商承担折扣的{share(value)}：{at}。",
     )
     return Assumption(name="supplier_share", value=value, flips_at=flips_at, text=text)
 
 
-def _response(chosen: pl.DataFrame, response: effect.DiscountResponse) -> Assumption | None:
+def _response(chosen: pl.DataFrame, response: effect.DiscountResponse, luck: float) -> Assumption | None:
     """The part of the expected response at which discounts earn nothing, by bisection."""
     if response.level == "randomised" or chosen.filter(pl.col("benefit") == "percent_off").is_empty():
         return None
     scaled = effect.scaled_gain(chosen)
+
+    def left(part: float) -> float:
+        return scaled(part) - luck * part
+
     low, high = 0.0, 1.0
-    if scaled(low) < 0 < scaled(high):
+    if left(low) < 0 < left(high):
         for _ in range(STEPS):
             middle = (low + high) / 2
-            low, high = (low, middle) if scaled(middle) > 0 else (middle, high)
-    flips = high if scaled(0.0) < 0 < scaled(1.0) else None
-    how = "assumed" if response.level == "assumed" else "read from past shelf prices, not proven by an experiment"
-    at = "it would pay without any" if flips is None else f"at {share(flips)} of it this plan would earn nothing"
-    return Assumption(name="response", value=1.0, flips_at=flips, text=f"The response to discounts is {how}: {at}.")
+            low, high = (low, middle) if left(middle) > 0 else (middle, high)
+    flips = high if left(0.0) < 0 < left(1.0) else None
+    at = share(flips)
+    if response.level == "assumed":
+        how = pick("assumed", "是假设的")
+    else:
+        how = pick("read from past shelf prices, not proven by an experiment", "从过去的货架价格中读出，未经实验证明")
+    turn = pick(f"at {at} of it this plan would earn nothing", f"如果实际只有预期的{at}，这份计划就不赚钱了")
+    never = pick("it would pay without any", "即使客户毫无反应，计划也不亏")
+    end = never if flips is None else turn
+    text = pick(f"The response to discounts is {how}: {end}.", f"客户对折扣的反应{how}：{end}。")
+    return Assumption(name="response", value=1.0, flips_at=flips, text=text)
 
 
-def _reach(value: float, chosen: pl.DataFrame) -> Assumption | None:
+def _reach(value: float, chosen: pl.DataFrame, luck: float) -> Assumption | None:
     """Coupons of which no model says how many are used."""
     unseen = (pl.col("activation") != "automatic") & pl.col("coupon_prob").is_null()
     rows = chosen.filter(unseen | ((pl.col("benefit") != "percent_off") & (pl.col("activation") != "automatic")))
     if rows.is_empty():
         return None
     part = float((rows["added_cents"] - rows["subsidy_cents"]).sum())
-    left = 1 - _gain(chosen) / part if part > 0 else -1.0
+    left = 1 - (_gain(chosen) - luck) / part if part > 0 else -1.0
     flips = value * left if left > 0 else None
-    text = f"{share(value)} of customers notice a coupon: {_said(flips, 'fewer would not turn the plan')}."
+    at = _flip(flips, pick("fewer would not turn the plan", "再少也不会让计划亏损"))
+    text = pick(f"{share(value)} of customers notice a coupon: {at}.", f"{share(value)}的客户会注意到优惠券：{at}。")
     return Assumption(name="coupon_reach", value=value, flips_at=flips, text=text)
 
 
 def _stretch(value: float, chosen: pl.DataFrame) -> Assumption | None:
     if not np.isin(chosen["benefit"].to_numpy(), ["amount_off", "free_shipping"]).any():
         return None
-    text = f"{share(value)} of orders just below a threshold are filled up to it: nothing in the log varies it."
+    text = pick(
+        f"{share(value)} of orders just below a threshold are filled up to it: nothing in the log varies it.",
+        f"差一点到门槛的订单中，有{share(value)}会凑单：日志里没有数据能检验这一点。",
+    )
     return Assumption(name="stretch_share", value=value, flips_at=None, text=text)

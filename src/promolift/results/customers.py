@@ -217,6 +217,11 @@ class ShopWeek(Settings):
         """The weekday with the most orders."""
         return max(range(7), key=lambda day: self.days_share[day])
 
+    @property
+    def timed(self) -> bool:
+        """Whether orders have a time of day: dates alone all stand at one hour, at two where clocks change."""
+        return len({each.hour for each in self.hours if each.orders_share > 0}) > 2
+
     @classmethod
     def of(cls, rows: pl.DataFrame) -> Self | None:
         """From weekday, hour and orders, several rows an hour if need be; None where there are no orders."""

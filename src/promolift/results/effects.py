@@ -1,6 +1,7 @@
 """What the effect step read from the past, kept in a work folder: how demand answers discounts, and what is missing."""
 
 from collections.abc import Mapping, Sequence
+from math import expm1
 from typing import ClassVar, Self
 
 import polars as pl
@@ -13,6 +14,7 @@ from promolift.settings import Settings
 from promolift.store import Store
 from promolift.tables import Z95
 
+DEPTH = 0.2  # the discount at which categories are compared for people
 MAIN = "discount now"  # the row of the placebo table that is the effect itself
 
 
@@ -109,6 +111,21 @@ class CategoryResponse(Settings):
     low: float | None
     high: float | None
     cells: int
+
+    @property
+    def lift(self) -> float:
+        """The change of demand at a discount of DEPTH."""
+        return expm1(DEPTH * self.response)
+
+    @property
+    def lift_low(self) -> float | None:
+        """Lower end of its 95 % interval."""
+        return None if self.low is None else expm1(DEPTH * self.low)
+
+    @property
+    def lift_high(self) -> float | None:
+        """Its upper end."""
+        return None if self.high is None else expm1(DEPTH * self.high)
 
 
 class ResponseFigures(Settings):

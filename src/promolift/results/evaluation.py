@@ -35,6 +35,11 @@ class Lead(Settings):
     apart: bool | None
     evidence: Level | None
 
+    @property
+    def shown(self) -> bool:
+        """Whether the plan is better beyond chance: by the interval of the difference, else by the two intervals."""
+        return self.lead_cents > 0 and (bool(self.apart) if self.low_cents is None else self.low_cents > 0)
+
 
 @dataclass(frozen=True)
 class Evaluation:

@@ -11,6 +11,8 @@ import polars as pl
 
 from promolift.message import Approve, Pack, Pool, PoolText, Sender, TextTally, Way, WordChoice
 from promolift.results.base import Note
+from promolift.results.figures import typed
+from promolift.results.reasons import Motive
 from promolift.settings import Settings
 from promolift.store import Store
 from promolift.terms import Language
@@ -24,6 +26,13 @@ class Written(Settings):
     language: Language
     messages: int
     characters: float
+
+
+class MotiveCount(Settings):
+    """For how many customers something is what sets them apart: a key of `reasons.MOTIVES`."""
+
+    motive: Motive
+    customers: int
 
 
 class PoolWords(Note):
@@ -57,14 +66,16 @@ class PoolWords(Note):
 
 
 class RefusedText(NamedTuple):
-    """A text that may not be sent, and why."""
+    """A text that may not be sent, its language, and why."""
 
     text: str
+    language: Language
     why: str
 
 
 class PoolState(Settings):
-    """The pool in numbers: texts by state, how many may be sent and why, how many a person approved, some refused."""
+    """The pool in numbers: texts by state, how many may be sent and why, how many a person approved, some refused of
+    each language."""
 
     funnel: tuple[tuple[str, int], ...] = ()
     usable: int = 0
@@ -87,7 +98,11 @@ class PoolState(Settings):
             usable=len(pool.usable(wording.approve).texts),
             approve=wording.approve,
             by_person=sum(text.state == "approved" for text in wording.texts),
-            refused=tuple(RefusedText(f"{text.title} / {text.hook}", text.why) for text in refused[:most]),
+            refused=tuple(
+                RefusedText(f"{text.title} / {text.hook}", language, text.why)
+                for language in LANGUAGES
+                for text in [each for each in refused if each.language == language][:most]
+            ),
         )
 
 
@@ -104,7 +119,9 @@ def read_tallies(folder: Path) -> tuple[TextTally, ...]:
 
 @dataclass(frozen=True)
 class Messages:
-    """`rows`: a row per customer who gets an offer: its angle and reason, and per language message, title and text."""
+    """`rows`: a row per customer who gets an offer: its angle, reason (in Chinese `reason_zh`) and motive, and
+    per language message, title and text.
+    """
 
     rows: pl.DataFrame
 
@@ -133,6 +150,14 @@ class Messages:
     def silent(self) -> int:
         """Customers with an offer and no words in any language."""
         return self.rows.filter(pl.all_horizontal(pl.col(f"message_{each}").is_null() for each in LANGUAGES)).height
+
+    @cached_property
+    def motives(self) -> tuple[MotiveCount, ...]:
+        """What sets those with an offer apart, the most frequent first; empty where an earlier version did not say."""
+        if "motive" not in self.rows.columns:
+            return ()
+        found = self.rows.group_by("motive").agg(customers=pl.len())
+        return typed(MotiveCount, found.sort(["customers", "motive"], descending=[True, False]))
 
     def typical(self, most: int) -> pl.DataFrame:
         """One row with words for each of the `most` most frequent angles and offers: median gain, ties by customer."""

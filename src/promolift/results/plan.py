@@ -1,6 +1,7 @@
 """What the plan step decided, kept in a work folder: every number once, and who gets which offer."""
 
 import shutil
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from math import inf
@@ -37,13 +38,14 @@ class Assumption(Settings):
     """Something that nobody measured and on which the plan's gain stands.
 
     `value` is what was taken, `flips_at` the value at which the plan as it stands would earn nothing, None where no
-    value would; both are shares. `text` says it in a sentence.
+    value would; both are shares. `text` says it in a sentence, `text_zh` in Chinese.
     """
 
     name: str
     value: float
     flips_at: float | None
     text: str
+    text_zh: str = ""
 
     @property
     def slack(self) -> float | None:
@@ -51,6 +53,18 @@ class Assumption(Settings):
         if self.flips_at is None:
             return None
         return abs(self.value - self.flips_at) / abs(self.value) if self.value else 0.0
+
+
+def fragile_first(assumptions: Iterable[Assumption]) -> tuple[Assumption, ...]:
+    """The assumptions, first the one that needs to be least wrong to turn the plan; last those that cannot."""
+    return tuple(sorted(assumptions, key=lambda a: inf if a.slack is None else a.slack))
+
+
+class HeadlineAssumptions(Note):
+    """What must be believed for the plan's headline, from which luck is taken off, as `evaluate` found it."""
+
+    NAME: ClassVar[str] = "believed"
+    assumptions: tuple[Assumption, ...]
 
 
 class Point(Settings):
@@ -92,6 +106,7 @@ class PlanNote(Note):
     explain: str
     limits: tuple[str, ...] = ()
     why: tuple[str, ...] = ()
+    why_zh: tuple[str, ...] = ()
     assumptions: tuple[Assumption, ...] = ()
     terms: ReleaseTerms
     menu: tuple[MenuItem, ...]
@@ -117,11 +132,6 @@ class PlanNote(Note):
     def next_cents(self) -> float:
         """What one more unit of money, such as a dollar, of budget adds, in minor units."""
         return self.worth * float(10 ** currency_digits(self.shop.currency))
-
-    @property
-    def fragile_first(self) -> tuple[Assumption, ...]:
-        """The assumptions, first the one that needs to be least wrong to turn the plan; last those that cannot."""
-        return tuple(sorted(self.assumptions, key=lambda a: inf if a.slack is None else a.slack))
 
     @property
     def drawn(self) -> bool:
@@ -161,6 +171,11 @@ class Headline(Settings):
     high_cents: float | None
     promised_cents: float | None = None
 
+    @property
+    def luck_cents(self) -> float | None:
+        """What luck in the choice takes off the promise; None where it is not known."""
+        return None if self.promised_cents is None else self.promised_cents - self.gain_cents
+
 
 def headline(plan: PlanNote, luck: Luck | None) -> Headline:
     """The one figure that the report, the console and the command line give for the plan.
@@ -191,9 +206,14 @@ def luck_in(policies: pl.DataFrame) -> Luck | None:
     )  # fmt: skip
 
 
-def plan_text(plan: PlanNote, luck: Luck | None) -> str:
+def plan_text(plan: PlanNote, luck: Luck | None, believed: Iterable[Assumption]) -> str:
     """Who gets an offer, what it is expected to add net of its cost, what must be believed for that, and what next."""
-    lines = [_head(plan, luck), *plan.why, *(each.text for each in plan.assumptions)]
+    lines = [_head(plan, luck), *plan.why, *(each.text for each in believed)]
+    if plan.consent.default:
+        lines.append(
+            "Consent: customers who said neither yes nor no may be written to, on the word of whoever set "
+            "consent.default."
+        )
     if (learned := plan.terms.recalibration) is not None:
         lines.append(
             f"learned from the decisions before: predicted gains x {learned.ratio:.2f} "
@@ -277,7 +297,12 @@ class Plan:
     def keep(store: Store, note: PlanNote, tables: Tables) -> "Plan":
         """Write a plan into the work folder, in place of the one before; its note last, so that a half-written plan
         cannot be read."""
-        for name in (note.NAME, "offers", "unchecked"):  # printed and judged was the plan before
+        for name in (
+            note.NAME,
+            "offers",
+            "unchecked",
+            HeadlineAssumptions.NAME,
+        ):  # printed and judged was the plan before
             store.remove_json(name)
         store.save("candidates", PLANNED.conform(tables.candidates))
         store.save("chosen", PLANNED.conform(tables.chosen))
@@ -355,13 +380,19 @@ class Plan:
         return luck_in(self.store.frame("policies")) if known else None
 
     @property
+    def assumptions(self) -> tuple[Assumption, ...]:
+        """What must be believed for the headline, the most fragile first."""
+        found = HeadlineAssumptions.load(self.store) if self.luck and HeadlineAssumptions.has(self.store) else self.note
+        return fragile_first(found.assumptions)
+
+    @property
     def headline(self) -> Headline:
         """The gain to go by, after all costs and without luck where that is known."""
         return headline(self.note, self.luck)
 
     def __str__(self) -> str:
         """Who, what, the expected gain with its interval and evidence, what must be believed, what next."""
-        return plan_text(self.note, self.luck)
+        return plan_text(self.note, self.luck, self.assumptions)
 
     def _repr_html_(self) -> str:
         return as_html(str(self), self.offers)

@@ -7,6 +7,10 @@ import polars as pl
 from promolift.results.figures import finite, typed
 from promolift.settings import Settings
 
+COUPONS = "redeeming a campaign's coupon"  # the model of who uses one
+AVERAGE = "right on average"  # the rule that predicted / happened is measured by
+MISS = 0.05  # a forecast that is off by less is good enough to plan with
+
 
 class Scored(Settings):
     """A figure of a prediction over `n` cases that it had not seen, with its 95 % interval, beside a simple rule's.
@@ -23,6 +27,18 @@ class Scored(Settings):
     baseline: str | None
     baseline_value: float | None
     better: str | None
+
+    @property
+    def in_the_large(self) -> bool:
+        """Whether the figure is what was predicted, over what happened."""
+        return self.baseline == AVERAGE
+
+    @property
+    def missed(self) -> bool:
+        """Whether what was predicted is off by more than MISS, and by more than chance."""
+        if not self.in_the_large or self.value is None or abs(self.value - 1) <= MISS:
+            return False
+        return self.low is None or self.high is None or not self.low <= 1 <= self.high
 
 
 class ReliabilityBin(Settings):
@@ -93,6 +109,11 @@ class Predictions(Settings):
     scores: tuple[Scored, ...] = ()
     reliability: tuple[Reliability, ...] = ()
     recall: tuple[RecallCurve, ...] = ()
+
+    @property
+    def missed(self) -> tuple[Scored, ...]:
+        """The forecasts that were off in the weeks held back."""
+        return tuple(each for each in self.scores if each.missed)
 
     @classmethod
     def of(cls, scores: pl.DataFrame, calibration: pl.DataFrame, recall: pl.DataFrame) -> Self:

@@ -83,6 +83,10 @@ class Health(Note):
                 f"{table.table:<12} {table.read:>12,} read {table.accepted:>12,} taken "
                 f"{table.repaired_rows:>10,} repaired {table.rejected_rows:>10,} set aside"
             )
+            if table.split:
+                lines.append(
+                    f"             {table.split:,} of them are further lines of baskets that stood in one cell"
+                )
             for fate, found in (("repaired", table.repaired), ("rejected", table.rejected)):
                 lines += [f"             {fate}: {reason} {rows:,}" for reason, rows in found.items()]
             for reason, first in table.first.items():

@@ -8,20 +8,32 @@ import polars as pl
 from promolift.effect import DiscountResponse, ValueSettings
 from promolift.message import line_words
 from promolift.results import effects
+from promolift.results.chinese import in_chinese
 from promolift.results.job import Job
 from promolift.terms import Benefit, Words
-from promolift.words import count, listed, money, plural
+from promolift.words import count, listed, money, pick, plural, spoken
 
 FEW = 0.01  # a plan for a smaller share of the customers it may write to says why
-MONEY_UNKNOWN = (
-    "the log names no prices or amounts, so nobody knows what a discount would cost or bring. Next: name the column "
-    "that holds them under [data.events.mapping] (columns.amount or columns.unit_price), or give a catalogue with "
-    "prices (--products)"
+NOBODY_EN, NOBODY_ZH = "Nobody gets an offer", "没有人得到优惠"
+MONEY_UNKNOWN = Words(
+    en=f"{NOBODY_EN}: the log names no prices or amounts, so nobody knows what a discount would cost or bring. Next: "
+    "name the column that holds them under [data.events.mapping] (columns.amount or columns.unit_price), or give a "
+    "catalogue with prices (--products).",
+    zh=f"{NOBODY_ZH}：日志中没有价格或金额，无法知道折扣的花费和收益。下一步：在[data.events.mapping]中指明金额所在的列"
+    "（columns.amount或columns.unit_price），或提供带价格的商品目录（--products）。",
 )
-UNVALUED = (
-    "Nobody gets an offer: offers are open, but what they would add is known for nobody, since neither the "
+UNVALUED = Words(
+    en=f"{NOBODY_EN}: offers are open, but what they would add is known for nobody, since neither the "
     "spend of the weeks to come nor purchases by category could be expected. Next: see `promolift health` "
-    "for what is missing; most often it is more weeks, or a catalogue with categories (--products)."
+    "for what is missing; most often it is more weeks, or a catalogue with categories (--products).",
+    zh=f"{NOBODY_ZH}：有可发的优惠，但算不出能带来多少，因为既预测不了今后几周的消费，也预测不了各品类的购买。下一步："
+    "用`promolift health`看缺什么；多半是需要更长的日志，或带品类的商品目录（--products）。",
+)
+NO_CONSENT = Words(
+    en="Nobody may be given an offer: all are held out or may not be written to. Next: name a column of consent, or, "
+    "if all agreed, set consent.default = true in promolift.toml (promolift init --consent yes).",
+    zh="没有人可以得到优惠：所有客户不是在保留组，就是不允许联系。下一步：指明营销同意所在的列；如果全体客户都已同意，"
+    "在promolift.toml中设置consent.default = true（promolift init --consent yes）。",
 )
 
 
@@ -42,26 +54,31 @@ def why(job: Job, valued: pl.DataFrame, free: pl.DataFrame, chosen: pl.DataFrame
     if chosen.height >= max(1.0, FEW * able):
         return []
     if able == 0:
-        return [
-            "Nobody may be given an offer: all are held out or may not be written to. "
-            "Next: give customers their consent, or set consent.default under [consent] in promolift.toml."
-        ]
+        return [NO_CONSENT.in_(spoken())]
     if job.clean.moneyless:
-        return [f"Nobody gets an offer: {MONEY_UNKNOWN}."]
+        return [MONEY_UNKNOWN.in_(spoken())]
     if free.is_empty():
-        return [f"Nobody gets an offer: {closed(valued)}"]
+        return [pick(f"{NOBODY_EN}: ", f"{NOBODY_ZH}：") + closed(valued)]
     rules = PlanRules(
-        job.config.value, effects.response(job.store),
-        job.clean.catalogue["cost_cents"].drop_nulls().len() > 0, job.config.shop.currency,
+        job.config.value,
+        effects.response(job.store),
+        job.clean.catalogue["cost_cents"].drop_nulls().len() > 0,
+        job.config.shop.currency,
         job.config.plan.trial,
-    )  # fmt: skip
+    )
     if free["added_cents"].drop_nulls().is_empty():
-        return [UNVALUED]
+        return [UNVALUED.in_(spoken())]
     pays = free.filter(pl.col("gain_cents") > 0)
     if (others := pays["customer_id"].n_unique()) > max(chosen.height, FEW * able):
         least = money(pays["cost_cents"].min(), rules.currency)
         held = f"{plural(others, 'customer')} have an offer that pays, the cheapest of which costs {least}"
-        return [f"The budget or a limit holds the plan back: {held}. Next: raise plan.budget_cents or loosen it."]
+        return [
+            pick(
+                f"The budget or a limit holds the plan back: {held}. Next: raise plan.budget_cents or loosen it.",
+                f"预算或某条限制卡住了计划：有{count(others)}位客户的优惠是赚钱的，其中最便宜的要花{least}。"
+                "下一步：提高plan.budget_cents，或放宽限制。",
+            )
+        ]
     rest = free.filter(~pl.col("customer_id").is_in(pays["customer_id"].implode()))
     known = rest["added_cents"].drop_nulls().len()
     return loses(rest, rules, chosen.height, able) if known else []
@@ -70,10 +87,13 @@ def why(job: Job, valued: pl.DataFrame, free: pl.DataFrame, chosen: pl.DataFrame
 def learning(job: Job, chosen: pl.DataFrame) -> str:
     """What a trial is for, what it is expected to cost, and what comes after it."""
     lost = money(max(0.0, -float(chosen["gain_cents"].sum())), job.config.shop.currency)
-    return (
+    days_ = job.config.plan.window_days
+    return pick(
         "A trial: who gets which offer was drawn at random, to learn what offers add. By what is expected of them it "
-        f"costs {lost} more than it brings. Next: send it, and when the {job.config.plan.window_days} days are over, "
-        "bring in the new log (`promolift ingest`) and run `promolift learn`."
+        f"costs {lost} more than it brings. Next: send it, and when the {days_} days are over, "
+        "bring in the new log (`promolift ingest`) and run `promolift learn`.",
+        f"这是一次试验：谁得到哪种优惠是随机抽的，为的是弄清优惠能带来多少。按预期，它的花费比收益多{lost}。"
+        f"下一步：把优惠发出去，{days_}天后读入新日志（`promolift ingest`），再运行`promolift learn`。",
     )
 
 
@@ -81,10 +101,16 @@ def closed(valued: pl.DataFrame) -> str:
     """The most frequent reasons why offers are closed."""
     rows = valued.filter(~pl.col("eligible") & (pl.col("offer_id") != "none"))
     most = rows.group_by("why_not").len().sort(["len", "why_not"], descending=[True, False]).head(3)
-    reasons = [f"{reason} ({count(n)} of {count(rows.height)})" for reason, n in most.iter_rows()]
-    return (
-        f"no offer is open to anybody: {listed(reasons)}." if reasons else "the menu holds no offer that fits anybody."
-    )
+    reasons = [
+        pick(
+            f"{why_not} ({count(n)} of {count(rows.height)})",
+            f"{in_chinese(why_not)}（{count(rows.height)}条中的{count(n)}条）",
+        )
+        for why_not, n in most.iter_rows()
+    ]
+    if not reasons:
+        return pick("the menu holds no offer that fits anybody.", "优惠清单中没有适合任何人的优惠。")
+    return pick(f"no offer is open to anybody: {listed(reasons)}.", f"没有可以发给任何人的优惠：{listed(reasons)}。")
 
 
 def loses(free: pl.DataFrame, rules: PlanRules, treated: int, able: int) -> list[str]:
@@ -96,18 +122,29 @@ def loses(free: pl.DataFrame, rules: PlanRules, treated: int, able: int) -> list
     line = free.filter(pl.col("menu_id") == top["menu_id"])
     cost, added = (float(line[f"{name}_cents"].mean()) for name in ("cost", "added"))  # type: ignore[arg-type]
     said = offer_words(top, rules.currency)
-    start = f"Only for {count(treated)} of {count(able)} customers an offer pays" if treated else "No offer pays"
-    loss = money(cost - added, rules.currency)
-    first = (
-        f"{start}. Closest is {said}: per customer it would cost about {money(cost, rules.currency)} and add "
-        f"{money(added, rules.currency)} of margin (evidence: {top['evidence']}), a loss of {loss}."
+    start = pick("No offer pays", "没有一种优惠是赚钱的")
+    if treated:
+        start = pick(
+            f"Only for {count(treated)} of {count(able)} customers an offer pays",
+            f"{count(able)}位客户中，只有{count(treated)}位的优惠是赚钱的",
+        )
+    loss, costs, adds = (money(x, rules.currency) for x in (cost - added, cost, added))
+    first = pick(
+        f"{start}. Closest is {said}: per customer it would cost about {costs} and add {adds} of margin (evidence: "
+        f"{top['evidence']}), a loss of {loss}.",
+        f"{start}。最接近的是“{said}”：平均每位客户约花费{costs}，带来毛利{adds}，亏{loss}。",
     )
-    who = "another customer" if treated else "a first customer"
+    who = pick("another customer", "对更多客户") if treated else pick("a first customer", "对第一位客户")
     ways, alone = breaks_even(nearest, top, rules)
-    pays = (f"It would pay for {who} {listed(ways, 'or')}. " if ways else "") + alone
+    pays = (
+        pick(f"It would pay for {who} {listed(ways, 'or')}. ", f"满足以下任一条，{who}就赚钱：{listed(ways, 'or')}。")
+        if ways
+        else ""
+    ) + alone
     discount = nearest.filter(pl.col("benefit") == "percent_off").head(1).to_dicts()
     if discount and top["benefit"] != "percent_off" and (lift := extra_needed(discount[0])):
-        pays += f"{offer_words(discount[0], rules.currency)} would pay {lift[0]}."
+        name = offer_words(discount[0], rules.currency)
+        pays += pick(f"{name} would pay {lift[0]}.", f"“{name}”则要{lift[0]}才赚钱。")
     return [first, rests_on(top, line, rules), pays.strip(), todo(rules)]
 
 
@@ -118,33 +155,54 @@ def offer_words(row: dict[str, Any], currency: str) -> str:
         type=row["benefit"], percent=round(100 * (row["depth"] or 0)), amount_cents=row["amount_cents"] or 0
     )
     on = None if row["scope"] == "all" else one[row["kind"]]
-    return line_words(benefit, row["min_spend_cents"] or 0, currency, "en", on)
+    return line_words(benefit, row["min_spend_cents"] or 0, currency, spoken(), on)
 
 
 def percent(value: float) -> str:
     """A share as a whole number of per cent."""
-    return f"{100 * value:.0f} %"
+    return pick(f"{100 * value:.0f} %", f"{100 * value:.0f}%")
 
 
 def rests_on(top: dict[str, Any], line: pl.DataFrame, rules: PlanRules) -> str:
     """Which margin and which response decide."""
     rate = percent(float(line["margin_rate"].mean()))  # type: ignore[arg-type]
-    stated = rules.value.margin_rate != ValueSettings().margin_rate
-    of = "from the products' costs" if rules.costs_known else "as stated" if stated else "assumed, since none is given"
-    parts = [f"a margin of {rate} ({of})"]
+    if rules.costs_known:
+        of = pick("from the products' costs", "来自商品成本")
+    elif "margin_rate" in rules.value.model_fields_set:
+        of = pick("as stated", "按设置")
+    else:
+        of = pick("assumed, since none is given", "未提供，属假设")
+    parts = [pick(f"a margin of {rate} ({of})", f"毛利率{rate}（{of}）")]
     if top["activation"] != "automatic" and top["coupon_prob"] is None:
-        parts.append(f"{percent(rules.value.coupon_reach)} of customers noticing a coupon (assumed)")
+        reach = percent(rules.value.coupon_reach)
+        parts.append(pick(f"{reach} of customers noticing a coupon (assumed)", f"{reach}的客户会注意到优惠券（假设）"))
     if top["benefit"] != "percent_off":
+        stretch = percent(rules.value.stretch_share)
         parts.append(
-            f"{percent(rules.value.stretch_share)} of orders just below the threshold being filled up (assumed)"
+            pick(
+                f"{stretch} of orders just below the threshold being filled up (assumed)",
+                f"差一点到门槛的订单有{stretch}会凑单（假设）",
+            )
         )
     if top["evidence"] == "assumed" and rules.response.level == "assumed":
-        parts.append(f"a response to discounts that is assumed, because {rules.response.why}")
+        parts.append(
+            pick(
+                f"a response to discounts that is assumed, because {rules.response.why}",
+                f"客户对折扣的反应是假设的，因为{in_chinese(rules.response.why)}",
+            )
+        )
     elif top["evidence"] == "assumed":
-        parts.append("a response to this offer that is assumed, because it was never given")
+        parts.append(
+            pick(
+                "a response to this offer that is assumed, because it was never given",
+                "对这种优惠的反应是假设的，因为从未发过",
+            )
+        )
     else:
-        parts.append(f"a response read from past discounts ({rules.response.level})")
-    return f"This rests on {listed(parts, 'and on')}."
+        parts.append(
+            pick(f"a response read from past discounts ({rules.response.level})", "客户对折扣的反应从过去的折扣中读出")
+        )
+    return pick(f"This rests on {listed(parts, 'and on')}.", f"以上的前提：{'；'.join(parts)}。")
 
 
 class BreakEven(NamedTuple):
@@ -159,20 +217,28 @@ def breaks_even(nearest: pl.DataFrame, top: dict[str, Any], rules: PlanRules) ->
     needed, half = margins_needed(nearest)
     factor = None if needed is None else needed / top["margin_rate"]
     if factor is None or needed is None or needed > 1:
-        parts, alone = [], "A higher margin alone would not do. "
+        parts, alone = [], pick("A higher margin alone would not do. ", "单靠提高毛利率是不够的。")
     else:
-        up = f"margins {factor:.1f} times as high" if rules.costs_known else f"a margin of {above(needed):.2f}"
-        most = (
-            f" (for half of the customers: {above(half):.2f})" if half and half <= 1 and not rules.costs_known else ""
-        )
-        parts, alone = [f"from {up} up{most}"], ""
+        most = ""
+        if half and half <= 1 and not rules.costs_known:
+            most = pick(f" (for half of the customers: {above(half):.2f})", f"（对一半客户：{above(half):.2f}）")
+        if rules.costs_known:
+            way = pick(f"from margins {factor:.1f} times as high up{most}", f"毛利达到现在的{factor:.1f}倍以上")
+        else:
+            way = pick(f"from a margin of {above(needed):.2f} up{most}", f"毛利率达到{above(needed):.2f}以上{most}")
+        parts, alone = [way], ""
     if top["benefit"] == "percent_off":
         parts += extra_needed(top)
     paid, left = top["subsidy_cents"], top["added_cents"] - top["send_cost_cents"]
     share = 1 - left * (1 - top["supplier_share"]) / paid if paid > 0 else 2.0
     if share <= 1:
-        now = f"now {100 * top['supplier_share']:.0f} %"
-        parts.append(f"if suppliers paid {100 * above(share):.0f} % of the discount ({now})")
+        now, then = 100 * top["supplier_share"], 100 * above(share)
+        parts.append(
+            pick(
+                f"if suppliers paid {then:.0f} % of the discount (now {now:.0f} %)",
+                f"供应商承担折扣的{then:.0f}%（现在是{now:.0f}%）",
+            )
+        )
     return BreakEven(parts, alone)
 
 
@@ -210,19 +276,25 @@ def extra_needed(top: dict[str, Any]) -> list[str]:
         return []
     needed = (margin + top["send_cost_cents"] / base) / keeps - 1
     expected = top["added_cents"] / (margin * base)
-    return [f"if it sold {100 * above(needed):.0f} % more (expected: {100 * expected:.0f} %)"]
+    more, now = 100 * above(needed), 100 * expected
+    return [pick(f"if it sold {more:.0f} % more (expected: {now:.0f} %)", f"多卖{more:.0f}%（预期只多卖{now:.0f}%）")]
 
 
 def todo(rules: PlanRules) -> str:
     """What to do next, the cheapest first."""
-    costs = "give the products their cost (column cost), or set value.margin_rate in promolift.toml to yours"
-    trial = (
-        "set plan.trial = true and run `promolift plan`: offers are then drawn at random within the budget, others are "
-        "held out, and `promolift learn` shows what they earned"
+    costs = pick(
+        "give the products their cost (column cost), or set value.margin_rate in promolift.toml to yours",
+        "提供商品成本（cost列），或在promolift.toml中把value.margin_rate设为实际毛利率",
     )
-    steps = [
-        *([] if rules.costs_known else [costs]),
+    trial = pick(
+        "set plan.trial = true and run `promolift plan`: offers are then drawn at random within the budget, others are "
+        "held out, and `promolift learn` shows what they earned",
+        "设置plan.trial = true并运行`promolift plan`：在预算内随机发放优惠，其余客户留作对照，之后由`promolift "
+        "learn`算出实际收益",
+    )
+    suppliers = pick(
         "set supplier_share on the [[menu]] lines that suppliers pay for",
-        *([] if rules.trial else [trial]),
-    ]
-    return f"Next: {'; '.join(steps)}."
+        "在由供应商出钱的[[menu]]条目上设置supplier_share",
+    )
+    steps = [*([] if rules.costs_known else [costs]), suppliers, *([] if rules.trial else [trial])]
+    return pick(f"Next: {'; '.join(steps)}.", f"下一步：{'；'.join(steps)}。")

@@ -4,17 +4,20 @@ Dedupe key is `messageId`. Event time is corrected for a wrong clock on the devi
 """
 
 import json
+import re
+from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any, NamedTuple, TypedDict
 
 from pydantic_core import to_json
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, insert, literal_column, select, update
 
 from promolift.hashing import hash_id
 from promolift.serve.answers import EventsTaken
-from promolift.store.ledger_schema import BOUGHT, CUSTOMERS, EVENTS, REJECTS, Query
+from promolift.store.ledger_migrate import named_in
+from promolift.store.ledger_schema import ALIASES, BOUGHT, CUSTOMERS, EVENTS, REJECTS, Members, Query
 
 KINDS = ("track", "identify", "page", "screen", "alias", "group")
 GA4 = {
@@ -32,6 +35,21 @@ TRAITS = {"personId": "person_id", "age": "age", "language": "language", "timezo
 COLUMNS = [column.name for column in EVENTS.c if column.name != "seq"]
 KEEP = Query(insert(EVENTS).inline(), COLUMNS, " on conflict (message_id) do nothing")
 EVENT_BYTES = 32_768  # as the Segment API allows
+BY_PAGE = 2  # a consent that a web page told of
+MOST_CENTS = 10**12
+LATELY_MS = 3_600_000  # older events are read by no decision
+SLOTS, CROWDED, WINDOW_MS = 2**18, 200, 600_000
+MOVED = 1000  # events of a visitor that become a customer's at most
+JOIN = Query(insert(ALIASES).inline(), then=" on conflict (anonymous_id) do nothing")
+ALIAS = Query(
+    select(ALIASES.c.anonymous_id, ALIASES.c.customer_id).where(ALIASES.c.anonymous_id.op("in")(Members("people")))
+)
+LONG_NUMBER = re.compile(rb"\d{17}|Infinity|NaN|[eE]\+?\d\d")
+ERASED = Query(
+    select(CUSTOMERS.c.customer_id).where(
+        CUSTOMERS.c.customer_id.op("in")(Members("people")), CUSTOMERS.c.erased != literal_column("0")
+    )
+)
 
 
 Json = Mapping[str, object]  # an object of the request: anything may stand in it
@@ -47,6 +65,7 @@ class EventRow(TypedDict):
     name: str
     decision_id: str | None
     body: str
+    value_cents: int | None
 
 
 class BoughtRow(TypedDict):
@@ -65,6 +84,7 @@ class RejectRow(TypedDict):
     code: str
     detail: str
     body: str
+    customer_id: str | None
 
 
 class Traits(NamedTuple):
@@ -95,6 +115,9 @@ class Parsed:
     rejected: list[Rejected] = field(default_factory=list)
     rejects: list[RejectRow] = field(default_factory=list)
     repaired: int = 0
+    places: list[int] = field(default_factory=list)  # of each of `events` in the request
+    visitors: set[str] = field(default_factory=set)  # customer ids that came as an anonymousId alone
+    joins: dict[str, str] = field(default_factory=dict)  # an anonymousId to the userId that it turned out to be
 
     def answer(self, accepted: int, dry: bool = False) -> EventsTaken:
         """The body of the 202; `dry`: nothing was kept."""
@@ -113,18 +136,52 @@ class _BadEvent(Exception):  # noqa: N818 - raised and caught in this file alone
         self.place = (pointer, code, detail)
 
 
-def parse(events: Iterable[Any], sent_at: Any, received_ms: int, kind: str | None = None) -> Parsed:
-    """Read the events of one request. `kind` is that of the path, where each event has one path of its own."""
+class Throttle:
+    """How many of the present events each customer was sent by web pages lately: a decision reads them all.
+
+    Counted in SLOTS by hash, so that it takes no more room whoever sends what: two customers may share one.
+    """
+
+    def __init__(self) -> None:
+        """Nobody was heard of yet."""
+        self._began_ms, self._counted = 0, array("H")
+
+    def room(self, customer_id: str, size: int, now_ms: int) -> bool:
+        """Whether `size` more may come now; they are counted if so."""
+        if not 0 <= now_ms - self._began_ms < WINDOW_MS:
+            self._began_ms, self._counted = now_ms, array("H", bytes(2 * SLOTS))
+        slot = hash(customer_id) % SLOTS
+        room = self._counted[slot] + size <= CROWDED
+        if room:
+            self._counted[slot] += size
+        return room
+
+
+def parse(
+    events: Iterable[Any], sent_at: Any, received_ms: int, kind: str | None = None, crowd: Throttle | None = None
+) -> Parsed:
+    """Read the events of one request. `kind` is that of the path, where each event has one path of its own.
+
+    With a `crowd` the sender is a web page, which anybody can read the key of: it may not say what anything is worth,
+    nor give a consent back, and the events of one customer are counted.
+    """
     parsed, sent_ms = Parsed(), _moment(sent_at)
     for index, event in enumerate(events):
         try:
-            _take(parsed, event, sent_ms, received_ms, kind)
+            _take(parsed, event, sent_ms, received_ms, kind, crowd)
+            parsed.places.append(index)
         except _BadEvent as bad:
             parsed.rejected.append(Rejected(index, *bad.place))
             pointer, code, detail = bad.place
             body = json.dumps(event)[:EVENT_BYTES]
             parsed.rejects.append(
-                {"received_ms": received_ms, "code": code, "detail": f"{pointer}: {detail}", "body": body}
+                {
+                    "received_ms": received_ms,
+                    "code": code,
+                    "detail": f"{pointer}: {detail}",
+                    "body": body,
+                    "customer_id": named_in(body),
+                }
             )
     return parsed
 
@@ -133,6 +190,12 @@ def keep(db: Connection, requests: Sequence[Parsed]) -> list[int]:
     """Keep the events of several requests; how many of each were new."""
     counts = []
     for parsed in requests:
+        _join(db, parsed)
+    names = {row["customer_id"] for parsed in requests for row in parsed.events}
+    gone = {who for (who,) in ERASED.rows(db, people=to_json(sorted(names)).decode())} if names else set()
+    for parsed in requests:
+        if gone:
+            _leave_out(parsed, gone)
         counts.append(KEEP.many(db, parsed.events))
         for table, rows in ((BOUGHT, parsed.bought), (REJECTS, parsed.rejects)):
             if rows:
@@ -142,7 +205,48 @@ def keep(db: Connection, requests: Sequence[Parsed]) -> list[int]:
     return counts
 
 
-def _take(parsed: Parsed, event: Any, sent_ms: int | None, received_ms: int, kind: str | None) -> None:
+def _join(db: Connection, parsed: Parsed) -> None:
+    """Let the events of a visitor who has said who they are be that customer's, those from before, too.
+
+    The first word counts, and what came with a userId of its own moves nowhere: with a write key nobody takes the
+    events of another.
+    """
+    for visitor, customer in parsed.joins.items():
+        if JOIN.many(db, [{"anonymous_id": visitor, "customer_id": customer, "ts_ms": parsed.events[0]["ts_ms"]}]):
+            _move(db, visitor, customer)
+    if not parsed.visitors:
+        return
+    named = ALIAS.rows(db, people=to_json(sorted(parsed.visitors)).decode())
+    owner: dict[str, str] = {row[0]: row[1] for row in named}
+    rows: list[EventRow | BoughtRow] = [*parsed.events, *parsed.bought]
+    for row in rows:
+        row["customer_id"] = owner.get(row["customer_id"], row["customer_id"])
+
+
+def _move(db: Connection, visitor: str, customer: str) -> None:
+    mine = select(EVENTS.c.seq, EVENTS.c.ts_ms, EVENTS.c.body).where(EVENTS.c.customer_id == visitor)
+    rows = db.execute(mine.order_by(EVENTS.c.seq.desc()).limit(MOVED)).all()
+    alone = [row for row in rows if not json.loads(row.body).get("userId")]
+    named = {"customer_id": customer}
+    db.execute(update(EVENTS).where(EVENTS.c.seq.in_([row.seq for row in alone])).values(named))
+    times = BOUGHT.c.ts_ms.in_([row.ts_ms for row in alone])
+    db.execute(update(BOUGHT).where(BOUGHT.c.customer_id == visitor, times).values(named))
+
+
+def _leave_out(parsed: Parsed, gone: set[str]) -> None:
+    """Nothing new is kept of customers who were erased, not even aside; the sender is told."""
+    for place, row in zip(parsed.places, parsed.events, strict=True):
+        if row["customer_id"] in gone:
+            parsed.rejected.append(Rejected(place, "/userId", "customer_erased", "this customer was erased"))
+    kept = [at for at, row in enumerate(parsed.events) if row["customer_id"] not in gone]
+    parsed.events, parsed.places = [parsed.events[at] for at in kept], [parsed.places[at] for at in kept]
+    parsed.bought = [row for row in parsed.bought if row["customer_id"] not in gone]
+    parsed.traits = [each for each in parsed.traits if each.customer_id not in gone]
+
+
+def _take(
+    parsed: Parsed, event: Any, sent_ms: int | None, received_ms: int, kind: str | None, crowd: Throttle | None
+) -> None:
     if not isinstance(event, dict):
         raise _BadEvent("", "not_an_object", "an event is a JSON object")
     kind = kind or event.get("type")
@@ -160,29 +264,63 @@ def _take(parsed: Parsed, event: Any, sent_ms: int | None, received_ms: int, kin
     if ts_ms > received_ms:
         parsed.repaired += 1  # nothing has happened yet that will happen later
         ts_ms = received_ms
+    if event.get("userId") in (None, ""):
+        parsed.visitors.add(who)
+    elif kind in ("identify", "alias") and event.get("anonymousId") not in (None, "", event["userId"]):
+        parsed.joins[_id(event, "anonymousId")] = who
     decision = properties.get("decision_id")
+    bought = list(_bought(who, ts_ms, properties)) if name == "Order Completed" else []
+    lately = received_ms - ts_ms < LATELY_MS
+    if crowd is not None and (lately or bought) and not crowd.room(who, max(1, len(bought)), received_ms):
+        minutes = WINDOW_MS // 60_000
+        raise _BadEvent("/userId", "too_many_events", f"a write key may send {CROWDED} a customer in {minutes} minutes")
     parsed.events.append(
         {
             "customer_id": who, "ts_ms": ts_ms,
             "message_id": _id(event, "messageId") if event.get("messageId") else hash_id("msg", who, ts_ms, body),
             "received_ms": received_ms, "name": name, "body": body,
             "decision_id": decision if isinstance(decision, str) and _fit(decision) else None,
+            "value_cents": _worth(event, properties) if crowd is None else None,
         }
     )  # fmt: skip
-    if name == "Order Completed":
-        parsed.bought += _bought(who, ts_ms, properties)
+    parsed.bought += bought
     if kind == "identify" or name == "Consent Updated":
         columns = _traits(properties)
+        if crowd is not None and columns.get("consent"):
+            columns["consent"] = BY_PAGE
         if columns:
             parsed.traits.append(Traits(who, ts_ms, columns))
 
 
 def _compact(event: Json) -> bytes:
-    """The event as JSON; halves of characters, which the fast writer refuses, stay escaped."""
+    """The event as JSON. Refused if it holds what an export cannot: halves of characters, numbers beyond 64 bits."""
     try:
-        return to_json(event)
+        text = to_json(event)
     except ValueError:
-        return json.dumps(event, separators=(",", ":")).encode()
+        raise _BadEvent("", "text_invalid", "it holds halves of characters (lone surrogates) or is too deep") from None
+    if LONG_NUMBER.search(text) and (pointer := _unfit(event)) is not None:
+        raise _BadEvent(pointer, "number_invalid", "a number must fit into 64 bits")
+    return text
+
+
+def _unfit(value: object, pointer: str = "") -> str | None:
+    """Where the first number stands that no column could hold."""
+    if isinstance(value, int | float):
+        return None if abs(value) < 2**63 else pointer
+    parts: Iterable[tuple[object, object]] = ()
+    if isinstance(value, dict):
+        parts = value.items()
+    elif isinstance(value, list):
+        parts = enumerate(value)
+    return next((at for name, one in parts if (at := _unfit(one, f"{pointer}/{name}")) is not None), None)
+
+
+def _worth(event: Json, properties: Json) -> int | None:
+    """`value_cents`, at the top or among the properties."""
+    for value in (event.get("value_cents"), properties.get("value_cents")):
+        if isinstance(value, int) and not isinstance(value, bool) and abs(value) <= MOST_CENTS:
+            return value
+    return None
 
 
 def _name(event: Json, kind: str) -> str:
@@ -281,9 +419,11 @@ def _keep_traits(db: Connection, traits: list[Traits]) -> None:
     """The latest word of a customer counts, in whatever order the events arrive."""
     for each in sorted(traits, key=lambda each: each.updated_ms):
         mine = CUSTOMERS.c.customer_id == each.customer_id
-        known = db.execute(select(CUSTOMERS.c.updated_ms).where(mine)).scalar()
+        known = db.execute(select(CUSTOMERS.c.updated_ms, CUSTOMERS.c.consent).where(mine)).first()
         row = {"customer_id": each.customer_id, "updated_ms": each.updated_ms, **each.columns}
+        if known is not None and known.consent is not None and row.get("consent") == BY_PAGE:
+            del row["consent"]  # what was withdrawn is given back by the shop alone
         if known is None:
             db.execute(insert(CUSTOMERS).values(**row, erased=0))
-        elif known <= each.updated_ms:
+        elif known.updated_ms <= each.updated_ms:
             db.execute(update(CUSTOMERS).where(mine).values(**row))

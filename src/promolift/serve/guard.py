@@ -11,19 +11,22 @@ from time import perf_counter
 
 from pydantic import ValidationError
 from starlette.requests import Request
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from promolift.errors import PromoError
 from promolift.serve.hot import Endpoint
 from promolift.serve.problems import ApiError, FieldError, problem
+from promolift.serve.security import EVENT_PATHS, Key, needed
 from promolift.serve.security import MAY as RIGHTS
-from promolift.serve.security import Key, needed
 from promolift.serve.server import Server
 
 LOG = logging.getLogger("promolift.serve")
 START, NUMBER = token_hex(4), count()  # ids of requests: of this start of the process, and counted
+MEMBERS = 16  # parts that a gzip body may have
 NOBODY = Key("key_none", "write", "nobody")
-SECURE = [(b"x-content-type-options", b"nosniff"), (b"cache-control", b"no-store")]
+SECURE = {b"x-content-type-options": b"nosniff", b"cache-control": b"no-store"}
+ALLOWED = b"access-control-allow-origin"
 
 
 @dataclass(slots=True)
@@ -49,19 +52,25 @@ class Guard:
             return
         started, status = perf_counter(), 500
         context = RequestContext(f"req_{START}{next(NUMBER):08x}", NOBODY)
-        extra = [(b"x-request-id", context.request_id.encode()), *SECURE]
+        extra = {b"x-request-id": context.request_id.encode(), **SECURE}
+        origin = dict(scope["headers"]).get(b"origin") if scope["path"] in EVENT_PATHS else None
+        if origin is not None:
+            extra |= self._shared_with(origin)
         begun = False
 
         async def sending(message: Message) -> None:
             nonlocal status, begun
             if message["type"] == "http.response.start":
                 status, begun = message["status"], True
-                message["headers"] = [*message.get("headers", []), *extra]
+                message["headers"] = [*message.get("headers", []), *extra.items()]
             await send(message)
 
         scope["promolift"] = context
         try:
             headers = dict(scope["headers"])
+            if scope["method"] == "OPTIONS" and origin is not None:
+                await _preflight(extra)(scope, receive, sending)
+                return
             context.key = self._admit(scope, headers)
             context.body = await self._body(headers, receive)
             if b"content-encoding" in headers:
@@ -79,11 +88,18 @@ class Guard:
                 reply = problem(error, context.request_id)
                 if isinstance(error, ApiError) and error.status == 429:
                     reply.headers["retry-after"] = str(ceil(float(error.errors[0].message)))
+                if isinstance(error, ApiError) and error.code == "encoding_unknown":
+                    reply.headers["accept-encoding"] = "gzip, identity"
                 if isinstance(error, ApiError) and error.status == 401:
                     reply.headers["www-authenticate"] = 'Bearer realm="promolift"'
                 await reply(scope, receive, sending)
         finally:
             self._note(scope, context, status, perf_counter() - started)
+
+    def _shared_with(self, origin: bytes) -> dict[bytes, bytes]:
+        """What a page of this origin is told when it sends events; the settings name the origins."""
+        allowed = origin.decode("latin-1") in self.server.settings.origins
+        return {b"vary": b"origin"} | ({ALLOWED: origin} if allowed else {})
 
     def _admit(self, scope: Scope, headers: dict[bytes, bytes]) -> Key:
         """The request's key; ApiError 401, 403 or 429."""
@@ -116,22 +132,18 @@ class Guard:
         while more:
             message = await receive()
             if message["type"] == "http.disconnect":
-                break
+                raise ApiError(400, "body_cut", "the connection ended before the body did")
             parts.append(message.get("body", b""))
             size, more = size + len(parts[-1]), message.get("more_body", False)
             if size > most:
                 raise _too_large(most)
         body = first if len(parts) == 1 else b"".join(parts)
-        if headers.get(b"content-encoding", b"").lower() != b"gzip":
+        packing = headers.get(b"content-encoding", b"identity").strip().lower()
+        if packing == b"identity":
             return body
-        try:
-            unpacker = zlib.decompressobj(31)
-            plain = unpacker.decompress(body, most)
-        except zlib.error:
-            raise ApiError(400, "gzip_invalid", "the body is not valid gzip") from None
-        if unpacker.unconsumed_tail:
-            raise _too_large(most)
-        return plain
+        if packing != b"gzip":
+            raise ApiError(415, "encoding_unknown", "send the body as it is or with content-encoding: gzip")
+        return _unpacked(body, most)
 
     def _note(self, scope: Scope, context: RequestContext, status: int, seconds: float) -> None:
         """Count, and log by the route's template (a path may hold a customer's id); decisions and events that go
@@ -145,7 +157,35 @@ class Guard:
             LOG.info("request", extra={"clean": line})
 
 
+def _preflight(extra: Mapping[bytes, bytes]) -> Response:
+    """The answer to a browser that asks before it sends; ApiError for an origin that the settings do not name."""
+    if ALLOWED not in extra:
+        raise ApiError(403, "origin_unknown", "pages of this origin may not send events; name it in origins")
+    allowed = {"methods": "POST", "headers": "authorization, content-type, content-encoding, idempotency-key"}
+    headers = {f"access-control-allow-{name}": value for name, value in allowed.items()}
+    return Response(status_code=204, headers=headers | {"access-control-max-age": "600"})
+
+
 QUIET = frozenset({"/health/live", "/health/ready", "/metrics"})
+
+
+def _unpacked(body: bytes, most: int) -> bytes:
+    """A gzip body of one or more members, up to its end; ApiError if it is cut, damaged or unpacks to too much."""
+    plain, rest = bytearray(), body
+    try:
+        for _ in range(MEMBERS):
+            unpacker = zlib.decompressobj(31)
+            plain += unpacker.decompress(rest, most - len(plain) + 1)
+            if len(plain) > most:
+                raise _too_large(most)
+            rest = unpacker.unused_data
+            if not unpacker.eof:
+                break
+            if not rest:
+                return bytes(plain)
+    except zlib.error:
+        pass
+    raise ApiError(400, "gzip_invalid", f"the body is not valid gzip, is cut, or has more than {MEMBERS} members")
 
 
 def _too_large(most: int) -> ApiError:

@@ -1,4 +1,4 @@
-"""The paths with the most traffic, as plain Starlette endpoints: decisions and events."""
+"""The paths with the most traffic, as plain Starlette endpoints: decisions, events and money."""
 
 import json
 from collections.abc import Awaitable, Callable, Mapping
@@ -15,13 +15,18 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from promolift.deliver.decide import NONE
 from promolift.errors import PromoError
 from promolift.serve import events, live, words
-from promolift.serve.models import BatchIn, DecisionIn, EventIn
+from promolift.serve.models import BatchIn, ConfirmIn, DecisionIn, EventIn, ReserveIn, RollbackIn
 from promolift.serve.problems import ApiError, FieldError, wrong_field
 from promolift.serve.record import lists
+from promolift.serve.redeem import confirming, reserving, rolling_back
 from promolift.serve.server import Server
+from promolift.serve.switch import Change
+from promolift.store.ledger_schema import Refused
 
 Endpoint = Callable[[Request], Awaitable[ASGIApp]]
-KEY = b"idempotency-key"
+KEY, KEY_LENGTH = b"idempotency-key", 255
+TYPES = frozenset({"application/json", "text/plain", ""})
+EVENT_TYPES = TYPES | {"application/x-www-form-urlencoded", "application/octet-stream"}  # what libraries say of gzip
 JSON = (b"application/json", b"application/json; charset=utf-8")
 SHOWN = ("decision_id", "ts_ms", "customer_id", "campaign_id", "policy_id", "policy_version", "offer_id", "reason",
          "propensity", "holdout", "release_id", "experiment_id", "variant")  # fmt: skip
@@ -48,8 +53,55 @@ def add(app: FastAPI, server: Server) -> list[HotRoute]:
     for kind in ("track", "identify", "page", "screen"):
         text = f"One {kind} event of the Segment spec"
         routes.append(HotRoute(f"/v1/{kind}", _events(server, kind), EventIn, 202, text))
+    for step, (body, change, text) in MONEY.items():
+        path = f"/v1/redemptions:{step}"
+        routes.append(HotRoute(path, _money(server, step, body, change), body, 200, text))
     app.router.routes.extend(Route(route.path, route.endpoint, methods=["POST"]) for route in routes)
     return routes
+
+
+def _money(server: Server, step: str, model: type[BaseModel], change: Callable[..., Change]) -> Endpoint:
+    async def money(request: Request) -> ASGIApp:
+        body = model.model_validate(_read(_body(request)))
+        do = change(body, request.scope["promolift"].key.key_id)
+        server.check_clock()
+        counter = server.metrics.money
+        try:
+            answer = await server.change_soon(do, _key(request), body.model_dump(mode="json"))
+        except Refused as refusal:
+            counter.labels(step, refusal.code).inc()
+            raise
+        counter.labels(step, "ok").inc()
+        return _reply(answer.body, answer.status)
+
+    return money
+
+
+class Step(NamedTuple):
+    """A step of a redemption: its body, the change that it makes of one, and what it is for."""
+
+    body: type[BaseModel]
+    change: Callable[..., Change]
+    text: str
+
+
+MONEY = {
+    "reserve": Step(
+        ReserveIn, reserving, "Hold an offer's money and code for an order, within all limits of the campaign"
+    ),
+    "confirm": Step(ConfirmIn, confirming, "The order is paid: spend what was reserved, or less of it"),
+    "rollback": Step(RollbackIn, rolling_back, "The order is cancelled: give back the money and the code"),
+}
+
+
+def _key(request: Request) -> str | None:
+    """What its Idempotency-Key counts for: one path, whichever API key it comes with, since those are replaced."""
+    key = next((value.decode("latin-1") for name, value in request.scope["headers"] if name == KEY), None)
+    if key is None:
+        return None
+    if not 0 < len(key) <= KEY_LENGTH:
+        raise wrong_field("wrong header", "idempotency-key", f"1 to {KEY_LENGTH} characters")
+    return f"{request.url.path}\n{key}"
 
 
 def _decisions(server: Server) -> Endpoint:
@@ -57,10 +109,9 @@ def _decisions(server: Server) -> Endpoint:
         asked = DecisionIn.model_validate(_read(_body(request)))
 
         ask = live.Ask(asked.customer_id, asked.campaign_id, asked.channel, asked.timezone)
-        key = next((value.decode("latin-1") for name, value in request.scope["headers"] if name == KEY), None)
-        if key is None:
+        named = _key(request)
+        if named is None:
             return _reply(shown(server, await server.decide(ask), asked), 200)
-        named = "\n".join([request.scope["promolift"].key.key_id, request.url.path, key])
         payload = asked.model_dump(mode="json")
         answer = await server.decide_once(ask, named, payload, lambda decided: shown(server, decided, asked))
         return _reply(answer.body, answer.status)
@@ -94,7 +145,7 @@ def shown(server: Server, answer: live.Answer, asked: DecisionIn) -> Mapping[str
 
 def _events(server: Server, kind: str | None) -> Endpoint:
     async def receive(request: Request) -> ASGIApp:
-        body = _read(_body(request))
+        body = _read(_body(request, EVENT_TYPES))
         received_ms = server.clock.now_ms()
         whole: Mapping[str, object] = {"batch": [body]} if kind else body if isinstance(body, dict) else {}
         listed, sent_at = whole.get("batch"), whole.get("sentAt")
@@ -105,10 +156,11 @@ def _events(server: Server, kind: str | None) -> Endpoint:
             raise ApiError(
                 413, "batch_too_large", f"a batch may have {most} events", FieldError("/batch", f"has {len(listed)}")
             )
-        parsed = events.parse(listed, sent_at, received_ms, kind)
+        page = request.scope["promolift"].key.scope == "write"
+        parsed = events.parse(listed, sent_at, received_ms, kind, server.crowd if page else None)
         dry = request.query_params.get("dry_run", "").lower() in ("1", "true", "yes")
         new = len(parsed.events) if dry else await server.keep(parsed)
-        return _reply(parsed.answer(new, dry), 202)
+        return _reply(parsed.answer(new, dry), 200 if _asks_for_200(request) else 202)
 
     return receive
 
@@ -125,12 +177,18 @@ def _reply(body: Mapping[str, object], status: int) -> ASGIApp:
     return answer
 
 
-def _body(request: Request) -> bytes:
+def _asks_for_200(request: Request) -> bool:
+    """Whether the client takes 200 alone for a success: RudderStack's for Python tries any other again for ever."""
+    agent = next((value for name, value in request.scope["headers"] if name == b"user-agent"), b"")
+    return bool(agent.startswith(b"analytics-python/"))
+
+
+def _body(request: Request, types: frozenset[str] = TYPES) -> bytes:
     """The body, which the guard has read in one piece; ApiError 415 if it does not say that it is JSON."""
     for name, value in request.scope["headers"]:
         if name == b"content-type" and value not in JSON:
             kind = value.decode("latin-1").partition(";")[0].strip().lower()
-            if kind not in ("application/json", "text/plain", ""):
+            if kind not in types:
                 raise ApiError(415, "content_type", "send application/json")
     body: bytes = request.scope["promolift"].body
     return body

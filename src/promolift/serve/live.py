@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from pathlib import Path
+from time import monotonic
 from typing import NamedTuple
 
 import polars as pl
@@ -25,6 +26,7 @@ from promolift.privacy import may_send
 from promolift.serve import now, record
 from promolift.serve.clock import Clock
 from promolift.serve.closed import Closed, Facts, closed_now, facts
+from promolift.serve.events import BY_PAGE
 from promolift.serve.models import ExperimentIn
 from promolift.serve.record import DecisionRow, SharedColumns
 from promolift.serve.release import NOBODY, LiveRelease, load
@@ -34,8 +36,11 @@ from promolift.serve.things import Campaign
 from promolift.sql import DAY_MS
 from promolift.store.ledger_audit import get, put
 from promolift.store.ledger_schema import CODES, DECISIONS, THINGS, Query
+from promolift.terms import covered
 
 LOG = logging.getLogger("promolift.serve")
+AGAIN_S = 10.0  # between two tries to load a release
+IDLE_S = 600.0  # a release that no campaign needs is kept so long for those who look at it
 CAMPAIGNS = Query(select(THINGS.c.id, THINGS.c.body).where(THINGS.c.kind == "campaign").order_by(THINGS.c.id))
 KEEP = Query(insert(DECISIONS).inline())
 ISSUE = Query(insert(CODES).inline())
@@ -125,10 +130,12 @@ class Decider:
         self.releases: dict[str, LiveRelease] = {}
         self._campaigns: dict[str, tuple[str, Running | None]] = {}
         self._loading = threading.Lock()
-        self._tried: set[str] = set()
+        self._tried: dict[str, float] = {}  # when loading was begun last
+        self._used: dict[str, float] = {}  # when each was asked for last, but by decisions
 
     def ensure(self, release_id: str) -> LiveRelease:
         """The release, loaded if it is not yet; other requests go on meanwhile."""
+        self._used[release_id] = monotonic()
         with self._loading:
             if release_id not in self.releases:
                 release = load(self.root, release_id)
@@ -137,7 +144,7 @@ class Decider:
             return self.releases[release_id]
 
     def _load_soon(self, release_id: str) -> None:
-        """Load a release that another process has activated, beside the requests; tried once."""
+        """Load a release that another process has activated, beside the requests; a failure is tried again later."""
 
         def loading() -> None:
             try:
@@ -145,9 +152,17 @@ class Decider:
             except PromoError as error:
                 LOG.error("release cannot be loaded", extra={"release": release_id, "detail": str(error)})
 
-        if release_id not in self._tried:
-            self._tried.add(release_id)
+        if monotonic() - self._tried.get(release_id, -AGAIN_S) >= AGAIN_S:
+            self._tried[release_id] = monotonic()
             threading.Thread(target=loading, daemon=True).start()
+
+    def tend(self, needed: set[str]) -> None:
+        """Load what campaigns need and is missing, unload what nobody needs nor asked for lately."""
+        for release_id in sorted(needed - self.releases.keys()):
+            self._load_soon(release_id)
+        old = [name for name in self.releases if monotonic() - self._used.get(name, 0.0) > IDLE_S]
+        with self._loading:
+            self.releases = {name: one for name, one in self.releases.items() if name in needed or name not in old}
 
     def work(self, db: Connection, asks: Sequence[Ask]) -> list[Answer]:
         """Decide all of `asks` and record it. Two requests for one customer and campaign share one decision."""
@@ -227,19 +242,21 @@ class Decider:
                 continue
             held = known.codes.get((row["customer_id"], row["offer_id"]))
             expires = now_ms + valid_days(release, row["offer_id"]) * DAY_MS
+            cap = most_cents(release, row["offer_id"])
             if held is not None:
                 row["code"] = held["code"]
                 if (held["expires_ms"] or expires) < expires - DAY_MS:  # once a day is often enough
                     db.execute(update(CODES).where(CODES.c.code == held["code"]).values(expires_ms=expires))
                 continue
             if row["offer_id"] in known.stock:
-                row["code"] = _from_stock(db, row, expires)
+                row["code"] = _from_stock(db, row, expires, cap)
             else:
                 key = (row["campaign_id"], row["customer_id"], row["offer_id"])
                 row["code"] = deliver.code(*key, self.secret)
                 made.append(
                     {"code": row["code"], "campaign_id": row["campaign_id"], "offer_id": row["offer_id"],
-                     "customer_id": row["customer_id"], "status": "issued", "stocked": 0, "expires_ms": expires}
+                     "customer_id": row["customer_id"], "status": "issued", "stocked": 0, "expires_ms": expires,
+                     "cap_cents": cap}
                 )  # fmt: skip
         ISSUE.many(db, made)
 
@@ -286,7 +303,7 @@ class Meter:
         put(db, "pace", self.campaign_id, {"pace": asdict(pace), "starts_ms": self.starts_ms}, now_ms)
 
 
-def _from_stock(db: Connection, row: DecisionRow, expires_ms: int) -> str:
+def _from_stock(db: Connection, row: DecisionRow, expires_ms: int, cap_cents: int | None) -> str:
     """One of the shop's own codes; SupportError if those decided together want more than there are.
 
     Then the ledger tries them one by one, and the last finds the offer closed.
@@ -295,7 +312,7 @@ def _from_stock(db: Connection, row: DecisionRow, expires_ms: int) -> str:
     code = db.execute(mine.where(CODES.c.offer_id == row["offer_id"]).order_by(CODES.c.code).limit(1)).scalar()
     if code is None:
         raise SupportError(f"codes: the stock of {row['offer_id']} ended")
-    taken = {"status": "issued", "customer_id": row["customer_id"], "expires_ms": expires_ms}
+    taken = {"status": "issued", "customer_id": row["customer_id"], "expires_ms": expires_ms, "cap_cents": cap_cents}
     db.execute(update(CODES).where(CODES.c.code == code).values(**taken))
     return str(code)
 
@@ -344,6 +361,14 @@ def valid_days(release: LiveRelease, offer_id: str) -> int:
     return release.menu[release.labels[offer_id].menu_id].valid_days
 
 
+def most_cents(release: LiveRelease, offer_id: str) -> int | None:
+    """The most an offer may take off one order, as it is printed; None where nothing is."""
+    label = release.labels[offer_id]
+    benefit, times = release.menu[label.menu_id].benefit, max(1, len(covered(label.target)))
+    most = benefit.amount_cents if benefit.type == "amount_off" else benefit.max_discount_cents
+    return None if most is None else most * times  # an offer on two may give its benefit on each
+
+
 def mark_unanswered(db: Connection, decision_ids: Sequence[str]) -> list[None]:
     """Note that the shop did not get these decisions in time: they count for no cap and no experiment."""
     db.execute(update(DECISIONS).where(DECISIONS.c.decision_id.in_(decision_ids)).values(unanswered=1))
@@ -381,7 +406,8 @@ def _asked_again(release: LiveRelease, people: Sequence[str], known: Facts) -> d
         said = known.said.get(who)
         if said is not None:
             age = said["age"] or age
-            consent = bool(said["consent"]) if said["consent"] is not None else consent
+            if said["consent"] != BY_PAGE or consent is None:  # a page does not give back what was withdrawn
+                consent = bool(said["consent"]) if said["consent"] is not None else consent
             consent = False if said["erased"] else consent
         rows.append((who, consent, age))
     schema = {"customer_id": pl.String, "consent": pl.Boolean, "age": pl.String}

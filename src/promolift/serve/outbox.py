@@ -26,6 +26,7 @@ from standardwebhooks import Webhook
 
 from promolift.serve.clock import Clock
 from promolift.serve.problems import ApiError, FieldError
+from promolift.serve.seal import unseal
 from promolift.serve.settings import MailSettings, ServeSettings
 from promolift.serve.things import Thing
 from promolift.store.ledger import Ledger
@@ -53,6 +54,7 @@ TAKE = Query(
     .order_by(OUTBOX.c.next_ms)
     .limit(BATCH)
 )
+POST = Query(insert(OUTBOX).inline())
 NAMED = OUTBOX.c.delivery_id.op("in")(Members("ids"))
 TYPES = (
     "redemption.reserved",
@@ -64,7 +66,7 @@ TYPES = (
 
 
 class Hook(Thing):
-    """A URL that hears what happens, of these kinds; `secret` signs what is sent there."""
+    """A URL that hears what happens, of these kinds; `secret`, which is kept sealed, signs what is sent there."""
 
     KIND = "webhook"
     url: str
@@ -136,7 +138,9 @@ def post(db: Connection, channel: str, target: str, body: Any, now_ms: int) -> s
     """Put one message into the outbox; its id."""
     text = json.dumps(body, ensure_ascii=False, separators=(",", ":"))
     made = Delivery(f"msg_{secrets.token_hex(12)}", channel, target, text, attempts=0)
-    db.execute(insert(OUTBOX).values(**made._asdict(), status="waiting", next_ms=now_ms, ts_ms=now_ms))
+    data = body.get("data") if isinstance(body, dict) else None
+    who = data.get("customer_id") if isinstance(data, dict) else None
+    POST.run(db, **made._asdict(), status="waiting", next_ms=now_ms, ts_ms=now_ms, error=None, customer_id=who)
     return made.delivery_id
 
 
@@ -181,10 +185,11 @@ class Outbox:
     """Sends what is due, to each receiver on its own. On a shared ledger each message is taken by one process only."""
 
     def __init__(
-        self, ledger: Ledger, settings: ServeSettings, clock: Clock, waits_s: Sequence[float] = WAITS_S
+        self, ledger: Ledger, settings: ServeSettings, clock: Clock, secret: str, waits_s: Sequence[float] = WAITS_S
     ) -> None:
-        """`waits_s`: seconds between tries."""
+        """`secret` opens those of the webhooks; `waits_s`: seconds between tries."""
         self.ledger, self.settings, self.clock, self.waits_s = ledger, settings, clock, tuple(waits_s)
+        self._secret = secret
         self._lanes: dict[Lane, asyncio.Task[int]] = {}
 
     async def look(self) -> None:
@@ -253,7 +258,8 @@ class Outbox:
 
     def _hook(self, webhook_id: str) -> Hook | None:
         with self.ledger.read() as db:
-            return Hook.find(db, webhook_id)
+            hook = Hook.find(db, webhook_id)
+        return hook and hook.model_copy(update={"secret": unseal(self._secret, hook.secret)})
 
     def _take(self, db: Connection, lanes: Sequence[Lane]) -> list[list[Delivery]]:
         """What is due on each lane, taken for ten minutes so that nobody else sends it meanwhile."""

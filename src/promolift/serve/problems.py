@@ -10,9 +10,12 @@ from pydantic import BaseModel, Field, ValidationError
 from starlette.responses import Response
 
 from promolift.errors import PromoError
+from promolift.serve.reasons import REASONS
 from promolift.store.ledger_schema import LedgerError, Refused
+from promolift.terms import Words
 
-CONFLICTS = ("already_", "limit_reached", "code_", "running")
+CONFLICTS = ("already_", "limit_reached", "code_", "running", "redemption_differs", "above_cap", "previous_missing")
+VERSIONS = {"version_changed": 412, "version_needed": 428}
 
 
 @dataclass(frozen=True)
@@ -24,7 +27,7 @@ class FieldError:
 
 
 class Problem(BaseModel):
-    """RFC 9457. `code` is stable, for machines."""
+    """RFC 9457. `code` is stable, for machines; `reason` says it to a shop's people where a rule refused."""
 
     type: str = "about:blank"
     title: str
@@ -33,6 +36,7 @@ class Problem(BaseModel):
     detail: str
     request_id: str
     errors: list[FieldError] = []
+    reason: Words | None = None
 
 
 class ApiError(PromoError):
@@ -61,6 +65,8 @@ def problem(error: Exception, request_id: str) -> Response:
         "request_id": request_id,
         "errors": [asdict(each) for each in known.errors],
     }
+    if known.code in REASONS:
+        body["reason"] = REASONS[known.code].model_dump()
     return Response(json.dumps(body), known.status, media_type="application/problem+json")
 
 
@@ -82,7 +88,7 @@ def _known(error: Exception) -> ApiError:
             return invalid(error.errors())
         case Refused(code=code):
             status = 404 if code.endswith("_unknown") else 409 if code.startswith(CONFLICTS) else 422
-            return ApiError(status, code, str(error))
+            return ApiError(VERSIONS.get(code, status), code, str(error))
         case LedgerError():
             return ApiError(503, "ledger_unavailable", "nothing was kept; try again later")
         case PromoError():

@@ -41,6 +41,23 @@ class Learning(Settings):
     settings: LearnSettings = LearnSettings()
 
 
+class Keep(Settings):
+    """How long `promolift ledger purge` keeps what; what is left out is kept for ever."""
+
+    events_days: float | None = Field(
+        default=None, gt=0, description="Days that events, what was bought and sent messages are kept.", examples=[730]
+    )
+    decisions_days: float | None = Field(
+        default=None, gt=0, description="Days that decisions are kept; those that were redeemed stay.", examples=[1095]
+    )
+    rejects_days: float | None = Field(
+        default=None, gt=0, description="Days that rejected events are kept.", examples=[30]
+    )
+    releases_days: float | None = Field(
+        default=None, gt=0, description="Days that a release nobody refers to any more is kept.", examples=[90]
+    )
+
+
 class ServeSettings(Settings):
     """One server."""
 
@@ -68,6 +85,11 @@ class ServeSettings(Settings):
         "time.",
     )
     batch_events: int = Field(default=5000, ge=1, description="Events that one request may bring.")
+    origins: tuple[str, ...] = Field(
+        default=(),
+        description="Origins of web pages that may send events from the browser, with a write key (CORS).",
+        examples=[["https://www.example.com"]],
+    )
     connections: int = Field(
         default=2000, ge=1, description="Connections that are kept at the same time; one more is refused at once."
     )
@@ -80,6 +102,7 @@ class ServeSettings(Settings):
     private_webhooks: bool = Field(
         default=False, description="Whether webhooks may go to addresses inside the own network, and over plain http."
     )
+    keep: Keep = Keep()
     mail: MailSettings | None = None
     learn: Learning = Learning()
 

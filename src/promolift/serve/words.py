@@ -166,9 +166,9 @@ def logged(row: Any, said: dict[str, Any]) -> events.Parsed | None:
     event: events.EventRow = {
         "message_id": f"{row['decision_id']}.{said['language']}", "customer_id": row["customer_id"],
         "ts_ms": row["ts_ms"], "received_ms": row["ts_ms"], "name": FILLED, "decision_id": row["decision_id"],
-        "body": json.dumps(body),
+        "body": json.dumps(body), "value_cents": None,
     }  # fmt: skip
-    return events.Parsed(events=[event])
+    return events.Parsed(events=[event], places=[0])
 
 
 class TextCounter:

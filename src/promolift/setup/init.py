@@ -2,10 +2,12 @@
 
 import json
 import os
+import re
 import tempfile
 import tomllib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from collections.abc import Mapping as Dict
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -13,10 +15,12 @@ import polars as pl
 
 from promolift import data
 from promolift.config import RAW, Config
+from promolift.currency import CURRENCY_DIGITS
 from promolift.errors import ConfigError, InputError
 from promolift.results.job import StepSummary
 from promolift.setup.files import EventFile, TiedFile, kind_by_name, open_logs
 from promolift.sources.files import open_file
+from promolift.sources.raw import RawTable
 from promolift.store import Store
 
 INSIDE: tuple[tuple[Literal["products", "customers"], str], ...] = (
@@ -39,7 +43,7 @@ margin_rate = 0.30       # assumed margin on undiscounted value, where products 
 depth = 0                # 2 learns what each customer will do next; needs pip install 'promolift[deep]'
 
 [consent]
-default = {consent}           # {consent_why}
+default = {consent}          # {consent_why}
 
 [plan]
 campaign = "cmp_1"
@@ -53,7 +57,49 @@ source = "files"
 """
 
 
-def init(files: dict[str, Path], config: Path, force: bool, more: Sequence[Path] = ()) -> StepSummary:
+@dataclass(frozen=True)
+class Answers:
+    """What a person has settled: columns of roles (`customer_id` or `products.name`), the currency, consent.
+
+    `ask(question, default)` hears an answer on a terminal; without it, what is not sure stands in the file.
+    """
+
+    columns: Dict[str, str] = field(default_factory=dict)
+    currency: str | None = None
+    consent: bool | None = None
+    ask: Callable[[str, str], str] | None = field(default=None, repr=False)
+
+    @classmethod
+    def of(cls, pairs: Sequence[str], currency: str | None = None, consent: str | None = None) -> "Answers":
+        """From the command line: `role=column` each; ConfigError for what is none, or no role of any table."""
+        columns = {}
+        for pair in pairs:
+            role, equals, column = pair.partition("=")
+            known = [table for table in data.ROLES if table in RAW and role.rpartition(".")[2] in data.ROLES[table]]
+            if not equals or not column or not known or role.rpartition(".")[0] not in ("", *known):
+                roles = ", ".join(data.ROLES["events"])
+                raise ConfigError(f"--map {pair}: give role=column, the role one of {roles} or such as products.name")
+            columns[role] = column
+        if currency is not None and currency.upper() not in CURRENCY_DIGITS:
+            raise ConfigError(f"--currency {currency}: no currency; give its code, such as EUR")
+        said = {"yes": True, "no": False, None: None}
+        if consent not in said:
+            raise ConfigError(f"--consent {consent}: say yes or no")
+        return cls(columns, currency and currency.upper(), said[consent])
+
+    def of_table(self, table: str, columns: Sequence[str]) -> dict[str, str]:
+        """The roles settled for a table: those that name it, and those without a table whose column it has."""
+        found = {}
+        for role, column in self.columns.items():
+            of, _, bare = role.rpartition(".")
+            if bare in data.ROLES[table] and (of == table or (not of and (table == "events" or column in columns))):
+                found[bare] = column
+        return found
+
+
+def init(
+    files: dict[str, Path], config: Path, force: bool, more: Sequence[Path] = (), answers: Answers | None = None
+) -> StepSummary:
     """Write `config` for the raw `files` (events, products, customers, promotions); what was found.
 
     `more` are further files of events; `open_logs` says what a path of events may hold. Nothing is written if a file
@@ -61,27 +107,50 @@ def init(files: dict[str, Path], config: Path, force: bool, more: Sequence[Path]
     """
     if config.exists() and not force:
         raise ConfigError(f"{config}: already there; edit it, or write it anew with --force")
+    answers = answers or Answers()
     with tempfile.TemporaryDirectory() as folder, Store(Path(folder)) as store:
-        parts = guess_all(store, files, more)
-    text = compose(parts, config)
+        parts = guess_all(store, files, more, answers)
+        if answers.ask and (said := asked(parts, answers.ask)):
+            answers = replace(answers, columns={**answers.columns, **said})
+            parts = guess_all(store, files, more, answers)
+    if answers.ask and answers.consent is None and not _has_consent(parts):
+        question = "No column says who agreed to be sent offers. May everybody here be sent them? (yes/no)"
+        answers = replace(answers, consent=answers.ask(question, "no").strip().lower() in ("y", "yes"))
+    text = compose(parts, config, answers.consent)
     Config.parse(tomllib.loads(text), str(config))
     config.parent.mkdir(parents=True, exist_ok=True)
     draft = config.with_name(f".{config.name}.draft")
     draft.write_text(text, encoding="utf-8")
     draft.replace(config)
     figures = {"step": "init", "config": str(config), "tables": [part.to_json() for part in parts]}
-    return StepSummary(shown(parts, config), figures)
+    return StepSummary(shown(parts, config, answers.consent), figures)
+
+
+def asked(parts: Sequence["Part"], ask: Callable[[str, str], str]) -> dict[str, str]:
+    """Another column for each role that is not sure, where a person names one."""
+    said = {}
+    for part in parts:
+        for role, guess in part.roles.items():
+            if guess.sure < data.ASKED and part.name in RAW:
+                question = (
+                    f"{part.name}.{role}: is it {guess.column!r} ({', '.join(guess.samples)})? Enter, or a column"
+                )
+                answer = ask(question, guess.column).strip()
+                if answer != guess.column:
+                    said[f"{part.name}.{role}"] = answer
+    return said
 
 
 @dataclass(frozen=True)
 class Part:
-    """A raw table as promolift.toml has it: its mapping, its file, whether it stands inside the events."""
+    """A raw table as promolift.toml has it: its mapping and why, its file, whether it stands inside the events."""
 
     name: str
     mapping: data.Mapping
     path: Path
     log: EventFile | None = None
     inside: bool = False
+    roles: Dict[str, data.RoleGuess] = field(default_factory=dict)
 
     @property
     def joined(self) -> Sequence[TiedFile]:
@@ -89,52 +158,79 @@ class Part:
         return self.log.tied if self.log and not self.inside else ()
 
     def to_json(self) -> dict[str, object]:
-        """What was guessed: our name for a column, and where it comes from."""
+        """What was guessed: our name for a column, where it comes from, how sure that is and what came next."""
         return {
             "table": self.name.removeprefix("more_"),
             "path": str(self.path),
             "inside_events": self.inside,
             "joined": [str(tied.path) for tied in self.joined],
             "columns": {role: list(self.mapping.sources(role)) for role in self.mapping.columns},
+            "guesses": {role: guess._asdict() for role, guess in self.roles.items() if role in self.mapping.columns},
             "constants": dict(self.mapping.constants),
             "notes": list(self.mapping.notes),
         }
 
 
-def guess_all(store: Store, files: dict[str, Path], more: Sequence[Path] = ()) -> list[Part]:
-    """The mapping of each file; products and customers also from within the events, where they have no file."""
+def guess_all(
+    store: Store, files: dict[str, Path], more: Sequence[Path] = (), answers: Answers | None = None
+) -> list[Part]:
+    """The mapping of each file; products, customers and coupons also from within the events, if they have no file."""
+    answers = answers or Answers()
     logs = open_logs(store, [files["events"], *more])
-    samples = {"events": logs[0].table.sample()}
-    events = data.guess_mapping("events", samples["events"])
-    unsure = any("constants.kind" in note for note in events.notes)
-    mappings = {"events": kind_by_name(logs[0].path, events) if more or unsure else events}
+
+    samples: dict[str, pl.DataFrame] = {}
+
+    def guess(
+        name: data.RawTable, table: RawTable, zone: str, currency: str | None, keys: Dict[str, str]
+    ) -> data.MappingGuess:
+        sample = table.sample()
+        samples.setdefault(name, sample)
+        fixed = answers.of_table(name, sample.columns)
+        found = data.explained_mapping(name, sample, zone, currency, (), keys, fixed)
+        notes = (*table.notes, *found.mapping.notes)
+        return found._replace(mapping=found.mapping.model_copy(update={"notes": notes}))
+
+    found = {"events": guess("events", logs[0].table, "UTC", answers.currency, {})}
+    unsure = any("constants.kind" in note for note in found["events"].mapping.notes)
+    mappings = {"events": found["events"].mapping}
+    if more or unsure:
+        mappings["events"] = kind_by_name(logs[0].path, mappings["events"])
     for name in RAW[1:]:
         if name not in files:
             continue
         events = mappings["events"]
         keys = {key: events.sources(key)[0] for _, key in INSIDE if key in events.columns}
-        samples[name] = open_file(store.connection, files[name], store.root / "tmp").sample()
-        mappings[name] = data.guess_mapping(
-            name,
-            samples[name],
-            zone=events.zone,
-            currency=events.currency,
-            keys=keys,
-        )
+        table = open_file(store.connection, files[name], store.root / "tmp")
+        found[name] = guess(name, table, events.zone, events.currency, keys)
+        mappings[name] = found[name].mapping
     if "products" in files:
         mappings |= catalogue(mappings["events"], mappings["products"], samples)
     events = mappings["events"]
-    parts = [Part("events", events, logs[0].path, logs[0])]
+    parts = [Part("events", events, logs[0].path, logs[0], roles=found["events"].roles)]
     for log in logs[1:]:
-        found = data.guess_mapping("events", log.table.sample(), zone=events.zone, currency=events.currency)
-        parts.append(Part("more_events", kind_by_name(log.path, found), log.path, log))
-    parts += [Part(name, mappings[name], files[name]) for name in RAW[1:] if name in mappings]
+        further = guess("events", log.table, events.zone, events.currency, {})
+        mapping = kind_by_name(log.path, further.mapping)
+        parts.append(Part("more_events", mapping, log.path, log, roles=further.roles))
+    parts += [Part(name, mappings[name], files[name], roles=found[name].roles) for name in RAW[1:] if name in mappings]
     for name, key in INSIDE:
         if name not in files and events.has(key):
-            inside = within(samples["events"], name, key, events)
+            inside = within(samples["events"], name, key, events, answers)
             if inside is not None:
-                parts.append(Part(name, inside, logs[0].path, logs[0], inside=True))
+                parts.append(Part(name, inside.mapping, logs[0].path, logs[0], inside=True, roles=inside.roles))
+    if "promotions" not in files and (sent := coupons(samples["events"], events)):
+        parts.append(Part("promotions", sent.mapping, logs[0].path, logs[0], inside=True, roles=sent.roles))
     return parts
+
+
+def coupons(sample: pl.DataFrame, events: data.Mapping) -> data.MappingGuess | None:
+    """What the events say of coupons that were sent and used, or None: then they name when each was received."""
+    try:
+        found = data.explained_mapping("promotions", sample, events.zone, events.currency, (), {}, {})
+    except InputError:
+        return None
+    start = " ".join(found.mapping.sources("start"))
+    sent = re.search(r"receiv|issue|sent|领|发放", start.lower()) and found.mapping.has("redeemed_at")
+    return found if sent else None
 
 
 def catalogue(
@@ -163,38 +259,60 @@ def catalogue(
 
 
 def within(
-    sample: pl.DataFrame, name: Literal["products", "customers"], key: str, events: data.Mapping
-) -> data.Mapping | None:
+    sample: pl.DataFrame, name: Literal["products", "customers"], key: str, events: data.Mapping, answers: Answers
+) -> data.MappingGuess | None:
     """What the events say of products or customers besides the key, or None if they say nothing."""
     used = {source for role in events.columns for source in events.sources(role)} - set(events.sources(key))
     used -= set(events.sources("unit_price"))  # the catalogue's price stands there, too
+    fixed = {role: column for role, column in answers.of_table(name, sample.columns).items() if column not in used}
     try:
-        found = data.guess_mapping(
-            name,
-            sample,
-            zone=events.zone,
-            currency=events.currency,
-            leave=used,
-            keys={key: events.sources(key)[0]},
+        found = data.explained_mapping(
+            name, sample, events.zone, events.currency, used, {key: events.sources(key)[0]}, fixed
         )
     except InputError:
         return None
-    # Beside the total of a line stands its whole cost, not the cost of one piece.
-    kept = {role: source for role, source in found.columns.items() if role != "cost" or not events.has("amount")}
-    return found.model_copy(update={"columns": kept}) if set(kept) - {key} else None
+    mapping = found.mapping
+    if mapping.has("price") and events.has("list_unit_price"):
+        mapping = _without(mapping, "price")  # what was paid is not the catalogue's price
+    if name == "products" and mapping.has("cost"):
+        mapping = _costed(mapping, sample, events)
+    return found._replace(mapping=mapping) if set(mapping.columns) - {key} else None
 
 
-def compose(parts: Sequence[Part], config: Path) -> str:
-    """The text of promolift.toml."""
+def _costed(products: data.Mapping, sample: pl.DataFrame, events: data.Mapping) -> data.Mapping:
+    """A cost beside the events is of one piece, or of all pieces of a line: then it is divided by their number."""
+    money = next((events.sources(role)[0] for role in ("amount", "unit_price") if events.has(role)), None)
+    if money is None or not events.has("quantity"):
+        return products
+    named = (products.sources("cost")[0], events.sources("quantity")[0], money)
+    if not data.cost_of_line(sample, *named, of_line=events.has("amount")):
+        return products
+    note = f"{named[0]!r} is what all pieces of a line cost: divided by {named[1]!r}"
+    columns = products.columns | {"quantity": named[1]}
+    return products.model_copy(update={"columns": columns, "notes": (*products.notes, note)})
+
+
+def _without(mapping: data.Mapping, role: str) -> data.Mapping:
+    return mapping.model_copy(update={"columns": {r: name for r, name in mapping.columns.items() if r != role}})
+
+
+def _has_consent(parts: Sequence[Part]) -> bool:
+    return any(part.name == "customers" and part.mapping.has("consent") for part in parts)
+
+
+def compose(parts: Sequence[Part], config: Path, consent: bool | None = None) -> str:
+    """The text of promolift.toml. `consent` is what a person said of customers of whom nothing is known."""
     events = parts[0].mapping
-    asked = any(part.name == "customers" and part.mapping.has("consent") for part in parts)
+    why = "customers of whom no yes is known are not written to"
+    if consent:
+        why = "whoever ran init answers for it: customers of whom no answer is known may be written to"
+    elif consent is None and not _has_consent(parts):
+        why = "NO CONSENT COLUMN: nobody is written to. If all agreed, say true; you answer for it"
     head = HEAD.format(
         currency=json.dumps(events.currency),
         zone=json.dumps(events.zone),
-        consent="false" if asked else "true",
-        consent_why="customers whose consent is missing are not written to"
-        if asked
-        else "NO CONSENT COLUMN WAS FOUND: true says that you may send offers to everybody here",
+        consent="true " if consent else "false",
+        consent_why=why,
     )
     return head + "".join(_section(part, config.resolve().parent) for part in parts)
 
@@ -208,7 +326,7 @@ def _section(part: Part, folder: Path) -> str:
         f"[[{name}]]" if many else f"[{name}]",
         f"path = {_quoted(os.path.relpath(part.path.resolve(), folder))}",
     ]
-    if part.inside:
+    if part.inside and part.name != "promotions":
         lines.append('per = "last"             # these columns stand in the events file')
     if part.log and part.log.header:
         header = json.dumps(list(part.log.header), ensure_ascii=False)
@@ -216,23 +334,44 @@ def _section(part: Part, folder: Path) -> str:
     for path, tie, _ in part.log.tied if part.log else ():
         place = _quoted(os.path.relpath(path.resolve(), folder))
         lines += ["", f"[[{name}.join]]", f"path = {place}", f"on = {_quoted(tie.on)}", f"key = {_quoted(tie.key)}"]
-    return "\n".join([*lines, "", f"[{name}.mapping]", part.mapping.to_toml()])
+    mapping = part.mapping.to_toml().splitlines()
+    doubts = {f"columns.{role} =": guess for role, guess in part.roles.items() if guess.sure < data.ASKED}
+    for row, line in enumerate(mapping):
+        for start, guess in doubts.items():
+            if line.startswith(start):
+                other = f"; next best {guess.runner_up!r}" if guess.runner_up else ""
+                mapping[row] = f"{line}  # NOT SURE ({guess.sure:.0%}{other}): please check"
+    return "\n".join([*lines, "", f"[{name}.mapping]", *mapping, ""])
 
 
 def _quoted(text: str) -> str:
     return json.dumps(text, ensure_ascii=False)
 
 
-def shown(parts: Sequence[Part], config: Path) -> str:
-    """What was guessed, as lines a person can check."""
+def shown(parts: Sequence[Part], config: Path, consent: bool | None = None) -> str:
+    """What was guessed, as lines a person can check: column, how sure, three of its values, the runner-up."""
     lines = []
     for part in parts:
         where = f"inside {part.path.name}" if part.inside else part.path.name
         lines.append(f"{part.name.removeprefix('more_')} ({where})")
         for path, tie, _ in part.joined:
             lines.append(f"  joined: {path.name} by {tie.on} ({tie.share:.1%} of the rows find theirs)")
-        lines += [f"  {role:<16} <- {', '.join(part.mapping.sources(role))}" for role in part.mapping.columns]
+        lines += [_role_line(role, part) for role in part.mapping.columns]
         lines += [f"  {role:<16} =  {text}" for role, text in part.mapping.constants.items()]
         lines += [f"  note: {note}" for note in part.mapping.notes]
+    if consent is None and not _has_consent(parts):
+        lines.append("\nno column says who agreed to be sent offers, so nobody is: if all did, --consent yes, or set")
+        lines.append(f"consent.default = true in {config.name}; the plan then says that it rests on your word")
     lines.append(f"\nwritten: {config}. Check it, then: promolift health, promolift run")
     return "\n".join(lines)
+
+
+def _role_line(role: str, part: Part) -> str:
+    source = ", ".join(part.mapping.sources(role))
+    guess = part.roles.get(role)
+    if guess is None:
+        return f"  {role:<16} <- {source}"
+    values = ", ".join(value if len(value) <= 24 else f"{value[:23]}…" for value in guess.samples)
+    other = f"; else {guess.runner_up}" if guess.runner_up else ""
+    doubt = "  NOT SURE" if guess.sure < data.ASKED else ""
+    return f"  {role:<16} <- {source}  ({guess.sure:.0%}{other}: {values}){doubt}"

@@ -4,12 +4,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 from uuid import uuid4
 
 import duckdb
 import polars as pl
-import polars.selectors as cs
 from duckdb.sqltypes import DuckDBPyType
 
 from promolift.errors import InputError
@@ -76,21 +75,30 @@ def _open_parquet(connection: duckdb.DuckDBPyConnection, path: Path) -> RawTable
         raise InputError(f"{path}: not readable as Parquet ({reason}); export it again") from None
     if about == 0:
         raise InputError(f"{path}: a table without rows; export it again")
-    names = [name for name in rows.columns if name != "file_row_number"]
-    columns = ", ".join(f"{ident(old)} as {ident(new)}" for old, new in zip(names, safe_names(names), strict=True))
+    kinds = zip(rows.columns, rows.types, strict=True)
+    leaves = [leaf for name, dtype in kinds if name != "file_row_number" for leaf in _leaves(name, dtype, ident(name))]
+    names = safe_names([leaf.name for leaf in leaves])
+    columns = ", ".join(f"{leaf.sql} as {ident(new)}" for leaf, new in zip(leaves, names, strict=True))
     return RawTable(rows.project(f"file_row_number + 1 as _row, {columns}"), path.name, about)
 
 
 def _open_text(connection: duckdb.DuckDBPyConnection, path: Path, work: Path, names: Sequence[str] | None) -> RawTable:
-    readable = path
+    readable, notes = path, list[str]()
     encoding, mixed_ends = scan(path)
     if encoding != "utf-8" or mixed_ends:
         readable = work / f"{uuid4().hex}.csv"
-        to_utf8(path, encoding, readable)
+        other = to_utf8(path, encoding, readable)
+        if other.lines:
+            notes.append(
+                f"{path.name}: {other.lines:,} lines are UTF-8, the rest {encoding}; the first is line {other.first}; "
+                "each is read as what it is"
+            )
     if is_aligned(readable):
         readable, spaced = work / f"{uuid4().hex}.csv", readable
         to_tabs(spaced, readable)
-    dialect, whole = dialect_of(readable, names), work / f"{uuid4().hex}.csv"
+    dialect, whole = dialect_of(readable, names, path), work / f"{uuid4().hex}.csv"
+    for name in dialect.repeated:
+        notes.append(f"{path.name}: the column {name!r} stands twice; the second is called '{name}_2'")
     if broken := set_aside(readable, dialect, whole):
         readable = whole
         if broken[0].row < 1:
@@ -107,7 +115,16 @@ def _open_text(connection: duckdb.DuckDBPyConnection, path: Path, work: Path, na
             rejects_table = {literal(rejects)}, rejects_scan = {literal(rejects + "_scan")}, rejects_limit = 0)"""
     )
     about = int(path.stat().st_size * (4 if path.suffix == ".gz" else 1) / dialect.row_bytes)
-    return RawTable(rows, path.name, about, connection=connection, rejects=rejects, skipped=dialect.skip, broken=broken)
+    return RawTable(
+        rows,
+        path.name,
+        about,
+        connection=connection,
+        rejects=rejects,
+        skipped=dialect.skip,
+        broken=broken,
+        notes=tuple(notes),
+    )
 
 
 def flattened(connection: duckdb.DuckDBPyConnection, path: Path, work: Path) -> Path:
@@ -119,7 +136,9 @@ def flattened(connection: duckdb.DuckDBPyConnection, path: Path, work: Path) -> 
         rows = connection.read_json(str(path), sample_size=-1, maximum_object_size=BIGGEST)
         _must_be_rows(path, rows)
         kinds = zip(rows.columns, rows.types, strict=True)
-        columns = [leaf for name, dtype in kinds for leaf in _leaves(name, dtype, ident(name))]
+        columns = [
+            f"{leaf.sql} as {ident(leaf.name)}" for name, dtype in kinds for leaf in _leaves(name, dtype, ident(name))
+        ]
         if len(columns) > MOST_COLUMNS:
             raise InputError(f"{path}: {len(columns)} different keys are no columns; export a table as CSV or Parquet")
         target = work / f"{uuid4().hex}.parquet"
@@ -141,8 +160,15 @@ def _must_be_rows(path: Path, rows: duckdb.DuckDBPyRelation) -> None:
         )
 
 
-def _leaves(label: str, dtype: DuckDBPyType, value: str) -> list[str]:
-    """Select items of a column: itself, or what a struct holds; what is no plain value as JSON text."""
+class Leaf(NamedTuple):
+    """A plain value inside a column: its dotted name and the SQL that reads it."""
+
+    name: str
+    sql: str
+
+
+def _leaves(label: str, dtype: DuckDBPyType, value: str) -> list[Leaf]:
+    """A column itself, or what a struct holds; what is no plain value as JSON text."""
     if dtype.id == "struct":
         return [
             leaf
@@ -152,7 +178,7 @@ def _leaves(label: str, dtype: DuckDBPyType, value: str) -> list[str]:
         ]
     if dtype.id in ("list", "map", "array", "union") or str(dtype) == "JSON":
         value = f"cast(to_json({value}) as varchar)"
-    return [f"{value} as {ident(label)}"]
+    return [Leaf(label, value)]
 
 
 def workbook_as_csv(path: Path, work: Path) -> Path:
@@ -211,16 +237,3 @@ def raw_trial(path: Path) -> pl.DataFrame:
             "since leaving customers of a trial out would bias it"
         )
     return frame
-
-
-def typed(frame: pl.DataFrame) -> pl.DataFrame:
-    """The same; a text column of nothing but numbers becomes numbers. Empty text and NaN are missing."""
-    return frame.with_columns(_typed(column) for column in frame).with_columns(cs.float().fill_nan(None))
-
-
-def _typed(column: pl.Series) -> pl.Series:
-    if column.dtype != pl.String:
-        return column
-    text = column.str.strip_chars().replace("", None)
-    numbers = text.cast(pl.Float64, strict=False)
-    return numbers if numbers.null_count() == text.null_count() and text.null_count() < len(text) else text

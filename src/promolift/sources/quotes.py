@@ -1,19 +1,20 @@
 """A text table in; its lines whose quotes do not fit, and a copy without them, out.
 
 DuckDB lets a quote that is never closed swallow what follows, up to the end of the file, and does not say where that
-ends. Here it costs the line in which it stands, and all others are read.
+ends; nor does it wonder at a cell that holds hundreds of lines, each of which looks like a row, because two quotes
+stand far apart. Here a stray quote costs the line in which it stands, and all others are read.
 """
 
+import csv
+import io
 import re
 from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
-from promolift.sources.text import Dialect, chunks
+from promolift.sources.text import LONGEST, Dialect, chunks
 
-LONGEST = 2_000_000  # bytes of a record, the most that DuckDB takes: a quote that is open for longer is never closed
-SHOWN = 2000  # letters of an unreadable line that are kept
 LINE = re.compile(rb"[^\r\n]*+(?:\r\n|\n|\r)")
 
 
@@ -42,13 +43,14 @@ def set_aside(path: Path, dialect: Dialect, target: Path) -> list[BrokenLine]:
             if fits:
                 out.write(text)
             else:
-                broken.append(BrokenLine(row, text.decode("utf-8", "replace").rstrip("\r\n")[:SHOWN]))
+                broken.append(BrokenLine(row, text.decode("utf-8", "replace").rstrip("\r\n")))
     return broken
 
 
 def file_parts(path: Path, dialect: Dialect) -> Iterator[FilePart]:
     """All bytes of the file in order."""
-    records, quote = re.compile(b"(?:" + _record(dialect) + b")*+"), dialect.quote.encode()
+    lines, quote = re.compile(b"(?:" + _record(dialect, "\r\n") + b")*+"), dialect.quote.encode()
+    record = re.compile(_record(dialect))
     rest = b""
     for piece in chain(chunks(path), [b""]):
         rest += piece if piece or rest.endswith((b"\n", b"\r")) else b"\n"
@@ -56,12 +58,19 @@ def file_parts(path: Path, dialect: Dialect) -> Iterator[FilePart]:
             continue  # its \n may be in the next piece
         at, enough = 0, LONGEST if piece else 0
         while at < len(rest):
-            found = records.match(rest, at) if quote in rest or b"\n" not in rest else None
+            found = lines.match(rest, at) if quote in rest or b"\n" not in rest else None
             end = found.end() if found else rest.rfind(b"\n") + 1
             if end > at:
                 yield FilePart(rest[at:end], True)
                 at = end
-            line = LINE.match(rest, at) if len(rest) - at > enough else None
+            whole = record.match(rest, at) if found else None
+            if whole and not _swallows(whole[0], dialect):
+                yield FilePart(whole[0], True)
+                at = whole.end()
+                continue
+            # A quote that is open for longer than LONGEST is never closed; a record that swallows others has its end
+            # here already.
+            line = LINE.match(rest, at) if whole or len(rest) - at > enough else None
             if not line:
                 break  # what follows will show whether it fits
             yield FilePart(line[0], False)
@@ -69,9 +78,27 @@ def file_parts(path: Path, dialect: Dialect) -> Iterator[FilePart]:
         rest = rest[at:]
 
 
-def _record(dialect: Dialect) -> bytes:
-    """The pattern of a record whose quotes fit, its line end included; spaces may stand around quotes."""
+def _swallows(record: bytes, dialect: Dialect) -> bool:
+    """Whether a record of several lines has another number of columns than the file, or each of its lines has that."""
+    lines = [line for line in re.split(rb"\r\n|\n|\r", record) if line]
+    form = {"delimiter": dialect.delimiter, "quotechar": dialect.quote, "doublequote": dialect.escape == dialect.quote}
+    escape = None if dialect.escape == dialect.quote else dialect.escape
+    text = io.StringIO(record.decode("utf-8", "replace"), newline="")
+    if len(next(csv.reader(text, escapechar=escape, skipinitialspace=True, **form), ())) != len(dialect.names):  # type: ignore[arg-type]
+        return True
+    alike = sum(line.count(dialect.delimiter.encode()) == len(dialect.names) - 1 for line in lines)
+    enough = 2 if len(dialect.names) > 2 else 4  # a text with one comma a line is no row
+    return len(lines) >= enough and alike >= 0.8 * len(lines)
+
+
+def _record(dialect: Dialect, never: str = "") -> bytes:
+    """The pattern of a record whose quotes fit, its line end included; spaces may stand around quotes.
+
+    Letters of `never` do not stand inside quotes.
+    """
     quote, delimiter = re.escape(dialect.quote), re.escape(dialect.delimiter)
-    inside = rf"[^{quote}]++|{quote}{quote}" if dialect.escape == dialect.quote else rf"[^{quote}\\]++|\\."
+    inside = rf"[^{quote}{never}]++|{quote}{quote}"
+    if dialect.escape != dialect.quote:
+        inside = rf"[^{quote}\\{never}]++|\\[^{never}]" if never else rf"[^{quote}\\]++|\\."
     cell = rf"(?: *+{quote}(?:{inside})*+{quote} *+|(?! *{quote})[^{delimiter}\r\n]*+)"
     return rf"(?s:(?:{cell}{delimiter})*+{cell}(?:\r\n|\n|\r))".encode()

@@ -8,7 +8,7 @@ from typing import Any
 import duckdb
 import polars as pl
 
-from promolift.sources.quotes import SHOWN, BrokenLine
+from promolift.sources.quotes import BrokenLine
 from promolift.sql import ident
 
 Relation = duckdb.DuckDBPyRelation
@@ -22,7 +22,7 @@ class RawTable:
 
     `about` is the number of rows, estimated for text. `rejects` names the table in which DuckDB notes rows it could
     not split into columns, filled as the rows are read; `skipped` is how many lines of the file stand above its first
-    row; `broken` are the lines that DuckDB was not given.
+    row; `broken` are the lines that DuckDB was not given; `notes` is what a person should know of the file.
     """
 
     rows: Relation = field(repr=False)
@@ -33,6 +33,7 @@ class RawTable:
     rejects: str = ""
     skipped: int = 0
     broken: Sequence[BrokenLine] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def columns(self) -> list[str]:
@@ -90,4 +91,4 @@ class RawTable:
 
 
 def _as_json(line: str | None, problem: str) -> str:
-    return json.dumps({"line": (line or "")[:SHOWN], "problem": problem.lower()}, ensure_ascii=False)
+    return json.dumps({"line": line or "", "problem": problem.lower()}, ensure_ascii=False)

@@ -8,13 +8,14 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import IO, NamedTuple, cast
 
 from promolift.errors import InputError
 
 CHUNK = 1 << 20
+LONGEST = 2_000_000  # bytes of a record, the most that DuckDB takes
 DELIMITERS = (",", ";", "\t", "|")
 _VALUE = re.compile(r"^[+-]?\d+([.,]\d+)*$|^\d{4}-\d\d-\d\d|^\d{1,2}[/.]\d{1,2}[/.]\d{2,4}")
 _MAGIC = {
@@ -37,6 +38,7 @@ class Dialect:
     escape: str
     skip: int
     row_bytes: float
+    repeated: tuple[str, ...] = ()  # names that stand more than once
 
 
 class TextForm(NamedTuple):
@@ -124,13 +126,51 @@ def _led(piece: bytes, encoding: str, first: int, last: int) -> float:
     return sum(first <= letter.encode(encoding, "replace")[0] <= last for letter in letters) / max(len(letters), 1)
 
 
-def to_utf8(path: Path, encoding: str, target: Path) -> None:
-    """Write the file's text again in UTF-8, each line ended in one way. A byte that means nothing becomes U+FFFD."""
-    decoder = io.IncrementalNewlineDecoder(codecs.getincrementaldecoder(encoding)("replace"), translate=True)
+class Rewritten(NamedTuple):
+    """Lines of a file that are in another encoding than the rest: how many, and the first, from 1."""
+
+    lines: int
+    first: int
+
+
+def to_utf8(path: Path, encoding: str, target: Path) -> Rewritten:
+    """Write the file's text again in UTF-8, each line ended in one way. A byte that means nothing becomes U+FFFD.
+
+    A line that is UTF-8 among others that are not is read as what it is.
+    """
+    decoder = io.IncrementalNewlineDecoder(None, translate=True)
+    found, first, number, rest = 0, 0, 0, b""
     with target.open("w", encoding="utf-8", newline="") as out:
-        for piece in chunks(path):
-            out.write(decoder.decode(piece))
-        out.write(decoder.decode(b"", final=True))
+        if encoding == "utf-16":
+            wide = io.IncrementalNewlineDecoder(codecs.getincrementaldecoder(encoding)("replace"), translate=True)
+            for piece in chunks(path):
+                out.write(wide.decode(piece))
+            out.write(wide.decode(b"", final=True))
+            return Rewritten(0, 0)
+        for piece in chain(chunks(path), [b""]):
+            lines = re.split(rb"(?<=\n)", rest + piece) if piece else [rest]
+            rest = lines.pop() if piece else b""
+            for line in lines:
+                number += 1
+                if line.isascii():
+                    text = line.decode("ascii")
+                elif encoding != "utf-8" and _is_utf8(line, encoding):
+                    found, first = found + 1, first or number
+                    text = line.decode("utf-8")
+                else:
+                    text = line.decode(encoding, "replace")
+                out.write(decoder.decode(text))
+        out.write(decoder.decode("", final=True))
+    return Rewritten(found, first)
+
+
+def _is_utf8(line: bytes, encoding: str) -> bool:
+    """Whether a line of a file in another encoding is UTF-8: pairs of bytes may be so by chance in Eastern ones."""
+    try:
+        text = line.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return encoding.startswith("cp125") or any("\u0800" <= letter < "\ufffd" for letter in text)
 
 
 def is_aligned(path: Path) -> bool:
@@ -148,32 +188,39 @@ def to_tabs(path: Path, target: Path) -> None:
         out.writelines(b"\t".join(line.split()) + b"\n" for line in file)
 
 
-def dialect_of(path: Path, given: Sequence[str] | None = None) -> Dialect:
-    """Delimiter, quotes and column names of a UTF-8 file. `given` names the columns of a file without a header."""
+def dialect_of(path: Path, given: Sequence[str] | None = None, called: Path | None = None) -> Dialect:
+    """Delimiter, quotes and column names of a UTF-8 file. `given` names the columns of a file without a header.
+
+    `called` is what a person calls the file, where `path` is a copy of it.
+    """
+    csv.field_size_limit(LONGEST)
+    called = called or path
     text = next(chunks(path), b"").decode("utf-8", "replace").lstrip("\ufeff")
     complete = text[: text.rfind("\n") + 1] if len(text) >= CHUNK - 8 else text
     skip = 1 if re.match(r"sep=.\r?\n", complete) else 0  # a hint Excel writes
     lines = complete.splitlines(keepends=True)[skip:]
     if not any(line.strip() for line in lines):
-        raise InputError(f"{path}: empty; export it again, with a line of column names and one row per event")
+        raise InputError(f"{called}: empty; export it again, with a line of column names and one row per event")
     quote = "'" if sum(line.count("'") for line in lines[1:]) > 2 * len(lines) and '"' not in complete else '"'
     escape = "\\" if f"\\{quote}" in complete and quote * 2 not in complete else quote
-    delimiter = _delimiter(path, lines, quote)
+    delimiter = _delimiter(called, lines, quote)
     records = list(islice(csv.reader(lines, delimiter=delimiter, quotechar=quote), 200))
     records = [record for record in records if record]
     if given is None:
-        _must_be_a_header(path, records[0])
+        _must_be_a_header(called, records[0])
         if len(records) == 1 and len(text) < CHUNK - 8:
-            raise InputError(f"{path}: a line of column names but no rows; export it again")
+            raise InputError(f"{called}: a line of column names but no rows; export it again")
     names = list(given or records[0])
     widths = Counter(len(record) for record in records[0 if given else 1 :])
     width = widths.most_common(1)[0][0] if widths else len(names)
     if given and width != len(names):
-        raise InputError(f"{path}: {len(names)} column names are given, the rows have {width} columns")
+        raise InputError(f"{called}: {len(names)} column names are given, the rows have {width} columns")
     # Some exports end each row, but not the header, with a delimiter, or name no column for the row number.
     names += [""] * (width - len(names))
     row_bytes = sum(len(line.encode()) for line in lines[:1000]) / min(len(lines), 1000)
-    return Dialect(tuple(safe_names(names)), delimiter, quote, escape, skip + (0 if given else 1), row_bytes)
+    counted = Counter(name.strip() for name in names if name.strip())
+    repeated = tuple(name for name, number in counted.items() if number > 1)
+    return Dialect(tuple(safe_names(names)), delimiter, quote, escape, skip + (0 if given else 1), row_bytes, repeated)
 
 
 def safe_names(names: Sequence[str]) -> list[str]:
@@ -199,6 +246,10 @@ def _delimiter(path: Path, lines: list[str], quote: str) -> str:
         score = (widths.count(widths[0]) / len(widths), widths[0])
         if widths[0] > 1 and score > best_score:
             best, best_score = delimiter, score
+    if not best and lines[0].count(quote) % 2:
+        raise InputError(
+            f"{path}: a quote in its line of column names is not closed: {lines[0].strip()[:80]}; close it"
+        )
     if not best:
         raise InputError(f"{path}: not a table: no comma, semicolon, tab or bar parts its first line; export it as CSV")
     return best

@@ -9,6 +9,7 @@ import polars as pl
 from promolift import learn, sql
 from promolift.errors import SupportError
 from promolift.results.job import Job, moments
+from promolift.results.predictions import AVERAGE
 from promolift.sql import DAY_MS, bind, fetch
 from promolift.tables import LEVEL, TARGET
 
@@ -64,7 +65,7 @@ def purchases(job: Job) -> CheckTables:
             learn.log_loss(y, base, people).value,
             "lower",
         ),
-        score(BUYING, calibration.in_the_large, "right on average", 1.0, ""),
+        score(BUYING, calibration.in_the_large, AVERAGE, 1.0, ""),
     ]
     recall = [*recall_rows(rows, truth, "buy_prob", "promolift"), *recall_rows(rows, truth, "orders", REPEATS)]
     return CheckTables(

@@ -5,8 +5,9 @@ import polars as pl
 from promolift import allocate, effect, learn
 from promolift.errors import PromoError
 from promolift.results import effects
+from promolift.results.assumed import assumptions
 from promolift.results.job import Job, moments
-from promolift.results.plan import Plan
+from promolift.results.plan import HeadlineAssumptions, Plan
 from promolift.results.shop import Unchecked
 from promolift.steps import checks, redeem, spend
 from promolift.steps.plan import all_limits, free_candidates
@@ -36,6 +37,16 @@ def run(job: Job) -> None:
         missing["policies"] = str(reason)
         job.store.remove("policies")
     Unchecked(reasons=missing).keep(job.store)
+    believed(job).keep(job.store)
+
+
+def believed(job: Job) -> HeadlineAssumptions:
+    """What must be believed for the headline, once luck is taken off it."""
+    plan = Plan.load(job.store)
+    luck = plan.headline.luck_cents or 0.0
+    costs = job.clean.catalogue["cost_cents"].count() > 0
+    found = assumptions(plan.chosen, effects.response(job.store), job.config.value, costs, luck)
+    return HeadlineAssumptions(assumptions=found)
 
 
 def policies(job: Job) -> pl.DataFrame:

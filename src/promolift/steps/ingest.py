@@ -118,6 +118,7 @@ def open_one(store: Store, file: RawFile) -> Raw:
         table = replace(table, rows=rows)
         joined.append(other)
     file.mapping.check_columns(table.columns, file.path)
+    table = replace(table, rows=data.order_lines(table.rows, file.mapping))
     if file.per == "last":
         table = replace(table, rows=data.latest(table.rows, file.mapping))
     return Raw(table, file.mapping, tuple(joined))
@@ -162,7 +163,7 @@ def clean_table(job: Job, name: str, source: Raw, cleaned: data.Cleaned, aside: 
 def clean_events(job: Job, logs: list[Raw], rules: data.CleanRules, aside: Aside) -> data.Counts:
     """Split the events by customer hash, then clean shard by shard, so that memory holds one shard at a time."""
     store, settings = job.store, job.config.data
-    shards = settings.shards or shards_for(sum(source.table.about for source in logs))
+    shards = settings.shards or shards_for(sum(source.table.about for source in logs), settings.memory)
     job.tell("ingest", 0.3, f"events in {shards} shards of customers")
     products = job.clean.products
     priced = bool(products.filter("price_cents is not null").limit(1).fetchall())

@@ -9,12 +9,14 @@ import polars as pl
 from promolift import deliver, message
 from promolift.config import Config
 from promolift.offer import make_offer
+from promolift.results import effects, reasons
 from promolift.results.job import Job, moments
 from promolift.results.messages import PoolWords, read_tallies
 from promolift.results.plan import Plan
 from promolift.results.shop import Offers
 from promolift.sql import DAY_MS, bind, fetch
 from promolift.terms import Offer, covered
+from promolift.words import speaking
 
 # The last view, cart and purchase of each product a customer met lately.
 MET = """
@@ -40,7 +42,7 @@ def run(job: Job) -> None:
     job.tell("message", 0.1, f"words of {plan.height:,} offers in two languages")
     wording = wording_of(job.config).keep(job.store)
     choice = wording.choice(read_tallies(job.store.root / "serve"))
-    rows = reasoned(job, plan).join(names(job), on="customer_id", how="left").sort("customer_id")
+    rows = explained(job, with_angles(job, plan)).join(names(job), on="customer_id", how="left").sort("customer_id")
     written = message.write_all(rows, offers, choice, wording.way)
     if not choice.texts:
         job.tell("message", 0.9, "no text of the pool may be sent: offers stand alone; see `promolift words review`")
@@ -82,19 +84,31 @@ def names(job: Job) -> pl.DataFrame:
     return job.clean.people.select("customer_id", "name")
 
 
-def reasoned(job: Job, plan: pl.DataFrame) -> pl.DataFrame:
-    """The plan with the angle of each row, all that fit, what was just bought, and the reason in plain English."""
-    rows = known_of(job, plan)
-    fitting = message.fitting(rows)
-    middle = rows["sensitivity"].median()
-    printed = job.clean.printed_names(rows.filter(pl.col("kind") == "product")["target"])
-    reasons = [reason(row, middle, printed) for row in fitting.iter_rows(named=True)]
-    kept = fitting.select(
+def with_angles(job: Job, plan: pl.DataFrame) -> pl.DataFrame:
+    """The plan with the angle of each row, all that fit, and what was just bought."""
+    kept = message.fitting(known_of(job, plan)).select(
         "customer_id", "offer_id", "angle", "angles",
         pl.when(pl.col("angle") == "just_bought").then("bought_name").alias("bought_name"),
-        pl.Series("reason", reasons, dtype=pl.String),
     )  # fmt: skip
     return plan.join(kept, on=["customer_id", "offer_id"], how="left")
+
+
+def explained(job: Job, plan: pl.DataFrame) -> pl.DataFrame:
+    """The plan with `reason`, `reason_zh` and `motive`: why this offer for this customer, from their own figures."""
+    asof, currency = moments(job).asof, job.config.shop.currency
+    who = plan["customer_id"].implode()
+    bought = job.profiled.affinities(asof).filter(pl.col("customer_id").is_in(who))
+    printed = job.clean.printed_names(plan.filter(pl.col("kind") == "product")["target"])
+    known = reasons.habits(job.profiled.profiles(asof), bought, effects.response(job.store), currency, printed)
+    rows = plan.sort("customer_id")
+    why = [reasons.reason(row, known) for row in rows.iter_rows(named=True)]
+    with speaking("zh"):
+        why_zh = [reasons.reason(row, known).text for row in rows.iter_rows(named=True)]
+    return rows.with_columns(
+        pl.Series("reason", [each.text for each in why], dtype=pl.String),
+        pl.Series("reason_zh", why_zh, dtype=pl.String),
+        pl.Series("motive", [each.motive for each in why], dtype=pl.String),
+    )
 
 
 def known_of(job: Job, plan: pl.DataFrame) -> pl.DataFrame:
@@ -166,23 +180,3 @@ def _just(job: Job, asof: int) -> pl.DataFrame:
         pl.col("category").alias("bought_within"),
         "bought_ms",
     )
-
-
-def reason(row: dict[str, object], middle: object, printed: dict[str, str]) -> str:
-    """Three facts at most: the angle's own, how they answer to prices, who pays."""
-    target = row["target"]
-    kind = "product" if row["kind"] == "product" else "category"
-    named = message.label(printed.get(str(target), str(target)), kind).en if target else ""  # type: ignore[arg-type]
-    parts = [message.reason(row, named, str(row["bought_name"]) if row["bought_name"] else None)]
-    sensitive, error = row["sensitivity"], row["sensitivity_se"]
-    if (
-        isinstance(sensitive, float)
-        and isinstance(error, float)
-        and isinstance(middle, float)
-        and abs(sensitive - middle) > error
-    ):
-        parts.append(f"takes discounts {'more' if sensitive > middle else 'less'} than most")
-    share = row["supplier_share"]
-    if isinstance(share, float) and share > 0:
-        parts.append(f"suppliers pay {share:.0%} of the discount")
-    return "; ".join(parts)

@@ -26,10 +26,11 @@ from promolift.results.assumed import assumptions
 from promolift.results.job import Job, Moments, moments
 from promolift.results.plan import FRONTIER, LIMIT, Level, Plan, PlanNote, Tables
 from promolift.results.why import FEW, why
-from promolift.steps.plan_rules import budget_cents, close_weak, evidence_floor
+from promolift.steps.plan_rules import budget_cents, close_small, close_weak, evidence_floor
 from promolift.steps.propose import value, with_proposals
 from promolift.steps.targets import list_people, list_resting, list_targets
 from promolift.terms import covered
+from promolift.words import speaking
 
 CURVE_POINTS = 9
 KEY = ["customer_id", "offer_id"]
@@ -80,7 +81,10 @@ def offered(job: Job, at: Moments) -> Offered:
     rows = deliver.recalibrated(made.rows, known.recalibration if known else None)
     floor = evidence_floor(job, rows)
     job.tell("plan", 0.6, f"effect of {rows.height:,} candidates")
-    return Offered(with_risk(close_weak(rows, floor), job.config.plan.risk), floor, made.menu)
+    # a trial is not chosen by what it is expected to bring
+    least = 0.0 if job.config.plan.trial else job.config.rules.least_gain_cents
+    open_ = close_small(close_weak(rows, floor), least)
+    return Offered(with_risk(open_, job.config.plan.risk), floor, made.menu)
 
 
 def candidates(job: Job, at: Moments) -> MenuCandidates:
@@ -307,6 +311,8 @@ def summary(
     able = customers - audience.barred.len() - held
     empty = chosen.height < max(1.0, FEW * able)
     free = open_to(some.rows, some.rows["eligible"], audience) if empty else audience.free
+    with speaking("zh"):
+        why_zh = tuple(why(job, some.rows, free, chosen, able))
     return PlanNote(
         budget_cents=budget, gain_cents=gain, gain_low_cents=low, gain_high_cents=high,
         cost_cents=float(chosen["cost_cents"].sum()), added_cents=float(chosen["added_cents"].sum()),
@@ -316,7 +322,7 @@ def summary(
         gap=max(0.0, (bound - planned_cents) / bound) if bound > 0 else 0.0,
         evidence=some.floor, risk=config.plan.risk.rule, explain=found.explain(),
         limits=() if trial else tuple(use.name for use in found.binding),
-        why=tuple(why(job, some.rows, free, chosen, able)),
+        why=tuple(why(job, some.rows, free, chosen, able)), why_zh=why_zh,
         assumptions=assumptions(
             chosen, effects.response(job.store), config.value, job.clean.catalogue["cost_cents"].count() > 0
         ),

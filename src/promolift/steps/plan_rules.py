@@ -35,6 +35,22 @@ def close_weak(valued: pl.DataFrame, floor: str) -> pl.DataFrame:
     )
 
 
+def close_small(valued: pl.DataFrame, least_gain_cents: float) -> pl.DataFrame:
+    """Close candidates that are expected to bring less than `least_gain_cents`; as they are where that is 0."""
+    if least_gain_cents <= 0:
+        return valued
+    small = (
+        (pl.col("gain_cents") < least_gain_cents).fill_null(False) & pl.col("eligible") & (pl.col("offer_id") != "none")
+    )
+    return valued.with_columns(
+        pl.when(small)
+        .then(pl.lit("its expected gain is below rules.least_gain_cents"))
+        .otherwise(pl.col("why_not"))
+        .alias("why_not"),
+        (pl.col("eligible") & ~small).alias("eligible"),
+    )
+
+
 def budget_cents(job: Job, at: Moments) -> int:
     """The stated budget, or the stated share of the last window's revenue."""
     plan = job.config.plan

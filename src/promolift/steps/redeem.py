@@ -5,9 +5,10 @@ import polars as pl
 from promolift import effect, learn
 from promolift.errors import SupportError
 from promolift.results.job import Job, Moments, moments
+from promolift.results.predictions import AVERAGE, COUPONS
 from promolift.steps.checks import RECALL, SCORES, CheckTables, bins, score
 
-MODEL, PAST_RATE = "redeeming a campaign's coupon", "their past redemption rate"
+PAST_RATE = "their past redemption rate"
 KEY = ["campaign_id", "customer_id"]
 
 
@@ -61,14 +62,14 @@ def check(job: Job) -> CheckTables:
     calibration = learn.calibration(y, prob, groups=people)
     constant = [float(y.mean())] * len(y)
     scores = [
-        score(MODEL, learn.auc(y, prob, people), PAST_RATE, learn.auc(y, rate.to_numpy(), people).value, "higher"),
+        score(COUPONS, learn.auc(y, prob, people), PAST_RATE, learn.auc(y, rate.to_numpy(), people).value, "higher"),
         score(
-            MODEL,
+            COUPONS,
             learn.log_loss(y, prob, people),
             "the same probability for all",
             learn.log_loss(y, constant).value,
             "lower",
         ),
-        score(MODEL, calibration.in_the_large, "right on average", 1.0, ""),
+        score(COUPONS, calibration.in_the_large, AVERAGE, 1.0, ""),
     ]
-    return CheckTables(pl.DataFrame(scores, schema=SCORES), bins(MODEL, calibration), pl.DataFrame(schema=RECALL))
+    return CheckTables(pl.DataFrame(scores, schema=SCORES), bins(COUPONS, calibration), pl.DataFrame(schema=RECALL))

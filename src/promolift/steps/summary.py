@@ -53,7 +53,8 @@ def plan_summary(job: Job, step: str) -> dict[str, Any]:
     where = [f"report: {place['report']}", f"plan:   {place['plan']}"] if place else []
     figures = plan.note.model_dump(mode="json", exclude={"menu", "shop", "consent"})
     checked = {"luck": plan.luck.model_dump() if plan.luck else None}
-    text = "\n".join([str(plan), *where])
+    warnings = [f"warning: {warning}" for warning in Health.load(job.store).warnings] if step == "report" else []
+    text = "\n".join([str(plan), *warnings, *where])
     return {"step": step, "currency": job.config.shop.currency, **figures, **checked, **place, "text": text}
 
 

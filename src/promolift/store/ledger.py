@@ -24,7 +24,8 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.pool import StaticPool
 
 from promolift.errors import ConfigError
-from promolift.store.ledger_schema import LedgerError, make_tables
+from promolift.store.ledger_migrate import open_tables
+from promolift.store.ledger_schema import LedgerError, driver_sql
 
 Work = Callable[[Connection, list[Any]], Sequence[Any]]
 GROUP = 512  # payloads in one transaction: bounds how long the first of them waits
@@ -124,10 +125,10 @@ class Ledger:
         try:
             with self._writer.begin() as connection:
                 if self.sqlite:
-                    _sql(connection, "begin immediate")
-                make_tables(connection)
+                    driver_sql(connection, "begin immediate")
+                open_tables(connection)
             if self.sqlite:  # the loop must not wait; the writer does, see `_open`
-                _sql(self._connection(), "pragma busy_timeout = 0")
+                driver_sql(self._connection(), "pragma busy_timeout = 0")
         except BaseException:
             self._dispose()
             raise
@@ -151,8 +152,8 @@ class Ledger:
     ) -> asyncio.Future[Any]:
         """Like `submit`, for the running event loop: results of one commit wake it once, not one by one.
 
-        `brief`: `work` takes a millisecond or so and may run in the loop's own thread. `late` gets the result if
-        nobody waits for the future any more.
+        `brief`: `work` takes a millisecond or so and may run in the loop's own thread. `late` gets the result, or
+        the error, if nobody waits for the future any more.
         """
         loop = asyncio.get_running_loop()
         future = loop.create_future()
@@ -308,7 +309,7 @@ class Ledger:
             connection.exec_driver_sql(f"select pg_advisory_xact_lock({WRITER_LOCK})")
             return True
         try:
-            _sql(connection, "begin immediate")
+            driver_sql(connection, "begin immediate")
         except sqlite3.OperationalError as error:
             if again and "locked" in str(error):
                 return False
@@ -322,7 +323,7 @@ class Ledger:
             finally:
                 connection.close()
         elif how == "commit" or _driver(connection).in_transaction:  # a full disk may have ended it already
-            _sql(connection, how)
+            driver_sql(connection, how)
 
     def _pass_on(self, outcomes: list[_Outcome], keep: bool) -> None:
         """Tell each its result and let the next one begin; `keep` the turn if the writer's own changes wait."""
@@ -345,11 +346,6 @@ def _driver(connection: Connection) -> Any:
     return connection.connection.dbapi_connection
 
 
-def _sql(connection: Connection, text: str) -> None:
-    """A word to the database itself."""
-    _driver(connection).execute(text)
-
-
 def _lost(tasks: list[_Task], error: Exception) -> list[_Outcome]:
     """The outcomes where nothing was kept."""
     lost = LedgerError(f"ledger: nothing was kept ({_first_line(error)}); free disk space or see the log")
@@ -368,8 +364,8 @@ def _settle(outcomes: list[_Outcome]) -> None:
     """Tell everybody who still waits."""
     for task, result, error in outcomes:
         if task.future.done():  # given up
-            if task.late and error is None:
-                task.late(result)
+            if task.late:
+                task.late(result if error is None else error)
         elif error is None:
             task.future.set_result(result)
         else:
@@ -378,15 +374,15 @@ def _settle(outcomes: list[_Outcome]) -> None:
 
 def _run(connection: Connection, work: Work, tasks: list[_Task]) -> list[_Outcome]:
     """Results of one work in a savepoint of its own; if many fail together, each is tried alone."""
-    _sql(connection, "savepoint work")
+    driver_sql(connection, "savepoint work")
     try:
         results = work(connection, [task.payload for task in tasks])
-        _sql(connection, "release savepoint work")
+        driver_sql(connection, "release savepoint work")
         return [_Outcome(task, result) for task, result in zip(tasks, results, strict=True)]
     except Exception as error:
         try:
-            _sql(connection, "rollback to savepoint work")
-            _sql(connection, "release savepoint work")
+            driver_sql(connection, "rollback to savepoint work")
+            driver_sql(connection, "release savepoint work")
         except Exception:
             raise error from None  # a full disk ends the whole transaction: then nobody's change was kept
         if len(tasks) == 1:

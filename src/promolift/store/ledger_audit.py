@@ -1,15 +1,31 @@
 """Who changed what in; a chain of hashes that shows any later edit, answers kept for retries, and small JSON things."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from promolift.hashing import sha256_of
-from promolift.store.ledger_schema import ANSWERS, AUDIT, THINGS, Refused
+from promolift.store.ledger_schema import ANSWERS, AUDIT, THINGS, Query, Refused, driver_sql
 
 KEEP_ANSWERS_MS = 24 * 3_600_000
+REFUSED = 0  # in the place of a status: the kept answer is a refusal
+LAST = Query(select(AUDIT.c.seq, AUDIT.c.hash).order_by(AUDIT.c.seq.desc()).limit(1))
+NOTE = Query(insert(AUDIT).inline())
+ANSWERED = Query(
+    select(ANSWERS.c.digest, ANSWERS.c.status, ANSWERS.c.body).where(
+        ANSWERS.c.key == bindparam("key"), ANSWERS.c.ts_ms > bindparam("since_ms")
+    )
+)
+OUTDATED = Query(delete(ANSWERS).where(ANSWERS.c.ts_ms <= bindparam("since_ms")))
+ANSWER = Query(insert(ANSWERS).inline())
+KIND = THINGS.c.kind == bindparam("kind")
+THING = Query(select(THINGS.c.body).where(KIND, THINGS.c.id == bindparam("id")))
+EVERY = Query(select(THINGS.c.id, THINGS.c.body).where(KIND).order_by(THINGS.c.id))
+PUT = Query(
+    insert(THINGS).inline(), then=" on conflict (kind, id) do update set body = excluded.body, ts_ms = excluded.ts_ms"
+)
 
 
 class Act(NamedTuple):
@@ -28,10 +44,19 @@ class HttpAnswer(NamedTuple):
 
 
 class OnceAnswer(NamedTuple):
-    """The answer to a request, and whether it is the one kept from the first time."""
+    """The answer to a request, and whether it is the one kept from the first time; `refused`: it is a refusal."""
 
     answer: HttpAnswer
     kept: bool
+    refused: Refused | None = None
+
+
+class Answered(NamedTuple):
+    """A request with its Idempotency-Key and what it is answered with."""
+
+    key: str
+    request: Any
+    answer: HttpAnswer
 
 
 def canonical(value: Any) -> str:
@@ -41,10 +66,9 @@ def canonical(value: Any) -> str:
 
 def audit(db: Connection, ts_ms: int, act: Act, old: Any = None, new: Any = None) -> None:
     """Add a row to the chain."""
-    last = db.execute(select(AUDIT.c.seq, AUDIT.c.hash).order_by(AUDIT.c.seq.desc()).limit(1)).first()
-    seq, before = (last.seq + 1, last.hash) if last else (1, "")
-    row = {"seq": seq, "ts_ms": ts_ms, **act._asdict(), "old": canonical(old), "new": canonical(new)}
-    db.execute(insert(AUDIT).values(**row, hash=_link(before, row)))
+    seq, before = next(iter(LAST.rows(db)), (0, ""))
+    row = {"seq": seq + 1, "ts_ms": ts_ms, **act._asdict(), "old": canonical(old), "new": canonical(new)}
+    NOTE.run(db, **row, hash=_link(before, row))
 
 
 def first_break(db: Connection) -> int | None:
@@ -64,21 +88,47 @@ def first_break(db: Connection) -> int | None:
 def once(db: Connection, key: str, request: Any, ts_ms: int, do: Callable[[], HttpAnswer]) -> OnceAnswer:
     """The answer to a request; the same key and payload never run twice in 24 hours.
 
-    The answer is kept in the same transaction as what `do` changed. Raises Refused if the key came with another
-    payload. A refusal that `do` raises is not kept.
+    The answer is kept in the same transaction as what `do` changed, and so is a refusal that `do` raises, whose
+    changes are undone: it is in `refused`, and raised when the key comes again. Raises Refused if the key came with
+    another payload.
     """
-    digest = sha256_of(canonical(request))
-    fresh = ANSWERS.c.ts_ms > ts_ms - KEEP_ANSWERS_MS
-    kept = db.execute(select(ANSWERS).where(ANSWERS.c.key == key, fresh)).mappings().first()
+    kept = kept_answer(db, key, request, ts_ms)
     if kept is not None:
-        if kept["digest"] != digest:
+        return OnceAnswer(kept, True)
+    driver_sql(db, "savepoint once")
+    refused = None
+    try:
+        answer = do()
+    except Refused as refusal:
+        driver_sql(db, "rollback to savepoint once")
+        refused, answer = refusal, HttpAnswer(REFUSED, {"code": refusal.code, "text": str(refusal)})
+    driver_sql(db, "release savepoint once")
+    keep_answers(db, [Answered(key, request, answer)], ts_ms)
+    return OnceAnswer(answer, False, refused)
+
+
+def kept_answer(db: Connection, key: str, request: Any, ts_ms: int) -> HttpAnswer | None:
+    """What a request was answered with in the last 24 hours; None if it is new. Raises what `once` raises."""
+    for digest, status, body in ANSWERED.rows(db, key=key, since_ms=ts_ms - KEEP_ANSWERS_MS):
+        if digest != sha256_of(canonical(request)):
             raise Refused("idempotency_key_reused", "this Idempotency-Key came with another payload; use a new key")
-        return OnceAnswer(HttpAnswer(kept["status"], json.loads(kept["body"])), True)
-    answer = do()
-    db.execute(delete(ANSWERS).where(~fresh))
-    kept_row = {"key": key, "digest": digest, "status": answer.status, "body": canonical(answer.body), "ts_ms": ts_ms}
-    db.execute(insert(ANSWERS).values(kept_row))
-    return OnceAnswer(answer, False)
+        said = json.loads(body)
+        if status == REFUSED:
+            raise Refused(said["code"], said["text"])
+        return HttpAnswer(status, said)
+    return None
+
+
+def keep_answers(db: Connection, some: Sequence[Answered], ts_ms: int) -> None:
+    """Keep answers for retries; those older than 24 hours go."""
+    OUTDATED.run(db, since_ms=ts_ms - KEEP_ANSWERS_MS)
+    rows = []
+    for key, request, (status, body) in some:
+        who = body.get("customer_id") if isinstance(body, dict) else None
+        digest = sha256_of(canonical(request))
+        kept = {"key": key, "digest": digest, "status": status, "body": canonical(body)}
+        rows.append(kept | {"ts_ms": ts_ms, "customer_id": who})
+    ANSWER.many(db, rows)
 
 
 def amend(db: Connection, key: str, answer: HttpAnswer) -> None:
@@ -90,24 +140,19 @@ def amend(db: Connection, key: str, answer: HttpAnswer) -> None:
 def put(db: Connection, kind: str, id_: str, body: Any, ts_ms: int) -> Any:
     """Keep a JSON body under (kind, id); the old body, or None."""
     old = get(db, kind, id_)
-    values = {"body": canonical(body), "ts_ms": ts_ms}
-    if old is None:
-        db.execute(insert(THINGS).values(kind=kind, id=id_, **values))
-    else:
-        db.execute(update(THINGS).where(THINGS.c.kind == kind, THINGS.c.id == id_).values(**values))
+    PUT.run(db, kind=kind, id=id_, body=canonical(body), ts_ms=ts_ms)
     return old
 
 
 def get(db: Connection, kind: str, id_: str) -> Any:
     """The body kept under (kind, id), or None."""
-    found = db.execute(select(THINGS.c.body).where(THINGS.c.kind == kind, THINGS.c.id == id_)).scalar()
-    return None if found is None else json.loads(found)
+    found = THING.rows(db, kind=kind, id=id_)
+    return json.loads(found[0][0]) if found else None
 
 
 def every(db: Connection, kind: str) -> dict[str, Any]:
     """All bodies of a kind by id, in order of id."""
-    rows = db.execute(select(THINGS.c.id, THINGS.c.body).where(THINGS.c.kind == kind).order_by(THINGS.c.id))
-    return {id_: json.loads(body) for id_, body in rows}
+    return {id_: json.loads(body) for id_, body in EVERY.rows(db, kind=kind)}
 
 
 def drop(db: Connection, kind: str, id_: str) -> Any:

@@ -1,12 +1,13 @@
 """Limits, codes and a redemption in; money reserved, confirmed or given back out, never beyond a limit.
 
-Every limit counts in cells of `usage`: (limit, subject, period). A reservation holds its amount in each cell it falls
-in; confirming turns what was held into spent, rolling back or expiry gives it back. All checks come before all writes,
-so that a refusal changes nothing.
+Every limit counts in cells of `usage`: (campaign, limit, subject, period). A reservation holds its amount in each cell
+it falls in; confirming turns what was held into spent, rolling back or expiry gives it back. A cell is always the sum
+of the redemptions that fall in it, so that a limit that comes, goes or is stated anew counts what was before it. All
+checks come before all writes, so that a refusal changes nothing.
 """
 
-import json
 import unicodedata
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,18 +15,55 @@ from string import ascii_lowercase, ascii_uppercase
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Connection, RowMapping, and_, bindparam, func, insert, or_, select, tuple_, update
+from sqlalchemy import BindParameter, Connection, and_, bindparam, delete, func, insert, select, update
 
+from promolift.sql import DAY_MS
 from promolift.store.ledger_audit import Act, audit
 from promolift.store.ledger_schema import CODES, CUSTOMERS, FOLDED, LIMITS, REDEMPTIONS, STOCKED, USAGE, Query, Refused
 
 UPPER = str.maketrans(ascii_lowercase, ascii_uppercase)
-SHARED = Query(select(LIMITS).where(LIMITS.c.campaign_id == bindparam("campaign"), LIMITS.c.per == "campaign"))
+CAMPAIGN: BindParameter[str] = bindparam("campaign")
+ALL_LIMITS = Query(select(LIMITS).where(LIMITS.c.campaign_id == CAMPAIGN).order_by(LIMITS.c.limit_id))
+MINE = and_(
+    USAGE.c.campaign_id == CAMPAIGN,
+    USAGE.c.limit_id == bindparam("limit"),
+    USAGE.c.subject == bindparam("who"),
+    USAGE.c.period_key == bindparam("period"),
+)
+USED = Query(select(USAGE.c.held + USAGE.c.spent).where(MINE))
+ADD = Query(
+    insert(USAGE).inline(),
+    then=" on conflict (campaign_id, limit_id, subject, period_key)"
+    " do update set held = usage.held + excluded.held, spent = usage.spent + excluded.spent",
+)
+MOVE = Query(
+    update(USAGE)
+    .where(MINE)
+    .values(held=USAGE.c.held + bindparam("more_held"), spent=USAGE.c.spent + bindparam("more_spent"))
+)
+NAMED = REDEMPTIONS.c.redemption_id == bindparam("named")
+REDEMPTION = Query(select(REDEMPTIONS).where(NAMED))
+LATE = Query(
+    select(REDEMPTIONS).where(
+        REDEMPTIONS.c.status == bindparam("open"), REDEMPTIONS.c.expires_ms <= bindparam("now_ms")
+    )
+)
+KEEP = Query(insert(REDEMPTIONS).inline())
+SETTLE = Query(
+    update(REDEMPTIONS).where(NAMED).values(status=bindparam("to_status"), final_cents=bindparam("to_cents"))
+)
+CODE = Query(select(CODES).where(CODES.c.code == bindparam("named")))
+CODE_STATUS = Query(update(CODES).where(CODES.c.code == bindparam("named")).values(status=bindparam("to_status")))
+PERSON = Query(select(CUSTOMERS.c.person_id).where(CUSTOMERS.c.customer_id == bindparam("who")))
+LONGEST_DAYS = {"day": 2, "week": 8, "month": 32}
+Row = Mapping[str, Any]
+COUNTED = ("reserved", "confirmed")
 
 
 class Cell(NamedTuple):
     """A row of `usage`: what a limit counts of a subject in a period."""
 
+    campaign_id: str
     limit_id: str
     subject: str
     period_key: str
@@ -59,34 +97,33 @@ def period_key(period: str, ts_ms: int, zone: str) -> str:
     return local.strftime("%Y-%m-%d" if period == "day" else "%Y-%m")
 
 
-def reserve(db: Connection, claim: Claim) -> RowMapping:
+def reserve(db: Connection, claim: Claim) -> Row:
     """Hold the claim's amount in all limits; the new row of `redemptions`. Raises Refused with the rule's code.
 
-    The same redemption_id again is answered with the row that is there.
+    The same claim again is answered with the row that is there, while that counts.
     """
-    if found := _redemption(db, claim.redemption_id):
-        return found
+    if found := _found(REDEMPTION, db, REDEMPTIONS, named=claim.redemption_id):
+        return _again(found, claim)
     if claim.amount_cents < 0:
         raise Refused("amount_invalid", f"amount_cents is {claim.amount_cents}; it must be 0 or more")
     expire(db, claim.now_ms)
     _check_code(db, claim)
-    cells = _room(db, claim)
-    for cell, amount in cells.items():
-        _add(db, cell, held=amount)
     row = {name: getattr(claim, name) for name in ("redemption_id", "campaign_id", "offer_id", "customer_id")}
     row |= {"order_id": claim.order_id, "code": claim.code, "decision_id": claim.decision_id, "status": "reserved"}
     row |= {"reserved_cents": claim.amount_cents, "ts_ms": claim.now_ms, "expires_ms": claim.now_ms + claim.hold_ms}
-    db.execute(insert(REDEMPTIONS).values(**row, cells=json.dumps([*cells])))
+    person = PERSON.rows(db, who=claim.customer_id)
+    row |= {"person": (person[0][0] if person else None) or claim.customer_id, "final_cents": None}
+    room = _room(db, row)
+    ADD.many(db, [{**cell._asdict(), "held": amount, "spent": 0} for cell, amount in room.items()])
+    KEEP.run(db, **row)
     if claim.code:
-        _code_status(db, claim.code, "reserved")
+        CODE_STATUS.run(db, named=claim.code, to_status="reserved")
     new = {"campaign": claim.campaign_id, "offer": claim.offer_id, "cents": claim.amount_cents}
     audit(db, claim.now_ms, Act(claim.actor, "reserve", claim.redemption_id), None, new)
-    return _known(db, claim.redemption_id)
+    return row
 
 
-def confirm(
-    db: Connection, redemption_id: str, amount_cents: int | None, now_ms: int, actor: str = "api"
-) -> RowMapping:
+def confirm(db: Connection, redemption_id: str, amount_cents: int | None, now_ms: int, actor: str = "api") -> Row:
     """Spend what was reserved, or less of it. Confirming twice is the same as once.
 
     Raises Refused if the reservation is unknown, expired, rolled back, or smaller than the amount.
@@ -100,30 +137,65 @@ def confirm(
         raise Refused(f"already_{row['status']}", f"{redemption_id} is {row['status']}; reserve anew")
     if not 0 <= final <= row["reserved_cents"]:
         raise Refused("amount_invalid", f"amount_cents {final} is outside 0 to the {row['reserved_cents']} reserved")
-    _move(db, row, final)
-    _settle(db, row, {"status": "confirmed", "final_cents": final}, "redeemed")
+    for limit in _limits(db, row):
+        one = limit["metric"] == "redemptions"
+        _move(db, limit, row, held=-1 if one else -row["reserved_cents"], spent=1 if one else final)
     audit(db, now_ms, Act(actor, "confirm", redemption_id), {"held": row["reserved_cents"]}, {"spent": final})
-    return _known(db, redemption_id)
+    return _settle(db, row, "confirmed", final, "redeemed")
 
 
-def rollback(db: Connection, redemption_id: str, now_ms: int, actor: str = "api") -> RowMapping:
+def rollback(db: Connection, redemption_id: str, now_ms: int, actor: str = "api") -> Row:
     """Give back what was reserved or spent, and the code with it. Rolling back twice is the same as once."""
     row = _known(db, redemption_id)
     if row["status"] in ("rolled_back", "expired"):
         return row
-    _give_back(db, row, "rolled_back")
     audit(db, now_ms, Act(actor, "rollback", redemption_id), {"status": row["status"]}, {"status": "rolled_back"})
-    return _known(db, redemption_id)
+    return _give_back(db, row, "rolled_back")
 
 
 def expire(db: Connection, now_ms: int) -> int:
     """Give back all reservations whose time is over; how many."""
-    late = and_(REDEMPTIONS.c.status == "reserved", REDEMPTIONS.c.expires_ms <= now_ms)
-    rows = db.execute(select(REDEMPTIONS).where(late)).mappings().all()
-    for row in rows:
+    late = LATE.rows(db, open="reserved", now_ms=now_ms)
+    for row in (dict(zip(REDEMPTIONS.c.keys(), each, strict=True)) for each in late):
         _give_back(db, row, "expired")
         audit(db, now_ms, Act("ledger", "expire", row["redemption_id"]), {"status": "reserved"}, {"status": "expired"})
-    return len(rows)
+    return len(late)
+
+
+def set_limits(db: Connection, campaign_id: str, limits: Sequence[Row], now_ms: int) -> None:
+    """Let a campaign have these limits alone; each counts what was reserved and spent before it, too.
+
+    A limit is the same one while only its amount changes. Raises Refused if two have one id.
+    """
+    new = {limit["limit_id"]: dict(limit) | {"campaign_id": campaign_id} for limit in limits}
+    if len(new) < len(limits):
+        raise Refused("limit_id_taken", "a limit_id is used twice; the ids of a campaign must differ")
+    old = {row["limit_id"]: row for row in _all_limits(db, campaign_id)}
+    for name in sorted(old.keys() | new.keys()):
+        before, after = old.get(name), new.get(name)
+        same = before and after and before | {"amount": 0} == after | {"amount": 0}
+        for table in (LIMITS,) if same else (LIMITS, USAGE):
+            db.execute(delete(table).where(table.c.campaign_id == campaign_id, table.c.limit_id == name))
+        if after:
+            db.execute(insert(LIMITS).values(**after))
+        if after and not same:
+            recount(db, after, now_ms)
+
+
+def recount(db: Connection, limit: Row, now_ms: int) -> None:
+    """Fill the cells of the present period from the redemptions that fall in them."""
+    mine = [REDEMPTIONS.c.campaign_id == limit["campaign_id"], REDEMPTIONS.c.status.in_(COUNTED)]
+    if limit["offer_id"]:
+        mine.append(REDEMPTIONS.c.offer_id == limit["offer_id"])
+    if limit["period"] != "total":
+        mine.append(REDEMPTIONS.c.ts_ms > now_ms - LONGEST_DAYS[limit["period"]] * DAY_MS)
+    period = period_key(limit["period"], now_ms, limit["zone"])
+    sums: dict[Cell, list[int]] = defaultdict(lambda: [0, 0])
+    for row in map(dict[str, Any], db.execute(select(REDEMPTIONS).where(*mine)).mappings()):
+        cell, spent = _cell(limit, row), row["status"] == "confirmed"
+        if cell.period_key == period:
+            sums[cell][spent] += _amount(limit, row["final_cents"] if spent else row["reserved_cents"])
+    ADD.many(db, [{**cell._asdict(), "held": held, "spent": spent} for cell, (held, spent) in sums.items()])
 
 
 def add_stock(db: Connection, campaign_id: str, offer_id: str, codes: Sequence[str]) -> int:
@@ -162,19 +234,41 @@ def stock_left(db: Connection, campaign_id: str, offer_id: str) -> int | None:
 
 def used_up(db: Connection, campaign_id: str, now_ms: int) -> set[str]:
     """Offer ids of the campaign with no room left in a limit per campaign; '' stands for all of them."""
-    rows = [dict(zip(LIMITS.c.keys(), row, strict=True)) for row in SHARED.rows(db, campaign=campaign_id)]
-    cells = {_cell(row, campaign_id, now_ms): row for row in rows}
-    used = _used(db, [*cells])
-    return {row["offer_id"] for cell, row in cells.items() if used.get(cell, 0) >= row["amount"]}
+    shared = [limit for limit in _all_limits(db, campaign_id) if limit["per"] == "campaign"]
+    here = {"campaign_id": campaign_id, "ts_ms": now_ms}
+    return {limit["offer_id"] for limit in shared if _used(db, _cell(limit, here)) >= limit["amount"]}
+
+
+def wrong_cells(db: Connection) -> list[Cell]:
+    """The cells of `usage` that are not the sum of the redemptions that fall in them."""
+    limits = [dict(row) for row in db.execute(select(LIMITS)).mappings()]
+    sums: dict[Cell, list[int]] = defaultdict(lambda: [0, 0])
+    for row in map(dict[str, Any], db.execute(select(REDEMPTIONS).where(REDEMPTIONS.c.status.in_(COUNTED))).mappings()):
+        for limit in limits:
+            if limit["campaign_id"] == row["campaign_id"] and limit["offer_id"] in ("", row["offer_id"]):
+                spent = row["status"] == "confirmed"
+                sums[_cell(limit, row)][spent] += _amount(limit, row["final_cents" if spent else "reserved_cents"])
+    return [Cell(*row[:4]) for row in db.execute(select(USAGE)) if [row.held, row.spent] != sums[Cell(*row[:4])]]
 
 
 # parts
 
 
+def _again(found: Row, claim: Claim) -> Row:
+    """The redemption that has this id already, if it is the one that is claimed and still counts."""
+    same = {"campaign_id", "offer_id", "customer_id", "order_id", "code", "decision_id"}
+    stated = {name: getattr(claim, name) for name in same} | {"reserved_cents": claim.amount_cents}
+    if stated != {name: found[name] for name in stated}:
+        raise Refused("redemption_differs", "this redemption_id was used for something else; use a new one")
+    if found["status"] not in COUNTED:
+        raise Refused(f"already_{found['status']}", f"{claim.redemption_id} is {found['status']}; use a new id")
+    return found
+
+
 def _check_code(db: Connection, claim: Claim) -> None:
     if claim.code is None:
         return
-    code = db.execute(select(CODES).where(CODES.c.code == claim.code)).mappings().first()
+    code = _found(CODE, db, CODES, named=claim.code)
     if code is None or (code["campaign_id"], code["offer_id"]) != (claim.campaign_id, claim.offer_id):
         raise Refused("code_unknown", "no such code for this campaign and offer; check what was typed")
     if code["status"] == "stock":
@@ -185,88 +279,77 @@ def _check_code(db: Connection, claim: Claim) -> None:
         raise Refused("code_used", f"this code is {code['status']} already")
     if code["expires_ms"] is not None and code["expires_ms"] <= claim.now_ms:
         raise Refused("code_expired", "this code is no longer valid")
+    if code["cap_cents"] is not None and claim.amount_cents > code["cap_cents"]:
+        raise Refused("above_cap", f"this offer takes off {code['cap_cents']} at most, in minor units")
 
 
-def _room(db: Connection, claim: Claim) -> dict[Cell, int]:
-    """The claim's amount in every cell it falls in; Refused if one of them has no room for it."""
-    offer = or_(LIMITS.c.offer_id == "", LIMITS.c.offer_id == claim.offer_id)
-    mine = select(LIMITS).where(LIMITS.c.campaign_id == claim.campaign_id, offer).order_by(LIMITS.c.limit_id)
-    rows = db.execute(mine).mappings().all()
-    person = None
-    if any(row["per"] == "natural_person" for row in rows):
-        person = db.execute(select(CUSTOMERS.c.person_id).where(CUSTOMERS.c.customer_id == claim.customer_id)).scalar()
-    subjects = {"campaign": claim.campaign_id, "customer": claim.customer_id}
-    subjects["natural_person"] = person or claim.customer_id
-    cells = {_cell(row, subjects[row["per"]], claim.now_ms): row for row in rows}
-    used, amounts = _used(db, [*cells]), {}
-    for cell, row in cells.items():
-        amounts[cell] = 1 if row["metric"] == "redemptions" else claim.amount_cents
-        left = row["amount"] - used.get(cell, 0)
-        if amounts[cell] > left:
-            limit = f"limit {row['limit_id']} ({row['metric']} per {row['per']}, {row['period']})"
-            raise Refused("limit_reached", f"{limit} has {max(left, 0)} left, {amounts[cell]} are asked for")
+def _room(db: Connection, row: Row) -> dict[Cell, int]:
+    """The amount in every cell that a redemption falls in; Refused if one of them has no room for it."""
+    amounts = {}
+    for limit in _limits(db, row):
+        cell, amount = _cell(limit, row), _amount(limit, row["reserved_cents"])
+        left = limit["amount"] - _used(db, cell)
+        if amount > left:
+            name = f"limit {limit['limit_id']} ({limit['metric']} per {limit['per']}, {limit['period']})"
+            raise Refused("limit_reached", f"{name} has {max(left, 0)} left, {amount} are asked for")
+        amounts[cell] = amount
     return amounts
 
 
-def _cell(limit: RowMapping | dict[str, Any], subject: str, now_ms: int) -> Cell:
-    return Cell(limit["limit_id"], subject, period_key(limit["period"], now_ms, limit["zone"]))
+def _all_limits(db: Connection, campaign_id: str) -> list[dict[str, Any]]:
+    rows = ALL_LIMITS.rows(db, campaign=campaign_id)
+    return [dict(zip(LIMITS.c.keys(), row, strict=True)) for row in rows]
 
 
-def _used(db: Connection, cells: Sequence[Cell]) -> dict[Cell, int]:
-    if not cells:
-        return {}
-    key = tuple_(USAGE.c.limit_id, USAGE.c.subject, USAGE.c.period_key)
-    rows = db.execute(select(USAGE).where(key.in_(cells)))
-    return {Cell(row.limit_id, row.subject, row.period_key): row.held + row.spent for row in rows}
+def _limits(db: Connection, row: Row) -> list[dict[str, Any]]:
+    """Those that a redemption counts in."""
+    return [each for each in _all_limits(db, row["campaign_id"]) if each["offer_id"] in ("", row["offer_id"])]
 
 
-def _add(db: Connection, cell: Cell, held: int = 0, spent: int = 0) -> None:
-    mine = and_(*(USAGE.c[name] == value for name, value in cell._asdict().items()))
-    more = {"held": USAGE.c.held + held, "spent": USAGE.c.spent + spent}
-    if db.execute(update(USAGE).where(mine).values(**more)).rowcount == 0:
-        db.execute(insert(USAGE).values(**cell._asdict(), held=held, spent=spent))
+def _cell(limit: Row, row: Row) -> Cell:
+    subject = {"campaign": "campaign_id", "customer": "customer_id", "natural_person": "person"}[limit["per"]]
+    period = period_key(limit["period"], row["ts_ms"], limit["zone"])
+    return Cell(limit["campaign_id"], limit["limit_id"], row[subject], period)
 
 
-def _cells(db: Connection, row: RowMapping) -> dict[Cell, str]:
-    """The cells a redemption counts in, and what each counts; those of a limit since removed are left out."""
-    cells = [Cell(*cell) for cell in json.loads(row["cells"])]
-    limits = select(LIMITS.c.limit_id, LIMITS.c.metric).where(LIMITS.c.limit_id.in_([cell.limit_id for cell in cells]))
-    metric: dict[str, str] = {row[0]: row[1] for row in db.execute(limits)}
-    return {cell: metric[cell.limit_id] for cell in cells if cell.limit_id in metric}
+def _amount(limit: Row, cents: int) -> int:
+    return 1 if limit["metric"] == "redemptions" else cents
 
 
-def _move(db: Connection, row: RowMapping, final: int) -> None:
-    """From held to spent; what was reserved beyond the final amount is free again."""
-    for cell, metric in _cells(db, row).items():
-        one = metric == "redemptions"
-        _add(db, cell, held=-1 if one else -row["reserved_cents"], spent=1 if one else final)
+def _used(db: Connection, cell: Cell) -> int:
+    campaign, limit, who, period = cell
+    rows = USED.rows(db, campaign=campaign, limit=limit, who=who, period=period)
+    return int(rows[0][0]) if rows else 0
 
 
-def _give_back(db: Connection, row: RowMapping, status: str) -> None:
+def _move(db: Connection, limit: Row, row: Row, held: int, spent: int) -> None:
+    """Change a cell that is there; the one of a period before the limit was made is not."""
+    campaign, name, who, period = _cell(limit, row)
+    MOVE.run(db, campaign=campaign, limit=name, who=who, period=period, more_held=held, more_spent=spent)
+
+
+def _give_back(db: Connection, row: Row, status: str) -> Row:
     spent = row["status"] == "confirmed"
-    cents = row["final_cents"] if spent else row["reserved_cents"]
-    for cell, metric in _cells(db, row).items():
-        amount = -1 if metric == "redemptions" else -cents
-        _add(db, cell, **({"spent": amount} if spent else {"held": amount}))
-    _settle(db, row, {"status": status}, "issued")
+    for limit in _limits(db, row):
+        amount = _amount(limit, row["final_cents"] if spent else row["reserved_cents"])
+        _move(db, limit, row, held=0 if spent else -amount, spent=-amount if spent else 0)
+    return _settle(db, row, status, row["final_cents"], "issued")
 
 
-def _settle(db: Connection, row: RowMapping, changes: Mapping[str, object], code_status: str) -> None:
-    db.execute(update(REDEMPTIONS).where(REDEMPTIONS.c.redemption_id == row["redemption_id"]).values(**changes))
+def _settle(db: Connection, row: Row, status: str, cents: int | None, code_status: str) -> Row:
+    SETTLE.run(db, named=row["redemption_id"], to_status=status, to_cents=cents)
     if row["code"]:
-        _code_status(db, row["code"], code_status)
+        CODE_STATUS.run(db, named=row["code"], to_status=code_status)
+    return {**row, "status": status, "final_cents": cents}
 
 
-def _code_status(db: Connection, code: str, status: str) -> None:
-    db.execute(update(CODES).where(CODES.c.code == code).values(status=status))
+def _found(query: Query, db: Connection, table: Any, **values: Any) -> dict[str, Any] | None:
+    rows = query.rows(db, **values)
+    return dict(zip(table.c.keys(), rows[0], strict=True)) if rows else None
 
 
-def _redemption(db: Connection, redemption_id: str) -> RowMapping | None:
-    return db.execute(select(REDEMPTIONS).where(REDEMPTIONS.c.redemption_id == redemption_id)).mappings().first()
-
-
-def _known(db: Connection, redemption_id: str) -> RowMapping:
-    found = _redemption(db, redemption_id)
+def _known(db: Connection, redemption_id: str) -> Row:
+    found = _found(REDEMPTION, db, REDEMPTIONS, named=redemption_id)
     if found is None:
         raise Refused("redemption_unknown", f"no redemption {redemption_id}; reserve first")
     return found

@@ -56,6 +56,7 @@ EVENTS = Table(
     Column("name", Text, nullable=False),
     Column("decision_id", Text),
     Column("body", Text, nullable=False),
+    Column("value_cents", Big),  # what it is worth, said with a key that may decide: a page cannot be believed
     UniqueConstraint("message_id"),
 )  # fmt: skip
 Index("events_customer", EVENTS.c.customer_id, EVENTS.c.ts_ms)
@@ -68,6 +69,7 @@ REJECTS = Table(
     Column("code", Text, nullable=False),
     Column("detail", Text, nullable=False),
     Column("body", Text, nullable=False),
+    Column("customer_id", Text, index=True),  # where it names one: what erasing looks at
 )  # fmt: skip
 
 # What was bought, one row per line of an order: closes offers on it at once.
@@ -86,12 +88,20 @@ CUSTOMERS = Table(
     "customers", META,
     Column("customer_id", Text, primary_key=True),
     Column("person_id", Text),
-    Column("consent", Integer),
+    Column("consent", Integer),  # 0 no, 1 yes, 2 yes by a web page: it counts where nobody said no
     Column("age", Text),
     Column("language", Text),
     Column("zone", Text),
     Column("erased", Integer, nullable=False, default=0),
     Column("updated_ms", Big, nullable=False),
+)  # fmt: skip
+
+# Whose the events of a visitor are whom a page did not know yet.
+ALIASES = Table(
+    "aliases", META,
+    Column("anonymous_id", Text, primary_key=True),
+    Column("customer_id", Text, nullable=False, index=True),
+    Column("ts_ms", Big, nullable=False),
 )  # fmt: skip
 
 # Without the lists of offers a row is small: see promolift.serve.record, which makes them from the release.
@@ -126,8 +136,8 @@ Index("decisions_customer", DECISIONS.c.customer_id, DECISIONS.c.ts_ms)
 
 LIMITS = Table(
     "limits", META,
+    Column("campaign_id", Text, primary_key=True),
     Column("limit_id", Text, primary_key=True),
-    Column("campaign_id", Text, nullable=False, index=True),
     Column("offer_id", Text, nullable=False, default=""),  # empty: all offers of the campaign
     Column("metric", Text, nullable=False),  # redemptions or discount_amount
     Column("amount", Big, nullable=False),
@@ -137,6 +147,7 @@ LIMITS = Table(
 )  # fmt: skip
 USAGE = Table(
     "usage", META,
+    Column("campaign_id", Text, primary_key=True),
     Column("limit_id", Text, primary_key=True),
     Column("subject", Text, primary_key=True),
     Column("period_key", Text, primary_key=True),
@@ -152,6 +163,7 @@ CODES = Table(
     Column("status", Text, nullable=False),  # stock, issued, reserved, redeemed
     Column("stocked", Integer, nullable=False, default=0),  # 1: the shop's own code, 0: made by us
     Column("expires_ms", Big),
+    Column("cap_cents", Big),  # the most its offer may take off; null: nothing is printed about it
 )  # fmt: skip
 Index("codes_stock", CODES.c.campaign_id, CODES.c.offer_id, CODES.c.status)
 Index("codes_customer", CODES.c.customer_id, CODES.c.campaign_id)  # both: or SQLite reads all codes of the campaign
@@ -183,7 +195,7 @@ REDEMPTIONS = Table(
     Column("status", Text, nullable=False),  # reserved, confirmed, rolled_back, expired
     Column("ts_ms", Big, nullable=False),
     Column("expires_ms", Big, nullable=False),
-    Column("cells", Text, nullable=False),  # JSON: the rows of `usage` it counts in
+    Column("person", Text, nullable=False),  # whom limits per natural person count it to: a person, or the customer
 )  # fmt: skip
 Index("redemptions_open", REDEMPTIONS.c.status, REDEMPTIONS.c.expires_ms)
 
@@ -194,6 +206,7 @@ ANSWERS = Table(
     Column("status", Integer, nullable=False),
     Column("body", Text, nullable=False),
     Column("ts_ms", Big, nullable=False, index=True),
+    Column("customer_id", Text, index=True),
 )  # fmt: skip
 AUDIT = Table(
     "audit", META,
@@ -225,6 +238,7 @@ OUTBOX = Table(
     Column("next_ms", Big, nullable=False),
     Column("error", Text),
     Column("ts_ms", Big, nullable=False),
+    Column("customer_id", Text, index=True),
 )  # fmt: skip
 Index("outbox_waiting", OUTBOX.c.status, OUTBOX.c.next_ms)
 Index("outbox_target", OUTBOX.c.channel, OUTBOX.c.target, OUTBOX.c.status, OUTBOX.c.next_ms)
@@ -241,6 +255,12 @@ def make_tables(db: Connection) -> None:
             raise ConfigError(f"ledger: {fault}; export what you need with that version and start a new ledger")
         for index in table.indexes:
             db.execute(CreateIndex(index, if_not_exists=True))
+
+
+def driver_sql(db: Connection, text: str) -> None:
+    """A word to the database itself, past SQLAlchemy, which would end a transaction that it did not begin."""
+    driver: Any = db.connection.dbapi_connection
+    driver.execute(text)
 
 
 BLOCK = 100
@@ -275,6 +295,15 @@ class Query:
         given = {**fixed, **values} if fixed else values
         driver: Any = db.connection.dbapi_connection
         return list(driver.execute(text, [given[name] for name in names]))
+
+    def run(self, db: Connection, **values: Any) -> int:
+        """Run a change; how many rows it touched."""
+        text, names, fixed = self._ready.get(db.dialect.name) or self._compile(db.dialect)
+        given = {**fixed, **values}
+        if names is None:
+            return db.exec_driver_sql(text, given).rowcount
+        driver: Any = db.connection.dbapi_connection
+        return int(driver.execute(text, [given[name] for name in names]).rowcount)
 
     def many(self, db: Connection, rows: Sequence[Mapping[str, Any]]) -> int:
         """Run an insert for all rows; how many were new. SQLite takes BLOCK rows in one statement.

@@ -10,6 +10,7 @@ Every write goes to root/tmp first and is renamed into place, so an interruption
 """
 
 import json
+import math
 import os
 import secrets
 import shutil
@@ -48,9 +49,10 @@ def made_by(name: str) -> str:
     return "effect fit" if name.startswith("effect_") else KEPT.get(name, "run")
 
 
-def shards_for(rows: int) -> int:
-    """How many shards keep the work on one of them within 2.5 GB: one per million rows."""
-    return max(1, -(-rows // 1_000_000))
+def shards_for(rows: int, memory: str = "1GB") -> int:
+    """How many shards keep the work on one of them within `memory`: one per 200,000 rows to a gigabyte."""
+    size = float(memory[:-2]) / (1 if memory.endswith("GB") else 1000)
+    return min(max(1, math.ceil(rows / (200_000 * size))), 4096)
 
 
 def shard_expression(column: str, shards: int) -> str:

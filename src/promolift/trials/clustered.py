@@ -52,7 +52,8 @@ def infer(shares: Shares, seed: int = 0) -> UnitEffect:
     """Interval and p by Welch's t over units.
 
     Where an arm has fewer than FEW, t is compared with what reassigning the units' residuals to arms gives (a
-    studentised permutation test, which also holds where the arms' spreads differ: Chung & Romano 2013).
+    studentised permutation test, which also holds where the arms' spreads differ: Chung & Romano 2013), and with
+    Student's t of the smaller arm, whichever asks for more: levels of few shops are skewed.
 
     One treated unit has no spread of its own: it is taken to be that of control. SupportError below 3 control units.
     """
@@ -71,8 +72,9 @@ def infer(shares: Shares, seed: int = 0) -> UnitEffect:
     size, drawn = abs(shares.effect) / se, min(t, c) < FEW
     if drawn:
         size_B = reassigned(t * treated_T if t > 1 else np.zeros(1), c * control_C, seed)
-        steps = float(np.quantile(size_B, 0.95))
-        p = float((1 + np.sum(size_B >= size)) / (1 + len(size_B)))
+        least = min(t, c) - 1 if t > 1 else c - 1
+        steps = max(float(np.quantile(size_B, 0.95)), float(scipy.stats.t.ppf(0.975, least)))
+        p = max(float((1 + np.sum(size_B >= size)) / (1 + len(size_B))), float(2 * scipy.stats.t.sf(size, least)))
     else:
         steps, p = float(scipy.stats.t.ppf(0.975, freedom)), float(2 * scipy.stats.t.sf(size, freedom))
     low, high = shares.effect - steps * se, shares.effect + steps * se

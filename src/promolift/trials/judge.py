@@ -5,7 +5,7 @@ K treatments, A arms (arm 0 is control), M a part of the customers, P points of 
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -13,14 +13,16 @@ import polars as pl
 from numpy.typing import NDArray
 
 from promolift.effect import core
-from promolift.effect.nuisance import Nuisance, fit_nuisance, rows_of
+from promolift.effect.diagnose import Diagnosis
 from promolift.effect.outcomes import effect_bins
-from promolift.effect.trial import Level, TrialArrays, chunks, encoder_of, row_keys
+from promolift.effect.trial import Level, encoder_of, row_keys
 from promolift.errors import SupportError
 from promolift.learn import uplift
 from promolift.progress import Tell
 from promolift.results.trial import EffectCalibration, TrialJudged, TrialJudgement, policy_names
+from promolift.trials.plan import TreatmentChoice
 from promolift.trials.read import TrialData
+from promolift.trials.ridge import expected_money
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -38,10 +40,11 @@ CURVES = {
 
 @dataclass(frozen=True)
 class Assigned:
-    """How arms were assigned: the evidence level, and every customer's chance of each arm."""
+    """How arms were assigned: the evidence level, every customer's chance of each arm, and the diagnosis behind it."""
 
     level: Level
     prob_NA: Floats
+    diagnosis: Diagnosis
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,7 @@ class _Crossed:
     """Of one outcome, out of fold: net gains, recommended arms, and profit expected by arm before cost.
 
     `outcome_N` is net and `score_NA` its doubly robust scores by arm. `learned`: rows that each half's models learned
-    from, where not all.
+    from, where not all. `planned_N`: arms of the plan within the stated budget, if there is one.
     """
 
     name: str
@@ -59,6 +62,7 @@ class _Crossed:
     mean_NA: Floats
     score_NA: Floats
     learned: int | None
+    planned_N: Ints | None
 
 
 @dataclass(frozen=True)
@@ -80,6 +84,13 @@ def judge(data: TrialData, assigned: Assigned, tell: Tell) -> TrialJudgement:
     A Qini curve is fair only where customers were randomised with the same propensities for all, so others get none.
     """
     settings = data.settings
+    few = np.bincount(data.arm_N, minlength=len(data.arms))
+    if few.min() < 2.5 * core.LEAST_ROWS:
+        told = f"{data.arms[int(few.argmin())]} has {few.min()} customers"
+        raise SupportError(
+            f"{data.where}: {told}, and each half needs {core.LEAST_ROWS} to learn from: at least "
+            f"{2.5 * core.LEAST_ROWS:.0f} of every arm are needed to judge on customers the models did not see"
+        )
     qini: list[Row] = []
     curves: list[Row] = []
     bins: list[Row] = []
@@ -131,50 +142,39 @@ def _cross(data: TrialData, name: str, assigned: Assigned, told: Callable[[float
     profit_N = net.before_cost(data.outcomes[name], data.arm_N)
     key_N = row_keys(np.column_stack([x_NF, data.arm_N, data.outcomes[name]]), settings.seed)
     half_N = (key_N % np.uint64(2)).astype(np.int64)
-    wanted = core.EffectSettings(level=assigned.level, seed=settings.seed)
+    wanted = core.EffectSettings(seed=settings.seed)
     learned: int | None = None
     gain_NK, policy_N = np.zeros((len(half_N), len(data.arms) - 1)), np.zeros(len(half_N), np.int64)
     mean_NA = np.zeros((len(half_N), len(data.arms)))
+    planned_N = None if settings.budget is None or name != settings.deciding else np.zeros(len(half_N), np.int64)
     for half in (0, 1):
         seen, new = np.flatnonzero(half_N != half), np.flatnonzero(half_N == half)
         model = core.fit(
             data.features[seen], data.arm_N[seen], profit_N[seen],
-            propensity_NK=assigned.prob_NA[seen, 1:], cost_NK=net.of(seen).cost_NK, settings=wanted,
-            on_progress=partial(_half, told, half),
+            propensity_NK=assigned.prob_NA[seen, 1:], cost_NK=net.of(seen).cost_NK, diagnosis=assigned.diagnosis,
+            settings=wanted, on_progress=partial(_half, told, half),
         )  # fmt: skip
         learned = model.learned
         cost_NK = net.of(new).cost_NK
         gain_NK[new] = model.predict(data.features[new], cost_NK).gain_NK
         policy_N[new] = model.policy(data.features[new], cost_NK)
-        trial = TrialArrays(
-            x_NF[seen], data.arm_N[seen], profit_N[seen], assigned.prob_NA[seen], key_N[seen], tuple(encoder.names)
-        )
-        mean_NA[new] = _means(fit_nuisance(_taught(trial)), x_NF[new], len(data.arms))
+        if planned_N is not None and settings.budget is not None:
+            spent_NK = cost_NK
+            if net.gives_back:
+                money_N = data.outcomes[name][seen]
+                money_NA = expected_money(x_NF[seen], data.arm_N[seen], money_N, len(data.arms), x_NF[new])
+                spent_NK = net.of(new).spent(money_NA)[:, 1:]
+            offered = TreatmentChoice.of(model, data.features[new], cost_NK, spent_NK)
+            chosen = offered.within(settings.budget * len(new) / len(half_N), settings.seed).choice_N
+            planned_N[new] = chosen.astype(np.int64) + 1
+        mean_NA[new] = model.expected(data.features[new])
     outcome_N = net.outcome(data.outcomes[name], data.arm_N)
     score_NA = uplift.arm_scores(outcome_N, data.arm_N, assigned.prob_NA, net.expected(mean_NA))
-    return _Crossed(name, outcome_N, gain_NK, policy_N, mean_NA, score_NA, learned)
-
-
-def _taught(trial: TrialArrays) -> TrialArrays:
-    """The trial, or the sample of it, by key, that models of a large one learn from."""
-    most = core.learnable(trial)
-    return trial if most == len(trial.arm_N) else rows_of(trial, np.argsort(trial.key_N)[:most])
+    return _Crossed(name, outcome_N, gain_NK, policy_N, mean_NA, score_NA, learned, planned_N)
 
 
 def _half(told: Callable[[float], object], half: int, done: float) -> None:
     told((half + done) / 2)
-
-
-def expected(trial: TrialArrays, outcome_N: Floats, features: pl.DataFrame) -> Floats:
-    """The outcome expected of customers in each arm, learned from the trial."""
-    encoder = encoder_of(features)
-    nuisance = fit_nuisance(_taught(replace(trial, outcome_N=outcome_N)))
-    return np.maximum(_means(nuisance, encoder.encode(features), trial.arms), 0.0)
-
-
-def _means(nuisance: Nuisance, x_MF: Floats, arms: int) -> Floats:
-    found = np.concatenate([np.asarray(nuisance.response.mean(x_MF[part])) for part in chunks(len(x_MF))])
-    return found if found.ndim == 2 else np.tile(found[:, None], (1, arms))
 
 
 def _pair(data: TrialData, crossed: _Crossed, arm: int) -> _Pair:
@@ -238,18 +238,18 @@ def _calibrations(deciles: pl.DataFrame) -> tuple[EffectCalibration, ...]:
 
 
 def _policies(data: TrialData, crossed: _Crossed, decided_N: Ints) -> list[Row]:
-    """Nobody, everybody by each arm, and the recommended policy, doubly robust; comparisons are paired.
+    """Nobody, everybody by each arm, the plan within a stated budget, and the recommended policy, doubly robust;
+    comparisons are paired.
 
     `lead`: over the best of nobody and everybody, a customer. `added`: over nobody, all customers together. `treated`:
     the share that the policy treats. `moved`: the share whom the recommended one gives another arm than the best does.
     """
     names, n = policy_names(data.arms), len(decided_N)
-    given = [*(np.full(n, arm) for arm in range(len(names))), decided_N]
-    values = [
-        uplift.policy_value(crossed.score_NA, arm_N, name)
-        for arm_N, name in zip(given, (*names, "recommended"), strict=True)
-    ]
-    best = max(values[:-1], key=lambda each: each.value)
+    within = [] if crossed.planned_N is None else [crossed.planned_N]
+    given = [*(np.full(n, arm) for arm in range(len(names))), *within, decided_N]
+    called = (*names, *(f"plan within {data.settings.budget:g}" for _ in within), "recommended")
+    values = [uplift.policy_value(crossed.score_NA, arm_N, name) for arm_N, name in zip(given, called, strict=True)]
+    best = max(values[: len(names)], key=lambda each: each.value)
     best_arm = names.index(best.figure)
     rows: list[Row] = []
     for arm_N, each in zip(given, values, strict=True):

@@ -4,6 +4,7 @@ What a notebook, the command line and a program call. Legend: N customers, K tre
 """
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 
 from promolift.effect import diagnose
 from promolift.effect.core import LEAST_ROWS, EffectModel
-from promolift.effect.trial import Level
+from promolift.effect.trial import Level, encoder_of
 from promolift.errors import StepError, SupportError
 from promolift.pages import render_page
 from promolift.pages.trial import page_of
@@ -35,9 +36,10 @@ from promolift.results.trial import (
 from promolift.tables import Z95
 from promolift.trials.columns import typed
 from promolift.trials.fit import arrays_of, averages, by_name, depth_curves, hidden_causes, models, pairs
-from promolift.trials.judge import Assigned, expected, judge
+from promolift.trials.judge import Assigned, judge
 from promolift.trials.plan import plan
 from promolift.trials.read import ROW, costs, features_of, read, rows_of
+from promolift.trials.ridge import expected_money
 from promolift.trials.units import unit_diagnosis
 from promolift.words import as_html, share
 
@@ -174,7 +176,7 @@ class Trial:
         if check.level is None:
             why = "; ".join((*check.reasons, *check.doubts))
             raise SupportError(f"{self.data.where}: no effect can be claimed from these data: {why}")
-        return Assigned(check.level, self._found.prob_NA[self.kept])
+        return Assigned(check.level, self._found.prob_NA[self.kept], self._found)
 
     def fit(self) -> "Fitted":
         """What each arm adds, on average and to whom. SupportError, with the reasons, where nothing can be claimed."""
@@ -185,7 +187,7 @@ class Trial:
         effects = averages(arrays, self.data if self.data.units else data, assigned.level)
         compared = pairs(arrays, self.data if self.data.units else data, assigned.level)
         dose = depth_curves(data, assigned.level) if self.settings.dose else None
-        learned = models(data, assigned.prob_NA, assigned.level, self.tell) if self.apart else {}
+        learned = models(data, assigned, self.tell) if self.apart else {}
         check, counts = self.check(), np.array([*self.counts.values()])
         gap = check.balance["after"].abs().max()
         note = TrialFit(
@@ -318,15 +320,20 @@ class Fitted:
         money = self.note.settings.money
         money_NA = None
         if money and trial.data.net(money).gives_back:
-            kept, prob_NA = trial.data.of(trial.kept), trial.assigned().prob_NA
-            money_NA = expected(arrays_of(kept, prob_NA), kept.outcomes[money], trial.data.features)
+            data, kept = trial.data, trial.kept
+            x_NF = encoder_of(data.features).encode(data.features)
+            money_N = data.outcomes[money][kept]
+            money_NA = expected_money(x_NF[kept], data.arm_N[kept], money_N, len(data.arms), x_NF)
         self._planned = plan(trial.data, self.models, budget, money_NA, trial.tell)
         return self._planned
 
     def report(self, page: str | Path = "trial.html") -> Path:
-        """Write the page, with the judgement and the plan last asked for (or of the stated budget); its path."""
+        """Write the page, with the judgement and the plan last asked for (or of the stated budget); its path. Where too
+        few customers were in an arm to be judged on others, the page says that they were not.
+        """
         if self.note.apart:
-            self.evaluate()
+            with suppress(SupportError):
+                self.evaluate()
         if self.plans and self._planned is None:
             self.plan()
         return write_page(self.results, Path(page))

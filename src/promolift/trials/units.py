@@ -31,6 +31,7 @@ from promolift.trials.clustered import (
     infer,
     staggered,
 )
+from promolift.trials.ridge import foretold
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -190,7 +191,7 @@ def _ask(where: str, frame: pl.DataFrame, settings: TrialSettings, arm_N: Ints) 
     for name, units in some.items():
         arms = pl.DataFrame({"unit": frame[name], "arm": arm_N}).group_by("unit").agg(
             pl.col("arm").n_unique().alias("arms"), pl.len())  # fmt: skip
-        if units <= arm_N.max() + 1 or arms["arms"].max() != 1:
+        if units < 3 * (arm_N.max() + 1) or arms["arms"].max() != 1:
             continue
         share = np.bincount(arm_N).max() / rows
         if (rows - units) * np.log(share) < np.log(NO_ACCIDENT):
@@ -261,17 +262,14 @@ def _compared(
 def _foretold(features: pl.DataFrame, value_N: Floats, unit_N: Ints, seed: int) -> Floats:
     """Ridge predictions of rows by the other half of the units, whatever their arm."""
     x_NF = encoder_of(features).encode(features)
-    z_NP = basis_of(x_NF).columns(x_NF)
+    basis = basis_of(x_NF)
     half_U = np.array([hash_int(f"half {u}", seed) % 2 for u in range(int(unit_N.max()) + 1)])
     found = np.full(len(value_N), float(value_N.mean()))
     for half in (0, 1):
         train, held = half_U[unit_N] != half, half_U[unit_N] == half
         if not train.any() or not held.any():
             return found
-        penalty = np.full(z_NP.shape[1], float(z_NP.shape[1]))
-        penalty[0] = 1e-9
-        coef = np.linalg.solve(z_NP[train].T @ z_NP[train] + np.diag(penalty), z_NP[train].T @ value_N[train])
-        found[held] = z_NP[held] @ coef
+        found[held] = foretold(basis, x_NF[train], value_N[train], x_NF[held])
     return found
 
 

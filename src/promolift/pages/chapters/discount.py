@@ -1,18 +1,42 @@
-"""Chapter 3. What a discount does: the curve, the placebo checks beside it, categories, and whether like met like."""
+"""What a discount does: the curve and the categories; and in the appendix how it was read and checked."""
 
 from collections.abc import Sequence
 
 from promolift.pages.blocks import Block, Chapter, Figure, gap, sentences
 from promolift.pages.figures import Axis, Line, Mark, by_point, forest, lines
 from promolift.pages.story import Story
-from promolift.results.effects import CategoryResponse, CurveGroup, Placebo, ResponseFigures, Targeting
-from promolift.words import bracket, clip, count, ends, interval, listed, number, plural, share, upper_first
+from promolift.results.chinese import kept
+from promolift.results.effects import DEPTH, CategoryResponse, CurveGroup, Placebo, ResponseFigures, Targeting
+from promolift.terms import Words
+from promolift.words import (
+    bracket,
+    clip,
+    count,
+    ends,
+    interval,
+    listed,
+    number,
+    pick,
+    plural,
+    share,
+    spoken,
+    upper_first,
+)
 
 MEANINGS = {
-    "randomised": "Who got which discount was decided at random, so the response can be read as an effect.",
-    "adjusted": "Discounts were not given at random. The response is read from past prices after adjusting for what is "
-    "known; it is not a proven effect.",
-    "assumed": "The response is an assumption stated in advance, not read from this data.",
+    "randomised": Words(
+        en="Who got which discount was decided at random, so the response can be read as an effect.",
+        zh="谁得到哪种折扣是随机决定的，因此反应可以看作效果。",
+    ),
+    "adjusted": Words(
+        en="Discounts were not given at random. The response is read from past prices after adjusting for what "
+        "is known; it is not a proven effect.",
+        zh="折扣不是随机给的。反应从过去的价格中读出，并校正了已知因素；它不是经过证明的效果。",
+    ),
+    "assumed": Words(
+        en="The response is an assumption stated in advance, not read from this data.",
+        zh="反应是事先设定的假设，不是从数据中读出的。",
+    ),
 }
 MOST_CATEGORIES = 14
 MOST_GROUPS = 3
@@ -21,33 +45,66 @@ MOST_GROUPS = 3
 def tell(story: Story) -> Chapter:
     """The discount response."""
     found = story.response
+    title = pick("What does a discount do?", "打折有什么作用？")
+    lead = MEANINGS[found.level].in_(spoken())
+    return Chapter("discount", pick("Discounts", "折扣"), title, lead, [_curve(found), _categories(found)])
+
+
+def tell_method(story: Story) -> Chapter:
+    """How the response was read, and whether it can be believed."""
+    found = story.response
     notes = [*_notes(found), *(_campaigns(story.targeting) if story.targeting else ())]
-    how = sentences("How it was estimated", [clip(text, 600) for text in notes])
-    blocks = [_curve(found), _placebos(found), _overlap(found), _categories(found), how]
-    return Chapter("discount", "Discounts", "What does a discount do?", MEANINGS[found.level], blocks)
+    how = sentences(pick("How it was estimated", "怎样估计的"), [clip(text, 600) for text in notes])
+    title, name = (
+        pick("How was the response to discounts read?", "对折扣的反应是怎样读出的？"),
+        pick("Response", "折扣反应"),
+    )
+    return Chapter("response", name, title, upper_first(kept(found.why)), [_placebos(found), _overlap(found), how])
 
 
 def _notes(found: ResponseFigures) -> list[str]:
     """How the response was read, in sentences with its numbers."""
+    beta, error = f"{found.beta:.2f}", f"{found.beta_se:.2f}"
     if found.level == "assumed":
+        why = kept(found.why)
         return [
-            f"The response is assumed, not measured: {found.why}.",
-            f"A discount d is taken to multiply demand by exp({found.beta:.2f} d), +- {found.beta_se:.2f}.",
+            pick(f"The response is assumed, not measured: {why}.", f"反应是假设的，没有测量：{why}。"),
+            pick(
+                f"A discount d is taken to multiply demand by exp({beta} d), +- {error}.",
+                f"假设折扣d使需求变为exp({beta} d)倍，±{error}。",
+            ),
         ]
-    more = "Price sensitivity is not known before the response period."
+    more = pick("Price sensitivity is not known before the response period.", "估计期之前的价格敏感度未知。")
     if found.beta_z_errors is not None:
-        more = (
-            f"One standard deviation more of price sensitivity adds {found.beta_z:.2f} (z = {found.beta_z_errors:.1f})."
+        slope, z = f"{found.beta_z:.2f}", f"{found.beta_z_errors:.1f}"
+        more = pick(
+            f"One standard deviation more of price sensitivity adds {slope} (z = {z}).",
+            f"价格敏感度每高一个标准差，反应增加{slope}（z = {z}）。",
         )
+    cells, new = count(found.cells), share(found.new_share)
     return [
-        f"Read from {count(found.cells)} weeks of {plural(found.customers, 'customer')} and their usual categories.",
-        "Compared are weeks in which the products a customer usually buys were deeper discounted with weeks in which "
-        "they were not, after taking out what everybody bought in that category that week and whether they shopped.",
-        f"Of the demand a discount brings in its week, {share(found.new_share)} is new; the rest is only bought "
-        "earlier and is not counted as gained.",
+        pick(
+            f"Read from {cells} weeks of {plural(found.customers, 'customer')} and their usual categories.",
+            f"读自{count(found.customers)}位客户及其常买品类的{cells}个周。",
+        ),
+        pick(
+            "Compared are weeks in which the products a customer usually buys were deeper discounted with weeks "
+            "in which "
+            "they were not, after taking out what everybody bought in that category that week and whether they "
+            "shopped.",
+            "比较的是客户常买的商品折扣较深的周与没有折扣的周，并扣除了当周所有人在该品类的购买，以及客户当周是否购物。",
+        ),
+        pick(
+            f"Of the demand a discount brings in its week, {new} is new; the rest is only bought earlier and is not "
+            "counted as gained.",
+            f"折扣当周带来的需求中，{new}是新增的；其余只是提前购买，不算增量。",
+        ),
         more,
-        "Discounts were not given at random. Another campaign of the shop that hit the same customer, category and "
-        "week could still be mistaken for the discount.",
+        pick(
+            "Discounts were not given at random. Another campaign of the shop that hit the same customer, category and "
+            "week could still be mistaken for the discount.",
+            "折扣不是随机给的。店铺若在同一周对同一客户、同一品类还有别的活动，仍可能被误认为折扣的作用。",
+        ),
     ]
 
 
@@ -55,32 +112,64 @@ def _campaigns(targeting: Targeting) -> list[str]:
     """Why past campaigns are not taken for experiments."""
     if targeting.campaigns is None:
         return []
-    why = targeting.refusal or "the targeted had spent about as much before as the others, but nobody drew them"
-    return [f"No uplift is read from the {targeting.campaigns} past campaigns: {why}."]
+    why = targeting.refusal and kept(targeting.refusal)
+    why = why or pick(
+        "the targeted had spent about as much before as the others, but nobody drew them",
+        "被触达的客户此前的消费与其他人相近，但他们不是随机抽的",
+    )
+    n = targeting.campaigns
+    return [pick(f"No uplift is read from the {n} past campaigns: {why}.", f"没有从过去{n}次活动读取增量：{why}。")]
 
 
 def _signed(value: object) -> str:
     text = share(value)
-    return text if text[0] in "−—" or text.startswith("above") or text == "0\N{NO-BREAK SPACE}%" else f"+{text}"
+    return (
+        text
+        if text[0] in "−—高" or text.startswith("above") or text.strip("\N{NO-BREAK SPACE}%") == "0"
+        else f"+{text}"
+    )
 
 
 def _curve(found: ResponseFigures) -> Figure | Block:
     if not found.curve:
-        return gap("how demand answers to a discount", found.why)
+        return gap(pick("how demand answers to a discount", "需求对折扣的反应"), kept(found.why))
     groups, further = found.curve[:MOST_GROUPS], len(found.curve) - MOST_GROUPS
     read = [
-        Line(clip(g.group, 40), _tone(g, groups[0]), [(p.depth, p.lift, p.low, p.high, p.cells) for p in g.points])
+        Line(
+            clip(kept(g.group), 40), _tone(g, groups[0]), [(p.depth, p.lift, p.low, p.high, p.cells) for p in g.points]
+        )
         for g in groups
     ]
-    how = "The band is the interval; without a discount the change is zero by definition."
-    how += f" {plural(further, 'further group')} not drawn." if further > 0 else ""
+    how = pick(
+        "The band is the interval; without a discount the change is zero by definition.",
+        "色带是区间；没有折扣时变化按定义为零。",
+    )
+    if further > 0:
+        how += pick(f" {plural(further, 'further group')} not drawn.", f"另有{count(further)}组未画。")
+    heads = [
+        pick(*each)
+        for each in (
+            ("customers", "客户"),
+            ("discount", "折扣"),
+            ("change of demand", "需求变化"),
+            ("observations", "观测数"),
+        )
+    ]
+    cells = groups[0].cells
     return lines(
-        "curve", "The discount curve", _curve_finding(groups),
-        Axis("discount", "share"), Axis("change of demand", "signed"),
+        "curve",
+        pick("The discount curve", "折扣曲线"),
+        _curve_finding(groups),
+        Axis(pick("discount", "折扣"), "share"),
+        Axis(pick("change of demand", "需求变化"), "signed"),
         [line._replace(points=[(0.0, 0.0), *line.points]) for line in read],
-        by_point(["customers", "discount", "change of demand", "observations"], read, share, _signed),
-        how=how, n=plural(groups[0].cells, "observation"), evidence=found.level, wide=True, origin=True,
-    )  # fmt: skip
+        by_point(heads, read, share, _signed),
+        how=how,
+        n=pick(plural(cells, "observation"), f"{count(cells)}个观测"),
+        evidence=found.level,
+        wide=True,
+        origin=True,
+    )
 
 
 def _tone(group: CurveGroup, first: CurveGroup) -> str:
@@ -93,74 +182,131 @@ def _tone(group: CurveGroup, first: CurveGroup) -> str:
 def _curve_finding(groups: Sequence[CurveGroup]) -> str:
     first = groups[0].points[-1]
     between = bracket(interval(first.low, first.high, _signed))
-    name = clip(groups[0].group, 40)
-    text = f"At {share(first.depth)} off, demand of {name} changes by {_signed(first.lift)}{between}."
+    name, depth, lift = clip(kept(groups[0].group), 40), share(first.depth), _signed(first.lift)
+    text = pick(
+        f"At {depth} off, demand of {name} changes by {lift}{between}.",
+        f"降价{depth}时，{name}的需求变化{lift}{between}。",
+    )
     others = sorted(groups[1:], key=lambda group: (group.points[-1].lift, group.group))
     if len(others) < 2:
         return text
     small, large = others[0].points[-1], others[-1].points[-1]
-    said = (
-        f"{clip(others[-1].group, 40)} answers with {_signed(large.lift)} at {share(large.depth)} off, "
-        f"{clip(others[0].group, 40)} with {_signed(small.lift)} at {share(small.depth)} off"
+    least, most = (clip(kept(each.group), 40) for each in (others[0], others[-1]))
+    said = pick(
+        f"{most} answers with {_signed(large.lift)} at {share(large.depth)} off, {least} with {_signed(small.lift)} at "
+        f"{share(small.depth)} off",
+        f"{most}的客户在降价{share(large.depth)}时变化{_signed(large.lift)}，{least}的客户在降价{share(small.depth)}时变化"
+        f"{_signed(small.lift)}",
     )
     if small.high is None or large.low is None:
-        return f"{text} {upper_first(said)}."
-    sure = (
-        "the intervals do not overlap"
-        if large.low > small.high
-        else "the intervals overlap, so the difference is not established"
-    )
-    return f"{text} {upper_first(said)}; {sure}."
+        return text + pick(f" {upper_first(said)}.", f"{said}。")
+    sure = pick("the intervals overlap, so the difference is not established", "区间重叠，差别不能确定")
+    if large.low > small.high:
+        sure = pick("the intervals do not overlap", "区间不重叠")
+    return text + pick(f" {upper_first(said)}; {sure}.", f"{said}；{sure}。")
 
 
 def _placebos(found: ResponseFigures) -> Figure | Block:
     if not found.tests:
-        return gap("what placebo checks find", found.why)
+        return gap(pick("what placebo checks find", "安慰剂检验的结果"), kept(found.why))
     failed = [each for each in found.tests if each.passed is False]
-    verdicts = {True: "passed", False: "failed", None: "not decided"}
+    verdicts = {True: pick("passed", "通过"), False: pick("failed", "未通过"), None: pick("not decided", "未定")}
+    itself = pick("the effect itself", "效果本身")
     marks = [
         Mark(
-            clip(p.name, 90), p.value, p.low, p.high,
-            ("the effect itself" if p.main else verdicts[p.passed], "" if p.main else clip(p.meaning or "", 140)),
+            clip(kept(p.name), 90),
+            p.value,
+            p.low,
+            p.high,
+            (itself if p.main else verdicts[p.passed], "" if p.main else clip(kept(p.meaning or ""), 140)),
             "main" if p.main else "bad" if p.passed is False else "quiet",
         )
         for p in found.placebos
-    ]  # fmt: skip
+    ]
+    heads = [
+        pick(*each)
+        for each in (
+            ("what was looked at", "检验内容"),
+            ("found", "结果"),
+            ("verdict", "判断"),
+            ("why it must be zero", "为什么应为零"),
+        )
+    ]
+    how = pick(
+        "A placebo asks the same method for an effect that cannot exist. Its interval should hold zero.",
+        "安慰剂检验用同样的方法去找不可能存在的效果，其区间应包含零。",
+    )
     return forest(
-        "placebos", "Placebo checks", _placebo_finding(found, failed), Axis("effect found", "fixed"),
-        ("what was looked at", "found", "verdict", "why it must be zero"), marks, number, words=(3, 4),
-        how="A placebo asks the same method for an effect that cannot exist. Its interval should hold zero.",
-        n=plural(found.tests_made, "check"), evidence=found.level, tone="warn" if failed else "good",
-    )  # fmt: skip
+        "placebos",
+        pick("Placebo checks", "安慰剂检验"),
+        _placebo_finding(found, failed),
+        Axis(pick("effect found", "得到的效果"), "fixed"),
+        heads,
+        marks,
+        number,
+        words=(3, 4),
+        how=how,
+        n=pick(plural(found.tests_made, "check"), f"{count(found.tests_made)}项"),
+        evidence=found.level,
+        tone="warn" if failed else "good",
+    )
 
 
 def _placebo_finding(found: ResponseFigures, failed: Sequence[Placebo]) -> str:
-    as_due = ", as it must be" if found.tests_passed == found.tests_made else ""
-    checks = plural(found.tests_made, "placebo check")
-    text = f"{count(found.tests_passed)} of {checks} found nothing{as_due}."
+    as_due = found.tests_passed == found.tests_made
+    passed, made = count(found.tests_passed), count(found.tests_made)
+    text = pick(
+        f"{passed} of {plural(found.tests_made, 'placebo check')} found nothing{', as it must be' if as_due else ''}.",
+        f"{made}项安慰剂检验中{passed}项没有发现效果{'，正该如此' if as_due else ''}。",
+    )
     if not failed:
         return text
     parts = [
-        clip(each.name, 60) + ("" if each.main_share is None else f" ({share(each.main_share)} of the effect itself)")
+        clip(kept(each.name), 60)
+        + (
+            ""
+            if each.main_share is None
+            else bracket(
+                pick(f"{share(each.main_share)} of the effect itself", f"为效果本身的{share(each.main_share)}")
+            )
+        )
         for each in failed
     ]
-    return f"{text} An effect that cannot exist was found for: {listed(parts)}. Read the discount curve with caution."
+    return text + pick(
+        f" An effect that cannot exist was found for: {listed(parts)}. Read the discount curve with caution.",
+        f"在以下检验中发现了不可能存在的效果：{listed(parts)}。折扣曲线要谨慎看待。",
+    )
 
 
 def _categories(found: ResponseFigures) -> Figure | Block:
     if not found.categories:
-        return gap("which categories answer to discounts", found.why)
+        return gap(pick("which categories answer to discounts", "哪些品类对折扣有反应"), kept(found.why))
     shown, half = found.categories, MOST_CATEGORIES // 2
     if len(shown) > MOST_CATEGORIES:
         shown = (*shown[:half], *shown[-half:])
-    marks = [Mark(clip(c.category, 60), c.response, c.low, c.high, (count(c.cells),), _sure(c)) for c in shown]
-    cut = f" The {half} most and least responsive are drawn." if len(shown) < len(found.categories) else ""
+    marks = [Mark(clip(c.category, 60), c.lift, c.lift_low, c.lift_high, (count(c.cells),), _sure(c)) for c in shown]
+    how = pick(
+        "The line is the interval; grey lines reach zero, so that no response is possible.",
+        "横线是区间；灰色的横线含零，可能没有反应。",
+    )
+    if len(shown) < len(found.categories):
+        how += pick(f" The {half} most and least responsive are drawn.", f"只画出反应最大和最小的各{half}个。")
+    depth = share(DEPTH)
+    axis = pick(f"change of demand at {depth} off", f"降价{depth}时的需求变化")
+    every = found.categories_read
     return forest(
-        "elasticities", "Which categories answer", _category_finding(found), Axis("response to a discount", "fixed"),
-        ("category", "response", "observations"), marks, number,
-        how=f"The line is the interval; grey lines reach zero, so that no response is possible.{cut}",
-        n=plural(found.categories_read, "category", "categories"), evidence=found.level, wide=True,
-    )  # fmt: skip
+        "elasticities",
+        pick("Which categories answer", "哪些品类有反应"),
+        _category_finding(found),
+        Axis(axis, "signed"),
+        (pick("category", "品类"), axis, pick("observations", "观测数")),
+        marks,
+        _signed,
+        how=how,
+        n=pick(plural(every, "category", "categories"), f"{count(every)}个品类"),
+        evidence=found.level,
+        wide=True,
+    )
 
 
 def _sure(each: CategoryResponse) -> str:
@@ -169,23 +315,33 @@ def _sure(each: CategoryResponse) -> str:
 
 
 def _category_finding(found: ResponseFigures) -> str:
-    top, end = found.categories[0], found.categories[-1]
-    between = bracket(interval(top.low, top.high, number))
-    text = f"Strongest response: {_named(top)}{between}."
-    text += f" Weakest: {_named(end)}." if end is not top else ""
-    every = plural(found.categories_read, "category", "categories")
-    return f"{text} For {count(found.categories_sure)} of {every} the interval lies above zero."
+    top, end, depth = found.categories[0], found.categories[-1], share(DEPTH)
+    between = bracket(interval(top.lift_low, top.lift_high, _signed))
+    text = pick(
+        f"At {depth} off most more is sold of {_named(top)}{between}.",
+        f"降价{depth}时销量增加最多的是{_named(top)}{between}。",
+    )
+    if end is not top:
+        text += pick(f" Least: {_named(end)}.", f"最少的是{_named(end)}。")
+    every, sure = plural(found.categories_read, "category", "categories"), count(found.categories_sure)
+    return text + pick(
+        f" For {sure} of {every} it is sure that more is sold.",
+        f"{count(found.categories_read)}个品类中，{sure}个可以确定销量会增加。",
+    )
 
 
 def _named(each: CategoryResponse) -> str:
-    return f"{clip(each.category, 40)}, {number(each.response)}"
+    return pick(
+        f"{clip(each.category, 40)}, {_signed(each.lift)}", f"{clip(each.category, 40)}（{_signed(each.lift)}）"
+    )
 
 
 def _overlap(found: ResponseFigures) -> Block:
     if not found.overlap:
-        return gap("whether like was compared with like", found.why)
+        return gap(pick("whether like was compared with like", "是否同类相比"), kept(found.why))
     rows = [
-        {"figure": share(each.value), "text": clip(each.name, 140), "small": ends(each.low, each.high, share)}
+        {"figure": share(each.value), "text": clip(kept(each.name), 140), "small": ends(each.low, each.high, share)}
         for each in found.overlap
     ]
-    return Block("list", {"rows": rows, "more": ""}, "Was like compared with like?", found.level, wide=False)
+    title = pick("Was like compared with like?", "是否同类相比？")
+    return Block("list", {"rows": rows, "more": ""}, title, found.level, wide=False)

@@ -1,33 +1,100 @@
-"""Chapter 4. How good the predictions are: figures against simple rules, calibration with intervals, recall at k."""
+"""How good the forecasts are: in short for everybody; and in the appendix every figure, calibration and recall."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from promolift.pages.blocks import Block, Chapter, Figure, gap
+from promolift.pages.blocks import Block, Chapter, Figure, gap, table
 from promolift.pages.figures import Axis, Line, by_point, calibration, lines
 from promolift.pages.story import Story
+from promolift.results.chinese import kept
 from promolift.results.predictions import RecallCurve, Reliability, Scored
-from promolift.words import bracket, clip, count, ends, interval, number, plural, share
+from promolift.terms import Words
+from promolift.words import bracket, clip, count, ends, interval, interval_name, number, pick, plural, share, spoken
 
 MOST_MODELS = 4
+PLAIN = {
+    "buying a category in the window": Words(en="who buys a category in the window", zh="谁会在活动期买某个品类"),
+    "redeeming a campaign's coupon": Words(en="who uses a coupon", zh="谁会用券"),
+    "spend of the next 8 weeks, money": Words(en="how much customers spend", zh="客户会花多少钱"),
+}
+
+
+def name_of(model: str) -> str:
+    """What a model forecasts, in plain words."""
+    return PLAIN[model].in_(spoken()) if model in PLAIN else clip(kept(model), 60)
 
 
 def tell(story: Story) -> Chapter:
-    """The predictions."""
-    lead = "Figures on cases that the models had not seen when they were fitted, beside the simple rule they must beat."
+    """The forecasts in short: did it come true, and is it better than a simple rule."""
+    lead = pick(
+        "Made as of some weeks ago and compared with what customers then did, beside a rule anybody could use.",
+        "站在几周之前做出预测，与客户后来的实际行为比较，并与谁都会用的简单做法相比。",
+    )
+    scores, why = story.predictions.scores, story.missing.get("predictions")
+    blocks: list[Figure | Block] = (
+        [_short(scores)] if scores else [gap(pick("how good the forecasts are", "预测有多准"), why)]
+    )
+    return Chapter("forecasts", pick("Forecasts", "预测"), pick("Are the forecasts right?", "预测准吗？"), lead, blocks)
+
+
+def _short(scores: Sequence[Scored]) -> Block:
+    """A row per forecast."""
+    rows = []
+    for model in dict.fromkeys(each.model for each in scores):
+        mine = [each for each in scores if each.model == model]
+        large = next((each for each in mine if each.in_the_large), None)
+        verdicts = [_verdict(each).tone for each in mine if not each.in_the_large]
+        better, worse = verdicts.count("good"), verdicts.count("bad")
+        against = pick("no better than the rule", "不比简单做法好")
+        if better and not worse:
+            against = pick("better than a simple rule", "比简单做法好")
+        elif worse:
+            against = pick("worse than a simple rule", "不如简单做法")
+        found = ends(large.low, large.high, number) if large else ""
+        value = number(large.value) + bracket(found) if large else ""
+        off = pick("missed", "有偏差") if large and large.missed else pick("right", "准确") if large else ""
+        rows.append([name_of(model), value, off, against, count(mine[0].n)])
+    heads = [
+        pick("forecast", "预测内容"),
+        pick("forecast for each 1 that came", "预测值÷实际值"),
+        pick("on the whole", "总体"),
+        pick("beside a simple rule", "与简单做法相比"),
+        pick("cases", "样本数"),
+    ]
+    text = pick(
+        f"1 would be right; in brackets the {interval_name()}. Up to 0.05 off counts as right.",
+        f"1为完全准确；括号内为{interval_name()}。偏差0.05以内算准确。",
+    )
+    return table(pick("Did it come true?", "预测实现了吗？"), heads, rows, text, words=(2, 3))
+
+
+def tell_figures(story: Story) -> Chapter:
+    """Every figure of every model."""
+    lead = pick(
+        "Figures on cases that the models had not seen when they were fitted, beside the simple rule they must beat.",
+        "在模型拟合时没有见过的样本上的指标，以及它们必须胜过的简单规则。",
+    )
     found, why = story.predictions, story.missing.get("predictions")
+    title = pick("Figures against simple rules", "与简单规则比较的指标")
     blocks: list[Figure | Block] = [
-        score_block(found.scores, "Figures against simple rules")
+        score_block(found.scores, title)
         if found.scores
-        else gap("how good the predictions are", why)
+        else gap(pick("how good the predictions are", "预测有多准"), why)
     ]
     blocks += [
         calibration_figure(each, f"calibration-{i}") for i, each in enumerate(found.reliability[:MOST_MODELS], start=1)
-    ] or [gap("whether predicted probabilities come true", why)]
+    ] or [gap(pick("whether predicted probabilities come true", "预测的概率是否实现"), why)]
     blocks.append(
-        _recall(found.recall[:MOST_MODELS]) if found.recall else gap("how much of the next purchases is forecast", why)
+        _recall(found.recall[:MOST_MODELS])
+        if found.recall
+        else gap(pick("how much of the next purchases is forecast", "后续购买有多少被预见"), why)
     )
-    return Chapter("models", "Predictions", "How good are the predictions?", lead, blocks)
+    if story.attributes:
+        rows = [[each.what, clip(each.why, 200)] for each in story.attributes]
+        heads = [pick("attribute", "属性"), pick("because", "原因")]
+        blocks.append(table(pick("Known of nobody", "所有客户都未知的属性"), heads, rows, words=(1,)))
+    name, part = pick("Models", "模型"), pick("Technical appendix", "技术附录")
+    return Chapter("models", name, pick("How good are the models?", "模型有多好？"), lead, blocks, part)
 
 
 class _Verdict(NamedTuple):
@@ -37,14 +104,17 @@ class _Verdict(NamedTuple):
 
 def _verdict(row: Scored) -> _Verdict:
     """Better, worse or not to be told apart from the baseline; judged by the interval where there is one."""
-    if row.value is None or row.baseline_value is None:
-        return _Verdict("no simple rule" if row.baseline_value is None else "not known")
+    if row.baseline_value is None:
+        return _Verdict(pick("no simple rule", "没有简单规则"))
+    if row.value is None:
+        return _Verdict(pick("not known", "未知"))
     if row.low is not None and row.high is not None and row.low <= row.baseline_value <= row.high:
-        return _Verdict("not told apart")
+        return _Verdict(pick("not told apart", "分不出高下"))
     if row.better not in ("higher", "lower"):
-        return _Verdict("differs")
+        return _Verdict(pick("differs", "有差异"))
     higher = row.value > row.baseline_value
-    return _Verdict("better", "good") if higher == (row.better == "higher") else _Verdict("worse", "bad")
+    good = higher == (row.better == "higher")
+    return _Verdict(pick("better", "更好"), "good") if good else _Verdict(pick("worse", "更差"), "bad")
 
 
 def score_block(scores: Sequence[Scored], title: str) -> Block:
@@ -52,14 +122,15 @@ def score_block(scores: Sequence[Scored], title: str) -> Block:
     rows = []
     for row in scores:
         word, tone = _verdict(row)
+        good = {"higher": pick(", higher is better", "，越高越好"), "lower": pick(", lower is better", "，越低越好")}
         rows.append(
             {
-                "model": clip(row.model, 60),
-                "figure": clip(row.figure, 40) + (f", {row.better} is better" if row.better else ""),
+                "model": clip(kept(row.model), 60),
+                "figure": clip(kept(row.figure or ""), 60) + good.get(row.better or "", ""),
                 "value": number(row.value),
                 "interval": ends(row.low, row.high, number),
                 "baseline": number(row.baseline_value),
-                "rule": clip(row.baseline, 60) if row.baseline else "",
+                "rule": clip(kept(row.baseline), 60) if row.baseline else "",
                 "n": count(row.n),
                 "verdict": word,
                 "tone": tone,
@@ -74,45 +145,67 @@ def _tenths(value: object) -> str:
 
 def calibration_figure(found: Reliability, slug: str) -> Figure:
     """What one model predicted against what happened, as a picture."""
-    finding = "The bins carry no intervals."
+    finding = pick("The bins carry no intervals.", "各组没有区间。")
     if found.judged:
-        bins = plural(found.judged, "bin")
-        finding = f"In {count(found.inside)} of {bins} the prediction lies within the interval of what happened."
+        inside = count(found.inside)
+        finding = pick(
+            f"In {inside} of {plural(found.judged, 'bin')} the prediction lies within the interval of what happened.",
+            f"{count(found.judged)}组中，{inside}组的预测落在实际的区间内。",
+        )
     if found.cases:
         predicted, observed = _tenths(found.predicted_share), _tenths(found.observed_share)
-        finding = f"On average {predicted} was predicted and {observed} happened. {finding}"
+        start = pick(
+            f"On average {predicted} was predicted and {observed} happened.", f"平均预测{predicted}，实际{observed}。"
+        )
+        finding = start + pick(" ", "") + finding
+    title = pick("Calibration: ", "校准：") + clip(kept(found.model), 60)
     return calibration(
-        slug, f"Calibration: {clip(found.model, 60)}", finding,
-        [(b.predicted, b.observed, b.low, b.high, b.n) for b in found.bins], _tenths, "cases",
-        how="On the diagonal, what was predicted happened.", n=plural(found.cases, "case") if found.cases else "",
-    )  # fmt: skip
+        slug,
+        title,
+        finding,
+        [(b.predicted, b.observed, b.low, b.high, b.n) for b in found.bins],
+        _tenths,
+        pick("cases", "样本数"),
+        how=pick("On the diagonal, what was predicted happened.", "落在对角线上即预测与实际一致。"),
+        n=pick(plural(found.cases, "case"), f"{count(found.cases)}个样本") if found.cases else "",
+    )
 
 
 def _recall(curves: Sequence[RecallCurve]) -> Figure:
     series = [
-        Line(clip(curve.model, 40), tone, [(p.k, p.recall, p.low, p.high, p.n) for p in curve.points])
+        Line(clip(kept(curve.model), 40), tone, [(p.k, p.recall, p.low, p.high, p.n) for p in curve.points])
         for curve, tone in zip(curves, ("blue", "orange", "grey", "ink"), strict=False)
     ]
     most = max((p.n for curve in curves for p in curve.points if p.n), default=None)
+    heads = [pick("model", "模型"), "k", pick("recall", "召回率"), pick("customers", "客户")]
     return lines(
-        "recall", "How much of the next purchases is forecast", _recall_finding(curves),
-        Axis("length of the list, k", "count"), Axis("recall", "share"), series,
-        by_point(["model", "k", "recall", "customers"], series, count, _tenths),
-        how="Recall at k: of what a customer then bought, the share that was among our first k suggestions.",
-        n=plural(most, "customer") if most else "",
-    )  # fmt: skip
+        "recall",
+        pick("How much of the next purchases is forecast", "后续购买有多少被预见"),
+        _recall_finding(curves),
+        Axis(pick("length of the list, k", "列表长度k"), "count"),
+        Axis(pick("recall", "召回率"), "share"),
+        series,
+        by_point(heads, series, count, _tenths),
+        how=pick(
+            "Recall at k: of what a customer then bought, the share that was among our first k suggestions.",
+            "k的召回率：客户后来购买的商品中，出现在前k个推荐里的比例。",
+        ),
+        n=pick(plural(most, "customer"), f"{count(most)}位客户") if most else "",
+    )
 
 
 def _recall_finding(curves: Sequence[RecallCurve]) -> str:
     ours = curves[0]
     mine = next((p for p in reversed(ours.points) if p.k <= 10), ours.points[0])
     between = bracket(interval(mine.low, mine.high, _tenths))
-    text = (
-        f"The first {count(mine.k)} suggestions of “{clip(ours.model, 50)}” hold {_tenths(mine.recall)} "
-        f"of what is bought next{between}"
+    name, k, part = clip(kept(ours.model), 50), count(mine.k), _tenths(mine.recall)
+    text = pick(
+        f"The first {k} suggestions of “{name}” hold {part} of what is bought next{between}",
+        f"“{name}”的前{k}个推荐覆盖后续购买的{part}{between}",
     )
     rivals = [(-p.recall, curve.model, p.recall) for curve in curves[1:] for p in curve.points if p.k == mine.k]
     if not rivals:
-        return f"{text}."
+        return text + pick(".", "。")
     _, model, recall = min(rivals)
-    return f"{text}; those of “{clip(model, 50)}” hold {_tenths(recall)}."
+    rule, other = clip(kept(model), 50), _tenths(recall)
+    return text + pick(f"; those of “{rule}” hold {other}.", f"；“{rule}”覆盖{other}。")

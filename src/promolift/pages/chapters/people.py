@@ -1,35 +1,71 @@
-"""Who gets what and why: the mix of offers, some customers' cards; and what is said, in Chinese and in English."""
+"""Who gets what and why: the mix of offers, what sets customers apart, some of them; and what they read."""
 
 from promolift.pages.blocks import Block, Chapter, Figure, Grid, gap
 from promolift.pages.story import Card, Story
-from promolift.words import clip, count, interval, plural, share, upper_first
+from promolift.results.chinese import kept
+from promolift.results.reasons import MOTIVES
+from promolift.words import clip, count, interval, pick, plural, share, spoken, upper_first
 
 MOST_OFFERS = 12
-LANGUAGES = {"zh": "Chinese", "en": "English"}
+ANGLES_ZH = {
+    "just_bought": "刚买过", "viewed_not_bought": "看过没买", "cart_left": "购物车未结", "replenish_due": "该补货了",
+    "pair_you_buy": "常一起买", "favourite": "常买的", "lapsed_category": "好久没买", "win_back": "欢迎回来",
+    "loyalty_thanks": "感谢老客户", "coupon_returner": "用过上次优惠", "first_coupon": "第一次优惠",
+    "basket_nudge": "凑满一单", "try_new": "试试新的", "birthday": "生日", "plain": "直接说优惠",
+}  # fmt: skip
 
 
 def tell(story: Story) -> Chapter:
     """Who gets what."""
-    blocks = [
-        gap("who gets which offer", story.missing.get("offers")) if story.offers.is_empty() else _mix(story),
-        Block("cards", {"rows": [_card(c, i, story) for i, c in enumerate(story.cards)]}, "Some customers, and why")
-        if story.cards
-        else gap("the stories of single customers", story.missing.get("cards")),
+    blocks: list[Figure | Block] = [
+        gap(pick("who gets which offer", "谁得到哪种优惠"), story.missing.get("offers"))
+        if story.offers.is_empty()
+        else _mix(story)
     ]
-    return Chapter("people", "Who gets what", "Who gets what, and why?", _lead(story), blocks)
+    if story.motives and story.plan.treated:
+        blocks.append(_motives(story))
+    title = pick("Some customers, and why", "几位客户，以及为什么")
+    if story.cards:
+        blocks.append(Block("cards", {"rows": [_card(c, i, story) for i, c in enumerate(story.cards)]}, title))
+    else:
+        blocks.append(gap(pick("the stories of single customers", "单个客户的情况"), story.missing.get("cards")))
+    name, title = pick("Who gets what", "谁得到什么"), pick("Who gets what, and why?", "谁得到什么，为什么？")
+    return Chapter("people", name, title, _lead(story), blocks, pick("The plan", "计划"))
 
 
 def _lead(story: Story) -> str:
     """How many get an offer, and what becomes of the others."""
     plan = story.plan
     if not plan.treated:
-        return "Nobody would get an offer."
-    text = f"{count(plan.treated)} of {plural(plan.customers, 'customer')} would get an offer."
+        return pick("Nobody would get an offer.", "没有人会得到优惠。")
+    rest = plan.able - plan.treated
+    said = [
+        pick(
+            f"{count(plan.treated)} of {plural(plan.customers, 'customer')} would get an offer.",
+            f"{count(plan.customers)}位客户中，{count(plan.treated)}位会得到优惠。",
+        )
+    ]
+    if rest and not plan.drawn:
+        said.append(
+            pick(
+                f"{plural(rest, 'customer')} get none: no offer is open to them or worth its cost, or others use the "
+                "budget better.",
+                f"{count(rest)}位不发：没有可以发的优惠，或者不值得花费，或者预算用在别人身上更划算。",
+            )
+        )
     if plan.held_out:
-        text += f" {plural(plan.held_out, 'customer')} drawn by hash get none, so that the difference can be measured."
+        said.append(
+            pick(
+                f"{plural(plan.held_out, 'customer')} picked at random get none, so that the difference can be "
+                "measured.",
+                f"{count(plan.held_out)}位随机抽出的客户不发，用来衡量差别。",
+            )
+        )
     if plan.barred:
-        text += f" {plural(plan.barred, 'customer')} may not be written to."
-    return text
+        said.append(
+            pick(f"{plural(plan.barred, 'customer')} may not be written to.", f"{count(plan.barred)}位不允许联系。")
+        )
+    return pick(" ", "").join(said)
 
 
 def _mix(story: Story) -> Figure:
@@ -41,34 +77,76 @@ def _mix(story: Story) -> Figure:
     top = shown[0]
     rows = [[r["name"], count(r["treated"]), cash(r["gain_cents"]), cash(r["cost_cents"])] for r in shown]
     bars = [
-        {"name": name, "value": r["treated"], "text": f"gain {gain}, cost {cost}"}
+        {"name": name, "value": r["treated"], "text": pick(f"brings {gain}, costs {cost}", f"带来{gain}，花费{cost}")}
         for r, (name, _, gain, cost) in zip(shown, rows, strict=True)
     ]
-    rarer = ["Only the most frequent are drawn."] if story.offers.height > MOST_OFFERS else []
-    lucky = story.head is not None and story.head.promised_cents is not None
+    how = []
+    if story.offers.height > MOST_OFFERS:
+        how.append(pick("Only the most frequent are drawn.", "只画出最常见的几种。"))
+    if story.head is not None and story.head.promised_cents is not None:
+        how.append(pick("Luck in the choice is not taken off single offers.", "单种优惠的数字没有扣除选择中的运气。"))
+    name = clip(top["name"], 60)
+    finding = pick(
+        f"{plural(story.offers.height, 'different offer')}. Most frequent is “{name}”: "
+        f"{plural(top['treated'], 'customer')}, "
+        f"{share(top['share'])} of those with an offer.",
+        f"共{count(story.offers.height)}种不同的优惠。最常见的是“{name}”：{count(top['treated'])}位客户，占得到优惠者的{share(top['share'])}。",
+    )
+    heads = [
+        pick(*each)
+        for each in (
+            ("offer", "优惠"),
+            ("customers", "客户"),
+            ("expected gain", "预期净收益"),
+            ("expected cost", "预期花费"),
+        )
+    ]
     return Figure(
         "mix",
-        "The mix of offers",
-        f"The plan uses {plural(story.offers.height, 'offer')}. Most frequent is “{clip(top['name'], 60)}”: "
-        f"{plural(top['treated'], 'customer')}, {share(top['share'])} of those treated.",
-        {"kind": "bars", "x": {"name": "customers", "fmt": "count"}, "rows": bars},
-        Grid(["offer", "customers", "expected gain", "expected cost"], rows),
-        " ".join([*rarer, *(["Luck in the choice is not taken off single offers."] if lucky else [])]),
-        plural(plan.treated, "offer"),
+        pick("Which offers", "有哪些优惠"),
+        finding,
+        {"kind": "bars", "x": {"name": pick("customers", "客户"), "fmt": "count"}, "rows": bars},
+        Grid(heads, rows),
+        pick(" ", "").join(how),
+        plural(plan.treated, "offer") if spoken() == "en" else count(plan.treated),
         plan.evidence,
         wide=True,
     )
 
 
+def _motives(story: Story) -> Figure:
+    """What sets those with an offer apart."""
+    rows = [(upper_first(MOTIVES[each.motive].in_(spoken())), each.customers) for each in story.motives]
+    finding = pick(
+        f"What sets most of them apart: they {MOTIVES[story.motives[0].motive].en} ({count(rows[0][1])} of "
+        f"{count(story.plan.treated)}).",
+        f"他们最常见的特点：{rows[0][0]}（{count(story.plan.treated)}位中的{count(rows[0][1])}位）。",
+    )
+    how = pick(
+        "Of each customer the one that tells most; the reason of each, with their own figures, stands in plan.csv.",
+        "每位客户只算最能说明问题的一个特点；每个人的理由和数字见plan.csv。",
+    )
+    spec = {
+        "kind": "bars",
+        "x": {"name": pick("customers", "客户"), "fmt": "count"},
+        "rows": [{"name": name, "value": n, "text": ""} for name, n in rows],
+    }
+    grid = Grid(
+        [pick("what sets them apart", "特点"), pick("customers", "客户")], [[name, count(n)] for name, n in rows]
+    )
+    return Figure("motives", pick("Why these customers", "为什么是这些客户"), finding, spec, grid, how, wide=True)
+
+
 def _card(card: Card, place: int, story: Story) -> dict[str, object]:
     given, cash = card.given, story.cash
+    reason = pick(given.reason, given.reason_zh or given.reason)
     return {
         "letter": chr(65 + place),
         "id": clip(given.customer_id, 40),
-        "who": clip(card.who, 600),
+        "who": clip(card.who, 600) if card.who else "",
         "facts": {clip(name, 40): clip(value, 60) for name, value in card.facts.items()},
         "offer": clip(card.offer, 140),
-        "why": upper_first(clip(given.reason, 600)),
+        "why": upper_first(clip(reason, 600)) + pick(".", "。") if reason else "",
         "gain": cash(given.gain_cents, sign=True),
         "interval": interval(given.low_cents, given.high_cents, cash),
         "cost": cash(given.cost_cents),
@@ -84,54 +162,72 @@ def _texts(card: Card) -> dict[str, str]:
 
 
 def tell_messages(story: Story) -> Chapter:
-    """What customers read and why: twelve of them as notifications with a tick per fact; the pool; what was refused."""
+    """What customers read and why: some of them as notifications with a tick per fact; the pool; what was refused."""
     rows = [
         {"offer": clip(c.offer, 80), "customer": clip(c.given.customer_id, 40), **_texts(c), **_notification(c)}
         for c in story.typical
     ]
-    lead = "No messages were written."
+    lead = pick("No messages were written.", "没有写任何消息。")
     if story.written:
-        lead = "; ".join(
-            f"{plural(each.messages, 'message')} in {LANGUAGES[each.language]}, typically {count(each.characters)} "
-            "characters long"
+        language = {"zh": pick("Chinese", "中文"), "en": pick("English", "英文")}
+        lead = pick("; ", "；").join(
+            pick(
+                f"{plural(each.messages, 'message')} in {language[each.language]}, typically {count(each.characters)} "
+                "characters long",
+                f"{language[each.language]}消息{count(each.messages)}条，通常{count(each.characters)}个字符",
+            )
             for each in story.written
         )
-        lead += f". {plural(story.silent, 'offer')} without a message." if story.silent else "."
+        silent = pick(f" {plural(story.silent, 'offer')} without a message.", f"{count(story.silent)}个优惠没有消息。")
+        lead += pick(".", "。") + (silent if story.silent else "")
+    name, title = pick("Messages", "消息"), pick("What do they read?", "他们会读到什么？")
     if not rows:
-        shown = [gap("what customers would read", story.missing.get("messages") or story.missing.get("offers"))]
-        return Chapter("messages", "Messages", "What do they read?", lead, shown)
-    blocks = [Block("messages", {"rows": rows}, "Twelve customers, why they were written to, and what they read")]
+        why = story.missing.get("messages") or story.missing.get("offers")
+        return Chapter("messages", name, title, lead, [gap(pick("what customers would read", "客户会读到什么"), why)])
+    shown = pick(
+        "Some customers, why they were written to, and what they read", "几位客户：为什么发给他们，他们读到什么"
+    )
+    blocks = [Block("messages", {"rows": rows}, shown)]
     if story.angles:
-        told = [[angle.replace("_", " "), count(number)] for angle, number in story.angles]
-        reasons = Grid(["reason the message gives", "messages"], told)
-        blocks.append(Block("grid", {"grid": reasons, "text": ""}, "Reasons"))
-    return Chapter("messages", "Messages", "What do they read?", lead, [*blocks, *_pool(story)])
+        told = [[angle_name(angle), count(number)] for angle, number in story.angles]
+        heads = [pick("reason the message gives", "消息给出的理由"), pick("messages", "消息数")]
+        blocks.append(Block("grid", {"grid": Grid(heads, told), "text": ""}, pick("Reasons", "理由")))
+    return Chapter("messages", name, title, lead, [*blocks, *_pool(story)])
+
+
+def angle_name(angle: str) -> str:
+    """What a message is about, in a few words."""
+    return pick(angle.replace("_", " "), ANGLES_ZH.get(angle, angle))
 
 
 def _notification(card: Card) -> dict[str, object]:
     """Why, the titles, and each fact that was read in the text, ticked or not."""
     given = card.given
     return {
-        "why": clip(given.reason, 300),
-        "angle": (given.angle or "").replace("_", " "),
+        "why": clip(pick(given.reason, given.reason_zh or given.reason), 300),
+        "angle": angle_name(given.angle) if given.angle else "",
         "title_zh": clip(given.title_zh or "", 80),
         "title_en": clip(given.title_en or "", 80),
-        "facts": [(fact.language, clip(fact.said, 60), fact.kind, fact.holds) for fact in card.read],
+        "facts": [(fact.language, clip(fact.said, 60), kept(fact.kind), fact.holds) for fact in card.read],
     }
 
 
 def _pool(story: Story) -> list[Block]:
     """How many texts stand in each state, and five that were refused, with the reason."""
     found, pool = [], story.pool
-    states = [[state, count(number)] for state, number in pool.funnel if number]
+    states = [[kept(state), count(number)] for state, number in pool.funnel if number]
     if states:
-        text = (
-            f"{count(pool.usable)} may be sent, as [message] approve = {pool.approve!r} says. "
-            f"{count(pool.by_person)} of {count(pool.size)} texts were approved by a person."
+        usable, approved, size = count(pool.usable), count(pool.by_person), count(pool.size)
+        text = pick(
+            f"{usable} may be sent, as [message] approve = {pool.approve!r} says. {approved} of {size} texts were "
+            "approved by a person.",
+            f"按[message] approve = {pool.approve!r}，{usable}条可以发送。{size}条文案中有{approved}条经人审批。",
         )
-        found.append(Block("grid", {"grid": Grid(["state", "texts"], states), "text": text}, "The pool of texts"))
-    if pool.refused:
-        rows = [[clip(text, 200), clip(why, 200)] for text, why in pool.refused]
-        grid = Grid(["refused text", "why"], rows)
-        found.append(Block("grid", {"grid": grid, "text": ""}, "Texts that were refused"))
+        grid = Grid([pick("state", "状态"), pick("texts", "文案数")], states)
+        found.append(Block("grid", {"grid": grid, "text": text}, pick("The pool of texts", "文案库")))
+    refused = [each for each in pool.refused if each.language == spoken()]
+    if refused:
+        rows = [[clip(each.text, 200), clip(kept(each.why), 200)] for each in refused]
+        grid = Grid([pick("refused text", "被拒的文案"), pick("why", "原因")], rows)
+        found.append(Block("grid", {"grid": grid, "text": ""}, pick("Texts that were refused", "被拒的文案")))
     return found

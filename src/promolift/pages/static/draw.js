@@ -4,22 +4,23 @@
 const draw = (() => {
   const FONT = '"Report Sans", "PingFang SC", "Microsoft YaHei", "Noto Sans SC", "Noto Sans CJK SC", system-ui, sans-serif';
   const MINUS = '\u2212';
-  let money = { symbol: '', digits: 2 };
+  let money = { symbol: '', digits: 2 }, chinese = false;
+  const pick = (en, zh) => (chinese ? zh : en);
 
   // values as words; axes use the short form
   function cash(cents, short) {
     const amount = Math.abs(cents) / 10 ** money.digits;
-    const steps = [[1e9, 'bn'], [1e6, 'M'], [1e3, 'k']];
-    const step = steps.find(([size]) => amount >= size && (short || size > 1e3));
+    const steps = chinese ? [[1e8, '亿'], [1e4, '万']] : [[1e9, 'bn'], [1e6, 'M'], [1e3, 'k']];
+    const step = steps.find(([size]) => amount >= size && (short ? size > 1e3 || !chinese : size > 1e4 || (size > 1e3 && !chinese)));
     const scaled = step ? amount / step[0] : amount;
     const places = step ? (short ? (scaled % 1 && scaled < 10 ? ((scaled * 10) % 1 ? 2 : 1) : 0) : 2) : amount >= 1000 || cents === 0 || (short && amount % 1 === 0) ? 0 : money.digits;
     const text = scaled.toLocaleString('en-US', { minimumFractionDigits: places, maximumFractionDigits: places });
-    return (cents < 0 ? MINUS : '') + money.symbol + text + (step ? '\u00a0' + step[1] : '');
+    return (cents < 0 ? MINUS : '') + money.symbol + text + (step ? pick('\u00a0', '') + step[1] : '');
   }
   function percent(x, sign) {
     const size = Math.abs(x) * 100;
     const places = size && size < 9.95 && size % 1 > 1e-9 ? 1 : 0;
-    return (x < 0 ? MINUS : sign && x > 0 ? '+' : '') + size.toFixed(places) + '\u00a0%';
+    return (x < 0 ? MINUS : sign && x > 0 ? '+' : '') + size.toFixed(places) + pick('\u00a0', '') + '%';
   }
   function plain(x) {
     const size = Math.abs(x);
@@ -27,7 +28,7 @@ const draw = (() => {
     return x.toLocaleString('en-US', { maximumFractionDigits: places }).replace('-', MINUS);
   }
   function say(x, fmt, short) {
-    if (x === null || x === undefined) return 'not known';
+    if (x === null || x === undefined) return pick('not known', '未知');
     if (fmt === 'money') return cash(x, short);
     if (fmt === 'share') return percent(x);
     if (fmt === 'signed') return percent(x, true);
@@ -36,7 +37,7 @@ const draw = (() => {
     if (fmt === 'count') return Math.round(x).toLocaleString('en-US');
     return plain(x);
   }
-  const between = (low, high, fmt) => (low === null || high === null ? '' : `\ninterval ${say(low, fmt)} to ${say(high, fmt)}`);
+  const between = (low, high, fmt) => (low === null || high === null ? '' : `\n${pick('interval ', '区间')}${say(low, fmt)}${pick(' to ', '至')}${say(high, fmt)}`);
 
   const measure = document.createElement('canvas').getContext('2d');
   function width(text, size) {
@@ -46,8 +47,9 @@ const draw = (() => {
   // `text` broken into lines that fit `room`
   function wrap(text, size, room) {
     const lines = [''];
-    for (const word of text.split(' ')) {
-      const longer = lines[lines.length - 1] ? `${lines[lines.length - 1]} ${word}` : word;
+    const parts = text.match(/[\u3000-\u9fff\uff00-\uffef] ?|[^\s\u3000-\u9fff\uff00-\uffef]+ ?/g) || [''];
+    for (const word of parts) {
+      const longer = lines[lines.length - 1] + word;
       if (width(longer, size) <= room || !lines[lines.length - 1]) lines[lines.length - 1] = longer; else lines.push(word);
     }
     return lines;
@@ -113,7 +115,7 @@ const draw = (() => {
     const known = s.points.filter((p) => p[2] !== null || !s.color);
     const unknown = s.color ? s.points.filter((p) => p[2] === null) : [];
     const dots = (data, extra) => ({ type: 'scatter', data, symbolSize: wide ? 7 : 5, itemStyle: { opacity: 0.78, borderColor: t.card, borderWidth: 0.4, color: t.blue }, clip: false,
-      tooltip: { formatter: (p) => `customer ${p.value[3]}\n${say(p.value[1], 'money')}, last order ${plain(p.value[4])} days ago\nprice sensitivity ${say(p.value[2])}` }, ...extra });
+      tooltip: { formatter: (p) => pick(`customer ${p.value[3]}\n${say(p.value[1], 'money')}, last order ${plain(p.value[4])} days ago\nprice sensitivity ${say(p.value[2])}`, `客户${p.value[3]}\n${say(p.value[1], 'money')}，${plain(p.value[4])}天前下单\n价格敏感度${say(p.value[2])}`) }, ...extra });
     const spent = s.points.map((p) => p[1]);
     const pad = Math.max(...spent) < 4 * Math.min(...spent) ? 0.6 : 0.1; // a single customer still needs an axis
     const low = Math.log10(Math.min(...spent)) - pad, high = Math.log10(Math.max(...spent)) + pad;
@@ -142,7 +144,7 @@ const draw = (() => {
       xAxis: across(t, s.x, { ...along, axisLine: { show: true, lineStyle: { color: t.line } } }),
       yAxis: upright(t, s.y, { min: 0, minInterval: 1 }),
       series: [{ type: 'custom', data: s.bins, encode: { x: [0, 1], y: 2 }, itemStyle: { color: t.blue },
-        tooltip: { formatter: (p) => `${say(p.value[0], s.x.fmt)} to ${say(p.value[1], s.x.fmt)}\n${say(p.value[2], 'count')} ${s.y.name}` },
+        tooltip: { formatter: (p) => `${say(p.value[0], s.x.fmt)}${pick(' to ', '至')}${say(p.value[1], s.x.fmt)}\n${say(p.value[2], 'count')} ${s.y.name}` },
         renderItem: (params, api) => {
           const [x0, y0] = api.coord([api.value(0), api.value(2)]);
           const [x1, y1] = api.coord([api.value(1), 0]);
@@ -220,10 +222,10 @@ const draw = (() => {
     const wide = size > 560;
     return {
       ...base(t, { top: 30, right: 4 }),
-      tooltip: { ...base(t).tooltip, formatter: (p) => `${s.days[p.value[1]]} ${p.value[0]}:00\n${say(p.value[2], 'share')} of orders` },
-      visualMap: { type: 'continuous', min: 0, max: s.max, orient: 'horizontal', right: 2, top: -8, itemWidth: 9, itemHeight: 110, calculable: false, hoverLink: false, text: [percent(s.max), '0\u00a0%'],
+      tooltip: { ...base(t).tooltip, formatter: (p) => `${s.days[p.value[1]]} ${p.value[0]}:00\n${pick(`${say(p.value[2], 'share')} of orders`, `占订单的${say(p.value[2], 'share')}`)}` },
+      visualMap: { type: 'continuous', min: 0, max: s.max, orient: 'horizontal', right: 2, top: -8, itemWidth: 9, itemHeight: 110, calculable: false, hoverLink: false, text: [percent(s.max), percent(0)],
         textStyle: { color: t.soft, fontSize: 12, fontFamily: FONT }, inRange: { color: [t.wash, t.blue, t.deep] } },
-      xAxis: { type: 'category', data: [...Array(24).keys()], axisLine: { show: false }, axisTick: { show: false }, name: 'hour of the day', nameLocation: 'middle', nameGap: 28, nameTextStyle: { color: t.faint, fontSize: 12 },
+      xAxis: { type: 'category', data: [...Array(24).keys()], axisLine: { show: false }, axisTick: { show: false }, name: pick('hour of the day', '钟点'), nameLocation: 'middle', nameGap: 28, nameTextStyle: { color: t.faint, fontSize: 12 },
         axisLabel: { color: t.soft, fontSize: 12, interval: size > 380 ? 2 : 5 } },
       yAxis: { type: 'category', inverse: true, data: s.days, axisLine: { show: false }, axisTick: { show: false }, axisLabel: { color: t.soft, fontSize: 12 } },
       series: [{ type: 'heatmap', data: s.cells, itemStyle: { borderColor: t.card, borderWidth: 1.5, borderRadius: 3 } }],
@@ -284,7 +286,7 @@ const draw = (() => {
         const [x0, y0] = at(0, 0), [x1, y1] = at(most, most);
         return [title(t, s.y.name), stroke(x0, y0, x1, y1, t.faint, 1.25, { lineDash: [5, 5] }), ...s.points.filter((p) => p[2] !== null && p[3] !== null).map((p) => stroke(at(p[0], p[2])[0], at(p[0], p[2])[1], at(p[0], p[3])[0], at(p[0], p[3])[1], t.blue, 2.5, { opacity: 0.45, lineCap: 'round' }))];
       }), { type: 'scatter', data: s.points, symbolSize: 9, clip: false, itemStyle: { color: t.blue, borderColor: t.card, borderWidth: 1.5, opacity: 1 },
-        tooltip: { formatter: (p) => `predicted ${say(p.value[0], 'share')}, happened ${say(p.value[1], 'share')}${between(p.value[2], p.value[3], 'share')}\nn = ${say(p.value[4], 'count')}` } }],
+        tooltip: { formatter: (p) => `${pick('predicted ', '预测')}${say(p.value[0], 'share')}${pick(', happened ', '，实际')}${say(p.value[1], 'share')}${between(p.value[2], p.value[3], 'share')}\nn = ${say(p.value[4], 'count')}` } }],
     };
   }
 
@@ -318,7 +320,7 @@ const draw = (() => {
       tooltip: { ...base(t).tooltip, trigger: 'axis', axisPointer: { type: 'line', lineStyle: { color: t.faint, type: 'dotted' } },
         formatter: (found) => {
           const one = found.find((p) => p.seriesType === 'line');
-          return one ? `budget ${cash(one.value[0])}\nextra profit ${cash(one.value[1])}${between(one.data.low, one.data.high, 'money')}${one.data.n ? '\n' + say(one.data.n, 'count') + ' customers' : ''}` : '';
+          return one ? `${pick('budget ', '预算')}${cash(one.value[0])}\n${pick('extra profit ', '增加的利润')}${cash(one.value[1])}${between(one.data.low, one.data.high, 'money')}${one.data.n ? '\n' + say(one.data.n, 'count') + pick(' customers', '位客户') : ''}` : '';
         } },
     };
   }
@@ -327,7 +329,7 @@ const draw = (() => {
   const SHAPES = ['circle', 'triangle', 'rect', 'diamond', 'circle', 'triangle'];
   function legend(s, t, size) {
     let x = 4, y = 10;
-    const marks = [...s.groups.map((name, i) => [name, t.hues[i], SHAPES[i]]), ['other', t.grey, 'circle']].map(([name, fill, shape]) => {
+    const marks = [...s.groups.map((name, i) => [name, t.hues[i], SHAPES[i]]), [pick('other', '其他'), t.grey, 'circle']].map(([name, fill, shape]) => {
       const room = width(name, 12.5) + 34;
       if (x + room > size && x > 4) { x = 4; y += 19; }
       const place = { name, fill, shape, x: x + 6, y };
@@ -386,5 +388,5 @@ const draw = (() => {
     const part = paper ? 0.72 : 1; // two pictures to a page
     return part * { map: wide ? 560 : 400, scatter: wide ? 520 : 420, heat: 342, columns: 270, frontier: wide ? 430 : 340, lines: wide ? 400 : 330, calibration: 340 }[spec.kind];
   }
-  return { option: (spec, theme, size) => kinds[spec.kind](spec, theme, size), height, setMoney: (m) => { money = m; } };
+  return { option: (spec, theme, size) => kinds[spec.kind](spec, theme, size), height, setMoney: (m, language) => { money = m; chinese = language === 'zh'; } };
 })();

@@ -6,7 +6,7 @@
   const dark = window.matchMedia('(prefers-color-scheme: dark)');
   const root = document.documentElement;
   const charts = [];
-  draw.setMoney(data.money);
+  draw.setMoney(data.money, data.language);
 
   function theme() {
     const style = getComputedStyle(root);

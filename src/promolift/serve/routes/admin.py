@@ -1,30 +1,38 @@
 """Campaigns, limits, codes, releases, learning, experiments, keys, webhooks, audit log: admin keys only, audited."""
 
 import asyncio
-from typing import Annotated, Any, Literal
+from collections.abc import Callable, Iterable
+from secrets import token_hex
+from typing import Annotated, Any, Literal, NamedTuple
 
 import polars as pl
-from fastapi import APIRouter, Query, Request, Response
-from sqlalchemy import Connection, delete, func, insert, select, update
+from fastapi import APIRouter, Header, Query, Request, Response
+from sqlalchemy import Connection, and_, func, select, update
 
+from promolift.hashing import sha256_of
 from promolift.learn.experiment import HOLDOUT, analyse
 from promolift.learn.lift import Metric
-from promolift.learn.sums import sums_by
+from promolift.learn.sums import Cap, sums_by
 from promolift.serve import outbox, release, switch
+from promolift.serve.learning import KINDS, HeardEvent
+from promolift.serve.learning import outcomes as bought
 from promolift.serve.models import CampaignIn, CodesIn, ExperimentIn, KeyIn, Slug, WebhookIn
 from promolift.serve.problems import wrong_field
 from promolift.serve.routes.money import IdempotencyKey, actor, changed, server_of
+from promolift.serve.seal import seal
 from promolift.serve.security import make_key
-from promolift.serve.server import Server, audited
+from promolift.serve.server import audited
+from promolift.serve.settings import Policy
 from promolift.serve.things import Campaign, LearnRun, MadeRelease
 from promolift.store import Store
-from promolift.store.ledger_audit import Act, HttpAnswer, audit, drop, every, first_break, get, put
-from promolift.store.ledger_money import add_stock, stock_left
+from promolift.store.ledger_audit import Act, HttpAnswer, audit, canonical, drop, every, first_break, get, put
+from promolift.store.ledger_money import add_stock, set_limits, stock_left
 from promolift.store.ledger_schema import AUDIT, DECISIONS, EVENTS, LIMITS, OUTBOX, USAGE, Refused
 
 router = APIRouter(tags=["admin"])
 Cursor = Annotated[int, Query(ge=0, le=2**53)]
 Page = Annotated[int, Query(ge=1, le=1000)]
+IfMatch = Annotated[str | None, Header(max_length=100)]
 MessageStatus = Literal["waiting", "sent", "failed"]
 
 
@@ -36,37 +44,93 @@ def campaigns(request: Request) -> dict[str, Any]:
 
 
 @router.get("/v1/campaigns/{campaign_id}")
-def campaign(request: Request, campaign_id: Slug) -> dict[str, Any]:
-    """A campaign with its limits, how far each is used, and its pace."""
+def campaign(request: Request, campaign_id: Slug, response: Response) -> dict[str, Any]:
+    """A campaign with its limits, how far each is used, and its pace. `ETag` is the version of what can be changed."""
     with server_of(request).ledger.read() as db:
         Campaign.known(db, campaign_id)
         used = func.coalesce(func.sum(USAGE.c.held), 0), func.coalesce(func.sum(USAGE.c.spent), 0)
-        joined = LIMITS.outerjoin(USAGE, USAGE.c.limit_id == LIMITS.c.limit_id)
-        sums = select(LIMITS, used[0].label("held"), used[1].label("spent")).select_from(joined)
+        same = and_(USAGE.c.limit_id == LIMITS.c.limit_id, USAGE.c.campaign_id == LIMITS.c.campaign_id)
+        sums = select(LIMITS, used[0].label("held"), used[1].label("spent")).select_from(LIMITS.outerjoin(USAGE, same))
         rows = db.execute(sums.where(LIMITS.c.campaign_id == campaign_id).group_by(*LIMITS.c)).mappings()
         limits = [dict(row) | {"held": int(row["held"]), "spent": int(row["spent"])} for row in rows]
+        response.headers["etag"] = _version(db, campaign_id)
         return _kept(db, campaign_id) | {"limits": limits, "pace": get(db, "pace", campaign_id)}
 
 
 @router.put("/v1/campaigns/{campaign_id}")
-def put_campaign(request: Request, campaign_id: Slug, body: CampaignIn) -> Response:
-    """Make or change a campaign. A changed policy is a new version; what its limits have counted so far stays."""
+def put_campaign(request: Request, campaign_id: Slug, body: CampaignIn, if_match: IfMatch = None) -> Response:
+    """Make a campaign or replace it whole; what its limits have counted so far stays.
+
+    Where that would drop a limit or reset the policy, the version that was read must come along (`If-Match`), else 428.
+    """
+    return _govern(request, campaign_id, lambda _: body, if_match)
+
+
+@router.patch("/v1/campaigns/{campaign_id}")
+def patch_campaign(request: Request, campaign_id: Slug, body: dict[str, Any], if_match: IfMatch = None) -> Response:
+    """Change what is stated alone, as a JSON merge patch (RFC 7396): null removes, a list replaces the whole list."""
+    return _govern(
+        request, campaign_id, lambda now: CampaignIn.model_validate(_merged(now, body)), if_match, patch=True
+    )
+
+
+def _govern(
+    request: Request,
+    campaign_id: str,
+    new_of: Callable[[dict[str, Any]], CampaignIn],
+    if_match: str | None,
+    patch: bool = False,
+) -> Response:
     who = actor(request)
 
     def do(db: Connection, now_ms: int) -> HttpAnswer:
-        old = Campaign.find(db, campaign_id) or Campaign()
+        found = Campaign.known(db, campaign_id) if patch else Campaign.find(db, campaign_id)
+        old, old_limits = found or Campaign(), _limits(db, campaign_id)
+        if if_match is not None and if_match not in ("*", _version(db, campaign_id)):
+            raise Refused("version_changed", f"campaign {campaign_id} was changed; GET it again and repeat your change")
+        stated = [_as_stated(limit) for limit in old_limits]
+        body = new_of({"paused": old.paused, "policy": old.policy.model_dump(mode="json"), "limits": stated})
+        dropped = {limit["limit_id"] for limit in old_limits} - {limit.limit_id for limit in body.limits}
+        reset = "policy" not in body.model_fields_set and old.policy != Policy()
+        if found and not patch and if_match is None and (dropped or reset):
+            lost = f"the limits {sorted(dropped)}" if dropped else "the policy"
+            raise Refused("version_needed", f"this would drop {lost}: PATCH what changes, or send the ETag as If-Match")
         new = old.governed(body.paused, body.policy).keep(db, campaign_id, now_ms)
-        old_limits = _limits(db, campaign_id)
-        db.execute(delete(LIMITS).where(LIMITS.c.campaign_id == campaign_id))
-        for limit in body.limits:
-            if db.execute(select(LIMITS.c.limit_id).where(LIMITS.c.limit_id == limit.limit_id)).first():
-                raise Refused("limit_id_taken", f"limit_id {limit.limit_id} is used twice; ids must differ")
-            row = limit.model_dump(exclude={"timezone", "offer_id"}) | {"campaign_id": campaign_id}
-            db.execute(insert(LIMITS).values(**row, zone=limit.timezone, offer_id=limit.offer_id or ""))
+        rows = [limit.model_dump(exclude={"timezone", "offer_id"}) | {"zone": limit.timezone, "offer_id":
+                limit.offer_id or "", "campaign_id": campaign_id} for limit in body.limits]  # fmt: skip
+        set_limits(db, campaign_id, rows, now_ms)
         before, after = old.to_json() | {"limits": old_limits}, new.to_json() | {"limits": _limits(db, campaign_id)}
         return audited(db, now_ms, Act(who, "campaign.put", campaign_id), before, after)
 
-    return changed(request, do, None)
+    reply = changed(request, do, None)
+    with server_of(request).ledger.read() as db:
+        reply.headers["etag"] = _version(db, campaign_id)
+    return reply
+
+
+def _version(db: Connection, campaign_id: str) -> str:
+    """The ETag: of all that a PUT or PATCH changes, release and experiment included."""
+    whole = {"campaign": get(db, Campaign.KIND, campaign_id), "limits": _limits(db, campaign_id)}
+    return f'"{sha256_of(canonical(whole))[:32]}"'
+
+
+def _as_stated(limit: dict[str, Any]) -> dict[str, Any]:
+    """A limit as a request states it."""
+    own = {name: limit[name] for name in ("limit_id", "metric", "amount", "period", "per")}
+    return own | {"timezone": limit["zone"], "offer_id": limit["offer_id"] or None}
+
+
+def _merged(old: Any, patch: Any) -> Any:
+    """RFC 7396."""
+    if not isinstance(patch, dict):
+        return patch
+    merged = dict(old) if isinstance(old, dict) else {}
+    for name, value in patch.items():
+        if value is None:
+            merged.pop(name, None)
+        else:
+            merged[name] = _merged(merged.get(name), value)
+    return merged
 
 
 @router.post("/v1/campaigns/{campaign_id}/codes")
@@ -190,41 +254,79 @@ def stop_experiment(request: Request, campaign_id: Slug) -> Response:
 
 @router.get("/v1/campaigns/{campaign_id}/experiment")
 def experiment(request: Request, campaign_id: Slug) -> dict[str, Any]:
-    """Verdicts as of now on `value_cents` of the feedback per customer decided on, each with its rule."""
-    with server_of(request).ledger.read() as db:
+    """Verdicts as of now on what customers were worth, each with its rule; `outcome` says where that is from.
+
+    It is `value_cents` of the feedback and of events sent with a decide key; where there is none, the money of
+    orders since the first decision, winsorised: anybody can read a web page's key and make up an order.
+    """
+    server = server_of(request)
+    with server.ledger.read() as db:
         running = Campaign.known(db, campaign_id).experiment
         if not running:
             raise Refused("experiment_unknown", "this campaign has no experiment")
         design = running.design.model_copy(update={"primary": "value_cents"})
-        rows = outcomes(db, design.name)
-    found = analyse(sums_by(rows, ["value_cents"]), [Metric(name="value_cents", value="value_cents")], design)
+        currency = server.decider.ensure(next(iter(running.releases.values()))).shop.currency
+        stated = outcomes(db, design.name, currency)
+    sums = sums_by(stated.rows, ["value_cents"], caps=stated.caps)
+    found = analyse(sums, [Metric(name="value_cents", value="value_cents")], design)
     data = [{k: v for k, v in row.items() if v is not None} for row in found.frame().to_dicts()]
-    return {"experiment_id": design.name, "sample_ratio": found.ratio.rule, "verdicts": data, "text": str(found)}
+    told = {"experiment_id": design.name, "sample_ratio": found.ratio.rule, "verdicts": data, "text": str(found)}
+    return told | {"outcome": stated.source}
 
 
-def outcomes(db: Connection, experiment_id: str) -> pl.DataFrame:
-    """customer_id, arm, value_cents: one row per customer of an experiment; no feedback is a value of 0."""
+class Outcomes(NamedTuple):
+    """customer_id, arm, value_cents: one row per customer of an experiment; where that is from, and what bounds it."""
+
+    rows: pl.DataFrame
+    source: str
+    caps: dict[str, Cap]
+
+
+def outcomes(db: Connection, experiment_id: str, currency: str) -> Outcomes:
+    """What each customer of an experiment was worth; nothing heard is a value of 0."""
     mine = DECISIONS.c.experiment_id == experiment_id, DECISIONS.c.unanswered == 0
-    arms = db.execute(select(DECISIONS.c.customer_id, DECISIONS.c.variant).where(*mine).distinct()).all()
-    joined = EVENTS.join(DECISIONS, EVENTS.c.decision_id == DECISIONS.c.decision_id)
-    paid = db.execute(select(DECISIONS.c.customer_id, EVENTS.c.body).select_from(joined).where(*mine)).all()
-    who = pl.DataFrame([tuple(r) for r in arms], {"customer_id": pl.String, "arm": pl.String}, orient="row")
-    value = pl.DataFrame([tuple(r) for r in paid], {"customer_id": pl.String, "body": pl.String}, orient="row")
-    cents = pl.col("body").str.json_path_match("$.value_cents").cast(pl.Float64, strict=False)
-    sums = value.group_by("customer_id").agg(cents.sum().alias("value_cents"))
-    return who.join(sums, on="customer_id", how="left").with_columns(pl.col("value_cents").fill_null(0.0))
+    first = func.min(DECISIONS.c.ts_ms)
+    arms = select(DECISIONS.c.customer_id, DECISIONS.c.variant, first).where(*mine)
+    arms = arms.group_by(DECISIONS.c.customer_id, DECISIONS.c.variant)
+    who = _frame(db.execute(arms), customer_id=pl.String, arm=pl.String, since_ms=pl.Int64)
+    said = select(DECISIONS.c.customer_id, EVENTS.c.value_cents)
+    said = said.select_from(EVENTS.join(DECISIONS, EVENTS.c.decision_id == DECISIONS.c.decision_id))
+    said = said.where(*mine, EVENTS.c.value_cents.is_not(None))
+    value = _frame(db.execute(said), customer_id=pl.String, value_cents=pl.Float64)
+    source, caps = "feedback", dict[str, Cap]()
+    if value.is_empty():
+        source, value = "orders", _orders(db, who, mine, currency)
+        high = value["value_cents"].quantile(0.99) if value.height else None
+        caps = {} if high is None else {"value_cents": Cap("99th percentile of all arms together", high=high)}
+    sums = value.group_by("customer_id").agg(pl.col("value_cents").sum())
+    rows = who.drop("since_ms").join(sums, on="customer_id", how="left")
+    return Outcomes(rows.with_columns(pl.col("value_cents").fill_null(0.0)), source, caps)
+
+
+def _orders(db: Connection, who: pl.DataFrame, mine: Any, currency: str) -> pl.DataFrame:
+    """customer_id, value_cents: the money of each customer's orders since their first decision."""
+    people = select(DECISIONS.c.customer_id).where(*mine)
+    heard = select(*(EVENTS.c[name] for name in HeardEvent._fields))
+    heard = heard.where(EVENTS.c.customer_id.in_(people), EVENTS.c.name.in_(KINDS))
+    paid = bought((HeardEvent(*row) for row in db.execute(heard)), currency)
+    since = paid.join(who, on="customer_id").filter(pl.col("ts_ms") >= pl.col("since_ms"))
+    return since.group_by("customer_id").agg(pl.col("revenue_cents").sum().cast(pl.Float64).alias("value_cents"))
+
+
+def _frame(rows: Iterable[Any], **schema: Any) -> pl.DataFrame:
+    return pl.DataFrame([tuple(row) for row in rows], schema, orient="row")
 
 
 @router.post("/v1/keys", status_code=201)
-def post_key(request: Request, body: KeyIn) -> Response:
+def post_key(request: Request, body: KeyIn, idempotency_key: IdempotencyKey = None) -> Response:
     """A new key. The answer shows it once; only its hash is kept."""
     server, who = server_of(request), actor(request)
 
     def do(db: Connection, now_ms: int) -> HttpAnswer:
         made = make_key(db, body.scope, body.name, now_ms, who)
-        return HttpAnswer(201, {"key_id": made.key_id, "key": made.secret, "scope": body.scope})
+        return HttpAnswer(201, {"key_id": made.key_id, "key": seal(server.secret, made.secret), "scope": body.scope})
 
-    reply = changed(request, do, None)
+    reply = changed(request, do, idempotency_key, body)
     server.reload_keys()
     return reply
 
@@ -258,15 +360,15 @@ def revoke(request: Request, key_id: Slug) -> Response:
 @router.post("/v1/webhooks", status_code=201)
 def post_webhook(request: Request, body: WebhookIn, idempotency_key: IdempotencyKey = None) -> Response:
     """Tell a URL what happens; the signing secret is shown once."""
-    who = actor(request)
+    server, who = server_of(request), actor(request)
     if strange := sorted(set(body.events) - set(outbox.TYPES)):
         raise wrong_field("unknown event", "/events", f"{strange}; known: {', '.join(outbox.TYPES)}")
-    outbox.check_target(body.url, server_of(request).settings.private_webhooks)
+    outbox.check_target(body.url, server.settings.private_webhooks)
 
     def do(db: Connection, now_ms: int) -> HttpAnswer:
-        secret = outbox.new_secret()
+        secret = seal(server.secret, outbox.new_secret())
         hook = outbox.Hook(url=body.url, events=body.events, secret=secret)
-        webhook_id = f"whk_{now_ms:x}{secret[6:12].encode().hex()}"
+        webhook_id = f"whk_{now_ms:x}{token_hex(6)}"
         hook.keep(db, webhook_id, now_ms)
         audit(db, now_ms, Act(who, "webhook.create", webhook_id), None, {"events": list(body.events)})
         return HttpAnswer(
@@ -321,7 +423,11 @@ def webhook_messages(
 
 @router.post("/v1/webhooks/{webhook_id}:replay", status_code=202)
 def replay_webhook(
-    request: Request, webhook_id: Slug, since_ms: Cursor = 0, status: MessageStatus | None = None
+    request: Request,
+    webhook_id: Slug,
+    since_ms: Cursor = 0,
+    status: MessageStatus | None = None,
+    idempotency_key: IdempotencyKey = None,
 ) -> Response:
     """Send again what was made since a moment, with the same webhook-id; `status=failed`: what was given up alone."""
 
@@ -333,7 +439,7 @@ def replay_webhook(
         again = db.execute(update(OUTBOX).where(*mine).values(status="waiting", attempts=0, next_ms=now_ms))
         return HttpAnswer(202, {"messages": again.rowcount})
 
-    return changed(request, do, None)
+    return changed(request, do, idempotency_key, {"since_ms": since_ms, "status": status})
 
 
 @router.get("/v1/audit")
@@ -368,18 +474,25 @@ def _test(campaign: Campaign) -> Any:
     return campaign.to_json().get("experiment")
 
 
-def _limits(db: Connection, campaign_id: str) -> list[dict[str, object]]:
+def _limits(db: Connection, campaign_id: str) -> list[dict[str, Any]]:
     rows = db.execute(select(LIMITS).where(LIMITS.c.campaign_id == campaign_id).order_by(LIMITS.c.limit_id))
     return [dict(row) for row in rows.mappings()]
 
 
 @router.post("/v1/campaigns/{campaign_id}:learn", status_code=202)
-async def learn_now(request: Request, campaign_id: Slug) -> dict[str, Any]:
+async def learn_now(request: Request, campaign_id: Slug, idempotency_key: IdempotencyKey = None) -> Response:
     """Start what `promolift learn` does, in a process of its own. While it runs, the answer is about that run."""
-    server = server_of(request)
-    await asyncio.to_thread(_found, server, campaign_id)
-    await server.scheduler.start(campaign_id)
-    return {"campaign_id": campaign_id, "status": "running"}
+    server, asked_first = server_of(request), []
+
+    def do(db: Connection, _: int) -> HttpAnswer:
+        Campaign.known(db, campaign_id)
+        asked_first.append(True)
+        return HttpAnswer(202, {"campaign_id": campaign_id, "status": "running"})
+
+    reply = await asyncio.to_thread(changed, request, do, idempotency_key)
+    if asked_first:
+        await server.scheduler.start(campaign_id)
+    return reply
 
 
 @router.get("/v1/campaigns/{campaign_id}/learning")
@@ -390,8 +503,3 @@ def learning(request: Request, campaign_id: Slug) -> dict[str, Any]:
         Campaign.known(db, campaign_id)
         run = LearnRun.find(db, campaign_id) or LearnRun(status="never")
     return {"campaign_id": campaign_id} | run.to_json()
-
-
-def _found(server: Server, campaign_id: str) -> None:
-    with server.ledger.read() as db:
-        Campaign.known(db, campaign_id)

@@ -28,8 +28,12 @@ def export(
     kind: Annotated[Literal["csv", "parquet"], Path()],
     after: Annotated[int, Query(ge=0, le=2**53)] = 0,
     limit: Annotated[int, Query(ge=1, le=MOST)] = MOST,
+    spreadsheet: bool = False,
 ) -> Response:
     """Rows after a moment (`ts_ms`) or number (`seq`) in order; header `x-next` is the `after` of the next page.
+
+    Every id stands as it is. With `spreadsheet=true` a cell that a spreadsheet would take for a formula gets an
+    apostrophe in front: for people, not for the next `promolift ingest`.
 
     `purchases` has a line per product of every completed order, in columns that `promolift ingest` understands.
     """
@@ -55,7 +59,7 @@ def export(
     frame = pl.DataFrame(rows, schema=schema, orient="row", infer_schema_length=None)
     last = str(frame[column.name].max()) if frame.height >= limit else ""
     frame = purchases(frame) if table == "purchases" else frame
-    return Response(_written(frame, kind), headers={"x-next": last}, media_type=TYPES[kind])
+    return Response(_written(frame, kind, spreadsheet), headers={"x-next": last}, media_type=TYPES[kind])
 
 
 def purchases(events: pl.DataFrame) -> pl.DataFrame:
@@ -94,7 +98,7 @@ def _number(value: object) -> float | None:
     return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
-def _written(frame: pl.DataFrame, kind: str) -> bytes:
+def _written(frame: pl.DataFrame, kind: str, spreadsheet: bool = False) -> bytes:
     buffer = io.BytesIO()
     if kind == "parquet":
         frame.write_parquet(buffer)
@@ -102,7 +106,7 @@ def _written(frame: pl.DataFrame, kind: str) -> bytes:
         lists = [name for name, dtype in frame.schema.items() if isinstance(dtype, pl.List)]
         texts = {name: [to_json(each).decode() for each in frame[name].to_list()] for name in lists}
         frame = frame.with_columns(pl.Series(name, each, dtype=pl.String) for name, each in texts.items())
-        cells = [name for name, dtype in frame.schema.items() if dtype == pl.String]
+        cells = [name for name, dtype in frame.schema.items() if dtype == pl.String and spreadsheet]
         frame.with_columns(_harmless(name) for name in cells).write_csv(buffer)
     return buffer.getvalue()
 

@@ -9,23 +9,22 @@ from fastapi import APIRouter, Header, Request, Response
 from sqlalchemy import Connection, select
 from starlette.responses import JSONResponse
 
-from promolift.deliver import normalise
 from promolift.serve import events, now, outbox, record, words
-from promolift.serve.answers import Redeemed
-from promolift.serve.models import ConfirmIn, FeedbackIn, Id, MailIn, ReserveIn, RollbackIn
-from promolift.serve.problems import ApiError, wrong_field
+from promolift.serve.models import FeedbackIn, Id, MailIn
+from promolift.serve.problems import ApiError
+from promolift.serve.redeem import SHOWN, decision
+from promolift.serve.seal import unseal
 from promolift.serve.server import Server
 from promolift.serve.switch import Change
 from promolift.serve.things import Campaign
 from promolift.store.ledger_audit import HttpAnswer
-from promolift.store.ledger_money import Claim, confirm, meant, reserve, rollback
-from promolift.store.ledger_schema import CUSTOMERS, DECISIONS, REDEMPTIONS, Refused
+from promolift.store.ledger_schema import CUSTOMERS, REDEMPTIONS, Refused
 from promolift.tables import DECISIONS as CONTRACT
 
 router = APIRouter()
 IdempotencyKey = Annotated[str | None, Header(min_length=1, max_length=255)]
 CHECKED = [column.name for column in CONTRACT.columns]  # what a replay compares
-SHOWN = tuple(Redeemed.__annotations__)
+SECRETS = ("key", "secret")
 
 
 def server_of(request: Request) -> Server:
@@ -40,67 +39,19 @@ def actor(request: Request) -> str:
 
 
 def changed(request: Request, do: Change, key: str | None, body: Any = None) -> Response:
-    """Run a change, once per Idempotency-Key; the key counts per API key and path."""
-    named = None if key is None else "\n".join([actor(request), request.url.path, key])
+    """Run a change, once per Idempotency-Key."""
     payload = body.model_dump(mode="json") if hasattr(body, "model_dump") else body
-    answer = server_of(request).change(do, named, payload)
-    return JSONResponse(answer.body, answer.status)
+    server = server_of(request)
+    answer = server.change(do, named(request, key), payload)
+    body = answer.body
+    if isinstance(body, dict):  # what is kept of an answer holds a secret sealed
+        body = {name: unseal(server.secret, value) if name in SECRETS else value for name, value in body.items()}
+    return JSONResponse(body, answer.status)
 
 
-@router.post("/v1/redemptions:reserve", tags=["redemptions"])
-def reserve_(request: Request, body: ReserveIn, idempotency_key: IdempotencyKey = None) -> Response:
-    """Hold an offer's money and code for an order, within all limits of the campaign."""
-    who = actor(request)
-
-    def do(db: Connection, now_ms: int) -> HttpAnswer:
-        campaign, offer = body.campaign_id, body.offer_id
-        if body.decision_id:
-            made = decision(db, body.decision_id)
-            if made["customer_id"] != body.customer_id or made["offer_id"] == "none":
-                raise Refused("decision_of_another", "this decision gave this customer no offer")
-            campaign, offer = campaign or made["campaign_id"], offer or made["offer_id"]
-            if (campaign, offer) != (made["campaign_id"], made["offer_id"]):
-                raise Refused("decision_of_another", "this decision was for another campaign or offer")
-        if not campaign or not offer:
-            raise wrong_field("name the offer", "/decision_id", "or campaign_id and offer_id")
-        known = Campaign.find(db, campaign)
-        if known is None:
-            raise Refused("campaign_unknown", f"no campaign {campaign}; PUT /v1/campaigns/{campaign} first")
-        hold_ms = round(known.policy.hold_minutes * 60_000)
-        code = body.code and meant(db, campaign, offer, body.code, normalise(body.code))
-        claim = Claim(
-            body.redemption_id or f"rdm_{token_hex(12)}", campaign, offer, body.customer_id, body.amount_cents, now_ms,
-            hold_ms, body.order_id, code, body.decision_id, who,
-        )  # fmt: skip
-        row = reserve(db, claim)
-        if (row["customer_id"], row["offer_id"]) != (claim.customer_id, claim.offer_id):
-            raise Refused("code_of_another", "this redemption_id belongs to another customer or offer")
-        return _announced(db, "redemption.reserved", row, now_ms)
-
-    return _counted(request, "reserve", do, idempotency_key, body)
-
-
-@router.post("/v1/redemptions:confirm", tags=["redemptions"])
-def confirm_(request: Request, body: ConfirmIn, idempotency_key: IdempotencyKey = None) -> Response:
-    """The order is paid: spend what was reserved, or less of it."""
-    who = actor(request)
-
-    def do(db: Connection, now_ms: int) -> HttpAnswer:
-        row = confirm(db, body.redemption_id, body.amount_cents, now_ms, who)
-        return _announced(db, "redemption.confirmed", row, now_ms)
-
-    return _counted(request, "confirm", do, idempotency_key, body)
-
-
-@router.post("/v1/redemptions:rollback", tags=["redemptions"])
-def rollback_(request: Request, body: RollbackIn, idempotency_key: IdempotencyKey = None) -> Response:
-    """The order is cancelled: give back the money and the code."""
-    who = actor(request)
-
-    def do(db: Connection, now_ms: int) -> HttpAnswer:
-        return _announced(db, "redemption.rolled_back", rollback(db, body.redemption_id, now_ms, who), now_ms)
-
-    return _counted(request, "rollback", do, idempotency_key, body)
+def named(request: Request, key: str | None) -> str | None:
+    """What an Idempotency-Key counts for: one path, whichever API key it comes with, since those are replaced."""
+    return None if key is None else f"{request.url.path}\n{key}"
 
 
 @router.post("/v1/feedback", status_code=202, tags=["decisions"])
@@ -113,9 +64,9 @@ def feedback(request: Request, body: FeedbackIn, idempotency_key: IdempotencyKey
         row: events.EventRow = {
             "message_id": message_id, "customer_id": made["customer_id"], "ts_ms": body.ts_ms or now_ms,
             "received_ms": now_ms, "name": body.name, "decision_id": body.decision_id,
-            "body": json.dumps({"value_cents": body.value_cents}),
+            "body": json.dumps({"value_cents": body.value_cents}), "value_cents": body.value_cents,
         }  # fmt: skip
-        (new,) = events.keep(db, [events.Parsed(events=[row])])
+        (new,) = events.keep(db, [events.Parsed(events=[row], places=[0])])
         return HttpAnswer(202, {"accepted": new, "duplicates": 1 - new, "message_id": message_id})
 
     return changed(request, do, idempotency_key, body)
@@ -192,14 +143,6 @@ def _whole(request: Request, db: Connection, decision_id: str) -> record.Decisio
     return found
 
 
-def decision(db: Connection, decision_id: str) -> Any:
-    """The row of a decision; Refused if there is none."""
-    row = db.execute(select(DECISIONS).where(DECISIONS.c.decision_id == decision_id)).mappings().first()
-    if row is None:
-        raise Refused("decision_unknown", "no such decision")
-    return row
-
-
 @router.get("/v1/redemptions/{redemption_id}", tags=["redemptions"])
 def redemption(request: Request, redemption_id: Id) -> dict[str, Any]:
     """A redemption as it stands."""
@@ -208,22 +151,3 @@ def redemption(request: Request, redemption_id: Id) -> dict[str, Any]:
     if row is None:
         raise Refused("redemption_unknown", "no such redemption")
     return {name: row[name] for name in SHOWN}
-
-
-def _announced(db: Connection, kind: str, row: Any, now_ms: int) -> HttpAnswer:
-    body = {name: row[name] for name in SHOWN}
-    outbox.announce(db, kind, body, now_ms)
-    return HttpAnswer(200, body)
-
-
-def _counted(request: Request, step: str, do: Change, key: str | None, body: Any) -> Response:
-    """Like `changed`, and counted by its result. A refusal is an answer too: the same key gets it again."""
-    server_of(request).check_clock()
-    money = server_of(request).metrics.money
-    try:
-        reply = changed(request, do, key, body)
-    except Refused as refusal:
-        money.labels(step, refusal.code).inc()
-        raise
-    money.labels(step, "ok").inc()
-    return reply

@@ -1,0 +1,183 @@
+"""Room 1. Rows that hold a whole basket, or say an order's facts once, in; a row for each line of an order out."""
+
+import json
+import re
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import polars as pl
+
+from promolift.data import sql
+from promolift.data.mapping import NEEDED, Mapping
+from promolift.data.reader import Reader
+from promolift.sql import ident, literal
+
+Relation = sql.Relation
+ITEM, UNITS = "\x01", "\x02"  # before each item, and between its units and its name
+UNITS_FIRST = r"(^|[,;|]\s*)(\d+)\s?[×xX*]\s"
+UNITS_LAST = r"\s?[×xX*]\s?(\d+)\s*([,;|]\s*|$)"
+LISTED = (";", "|", ",")
+FIELDS = ("product", "quantity")
+
+
+def order_lines(raw: Relation, mapping: Mapping) -> Relation:
+    """Raw rows as the mapping says they are meant: baskets split into lines, an order's facts on each of its lines.
+
+    `_row` stays the number of the row in the file; `_line`, from 1, tells the lines of one row apart.
+    """
+    if mapping.basket:
+        raw = _split(raw, mapping)
+    if mapping.inherit and mapping.table in ("events", *NEEDED):
+        raw = _filled(raw, mapping)
+    return raw
+
+
+def _split(raw: Relation, mapping: Mapping) -> Relation:
+    name, said = ident(mapping.basket), {source for role in mapping.columns for source in mapping.sources(role)}
+    fields = sorted({field for source in said if (field := mapping.of_basket(source))})
+    cell = f"cast({name} as varchar)"
+    texts = f"nullif({_items_of_text(cell)}, [])"
+    records = f"case when json_valid({cell}) then cast(nullif(json_extract({cell}, '$[*]'), []) as varchar[]) end"
+    columns = ", ".join(f"{_field(field)} as {ident(f'{mapping.basket}.{field}')}" for field in fields)
+    query = f"""
+        with listed as (
+            select *, coalesce(case when starts_with(ltrim({cell}), '[') then {records} else {texts} end,
+                [cast(null as varchar)]) as _items from raw),
+        lines as (select * exclude (_items), unnest(_items) as _item, generate_subscripts(_items, 1) as _line
+            from listed)
+        select * exclude (_item){", " + columns if columns else ""} from lines
+    """
+    return sql.select(raw, query)
+
+
+def _items_of_text(cell: str) -> str:
+    """SQL for the items of a text cell, each written as units, UNITS and the name; without units where none is said."""
+    mark, between = literal(ITEM), literal(UNITS)
+    first = f"regexp_replace({cell}, {literal(UNITS_FIRST)}, chr(1) || '\\2' || chr(2), 'g')"
+    last = f"regexp_replace({cell}, {literal(UNITS_LAST)}, chr(2) || '\\1' || chr(1), 'g')"
+    swapped = f"list_transform(string_split({last}, {mark}), lambda x: string_split(x, {between})[2] || {between} || "
+    swapped += f"trim(string_split(x, {between})[1]))"
+    plain = "null"
+    for separator in LISTED:
+        split = f"list_transform(string_split({cell}, {literal(separator)}), lambda x: trim(x))"
+        plain = f"case when contains({cell}, {literal(separator)}) then {split} else {plain} end"
+    plain = f"coalesce({plain}, [trim({cell})])"
+    return f"""list_filter(case when regexp_matches({cell}, {literal(UNITS_FIRST)}) then string_split({first}, {mark})
+        when regexp_matches({cell}, {literal(UNITS_LAST)}) then {swapped} else {plain} end, lambda x: x <> '')"""
+
+
+def _field(field: str) -> str:
+    between = literal(UNITS)
+    record = f"json_extract_string(_item, {literal(f'$.{json.dumps(field)}')})"
+    parts = f"string_split(_item, {between})"
+    text = {"product": f"{parts}[-1]", "quantity": f"case when len({parts}) > 1 then {parts}[1] else '1' end"}
+    return f"case when starts_with(_item, '{{') then {record} else {text.get(field, 'null')} end"
+
+
+def _filled(raw: Relation, mapping: Mapping) -> Relation:
+    """Empty cells of the inherited roles take what the order's first line says."""
+    reader = Reader.of(raw, mapping, mapping.table)
+    names = sorted({name for role in mapping.inherit for name in mapping.sources(role)})
+    said = {name: f"{sql.text('=' + name, reader.types[name])} is not null" for name in names}
+    first = ", ".join(f"arg_min({ident('=' + n)}, _row) filter ({said[n]}) as {ident('>' + n)}" for n in names)
+    known = ", ".join(
+        f"coalesce(case when {said[n]} then {ident('=' + n)} end, {ident('>' + n)}) as {ident('=' + n)}" for n in names
+    )
+    back = ", ".join(f"{ident('=' + name)} as {ident(name)}" for name in reader.raw_columns)
+    hidden = [name for name in reader.types if name not in reader.raw_columns]
+    query = f"""
+        with renamed as (select {reader.renamed()}, {reader.id("order_id").replace('"=', '"')} as _order from raw),
+        orders as (select _order as _of, {first} from renamed where _order is not null group by all),
+        filled as (select renamed.* replace ({known}) from renamed left join orders on _order = _of)
+        select {", ".join([*hidden, back])} from filled
+    """
+    return sql.select(raw, query)
+
+
+# the same for a sample, before there is a mapping
+
+
+def basket_column(sample: pl.DataFrame) -> str:
+    """The column whose cells hold whole baskets, '' if there is none: records in JSON, or items with their units."""
+    for name, dtype in sample.schema.items():
+        if dtype != pl.String:
+            continue
+        cells = [cell for cell in sample.get_column(name).drop_nulls().str.strip_chars() if cell not in ("", "[]")]
+        records = [found for cell in cells[:200] if (found := _records(cell))]
+        if cells and len(records) > 0.5 * len(cells[:200]) and not _is_key_value(records):
+            return name
+        counted = [cell for cell in cells if re.search(UNITS_FIRST, cell) or re.search(UNITS_LAST, cell)]
+        if cells and len(counted) > 0.8 * len(cells) and any(len(_text_items(cell)) > 1 for cell in counted):
+            return name
+        if _lists_of_ids(name, cells):
+            return name
+    return ""
+
+
+def _lists_of_ids(name: str, cells: Sequence[str]) -> bool:
+    """Whether cells are lists such as 'A12;B7': few words that come again and again in other company."""
+    if re.search(r"tag|categor|path|note|address|name|描述|地址|类", name.lower()):
+        return False
+    for separator in LISTED:
+        lists = [cell.split(separator) for cell in cells]
+        parts = [part.strip() for each in lists for part in each]
+        sizes = {len(each) for each in lists}
+        if len(cells) >= 20 and len(sizes) > 2 and len(parts) > 1.3 * len(cells):
+            return all(parts) and len({*cells}) >= 1.5 * len({*parts}) and max(map(len, parts)) <= 60
+    return False
+
+
+def _records(cell: str) -> list[dict[str, Any]]:
+    if not cell.startswith("["):
+        return []
+    try:
+        found = json.loads(cell)
+    except ValueError:
+        return []
+    return found if isinstance(found, list) and found and all(isinstance(each, dict) for each in found) else []
+
+
+def _is_key_value(records: Sequence[list[dict[str, Any]]]) -> bool:
+    """A list of a record's further properties, not of things bought."""
+    return all(set(each) <= {"key", "value", "name"} for cell in records for each in cell)
+
+
+class _Item(NamedTuple):
+    """One thing in a basket, as it is written."""
+
+    units: str
+    name: str
+
+
+def _text_items(cell: str) -> list[_Item]:
+    if re.search(UNITS_FIRST, cell):
+        marked = re.sub(UNITS_FIRST, f"{ITEM}\\2{UNITS}", cell)
+        parts = [each.partition(UNITS) for each in marked.split(ITEM) if each]
+        return [_Item(units, name) for units, _, name in parts]
+    if re.search(UNITS_LAST, cell):
+        marked = re.sub(UNITS_LAST, f"{UNITS}\\1{ITEM}", cell)
+        parts = [each.partition(UNITS) for each in marked.split(ITEM) if each]
+        return [_Item(units, name.strip()) for name, _, units in parts]
+    separator = next((separator for separator in LISTED[::-1] if separator in cell), None)
+    return [_Item("1", part.strip()) for part in (cell.split(separator) if separator else [cell]) if part.strip()]
+
+
+def split_sample(sample: pl.DataFrame, column: str) -> pl.DataFrame:
+    """The sample with a row for each item of its baskets, whose fields are columns `<column>.<field>`."""
+    rows: list[dict[str, str | None]] = []
+    at: list[int] = []
+    for place, cell in enumerate(sample.get_column(column).fill_null("")):
+        text = cell.strip()
+        records = _records(text)
+        items: list[dict[str, Any]] = records or [
+            {"product": name, "quantity": units} for units, name in ([] if text.startswith("[") else _text_items(text))
+        ]
+        for item in items or [{}]:
+            at.append(place)
+            plain = {k: v for k, v in item.items() if not isinstance(v, dict | list)}
+            rows.append({f"{column}.{k}": None if v is None else str(v) for k, v in plain.items()})
+    fields = list(dict.fromkeys(name for row in rows for name in row))
+    added = pl.DataFrame(
+        {name: pl.Series([row.get(name) for row in rows], dtype=pl.String) for name in fields}, schema_overrides={}
+    )
+    return pl.concat([sample[at], added], how="horizontal") if fields else sample

@@ -1,0 +1,151 @@
+"""A report speaks one language: of a Chinese page no sentence is English, and the other way round."""
+
+import ast
+import json
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from html import unescape
+from pathlib import Path
+
+import pytest
+
+import promolift.pages
+from promolift.config import Config
+from promolift.data.counts import Counts
+from promolift.data.health import health
+from promolift.data.rules import RULES
+from promolift.data.summary import Summary
+from promolift.pages import render
+from promolift.pages.shop import tell_story
+from promolift.results.chinese import catalogue, in_chinese
+from promolift.results.job import Job
+from promolift.words import date, days, interval, listed, money, number, share, speaking
+
+PAGES = Path(promolift.pages.__file__).parent
+# what the shop itself names: items of the drawn shop, settings, files and commands
+OWN = r"[Gg]ood item \d+|promolift \w+|[a-z_]+\.[a-z_]+"
+
+
+def in_language(job: Job, language: str) -> str:
+    """The page of a drawn shop."""
+    report = job.config.report.model_copy(update={"language": language})
+    return render(tell_story(replace(job, config=job.config.model_copy(update={"report": report}))))
+
+
+def texts(page: str) -> Iterator[str]:
+    """Every text that people see, in elements and charts, without the messages to customers."""
+    body = re.sub(r"<(script|style|svg|blockquote)\b.*?</\1>", " ", page[page.index("<body") :], flags=re.S)
+    body = re.sub(r'<(p|bdi) [^>]*lang="\w+".*?</\1>', " ", body, flags=re.S)
+    yield from (unescape(each).strip() for each in re.sub(r"<[^>]+>", "\n", body).split("\n"))
+    yield from strings(json.loads(page.split('id="report-data">')[1].split("</script>")[0])["figures"])
+
+
+def strings(value: object) -> Iterator[str]:
+    """The texts in a chart's data that are no key words of the script."""
+    if isinstance(value, dict):
+        for key, each in value.items():
+            if key not in ("kind", "fmt", "tone"):
+                yield from strings(each)
+    elif isinstance(value, list):
+        for each in value:
+            yield from strings(each)
+    elif isinstance(value, str):
+        yield value
+
+
+@pytest.mark.parametrize("shop", ["dollars", "yen, all assumed"])
+def test_no_sentence_of_a_chinese_page_is_english(job_of: Callable[[str], Job], shop: str) -> None:
+    page = in_language(job_of(shop), "zh")
+    assert '<html lang="zh-Hans">' in page
+    for text in texts(page):
+        rest = re.sub(OWN, " ", text)
+        assert not re.search(r"[A-Za-z]{2,}[ ,;:'-]+[A-Za-z]{2,}", rest), text
+
+
+def test_no_text_of_an_english_page_is_chinese(job_of: Callable[[str], Job]) -> None:
+    page = in_language(job_of("dollars"), "en")
+    assert '<html lang="en">' in page
+    for text in texts(page):
+        assert not re.search(r"[\u3000-\u9fff\uff00-\uffef]", text), text
+
+
+def written(node: ast.AST) -> list[str]:
+    """The words that stand in a piece of code, f-strings included."""
+    return [each.value for each in ast.walk(node) if isinstance(each, ast.Constant) and isinstance(each.value, str)]
+
+
+def test_every_sentence_in_the_code_stands_in_both_languages() -> None:
+    """A pair whose Chinese holds no Chinese, or whose English is missing, is a sentence that was forgotten."""
+    pairs = 0
+    for file in PAGES.rglob("*.py"):
+        for call in ast.walk(ast.parse(file.read_text("utf-8"))):
+            if isinstance(call, ast.Call) and getattr(call.func, "id", "") == "pick" and len(call.args) == 2:
+                en, zh = (" ".join(written(each)) for each in call.args)
+                pairs += 1
+                assert not re.search(r"[\u4e00-\u9fff]", en), (file.name, en)
+                translated = re.search(r"[\u3000-\u9fff\uff00-\uffef]", zh)
+                assert translated or not re.search(r"[A-Za-z]{2,}", en), (file.name, en)
+    assert pairs > 200
+
+
+def test_numbers_money_and_dates_follow_the_language() -> None:
+    with speaking("zh"):
+        said = [money(235_000_000, "CNY"), share(0.034), date(0, "UTC"), days(4.56), listed(["甲", "乙", "丙"])]
+        between = interval(1, 2, number)
+    assert said == ["¥235万", "3.4%", "1970年1月1日", "4.6天", "甲、乙和丙"]
+    assert between == "95%置信区间1.00至2.00"
+    assert share(0.034) == "3.4\u00a0%"
+
+
+def known(text: str) -> bool:
+    """Whether a kept sentence has a Chinese form; names of columns stay as they are."""
+    return bool(re.search(r"[\u4e00-\u9fff]", in_chinese(text))) or not re.search(r"[a-z]{2,} [a-z]{2,}", text)
+
+
+def summaries() -> Iterator[Summary]:
+    """Shops that can do little, something and much."""
+    yield Summary()
+    full = {"category": 900, "name": 900, "cost_cents": 900}
+    for bought, reduced in ((1000, 0), (1000, 400)):
+        told = {"rows": 100, "age": 90, "consent": 100, "name": 90}
+        for described in ({}, {"rows": 50, "age": 40, "consent": 10}, told):
+            yield Summary(
+                rows=2000, customers=100, bought=bought, reduced=reduced, repeaters=80, returned=reduced,
+                first_ms=0, last_ms=400 * 86_400_000, revenue_cents=9_000_00, varied_products=30, varied_rows=6000,
+                heavy=60, known=full, viewed=10, viewed_with_product=10,
+                viewers=5, viewers_who_buy=4, exposures=600, redemptions=120, campaigns=9,
+                campaigns_before=1 if reduced else 0, described=described, listed=120,
+            )  # fmt: skip
+
+
+def test_every_ability_and_rule_has_its_chinese() -> None:
+    for summary in summaries():
+        for each in health([Counts("events", 1, 1)], summary).abilities:
+            for text in (each.name, each.level, each.reason, each.add):
+                assert known(text), text
+    for rule in (rule for rules in RULES.values() for rule in rules):
+        assert re.search(r"[\u4e00-\u9fff]", in_chinese(rule.name)), rule.name
+
+
+def test_a_pattern_of_the_catalogue_fills_the_places_it_names() -> None:
+    for english, chinese in catalogue():
+        assert {int(n) for n in re.findall(r"\{(\d)\}", chinese)} <= set(range(english.groups)), english.pattern
+    assert in_chinese("placebo failed: discount now shows 0.31 where zero is true") == (
+        "安慰剂检验未通过：“当期折扣”本应为零，却得到0.31"
+    )
+    assert in_chinese("something nobody translated") == "something nobody translated"
+
+
+@pytest.mark.parametrize(
+    ("shop", "stated", "language"),
+    [
+        ({"currency": "CNY"}, None, "zh"), ({"currency": "USD"}, None, "en"), ({"currency": "CNY"}, "en", "en"),
+        ({"currency": "CNY", "language": "en"}, None, "en"), ({"currency": "EUR", "language": "zh"}, None, "zh"),
+    ],
+)  # fmt: skip
+def test_the_report_speaks_the_shops_language_unless_told(
+    shop: dict[str, str], stated: str | None, language: str
+) -> None:
+    values = {"shop": shop, "data": {"source": "complete-journey"}, "report": {"language": stated}}
+    assert Config.model_validate(values).report_language == language

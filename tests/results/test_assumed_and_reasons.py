@@ -1,0 +1,120 @@
+"""What a plan stands on is told of its headline, luck taken off; and customers share a reason only with its facts."""
+
+from math import exp
+from typing import Any
+
+import polars as pl
+import pytest
+
+from promolift.effect import DiscountResponse, ValueSettings
+from promolift.results.assumed import assumptions
+from promolift.results.plan import Assumption
+from promolift.results.reasons import MOTIVES, OfferReason, habits, reason
+from promolift.results.worth import Worth
+from promolift.steps.plan_rules import close_small
+from promolift.words import speaking
+
+READ = DiscountResponse("adjusted", "read", 1.5, 0.1, targets=pl.DataFrame(
+    {"target": ["tea"], "response": [1.5], "response_se": [0.1], "cells": [99]}
+))  # fmt: skip
+
+
+def chosen(supplier: float = 0.5) -> pl.DataFrame:
+    """20 % off $100 of tea at a margin of 40 %: demand times exp(1.5 x 0.2), nothing pulled forward, telling free."""
+    grow = exp(0.3)
+    added, paid = 0.4 * 10_000 * (grow - 1), (1 - supplier) * 0.2 * 10_000 * grow
+    return pl.DataFrame([{
+        "customer_id": "a", "offer_id": "x", "scope": "category", "kind": "category", "target": "tea",
+        "benefit": "percent_off", "depth": 0.2, "activation": "automatic", "coupon_prob": None, "bought": True,
+        "supplier_share": supplier, "send_cost_cents": 0.0, "base_cents": 10_000.0, "margin_rate": 0.4, "reach": 1.0,
+        "response_now": 1.5, "response_net": 1.5, "added_cents": added, "subsidy_cents": paid, "cost_cents": paid,
+        "gain_cents": added - paid, "parts": None,
+    }]).drop("parts")  # fmt: skip
+
+
+def found(luck: float = 0.0, stated: ValueSettings | None = None) -> dict[str, Assumption]:
+    each = assumptions(chosen(), READ, stated or ValueSettings(margin_rate=0.4), False, luck)
+    return {one.name: one for one in each}
+
+
+def test_the_value_that_turns_the_plan_turns_the_headline_and_not_the_promise() -> None:
+    """By hand: added 1399, paid 1350; with luck of 40, what is added is 1359 and the plan is nearer to its end."""
+    plain, lucky = found(), found(20.0)
+    added, paid = chosen()["added_cents"][0], chosen()["cost_cents"][0]
+    assert plain["margin"].flips_at == pytest.approx(0.4 * paid / added)
+    assert lucky["margin"].flips_at == pytest.approx(0.4 * paid / (added - 20))
+    whole = paid / 0.5
+    assert lucky["supplier_share"].flips_at == pytest.approx(1 - (added - 20) / whole)
+    assert lucky["response"].flips_at > plain["response"].flips_at  # type: ignore[operator]
+    assert found(1e6) == {}
+
+
+def test_a_stated_margin_is_not_called_assumed() -> None:
+    assert "as promolift.toml states" in found()["margin"].text
+    assert "as promolift.toml states" in found(stated=ValueSettings(margin_rate=0.3))["margin"].text  # also the default
+    assert "a usual value, since no product has a cost" in found(stated=ValueSettings())["margin"].text
+    assert "按promolift.toml中的设置" in found()["margin"].text_zh
+
+
+def test_how_the_gain_comes_about_adds_up() -> None:
+    worth = Worth.of(chosen(), 1e9)
+    assert worth is not None
+    assert worth.anyway_cents == 10_000.0
+    assert worth.more_cents is not None
+    assert worth.margin_cents == pytest.approx(0.4 * worth.more_cents)
+    assert worth.margin_cents - worth.discount_cents - worth.send_cents == pytest.approx(worth.gain_cents)
+    assert worth.small == 1
+    assert Worth.of(chosen().clear(), 1.0) is None
+
+
+def test_a_floor_closes_what_brings_less_and_none_changes_nothing() -> None:
+    rows = pl.DataFrame({
+        "offer_id": ["none", "x", "y", "z"], "gain_cents": [0.0, 50.0, 150.0, None],
+        "eligible": [True, True, True, False], "why_not": [None, None, None, "closed"],
+    })  # fmt: skip
+    closed = close_small(rows, 100.0)
+    assert closed["eligible"].to_list() == [True, False, True, False]
+    assert closed["why_not"].to_list() == [None, "its expected gain is below rules.least_gain_cents", None, "closed"]
+    assert close_small(rows, 0.0) is rows
+
+
+def told(person: dict[str, Any], habit: dict[str, Any], **row: Any) -> OfferReason:
+    """The reason of one customer among ten, of whom the others are alike."""
+    base = {
+        "recency_days": 3.0, "cadence_days": 5.0, "price_sensitivity": 0.0, "price_sensitivity_se": 0.1,
+        "revenue_52w_cents": 1000,
+    }  # fmt: skip
+    others = [{"customer_id": f"o{k}", **base, "revenue_52w_cents": 2000} for k in range(9)]
+    profiles = pl.DataFrame([{"customer_id": "a", **base, **person}, *others], strict=False)
+    usual = {"bought": True, "orders": 9, "gap_days": 9.0, "due_in_days": 2.0, "deal_share": 0.2}
+    affinities = pl.DataFrame([{"customer_id": "a", "target": "tea", **usual, **habit}])
+    return reason({**chosen().row(0, named=True), **row}, habits(profiles, affinities, READ, "USD", {}))
+
+
+def test_what_sets_a_customer_apart_decides_the_reason() -> None:
+    motives = [
+        told({"recency_days": 40.0}, {}), told({}, {"deal_share": 0.9}), told({"price_sensitivity": 2.0}, {}),
+        told({"revenue_52w_cents": 9000}, {}), told({}, {}),
+    ]  # fmt: skip
+    assert [each.motive for each in motives] == ["away", "deals", "prices", "spend", "habit"]
+    assert len({each.text for each in motives}) == len(motives)
+    assert set(MOTIVES) >= {each.motive for each in motives}
+
+
+def test_a_reason_says_what_would_be_bought_anyway_and_what_more() -> None:
+    text = told({}, {}).text
+    assert text.startswith("buys tea about every 9 days (next in about 2 days)")
+    assert (
+        "would buy $100.00 of it anyway and is expected to buy $34.99 more: $13.99 of margin for $13.50 of cost" in text
+    )
+    assert "9 days and is 30 days late" in told({}, {"due_in_days": -30.0}).text
+    assert told({}, {}, angle="cart_left").text.startswith("left tea in the cart; buys tea")
+
+
+def test_a_reason_in_chinese_holds_no_english() -> None:
+    with speaking("zh"):
+        text = told({"recency_days": 40.0}, {"deal_share": 0.9}, angle="cart_left").text
+    assert text == (
+        "把tea留在了购物车；大约每9天买一次tea（约2天后再买）；已40天没来，平时每5天来一次；"
+        "本来就会买$100.00，预计会多买$34.99：多得毛利$13.99，花费$13.50"
+    )

@@ -1,0 +1,116 @@
+"""A write key stands in a web page, where anybody reads it: what may be done with it harms nobody."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from serve_helpers import CAMPAIGN, PEOPLE, Api
+from sqlalchemy import func, select
+
+from promolift.serve.events import CROWDED
+from promolift.store.ledger_schema import BOUGHT, EVENTS
+
+POLICY = f"/v1/campaigns/{CAMPAIGN}"
+
+
+@pytest.fixture
+def page(api: Api) -> Api:
+    """The same server with a web page's key."""
+    return Api(api.client, api("POST", "/v1/keys", {"scope": "write", "name": "page"}, 201)["key"])
+
+
+def experiment(api: Api) -> dict[str, Any]:
+    """Everybody decided on in an experiment; their decisions by customer."""
+    release = api("GET", POLICY)["release"]
+    design = {"name": "t", "arms": {"a": 0.5, "b": 0.5}, "planned_customers": 60, "primary": "value_cents", "least": 2}
+    api("PUT", f"{POLICY}/experiment", {"design": design, "releases": {"a": release, "b": release}})
+    return {who: api.decide(who) for who in PEOPLE}
+
+
+def event(who: str, name: str = "Conversion", **more: Any) -> dict[str, Any]:
+    return {"type": "track", "userId": who, "event": name} | more
+
+
+def test_a_page_gives_no_outcome_a_value_and_an_order_made_up_is_winsorised(api: Api, page: Api) -> None:
+    made = experiment(api)
+    for number, who in enumerate(PEOPLE):
+        order = {"order_id": number, "total": 10 + number % 5}
+        page("POST", "/v1/track", event(who, "Order Completed", properties=order), 202)
+    before = api("GET", f"{POLICY}/experiment")
+    forged = event("u01", value_cents=60_000_000, properties={"decision_id": made["u01"]["decision_id"]})
+    page("POST", "/v1/track", forged, 202)
+    again = api("GET", f"{POLICY}/experiment")
+    assert before["outcome"] == again["outcome"] == "orders"
+    assert again["verdicts"] == before["verdicts"]
+    page("POST", "/v1/track", event("u01", "Order Completed", properties={"order_id": "x", "total": 600_000}), 202)
+    capped = api("GET", f"{POLICY}/experiment")
+    assert "capped" in capped["text"] or "99th" in json.dumps(capped)
+    assert "60000000" not in json.dumps(capped)
+    api("POST", "/v1/track", forged, 202)  # with a key that may decide it counts
+    assert api("GET", f"{POLICY}/experiment")["outcome"] == "feedback"
+
+
+def test_a_page_cannot_flood_a_customer_and_what_is_older_is_not_counted(api: Api, page: Api) -> None:
+    many = [event("u01", "Product Viewed", messageId=f"m{n}") for n in range(CROWDED + 50)]
+    told = page("POST", "/v1/batch", {"batch": many}, 202)
+    assert (told["accepted"], told["rejected_count"]) == (CROWDED, 50)
+    assert told["rejected"][0]["code"] == "too_many_events"
+    assert page("POST", "/v1/track", event("u02", messageId="other"), 202)["accepted"] == 1
+    old = [event("u01", messageId=f"o{n}", timestamp="2025-01-01T00:00:00Z") for n in range(300)]
+    assert page("POST", "/v1/batch", {"batch": old}, 202)["accepted"] == 300
+    assert (
+        api("POST", "/v1/batch", {"batch": [event("u01", messageId=f"s{n}") for n in range(300)]}, 202)["accepted"]
+        == 300
+    )
+    lines = [{"product_id": f"p{n}"} for n in range(CROWDED + 1)]
+    order = event("u03", "Order Completed", properties={"products": lines}, timestamp="2025-01-01T00:00:00Z")
+    assert page("POST", "/v1/track", order, 202)["rejected"][0]["code"] == "too_many_events"
+    with api.server.ledger.read() as db:
+        assert db.execute(select(func.count()).select_from(BOUGHT)).scalar_one() == 0
+
+
+def test_what_no_export_can_hold_is_refused_at_the_door(api: Api, page: Api, tmp_path: Path) -> None:
+    texts = ['"\\ud800"', "1" * 400, "-" + "9" * 20, "1e400", '{"\\udc00": 1}']
+    headers = {"authorization": f"Bearer {page.key}", "content-type": "application/json"}
+    for number, text in enumerate(texts):
+        form = '{"userId": "u01", "event": "Order Completed", "properties": {"price": PRICE, "order_id": "o"}}'
+        sent = form.replace("PRICE", text)
+        reply = page.client.post("/v1/track", content=sent.encode(), headers=headers)
+        assert reply.status_code in (202, 400), (number, reply.text)
+        if reply.status_code == 202:
+            (refused,) = reply.json()["rejected"]
+            assert refused["code"] in ("text_invalid", "number_invalid"), text
+    fine = {"price": 2**53, "order_id": "12345678901234567890"}
+    assert page("POST", "/v1/track", event("u01", "Order Completed", properties=fine), 202)["accepted"] == 1
+    for table in ("events", "purchases", "rejects"):
+        for kind in ("csv", "parquet"):
+            assert api("GET", f"/v1/exports/{table}.{kind}").content
+
+
+def test_a_page_withdraws_a_consent_and_does_not_give_it_back(api: Api, page: Api) -> None:
+    def say(by: Api, who: str, consent: bool) -> str:
+        by("POST", "/v1/identify", {"userId": who, "traits": {"consent": consent}}, 202)
+        return str(api.decide(who)["reason"])
+
+    assert say(page, "u07", True).startswith("consent")  # the shop's own data say no
+    assert not say(page, "u01", True).startswith("consent")
+    assert say(page, "u01", False).startswith("consent")
+    assert say(page, "u01", True).startswith("consent")
+    assert not say(api, "u01", True).startswith("consent")
+    assert not say(page, "new-customer", True).startswith("consent")
+
+
+def test_new_events_of_an_erased_customer_are_refused_and_kept_nowhere(api: Api, page: Api) -> None:
+    api("POST", "/v1/privacy/u01:erase")
+    batch = [event("u02"), event("u01", "Order Completed", properties={"products": [{"sku": "p"}]})]
+    batch += [{"type": "identify", "userId": "u01", "traits": {"consent": True}}]
+    for by in (page, api):
+        told = by("POST", "/v1/batch", {"batch": batch}, 202)
+        assert [(each["index"], each["code"]) for each in told["rejected"]] == [
+            (1, "customer_erased"),
+            (2, "customer_erased"),
+        ]
+    with api.server.ledger.read() as db:
+        assert set(db.execute(select(EVENTS.c.customer_id)).scalars()) == {"u02"}
+    assert api.decide("u01")["reason"].startswith("consent")

@@ -1,0 +1,99 @@
+"""A ledger that the first version made goes on with all its data, or not at all; a later one's is refused."""
+
+import json
+from pathlib import Path
+
+import pytest
+from ledger_helpers import KINDS, NOW, POSTGRES, check_books, do, ledger_url
+from sqlalchemy import create_engine, inspect, make_url, select, text
+from sqlalchemy.schema import CreateSchema, DropSchema
+
+from promolift.errors import ConfigError
+from promolift.store.ledger import Ledger
+from promolift.store.ledger_audit import get, put
+from promolift.store.ledger_migrate import VERSION
+from promolift.store.ledger_money import confirm, rollback
+from promolift.store.ledger_schema import ANSWERS, EVENTS, META, OUTBOX, REJECTS, USAGE
+
+OLD = """
+insert into events (message_id, customer_id, ts_ms, received_ms, name, decision_id, body) values
+ ('m1', 'u1', 1, 1, 'Conversion', 'dec_1', '{"value_cents": 70}'),
+ ('m2', 'u1', 1, 1, 'Conversion', 'dec_1', '{"value_cents": 9000, "type": "track"}');
+insert into rejects (received_ms, code, detail, body) values (1, 'x', 'x', '{"userId": 7}'), (1, 'x', 'x', '{"cut');
+insert into customers (customer_id, person_id, erased, updated_ms) values ('u1', 'p', 0, 0);
+insert into limits values ('l1', 'c1', '', 'discount_amount', 300, 'total', 'natural_person', 'UTC');
+insert into limits values ('l2', 'c1', 'o2', 'redemptions', 5, 'total', 'campaign', 'UTC');
+insert into usage values ('l1', 'p', '', 100, 40), ('l9', 'p', '', 7, 7);
+insert into redemptions values
+ ('r1', 'c1', 'o1', 'u1', null, null, null, 100, null, 'reserved', NOW, LATE, '[["l1", "p", ""]]'),
+ ('r2', 'c1', 'o1', 'u1', null, null, null, 60, 40, 'confirmed', NOW, LATE, '[["l1", "p", ""]]');
+insert into answers values ('k', 'd', 200, '{"customer_id":"u1"}', 1);
+insert into things values ('campaign', 'c1', '{"paused":false}', 1);
+insert into outbox values ('msg_1', 'webhook', 'w', '{"data":{"customer_id":"u1"}}', 'waiting', 0, 1, null, 1);
+""".replace("NOW", str(NOW)).replace("LATE", str(NOW + 900_000))
+
+
+def made_by_1(folder: Path, kind: str) -> str:
+    """The URL of a ledger as the first version left it."""
+    if kind == "postgresql" and POSTGRES:
+        engine = create_engine(POSTGRES)
+        with engine.begin() as db:
+            db.execute(DropSchema("test_old", cascade=True, if_exists=True))
+            db.execute(CreateSchema("test_old"))
+        engine.dispose()
+        options = {"options": "-csearch_path=test_old"}
+        url = make_url(POSTGRES).update_query_dict(options).render_as_string(False)
+    else:
+        url = ledger_url(folder, kind)
+    schema = (Path(__file__).with_name(f"ledger_1_{kind}.sql")).read_text(encoding="ascii")
+    engine = create_engine(url)
+    with engine.begin() as db:
+        for statement in (schema + OLD).split(";\n"):
+            if statement.strip():
+                db.exec_driver_sql(statement)
+    engine.dispose()
+    return url
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_ledger_of_the_first_version_goes_on_with_its_money_and_its_data(tmp_path: Path, kind: str) -> None:
+    url = made_by_1(tmp_path, kind)
+    for _ in range(2):  # the second time there is nothing to do
+        with Ledger(url) as ledger, ledger.read() as db:
+            assert {c["name"] for c in inspect(db).get_columns("redemptions")} == set(
+                META.tables["redemptions"].c.keys()
+            )
+            used = [tuple(row) for row in db.execute(select(USAGE.c.subject, USAGE.c.held, USAGE.c.spent))]
+            assert used == [("p", 100, 40)]
+            assert list(db.execute(select(EVENTS.c.value_cents).order_by(EVENTS.c.seq)).scalars()) == [70, None]
+            assert list(db.execute(select(REJECTS.c.customer_id).order_by(REJECTS.c.seq)).scalars()) == ["7", None]
+            assert db.execute(select(ANSWERS.c.customer_id)).scalar_one() == "u1"
+            assert db.execute(select(OUTBOX.c.customer_id)).scalar_one() == "u1"
+            assert get(db, "campaign", "c1") == {"paused": False}
+    with Ledger(url) as ledger:
+        do(ledger, confirm, "r1", 30, NOW)
+        do(ledger, rollback, "r2", NOW)
+        check_books(ledger)
+        with ledger.read() as db:
+            assert db.execute(select(USAGE.c.held, USAGE.c.spent)).one() == (0, 30)
+
+
+def test_what_fails_half_way_leaves_the_ledger_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    url = made_by_1(tmp_path, "sqlite")
+    monkeypatch.setattr("promolift.store.ledger_migrate.recount", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        Ledger(url)
+    monkeypatch.undo()
+    engine = create_engine(url)
+    with engine.connect() as db:
+        assert json.loads(db.execute(text("select cells from redemptions where redemption_id = 'r1'")).scalar_one())
+    engine.dispose()
+    Ledger(url).close()
+
+
+def test_a_later_versions_ledger_is_refused(tmp_path: Path) -> None:
+    url = ledger_url(tmp_path, "sqlite")
+    with Ledger(url) as ledger:
+        do(ledger, put, "ledger", "schema", {"version": VERSION + 1}, NOW)
+    with pytest.raises(ConfigError, match="later version"):
+        Ledger(url)

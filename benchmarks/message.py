@@ -95,7 +95,7 @@ def reread(text: str, offer: Offer, known: Known, language: Language) -> dict[st
     names = [w.in_(language) for w in (*([offer.label] if offer.label else []), *known.bought)] + [known.name or "\0"]
     for name in sorted(names, key=len, reverse=True):
         text = re.sub(re.escape(name), "_", text, flags=re.IGNORECASE)
-    cash = rf"{NUMBER}[^\d\s，。！（）打减免可全]*" if language == "zh" else rf"(?:[$¥€£]|CHF ?){NUMBER}"
+    cash = rf"{NUMBER}[^\d\s，。！（）打减免可全都]*" if language == "zh" else rf"(?:[$¥€£]|CHF ?){NUMBER}"
     money_in = lambda pattern: (m := re.search(pattern.replace("@", f"({cash})"), text)) and money(m.group(1), offer.currency, language)  # noqa: E731
     if language == "zh":
         zhe = re.search(r"(?<![\d.])(\d(?:\.\d)?)折", text)

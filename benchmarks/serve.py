@@ -1,6 +1,6 @@
 """A planned shop in; how fast and how safely a server answers, beside floors measured in the same run, out.
 
-    python benchmarks/serve.py [--quick] [--wrk wrk] [--only agreement,throughput,plain,events,money]
+    python benchmarks/serve.py [--quick] [--wrk wrk] [--only agreement,throughput,plain,payments,events,money]
 
 Prints JSON lines: figure, value, se, unit, peer, peer_value, n, data. The load comes from the tool wrk (a second process);
 where it is missing the figures that need it are skipped with a line. Rounds of all servers alternate, one process each,
@@ -59,6 +59,7 @@ CAMPAIGN = "cmp_bench"
 CUSTOMERS, TARGETS, DEPTHS = 2000, 5, (5, 10, 20, 30)
 DATA = f"made-up shop, {CUSTOMERS} customers, {TARGETS * len(DEPTHS)} candidate offers each"
 FORK = multiprocessing.get_context("forkserver")
+LAG = 400  # reservations between one and its confirmation: more than are under way at once
 PLAIN: list[bool] = []  # not empty: servers run on asyncio and h11, pure Python
 CLIENT = """
 import http.client, json, sys
@@ -73,12 +74,28 @@ for at in range(first, last):
         sums = {name: sums[name] + told[name] for name in sums}
 print(json.dumps(sums))
 """.replace("CUSTOMERS", str(CUSTOMERS))
-LUA = """
+LUA = (
+    """
 local at = tonumber(os.getenv("START")) or 0
 wrk.method = "POST"
 wrk.headers["Content-Type"] = "application/json"
 wrk.headers["Authorization"] = "Bearer " .. (os.getenv("KEY") or "")
+local kind, sent, held, paid = os.getenv("KIND") or "", 0, 0, 1 -- wrk asks for the first request and does not send it
 request = function()
+  if kind == "payments" then
+    if held - paid < LAG then
+      held = held + 1
+      return wrk.format(nil, "/v1/redemptions:reserve", nil, string.format(
+        '{"redemption_id": "rdm_%d", "code": "K%d", "customer_id": "u%05d", "amount_cents": 5}',
+        at + held, at + held, held % CUSTOMERS))
+    end
+    paid = paid + 1
+    return wrk.format(nil, "/v1/redemptions:confirm", nil, string.format('{"redemption_id": "rdm_%d"}', at + paid))
+  end
+  if kind == "keyed" then
+    sent = sent + 1
+    wrk.headers["Idempotency-Key"] = string.format("%d %d", os.getenv("START"), sent)
+  end
   at = (at + 7919) % CUSTOMERS
   return wrk.format(nil, nil, nil, string.format('{"customer_id": "u%05d", "campaign_id": "CAMPAIGN"}', at))
 end
@@ -87,7 +104,10 @@ done = function(summary, latency)
     summary.duration, latency:percentile(50), latency:percentile(99),
     summary.errors.status + summary.errors.timeout + summary.errors.read + summary.errors.connect))
 end
-""".replace("CUSTOMERS", str(CUSTOMERS)).replace("CAMPAIGN", CAMPAIGN)
+""".replace("CUSTOMERS", str(CUSTOMERS))
+    .replace("CAMPAIGN", CAMPAIGN)
+    .replace("LAG", str(LAG))
+)
 
 
 def show(figure: str, value: Any, unit: str, n: int, **more: Any) -> None:
@@ -259,13 +279,16 @@ def cpu_s(process: Any) -> float:
     return (int(parts[11]) + int(parts[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def load(wrk: str, url: str, connections: int, seconds: int, key: str = "") -> dict[str, float]:
+def load(
+    wrk: str, url: str, connections: int, seconds: int, key: str = "", kind: str = "", start_at: int | None = None
+) -> dict[str, float]:
     """One round of load: requests, microseconds it took, and the 99th percentile of the latencies in ms."""
     with tempfile.NamedTemporaryFile("w", suffix=".lua") as script:
         script.write(LUA)
         script.flush()
         command = [wrk, "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "60s", "-s", script.name, url]
-        environment = os.environ | {"KEY": key, "START": str(random.randrange(CUSTOMERS))}
+        first = random.randrange(CUSTOMERS) if start_at is None else start_at
+        environment = os.environ | {"KEY": key, "START": str(first), "KIND": kind}
         text = subprocess.run(command, capture_output=True, text=True, check=True, env=environment).stdout
     told = json.loads(text.strip().splitlines()[-1])
     assert not told["errors"], told
@@ -315,6 +338,52 @@ def throughput(folder: Path, wrk: str, rounds: int, seconds: int, plain: bool = 
     stack = web()
     PLAIN.clear()
     told_throughput({name: np.array(values) for name, values in found.items()}, rounds, stack)
+
+
+def payments(folder: Path, wrk: str, rounds: int, seconds: int) -> None:
+    """Reserve and confirm, and decisions with an Idempotency-Key, beside decisions and bare durable inserts."""
+    port, each = free_port(), 20_000 * seconds
+    floors, shop = start(serve_floors, port, folder), Shop(folder)
+    limits = [{"limit_id": "all", "metric": "discount_amount", "amount": 10**11},
+              {"limit_id": "each", "metric": "redemptions", "amount": 10**6, "per": "customer", "period": "day"}]  # fmt: skip
+    assert shop("PATCH", f"/v1/campaigns/{CAMPAIGN}", {"limits": limits})["http"] == 200
+    give_codes(folder, CAMPAIGN, (f"K{n}" for n in range(each * (rounds + 2))))
+    home = f"http://127.0.0.1:{shop.port}"
+    urls = {"bare": (floors, f"http://127.0.0.1:{port}/bare"), "payments": (shop.process, home),
+            "decisions": (shop.process, f"{home}/v1/decisions"), "keyed": (shop.process, f"{home}/v1/decisions")}  # fmt: skip
+    rate: dict[str, list[float]] = {name: [] for name in urls}
+    cost: dict[str, list[float]] = {name: [] for name in urls}
+    for turn in range(rounds + 1):
+        for name, (process, url) in urls.items():
+            before = cpu_s(process)
+            told = load(wrk, url, 64, seconds, shop.key, name, each * (turn + 1))
+            if turn:  # the first round warms up
+                rate[name].append(told["n"] / told["us"] * 1e6)
+                cost[name].append((cpu_s(process) - before) / told["n"])
+    shop.stop()
+    floors.terminate()
+    floors.join()
+    at, cpu = ({name: np.array(values) for name, values in part.items()} for part in (rate, cost))
+    show("reserve and confirm requests a second at 64 connections", at["payments"], "1/s", rounds)
+    for peer, goal in (("bare", 0.5), ("decisions", None)):
+        value, se = ratio(at["payments"], at[peer])
+        name = {"bare": "a bare durable insert", "decisions": "decisions"}[peer]
+        show(f"reserve and confirm over {name}", value, "ratio", rounds, se=se, peer="goal (at least)", peer_value=goal)
+    value, se = ratio(cpu["keyed"], cpu["decisions"])
+    show("CPU of a decision with an Idempotency-Key over one without", value, "ratio", rounds, se=se,
+         peer="goal (at most)", peer_value=1.5)  # fmt: skip
+    value, se = ratio(at["keyed"], at["decisions"])
+    show("decisions with an Idempotency-Key over those without", value, "ratio", rounds, se=se)
+
+
+def give_codes(folder: Path, campaign: str, codes: Iterator[str]) -> None:
+    """Codes that anybody may redeem once."""
+    import sqlite3
+
+    rows = ((code, campaign, "o", "issued", 0) for code in codes)
+    with sqlite3.connect(folder / "serve" / "ledger.db", timeout=60) as db:
+        db.executemany("insert into codes (code, campaign_id, offer_id, status, stocked) values (?, ?, ?, ?, ?)", rows)
+    db.close()
 
 
 def told_throughput(at: dict[str, Any], rounds: int, stack: str) -> None:
@@ -406,6 +475,8 @@ def last_units(folder: Path, repetitions: int, first: int = 0, units: int = 1000
         limit = {"limit_id": f"last_{repetition}", "metric": "discount_amount", "amount": units}
         assert shop("PUT", f"/v1/campaigns/{campaign}", {"limits": [limit]})["http"] == 200
         told: dict[str, int] = {}
+        mine = ((life, me, n) for life in (0, 1) for me in range(64) for n in range(100))
+        give_codes(folder, campaign, (f"K{repetition}_{life}_{me}_{n}" for life, me, n in mine))
         killer = threading.Timer(random.Random(repetition).uniform(0.02, 0.4), shop.stop, [True])
         killer.start()
         hammer(shop, campaign, told, (repetition, 0), most)
@@ -431,16 +502,23 @@ def hammer(shop: Shop, campaign: str, told: dict[str, int], life: tuple[int, int
     """64 clients reserve until they are refused or the server is gone."""
 
     def client(me: int) -> None:
-        draw, call = random.Random(f"{life} {me}"), Caller(shop.port, shop.key)
+        draw, call, used = random.Random(f"{life} {me}"), Caller(shop.port, shop.key), 0
         for number in range(1000):
             name, cents = f"rdm_{life[0]}_{life[1]}_{me}_{number}", draw.randint(1, most)
-            body = {"redemption_id": name, "campaign_id": campaign, "offer_id": "o", "customer_id": f"u{me}"}
+            code = f"K{life[0]}_{life[1]}_{me}_{used}"
+            body = {
+                "redemption_id": name,
+                "campaign_id": campaign,
+                "offer_id": "o",
+                "code": code,
+                "customer_id": f"u{me}",
+            }
             try:
                 reply = call("POST", "/v1/redemptions:reserve", body | {"amount_cents": cents})
             except (OSError, http.client.HTTPException, ValueError):
                 return
             if reply["http"] == 200:
-                told[name] = cents
+                told[name], used = cents, used + 1
             elif cents == 1:
                 return  # not even one unit is left
 
@@ -487,7 +565,7 @@ def main() -> None:
     options.add_argument("--wrk", default="wrk")
     options.add_argument("--only")
     asked = options.parse_args()
-    chosen = asked.only or f"agreement,throughput,{'' if asked.quick else 'plain,'}events,money"
+    chosen = asked.only or f"agreement,throughput,{'' if asked.quick else 'plain,'}payments,events,money"
     FORK.set_forkserver_preload(["promolift.serve.main"])
     with tempfile.TemporaryDirectory() as root:
         folder = Path(root) / "work"
@@ -497,11 +575,12 @@ def main() -> None:
             "agreement": agreement,
             "throughput": lambda place: throughput(place, asked.wrk, rounds, seconds),
             "plain": lambda place: throughput(place, asked.wrk, rounds, seconds, plain=True),
+            "payments": lambda place: payments(place, asked.wrk, rounds, seconds),
             "events": lambda place: events(place, 20_000 if asked.quick else 1_000_000),
             "money": lambda place: last_units(place, 1 if asked.quick else 50),
         }
         for name in chosen.split(","):
-            if name in ("throughput", "plain") and not shutil.which(asked.wrk):
+            if name in ("throughput", "plain", "payments") and not shutil.which(asked.wrk):
                 print(json.dumps({"skipped": name, "why": f"no {asked.wrk}; install it or name it with --wrk"}))
                 continue
             with copy_of(folder) as place:

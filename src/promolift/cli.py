@@ -380,6 +380,7 @@ def demo(
     json_: AsJson = False,
     again: Again = False,
     language: ReportLanguage = None,
+    serve: Annotated[bool, typer.Option("--serve", help="Answer over HTTP afterwards, on port 8080.")] = False,
 ) -> None:
     """The main job on a year of real groceries: 2,469 households, 1.5 million purchases, 27 campaigns."""
     if data == "hillstrom" and path is not None and config is None:
@@ -392,6 +393,10 @@ def demo(
 
         settings = telling(settings_of(config) if config else demo_config(), language)
         say(work(settings, work_folder, every_step(), out, again), json_)
+        if serve:
+            from promolift.serve.main import serve_planned
+
+            serve_planned(settings, work_folder, json_)
     else:
         why = "give `--data hillstrom --path FILE` without --config, or neither for the groceries"
         raise ConfigError(f"demo: --data {data}; {why}")

@@ -39,6 +39,7 @@ EVENTS = Table(
         ),
         Column("shelf_cents", Int, "price reduction open to everybody", "minor units", required=True, low=0),
         Column("coupon_cents", Int, "reduction by a coupon of this customer", "minor units", required=True, low=0),
+        Column("dwell_s", Real, "how long they looked, where the source says so", "seconds", low=0),
     ),
 )
 CUSTOMERS = Table(
@@ -217,6 +218,10 @@ PROFILES = Table(
         Column("view_recency_days", Real, "time since the last view", "days", low=0),
         _share("view_to_purchase", "share of products viewed that were bought later, shrunk towards the shop's"),
         Column("view_to_purchase_se", Real, "its standard error", "share"),
+        _share("view_to_cart", "share of products viewed that were put into the cart later, shrunk as well"),
+        Column("view_to_cart_se", Real, "its standard error", "share"),
+        Column("dwell_mean_s", Real, "how long a product view lasts on average", "seconds", low=0),
+        Column("dwell_mean_s_se", Real, "its standard error", "seconds"),
         Column("exposures_total", Int, "campaigns received so far", "campaigns"),
         Column("exposures_16w", Int, "campaigns that began in the last 16 weeks", "campaigns"),
         Column("redemptions_total", Int, "coupons used so far", "coupons"),

@@ -338,3 +338,16 @@ def test_an_age_nobody_has_is_missing_and_counted():
         *(None, None, "45", "25-34", None, "0"),
     ]
     assert cleaned.counts().repaired == {"impossible age": 2}
+
+
+@pytest.mark.parametrize(
+    ("column", "cells", "seconds"),
+    [("dwell_time", ["12", "0.5"], [12.0, 0.5]), ("engagement_time_msec", ["12000", "500"], [12.0, 0.5]),
+     ("浏览时长", ["12", "-3"], [12.0, None])],
+)  # fmt: skip
+def test_how_long_they_looked_is_read_in_seconds(column, cells, seconds):
+    text = f"user,date,item,event,{column}\nu,2024-01-01 10:00:00,a,view,{cells[0]}\n"
+    text += f"u,2024-01-01 10:01:00,b,view,{cells[1]}\n"
+    found = guess(text)
+    assert found.columns["dwell"] == column
+    assert [row["dwell_s"] for row in events(text, found)] == seconds

@@ -3,6 +3,7 @@
 import numpy as np
 import polars as pl
 
+from promolift.effect.nuisance import Nuisance, fit_nuisance, fold_of, rows_of, sorted_rows
 from promolift.effect.trial import Floats, Ints, TrialArrays, encoder_of, row_keys
 
 
@@ -32,3 +33,14 @@ def trial(x: pl.DataFrame, arm: Ints, y: Floats, prob_NA: Floats | None = None) 
     shares = np.bincount(arm) / len(arm)
     prob = np.tile(shares, (len(arm), 1)) if prob_NA is None else prob_NA
     return TrialArrays(x_NF, arm, y, prob, row_keys(np.column_stack([x_NF, arm, y]), 0), tuple(encoder.names))
+
+
+def by_arm(made: TrialArrays) -> TrialArrays:
+    """Its rows as a linear fit without folds wants them."""
+    return rows_of(made, np.argsort(made.arm_N, kind="stable"))
+
+
+def crossed(made: TrialArrays, folds: int = 5) -> Nuisance:
+    """Response models without each fold."""
+    ready = rows_of(made, sorted_rows(made, folds))
+    return fit_nuisance(ready, fold_of(ready, folds))

@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
-from effect_trials import draw, trial
+from effect_trials import by_arm, draw, trial
 
-from promolift.effect.linear import basis_of, family_of, fit_additive, fit_linear, inverse, link, shrink
+from promolift.effect.linear import basis_of, design_of, family_of, fit_additive, fit_linear, inverse, link, shrink
+from promolift.effect.nuisance import rows_of
 
 
 def test_a_basis_flags_what_is_missing_and_bends_at_quantiles() -> None:
@@ -61,19 +62,37 @@ def test_a_group_of_noise_shrinks_to_nothing_and_a_held_one_is_zero() -> None:
 def test_the_gram_matrix_by_arms_gives_the_fit_of_the_full_design(sparse: bool) -> None:
     """With no penalty left to matter, Newton on Kronecker blocks is plain logistic regression of each arm."""
     x, arm, y, _ = draw(4000, 3, "turning", arms=3)
-    model = fit_linear(trial(x, arm, y), y, family="binary", sparse=sparse)
-    mu_NA = model.mean(trial(x, arm, y).x_NF)
+    made = by_arm(trial(x, arm, y))
+    model = fit_linear(design_of(made, "binary"), sparse=sparse)
+    mu_NA = model.mean(model.basis.columns(made.x_NF))
     for a in range(3):
-        assert mu_NA[arm == a, a].mean() == pytest.approx(y[arm == a].mean(), abs=1e-3)  # free intercepts
+        mine = made.arm_N == a
+        assert mu_NA[mine, a].mean() == pytest.approx(made.outcome_N[mine].mean(), abs=2e-3)  # free intercepts
     assert model.coef_MP[1, 0] == 0  # "any treatment" has no intercept beside those of each treatment
 
 
 def test_interactions_are_found_where_they_are_and_vanish_where_not() -> None:
     x, arm, y, gain = draw(6000, 4, "segment")
-    found = fit_linear(trial(x, arm, y), y, family="binary").gain(trial(x, arm, y).x_NF)
+    made = trial(x, arm, y)
+    found = fit_linear(design_of(by_arm(made), "binary")).gain(made.x_NF)
     assert ((found - gain) ** 2).mean() < 0.15 * gain.var()
     x, arm, y, _ = draw(6000, 5, "none")
-    assert fit_linear(trial(x, arm, y), y, family="binary").gain(trial(x, arm, y).x_NF).std() < 0.02
+    made = trial(x, arm, y)
+    assert fit_linear(design_of(by_arm(made), "binary")).gain(made.x_NF).std() < 0.02
+
+
+def test_a_fit_without_a_fold_is_the_fit_to_the_other_rows() -> None:
+    x, arm, y, _ = draw(3000, 8, "turning")
+    made = by_arm(trial(x, arm, y))
+    fold = np.arange(3000) % 3
+    order = np.lexsort((made.arm_N, fold))
+    ready, fold = rows_of(made, order), fold[order]
+    held = fit_linear(design_of(ready, "binary", fold), 1, sparse=True)
+    alone = fit_linear(design_of(by_arm(rows_of(ready, fold != 1)), "binary"), sparse=True)
+    gap = held.gain(made.x_NF) - alone.gain(made.x_NF)
+    assert gap.std() < 0.15 * alone.gain(made.x_NF).std()
+    every = fit_linear(design_of(ready, "binary", fold), None, sparse=True)
+    assert np.abs(every.gain(made.x_NF) - held.gain(made.x_NF)).max() > 0.01  # a fold does move it
 
 
 def test_sparse_interactions_beat_dense_ones_where_one_feature_matters() -> None:
@@ -84,18 +103,17 @@ def test_sparse_interactions_beat_dense_ones_where_one_feature_matters() -> None
     import polars as pl
 
     made = trial(pl.DataFrame(x), arm, y)
-    error = {
-        s: np.mean((fit_linear(made, y, family="real", sparse=s).gain(x)[:, 0] - gain) ** 2) for s in (False, True)
-    }
+    design = design_of(by_arm(made), "real")
+    error = {s: np.mean((fit_linear(design, sparse=s).gain(x)[:, 0] - gain) ** 2) for s in (False, True)}
     assert error[True] < 0.5 * error[False] < 0.1 * gain.var()
 
 
 def test_scores_regressed_give_the_line_they_lie_on() -> None:
     x, arm, y, _ = draw(3000, 7)
-    made = trial(x, arm, y)
-    spend = x["spend"].to_numpy()
+    made = by_arm(trial(x, arm, y))
+    spend = made.x_NF[:, 0]
     psi = np.column_stack([1 + 2 * spend, 1 - spend]) + np.random.default_rng(0).normal(size=(3000, 2))
-    got = fit_additive(made, psi).gain(made.x_NF)
+    got = fit_additive(design_of(made, "binary"), psi).gain(made.x_NF)
     middle = np.abs(spend) < 1.5
     np.testing.assert_allclose(got[middle, 0], 1 + 2 * spend[middle], atol=0.35)
     np.testing.assert_allclose(got[middle, 1], 1 - spend[middle], atol=0.35)

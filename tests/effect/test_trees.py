@@ -1,9 +1,12 @@
 import numpy as np
 import pytest
-from effect_trials import draw, trial
+from effect_trials import crossed, draw, trial
 
-from promolift.effect.learners import Kind, fit_proportional, fit_response, fit_segment, fit_trees
-from promolift.effect.nuisance import Target, boost, estimate_propensity, fit_nuisance, parts_of, scores, winsorised
+from promolift.effect import trees
+from promolift.effect.core import Rich, fit_learner
+from promolift.effect.learners import fit_proportional, fit_response, fit_segment
+from promolift.effect.nuisance import estimate_propensity, folds_of, scores, taught, winsorised
+from promolift.effect.trees import MISSING, Target, bins_of, boost, dataset, with_arm
 from promolift.effect.trial import row_keys
 
 
@@ -11,13 +14,13 @@ from promolift.effect.trial import row_keys
 def made():
     x, arm, y, gain = draw(5000, 1, "turning", arms=3)
     ready = trial(x, arm, y)
-    return ready, fit_nuisance(ready), gain
+    return ready, crossed(ready), gain
 
 
-@pytest.mark.parametrize("kind", ["t-trees", "s-trees", "x-trees"])
-def test_every_tree_learner_finds_an_effect_that_turns(made, kind: Kind) -> None:
+@pytest.mark.parametrize("kind", ["t-trees", "s-trees", "dr-trees"])
+def test_every_tree_learner_finds_an_effect_that_turns(made, kind: Rich) -> None:
     ready, nuisance, gain = made
-    found = fit_trees(ready, nuisance, kind).gain(ready.x_NF)
+    found = np.mean([model.gain(ready.x_NF) for model in fit_learner(kind, nuisance)], axis=0)
     assert found.shape == gain.shape
     assert ((found - gain) ** 2).mean() < 0.35 * gain.var()
 
@@ -27,13 +30,22 @@ def test_a_row_is_never_predicted_by_models_that_saw_it(made) -> None:
     ready, _, _ = made
     rng = np.random.default_rng(0)
     y = rng.normal(size=len(ready.arm_N)) * 5
-    noise = fit_nuisance(type(ready)(ready.x_NF, ready.arm_N, y, ready.prob_NA, ready.key_N, ready.names))
-    own = noise.mu_NA[np.arange(len(y)), ready.arm_N]
-    # the arm's mean is learned from the other parts: a slight lean away, never towards
+    noise = crossed(type(ready)(ready.x_NF, ready.arm_N, y, ready.prob_NA, ready.key_N, ready.names))
+    own, y = noise.mu_NA[np.arange(len(y)), noise.trial.arm_N], noise.trial.outcome_N
+    # the arm's mean is learned from the other folds: a slight lean away, never towards
     assert np.mean((own - own.mean()) * y) < 0.02 * y.var()
-    parts = noise.response.each(ready.x_NF)
-    assert parts.shape[0] == noise.parts == 5
-    np.testing.assert_array_equal(noise.mu_NA[7], parts[noise.part_N[7], 7])
+    row, fold = 7, noise.fold_N[7]
+    np.testing.assert_allclose(noise.mu_NA[row], noise.responses[fold].mean(noise.trial.x_NF[[row]])[0])
+
+
+def test_no_outcome_is_expected_beyond_what_was_seen(made) -> None:
+    ready, nuisance, _ = made
+    wild = ready.x_NF.copy()
+    wild[:, 0] = 1e9
+    for response in nuisance.responses:
+        mu = response.mean(wild)
+        assert (mu >= 0).all()
+        assert (mu <= 1).all()
 
 
 def test_scores_average_to_the_weighted_difference_without_a_model() -> None:
@@ -49,20 +61,20 @@ def test_scores_average_to_the_weighted_difference_without_a_model() -> None:
 def test_proportional_gains_hit_the_averages_and_never_change_sign(made) -> None:
     x, arm, y, _ = draw(4000, 3, "same")
     ready = trial(x, arm, y)
-    nuisance = fit_nuisance(ready)
-    gain = fit_proportional(ready, nuisance).gain(ready.x_NF)[:, 0]
-    assert gain.mean() == pytest.approx(nuisance.psi_NK.mean(), abs=0.01)
+    nuisance = crossed(ready)
+    gain = fit_proportional(nuisance, 0).gain(nuisance.trial.x_NF)[:, 0]
+    assert gain.mean() == pytest.approx(nuisance.psi_NK[nuisance.fold_N != 0].mean(), abs=0.02)
     assert gain.min() > 0
     low, high = np.quantile(nuisance.mu_NA.mean(axis=1), [0.1, 0.5])
     rare, common = nuisance.mu_NA.mean(axis=1) < low, nuisance.mu_NA.mean(axis=1) > high
     assert gain[common].mean() > 1.5 * gain[rare].mean()
-    assert fit_response(ready, nuisance).gain(ready.x_NF).shape == (4000, 1)
+    assert fit_response(nuisance, 0).gain(ready.x_NF).shape == (4000, 1)
 
 
 def test_the_segment_is_the_one_that_matters() -> None:
     x, arm, y, _ = draw(5000, 4, "segment")
     ready = trial(x, arm, y)
-    rule = fit_segment(ready, fit_nuisance(ready))
+    rule = fit_segment(crossed(ready), 0)
     assert ready.names[rule.feature] == "member"
     assert rule.inside_K[0] > 0.2 > abs(rule.outside_K[0])
 
@@ -83,15 +95,55 @@ def test_estimated_chances_follow_the_true_ones_and_sum_to_one() -> None:
 def test_trees_stop_where_there_is_nothing_to_learn() -> None:
     rng = np.random.default_rng(6)
     x, y, part = rng.normal(size=(2000, 5)), rng.normal(size=2000), np.arange(2000) % 2
-    assert boost(Target(x, y, part, 2)).mean(x).std() < 0.1
-    assert boost(Target(x, y + 3 * (x[:, 0] > 0), part, 2)).mean(x).std() > 1.2
+    codes = bins_of(x).codes(x)
+    grown, start = dataset(codes, part, 1), np.zeros((2, 2000))
+    assert boost(grown, Target(np.arange(2000), y, part, start))[0].raw(codes).std() < 0.1
+    assert boost(grown, Target(np.arange(2000), y + 3 * (x[:, 0] > 0), part, start))[0].raw(codes).std() > 1.2
 
 
-def test_parts_and_cuts(made) -> None:
-    ready, _, _ = made
-    part_N, parts = parts_of(ready)
-    assert parts == 5
-    assert np.bincount(part_N).min() > 850
+@pytest.mark.parametrize("gaps", [False, True])
+def test_trees_kept_as_arrays_say_what_lightgbm_says(gaps: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(7)
+    x, arm = rng.normal(size=(3000, 4)), rng.integers(0, 2, 3000)
+    x[:, 2] = np.round(x[:, 2])
+    if gaps:
+        x[rng.uniform(size=3000) < 0.2, 1] = np.nan
+    y = x[:, 0] * (x[:, 2] > 0) + np.nan_to_num(x[:, 1], nan=2.0) + arm * x[:, 3] + rng.normal(size=3000)
+    codes = bins_of(x).codes(x)
+    models, read = [], trees._read
+    monkeypatch.setattr(trees, "_read", lambda model, best: (models.append((model, best)), read(model, best))[1])
+    target = Target(np.arange(3000), y, np.arange(3000) % 2, np.zeros((2, 3000)), "real", arms=True)
+    ours = boost(dataset(codes, arm, 2), target)
+    columns = np.column_stack([np.where(codes.T == MISSING, np.nan, codes.T), arm])
+    for (model, best), kept in zip(models, ours, strict=True):
+        assert best > 20
+        both = np.where(arm == 1, kept.raw(with_arm(codes, 1, 2)), kept.raw(with_arm(codes, 0, 2)))
+        np.testing.assert_allclose(both, model.predict(columns, num_iteration=best, raw_score=True), atol=1e-9)
+    without = boost(dataset(codes, arm, 2), target._replace(arms=False))
+    assert all((kept.feature_TD < 4).all() for kept in without)
+
+
+def test_no_fold_chooses_how_many_trees_judge_it() -> None:
+    rng = np.random.default_rng(8)
+    x, y, part = rng.normal(size=(3000, 5)), rng.normal(size=3000), np.arange(3000) % 3
+    codes = bins_of(x).codes(x)
+    found = boost(dataset(codes, part, 1), Target(np.arange(3000), y + x[:, 0], part, np.zeros((3, 3000))))
+    assert len({len(kept.leaf_TL) for kept in found}) == 1
+
+
+def test_folds_and_cuts(made) -> None:
+    ready, nuisance, _ = made
+    assert folds_of(ready) == nuisance.folds == 5
+    assert np.bincount(nuisance.fold_N).min() > 850
     cut = winsorised(np.r_[np.zeros(5000), np.ones(5000), 1e6])
     assert cut.max() < 2
     assert cut[5000:10000].min() == 1
+
+
+def test_what_models_are_taught_keeps_the_total() -> None:
+    money = np.r_[np.zeros(9000), np.ones(990), np.full(10, 100.0)]
+    learned = taught(money)
+    assert learned.sum() == pytest.approx(money.sum())
+    assert learned.max() < 3  # who bought decides, not the ten largest amounts
+    clicks = np.r_[np.zeros(50), np.ones(50)]
+    assert (taught(clicks) == clicks).all()

@@ -129,9 +129,9 @@ def test_the_best_policy_of_a_class_is_learned_with_what_it_is_worth_at_least() 
 
 
 def test_the_lower_bound_holds_where_nothing_can_be_gained() -> None:
-    """20 columns of noise and no effect: the bound on what is added lies above 0 in at most a few of 100 logs."""
+    """20 columns of noise and no effect: the bound on what is added lies above 0 in at most a few logs."""
     wrong = 0
-    for seed in range(60):
+    for seed in range(30):
         rng = np.random.default_rng(seed)
         x = rng.normal(size=(400, 20))
         action = rng.integers(0, 3, 400)
@@ -140,7 +140,7 @@ def test_the_lower_bound_holds_where_nothing_can_be_gained() -> None:
             [f"x{f}" for f in range(20)],
         )  # fmt: skip
         wrong += learned.shown
-    assert wrong <= 7  # 3 of 60 are expected
+    assert wrong <= 5  # 1.5 of 30 are expected
 
 
 def test_the_verb_values_within_a_budget_and_learns(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

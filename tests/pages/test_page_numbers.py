@@ -19,7 +19,7 @@ from promolift.pages.story import Story
 from promolift.results.effects import DEPTH, NoModel
 from promolift.results.evaluation import Evaluation
 from promolift.results.job import Job, moments
-from promolift.results.messages import Messages
+from promolift.results.messages import Messages, PoolState, PoolWords
 from promolift.results.person import Given, Person
 from promolift.results.plan import Plan, headline
 from promolift.results.shop import Health, Offers, Unknown
@@ -36,6 +36,9 @@ def gathered(job: Job) -> dict[str, Held]:
     story = tell_story(job)
     results = about_the_plan(job, story) | about_the_data(story) | about_the_response(story) | about_the_forecast(story)
     return {name: Held(job.config.shop.currency, some) for name, some in results.items()}
+
+
+PRINTED = ("customer_id", "reason", "title_zh", "title_en", "message_zh", "message_en")  # of a message
 
 
 def about_the_plan(job: Job, story: Story) -> dict[str, list[Any]]:
@@ -84,8 +87,8 @@ def about_the_plan(job: Job, story: Story) -> dict[str, list[Any]]:
         "figure policies": policies,
         "people": [*mix, *cards], "figure mix": mix,
         "messages": [
-            offers, list(said.written), said.silent, said.typical(12), said.angles, story.pool,
-            [fact.said for each in story.typical for fact in each.read],
+            offers, list(said.written), said.silent, said.typical(12).select(PRINTED), list(said.angles.items()),
+            PoolState.of(PoolWords.load(store)), [fact.said for card in story.typical for fact in card.read],
         ],
         "unknowns": [
             offers, [said_line(line) for line in plan.note.menu], {"margin_share": config.value.margin_rate}, gaps,

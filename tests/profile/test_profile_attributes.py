@@ -165,6 +165,21 @@ def test_views_carts_and_their_purchases():
     assert row["view_to_purchase_se"] > 0
 
 
+def test_how_long_they_look_and_what_they_put_into_the_cart_have_an_error():
+    rows = [event("a", k, kind="view", product_id=f"p{k}", dwell_s=s) for k, s in enumerate((10.0, 20.0, 30.0))]
+    rows += [event("a", 3, kind="add_to_cart", product_id="p0"), event("b", 4, kind="view", product_id="p1")]
+    frame = attributes_of(Shop(rows), ASOF)
+    a, b = one(frame, "a"), one(frame, "b")
+    assert (a["dwell_mean_s"], a["dwell_mean_s_se"]) == (20, pytest.approx(10 / 3**0.5))
+    assert (b["dwell_mean_s"], b["dwell_mean_s_se"]) == (None, None)
+    assert 0 < b["view_to_cart"] < a["view_to_cart"] < 1
+    assert a["view_to_cart_se"] > 0
+    told = describe(a, lambda cents: f"${cents / 100:.2f}")
+    assert "Looks at a product for 20.0 seconds (+- 5.8 seconds) on average." in told
+    bare = attributes_of(Shop([event("a", 0, kind="view", product_id="p1")]), ASOF)
+    assert one(bare)["view_to_cart"] is None  # the shop has no carts
+
+
 def test_what_was_bought_before_it_was_looked_at_is_no_answer_to_the_look():
     rows = [event("a", 0, product_id="p1"), event("a", 1, kind="view", product_id="p1")]
     rows += [

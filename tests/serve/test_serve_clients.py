@@ -156,3 +156,13 @@ def test_a_release_that_nobody_needs_is_unloaded(api: Api, monkeypatch: pytest.M
     monkeypatch.setattr("promolift.serve.live.IDLE_S", -1.0)
     server.decider.tend({release_id})
     assert set(server.decider.releases) == {release_id}
+
+
+def test_what_a_path_allows_and_what_needs_no_key_is_told_rightly(api: Api) -> None:
+    reply = api.client.request(
+        "PATCH", f"/v1/campaigns/{CAMPAIGN}/experiment", headers={"authorization": f"Bearer {api.key}"}
+    )
+    assert (reply.status_code, reply.headers["allow"]) == (405, "DELETE, GET, PUT")
+    document = api.client.get("/openapi.json").json()
+    assert document["paths"]["/health/ready"]["get"]["security"] == []
+    assert "security" not in document["paths"]["/v1/keys"]["get"]

@@ -73,23 +73,6 @@ def test_a_keyed_decision_that_missed_its_deadline_counts_for_nothing_and_a_retr
     assert asked_once(api, who, "k") == first
 
 
-def test_an_answer_that_was_there_when_the_deadline_struck_is_given_and_counts(
-    api: Api, folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    who = first_offered(folder)
-
-    async def strikes_late(change: Any, _: float) -> Any:
-        await change
-        raise TimeoutError
-
-    monkeypatch.setattr("promolift.serve.server.asyncio.wait_for", strikes_late)
-    first = asked_once(api, who, "k")
-    monkeypatch.undo()
-    assert first["offer_id"] == batch(folder)[who]
-    assert decisions(api) == [(first["offer_id"], 0)]
-    assert asked_once(api, who, "k") == first
-
-
 def test_a_retry_that_is_itself_too_late_takes_nothing_from_the_first_answer(
     api: Api, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -31,7 +31,7 @@ def test_the_live_answer_says_how_an_offer_is_activated_and_how_two_are_joined(r
 
 
 def test_a_planned_offer_and_one_made_anew_days_later_have_the_same_terms(release: LiveRelease) -> None:
-    for who, offer_id in release.messages:
+    for who, offer_id, _ in release.messages:
         fresh = words(release, who, offer_id, ASOF_MS + 3 * 86_400_000, "en")["offer"]
         planned = words(release, who, offer_id, ASOF_MS, "en")["offer"]
         assert fresh["starts"] != planned["starts"]

@@ -254,6 +254,6 @@ def test_a_query_gives_the_same_rows_and_counts_on_both_databases(tmp_path: Path
         assert ledger.write(lambda db, _: [new.many(db, [])]) == 0
         with ledger.read() as db:
             assert db.execute(select(func.count()).select_from(EVENTS)).scalar() == many + 20
-            assert db.execute(select(func.count()).select_from(THINGS)).scalar() == 0
+            assert db.execute(select(func.count()).where(THINGS.c.kind != "ledger")).scalar() == 0
             found = query.rows(db, people='["u\'1", "u\'2", "nobody"]', since=250)
         assert [tuple(each) for each in found] == [(f"m{n}", n) for n in range(251, many + 20) if n % 3]

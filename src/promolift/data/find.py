@@ -140,7 +140,7 @@ class Columns:
         values = self.values(name)
         if not values:
             return False
-        if role in ("quantity", *MONEY, "valid_days", "shelf_discount", "coupon_discount"):
+        if role in ("quantity", *MONEY, "valid_days", "dwell", "shelf_discount", "coupon_discount"):
             return evidence.looks_numeric(values)
         if role == "age":  # plain numbers from 0 to 9 are codes of age groups
             return any(len(re.sub(r"\.0*$", "", value)) > 1 or value.isalpha() for value in values)

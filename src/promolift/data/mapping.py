@@ -40,6 +40,7 @@ ROLES: Dict[str, Dict[str, str]] = {
         "list_unit_price": "what one unit would have cost without discounts",
         "shelf_discount": "what was taken off for everybody, on the shelf or by a loyalty card",
         "coupon_discount": "what a coupon took off",
+        "dwell": "how long they looked, in seconds; in milliseconds where the column's name ends in ms",
         "currency": "currency of the row; rows in another than `currency` are rejected",
     },
     "customers": {

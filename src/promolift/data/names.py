@@ -285,6 +285,11 @@ COLUMN_NAMES: dict[str, str] = {
         coupondisc coupondiscount couponamount couponvalue couponcents voucherdiscount vouchervalue voucheramount
         优惠券 券优惠 优惠券金额 gutschein gutscheinbetrag coupondiscountamount 券抵扣
     """,
+    "dwell": """
+        dwell dwelltime dwelltimes dwellms dwellseconds dwelltimems timeonpage timespent viewduration viewseconds
+        durationseconds durationms pageduration engagementtimemsec engagementtime staytime stayseconds browsetime
+        browseduration duration 浏览时长 停留时长 停留时间 浏览秒数
+    """,
     "currency": """
         currency currencycode ccy curr 币种 货币 währung waehrung devise moneda divisa valuta moeda 通貨 币别
     """,

@@ -112,7 +112,8 @@ def number(column: str, kind: str, decimal: str) -> str:
     clean = f"case when {text(column, kind)} is not null then try_cast({signed} as double) end"
     comma = ""
     if decimal == ".":  # '0,5 kg' among points is no thousand
-        comma = f", case when regexp_matches({name}, {literal(_HALF)}) then try_cast(replace({half}, ',', '.') as double) end"
+        point = f"try_cast(replace({half}, ',', '.') as double)"
+        comma = f", case when regexp_matches({name}, {literal(_HALF)}) then {point} end"
     value = f"coalesce({quick}, {clean}{comma})"
     return f"case when isfinite({value}) then {value} end"
 

@@ -1,23 +1,24 @@
 """A trial and its nuisance models in; effects by simple rules and by boosted trees out.
 
-The answers all else must beat: in proportion, by response, by segment. Then the T-, S- and X-learner, whose
+The answers all else must beat: in proportion, by response, by segment. Then the T-, S- and DR-learner, whose
 targets use outcomes predicted by models that did not see them. Legend: N customers, F features, K treatments, A arms.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from promolift.effect.linear import Family, inverse, link
-from promolift.effect.nuisance import Boosted, Nuisance, Response, Target, arm_means, boost
-from promolift.effect.trial import Floats, Ints, TrialArrays
+from promolift.effect.nuisance import Nuisance, Response, arm_means
+from promolift.effect.trees import Bins, Boosted, Codes, Target, boost, with_arm
+from promolift.effect.trial import Floats
 
 CUTS = (0.1, 0.25, 0.4, 0.5, 0.6, 0.75, 0.9)  # quantiles tried as the segment's border
 REACH, BISECTIONS = 8.0, 40  # shifts searched: a factor of 3000 up or down, to 1e-11
 LEAST = 0.02  # smallest share of customers on either side
+SEARCHED = 50_000  # rows that the border is looked for on; all rows say what lies on either side
 
 
 @dataclass(frozen=True)
@@ -68,26 +69,26 @@ class BySegment:
         return np.where(_beyond(x_NF[:, self.feature], self.cut)[:, None], self.inside_K, self.outside_K)
 
 
-def fit_response(trial: TrialArrays, nuisance: Nuisance) -> ByResponse:
+def fit_response(nuisance: Nuisance, fold: int) -> ByResponse:
     """Doubly robust scores regressed on the expected outcome of all arms together."""
-    line = _line(nuisance.mu_NA)
-    return ByResponse(
-        nuisance.response, np.asarray(np.linalg.lstsq(line, nuisance.psi_NK, rcond=None)[0], dtype=np.float64)
-    )
+    seen = nuisance.fold_N != fold
+    line = _line(nuisance.mu_NA[seen])
+    coef_2K = np.linalg.lstsq(line, nuisance.psi_NK[seen], rcond=None)[0]
+    return ByResponse(nuisance.responses[fold], np.asarray(coef_2K, dtype=np.float64))
 
 
-def fit_proportional(trial: TrialArrays, nuisance: Nuisance) -> Proportional:
+def fit_proportional(nuisance: Nuisance, fold: int) -> Proportional:
     """Shifts at which the average customer's expected outcome is each arm's doubly robust mean."""
-    family = nuisance.response.family
-    base_N = _base(nuisance.mu_NA, family)
-    shift_A = np.zeros(trial.arms)
-    for a, mean in enumerate(arm_means(trial, nuisance.mu_NA).mean(axis=0)):
+    seen, response = nuisance.fold_N != fold, nuisance.responses[fold]
+    family, base_N = response.family, _base(nuisance.mu_NA[seen], response.family)
+    shift_A = np.zeros(nuisance.trial.arms)
+    for a, mean in enumerate(arm_means(nuisance.trial, nuisance.mu_NA)[seen].mean(axis=0)):
         low, high = -REACH, REACH
         for _ in range(BISECTIONS if family != "real" else 0):
             middle = (low + high) / 2
             low, high = (middle, high) if inverse(base_N + middle, family).mean() < mean else (low, middle)
         shift_A[a] = (low + high) / 2 if family != "real" else mean - base_N.mean()
-    return Proportional(nuisance.response, shift_A)
+    return Proportional(response, shift_A)
 
 
 def _base(mu_NA: Floats, family: Family) -> Floats:
@@ -102,18 +103,20 @@ class _Border(NamedTuple):
     cut: float
 
 
-def fit_segment(trial: TrialArrays, nuisance: Nuisance) -> BySegment:
+def fit_segment(nuisance: Nuisance, fold: int) -> BySegment:
     """The split with the largest chi-square of the difference in scores, of all features and quantiles."""
-    best = (-1.0, 0, np.inf)
-    psi_NK = nuisance.psi_NK
-    for f, cut in _borders(trial.x_NF):
-        share = (mask := _beyond(trial.x_NF[:, f], cut)).mean()
+    best, seen = (-1.0, 0, np.inf), nuisance.fold_N != fold
+    x_NF, psi_NK = nuisance.trial.x_NF[seen], nuisance.psi_NK[seen]
+    every = max(1, len(x_NF) // SEARCHED)
+    some_NF, left_NK = x_NF[::every], psi_NK[::every] - psi_NK[::every].mean(axis=0)
+    left_NK = left_NK / np.maximum(left_NK.std(axis=0), 1e-300)
+    for f, cut in _borders(some_NF):
+        share = (mask := _beyond(some_NF[:, f], cut)).mean()
         if LEAST <= share <= 1 - LEAST:
-            step_K = psi_NK[mask].mean(axis=0) - psi_NK[~mask].mean(axis=0)
-            chi = float((step_K**2 / psi_NK.var(axis=0)).sum() * share * (1 - share))
-            best = max(best, (chi, f, cut))
+            sum_K = mask.astype(np.float64) @ left_NK  # of everybody it is 0, so the others' is its negative
+            best = max(best, (float((sum_K**2).sum()) / (share * (1 - share)), f, cut))
     _, f, cut = best
-    mask = _beyond(trial.x_NF[:, f], cut)
+    mask = _beyond(x_NF[:, f], cut)
     everyone = psi_NK.mean(axis=0)
     inside, outside = (psi_NK[m].mean(axis=0) if m.any() else everyone for m in (mask, ~mask))
     return BySegment(f, cut, inside, outside)
@@ -132,9 +135,6 @@ def _borders(x_NF: Floats) -> Iterator[_Border]:
 
 def _beyond(values_N: Floats, cut: float) -> np.ndarray:
     return ~(values_N <= cut)
-
-
-Kind = Literal["t-trees", "s-trees", "x-trees"]
 
 
 @dataclass(frozen=True)
@@ -158,69 +158,57 @@ class Single:
 
     trees: Boosted
     family: Family
-    arms: int
+    low_A: Floats
+    high_A: Floats
+    bins: Bins
 
     def gain(self, x_NF: Floats) -> Floats:
         """gain_NK over control."""
-        mu_A = [inverse(self.trees.each(_with_arm(x_NF, a, self.arms)), self.family) for a in range(self.arms)]
-        return np.stack([(mu - mu_A[0]).mean(axis=0) for mu in mu_A[1:]], axis=1)
+        return self.of(self.bins.codes(x_NF))
+
+    def of(self, code_FN: Codes) -> Floats:
+        """The same from the codes of the features."""
+        arms = len(self.low_A)
+        eta_NA = np.column_stack([self.trees.raw(with_arm(code_FN, a, arms)) for a in range(arms)])
+        mu_NA = np.clip(inverse(eta_NA, self.family), self.low_A, self.high_A)
+        return mu_NA[:, 1:] - mu_NA[:, :1]
 
 
 @dataclass(frozen=True)
 class Direct:
-    """X-learner: effects learned as targets of their own, two sets of trees for each treatment, weighted."""
+    """DR-learner: the doubly robust scores are the target of trees of their own, one set for each treatment."""
 
-    trees_K: tuple[tuple[Boosted, ...], ...]
-    share_K: tuple[tuple[float, ...], ...]
+    trees_K: tuple[Boosted, ...]
+    bins: Bins
 
     def gain(self, x_NF: Floats) -> Floats:
         """gain_NK over control."""
-        return np.stack(
-            [
-                sum((share * trees.mean(x_NF) for trees, share in zip(pair, shares, strict=True)), np.zeros(len(x_NF)))
-                for pair, shares in zip(self.trees_K, self.share_K, strict=True)
-            ],
-            axis=1,
-        )
+        return self.of(self.bins.codes(x_NF))
+
+    def of(self, code_FN: Codes) -> Floats:
+        """The same from the codes of the features."""
+        return np.column_stack([trees.raw(code_FN) for trees in self.trees_K])
 
 
-def fit_trees(trial: TrialArrays, nuisance: Nuisance, kind: Kind) -> PlugIn | Single | Direct:
-    """One learner: T and S as usual; X by Kuenzel et al. (2019)."""
-    match kind:
-        case "t-trees":
-            return PlugIn(nuisance.response)
-        case "s-trees":
-            return _single(trial, nuisance)
-        case "x-trees":
-            return _x(trial, nuisance)
+def fit_single(nuisance: Nuisance) -> tuple[Single, ...]:
+    """S-learners without each fold."""
+    trial, response = nuisance.trial, nuisance.responses[0]
+    base = float(link(trial.outcome_N.mean(), response.family))
+    start_JN = np.full((nuisance.folds, len(trial.arm_N)), base)
+    every = np.arange(len(trial.arm_N))
+    target = Target(every, trial.outcome_N, nuisance.fold_N, start_JN, response.family, arms=True)
+    span = response.linear
+    return tuple(
+        Single(replace(trees, start=base), response.family, span.low_A, span.high_A, response.bins)
+        for trees in boost(nuisance.grown, target)
+    )
 
 
-def _grow(trial: TrialArrays, nuisance: Nuisance, rows_N: NDArray[np.bool_], target_N: Floats) -> Boosted:
-    target = Target(trial.x_NF[rows_N], target_N[rows_N], nuisance.part_N[rows_N], nuisance.parts)
-    return boost(target, rate=0.05)
-
-
-def _with_arm(x_NF: Floats, arm: int | Ints, arms: int) -> Floats:
-    flags = [np.broadcast_to(np.asarray(arm == a, dtype=np.float64), (len(x_NF),)) for a in range(1, arms)]
-    return np.column_stack([x_NF, *flags])
-
-
-def _single(trial: TrialArrays, nuisance: Nuisance) -> Single:
-    family, y_N = nuisance.response.family, trial.outcome_N
-    base = link(y_N.mean(), family)
-    start_JN = np.full((nuisance.parts, len(y_N)), base)
-    x_NF = _with_arm(trial.x_NF, trial.arm_N, trial.arms)
-    trees = boost(Target(x_NF, y_N, nuisance.part_N, nuisance.parts, start_JN, family))
-    return Single(Boosted(trees.texts, start_JN[:, 0]), family, trial.arms)
-
-
-def _x(trial: TrialArrays, nuisance: Nuisance) -> Direct:
-    mu_NA, y_N = nuisance.mu_NA, trial.outcome_N
-    pairs, shares = [], []
-    for k in range(1, trial.arms):
-        treated = _grow(trial, nuisance, trial.arm_N == k, y_N - mu_NA[:, 0])
-        control = _grow(trial, nuisance, trial.arm_N == 0, mu_NA[:, k] - y_N)
-        share = float(trial.prob_NA[:, k].mean() / (trial.prob_NA[:, k] + trial.prob_NA[:, 0]).mean())
-        pairs.append((treated, control))
-        shares.append((1 - share, share))  # the larger arm's outcomes are the better known
-    return Direct(tuple(pairs), tuple(shares))
+def fit_direct(nuisance: Nuisance) -> tuple[Direct, ...]:
+    """DR-learners without each fold (Kennedy 2023, Electronic Journal of Statistics 17(2))."""
+    every, found = np.arange(len(nuisance.fold_N)), []
+    for psi_N in nuisance.psi_NK.T:
+        base = float(psi_N.mean())
+        target = Target(every, psi_N, nuisance.fold_N, np.full((nuisance.folds, len(every)), base))
+        found.append([replace(trees, start=base) for trees in boost(nuisance.grown, target, rate=0.05)])
+    return tuple(Direct(trees_K, nuisance.responses[0].bins) for trees_K in zip(*found, strict=True))

@@ -1,11 +1,12 @@
 """A trial's features in; linear effect learners out, whose penalties are learned from the data (empirical Bayes).
 
-Legend: N customers, F features, P basis columns, M modifiers, A arms, K treatments. A customer in arm a has the linear
-predictor z'(sum of modifiers m of arm a of coef_m): modifier 0 holds for everybody, 1 for any treatment, 2.. for one.
+Legend: N customers, F features, P basis columns, M modifiers, A arms, K treatments, J folds. A customer in arm a has
+the linear predictor z'(sum of modifiers m of arm a of coef_m): modifier 0 holds for everybody, 1 for any treatment, 2..
+for one.
 """
 
-from dataclasses import dataclass
-from itertools import groupby
+from dataclasses import dataclass, replace
+from itertools import groupby, pairwise
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -18,33 +19,48 @@ Family = Literal["binary", "count", "real"]
 KNOTS = (0.1, 0.3, 0.5, 0.7, 0.9)  # quantiles at which the slope of a number with many values may change
 CLIP = (0.005, 0.995)  # numbers are winsorised here: one large amount must not carry a slope
 COLUMNS = 140  # wider data get fewer knots, then only the columns most tied to the outcome: costs grow as the cube
-SCREENED = 50_000  # rows that decide which columns those are
-NEWTON, EVIDENCE = 6, 25
+SCREENED = 50_000  # rows that decide which columns those are, and where knots lie
+NEWTON, EVIDENCE, WARM = 12, 25, 8
+STRIDE = 2.0  # no linear predictor moves further in one Newton step: under an exponential link it would overshoot
 ETA = 15.0  # largest linear predictor of the exponential and logistic links
+LEAST_SCALE = 0.1  # a flag that few customers carry counts as if 1 in 100 did: 23 of them must not carry a slope of 12
+FEW = 10  # customers who differ in a column of two values, below which it is left out
+CODE_SHARE = 0.002  # rows that one value far from all others must hold to be read as a code, such as -999
+PILOT = 20_000  # rows that the expansion point is found on; one step on all rows is as good as many (Le Cam)
 
 
 @dataclass(frozen=True)
 class Basis:
-    """Features to standardised columns: each feature, its hinges, and a flag where values were missing."""
+    """Features to standardised columns: each feature, its hinges, and a flag where values were missing or a code."""
 
     source_P: Ints
     knot_P: Floats  # NaN: the feature itself; +inf: the flag "missing"
     low_F: Floats
     high_F: Floats
     fill_F: Floats
+    code_F: Floats  # a value that stands for "not known", such as -999; NaN: none
     mean_P: Floats
     scale_P: Floats
 
-    def columns(self, x_NF: Floats) -> Floats:
-        """z_NP1: an intercept and the standardised columns."""
-        missing_NF = np.isnan(x_NF)
-        filled_NF = np.clip(np.where(missing_NF, self.fill_F, x_NF), self.low_F, self.high_F)
-        z = np.empty((len(x_NF), len(self.source_P) + 1))
+    def columns(self, x_NF: Floats, spare: int = 0) -> Floats:
+        """z_NP1: an intercept and the standardised columns (Fortran order: each column lies in one piece), and room for
+        `spare` more."""
+        z = np.empty((len(x_NF), len(self.source_P) + 1 + spare), order="F")
         z[:, 0] = 1.0
-        for p, (f, knot) in enumerate(zip(self.source_P, self.knot_P, strict=True)):
-            values = filled_NF[:, f]
-            raw = missing_NF[:, f] if np.isposinf(knot) else values if np.isnan(knot) else np.maximum(values - knot, 0)
-            z[:, p + 1] = (raw - self.mean_P[p]) / self.scale_P[p]
+        for f, group in groupby(range(len(self.source_P)), key=lambda p: self.source_P[p]):
+            values = np.ascontiguousarray(x_NF[:, f])
+            missing = np.isnan(values) | (values == self.code_F[f])
+            filled = np.clip(np.where(missing, self.fill_F[f], values), self.low_F[f], self.high_F[f])
+            for p in group:
+                knot, out = self.knot_P[p], z[:, p + 1]
+                if np.isposinf(knot):
+                    out[:] = missing
+                elif np.isnan(knot):
+                    out[:] = filled
+                else:
+                    np.maximum(np.subtract(filled, knot, out=out), 0.0, out=out)
+                out -= self.mean_P[p]
+                out *= 1 / self.scale_P[p]
         return z
 
 
@@ -56,31 +72,57 @@ class _Column(NamedTuple):
 
 
 def basis_of(x_NF: Floats) -> Basis:
-    """Learn the columns from training rows; constant columns are dropped."""
+    """Learn the columns from rows, at most SCREENED of them; constant columns, and flags that fewer than FEW carry, are
+    dropped."""
+    x_NF = x_NF[:: max(1, len(x_NF) // SCREENED)]
     found: list[_Column] = []
     features = x_NF.shape[1]
     low, high, fill = np.zeros(features), np.zeros(features), np.zeros(features)
+    code = np.full(features, np.nan)
     for f in range(features):
-        known = x_NF[~np.isnan(x_NF[:, f]), f]
+        values = np.ascontiguousarray(x_NF[:, f])
+        known = values[~np.isnan(values)]
         if not known.size:
             continue
+        code[f] = _code(known)
+        known = known[known != code[f]] if np.isfinite(code[f]) else known
         low[f], high[f] = np.quantile(known, CLIP) if len(np.unique(known[:1000])) > 2 else (known.min(), known.max())
         fill[f] = known.mean()
         clipped = np.clip(known, low[f], high[f])
-        many = len(np.unique(clipped)) > 8
+        many = len(np.unique(clipped[:5000])) > 8
         knots = sorted({float(q) for q in np.quantile(clipped, KNOTS)} - {low[f], high[f]}) if many else []
         found += [_Column(f, k) for k in (np.nan, *knots)]
         if known.size < len(x_NF):
             found.append(_Column(f, np.inf))
     found = _thinned(found)
     source, knot = np.array([f for f, _ in found], dtype=np.int64), np.array([k for _, k in found])
-    plain = Basis(source, knot, low, high, fill, np.zeros(len(found)), np.ones(len(found)))
+    plain = Basis(source, knot, low, high, fill, code, np.zeros(len(found)), np.ones(len(found)))
     rows, parts = max(len(x_NF), 1), chunks(len(x_NF))
-    mean = np.sum([plain.columns(x_NF[part])[:, 1:].sum(axis=0) for part in parts], axis=0) / rows
-    squares = [((plain.columns(x_NF[part])[:, 1:] - mean) ** 2).sum(axis=0) for part in parts]
-    scale = np.sqrt(np.sum(squares, axis=0) / rows)
-    keep = scale > 1e-9
-    return Basis(source[keep], knot[keep], low, high, fill, mean[keep], scale[keep])
+    total, square, most = (np.zeros(len(found)) for _ in range(3))
+    for part in parts:
+        z_NP = plain.columns(x_NF[part])[:, 1:]
+        total, most = total + z_NP.sum(axis=0), np.maximum(most, np.abs(z_NP).max(axis=0, initial=0.0))
+    mean = total / rows
+    for part in parts:
+        square += ((plain.columns(x_NF[part])[:, 1:] - mean) ** 2).sum(axis=0)
+    scale, reach = np.sqrt(square / rows), np.maximum(most, 1e-300)
+    two = np.isposinf(knot) | np.array([low[f] == 0.0 and high[f] == 1.0 for f in source], dtype=bool)
+    rare = np.minimum(total, rows - total) < min(FEW, rows / 50)
+    keep = (scale > 1e-9 * reach) & ~(two & rare & np.isclose(most, 1.0))
+    scale = np.where(two, np.maximum(scale, LEAST_SCALE), scale)
+    return Basis(source[keep], knot[keep], low, high, fill, code, mean[keep], scale[keep])
+
+
+def _code(known: Floats) -> float:
+    """The smallest or largest value where many have it and it lies far beyond all others: -999, not a price."""
+    for value in (known.min(), known.max()):
+        same = known == value
+        if len(known) > same.sum() >= max(FEW, CODE_SHARE * len(known)):
+            inner = known[~same]
+            low, high = np.quantile(inner, CLIP)
+            if max(low - value, value - high) > 2 * max(high - low, 1e-12) and value not in (0.0, 1.0) and high > low:
+                return float(value)
+    return float("nan")
 
 
 def _thinned(found: list[_Column]) -> list[_Column]:
@@ -112,8 +154,10 @@ def screened(basis: Basis, x_NF: Floats, target_NT: Floats) -> Basis:
     target = target_NT[::every] - target_NT[::every].mean(axis=0)
     tie_PT = basis.columns(x_NF[::every])[:, 1:].T @ (target / np.maximum(target.std(axis=0), 1e-12))
     keep = np.sort(np.argsort(-np.abs(tie_PT).max(axis=1), kind="stable")[:COLUMNS])
-    parts = (each[keep] for each in (basis.mean_P, basis.scale_P))
-    return Basis(basis.source_P[keep], basis.knot_P[keep], basis.low_F, basis.high_F, basis.fill_F, *parts)
+    return replace(
+        basis, source_P=basis.source_P[keep], knot_P=basis.knot_P[keep], mean_P=basis.mean_P[keep],
+        scale_P=basis.scale_P[keep],
+    )  # fmt: skip
 
 
 def _contrasts(trial: TrialArrays, outcome_N: Floats) -> Floats:
@@ -133,25 +177,38 @@ def modifiers(arms: int) -> Floats:
 
 @dataclass(frozen=True)
 class Linear:
-    """A generalised linear model with arm interactions; its gain is the difference of the arms' means."""
+    """A generalised linear model with arm interactions; its gain is the difference of the arms' means.
+
+    No arm's mean leaves `low_A` to `high_A`, what outcomes of that arm were (winsorised).
+    """
 
     basis: Basis
     coef_MP: Floats
     family: Family
-    arms: int
+    low_A: Floats
+    high_A: Floats
 
-    def eta(self, x_NF: Floats) -> Floats:
-        """Linear predictor under each arm, eta_NA."""
-        return self.basis.columns(x_NF) @ (modifiers(self.arms) @ self.coef_MP).T
+    @property
+    def coef_PA(self) -> Floats:
+        """One column of coefficients for each arm."""
+        return (modifiers(len(self.low_A)) @ self.coef_MP).T
 
-    def mean(self, x_NF: Floats) -> Floats:
+    def eta(self, z_NP: Floats) -> Floats:
+        """Linear predictor under each arm, eta_NA, from the basis columns."""
+        return within(z_NP @ self.coef_PA, Span(self.low_A, self.high_A), self.family)
+
+    def mean(self, z_NP: Floats) -> Floats:
         """Expected outcome under each arm, mu_NA."""
-        return inverse(self.eta(x_NF), self.family)
+        return np.clip(inverse(self.eta(z_NP), self.family), self.low_A, self.high_A)
+
+    def of(self, z_NP: Floats) -> Floats:
+        """gain_NK over control, from the basis columns."""
+        mu_NA = self.mean(z_NP)
+        return mu_NA[:, 1:] - mu_NA[:, :1]
 
     def gain(self, x_NF: Floats) -> Floats:
         """gain_NK over control."""
-        mu_NA = self.mean(x_NF)
-        return mu_NA[:, 1:] - mu_NA[:, :1]
+        return self.of(self.basis.columns(x_NF))
 
 
 def family_of(outcome_N: Floats) -> Family:
@@ -173,30 +230,194 @@ def inverse(eta: Floats, family: Family) -> Floats:
             return eta
 
 
-def fit_linear(trial: TrialArrays, outcome_N: Floats, *, family: Family, sparse: bool = False) -> Linear:
-    """Interactions of every feature with every arm, shrunk as far as the data say.
+class Span(NamedTuple):
+    """What the outcomes of each arm lie between."""
 
-    Penalised Newton steps; the variance of each group of coefficients (main, any treatment, one treatment; slopes and
-    hinges) is the fixed point of the evidence (MacKay 1992, Neural Computation 4(3)): a group without support in the
-    data shrinks to nothing. `sparse` gives each feature's interaction a variance of its own (relevance determination).
+    low_A: Floats
+    high_A: Floats
+
+
+def span_of(trial: TrialArrays) -> Span:
+    """The smallest and largest outcome of each arm."""
+    each = [trial.outcome_N[trial.arm_N == a] for a in range(trial.arms)]
+    return Span(np.array([y.min(initial=np.inf) for y in each]), np.array([y.max(initial=-np.inf) for y in each]))
+
+
+class Expansion(NamedTuple):
+    """Second-order expansion of the log likelihood of some rows: Gram matrix, G beta + score, dispersion."""
+
+    gram: Floats
+    pull: Floats
+    spread: float
+
+
+@dataclass(frozen=True)
+class Design:
+    """A trial's basis columns in folds, with the sums of each fold and arm that any fit without a fold is made of.
+
+    Rows are sorted by fold and arm; cell (j, a) is the rows from `edge_C[c]` on, c = j A + a. `gram_CPP`, `score_CP`
+    and `pearson_C` are those of the log likelihood at `at_MP`, a fit to all rows; `flat_JPP` is z'z. A fit without a
+    fold is one Newton step from there: exact for least squares, and near enough for the other links, since no fold
+    moves the fit far (approximate cross-validation, Rad & Maleki 2020).
     """
-    basis = screened(basis_of(trial.x_NF), trial.x_NF, _contrasts(trial, outcome_N))
-    z_NP = basis.columns(trial.x_NF)
-    m_AM = modifiers(trial.arms)
-    group_MP = _groups(basis, m_AM.shape[1], sparse)
-    beta = np.zeros(group_MP.size)
-    beta[0] = link(outcome_N.mean(), family)
-    variance = np.full(int(group_MP.max()) + 1, 0.1)
-    if family == "real":
-        variance *= max(float(outcome_N.var()), 1e-12)
-    for _ in range(NEWTON if family != "real" else 3):
-        gram, pull, spread = _quadratic(z_NP, trial.arm_N, outcome_N, m_AM, beta.reshape(group_MP.shape), family)
-        new, variance = shrink(gram / spread, pull / spread, group_MP.ravel(), variance)
-        done = np.abs(new - beta).max() < 1e-4
-        beta = new
-        if done:
+
+    basis: Basis
+    z_NP: Floats
+    arm_N: Ints
+    y_N: Floats
+    edge_C: Ints
+    span: Span
+    family: Family
+    at_MP: Floats
+    variance_G: Floats
+    gram_CPP: Floats
+    score_CP: Floats
+    pearson_C: Floats
+    flat_JPP: Floats
+
+    @property
+    def arms(self) -> int:
+        """Number of arms."""
+        return len(self.span.low_A)
+
+    def without(self, held: int | None) -> Expansion:
+        """The expansion over all folds but one."""
+        arms = self.arms
+        cells = [c for c in range(len(self.edge_C) - 1) if c // arms != held]
+        rows = sum(int(self.edge_C[c + 1] - self.edge_C[c]) for c in cells)
+        m_AM, size = modifiers(arms), self.at_MP.size
+        gram, score = np.zeros((size, size)), np.zeros(size)
+        for a, m in enumerate(m_AM):
+            mine = [c for c in cells if c % arms == a]
+            gram += np.kron(np.outer(m, m), self.gram_CPP[mine].sum(axis=0))
+            score += np.kron(m, self.score_CP[mine].sum(axis=0))
+        spread = max(float(self.pearson_C[cells].sum()) / max(rows - 1, 1), 1e-9) if self.family != "binary" else 1.0
+        return Expansion(gram, gram @ self.at_MP.ravel() + score, spread)
+
+
+def design_of(trial: TrialArrays, family: Family, fold_N: Ints | None = None, basis: Basis | None = None) -> Design:
+    """Columns and sums of a trial whose rows are sorted by fold and arm. Wide bases are screened by these rows."""
+    basis = screened(basis or basis_of(trial.x_NF), trial.x_NF, _contrasts(trial, trial.outcome_N))
+    z_NP, m_AM, y_N, arms = basis.columns(trial.x_NF), modifiers(trial.arms), trial.outcome_N, trial.arms
+    fold_N = np.zeros(len(y_N), dtype=np.int64) if fold_N is None else fold_N
+    folds = int(fold_N.max(initial=0)) + 1
+    edge_C = np.searchsorted(fold_N * arms + trial.arm_N, np.arange(folds * arms + 1))
+    sums = _Sums(z_NP, y_N, m_AM, family)
+    group_MP = _groups(basis, m_AM.shape[1], sparse=True)
+    at_MP = np.zeros(group_MP.shape)
+    at_MP[0, 0] = link(y_N.mean(), family)
+    variance = np.full(
+        int(group_MP.max(initial=0)) + 1, 0.1 * (max(float(y_N.var()), 1e-12) if family == "real" else 1)
+    )
+    every = max(1, len(y_N) // PILOT)
+    pilot = [np.arange(low, high, every) for low, high in pairwise(edge_C)]
+    for step in range(NEWTON if family != "real" else 3):
+        cells = [sums.cell(rows, c % arms, at_MP) for c, rows in enumerate(pilot)]
+        to_MP, variance = _step(cells, m_AM, at_MP, group_MP, variance, family)
+        at_MP, moved = _stride(z_NP[::every], m_AM, at_MP, to_MP, family), np.abs(to_MP - at_MP).max()
+        if moved < 1e-4 and step:
             break
-    return Linear(basis, beta.reshape(group_MP.shape), family, trial.arms)
+    slices = [slice(low, high) for low, high in pairwise(edge_C)]
+    if every > 1:
+        cells = [sums.cell(rows, c % arms, at_MP) for c, rows in enumerate(slices)]
+        to_MP, variance = _step(cells, m_AM, at_MP, group_MP, variance, family)
+        at_MP = _stride(z_NP[::every], m_AM, at_MP, to_MP, family)
+    cells = [sums.cell(rows, c % arms, at_MP) for c, rows in enumerate(slices)]
+    gram_CPP = np.array([cell.gram for cell in cells])
+    if family == "real":
+        flat_JPP = gram_CPP.reshape(folds, arms, *gram_CPP.shape[1:]).sum(axis=1)
+    else:
+        ends = edge_C[::arms]
+        flat_JPP = np.array([z_NP[low:high].T @ z_NP[low:high] for low, high in pairwise(ends)])
+    return Design(
+        basis, z_NP, trial.arm_N, y_N, edge_C, span_of(trial), family, at_MP, variance, gram_CPP,
+        np.array([cell.score for cell in cells]), np.array([cell.pearson for cell in cells]), flat_JPP,
+    )  # fmt: skip
+
+
+class _Cell(NamedTuple):
+    """Gram matrix, score and Pearson's sum of the rows of one fold and arm, and how many they are."""
+
+    gram: Floats
+    score: Floats
+    pearson: float
+    rows: int
+
+
+class _Sums(NamedTuple):
+    """What the sums of cells are taken over."""
+
+    z_NP: Floats
+    y_N: Floats
+    m_AM: Floats
+    family: Family
+
+    def cell(self, rows: slice | Ints, arm: int, coef_MP: Floats) -> _Cell:
+        """Sums of some rows of an arm, at these coefficients."""
+        z, y = self.z_NP[rows], self.y_N[rows]
+        mu = inverse(z @ (self.m_AM[arm] @ coef_MP), self.family)
+        if self.family == "real":
+            return _Cell(z.T @ z, z.T @ (y - mu), float(((y - mu) ** 2).sum()), len(y))
+        v = np.maximum(mu * (1 - mu) if self.family == "binary" else mu, 1e-9)
+        root = z * np.sqrt(v)[:, None]  # of one matrix with itself BLAS makes half the products only
+        return _Cell(root.T @ root, z.T @ (y - mu), float(((y - mu) ** 2 / v).sum()), len(y))
+
+
+class _Step(NamedTuple):
+    """Coefficients and prior variances after a Newton step."""
+
+    coef_MP: Floats
+    variance_G: Floats
+
+
+def _stride(z_NP: Floats, m_AM: Floats, at_MP: Floats, to_MP: Floats, family: Family) -> Floats:
+    """As far towards a Newton step's end as no row's linear predictor moves too far."""
+    if family == "real":
+        return to_MP
+    furthest = float(np.abs(z_NP @ (m_AM @ (to_MP - at_MP)).T).max(initial=0.0))
+    return np.asarray(at_MP + (to_MP - at_MP) * min(1.0, STRIDE / max(furthest, 1e-300)))
+
+
+def _step(cells: list[_Cell], m_AM: Floats, at_MP: Floats, group_MP: Ints, variance: Floats, family: Family) -> _Step:
+    """Rows of one arm share their modifiers, so G is a sum of Kronecker products: one small matrix for each arm."""
+    gram, score = np.zeros((at_MP.size, at_MP.size)), np.zeros(at_MP.size)
+    for a, m in enumerate(m_AM):
+        mine = cells[a :: len(m_AM)]
+        gram += np.kron(np.outer(m, m), np.sum([cell.gram for cell in mine], axis=0))
+        score += np.kron(m, np.sum([cell.score for cell in mine], axis=0))
+    rows = sum(cell.rows for cell in cells)
+    spread = 1.0 if family == "binary" else max(sum(cell.pearson for cell in cells) / max(rows - 1, 1), 1e-9)
+    pull = gram @ at_MP.ravel() + score
+    coef, variance = shrink(gram / spread, pull / spread, group_MP.ravel(), variance, WARM)
+    return _Step(coef.reshape(at_MP.shape), variance)
+
+
+def within(eta_NA: Floats, span: Span, family: Family) -> Floats:
+    """Linear predictors no further than outcomes were seen."""
+    match family:
+        case "binary":
+            return np.clip(eta_NA, -ETA, ETA)
+        case "count":
+            return np.clip(eta_NA, -ETA, np.log(np.maximum(span.high_A, 1e-6)))
+        case "real":
+            return np.clip(eta_NA, span.low_A, span.high_A)
+
+
+def fit_linear(design: Design, held: int | None = None, *, sparse: bool = False) -> Linear:
+    """Interactions of every feature with every arm, shrunk as far as the data outside a fold say.
+
+    The variance of each group of coefficients (main, any treatment, one treatment; slopes and hinges) is the fixed
+    point of the evidence (MacKay 1992, Neural Computation 4(3)): a group without support in the data shrinks to
+    nothing. `sparse` gives each feature's interaction a variance of its own (relevance determination).
+    """
+    group_MP = _groups(design.basis, len(design.at_MP), sparse)
+    gram, pull, spread = design.without(held)
+    scale = max(float(design.y_N.var()), 1e-12) if design.family == "real" else 1.0
+    start = design.variance_G if sparse else np.full(int(group_MP.max(initial=0)) + 1, 0.1 * scale)
+    coef = shrink(gram / spread, pull / spread, group_MP.ravel(), start).coef_P
+    some = design.z_NP[:: max(1, len(design.z_NP) // PILOT)]
+    coef_MP = _stride(some, modifiers(design.arms), design.at_MP, coef.reshape(group_MP.shape), design.family)
+    return Linear(design.basis, coef_MP, design.family, *design.span)
 
 
 class Shrunk(NamedTuple):
@@ -206,7 +427,7 @@ class Shrunk(NamedTuple):
     variance_G: Floats
 
 
-def shrink(gram: Floats, pull: Floats, group_P: Ints, variance: Floats) -> Shrunk:
+def shrink(gram: Floats, pull: Floats, group_P: Ints, variance: Floats, steps: int = EVIDENCE) -> Shrunk:
     """argmin of b'Gb/2 - pull'b + sum of b_p^2 / (2 variance of p's group), and the variances of highest evidence.
 
     Group -1 is free, group -2 is held at 0.
@@ -214,10 +435,11 @@ def shrink(gram: Floats, pull: Floats, group_P: Ints, variance: Floats) -> Shrun
     live = np.flatnonzero(group_P != -2)
     gram, pull_L, group = gram[np.ix_(live, live)], pull[live], group_P[live]
     size = np.bincount(group[group >= 0], minlength=len(variance)).astype(np.float64)
-    for _ in range(EVIDENCE):
+    jitter = 1e-10 * float(gram.diagonal().max(initial=0.0))  # hinges of one feature all but repeat each other
+    for _ in range(steps):
         precision = np.append(1 / np.maximum(variance, 1e-12), 1e-8)[group]  # group -1 is the last
         root, _ = scipy.linalg.lapack.dtrtri(
-            np.linalg.cholesky(gram + np.diag(precision)), lower=1
+            np.linalg.cholesky(gram + np.diag(precision + jitter)), lower=1
         )  # covariance = root'root
         beta = root.T @ (root @ pull_L)
         kept = group >= 0
@@ -250,32 +472,6 @@ def _groups(basis: Basis, mods: int, sparse: bool) -> Ints:
     return group
 
 
-class _Quadratic(NamedTuple):
-    """Second-order expansion of a log likelihood: G, G beta + score, and the dispersion."""
-
-    gram: Floats
-    pull: Floats
-    spread: float
-
-
-def _quadratic(z_NP: Floats, arm_N: Ints, y_N: Floats, m_AM: Floats, coef_MP: Floats, family: Family) -> _Quadratic:
-    """The expansion at `coef_MP`.
-
-    Rows of one arm share their modifiers, so G is a sum of Kronecker products: one small Gram matrix for each arm.
-    """
-    size = coef_MP.size
-    gram, score, pearson = np.zeros((size, size)), np.zeros(size), 0.0
-    for a, m in enumerate(m_AM):
-        z, y = z_NP[arm_N == a], y_N[arm_N == a]
-        mu = inverse(z @ (m @ coef_MP), family)
-        v = np.maximum(mu * (1 - mu) if family == "binary" else mu, 1e-9) if family != "real" else np.ones(len(mu))
-        gram += np.kron(np.outer(m, m), (z * v[:, None]).T @ z)
-        score += np.kron(m, z.T @ (y - mu))
-        pearson += float(((y - mu) ** 2 / v).sum())
-    spread = 1.0 if family == "binary" else max(pearson / max(len(y_N) - 1, 1), 1e-12)
-    return _Quadratic(gram, gram @ coef_MP.ravel() + score, spread)
-
-
 def link(mean: Floats, family: Family) -> Floats:
     """Linear predictor of a mean."""
     match family:
@@ -295,23 +491,29 @@ class Additive:
     basis: Basis
     coef_KP: Floats
 
+    def of(self, z_NP: Floats) -> Floats:
+        """gain_NK over control, from the basis columns."""
+        return z_NP @ self.coef_KP.T
+
     def gain(self, x_NF: Floats) -> Floats:
         """gain_NK over control."""
-        return self.basis.columns(x_NF) @ self.coef_KP.T
+        return self.of(self.basis.columns(x_NF))
 
 
-def fit_additive(trial: TrialArrays, psi_NK: NDArray[np.float64]) -> Additive:
+def fit_additive(design: Design, psi_NK: NDArray[np.float64], held: int | None = None) -> Additive:
     """Doubly robust scores regressed on the basis: what treatments share and what is one's own, both shrunk."""
-    basis = screened(basis_of(trial.x_NF), trial.x_NF, psi_NK)
-    z_NP = basis.columns(trial.x_NF)
-    treatments = psi_NK.shape[1]
+    treatments, arms = psi_NK.shape[1], design.arms
     m_KM = modifiers(treatments + 1)[1:, 1:]
-    group_MP = _groups(basis, m_KM.shape[1] + 1, sparse=False)[1:]
+    group_MP = _groups(design.basis, m_KM.shape[1] + 1, sparse=False)[1:]
     _, dense = np.unique(group_MP[group_MP >= 0], return_inverse=True)
     group_MP[group_MP >= 0] = dense
-    gram_PP, noise_K = z_NP.T @ z_NP, psi_NK.var(axis=0) + 1e-12
+    ends = design.edge_C[::arms]
+    used = [j for j in range(len(ends) - 1) if j != held]
+    gram_PP = design.flat_JPP[used].sum(axis=0)
+    psi_z = sum(psi_NK[ends[j] : ends[j + 1]].T @ design.z_NP[ends[j] : ends[j + 1]] for j in used)
+    noise_K = np.concatenate([psi_NK[ends[j] : ends[j + 1]] for j in used]).var(axis=0) + 1e-12
     gram = np.kron((m_KM / noise_K[:, None]).T @ m_KM, gram_PP)
-    pull = ((m_KM / noise_K[:, None]).T @ (psi_NK.T @ z_NP)).ravel()
+    pull = ((m_KM / noise_K[:, None]).T @ psi_z).ravel()
     start = np.full(int(group_MP.max(initial=0)) + 1, 0.01 * float(noise_K.mean()))
     beta = shrink(gram, pull, group_MP.ravel(), start).coef_P
-    return Additive(basis, m_KM @ beta.reshape(group_MP.shape))
+    return Additive(design.basis, m_KM @ beta.reshape(group_MP.shape))

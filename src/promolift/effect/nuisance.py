@@ -1,7 +1,7 @@
 """A trial in; what its outcomes were expected to be, cross-fitted, and each customer's doubly robust score, out.
 
-Legend: N customers, F features, A arms, K treatments, J parts. Each part's rows are predicted by models that did not
-see them.
+Legend: N customers, F features, P basis columns, A arms, K treatments, J folds. Each fold's rows are predicted by
+models that did not see them.
 """
 
 from dataclasses import dataclass
@@ -11,34 +11,29 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from promolift.effect.linear import Family, Linear, family_of, fit_linear, inverse
+from promolift.effect.linear import (
+    COLUMNS,
+    Basis,
+    Design,
+    Family,
+    Linear,
+    basis_of,
+    design_of,
+    family_of,
+    fit_linear,
+    inverse,
+)
+from promolift.effect.trees import Bins, Boosted, Codes, Grown, Target, bins_of, boost, dataset
 from promolift.effect.trial import Floats, Ints, TrialArrays
 
 if TYPE_CHECKING:
     from lightgbm import Booster
 
-TREES, PATIENCE = 300, 15
-WINSOR = 0.999  # amounts above this quantile of the non-zero ones are cut, in the nuisance models only
-OBJECTIVE = {"binary": "binary", "count": "poisson", "real": "regression"}
+WINSOR = 0.999  # amounts above this quantile of the non-zero ones are cut where models learn
+RARE_CUT = 0.95  # the same where most customers have none: few amounts are left to learn from, and the largest lead
 LEAST_PROPENSITY = 0.01  # an estimated propensity below this is set to it: no weight above 100
-PARTS = ((10_000, 5), (50_000, 3))  # below such a weight of rows, so many parts; else 2: more rows need fewer refits
+FOLDS = ((40_000, 5), (100_000, 3))  # below such a weight of rows, so many folds; else 2: more rows need fewer refits
 WIDE = 40  # with more encoded features, rows weigh in proportion more
-
-
-@dataclass(frozen=True)
-class Boosted:
-    """Boosters as model text, the j-th trained on all parts but j and stopped by j; each adds to its own start."""
-
-    texts: tuple[str, ...]
-    start_J: Floats
-
-    def each(self, x_NF: Floats) -> Floats:
-        """Raw predictions of all, J x N."""
-        return np.stack([_predict(text, x_NF) + start for text, start in zip(self.texts, self.start_J, strict=True)])
-
-    def mean(self, x_NF: Floats) -> Floats:
-        """The average of all, for new rows."""
-        return np.asarray(self.each(x_NF).mean(axis=0))
 
 
 @lru_cache(maxsize=512)
@@ -49,152 +44,134 @@ def booster(text: str) -> "Booster":
     return Booster(model_str=text)
 
 
-def _predict(text: str, x_NF: Floats) -> Floats:
-    if not len(x_NF):
-        return np.zeros(0)
-    return np.asarray(booster(text).predict(x_NF, raw_score=True, num_threads=1))
-
-
-@dataclass(frozen=True)
-class Target:
-    """What trees are grown for: rows, a target, the part each row is in, and where wanted a start J x N."""
-
-    x_NF: Floats
-    y_N: Floats
-    part_N: Ints
-    parts: int
-    start_JN: Floats | None = None
-    family: Family = "real"
-
-
-def boost(target: Target, *, rate: float = 0.1) -> Boosted:
-    """Gradient boosting (LightGBM) on all parts but one, for each part, stopped early by that part's loss."""
-    import lightgbm
-
-    texts, starts = [], np.zeros(target.parts)
-    for j in range(target.parts):
-        inside = target.part_N != j
-        if target.start_JN is None:
-            starts[j] = target.y_N[inside].mean()
-            start_N = np.full(len(inside), starts[j])
-        else:
-            start_N = target.start_JN[j]
-        train, valid = (
-            lightgbm.Dataset(
-                target.x_NF[rows],
-                target.y_N[rows],
-                init_score=start_N[rows],
-                params={"max_bin": 63, "verbosity": -1},
-            )
-            for rows in (inside, ~inside)
-        )
-        valid.reference = train
-        stop = lightgbm.early_stopping(PATIENCE, verbose=False)
-        params = _params(target.family, int(inside.sum()), rate)
-        model = lightgbm.train(params, train, TREES, valid_sets=[valid], callbacks=[stop])
-        texts.append(model.model_to_string(num_iteration=model.best_iteration))
-    return Boosted(tuple(texts), starts)
-
-
-def _params(family: Family, rows: int, rate: float) -> dict[str, object]:
-    return {
-        "objective": OBJECTIVE[family],
-        "num_leaves": 8,
-        "learning_rate": rate,
-        "min_data_in_leaf": max(10, min(200, rows // 50)),
-        "lambda_l2": 10.0,
-        "feature_fraction": 0.7,
-        "max_bin": 63,
-        "seed": 1,
-        "num_threads": 1,
-        "deterministic": True,
-        "force_row_wise": True,
-        "boost_from_average": False,
-        "feature_pre_filter": False,
-        "verbosity": -1,
-    }
-
-
 @dataclass(frozen=True)
 class Response:
-    """Expected outcome under each arm: a linear model and boosted trees of what it leaves, one pair for each part."""
+    """Expected outcome under each arm: a linear model, and boosted trees of what it leaves.
 
-    linear: tuple[Linear, ...]
+    Never beyond what the arm's outcomes were: a slope may not be followed to where nobody was seen.
+    """
+
+    linear: Linear
     trees_A: tuple[Boosted, ...]
-    family: Family
+    bins: Bins
 
-    def each(self, x_NF: Floats) -> Floats:
-        """mu by every part's models, J x N x A."""
-        eta = np.stack([model.eta(x_NF) for model in self.linear])
-        return inverse(eta + np.stack([trees.each(x_NF) for trees in self.trees_A], axis=2), self.family)
+    @property
+    def family(self) -> Family:
+        """Which link joins them."""
+        return self.linear.family
+
+    def of(self, code_FN: Codes, z_NP: Floats) -> Floats:
+        """mu_NA of rows by their codes and basis columns."""
+        return self.joined(code_FN, self.linear.eta(z_NP))
+
+    def joined(self, code_FN: Codes, eta_NA: Floats) -> Floats:
+        """The same from the linear model's predictor."""
+        leaves_NA = np.column_stack([trees.raw(code_FN) for trees in self.trees_A])
+        return np.clip(inverse(eta_NA + leaves_NA, self.family), self.linear.low_A, self.linear.high_A)
 
     def mean(self, x_NF: Floats) -> Floats:
         """mu_NA for rows that were not trained on."""
-        return np.asarray(self.each(x_NF).mean(axis=0))
+        return self.of(self.bins.codes(x_NF), self.linear.basis.columns(x_NF))
 
 
 @dataclass(frozen=True)
 class Nuisance:
-    """mu_NA and psi_NK of the training rows, cross-fitted; the response model for new rows; the part a row is in."""
+    """A response model without each fold; mu_NA and psi_NK of the rows, each by the model that did not see it.
 
-    response: Response
+    Rows are sorted by fold and arm. `designs`: one for all folds, or where there are too many columns one without
+    each. `bins` are shared by all trees.
+    """
+
+    trial: TrialArrays
+    fold_N: Ints
+    responses: tuple[Response, ...]
     mu_NA: Floats
     psi_NK: Floats
-    part_N: Ints
-    parts: int
+    designs: tuple[Design, ...]
+    grown: Grown
+
+    @property
+    def folds(self) -> int:
+        """How many folds there are."""
+        return len(self.responses)
+
+    def design(self, fold: int) -> "Without":
+        """What a linear fit without a fold is made from."""
+        return Without(self.designs[0], fold) if len(self.designs) == 1 else Without(self.designs[fold], None)
+
+    def scored(self, fold: int) -> "Scored":
+        """What scores are regressed on without a fold."""
+        design, held = self.design(fold)
+        if held is not None:
+            return Scored(design, self.psi_NK, held)
+        return Scored(design, self.psi_NK[_outside(self.trial, self.fold_N)[fold]], None)
 
 
-def fit_nuisance(trial: TrialArrays) -> Nuisance:
-    """The response models of all parts and the scores that follow from them."""
-    part_N, parts = parted = parts_of(trial)
-    response = respond(trial, parted)
-    mu_NA = response.each(trial.x_NF)[part_N, np.arange(len(part_N))]
-    return Nuisance(response, mu_NA, scores(trial, mu_NA), part_N, parts)
+class Scored(NamedTuple):
+    """A design, the scores of its rows, and the fold of it that is held out."""
+
+    design: Design
+    psi_NK: Floats
+    held: int | None
 
 
-def respond(trial: TrialArrays, parted: "Parted") -> Response:
-    """Response models, each fitted without one part."""
-    part_N, parts = parted
-    family = family_of(trial.outcome_N)
-    y_N = winsorised(trial.outcome_N) if family != "binary" else trial.outcome_N
-    linear = tuple(
-        fit_linear(rows_of(trial, part_N != j), y_N[part_N != j], family=family, sparse=True) for j in range(parts)
-    )
-    eta_JNA = np.stack([model.eta(trial.x_NF) for model in linear])
-    trees = []
+class Without(NamedTuple):
+    """A design, and the fold of it that is held out; None where it never held that fold."""
+
+    design: Design
+    held: int | None
+
+
+def fit_nuisance(trial: TrialArrays, fold_N: Ints, basis: Basis | None = None) -> Nuisance:
+    """The response models without each fold, and the scores that follow. Rows must be sorted by fold and arm."""
+    folds = int(fold_N.max(initial=0)) + 1
+    family, basis, bins = family_of(trial.outcome_N), basis or basis_of(trial.x_NF), bins_of(trial.x_NF)
+    designs, code_FN = _designs(trial, fold_N, basis, family), bins.codes(trial.x_NF)
+    grown = dataset(code_FN, trial.arm_N, trial.arms)
+    each = [Without(designs[0], j) if len(designs) == 1 else Without(designs[j], None) for j in range(folds)]
+    linear = [fit_linear(design, held, sparse=True) for design, held in each]
+    shared = designs[0].z_NP if len(designs) == 1 else None
+    eta_JNA = np.stack([m.eta(m.basis.columns(trial.x_NF) if shared is None else shared) for m in linear])
+    trees_AJ = []
     for a in range(trial.arms):
-        rows = trial.arm_N == a
-        start_JN = eta_JNA[:, rows, a]
-        trees.append(boost(Target(trial.x_NF[rows], y_N[rows], part_N[rows], parts, start_JN, family)))
-    return Response(linear, tuple(trees), family)
+        rows = np.flatnonzero(trial.arm_N == a)
+        target = Target(rows, trial.outcome_N[rows], fold_N[rows], eta_JNA[:, rows, a], family)
+        trees_AJ.append(boost(grown, target))
+    trees_JA = zip(*trees_AJ, strict=True)
+    responses = tuple(Response(model, trees_A, bins) for model, trees_A in zip(linear, trees_JA, strict=True))
+    mu_NA = np.empty((len(fold_N), trial.arms))
+    for j, response in enumerate(responses):
+        held = fold_N == j
+        mu_NA[held] = response.joined(code_FN[:, held], eta_JNA[j, held])
+    return Nuisance(trial, fold_N, responses, mu_NA, scores(trial, mu_NA), designs, grown)
 
 
-def estimate_propensity(x_NF: Floats, arm_N: Ints, key_N: NDArray[np.uint64]) -> Floats:
-    """Each arm's propensity given the features, cross-fitted: a response model of "is in this arm", never below 1 %."""
-    arms = int(arm_N.max()) + 1
-    found = []
-    for a in range(1, arms):
-        everyone = np.zeros(len(arm_N), dtype=np.int64)
-        trial = TrialArrays(x_NF, everyone, (arm_N == a).astype(np.float64), np.ones((len(arm_N), 1)), key_N, ())
-        parted = parts_of(trial)
-        found.append(respond(trial, parted).each(x_NF)[parted.part_N, np.arange(len(arm_N)), 0])
-    treated_NK = np.stack(found, axis=1)
-    prob_NA = np.column_stack([1 - treated_NK.sum(axis=1), treated_NK])
-    bounded = np.clip(prob_NA, LEAST_PROPENSITY, None)
-    return np.asarray(bounded / bounded.sum(axis=1, keepdims=True))
+def _designs(trial: TrialArrays, fold_N: Ints, basis: Basis, family: Family) -> tuple[Design, ...]:
+    """One design for all folds; where columns have to be screened, which outcomes decide, one without each fold."""
+    if len(basis.source_P) <= COLUMNS:
+        return (design_of(trial, family, fold_N, basis),)
+    return tuple(design_of(rows_of(trial, rows), family, None, basis) for rows in _outside(trial, fold_N))
 
 
-class Parted(NamedTuple):
-    """Which part each row is in, and how many parts there are."""
+def _outside(trial: TrialArrays, fold_N: Ints) -> list[Ints]:
+    """Rows outside each fold, sorted by arm."""
+    outside = [np.flatnonzero(fold_N != j) for j in range(int(fold_N.max()) + 1)]
+    return [rows[np.argsort(trial.arm_N[rows], kind="stable")] for rows in outside]
 
-    part_N: Ints
-    parts: int
+
+def sorted_rows(trial: TrialArrays, folds: int) -> Ints:
+    """The order of rows by fold, arm and key."""
+    return np.lexsort((trial.key_N, trial.arm_N, fold_of(trial, folds)))
 
 
-def parts_of(trial: TrialArrays) -> Parted:
-    """Parts by the rows' keys."""
-    parts = next((parts for weight, parts in PARTS if weight_of(trial) < weight), 2)
-    return Parted(((trial.key_N >> np.uint64(40)) % np.uint64(parts)).astype(np.int64), parts)
+def fold_of(trial: TrialArrays, folds: int) -> Ints:
+    """The fold each row is in, by its key."""
+    return ((trial.key_N >> np.uint64(8)) % np.uint64(folds)).astype(np.int64)
+
+
+def folds_of(trial: TrialArrays) -> int:
+    """How many folds models are judged in."""
+    return next((few for weight, few in FOLDS if weight_of(trial) < weight), 2)
 
 
 def weight_of(trial: TrialArrays) -> float:
@@ -203,11 +180,46 @@ def weight_of(trial: TrialArrays) -> float:
     return float(rows * max(1.0, features / WIDE))
 
 
+def estimate_propensity(x_NF: Floats, arm_N: Ints, key_N: NDArray[np.uint64]) -> Floats:
+    """Each arm's propensity given the features, cross-fitted: a response model of "is in this arm", never below 1 %."""
+    arms, found = int(arm_N.max()) + 1, []
+    for a in range(1, arms):
+        everyone, y_N = np.zeros(len(arm_N), dtype=np.int64), (arm_N == a).astype(np.float64)
+        trial = TrialArrays(x_NF, everyone, y_N, np.ones((len(arm_N), 1)), key_N, ())
+        folds = folds_of(trial)
+        order = sorted_rows(trial, folds)
+        trial = rows_of(trial, order)
+        prob_N = np.empty(len(arm_N))
+        prob_N[order] = fit_nuisance(trial, fold_of(trial, folds)).mu_NA[:, 0]
+        found.append(prob_N)
+    treated_NK = np.stack(found, axis=1)
+    prob_NA = np.column_stack([1 - treated_NK.sum(axis=1), treated_NK])
+    bounded = np.clip(prob_NA, LEAST_PROPENSITY, None)
+    return np.asarray(bounded / bounded.sum(axis=1, keepdims=True))
+
+
 def winsorised(y_N: Floats, share: float = WINSOR) -> Floats:
     """Amounts cut at a quantile of the non-zero ones."""
     some = np.abs(y_N[y_N != 0])
     top = float(np.quantile(some, share)) if some.size else 1.0
     return np.clip(y_N, -top, top)
+
+
+def taught(y_N: Floats) -> Floats:
+    """What models learn of outcomes: 0/1 as they are; amounts winsorised, and put back to the total they had.
+
+    Where most customers have no amount at all, who has one decides more than how much: the cut is lower.
+    """
+    if family_of(y_N) == "binary":
+        return y_N
+    cut_N = winsorised(y_N, RARE_CUT if (y_N == 0).mean() > 0.5 and y_N.min() >= 0 else WINSOR)
+    return cut_N * (float(np.abs(y_N).sum()) / max(float(np.abs(cut_N).sum()), 1e-300))
+
+
+def unit_of(y_N: Floats) -> float:
+    """What outcomes are divided by before anything is fitted: their spread, or 1 for 0/1 and where nothing varies."""
+    spread = float(y_N.std())
+    return 1.0 if family_of(y_N) == "binary" or spread <= 1e-12 * float(np.abs(y_N).max()) else spread
 
 
 def scores(trial: TrialArrays, mu_NA: Floats) -> Floats:
@@ -225,7 +237,7 @@ def arm_means(trial: TrialArrays, mu_NA: Floats) -> Floats:
     return full_NA
 
 
-def rows_of(trial: TrialArrays, mask_N: NDArray[np.bool_] | Ints) -> TrialArrays:
+def rows_of(trial: TrialArrays, mask_N: NDArray[np.bool_] | Ints | slice) -> TrialArrays:
     """The trial's rows of a mask or index."""
     return TrialArrays(
         trial.x_NF[mask_N],

@@ -18,17 +18,20 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Features = pl.DataFrame | NDArray[np.generic]
 Level = Literal["randomised", "adjusted", "assumed"]
+LARGEST = 1e100  # features beyond are held here: their squares must stay numbers
 CHUNK = 200_000  # rows whose wide design matrix is held at once
 MOST_LEVELS = 20  # values of a text column that get a column of their own; the rarer ones share "other"
 
 
 @dataclass(frozen=True)
 class Effect:
-    """What each treatment adds to the outcome of each customer over control, with its standard error."""
+    """What each treatment adds to the outcome of each customer over control, its standard error, the evidence level
+    and the reason for it."""
 
     gain_NK: Floats
     se_NK: Floats
     level: Level
+    reason: str = ""
 
 
 @dataclass(frozen=True)
@@ -174,7 +177,7 @@ def _encode(values: pl.Series, column: FeatureColumn) -> list[Floats]:
             found = physical.cast(pl.Float64).to_numpy().astype(np.float64)
         except pl.exceptions.PolarsError:
             raise InputError(f"features: column {column.name!r} held numbers in training, now {values.dtype}") from None
-        return [np.where(np.isfinite(found), found, np.nan)]
+        return [np.where(np.isfinite(found), np.clip(found, -LARGEST, LARGEST), np.nan)]
     text = values.cast(pl.String)
     known = [(text == level).cast(pl.Float64) for level in column.levels]
     rest = (~text.is_in(list(column.levels))).cast(pl.Float64)

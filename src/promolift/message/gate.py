@@ -1,9 +1,8 @@
-"""A finished message in; every reason why it may not leave out. Code, microseconds, no model.
+"""A message in; every reason why it may not leave out. Code, microseconds, no model.
 
-The message is filled again from the offer and compared letter by letter, so that whatever was changed after approval
-is found; then what construction alone does not give is looked for: numerals outside the spans that code filled, a
-text that lint refuses, private data and other people's names, private goods, smuggled orders, the channel's length and
-notices.
+`write` fills a message and looks for what construction alone does not give: numerals outside the spans that code
+filled, a text that lint refuses, private data, other people's names, private goods, smuggled orders, length and
+notices. `gate` does the same for a finished one, and finds whatever letter was changed since.
 """
 
 import re
@@ -33,10 +32,10 @@ def write(offer: Offer, known: Known, language: Language, draft: Draft | None = 
     """
     may = sayable(offer, known)
     message = fill(offer, may, language, draft, way)
-    wrong = gate(message.title, message.text, offer, may, language, draft, way)
+    wrong = _faults(message, offer, may, language, draft, way)
     if wrong and draft is not None:
         message = fill(offer, may, language, None, way)
-        wrong = gate(message.title, message.text, offer, may, language, None, way)
+        wrong = _faults(message, offer, may, language, None, way)
     if wrong:
         told = "; ".join(f"{each.code} {each.span!r} ({each.why})" for each in wrong[:3])
         raise InputError(f"message: offer {offer.id!r} cannot be said in {language}: {told}; change its label or terms")
@@ -46,7 +45,10 @@ def write(offer: Offer, known: Known, language: Language, draft: Draft | None = 
 def gate(
     title: str, text: str, offer: Offer, known: Known, language: Language, draft: Draft | None = None, way: Way = PLAIN
 ) -> list[Finding]:  # fmt: skip
-    """Why the message may not leave; empty: it may. `draft` is the text of the pool that it was filled from."""
+    """Why a finished message may not leave; empty: it may. `draft` is the text of the pool that it was filled from.
+
+    For a message that was kept somewhere: it is filled again and compared letter by letter.
+    """
     again = fill(offer, known, language, draft, way)
     found: list[Finding] = []
     for said, right in ((title, again.title), (text, again.text)):
@@ -55,11 +57,20 @@ def gate(
                 (i for i, (a, b) in enumerate(zip(said, right, strict=False)) if a != b), min(len(said), len(right))
             )
             found.append(Finding("changed", said[at : at + 12], "this is not what code filled in", _OURS))
-    literal = "\n".join(part.text for part in (*again.titles, *again.said, *again.rest) if part.kind is None)
+    return found + _faults(again, offer, known, language, draft, way)
+
+
+def _faults(
+    message: Message, offer: Offer, known: Known, language: Language, draft: Draft | None, way: Way
+) -> list[Finding]:  # fmt: skip
+    """What construction alone does not give."""
+    found: list[Finding] = []
+    title, text = message.title, message.text
+    literal = "\n".join(part.text for part in (*message.titles, *message.said, *message.rest) if part.kind is None)
     if bare := _NUMERAL.search(literal):
         found.append(Finding("number", bare.group(), "a numeral that code did not fill in", _OURS))
     if draft is not None:
-        found += _linted(draft, known.angle, language, offer.covers if offer.scope == "category" else "")
+        found += _linted(draft, known.angle, language)
     for fault in _label_faults(offer, language):
         if not (fault.code == "sensitive_name" and known.allow_sensitive):
             found.append(fault)
@@ -78,8 +89,8 @@ _HIDDEN = re.compile(r"[<>{}\[\]\\|\x00-\x1f\u200b-\u200f\u202a-\u202e\u2066-\u2
 
 
 @lru_cache(maxsize=8192)
-def _linted(draft: Draft, angle: Angle, language: Language, goods: str) -> list[Finding]:
-    return findings(draft, angle, language, goods)
+def _linted(draft: Draft, angle: Angle, language: Language) -> list[Finding]:
+    return findings(draft, angle, language)
 
 
 @lru_cache(maxsize=65_536)

@@ -50,11 +50,11 @@ def banned() -> tuple[Banned, ...]:
 _HAN = re.compile(r"[\u4e00-\u9fff]")
 
 
-def findings(draft: Draft, angle: Angle, language: Language, goods: str = "") -> list[Finding]:
-    """Everything wrong with a draft; empty: a judge may read it. `goods` is the one name it may say itself."""
+def findings(draft: Draft, angle: Angle, language: Language) -> list[Finding]:
+    """Everything wrong with a draft; empty: a judge may read it."""
     whole = f"{draft.title}\n{draft.hook}\n{draft.call}"
     bare = SLOT.sub(" ", whole)
-    return [*_form(draft, angle, language), *_words(bare, angle, language, goods)]
+    return [*_form(draft, angle, language), *_words(bare, angle, language)]
 
 
 def _ours(code: str, span: str, why: str) -> Finding:
@@ -92,7 +92,7 @@ def _form(draft: Draft, angle: Angle, language: Language) -> list[Finding]:
     return found
 
 
-def _words(bare: str, angle: Angle, language: Language, goods: str) -> list[Finding]:
+def _words(bare: str, angle: Angle, language: Language) -> list[Finding]:
     """Numbers, times, banned words, what another angle's row would have to say, other goods."""
     found = []
     for row in banned():
@@ -101,7 +101,7 @@ def _words(bare: str, angle: Angle, language: Language, goods: str) -> list[Find
             found.append(_ours("angle", match.group(), f"only {row.source} makes this true"))
         elif match and row.code != "angle":
             found.append(Finding(row.code, match.group(), "banned.csv", row.source))
-    if others := _goods(language).search(bare.replace(goods, " ") if goods else bare):
+    if others := _goods(language).search(bare):
         found.append(_ours("other_goods", others.group(), "goods are named by slots alone"))
     return found
 

@@ -62,7 +62,7 @@ select p.customer_id, e.ts_ms, e.kind, g.product_id, s.code as store_id, c.code 
     (hours // 24 + 3) // 7 as week,
     case when e.kind = 'refund' then -abs(e.revenue_cents) else e.revenue_cents end as revenue_cents,
     case when e.kind = 'refund' then -abs(e.list_cents) else e.list_cents end as list_cents,
-    e.shelf_cents, e.coupon_cents,
+    e.shelf_cents, e.coupon_cents, e.dwell_s,
     g.category, g.type, g.brand, g.target
 from (
     select *, floor(epoch_ms(timezone($zone, make_timestamptz(ts_ms * 1000))) / 3600000)::int as hours from events
@@ -148,6 +148,8 @@ def read_lines(shard: Shard, zone: str) -> Lines:
 
 def _read(shard: Shard, zone: str) -> Lines:
     events, products = shard.events, shard.products
+    if "dwell_s" not in events.columns:
+        events = events.project("*, cast(null as double) as dwell_s")
     people = sql.kept(sql.run(PEOPLE, events=events))
     words = sql.kept(sql.run(WORDS, events=events, products=products))
     goods = sql.kept(sql.run(GOODS, events=events, products=products, words=words))

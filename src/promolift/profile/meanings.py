@@ -65,6 +65,8 @@ SENTENCES: Mapping[str, str] = {
     "views_total": "Has looked at products {} so far.",
     "view_recency_days": "Last looked at a product {} ago.",
     "view_to_purchase": "Later buys {} of the products looked at.",
+    "view_to_cart": "Later puts {} of the products looked at into the cart.",
+    "dwell_mean_s": "Looks at a product for {} on average.",
     "exposures_total": "Has received {} so far.",
     "exposures_16w": "Has received {} in the last 16 weeks.",
     "redemptions_total": "Has used {} so far.",
@@ -114,8 +116,8 @@ def _words(name: str, value: object, money: Money) -> str:
             return WEEKDAYS[int(value) - 1]
         case "hour":
             return f"{value}:00"
-        case "days" | "lines" | "ratio" | "nats" | "log odds" as unit:
-            digits = 1 if unit in ("days", "lines") else 2
+        case "days" | "lines" | "seconds" | "ratio" | "nats" | "log odds" as unit:
+            digits = 1 if unit in ("days", "lines", "seconds") else 2
             return f"{value:.{digits}f}" + ("" if unit == "ratio" else f" {unit}")
         case "views" | "carts":
             return f"{value} times"

@@ -135,6 +135,8 @@ def _answers(lines: Lines, moments: Relation, shard: Shard, shared: Shared) -> l
     known, rates = fetch(moments), shared["rates"]
     trials = fetch(read_trials(shard, lines, moments))
     parts = [shrunk_rates(trials, known, rates, "view", "view_to_purchase")]
+    carted = known.filter(pl.col("carts_first_ms").is_not_null())  # else nothing is known of carts
+    parts.append(shrunk_rates(trials, carted, rates, "cart", "view_to_cart"))
     if lines.exposures is not None and lines.redemptions is not None:
         parts.append(read_coupons(moments, lines.exposures, lines.redemptions))
         parts.append(shrunk_rates(trials, known, rates, "redemption", "redemption_rate"))

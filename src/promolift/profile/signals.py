@@ -21,27 +21,37 @@ select m.customer_id, m.asof_ms,
     case when any_value(m.views_first_ms) is not null then count(*) filter (kind = 'view') end as views_total,
     (any_value(m.asof_ms) - max(ts_ms) filter (kind = 'view')) / $day as view_recency_days,
     {windows("count(*)", "views_{weeks}w", "views_first_ms", "kind = 'view'")},
-    {windows("count(*)", "carts_{weeks}w", "carts_first_ms", "kind = 'add_to_cart'")}
+    {windows("count(*)", "carts_{weeks}w", "carts_first_ms", "kind = 'add_to_cart'")},
+    avg(dwell_s) filter (kind = 'view') as dwell_mean_s,
+    stddev_samp(dwell_s) filter (kind = 'view') / sqrt(count(dwell_s) filter (kind = 'view')) as dwell_mean_s_se
 from moments m left join lines l
     on l.customer_id = m.customer_id and l.ts_ms < m.asof_ms and l.kind in ('view', 'add_to_cart')
 group by m.customer_id, m.asof_ms
 """
 
-# products looked at: when first, and when first bought from then on
+# products looked at: when first, and when first bought and first put into the cart from then on
 LOOKS = """
 with looked as (
     select customer_id, product_id, min(ts_ms) as view_ms from lines
     where kind = 'view' and product_id is not null group by all
 )
-select customer_id, product_id, view_ms, min(l.ts_ms) filter (l.ts_ms >= view_ms) as bought_ms
-from looked v left join (from lines where kind = 'purchase') l using (customer_id, product_id)
+select customer_id, product_id, view_ms,
+    min(l.ts_ms) filter (l.ts_ms >= view_ms and kind = 'purchase') as bought_ms,
+    min(l.ts_ms) filter (l.ts_ms >= view_ms and kind = 'add_to_cart') as carted_ms
+from looked v left join (from lines where kind in ('purchase', 'add_to_cart')) l using (customer_id, product_id)
 group by all
 """
 
-# one trial per product looked at: was it bought after the first look? (before the moment, as far as one can know)
+# one trial per product looked at: was it bought, was it put into the cart after the first look? (before the moment, as
+# far as one can know)
 VIEW_TRIALS = """
-select customer_id, m.asof_ms, 'view' as rate, count(*) filter (bought_ms < m.asof_ms) as k, count(*) as n
-from moments m join looks l using (customer_id) where view_ms < m.asof_ms group by all
+with seen as (
+    select customer_id, m.asof_ms, count(*) filter (bought_ms < m.asof_ms) as bought,
+        count(*) filter (carted_ms < m.asof_ms) as carted, count(*) as n
+    from moments m join looks l using (customer_id) where view_ms < m.asof_ms group by all
+)
+select customer_id, asof_ms, 'view' as rate, bought as k, n from seen
+union all select customer_id, asof_ms, 'cart' as rate, carted as k, n from seen
 """
 
 # one trial per campaign that ended before the moment; one still running may yet be answered
@@ -76,7 +86,7 @@ from moments m left join sent using (customer_id, asof_ms) left join used using 
 
 
 def read_trials(shard: Shard, lines: Lines, moments: Relation) -> Relation:
-    """k successes in n trials per customer, moment and kind of rate ('view', 'redemption')."""
+    """k successes in n trials per customer, moment and kind of rate ('view', 'cart', 'redemption')."""
     looks = shard.hold("looks", lambda: sql.kept(sql.run(LOOKS, lines=lines.rows)))
     views = sql.run(VIEW_TRIALS, moments=moments, looks=looks)
     if lines.exposures is None or lines.redemptions is None:

@@ -4,6 +4,7 @@ import asyncio
 import gc
 import json
 import logging
+import re
 import socket
 import sys
 from collections.abc import AsyncIterator, Sequence
@@ -28,6 +29,7 @@ from promolift.serve.guard import Guard
 from promolift.serve.hot import HotRoute
 from promolift.serve.problems import ApiError, Problem, invalid, problem
 from promolift.serve.routes import admin, export, money, privacy
+from promolift.serve.security import OPEN_PATHS
 from promolift.serve.server import Server
 from promolift.serve.settings import ServeSettings
 from promolift.store.ledger_audit import put
@@ -179,6 +181,13 @@ def _operations(app: FastAPI, server: Server) -> None:
         return Response(server.metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
 
+def _methods(request: Request) -> set[str]:
+    """What may be done at the path of a request, by all routes that have it."""
+    paths = request.app.openapi()["paths"]
+    mine = (each for each in paths if re.fullmatch(re.sub(r"\\{\w+\\}", "[^/]+", re.escape(each)), request.url.path))
+    return {method.upper() for each in mine for method in paths[each]}
+
+
 async def _problem(request: Request, error: Exception) -> Response:
     context = request.scope["promolift"]
     if isinstance(error, RequestValidationError):
@@ -192,6 +201,8 @@ async def _problem(request: Request, error: Exception) -> Response:
         headers = error.headers
         reply = problem(ApiError(error.status_code, code, str(error.detail)), context.request_id)
         reply.headers.update(headers or {})
+        if error.status_code == 405:  # Starlette names those of the first route that has this path
+            reply.headers["allow"] = ", ".join(sorted(_methods(request)))
         return reply
     elif not isinstance(error, ApiError):
         LOG.info("refused", extra={"request_id": context.request_id, "kind": type(error).__name__})
@@ -221,6 +232,9 @@ def describe(app: FastAPI, plain: Sequence[HotRoute]) -> None:
             keys = {"type": "http", "scheme": "bearer"}, {"type": "http", "scheme": "basic"}
             document["components"]["securitySchemes"] = dict(zip(("key", "writeKey"), keys, strict=True))
             document["security"] = [{"key": []}, {"writeKey": []}]
+            for path in OPEN_PATHS & document["paths"].keys():
+                for operation in document["paths"][path].values():
+                    operation["security"] = []
         return dict(app.openapi_schema or {})
 
     app.openapi = openapi  # type: ignore[method-assign]
@@ -230,14 +244,17 @@ def _add(document: dict[str, Any], route: HotRoute) -> None:
     path, model, text = route.path, route.body, route.text
     schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
     document["components"]["schemas"] |= schema.pop("$defs", {}) | {model.__name__: schema}
-    events = path != "/v1/decisions"
+    tag = {"/v1/decisions": "decisions"}.get(path, "redemptions" if "redemptions" in path else "events")
+    events = tag == "events"
+    key = {"name": "idempotency-key", "in": "header", "required": False}
+    key |= {"schema": {"type": "string", "minLength": 1, "maxLength": 255}}
     body = {"application/json": {"schema": {"$ref": f"#/components/schemas/{model.__name__}"}}}
     answer = {"application/json": {"schema": {"type": "object"}}}
     operation = {
         "summary": text,
-        "operationId": path.strip("/").replace("/", "_"),
-        "tags": ["events" if events else "decisions"],
-        "parameters": [DRY_RUN] if events else [],
+        "operationId": path.strip("/").replace("/", "_").replace(":", "_"),
+        "tags": [tag],
+        "parameters": [DRY_RUN] if events else [key],
         "requestBody": {"required": True, "content": body},
         "responses": {str(route.status): {"description": text, "content": answer}},
     }

@@ -5,6 +5,8 @@ The parser itself collects a header for as long as it comes. Here a head has a s
 
 import asyncio
 import json
+from http import HTTPStatus
+from secrets import token_hex
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
@@ -87,7 +89,8 @@ class Door(HttpToolsProtocol):
                 self.transport.abort()  # its answer may be under way
 
     def _refuse(self, status: int, code: str, detail: str) -> None:
-        body = json.dumps({"type": "about:blank", "title": code, "status": status, "code": code, "detail": detail})
+        said = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "code": code}
+        body = json.dumps(said | {"detail": detail, "request_id": f"req_{token_hex(8)}", "errors": []})
         head = f"content-type: application/problem+json\r\ncontent-length: {len(body)}\r\nconnection: close\r\n\r\n"
         self.transport.write(STATUS_LINE[status] + head.encode() + body.encode())
         self.transport.close()

@@ -136,7 +136,7 @@ class _BadEvent(Exception):  # noqa: N818 - raised and caught in this file alone
         self.place = (pointer, code, detail)
 
 
-class Crowd:
+class Throttle:
     """How many of the present events each customer was sent by web pages lately: a decision reads them all.
 
     Counted in SLOTS by hash, so that it takes no more room whoever sends what: two customers may share one.
@@ -158,7 +158,7 @@ class Crowd:
 
 
 def parse(
-    events: Iterable[Any], sent_at: Any, received_ms: int, kind: str | None = None, crowd: Crowd | None = None
+    events: Iterable[Any], sent_at: Any, received_ms: int, kind: str | None = None, crowd: Throttle | None = None
 ) -> Parsed:
     """Read the events of one request. `kind` is that of the path, where each event has one path of its own.
 
@@ -245,7 +245,7 @@ def _leave_out(parsed: Parsed, gone: set[str]) -> None:
 
 
 def _take(
-    parsed: Parsed, event: Any, sent_ms: int | None, received_ms: int, kind: str | None, crowd: Crowd | None
+    parsed: Parsed, event: Any, sent_ms: int | None, received_ms: int, kind: str | None, crowd: Throttle | None
 ) -> None:
     if not isinstance(event, dict):
         raise _BadEvent("", "not_an_object", "an event is a JSON object")

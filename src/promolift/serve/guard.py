@@ -25,7 +25,8 @@ LOG = logging.getLogger("promolift.serve")
 START, NUMBER = token_hex(4), count()  # ids of requests: of this start of the process, and counted
 MEMBERS = 16  # parts that a gzip body may have
 NOBODY = Key("key_none", "write", "nobody")
-SECURE = [(b"x-content-type-options", b"nosniff"), (b"cache-control", b"no-store")]
+SECURE = {b"x-content-type-options": b"nosniff", b"cache-control": b"no-store"}
+ALLOWED = b"access-control-allow-origin"
 
 
 @dataclass(slots=True)
@@ -51,24 +52,24 @@ class Guard:
             return
         started, status = perf_counter(), 500
         context = RequestContext(f"req_{START}{next(NUMBER):08x}", NOBODY)
-        extra = [(b"x-request-id", context.request_id.encode()), *SECURE]
+        extra = {b"x-request-id": context.request_id.encode(), **SECURE}
         origin = dict(scope["headers"]).get(b"origin") if scope["path"] in EVENT_PATHS else None
         if origin is not None:
-            extra += self._shared_with(origin)
+            extra |= self._shared_with(origin)
         begun = False
 
         async def sending(message: Message) -> None:
             nonlocal status, begun
             if message["type"] == "http.response.start":
                 status, begun = message["status"], True
-                message["headers"] = [*message.get("headers", []), *extra]
+                message["headers"] = [*message.get("headers", []), *extra.items()]
             await send(message)
 
         scope["promolift"] = context
         try:
             headers = dict(scope["headers"])
             if scope["method"] == "OPTIONS" and origin is not None:
-                await _preflight(origin, extra)(scope, receive, sending)
+                await _preflight(extra)(scope, receive, sending)
                 return
             context.key = self._admit(scope, headers)
             context.body = await self._body(headers, receive)
@@ -95,10 +96,10 @@ class Guard:
         finally:
             self._note(scope, context, status, perf_counter() - started)
 
-    def _shared_with(self, origin: bytes) -> list[tuple[bytes, bytes]]:
+    def _shared_with(self, origin: bytes) -> dict[bytes, bytes]:
         """What a page of this origin is told when it sends events; the settings name the origins."""
         allowed = origin.decode("latin-1") in self.server.settings.origins
-        return [(b"vary", b"origin"), *([(b"access-control-allow-origin", origin)] if allowed else [])]
+        return {b"vary": b"origin"} | ({ALLOWED: origin} if allowed else {})
 
     def _admit(self, scope: Scope, headers: dict[bytes, bytes]) -> Key:
         """The request's key; ApiError 401, 403 or 429."""
@@ -156,9 +157,9 @@ class Guard:
             LOG.info("request", extra={"clean": line})
 
 
-def _preflight(origin: bytes, extra: list[tuple[bytes, bytes]]) -> Response:
+def _preflight(extra: Mapping[bytes, bytes]) -> Response:
     """The answer to a browser that asks before it sends; ApiError for an origin that the settings do not name."""
-    if (b"access-control-allow-origin", origin) not in extra:
+    if ALLOWED not in extra:
         raise ApiError(403, "origin_unknown", "pages of this origin may not send events; name it in origins")
     allowed = {"methods": "POST", "headers": "authorization, content-type, content-encoding, idempotency-key"}
     headers = {f"access-control-allow-{name}": value for name, value in allowed.items()}

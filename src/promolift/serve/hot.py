@@ -1,4 +1,4 @@
-"""The paths with the most traffic, as plain Starlette endpoints: decisions and events."""
+"""The paths with the most traffic, as plain Starlette endpoints: decisions, events and money."""
 
 import json
 from collections.abc import Awaitable, Callable, Mapping
@@ -15,13 +15,16 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from promolift.deliver.decide import NONE
 from promolift.errors import PromoError
 from promolift.serve import events, live, words
-from promolift.serve.models import BatchIn, DecisionIn, EventIn
+from promolift.serve.models import BatchIn, ConfirmIn, DecisionIn, EventIn, ReserveIn, RollbackIn
 from promolift.serve.problems import ApiError, FieldError, wrong_field
 from promolift.serve.record import lists
+from promolift.serve.redeem import confirming, reserving, rolling_back
 from promolift.serve.server import Server
+from promolift.serve.switch import Change
+from promolift.store.ledger_schema import Refused
 
 Endpoint = Callable[[Request], Awaitable[ASGIApp]]
-KEY = b"idempotency-key"
+KEY, KEY_LENGTH = b"idempotency-key", 255
 TYPES = frozenset({"application/json", "text/plain", ""})
 EVENT_TYPES = TYPES | {"application/x-www-form-urlencoded", "application/octet-stream"}  # what libraries say of gzip
 JSON = (b"application/json", b"application/json; charset=utf-8")
@@ -50,8 +53,55 @@ def add(app: FastAPI, server: Server) -> list[HotRoute]:
     for kind in ("track", "identify", "page", "screen"):
         text = f"One {kind} event of the Segment spec"
         routes.append(HotRoute(f"/v1/{kind}", _events(server, kind), EventIn, 202, text))
+    for step, (body, change, text) in MONEY.items():
+        path = f"/v1/redemptions:{step}"
+        routes.append(HotRoute(path, _money(server, step, body, change), body, 200, text))
     app.router.routes.extend(Route(route.path, route.endpoint, methods=["POST"]) for route in routes)
     return routes
+
+
+def _money(server: Server, step: str, model: type[BaseModel], change: Callable[..., Change]) -> Endpoint:
+    async def money(request: Request) -> ASGIApp:
+        body = model.model_validate(_read(_body(request)))
+        do = change(body, request.scope["promolift"].key.key_id)
+        server.check_clock()
+        counter = server.metrics.money
+        try:
+            answer = await server.change_soon(do, _key(request), body.model_dump(mode="json"))
+        except Refused as refusal:
+            counter.labels(step, refusal.code).inc()
+            raise
+        counter.labels(step, "ok").inc()
+        return _reply(answer.body, answer.status)
+
+    return money
+
+
+class Step(NamedTuple):
+    """A step of a redemption: its body, the change that it makes of one, and what it is for."""
+
+    body: type[BaseModel]
+    change: Callable[..., Change]
+    text: str
+
+
+MONEY = {
+    "reserve": Step(
+        ReserveIn, reserving, "Hold an offer's money and code for an order, within all limits of the campaign"
+    ),
+    "confirm": Step(ConfirmIn, confirming, "The order is paid: spend what was reserved, or less of it"),
+    "rollback": Step(RollbackIn, rolling_back, "The order is cancelled: give back the money and the code"),
+}
+
+
+def _key(request: Request) -> str | None:
+    """What its Idempotency-Key counts for: one path, whichever API key it comes with, since those are replaced."""
+    key = next((value.decode("latin-1") for name, value in request.scope["headers"] if name == KEY), None)
+    if key is None:
+        return None
+    if not 0 < len(key) <= KEY_LENGTH:
+        raise wrong_field("wrong header", "idempotency-key", f"1 to {KEY_LENGTH} characters")
+    return f"{request.url.path}\n{key}"
 
 
 def _decisions(server: Server) -> Endpoint:
@@ -59,10 +109,9 @@ def _decisions(server: Server) -> Endpoint:
         asked = DecisionIn.model_validate(_read(_body(request)))
 
         ask = live.Ask(asked.customer_id, asked.campaign_id, asked.channel, asked.timezone)
-        key = next((value.decode("latin-1") for name, value in request.scope["headers"] if name == KEY), None)
-        if key is None:
+        named = _key(request)
+        if named is None:
             return _reply(shown(server, await server.decide(ask), asked), 200)
-        named = f"{request.url.path}\n{key}"  # whichever API key it comes with, since those are replaced
         payload = asked.model_dump(mode="json")
         answer = await server.decide_once(ask, named, payload, lambda decided: shown(server, decided, asked))
         return _reply(answer.body, answer.status)

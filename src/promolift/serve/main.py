@@ -6,9 +6,12 @@ from pathlib import Path
 
 os.environ.setdefault("POLARS_MAX_THREADS", "1")  # small frames: handing them to other threads costs more than it saves
 
-from promolift.config import load_config
+import polars as pl
+
+from promolift.config import Config, load_config
 from promolift.errors import ConfigError
 from promolift.serve.settings import ServeSettings
+from promolift.store import Store
 
 
 def read_settings(path: Path | None, work: Path) -> ServeSettings:
@@ -26,9 +29,23 @@ def read_settings(path: Path | None, work: Path) -> ServeSettings:
 
 def run_server(config: Path, work: Path, settings: Path | None, host: str, port: int, as_json: bool = False) -> None:
     """Serve until stopped. Without promolift.toml no new release can be made, but all else works."""
-    stated, shop = read_settings(settings, work), load_config(config) if config.is_file() else None
+    shop = load_config(config) if config.is_file() else None
+    _serve(read_settings(settings, work), shop, host, port, as_json)
+
+
+def serve_planned(shop: Config, work: Path, as_json: bool = False) -> None:
+    """Serve a work folder that was planned just now on port 8080; a customer whom the plan gives an offer is named."""
+    with Store(work) as store:
+        given = store.frame("decisions").filter(pl.col("offer_id") != "none")["customer_id"].sort()
+    if not as_json:
+        who = f"customer {given[0]} is planned an offer" if given.len() else "the plan gives nobody an offer"
+        print(f"next: docs/serve.md from POST /v1/releases on; {who}", flush=True)
+    _serve(read_settings(None, work), shop, "127.0.0.1", 8080, as_json)
+
+
+def _serve(settings: ServeSettings, shop: Config | None, host: str, port: int, as_json: bool) -> None:
     try:
         from promolift.serve.app import serve
     except ImportError as error:
         raise ConfigError(f"serve needs {error.name}; pip install 'promolift[serve]'") from None
-    serve(stated, shop, host, port, as_json)
+    serve(settings, shop, host, port, as_json)

@@ -145,15 +145,15 @@ class EventIn(BaseModel):
 
     model_config = ConfigDict(extra="allow")
 
-    type: str | None = None
-    messageId: str | None = None
-    userId: str | None = None
-    anonymousId: str | None = None
-    event: str | None = None
-    properties: dict[str, Any] = {}
-    traits: dict[str, Any] = {}
-    timestamp: str | None = None
-    sentAt: str | None = None
+    type: Any = None  # what is wrong with an event is told in the answer, and the others are taken
+    messageId: Any = None
+    userId: Any = None
+    anonymousId: Any = None
+    event: Any = None
+    properties: Any = None
+    traits: Any = None
+    timestamp: Any = None
+    sentAt: Any = None
 
 
 class BatchIn(BaseModel):
@@ -161,5 +161,5 @@ class BatchIn(BaseModel):
 
     model_config = ConfigDict(extra="allow")
 
-    batch: list[EventIn]
-    sentAt: str | None = None
+    batch: list[EventIn | Any]
+    sentAt: Any = None

@@ -138,8 +138,8 @@ def post(db: Connection, channel: str, target: str, body: Any, now_ms: int) -> s
     """Put one message into the outbox; its id."""
     text = json.dumps(body, ensure_ascii=False, separators=(",", ":"))
     made = Delivery(f"msg_{secrets.token_hex(12)}", channel, target, text, attempts=0)
-    told = body.get("data") if isinstance(body, dict) else None
-    who = told.get("customer_id") if isinstance(told, dict) else None
+    data = body.get("data") if isinstance(body, dict) else None
+    who = data.get("customer_id") if isinstance(data, dict) else None
     POST.run(db, **made._asdict(), status="waiting", next_ms=now_ms, ts_ms=now_ms, error=None, customer_id=who)
     return made.delivery_id
 

@@ -5,6 +5,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
@@ -22,7 +23,18 @@ from promolift.serve.switch import Change
 from promolift.serve.things import Campaign
 from promolift.store import Store
 from promolift.store.ledger import Ledger
-from promolift.store.ledger_audit import REFUSED, Act, HttpAnswer, OnceAnswer, amend, audit, once
+from promolift.store.ledger_audit import (
+    REFUSED,
+    Act,
+    Answered,
+    HttpAnswer,
+    OnceAnswer,
+    amend,
+    audit,
+    keep_answers,
+    kept_answer,
+    once,
+)
 from promolift.store.ledger_money import expire
 from promolift.store.ledger_schema import Refused
 
@@ -51,14 +63,14 @@ class Server:
         self.decider = live.Decider(settings.work, secret, self.clock)
         self.reload_keys()
         self.rates = security.Rates(settings.rate_per_second, settings.burst)
-        self.crowd = events.Crowd()
+        self.crowd = events.Throttle()
         self.metrics = observe.Metrics()
         self.outbox = outbox.Outbox(self.ledger, settings, self.clock, secret)
         self.scheduler = Scheduler(self)
         self.texts = words.TextCounter(settings.work / "serve")
         self.duties = self._duties()
         self._running: set[str] = set()
-        self._gate = threading.Lock()  # of the keys that run, and of every race between an answer and its deadline
+        self._gate = threading.Lock()  # of the keys that run
         for campaign in campaigns.values():
             self.load_all(campaign)
 
@@ -117,8 +129,8 @@ class Server:
         self.metrics.decided(answer)
         return answer
 
-    def _too_late(self, answer: live.Answer) -> None:
-        if answer.record:
+    def _too_late(self, answer: object) -> None:
+        if isinstance(answer, live.Answer) and answer.record:
             self.ledger.submit(live.mark_unanswered, answer.record["decision_id"])
 
     async def decide_once(
@@ -126,42 +138,59 @@ class Server:
     ) -> HttpAnswer:
         """A decision, once per Idempotency-Key, as `body` puts it.
 
-        The answer and the deadline race, and only one of them counts. Where the deadline won, the decision counts for
-        no cap and no experiment, and a retry hears what this caller heard. Raises ApiError or Refused if the key was
-        used wrongly.
+        Where the deadline comes before the answer, the decision counts for no cap and no experiment, a retry hears what
+        this caller heard, and the key is free again when that is kept. Raises ApiError or Refused if the key was used.
         """
-        race = _Race(ask, self._gate)
-        change = asyncio.to_thread(self._decide_keyed, race, key, request, body)
+        wanted = _Keyed(ask, self._take_key(key), request, body)
         try:
-            found = await asyncio.wait_for(asyncio.shield(change), self.settings.deadline_ms / 1000)
-        except (ApiError, Refused):
-            raise
+            late = partial(self._missed, wanted)
+            future = self.ledger.call(self._decide_keyed, wanted, brief=True, late=late)
+            timer = future.get_loop().call_later(self.settings.deadline_ms / 1000, _give_up, ask, future)
+            try:
+                found: _Found = await future
+            finally:
+                timer.cancel()
         except Exception as error:
-            late = isinstance(error, TimeoutError)
-            won = race.give_up() if late else None
-            if won is None:
-                return HttpAnswer(200, body(self._none(GIVEN_UP) if late else self.failed(error)))
-            found = won
+            if ask.given_up:  # the key is taken until what happens now is kept, too
+                return HttpAnswer(200, body(self._none(GIVEN_UP)))
+            self._free_key(wanted.key)
+            return HttpAnswer(200, body(self.failed(error)))
+        self._free_key(wanted.key)
+        if found.refused:
+            raise found.refused
         if found.decided is not None:
             self.metrics.decided(found.decided)
         return found.reply
 
-    def _decide_keyed(self, race: "_Race", key: str, request: Any, body: Callable[[live.Answer], Any]) -> "_Found":
-        """The decision, or the answer kept for the key; in a thread. The key is free again when all of it is kept."""
-        made: list[live.Answer] = []
+    def _decide_keyed(self, db: Connection, some: "list[_Keyed]") -> "list[_Found]":
+        """The decisions, made together, or the answers kept for their keys."""
+        now_ms, found = self.clock.now_ms(), list[_Found | None]()
+        for wanted in some:
+            try:
+                kept = kept_answer(db, wanted.key, wanted.request, now_ms)
+                found.append(None if kept is None else _Found(None, kept))
+            except Refused as refusal:
+                found.append(_Found(None, HttpAnswer(REFUSED, None), refusal))
+        fresh = [wanted for wanted, one in zip(some, found, strict=True) if one is None]
+        made = iter([
+            _Found(decided, HttpAnswer(200, wanted.body(decided)))
+            for wanted, decided in zip(fresh, self.decider.work(db, [each.ask for each in fresh]), strict=True)
+        ])  # fmt: skip
+        whole = [next(made) if one is None else one for one in found]
+        new = zip(some, whole, strict=True)
+        answers = [Answered(wanted.key, wanted.request, one.reply) for wanted, one in new if one.decided is not None]
+        keep_answers(db, answers, now_ms)
+        return whole
 
-        def decide(db: Connection) -> HttpAnswer:
-            made[:] = self.decider.work(db, [race.ask])
-            return HttpAnswer(200, body(made[0]))
-
-        with self._alone(key) as short:
-            reply, kept, _ = self._write(lambda db, now_ms: once(db, short, request, now_ms, lambda: decide(db)))
-            found = _Found(None if kept else made[0], reply)
-            if not race.settle(found) and not kept:
-                record = made[0].record
-                given_up = HttpAnswer(200, body(live.Answer(NONE, GIVEN_UP)))
-                self.ledger.write(_take_back, _Missed(record["decision_id"] if record else None, short, given_up))
-        return found
+    def _missed(self, wanted: "_Keyed", found: object) -> None:
+        """What came after the deadline counts for nothing; what is kept for a retry is what the caller got."""
+        if not isinstance(found, _Found) or found.decided is None:
+            self._free_key(wanted.key)
+            return
+        record = found.decided.record
+        given_up = HttpAnswer(200, wanted.body(live.Answer(NONE, GIVEN_UP)))
+        missed = _Missed(record["decision_id"] if record else None, wanted.key, given_up)
+        self.ledger.submit(_take_back, missed).add_done_callback(lambda _: self._free_key(wanted.key))
 
     async def keep(self, parsed: events.Parsed) -> int:
         """Keep events durably; how many were new."""
@@ -201,16 +230,23 @@ class Server:
     @contextmanager
     def _alone(self, key: str) -> Iterator[str]:
         """Nobody else runs with this Idempotency-Key; yields what it is kept under. ApiError if somebody does."""
+        short = self._take_key(key)
+        try:
+            yield short
+        finally:
+            self._free_key(short)
+
+    def _take_key(self, key: str) -> str:
         short = sha256_of(key)
         with self._gate:
             if short in self._running:
                 raise ApiError(409, "running", "a request with this Idempotency-Key is still running")
             self._running.add(short)
-        try:
-            yield short
-        finally:
-            with self._gate:
-                self._running.discard(short)
+        return short
+
+    def _free_key(self, short: str) -> None:
+        with self._gate:
+            self._running.discard(short)
 
     def _write(self, work: Callable[[Connection, int], OnceAnswer]) -> OnceAnswer:
         done: OnceAnswer = self.ledger.write(lambda db, some: [work(db, self.clock.now_ms()) for _ in some])
@@ -281,11 +317,21 @@ def _said(found: OnceAnswer) -> HttpAnswer:
     return found.answer
 
 
+class _Keyed(NamedTuple):
+    """A decision that is asked for with a key: the payload it must come with again, and how it is answered."""
+
+    ask: live.Ask
+    key: str
+    request: Any
+    body: Callable[[live.Answer], Any]
+
+
 class _Found(NamedTuple):
-    """What was decided now, None if it was decided, and counted, before; and how it is answered."""
+    """What was decided now, None if it was decided, and counted, before; how it is answered, or why it is not."""
 
     decided: live.Answer | None
     reply: HttpAnswer
+    refused: Refused | None = None
 
 
 class _Missed(NamedTuple):
@@ -294,27 +340,6 @@ class _Missed(NamedTuple):
     decision_id: str | None
     key: str
     answer: HttpAnswer
-
-
-class _Race:
-    """An answer, made in a thread, against the deadline, kept in an event loop: whichever says so first has won."""
-
-    def __init__(self, ask: live.Ask, gate: threading.Lock) -> None:
-        self.ask, self._gate = ask, gate
-        self._found: _Found | None = None
-
-    def settle(self, found: _Found) -> bool:
-        """The answer is there and durable; False if nobody waits for it any more."""
-        with self._gate:
-            if not self.ask.given_up:
-                self._found = found
-            return not self.ask.given_up
-
-    def give_up(self) -> _Found | None:
-        """The deadline struck: None if it has won, else the answer that was faster."""
-        with self._gate:
-            self.ask.given_up = self._found is None
-            return self._found
 
 
 def _take_back(db: Connection, some: list[_Missed]) -> list[None]:

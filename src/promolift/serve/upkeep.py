@@ -11,7 +11,7 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from time import time
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Table, delete, or_, select
 from sqlalchemy.sql.elements import ColumnElement
@@ -148,8 +148,15 @@ def purge(settings: ServeSettings) -> StepSummary:
     return StepSummary(f"deleted: {said}", {"step": "ledger purge", "deleted": gone})
 
 
-def _outdated(settings: ServeSettings, now_ms: int) -> Iterator[tuple[str, Table, ColumnElement[bool]]]:
-    """Name, table and which of its rows are older than they are kept."""
+class Outdated(NamedTuple):
+    """Which rows of a table are older than they are kept."""
+
+    name: str
+    table: Table
+    old: ColumnElement[bool]
+
+
+def _outdated(settings: ServeSettings, now_ms: int) -> Iterator[Outdated]:
     keep = settings.keep
     used = select(REDEMPTIONS.c.decision_id).where(REDEMPTIONS.c.decision_id.is_not(None))
     over = or_(OUTBOX.c.status == "sent", OUTBOX.c.status == "failed")
@@ -162,7 +169,7 @@ def _outdated(settings: ServeSettings, now_ms: int) -> Iterator[tuple[str, Table
     ):
         if days is not None:
             old = when < now_ms - round(days * DAY_MS)
-            yield name, table, old if more is None else old & more
+            yield Outdated(name, table, old if more is None else old & more)
 
 
 def _delete_part(table: Table, old: ColumnElement[bool]) -> Callable[[Connection, list[Any]], list[int]]:

@@ -152,8 +152,8 @@ class Ledger:
     ) -> asyncio.Future[Any]:
         """Like `submit`, for the running event loop: results of one commit wake it once, not one by one.
 
-        `brief`: `work` takes a millisecond or so and may run in the loop's own thread. `late` gets the result if
-        nobody waits for the future any more.
+        `brief`: `work` takes a millisecond or so and may run in the loop's own thread. `late` gets the result, or
+        the error, if nobody waits for the future any more.
         """
         loop = asyncio.get_running_loop()
         future = loop.create_future()
@@ -364,8 +364,8 @@ def _settle(outcomes: list[_Outcome]) -> None:
     """Tell everybody who still waits."""
     for task, result, error in outcomes:
         if task.future.done():  # given up
-            if task.late and error is None:
-                task.late(result)
+            if task.late:
+                task.late(result if error is None else error)
         elif error is None:
             task.future.set_result(result)
         else:

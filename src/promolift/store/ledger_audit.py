@@ -1,7 +1,7 @@
 """Who changed what in; a chain of hashes that shows any later edit, answers kept for retries, and small JSON things."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
@@ -51,6 +51,14 @@ class OnceAnswer(NamedTuple):
     refused: Refused | None = None
 
 
+class Answered(NamedTuple):
+    """A request with its Idempotency-Key and what it is answered with."""
+
+    key: str
+    request: Any
+    answer: HttpAnswer
+
+
 def canonical(value: Any) -> str:
     """JSON with sorted keys and no spaces: one text per value."""
     return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"), default=str)
@@ -84,14 +92,9 @@ def once(db: Connection, key: str, request: Any, ts_ms: int, do: Callable[[], Ht
     changes are undone: it is in `refused`, and raised when the key comes again. Raises Refused if the key came with
     another payload.
     """
-    digest, since_ms = sha256_of(canonical(request)), ts_ms - KEEP_ANSWERS_MS
-    for kept_digest, status, body in ANSWERED.rows(db, key=key, since_ms=since_ms):
-        if kept_digest != digest:
-            raise Refused("idempotency_key_reused", "this Idempotency-Key came with another payload; use a new key")
-        said = json.loads(body)
-        if status == REFUSED:
-            raise Refused(said["code"], said["text"])
-        return OnceAnswer(HttpAnswer(status, said), True)
+    kept = kept_answer(db, key, request, ts_ms)
+    if kept is not None:
+        return OnceAnswer(kept, True)
     driver_sql(db, "savepoint once")
     refused = None
     try:
@@ -100,13 +103,32 @@ def once(db: Connection, key: str, request: Any, ts_ms: int, do: Callable[[], Ht
         driver_sql(db, "rollback to savepoint once")
         refused, answer = refusal, HttpAnswer(REFUSED, {"code": refusal.code, "text": str(refusal)})
     driver_sql(db, "release savepoint once")
-    OUTDATED.run(db, since_ms=since_ms)
-    who = answer.body.get("customer_id") if isinstance(answer.body, dict) else None
-    row = {"key": key, "digest": digest, "status": answer.status, "body": canonical(answer.body)}
-    ANSWER.run(db, **row, ts_ms=ts_ms, customer_id=who)
-    if refused:
-        return OnceAnswer(answer, False, refused)
-    return OnceAnswer(answer, False)
+    keep_answers(db, [Answered(key, request, answer)], ts_ms)
+    return OnceAnswer(answer, False, refused)
+
+
+def kept_answer(db: Connection, key: str, request: Any, ts_ms: int) -> HttpAnswer | None:
+    """What a request was answered with in the last 24 hours; None if it is new. Raises what `once` raises."""
+    for digest, status, body in ANSWERED.rows(db, key=key, since_ms=ts_ms - KEEP_ANSWERS_MS):
+        if digest != sha256_of(canonical(request)):
+            raise Refused("idempotency_key_reused", "this Idempotency-Key came with another payload; use a new key")
+        said = json.loads(body)
+        if status == REFUSED:
+            raise Refused(said["code"], said["text"])
+        return HttpAnswer(status, said)
+    return None
+
+
+def keep_answers(db: Connection, some: Sequence[Answered], ts_ms: int) -> None:
+    """Keep answers for retries; those older than 24 hours go."""
+    OUTDATED.run(db, since_ms=ts_ms - KEEP_ANSWERS_MS)
+    rows = []
+    for key, request, (status, body) in some:
+        who = body.get("customer_id") if isinstance(body, dict) else None
+        digest = sha256_of(canonical(request))
+        kept = {"key": key, "digest": digest, "status": status, "body": canonical(body)}
+        rows.append(kept | {"ts_ms": ts_ms, "customer_id": who})
+    ANSWER.many(db, rows)
 
 
 def amend(db: Connection, key: str, answer: HttpAnswer) -> None:

@@ -21,6 +21,7 @@ from promolift.errors import InputError, SupportError
 from promolift.progress import Tell
 from promolift.results.trial import EFFECT, NET, HiddenCause
 from promolift.tables import Z95
+from promolift.trials.judge import Assigned
 from promolift.trials.read import TrialData, depths
 from promolift.trials.units import unit_averages
 
@@ -46,7 +47,7 @@ def averages(arrays: Arrays, data: TrialData, level: Level) -> pl.DataFrame:
 
     def average(outcomes: dict[str, Floats]) -> pl.DataFrame:
         if data.units is None:
-            return average_effects(arrays, outcomes, level)
+            return average_effects(arrays, outcomes, level, seed=data.settings.seed)
         seed = data.settings.seed
         return unit_averages(data.units, data.features, data.arm_N, arrays.prob_NA, outcomes, level, seed)
 
@@ -126,18 +127,19 @@ def hidden_causes(arrays: Arrays, effects: pl.DataFrame, arms: tuple[str, ...]) 
     return tuple(found)
 
 
-def models(data: TrialData, prob_NA: Floats, level: Level, tell: Tell) -> dict[str, core.EffectModel]:
+def models(data: TrialData, assigned: Assigned, tell: Tell) -> dict[str, core.EffectModel]:
     """A model of each modelled outcome, net where it is money."""
     settings, found = data.settings, {}
-    chance_NK = None if level == "randomised" and settings.planned == "equal" else prob_NA[:, 1:]
+    same = assigned.level == "randomised" and settings.planned == "equal"
+    chance_NK = None if same else assigned.prob_NA[:, 1:]
     for done, name in enumerate(settings.modelled):
         told = partial(_share, tell, (done, len(settings.modelled)), f"who gains how much {name}")
         told(0.0)
         net = data.net(name)
         found[name] = core.fit(
             data.features, data.arm_N, net.before_cost(data.outcomes[name], data.arm_N),
-            propensity_NK=chance_NK, cost_NK=net.cost_NK,
-            settings=core.EffectSettings(level=level, seed=settings.seed), on_progress=told,
+            propensity_NK=chance_NK, cost_NK=net.cost_NK, diagnosis=assigned.diagnosis,
+            settings=core.EffectSettings(seed=settings.seed), on_progress=told,
         )  # fmt: skip
     return found
 

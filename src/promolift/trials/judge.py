@@ -13,9 +13,9 @@ import polars as pl
 from numpy.typing import NDArray
 
 from promolift.effect import core
-from promolift.effect.nuisance import Nuisance, fit_nuisance, rows_of
+from promolift.effect.diagnose import Diagnosis
 from promolift.effect.outcomes import effect_bins
-from promolift.effect.trial import Level, TrialArrays, chunks, encoder_of, row_keys
+from promolift.effect.trial import Level, encoder_of, row_keys
 from promolift.errors import SupportError
 from promolift.learn import uplift
 from promolift.progress import Tell
@@ -40,10 +40,11 @@ CURVES = {
 
 @dataclass(frozen=True)
 class Assigned:
-    """How arms were assigned: the evidence level, and every customer's chance of each arm."""
+    """How arms were assigned: the evidence level, every customer's chance of each arm, and the diagnosis behind it."""
 
     level: Level
     prob_NA: Floats
+    diagnosis: Diagnosis
 
 
 @dataclass(frozen=True)
@@ -141,7 +142,7 @@ def _cross(data: TrialData, name: str, assigned: Assigned, told: Callable[[float
     profit_N = net.before_cost(data.outcomes[name], data.arm_N)
     key_N = row_keys(np.column_stack([x_NF, data.arm_N, data.outcomes[name]]), settings.seed)
     half_N = (key_N % np.uint64(2)).astype(np.int64)
-    wanted = core.EffectSettings(level=assigned.level, seed=settings.seed)
+    wanted = core.EffectSettings(seed=settings.seed)
     learned: int | None = None
     gain_NK, policy_N = np.zeros((len(half_N), len(data.arms) - 1)), np.zeros(len(half_N), np.int64)
     mean_NA = np.zeros((len(half_N), len(data.arms)))
@@ -150,8 +151,8 @@ def _cross(data: TrialData, name: str, assigned: Assigned, told: Callable[[float
         seen, new = np.flatnonzero(half_N != half), np.flatnonzero(half_N == half)
         model = core.fit(
             data.features[seen], data.arm_N[seen], profit_N[seen],
-            propensity_NK=assigned.prob_NA[seen, 1:], cost_NK=net.of(seen).cost_NK, settings=wanted,
-            on_progress=partial(_half, told, half),
+            propensity_NK=assigned.prob_NA[seen, 1:], cost_NK=net.of(seen).cost_NK, diagnosis=assigned.diagnosis,
+            settings=wanted, on_progress=partial(_half, told, half),
         )  # fmt: skip
         learned = model.learned
         cost_NK = net.of(new).cost_NK
@@ -166,28 +167,14 @@ def _cross(data: TrialData, name: str, assigned: Assigned, told: Callable[[float
             offered = TreatmentChoice.of(model, data.features[new], cost_NK, spent_NK)
             chosen = offered.within(settings.budget * len(new) / len(half_N), settings.seed).choice_N
             planned_N[new] = chosen.astype(np.int64) + 1
-        trial = TrialArrays(
-            x_NF[seen], data.arm_N[seen], profit_N[seen], assigned.prob_NA[seen], key_N[seen], tuple(encoder.names)
-        )
-        mean_NA[new] = _means(fit_nuisance(_taught(trial)), x_NF[new], len(data.arms))
+        mean_NA[new] = model.expected(data.features[new])
     outcome_N = net.outcome(data.outcomes[name], data.arm_N)
     score_NA = uplift.arm_scores(outcome_N, data.arm_N, assigned.prob_NA, net.expected(mean_NA))
     return _Crossed(name, outcome_N, gain_NK, policy_N, mean_NA, score_NA, learned, planned_N)
 
 
-def _taught(trial: TrialArrays) -> TrialArrays:
-    """The trial, or the sample of it, by key, that models of a large one learn from."""
-    most = core.learnable(trial)
-    return trial if most == len(trial.arm_N) else rows_of(trial, np.argsort(trial.key_N)[:most])
-
-
 def _half(told: Callable[[float], object], half: int, done: float) -> None:
     told((half + done) / 2)
-
-
-def _means(nuisance: Nuisance, x_MF: Floats, arms: int) -> Floats:
-    found = np.concatenate([np.asarray(nuisance.response.mean(x_MF[part])) for part in chunks(len(x_MF))])
-    return found if found.ndim == 2 else np.tile(found[:, None], (1, arms))
 
 
 def _pair(data: TrialData, crossed: _Crossed, arm: int) -> _Pair:

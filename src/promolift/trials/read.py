@@ -44,6 +44,7 @@ BOTH_WORLDS = re.compile(r"^(y|mu|po) ?([01])$")
 BEFOREHAND = re.compile(r"before|past|prev|prior|last|hist|first|since|\bpre\b|\d[dwmy]\b")
 TELLS = 0.95  # a feature whose rank tells the outcome of an arm as surely as this was hardly known before
 EVERYBODY = "the same for everybody"  # the one feature of a file that says nothing of its customers
+MOST_TEXTS = 20  # values of a text that is looked at for this
 ENOUGH = 20_000  # rows that show it
 ROW = "row"  # names customers where no column does
 MOST_AMOUNTS = 200  # different ones that are read
@@ -116,7 +117,8 @@ def read(table: Any, settings: TrialSettings) -> TrialData:
     others = [n for n in frame.columns if n not in (*used, *settings.ignore, *keys, *settings.cost_columns, *by)]
     oracles = [] if settings.features else _unknowable(others)
     happened = [] if settings.features else [n for n in others if OUTCOMES.fullmatch(_spoken(n))]
-    features = settings.features or tuple(n for n in others if n not in (*oracles, *happened))
+    leaks = [] if settings.features else _leaks(frame.select(n for n in others if n not in happened), values, arm_N)
+    features = settings.features or tuple(n for n in others if n not in (*oracles, *happened, *leaks))
     if nested := [name for name in features if frame[name].dtype.is_nested()]:
         raise InputError(f"{where}: {nested[0]!r} holds a {frame[nested[0]].dtype} in each row; ignore={nested[0]}")
     units = units_of(where, frame, settings, arm_N, arms)
@@ -124,14 +126,11 @@ def read(table: Any, settings: TrialSettings) -> TrialData:
         arm_N = units.arm_U[units.unit_N]
     known = frame.select(features) if features else pl.DataFrame({EVERYBODY: np.zeros(frame.height)})
     planned_NA = _planned(where, frame, settings, arms)
-    late = (
-        []
-        if settings.features or units
-        else _sounds_late(features) + _tells(known, values[settings.outcomes[0]], arm_N)
-    )
+    late = [] if settings.features or units else _sounds_late(features) + _leaks(known, values, arm_N, named=True)
     doubts = [*answered.doubts, *(each for each in guessed if each.split(":")[0] in (*features, *used))]
     doubts += [f"left out as names of customers: {', '.join(keys)}"] if keys and not settings.features else []
     for left, why in ((oracles, "since nobody can have known them before the treatment"),
+                      (leaks, "since they all but tell the outcome, as only what came afterwards does"),
                       (happened, "as what customers did afterwards")):  # fmt: skip
         doubts += [f"left out {why}: {', '.join(left)} (features=... takes them)"] if left else []
     if late:
@@ -432,21 +431,31 @@ def _sounds_late(features: tuple[str, ...]) -> list[str]:
     return [name for name, said in words.items() if AFTERWARDS.search(said) and not BEFOREHAND.search(said)]
 
 
-def _tells(features: pl.DataFrame, outcome_N: Floats, arm_N: Ints) -> list[str]:
-    """Features whose ranks all but tell the outcome of any one arm."""
+def _leaks(features: pl.DataFrame, outcomes: dict[str, Floats], arm_N: Ints, *, named: bool = False) -> list[str]:
+    """Features that all but tell any outcome of any one arm; but those whose names say that they were known before,
+    which are asked for with `named` instead: the past may explain an outcome that well.
+    """
+    asked = [c.name for c in features if bool(BEFOREHAND.search(_spoken(c.name))) == named]
     found: list[str] = []
-    for arm in range(int(arm_N.max()) + 1):
+    for arm in range(int(arm_N.max()) + 1) if asked else ():
         rows = np.flatnonzero(arm_N == arm)
         rows = rows[:: max(1, len(rows) // ENOUGH)]
-        found += [column.name for column in features[rows] if _tied(column, outcome_N[rows])]
-    return found
+        some = features[rows].select(asked)
+        found += [c.name for c in some if any(_tied(c, outcome_N[rows]) for outcome_N in outcomes.values())]
+    return list(dict.fromkeys(found))
 
 
 def _tied(column: pl.Series, y: Floats) -> bool:
-    if not (column.dtype.is_numeric() or column.dtype == pl.Boolean):
+    if column.dtype == pl.String:  # a text is as good as the mean outcome of those who share it
+        if column.n_unique() > MOST_TEXTS:
+            return False
+        frame = pl.DataFrame({"text": column.fill_null(""), "y": y})
+        x = frame.select(pl.col("y").mean().over("text"))["y"].to_numpy()
+    elif column.dtype.is_numeric() or column.dtype == pl.Boolean:
+        x = column.cast(pl.Float64).to_numpy()
+    else:
         return False
-    x = column.cast(pl.Float64).to_numpy()
-    some = np.isfinite(x)
+    some = np.isfinite(x) & np.isfinite(y)
     varied = some.sum() >= 100 and np.ptp(x[some]) > 0 and np.ptp(y[some]) > 0
     return bool(varied) and _rank_tie(x[some], y[some]) > TELLS
 

@@ -176,7 +176,7 @@ class Trial:
         if check.level is None:
             why = "; ".join((*check.reasons, *check.doubts))
             raise SupportError(f"{self.data.where}: no effect can be claimed from these data: {why}")
-        return Assigned(check.level, self._found.prob_NA[self.kept])
+        return Assigned(check.level, self._found.prob_NA[self.kept], self._found)
 
     def fit(self) -> "Fitted":
         """What each arm adds, on average and to whom. SupportError, with the reasons, where nothing can be claimed."""
@@ -187,7 +187,7 @@ class Trial:
         effects = averages(arrays, self.data if self.data.units else data, assigned.level)
         compared = pairs(arrays, self.data if self.data.units else data, assigned.level)
         dose = depth_curves(data, assigned.level) if self.settings.dose else None
-        learned = models(data, assigned.prob_NA, assigned.level, self.tell) if self.apart else {}
+        learned = models(data, assigned, self.tell) if self.apart else {}
         check, counts = self.check(), np.array([*self.counts.values()])
         gap = check.balance["after"].abs().max()
         note = TrialFit(

@@ -41,7 +41,7 @@ CURVES = {
 
 @dataclass(frozen=True)
 class Assigned:
-    """How arms were assigned: the evidence level, every customer's chance of each arm, and the diagnosis behind it."""
+    """How arms were assigned: the evidence level, everybody's propensity of each arm, the diagnosis behind it."""
 
     level: Level
     prob_NA: Floats
@@ -89,9 +89,9 @@ def judge(data: TrialData, assigned: Assigned, tell: Tell) -> TrialJudgement:
     settings = data.settings
     few = np.bincount(data.arm_N, minlength=len(data.arms))
     if few.min() < 2.5 * core.LEAST_ROWS:
-        told = f"{data.arms[int(few.argmin())]} has {few.min()} customers"
+        text = f"{data.arms[int(few.argmin())]} has {few.min()} customers"
         raise SupportError(
-            f"{data.where}: {told}, and each half needs {core.LEAST_ROWS} to learn from: at least "
+            f"{data.where}: {text}, and each half needs {core.LEAST_ROWS} to learn from: at least "
             f"{2.5 * core.LEAST_ROWS:.0f} of every arm are needed to judge on customers the models did not see"
         )
     qini: list[Row] = []

@@ -110,15 +110,19 @@ def value_between(sales: pl.DataFrame, people: pl.Series, first: int, last: int)
 
 
 def fit_ahead(sales: pl.DataFrame, day: int, spans: Spans) -> Ahead:
-    """Learned from what followed earlier moments, all of it before `day`. SupportError where the log is too short.
+    """Learned from what followed earlier moments, all of it before `day`. SupportError where nobody bought.
 
     In a log shorter than two windows and the horizon, shorter spans are learned from and what came is scaled up.
     """
     first = int(sales["day"].min()) if sales.height else day  # type: ignore[arg-type]
+    if not features(sales, day).height:
+        raise SupportError(
+            "nobody bought anything before the first draw, so nothing can be expected of the weeks ahead"
+        )
     scale = min(1.0, (day - first) / (spans.horizon + 2 * spans.window))
     seen = Spans(*(int(scale * span) for span in spans))
     if seen.window < 1:
-        raise SupportError(f"{day - first} days of log are too few to expect anything of the weeks ahead")
+        return _as_so_far(sales, day, day - first, spans)
     moments = [day - seen.horizon - k * seen.window for k in range(MOMENTS)]
     moments = [moment for moment in moments if moment - first >= 2 * seen.window] or [day - seen.horizon]
     known = [features(sales, moment) for moment in moments]
@@ -139,6 +143,14 @@ def fit_ahead(sales: pl.DataFrame, day: int, spans: Spans) -> Ahead:
     spread = dict(by.agg(pl.col("rest").std().fill_null(0.0)).iter_rows())
     away = dict(by.agg(pl.col("away").mean()).iter_rows())
     return Ahead(spans, trees, spread, away)  # type: ignore[arg-type]
+
+
+def _as_so_far(sales: pl.DataFrame, day: int, days: int, spans: Spans) -> Ahead:
+    """Of a log of a few days: everybody goes on as they began."""
+    known = features(sales, day)
+    x, rate = known.select(FEATURES).to_numpy(), known[f"value_{SPANS[-1]}"].to_numpy() / days
+    ends = (spans.window, spans.horizon, spans.horizon - spans.window)
+    return Ahead(spans, tuple(_trees(x, end * rate) for end in ends), {}, {})  # type: ignore[arg-type]
 
 
 def _trees(x: Floats, y: Floats) -> lightgbm.Booster:

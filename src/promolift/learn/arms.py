@@ -250,18 +250,22 @@ def choose_arms(found: Sequence[ArmValue], rules: ArmRules) -> list[ArmChoice]:
 
 
 class _Test(NamedTuple):
-    """Arms of one group against none: cells, share of the group, what learning is worth less the loss, its cost."""
+    """Arms of one group against none: cells, share of the group, what learning is worth less the loss, its cost, and
+    how many customers get each arm."""
 
     cells: tuple[int, ...]
     share: float
     worth: float
     cost: float
+    each: float
 
 
 def _smaller(test: _Test, left: float) -> _Test | None:
-    """The same for so much money; None where that is next to nothing."""
+    """The same for so much money; None where too few would get each arm."""
     part = max(left, 0.0) / test.cost
-    return _Test(test.cells, test.share * part, test.worth * part, left) if part > 0.2 else None
+    if part * test.each < LEAST:
+        return None
+    return _Test(test.cells, test.share * part, test.worth * part, left, test.each * part)
 
 
 def _best_test(found: Sequence[ArmValue], cells: Sequence[int], rules: ArmRules) -> _Test | None:
@@ -278,7 +282,7 @@ def _best_test(found: Sequence[ArmValue], cells: Sequence[int], rules: ArmRules)
             loss = sum(each * -effect.net for effect in some)
             cost = sum(each * effect.cost for effect in some)
             if best is None or worth - loss > best.worth:
-                best = _Test(tuple(cells[:count]), share, worth - loss, cost)
+                best = _Test(tuple(cells[:count]), share, worth - loss, cost, each)
     return best
 
 

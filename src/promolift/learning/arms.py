@@ -73,20 +73,21 @@ def came_of(mine: pl.DataFrame, sales: pl.DataFrame, ahead: Ahead, first_ms: int
     day = (int(mine["ts_ms"][0]) - first_ms) // DAY_MS
     end = day + int(mine["window_days"][0])
     before, after = features(sales, day), features(sales, end)
-    people = before["customer_id"]
+    people = mine["customer_id"]
     expected = ahead.expect(before)
     window = value_between(sales, people, day, end)
     rest = pl.DataFrame({"customer_id": after["customer_id"], "rest": ahead.expect(after).rest_N})
     came = sales.filter(pl.col("day").is_between(day, end, closed="left")).group_by("customer_id").agg(
         pl.col("coupon_cents").sum().alias("cost"), pl.len().cast(pl.Float64).alias("orders")
     )  # fmt: skip
-    rows = before.select("customer_id").with_columns(
-        window=pl.Series(window), past_window=pl.Series(expected.window_N), past=pl.Series(expected.horizon_N)
+    past = before.select("customer_id").with_columns(
+        past_window=pl.Series(expected.window_N), past=pl.Series(expected.horizon_N)
     )
-    rows = rows.join(rest, on="customer_id", how="left").join(came, on="customer_id", how="left")
-    return mine.join(rows.with_columns(pl.col("cost", "orders").fill_null(0.0)), on="customer_id").with_columns(
-        value=pl.col("window") + pl.col("rest")
-    )
+    rows = mine.with_columns(window=pl.Series(window))
+    for more in (past, rest, came):  # of who never bought nothing was expected, and nothing follows
+        rows = rows.join(more, on="customer_id", how="left", maintain_order="left")
+    rows = rows.with_columns(pl.col("past_window", "past", "rest", "cost", "orders").fill_null(0.0))
+    return rows.with_columns(value=pl.col("window") + pl.col("rest"))
 
 
 def draws_of(rows: pl.DataFrame, arms: list[str], groups: list[str]) -> Draws:

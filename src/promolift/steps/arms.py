@@ -25,6 +25,7 @@ ROOM, SPREAD = (
     0.16,
     0.04,
 )  # s.d. of what an arm may add, as a share of what customers bring: 4 %, and 16 % more of those away
+NOT_YET = "not bought yet"
 NOT_DRAWN = "not in this test"
 CLOSED = "closed: by what is known it does not pay for customers like them"
 OTHER = "another offer fits this customer better"
@@ -77,8 +78,10 @@ def people_of(job: Job, at: Moments, consent: pl.DataFrame) -> People:
         group: (window, horizon)
         for group, window, horizon in rows.group_by("group").agg(pl.col("window", "horizon").mean()).iter_rows()
     }
-    may = consent.filter("may_send")["customer_id"]
-    return People(rows.filter(pl.col("customer_id").is_in(may.implode())).select("customer_id", "group"), ahead, base)
+    may = consent.filter("may_send").select("customer_id")
+    base[NOT_YET] = (0.0, 0.0)
+    groups = may.join(rows, on="customer_id", how="left").select("customer_id", pl.col("group").fill_null(NOT_YET))
+    return People(groups.sort("customer_id"), ahead, base)
 
 
 def arms_of(rows: pl.DataFrame, people: People) -> pl.DataFrame:
@@ -119,7 +122,7 @@ def cells_of(best: pl.DataFrame, people: People) -> pl.DataFrame:
         spread = (SPREAD + ROOM * away) * max(horizon, 0.0)
         prior = row["added"] - row["cost"] + 0.5 * away * share * max(horizon - expected, 0.0)
         prior_se = (spread**2 + (row["se"] or 0.0) ** 2) ** 0.5 + 1e-6
-        sd = people.ahead.sd.get(group, 0.0) or max(horizon, 1.0)
+        sd = people.ahead.sd.get(group, 0.0) or max(horizon, row["cost"], 1.0)
         found.append((row["menu_id"], group, prior, prior_se, row["cost"], row["customers"], sd))
     return pl.DataFrame(found, schema=CELLS, orient="row")
 

@@ -106,6 +106,7 @@ def test_two_campaigns_have_a_limit_of_one_name_each(api: Api) -> None:
     api("POST", RESERVE, claim(1))
     assert used(api) == {"l": (100, 0)}
     assert api("GET", "/v1/campaigns/cmp_2")["limits"][0]["held"] == 0
+    assert api("GET", "/v1/campaigns/cmp_2/offers", status=409)["code"] == "release_missing"
 
 
 def test_a_change_names_what_changes_and_nothing_else_is_lost(api: Api) -> None:

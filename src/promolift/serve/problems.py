@@ -14,7 +14,10 @@ from promolift.serve.reasons import REASONS
 from promolift.store.ledger_schema import LedgerError, Refused
 from promolift.terms import Words
 
-CONFLICTS = ("already_", "limit_reached", "code_", "running", "redemption_differs", "above_cap", "previous_missing")
+CONFLICTS = (
+    "already_", "limit_reached", "code_", "running", "redemption_differs", "above_cap", "previous_missing",
+    "release_missing",
+)  # fmt: skip
 VERSIONS = {"version_changed": 412, "version_needed": 428}
 
 

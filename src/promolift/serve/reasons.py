@@ -33,6 +33,7 @@ REASONS: dict[str, Words] = {
     "previous_missing": _w("没有更早的发布版本", "There is no release before the present one"),
     "redemption_differs": _w("该核销编号已用于其他内容", "This redemption_id was used for something else"),
     "redemption_unknown": _w("核销记录不存在", "There is no such redemption"),
+    "release_missing": _w("该活动还没有发布版本", "This campaign has no release yet"),
     "terms_gone": _w("该决策的条款已不存在", "The terms of this decision are gone"),
     "version_changed": _w("内容已被他人修改，请重新读取", "It was changed meanwhile; read it again"),
     "version_needed": _w("请先读取，再带上版本号提交", "Read it first and send its version"),

@@ -152,7 +152,10 @@ def offers(request: Request, campaign_id: Slug) -> dict[str, Any]:
     """The offers of the campaign's release, with their menu line and what they cover."""
     server = server_of(request)
     with server.ledger.read() as db:
-        live = server.decider.ensure(Campaign.known(db, campaign_id).release or "")
+        release_id = Campaign.known(db, campaign_id).release
+        if release_id is None:
+            raise Refused("release_missing", f"campaign {campaign_id} has no release yet; activate one")
+        live = server.decider.ensure(release_id)
     listed = [
         {"offer_id": offer, "menu": live.menu[menu].model_dump(mode="json"), "scope": scope, "covers": target or ""}
         for offer, (scope, target, menu, _) in sorted(live.labels.items())

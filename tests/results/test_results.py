@@ -10,7 +10,17 @@ from promolift.deliver import Recalibration
 from promolift.results.evaluation import Evaluation
 from promolift.results.messages import Messages
 from promolift.results.person import Given, Person
-from promolift.results.plan import FRONTIER, Assumption, Headline, Luck, Plan, PlanNote, headline, on_line
+from promolift.results.plan import (
+    FRONTIER,
+    Assumption,
+    Headline,
+    Luck,
+    Plan,
+    PlanNote,
+    fragile_first,
+    headline,
+    on_line,
+)
 from promolift.results.shop import Health
 from promolift.store import Store
 
@@ -58,9 +68,9 @@ def test_the_most_fragile_assumption_stands_first_and_what_turns_nothing_last() 
         return Assumption(name=name, value=value, flips_at=flips_at, text=name)
 
     some = (one("never", 0.5, None), one("margin", 0.3, 0.12), one("suppliers", 0.85, 0.68), one("reach", 0.1, 0.05))
-    plan = note(assumptions=some)
-    assert [each.name for each in plan.fragile_first] == ["suppliers", "reach", "margin", "never"]
-    assert plan.fragile_first[0].slack == pytest.approx(0.2)
+    found = fragile_first(some)
+    assert [each.name for each in found] == ["suppliers", "reach", "margin", "never"]
+    assert found[0].slack == pytest.approx(0.2)
 
 
 @pytest.mark.parametrize(("currency", "cents"), [("USD", 75.0), ("JPY", 0.75), ("KWD", 750.0)])

@@ -50,10 +50,14 @@ def pick(options, *key):
 def offer_of(i: int) -> Offer:
     """The i-th offer of the benchmark."""
     currency = pick(list(CURRENCIES), "currency", i)
-    unit = 100 if currency != "JPY" else 100  # of JPY: 100 yen
+    unit = 100  # minor units: a dollar, 100 yen
     kind = pick(("percent_off", "percent_off", "amount_off", "free_shipping"), "type", i)
     amount = (1 + hash_int("amount", i) % 400) * unit // 4
-    spend = amount + (1 + hash_int("spend", i) % 900) * unit // 3 if kind == "amount_off" or hash_int("s", i) % 3 == 0 else 0
+    spend = (
+        amount + (1 + hash_int("spend", i) % 900) * unit // 3
+        if kind == "amount_off" or hash_int("s", i) % 3 == 0
+        else 0
+    )
     cap = amount if kind == "percent_off" and hash_int("cap", i) % 4 == 0 else None
     benefit = Benefit(
         type=kind, percent=1 + hash_int("percent", i) % 100 if kind == "percent_off" else 0,
@@ -76,14 +80,31 @@ def offer_of(i: int) -> Offer:
 
 
 # --- the reader: what a text says, by rules of its own ----------------------------------------------------------------
-MONTHS = "January February March April May June July August September October November December".split()
+MONTHS = [
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
+]
 NUMBER = r"([\d,]+(?:\.\d+)?)"
 
 
 def money(text: str, currency: str, language: Language) -> int:
     """A printed sum in minor units; -1 for another currency."""
     sign, unit = CURRENCIES[currency].split(" ")
-    found = re.fullmatch(rf"{NUMBER}{unit}", text) if language == "zh" else re.fullmatch(rf"{re.escape(sign)} ?{NUMBER}", text)
+    found = (
+        re.fullmatch(rf"{NUMBER}{unit}", text)
+        if language == "zh"
+        else re.fullmatch(rf"{re.escape(sign)} ?{NUMBER}", text)
+    )
     if not found:
         return -1
     value = float(found.group(1).replace(",", ""))
@@ -96,7 +117,11 @@ def reread(text: str, offer: Offer, known: Known, language: Language) -> dict[st
     for name in sorted(names, key=len, reverse=True):
         text = re.sub(re.escape(name), "_", text, flags=re.IGNORECASE)
     cash = rf"{NUMBER}[^\d\s，。！（）打减免可全都]*" if language == "zh" else rf"(?:[$¥€£]|CHF ?){NUMBER}"
-    money_in = lambda pattern: (m := re.search(pattern.replace("@", f"({cash})"), text)) and money(m.group(1), offer.currency, language)  # noqa: E731
+
+    def money_in(pattern: str) -> int | None:
+        found = re.search(pattern.replace("@", f"({cash})"), text)
+        return money(found.group(1), offer.currency, language) if found else None
+
     if language == "zh":
         zhe = re.search(r"(?<![\d.])(\d(?:\.\d)?)折", text)
         percent = 100 if "全额减免" in text else round(100 - 10 * float(zhe.group(1))) if zhe else 0
@@ -105,7 +130,7 @@ def reread(text: str, offer: Offer, known: Known, language: Language) -> dict[st
             "percent": percent, "spend": money_in(r"满@"), "cap": money_in(r"最高减@"),
             "amount": money_in(r"(?<!最高)(?:立减|元减|币减|郎减|镑减)@") if offer.benefit.amount_cents else None,
             "ship": "免运费" in text, "end": tuple(map(int, day.groups())) if day else None,
-            "joined": "each" if "买哪样都算" in text else "together" if "一起" in text and "一起买" in text or "一起购买" in text else None,
+            "joined": "each" if "买哪样都算" in text else "together" if ("一起" in text and "一起买" in text) or "一起购买" in text else None,
             "activation": "code" if "优惠码" in text else "link" if "点消息里的链接" in text else "automatic" if "自动生效" in text else None,
         }  # fmt: skip
     percent, day = re.search(r"(\d+)% off", text), re.search(r"through (\w+) (\d+), (\d+)", text)
@@ -155,7 +180,10 @@ def filled(messages: int, offers: int) -> None:
         offer, text = made[n % offers], TEXTS[hash_int("text", n) % len(TEXTS)]
         channel = pick(("plain", "plain", "push", "sms_cn", "email_en"), "channel", n)
         channel = "plain" if (channel == "sms_cn" and text.language == "en") else channel
-        known, way = Known(name=pick(PEOPLE, "who", n), bought=(pick(BOUGHT, "b", n),), angle=text.angle), Way(channel, sender=SENDER)
+        known, way = (
+            Known(name=pick(PEOPLE, "who", n), bought=(pick(BOUGHT, "b", n),), angle=text.angle),
+            Way(channel, sender=SENDER),
+        )
         start = time.process_time()
         try:
             message = write(offer, known, text.language, text.draft, way)
@@ -185,9 +213,7 @@ def judged() -> None:
     lines = (Path(__file__).with_name("message_verdicts.jsonl")).read_text(encoding="utf-8").splitlines()
     meta, fit = json.loads(lines[0]), {row["key"]: row["fit"] for row in map(json.loads, lines[1:])}
     texts = drawn()
-    code = {
-        t.key: [r.code for r in broken_rules(t.text, t.offer, t.language, known=t.known)] for t in texts
-    }
+    code = {t.key: [r.code for r in broken_rules(t.text, t.offer, t.language, known=t.known)] for t in texts}
     about = {"data": f"300 texts of tests/message; {meta['judge']}, {meta['date']}, {meta['votes']} vote"}
     for label_, holds in (("false texts caught", False), ("true texts refused", True)):
         these = [t for t in texts if t.holds == holds]
@@ -204,10 +230,20 @@ def judged() -> None:
 def lint_alone() -> None:
     """Drafts written to the brief after lint was last changed, by a large language model: none should be refused."""
     lines = Path(__file__).with_name("message_drafts.tsv").read_text(encoding="utf-8").splitlines()
-    parts = [(line.split("\t") + [""])[:5] for line in lines if not line.startswith("#")]
-    refused = [(hook, found[0]) for language, angle, *words in parts if (found := findings(Draft(*words), angle, language)) and (hook := words[1])]
+    parts = [[*line.split("\t"), ""][:5] for line in lines if not line.startswith("#")]
+    refused = [
+        (hook, found[0])
+        for language, angle, *words in parts
+        if (found := findings(Draft(*words), angle, language)) and (hook := words[1])
+    ]
     told = [[hook, each.code, each.span] for hook, each in refused]
-    share("good drafts refused by lint alone", len(refused), len(parts), data="message_drafts.tsv, written unseen", refused=told)
+    share(
+        "good drafts refused by lint alone",
+        len(refused),
+        len(parts),
+        data="message_drafts.tsv, written unseen",
+        refused=told,
+    )
 
 
 def demo(work: Path, samples: bool) -> None:
@@ -215,7 +251,12 @@ def demo(work: Path, samples: bool) -> None:
     rows_ = pl.read_parquet(work / "tables" / "messages.parquet")
     texts, data = {t.text_id: t for t in TEXTS}, {"data": "the demo's planned messages"}
     able = rows_.filter(pl.col("angles").list.len() > 0)
-    share("planned messages with a reason where one fits", able.filter(pl.col("angle") != "generic").height, able.height, **data)
+    share(
+        "planned messages with a reason where one fits",
+        able.filter(pl.col("angle") != "generic").height,
+        able.height,
+        **data,
+    )
     for language in ("zh", "en"):
         ids = rows_[f"text_{language}"].drop_nulls()
         hooks = pl.Series([texts[i].hook for i in ids]).value_counts()["count"]
@@ -266,7 +307,12 @@ def pairs_told() -> None:
     meta, *votes = map(json.loads, path.read_text(encoding="utf-8").splitlines())
     for language in ("zh", "en"):
         mine = [v for v in votes if v["language"] == language]
-        share(f"preferred to the template of before, {language}", sum(v["preferred"] == "ours" for v in mine), len(mine), data=meta["by"])
+        share(
+            f"preferred to the template of before, {language}",
+            sum(v["preferred"] == "ours" for v in mine),
+            len(mine),
+            data=meta["by"],
+        )
 
 
 if __name__ == "__main__":

@@ -372,8 +372,8 @@ _telling_step("run", "The main job: every step in order, skipping those whose in
 
 @app.command()
 def demo(
-    data: Annotated[str, typer.Option(help="groceries (inside the package), or hillstrom with --path.")] = "groceries",
-    path: Annotated[Path | None, typer.Option(help="The file of the hillstrom e-mail trial.")] = None,
+    data: Annotated[str, typer.Option(help="groceries (inside the package), or hillstrom: see --path.")] = "groceries",
+    path: Annotated[Path | None, typer.Option(help="The file of the hillstrom e-mail trial (hillstrom.csv).")] = None,
     config: DemoConfig = None,
     work_folder: WorkPath = Path(".promolift/demo"),
     out: OutPath = Path("demo-report"),
@@ -383,9 +383,14 @@ def demo(
     serve: Annotated[bool, typer.Option("--serve", help="Answer over HTTP afterwards, on port 8080.")] = False,
 ) -> None:
     """The main job on a year of real groceries: 2,469 households, 1.5 million purchases, 27 campaigns."""
-    if data == "hillstrom" and path is not None and config is None:
+    if data == "hillstrom" and config is None:
         from promolift.trials import report
 
+        if (path := path or Path("hillstrom.csv")) and not path.exists():
+            raise ConfigError(
+                f"demo: no file {path}; get Kevin Hillstrom's e-mail campaign (64,000 rows, CSV; docs/trials.md) and "
+                "name it by --path"
+            )
         folder = work_folder.with_name("hillstrom")
         say(on_trial(folder, lambda store, tell: report.demo(store, path, out, tell)), json_)
     elif data == "groceries" and path is None:
@@ -398,7 +403,7 @@ def demo(
 
             serve_planned(settings, work_folder, json_)
     else:
-        why = "give `--data hillstrom --path FILE` without --config, or neither for the groceries"
+        why = "give `--data hillstrom` without --config, or neither --data nor --path for the groceries"
         raise ConfigError(f"demo: --data {data}; {why}")
 
 

@@ -210,8 +210,16 @@ class PlanSettings(Settings):
     )
     trial: bool = Field(
         default=False,
-        description="Plan to learn and not to earn: customers and their offers are drawn at random until the budget "
-        "is spent, for a shop whose log cannot tell what an offer adds. `limits` must be left out then.",
+        description="Whether offers may be tested: menu lines are drawn at random for groups of customers, as many as "
+        "learning is worth and the budget pays; what has been shown to pay is given, what loses is closed. `limits` "
+        "must be left out then.",
+    )
+    sure: float = Field(
+        default=0.8,
+        gt=0.5,
+        lt=1,
+        description="With `trial`, or once a test was learned from: a menu line is given to a group when it is worth "
+        "more than nothing with at least this probability.",
     )
     seed: int = Field(default=0, description="Settles ties, draws and phrasings; another number draws others.")
 

@@ -17,7 +17,7 @@ KEPT: dict[str, str] = {
         "effect",
     ),
     **dict.fromkeys(
-        ("plan", "candidates", "chosen", "decisions", "frontier"), "plan"
+        ("plan", "candidates", "chosen", "decisions", "frontier", "arms", "draws", "test"), "plan"
     ),
     **dict.fromkeys(("messages", "offers", "wording"), "message"),
     **dict.fromkeys(("scores", "calibration", "recall", "policies", "unchecked", "believed"), "evaluate"),

@@ -351,3 +351,34 @@ def test_how_long_they_looked_is_read_in_seconds(column, cells, seconds):
     found = guess(text)
     assert found.columns["dwell"] == column
     assert [row["dwell_s"] for row in events(text, found)] == seconds
+
+
+def test_only_lists_of_things_are_baskets():
+    def told(cell: str, column: str = "lines") -> Mapping:
+        quoted = cell.replace('"', '""')
+        rows = "".join(f'u{n},2024-01-0{1 + n} 10:00:00,{n}.50,"{quoted}"\n' for n in range(4))
+        return guess(f"user,date,total,{column}\n{rows}")
+
+    things = told('[{"sku": "a", "qty": 2}, {"sku": "b", "qty": 1}]')
+    assert (things.basket, things.columns["product_id"], things.shared) == ("lines", "lines.sku", ("amount",))
+    assert told('[{"key": "page", "value": "home"}]').basket == ""
+    assert told('[{"colour": "red"}]').basket == ""
+    assert told("2 x Tea, 1 x Cup", "what").columns["quantity"] == "what.quantity"
+    assert told("Tea, green", "what").basket == ""
+
+
+def test_a_basket_is_split_with_its_money_to_the_cent():
+    text = """user,date,total,order,what
+        u,2024-01-01 10:00:00,10.00,1,"2 x Tea, 1 x Cup"
+        u,2024-01-02 10:00:00,5.55,2,"1 x Tea, 1 x Tea"
+        u,2024-01-03 10:00:00,7.00,3,"1 x Cup"
+        """
+    found = guess(text)
+    cleaned = data.clean_events(data.order_lines(raw(text), found), found, RULES)
+    rows = cleaned.accepted().project("order_id, product_id, quantity, revenue_cents").fetchall()
+    assert sorted(rows) == [
+        ("1", "Cup", 1.0, 333), ("1", "Tea", 2.0, 667), ("2", "Tea", 1.0, 277), ("2", "Tea", 1.0, 278),
+        ("3", "Cup", 1.0, 700),
+    ]  # fmt: skip
+    counts = cleaned.counts()
+    assert (counts.read, counts.split) == (5, 2)

@@ -1,4 +1,4 @@
-"""Data that make expectations explode: rare flags, codes for missing, point masses, heavy tails, odd units and sizes."""
+"""Data that make expectations explode: rare flags, codes for missing, point masses, heavy tails, odd units."""
 
 import numpy as np
 import polars as pl

@@ -51,7 +51,8 @@ def shop(folder: Path, language: str, texts: tuple[PoolText, ...], **told: Any) 
         store.save("customers", people)
         goods = GOODS[language]
         store.save("products", pl.DataFrame({
-            "product_id": [*goods, "9"], "name": [*goods.values(), "Condoms"], "category": ["a", "b", "FAMILY PLANNING"],
+            "product_id": [*goods, "9"], "name": [*goods.values(), "Condoms"],
+            "category": ["a", "b", "FAMILY PLANNING"],
             "type": pl.Series([None] * 3, dtype=pl.String), "cost_cents": 100,
         }))  # fmt: skip
         response = effect.assumed_response("made up", effect.DiscountSettings(prior_response=3.0))

@@ -170,8 +170,8 @@ def test_the_page_is_that_of_the_command_line(tmp_path: Path) -> None:
             main(["effect", *verb, "--work", str(tmp_path / "w")])
         assert not end.value.code
     meaning = MEANING | {"margin_rate": 1.0}
-    fit = promolift.Trial(tmp_path / "t.csv", cost=COST, **meaning).fit()
-    plan = fit.plan(budget=200)
+    fit = promolift.Trial(tmp_path / "t.csv", cost=COST, budget=200, **meaning).fit()
+    plan = fit.plan()
     page = fit.report(tmp_path / "mine" / "trial.html").read_text("utf-8")
     assert page == (tmp_path / "out/trial.html").read_text("utf-8").replace(
         "$0.50 (a) and $3.00 (b)", "$3.00 (b) and $0.50 (a)"

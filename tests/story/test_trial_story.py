@@ -201,8 +201,8 @@ def test_the_verbs_go_from_file_to_page(tmp_path: Path, capsys: pytest.CaptureFi
     assert verb("effect", "explain", *work) == 0
     assert verb("effect", "report", "--out", str(tmp_path / "out"), *work) == 0
     assert "no outcome is money" in (tmp_path / "out/trial.html").read_text("utf-8")
-    assert verb("demo", "--data", "hillstrom") == 2
-    assert "--path FILE" in capsys.readouterr().err
+    assert verb("demo", "--data", "hillstrom", "--path", str(tmp_path / "gone.csv")) == 2
+    assert "name it by --path" in capsys.readouterr().err
 
 
 @pytest.mark.skipif(not HILLSTROM.exists(), reason="needs hillstrom.csv in ../shared/data")

@@ -13,6 +13,7 @@ from promolift.results.trial import TrialResults, TrialSettings
 from promolift.store import Store
 from promolift.trials import read as rows
 from promolift.trials import report
+from promolift.trials.judge import _places
 from promolift.trials.report import trial_settings
 
 N = 600
@@ -229,3 +230,13 @@ def test_a_judgement_by_models_of_a_sample_says_so(tmp_path: Path, monkeypatch: 
     assert found.figures["learned"] == {"bought": 200}
     assert sum(0.05 < share < 0.85 for share in heard) >= 4  # folds of both halves are heard as they end
     assert heard == sorted(heard)
+
+
+def test_halves_are_ranked_each_by_itself_and_constants_rank_nobody() -> None:
+    """The half whose models learned the larger average shows the smaller one: by level it ranks worse than chance."""
+    half = np.arange(1001) % 2
+    assert (_places(np.where(half, 0.3, 0.06), half) == 0.5).all()
+    score = np.random.default_rng(0).normal(size=1001)
+    np.testing.assert_array_equal(_places(score, half), _places(score + 100 * half, half))
+    for part in (0, 1):
+        assert (np.argsort(_places(score, half)[half == part]) == np.argsort(score[half == part])).all()

@@ -9,6 +9,7 @@ import polars as pl
 
 from promolift.data import sql
 from promolift.data.mapping import NEEDED, Mapping
+from promolift.data.names import NAMES_OF
 from promolift.data.reader import Reader
 from promolift.sql import ident, literal
 
@@ -104,7 +105,7 @@ def basket_column(sample: pl.DataFrame) -> str:
             continue
         cells = [cell for cell in sample.get_column(name).drop_nulls().str.strip_chars() if cell not in ("", "[]")]
         records = [found for cell in cells[:200] if (found := _records(cell))]
-        if cells and len(records) > 0.5 * len(cells[:200]) and not _is_key_value(records):
+        if cells and len(records) > 0.5 * len(cells[:200]) and _are_things(records):
             return name
         counted = [cell for cell in cells if re.search(UNITS_FIRST, cell) or re.search(UNITS_LAST, cell)]
         if cells and len(counted) > 0.8 * len(cells) and any(len(_text_items(cell)) > 1 for cell in counted):
@@ -137,9 +138,10 @@ def _records(cell: str) -> list[dict[str, Any]]:
     return found if isinstance(found, list) and found and all(isinstance(each, dict) for each in found) else []
 
 
-def _is_key_value(records: Sequence[list[dict[str, Any]]]) -> bool:
-    """A list of a record's further properties, not of things bought."""
-    return all(set(each) <= {"key", "value", "name"} for cell in records for each in cell)
+def _are_things(records: Sequence[list[dict[str, Any]]]) -> bool:
+    """Whether records name things bought, and are no list of further properties of the row."""
+    keys = {re.sub(r"[\W_]+", "", key).lower() for cell in records for each in cell for key in each}
+    return not keys <= {"key", "value", "name"} and bool(keys & {*NAMES_OF["product_id"], "id", "variantid"})
 
 
 class _Item(NamedTuple):

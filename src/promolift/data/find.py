@@ -71,7 +71,7 @@ class Columns:
         self.notes: list[str] = []
         self.day_only = False
         self.sure: dict[str, RoleGuess] = {}
-        self.basket = basket_column(sample) if table in ("events", "products", "customers") else ""
+        self.basket = basket_column(sample) if table == "events" or leave else ""
         if self.basket:
             sample, self.settings["basket"] = split_sample(sample, self.basket), self.basket
         self.sample = sample

@@ -9,6 +9,7 @@ __all__ = [
     "Choice",
     "CodeKey",
     "Drawn",
+    "LineEffect",
     "Option",
     "Recalibration",
     "ReleaseTerms",
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from promolift.deliver.codes import CodeKey, code, normalise, unique_codes
     from promolift.deliver.decide import (
         Choice,
+        LineEffect,
         Option,
         Recalibration,
         ReleaseTerms,

@@ -115,10 +115,9 @@ def records(board: Board, release: ReleaseTerms, ts_ms: int) -> Drawn:
     held_N = np.array([ask and in_holdout(who, release) for who, ask in zip(people, asked_N, strict=True)], bool)
     top_N = np.where(best_N >= 0, best_N, size_N)  # the last action is none
     at_N = np.where(held_N, size_N, top_N)
-    if release.explore:
-        for n in np.flatnonzero(asked_N & ~held_N):
-            at_N[n] = draw(release, people[n], int(size_N[n]), int(top_N[n]))
-    explore_N = np.where(asked_N, release.explore, 0.0)
+    explore_N = np.where(asked_N, np.where(best_N >= 0, release.explored(True), release.explored(False)), 0.0)
+    for n in np.flatnonzero((explore_N > 0) & ~held_N):
+        at_N[n] = draw(release, people[n], int(size_N[n]), int(top_N[n]))
     share_N = np.where(asked_N, release.holdout_share, 0.0)
     who_O = board.who_O
     prob_O = explored(board.slot_O, size_N[who_O], top_N[who_O], explore_N[who_O], share_N[who_O])

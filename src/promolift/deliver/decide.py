@@ -6,7 +6,7 @@ nobody else's rows, so one request, a shard and a whole batch (batch.py) give th
 
 from collections.abc import Mapping, Sequence
 from operator import itemgetter
-from typing import Any, NamedTuple, Self
+from typing import Any, Literal, NamedTuple, Self
 
 import numpy as np
 import polars as pl
@@ -111,14 +111,37 @@ PAYS = "largest gain at the price"
 NOTHING_PAYS = "no offer gains more than its cost at the price"
 
 
+class LineEffect(Settings):
+    """What a menu line (`arm`) adds for a group of customers, per customer, and what is done with it.
+
+    `net_cents` is over the horizon and `window_cents` over the window, both after the offer's cost. `pays` is the
+    probability that it is worth more than none. `give`: to the whole group; `test`: drawn on `share` of it; `closed`.
+    """
+
+    arm: str
+    group: str
+    net_cents: float
+    net_se_cents: float = Field(ge=0)
+    window_cents: float
+    window_se_cents: float = Field(ge=0)
+    cost_cents: float = Field(ge=0)
+    pays: float = Field(ge=0, le=1)
+    state: Literal["give", "test", "closed"]
+    share: float = Field(default=0.0, ge=0, le=1)
+    n_arm: int = 0
+    n_none: int = 0
+    evidence: Literal["randomised", "adjusted", "assumed"]
+
+
 class ReleaseTerms(Settings):
     """What is frozen when a policy goes live; a change of any field needs a new `policy_version`.
 
     `price`: gain in cents that one more cent of budget would add, found by the allocation. `holdout_share` of the
     customers get no offer, the same ones as long as `holdout_salt` stays. `explore`: with this probability a customer
     gets a uniform draw from their open offers and `none`, so that each has a known propensity of at least
-    explore / (K + 1).
+    explore / (K + 1); where `explore_where` says so, only those for whom nothing pays at the price draw.
     `recalibration` is what was learned of the gains: whoever hands candidates to `decide` applies it (`recalibrated`).
+    `effects` are what draws have taught of each menu line by group; the plan's gains are these.
     """
 
     campaign_id: str = Field(min_length=1)
@@ -130,6 +153,12 @@ class ReleaseTerms(Settings):
     holdout_share: float = Field(default=0.0, ge=0, lt=1)
     explore: float = Field(default=0.0, ge=0, le=1)
     recalibration: Recalibration | None = None
+    explore_where: Literal["everywhere", "nothing pays"] = "everywhere"
+    effects: tuple[LineEffect, ...] = ()
+
+    def explored(self, pays: bool) -> float:
+        """The share drawn at random of a customer for whom an offer pays at the price, or none does."""
+        return 0.0 if pays and self.explore_where == "nothing pays" else self.explore
 
 
 class Option(NamedTuple):
@@ -266,7 +295,7 @@ def _settle(who: str, size: int, slot: int, refusal: str | None, release: Releas
     """`size` offers are open; the one in `slot` is the best, -1 for none."""
     held = None if refusal else in_holdout(who, release)
     best = slot if slot >= 0 else size
-    explore, share = (0.0, 0.0) if refusal else (release.explore, release.holdout_share)
+    explore, share = (0.0, 0.0) if refusal else (release.explored(slot >= 0), release.holdout_share)
     at = size if held else best
     if explore and not held:
         at = draw(release, who, size, best)
@@ -287,7 +316,7 @@ def _one(
 ) -> Decision:
     size = len(opened)
     best = verdict.best if verdict.best >= 0 else size
-    explore, share = (0.0, 0.0) if refusal else (release.explore, release.holdout_share)
+    explore, share = (0.0, 0.0) if refusal else (release.explored(verdict.best >= 0), release.holdout_share)
     prob = [_propensity(at, size, best, explore, share) for at in range(size + 1)]
     closed = options if refusal else [option for option in options if option.closed]
     return Decision(

@@ -87,6 +87,13 @@ class ValueSettings(Settings):
         le=1,
         description="Margin as a share of undiscounted value, where products carry no cost. Please set yours.",
     )
+    horizon_days: int = Field(
+        default=84,
+        ge=1,
+        le=366,
+        description="Days over which what an offer brings is counted where it was drawn in a test: a customer who "
+        "returns is worth more than one order, and one who only stocked up less. Not less than `plan.window_days`.",
+    )
     delivery_cost_cents: int = Field(
         default=500, ge=0, description="What one free delivery costs the shop, in minor units."
     )

@@ -7,9 +7,9 @@ E edges, T trees, D inner nodes (7 at most), L leaves (8), J folds.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache, wraps
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
@@ -31,8 +31,19 @@ T = TypeVar("T", bound=Callable[..., Any])
 
 
 def _compiled(function: T) -> T:
-    """Numba's njit, typed."""
-    return cast(T, numba.njit(cache=True, nogil=True, error_model="numpy")(function))
+    """Compiled by numba at its first call, which alone loads numba: a refusal need not wait for it."""
+
+    @lru_cache(1)
+    def made() -> T:
+        import numba
+
+        return cast(T, numba.njit(cache=True, nogil=True, error_model="numpy")(function))
+
+    @wraps(function)
+    def call(*given: Any) -> Any:
+        return made()(*given)
+
+    return cast(T, call)
 
 
 @dataclass(frozen=True)

@@ -137,7 +137,7 @@ def budgeted_value(
 
     `cost_N` is what each logged decision cost; `none` the action that is given once the money is gone. The budget is
     that of all the log's arrivals together. The same arrivals are assumed: customers who come back because of an offer
-    are not foreseen. Raises InputError for a budget or costs that make no sense, SupportError where the log cannot tell
+    are not forecast. Raises InputError for a budget or costs that make no sense, SupportError where the log cannot tell
     what the policy does, or what happens without an offer once the money is gone.
     """
     if not np.isfinite(budget) or budget < 0:
@@ -301,7 +301,7 @@ class PricePath(NamedTuple):
     ends_H: Ints
 
 
-class Replayed(NamedTuple):
+class NaiveReplay(NamedTuple):
     """The mean of the decisions that agree, and its interval."""
 
     value: float
@@ -311,7 +311,7 @@ class Replayed(NamedTuple):
 
 def replayed(
     log: DecisionLog, cost_N: Floats, path: "PricePath", budget: float, none: int, settings: OffPolicySettings
-) -> Replayed:
+) -> NaiveReplay:
     """The usual replay (Li et al. 2011) with a budget: decisions that agree with the policy count, and spend it."""
     left, counted = budget, np.zeros(len(cost_N), dtype=bool)
     for start, end in pairwise(path.ends_H.tolist()):
@@ -328,6 +328,6 @@ def replayed(
             break
     reward = log.reward_N[counted]
     if len(reward) < 2:
-        return Replayed(float("nan"), float("nan"), float("nan"))
+        return NaiveReplay(float("nan"), float("nan"), float("nan"))
     half = float(scipy.stats.norm.ppf(0.5 + settings.level / 2)) * float(reward.std(ddof=1)) / np.sqrt(len(reward))
-    return Replayed(float(reward.mean()), float(reward.mean()) - half, float(reward.mean()) + half)
+    return NaiveReplay(float(reward.mean()), float(reward.mean()) - half, float(reward.mean()) + half)

@@ -67,7 +67,7 @@ class PolicyTree:
 
 
 @dataclass(frozen=True)
-class LearnedPolicy:
+class LearnedTree:
     """A policy and its value on customers who had no say in it.
 
     `bound`: what it earns per decision at least, `gain_bound` what it adds at least to what the log earned, each at
@@ -112,7 +112,7 @@ def learn_policy(
     actions: Sequence[str],
     names: Sequence[str] = (),
     settings: LearnerSettings = LearnerSettings(),  # noqa: B008 - frozen
-) -> LearnedPolicy:
+) -> LearnedTree:
     """Exact search of the tree with the largest doubly robust value (Athey & Wager 2021), a finer one only if it is
     better out of fold; then its value on the other half of the customers, with a one-sided bound.
 
@@ -132,7 +132,7 @@ def learn_policy(
     steps = float(scipy.stats.norm.ppf(settings.level))
     gain_U = value.score_U - logged_U
     errors = [float(each.std(ddof=1) / np.sqrt(len(each))) for each in (value.score_U, gain_U)]
-    return LearnedPolicy(
+    return LearnedTree(
         policy, tuple(actions), tuple(names), value, float(value.score_U.mean()) - steps * errors[0],
         float(gain_U.mean()), float(gain_U.mean()) - steps * errors[1], settings.level, len(taught),
     )  # fmt: skip

@@ -26,7 +26,7 @@ from promolift.learn.off_policy import (
     read_policy,
     value_of,
 )
-from promolift.learn.policy_tree import LearnedPolicy, LearnerSettings, learn_policy
+from promolift.learn.policy_tree import LearnedTree, LearnerSettings, learn_policy
 from promolift.results.job import StepSummary
 from promolift.sources.files import open_file
 from promolift.sql import ident
@@ -153,8 +153,8 @@ class Log:
 
     def _within(self, policy: Policy, settings: OffPolicySettings, budget: "Budget") -> BudgetedValue:
         if budget.cost not in self.frame.columns:
-            told = f"a budget needs what each decision cost: no column {budget.cost!r}"
-            raise InputError(f"{self.name}: {told}; it has {', '.join(self.frame.columns)}")
+            text = f"a budget needs what each decision cost: no column {budget.cost!r}"
+            raise InputError(f"{self.name}: {text}; it has {', '.join(self.frame.columns)}")
         given = policy(self.frame) if callable(policy) else policy
         gains = given if isinstance(given, pl.DataFrame) and "prob" not in given.columns else None
         made: dict[str, Given] = {} if gains is not None else {"policy": given}
@@ -162,8 +162,8 @@ class Log:
         log, probs = self._read(made, [*more, budget.none])
         actions = self._all_actions(made, [*more, budget.none])
         if budget.none not in self.actions:
-            told = f"no decision gave {budget.none!r}, which is what follows once the money is gone"
-            raise SupportError(f"{self.name}: {told}; name the action that is no offer (none=...)")
+            text = f"no decision gave {budget.none!r}, which is what follows once the money is gone"
+            raise SupportError(f"{self.name}: {text}; name the action that is no offer (none=...)")
         cost_N = self.frame[budget.cost].cast(pl.Float64)
         if cost_N.null_count():
             raise InputError(f"{self.name}: {cost_N.null_count()} decisions have no {budget.cost}; say 0 where nothing")
@@ -348,7 +348,7 @@ class _Beliefs(NamedTuple):
 class LearnedFromLog(NamedTuple):
     """A learned policy, and what it does for every decision of the log, as `value` and `--policy` take it."""
 
-    learned: LearnedPolicy
+    learned: LearnedTree
     frame: pl.DataFrame
 
     def text(self) -> str:
@@ -453,11 +453,11 @@ def learn_from_log(
 def _within_summary(
     name: str, reward: str, log: Log, given: Mapping[str, Given], settings: OffPolicySettings, budget: "Budget"
 ) -> StepSummary:
-    lines, told = [f"{name}: {len(log)} decisions, {reward} within a budget of {budget.amount:g}"], []
+    lines, valued = [f"{name}: {len(log)} decisions, {reward} within a budget of {budget.amount:g}"], []
     for policy, each in given.items():
         found = log.value(each, settings, budget=budget.amount, cost=budget.cost, none=budget.none)
         lines += ["", f"policy {policy}", found.text()]
-        told.append(
+        valued.append(
             {
                 "policy": policy, "value": found.value, "low": found.low, "high": found.high, "spent": found.spent,
                 "lasts": found.lasts, "unlimited": found.unlimited, "naive": found.naive,
@@ -467,7 +467,7 @@ def _within_summary(
     order = f"in the order of {log.time}" if log.time else "in the order of the rows"
     lines.append(f"note: arrivals {order}")
     lines += [f"note: {each}" for each in log.notes]
-    return StepSummary("\n".join(lines), {"budget": budget.amount, "policies": told, "notes": list(log.notes)})
+    return StepSummary("\n".join(lines), {"budget": budget.amount, "policies": valued, "notes": list(log.notes)})
 
 
 class _Held(NamedTuple):

@@ -53,9 +53,9 @@ def next_release(judged: JudgedEvidence, say: Callable[[float], str]) -> NextRel
         proposal = valued(judged, changes, say)
     except SupportError as error:
         return NextRelease(release, learned, changes, None, False, str(error))
-    hindrances = _hindrances(judged)
-    why = "; ".join(hindrances) or proposal.why
-    return NextRelease(release, learned, changes, proposal, proposal.accepted and not hindrances, why)
+    against = hindrances(judged)
+    why = "; ".join(against) or proposal.why
+    return NextRelease(release, learned, changes, proposal, proposal.accepted and not against, why)
 
 
 def recalibrate(
@@ -245,7 +245,7 @@ def _changes(judged: JudgedEvidence, learned: MeasuredFactors, release: ReleaseT
     return said
 
 
-def _hindrances(judged: JudgedEvidence) -> list[str]:
+def hindrances(judged: JudgedEvidence) -> list[str]:
     """Why a machine may not accept, whatever the value says."""
     found = []
     if not judged.main.ratio.ok:
@@ -260,7 +260,9 @@ def _hindrances(judged: JudgedEvidence) -> list[str]:
 
 
 def learned_release(found: NextRelease) -> ReleaseTerms:
-    """The release with the recalibration it was priced with: on top of the one in force."""
+    """The release with the recalibration it was priced with: on top of the one in force. None with effects of arms."""
+    if found.release.effects:
+        return found.release
     whole, before = found.recalibration.whole, found.release.recalibration or deliver.Recalibration()
     now = deliver.Recalibration(
         ratio=whole.ratio, low=whole.low, high=whole.high, closed=found.recalibration.closed,

@@ -18,9 +18,10 @@ import polars as pl
 
 from promolift.config import Config, load_config
 from promolift.errors import StepError
+from promolift.learning.arms import arm_release, learn_arms
 from promolift.learning.evidence import Evidence, LearnSettings, gather, read_decisions, read_outcomes
 from promolift.learning.judge import ThenAndNow, judge, numbers_of
-from promolift.learning.next import learned_release, next_release, proposed
+from promolift.learning.next import hindrances, learned_release, next_release, proposed
 from promolift.learning.proposal import Proposed, plan_mark, write_whole
 from promolift.pages import render_page
 from promolift.pages.learning import page_of, summary_text
@@ -69,9 +70,12 @@ def run_learn(request: Request, tell: Tell) -> LearnResult:
         tell("learn", 0.4, "verdict")
         judged = judge(evidence, _profiles(store, evidence))
         mark = plan_mark(store) if store is not None else None
+        own = request.decisions is None and request.events is None
+        arms = learn_arms(store, config) if store is not None and config is not None and own else None
     currency = config.shop.currency if config else None
     tell("learn", 0.7, "next release")
-    following = next_release(judged, partial(money, currency=currency))
+    say = partial(money, currency=currency)
+    following = next_release(judged, say) if arms is None else arm_release(judged, arms, hindrances(judged), say)
     released = request.auto and following.accepted
     learned = LearnedPolicy(judged, following, currency, config.shop.name if config else None, request.auto, released)
     return _write(request.out, learned, mark)

@@ -32,10 +32,10 @@ def write(offer: Offer, known: Known, language: Language, draft: Draft | None = 
     """
     may = sayable(offer, known)
     message = fill(offer, may, language, draft, way)
-    wrong = _faults(message, offer, may, language, draft, way)
+    wrong = _faults(message, message.text, offer, may, language, draft, way)
     if wrong and draft is not None:
         message = fill(offer, may, language, None, way)
-        wrong = _faults(message, offer, may, language, None, way)
+        wrong = _faults(message, message.text, offer, may, language, None, way)
     if wrong:
         told = "; ".join(f"{each.code} {each.span!r} ({each.why})" for each in wrong[:3])
         raise InputError(f"message: offer {offer.id!r} cannot be said in {language}: {told}; change its label or terms")
@@ -57,15 +57,15 @@ def gate(
                 (i for i, (a, b) in enumerate(zip(said, right, strict=False)) if a != b), min(len(said), len(right))
             )
             found.append(Finding("changed", said[at : at + 12], "this is not what code filled in", _OURS))
-    return found + _faults(again, offer, known, language, draft, way)
+    return found + _faults(again, text, offer, known, language, draft, way)
 
 
 def _faults(
-    message: Message, offer: Offer, known: Known, language: Language, draft: Draft | None, way: Way
+    message: Message, text: str, offer: Offer, known: Known, language: Language, draft: Draft | None, way: Way
 ) -> list[Finding]:  # fmt: skip
     """What construction alone does not give."""
     found: list[Finding] = []
-    title, text = message.title, message.text
+    title = message.title
     literal = "\n".join(part.text for part in (*message.titles, *message.said, *message.rest) if part.kind is None)
     if bare := _NUMERAL.search(literal):
         found.append(Finding("number", bare.group(), "a numeral that code did not fill in", _OURS))

@@ -211,7 +211,11 @@ def list_candidates(
         .filter(pl.col("rank") < rules.top_targets)
         .drop("rank")
     )
-    none = profiles.select("customer_id", pl.lit("none").alias("menu_id"), pl.lit("none").alias("offer_id"))
+    unknown = {"target": pl.String, "buy_prob": pl.Float64, "margin_rate": pl.Float64}  # a menu may have no target
+    none = profiles.select(
+        "customer_id", pl.lit("none").alias("menu_id"), pl.lit("none").alias("offer_id"),
+        *(pl.lit(None, dtype).alias(name) for name, dtype in unknown.items()),
+    )  # fmt: skip
     parts = [none, *(_rows(item, profiles, kept, rules) for item in menu)]
     people = profiles.select(
         "customer_id", "price_sensitivity", "orders_expected", "basket_mean_cents", "basket_sd_cents"

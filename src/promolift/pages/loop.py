@@ -157,7 +157,7 @@ def _worded(found: LoopNumbers) -> Chapter:
         evidence="simulated", wide=True,
     )  # fmt: skip
     lead = (
-        f"{count(len(found.wordings))} texts of the pool competed for every offer. "
+        "Four texts of the pool competed for every offer. "
         f"{share(words['chosen'])} of the messages were clicked; drawn "
         f"evenly it had been {share(words['even'])}, with the best wording for all from day one {share(words['best'])}."
     )

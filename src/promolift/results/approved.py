@@ -31,7 +31,7 @@ def taken_over(own: ReleaseTerms, found: ReleaseTerms | None) -> ReleaseTerms:
     """A plan's own terms, with what was learned before it: version, draws, the share of random ones, recalibration."""
     if found is None:
         return own
-    names = ("policy_version", "seed", "holdout_salt", "explore", "recalibration")
+    names = ("policy_version", "seed", "holdout_salt", "explore", "recalibration", "effects")
     return own.model_copy(update={name: getattr(found, name) for name in names})
 
 

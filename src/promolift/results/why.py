@@ -49,8 +49,6 @@ class PlanRules(NamedTuple):
 
 def why(job: Job, valued: pl.DataFrame, free: pl.DataFrame, chosen: pl.DataFrame, able: int) -> list[str]:
     """Sentences on why the plan is empty or nearly so; none where it is not. `able`: who may be given an offer."""
-    if job.config.plan.trial and chosen.height:
-        return [learning(job, chosen)]
     if chosen.height >= max(1.0, FEW * able):
         return []
     if able == 0:
@@ -82,19 +80,6 @@ def why(job: Job, valued: pl.DataFrame, free: pl.DataFrame, chosen: pl.DataFrame
     rest = free.filter(~pl.col("customer_id").is_in(pays["customer_id"].implode()))
     known = rest["added_cents"].drop_nulls().len()
     return loses(rest, rules, chosen.height, able) if known else []
-
-
-def learning(job: Job, chosen: pl.DataFrame) -> str:
-    """What a trial is for, what it is expected to cost, and what comes after it."""
-    lost = money(max(0.0, -float(chosen["gain_cents"].sum())), job.config.shop.currency)
-    days_ = job.config.plan.window_days
-    return pick(
-        "A trial: who gets which offer was drawn at random, to learn what offers add. By what is expected of them it "
-        f"costs {lost} more than it brings. Next: send it, and when the {days_} days are over, "
-        "bring in the new log (`promolift ingest`) and run `promolift learn`.",
-        f"这是一次试验：谁得到哪种优惠是随机抽的，为的是弄清优惠能带来多少。按预期，它的花费比收益多{lost}。"
-        f"下一步：把优惠发出去，{days_}天后读入新日志（`promolift ingest`），再运行`promolift learn`。",
-    )
 
 
 def closed(valued: pl.DataFrame) -> str:
@@ -287,10 +272,9 @@ def todo(rules: PlanRules) -> str:
         "提供商品成本（cost列），或在promolift.toml中把value.margin_rate设为实际毛利率",
     )
     trial = pick(
-        "set plan.trial = true and run `promolift plan`: offers are then drawn at random within the budget, others are "
-        "held out, and `promolift learn` shows what they earned",
-        "设置plan.trial = true并运行`promolift plan`：在预算内随机发放优惠，其余客户留作对照，之后由`promolift "
-        "learn`算出实际收益",
+        "set plan.trial = true and run `promolift run`: offers are then tested within the budget, and "
+        "`promolift learn` shows what they earned",
+        "设置plan.trial = true并运行`promolift run`：在预算内测试优惠，之后由`promolift learn`算出实际收益",
     )
     suppliers = pick(
         "set supplier_share on the [[menu]] lines that suppliers pay for",

@@ -14,21 +14,24 @@ from promolift import allocate, deliver, effect, offer
 from promolift.allocate.risk import cautious
 from promolift.allocate.settings import Risk
 from promolift.deliver import Drawn, Recalibration, ReleaseTerms
-from promolift.deliver.randomised import STEP, Spending, cost, drawn, even_cost, spending
+from promolift.deliver.randomised import STEP, Spending, cost, even_cost, spending
 from promolift.deliver.settle import settled
-from promolift.errors import BudgetError
+from promolift.errors import BudgetError, SupportError
 from promolift.message import is_couponable, is_sensitive
 from promolift.offer.proposals import MenuCandidates
 from promolift.privacy import may_send
 from promolift.results import effects
 from promolift.results.approved import approved, taken_over
+from promolift.results.arms import draw_words
 from promolift.results.assumed import assumptions
 from promolift.results.job import Job, Moments, moments
 from promolift.results.plan import FRONTIER, LIMIT, Level, Plan, PlanNote, Tables
 from promolift.results.why import FEW, why
+from promolift.steps.arms import ArmPlan, keep_arms, plan_arms
 from promolift.steps.plan_rules import budget_cents, close_small, close_weak, evidence_floor
 from promolift.steps.propose import value, with_proposals
 from promolift.steps.targets import list_people, list_resting, list_targets
+from promolift.tables import Z95
 from promolift.terms import covered
 from promolift.words import speaking
 
@@ -138,8 +141,10 @@ def decide(job: Job, at: Moments, some: Offered) -> Plan:
     )  # fmt: skip
     terms = taken_over(own, approved(job.store, plan.campaign))
     audience = audience_of(job, some.rows, terms)
-    if plan.trial and not job.clean.moneyless:  # offers of unknown cost keep no budget
-        made = trial(job, at, some, audience, terms, budget)
+    arms: ArmPlan | None = None
+    if (plan.trial or terms.effects) and not job.clean.moneyless:  # offers of unknown cost keep no budget
+        arms = plan_arms(job, at, some.rows, audience.consent, terms, budget, some.floor)
+        made = PlanDecisions(arms.found, arms.terms, arms.rows, arms.drawn)
     else:
         made = planned(job, at, some, audience, terms, budget)
     job.tell("plan", 0.9, "other budgets")
@@ -151,9 +156,50 @@ def decide(job: Job, at: Moments, some: Offered) -> Plan:
     chosen = rows[made.drawn.chosen_C].with_columns(given["decision_id"])
     note = summary(job, some, audience, budget, made, chosen)
     frontier = curve(job, audience.free)
+    if arms is None and note.why and not (job.clean.moneyless or plan.limits):
+        proposed = proposed_test(job, at, some, audience, terms, budget)
+        note = said(note, [*note.why, *proposed.en], [*note.why_zh, *proposed.zh])
+    if arms is not None:
+        words = draw_sentences(arms, job.config.shop.currency)
+        note = said(note, words.en, words.zh)
+        keep_arms(job, arms)
     decisions = made.drawn.decisions
-    del audience, made  # as long as the candidates, which are written now
+    del audience, made, arms  # as long as the candidates, which are written now
     return Plan.keep(job.store, note, Tables(rows, chosen, decisions, frontier))
+
+
+class Sentences(NamedTuple):
+    """The same in both languages."""
+
+    en: list[str]
+    zh: list[str]
+
+
+def said(note: PlanNote, en: list[str], zh: list[str]) -> PlanNote:
+    """The note with other sentences on why."""
+    return note.model_copy(update={"why": tuple(en), "why_zh": tuple(zh)})
+
+
+def draw_sentences(arms: ArmPlan, currency: str) -> Sentences:
+    """What is given and drawn, and what that will teach."""
+    with speaking("zh"):
+        zh = draw_words(arms.note, currency)
+    return Sentences(draw_words(arms.note, currency), zh)
+
+
+def proposed_test(
+    job: Job, at: Moments, some: Offered, audience: Audience, terms: ReleaseTerms, budget: int
+) -> Sentences:
+    """The test that would teach what offers add here, in a sentence; none where nothing can be drawn."""
+    with suppress(SupportError):
+        made = plan_arms(job, at, some.rows, audience.consent, terms, budget, some.floor)
+        if made.note.tested:
+            words = draw_sentences(made, job.config.shop.currency)
+            return Sentences(
+                [f"Proposed, with plan.trial = true in promolift.toml. {words.en[0]}"],
+                [f"建议：在promolift.toml中设置plan.trial = true。{words.zh[0]}"],
+            )
+    return Sentences([], [])
 
 
 def audience_of(job: Job, rows: pl.DataFrame, terms: ReleaseTerms) -> Audience:
@@ -212,19 +258,6 @@ def keeps(job: Job, free: pl.DataFrame, decisions: pl.DataFrame, budget: int) ->
         return False
     chosen = free.join(decisions.select(KEY), on=KEY, how="semi")
     return allocate.kept(chosen, all_limits(job, free, budget))
-
-
-def trial(job: Job, at: Moments, some: Offered, audience: Audience, terms: ReleaseTerms, budget: int) -> PlanDecisions:
-    """Customers and their offers drawn by a hash, whatever is assumed of them."""
-    found = allocate.plan(
-        careful(audience.free), budget, all_limits(job, audience.free, budget), seed=job.config.plan.seed
-    )
-    # no price closes what is free: charged all that it is worth, it is given by draws alone
-    nothing = pl.max_horizontal("gain_cents", pl.lit(0.0))
-    charge = pl.when(pl.col("cost_cents") <= 0).then(nothing).otherwise("caution_cents")
-    rows = some.rows.with_columns(charge.fill_null(0.0).alias("charge_cents"))
-    made = drawn(rows, audience.free, audience.consent, terms, at.asof, budget)
-    return PlanDecisions(found, made.terms, rows, made.drawn)
 
 
 def curve(job: Job, free: pl.DataFrame) -> pl.DataFrame:
@@ -302,10 +335,14 @@ def summary(
     trial = made.terms.policy_id == "trial"
     drawn_too = made.terms.explore and not trial  # the best plan, of which the draws then took a part
     planned_cents = found.gain if drawn_too else float(careful(chosen)["gain_cents"].sum())
-    draws = total_draws(job, chosen, made.terms.recalibration)
+    draws = None if made.terms.effects else total_draws(job, chosen, made.terms.recalibration)
     if draws is not None and "naive_gain_cents" in chosen.columns:
         draws = draws - float(chosen["naive_gain_cents"].sum()) + gain
     low, high = (None, None) if draws is None else np.quantile(draws, [0.025, 0.975]).tolist()
+    if made.terms.effects and chosen.height:  # of one menu line and group all err together
+        alike = chosen.group_by("menu_id", "gain_se_cents").len()
+        reach = Z95 * float(np.linalg.norm((alike["gain_se_cents"] * alike["len"]).to_numpy()))
+        low, high = gain - reach, gain + reach
     customers, bound = made.drawn.decisions.height, found.bound
     held = int(made.drawn.decisions["holdout"].fill_null(False).sum())
     able = customers - audience.barred.len() - held
@@ -323,7 +360,7 @@ def summary(
         evidence=some.floor, risk=config.plan.risk.rule, explain=found.explain(),
         limits=() if trial else tuple(use.name for use in found.binding),
         why=tuple(why(job, some.rows, free, chosen, able)), why_zh=why_zh,
-        assumptions=assumptions(
+        assumptions=() if made.terms.effects else assumptions(
             chosen, effects.response(job.store), config.value, job.clean.catalogue["cost_cents"].count() > 0
         ),
         terms=made.terms, menu=some.menu,

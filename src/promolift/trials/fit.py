@@ -131,15 +131,15 @@ def models(data: TrialData, assigned: Assigned, tell: Tell) -> dict[str, core.Ef
     """A model of each modelled outcome, net where it is money."""
     settings, found = data.settings, {}
     same = assigned.level == "randomised" and settings.planned == "equal"
-    chance_NK = None if same else assigned.prob_NA[:, 1:]
+    propensity_NK = None if same else assigned.prob_NA[:, 1:]
     for done, name in enumerate(settings.modelled):
-        told = partial(_share, tell, (done, len(settings.modelled)), f"who gains how much {name}")
-        told(0.0)
+        heard = partial(_share, tell, (done, len(settings.modelled)), f"who gains how much {name}")
+        heard(0.0)
         net = data.net(name)
         found[name] = core.fit(
             data.features, data.arm_N, net.before_cost(data.outcomes[name], data.arm_N),
-            propensity_NK=chance_NK, cost_NK=net.cost_NK, diagnosis=assigned.diagnosis,
-            settings=core.EffectSettings(seed=settings.seed), on_progress=told,
+            propensity_NK=propensity_NK, cost_NK=net.cost_NK, diagnosis=assigned.diagnosis,
+            settings=core.EffectSettings(seed=settings.seed), on_progress=heard,
         )  # fmt: skip
     return found
 
@@ -161,8 +161,8 @@ def depth_curves(data: TrialData, level: str) -> pl.DataFrame:
         raise SupportError("dose: depths must have been randomised with the same shares for everybody (planned=...)")
     found_A = depths(data.arms)
     if found_A is None:
-        told = f"treatments {', '.join(data.arms)} are no depths"
-        raise InputError(f"{data.where}: dose: {told}; give numbers or names with one in them such as 10%, 0 for none")
+        text = f"treatments {', '.join(data.arms)} are no depths"
+        raise InputError(f"{data.where}: dose: {text}; give numbers or names with one in them such as 10%, 0 for none")
     depth_A = np.array(found_A)
     features, net = data.features, data.net(settings.deciding)
     model = fit_dose(features, depth_A[data.arm_N], net.before_cost(data.outcomes[settings.deciding], data.arm_N))

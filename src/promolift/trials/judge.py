@@ -10,6 +10,7 @@ from functools import partial
 
 import numpy as np
 import polars as pl
+import scipy
 from numpy.typing import NDArray
 
 from promolift.effect import core
@@ -40,7 +41,7 @@ CURVES = {
 
 @dataclass(frozen=True)
 class Assigned:
-    """How arms were assigned: the evidence level, every customer's chance of each arm, and the diagnosis behind it."""
+    """How arms were assigned: the evidence level, everybody's propensity of each arm, the diagnosis behind it."""
 
     level: Level
     prob_NA: Floats
@@ -52,7 +53,8 @@ class _Crossed:
     """Of one outcome, out of fold: net gains, recommended arms, and profit expected by arm before cost.
 
     `outcome_N` is net and `score_NA` its doubly robust scores by arm. `learned`: rows that each half's models learned
-    from, where not all. `planned_N`: arms of the plan within the stated budget, if there is one.
+    from, where not all. `half_N`: whose models did not see whom. `planned_N`: arms of the plan within the stated
+    budget, if there is one.
     """
 
     name: str
@@ -62,6 +64,7 @@ class _Crossed:
     mean_NA: Floats
     score_NA: Floats
     learned: int | None
+    half_N: Ints
     planned_N: Ints | None
 
 
@@ -86,9 +89,9 @@ def judge(data: TrialData, assigned: Assigned, tell: Tell) -> TrialJudgement:
     settings = data.settings
     few = np.bincount(data.arm_N, minlength=len(data.arms))
     if few.min() < 2.5 * core.LEAST_ROWS:
-        told = f"{data.arms[int(few.argmin())]} has {few.min()} customers"
+        text = f"{data.arms[int(few.argmin())]} has {few.min()} customers"
         raise SupportError(
-            f"{data.where}: {told}, and each half needs {core.LEAST_ROWS} to learn from: at least "
+            f"{data.where}: {text}, and each half needs {core.LEAST_ROWS} to learn from: at least "
             f"{2.5 * core.LEAST_ROWS:.0f} of every arm are needed to judge on customers the models did not see"
         )
     qini: list[Row] = []
@@ -170,7 +173,7 @@ def _cross(data: TrialData, name: str, assigned: Assigned, told: Callable[[float
         mean_NA[new] = model.expected(data.features[new])
     outcome_N = net.outcome(data.outcomes[name], data.arm_N)
     score_NA = uplift.arm_scores(outcome_N, data.arm_N, assigned.prob_NA, net.expected(mean_NA))
-    return _Crossed(name, outcome_N, gain_NK, policy_N, mean_NA, score_NA, learned, planned_N)
+    return _Crossed(name, outcome_N, gain_NK, policy_N, mean_NA, score_NA, learned, half_N, planned_N)
 
 
 def _half(told: Callable[[float], object], half: int, done: float) -> None:
@@ -180,8 +183,22 @@ def _half(told: Callable[[float], object], half: int, done: float) -> None:
 def _pair(data: TrialData, crossed: _Crossed, arm: int) -> _Pair:
     rows = np.flatnonzero((data.arm_N == arm) | (data.arm_N == 0))
     treated_M = (data.arm_N[rows] == arm).astype(np.float64)
-    effect_M, response_M = crossed.gain_NK[rows, arm - 1], crossed.mean_NA[rows, 0]
+    effect_M, response_M = (
+        _places(score_N[rows], crossed.half_N[rows]) for score_N in (crossed.gain_NK[:, arm - 1], crossed.mean_NA[:, 0])
+    )
     return _Pair(crossed.name, data.arms[arm], crossed.outcome_N[rows], treated_M, effect_M, response_M)
+
+
+def _places(score_M: Floats, half_M: Ints) -> Floats:
+    """Each customer's place, 0 to 1, among those whom the same models told apart.
+
+    Two halves' levels do not compare: the half that learned the larger average effect is the one that shows less.
+    """
+    place_M = np.empty(len(score_M))
+    for half in np.unique(half_M):
+        mine = half_M == half
+        place_M[mine] = scipy.stats.rankdata(score_M[mine]) / (mine.sum() + 1)
+    return place_M
 
 
 def _ranked(pair: _Pair) -> list[Row]:

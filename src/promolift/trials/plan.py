@@ -120,11 +120,11 @@ def _nobody(model: EffectModel, arms: tuple[str, ...], settings: TrialSettings) 
         f"No treatment is shown to add more than it costs ({settings.basis(settings.deciding)}), so nobody is treated"
     )
     span = ends(gain_K[best] - Z95 * se_K[best], gain_K[best] + Z95 * se_K[best], "{:.4g}".format)
-    told = f"{shown}. Nearest is {arms[best + 1]}: {gain_K[best]:.4g} a customer ({span})"
+    text = f"{shown}. Nearest is {arms[best + 1]}: {gain_K[best]:.4g} a customer ({span})"
     if gain_K[best] <= 0:
-        return f"{told}."
+        return f"{text}."
     times = (MORE * se_K[best] / gain_K[best]) ** 2
-    return f"{told}; if that is what it is, a trial of about {times * model.rows:,.0f} customers would show it."
+    return f"{text}; if that is what it is, a trial of about {times * model.rows:,.0f} customers would show it."
 
 
 def _error(data: TrialData, profit_N: Floats, rows_M: Ints, slot_M: Ints) -> float:

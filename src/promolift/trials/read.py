@@ -60,7 +60,7 @@ class TrialData:
 
     `cost_NA`, `part_A`: what treating costs, as in results.trial.Net. `who`: the column that names customers, else the
     rows of the file by number (`row`, from 1).
-    `planned_NA`: every customer's stated chance of each arm, None where no lot is stated. `units`: which rows count
+    `planned_NA`: every customer's stated propensity of each arm, None where no lot is stated. `units`: which rows count
     together, None where every row is a customer. `doubts`: what a person
     should look at, in words. `where` names the file in errors.
     """
@@ -177,19 +177,19 @@ def _answered(
     names = [name for name in (*settings.outcomes, *settings.placebos) if frame[name].null_count()]
     by = ", ".join(f"{lost} of {n} in {arm}" for arm, lost, n in zip(arms, lost_A, count_A, strict=True))
     rows = f"{', '.join(map(str, lost_N[:3] + 1))}{', ...' if lost_N.size > 3 else ''}"
-    told = f"{plural(lost_N.size, 'customer')} without {listed(names)} ({by}; rows {rows})"
+    text = f"{plural(lost_N.size, 'customer')} without {listed(names)} ({by}; rows {rows})"
     if settings.missing == "zero":
-        return _Answered(everybody, (f"{told}: counted as 0, as stated (missing=zero)",))
+        return _Answered(everybody, (f"{text}: counted as 0, as stated (missing=zero)",))
     p = float(scipy.stats.chi2_contingency(np.array([lost_A, count_A - lost_A])).pvalue) if lost_A.any() else 1.0
     uneven = p < UNEVEN
     if settings.missing is None and (uneven or lost_N.size > FEW_LOST * frame.height):
         why = f"more often in one arm than in another (p = {p:.2g}), which biases what is left" if uneven else "many"
         raise InputError(
-            f"{where}: {told}: {why}. Say missing=zero if an empty cell means none, or missing=leave_out to leave "
+            f"{where}: {text}: {why}. Say missing=zero if an empty cell means none, or missing=leave_out to leave "
             "them out, which is fair only if no treatment moved who is missing"
         )
     spread = f"; they are not spread evenly over the arms (p = {p:.2g})" if uneven else ""
-    return _Answered(np.setdiff1d(everybody, lost_N), (f"{told}: left out{spread}",))
+    return _Answered(np.setdiff1d(everybody, lost_N), (f"{text}: left out{spread}",))
 
 
 def _all_there(where: str, columns: list[str], settings: TrialSettings) -> None:
@@ -201,8 +201,8 @@ def _all_there(where: str, columns: list[str], settings: TrialSettings) -> None:
         asked += [(role, name) for name in getattr(settings, role)]
     for role, name in asked:
         if name not in columns:
-            told = f"{where}: no column {name!r}, which {role} names{nearest(name, columns)}"
-            raise InputError(f"{told}; it has {', '.join(columns)}")
+            text = f"{where}: no column {name!r}, which {role} names{nearest(name, columns)}"
+            raise InputError(f"{text}; it has {', '.join(columns)}")
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
@@ -276,8 +276,8 @@ def _arms(where: str, column: pl.Series, settings: TrialSettings) -> tuple[tuple
     who = _names(column)
     if who.null_count():
         first = int(np.flatnonzero(who.is_null().to_numpy())[0]) + 1
-        told = f"{plural(who.null_count(), 'row')} without {settings.treatment}, first row {first}"
-        raise InputError(f"{where}: {told}; say who got what, or take these rows out")
+        text = f"{plural(who.null_count(), 'row')} without {settings.treatment}, first row {first}"
+        raise InputError(f"{where}: {text}; say who got what, or take these rows out")
     found = sorted(who.unique().to_list())
     shown = ", ".join(found[:20]) + (", ..." if len(found) > 20 else "")
     if settings.control not in found:
@@ -327,8 +327,8 @@ def _grouped(arms: tuple[str, ...], arm_N: Ints, dose: bool) -> _Grouped | None:
         names.append(
             f"{mean:.4g}" if dose else arms[mine[0]] if len(mine) == 1 else f"{arms[mine[0]]} to {arms[mine[-1]]}"
         )
-    told = f"{len(arms) - 1} amounts are taken in {len(names) - 1} groups of neighbours: {', '.join(names[1:])}"
-    return _Grouped(tuple(names), group_A, told if dose else f"{told} (dose=true reads them as one curve)")
+    text = f"{len(arms) - 1} amounts are taken in {len(names) - 1} groups of neighbours: {', '.join(names[1:])}"
+    return _Grouped(tuple(names), group_A, text if dose else f"{text} (dose=true reads them as one curve)")
 
 
 def _names(column: pl.Series) -> pl.Series:
@@ -391,7 +391,7 @@ def _outcome(where: str, column: pl.Series, settings: TrialSettings) -> Floats:
 
 
 def _planned(where: str, frame: pl.DataFrame, settings: TrialSettings, arms: tuple[str, ...]) -> Floats | None:
-    """Every customer's stated chance of each arm, N x A."""
+    """every customer's stated propensity of each arm, N x A."""
     planned, n = settings.planned, frame.height
     if planned is None:
         return None
@@ -405,8 +405,8 @@ def _planned(where: str, frame: pl.DataFrame, settings: TrialSettings, arms: tup
         return np.tile(np.asarray(groups[""], dtype=np.float64), (n, 1))
     group = _names(frame[settings.strata]).fill_null("")
     if unknown := sorted(set(group.unique()) - set(groups)):
-        told = f"{settings.strata} = {unknown[0]!r} has no planned shares; give planned.{unknown[0]}"
-        raise InputError(f"{where}: {told}")
+        text = f"{settings.strata} = {unknown[0]!r} has no planned shares; give planned.{unknown[0]}"
+        raise InputError(f"{where}: {text}")
     place_N = group.replace_strict({name: at for at, name in enumerate(groups)}, return_dtype=pl.Int64).to_numpy()
     share_GA = np.array(list(groups.values()), dtype=np.float64)
     return np.asarray(share_GA[place_N], dtype=np.float64)

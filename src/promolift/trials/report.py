@@ -55,8 +55,8 @@ def check_settings(store: Store, path: Path) -> None:
     for name in sorted(stated.model_fields_set):
         now, then = getattr(stated, name), getattr(kept, name)
         if now != then:
-            told = f"{path}: trial.{name} = {now!r}, but the trial in {store.root} was fitted with {then!r}"
-            raise ConfigError(f"{told}; run `promolift effect fit` with this file first")
+            text = f"{path}: trial.{name} = {now!r}, but the trial in {store.root} was fitted with {then!r}"
+            raise ConfigError(f"{text}; run `promolift effect fit` with this file first")
 
 
 def keep(store: Store, fitted: Fitted) -> Fitted:

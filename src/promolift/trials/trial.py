@@ -143,7 +143,7 @@ class Trial:
 
     @cached_property
     def kept(self) -> Ints:
-        """Rows of the customers with a chance of every arm: whom an effect is claimed for."""
+        """Rows of the customers with a propensity of every arm: whom an effect is claimed for."""
         return np.flatnonzero(self._found.overlap.keep_N)
 
     @property
@@ -212,7 +212,7 @@ class Trial:
             hidden=()
             if assigned.level == "randomised" or self.data.units
             else hidden_causes(arrays, effects, data.arms),
-            units=self.data.units.told(data.arms) if self.data.units else "",
+            units=self.data.units.in_words(data.arms) if self.data.units else "",
         )
         self.tell("effect", 1.0, "done")
         return Fitted(TrialEffects(note, effects, compared, check.balance, check.placebos, dose), learned, lambda: self)

@@ -56,7 +56,7 @@ class Units:
     design: Design
     panel: Panel | None = None
 
-    def told(self, arms: tuple[str, ...]) -> str:
+    def in_words(self, arms: tuple[str, ...]) -> str:
         """Who was compared with whom, in words."""
         count = ", ".join(
             f"{name} {n:,}" for name, n in zip(arms, np.bincount(self.arm_U, minlength=len(arms)), strict=True)

@@ -1,0 +1,494 @@
+"""Does it pay? Policies in copies of shops that share no model with promolift: one JSON object per line.
+
+    python benchmarks/earn.py            # 20 shops at a margin of 30 %, 10 at 60 %, six months
+    python benchmarks/earn.py --quick    # 3 shops, four months
+
+Every policy lives in its own copy of each shop, with the same luck, the same arms and the same budget (1.5 % of the
+revenue of the last four weeks). What it decides is judged by true expected profit over giving nothing: in the four
+weeks of its offers, and with eight weeks after (`promolift.simulate.market`). `knowable` is the best arm for each cell
+of recency x value by the true effects. promolift goes by its documented path: run, learn, approve.
+"""
+
+import argparse
+import json
+import resource
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+import lightgbm
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from promolift.config import load_config
+from promolift.errors import PromoError
+from promolift.hashing import hash_units
+from promolift.learning.proposal import Where, approve
+from promolift.learning.run import LearnSettings, Request, run_learn
+from promolift.shop import Shop
+from promolift.simulate.market import EVERYTHING, START_MS, WEEK_MS, GivenOffers, LivingShop, draw_shop
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+ARMS = ("everything-10", "favourite-10", "favourite-20", "spend-save")
+HISTORY_WEEKS = 52
+BUDGET_SHARE = 0.015
+DAY_MS = WEEK_MS // 7
+MENU = """
+[[menu]]
+id = "everything-10"
+benefit = {{ type = "percent_off", percent = 10 }}
+[[menu]]
+id = "favourite-10"
+benefit = {{ type = "percent_off", percent = 10 }}
+scope = "category"
+[[menu]]
+id = "favourite-20"
+benefit = {{ type = "percent_off", percent = 20 }}
+scope = "category"
+[[menu]]
+id = "spend-save"
+benefit = {{ type = "amount_off", amount_cents = {amount} }}
+min_spend_cents = {least}
+"""
+CONFIG = """
+[shop]
+name = "Earn"
+[data.events]
+path = "events.parquet"
+[data.events.mapping]
+money = "minor"
+time_format = "epoch"
+constants = {{ kind = "purchase" }}
+[data.events.mapping.columns]
+customer_id = "customer_id"
+time = "ts_ms"
+order_id = "order_id"
+product_id = "product_id"
+quantity = "quantity"
+amount = "paid_cents"
+list_amount = "list_cents"
+shelf_discount = "shelf_cents"
+coupon_discount = "coupon_cents"
+[data.products]
+path = "products.csv"
+[data.products.mapping.columns]
+product_id = "product_id"
+name = "name"
+category = "category"
+[value]
+margin_rate = {margin}
+[consent]
+default = true
+[offer]
+proposals = "none"
+[plan]
+campaign = "earn"
+budget_cents = {budget}
+trial = true
+"""
+
+
+class View(NamedTuple):
+    """What a shop knows at the start of a month: features of every customer seen so far, N in order of their number."""
+
+    known_N: NDArray[np.bool_]
+    recency_N: Floats
+    spend_N: Floats  # expected in four weeks: that of the last 16, by week
+    favourite_N: Ints
+    share_N: Floats  # of the favourite in all spending
+    features_NF: Floats
+    budget: float
+    amount: float
+    least: float
+    large_N: Floats  # share of their orders that reach `least`
+
+
+def view_of(market: LivingShop) -> View:
+    """From the log alone."""
+    now = START_MS + market.week * WEEK_MS
+    rows = market.events.with_columns(c=pl.col("product_id").str.slice(1, 1).cast(pl.Int64))
+    orders = rows.group_by("customer_id", "order_id").agg(
+        pl.col("ts_ms").first(), pl.col("paid_cents", "list_cents").sum()
+    )
+    least = float(np.round(orders["list_cents"].quantile(0.75) / 500) * 500)  # type: ignore[operator]
+    age = (now - pl.col("ts_ms")) / DAY_MS
+    each = orders.group_by("customer_id").agg(
+        age.min().alias("recency"), age.max().alias("tenure"),
+        *((age < days).sum().alias(f"orders_{days}") for days in (28, 112, 364)),
+        pl.col("paid_cents").filter(age < 112).sum().alias("spend"),
+        pl.col("list_cents").mean().alias("basket"), (pl.col("list_cents") >= least).mean().alias("large"),
+    )  # fmt: skip
+    tastes = rows.group_by("customer_id", "c").agg(pl.col("list_cents").sum())
+    best = tastes.sort("customer_id", "list_cents", "c", descending=[False, True, False]).group_by("customer_id").agg(
+        pl.col("c").first(), (pl.col("list_cents").first() / pl.col("list_cents").sum()).alias("share")
+    )  # fmt: skip
+    people = pl.DataFrame({"customer_id": market.customer_ids}).join(
+        each.join(best, on="customer_id"), on="customer_id", how="left", maintain_order="left"
+    )
+    known = people["recency"].is_not_null().to_numpy()
+    got = {name: people[name].cast(pl.Float64).fill_null(0.0).to_numpy() for name in people.columns[1:]}
+    names = ("recency", "tenure", "orders_28", "orders_112", "orders_364", "spend", "basket", "large", "share")
+    revenue = float(rows.filter(pl.col("ts_ms") >= now - 4 * WEEK_MS)["paid_cents"].sum())
+    return View(
+        known, np.where(known, got["recency"], 1e4), got["spend"] / 4, got["c"].astype(np.int64), got["share"],
+        np.stack([got[name] for name in names], axis=1), BUDGET_SHARE * revenue, max(100.0, np.round(least / 1000) * 100),
+        least, got["large"],
+    )  # fmt: skip
+
+
+def offers_of(view: View, arm_N: Ints) -> GivenOffers:
+    """Arms by their place in ARMS, -1 for none, as the market takes them; nobody unknown gets one."""
+    arm = np.where(view.known_N, arm_N, -1)
+    category = np.select([arm < 0, (arm == 1) | (arm == 2)], [-2, view.favourite_N], EVERYTHING)
+    depth = np.select([(arm == 0) | (arm == 1), arm == 2], [0.1, 0.2], 0.0)
+    spend = arm == 3
+    return GivenOffers(category, depth, np.where(spend, view.amount, 0.0), np.where(spend, view.least, 0.0))
+
+
+def expected_cost(view: View) -> Floats:
+    """What each arm is expected to cost for each customer, N x K, by the spending of the last weeks; floor 1 cent."""
+    spend, share = np.maximum(view.spend_N, 0.03 * view.features_NF[:, 6]), view.share_N
+    orders = spend / np.maximum(view.features_NF[:, 6], 1.0)
+    cost = np.stack(
+        [0.1 * spend, 0.1 * spend * share, 0.2 * spend * share, orders * view.large_N * view.amount], axis=1
+    )
+    return np.maximum(cost, 1.0)
+
+
+@dataclass
+class Past:
+    """A month that is over: what was known, what was given, and what each customer then brought (margin in cents)."""
+
+    view: View
+    arm_N: Ints
+    reward_N: Floats
+
+
+@dataclass
+class Run:
+    """One policy in its own copy of a shop."""
+
+    market: LivingShop
+    past: list[Past] = field(default_factory=list)
+
+
+Decide = Callable[[Run, View, int], Ints]
+
+
+def within(view: View, arm_N: Ints, order_N: Floats) -> Ints:
+    """Arms for the first customers by `order_N` (largest first) until the expected cost is the budget."""
+    cost, rows = expected_cost(view), np.arange(len(arm_N))
+    mine = np.where((arm_N >= 0) & view.known_N, cost[rows, np.maximum(arm_N, 0)], 0.0)
+    first = np.argsort(-np.where(mine > 0, order_N, -np.inf), kind="stable")
+    kept = np.zeros(len(arm_N), dtype=bool)
+    kept[first] = mine[first].cumsum() <= view.budget
+    return np.where(kept & (mine > 0), arm_N, -1)
+
+
+def unit(run: Run, purpose: str, month: int) -> Floats:
+    """A number per customer for draws."""
+    return hash_units((run.market.shop.seed, purpose, month), run.market.customer_ids)
+
+
+def drawn(run: Run, view: View, month: int) -> Ints:
+    """The randomised month that every learner starts with: half none, the rest evenly over the arms, within budget."""
+    draw = unit(run, "arm", month)
+    arm = np.where(draw < 0.5, -1, np.floor((draw - 0.5) * 2 * len(ARMS)).astype(np.int64))
+    return within(view, arm, unit(run, "who", month))
+
+
+def nothing(run: Run, view: View, month: int) -> Ints:
+    return np.full(run.market.shop.customers, -1)
+
+
+def hand(run: Run, view: View, month: int) -> Ints:
+    """10 % to whoever has been away 56 days, the nearest first."""
+    return within(view, np.where(view.recency_N >= 56, 0, -1), -view.recency_N)
+
+
+def everybody(run: Run, view: View, month: int) -> Ints:
+    return within(view, np.zeros(run.market.shop.customers, dtype=np.int64), unit(run, "who", month))
+
+
+def likeliest(run: Run, view: View, month: int) -> Ints:
+    """10 % to those who are expected to spend most."""
+    return within(view, np.zeros(run.market.shop.customers, dtype=np.int64), view.spend_N)
+
+
+def lift(past: Iterable[Past], arm: int, mask: Callable[[View], NDArray[np.bool_]]) -> tuple[float, float]:
+    """Difference of means and its standard error over all past months."""
+    gave, none = [], []
+    for month in past:
+        mine = mask(month.view) & month.view.known_N
+        gave.append(month.reward_N[mine & (month.arm_N == arm)])
+        none.append(month.reward_N[mine & (month.arm_N < 0)])
+    a, b = np.concatenate(gave), np.concatenate(none)
+    if min(len(a), len(b)) < 20:
+        return -1.0, 1.0
+    return float(a.mean() - b.mean()), float(np.sqrt(a.var() / len(a) + b.var() / len(b)))
+
+
+def best_arm(past: list[Past], mask: Callable[[View], NDArray[np.bool_]]) -> int:
+    found = [lift(past, arm, mask)[0] for arm in range(len(ARMS))]
+    return int(np.argmax(found)) if max(found) > 0 else -1
+
+
+def fixed(run: Run, view: View, month: int) -> Ints:
+    """A/B test in the first month, then its best arm for as many as the budget pays."""
+    if month == 0:
+        return drawn(run, view, month)
+    arm = best_arm(run.past[:1], lambda v: v.known_N)
+    return within(view, np.full(run.market.shop.customers, arm), unit(run, "who", month))
+
+
+def by_recency(run: Run, view: View, month: int) -> Ints:
+    """The same within groups of recency."""
+    if month == 0:
+        return drawn(run, view, month)
+    arm = np.full(run.market.shop.customers, -1)
+    for low, high in ((0, 28), (28, 56), (56, 1e4)):
+
+        def mask(v: View, low: float = low, high: float = high) -> NDArray[np.bool_]:
+            return (v.recency_N >= low) & (v.recency_N < high)
+
+        arm[mask(view)] = best_arm(run.past[:1], mask)
+    return within(view, arm, unit(run, "who", month))
+
+
+def knapsack(view: View, gain_NK: Floats) -> Ints:
+    """Each customer's best arm that gains, by gain over cost until the budget is spent."""
+    arm = gain_NK.argmax(axis=1)
+    rows = np.arange(len(arm))
+    top = gain_NK[rows, arm]
+    return within(view, np.where(top > 0, arm, -1), top / expected_cost(view)[rows, arm])
+
+
+def x_learner(run: Run, view: View, month: int) -> Ints:
+    """X-learner (Kuenzel et al. 2019) with LightGBM on all past months, then the knapsack."""
+    if month == 0:
+        return drawn(run, view, month)
+    x = np.concatenate([p.view.features_NF[p.view.known_N] for p in run.past])
+    arm = np.concatenate([p.arm_N[p.view.known_N] for p in run.past])
+    y = np.concatenate([p.reward_N[p.view.known_N] for p in run.past])
+    plain = trees(x[arm < 0], y[arm < 0])
+    gain = np.full((run.market.shop.customers, len(ARMS)), -1.0)
+    for k in range(len(ARMS)):
+        mine = arm == k
+        if mine.sum() < 30:
+            continue
+        treated = trees(x[mine], y[mine])
+        one = trees(x[mine], y[mine] - plain.predict(x[mine]))
+        two = trees(x[arm < 0], treated.predict(x[arm < 0]) - y[arm < 0])
+        share = mine.sum() / (mine.sum() + (arm < 0).sum())
+        gain[:, k] = share * two.predict(view.features_NF) + (1 - share) * one.predict(view.features_NF)
+    return knapsack(view, gain)
+
+
+def trees(x: Floats, y: Floats) -> lightgbm.LGBMRegressor:
+    model = lightgbm.LGBMRegressor(
+        n_estimators=60, num_leaves=7, min_child_samples=20, learning_rate=0.08, n_jobs=1, verbose=-1
+    )
+    return model.fit(x, y)
+
+
+def lin_ts(run: Run, view: View, month: int) -> Ints:
+    """Linear Thompson sampling on standardised features, a model per arm and one for none."""
+    if month == 0:
+        return drawn(run, view, month)
+    x = np.concatenate([p.view.features_NF[p.view.known_N] for p in run.past])
+    arm = np.concatenate([p.arm_N[p.view.known_N] for p in run.past])
+    y = np.concatenate([p.reward_N[p.view.known_N] for p in run.past])
+    middle, spread = x.mean(axis=0), x.std(axis=0) + 1e-9
+
+    def design(some: Floats) -> Floats:
+        return np.hstack([np.ones((len(some), 1)), (some - middle) / spread])
+
+    rng = np.random.default_rng(1000 * run.market.shop.seed + month)
+    value = []
+    for k in range(-1, len(ARMS)):
+        a, b = design(x[arm == k]), y[arm == k]
+        precision = np.eye(a.shape[1]) / 1e6 + a.T @ a / y.var()
+        mean = np.linalg.solve(precision, a.T @ b / y.var())
+        value.append(design(view.features_NF) @ rng.multivariate_normal(mean, np.linalg.inv(precision)))
+    return knapsack(view, np.stack(value[1:], axis=1) - value[0][:, None])
+
+
+def true_gain(run: Run, view: View) -> tuple[Floats, Floats]:
+    """True horizon gain and cost of each arm for each customer, N x K."""
+    found = [run.market.gain(offers_of(view, np.full(run.market.shop.customers, k))) for k in range(len(ARMS))]
+    return np.stack([each.horizon_N for each in found], 1), np.stack([each.cost_N for each in found], 1)
+
+
+def oracle(run: Run, view: View, month: int) -> Ints:
+    """Each customer's best arm by the truth, within the true budget."""
+    gain, cost = true_gain(run, view)
+    gain = np.where(view.known_N[:, None], gain, -1.0)
+    return spent(view, gain.argmax(axis=1), gain, cost)
+
+
+def spent(view: View, arm: Ints, gain: Floats, cost: Floats) -> Ints:
+    rows = np.arange(len(arm))
+    top, paid = gain[rows, arm], np.maximum(cost[rows, arm], 1e-9)
+    first = np.argsort(-top / paid)
+    good = top[first] > 0
+    kept = np.zeros(len(arm), dtype=bool)
+    kept[first] = good & (np.where(good, paid[first], 0.0).cumsum() <= view.budget)
+    return np.where(kept, arm, -1)
+
+
+def knowable(run: Run, view: View, month: int) -> Ints:
+    """The best arm of each cell of recency x value by the true effects."""
+    gain, cost = true_gain(run, view)
+    half = view.spend_N > np.median(view.spend_N[view.known_N])
+    mean, paid, arm = np.full_like(gain, -1.0), cost.copy(), np.zeros(len(gain), dtype=np.int64)
+    for low, high in ((0, 14), (14, 28), (28, 56), (56, 112), (112, 1e4)):
+        for rich in (True, False):
+            cell = (view.recency_N >= low) & (view.recency_N < high) & (half == rich) & view.known_N
+            if cell.any():
+                mean[cell], paid[cell] = gain[cell].mean(axis=0), cost[cell].mean(axis=0)
+    arm = mean.argmax(axis=1)
+    return spent(view, arm, mean, paid)
+
+
+@dataclass
+class Promolift:
+    """The product by its documented path, in a folder of its own."""
+
+    folder: Path
+    told: list[str] = field(default_factory=list)
+
+    def __call__(self, run: Run, view: View, month: int) -> Ints:
+        market, folder = run.market, self.folder
+        market.events.write_parquet(folder / "events.parquet")
+        market.products.write_csv(folder / "products.csv")
+        config = folder / "promolift.toml"
+        if month == 0:
+            stated = CONFIG.format(margin=market.shop.margin, budget=round(view.budget))
+            config.write_text(stated + MENU.format(amount=round(view.amount), least=round(view.least)))
+        else:
+            self._learn(config)
+        with Shop.open(config, work=folder / "work") as shop:
+            plan = shop.plan()
+            chosen = plan.chosen.select("customer_id", "menu_id", "target")
+            self.told.append(str(plan))
+        number = {name: place for place, name in enumerate(market.customer_ids)}
+        arm = np.full(market.shop.customers, -1)
+        for who, menu, target in chosen.iter_rows():
+            arm[number[who]] = ARMS.index(menu)
+            if target is not None:
+                view.favourite_N[number[who]] = int(target.split()[-1])
+        return arm
+
+    def _learn(self, config: Path) -> None:
+        with Shop.open(config, work=self.folder / "work") as shop:
+            shop.step("ingest")
+        try:
+            run_learn(
+                Request(None, None, self.folder / "work", self.folder / "learned", config, LearnSettings()), _quiet
+            )
+            approve(Where(load_config(config), self.folder / "work", self.folder / "learned"))
+        except PromoError as error:
+            self.told.append(f"learn: {error}")
+
+
+def _quiet(step: str, share: float, note: str = "") -> None:
+    """Progress is not printed."""
+
+
+POLICIES: dict[str, Decide] = {
+    "nothing": nothing, "hand rule": hand, "best fixed arm by A/B": fixed, "A/B by recency": by_recency,
+    "X-learner and knapsack": x_learner, "LinTS": lin_ts, "likeliest buyers": likeliest, "10 % for everybody": everybody,
+    "knowable": knowable, "oracle": oracle,
+}  # fmt: skip
+
+
+class Lived(NamedTuple):
+    """What a policy truly added in each month, in cents: in the window, with the horizon, and what its offers cost."""
+
+    window_M: Floats
+    horizon_M: Floats
+    cost_M: Floats
+    budget_M: Floats
+
+
+def live(start: LivingShop, decide: Decide, months: int) -> Lived:
+    """One policy through its months."""
+    run, rows = Run(start.copy()), []
+    for month in range(months):
+        view = view_of(run.market)
+        arm = np.where(view.known_N, decide(run, view, month), -1)
+        offers = offers_of(view, arm)
+        rows.append([*(float(each.sum()) for each in run.market.gain(offers)), view.budget])
+        before = run.market.week
+        run.market.advance(4, offers)
+        run.past.append(Past(view, arm, margin_since(run.market, before)))
+    return Lived(*np.array(rows).T)
+
+
+def margin_since(market: LivingShop, week: int) -> Floats:
+    """Each customer's margin since the start of a week, what offers cost taken off."""
+    rows = market.events.filter(pl.col("ts_ms") >= START_MS + week * WEEK_MS)
+    each = rows.group_by("customer_id").agg(
+        (pl.col("paid_cents").sum() - (1 - market.shop.margin) * pl.col("list_cents").sum()).alias("m")
+    )
+    people = pl.DataFrame({"customer_id": market.customer_ids})
+    return people.join(each, on="customer_id", how="left", maintain_order="left")["m"].fill_null(0.0).to_numpy()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="3 shops, four months, a margin of 30 %")
+    parser.add_argument("--shops", type=int, default=20)
+    parser.add_argument("--customers", type=int, default=0)
+    parser.add_argument("--months", type=int, default=6)
+    parser.add_argument("--first", type=int, default=1)
+    parser.add_argument("--margin", type=float, default=0.3)
+    parser.add_argument("--only", nargs="*", default=None, help="policies by name")
+    parser.add_argument("--tell", action="store_true", help="print what promolift said")
+    asked = parser.parse_args()
+    shops, months = (3, 4) if asked.quick else (asked.shops, asked.months)
+    found: dict[str, list[Lived]] = {}
+    for seed in range(asked.first, asked.first + shops):
+        size = asked.customers or (3000 if asked.quick else (3000, 3000, 5000, 8000, 20000)[seed % 5])
+        start = LivingShop(draw_shop(seed, size, asked.margin))
+        start.advance(HISTORY_WEEKS)
+        for name, decide in POLICIES.items():
+            if asked.only is None or name in asked.only:
+                found.setdefault(name, []).append(live(start, decide, months))
+        if asked.only is None or "promolift" in asked.only:
+            folder = Path(tempfile.mkdtemp())
+            made = Promolift(folder)
+            found.setdefault("promolift", []).append(live(start, made, months))
+            shutil.rmtree(folder)
+            if asked.tell:
+                print(f"--- shop {seed}", *made.told, sep="\n")
+    report(found, months, asked.margin)
+
+
+def report(found: dict[str, list[Lived]], months: int, margin: float) -> None:
+    """Sums per shop over nothing, in major units, with the standard error over shops."""
+    data = f"second world, margin {margin:.0%}, {months} months"
+    for name, lived in found.items():
+        for part in ("window", "horizon"):
+            per = np.array([getattr(each, f"{part}_M") for each in lived]) / 100
+            spent_share = float(np.mean([each.cost_M.sum() / each.budget_M.sum() for each in lived]))
+            sums = per.sum(axis=1)
+            se = float(sums.std(ddof=1) / np.sqrt(len(sums))) if len(sums) > 1 else None
+            say(figure=f"true profit over nothing, {part}: {name}", value=float(sums.mean()), se=se,
+                unit="dollars a shop", peer="nothing", peer_value=0.0, n=len(sums), data=data,
+                by_month=[round(float(x)) for x in per.mean(axis=0)], spent=spent_share)  # fmt: skip
+    cpu = resource.getrusage(resource.RUSAGE_SELF)
+    say(figure="CPU", value=cpu.ru_utime + cpu.ru_stime, se=None, unit="CPU s", peer="", peer_value=None, data=data)
+
+
+def say(**figure: object) -> None:
+    print(json.dumps({k: round(v, 3) if isinstance(v, float) else v for k, v in figure.items()}), flush=True)
+
+
+if __name__ == "__main__":
+    main()

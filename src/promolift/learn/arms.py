@@ -1,0 +1,303 @@
+"""Draws of arms and what came of them in; each arm's effect by group, what to give and what to test next, out.
+
+Every row is a customer in one campaign window, drawn with known propensities. An arm is compared with those of the same
+group who drew none, weighted by propensity (Hajek); rows of one customer are one cluster, and comparisons that share
+customers are correlated. All effects together are then drawn towards what was believed before (a normal prior in which
+arms and groups share a part, its scale by marginal likelihood: empirical Bayes, Efron, Morris 1973).
+
+Legend: R rows, K arms, G groups, I cells (arm and group).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import numpy as np
+import scipy
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+MEASURED = 20  # customers on either side from which an effect counts as randomised
+LEAST = 8  # customers on either side of a comparison below which it says nothing
+SHARED, SAME_ARM, SAME_GROUP, OWN = 0.35, 0.25, 0.25, 0.15  # parts of the prior's variance
+SCALES = np.array([0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0])
+POWER = float(scipy.stats.norm.ppf(0.975) + scipy.stats.norm.ppf(0.8))
+SHARES = (1.0, 0.5, 0.25, 0.1)  # of a group that may take part in a test
+State = Literal["give", "test", "closed"]
+
+
+@dataclass(frozen=True, eq=False)
+class Draws:
+    """`arm_R` is -1 for none; `prob_RK` the propensity of each arm, `none_R` that of none, 0 where it was not possible.
+
+    `group_R` is the group's number, `who_R` the customer's. `value_R` and `window_R` are margin over the horizon and
+    the window, offers' cost taken off, less what was expected; `cost_R` what offers cost, `orders_R` orders then.
+    """
+
+    arm_R: Ints
+    group_R: Ints
+    who_R: Ints
+    prob_RK: Floats
+    none_R: Floats
+    value_R: Floats
+    window_R: Floats
+    cost_R: Floats
+    orders_R: Floats
+
+
+class ArmCell(NamedTuple):
+    """An arm for a group: their numbers; what it was believed to add after its cost (mean and s.d.), and to cost, per
+    customer; how many customers the group has now, and the spread of one customer's value."""
+
+    arm: int
+    group: int
+    prior: float
+    prior_se: float
+    cost: float
+    customers: int
+    sd: float
+
+
+class Found(NamedTuple):
+    """What draws say of one cell alone; `se` is None where too few drew."""
+
+    value: float
+    se: float | None
+    window: float
+    window_se: float | None
+    cost: float
+    orders: float
+    n_arm: int
+    n_none: int
+
+
+class Belief(NamedTuple):
+    """Means and covariance over cells."""
+
+    mean_I: Floats
+    cov_II: Floats
+
+
+class ArmValue(NamedTuple):
+    """A cell after the draws: net value over the horizon and over the window per customer, with standard errors."""
+
+    cell: ArmCell
+    found: Found
+    net: float
+    net_se: float
+    window: float
+    window_se: float
+    cost: float
+
+    @property
+    def pays(self) -> float:
+        """The probability that it is worth more than none."""
+        return float(scipy.stats.norm.cdf(self.net / self.net_se)) if self.net_se > 0 else float(self.net > 0)
+
+    @property
+    def measured(self) -> bool:
+        """Whether enough customers of the group drew it, and none, to speak of a measurement."""
+        return self.found.se is not None and min(self.found.n_arm, self.found.n_none) >= MEASURED
+
+
+def prior_of(cells: Sequence[ArmCell]) -> Belief:
+    """What is believed before any draw: arms alike and groups alike err together."""
+    sd = np.array([cell.prior_se for cell in cells])
+    arm, group = (np.array([getattr(cell, name) for cell in cells]) for name in ("arm", "group"))
+    alike = SHARED + SAME_ARM * (arm[:, None] == arm) + SAME_GROUP * (group[:, None] == group)
+    alike = alike + OWN * np.eye(len(cells))
+    return Belief(np.array([cell.prior for cell in cells]), alike * np.outer(sd, sd))
+
+
+class _Seen(NamedTuple):
+    """Comparisons I, their covariance, and the cells that were seen."""
+
+    value_I: Floats
+    cov_II: Floats
+    seen_I: NDArray[np.bool_]
+
+
+def _compared(draws: Draws, cells: Sequence[ArmCell], y_R: Floats) -> _Seen:
+    """Differences of weighted means, with their covariance over customers."""
+    people, who_R = np.unique(draws.who_R, return_inverse=True)
+    influence = np.zeros((len(people), len(cells)))
+    value, floor, seen = np.zeros(len(cells)), np.zeros(len(cells)), np.zeros(len(cells), dtype=bool)
+    for i, cell in enumerate(cells):
+        prob = draws.prob_RK[:, cell.arm]
+        rows = np.flatnonzero((draws.group_R == cell.group) & (prob > 0) & (draws.none_R > 0))
+        sides = []
+        for mine, chance in ((draws.arm_R[rows] == cell.arm, prob[rows]), (draws.arm_R[rows] < 0, draws.none_R[rows])):
+            weight = np.where(mine, 1 / chance, 0.0)
+            sides.append((mine.sum(), weight / max(weight.sum(), 1e-12)))
+        if min(count for count, _ in sides) < LEAST:
+            continue
+        (_, a), (_, b) = sides
+        y = y_R[rows]
+        mean_a, mean_b = float(a @ y), float(b @ y)
+        value[i], seen[i] = mean_a - mean_b, True
+        np.add.at(influence[:, i], who_R[rows], a * (y - mean_a) - b * (y - mean_b))
+        rest = y - np.where(a > 0, mean_a, mean_b)
+        floor[i] = float(np.var(rest)) * float((a**2).sum() + (b**2).sum())
+    cov = influence.T @ influence
+    # a handful of alike customers would look certain: none is surer than the spread of their group allows
+    lift = np.maximum(1.0, np.sqrt(floor / np.maximum(np.diag(cov), 1e-12)))
+    return _Seen(value, cov * np.outer(lift, lift), seen)
+
+
+def _posterior(prior: Belief, seen: _Seen) -> Belief:
+    """Both together; the prior as wide as the comparisons ask for."""
+    at = np.flatnonzero(seen.seen_I)
+    if not at.size:
+        return prior
+    gap, noise = seen.value_I[at] - prior.mean_I[at], seen.cov_II[np.ix_(at, at)]
+    noise = noise + 1e-9 * np.eye(at.size) * max(float(np.trace(noise)), 1e-9)
+    own, cross = prior.cov_II[np.ix_(at, at)], prior.cov_II[:, at]
+
+    def likelihood(scale: float) -> float:
+        log = scipy.stats.multivariate_normal.logpdf(gap, cov=scale**2 * own + noise, allow_singular=True)
+        return float(log) - 2.0 * float(np.log(scale) ** 2)  # another width than the stated one needs clear evidence
+
+    scale = float(SCALES[int(np.argmax([likelihood(scale) for scale in SCALES]))])
+    whole = np.linalg.inv(scale**2 * own + noise)
+    lever = scale**2 * cross @ whole
+    cov = scale**2 * prior.cov_II - lever @ (scale**2 * cross).T
+    return Belief(prior.mean_I + lever @ gap, cov)
+
+
+def effects(draws: Draws, cells: Sequence[ArmCell]) -> list[ArmValue]:
+    """Every cell after the draws. Without any draw that says something it is what was believed before."""
+    prior = prior_of(cells)
+    seen, window = _compared(draws, cells, draws.value_R), _compared(draws, cells, draws.window_R)
+    costs, orders = _compared(draws, cells, draws.cost_R), _compared(draws, cells, draws.orders_R)
+    after = _posterior(prior, seen)
+    after_window = _posterior(prior, window)
+    found = []
+    for i, cell in enumerate(cells):
+        rows = (draws.group_R == cell.group) & (draws.prob_RK[:, cell.arm] > 0)
+        n_arm = int((rows & (draws.arm_R == cell.arm)).sum())
+        known = bool(seen.seen_I[i])
+        cost = (max(float(costs.value_I[i]), 0.0) * n_arm + 30 * cell.cost) / (n_arm + 30) if known else cell.cost
+        each = Found(
+            float(seen.value_I[i]), float(seen.cov_II[i, i] ** 0.5) if known else None, float(window.value_I[i]),
+            float(window.cov_II[i, i] ** 0.5) if known else None, float(costs.value_I[i]), float(orders.value_I[i]),
+            n_arm, int((rows & (draws.arm_R < 0)).sum()),
+        )  # fmt: skip
+        found.append(
+            ArmValue(
+                cell, each, float(after.mean_I[i]), float(max(after.cov_II[i, i], 0.0) ** 0.5),
+                float(after_window.mean_I[i]), float(max(after_window.cov_II[i, i], 0.0) ** 0.5), cost,
+            )
+        )  # fmt: skip
+    return found
+
+
+class ArmChoice(NamedTuple):
+    """What is done with a cell: given to all of its group, tested on `share` of it, or closed; what a test is worth."""
+
+    state: State
+    share: float
+    learning: float
+
+
+class ArmRules(NamedTuple):
+    """`sure` is the probability of paying that is asked for, `months` how long what is learned will be used, `held` the
+    share of customers who get nothing anyway, `budget` what everything may cost together."""
+
+    sure: float
+    months: float
+    held: float
+    budget: float
+
+
+FIRST = 0.5  # of the budget that a first test may cost, where all that is known of offers is assumed
+MOST_ARMS = 2  # arms that are tested in a group at once: more would halve what is known of each
+
+
+def choose_arms(found: Sequence[ArmValue], rules: ArmRules) -> list[ArmChoice]:
+    """The arm that pays is given, what may pay is tested as far as learning it is worth the loss, the rest is closed.
+
+    Learning is worth the expected value of sample information (Raiffa, Schlaifer 1961) over `months` more windows. What
+    is given comes first in the budget, then tests by what they are worth for their cost. Where nothing was ever drawn,
+    what is believed is an assumption and closes nothing: a first test is made for half of the budget at most.
+    """
+    chosen = [ArmChoice("closed", 0.0, 0.0)] * len(found)
+    left = rules.budget
+    groups: dict[int, list[int]] = {}
+    for i, effect in enumerate(found):
+        groups.setdefault(effect.cell.group, []).append(i)
+    tests = []
+    for mine in groups.values():
+        sure = [i for i in mine if found[i].pays >= rules.sure and found[i].net > 0]
+        if sure:
+            best = max(sure, key=lambda i: found[i].net)
+            chosen[best] = ArmChoice("give", 1.0, 0.0)
+            left -= found[best].cost * found[best].cell.customers * (1 - rules.held)
+            continue
+        hopeful = sorted(mine, key=lambda i: -(found[i].net + found[i].net_se))[:MOST_ARMS]
+        tests.append(_best_test([found[i] for i in hopeful], hopeful, rules))
+    first = not any(effect.found.n_arm for effect in found)
+    left = min(left, FIRST * rules.budget) if first else left
+    for test in sorted(
+        (t for t in tests if t is not None and (first or t.worth > 0)), key=lambda t: -t.worth / max(t.cost, 1e-9)
+    ):
+        paid = test if test.cost <= left else _smaller(test, left)
+        if paid is not None:
+            left -= paid.cost
+            for i in paid.cells:
+                chosen[i] = ArmChoice("test", paid.share, paid.worth / len(paid.cells))
+    return chosen
+
+
+class _Test(NamedTuple):
+    """Arms of one group against none: cells, share of the group, what learning is worth less the loss, its cost."""
+
+    cells: tuple[int, ...]
+    share: float
+    worth: float
+    cost: float
+
+
+def _smaller(test: _Test, left: float) -> _Test | None:
+    """The same for so much money; None where that is next to nothing."""
+    part = max(left, 0.0) / test.cost
+    return _Test(test.cells, test.share * part, test.worth * part, left) if part > 0.2 else None
+
+
+def _best_test(found: Sequence[ArmValue], cells: Sequence[int], rules: ArmRules) -> _Test | None:
+    """The arms and the share of a group whose test is worth most less its loss; None where too few could draw."""
+    best = None
+    for count in range(1, len(found) + 1):
+        for share in SHARES:
+            some = found[:count]
+            people = some[0].cell.customers * (1 - rules.held)
+            each = share * people / (count + 1)
+            if each < LEAST:
+                continue
+            worth = sum(_information(effect, each, people - count * each, rules.months) for effect in some) / count**0.5
+            loss = sum(each * -effect.net for effect in some)
+            cost = sum(each * effect.cost for effect in some)
+            if best is None or worth - loss > best.worth:
+                best = _Test(tuple(cells[:count]), share, worth - loss, cost)
+    return best
+
+
+def _information(effect: ArmValue, treated: float, others: float, months: float) -> float:
+    """What it is worth to know an effect as well as so many customers will tell."""
+    noise = effect.cell.sd**2 * (1 / treated + 1 / max(others, 1.0))
+    move = effect.net_se**2 / (effect.net_se**2 + noise) ** 0.5 if effect.net_se > 0 else 0.0
+    if move <= 0:
+        return 0.0
+    z = effect.net / move
+    better = float(effect.net * scipy.stats.norm.cdf(z) + move * scipy.stats.norm.pdf(z))
+    return effect.cell.customers * months * (better - max(effect.net, 0.0))
+
+
+def detectable(sd: float, treated: float, others: float) -> float:
+    """The smallest effect that so many customers show with 80 % power at 5 %, both sides counted."""
+    return POWER * sd * float((1 / max(treated, 1e-9) + 1 / max(others, 1e-9)) ** 0.5)
+
+
+def needed(sd: float, smallest: float) -> int:
+    """Customers on each side for that power."""
+    return int(np.ceil(2 * (POWER * sd / smallest) ** 2))

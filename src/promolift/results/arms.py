@@ -1,0 +1,112 @@
+"""What a plan gives and draws by group of customers, kept; the sentences that say it before it is sent, out."""
+
+from typing import ClassVar
+
+from promolift.deliver import LineEffect
+from promolift.results.base import Note
+from promolift.settings import Settings
+from promolift.words import count, listed, money, pick
+
+TOO_FEW = 20  # customers of a group below which no arm can be compared with none
+
+
+class DrawnGroup(Settings):
+    """A group in which arms are drawn against none: customers of each, the smallest effect that this shows with 80 %
+    power after its window, and how many on each side would show an effect as large as what the arm costs."""
+
+    group: str
+    arms: tuple[str, ...]
+    treated: int
+    none: int
+    detectable_cents: float
+    needed: int
+
+
+class DrawNote(Note):
+    """What this plan gives and draws: `cost_cents` is what draws are expected to cost, `largest` the largest group."""
+
+    NAME: ClassVar[str] = "test"
+    tested: tuple[DrawnGroup, ...]
+    given: int
+    largest: int
+    cost_cents: float
+    budget_cents: float
+    window_days: int
+    horizon_days: int
+    effects: tuple[LineEffect, ...]
+
+
+def draw_words(note: DrawNote, currency: str) -> list[str]:
+    """What the plan gives and draws, in sentences: what will be known when, and what it costs at most."""
+    said = []
+    if note.given:
+        said.append(
+            pick(
+                f"{count(note.given)} customers get what has been shown to pay for customers like them.",
+                f"{count(note.given)}位客户得到优惠：测试表明，对同类客户这样做是赚钱的。",
+            )
+        )
+    if not note.tested:
+        return said or [_no_test(note, currency)]
+    least = money(min(each.detectable_cents for each in note.tested), currency)
+    most = money(note.cost_cents, currency)
+    weak = all(each.treated / max(len(each.arms), 1) < each.needed for each in note.tested)
+    parts = listed([_group(each, currency) for each in note.tested])
+    name = pick(
+        "a first draw, to be pooled with those that follow" if weak else "a test",
+        "首次抽样，要与之后的几次合并" if weak else "一次测试",
+    )
+    said.append(
+        pick(
+            f"Before sending: this is {name}. After {note.window_days} days you will know effects of at least {least} "
+            f"per customer over {note.horizon_days} days; it costs at most {most}. By group, with 80 % power: {parts}.",
+            f"发送之前：这是{name}。{note.window_days}天后可以看出每位客户{note.horizon_days}天内至少{least}的效应；"
+            f"最多花费{most}。各组在80%功效下：{parts}。",
+        )
+    )
+    if weak:
+        need = count(min(each.needed for each in note.tested))
+        said.append(
+            pick(
+                f"One window alone is too small to show effects as large as an offer's cost: {need} customers on each "
+                "side would. Each further window adds to what is known.",
+                f"单独一次还不足以看出与优惠成本一样大的效应：每边需要{need}位客户。之后每一次都会增加所知。",
+            )
+        )
+    said.append(
+        pick(
+            "Next: send it; when the days are over run `promolift ingest` and `promolift learn`, then `promolift learn "
+            "approve`.",
+            "下一步：发送；期满后运行`promolift ingest`和`promolift learn`，再运行`promolift learn approve`。",
+        )
+    )
+    return said
+
+
+def _group(group: DrawnGroup, currency: str) -> str:
+    """One group's smallest effect, lines and sizes."""
+    least, arms = money(group.detectable_cents, currency), listed(list(group.arms))
+    treated, none = count(group.treated), count(group.none)
+    return pick(
+        f"{least} among {group.group} ({arms}: {treated} against {none} with none)",
+        f"{group.group}：{least}（{arms}：{treated}位，对照{none}位）",
+    )
+
+
+def _no_test(note: DrawNote, currency: str) -> str:
+    """Why nothing is given and nothing drawn."""
+    if note.largest < TOO_FEW:
+        most = count(note.largest)
+        return pick(
+            f"Too few customers for a test: the largest group that could be compared has {most}, and {TOO_FEW} are the "
+            "least. Next: wait for more customers, or ask more of them for their consent.",
+            f"客户太少，无法测试：可比较的最大一组只有{most}位，至少需要{TOO_FEW}位。"
+            "下一步：等客户更多，或征得更多客户的同意。",
+        )
+    budget = money(note.budget_cents, currency)
+    return pick(
+        f"Nothing pays, and nothing more is worth learning within the budget of {budget}: no offers are given, which "
+        "is the best by what is known. Next: change the menu, or ask suppliers for a part of the discount.",
+        f"没有一种优惠赚钱，在{budget}的预算内也没有值得再测试的：不发优惠，就目前所知这是最好的。下一步：调整优惠清单，"
+        "或请供应商分担折扣。",
+    )

@@ -1,0 +1,310 @@
+"""Valued candidates in; menu lines given, tested and closed by group of customers, and the draw of the tests, out.
+
+An arm is a menu line: for each customer that of its offers which is expected to add most. What an arm adds for a group
+is believed by the response model before the first test, and by the draws from then on (`learn/arms.py`).
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import polars as pl
+
+from promolift import allocate, deliver
+from promolift.deliver import Board, Drawn, LineEffect, ReleaseTerms
+from promolift.deliver.randomised import cost
+from promolift.hashing import hash_units
+from promolift.learn.ahead import Ahead, Spans, features, fit_ahead
+from promolift.learn.arms import ArmCell, ArmRules, ArmValue, Draws, choose_arms, detectable, effects, needed
+from promolift.results.arms import DrawnGroup, DrawNote
+from promolift.results.job import Job, Moments
+from promolift.steps.sales import daily_sales
+
+MONTHS = 6.0  # windows in which what a test teaches will be used
+ROOM, SPREAD = (
+    0.16,
+    0.04,
+)  # s.d. of what an arm may add, as a share of what customers bring: 4 %, and 16 % more of those away
+NOT_DRAWN = "not in this test"
+CLOSED = "closed: by what is known it does not pay for customers like them"
+OTHER = "another offer fits this customer better"
+SPENT = "the budget is spent on others"
+CELLS = {
+    "arm": pl.String, "group": pl.String, "prior": pl.Float64, "prior_se": pl.Float64, "cost": pl.Float64,
+    "customers": pl.Int64, "sd": pl.Float64,
+}  # fmt: skip
+DRAWS = {
+    "campaign_id": pl.String, "ts_ms": pl.Int64, "window_days": pl.Int64, "customer_id": pl.String, "group": pl.String,
+    "arm": pl.String, "none_prob": pl.Float64, "arms": pl.List(pl.Struct({"arm": pl.String, "prob": pl.Float64})),
+}  # fmt: skip
+
+
+class ArmPlan(NamedTuple):
+    """The allocation of what is given, the terms, the candidates as decided on, what was drawn, and the test."""
+
+    found: allocate.AllocatedOffers
+    terms: ReleaseTerms
+    rows: pl.DataFrame
+    drawn: Drawn
+    note: DrawNote
+    cells: pl.DataFrame
+    draws: pl.DataFrame
+
+
+class People(NamedTuple):
+    """Everybody who may be written to and has bought: customer_id, group; and what is expected of groups."""
+
+    groups: pl.DataFrame
+    ahead: Ahead
+    base: Mapping[str, tuple[float, float]]
+
+
+def spans_of(job: Job) -> Spans:
+    """Window and horizon in days."""
+    window = job.config.plan.window_days
+    return Spans(window, max(window, job.config.value.horizon_days))
+
+
+def people_of(job: Job, at: Moments, consent: pl.DataFrame) -> People:
+    """Groups and what they are expected to bring."""
+    sales = daily_sales(job.clean, at.asof, job.config.value.margin_rate)
+    ahead, known = fit_ahead(sales, 0, spans_of(job)), features(sales, 0)
+    expected = ahead.expect(known)
+    rows = known.select("customer_id", "group").with_columns(
+        window=pl.Series(expected.window_N), horizon=pl.Series(expected.horizon_N)
+    )
+    base = {
+        group: (window, horizon)
+        for group, window, horizon in rows.group_by("group").agg(pl.col("window", "horizon").mean()).iter_rows()
+    }
+    may = consent.filter("may_send")["customer_id"]
+    return People(rows.filter(pl.col("customer_id").is_in(may.implode())).select("customer_id", "group"), ahead, base)
+
+
+def arms_of(rows: pl.DataFrame, people: People) -> pl.DataFrame:
+    """One open candidate per customer and menu line, that which is expected to add most, with the customer's group."""
+    known = rows.filter(pl.col("eligible") & (pl.col("offer_id") != "none")).drop_nulls(["gain_cents", "cost_cents"])
+    best = known.sort(
+        "customer_id", "menu_id", "added_cents", "offer_id", descending=[False, False, True, False]
+    ).unique(["customer_id", "menu_id"], keep="first", maintain_order=True)
+    return best.join(people.groups, on="customer_id").sort("customer_id", "menu_id")
+
+
+def cells_of(best: pl.DataFrame, people: People) -> pl.DataFrame:
+    """CELLS: what each arm is believed to add for each group before any draw.
+
+    The response model says what an arm adds in the window among those who come. Of those who would stay away it brings
+    back the same share, who then are worth what they were worth after past returns.
+    """
+    means = best.group_by("menu_id", "group").agg(
+        pl.col("added_cents").mean().alias("added"),
+        pl.col("cost_cents").mean().alias("cost"), pl.len().alias("customers"),
+        pl.col("gain_se_cents").mean().alias("se"),
+    )  # fmt: skip
+    window = pl.Series("window", [people.base[group][0] for group in means["group"]], dtype=pl.Float64)
+    # who has long been away is expected to buy nothing by their own rhythm; by what such groups did, some return
+    rate = [pl.col(name).dot("customers") / pl.col("worth").dot("customers") for name in ("added", "cost")]
+    means = means.with_columns(window.clip(lower_bound=0.0).alias("worth")).with_columns(
+        rate[0].over("menu_id").alias("added_rate"), rate[1].over("menu_id").alias("cost_rate")
+    )
+    means = means.with_columns(
+        pl.max_horizontal("added", pl.col("added_rate").fill_nan(0.0) * pl.col("worth")).alias("added"),
+        pl.max_horizontal("cost", pl.col("cost_rate").fill_nan(0.0) * pl.col("worth")).alias("cost"),
+    )
+    found = []
+    for row in means.sort("menu_id", "group").iter_rows(named=True):
+        group, (expected, horizon) = row["group"], people.base[row["group"]]
+        away = people.ahead.away.get(group, 0.5)
+        share = min(max(row["added"], 0.0) / expected, 1.0) if expected > 0 else 0.0
+        spread = (SPREAD + ROOM * away) * max(horizon, 0.0)
+        prior = row["added"] - row["cost"] + 0.5 * away * share * max(horizon - expected, 0.0)
+        prior_se = (spread**2 + (row["se"] or 0.0) ** 2) ** 0.5 + 1e-6
+        sd = people.ahead.sd.get(group, 0.0) or max(horizon, 1.0)
+        found.append((row["menu_id"], group, prior, prior_se, row["cost"], row["customers"], sd))
+    return pl.DataFrame(found, schema=CELLS, orient="row")
+
+
+def numbered(cells: pl.DataFrame) -> list[ArmCell]:
+    """Cells by the places of their arm and group among all names in order."""
+    arms, groups = (cells[name].unique().sort().to_list() for name in ("arm", "group"))
+    return [ArmCell(arms.index(arm), groups.index(group), *rest) for arm, group, *rest in cells.iter_rows()]
+
+
+def believed(cells: pl.DataFrame) -> list[ArmValue]:
+    """Effects of the cells before any draw."""
+    nobody = np.zeros(0, dtype=np.int64)
+    arms = cells["arm"].n_unique()
+    empty = Draws(nobody, nobody, nobody, np.zeros((0, arms)), *(np.zeros(0) for _ in range(5)))
+    return effects(empty, numbered(cells))
+
+
+def rules_of(job: Job, terms: ReleaseTerms, budget: float) -> ArmRules:
+    """What choosing goes by."""
+    return ArmRules(job.config.plan.sure, MONTHS, terms.holdout_share, budget)
+
+
+def arm_effects(cells: pl.DataFrame, found: Sequence[ArmValue], rules: ArmRules, level: str) -> tuple[LineEffect, ...]:
+    """Effects with what is done with each, by name."""
+    return tuple(
+        LineEffect(
+            arm=arm, group=group, net_cents=each.net, net_se_cents=each.net_se, window_cents=each.window,
+            window_se_cents=each.window_se, cost_cents=each.cost, pays=each.pays, state=choice.state,
+            share=choice.share, n_arm=each.found.n_arm, n_none=each.found.n_none,
+            evidence="randomised" if each.measured else level,
+        )
+        for (arm, group), each, choice in zip(
+            cells.select("arm", "group").iter_rows(), found, choose_arms(found, rules), strict=True
+        )
+    )  # fmt: skip
+
+
+def plan_arms(
+    job: Job, at: Moments, rows: pl.DataFrame, consent: pl.DataFrame, terms: ReleaseTerms, budget: int, level: str
+) -> ArmPlan:
+    """What is known to pay is given, what may pay is drawn, within the budget; everybody's record."""
+    people = people_of(job, at, consent)
+    best = arms_of(rows, people)
+    cells = cells_of(best, people)
+    known = terms.effects or arm_effects(cells, believed(cells), rules_of(job, terms, budget), level)
+    share = 1.0
+    while True:
+        made = _drawn(job, at, rows, best, consent, terms, budget, known, people, share)
+        if cost(made.rows.filter("eligible"), made.drawn.decisions) <= budget or share < 0.05:
+            return made._replace(cells=cells)
+        share *= 0.95  # what was drawn happened to cost more than is expected of such draws
+
+
+def _drawn(
+    job: Job, at: Moments, rows: pl.DataFrame, best: pl.DataFrame, consent: pl.DataFrame, terms: ReleaseTerms,
+    budget: int, known: tuple[LineEffect, ...], people: People, part: float,
+) -> ArmPlan:  # fmt: skip
+    table = pl.DataFrame([each.model_dump() for each in known])
+    arms = best.join(
+        table.select(pl.col("arm").alias("menu_id"), "group", "net_cents", "net_se_cents", "state",
+                     (part * pl.col("share")).alias("share"), pl.col("cost_cents").alias("arm_cost"),
+                     pl.col("evidence").alias("level")),
+        on=["menu_id", "group"], how="left",
+    ).with_columns(pl.col("state").fill_null("closed"))  # fmt: skip
+    drawn_by = (job.config.plan.seed, terms.seed, "test", at.asof)
+    unit = pl.DataFrame({"customer_id": people.groups["customer_id"]}).with_columns(
+        unit=pl.Series(hash_units(drawn_by, people.groups["customer_id"]))
+    )
+    arms = arms.join(unit, on="customer_id", maintain_order="left")
+    middle = pl.col("cost_cents").mean().over("menu_id", "group")
+    own = pl.when(middle > 0).then(pl.col("cost_cents") / middle).otherwise(1.0)
+    arms = arms.with_columns(
+        (pl.col("arm_cost") * own).alias("cost_now"), (pl.col("net_cents") * (0.5 + 0.5 * own)).alias("gain_now")
+    )
+    in_test = (pl.col("state") == "test") & (pl.col("unit") < pl.col("share"))
+    give = arms.filter((pl.col("state") == "give") & (pl.col("gain_now") > 0))
+    held = pl.Series([deliver.in_holdout(who, terms) for who in give["customer_id"]], dtype=pl.Boolean)
+    free = give.filter(~held).with_columns(
+        gain_cents=pl.col("gain_now"), cost_cents=pl.col("cost_now"), eligible=pl.lit(True)
+    )
+    found = allocate.plan(free.select(rows.columns), budget, [], seed=job.config.plan.seed)
+    kept = pl.concat(
+        [found.chosen.select("customer_id", "offer_id"), give.filter(held).select("customer_id", "offer_id")]
+    )
+    paid = give.join(kept, on=["customer_id", "offer_id"], how="semi").select(
+        "customer_id", "offer_id", open_as=pl.lit("give")
+    )
+    tested = arms.filter(in_test).select("customer_id", "offer_id", open_as=pl.lit("test"))
+    numbers = arms.select("customer_id", "offer_id", "gain_now", "cost_now", "net_se_cents", "level", "state")
+    marked = rows.join(numbers, on=["customer_id", "offer_id"], how="left", maintain_order="left").join(
+        pl.concat([paid, tested]), on=["customer_id", "offer_id"], how="left", maintain_order="left"
+    )
+    open_ = pl.col("open_as").is_not_null()
+    none = pl.col("offer_id") == "none"
+    why = (
+        pl.when(pl.col("state").is_null()).then(pl.lit(OTHER)).when(pl.col("state") == "closed").then(pl.lit(CLOSED))
+        .when(pl.col("state") == "test").then(pl.lit(NOT_DRAWN)).otherwise(pl.lit(SPENT))
+    )  # fmt: skip
+    marked = marked.with_columns(
+        pl.when(pl.col("eligible") & ~open_ & ~none).then(why).otherwise("why_not").alias("why_not"),
+        (pl.col("eligible") & (open_ | none)).alias("eligible"),
+        pl.coalesce("gain_now", "gain_cents").alias("gain_cents"),
+        pl.coalesce("cost_now", "cost_cents").alias("cost_cents"),
+        pl.coalesce("net_se_cents", "gain_se_cents").alias("gain_se_cents"),
+        pl.coalesce("level", "evidence").alias("evidence"),
+    ).with_columns(
+        # no price closes what is drawn: charged more than it is worth, it is given by draws alone
+        pl.when(pl.col("open_as") == "test").then(pl.max_horizontal("gain_cents", pl.lit(0.0)) + 1.0).otherwise(0.0)
+        .fill_null(0.0).alias("charge_cents"),
+        pl.when(pl.col("gain_now").is_not_null()).then(pl.col("gain_cents") + pl.col("cost_cents"))
+        .otherwise("added_cents").alias("added_cents"),
+    ).drop("gain_now", "cost_now", "net_se_cents", "level", "state", "open_as")  # fmt: skip
+    own_terms = terms.model_copy(
+        update={"policy_id": "trial", "price": 0.0, "explore": 1.0 if tested.height else 0.0,
+                "explore_where": "nothing pays", "effects": known}
+    )  # fmt: skip
+    made = deliver.records(Board.of(marked, consent), own_terms, at.asof)
+    draws = kept_draws(job, at, arms, paid, own_terms, people)
+    note = _note(job, arms, paid, made, budget, known, people)
+    return ArmPlan(found, own_terms, marked, made, note, pl.DataFrame(schema=CELLS), draws.join(
+        made.decisions.select("customer_id", "offer_id"), on="customer_id"
+    ).join(arms.select("customer_id", "offer_id", pl.col("menu_id").alias("arm")), on=["customer_id", "offer_id"],
+           how="left").with_columns(pl.col("arm").fill_null("none")).select(list(DRAWS)))  # fmt: skip
+
+
+def kept_draws(
+    job: Job, at: Moments, arms: pl.DataFrame, paid: pl.DataFrame, terms: ReleaseTerms, people: People
+) -> pl.DataFrame:
+    """Every customer's propensities of each arm before any draw, the choice of who takes part in a test among them."""
+    size = pl.len().over("customer_id")
+    rest = 1 - terms.holdout_share
+    given = arms.join(paid.select("customer_id", "offer_id"), on=["customer_id", "offer_id"], how="semi")
+    drawn_by_arm = pl.concat([
+        arms.filter(pl.col("state") == "test").with_columns(prob=rest * pl.col("share") / (size + 1)),
+        given.with_columns(prob=pl.lit(rest)),
+    ])  # fmt: skip
+    each = drawn_by_arm.group_by("customer_id").agg(
+        pl.struct(pl.col("menu_id").alias("arm"), "prob").alias("arms"), (1 - pl.col("prob").sum()).alias("none_prob")
+    )
+    nobody = pl.lit([], pl.List(pl.Struct({"arm": pl.String, "prob": pl.Float64})))
+    return people.groups.join(each, on="customer_id", how="left", maintain_order="left").with_columns(
+        pl.col("arms").fill_null(nobody), pl.col("none_prob").fill_null(1.0),
+        campaign_id=pl.lit(job.config.plan.campaign), ts_ms=pl.lit(at.asof),
+        window_days=pl.lit(job.config.plan.window_days, pl.Int64),
+    )  # fmt: skip
+
+
+def _note(
+    job: Job, arms: pl.DataFrame, paid: pl.DataFrame, made: Drawn, budget: int,
+    known: tuple[LineEffect, ...], people: People,
+) -> DrawNote:  # fmt: skip
+    got = made.decisions.select("customer_id", "offer_id", "holdout")
+    drawn = arms.filter(pl.col("state") == "test").join(got, on=["customer_id", "offer_id"], how="left")
+    tested, spent = [], 0.0
+    for (group,), mine in drawn.partition_by("group", as_dict=True).items():
+        able = arms.filter(pl.col("group") == group)["customer_id"].n_unique()
+        given = mine.filter(pl.col("holdout").is_not_null())
+        names = tuple(sorted(mine["menu_id"].unique()))
+        treated = given.height
+        spent += float(given["cost_now"].sum())
+        each = treated / max(len(names), 1)
+        price = float(mine["arm_cost"].mean())  # type: ignore[arg-type]
+        sd = people.ahead.sd.get(str(group), 0.0)
+        tested.append(
+            DrawnGroup(
+                group=str(group), arms=names, treated=treated, none=able - treated,
+                detectable_cents=detectable(sd, each, able - treated), needed=needed(sd, max(price, 1.0)),
+            )
+        )  # fmt: skip
+    most = int(people.groups["group"].value_counts()["count"].max() or 0) if people.groups.height else 0  # type: ignore[arg-type]
+    return DrawNote(
+        tested=tuple(sorted(tested, key=lambda t: t.group)), given=paid.height, cost_cents=spent, largest=most,
+        budget_cents=float(budget),
+        window_days=job.config.plan.window_days, horizon_days=spans_of(job).horizon, effects=known,
+    )  # fmt: skip
+
+
+def keep_arms(job: Job, made: ArmPlan) -> None:
+    """The beliefs before any draw, and this plan's draws beside all earlier ones, in place of those of its moment."""
+    job.store.save("arms", made.cells)
+    rows = made.draws
+    if job.store.has("draws"):
+        before = job.store.frame("draws")
+        same = (pl.col("campaign_id") == job.config.plan.campaign) & (pl.col("ts_ms") == rows["ts_ms"].max())
+        rows = pl.concat([before.filter(~same), rows])
+    job.store.save("draws", rows)
+    made.note.keep(job.store)

@@ -1,0 +1,110 @@
+"""Effects of arms from draws: they cover the truth, move from the prior when draws say so, and choices follow them."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from promolift.learn.arms import ArmCell, ArmRules, Draws, choose_arms, detectable, effects, needed
+
+N = 1200
+
+
+def cells(prior: float = -50.0, prior_se: float = 100.0, cost: float = 60.0, sd: float = 400.0) -> list[ArmCell]:
+    return [ArmCell(arm, group, prior, prior_se, cost, N // 2, sd) for arm in range(2) for group in range(2)]
+
+
+Truth = Callable[[np.ndarray, np.ndarray], np.ndarray]
+
+
+def draws(truth: Truth, seed: int, months: int = 2, sd: float = 400.0) -> Draws:
+    """Two groups with unequal propensities over the months; customers have a level of their own in all of them."""
+    rng = np.random.default_rng(seed)
+    who = np.tile(np.arange(N), months)
+    month, group = np.repeat(np.arange(months), N), who % 2
+    prob = np.where(month[:, None] == 0, [0.1, 0.3], [0.4, 0.2])
+    unit = rng.random(len(who))
+    arm = np.where(unit < prob[:, 0], 0, np.where(unit < prob.sum(axis=1), 1, -1))
+    level = rng.normal(0, 0.7 * sd, N)[who] + 300.0 * month  # a better month, in which more get arm 0
+    value = level + rng.normal(0, 0.7 * sd, len(who)) + np.where(arm >= 0, truth(arm, group), 0.0)
+    cost = np.where(arm >= 0, 60.0, 0.0)
+    return Draws(arm, group, who, prob, 1 - prob.sum(axis=1), value, value, cost, cost * 0)
+
+
+def test_intervals_cover_the_truth_though_customers_stand_in_several_months() -> None:
+    """Under a wide prior, 95 % intervals hold the truth in about 95 % of repetitions."""
+    inside, repeats = 0, 150
+    for seed in range(repeats):
+        found = effects(draws(lambda arm, group: 40.0 * arm - 30.0 * group, seed), cells(0.0, 500.0))
+        inside += sum(abs(e.net - (40.0 * e.cell.arm - 30.0 * e.cell.group)) < 1.96 * e.net_se for e in found)
+    assert 0.92 < inside / (4 * repeats) < 0.98
+
+
+def test_the_average_that_forgets_propensities_is_fooled_here() -> None:
+    """The case above can fail: more of arm 0 fell into the better month."""
+    some = draws(lambda arm, group: 0.0 * arm, 1)
+    naive = some.value_R[some.arm_R == 0].mean() - some.value_R[some.arm_R < 0].mean()
+    assert naive > 50
+    assert abs(effects(some, cells(0.0, 500.0))[0].found.value) < 3 * (effects(some, cells())[0].found.se or 0)
+
+
+def test_four_times_as_much_is_believed_and_given_though_a_loss_was_expected() -> None:
+    found = effects(draws(lambda arm, group: 3000.0 + 0.0 * arm, 2), cells())
+    assert all(e.net > 2000 and e.pays > 0.99 and e.measured for e in found)
+    chosen = choose_arms(found, ArmRules(0.8, 6, 0.1, 1e9))
+    assert [c.state for c in chosen].count("give") == 2  # one arm for each group
+    assert all(c.state != "test" for c in chosen)
+
+
+def test_without_draws_effects_are_what_was_believed() -> None:
+    some = draws(lambda arm, group: 0.0 * arm, 1, months=1)
+    nobody = Draws(*(getattr(some, name)[:0] for name in some.__dataclass_fields__))
+    assert [(e.net, round(e.net_se)) for e in effects(nobody, cells())] == [(-50.0, 100)] * 4
+    assert not any(e.measured for e in effects(nobody, cells()))
+
+
+def test_one_arm_teaches_of_the_others() -> None:
+    """Group 1 never draws; what is seen of group 0 moves it part of the way."""
+    some = draws(lambda arm, group: 300.0 + 0.0 * arm, 3)
+    here = some.group_R == 0
+    half = Draws(*(getattr(some, name)[here] for name in some.__dataclass_fields__))
+    found = {(e.cell.arm, e.cell.group): e for e in effects(half, cells())}
+    assert found[0, 0].net > found[0, 1].net > -50
+    assert found[0, 1].net_se < 100 + 1e-9 or found[0, 1].net_se > found[0, 0].net_se
+
+
+def test_what_surely_loses_is_closed_and_nothing_is_spent_on_it() -> None:
+    found = effects(draws(lambda arm, group: -200.0 + 0.0 * arm, 4, months=4), cells())
+    assert [c.state for c in choose_arms(found, ArmRules(0.8, 6, 0.1, 1e9))] == ["closed"] * 4
+
+
+@pytest.mark.parametrize("budget", [0.0, 10_000.0, 1e9])
+def test_choices_keep_the_budget(budget: float) -> None:
+    found = effects(draws(lambda arm, group: 40.0 * arm, 5), cells(0.0, 80.0))
+    rules = ArmRules(0.99999, 6, 0.1, budget)
+    chosen = choose_arms(found, rules)
+    spent = 0.0
+    for group in range(2):
+        mine = [(e, c) for e, c in zip(found, chosen, strict=True) if e.cell.group == group and c.state == "test"]
+        spent += sum(0.9 * c.share * e.cell.customers / (len(mine) + 1) * e.cost for e, c in mine)
+    assert spent <= budget * (1 + 1e-9)
+    assert (spent > 0) == (budget > 0)
+
+
+def test_the_detectable_effect_is_found_in_four_of_five() -> None:
+    rng, sd, n = np.random.default_rng(0), 300.0, 250
+    size = detectable(sd, n, n)
+    se = sd * (2 / n) ** 0.5
+    seen = (np.abs(rng.normal(size, se, 20_000)) > 1.96 * se).mean()
+    assert seen == pytest.approx(0.8, abs=0.01)
+    assert needed(sd, size) == pytest.approx(n, abs=1)
+
+
+def test_an_assumed_loss_closes_nothing_before_a_first_test() -> None:
+    """With few customers learning is not worth its loss by what is assumed; a test is made all the same, for half."""
+    some = draws(lambda arm, group: 0.0 * arm, 1, months=1)
+    nobody = Draws(*(getattr(some, name)[:0] for name in some.__dataclass_fields__))
+    hopeless = [cell._replace(prior=-900.0, customers=60) for cell in cells()]
+    chosen = choose_arms(effects(nobody, hopeless), ArmRules(0.8, 6, 0.1, 4000.0))
+    spent = sum(0.9 * c.share * 60 / 2 * 60.0 for c in chosen if c.state == "test")
+    assert 0 < spent <= 2000.0 + 1e-9

@@ -295,7 +295,7 @@ def test_a_slow_receiver_and_a_strange_one_delay_only_themselves(
         assert len(fast.got) == 2
         with open_api.server.ledger.read() as db:
             errors = select(OUTBOX.c.error).where(OUTBOX.c.target == "whk_0")
-            assert set(db.execute(errors).scalars()) == {"not a URL"}
+            assert "not a URL" in set(db.execute(errors).scalars())
     assert made
 
 

@@ -571,7 +571,7 @@ def check(
     from promolift.store import Store
 
     with Store(work_folder) as store:
-        say(verbs.check(settings_of(config), store, file, verbs.Asked(offer, language, channel)), json_)
+        say(verbs.check(settings_of(config), store, file, verbs.TextCheck(offer, language, channel)), json_)
 
 
 @app.command()

@@ -89,7 +89,8 @@ def drawn_shop(store: Store, seed: int, customers: int = 110) -> None:
     store.write_shards(store.connection.from_arrow(events.to_arrow()), "events", 1)
     store.save("profiles", pl.DataFrame({
         "customer_id": ids, "asof_ms": ASOF_MS, "price_sensitivity": rng.normal(0, 0.5, customers),
-        "price_sensitivity_se": 0.1, "tenure_days": 400.0, "revenue_52w_cents": 1000, "recency_days": 1.0, "cadence_days": 1.0, "orders_16w": rng.integers(1, 30, customers),
+        "price_sensitivity_se": 0.1, "tenure_days": 400.0,
+        "orders_16w": rng.integers(1, 30, customers),
         "basket_mean_cents": rng.uniform(1500, 9000, customers), "basket_sd_cents": rng.uniform(300, 3000, customers),
         "top_channel": rng.choice(["web", "store"], customers),
         "revenue_52w_cents": 60_000, "recency_days": 9.0, "cadence_days": 14.0,

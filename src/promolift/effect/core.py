@@ -27,7 +27,7 @@ from promolift.effect.learners import (
     fit_segment,
     fit_single,
 )
-from promolift.effect.linear import Additive, Basis, Design, Linear, basis_of, fit_additive, fit_linear
+from promolift.effect.linear import Additive, Basis, Linear, LinearDesign, basis_of, fit_additive, fit_linear
 from promolift.effect.nuisance import (
     Nuisance,
     Response,
@@ -335,7 +335,7 @@ class EffectModel:
         each = np.zeros((max(len(self.models), 1), len(x_NF), len(self.average.gain_K)))
         weights = self.verdict.weight_C[self.verdict.weight_C > 0]
         for part in chunks(len(x_NF)) if self.models else ():
-            asked = Asked(x_NF[part])
+            asked = AskedEffects(x_NF[part])
             for j, models in enumerate(self.models):
                 each[j, part] = (self.unit * gains(models, asked, self.span / self.unit) - self.mean_JKC[j]) @ weights
         jackknife = (len(each) - 1) * each.var(axis=0)
@@ -349,7 +349,7 @@ class EffectModel:
         x_NF = self.encoder.encode(features)
         found = np.empty((len(x_NF), len(self.average.gain_K) + 1))
         for part in chunks(len(x_NF)):
-            asked = Asked(x_NF[part])
+            asked = AskedEffects(x_NF[part])
             found[part] = self.unit * np.mean([asked.mu(response) for response in self.responses], axis=0)
         return found
 
@@ -529,7 +529,7 @@ class _Crossed(NamedTuple):
     responses: tuple[Response, ...]
     psi_NK: Floats
     span: float
-    design: Design | None
+    design: LinearDesign | None
 
 
 def _cross(
@@ -563,7 +563,7 @@ def _judged(trial: TrialArrays, fold_N: Ints, crossed: _Crossed, learned: int) -
         held = np.flatnonzero(fold_N == j)
         for part in chunks(len(held)):
             rows = held[part]
-            asked = Asked(trial.x_NF[rows])
+            asked = AskedEffects(trial.x_NF[rows])
             if crossed.design is not None and rows[-1] < learned:  # sorted by fold: they lie in one piece
                 asked.know(crossed.design.basis, crossed.design.z_NP[rows[0] : rows[-1] + 1])
             gain_NKC[rows] = gains(models, asked, crossed.span)
@@ -581,7 +581,7 @@ def _strays(gain_NKC: Floats, psi_NK: Floats, span: float) -> Ints:
     return np.flatnonzero((apart_KC > allowed_K[:, None]).any(axis=0))
 
 
-class Asked:
+class AskedEffects:
     """Rows, and what several models ask of them, worked out once: basis columns, codes, expected outcomes."""
 
     def __init__(self, x_NF: Floats) -> None:
@@ -614,7 +614,7 @@ class Asked:
         return self._mu[id(response)]
 
 
-def gains(models: tuple[Gains, ...], asked: Asked, span: float) -> Floats:
+def gains(models: tuple[Gains, ...], asked: AskedEffects, span: float) -> Floats:
     """gain_NKC of all models, none beyond how far outcomes are apart."""
     found = []
     for model in models:

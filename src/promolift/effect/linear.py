@@ -195,7 +195,7 @@ class Linear:
 
     def eta(self, z_NP: Floats) -> Floats:
         """Linear predictor under each arm, eta_NA, from the basis columns."""
-        return within(z_NP @ self.coef_PA, Span(self.low_A, self.high_A), self.family)
+        return within(z_NP @ self.coef_PA, OutcomeSpan(self.low_A, self.high_A), self.family)
 
     def mean(self, z_NP: Floats) -> Floats:
         """Expected outcome under each arm, mu_NA."""
@@ -230,17 +230,19 @@ def inverse(eta: Floats, family: Family) -> Floats:
             return eta
 
 
-class Span(NamedTuple):
+class OutcomeSpan(NamedTuple):
     """What the outcomes of each arm lie between."""
 
     low_A: Floats
     high_A: Floats
 
 
-def span_of(trial: TrialArrays) -> Span:
+def span_of(trial: TrialArrays) -> OutcomeSpan:
     """The smallest and largest outcome of each arm."""
     each = [trial.outcome_N[trial.arm_N == a] for a in range(trial.arms)]
-    return Span(np.array([y.min(initial=np.inf) for y in each]), np.array([y.max(initial=-np.inf) for y in each]))
+    return OutcomeSpan(
+        np.array([y.min(initial=np.inf) for y in each]), np.array([y.max(initial=-np.inf) for y in each])
+    )
 
 
 class Expansion(NamedTuple):
@@ -252,7 +254,7 @@ class Expansion(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Design:
+class LinearDesign:
     """A trial's basis columns in folds, with the sums of each fold and arm that any fit without a fold is made of.
 
     Rows are sorted by fold and arm; cell (j, a) is the rows from `edge_C[c]` on, c = j A + a. `gram_CPP`, `score_CP`
@@ -266,7 +268,7 @@ class Design:
     arm_N: Ints
     y_N: Floats
     edge_C: Ints
-    span: Span
+    span: OutcomeSpan
     family: Family
     at_MP: Floats
     variance_G: Floats
@@ -295,7 +297,9 @@ class Design:
         return Expansion(gram, gram @ self.at_MP.ravel() + score, spread)
 
 
-def design_of(trial: TrialArrays, family: Family, fold_N: Ints | None = None, basis: Basis | None = None) -> Design:
+def design_of(
+    trial: TrialArrays, family: Family, fold_N: Ints | None = None, basis: Basis | None = None
+) -> LinearDesign:
     """Columns and sums of a trial whose rows are sorted by fold and arm. Wide bases are screened by these rows."""
     basis = screened(basis or basis_of(trial.x_NF), trial.x_NF, _contrasts(trial, trial.outcome_N))
     z_NP, m_AM, y_N, arms = basis.columns(trial.x_NF), modifiers(trial.arms), trial.outcome_N, trial.arms
@@ -329,7 +333,7 @@ def design_of(trial: TrialArrays, family: Family, fold_N: Ints | None = None, ba
     else:
         ends = edge_C[::arms]
         flat_JPP = np.array([z_NP[low:high].T @ z_NP[low:high] for low, high in pairwise(ends)])
-    return Design(
+    return LinearDesign(
         basis, z_NP, trial.arm_N, y_N, edge_C, span_of(trial), family, at_MP, variance, gram_CPP,
         np.array([cell.score for cell in cells]), np.array([cell.pearson for cell in cells]), flat_JPP,
     )  # fmt: skip
@@ -392,7 +396,7 @@ def _step(cells: list[_Cell], m_AM: Floats, at_MP: Floats, group_MP: Ints, varia
     return _Step(coef.reshape(at_MP.shape), variance)
 
 
-def within(eta_NA: Floats, span: Span, family: Family) -> Floats:
+def within(eta_NA: Floats, span: OutcomeSpan, family: Family) -> Floats:
     """Linear predictors no further than outcomes were seen."""
     match family:
         case "binary":
@@ -403,7 +407,7 @@ def within(eta_NA: Floats, span: Span, family: Family) -> Floats:
             return np.clip(eta_NA, span.low_A, span.high_A)
 
 
-def fit_linear(design: Design, held: int | None = None, *, sparse: bool = False) -> Linear:
+def fit_linear(design: LinearDesign, held: int | None = None, *, sparse: bool = False) -> Linear:
     """Interactions of every feature with every arm, shrunk as far as the data outside a fold say.
 
     The variance of each group of coefficients (main, any treatment, one treatment; slopes and hinges) is the fixed
@@ -500,7 +504,7 @@ class Additive:
         return self.of(self.basis.columns(x_NF))
 
 
-def fit_additive(design: Design, psi_NK: NDArray[np.float64], held: int | None = None) -> Additive:
+def fit_additive(design: LinearDesign, psi_NK: NDArray[np.float64], held: int | None = None) -> Additive:
     """Doubly robust scores regressed on the basis: what treatments share and what is one's own, both shrunk."""
     treatments, arms = psi_NK.shape[1], design.arms
     m_KM = modifiers(treatments + 1)[1:, 1:]

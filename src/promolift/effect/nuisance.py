@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from promolift.effect.linear import (
     COLUMNS,
     Basis,
-    Design,
     Family,
     Linear,
+    LinearDesign,
     basis_of,
     design_of,
     family_of,
@@ -87,7 +87,7 @@ class Nuisance:
     responses: tuple[Response, ...]
     mu_NA: Floats
     psi_NK: Floats
-    designs: tuple[Design, ...]
+    designs: tuple[LinearDesign, ...]
     grown: Grown
 
     @property
@@ -99,18 +99,18 @@ class Nuisance:
         """What a linear fit without a fold is made from."""
         return Without(self.designs[0], fold) if len(self.designs) == 1 else Without(self.designs[fold], None)
 
-    def scored(self, fold: int) -> "Scored":
+    def scored(self, fold: int) -> "OutOfFold":
         """What scores are regressed on without a fold."""
         design, held = self.design(fold)
         if held is not None:
-            return Scored(design, self.psi_NK, held)
-        return Scored(design, self.psi_NK[_outside(self.trial, self.fold_N)[fold]], None)
+            return OutOfFold(design, self.psi_NK, held)
+        return OutOfFold(design, self.psi_NK[_outside(self.trial, self.fold_N)[fold]], None)
 
 
-class Scored(NamedTuple):
+class OutOfFold(NamedTuple):
     """A design, the scores of its rows, and the fold of it that is held out."""
 
-    design: Design
+    design: LinearDesign
     psi_NK: Floats
     held: int | None
 
@@ -118,7 +118,7 @@ class Scored(NamedTuple):
 class Without(NamedTuple):
     """A design, and the fold of it that is held out; None where it never held that fold."""
 
-    design: Design
+    design: LinearDesign
     held: int | None
 
 
@@ -146,7 +146,7 @@ def fit_nuisance(trial: TrialArrays, fold_N: Ints, basis: Basis | None = None) -
     return Nuisance(trial, fold_N, responses, mu_NA, scores(trial, mu_NA), designs, grown)
 
 
-def _designs(trial: TrialArrays, fold_N: Ints, basis: Basis, family: Family) -> tuple[Design, ...]:
+def _designs(trial: TrialArrays, fold_N: Ints, basis: Basis, family: Family) -> tuple[LinearDesign, ...]:
     """One design for all folds; where columns have to be screened, which outcomes decide, one without each fold."""
     if len(basis.source_P) <= COLUMNS:
         return (design_of(trial, family, fold_N, basis),)

@@ -3,7 +3,7 @@
 Legend: N customers, A arms (arm 0 is control), K = A - 1 treatments, M outcomes.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import NamedTuple
@@ -111,7 +111,7 @@ class _Found(NamedTuple):
     part_N: Floats
 
 
-def _contrast(rows: TrialArrays, guess_N: Floats, pair: tuple[int, int], cluster: Ints | None) -> _Found:
+def _contrast(rows: TrialArrays, guess_N: Floats, pair: Sequence[int], cluster: Ints | None) -> _Found:
     """Difference of two arms' means of outcome - theta guess, at the theta of least variance between 0 and 1.2."""
     y_N, above, below = rows.outcome_N, 0.0, 0.0
     masks = [rows.arm_N == a for a in pair]
@@ -128,7 +128,7 @@ def _contrast(rows: TrialArrays, guess_N: Floats, pair: tuple[int, int], cluster
     return _Found(means[1] - means[0], _error(part_N, cluster), part_N)
 
 
-def _weighted(rows: TrialArrays, guess: list[Floats], pair: tuple[int, int], cluster: Ints | None) -> _Found:
+def _weighted(rows: TrialArrays, guess: list[Floats], pair: Sequence[int], cluster: Ints | None) -> _Found:
     """Augmented inverse propensity scores of two arms."""
     scores = [_score(rows, guess[a], a) for a in pair]
     part_N = scores[1] - scores[0]

@@ -12,6 +12,7 @@ from promolift.deliver import LineEffect
 from promolift.learn.ahead import Ahead, features, fit_ahead, value_between
 from promolift.learn.arms import Draws, effects
 from promolift.learning.judge import JudgedEvidence
+from promolift.results.arms import all_draws, kept_cells
 from promolift.results.job import Job, moments
 from promolift.results.learned import Factor, MeasuredFactors, NextRelease
 from promolift.results.plan import Plan
@@ -37,14 +38,14 @@ class LearnedArms:
 
 def learn_arms(store: Store, config: Config) -> LearnedArms | None:
     """None where nothing was drawn, or no window of a draw is over."""
-    if not store.has("draws") or not store.has("arms"):
+    drawn, cells = all_draws(store), kept_cells(store)
+    if drawn is None or cells is None:
         return None
     job = Job(config, store, _quiet)
-    at, kept = moments(job), store.frame("draws").filter(pl.col("campaign_id") == config.plan.campaign)
+    at, kept = moments(job), drawn.filter(pl.col("campaign_id") == config.plan.campaign)
     kept = sent(kept).filter(pl.col("ts_ms") + pl.col("window_days") * DAY_MS <= at.asof)
     if kept.is_empty():
         return None
-    cells = store.frame("arms")
     first = int(kept["ts_ms"].min())  # type: ignore[arg-type]
     sales = daily_sales(job.clean, first, config.value.margin_rate)
     ahead = fit_ahead(sales.filter(pl.col("day") < 0), 0, spans_of(job))  # knows no offer that was drawn

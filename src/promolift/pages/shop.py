@@ -211,12 +211,12 @@ def not_known(job: Job, unchecked: Mapping[str, str], unforecast: str | None) ->
 def unknowns(job: Job, plan: Plan) -> list[OpenQuestion]:
     """What nobody knows from this data, why it matters, and what would tell."""
     value, held = job.config.value, share(job.config.plan.holdout_share)
-    told = pick(
+    told_by = pick(
         f"Send the plan: {held} of the customers, picked at random, get nothing, and the difference to them will tell.",
         f"把计划发出去：随机抽出的{held}客户不发，与他们的差别会给出答案。",
     )
     if not job.config.plan.holdout_share:
-        told = pick(
+        told_by = pick(
             "Set plan.holdout_share, so that some customers are held out and the difference can tell.",
             "设置plan.holdout_share，留出一部分客户作对照，用差别来回答。",
         )
@@ -227,7 +227,7 @@ def unknowns(job: Job, plan: Plan) -> list[OpenQuestion]:
                 "Nothing in the data was randomised, so every effect here is an estimate.",
                 "数据中没有随机发放的优惠，因此这里的效果都是估计。",
             ),
-            told,
+            told_by,
         ),
         OpenQuestion(
             pick("Whether a personal offer works like a price cut on the shelf.", "个人优惠是否像货架降价一样有效。"),

@@ -2,9 +2,12 @@
 
 from typing import ClassVar
 
+import polars as pl
+
 from promolift.deliver import LineEffect
 from promolift.results.base import Note
 from promolift.settings import Settings
+from promolift.store import Store
 from promolift.words import count, listed, money, pick
 
 TOO_FEW = 20  # customers of a group below which no arm can be compared with none
@@ -34,6 +37,16 @@ class DrawNote(Note):
     window_days: int
     horizon_days: int
     effects: tuple[LineEffect, ...]
+
+
+def all_draws(store: Store) -> pl.DataFrame | None:
+    """Every window's draws of every campaign, a row per customer, oldest first; None before the first."""
+    return store.frame("draws") if store.has("draws") else None
+
+
+def kept_cells(store: Store) -> pl.DataFrame | None:
+    """What the plan expects of each arm in each group, a row per cell; None where it drew none."""
+    return store.frame("arms") if store.has("arms") else None
 
 
 def draw_words(note: DrawNote, currency: str) -> list[str]:

@@ -9,7 +9,9 @@ os.environ.setdefault("POLARS_MAX_THREADS", "1")  # small frames: handing them t
 import polars as pl
 
 from promolift.config import Config, load_config
+from promolift.deliver.decide import NONE
 from promolift.errors import ConfigError
+from promolift.results.plan import Plan
 from promolift.serve.settings import ServeSettings
 from promolift.store import Store
 
@@ -36,7 +38,7 @@ def run_server(config: Path, work: Path, settings: Path | None, host: str, port:
 def serve_planned(shop: Config, work: Path, as_json: bool = False) -> None:
     """Serve a work folder that was planned just now on port 8080; a customer whom the plan gives an offer is named."""
     with Store(work) as store:
-        given = store.frame("decisions").filter(pl.col("offer_id") != "none")["customer_id"].sort()
+        given = Plan.load(store).decisions.filter(pl.col("offer_id") != NONE)["customer_id"].sort()
     if not as_json:
         who = f"customer {given[0]} is planned an offer" if given.len() else "the plan gives nobody an offer"
         print(f"next: docs/serve.md from POST /v1/releases on; {who}", flush=True)

@@ -33,7 +33,7 @@ class Said(NamedTuple):
     by: str
 
 
-class Asked(NamedTuple):
+class TextCheck(NamedTuple):
     """What a text is checked against: the offer's id, its language, its channel."""
 
     offer: str | None
@@ -122,7 +122,7 @@ def import_(config: Config, file: Path, by: str) -> StepSummary:
     return _summary(config, kept, text)
 
 
-def check(config: Config, store: Store, file: Path, asked: Asked) -> StepSummary:
+def check(config: Config, store: Store, file: Path, asked: TextCheck) -> StepSummary:
     """Read texts against planned offers; what code cannot read is asked of the judge, where a model is configured."""
     if asked.channel not in get_args(Channel):
         raise InputError(f"check: channel {asked.channel!r}; known ones: {', '.join(get_args(Channel))}")

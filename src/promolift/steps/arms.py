@@ -16,7 +16,7 @@ from promolift.deliver.randomised import cost
 from promolift.hashing import hash_units
 from promolift.learn.ahead import Ahead, Spans, features, fit_ahead
 from promolift.learn.arms import ArmCell, ArmRules, ArmValue, Draws, choose_arms, detectable, effects, needed
-from promolift.results.arms import DrawnGroup, DrawNote
+from promolift.results.arms import DrawnGroup, DrawNote, all_draws
 from promolift.results.job import Job, Moments
 from promolift.steps.sales import daily_sales
 
@@ -305,8 +305,7 @@ def keep_arms(job: Job, made: ArmPlan) -> None:
     """The beliefs before any draw, and this plan's draws beside all earlier ones, in place of those of its moment."""
     job.store.save("arms", made.cells)
     rows = made.draws
-    if job.store.has("draws"):
-        before = job.store.frame("draws")
+    if (before := all_draws(job.store)) is not None:
         same = (pl.col("campaign_id") == job.config.plan.campaign) & (pl.col("ts_ms") == rows["ts_ms"].max())
         rows = pl.concat([before.filter(~same), rows])
     job.store.save("draws", rows)

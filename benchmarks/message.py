@@ -133,9 +133,9 @@ def reread(text: str, offer: Offer, known: Known, language: Language) -> dict[st
             "joined": "each" if "买哪样都算" in text else "together" if ("一起" in text and "一起买" in text) or "一起购买" in text else None,
             "activation": "code" if "优惠码" in text else "link" if "点消息里的链接" in text else "automatic" if "自动生效" in text else None,
         }  # fmt: skip
-    percent, day = re.search(r"(\d+)% off", text), re.search(r"through (\w+) (\d+), (\d+)", text)
+    cut, day = re.search(r"(\d+)% off", text), re.search(r"through (\w+) (\d+), (\d+)", text)
     return {
-        "percent": int(percent.group(1)) if percent else 0, "spend": money_in(r"spend @ or more"), "cap": money_in(r"up to @ off"),
+        "percent": int(cut.group(1)) if cut else 0, "spend": money_in(r"spend @ or more"), "cap": money_in(r"up to @ off"),
         "amount": money_in(r"(?<!up to )@ off(?!\))") if offer.benefit.amount_cents else None,
         "ship": "free delivery" in text, "end": (int(day.group(3)), MONTHS.index(day.group(1)) + 1, int(day.group(2))) if day else None,
         "joined": "each" if "whichever you buy" in text else "together" if "bought together" in text else None,

@@ -72,7 +72,7 @@ def test_the_same_option_means_the_same_in_every_verb() -> None:
 
 Capture = pytest.CaptureFixture[str]
 TRIAL = "id,letter,bought,age\n" + "".join(
-    f"c{n},{'yes' if n % 2 else 'no'},{n % 3 % 2},{20 + n % 40}\n" for n in range(600)
+    f"c{n},{'yes' if n % 2 else 'no'},{n % 3 % 2},{20 + n % 41}\n" for n in range(600)
 )
 
 

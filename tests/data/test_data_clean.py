@@ -35,6 +35,7 @@ def test_a_good_row_comes_out_as_the_table_says():
         "order_id": "7",
         "store_id": None,
         "channel": None,
+        "dwell_s": None,
         "quantity": 2.0,
         "revenue_cents": 700,
         "list_cents": 700,

@@ -26,10 +26,10 @@ def verbs() -> dict[str, str]:
     own = {
         c.name or c.callback.__name__: c.help or c.callback.__doc__ or "" for c in app.registered_commands if c.callback
     }
-    groups = [(g.name, g.typer_instance) for g in app.registered_groups if g.typer_instance]
-    for group, inside in groups:
+    groups = [(g.name, g.help, g.typer_instance) for g in app.registered_groups if g.typer_instance]
+    for group, text, inside in groups:
         told = inside.registered_callback
-        own[str(group)] = (told.callback.__doc__ if told and told.callback else "") or ""
+        own[str(group)] = (told.callback.__doc__ if told and told.callback else text) or ""
         for c in inside.registered_commands:
             own[f"{group} {c.name or c.callback.__name__}"] = (c.callback.__doc__ if c.callback else "") or ""
     return own
@@ -82,9 +82,10 @@ def test_the_file_tree_of_the_readme_is_the_tree(page: str) -> None:
 
 
 def test_every_chapter_of_the_report_is_explained_in_its_order() -> None:
-    told = re.findall(r"^### (\d+\. .+)$", (ROOT / "docs/report.md").read_text(encoding="utf-8"), flags=re.M)
+    told = re.findall(r"\*\*(.+?)\*\*", (ROOT / "docs/report.md").read_text(encoding="utf-8"))
     chapters = [chapter for teller in TELLERS if (chapter := teller(small_story(forecast=Forecasts())))]
-    assert told == [f"{number}. {each.name}: {each.title}" for number, each in enumerate(chapters, 1)]
+    named = [each.title if each.title in told else each.name for each in chapters]
+    assert [name for name in told if name in named] == named
 
 
 def test_generated_pages_are_fresh() -> None:

@@ -182,7 +182,7 @@ def test_a_broken_record_is_named_by_its_line(tmp_path, line):
         ("local", {}, "llm.local.path"),
         ("replay", {}, "llm.records"),
         ("replay", {"records": "/nowhere.jsonl"}, "no records at /nowhere.jsonl"),
-        ("oracle", {}, "known ones are template, local, remote and replay"),
+        ("oracle", {}, "known ones are local, remote and replay"),
     ],
 )
 def test_what_a_writer_lacks_is_named(kind, settings, message):

@@ -113,7 +113,7 @@ def test_a_run_proposes_a_release_that_waits_for_a_person_and_the_plan_follows_t
 def test_only_where_the_settings_say_so_a_proposal_within_the_guardrails_goes_live(
     here: None, lived: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("promolift.learning.next._hindrances", lambda _: [])
+    monkeypatch.setattr("promolift.learning.next.hindrances", lambda _: [])
     good = "promolift.learning.next.propose"
     monkeypatch.setattr(good, lambda *given: replace(propose(*given), accepted=True))
     found = learned(lived)

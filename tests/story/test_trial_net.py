@@ -221,4 +221,4 @@ def test_a_new_fit_forgets_what_was_judged_and_planned_of_the_old_one(tmp_path: 
         report.fit(store, tmp_path / "t.csv", settings.model_copy(update={"cost": 0.1}), quiet)
         found = TrialResults.load(store)
         assert (found.judged, found.planned) == (None, None)
-        assert "`promolift effect evaluate` has not run" in render_page(page_of(TrialResults.load(store)))
+        assert "<code>promolift effect evaluate</code> has not run" in render_page(page_of(TrialResults.load(store)))

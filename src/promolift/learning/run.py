@@ -18,7 +18,6 @@ import polars as pl
 
 from promolift.config import Config, load_config
 from promolift.errors import StepError
-from promolift.learning.arms import arm_release, learn_arms
 from promolift.learning.evidence import Evidence, LearnSettings, gather, read_decisions, read_outcomes
 from promolift.learning.judge import ThenAndNow, judge, numbers_of
 from promolift.learning.next import hindrances, learned_release, next_release, proposed
@@ -70,6 +69,8 @@ def run_learn(request: Request, tell: Tell) -> LearnResult:
         tell("learn", 0.4, "verdict")
         judged = judge(evidence, _profiles(store, evidence))
         mark = plan_mark(store) if store is not None else None
+        from promolift.learning.arms import arm_release, learn_arms  # its trees need not load for a refusal above
+
         own = request.decisions is None and request.events is None
         arms = learn_arms(store, config) if store is not None and config is not None and own else None
     currency = config.shop.currency if config else None

@@ -216,6 +216,7 @@ def _events(lines: pl.DataFrame) -> pl.DataFrame:
         list_cents="list_cents",
         shelf_cents="shelf_cents",
         coupon_cents="coupon_cents",
+        dwell_s=pl.lit(None, pl.Float64),
     ).sort("ts_ms", "customer_id", "kind", "product_id")
 
 

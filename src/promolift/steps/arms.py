@@ -21,10 +21,7 @@ from promolift.results.job import Job, Moments
 from promolift.steps.sales import daily_sales
 
 MONTHS = 6.0  # windows in which what a test teaches will be used
-ROOM, SPREAD = (
-    0.16,
-    0.04,
-)  # s.d. of what an arm may add, as a share of what customers bring: 4 %, and 16 % more of those away
+ROOM, SPREAD = 0.16, 0.04  # s.d. of what an arm may add, as a share of what customers bring; ROOM more of those away
 NOT_YET = "not bought yet"
 NOT_DRAWN = "not in this test"
 CLOSED = "closed: by what is known it does not pay for customers like them"
@@ -38,6 +35,10 @@ DRAWS = {
     "campaign_id": pl.String, "ts_ms": pl.Int64, "window_days": pl.Int64, "customer_id": pl.String, "group": pl.String,
     "arm": pl.String, "none_prob": pl.Float64, "arms": pl.List(pl.Struct({"arm": pl.String, "prob": pl.Float64})),
 }  # fmt: skip
+EFFECTS = {
+    name: pl.Float64 if field.annotation is float else pl.Int64 if field.annotation is int else pl.String
+    for name, field in LineEffect.model_fields.items()
+}
 
 
 class ArmPlan(NamedTuple):
@@ -181,7 +182,7 @@ def _drawn(
     job: Job, at: Moments, rows: pl.DataFrame, best: pl.DataFrame, consent: pl.DataFrame, terms: ReleaseTerms,
     budget: int, known: tuple[LineEffect, ...], people: People, part: float,
 ) -> ArmPlan:  # fmt: skip
-    table = pl.DataFrame([each.model_dump() for each in known])
+    table = pl.DataFrame([each.model_dump() for each in known], schema=EFFECTS)
     arms = best.join(
         table.select(pl.col("arm").alias("menu_id"), "group", "net_cents", "net_se_cents", "state",
                      (part * pl.col("share")).alias("share"), pl.col("cost_cents").alias("arm_cost"),

@@ -16,7 +16,7 @@ from promolift.config import RAW, Config, PlanSettings, load_config
 from promolift.effect import DiscountResponse
 from promolift.errors import ConfigError
 from promolift.frames import as_frame
-from promolift.progress import Tell
+from promolift.progress import Tell, quiet
 from promolift.results import effects
 from promolift.results.evaluation import Evaluation
 from promolift.results.job import Job, StepSummary, moments
@@ -77,7 +77,7 @@ class Shop:
         return shop
 
     def _start(self, config: Config, store: Store, on_progress: Tell | None) -> None:
-        self.config, self.store, self._tell = config, store, on_progress or _quiet
+        self.config, self.store, self._tell = config, store, on_progress or quiet
 
     def __enter__(self) -> Self:
         """The shop itself."""
@@ -188,7 +188,3 @@ def _file(folder: Path, name: str, given: Any) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     as_frame(given, name).write_parquet(path)
     return path
-
-
-def _quiet(step: str, share: float, note: str = "") -> None:
-    """Nobody asked how far it is."""

@@ -15,7 +15,7 @@ import duckdb
 import polars as pl
 from duckdb import DuckDBPyRelation
 
-DAY_MS = 86_400_000
+MINUTE_MS, HOUR_MS, DAY_MS = 60_000, 3_600_000, 86_400_000
 WEEK_MS = 7 * DAY_MS
 
 

@@ -12,6 +12,7 @@ from promolift.deliver import LineEffect
 from promolift.learn.ahead import Ahead, features, fit_ahead, value_between
 from promolift.learn.arms import Draws, effects
 from promolift.learning.judge import JudgedEvidence
+from promolift.progress import quiet
 from promolift.results.arms import all_draws, kept_cells
 from promolift.results.job import Job, moments
 from promolift.results.learned import Factor, MeasuredFactors, NextRelease
@@ -41,7 +42,7 @@ def learn_arms(store: Store, config: Config) -> LearnedArms | None:
     drawn, cells = all_draws(store), kept_cells(store)
     if drawn is None or cells is None:
         return None
-    job = Job(config, store, _quiet)
+    job = Job(config, store, quiet)
     at, kept = moments(job), drawn.filter(pl.col("campaign_id") == config.plan.campaign)
     kept = sent(kept).filter(pl.col("ts_ms") + pl.col("window_days") * DAY_MS <= at.asof)
     if kept.is_empty():
@@ -157,7 +158,3 @@ def arm_words(effect: LineEffect, say: Callable[[float], str]) -> str:
         f"{say(effect.window_cents)} in the window, pays with {effect.pays:.0%} ({effect.evidence}, {effect.n_arm} "
         f"against {effect.n_none}): {fate}"
     )
-
-
-def _quiet(step: str, share: float, note: str = "") -> None:
-    """Progress is told by who asked."""

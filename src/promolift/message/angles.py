@@ -15,6 +15,7 @@ import polars as pl
 
 from promolift.errors import InputError
 from promolift.message.names import Kind, is_sensitive
+from promolift.sql import DAY_MS, HOUR_MS
 from promolift.terms import AND, Words, covered
 
 Angle = Literal[
@@ -22,7 +23,6 @@ Angle = Literal[
     "win_back", "loyalty_thanks", "coupon_returner", "first_coupon", "basket_nudge", "try_new", "birthday", "generic",
 ]  # fmt: skip
 ANGLES: tuple[Angle, ...] = get_args(Angle)
-DAY_MS, HOUR_MS, MINUTE_MS = 86_400_000, 3_600_000, 60_000
 JUST_DAYS, CART_HOURS, VIEW_DAYS = 3, 72, 14
 
 

@@ -13,9 +13,9 @@ from sqlalchemy import BindParameter, Connection, bindparam, select
 
 from promolift.serve.release import LiveRelease
 from promolift.serve.settings import Live
+from promolift.sql import MINUTE_MS
 from promolift.store.ledger_schema import EVENTS, Members, Query
 
-MINUTE_MS = 60_000
 VIEWED, ADDED, REMOVED, ORDERED = "Product Viewed", "Product Added", "Product Removed", "Order Completed"
 WHOLE = frozenset({"Cart Viewed", "Checkout Started"})  # these list all that lies in the cart
 NAMES = (VIEWED, ADDED, REMOVED, ORDERED, *sorted(WHOLE))

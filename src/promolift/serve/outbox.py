@@ -29,6 +29,7 @@ from promolift.serve.problems import ApiError, FieldError
 from promolift.serve.seal import unseal
 from promolift.serve.settings import MailSettings, ServeSettings
 from promolift.serve.things import Thing
+from promolift.sql import MINUTE_MS
 from promolift.store.ledger import Ledger
 from promolift.store.ledger_schema import OUTBOX, Members, Query
 
@@ -42,7 +43,6 @@ BATCH = 200  # messages to one receiver between two changes of the ledger
 AT_ONCE = 16  # requests under way to one receiver
 ANSWER_BYTES = 65_536  # of a receiver's answer; what is longer is left unread
 SAFE = "/%:@!$&'()*+,;=~-._?"  # what stays as it is in a path
-MINUTE_MS = 60_000
 TAKE = Query(
     select(OUTBOX.c.delivery_id, OUTBOX.c.channel, OUTBOX.c.target, OUTBOX.c.body, OUTBOX.c.attempts)
     .where(

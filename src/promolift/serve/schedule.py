@@ -12,11 +12,11 @@ from sqlalchemy import Connection
 from promolift.serve.release import derive
 from promolift.serve.switch import Serving, activate, remember
 from promolift.serve.things import Campaign, Learned, LearnRun, MadeRelease, Task
+from promolift.sql import HOUR_MS
 from promolift.store.ledger_audit import Act, HttpAnswer, audit
 
 LOG = logging.getLogger("promolift.serve")
 LOOK_S = 20.0
-HOUR_MS = 3_600_000
 LONGEST_S = 4 * 3600.0
 ACTOR = "learning"
 

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 from promolift.simulate.truth import means
 from promolift.simulate.world import GOODS, Floats, Ints, SimulationSettings, World, cents_off, poisson, uniform
+from promolift.sql import DAY_MS, MINUTE_MS
 from promolift.tables import COUPONS, CUSTOMERS, EXPOSURES, PRODUCTS, REDEMPTIONS, SHELF
 
 BLOCK = 256  # customers worked out together: bounds the memory
-DAY_MS, MINUTE_MS = 86_400_000, 60_000
 WEEK_BITS, VISIT_BITS = 20, 50  # parts of a cell number: product, week, visit
 
 

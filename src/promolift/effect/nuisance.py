@@ -24,7 +24,7 @@ from promolift.effect.linear import (
     inverse,
 )
 from promolift.effect.trees import Bins, Boosted, Codes, Grown, Target, bins_of, boost, dataset
-from promolift.effect.trial import Floats, Ints, TrialArrays
+from promolift.effect.trial import Asked, Floats, Ints, TrialArrays
 
 if TYPE_CHECKING:
     from lightgbm import Booster
@@ -60,18 +60,20 @@ class Response:
         """Which link joins them."""
         return self.linear.family
 
-    def of(self, code_FN: Codes, z_NP: Floats) -> Floats:
-        """mu_NA of rows by their codes and basis columns."""
-        return self.joined(code_FN, self.linear.eta(z_NP))
-
     def joined(self, code_FN: Codes, eta_NA: Floats) -> Floats:
-        """The same from the linear model's predictor."""
+        """mu_NA of rows by their codes and the linear model's predictor."""
         leaves_NA = np.column_stack([trees.raw(code_FN) for trees in self.trees_A])
         return np.clip(inverse(eta_NA + leaves_NA, self.family), self.linear.low_A, self.linear.high_A)
 
-    def mean(self, x_NF: Floats) -> Floats:
+    def mean(self, asked: Asked) -> Floats:
         """mu_NA for rows that were not trained on."""
-        return self.of(self.bins.codes(x_NF), self.linear.basis.columns(x_NF))
+        basis = self.linear.basis
+        return asked.once(
+            self,
+            lambda _: self.joined(
+                asked.once(self.bins, self.bins.codes), self.linear.eta(asked.once(basis, basis.columns))
+            ),
+        )
 
 
 @dataclass(frozen=True)
@@ -217,8 +219,11 @@ def taught(y_N: Floats) -> Floats:
 
 
 def unit_of(y_N: Floats) -> float:
-    """What outcomes are divided by before anything is fitted: their spread, or 1 for 0/1 and where nothing varies."""
-    spread = float(y_N.std())
+    """What outcomes are divided by before anything is fitted: their spread; the amount where all who have one have the
+    same, so that it is yes or no; 1 for 0/1 and where nothing varies."""
+    spread, top = float(y_N.std()), float(y_N.max(initial=0.0))
+    if top > 0 and spread > 0 and np.isin(y_N, (0.0, top)).all():
+        return top
     return 1.0 if family_of(y_N) == "binary" or spread <= 1e-12 * float(np.abs(y_N).max()) else spread
 
 

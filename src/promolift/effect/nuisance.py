@@ -5,8 +5,7 @@ models that did not see them.
 """
 
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,22 +25,11 @@ from promolift.effect.linear import (
 from promolift.effect.trees import Bins, Boosted, Codes, Grown, Target, bins_of, boost, dataset
 from promolift.effect.trial import Asked, Floats, Ints, TrialArrays
 
-if TYPE_CHECKING:
-    from lightgbm import Booster
-
 WINSOR = 0.999  # amounts above this quantile of the non-zero ones are cut where models learn
 RARE_CUT = 0.95  # the same where most customers have none: few amounts are left to learn from, and the largest lead
 LEAST_PROPENSITY = 0.01  # an estimated propensity below this is set to it: no weight above 100
 FOLDS = ((40_000, 5), (100_000, 3))  # below such a weight of rows, so many folds; else 2: more rows need fewer refits
 WIDE = 40  # with more encoded features, rows weigh in proportion more
-
-
-@lru_cache(maxsize=512)
-def booster(text: str) -> "Booster":
-    """LightGBM's model of a text, read once."""
-    from lightgbm import Booster
-
-    return Booster(model_str=text)
 
 
 @dataclass(frozen=True)

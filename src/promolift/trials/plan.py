@@ -77,7 +77,7 @@ class TreatmentChoice:
         """The policy itself where the budget pays for it; else the first of the ranking, if treating so many of them
         earned more than as many drawn at random; else customers drawn at random.
         """
-        if self.wanted_N.any() and budget >= self.whole:
+        if self.wanted_N.any() and budget >= self.whole * (1 - 1e-12):
             least = 1e-12 * max(float(np.abs(self.gain_NK).max(initial=0)), 1.0)  # a gain is no reason to leave any out
             wanted_NK = self._only(self.wanted_N, least)
             return WithinBudget(allocate.solve(wanted_NK, self.cost_NK, budget, seed=seed), wanted_NK, False)

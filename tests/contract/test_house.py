@@ -28,9 +28,8 @@ OLD_WORDS = {
     r"def _?told|told = ": "text",
 }
 # Words of texts to be recognised, and rooms with lines that still stand: no more than so many.
-FOREIGN, OPEN_WORDS = ("message",), {"trials": 2, "learn": 1}  # learn: a pattern that finds "he"
+FOREIGN, OPEN_WORDS = ("message",), {"learn": 1}  # learn: a pattern that finds "he"
 OPEN_TUPLES = {
-    "trials": 4,
     "message": 3,
     "serve": 1,
 }  # signatures with bare tuples that still stand: no more than so many

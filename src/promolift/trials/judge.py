@@ -22,9 +22,8 @@ from promolift.errors import SupportError
 from promolift.learn import uplift
 from promolift.progress import Tell
 from promolift.results.trial import EffectCalibration, TrialJudged, TrialJudgement, policy_names
-from promolift.trials.plan import TreatmentChoice
+from promolift.trials.plan import TreatmentChoice, expected_money
 from promolift.trials.read import TrialData
-from promolift.trials.ridge import expected_money
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -85,7 +84,7 @@ class _Pair:
 def judge(
     data: TrialData, assigned: Assigned, models: Mapping[str, core.EffectModel], budget: float | None, tell: Tell
 ) -> TrialJudgement:
-    """Qini of the effects and of the outcome expected without treatment, calibration by tenths, values of policies.
+    """Qini of the effects and of the outcome expected without treatment, calibration by deciles, values of policies.
 
     Money is net of margin and cost throughout. One policy is recommended, by the deciding outcome, and valued on all:
     the rule of the fitted `models`, the very one that plans, with its curves learned without the half that values it.
@@ -107,10 +106,10 @@ def judge(
     decided_N: Ints | None = None
     fair = assigned.level == "randomised" and bool((assigned.prob_NA == assigned.prob_NA[0]).all())
     for done, name in enumerate(settings.modelled):  # the deciding outcome comes first
-        turn = (done, len(settings.modelled))
+        start, part = done / len(settings.modelled), 1 / len(settings.modelled)
         crossed = _cross(data, name, assigned, models[name].rule, budget if name == settings.deciding else None,
-                         partial(_told, tell, name, turn))  # fmt: skip
-        tell("evaluate", (done + 0.9) / turn[1], f"{name} of customers unseen")
+                         partial(_hear, tell, name, start, 0.85 * part))  # fmt: skip
+        tell("evaluate", start + 0.9 * part, f"{name} of customers unseen")
         decided_N = crossed.policy_N if decided_N is None else decided_N
         policies += _policies(data, crossed, decided_N)
         if crossed.learned is not None:
@@ -140,14 +139,14 @@ def sampled(learned: dict[str, int], customers: int) -> list[str]:
     ]
 
 
-def _told(tell: Tell, name: str, turn: tuple[int, int], done: float) -> None:
-    """Progress within one outcome, which is `turn` (which, of how many)."""
-    tell("evaluate", (turn[0] + 0.85 * done) / turn[1], f"{name}, learning on one half at a time")
+def _hear(tell: Tell, name: str, start: float, part: float, done: float) -> None:
+    """Progress within one outcome."""
+    tell("evaluate", start + part * done, f"{name}, learning on one half at a time")
 
 
 def _cross(
     data: TrialData, name: str, assigned: Assigned, rule: TargetingRule, budget: float | None,
-    told: Callable[[float], object],
+    hear: Callable[[float], object],
 ) -> _Crossed:  # fmt: skip
     encoder, net, settings = encoder_of(data.features), data.net(name), data.settings
     x_NF = encoder.encode(data.features)
@@ -164,7 +163,7 @@ def _cross(
         model = core.fit(
             data.features[seen], data.arm_N[seen], profit_N[seen],
             propensity_NK=assigned.prob_NA[seen, 1:], cost_NK=net.of(seen).cost_NK, diagnosis=assigned.diagnosis,
-            settings=wanted, rule=rule, on_progress=partial(_half, told, half),
+            settings=wanted, rule=rule, on_progress=partial(_half, hear, half),
         )  # fmt: skip
         learned = model.learned
         cost_NK = net.of(new).cost_NK
@@ -185,8 +184,8 @@ def _cross(
     return _Crossed(name, outcome_N, gain_NK, policy_N, mean_NA, score_NA, learned, half_N, budget, planned_N)
 
 
-def _half(told: Callable[[float], object], half: int, done: float) -> None:
-    told((half + done) / 2)
+def _half(hear: Callable[[float], object], half: int, done: float) -> None:
+    hear((half + done) / 2)
 
 
 def _pair(data: TrialData, crossed: _Crossed, arm: int) -> _Pair:
@@ -244,7 +243,7 @@ def _curve(pair: _Pair) -> list[Row]:
 
 
 def _bins(data: TrialData, crossed: _Crossed, arm: int) -> list[Row]:
-    """Tenths by predicted effect, and what was realised in each."""
+    """Deciles by predicted effect, and what was realised in each."""
     psi_N = crossed.score_NA[:, arm] - crossed.score_NA[:, 0]
     return [
         {

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from promolift import allocate
 from promolift.effect.core import EffectModel
+from promolift.effect.linear import basis_of
 from promolift.effect.policy import TargetingRule
 from promolift.effect.trial import Features
 from promolift.errors import StepError
@@ -162,6 +163,19 @@ def _nobody(model: EffectModel, arms: tuple[str, ...], settings: TrialSettings) 
         return f"{text}."
     times = (MORE * se_K[best] / gain_K[best]) ** 2
     return f"{text}; if that is what it is, a trial of about {times * model.rows:,.0f} customers would show it."
+
+
+def expected_money(x_NF: Floats, arm_N: Ints, money_N: Floats, arms: int, x_MF: Floats) -> Floats:
+    """Money expected of customers in each arm (M x A), never below 0: what a percentage of it costs. By ridge."""
+    from sklearn.linear_model import Ridge
+
+    basis = basis_of(x_NF)
+    z_NP, z_MP = basis.columns(x_NF)[:, 1:], basis.columns(x_MF)[:, 1:]
+    if not z_NP.shape[1]:
+        return np.tile([max(float(money_N[arm_N == arm].mean()), 0.0) for arm in range(arms)], (len(x_MF), 1))
+    model = Ridge(alpha=z_NP.shape[1] + 1)
+    found = [model.fit(z_NP[arm_N == arm], money_N[arm_N == arm]).predict(z_MP) for arm in range(arms)]
+    return np.asarray(np.maximum(np.column_stack(found), 0.0))
 
 
 def _error(data: TrialData, profit_N: Floats, rows_M: Ints, slot_M: Ints) -> float:

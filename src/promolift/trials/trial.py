@@ -37,9 +37,8 @@ from promolift.tables import Z95
 from promolift.trials.columns import typed
 from promolift.trials.fit import arrays_of, averages, by_name, depth_curves, hidden_causes, models, pairs
 from promolift.trials.judge import Assigned, judge
-from promolift.trials.plan import plan
+from promolift.trials.plan import expected_money, plan
 from promolift.trials.read import ROW, costs, features_of, read, rows_of
-from promolift.trials.ridge import expected_money
 from promolift.trials.units import unit_diagnosis
 from promolift.words import as_html, share
 

@@ -3,6 +3,7 @@
 import random
 import runpy
 from datetime import UTC, datetime
+from itertools import combinations
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,9 @@ def test_every_cent_is_accounted_for(seed: int, choose: str) -> None:
     assert 0 <= priced.total_cents <= priced.subtotal_cents + priced.shipping_cents
     if cart.most_off_cents is not None:
         assert priced.discount_cents + priced.shipping_off_cents <= cart.most_off_cents
+    stacking = {each.id: each.stacking for each in held}
+    for one, other in combinations([stacking[each.promotion_id] for each in priced.applied], 2):
+        assert one.category != other.category or (one.joint and other.joint)
     named = [each.promotion_id for each in (*priced.applied, *priced.refused)]
     assert sorted(named) == sorted(each.id for each in held)
 

@@ -90,14 +90,13 @@ class Stacking(Settings):
     priority: int = Field(default=0, description="The higher is applied first, and chosen first by `priority`.")
 
 
-class Promotion(Settings):
-    """A promotion as the till needs it: what it does, on which goods, from which spend on, when, beside which others.
+class PromotionTerms(Settings):
+    """What a promotion does, on which goods, from which spend on, when, and beside which others.
 
     `covers` are the categories or products of its scope, none for `basket`. `joined` as in `Offer`: `together` holds
     for as many sets as there are in the cart, one unit of each that it covers.
     """
 
-    id: str = Field(min_length=1)
     benefit: CartBenefit
     scope: Literal["basket", "category", "product"] = "basket"
     covers: tuple[str, ...] = ()
@@ -119,6 +118,12 @@ class Promotion(Settings):
         if self.benefit.type == "amount_off" and 0 < self.min_spend_cents <= (self.benefit.amount_cents or 0):
             raise ValueError("an amount off must be smaller than the spend it asks for")
         return self
+
+
+class Promotion(PromotionTerms):
+    """A promotion as the till needs it."""
+
+    id: str = Field(min_length=1)
 
 
 class CartLine(NamedTuple):

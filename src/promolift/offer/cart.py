@@ -246,13 +246,29 @@ def price_cart(
     )
 
 
-def _order(promotion: Promotion) -> tuple[bool, int, str]:
-    return promotion.scope == "basket", -promotion.stacking.priority, promotion.id
+class _Order(NamedTuple):
+    """In which order promotions are applied."""
+
+    on_basket: bool
+    behind: int
+    id: str
 
 
-def _rank(applied: Sequence[Applied]) -> tuple[int, int, list[str]]:
+def _order(promotion: Promotion) -> _Order:
+    return _Order(promotion.scope == "basket", -promotion.stacking.priority, promotion.id)
+
+
+class _Rank(NamedTuple):
+    """Which set is taken: the least."""
+
+    dearer: int
+    count: int
+    ids: list[str]
+
+
+def _rank(applied: Sequence[Applied]) -> _Rank:
     worth = sum(each.discount_cents + each.shipping_off_cents + each.worth_cents for each in applied)
-    return -worth, len(applied), [each.promotion_id for each in applied]
+    return _Rank(-worth, len(applied), [each.promotion_id for each in applied])
 
 
 # which promotions are possible, and which of them together

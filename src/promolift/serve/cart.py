@@ -4,7 +4,7 @@ What a customer may use: the promotions that the shop keeps for everybody, the c
 for them and still holds. `offer.cart` computes; here is who holds what, and the money of a cart held all or not at all.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from secrets import token_hex
 from typing import Annotated, Literal, NamedTuple, Self
@@ -207,7 +207,7 @@ def wallet(db: Connection, decider: Decider, body: CartIn, now_ms: int) -> Walle
             held[name] = Held(_promotion(release, name, started_ms, body), campaign, code=row["code"])
         else:
             refused[typed] = "terms_gone"
-    for named, made in _decisions(db, body, now_ms):
+    for named, made in _decisions(db, body, now_ms).items():
         if made is None:
             refused[named] = "decision_unknown"
         elif made["campaign_id"] in live and made["offer_id"] not in held:
@@ -360,7 +360,7 @@ def _unusable(row: Row, customer_id: str, now_ms: int) -> str | None:
     return "code_expired" if row["expires_ms"] is not None and row["expires_ms"] <= now_ms else None
 
 
-def _decisions(db: Connection, body: CartIn, now_ms: int) -> Iterator[tuple[str, Row | None]]:
+def _decisions(db: Connection, body: CartIn, now_ms: int) -> dict[str, Row | None]:
     """Offers that were decided for the customer, the latest first: those named (None where there is none), or all."""
     mine = select(DECISIONS).where(
         DECISIONS.c.customer_id == body.customer_id, DECISIONS.c.offer_id != "none", DECISIONS.c.unanswered == 0
@@ -369,9 +369,9 @@ def _decisions(db: Connection, body: CartIn, now_ms: int) -> Iterator[tuple[str,
         mine = mine.where(DECISIONS.c.ts_ms > now_ms - LONGEST_DAYS * DAY_MS).limit(MOST_DECISIONS)
     else:
         mine = mine.where(DECISIONS.c.decision_id.in_(body.decision_ids))
-    found = {row["decision_id"]: row for row in db.execute(mine.order_by(DECISIONS.c.ts_ms.desc())).mappings()}
-    yield from ((name, None) for name in body.decision_ids or () if name not in found)
-    yield from ((name, dict(row)) for name, row in found.items())
+    made = db.execute(mine.order_by(DECISIONS.c.ts_ms.desc())).mappings()
+    found: dict[str, Row | None] = {row["decision_id"]: dict(row) for row in made}
+    return dict.fromkeys(name for name in body.decision_ids or () if name not in found) | found
 
 
 def _promotion(release: LiveRelease, offer_id: str, ts_ms: int, body: CartIn) -> Promotion:

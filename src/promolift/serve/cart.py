@@ -14,6 +14,8 @@ from sqlalchemy import Connection, select
 from typing_extensions import TypedDict  # pydantic asks for it below Python 3.12
 
 from promolift.deliver import normalise
+from promolift.message.angles import Known
+from promolift.message.channels import Sender, notices
 from promolift.message.facts import money
 from promolift.offer.cart import (
     Applied,
@@ -83,6 +85,25 @@ class CartIn(Body):
         if len({line.line_id for line in self.lines}) < len(self.lines):
             raise ValueError("two lines have the same line_id")
         return self
+
+
+class PriceIn(Body):
+    """A product on a page, with its price, and the lowest of the last 30 days where a rule pack asks for that."""
+
+    product_id: Id
+    price_cents: Cents
+    category: Id | None = None
+    lowest_30d_cents: Cents | None = None
+
+
+class PricesIn(Body):
+    """The products of a page for one customer."""
+
+    customer_id: Id
+    items: Annotated[tuple[PriceIn, ...], Field(min_length=1, max_length=50)]
+    codes: Annotated[tuple[Typed, ...], Field(max_length=20)] = ()
+    campaign_id: Slug | None = None
+    language: Language = "en"
 
 
 class PromotionIn(PromotionTerms):
@@ -156,6 +177,25 @@ class KeptPromotion(Thing):
     terms: PromotionTerms
 
 
+class ProductPrice(TypedDict):
+    """What one unit of a product costs this customer; `struck_cents` may be printed struck through beside it."""
+
+    product_id: str
+    price_cents: int
+    struck_cents: int | None
+    promotion_ids: list[str]
+    personal: bool
+    expires: str | None
+    notices: list[str]
+
+
+class PricesAnswer(TypedDict):
+    """The prices of a page in the order that was asked for."""
+
+    currency: str | None
+    data: list[ProductPrice]
+
+
 class Held(NamedTuple):
     """A promotion that the customer may use here, and what says so."""
 
@@ -170,8 +210,13 @@ class Wallet(NamedTuple):
 
     held: dict[str, Held]
     refused: dict[str, str]
-    currency: str | None
+    release: LiveRelease | None  # of a campaign that is live: the shop's currency, and the rule packs of its texts
     catalogue: Mapping[str, str]  # product: what its offers stand on
+
+    @property
+    def currency(self) -> str | None:
+        """The shop's currency, where a release says it."""
+        return self.release.shop.currency if self.release else None
 
 
 class HeldCart(NamedTuple):
@@ -222,8 +267,7 @@ def wallet(db: Connection, decider: Decider, body: CartIn, now_ms: int) -> Walle
         if full[each.campaign_id] & {"", name}:
             refused[name] = "limit_reached"
             del held[name]
-    currency = next((release.shop.currency for release in releases.values()), None)
-    return Wallet(held, refused, currency, catalogue)
+    return Wallet(held, refused, next(iter(releases.values()), None), catalogue)
 
 
 def priced(body: CartIn, mine: Wallet, left_out: Mapping[str, str], now_ms: int) -> PricedCart:
@@ -236,6 +280,34 @@ def priced(body: CartIn, mine: Wallet, left_out: Mapping[str, str], now_ms: int)
     can = [each.promotion for name, each in mine.held.items() if name not in left_out]
     at = datetime.fromtimestamp(now_ms / 1000, UTC)
     return price_cart(Cart(lines, body.shipping_cents, body.most_off_cents), can, at, body.choose)
+
+
+def prices(body: PricesIn, mine: Wallet, now_ms: int) -> PricesAnswer:
+    """One unit of each product, as if it were bought alone: what needs more in the cart lowers no price on a page.
+
+    A price is personal where a decision made it. A price is struck through where the shop may say that it was lowered:
+    under `eu_price_30d` that is the lowest of the last 30 days, and nothing where that is not known.
+    """
+    found: list[ProductPrice] = []
+    packs, sender = (mine.release.wording.packs, mine.release.wording.sender) if mine.release else ((), Sender())
+    for item in body.items:
+        line = CartLineIn(line_id="1", product_id=item.product_id, price_cents=item.price_cents, category=item.category)
+        price = priced(CartIn(customer_id=body.customer_id, lines=(line,)), mine, {}, now_ms)
+        used = [mine.held[each.promotion_id] for each in price.applied if each.discount_cents]
+        own = [each for each in used if each.decision_id]
+        before = item.lowest_30d_cents if "eu_price_30d" in packs else item.price_cents
+        known = Known(lowest=item.lowest_30d_cents)
+        cents = price.subtotal_cents - price.discount_cents
+        found.append({
+            "product_id": item.product_id,
+            "price_cents": cents,
+            "struck_cents": before if before is not None and before > cents else None,
+            "promotion_ids": [each.promotion.id for each in used],
+            "personal": bool(own),
+            "expires": min((e.promotion.expires.isoformat() for e in used if e.promotion.expires), default=None),
+            "notices": notices(packs, sender, mine.currency or "", known, body.language) if own else [],
+        })  # fmt: skip
+    return {"currency": mine.currency, "data": found}
 
 
 def hold(db: Connection, body: CartIn, mine: Wallet, now_ms: int, who: str) -> HeldCart:

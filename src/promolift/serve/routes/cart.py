@@ -9,12 +9,16 @@ from starlette.responses import JSONResponse
 from promolift.serve.cart import (
     CartAnswer,
     CartIn,
+    CartLineIn,
     HeldCart,
     KeptPromotion,
+    PricesAnswer,
+    PricesIn,
     PromotionIn,
     hold,
     kept,
     priced,
+    prices,
     shown,
     wallet,
 )
@@ -42,6 +46,19 @@ def price(request: Request, body: CartIn, idempotency_key: IdempotencyKey = None
     if body.hold:
         return changed(request, do, idempotency_key, body)
     return JSONResponse(shown(body, mine, HeldCart(priced(body, mine, {}, now_ms), {}, {})))
+
+
+@router.post("/v1/prices", tags=["carts"])
+def page_prices(request: Request, body: PricesIn) -> PricesAnswer:
+    """What products cost one customer, with the notices that rule packs ask for beside personal prices."""
+    server = server_of(request)
+    now_ms = server.clock.now_ms()
+    lines = [
+        CartLineIn(**one.model_dump(exclude={"lowest_30d_cents"}), line_id=str(k)) for k, one in enumerate(body.items)
+    ]
+    asked = CartIn(customer_id=body.customer_id, lines=tuple(lines), codes=body.codes, campaign_id=body.campaign_id)
+    with server.ledger.read() as db:
+        return prices(body, wallet(db, server.decider, asked, now_ms), now_ms)
 
 
 @router.put("/v1/promotions/{promotion_id}", tags=["carts"])

@@ -11,7 +11,6 @@ from typing import Annotated, Literal, NamedTuple, Self
 
 from pydantic import Field, model_validator
 from sqlalchemy import Connection, select
-from typing_extensions import TypedDict  # pydantic asks for it below Python 3.12
 
 from promolift.deliver import normalise
 from promolift.message.angles import Known
@@ -29,6 +28,7 @@ from promolift.offer.cart import (
     price_cart,
 )
 from promolift.serve import outbox
+from promolift.serve.answers import CartAnswer, CartApplied, CartRefused, PricesAnswer, ProductPrice
 from promolift.serve.live import Decider, valid_days
 from promolift.serve.models import Body, Cents, Id, Slug, Typed
 from promolift.serve.reasons import REASONS
@@ -115,59 +115,6 @@ class PromotionIn(PromotionTerms):
     )
 
 
-class CartApplied(TypedDict):
-    """A promotion in a cart: by what the customer has it, what it takes off which line, what was reserved for it."""
-
-    promotion_id: str
-    type: str
-    campaign_id: str
-    decision_id: str | None
-    code: str | None
-    discount_cents: int
-    shipping_off_cents: int
-    allocation: list[Mapping[str, str | int]]
-    gift: Mapping[str, str | int] | None
-    points: int
-    redemption_id: str | None
-
-
-class CartRefused(TypedDict):
-    """A promotion, code or decision that is not in the cart: why, in words too, what is missing, beside what."""
-
-    id: str
-    reason: str
-    words: Mapping[str, str]
-    missing_cents: int
-    missing_units: int
-    beside: list[str]
-
-
-class CartNearly(TypedDict):
-    """What more goods would bring."""
-
-    promotion_id: str
-    missing_cents: int
-    missing_units: int
-    words: Mapping[str, str]
-
-
-class CartAnswer(TypedDict):
-    """A priced cart: total = subtotal - discount + shipping - shipping off; its lines sum to subtotal - discount."""
-
-    customer_id: str
-    currency: str | None
-    subtotal_cents: int
-    discount_cents: int
-    shipping_cents: int
-    shipping_off_cents: int
-    total_cents: int
-    lines: list[Mapping[str, str | int]]
-    applied: list[CartApplied]
-    refused: list[CartRefused]
-    nearly: list[CartNearly]
-    compared_all: bool
-
-
 class KeptPromotion(Thing):
     """A promotion as it is kept."""
 
@@ -175,25 +122,6 @@ class KeptPromotion(Thing):
     campaign_id: str
     holder: Literal["everybody", "code"]
     terms: PromotionTerms
-
-
-class ProductPrice(TypedDict):
-    """What one unit of a product costs this customer; `struck_cents` may be printed struck through beside it."""
-
-    product_id: str
-    price_cents: int
-    struck_cents: int | None
-    promotion_ids: list[str]
-    personal: bool
-    expires: str | None
-    notices: list[str]
-
-
-class PricesAnswer(TypedDict):
-    """The prices of a page in the order that was asked for."""
-
-    currency: str | None
-    data: list[ProductPrice]
 
 
 class Held(NamedTuple):

@@ -6,13 +6,12 @@ from fastapi import APIRouter, Request, Response
 from sqlalchemy import Connection
 from starlette.responses import JSONResponse
 
+from promolift.serve.answers import CartAnswer, PricesAnswer
 from promolift.serve.cart import (
-    CartAnswer,
     CartIn,
     CartLineIn,
     HeldCart,
     KeptPromotion,
-    PricesAnswer,
     PricesIn,
     PromotionIn,
     hold,

@@ -169,7 +169,7 @@ def wallet(db: Connection, decider: Decider, body: CartIn, now_ms: int) -> Walle
     refused: dict[str, str] = {}
     for typed in body.codes:
         row = next((found for text in (typed, normalise(typed)) if text and (found := _code(db, text))), None)
-        if row is None or (why := _unusable(row, body.customer_id, now_ms)) or row["campaign_id"] not in live:
+        if row is None or (why := unusable(row, body.customer_id, now_ms)) or row["campaign_id"] not in live:
             refused[typed] = (why if row else None) or "code_unknown"
             continue
         name, campaign = row["offer_id"], row["campaign_id"]
@@ -186,7 +186,7 @@ def wallet(db: Connection, decider: Decider, body: CartIn, now_ms: int) -> Walle
         elif made["campaign_id"] in live and made["offer_id"] not in held:
             promotion = _promotion(decider.ensure(made["release_id"]), made["offer_id"], made["ts_ms"], body)
             row = _code(db, made["code"]) if made["code"] else None
-            if row and (why := _unusable(row, body.customer_id, now_ms)):
+            if row and (why := unusable(row, body.customer_id, now_ms)):
                 refused[named] = why
             else:
                 held[made["offer_id"]] = Held(promotion, made["campaign_id"], named, made["code"])
@@ -341,23 +341,23 @@ def kept(body: PromotionIn) -> KeptPromotion:
     return KeptPromotion(campaign_id=body.campaign_id, holder=body.holder, terms=terms)
 
 
+def unusable(row: Row, customer_id: str, now_ms: int) -> str | None:
+    """Why this customer cannot use a code now; as reserving it would say."""
+    if row["status"] in ("stock", "blocked"):
+        return "code_not_issued" if row["status"] == "stock" else "code_blocked"
+    if row["customer_id"] not in (None, customer_id):
+        return "code_of_another"
+    if row["status"] != "issued":
+        return "code_used"
+    return "code_expired" if row["expires_ms"] is not None and row["expires_ms"] <= now_ms else None
+
+
 # parts
 
 
 def _code(db: Connection, code: str) -> Row | None:
     rows = CODE.rows(db, named=code)
     return dict(zip(CODES.c.keys(), rows[0], strict=True)) if rows else None
-
-
-def _unusable(row: Row, customer_id: str, now_ms: int) -> str | None:
-    """Why this customer cannot use a code now; as reserving it would say."""
-    if row["status"] == "stock":
-        return "code_not_issued"
-    if row["customer_id"] not in (None, customer_id):
-        return "code_of_another"
-    if row["status"] != "issued":
-        return "code_used"
-    return "code_expired" if row["expires_ms"] is not None and row["expires_ms"] <= now_ms else None
 
 
 def _decisions(db: Connection, body: CartIn, now_ms: int) -> dict[str, Row | None]:

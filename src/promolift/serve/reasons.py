@@ -16,6 +16,7 @@ REASONS: dict[str, Words] = {
     "below_threshold": _w("未达到使用门槛", "The cart does not have enough for it yet"),
     "campaign_unknown": _w("活动不存在", "There is no such campaign"),
     "cap": _w("已达到优惠上限，不能再减", "Nothing more can be taken off this cart"),
+    "code_blocked": _w("优惠码已停用", "This code was blocked"),
     "code_expired": _w("优惠码已过期", "This code is no longer valid"),
     "code_not_issued": _w("优惠码尚未发放", "This code was not given to anybody yet"),
     "code_of_another": _w("优惠码不属于该客户", "This code was given to another customer"),

@@ -53,7 +53,11 @@ SETTLE = Query(
     update(REDEMPTIONS).where(NAMED).values(status=bindparam("to_status"), final_cents=bindparam("to_cents"))
 )
 CODE = Query(select(CODES).where(CODES.c.code == bindparam("named")))
-CODE_STATUS = Query(update(CODES).where(CODES.c.code == bindparam("named")).values(status=bindparam("to_status")))
+CODE_STATUS = Query(
+    update(CODES)
+    .where(CODES.c.code == bindparam("named"), CODES.c.status != "blocked")
+    .values(status=bindparam("to_status"))
+)
 PERSON = Query(select(CUSTOMERS.c.person_id).where(CUSTOMERS.c.customer_id == bindparam("who")))
 LONGEST_DAYS = {"day": 2, "week": 8, "month": 32}
 Row = Mapping[str, Any]
@@ -281,6 +285,8 @@ def _check_code(db: Connection, claim: Claim) -> None:
         raise Refused("code_unknown", "no such code for this campaign and offer; check what was typed")
     if code["status"] == "stock":
         raise Refused("code_not_issued", "this code was not given to anybody yet")
+    if code["status"] == "blocked":
+        raise Refused("code_blocked", "this code was blocked")
     if code["customer_id"] not in (None, claim.customer_id):
         raise Refused("code_of_another", "this code was given to another customer")
     if code["status"] != "issued":

@@ -46,7 +46,6 @@ __all__ = [
     "offer_features",
     "panel",
     "redemption_outcomes",
-    "rolling_origin",
     "scaled_gain",
     "spent_before",
     "target_covers",
@@ -77,7 +76,6 @@ if TYPE_CHECKING:
         RedemptionSettings,
         fit_redemption,
         redemption_outcomes,
-        rolling_origin,
     )
     from promolift.effect.settings import DiscountSettings, PanelSettings, ValueSettings
     from promolift.effect.trial import Effect

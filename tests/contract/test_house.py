@@ -41,7 +41,7 @@ DOORS = {
     "free_port": "tests and benchmarks start servers with it",
     "tiny_shop": "a shop small enough to be checked by hand",
     "realise": "the drawn truth by which tests check the expected one",
-    "offers_of": "the truth of a simulated shop, which tests and benchmarks compare with",
+    "true_effects": "the truth of a simulated shop, which tests and benchmarks compare with",
 }
 
 

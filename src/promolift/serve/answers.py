@@ -1,7 +1,9 @@
 """What the server answers to those who use it every day, as JSON: decisions, events, redemptions, feedback."""
 
 from collections.abc import Mapping
-from typing import Any, NotRequired, TypedDict
+from typing import Any, NotRequired
+
+from typing_extensions import TypedDict  # pydantic reads no other before Python 3.12
 
 
 class DecisionAnswer(TypedDict):
@@ -40,7 +42,7 @@ class EventsTaken(TypedDict):
     duplicates: int
     repaired: int
     rejected_count: int
-    rejected: list[Mapping[str, Any]]
+    rejected: list[dict[str, Any]]
     dry_run: NotRequired[bool]
 
 

@@ -6,31 +6,46 @@ A proposal is a release that waits for a person, or goes live where that is allo
 import asyncio
 import logging
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from time import monotonic
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple, Protocol
 
 from sqlalchemy import Connection
 
+from promolift.config import Config
 from promolift.errors import PromoError
 from promolift.results.approved import approve, forget
 from promolift.serve import outbox
+from promolift.serve.clock import Clock
+from promolift.serve.live import Decider
 from promolift.serve.release import derive
-from promolift.serve.settings import Policy
+from promolift.serve.settings import Policy, ServeSettings
 from promolift.serve.things import Campaign, Learned, LearnRun, MadeRelease, Task
 from promolift.sql import HOUR_MS
 from promolift.store import Store
+from promolift.store.ledger import Ledger
 from promolift.store.ledger_audit import Act, HttpAnswer, audit
 from promolift.store.ledger_schema import Refused
-
-if TYPE_CHECKING:
-    from promolift.serve.server import Server
 
 LOG = logging.getLogger("promolift.serve")
 LOOK_S = 20.0
 LONGEST_S = 4 * 3600.0
 ACTOR = "learning"
 NEW = Campaign(paused=False, policy=Policy(), policy_version=1)
+
+
+class Serving(Protocol):
+    """What of the server a change of release needs."""
+
+    settings: ServeSettings
+    config: Config | None
+    ledger: Ledger
+    decider: Decider
+    clock: Clock
+
+    def change(self, do: Callable[[Connection, int], HttpAnswer]) -> HttpAnswer:
+        """Run a change in the ledger."""
 
 
 def switch(db: Connection, now_ms: int, act: Act, release_id: str) -> None:
@@ -52,7 +67,7 @@ def roll_back(db: Connection, now_ms: int, actor: str, campaign_id: str) -> None
     switch(db, now_ms, Act(actor, "release.rollback", campaign_id), before)
 
 
-def remember(server: "Server", release_id: str) -> None:
+def remember(server: Serving, release_id: str) -> None:
     """Let the next plan start from what was learned for the release that is live.
 
     If the work folder is busy, that is logged and no more: the plan that is being made has started already.
@@ -82,7 +97,7 @@ class _Ended(NamedTuple):
 class Scheduler:
     """Starts a run when one is due. One per server; on a shared ledger each run is claimed by one of them."""
 
-    def __init__(self, server: "Server") -> None:
+    def __init__(self, server: Serving) -> None:
         """Nothing runs yet."""
         self.server = server
         self._looked = monotonic()
@@ -170,7 +185,7 @@ class Scheduler:
         return [None for _ in some]
 
 
-def keep(server: "Server", campaign_id: str, found: Learned) -> LearnRun:
+def keep(server: Serving, campaign_id: str, found: Learned) -> LearnRun:
     """Keep a proposal as a release that waits, and let it go live only where the settings and the guardrails allow."""
     if found.release is None:
         return LearnRun(status="nothing proposed", why=found.why)

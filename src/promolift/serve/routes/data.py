@@ -146,13 +146,13 @@ def _written(frame: pl.DataFrame, kind: str, spreadsheet: bool) -> bytes:
 @router.post("/v1/privacy/{subject}:export", tags=["privacy"])
 def known(asked: Asked, subject: Id) -> Response:
     """Everything that is kept under the customer's id, table by table, and what the releases loaded say of them."""
-    server, told = asked.server, {}
+    server, more = asked.server, {}
     for name, release in sorted(server.decider.releases.items()):
         if subject in release.place or subject in release.people:
             rows = [option._asdict() for option in release.rows.options(release.span(subject))]
             person = release.people.get(subject)
-            told[f"release {name}"] = [{"name, age, language, consent": person, "candidates": rows}]
-    body: bytes = server.beside(all_of, subject, told)
+            more[f"release {name}"] = [{"name, age, language, consent": person, "candidates": rows}]
+    body: bytes = server.beside(all_of, subject, more)
     alias = pseudonym(subject, server.secret)
 
     def note(db: Connection, now_ms: int) -> HttpAnswer:

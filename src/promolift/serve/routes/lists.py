@@ -5,23 +5,18 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Sequence
 from typing import Annotated, Any, NamedTuple
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Query, Response
 from sqlalchemy import Column, Connection, Table, select, tuple_, update
 
-from promolift.deliver import normalise
-from promolift.serve.cart import unusable
+from promolift.serve.cart import find_code, unusable
 from promolift.serve.models import Body, Cents, Id, Slug, Typed
-from promolift.serve.problems import wrong_field
-from promolift.serve.reasons import REASONS
-from promolift.serve.routes.money import IdempotencyKey, actor, changed, server_of
-from promolift.serve.server import audited
-from promolift.store.ledger_audit import Act, HttpAnswer
-from promolift.store.ledger_money import CODE, Row
+from promolift.serve.problems import REFUSALS, wrong_field
+from promolift.serve.routes import Asked, Keyed, Page
+from promolift.store.ledger_audit import HttpAnswer
 from promolift.store.ledger_schema import CODES, CUSTOMERS, DECISIONS, REDEMPTIONS, Refused
 
 router = APIRouter(tags=["lists"])
-Cursor = Annotated[str | None, Query(max_length=2000, description="`next` of the page before.")]
-Page = Annotated[int, Query(ge=1, le=1000)]
+Place = Annotated[str | None, Query(max_length=2000, description="`next` of the page before.")]
 Since = Annotated[int, Query(ge=0, le=2**53, description="Not before this moment, in milliseconds.")]
 HIDDEN = {"candidates", "ineligible", "terms", "closed"}  # of a decision: `:explain` tells them
 
@@ -35,42 +30,42 @@ class Listed(NamedTuple):
 
 @router.get("/v1/decisions")
 def decisions(
-    request: Request, customer_id: Id | None = None, campaign_id: Slug | None = None, offer_id: Id | None = None,
-    since_ms: Since = 0, cursor: Cursor = None, limit: Page = 100,
+    call: Asked, customer_id: Id | None = None, campaign_id: Slug | None = None, offer_id: Id | None = None,
+    since_ms: Since = 0, cursor: Place = None, limit: Page = 100,
 ) -> dict[str, Any]:  # fmt: skip
     """Decisions, the latest first; `next` is the cursor of the next page, null at the end."""
     wanted = {"customer_id": customer_id, "campaign_id": campaign_id, "offer_id": offer_id}
-    return _page(request, Listed(DECISIONS, ("ts_ms", "decision_id")), wanted, since_ms, cursor, limit)
+    return _page(call, Listed(DECISIONS, ("ts_ms", "decision_id")), wanted, since_ms, cursor, limit)
 
 
 @router.get("/v1/redemptions")
 def redemptions(
-    request: Request, customer_id: Id | None = None, campaign_id: Slug | None = None, offer_id: Id | None = None,
-    status: Slug | None = None, since_ms: Since = 0, cursor: Cursor = None, limit: Page = 100,
+    call: Asked, customer_id: Id | None = None, campaign_id: Slug | None = None, offer_id: Id | None = None,
+    status: Slug | None = None, since_ms: Since = 0, cursor: Place = None, limit: Page = 100,
 ) -> dict[str, Any]:  # fmt: skip
     """Redemptions, the latest first; `status` is reserved, confirmed, rolled_back or expired."""
     wanted = {"customer_id": customer_id, "campaign_id": campaign_id, "offer_id": offer_id, "status": status}
-    return _page(request, Listed(REDEMPTIONS, ("ts_ms", "redemption_id")), wanted, since_ms, cursor, limit)
+    return _page(call, Listed(REDEMPTIONS, ("ts_ms", "redemption_id")), wanted, since_ms, cursor, limit)
 
 
 @router.get("/v1/customers")
 def customers(
-    request: Request, person_id: Id | None = None, since_ms: Since = 0, cursor: Cursor = None, limit: Page = 100
+    call: Asked, person_id: Id | None = None, since_ms: Since = 0, cursor: Place = None, limit: Page = 100
 ) -> dict[str, Any]:
     """What the server was told of customers: consent (2: by a web page alone), language, zone; the latest first."""
     return _page(
-        request, Listed(CUSTOMERS, ("updated_ms", "customer_id")), {"person_id": person_id}, since_ms, cursor, limit
+        call, Listed(CUSTOMERS, ("updated_ms", "customer_id")), {"person_id": person_id}, since_ms, cursor, limit
     )
 
 
 @router.get("/v1/codes")
 def codes(
-    request: Request, campaign_id: Slug | None = None, offer_id: Id | None = None, customer_id: Id | None = None,
-    status: Slug | None = None, cursor: Cursor = None, limit: Page = 100,
+    call: Asked, campaign_id: Slug | None = None, offer_id: Id | None = None, customer_id: Id | None = None,
+    status: Slug | None = None, cursor: Place = None, limit: Page = 100,
 ) -> dict[str, Any]:  # fmt: skip
     """Codes; `status` is stock, issued, reserved, redeemed or blocked."""
     wanted = {"campaign_id": campaign_id, "offer_id": offer_id, "customer_id": customer_id, "status": status}
-    return _page(request, Listed(CODES, ("code",)), wanted, 0, cursor, limit)
+    return _page(call, Listed(CODES, ("code",)), wanted, 0, cursor, limit)
 
 
 class ValidateIn(Body):
@@ -82,16 +77,15 @@ class ValidateIn(Body):
 
 
 @router.post("/v1/codes:validate")
-def validate(request: Request, body: ValidateIn) -> dict[str, Any]:
+def validate(call: Asked, body: ValidateIn) -> dict[str, Any]:
     """Whether this customer could use a code now, and why not; nothing is held."""
-    server = server_of(request)
-    with server.ledger.read() as db:
-        row = next((found for text in (body.code, normalise(body.code)) if text and (found := _code(db, text))), None)
-    why = "code_unknown" if row is None else unusable(row, body.customer_id, server.clock.now_ms())
+    with call.read() as db:
+        row = find_code(db, body.code)
+    why = "code_unknown" if row is None else unusable(row, body.customer_id, call.server.clock.now_ms())
     if row and not why and body.amount_cents and row["cap_cents"] is not None and body.amount_cents > row["cap_cents"]:
         why = "above_cap"
     known = {name: row[name] for name in ("code", "campaign_id", "offer_id", "expires_ms", "cap_cents")} if row else {}
-    return {"valid": why is None, "reason": why, "words": REASONS[why].model_dump() if why else None, **known}
+    return {"valid": why is None, "reason": why, "words": REFUSALS[why].words.model_dump() if why else None, **known}
 
 
 class BlockIn(Body):
@@ -102,40 +96,29 @@ class BlockIn(Body):
 
 
 @router.post("/v1/codes:block")
-def block(request: Request, body: BlockIn, idempotency_key: IdempotencyKey = None) -> Response:
+def block(call: Keyed, body: BlockIn) -> Response:
     """Block codes that are in stock or issued, or let blocked ones be used again; those in use stay as they are."""
-    who = actor(request)
 
     def do(db: Connection, now_ms: int) -> HttpAnswer:
         known = set(db.execute(select(CODES.c.code).where(CODES.c.code.in_(body.codes))).scalars())
         if unknown := sorted(set(body.codes) - known):
             raise Refused("code_unknown", f"no such code: {', '.join(unknown[:5])}")
         mine = update(CODES).where(CODES.c.code.in_(body.codes))
+        issued = CODES.c.customer_id.is_not(None) | (CODES.c.stocked == 0)
         if body.blocked:
-            done = db.execute(mine.where(CODES.c.status.in_(("stock", "issued"))).values(status="blocked"))
+            changes = [mine.where(CODES.c.status.in_(("stock", "issued"))).values(status="blocked")]
         else:
             back = mine.where(CODES.c.status == "blocked")
-            held = CODES.c.customer_id.is_not(None) | (CODES.c.stocked == 0)
-            done = db.execute(back.where(held).values(status="issued"))
-            rest = db.execute(back.where(~held).values(status="stock"))
-            return _blocked(db, now_ms, who, body, done.rowcount + rest.rowcount)
-        return _blocked(db, now_ms, who, body, done.rowcount)
+            changes = [back.where(issued).values(status="issued"), back.where(~issued).values(status="stock")]
+        new = {"changed": sum(db.execute(change).rowcount for change in changes), "blocked": body.blocked}
+        call.note(db, now_ms, "codes.block", body.codes[0], None, new)
+        return HttpAnswer(200, new)
 
-    return changed(request, do, idempotency_key, body)
-
-
-def _blocked(db: Connection, now_ms: int, who: str, body: BlockIn, count: int) -> HttpAnswer:
-    new = {"changed": count, "blocked": body.blocked}
-    return audited(db, now_ms, Act(who, "codes.block", body.codes[0]), None, new)
-
-
-def _code(db: Connection, code: str) -> Row | None:
-    rows = CODE.rows(db, named=code)
-    return dict(zip(CODES.c.keys(), rows[0], strict=True)) if rows else None
+    return call.changed(do, body)
 
 
 def _page(
-    request: Request, listed: Listed, wanted: dict[str, str | None], since_ms: int, cursor: str | None, limit: int
+    call: Asked, listed: Listed, wanted: dict[str, str | None], since_ms: int, cursor: str | None, limit: int
 ) -> dict[str, Any]:
     """One page, with the cursor of the next."""
     table, order = listed.table, [listed.table.c[name] for name in listed.order]
@@ -145,7 +128,7 @@ def _page(
         rows = rows.where(order[0] >= since_ms)
     if cursor:
         rows = rows.where(tuple_(*order) < tuple_(*_place(cursor, order)))
-    with server_of(request).ledger.read() as db:
+    with call.read() as db:
         found = db.execute(rows.order_by(*(column.desc() for column in order)).limit(limit)).mappings().all()
     more = [found[-1][name] for name in listed.order] if len(found) == limit else None
     after = urlsafe_b64encode(json.dumps(more).encode()).decode() if more else None

@@ -409,18 +409,19 @@ def demo(
 
 @app.command()
 def simulate(
-    days: Annotated[int | None, typer.Option(help="Days of decisions (60).")] = None,
-    customers: Annotated[int | None, typer.Option(help="Customers of the simulated shop (4000).")] = None,
+    world: Annotated[str | None, typer.Option(help="market (default) or goods.")] = None,
+    months: Annotated[int | None, typer.Option(help="Months of four weeks (4).")] = None,
+    customers: Annotated[int | None, typer.Option(help="Customers of the made-up shop (1500).")] = None,
     seed: Annotated[int | None, typer.Option(help="Another number gives another shop (1).")] = None,
-    drift: Annotated[float | None, typer.Option(help="Discounts pull that strongly after a drift (0.75).")] = None,
+    margin: Annotated[float | None, typer.Option(help="Margin of the world market (0.3).")] = None,
     config: LoopConfig = None,
-    out: OutPath = Path("loop-report"),
+    out: OutPath = Path("simulated"),
     json_: AsJson = False,
 ) -> None:
-    """The closed loop on a made-up shop: explore, learn, release, meet a drift, recover; regret against the truth."""
-    from promolift.steps.loop_run import run_simulation
+    """Plan, answers, learn, approve, month by month in a made-up shop: what it truly earns beside a hand rule."""
+    from promolift.closed_loop import run_simulation
 
-    stated = {"days": days, "customers": customers, "seed": seed, "drift": drift}
+    stated = {"world": world, "months": months, "customers": customers, "seed": seed, "margin": margin}
     with showing() as tell:
         summary = run_simulation(stated, out, tell, config)
     say(summary, json_)

@@ -37,11 +37,10 @@ OPEN_TUPLES = {
 DOORS = {
     "all_tables": "docs/tables.md is made from it",
     "rules_text": "docs/cleaning.md is made from it",
-    "fit_blend": "the next-basket forecast, whose own way into the plan is being made",
     "free_port": "tests and benchmarks start servers with it",
     "tiny_shop": "a shop small enough to be checked by hand",
     "realise": "the drawn truth by which tests check the expected one",
-    "offers_of": "the truth of a simulated shop, which tests and benchmarks compare with",
+    "true_effects": "the truth of a simulated shop, which tests and benchmarks compare with",
 }
 
 

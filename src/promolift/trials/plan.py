@@ -87,7 +87,7 @@ def plan(
     budget = offered.whole if budget is None else budget
     found = offered.within(budget, settings.seed)
     tell("plan", 0.7, "other budgets")
-    frontier = allocate.trace(lambda: [allocate.Chunk(offered.open_NK, offered.cost_NK)], seed=settings.seed)
+    frontier = allocate.trace(offered.open_NK, offered.cost_NK, seed=settings.seed)
     rows_M = np.flatnonzero(found.choice_N >= 0)
     slot_M = found.choice_N[rows_M].astype(np.int64)
     gain, reach = predicted.gain_NK[rows_M, slot_M], Z95 * predicted.se_NK[rows_M, slot_M]

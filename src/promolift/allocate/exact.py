@@ -45,10 +45,12 @@ class Steps:
         from promolift.allocate import kernel
 
         place_N = np.lexsort((np.arange(len(rows)), rows.hashed(seed)))
-        found = kernel.steps(rows.gain_NK, rows.cost_NK, place_N, scale.gain, scale.cost)
-        order = np.argsort(-found[-1], kind="stable")
-        sorted_ = [column[order] for column in found]
-        return Steps(*sorted_, np.cumsum(sorted_[3]))  # type: ignore[call-arg]
+        row_P, left_P, slot_P, cost_P, gain_P, price_P = kernel.steps(
+            rows.gain_NK, rows.cost_NK, place_N, scale.gain, scale.cost
+        )
+        at = np.argsort(-price_P, kind="stable")
+        spent_P = np.cumsum(cost_P[at])
+        return Steps(row_P[at], left_P[at], slot_P[at], cost_P[at], gain_P[at], price_P[at], spent_P)
 
     def fits(self, quanta: int | Ints) -> Ints:
         """How many steps fit before the first that does not."""

@@ -28,7 +28,7 @@ from promolift.serve import hot, observe
 from promolift.serve.guard import Guard
 from promolift.serve.hot import HotRoute
 from promolift.serve.problems import ApiError, Problem, invalid, problem
-from promolift.serve.routes import admin, export, money, privacy
+from promolift.serve.routes import admin, batch, cart, export, money, privacy
 from promolift.serve.security import OPEN_PATHS
 from promolift.serve.server import Server
 from promolift.serve.settings import ServeSettings
@@ -66,7 +66,7 @@ def create(settings: ServeSettings, config: Config | None = None) -> Any:
     for kind in (PromoError, ValidationError, RequestValidationError, HTTPException, Exception):
         app.add_exception_handler(kind, _problem)
     routes = hot.add(app, server)
-    for router in (money.router, admin.router, privacy.router, export.router):
+    for router in (money.router, batch.router, cart.router, admin.router, privacy.router, export.router):
         app.include_router(router)
     _operations(app, server)
     describe(app, routes)

@@ -119,12 +119,16 @@ def _decisions(server: Server) -> Endpoint:
     return decisions
 
 
-def shown(server: Server, answer: live.Answer, asked: DecisionIn) -> Mapping[str, object]:
-    """A decision as it is answered (`answers.DecisionAnswer`); without a record it says "no offer" and why."""
-    row = answer.record
+def recorded(answer: live.Answer, asked: DecisionIn) -> dict[str, object]:
+    """A decision without its words; without a record it says "no offer" and why."""
     given = {"customer_id": asked.customer_id, "offer_id": answer.offer_id, "reason": answer.reason}
-    record: Mapping[str, object] = row or {**EMPTY, **given}
-    body = dict(zip(SHOWN, SAID(record), strict=True)) | {"offer": None, "message": None, "code": record["code"]}
+    record: Mapping[str, object] = answer.record or {**EMPTY, **given}
+    return dict(zip(SHOWN, SAID(record), strict=True)) | {"offer": None, "message": None, "code": record["code"]}
+
+
+def shown(server: Server, answer: live.Answer, asked: DecisionIn) -> Mapping[str, object]:
+    """A decision as it is answered (`answers.DecisionAnswer`)."""
+    row, body = answer.record, recorded(answer, asked)
     if row is None:
         return body
     release = server.decider.releases[row["release_id"]]

@@ -60,6 +60,7 @@ TYPES = (
     "redemption.reserved",
     "redemption.confirmed",
     "redemption.rolled_back",
+    "redemption.returned",
     "release.activated",
     "customer.erased",
 )

@@ -89,7 +89,9 @@ def rolling_back(body: RollbackIn, who: str) -> Change:
     """The order is cancelled: give back the money and the code."""
 
     def do(db: Connection, now_ms: int) -> HttpAnswer:
-        return _announced(db, "redemption.rolled_back", rollback(db, body.redemption_id, now_ms, who), now_ms)
+        row = rollback(db, body.redemption_id, now_ms, who, body.amount_cents)
+        kind = "redemption.rolled_back" if row["status"] != "confirmed" else "redemption.returned"
+        return _announced(db, kind, row, now_ms)
 
     return do
 

@@ -19,7 +19,9 @@ MAY: dict[Scope, frozenset[str]] = {
     "admin": frozenset({"write", "decide", "admin"}),
 }
 EVENT_PATHS = frozenset({"/v1/track", "/v1/identify", "/v1/page", "/v1/screen", "/v1/batch"})
-DECIDE_PATHS = frozenset({"/v1/decisions", "/v1/redemptions", "/v1/feedback", "/v1/messages"})
+DECIDE_PATHS = frozenset(
+    {"/v1/decisions", "/v1/redemptions", "/v1/feedback", "/v1/messages", "/v1/carts", "/v1/prices"}
+)
 OPEN_PATHS = frozenset({"/health/live", "/health/ready", "/openapi.json"})
 
 

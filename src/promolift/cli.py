@@ -427,6 +427,19 @@ def simulate(
     say(summary, json_)
 
 
+@app.command("next")
+def next_(
+    config: ConfigPath = CONFIG,
+    work_folder: WorkPath = WORK,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of what was learned.")] = Path("learn-report"),
+    json_: AsJson = False,
+) -> None:
+    """Where this shop stands (data, testing, learning, paying, stopped), and the one command to give now."""
+    from promolift.learning.proposal import stands
+
+    say(stands(settings_of(config), work_folder, out), json_)
+
+
 learning = typer.Typer(invoke_without_command=True, rich_markup_mode=None)
 app.add_typer(learning, name="learn")
 LEARNED = Path("learn-report")

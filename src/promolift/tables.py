@@ -438,6 +438,8 @@ PLAN_FILE = Table(
         Column("customer_id", Text, "who", required=True),
         Column("status", Text, "offer, or holdout: kept without an offer to measure what offers earn", required=True),
         Column("offer_id", Text, "which offer; this and all terms are missing for the holdout"),
+        Column("arm", Text, "the menu line that the offer comes from; none for the holdout"),
+        Column("group", Text, "the group in which a test compares arms; missing where the plan does not test"),
         Column("benefit", Text, "percent_off, amount_off or free_shipping"),
         Column("percent", Int, "percent_off: 20 takes 20 % off", "percent", low=1, high=100),
         Column("amount", Real, "amount_off: what is taken off, 5.00 or 500", "major units", low=0),

@@ -28,6 +28,7 @@ from promolift.progress import Tell
 from promolift.results.job import StepSummary
 from promolift.results.learned import LearnedPolicy
 from promolift.results.plan import PlanNote
+from promolift.results.standing import standing
 from promolift.results.tables import Clean, Profiled
 from promolift.sources.files import open_file
 from promolift.store import Store
@@ -73,13 +74,18 @@ def run_learn(request: Request, tell: Tell) -> LearnResult:
 
         own = request.decisions is None and request.events is None
         arms = learn_arms(store, config) if store is not None and config is not None and own else None
+        stands = standing(config, store, waiting=True) if store is not None and config is not None and own else None
     currency = config.shop.currency if config else None
     tell("learn", 0.7, "next release")
     say = partial(money, currency=currency)
     following = next_release(judged, say) if arms is None else arm_release(judged, arms, hindrances(judged), say)
     released = request.auto and following.accepted
     learned = LearnedPolicy(judged, following, currency, config.shop.name if config else None, request.auto, released)
-    return _write(request.out, learned, mark)
+    done = _write(request.out, learned, mark)
+    if stands is None or released:
+        return done
+    said = done.summary.adding(stands.text, stage=stands.stage, next=stands.command)
+    return LearnResult(done.proposal, said)
 
 
 @contextmanager

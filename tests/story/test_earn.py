@@ -1,17 +1,23 @@
 """From a first draw to a plan that pays: customers with an offer are made to buy four times as much, and it is seen."""
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import polars as pl
 import pytest
 
 from promolift.config import Config
-from promolift.learning.proposal import Where, approve, stands
+from promolift.learning.proposal import Proposed, Where, approve, stands
 from promolift.learning.run import LearnSettings, Request, run_learn
+from promolift.results.approved import approved
 from promolift.results.plan import Plan
+from promolift.serve.schedule import for_the_next_plan
+from promolift.serve.things import Learned
 from promolift.shop import Shop
 from promolift.simulate.market import START_MS, WEEK_MS, LivingShop, draw_shop
 from promolift.steps.report import with_arms
+from promolift.store import Store
 from promolift.tables import PLAN_FILE
 
 FACTOR = 4
@@ -33,6 +39,29 @@ def config(folder: Path, **plan: object) -> Config:
         "offer": {"proposals": "none"}, "plan": {"budget_cents": 300_000, "trial": True} | plan,
     }  # fmt: skip
     return Config.parse(stated, "test")
+
+
+def heard(folder: Path, settings: Config, decisions: pl.DataFrame, events: pl.DataFrame) -> Proposed:
+    """What a server that made these decisions and heard these orders learns, its work folder knowing no later log."""
+    decisions.write_parquet(folder / "decisions.parquet")
+    clean = events.with_columns(kind=pl.lit("purchase"), revenue_cents="paid_cents")
+    clean.write_parquet(folder / "heard.parquet")
+    files = (folder / "decisions.parquet", folder / "heard.parquet")
+    request = Request(*files, folder / "work", folder / "served", settings, LearnSettings())
+    return run_learn(request, lambda *_: None).proposal
+
+
+def waits(folder: Path, settings: Config, proposal: Proposed) -> bool:
+    """A proposal of draws waits for the next plan: the server derives no release, and approves only where it may."""
+    found = Learned(release=proposal.release, why=proposal.why, within_guardrails=True)
+    other = folder / "other"
+    states = []
+    for alone in (False, True):
+        server: Any = SimpleNamespace(settings=SimpleNamespace(work=other, learn=SimpleNamespace(release=alone)))
+        run = for_the_next_plan(server, settings.plan.campaign, found)
+        with Store(other) as store:
+            states.append((run.status, approved(store, settings.plan.campaign) is not None))
+    return states == [("proposed", False), ("approved", True)]
 
 
 @pytest.fixture(scope="module")
@@ -65,6 +94,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Told:
     more = events.filter((pl.col("ts_ms") >= now) & pl.col("customer_id").is_in(given.implode()))
     again = [more.with_columns(pl.col("order_id") + f"-{k}", pl.col("ts_ms") + 60_000 * k) for k in range(1, FACTOR)]
     pl.concat([events, *again]).write_parquet(folder / "events.parquet")
+    served = heard(folder, settings, first.decisions, pl.concat([events, *again]))
     with Shop.of(settings, folder / "work") as shop:
         shop.step("ingest")
     look()
@@ -80,6 +110,11 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Told:
     look()
     with Shop.of(settings, folder / "work") as shop:
         assert kept["ts_ms"].n_unique() == 2, "decisions of both windows are kept"
+        assert [each.net_cents for each in served.release.effects] == pytest.approx(
+            [each.net_cents for each in learned.proposal.release.effects],
+            rel=1e-3,  # goods are rounded by row
+        )
+        assert waits(folder, settings, served)
         return (
             Plan(shop.store, note), Plan(shop.store, second.note),
             learned.summary.text + "\n".join(learned.proposal.changes), stages, file,

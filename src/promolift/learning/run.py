@@ -70,10 +70,12 @@ def run_learn(request: Request, tell: Tell) -> LearnResult:
         tell("learn", 0.4, "verdict")
         judged = judge(evidence, _profiles(store, evidence))
         mark = plan_mark(store) if store is not None else None
-        from promolift.learning.arms import arm_release, learn_arms  # its trees need not load for a refusal above
+        from promolift.learning.arms import Served, arm_release, learn_arms  # trees need not load for a refusal above
 
-        own = request.decisions is None and request.events is None
-        arms = learn_arms(store, config) if store is not None and config is not None and own else None
+        own, arms = request.decisions is None and request.events is None, None
+        if store is not None and config is not None and config.plan.campaign == evidence.release.campaign_id:
+            served = None if own else Served(evidence.decisions, evidence.outcomes, evidence.asof_ms)
+            arms = learn_arms(store, config, served)
         stands = standing(config, store, waiting=True) if store is not None and config is not None and own else None
     currency = config.shop.currency if config else None
     tell("learn", 0.7, "next release")

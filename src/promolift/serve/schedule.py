@@ -9,10 +9,12 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection
 
+from promolift.results.approved import approve
 from promolift.serve.release import derive
 from promolift.serve.switch import Serving, activate, remember
 from promolift.serve.things import Campaign, Learned, LearnRun, MadeRelease, Task
 from promolift.sql import HOUR_MS
+from promolift.store import Store
 from promolift.store.ledger_audit import Act, HttpAnswer, audit
 
 LOG = logging.getLogger("promolift.serve")
@@ -127,6 +129,17 @@ class Scheduler:
         return [None for _ in some]
 
 
+def for_the_next_plan(server: Serving, campaign_id: str, found: Learned) -> LearnRun:
+    """What draws taught changes who gets what, which is a plan's work: the release that serves stays, and the proposal
+    waits for the next plan, or is approved for it where settings and guardrails allow."""
+    folder = server.settings.work / "serve" / "learn" / campaign_id
+    if server.settings.learn.release and found.within_guardrails and found.release is not None:
+        with Store(server.settings.work) as store:
+            approve(store, found.release)
+        return LearnRun(status="approved", why=f"the next `promolift run` plans by it: {found.why}")
+    return LearnRun(status="proposed", why=f"{found.why}; for the next plan: `promolift learn approve --out {folder}`")
+
+
 def keep(server: Serving, campaign_id: str, found: Learned) -> LearnRun:
     """Keep a proposal as a release that waits, and let it go live only where the settings and the guardrails allow."""
     if found.release is None:
@@ -136,6 +149,8 @@ def keep(server: Serving, campaign_id: str, found: Learned) -> LearnRun:
     base = campaign and campaign.release
     if not base:
         return LearnRun(status="nothing proposed", why="the campaign has no release any more")
+    if found.release.effects:
+        return for_the_next_plan(server, campaign_id, found)
     release_id = derive(server.settings.work, base, found.release)
     if release_id == base:
         return LearnRun(status="nothing proposed", why="no decision was made since that release went live")

@@ -301,6 +301,7 @@ def _note(
         tested=tuple(sorted(tested, key=lambda t: t.group)), given=paid.height, cost_cents=spent, largest=most,
         budget_cents=float(budget),
         window_days=job.config.plan.window_days, horizon_days=spans_of(job).horizon, effects=known,
+        assumed_visits=None if any(each.n_arm for each in known) else VISITS,
     )  # fmt: skip
 
 

@@ -108,6 +108,44 @@ def test_a_paused_campaign_and_a_deleted_promotion_give_nothing(api: Api) -> Non
     assert api("DELETE", "/v1/promotions/free", status=404)["code"] == "promotion_unknown"
 
 
+def test_a_page_shows_what_one_unit_costs_this_customer(api: Api) -> None:
+    made = next(each for each in map(api.decide, PEOPLE) if each["offer_id"] != "none")
+    percent = made["offer"]["benefit"]["percent"]
+    put(api, "cup", benefit={"type": "fixed_price", "price_cents": 900}, scope="product", covers=["cup"])
+    put(api, "free", benefit={"type": "amount_off", "amount_cents": 5}, min_spend_cents=10**6)
+    items = [
+        {"product_id": f"p-{made['offer']['covers']}", "price_cents": 500},
+        {"product_id": "cup", "price_cents": 1200},
+    ]
+    mine, cup = api("POST", "/v1/prices", {"customer_id": made["customer_id"], "items": items})["data"]
+    assert (mine["price_cents"], mine["struck_cents"], mine["personal"]) == (500 - 5 * percent, 500, True)
+    assert mine["promotion_ids"] == [made["offer_id"]]
+    assert mine["expires"]
+    assert (cup["price_cents"], cup["personal"], cup["notices"]) == (900, False, [])
+    plain = api("POST", "/v1/prices", {"customer_id": "nobody", "items": items})["data"][0]
+    assert (plain["price_cents"], plain["struck_cents"]) == (500, None)
+
+
+def test_a_batch_decides_as_one_by_one_and_once_per_key(api: Api) -> None:
+    path, body = "/v1/decisions:batch", {"customer_ids": [*PEOPLE, "stranger"], "campaign_id": CAMPAIGN, "words": True}
+    first = api("POST", path, body, idempotency_key="k")["data"]
+    assert [each["customer_id"] for each in first] == body["customer_ids"]
+    single = [api.decide(who) for who in PEOPLE]
+    alike = ("offer_id", "propensity", "holdout", "reason", "code", "offer")
+    changed = [
+        each["customer_id"]
+        for each, other in zip(first, single, strict=False)
+        if any(each[name] != other[name] for name in alike)
+    ]
+    assert changed == []
+    assert any(each["message"] for each in first)
+    assert api("POST", path, body, idempotency_key="k")["data"] == first
+    short = api("POST", path, body | {"words": False})["data"]
+    assert all(each["message"] is None for each in short)
+    twice = api("POST", path, {"customer_ids": ["a", "a"]}, 422)
+    assert "twice" in twice["errors"][0]["message"]
+
+
 @pytest.mark.parametrize(
     ("body", "pointer"),
     [

@@ -44,7 +44,6 @@ __all__ = [
     "offer_features",
     "panel",
     "redemption_outcomes",
-    "rolling_origin",
     "scaled_gain",
     "spent_before",
     "target_covers",
@@ -74,7 +73,6 @@ if TYPE_CHECKING:
         RedemptionSettings,
         fit_redemption,
         redemption_outcomes,
-        rolling_origin,
     )
     from promolift.effect.settings import DiscountSettings, PanelSettings, ValueSettings
     from promolift.effect.trial import Effect

@@ -262,7 +262,7 @@ class _Rank(NamedTuple):
     """Which set is taken: the least."""
 
     dearer: int
-    count: int
+    promotions: int
     ids: list[str]
 
 

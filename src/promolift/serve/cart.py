@@ -11,9 +11,10 @@ from typing import Annotated, Literal, NamedTuple, Self
 
 from pydantic import Field, model_validator
 from sqlalchemy import Connection, select
-from typing_extensions import TypedDict  # pydantic asks for it below Python 3.12
 
 from promolift.deliver import normalise
+from promolift.message.angles import Known
+from promolift.message.channels import Sender, notices
 from promolift.message.facts import money
 from promolift.offer.cart import (
     Applied,
@@ -27,15 +28,16 @@ from promolift.offer.cart import (
     price_cart,
 )
 from promolift.serve import outbox
-from promolift.serve.live import Decider, valid_days
+from promolift.serve.answers import CartAnswer, CartApplied, CartRefused, PricesAnswer, ProductPrice
+from promolift.serve.hot import REDEMPTION
+from promolift.serve.live import Decider
 from promolift.serve.models import Body, Cents, Id, Slug, Typed
-from promolift.serve.reasons import REASONS
-from promolift.serve.redeem import SHOWN
+from promolift.serve.problems import REFUSALS
 from promolift.serve.release import LiveRelease
 from promolift.serve.things import Campaign, Thing
 from promolift.serve.words import printable
 from promolift.sql import DAY_MS
-from promolift.store.ledger_money import CODE, Claim, Row, reserve, used_up
+from promolift.store.ledger_money import CODE, Claim, Row, reserve, row_of, used_up
 from promolift.store.ledger_schema import CODES, DECISIONS, Refused, driver_sql
 from promolift.terms import Language, Words, covered
 
@@ -85,6 +87,25 @@ class CartIn(Body):
         return self
 
 
+class PriceIn(Body):
+    """A product on a page, with its price, and the lowest of the last 30 days where a rule pack asks for that."""
+
+    product_id: Id
+    price_cents: Cents
+    category: Id | None = None
+    lowest_30d_cents: Cents | None = None
+
+
+class PricesIn(Body):
+    """The products of a page for one customer."""
+
+    customer_id: Id
+    items: Annotated[tuple[PriceIn, ...], Field(min_length=1, max_length=50)]
+    codes: Annotated[tuple[Typed, ...], Field(max_length=20)] = ()
+    campaign_id: Slug | None = None
+    language: Language = "en"
+
+
 class PromotionIn(PromotionTerms):
     """A promotion of the shop beside its plan: whose limits it counts in, and who may use it."""
 
@@ -92,59 +113,6 @@ class PromotionIn(PromotionTerms):
     holder: Literal["everybody", "code"] = Field(
         default="everybody", description="Everybody, or those who hold a code of it (its id is the offer_id of codes)."
     )
-
-
-class CartApplied(TypedDict):
-    """A promotion in a cart: by what the customer has it, what it takes off which line, what was reserved for it."""
-
-    promotion_id: str
-    type: str
-    campaign_id: str
-    decision_id: str | None
-    code: str | None
-    discount_cents: int
-    shipping_off_cents: int
-    allocation: list[Mapping[str, str | int]]
-    gift: Mapping[str, str | int] | None
-    points: int
-    redemption_id: str | None
-
-
-class CartRefused(TypedDict):
-    """A promotion, code or decision that is not in the cart: why, in words too, what is missing, beside what."""
-
-    id: str
-    reason: str
-    words: Mapping[str, str]
-    missing_cents: int
-    missing_units: int
-    beside: list[str]
-
-
-class CartNearly(TypedDict):
-    """What more goods would bring."""
-
-    promotion_id: str
-    missing_cents: int
-    missing_units: int
-    words: Mapping[str, str]
-
-
-class CartAnswer(TypedDict):
-    """A priced cart: total = subtotal - discount + shipping - shipping off; its lines sum to subtotal - discount."""
-
-    customer_id: str
-    currency: str | None
-    subtotal_cents: int
-    discount_cents: int
-    shipping_cents: int
-    shipping_off_cents: int
-    total_cents: int
-    lines: list[Mapping[str, str | int]]
-    applied: list[CartApplied]
-    refused: list[CartRefused]
-    nearly: list[CartNearly]
-    compared_all: bool
 
 
 class KeptPromotion(Thing):
@@ -170,8 +138,13 @@ class Wallet(NamedTuple):
 
     held: dict[str, Held]
     refused: dict[str, str]
-    currency: str | None
+    release: LiveRelease | None  # of a campaign that is live: the shop's currency, and the rule packs of its texts
     catalogue: Mapping[str, str]  # product: what its offers stand on
+
+    @property
+    def currency(self) -> str | None:
+        """The shop's currency, where a release says it."""
+        return self.release.shop.currency if self.release else None
 
 
 class HeldCart(NamedTuple):
@@ -195,15 +168,16 @@ def wallet(db: Connection, decider: Decider, body: CartIn, now_ms: int) -> Walle
     }
     refused: dict[str, str] = {}
     for typed in body.codes:
-        row = next((found for text in (typed, normalise(typed)) if text and (found := _code(db, text))), None)
-        if row is None or (why := _unusable(row, body.customer_id, now_ms)) or row["campaign_id"] not in live:
+        row = find_code(db, typed)
+        if row is None or (why := unusable(row, body.customer_id, now_ms)) or row["campaign_id"] not in live:
             refused[typed] = (why if row else None) or "code_unknown"
             continue
         name, campaign = row["offer_id"], row["campaign_id"]
         if name in kept:
             held[name] = Held(Promotion(id=name, **dict(kept[name].terms)), campaign, code=row["code"])
         elif (release := releases.get(campaign)) and name in release.labels:
-            started_ms = row["expires_ms"] - valid_days(release, name) * DAY_MS if row["expires_ms"] else now_ms
+            lasts_ms = release.menu[release.labels[name].menu_id].valid_days * DAY_MS
+            started_ms = row["expires_ms"] - lasts_ms if row["expires_ms"] else now_ms
             held[name] = Held(_promotion(release, name, started_ms, body), campaign, code=row["code"])
         else:
             refused[typed] = "terms_gone"
@@ -212,8 +186,8 @@ def wallet(db: Connection, decider: Decider, body: CartIn, now_ms: int) -> Walle
             refused[named] = "decision_unknown"
         elif made["campaign_id"] in live and made["offer_id"] not in held:
             promotion = _promotion(decider.ensure(made["release_id"]), made["offer_id"], made["ts_ms"], body)
-            row = _code(db, made["code"]) if made["code"] else None
-            if row and (why := _unusable(row, body.customer_id, now_ms)):
+            row = find_code(db, made["code"]) if made["code"] else None
+            if row and (why := unusable(row, body.customer_id, now_ms)):
                 refused[named] = why
             else:
                 held[made["offer_id"]] = Held(promotion, made["campaign_id"], named, made["code"])
@@ -222,8 +196,7 @@ def wallet(db: Connection, decider: Decider, body: CartIn, now_ms: int) -> Walle
         if full[each.campaign_id] & {"", name}:
             refused[name] = "limit_reached"
             del held[name]
-    currency = next((release.shop.currency for release in releases.values()), None)
-    return Wallet(held, refused, currency, catalogue)
+    return Wallet(held, refused, next(iter(releases.values()), None), catalogue)
 
 
 def priced(body: CartIn, mine: Wallet, left_out: Mapping[str, str], now_ms: int) -> PricedCart:
@@ -236,6 +209,34 @@ def priced(body: CartIn, mine: Wallet, left_out: Mapping[str, str], now_ms: int)
     can = [each.promotion for name, each in mine.held.items() if name not in left_out]
     at = datetime.fromtimestamp(now_ms / 1000, UTC)
     return price_cart(Cart(lines, body.shipping_cents, body.most_off_cents), can, at, body.choose)
+
+
+def prices(body: PricesIn, mine: Wallet, now_ms: int) -> PricesAnswer:
+    """One unit of each product, as if it were bought alone: what needs more in the cart lowers no price on a page.
+
+    A price is personal where a decision made it. A price is struck through where the shop may say that it was lowered:
+    under `eu_price_30d` that is the lowest of the last 30 days, and nothing where that is not known.
+    """
+    found: list[ProductPrice] = []
+    packs, sender = (mine.release.wording.packs, mine.release.wording.sender) if mine.release else ((), Sender())
+    for item in body.items:
+        line = CartLineIn(line_id="1", product_id=item.product_id, price_cents=item.price_cents, category=item.category)
+        price = priced(CartIn(customer_id=body.customer_id, lines=(line,)), mine, {}, now_ms)
+        used = [mine.held[each.promotion_id] for each in price.applied if each.discount_cents]
+        own = [each for each in used if each.decision_id]
+        before = item.lowest_30d_cents if "eu_price_30d" in packs else item.price_cents
+        known = Known(lowest=item.lowest_30d_cents)
+        cents = price.subtotal_cents - price.discount_cents
+        found.append({
+            "product_id": item.product_id,
+            "price_cents": cents,
+            "struck_cents": before if before is not None and before > cents else None,
+            "promotion_ids": [each.promotion.id for each in used],
+            "personal": bool(own),
+            "expires": min((e.promotion.expires.isoformat() for e in used if e.promotion.expires), default=None),
+            "notices": notices(packs, sender, mine.currency or "", known, body.language) if own else [],
+        })  # fmt: skip
+    return {"currency": mine.currency, "data": found}
 
 
 def hold(db: Connection, body: CartIn, mine: Wallet, now_ms: int, who: str) -> HeldCart:
@@ -262,7 +263,7 @@ def hold(db: Connection, body: CartIn, mine: Wallet, now_ms: int, who: str) -> H
                 refused[applied.promotion_id] = refusal.code
                 driver_sql(db, "rollback to savepoint cart")
                 break
-            outbox.announce(db, "redemption.reserved", {name: row[name] for name in SHOWN}, now_ms)
+            outbox.announce(db, "redemption.reserved", {name: row[name] for name in REDEMPTION}, now_ms)
             redemptions[applied.promotion_id] = claim.redemption_id
         driver_sql(db, "release savepoint cart")
         if len(redemptions) == len(found.applied):
@@ -328,7 +329,7 @@ def _refused(name: str, why: str, no: NotApplied | None = None) -> CartRefused:
     return {
         "id": name,
         "reason": why,
-        "words": REASONS[why].model_dump(),
+        "words": REFUSALS[why].words.model_dump(),
         "missing_cents": no.missing_cents if no else 0,
         "missing_units": no.missing_units if no else 0,
         "beside": list(no.beside) if no else [],
@@ -341,23 +342,24 @@ def kept(body: PromotionIn) -> KeptPromotion:
     return KeptPromotion(campaign_id=body.campaign_id, holder=body.holder, terms=terms)
 
 
-# parts
+def find_code(db: Connection, typed: str) -> Row | None:
+    """The code that a person means who typed this; None if there is none."""
+    tried = (row_of(CODE, db, CODES, named=text) for text in (typed, normalise(typed)) if text)
+    return next(filter(None, tried), None)
 
 
-def _code(db: Connection, code: str) -> Row | None:
-    rows = CODE.rows(db, named=code)
-    return dict(zip(CODES.c.keys(), rows[0], strict=True)) if rows else None
-
-
-def _unusable(row: Row, customer_id: str, now_ms: int) -> str | None:
+def unusable(row: Row, customer_id: str, now_ms: int) -> str | None:
     """Why this customer cannot use a code now; as reserving it would say."""
-    if row["status"] == "stock":
-        return "code_not_issued"
+    if row["status"] in ("stock", "blocked"):
+        return "code_not_issued" if row["status"] == "stock" else "code_blocked"
     if row["customer_id"] not in (None, customer_id):
         return "code_of_another"
     if row["status"] != "issued":
         return "code_used"
     return "code_expired" if row["expires_ms"] is not None and row["expires_ms"] <= now_ms else None
+
+
+# parts
 
 
 def _decisions(db: Connection, body: CartIn, now_ms: int) -> dict[str, Row | None]:

@@ -67,9 +67,10 @@ class ConfirmIn(Body):
 
 
 class RollbackIn(Body):
-    """Give back what was reserved or spent."""
+    """Give back what was reserved or spent; with an amount that part alone, as where a line comes back."""
 
     redemption_id: Slug
+    amount_cents: Cents | None = None
 
 
 class FeedbackIn(Body):

@@ -7,6 +7,7 @@ from promolift.results import effects
 from promolift.results.job import Job
 from promolift.results.plan import Plan
 from promolift.results.shop import ForecastNote, Health
+from promolift.results.standing import standing
 from promolift.tables import Z95
 
 
@@ -54,7 +55,9 @@ def plan_summary(job: Job, step: str) -> dict[str, Any]:
     figures = plan.note.model_dump(mode="json", exclude={"menu", "shop", "consent"})
     checked = {"luck": plan.luck.model_dump() if plan.luck else None}
     warnings = [f"warning: {warning}" for warning in Health.load(job.store).warnings] if step == "report" else []
-    text = "\n".join([str(plan), *warnings, *where])
+    stands = standing(job.config, job.store)
+    text = "\n".join([str(plan), *warnings, *where, stands.text])
+    place |= {"stage": stands.stage, "next": stands.command}
     return {"step": step, "currency": job.config.shop.currency, **figures, **checked, **place, "text": text}
 
 

@@ -79,8 +79,8 @@ _REFUSE = re.compile(
 )
 _ASKED = {
     "email_unsubscribe": r"\b(?:unsubscribe|opt[ -]?out|stop receiving|manage (?:your )?preferences)\b|退订",
-    "email_address": r"\b\d{1,6}[a-z]?\s+(?:[A-Z][\w.'-]*\s+){1,4}(?:Street|St|Avenue|Ave|Road|Rd|Lane|Ln|Drive|Dr|Boulevard"
-    r"|Blvd|Way|Square|Sq|Place|Pl|Court|Ct|Parkway|Pkwy|Highway|Hwy)\b|\bP\.?\s?O\.?\s?Box\s+\d+",
+    "email_address": r"\b\d{1,6}[a-z]?\s+(?:[A-Z][\w.'-]*\s+){1,4}(?:Street|St|Avenue|Ave|Road|Rd|Lane|Ln|Drive|Dr"
+    r"|Boulevard|Blvd|Way|Square|Sq|Place|Pl|Court|Ct|Parkway|Pkwy|Highway|Hwy)\b|\bP\.?\s?O\.?\s?Box\s+\d+",
 }
 _FLAGS = {"email_unsubscribe": re.IGNORECASE, "email_address": 0}
 _ASKED_FOR = {code: re.compile(pattern, _FLAGS[code]) for code, pattern in _ASKED.items()}

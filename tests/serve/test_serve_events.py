@@ -249,12 +249,16 @@ def test_the_examples_run_as_they_are_printed(
     api.server.config = shop[1]
     released(api)
     key = api("POST", "/v1/keys", {"scope": "decide", "name": "till"}, 201)["key"]
-    offered = next(who for who in PEOPLE if api.decide(who)["offer_id"] != "none")
-    command = [program, str(EXAMPLES / script), url, offered]
+    made = next(found for found in map(api.decide, PEOPLE) if found["offer_id"] != "none")
+    command = [program, str(EXAMPLES / script), url, made["customer_id"], f"p-{made['offer']['covers']}"]
     done = subprocess.run(
         command, check=True, timeout=60, capture_output=True, text=True, env=os.environ | {"PROMOLIFT_KEY": key}
     )
     assert "off" in done.stdout
+    assert (
+        "total_cents" in done.stdout
+        or f"1000 before, {1000 - 10 * made['offer']['benefit']['percent']} after" in done.stdout
+    )
     if script != "shop.sh":
         confirmed = api("GET", "/v1/exports/redemptions.csv").text.splitlines()
         assert ",confirmed," in confirmed[1]

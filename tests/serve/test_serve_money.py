@@ -143,3 +143,20 @@ def test_a_retry_with_its_key_hears_the_same(api: Api, step: str) -> None:
     first = api("POST", path, {"redemption_id": "rdm_1"}, idempotency_key="k")
     assert api("POST", path, {"redemption_id": "rdm_1"}, idempotency_key="k") == first
     assert api("POST", path, {"redemption_id": "rdm_2"}, 422, idempotency_key="k")["code"] == "idempotency_key_reused"
+
+
+def test_a_returned_line_gives_back_its_part_and_the_rest_stays_spent(api: Api) -> None:
+    coded(api)
+    api("PATCH", POLICY, {"limits": [LIMIT, LIMIT | {"limit_id": "n", "metric": "redemptions"}]})
+    back = "/v1/redemptions:rollback"
+    api("POST", RESERVE, claim(1, 100))
+    assert api("POST", back, {"redemption_id": "rdm_1", "amount_cents": 30}, 422)["code"] == "amount_invalid"
+    api("POST", "/v1/redemptions:confirm", {"redemption_id": "rdm_1"})
+    left = api("POST", back, {"redemption_id": "rdm_1", "amount_cents": 30})
+    assert (left["status"], left["final_cents"]) == ("confirmed", 70)
+    assert used(api) == {"l": (0, 70), "n": (0, 1)}
+    for wrong in (0, 71):
+        assert api("POST", back, {"redemption_id": "rdm_1", "amount_cents": wrong}, 422)["code"] == "amount_invalid"
+    assert api("POST", back, {"redemption_id": "rdm_1", "amount_cents": 70})["status"] == "rolled_back"
+    assert used(api) == {"l": (0, 0), "n": (0, 0)}
+    check_books(api.server.ledger)

@@ -97,7 +97,7 @@ def dressed(text: str, channel: Channel, sender: Sender, language: Language) -> 
     return text
 
 
-def notices(packs: tuple[Pack, ...], sender: Sender, offer: Offer, known: Known, language: Language) -> list[str]:
+def notices(packs: tuple[Pack, ...], sender: Sender, currency: str, known: Known, language: Language) -> list[str]:
     """The sentences that rule packs ask for behind a message."""
     found = []
     if "ny_349a" in packs:
@@ -106,7 +106,7 @@ def notices(packs: tuple[Pack, ...], sender: Sender, offer: Offer, known: Known,
         how = sender.refuse_zh if language == "zh" else sender.refuse_en
         found.append(f"{how}。" if language == "zh" else f"{how}.")
     if "eu_price_30d" in packs and known.lowest is not None:
-        cost = money(known.lowest, offer.currency, language)
+        cost = money(known.lowest, currency, language)
         found.append(f"近30天最低价：{cost}。" if language == "zh" else f"Lowest price of the last 30 days: {cost}.")
     return found
 
@@ -143,7 +143,7 @@ def breaches(
         if offer.benefit.percent > 100 - FLOOR_PERCENT or (least and offer.benefit.amount_cents * 100 > least):
             yield Breach("wechat_floor", 0, 0, f"the customer must pay at least {FLOOR_PERCENT} % of the price")
     for pack in packs:
-        for notice in notices((pack,), sender or Sender(), offer, known or Known(), language):
+        for notice in notices((pack,), sender or Sender(), offer.currency, known or Known(), language):
             if notice.rstrip("。.") not in text:
                 yield Breach(pack, end, end, f"this notice is missing: {notice}")
     if "eu_price_30d" in packs and offer.scope == "product" and (known is None or known.lowest is None):

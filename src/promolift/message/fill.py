@@ -98,7 +98,8 @@ def fill(offer: Offer, known: Known, language: Language, draft: Draft | None = N
             tail += [MessagePart(gap), *_filled(draft.call, facts, known, language)]
     if way.packs:
         tail += [
-            MessagePart(f"{gap}{notice}", "notice") for notice in notices(way.packs, way.sender, offer, known, language)
+            MessagePart(f"{gap}{notice}", "notice")
+            for notice in notices(way.packs, way.sender, offer.currency, known, language)
         ]
     if way.channel in ("sms_cn", "email_en"):
         before, _, after = dressed("\0", way.channel, way.sender, language).partition("\0")

@@ -30,7 +30,7 @@ from promolift.serve.door import Door
 from promolift.serve.guard import Guard
 from promolift.serve.hot import HotRoute
 from promolift.serve.problems import ApiError, Problem, invalid, problem
-from promolift.serve.routes import IdempotencyKey, admin, data, money
+from promolift.serve.routes import IdempotencyKey, admin, batch, cart, data, lists, money
 from promolift.serve.security import OPEN_PATHS
 from promolift.serve.server import Server
 from promolift.serve.settings import ServeSettings
@@ -67,7 +67,7 @@ def create(settings: ServeSettings, config: Config | None = None) -> Any:
     for kind in (PromoError, ValidationError, RequestValidationError, HTTPException, Exception):
         app.add_exception_handler(kind, _problem)
     routes = hot.add(app, server)
-    for router in (money.router, admin.router, data.router):
+    for router in (money.router, lists.router, batch.router, cart.router, admin.router, data.router):
         app.include_router(router)
     _operations(app, server)
     describe(app, routes)

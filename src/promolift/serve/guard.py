@@ -102,7 +102,7 @@ class Guard:
 
     def _admit(self, scope: Scope, headers: dict[bytes, bytes]) -> Key:
         """The request's key; ApiError 401, 403 or 429."""
-        right = needed(scope["path"])
+        right = needed(scope["method"], scope["path"])
         if right is None:
             return NOBODY
         key = self.server.key_of(headers.get(b"authorization", b""))

@@ -85,7 +85,8 @@ def _money(server: Server, name: str, step: Step) -> Endpoint:
         def do(db: Connection, now_ms: int) -> HttpAnswer:
             row = step.change(db, body, now_ms, who)
             shown = {column: row[column] for column in REDEMPTION}
-            outbox.announce(db, f"redemption.{step.becomes}", shown, now_ms)
+            part = step.becomes == "rolled_back" and row["status"] == "confirmed"
+            outbox.announce(db, "redemption.returned" if part else f"redemption.{step.becomes}", shown, now_ms)
             return HttpAnswer(200, shown)
 
         server.check_clock()
@@ -147,7 +148,7 @@ def _confirm(db: Connection, body: ConfirmIn, now_ms: int, who: str) -> Row:
 
 
 def _rollback(db: Connection, body: RollbackIn, now_ms: int, who: str) -> Row:
-    return rollback(db, body.redemption_id, now_ms, who)
+    return rollback(db, body.redemption_id, now_ms, who, body.amount_cents)
 
 
 MONEY = {
@@ -189,12 +190,16 @@ def _decisions(server: Server) -> Endpoint:
     return decisions
 
 
-def shown(server: Server, answer: live.Answer, asked: DecisionIn) -> Mapping[str, object]:
-    """A decision as it is answered (`answers.DecisionAnswer`); without a record it says "no offer" and why."""
-    row = answer.record
+def recorded(answer: live.Answer, asked: DecisionIn) -> dict[str, object]:
+    """A decision without its words; without a record it says "no offer" and why."""
     given = {"customer_id": asked.customer_id, "offer_id": answer.offer_id, "reason": answer.reason}
-    record: Mapping[str, object] = row or {**EMPTY, **given}
-    body = dict(zip(SHOWN, SAID(record), strict=True)) | {"offer": None, "message": None, "code": record["code"]}
+    record: Mapping[str, object] = answer.record or {**EMPTY, **given}
+    return dict(zip(SHOWN, SAID(record), strict=True)) | {"offer": None, "message": None, "code": record["code"]}
+
+
+def shown(server: Server, answer: live.Answer, asked: DecisionIn) -> Mapping[str, object]:
+    """A decision as it is answered (`answers.DecisionAnswer`)."""
+    row, body = answer.record, recorded(answer, asked)
     if row is None:
         return body
     release = server.decider.releases[row["release_id"]]

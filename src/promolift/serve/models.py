@@ -25,8 +25,8 @@ Cents = Annotated[int, Field(ge=0, le=10**12, strict=True), BeforeValidator(whol
 Moment = Annotated[int, Field(ge=0, le=253_402_300_799_999, strict=True), BeforeValidator(whole)]
 
 
-Told = Literal["redemption.reserved", "redemption.confirmed", "redemption.rolled_back", "release.activated",
-               "customer.erased"]  # what webhooks hear of  # fmt: skip
+Told = Literal["redemption.reserved", "redemption.confirmed", "redemption.rolled_back", "redemption.returned",
+               "release.activated", "customer.erased"]  # what webhooks hear of  # fmt: skip
 
 
 class Body(BaseModel):
@@ -67,9 +67,10 @@ class ConfirmIn(Body):
 
 
 class RollbackIn(Body):
-    """Give back what was reserved or spent."""
+    """Give back what was reserved or spent; with an amount that part alone, as where a line comes back."""
 
     redemption_id: Slug
+    amount_cents: Cents | None = None
 
 
 class FeedbackIn(Body):

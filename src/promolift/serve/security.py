@@ -23,7 +23,17 @@ MAY: dict[Scope, tuple[Scope, ...]] = {
     "write": ("write",), "decide": ("write", "decide"), "admin": ("write", "decide", "admin"),
 }  # fmt: skip
 EVENT_PATHS = frozenset({"/v1/track", "/v1/identify", "/v1/page", "/v1/screen", "/v1/batch"})
-DECIDE_PATHS = frozenset({"/v1/decisions", "/v1/redemptions", "/v1/feedback", "/v1/messages"})
+DECIDE_PATHS = frozenset(
+    {
+        "/v1/decisions",
+        "/v1/redemptions",
+        "/v1/feedback",
+        "/v1/messages",
+        "/v1/carts",
+        "/v1/prices",
+        "/v1/codes:validate",
+    }
+)
 OPEN_PATHS = frozenset({"/health/live", "/health/ready", "/openapi.json"})
 SEALED, NONCE_BYTES = "sealed:", 16
 
@@ -43,13 +53,14 @@ class NewKey(NamedTuple):
     secret: str
 
 
-def needed(path: str) -> Scope | None:
+def needed(method: str, path: str) -> Scope | None:
     """The right a path needs; None for those open to all. What is not listed needs admin."""
     if path in OPEN_PATHS:
         return None
     if path in EVENT_PATHS:
         return "write"
-    return "decide" if path.partition(":")[0] in DECIDE_PATHS else "admin"
+    till = method == "POST" and (path in DECIDE_PATHS or path.partition(":")[0] in DECIDE_PATHS)
+    return "decide" if till else "admin"
 
 
 def make_key(db: Connection, scope: Scope, name: str, now_ms: int, actor: str) -> NewKey:

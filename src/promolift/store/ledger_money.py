@@ -53,7 +53,11 @@ SETTLE = Query(
     update(REDEMPTIONS).where(NAMED).values(status=bindparam("to_status"), final_cents=bindparam("to_cents"))
 )
 CODE = Query(select(CODES).where(CODES.c.code == bindparam("named")))
-CODE_STATUS = Query(update(CODES).where(CODES.c.code == bindparam("named")).values(status=bindparam("to_status")))
+CODE_STATUS = Query(
+    update(CODES)
+    .where(CODES.c.code == bindparam("named"), CODES.c.status != "blocked")
+    .values(status=bindparam("to_status"))
+)
 PERSON = Query(select(CUSTOMERS.c.person_id).where(CUSTOMERS.c.customer_id == bindparam("who")))
 LONGEST_DAYS = {"day": 2, "week": 8, "month": 32}
 Row = Mapping[str, Any]
@@ -144,11 +148,19 @@ def confirm(db: Connection, redemption_id: str, amount_cents: int | None, now_ms
     return _settle(db, row, "confirmed", final, "redeemed")
 
 
-def rollback(db: Connection, redemption_id: str, now_ms: int, actor: str = "api") -> Row:
-    """Give back what was reserved or spent, and the code with it. Rolling back twice is the same as once."""
+def rollback(
+    db: Connection, redemption_id: str, now_ms: int, actor: str = "api", amount_cents: int | None = None
+) -> Row:
+    """Give back what was reserved or spent, and the code with it. Rolling back twice is the same as once.
+
+    With an amount only that part of what was spent, as where one line of an order is returned: the redemption stays
+    confirmed with what is left. Raises Refused where less than that was spent.
+    """
     row = _known(db, redemption_id)
     if row["status"] in ("rolled_back", "expired"):
         return row
+    if amount_cents is not None and amount_cents != row["final_cents"]:
+        return _return_part(db, row, amount_cents, now_ms, actor)
     audit(db, now_ms, Act(actor, "rollback", redemption_id), {"status": row["status"]}, {"status": "rolled_back"})
     return _give_back(db, row, "rolled_back")
 
@@ -273,6 +285,8 @@ def _check_code(db: Connection, claim: Claim) -> None:
         raise Refused("code_unknown", "no such code for this campaign and offer; check what was typed")
     if code["status"] == "stock":
         raise Refused("code_not_issued", "this code was not given to anybody yet")
+    if code["status"] == "blocked":
+        raise Refused("code_blocked", "this code was blocked")
     if code["customer_id"] not in (None, claim.customer_id):
         raise Refused("code_of_another", "this code was given to another customer")
     if code["status"] != "issued":
@@ -335,6 +349,18 @@ def _give_back(db: Connection, row: Row, status: str) -> Row:
         amount = _amount(limit, row["final_cents"] if spent else row["reserved_cents"])
         _move(db, limit, row, held=0 if spent else -amount, spent=-amount if spent else 0)
     return _settle(db, row, status, row["final_cents"], "issued")
+
+
+def _return_part(db: Connection, row: Row, cents: int, now_ms: int, actor: str) -> Row:
+    spent = row["final_cents"]
+    if row["status"] != "confirmed" or not 0 < cents < spent:
+        raise Refused("amount_invalid", f"amount_cents {cents} is not a part of the {spent or 0} that were spent")
+    for limit in _limits(db, row):
+        if limit["metric"] == "discount_amount":
+            _move(db, limit, row, held=0, spent=-cents)
+    audit(db, now_ms, Act(actor, "return", row["redemption_id"]), {"spent": spent}, {"spent": spent - cents})
+    SETTLE.run(db, named=row["redemption_id"], to_status="confirmed", to_cents=spent - cents)
+    return {**row, "final_cents": spent - cents}
 
 
 def _settle(db: Connection, row: Row, status: str, cents: int | None, code_status: str) -> Row:

@@ -35,7 +35,7 @@ class Call:
         """A key counts for one path, whichever API key it comes with, since those are replaced."""
         self.server: Server = request.app.state.server
         self.who = str(request.scope["promolift"].key.key_id)
-        self._key = None if key is None else f"{request.url.path}\n{key}"
+        self.key = None if key is None else f"{request.url.path}\n{key}"
 
     def read(self) -> AbstractContextManager[Connection]:
         """What is committed."""
@@ -44,7 +44,7 @@ class Call:
     def changed(self, do: Change, body: Any = None) -> Response:
         """Run a change, once per Idempotency-Key; `body` must come with that key again."""
         payload = body.model_dump(mode="json") if hasattr(body, "model_dump") else body
-        answer = self.server.change(do, self._key, payload)
+        answer = self.server.change(do, self.key, payload)
         shown, secret = answer.body, self.server.secret
         if isinstance(shown, dict):
             shown = {name: unseal(secret, value) if name in SECRETS else value for name, value in shown.items()}

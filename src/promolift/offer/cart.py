@@ -1,0 +1,449 @@
+"""A cart and the promotions a customer holds in; what is taken off each line, what is refused and why, out.
+
+A pure function of its arguments: the same for a till, a web page, a test and the plan that asks what an offer costs.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import chain, combinations, product
+from math import prod
+from typing import Literal, NamedTuple, Self
+
+from pydantic import AwareDatetime, Field, model_validator
+
+from promolift.settings import Settings
+from promolift.terms import Joined
+
+CartBenefitType = Literal[
+    "percent_off", "amount_off", "fixed_price", "buy_x_get_y", "gift", "free_shipping", "points", "exchange"
+]
+CartReason = Literal["not_started", "expired", "not_eligible", "below_threshold", "not_stackable", "cap"]
+MOST_SETS = 2048  # combinations of promotions that are compared; see `_sets`
+NEEDS: dict[str, set[str]] = {  # the fields without which a benefit says nothing, and those it may have besides
+    "percent_off": {"percent"},
+    "amount_off": {"amount_cents"},
+    "fixed_price": {"price_cents"},
+    "buy_x_get_y": {"buy", "get"},
+    "gift": {"product_id"},
+    "free_shipping": set(),
+    "points": {"points"},
+    "exchange": {"product_id", "price_cents"},
+}
+MAY: dict[str, set[str]] = {
+    "percent_off": {"base", "max_discount_cents"},
+    "fixed_price": {"max_times", "max_discount_cents"},
+    "buy_x_get_y": {"percent", "max_times", "max_discount_cents"},
+    "gift": {"quantity", "worth_cents"},
+    "free_shipping": {"max_discount_cents"},
+    "points": {"worth_cents"},
+    "exchange": {"quantity"},
+}
+
+
+class CartBenefit(Settings):
+    """What a promotion does to a cart. Every field belongs to some types alone; another one is refused by name."""
+
+    type: CartBenefitType = Field(description="What the customer gets.", examples=["buy_x_get_y"])
+    percent: int | None = Field(
+        default=None, ge=1, le=100, description="percent_off; of buy_x_get_y what the units one gets are lowered by."
+    )
+    base: Literal["remaining", "list"] = Field(
+        default="remaining",
+        description="percent_off: whether it takes its share of what earlier promotions left, or of the price before.",
+    )
+    amount_cents: int | None = Field(default=None, gt=0, description="amount_off: what is taken off, minor units.")
+    price_cents: int | None = Field(
+        default=None,
+        ge=0,
+        description="fixed_price: of one unit, or of one set of what is bought together; exchange: of the extra unit.",
+    )
+    buy: int | None = Field(default=None, ge=1, le=1000, description="buy_x_get_y: units paid in full.")
+    get: int | None = Field(default=None, ge=1, le=1000, description="buy_x_get_y: units lowered, the cheapest.")
+    product_id: str | None = Field(default=None, min_length=1, description="gift, exchange: which product.")
+    quantity: int = Field(default=1, ge=1, le=1000, description="gift, exchange: how many units.")
+    points: int | None = Field(default=None, gt=0, description="points: how many.")
+    worth_cents: int = Field(default=0, ge=0, description="gift, points: what they are worth beside money off.")
+    max_times: int | None = Field(default=None, ge=1, description="The most units, sets or groups that it holds for.")
+    max_discount_cents: int | None = Field(default=None, gt=0, description="The most that it takes off a cart.")
+
+    @model_validator(mode="after")
+    def _what_the_type_has(self) -> Self:
+        given = {name for name in self.model_fields_set if getattr(self, name) is not None} - {"type"}
+        needs, may = NEEDS[self.type], MAY.get(self.type, set())
+        if missing := sorted(needs - given):
+            raise ValueError(f"{self.type} needs {', '.join(missing)}")
+        if strange := sorted(given - needs - may):
+            raise ValueError(f"{self.type} has no {', '.join(strange)}; it takes {', '.join(sorted(needs | may))}")
+        return self
+
+
+class Stacking(Settings):
+    """What may stand beside a promotion in one cart.
+
+    Promotions of different categories stand together. Of one category they do so only if all of them are `joint`; by
+    default all are of one category and none is, so that a cart has one promotion.
+    """
+
+    category: str = Field(default="", description="Name of the group within which promotions exclude one another.")
+    joint: bool = Field(default=False, description="Whether it stands with other joint ones of its category.")
+    priority: int = Field(default=0, description="The higher is applied first, and chosen first by `priority`.")
+
+
+class PromotionTerms(Settings):
+    """What a promotion does, on which goods, from which spend on, when, and beside which others.
+
+    `covers` are the categories or products of its scope, none for `basket`. `joined` as in `Offer`: `together` holds
+    for as many sets as there are in the cart, one unit of each that it covers.
+    """
+
+    benefit: CartBenefit
+    scope: Literal["basket", "category", "product"] = "basket"
+    covers: tuple[str, ...] = ()
+    joined: Joined = "each"
+    min_spend_cents: int = Field(default=0, ge=0)
+    starts: AwareDatetime | None = None
+    expires: AwareDatetime | None = None
+    stacking: Stacking = Stacking()
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if (self.scope == "basket") != (not self.covers):
+            raise ValueError("covers names categories or products; scope 'basket' has none")
+        if self.joined == "together":
+            if len(set(self.covers)) < 2:
+                raise ValueError("together needs two or more in covers")
+            if self.benefit.type not in ("percent_off", "amount_off", "fixed_price"):
+                raise ValueError("together is for percent_off, amount_off and fixed_price")
+        if self.benefit.type == "amount_off" and 0 < self.min_spend_cents <= (self.benefit.amount_cents or 0):
+            raise ValueError("an amount off must be smaller than the spend it asks for")
+        return self
+
+
+class Promotion(PromotionTerms):
+    """A promotion as the till needs it."""
+
+    id: str = Field(min_length=1)
+
+
+class CartLine(NamedTuple):
+    """One line of a cart, before promotions."""
+
+    line_id: str
+    product_id: str
+    category: str
+    quantity: int
+    unit_cents: int
+
+
+@dataclass(frozen=True, slots=True)
+class Cart:
+    """Lines, what delivery costs, and the shop's cap on all that promotions take off together (cents)."""
+
+    lines: Sequence[CartLine]
+    shipping_cents: int = 0
+    most_off_cents: int | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what has no price: a line twice, a quantity below 1, a negative amount."""
+        if len({line.line_id for line in self.lines}) < len(self.lines):
+            raise ValueError("two lines have the same line_id")
+        if any(line.quantity < 1 or line.unit_cents < 0 for line in self.lines) or self.shipping_cents < 0:
+            raise ValueError("a quantity is at least 1, and no price is negative")
+
+
+class Applied(NamedTuple):
+    """One promotion in a cart: what it takes off which line; the values of `allocation` sum to `discount_cents`."""
+
+    promotion_id: str
+    discount_cents: int
+    allocation: dict[str, int]
+    shipping_off_cents: int = 0
+    gift_product_id: str | None = None
+    gift_quantity: int = 0
+    points: int = 0
+    worth_cents: int = 0
+
+
+class NotApplied(NamedTuple):
+    """One promotion that is not in the cart: why, what is missing, and beside which it cannot stand."""
+
+    promotion_id: str
+    reason: CartReason
+    missing_cents: int = 0
+    missing_units: int = 0
+    beside: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PricedCart:
+    """Totals in cents: subtotal - discount + shipping - shipping off = total. `line_cents` is what each line costs.
+
+    `compared_all` is False where there were more sets than MOST_SETS, so that a better one may be left.
+    """
+
+    subtotal_cents: int
+    discount_cents: int
+    shipping_cents: int
+    shipping_off_cents: int
+    line_cents: dict[str, int]
+    applied: tuple[Applied, ...]
+    refused: tuple[NotApplied, ...]
+    compared_all: bool = True
+
+    @property
+    def total_cents(self) -> int:
+        """What the customer pays."""
+        return self.subtotal_cents - self.discount_cents + self.shipping_cents - self.shipping_off_cents
+
+    @property
+    def nearly(self) -> tuple[NotApplied, ...]:
+        """What more goods of the right kind would bring: the nearest first."""
+        near = [no for no in self.refused if no.reason == "below_threshold"]
+        return tuple(sorted(near, key=lambda no: (no.missing_cents, no.missing_units, no.promotion_id)))
+
+
+def price_cart(
+    cart: Cart, promotions: Iterable[Promotion], at: datetime, choose: Literal["best", "priority"] = "best"
+) -> PricedCart:
+    """What each line costs under the promotions that may stand together; the order of lines and promotions is nothing.
+
+    Of the sets that stacking allows `best` takes the one with the most money off (with what gifts and points are
+    worth), then the fewest promotions; `priority` fills the cart by priority. Within a set, promotions on goods come
+    before those on the basket, then the higher priority, then the id. A threshold looks at the goods a promotion
+    covers, before any discount. No line and no delivery falls below zero. Shares of a cent go to the largest remainder.
+    """
+    lines = sorted(cart.lines)
+    basket = _Basket(
+        lines, [line.quantity * line.unit_cents for line in lines], cart.shipping_cents, cart.most_off_cents
+    )
+    held = {promotion.id: promotion for promotion in promotions}
+    refused: dict[str, NotApplied] = {}
+    can: list[Promotion] = []
+    for promotion in sorted(held.values(), key=_order):
+        if no := _why_not(promotion, basket, at):
+            refused[promotion.id] = no
+        else:
+            can.append(promotion)
+    sets = _sets(can) if choose == "best" else [_by_priority(can)]
+    asks = {promotion.id: basket.asks(promotion) for promotion in can}
+    applied = min((basket.with_([asks[each.id] for each in chosen]) for chosen in sets), key=_rank)
+    used = {each.promotion_id for each in applied}
+    for promotion in can:
+        if promotion.id not in used:
+            beside = tuple(sorted(other for other in used if _exclude(promotion, held[other])))
+            refused[promotion.id] = NotApplied(promotion.id, "not_stackable" if beside else "cap", beside=beside)
+    off = [sum(each.allocation.get(line.line_id, 0) for each in applied) for line in lines]
+    return PricedCart(
+        subtotal_cents=sum(basket.full),
+        discount_cents=sum(off),
+        shipping_cents=cart.shipping_cents,
+        shipping_off_cents=sum(each.shipping_off_cents for each in applied),
+        line_cents={line.line_id: whole - less for line, whole, less in zip(lines, basket.full, off, strict=True)},
+        applied=applied,
+        refused=tuple(refused[key] for key in sorted(refused)),
+        compared_all=choose == "priority" or _count(can) <= MOST_SETS,
+    )
+
+
+class _Order(NamedTuple):
+    """In which order promotions are applied."""
+
+    on_basket: bool
+    behind: int
+    id: str
+
+
+def _order(promotion: Promotion) -> _Order:
+    return _Order(promotion.scope == "basket", -promotion.stacking.priority, promotion.id)
+
+
+class _Rank(NamedTuple):
+    """Which set is taken: the least."""
+
+    dearer: int
+    promotions: int
+    ids: list[str]
+
+
+def _rank(applied: Sequence[Applied]) -> _Rank:
+    worth = sum(each.discount_cents + each.shipping_off_cents + each.worth_cents for each in applied)
+    return _Rank(-worth, len(applied), [each.promotion_id for each in applied])
+
+
+# which promotions are possible, and which of them together
+
+
+def _covered(promotion: Promotion, lines: Sequence[CartLine]) -> list[int]:
+    """The lines it looks at, by place; the goods that an exchange lowers are not among what must be bought for it."""
+    extra = promotion.benefit.product_id if promotion.benefit.type == "exchange" else None
+    mine = (
+        enumerate(lines)
+        if promotion.scope == "basket"
+        else ((k, line) for k, line in enumerate(lines) if _part(promotion, line) in promotion.covers)
+    )
+    return [k for k, line in mine if line.product_id != extra]
+
+
+def _why_not(promotion: Promotion, basket: "_Basket", at: datetime) -> NotApplied | None:
+    """Why it cannot be in this cart at all; None if it can."""
+    if promotion.starts and at < promotion.starts:
+        return NotApplied(promotion.id, "not_started")
+    if promotion.expires and at > promotion.expires:
+        return NotApplied(promotion.id, "expired")
+    covered, benefit = _covered(promotion, basket.lines), promotion.benefit
+    if not covered or (benefit.type == "free_shipping" and not basket.shipping_cents):
+        return NotApplied(promotion.id, "not_eligible")
+    if benefit.type == "exchange" and not any(line.product_id == benefit.product_id for line in basket.lines):
+        return NotApplied(promotion.id, "not_eligible", missing_units=1)
+    cents = max(0, promotion.min_spend_cents - sum(basket.full[k] for k in covered))
+    units = 0
+    if benefit.buy and benefit.get:
+        units = max(0, benefit.buy + benefit.get - sum(basket.lines[k].quantity for k in covered))
+    elif promotion.joined == "together":
+        units = len(set(promotion.covers) - {_part(promotion, basket.lines[k]) for k in covered})
+    return NotApplied(promotion.id, "below_threshold", cents, units) if cents or units else None
+
+
+def _part(promotion: Promotion, line: CartLine) -> str:
+    return line.category if promotion.scope == "category" else line.product_id
+
+
+def _exclude(one: Promotion, other: Promotion) -> bool:
+    a, b = one.stacking, other.stacking
+    return a.category == b.category and not (a.joint and b.joint)
+
+
+def _groups(can: Sequence[Promotion]) -> list[list[Promotion]]:
+    names = dict.fromkeys(promotion.stacking.category for promotion in can)
+    return [[promotion for promotion in can if promotion.stacking.category == name] for name in names]
+
+
+def _count(can: Sequence[Promotion]) -> int:
+    return prod(sum(not p.stacking.joint for p in g) + 2 ** sum(p.stacking.joint for p in g) for g in _groups(can))
+
+
+def _sets(can: Sequence[Promotion]) -> Iterator[list[Promotion]]:
+    """All sets that stacking allows; of more than MOST_SETS those with all joint promotions of a category or none.
+
+    Joint promotions hardly ever lower one another's worth by more than they add, so leaving one out hardly ever pays.
+    """
+    every = _count(can) <= MOST_SETS
+    ways: list[list[tuple[Promotion, ...]]] = []
+    for group in _groups(can):
+        joint = [promotion for promotion in group if promotion.stacking.joint]
+        sizes = range(len(joint) + 1) if every else (0, len(joint))
+        ways.append([(promotion,) for promotion in group if not promotion.stacking.joint])
+        ways[-1].extend(chain.from_iterable(combinations(joint, size) for size in sizes))
+    for choice in product(*ways):
+        yield sorted(chain.from_iterable(choice), key=_order)
+
+
+def _by_priority(can: Sequence[Promotion]) -> list[Promotion]:
+    chosen: list[Promotion] = []
+    for promotion in sorted(can, key=lambda promotion: (-promotion.stacking.priority, *_order(promotion))):
+        if not any(_exclude(promotion, other) for other in chosen):
+            chosen.append(promotion)
+    return sorted(chosen, key=_order)
+
+
+# what a set takes off
+
+
+class _Ask(NamedTuple):
+    """What a promotion may take: at most `room` of each line, and of that a share (percent) or a sum of cents."""
+
+    promotion: Promotion
+    room: list[int]
+    percent: int = 0
+    cents: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Basket:
+    """A cart in a fixed order: its lines, what each costs before promotions, delivery, the cap on what comes off."""
+
+    lines: Sequence[CartLine]
+    full: list[int]
+    shipping_cents: int
+    most_off_cents: int | None
+
+    def asks(self, promotion: Promotion) -> _Ask:
+        """What `promotion` takes off the prices before promotions: the same in every set that it is part of."""
+        benefit, covered = promotion.benefit, _covered(promotion, self.lines)
+        units = sorted(
+            ((self.lines[k].unit_cents, -k) for k in covered for _ in range(self.lines[k].quantity)), reverse=True
+        )
+        times = benefit.max_times or len(units)
+        price, room = benefit.price_cents or 0, [0] * len(self.lines)
+        if promotion.joined == "together":
+            parts = [
+                [u for u in units if _part(promotion, self.lines[-u[1]]) == part]
+                for part in dict.fromkeys(promotion.covers)
+            ]
+            sets = [one for one in zip(*parts, strict=False) if sum(unit for unit, _ in one) > price][:times]
+            for cents, k in chain.from_iterable(sets):
+                room[-k] += cents
+            return _Ask(promotion, room, benefit.percent or 0, benefit.amount_cents or sum(room) - price * len(sets))
+        if benefit.type == "fixed_price":
+            for cents, k in units[:times]:
+                room[-k] += max(0, cents - price)
+        elif benefit.buy and benefit.get:
+            groups = min(times, len(units) // (benefit.buy + benefit.get))
+            for cents, k in units[len(units) - groups * benefit.get :]:
+                room[-k] += cents
+            return _Ask(promotion, room, benefit.percent or 100)
+        elif benefit.type == "exchange":
+            extra = [k for k, line in enumerate(self.lines) if line.product_id == benefit.product_id]
+            dear = sorted(
+                ((self.lines[k].unit_cents, -k) for k in extra for _ in range(self.lines[k].quantity)), reverse=True
+            )
+            for cents, k in dear[: benefit.quantity]:
+                room[-k] += max(0, cents - price)
+        else:
+            for k in covered:
+                room[k] = self.full[k]
+            return _Ask(promotion, room, benefit.percent or 0, benefit.amount_cents or 0)
+        return _Ask(promotion, room, cents=sum(room))
+
+    def with_(self, chosen: Iterable[_Ask]) -> tuple[Applied, ...]:
+        """`chosen` applied in their order; those that change nothing are left out."""
+        left, shipping = list(self.full), self.shipping_cents
+        budget = sum(left) + shipping if self.most_off_cents is None else self.most_off_cents
+        applied = []
+        for promotion, most, percent, cents in chosen:
+            benefit, off = promotion.benefit, 0
+            if benefit.type == "free_shipping":
+                off = min(shipping, budget, benefit.max_discount_cents or shipping)
+                shipping -= off
+                each = Applied(promotion.id, 0, {}, shipping_off_cents=off)
+            elif benefit.type in ("gift", "points"):
+                units = benefit.quantity if benefit.product_id else 0
+                each = Applied(
+                    promotion.id, 0, {}, 0, benefit.product_id, units, benefit.points or 0, benefit.worth_cents
+                )
+            else:
+                room = [min(part, whole) for part, whole in zip(most, left, strict=True)]
+                base = most if benefit.base == "list" else room
+                wish = (sum(base) * percent + 50) // 100 if percent else cents
+                off = min(wish, sum(room), budget, benefit.max_discount_cents or wish)
+                less = _spread(off, room)
+                left = [whole - part for whole, part in zip(left, less, strict=True)]
+                taken = {line.line_id: part for line, part in zip(self.lines, less, strict=True) if part}
+                each = Applied(promotion.id, off, taken)
+            budget -= off
+            if off or each.gift_quantity or each.points:
+                applied.append(each)
+        return tuple(applied)
+
+
+def _spread(cents: int, room: Sequence[int]) -> list[int]:
+    """`cents` in proportion to `room`, whose sum they do not pass; cents left over by the largest remainder."""
+    whole = sum(room)
+    if not cents:
+        return [0] * len(room)
+    parts = [cents * part // whole for part in room]
+    behind = sorted(range(len(room)), key=lambda k: (-(cents * room[k] % whole), k))
+    for k in behind[: cents - sum(parts)]:
+        parts[k] += 1
+    return parts

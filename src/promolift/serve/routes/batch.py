@@ -1,0 +1,61 @@
+"""Decisions for many customers in one request."""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Annotated, Any, Self
+
+from fastapi import APIRouter, Response
+from pydantic import Field, model_validator
+from pydantic_core import to_json
+
+from promolift.serve import hot, live
+from promolift.serve.models import Body, DecisionIn, Id, Slug, Yes
+from promolift.serve.routes import Keyed
+from promolift.serve.settings import Channel
+from promolift.terms import Language
+
+router = APIRouter()
+TOGETHER = 200  # decided in one change of the ledger: others' requests wait for no more than that
+
+
+class BatchDecisionIn(Body):
+    """Which offer for each of these customers now? `words` adds the offer in full and its message."""
+
+    customer_ids: Annotated[tuple[Id, ...], Field(min_length=1, max_length=10_000)]
+    campaign_id: Slug | None = None
+    channel: Channel = "site"
+    language: Language | None = None
+    words: Yes = False
+
+    @model_validator(mode="after")
+    def _once_each(self) -> Self:
+        if len(set(self.customer_ids)) < len(self.customer_ids):
+            raise ValueError("a customer is named twice")
+        return self
+
+
+@router.post("/v1/decisions:batch", tags=["decisions"])
+async def batch(call: Keyed, body: BatchDecisionIn) -> Response:
+    """Decisions for up to 10,000 customers: the same as one by one, in the order of `customer_ids`.
+
+    With an Idempotency-Key each customer is decided on once; a retry after a failure half way goes on where it ended.
+    """
+    server, key = call.server, call.key
+
+    async def one(who: str) -> Mapping[str, Any]:
+        asked = DecisionIn(customer_id=who, campaign_id=body.campaign_id, channel=body.channel, language=body.language)
+        ask = live.Ask(who, body.campaign_id, body.channel)
+
+        def answered(decided: live.Answer) -> Mapping[str, Any]:
+            return hot.shown(server, decided, asked) if body.words else hot.recorded(decided, asked)
+
+        if key is None:
+            return answered(await server.decide(ask))
+        payload = asked.model_dump(mode="json") | {"words": body.words}
+        told: Mapping[str, Any] = (await server.decide_once(ask, f"{key}\n{who}", payload, answered)).body
+        return told
+
+    found: list[Mapping[str, Any]] = []
+    for first in range(0, len(body.customer_ids), TOGETHER):
+        found += await asyncio.gather(*map(one, body.customer_ids[first : first + TOGETHER]))
+    return Response(to_json({"data": found}), media_type="application/json")

@@ -21,7 +21,9 @@ TOGETHER = 200  # decided in one change of the ledger: others' requests wait for
 class BatchDecisionIn(Body):
     """Which offer for each of these customers now? `words` adds the offer in full and its message."""
 
-    customer_ids: Annotated[tuple[Id, ...], Field(min_length=1, max_length=10_000)]
+    customer_ids: Annotated[
+        tuple[Id, ...], Field(min_length=1, max_length=10_000, json_schema_extra={"uniqueItems": True})
+    ]
     campaign_id: Slug | None = None
     channel: Channel = "site"
     language: Language | None = None

@@ -14,8 +14,7 @@ from promolift import allocate, deliver, effect, offer
 from promolift.allocate.risk import cautious
 from promolift.allocate.settings import Risk
 from promolift.deliver import Drawn, Recalibration, ReleaseTerms
-from promolift.deliver.randomised import STEP, Spending, cost, even_cost, spending
-from promolift.deliver.settle import settled
+from promolift.deliver.settle import STEP, Spending, cost, even_cost, settled, spending
 from promolift.errors import BudgetError, SupportError
 from promolift.message import is_couponable, is_sensitive
 from promolift.offer.proposals import MenuCandidates

@@ -6,9 +6,9 @@ Prints JSON lines: figure, value, se, unit, peer, peer_value, n, data. Items are
 type, or single products. Everything is known up to week `origin` (42: the test; tune on 34 or earlier); households with
 a basket on both sides of it. Next basket: the items of the first basket of the 8 weeks after it that were sold before.
 New types: those of the 8 weeks that the household never bought before. NDCG@10 against the best list of
-min(10, number of targets). Leads are paired by household. All peers run here, on the same data: LightGBM lambdarank on
-our own candidates and features, EASE, TIFU-KNN, and the household's own shares of baskets.
---scores keeps every household's figures as Parquet; --quick takes a quarter of the households and fewer epochs and trees.
+min(10, number of targets). Leads are paired by household. All peers run here, on the same data: EASE, TIFU-KNN, and the
+household's own shares of baskets. What runs is what `promolift profile` learns with `encoder.depth = 2`.
+--scores keeps every household's figures as Parquet; --quick takes a quarter of the households and fewer epochs.
 """
 
 import argparse
@@ -17,18 +17,15 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-import lightgbm as lgb
 import numpy as np
 import polars as pl
 from scipy import sparse
 
 from promolift.hashing import hash_units
-from promolift.profile import blend
-from promolift.profile.ease import fit_ease, incidence
 from promolift.profile.encoder import EncoderSettings
 from promolift.profile.encoder_data import IDEAL, TOP, Catalogue, Histories, catalogue, histories, popularity
-from promolift.profile.encoder_model import LearnedEncoder
-from promolift.profile.encoder_train import Epoch, Hooks, fit_encoder
+from promolift.profile.encoder_forecast import LearnedEncoder
+from promolift.profile.encoder_train import Epoch, Hooks, fit_ease, fit_encoder, incidence
 from promolift.sources.complete_journey import complete_journey_folder
 
 DATA, OURS, WEEKS = "Complete Journey", "promolift", 8
@@ -150,17 +147,6 @@ class Race:
             pl.DataFrame(who | each).write_parquet(scores / f"{task.replace(' ', '_')}.parquet")
 
 
-def lambdarank(h: Histories, day: float, settings: blend.BlendSettings, race: Race) -> tuple[blend.Rows, np.ndarray]:
-    """The common ranker on our features, with its usual target: bought or not; whole lists of half of the customers."""
-    x, y, *_ = blend.training(h, day, settings.model_copy(update={"others": 1.0, "share": settings.share / 2}))
-    groups = np.full(len(y) // settings.candidates, settings.candidates)
-    options = blend._parameters(settings) | {"objective": "lambdarank", "lambdarank_truncation_level": 15}
-    model = lgb.train(options, lgb.Dataset(x, y > 0, group=groups), settings.trees)
-    moment = blend.look(h, day, blend.ease_of(h, day, settings))
-    rows = blend.candidates(moment, h, race.customers, settings.keep, settings)
-    return rows, np.asarray(model.predict(rows.x_RX, num_threads=1))
-
-
 def tifu(h: Histories, race: Race) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """TIFU-KNN (Hu et al. 2020, SIGIR) with its paper's usual settings: groups of 7 visits, decays 0.9 and 0.7."""
     visits_C = np.diff(h.start_C)
@@ -190,7 +176,7 @@ def tifu(h: Histories, race: Race) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def shares(h: Histories, race: Race) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """In how many of his baskets each item was; ties go to what all buy more often."""
+    """In how many of their baskets each item was; ties go to what all buy more often."""
     who_L = np.repeat(np.repeat(np.arange(len(h.customers)), np.diff(h.start_C)), np.diff(h.line_V))
     size = len(h.customers), len(h.catalogue.items)
     own = sparse.csr_matrix((np.ones(len(who_L)), (who_L, h.item_L)), shape=size)[race.customers].tocoo()
@@ -198,17 +184,10 @@ def shares(h: Histories, race: Race) -> tuple[np.ndarray, np.ndarray, np.ndarray
     return own.row, own.col, own.data + 1e-6 * popular[own.col]
 
 
-def scores_of(model: LearnedEncoder, h: Histories, end: float):  # type: ignore[no-untyped-def]
-    """The encoder's log probabilities as the stacker wants them."""
-    shared = popularity(h, end)
-
-    def scores(customers: np.ndarray, day: float) -> np.ndarray:
-        parts = [said.logit_PI for said in model.forecast(h, shared, customers, np.full(len(customers), day))]
-        logit = np.concatenate(parts)
-        logit -= logit.max(axis=1, keepdims=True)
-        return np.asarray(logit - np.log(np.exp(logit).sum(axis=1, keepdims=True)))
-
-    return scores
+def scores_of(model: LearnedEncoder, h: Histories, end: float, customers: np.ndarray) -> np.ndarray:
+    """The encoder's log odds of every item."""
+    days = np.full(len(customers), end)
+    return np.concatenate([said.logit_PI for said in model.forecast(h, popularity(h, end), customers, days)])
 
 
 def train(h: Histories, end: float, quick: bool) -> LearnedEncoder:
@@ -240,27 +219,6 @@ def train(h: Histories, end: float, quick: bool) -> LearnedEncoder:
     return model
 
 
-def race(
-    h: Histories, end: float, settings: blend.BlendSettings, model: LearnedEncoder | None
-) -> tuple[Race, blend.Blend]:
-    """Our stacker and the ranker on one task."""
-    run, past = Race(h, end, settings.new), h.until(end)
-    started = time.process_time()
-    fitted = blend.fit_blend(past, end, settings)
-    figure = f"stacker, new = {settings.new}, {len(h.catalogue.items)} items, training"
-    say(figure, time.process_time() - started, "CPU s", len(run.customers))
-    rows, gain = fitted.rank(past, end, run.customers)
-    run.add(OURS, rows.point_R, rows.item_R, gain)
-    if model is not None:
-        scores = scores_of(model, past, end)
-        run.figures["the stacker without the encoder"] = run.figures[OURS]
-        run.add(OURS, rows.point_R, rows.item_R, fitted.rank(past, end, run.customers, scores).gain_R)
-        run.add_table("the encoder alone", scores(run.customers, end))
-    rows, value = lambdarank(past, end, settings, run)
-    run.add("LightGBM lambdarank", rows.point_R, rows.item_R, value)
-    return run, fitted
-
-
 def shorten(h: Histories, day: float, visits: int, who_C: np.ndarray) -> Histories:
     """As if of some customers the last `visits` visits before the moment were all that is known."""
     h = h.until(day)
@@ -278,26 +236,20 @@ def shorten(h: Histories, day: float, visits: int, who_C: np.ndarray) -> Histori
     )
 
 
-def cold(h: Histories, end: float, fitted: blend.Blend, model: LearnedEncoder, folder: Path | None) -> None:
+def cold(h: Histories, end: float, model: LearnedEncoder, folder: Path | None) -> None:
     """Households of whom 0, 1 or 2 visits are known, a fifth at a time among all others, against common ways."""
     fold_C, whole = (5 * hash_units("cold", h.customers)).astype(int), h.until(end)
     popular = np.bincount(whole.item_L, h_weights(whole)) / len(whole.item_L)
     for visits in (0, 1, 2):
-        run, parts = Race(h, end, False), []
-        alone = np.zeros((len(run.customers), len(popular)), np.float32)
-        own = np.tile(popular, (len(run.customers), 1))
+        run = Race(h, end, False)
+        ours, own = (np.tile(popular, (len(run.customers), 1)) for _ in range(2))
         for fold in range(5):
             past, at = shorten(h, end, visits, fold_C == fold), np.flatnonzero(fold_C[run.customers] == fold)
-            scores = scores_of(model, past, end)
-            rows, gain = fitted.rank(past, end, run.customers[at], scores)
-            parts.append((at[rows.point_R], rows.item_R, gain))
-            alone[at] = scores(run.customers[at], end)
-            mine = blend.look(past, end, fitted.ease).bought_CI[run.customers[at]]
-            own[at] += mine.toarray()
-        run.add(OURS, *(np.concatenate(part) for part in zip(*parts, strict=True)))
-        run.add_table("the encoder alone", alone)
+            ours[at] = scores_of(model, past, end, run.customers[at])
+            own[at] += incidence(past)[run.customers[at]].toarray()
+        run.add_table(OURS, ours)
         run.add_table("what all buy", np.tile(popular, (len(run.customers), 1)))
-        run.add_table("what he bought, then what all buy", own)
+        run.add_table("what they bought, then what all buy", own)
         run.tell(f"next basket with {visits} visits known", folder)
 
 
@@ -316,56 +268,47 @@ def keep_model(model: LearnedEncoder, folder: Path | None) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="a quarter of the households, 2 epochs, 80 trees")
+    parser.add_argument("--quick", action="store_true", help="a quarter of the households, 2 epochs")
     parser.add_argument(
         "--part", nargs="*", default=["basket", "new", "product", "cold"], choices=["basket", "new", "product", "cold"]
     )
     parser.add_argument("--origin", type=int, default=CUT_WEEK, help="last week known; tune on 34 or earlier")
     parser.add_argument("--scores", type=Path, help="folder for every household's figures")
     args = parser.parse_args()
-    end, small = end_of(args.origin), {"trees": 80, "moments": 3} if args.quick else {}
+    end = end_of(args.origin)
     parts = ["basket", "new"] if args.quick else args.part
     if set(parts) & {"basket", "new", "cold"}:
         h, _ = load("type", args.origin, 0.25 if args.quick else 1.0)
-        past, fitted = h.until(end), None
-        if set(parts) & {"basket", "cold"}:
-            model = train(h, end, args.quick)
-            keep_model(model, args.scores)
+        past, model = h.until(end), train(h, end, args.quick)
+        keep_model(model, args.scores)
         if "basket" in parts:
-            run, fitted = race(h, end, blend.BlendSettings(**small), model)
-            run.add("TIFU-KNN", *tifu(past, run))
-            run.add("own shares of baskets", *shares(past, run))
-            run.tell("next basket", args.scores)
+            next_basket(h, end, model).tell("next basket", args.scores)
         if "new" in parts:
-            run, _ = race(h, end, NEW.model_copy(update=small), None)
-            bought = incidence(past)[run.customers]
-            score = fit_ease(incidence(past), l2=EASE_L2, min_buyers=1).score(bought)
-            run.add_table("EASE", np.where(bought.toarray() > 0, -np.inf, score))
+            run, bought = Race(h, end, True), incidence(past)
+            mine = bought[run.customers].toarray() > 0
+            run.add_table(OURS, np.where(mine, -np.inf, scores_of(model, past, end, run.customers)))
+            ease = fit_ease(bought, l2=EASE_L2, min_buyers=1)
+            score = np.zeros(mine.shape, np.float32)
+            score[:, ease.kept_J] = bought[run.customers][:, ease.kept_J].astype(np.float32) @ ease.weight_JJ
+            run.add_table("EASE", np.where(mine, -np.inf, score))
             run.tell("new types", args.scores)
         if "cold" in parts:
-            cold(h, end, fitted or blend.fit_blend(past, end), model, args.scores)
+            cold(h, end, model, args.scores)
     if "product" in parts:
         h, _ = load("product", args.origin, 1.0)
-        run, _ = race(h, end, PRODUCT, None)
-        run.add("own shares of baskets", *shares(h.until(end), run))
-        run.add("TIFU-KNN", *tifu(h.until(end), run))
-        run.tell("next basket by product", args.scores)
+        next_basket(h, end, train(h, end, args.quick)).tell("next basket by product", args.scores)
+
+
+def next_basket(h: Histories, end: float, model: LearnedEncoder) -> Race:
+    """The encoder and the common ways on the next basket."""
+    run, past = Race(h, end, False), h.until(end)
+    run.add_table(OURS, scores_of(model, past, end, run.customers))
+    run.add("TIFU-KNN", *tifu(past, run))
+    run.add("own shares of baskets", *shares(past, run))
+    return run
 
 
 EASE_L2 = 1_500.0  # the best of 100 to 8,000 at origins 26, 30 and 34
-NEW = blend.BlendSettings(
-    new=True,
-    weeks=8,
-    moments=3,
-    candidates=120,
-    keep=150,
-    trees=100,
-    leaves=15,
-    epochs=0,
-    ease_weight=0.67,
-    rank_weight=0.33,
-)
-PRODUCT = blend.BlendSettings(share=0.5, candidates=80, keep=120)
 
 if __name__ == "__main__":
     main()

@@ -21,8 +21,8 @@ from promolift.progress import Tell, showing
 from promolift.words import speaking
 
 if TYPE_CHECKING:
+    from promolift import closed_loop, shop
     from promolift import config as shop_settings
-    from promolift import shop
     from promolift.config import Config
     from promolift.learning import log as logged
     from promolift.learning import proposal
@@ -41,13 +41,14 @@ else:
     setup, migration, pool = (Later(f"promolift.setup.{name}") for name in ("init", "migrate", "words"))
     logged, proposal, learned_run = (Later(f"promolift.learning.{name}") for name in ("log", "proposal", "run"))
     server_main, upkeep = Later("promolift.serve.main"), Later("promolift.serve.upkeep")
+    closed_loop = Later("promolift.closed_loop")
     trials = Later("promolift.trials.report")
 
 INTERRUPTED = "interrupted; finished steps are kept, run the same command again to go on"
 
 
 class Verbs(TyperGroup):
-    """The pool. Ctrl-C ends each of them in one line and code 130, wherever it stands."""
+    """The verbs. Ctrl-C ends each of them in one line and code 130, wherever it stands."""
 
     def invoke(self, ctx: Any) -> Any:
         """Run the verb that was asked for."""
@@ -72,7 +73,7 @@ def _is_interruption(error: BaseException | None) -> bool:
 
 
 def group(**more: Any) -> typer.Typer:
-    """Some pool."""
+    """Some verbs."""
     return typer.Typer(rich_markup_mode=None, **more)
 
 
@@ -406,18 +407,18 @@ def demo(
 
 @verb(app.command())
 def simulate(
-    days: Annotated[int | None, option("Days of decisions (60).")] = None,
-    customers: Annotated[int | None, option("Customers of the simulated shop (4000).")] = None,
+    world: Annotated[str | None, option("market (default) or goods.")] = None,
+    months: Annotated[int | None, option("Months of four weeks (4).")] = None,
+    customers: Annotated[int | None, option("Customers of the made-up shop (1500).")] = None,
     seed: Annotated[int | None, option("Another number gives another shop (1).")] = None,
-    drift: Annotated[float | None, option("Discounts pull that strongly after a drift (0.75).")] = None,
+    margin: Annotated[float | None, option("Margin of the world market (0.3).")] = None,
     loop: Annotated[Given, toml_with("TOML file with a [simulate] part.")] = None,
-    to: Annotated[Path, option("Folder for the report.", "--out", "-o")] = Path("loop-report"),
+    to: Annotated[Path, option("Folder of the shop and its months.", "--out", "-o")] = Path("simulated"),
 ) -> "StepSummary":
-    """The closed loop on a made-up shop: explore, learn, release, meet a drift, recover; regret against the truth."""
-    from promolift.steps.loop_run import run_simulation
-
+    """Plan, answers, learn, approve, month by month in a made-up shop: what it truly earns beside a hand rule."""
+    stated = {"world": world, "months": months, "customers": customers, "seed": seed, "margin": margin}
     with showing() as tell:
-        return run_simulation({"days": days, "customers": customers, "seed": seed, "drift": drift}, to, tell, loop)
+        return closed_loop.run_simulation(stated, to, tell, loop)
 
 
 @verb(learning.callback())

@@ -1,23 +1,20 @@
-"""What the generator draws is allowed, reproducible, independent of row order, and steered by the effect model."""
-
-import json
+"""What the generator draws is allowed, reproducible, independent of row order, and like what was accepted."""
 
 import numpy as np
 import polars as pl
 import pytest
 
-from promolift.errors import InputError, SupportError
+from promolift.errors import SupportError
 from promolift.offer.market import Layout, Market, market_from, read_accepted
 from promolift.offer.proposals import PROPOSALS
 from promolift.tables import CANDIDATES
 
 pytest.importorskip("torch")
-from promolift.offer.generator import GeneratorSettings, OfferGenerator
-from promolift.offer.generator_train import fit_generator
+from promolift.offer.generator import GeneratorSettings, OfferGenerator, fit_generator
 
 N, LAYOUT = 40, Layout((10, 20, 30), (7, 14), ("app", "store"))
 SLOTS = (("category", "tea"), ("category", "fuel"), ("product", "p1"), ("all", None))
-SMALL = GeneratorSettings(steps=25, batch=16, hidden=12, noise=4, pack=2)
+SMALL = GeneratorSettings(steps=25, batch=16, hidden=12, pack=2)
 
 
 def market(customers: list[int] | None = None, **changes: object) -> Market:
@@ -28,12 +25,11 @@ def market(customers: list[int] | None = None, **changes: object) -> Market:
     slot[np.array(who) == 1, 0] = -1
     open_ = np.ones((n, 4, 3), dtype=bool)
     open_[:, 1:, 2] = False
-    gain = np.tile([[1.0, 2.0, 9.0], [0.5, -3.0, -9.0], [0.1, -1.0, -2.0], [0.2, -2.0, -9.0]], (n, 1, 1))
     x = np.array([[np.sin(i), np.cos(i)] for i in who])
     parts = {
         "customer_ids": tuple(f"C{i:02d}" for i in who), "slots": SLOTS, "slot_NS": slot, "x_NF": x,
-        "item_NSI": np.tile(np.eye(4)[None], (n, 1, 1)), "open_NSD": open_, "gain_NSD": gain,
-        "cost_NSD": np.ones((n, 4, 3)), "bought_NS": np.tile([True, True, False, False], (n, 1)),
+        "item_NSI": np.tile(np.eye(4)[None], (n, 1, 1)), "open_NSD": open_,
+        "bought_NS": np.tile([True, True, False, False], (n, 1)),
         "basket_N": np.full(n, 4000.0), "kind_K": np.array([True, True, False]),
     } | changes  # fmt: skip
     return Market(**parts)  # type: ignore[arg-type]
@@ -94,45 +90,23 @@ def test_a_customers_draws_hang_on_nobody_else(made: OfferGenerator) -> None:
     assert alone.filter(pl.col("customer_id") == "C05").n_unique() > 1  # the draws of one customer differ
 
 
-def test_the_same_seed_trains_the_same_generator_and_files_keep_it(made: OfferGenerator) -> None:
+def test_the_same_seed_trains_the_same_generator(made: OfferGenerator) -> None:
     again = fit_generator(market(), accepted(), LAYOUT, SMALL)
     assert again.record == made.record
-    read = OfferGenerator.from_files(made.to_files())
-    assert read.propose(market(), 3).equals(made.propose(market(), 3))
-    assert (read.record, read.checks, read.layout) == (made.record, made.checks, made.layout)
+    assert again.propose(market(), 3).equals(made.propose(market(), 3))
     other = fit_generator(market(), accepted(), LAYOUT, SMALL.model_copy(update={"seed": 1}))
     assert other.record != made.record
 
 
-def test_damaged_files_are_refused(made: OfferGenerator) -> None:
-    files = made.to_files()
-    manifest = json.loads(files["manifest.json"])
-    for broken in ({"weights.safetensors": b"x"}, {"manifest.json": json.dumps(manifest | {"sizes": [9, 9]}).encode()}):
-        with pytest.raises(InputError, match="train it again"):
-            OfferGenerator.from_files(files | broken)
+def test_offers_are_drawn_as_they_were_accepted() -> None:
+    knobs = SMALL.model_copy(update={"steps": 150, "hidden": 24, "batch": 32})
+    drawn = fit_generator(market(), accepted(), LAYOUT, knobs).propose(market(), 8)
 
-
-def test_the_guide_steers_to_what_earns_and_without_it_offers_are_as_accepted() -> None:
-    def share(guide: float, target: str, percent: int) -> float:
-        knobs = SMALL.model_copy(update={"steps": 150, "guide": guide, "hidden": 24, "batch": 32})
-        drawn = fit_generator(market(), accepted(), LAYOUT, knobs).propose(market(), 8)
+    def share(target: str, percent: int) -> float:
         return float(((drawn["target"] == target) & (drawn["percent"] == percent)).fill_null(False).mean())  # type: ignore[arg-type]
 
-    assert share(30.0, "tea", 30) > 0.7  # the best offer by far, and never accepted so far
-    assert share(0.0, "tea", 30) < 0.2
-    assert share(0.0, "fuel", 10) > 0.4  # three in four of the accepted ones
-
-
-def test_unknown_effects_steer_nothing_and_break_nothing() -> None:
-    blind = market(gain_NSD=np.full((N, 4, 3), np.nan))
-    trained = fit_generator(blind, accepted(), LAYOUT, SMALL)
-    assert all(row["worth"] == 0 for row in trained.record)
-    assert all(np.isfinite(list(row.values())).all() for row in trained.record)
-
-
-def test_checks_compare_drawn_with_held_out_offers(made: OfferGenerator) -> None:
-    assert set(made.checks) == {"near_drawn", "near_held_out", "distinct_drawn", "distinct_accepted"}
-    assert 0 < made.checks["distinct_drawn"] <= 1000
+    assert share("tea", 30) < 0.2
+    assert share("fuel", 10) > 0.4  # three in four of the accepted ones
 
 
 def test_too_few_accepted_offers_are_refused() -> None:
@@ -158,9 +132,7 @@ def test_a_market_is_read_from_candidates() -> None:
     assert found.slots == (("category", "oil"), ("category", "tea"))
     assert found.slot_NS.tolist() == [[0, -1], [0, 1]]
     assert found.open_NSD[1].tolist() == [[False, True, False], [True, False, False]]
-    assert found.gain_NSD[1, 1, 0] == 5
     assert found.item_NSI[1, :, 3].tolist() == [0, 1]  # tea was bought
-    assert np.isnan(found.gain_NSD[1, 1, 2])
     assert found.bought_NS.tolist() == [[False, False], [False, True]]
     assert found.x_NF[:, 4:].tolist() == [[1, 0, 0, 1], [0, 1, 0, 0]]
     assert np.isnan(found.basket_N[1])

@@ -7,6 +7,7 @@ from promolift.profile.encoder_data import Catalogue, Histories, catalogue, hist
 from promolift.sql import DAY_MS
 
 FIRST = 20_000  # day of the first visit; any number
+NAMES = ["customer_id", "order_id", "ts_ms", "item", "revenue_cents", "deal", "channel"]
 ITEMS = [f"item {k:02d}" for k in range(24)]
 
 
@@ -27,8 +28,7 @@ def lines(people: int = 90, days: int = 168, seed: int = 3) -> pl.DataFrame:
                 )
             day += rng.gamma(4.0, 1.75)
             order += 1
-    names = ["customer_id", "order_id", "ts_ms", "item", "revenue_cents", "deal", "channel"]
-    return pl.DataFrame(rows, schema=names, orient="row")
+    return pl.DataFrame(rows, schema=NAMES, orient="row")
 
 
 def items(extra: int = 0) -> Catalogue:
@@ -47,3 +47,11 @@ def items(extra: int = 0) -> Catalogue:
 def shop(people: int = 90, days: int = 168, seed: int = 3, extra: int = 0) -> Histories:
     """The histories of that shop."""
     return histories(lines(people, days, seed), items(extra))
+
+
+SHELF = catalogue(pl.DataFrame({"item": ["milk", "bread", "soap"], "category": ["dairy", None, "home"]}))
+
+
+def small(rows: list[tuple[str, str, float, str, int, bool]]) -> pl.DataFrame:
+    full = [(c, o, int(day * DAY_MS), item, cents, deal, "web") for c, o, day, item, cents, deal in rows]
+    return pl.DataFrame(full, schema=NAMES, orient="row")

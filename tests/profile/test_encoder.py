@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-from encoder_shop import FIRST, items, lines, shop
+from encoder_shop import FIRST, SHELF, items, lines, shop, small
 
 from promolift.errors import ConfigError, InputError, SupportError
 
@@ -21,12 +21,18 @@ safetensors = pytest.importorskip("safetensors.torch")
 
 from promolift.profile import encoder_train  # noqa: E402
 from promolift.profile.counters import COUNTERS, PERSONAL, RATES  # noqa: E402
-from promolift.profile.encoder import Encoder, EncoderSettings, Sizes, TransformerBlock, loss  # noqa: E402
-from promolift.profile.encoder_batch import batch_of, draw_items, points_at, targets_of  # noqa: E402
-from promolift.profile.encoder_data import Popularity, histories, popularity  # noqa: E402
-from promolift.profile.encoder_model import LearnedEncoder  # noqa: E402
-from promolift.profile.encoder_tensors import Targets  # noqa: E402
-from promolift.profile.encoder_train import Epoch, Hooks, fit_encoder  # noqa: E402
+from promolift.profile.encoder import (  # noqa: E402
+    Encoder,
+    EncoderSettings,
+    Sizes,
+    TransformerBlock,
+    batch_of,
+    points_at,
+    targets_of,
+)
+from promolift.profile.encoder_data import histories, popularity  # noqa: E402
+from promolift.profile.encoder_forecast import LearnedEncoder  # noqa: E402
+from promolift.profile.encoder_train import Epoch, Hooks, fit_ease, fit_encoder, incidence  # noqa: E402
 
 END = FIRST + 168.0
 FAST = EncoderSettings(
@@ -43,18 +49,18 @@ def trained() -> tuple[LearnedEncoder, tuple[Epoch, ...]]:
 SIZES = Sizes(24, 4, 0, 0, 0, 1, len(COUNTERS) + len(RATES), len(PERSONAL))
 
 
-def blank(sizes: Sizes = SIZES, full: int = 20_000) -> Encoder:
+def blank(sizes: Sizes = SIZES) -> Encoder:
     """An untrained model whose weights are all at work."""
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        model = Encoder(sizes, FAST.model_copy(update={"full_softmax": full}))
+        model = Encoder(sizes, FAST)
         for weight in model.parameters():
             torch.nn.init.normal_(weight, std=0.2)
     return model.eval()
 
 
 def states(model: Encoder, h, customers, days) -> np.ndarray:
-    batch, _ = batch_of(h, points_at(h, np.array(customers), np.array(days)), popularity(h, END), 12, 32)
+    batch = batch_of(h, points_at(h, np.array(customers), np.array(days)), popularity(h, END), 12, 32)
     with torch.no_grad():
         table_ID = model.table()
         state_PD = model.states(batch, table_ID)
@@ -85,48 +91,12 @@ def test_a_state_knows_how_long_ago_the_last_visit_was():
     assert np.abs(soon - late)[:32].max() > 1e-2
 
 
-def test_drawing_every_item_gives_the_full_softmax_and_some_the_same_on_average():
-    h = shop(12)
-    points = points_at(h, np.arange(12), np.full(12, END - 40))
-    shared = popularity(h, END)
-    batch, counts = batch_of(h, points, shared, 1, 32)  # one own item: nearly all of the softmax is drawn
-
-    def target(many: int, seed: int) -> Targets:
-        return targets_of(h, points, counts, END, draw_items(shared, many, np.random.default_rng(seed)))
-
-    def said(given: Targets, full: int = 1) -> float:
-        model = blank(full=full)
-        with torch.no_grad():
-            for head in (model.repeat, model.direct):  # own items weigh no more than others
-                head.weight.zero_()
-            return float(loss(model, batch, given)["items"])
-
-    exact = said(target(24, 0), 20_000)
-    assert said(target(24, 0)) == pytest.approx(exact, rel=1e-5)
-    drawn = [target(10, k) for k in range(40)]
-    assert all(len(each.drawn_N) == 10 for each in drawn)
-    # half of the items drawn, each counted as many times as it stands for
-    assert np.mean([said(each) for each in drawn]) == pytest.approx(exact, rel=0.01)
-    assert np.mean([said(replace(each, log_q_N=0 * each.log_q_N)) for each in drawn]) < 0.95 * exact
-
-
-def test_the_chance_to_be_drawn_is_how_often_an_item_is_drawn():
-    log_WI = np.linspace(-4, 4, 24)[None].astype(np.float32)
-    often, told = np.zeros(24), np.zeros(24)
-    for k in range(2000):
-        drawn_N, log_q_N = draw_items(Popularity(0.0, log_WI), 8, np.random.default_rng(k))
-        often[drawn_N] += 1 / 2000
-        told[drawn_N] = np.exp(log_q_N)
-    assert told.sum() == pytest.approx(8, abs=1e-4)
-    assert often == pytest.approx(told, abs=0.05)
-
-
 def test_targets_are_the_next_visit_and_what_lies_beyond_the_window_is_unknown():
     h = shop(4)
     day = END - 40.0
     points = points_at(h, np.array([0, 0]), np.array([day, END - 1e-6]))
-    batch, counts = batch_of(h, points, popularity(h, END), 12, 32)
-    target = targets_of(h, points, counts, END, draw_items(popularity(h, END), 24, np.random.default_rng(0)))
+    batch = batch_of(h, points, popularity(h, END), 12, 32)
+    target = targets_of(h, points, batch, END)
     visit = int(points.visit_P[0])
     assert target.item_Y[target.point_Y == 0].tolist() == h.items_of(visit).tolist()
     assert target.open_P.tolist() == [False, True]  # the second moment is the end: nobody can have come
@@ -243,7 +213,7 @@ def test_saved_files_predict_the_same_without_the_training_code():
     ):
         assert a.logit_PI == pytest.approx(b.logit_PI[:4], abs=1e-4)
         break
-    code = "import sys, promolift.profile.encoder_model; print('promolift.profile.encoder_train' in sys.modules)"
+    code = "import sys, promolift.profile.encoder_forecast; print('promolift.profile.encoder_train' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"
 
 
@@ -320,13 +290,35 @@ def test_a_product_never_bought_and_a_customer_never_seen_get_finite_answers():
     assert not model.model.known_I[-2:].any()
 
 
-def test_mixed_precision_and_accumulation_change_little():
-    few = FAST.model_copy(update={"epochs": 1})
-    base = fit_encoder(shop(), END, few).record[0]
-    mixed = fit_encoder(shop(), END, few.model_copy(update={"mixed": True})).record[0]
-    halves = fit_encoder(shop(), END, few.model_copy(update={"batch": 8, "accumulate": 2})).record[0]
-    assert mixed["train_items"] == pytest.approx(base["train_items"], rel=0.02)
-    assert halves["train_items"] == pytest.approx(base["train_items"], rel=0.1)
+def test_ease_finds_what_goes_together_and_never_uses_the_item_itself():
+    pairs = [
+        (f"c{k}", "1", 100.0 + k / 100, item, 1, False)
+        for k in range(40)
+        for item in (("bread", "milk") if k % 2 else ("soap",))
+    ]
+    bought_CI = incidence(histories(small(pairs), SHELF))
+    ease = fit_ease(bought_CI, l2=1.0)
+    assert np.diag(ease.weight_JJ).tolist() == [0, 0, 0]
+    milk, bread, soap = (SHELF.place[name] for name in ("milk", "bread", "soap"))
+    assert ease.weight_JJ[milk, bread] == pytest.approx(20 / 21, rel=1e-3)  # a ridge of 20 against 20 + 1
+    assert abs(ease.weight_JJ[milk, soap]) < 1e-6
+    left, right = ease.factors(3, 0)
+    assert left @ right.T == pytest.approx(ease.weight_JJ, abs=1e-4)
+    with pytest.raises(SupportError, match="50 buyers"):
+        fit_ease(bought_CI, min_buyers=50)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
+def test_on_a_gpu_it_learns_as_it_does_on_a_cpu():
+    one = FAST.model_copy(update={"epochs": 1, "drop": 0.0, "id_drop": 0.0})
+    slow, fast = (fit_encoder(shop(), END, one.model_copy(update={"device": name})) for name in ("cpu", "cuda"))
+    assert fast.record[0]["train_items"] == pytest.approx(slow.record[0]["train_items"], rel=1e-2)
+
+
+def test_a_gpu_that_is_not_there_is_said(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(InputError, match="torch finds no GPU"):
+        fit_encoder(shop(), END, FAST.model_copy(update={"device": "cuda"}))
 
 
 CALM = FAST.model_copy(update={"epochs": 2, "drop": 0.0, "id_drop": 0.0})  # dropout masks differ between processes

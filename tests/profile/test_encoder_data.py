@@ -3,24 +3,15 @@
 import numpy as np
 import polars as pl
 import pytest
-from encoder_shop import FIRST, items, lines, shop
+from encoder_shop import FIRST, SHELF, items, lines, shop, small
 from hypothesis import given
 from hypothesis import strategies as st
 
 from drawn import cases
-from promolift.errors import InputError, SupportError
+from promolift.errors import InputError
 from promolift.profile.counters import COUNTERS, PERSONAL, RATES, count
-from promolift.profile.ease import fit_ease, incidence
 from promolift.profile.encoder_data import IDEAL, catalogue, histories, popularity
 from promolift.sql import DAY_MS
-
-NAMES = ["customer_id", "order_id", "ts_ms", "item", "revenue_cents", "deal", "channel"]
-
-
-def small(rows: list[tuple[str, str, float, str, int, bool]]) -> pl.DataFrame:
-    full = [(c, o, int(day * DAY_MS), item, cents, deal, "web") for c, o, day, item, cents, deal in rows]
-    return pl.DataFrame(full, schema=NAMES, orient="row")
-
 
 BREAD_AND_MILK = small(
     [
@@ -32,7 +23,6 @@ BREAD_AND_MILK = small(
         ("bob", "1", 105.0, "milk", 90, False),
     ]
 )
-SHELF = catalogue(pl.DataFrame({"item": ["milk", "bread", "soap"], "category": ["dairy", None, "home"]}))
 
 
 def counted(day: float) -> tuple[dict[str, dict[str, float]], dict[str, float]]:
@@ -130,24 +120,6 @@ def test_popularity_of_a_week_is_that_of_the_28_days_before_it():
     assert np.ptp(log_WI[0]) == 0  # before the first week nothing is known
     assert log_WI[4, milk] > log_WI[4, bread] == log_WI[4, soap]
     assert log_WI[9, bread] > log_WI[9, milk] == log_WI[9, soap]
-
-
-def test_ease_finds_what_goes_together_and_never_uses_the_item_itself():
-    pairs = [
-        (f"c{k}", "1", 100.0 + k / 100, item, 1, False)
-        for k in range(40)
-        for item in (("bread", "milk") if k % 2 else ("soap",))
-    ]
-    bought_CI = incidence(histories(small(pairs), SHELF))
-    ease = fit_ease(bought_CI, l2=1.0)
-    assert np.diag(ease.weight_JJ).tolist() == [0, 0, 0]
-    score_CI = ease.score(bought_CI)
-    assert score_CI[1, 0] == pytest.approx(20 / 21, rel=1e-3)  # bread from milk alone: ridge of 20 against 20 + 1
-    assert abs(score_CI[1, 2]) < 1e-6
-    left, right = ease.factors(3, 0)
-    assert left @ right.T == pytest.approx(ease.weight_JJ, abs=1e-4)
-    with pytest.raises(SupportError, match="50 buyers"):
-        fit_ease(bought_CI, min_buyers=50)
 
 
 def test_the_past_of_a_shop_is_a_shop():

@@ -9,7 +9,7 @@ import pytest
 from serve_helpers import CAMPAIGN, PEOPLE, Api, claim, coded
 from sqlalchemy import update
 
-from promolift.serve.reasons import REASONS
+from promolift.serve.problems import REFUSALS
 from promolift.serve.settings import Policy
 from promolift.store.ledger_schema import CODES
 
@@ -132,7 +132,7 @@ def test_every_refusal_has_words_in_both_languages() -> None:
     texts = [path.read_text(encoding="utf-8") for room in ("serve", "store") for path in (source / room).rglob("*.py")]
     codes = {code for text in texts for code in re.findall(r'Refused\(\s*"(\w+)"', text)}
     assert len(codes) > 20
-    assert codes <= REASONS.keys()
+    assert codes <= REFUSALS.keys()
 
 
 @pytest.mark.parametrize("step", ["confirm", "rollback"])

@@ -22,7 +22,7 @@ from promolift.tables import OUTLOOK, OUTLOOK_ITEMS
 
 pytest.importorskip("torch")
 
-from promolift.profile.encoder_model import LearnedEncoder
+from promolift.profile.encoder_forecast import LearnedEncoder
 
 TINY = {"depth": 1, "epochs": 2, "level": "type"}
 EVENTS = {

@@ -12,8 +12,8 @@ import numpy as np
 
 from promolift.effect.linear import Family, inverse, link
 from promolift.effect.nuisance import Nuisance, Response, arm_means
-from promolift.effect.trees import Bins, Boosted, Codes, Target, boost, with_arm
-from promolift.effect.trial import Floats
+from promolift.effect.trees import Bins, Boosted, Target, boost, with_arm
+from promolift.effect.trial import Asked, Floats
 
 CUTS = (0.1, 0.25, 0.4, 0.5, 0.6, 0.75, 0.9)  # quantiles tried as the segment's border
 REACH, BISECTIONS = 8.0, 40  # shifts searched: a factor of 3000 up or down, to 1e-11
@@ -28,13 +28,9 @@ class ByResponse:
     response: Response
     coef_2K: Floats
 
-    def gain(self, x_NF: Floats) -> Floats:
+    def gain(self, asked: Asked) -> Floats:
         """gain_NK over control."""
-        return self.of(self.response.mean(x_NF))
-
-    def of(self, mu_NA: Floats) -> Floats:
-        """The same from the response model's means."""
-        return _line(mu_NA) @ self.coef_2K
+        return _line(self.response.mean(asked)) @ self.coef_2K
 
 
 @dataclass(frozen=True)
@@ -44,14 +40,10 @@ class Proportional:
     response: Response
     shift_A: Floats
 
-    def gain(self, x_NF: Floats) -> Floats:
+    def gain(self, asked: Asked) -> Floats:
         """gain_NK over control."""
-        return self.of(self.response.mean(x_NF))
-
-    def of(self, mu_NA: Floats) -> Floats:
-        """The same from the response model's means."""
         family = self.response.family
-        moved_NA = inverse(_base(mu_NA, family)[:, None] + self.shift_A, family)
+        moved_NA = inverse(_base(self.response.mean(asked), family)[:, None] + self.shift_A, family)
         return moved_NA[:, 1:] - moved_NA[:, :1]
 
 
@@ -64,9 +56,9 @@ class BySegment:
     inside_K: Floats
     outside_K: Floats
 
-    def gain(self, x_NF: Floats) -> Floats:
+    def gain(self, asked: Asked) -> Floats:
         """gain_NK over control."""
-        return np.where(_beyond(x_NF[:, self.feature], self.cut)[:, None], self.inside_K, self.outside_K)
+        return np.where(_beyond(asked.x_NF[:, self.feature], self.cut)[:, None], self.inside_K, self.outside_K)
 
 
 def fit_response(nuisance: Nuisance, fold: int) -> ByResponse:
@@ -143,12 +135,9 @@ class PlugIn:
 
     response: Response
 
-    def gain(self, x_NF: Floats) -> Floats:
+    def gain(self, asked: Asked) -> Floats:
         """gain_NK over control."""
-        return self.of(self.response.mean(x_NF))
-
-    def of(self, mu_NA: Floats) -> Floats:
-        """The same from the response model's means."""
+        mu_NA = self.response.mean(asked)
         return mu_NA[:, 1:] - mu_NA[:, :1]
 
 
@@ -162,12 +151,9 @@ class Single:
     high_A: Floats
     bins: Bins
 
-    def gain(self, x_NF: Floats) -> Floats:
+    def gain(self, asked: Asked) -> Floats:
         """gain_NK over control."""
-        return self.of(self.bins.codes(x_NF))
-
-    def of(self, code_FN: Codes) -> Floats:
-        """The same from the codes of the features."""
+        code_FN = asked.once(self.bins, self.bins.codes)
         arms = len(self.low_A)
         eta_NA = np.column_stack([self.trees.raw(with_arm(code_FN, a, arms)) for a in range(arms)])
         mu_NA = np.clip(inverse(eta_NA, self.family), self.low_A, self.high_A)
@@ -181,12 +167,9 @@ class Direct:
     trees_K: tuple[Boosted, ...]
     bins: Bins
 
-    def gain(self, x_NF: Floats) -> Floats:
+    def gain(self, asked: Asked) -> Floats:
         """gain_NK over control."""
-        return self.of(self.bins.codes(x_NF))
-
-    def of(self, code_FN: Codes) -> Floats:
-        """The same from the codes of the features."""
+        code_FN = asked.once(self.bins, self.bins.codes)
         return np.column_stack([trees.raw(code_FN) for trees in self.trees_K])
 
 

@@ -2,7 +2,7 @@
 
 `join_outcomes` puts what was bought beside what was decided; `analyse` gives verdicts that print their rule;
 `off_policy_value` says what another policy would have earned; `propose` the next release. Figures of trials are in the
-module `uplift`, exploration in `explore`, power before an experiment in `power`, drift in `drift`.
+module `uplift`, power before an experiment in `power`, drift in `drift`.
 """
 
 from typing import TYPE_CHECKING

@@ -52,8 +52,6 @@ class Market:
     x_NF: Floats
     item_NSI: Floats
     open_NSD: NDArray[np.bool_]
-    gain_NSD: Floats
-    cost_NSD: Floats
     bought_NS: NDArray[np.bool_]
     basket_N: Floats
     kind_K: NDArray[np.bool_]
@@ -120,7 +118,7 @@ def _unit(value: float, bounds: Between) -> float:
 
 
 def market_from(grid: pl.DataFrame, people: pl.DataFrame, layout: Layout, kinds: frozenset[str]) -> Market:
-    """The market of valued CANDIDATES of percentages and of `people` (what `list_candidates` calls profiles).
+    """The market of CANDIDATES of percentages and of `people` (what `list_candidates` calls profiles).
 
     A slot is a target of the customer. What is not known of them has a flag of its own.
     """
@@ -153,15 +151,12 @@ def market_from(grid: pl.DataFrame, people: pl.DataFrame, layout: Layout, kinds:
     cells = cells.with_columns(percent.alias("d")).filter(pl.col("d") >= 0)
     at = tuple(cells[name].to_numpy() for name in "nsd")
     wide = (*shape, len(layout.percents))
-    open_, gain, cost = np.zeros(wide, dtype=bool), np.full(wide, np.nan), np.full(wide, np.nan)
+    open_ = np.zeros(wide, dtype=bool)
     open_[at] = cells["eligible"].to_numpy()
-    gain[at], cost[at] = (
-        cells[name].cast(pl.Float64).fill_null(np.nan).to_numpy() for name in ("gain_cents", "cost_cents")
-    )
     known = pl.DataFrame({"customer_id": ids}).join(people, on="customer_id", how="left", maintain_order="left")
     return Market(
-        ids, tuple(names.select("scope", "target").iter_rows()), slot, _features(known), item, open_, gain, cost,
-        bought, known["basket_mean_cents"].cast(pl.Float64).fill_null(np.nan).to_numpy(),
+        ids, tuple(names.select("scope", "target").iter_rows()), slot, _features(known), item, open_, bought,
+        known["basket_mean_cents"].cast(pl.Float64).fill_null(np.nan).to_numpy(),
         np.array([kind in kinds for kind in KINDS]),
     )  # fmt: skip
 

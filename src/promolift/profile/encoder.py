@@ -6,23 +6,30 @@ channel; a first token tells the customer's attributes, known or not. Two heads 
 their state, the set of all they ever bought (started from EASE) and recent popularity. More heads tell when they come,
 what they spend and how often they buy on discount. One dial, `depth`, sets the size.
 
-Legend: B sequences, T tokens (attributes first), D width, H heads, P points, M personal items, F counters, I items,
-N sampled items, K horizons.
+Legend: B sequences, T tokens (attributes first), D width, H heads, P points (a customer at a moment, `day` since 1970
+UTC), M personal items, F counters, I items, K horizons.
 """
 
 import math
-from typing import NamedTuple
+from dataclasses import dataclass, replace
+from typing import NamedTuple, Self
 
+import numpy as np
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 from torch import distributed as dist
 from torch.nn import functional as nf
 
-from promolift.profile.encoder_tensors import EDGES, HORIZONS, OFFER, VISIT, Batch, Marks, Sizes, Targets
+from promolift.profile.counters import PERSONAL, count
+from promolift.profile.encoder_data import Bools, Days, Floats, Histories, Ints, Popularity
 from promolift.settings import Settings
 
 SMALL = 0.005  # rates and faded counts below it are all alike
+HORIZONS = (28, 56, 84)  # days of the spend and orders heads
+EDGES = (1, 2, 3, 5, 7, 10, 14, 21, 28, 42, 56)  # days until the next visit; the last bin is beyond
+SPEND_56 = PERSONAL.index("spend_56")
+VISIT = ("gap", "spend", "size", "deal", "sine", "cosine")
 
 
 class EncoderSettings(Settings):
@@ -33,16 +40,14 @@ class EncoderSettings(Settings):
     keep: int = Field(default=80, ge=1)  # personal items the repeat head scores
     id_drop: float = Field(default=0.3, ge=0, lt=1)  # how often a product must do without its id
     drop: float = Field(default=0.3, ge=0, lt=1)
-    full_softmax: int = Field(default=20_000, ge=1)  # more items than this: sampled softmax with log-Q correction
-    sampled: int = Field(default=2_048, ge=1)
     epochs: int = Field(default=5, ge=1)
     patience: int = Field(default=3, ge=1)
     points: int = Field(default=6, ge=1)  # moments drawn per customer and epoch
     batch: int = Field(default=64, ge=1)  # customers per step
-    accumulate: int = Field(default=1, ge=1)
     learning_rate: float = Field(default=3e-3, gt=0)
     weight_decay: float = Field(default=0.05, ge=0)
-    mixed: bool = False  # bfloat16 where torch finds it safe
+    device: str = "auto"  # cpu, cuda, or auto: cuda where there is one
+    memory_gb: float = Field(default=16.0, gt=0)  # most that training may take of a GPU's memory
     horizon_days: int = Field(default=56, ge=7)  # the validation window at the end of what is known
     seed: int = 1
 
@@ -52,17 +57,219 @@ class EncoderSettings(Settings):
         return 16 * self.depth
 
 
+class Moved:
+    """Tensors that go to another device together."""
+
+    def to(self, device: torch.device) -> Self:
+        """The same on another device."""
+        there = {k: v.to(device) for k, v in self.__dict__.items() if v is not None}
+        return replace(self, **there)  # type: ignore[type-var]
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """What the data decide: items, codes, attributes, text features, channelsand counters."""
+
+    items: int
+    categories: int
+    brands: int
+    text: int
+    attributes: int
+    channels: int
+    item_counters: int
+    personal: int
+
+
+@dataclass(frozen=True)
+class Batch(Moved):
+    """One batch as tensors; `bag_L`, `bag_start` list the items of all visits, `row_P`, `seen_P` place the points.
+
+    `days_BT` is the day of each token (the attribute token has that of the first visit); `prior_WI` the log popularity
+    of every item in the weeks before, and `week_P` the week of each point.
+    """
+
+    bag_L: Tensor
+    bag_start: Tensor
+    visit_BTF: Tensor
+    channel_BT: Tensor
+    days_BT: Tensor
+    attribute_BA: Tensor
+    row_P: Tensor
+    seen_P: Tensor
+    personal_PG: Tensor
+    item_PM: Tensor
+    counter_PMF: Tensor
+    prior_WI: Tensor
+    week_P: Tensor
+
+
+@dataclass(frozen=True)
+class Targets(Moved):
+    """What came after each point: items as pairs (point, item, weight), days to the next visit, spend, orders, deals.
+
+    `bin_P` is the bin of the next visit; where none came, `open_P` tells that only later bins are possible. Unknown
+    spend and orders are NaN.
+    """
+
+    point_Y: Tensor
+    item_Y: Tensor
+    weight_Y: Tensor
+    bin_P: Tensor
+    open_P: Tensor
+    spend_PK: Tensor
+    orders_PK: Tensor
+    deal_P: Tensor
+    level_P: Tensor
+
+
+@dataclass(frozen=True)
+class Points:
+    """Customers and moments, with the index of the first visit not yet known."""
+
+    customer_P: Ints
+    day_P: Days
+    visit_P: Ints
+
+    def take(self, rows: Ints) -> "Points":
+        """Some of the points."""
+        return Points(self.customer_P[rows], self.day_P[rows], self.visit_P[rows])
+
+
+def points_at(h: Histories, customer_P: Ints, day_P: Days) -> Points:
+    """Points from customers and moments."""
+    day_P = np.broadcast_to(np.asarray(day_P, np.float64), np.shape(customer_P))
+    return Points(np.asarray(customer_P, np.int64), day_P, h.before(customer_P, day_P))
+
+
+class Bags(NamedTuple):
+    """Items of all visits in a row, and where each of the B x T bags begins (padding: an empty bag)."""
+
+    item_L: Ints
+    start: Ints
+
+
+class VisitInputs(NamedTuple):
+    """Day of each visit, and its VISIT features (NaN: unknown)."""
+
+    day_BT: Days
+    visit_BTF: Floats
+
+
+class SpendOrders(NamedTuple):
+    """Spend and orders within each horizon; NaN where the horizon reaches beyond what is known."""
+
+    spend_PK: Floats
+    orders_PK: Floats
+
+
+def batch_of(h: Histories, points: Points, shared: Popularity, keep: int, max_visits: int) -> Batch:
+    """One sequence per customer of `points`, with the last `max_visits` visits before their latest moment."""
+    who_B, row_P = np.unique(points.customer_P, return_inverse=True)
+    end_B = np.zeros(len(who_B), np.int64)
+    np.maximum.at(end_B, row_P, points.visit_P)
+    first_B = np.maximum(h.start_C[who_B], end_B - max_visits)
+    T = max(int((end_B - first_B).max(initial=0)), 1)
+    at_BT = first_B[:, None] + np.arange(T)
+    real_BT = at_BT < end_B[:, None]
+    at_BT = np.where(real_BT, at_BT, 0)
+    counts = count(h, points.customer_P, points.visit_P, points.day_P, keep)
+    bag_L, start = _bags(h, at_BT[real_BT], real_BT)
+    days_BT, visit_BTF = _visits(h, at_BT, real_BT, first_B == h.start_C[who_B])
+    days_BT = np.concatenate([days_BT[:, :1], days_BT], axis=1)
+    numbers = {
+        "bag_L": bag_L,
+        "bag_start": start,
+        "visit_BTF": visit_BTF,
+        "channel_BT": np.where(real_BT, h.channel_V[at_BT] if len(h.channel_V) else 0, 0),
+        "days_BT": (days_BT - days_BT[:, :1]).astype(np.float32),
+        "attribute_BA": h.attribute_CA[who_B],
+        "row_P": row_P,
+        "seen_P": np.maximum(points.visit_P - first_B[row_P], 0),
+        "personal_PG": counts.personal_PG,
+        "item_PM": counts.item_PM,
+        "counter_PMF": np.concatenate([counts.item_PMF, counts.rates()], axis=2),
+        "prior_WI": shared.log_WI,
+        "week_P": shared.week(points.day_P),
+    }
+    return Batch(**{name: torch.from_numpy(value) for name, value in numbers.items()})
+
+
+def _bags(h: Histories, real: Ints, real_BT: Bools) -> Bags:
+    size_BT = np.zeros(real_BT.shape, np.int64)
+    size_BT[real_BT] = h.line_V[real + 1] - h.line_V[real]
+    ends = np.cumsum(size_BT.ravel())
+    total = int(ends[-1]) if len(ends) else 0
+    begin = np.repeat(h.line_V[real] - (ends - size_BT.ravel())[real_BT.ravel()], size_BT[real_BT])
+    return Bags(h.item_L[begin + np.arange(total)], ends - size_BT.ravel())
+
+
+def _visits(h: Histories, at_BT: Ints, real_BT: Bools, whole_B: Bools) -> VisitInputs:
+    B, T = at_BT.shape
+    if not len(h.day_V):
+        return VisitInputs(np.zeros((B, T)), np.full((B, T, 6), np.nan, np.float32))
+    day_BT = h.day_V[at_BT]
+    day_BT = np.where(real_BT, day_BT, np.where(real_BT, day_BT, -np.inf).max(axis=1, keepdims=True, initial=0))
+    gap_BT = np.diff(day_BT, prepend=np.nan)
+    later = ~whole_B & (at_BT[:, 0] > 0)  # the first visit of a cut sequence has a known gap
+    gap_BT[later, 0] = day_BT[later, 0] - h.day_V[at_BT[later, 0] - 1]
+    turn_BT = 2 * np.pi * np.floor(day_BT) / 7
+    size_BT = (h.line_V[at_BT + 1] - h.line_V[at_BT]).astype(np.float64)
+    parts: list[Days] = [
+        gap_BT,
+        h.spend_V[at_BT].astype(np.float64),
+        size_BT,
+        h.deal_V[at_BT].astype(np.float64),
+        np.sin(turn_BT),
+        np.cos(turn_BT),
+    ]
+    visit_BTF = np.where(real_BT[:, :, None], np.stack(parts, axis=2), np.nan).astype(np.float32)
+    return VisitInputs(day_BT, visit_BTF)
+
+
+def targets_of(h: Histories, points: Points, batch: Batch, until: float) -> Targets:
+    """What came after each point and before `until`."""
+    next_P = points.visit_P
+    came_P = next_P < h.start_C[points.customer_P + 1]
+    came_P &= np.where(came_P, _at(h.day_V, next_P), np.inf) < until
+    rows = np.flatnonzero(came_P)
+    size = h.line_V[next_P[rows] + 1] - h.line_V[next_P[rows]]
+    inside = np.arange(size.sum()) - np.repeat(np.cumsum(size) - size, size)
+    gap_P = np.where(came_P, _at(h.day_V, next_P), until) - points.day_P
+    spend_PK, orders_PK = _money(h, points, until)
+    level_P = batch.personal_PG.numpy()[:, SPEND_56] * 8
+    floor = 0.07 * float(np.nanmean(level_P)) if np.isfinite(level_P).any() else 1.0
+    numbers = {
+        "point_Y": np.repeat(rows, size),
+        "item_Y": h.item_L[np.repeat(h.line_V[next_P[rows]], size) + inside],
+        "weight_Y": np.repeat(h.weight_V[next_P[rows]], size),
+        "bin_P": np.searchsorted(np.array(EDGES), gap_P, side="right"),
+        "open_P": ~came_P,
+        "spend_PK": spend_PK,
+        "orders_PK": orders_PK,
+        "deal_P": np.where(came_P, _at(h.deal_V, next_P), np.nan).astype(np.float32),
+        "level_P": (np.clip(np.nan_to_num(level_P), 0, None) + floor).astype(np.float32),
+    }
+    return Targets(**{name: torch.from_numpy(np.ascontiguousarray(value)) for name, value in numbers.items()})
+
+
+def _at(values: Floats | Days, at: Ints) -> Days:
+    return np.asarray(values, np.float64)[np.minimum(at, len(values) - 1)] if len(values) else np.zeros(len(at))
+
+
+def _money(h: Histories, points: Points, until: float) -> SpendOrders:
+    total_V = np.r_[0.0, np.cumsum(h.spend_V, dtype=np.float64)]
+    spend, orders = [], []
+    for days in HORIZONS:
+        end_P = h.before(points.customer_P, points.day_P + days)
+        known_P = points.day_P + days <= until
+        spend.append(np.where(known_P, total_V[end_P] - total_V[points.visit_P], np.nan))
+        orders.append(np.where(known_P, end_P - points.visit_P, np.nan))
+    return SpendOrders(np.stack(spend, 1).astype(np.float32), np.stack(orders, 1).astype(np.float32))
+
+
 def signed_log(x: Tensor) -> Tensor:
     """Odd, near the logarithm above SMALL: a rate of 1 % differs from one of 2 % as 20 % from 40 %."""
     return torch.asinh(x / SMALL)
-
-
-class Norm(nn.RMSNorm):
-    """RMS norm in full precision, also under autocast."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Same shape, 32 bits."""
-        return super().forward(x.float())
 
 
 class ProductTower(nn.Module):
@@ -101,7 +308,7 @@ class TransformerBlock(nn.Module):
         super().__init__()
         D, H = settings.width, settings.depth
         self.heads = H
-        self.norm_1, self.norm_2 = Norm(D), Norm(D)
+        self.norm_1, self.norm_2 = nn.RMSNorm(D), nn.RMSNorm(D)
         self.qkv = nn.Linear(D, 3 * D, bias=False)
         self.out = nn.Linear(D, D, bias=False)
         self.up = nn.Linear(D, 4 * D, bias=False)
@@ -121,37 +328,6 @@ class TransformerBlock(nn.Module):
         gate, value = self.up(self.norm_2(x_BTD)).chunk(2, dim=-1)
         y_BTD: Tensor = x_BTD + self.drop(self.down(nf.silu(gate) * value))
         return y_BTD
-
-
-class Exposure(nn.Module):
-    """Tokens of exposures and coupon uses, and the probability that an exposure is redeemed."""
-
-    def __init__(self, sizes: Sizes, settings: EncoderSettings) -> None:
-        """Like the repeat head: facts, state and offer meet in one layer; facts also count directly."""
-        super().__init__()
-        D, F = settings.width, sizes.facts
-        self.number, self.lines = nn.Linear(len(OFFER), D), nn.Linear(1, D, bias=False)
-        self.channel, self.use = nn.Embedding(sizes.offer_channels + 1, D), nn.Parameter(torch.zeros(1, D))
-        self.of_fact, self.of_state, self.of_offer = nn.Linear(F, 48), nn.Linear(D, 48), nn.Linear(D, 48)
-        self.hidden, self.direct = nn.Linear(48, 1), nn.Linear(F, 1)
-
-    def vectors(self, marks: Marks, table_ID: Tensor) -> Tensor:
-        """(1 + O) x D: a use, then every offer from what it covers, its depth and its channel."""
-        bag_OD = nf.embedding_bag(marks.bag_L, table_ID, marks.bag_start, mode="sum")
-        size_O = torch.diff(marks.bag_start, append=marks.bag_start.new_tensor([len(marks.bag_L)])).clamp(min=1)
-        told_OD = bag_OD / size_O[:, None].sqrt() + self.number(marks.offer_OF) + self.channel(marks.channel_O)
-        return torch.cat([self.use, told_OD])
-
-    def tokens(self, marks: Marks, table_ID: Tensor) -> Tensor:
-        """B x U x D."""
-        token: Tensor = self.vectors(marks, table_ID)[marks.offer_BU] + self.lines(marks.lines_BU[:, :, None])
-        return token
-
-    def forward(self, state_QD: Tensor, fact_QF: Tensor, offer_QD: Tensor) -> Tensor:
-        """Q log odds; facts standardised."""
-        hidden = self.of_fact(fact_QF) + self.of_state(state_QD) + self.of_offer(offer_QD)
-        score_Q: Tensor = (self.hidden(nf.silu(hidden)) + self.direct(fact_QF))[:, 0]
-        return score_Q
 
 
 class MoneyRates(NamedTuple):
@@ -174,9 +350,9 @@ class Encoder(nn.Module):
         self.channel = nn.Embedding(sizes.channels + 1, D)
         self.attributes = nn.Linear(2 * sizes.attributes + 1, D)
         self.blocks = nn.ModuleList(TransformerBlock(settings) for _ in range(S.depth))
-        self.norm = Norm(D)
+        self.norm = nn.RMSNorm(D)
         self.personal = nn.Sequential(nn.Linear(sizes.personal, D), nn.SiLU(), nn.Linear(D, D))
-        self.state = nn.Sequential(Norm(D), nn.Linear(D, 2 * D), nn.SiLU(), nn.Linear(2 * D, D), Norm(D))
+        self.state = nn.Sequential(nn.RMSNorm(D), nn.Linear(D, 2 * D), nn.SiLU(), nn.Linear(2 * D, D), nn.RMSNorm(D))
         self.set_in, self.set_out = nn.Embedding(sizes.items, D), nn.Embedding(sizes.items, D)
         self.bias = nn.Embedding(sizes.items, 1)
         self.prior, self.share = nn.Parameter(torch.ones(())), nn.Parameter(torch.tensor(0.5))
@@ -192,12 +368,11 @@ class Encoder(nn.Module):
         self.deal = nn.Linear(D, 1)
         for table in (self.set_in, self.set_out, self.bias):
             nn.init.normal_(table.weight, std=0.01)
-        self.exposure = Exposure(sizes, S) if sizes.facts else None  # last: all other weights start as without it
         self._buffers_for(sizes)
 
     def _buffers_for(self, sizes: Sizes) -> None:
         scales = {"visit": len(VISIT), "counter": sizes.item_counters, "personal": sizes.personal}
-        for name, size in (scales | ({"fact": sizes.facts} if sizes.facts else {})).items():
+        for name, size in scales.items():
             self.register_buffer(f"{name}_mean", torch.zeros(size))
             self.register_buffer(f"{name}_sd", torch.ones(size))
         for name in ("category", "brand"):
@@ -225,41 +400,20 @@ class Encoder(nn.Module):
 
     def states(self, batch: Batch, table_ID: Tensor) -> Tensor:
         """P x D: what the customer is like at each point, from the visits before it and how long ago they were."""
-        return self.read(self.trunk(batch, table_ID), batch.row_P, batch.seen_P, batch.personal_PG)
-
-    def trunk(self, batch: Batch, table_ID: Tensor) -> Tensor:
-        """B x T x D: every token after all blocks; exposures and uses stand among the visits by time."""
         B, T = batch.channel_BT.shape[0], batch.channel_BT.shape[1] + 1
         bag_VD = nf.embedding_bag(batch.bag_L, table_ID, batch.bag_start, mode="sum")  # one bag per B x (T - 1)
         size_V = torch.diff(batch.bag_start, append=batch.bag_start.new_tensor([len(batch.bag_L)])).clamp(min=1)
         pooled = (bag_VD / size_V[:, None].sqrt()).view(B, T - 1, -1)
         token = pooled + self.visit(self.scaled("visit", batch.visit_BTF)) + self.channel(batch.channel_BT)
-        if self.exposure is not None and batch.marks is not None:
-            token = torch.cat([token, self.exposure.tokens(batch.marks, table_ID)], dim=1)
-            token = token.gather(1, batch.marks.order_BT[:, :, None].expand(-1, -1, token.shape[2]))
         x_BTD = torch.cat([self._first(batch.attribute_BA)[:, None], token], dim=1)
-        T = x_BTD.shape[1]
         lag_BTT = torch.log1p((batch.days_BT[:, :, None] - batch.days_BT[:, None, :]).clamp(min=0))
         causal_TT = torch.full((T, T), -math.inf, device=x_BTD.device).triu(1)
         for block in self.blocks:
             x_BTD = block(x_BTD, lag_BTT, causal_TT)
-        normed: Tensor = self.norm(x_BTD)
-        return normed
-
-    def read(self, x_BTD: Tensor, row_P: Tensor, seen_P: Tensor, personal_PG: Tensor) -> Tensor:
-        """P x D: the states at some tokens."""
-        at_PD = x_BTD[row_P, seen_P]
-        state: Tensor = self.state(self.drop(at_PD) + self.personal(self.scaled("personal", personal_PG)))
+        at_PD = self.norm(x_BTD)[batch.row_P, batch.seen_P]
+        state: Tensor = self.state(self.drop(at_PD) + self.personal(self.scaled("personal", batch.personal_PG)))
         dropped: Tensor = self.drop(state)
         return dropped
-
-    def redemption(self, x_BTD: Tensor, table_ID: Tensor, marks: Marks) -> Tensor:
-        """Q log odds that the exposure is redeemed."""
-        assert self.exposure is not None
-        state_QD = self.read(x_BTD, marks.row_Q, marks.seen_Q, marks.personal_QG)
-        offer_QD = self.exposure.vectors(marks, table_ID)[marks.offer_Q]
-        score_Q: Tensor = self.exposure(state_QD, self.scaled("fact", marks.fact_QF), offer_QD)
-        return score_Q
 
     def _first(self, attribute_BA: Tensor) -> Tensor:
         mean, sd = self.get_buffer("attribute_mean"), self.get_buffer("attribute_sd")
@@ -304,46 +458,6 @@ class Encoder(nn.Module):
         return MoneyRates(nf.softplus(spend + 0.54), nf.softplus(orders))
 
 
-def sampled_loss(model: Encoder, state_PD: Tensor, table_ID: Tensor, batch: Batch, target: Targets) -> Tensor:
-    """Multi-label softmax over a point's own items, its targets, and items drawn, corrected by -log(expected draws).
-
-    Bengio and Senecal 2008, IEEE Trans. Neural Networks 19(4). Own items and targets are exact; only the rest is drawn.
-    """
-    set_PD, scale = model.sets(batch), math.sqrt(table_ID.shape[1])
-
-    def explore(point: Tensor, item: Tensor) -> Tensor:
-        own = (state_PD[point] * table_ID[item]).sum(-1) / scale + (set_PD[point] * model.set_out.weight[item]).sum(-1)
-        score: Tensor = own + model.bias.weight[item, 0] + model.prior * batch.prior_WI[batch.week_P[point], item]
-        return score
-
-    P, M = batch.item_PM.shape
-    rows, missing_PM = torch.arange(P, device=state_PD.device)[:, None], batch.item_PM < 0
-    own_PM = model.share * explore(rows.expand(P, M), batch.item_PM.clamp(min=0))
-    own_PM = own_PM + model.repeats(state_PD, table_ID, batch)
-    own_PM = own_PM.masked_fill(missing_PM, -math.inf)
-    same_YM = batch.item_PM[target.point_Y] == target.item_Y[:, None]
-    fresh_Y = ~same_YM.any(1)
-    new_Y = explore(target.point_Y, target.item_Y)
-    N = len(target.drawn_N)
-    device = state_PD.device
-    place_I = torch.full((len(table_ID),), N, device=device).scatter(0, target.drawn_N, torch.arange(N, device=device))
-    taken_PN = torch.zeros(P, N + 1, dtype=torch.bool, device=device)  # the last column takes what was not drawn
-    taken_PN.scatter_(1, torch.where(missing_PM, N, place_I[batch.item_PM.clamp(min=0)]), True)
-    taken_PN[target.point_Y, place_I[target.item_Y]] = True
-    drawn_PN = state_PD @ table_ID[target.drawn_N].T / scale + set_PD @ model.set_out.weight[target.drawn_N].T
-    drawn_PN = drawn_PN + model.prior * batch.prior_WI[:, target.drawn_N][batch.week_P]
-    drawn_PN = drawn_PN + model.bias.weight[target.drawn_N, 0] - target.log_q_N
-    known_PN = torch.cat([own_PM, drawn_PN.masked_fill(taken_PN[:, :N], -math.inf)], dim=1)
-    top_P = (
-        known_PN.detach().amax(1).clamp(min=float(new_Y.detach().max()) if len(new_Y) else 0.0)
-    )  # keeps exp in range
-    total_P = (known_PN - top_P[:, None]).exp().sum(1)
-    total_P = total_P.index_add(0, target.point_Y[fresh_Y], (new_Y - top_P[target.point_Y])[fresh_Y].exp())
-    score_Y = torch.where(fresh_Y, new_Y, own_PM[target.point_Y].masked_fill(~same_YM, 0.0).sum(1))
-    loss_Y = total_P.log()[target.point_Y] + top_P[target.point_Y] - score_Y
-    return per((target.weight_Y * loss_Y).sum(), target.weight_Y.sum(), 1e-9)
-
-
 def per(total: Tensor, size: Tensor, least: float = 1.0) -> Tensor:
     """A sum per unit of size. With several processes the size is their mean, so that the mean loss is that of all."""
     size = size.detach().to(total.dtype)
@@ -357,14 +471,10 @@ def per(total: Tensor, size: Tensor, least: float = 1.0) -> Tensor:
 def loss(model: Encoder, batch: Batch, target: Targets) -> dict[str, Tensor]:
     """Each head's loss; `total` is their weighted sum. An item weighs 1 / IDEAL[size]: the order suits NDCG."""
     table_ID = model.table()
-    x_BTD = model.trunk(batch, table_ID)
-    state_PD = model.read(x_BTD, batch.row_P, batch.seen_P, batch.personal_PG)
-    if model.sizes.items > model.settings.full_softmax:
-        items = sampled_loss(model, state_PD, table_ID, batch, target)
-    else:
-        log_PI = nf.log_softmax(model.logits(state_PD, table_ID, batch).float(), dim=1)
-        picked = log_PI[target.point_Y, target.item_Y]
-        items = -per((target.weight_Y * picked).sum(), target.weight_Y.sum(), 1e-9)
+    state_PD = model.states(batch, table_ID)
+    log_PI = nf.log_softmax(model.logits(state_PD, table_ID, batch).float(), dim=1)
+    picked = log_PI[target.point_Y, target.item_Y]
+    items = -per((target.weight_Y * picked).sum(), target.weight_Y.sum(), 1e-9)
     log_PK = nf.log_softmax(model.later(state_PD).float(), dim=1)
     possible = torch.arange(log_PK.shape[1], device=log_PK.device)[None] >= target.bin_P[:, None]
     after = log_PK.masked_fill(~possible, -math.inf).logsumexp(1)
@@ -383,11 +493,4 @@ def loss(model: Encoder, batch: Batch, target: Targets) -> dict[str, Tensor]:
     )
     deal = per((deal * seen).sum(), seen.sum())
     total = items + 0.2 * later + 0.5 * money + 0.02 * orders + 0.1 * deal
-    losses = {"total": total, "items": items, "later": later, "money": money, "orders": orders, "deal": deal}
-    if batch.marks is None or target.redeemed_Q is None:
-        return losses
-    odds_Q, redeemed_Q = model.redemption(x_BTD, table_ID, batch.marks).float(), target.redeemed_Q
-    redeem = per(
-        nf.binary_cross_entropy_with_logits(odds_Q, redeemed_Q, reduction="sum"), torch.ones_like(redeemed_Q).sum()
-    )
-    return losses | {"total": total + 0.1 * redeem, "redeem": redeem}
+    return {"total": total, "items": items, "later": later, "money": money, "orders": orders, "deal": deal}

@@ -1,28 +1,130 @@
-"""A trained encoder and histories in; calibrated expectations per customer with plain sentences, and reasons, out.
+"""A trained encoder, frozen, and histories in; vectors, calibrated expectations with plain sentences, reasons, out.
 
-Calibration is fitted on the validation window, which the weights never saw. Nothing here is an effect: it says what is
-likely, not what an offer would change. Legend as in encoder.py.
+Loads without the training code. Calibration is fitted on the validation window, which the weights never saw. Nothing
+here is an effect: it says what is likely, not what an offer would change. Legend as in encoder.py; N customers who came
+before and in the window, R their 40 likeliest items, A all customers who came before.
 """
 
+import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
+import torch
 from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.torch import load, save
 from sklearn.linear_model import LogisticRegression
 from sklearn.manifold import TSNE
 
-from promolift.errors import SupportError
-from promolift.profile.counters import COUNTERS, PERSONAL, count
-from promolift.profile.encoder_data import Days, Floats, Histories, Ints, Popularity
-from promolift.profile.encoder_model import ForecastBatch, LearnedEncoder
-from promolift.profile.exposures import Exposed
+from promolift.errors import InputError, SupportError
+from promolift.profile.counters import COUNTERS, count
+from promolift.profile.encoder import (
+    EDGES,
+    HORIZONS,
+    SPEND_56,
+    Encoder,
+    EncoderSettings,
+    Points,
+    Sizes,
+    batch_of,
+    points_at,
+)
+from promolift.profile.encoder_data import IDEAL, TOP, Bools, Catalogue, Days, Floats, Histories, Ints, Popularity
 
 Money = Callable[[float], str]
 DAYS, COLUMN = 56, 1  # the horizon told, and its place in encoder.HORIZONS
-LEAST = 50  # customers needed to calibrate
+LEAST, LIKELIEST = 50, 40  # customers needed to calibrate; items of each whose probability is checked
+
+
+@dataclass(frozen=True)
+class ForecastBatch:
+    """One batch of points: `state_PD` is the embedding; `logit_PI` ranks items; rates are per horizon of HORIZONS."""
+
+    points: Points
+    state_PD: Floats
+    logit_PI: Floats
+    later_PK: Floats
+    spend_PK: Floats
+    orders_PK: Floats
+    deal_P: Floats
+
+    @property
+    def churn_P(self) -> Floats:
+        """Probability that no visit comes within the last edge (56 days)."""
+        return self.later_PK[:, -1]
+
+
+@dataclass(frozen=True)
+class LearnedEncoder:
+    """Weights and what they belong to. `record` holds one row per epoch."""
+
+    settings: EncoderSettings
+    sizes: Sizes
+    items: tuple[str, ...]
+    record: tuple[dict[str, float], ...]
+    model: Encoder = field(repr=False)
+
+    @classmethod
+    def freeze(cls, model: Encoder, catalogue: Catalogue, record: list[dict[str, float]]) -> "LearnedEncoder":
+        """No gradient is ever kept again."""
+        model.eval().requires_grad_(False)
+        return cls(model.settings, model.sizes, catalogue.items, tuple(record), model)
+
+    @torch.no_grad()
+    def forecast(
+        self, h: Histories, shared: Popularity, customer_P: Ints, day_P: Days, size: int = 256
+    ) -> Iterator[ForecastBatch]:
+        """What is expected of each customer from a moment on, in batches of `size` points, in the order given."""
+        if h.catalogue.items != self.items:
+            raise InputError("encoder: the catalogue is not the one it was trained on; train it again")
+        table_ID = self.model.table()
+        days = np.broadcast_to(np.asarray(day_P, np.float64), np.shape(customer_P))
+        for at in range(0, len(customer_P), size):
+            points = points_at(h, customer_P[at : at + size], days[at : at + size])
+            batch = batch_of(h, points, shared, self.settings.keep, self.settings.max_visits)
+            state_PD = self.model.states(batch, table_ID)
+            spend_PK, orders_PK = self.model.money_rates(state_PD, batch.personal_PG)
+            yield ForecastBatch(
+                points=points,
+                state_PD=state_PD.numpy(),
+                logit_PI=self.model.logits(state_PD, table_ID, batch).numpy(),
+                later_PK=torch.softmax(self.model.later(state_PD), 1).numpy(),
+                spend_PK=spend_PK.numpy(),
+                orders_PK=orders_PK.numpy(),
+                deal_P=torch.sigmoid(self.model.deal(state_PD)[:, 0]).numpy(),
+            )
+
+    def to_files(self) -> dict[str, bytes]:
+        """manifest.json and weights.safetensors."""
+        manifest = {
+            "model": "encoder",
+            "settings": self.settings.model_dump(),
+            "sizes": self.sizes.__dict__,
+            "items": list(self.items),
+            "record": list(self.record),
+            "edges": list(EDGES),
+            "horizons": list(HORIZONS),
+        }
+        weights = {k: v.contiguous().clone() for k, v in self.model.state_dict().items()}
+        return {"manifest.json": json.dumps(manifest, indent=1).encode(), "weights.safetensors": save(weights)}
+
+    @classmethod
+    def from_files(cls, files: dict[str, bytes]) -> "LearnedEncoder":
+        """The inverse of `to_files`. Raises InputError where a file is missing, damaged or of another version."""
+        try:
+            manifest: dict[str, Any] = json.loads(files["manifest.json"])
+            settings = EncoderSettings.parse(manifest["settings"], "encoder: manifest.json")
+            model = Encoder(Sizes(**manifest["sizes"]), settings)
+            model.load_state_dict(load(files["weights.safetensors"]))
+            if len(manifest["items"]) != model.sizes.items:
+                raise ValueError(f"{len(manifest['items'])} items where the weights hold {model.sizes.items}")
+            model.eval().requires_grad_(False)
+            return cls(settings, model.sizes, tuple(manifest["items"]), tuple(manifest["record"]), model)
+        except (KeyError, ValueError, TypeError, AttributeError, RuntimeError, SafetensorError) as error:
+            raise InputError(f"encoder: files are missing or damaged ({error!r}); train it again") from None
 
 
 class LogitLine(NamedTuple):
@@ -156,9 +258,6 @@ def own_deals(h: Histories, said: ForecastBatch, mean: float) -> Days:
     p, total_V = said.points, np.r_[0.0, np.cumsum(h.deal_V, dtype=np.float64)]
     first_P = h.start_C[p.customer_P]
     return _logit((total_V[p.visit_P] - total_V[first_P] + 5 * mean) / (p.visit_P - first_P + 5))
-
-
-SPEND_56 = PERSONAL.index("spend_56")
 
 
 def mean_level(h: Histories, day: float) -> float:
@@ -322,12 +421,8 @@ def _without_each(h: Histories, customer: int, end: int, visits: Ints) -> Histor
     size = h.line_V[rows + 1] - h.line_V[rows]
     at = np.repeat(h.line_V[rows] - np.r_[0, np.cumsum(size)[:-1]], size) + np.arange(size.sum())
     names = ("day_V", "spend_V", "deal_V", "channel_V", "weight_V")
-    shown: dict[str, Any] = (
-        {"exposures": h.exposures.of(np.full(len(kept), customer))} if isinstance(h, Exposed) else {}
-    )
     return replace(
         h,
-        **shown,
         customers=tuple(f"{h.customers[customer]} {k}" for k in range(len(kept))),
         start_C=np.r_[0, np.cumsum([len(part) for part in kept])].astype(np.int64),
         line_V=np.r_[0, np.cumsum(size)].astype(np.int64),
@@ -396,3 +491,86 @@ def near_map(state_ND: Floats, seed: int = 1) -> Floats:
     placed = fitted.fit_transform(unit_ND.astype(np.float32))
     centred = placed - placed.mean(axis=0)
     return np.asarray(centred / (centred.std(axis=0) + 1e-9), np.float32)
+
+
+@dataclass(frozen=True)
+class Backtest:
+    """NDCG@10 of the first basket by the encoder and by habit; probabilities and what came true; who stayed away."""
+
+    gain_N: Days
+    habit_N: Days
+    prob_R: Days
+    bought_R: Bools
+    customer_R: Ints
+    churn_A: Days
+    gone_A: Bools
+
+
+def crossed(model: LearnedEncoder, h: Histories, shared: Popularity, day: float, first_C: Bools) -> Backtest:
+    """The window of 56 days from `day` on, the half `first_C` calibrated on the other and the other way round."""
+    sides = [of(h, np.flatnonzero(first_C)), of(h, np.flatnonzero(~first_C))]
+    lines = [calibrate(model, side, shared, day) for side in reversed(sides)]
+    one, two = (backtest(model, line, side, shared, day) for line, side in zip(lines, sides, strict=True))
+    two = replace(two, customer_R=two.customer_R + len(one.gain_N))
+    return Backtest(**{name: np.concatenate([value, getattr(two, name)]) for name, value in one.__dict__.items()})
+
+
+def backtest(model: LearnedEncoder, fitted: FittedForecast, h: Histories, shared: Popularity, day: float) -> Backtest:
+    """The window of 56 days from `day` on."""
+    everyone = np.arange(len(h.customers))
+    first, end = (h.before(everyone, np.full(len(everyone), at)) for at in (day, day + DAYS))
+    asked = np.flatnonzero(first > h.start_C[:-1])
+    bought_I = np.bincount(h.until(day).item_L, minlength=len(h.catalogue.items))
+    popular = np.argsort(-bought_I, kind="stable")
+    gains, habits, probs, right, stay = [], [], [], [], []
+    for said in model.forecast(h, shared, asked, np.full(len(asked), day)):
+        came = end[said.points.customer_P] > first[said.points.customer_P]
+        prob_PI = item_probs(fitted, h, said)
+        top_PT = np.argsort(-prob_PI, axis=1, kind="stable")[:, :LIKELIEST]
+        for c, top, prob_I in zip(said.points.customer_P[came], top_PT[came], prob_PI[came], strict=True):
+            basket = h.items_of(first[c])
+            gains.append(ndcg(top, basket))
+            habits.append(ndcg(habit(h, c, first[c], popular), basket))
+            probs.append(prob_I[top])
+            right.append(np.isin(top, basket))
+        stay.append((churn_probs(fitted, said), ~came))
+    size = [len(row) for row in right]
+    return Backtest(
+        gain_N=np.array(gains),
+        habit_N=np.array(habits),
+        prob_R=np.concatenate(probs),
+        bought_R=np.concatenate(right),
+        customer_R=np.repeat(np.arange(len(size)), size),
+        churn_A=np.concatenate([row[0] for row in stay]),
+        gone_A=np.concatenate([row[1] for row in stay]),
+    )
+
+
+def ndcg(ranked: Ints, basket: Ints) -> float:
+    """NDCG@10 of a list against a basket of distinct items."""
+    hit = np.isin(ranked[:TOP], basket)
+    return float((hit / np.log2(np.arange(len(hit)) + 2)).sum() / IDEAL[min(len(basket), TOP) - 1])
+
+
+def habit(h: Histories, customer: int, end: int, popular: Ints) -> Ints:
+    """The TOP items a customer had in most baskets before visit `end`; then what all buy most, in `popular` order."""
+    items, times = np.unique(h.item_L[h.line_V[h.start_C[customer]] : h.line_V[end]], return_counts=True)
+    rank = np.argsort(popular)
+    own = items[np.lexsort((rank[items], -times))]
+    rest = popular[: TOP + len(own)]
+    return np.concatenate([own, rest[~np.isin(rest, own)]])[:TOP]
+
+
+def of(h: Histories, customers: Ints) -> Histories:
+    """Some of the customers, with all that is theirs."""
+    visits = np.concatenate([np.arange(h.start_C[c], h.start_C[c + 1]) for c in customers] or [np.zeros(0, np.int64)])
+    lines = np.concatenate([np.arange(h.line_V[v], h.line_V[v + 1]) for v in visits] or [np.zeros(0, np.int64)])
+    return replace(
+        h,
+        customers=tuple(h.customers[c] for c in customers),
+        start_C=np.r_[0, np.cumsum(np.diff(h.start_C)[customers])].astype(np.int64),
+        line_V=np.r_[0, np.cumsum(np.diff(h.line_V)[visits])].astype(np.int64),
+        attribute_CA=h.attribute_CA[customers],
+        **{name: getattr(h, name)[visits] for name in ("day_V", "spend_V", "deal_V", "channel_V", "weight_V")},
+        **{name: getattr(h, name)[lines] for name in ("item_L", "deal_L", "spend_L")},
+    )

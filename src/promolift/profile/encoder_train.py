@@ -7,14 +7,16 @@ every batch. Deterministic given the seed, the data and the machine.
 
 import math
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, replace
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
+from scipy import sparse
+from sklearn.utils.extmath import randomized_svd
 from torch import distributed as dist
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
@@ -22,13 +24,20 @@ from torch.nn.parallel import DistributedDataParallel
 from promolift.errors import InputError, SupportError
 from promolift.hashing import hash_int
 from promolift.profile.counters import COUNTERS, PERSONAL, RATES
-from promolift.profile.ease import fit_ease, incidence
-from promolift.profile.encoder import Encoder, EncoderSettings, signed_log
-from promolift.profile.encoder_batch import Points, batch_of, draw_items, points_at, targets_of
-from promolift.profile.encoder_data import IDEAL, TOP, Histories, Ints, Popularity, popularity
-from promolift.profile.encoder_model import LearnedEncoder
-from promolift.profile.encoder_tensors import Batch, Sizes, Targets
-from promolift.profile.exposures import FACTS, Exposed, closed_in
+from promolift.profile.encoder import (
+    Batch,
+    Encoder,
+    EncoderSettings,
+    Points,
+    Sizes,
+    Targets,
+    batch_of,
+    points_at,
+    signed_log,
+    targets_of,
+)
+from promolift.profile.encoder_data import TOP, Floats, Histories, Ints, Popularity, popularity
+from promolift.profile.encoder_forecast import LearnedEncoder, ndcg
 
 MIN_VISITS = 200  # of all customers together; fewer teach nothing
 
@@ -86,17 +95,13 @@ class Training:
     shared: Popularity
     until: float  # end of the training window
     end: float  # end of what is known
+    device: torch.device
 
-    def batch(self, points: Points, after: float, until: float, seed: int) -> Example:
-        """What came before `until`; exposures of the same customers that closed in between."""
-        S = self.settings
-        asked = closed_in(self.h, np.unique(points.customer_P), after, until) if isinstance(self.h, Exposed) else None
-        batch, counts = batch_of(self.h, points, self.shared, S.keep, S.max_visits, asked)
-        drawn = draw_items(self.shared, S.sampled, np.random.default_rng(seed))
-        target = targets_of(self.h, points, counts, until, drawn)
-        if asked is not None:
-            target = replace(target, redeemed_Q=torch.from_numpy(asked.redeemed_Q))
-        return Example(batch, target)
+    def example(self, points: Points, until: float) -> Example:
+        """What is known at the points, and what came before `until`."""
+        batch = batch_of(self.h, points, self.shared, self.settings.keep, self.settings.max_visits)
+        target = targets_of(self.h, points, batch, until)
+        return Example(batch.to(self.device), target.to(self.device))
 
 
 def fit_encoder(
@@ -114,12 +119,25 @@ def fit_encoder(
             f"encoder: {(h.day_V < until).sum()} visits before the last {settings.horizon_days} days (validation) and "
             f"{(h.day_V >= until).sum()} in them; at least {MIN_VISITS} and 1 are needed"
         )
-    job = Training(h, settings, popularity(h, end_day), until, end_day)
-    with torch.random.fork_rng(devices=[]), _repeatable():
+    job = Training(h, settings, popularity(h, end_day), until, end_day, device_of(settings))
+    with torch.random.fork_rng(), _repeatable():
         torch.manual_seed(hash_int("encoder", settings.seed) % 2**63)
-        model = _start(job)
+        model = _start(job).to(job.device)
         record = _train(model, job, hooks)
-    return LearnedEncoder.freeze(model, h.catalogue, record)
+    return LearnedEncoder.freeze(model.cpu(), h.catalogue, record)
+
+
+def device_of(settings: EncoderSettings) -> torch.device:
+    """Where to train, a GPU's memory bounded; InputError for one that is not there."""
+    there = torch.cuda.is_available()
+    if settings.device == "cpu" or (settings.device == "auto" and not there):
+        return torch.device("cpu")
+    if not there:
+        raise InputError(f"encoder: device {settings.device!r}, but torch finds no GPU; say 'auto' or 'cpu'")
+    device = torch.device("cuda", torch.cuda.current_device())
+    whole = torch.cuda.get_device_properties(device).total_memory
+    torch.cuda.set_per_process_memory_fraction(min(1.0, settings.memory_gb * 2**30 / whole), device)
+    return device
 
 
 @contextmanager
@@ -138,10 +156,9 @@ def _repeatable() -> Iterator[None]:
 def _train(model: Encoder, job: Training, hooks: Hooks) -> list[dict[str, float]]:
     """The loop over epochs; leaves the best weights in `model` and returns one row per epoch."""
     S = job.settings
-    device = next(model.parameters()).device
     wrapped = DistributedDataParallel(model) if dist.is_initialized() else model
     optimizer = torch.optim.AdamW(_groups(model), lr=S.learning_rate, betas=(0.9, 0.98))
-    steps = S.epochs * math.ceil(len(_customers(job)) / S.batch / S.accumulate)
+    steps = S.epochs * math.ceil(len(_customers(job)) / S.batch)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, steps))
     best, kept = -math.inf, {k: v.clone() for k, v in model.state_dict().items()}
     record: list[dict[str, float]] = []
@@ -163,7 +180,6 @@ def _train(model: Encoder, job: Training, hooks: Hooks) -> list[dict[str, float]
         if number - max(record, key=lambda row: row["valid_ndcg"])["epoch"] >= S.patience:
             break
     model.load_state_dict(kept)
-    model.to(device).eval()
     return record
 
 
@@ -178,26 +194,18 @@ def _epoch(
     model.train()
     S, seen = job.settings, 0
     total: dict[str, float] = {}
-    device = next(model.parameters()).device
-    groups = list(_batches(job, number))
-    for at, customers in enumerate(groups):
-        seed = hash_int("points", S.seed, number, at)
-        drawn = _draw(job, customers, seed)  # the same in every process, each of which takes its slice
-        own = np.isin(drawn.customer_P, _slice(customers))
-        batch, target = job.batch(drawn.take(np.flatnonzero(own)), -math.inf, job.until, seed % 2**63)
-        step = (at + 1) % S.accumulate == 0 or at + 1 == len(groups)
-        apart = nullcontext() if step or not isinstance(model, DistributedDataParallel) else model.no_sync()
-        with apart, torch.autocast(device.type, torch.bfloat16, enabled=S.mixed):
-            losses = model(batch.to(device), target.to(device))
-            (losses["total"] / S.accumulate).backward()
-        if step:
-            nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-            optimizer.step()
-            schedule.step()
-            optimizer.zero_grad(set_to_none=True)
+    for at, customers in enumerate(_batches(job, number)):
+        drawn = _draw(job, customers, hash_int("points", S.seed, number, at))  # the same in every process
+        own = np.flatnonzero(np.isin(drawn.customer_P, _slice(customers)))
+        losses = model(*job.example(drawn.take(own), job.until))
+        losses["total"].backward()
+        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        schedule.step()
+        optimizer.zero_grad(set_to_none=True)
         total = {k: total.get(k, 0.0) + float(v.detach()) for k, v in losses.items()}
         seen += 1
-    mean = torch.tensor([v / seen for v in total.values()], dtype=torch.float64, device=device)
+    mean = torch.tensor([v / seen for v in total.values()], dtype=torch.float64, device=job.device)
     if dist.is_initialized():
         dist.all_reduce(mean)
     return dict(zip(total, (mean / _world()).tolist(), strict=True))
@@ -216,19 +224,14 @@ def evaluate(model: Encoder, job: Training, day: float, until: float) -> Judged:
     total: dict[str, float] = {}
     gains: list[float] = []
     for rows in np.array_split(chosen, max(len(chosen) // 256, 1)):
-        batch, target = job.batch(points.take(rows), day, until, 0)
+        batch, target = job.example(points.take(rows), until)
         for k, v in model(batch, target).items():
             total[k] = total.get(k, 0.0) + float(v) * len(rows) / max(len(chosen), 1)
         table_ID = model.table()
         logit_PI = model.logits(model.states(batch, table_ID), table_ID, batch)
-        top_PT = logit_PI.topk(min(TOP, logit_PI.shape[1]), dim=1).indices.numpy()
-        gains += [_ndcg(job.h.items_of(points.visit_P[c]), top) for c, top in zip(rows, top_PT, strict=True)]
+        top_PT = logit_PI.topk(min(TOP, logit_PI.shape[1]), dim=1).indices.cpu().numpy()
+        gains += [ndcg(top, job.h.items_of(points.visit_P[c])) for c, top in zip(rows, top_PT, strict=True)]
     return Judged(total, float(np.mean(gains)) if gains else 0.0)
-
-
-def _ndcg(items: Ints, top_T: Ints) -> float:
-    hits = np.isin(top_T, items) / np.log2(np.arange(len(top_T)) + 2)
-    return float(hits.sum() / IDEAL[min(len(items), TOP) - 1])
 
 
 def _start(job: Training) -> Encoder:
@@ -243,15 +246,9 @@ def _start(job: Training) -> Encoder:
         channels=int(h.channel_V.max(initial=0)),
         item_counters=len(COUNTERS) + len(RATES),
         personal=len(PERSONAL),
-        facts=len(FACTS) if isinstance(h, Exposed) else 0,
-        offer_channels=int(h.exposures.offers.channel_O.max(initial=0)) if isinstance(h, Exposed) else 0,
     )
     model = Encoder(sizes, S)
     describe(model, job)
-    if model.exposure is not None and isinstance(h, Exposed):
-        known_Q = closed_in(h, np.arange(len(h.customers)), -math.inf, job.until).redeemed_Q
-        share = (float(known_Q.sum()) + 1) / (len(known_Q) + 2)
-        nn.init.constant_(model.exposure.direct.bias, math.log(share / (1 - share)))
     past = incidence(h.until(job.until))
     try:
         left, right = fit_ease(past).factors(S.width, S.seed)
@@ -280,10 +277,9 @@ def describe(model: Encoder, job: Training) -> None:
     rng = np.random.default_rng(hash_int("scales", job.settings.seed) % 2**63)
     customers = _customers(job)
     sample = np.sort(rng.choice(customers, min(512, len(customers)), replace=False))
-    batch, _ = job.batch(_draw(job, sample, hash_int("scales", job.settings.seed)), -math.inf, job.until, 0)
+    drawn = _draw(job, sample, hash_int("scales", job.settings.seed))
+    batch = batch_of(h, drawn, job.shared, job.settings.keep, job.settings.max_visits)
     scaled = {"visit": batch.visit_BTF, "counter": batch.counter_PMF, "personal": batch.personal_PG}
-    if batch.marks is not None:
-        scaled["fact"] = batch.marks.fact_QF
     for name, values in scaled.items():
         buffers |= _scale(name, signed_log(values.reshape(-1, values.shape[-1]).double()).numpy())
     buffers |= _scale("attribute", h.attribute_CA)
@@ -412,3 +408,57 @@ def _resume(
         group["lr"] = base * rate(steps)
     kept = {k[5:]: v for k, v in tensors.items() if k.startswith("kept.")}
     return Resumed(len(record), float(tensors["best"]), kept, record)
+
+
+class EaseFactors(NamedTuple):
+    """I x D each; their product is near the weights between items bought (left) and scored (right)."""
+
+    left_ID: Floats
+    right_ID: Floats
+
+
+@dataclass(frozen=True)
+class Ease:
+    """EASE (Steck 2019, WWW): ridge regression of each item on all others, none predicting itself, in closed form.
+
+    Weights between the items `kept_J`; all others have none.
+    """
+
+    items: int
+    kept_J: Ints
+    weight_JJ: Floats
+
+    def factors(self, rank: int, seed: int) -> EaseFactors:
+        """Their product is near the weights (randomised SVD)."""
+        used = min(rank, len(self.kept_J))
+        u, s, v = randomized_svd(self.weight_JJ, used, n_iter=2, random_state=seed)
+        left, right = np.zeros((self.items, rank), np.float32), np.zeros((self.items, rank), np.float32)
+        left[self.kept_J, :used], right[self.kept_J, :used] = u * np.sqrt(s), v.T * np.sqrt(s)
+        return EaseFactors(left, right)
+
+
+def incidence(h: Histories) -> sparse.csr_matrix:
+    """C x I, 1 where the customer ever bought the item."""
+    per_L = np.repeat(np.arange(len(h.day_V)), np.diff(h.line_V))
+    who_L = np.repeat(np.arange(len(h.customers)), np.diff(h.start_C))[per_L]
+    ones = np.ones(len(h.item_L), np.float32)
+    found = sparse.csr_matrix((ones, (who_L, h.item_L)), shape=(len(h.customers), len(h.catalogue.items)))
+    found.sum_duplicates()
+    found.data[:] = 1.0
+    return found
+
+
+def fit_ease(bought_CI: sparse.csr_matrix, l2: float = 200.0, min_buyers: int = 5, max_items: int = 5_000) -> Ease:
+    """Fit on the `max_items` most bought items with at least `min_buyers` buyers; cubic in their number."""
+    buyers_I = np.asarray(bought_CI.sum(axis=0)).ravel()
+    order = np.lexsort((np.arange(len(buyers_I)), -buyers_I))[:max_items]
+    kept_J = np.sort(order[buyers_I[order] >= min_buyers])
+    if not len(kept_J):
+        raise SupportError(f"EASE: no item has {min_buyers} buyers; a longer history or a coarser level is needed")
+    kept = bought_CI[:, kept_J].astype(np.float64)
+    gram_JJ = (kept.T @ kept).toarray()
+    gram_JJ[np.diag_indices_from(gram_JJ)] += l2
+    inverse_JJ = np.linalg.inv(gram_JJ)
+    weight_JJ = inverse_JJ / -np.diag(inverse_JJ)
+    np.fill_diagonal(weight_JJ, 0.0)
+    return Ease(bought_CI.shape[1], kept_J, weight_JJ.astype(np.float32))

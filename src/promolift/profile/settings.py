@@ -46,3 +46,7 @@ class ForecastSettings(Settings):
         description="About so many customers, drawn by hash, are learned from; the forecast is made for all.",
     )
     seed: int = Field(default=1, description="Start of the training's random numbers.")
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        default="auto", description="Where to train: `auto` takes a GPU where torch finds one."
+    )
+    memory_gb: float = Field(default=16.0, gt=0, description="Most of a GPU's memory that training may take.")

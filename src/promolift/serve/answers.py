@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, NotRequired
 
-from typing_extensions import TypedDict  # pydantic asks for it below Python 3.12
+from typing_extensions import TypedDict  # pydantic reads no other before Python 3.12
 
 
 class DecisionAnswer(TypedDict):
@@ -42,7 +42,7 @@ class EventsTaken(TypedDict):
     duplicates: int
     repaired: int
     rejected_count: int
-    rejected: list[Mapping[str, Any]]
+    rejected: list[dict[str, Any]]
     dry_run: NotRequired[bool]
 
 

@@ -29,15 +29,15 @@ from promolift.offer.cart import (
 )
 from promolift.serve import outbox
 from promolift.serve.answers import CartAnswer, CartApplied, CartRefused, PricesAnswer, ProductPrice
-from promolift.serve.live import Decider, valid_days
+from promolift.serve.hot import REDEMPTION
+from promolift.serve.live import Decider
 from promolift.serve.models import Body, Cents, Id, Slug, Typed
-from promolift.serve.reasons import REASONS
-from promolift.serve.redeem import SHOWN
+from promolift.serve.problems import REFUSALS
 from promolift.serve.release import LiveRelease
 from promolift.serve.things import Campaign, Thing
 from promolift.serve.words import printable
 from promolift.sql import DAY_MS
-from promolift.store.ledger_money import CODE, Claim, Row, reserve, used_up
+from promolift.store.ledger_money import CODE, Claim, Row, reserve, row_of, used_up
 from promolift.store.ledger_schema import CODES, DECISIONS, Refused, driver_sql
 from promolift.terms import Language, Words, covered
 
@@ -168,15 +168,16 @@ def wallet(db: Connection, decider: Decider, body: CartIn, now_ms: int) -> Walle
     }
     refused: dict[str, str] = {}
     for typed in body.codes:
-        row = next((found for text in (typed, normalise(typed)) if text and (found := _code(db, text))), None)
-        if row is None or (why := _unusable(row, body.customer_id, now_ms)) or row["campaign_id"] not in live:
+        row = find_code(db, typed)
+        if row is None or (why := unusable(row, body.customer_id, now_ms)) or row["campaign_id"] not in live:
             refused[typed] = (why if row else None) or "code_unknown"
             continue
         name, campaign = row["offer_id"], row["campaign_id"]
         if name in kept:
             held[name] = Held(Promotion(id=name, **dict(kept[name].terms)), campaign, code=row["code"])
         elif (release := releases.get(campaign)) and name in release.labels:
-            started_ms = row["expires_ms"] - valid_days(release, name) * DAY_MS if row["expires_ms"] else now_ms
+            lasts_ms = release.menu[release.labels[name].menu_id].valid_days * DAY_MS
+            started_ms = row["expires_ms"] - lasts_ms if row["expires_ms"] else now_ms
             held[name] = Held(_promotion(release, name, started_ms, body), campaign, code=row["code"])
         else:
             refused[typed] = "terms_gone"
@@ -185,8 +186,8 @@ def wallet(db: Connection, decider: Decider, body: CartIn, now_ms: int) -> Walle
             refused[named] = "decision_unknown"
         elif made["campaign_id"] in live and made["offer_id"] not in held:
             promotion = _promotion(decider.ensure(made["release_id"]), made["offer_id"], made["ts_ms"], body)
-            row = _code(db, made["code"]) if made["code"] else None
-            if row and (why := _unusable(row, body.customer_id, now_ms)):
+            row = find_code(db, made["code"]) if made["code"] else None
+            if row and (why := unusable(row, body.customer_id, now_ms)):
                 refused[named] = why
             else:
                 held[made["offer_id"]] = Held(promotion, made["campaign_id"], named, made["code"])
@@ -262,7 +263,7 @@ def hold(db: Connection, body: CartIn, mine: Wallet, now_ms: int, who: str) -> H
                 refused[applied.promotion_id] = refusal.code
                 driver_sql(db, "rollback to savepoint cart")
                 break
-            outbox.announce(db, "redemption.reserved", {name: row[name] for name in SHOWN}, now_ms)
+            outbox.announce(db, "redemption.reserved", {name: row[name] for name in REDEMPTION}, now_ms)
             redemptions[applied.promotion_id] = claim.redemption_id
         driver_sql(db, "release savepoint cart")
         if len(redemptions) == len(found.applied):
@@ -328,7 +329,7 @@ def _refused(name: str, why: str, no: NotApplied | None = None) -> CartRefused:
     return {
         "id": name,
         "reason": why,
-        "words": REASONS[why].model_dump(),
+        "words": REFUSALS[why].words.model_dump(),
         "missing_cents": no.missing_cents if no else 0,
         "missing_units": no.missing_units if no else 0,
         "beside": list(no.beside) if no else [],
@@ -341,23 +342,24 @@ def kept(body: PromotionIn) -> KeptPromotion:
     return KeptPromotion(campaign_id=body.campaign_id, holder=body.holder, terms=terms)
 
 
-# parts
+def find_code(db: Connection, typed: str) -> Row | None:
+    """The code that a person means who typed this; None if there is none."""
+    tried = (row_of(CODE, db, CODES, named=text) for text in (typed, normalise(typed)) if text)
+    return next(filter(None, tried), None)
 
 
-def _code(db: Connection, code: str) -> Row | None:
-    rows = CODE.rows(db, named=code)
-    return dict(zip(CODES.c.keys(), rows[0], strict=True)) if rows else None
-
-
-def _unusable(row: Row, customer_id: str, now_ms: int) -> str | None:
+def unusable(row: Row, customer_id: str, now_ms: int) -> str | None:
     """Why this customer cannot use a code now; as reserving it would say."""
-    if row["status"] == "stock":
-        return "code_not_issued"
+    if row["status"] in ("stock", "blocked"):
+        return "code_not_issued" if row["status"] == "stock" else "code_blocked"
     if row["customer_id"] not in (None, customer_id):
         return "code_of_another"
     if row["status"] != "issued":
         return "code_used"
     return "code_expired" if row["expires_ms"] is not None and row["expires_ms"] <= now_ms else None
+
+
+# parts
 
 
 def _decisions(db: Connection, body: CartIn, now_ms: int) -> dict[str, Row | None]:

@@ -41,8 +41,7 @@ def customer_page(job: Job, customer_id: str) -> StepSummary:
 def why(job: Job, scene: "Scene", customer_id: str) -> CustomerForecast:
     """The likeliest item that may be named, the visits that speak for and against it, and the customers most alike."""
     from promolift.profile.encoder_data import Popularity
-    from promolift.profile.encoder_forecast import drivers, nearest
-    from promolift.profile.encoder_model import LearnedEncoder
+    from promolift.profile.encoder_forecast import LearnedEncoder, drivers, nearest
     from promolift.steps.forecast_scene import of_customer
 
     kept = job.store.load_files(MODEL)

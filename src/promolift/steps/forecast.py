@@ -26,8 +26,7 @@ from promolift.tables import OUTLOOK, OUTLOOK_ITEMS, Z95
 
 if TYPE_CHECKING:
     from promolift.profile.encoder_data import Histories, Popularity
-    from promolift.profile.encoder_forecast import FittedForecast
-    from promolift.profile.encoder_model import LearnedEncoder
+    from promolift.profile.encoder_forecast import FittedForecast, LearnedEncoder
     from promolift.steps.forecast_scene import Scene
 
 TABLES = ("outlook", "outlook_items", "outlook_map")
@@ -130,11 +129,12 @@ def enough(h: "Histories", start: float) -> None:
 def learned(job: Job, h: "Histories", day: float) -> "LearnedEncoder":
     """The encoder of these histories and settings: kept from an earlier run, or trained, going on from a checkpoint."""
     from promolift.profile.encoder import EncoderSettings
-    from promolift.profile.encoder_model import LearnedEncoder
+    from promolift.profile.encoder_forecast import LearnedEncoder
     from promolift.profile.encoder_train import Hooks, fit_encoder
 
     choice, store = job.config.encoder, job.store
-    settings = EncoderSettings(depth=choice.depth, epochs=choice.epochs, seed=choice.seed, horizon_days=WINDOW)
+    same = {name: getattr(choice, name) for name in ("depth", "epochs", "seed", "device", "memory_gb")}
+    settings = EncoderSettings(horizon_days=WINDOW, **same)
     mark = digest(h, settings.model_dump_json() + repr(day)).encode()
     kept = store.load_files(MODEL)
     if kept.pop("made_from", None) == mark:
@@ -185,7 +185,7 @@ def digest(h: "Histories", more: str) -> str:
 
 def check(model: "LearnedEncoder", h: "Histories", shared: "Popularity", start: float) -> Checked:
     """How well the window was forecast, beside each customer's own habits; the training's record."""
-    from promolift.profile.backtest import crossed
+    from promolift.profile.encoder_forecast import crossed
 
     found = crossed(model, h, shared, start, hash_units("halves", list(h.customers)) < 0.5)
     lead = found.gain_N - found.habit_N

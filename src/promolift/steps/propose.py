@@ -112,8 +112,7 @@ def drawn(
 ) -> pl.DataFrame:  # fmt: skip
     """PROPOSALS of the generator, trained on the shop's accepted coupons and repaired."""
     try:
-        from promolift.offer.generator import GeneratorSettings
-        from promolift.offer.generator_train import fit_generator
+        from promolift.offer.generator import GeneratorSettings, fit_generator
     except ImportError:
         raise ConfigError("offer.proposals = 'gan' needs torch: pip install 'promolift[deep]', or use 'grid'") from None
     layout = Layout(settings.print.percents, settings.print.valid_days, settings.print.channels)

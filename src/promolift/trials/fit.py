@@ -48,8 +48,7 @@ def averages(arrays: Arrays, data: TrialData, level: Level) -> pl.DataFrame:
     def average(outcomes: dict[str, Floats]) -> pl.DataFrame:
         if data.units is None:
             return average_effects(arrays, outcomes, level, seed=data.settings.seed)
-        seed = data.settings.seed
-        return unit_averages(data.units, data.features, data.arm_N, arrays.prob_NA, outcomes, level, seed)
+        return unit_averages(data.units, arrays, outcomes, level, data.settings.seed)
 
     found, money = by_name(average(data.outcomes), data.arms), data.settings.money
     net, is_money = data.net(money or ""), pl.col("outcome") == pl.lit(money, pl.String)
@@ -133,7 +132,8 @@ def models(data: TrialData, assigned: Assigned, tell: Tell) -> dict[str, core.Ef
     same = assigned.level == "randomised" and settings.planned == "equal"
     propensity_NK = None if same else assigned.prob_NA[:, 1:]
     for done, name in enumerate(settings.modelled):
-        heard = partial(_share, tell, (done, len(settings.modelled)), f"who gains how much {name}")
+        start, part = 0.2 + 0.7 * done / len(settings.modelled), 0.7 / len(settings.modelled)
+        heard = partial(_share, tell, start, part, f"who gains how much {name}")
         heard(0.0)
         net = data.net(name)
         found[name] = core.fit(
@@ -144,9 +144,9 @@ def models(data: TrialData, assigned: Assigned, tell: Tell) -> dict[str, core.Ef
     return found
 
 
-def _share(tell: Tell, turn: tuple[int, int], note: str, share: float) -> None:
-    """Progress within the model of one outcome, which is `turn` (which, of how many)."""
-    tell("effect", 0.2 + 0.7 * (turn[0] + share) / turn[1], note)
+def _share(tell: Tell, start: float, part: float, note: str, share: float) -> None:
+    """Progress within the model of one outcome."""
+    tell("effect", start + part * share, note)
 
 
 def depth_curves(data: TrialData, level: str) -> pl.DataFrame:

@@ -4,13 +4,13 @@ import asyncio
 from collections.abc import Mapping
 from typing import Annotated, Any, Self
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Response
 from pydantic import Field, model_validator
 from pydantic_core import to_json
 
 from promolift.serve import hot, live
 from promolift.serve.models import Body, DecisionIn, Id, Slug
-from promolift.serve.routes.money import IdempotencyKey, named, server_of
+from promolift.serve.routes import Keyed
 from promolift.serve.settings import Channel
 from promolift.terms import Language
 
@@ -35,12 +35,12 @@ class BatchDecisionIn(Body):
 
 
 @router.post("/v1/decisions:batch", tags=["decisions"])
-async def batch(request: Request, body: BatchDecisionIn, idempotency_key: IdempotencyKey = None) -> Response:
+async def batch(call: Keyed, body: BatchDecisionIn) -> Response:
     """Decisions for up to 10,000 customers: the same as one by one, in the order of `customer_ids`.
 
     With an Idempotency-Key each customer is decided on once; a retry after a failure half way goes on where it ended.
     """
-    server, key = server_of(request), named(request, idempotency_key)
+    server, key = call.server, call.key
 
     async def one(who: str) -> Mapping[str, Any]:
         asked = DecisionIn(customer_id=who, campaign_id=body.campaign_id, channel=body.channel, language=body.language)

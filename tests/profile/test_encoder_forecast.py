@@ -1,0 +1,56 @@
+"""What the encoder says of customers: calibrated, in sentences that can be checked, with reasons."""
+
+import numpy as np
+import pytest
+from encoder_shop import FIRST, shop
+
+from promolift.errors import SupportError
+from promolift.profile.encoder_data import popularity
+
+pytest.importorskip("torch")
+END = FIRST + 168.0
+
+
+def test_outlook_is_calibrated_speaks_plainly_and_gives_reasons():
+    from test_encoder import trained
+
+    from promolift.profile import encoder_forecast
+
+    model, _ = trained()
+    h = shop()
+    shared = popularity(h, END)
+    with pytest.raises(SupportError, match="50 needed"):
+        encoder_forecast.calibrate(model, h, shared, END - 28)
+    line = encoder_forecast.calibrate(model, h, shared, END - 56)
+    money = "${:.2f}".format
+    told = next(encoder_forecast.forecast_rows(model, line, h, shared, np.arange(90), END - 56, money))
+    later = (h.day_V >= END - 56) & (h.day_V < END)
+    assert told["spend_cents"].sum() == pytest.approx(h.spend_V[later].sum(), rel=1e-4)
+    assert told["orders"].sum() == pytest.approx(later.sum(), rel=1e-4)
+    assert told["churn_prob"].is_between(0, 1).all()
+    words = told["sentences"][0].to_list()
+    assert words[-2].startswith("Stays away for 8 weeks with a probability of")
+    assert told["items"][0][0] in words[-4]
+    reasons = encoder_forecast.drivers(model, h, shared, 0, END, told["items"][0][0])
+    assert reasons["effect"].abs().is_sorted(descending=True)
+    assert told["items"][0][0] in reasons["items"][0]  # the visit that counts most had it in the basket
+    state = next(model.forecast(h, shared, np.arange(90), END)).state_PD
+    assert 7 not in encoder_forecast.nearest(state, 7)
+    assert encoder_forecast.flat_map(state).std(axis=0) == pytest.approx([1, 1], abs=1e-3)
+
+
+def test_a_rhythm_is_told_with_what_is_due():
+    from encoder_shop import SHELF, small
+
+    from promolift.profile.encoder_data import histories
+    from promolift.profile.encoder_forecast import rhythms
+
+    nappies = [("ann", str(k), 100.0 + 9 * k, "soap", 1, False) for k in range(5)]
+    h = histories(small([*nappies, ("bob", "1", 100.0, "milk", 1, False)]), SHELF)
+    who, ends = np.array([0, 0, 0, 1]), np.array([143.0, 145.0, 148.0, 148.0])
+    assert rhythms(h, who, h.before(who, ends), ends) == [
+        "Buys soap every 9 days, due in 2.",
+        "Buys soap every 9 days, due today.",
+        "Buys soap every 9 days, overdue by 3.",
+        None,
+    ]

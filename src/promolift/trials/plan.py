@@ -112,7 +112,7 @@ def plan(
     found = offered.within(budget, settings.seed)
     tell("plan", 0.7, "other budgets")
     allocation = found.allocation
-    frontier = allocate.trace(lambda: [allocate.Chunk(offered.open_NK, offered.cost_NK)], seed=settings.seed)
+    frontier = allocate.trace(offered.open_NK, offered.cost_NK, seed=settings.seed)
     rows_M = np.flatnonzero(allocation.choice_N >= 0)
     slot_M = allocation.choice_N[rows_M].astype(np.int64)
     gain, reach = found.gain_NK[rows_M, slot_M], Z95 * predicted.se_NK[rows_M, slot_M]

@@ -140,7 +140,7 @@ def test_shares_that_differ_between_groups_are_a_lot_within_them(tmp_path: Path)
     # The group differs most between arms, but as planned: the column that does not is named. It tells the arm, too.
     with (
         Store(tmp_path / "w") as store,
-        pytest.raises(SupportError, match="furthest apart, in standard deviations: 'margin' by .*no overlap"),
+        pytest.raises(SupportError, match=r"furthest apart, in standard deviations: 'margin' by .*no overlap"),
     ):
         report.fit(store, tmp_path / "t.csv", stated, quiet)
     with pytest.raises(InputError, match="'gold' has no planned shares"):

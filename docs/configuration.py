@@ -9,7 +9,7 @@ import tomllib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
@@ -190,6 +190,8 @@ def in_words(kind: Any, rules: Sequence[Any] = ()) -> str:
     origin, parts = get_origin(kind), get_args(kind)
     if origin is Literal:
         return "one of " + ", ".join(f"`{part}`" for part in parts)
+    if origin is Annotated:
+        return in_words(parts[0], rules)
     if origin is tuple:
         return "list of " + _several(parts[0])
     if origin is dict:

@@ -106,6 +106,11 @@ class Story:
         return Cash(self.plan.shop.currency)
 
     @property
+    def tests(self) -> bool:
+        """Whether the plan is there to learn, and not expected to earn."""
+        return self.plan.terms.policy_id == "trial" and bool(self.plan.treated) and self.plan.gain_cents <= 0
+
+    @property
     def coupons(self) -> bool:
         """Whether any offer of the plan is a coupon, so that the forecast of who uses one counts."""
         given = set(self.offers["menu_id"]) if "menu_id" in self.offers.columns else set()

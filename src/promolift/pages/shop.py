@@ -90,7 +90,6 @@ def _tell_story(job: Job) -> Story:
         forecast=forecast,
         names=local,
         response=effects.ResponseFigures.of(effects.response(store), names),
-        targeting=effects.Targeting.load(store),
         predictions=found.predictions,
         policies=found.judged,
         lead=found.lead,

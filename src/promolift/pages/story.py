@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import polars as pl
 
 from promolift.results.customers import Customers, ShopWeek, Tastes
-from promolift.results.effects import ResponseFigures, Targeting
+from promolift.results.effects import ResponseFigures
 from promolift.results.evaluation import Lead
 from promolift.results.forecasts import Forecasts
 from promolift.results.messages import MotiveCount, PoolState, Written
@@ -77,7 +77,6 @@ class Story:
     binding: str = ""
     believed: Sequence[Assumption] = ()
     worth: Worth | None = None
-    targeting: Targeting | None = None
     customers: Customers | None = None
     history_days: int = 364
     tastes: Tastes | None = None

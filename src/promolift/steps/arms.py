@@ -12,7 +12,7 @@ import polars as pl
 
 from promolift import allocate, deliver
 from promolift.deliver import Board, Drawn, LineEffect, ReleaseTerms
-from promolift.deliver.randomised import cost
+from promolift.deliver.settle import cost
 from promolift.hashing import hash_units
 from promolift.learn.ahead import Ahead, Spans, features, fit_ahead
 from promolift.learn.arms import ArmCell, ArmRules, ArmValue, Draws, choose_arms, detectable, effects, needed

@@ -9,7 +9,7 @@ import tomllib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
@@ -192,6 +192,8 @@ def in_words(kind: Any, rules: Sequence[Any] = ()) -> str:
         return "one of " + ", ".join(f"`{part}`" for part in parts)
     if origin is tuple:
         return "list of " + _several(parts[0])
+    if origin is Annotated:
+        return in_words(parts[0], rules)
     if origin is dict:
         return f"for each name {in_words(parts[1])}"
     if origin is not None:

@@ -194,6 +194,8 @@ def in_words(kind: Any, rules: Sequence[Any] = ()) -> str:
         return in_words(parts[0], rules)
     if origin is tuple:
         return "list of " + _several(parts[0])
+    if origin is Annotated:
+        return in_words(parts[0], rules)
     if origin is dict:
         return f"for each name {in_words(parts[1])}"
     if origin is not None:

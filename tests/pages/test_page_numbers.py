@@ -23,6 +23,7 @@ from promolift.results.messages import Messages, PoolState, PoolWords
 from promolift.results.person import Given, Person
 from promolift.results.plan import Plan, headline
 from promolift.results.shop import Health, Offers, Unknown
+from promolift.results.standing import standing
 from promolift.store import Store
 from promolift.terms import Words
 from promolift.words import date, money
@@ -82,6 +83,7 @@ def about_the_plan(job: Job, story: Story) -> dict[str, list[Any]]:
     return {
         "first screen": [
             *top, found.lead, Health.load(store), print_, plan.offers.head(3), offers, story.predictions.missed,
+            standing(config, store).what,
         ],
         "budget": budget, "choice": budget, "figure motives": mix, "figure frontier": budget, "policies": policies,
         "figure policies": policies,

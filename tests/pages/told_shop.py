@@ -93,7 +93,7 @@ def describe(store: Store, seed: int) -> None:
 
 
 def measured(main: effect.DiscountResponse, rng: np.random.Generator) -> effect.DiscountResponse:
-    """A response with its curve, its placebo checks, of which one fails, and its overlap."""
+    """A response with its curve, and its placebo checks, of which one fails."""
     groups = [("everyone", 1.1, 0.05), ("least price-sensitive", 0.8, 0.07), ("most price-sensitive", 1.7, 0.07)]
     lifts = [
         (name, depth, *(float(np.expm1(slope * depth + off)) for off in (0.0, -wide, wide)), int(rng.integers(99, 999)))
@@ -111,10 +111,6 @@ def measured(main: effect.DiscountResponse, rng: np.random.Generator) -> effect.
             "must be near zero: they are not this customer's products",
         ),
     ]
-    shares = [
-        ("share of the discount's variance left after the fixed effects", 0.312, 0.287, 0.336, ""),
-        ("customer-category pairs that saw both full price and 15 % or more", 0.637, None, None, ""),
-    ]
     assert main.targets is not None
     return replace(
         main, cells=48_713, customers=97,
@@ -124,7 +120,6 @@ def measured(main: effect.DiscountResponse, rng: np.random.Generator) -> effect.
         ),
         curve=pl.DataFrame(lifts, schema=main.curve.schema, orient="row"),
         placebo=pl.DataFrame(tests, schema=main.placebo.schema, orient="row"),
-        overlap=pl.DataFrame(shares, schema=main.overlap.schema, orient="row"),
     )  # fmt: skip
 
 

@@ -1,7 +1,6 @@
 """Allocation: gap, CPU and memory of our method beside linear and integer programming, on the same instances.
 
     python benchmarks/allocate.py [--quick]              # our figures, N = 10,000 to 1,000,000
-    python benchmarks/allocate.py --stream 10000000      # rows made anew in every pass, never all in memory
     python benchmarks/allocate.py --peers peers-folder     # HiGHS and PDLP too, in a venv of their own made there
 
 Prints one JSON object a line. CPU is that of the process (all threads), without reading or making the instance.
@@ -138,7 +137,7 @@ def ours(family, n, part, many, peers=None):
     say(
         figure, cpu, n, wall_s=wall, gap=plan.gap,
         broken=broken(gain_NK, cost_NK, label_N, plan.choice_N, budget, limits), gain=plan.gain, bound=plan.bound,
-        passes=plan.passes, moved=len(plan.moved),
+        moved=plan.moved,
     )  # fmt: skip
     if peers and n <= LARGEST:
         compare(peers, (gain_NK, cost_NK, label_N, budget, limits), plan, cpu, figure)
@@ -146,14 +145,14 @@ def ours(family, n, part, many, peers=None):
 
 def compare(peers, problem, plan, cpu, figure):
     """Each peer in a process of its own, on the same problem as a linear programme."""
-    from promolift.allocate.core import CheckedRows, Chunk
+    from promolift.allocate.core import ChoiceRows
     from promolift.allocate.limits import compile_rules
-    from promolift.allocate.small import coefficients
+    from promolift.allocate.solver import coefficients
 
     gain_NK, cost_NK, label_N, budget, limits = problem
     i_P, k_P = np.nonzero(gain_NK >= 0)
     rules = compile_rules(budget, limits, CLASSES, OFFERS)
-    coef_MP = coefficients(CheckedRows.of(Chunk(gain_NK, cost_NK, label_N=label_N)), rules, i_P, k_P)
+    coef_MP = coefficients(ChoiceRows.of(gain_NK, cost_NK, label_N=label_N), rules, i_P, k_P)
     m_E, p_E = np.nonzero(coef_MP)
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "problem.npz"
@@ -237,43 +236,15 @@ def pdlp(name, gain, matrix, upper):
     return np.asarray(result.primal_solution), float(gain @ np.asarray(result.primal_solution))
 
 
-def stream(n, many, chunk=250_000):
-    """Rows made anew in every pass; the CPU of making them is measured by making them without solving."""
-    from promolift.allocate import Chunk, solve_source
-
-    def rows():
-        for start in range(0, n, chunk):
-            gain_NK, cost_NK, label_N = instance("response", min(chunk, n - start), start)
-            yield Chunk(gain_NK, cost_NK, label_N=label_N if many else None)
-
-    def dearest(part):
-        best_N = np.argmax(part.gain_NK, axis=1)[:, None]
-        return (np.take_along_axis(part.cost_NK, best_N, 1) * (np.take_along_axis(part.gain_NK, best_N, 1) > 0)).sum()
-
-    _, making, _ = timed(lambda: [None for _ in rows()])
-    budget = 0.2 * float(sum(dearest(part) for part in rows()))
-    plan, cpu, wall = timed(lambda: solve_source(rows, budget, fifty(n, budget) if many else ()))
-    figure = f"allocation, response, streamed, 20% of all spend, {50 if many else 0} limits"
-    say(figure, cpu, n, wall_s=wall, gap=plan.gap, passes=plan.passes, cpu_making_rows_once_s=making)
-
-
 def extras(n=1_000_000):
-    """The curve beside one solve, and a plan begun from the old prices beside one begun from nothing."""
-    from promolift.allocate import Chunk, Options, solve_source, trace
+    """The curve beside one solve."""
+    from promolift.allocate import solve, trace
 
-    gain_NK, cost_NK, label_N = instance("response", n)
-    source = lambda: (Chunk(gain_NK, cost_NK, label_N=label_N),)  # noqa: E731
-    full = solve_source(source, 1e300).cost
-    _, one, _ = timed(lambda: solve_source(source, 0.2 * full))
-    _, curve, _ = timed(lambda: trace(source))
+    gain_NK, cost_NK, _ = instance("response", n)
+    full = solve(gain_NK, cost_NK, 1e300).cost
+    _, one, _ = timed(lambda: solve(gain_NK, cost_NK, 0.2 * full))
+    _, curve, _ = timed(lambda: trace(gain_NK, cost_NK))
     say("allocation, curve of 101 budgets", curve, n, "one solve", one)
-    budget = 0.2 * full
-    old = solve_source(source, budget, fifty(n, budget))
-    for name, change in (("same", 1.0), ("budget + 1 %", 1.01), ("budget + 10 %", 1.1)):
-        limits = fifty(n, budget * change)
-        cold, cold_s, _ = timed(lambda: solve_source(source, budget * change, limits))  # noqa: B023
-        warm, warm_s, _ = timed(lambda: solve_source(source, budget * change, limits, Options(), old))  # noqa: B023
-        say(f"allocation, 50 limits again, {name}", warm_s, n, "from nothing", cold_s, gap=warm.gap, gap_cold=cold.gap)
 
 
 def warm_up(n=60_000):
@@ -295,7 +266,6 @@ def main():
     asked.add_argument("--quick", action="store_true", help="10,000 customers, no peers")
     asked.add_argument("--sizes", type=int, nargs="*", default=[10_000, 100_000, 1_000_000])
     asked.add_argument("--families", nargs="*", default=list(MAKERS))
-    asked.add_argument("--stream", type=int)
     asked.add_argument("--extras", action="store_true")
     asked.add_argument("--peers", type=Path)
     asked.add_argument("--peer")
@@ -307,9 +277,6 @@ def main():
         subprocess.run([sys.executable, "-m", "venv", str(args.peers)], check=True)
         subprocess.run([str(args.peers / "bin" / "pip"), "install", "-q", "highspy", "ortools", "scipy"], check=True)
     warm_up()
-    if args.stream:
-        stream(args.stream, False)
-        return stream(args.stream, True)
     if args.extras:
         return extras()
     for family in args.families:

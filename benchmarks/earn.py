@@ -24,73 +24,16 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from promolift.config import load_config
-from promolift.errors import PromoError
+from promolift.closed_loop import BUDGET_SHARE, RealPath
 from promolift.hashing import hash_units
-from promolift.learning.proposal import Where, approve
-from promolift.learning.run import LearnSettings, Request, run_learn
-from promolift.shop import Shop
+from promolift.simulate.living import LivingMarket
 from promolift.simulate.market import EVERYTHING, START_MS, WEEK_MS, GivenOffers, LivingShop, draw_shop
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 ARMS = ("everything-10", "favourite-10", "favourite-20", "spend-save")
 HISTORY_WEEKS = 52
-BUDGET_SHARE = 0.015
 DAY_MS = WEEK_MS // 7
-MENU = """
-[[menu]]
-id = "everything-10"
-benefit = {{ type = "percent_off", percent = 10 }}
-[[menu]]
-id = "favourite-10"
-benefit = {{ type = "percent_off", percent = 10 }}
-scope = "category"
-[[menu]]
-id = "favourite-20"
-benefit = {{ type = "percent_off", percent = 20 }}
-scope = "category"
-[[menu]]
-id = "spend-save"
-benefit = {{ type = "amount_off", amount_cents = {amount} }}
-min_spend_cents = {least}
-"""
-CONFIG = """
-[shop]
-name = "Earn"
-[data.events]
-path = "events.parquet"
-[data.events.mapping]
-money = "minor"
-time_format = "epoch"
-constants = {{ kind = "purchase" }}
-[data.events.mapping.columns]
-customer_id = "customer_id"
-time = "ts_ms"
-order_id = "order_id"
-product_id = "product_id"
-quantity = "quantity"
-amount = "paid_cents"
-list_amount = "list_cents"
-shelf_discount = "shelf_cents"
-coupon_discount = "coupon_cents"
-[data.products]
-path = "products.csv"
-[data.products.mapping.columns]
-product_id = "product_id"
-name = "name"
-category = "category"
-[value]
-margin_rate = {margin}
-[consent]
-default = true
-[offer]
-proposals = "none"
-[plan]
-campaign = "earn"
-budget_cents = {budget}
-trial = true
-"""
 
 
 class View(NamedTuple):
@@ -355,27 +298,12 @@ def knowable(run: Run, view: View, month: int) -> Ints:
     return spent(view, arm, mean, paid)
 
 
-@dataclass
-class Promolift:
+class Promolift(RealPath):
     """The product by its documented path, in a folder of its own."""
 
-    folder: Path
-    told: list[str] = field(default_factory=list)
-
     def __call__(self, run: Run, view: View, month: int) -> Ints:
-        market, folder = run.market, self.folder
-        market.events.write_parquet(folder / "events.parquet")
-        market.products.write_csv(folder / "products.csv")
-        config = folder / "promolift.toml"
-        if month == 0:
-            stated = CONFIG.format(margin=market.shop.margin, budget=round(view.budget))
-            config.write_text(stated + MENU.format(amount=round(view.amount), least=round(view.least)))
-        else:
-            self._learn(config)
-        with Shop.open(config, work=folder / "work") as shop:
-            plan = shop.plan()
-            chosen = plan.chosen.select("customer_id", "menu_id", "target")
-            self.told.append(str(plan))
+        market = run.market
+        chosen = self.decide(LivingMarket.of(market), view.budget).select("customer_id", "menu_id", "target")
         number = {name: place for place, name in enumerate(market.customer_ids)}
         arm = np.full(market.shop.customers, -1)
         for who, menu, target in chosen.iter_rows():
@@ -383,21 +311,6 @@ class Promolift:
             if target is not None:
                 view.favourite_N[number[who]] = int(target.split()[-1])
         return arm
-
-    def _learn(self, config: Path) -> None:
-        with Shop.open(config, work=self.folder / "work") as shop:
-            shop.step("ingest")
-        try:
-            run_learn(
-                Request(None, None, self.folder / "work", self.folder / "learned", config, LearnSettings()), _quiet
-            )
-            approve(Where(load_config(config), self.folder / "work", self.folder / "learned"))
-        except PromoError as error:
-            self.told.append(f"learn: {error}")
-
-
-def _quiet(step: str, share: float, note: str = "") -> None:
-    """Progress is not printed."""
 
 
 POLICIES: dict[str, Decide] = {
@@ -466,7 +379,7 @@ def main() -> None:
             found.setdefault("promolift", []).append(live(start, made, months))
             shutil.rmtree(folder)
             if asked.tell:
-                print(f"--- shop {seed}", *made.told, sep="\n")
+                print(f"--- shop {seed}", *made.said, sep="\n")
     report(found, months, asked.margin)
 
 

@@ -4,7 +4,7 @@
     python benchmarks/offer.py --quick    # 3 shops of 500, fidelity on one of 1,000
     python benchmarks/offer.py --part shops --shops 11 20    # or --part fidelity
 
-All is simulated. A shop plans one week from what it can know: its own logs (`loop_model.believe`), its prices, costs and
+All is simulated. A shop plans one week from what it can know: its own logs (`offer_beliefs.believe`), its prices, costs and
 shelf. Truth only judges. The menu is 10, 20 and 30 % on a category. Proposals are any printable percentage on a
 category, two categories, a product or everything; as in a plan, the LINES new kinds of offer that add most by what is
 believed at the price where the menu alone is planned are kept (`grid.best_lines`). The menu's plan at the stated budget
@@ -28,6 +28,7 @@ import numpy as np
 import polars as pl
 from scipy import stats
 
+from offer_beliefs import Believed, Cohort, believe, shelf_of
 from promolift.hashing import hash_units
 from promolift.offer.market import Layout, Market
 from promolift.offer.proposals import PROPOSALS, best_lines
@@ -36,7 +37,6 @@ from promolift.offer.settings import PrintRules
 from promolift.simulate import SimulatedShop, SimulationSettings, simulate
 from promolift.simulate.truth import means, true_effects
 from promolift.simulate.world import GOODS, cents_off
-from promolift.steps.loop_model import Believed, Cohort, believe, shelf_of
 
 WEEK, MENU, FLOOR = 52, (10, 20, 30), 0.0
 RULES = PrintRules(channels=("store", "app"))

@@ -18,6 +18,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from promolift.effect.trial import TrialArrays, row_keys
 from promolift.trials.clustered import Panel
 from promolift.trials.units import Units, unit_averages
 
@@ -35,8 +36,9 @@ class Held(NamedTuple):
 
 def told(units: Units, arm_N: NDArray[np.int64], value_N: Floats, features: pl.DataFrame, truth: float) -> Held:
     """Both intervals of one trial."""
-    prob = np.tile(np.bincount(arm_N) / len(arm_N), (len(arm_N), 1))
-    row = unit_averages(units, features, arm_N, prob, {"y": value_N}, "randomised", 0).row(0, named=True)
+    prob, x = np.tile(np.bincount(arm_N) / len(arm_N), (len(arm_N), 1)), features.to_numpy()
+    trial = TrialArrays(x, arm_N, value_N, prob, row_keys(x, 0), ())
+    row = unit_averages(units, trial, {"y": value_N}, "randomised", 0).row(0, named=True)
     on = arm_N == 1
     if units.panel is not None:
         on = on & (units.panel.time_N >= units.panel.start_U[units.unit_N])

@@ -6,14 +6,15 @@ from typing import Any
 import duckdb
 import numpy as np
 import polars as pl
+import scipy
 
 from promolift import deliver
 from promolift.hashing import hash_units
 from promolift.learning.evidence import LearnSettings, gather, read_outcomes
 from promolift.learning.judge import JudgedEvidence, judge
 from promolift.simulate import SimulationSettings
-from promolift.simulate.truth import Week, live_week, offers_of, true_effects
-from promolift.simulate.world import World, cents_off
+from promolift.simulate.truth import means, true_effects
+from promolift.simulate.world import CLIP_SLOPE, GOODS, Floats, World, cents_off, poisson, uniform
 from promolift.sql import DAY_MS
 
 DEPTHS, WEEK = (0.1, 0.3), 30
@@ -28,6 +29,50 @@ class Case:
     events: pl.DataFrame
     products: pl.DataFrame
     truth: float
+
+
+@dataclass(frozen=True)
+class Week:
+    """What happened: units bought, the depth of the price each customer saw (shelf and coupon together), whether they
+    took the coupon up, and their profit to the shop after discounts, in cents, and the discount the coupon gave.
+    """
+
+    units_NP: np.ndarray
+    depth_NP: Floats
+    took_N: np.ndarray
+    profit_N: Floats
+    discount_N: Floats
+
+
+def live_week(world: World, group_N: np.ndarray, depth_N: Floats, week: int, replicate: int = 0) -> Week:
+    """One week of the world's customers, each with a coupon of `depth_N` on all of group `group_N` (-1: no coupon).
+
+    What a customer buys is a hash of their number, the product and the week, so that other offers to other
+    customers change nothing for them.
+    """
+    products = world.products
+    weeks = np.array([week], dtype=np.int64)
+    prob_N = scipy.special.expit(world.clip_N + CLIP_SLOPE * depth_N)
+    took = (group_N >= 0) & (uniform(world.key(f"take live {replicate}"), week) < prob_N)
+    c = products["c"].to_numpy()
+    coupon = np.where(took[:, None] & (c == group_N[:, None]), depth_N[:, None], 0.0)
+    unit = uniform(world.key(f"live {replicate}")[:, None], (week << 20) + np.arange(c.size)[None, :])
+    units = poisson(unit, means(world, weeks, coupon[:, :, None])[:, :, 0])
+    shelf, price = world.shelf_PT(weeks)[:, 0], products["price_cents"].to_numpy()
+    off = np.where(coupon > 0, np.rint(price * coupon), 0.0)
+    margin = price - cents_off(price, shelf) - products["cost_cents"].to_numpy()
+    return Week(units, shelf + coupon, took, (units * (margin - off)).sum(axis=1), (units * off).sum(axis=1))
+
+
+def offers_of(world: World, depths: tuple[float, ...]) -> pl.DataFrame:
+    """The menu: one offer for every category and depth, in this order; columns offer_id, category, c, depth."""
+    return pl.DataFrame(
+        [
+            {"offer_id": f"off_{name.replace(' ', '-')}_{depth:.0%}", "category": name, "c": c, "depth": depth}
+            for c, name in enumerate(goods[0] for goods in GOODS[: world.settings.categories])
+            for depth in depths
+        ]
+    )
 
 
 def sales(world: World, week: Week, number: int, off_NP: np.ndarray) -> pl.DataFrame:

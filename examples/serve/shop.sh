@@ -9,3 +9,6 @@ echo
 # which offer now, and why
 call "$1/v1/decisions" -d "{\"customer_id\": \"$2\", \"explain\": true}"
 echo
+# what a cart costs with it
+call "$1/v1/carts:price" -d "{\"customer_id\": \"$2\", \"lines\": [{\"line_id\": \"1\", \"product_id\": \"p1\", \"price_cents\": 500}]}"
+echo

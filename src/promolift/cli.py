@@ -7,6 +7,8 @@ most refusals are answered before any library of the models is loaded.
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from functools import wraps
+from inspect import Parameter, Signature, signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,13 +16,33 @@ import typer
 from typer.core import TyperGroup
 
 from promolift.errors import ConfigError, PromoError
+from promolift.lazy import Later
 from promolift.progress import Tell, showing
+from promolift.words import speaking
 
 if TYPE_CHECKING:
+    from promolift import closed_loop, shop
+    from promolift import config as shop_settings
     from promolift.config import Config
+    from promolift.learning import log as logged
+    from promolift.learning import proposal
+    from promolift.learning import run as learned_run
     from promolift.results.job import StepSummary
-    from promolift.serve.settings import ServeSettings
+    from promolift.serve import main as server_main
+    from promolift.serve import upkeep
+    from promolift.setup import init as setup
+    from promolift.setup import migrate as migration
+    from promolift.setup import words as pool
     from promolift.store import Store
+    from promolift.store import local as stores
+    from promolift.trials import report as trials
+else:
+    shop_settings, shop, stores = Later("promolift.config"), Later("promolift.shop"), Later("promolift.store.local")
+    setup, migration, pool = (Later(f"promolift.setup.{name}") for name in ("init", "migrate", "words"))
+    logged, proposal, learned_run = (Later(f"promolift.learning.{name}") for name in ("log", "proposal", "run"))
+    server_main, upkeep = Later("promolift.serve.main"), Later("promolift.serve.upkeep")
+    closed_loop = Later("promolift.closed_loop")
+    trials = Later("promolift.trials.report")
 
 INTERRUPTED = "interrupted; finished steps are kept, run the same command again to go on"
 
@@ -50,35 +72,87 @@ def _is_interruption(error: BaseException | None) -> bool:
     return False
 
 
-app = typer.Typer(
-    cls=Verbs,
-    help="Personalised promotions that pay: from raw logs to who gets which offer, in which words.",
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-)
-ConfigPath = Annotated[Path, typer.Option("--config", "-c", help="The shop's settings.")]
-DemoConfig = Annotated[Path | None, typer.Option("--config", "-c", help="Settings in place of the demo's own.")]
-LoopConfig = Annotated[Path | None, typer.Option("--config", "-c", help="TOML file with a [simulate] part.")]
-TrialConfig = Annotated[Path | None, typer.Option("--config", "-c", help="TOML file with a [trial] part.")]
-WorkPath = Annotated[Path, typer.Option("--work", help="Folder for tables between the steps.")]
-OutPath = Annotated[Path, typer.Option("--out", "-o", help="Folder for the plan and the report.")]
-LearnOut = Annotated[Path, typer.Option("--out", "-o", help="Folder of the verdict and the proposal.")]
-ReportLanguage = Annotated[
-    str | None, typer.Option("--language", help="Language of the report: zh or en; default: the shop's.")
-]
-AsJson = Annotated[bool, typer.Option("--json", help="Print a JSON summary on stdout.")]
-Again = Annotated[bool, typer.Option("--again", help="Do the step again even if nothing changed.")]
-CONFIG, WORK, OUT = Path("promolift.toml"), Path(".promolift"), Path("promolift-report")
+def group(**more: Any) -> typer.Typer:
+    """Some verbs."""
+    return typer.Typer(rich_markup_mode=None, **more)
 
 
-def work(config: "Config", folder: Path, steps: list[str], out: Path | None, again: bool = False) -> "StepSummary":
-    """Run the named steps on a work folder and return the summary of the last one."""
-    from promolift.shop import Shop
+app = group(
+    cls=Verbs, help="Personalised promotions that pay: from raw logs to who gets which offer, in which words.",
+    no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
+)  # fmt: skip
+effects, learning = group(invoke_without_command=True), group(invoke_without_command=True)
+words, ledger = group(no_args_is_help=True), group(no_args_is_help=True)
+app.add_typer(effects, name="effect")
+app.add_typer(learning, name="learn")
+app.add_typer(words, name="words", help="The pool of texts that messages are made from.")
+app.add_typer(ledger, name="ledger", help="Keep the server's ledger: backup, restore, verify, purge.")
 
-    with showing() as tell, Shop.of(config, folder, tell) as shop:
-        return shop.step(*steps, out=out, again=again)
+
+def option(text: str, *names: str, **more: Any) -> Any:
+    """An option with its help."""
+    return typer.Option(*names, help=text, **more)
+
+
+def toml_with(part: str) -> Any:
+    """The option of a settings file that is no shop's."""
+    return option(part, "--config", "-c")
+
+
+Given = Path | None
+Several = list[str] | None
+# What a parameter of this name is in every verb that takes it: how it is typed, and its default.
+SHARED: dict[str, tuple[Any, Any]] = {
+    "config": (Annotated[Path, option("The shop's settings.", "--config", "-c")], Path("promolift.toml")),
+    "trial": (Annotated[Given, toml_with("TOML file with a [trial] part.")], None),
+    "server": (Annotated[Given, toml_with("The server's own settings, a TOML file.")], None),
+    "work": (Annotated[Path, option("Folder for tables between the steps.", "--work")], Path(".promolift")),
+    "folder": (Annotated[Path, option("Folder of this trial.", "--work")], Path(".promolift/trial")),
+    "out": (Annotated[Path, option("Folder for the plan and the report.", "--out", "-o")], Path("promolift-report")),
+    "learned": (
+        Annotated[Path, option("Folder of the verdict and the proposal.", "--out", "-o")],
+        Path("learn-report"),
+    ),
+    "language": (Annotated[str | None, option("Language of the report: zh or en; default: the shop's.")], None),
+    "again": (Annotated[bool, option("Do the step again even if nothing changed.", "--again")], False),
+    "json_": (Annotated[bool, option("Print a JSON summary on stdout.", "--json")], False),
+}
+CONFIG = SHARED["config"][1]
+Verb = Callable[..., "StepSummary | None"]
+
+
+def verb(place: Callable[[Callable[..., None]], object]) -> Callable[[Verb], Verb]:
+    """Add a verb at a place such as `app.command()`: it takes what is SHARED by name, and `--json`; what it returns is
+    told."""
+
+    def add(function: Verb) -> Verb:
+        own = signature(function).parameters
+
+        @wraps(function)
+        def run(**given: Any) -> None:
+            as_json = given["json_"] if "json_" in own else given.pop("json_")
+            summary = function(**given)
+            if summary is not None:
+                say(summary, as_json)
+
+        found = {name: p.replace(kind=Parameter.KEYWORD_ONLY) for name, p in own.items()}
+        found.setdefault("json_", Parameter("json_", Parameter.KEYWORD_ONLY))
+        for name in found.keys() & SHARED.keys():
+            found[name] = found[name].replace(annotation=SHARED[name][0], default=SHARED[name][1])
+        run.__signature__ = Signature([*found.values()])  # type: ignore[attr-defined]
+        run.__annotations__ = {name: p.annotation for name, p in found.items()}
+        place(run)
+        return function
+
+    return add
+
+
+def run_steps(
+    config: "Config", folder: Path, steps: list[str], out: Path | None = None, again: bool = False
+) -> "StepSummary":
+    """Run the named steps on a work folder, in the language asked for; the summary of the last one."""
+    with showing() as tell, shop.Shop.of(config, folder, tell) as mine, speaking(config.report.language or "en"):
+        return mine.step(*steps, out=out, again=again)
 
 
 def tell_person(text: str) -> None:
@@ -94,559 +168,415 @@ def say(summary: "StepSummary", as_json: bool) -> None:
         tell_person(summary.text)
 
 
-def settings_of(path: Path) -> "Config":
-    """promolift.toml as it is read by every verb of a shop."""
-    from promolift.config import load_config
-
-    return load_config(path)
+def settings_of(path: Path, language: str | None = None) -> "Config":
+    """promolift.toml as it is read by every verb of a shop, with the language that was asked for."""
+    return telling(shop_settings.load_config(path), language)
 
 
 def telling(config: "Config", language: str | None) -> "Config":
-    """The settings with the language that was asked for the report."""
-    from promolift.config import ReportSettings
-
+    """The settings with the language that was asked for."""
     if language is None:
         return config
-    report = ReportSettings.parse({**config.report.model_dump(), "language": language}, "--language")
+    report = shop_settings.ReportSettings.parse({**config.report.model_dump(), "language": language}, "--language")
     return config.model_copy(update={"report": report})
 
 
-def every_step() -> list[str]:
-    """The steps of the main job in order."""
-    from promolift.run import STEPS
-
-    return list(STEPS)
-
-
-def _telling_step(name: str, text: str) -> None:
-    """Add a verb that writes the report, alone or after all other steps."""
-
-    def verb(
-        config: ConfigPath = CONFIG,
-        work_folder: WorkPath = WORK,
-        out: OutPath = OUT,
-        json_: AsJson = False,
-        again: Again = False,
-        language: ReportLanguage = None,
-    ) -> None:
-        steps = every_step() if name == "run" else [name]
-        say(work(telling(settings_of(config), language), work_folder, steps, out, again), json_)
-
-    app.command(name, help=text)(verb)
-
-
-@app.command()
+@verb(app.command())
 def init(
     events: Annotated[
-        list[Path],
-        typer.Option(help="What customers did: CSV, Parquet, JSON lines or Excel, any names; lines.csv+orders.csv."),
+        list[Path], option("What customers did: CSV, Parquet, JSON lines or Excel, any names; lines.csv+orders.csv.")
     ],
-    products: Annotated[Path | None, typer.Option(help="The catalogue.")] = None,
-    customers: Annotated[Path | None, typer.Option(help="What is known of customers.")] = None,
-    promotions: Annotated[Path | None, typer.Option(help="Who was sent which past promotion.")] = None,
-    config: ConfigPath = CONFIG,
-    force: Annotated[bool, typer.Option(help="Overwrite an existing settings file.")] = False,
+    config: Path,
+    json_: bool,
+    products: Annotated[Given, option("The catalogue.")] = None,
+    customers: Annotated[Given, option("What is known of customers.")] = None,
+    promotions: Annotated[Given, option("Who was sent which past promotion.")] = None,
+    force: Annotated[bool, option("Overwrite an existing settings file.", "--force")] = False,
     map_: Annotated[
-        list[str] | None,
-        typer.Option("--map", help="A column's meaning, such as customer_id=Email or products.name=Title; repeatable."),
+        Several, option("A column's meaning, such as customer_id=Email or products.name=Title; repeatable.", "--map")
     ] = None,
-    currency: Annotated[str | None, typer.Option(help="The shop's currency, such as EUR.")] = None,
-    consent: Annotated[str | None, typer.Option(help="yes or no: may those be sent offers who were not asked?")] = None,
-    json_: AsJson = False,
-) -> None:
+    currency: Annotated[str | None, option("The shop's currency, such as EUR.")] = None,
+    consent: Annotated[str | None, option("yes or no: may those be sent offers who were not asked?")] = None,
+) -> "StepSummary":
     """Look at raw files, guess what their columns mean, show it, and write a commented promolift.toml."""
-    from promolift.setup.init import Answers
-    from promolift.setup.init import init as write_settings
-
-    answers = Answers.of(map_ or [], currency, consent)
+    answers = setup.Answers.of(map_ or [], currency, consent)
     if sys.stdin.isatty() and sys.stderr.isatty() and not json_:
         answers = replace(answers, ask=lambda question, default: str(typer.prompt(question, default, err=True)))
     files = {"events": events[0], "products": products, "customers": customers, "promotions": promotions}
     named = {name: path for name, path in files.items() if path}
-    say(write_settings(named, config, force, events[1:], answers), json_)
+    return setup.init(named, config, force, events[1:], answers)
 
 
-@app.command()
-def migrate(config: ConfigPath = CONFIG, json_: AsJson = False) -> None:
+@verb(app.command())
+def migrate(config: Path) -> "StepSummary":
     """Rewrite a promolift.toml of an earlier version under today's names; the old file is kept beside it."""
-    from promolift.setup.migrate import migrate as rewrite
-
-    say(rewrite(config), json_)
+    return migration.migrate(config)
 
 
-@app.command()
-def health(config: ConfigPath = CONFIG, work_folder: WorkPath = WORK, json_: AsJson = False) -> None:
+@verb(app.command())
+def health(config: Path, work: Path, language: str | None) -> "StepSummary":
     """What came in, what was repaired or set aside, and what can and cannot be done with the data."""
-    say(work(settings_of(config), work_folder, ["ingest", "health"], None), json_)
+    return run_steps(settings_of(config, language), work, ["ingest", "health"])
 
 
-@app.command()
-def ingest(
-    config: ConfigPath = CONFIG,
-    work_folder: WorkPath = WORK,
-    out: OutPath = OUT,
-    json_: AsJson = False,
-    again: Again = False,
-) -> None:
+@verb(app.command())
+def ingest(config: Path, work: Path, out: Path, again: bool) -> "StepSummary":
     """Read and clean the raw logs; set aside what breaks a rule, with its reason."""
-    say(work(settings_of(config), work_folder, ["ingest"], out, again), json_)
+    return run_steps(settings_of(config), work, ["ingest"], out, again)
 
 
-_telling_step("report", "Write report.html, plan.parquet and plan.csv.")
+@verb(app.command())
+def report(config: Path, work: Path, out: Path, again: bool, language: str | None) -> "StepSummary":
+    """Write report.html, plan.parquet and plan.csv."""
+    return run_steps(settings_of(config, language), work, ["report"], out, again)
 
 
-@app.command("profile")
-def profile_(
-    config: ConfigPath = CONFIG,
-    work_folder: WorkPath = WORK,
-    customer: Annotated[str | None, typer.Option(help="Tell all that is known and expected of one.")] = None,
-    out: OutPath = OUT,
-    json_: AsJson = False,
-    again: Again = False,
-) -> None:
+@verb(app.command())
+def profile(
+    config: Path, work: Path, out: Path, again: bool,
+    customer: Annotated[str | None, option("Tell all that is known and expected of one.")] = None,
+) -> "StepSummary":  # fmt: skip
     """Describe every customer as of a moment; with encoder.depth, forecast what each will do next."""
     settings = settings_of(config)
-    summary = work(settings, work_folder, ["profile"], out, again)
-    if customer is not None:
-        from promolift.run import Job
-        from promolift.steps.customer_page import customer_page
-        from promolift.store import Store
+    summary = run_steps(settings, work, ["profile"], out, again)
+    if customer is None:
+        return summary
+    from promolift.run import Job
+    from promolift.steps.customer_page import customer_page
 
-        with Store(work_folder) as store, showing() as tell:
-            summary = customer_page(Job(settings, store, tell), customer)
-    say(summary, json_)
+    with stores.Store(work) as store, showing() as tell:
+        return customer_page(Job(settings, store, tell), customer)
 
 
-@app.command()
+@verb(app.command())
 def evaluate(
-    config: ConfigPath = CONFIG,
-    work_folder: WorkPath = WORK,
-    log: Annotated[Path | None, typer.Option(help="Decisions with their rewards, to value policies on.")] = None,
-    policy: Annotated[list[str] | None, typer.Option(help="logged, uniform, always:OFFER_ID or a file.")] = None,
-    reward: Annotated[str, typer.Option(help="The log's column of rewards.")] = "reward",
-    features: Annotated[list[str] | None, typer.Option(help="Columns of numbers known before a decision.")] = None,
-    budget: Annotated[float | None, typer.Option(help="Money for all decisions; then the policy ends.")] = None,
-    cost: Annotated[str, typer.Option(help="The log's column of what each decision cost.")] = "cost",
-    none: Annotated[str, typer.Option(help="The offer that is no offer, once the money is gone.")] = "none",
-    learn_: Annotated[bool, typer.Option("--learn", help="Learn the best policy, with a lower bound.")] = False,
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="File of the learned policy (.parquet).")] = None,
-    json_: AsJson = False,
-) -> None:
+    config: Path,
+    work: Path,
+    log: Annotated[Given, option("Decisions with their rewards, to value policies on.")] = None,
+    policy: Annotated[Several, option("logged, uniform, always:OFFER_ID or a file.")] = None,
+    reward: Annotated[str, option("The log's column of rewards.")] = "reward",
+    features: Annotated[Several, option("Columns of numbers known before a decision.")] = None,
+    budget: Annotated[float | None, option("Money for all decisions; then the policy ends.")] = None,
+    cost: Annotated[str, option("The log's column of what each decision cost.")] = "cost",
+    none: Annotated[str, option("The offer that is no offer, once the money is gone.")] = "none",
+    learn_: Annotated[bool, option("Learn the best policy, with a lower bound.", "--learn")] = False,
+    to: Annotated[Given, option("File of the learned policy (.parquet).", "--out", "-o")] = None,
+) -> "StepSummary":
     """Check the predictions and compare policies at equal spend; with --log, value other policies on past decisions,
     within a budget if given, or learn the best one."""
     known = [name for each in features or [] for name in each.split(",")]
-    if log is None and (learn_ or budget is not None):
-        raise ConfigError("promolift evaluate: --learn and --budget are for past decisions; name them with --log")
-    if log is not None and learn_:
-        from promolift.learning.log import learn_from_log
-
-        say(learn_from_log(log, reward, known, out), json_)
-        return
     if log is None:
-        say(work(settings_of(config), work_folder, ["evaluate"], None), json_)
-        return
-    from promolift.learning.log import Budget, evaluate_log
-
-    within = None if budget is None else Budget(budget, cost, none)
-    say(evaluate_log(log, policy or [], reward, known, budget=within), json_)
-
-
-effects = typer.Typer(invoke_without_command=True, rich_markup_mode=None)
-app.add_typer(effects, name="effect")
-TrialWork = Annotated[Path, typer.Option("--work", help="Folder of this trial.")]
-TRIAL = Path(".promolift/trial")
+        if learn_ or budget is not None:
+            raise ConfigError("promolift evaluate: --learn and --budget are for past decisions; name them with --log")
+        return run_steps(settings_of(config), work, ["evaluate"])
+    if learn_:
+        return logged.learn_from_log(log, reward, known, to)
+    within = None if budget is None else logged.Budget(budget, cost, none)
+    return logged.evaluate_log(log, policy or [], reward, known, budget=within)
 
 
-@effects.callback()
-def effect(
-    context: typer.Context,
-    config: ConfigPath = CONFIG,
-    work_folder: WorkPath = WORK,
-    json_: AsJson = False,
-    again: Again = False,
-) -> None:
+@verb(effects.callback())
+def effect(context: typer.Context, config: Path, work: Path, again: bool) -> "StepSummary | None":
     """Read what a discount adds, and how likely a coupon is redeemed, from the past; or, by its verbs, from a trial."""
-    if context.invoked_subcommand is None:
-        say(work(settings_of(config), work_folder, ["effect"], None, again), json_)
+    if context.invoked_subcommand is not None:
+        return None
+    return run_steps(settings_of(config), work, ["effect"], None, again)
 
 
-@effects.command()
+@verb(effects.command())
 def fit(
     file: Annotated[Path, typer.Argument(help="The trial: CSV, TSV or Parquet, one row per customer.")],
+    trial: Given,
+    folder: Path,
     meaning: Annotated[
-        list[str] | None,
+        Several,
         typer.Argument(help="What columns mean, such as treatment=letter control=none rates=visited planned=equal."),
     ] = None,
-    config: TrialConfig = None,
-    settings: Annotated[Path | None, typer.Option(help="The former name of --config.", hidden=True)] = None,
-    work_folder: TrialWork = TRIAL,
-    json_: AsJson = False,
-) -> None:
+    settings: Annotated[Given, option("The former name of --config.", hidden=True)] = None,
+) -> "StepSummary":
     """Check a trial and estimate what each treatment adds, on average and for each customer."""
-    from promolift.trials import report
-
-    chosen = report.trial_settings(config or settings, meaning or [])
-    say(on_trial(work_folder, lambda store, tell: report.fit(store, file, chosen, tell)), json_)
+    chosen = trials.trial_settings(trial or settings, meaning or [])
+    return on_trial(folder, lambda store, tell: trials.fit(store, file, chosen, tell))
 
 
-@effects.command("evaluate")
-def evaluate_trial(config: TrialConfig = None, work_folder: TrialWork = TRIAL, json_: AsJson = False) -> None:
+@verb(effects.command("evaluate"))
+def evaluate_trial(trial: Given, folder: Path) -> "StepSummary":
     """Judge the effects of a fitted trial on customers the models did not see."""
-    from promolift.trials import report
-
-    say(on_trial(work_folder, report.evaluate, config), json_)
+    return on_trial(folder, trials.evaluate, trial)
 
 
-@effects.command("explain")
-def explain_trial(config: TrialConfig = None, work_folder: TrialWork = TRIAL, json_: AsJson = False) -> None:
+@verb(effects.command("explain"))
+def explain_trial(trial: Given, folder: Path) -> "StepSummary":
     """Say in words what was found and by which rule."""
-    from promolift.trials import report
-
-    say(on_trial(work_folder, report.explain, config), json_)
+    return on_trial(folder, trials.explain, trial)
 
 
-@effects.command("report")
+@verb(effects.command("report"))
 def report_trial(
-    config: TrialConfig = None,
-    work_folder: TrialWork = TRIAL,
-    out: OutPath = Path("trial-report"),
-    json_: AsJson = False,
-) -> None:
+    trial: Given, folder: Path,
+    to: Annotated[Path, option("Folder for the plan and the report.", "--out", "-o")] = Path("trial-report"),
+) -> "StepSummary":  # fmt: skip
     """Plan within the budget where an outcome is money; write trial.html, and plan.parquet and plan.csv if planned."""
-    from promolift.trials import report
-
-    say(on_trial(work_folder, lambda store, tell: report.report(store, out, tell), config), json_)
+    return on_trial(folder, lambda store, tell: trials.report(store, to, tell), trial)
 
 
-def on_trial(folder: Path, do: Callable[["Store", Tell], "StepSummary"], config: Path | None = None) -> "StepSummary":
+def on_trial(folder: Path, do: Callable[["Store", Tell], "StepSummary"], config: Given = None) -> "StepSummary":
     """Do something with the work folder of a trial, showing progress; `config` must be what it was fitted with."""
-    from promolift.store import Store
-    from promolift.trials.report import check_settings
-
-    with Store(folder) as store, showing() as tell:
+    with stores.Store(folder) as store, showing() as tell:
         if config is not None:
-            check_settings(store, config)
+            trials.check_settings(store, config)
         return do(store, tell)
 
 
-@app.command()
+@verb(app.command())
 def plan(
-    config: ConfigPath = CONFIG,
-    work_folder: WorkPath = WORK,
-    budget: Annotated[int | None, typer.Option(help="Budget in minor units, instead of promolift.toml's.")] = None,
-    limit: Annotated[list[str] | None, typer.Option(help="One more limit, such as 'return >= 2'.")] = None,
-    out: OutPath = OUT,
-    json_: AsJson = False,
-) -> None:
+    config: Path, work: Path, out: Path, language: str | None,
+    budget: Annotated[int | None, option("Budget in minor units, instead of promolift.toml's.")] = None,
+    limit: Annotated[Several, option("One more limit, such as 'return >= 2'.")] = None,
+) -> "StepSummary":  # fmt: skip
     """List candidate offers, value them, and choose within the budget and limits."""
-    from promolift.config import PlanSettings
-
-    settings = settings_of(config)
+    settings = settings_of(config, language)
     stated = settings.plan.model_dump() | ({} if budget is None else {"budget_cents": budget})
     stated["limits"] = (*settings.plan.limits, *(limit or ()))
-    changed = settings.model_copy(update={"plan": PlanSettings.parse(stated, "promolift plan")})
-    say(work(changed, work_folder, ["plan"], out), json_)
+    changed = settings.model_copy(update={"plan": shop_settings.PlanSettings.parse(stated, "promolift plan")})
+    return run_steps(changed, work, ["plan"], out)
 
 
-@app.command("message")
-def message_(
-    config: ConfigPath = CONFIG,
-    work_folder: WorkPath = WORK,
-    json_: AsJson = False,
-    again: Again = False,
-    writer: Annotated[str | None, typer.Option(help="template, local, remote or replay.")] = None,
-    language: Annotated[list[str] | None, typer.Option(help="zh or en, for a model; both if left out.")] = None,
-) -> None:
+@verb(app.command())
+def message(
+    config: Path, work: Path, again: bool,
+    writer: Annotated[str | None, option("template, local, remote or replay.")] = None,
+    languages: Annotated[Several, option("zh or en, for a model; both if left out.", "--language")] = None,
+) -> "StepSummary":  # fmt: skip
     """Write the words of every planned offer in Chinese and English, and verify them."""
     from promolift.message import MessageSettings
 
     settings = settings_of(config)
-    given = {"writer": writer, "languages": language or None}
+    given = {"writer": writer, "languages": languages or None}
     stated = settings.message.model_dump() | {key: value for key, value in given.items() if value}
     changed = settings.model_copy(update={"message": MessageSettings.parse(stated, "promolift message")})
-    say(work(changed, work_folder, ["message"], None, again), json_)
+    return run_steps(changed, work, ["message"], None, again)
 
 
-_telling_step("run", "The main job: every step in order, skipping those whose inputs did not change.")
+@verb(app.command())
+def run(config: Path, work: Path, out: Path, again: bool, language: str | None) -> "StepSummary":
+    """The main job: every step in order, skipping those whose inputs did not change."""
+    return every_step(settings_of(config, language), work, out, again)
 
 
-@app.command()
+def every_step(config: "Config", work: Path, out: Path, again: bool) -> "StepSummary":
+    """The main job."""
+    from promolift.run import STEPS
+
+    return run_steps(config, work, [*STEPS], out, again)
+
+
+@verb(app.command())
 def demo(
-    data: Annotated[str, typer.Option(help="groceries (inside the package), or hillstrom: see --path.")] = "groceries",
-    path: Annotated[Path | None, typer.Option(help="The file of the hillstrom e-mail trial (hillstrom.csv).")] = None,
-    config: DemoConfig = None,
-    work_folder: WorkPath = Path(".promolift/demo"),
-    out: OutPath = Path("demo-report"),
-    json_: AsJson = False,
-    again: Again = False,
-    language: ReportLanguage = None,
-    serve: Annotated[bool, typer.Option("--serve", help="Answer over HTTP afterwards, on port 8080.")] = False,
-) -> None:
+    json_: bool,
+    again: bool,
+    language: str | None,
+    data: Annotated[str, option("groceries (inside the package), or hillstrom: see --path.")] = "groceries",
+    path: Annotated[Given, option("The file of the hillstrom e-mail trial (hillstrom.csv).")] = None,
+    own: Annotated[Given, option("Settings in place of the demo's own.", "--config", "-c")] = None,
+    at: Annotated[Path, option("Folder for tables between the steps.", "--work")] = Path(".promolift/demo"),
+    to: Annotated[Path, option("Folder for the plan and the report.", "--out", "-o")] = Path("demo-report"),
+    serve: Annotated[bool, option("Answer over HTTP afterwards, on port 8080.", "--serve")] = False,
+) -> "StepSummary | None":
     """The main job on a year of real groceries: 2,469 households, 1.5 million purchases, 27 campaigns."""
-    if data == "hillstrom" and config is None:
-        from promolift.trials import report
-
+    if data == "hillstrom" and own is None:
         if (path := path or Path("hillstrom.csv")) and not path.exists():
             raise ConfigError(
                 f"demo: no file {path}; get Kevin Hillstrom's e-mail campaign (64,000 rows, CSV; docs/trials.md) and "
                 "name it by --path"
             )
-        folder = work_folder.with_name("hillstrom")
-        say(on_trial(folder, lambda store, tell: report.demo(store, path, out, tell)), json_)
-    elif data == "groceries" and path is None:
-        from promolift.run import demo_config
-
-        settings = telling(settings_of(config) if config else demo_config(), language)
-        say(work(settings, work_folder, every_step(), out, again), json_)
-        if serve:
-            from promolift.serve.main import serve_planned
-
-            serve_planned(settings, work_folder, json_)
-    else:
+        return on_trial(at.with_name("hillstrom"), lambda store, tell: trials.demo(store, path, to, tell))
+    if data != "groceries" or path is not None:
         why = "give `--data hillstrom` without --config, or neither --data nor --path for the groceries"
         raise ConfigError(f"demo: --data {data}; {why}")
+    from promolift.run import demo_config
 
-
-@app.command()
-def simulate(
-    days: Annotated[int | None, typer.Option(help="Days of decisions (60).")] = None,
-    customers: Annotated[int | None, typer.Option(help="Customers of the simulated shop (4000).")] = None,
-    seed: Annotated[int | None, typer.Option(help="Another number gives another shop (1).")] = None,
-    drift: Annotated[float | None, typer.Option(help="Discounts pull that strongly after a drift (0.75).")] = None,
-    config: LoopConfig = None,
-    out: OutPath = Path("loop-report"),
-    json_: AsJson = False,
-) -> None:
-    """The closed loop on a made-up shop: explore, learn, release, meet a drift, recover; regret against the truth."""
-    from promolift.steps.loop_run import run_simulation
-
-    stated = {"days": days, "customers": customers, "seed": seed, "drift": drift}
-    with showing() as tell:
-        summary = run_simulation(stated, out, tell, config)
+    settings = telling(settings_of(own) if own else demo_config(), language)
+    summary = every_step(settings, at, to, again)
+    if not serve:
+        return summary
     say(summary, json_)
+    server_main.serve_planned(settings, at, json_)
+    return None
 
 
-learning = typer.Typer(invoke_without_command=True, rich_markup_mode=None)
-app.add_typer(learning, name="learn")
-LEARNED = Path("learn-report")
+@verb(app.command())
+def simulate(
+    world: Annotated[str | None, option("market (default) or goods.")] = None,
+    months: Annotated[int | None, option("Months of four weeks (4).")] = None,
+    customers: Annotated[int | None, option("Customers of the made-up shop (1500).")] = None,
+    seed: Annotated[int | None, option("Another number gives another shop (1).")] = None,
+    margin: Annotated[float | None, option("Margin of the world market (0.3).")] = None,
+    loop: Annotated[Given, toml_with("TOML file with a [simulate] part.")] = None,
+    to: Annotated[Path, option("Folder of the shop and its months.", "--out", "-o")] = Path("simulated"),
+) -> "StepSummary":
+    """Plan, answers, learn, approve, month by month in a made-up shop: what it truly earns beside a hand rule."""
+    stated = {"world": world, "months": months, "customers": customers, "seed": seed, "margin": margin}
+    with showing() as tell:
+        return closed_loop.run_simulation(stated, to, tell, loop)
 
 
-@learning.callback()
+@verb(app.command("next"))
+def next_(config: Path, work: Path, learned: Path) -> "StepSummary":
+    """Where this shop stands (data, testing, learning, paying, stopped), and the one command to give now."""
+    return proposal.stands(settings_of(config), work, learned)
+
+
+@verb(learning.callback())
 def learn(
     context: typer.Context,
-    decisions: Annotated[Path | None, typer.Option(help="Decision records; default: the work folder's.")] = None,
-    events: Annotated[Path | None, typer.Option(help="Clean events since then; default: the work folder's.")] = None,
-    config: ConfigPath = CONFIG,
-    work_folder: WorkPath = WORK,
-    out: LearnOut = LEARNED,
-    window_days: Annotated[float, typer.Option(help="Days after a decision in which its outcome counts.")] = 28,
-    auto: Annotated[bool, typer.Option(help="Write release.json if the guardrails accept the proposal.")] = False,
-    json_: AsJson = False,
-) -> None:
+    config: Path,
+    work: Path,
+    learned: Path,
+    decisions: Annotated[Given, option("Decision records; default: the work folder's.")] = None,
+    events: Annotated[Given, option("Clean events since then; default: the work folder's.")] = None,
+    window_days: Annotated[float, option("Days after a decision in which its outcome counts.")] = 28,
+    auto: Annotated[bool, option("Write release.json if the guardrails accept the proposal.", "--auto")] = False,
+) -> "StepSummary | None":
     """What was decided and what happened: a verdict over the holdout, and a proposal for the next release."""
     if context.invoked_subcommand is not None:
-        return
-    from promolift.learning.run import LearnSettings, Request, run_learn
-
-    settings = LearnSettings.parse({"window_days": window_days}, "promolift learn")
-    shop = config if config == CONFIG else settings_of(config)  # the default one may be missing
+        return None
+    settings = learned_run.LearnSettings.parse({"window_days": window_days}, "promolift learn")
+    own = config if config == CONFIG else settings_of(config)  # the default one may be missing
+    asked = learned_run.Request(decisions, events, work, learned, own, settings, auto)
     with showing() as tell:
-        learned = run_learn(Request(decisions, events, work_folder, out, shop, settings, auto), tell)
-    say(learned.summary, json_)
+        return learned_run.run_learn(asked, tell).summary
 
 
-@learning.command("show")
-def show_proposal(
-    config: ConfigPath = CONFIG, work_folder: WorkPath = WORK, out: LearnOut = LEARNED, json_: AsJson = False
-) -> None:
+def proposed(config: Path, work: Path, learned: Path) -> "proposal.Where":
+    """Where the proposal of a shop is."""
+    return proposal.Where(settings_of(config), work, learned)
+
+
+@verb(learning.command("show"))
+def show_proposal(config: Path, work: Path, learned: Path) -> "StepSummary":
     """Say what the proposal changes, what it is expected to add, its guardrails, and what is approved now."""
-    from promolift.learning import proposal
-
-    say(proposal.show(proposal.Where(settings_of(config), work_folder, out)), json_)
+    return proposal.show(proposed(config, work, learned))
 
 
-@learning.command("approve")
+@verb(learning.command("approve"))
 def approve_proposal(
-    config: ConfigPath = CONFIG,
-    work_folder: WorkPath = WORK,
-    out: LearnOut = LEARNED,
-    yes: Annotated[bool, typer.Option("--yes", help="Approve it in spite of what speaks against it.")] = False,
-    json_: AsJson = False,
-) -> None:
+    config: Path, work: Path, learned: Path,
+    yes: Annotated[bool, option("Approve it in spite of what speaks against it.", "--yes")] = False,
+) -> "StepSummary":  # fmt: skip
     """Let the next plan start from the proposal; refused where it is for another plan or speaks against itself."""
-    from promolift.learning import proposal
-
-    say(proposal.approve(proposal.Where(settings_of(config), work_folder, out), yes), json_)
+    return proposal.approve(proposed(config, work, learned), yes)
 
 
-@learning.command("reject")
+@verb(learning.command("reject"))
 def reject_proposal(
-    config: ConfigPath = CONFIG,
-    work_folder: WorkPath = WORK,
-    out: LearnOut = LEARNED,
-    why: Annotated[str, typer.Option(help="The reason, kept with the proposal.")] = "",
-    json_: AsJson = False,
-) -> None:
+    config: Path, work: Path, learned: Path,
+    why: Annotated[str, option("The reason, kept with the proposal.")] = "",
+) -> "StepSummary":  # fmt: skip
     """Mark the proposal as rejected; the release in force stays as it is."""
-    from promolift.learning import proposal
-
-    say(proposal.reject(proposal.Where(settings_of(config), work_folder, out), why), json_)
+    return proposal.reject(proposed(config, work, learned), why)
 
 
-words_ = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
-app.add_typer(words_, name="words")
 CsvPath = Annotated[Path, typer.Argument(help="The file for a person: CSV with a column `approved`.")]
-By = Annotated[str, typer.Option(help="Who says so; kept with every text.")]
+By = Annotated[str, option("Who says so; kept with every text.")]
 
 
-@words_.callback()
-def words() -> None:
-    """The pool of texts that messages are made from: draft, judge, review, export, import."""
-
-
-@words_.command("draft")
+@verb(words.command("draft"))
 def words_draft(
-    config: ConfigPath = CONFIG,
-    several: Annotated[int, typer.Option(help="Drafts for each angle and language.", min=1, max=50)] = 6,
-    angle: Annotated[list[str] | None, typer.Option(help="An angle; all if left out.")] = None,
-    json_: AsJson = False,
-) -> None:
+    config: Path,
+    several: Annotated[int, option("Drafts for each angle and language.", min=1, max=50)] = 6,
+    angle: Annotated[Several, option("An angle; all if left out.")] = None,
+) -> "StepSummary":
     """Ask the configured model for drafts, lint them, and add them to the shop's pool."""
-    from promolift.setup import words as verbs
-
-    say(verbs.draft(settings_of(config), several, angle or []), json_)
+    return pool.draft(settings_of(config), several, angle or [])
 
 
-@words_.command("judge")
-def words_judge(config: ConfigPath = CONFIG, json_: AsJson = False) -> None:
+@verb(words.command("judge"))
+def words_judge(config: Path) -> "StepSummary":
     """Let the configured model read every drafted and edited text three times; one "no" blocks."""
-    from promolift.setup import words as verbs
-
-    say(verbs.judge_pool(settings_of(config)), json_)
+    return pool.judge_pool(settings_of(config))
 
 
-@words_.command("review")
+@verb(words.command("review"))
 def words_review(
-    config: ConfigPath = CONFIG,
-    approve: Annotated[list[str] | None, typer.Option(help="Ids of texts that may be sent.")] = None,
-    reject: Annotated[list[str] | None, typer.Option(help="Ids of texts that may not.")] = None,
-    retire: Annotated[list[str] | None, typer.Option(help="Ids of texts to take out of use.")] = None,
+    config: Path,
+    approve: Annotated[Several, option("Ids of texts that may be sent.")] = None,
+    reject: Annotated[Several, option("Ids of texts that may not.")] = None,
+    retire: Annotated[Several, option("Ids of texts to take out of use.")] = None,
     by: By = "",
-    json_: AsJson = False,
-) -> None:
+) -> "StepSummary":
     """Show what waits for a person, or say yes or no to texts by their ids."""
-    from promolift.setup import words as verbs
-
-    say(verbs.review(settings_of(config), verbs.Said(approve or [], reject or [], retire or [], by)), json_)
+    return pool.review(settings_of(config), pool.Said(approve or [], reject or [], retire or [], by))
 
 
-@words_.command("export")
-def words_export(file: CsvPath, config: ConfigPath = CONFIG, json_: AsJson = False) -> None:
+@verb(words.command("export"))
+def words_export(file: CsvPath, config: Path) -> "StepSummary":
     """Write the pool as a CSV file for a person: say yes or no in `approved`, change words, add rows."""
-    from promolift.setup import words as verbs
-
-    say(verbs.export(settings_of(config), file), json_)
+    return pool.export(settings_of(config), file)
 
 
-@words_.command("import")
-def words_import(file: CsvPath, by: By, config: ConfigPath = CONFIG, json_: AsJson = False) -> None:
+@verb(words.command("import"))
+def words_import(file: CsvPath, by: By, config: Path) -> "StepSummary":
     """Read that file again: yes approves the exact words, changed words are linted and wait for the judge."""
-    from promolift.setup import words as verbs
-
-    say(verbs.import_(settings_of(config), file, by), json_)
+    return pool.import_(settings_of(config), file, by)
 
 
-@app.command()
+@verb(app.command())
 def check(
     file: Annotated[Path, typer.Argument(help="A text of a person, or CSV with columns text and offer_id.")],
-    offer: Annotated[str | None, typer.Option(help="Id of a planned offer that the text is about.")] = None,
-    language: Annotated[str | None, typer.Option(help="zh or en; by its script if left out.")] = None,
-    channel: Annotated[str, typer.Option(help="plain, sms_cn, email_en, push or wechat_store.")] = "plain",
-    config: ConfigPath = CONFIG,
-    work_folder: WorkPath = WORK,
-    json_: AsJson = False,
-) -> None:
+    config: Path,
+    work: Path,
+    offer: Annotated[str | None, option("Id of a planned offer that the text is about.")] = None,
+    tongue: Annotated[str | None, option("zh or en; by its script if left out.", "--language")] = None,
+    channel: Annotated[str, option("plain, sms_cn, email_en, push or wechat_store.")] = "plain",
+) -> "StepSummary":
     """Read texts of people against a planned offer: what is untrue, and what code cannot read (asked of the judge)."""
-    from promolift.setup import words as verbs
-    from promolift.store import Store
-
-    with Store(work_folder) as store:
-        say(verbs.check(settings_of(config), store, file, verbs.TextCheck(offer, language, channel)), json_)
+    with stores.Store(work) as store:
+        return pool.check(settings_of(config), store, file, pool.TextCheck(offer, tongue, channel))
 
 
-@app.command()
+@verb(app.command())
 def serve(
-    config: ConfigPath = CONFIG,
-    work_folder: WorkPath = WORK,
-    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Port to listen on.", min=1, max=65535)] = 8080,
-    settings: Annotated[Path | None, typer.Option(help="The server's own settings, a TOML file.")] = None,
-    json_: AsJson = False,
+    config: Path,
+    work: Path,
+    json_: bool,
+    host: Annotated[str, option("Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, option("Port to listen on.", min=1, max=65535)] = 8080,
+    settings: Annotated[Given, option("The server's own settings, a TOML file.")] = None,
 ) -> None:
     """Answer over HTTP what the plan decides: events in, decisions out, money kept. See docs/serve.md."""
-    from promolift.serve.main import run_server
-
-    run_server(config, work_folder, settings, host, port, json_)
+    server_main.run_server(config, work, settings, host, port, json_)
 
 
-ledger = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
-app.add_typer(ledger, name="ledger", help="Keep the server's ledger: backup, restore, verify, purge.")
-ServeConfig = Annotated[Path | None, typer.Option("--config", "-c", help="The server's own settings, a TOML file.")]
-
-
-def _served(settings: Path | None, work_folder: Path) -> "ServeSettings":
-    from promolift.serve.main import read_settings
-
-    return read_settings(settings, work_folder)
-
-
-@ledger.command("backup")
+@verb(ledger.command("backup"))
 def ledger_backup(
-    to: Annotated[Path, typer.Argument(help="The folder to make.")],
-    work_folder: WorkPath = WORK,
-    config: ServeConfig = None,
-    json_: AsJson = False,
-) -> None:
+    to: Annotated[Path, typer.Argument(help="The folder to make.")], work: Path, server: Given
+) -> "StepSummary":
     """Copy ledger, releases and secret key as of one moment into a new folder; a server may run meanwhile."""
-    stated = _served(config, work_folder)
-    from promolift.serve import upkeep
-
-    say(upkeep.backup(stated, to), json_)
+    return upkeep.backup(server_main.read_settings(server, work), to)
 
 
-@ledger.command("restore")
+@verb(ledger.command("restore"))
 def ledger_restore(
-    source: Annotated[Path, typer.Argument(help="The folder of a backup.")],
-    work_folder: WorkPath = WORK,
-    config: ServeConfig = None,
-    json_: AsJson = False,
-) -> None:
+    source: Annotated[Path, typer.Argument(help="The folder of a backup.")], work: Path, server: Given
+) -> "StepSummary":
     """Put a backup back where no ledger is; its hashes are checked first."""
-    stated = _served(config, work_folder)
-    from promolift.serve import upkeep
-
-    say(upkeep.restore(stated, source), json_)
+    return upkeep.restore(server_main.read_settings(server, work), source)
 
 
-@ledger.command("verify")
-def ledger_verify(work_folder: WorkPath = WORK, config: ServeConfig = None, json_: AsJson = False) -> None:
+@verb(ledger.command("verify"))
+def ledger_verify(work: Path, server: Given, json_: bool) -> None:
     """Check the database, the audit chain, the books of every limit and the releases; exit code 2 with a fault."""
-    stated = _served(config, work_folder)
-    from promolift.serve import upkeep
-
-    found = upkeep.verify(stated)
+    found = upkeep.verify(server_main.read_settings(server, work))
     say(found, json_)
     if found.figures["faults"]:
         raise SystemExit(2)
 
 
-@ledger.command("purge")
-def ledger_purge(work_folder: WorkPath = WORK, config: ServeConfig = None, json_: AsJson = False) -> None:
+@verb(ledger.command("purge"))
+def ledger_purge(work: Path, server: Given) -> "StepSummary":
     """Delete what is older than `[keep]` of the server's settings says; a server may run meanwhile."""
-    stated = _served(config, work_folder)
-    from promolift.serve import upkeep
-
-    say(upkeep.purge(stated), json_)
+    return upkeep.purge(server_main.read_settings(server, work))
 
 
 def main(arguments: list[str] | None = None) -> None:

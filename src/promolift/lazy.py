@@ -14,6 +14,7 @@ import sys
 from importlib import import_module
 from inspect import getsource
 from types import ModuleType
+from typing import Any
 
 
 class Room(ModuleType):
@@ -49,3 +50,15 @@ def lazy(package: str) -> None:
         alias.asname or alias.name: (node.module or "", alias.name) for node in imports for alias in node.names
     }
     room.__class__ = Room
+
+
+class Later:
+    """A module that is imported when something of it is first used."""
+
+    def __init__(self, name: str) -> None:
+        """By its whole name."""
+        self._name = name
+
+    def __getattr__(self, name: str) -> Any:
+        """What the module calls so."""
+        return getattr(import_module(self._name), name)

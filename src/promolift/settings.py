@@ -1,6 +1,7 @@
 """The frozen base of every settings class: an unknown key is an error that names the nearest known one."""
 
 from difflib import get_close_matches
+from importlib.resources import files
 from typing import Annotated, Any, ClassVar, Self, get_args
 from zoneinfo import ZoneInfo
 
@@ -40,6 +41,12 @@ class Settings(BaseModel):
             given = f" = {first['input']!r}" if key and first["type"] != "missing" else ""
             dotted = f"{key}{given}: " if key and not isinstance(first["input"], dict) else f"{key}: " if key else ""
             raise ConfigError(f"{where}: {dotted}{first['msg'].removeprefix('Value error, ')}") from None
+
+
+def rows_of(file: str) -> list[list[str]]:
+    """The rows of a tab-separated file of this package; lines that begin with `#` are for people."""
+    lines = files("promolift").joinpath(file).read_text("utf-8").splitlines()
+    return [line.split("\t") for line in lines if line and not line.startswith("#")]
 
 
 def settings_in(annotation: object) -> type[Settings] | None:

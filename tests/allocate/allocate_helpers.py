@@ -7,7 +7,7 @@ from itertools import product
 import numpy as np
 from hypothesis import strategies as st
 
-from promolift.allocate import Chunk, Limit
+from promolift.allocate import Limit, solve, trace
 
 AMOUNTS = st.integers(0, 12)
 
@@ -19,11 +19,14 @@ class Shop:
     label: np.ndarray
     key: np.ndarray
 
-    def source(self, order=None, cuts=()):
-        """The rows in some order, cut into chunks."""
-        order = np.arange(len(self.gain)) if order is None else np.asarray(order)
-        parts = np.split(order, cuts)
-        return lambda: [Chunk(self.gain[p], self.cost[p], label_N=self.label[p], key_N=self.key[p]) for p in parts]
+    def solve(self, budget, limits=(), order=None, **options):
+        """The plan of the rows in some order."""
+        p = np.arange(len(self.gain)) if order is None else np.asarray(order)
+        return solve(self.gain[p], self.cost[p], budget, limits, label_N=self.label[p], key_N=self.key[p], **options)
+
+    def trace(self, budgets):
+        """The curve of the rows."""
+        return trace(self.gain, self.cost, budgets, key_N=self.key)
 
 
 @st.composite

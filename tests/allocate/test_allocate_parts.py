@@ -1,15 +1,13 @@
-"""The parts of the method one by one: certificate, filling, branch and bound, projection, smoothed dual."""
-
-from itertools import product
+"""The parts of the method one by one: certificate, filling, projection, smoothed dual."""
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from promolift.allocate import Chunk, Limit, kernel, solve
-from promolift.allocate.core import CheckedRows
-from promolift.allocate.dual import Dual, RowSample
+from promolift.allocate import Limit, kernel, solve
+from promolift.allocate.core import ChoiceRows
+from promolift.allocate.dual import Dual
 from promolift.allocate.exact import fill
 from promolift.allocate.limits import compile_rules
 
@@ -38,30 +36,6 @@ def test_what_is_left_over_buys_the_best_move_that_fits_then_the_best_exchange()
     assert slots.tolist() == [-1, 0, -1]
 
 
-@given(st.integers(0, 10**6))
-def test_branch_and_bound_finds_what_trying_everything_finds(seed):
-    rng = np.random.default_rng(seed)
-    loss = rng.integers(0, 6, (4, 3)).astype(float)
-    loss[rng.random((4, 3)) < 0.2] = np.inf
-    loss[:, 0] = 0.0
-    loss.sort(axis=1)
-    coef = rng.integers(-2, 5, (4, 3, 2)).astype(float)
-    base, bound, price = np.array([1.0, 0.0]), rng.integers(0, 9, 2).astype(float), rng.integers(0, 3, 2).astype(float)
-    gap, best = 9.0, None
-    for plan in product(range(3), repeat=4):
-        used = base + sum(coef[i, k] for i, k in enumerate(plan))
-        lost = sum(loss[i, k] for i, k in enumerate(plan)) + price @ np.maximum(bound - used, 0.0)
-        if (used <= bound).all() and lost < (gap if best is None else best):
-            best = lost
-    slots, found, whole = kernel.search(loss, coef, base, bound, price, gap)
-    assert whole
-    assert found == (best is not None)
-    if found:
-        used = base + sum(coef[i, k] for i, k in enumerate(slots))
-        assert (used <= bound).all()
-        assert sum(loss[i, k] for i, k in enumerate(slots)) + price @ (bound - used) == best
-
-
 @given(st.lists(st.floats(-9, 9), min_size=2, max_size=6), st.floats(0.01, 20))
 def test_the_projection_is_a_distribution_that_favours_the_larger_values(values, width):
     value, prob = np.array(values), np.empty(len(values))
@@ -86,8 +60,8 @@ def test_use_and_curvature_are_the_derivatives_of_the_smoothed_dual():
         Limit(name="pays", measure="return", at_least=1.5),
     ]
     rules = compile_rules(90.0, limits, 3, 4)
-    sample = RowSample(CheckedRows.of(Chunk(gain, cost, label_N=label)), rng.uniform(1, 3, 300), np.zeros(300))
-    dual, price, step = Dual.of(sample, rules), np.array([0.7, 0.4, 0.9, 0.3, 0.2]), 1e-5
+    dual = Dual.of(ChoiceRows.of(gain, cost, label_N=label), np.zeros(300), rules)
+    price, step = np.array([0.7, 0.4, 0.9, 0.3, 0.2]), 1e-5
     _, used, curve = dual.at(price, 0.8)
     for m in range(5):
         ahead, behind = (dual.at(price + sign * step * np.eye(5)[m], 0.8) for sign in (1, -1))

@@ -132,20 +132,20 @@ def test_a_simulation_reads_its_part_and_options_go_before_it(
 ) -> None:
     taken: list[Any] = []
 
-    def stop(settings: Any, _: object) -> None:
+    def stop(settings: Any, *_: object) -> None:
         taken.append(settings)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("promolift.steps.loop.run_loop", stop)
+    monkeypatch.setattr("promolift.closed_loop.live_both", stop)
     file = tmp_path / "loop.toml"
-    file.write_text("[simulate]\ndays = 30\nholdout_share = 0.2\n", "utf-8")
-    for more in ([], ["--config", str(file)], ["--config", str(file), "--days", "40"]):
-        assert call(capsys, "simulate", *more)[0] == 130
-    assert [(each.days, each.customers, each.holdout_share) for each in taken] == [
-        (60, 4000, 0.1), (30, 4000, 0.2), (40, 4000, 0.2),
+    file.write_text("[simulate]\nmonths = 3\nmargin = 0.2\n", "utf-8")
+    for more in ([], ["--config", str(file)], ["--config", str(file), "--months", "5"]):
+        assert call(capsys, "simulate", "--out", str(tmp_path / "out"), *more)[0] == 130
+    assert [(each.months, each.customers, each.margin) for each in taken] == [
+        (4, 1500, 0.3), (3, 1500, 0.2), (5, 1500, 0.2),
     ]  # fmt: skip
-    file.write_text("[simulate]\ndyas = 30\n", "utf-8")
-    assert "did you mean 'days'" in call(capsys, "simulate", "--config", str(file))[2]
+    file.write_text("[simulate]\nmonht = 3\n", "utf-8")
+    assert "did you mean 'months'" in call(capsys, "simulate", "--config", str(file))[2]
     file.write_text("[trial]\n", "utf-8")
     assert "no [simulate] part" in call(capsys, "simulate", "--config", str(file))[2]
 

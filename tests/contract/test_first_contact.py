@@ -81,7 +81,7 @@ REFUSALS = {
     "learn reject -c shop.toml": "promolift learn",
     "serve --settings key.toml": "paln",
     "serve --settings gone.toml": "gone.toml",
-    "simulate --days 3": "21",
+    "simulate --months 0": "months",
     "simulate -c key.toml": "[simulate]",
     "demo --data fashion": "hillstrom",
     "demo --data hillstrom --path gone.csv": "gone.csv",

@@ -28,9 +28,8 @@ OLD_WORDS = {
     r"def _?told|told = ": "text",
 }
 # Words of texts to be recognised, and rooms with lines that still stand: no more than so many.
-FOREIGN, OPEN_WORDS = ("message",), {"trials": 2, "learn": 1}  # learn: a pattern that finds "he"
+FOREIGN, OPEN_WORDS = ("message",), {"learn": 1}  # learn: a pattern that finds "he"
 OPEN_TUPLES = {
-    "trials": 4,
     "message": 3,
     "serve": 1,
 }  # signatures with bare tuples that still stand: no more than so many
@@ -38,11 +37,10 @@ OPEN_TUPLES = {
 DOORS = {
     "all_tables": "docs/tables.md is made from it",
     "rules_text": "docs/cleaning.md is made from it",
-    "rolling_origin": "benchmarks/redemption.py judges by it",
     "free_port": "tests and benchmarks start servers with it",
     "tiny_shop": "a shop small enough to be checked by hand",
     "realise": "the drawn truth by which tests check the expected one",
-    "offers_of": "the truth of a simulated shop, which tests and benchmarks compare with",
+    "true_effects": "the truth of a simulated shop, which tests and benchmarks compare with",
 }
 
 

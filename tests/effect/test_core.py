@@ -48,7 +48,7 @@ def test_without_any_effect_the_answer_is_none_and_everybody_gets_the_average() 
 
 def test_the_policy_keeps_the_best_fixed_arm_unless_the_bound_is_passed(turning: EffectModel) -> None:
     x, arm, y, _ = draw(4000, 1, "turning", arms=3)
-    careful = fit(x, arm, y, settings=LEAN.model_copy(update={"bound": 1000.0}))
+    careful = fit(x, arm, y, settings=LEAN.model_copy(update={"bound": 1000.0, "lead": 1000.0}))
     assert (careful.policy(x) == careful.best_arm).all()
     assert careful.predict(x).gain_NK.std(axis=0).min() > 0.05  # the gains are still there: only the claim is not
 

@@ -4,6 +4,7 @@ from effect_trials import by_arm, draw, trial
 
 from promolift.effect.linear import basis_of, design_of, family_of, fit_additive, fit_linear, inverse, link, shrink
 from promolift.effect.nuisance import rows_of
+from promolift.effect.trial import Asked
 
 
 def test_a_basis_flags_what_is_missing_and_bends_at_quantiles() -> None:
@@ -74,11 +75,11 @@ def test_the_gram_matrix_by_arms_gives_the_fit_of_the_full_design(sparse: bool) 
 def test_interactions_are_found_where_they_are_and_vanish_where_not() -> None:
     x, arm, y, gain = draw(6000, 4, "segment")
     made = trial(x, arm, y)
-    found = fit_linear(design_of(by_arm(made), "binary")).gain(made.x_NF)
+    found = fit_linear(design_of(by_arm(made), "binary")).gain(Asked(made.x_NF))
     assert ((found - gain) ** 2).mean() < 0.15 * gain.var()
     x, arm, y, _ = draw(6000, 5, "none")
     made = trial(x, arm, y)
-    assert fit_linear(design_of(by_arm(made), "binary")).gain(made.x_NF).std() < 0.02
+    assert fit_linear(design_of(by_arm(made), "binary")).gain(Asked(made.x_NF)).std() < 0.02
 
 
 def test_a_fit_without_a_fold_is_the_fit_to_the_other_rows() -> None:
@@ -89,10 +90,10 @@ def test_a_fit_without_a_fold_is_the_fit_to_the_other_rows() -> None:
     ready, fold = rows_of(made, order), fold[order]
     held = fit_linear(design_of(ready, "binary", fold), 1, sparse=True)
     alone = fit_linear(design_of(by_arm(rows_of(ready, fold != 1)), "binary"), sparse=True)
-    gap = held.gain(made.x_NF) - alone.gain(made.x_NF)
-    assert gap.std() < 0.15 * alone.gain(made.x_NF).std()
+    gap = held.gain(Asked(made.x_NF)) - alone.gain(Asked(made.x_NF))
+    assert gap.std() < 0.15 * alone.gain(Asked(made.x_NF)).std()
     every = fit_linear(design_of(ready, "binary", fold), None, sparse=True)
-    assert np.abs(every.gain(made.x_NF) - held.gain(made.x_NF)).max() > 0.01  # a fold does move it
+    assert np.abs(every.gain(Asked(made.x_NF)) - held.gain(Asked(made.x_NF))).max() > 0.01  # a fold does move it
 
 
 def test_sparse_interactions_beat_dense_ones_where_one_feature_matters() -> None:
@@ -104,7 +105,7 @@ def test_sparse_interactions_beat_dense_ones_where_one_feature_matters() -> None
 
     made = trial(pl.DataFrame(x), arm, y)
     design = design_of(by_arm(made), "real")
-    error = {s: np.mean((fit_linear(design, sparse=s).gain(x)[:, 0] - gain) ** 2) for s in (False, True)}
+    error = {s: np.mean((fit_linear(design, sparse=s).gain(Asked(x))[:, 0] - gain) ** 2) for s in (False, True)}
     assert error[True] < 0.5 * error[False] < 0.1 * gain.var()
 
 
@@ -113,7 +114,7 @@ def test_scores_regressed_give_the_line_they_lie_on() -> None:
     made = by_arm(trial(x, arm, y))
     spend = made.x_NF[:, 0]
     psi = np.column_stack([1 + 2 * spend, 1 - spend]) + np.random.default_rng(0).normal(size=(3000, 2))
-    got = fit_additive(design_of(made, "binary"), psi).gain(made.x_NF)
+    got = fit_additive(design_of(made, "binary"), psi).gain(Asked(made.x_NF))
     middle = np.abs(spend) < 1.5
     np.testing.assert_allclose(got[middle, 0], 1 + 2 * spend[middle], atol=0.35)
     np.testing.assert_allclose(got[middle, 1], 1 - spend[middle], atol=0.35)

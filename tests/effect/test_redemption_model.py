@@ -1,6 +1,5 @@
 """The model finds the truth of a made-up world, is honest about new campaigns, and refuses what it cannot know."""
 
-import json
 from dataclasses import replace
 from functools import cache
 
@@ -17,10 +16,9 @@ from promolift.effect.redemption import (
     fit_redemption,
     mean_probability,
     redemption_outcomes,
-    rolling_origin,
     sigmoid,
 )
-from promolift.errors import ConfigError, InputError, SupportError
+from promolift.errors import InputError, SupportError
 from promolift.hashing import hash_units
 from promolift.sql import DAY_MS, WEEK_MS
 from promolift.tables import COUPONS, EVENTS, EXPOSURE_FEATURES, EXPOSURES, PRODUCTS, REDEMPTIONS
@@ -98,7 +96,7 @@ def test_a_new_campaign_is_promised_what_campaigns_of_its_kind_bring_on_average(
 
 
 def test_kinds_and_the_spread_of_campaigns_are_found() -> None:
-    got = dict(zip(model().kinds, model().coef[-2:], strict=True))
+    got = dict(zip(model().kinds, model().coef_P[-2:], strict=True))
     assert got["mail"] - got["app"] == pytest.approx(1.6, abs=0.8)  # six campaigns each: error about 0.25
     assert 0.2 < model().campaign_sd < 0.7
     alike = world().with_columns(redeemed=pl.Series(hash_units("coin", range(world().height)) < 0.2))
@@ -106,15 +104,16 @@ def test_kinds_and_the_spread_of_campaigns_are_found() -> None:
 
 
 def test_what_does_not_matter_gets_odds_whose_interval_holds_one_and_what_matters_does_not() -> None:
-    found = {row["term"]: row for row in model().explain().iter_rows(named=True)}
+    error_T = 1.96 * np.sqrt(np.diag(model().covariance_PP))[1:]
+    found = dict(zip(model().terms, zip(model().coef_P[1:], error_T, strict=False), strict=False))
     for name in ("orders", "recency", "fits_recently"):
-        assert found[name]["low"] < 1.02
-        assert found[name]["high"] > 0.98
-    assert found["habit"]["low"] > 1.5
-    assert "odds of redeeming x" in found["habit"]["words"]
-    assert found["told_us"]["words"] == "not used: never known in these data"  # and so on, in plain words
-    assert found["answers"]["words"].endswith("the same for everybody in these data")
-    assert set(found) >= {"mail", "app", "fits_coupons", "fits_types", "fits_ever"}
+        slope, error = found[name]
+        assert slope - error < 0.02
+        assert slope + error > -0.02
+    slope, error = found["habit"]
+    assert slope - error > 0.4
+    assert "told_us" not in found  # never known in these data
+    assert "answers" not in found  # the same for everybody in these data
 
 
 def test_a_newcomer_is_shrunk_to_the_population_and_a_known_non_user_is_not() -> None:
@@ -148,7 +147,7 @@ def test_what_a_kind_may_be_is_doubt_for_unknown_kinds_alone() -> None:
 
 def test_a_missing_value_counts_as_average() -> None:
     row = world().head(1)
-    typical = np.exp(model().mean[model().terms.index("fits_recently")]) - 1
+    typical = np.exp(model().mean_T[model().terms.index("fits_recently")]) - 1
     assert model().predict(row.with_columns(covered_recent=pl.lit(None, pl.Int64))) == pytest.approx(
         model().predict(row.with_columns(covered_recent=pl.lit(float(typical))))
     )
@@ -157,28 +156,10 @@ def test_a_missing_value_counts_as_average() -> None:
 def test_row_order_changes_nothing_and_predictions_keep_their_rows() -> None:
     shuffled = world().sample(fraction=1.0, shuffle=True, seed=3)
     again = fit_redemption(shuffled, answers(world().reverse()))
-    assert again == model()
+    assert np.array_equal(again.coef_P, model().coef_P)
     assert np.array_equal(model().predict(shuffled), shuffled.join(
         world().select(*KEY).with_columns(p=model().predict(world())), on=KEY, maintain_order="left"
     )["p"].to_numpy())  # fmt: skip
-
-
-def test_the_model_survives_json_exactly_and_says_what_it_is() -> None:
-    back = RedemptionModel.from_dict(json.loads(json.dumps(model().to_dict())))
-    assert back == model()
-    assert back.nature.startswith("predictive")
-    assert back.record == {
-        "rows": 4800, "positives": world()["redeemed"].sum(), "campaigns": 12,
-        "first_start_ms": 20 * WEEK_MS, "last_start_ms": 130 * WEEK_MS,
-    }  # fmt: skip
-
-
-def test_a_saved_model_of_another_version_is_refused() -> None:
-    saved = model().to_dict()
-    with pytest.raises(InputError, match="saved by another version"):
-        RedemptionModel.from_dict({k: v for k, v in saved.items() if k != "kinds"})
-    with pytest.raises(ConfigError, match=r"redemption model: .*unknown key 'day'; did you mean 'days'"):
-        RedemptionModel.from_dict({**saved, "settings": {"day": 1}})
 
 
 def test_too_few_redeemers_or_none_is_an_error_that_says_how_many_are_missing() -> None:
@@ -188,7 +169,7 @@ def test_too_few_redeemers_or_none_is_an_error_that_says_how_many_are_missing() 
     with pytest.raises(SupportError, match=r"29 redeemed and 500 did not.*30 of each are needed"):
         fit_redemption(enough, answers(enough))
     just = pl.concat([frame.filter(pl.col("redeemed")).head(30), frame.filter(~pl.col("redeemed")).head(30)])
-    assert fit_redemption(just, answers(just)).record["positives"] == 30
+    assert fit_redemption(just, answers(just)).rows == 60
     with pytest.raises(SupportError, match="0 redeemed and 0 did not"):
         fit_redemption(frame, answers(frame).with_columns(redeemed=pl.lit(None, pl.Boolean)))
     everybody = frame.filter(pl.col("redeemed"))
@@ -222,30 +203,9 @@ def test_a_world_without_kinds_coupons_or_variation_still_has_its_rate() -> None
 
 def test_a_large_shop_is_fitted_on_a_sample_of_whole_customers() -> None:
     sampled = fit_redemption(world(), answers(world()), RedemptionSettings(max_rows=2400, max_campaigns=5))
-    assert 1800 < sampled.record["rows"] < 3000
-    assert sampled.record["rows"] % 12 == 0  # every customer was sent all 12 campaigns
+    assert 1800 < sampled.rows < 3000
+    assert sampled.rows % 12 == 0  # every customer was sent all 12 campaigns
     assert sampled.predict(world()).mean() == pytest.approx(world()["redeemed"].mean(), rel=0.15)
-
-
-def test_rolling_origin_predicts_a_campaign_from_ended_ones_alone() -> None:
-    frame = world().filter(pl.col("campaign_id") < "c04").sort(KEY)
-    third = pl.col("campaign_id") == "c02"
-    first = frame.filter(pl.col("campaign_id") < "c02")
-    by_hand = fit_redemption(first, answers(first)).predict(frame.filter(third))
-    rolled = rolling_origin(frame, answers(frame))
-    assert rolled["campaign_id"].unique().sort().to_list() == ["c01", "c02", "c03"]  # nothing precedes c00
-    assert np.array_equal(rolled.filter(third)["prob"].to_numpy(), by_hand)
-    flipped = answers(frame).with_columns(redeemed=pl.col("redeemed") ^ (pl.col("campaign_id") >= "c02"))
-    assert np.array_equal(rolling_origin(frame, flipped).filter(third)["prob"].to_numpy(), by_hand)
-    alone = frame.filter(pl.col("campaign_id") == "c00")
-    assert rolling_origin(alone, answers(alone)).height == 0
-
-
-def test_a_campaign_still_running_teaches_nothing_yet() -> None:
-    frame = world().filter(pl.col("campaign_id") < "c03").sort(KEY)
-    running = frame.with_columns(end_ms=pl.col("start_ms") + 10 * WEEK_MS)
-    assert rolling_origin(running, answers(running), RedemptionSettings(days=69))["campaign_id"].n_unique() == 2
-    assert rolling_origin(running, answers(running), RedemptionSettings(days=71))["campaign_id"].n_unique() == 1
 
 
 def test_an_outcome_is_known_only_when_the_campaign_or_its_days_are_over() -> None:

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from drawn import cases
-from promolift.effect.core import SelectionRule, judge, other_arms, stack
+from promolift.effect.core import SelectionRule, judge, stack
 from promolift.effect.trial import Floats
 
 N = 4000
@@ -108,23 +108,3 @@ def test_the_score_is_the_fall_of_the_loss_by_hand() -> None:
     verdict = judge(gain, psi, np.zeros(4, dtype=np.int64), SelectionRule(1))
     # slope (3 + 1 + 1 + 3) / 4 = 2, held at 1; loss falls from 20/4 to (4 + 0 + 0 + 4)/4
     assert verdict.score_C[0] == pytest.approx(3.0)
-
-
-def test_the_best_fixed_arm_is_left_only_if_the_policy_as_a_whole_proved_better() -> None:
-    rng = np.random.default_rng(5)
-    wish_N = np.arange(N) % 4  # arm 0 is the best fixed one
-    value = (wish_N[:, None] == np.arange(4)).astype(float)
-
-    def scores(*gains: float) -> Floats:
-        noise = rng.normal(size=N // 4)
-        noise = (noise - noise.mean()) / noise.std()
-        score = np.zeros((N, 4))
-        for arm, gain in enumerate(gains, start=1):
-            score[wish_N == arm, arm] = gain + noise  # the s.e. of a group's mean is 1 / sqrt(1000) = 0.032
-        return score
-
-    assert other_arms(value, scores(0.5, 0.02, -0.1), 0, 2.0).tolist() == [1, 2]  # 2 joins, 3 would lose
-    assert other_arms(value, scores(0.045, 0.045, 0.045), 0, 2.0).tolist() == [1, 2, 3]  # z = 1.4 each, 2.5 together
-    assert other_arms(value, scores(0.03, 0.03, -0.1), 0, 2.0).tolist() == []  # z = 1.3 together
-    assert other_arms(value, scores(0.07, 0.001, 0.001), 0, 2.0).tolist() == [1]  # 2.2 alone, 1.3 together
-    assert other_arms(value, np.zeros((N, 4)), 0, 2.0).tolist() == []

@@ -4,10 +4,10 @@ from effect_trials import crossed, draw, trial
 
 from promolift.effect import trees
 from promolift.effect.core import Rich, fit_learner
-from promolift.effect.learners import fit_proportional, fit_response, fit_segment
+from promolift.effect.learners import fit_proportional, fit_response
 from promolift.effect.nuisance import estimate_propensity, folds_of, scores, taught, winsorised
 from promolift.effect.trees import MISSING, Target, bins_of, boost, dataset, with_arm
-from promolift.effect.trial import row_keys
+from promolift.effect.trial import Asked, row_keys
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +20,7 @@ def made():
 @pytest.mark.parametrize("kind", ["t-trees", "s-trees", "dr-trees"])
 def test_every_tree_learner_finds_an_effect_that_turns(made, kind: Rich) -> None:
     ready, nuisance, gain = made
-    found = np.mean([model.gain(ready.x_NF) for model in fit_learner(kind, nuisance)], axis=0)
+    found = np.mean([model.gain(Asked(ready.x_NF)) for model in fit_learner(kind, nuisance)], axis=0)
     assert found.shape == gain.shape
     assert ((found - gain) ** 2).mean() < 0.35 * gain.var()
 
@@ -35,7 +35,7 @@ def test_a_row_is_never_predicted_by_models_that_saw_it(made) -> None:
     # the arm's mean is learned from the other folds: a slight lean away, never towards
     assert np.mean((own - own.mean()) * y) < 0.02 * y.var()
     row, fold = 7, noise.fold_N[7]
-    np.testing.assert_allclose(noise.mu_NA[row], noise.responses[fold].mean(noise.trial.x_NF[[row]])[0])
+    np.testing.assert_allclose(noise.mu_NA[row], noise.responses[fold].mean(Asked(noise.trial.x_NF[[row]]))[0])
 
 
 def test_no_outcome_is_expected_beyond_what_was_seen(made) -> None:
@@ -43,7 +43,7 @@ def test_no_outcome_is_expected_beyond_what_was_seen(made) -> None:
     wild = ready.x_NF.copy()
     wild[:, 0] = 1e9
     for response in nuisance.responses:
-        mu = response.mean(wild)
+        mu = response.mean(Asked(wild))
         assert (mu >= 0).all()
         assert (mu <= 1).all()
 
@@ -62,21 +62,13 @@ def test_proportional_gains_hit_the_averages_and_never_change_sign(made) -> None
     x, arm, y, _ = draw(4000, 3, "same")
     ready = trial(x, arm, y)
     nuisance = crossed(ready)
-    gain = fit_proportional(nuisance, 0).gain(nuisance.trial.x_NF)[:, 0]
+    gain = fit_proportional(nuisance, 0).gain(Asked(nuisance.trial.x_NF))[:, 0]
     assert gain.mean() == pytest.approx(nuisance.psi_NK[nuisance.fold_N != 0].mean(), abs=0.02)
     assert gain.min() > 0
     low, high = np.quantile(nuisance.mu_NA.mean(axis=1), [0.1, 0.5])
     rare, common = nuisance.mu_NA.mean(axis=1) < low, nuisance.mu_NA.mean(axis=1) > high
     assert gain[common].mean() > 1.5 * gain[rare].mean()
-    assert fit_response(nuisance, 0).gain(ready.x_NF).shape == (4000, 1)
-
-
-def test_the_segment_is_the_one_that_matters() -> None:
-    x, arm, y, _ = draw(5000, 4, "segment")
-    ready = trial(x, arm, y)
-    rule = fit_segment(crossed(ready), 0)
-    assert ready.names[rule.feature] == "member"
-    assert rule.inside_K[0] > 0.2 > abs(rule.outside_K[0])
+    assert fit_response(nuisance, 0).gain(Asked(ready.x_NF)).shape == (4000, 1)
 
 
 def test_estimated_chances_follow_the_true_ones_and_sum_to_one() -> None:

@@ -11,7 +11,7 @@ from promolift.effect.core import EffectSettings, fit, learnable
 from promolift.effect.linear import COLUMNS, basis_of, design_of, fit_additive, fit_linear, screened
 from promolift.effect.nuisance import folds_of
 from promolift.effect.outcomes import average_effects
-from promolift.effect.trial import TrialArrays
+from promolift.effect.trial import Asked, TrialArrays
 
 LEAN = EffectSettings(rich=("multiplicative",), folds=2)
 
@@ -68,10 +68,10 @@ def test_a_modifier_that_does_not_move_the_outcome_itself_survives_screening(
     design = design_of(by_arm(plain(x, half, noisy)), "real")
     assert len(design.basis.source_P) == 5
     assert 33 in design.basis.source_P
-    assert np.corrcoef(fit_linear(design).gain(x)[:, 0], sign * x[:, 33])[0, 1] > 0.9
+    assert np.corrcoef(fit_linear(design).gain(Asked(x))[:, 0], sign * x[:, 33])[0, 1] > 0.9
     made = by_arm(plain(x, half, y))
     psi = (2 * made.outcome_N * (2 * made.arm_N - 1))[:, None]
-    assert np.corrcoef(fit_additive(design_of(made, "real"), psi).gain(x)[:, 0], sign * x[:, 33])[0, 1] > 0.9
+    assert np.corrcoef(fit_additive(design_of(made, "real"), psi).gain(Asked(x))[:, 0], sign * x[:, 33])[0, 1] > 0.9
 
 
 def test_screened_columns_are_chosen_without_the_fold_that_they_are_judged_by(monkeypatch: pytest.MonkeyPatch) -> None:

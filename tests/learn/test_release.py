@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from promolift.errors import InputError
-from promolift.learn.release import Guardrails, Value, must_roll_back, propose, summarise, value_of
+from promolift.learn.release import Guardrails, Value, propose, summarise, value_of
 
 
 def logged(rows: int, seed: int = 0) -> tuple[np.ndarray, ...]:
@@ -56,10 +56,3 @@ def test_auto_accepts_only_within_the_guardrails(
     )
     assert (proposal.accepted, text in proposal.why) == (accepted, True)
     assert "always-valid" in proposal.rollback
-
-
-def test_a_release_is_taken_back_only_for_a_loss_beyond_chance() -> None:
-    rails = Guardrails()
-    assert must_roll_back(-10, 1, 1.0, rails)
-    assert not must_roll_back(-2, 1, 1.0, rails)  # two errors below zero is no proof when one looks every day
-    assert not must_roll_back(10, 1, 1.0, rails)

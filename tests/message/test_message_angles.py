@@ -22,7 +22,6 @@ FITS = {
     "first_coupon": {"exposures_total": 0},
     "basket_nudge": {"min_spend_cents": 5000, "basket_median_cents": 4000.0, "basket_p90_cents": 6000.0},
     "try_new": {"bought": False},
-    "birthday": {"birth_month": 5, "month": 5},
 }
 MISSES = {
     "just_bought": [{"bought_ms": NOW - 4 * DAY_MS}, {"bought_key": "tea"}, {"scope": "category"}],
@@ -38,7 +37,6 @@ MISSES = {
     "first_coupon": [{"exposures_total": 1}, {"exposures_total": None}],
     "basket_nudge": [{"min_spend_cents": 4000}, {"min_spend_cents": 6001}],
     "try_new": [{"bought": True}, {"bought": None}],
-    "birthday": [{"month": 6}, {"birth_month": None}],
 }
 
 

@@ -99,14 +99,12 @@ def test_whatever_is_changed_in_a_finished_message_is_caught(data):
     assert gate(message.title, changed, offer, known, text.language, draft)
 
 
-def test_spans_are_what_code_filled_in():
+def test_the_parts_say_what_code_filled_in():
     known = Known(name="用户A", bought=(PRODUCT_1,), angle="just_bought")
     message = write(GOLDEN, known, "zh", JUST)
-    said = [(span.kind, message.text[span.start : span.end]) for span in message.spans]
-    assert said[:2] == [("name", "用户A"), ("bought", "商品1")]
-    outside = "".join(
-        sign for at, sign in enumerate(message.text) if not any(s.start <= at < s.end for s in message.spans)
-    )
+    parts = (*message.said, *message.rest)
+    assert [(part.kind, part.text) for part in parts if part.kind][:2] == [("name", "用户A"), ("bought", "商品1")]
+    outside = "".join(part.text for part in parts if part.kind is None)
     assert outside == "尊敬的，您刚刚购买了"
 
 

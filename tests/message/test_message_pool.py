@@ -12,7 +12,7 @@ from promolift.message import Brief, Draft, Known, PoolText, TextTally, WordChoi
 from promolift.message.angles import ANGLES
 from promolift.message.drafts import question
 from promolift.message.judge import of_draft, of_text
-from promolift.message.pool import Pool, drafted, from_csv, judged, retired, save_pool, to_csv
+from promolift.message.pool import Pool, drafted, from_csv, judged, save_pool, to_csv
 
 TODAY = "2026-06-01"
 GOOD = Draft("{deal}: running low?", "running low on {product}?")
@@ -200,7 +200,7 @@ def test_a_pool_is_kept_as_it_is_and_a_hand_on_its_words_is_noticed(tmp_path):
 
 
 def test_a_retired_text_is_never_sent():
-    assert not retired(Pool((text(),)), [GOOD.text_id], TODAY).usable("judged").texts
+    assert not Pool((text(),)).retired([GOOD.text_id], TODAY).usable("judged").texts
 
 
 def test_the_choice_learns_and_every_text_keeps_a_share():
@@ -227,4 +227,4 @@ def test_the_propensity_is_the_share_of_keys_that_draw_the_text():
     for each in texts:
         mine = [p.propensity for p in picked if p.text == each]
         assert abs(len(mine) / 3000 - mine[0]) < 0.04
-    assert choice.pick("birthday", "percent_off", "en", "k").text is None
+    assert choice.pick("win_back", "percent_off", "en", "k").text is None

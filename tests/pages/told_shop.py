@@ -13,7 +13,7 @@ from promolift.data.counts import Counts
 from promolift.data.health import Ability
 from promolift.learn.metrics import Bin
 from promolift.profile import MemberNote
-from promolift.results.effects import NoModel, Targeting, keep_responses, response
+from promolift.results.effects import NoModel, keep_responses, response
 from promolift.results.job import Job
 from promolift.results.shop import (
     Alike,
@@ -88,9 +88,6 @@ def describe(store: Store, seed: int) -> None:
             Ability("messages with real names", "no", "", "names of products and of customers"),
         ),
     ).keep(store)  # fmt: skip
-    Targeting(campaigns=3, refusal="the targeted had spent 2.7 times as much in the 8 weeks before as the others").keep(
-        store
-    )
     NoModel(spend="no spend forecast: the history is too short").keep(store)
     Unknown(reasons={"carts_4w": "the data hold no carts"}).keep(store)
     known = {"rows": 5000, "counts_loss": 0.44, "trees_loss": 0.43, "lead": 0.01, "lead_se": 0.002}

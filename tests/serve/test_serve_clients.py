@@ -13,7 +13,7 @@ from serve_helpers import CAMPAIGN, Api, released, serving
 from sqlalchemy import select
 
 from promolift.config import Config
-from promolift.serve.seal import seal, unseal
+from promolift.serve.security import seal, unseal
 from promolift.serve.server import Server
 from promolift.store.ledger_schema import ANSWERS, THINGS
 

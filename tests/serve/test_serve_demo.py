@@ -15,7 +15,7 @@ def test_the_demo_is_served_after_it_is_planned(
 ) -> None:
     served: list[Any] = []
     monkeypatch.setattr("promolift.run.demo_config", settings)
-    monkeypatch.setattr("promolift.cli.work", lambda _, folder, *__: planned(folder) and StepSummary("planned"))
+    monkeypatch.setattr("promolift.cli.run_steps", lambda _, folder, *__: planned(folder) and StepSummary("planned"))
     monkeypatch.setattr("promolift.serve.app.serve", lambda *given: served.append(given))
     main_ = ["demo", "--serve", "--work", str(tmp_path / "work"), "--out", str(tmp_path / "out")]
     with pytest.raises(SystemExit) as stop:

@@ -20,11 +20,11 @@ from hypothesis import strategies as st
 from serve_helpers import PEOPLE, Api, released, serving
 from sqlalchemy import func, select
 
-from promolift.serve import now
+from promolift.serve import closed
 from promolift.serve.app import free_port
 from promolift.serve.events import parse
 from promolift.serve.learning import KINDS, HeardEvent, outcomes
-from promolift.serve.routes.export import _written
+from promolift.serve.routes.data import _written
 from promolift.store.ledger_schema import BOUGHT, EVENTS, REJECTS
 
 RECEIVED = 1_767_600_000_000
@@ -115,8 +115,8 @@ def test_no_json_at_all_breaks_the_reader(events: list[Any], sent: Any) -> None:
         assert row["customer_id"].isprintable()
         assert row["ts_ms"] <= RECEIVED
         json.dumps(row).encode()
-        for name in (now.VIEWED, now.REMOVED, "Cart Viewed", "Order Completed"):
-            now.read([(row["customer_id"], row["ts_ms"], name, row["body"])])
+        for name in (closed.VIEWED, closed.REMOVED, "Cart Viewed", "Order Completed"):
+            closed.read([(row["customer_id"], row["ts_ms"], name, row["body"])])
         for name in KINDS:
             outcomes([HeardEvent(row["customer_id"], row["ts_ms"], RECEIVED, name, row["body"])], "EUR")
 
@@ -249,12 +249,16 @@ def test_the_examples_run_as_they_are_printed(
     api.server.config = shop[1]
     released(api)
     key = api("POST", "/v1/keys", {"scope": "decide", "name": "till"}, 201)["key"]
-    offered = next(who for who in PEOPLE if api.decide(who)["offer_id"] != "none")
-    command = [program, str(EXAMPLES / script), url, offered]
+    made = next(found for found in map(api.decide, PEOPLE) if found["offer_id"] != "none")
+    command = [program, str(EXAMPLES / script), url, made["customer_id"], f"p-{made['offer']['covers']}"]
     done = subprocess.run(
         command, check=True, timeout=60, capture_output=True, text=True, env=os.environ | {"PROMOLIFT_KEY": key}
     )
     assert "off" in done.stdout
+    assert (
+        "total_cents" in done.stdout
+        or f"1000 before, {1000 - 10 * made['offer']['benefit']['percent']} after" in done.stdout
+    )
     if script != "shop.sh":
         confirmed = api("GET", "/v1/exports/redemptions.csv").text.splitlines()
         assert ",confirmed," in confirmed[1]

@@ -59,7 +59,7 @@ def test_a_key_may_do_what_its_scope_says_and_nothing_more(api: Api) -> None:
     assert decide("POST", "/v1/track", event, 202)["duplicates"] == 1
     assert decide.decide("u01")["decision_id"]
     for path in ("/v1/keys", "/v1/audit", POLICY, "/v1/exports/events.csv", "/metrics", "/v1/privacy/u01:export"):
-        assert needed(path) == "admin"
+        assert needed("POST", path) == "admin"
         assert decide("GET", path, status=403)
     api("DELETE", f"/v1/keys/{keys['decide']['key_id']}")
     assert decide("POST", "/v1/decisions", {"customer_id": "u01"}, 401)

@@ -9,7 +9,7 @@ import pytest
 from serve_helpers import CAMPAIGN, PEOPLE, Api, claim, coded
 from sqlalchemy import update
 
-from promolift.serve.reasons import REASONS
+from promolift.serve.problems import REFUSALS
 from promolift.serve.settings import Policy
 from promolift.store.ledger_schema import CODES
 
@@ -132,7 +132,7 @@ def test_every_refusal_has_words_in_both_languages() -> None:
     texts = [path.read_text(encoding="utf-8") for room in ("serve", "store") for path in (source / room).rglob("*.py")]
     codes = {code for text in texts for code in re.findall(r'Refused\(\s*"(\w+)"', text)}
     assert len(codes) > 20
-    assert codes <= REASONS.keys()
+    assert codes <= REFUSALS.keys()
 
 
 @pytest.mark.parametrize("step", ["confirm", "rollback"])
@@ -143,3 +143,20 @@ def test_a_retry_with_its_key_hears_the_same(api: Api, step: str) -> None:
     first = api("POST", path, {"redemption_id": "rdm_1"}, idempotency_key="k")
     assert api("POST", path, {"redemption_id": "rdm_1"}, idempotency_key="k") == first
     assert api("POST", path, {"redemption_id": "rdm_2"}, 422, idempotency_key="k")["code"] == "idempotency_key_reused"
+
+
+def test_a_returned_line_gives_back_its_part_and_the_rest_stays_spent(api: Api) -> None:
+    coded(api)
+    api("PATCH", POLICY, {"limits": [LIMIT, LIMIT | {"limit_id": "n", "metric": "redemptions"}]})
+    back = "/v1/redemptions:rollback"
+    api("POST", RESERVE, claim(1, 100))
+    assert api("POST", back, {"redemption_id": "rdm_1", "amount_cents": 30}, 422)["code"] == "amount_invalid"
+    api("POST", "/v1/redemptions:confirm", {"redemption_id": "rdm_1"})
+    left = api("POST", back, {"redemption_id": "rdm_1", "amount_cents": 30})
+    assert (left["status"], left["final_cents"]) == ("confirmed", 70)
+    assert used(api) == {"l": (0, 70), "n": (0, 1)}
+    for wrong in (0, 71):
+        assert api("POST", back, {"redemption_id": "rdm_1", "amount_cents": wrong}, 422)["code"] == "amount_invalid"
+    assert api("POST", back, {"redemption_id": "rdm_1", "amount_cents": 70})["status"] == "rolled_back"
+    assert used(api) == {"l": (0, 0), "n": (0, 0)}
+    check_books(api.server.ledger)

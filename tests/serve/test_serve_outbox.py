@@ -206,7 +206,7 @@ def test_an_unsafe_or_unknown_webhook_is_refused_by_the_api(api: Api) -> None:
     body = {"url": "https://127.0.0.1/", "events": ["redemption.reserved"]}
     assert api("POST", "/v1/webhooks", body, 422)["errors"][0]["pointer"] == "/url"
     body = {"url": "https://93.184.216.34/", "events": ["everything"]}
-    assert api("POST", "/v1/webhooks", body, 422)["errors"][0]["pointer"] == "/events"
+    assert api("POST", "/v1/webhooks", body, 422)["errors"][0]["pointer"] == "/events/0"
 
 
 class Mailbox:
@@ -265,7 +265,7 @@ def test_a_decided_offer_goes_out_by_mail_and_the_address_is_forgotten(shop: tup
     assert "To: ann@example.com" in text
     assert "List-Unsubscribe: <https://shop.example/stop>" in text
     assert "1 Main St" in text
-    assert made["code"] in text
+    assert made["code"] not in text  # the till lowers the price by itself: nobody types a code
 
 
 def test_a_slow_receiver_and_a_strange_one_delay_only_themselves(

@@ -6,7 +6,7 @@ import pytest
 pytest.importorskip("fastapi")
 from promolift.deliver import Option
 from promolift.errors import InputError
-from promolift.serve.rows import ReleaseRows
+from promolift.serve.release import ReleaseRows
 
 
 def table(**changed: list[object]) -> pl.DataFrame:

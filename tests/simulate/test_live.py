@@ -4,9 +4,10 @@ import numpy as np
 import polars as pl
 import pytest
 
+from judged_shop import live_week, offers_of
 from promolift.errors import InputError
 from promolift.simulate import SimulationSettings, expected
-from promolift.simulate.truth import live_week, offers_of, true_effects
+from promolift.simulate.truth import true_effects
 from promolift.simulate.world import World
 
 DEPTHS = (0.1, 0.3)

@@ -247,13 +247,12 @@ def test_the_same_key_and_payload_run_once_and_another_payload_is_refused(ledger
     def ask(db: object, key: str, payload: object, at: int = NOW) -> object:
         return once(db, key, payload, at, lambda: HttpAnswer(200 + len(runs), runs.append(1) or {"n": len(runs)}))  # type: ignore[arg-type]
 
-    assert call(ledger, ask, "k1", {"a": 1, "b": 2})[:2] == ((200, {"n": 1}), False)
-    assert call(ledger, ask, "k1", {"b": 2, "a": 1})[:2] == ((200, {"n": 1}), True)
-    with pytest.raises(Refused, match="another payload"):
-        call(ledger, ask, "k1", {"a": 2})
+    assert call(ledger, ask, "k1", {"a": 1, "b": 2}) == ((200, {"n": 1}), None)
+    assert call(ledger, ask, "k1", {"b": 2, "a": 1}) == ((200, {"n": 1}), None)
+    assert "another payload" in str(call(ledger, ask, "k1", {"a": 2})[1])  # type: ignore[index]
     assert call(ledger, ask, "k2", {"a": 1})[0] == (201, {"n": 2})  # type: ignore[index]
     day_later = NOW + 24 * 3_600_000 + 1
-    assert call(ledger, ask, "k1", {"a": 2}, day_later)[:2] == ((202, {"n": 3}), False)
+    assert call(ledger, ask, "k1", {"a": 2}, day_later) == ((202, {"n": 3}), None)
     with ledger.read() as db:
         assert db.execute(select(ANSWERS.c.key)).scalars().all() == ["k1"]
 

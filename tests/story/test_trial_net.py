@@ -115,7 +115,7 @@ def test_where_a_few_pay_all_say_the_few(few: Told) -> None:
     assert ours["best_fixed"] == NOBODY
     assert ours["lead_low"] > 0
     assert 0.17 < ours["treated"] < 0.23
-    assert f"Best for everybody alike: {NOBODY}. Better for some: letter." in few.explained
+    assert f"Best for everybody alike: {NOBODY}. Better: those treated whom the ranking by" in few.explained
     for text in (few.evaluated, few.page):
         assert re.search(rf"The recommended policy treats 2\d.% of customers and beats {re.escape(NOBODY)}", text)
     assert planned
@@ -164,7 +164,7 @@ def test_without_cost_and_with_full_margin_all_is_as_it_was(few: Told, tmp_path:
     free = tell(tmp_path, few.frame, SETTINGS.model_copy(update={"cost": 0.0}))
     for outcome, values in GROSS.items():
         told = [row["value"] for row in free.policies(outcome).values()]
-        assert told == pytest.approx(values, rel=3e-3)  # expected outcomes take noise away, each its own
+        assert told == pytest.approx(values, rel=5e-3)  # expected outcomes take noise away, each its own
     assert "Best for everybody alike: letter." in free.explained
     assert "net of" not in free.page + free.explained + free.evaluated
 

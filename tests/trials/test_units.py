@@ -1,6 +1,7 @@
 """Trials whose rows are no independent customers: markets by day, shops, customers offered something each month."""
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -9,8 +10,10 @@ import pytest
 from numpy.typing import NDArray
 
 import promolift
+from promolift.effect.trial import TrialArrays, row_keys
 from promolift.errors import ConfigError, InputError, StepError, SupportError
-from promolift.trials.clustered import Panel, by_ratio, compare_units, infer, staggered
+from promolift.trials.clustered import Panel, by_ratio, infer, staggered
+from promolift.trials.units import Units, unit_averages
 
 Floats = NDArray[np.float64]
 GEO: dict[str, Any] = {"treatment": "ads", "control": "on", "money": "revenue"}
@@ -154,10 +157,15 @@ def covered(draw: Any, truth: float, repetitions: int) -> float:
 def test_intervals_of_few_clusters_cover(units: int) -> None:
     def draw(seed: int) -> Any:
         frame = shops(units, effect=1.0, seed=seed)
-        unit = frame["shop"].to_numpy()
-        return infer(
-            compare_units(frame["spend"].to_numpy(), (frame["arm"] == "b").to_numpy(), unit, np.ones(len(unit)))
+        unit, arm, value = (
+            frame["shop"].to_numpy(),
+            (frame["arm"] == "b").to_numpy().astype(int),
+            frame["spend"].to_numpy(),
         )
+        x = frame.select("age").to_numpy().astype(float)
+        rows = TrialArrays(x, arm, value, np.full((len(arm), 2), 0.5), row_keys(x, 0), ("age",))
+        drawn = Units("shop", unit, np.array([arm[unit == u][0] for u in range(units)]), "clusters")
+        return SimpleNamespace(**unit_averages(drawn, rows, {"y": value}, "randomised", 0).row(0, named=True))
 
     assert 0.9 <= covered(draw, 1.0, 200) <= 0.99
 

@@ -12,7 +12,7 @@ Keys = NDArray[np.uint64]
 
 
 class KernelColumns(NamedTuple):
-    """What the kernels read of each row; an empty array is a column left out."""
+    """What the kernels read of each row."""
 
     gain_NK: Floats
     cost_NK: Floats
@@ -27,15 +27,6 @@ class Links(NamedTuple):
     first_S: Ints
     row_R: Ints
     coef_JR4: Floats
-
-
-class GatherLimits(NamedTuple):
-    """Bins above `high` are taken whole, at most `room` steps are gathered; `shift` and `first` are the ruler's."""
-
-    high: int
-    room: int
-    shift: int
-    first: int
 
 
 class Ties(NamedTuple):

@@ -1,58 +1,17 @@
-"""Types of the room, and `choose`: values and prices in, a slot per customer out, in batch, shard and request alike.
+"""Types of the room, and `choose`: values and prices in, a slot per customer out, for plan and request alike.
 
-N customers, K slots (a customer's candidates), J offers, S classes of customers, C rows kept for the finishing step.
+N customers, K slots (a customer's candidates), J offers, S classes of customers, M limit rows, R rows of a class.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple, TypeVar
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
 
 import numpy as np
-from pydantic import Field
+from numpy.typing import ArrayLike, NDArray
 
 from promolift.allocate.arrays import Floats, Ints, KernelColumns, Keys, Slots, Ties
 from promolift.errors import BudgetError, InputError
-from promolift.settings import Settings
-
-T = TypeVar("T")
-
-BLOCK = 65_536  # rows per call of a kernel: one task for one thread
-
-
-class Options(Settings):
-    """How to solve. `seed` settles ties; `threads` changes nothing but the time."""
-
-    seed: int = 0
-    threads: int = Field(default=1, ge=1, le=64)
-
-
-@dataclass(frozen=True, eq=False)
-class Chunk:
-    """Some customers: gain and expected cost of every slot (NaN: no such candidate), and who they are.
-
-    `units_NK` is a third amount that limits may count, such as the expected number of redemptions. `offer_NK` says
-    which offer stands in a slot; left out, slot k is offer k. `label_N` is the customer's class, a small whole number
-    that limits refer to. `key_N` identifies the customer wherever the row lies; left out, the row's position is the
-    key, and then the plan depends on the order of rows where values tie.
-    """
-
-    gain_NK: Floats
-    cost_NK: Floats
-    units_NK: Floats | None = None
-    offer_NK: Slots | None = None
-    label_N: Slots | None = None
-    key_N: Keys | None = None
-
-
-Source = Callable[[], Iterable[Chunk]]  # can be read again and again, always with the same rows in the same order
-
-
-class PriceShape(NamedTuple):
-    """How many classes of customers and how many offers prices tell apart."""
-
-    classes: int
-    offers: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,16 +28,9 @@ class Prices:
     seed: int = 0
 
     @staticmethod
-    def of(price: float, shape: PriceShape, share: float = 0.0, seed: int = 0) -> "Prices":
-        """The prices of a plan with one budget and no limits."""
-        weight = np.zeros((max(shape.classes, 1), max(shape.offers, 1), 4))
-        weight[:, :, 0], weight[:, :, 1] = 1.0, price
-        return Prices(weight, 0.0, share, seed)
-
-    @property
-    def price(self) -> float:
-        """The price of cost for the first class and offer: of all, where there are no limits."""
-        return float(self.weight_SJ4[0, 0, 1])
+    def of(price: float, offers: int, share: float = 0.0, seed: int = 0) -> "Prices":
+        """The prices of a plan with one budget and no limits: one class of customers."""
+        return Prices(np.tile([1.0, price, 0.0, 0.0], (1, max(offers, 1), 1)), 0.0, share, seed)
 
 
 @dataclass(frozen=True)
@@ -109,10 +61,9 @@ class Use:
 class Allocation:
     """A plan and its certificate. Gain, cost and bound are in the unit of the arrays given.
 
-    `choice_N` is the slot of each customer, -1 for none (empty for a streamed plan: ask `decide`). `bound` is an
-    upper bound of what any plan within the budget and limits can gain. `moved` holds the few customers (key to slot)
-    whom the finishing step treats otherwise than the prices alone would. `row_prices` are the prices of budget and
-    limits as the method works with them, to start the next plan from.
+    `choice_N` is the slot of each customer, -1 for none. `bound` is an upper bound of what any plan within the budget
+    and limits can gain. `moved` counts the few customers whom the finishing step treats otherwise than the prices alone
+    would. `row_prices` are the prices of budget and limits as the method works with them.
     """
 
     choice_N: Slots
@@ -122,11 +73,8 @@ class Allocation:
     price: float
     budget: float
     treated: int
-    customers: int
-    prices: Prices
     uses: tuple[Use, ...] = ()
-    passes: int = 0
-    moved: Mapping[int, int] = field(default_factory=dict)
+    moved: int = 0
     row_prices: Mapping[str, float] = field(default_factory=dict)
 
     @property
@@ -144,24 +92,13 @@ class Allocation:
         """The limits that cost gain, dearest first by price times size."""
         return tuple(sorted((u for u in self.uses if u.binding), key=lambda u: (-u.price * abs(u.bound), u.name)))
 
-    def decide(self, source: Source) -> Iterator[Slots]:
-        """The slots of each chunk, by the prices and the moved customers; the same in any chunking."""
-        start, moved = 0, np.fromiter(self.moved, np.uint64, len(self.moved))
-        for chunk in source():
-            rows = CheckedRows.of(chunk, start)
-            choice_N = rows.choose(self.prices)
-            for i in np.flatnonzero(np.isin(rows.key_N, moved)):
-                choice_N[i] = self.moved[int(rows.key_N[i])]
-            start += len(choice_N)
-            yield choice_N
-
     def explain(self, money: Callable[[float], str] = "{:,.2f}".format) -> str:
         """One paragraph in plain words; `money` writes an amount."""
         if not self.treated:
-            return f"No customer gets an offer: within {money(self.budget)} none of {self.customers:,} can gain."
+            return f"No customer gets an offer: within {money(self.budget)} none of {len(self.choice_N):,} can gain."
         text = (
-            f"{self.treated:,} of {self.customers:,} customers get an offer. The plan costs {money(self.cost)} of a "
-            f"budget of {money(self.budget)} and is expected to gain {money(self.gain)}; no plan within the budget"
+            f"{self.treated:,} of {len(self.choice_N):,} customers get an offer. The plan costs {money(self.cost)} of "
+            f"a budget of {money(self.budget)} and is expected to gain {money(self.gain)}; no plan within the budget"
             f"{' and limits' if self.uses else ''} can gain more than {money(self.bound)}, so at most {self.gap:.4%} "
             f"is missing. "
         )
@@ -173,10 +110,14 @@ class Allocation:
 
 
 @dataclass(frozen=True, eq=False)
-class CheckedRows:
-    """Consecutive rows of a source with all columns filled in, ready for a kernel; an empty array is one left out."""
+class ChoiceRows:
+    """Customers: gain and expected cost of every slot (NaN: no such candidate), and who they are.
 
-    start: int
+    `units_NK` is a third amount that limits may count, such as the expected number of redemptions. `offer_NK` says
+    which offer stands in a slot. `label_N` is the customer's class, a small whole number that limits refer to.
+    `key_N` identifies the customer wherever the row lies.
+    """
+
     gain_NK: Floats
     cost_NK: Floats
     units_NK: Floats
@@ -189,46 +130,43 @@ class CheckedRows:
         return len(self.gain_NK)
 
     @staticmethod
-    def of(chunk: Chunk, start: int = 0) -> "CheckedRows":
-        """Check shapes and fill in what a chunk left out; `start` is the number of rows before it."""
-        gain_NK, cost_NK = (np.ascontiguousarray(m, np.float64) for m in (chunk.gain_NK, chunk.cost_NK))
-        if gain_NK.ndim != 2 or gain_NK.shape != cost_NK.shape:
-            shapes = f"gain has shape {gain_NK.shape} and cost {cost_NK.shape}"
+    def of(
+        gain_NK: ArrayLike, cost_NK: ArrayLike, *, units_NK: Floats | None = None, offer_NK: Slots | None = None,
+        label_N: Slots | None = None, key_N: Keys | None = None,
+    ) -> "ChoiceRows":  # fmt: skip
+        """Check shapes and fill in what is left out: no units, slot k is offer k, one class, the position as key."""
+        gain, cost = (np.ascontiguousarray(m, np.float64) for m in (gain_NK, cost_NK))
+        if gain.ndim != 2 or gain.shape != cost.shape:
+            shapes = f"gain has shape {gain.shape} and cost {cost.shape}"
             raise InputError(f"allocate: {shapes}; both must be (customers, offers)")
-        key_N = np.arange(start, start + len(gain_NK)) if chunk.key_N is None else chunk.key_N
-        none = np.empty((0, 1))
-        return CheckedRows(
-            start, gain_NK, cost_NK,
-            _like(none if chunk.units_NK is None else chunk.units_NK, gain_NK.shape, np.float64, "units"),
-            _like(none if chunk.offer_NK is None else chunk.offer_NK, gain_NK.shape, np.int32, "offer"),
-            _like(none[:0, 0] if chunk.label_N is None else chunk.label_N, gain_NK.shape[:1], np.int32, "label"),
-            _like(key_N, gain_NK.shape[:1], np.uint64, "key"),
+        (n, k), whole = gain.shape, gain.shape
+        return ChoiceRows(
+            gain, cost,
+            _like(np.zeros(whole) if units_NK is None else units_NK, whole, np.float64, "units"),
+            _like(np.tile(np.arange(k), (n, 1)) if offer_NK is None else offer_NK, whole, np.int32, "offer"),
+            _like(np.zeros(n) if label_N is None else label_N, (n,), np.int32, "label"),
+            _like(np.arange(n) if key_N is None else key_N, (n,), np.uint64, "key"),
         )  # fmt: skip
 
-    def part(self, which: slice | Ints) -> "CheckedRows":
-        """Some of the rows. Positions are lost if `which` is not a slice."""
-        columns = (self.gain_NK, self.cost_NK, self.units_NK, self.offer_NK, self.label_N, self.key_N)
-        start = self.start + which.start if isinstance(which, slice) else 0
-        return CheckedRows(start, *(column[which] if column.size else column for column in columns))  # type: ignore[arg-type]
+    def part(self, which: Ints) -> "ChoiceRows":
+        """Some of the rows."""
+        return ChoiceRows(*(getattr(self, column.name)[which] for column in fields(self)))
 
-    @staticmethod
-    def join(parts: "list[CheckedRows]") -> "CheckedRows":
-        """Rows of several parts, one after the other; parts with fewer slots are filled up with unknown ones."""
-        if not parts:
-            return CheckedRows.of(Chunk(np.empty((0, 1)), np.empty((0, 1))))
-        slots = max(part.gain_NK.shape[1] for part in parts)
+    def hashed(self, seed: int) -> Floats:
+        """A uniform number in [0, 1) for every customer."""
+        from promolift.allocate import kernel
 
-        def column(name: str, blank: float) -> Any:
-            arrays = [getattr(part, name) for part in parts]
-            wide = [a for a in arrays if a.size] or arrays[:1]
-            if wide[0].ndim == 1 or all(a.shape[1] == wide[0].shape[1] for a in wide):
-                return np.concatenate(wide)
-            return np.concatenate([np.pad(a, ((0, 0), (0, slots - a.shape[1])), constant_values=blank) for a in wide])
+        return kernel.mix_all(self.key_N, word(seed))
 
-        return CheckedRows(
-            0, column("gain_NK", np.nan), column("cost_NK", np.nan), column("units_NK", 0.0), column("offer_NK", 0),
-            column("label_N", 0), column("key_N", 0),
-        )  # fmt: skip
+    def by_hash(self, seed: int) -> Ints:
+        """The order of the rows' hashes, which does not hang on where a row lies."""
+        return np.lexsort((self.key_N, self.hashed(seed)))
+
+    @property
+    def usable_NK(self) -> NDArray[np.bool_]:
+        """The slots that may be chosen."""
+        usable: NDArray[np.bool_] = (self.gain_NK >= 0) & (self.cost_NK < np.inf)
+        return usable
 
     @property
     def columns(self) -> KernelColumns:
@@ -240,10 +178,6 @@ class CheckedRows:
         from promolift.allocate import kernel
 
         choice_N = np.full(len(self), -1, np.int32)
-        classes, offers, _ = prices.weight_SJ4.shape
-        top = int(self.offer_NK.max()) if self.offer_NK.size else self.gain_NK.shape[1] - 1
-        if top >= offers or (self.label_N.size and self.label_N.max() >= classes):
-            raise InputError(f"allocate: these prices know {classes} classes and {offers} offers, the rows have more")
         if self.gain_NK.size:
             ties = Ties(prices.width, prices.share, word(prices.seed))
             kernel.choose(self.columns, self.key_N, prices.weight_SJ4, ties, choice_N)
@@ -251,23 +185,19 @@ class CheckedRows:
 
 
 def _like(column: Any, shape: tuple[int, ...], dtype: type[np.generic], name: str) -> Any:
-    """The column as a contiguous array; InputError if it is given and has another shape."""
+    """The column as a contiguous array; InputError if it has another shape."""
     array = np.ascontiguousarray(column, dtype)
-    if array.size and array.shape != shape:
+    if array.shape != shape:
         raise InputError(f"allocate: {name} has shape {array.shape}, expected {shape}, one value for each row of gain")
     return array
 
 
-def choose(gain_NK: Floats, cost_NK: Floats, prices: Prices | float) -> Slots:
-    """The best slot of each customer at the given prices, -1 for none. Pure; one customer or millions.
+def choose(gain_NK: Floats, cost_NK: Floats, price: float) -> Slots:
+    """The best slot of each customer at a price of cost, -1 for none: the largest `gain - price * cost` above 0.
 
-    A bare number is a price of cost with no limits: the slot with the largest `gain - price * cost` above 0. With
-    labels, keys or several offers per slot make `CheckedRows.of(Chunk(...))` and ask it to choose.
+    Pure; one customer or millions.
     """
-    rows = CheckedRows.of(Chunk(gain_NK, cost_NK))
-    return rows.choose(
-        prices if isinstance(prices, Prices) else Prices.of(prices, PriceShape(1, rows.gain_NK.shape[1]))
-    )
+    return ChoiceRows.of(gain_NK, cost_NK).choose(Prices.of(price, np.shape(gain_NK)[1]))
 
 
 def word(seed: int) -> np.uint64:
@@ -282,86 +212,41 @@ def check_budget(budget: float) -> float:
     return float(budget)
 
 
-def sweep(source: Source, job: Callable[[CheckedRows], T], threads: int = 1, block: int = BLOCK) -> Iterator[T]:
-    """Run `job` on every block of at most `block` rows, on `threads` threads; results in row order."""
-    with ThreadPoolExecutor(max(1, threads)) as pool:
-        start = 0
-        for chunk in source():
-            rows = CheckedRows.of(chunk, start)
-            tasks = [rows.part(slice(low, min(low + block, len(rows)))) for low in range(0, len(rows), block)]
-            yield from pool.map(job, tasks) if threads > 1 else map(job, tasks)
-            start += len(rows)
-
-
 @dataclass(frozen=True, eq=False)
-class SourceScale:
-    """Size of a source, and powers of two that turn its amounts into whole numbers whose sums fit 62 bits."""
+class Quanta:
+    """How many customers can gain, and powers of two that turn amounts into whole numbers whose sums fit 62 bits."""
 
-    rows: int
     usable: int
-    offers: int
-    count_S: Ints
     gain: float
     cost: float
     units: float
 
     @property
-    def shape(self) -> PriceShape:
-        """Classes and offers."""
-        return PriceShape(max(len(self.count_S), 1), self.offers)
+    def kernel_3(self) -> Floats:
+        """As the kernels take them."""
+        return np.array([self.gain, self.cost, self.units])
+
+    @property
+    def unit_4(self) -> Floats:
+        """What whole-number sums of gain, cost, count and units are divided by."""
+        return np.array([self.gain, self.cost, 1.0, self.units])
 
 
-class BlockScale(NamedTuple):
-    """Size of a block of rows and its largest amounts; see `SourceScale`."""
-
-    rows: int
-    usable: int
-    offers: int
-    count_S: Ints
-    top_gain: float
-    top_cost: float
-    top_units: float
-
-
-def measure(source: Source, threads: int = 1) -> SourceScale:
-    """Read the source once. InputError names the first impossible value."""
+def measure(rows: ChoiceRows) -> Quanta:
+    """The scale of the rows. InputError names the first impossible value."""
     from promolift.allocate import kernel
 
-    def job(rows: CheckedRows) -> BlockScale:
-        top_gain, top_cost, row, slot, usable = kernel.scan(rows.gain_NK, rows.cost_NK)
-        if row >= 0:
-            g, c = rows.gain_NK[row, slot], rows.cost_NK[row, slot]
+    *tops, row, slot, usable = kernel.scan(rows.gain_NK, rows.cost_NK, rows.units_NK)
+    if row >= 0:
+        g, c, u = (m[row, slot] for m in (rows.gain_NK, rows.cost_NK, rows.units_NK))
+        if g == np.inf or c < 0:
             rule = "a gain must be finite or missing (NaN)" if g == np.inf else "an expected cost must be 0 or more"
-            raise InputError(f"allocate: row {rows.start + row}, slot {slot}: gain {g}, cost {c}; {rule}")
-        label_N, offer_NK = rows.label_N, rows.offer_NK
-        for name, codes in (("label", label_N), ("offer", offer_NK)):
-            if codes.size and codes.min() < 0:
-                raise InputError(f"allocate: a {name} is {codes.min()}; number them from 0")
-        count_S = np.bincount(label_N) if label_N.size else np.array([len(rows)])
-        offers = int(offer_NK.max()) + 1 if offer_NK.size else rows.gain_NK.shape[1]
-        return BlockScale(len(rows), usable, offers, count_S, top_gain, top_cost, _top_units(rows))
-
-    parts = list(sweep(source, job, threads))
-    rows = sum(part.rows for part in parts)
-    gain = _power(max((part.top_gain for part in parts), default=0.0), rows)
-    cost = _power(max((part.top_cost for part in parts), default=0.0), rows)
-    units = _power(max((part.top_units for part in parts), default=0.0), rows)
-    count_S = np.zeros(max((len(part.count_S) for part in parts), default=1), np.int64)
-    for part in parts:
-        count_S[: len(part.count_S)] += part.count_S
-    offers = max((part.offers for part in parts), default=1)
-    return SourceScale(rows, sum(part.usable for part in parts), max(offers, 1), count_S, gain, cost, units)
-
-
-def _top_units(rows: CheckedRows) -> float:
-    """The largest units of a usable pair; InputError if one is negative or missing."""
-    if not rows.units_NK.size:
-        return 0.0
-    bad = (rows.gain_NK >= 0) & (rows.cost_NK < np.inf) & ~((rows.units_NK >= 0) & (rows.units_NK < np.inf))
-    if bad.any():
-        i, k = np.argwhere(bad)[0]
-        raise InputError(f"allocate: row {rows.start + i}, slot {k}: units {rows.units_NK[i, k]}; give 0 or more")
-    return float(np.nanmax(rows.units_NK, initial=0.0))
+            raise InputError(f"allocate: row {row}, slot {slot}: gain {g}, cost {c}; {rule}")
+        raise InputError(f"allocate: row {row}, slot {slot}: units {u}; give 0 or more")
+    for name, codes in (("label", rows.label_N), ("offer", rows.offer_NK)):
+        if codes.size and codes.min() < 0:
+            raise InputError(f"allocate: a {name} is {codes.min()}; number them from 0")
+    return Quanta(usable, *(_power(top, len(rows)) for top in tops))
 
 
 def _power(top: float, rows: int) -> float:

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from promolift.allocate.arrays import Ints, Slots
-from promolift.allocate.core import Allocation, Chunk, Options, Source, SourceScale, check_budget, measure
-from promolift.allocate.exact import nothing, trace
+from promolift.allocate.arrays import Ints
+from promolift.allocate.core import Allocation, ChoiceRows, check_budget
+from promolift.allocate.exact import trace
 from promolift.allocate.limits import Mask, sides, stack_rules
 from promolift.allocate.settings import Limit
-from promolift.allocate.solver import solve_rules, solve_source
+from promolift.allocate.solver import solve_rows
 from promolift.errors import BudgetError, ConfigError, InputError
 from promolift.hashing import hash_int
 
@@ -47,31 +47,31 @@ class CandidateMatrix:
     Slots that the same limits cover share a code, so that prices need one column per code and not one per offer.
     """
 
-    chunk: Chunk
+    rows: ChoiceRows
     row_NK: Ints
     masks: tuple[Mask, ...]
     codes: int
 
-    @property
-    def source(self) -> Source:
-        """The matrices as a source."""
-        return lambda: (self.chunk,)
+    def solve(self, budget: float, limits: Sequence[Limit], seed: int) -> Allocation:
+        """The plan under the limits with which this was spread, whatever their bounds."""
+        everything = Mask(np.ones(1, np.bool_), np.ones(self.codes, np.bool_))
+        return solve_rows(self.rows, stack_rules(check_budget(budget), limits, self.masks, everything), seed)
 
 
 def plan(
-    candidates: pl.DataFrame, budget_cents: float, limits: Sequence[Limit] = (), *, seed: int = 0,
-    start: Allocation | None = None,
-) -> AllocatedOffers:  # fmt: skip
+    candidates: pl.DataFrame, budget_cents: float, limits: Sequence[Limit] = (), *, seed: int = 0
+) -> AllocatedOffers:
     """At most one offer per customer within the budget and limits: the most gain there is, but for `allocation.gap`.
 
     A missing gain or cost is unknown and never chosen, nor is an offer that loses; 'none' needs no row. Limits name
     columns of the candidates by `where`; `units` is a column of that name. The same plan for any order of rows.
     InputError names the first impossible row, BudgetError an impossible budget or the limits that cannot all hold.
     """
-    budget = check_budget(budget_cents)
     grid = spread(candidates, limits)
-    found = _solve(grid, None, budget, limits, seed, start)
-    return AllocatedOffers(pick(candidates, grid, found.choice_N), found, budget)
+    found = grid.solve(budget_cents, limits, seed)
+    took = np.flatnonzero(found.choice_N >= 0)
+    rows = grid.row_NK[took, found.choice_N[took]].tolist() if len(took) else []
+    return AllocatedOffers(candidates[rows], found, found.budget)
 
 
 def at_budgets(
@@ -83,33 +83,13 @@ def at_budgets(
     """
     if not budgets:
         return []
-    grid = spread(candidates, limits(budgets[0]))
-    scale = measure(grid.source)
-
-    def solved(budget: float) -> Allocation | None:
+    grid, found = spread(candidates, limits(budgets[0])), list[Allocation | None]()
+    for budget in budgets:
         try:
-            return _solve(grid, scale, check_budget(budget), limits(budget), seed)
+            found.append(grid.solve(budget, limits(budget), seed))
         except BudgetError:
-            return None
-
-    return [solved(budget) for budget in budgets]
-
-
-def _solve(
-    grid: CandidateMatrix,
-    scale: SourceScale | None,
-    budget: float,
-    limits: Sequence[Limit],
-    seed: int,
-    start: Allocation | None = None,
-) -> Allocation:
-    """The plan on a grid that was spread with these limits."""
-    options = Options(seed=seed)
-    if not limits:
-        return solve_source(grid.source, budget, (), options)
-    scale = measure(grid.source) if scale is None else scale
-    rules = stack_rules(budget, limits, grid.masks, Mask(np.ones(1, np.bool_), np.ones(grid.codes, np.bool_)))
-    return solve_rules(grid.source, scale, rules, options, start) if scale.rows else nothing(budget, scale, seed)
+            found.append(None)
+    return found
 
 
 def charges(candidates: pl.DataFrame, limits: Sequence[Limit], found: Allocation) -> pl.Series:
@@ -148,14 +128,9 @@ def _measures(rows: pl.DataFrame) -> list[pl.Expr]:
 
 def frontier(candidates: pl.DataFrame, budgets: Sequence[float] | None = None, *, seed: int = 0) -> pl.DataFrame:
     """Columns budget_cents, gain_cents, cost_cents, price, treated, bound_cents: the whole curve, see `trace`."""
-    table = trace(spread(candidates).source, budgets, seed)
+    rows = spread(candidates).rows
+    table = trace(rows.gain_NK, rows.cost_NK, budgets, seed=seed, key_N=rows.key_N)
     return table.rename({name: f"{name}_cents" for name in ("budget", "gain", "cost", "bound")})
-
-
-def pick(candidates: pl.DataFrame, grid: CandidateMatrix, choice_N: Slots) -> pl.DataFrame:
-    """The candidate rows of the chosen slots."""
-    took = np.flatnonzero(choice_N >= 0)
-    return candidates[grid.row_NK[took, choice_N[took]].tolist()] if len(took) else candidates.clear()
 
 
 def spread(candidates: pl.DataFrame, limits: Sequence[Limit] = ()) -> CandidateMatrix:
@@ -185,7 +160,7 @@ def spread(candidates: pl.DataFrame, limits: Sequence[Limit] = ()) -> CandidateM
         return out_NK
 
     ids = table["customer_id"].unique(maintain_order=True)
-    chunk = Chunk(
+    rows = ChoiceRows.of(
         matrix(table["gain_cents"], np.nan, np.float64), matrix(table["cost_cents"], np.nan, np.float64),
         units_NK=matrix(table["units"], np.nan, np.float64) if units else None,
         offer_NK=np.zeros((n, k), np.int32) if code is None else matrix(code, 0, np.int32),
@@ -194,7 +169,7 @@ def spread(candidates: pl.DataFrame, limits: Sequence[Limit] = ()) -> CandidateM
     masks = tuple(
         Mask(np.ones(1, np.bool_), kinds[name].to_numpy() if kinds.height else np.zeros(1, np.bool_)) for name in names
     )
-    return CandidateMatrix(chunk, matrix(table["row"], -1, np.int64), masks, max(kinds.height, 1))
+    return CandidateMatrix(rows, matrix(table["row"], -1, np.int64), masks, max(kinds.height, 1))
 
 
 def _covers(candidates: pl.DataFrame, limits: Sequence[Limit]) -> list[pl.Expr]:

@@ -12,7 +12,7 @@ from promolift.data.counts import Counts, count
 from promolift.data.mapping import Mapping
 from promolift.data.names import GONE_STATUS, KIND_OF_WORD, KIND_WORD_SQL, PART_STATUS, currency_sql, kind_word
 from promolift.data.reader import Reader
-from promolift.data.rules import EVENT_RULES, CleanRules, Rule
+from promolift.data.rules import RULES, CleanRules, Rule
 from promolift.data.times import GAPS
 from promolift.sql import bind, ident, kept, literal, run
 from promolift.tables import EVENTS
@@ -109,9 +109,9 @@ def clean_events(raw: Relation, mapping: Mapping, rules: CleanRules) -> Cleaned:
         shared as ({_shared(mapping)}),
         valued as ({_valued(mapping)}),
         known as ({_known(mapping)}),
-        judged as (select *, {reason_sql(EVENT_RULES, limits)} as _reason from known)
+        judged as (select *, {reason_sql(RULES["events"], limits)} as _reason from known)
         select {bind(_events(mapping), **limits)}, _row, {"_line" if "_line" in reader.types else "1"} as _line,
-            _reason, {flags_sql(EVENT_RULES, limits)} as _flags,
+            _reason, {flags_sql(RULES["events"], limits)} as _flags,
             case when _reason is not null then {reader.raw_json()} end as _raw
         from judged
     """

@@ -4,103 +4,26 @@ import json
 from collections.abc import Mapping as Dict
 from collections.abc import Sequence
 from difflib import get_close_matches
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, get_args
 
 from pydantic import Field, model_validator
 
 from promolift.currency import Currency, currency_digits
 from promolift.data.times import COUNTED, GAPS
 from promolift.errors import InputError
-from promolift.settings import Settings, Zone
+from promolift.settings import Settings, Zone, rows_of
 
 RawTable = Literal["events", "customers", "products", "promotions", "redemptions", "coupons", "shelf"]
 Kind = Literal["purchase", "view", "add_to_cart", "refund", "other"]
-KINDS: tuple[Kind, ...] = ("purchase", "view", "add_to_cart", "refund", "other")
+KINDS: tuple[Kind, ...] = get_args(Kind)
 
-# What a source column can be, per raw table, and what it says.
+# What a source column can be, per raw table: its role, what it says, and the names it is known by, best first.
+ROLE_ROWS = rows_of("data/roles.tsv")
 ROLES: Dict[str, Dict[str, str]] = {
-    "events": {
-        "customer_id": "who",
-        "time": "when it happened; or the day alone, with `clock`",
-        "clock": "time of day, where the day stands in another column: 14:32, 1432, or in a column of hours 14",
-        "status": "state of the order: cancelled, returned and unpaid ones do not count as purchases",
-        "received": "when the row arrived, so that late ones can be counted",
-        "event_id": "id of the event: the same id again is a duplicate",
-        "kind": "name of the event, such as purchase or view; `kinds` explains names that are not known",
-        "product_id": "which product",
-        "order_id": "which order, invoice or receipt; without it the visit is one, else a customer's local day",
-        "sequence": "number of the order of its customer, for `time_format` gaps",
-        "session_id": "which visit",
-        "store_id": "which shop or branch",
-        "channel": "where: shop, web, app",
-        "quantity": "units in the row",
-        "amount": "what was paid for the row",
-        "unit_price": "what was paid for one unit",
-        "list_amount": "what the row would have cost without discounts",
-        "list_unit_price": "what one unit would have cost without discounts",
-        "shelf_discount": "what was taken off for everybody, on the shelf or by a loyalty card",
-        "coupon_discount": "what a coupon took off",
-        "dwell": "how long they looked, in seconds; in milliseconds where the column's name ends in ms",
-        "currency": "currency of the row; rows in another than `currency` are rejected",
-    },
-    "customers": {
-        "customer_id": "who",
-        "name": "how to address them",
-        "sex": "as the source says",
-        "age": "years or a band such as 25-34",
-        "occupation": "as the source says",
-        "income": "a band, as the source says",
-        "language": "Chinese or English",
-        "consent": "yes or no to being sent offers",
-    },
-    "products": {
-        "product_id": "which product",
-        "name": "as printed for customers",
-        "category": "the level on which offers are given; a path with `category_path`",
-        "type": "the finer level below it",
-        "department": "the coarser level above it",
-        "brand": "brand or class of brands",
-        "price": "price of one unit without discounts",
-        "cost": "what the shop pays for one unit",
-        "quantity": "units that `cost` is for, where it stands for a whole line",
-    },
-    "promotions": {
-        "customer_id": "who was sent it",
-        "campaign_id": "which campaign",
-        "start": "first day or moment on which the offer could be used",
-        "kind": "type of campaign, as the source says",
-        "end": "last day or moment",
-        "valid_days": "days that it could be used, where no column says the last one",
-        "redeemed_at": "when this customer used it; empty where they did not",
-        "coupon_id": "which coupon",
-    },
-    "redemptions": {
-        "customer_id": "who",
-        "campaign_id": "which campaign",
-        "redeemed_at": "when",
-        "coupon_id": "which coupon",
-    },
-    "coupons": {
-        "campaign_id": "which campaign",
-        "coupon_id": "which coupon",
-        "product_id": "a product that it covers",
-    },
-    "shelf": {
-        "product_id": "which product",
-        "store_id": "in which shop",
-        "start": "first day of the week",
-        "display": "where it was on display",
-        "mailer": "where in the mailer it stood",
-    },
+    table: {role: meaning for name, role, _, meaning, _ in ROLE_ROWS if name == table} for table in get_args(RawTable)
 }
 NEEDED: Dict[str, tuple[str, ...]] = {
-    "events": ("customer_id", "time"),
-    "customers": ("customer_id",),
-    "products": ("product_id",),
-    "promotions": ("customer_id", "campaign_id", "start"),
-    "redemptions": ("customer_id", "campaign_id", "redeemed_at"),
-    "coupons": ("campaign_id", "coupon_id", "product_id"),
-    "shelf": ("product_id", "store_id", "start"),
+    table: tuple(role for name, role, needed, *_ in ROLE_ROWS if name == table and needed) for table in ROLES
 }
 WELCOME: Dict[str, tuple[str, ...]] = {
     table: tuple(role for role in roles if role not in NEEDED[table]) for table, roles in ROLES.items()

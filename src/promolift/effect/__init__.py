@@ -2,8 +2,8 @@
 
 From a trial, or from data compared after adjustment: `diagnose` (a module) says which evidence level they can carry,
 `fit` what each treatment adds to whom, `fit_dose` the same along the depth. From the logs: what a discount
-adds is read from past shelf prices (`fit_response`, a causal estimate with its evidence level; `fit_personal`, each
-customer's own); how likely a coupon is redeemed is predicted from past campaigns (`fit_redemption`, no effect).
+adds is read from past shelf prices (`fit_response`, a causal estimate with its evidence level); how likely a coupon is
+redeemed is predicted from past campaigns (`fit_redemption`, no effect).
 """
 
 from typing import TYPE_CHECKING
@@ -23,11 +23,9 @@ __all__ = [
     "ExposureSettings",
     "History",
     "PanelSettings",
-    "PersonalResponse",
     "RedemptionModel",
     "RedemptionSettings",
     "ResponseModel",
-    "TargetingCheck",
     "ValueSettings",
     "add_effects",
     "assumed_response",
@@ -38,17 +36,13 @@ __all__ = [
     "fit",
     "fit_dose",
     "fit_halves",
-    "fit_personal",
     "fit_redemption",
     "fit_response",
     "in_first_half",
-    "judge_targeting",
     "offer_features",
     "panel",
     "redemption_outcomes",
-    "rolling_origin",
     "scaled_gain",
-    "spent_before",
     "target_covers",
     "total_draws",
     "unfold",
@@ -62,22 +56,17 @@ if TYPE_CHECKING:
     from promolift.effect.exposure import (
         ExposureSettings,
         History,
-        TargetingCheck,
         exposure_features,
-        judge_targeting,
         offer_features,
-        spent_before,
         target_covers,
     )
     from promolift.effect.outcomes import average_effects, effect_bins
     from promolift.effect.panel import depth_sums, panel
-    from promolift.effect.personal import PersonalResponse, fit_personal
     from promolift.effect.redemption import (
         RedemptionModel,
         RedemptionSettings,
         fit_redemption,
         redemption_outcomes,
-        rolling_origin,
     )
     from promolift.effect.settings import DiscountSettings, PanelSettings, ValueSettings
     from promolift.effect.trial import Effect

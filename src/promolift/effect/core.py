@@ -16,7 +16,6 @@ from pydantic import Field
 from promolift.effect.diagnose import Diagnosis
 from promolift.effect.learners import (
     ByResponse,
-    BySegment,
     Direct,
     PlugIn,
     Proportional,
@@ -24,10 +23,9 @@ from promolift.effect.learners import (
     fit_direct,
     fit_proportional,
     fit_response,
-    fit_segment,
     fit_single,
 )
-from promolift.effect.linear import Additive, Basis, Linear, LinearDesign, basis_of, fit_additive, fit_linear
+from promolift.effect.linear import Additive, Basis, Linear, basis_of, fit_additive, fit_linear
 from promolift.effect.nuisance import (
     Nuisance,
     Response,
@@ -44,8 +42,10 @@ from promolift.effect.nuisance import (
 )
 from promolift.effect.outcomes import adjusted_means
 from promolift.effect.parts import Arrays, ModelParts, from_parts, to_parts
-from promolift.effect.trees import Bins, Boosted, Codes
+from promolift.effect.policy import ScoredTrial, TargetingRule, choose_rule
+from promolift.effect.trees import Bins, Boosted
 from promolift.effect.trial import (
+    Asked,
     Effect,
     FeatureColumn,
     FeatureEncoder,
@@ -176,19 +176,6 @@ def stack(gain: Floats, psi: Floats) -> Floats:
     return np.asarray(scipy.optimize.nnls(root.T, np.linalg.solve(root, pull))[0])
 
 
-def other_arms(value_NA: Floats, score_NA: Floats, best: int, bound: float) -> Ints:
-    """Arms that may replace the `best` fixed one for customers whose value they lead, all out of fold.
-
-    Those whose takers score better than under the best arm, if together they do so by `bound` standard errors; else
-    those that do so alone. What is promised is that the policy as a whole beats the best fixed arm.
-    """
-    wish_N = value_NA.argmax(axis=1)
-    better_NA = np.where(wish_N[:, None] == np.arange(value_NA.shape[1]), score_NA - score_NA[:, [best]], 0.0)
-    gaining = np.flatnonzero(better_NA.mean(axis=0) > 0)
-    together, *alone = (_z(better_N) for better_N in (better_NA[:, gaining].sum(axis=1), *better_NA[:, gaining].T))
-    return gaining if together > bound else gaining[np.array(alone) > bound]
-
-
 def _z(values_N: Floats) -> float:
     """Mean over its standard error."""
     return float(values_N.mean() / max(values_N.std(), 1e-12) * np.sqrt(len(values_N)))
@@ -222,7 +209,7 @@ def _limits(product_NC: Floats, first: float, rule: SelectionRule, *, doubt: boo
     return limit_C
 
 
-Simple = Literal["proportional", "segment"]
+Simple = Literal["proportional"]
 Rich = Literal[
     "response", "additive", "multiplicative", "multiplicative-sparse", "t-trees", "s-trees", "dr-trees",
 ]  # fmt: skip
@@ -231,14 +218,14 @@ LEAST_ROWS = 50  # an arm with fewer customers is refused
 CUT = 0.95  # amounts above this quantile do not decide which arm is best for everybody: a few large amounts would
 KNOWN = (
     FeatureEncoder, FeatureColumn, Selection, Basis, Bins, Linear, Additive, Boosted, Response, Proportional,
-    ByResponse, BySegment, PlugIn, Single, Direct,
+    ByResponse, PlugIn, Single, Direct, TargetingRule,
 )  # fmt: skip
 
 
 class Gains(Protocol):
     """What every learner's model can do."""
 
-    def gain(self, x_NF: Floats) -> Floats:
+    def gain(self, asked: Asked) -> Floats:
         """gain_NK over control."""
         ...
 
@@ -248,19 +235,18 @@ class EffectSettings(Settings):
 
     A `simple` learner, the simplest first, replaces a mixture that is not clearly better (NEAR); `rich` ones
     only enter the mixture. `folds` judge them (None: 5, with more rows fewer). `alpha`: probability of seeing
-    differences in noise. `bound`: standard errors by which a treatment must beat control before everybody is given it,
-    and the policy the best fixed arm before it leaves it.
+    differences in noise. `bound`: standard errors by which a treatment must beat control before everybody is given it;
+    `lead`: by which a ranking must earn more than the best fixed arm, or than drawing as many at random.
     """
 
-    simple: tuple[Literal["proportional"]] | tuple[Literal["proportional"], Literal["segment"]] = (
-        "proportional", "segment",
-    )  # fmt: skip
+    simple: tuple[Simple] = ("proportional",)
     rich: tuple[Rich, ...] = (
         "response", "additive", "multiplicative", "multiplicative-sparse", "t-trees", "s-trees", "dr-trees",
     )  # fmt: skip
     folds: int | None = Field(default=None, ge=2, le=20)
     alpha: float = Field(default=0.05, gt=0, lt=1)
     bound: float = Field(default=2.0, ge=0)
+    lead: float = Field(default=0.5, ge=0)
     seed: int = 0
 
     @property
@@ -288,8 +274,8 @@ class EffectModel:
     average customer, taken off before its weight is applied. `span`: no gain is larger than outcomes ever differed;
     models learn outcomes in the `unit` in which they vary by 1.
     The average and the judgement use all rows, even where only `learned` of them taught the models.
-    `other_arms` are the arms that may replace `best_arm`, the best for everybody alike once amounts are winsorised, or
-    control where that was not shown to gain what it costs.
+    `rule` says who is treated; its best arm is the best for everybody alike once amounts are winsorised, or control
+    where that was not shown to gain what it costs. `models` are those of the learners that effects or rule `used`.
     `cost_K`: mean cost of each treatment, taken off the average. `level` and `reason`: the evidence; `stray` names
     learners left out, since on average they said something else than the doubly robust average.
     """
@@ -300,11 +286,11 @@ class EffectModel:
     verdict: Selection
     models: tuple[tuple[Gains, ...], ...]
     responses: tuple[Response, ...]
+    used: Ints
     mean_JKC: Floats
     span: float
     unit: float
-    best_arm: int
-    other_arms: Ints
+    rule: TargetingRule
     level: Level
     reason: str
     rows: int
@@ -312,6 +298,11 @@ class EffectModel:
     learned: int | None = None  # rows the models learned from, where not all
     stray: tuple[str, ...] = ()
     arms: tuple[str, ...] = ()  # their names, control first, where they were given by name
+
+    @property
+    def best_arm(self) -> int:
+        """The best arm for everybody alike, 0 for control."""
+        return self.rule.best_arm
 
     @property
     def chosen(self) -> dict[str, float] | Literal["none"]:
@@ -331,35 +322,47 @@ class EffectModel:
         The standard error joins that of the average with the spread of the folds' models (delete-a-group jackknife).
         It knows nothing of differences that no learner could see.
         """
+        each = self._differences(features, self.verdict.weight_C)
+        jackknife = (len(each) - 1) * each.var(axis=0)
+        gain_NK = self._net(self.average.gain_K + self.cost_K + each.mean(axis=0), cost_NK)
+        return Effect(gain_NK, np.sqrt(self.average.se_K**2 + jackknife), self.level, self.reason)
+
+    def worth(self, features: Features, cost_NK: ArrayLike | None = None) -> Floats:
+        """Gains net of cost that decide who is treated, gain_NK: along the ranking; the average where there is none."""
+        score_NK = self._differences(features, self.rule.weight_C).mean(axis=0)
+        if self.rule.ranks:
+            return self._net(self.rule.gains(score_NK), cost_NK)
+        return self._net(np.zeros(score_NK.shape) + self.average.gain_K + self.cost_K, cost_NK)
+
+    def _net(self, gain_NK: Floats, cost_NK: ArrayLike | None) -> Floats:
+        return np.asarray(gain_NK - (self.cost_K if cost_NK is None else _costs(cost_NK, gain_NK.shape)))
+
+    def _differences(self, features: Features, weight_C: Floats) -> Floats:
+        """What learners, so weighted, say beyond the average customer: by the models without each fold."""
         x_NF = self.encoder.encode(features)
         each = np.zeros((max(len(self.models), 1), len(x_NF), len(self.average.gain_K)))
-        weights = self.verdict.weight_C[self.verdict.weight_C > 0]
-        for part in chunks(len(x_NF)) if self.models else ():
-            asked = AskedEffects(x_NF[part])
+        weights = weight_C[self.used]
+        for part in chunks(len(x_NF)) if weights.any() else ():
+            asked = Asked(x_NF[part])
             for j, models in enumerate(self.models):
                 each[j, part] = (self.unit * gains(models, asked, self.span / self.unit) - self.mean_JKC[j]) @ weights
-        jackknife = (len(each) - 1) * each.var(axis=0)
-        gain_NK = self.average.gain_K + each.mean(axis=0)
-        if cost_NK is not None:
-            gain_NK = gain_NK + (self.cost_K - _costs(cost_NK, gain_NK.shape))
-        return Effect(gain_NK, np.sqrt(self.average.se_K**2 + jackknife), self.level, self.reason)
+        return each
 
     def expected(self, features: Features) -> Floats:
         """mu_NA: the outcome expected of each customer under each arm, before cost."""
         x_NF = self.encoder.encode(features)
         found = np.empty((len(x_NF), len(self.average.gain_K) + 1))
         for part in chunks(len(x_NF)):
-            asked = AskedEffects(x_NF[part])
-            found[part] = self.unit * np.mean([asked.mu(response) for response in self.responses], axis=0)
+            asked = Asked(x_NF[part])
+            found[part] = self.unit * np.mean([response.mean(asked) for response in self.responses], axis=0)
         return found
 
     def policy(self, features: Features, cost_NK: ArrayLike | None = None) -> Ints:
-        """Recommended arm of each customer: the best fixed one unless another proved better for customers like them."""
-        value_NA = _over_control(self.predict(features, cost_NK).gain_NK)
-        barred = np.ones(value_NA.shape[1], dtype=bool)
-        barred[[self.best_arm, *self.other_arms]] = False
-        value_NA[:, barred] = -np.inf
-        return np.asarray(value_NA.argmax(axis=1), dtype=np.int64)
+        """Recommended arm of each customer: the best fixed one, unless the ranking earned more where it was unseen."""
+        gain_NK = self.worth(features, cost_NK)
+        if not self.rule.follows:
+            return np.full(len(gain_NK), self.rule.best_arm, dtype=np.int64)
+        return np.asarray(_over_control(gain_NK).argmax(axis=1), dtype=np.int64)
 
     def explain(self, arms: Sequence[str] | None = None) -> str:
         """What was chosen, why, and by which rule, in plain words. `arms` are their names, control first."""
@@ -381,11 +384,23 @@ class EffectModel:
         return f"their costs of {', '.join(each)}"
 
     def advice(self, arms: Sequence[str] | None = None) -> str:
-        """Which arm is best for everybody alike, and which may replace it for some."""
+        """Which arm is best for everybody alike, and whether a ranking earns more."""
         names = arms or self.arms or [f"arm {arm}" for arm in range(len(self.average.gain_K) + 1)]
-        others = ", ".join(names[arm] for arm in self.other_arms)
-        fixed = f"Best for everybody alike: {names[self.best_arm]}."
-        return f"{fixed} Better for some: {others}." if others else f"{fixed} No group proved better off with another."
+        fixed, rule = f"Best for everybody alike: {names[self.best_arm]}.", self.rule
+        if rule.follows:
+            by = f"the ranking by {self._ranking()} says that it pays for"
+            return f"{fixed} Better: those treated whom {by}; out of fold that earned more."
+        if rule.ranks:
+            by = f"the ranking by {self._ranking()} earned more than drawing customers at random"
+            return f"{fixed} No group proved better off with another; where a budget does not reach all, {by}."
+        return (
+            f"{fixed} No group proved better off with another, nor any ranking better than customers drawn at random."
+        )
+
+    def _ranking(self) -> str:
+        """The learners behind the ranking."""
+        named = [name for name, weight in zip(self.learners, self.rule.weight_C, strict=True) if weight > 0]
+        return named[0] if len(named) == 1 else "the mixture of learners"
 
     def _taught(self) -> str:
         if self.learned is None:
@@ -434,6 +449,7 @@ def fit(
     diagnosis: Diagnosis | None = None,
     control: str | None = None,
     settings: EffectSettings = DEFAULT,
+    rule: TargetingRule | None = None,
     on_progress: Callable[[float], object] | None = None,
 ) -> EffectModel:
     """Let learners compete for how the effect differs between customers; believe them as far as they prove it.
@@ -444,8 +460,9 @@ def fit(
     features. `diagnosis` of `diagnose` is what earns `randomised` or `adjusted`: without it the level is `assumed`,
     since nobody has looked whether the arms are comparable. `cost_NK` of treating, in the outcome's unit: one number,
     one for each treatment (1 x K), or for each customer and treatment. Every gain is net of it; it is known, so nothing
-    has to learn it: the learners see the outcome alone. The order of rows changes nothing. `on_progress` hears how far
-    it is. Raises InputError or SupportError for what cannot be used.
+    has to learn it: the learners see the outcome alone. The order of rows changes nothing. `rule`: that of a
+    model of more customers, to be valued: its ranking is taken, and what it decided. `on_progress` hears how far it is.
+    Raises InputError or SupportError for what cannot be used.
     """
     encoder = encoder_of(features_NF)
     named = named_arms(treatment_N, control)
@@ -455,40 +472,34 @@ def fit(
     by_key = np.argsort(trial.key_N, kind="stable")  # so that sums too do not hang on the order of rows
     trial = rows_of(trial, by_key)
     cost_NK = _costs(cost_NK, (len(by_key), trial.arms - 1), by_key)
+    cost_K = cost_NK.mean(axis=0)
     basis = basis_of(trial.x_NF)
     average = adjusted_means(trial, trial.outcome_N, basis=basis, seed=settings.seed)
     hear(0.1)
-    lesson_N = taught(trial.outcome_N)
-    unit = unit_of(lesson_N)
-    every = replace(trial, outcome_N=lesson_N / unit)
-    folds = settings.folds or folds_of(trial)
-    some = sorted_rows(rows_of(trial, slice(0, learnable(trial))), folds)
-    order = np.r_[some, np.arange(len(some), len(by_key))]
-    judged = rows_of(every, order)
-    fold_N = fold_of(judged, folds)
-    crossed = _cross(rows_of(judged, slice(0, len(some))), fold_N[: len(some)], basis, settings, hear)
-    gain_NKC, psi_NK = (found * unit for found in _judged(judged, fold_N, crossed, len(some)))
-    judged, span = replace(judged, outcome_N=judged.outcome_N * unit), crossed.span * unit
-    hear(0.9)
-    stray = _strays(gain_NKC, psi_NK, span)
+    tried = _compete(trial, basis, settings, hear)
+    gain_NKC, psi_NK, fold_N = tried.gain_NKC, tried.psi_NK, tried.fold_N
+    stray = _strays(gain_NKC, psi_NK, tried.span)
     gain_NKC[:, :, stray] = 0.0
-    more_NK = cost_NK - cost_NK.mean(axis=0)  # what treating a customer costs beyond the average
-    more_NK = more_NK if len(more_NK) == 1 else more_NK[order]
-    cost_K = cost_NK.mean(axis=0)
     verdict = judge(gain_NKC, psi_NK, fold_N, SelectionRule(len(settings.simple), settings.alpha, settings.seed))
-    best = _best(judged, psi_NK, cost_K, settings.bound)
-    net = Average(average.gain_K - cost_K, average.se_K)
-    chosen = np.flatnonzero(verdict.weight_C > 0)
-    kept = tuple(tuple(models[c] for c in chosen) for models in crossed.models) if chosen.size else ()
-    mean_JKC = np.stack([gain_NKC[fold_N == j][:, :, chosen].mean(axis=0) for j in range(folds)])
-    differ_NK = gain_NKC @ verdict.weight_C
-    value_NA = _over_control(net.gain_K + differ_NK - differ_NK.mean(axis=0) - more_NK)
-    others = other_arms(value_NA, _over_control(psi_NK - cost_K - more_NK), best, settings.bound)
+    best = _best(tried.judged, psi_NK, cost_K, settings.bound)
+    mean_JKC = np.stack([gain_NKC[fold_N == j].mean(axis=0) for j in range(len(tried.models))])
+    scored = ScoredTrial(
+        gain_NKC - mean_JKC[fold_N], psi_NK, cost_NK if len(cost_NK) == 1 else cost_NK[tried.order], fold_N,
+        tried.judged.key_N,
+    )  # fmt: skip
+    if rule is not None:
+        rankings = [rule.weight_C]
+    else:  # differences that were not shown rank nobody
+        rankings = [] if verdict.answer == "none" else [verdict.weight_C, *np.eye(len(settings.learners))]
+    found = choose_rule(scored, rankings, best, settings.lead)
+    found = found if rule is None else found.decided_by(rule)
+    used = np.flatnonzero((verdict.weight_C > 0) | (found.weight_C > 0))
     hear(1.0)
     return EffectModel(
-        encoder, net, settings.learners, verdict, kept, crossed.responses, mean_JKC, span, unit, best, others,
-        level, reason, len(order), cost_K, len(some) if len(some) < len(order) else None,
-        tuple(settings.learners[c] for c in stray), named.names,
+        encoder, Average(average.gain_K - cost_K, average.se_K), settings.learners, verdict,
+        tuple(tuple(models[c] for c in used) for models in tried.models) if used.size else (),
+        tried.responses, used, mean_JKC[:, :, used], tried.span, tried.unit, found, level, reason, len(fold_N), cost_K,
+        tried.learned if tried.learned < len(fold_N) else None, tuple(settings.learners[c] for c in stray), named.names,
     )  # fmt: skip
 
 
@@ -496,18 +507,18 @@ def _nobody(share: float) -> None:
     """Nobody wants to hear how far it is."""
 
 
+def _evidence(diagnosis: Diagnosis | None) -> "_Evidence":
+    """What a diagnosis has earned. Raises SupportError if it refused."""
+    if diagnosis is None:
+        return _Evidence("assumed", "unverified: nobody has checked that the arms are comparable; see diagnose")
+    return _Evidence(diagnosis.require(), "; ".join(diagnosis.reasons))
+
+
 class _Evidence(NamedTuple):
     """An evidence level and why it is that."""
 
     level: Level
     reason: str
-
-
-def _evidence(diagnosis: Diagnosis | None) -> _Evidence:
-    """What a diagnosis has earned. Raises SupportError if it refused."""
-    if diagnosis is None:
-        return _Evidence("assumed", "unverified: nobody has checked that the arms are comparable; see diagnose")
-    return _Evidence(diagnosis.require(), "; ".join(diagnosis.reasons))
 
 
 def learnable(trial: TrialArrays) -> int:
@@ -522,55 +533,60 @@ def learnable(trial: TrialArrays) -> int:
     return few
 
 
-class _Crossed(NamedTuple):
-    """Of each fold, models that did not see it; `span`: how far apart outcomes are. `design`: that of all folds."""
+class _Competed(NamedTuple):
+    """Every learner's gains out of fold, in the unit of the outcome, and the scores that they are judged by.
 
-    models: tuple[tuple[Gains, ...], ...]
-    responses: tuple[Response, ...]
-    psi_NK: Floats
-    span: float
-    design: LinearDesign | None
+    `judged`: the trial's rows in their `order`, sorted by fold and arm, of which the first `learned` taught. Of each
+    fold, models that did not see it, which learned outcomes divided by `unit`; `span`: how far outcomes are apart.
+    """
 
-
-def _cross(
-    trial: TrialArrays, fold_N: Ints, basis: Basis, settings: EffectSettings, hear: Callable[[float], object]
-) -> _Crossed:
-    """All learners without each fold, from rows sorted by fold and arm."""
-    nuisance = fit_nuisance(trial, fold_N, basis)
-    hear(0.4)
-    found: list[tuple[Gains, ...]] = []
-    for done, name in enumerate(settings.learners):
-        found.append(fit_learner(name, nuisance))
-        hear(0.4 + 0.4 * (done + 1) / len(settings.learners))
-    models = tuple(zip(*found, strict=True))
-    design = nuisance.designs[0] if len(nuisance.designs) == 1 else None
-    return _Crossed(models, nuisance.responses, nuisance.psi_NK, float(np.ptp(trial.outcome_N)), design)
-
-
-class _Judged(NamedTuple):
-    """Out of fold: each learner's gains, and the scores that they are judged by."""
-
+    judged: TrialArrays
+    order: Ints
+    fold_N: Ints
     gain_NKC: Floats
     psi_NK: Floats
+    models: tuple[tuple[Gains, ...], ...]
+    responses: tuple[Response, ...]
+    span: float
+    unit: float
+    learned: int
 
 
-def _judged(trial: TrialArrays, fold_N: Ints, crossed: _Crossed, learned: int) -> _Judged:
-    """Every row by the models that did not see it; the first `learned` rows have their scores already."""
-    gain_NKC = np.zeros((len(fold_N), trial.arms - 1, len(crossed.models[0])))
+def _compete(trial: TrialArrays, basis: Basis, settings: EffectSettings, hear: Callable[[float], object]) -> _Competed:
+    """All learners without each fold; every row is judged by the models that did not see it."""
+    lesson_N = taught(trial.outcome_N)
+    unit = unit_of(lesson_N)
+    folds = settings.folds or folds_of(trial)
+    learned = learnable(trial)
+    some = sorted_rows(rows_of(trial, slice(0, learned)), folds)
+    order = np.r_[some, np.arange(learned, len(lesson_N))]
+    every = rows_of(replace(trial, outcome_N=lesson_N / unit), order)
+    fold_N = fold_of(every, folds)
+    taught_by = rows_of(every, slice(0, learned))
+    nuisance = fit_nuisance(taught_by, fold_N[:learned], basis)
+    hear(0.4)
+    each: list[tuple[Gains, ...]] = []
+    for done, name in enumerate(settings.learners):
+        each.append(fit_learner(name, nuisance))
+        hear(0.4 + 0.4 * (done + 1) / len(settings.learners))
+    models, span = tuple(zip(*each, strict=True)), float(np.ptp(taught_by.outcome_N))
+    gain_NKC = np.zeros((len(fold_N), trial.arms - 1, len(each)))
     psi_NK = np.zeros(gain_NKC.shape[:2])
-    psi_NK[:learned] = crossed.psi_NK
-    for j, models in enumerate(crossed.models):
+    psi_NK[:learned] = nuisance.psi_NK
+    for j, fold_models in enumerate(models):
         held = np.flatnonzero(fold_N == j)
         for part in chunks(len(held)):
             rows = held[part]
-            asked = AskedEffects(trial.x_NF[rows])
-            if crossed.design is not None and rows[-1] < learned:  # sorted by fold: they lie in one piece
-                asked.know(crossed.design.basis, crossed.design.z_NP[rows[0] : rows[-1] + 1])
-            gain_NKC[rows] = gains(models, asked, crossed.span)
+            asked = Asked(every.x_NF[rows])
+            gain_NKC[rows] = gains(fold_models, asked, span)
             new = rows >= learned
             if new.any():
-                psi_NK[rows[new]] = scores(rows_of(trial, rows[new]), asked.mu(crossed.responses[j])[new])
-    return _Judged(gain_NKC, psi_NK)
+                psi_NK[rows[new]] = scores(rows_of(every, rows[new]), nuisance.responses[j].mean(asked)[new])
+    hear(0.9)
+    judged = replace(every, outcome_N=every.outcome_N * unit)
+    return _Competed(
+        judged, order, fold_N, gain_NKC * unit, psi_NK * unit, models, nuisance.responses, span * unit, unit, learned
+    )
 
 
 def _strays(gain_NKC: Floats, psi_NK: Floats, span: float) -> Ints:
@@ -581,52 +597,9 @@ def _strays(gain_NKC: Floats, psi_NK: Floats, span: float) -> Ints:
     return np.flatnonzero((apart_KC > allowed_K[:, None]).any(axis=0))
 
 
-class AskedEffects:
-    """Rows, and what several models ask of them, worked out once: basis columns, codes, expected outcomes."""
-
-    def __init__(self, x_NF: Floats) -> None:
-        """Of these rows."""
-        self.x_NF = x_NF
-        self._z: dict[int, Floats] = {}
-        self._code: dict[int, Codes] = {}
-        self._mu: dict[int, Floats] = {}
-
-    def know(self, basis: Basis, z_NP: Floats) -> None:
-        """The basis columns are known already."""
-        self._z[id(basis)] = z_NP
-
-    def z(self, basis: Basis) -> Floats:
-        """Basis columns."""
-        if id(basis) not in self._z:
-            self._z[id(basis)] = basis.columns(self.x_NF)
-        return self._z[id(basis)]
-
-    def codes(self, bins: Bins) -> Codes:
-        """Codes of the features."""
-        if id(bins) not in self._code:
-            self._code[id(bins)] = bins.codes(self.x_NF)
-        return self._code[id(bins)]
-
-    def mu(self, response: Response) -> Floats:
-        """mu_NA."""
-        if id(response) not in self._mu:
-            self._mu[id(response)] = response.of(self.codes(response.bins), self.z(response.linear.basis))
-        return self._mu[id(response)]
-
-
-def gains(models: tuple[Gains, ...], asked: AskedEffects, span: float) -> Floats:
+def gains(models: tuple[Gains, ...], asked: Asked, span: float) -> Floats:
     """gain_NKC of all models, none beyond how far outcomes are apart."""
-    found = []
-    for model in models:
-        if isinstance(model, Proportional | ByResponse | PlugIn):
-            found.append(model.of(asked.mu(model.response)))
-        elif isinstance(model, Linear | Additive):
-            found.append(model.of(asked.z(model.basis)))
-        elif isinstance(model, Single | Direct):
-            found.append(model.of(asked.codes(model.bins)))
-        else:
-            found.append(model.gain(asked.x_NF))
-    return np.clip(np.stack(found, axis=2), -span, span)
+    return np.clip(np.stack([model.gain(asked) for model in models], axis=2), -span, span)
 
 
 def fit_learner(name: Simple | Rich, nuisance: Nuisance) -> tuple[Gains, ...]:
@@ -637,8 +610,6 @@ def fit_learner(name: Simple | Rich, nuisance: Nuisance) -> tuple[Gains, ...]:
             return tuple(fit_proportional(nuisance, j) for j in folds)
         case "response":
             return tuple(fit_response(nuisance, j) for j in folds)
-        case "segment":
-            return tuple(fit_segment(nuisance, j) for j in folds)
         case "additive":
             return tuple(fit_additive(*nuisance.scored(j)) for j in folds)
         case "multiplicative":
@@ -705,7 +676,8 @@ def _trial(
     count_A = np.bincount(arm_N)
     if len(count_A) < 2 or count_A.min() < LEAST_ROWS:
         raise SupportError(f"treatment: {count_A.tolist()} customers by arm; every arm needs at least {LEAST_ROWS}")
-    key_N = row_keys(np.column_stack([x_NF, arm_N, outcome_N]), seed)
+    rank_N = np.unique(outcome_N, return_inverse=True)[1]  # any unit of the outcome, equal folds
+    key_N = row_keys(np.column_stack([x_NF, arm_N, rank_N]), seed)
     if _estimated(propensity):
         prob_NA = estimate_propensity(x_NF, arm_N, key_N)
     else:

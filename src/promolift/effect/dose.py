@@ -6,7 +6,7 @@ relative to the deepest one tried.
 """
 
 from dataclasses import dataclass, replace
-from typing import Any, Literal, NamedTuple, Self
+from typing import NamedTuple, Self
 
 import numpy as np
 import polars as pl
@@ -14,15 +14,15 @@ import scipy
 from numpy.typing import ArrayLike, NDArray
 from pydantic import Field
 
-from promolift.effect.nuisance import booster
-from promolift.effect.parts import Arrays, ModelParts, from_parts, to_parts
+from promolift.effect.nuisance import Response, fit_nuisance, fold_of, rows_of, sorted_rows, unit_of
 from promolift.effect.trial import (
-    FeatureColumn,
+    Asked,
     FeatureEncoder,
     Features,
     Floats,
     Ints,
     Level,
+    TrialArrays,
     encoder_of,
     numbers,
     row_keys,
@@ -36,18 +36,11 @@ BEND = 0.5  # a curve may depart from a line by this share of itself (s.d. over 
 EVIDENCE_ROUNDS, TOLERANCE = 40, 0.02
 
 
-class TermName(NamedTuple):
-    """A term of the customer, and how it enters the gain."""
-
-    term: str
-    how: str
-
-
 @dataclass(frozen=True)
 class Terms:
     """A customer's terms: 1, the base, the features, the features times the base. `group_J` says which is which."""
 
-    features: tuple[str, ...]
+    features: int
     mean: float
     middle: float
     spread: float
@@ -63,19 +56,10 @@ class Terms:
         return np.column_stack([np.ones(len(base_N)), ratio_N - 1, own_NZ, own_NZ * ratio_N[:, None]])
 
     @property
-    def names(self) -> list[TermName]:
-        """One for each column."""
-        own, ways = [*self.features, "base (log)"], ("added", "in proportion")
-        head = [TermName("everybody", "the common curve"), TermName("base", ways[self.ratio])]
-        if not self.ratio:
-            return [*head, *(TermName(name, "added") for name in self.features)]
-        return [*head, *(TermName(name, how) for how in ways for name in own)]
-
-    @property
     def group_J(self) -> Ints:
         """0 common, 1 base, 2 features added, 3 features in proportion."""
-        count = len(self.features)
-        return np.repeat([0, 1, 2, 3], [1, 1, count + 1, count + 1] if self.ratio else [1, 1, count, 0])
+        own = self.features
+        return np.repeat([0, 1, 2, 3], [1, 1, own + 1, own + 1] if self.ratio else [1, 1, own, 0])
 
 
 class NormalEquations(NamedTuple):
@@ -172,40 +156,8 @@ def posterior(gram_PP: Floats, side_P: Floats, group_J: Ints, keep_J: NDArray[np
     return Posterior(coef_P, cov_PP, bend_J)
 
 
-def shaped(known_NK: Floats, tried_D: Floats, depth_D: Floats, shape: str) -> Floats:
-    """Least-squares projection at the tried depths, straight between them, the last slope beyond."""
-    gap_K = np.diff(tried_D)
-    value_ND = np.column_stack([np.zeros(len(known_NK)), known_NK])
-    if shape == "rising":
-        slope_NK = (
-            np.diff(np.column_stack([np.zeros(len(known_NK)), np.maximum(_rising(known_NK, np.ones(len(gap_K))), 0)]))
-            / gap_K
-        )
-    else:
-        slope_NK = np.maximum(-_rising(-np.diff(value_ND) / gap_K, gap_K), 0)
-    reach_DK = np.clip(depth_D[:, None] - tried_D[:-1], 0, np.r_[gap_K[:-1], np.inf])
-    return np.asarray(slope_NK @ reach_DK.T)
-
-
-def _rising(value_NK: Floats, weight_K: Floats) -> Floats:
-    """Isotonic regression of each row by the max-min formula (Barlow et al. 1972); K is small."""
-    K = value_NK.shape[1]
-    total_NK = np.cumsum(np.column_stack([np.zeros(len(value_NK)), value_NK * weight_K]), axis=1)
-    weight = np.r_[0.0, np.cumsum(weight_K)]
-    mean = {
-        (i, j): (total_NK[:, j + 1] - total_NK[:, i]) / (weight[j + 1] - weight[i])
-        for i in range(K)
-        for j in range(i, K)
-    }
-    low = {(i, k): np.min([mean[i, j] for j in range(k, K)], axis=0) for k in range(K) for i in range(k + 1)}
-    return np.stack([np.max([low[i, k] for i in range(k + 1)], axis=0) for k in range(K)], axis=1)
-
-
 RARE = 0.005  # a column gets a flag "missing" if more than this share of it is missing, and some is known
 REACH = 3.0  # standardised columns are cut here: nobody is extrapolated far
-NEWTON, RIDGE = 15, 10.0
-TREES = {"num_leaves": 8, "learning_rate": 0.06, "min_data_in_leaf": 100, "lambda_l2": 5.0, "max_bin": 63}
-ROUNDS = 120
 
 
 @dataclass(frozen=True)
@@ -234,73 +186,14 @@ class Standardiser:
         z_NF = np.nan_to_num(np.clip((_log(x_NF) - self.mean_F) / safe_F, -REACH, REACH))
         return np.column_stack([z_NF, np.isnan(x_NF[:, list(self.flags)]).astype(np.float64)])
 
-    def names(self, features: tuple[str, ...]) -> tuple[str, ...]:
-        """One name per column."""
-        return (*features, *(f"{features[f]} is missing" for f in self.flags))
 
-
-@dataclass(frozen=True)
-class Base:
-    """E[outcome | features] over all arms: per fold a generalised linear model and boosted trees, blended."""
-
-    scale: Standardiser
-    counts: bool  # outcomes are never negative: log links, and gains may be proportional to the base
-    top: float
-    coef_TZ: Floats  # one row per fold
-    trees: tuple[str, ...]
-    blend_C: Floats
-
-    def predict(self, x_NF: Floats) -> Floats:
-        """base_N for rows that were not trained on: the mean of the folds' models."""
-        folds = [self.fold(x_NF, t) for t in range(len(self.trees))]
-        return np.asarray(np.mean(folds, axis=0))
-
-    def fold(self, x_NF: Floats, t: int) -> Floats:
-        """base_N by the model that did not see fold t."""
-        return np.asarray(self.each(x_NF, t) @ self.blend_C)
-
-    def each(self, x_NF: Floats, t: int) -> Floats:
-        """Both candidates of the blend, N x C."""
-        eta_N = _ones(self.scale.columns(x_NF)) @ self.coef_TZ[t]
-        line_N = np.exp(np.clip(eta_N, -20, np.log(self.top))) if self.counts else eta_N
-        return np.column_stack([line_N, booster(self.trees[t]).predict(x_NF, num_threads=1)])
-
-
-class FittedBase(NamedTuple):
-    """The base model, and base_N of the training rows each by the models that did not see it."""
-
-    model: Base
-    base_N: Floats
-
-
-def fit_base(x_NF: Floats, y_N: Floats, fold_N: Ints, seed: int) -> FittedBase:
-    """A generalised linear model and boosted trees for each fold, and their blend.
-
-    The blend has non-negative weights that minimise the out-of-fold error, relative to the mean for counts.
-    """
-    scale, counts = Standardiser.of(x_NF), bool(y_N.min() >= 0 and y_N.max() > 0)
-    z_NZ, top = _ones(scale.columns(x_NF)), max(float(y_N.max()), 1e-9)
-    folds = range(int(fold_N.max()) + 1)
-    coef = np.stack([_glm(z_NZ[fold_N != t], y_N[fold_N != t], counts) for t in folds])
-    trees = tuple(_boost(x_NF[fold_N != t], y_N[fold_N != t], counts, seed) for t in folds)
-    raw = Base(scale, counts, top, coef, trees, np.full(2, 0.5))
-    each_NC = np.empty((len(y_N), 2))
-    for t in folds:
-        each_NC[fold_N == t] = raw.each(x_NF[fold_N == t], t)
-    floor = 0.01 * float(np.abs(y_N).mean()) + 1e-12
-    weight_N = 1 / np.sqrt(np.maximum(each_NC.mean(axis=1), floor)) if counts else np.ones(len(y_N))
-    blend, _ = scipy.optimize.nnls(each_NC * weight_N[:, None], y_N * weight_N)
-    return FittedBase(Base(scale, counts, top, coef, trees, blend), each_NC @ blend)
-
-
-def variance(base_N: Floats, y_N: Floats, z_NZ: Floats, counts: bool) -> Floats:
-    """How noisy customers' outcomes are around their base: a + b base + c base^2 for counts, else log-linear in z."""
+def variance(base_N: Floats, y_N: Floats, counts: bool) -> Floats:
+    """How noisy customers' outcomes are around their base: a + b base + c base^2 for counts, else alike."""
     square_N = (y_N - base_N) ** 2
     square_N = np.minimum(square_N, np.quantile(square_N, 0.999))  # one large amount must not set the scale
     mean = float(square_N.mean()) + 1e-12
     if not counts:
-        fitted_N = np.exp(np.clip(_ones(z_NZ) @ _glm(_ones(z_NZ), square_N / mean, True), -2, 2))
-        return np.asarray(fitted_N * float((square_N / fitted_N).mean()))
+        return np.full(len(y_N), mean)
     floor_N = np.maximum(base_N, 0.02 * float(base_N.mean()) + 1e-12)
     terms_NT, weight_N = np.column_stack([np.ones(len(y_N)), floor_N, floor_N**2]), 1 / floor_N
     for _ in range(3):  # iteratively reweighted: a squared residual's own error grows with its mean
@@ -314,41 +207,6 @@ def _log(x_NF: Floats) -> Floats:
     return np.asarray(np.sign(x_NF) * np.log1p(np.abs(x_NF)))
 
 
-def _ones(z_NZ: Floats) -> Floats:
-    return np.column_stack([np.ones(len(z_NZ)), z_NZ])
-
-
-def _glm(z_NZ: Floats, y_N: Floats, counts: bool) -> Floats:
-    """Ridge regression, or Poisson quasi-likelihood with a log link; the intercept is not shrunk."""
-    ridge_Z = np.full(z_NZ.shape[1], RIDGE)
-    ridge_Z[0] = 0.0
-    if not counts:
-        return np.asarray(np.linalg.solve(z_NZ.T @ z_NZ + np.diag(ridge_Z + 1e-9), z_NZ.T @ y_N))
-    mean = float(y_N.mean()) + 1e-12
-    ridge_Z *= float(y_N.var()) / mean + 1e-12
-    beta = np.zeros(len(ridge_Z))
-    beta[0] = np.log(mean)
-    for _ in range(NEWTON):
-        mu_N = np.exp(np.clip(z_NZ @ beta, -20, 20))
-        hessian = (z_NZ * mu_N[:, None]).T @ z_NZ + np.diag(ridge_Z + 1e-9 * mean)
-        step = np.linalg.solve(hessian, z_NZ.T @ (y_N - mu_N) - ridge_Z * beta)
-        size = float(np.abs(z_NZ @ step).max())
-        beta = beta + step * min(1.0, 2.0 / max(size, 1e-12))  # no linear predictor moves by more than 2 at once
-        if size < 1e-6:
-            break
-    return beta
-
-
-def _boost(x_NF: Floats, y_N: Floats, counts: bool, seed: int) -> str:
-    import lightgbm
-
-    how: dict[str, Any] = {"objective": "poisson" if counts else "regression", "seed": seed % 2**31}
-    fixed = {"num_threads": 1, "deterministic": True, "force_row_wise": True, "verbosity": -1}
-    data = lightgbm.Dataset(x_NF, y_N, params={"max_bin": TREES["max_bin"], "verbosity": -1})
-    return str(lightgbm.train({**TREES, **how, **fixed}, data, ROUNDS).model_to_string())
-
-
-Shape = Literal["free", "rising", "concave"]
 FORMS = ("one curve for all", "in proportion to the base", "by features")
 MOST_DEPTHS = 20
 OWN_ROWS = 20_000  # customers by whom the spread of gains is judged
@@ -356,17 +214,12 @@ TEMPER = 0.5  # out-of-fold scores are noisy themselves: half of their differenc
 
 
 class DoseSettings(Settings):
-    """`shape`: what every customer's curve must be: free, rising with depth, or rising and concave.
-
-    `caution`: how many standard errors an advantage over the best fixed depth must exceed to leave it. `beyond`: depths
-    up to this multiple of the deepest tried one are scored. `simpler`: log-score a richer form must win by, out of
-    fold, to weigh as much as the next simpler one. `min_rows` is needed at every depth.
+    """`beyond`: depths up to this multiple of the deepest tried one are scored. `simpler`: log-score a richer form must
+    win by, out of fold, to weigh as much as the next simpler one. `min_rows` is needed at every depth.
     """
 
-    shape: Shape = "free"
     folds: int = Field(default=4, ge=2, le=20)
     simpler: float = Field(default=1.0, ge=0)
-    caution: float = Field(default=1.0, ge=0)
     beyond: float = Field(default=1.5, ge=1)
     min_rows: int = Field(default=100, ge=20)
     seed: int = 0
@@ -401,21 +254,6 @@ class DoseCurve:
 
 
 @dataclass(frozen=True)
-class DepthChoice:
-    """Depth for each customer, its expected net worth over no discount, and the depth that is best for all alike."""
-
-    depth_N: Floats
-    net_N: Floats
-    fixed_depth: float
-    fixed_net: float
-
-    @property
-    def left(self) -> float:
-        """Share of customers for whom the data speak for another depth than the best fixed one."""
-        return float((self.depth_N != self.fixed_depth).mean()) if len(self.depth_N) else 0.0
-
-
-@dataclass(frozen=True)
 class Record:
     """Rows of each depth, 0 included; mean gain of each tried depth, doubly robust, without a model of who gains."""
 
@@ -429,11 +267,14 @@ class DoseModel:
     """A weighted mean of forms, each a Gaussian process over depth that is linear in the customer's terms.
 
     `weight_C`: weights by out-of-fold score, `coef_CP` and `cov_CPP`: the posteriors, `bend_CJ`: the prior
-    variance of each term's departure from a straight line. `shape`, `caution`, `beyond`: see DoseSettings.
+    variance of each term's departure from a straight line. `base_J`: without each fold, the outcome expected over all
+    depths. `beyond`: see DoseSettings.
     """
 
     encoder: FeatureEncoder
-    base: Base
+    base_J: tuple[Response, ...]
+    unit: float  # the outcome's, in which the base was learned
+    scale: Standardiser
     terms: Terms
     depth_D: Floats  # tried, 0 included, rising
     weight_C: Floats
@@ -442,8 +283,6 @@ class DoseModel:
     bend_CJ: Floats
     record: Record
     own_K: Floats  # how far customers' own gains may lie from what is said of them, s.d. at each tried depth
-    shape: Shape = "free"
-    caution: float = 1.0
     beyond: float = 1.5
     level: Level = "randomised"
 
@@ -454,19 +293,16 @@ class DoseModel:
 
     def expected(self, features: Features) -> Floats:
         """Outcome each customer is expected to show, over the depths as they were tried."""
-        return self.base.predict(self.encoder.encode(features))
+        return self._base(self.encoder.encode(features))
 
     def curve(self, features: Features, depths: ArrayLike | None = None) -> DoseCurve:
         """Gain at `depths` (default: the tried ones above 0) for each row of `features`.
 
         Depths that were never tried are scored too, with wider bands; SupportError beyond `beyond` times the
-        deepest. Where a shape is asked, curves run straight between tried depths after projection onto the shape.
+        deepest.
         """
         depth_D = self._asked(depths)
         gain_ND, se_ND = self._moments(self._terms(features), depth_D)
-        if self.shape != "free":
-            known_NK = self._moments(self._terms(features), self.depth_D[1:]).mean_ND
-            gain_ND = shaped(known_NK, self.depth_D, depth_D, self.shape)
         own_D = np.interp(depth_D, self.depth_D, np.r_[0.0, self.own_K])
         own_D = own_D * np.maximum(depth_D / self.depth_D[-1], 1.0)  # beyond the deepest tried it grows on
         return DoseCurve(depth_D, gain_ND, se_ND, np.hypot(se_ND, own_D), self.level)
@@ -491,56 +327,6 @@ class DoseModel:
         )
         return rows.with_columns(low=pl.col("gain") - Z95 * pl.col("se"), high=pl.col("gain") + Z95 * pl.col("se"))
 
-    def best_depth(self, features: Features, worth_K: ArrayLike = 1.0, cost_NK: ArrayLike = 0.0) -> DepthChoice:
-        """The tried depth (or 0) of the largest worth * gain - cost for each customer.
-
-        `worth_K`: what one unit of outcome is worth at each tried depth; `cost_NK`: what the depth costs whether or not
-        it adds anything (both broadcast). The best fixed depth is left only where the advantage exceeds
-        `caution` standard errors of the difference.
-        """
-        u_NJ, tried_K = self._terms(features), self.depth_D[1:]
-        curve_NK = self.curve(features).gain_ND
-        worth_K = np.broadcast_to(np.asarray(worth_K, dtype=np.float64), tried_K.shape)
-        net_ND = np.column_stack([np.zeros(len(u_NJ)), worth_K * curve_NK - np.asarray(cost_NK, dtype=np.float64)])
-        fixed = int(np.argmax(net_ND.mean(axis=0)))
-        bound_ND = np.zeros_like(net_ND)
-        slope_DB = np.vstack([np.zeros(self._basis(tried_K).shape[1]), worth_K[:, None] * self._basis(tried_K)])
-        for d in range(len(slope_DB)):
-            se_N1 = self._spread(u_NJ, (slope_DB[d] - slope_DB[fixed])[None]).sd_ND
-            bound_ND[:, d] = net_ND[:, d] - net_ND[:, fixed] - self.caution * se_N1[:, 0]
-        better_ND = np.where(bound_ND > 0, net_ND, -np.inf)
-        pick_N = np.where((bound_ND > 0).any(axis=1), better_ND.argmax(axis=1), fixed)
-        net_N = net_ND[np.arange(len(pick_N)), pick_N]
-        return DepthChoice(self.depth_D[pick_N], net_N, float(self.depth_D[fixed]), float(net_ND[:, fixed].mean()))
-
-    def explain(self) -> pl.DataFrame:
-        """What moves the gain at the deepest tried depth: term, how, gain per unit of the term, se; largest |z| first.
-
-        Features count in standard deviations of their logarithm; "in proportion" terms are multiplied by the
-        customer's base relative to the mean.
-        """
-        b_1B = self._basis(self.depth_D[-1:])
-        gain_J1, se_J1 = self._spread(np.eye(len(self.terms.names)), b_1B)
-        rows = [
-            (*name, float(g), float(s)) for name, g, s in zip(self.terms.names, gain_J1[:, 0], se_J1[:, 0], strict=True)
-        ]
-        frame = pl.DataFrame(rows, schema=["term", "how", "gain", "se"], orient="row")
-        return frame.sort(
-            (pl.col("gain") / pl.col("se").clip(1e-300)).abs(), "term", "how", descending=[True, False, False]
-        )
-
-    def to_parts(self) -> ModelParts:
-        """Arrays for a tensor file and a JSON manifest."""
-        return to_parts(self)
-
-    @classmethod
-    def from_parts(cls, arrays: Arrays, manifest: dict[str, Any]) -> Self:
-        """The inverse of `to_parts`, also after JSON."""
-        model: Self = from_parts(
-            arrays, manifest, (cls, Record, Terms, Base, Standardiser, FeatureEncoder, FeatureColumn)
-        )
-        return model
-
     def _asked(self, depths: ArrayLike | None) -> Floats:
         if depths is None:
             return self.depth_D[1:]
@@ -549,12 +335,13 @@ class DoseModel:
             raise SupportError(f"depths: {depth_D.tolist()} asked, but the data reach from 0 to {top:g}; ask within")
         return depth_D
 
+    def _base(self, x_NF: Floats) -> Floats:
+        asked = Asked(x_NF)
+        return np.asarray(self.unit * np.mean([response.mean(asked)[:, 0] for response in self.base_J], axis=0))
+
     def _terms(self, features: Features) -> Floats:
         x_NF = self.encoder.encode(features)
-        return self.terms.columns(self.base.scale.columns(x_NF), self.base.predict(x_NF))
-
-    def _basis(self, depth_D: Floats) -> Floats:
-        return basis(depth_D, self.depth_D).b_DB
+        return self.terms.columns(self.scale.columns(x_NF), self._base(x_NF))
 
     def _moments(self, u_NJ: Floats, depth_D: Floats) -> "_Moments":
         """Gain and standard error, with what depths never tried may hold on top."""
@@ -601,53 +388,47 @@ def fit_dose(
     x_NF, depth_N, y_N = encoder.encode(features), numbers(depth_N, "depth"), numbers(outcome_N, "outcome")
     depth_D, arm_N = _check(x_NF, depth_N, y_N, settings)
     key_N = row_keys(np.column_stack([x_NF, depth_N, y_N]), settings.seed)
-    fold_N = (key_N % np.uint64(settings.folds)).astype(np.int64)
-    base, base_N = fit_base(x_NF, y_N, fold_N, settings.seed)
-    z_NZ = base.scale.columns(x_NF)
-    noise_N = variance(base_N, y_N, z_NZ, base.counts)
+    unit, nobody = unit_of(y_N), np.zeros(len(y_N), dtype=np.int64)
+    alike = TrialArrays(x_NF, nobody, y_N / unit, np.ones((len(y_N), 1)), key_N, tuple(encoder.names))
+    order = sorted_rows(alike, settings.folds)
+    alike, arm_N, y_N = rows_of(alike, order), arm_N[order], y_N[order]
+    fold_N = fold_of(alike, settings.folds)
+    found = fit_nuisance(alike, fold_N)
+    base_N, counts, scale = unit * found.mu_NA[:, 0], bool(y_N.min() >= 0), Standardiser.of(alike.x_NF)
+    noise_N = variance(base_N, y_N, counts)
     noise_N *= float(((y_N - base_N) ** 2 / noise_N).mean())
-    terms = _terms_of(base, base_N, base.scale.names(tuple(encoder.names)))
+    z_NZ = scale.columns(alike.x_NF)
+    terms = _terms_of(base_N, z_NZ.shape[1], counts)
     share_D = np.bincount(arm_N) / len(arm_N)
     b_DB = basis(depth_D, depth_D).b_DB
     rows = DoseRows(terms.columns(z_NZ, base_N), arm_N, fold_N, y_N - base_N, noise_N, b_DB - share_D @ b_DB)
     forms = _forms(rows, terms, settings)
     coef_CP, cov_CPP, bend_CJ = (np.stack(each) for each in zip(*forms.posteriors, strict=True))
-    kept = (settings.shape, settings.caution, settings.beyond)
-    record = _record(rows)
     model = DoseModel(
-        encoder,
-        base,
-        terms,
-        depth_D,
-        forms.weight_C,
-        coef_CP,
-        cov_CPP,
-        bend_CJ,
-        record,
-        np.zeros(len(depth_D) - 1),
-        *kept,
-    )
-    return replace(model, own_K=_own(model, x_NF[np.argsort(key_N)[:OWN_ROWS]]))
+        encoder, found.responses, unit, scale, terms, depth_D, forms.weight_C, coef_CP, cov_CPP, bend_CJ, _record(rows),
+        np.zeros(len(depth_D) - 1), settings.beyond,
+    )  # fmt: skip
+    some = np.argsort(alike.key_N)[:OWN_ROWS]
+    return replace(model, own_K=_own(model, rows.u_NJ[some], base_N[some]))
 
 
-def _own(model: DoseModel, x_NF: Floats) -> Floats:
+def _own(model: DoseModel, u_NJ: Floats, base_N: Floats) -> Floats:
     """How far customers' own gains may lie from what is said of them, at each tried depth.
 
     No trial shows it, for nobody is seen at two depths. Taken is what the data cannot exclude: that what features do
     not tell moves gains as much as what they do, and that the mean gain, as large as it may be, is shared out as
     unevenly as purchases are. In simulation such bands held 95 % or more of own gains; those of the mean held 60 to 97.
     """
-    base_N = model.base.predict(x_NF)
-    said_NK = model._moments(model.terms.columns(model.base.scale.columns(x_NF), base_N), model.depth_D[1:]).mean_ND
-    uneven = float(base_N.std() / max(abs(base_N.mean()), 1e-12)) if model.base.counts else 1.0
+    said_NK = model._moments(u_NJ, model.depth_D[1:]).mean_ND
+    uneven = float(base_N.std() / max(abs(base_N.mean()), 1e-12)) if model.terms.ratio else 1.0
     most_K = np.abs(model.record.mean_K) + Z95 * model.record.se_K
     return np.asarray(np.hypot(said_NK.std(axis=0), most_K * max(uneven, 1.0)))
 
 
-def _terms_of(base: Base, base_N: Floats, names: tuple[str, ...]) -> Terms:
+def _terms_of(base_N: Floats, features: int, counts: bool) -> Terms:
     mean = float(base_N.mean())
-    score_N = np.log(np.maximum(base_N, 0.02 * mean)) if base.counts else base_N
-    return Terms(names, mean, float(score_N.mean()), float(score_N.std()) or 1.0, base.counts)
+    score_N = np.log(np.maximum(base_N, 0.02 * mean)) if counts else base_N
+    return Terms(features, mean, float(score_N.mean()), float(score_N.std()) or 1.0, counts)
 
 
 class _Tried(NamedTuple):

@@ -16,7 +16,7 @@ from pydantic import Field
 
 from promolift.errors import InputError
 from promolift.settings import Settings
-from promolift.sql import DAY_MS, WEEK_MS, bind, fetch, some
+from promolift.sql import DAY_MS, WEEK_MS, bind, fetch, run
 from promolift.tables import EXPOSURE_FEATURES, PRODUCTS
 
 
@@ -196,8 +196,14 @@ def offer_features(
     before `asof_ms`. How deep the discount is plays no part: the logs of past coupons do not tell it.
     """
     offers = pl.DataFrame({"campaign_id": covers["offer_id"].unique()})
-    people = _people(history.events, asof_ms) if customers is None else customers
-    rows = offers.join(pl.DataFrame({"customer_id": people}, schema={"customer_id": pl.String}).unique(), how="cross")
+    if customers is None:
+        known = run(
+            f"select distinct customer_id from events where ts_ms < {asof_ms} order by 1", events=history.events
+        )
+        customers = [row[0] for row in known.fetchall()]
+    rows = offers.join(
+        pl.DataFrame({"customer_id": customers}, schema={"customer_id": pl.String}).unique(), how="cross"
+    )
     rows = rows.with_columns(
         kind=pl.lit(kind, pl.String), start_ms=pl.lit(asof_ms, pl.Int64), end_ms=pl.lit(None, pl.Int64)
     )
@@ -207,16 +213,8 @@ def offer_features(
 
 def target_covers(products: Relation, targets: Sequence[str]) -> pl.DataFrame:
     """The products of each target: offer_id, product_id. A target is a category, else a type, else a product id."""
-    return _covers(products, pl.DataFrame({"offer_id": targets}, schema={"offer_id": pl.String}).unique())
-
-
-def _covers(products: Relation, wanted: pl.DataFrame) -> pl.DataFrame:
-    return fetch(products.query("products", COVERS))
-
-
-def _people(events: Relation, asof_ms: int) -> list[str]:
-    sql = "select distinct customer_id from events where ts_ms < $asof_ms order by 1"
-    return [row[0] for row in some(events.query("events", bind(sql, asof_ms=asof_ms))).fetchall()]
+    wanted = pl.DataFrame({"offer_id": targets}, schema={"offer_id": pl.String}).unique()
+    return fetch(run(COVERS, products=products, wanted=wanted))
 
 
 def _features(
@@ -224,16 +222,20 @@ def _features(
 ) -> pl.DataFrame:
     since_ms = history.since_ms if history.since_ms is not None else _first(history.events)
     targets = _relation(history.events, rows)
-    moments = some(targets.query("targets", "select distinct customer_id, start_ms from targets")).materialize()
-    lines = _lines(history.events, moments)
+    moments = run("select distinct customer_id, start_ms from targets", targets=targets).materialize()
+    lines = run(LINES, events=history.events, moments=moments).materialize()
+    habits = bind(
+        HABITS, day=float(DAY_MS), window_ms=settings.window_days * DAY_MS,
+        half_life_ms=settings.half_life_days * DAY_MS, order_cap=settings.order_cap,
+    )  # fmt: skip
+    earlier = run(EARLIER, exposures=history.exposures, redemptions=history.redemptions, moments=moments)
+    told_us = pl.DataFrame(schema={"customer_id": pl.String, "told_us": pl.Boolean})
+    if history.customers is not None:
+        told_us = fetch(run(TOLD_US, customers=history.customers))
     moment, key = ["customer_id", "start_ms"], ["campaign_id", "customer_id"]
     counts = [
-        "earlier_campaigns",
-        "earlier_redeemed",
-        "earlier_coupons",
-        "earlier_expected",
-        "earlier_coupons_expected",
-    ]
+        "earlier_campaigns", "earlier_redeemed", "earlier_coupons", "earlier_expected", "earlier_coupons_expected",
+    ]  # fmt: skip
     known = pl.col("told_us") if history.customers is None else pl.col("told_us").fill_null(False)
     frame = (
         rows.with_columns(history_weeks=((pl.col("start_ms") - since_ms) / WEEK_MS).clip(0))
@@ -241,9 +243,9 @@ def _features(
             faded_weeks=_faded(pl.col("history_weeks"), settings.half_life_days / 7),
             window_weeks=pl.min_horizontal("history_weeks", settings.window_days / 7),
         )
-        .join(_habits(lines, moments, settings), on=moment, how="left")
-        .join(_earlier(history.exposures, history.redemptions, moments), on=moment, how="left")
-        .join(_told_us(history.customers), on="customer_id", how="left")
+        .join(fetch(run(habits, lines=lines, moments=moments)), on=moment, how="left")
+        .join(fetch(earlier), on=moment, how="left")
+        .join(told_us, on="customer_id", how="left")
         .join(_covered(lines, targets, coupons, history.products, settings), on=key, how="left")
         .with_columns(pl.col(counts).fill_null(0), known)
     )
@@ -252,11 +254,11 @@ def _features(
 
 def _relation(events: Relation, frame: pl.DataFrame) -> Relation:
     """A frame as a relation of the same connection as `events`."""
-    return some(events.query("events", "from frame")).materialize()
+    return run("select frame.* from frame", events=events, frame=frame).materialize()
 
 
 def _first(events: Relation) -> int:
-    first = some(events.query("events", "select min(ts_ms) from events")).fetchall()[0][0]
+    first = run("select min(ts_ms) from events", events=events).fetchall()[0][0]
     if first is None:
         raise InputError("events: no rows; past purchases are needed to tell who uses coupons")
     return int(first)
@@ -268,104 +270,19 @@ def _faded(weeks: pl.Expr, half_life: float) -> pl.Expr:
     return scale * (1 - (-weeks / scale).exp())
 
 
-def _lines(events: Relation, moments: Relation) -> Relation:
-    return some(events.query("events", LINES)).materialize()
-
-
-def _habits(lines: Relation, moments: Relation, settings: ExposureSettings) -> pl.DataFrame:
-    sql = bind(
-        HABITS,
-        day=float(DAY_MS),
-        window_ms=settings.window_days * DAY_MS,
-        half_life_ms=settings.half_life_days * DAY_MS,
-        order_cap=settings.order_cap,
-    )
-    return fetch(lines.query("lines", sql))
-
-
-def _earlier(exposures: Relation, redemptions: Relation, moments: Relation) -> pl.DataFrame:
-    return fetch(exposures.query("exposures", EARLIER))
-
-
-def _told_us(customers: Relation | None) -> pl.DataFrame:
-    if customers is None:
-        return pl.DataFrame(schema={"customer_id": pl.String, "told_us": pl.Boolean})
-    return fetch(customers.query("customers", TOLD_US))
-
-
 def _covered(
     lines: Relation, targets: Relation, coupons: Relation | None, products: Relation | None, settings: ExposureSettings
 ) -> pl.DataFrame:
+    """Every row of a campaign with narrow coupons, with zeros where the customer never bought anything covered."""
     if coupons is None:
         return EXPOSURE_FEATURES.empty().select("campaign_id", "customer_id", "^covered_.*$", "types_bought")
-    catalogue = _relation(lines, PRODUCTS.empty()) if products is None else products
-    narrow = _narrow(coupons, catalogue, settings)
-    window_ms = settings.window_days * DAY_MS
-    fits, types = _fits(lines, targets, narrow, window_ms), _types(lines, targets, narrow, catalogue)
-    return fits.join(types, on=["campaign_id", "customer_id"], how="left")
-
-
-def _narrow(coupons: Relation, products: Relation, settings: ExposureSettings) -> Relation:
-    sql = bind(NARROW, broad_categories=settings.broad_categories)
-    return some(coupons.query("coupons", sql)).materialize()
-
-
-def _fits(lines: Relation, targets: Relation, narrow: Relation, window_ms: int) -> pl.DataFrame:
-    """Every row of a campaign with narrow coupons, with zeros where the customer never bought anything covered."""
-    known = fetch(targets.query("targets", KNOWN))
-    hits = fetch(lines.query("lines", bind(COVERED, window_ms=window_ms)))
-    counts = ["covered_recent", "covered_orders", "covered_couponed"]
-    return known.join(hits, on=["campaign_id", "customer_id"], how="left").with_columns(pl.col(counts).fill_null(0))
-
-
-def _types(lines: Relation, targets: Relation, narrow: Relation, products: Relation) -> pl.DataFrame:
-    return fetch(lines.query("lines", TYPES))
-
-
-ALIKE = 0.1  # relative difference in earlier spend up to which a campaign might have been aimed at nobody
-SPENT = """
-with sent as (select campaign_id, min(start_ms) as start_ms from exposures group by campaign_id),
-people as (select customer_id, min(ts_ms) as first_ms from events group by customer_id),
-before as (
-    select s.campaign_id, e.customer_id, sum(e.revenue_cents) as cents
-    from sent s join events e on e.ts_ms < s.start_ms and e.ts_ms >= s.start_ms - $window
-    group by all
-)
-select s.campaign_id, x.customer_id is not null as targeted, count(*) as customers,
-    coalesce(sum(b.cents), 0)::bigint as cents
-from sent s join people p on p.first_ms < s.start_ms
-left join exposures x on x.campaign_id = s.campaign_id and x.customer_id = p.customer_id
-left join before b on b.campaign_id = s.campaign_id and b.customer_id = p.customer_id
-group by all order by all
-"""
-
-
-@dataclass(frozen=True)
-class TargetingCheck:
-    """Mean spend in the weeks before a campaign, of the targeted over that of the others; `refusal` None if alike.
-
-    A comparison of targeted and other customers would measure who was chosen. Unless they were alike before, the uplift
-    of a campaign is refused, and this says by how much they differed.
-    """
-
-    ratio: float | None
-    campaigns: int
-    weeks: int
-    refusal: str | None
-
-
-def spent_before(events: Relation, exposures: Relation, weeks: int = 8) -> pl.DataFrame:
-    """Sums that add over shards: campaign_id, targeted, customers, cents (spent in the `weeks` before its start)."""
-    return fetch(events.query("events", bind(SPENT, window=weeks * 7 * DAY_MS)))
-
-
-def judge_targeting(sums: pl.DataFrame, weeks: int = 8) -> TargetingCheck:
-    """Whether past campaigns reached customers like the others; a campaign needs both sorts of customers to count."""
-    total = sums.group_by("campaign_id", "targeted").agg(pl.col("customers", "cents").sum())
-    wide = total.filter(pl.col("targeted")).join(total.filter(~pl.col("targeted")), on="campaign_id")
-    sizes = wide.select("cents", "customers", "cents_right", "customers_right").to_numpy().sum(axis=0)
-    if not wide.height or not sizes[2]:
-        return TargetingCheck(None, wide.height, weeks, "there is nobody to compare the targeted customers with")
-    ratio = float(sizes[0] / sizes[1] / (sizes[2] / sizes[3]))
-    refusal = f"the targeted had spent {ratio:.1f} times as much in the {weeks} weeks before as the others"
-    return TargetingCheck(ratio, wide.height, weeks, None if abs(ratio - 1) <= ALIKE else refusal)
+    products = _relation(lines, PRODUCTS.empty()) if products is None else products
+    narrow = bind(NARROW, broad_categories=settings.broad_categories)
+    narrow_coupons = run(narrow, coupons=coupons, products=products).materialize()
+    known = fetch(run(KNOWN, targets=targets, narrow=narrow_coupons))
+    covered = bind(COVERED, window_ms=settings.window_days * DAY_MS)
+    hits = fetch(run(covered, lines=lines, targets=targets, narrow=narrow_coupons))
+    types = fetch(run(TYPES, lines=lines, targets=targets, narrow=narrow_coupons, products=products))
+    key, counts = ["campaign_id", "customer_id"], ["covered_recent", "covered_orders", "covered_couponed"]
+    fits = known.join(hits, on=key, how="left").with_columns(pl.col(counts).fill_null(0))
+    return fits.join(types, on=key, how="left")

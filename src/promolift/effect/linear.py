@@ -13,7 +13,7 @@ import numpy as np
 import scipy
 from numpy.typing import NDArray
 
-from promolift.effect.trial import Floats, Ints, TrialArrays, chunks
+from promolift.effect.trial import Asked, Floats, Ints, TrialArrays, chunks
 
 Family = Literal["binary", "count", "real"]
 KNOTS = (0.1, 0.3, 0.5, 0.7, 0.9)  # quantiles at which the slope of a number with many values may change
@@ -201,14 +201,10 @@ class Linear:
         """Expected outcome under each arm, mu_NA."""
         return np.clip(inverse(self.eta(z_NP), self.family), self.low_A, self.high_A)
 
-    def of(self, z_NP: Floats) -> Floats:
-        """gain_NK over control, from the basis columns."""
-        mu_NA = self.mean(z_NP)
-        return mu_NA[:, 1:] - mu_NA[:, :1]
-
-    def gain(self, x_NF: Floats) -> Floats:
+    def gain(self, asked: Asked) -> Floats:
         """gain_NK over control."""
-        return self.of(self.basis.columns(x_NF))
+        mu_NA = self.mean(asked.once(self.basis, self.basis.columns))
+        return mu_NA[:, 1:] - mu_NA[:, :1]
 
 
 def family_of(outcome_N: Floats) -> Family:
@@ -495,13 +491,9 @@ class Additive:
     basis: Basis
     coef_KP: Floats
 
-    def of(self, z_NP: Floats) -> Floats:
-        """gain_NK over control, from the basis columns."""
-        return z_NP @ self.coef_KP.T
-
-    def gain(self, x_NF: Floats) -> Floats:
+    def gain(self, asked: Asked) -> Floats:
         """gain_NK over control."""
-        return self.of(self.basis.columns(x_NF))
+        return asked.once(self.basis, self.basis.columns) @ self.coef_KP.T
 
 
 def fit_additive(design: LinearDesign, psi_NK: NDArray[np.float64], held: int | None = None) -> Additive:

@@ -5,8 +5,7 @@ models that did not see them.
 """
 
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,24 +23,13 @@ from promolift.effect.linear import (
     inverse,
 )
 from promolift.effect.trees import Bins, Boosted, Codes, Grown, Target, bins_of, boost, dataset
-from promolift.effect.trial import Floats, Ints, TrialArrays
-
-if TYPE_CHECKING:
-    from lightgbm import Booster
+from promolift.effect.trial import Asked, Floats, Ints, TrialArrays
 
 WINSOR = 0.999  # amounts above this quantile of the non-zero ones are cut where models learn
 RARE_CUT = 0.95  # the same where most customers have none: few amounts are left to learn from, and the largest lead
 LEAST_PROPENSITY = 0.01  # an estimated propensity below this is set to it: no weight above 100
 FOLDS = ((40_000, 5), (100_000, 3))  # below such a weight of rows, so many folds; else 2: more rows need fewer refits
 WIDE = 40  # with more encoded features, rows weigh in proportion more
-
-
-@lru_cache(maxsize=512)
-def booster(text: str) -> "Booster":
-    """LightGBM's model of a text, read once."""
-    from lightgbm import Booster
-
-    return Booster(model_str=text)
 
 
 @dataclass(frozen=True)
@@ -60,18 +48,20 @@ class Response:
         """Which link joins them."""
         return self.linear.family
 
-    def of(self, code_FN: Codes, z_NP: Floats) -> Floats:
-        """mu_NA of rows by their codes and basis columns."""
-        return self.joined(code_FN, self.linear.eta(z_NP))
-
     def joined(self, code_FN: Codes, eta_NA: Floats) -> Floats:
-        """The same from the linear model's predictor."""
+        """mu_NA of rows by their codes and the linear model's predictor."""
         leaves_NA = np.column_stack([trees.raw(code_FN) for trees in self.trees_A])
         return np.clip(inverse(eta_NA + leaves_NA, self.family), self.linear.low_A, self.linear.high_A)
 
-    def mean(self, x_NF: Floats) -> Floats:
+    def mean(self, asked: Asked) -> Floats:
         """mu_NA for rows that were not trained on."""
-        return self.of(self.bins.codes(x_NF), self.linear.basis.columns(x_NF))
+        basis = self.linear.basis
+        return asked.once(
+            self,
+            lambda _: self.joined(
+                asked.once(self.bins, self.bins.codes), self.linear.eta(asked.once(basis, basis.columns))
+            ),
+        )
 
 
 @dataclass(frozen=True)
@@ -217,8 +207,11 @@ def taught(y_N: Floats) -> Floats:
 
 
 def unit_of(y_N: Floats) -> float:
-    """What outcomes are divided by before anything is fitted: their spread, or 1 for 0/1 and where nothing varies."""
-    spread = float(y_N.std())
+    """What outcomes are divided by before anything is fitted: their spread; the amount where all who have one have the
+    same, so that it is yes or no; 1 for 0/1 and where nothing varies."""
+    spread, top = float(y_N.std()), float(y_N.max(initial=0.0))
+    if top > 0 and spread > 0 and np.isin(y_N, (0.0, top)).all():
+        return top
     return 1.0 if family_of(y_N) == "binary" or spread <= 1e-12 * float(np.abs(y_N).max()) else spread
 
 

@@ -6,7 +6,7 @@ A week is counted back from `asof_ms` (0 is the last one). Targets are the thing
 from duckdb import DuckDBPyRelation
 
 from promolift.effect.settings import PanelSettings
-from promolift.sql import WEEK_MS, bind, some
+from promolift.sql import WEEK_MS, bind, run
 from promolift.tables import LEVEL, TARGET
 
 LAGS, LEAD_FIRST, LEAD_LAST = 4, 3, 6
@@ -100,10 +100,8 @@ def depth_sums(events: DuckDBPyRelation, products: DuckDBPyRelation, asof_ms: in
     A line's depth is shelf_cents / list_cents, in [0, 1]. Columns: target, product_id, week, lines, depth_sum,
     list_cents.
     """
-    return some(
-        events.query(
-            "events",
-            f"""
+    return run(
+        f"""
         with {LEVEL}
         select {TARGET} as target, e.product_id,
                ({asof_ms} - 1 - e.ts_ms) // {WEEK_MS} as week,
@@ -115,8 +113,8 @@ def depth_sums(events: DuckDBPyRelation, products: DuckDBPyRelation, asof_ms: in
           and {TARGET} is not null
         group by all
         """,
-        )
-    )
+        events=events, products=products,
+    )  # fmt: skip
 
 
 def panel(
@@ -143,4 +141,4 @@ def panel(
         "half": half, "twice": 2 * half, "seen": half + LAGS, "prior": settings.prior_lines, "asof": asof_ms,
         "bend": settings.curvature, "targets": settings.targets, "known": settings.min_known,
     }  # fmt: skip
-    return some(events.query("events", bind(PANEL, **values)))
+    return run(bind(PANEL, **values), events=events, products=products, depths=depths)

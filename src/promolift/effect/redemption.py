@@ -8,8 +8,8 @@ covariance.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
-from typing import Any, NamedTuple, Self
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import polars as pl
@@ -20,8 +20,8 @@ from pydantic import Field
 from promolift.errors import InputError, SupportError
 from promolift.hashing import hash_units
 from promolift.settings import Settings
-from promolift.sql import DAY_MS, bind, some
-from promolift.tables import EXPOSURE_FEATURES, Z95
+from promolift.sql import DAY_MS, bind, fetch, run
+from promolift.tables import EXPOSURE_FEATURES
 
 Floats = NDArray[np.float64]
 
@@ -104,21 +104,11 @@ def sigmoid(eta_N: Floats) -> Floats:
     return p_N
 
 
-NATURE = "predictive: who redeems once targeted, not what targeting adds"
 KEY = ["campaign_id", "customer_id"]
 
-# How each term reads, for people; its formula stands in `_terms`.
-MEANING = {
-    "habit": "receipt lines with a coupon a week, recent ones first",
-    "answers": "coupons used of earlier campaigns, against all their targets",
-    "orders": "orders a week lately",
-    "recency": "days since the last order",
-    "told_us": "the customer told us something about themselves",
-    "fits_recently": "orders lately with a covered product",
-    "fits_ever": "orders a week with a covered product, ever",
-    "fits_coupons": "coupons on things they once bought with a coupon",
-    "fits_types": "share of the covered types of product they ever bought, of any maker",
-}
+TERMS = (
+    "habit", "answers", "orders", "recency", "told_us", "fits_recently", "fits_ever", "fits_coupons", "fits_types",
+)  # fmt: skip
 
 OUTCOMES = """
 select e.campaign_id, e.customer_id,
@@ -164,25 +154,22 @@ DEFAULTS = RedemptionSettings()
 class RedemptionModel:
     """Logistic regression on a few standardised terms, with a random effect per kind of campaign and per campaign.
 
-    `coef` and `covariance` hold the intercept, one slope per name in `terms`, one effect per name in `kinds`;
-    `campaign_sd` is how far a new campaign may lie from its kind. `left_out` says why a term is not used. `rates` are
-    the population's weekly rates that single customers are shrunk to. `record` tells the data: rows, positives,
-    campaigns, first_start_ms, last_start_ms.
+    `coef_P` and `covariance_PP` hold the intercept, one slope per name in `terms`, one effect per name in `kinds`;
+    `campaign_sd` is how far a new campaign may lie from its kind. `rates` are the population's weekly rates that single
+    customers are shrunk to. It was fitted on `rows` rows.
     """
 
     settings: RedemptionSettings
     terms: tuple[str, ...]
     kinds: tuple[str, ...]
-    mean: tuple[float, ...]
-    sd: tuple[float, ...]
-    coef: tuple[float, ...]
-    covariance: tuple[tuple[float, ...], ...]
+    mean_T: Floats
+    sd_T: Floats
+    coef_P: Floats
+    covariance_PP: Floats
     kind_sd: float
     campaign_sd: float
     rates: Mapping[str, float]
-    left_out: Mapping[str, str]
-    record: Mapping[str, int]
-    nature: str = NATURE
+    rows: int
 
     def predict(self, features: pl.DataFrame) -> Floats:
         """P(at least one coupon redeemed within `settings.days`) for each row, in the rows' order, in (0, 1).
@@ -194,50 +181,16 @@ class RedemptionModel:
         if missing:
             raise InputError(f"redemption: features lack the columns {sorted(missing)}; build them anew")
         x_NP = self._design(features)
-        eta_N = x_NP @ np.array(self.coef)
+        eta_N = x_NP @ self.coef_P
         unknown_N = (x_NP[:, 1 + len(self.terms) :].sum(axis=1) == 0) & bool(self.kinds)
         variance_N = self.campaign_sd**2 + unknown_N * self.kind_sd**2
-        variance_N += np.einsum("np,pq,nq->n", x_NP, np.array(self.covariance), x_NP, optimize=True)
+        variance_N += np.einsum("np,pq,nq->n", x_NP, self.covariance_PP, x_NP, optimize=True)
         return mean_probability(eta_N, np.sqrt(variance_N))
-
-    def explain(self) -> pl.DataFrame:
-        """One row per term and kind: what it is, and the factor on the odds of one standard deviation more (95 %)."""
-        slope, error = np.array(self.coef)[1:], np.sqrt(np.diag(self.covariance))[1:]
-        names = [*self.terms, *self.kinds]
-        meaning = [MEANING[name] for name in self.terms] + [f"campaign of kind {name}" for name in self.kinds]
-        used = {"odds": np.exp(slope), "low": np.exp(slope - Z95 * error), "high": np.exp(slope + Z95 * error)}
-        words = [_words(m, o, a, b) for m, o, a, b in zip(meaning, *used.values(), strict=True)]
-        rows = pl.DataFrame({"term": names, "meaning": meaning, **used, "words": words}, schema=EXPLAINED)
-        gone = [{"term": k, "meaning": MEANING[k], "words": f"not used: {why}"} for k, why in self.left_out.items()]
-        return pl.concat([rows, pl.DataFrame(gone, schema=EXPLAINED)])
-
-    def to_dict(self) -> dict[str, Any]:
-        """All fields as JSON values."""
-        plain = {f.name: getattr(self, f.name) for f in fields(self)}
-        return {k: v.model_dump() if isinstance(v, Settings) else v for k, v in plain.items()}
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """The inverse of `to_dict`, also after JSON. Raises ConfigError on settings that are none, InputError else."""
-        if set(values) != {f.name for f in fields(cls)}:
-            raise InputError(f"redemption model: keys {sorted(values)}; it was saved by another version, fit it again")
-        plain = {k: _tuples(v) for k, v in values.items()}
-        return cls(**{**plain, "settings": RedemptionSettings.parse(values["settings"], "redemption model")})
 
     def _design(self, features: pl.DataFrame) -> Floats:
         raw_NT = _matrix(_terms(features, self.rates, self.settings), self.terms)
-        z_NT = np.nan_to_num((raw_NT - np.array(self.mean)) / np.array(self.sd), nan=0.0)
+        z_NT = np.nan_to_num((raw_NT - self.mean_T) / self.sd_T, nan=0.0)
         return np.hstack([np.ones((len(z_NT), 1)), z_NT, _one_hot(features["kind"], self.kinds)])
-
-
-EXPLAINED = {
-    "term": pl.String,
-    "meaning": pl.String,
-    "odds": pl.Float64,
-    "low": pl.Float64,
-    "high": pl.Float64,
-    "words": pl.String,
-}
 
 
 def redemption_outcomes(exposures: Relation, redemptions: Relation, asof_ms: int, days: int = 56) -> pl.DataFrame:
@@ -246,8 +199,7 @@ def redemption_outcomes(exposures: Relation, redemptions: Relation, asof_ms: int
     Null where the campaign, or its `days`, had not ended by `asof_ms`: its late redeemers are not known yet.
     """
     sql = bind(OUTCOMES, window_ms=days * DAY_MS, asof_ms=asof_ms)
-    frame: pl.DataFrame = some(exposures.query("exposures", sql)).pl()
-    return frame
+    return fetch(run(sql, exposures=exposures, redemptions=redemptions))
 
 
 def fit_redemption(
@@ -263,8 +215,7 @@ def fit_redemption(
     data = _training(features, redeemed, settings)
     rates = _rates(data)
     terms = _terms(data, rates, settings)
-    left_out = _left_out(terms)
-    used = [name for name in MEANING if name not in left_out]
+    used = [name for name in TERMS if _spread(terms[name]) > 1e-9]
     raw = _matrix(terms, used)
     mean, sd = (np.array([f(column) for column in raw.T]) for f in (np.nanmean, np.nanstd))
     kinds, campaigns = data["kind"].drop_nulls().unique().sort().to_list(), _largest(data, settings)
@@ -274,45 +225,11 @@ def fit_redemption(
     guesses = (settings.slope_sd, settings.kind_sd, settings.campaign_sd)
     fit = fit_logit(x_NP, data["redeemed"].to_numpy().astype(np.float64), sizes, guesses, settings.prior_weight)
     keep = 1 + len(used) + len(kinds)  # the campaigns of the past stay behind; only their spread matters
+    past = slice(0, keep)
     return RedemptionModel(
-        settings=settings,
-        terms=tuple(used),
-        kinds=tuple(kinds),
-        mean=tuple(mean.tolist()),
-        sd=tuple(sd.tolist()),
-        coef=tuple(fit.coef_P[:keep].tolist()),
-        covariance=tuple(tuple(row) for row in fit.covariance_PP[:keep, :keep].tolist()),
-        kind_sd=fit.sd_G[1],
-        campaign_sd=fit.sd_G[2],
-        rates=rates,
-        left_out=left_out,
-        record=_record(data),
-    )
-
-
-def rolling_origin(
-    features: pl.DataFrame, redeemed: pl.DataFrame, settings: RedemptionSettings = DEFAULTS
-) -> pl.DataFrame:
-    """Campaigns predicted from those that had ended by their start: campaign_id, customer_id, redeemed, prob.
-
-    The honest check of a model that will be used on campaigns to come. Campaigns with too little before them are left
-    out; no rows at all is a possible answer. Raises SupportError where all campaigns together are too little.
-    """
-    data = _training(features, redeemed, settings)
-    ends = pl.min_horizontal(pl.col("end_ms") + 1, pl.col("start_ms") + settings.days * DAY_MS)
-    parts = [
-        pl.DataFrame(
-            schema={"campaign_id": pl.String, "customer_id": pl.String, "redeemed": pl.Boolean, "prob": pl.Float64}
-        )
-    ]
-    for start_ms in data["start_ms"].unique().sort():
-        now = data.filter(pl.col("start_ms") == start_ms)
-        try:
-            model = fit_redemption(features, data.filter(ends <= start_ms).select(*KEY, "redeemed"), settings)
-        except SupportError:
-            continue
-        parts.append(now.select(*KEY, "redeemed", pl.Series("prob", model.predict(now))))
-    return pl.concat(parts)
+        settings, tuple(used), tuple(kinds), mean, sd, fit.coef_P[past], fit.covariance_PP[past, past], fit.sd_G[1],
+        fit.sd_G[2], rates, data.height,
+    )  # fmt: skip
 
 
 def _training(features: pl.DataFrame, redeemed: pl.DataFrame, settings: RedemptionSettings) -> pl.DataFrame:
@@ -358,7 +275,7 @@ def _ratio(data: pl.DataFrame, above: str, below: str) -> float:
 
 
 def _terms(features: pl.DataFrame, rates: Mapping[str, float], settings: RedemptionSettings) -> pl.DataFrame:
-    """The terms of MEANING, before standardisation; counts enter as logarithms, since factors act on odds."""
+    """The TERMS, before standardisation; counts enter as logarithms, since factors act on odds."""
     c, prior, doubt = pl.col, settings.prior_weeks, settings.prior_coupons
     return features.select(
         habit=((c("coupon_lines") + prior * rates["habit"]) / (c("faded_weeks") + prior)).log(),
@@ -376,16 +293,10 @@ def _terms(features: pl.DataFrame, rates: Mapping[str, float], settings: Redempt
     )
 
 
-def _left_out(terms: pl.DataFrame) -> dict[str, str]:
-    """Terms that cannot tell customers apart, each with the reason."""
-    why = {}
-    for name in terms.columns:
-        values = terms[name].drop_nulls()
-        if values.is_empty():
-            why[name] = "never known in these data"
-        elif float(values.max()) - float(values.min()) < 1e-9:  # type: ignore[arg-type]
-            why[name] = "the same for everybody in these data"
-    return why
+def _spread(values: pl.Series) -> float:
+    """How far a term's known values lie apart: one that cannot tell customers apart is not used."""
+    known = values.drop_nulls().to_numpy()
+    return float(np.ptp(known)) if known.size else 0.0
 
 
 def _matrix(terms: pl.DataFrame, names: Sequence[str]) -> Floats:
@@ -398,22 +309,3 @@ def _one_hot(values: pl.Series, names: Sequence[str]) -> Floats:
     for at, name in enumerate(names):
         hot[:, at] = values.eq_missing(name).to_numpy()
     return hot
-
-
-def _record(data: pl.DataFrame) -> dict[str, int]:
-    first, last = data["start_ms"].min(), data["start_ms"].max()
-    return {
-        "rows": data.height,
-        "positives": int(data["redeemed"].sum()),
-        "campaigns": data["campaign_id"].n_unique(),
-        "first_start_ms": int(first),  # type: ignore[arg-type]
-        "last_start_ms": int(last),  # type: ignore[arg-type]
-    }
-
-
-def _words(meaning: str, odds: float, low: float, high: float) -> str:
-    return f"{meaning}: odds of redeeming x {odds:.2f} ({low:.2f} to {high:.2f})"
-
-
-def _tuples(value: Any) -> Any:
-    return tuple(_tuples(each) for each in value) if isinstance(value, list) else value

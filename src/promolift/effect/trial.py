@@ -3,8 +3,9 @@
 Legend: N customers, F encoded features, K treatments, A = K + 1 arms (arm 0 is control).
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeVar
 
 import numpy as np
 import polars as pl
@@ -20,6 +21,7 @@ Features = pl.DataFrame | NDArray[np.generic]
 Level = Literal["randomised", "adjusted", "assumed"]
 LARGEST = 1e100  # features beyond are held here: their squares must stay numbers
 CHUNK = 200_000  # rows whose wide design matrix is held at once
+T = TypeVar("T")
 MOST_LEVELS = 20  # values of a text column that get a column of their own; the rarer ones share "other"
 
 
@@ -126,6 +128,22 @@ def numbers(values: ArrayLike, name: str) -> Floats:
     if wrong.size:
         raise InputError(f"{name}: {wrong.size} of {found.size} values are missing or infinite, first at {wrong[0]}")
     return found
+
+
+class Asked:
+    """Rows, and what several models ask of them (basis columns, codes, expected outcomes), worked out once."""
+
+    def __init__(self, x_NF: Floats) -> None:
+        """Of these rows."""
+        self.x_NF = x_NF
+        self._known: dict[int, Any] = {}
+
+    def once(self, of: object, work: Callable[[Floats], T]) -> T:
+        """What `of` makes of the rows."""
+        if id(of) not in self._known:
+            self._known[id(of)] = work(self.x_NF)
+        found: T = self._known[id(of)]
+        return found
 
 
 class NamedArms(NamedTuple):

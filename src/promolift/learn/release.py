@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from promolift.errors import InputError
-from promolift.learn.lift import boundary
 from promolift.settings import Settings
 from promolift.tables import Z95, Interval
 
@@ -127,8 +126,3 @@ def propose(
         "over the holdout lies below zero"
     )
     return Proposal(value, lead, changes, not refusals, "; ".join(refusals) or kept, rollback)
-
-
-def must_roll_back(gain: float, se: float, progress: float, guardrails: Guardrails) -> bool:
-    """The rollback rule: `gain` over the holdout with its error, looked at when `progress` of the plan has gone by."""
-    return gain + boundary(progress, guardrails.rollback_alpha) * se < 0

@@ -11,11 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from promolift import deliver
-from promolift.allocate import choose
+from promolift.allocate import choose, solve
 from promolift.deliver import ReleaseTerms
 from promolift.errors import SupportError
 from promolift.hashing import hash_units
-from promolift.learn.explore import ExploreSettings, affordable, explore
 from promolift.learn.release import Proposal, propose, summarise, value_of
 from promolift.learn.support import require, unseen_mass, weigh
 from promolift.learning.evidence import LearnSettings, Slots
@@ -152,9 +151,12 @@ def policy_of(slots: Slots, learned: MeasuredFactors, holdout_share: float, shar
     budget = float((slots.prob_NA[:, :-1] * cost).sum()) / (1 - holdout_share)
     open_NK = ~np.isnan(gain)
     actions = open_NK.sum(axis=1) + 1
-    floor = affordable(share, gain, cost, budget)
+    even = float((np.where(open_NK, cost, 0.0).sum(axis=1) / actions).sum())
+    floor = min(share, budget / (2 * even)) if even > 0 else share
     net = gain - np.nan_to_num(slots.charge_NK)
-    price = explore(net, np.where(open_NK, cost, np.nan), budget, ExploreSettings(floor=floor)).price
+    rest = max(budget - floor * even, 0.0) / (1 - floor) if floor < 1 else 0.0
+    # who is tied at the price takes the cheaper offer: so a bit more than it
+    price = solve(net, cost, rest).price * (1 + 1e-9)
     slot = choose(net, np.where(open_NK, cost, np.nan), price)
     rows, none = np.arange(len(slots)), gain.shape[1]
     prob = np.hstack([open_NK, np.ones((len(slots), 1), bool)]) * (floor / actions)[:, None]

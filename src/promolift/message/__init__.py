@@ -59,12 +59,10 @@ if TYPE_CHECKING:
     from promolift.message.batch import MessageSettings, write_all
     from promolift.message.channels import Channel, Pack, Sender, sms_parts
     from promolift.message.choose import ChosenText, TextTally, WordChoice
-    from promolift.message.drafts import Brief, Draft, drafts
+    from promolift.message.drafts import Brief, Draft, Finding, drafts, findings
     from promolift.message.facts import line_words, offer_words
-    from promolift.message.fill import Message, Way
-    from promolift.message.gate import gate, write
+    from promolift.message.fill import Message, Way, gate, write
     from promolift.message.judge import Judgement, judge
-    from promolift.message.lint import Finding, findings
     from promolift.message.names import is_couponable, is_sensitive, label
     from promolift.message.pool import Approve, Pool, PoolText, load_pool
     from promolift.message.reading import BrokenRule, Fact, broken_rules, facts

@@ -20,7 +20,7 @@ from promolift.terms import AND, Words, covered
 
 Angle = Literal[
     "just_bought", "viewed_not_bought", "cart_left", "replenish_due", "pair_you_buy", "favourite", "lapsed_category",
-    "win_back", "loyalty_thanks", "coupon_returner", "first_coupon", "basket_nudge", "try_new", "birthday", "generic",
+    "win_back", "loyalty_thanks", "coupon_returner", "first_coupon", "basket_nudge", "try_new", "generic",
 ]  # fmt: skip
 ANGLES: tuple[Angle, ...] = get_args(Angle)
 JUST_DAYS, CART_HOURS, VIEW_DAYS = 3, 72, 14
@@ -47,13 +47,12 @@ RULES: dict[Angle, AngleRule] = {
     "first_coupon": AngleRule("this is their first offer from the shop", "anything on past orders"),
     "basket_nudge": AngleRule("make it a full basket", "their own basket"),
     "try_new": AngleRule("they have not tried {product} here yet", "other people without a number"),
-    "birthday": AngleRule("happy birthday", "age"),
     "generic": AngleRule("the offer alone", "anything of the customer"),
 }
 # What speaks of the offered thing goes before what speaks of the customer; what happened a moment ago before both.
 _ORDER: tuple[Angle, ...] = (
     "cart_left", "viewed_not_bought", "just_bought", "replenish_due", "pair_you_buy", "lapsed_category", "favourite",
-    "basket_nudge", "birthday", "win_back", "first_coupon", "coupon_returner", "try_new", "loyalty_thanks",
+    "basket_nudge", "win_back", "first_coupon", "coupon_returner", "try_new", "loyalty_thanks",
 )  # fmt: skip
 
 
@@ -89,7 +88,7 @@ def fitting(rows: pl.DataFrame) -> pl.DataFrame:
     One row per customer and offer. Columns that are missing or null fit nothing: scope, target, bought_key, bought_ms,
     view_ms, cart_ms, asof_ms, personal (false: refused), orders, gap_days, due_in_days, pair_orders (of the half bought
     less), top_category_1..3, recency_days, cadence_days, tenure_days, orders_total, redemption_recency_days,
-    exposures_total, basket_median_cents, basket_p90_cents, min_spend_cents, bought (flag), birth_month, month.
+    exposures_total, basket_median_cents, basket_p90_cents, min_spend_cents, bought (flag).
     """
     known = rows.with_columns(pl.lit(None, dtype).alias(n) for n, dtype in _COLUMNS.items() if n not in rows.columns)
     fits = {angle: condition.fill_null(False) for angle, condition in _CONDITIONS.items()}
@@ -120,7 +119,7 @@ _COLUMNS: dict[str, Any] = {
     **dict.fromkeys(("top_category_1", "top_category_2", "top_category_3"), pl.String),
     **dict.fromkeys(
         ("bought_ms", "view_ms", "cart_ms", "asof_ms", "orders", "orders_total", "exposures_total", "pair_orders",
-         "basket_median_cents", "basket_p90_cents", "min_spend_cents", "birth_month", "month", "gap_days",
+         "basket_median_cents", "basket_p90_cents", "min_spend_cents", "gap_days",
          "due_in_days", "recency_days", "cadence_days", "tenure_days", "redemption_recency_days"), pl.Float64,
     ),
 }  # fmt: skip
@@ -142,7 +141,6 @@ _CONDITIONS: dict[Angle, pl.Expr] = {
     "basket_nudge": (pl.col("min_spend_cents") > pl.col("basket_median_cents"))
     & (pl.col("min_spend_cents") <= pl.col("basket_p90_cents")),
     "try_new": pl.col("target").is_not_null() & (pl.col("bought") == False),  # noqa: E712 - null is no answer
-    "birthday": pl.col("birth_month") == pl.col("month"),
 }  # fmt: skip
 
 
@@ -217,15 +215,9 @@ def reason(row: Mapping[str, Any], name: str, bought: str | None = None) -> str:
         "first_coupon": "never got an offer before",
         "basket_nudge": "the threshold lies between their usual and their large basket",
         "try_new": f"has not bought {name} yet, but people who buy the same things do",
-        "birthday": "has their birthday this month",
     }
     if angle in texts:
         return texts[angle]
     if name and orders:
         return f"bought {name} {'once' if orders == 1 else f'{orders:.0f} times'}"
     return "fits the whole basket"
-
-
-def slots(angle: Angle) -> str:
-    """The slots that a text of an angle may use, for a prompt."""
-    return "{deal} {product}" + (" {bought}" if angle == "just_bought" else "")

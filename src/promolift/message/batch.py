@@ -10,8 +10,7 @@ from promolift.errors import InputError
 from promolift.message.angles import Known
 from promolift.message.channels import Pack, Sender
 from promolift.message.choose import WordChoice
-from promolift.message.fill import PLAIN, Way
-from promolift.message.gate import write
+from promolift.message.fill import PLAIN, Way, write
 from promolift.message.names import label
 from promolift.settings import Settings
 from promolift.terms import Language, Offer

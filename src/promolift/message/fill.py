@@ -1,10 +1,12 @@
-"""An approved text, an offer and what is known of a customer in; the finished message, each filled span marked, out.
+"""An approved text, an offer and what is known of a customer in; the finished message, gated, out.
 
     message = write(offer, Known(name="用户A", bought=(label("1", "product"),), angle="just_bought"), "zh", draft)
     message.title, message.text
 
-Words come from the pool, facts from code, and no model is asked. Without a text the offer speaks alone. `gate.write`
-passes every message through the gate before it leaves.
+Words come from the pool, facts from code, and no model is asked. Without a text the offer speaks alone. `write` looks
+for what construction alone does not give: numerals outside the parts that code filled, a text that lint refuses,
+private data and goods, other people's names, smuggled orders, length and notices. `gate` does the same for a finished
+message, and finds whatever letter was changed since.
 """
 
 import re
@@ -13,12 +15,12 @@ from functools import lru_cache
 from typing import Literal, NamedTuple
 
 from promolift.errors import InputError
-from promolift.message.angles import Known
-from promolift.message.channels import Channel, Pack, Sender, dressed, notices
-from promolift.message.drafts import Draft
+from promolift.message.angles import Angle, Known
+from promolift.message.channels import SOURCES, Channel, Pack, Sender, breaches, dressed, notices
+from promolift.message.drafts import OFFER_RULE, PRIVACY_LAW, Draft, Finding, findings
 from promolift.message.facts import deal, line_of, sentence, terms
 from promolift.message.names import SMUGGLED, is_sensitive
-from promolift.terms import Language, Offer
+from promolift.terms import Language, Offer, covered
 
 SpanKind = Literal["deal", "product", "bought", "name", "offer", "terms", "notice", "channel"]
 _SLOT = re.compile(r"(\{\w+\})")
@@ -30,14 +32,6 @@ class MessagePart(NamedTuple):
 
     text: str
     kind: SpanKind | None = None
-
-
-class FilledSpan(NamedTuple):
-    """Where code filled what: [start, end) of the text."""
-
-    kind: SpanKind
-    start: int
-    end: int
 
 
 @dataclass(frozen=True)
@@ -63,21 +57,6 @@ class Message:
     def text(self) -> str:
         """The whole message as it is delivered, without its title."""
         return self.sentence + "".join(part.text for part in self.rest)
-
-    @property
-    def spans(self) -> tuple[FilledSpan, ...]:
-        """What code filled into `text`."""
-        return spans((*self.said, *self.rest))
-
-
-def spans(parts: tuple[MessagePart, ...]) -> tuple[FilledSpan, ...]:
-    """Where code filled what in the joined parts."""
-    found, at = [], 0
-    for part in parts:
-        if part.kind:
-            found.append(FilledSpan(part.kind, at, at + len(part.text)))
-        at += len(part.text)
-    return tuple(found)
 
 
 class Way(NamedTuple):
@@ -232,3 +211,91 @@ def sayable(offer: Offer, known: Known) -> Known:
     )  # fmt: skip
     name = known.name if known.name and addressable(known.name) else None
     return known if bought == known.bought and name == known.name else replace(known, bought=bought, name=name)
+
+
+_NUMERAL = re.compile(
+    r"[\d０-９%％¥￥$€£]|[零二两三四五六七八九十百千万](?=[折元块天月日年成]|[零一二三四五六七八九十百千万])|折|半价"
+)
+
+
+def write(offer: Offer, known: Known, language: Language, draft: Draft | None = None, way: Way = PLAIN) -> Message:
+    """A true message, gated. InputError, naming offer, rules and words, where the offer itself cannot be said.
+
+    A purchase that cannot be mentioned truly and a name that cannot stand in a greeting are left out, and with it the
+    words that rely on it.
+    """
+    may = sayable(offer, known)
+    message = fill(offer, may, language, draft, way)
+    wrong = _faults(message, message.text, offer, may, language, draft, way)
+    if wrong and draft is not None:
+        message = fill(offer, may, language, None, way)
+        wrong = _faults(message, message.text, offer, may, language, None, way)
+    if wrong:
+        told = "; ".join(f"{each.code} {each.span!r} ({each.why})" for each in wrong[:3])
+        raise InputError(f"message: offer {offer.id!r} cannot be said in {language}: {told}; change its label or terms")
+    return message
+
+
+def gate(
+    title: str, text: str, offer: Offer, known: Known, language: Language, draft: Draft | None = None, way: Way = PLAIN
+) -> list[Finding]:  # fmt: skip
+    """Why a finished message may not leave; empty: it may. `draft` is the text of the pool that it was filled from.
+
+    For a message that was kept somewhere: it is filled again and compared letter by letter.
+    """
+    again = fill(offer, known, language, draft, way)
+    found: list[Finding] = []
+    for said, right in ((title, again.title), (text, again.text)):
+        if said != right:
+            at = next(
+                (i for i, (a, b) in enumerate(zip(said, right, strict=False)) if a != b), min(len(said), len(right))
+            )
+            found.append(Finding("changed", said[at : at + 12], "this is not what code filled in", OFFER_RULE))
+    return found + _faults(again, text, offer, known, language, draft, way)
+
+
+def _faults(
+    message: Message, text: str, offer: Offer, known: Known, language: Language, draft: Draft | None, way: Way
+) -> list[Finding]:  # fmt: skip
+    """What construction alone does not give."""
+    found: list[Finding] = []
+    title = message.title
+    literal = "\n".join(part.text for part in (*message.titles, *message.said, *message.rest) if part.kind is None)
+    if bare := _NUMERAL.search(literal):
+        found.append(Finding("number", bare.group(), "a numeral that code did not fill in", OFFER_RULE))
+    if draft is not None:
+        found += _linted(draft, known.angle, language)
+    for fault in _label_faults(offer, language):
+        if not (fault.code == "sensitive_name" and known.allow_sensitive):
+            found.append(fault)
+    for private in known.private:
+        if private and private in text + title:
+            found.append(Finding("profile_leak", private, "a fact of the profile", PRIVACY_LAW))
+    for other in known.other_names:
+        if len(other.strip()) > 1 and other != known.name and other in text:
+            found.append(Finding("wrong_name", other, "another customer's name", PRIVACY_LAW))
+    for each in breaches(text, offer, way.channel, way.packs, way.sender, known, language):
+        found.append(Finding(each.code, text[each.start : each.end][:40], each.why, SOURCES[each.code]))
+    return found
+
+
+_HIDDEN = re.compile(r"[<>{}\[\]\\|\x00-\x1f\u200b-\u200f\u202a-\u202e\u2066-\u2069]|https?://|www\.")
+
+
+@lru_cache(maxsize=8192)
+def _linted(draft: Draft, angle: Angle, language: Language) -> list[Finding]:
+    return findings(draft, angle, language)
+
+
+@lru_cache(maxsize=65_536)
+def _label_faults(offer: Offer, language: Language) -> tuple[Finding, ...]:
+    """A label that is a private matter, or smuggles."""
+    found, label = [], offer.label.in_(language) if offer.label else ""
+    names = (offer.label.zh, offer.label.en) if offer.label and offer.scope == "product" else ()
+    parts = covered(offer.covers) if offer.scope == "category" else ()
+    if any(map(is_sensitive, parts)) or any(is_sensitive(name, "product") for name in names):
+        why = f"{offer.covers!r} is a private matter; a message must not name it"
+        found.append(Finding("sensitive_name", label, why, PRIVACY_LAW))
+    if bad := SMUGGLED.search(label) or _HIDDEN.search(label):
+        found.append(Finding("injection", bad.group(), "a label is a name, no offer, link or order", OFFER_RULE))
+    return tuple(found)

@@ -9,31 +9,14 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from promolift.message.angles import RULES, Angle, Known
-from promolift.message.drafts import PROMPT_VERSION, Asked, Draft, ModelAnswer, Question, prompt
+from promolift.message.drafts import Asked, Draft, Question, prompt, schema
 from promolift.message.facts import offer_words, terms
 from promolift.terms import Language, Offer
 
 VOTES = 3
-_SCHEMA: dict[str, Any] = {
-    "type": "object",
-    "properties": {
-        "claims": {
-            "type": "array",
-            "items": {
-                "type": "object",
-                "properties": {
-                    "claim": {"type": "string"}, "entailed": {"type": "boolean"}, "by": {"type": "string"},
-                },
-                "required": ["claim", "entailed", "by"],
-                "additionalProperties": False,
-            },
-        },
-        "fit": {"type": "boolean"},
-        "why": {"type": "string"},
-    },
-    "required": ["claims", "fit", "why"],
-    "additionalProperties": False,
-}  # fmt: skip
+_SAYS, _FLAG = {"type": "string"}, {"type": "boolean"}
+_CLAIM = schema(claim=_SAYS, entailed=_FLAG, by=_SAYS)
+_SCHEMA = schema(claims={"type": "array", "items": _CLAIM}, fit=_FLAG, why=_SAYS)
 
 
 class ReadClaim(NamedTuple):
@@ -60,11 +43,6 @@ class Judgement(NamedTuple):
     why: str
     votes: tuple[Vote, ...]
     faults: tuple[str, ...] = ()
-
-    @property
-    def prompt_version(self) -> int:
-        """Which prompts were used."""
-        return PROMPT_VERSION
 
 
 class ToJudge(NamedTuple):
@@ -123,10 +101,10 @@ def _settled(read: Sequence[Vote | str], votes: int) -> Judgement:
     return Judgement(True, given[0].why if given else "", given, faults)
 
 
-def _vote(answer: ModelAnswer) -> Vote | str:
+def _vote(answer: Any) -> Vote | str:
     """A reading, or why there is none. A claim that is not entailed is a no, whatever `fit` says."""
     if answer.fault:
-        return answer.fault
+        return str(answer.fault)
     try:
         read = json.loads(answer.text)
         claims = tuple(ReadClaim(str(c["claim"]), bool(c["entailed"]), str(c.get("by", ""))) for c in read["claims"])

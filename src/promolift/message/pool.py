@@ -5,8 +5,9 @@ person changes is another text: it is linted again, stands as `edited`, and wait
 these words. For a shop a person approves; where `approve = "judged"`, the judge's verdict is enough.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -17,9 +18,8 @@ from pydantic import Field
 
 from promolift.errors import InputError
 from promolift.message.angles import ANGLES, Angle
-from promolift.message.drafts import PROMPT_VERSION, BriefAnswer, Draft
+from promolift.message.drafts import PROMPT_VERSION, BriefAnswer, Draft, findings
 from promolift.message.judge import Judgement
-from promolift.message.lint import findings
 from promolift.settings import Settings
 from promolift.terms import Language
 
@@ -71,14 +71,19 @@ class Pool:
 
     def funnel(self) -> dict[str, int]:
         """How many texts stand in each state."""
-        counted = dict.fromkeys(get_args(State), 0)
-        for text in self.texts:
-            counted[text.state] += 1
-        return counted
+        return dict.fromkeys(get_args(State), 0) | Counter(text.state for text in self.texts)
 
     def merged(self, others: Iterable[PoolText]) -> "Pool":
         """With `others`; of the same words the later record counts."""
         return Pool(tuple({text.text_id: text for text in (*self.texts, *others)}.values()))
+
+    def retired(self, text_ids: Sequence[str], date: str) -> "Pool":
+        """With some texts taken out of use."""
+        out = [text.model_copy(update=RETIRED | {"date": date}) for text in self.texts if text.text_id in set(text_ids)]
+        return self.merged(out)
+
+
+RETIRED = {"state": "retired"}
 
 
 def drafted(written: Sequence[BriefAnswer], date: str) -> list[PoolText]:
@@ -93,31 +98,25 @@ def drafted(written: Sequence[BriefAnswer], date: str) -> list[PoolText]:
 def linted(text: PoolText) -> PoolText:
     """The text, `faulty` with the reasons where lint finds something."""
     found = findings(text.draft, text.angle, text.language)
-    if not found:
-        return text
-    return text.model_copy(
-        update={"state": "faulty", "why": "; ".join(f"{f.code} {f.span!r}: {f.why}" for f in found[:3])}
-    )
+    why = "; ".join(f"{f.code} {f.span!r}: {f.why}" for f in found[:3])
+    return text.model_copy(update={"state": "faulty", "why": why}) if found else text
 
 
 def judged(texts: Sequence[PoolText], judgements: Sequence[Judgement], date: str) -> list[PoolText]:
     """The texts with the judge's verdicts; no verdict leaves a text as it is."""
     made = []
     for text, verdict in zip(texts, judgements, strict=True):
-        if verdict.fit is None:
-            made.append(text)
-            continue
-        judge = verdict.votes[0].model
-        told = {"judge": judge, "votes": tuple(vote.fit for vote in verdict.votes), "why": verdict.why, "date": date}
-        made.append(text.model_copy(update=told | {"state": "judged" if verdict.fit else "rejected"}))
+        told: dict[str, Any] = {}
+        if verdict.fit is not None:
+            votes = tuple(vote.fit for vote in verdict.votes)
+            told = {"judge": verdict.votes[0].model, "votes": votes, "why": verdict.why, "date": date}
+            told["state"] = "judged" if verdict.fit else "rejected"
+        made.append(text.model_copy(update=told))
     return made
 
 
 def _text(angle: Angle, language: Language, draft: Draft, **more: Any) -> PoolText:
-    return PoolText(
-        text_id=draft.text_id, angle=angle, language=language, title=draft.title, hook=draft.hook, call=draft.call,
-        **more,
-    )  # fmt: skip
+    return PoolText(text_id=draft.text_id, angle=angle, language=language, **vars(draft), **more)
 
 
 def load_pool(path: Path | None) -> Pool:
@@ -161,32 +160,18 @@ def save_pool(pool: Pool, path: Path) -> None:
 
 
 SAID = dict.fromkeys(("yes", "y", "true", "1", "是"), True) | dict.fromkeys(("no", "n", "false", "0", "否"), False)
-_COLUMNS = (
-    "text_id",
-    "approved",
-    "angle",
-    "language",
-    "title",
-    "hook",
-    "call",
-    "state",
-    "why",
-    "writer",
-    "judge",
-    "note",
-)
+_COLUMNS = ("text_id", "approved", "angle", "language", "title", "hook", "call", "state", "why", "writer", "judge",
+            "note")  # fmt: skip
+_ORDER = ("judged", "edited", "drafted", "approved", "rejected", "faulty", "retired")  # who wait for a person first
 
 
 def to_csv(pool: Pool) -> pl.DataFrame:
     """For a person: those that wait for them first; `approved` is theirs, and so are title, hook and call."""
-    order = {"judged": 0, "edited": 0, "drafted": 1, "approved": 2, "rejected": 3, "faulty": 4, "retired": 5}
     said = {"approved": "yes", "rejected": "no"}
-    rows = sorted(
-        pool.texts, key=lambda text: (order[text.state], text.language, ANGLES.index(text.angle), text.text_id)
-    )
-    values = [text.model_dump() | {"approved": said.get(text.state, "") if text.by else ""} for text in rows]
+    place = lambda t: (_ORDER.index(t.state), t.language, ANGLES.index(t.angle), t.text_id)  # noqa: E731
+    rows = [t.model_dump() | {"approved": said.get(t.state, "") if t.by else ""} for t in sorted(pool.texts, key=place)]
     return pl.DataFrame(
-        [{name: str(value[name]) for name in _COLUMNS} for value in values], dict.fromkeys(_COLUMNS, pl.String)
+        [{name: str(row[name]) for name in _COLUMNS} for row in rows], dict.fromkeys(_COLUMNS, pl.String)
     )
 
 
@@ -208,63 +193,35 @@ def from_csv(pool: Pool, rows: pl.DataFrame, by: str, date: str) -> Imported:
     """
     if missing := {"text_id", "approved", "angle", "language", "title", "hook"} - set(rows.columns):
         raise InputError(f"review file: columns {sorted(missing)} are missing; it has {rows.columns}")
-    known, counts = (
-        {text.text_id: text for text in pool.texts},
-        dict.fromkeys(("approved", "rejected", "edited", "faulty"), 0),
-    )
+    known = {text.text_id: text for text in pool.texts}
     changed: list[PoolText] = []
     for number, row in enumerate(rows.fill_null("").iter_rows(named=True), 2):
-        old = known.get(row["text_id"])
+        old, word = known.get(row["text_id"]), str(row["approved"]).strip().lower()
+        wrong = None
         if old is None and row["text_id"]:
-            raise InputError(
-                f"review file, line {number}: no text {row['text_id']!r} in the pool; leave text_id empty for a new one"
-            )
-        changed += _said(old, row, _verdict(row, number), _Who(by, date), number)
-    for text in changed:
-        if text.state in counts and text.by == by:
-            counts[text.state] += 1
-    return Imported(pool.merged(changed), **counts)
+            wrong = f"no text {row['text_id']!r} in the pool; leave text_id empty for a new one"
+        elif word and word not in SAID:
+            wrong = f"approved = {word!r}; write yes or no, or leave it empty"
+        elif old is None and row["angle"] not in ANGLES:
+            wrong = f"angle = {row['angle']!r}; known ones: {', '.join(ANGLES)}"
+        elif old is None and row["language"] not in LANGUAGES:
+            wrong = f"language = {row['language']!r}; write zh or en"
+        if wrong:
+            raise InputError(f"review file, line {number}: {wrong}")
+        changed += _said(old, row, SAID.get(word), {"by": by, "date": date})
+    counts = Counter(text.state for text in changed if text.by == by)
+    return Imported(pool.merged(changed), *(counts[state] for state in Imported._fields[1:]))  # type: ignore[index]
 
 
-class _Who(NamedTuple):
-    by: str
-    date: str
-
-
-def _verdict(row: Mapping[str, str], number: int) -> bool | None:
-    word = str(row["approved"]).strip().lower()
-    if word and word not in SAID:
-        raise InputError(f"review file, line {number}: approved = {word!r}; write yes or no, or leave it empty")
-    return SAID.get(word)
-
-
-def _said(old: PoolText | None, row: Mapping[str, str], said: bool | None, who: _Who, number: int) -> list[PoolText]:
+def _said(old: PoolText | None, row: Mapping[str, Any], said: bool | None, who: dict[str, str]) -> list[PoolText]:
     """The texts that one row makes or changes."""
     draft = Draft(*(str(row.get(name) or "").strip() for name in ("title", "hook", "call")))
     if old is not None and draft == old.draft:
         if said is None or (said and old.state == "faulty"):
             return []
-        state = "approved" if said else "rejected"
-        return [old.model_copy(update={"state": state, "by": who.by, "date": who.date})]
-    if old is None and row["angle"] not in ANGLES:
-        raise InputError(f"review file, line {number}: angle = {row['angle']!r}; known ones: {', '.join(ANGLES)}")
-    if old is None and row["language"] not in LANGUAGES:
-        raise InputError(f"review file, line {number}: language = {row['language']!r}; write zh or en")
+        return [old.model_copy(update={"state": "approved" if said else "rejected", **who})]
     angle, language = (old.angle, old.language) if old else (row["angle"], row["language"])
-    new = _text(angle, language, draft, state="edited", by=who.by, date=who.date, writer=who.by)  # type: ignore[arg-type]
+    new = _text(angle, language, draft, state="edited", writer=who["by"], **who)
     if said is False:
         return [new.model_copy(update={"state": "rejected"})]
-    made = [linted(new)]
-    return [*made, old.model_copy(update={"state": "retired", "date": who.date})] if old else made
-
-
-def retired(pool: Pool, text_ids: Sequence[str], date: str) -> Pool:
-    """The pool with some texts taken out of use."""
-    out = set(text_ids)
-    return replace(
-        pool,
-        texts=tuple(
-            text.model_copy(update={"state": "retired", "date": date}) if text.text_id in out else text
-            for text in pool.texts
-        ),
-    )
+    return [linted(new), *([old.model_copy(update=RETIRED | {"date": who["date"]})] if old else [])]

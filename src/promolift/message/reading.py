@@ -8,7 +8,6 @@ that a person must read it. Messages of the pool need no reading: `gate` compare
 import re
 import tomllib
 import unicodedata
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from decimal import Decimal
@@ -19,7 +18,7 @@ from typing import Literal, NamedTuple
 from promolift.currency import CURRENCY_DIGITS
 from promolift.message.angles import Known
 from promolift.message.channels import SOURCES, Channel, Pack, Sender, blanked, breaches
-from promolift.message.lint import banned
+from promolift.message.drafts import OFFER_RULE, PRIVACY_LAW, banned
 from promolift.message.names import SMUGGLED, is_sensitive, known_names
 from promolift.terms import Language, Offer
 
@@ -28,8 +27,6 @@ FactKind = Literal[
     "name", "percent", "amount", "threshold", "cap", "shipping", "start", "end", "code", "person", "bought"
 ]
 OPEN = "unread"  # the code of what only a judge or a person can read
-_OFFER = "the offer: a message says what the offer says, no more and no less"
-_PRIVACY = "Personal Information Protection Law of the PRC (2021), articles 6 and 28; GDPR, article 5"
 _PRIVATE = frozenset({"profile_leak", "sensitive_name", "wrong_name", "unknown_purchase"})
 # of banned.csv, what is wrong in any text; and what only a reader can tell. The rest is for drafts, which know no facts
 _ALWAYS = {"superlative", "vague_deadline", "stock", "health_claim", "contact", "injection"}
@@ -53,7 +50,7 @@ class BrokenRule:
     def source(self) -> str:
         """Where the rule comes from: the offer, a law, or a channel."""
         law = next((row.source for row in banned() if row.code == self.code), None)
-        return SOURCES.get(self.code) or law or (_PRIVACY if self.code in _PRIVATE else _OFFER)
+        return SOURCES.get(self.code) or law or (PRIVACY_LAW if self.code in _PRIVATE else OFFER_RULE)
 
 
 @dataclass(frozen=True)
@@ -65,11 +62,6 @@ class Fact:
     end: int
     said: str
     holds: bool = True
-
-
-class _Read(NamedTuple):
-    broken: list[BrokenRule]
-    facts: list[Fact]
 
 
 def broken_rules(
@@ -97,17 +89,16 @@ def facts(
     return sorted(ticked, key=lambda fact: (fact.start, fact.end, fact.kind))
 
 
-_SIMPLIFIED = (  # pairs of a traditional character and its simplified form, for the words the rules look for
-    "滿满減减購购買买優优運运費费員员專专屬属顧顾絕绝對对場场單单價价個个級级僅仅獨独無无張张點点節节歡欢樂乐氣气這这們们時时間间"
-    "雙双貨货剛刚現现從从開开贈赠積积產产億亿萬万圓圆兩两幣币歐欧韓韩盧卢倫伦終终結结過过據据瀏浏覽览歷历戶户親亲愛爱請请選选凍冻飯饭麵面雞鸡魚鱼豬猪醬酱麥麦飲饮廚厨電电腦脑機机燈灯褲裤襪袜鮮鲜葉叶類类護护膚肤寵宠糧粮圖图書书筆笔紙纸盤盘鍋锅壺壶蘋苹穀谷罐罐頭头幫帮衛卫給给讓让號号"
-)
-_FORMAL = re.compile(
-    "[壹贰叁肆伍陆柒捌玖拾佰仟]{2,}|[壹贰叁肆伍陆柒捌玖拾佰仟](?=[元圆折])"
-)  # as on cheques; alone some of them are family names
+def _data() -> dict[str, str]:
+    return tomllib.loads(files("promolift.message").joinpath("reading.toml").read_text(encoding="utf-8"))
+
+
+# what is read as something else: a traditional character as its simplified form, signs and blanks as the plain ones
+_PAIRS = _data()["as_plain"]
+_AS_PLAIN = dict(zip(_PAIRS[::2], _PAIRS[1::2], strict=True)) | dict.fromkeys("\u00a0\u202f\u3000", " ")
+_AS_PLAIN |= dict.fromkeys("’‘", "'") | dict.fromkeys("–—−‐‑", "-") | dict.fromkeys("〜～", "~") | {"￥": "¥"}
+_FORMAL = re.compile("[壹贰叁肆伍陆柒捌玖拾佰仟]{2,}|[壹贰叁肆伍陆柒捌玖拾佰仟](?=[元圆折])")  # alone: family names
 _FORMAL_DIGITS = str.maketrans("壹贰叁肆伍陆柒捌玖拾佰仟", "一二三四五六七八九十百千")
-_AS_PLAIN = dict(zip(_SIMPLIFIED[::2], _SIMPLIFIED[1::2], strict=True))
-_AS_PLAIN |= dict.fromkeys("’‘", "'") | dict.fromkeys("–—−‐‑", "-") | dict.fromkeys("\u00a0\u202f\u3000", " ")
-_AS_PLAIN |= dict.fromkeys("〜～", "~") | {"￥": "¥"}
 
 
 def ready(text: str) -> str:
@@ -130,17 +121,17 @@ def _plain_character(c: str) -> str:
 
 DIGITS = r"(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?"
 HAN = r"[零〇一二两三四五六七八九十百千万]+(?:点[零〇一二三四五六七八九]+)?"
-_TO_NINETEEN = """
+_ONES = """
     zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen
     eighteen nineteen
-"""
-_TENS = "twenty thirty forty fifty sixty seventy eighty ninety"
-_WORD_VALUES = {w: i for i, w in enumerate(_TO_NINETEEN.split())} | {
-    w: 20 + 10 * i for i, w in enumerate(_TENS.split())
-}
-_WORD_VALUES |= {"a": 1, "hundred": 100, "thousand": 1000}
-_ONE_WORD = "|".join(sorted((w for w in _WORD_VALUES if w != "a"), key=len, reverse=True))
-WORDS = rf"\b(?:a (?=hundred|thousand))?(?:{_ONE_WORD})(?:(?:[\s-]+(?:and )?)(?:{_ONE_WORD}))*\b"
+""".split()  # noqa: SIM905
+_TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()  # noqa: SIM905
+_WORDS = {word: at for at, word in enumerate(_ONES)} | {
+    f"{ten}-{one}" if at else ten: 20 + 10 * tens + at
+    for tens, ten in enumerate(_TENS) for at, one in enumerate(_ONES[:10])
+}  # fmt: skip
+_WORDS |= {f"{word} hundred": 100 * value for word, value in (_WORDS | {"a": 1}).items()} | {"a thousand": 1000}
+_ANY_WORD = "|".join(sorted((word.replace("-", "[ -]") for word in _WORDS), key=len, reverse=True))
 _HAN_DIGITS = {c: i for i, c in enumerate("零一二三四五六七八九")} | {"〇": 0, "两": 2}
 _HAN_UNITS = {"十": 10, "百": 100, "千": 1000}
 
@@ -150,10 +141,9 @@ def number(text: str) -> Decimal:
     text = text.strip()
     if text[0].isdigit():
         return Decimal(text.replace(",", ""))
-    return Decimal(_english(text)) if text[0].isascii() else _chinese(text)
-
-
-def _chinese(text: str) -> Decimal:
+    if text[0].isascii():
+        words = text.lower()
+        return Decimal(_WORDS[words] if words in _WORDS else _WORDS[words.replace(" ", "-", 1)])
     whole, _, fraction = text.partition("点")
     decimals = "".join(str(_HAN_DIGITS[c]) for c in fraction)
     if all(c in _HAN_DIGITS for c in whole):  # digits read one by one: 二〇二六, 七五
@@ -168,35 +158,24 @@ def _chinese(text: str) -> Decimal:
             unit = _HAN_UNITS[c]
             total, last, digit = total + (digit or 1) * unit, unit, 0
     spoken = last > 10 and "零" not in whole and "〇" not in whole  # 两百五 is 250, 两百零五 is 205
-    short = digit * (last // 10) if spoken else digit
-    return Decimal(f"{total + short}.{decimals or 0}").normalize()
+    return Decimal(f"{total + (digit * (last // 10) if spoken else digit)}.{decimals or 0}").normalize()
 
 
-def _english(text: str) -> int:
-    total, current = 0, 0
-    for word in re.split(r"[\s-]+", text.lower()):
-        if word == "and":
-            continue
-        value = _WORD_VALUES[word]
-        if value == 1000:
-            total, current = (current or 1) * 1000, 0
-        elif value == 100:
-            current = (current or 1) * 100
-        else:
-            current += value
-    return total + current
+_PARTS = {"@DIGITS@": DIGITS, "@HAN@": HAN, "@WORDS@": rf"\b(?:{_ANY_WORD})\b", "@WORD@": _ANY_WORD}
+_P = {
+    name: re.compile(re.sub("@[A-Z]+@", lambda part: _PARTS[part.group()], pattern), re.IGNORECASE)
+    for name, pattern in _data().items()
+    if name != "as_plain"
+}
+_SENTENCE = re.compile(r"[。！!？?；;\n]|\.(?=\s|$)")
+_HAN = re.compile(r"[\u4e00-\u9fff]")
 
 
-def _patterns() -> dict[str, re.Pattern[str]]:
-    """reading.toml, with the numbers filled in."""
-    read = tomllib.loads(files("promolift.message").joinpath("reading.toml").read_text(encoding="utf-8"))
-    numbers = {"@DIGITS@": DIGITS, "@HAN@": HAN, "@WORDS@": WORDS, "@WORD@": _ONE_WORD}
-    for key, value in numbers.items():
-        read = {name: pattern.replace(key, value) for name, pattern in read.items()}
-    return {name: re.compile(pattern, re.IGNORECASE) for name, pattern in read.items()}
+class _Beside(NamedTuple):
+    """What stands before and after a place, within its sentence."""
 
-
-_P = _patterns()
+    before: str
+    after: str
 
 
 class _Reader:
@@ -210,6 +189,10 @@ class _Reader:
     def flag(self, code: str, start: int, end: int, why: str) -> None:
         self.broken.append(BrokenRule(code, self.raw[start:end], why, start, end))
 
+    def flag_all(self, pattern: str, code: str, why: str) -> None:
+        for match in _P[pattern].finditer(self.text):
+            self.flag(code, *match.span(), why)
+
     def hide(self, start: int, end: int) -> None:
         self.text = self.text[:start] + "\ue000" * (end - start) + self.text[end:]
 
@@ -220,45 +203,36 @@ class _Reader:
             self.flag(wrong, start, end, why)
         self.hide(start, end)
 
-    def beside(self, start: int, end: int) -> tuple[str, str]:  # what stands before and after, within the sentence
-        return _SENTENCE.split(self.text[max(0, start - 40) : start])[-1].lower(), _SENTENCE.split(
-            self.text[end : end + 40]
-        )[0].lower()
-
-    def has(self, kind: FactKind) -> bool:
-        return any(fact.kind == kind for fact in self.facts)
+    def beside(self, start: int, end: int) -> _Beside:
+        before, after = self.text[max(0, start - 40) : start], self.text[end : end + 40]
+        return _Beside(_SENTENCE.split(before)[-1].lower(), _SENTENCE.split(after)[0].lower())
 
 
 def _read(
     text: str, offer: Offer, language: Language, channel: Channel, known: Known, packs: tuple[Pack, ...],
     sender: Sender | None,
-) -> _Read:  # fmt: skip
+) -> _Reader:  # fmt: skip
     reader = _Reader(text, offer, language, known)
     if len(text) > LONGEST:
         reader.flag("too_long", LONGEST, len(text), f"more than {LONGEST} characters; the rest is not read")
-        return _Read(reader.broken, [])
+        return reader
     if offer.benefit.type == "none":
         reader.flag("no_offer", 0, len(text), "'none' is no offer; nobody is written to about it")
     for breach in breaches(text, offer, channel, packs, sender, known, language):
         reader.flag(breach.code, breach.start, breach.end, breach.why)
     reader.text = blanked(reader.text, channel)
-    for step in (_signs, _people, _names, _words, _dates, _percents, _sums, _shipping, _left, _prose):
+    for step in (_signs, _people, _names, _words, _dates, _percents, _sums, _shipping, _prose):
         step(reader)
     if channel != "wechat_store":
         _missing(reader)
-    return _Read(reader.broken, reader.facts)
-
-
-_SENTENCE = re.compile(r"[。！!？?；;\n]|\.(?=\s|$)")
-_HAN = re.compile(r"[\u4e00-\u9fff]")
+    return reader
 
 
 def _signs(r: _Reader) -> None:
     """Empty, hidden characters, markup, slots, the wrong language."""
     if not r.raw.strip():
         r.flag("empty", 0, len(r.raw), "there is no text")
-    for match in re.finditer(r"[<>{}\[\]\\]|https?://|www\.", r.text):
-        r.flag("markup", *match.span(), "no markup, no open slot, no link of its own")
+    r.flag_all("markup", "markup", "no markup, no open slot, no link of its own")
     for at, sign in enumerate(r.raw):
         if unicodedata.category(sign) in ("Cc", "Cf", "Co") and sign != "\n":
             r.flag("control_character", at, at + 1, f"an invisible character, U+{ord(sign):04X}")
@@ -269,8 +243,8 @@ def _signs(r: _Reader) -> None:
 
 def _people(r: _Reader) -> None:
     """A greeting names the recipient or nobody; no other person, no fact of the profile."""
-    for name in filter(None, (r.known.name,)):
-        for match in re.finditer(_loose(name), r.text, re.IGNORECASE):
+    if r.known.name:
+        for match in re.finditer(_loose(r.known.name), r.text, re.IGNORECASE):
             r.take("person", *match.span())
     if greeted := _P["greeted"].match(r.text):
         group = "zh" if greeted["zh"] else "en"
@@ -278,45 +252,43 @@ def _people(r: _Reader) -> None:
         if rest and not _P["anybody"].match(greeted[group]):
             r.flag("wrong_name", *greeted.span(group), f"the recipient is {r.known.name or 'unknown by name'}")
         r.hide(*greeted.span())
-    for other in r.known.other_names:
-        if len(other.strip()) > 1 and other != r.known.name:
-            for match in re.finditer(_loose(other), r.text, re.IGNORECASE):
-                r.flag("wrong_name", *match.span(), "this is another customer's name")
-    for private in filter(None, r.known.private):
-        for match in re.finditer(re.escape(ready(private)), r.text):
-            r.flag("profile_leak", *match.span(), "a fact of the profile")
+    others = [(_loose(name), "wrong_name", "this is another customer's name")
+              for name in r.known.other_names if len(name.strip()) > 1 and name != r.known.name]  # fmt: skip
+    private = [(re.escape(ready(each)), "profile_leak", "a fact of the profile") for each in r.known.private if each]
+    for pattern, code, why in (*others, *private):
+        for match in re.finditer(pattern, r.text, re.IGNORECASE):
+            r.flag(code, *match.span(), why)
 
 
 @lru_cache(maxsize=4096)
 def _loose(name: str) -> str:
     """A name as readers know it: blanks and one plural s do not matter."""
     plain = re.escape(" ".join(ready(name).split())).replace(r"\ ", r"[\s-]+")
-    edge = r"(?<![A-Za-z\d])", r"(?:e?s)?(?![A-Za-z\d])"
-    return f"{edge[0]}{plain.removesuffix('s') if plain.islower() else plain}{edge[1]}" if plain.isascii() else plain
+    plain = plain.removesuffix("s") if plain.islower() else plain
+    return rf"(?<![A-Za-z\d]){plain}(?:e?s)?(?![A-Za-z\d])" if plain.isascii() else plain
 
 
 def _names(r: _Reader) -> None:
     """What is offered and what was bought; another category of the table may be on offer, too: unread."""
     offer, known = r.offer, r.known
     if offer.label:
-        names = [offer.label.in_(r.language)]
-        if offer.joined and "、" in names[0] + "、":
-            names += [part for part in re.split(r"、|及| and ", names[0]) if len(part) > 1]
-        for name in names:
-            for match in list(re.finditer(_loose(name), r.text, re.IGNORECASE)):
+        name = offer.label.in_(r.language)
+        parts = [part for part in re.split(r"、|及| and ", name) if len(part) > 1] if offer.joined else []
+        for each in (name, *parts):
+            for match in list(re.finditer(_loose(each), r.text, re.IGNORECASE)):
                 r.take("name", *match.span())
-        private = offer.covers if offer.scope == "category" else names[0]
+        private = offer.covers if offer.scope == "category" else name
         if not known.allow_sensitive and is_sensitive(private, "category" if offer.scope == "category" else "product"):
             r.flag("sensitive_name", 0, 0, f"{private!r} is a private matter; a message must not name it by itself")
-        if SMUGGLED.search(names[0]):
+        if SMUGGLED.search(name):
             r.flag("injection", 0, 0, "the label carries an offer or an order")
     for words in known.bought:
         for match in list(re.finditer(_loose(words.in_(r.language)), r.text, re.IGNORECASE)):
             secret = is_sensitive(words.in_(r.language), "product") or is_sensitive(words.en)
             why = "a private purchase must not be named"
             r.take("bought", *match.span(), "sensitive_name" if secret else None, why)
-    if (said := _P["bought"].search(r.text)) and not known.bought:
-        r.flag("unknown_purchase", *said.span(), "it is not known what they bought")
+    if not known.bought:
+        r.flag_all("bought", "unknown_purchase", "it is not known what they bought")
     for match in _tabled(r.language).finditer(r.text):
         r.flag(OPEN, *match.span(), "names another category; nobody has read what is said of it")
 
@@ -340,11 +312,9 @@ def _words(r: _Reader) -> None:
             right = r.known.code and said.upper() == r.known.code.upper()
             r.take("code", match.start(1), match.end(1), None if right else "wrong_code", "not this customer's code")
     if r.offer.joined == "each":
-        for match in _P["together"].finditer(r.text):
-            r.flag("wrong_scope", *match.span(), "each of them counts alone")
+        r.flag_all("together", "wrong_scope", "each of them counts alone")
     if r.offer.scope != "all":
-        for match in _P["everything"].finditer(r.text):
-            r.flag("wrong_scope", *match.span(), "the offer is on one category or product")
+        r.flag_all("everything", "wrong_scope", "the offer is on one category or product")
 
 
 _MONTH = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
@@ -352,7 +322,7 @@ _MONTH = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", 
 
 def _dates(r: _Reader) -> None:
     """Each day must be the first or the last one of the offer, said in the right direction."""
-    last = r.offer.expires.replace(tzinfo=None)
+    first, last = r.offer.starts.date(), r.offer.expires.replace(tzinfo=None)
     end = (last - timedelta(minutes=1)).date() if last.hour == 0 and last.minute == 0 else last.date()
     for match in list(_P["date"].finditer(r.text)):
         day = _day(match, end.year)
@@ -360,32 +330,24 @@ def _dates(r: _Reader) -> None:
         if day is None:
             continue
         exclusive = bool(_P["exclusive"].search(before)) or bool(re.match(r"\s*(?:之)?前(?!\s*[(（]?含)", after))
-        if day == r.offer.starts.date() and (
-            _P["from"].search(before) or re.match(r"\s*(?:起|至|到|-|and\b|to\b|through\b|until\b)", after)
-        ):
+        if day == first and (_P["from"].search(before) or _P["begins"].match(after)):
             r.take("start", *match.span())
-        elif exclusive and day == end + timedelta(days=1):
-            r.take("end", *match.span())
-        elif exclusive and day == end and r.language == "zh":
-            r.take("end", *match.span())  # 6月30日前 is read as through that day by most readers
-        elif day == end and not exclusive:
-            r.take("end", *match.span())
-        else:
-            r.take("end", *match.span(), "wrong_date", f"the offer is valid from {r.offer.starts.date()} through {end}")
+            continue
+        # in Chinese most readers take 6月30日前 for through that day
+        last_days = {end, end + timedelta(days=1)} if r.language == "zh" else {end + timedelta(days=1)}
+        wrong = day not in last_days if exclusive else day != end
+        why = f"the offer is valid from {first} through {end}"
+        r.take("end", *match.span(), "wrong_date" if wrong else None, why)
     for match in list(_P["clock"].finditer(r.text)):
-        if not _same_clock(match.group(), last.hour, last.minute):
+        digits = [int(part) for part in re.findall(r"\d+", match.group())]
+        hour = digits[0] + (12 if "p" in match.group().lower() and digits[0] < 12 else 0)
+        stated = 60 * hour + (digits[1] if len(digits) > 1 else 0)
+        if (stated - (60 * last.hour + last.minute)) % 1440 > 1:
             r.flag(OPEN, *match.span(), "an hour that code cannot compare")
         r.hide(*match.span())
     for match in list(_P["vague_time"].finditer(r.text)):
         r.flag(OPEN, *match.span(), "a time that depends on when it is read")
         r.hide(*match.span())
-
-
-def _same_clock(said: str, hour: int, minute: int) -> bool:
-    digits = [int(part) for part in re.findall(r"\d+", said)]
-    shown = digits[0] + (12 if re.search("p", said, re.IGNORECASE) and digits[0] < 12 else 0)
-    stated = 60 * shown + (digits[1] if len(digits) > 1 else 0)
-    return 0 <= (stated - (60 * hour + minute)) % 1440 <= 1
 
 
 def _day(match: re.Match[str], year: int) -> date | None:
@@ -395,47 +357,48 @@ def _day(match: re.Match[str], year: int) -> date | None:
         month = _MONTH.index(month_word[:3].lower()) + 1 if month_word else int(number(group["m"] or group["zm"]))
         day = int(number(group["d"] or group["zd"] or group["dn"] or group["db"]))
         return date(int(group["y"] or group["yn"] or group["yb"] or year), month, day)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, KeyError):
         return None
 
 
 def _percents(r: _Reader) -> None:
     """Percentages, 折, halves: what is taken off, or what is left to pay."""
+    share, why = r.offer.benefit.percent, f"the offer takes {r.offer.benefit.percent} % off"
     for match in list(_P["zhe"].finditer(r.text)):
         said = match.group(1)
-        paid = Decimal(50) if not said or said in "对半" else _tenths(said)
-        wrong = r.offer.benefit.type != "percent_off" or paid != 100 - r.offer.benefit.percent
-        r.take(
-            "percent",
-            *match.span(),
-            "wrong_percent" if wrong else None,
-            f"the offer takes {r.offer.benefit.percent} % off",
-        )
+        value = Decimal(5) if not said or said in "对半" else number(said)
+        paid = value * 10 if value < 10 else value  # 8折, 7.5折, 八五折, 85折
+        wrong = r.offer.benefit.type != "percent_off" or paid != 100 - share
+        r.take("percent", *match.span(), "wrong_percent" if wrong else None, why)
     for match in list(_P["percent"].finditer(r.text)):
         value, (before, after) = number(match.group(1) or match.group(2)), r.beside(*match.span())
-        share = r.offer.benefit.percent
         off, pay = bool(_P["off"].search(before[-14:] + after[:14])), bool(_P["pay"].search(before[-14:] + after[:24]))
-        if r.offer.benefit.type != "percent_off" or value not in (share, 100 - share):
-            r.take("percent", *match.span(), "wrong_percent", f"the offer takes {share} % off")
-        elif pay == off and share != 50:
+        wrong = r.offer.benefit.type != "percent_off" or value not in (share, 100 - share)
+        if not wrong and pay == off and share != 50:
             r.flag(OPEN, *match.span(), "not clear whether this is taken off or left to pay")
-            r.take("percent", *match.span())
-        else:
+        elif not wrong:
             wrong = value != (100 - share if pay else share)
-            r.take("percent", *match.span(), "wrong_percent" if wrong else None, f"the offer takes {share} % off")
+        r.take("percent", *match.span(), "wrong_percent" if wrong else None, why)
 
 
-def _tenths(said: str) -> Decimal:
-    """What 8折, 7.5折, 八五折, 85折 leave to pay, in per cent."""
-    value = number(said)
-    return value * 10 if value < 10 else value
-
-
-_WORD_OF = {
+_SIGNS = {
     "USD": "$ dollar buck 美元 美金", "CNY": "¥ 元 块 人民币 yuan rmb", "EUR": "€ euro 欧元", "GBP": "£ pound 英镑",
     "JPY": "yen 日元 日圆",
 }  # fmt: skip
-_SIGN = {word: code for code, words in _WORD_OF.items() for word in words.split()}
+_UNIT = {word: code for code, words in _SIGNS.items() for word in words.split()} | {"块钱": "CNY"}
+
+
+def _unit(match: re.Match[str]) -> str | None:
+    said = (match["sign"] or match["unit"] or "").strip().lower()
+    code = said.upper() if said.upper() in CURRENCY_DIGITS else None
+    return _UNIT.get(said) or _UNIT.get(said.rstrip("s")) or code
+
+
+class _Sum(NamedTuple):
+    start: int
+    end: int
+    units: tuple[str, str]
+    said: str
 
 
 def _sums(r: _Reader) -> None:
@@ -445,18 +408,23 @@ def _sums(r: _Reader) -> None:
         "amount": offer.benefit.amount_cents, "threshold": offer.min_spend_cents,
         "cap": offer.benefit.max_discount_cents or 0,
     }  # fmt: skip
-    sums = [_Sum(m, *m.span(), _unit(m), m["a"] or m["b"]) for m in _P["sum"].finditer(r.text)]
-    sums += [_Sum(m, *m.span(), offer.currency, m[1] or m[2]) for m in _P["bare_sum"].finditer(r.text)]
+    sums = []
+    for match in _P["sum"].finditer(r.text):
+        unit = _unit(match)
+        if unit is not None:  # one sign stands for yuan and yen
+            units = ("CNY", "JPY") if match["sign"] == "¥" else (unit, "")
+            sums.append(_Sum(*match.span(), units, match["a"] or match["b"]))
+    sums += [_Sum(*m.span(), (offer.currency, ""), m[1] or m[2]) for m in _P["bare_sum"].finditer(r.text)]
     stated = {int(number(each.said).scaleb(digits)) for each in sums}
-    for match, start, end, unit, said in sums:
-        if unit is None or "\ue000" in r.text[start:end]:
+    for start, end, units, said in sums:
+        if "\ue000" in r.text[start:end]:
             continue
         cents, (before, after) = int(number(said).scaleb(digits)), r.beside(start, end)
         cap = bool(_P["cap"].search(before[-12:]) or _P["cap"].search(after[:8]))
         spend = bool(_P["spend"].search(before[-16:]) or _P["spend_after"].search(after))
         off = bool(_P["off"].search(before[-6:]) or _P["off"].match(after.lstrip()[:4]))
         role: FactKind = "cap" if cap else "threshold" if spend and not _P["off"].search(before[-4:]) else "amount"
-        if unit not in (offer.currency, *(("CNY", "JPY") if match.group().strip().startswith("¥") else ())):
+        if offer.currency not in units:
             r.take(role, start, end, "wrong_currency", f"the offer is in {offer.currency}")
         elif cents == right[role] and cents:
             r.take(role, start, end)
@@ -464,44 +432,16 @@ def _sums(r: _Reader) -> None:
             r.take(role, start, end, f"wrong_{role}" if right[role] else "wrong_amount", "the offer names no such sum")
         else:
             r.flag(OPEN, start, end, "a sum, but not clear what for")
-            role = next((kind for kind, value in right.items() if value == cents and cents), role)
-            r.take(role, start, end)
-
-
-class _Sum(NamedTuple):
-    match: re.Match[str]
-    start: int
-    end: int
-    unit: str | None
-    said: str
-
-
-def _unit(match: re.Match[str]) -> str | None:
-    said = (match["sign"] or match["unit"] or "").strip().lower()
-    for name, code in _SIGN.items():
-        if (
-            said == name
-            or (name.isalpha() and name.isascii() and said.rstrip("s") == name)
-            or (name == "块" and said.startswith("块"))
-        ):
-            return code
-    return said.upper() if said.upper() in CURRENCY_DIGITS else None
+            r.take(next((kind for kind, value in right.items() if value == cents and cents), role), start, end)
 
 
 def _shipping(r: _Reader) -> None:
-    """Free delivery, where the offer is that, and where it is not."""
+    """Free delivery and gifts, where the offer is that, and where it is not; then what number nobody has read."""
+    sure = r.offer.benefit.type != "free_shipping"  # else a gift may be another way to say that
     for match in list(_P["shipping"].finditer(r.text)):
-        wrong = r.offer.benefit.type != "free_shipping"
-        r.take("shipping", *match.span(), "wrong_benefit" if wrong else None, "the offer is not free delivery")
-    for match in _P["gift"].finditer(r.text):
-        sure = r.offer.benefit.type != "free_shipping"  # else it may be another way to say that
-        r.flag("wrong_benefit" if sure else OPEN, *match.span(), "the offer gives nothing but its benefit")
-
-
-def _left(r: _Reader) -> None:
-    """A number nobody has read says something nobody has checked."""
-    for match in _P["number"].finditer(r.text):
-        r.flag(OPEN, *match.span(), "a number whose meaning code cannot tell")
+        r.take("shipping", *match.span(), "wrong_benefit" if sure else None, "the offer is not free delivery")
+    r.flag_all("gift", "wrong_benefit" if sure else OPEN, "the offer gives nothing but its benefit")
+    r.flag_all("number", OPEN, "a number whose meaning code cannot tell")
 
 
 def _prose(r: _Reader) -> None:
@@ -511,25 +451,23 @@ def _prose(r: _Reader) -> None:
         rest = _P[f"plain_{r.language}"].sub(" ", sentence)
         more = len(_HAN.findall(rest)) if r.language == "zh" else len(re.findall(r"[A-Za-z']{2,}", rest))
         if more >= (4 if r.language == "zh" else 2):
-            end = at + len(sentence)
-            r.flag(OPEN, at + len(sentence) - len(sentence.lstrip()), end, "says more than the facts that code reads")
+            start = at + len(sentence) - len(sentence.lstrip())
+            r.flag(OPEN, start, at + len(sentence), "says more than the facts that code reads")
         at += len(sentence)
 
 
 def _missing(r: _Reader) -> None:
     """What the offer has and the text does not say; where a part is unread, it may say it there."""
-    offer, end, unread = r.offer, len(r.raw), any(rule.code == OPEN for rule in r.broken)
-    wanted: list[tuple[FactKind, str, Callable[[], bool]]] = [
-        ("name", "missing_name", lambda: offer.scope != "all"),
-        ("end", "missing_date", lambda: True),
-        ("percent", "missing_benefit", lambda: offer.benefit.type == "percent_off"),
-        ("amount", "missing_benefit", lambda: offer.benefit.type == "amount_off"),
-        ("shipping", "missing_benefit", lambda: offer.benefit.type == "free_shipping"),
-        ("threshold", "missing_threshold", lambda: bool(offer.min_spend_cents)),
-        ("cap", "missing_cap", lambda: bool(offer.benefit.max_discount_cents)),
-    ]
-    for kind, code, needed in wanted:
-        if needed() and not r.has(kind):
-            r.flag(
-                OPEN if unread else code, end, end, f"the text does not say the offer's {kind}, as far as it is read"
-            )
+    offer, kinds, end = r.offer, {fact.kind for fact in r.facts}, len(r.raw)
+    benefit: dict[str, FactKind] = {"percent_off": "percent", "amount_off": "amount", "free_shipping": "shipping"}
+    wanted = {
+        "missing_name": "name" if offer.scope != "all" else None, "missing_date": "end",
+        "missing_benefit": benefit.get(offer.benefit.type),
+        "missing_threshold": "threshold" if offer.min_spend_cents else None,
+        "missing_cap": "cap" if offer.benefit.max_discount_cents else None,
+    }  # fmt: skip
+    unread = any(rule.code == OPEN for rule in r.broken)
+    for code, kind in wanted.items():
+        if kind and kind not in kinds:
+            why = f"the text does not say the offer's {kind}, as far as it is read"
+            r.flag(OPEN if unread else code, end, end, why)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import polars as pl
 
 from promolift.results.customers import Customers, ShopWeek, Tastes
-from promolift.results.effects import ResponseFigures, Targeting
+from promolift.results.effects import ResponseFigures
 from promolift.results.evaluation import Lead
 from promolift.results.forecasts import Forecasts
 from promolift.results.messages import MotiveCount, PoolState, Written
@@ -59,7 +59,7 @@ class Story:
     the log names no amounts; `half` and `twice` are the best plans at these parts of its budget, `binding` the limits
     that hold gain back, in words, `believed` what the headline stands on, `attributes` what is known of nobody,
     `members` which models forecast purchases, `names` what items and shelves are called in the language, by what they
-    were called when they were forecast.
+    were called when they were forecast, `next` where the shop stands and what to do now.
     Tables are `results.Plan.frontier`, `Plan.offers` with `offer`, its words, and `Evaluation.judged`.
     """
 
@@ -77,7 +77,6 @@ class Story:
     binding: str = ""
     believed: Sequence[Assumption] = ()
     worth: Worth | None = None
-    targeting: Targeting | None = None
     customers: Customers | None = None
     history_days: int = 364
     tastes: Tastes | None = None
@@ -100,6 +99,7 @@ class Story:
     attributes: Sequence[OpenQuestion] = ()
     members: PurchaseMembers | None = None
     missing: Mapping[str, str] = field(default_factory=dict)
+    next: str = ""
 
     @property
     def cash(self) -> Cash:

@@ -7,9 +7,9 @@ pattern, where `{}` stands for what differs, beside its Chinese, where `{0}` is 
 import re
 from collections.abc import Mapping
 from functools import lru_cache
-from importlib.resources import files
 from typing import NamedTuple
 
+from promolift.settings import rows_of
 from promolift.words import spoken
 
 
@@ -40,6 +40,5 @@ def in_chinese(text: str, names: Mapping[str, str] | None = None) -> str:
 @lru_cache
 def catalogue() -> tuple[Pattern, ...]:
     """All of it; the pattern with the most words of its own first, so that a general one takes no other's place."""
-    lines = files("promolift.results").joinpath("chinese.tsv").read_text("utf-8").splitlines()
-    pairs = sorted((line.split("\t") for line in lines if line), key=lambda pair: -len(pair[0].replace("{}", "")))
+    pairs = sorted(rows_of("results/chinese.tsv"), key=lambda pair: -len(pair[0].replace("{}", "")))
     return tuple(Pattern(re.compile(re.escape(en).replace(r"\{\}", "(.+?)"), re.S), zh) for en, zh in pairs)

@@ -25,7 +25,7 @@ MOTIVES: dict[Motive, Words] = {
     "habit": Words(en="buy it regularly", zh="经常买"),
 }
 # angles of a message that tell an event, which no habit says
-LATELY = ("just_bought", "viewed_not_bought", "cart_left", "coupon_returner", "first_coupon", "birthday")
+LATELY = ("just_bought", "viewed_not_bought", "cart_left", "coupon_returner", "first_coupon")
 AWAY = 3  # times the usual gap after which a customer is late for all
 TOP = 0.9  # from this share of the others on, being ahead of them in price sensitivity is
 MOST = 0.8  # from this share of the others on, being ahead of them is worth saying

@@ -1,7 +1,9 @@
 """What the server answers to those who use it every day, as JSON: decisions, events, redemptions, feedback."""
 
 from collections.abc import Mapping
-from typing import Any, NotRequired, TypedDict
+from typing import Any, NotRequired
+
+from typing_extensions import TypedDict  # pydantic reads no other before Python 3.12
 
 
 class DecisionAnswer(TypedDict):
@@ -40,7 +42,7 @@ class EventsTaken(TypedDict):
     duplicates: int
     repaired: int
     rejected_count: int
-    rejected: list[Mapping[str, Any]]
+    rejected: list[dict[str, Any]]
     dry_run: NotRequired[bool]
 
 
@@ -67,3 +69,75 @@ class FeedbackTaken(TypedDict):
     accepted: int
     duplicates: int
     message_id: str
+
+
+class CartApplied(TypedDict):
+    """A promotion in a cart: by what the customer has it, what it takes off which line, what was reserved for it."""
+
+    promotion_id: str
+    type: str
+    campaign_id: str
+    decision_id: str | None
+    code: str | None
+    discount_cents: int
+    shipping_off_cents: int
+    allocation: list[Mapping[str, str | int]]
+    gift: Mapping[str, str | int] | None
+    points: int
+    redemption_id: str | None
+
+
+class CartRefused(TypedDict):
+    """A promotion, code or decision that is not in the cart: why, in words too, what is missing, beside what."""
+
+    id: str
+    reason: str
+    words: Mapping[str, str]
+    missing_cents: int
+    missing_units: int
+    beside: list[str]
+
+
+class CartNearly(TypedDict):
+    """What more goods would bring."""
+
+    promotion_id: str
+    missing_cents: int
+    missing_units: int
+    words: Mapping[str, str]
+
+
+class CartAnswer(TypedDict):
+    """A priced cart: total = subtotal - discount + shipping - shipping off; its lines sum to subtotal - discount."""
+
+    customer_id: str
+    currency: str | None
+    subtotal_cents: int
+    discount_cents: int
+    shipping_cents: int
+    shipping_off_cents: int
+    total_cents: int
+    lines: list[Mapping[str, str | int]]
+    applied: list[CartApplied]
+    refused: list[CartRefused]
+    nearly: list[CartNearly]
+    compared_all: bool
+
+
+class ProductPrice(TypedDict):
+    """What one unit of a product costs this customer; `struck_cents` may be printed struck through beside it."""
+
+    product_id: str
+    price_cents: int
+    struck_cents: int | None
+    promotion_ids: list[str]
+    personal: bool
+    expires: str | None
+    notices: list[str]
+
+
+class PricesAnswer(TypedDict):
+    """The prices of a page in the order that was asked for."""
+
+    currency: str | None
+    data: list[ProductPrice]

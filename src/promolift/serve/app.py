@@ -7,15 +7,16 @@ import logging
 import re
 import socket
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from functools import partial
-from importlib.util import find_spec
 from typing import Any
 
 import uvicorn
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from fastapi.openapi.utils import get_openapi
+from fastapi.routing import APIRoute
 from pydantic import ValidationError
 from sqlalchemy import func, select
 from starlette.exceptions import HTTPException
@@ -25,10 +26,11 @@ from promolift import __version__
 from promolift.config import Config
 from promolift.errors import PromoError
 from promolift.serve import hot, observe
+from promolift.serve.door import Door
 from promolift.serve.guard import Guard
 from promolift.serve.hot import HotRoute
 from promolift.serve.problems import ApiError, Problem, invalid, problem
-from promolift.serve.routes import admin, batch, cart, export, money, privacy
+from promolift.serve.routes import IdempotencyKey, admin, batch, cart, data, lists, money
 from promolift.serve.security import OPEN_PATHS
 from promolift.serve.server import Server
 from promolift.serve.settings import ServeSettings
@@ -36,7 +38,6 @@ from promolift.store.ledger_audit import put
 from promolift.store.ledger_schema import OUTBOX
 
 GARBAGE = 20_000  # new objects before they are looked through; at Python's 700 every few requests
-HEAD_BYTES = 32_768  # of a request's head, where h11 reads it
 FAILED = 3  # exit code of a server that could not start, as uvicorn has it
 SWITCH_S = 0.001  # two threads share the interpreter: at Python's 5 ms every answer sent could wait so long
 LOG = logging.getLogger("promolift.serve")
@@ -66,7 +67,7 @@ def create(settings: ServeSettings, config: Config | None = None) -> Any:
     for kind in (PromoError, ValidationError, RequestValidationError, HTTPException, Exception):
         app.add_exception_handler(kind, _problem)
     routes = hot.add(app, server)
-    for router in (money.router, batch.router, cart.router, admin.router, privacy.router, export.router):
+    for router in (money.router, lists.router, batch.router, cart.router, admin.router, data.router):
         app.include_router(router)
     _operations(app, server)
     describe(app, routes)
@@ -104,14 +105,12 @@ def run(app: Any, host: str, port: int, ready: str = "", connections: int = 2000
 
 
 def configured(app: Any, host: str, port: int, connections: int = 2000) -> uvicorn.Config:
-    """How uvicorn runs an app behind the door: without httptools there is none, and heads are bounded by h11."""
+    """How uvicorn runs an app behind the door."""
     plain = uvicorn.Config(
-        app, host=host, port=port, lifespan="on", h11_max_incomplete_event_size=HEAD_BYTES,
-        log_config=None, access_log=False, server_header=False, proxy_headers=False,
+        app, host=host, port=port, lifespan="on", log_config=None, access_log=False, server_header=False,
+        proxy_headers=False,
     )  # fmt: skip
-    if plain.http == "auto" and find_spec("httptools"):
-        from promolift.serve.door import Door
-
+    if plain.http == "auto":
         plain.http = partial(Door, connections)  # type: ignore[assignment]
     return plain
 
@@ -135,11 +134,9 @@ class Listener(uvicorn.Server):
         if counter % 10 == 0:
             now_s = asyncio.get_running_loop().time()
             for connection in list(self.server_state.connections):
-                getattr(connection, "close_if_late", _nothing)(now_s)
+                if isinstance(connection, Door):
+                    connection.close_if_late(now_s)
         return await super().on_tick(counter)
-
-
-def _nothing(_: float) -> None: ...
 
 
 def free_port() -> int:
@@ -184,78 +181,71 @@ def _operations(app: FastAPI, server: Server) -> None:
 def _methods(request: Request) -> set[str]:
     """What may be done at the path of a request, by all routes that have it."""
     paths = request.app.openapi()["paths"]
-    mine = (each for each in paths if re.fullmatch(re.sub(r"\\{\w+\\}", "[^/]+", re.escape(each)), request.url.path))
+    mine = (each for each in paths if re.fullmatch(re.sub(r"\\{\w+\\}", "[^/:]+", re.escape(each)), request.url.path))
     return {method.upper() for each in mine for method in paths[each]}
 
 
 async def _problem(request: Request, error: Exception) -> Response:
-    context = request.scope["promolift"]
+    request_id = request.scope["promolift"].request_id
     if isinstance(error, RequestValidationError):
         errors = error.errors()
-        if any(each["type"] == "json_invalid" for each in errors):
-            error = ApiError(400, "json_invalid", "the body is not valid JSON")
-        else:
-            error = invalid(errors)
+        broken = any(each["type"] == "json_invalid" for each in errors)
+        error = ApiError(400, "json_invalid", "the body is not valid JSON") if broken else invalid(errors)
     elif isinstance(error, HTTPException):
         code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "http")
-        headers = error.headers
-        reply = problem(ApiError(error.status_code, code, str(error.detail)), context.request_id)
-        reply.headers.update(headers or {})
+        reply = problem(ApiError(error.status_code, code, str(error.detail)), request_id)
+        reply.headers.update(error.headers or {})
         if error.status_code == 405:  # Starlette names those of the first route that has this path
             reply.headers["allow"] = ", ".join(sorted(_methods(request)))
         return reply
     elif not isinstance(error, ApiError):
-        LOG.info("refused", extra={"request_id": context.request_id, "kind": type(error).__name__})
-    return problem(error, context.request_id)
-
-
-PROBLEM = {
-    "description": "A problem (RFC 9457)",
-    "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
-}
-DRY_RUN = {"name": "dry_run", "in": "query", "required": False, "schema": {"type": "boolean"}}
+        LOG.info("refused", extra={"request_id": request_id, "kind": type(error).__name__})
+    return problem(error, request_id)
 
 
 def describe(app: FastAPI, plain: Sequence[HotRoute]) -> None:
-    """Replace the app's `openapi` by one that says what the app does."""
-    made = app.openapi
+    """Replace the app's `openapi` by one that says what the app does, routes outside FastAPI included."""
+    routes = [
+        APIRoute(
+            each.path, _stub(each), methods=["POST"], response_model=each.answer, status_code=each.status,
+            summary=each.text, description=each.text, tags=[each.tag], responses=app.router.responses,
+            operation_id=each.path.strip("/").replace("/", "_").replace(":", "_"),
+        )
+        for each in plain
+    ]  # fmt: skip
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
-            document = made()
-            for each in plain:
-                _add(document, each)
+            document = get_openapi(title=app.title, version=app.version, routes=[*app.routes, *routes])
+            problem = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
             for operations in document["paths"].values():
                 for operation in operations.values():
                     operation["responses"].pop("422", None)
-                    operation["responses"]["default"] = PROBLEM
+                    operation["responses"]["default"] = {"description": "A problem (RFC 9457)", "content": problem}
+            merge = document["paths"]["/v1/campaigns/{campaign_id}"]["patch"]["requestBody"]["content"]
+            fields = document["components"]["schemas"]["CampaignIn"]["properties"].items()
+            nullable = {name: {"anyOf": [each, {"type": "null"}]} for name, each in fields}
+            merge["application/json"]["schema"] |= {"properties": nullable, "additionalProperties": False}
             keys = {"type": "http", "scheme": "bearer"}, {"type": "http", "scheme": "basic"}
             document["components"]["securitySchemes"] = dict(zip(("key", "writeKey"), keys, strict=True))
             document["security"] = [{"key": []}, {"writeKey": []}]
             for path in OPEN_PATHS & document["paths"].keys():
                 for operation in document["paths"][path].values():
                     operation["security"] = []
-        return dict(app.openapi_schema or {})
+            app.openapi_schema = document
+        return dict(app.openapi_schema)
 
     app.openapi = openapi  # type: ignore[method-assign]
 
 
-def _add(document: dict[str, Any], route: HotRoute) -> None:
-    path, model, text = route.path, route.body, route.text
-    schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
-    document["components"]["schemas"] |= schema.pop("$defs", {}) | {model.__name__: schema}
-    tag = {"/v1/decisions": "decisions"}.get(path, "redemptions" if "redemptions" in path else "events")
-    events = tag == "events"
-    key = {"name": "idempotency-key", "in": "header", "required": False}
-    key |= {"schema": {"type": "string", "minLength": 1, "maxLength": 255}}
-    body = {"application/json": {"schema": {"$ref": f"#/components/schemas/{model.__name__}"}}}
-    answer = {"application/json": {"schema": {"type": "object"}}}
-    operation = {
-        "summary": text,
-        "operationId": path.strip("/").replace("/", "_").replace(":", "_"),
-        "tags": [tag],
-        "parameters": [DRY_RUN] if events else [key],
-        "requestBody": {"required": True, "content": body},
-        "responses": {str(route.status): {"description": text, "content": answer}},
-    }
-    document["paths"][path] = {"post": operation}
+def _stub(route: HotRoute) -> Callable[..., Any]:
+    """What FastAPI would be given for a route: its signature is read for the document, it is never called."""
+    if route.tag == "events":
+
+        def stub(body: Any, dry_run: bool = False) -> Any: ...
+    else:
+
+        def stub(body: Any, idempotency_key: IdempotencyKey = None) -> Any: ...  # type: ignore[misc]
+
+    stub.__annotations__["body"] = route.body
+    return stub

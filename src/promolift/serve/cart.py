@@ -9,9 +9,8 @@ from datetime import UTC, datetime
 from secrets import token_hex
 from typing import Annotated, Literal, NamedTuple, Self
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 from sqlalchemy import Connection, select
-from typing_extensions import TypedDict  # pydantic asks for it below Python 3.12
 
 from promolift.deliver import normalise
 from promolift.message.angles import Known
@@ -29,15 +28,17 @@ from promolift.offer.cart import (
     price_cart,
 )
 from promolift.serve import outbox
-from promolift.serve.live import Decider, valid_days
-from promolift.serve.models import Body, Cents, Id, Slug, Typed
-from promolift.serve.reasons import REASONS
-from promolift.serve.redeem import SHOWN
+from promolift.serve.answers import CartAnswer, CartApplied, CartRefused, PricesAnswer, ProductPrice
+from promolift.serve.hot import REDEMPTION
+from promolift.serve.live import Decider
+from promolift.serve.models import Body, Cents, Id, Slug, Typed, Yes
+from promolift.serve.problems import REFUSALS
 from promolift.serve.release import LiveRelease
+from promolift.serve.settings import whole
 from promolift.serve.things import Campaign, Thing
 from promolift.serve.words import printable
 from promolift.sql import DAY_MS
-from promolift.store.ledger_money import CODE, Claim, Row, reserve, used_up
+from promolift.store.ledger_money import CODE, Claim, Row, reserve, row_of, used_up
 from promolift.store.ledger_schema import CODES, DECISIONS, Refused, driver_sql
 from promolift.terms import Language, Words, covered
 
@@ -61,7 +62,7 @@ class CartLineIn(Body):
 
     line_id: Id
     product_id: Id
-    quantity: Annotated[int, Field(ge=1, le=1000, strict=True)] = 1
+    quantity: Annotated[int, Field(ge=1, le=1000, strict=True), BeforeValidator(whole)] = 1
     price_cents: Annotated[Cents, Field(description="Of one unit, before any promotion.")]
     category: Id | None = None
 
@@ -77,7 +78,7 @@ class CartIn(Body):
     campaign_id: Slug | None = None
     choose: Literal["best", "priority"] = "best"
     most_off_cents: Annotated[Cents | None, Field(description="The most that all promotions take off together.")] = None
-    hold: Annotated[bool, Field(description="Whether to reserve the money and codes of what is applied.")] = False
+    hold: Annotated[Yes, Field(description="Whether to reserve the money and codes of what is applied.")] = False
     order_id: Id | None = None
 
     @model_validator(mode="after")
@@ -115,59 +116,6 @@ class PromotionIn(PromotionTerms):
     )
 
 
-class CartApplied(TypedDict):
-    """A promotion in a cart: by what the customer has it, what it takes off which line, what was reserved for it."""
-
-    promotion_id: str
-    type: str
-    campaign_id: str
-    decision_id: str | None
-    code: str | None
-    discount_cents: int
-    shipping_off_cents: int
-    allocation: list[Mapping[str, str | int]]
-    gift: Mapping[str, str | int] | None
-    points: int
-    redemption_id: str | None
-
-
-class CartRefused(TypedDict):
-    """A promotion, code or decision that is not in the cart: why, in words too, what is missing, beside what."""
-
-    id: str
-    reason: str
-    words: Mapping[str, str]
-    missing_cents: int
-    missing_units: int
-    beside: list[str]
-
-
-class CartNearly(TypedDict):
-    """What more goods would bring."""
-
-    promotion_id: str
-    missing_cents: int
-    missing_units: int
-    words: Mapping[str, str]
-
-
-class CartAnswer(TypedDict):
-    """A priced cart: total = subtotal - discount + shipping - shipping off; its lines sum to subtotal - discount."""
-
-    customer_id: str
-    currency: str | None
-    subtotal_cents: int
-    discount_cents: int
-    shipping_cents: int
-    shipping_off_cents: int
-    total_cents: int
-    lines: list[Mapping[str, str | int]]
-    applied: list[CartApplied]
-    refused: list[CartRefused]
-    nearly: list[CartNearly]
-    compared_all: bool
-
-
 class KeptPromotion(Thing):
     """A promotion as it is kept."""
 
@@ -175,25 +123,6 @@ class KeptPromotion(Thing):
     campaign_id: str
     holder: Literal["everybody", "code"]
     terms: PromotionTerms
-
-
-class ProductPrice(TypedDict):
-    """What one unit of a product costs this customer; `struck_cents` may be printed struck through beside it."""
-
-    product_id: str
-    price_cents: int
-    struck_cents: int | None
-    promotion_ids: list[str]
-    personal: bool
-    expires: str | None
-    notices: list[str]
-
-
-class PricesAnswer(TypedDict):
-    """The prices of a page in the order that was asked for."""
-
-    currency: str | None
-    data: list[ProductPrice]
 
 
 class Held(NamedTuple):
@@ -240,15 +169,16 @@ def wallet(db: Connection, decider: Decider, body: CartIn, now_ms: int) -> Walle
     }
     refused: dict[str, str] = {}
     for typed in body.codes:
-        row = next((found for text in (typed, normalise(typed)) if text and (found := _code(db, text))), None)
-        if row is None or (why := _unusable(row, body.customer_id, now_ms)) or row["campaign_id"] not in live:
+        row = find_code(db, typed)
+        if row is None or (why := unusable(row, body.customer_id, now_ms)) or row["campaign_id"] not in live:
             refused[typed] = (why if row else None) or "code_unknown"
             continue
         name, campaign = row["offer_id"], row["campaign_id"]
         if name in kept:
             held[name] = Held(Promotion(id=name, **dict(kept[name].terms)), campaign, code=row["code"])
         elif (release := releases.get(campaign)) and name in release.labels:
-            started_ms = row["expires_ms"] - valid_days(release, name) * DAY_MS if row["expires_ms"] else now_ms
+            lasts_ms = release.menu[release.labels[name].menu_id].valid_days * DAY_MS
+            started_ms = row["expires_ms"] - lasts_ms if row["expires_ms"] else now_ms
             held[name] = Held(_promotion(release, name, started_ms, body), campaign, code=row["code"])
         else:
             refused[typed] = "terms_gone"
@@ -257,8 +187,8 @@ def wallet(db: Connection, decider: Decider, body: CartIn, now_ms: int) -> Walle
             refused[named] = "decision_unknown"
         elif made["campaign_id"] in live and made["offer_id"] not in held:
             promotion = _promotion(decider.ensure(made["release_id"]), made["offer_id"], made["ts_ms"], body)
-            row = _code(db, made["code"]) if made["code"] else None
-            if row and (why := _unusable(row, body.customer_id, now_ms)):
+            row = find_code(db, made["code"]) if made["code"] else None
+            if row and (why := unusable(row, body.customer_id, now_ms)):
                 refused[named] = why
             else:
                 held[made["offer_id"]] = Held(promotion, made["campaign_id"], named, made["code"])
@@ -334,7 +264,7 @@ def hold(db: Connection, body: CartIn, mine: Wallet, now_ms: int, who: str) -> H
                 refused[applied.promotion_id] = refusal.code
                 driver_sql(db, "rollback to savepoint cart")
                 break
-            outbox.announce(db, "redemption.reserved", {name: row[name] for name in SHOWN}, now_ms)
+            outbox.announce(db, "redemption.reserved", {name: row[name] for name in REDEMPTION}, now_ms)
             redemptions[applied.promotion_id] = claim.redemption_id
         driver_sql(db, "release savepoint cart")
         if len(redemptions) == len(found.applied):
@@ -400,7 +330,7 @@ def _refused(name: str, why: str, no: NotApplied | None = None) -> CartRefused:
     return {
         "id": name,
         "reason": why,
-        "words": REASONS[why].model_dump(),
+        "words": REFUSALS[why].words.model_dump(),
         "missing_cents": no.missing_cents if no else 0,
         "missing_units": no.missing_units if no else 0,
         "beside": list(no.beside) if no else [],
@@ -413,23 +343,24 @@ def kept(body: PromotionIn) -> KeptPromotion:
     return KeptPromotion(campaign_id=body.campaign_id, holder=body.holder, terms=terms)
 
 
-# parts
+def find_code(db: Connection, typed: str) -> Row | None:
+    """The code that a person means who typed this; None if there is none."""
+    tried = (row_of(CODE, db, CODES, named=text) for text in (typed, normalise(typed)) if text)
+    return next(filter(None, tried), None)
 
 
-def _code(db: Connection, code: str) -> Row | None:
-    rows = CODE.rows(db, named=code)
-    return dict(zip(CODES.c.keys(), rows[0], strict=True)) if rows else None
-
-
-def _unusable(row: Row, customer_id: str, now_ms: int) -> str | None:
+def unusable(row: Row, customer_id: str, now_ms: int) -> str | None:
     """Why this customer cannot use a code now; as reserving it would say."""
-    if row["status"] == "stock":
-        return "code_not_issued"
+    if row["status"] in ("stock", "blocked"):
+        return "code_not_issued" if row["status"] == "stock" else "code_blocked"
     if row["customer_id"] not in (None, customer_id):
         return "code_of_another"
     if row["status"] != "issued":
         return "code_used"
     return "code_expired" if row["expires_ms"] is not None and row["expires_ms"] <= now_ms else None
+
+
+# parts
 
 
 def _decisions(db: Connection, body: CartIn, now_ms: int) -> dict[str, Row | None]:

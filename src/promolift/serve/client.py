@@ -9,7 +9,7 @@ from uuid import uuid4
 import httpx
 
 from promolift.errors import PromoError
-from promolift.serve.answers import DecisionAnswer, EventsTaken, FeedbackTaken, Redeemed
+from promolift.serve.answers import CartAnswer, DecisionAnswer, EventsTaken, FeedbackTaken, PricesAnswer, Redeemed
 
 TRIES = 3
 AGAIN = frozenset({429, 502, 503, 504})
@@ -65,9 +65,24 @@ class Client:
         asked = {"redemption_id": redemption_id, "amount_cents": amount_cents}
         return cast(Redeemed, self._change("/v1/redemptions:confirm", asked))
 
-    def rollback(self, redemption_id: str) -> Redeemed:
-        """The order is cancelled."""
-        return cast(Redeemed, self._change("/v1/redemptions:rollback", {"redemption_id": redemption_id}))
+    def rollback(self, redemption_id: str, amount_cents: int | None = None) -> Redeemed:
+        """The order is cancelled; with an amount, a line of it that was paid is returned."""
+        asked = {"redemption_id": redemption_id, "amount_cents": amount_cents}
+        return cast(Redeemed, self._change("/v1/redemptions:rollback", asked))
+
+    def price_cart(self, customer_id: str, lines: Sequence[Mapping[str, Any]], **more: Any) -> CartAnswer:
+        """What a cart costs, which promotions apply and why others do not; `hold=True` reserves their money."""
+        asked = {"customer_id": customer_id, "lines": list(lines)} | more
+        return cast(CartAnswer, self._change("/v1/carts:price", asked))
+
+    def prices(self, customer_id: str, items: Sequence[Mapping[str, Any]], **more: Any) -> PricesAnswer:
+        """What the products of a page cost this customer."""
+        return cast(PricesAnswer, self._call("POST", "/v1/prices", {"customer_id": customer_id, "items": items} | more))
+
+    def decide_all(self, customer_ids: Sequence[str], **more: Any) -> list[DecisionAnswer]:
+        """Decisions for up to 10,000 customers, in their order."""
+        answer = self._change("/v1/decisions:batch", {"customer_ids": list(customer_ids)} | more)
+        return cast(list[DecisionAnswer], answer["data"])
 
     def feedback(self, decision_id: str, value_cents: int, name: str = "Conversion") -> FeedbackTaken:
         """What came of a decision."""

@@ -1,28 +1,36 @@
-"""What happened since the release in; which offers are closed to which of a few customers now, with the reason, out."""
+"""What happened since the release in; which offers are closed to which of a few customers now, with the reason, out.
 
+A customer's last minutes are read from the events themselves at every decision, so that what came a moment ago counts.
+"""
+
+import json
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import product
-from typing import Any
+from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 from pydantic_core import to_json
 from sqlalchemy import BindParameter, Connection, bindparam, case, func, literal_column, select
 
-from promolift.serve import now
+from promolift.serve.events import lines
 from promolift.serve.release import LiveRelease
-from promolift.serve.settings import Policy
-from promolift.sql import DAY_MS
+from promolift.serve.settings import Live, Policy
+from promolift.sql import DAY_MS, MINUTE_MS
 from promolift.store.ledger_money import used_up
-from promolift.store.ledger_schema import BOUGHT, CODES, CUSTOMERS, DECISIONS, Members, Query
+from promolift.store.ledger_schema import BOUGHT, CODES, CUSTOMERS, DECISIONS, EVENTS, Members, Query
 from promolift.terms import covered
 
 PAIR = "\x1f"
+VIEWED, ADDED, REMOVED, ORDERED = "Product Viewed", "Product Added", "Product Removed", "Order Completed"
+WHOLE = frozenset({"Cart Viewed", "Checkout Started"})  # these list all that lies in the cart
+NAMES = json.dumps([VIEWED, ADDED, REMOVED, ORDERED, *sorted(WHOLE)])
 PEOPLE = Members("people")
 CAMPAIGN: BindParameter[str] = bindparam("campaign")
 SINCE: BindParameter[int] = bindparam("since_ms")
+UNTIL: BindParameter[int] = bindparam("until_ms")
 SAID = Query(select(CUSTOMERS).where(CUSTOMERS.c.customer_id.op("in")(PEOPLE)))
 ISSUED = Query(select(CODES).where(CODES.c.campaign_id == CAMPAIGN, CODES.c.customer_id.op("in")(PEOPLE)))
 STOCK = Query(
@@ -31,18 +39,71 @@ STOCK = Query(
     .group_by(CODES.c.offer_id)
 )
 LATELY = Query(
-    select(BOUGHT.c.customer_id, BOUGHT.c.product_id, BOUGHT.c.category).where(
-        BOUGHT.c.customer_id.op("in")(PEOPLE), BOUGHT.c.ts_ms > SINCE
-    )
-)
+    select(BOUGHT.c.customer_id, BOUGHT.c.product_id, BOUGHT.c.category)
+    .where(BOUGHT.c.customer_id.op("in")(PEOPLE), BOUGHT.c.ts_ms > SINCE)
+)  # fmt: skip
 GIVEN = Query(
-    select(DECISIONS.c.customer_id, DECISIONS.c.ts_ms).where(
-        DECISIONS.c.customer_id.op("in")(PEOPLE),
-        DECISIONS.c.ts_ms > SINCE,
-        DECISIONS.c.offer_id != "none",
-        DECISIONS.c.unanswered == 0,
-    )
+    select(DECISIONS.c.customer_id, DECISIONS.c.ts_ms)
+    .where(DECISIONS.c.customer_id.op("in")(PEOPLE), DECISIONS.c.ts_ms > SINCE)
+    .where(DECISIONS.c.offer_id != "none", DECISIONS.c.unanswered == 0)
 )
+RECENT = Query(
+    select(EVENTS.c.customer_id, EVENTS.c.ts_ms, EVENTS.c.name, EVENTS.c.body)
+    .where(EVENTS.c.customer_id.op("in")(PEOPLE), EVENTS.c.ts_ms > SINCE)
+    .where(EVENTS.c.received_ms <= UNTIL, EVENTS.c.name.op("in")(Members("names")))
+    .order_by(EVENTS.c.ts_ms, EVENTS.c.seq)
+)
+
+
+class CartItem(NamedTuple):
+    """What an event is about."""
+
+    product: str | None
+    category: str | None
+
+
+@dataclass
+class Now:
+    """What one customer did lately. Products stand as they were named, with their category where it was given."""
+
+    ordered_ms: int | None = None
+    cart: dict[CartItem, int] = field(default_factory=dict)  # and when it was put there, or seen there
+    viewed: dict[CartItem, int] = field(default_factory=dict)
+    bought: dict[CartItem, int] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, object]:
+        """For people and for JSON."""
+        kinds = {"cart": self.cart, "viewed": self.viewed, "bought": self.bought}
+        named = {kind: sorted({one.product or one.category or "" for one in items}) for kind, items in kinds.items()}
+        return {"ordered_ms": self.ordered_ms, **named}
+
+
+def recent(db: Connection, people: Sequence[str], rule: Live, until_ms: int) -> dict[str, Now]:
+    """What each of `people` did in the last minutes before a moment; who did nothing is missing."""
+    since_ms = until_ms - round(max(rule.minutes, rule.after_order_minutes) * MINUTE_MS)
+    return read(RECENT.rows(db, people=to_json(people).decode(), names=NAMES, since_ms=since_ms, until_ms=until_ms))
+
+
+def read(rows: Iterable[Sequence[Any]]) -> dict[str, Now]:
+    """From (customer_id, ts_ms, name, body) in order of time."""
+    found: dict[str, Now] = {}
+    for who, ts_ms, name, body in rows:
+        mine = found.setdefault(who, Now())
+        listed = lines(json.loads(body).get("properties"))
+        items = [CartItem(line.product, line.category) for line in listed if line.product or line.category]
+        if name == VIEWED:
+            mine.viewed |= dict.fromkeys(items, ts_ms)
+        elif name == ADDED:
+            mine.cart |= dict.fromkeys(items, ts_ms)
+        elif name == REMOVED:
+            gone = {item.product for item in items}
+            mine.cart = {item: at for item, at in mine.cart.items() if item.product not in gone}
+        elif name in WHOLE:
+            mine.cart = dict.fromkeys(items, ts_ms)
+        else:
+            mine.ordered_ms, mine.cart = ts_ms, {}
+            mine.bought = {at: ms for at, ms in mine.bought.items() if at not in items} | dict.fromkeys(items, ts_ms)
+    return found
 
 
 @dataclass(frozen=True)
@@ -52,6 +113,18 @@ class Facts:
     said: dict[str, Mapping[str, Any]]
     codes: dict[tuple[str, str], Mapping[str, Any]]
     stock: dict[str, bool]
+
+
+def facts(db: Connection, campaign_id: str, people: Sequence[str]) -> Facts:
+    """Three queries for all of `people`."""
+    named = to_json(people).decode()
+    said = (dict(zip(CUSTOMERS.c.keys(), row, strict=True)) for row in SAID.rows(db, people=named))
+    codes = (dict(zip(CODES.c.keys(), row, strict=True)) for row in ISSUED.rows(db, people=named, campaign=campaign_id))
+    return Facts(
+        {row["customer_id"]: row for row in said},
+        {(row["customer_id"], row["offer_id"]): row for row in codes},
+        {offer: bool(left) for offer, left in STOCK.rows(db, campaign=campaign_id)},
+    )
 
 
 @dataclass
@@ -81,20 +154,8 @@ class Closed:
         )
 
 
-def facts(db: Connection, campaign_id: str, people: Sequence[str]) -> Facts:
-    """Three queries for all of `people`."""
-    named = to_json(people).decode()
-    said = (dict(zip(CUSTOMERS.c.keys(), row, strict=True)) for row in SAID.rows(db, people=named))
-    codes = (dict(zip(CODES.c.keys(), row, strict=True)) for row in ISSUED.rows(db, people=named, campaign=campaign_id))
-    return Facts(
-        {row["customer_id"]: row for row in said},
-        {(row["customer_id"], row["offer_id"]): row for row in codes},
-        {offer: bool(left) for offer, left in STOCK.rows(db, campaign=campaign_id)},
-    )
-
-
 def closed_now(
-    db: Connection, release: LiveRelease, policy: Policy, asks: Sequence[Any], known: Facts, lately: dict[str, now.Now],
+    db: Connection, release: LiveRelease, policy: Policy, asks: Sequence[Any], known: Facts, lately: dict[str, Now],
     now_ms: int,
 ) -> Closed:  # fmt: skip
     """All rules of the moment for the customers of `asks`: caps, quiet hours, purchases, codes, stock and budget.
@@ -115,14 +176,11 @@ def closed_now(
     for (who, offer), code in known.codes.items():
         if code["status"] != "issued":
             closed.pairs[who + PAIR + offer] = f"its code is {code['status']} already"
-    bought = _bought(db, release, people, now_ms - round(policy.rest_days * DAY_MS))
-    closed.targets |= dict.fromkeys(bought, "bought it lately")
+    since_ms = now_ms - round(policy.rest_days * DAY_MS)
+    for who, *bought in LATELY.rows(db, people=to_json(people).decode(), since_ms=since_ms):
+        closed.targets |= {who + PAIR + target: "bought it lately" for target in _targets(release, bought)}
     if policy.live.looks:
-        for who, target, why in now.closings(release, policy.live, lately, people, now_ms):
-            if target is None:
-                closed.customers[who] = why
-            else:
-                closed.targets.setdefault(who + PAIR + target, why)
+        _close_lately(closed, release, policy.live, lately, people, now_ms)
     if policy.caps:
         closed.customers |= _capped(db, policy, people, now_ms)
     if policy.quiet:
@@ -130,14 +188,27 @@ def closed_now(
     return closed
 
 
-def _bought(db: Connection, release: LiveRelease, people: Sequence[str], since_ms: int) -> set[str]:
-    """Keys of `Closed.targets` for what was bought since a moment; a product counts for what its offers stand on."""
-    rows = LATELY.rows(db, people=to_json(people).decode(), since_ms=since_ms)
-    found = set()
-    for who, bought, category in rows:
-        targets = (bought, category, release.products.get(bought))
-        found |= {who + PAIR + target for target in targets if target}
-    return found
+def _targets(release: LiveRelease, named: Iterable[str | None]) -> Iterator[str]:
+    """What an offer may stand on: product and category as they were named, and what the plan counts the product as."""
+    product_, category = named
+    return (name for name in (product_, category, release.products.get(product_ or "")) if name)
+
+
+def _close_lately(
+    closed: Closed, release: LiveRelease, rule: Live, lately: dict[str, Now], people: Sequence[str], now_ms: int
+) -> None:
+    """What the policy closes after what customers did in the last minutes; what is closed already keeps its reason."""
+    offered = {label.target for label in release.labels.values() if label.target} if rule.viewed == "only" else set()
+    for who in people:
+        mine = lately.get(who) or Now()
+        if mine.ordered_ms is not None and now_ms - mine.ordered_ms < rule.after_order_minutes * MINUTE_MS:
+            closed.customers[who] = f"ordered less than {rule.after_order_minutes:g} minutes ago"
+        if rule.cart == "close":
+            for target in (name for item in mine.cart for name in _targets(release, item)):
+                closed.targets.setdefault(who + PAIR + target, "it lies in their cart already")
+        seen = {name for item in mine.viewed for name in _targets(release, item)}
+        for target in sorted(offered - seen):
+            closed.targets.setdefault(who + PAIR + target, f"not looked at in the last {rule.minutes:g} minutes")
 
 
 def _capped(db: Connection, policy: Policy, people: Sequence[str], now_ms: int) -> dict[str, str]:
@@ -146,12 +217,12 @@ def _capped(db: Connection, policy: Policy, people: Sequence[str], now_ms: int) 
     moments = defaultdict(list)
     for who, ts_ms in GIVEN.rows(db, people=to_json(people).decode(), since_ms=longest):
         moments[who].append(ts_ms)
-    capped = {}
-    for who in people:
-        for cap in policy.caps:
-            if sum(ts > now_ms - round(cap.days * DAY_MS) for ts in moments[who]) >= cap.offers:
-                capped[who] = f"frequency cap: {cap.offers} offers in {cap.days:g} days"
-    return capped
+    return {
+        who: f"frequency cap: {cap.offers} offers in {cap.days:g} days"
+        for who in people
+        for cap in policy.caps
+        if sum(ts > now_ms - round(cap.days * DAY_MS) for ts in moments[who]) >= cap.offers
+    }
 
 
 def _quiet(release: LiveRelease, policy: Policy, asks: Sequence[Any], known: Facts, now_ms: int) -> dict[str, str]:

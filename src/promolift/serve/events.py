@@ -6,124 +6,104 @@ Dedupe key is `messageId`. Event time is corrected for a wrong clock on the devi
 import json
 import re
 from array import array
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, NamedTuple, TypedDict
+from typing import Any, NamedTuple
 
+from pydantic import TypeAdapter, ValidationError
 from pydantic_core import to_json
 from sqlalchemy import Connection, insert, literal_column, select, update
 
 from promolift.hashing import hash_id
 from promolift.serve.answers import EventsTaken
+from promolift.settings import Zone
+from promolift.sql import HOUR_MS, MINUTE_MS
 from promolift.store.ledger_migrate import named_in
 from promolift.store.ledger_schema import ALIASES, BOUGHT, CUSTOMERS, EVENTS, REJECTS, Members, Query
 
 KINDS = ("track", "identify", "page", "screen", "alias", "group")
-GA4 = {
-    "view_item": "Product Viewed",
-    "add_to_cart": "Product Added",
-    "view_cart": "Cart Viewed",
-    "begin_checkout": "Checkout Started",
-    "purchase": "Order Completed",
-    "refund": "Order Refunded",
-    "view_promotion": "Promotion Viewed",
-    "select_promotion": "Promotion Clicked",
-}
-ID_LENGTH = 256
+NAMES = {
+    "view_item": "Product Viewed", "add_to_cart": "Product Added", "view_cart": "Cart Viewed",
+    "begin_checkout": "Checkout Started", "purchase": "Order Completed", "refund": "Order Refunded",
+    "view_promotion": "Promotion Viewed", "select_promotion": "Promotion Clicked",
+}  # of GA4  # fmt: skip
 TRAITS = {"personId": "person_id", "age": "age", "language": "language", "timezone": "zone"}
-COLUMNS = [column.name for column in EVENTS.c if column.name != "seq"]
-KEEP = Query(insert(EVENTS).inline(), COLUMNS, " on conflict (message_id) do nothing")
+ID_LENGTH = 256
 EVENT_BYTES = 32_768  # as the Segment API allows
 BY_PAGE = 2  # a consent that a web page told of
 MOST_CENTS = 10**12
-LATELY_MS = 3_600_000  # older events are read by no decision
-SLOTS, CROWDED, WINDOW_MS = 2**18, 200, 600_000
+SLOTS, CROWDED, WINDOW_MS = 2**18, 200, 10 * MINUTE_MS
 MOVED = 1000  # events of a visitor that become a customer's at most
-JOIN = Query(insert(ALIASES).inline(), then=" on conflict (anonymous_id) do nothing")
-ALIAS = Query(
-    select(ALIASES.c.anonymous_id, ALIASES.c.customer_id).where(ALIASES.c.anonymous_id.op("in")(Members("people")))
-)
 LONG_NUMBER = re.compile(rb"\d{17}|Infinity|NaN|[eE]\+?\d\d")
+ZONE = TypeAdapter(Zone)
+COLUMNS = [column.name for column in EVENTS.c if column.name != "seq"]
+KEEP = Query(insert(EVENTS).inline(), COLUMNS, " on conflict (message_id) do nothing")
+JOIN = Query(insert(ALIASES).inline(), then=" on conflict (anonymous_id) do nothing")
+PEOPLE = Members("people")
+ALIAS = Query(select(ALIASES.c.anonymous_id, ALIASES.c.customer_id).where(ALIASES.c.anonymous_id.op("in")(PEOPLE)))
 ERASED = Query(
-    select(CUSTOMERS.c.customer_id).where(
-        CUSTOMERS.c.customer_id.op("in")(Members("people")), CUSTOMERS.c.erased != literal_column("0")
-    )
-)
-
-
+    select(CUSTOMERS.c.customer_id)
+    .where(CUSTOMERS.c.customer_id.op("in")(PEOPLE), CUSTOMERS.c.erased != literal_column("0"))
+)  # fmt: skip
 Json = Mapping[str, object]  # an object of the request: anything may stand in it
 
 
-class EventRow(TypedDict):
-    """A row of `events`."""
+class EventLine(NamedTuple):
+    """What a line of an event is about, and all that it says."""
 
-    message_id: str
-    customer_id: str
-    ts_ms: int
-    received_ms: int
-    name: str
-    decision_id: str | None
-    body: str
-    value_cents: int | None
-
-
-class BoughtRow(TypedDict):
-    """A row of `bought`: a line of an order."""
-
-    customer_id: str
-    ts_ms: int
-    product_id: str | None
+    product: str | None
     category: str | None
+    said: Json
 
 
-class RejectRow(TypedDict):
-    """A row of `rejects`."""
-
-    received_ms: int
-    code: str
-    detail: str
-    body: str
-    customer_id: str | None
-
-
-class Traits(NamedTuple):
-    """What customers say of themselves: only what is given, in the columns of `customers`."""
-
-    customer_id: str
-    updated_ms: int
-    columns: dict[str, str | int]
+def lines(properties: object) -> list[EventLine]:
+    """What an event is about, line by line: its `products`, or the event itself."""
+    whole = properties if isinstance(properties, dict) else {}
+    products = whole.get("products")
+    return [
+        EventLine(text(line.get("product_id") or line.get("sku")), text(line.get("category")), line)
+        for line in (products if isinstance(products, list) else [whole])
+        if isinstance(line, dict)
+    ]
 
 
-@dataclass(frozen=True, slots=True)
-class Rejected:
-    """An event that is not taken: which one, where in it, why."""
+def text(value: object) -> str | None:
+    """An id or a name, also one given as a number; None for what is none."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        value = str(value)
+    return value if isinstance(value, str) and _fit(value) else None
 
-    index: int
-    pointer: str
-    code: str
-    detail: str
+
+def event_row(message_id: str, who: str, ts_ms: int, now_ms: int, name: str, body: str, **more: Any) -> dict[str, Any]:
+    """A row of `events`; `more` is its decision_id and value_cents, where it has them."""
+    row = {"message_id": message_id, "customer_id": who, "ts_ms": ts_ms, "received_ms": now_ms, "name": name}
+    return row | {"body": body, "decision_id": None, "value_cents": None} | more
 
 
 @dataclass
 class Parsed:
-    """One request's events, ready to be kept."""
+    """One request's events as rows of `events`, `bought`, `customers` and `rejects`, ready to be kept."""
 
-    events: list[EventRow] = field(default_factory=list)
-    bought: list[BoughtRow] = field(default_factory=list)
-    traits: list[Traits] = field(default_factory=list)
-    rejected: list[Rejected] = field(default_factory=list)
-    rejects: list[RejectRow] = field(default_factory=list)
+    events: list[dict[str, Any]] = field(default_factory=list)
+    bought: list[dict[str, Any]] = field(default_factory=list)
+    traits: list[dict[str, Any]] = field(default_factory=list)
+    rejects: list[dict[str, Any]] = field(default_factory=list)
+    rejected: list[dict[str, Any]] = field(default_factory=list)  # which one, where in it, why
     repaired: int = 0
     places: list[int] = field(default_factory=list)  # of each of `events` in the request
     visitors: set[str] = field(default_factory=set)  # customer ids that came as an anonymousId alone
     joins: dict[str, str] = field(default_factory=dict)  # an anonymousId to the userId that it turned out to be
 
+    def refuse(self, index: int, pointer: str, code: str, detail: str) -> None:
+        """Note an event that is not taken."""
+        self.rejected.append({"index": index, "pointer": pointer, "code": code, "detail": detail})
+
     def answer(self, accepted: int, dry: bool = False) -> EventsTaken:
         """The body of the 202; `dry`: nothing was kept."""
         taken: EventsTaken = {
             "accepted": accepted, "duplicates": len(self.events) - accepted, "repaired": self.repaired,
-            "rejected_count": len(self.rejected), "rejected": [asdict(each) for each in self.rejected[:100]],
+            "rejected_count": len(self.rejected), "rejected": self.rejected[:100],
         }  # fmt: skip
         if dry:
             taken["dry_run"] = True
@@ -171,18 +151,11 @@ def parse(
             _take(parsed, event, sent_ms, received_ms, kind, crowd)
             parsed.places.append(index)
         except _BadEvent as bad:
-            parsed.rejected.append(Rejected(index, *bad.place))
             pointer, code, detail = bad.place
+            parsed.refuse(index, pointer, code, detail)
             body = json.dumps(event)[:EVENT_BYTES]
-            parsed.rejects.append(
-                {
-                    "received_ms": received_ms,
-                    "code": code,
-                    "detail": f"{pointer}: {detail}",
-                    "body": body,
-                    "customer_id": named_in(body),
-                }
-            )
+            reject = {"received_ms": received_ms, "code": code, "detail": f"{pointer}: {detail}", "body": body}
+            parsed.rejects.append(reject | {"customer_id": named_in(body)})
     return parsed
 
 
@@ -200,8 +173,8 @@ def keep(db: Connection, requests: Sequence[Parsed]) -> list[int]:
         for table, rows in ((BOUGHT, parsed.bought), (REJECTS, parsed.rejects)):
             if rows:
                 db.execute(insert(table), rows)
-        if parsed.traits:
-            _keep_traits(db, parsed.traits)
+        for row in sorted(parsed.traits, key=lambda row: row["updated_ms"]):
+            _keep_traits(db, row)
     return counts
 
 
@@ -212,36 +185,31 @@ def _join(db: Connection, parsed: Parsed) -> None:
     events of another.
     """
     for visitor, customer in parsed.joins.items():
-        if JOIN.many(db, [{"anonymous_id": visitor, "customer_id": customer, "ts_ms": parsed.events[0]["ts_ms"]}]):
-            _move(db, visitor, customer)
-    if not parsed.visitors:
-        return
-    named = ALIAS.rows(db, people=to_json(sorted(parsed.visitors)).decode())
-    owner: dict[str, str] = {row[0]: row[1] for row in named}
-    rows: list[EventRow | BoughtRow] = [*parsed.events, *parsed.bought]
-    for row in rows:
-        row["customer_id"] = owner.get(row["customer_id"], row["customer_id"])
-
-
-def _move(db: Connection, visitor: str, customer: str) -> None:
-    mine = select(EVENTS.c.seq, EVENTS.c.ts_ms, EVENTS.c.body).where(EVENTS.c.customer_id == visitor)
-    rows = db.execute(mine.order_by(EVENTS.c.seq.desc()).limit(MOVED)).all()
-    alone = [row for row in rows if not json.loads(row.body).get("userId")]
-    named = {"customer_id": customer}
-    db.execute(update(EVENTS).where(EVENTS.c.seq.in_([row.seq for row in alone])).values(named))
-    times = BOUGHT.c.ts_ms.in_([row.ts_ms for row in alone])
-    db.execute(update(BOUGHT).where(BOUGHT.c.customer_id == visitor, times).values(named))
+        joined = {"anonymous_id": visitor, "customer_id": customer, "ts_ms": parsed.events[0]["ts_ms"]}
+        if not JOIN.many(db, [joined]):
+            continue
+        mine = select(EVENTS.c.seq, EVENTS.c.ts_ms, EVENTS.c.body).where(EVENTS.c.customer_id == visitor)
+        rows = db.execute(mine.order_by(EVENTS.c.seq.desc()).limit(MOVED)).all()
+        alone = [row for row in rows if not json.loads(row.body).get("userId")]
+        moved = EVENTS.c.seq.in_([row.seq for row in alone])
+        times = BOUGHT.c.ts_ms.in_([row.ts_ms for row in alone])
+        for table, which in ((EVENTS, moved), (BOUGHT, times & (BOUGHT.c.customer_id == visitor))):
+            db.execute(update(table).where(which).values(customer_id=customer))
+    if parsed.visitors:
+        owner = dict(map(tuple, ALIAS.rows(db, people=to_json(sorted(parsed.visitors)).decode())))
+        for row in [*parsed.events, *parsed.bought]:
+            row["customer_id"] = owner.get(row["customer_id"], row["customer_id"])
 
 
 def _leave_out(parsed: Parsed, gone: set[str]) -> None:
     """Nothing new is kept of customers who were erased, not even aside; the sender is told."""
-    for place, row in zip(parsed.places, parsed.events, strict=True):
+    both = list(zip(parsed.places, parsed.events, strict=True))
+    for place, row in both:
         if row["customer_id"] in gone:
-            parsed.rejected.append(Rejected(place, "/userId", "customer_erased", "this customer was erased"))
-    kept = [at for at, row in enumerate(parsed.events) if row["customer_id"] not in gone]
-    parsed.events, parsed.places = [parsed.events[at] for at in kept], [parsed.places[at] for at in kept]
-    parsed.bought = [row for row in parsed.bought if row["customer_id"] not in gone]
-    parsed.traits = [each for each in parsed.traits if each.customer_id not in gone]
+            parsed.refuse(place, "/userId", "customer_erased", "this customer was erased")
+    parsed.places = [place for place, row in both if row["customer_id"] not in gone]
+    for rows in (parsed.events, parsed.bought, parsed.traits):
+        rows[:] = [row for row in rows if row["customer_id"] not in gone]
 
 
 def _take(
@@ -252,15 +220,14 @@ def _take(
     kind = kind or event.get("type")
     if kind not in KINDS:
         raise _BadEvent("/type", "type_unknown", f"use one of {', '.join(KINDS)}")
-    text = _compact(event)
-    if len(text) > EVENT_BYTES:
-        raise _BadEvent("", "event_too_large", f"{len(text)} bytes; at most {EVENT_BYTES}")
-    body = text.decode()
+    body = _compact(event)
     who = _id(event, "userId", "anonymousId")
-    properties = _object(event, "traits" if kind == "identify" else "properties")
+    named = "traits" if kind == "identify" else "properties"
+    properties = event.get(named) or {}
+    if not isinstance(properties, dict):
+        raise _BadEvent(f"/{named}", "not_an_object", f"{named} is a JSON object")
     name = _name(event, kind)
-    sent_ms = sent_ms if sent_ms is not None else _moment(event.get("sentAt"))
-    ts_ms = _corrected(event, sent_ms, received_ms)
+    ts_ms = _corrected(event, sent_ms if sent_ms is not None else _moment(event.get("sentAt")), received_ms)
     if ts_ms > received_ms:
         parsed.repaired += 1  # nothing has happened yet that will happen later
         ts_ms = received_ms
@@ -268,39 +235,42 @@ def _take(
         parsed.visitors.add(who)
     elif kind in ("identify", "alias") and event.get("anonymousId") not in (None, "", event["userId"]):
         parsed.joins[_id(event, "anonymousId")] = who
-    decision = properties.get("decision_id")
-    bought = list(_bought(who, ts_ms, properties)) if name == "Order Completed" else []
-    lately = received_ms - ts_ms < LATELY_MS
+    bought = [
+        {"customer_id": who, "ts_ms": ts_ms, "product_id": line.product, "category": line.category}
+        for line in (lines(properties) if name == "Order Completed" else ())
+        if line.product or line.category
+    ]
+    lately = received_ms - ts_ms < HOUR_MS  # older events are read by no decision
     if crowd is not None and (lately or bought) and not crowd.room(who, max(1, len(bought)), received_ms):
-        minutes = WINDOW_MS // 60_000
-        raise _BadEvent("/userId", "too_many_events", f"a write key may send {CROWDED} a customer in {minutes} minutes")
-    parsed.events.append(
-        {
-            "customer_id": who, "ts_ms": ts_ms,
-            "message_id": _id(event, "messageId") if event.get("messageId") else hash_id("msg", who, ts_ms, body),
-            "received_ms": received_ms, "name": name, "body": body,
-            "decision_id": decision if isinstance(decision, str) and _fit(decision) else None,
-            "value_cents": _worth(event, properties) if crowd is None else None,
-        }
-    )  # fmt: skip
+        most = f"{CROWDED} a customer in {WINDOW_MS // MINUTE_MS} minutes"
+        raise _BadEvent("/userId", "too_many_events", f"a write key may send {most}")
+    decision = properties.get("decision_id")
+    message_id = _id(event, "messageId") if event.get("messageId") else hash_id("msg", who, ts_ms, body)
+    parsed.events.append(event_row(
+        message_id, who, ts_ms, received_ms, name, body,
+        decision_id=decision if isinstance(decision, str) and _fit(decision) else None,
+        value_cents=_worth(event, properties) if crowd is None else None,
+    ))  # fmt: skip
     parsed.bought += bought
     if kind == "identify" or name == "Consent Updated":
         columns = _traits(properties)
         if crowd is not None and columns.get("consent"):
             columns["consent"] = BY_PAGE
         if columns:
-            parsed.traits.append(Traits(who, ts_ms, columns))
+            parsed.traits.append({"customer_id": who, "updated_ms": ts_ms} | columns)
 
 
-def _compact(event: Json) -> bytes:
+def _compact(event: Json) -> str:
     """The event as JSON. Refused if it holds what an export cannot: halves of characters, numbers beyond 64 bits."""
     try:
-        text = to_json(event)
+        packed = to_json(event)
     except ValueError:
         raise _BadEvent("", "text_invalid", "it holds halves of characters (lone surrogates) or is too deep") from None
-    if LONG_NUMBER.search(text) and (pointer := _unfit(event)) is not None:
+    if LONG_NUMBER.search(packed) and (pointer := _unfit(event)) is not None:
         raise _BadEvent(pointer, "number_invalid", "a number must fit into 64 bits")
-    return text
+    if len(packed) > EVENT_BYTES:
+        raise _BadEvent("", "event_too_large", f"{len(packed)} bytes; at most {EVENT_BYTES}")
+    return packed.decode()
 
 
 def _unfit(value: object, pointer: str = "") -> str | None:
@@ -316,7 +286,6 @@ def _unfit(value: object, pointer: str = "") -> str | None:
 
 
 def _worth(event: Json, properties: Json) -> int | None:
-    """`value_cents`, at the top or among the properties."""
     for value in (event.get("value_cents"), properties.get("value_cents")):
         if isinstance(value, int) and not isinstance(value, bool) and abs(value) <= MOST_CENTS:
             return value
@@ -329,31 +298,22 @@ def _name(event: Json, kind: str) -> str:
     name = event.get("event")
     if not isinstance(name, str) or not _fit(name):
         raise _BadEvent("/event", "event_missing", "a track event needs its name, at most 256 characters")
-    return GA4.get(name, name)
+    return NAMES.get(name, name)
 
 
 def _id(event: Json, *names: str) -> str:
     for name in names:
         value = event.get(name)
-        if isinstance(value, int) and not isinstance(value, bool):
-            value = str(value)
         if value is not None and value != "":
-            if isinstance(value, str) and _fit(value):
-                return value
+            if (found := text(value)) and not isinstance(value, float):
+                return found
             raise _BadEvent(f"/{name}", "id_invalid", f"text of 1 to {ID_LENGTH} printable characters")
     raise _BadEvent(f"/{names[0]}", "id_missing", f"give {' or '.join(names)}")
 
 
-def _fit(text: str) -> bool:
+def _fit(said: str) -> bool:
     """No control characters and no halves of characters: they can stand in no index and in no log line."""
-    return 0 < len(text) <= ID_LENGTH and text.isprintable()
-
-
-def _object(event: Json, name: str) -> Json:
-    value = event.get(name) or {}
-    if not isinstance(value, dict):
-        raise _BadEvent(f"/{name}", "not_an_object", f"{name} is a JSON object")
-    return value
+    return 0 < len(said) <= ID_LENGTH and said.isprintable()
 
 
 def _moment(value: Any) -> int | None:
@@ -378,52 +338,25 @@ def _corrected(event: Json, sent_ms: int | None, received_ms: int) -> int:
     return ts_ms if sent_ms is None else received_ms - (sent_ms - ts_ms)
 
 
-def _bought(who: str, ts_ms: int, properties: Json) -> Iterator[BoughtRow]:
-    """What an order was about, line by line; lines without product and category say nothing."""
-    products = properties.get("products")
-    for line in products if isinstance(products, list) else [properties]:
-        if isinstance(line, dict):
-            product, category = _text(line.get("product_id") or line.get("sku")), _text(line.get("category"))
-            if product or category:
-                yield {"customer_id": who, "ts_ms": ts_ms, "product_id": product, "category": category}
-
-
-def _traits(said: Json) -> dict[str, str | int]:
+def _traits(said: Json) -> dict[str, Any]:
     """What customers say of themselves, as columns of `customers`; only what is given."""
     consent = said.get("consent")
-    columns: dict[str, str | int] = {"consent": int(consent)} if isinstance(consent, bool) else {}
-    for name, column in TRAITS.items():
-        value = _text(said.get(name))
-        if value is not None and (column != "zone" or _is_zone(value)):
-            columns[column] = value
+    columns: dict[str, Any] = {"consent": int(consent)} if isinstance(consent, bool) else {}
+    columns |= {column: value for name, column in TRAITS.items() if (value := text(said.get(name))) is not None}
+    try:
+        ZONE.validate_python(columns.get("zone", "UTC"))
+    except ValidationError:
+        del columns["zone"]
     return columns
 
 
-def _text(value: object) -> str | None:
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        value = str(value)
-    return value if isinstance(value, str) and _fit(value) else None
-
-
-def _is_zone(name: str) -> bool:
-    from zoneinfo import ZoneInfo
-
-    try:
-        ZoneInfo(name)
-    except (KeyError, ValueError, OSError):
-        return False
-    return True
-
-
-def _keep_traits(db: Connection, traits: list[Traits]) -> None:
+def _keep_traits(db: Connection, row: dict[str, Any]) -> None:
     """The latest word of a customer counts, in whatever order the events arrive."""
-    for each in sorted(traits, key=lambda each: each.updated_ms):
-        mine = CUSTOMERS.c.customer_id == each.customer_id
-        known = db.execute(select(CUSTOMERS.c.updated_ms, CUSTOMERS.c.consent).where(mine)).first()
-        row = {"customer_id": each.customer_id, "updated_ms": each.updated_ms, **each.columns}
-        if known is not None and known.consent is not None and row.get("consent") == BY_PAGE:
-            del row["consent"]  # what was withdrawn is given back by the shop alone
-        if known is None:
-            db.execute(insert(CUSTOMERS).values(**row, erased=0))
-        elif known.updated_ms <= each.updated_ms:
-            db.execute(update(CUSTOMERS).where(mine).values(**row))
+    mine = CUSTOMERS.c.customer_id == row["customer_id"]
+    known = db.execute(select(CUSTOMERS.c.updated_ms, CUSTOMERS.c.consent).where(mine)).first()
+    if known is None:
+        db.execute(insert(CUSTOMERS).values(**row, erased=0))
+    elif known.updated_ms <= row["updated_ms"]:
+        given_back = known.consent is not None and row.get("consent") == BY_PAGE  # by the shop alone
+        told = {name: value for name, value in row.items() if not (given_back and name == "consent")}
+        db.execute(update(CUSTOMERS).where(mine).values(**told))

@@ -17,8 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from promolift.errors import PromoError
 from promolift.serve.hot import Endpoint
 from promolift.serve.problems import ApiError, FieldError, problem
-from promolift.serve.security import EVENT_PATHS, Key, needed
-from promolift.serve.security import MAY as RIGHTS
+from promolift.serve.security import EVENT_PATHS, MAY, Key, needed
 from promolift.serve.server import Server
 
 LOG = logging.getLogger("promolift.serve")
@@ -103,13 +102,13 @@ class Guard:
 
     def _admit(self, scope: Scope, headers: dict[bytes, bytes]) -> Key:
         """The request's key; ApiError 401, 403 or 429."""
-        right = needed(scope["path"])
+        right = needed(scope["method"], scope["path"])
         if right is None:
             return NOBODY
         key = self.server.key_of(headers.get(b"authorization", b""))
         if key is None:
             raise ApiError(401, "key_missing", "send a valid API key: Authorization: Bearer <key>")
-        if right not in RIGHTS[key.scope]:
+        if right not in MAY[key.scope]:
             raise ApiError(403, "scope_missing", f"this key has scope {key.scope}; {right} is needed")
         wait_s = self.server.rates.take(key.key_id)
         if wait_s:

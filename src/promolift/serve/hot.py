@@ -3,95 +3,167 @@
 import json
 from collections.abc import Awaitable, Callable, Mapping
 from operator import itemgetter
+from secrets import token_hex
 from typing import Any, NamedTuple
 
 from fastapi import FastAPI
-from pydantic import BaseModel
+from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic_core import from_json, to_json
+from sqlalchemy import Connection, bindparam, select
 from starlette.requests import Request
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from promolift.deliver import normalise
 from promolift.deliver.decide import NONE
 from promolift.errors import PromoError
-from promolift.serve import events, live, words
+from promolift.serve import events, live, outbox, words
+from promolift.serve.answers import DecisionAnswer, EventsTaken, Redeemed
 from promolift.serve.models import BatchIn, ConfirmIn, DecisionIn, EventIn, ReserveIn, RollbackIn
 from promolift.serve.problems import ApiError, FieldError, wrong_field
 from promolift.serve.record import lists
-from promolift.serve.redeem import confirming, reserving, rolling_back
 from promolift.serve.server import Server
-from promolift.serve.switch import Change
-from promolift.store.ledger_schema import Refused
+from promolift.serve.things import Campaign
+from promolift.sql import MINUTE_MS
+from promolift.store.ledger_audit import HttpAnswer
+from promolift.store.ledger_money import CODE, Claim, Row, confirm, meant, reserve, rollback, row_of
+from promolift.store.ledger_schema import CODES, DECISIONS, Query, Refused
 
 Endpoint = Callable[[Request], Awaitable[ASGIApp]]
 KEY, KEY_LENGTH = b"idempotency-key", 255
 TYPES = frozenset({"application/json", "text/plain", ""})
 EVENT_TYPES = TYPES | {"application/x-www-form-urlencoded", "application/octet-stream"}  # what libraries say of gzip
-JSON = (b"application/json", b"application/json; charset=utf-8")
 SHOWN = ("decision_id", "ts_ms", "customer_id", "campaign_id", "policy_id", "policy_version", "offer_id", "reason",
          "propensity", "holdout", "release_id", "experiment_id", "variant")  # fmt: skip
 SAID = itemgetter(*SHOWN)
 EMPTY: Mapping[str, object] = dict.fromkeys((*SHOWN, "code"))
+FLAG = TypeAdapter(bool)
+REDEMPTION = tuple(Redeemed.__annotations__)
+DECISION = Query(select(DECISIONS).where(DECISIONS.c.decision_id == bindparam("named")))
 
 
 class HotRoute(NamedTuple):
-    """A route outside FastAPI, with what the OpenAPI document has to say of it: body, status, what it is for."""
+    """A route outside FastAPI, with what the OpenAPI document has to say of it."""
 
     path: str
+    tag: str
     endpoint: Endpoint
     body: type[BaseModel]
+    answer: Any
     status: int
     text: str
 
 
 def add(app: FastAPI, server: Server) -> list[HotRoute]:
     """Add the routes; what was added."""
-    routes = [
-        HotRoute("/v1/decisions", _decisions(server), DecisionIn, 200, "Which offer for this customer now, or none"),
-        HotRoute("/v1/batch", _events(server, None), BatchIn, 202, "Events, as the Segment clients send them"),
-    ]
-    for kind in ("track", "identify", "page", "screen"):
-        text = f"One {kind} event of the Segment spec"
-        routes.append(HotRoute(f"/v1/{kind}", _events(server, kind), EventIn, 202, text))
-    for step, (body, change, text) in MONEY.items():
-        path = f"/v1/redemptions:{step}"
-        routes.append(HotRoute(path, _money(server, step, body, change), body, 200, text))
+    text = "Which offer for this customer now, or none"
+    routes = [HotRoute("/v1/decisions", "decisions", _decisions(server), DecisionIn, DecisionAnswer, 200, text)]
+    for kind in (None, "track", "identify", "page", "screen"):
+        path, body = (f"/v1/{kind}", EventIn) if kind else ("/v1/batch", BatchIn)
+        text = f"One {kind} event of the Segment spec" if kind else "Events, as the Segment clients send them"
+        routes.append(HotRoute(path, "events", _events(server, kind), body, EventsTaken, 202, text))
+    for name, step in MONEY.items():
+        path, endpoint = f"/v1/redemptions:{name}", _money(server, name, step)
+        routes.append(HotRoute(path, "redemptions", endpoint, step.body, Redeemed, 200, step.text))
     app.router.routes.extend(Route(route.path, route.endpoint, methods=["POST"]) for route in routes)
     return routes
 
 
-def _money(server: Server, step: str, model: type[BaseModel], change: Callable[..., Change]) -> Endpoint:
+class Step(NamedTuple):
+    """A step of a redemption: its body, what it is for, what it makes of the redemption, and the change itself."""
+
+    body: type[BaseModel]
+    text: str
+    becomes: str
+    change: Callable[[Connection, Any, int, str], Row]
+
+
+def _money(server: Server, name: str, step: Step) -> Endpoint:
     async def money(request: Request) -> ASGIApp:
-        body = model.model_validate(_read(_body(request)))
-        do = change(body, request.scope["promolift"].key.key_id)
+        body, who = step.body.model_validate(_read(_body(request))), request.scope["promolift"].key.key_id
+
+        def do(db: Connection, now_ms: int) -> HttpAnswer:
+            row = step.change(db, body, now_ms, who)
+            shown = {column: row[column] for column in REDEMPTION}
+            part = step.becomes == "rolled_back" and row["status"] == "confirmed"
+            outbox.announce(db, "redemption.returned" if part else f"redemption.{step.becomes}", shown, now_ms)
+            return HttpAnswer(200, shown)
+
         server.check_clock()
-        counter = server.metrics.money
         try:
             answer = await server.change_soon(do, _key(request), body.model_dump(mode="json"))
         except Refused as refusal:
-            counter.labels(step, refusal.code).inc()
+            server.metrics.money.labels(name, refusal.code).inc()
             raise
-        counter.labels(step, "ok").inc()
+        server.metrics.money.labels(name, "ok").inc()
         return _reply(answer.body, answer.status)
 
     return money
 
 
-class Step(NamedTuple):
-    """A step of a redemption: its body, the change that it makes of one, and what it is for."""
+def _reserve(db: Connection, body: ReserveIn, now_ms: int, who: str) -> Row:
+    """It refers to a decision or to a code: once, in its time, and for no more than the offer takes off."""
+    campaign, offer, code = _meant(db, body)
+    known = Campaign.find(db, campaign)
+    if known is None:
+        raise Refused("campaign_unknown", f"no campaign {campaign}; PUT /v1/campaigns/{campaign} first")
+    named, hold_ms = body.redemption_id or f"rdm_{token_hex(12)}", round(known.policy.hold_minutes * MINUTE_MS)
+    who_and_what = named, campaign, offer, body.customer_id, body.amount_cents
+    return reserve(db, Claim(*who_and_what, now_ms, hold_ms, body.order_id, code, body.decision_id, who))
 
-    body: type[BaseModel]
-    change: Callable[..., Change]
-    text: str
+
+class Meant(NamedTuple):
+    """What a redemption is of."""
+
+    campaign_id: str
+    offer_id: str
+    code: str
+
+
+def _meant(db: Connection, body: ReserveIn) -> Meant:
+    """From the decision, or from the code alone; Refused where they are not of this customer, campaign or offer."""
+    campaign, offer = body.campaign_id, body.offer_id
+    if body.decision_id:
+        made = decision(db, body.decision_id)
+        if made["customer_id"] != body.customer_id or made["offer_id"] == NONE:
+            raise Refused("decision_of_another", "this decision gave this customer no offer")
+        campaign, offer = campaign or made["campaign_id"], offer or made["offer_id"]
+        if (campaign, offer) != (made["campaign_id"], made["offer_id"]):
+            raise Refused("decision_of_another", "this decision was for another campaign or offer")
+        if body.code is None:
+            return Meant(campaign, offer, made["code"])
+    if body.code is None:
+        raise wrong_field("name the decision, or give its code", "/decision_id", "or code")
+    if campaign and offer:
+        return Meant(campaign, offer, meant(db, campaign, offer, body.code, normalise(body.code)))
+    for typed in (body.code, normalise(body.code)):
+        row = row_of(CODE, db, CODES, named=typed)
+        if row and campaign in (None, row["campaign_id"]) and offer in (None, row["offer_id"]):
+            return Meant(row["campaign_id"], row["offer_id"], row["code"])
+    raise Refused("code_unknown", "no such code; check what was typed, and name campaign_id and offer_id")
+
+
+def _confirm(db: Connection, body: ConfirmIn, now_ms: int, who: str) -> Row:
+    return confirm(db, body.redemption_id, body.amount_cents, now_ms, who)
+
+
+def _rollback(db: Connection, body: RollbackIn, now_ms: int, who: str) -> Row:
+    return rollback(db, body.redemption_id, now_ms, who, body.amount_cents)
 
 
 MONEY = {
-    "reserve": Step(
-        ReserveIn, reserving, "Hold an offer's money and code for an order, within all limits of the campaign"
-    ),
-    "confirm": Step(ConfirmIn, confirming, "The order is paid: spend what was reserved, or less of it"),
-    "rollback": Step(RollbackIn, rolling_back, "The order is cancelled: give back the money and the code"),
+    "reserve": Step(ReserveIn, "Hold an offer's money and code for an order, within all limits", "reserved", _reserve),
+    "confirm": Step(ConfirmIn, "The order is paid: spend what was reserved, or less of it", "confirmed", _confirm),
+    "rollback": Step(RollbackIn, "The order is cancelled: give the money and the code back", "rolled_back", _rollback),
 }
+
+
+def decision(db: Connection, decision_id: str) -> Row:
+    """The row of a decision; Refused if there is none."""
+    row = row_of(DECISION, db, DECISIONS, named=decision_id)
+    if row is None:
+        raise Refused("decision_unknown", "no such decision")
+    return row
 
 
 def _key(request: Request) -> str | None:
@@ -107,7 +179,6 @@ def _key(request: Request) -> str | None:
 def _decisions(server: Server) -> Endpoint:
     async def decisions(request: Request) -> ASGIApp:
         asked = DecisionIn.model_validate(_read(_body(request)))
-
         ask = live.Ask(asked.customer_id, asked.campaign_id, asked.channel, asked.timezone)
         named = _key(request)
         if named is None:
@@ -134,9 +205,9 @@ def shown(server: Server, answer: live.Answer, asked: DecisionIn) -> Mapping[str
     release = server.decider.releases[row["release_id"]]
     if answer.offer_id != NONE:
         try:
-            choice = server.texts.choice(release)
+            choice, ts_ms = server.texts.choice(release), row["ts_ms"]
             body |= words.words(
-                release, asked.customer_id, answer.offer_id, row["ts_ms"], asked.language, answer.lately, choice
+                release, asked.customer_id, answer.offer_id, ts_ms, asked.language, answer.lately, choice
             )
             if (said := words.logged(row, body)) is not None:
                 server.ledger.submit(events.keep, said)
@@ -150,21 +221,26 @@ def shown(server: Server, answer: live.Answer, asked: DecisionIn) -> Mapping[str
 def _events(server: Server, kind: str | None) -> Endpoint:
     async def receive(request: Request) -> ASGIApp:
         body = _read(_body(request, EVENT_TYPES))
-        received_ms = server.clock.now_ms()
-        whole: Mapping[str, object] = {"batch": [body]} if kind else body if isinstance(body, dict) else {}
-        listed, sent_at = whole.get("batch"), whole.get("sentAt")
+        if not isinstance(body, dict):
+            raise wrong_field("send a JSON object", "", "an event, or a batch of them, is a JSON object")
+        whole: Mapping[str, object] = {"batch": [body]} if kind else body
+        listed, most = whole.get("batch"), server.settings.batch_events
         if not isinstance(listed, list):
             raise wrong_field('send {"batch": [events]}', "/batch", "a list of events is needed")
-        most = server.settings.batch_events
         if len(listed) > most:
-            raise ApiError(
-                413, "batch_too_large", f"a batch may have {most} events", FieldError("/batch", f"has {len(listed)}")
-            )
+            detail, wrong = f"a batch may have {most} events", FieldError("/batch", f"has {len(listed)}")
+            raise ApiError(413, "batch_too_large", detail, wrong)
         page = request.scope["promolift"].key.scope == "write"
-        parsed = events.parse(listed, sent_at, received_ms, kind, server.crowd if page else None)
-        dry = request.query_params.get("dry_run", "").lower() in ("1", "true", "yes")
+        received_ms = server.clock.now_ms()
+        parsed = events.parse(listed, whole.get("sentAt"), received_ms, kind, server.crowd if page else None)
+        try:
+            dry = FLAG.validate_python(request.query_params.get("dry_run", "false"))
+        except ValidationError:
+            raise wrong_field("wrong parameter", "dry_run", "true or false") from None
         new = len(parsed.events) if dry else await server.keep(parsed)
-        return _reply(parsed.answer(new, dry), 200 if _asks_for_200(request) else 202)
+        # RudderStack's client for Python takes 200 alone for a success and tries any other again for ever
+        agent = next((value for name, value in request.scope["headers"] if name == b"user-agent"), b"")
+        return _reply(parsed.answer(new, dry), 200 if agent.startswith(b"analytics-python/") else 202)
 
     return receive
 
@@ -181,38 +257,26 @@ def _reply(body: Mapping[str, object], status: int) -> ASGIApp:
     return answer
 
 
-def _asks_for_200(request: Request) -> bool:
-    """Whether the client takes 200 alone for a success: RudderStack's for Python tries any other again for ever."""
-    agent = next((value for name, value in request.scope["headers"] if name == b"user-agent"), b"")
-    return bool(agent.startswith(b"analytics-python/"))
-
-
 def _body(request: Request, types: frozenset[str] = TYPES) -> bytes:
     """The body, which the guard has read in one piece; ApiError 415 if it does not say that it is JSON."""
     for name, value in request.scope["headers"]:
-        if name == b"content-type" and value not in JSON:
-            kind = value.decode("latin-1").partition(";")[0].strip().lower()
-            if kind not in types:
-                raise ApiError(415, "content_type", "send application/json")
+        kind = value.decode("latin-1").partition(";")[0].strip().lower() if name == b"content-type" else ""
+        if kind not in types:
+            raise ApiError(415, "content_type", "send application/json")
     body: bytes = request.scope["promolift"].body
     return body
 
 
 def _read(body: bytes) -> Any:
-    """The body as JSON, by a fast reader; what that one refuses is judged by `_strict`."""
+    """The body as JSON: no NaN, no endless nesting, UTF-8 alone; what a fast reader refuses is read again."""
+
+    def no_constant(name: str) -> None:
+        raise ValueError(f"{name} is not JSON")
+
     try:
         return from_json(body, allow_inf_nan=False)
     except ValueError:
-        return _strict(body)
-
-
-def _strict(body: bytes) -> Any:
-    """The body as JSON: no NaN, no endless nesting, nothing that is not UTF-8."""
-    try:
-        return json.loads(body, parse_constant=_no_constant)
-    except (ValueError, RecursionError):
-        raise ApiError(400, "json_invalid", "the body is not valid JSON") from None
-
-
-def _no_constant(name: str) -> None:
-    raise ValueError(f"{name} is not JSON")
+        try:
+            return json.loads(body, parse_constant=no_constant)
+        except (ValueError, RecursionError):
+            raise ApiError(400, "json_invalid", "the body is not valid JSON") from None

@@ -7,7 +7,7 @@ own folder. `python -m promolift.serve.learning`; the server starts it, see `sch
 import json
 import os
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from functools import cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,6 +20,7 @@ from promolift.errors import PromoError, SupportError
 from promolift.learning.run import Request, run_learn
 from promolift.results.shop import Span
 from promolift.results.tables import Clean
+from promolift.serve.events import lines
 from promolift.serve.record import whole
 from promolift.serve.release import load
 from promolift.serve.things import Learned, Task
@@ -131,14 +132,6 @@ class HeardEvent(NamedTuple):
     body: str
 
 
-class OrderLine(NamedTuple):
-    """A line of an order; `value` at its price, in minor units."""
-
-    product_id: str | None
-    quantity: float | None
-    value: float
-
-
 def outcomes(events: Iterable[HeardEvent], currency: str) -> pl.DataFrame:
     """Rows of COLUMNS from the ledger's events.
 
@@ -152,36 +145,28 @@ def outcomes(events: Iterable[HeardEvent], currency: str) -> pl.DataFrame:
 
 
 def _rows(event: HeardEvent, unit: int) -> Iterator[tuple[Any, ...]]:
+    """In the order of COLUMNS; a line is worth its price times its quantity, in minor units."""
     who, ts_ms, received_ms, name, body = event
-    properties = _object(json.loads(body).get("properties"))
+    properties = json.loads(body).get("properties")
+    properties = properties if isinstance(properties, dict) else {}
     sign = -1 if KINDS[name] == "refund" else 1
     order = properties.get("order_id")
-    lines = [line for line in _lines(properties, unit) if line.value < MOST]
-    whole = sum(line.value for line in lines)
+    priced = [
+        (line.product, quantity := abs(number(line.said.get("quantity", 1)) or 1.0), abs(price) * quantity * unit)
+        for line in lines(properties)
+        if (price := number(line.said.get("price"))) is not None
+    ]
+    total = next((value for key in ("total", "revenue") if (value := number(properties.get(key))) is not None), None)
+    whole_order: list[Any] = [] if total is None else [(None, None, abs(total) * unit)]
+    listed = [line for line in priced or whole_order if line[2] < MOST]
+    whole = sum(value for *_, value in listed)
     off = min(abs(number(properties.get("discount")) or 0.0) * unit, whole)
-    for product, quantity, value in lines:
+    for product, quantity, value in listed:
         less = round(off * value / whole) if whole else 0
-        paid = sign * (round(value) - less)
         yield (
-            who, ts_ms, KINDS[name], product, None if order is None else str(order), quantity, paid,
-            sign * round(value), less if sign > 0 else 0, received_ms,
+            who, ts_ms, KINDS[name], product, None if order is None else str(order), quantity,
+            sign * (round(value) - less), sign * round(value), less if sign > 0 else 0, received_ms,
         )  # fmt: skip
-
-
-def _lines(properties: Mapping[str, object], unit: int) -> Iterator[OrderLine]:
-    products = properties.get("products")
-    listed = [_object(line) for line in products] if isinstance(products, list) else [properties]
-    priced = [line for line in listed if number(line.get("price")) is not None]
-    for line in priced:
-        quantity = abs(number(line.get("quantity", 1)) or 1.0)
-        product = line.get("product_id") or line.get("sku")
-        value = abs(number(line["price"]) or 0.0) * quantity * unit
-        yield OrderLine(None if product is None else str(product), quantity, value)
-    if not priced:
-        totals = (number(properties.get(name)) for name in ("total", "revenue"))
-        total = next((value for value in totals if value is not None), None)
-        if total is not None:
-            yield OrderLine(None, None, abs(total) * unit)
 
 
 def number(value: object) -> float | None:
@@ -193,10 +178,6 @@ def number(value: object) -> float | None:
     except (ValueError, OverflowError):
         return None
     return found if abs(found) < 1e12 else None
-
-
-def _object(value: object) -> Mapping[str, object]:
-    return value if isinstance(value, dict) else {}
 
 
 if __name__ == "__main__":

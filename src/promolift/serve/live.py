@@ -15,6 +15,7 @@ from time import monotonic
 from typing import NamedTuple
 
 import polars as pl
+from pydantic_core import to_json
 from sqlalchemy import Connection, func, insert, select, update
 
 from promolift import deliver
@@ -23,15 +24,12 @@ from promolift.deliver.decide import NONE
 from promolift.errors import PromoError, SupportError
 from promolift.learn.experiment import assign
 from promolift.privacy import may_send
-from promolift.serve import now, record
+from promolift.serve import record
 from promolift.serve.clock import Clock
-from promolift.serve.closed import Closed, Facts, closed_now, facts
+from promolift.serve.closed import Closed, Facts, Now, closed_now, facts, recent
 from promolift.serve.events import BY_PAGE
-from promolift.serve.models import ExperimentIn
-from promolift.serve.record import DecisionRow, SharedColumns
-from promolift.serve.release import NOBODY, LiveRelease, load
-from promolift.serve.rows import ReleaseRows, Slate
-from promolift.serve.settings import Pacing, Policy
+from promolift.serve.record import Row
+from promolift.serve.release import NOBODY, LiveRelease, ReleaseRows, Slate, load
 from promolift.serve.things import Campaign
 from promolift.sql import DAY_MS
 from promolift.store.ledger_audit import get, put
@@ -63,9 +61,9 @@ class Answer:
 
     offer_id: str
     reason: str
-    record: DecisionRow | None = None
+    record: Row | None = None
     terms: deliver.ReleaseTerms | None = None
-    lately: now.Now | None = None  # what the customer did in the last minutes: their message may say so
+    lately: Now | None = None  # what the customer did in the last minutes: their message may say so
 
 
 class GroupTerms(NamedTuple):
@@ -77,37 +75,28 @@ class GroupTerms(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Running:
-    """A campaign that decides: it is not paused, and has a release."""
+    """A campaign that decides, as it stands: it is not paused, and has a release."""
 
     campaign_id: str
-    release: str
-    policy: Policy
-    version: int
-    experiment: ExperimentIn | None
-
-    @staticmethod
-    def of(campaign_id: str, campaign: Campaign) -> "Running | None":
-        """From the campaign as it stands; None where it does not decide."""
-        if campaign.paused or not campaign.release:
-            return None
-        return Running(campaign_id, campaign.release, campaign.policy, campaign.policy_version, campaign.experiment)
+    state: Campaign
 
     def group(self, customer_id: str) -> "Group":
         """Whom the customer is decided with."""
-        if self.experiment is None:
-            return Group(self, None, self.release)
-        (arm,) = assign([customer_id], self.experiment.design)
-        return Group(self, arm, self.experiment.releases.get(arm, self.release))
+        test, release = self.state.experiment, self.state.release or ""
+        if test is None:
+            return Group(self, None, release)
+        (arm,) = assign([customer_id], test.design)
+        return Group(self, arm, test.releases.get(arm, release))
 
     @lru_cache(maxsize=64)  # noqa: B019 - campaigns live as long as they are unchanged
     def terms(self, release: LiveRelease) -> GroupTerms:
         """The release's terms with the policy and the experiment's holdout."""
-        changed: dict[str, str | float] = {"campaign_id": self.campaign_id}
-        if self.policy.explore is not None:
-            changed["explore"] = self.policy.explore
-        changed["policy_version"] = f"{release.release_id}.{self.version}"
-        if self.experiment:
-            design = self.experiment.design
+        version = f"{release.release_id}.{self.state.policy_version}"
+        changed: dict[str, str | float] = {"campaign_id": self.campaign_id, "policy_version": version}
+        if self.state.policy.explore is not None:
+            changed["explore"] = self.state.policy.explore
+        if self.state.experiment:
+            design = self.state.experiment.design
             changed |= {"holdout_share": design.holdout_share, "holdout_salt": design.holdout_salt}
         terms = release.terms.model_copy(update=changed)
         return GroupTerms(terms, record.changed_terms(terms, release.terms))
@@ -184,12 +173,13 @@ class Decider:
         ]
 
     def _running(self, db: Connection) -> dict[str, Running | None]:
-        """All campaigns as they stand; read anew where they were changed."""
+        """All campaigns as they stand, None for those that do not decide; read anew where they were changed."""
         found = {}
         for id_, body in CAMPAIGNS.rows(db):
             known = self._campaigns.get(id_)
             if known is None or known[0] != body:
-                known = body, Running.of(id_, Campaign.model_validate_json(body))
+                state = Campaign.model_validate_json(body)
+                known = body, Running(id_, state) if state.release and not state.paused else None
             found[id_] = known
         self._campaigns = found
         return {id_: campaign for id_, (_, campaign) in found.items()}
@@ -201,10 +191,10 @@ class Decider:
         if release is None:
             self._load_soon(release_id)
             return {who: Answer(NONE, "release: still being loaded") for who in asks}
-        people = sorted(asks)
+        people, policy = sorted(asks), campaign.state.policy
         known = facts(db, campaign.campaign_id, people)
-        lately = now.recent(db, people, campaign.policy.live, now_ms)
-        closed = closed_now(db, release, campaign.policy, [asks[who] for who in people], known, lately, now_ms)
+        lately = recent(db, people, policy.live, now_ms)
+        closed = closed_now(db, release, policy, [asks[who] for who in people], known, lately, now_ms)
         slates = candidates(release, people, closed)
         meter = Meter.of(db, campaign, release, now_ms)
         slates = meter.close(release.rows, slates) if meter else slates
@@ -218,11 +208,12 @@ class Decider:
         if meter:
             paid = [mine[each.slot] for each, mine in zip(decided, cost, strict=True) if each.slot >= 0]
             meter.count(db, float(sum(paid)), len(decided), now_ms)
-        shared: SharedColumns = {
+        test = campaign.state.experiment
+        shared = {
             "campaign_id": terms.campaign_id, "policy_id": terms.policy_id, "policy_version": terms.policy_version,
             "candidates": None, "ineligible": None, "seed": terms.seed, "release_id": release_id,
-            "terms": changed, "price": terms.price, "variant": arm, "unanswered": 0,
-            "experiment_id": campaign.experiment.design.name if campaign.experiment else None, "code": None,
+            "terms": changed, "price": terms.price, "variant": arm, "unanswered": 0, "code": None,
+            "experiment_id": test.design.name if test else None,
         }  # fmt: skip
         rows = [_row(shared, release, slate, each) for slate, each in zip(slates, decided, strict=True)]
         self._give_codes(db, release, rows, known, now_ms)
@@ -232,32 +223,26 @@ class Decider:
             for row in rows
         }
 
-    def _give_codes(
-        self, db: Connection, release: LiveRelease, rows: list[DecisionRow], known: Facts, now_ms: int
-    ) -> None:
+    def _give_codes(self, db: Connection, release: LiveRelease, rows: list[Row], known: Facts, now_ms: int) -> None:
         """The code of each offer into its row; new codes are kept in one statement."""
         made = []
         for row in rows:
-            if row["offer_id"] == NONE:
+            offer = row["offer_id"]
+            if offer == NONE:
                 continue
-            held = known.codes.get((row["customer_id"], row["offer_id"]))
-            expires = now_ms + valid_days(release, row["offer_id"]) * DAY_MS
-            cap = most_cents(release, row["offer_id"])
+            held = known.codes.get((row["customer_id"], offer))
+            expires = now_ms + release.menu[release.labels[offer].menu_id].valid_days * DAY_MS
+            given = {"expires_ms": expires, "cap_cents": most_cents(release, offer)}
             if held is not None:
                 row["code"] = held["code"]
                 if (held["expires_ms"] or expires) < expires - DAY_MS:  # once a day is often enough
                     db.execute(update(CODES).where(CODES.c.code == held["code"]).values(expires_ms=expires))
-                continue
-            if row["offer_id"] in known.stock:
-                row["code"] = _from_stock(db, row, expires, cap)
+            elif offer in known.stock:
+                row["code"] = _from_stock(db, row, given)
             else:
-                key = (row["campaign_id"], row["customer_id"], row["offer_id"])
-                row["code"] = deliver.code(*key, self.secret)
-                made.append(
-                    {"code": row["code"], "campaign_id": row["campaign_id"], "offer_id": row["offer_id"],
-                     "customer_id": row["customer_id"], "status": "issued", "stocked": 0, "expires_ms": expires,
-                     "cap_cents": cap}
-                )  # fmt: skip
+                own = {name: row[name] for name in ("campaign_id", "customer_id", "offer_id")}
+                row["code"] = deliver.code(own["campaign_id"], own["customer_id"], offer, self.secret)
+                made.append(own | given | {"code": row["code"], "status": "issued", "stocked": 0})
         ISSUE.many(db, made)
 
 
@@ -275,12 +260,14 @@ class Meter:
     @staticmethod
     def of(db: Connection, campaign: Running, release: LiveRelease, now_ms: int) -> "Meter | None":
         """The meter at this moment, None for a campaign without pacing or outside its time."""
-        pacing = campaign.policy.pacing
+        pacing = campaign.state.policy.pacing
         if pacing is None or not pacing.starts_ms <= now_ms <= pacing.ends_ms:
             return None
         kept = get(db, "pace", campaign.campaign_id) or {}
         pace = Pace(**kept["pace"]) if kept.get("starts_ms") == pacing.starts_ms else Pace()
-        forecast = _forecast(release, pacing)
+        curve = release.frontier.select(pl.col("cost_cents").alias("cost"), "price")
+        budget, able = float(release.plan.budget_cents), max(1, release.plan.able)
+        forecast = Forecast.of(curve, able, budget, pacing.arrivals)
         moment = (now_ms - pacing.starts_ms) / (pacing.ends_ms - pacing.starts_ms)
         return Meter(campaign.campaign_id, pacing.starts_ms, forecast, pace, *pace.reprice(forecast, moment))
 
@@ -303,7 +290,7 @@ class Meter:
         put(db, "pace", self.campaign_id, {"pace": asdict(pace), "starts_ms": self.starts_ms}, now_ms)
 
 
-def _from_stock(db: Connection, row: DecisionRow, expires_ms: int, cap_cents: int | None) -> str:
+def _from_stock(db: Connection, row: Row, given: dict[str, int | None]) -> str:
     """One of the shop's own codes; SupportError if those decided together want more than there are.
 
     Then the ledger tries them one by one, and the last finds the offer closed.
@@ -312,7 +299,7 @@ def _from_stock(db: Connection, row: DecisionRow, expires_ms: int, cap_cents: in
     code = db.execute(mine.where(CODES.c.offer_id == row["offer_id"]).order_by(CODES.c.code).limit(1)).scalar()
     if code is None:
         raise SupportError(f"codes: the stock of {row['offer_id']} ended")
-    taken = {"status": "issued", "customer_id": row["customer_id"], "expires_ms": expires_ms, "cap_cents": cap_cents}
+    taken = given | {"status": "issued", "customer_id": row["customer_id"]}
     db.execute(update(CODES).where(CODES.c.code == code).values(**taken))
     return str(code)
 
@@ -322,19 +309,13 @@ def candidates(release: LiveRelease, people: Sequence[str], closed: Closed) -> l
     rows, touched, found = release.rows, closed.touched(), []
     for who in people:
         slate = Slate(release.span(who).start, release.opened(who), {})
-        found.append(_look(rows, closed, who, slate) if touched is None or who in touched else slate)
+        if touched is None or who in touched:
+            slate = rows.close(slate, lambda at, who=who: closed.why(who, rows.name(at), rows.targets[rows.name(at)]))  # type: ignore[misc]
+        found.append(slate)
     return found
 
 
-def _look(rows: ReleaseRows, closed: Closed, who: str, slate: Slate) -> Slate:
-    def why(at: int) -> str | None:
-        offer = rows.name(at)
-        return closed.why(who, offer, rows.targets[offer])
-
-    return rows.close(slate, why)
-
-
-def _row(shared: SharedColumns, release: LiveRelease, slate: Slate, decided: deliver.Choice) -> DecisionRow:
+def _row(shared: Row, release: LiveRelease, slate: Slate, decided: deliver.Choice) -> Row:
     """A decision's row: what it shares with others, and what it does not."""
     at_O, slot = slate.at_O, decided.slot
     offer = NONE
@@ -344,7 +325,7 @@ def _row(shared: SharedColumns, release: LiveRelease, slate: Slate, decided: del
         **shared,
         "decision_id": decided.decision_id, "ts_ms": decided.ts_ms, "customer_id": decided.customer_id,
         "offer_id": offer, "propensity": decided.propensity, "holdout": decided.holdout, "reason": decided.reason,
-        "closed": record.closed_text(slate.closed),
+        "closed": to_json(slate.closed).decode() if slate.closed else None,
     }  # fmt: skip
 
 
@@ -354,11 +335,6 @@ def warm_up(release: LiveRelease) -> None:
     (slate,) = candidates(release, [who], Closed())
     rows = release.rows
     deliver.verdicts([who], [rows.worth_O[slate.at_O]], [rows.cost_O[slate.at_O]], [None], release.terms, 0)
-
-
-def valid_days(release: LiveRelease, offer_id: str) -> int:
-    """How long an offer lasts from the moment it is given."""
-    return release.menu[release.labels[offer_id].menu_id].valid_days
 
 
 def most_cents(release: LiveRelease, offer_id: str) -> int | None:
@@ -412,10 +388,5 @@ def _asked_again(release: LiveRelease, people: Sequence[str], known: Facts) -> d
         rows.append((who, consent, age))
     schema = {"customer_id": pl.String, "consent": pl.Boolean, "age": pl.String}
     frame = pl.DataFrame(rows, schema=schema, orient="row")
-    return dict(may_send(frame["customer_id"], frame, release.consent).select("customer_id", "reason").iter_rows())
-
-
-def _forecast(release: LiveRelease, pacing: Pacing) -> Forecast:
-    free = max(1, release.plan.able)
-    curve = release.frontier.select(pl.col("cost_cents").alias("cost"), "price")
-    return Forecast.of(curve, free, float(release.plan.budget_cents), pacing.arrivals)
+    allowed = may_send(frame["customer_id"], frame, release.plan.consent)
+    return dict(allowed.select("customer_id", "reason").iter_rows())

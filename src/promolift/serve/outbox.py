@@ -25,8 +25,7 @@ from sqlalchemy import Connection, bindparam, insert, select, update
 from standardwebhooks import Webhook
 
 from promolift.serve.clock import Clock
-from promolift.serve.problems import ApiError, FieldError
-from promolift.serve.seal import unseal
+from promolift.serve.security import unseal
 from promolift.serve.settings import MailSettings, ServeSettings
 from promolift.serve.things import Thing
 from promolift.sql import MINUTE_MS
@@ -56,13 +55,6 @@ TAKE = Query(
 )
 POST = Query(insert(OUTBOX).inline())
 NAMED = OUTBOX.c.delivery_id.op("in")(Members("ids"))
-TYPES = (
-    "redemption.reserved",
-    "redemption.confirmed",
-    "redemption.rolled_back",
-    "release.activated",
-    "customer.erased",
-)
 
 
 class Hook(Thing):
@@ -345,11 +337,3 @@ def send_mail(settings: MailSettings | None, mail: Mail) -> str | None:
             server.login(settings.username, os.environ.get("PROMOLIFT_SMTP_PASSWORD", ""))
         server.send_message(message)
     return None
-
-
-def check_target(url: str, private: bool) -> None:
-    """ApiError if a webhook must not be sent there."""
-    try:
-        safe_address(url, private)
-    except UnsafeTargetError as error:
-        raise ApiError(422, "url_unsafe", str(error), FieldError("/url", str(error))) from None

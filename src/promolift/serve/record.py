@@ -9,7 +9,7 @@ made, by the code that decides, when somebody asks for them.
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, TypedDict
+from typing import Any, NamedTuple
 
 from pydantic_core import to_json
 from sqlalchemy import Connection, select, update
@@ -23,38 +23,8 @@ LISTS = ("candidates", "ineligible")
 OWN = frozenset({"price", "closed"})  # columns that the whole record has in other words
 NAMED = ("campaign_id", "policy_version", "price")  # terms that stand in columns of their own
 Load = Callable[[str], LiveRelease]
+Row = dict[str, Any]  # of `decisions`
 Listed = Sequence[Mapping[str, Any]]  # what a record says of each offer
-
-
-class SharedColumns(TypedDict):
-    """The part of a decision's row that those made together have in common; each gets its own code afterwards."""
-
-    campaign_id: str
-    policy_id: str
-    policy_version: str
-    candidates: str | None
-    ineligible: str | None
-    seed: int
-    release_id: str
-    terms: str
-    price: float
-    variant: str | None
-    unanswered: int
-    experiment_id: str | None
-    code: str | None
-
-
-class DecisionRow(SharedColumns):
-    """A row of `decisions` as a decision writes it."""
-
-    decision_id: str
-    ts_ms: int
-    customer_id: str
-    offer_id: str
-    propensity: float
-    holdout: bool | None
-    reason: str
-    closed: str | None
 
 
 class Lists(NamedTuple):
@@ -102,11 +72,6 @@ def changed_terms(terms: deliver.ReleaseTerms, release: deliver.ReleaseTerms) ->
     return json.dumps({name: value for name, value in new.items() if name not in NAMED and value != own[name]})
 
 
-def closed_text(closed: Mapping[str, list[int]]) -> str | None:
-    """What was closed since the release, as it is kept."""
-    return to_json(closed).decode() if closed else None
-
-
 def whole(rows: Iterable[Mapping[str, Any]], load: Load) -> Iterator[DecisionRecord]:
     """Rows of `decisions` as whole records.
 
@@ -148,15 +113,18 @@ def lists(row: Mapping[str, Any], terms: deliver.ReleaseTerms, release: LiveRele
     return Lists(made.candidates, made.ineligible)
 
 
-def spell_out(db: Connection, customer_id: str, load: Load) -> None:
-    """Write what a customer's rows refer to into them, before the id goes: without it nothing leads there any more."""
+def spell_out(db: Connection, customer_id: str, load: Load, most: int | None = None) -> int:
+    """Write what a customer's rows refer to into them, before the id goes: without it nothing leads there any more.
+
+    Of `most` rows at a time; how many.
+    """
     mine = select(DECISIONS).where(DECISIONS.c.customer_id == customer_id, DECISIONS.c.candidates.is_(None))
-    for row in db.execute(mine).mappings().all():
-        (record,) = whole([dict(row)], load)
-        texts = {name: to_json(listed).decode() for name, listed in record.lists._asdict().items()}
-        texts["terms"] = record.terms_text
-        change = update(DECISIONS).where(DECISIONS.c.decision_id == row["decision_id"])
-        db.execute(change.values(**texts, closed=None))
+    rows = db.execute(mine.limit(most)).mappings().all()
+    for made in whole(map(dict, rows), load):
+        texts = {name: to_json(listed).decode() for name, listed in made.lists._asdict().items()}
+        change = update(DECISIONS).where(DECISIONS.c.decision_id == made.row["decision_id"])
+        db.execute(change.values(**texts, terms=made.terms_text, closed=None))
+    return len(rows)
 
 
 def replay(record: DecisionRecord, columns: Iterable[str]) -> Replayed:

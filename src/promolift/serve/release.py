@@ -9,15 +9,20 @@
 
 Nothing is scored here: what was planned is what is served. The id is a hash of what is inside: the same plan gives the
 same release, and a changed file is noticed when loading.
+
+Legend: R rows (customer and offer), sorted by both; `none` needs no row. A row's offer and the reason why the plan
+closed it are numbers that point into `names` and `reasons`. O are the rows that the plan left open, N customers.
 """
 
 import json
 import os
 import shutil
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import repeat
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 from uuid import uuid4
 
 import numpy as np
@@ -30,12 +35,11 @@ from promolift.config import ShopSettings
 from promolift.errors import InputError, StepError
 from promolift.hashing import sha256_of, sha256_of_file
 from promolift.offer import MenuItem
-from promolift.privacy import ConsentSettings, may_send
+from promolift.privacy import may_send
 from promolift.results.messages import LANGUAGES, Messages, PoolWords
 from promolift.results.plan import Plan, PlanNote
 from promolift.results.shop import Offers
 from promolift.results.tables import Clean
-from promolift.serve.rows import ReleaseRows
 from promolift.settings import Settings
 from promolift.sql import bind, fetch
 from promolift.store import Store
@@ -43,11 +47,14 @@ from promolift.tables import CUSTOMERS, LEVEL, TARGET
 from promolift.terms import AND, Language, Offer
 from promolift.terms import covered as of_target
 
-FORM = 2  # of a release's files; 1 scored the candidates anew
-TABLES = ("candidates", "frontier", "customers", "messages", "products")
-DECIDED = ["customer_id", "offer_id", "target", "gain_cents", "cost_cents", "charge_cents", "eligible", "why_not"]
-CUSTOMER = ["customer_id", "name", "age", "language", "consent"]
+Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+TABLES = ("candidates", "frontier", "customers", "messages", "products")
+OPEN = -1
+NUMBERS = ("gain_cents", "cost_cents", "charge_cents")
+DECIDED = ["customer_id", "offer_id", "target", *NUMBERS, "eligible", "why_not"]
+CUSTOMER = ["customer_id", "name", "age", "language", "consent"]
+SAID = ("message", "title", "text", "text_prob")
 # product to the target its offers stand on, as the plan counts them
 PRODUCT_TARGETS = f"""
 with {LEVEL}
@@ -59,7 +66,7 @@ join products p on p.product_id = e.product_id order by e.product_id
 class Manifest(Settings):
     """What a release says of itself. `terms` may be later ones than the plan's: what was learned since."""
 
-    form: Literal[2]
+    form: Literal[2]  # 1 scored the candidates anew
     code: str
     plan: PlanNote
     terms: deliver.ReleaseTerms
@@ -73,16 +80,16 @@ class Manifest(Settings):
 
 
 class KnownCustomer(NamedTuple):
-    """What the shop knew of a customer when the release was made."""
+    """What the shop knew of a customer when the release was made; `personal` false: refused personal decisions."""
 
-    name: str | None
-    age: str | None
-    language: str | None
-    consent: bool | None
-    personal: bool | None = None  # false: refused personal decisions
+    name: str | None = None
+    age: str | None = None
+    language: str | None = None
+    consent: bool | None = None
+    personal: bool | None = None
 
 
-NOBODY = KnownCustomer(None, None, None, None)
+NOBODY = KnownCustomer()
 
 
 class PlannedWords(NamedTuple):
@@ -98,8 +105,8 @@ class PlannedWords(NamedTuple):
 class CatalogueEntry(NamedTuple):
     """A product's name as printed, and its category."""
 
-    name: str | None
-    category: str | None
+    name: str | None = None
+    category: str | None = None
 
 
 class Label(NamedTuple):
@@ -109,6 +116,84 @@ class Label(NamedTuple):
     target: str | None
     menu_id: str
     name: str | None
+
+
+@dataclass(slots=True)
+class Slate:
+    """What one customer may be given now. `at_O` are their open rows; `closed` has those closed since the release.
+
+    `closed` maps a reason to places among all their rows in the release, open or not.
+    """
+
+    first: int
+    at_O: slice | list[int]
+    closed: dict[str, list[int]]
+
+
+@dataclass(frozen=True, eq=False)
+class ReleaseRows:
+    """Read by `options` (what a record shows) or slates (what a decision needs). `targets` are those of `names`."""
+
+    names: list[str]
+    targets: dict[str, str | None]
+    reasons: list[str]
+    code_2R: NDArray[np.int32]  # offer and reason
+    number_3R: Floats  # gain, cost and charge in cents
+    row_O: Ints
+    worth_O: Floats  # gain - charge
+    cost_O: Floats
+
+    @staticmethod
+    def of(scored: pl.DataFrame) -> "ReleaseRows":
+        """From columns offer_id, target, gain_cents, cost_cents, charge_cents, eligible, why_not.
+
+        A missing gain or cost is unknown and closes the row. Raises InputError for numbers that cannot be.
+        """
+        number = pl.col(*NUMBERS)
+        wrong = scored.filter(pl.any_horizontal(number.is_finite().not_().fill_null(False), pl.col("cost_cents") < 0))
+        if wrong.height:
+            raise InputError(f"release: {wrong.height} rows have a gain, cost or charge that cannot be: {wrong.row(0)}")
+        unknown = pl.any_horizontal(pl.col("gain_cents", "cost_cents").is_null())
+        why = pl.coalesce(
+            pl.col("why_not"),
+            pl.when(pl.col("eligible").not_().fill_null(True)).then(pl.lit("not eligible")),
+            pl.when(unknown).then(pl.lit("its gain or cost is not known")),
+        )
+        coded = [scored["offer_id"], scored.select(why.alias("why"))["why"]]
+        names, reasons = (sorted(texts.drop_nulls().unique().to_list()) for texts in coded)
+        code_2R = np.stack([
+            texts.replace_strict(known, range(len(known)), default=OPEN, return_dtype=pl.Int32).fill_null(OPEN)
+            for texts, known in zip(coded, (names, reasons), strict=True)
+        ])  # fmt: skip
+        targets = dict(scored.unique("offer_id", keep="first").select("offer_id", "target").iter_rows())
+        number_3R = np.stack([scored[name].cast(pl.Float64).fill_null(0.0).to_numpy() for name in NUMBERS])
+        row_O = np.flatnonzero(code_2R[1] == OPEN)
+        gain_O, cost_O, charge_O = number_3R[:, row_O]
+        return ReleaseRows(names, targets, reasons, code_2R, number_3R, row_O, gain_O - charge_O, cost_O.copy())
+
+    def name(self, at: int) -> str:
+        """The offer of an open row."""
+        return self.names[int(self.code_2R[0, self.row_O[at]])]
+
+    def close(self, slate: Slate, why: Callable[[int], str | None]) -> Slate:
+        """The slate without the open rows that `why` has a reason to close."""
+        open_now: list[int] = []
+        closed = {reason: list(places) for reason, places in slate.closed.items()}
+        for at in range(slate.at_O.start, slate.at_O.stop) if isinstance(slate.at_O, slice) else slate.at_O:
+            if reason := why(at):
+                closed.setdefault(reason, []).append(int(self.row_O[at]) - slate.first)
+            else:
+                open_now.append(at)
+        return Slate(slate.first, open_now, closed)
+
+    def options(self, span: slice) -> list[deliver.Option]:
+        """The rows of a span, as options."""
+        offers, closed = self.code_2R[:, span].tolist()
+        gain, cost, charge = self.number_3R[:, span].tolist()
+        why: Any = repeat(None)
+        if closed and max(closed) != OPEN:
+            why = [None if code == OPEN else self.reasons[code] for code in closed]
+        return list(map(deliver.Option, map(self.names.__getitem__, offers), gain, cost, why, charge))
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,7 +218,6 @@ class LiveRelease:
     messages: dict[tuple[str, str, Language], PlannedWords]
     wording: PoolWords
     offers: dict[str, Offer]
-    printed: dict[str, dict[str, object]]  # the same as JSON
     menu: dict[str, MenuItem]
     labels: dict[str, Label]
     frontier: pl.DataFrame
@@ -142,11 +226,6 @@ class LiveRelease:
     def shop(self) -> ShopSettings:
         """Whose release it is."""
         return self.plan.shop
-
-    @property
-    def consent(self) -> ConsentSettings:
-        """The rules by which the plan wrote to people."""
-        return self.plan.consent
 
     def span(self, who: str) -> slice:
         """A customer's rows; none for one the release does not know."""
@@ -163,30 +242,25 @@ class LiveRelease:
 
 def build(store: Store) -> str:
     """Freeze the work folder's plan as a release; its id. Raises StepError if there is no finished plan."""
-    plan, offers = Plan.load(store), Offers.load(store)
+    plan, offers, clean, said = Plan.load(store), Offers.load(store), Clean(store), Messages.load(store).rows
+    spoken = [f"{name}_{language}" for name in SAID for language in LANGUAGES]
     frames = {
-        "customers": _customers(store),
-        "messages": _said(Messages.load(store).rows),
-        "products": fetch(Clean(store).products.query("products", bind(PRODUCT_TARGETS))),
-    }
+        "customers": CUSTOMERS.conform(clean.people).select(CUSTOMER)
+        .join(clean.personal, on="customer_id", how="left").sort("customer_id"),
+        "messages": said.select("customer_id", "offer_id", *(n for n in ("angle", *spoken) if n in said.columns)),
+        "products": fetch(clean.products.query("products", bind(PRODUCT_TARGETS))),
+    }  # fmt: skip
     draft = store.root / "serve" / "releases" / f"draft.{uuid4().hex}"
     draft.mkdir(parents=True)
     files = plan.freeze(draft)
     for name, frame in frames.items():
         frame.write_parquet(draft / f"{name}.parquet", compression="zstd")
         files[name] = sha256_of_file(draft / f"{name}.parquet")
-    return seal(
-        draft,
-        Manifest(
-            form=FORM,
-            code=__version__,
-            plan=plan.note,
-            terms=plan.note.terms,
-            offers=offers.offers,
-            files=files,
-            wording=PoolWords.load(store).sendable if PoolWords.has(store) else PoolWords(),
-        ),
-    )
+    wording = PoolWords.load(store).sendable if PoolWords.has(store) else PoolWords()
+    terms = plan.note.terms
+    return _freeze(draft, Manifest(
+        form=2, code=__version__, plan=plan.note, terms=terms, offers=offers.offers, files=files, wording=wording,
+    ))  # fmt: skip
 
 
 def derive(work: Path, base: str, terms: deliver.ReleaseTerms) -> str:
@@ -204,23 +278,22 @@ def derive(work: Path, base: str, terms: deliver.ReleaseTerms) -> str:
         rows = deliver.recalibrated(pl.read_parquet(draft / "candidates.parquet"), learned)
         rows.write_parquet(draft / "candidates.parquet", compression="zstd")
         files["candidates"] = sha256_of_file(draft / "candidates.parquet")
-    return seal(draft, old.model_copy(update={"terms": terms, "files": files}))
+    return _freeze(draft, old.model_copy(update={"terms": terms, "files": files}))
 
 
-def seal(draft: Path, manifest: Manifest) -> str:
+def _freeze(draft: Path, manifest: Manifest) -> str:
     """Make a draft a release; its id. It is on disk before the first decision refers to it."""
     text = manifest.text()
     (draft / "manifest.json").write_text(text, encoding="utf-8")
     for path in (*draft.iterdir(), draft):
-        _to_disk(path)
-    release_id = named(text)
-    place = draft.parent / release_id
+        to_disk(path)
+    place = draft.parent / named(text)
     if place.exists():
         shutil.rmtree(draft)
     else:
         draft.rename(place)
-        _to_disk(draft.parent)
-    return release_id
+        to_disk(draft.parent)
+    return place.name
 
 
 def read_manifest(folder: Path, release_id: str) -> Manifest:
@@ -246,55 +319,28 @@ def load(root: Path, release_id: str) -> LiveRelease:
     for name in TABLES:
         if sha256_of_file(folder / f"{name}.parquet") != manifest.files.get(name):
             raise InputError(f"{folder}/{name}.parquet was changed after the release was made; make a new release")
-    customers, messages, products, frontier = (
-        pl.read_parquet(folder / f"{name}.parquet") for name in ("customers", "messages", "products", "frontier")
-    )
+    frontier, customers, messages, products = (pl.read_parquet(folder / f"{name}.parquet") for name in TABLES[1:])
     scored = pl.scan_parquet(folder / "candidates.parquet")
     people = scored.select(pl.col("customer_id").unique(maintain_order=True)).collect()["customer_id"]
     decided = scored.filter(pl.col("offer_id") != "none").select(DECIDED).collect()
     rows = ReleaseRows.of(decided)
-    known = decided["customer_id"].rle().struct.unnest()
-    start_N = np.concatenate([[0], np.cumsum(known["len"].to_numpy())]).astype(np.int64)
+    runs = decided["customer_id"].rle().struct.unnest()
+    start_N = np.concatenate([[0], np.cumsum(runs["len"].to_numpy())]).astype(np.int64)
     allowed = may_send(people, customers, manifest.plan.consent)
+    known = customers.select(pl.col(CUSTOMER), "^personal$").iter_rows()
+    catalogue = products.select("product_id", "name", "category").iter_rows()
     return LiveRelease(
-        release_id=release_id,
-        terms=manifest.terms,
-        plan=manifest.plan,
-        rows=rows,
-        place=dict(zip(known["value"], range(known.height), strict=True)),
-        start_N=start_N,
-        open_N=np.searchsorted(rows.row_O, start_N).astype(np.int64),
+        release_id=release_id, terms=manifest.terms, plan=manifest.plan, rows=rows,
+        place=dict(zip(runs["value"], range(runs.height), strict=True)),
+        start_N=start_N, open_N=np.searchsorted(rows.row_O, start_N).astype(np.int64),
         barred=dict(allowed.select("customer_id", "reason").iter_rows()),
-        people={
-            row[0]: KnownCustomer(*row[1:]) for row in customers.select(pl.col(CUSTOMER), "^personal$").iter_rows()
-        },
+        people={row[0]: KnownCustomer(*row[1:]) for row in known},
         products=dict(products.drop_nulls("target").select("product_id", "target").iter_rows()),
-        catalogue={
-            row[0]: CatalogueEntry(*row[1:]) for row in products.select("product_id", "name", "category").iter_rows()
-        },
-        messages=_planned(messages),
-        wording=manifest.wording,
-        offers={offer.id: offer for offer in manifest.offers},
-        printed={offer.id: offer.model_dump(mode="json") for offer in manifest.offers},
-        menu={item.id: item for item in manifest.plan.menu},
-        labels=_labels(scored, products),
-        frontier=frontier,
-    )
-
-
-def _customers(store: Store) -> pl.DataFrame:
-    clean = Clean(store)
-    known = CUSTOMERS.conform(clean.people).select(CUSTOMER)
-    return known.join(clean.personal, on="customer_id", how="left").sort("customer_id")
-
-
-SAID = ("message", "title", "text", "text_prob")
-
-
-def _said(rows: pl.DataFrame) -> pl.DataFrame:
-    """The plan's words, as far as they are there."""
-    names = [f"{name}_{language}" for name in SAID for language in LANGUAGES]
-    return rows.select("customer_id", "offer_id", *(name for name in ("angle", *names) if name in rows.columns))
+        catalogue={row[0]: CatalogueEntry(*row[1:]) for row in catalogue},
+        messages=_planned(messages), wording=manifest.wording,
+        offers={offer.id: offer for offer in manifest.offers}, menu={item.id: item for item in manifest.plan.menu},
+        labels=_labels(scored, products), frontier=frontier,
+    )  # fmt: skip
 
 
 def _planned(messages: pl.DataFrame) -> dict[tuple[str, str, Language], PlannedWords]:
@@ -312,9 +358,8 @@ def _labels(rows: pl.LazyFrame, products: pl.DataFrame) -> dict[str, Label]:
     offers = rows.filter(pl.col("offer_id") != "none").select(columns).unique("offer_id", keep="any").collect()
     found = {}
     for offer, scope, kind, target, menu in offers.sort("offer_id").iter_rows():
-        covers = kind if scope == "category" else scope
         name = AND.join(names.get(one, one) for one in of_target(target)) if kind == "product" else target
-        found[offer] = Label(covers, target, menu, name)
+        found[offer] = Label(kind if scope == "category" else scope, target, menu, name)
     return found
 
 
@@ -323,7 +368,7 @@ def named(manifest: str) -> str:
     return f"rel_{sha256_of(manifest)[:16]}"
 
 
-def _to_disk(path: Path) -> None:
+def to_disk(path: Path) -> None:
     """Wait until a file, or the names in a folder, are on disk; folders cannot be opened on Windows."""
     with suppress(PermissionError):
         handle = os.open(path, os.O_RDONLY)

@@ -1,24 +1,83 @@
-"""When to learn, and what becomes of a proposal: a release that waits for a person, or goes live if so allowed."""
+"""When to learn and what becomes of a proposal; a campaign served from its next release, webhooks called, out.
+
+A proposal is a release that waits for a person, or goes live where that is allowed.
+"""
 
 import asyncio
 import logging
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from time import monotonic
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from sqlalchemy import Connection
 
+from promolift.config import Config
+from promolift.errors import PromoError
+from promolift.results.approved import approve, forget
+from promolift.serve import outbox
+from promolift.serve.clock import Clock
+from promolift.serve.live import Decider
 from promolift.serve.release import derive
-from promolift.serve.switch import Serving, activate, remember
+from promolift.serve.settings import Policy, ServeSettings
 from promolift.serve.things import Campaign, Learned, LearnRun, MadeRelease, Task
 from promolift.sql import HOUR_MS
+from promolift.store import Store
+from promolift.store.ledger import Ledger
 from promolift.store.ledger_audit import Act, HttpAnswer, audit
+from promolift.store.ledger_schema import Refused
 
 LOG = logging.getLogger("promolift.serve")
 LOOK_S = 20.0
 LONGEST_S = 4 * 3600.0
 ACTOR = "learning"
+NEW = Campaign(paused=False, policy=Policy(), policy_version=1)
+
+
+class Serving(Protocol):
+    """What of the server a change of release needs."""
+
+    settings: ServeSettings
+    config: Config | None
+    ledger: Ledger
+    decider: Decider
+    clock: Clock
+
+    def change(self, do: Callable[[Connection, int], HttpAnswer]) -> HttpAnswer:
+        """Run a change in the ledger."""
+
+
+def switch(db: Connection, now_ms: int, act: Act, release_id: str) -> None:
+    """Serve the campaign `act.subject` from this release from the next decision on; it must be loaded before."""
+    old = Campaign.find(db, act.subject) or NEW
+    if old.release == release_id:
+        return
+    new = old.served_from(release_id).keep(db, act.subject, now_ms)
+    body = {"campaign_id": act.subject, "release": new.release, "previous": new.previous}
+    outbox.announce(db, "release.activated", body, now_ms)
+    audit(db, now_ms, act, {"release": old.release}, body)
+
+
+def roll_back(db: Connection, now_ms: int, actor: str, campaign_id: str) -> None:
+    """Back to the release before the present one, which then is the one before. Refused if there is none."""
+    before = (Campaign.find(db, campaign_id) or NEW).previous
+    if not before:
+        raise Refused("previous_missing", "there is no release before the present one")
+    switch(db, now_ms, Act(actor, "release.rollback", campaign_id), before)
+
+
+def remember(server: Serving, release_id: str) -> None:
+    """Let the next plan start from what was learned for the release that is live.
+
+    If the work folder is busy, that is logged and no more: the plan that is being made has started already.
+    """
+    terms = server.decider.ensure(release_id).terms
+    try:
+        with Store(server.settings.work) as store:
+            approve(store, terms) if terms.recalibration or terms.effects else forget(store)
+    except PromoError as error:
+        LOG.warning("what is live was not noted for the next plan", extra={"detail": str(error)})
 
 
 class _Wanted(NamedTuple):
@@ -76,21 +135,20 @@ class Scheduler:
                 await run
 
     async def _run(self, campaign_id: str) -> None:
-        server = self.server
         try:
             found = await self._child(campaign_id)
-            run = await asyncio.to_thread(keep, server, campaign_id, found)
+            run = await asyncio.to_thread(keep, self.server, campaign_id, found)
         except Exception as error:
             LOG.error("learning failed", exc_info=error, extra={"campaign": campaign_id})
             run = LearnRun(status="failed", why=f"{type(error).__name__}; the log of the server has more")
-        await server.ledger.call(self._note, _Ended(campaign_id, run))
+        await self.server.ledger.call(self._note, _Ended(campaign_id, run))
 
     def task(self, campaign_id: str) -> Task:
         """What the process gets."""
-        server, settings = self.server, self.server.settings
+        settings = self.server.settings
         return Task(
             ledger=settings.ledger_url, work=settings.work.absolute(), campaign_id=campaign_id,
-            settings=settings.learn.settings, config=server.config,
+            settings=settings.learn.settings, config=self.server.config,
         )  # fmt: skip
 
     async def _child(self, campaign_id: str) -> Learned:
@@ -127,15 +185,27 @@ class Scheduler:
         return [None for _ in some]
 
 
+def for_the_next_plan(server: Serving, campaign_id: str, found: Learned) -> LearnRun:
+    """What draws taught changes who gets what, which is a plan's work: the release that serves stays, and the proposal
+    waits for the next plan, or is approved for it where settings and guardrails allow."""
+    folder = server.settings.work / "serve" / "learn" / campaign_id
+    if server.settings.learn.release and found.within_guardrails and found.release is not None:
+        with Store(server.settings.work) as store:
+            approve(store, found.release)
+        return LearnRun(status="approved", why=f"the next `promolift run` plans by it: {found.why}")
+    return LearnRun(status="proposed", why=f"{found.why}; for the next plan: `promolift learn approve --out {folder}`")
+
+
 def keep(server: Serving, campaign_id: str, found: Learned) -> LearnRun:
     """Keep a proposal as a release that waits, and let it go live only where the settings and the guardrails allow."""
     if found.release is None:
         return LearnRun(status="nothing proposed", why=found.why)
     with server.ledger.read() as db:
-        campaign = Campaign.find(db, campaign_id)
-    base = campaign and campaign.release
+        base = (Campaign.find(db, campaign_id) or NEW).release
     if not base:
         return LearnRun(status="nothing proposed", why="the campaign has no release any more")
+    if found.release.effects:
+        return for_the_next_plan(server, campaign_id, found)
     release_id = derive(server.settings.work, base, found.release)
     if release_id == base:
         return LearnRun(status="nothing proposed", why="no decision was made since that release went live")
@@ -154,7 +224,7 @@ def keep(server: Serving, campaign_id: str, found: Learned) -> LearnRun:
         new = made.model_dump(mode="json", exclude={"proposal"}) | {"based_on": base}
         audit(db, now_ms, Act(ACTOR, "release.propose", release_id), None, new)
         if live:
-            activate(db, now_ms, ACTOR, campaign_id, release_id)
+            switch(db, now_ms, Act(ACTOR, "release.activate", campaign_id), release_id)
         return HttpAnswer(200, None)
 
     server.change(do)

@@ -2,10 +2,14 @@
 
 import asyncio
 import logging
+import os
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from functools import partial
+from multiprocessing import get_context
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
@@ -19,22 +23,19 @@ from promolift.serve.clock import Clock
 from promolift.serve.problems import ApiError
 from promolift.serve.schedule import Scheduler
 from promolift.serve.settings import ServeSettings
-from promolift.serve.switch import Change
 from promolift.serve.things import Campaign
 from promolift.store import Store
 from promolift.store.ledger import Ledger
 from promolift.store.ledger_audit import (
     REFUSED,
-    Act,
     Answered,
     HttpAnswer,
     OnceAnswer,
     amend,
-    audit,
     keep_answers,
     kept_answer,
     once,
-)
+)  # fmt: skip
 from promolift.store.ledger_money import expire
 from promolift.store.ledger_schema import Refused
 
@@ -43,6 +44,7 @@ PULSE_S = 1.0
 HEADERS = 1000  # remembered; a key may be written in more than one way
 FEW = 20  # events that are kept in a millisecond
 GIVEN_UP = "timeout: no decision within the deadline"
+Change = Callable[[Connection, int], HttpAnswer]  # from the connection and now_ms
 
 
 class Server:
@@ -53,30 +55,56 @@ class Server:
         self.settings, self.config = settings, config
         _close_to_others(settings)
         with Store(settings.work) as store:
-            self.secret = secret = store.secret()
+            self.secret = store.secret()
         self.ledger = Ledger(settings.ledger_url)
         with self.ledger.read() as db:
             self.clock = Clock(settings.clock_skew_ms, last_ms=live.last_moment(db))
             campaigns = Campaign.all(db)
         now_ms = self.clock.now_ms()
         self.first_key: str | None = self.ledger.write(lambda db, some: [security.first_key(db, now_ms) for _ in some])
-        self.decider = live.Decider(settings.work, secret, self.clock)
+        self.decider = live.Decider(settings.work, self.secret, self.clock)
         self.reload_keys()
         self.rates = security.Rates(settings.rate_per_second, settings.burst)
         self.crowd = events.Throttle()
         self.metrics = observe.Metrics()
-        self.outbox = outbox.Outbox(self.ledger, settings, self.clock, secret)
+        self.outbox = outbox.Outbox(self.ledger, settings, self.clock, self.secret)
         self.scheduler = Scheduler(self)
         self.texts = words.TextCounter(settings.work / "serve")
-        self.duties = self._duties()
+        work = {
+            "releases": lambda: asyncio.to_thread(lambda: self.decider.tend(self.needed())),
+            "keys": lambda: asyncio.to_thread(self.reload_keys),  # another process may revoke one
+            "texts": lambda: asyncio.to_thread(self.count_texts),
+            "expiry": lambda: self.ledger.call(lambda db, some: [expire(db, self.clock.now_ms()) for _ in some]),
+            "webhooks": self.outbox.look, "learning": self.scheduler.look,
+        }  # fmt: skip
+        self.duties = duties.Duties(duties.Duty(name, PULSE_S, each) for name, each in work.items())
         self._running: set[str] = set()
-        self._gate = threading.Lock()  # of the keys that run
-        for campaign in campaigns.values():
-            self.load_all(campaign)
+        self._gate = threading.Lock()  # of the keys that run, and of the readers
+        self._readers = _new_readers()
+        for release_id in sorted({name for campaign in campaigns.values() for name in campaign.releases}):
+            try:
+                self.decider.ensure(release_id)
+            except PromoError as error:
+                LOG.error("release cannot be loaded", extra={"release": release_id, "detail": str(error)})
 
     def close(self) -> None:
         """Keep what waits and close."""
+        self._readers.shutdown(cancel_futures=True)
         self.ledger.close()
+
+    def beside(self, work: Callable[..., Any], *given: Any) -> Any:
+        """What `work` reads of the ledger and the work folder, in a process of its own: no decision waits for it.
+
+        `work` gets the ledger's URL, the work folder and `given`; one reading at a time. ApiError if it is killed.
+        """
+        with self._gate:
+            readers = self._readers
+        try:
+            return readers.submit(work, self.settings.ledger_url, self.settings.work, *given).result()
+        except BrokenProcessPool:
+            with self._gate:
+                self._readers = _new_readers() if self._readers is readers else self._readers
+            raise ApiError(503, "reader_ended", "the process that reads ended; ask for less") from None
 
     def reload_keys(self) -> None:
         """Read the keys again after a change."""
@@ -96,29 +124,24 @@ class Server:
                 by_header[header] = key
         return key
 
-    def load_all(self, campaign: Campaign) -> None:
-        """Load every release a campaign needs; where one cannot be loaded, it is logged and there are no offers."""
-        for release_id in sorted(campaign.releases):
-            try:
-                self.decider.ensure(release_id)
-            except PromoError as error:
-                LOG.error("release cannot be loaded", extra={"release": release_id, "detail": str(error)})
-
     async def decide(self, ask: live.Ask) -> live.Answer:
         """A decision, or "no offer" with the reason if it fails or takes longer than the deadline."""
         try:
-            future = self.ledger.call(self.decider.work, ask, brief=True, late=self._too_late)
-            timer = future.get_loop().call_later(self.settings.deadline_ms / 1000, _give_up, ask, future)
-            try:
-                answer: live.Answer = await future
-            finally:
-                timer.cancel()
+            answer: live.Answer = await self._in_time(ask, self.decider.work, ask, self._too_late)
         except Exception as error:
-            return self._none(GIVEN_UP) if ask.given_up else self.failed(error)
+            return self._none(GIVEN_UP) if ask.given_up else self._failed(error)
         self.metrics.decided(answer)
         return answer
 
-    def failed(self, error: Exception) -> live.Answer:
+    async def _in_time(self, ask: live.Ask, work: Any, payload: Any, late: Callable[[Any], object]) -> Any:
+        future = self.ledger.call(work, payload, brief=True, late=late)
+        timer = future.get_loop().call_later(self.settings.deadline_ms / 1000, _give_up, ask, future)
+        try:
+            return await future
+        finally:
+            timer.cancel()
+
+    def _failed(self, error: Exception) -> live.Answer:
         """The answer to an error: no offer, logged and counted. Words that we did not choose may name a customer."""
         what = {"kind": type(error).__name__} | ({"detail": str(error)} if isinstance(error, PromoError) else {})
         LOG.error("decision failed", exc_info=error, extra=what)
@@ -143,18 +166,12 @@ class Server:
         """
         wanted = _Keyed(ask, self._take_key(key), request, body)
         try:
-            late = partial(self._missed, wanted)
-            future = self.ledger.call(self._decide_keyed, wanted, brief=True, late=late)
-            timer = future.get_loop().call_later(self.settings.deadline_ms / 1000, _give_up, ask, future)
-            try:
-                found: _Found = await future
-            finally:
-                timer.cancel()
+            found: _Found = await self._in_time(ask, self._decide_keyed, wanted, partial(self._missed, wanted))
         except Exception as error:
             if ask.given_up:  # the key is taken until what happens now is kept, too
                 return HttpAnswer(200, body(self._none(GIVEN_UP)))
             self._free_key(wanted.key)
-            return HttpAnswer(200, body(self.failed(error)))
+            return HttpAnswer(200, body(self._failed(error)))
         self._free_key(wanted.key)
         if found.refused:
             raise found.refused
@@ -164,33 +181,32 @@ class Server:
 
     def _decide_keyed(self, db: Connection, some: "list[_Keyed]") -> "list[_Found]":
         """The decisions, made together, or the answers kept for their keys."""
-        now_ms, found = self.clock.now_ms(), list[_Found | None]()
-        for wanted in some:
+        now_ms, found = self.clock.now_ms(), dict[int, _Found]()
+        for at, wanted in enumerate(some):
             try:
                 kept = kept_answer(db, wanted.key, wanted.request, now_ms)
-                found.append(None if kept is None else _Found(None, kept))
+                found |= {} if kept is None else {at: _Found(None, kept)}
             except Refused as refusal:
-                found.append(_Found(None, HttpAnswer(REFUSED, None), refusal))
-        fresh = [wanted for wanted, one in zip(some, found, strict=True) if one is None]
-        made = iter([
-            _Found(decided, HttpAnswer(200, wanted.body(decided)))
-            for wanted, decided in zip(fresh, self.decider.work(db, [each.ask for each in fresh]), strict=True)
-        ])  # fmt: skip
-        whole = [next(made) if one is None else one for one in found]
-        new = zip(some, whole, strict=True)
-        answers = [Answered(wanted.key, wanted.request, one.reply) for wanted, one in new if one.decided is not None]
-        keep_answers(db, answers, now_ms)
-        return whole
+                found[at] = _Found(None, HttpAnswer(REFUSED, None), refusal)
+        fresh = [at for at in range(len(some)) if at not in found]
+        made = self.decider.work(db, [some[at].ask for at in fresh])
+        found |= {at: _Found(one, HttpAnswer(200, some[at].body(one))) for at, one in zip(fresh, made, strict=True)}
+        keep_answers(db, [Answered(some[at].key, some[at].request, found[at].reply) for at in fresh], now_ms)
+        return [found[at] for at in range(len(some))]
 
     def _missed(self, wanted: "_Keyed", found: object) -> None:
         """What came after the deadline counts for nothing; what is kept for a retry is what the caller got."""
         if not isinstance(found, _Found) or found.decided is None:
             self._free_key(wanted.key)
             return
-        record = found.decided.record
-        given_up = HttpAnswer(200, wanted.body(live.Answer(NONE, GIVEN_UP)))
-        missed = _Missed(record["decision_id"] if record else None, wanted.key, given_up)
-        self.ledger.submit(_take_back, missed).add_done_callback(lambda _: self._free_key(wanted.key))
+        record, given_up = found.decided.record, HttpAnswer(200, wanted.body(live.Answer(NONE, GIVEN_UP)))
+
+        def take_back(db: Connection, some: list[None]) -> list[None]:
+            live.mark_unanswered(db, [record["decision_id"]] if record else [])
+            amend(db, wanted.key, given_up)
+            return some
+
+        self.ledger.submit(take_back).add_done_callback(lambda _: self._free_key(wanted.key))
 
     async def keep(self, parsed: events.Parsed) -> int:
         """Keep events durably; how many were new."""
@@ -203,29 +219,24 @@ class Server:
     def change(self, do: Change, key: str | None = None, request: Any = None) -> HttpAnswer:
         """Run a change in the ledger, once per Idempotency-Key. Blocking: for routes that run in a thread."""
         if key is None:
-            return self._write(lambda db, now_ms: OnceAnswer(do(db, now_ms), False)).answer
+            done: HttpAnswer = self.ledger.write(lambda db, some: [do(db, self.clock.now_ms()) for _ in some])
+            return done
         with self._alone(key) as short:
-            return _said(self._write(lambda db, now_ms: once(db, short, request, now_ms, lambda: do(db, now_ms))))
+            return _said(self.ledger.write(self._changes, _Wanted(do, short, request)))
 
     async def change_soon(self, do: Change, key: str | None, request: Any) -> HttpAnswer:
-        """Like `change`, for brief changes in the event loop: many share one commit with decisions."""
+        """Like `change`, in the event loop, for brief changes that check all before they write.
+
+        Many share one commit with decisions; a refusal is an answer, so that none makes the others run again.
+        """
         if key is None:
             return _said(await self.ledger.call(self._changes, _Wanted(do, None, request), brief=True))
         with self._alone(key) as short:
             return _said(await self.ledger.call(self._changes, _Wanted(do, short, request), brief=True))
 
     def _changes(self, db: Connection, some: "list[_Wanted]") -> list[OnceAnswer]:
-        """One after the other; a refusal is an answer, so that none makes the others run again."""
-        return [self._changed(db, wanted) for wanted in some]
-
-    def _changed(self, db: Connection, wanted: "_Wanted") -> OnceAnswer:
         now_ms = self.clock.now_ms()
-        try:
-            if wanted.key is None:
-                return OnceAnswer(wanted.do(db, now_ms), False)
-            return once(db, wanted.key, wanted.request, now_ms, lambda: wanted.do(db, now_ms))
-        except Refused as refusal:
-            return OnceAnswer(HttpAnswer(REFUSED, None), False, refusal)
+        return [once(db, each.key, each.request, now_ms, partial(each.do, db, now_ms)) for each in some]
 
     @contextmanager
     def _alone(self, key: str) -> Iterator[str]:
@@ -248,17 +259,10 @@ class Server:
         with self._gate:
             self._running.discard(short)
 
-    def _write(self, work: Callable[[Connection, int], OnceAnswer]) -> OnceAnswer:
-        done: OnceAnswer = self.ledger.write(lambda db, some: [work(db, self.clock.now_ms()) for _ in some])
-        return done
-
     def count_texts(self, every_s: float = words.EVERY_S) -> bool:
         """Learn from what was taken up since the last count which texts to choose; whether anything changed."""
         with self.ledger.read() as db:
             return self.texts.refresh(db, self.clock.now_ms() / 1000, every_s)
-
-    def _expire(self, db: Connection, some: list[Any]) -> list[int]:
-        return [expire(db, self.clock.now_ms()) for _ in some]
 
     def check_clock(self) -> None:
         """ApiError while the clock is off: a moment decides what is still valid and which limit it counts in."""
@@ -269,27 +273,14 @@ class Server:
     def needed(self) -> set[str]:
         """The releases that campaigns decide from now."""
         with self.ledger.read() as db:
-            live = [each for each in Campaign.all(db).values() if not each.paused]
-        return {name for each in live for name in each.releases}
+            return {name for each in Campaign.all(db).values() if not each.paused for name in each.releases}
 
-    def _duties(self) -> duties.Duties:
-        """What is done beside the requests: another process may revoke a key, reservations end, messages wait."""
 
-        async def keys() -> None:
-            await asyncio.to_thread(self.reload_keys)
-
-        async def texts() -> None:
-            await asyncio.to_thread(self.count_texts)
-
-        async def expiry() -> None:
-            await self.ledger.call(self._expire)
-
-        async def releases() -> None:
-            await asyncio.to_thread(lambda: self.decider.tend(self.needed()))
-
-        work = {"releases": releases, "keys": keys, "texts": texts, "expiry": expiry}
-        work |= {"webhooks": self.outbox.look, "learning": self.scheduler.look}
-        return duties.Duties(duties.Duty(name, PULSE_S, each) for name, each in work.items())
+def _new_readers() -> ProcessPoolExecutor:
+    """Started at the first reading; anew after some, which gives their memory back."""
+    nice = getattr(os, "nice", abs)  # after everybody else; Windows has none
+    spawn = get_context("spawn")
+    return ProcessPoolExecutor(1, spawn, initializer=nice, initargs=(10,), max_tasks_per_child=100)
 
 
 def _close_to_others(settings: ServeSettings) -> None:
@@ -304,17 +295,11 @@ def _close_to_others(settings: ServeSettings) -> None:
 
 
 class _Wanted(NamedTuple):
-    """A change that checks all before it writes, the key it came with, and the payload it must come with again."""
+    """A change, what the key it came with is kept under, and the payload it must come with again."""
 
     do: Change
     key: str | None
     request: Any
-
-
-def _said(found: OnceAnswer) -> HttpAnswer:
-    if found.refused:
-        raise found.refused
-    return found.answer
 
 
 class _Keyed(NamedTuple):
@@ -334,29 +319,13 @@ class _Found(NamedTuple):
     refused: Refused | None = None
 
 
-class _Missed(NamedTuple):
-    """A decision that came too late, the key it was asked for with, and what the caller got instead."""
-
-    decision_id: str | None
-    key: str
-    answer: HttpAnswer
-
-
-def _take_back(db: Connection, some: list[_Missed]) -> list[None]:
-    """Decisions that nobody got count for nothing; what is kept for a retry is what the caller got."""
-    live.mark_unanswered(db, [missed.decision_id for missed in some if missed.decision_id])
-    for missed in some:
-        amend(db, missed.key, missed.answer)
-    return [None for _ in some]
+def _said(found: OnceAnswer) -> HttpAnswer:
+    if found.refused:
+        raise found.refused
+    return found.answer
 
 
 def _give_up(ask: live.Ask, future: "asyncio.Future[live.Answer]") -> None:
     ask.given_up = True
     if not future.done():
         future.set_exception(TimeoutError())
-
-
-def audited(db: Connection, now_ms: int, act: Act, old: Any, new: Any, status: int = 200) -> HttpAnswer:
-    """Write the audit row of an admin's change and answer with the new value."""
-    audit(db, now_ms, act, old, new)
-    return HttpAnswer(status, new)

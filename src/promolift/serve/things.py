@@ -76,6 +76,14 @@ class Thing(BaseModel):
         return None if body is None else cls.model_validate(body)
 
     @classmethod
+    def known(cls, db: Connection, id_: str) -> Self:
+        """The one of this id; Refused if there is none."""
+        found = cls.find(db, id_)
+        if found is None:
+            raise Refused(f"{cls.KIND}_unknown", f"no {cls.KIND} {id_}")
+        return found
+
+    @classmethod
     def all(cls, db: Connection) -> dict[str, Self]:
         """All of them by id, in order of id."""
         return {id_: cls.model_validate(body) for id_, body in every(db, cls.KIND).items()}
@@ -103,14 +111,6 @@ class Campaign(Thing):
     policy_version: int = 0
     previous: str | None = None
     release: str | None = None
-
-    @classmethod
-    def known(cls, db: Connection, campaign_id: str) -> Self:
-        """The campaign; Refused if there is none."""
-        found = cls.find(db, campaign_id)
-        if found is None:
-            raise Refused("campaign_unknown", f"no campaign {campaign_id}")
-        return found
 
     @property
     def releases(self) -> set[str]:

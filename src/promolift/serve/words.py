@@ -22,7 +22,8 @@ from promolift.message import Angle, Known, TextTally, WordChoice, label, live_a
 from promolift.message.angles import SeenItem
 from promolift.offer import make_offer
 from promolift.results.messages import TALLIES, read_tallies
-from promolift.serve import events, now
+from promolift.serve import events
+from promolift.serve.closed import CartItem, Now
 from promolift.serve.release import NOBODY, CatalogueEntry, LiveRelease
 from promolift.store.ledger_schema import EVENTS, REDEMPTIONS
 from promolift.terms import Language, Offer, covered
@@ -66,7 +67,7 @@ def _as_json(release: LiveRelease, offer_id: str, day: str) -> dict[str, object]
 
 def words(
     release: LiveRelease, customer_id: str, offer_id: str, ts_ms: int, language: str | None,
-    lately: now.Now | None = None, choice: WordChoice | None = None,
+    lately: Now | None = None, choice: WordChoice | None = None,
 ) -> dict[str, Any]:  # fmt: skip
     """`offer`, `message` with `title`, `angle`, `text_id` and its propensity, and the `language`.
 
@@ -84,7 +85,7 @@ def words(
         and release.offers[offer_id].starts.date().isoformat() == day
     ):
         said = SaidWords(planned.message, planned.title, planned.angle, planned.text, planned.text_prob)
-        return _answer(release.printed[offer_id], said, spoken)
+        return _answer(release.offers[offer_id].model_dump(mode="json"), said, spoken)
     offer = _as_json(release, offer_id, day)
     try:
         said = _filled(release, customer_id, _printed(release, offer_id, day), reason, ts_ms, spoken, choice)
@@ -106,7 +107,7 @@ class _Reason(NamedTuple):
 
 
 def _reason(
-    release: LiveRelease, customer_id: str, offer_id: str, ts_ms: int, lately: now.Now | None
+    release: LiveRelease, customer_id: str, offer_id: str, ts_ms: int, lately: Now | None
 ) -> _Reason | None:  # fmt: skip
     """What the last minutes say; None where they say nothing, or nothing may be said."""
     if lately is None:
@@ -130,7 +131,7 @@ def _entry(release: LiveRelease, product: str | None) -> CatalogueEntry:
     return release.catalogue.get(product or "", CatalogueEntry(None, None))
 
 
-def _seen(release: LiveRelease, lines: dict[now.CartItem, int]) -> list[SeenItem]:
+def _seen(release: LiveRelease, lines: dict[CartItem, int]) -> list[SeenItem]:
     """In order of time; a product counts as what the plan's offers stand on."""
     found = [
         SeenItem(
@@ -163,11 +164,10 @@ def logged(row: Any, said: dict[str, Any]) -> events.Parsed | None:
         "text_id": said["text_id"], "angle": said["angle"], "benefit": said["offer"]["benefit"]["type"],
         "language": said["language"], "propensity": said["text_propensity"],
     }  # fmt: skip
-    event: events.EventRow = {
-        "message_id": f"{row['decision_id']}.{said['language']}", "customer_id": row["customer_id"],
-        "ts_ms": row["ts_ms"], "received_ms": row["ts_ms"], "name": FILLED, "decision_id": row["decision_id"],
-        "body": json.dumps(body), "value_cents": None,
-    }  # fmt: skip
+    ts_ms, message_id = row["ts_ms"], f"{row['decision_id']}.{said['language']}"
+    event = events.event_row(
+        message_id, row["customer_id"], ts_ms, ts_ms, FILLED, json.dumps(body), decision_id=row["decision_id"]
+    )
     return events.Parsed(events=[event], places=[0])
 
 

@@ -90,7 +90,7 @@ def review(config: Config, said: Said) -> StepSummary:
         pl.when(pl.col("text_id").is_in(said.approve)).then(pl.lit("yes")).otherwise(pl.lit("no")).alias("approved")
     )
     done = pools.from_csv(pool, frame, said.by, _today())
-    kept = _keep(config, pools.retired(done.pool, said.retire, _today()))
+    kept = _keep(config, done.pool.retired(said.retire, _today()))
     return _summary(config, kept, f"{done.approved} approved, {done.rejected} rejected, {len(said.retire)} retired.")
 
 

@@ -128,13 +128,23 @@ def _past_coupons(world: World, weeks: Ints, targets: pl.DataFrame) -> _Coupons:
 
 
 def _lines(world: World, targets: pl.DataFrame) -> pl.DataFrame:
-    """Purchases and views of a block of customers, one row per product, visit and kind."""
+    """Purchases and views of a block of customers over the log, one row per product, visit and kind."""
     weeks = np.arange(world.settings.weeks)
-    coupons = _past_coupons(world, weeks, targets)
+    return _lived(world, weeks, _past_coupons(world, weeks, targets))
+
+
+def live(world: World, first_week: int, depth_NPT: Floats) -> pl.DataFrame:
+    """Events of further weeks from `first_week` on, under coupons of these depths, for those who take them up."""
+    weeks = np.arange(first_week, first_week + depth_NPT.shape[2])
+    none = np.full(depth_NPT.shape, -1, dtype=np.int64)
+    return _events(_lived(world, weeks, _Coupons(depth_NPT, none)))
+
+
+def _lived(world: World, weeks: Ints, coupons: _Coupons) -> pl.DataFrame:
     unit = [uniform(world.key(purpose)[:, None, None], _cell(world, weeks)) for purpose in ("buy", "look")]
-    bought = _rows(world, poisson(unit[0], means(world, weeks, coupons.depth_NPT)), "purchase")
+    bought = _rows(world, weeks, poisson(unit[0], means(world, weeks, coupons.depth_NPT)), "purchase")
     # People who use the app look twice as often as they buy, whatever the price.
-    looked = _rows(world, poisson(unit[1], means(world, weeks, 0.0) * online_N(world)[:, None, None]), "view")
+    looked = _rows(world, weeks, poisson(unit[1], means(world, weeks, 0.0) * online_N(world)[:, None, None]), "view")
     n, p, t = (bought[name].to_numpy() for name in "npt")
     price, quantity = world.products["price_cents"].to_numpy()[p], bought["count"].to_numpy()
     purchases = bought.with_columns(
@@ -164,10 +174,10 @@ def _cell(world: World, weeks: Ints) -> Ints:
     return cell
 
 
-def _rows(world: World, count_NPT: Ints, kind: str) -> pl.DataFrame:
+def _rows(world: World, weeks: Ints, count_NPT: Ints, kind: str) -> pl.DataFrame:
     """The cells with a count above 0 as rows, with the visit they fall into."""
     n, p, t = np.nonzero(count_NPT)
-    cell = _cell(world, np.arange(world.settings.weeks))[p, t]
+    cell = _cell(world, weeks)[p, t]
     visit = np.floor(uniform(world.key(f"visit of a {kind}")[n], cell) * visits_N(world)[n]).astype(np.int64)
     before = np.floor(2 + 28 * uniform(world.key(f"before a {kind}")[n], cell)).astype(np.int64)
     return pl.DataFrame(
@@ -178,7 +188,8 @@ def _rows(world: World, count_NPT: Ints, kind: str) -> pl.DataFrame:
             "customer_id": pl.Series(world.customer_ids, dtype=pl.String).gather(n),
             "product_id": world.products["product_id"].gather(p),
             "kind": pl.repeat(kind, n.size, dtype=pl.String, eager=True),
-            "ts_ms": _moment(world, n, t, visit),
+            "week": weeks[t],
+            "ts_ms": _moment(world, n, weeks[t], visit),
             "before_ms": before * MINUTE_MS,
             "visit": visit,
             "store": (world.number_N % 3 + 1)[n],
@@ -188,21 +199,24 @@ def _rows(world: World, count_NPT: Ints, kind: str) -> pl.DataFrame:
     )
 
 
-def _moment(world: World, n: Ints, t: Ints, visit: Ints) -> Ints:
+def _moment(world: World, n: Ints, week: Ints, visit: Ints) -> Ints:
     """Time of a visit: a day of the week and an hour from 9 to 21 that are the customer's habit, and a minute."""
-    day_unit = uniform(world.key("day")[n], (t << VISIT_BITS - WEEK_BITS) + visit)
+    cell = (week << VISIT_BITS - WEEK_BITS) + visit
+    day_unit = uniform(world.key("day")[n], cell)
     habit = uniform(world.key("hour"))[n]
-    hour = 9 + 11 * (0.75 * habit + 0.25 * uniform(world.key("minute")[n], (t << VISIT_BITS - WEEK_BITS) + visit))
-    start = world.week_start_ms(np.arange(world.settings.weeks))[t]
+    hour = 9 + 11 * (0.75 * habit + 0.25 * uniform(world.key("minute")[n], cell))
+    lived, at = np.unique(week, return_inverse=True)
     moment: Ints = (
-        start + np.floor(7 * day_unit).astype(np.int64) * DAY_MS + np.floor(hour * 60).astype(np.int64) * MINUTE_MS
+        world.week_start_ms(lived)[at]
+        + np.floor(7 * day_unit).astype(np.int64) * DAY_MS
+        + np.floor(hour * 60).astype(np.int64) * MINUTE_MS
     )
     return moment
 
 
 def _events(lines: pl.DataFrame) -> pl.DataFrame:
     is_view = pl.col("kind") == "view"
-    visit = pl.format("{}-{}-{}", "customer_id", "t", "visit")
+    visit = pl.format("{}-{}-{}", "customer_id", "week", "visit")
     return lines.select(
         "customer_id",
         "ts_ms",

@@ -239,8 +239,8 @@ class World:
             return np.full(self.number_N.size, share)
         return np.asarray(scipy.special.expit(1.9 * scipy.special.logit(share) + 2.5 * self.level_N))
 
-    def clip_prob_N(self, depth: float) -> Floats:
-        """Probability of taking up a coupon of this depth."""
+    def clip_prob_N(self, depth: Floats | float) -> Floats:
+        """Probability of taking up a coupon of this depth, one for all or each their own."""
         return np.asarray(scipy.special.expit(self.clip_N + CLIP_SLOPE * depth))
 
     def week_start_ms(self, weeks: Ints) -> Ints:

@@ -44,10 +44,9 @@ class HttpAnswer(NamedTuple):
 
 
 class OnceAnswer(NamedTuple):
-    """The answer to a request, and whether it is the one kept from the first time; `refused`: it is a refusal."""
+    """The answer to a request; `refused`: it is a refusal, to be raised when the change is over."""
 
     answer: HttpAnswer
-    kept: bool
     refused: Refused | None = None
 
 
@@ -85,16 +84,21 @@ def first_break(db: Connection) -> int | None:
     return None
 
 
-def once(db: Connection, key: str, request: Any, ts_ms: int, do: Callable[[], HttpAnswer]) -> OnceAnswer:
+def once(db: Connection, key: str | None, request: Any, ts_ms: int, do: Callable[[], HttpAnswer]) -> OnceAnswer:
     """The answer to a request; the same key and payload never run twice in 24 hours.
 
     The answer is kept in the same transaction as what `do` changed, and so is a refusal that `do` raises, whose
-    changes are undone: it is in `refused`, and raised when the key comes again. Raises Refused if the key came with
-    another payload.
+    changes are undone. Raises nothing: also that the key came with another payload is a refusal. Without a key nothing
+    is kept, and `do` must check all before it writes.
     """
-    kept = kept_answer(db, key, request, ts_ms)
-    if kept is not None:
-        return OnceAnswer(kept, True)
+    try:
+        if key is None:
+            return OnceAnswer(do())
+        kept = kept_answer(db, key, request, ts_ms)
+        if kept is not None:
+            return OnceAnswer(kept)
+    except Refused as refusal:
+        return OnceAnswer(HttpAnswer(REFUSED, None), refusal)
     driver_sql(db, "savepoint once")
     refused = None
     try:
@@ -104,7 +108,7 @@ def once(db: Connection, key: str, request: Any, ts_ms: int, do: Callable[[], Ht
         refused, answer = refusal, HttpAnswer(REFUSED, {"code": refusal.code, "text": str(refusal)})
     driver_sql(db, "release savepoint once")
     keep_answers(db, [Answered(key, request, answer)], ts_ms)
-    return OnceAnswer(answer, False, refused)
+    return OnceAnswer(answer, refused)
 
 
 def kept_answer(db: Connection, key: str, request: Any, ts_ms: int) -> HttpAnswer | None:

@@ -53,7 +53,11 @@ SETTLE = Query(
     update(REDEMPTIONS).where(NAMED).values(status=bindparam("to_status"), final_cents=bindparam("to_cents"))
 )
 CODE = Query(select(CODES).where(CODES.c.code == bindparam("named")))
-CODE_STATUS = Query(update(CODES).where(CODES.c.code == bindparam("named")).values(status=bindparam("to_status")))
+CODE_STATUS = Query(
+    update(CODES)
+    .where(CODES.c.code == bindparam("named"), CODES.c.status != "blocked")
+    .values(status=bindparam("to_status"))
+)
 PERSON = Query(select(CUSTOMERS.c.person_id).where(CUSTOMERS.c.customer_id == bindparam("who")))
 LONGEST_DAYS = {"day": 2, "week": 8, "month": 32}
 Row = Mapping[str, Any]
@@ -102,7 +106,7 @@ def reserve(db: Connection, claim: Claim) -> Row:
 
     The same claim again is answered with the row that is there, while that counts.
     """
-    if found := _found(REDEMPTION, db, REDEMPTIONS, named=claim.redemption_id):
+    if found := row_of(REDEMPTION, db, REDEMPTIONS, named=claim.redemption_id):
         return _again(found, claim)
     if claim.amount_cents < 0:
         raise Refused("amount_invalid", f"amount_cents is {claim.amount_cents}; it must be 0 or more")
@@ -144,11 +148,19 @@ def confirm(db: Connection, redemption_id: str, amount_cents: int | None, now_ms
     return _settle(db, row, "confirmed", final, "redeemed")
 
 
-def rollback(db: Connection, redemption_id: str, now_ms: int, actor: str = "api") -> Row:
-    """Give back what was reserved or spent, and the code with it. Rolling back twice is the same as once."""
+def rollback(
+    db: Connection, redemption_id: str, now_ms: int, actor: str = "api", amount_cents: int | None = None
+) -> Row:
+    """Give back what was reserved or spent, and the code with it. Rolling back twice is the same as once.
+
+    With an amount only that part of what was spent, as where one line of an order is returned: the redemption stays
+    confirmed with what is left. Raises Refused where less than that was spent.
+    """
     row = _known(db, redemption_id)
     if row["status"] in ("rolled_back", "expired"):
         return row
+    if amount_cents is not None and amount_cents != row["final_cents"]:
+        return _return_part(db, row, amount_cents, now_ms, actor)
     audit(db, now_ms, Act(actor, "rollback", redemption_id), {"status": row["status"]}, {"status": "rolled_back"})
     return _give_back(db, row, "rolled_back")
 
@@ -170,7 +182,7 @@ def set_limits(db: Connection, campaign_id: str, limits: Sequence[Row], now_ms: 
     new = {limit["limit_id"]: dict(limit) | {"campaign_id": campaign_id} for limit in limits}
     if len(new) < len(limits):
         raise Refused("limit_id_taken", "a limit_id is used twice; the ids of a campaign must differ")
-    old = {row["limit_id"]: row for row in _all_limits(db, campaign_id)}
+    old = {row["limit_id"]: row for row in all_limits(db, campaign_id)}
     for name in sorted(old.keys() | new.keys()):
         before, after = old.get(name), new.get(name)
         same = before and after and before | {"amount": 0} == after | {"amount": 0}
@@ -234,7 +246,7 @@ def stock_left(db: Connection, campaign_id: str, offer_id: str) -> int | None:
 
 def used_up(db: Connection, campaign_id: str, now_ms: int) -> set[str]:
     """Offer ids of the campaign with no room left in a limit per campaign; '' stands for all of them."""
-    shared = [limit for limit in _all_limits(db, campaign_id) if limit["per"] == "campaign"]
+    shared = [limit for limit in all_limits(db, campaign_id) if limit["per"] == "campaign"]
     here = {"campaign_id": campaign_id, "ts_ms": now_ms}
     return {limit["offer_id"] for limit in shared if _used(db, _cell(limit, here)) >= limit["amount"]}
 
@@ -268,11 +280,13 @@ def _again(found: Row, claim: Claim) -> Row:
 def _check_code(db: Connection, claim: Claim) -> None:
     if claim.code is None:
         return
-    code = _found(CODE, db, CODES, named=claim.code)
+    code = row_of(CODE, db, CODES, named=claim.code)
     if code is None or (code["campaign_id"], code["offer_id"]) != (claim.campaign_id, claim.offer_id):
         raise Refused("code_unknown", "no such code for this campaign and offer; check what was typed")
     if code["status"] == "stock":
         raise Refused("code_not_issued", "this code was not given to anybody yet")
+    if code["status"] == "blocked":
+        raise Refused("code_blocked", "this code was blocked")
     if code["customer_id"] not in (None, claim.customer_id):
         raise Refused("code_of_another", "this code was given to another customer")
     if code["status"] != "issued":
@@ -296,14 +310,15 @@ def _room(db: Connection, row: Row) -> dict[Cell, int]:
     return amounts
 
 
-def _all_limits(db: Connection, campaign_id: str) -> list[dict[str, Any]]:
+def all_limits(db: Connection, campaign_id: str) -> list[dict[str, Any]]:
+    """A campaign's limits by id."""
     rows = ALL_LIMITS.rows(db, campaign=campaign_id)
     return [dict(zip(LIMITS.c.keys(), row, strict=True)) for row in rows]
 
 
 def _limits(db: Connection, row: Row) -> list[dict[str, Any]]:
     """Those that a redemption counts in."""
-    return [each for each in _all_limits(db, row["campaign_id"]) if each["offer_id"] in ("", row["offer_id"])]
+    return [each for each in all_limits(db, row["campaign_id"]) if each["offer_id"] in ("", row["offer_id"])]
 
 
 def _cell(limit: Row, row: Row) -> Cell:
@@ -336,6 +351,18 @@ def _give_back(db: Connection, row: Row, status: str) -> Row:
     return _settle(db, row, status, row["final_cents"], "issued")
 
 
+def _return_part(db: Connection, row: Row, cents: int, now_ms: int, actor: str) -> Row:
+    spent = row["final_cents"]
+    if row["status"] != "confirmed" or not 0 < cents < spent:
+        raise Refused("amount_invalid", f"amount_cents {cents} is not a part of the {spent or 0} that were spent")
+    for limit in _limits(db, row):
+        if limit["metric"] == "discount_amount":
+            _move(db, limit, row, held=0, spent=-cents)
+    audit(db, now_ms, Act(actor, "return", row["redemption_id"]), {"spent": spent}, {"spent": spent - cents})
+    SETTLE.run(db, named=row["redemption_id"], to_status="confirmed", to_cents=spent - cents)
+    return {**row, "final_cents": spent - cents}
+
+
 def _settle(db: Connection, row: Row, status: str, cents: int | None, code_status: str) -> Row:
     SETTLE.run(db, named=row["redemption_id"], to_status=status, to_cents=cents)
     if row["code"]:
@@ -343,13 +370,14 @@ def _settle(db: Connection, row: Row, status: str, cents: int | None, code_statu
     return {**row, "status": status, "final_cents": cents}
 
 
-def _found(query: Query, db: Connection, table: Any, **values: Any) -> dict[str, Any] | None:
+def row_of(query: Query, db: Connection, table: Any, **values: Any) -> dict[str, Any] | None:
+    """The first row that a query of a whole table finds, by column; None for none."""
     rows = query.rows(db, **values)
     return dict(zip(table.c.keys(), rows[0], strict=True)) if rows else None
 
 
 def _known(db: Connection, redemption_id: str) -> Row:
-    found = _found(REDEMPTION, db, REDEMPTIONS, named=redemption_id)
+    found = row_of(REDEMPTION, db, REDEMPTIONS, named=redemption_id)
     if found is None:
         raise Refused("redemption_unknown", f"no redemption {redemption_id}; reserve first")
     return found

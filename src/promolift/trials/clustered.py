@@ -1,4 +1,4 @@
-"""Outcomes of units that repeat (markets, shops, customers over months) in; what an arm adds, and how sure, out.
+"""What each unit (market, shop) adds to an estimate in; what an arm adds, and how sure whole units make it, out.
 
 Rows of one unit are no independent customers: every estimate is a sum of one share for each unit, and its error is
 that of these shares. Legend: N rows, U units, T units treated, C control units, B draws.
@@ -17,7 +17,6 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 FEW = 20  # units of an arm below which the distribution of t is drawn, not looked up
 DRAWS = 1999
-BETTER = 0.95  # an adjustment must bring the standard error below this part of what it is without
 
 
 class UnitEffect(NamedTuple):
@@ -99,34 +98,6 @@ def reassigned(residual_T: Floats, residual_C: Floats, seed: int) -> Floats:
     got_BT, rest_BC = dealt_BU[:, :t], dealt_BU[:, t:]
     square = got_BT.var(axis=1, ddof=1) / t + rest_BC.var(axis=1, ddof=1) / c
     return np.asarray(np.abs(got_BT.mean(axis=1) - rest_BC.mean(axis=1)) / np.sqrt(np.maximum(square, 1e-300)))
-
-
-def compare_units(value_N: Floats, treated_N: NDArray[np.bool_], unit_N: Ints, weight_N: Floats) -> Shares:
-    """Means of the rows, each unit wholly in one arm; a unit's share is that of all its rows together."""
-    means, shares = [], []
-    for mine in (treated_N, ~treated_N):
-        value, weight = value_N[mine], weight_N[mine]
-        mean = float(np.average(value, weights=weight))
-        _, unit = np.unique(unit_N[mine], return_inverse=True)
-        means.append(mean)
-        shares.append(np.bincount(unit, weight * (value - mean)) / weight.sum())
-    return Shares(means[0] - means[1], means[1], shares[0], shares[1])
-
-
-def compare_within(value_N: Floats, treated_N: NDArray[np.bool_], unit_N: Ints, weight_N: Floats) -> UnitEffect:
-    """Means of the rows of units that were drawn anew each time, so that they have rows in both arms."""
-    _, unit = np.unique(unit_N, return_inverse=True)
-    units, share_U, means = int(unit.max()) + 1, np.zeros(int(unit.max()) + 1), []
-    for sign, mine in ((1.0, treated_N), (-1.0, ~treated_N)):
-        mean = float(np.average(value_N[mine], weights=weight_N[mine]))
-        part_N = weight_N[mine] * (value_N[mine] - mean) / weight_N[mine].sum()
-        share_U += sign * np.bincount(unit[mine], part_N, units)
-        means.append(mean)
-    effect, se = means[0] - means[1], float(np.sqrt(np.sum(share_U**2) * units / (units - 1)))
-    half = float(scipy.stats.t.ppf(0.975, units - 1)) * se
-    p = float(2 * scipy.stats.t.sf(abs(effect) / se, units - 1)) if se else float(effect == 0)
-    over = effect / means[1] if means[1] else float("nan")
-    return UnitEffect(means[1], effect, se, effect - half, effect + half, p, over, False)
 
 
 class Change(NamedTuple):

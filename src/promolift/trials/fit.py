@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 
 from promolift.effect import core, diagnose
 from promolift.effect.dose import fit_dose
-from promolift.effect.outcomes import average_effects
-from promolift.effect.sensitivity import e_value_of_mean, tipping_odds
+from promolift.effect.outcomes import average_effects, e_value
 from promolift.effect.trial import Level, encoder_of, row_keys
 from promolift.effect.trial import TrialArrays as Arrays
 from promolift.errors import InputError, SupportError
@@ -48,8 +47,7 @@ def averages(arrays: Arrays, data: TrialData, level: Level) -> pl.DataFrame:
     def average(outcomes: dict[str, Floats]) -> pl.DataFrame:
         if data.units is None:
             return average_effects(arrays, outcomes, level, seed=data.settings.seed)
-        seed = data.settings.seed
-        return unit_averages(data.units, data.features, data.arm_N, arrays.prob_NA, outcomes, level, seed)
+        return unit_averages(data.units, arrays, outcomes, level, data.settings.seed)
 
     found, money = by_name(average(data.outcomes), data.arms), data.settings.money
     net, is_money = data.net(money or ""), pl.col("outcome") == pl.lit(money, pl.String)
@@ -110,20 +108,12 @@ def _together(part: pl.DataFrame) -> pl.DataFrame:
 
 
 def hidden_causes(arrays: Arrays, effects: pl.DataFrame, arms: tuple[str, ...]) -> tuple[HiddenCause, ...]:
-    """How strong a cause that nobody recorded must be to explain each arm's effect on the first outcome away.
-
-    `odds`: the factor on the odds of treatment under the marginal sensitivity model; `e_value`: the risk ratios with
-    treatment and outcome (see effect/sensitivity.py). 1 where the interval holds 0 anyway.
-    """
+    """How strong a cause that nobody recorded must be to explain each arm's effect on the first outcome away."""
     found, first = [], effects.filter(pl.col("outcome") == effects["outcome"][0])
     for row in first.iter_rows(named=True):
-        arm = arms.index(row["arm"])
-        pair = np.flatnonzero((arrays.arm_N == 0) | (arrays.arm_N == arm))
-        prob = arrays.prob_NA[pair]
-        chance = prob[:, arm] / (prob[:, 0] + prob[:, arm])
-        odds = tipping_odds(arrays.outcome_N[pair], (arrays.arm_N[pair] > 0).astype(np.float64), chance)
-        e_value = e_value_of_mean(row["effect"], row["se"], float(arrays.outcome_N[pair].std()))
-        found.append(HiddenCause(arm=row["arm"], odds=odds, e_value=e_value.limit))
+        pair_N = np.isin(arrays.arm_N, (0, arms.index(row["arm"])))
+        strength = e_value(row["effect"], row["se"], float(arrays.outcome_N[pair_N].std()))
+        found.append(HiddenCause(arm=row["arm"], e_value=strength))
     return tuple(found)
 
 
@@ -133,7 +123,8 @@ def models(data: TrialData, assigned: Assigned, tell: Tell) -> dict[str, core.Ef
     same = assigned.level == "randomised" and settings.planned == "equal"
     propensity_NK = None if same else assigned.prob_NA[:, 1:]
     for done, name in enumerate(settings.modelled):
-        heard = partial(_share, tell, (done, len(settings.modelled)), f"who gains how much {name}")
+        start, part = 0.2 + 0.7 * done / len(settings.modelled), 0.7 / len(settings.modelled)
+        heard = partial(_share, tell, start, part, f"who gains how much {name}")
         heard(0.0)
         net = data.net(name)
         found[name] = core.fit(
@@ -144,9 +135,9 @@ def models(data: TrialData, assigned: Assigned, tell: Tell) -> dict[str, core.Ef
     return found
 
 
-def _share(tell: Tell, turn: tuple[int, int], note: str, share: float) -> None:
-    """Progress within the model of one outcome, which is `turn` (which, of how many)."""
-    tell("effect", 0.2 + 0.7 * (turn[0] + share) / turn[1], note)
+def _share(tell: Tell, start: float, part: float, note: str, share: float) -> None:
+    """Progress within the model of one outcome."""
+    tell("effect", start + part * share, note)
 
 
 def depth_curves(data: TrialData, level: str) -> pl.DataFrame:

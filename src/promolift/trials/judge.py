@@ -16,14 +16,14 @@ from numpy.typing import NDArray
 from promolift.effect import core
 from promolift.effect.diagnose import Diagnosis
 from promolift.effect.outcomes import effect_bins
+from promolift.effect.policy import TargetingRule
 from promolift.effect.trial import Level, encoder_of, row_keys
 from promolift.errors import SupportError
 from promolift.learn import uplift
 from promolift.progress import Tell
 from promolift.results.trial import EffectCalibration, TrialJudged, TrialJudgement, policy_names
-from promolift.trials.plan import TreatmentChoice
+from promolift.trials.plan import TreatmentChoice, expected_money
 from promolift.trials.read import TrialData
-from promolift.trials.ridge import expected_money
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -65,6 +65,7 @@ class _Crossed:
     score_NA: Floats
     learned: int | None
     half_N: Ints
+    budget: float | None
     planned_N: Ints | None
 
 
@@ -80,10 +81,13 @@ class _Pair:
     response_M: Floats
 
 
-def judge(data: TrialData, assigned: Assigned, tell: Tell) -> TrialJudgement:
-    """Qini of the effects and of the outcome expected without treatment, calibration by tenths, values of policies.
+def judge(
+    data: TrialData, assigned: Assigned, models: Mapping[str, core.EffectModel], budget: float | None, tell: Tell
+) -> TrialJudgement:
+    """Qini of the effects and of the outcome expected without treatment, calibration by deciles, values of policies.
 
-    Money is net of margin and cost throughout. One policy is recommended, by the deciding outcome, and valued on all.
+    Money is net of margin and cost throughout. One policy is recommended, by the deciding outcome, and valued on all:
+    the rule of the fitted `models`, the very one that plans, with its curves learned without the half that values it.
     A Qini curve is fair only where customers were randomised with the same propensities for all, so others get none.
     """
     settings = data.settings
@@ -102,9 +106,10 @@ def judge(data: TrialData, assigned: Assigned, tell: Tell) -> TrialJudgement:
     decided_N: Ints | None = None
     fair = assigned.level == "randomised" and bool((assigned.prob_NA == assigned.prob_NA[0]).all())
     for done, name in enumerate(settings.modelled):  # the deciding outcome comes first
-        turn = (done, len(settings.modelled))
-        crossed = _cross(data, name, assigned, partial(_told, tell, name, turn))
-        tell("evaluate", (done + 0.9) / turn[1], f"{name} of customers unseen")
+        start, part = done / len(settings.modelled), 1 / len(settings.modelled)
+        crossed = _cross(data, name, assigned, models[name].rule, budget if name == settings.deciding else None,
+                         partial(_hear, tell, name, start, 0.85 * part))  # fmt: skip
+        tell("evaluate", start + 0.9 * part, f"{name} of customers unseen")
         decided_N = crossed.policy_N if decided_N is None else decided_N
         policies += _policies(data, crossed, decided_N)
         if crossed.learned is not None:
@@ -134,12 +139,15 @@ def sampled(learned: dict[str, int], customers: int) -> list[str]:
     ]
 
 
-def _told(tell: Tell, name: str, turn: tuple[int, int], done: float) -> None:
-    """Progress within one outcome, which is `turn` (which, of how many)."""
-    tell("evaluate", (turn[0] + 0.85 * done) / turn[1], f"{name}, learning on one half at a time")
+def _hear(tell: Tell, name: str, start: float, part: float, done: float) -> None:
+    """Progress within one outcome."""
+    tell("evaluate", start + part * done, f"{name}, learning on one half at a time")
 
 
-def _cross(data: TrialData, name: str, assigned: Assigned, told: Callable[[float], object]) -> _Crossed:
+def _cross(
+    data: TrialData, name: str, assigned: Assigned, rule: TargetingRule, budget: float | None,
+    hear: Callable[[float], object],
+) -> _Crossed:  # fmt: skip
     encoder, net, settings = encoder_of(data.features), data.net(name), data.settings
     x_NF = encoder.encode(data.features)
     profit_N = net.before_cost(data.outcomes[name], data.arm_N)
@@ -149,35 +157,35 @@ def _cross(data: TrialData, name: str, assigned: Assigned, told: Callable[[float
     learned: int | None = None
     gain_NK, policy_N = np.zeros((len(half_N), len(data.arms) - 1)), np.zeros(len(half_N), np.int64)
     mean_NA = np.zeros((len(half_N), len(data.arms)))
-    planned_N = None if settings.budget is None or name != settings.deciding else np.zeros(len(half_N), np.int64)
+    planned_N = None if budget is None else np.zeros(len(half_N), np.int64)
     for half in (0, 1):
         seen, new = np.flatnonzero(half_N != half), np.flatnonzero(half_N == half)
         model = core.fit(
             data.features[seen], data.arm_N[seen], profit_N[seen],
             propensity_NK=assigned.prob_NA[seen, 1:], cost_NK=net.of(seen).cost_NK, diagnosis=assigned.diagnosis,
-            settings=wanted, on_progress=partial(_half, told, half),
+            settings=wanted, rule=rule, on_progress=partial(_half, hear, half),
         )  # fmt: skip
         learned = model.learned
         cost_NK = net.of(new).cost_NK
         gain_NK[new] = model.predict(data.features[new], cost_NK).gain_NK
         policy_N[new] = model.policy(data.features[new], cost_NK)
-        if planned_N is not None and settings.budget is not None:
+        if planned_N is not None and budget is not None:
             spent_NK = cost_NK
             if net.gives_back:
                 money_N = data.outcomes[name][seen]
                 money_NA = expected_money(x_NF[seen], data.arm_N[seen], money_N, len(data.arms), x_NF[new])
                 spent_NK = net.of(new).spent(money_NA)[:, 1:]
             offered = TreatmentChoice.of(model, data.features[new], cost_NK, spent_NK)
-            chosen = offered.within(settings.budget * len(new) / len(half_N), settings.seed).choice_N
+            chosen = offered.within(budget * len(new) / len(half_N), settings.seed).allocation.choice_N
             planned_N[new] = chosen.astype(np.int64) + 1
         mean_NA[new] = model.expected(data.features[new])
     outcome_N = net.outcome(data.outcomes[name], data.arm_N)
     score_NA = uplift.arm_scores(outcome_N, data.arm_N, assigned.prob_NA, net.expected(mean_NA))
-    return _Crossed(name, outcome_N, gain_NK, policy_N, mean_NA, score_NA, learned, half_N, planned_N)
+    return _Crossed(name, outcome_N, gain_NK, policy_N, mean_NA, score_NA, learned, half_N, budget, planned_N)
 
 
-def _half(told: Callable[[float], object], half: int, done: float) -> None:
-    told((half + done) / 2)
+def _half(hear: Callable[[float], object], half: int, done: float) -> None:
+    hear((half + done) / 2)
 
 
 def _pair(data: TrialData, crossed: _Crossed, arm: int) -> _Pair:
@@ -235,7 +243,7 @@ def _curve(pair: _Pair) -> list[Row]:
 
 
 def _bins(data: TrialData, crossed: _Crossed, arm: int) -> list[Row]:
-    """Tenths by predicted effect, and what was realised in each."""
+    """Deciles by predicted effect, and what was realised in each."""
     psi_N = crossed.score_NA[:, arm] - crossed.score_NA[:, 0]
     return [
         {
@@ -264,7 +272,7 @@ def _policies(data: TrialData, crossed: _Crossed, decided_N: Ints) -> list[Row]:
     names, n = policy_names(data.arms), len(decided_N)
     within = [] if crossed.planned_N is None else [crossed.planned_N]
     given = [*(np.full(n, arm) for arm in range(len(names))), *within, decided_N]
-    called = (*names, *(f"plan within {data.settings.budget:g}" for _ in within), "recommended")
+    called = (*names, *(f"plan within {crossed.budget:g}" for _ in within), "recommended")
     values = [uplift.policy_value(crossed.score_NA, arm_N, name) for arm_N, name in zip(given, called, strict=True)]
     best = max(values[: len(names)], key=lambda each: each.value)
     best_arm = names.index(best.figure)

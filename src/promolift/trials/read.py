@@ -105,7 +105,8 @@ def read(table: Any, settings: TrialSettings) -> TrialData:
     _all_there(where, raw.columns, settings)
     frame, guessed = typed(raw, (settings.treatment, settings.strata))
     used = (settings.treatment, *settings.outcomes, *settings.placebos)
-    arms, arm_N = _arms(where, frame[settings.treatment], settings)
+    arms = _arms(where, frame[settings.treatment], settings)
+    arm_N = arm_numbers(frame[settings.treatment], arms)
     if settings.unit is None:
         _one_row_each(where, frame.drop(settings.ignore), arm_N)
     answered = _answered(where, frame, settings, arm_N, arms)
@@ -272,7 +273,8 @@ def features_of(raw: pl.DataFrame, like: pl.DataFrame) -> pl.DataFrame:
     return pl.DataFrame(columns)
 
 
-def _arms(where: str, column: pl.Series, settings: TrialSettings) -> tuple[tuple[str, ...], Ints]:
+def _arms(where: str, column: pl.Series, settings: TrialSettings) -> tuple[str, ...]:
+    """Names of the arms, control first."""
     who = _names(column)
     if who.null_count():
         first = int(np.flatnonzero(who.is_null().to_numpy())[0]) + 1
@@ -286,8 +288,13 @@ def _arms(where: str, column: pl.Series, settings: TrialSettings) -> tuple[tuple
     if not 2 <= len(found) <= (MOST_AMOUNTS if depths((settings.control, *others)) else 30):
         remedy = "; round them to a few, such as 0, 5, 10, 20" if column.dtype.is_numeric() else ""
         raise InputError(f"{where}: {settings.treatment} has {len(found)} values; a trial has 2 to 30 arms{remedy}")
-    arms = (settings.control, *others)
-    return arms, who.replace_strict({name: at for at, name in enumerate(arms)}, return_dtype=pl.Int64).to_numpy()
+    return (settings.control, *others)
+
+
+def arm_numbers(column: pl.Series, arms: tuple[str, ...]) -> Ints:
+    """Everybody's arm by its place among `arms`."""
+    place = {name: at for at, name in enumerate(arms)}
+    return _names(column).replace_strict(place, return_dtype=pl.Int64).to_numpy()
 
 
 def depths(arms: tuple[str, ...]) -> list[float] | None:

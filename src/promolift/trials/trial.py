@@ -37,9 +37,8 @@ from promolift.tables import Z95
 from promolift.trials.columns import typed
 from promolift.trials.fit import arrays_of, averages, by_name, depth_curves, hidden_causes, models, pairs
 from promolift.trials.judge import Assigned, judge
-from promolift.trials.plan import plan
+from promolift.trials.plan import expected_money, plan
 from promolift.trials.read import ROW, costs, features_of, read, rows_of
-from promolift.trials.ridge import expected_money
 from promolift.trials.units import unit_diagnosis
 from promolift.words import as_html, share
 
@@ -229,6 +228,7 @@ class Fitted:
         """See `Trial.fit`."""
         self.found, self.models, self._trial = found, models, trial
         self._judged: TrialJudgement | None = None
+        self._judged_within: float | None = None
         self._planned: TrialPlan | None = None
 
     def __repr__(self) -> str:
@@ -302,13 +302,16 @@ class Fitted:
             for name, gain, reach in zip(data.arms[1:], gain_NK.T, reach_NK.T, strict=True)
         }
 
-    def evaluate(self) -> TrialJudgement:
+    def evaluate(self, budget: float | None = None) -> TrialJudgement:
         """How well the effects hold for customers the models did not see: Qini beside a simple rule, calibration, what
-        policies would have earned, net of cost. Made once; takes about as long as the fit.
+        policies would have earned, net of cost: the recommended one, and what `plan` makes of it within the `budget`
+        (left out: that of the settings). Made once for a budget; takes about as long as the fit.
         """
-        if self._judged is None:
+        budget = self.note.settings.budget if budget is None else budget
+        if self._judged is None or self._judged_within != budget:
             trial = self._told_apart()
-            self._judged = judge(trial.data.of(trial.kept), trial.assigned(), trial.tell)
+            self._judged = judge(trial.data.of(trial.kept), trial.assigned(), self.models, budget, trial.tell)
+            self._judged_within = budget
             trial.tell("evaluate", 1.0, "done")
         return self._judged
 

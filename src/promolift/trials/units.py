@@ -14,24 +14,12 @@ import polars as pl
 from numpy.typing import NDArray
 
 from promolift.effect import diagnose
-from promolift.effect.linear import basis_of
-from promolift.effect.trial import Level, encoder_of
+from promolift.effect.outcomes import adjusted_means, average_effects
+from promolift.effect.trial import Level, TrialArrays, encoder_of
 from promolift.errors import InputError, SupportError
-from promolift.hashing import hash_int
 from promolift.results.trial import TrialSettings
 from promolift.tables import Z95
-from promolift.trials.clustered import (
-    BETTER,
-    Panel,
-    UnitEffect,
-    by_ratio,
-    changes,
-    compare_units,
-    compare_within,
-    infer,
-    staggered,
-)
-from promolift.trials.ridge import foretold
+from promolift.trials.clustered import Panel, Shares, UnitEffect, by_ratio, changes, infer, staggered
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -202,46 +190,47 @@ def _ask(where: str, frame: pl.DataFrame, settings: TrialSettings, arm_N: Ints) 
 
 
 def unit_averages(
-    units: Units, features: pl.DataFrame, arm_N: Ints, prob_NA: Floats, outcomes: Mapping[str, Floats], level: Level,
-    seed: int,
-) -> pl.DataFrame:  # fmt: skip
+    units: Units, arrays: TrialArrays, outcomes: Mapping[str, Floats], level: Level, seed: int
+) -> pl.DataFrame:
     """As effect.average_effects, but a unit's rows count together: outcome, arm, control_mean, effect, se, low, high,
     p, p_holm, n, level, and `relative` to what had been without.
+
+    By `adjusted_means`, folds and errors by unit; where units lie wholly in one arm, few of them widen the interval as
+    `infer` says. A panel by difference in differences.
     """
+    relative = pl.when(pl.col("control_mean") != 0).then(pl.col("effect") / pl.col("control_mean"))
+    if units.design == "repeated":
+        return average_effects(arrays, outcomes, level, cluster_N=units.unit_N, seed=seed).with_columns(
+            relative=relative
+        )
     rows: list[dict[str, object]] = []
     for name, value_N in outcomes.items():
-        for arm in range(1, prob_NA.shape[1]):
-            found = unit_effect(units, features, (arm_N, arm), prob_NA, value_N, seed)
-            rows.append(
-                {
-                    "outcome": name, "arm": arm, "control_mean": found.control_mean, "effect": found.effect,
-                    "se": found.se, "low": found.low, "high": found.high, "p": found.p, "relative": found.relative,
-                }
-            )  # fmt: skip
-    frame = pl.DataFrame(rows)
+        each = _panel_effects if units.panel is not None else _cluster_effects
+        for arm, effect in enumerate(each(units, arrays, value_N, seed), start=1):
+            kept = {key: value for key, value in effect._asdict().items() if key != "drawn"}
+            rows.append({"outcome": name, "arm": arm} | kept)
+    order = ["outcome", "arm", "control_mean", "effect", "se", "low", "high", "p", "relative"]
+    frame = pl.DataFrame(rows).select(order)
     holm = pl.Series("p_holm", diagnose.holm(frame["p"].to_numpy()))
-    return frame.with_columns(holm, n=pl.lit(len(arm_N)), level=pl.lit(level))
+    return frame.with_columns(holm, n=pl.lit(len(arrays.arm_N)), level=pl.lit(level))
 
 
-def unit_effect(
-    units: Units, features: pl.DataFrame, arms: tuple[Ints, int], prob_NA: Floats, value_N: Floats, seed: int
-) -> UnitEffect:
-    """What an arm (`arms`: that of every row, and the one asked for) adds to a row, in the units' own design."""
-    arm_N, arm = arms
-    if units.panel is not None:
-        treated_U = units.arm_U == arm
-        panel = _without(units.panel, units.arm_U, arm)
-        return infer(staggered(value_N, panel, treated_U, by_ratio(value_N, panel, treated_U)), seed)
-    pair = np.flatnonzero((arm_N == arm) | (arm_N == 0))
-    mine, unit = arm_N[pair] == arm, units.unit_N[pair]
-    weight = 1 / prob_NA[pair, arm_N[pair]]
-    plain = _compared(units, value_N[pair], mine, unit, weight, seed)
-    left_N = value_N[pair] - _foretold(features[pair], value_N[pair], unit, seed)
-    adjusted = _compared(units, left_N, mine, unit, weight, seed)
-    if adjusted.se >= BETTER * plain.se:
-        return plain
-    base = plain.control_mean + plain.effect - adjusted.effect  # what the treated would have had
-    return adjusted._replace(control_mean=base, relative=adjusted.effect / base if base else float("nan"))
+def _cluster_effects(units: Units, arrays: TrialArrays, value_N: Floats, seed: int) -> list[UnitEffect]:
+    found = adjusted_means(arrays, value_N, cluster_N=units.unit_N, seed=seed)
+    each = []
+    for arm, (gain, part_N) in enumerate(zip(found.gain_K.tolist(), found.part_NK.T, strict=True), start=1):
+        share_U, mine_U = np.bincount(units.unit_N, part_N), units.arm_U == arm
+        beside_U = ~mine_U & ((units.arm_U == 0) | (share_U != 0))
+        each.append(infer(Shares(gain, found.control_mean, share_U[mine_U], share_U[beside_U]), seed))
+    return each
+
+
+def _panel_effects(units: Units, arrays: TrialArrays, value_N: Floats, seed: int) -> list[UnitEffect]:
+    found = []
+    for arm in range(1, arrays.arms):
+        panel, treated_U = _without(units.panel, units.arm_U, arm), units.arm_U == arm  # type: ignore[arg-type]
+        found.append(infer(staggered(value_N, panel, treated_U, by_ratio(value_N, panel, treated_U)), seed))
+    return found
 
 
 def _without(panel: Panel, arm_U: Ints, arm: int) -> Panel:
@@ -249,28 +238,6 @@ def _without(panel: Panel, arm_U: Ints, arm: int) -> Panel:
     other = (arm_U > 0) & (arm_U != arm)
     rows = ~other[panel.unit_N]
     return Panel(panel.unit_N[rows], panel.time_N[rows], np.where(other, panel.times, panel.start_U), panel.times)
-
-
-def _compared(
-    units: Units, value_N: Floats, mine: NDArray[np.bool_], unit: Ints, weight: Floats, seed: int
-) -> UnitEffect:
-    if units.design == "repeated":
-        return compare_within(value_N, mine, unit, weight)
-    return infer(compare_units(value_N, mine, unit, weight), seed)
-
-
-def _foretold(features: pl.DataFrame, value_N: Floats, unit_N: Ints, seed: int) -> Floats:
-    """Ridge predictions of rows by the other half of the units, whatever their arm."""
-    x_NF = encoder_of(features).encode(features)
-    basis = basis_of(x_NF)
-    half_U = np.array([hash_int(f"half {u}", seed) % 2 for u in range(int(unit_N.max()) + 1)])
-    found = np.full(len(value_N), float(value_N.mean()))
-    for half in (0, 1):
-        train, held = half_U[unit_N] != half, half_U[unit_N] == half
-        if not train.any() or not held.any():
-            return found
-        found[held] = foretold(basis, x_NF[train], value_N[train], x_NF[held])
-    return found
 
 
 def unit_diagnosis(

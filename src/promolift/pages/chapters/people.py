@@ -11,7 +11,7 @@ ANGLES_ZH = {
     "just_bought": "刚买过", "viewed_not_bought": "看过没买", "cart_left": "购物车未结", "replenish_due": "该补货了",
     "pair_you_buy": "常一起买", "favourite": "常买的", "lapsed_category": "好久没买", "win_back": "欢迎回来",
     "loyalty_thanks": "感谢老客户", "coupon_returner": "用过上次优惠", "first_coupon": "第一次优惠",
-    "basket_nudge": "凑满一单", "try_new": "试试新的", "birthday": "生日", "plain": "直接说优惠",
+    "basket_nudge": "凑满一单", "try_new": "试试新的", "plain": "直接说优惠",
 }  # fmt: skip
 
 

@@ -4,13 +4,13 @@ import asyncio
 from collections.abc import Mapping
 from typing import Annotated, Any, Self
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Response
 from pydantic import Field, model_validator
 from pydantic_core import to_json
 
 from promolift.serve import hot, live
-from promolift.serve.models import Body, DecisionIn, Id, Slug
-from promolift.serve.routes.money import IdempotencyKey, named, server_of
+from promolift.serve.models import Body, DecisionIn, Id, Slug, Yes
+from promolift.serve.routes import Keyed
 from promolift.serve.settings import Channel
 from promolift.terms import Language
 
@@ -21,11 +21,13 @@ TOGETHER = 200  # decided in one change of the ledger: others' requests wait for
 class BatchDecisionIn(Body):
     """Which offer for each of these customers now? `words` adds the offer in full and its message."""
 
-    customer_ids: Annotated[tuple[Id, ...], Field(min_length=1, max_length=10_000)]
+    customer_ids: Annotated[
+        tuple[Id, ...], Field(min_length=1, max_length=10_000, json_schema_extra={"uniqueItems": True})
+    ]
     campaign_id: Slug | None = None
     channel: Channel = "site"
     language: Language | None = None
-    words: bool = False
+    words: Yes = False
 
     @model_validator(mode="after")
     def _once_each(self) -> Self:
@@ -35,12 +37,12 @@ class BatchDecisionIn(Body):
 
 
 @router.post("/v1/decisions:batch", tags=["decisions"])
-async def batch(request: Request, body: BatchDecisionIn, idempotency_key: IdempotencyKey = None) -> Response:
+async def batch(call: Keyed, body: BatchDecisionIn) -> Response:
     """Decisions for up to 10,000 customers: the same as one by one, in the order of `customer_ids`.
 
     With an Idempotency-Key each customer is decided on once; a retry after a failure half way goes on where it ended.
     """
-    server, key = server_of(request), named(request, idempotency_key)
+    server, key = call.server, call.key
 
     async def one(who: str) -> Mapping[str, Any]:
         asked = DecisionIn(customer_id=who, campaign_id=body.campaign_id, channel=body.channel, language=body.language)

@@ -12,7 +12,7 @@ import polars as pl
 import scipy
 from numpy.typing import NDArray
 
-from promolift.effect.personal import PersonalResponse, fit_personal, response_scale
+from personal import PersonalResponse, fit_personal, response_scale
 from promolift.errors import SupportError
 from promolift.simulate import SimulatedShop
 from promolift.simulate.world import World, cents_off

@@ -1,0 +1,273 @@
+"""The ledger's tables, a page at a time; and a customer's rights: all that is known of them, forgotten or nameless.
+
+What reads many rows runs in a process of its own, and what forgets in parts: no decision waits for either.
+"""
+
+import io
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import cache, partial
+from pathlib import Path as Folder
+from typing import Annotated, Any, Literal, NamedTuple
+
+import polars as pl
+from fastapi import APIRouter, Path, Query, Response
+from pydantic_core import to_json
+from sqlalchemy import ColumnElement, Connection, Executable, Table, create_engine, delete, func, insert, select, update
+
+from promolift.hashing import hash_id
+from promolift.privacy import pseudonym
+from promolift.serve import outbox, record
+from promolift.serve.events import lines
+from promolift.serve.learning import number
+from promolift.serve.models import Id
+from promolift.serve.release import load
+from promolift.serve.routes import Asked, Call, Keyed
+from promolift.store.ledger_audit import HttpAnswer
+from promolift.store.ledger_schema import (
+    ALIASES,
+    ANSWERS,
+    BOUGHT,
+    CODES,
+    CUSTOMERS,
+    DECISIONS,
+    EVENTS,
+    OUTBOX,
+    REDEMPTIONS,
+    REJECTS,
+    USAGE,
+)  # fmt: skip
+from promolift.tables import DECISIONS as CONTRACT
+
+router = APIRouter()
+COUNTED = {EVENTS: "seq", DECISIONS: "ts_ms", REDEMPTIONS: "ts_ms", REJECTS: "seq"}  # how pages are counted
+EXPORTED = {table.name: table for table in COUNTED} | {"purchases": EVENTS}
+MOST = 200_000
+TYPES = {"csv": "text/csv; charset=utf-8", "parquet": "application/vnd.apache.parquet"}
+WITH_CUSTOMER = (ALIASES, EVENTS, BOUGHT, CUSTOMERS, DECISIONS, CODES, REDEMPTIONS)
+FORGOTTEN = (EVENTS, BOUGHT)
+KEPT = (DECISIONS, CODES, REDEMPTIONS)
+PART, LISTED = 2000, 100  # rows that go, or records that are written out, in one change
+
+
+class ExportPage(NamedTuple):
+    """A page as a file, and the `after` of the next one."""
+
+    content: bytes
+    next: str
+
+
+@router.get("/v1/exports/{table}.{kind}", response_class=Response, tags=["export"])
+def export(
+    asked: Asked,
+    table: Literal["events", "decisions", "redemptions", "rejects", "purchases"],
+    kind: Annotated[Literal["csv", "parquet"], Path()],
+    after: Annotated[int, Query(ge=0, le=2**53)] = 0,
+    limit: Annotated[int, Query(ge=1, le=MOST)] = MOST,
+    spreadsheet: bool = False,
+) -> Response:
+    """Rows after a moment (`ts_ms`) or number (`seq`) in order; header `x-next` is the `after` of the next page.
+
+    Every id stands as it is. With `spreadsheet=true` a cell that a spreadsheet would take for a formula gets an
+    apostrophe in front: for people, not for the next `promolift ingest`.
+
+    `purchases` has a line per product of every completed order, in columns that `promolift ingest` understands.
+    """
+    page: ExportPage = asked.server.beside(exported, table, kind, after, limit, spreadsheet)
+    return Response(page.content, headers={"x-next": page.next}, media_type=TYPES[kind])
+
+
+def exported(ledger: str, work: Folder, table: str, kind: str, after: int, limit: int, spreadsheet: bool) -> ExportPage:
+    """A page of a table, as `export` answers it."""
+    source = EXPORTED[table]
+    column = source.c[COUNTED[source]]
+    wanted = select(source).where(column > after).order_by(column).limit(limit)
+    if table == "purchases":
+        wanted = wanted.where(EVENTS.c.name == "Order Completed")
+    engine = create_engine(ledger)
+    with engine.connect() as db:
+        rows = [tuple(row) for row in db.execute(wanted)]
+        if rows and len(rows) == limit and column.name == "ts_ms":  # a page must not end within one millisecond
+            place = list(source.c).index(column)
+            last_ms = rows[-1][place]
+            rest = db.execute(select(source).where(column == last_ms))
+            rows = [row for row in rows if row[place] != last_ms] + [tuple(row) for row in rest]
+    engine.dispose()
+    schema: dict[str, Any] = {c.name: pl.String if c.type.python_type is str else None for c in source.c}
+    if table == "decisions":
+        schema = {name: kind for name, kind in schema.items() if name not in record.OWN}
+        schema |= {name: CONTRACT.schema[name] for name in record.LISTS}
+        kept = (dict(zip(source.c.keys(), row, strict=True)) for row in rows)
+        whole = record.whole(kept, cache(partial(load, work)))
+        rows = [tuple(map(each.columns(each.terms_text).__getitem__, schema)) for each in whole]
+    frame = pl.DataFrame(rows, schema=schema, orient="row", infer_schema_length=None)
+    last = str(frame[column.name].max()) if frame.height >= limit else ""
+    return ExportPage(_written(purchases(frame) if table == "purchases" else frame, kind, spreadsheet), last)
+
+
+def purchases(events: pl.DataFrame) -> pl.DataFrame:
+    """One row per product of every completed order: customer_id, event_time, event_type, order_id, product_id, ..."""
+    rows = []
+    for event in events.iter_rows(named=True):
+        about = json.loads(event["body"]).get("properties") or {}
+        moment = datetime.fromtimestamp(event["ts_ms"] / 1000, UTC).isoformat(timespec="milliseconds")
+        order = {"customer_id": event["customer_id"], "event_time": moment, "event_type": "purchase"}
+        order |= {"order_id": _plain(about.get("order_id"))}
+        for line in lines(about):
+            coupon = _plain(about.get("coupon") or line.said.get("coupon"))
+            bought = {"quantity": number(line.said.get("quantity", 1)), "price": number(line.said.get("price"))}
+            rows.append(order | {"product_id": line.product, "category": line.category, "coupon": coupon} | bought)
+    texts = ("customer_id", "event_time", "event_type", "order_id", "product_id", "category")
+    schema = dict.fromkeys(texts, pl.String) | {"quantity": pl.Float64, "price": pl.Float64, "coupon": pl.String}
+    return pl.DataFrame(rows, schema=schema)
+
+
+def _plain(value: object) -> str | None:
+    return str(value) if isinstance(value, str | int | float) and not isinstance(value, bool) else None
+
+
+def _written(frame: pl.DataFrame, kind: str, spreadsheet: bool) -> bytes:
+    buffer = io.BytesIO()
+    if kind == "parquet":
+        frame.write_parquet(buffer)
+    else:
+        lists = [name for name, dtype in frame.schema.items() if isinstance(dtype, pl.List)]
+        texts = {name: [to_json(each).decode() for each in frame[name].to_list()] for name in lists}
+        frame = frame.with_columns(pl.Series(name, each, dtype=pl.String) for name, each in texts.items())
+        if spreadsheet:  # a cell that would be taken for a formula gets an apostrophe in front
+            cell = pl.col(pl.String)
+            formula = cell.str.contains(r"^[=+\-@\t\r\n]")
+            frame = frame.with_columns(pl.when(formula).then(pl.lit("'") + cell).otherwise(cell).name.keep())
+        frame.write_csv(buffer)
+    return buffer.getvalue()
+
+
+@router.post("/v1/privacy/{subject}:export", tags=["privacy"])
+def known(asked: Asked, subject: Id) -> Response:
+    """Everything that is kept under the customer's id, table by table, and what the releases loaded say of them."""
+    server, more = asked.server, {}
+    for name, release in sorted(server.decider.releases.items()):
+        if subject in release.place or subject in release.people:
+            rows = [option._asdict() for option in release.rows.options(release.span(subject))]
+            person = release.people.get(subject)
+            more[f"release {name}"] = [{"name, age, language, consent": person, "candidates": rows}]
+    body: bytes = server.beside(all_of, subject, more)
+    alias = pseudonym(subject, server.secret)
+
+    def note(db: Connection, now_ms: int) -> HttpAnswer:
+        asked.note(db, now_ms, "privacy.export", alias)
+        return HttpAnswer(200, None)
+
+    server.change(note)
+    return Response(body, media_type="application/json")
+
+
+def all_of(ledger: str, work: Folder, subject: str, more: dict[str, Any]) -> bytes:
+    """JSON of all rows that name a customer, by table, and `more`."""
+    engine = create_engine(ledger)
+    with engine.connect() as db:
+        tables = (*WITH_CUSTOMER, REJECTS, OUTBOX)
+        wanted = {table.name: select(table).where(table.c.customer_id == subject) for table in tables}
+        found = {name: [dict(row) for row in db.execute(mine).mappings()] for name, mine in wanted.items()}
+    engine.dispose()
+    whole = record.whole(found[DECISIONS.name], cache(partial(load, work)))
+    found[DECISIONS.name] = [each.columns(each.terms_shown) for each in whole]
+    return to_json({"subject": subject, "tables": found | more})
+
+
+@router.post("/v1/privacy/{subject}:erase", tags=["privacy"])
+def erase(asked: Keyed, subject: Id) -> Response:
+    """Forget the customer: their events go, records of money and decisions stay under a pseudonym, no offer ever again.
+
+    Only the mark that they must not be written to stays under their id.
+    """
+    counts = _counts(asked, subject)
+    asked.server.change(lambda db, now_ms: _mark(db, subject, now_ms))  # from here on nothing new is kept of them
+    for table in FORGOTTEN:
+        _in_parts(asked, delete(table).where(_some_of(table, subject)))
+    return _leave(asked, subject, counts, erased=True)
+
+
+@router.post("/v1/privacy/{subject}:anonymise", tags=["privacy"])
+def anonymise(asked: Keyed, subject: Id) -> Response:
+    """Keep all rows under a pseudonym; what they do later starts anew."""
+    counts, alias = _counts(asked, subject), pseudonym(subject, asked.server.secret)
+    for table in FORGOTTEN:
+        nameless = {"customer_id": alias} | ({"body": "{}"} if "body" in table.c else {})  # bodies may name them
+        _in_parts(asked, update(table).where(_some_of(table, subject)).values(**nameless))
+    return _leave(asked, subject, counts, erased=False)
+
+
+def _some_of(table: Table, subject: str) -> ColumnElement[bool]:
+    return table.c.seq.in_(select(table.c.seq).where(table.c.customer_id == subject).limit(PART))
+
+
+def _in_parts(asked: Call, work: Executable | Callable[[Connection], int]) -> None:
+    """Work on some rows in a change of its own until none are left: decisions go on between them."""
+
+    def do(db: Connection, _: int) -> HttpAnswer:
+        return HttpAnswer(200, work(db) if callable(work) else db.execute(work).rowcount)
+
+    while asked.server.change(do).body:
+        pass
+
+
+def _counts(asked: Call, subject: str) -> dict[str, int]:
+    with asked.read() as db:
+        mine = {table: select(func.count()).where(table.c.customer_id == subject) for table in WITH_CUSTOMER}
+        return {table.name: db.execute(count).scalar_one() for table, count in mine.items()}
+
+
+def _mark(db: Connection, subject: str, now_ms: int) -> HttpAnswer:
+    """They must not be written to, and nothing more is kept under their id; what they said of themselves goes."""
+    db.execute(delete(CUSTOMERS).where(CUSTOMERS.c.customer_id == subject))
+    db.execute(insert(CUSTOMERS).values(customer_id=subject, consent=0, erased=1, updated_ms=now_ms))
+    return HttpAnswer(200, None)
+
+
+def _leave(asked: Call, subject: str, counts: dict[str, int], erased: bool) -> Response:
+    """What stays gets the pseudonym in place of the id."""
+    server = asked.server
+    alias, action = pseudonym(subject, server.secret), "privacy.erase" if erased else "privacy.anonymise"
+    _in_parts(asked, lambda db: record.spell_out(db, subject, server.decider.ensure, LISTED))
+
+    def do(db: Connection, now_ms: int) -> HttpAnswer:
+        mail = select(DECISIONS.c.decision_id).where(DECISIONS.c.customer_id == subject)
+        db.execute(delete(OUTBOX).where(OUTBOX.c.channel == "email", OUTBOX.c.target.in_(mail)))
+        _recode(db, subject)
+        record.spell_out(db, subject, server.decider.ensure)  # what came meanwhile
+        for table in KEPT:
+            db.execute(update(table).where(table.c.customer_id == subject).values(customer_id=alias))
+        mine = REDEMPTIONS.c.customer_id == alias, REDEMPTIONS.c.person == subject
+        db.execute(update(REDEMPTIONS).where(*mine).values(person=alias))
+        db.execute(update(USAGE).where(USAGE.c.subject == subject).values(subject=alias))
+        _rename(db, subject, alias)
+        db.execute(delete(ALIASES).where(ALIASES.c.customer_id == subject))
+        if erased:
+            outbox.announce(db, "customer.erased", {"customer_id": alias}, now_ms)
+        else:
+            db.execute(delete(CUSTOMERS).where(CUSTOMERS.c.customer_id == subject))
+        asked.note(db, now_ms, action, alias, new=counts)
+        return HttpAnswer(200, {"pseudonym": alias, "rows": counts, "erased": erased})
+
+    return asked.changed(do)
+
+
+def _recode(db: Connection, subject: str) -> None:
+    """Codes made from the customer's id are hashed once more: they lead to them, and may be given to them anew."""
+    made = select(CODES.c.code).where(CODES.c.customer_id == subject, CODES.c.stocked == 0)
+    for old in db.execute(made).scalars().all():
+        for table in KEPT:
+            mine = table.c.customer_id == subject, table.c.code == old
+            db.execute(update(table).where(*mine).values(code=hash_id("cod", old)))
+
+
+def _rename(db: Connection, subject: str, alias: str) -> None:
+    """JSON that names the customer: stored answers and webhooks get the pseudonym, rejected events go."""
+    for table in (ANSWERS, OUTBOX):
+        body: Any = table.c.body
+        for form in sorted({json.dumps(subject), json.dumps(subject, ensure_ascii=False)}):  # however it is written
+            body = func.replace(body, form, json.dumps(alias))
+        db.execute(update(table).where(table.c.customer_id == subject).values(body=body, customer_id=alias))
+    db.execute(delete(REJECTS).where(REJECTS.c.customer_id == subject))

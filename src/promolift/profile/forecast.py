@@ -16,6 +16,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from promolift.profile.settings import MemberNote
+from promolift.tables import Z95
 
 Vector = NDArray[np.float64]
 SNAPSHOTS = 3  # windows that are learned from, the last of which judges first
@@ -201,7 +202,8 @@ def _judged(last: pl.DataFrame, counted: Vector, grown: Vector, asof_ms: int) ->
     why = "the counts alone are within one standard error" if weight == 0 else "the trees lose less on the last window"
     return MemberNote(
         asof_ms=asof_ms, trees_weight=weight, why=why, rows=last.height, counts_loss=float(losses[0].mean()),
-        trees_loss=float(losses[-1].mean()), lead=lead.mean, lead_se=lead.se,
+        trees_loss=float(losses[-1].mean()), lead=lead.mean, lead_low=lead.mean - Z95 * lead.se,
+        lead_high=lead.mean + Z95 * lead.se,
     )  # fmt: skip
 
 

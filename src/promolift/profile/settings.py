@@ -55,7 +55,7 @@ class ForecastSettings(Settings):
 class MemberNote(Settings):
     """Which members forecast as of a moment, and why: mean log losses on the last window, over `rows`, by customer.
 
-    `lead` is how much less the trees lose than the counts alone, with its standard error; None where none were learned.
+    `lead` is how much less the trees lose than the counts alone, with its 95 % interval; None where none were learned.
     """
 
     asof_ms: int
@@ -65,4 +65,5 @@ class MemberNote(Settings):
     counts_loss: float | None = None
     trees_loss: float | None = None
     lead: float | None = None
-    lead_se: float | None = None
+    lead_low: float | None = None
+    lead_high: float | None = None

@@ -9,10 +9,8 @@ from promolift.pages.story import Story
 from promolift.results.chinese import kept
 from promolift.results.predictions import RecallCurve, Reliability, Scored
 from promolift.results.shop import PurchaseMembers
-from promolift.tables import Z95
 from promolift.terms import Words
 from promolift.words import (
-    DASH,
     bracket,
     clip,
     count,
@@ -122,8 +120,7 @@ def _members(members: PurchaseMembers) -> Block:
         (pick("the check", "检验"), members.at_check),
     ):
         losses = [number(loss) for loss in (each.counts_loss, each.trees_loss)]
-        lead, wide = each.lead, Z95 * (each.lead_se or 0.0)
-        gain = DASH if lead is None else number(lead) + bracket(ends(lead - wide, lead + wide, number))
+        gain = number(each.lead) + bracket(ends(each.lead_low, each.lead_high, number))
         rows.append([when, share(each.trees_weight), *losses, gain, kept(each.why)])
     heads = [
         pick("as of", "时点"), pick("weight of the trees", "树模型的权重"),

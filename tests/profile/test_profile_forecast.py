@@ -8,12 +8,14 @@ import pytest
 
 from promolift.profile.forecast import (
     GROUPS,
+    PurchaseForecaster,
     fit_forecast,
     groups,
     learned_moments,
     target_facts,
     together,
 )
+from promolift.profile.settings import MemberNote
 from promolift.sql import DAY_MS
 from promolift.tables import AFFINITIES
 
@@ -134,3 +136,13 @@ def test_any_division_of_the_customers_gives_the_same_facts():
     table = rows()
     cut = [table.filter(pl.col("customer_id") < "c0100"), table.filter(pl.col("customer_id") >= "c0100")]
     assert together([target_facts(part) for part in cut]).equals(facts(table))
+
+
+def test_what_a_group_wants_is_added_to_its_own_log_odds():
+    table = rows(60).filter(pl.col("asof_ms") == ASOF)
+    note = MemberNote(asof_ms=ASOF, trees_weight=0.0, why="", rows=0)
+    said = PurchaseForecaster(note, None, (1.0, 0.0, 0.0)).forecast(table, facts(table))
+    new = table["orders"].to_numpy() == 2
+    prob = said["buy_prob"].to_numpy()
+    assert prob[new] == pytest.approx(1 / (1 + np.exp(-np.log(0.3 / 0.7) - 1)))
+    assert prob[~new] == pytest.approx(0.3)

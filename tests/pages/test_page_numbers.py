@@ -146,7 +146,7 @@ def about_the_response(story: Story) -> dict[str, list[Any]]:
             read.categories_read,
             read.categories_sure,
         ],
-        "models": [found.scores, story.attributes],
+        "models": [found.scores, story.attributes, story.members, {"share": [0.75]}],
         "forecasts": [found.scores, 1, 0.05],
         **{f"figure calibration-{i}": [{"share": each}] for i, each in enumerate(found.reliability, start=1)},
         "figure recall": [{"share": found.recall}],

@@ -17,7 +17,7 @@ from promolift.results.messages import MotiveCount, PoolState, Written
 from promolift.results.person import Given
 from promolift.results.plan import Assumption, Headline, Luck, PlanNote, Point
 from promolift.results.predictions import Predictions
-from promolift.results.shop import Health
+from promolift.results.shop import Health, PurchaseMembers
 from promolift.results.worth import Worth
 from promolift.terms import Language
 from promolift.words import Cash, spoken
@@ -57,9 +57,9 @@ class Card:
 class Story:
     """Everything the page tells, in `language`, which all texts in it are in. `head` is the plan's headline, None where
     the log names no amounts; `half` and `twice` are the best plans at these parts of its budget, `binding` the limits
-    that hold gain back, in words, `believed` what the headline stands on, `attributes` what is known of nobody, `names`
-    what items and shelves are called in the language, by what they were called when they were forecast, `next` where
-    the shop stands and what to do now.
+    that hold gain back, in words, `believed` what the headline stands on, `attributes` what is known of nobody,
+    `members` which models forecast purchases, `names` what items and shelves are called in the language, by what they
+    were called when they were forecast, `next` where the shop stands and what to do now.
     Tables are `results.Plan.frontier`, `Plan.offers` with `offer`, its words, and `Evaluation.judged`.
     """
 
@@ -97,6 +97,7 @@ class Story:
     cards: Sequence[Card] = ()
     unknowns: Sequence[OpenQuestion] = ()
     attributes: Sequence[OpenQuestion] = ()
+    members: PurchaseMembers | None = None
     missing: Mapping[str, str] = field(default_factory=dict)
     next: str = ""
 

@@ -448,7 +448,8 @@ def webhooks(folder: Path, messages: int) -> None:
     got, port = [0], free_port()
 
     async def receive(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while not reader.at_eof() and (head := await reader.readuntil(b"\r\n\r\n")):
+        while head := await reader.readline():
+            head += await reader.readuntil(b"\r\n\r\n")
             size = next(
                 int(line.split(b":")[1]) for line in head.lower().split(b"\r\n") if line.startswith(b"content-length")
             )

@@ -252,7 +252,7 @@ class Caller:
     """One kept connection."""
 
     def __init__(self, port: int, key: str) -> None:
-        self.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+        self.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=600)
         self.headers = {"authorization": f"Bearer {key}", "content-type": "application/json"}
 
     def __call__(self, method: str, path: str, body: Any = None) -> Any:
@@ -400,7 +400,7 @@ def beside(folder: Path, wrk: str, rounds: int, seconds: int) -> None:
                 done["erasures"] += 1
             else:
                 kind = ("events", "decisions")[mine % 2]
-                call.raw("GET", f"/v1/exports/{kind}.csv?limit=20000")
+                call.raw("GET", f"/v1/exports/{kind}.csv?limit=5000")
                 done["exports"] += 1
 
     found: dict[str, list[float]] = {name: [] for name in ("alone p50", "alone p99", "beside p50", "beside p99")}

@@ -201,7 +201,7 @@ class PlanSettings(Settings):
         "the [candidates](tables.md#candidates).",
         examples=[["stock: count[target=tea] <= 500", "cost_share[scope=category] <= 60%", "return >= 2"]],
     )
-    risk: Risk = Risk(rule="none")
+    risk: Risk = Risk()
     holdout_share: float = Field(
         default=0.1,
         ge=0,

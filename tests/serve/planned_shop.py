@@ -59,7 +59,7 @@ def varied(seed: int) -> Config:
     wide = {"min_evidence": "assumed"} if seed % 2 else {}
     given = {
         "limits": limits, "category_share": [1.0, 0.3, 0.5][seed % 3], "seed": seed,
-        "risk": {"rule": ["none", "lower", "shrink"][seed % 3], "z": 0.5}, "budget_cents": 3000 + 1000 * (seed % 5),
+        "risk": {"rule": ["none", "lower"][seed % 2], "z": 0.5}, "budget_cents": 3000 + 1000 * (seed % 5),
     }  # fmt: skip
     return shop_config(plan=given | wide, menu=menu([0.5, 0.5, 0.9][seed % 3]))
 

@@ -548,7 +548,8 @@ LAYOUTS: dict[str, Layout] = {
         {
             "customer_id": "user_pseudo_id", "time": "event_timestamp", "kind": "event_name",
             "product_id": "items.item_id", "unit_price": "items.price", "quantity": "items.quantity",
-            "order_id": "ecommerce.transaction_id",
+            "order_id": "ecommerce.transaction_id", "session_id": "event_params.ga_session_id",
+            "dwell": "event_params.engagement_time_msec",
         },
         GA4.replace("{1}", "read_json('{0}/ga4.jsonl')"),
         inside={"products": {"name": "items.item_name", "category": "items.item_category"}},
@@ -556,7 +557,10 @@ LAYOUTS: dict[str, Layout] = {
     "GA4 as Parquet": Layout(
         ga4_parquet,
         "ga4.parquet",
-        {"customer_id": "user_pseudo_id", "kind": "event_name", "product_id": "items.item_id"},
+        {
+            "customer_id": "user_pseudo_id", "kind": "event_name", "product_id": "items.item_id",
+            "session_id": "event_params.ga_session_id", "dwell": "event_params.engagement_time_msec",
+        },
         GA4.replace("{1}", "'{0}/ga4.parquet'"),
         inside={"products": {"name": "items.item_name"}},
     ),

@@ -1,5 +1,6 @@
 """The library's front: a shop from files or frames to a plan, its page and its release, without a command line."""
 
+import re
 from pathlib import Path
 
 import polars as pl
@@ -9,6 +10,7 @@ import promolift
 from promolift.errors import ConfigError, StepError
 from promolift.results.plan import Plan
 from promolift.shop import Shop
+from promolift.words import speaking
 
 pytestmark = pytest.mark.xdist_group("shop_front")
 
@@ -40,6 +42,10 @@ def test_a_plan_explains_itself_and_keeps_its_budget_and_its_settings(shop: Shop
     said = str(large)
     for part in ("customers get an offer", "Expected to add", "Evidence:"):
         assert part in said
+    with speaking("zh"):
+        told = f"{large}\n{shop.health}"
+    assert "位得到优惠" in told
+    assert not re.search(r"\b(customers|budget|expected|read|taken|events|warning)\b", told)
     at_half = large.curve.at(10_000)
     assert at_half is not None
     assert 0 < at_half.gain_cents <= large.curve.at(20_000).gain_cents

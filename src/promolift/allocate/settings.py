@@ -65,11 +65,9 @@ class Limit(Settings):
 class Risk(Settings):
     """How the errors of gains enter the choice."""
 
-    rule: Literal["none", "shrink", "lower"] = Field(
-        default="shrink",
-        description="`none`: gains are taken as estimated. `lower`: by the estimate less `z` standard errors. "
-        "`shrink`: by the expected gain given the estimate and its error, for estimates made for each customer apart, "
-        "such as means of trials; a model that shares its error over customers has shrunk already.",
+    rule: Literal["none", "lower"] = Field(
+        default="none",
+        description="`none`: gains are taken as estimated. `lower`: by the estimate less `z` standard errors.",
         examples=["lower"],
     )
     z: float = Field(default=1.0, ge=0, le=5, description="For `lower` alone: standard errors that are taken off.")

@@ -3,8 +3,9 @@
 import json
 import re
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
+import duckdb
 import polars as pl
 
 from promolift.data import sql
@@ -27,19 +28,18 @@ def order_lines(raw: Relation, mapping: Mapping) -> Relation:
     `_row` stays the number of the row in the file; `_line`, from 1, tells the lines of one row apart.
     """
     if mapping.basket:
-        raw = _split(raw, mapping)
+        said = {source for role in mapping.columns for source in mapping.sources(role)}
+        raw = _split(raw, mapping.basket, sorted({field for source in said if (field := mapping.of_basket(source))}))
     if mapping.inherit and mapping.table in ("events", *NEEDED):
         raw = _filled(raw, mapping)
     return raw
 
 
-def _split(raw: Relation, mapping: Mapping) -> Relation:
-    name, said = ident(mapping.basket), {source for role in mapping.columns for source in mapping.sources(role)}
-    fields = sorted({field for source in said if (field := mapping.of_basket(source))})
-    cell = f"cast({name} as varchar)"
+def _split(raw: Relation, basket: str, fields: Sequence[str]) -> Relation:
+    cell = f"cast({ident(basket)} as varchar)"
     texts = f"nullif({_items_of_text(cell)}, [])"
     records = f"case when json_valid({cell}) then cast(nullif(json_extract({cell}, '$[*]'), []) as varchar[]) end"
-    columns = ", ".join(f"{_field(field)} as {ident(f'{mapping.basket}.{field}')}" for field in fields)
+    columns = ", ".join(f"{_field(field)} as {ident(f'{basket}.{field}')}" for field in fields)
     query = f"""
         with listed as (
             select *, coalesce(case when starts_with(ltrim({cell}), '[') then {records} else {texts} end,
@@ -108,7 +108,8 @@ def basket_column(sample: pl.DataFrame) -> str:
         if cells and len(records) > 0.5 * len(cells[:200]) and _are_things(records):
             return name
         counted = [cell for cell in cells if re.search(UNITS_FIRST, cell) or re.search(UNITS_LAST, cell)]
-        if cells and len(counted) > 0.8 * len(cells) and any(len(_text_items(cell)) > 1 for cell in counted):
+        several = any(len(re.findall(f"{UNITS_FIRST}|{UNITS_LAST}", cell)) > 1 for cell in counted)
+        if cells and len(counted) > 0.8 * len(cells) and several:
             return name
         if _lists_of_ids(name, cells):
             return name
@@ -144,42 +145,11 @@ def _are_things(records: Sequence[list[dict[str, Any]]]) -> bool:
     return not keys <= {"key", "value", "name"} and bool(keys & {*NAMES_OF["product_id"], "id", "variantid"})
 
 
-class _Item(NamedTuple):
-    """One thing in a basket, as it is written."""
-
-    units: str
-    name: str
-
-
-def _text_items(cell: str) -> list[_Item]:
-    if re.search(UNITS_FIRST, cell):
-        marked = re.sub(UNITS_FIRST, f"{ITEM}\\2{UNITS}", cell)
-        parts = [each.partition(UNITS) for each in marked.split(ITEM) if each]
-        return [_Item(units, name) for units, _, name in parts]
-    if re.search(UNITS_LAST, cell):
-        marked = re.sub(UNITS_LAST, f"{UNITS}\\1{ITEM}", cell)
-        parts = [each.partition(UNITS) for each in marked.split(ITEM) if each]
-        return [_Item(units, name.strip()) for name, _, units in parts]
-    separator = next((separator for separator in LISTED[::-1] if separator in cell), None)
-    return [_Item("1", part.strip()) for part in (cell.split(separator) if separator else [cell]) if part.strip()]
-
-
 def split_sample(sample: pl.DataFrame, column: str) -> pl.DataFrame:
     """The sample with a row for each item of its baskets, whose fields are columns `<column>.<field>`."""
-    rows: list[dict[str, str | None]] = []
-    at: list[int] = []
-    for place, cell in enumerate(sample.get_column(column).fill_null("")):
-        text = cell.strip()
-        records = _records(text)
-        items: list[dict[str, Any]] = records or [
-            {"product": name, "quantity": units} for units, name in ([] if text.startswith("[") else _text_items(text))
-        ]
-        for item in items or [{}]:
-            at.append(place)
-            plain = {k: v for k, v in item.items() if not isinstance(v, dict | list)}
-            rows.append({f"{column}.{k}": None if v is None else str(v) for k, v in plain.items()})
-    fields = list(dict.fromkeys(name for row in rows for name in row))
-    added = pl.DataFrame(
-        {name: pl.Series([row.get(name) for row in rows], dtype=pl.String) for name in fields}, schema_overrides={}
-    )
-    return pl.concat([sample[at], added], how="horizontal") if fields else sample
+    items = [item for cell in sample.get_column(column).fill_null("") for item in _records(cell.strip())]
+    named = dict.fromkeys(key for item in items for key, value in item.items() if not isinstance(value, dict | list))
+    with duckdb.connect() as connection:
+        raw = connection.from_arrow(sample.with_row_index("_row").to_arrow())
+        lines: pl.DataFrame = _split(raw, column, [*named] or FIELDS).order("_row, _line").pl()
+    return lines.drop("_row", "_line")

@@ -1,9 +1,8 @@
 """Judged rows in, counts out: read, accepted, repaired and rejected by rule, with the first bad rows."""
 
-import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
-from typing import Any, NamedTuple, Self
+from dataclasses import dataclass, field
+from typing import NamedTuple, Self
 
 import polars as pl
 
@@ -73,16 +72,6 @@ class Counts:
     def accepted_share(self) -> float | None:
         """Of the rows read, the share that was taken."""
         return self.accepted / self.read if self.read else None
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values, as Store.save_json takes them."""
-        return dict(json.loads(json.dumps(asdict(self))))
-
-    @classmethod
-    def from_json(cls, values: dict[str, Any]) -> "Counts":
-        """The counts that `to_json` wrote."""
-        first = {reason: [BadRow(int(row), str(raw)) for row, raw in rows] for reason, rows in values["first"].items()}
-        return cls(**{**values, "first": first})
 
 
 def count(table: str, judged: sql.Relation) -> Counts:

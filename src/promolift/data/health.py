@@ -1,9 +1,9 @@
 """Room 1. Counts and a summary in, a health report out: what was taken, what can be done with it, what would help."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Literal
 
 from promolift.data.counts import Counts
 from promolift.data.summary import Summary
@@ -25,23 +25,13 @@ class Ability:
 
 @dataclass(frozen=True)
 class HealthReport:
-    """The state of one shop's data. JSON-able; prints nothing itself."""
+    """The state of one shop's data."""
 
     tables: tuple[Counts, ...]
     summary: Summary
     abilities: tuple[Ability, ...]
     warnings: tuple[str, ...]
     notes: tuple[str, ...] = ()
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values, as Store.save_json takes them."""
-        return {
-            "tables": [counts.to_json() for counts in self.tables],
-            "summary": self.summary.to_json() | {"days": round(self.summary.days, 2)},
-            "abilities": [asdict(ability) for ability in self.abilities],
-            "warnings": list(self.warnings),
-            "notes": list(self.notes),
-        }
 
 
 def health(counts: Sequence[Counts], summary: Summary, notes: Sequence[str] = ()) -> HealthReport:
@@ -63,81 +53,76 @@ def health(counts: Sequence[Counts], summary: Summary, notes: Sequence[str] = ()
     return HealthReport(tuple(counts), summary, abilities, tuple(_warnings(counts, summary)), tuple(notes))
 
 
+def _graded(name: str, good: bool, fair: bool, reason: str, add: str) -> Ability:
+    """What can be done well, partly or not; nothing is to be added for what can be done well."""
+    return Ability(name, "yes" if good else "partly" if fair else "no", reason, "" if good else add)
+
+
 def _profiles(s: Summary) -> Ability:
     text = (
         f"{s.rows:,} events of {s.customers:,} customers over {s.days:.0f} days; {s.repeaters:,} ordered more than once"
     )
     if s.returned:
         text += f"; {s.returned:,} events are returns"
-    name, add = "profiles", "at least 28 days of events, and customers who come back"
     if not s.rows:
-        return Ability(name, "no", "no events", "events with a customer and a time")
-    good = s.days >= 28 and s.repeaters >= 0.1 * s.customers
-    return Ability(name, "yes" if good else "partly", text, "" if good else add)
+        return Ability("profiles", "no", "no events", "events with a customer and a time")
+    good, add = (
+        s.days >= 28 and s.repeaters >= 0.1 * s.customers,
+        "at least 28 days of events, and customers who come back",
+    )
+    return _graded("profiles", good, True, text, add)
 
 
 def _forecast(s: Summary) -> Ability:
-    name, add = "spend forecast", "at least 26 weeks of purchases with amounts, and 200 customers who ordered twice"
+    add = "at least 26 weeks of purchases with amounts, and 200 customers who ordered twice"
     text = f"{s.days / 7:.0f} weeks, {s.repeaters:,} customers with two orders or more"
     if not s.bought or not s.revenue_cents:
-        return Ability(name, "no", "no purchases with an amount" if s.bought else "no purchases", add)
-    if s.days >= 182 and s.repeaters >= 200:
-        return Ability(name, "yes", text)
-    return Ability(name, "partly" if s.days >= 84 and s.repeaters >= 50 else "no", text, add)
+        return Ability("spend forecast", "no", "no purchases with an amount" if s.bought else "no purchases", add)
+    good, fair = (s.days >= days and s.repeaters >= least for days, least in ((182, 200), (84, 50)))
+    return _graded("spend forecast", good, fair, text, add)
 
 
 def _response(s: Summary) -> Ability:
-    name = "discount response (adjusted)"
-    add = "discounts in their own column, on products that are sold both with and without one"
-    if not s.reduced:
-        return Ability(
-            name, "no", "no purchase shows a discount open to everybody; a stated prior is used (assumed)", add
-        )
     text = f"{s.varied_products:,} products ({s.varied_rows:,} purchases) were sold both with and without a discount"
-    enough = s.varied_products >= 20 and s.varied_rows >= 5_000
-    if enough:
-        return Ability(name, "yes", text)
-    return Ability(name, "partly" if s.varied_products >= 3 and s.varied_rows >= 300 else "no", text, add)
+    if not s.reduced:
+        text = "no purchase shows a discount open to everybody; a stated prior is used (assumed)"
+    good, fair = (
+        bool(s.reduced) and s.varied_products >= products and s.varied_rows >= rows
+        for products, rows in ((20, 5_000), (3, 300))
+    )
+    add = "discounts in their own column, on products that are sold both with and without one"
+    return _graded("discount response (adjusted)", good, fair, text, add)
 
 
 def _own_response(s: Summary) -> Ability:
-    name = "price sensitivity of each customer"
-    add = "30 purchases and more per customer, some of them of reduced products"
-    if not s.reduced:
-        return Ability(name, "no", "no purchase shows a discount", add)
+    share = s.heavy / s.customers if s.reduced else 0.0
     text = f"{s.heavy:,} of {s.customers:,} customers have 30 purchases or more; the others lean on the average"
-    share = s.heavy / s.customers
-    return Ability(
-        name, "yes" if share >= 0.5 else "partly" if share >= 0.02 else "no", text, "" if share >= 0.5 else add
-    )
+    return _graded(
+        "price sensitivity of each customer", share >= 0.5, share >= 0.02,
+        text if s.reduced else "no purchase shows a discount",
+        "30 purchases and more per customer, some of them of reduced products",
+    )  # fmt: skip
 
 
 def _category_offers(s: Summary) -> Ability:
     name, add = "category offers", "a products table with product_id and category"
-    active, what = (s.bought, "purchases") if s.bought else (s.viewed, "views")
-    if not active:
+    if not s.bought and not s.viewed:
         return Ability(name, "no", "no purchases and no views", add)
-    known = s.known.get("category", 0)
     if not s.bought:
-        return Ability(
-            name,
-            "partly" if "category" in s.known else "no",
-            f"no purchases; {what} alone say what is liked",
-            "purchases",
-        )
-    share = known / s.bought
+        level: Level = "partly" if "category" in s.known else "no"
+        return Ability(name, level, "no purchases; views alone say what is liked", "purchases")
+    share = s.known.get("category", 0) / s.bought
     text = f"{share:.0%} of purchases are of a product with a known category"
-    return Ability(
-        name, "yes" if share >= 0.8 else "partly" if share >= 0.2 else "no", text, "" if share >= 0.8 else add
-    )
+    return _graded(name, share >= 0.8, share >= 0.2, text, add)
 
 
 def _remarketing(s: Summary) -> Ability:
-    name, add = "offers on viewed products", "view events with a product, of the same customers who buy"
-    if not s.viewed_with_product:
-        return Ability(name, "no", "no view of a product", add)
     text = f"{s.viewed_with_product:,} views by {s.viewers:,} customers, {s.viewers_who_buy:,} of whom also bought"
-    return Ability(name, "yes" if s.viewers_who_buy >= 100 else "partly", text, "" if s.viewers_who_buy >= 100 else add)
+    return _graded(
+        "offers on viewed products", bool(s.viewed_with_product) and s.viewers_who_buy >= 100,
+        bool(s.viewed_with_product), text if s.viewed_with_product else "no view of a product",
+        "view events with a product, of the same customers who buy",
+    )  # fmt: skip
 
 
 def _redemption(s: Summary) -> Ability:
@@ -148,7 +133,7 @@ def _redemption(s: Summary) -> Ability:
     if s.campaigns_before:
         text += f" ({s.campaigns_before} began before the first event: their customers' past is unknown)"
     good = s.redemptions >= 100 and s.exposures >= 500 and s.campaigns - s.campaigns_before >= 5
-    return Ability(name, "yes" if good else "partly" if s.redemptions >= 20 else "no", text, "" if good else add)
+    return _graded(name, good, s.redemptions >= 20, text, add)
 
 
 def _margin(s: Summary) -> Ability:
@@ -156,57 +141,42 @@ def _margin(s: Summary) -> Ability:
     if not s.bought or not s.revenue_cents:
         return Ability(name, "no", "no purchases with an amount", "amounts or prices of purchases")
     share = s.known.get("cost_cents", 0) / s.bought
-    return Ability(
-        name,
-        "yes" if share >= 0.8 else "partly",
-        f"cost known for {share:.0%} of purchases",
-        "" if share >= 0.8 else add,
-    )
+    return _graded(name, share >= 0.8, True, f"cost known for {share:.0%} of purchases", add)
 
 
 def _demographics(s: Summary) -> Ability:
     name, add = "who the customers are", "a customers table: age, sex, occupation, income, as far as the law allows"
-    described = {
-        key: value for key, value in s.described.items() if value and key not in ("rows", "language", "consent", "name")
-    }
+    described = [
+        key for key, value in s.described.items() if value and key not in ("rows", "language", "consent", "name")
+    ]
     rows = s.described.get("rows", 0)
     apart = f"; {s.listed - rows:,} more are listed without an event" if s.listed > rows else ""
     if not described or not s.customers:
         return Ability(name, "no", f"nothing is said of the customers with events{apart}", add)
     text = f"{rows:,} of {s.customers:,} customers with events are described: {', '.join(sorted(described))}{apart}"
-    good = rows >= 0.8 * s.customers
-    return Ability(name, "yes" if good else "partly", text, "" if good else add)
+    return _graded(name, rows >= 0.8 * s.customers, True, text, add)
 
 
 def _names(s: Summary) -> Ability:
-    active = s.bought or s.rows
-    share = s.known.get("name", 0) / active if active else 0.0
-    category = s.known.get("category", 0) / active if active else 0.0
+    share, category = (s.known.get(name, 0) / max(s.bought or s.rows, 1) for name in ("name", "category"))
     people = s.described.get("name", 0)
     text = (
         f"product names for {share:.0%}, categories for {category:.0%} of purchases; "
         f"{people:,} of {s.customers:,} customers with events have a name"
     )
-    level: Level = (
-        "yes" if share >= 0.8 and people >= 0.5 * s.customers > 0 else "partly" if max(share, category) >= 0.2 else "no"
-    )
-    return Ability(
-        "messages with real names", level, text, "" if level == "yes" else "names of products and of customers"
+    good = share >= 0.8 and people >= 0.5 * s.customers > 0
+    return _graded(
+        "messages with real names", good, max(share, category) >= 0.2, text, "names of products and of customers"
     )
 
 
 def _consent(s: Summary) -> Ability:
     asked = s.described.get("consent", 0)
-    good = bool(s.customers) and asked >= 0.8 * s.customers
     reason = f"{asked:,} of {s.customers:,} customers with events said whether they want offers"
     if asked < s.customers:
         reason += "; for the others the shop's default holds"
-    return Ability(
-        "consent to marketing",
-        "yes" if good else "partly" if asked else "no",
-        reason,
-        "" if good else "a consent column",
-    )
+    good = bool(s.customers) and asked >= 0.8 * s.customers
+    return _graded("consent to marketing", good, asked > 0, reason, "a consent column")
 
 
 def _warnings(counts: Sequence[Counts], s: Summary) -> list[str]:

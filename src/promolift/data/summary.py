@@ -1,7 +1,7 @@
 """Room 1. Clean tables in, a summary small enough to keep as JSON out. Events come shard by shard; the sums add up."""
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 import polars as pl
@@ -83,10 +83,6 @@ class Summary:
     def days(self) -> float:
         """Days from the first event to the last."""
         return 0.0 if self.first_ms is None or self.last_ms is None else (self.last_ms - self.first_ms) / DAY_MS
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values, as Store.save_json takes them."""
-        return asdict(self)
 
 
 def summarise(

@@ -19,7 +19,6 @@ from promolift.hashing import hash_int, hash_unit
 from promolift.settings import Settings
 
 WHY = "closed by what was learned: its gain may be below 0"
-SCALED = ("gain_cents", "naive_gain_cents")
 SPREAD = ("gain_se_cents", "caution_cents")  # scaled by the size of the factor
 
 
@@ -89,7 +88,7 @@ def recalibrated(candidates: pl.DataFrame, learned: Recalibration | None) -> pl.
     known = candidates.columns
     more = pl.col("caution_cents").fill_null(0.0) * (factor.abs() - 1)
     rows = candidates.with_columns(
-        *(pl.col(name) * factor for name in SCALED if name in known),
+        pl.col("gain_cents") * factor,
         *(pl.col(name) * factor.abs() for name in SPREAD if name in known),
         *([pl.col("charge_cents") + more] if {"charge_cents", "caution_cents"} <= set(known) else []),
     )

@@ -19,11 +19,12 @@ from promolift.hashing import sha256_of_file
 from promolift.offer import MenuItem
 from promolift.privacy import ConsentSettings
 from promolift.results.base import Note
+from promolift.results.chinese import kept
 from promolift.settings import Settings
 from promolift.sql import fetch
 from promolift.store import Store
 from promolift.tables import DECISIONS, PLANNED
-from promolift.words import as_html, money
+from promolift.words import Cash, as_html, bracket, ends, interval, pick, spoken
 
 Level = Literal["randomised", "adjusted", "assumed"]
 LIMIT = "one category: "  # begins the name of the limit on a category
@@ -102,7 +103,7 @@ class PlanNote(Note):
     planned_cents: float
     gap: float
     evidence: Level
-    risk: Literal["none", "lower", "shrink"] = "none"
+    risk: Literal["none", "lower"] = "none"
     explain: str
     limits: tuple[str, ...] = ()
     why: tuple[str, ...] = ()
@@ -208,42 +209,59 @@ def luck_in(policies: pl.DataFrame) -> Luck | None:
 
 def plan_text(plan: PlanNote, luck: Luck | None, believed: Iterable[Assumption]) -> str:
     """Who gets an offer, what it is expected to add net of its cost, what must be believed for that, and what next."""
-    lines = [_head(plan, luck), *plan.why, *(each.text for each in believed)]
+    why = plan.why_zh if spoken() == "zh" else plan.why
+    lines = [_head(plan, luck), *why, *(pick(each.text, each.text_zh or each.text) for each in believed)]
     if plan.consent.default:
         lines.append(
-            "Consent: customers who said neither yes nor no may be written to, on the word of whoever set "
-            "consent.default."
+            pick(
+                "Consent: customers who said neither yes nor no may be written to, on the word of whoever set "
+                "consent.default.",
+                "营销同意：没有表态的客户也可以联系，由设置consent.default的人负责。",
+            )
         )
     if (learned := plan.terms.recalibration) is not None:
+        between = ends(learned.low, learned.high, "{:.2f}".format)
+        own, closed = len(learned.offers), len(learned.closed)
         lines.append(
-            f"learned from the decisions before: predicted gains x {learned.ratio:.2f} "
-            f"({learned.low:.2f} to {learned.high:.2f}), {len(learned.offers)} offers with a factor of their "
-            f"own, {len(learned.closed)} closed"
+            pick(
+                f"learned from the decisions before: predicted gains x {learned.ratio:.2f} ({between}), {own} offers "
+                f"with a factor of their own, {closed} closed",
+                f"从之前的决策中学到：预期收益乘以{learned.ratio:.2f}（{between}），{own}种优惠有自己的系数，关闭{closed}种",
+            )
         )
     return "\n".join(lines)
 
 
 def _head(plan: PlanNote, luck: Luck | None) -> str:
-    currency = plan.shop.currency
-    said = f"{plan.treated:,} of {plan.customers:,} customers get an offer; {plan.held_out:,} are held out. "
+    cash = Cash(plan.shop.currency)
+    treated, customers, held, budget = plan.treated, plan.customers, plan.held_out, cash(plan.budget_cents)
+    text = pick(
+        f"{treated:,} of {customers:,} customers get an offer; {held:,} are held out. ",
+        f"{customers:,}位客户中，{treated:,}位得到优惠，{held:,}位留作对照。",
+    )
     if plan.why and not plan.treated:
-        return f"{said}The budget of {money(plan.budget_cents, currency)} is not touched."
+        return text + pick(f"The budget of {budget} is not touched.", f"预算{budget}没有动用。")
     head = headline(plan, luck)
-    gain, low, high = head.gain_cents, head.low_cents, head.high_cents
-    span = f" (95 % interval {money(low, currency)} to {money(high, currency)})" if low is not None else ""
-    text = (
-        f"{said}Expected to add {money(gain, currency, sign=True)}{span} after its cost of "
-        f"{money(plan.cost_cents, currency)}, of a budget of {money(plan.budget_cents, currency)}. "
-        f"Evidence: {plan.evidence}."
+    span = bracket(interval(head.low_cents, head.high_cents, cash))
+    gain, spent = cash(head.gain_cents, sign=True), cash(plan.cost_cents)
+    text += pick(
+        f"Expected to add {gain}{span} after its cost of {spent}, of a budget of {budget}. Evidence: {plan.evidence}.",
+        f"扣除花费{spent}（预算{budget}）后，预计增加利润{gain}{span}。证据：{kept(plan.evidence)}。",
     )
     if head.promised_cents is not None:
-        text += (
-            f" By the estimates that chose it: {money(head.promised_cents, currency, sign=True)}; the rest was luck."
+        promised = cash(head.promised_cents, sign=True)
+        text += pick(
+            f" By the estimates that chose it: {promised}; the rest was luck.",
+            f"选优惠时的估计是{promised}，其余是运气。",
         )
     elif plan.treated and plan.evidence != "assumed":
-        text += " Luck in the choice is not taken off yet: `promolift evaluate` does."
+        text += pick(
+            " Luck in the choice is not taken off yet: `promolift evaluate` does.",
+            "选择中的运气还没有扣除：`promolift evaluate`会扣除。",
+        )
     if not plan.drawn:
-        text += f" At most {plan.gap:.2%} of the best possible plan is missing."
+        part = f"{plan.gap:.2%}"
+        text += pick(f" At most {part} of the best possible plan is missing.", f"离最优计划最多差{part}。")
     return text
 
 

@@ -6,9 +6,10 @@ from promolift.data.counts import Counts
 from promolift.data.health import Ability
 from promolift.learn.metrics import Bin
 from promolift.results.base import Note
+from promolift.results.chinese import kept
 from promolift.settings import Settings
 from promolift.terms import Offer
-from promolift.words import as_html
+from promolift.words import as_html, pick
 
 
 class Span(Note):
@@ -77,27 +78,32 @@ class Health(Note):
 
     def __str__(self) -> str:
         """Rows by fate, then what can and cannot be done."""
-        lines = []
+        indent, lines = " " * 13, []
         for table in self.tables:
-            lines.append(
-                f"{table.table:<12} {table.read:>12,} read {table.accepted:>12,} taken "
-                f"{table.repaired_rows:>10,} repaired {table.rejected_rows:>10,} set aside"
-            )
+            rows = (table.read, table.accepted, table.repaired_rows, table.rejected_rows)
+            said = pick("{:>12,} read {:>12,} taken {:>10,} repaired {:>10,} set aside",
+                        "读入{:>12,}行 采用{:>12,} 修复{:>10,} 剔除{:>10,}")  # fmt: skip
+            lines.append(f"{kept(table.table):<12} {said.format(*rows)}")
             if table.split:
                 lines.append(
-                    f"             {table.split:,} of them are further lines of baskets that stood in one cell"
+                    indent
+                    + pick(
+                        f"{table.split:,} of them are further lines of baskets that stood in one cell",
+                        f"其中{table.split:,}行是同一单元格里购物篮的其他商品",
+                    )
                 )
             for fate, found in (("repaired", table.repaired), ("rejected", table.rejected)):
-                lines += [f"             {fate}: {reason} {rows:,}" for reason, rows in found.items()]
+                lines += [f"{indent}{kept(fate)}: {kept(reason)} {rows:,}" for reason, rows in found.items()]
             for reason, first in table.first.items():
-                lines += [f"             first with {reason}: row {row}" for row, _ in first[:1]]
+                at = [row for row, _ in first[:1]]
+                lines += [indent + pick(f"first with {reason}: row {n}", f"首例“{kept(reason)}”：第{n}行") for n in at]
         lines.append("")
         for ability in self.abilities:
-            lines.append(f"{ability.level:<7} {ability.name}: {ability.reason}")
+            lines.append(f"{kept(ability.level):<7} {kept(ability.name)}: {kept(ability.reason)}")
             if ability.add:
-                lines.append(f"        add: {ability.add}")
-        lines += [f"warning: {warning}" for warning in self.warnings] + [f"note: {note}" for note in self.notes]
-        return "\n".join(lines)
+                lines.append(pick(f"        add: {ability.add}", f"        需要：{kept(ability.add)}"))
+        lines += [pick("warning: ", "注意：") + kept(warning) for warning in self.warnings]
+        return "\n".join([*lines, *(pick("note: ", "说明：") + kept(note) for note in self.notes)])
 
     def _repr_html_(self) -> str:
         return as_html(str(self))

@@ -6,6 +6,7 @@ or empty; for the rest StepError names the verb that makes it.
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import polars as pl
 from duckdb import DuckDBPyRelation as Relation
@@ -14,6 +15,26 @@ from promolift.sql import fetch, literal
 from promolift.store import Store
 from promolift.tables import CUSTOMERS
 from promolift.terms import AND, covered
+
+
+class Kept:
+    """A table of the work folder as a frame, read when it is asked for; None where there is none."""
+
+    def __init__(self, name: str, meaning: str) -> None:
+        """`meaning` says what a row is."""
+        self.name, self.__doc__ = name, meaning
+
+    def __get__(self, owner: Any, kind: type) -> pl.DataFrame | None:
+        """Of the folder that `owner` has."""
+        return owner.store.frame(self.name) if owner.store.has(self.name) else None
+
+
+class KeptRows(Kept):
+    """The same as a lazy relation."""
+
+    def __get__(self, owner: Any, kind: type) -> Relation | None:  # type: ignore[override]
+        """Of the folder that `owner` has."""
+        return owner.store.table(self.name) if owner.store.has(self.name) else None
 
 
 @dataclass(frozen=True)
@@ -88,23 +109,9 @@ class Clean:
         paid = self.events().filter("kind = 'purchase' and greatest(revenue_cents, list_cents) > 0")
         return not paid.limit(1).fetchall()
 
-    @property
-    def exposures(self) -> Relation | None:
-        """EXPOSURES: who was sent what; None where no campaigns were given."""
-        return self._if_there("exposures")
-
-    @property
-    def redemptions(self) -> Relation | None:
-        """REDEMPTIONS; None where none were given."""
-        return self._if_there("redemptions")
-
-    @property
-    def coupons(self) -> Relation | None:
-        """COUPONS: what each coupon was good for; None where that is not known."""
-        return self._if_there("coupons")
-
-    def _if_there(self, name: str) -> Relation | None:
-        return self.store.table(name) if self.store.has(name) else None
+    exposures = KeptRows("exposures", "EXPOSURES: who was sent what.")
+    redemptions = KeptRows("redemptions", "REDEMPTIONS.")
+    coupons = KeptRows("coupons", "COUPONS: what each coupon was good for.")
 
 
 @dataclass(frozen=True)
@@ -144,10 +151,7 @@ class Profiled:
         """INTERESTS as of one moment: what was looked at and not bought."""
         return self._at("interests", asof_ms)
 
-    @cached_property
-    def outlook(self) -> pl.DataFrame | None:
-        """OUTLOOK: what the encoder expects of each customer; None where it was not asked for."""
-        return self.store.frame("outlook") if self.store.has("outlook") else None
+    outlook = Kept("outlook", "OUTLOOK: what the encoder expects of each customer; None where it was not asked for.")
 
     @property
     def kept_outlook(self) -> pl.DataFrame:
@@ -186,20 +190,6 @@ class Effects:
         """DEPTHS: how deep each product was discounted in each week."""
         return self.store.table("depths")
 
-    @cached_property
-    def redemption_features(self) -> pl.DataFrame | None:
-        """A row per past campaign and customer sent it; None where there were too few campaigns."""
-        return self._if_there("redemption_features")
-
-    @cached_property
-    def redemption_odds(self) -> pl.DataFrame | None:
-        """customer_id, target, redeem_prob of the menu's coupons; None where nothing is learned or asked."""
-        return self._if_there("redemption_odds")
-
-    @cached_property
-    def spend_inputs(self) -> pl.DataFrame | None:
-        """What the spend forecast reads: a row per customer and snapshot; None before the effect step."""
-        return self._if_there("spend_inputs")
-
-    def _if_there(self, name: str) -> pl.DataFrame | None:
-        return self.store.frame(name) if self.store.has(name) else None
+    redemption_features = Kept("redemption_features", "A row per past campaign and customer sent it.")
+    redemption_odds = Kept("redemption_odds", "customer_id, target, redeem_prob of the menu's coupons.")
+    spend_inputs = Kept("spend_inputs", "What the spend forecast reads: a row per customer and snapshot.")

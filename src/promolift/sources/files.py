@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 RECORDS = (".json", ".jsonl", ".ndjson")
 WORKBOOKS = (".xlsx", ".xlsm")
+SAMPLED = 10_000  # rows that are looked at for the keys of pairs
 MOST_COLUMNS = 1000  # keys of JSON records
 BIGGEST = 64 << 20  # bytes of one record
 PARQUET = (".parquet", ".pq")
@@ -75,8 +76,7 @@ def _open_parquet(connection: duckdb.DuckDBPyConnection, path: Path) -> RawTable
         raise InputError(f"{path}: not readable as Parquet ({reason}); export it again") from None
     if about == 0:
         raise InputError(f"{path}: a table without rows; export it again")
-    kinds = zip(rows.columns, rows.types, strict=True)
-    leaves = [leaf for name, dtype in kinds if name != "file_row_number" for leaf in _leaves(name, dtype, ident(name))]
+    leaves = _all_leaves(rows)
     names = safe_names([leaf.name for leaf in leaves])
     columns = ", ".join(f"{leaf.sql} as {ident(new)}" for leaf, new in zip(leaves, names, strict=True))
     return RawTable(rows.project(f"file_row_number + 1 as _row, {columns}"), path.name, about)
@@ -135,10 +135,7 @@ def flattened(connection: duckdb.DuckDBPyConnection, path: Path, work: Path) -> 
     try:
         rows = connection.read_json(str(path), sample_size=-1, maximum_object_size=BIGGEST)
         _must_be_rows(path, rows)
-        kinds = zip(rows.columns, rows.types, strict=True)
-        columns = [
-            f"{leaf.sql} as {ident(leaf.name)}" for name, dtype in kinds for leaf in _leaves(name, dtype, ident(name))
-        ]
+        columns = [f"{leaf.sql} as {ident(leaf.name)}" for leaf in _all_leaves(rows)]
         if len(columns) > MOST_COLUMNS:
             raise InputError(f"{path}: {len(columns)} different keys are no columns; export a table as CSV or Parquet")
         target = work / f"{uuid4().hex}.parquet"
@@ -165,6 +162,29 @@ class Leaf(NamedTuple):
 
     name: str
     sql: str
+
+
+def _all_leaves(rows: duckdb.DuckDBPyRelation) -> list[Leaf]:
+    """The plain values of all columns, and those that stand in lists of keys and values, by their keys."""
+    found = []
+    for name, dtype in zip(rows.columns, rows.types, strict=True):
+        if name != "file_row_number":
+            found += [*_leaves(name, dtype, ident(name)), *_pairs(rows, name, dtype)]
+    return found
+
+
+def _pairs(rows: duckdb.DuckDBPyRelation, name: str, dtype: DuckDBPyType) -> list[Leaf]:
+    """What stands under each key of a list of {key, value}, as Google Analytics exports the parameters of an event."""
+    inner = dict(dtype.children)["child"] if dtype.id == "list" else None
+    fields = dict(inner.children) if isinstance(inner, DuckDBPyType) and inner.id == "struct" else {}
+    if fields.keys() != {"key", "value"} or not isinstance(fields["value"], DuckDBPyType):
+        return []
+    column = ident(name)
+    keys = rows.limit(SAMPLED).project(f"unnest({column}).key::varchar as key").distinct().order("key").fetchall()
+    one = f"list_filter({column}, lambda pair: pair.key::varchar = {{}})[1].value"
+    texts = [f"cast({leaf.sql} as varchar)" for leaf in _leaves("", fields["value"], one)]
+    said = f"coalesce({', '.join([*texts, 'null'])})"
+    return [Leaf(f"{name}.{key}", said.replace("{}", literal(key))) for (key,) in keys if key]
 
 
 def _leaves(label: str, dtype: DuckDBPyType, value: str) -> list[Leaf]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import reduce
 from pathlib import Path
 from time import time
@@ -200,5 +200,9 @@ def keep_health(job: Job, counts: list[data.Counts], raw: dict[str, Raw]) -> Non
     tables = {name: store.frame(name) for name in SMALL if store.has(name)}
     summary = data.summarise((job.clean.events(shard) for shard in job.clean.shards), **tables)
     notes = [note for source in raw.values() for note in source.mapping.notes]
-    Health.of(data.health(counts, summary, notes).to_json()).keep(store)
+    found = data.health(counts, summary, notes)
+    figures = asdict(summary) | {"days": round(summary.days, 2)}
+    Health(
+        tables=found.tables, summary=figures, abilities=found.abilities, warnings=found.warnings, notes=found.notes
+    ).keep(store)
     Span(first_ms=summary.first_ms, last_ms=summary.last_ms, customers=summary.customers).keep(store)

@@ -11,7 +11,6 @@ import polars as pl
 from numpy.typing import NDArray
 
 from promolift import allocate, deliver, effect, offer
-from promolift.allocate.risk import cautious
 from promolift.allocate.settings import Risk
 from promolift.deliver import Drawn, Recalibration, ReleaseTerms
 from promolift.deliver.settle import STEP, Spending, cost, even_cost, settled, spending
@@ -83,9 +82,10 @@ def offered(job: Job, at: Moments) -> Offered:
     rows = deliver.recalibrated(made.rows, known.recalibration if known else None)
     floor = evidence_floor(job, rows)
     job.tell("plan", 0.6, f"effect of {rows.height:,} candidates")
-    # a trial is not chosen by what it is expected to bring
-    least = 0.0 if job.config.plan.trial else job.config.rules.least_gain_cents
-    open_ = close_small(close_weak(rows, floor), least)
+    if job.config.plan.trial or (known and known.effects):
+        open_ = rows  # what is only assumed is what a test is for; and it is chosen by what draws say
+    else:
+        open_ = close_small(close_weak(rows, floor), job.config.rules.least_gain_cents)
     return Offered(with_risk(open_, job.config.plan.risk), floor, made.menu)
 
 
@@ -121,13 +121,10 @@ def free_candidates(job: Job) -> pl.DataFrame:
 
 
 def with_risk(valued: pl.DataFrame, risk: Risk) -> pl.DataFrame:
-    """Candidates with what is expected of the open ones under the risk rule, and what caution takes off the choice."""
-    if risk.rule == "none":
-        return valued.with_columns(pl.lit(0.0).alias("caution_cents"))
-    open_ = pl.col("eligible") & (pl.col("offer_id") != "none")
-    rest = valued.filter(~open_).with_columns(pl.lit(0.0).alias("caution_cents"))
-    parts = [cautious(valued.filter(open_), risk), rest]
-    return pl.concat(parts, how="diagonal").sort("customer_id", "offer_id")
+    """Candidates with what caution takes off the gains of open ones before the choice."""
+    open_ = pl.col("eligible") & (pl.col("offer_id") != "none") & pl.lit(risk.rule == "lower")
+    caution = pl.when(open_).then(risk.z * pl.col("gain_se_cents")).otherwise(0.0)
+    return valued.with_columns(caution.alias("caution_cents"))
 
 
 def decide(job: Job, at: Moments, some: Offered) -> Plan:
@@ -319,8 +316,7 @@ def total_draws(job: Job, chosen: pl.DataFrame, learned: Recalibration | None) -
     if chosen.is_empty():
         return None
     draws = effect.total_draws(chosen, effects.response(job.store))
-    gain = "naive_gain_cents" if "naive_gain_cents" in chosen.columns else "gain_cents"
-    return draws if learned is None else draws - draws.mean() + float(chosen[gain].sum())
+    return draws if learned is None else draws - draws.mean() + float(chosen["gain_cents"].sum())
 
 
 def summary(
@@ -335,8 +331,6 @@ def summary(
     drawn_too = made.terms.explore and not trial  # the best plan, of which the draws then took a part
     planned_cents = found.gain if drawn_too else float(careful(chosen)["gain_cents"].sum())
     draws = None if made.terms.effects else total_draws(job, chosen, made.terms.recalibration)
-    if draws is not None and "naive_gain_cents" in chosen.columns:
-        draws = draws - float(chosen["naive_gain_cents"].sum()) + gain
     low, high = (None, None) if draws is None else np.quantile(draws, [0.025, 0.975]).tolist()
     if made.terms.effects and chosen.height:  # of one menu line and group all err together
         alike = chosen.group_by("menu_id", "gain_se_cents").len()

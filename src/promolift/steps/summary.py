@@ -4,10 +4,13 @@ from typing import Any
 
 from promolift.effect import DiscountResponse
 from promolift.results import effects
+from promolift.results.chinese import kept
 from promolift.results.job import Job
 from promolift.results.plan import Plan
 from promolift.results.shop import ForecastNote, Health
+from promolift.results.standing import standing
 from promolift.tables import Z95
+from promolift.words import pick
 
 
 def summary(job: Job, step: str) -> dict[str, Any]:
@@ -17,7 +20,8 @@ def summary(job: Job, step: str) -> dict[str, Any]:
         return health_summary(job)
     if step == "profile":
         rows = job.profiled.size
-        return {"step": step, "customers": rows, **forecast_summary(job, f"{rows:,} customers profiled")}
+        said = pick(f"{rows:,} customers profiled", f"已为{rows:,}位客户建立画像")
+        return {"step": step, "customers": rows, **forecast_summary(job, said)}
     if step == "effect":
         return effect_summary(effects.response(store))
     return plan_summary(job, step)
@@ -27,7 +31,10 @@ def effect_summary(response: DiscountResponse) -> dict[str, Any]:
     """What a discount adds, in figures and words."""
     names = ("level", "why", "beta", "beta_se", "beta_z", "beta_z_se", "later", "later_se", "cells", "customers")
     value = f"{response.beta:.2f} +- {Z95 * response.beta_se:.2f}"
-    text = f"discount response {value} ({response.level}): {response.why}"
+    text = pick(
+        f"discount response {value} ({response.level}): {response.why}",
+        f"客户对折扣的反应{value}（{kept(response.level)}）：{kept(response.why)}",
+    )
     return {"step": "effect", **{name: getattr(response, name) for name in names}, "text": text}
 
 
@@ -35,11 +42,14 @@ def forecast_summary(job: Job, said: str) -> dict[str, Any]:
     """Whether an encoder forecasts what customers do next, and how well; `text` begins with `said`."""
     note = ForecastNote.load(job.store)
     if note.checked is None:
-        return {"encoder": None, "no_encoder": note.missing, "text": f"{said}\nno encoder: {note.missing}"}
+        missing = pick("no encoder: ", "没有编码器：") + kept(note.missing or "")
+        return {"encoder": None, "no_encoder": note.missing, "text": f"{said}\n{missing}"}
     ndcg, lead = note.checked.ndcg, note.checked.lead
-    text = (
-        f"{said}; what each will do next stands in the table outlook (next basket of the last 8 weeks, NDCG@10: "
-        f"{ndcg.value:.3f}, by habit alone {ndcg.habit:.3f}, lead {lead.low:+.3f} to {lead.high:+.3f})"
+    text = said + pick(
+        "; what each will do next stands in the table outlook (next basket of the last 8 weeks, NDCG@10: "
+        f"{ndcg.value:.3f}, by habit alone {ndcg.habit:.3f}, lead {lead.low:+.3f} to {lead.high:+.3f})",
+        f"；每人接下来会做什么见outlook表（最近8周的下一个购物篮，NDCG@10：{ndcg.value:.3f}，仅凭习惯{ndcg.habit:.3f}，"
+        f"领先{lead.low:+.3f}至{lead.high:+.3f}）",
     )
     return {"encoder": ndcg.model_dump(), "no_encoder": None, "text": text}
 
@@ -50,11 +60,15 @@ def plan_summary(job: Job, step: str) -> dict[str, Any]:
     place: dict[str, str] = {}
     if step == "report" and job.out:
         place = {"report": str(job.out / "report.html"), "plan": str(job.out / "plan.csv")}
-    where = [f"report: {place['report']}", f"plan:   {place['plan']}"] if place else []
+    names = {"report": pick("report: ", "报告："), "plan": pick("plan:   ", "计划：")}
+    where = [f"{names[name]}{path}" for name, path in place.items()]
     figures = plan.note.model_dump(mode="json", exclude={"menu", "shop", "consent"})
     checked = {"luck": plan.luck.model_dump() if plan.luck else None}
-    warnings = [f"warning: {warning}" for warning in Health.load(job.store).warnings] if step == "report" else []
-    text = "\n".join([str(plan), *warnings, *where])
+    found = Health.load(job.store).warnings if step == "report" else ()
+    warnings = [pick("warning: ", "注意：") + kept(each) for each in found]
+    stands = standing(job.config, job.store)
+    text = "\n".join([str(plan), *warnings, *where, stands.text])
+    place |= {"stage": stands.stage, "next": stands.command}
     return {"step": step, "currency": job.config.shop.currency, **figures, **checked, **place, "text": text}
 
 

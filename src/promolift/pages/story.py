@@ -11,14 +11,13 @@ import polars as pl
 
 from promolift.results.customers import Customers, ShopWeek, Tastes
 from promolift.results.effects import ResponseFigures, Targeting
-from promolift.results.evaluation import Lead
+from promolift.results.evaluation import Lead, Worth
 from promolift.results.forecasts import Forecasts
 from promolift.results.messages import MotiveCount, Written
 from promolift.results.person import Given
 from promolift.results.plan import Assumption, Headline, Luck, PlanNote, Point
 from promolift.results.predictions import Predictions
 from promolift.results.shop import Health
-from promolift.results.worth import Worth
 from promolift.terms import Language
 from promolift.words import Cash, spoken
 

@@ -35,9 +35,8 @@ from promolift import data
 from promolift.hashing import hash_int
 from promolift.learn.experiment import Design, analyse
 from promolift.learn.join import JoinSettings, join_outcomes
-from promolift.learn.lift import Metric, lift
-from promolift.learn.power import PowerSettings, customers_needed, detectable_lift, noise_of, power
-from promolift.learn.sums import Sums, add_up, sums_by
+from promolift.learn.lift import Metric, lift, shared_theta, value_and_slope
+from promolift.learn.sums import Sums, sums_by
 from promolift.sources.complete_journey import open_complete_journey
 from promolift.sql import DAY_MS
 
@@ -262,22 +261,27 @@ def coverage(times: int, python: str | None) -> None:
             )
 
 
+def planned_se(sums: Sums, metric: Metric, customers: int) -> float:
+    """Standard error of a lift among so many customers, by the noise of one group before."""
+    cov, slope = sums.covariance_CC, value_and_slope(sums, metric).slope_C
+    rest = slope - shared_theta([cov], [slope], [sums.n], [sums.at(name) for name in metric.covariates])
+    return float(np.sqrt(rest @ cov @ rest / customers * (1 / SHARE + 1 / (1 - SHARE))))
+
+
 def powers(times: int, python: str | None) -> None:
     """A lift that the plan says is shown in 80 % of experiments with the covariate, and what was shown."""
     shop = SHOPS[0]
     past = [shop.draw(np.random.default_rng(hash_int("past", run)), 1.0)[-1] for run in range(20)]
-    before = reduce(add, add_up(past).values())
-    settings = PowerSettings(method="fixed", control_share=SHARE)
-    noise = noise_of(before, CUPED)
-    target = detectable_lift(noise, shop.planned, settings)
-    factor = 1 + target / noise.mean
+    before = reduce(add, [each for part in past for each in part.values()])
+    target = (stats.norm.ppf(0.975) + stats.norm.ppf(0.8)) * planned_se(before, CUPED, shop.planned)
+    factor = 1 + target / float(before.mean_C[before.at(CUPED.value)])
     say("lift planned for, 80 % power with the covariate at the end", factor - 1, before.n, unit="relative lift")
     ends = [shop.draw(np.random.default_rng(hash_int("power", run)), factor)[-1] for run in range(times)]
     for name, metric in (("without covariate", PLAIN), ("with covariate (CUPED)", CUPED)):
         found = [lift(end[("holdout",)], end[("new",)], metric) for end in ends]
         shown = np.mean([f.lift > stats.t.ppf(0.975, f.freedom) * f.se for f in found])
         say(f"power of one look at the end, {name}", float(shown), times)
-        planned = power(noise_of(before, metric), target, shop.planned, settings)
+        planned = float(stats.norm.cdf(target / planned_se(before, metric, shop.planned) - stats.norm.ppf(0.975)))
         say(f"power planned for, {name}", planned, before.n, unit="share by formula")
         if metric.covariates:
             cut = np.array([f.noise_cut for f in found])
@@ -308,7 +312,7 @@ def real() -> None:
     sums = sums_by(rows, ["revenue_cents", "revenue_cents_before"])[("new",)]
     plain = Metric(name="revenue", value="revenue_cents")
     cuped = Metric(name="revenue", value="revenue_cents", covariates=("revenue_cents_before",))
-    cut = 1 - (noise_of(sums, cuped).sd / noise_of(sums, plain).sd) ** 2
+    cut = 1 - (planned_se(sums, cuped, sums.n) / planned_se(sums, plain, sums.n)) ** 2
     source = "Complete Journey"
     se = 2 * np.sqrt(cut) * (1 - cut) / np.sqrt(sums.n)  # of a squared correlation
     say(
@@ -319,16 +323,6 @@ def real() -> None:
         se=float(se),
         source=source,
     )
-    for name, metric in (("without", plain), ("with", cuped)):
-        noise = noise_of(sums, metric)
-        need = customers_needed(noise, 0.05 * noise.mean, PowerSettings(control_share=SHARE))
-        say(
-            f"customers to show +5 % revenue, always-valid, 80 % power, {name} covariate",
-            need,
-            sums.n,
-            unit="customers",
-            source=source,
-        )
 
 
 def main(quick: bool, python: str | None) -> None:

@@ -1,6 +1,6 @@
 """A planned shop in; how fast and how safely a server answers, beside floors measured in the same run, out.
 
-    python benchmarks/serve.py [--quick] [--wrk wrk] [--only agreement,throughput,plain,payments,events,money]
+    python benchmarks/serve.py [--quick] [--wrk wrk] [--only agreement,throughput,plain,payments,beside,webhooks,events,money]
 
 Prints JSON lines: figure, value, se, unit, peer, peer_value, n, data. The load comes from the tool wrk (a second process);
 where it is missing the figures that need it are skipped with a line. Rounds of all servers alternate, one process each,
@@ -260,9 +260,13 @@ class Caller:
         reply = self.connection.getresponse()
         return json.loads(reply.read()) | {"http": reply.status}
 
+    def raw(self, method: str, path: str) -> bytes:
+        self.connection.request(method, path, None, self.headers)
+        return self.connection.getresponse().read()
+
 
 def start(target: Callable[..., None], port: int, *given: Any) -> Any:
-    process = FORK.Process(target=launch, args=(bool(PLAIN), target, port, *given), daemon=True)
+    process = FORK.Process(target=launch, args=(bool(PLAIN), target, port, *given))
     process.start()
     while True:
         try:
@@ -374,6 +378,116 @@ def payments(folder: Path, wrk: str, rounds: int, seconds: int) -> None:
          peer="goal (at most)", peer_value=1.5)  # fmt: skip
     value, se = ratio(at["keyed"], at["decisions"])
     show("decisions with an Idempotency-Key over those without", value, "ratio", rounds, se=se)
+
+
+def beside(folder: Path, wrk: str, rounds: int, seconds: int) -> None:
+    """Latency of decisions at 8 connections while four clients export and erase and 1,000 events a second come in."""
+    shop, number = Shop(folder), iter(range(10**9))
+    for _ in range(40):  # 20,000 events to be exported, of customers to be erased
+        assert shop("POST", "/v1/batch", {"batch": [event(next(number)) for _ in range(500)]})["http"] == 202
+    stop, done = threading.Event(), {"exports": 0, "erasures": 0, "events": 0}
+
+    def others(me: int) -> None:
+        call, mine = Caller(shop.port, shop.key), 0
+        while not stop.is_set():
+            mine += 1
+            if me == 0:
+                call("POST", "/v1/batch", {"batch": [event(next(number)) for _ in range(100)]})
+                done["events"] += 100
+                time.sleep(0.1)
+            elif me == 1:
+                call("POST", f"/v1/privacy/v{mine % 200}:erase")
+                done["erasures"] += 1
+            else:
+                kind = ("events", "decisions")[mine % 2]
+                call.raw("GET", f"/v1/exports/{kind}.csv?limit=20000")
+                done["exports"] += 1
+
+    found: dict[str, list[float]] = {name: [] for name in ("alone p50", "alone p99", "beside p50", "beside p99")}
+    url = f"http://127.0.0.1:{shop.port}/v1/decisions"
+    for turn in range(rounds + 1):
+        for name in ("alone", "beside"):
+            stop.clear()
+            clients = [threading.Thread(target=others, args=(me,)) for me in range(4 if name == "beside" else 0)]
+            for each in clients:
+                each.start()
+            told = load(wrk, url, 8, seconds, shop.key)
+            stop.set()
+            for each in clients:
+                each.join()
+            if turn:
+                found[f"{name} p50"].append(told["p50"] / 1000)
+                found[f"{name} p99"].append(told["p99"])
+    shop.stop()
+    at = {name: np.array(values) for name, values in found.items()}
+    for name, values in at.items():
+        show(f"decisions at 8 connections, {name}", values, "ms", rounds, beside=done)
+    value, se = ratio(at["beside p99"], at["alone p99"])
+    show("p99 of decisions beside exports, erasures and 1,000 events a second over that without", value, "ratio", rounds,
+         se=se, peer="goal (at most)", peer_value=2.0)  # fmt: skip
+
+
+def event(number: int) -> dict[str, Any]:
+    """A view by one of 200 customers."""
+    about = {"product_id": f"p{number % 500}", "price": 12.5}
+    return {"type": "track", "event": "Product Viewed", "messageId": f"b{number}", "userId": f"v{number % 200}",
+            "properties": about, "timestamp": "2026-01-05T10:00:00.000Z"}  # fmt: skip
+
+
+def webhooks(folder: Path, messages: int) -> None:
+    """Messages to one receiver that answers at once, from the outbox to the last answer."""
+    import asyncio
+
+    from sqlalchemy import select
+
+    from promolift.serve import outbox
+    from promolift.serve.clock import Clock
+    from promolift.serve.settings import ServeSettings
+    from promolift.store.ledger_schema import OUTBOX
+
+    got, port = [0], free_port()
+
+    async def receive(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while not reader.at_eof() and (head := await reader.readuntil(b"\r\n\r\n")):
+            size = next(
+                int(line.split(b":")[1]) for line in head.lower().split(b"\r\n") if line.startswith(b"content-length")
+            )
+            await reader.readexactly(size)
+            got[0] += 1
+            writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
+
+    async def send(ledger: Ledger, sender: outbox.Outbox) -> float:
+        server = await asyncio.start_server(receive, "127.0.0.1", port)
+        began = time.perf_counter()
+        await sender.send_due()
+        wall = time.perf_counter() - began
+        server.close()
+        return wall
+
+    settings = ServeSettings(work=folder, private_webhooks=True)
+    with Ledger(f"sqlite:///{folder / 'hooks.db'}") as ledger:
+        kind, hook = "redemption.reserved", outbox.new_secret()
+
+        def fill(db: Any, some: list[None]) -> list[None]:
+            made = outbox.Hook(url=f"http://127.0.0.1:{port}/", events=(kind,), secret=hook)
+            made.keep(db, "whk_1", 1)
+            for number in range(messages):
+                outbox.announce(db, kind, {"redemption_id": f"rdm_{number}", "reserved_cents": 5}, 1)
+            return some
+
+        ledger.write(fill)
+        wall = asyncio.run(send(ledger, outbox.Outbox(ledger, settings, Clock(5000), "key")))
+        with ledger.read() as db:
+            states = set(db.execute(select(OUTBOX.c.status)).scalars())
+    assert (got[0], states) == (messages, {"sent"}), (got, states)
+    show(
+        "webhooks a second to a fast receiver",
+        messages / wall,
+        "1/s",
+        messages,
+        peer="goal (at least)",
+        peer_value=500.0,
+    )
 
 
 def give_codes(folder: Path, campaign: str, codes: Iterator[str]) -> None:
@@ -565,7 +679,9 @@ def main() -> None:
     options.add_argument("--wrk", default="wrk")
     options.add_argument("--only")
     asked = options.parse_args()
-    chosen = asked.only or f"agreement,throughput,{'' if asked.quick else 'plain,'}payments,events,money"
+    chosen = (
+        asked.only or f"agreement,throughput,{'' if asked.quick else 'plain,'}payments,beside,webhooks,events,money"
+    )
     FORK.set_forkserver_preload(["promolift.serve.main"])
     with tempfile.TemporaryDirectory() as root:
         folder = Path(root) / "work"
@@ -576,11 +692,13 @@ def main() -> None:
             "throughput": lambda place: throughput(place, asked.wrk, rounds, seconds),
             "plain": lambda place: throughput(place, asked.wrk, rounds, seconds, plain=True),
             "payments": lambda place: payments(place, asked.wrk, rounds, seconds),
+            "beside": lambda place: beside(place, asked.wrk, rounds, seconds),
+            "webhooks": lambda place: webhooks(place, 2000 if asked.quick else 20_000),
             "events": lambda place: events(place, 20_000 if asked.quick else 1_000_000),
             "money": lambda place: last_units(place, 1 if asked.quick else 50),
         }
         for name in chosen.split(","):
-            if name in ("throughput", "plain", "payments") and not shutil.which(asked.wrk):
+            if name in ("throughput", "plain", "payments", "beside") and not shutil.which(asked.wrk):
                 print(json.dumps({"skipped": name, "why": f"no {asked.wrk}; install it or name it with --wrk"}))
                 continue
             with copy_of(folder) as place:

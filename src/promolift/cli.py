@@ -421,6 +421,12 @@ def simulate(
         return closed_loop.run_simulation(stated, to, tell, loop)
 
 
+@verb(app.command("next"))
+def next_(config: Path, work: Path, learned: Path) -> "StepSummary":
+    """Where this shop stands (data, testing, learning, paying, stopped), and the one command to give now."""
+    return proposal.stands(settings_of(config), work, learned)
+
+
 @verb(learning.callback())
 def learn(
     context: typer.Context,

@@ -12,7 +12,7 @@ KEPT: dict[str, str] = {
         "profile",
     ),
     **dict.fromkeys(
-        ("response", "halves", "targeting", "no_model", "depths", "redemption_features",
+        ("response", "halves", "no_model", "depths", "redemption_features",
          "redemption_odds", "spend", "spend_inputs"),
         "effect",
     ),

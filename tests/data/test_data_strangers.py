@@ -382,3 +382,21 @@ def test_a_basket_is_split_with_its_money_to_the_cent():
     ]  # fmt: skip
     counts = cleaned.counts()
     assert (counts.read, counts.split) == (5, 2)
+
+
+def test_money_that_no_name_tells_is_found_by_its_values_and_asked():
+    """A price stays with its product, an amount with product and count; a random number is neither."""
+    price = {"a": 3.90, "b": 12.50, "c": 8.99, "d": 21.40}
+    lines = []
+    for n in range(400):
+        what, units = "abcd"[n * 7 % 4], 1 + n % 3
+        key = f"K{n % 37},2026-0{1 + n % 9}-{1 + n % 28:02d},B{n // 3},{what},{units}"
+        lines.append((key, price[what], price[what] * units, (n * 7919 % 1000) / 100 + 0.01))
+    head = "customer_id,date,order_id,product_id,quantity"
+    one = guess("\n".join([f"{head},XZ,noise", *(f"{key},{p:.2f},{x:.2f}" for key, p, _, x in lines)]))
+    assert one.columns["unit_price"] == "XZ"
+    assert any("NOT SURE" in note and "XZ" in note for note in one.notes)
+    line = guess("\n".join([f"{head},noise,XZ", *(f"{key},{x:.2f},{a:.2f}" for key, _, a, x in lines)]))
+    assert line.columns["amount"] == "XZ"
+    none = guess("\n".join([f"{head},noise", *(f"{key},{x:.2f}" for key, _, _, x in lines)]))
+    assert not {"amount", "unit_price"} & none.columns.keys()

@@ -1,4 +1,4 @@
-"""Which evidence level a comparison earns, and how strong a hidden cause must be: diagnose, sensitivity."""
+"""Which evidence level a comparison earns, and how strong a hidden cause must be: diagnose, E-values."""
 
 import numpy as np
 import polars as pl
@@ -6,8 +6,10 @@ import pytest
 from scipy import stats
 
 from promolift.effect import diagnose as module
-from promolift.effect.diagnose import DiagnoseSettings, diagnose, holm, most_gap, propensity, weighted_means
-from promolift.effect.sensitivity import bounds, e_value, e_value_of_mean, tipping_odds
+from promolift.effect.diagnose import DiagnoseSettings, diagnose, holm, most_gap, weighted_means
+from promolift.effect.nuisance import estimate_propensity
+from promolift.effect.outcomes import e_value
+from promolift.effect.trial import row_keys
 from promolift.errors import InputError, SupportError
 
 
@@ -162,7 +164,7 @@ def test_row_order_changes_nothing() -> None:
 def test_estimated_chances_are_near_the_true_ones() -> None:
     features, arm, _ = by_recency(20_000, strength=0.4)
     recency = features["recency"].to_numpy()
-    found = propensity(recency[:, None], arm)
+    found = estimate_propensity(recency[:, None], arm, row_keys(recency[:, None], 1))
     assert np.abs(found[:, 1] - 1 / (1 + np.exp(0.4 * (recency - 6)))).max() < 0.05
 
 
@@ -228,62 +230,9 @@ def test_holm_by_hand() -> None:
 
 
 def test_e_values_of_the_paper() -> None:
-    # VanderWeele & Ding 2017: maternal smoking, RR 3.9 (1.8, 8.7): 7.3 and 3.0; breast feeding, RR 0.80 (0.71, 0.91)
-    found = e_value(3.9, 1.8, 8.7)
-    assert (found.estimate, found.limit) == (pytest.approx(7.26, abs=0.01), pytest.approx(3.0))
-    assert e_value(0.8, 0.71, 0.91).estimate == pytest.approx(1.81, abs=0.01)
-    assert e_value(1.2, 0.9, 1.6).limit == 1.0
-    d = e_value_of_mean(0.5, 0.0, 1.0)
-    assert d.estimate == d.limit == pytest.approx(e_value(np.exp(0.455), 1.5, 1.6).estimate)
-    with pytest.raises(InputError, match="0 < low"):
-        e_value(1.0, 2.0, 3.0)
-
-
-def confounded(n=4000, seed=1, hidden=0.0):
-    """A hidden cause multiplies the odds of treatment by exp(hidden) and the outcome by 2; the offer adds 1."""
-    rng = np.random.default_rng(seed)
-    u = rng.random(n) < 0.5
-    e = 1 / (1 + np.exp(-hidden * (u - 0.5)))
-    t = (rng.random(n) < e).astype(float)
-    return t + 2 * u + rng.normal(size=n), t, np.full(n, 0.5)
-
-
-def test_bounds_by_brute_force() -> None:
-    rng = np.random.default_rng(7)
-    y, t, e = rng.normal(size=8), np.array([1.0, 1, 1, 1, 0, 0, 0, 0]), rng.uniform(0.2, 0.8, 8)
-    found = bounds(y, t, e, 2.0)
-
-    def means(rows, prob):
-        rest = 1 / prob - 1
-        weights = [np.where((code >> np.arange(4)) & 1 == 1, 1 + rest * 2, 1 + rest / 2) for code in range(16)]
-        return [np.average(rows, weights=w) for w in weights]
-
-    one, zero = means(y[:4], e[:4]), means(y[4:], 1 - e[4:])
-    assert found.low == pytest.approx(min(one) - max(zero))
-    assert found.high == pytest.approx(max(one) - min(zero))
-
-
-def test_bounds_at_odds_one_are_the_weighted_difference_and_widen() -> None:
-    y, t, e = confounded()
-    flat = bounds(y, t, e, 1.0)
-    assert flat.low == pytest.approx(flat.high) == pytest.approx(y[t == 1].mean() - y[t == 0].mean())
-    wide = bounds(y, t, e, 1.5)
-    assert wide.low < flat.low < wide.high
-    assert wide.low_limit < wide.low
-
-
-def test_bounds_hold_the_truth_when_the_hidden_cause_is_within_them() -> None:
-    y, t, e = confounded(20_000, hidden=1.0)  # odds differ by exp(1/2) = 1.65 either way
-    naive = bounds(y, t, e, 1.0)
-    assert naive.low_limit > 1.0  # fooled
-    found = bounds(y, t, e, 1.65)
-    assert found.low < 1.0 < found.high
-
-
-def test_the_tipping_odds_are_where_the_limit_meets_zero() -> None:
-    y, t, e = confounded()
-    odds = tipping_odds(y, t, e)
-    assert bounds(y, t, e, odds).low_limit > 0 > bounds(y, t, e, odds * 1.02).low_limit
-    assert tipping_odds(y - t, t, e) == 1.0
-    with pytest.raises(SupportError, match="inside"):
-        bounds(y, t, t, 1.5)
+    # VanderWeele & Ding 2017: maternal smoking, RR 3.9 (1.8, 8.7): the limit's is 3.0; breast feeding, RR 0.80: 1.81
+    assert e_value(np.log(1.8) / 0.91, 0.0, 1.0) == pytest.approx(3.0)
+    for difference in (np.log(0.8) / 0.91, -np.log(0.8) / 0.91):
+        assert e_value(difference, 0.0, 1.0) == pytest.approx(1.81, abs=0.01)
+    assert e_value(0.5, 0.3, 1.0) == 1.0  # the interval holds none
+    assert e_value(1.0, 0.25, 2.0) == pytest.approx(e_value(1.0 - 1.959964 * 0.25, 0.0, 2.0), abs=1e-6)

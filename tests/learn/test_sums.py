@@ -1,6 +1,8 @@
-"""Laws of learn/sums.py: sums add, whatever the split; frames, arrays and relations agree; nothing missing is zero."""
+"""Laws of learn/sums.py: sums add, whatever the split; frames and arrays agree; nothing missing is zero."""
 
-import duckdb
+from functools import reduce
+from operator import add
+
 import numpy as np
 import polars as pl
 import pytest
@@ -9,7 +11,7 @@ from hypothesis import strategies as st
 
 from drawn import cases
 from promolift.errors import InputError, SupportError
-from promolift.learn.sums import Cap, Sums, add_up, sums, sums_by
+from promolift.learn.sums import Cap, Sums, sums, sums_by
 
 CAPS = {"y": Cap("stated beforehand", low=-50, high=400)}
 ROWS = pl.DataFrame(
@@ -44,22 +46,20 @@ def test_days_and_shards_add_up_to_the_whole_bit_for_bit(rows, cut, capped):
     caps = {"y": Cap("stated", low=-(10**5), high=10**5)} if capped else None
     whole = sums_by(rows, ["y", "x", "orders"], caps=caps)
     parts = [rows.head(cut), rows.tail(max(0, rows.height - cut))]
-    assert add_up(sums_by(part, ["y", "x", "orders"], caps=caps) for part in parts) == whole
-    assert add_up(sums_by(part, ["y", "x", "orders"], caps=caps) for part in reversed(parts)) == whole
+    found = [sums_by(part, ["y", "x", "orders"], caps=caps) for part in parts]
+    for arm in whole:
+        mine = [part[arm] for part in found if arm in part]
+        assert reduce(add, mine) == reduce(add, mine[::-1]) == whole[arm]
 
 
 @given(customers())
 @cases(15)
-def test_frames_relations_and_arrays_agree(rows):
+def test_frames_and_arrays_agree(rows):
     caps = {"x": Cap("stated", high=1000)}
-    connection = duckdb.connect()
-    relation = connection.from_arrow(rows.to_arrow())
     found = sums_by(rows, ["y", "x", "orders"], caps=caps)
-    assert sums_by(relation, ["y", "x", "orders"], caps=caps) == found
     for (arm,), each in found.items():
         mine = rows.filter(arm=arm)
         assert sums({name: mine[name].to_numpy() for name in ("y", "x", "orders")}, caps) == each
-    connection.close()
 
 
 @given(customers())
@@ -76,18 +76,15 @@ def test_groups_may_be_several_columns():
     found = sums_by(ROWS, ["y"], by=("arm", "region"))
     assert list(found) == [("a", "n"), ("a", "s"), ("b", "n"), ("b", "s")]
     assert found[("a", "n")].n == 2
-    again = add_up({(arm,): each} for (arm, _), each in found.items())
-    assert again == sums_by(ROWS, ["y"])
+    for (arm,), each in sums_by(ROWS, ["y"]).items():
+        assert reduce(add, [part for (name, _), part in found.items() if name == arm]) == each
 
 
 @pytest.mark.parametrize("value", [None, float("nan"), float("inf")])
 def test_a_missing_value_is_not_zero(value):
     rows = pl.DataFrame({"arm": ["a", "a"], "y": [1.0, value]})
-    connection = duckdb.connect()
-    for form in (rows, connection.from_arrow(rows.to_arrow())):
-        with pytest.raises(InputError, match="1 of 2 rows have no finite value"):
-            sums_by(form, ["y"])
-    connection.close()
+    with pytest.raises(InputError, match="1 of 2 rows have no finite value"):
+        sums_by(rows, ["y"])
 
 
 def test_a_missing_arm_or_column_is_an_error():

@@ -8,8 +8,7 @@ from fake_endpoint import GOOD, answer, serving
 
 from promolift.errors import ConfigError, InputError
 from promolift.llm import LlmSettings, LocalSettings, LocalWriter, Recorder, RemoteSettings, RemoteWriter, Replay, Reply
-from promolift.llm.choose import writer_of
-from promolift.llm.local import read_answer
+from promolift.llm.writers import read_answer, writer_of
 
 pytest.importorskip("openai")
 

@@ -134,7 +134,7 @@ def about_the_response(story: Story) -> dict[str, list[Any]]:
     bare_read = read.model_copy(update=dict.fromkeys(groups, ()))
     return {
         "discount": [],
-        "response": [bare_read, story.targeting],
+        "response": [bare_read],
         "figure curve": [{"share": [group.points for group in read.curve]}, [group.cells for group in read.curve]],
         "figure placebos": [read.placebos, read.tests_made, read.tests_passed],
         "figure elasticities": [

@@ -22,7 +22,6 @@ from promolift.message import offer_words
 from promolift.pages import OpenQuestion, Story, render
 from promolift.pages.render import embed
 from promolift.results.customers import Customers
-from promolift.results.effects import Targeting
 from promolift.results.job import Job, moments
 from promolift.results.shop import Health
 from promolift.terms import Benefit, Offer
@@ -143,7 +142,7 @@ def evil_story(story: Story) -> Story:
     return replace(
         story, plan=plan, health=health, binding=EVIL, offers=evil(story.offers),
         policies=evil(story.policies), response=read(level="assumed", why=EVIL),
-        targeting=Targeting(campaigns=1, refusal=EVIL), cards=(who,), typical=(who,),
+        cards=(who,), typical=(who,),
         unknowns=(OpenQuestion(EVIL), OpenQuestion(EVIL, EVIL, EVIL)),
     )  # fmt: skip
 

@@ -12,7 +12,7 @@ from promolift import effect
 from promolift.data.counts import Counts
 from promolift.data.health import Ability
 from promolift.learn.metrics import Bin
-from promolift.results.effects import NoModel, Targeting, keep_responses, response
+from promolift.results.effects import NoModel, keep_responses, response
 from promolift.results.job import Job
 from promolift.results.shop import (
     Alike,
@@ -86,9 +86,6 @@ def describe(store: Store, seed: int) -> None:
             Ability("messages with real names", "no", "", "names of products and of customers"),
         ),
     ).keep(store)  # fmt: skip
-    Targeting(campaigns=3, refusal="the targeted had spent 2.7 times as much in the 8 weeks before as the others").keep(
-        store
-    )
     NoModel(spend="no spend forecast: the history is too short").keep(store)
     Unknown(reasons={"carts_4w": "the data hold no carts"}).keep(store)
     main = measured(response(store), rng)

@@ -57,6 +57,19 @@ def test_an_endless_header_is_refused_while_it_comes(address: tuple[str, int]) -
         assert monotonic() - started < 5
 
 
+def test_a_large_body_is_no_large_head(address: tuple[str, int]) -> None:
+    body = b"x" * 200_000
+    head = b"POST /health/live HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n" % len(body)
+    with socket.create_connection(address) as peer:
+        for _ in range(2):
+            peer.sendall(head + body)
+            said = peer.recv(65_536)
+            while b"request_id" not in said:
+                said += peer.recv(65_536)
+            assert said.startswith(b"HTTP/1.1 405"), said[:60]
+            assert b" 431 " not in said
+
+
 def test_a_half_sent_request_is_closed_and_a_whole_one_is_not(
     address: tuple[str, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,18 +1,27 @@
 """From a first draw to a plan that pays: customers with an offer are made to buy four times as much, and it is seen."""
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import polars as pl
 import pytest
 
 from promolift.config import Config
-from promolift.learning.proposal import Where, approve
+from promolift.learning.proposal import Proposed, Where, approve, stands
 from promolift.learning.run import LearnSettings, Request, run_learn
+from promolift.results.approved import approved
 from promolift.results.plan import Plan
+from promolift.serve.schedule import for_the_next_plan
+from promolift.serve.things import Learned
 from promolift.shop import Shop
 from promolift.simulate.market import START_MS, WEEK_MS, LivingShop, draw_shop
+from promolift.steps.report import with_arms
+from promolift.store import Store
+from promolift.tables import PLAN_FILE
 
 FACTOR = 4
+Told = tuple[Plan, Plan, str, list[str], pl.DataFrame]
 
 
 def config(folder: Path, **plan: object) -> Config:
@@ -32,42 +41,87 @@ def config(folder: Path, **plan: object) -> Config:
     return Config.parse(stated, "test")
 
 
+def heard(folder: Path, settings: Config, decisions: pl.DataFrame, events: pl.DataFrame) -> Proposed:
+    """What a server that made these decisions and heard these orders learns, its work folder knowing no later log."""
+    decisions.write_parquet(folder / "decisions.parquet")
+    clean = events.with_columns(kind=pl.lit("purchase"), revenue_cents="paid_cents")
+    clean.write_parquet(folder / "heard.parquet")
+    files = (folder / "decisions.parquet", folder / "heard.parquet")
+    request = Request(*files, folder / "work", folder / "served", settings, LearnSettings())
+    return run_learn(request, lambda *_: None).proposal
+
+
+def waits(folder: Path, settings: Config, proposal: Proposed) -> bool:
+    """A proposal of draws waits for the next plan: the server derives no release, and approves only where it may."""
+    found = Learned(release=proposal.release, why=proposal.why, within_guardrails=True)
+    other = folder / "other"
+    states = []
+    for alone in (False, True):
+        server: Any = SimpleNamespace(settings=SimpleNamespace(work=other, learn=SimpleNamespace(release=alone)))
+        run = for_the_next_plan(server, settings.plan.campaign, found)
+        with Store(other) as store:
+            states.append((run.status, approved(store, settings.plan.campaign) is not None))
+    return states == [("proposed", False), ("approved", True)]
+
+
 @pytest.fixture(scope="module")
-def told(tmp_path_factory: pytest.TempPathFactory) -> tuple[Plan, Plan, str]:
-    """The plan of the first draw, the plan after it was learned from, and what `learn` said."""
+def told(tmp_path_factory: pytest.TempPathFactory) -> Told:
+    """The plan of the first draw, the plan after it was learned from, what `learn` said, where the shop stood at each
+    step, and the first plan's file."""
     folder = tmp_path_factory.mktemp("earn")
     market = LivingShop(draw_shop(2, 400))
     market.advance(40)
     market.events.write_parquet(folder / "events.parquet")
     market.products.write_csv(folder / "products.csv")
     settings = config(folder)
+    stages: list[str] = []
+
+    def look() -> None:
+        stages.append(str(stands(settings, folder / "work", folder / "learned").figures["stage"]))
+
+    look()
     with Shop.of(settings, folder / "work") as shop:
         first = shop.plan()
         given = first.chosen["customer_id"]
         note = first.note
+        status = pl.when(pl.col("holdout")).then(pl.lit("holdout")).otherwise(pl.lit("offer")).alias("status")
+        listed = first.decisions.filter((pl.col("offer_id") != "none") | pl.col("holdout"))
+        file = with_arms(PLAN_FILE.conform(listed.with_columns(status)), first, shop.store.frame("draws"))
+    look()
     now = START_MS + market.week * WEEK_MS
     market.advance(4)
     events = market.events
     more = events.filter((pl.col("ts_ms") >= now) & pl.col("customer_id").is_in(given.implode()))
     again = [more.with_columns(pl.col("order_id") + f"-{k}", pl.col("ts_ms") + 60_000 * k) for k in range(1, FACTOR)]
     pl.concat([events, *again]).write_parquet(folder / "events.parquet")
+    served = heard(folder, settings, first.decisions, pl.concat([events, *again]))
     with Shop.of(settings, folder / "work") as shop:
         shop.step("ingest")
+    look()
     learned = run_learn(
         Request(None, None, folder / "work", folder / "learned", settings, LearnSettings()), lambda *_: None
     )
+    look()
     approve(Where(settings, folder / "work", folder / "learned"))
+    look()
     with Shop.of(settings, folder / "work") as shop:
         second = shop.plan()
         kept = shop.store.frame("draws")
+    look()
+    with Shop.of(settings, folder / "work") as shop:
         assert kept["ts_ms"].n_unique() == 2, "decisions of both windows are kept"
+        assert [each.net_cents for each in served.release.effects] == pytest.approx(
+            [each.net_cents for each in learned.proposal.release.effects],
+            rel=1e-3,  # goods are rounded by row
+        )
+        assert waits(folder, settings, served)
         return (
             Plan(shop.store, note), Plan(shop.store, second.note),
-            learned.summary.text + "\n".join(learned.proposal.changes),
+            learned.summary.text + "\n".join(learned.proposal.changes), stages, file,
         )  # fmt: skip
 
 
-def test_the_first_plan_is_a_draw_that_says_what_it_will_teach_and_cost(told: tuple[Plan, Plan, str]) -> None:
+def test_the_first_plan_is_a_draw_that_says_what_it_will_teach_and_cost(told: Told) -> None:
     note = told[0].note
     assert note.drawn
     assert 0 < note.cost_cents <= note.budget_cents
@@ -75,8 +129,8 @@ def test_the_first_plan_is_a_draw_that_says_what_it_will_teach_and_cost(told: tu
     assert any("it costs at most" in text for text in note.why)
 
 
-def test_four_times_as_much_leads_to_offers(told: tuple[Plan, Plan, str]) -> None:
-    first, second, said = told
+def test_four_times_as_much_leads_to_offers(told: Told) -> None:
+    first, second, said, *_ = told
     assert second.note.treated > first.note.treated
     assert second.note.gain_cents > 0
     given = [each for each in second.note.terms.effects if each.state == "give"]
@@ -86,7 +140,20 @@ def test_four_times_as_much_leads_to_offers(told: tuple[Plan, Plan, str]) -> Non
     assert "given" in said
 
 
-def test_the_plan_goes_by_the_numbers_that_were_approved(told: tuple[Plan, Plan, str]) -> None:
+def test_the_plan_goes_by_the_numbers_that_were_approved(told: Told) -> None:
     effects = told[1].note.terms.effects
     assert effects
     assert "customers get what has been shown to pay" in " ".join(told[1].note.why)
+
+
+def test_the_shop_is_told_where_it_stands_at_every_step(told: Told) -> None:
+    assert told[3] == ["data", "testing", "learning", "learning", "learning", "paying"]
+    assert "Where this shop stands: learning" in told[2]
+    assert "`promolift learn approve`" in told[2]
+
+
+def test_the_list_to_send_names_arm_and_group(told: Told) -> None:
+    file = PLAN_FILE.check(told[4])
+    assert set(file.filter(status="offer")["arm"]) == {"all-10"}
+    assert set(file.filter(status="holdout")["arm"]) == {"none"}
+    assert file["group"].null_count() == 0

@@ -186,6 +186,37 @@ def floats(sample: pl.DataFrame, name: str) -> pl.Series:
     return pl.Series([None if value is None else number(str(value)) for value in column], dtype=pl.Float64)
 
 
+SAME_PRICE = 0.35  # the prices of one product lie apart by at most that share of how far all prices do
+
+
+def looks_like_money(values: Sequence[str]) -> bool:
+    """Numbers of which a tenth or more have one or two decimals, and hardly any is negative."""
+    numbers = [number(value) for value in values]
+    known = [value for value in numbers if value is not None]
+    if len(known) < 0.9 * max(len(values), 1) or not known:
+        return False
+    cents = sum(value % 1 > 0 and abs(value * 100 - round(value * 100)) < 1e-6 for value in known)
+    return cents >= 0.1 * len(known) and sum(value < 0 for value in known) <= 0.2 * len(known)
+
+
+def spread_within(sample: pl.DataFrame, name: str, product: str, per: str | None = None) -> float:
+    """How far the values of one product lie apart, by the median product: as a share of how far all values do.
+
+    `per`: of the values divided by that column. 1 where too few rows can say.
+    """
+    value = floats(sample, name)
+    if per is not None:
+        value = value / floats(sample, per)
+    frame = pl.DataFrame({"product": sample.get_column(product), "value": value}).drop_nulls()
+    frame = frame.filter((pl.col("value") > 0) & pl.col("value").is_finite()).with_columns(pl.col("value").log())
+    several = frame.filter(pl.len().over("product") > 2)
+    whole = several["value"].std()
+    if several.height < 20 or several["product"].n_unique() < 3 or not isinstance(whole, float) or whole == 0:
+        return 1.0
+    within = several.group_by("product").agg(pl.col("value").std())["value"].median()
+    return float(within) / whole if isinstance(within, float) else 1.0
+
+
 class Beside(NamedTuple):
     """How two columns of money lie: in which share of rows the first is above the second, and in which it is equal."""
 

@@ -114,6 +114,7 @@ class _Guess(Columns):
     def _settle_events(self) -> None:
         self._settle_who()
         self._find_by_values()
+        self._find_money_by_values()
         if "customer_id" not in self.columns and "session_id" in self.columns:
             self.columns["customer_id"] = self.columns["session_id"]
             self.notes.append(
@@ -175,6 +176,25 @@ class _Guess(Columns):
             like.pop(name)
             who = "customer" if role == "customer_id" else "product"
             self.notes.append(f"NOT SURE: by its values {name!r} stands for the {who} (--map {role}=COLUMN says which)")
+
+    def _find_money_by_values(self) -> None:
+        """What was paid, where no name of the trade says it: a product's price hardly changes from row to row."""
+        product = self.columns.get("product_id")
+        if not isinstance(product, str) or any(role in self.columns for role in MONEY):
+            return
+        quantity = self.columns.get("quantity")
+        spread: dict[tuple[str, str], float] = {}
+        for name in self.free:
+            if self._time_of(name) is None and evidence.looks_like_money(self.values(name)):
+                spread["unit_price", name] = evidence.spread_within(self.sample, name, product)
+                if isinstance(quantity, str):
+                    spread["amount", name] = evidence.spread_within(self.sample, name, product, per=quantity)
+        found = sorted((wide, name, role) for (role, name), wide in spread.items() if wide < evidence.SAME_PRICE)
+        if not found:
+            return
+        _, name, role = found[0]
+        self.take(role, name, BY_VALUES, *[other for _, other, _ in found[1:] if other != name][:1])
+        self.notes.append(f"NOT SURE: by its values {name!r} is the {role} (--map {role}=COLUMN says which is)")
 
     def _is_sales_log(self) -> bool:
         """Whether there is money or a count, so that what was bought may be sought by values."""

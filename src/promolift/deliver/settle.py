@@ -1,4 +1,7 @@
-"""Candidates with their charges and what was planned in; records by the prices alone, as live requests get, out."""
+"""Candidates with their charges and what was planned in; records by the prices alone, as live requests get, out.
+
+And what a plan of which a share is drawn at random may spend, and what decisions cost.
+"""
 
 from typing import NamedTuple
 
@@ -55,3 +58,34 @@ def _at_the_edge(rows: pl.DataFrame, odd: pl.Series, wanted: pl.DataFrame, price
         pl.when(mine).then(pl.min_horizontal("charge_cents", enough)).otherwise("charge_cents").alias("charge_cents"),
     )
     return rows.with_columns(rows[name].clone().scatter(at, edge[name]) for name in edge.columns)
+
+
+STEP = 0.95  # what is spent and drawn shrinks by this factor until what was drawn keeps the budget
+
+
+class Spending(NamedTuple):
+    """A budget of which a share of customers draws: what is left for the plan itself, and that share."""
+
+    budget_cents: float
+    explore: float
+
+
+def even_cost(free: pl.DataFrame) -> float:
+    """What it costs if everybody draws evenly from their open offers and none, in minor units."""
+    known = free.drop_nulls(["gain_cents", "cost_cents"])  # what is unknown is closed
+    mine = known.group_by("customer_id").agg(pl.col("cost_cents").sum() / (pl.len() + 1))
+    return float(mine["cost_cents"].sum())
+
+
+def spending(budget_cents: float, explore: float, even_cents: float) -> Spending:
+    """How a budget is split between the plan and the draws, which take half of it at most."""
+    if not explore:
+        return Spending(budget_cents, 0.0)
+    explore = min(explore, budget_cents / (2 * even_cents)) if even_cents > 0 else explore
+    return Spending((budget_cents - explore * even_cents) / (1 - explore) if explore < 1 else 0.0, explore)
+
+
+def cost(free: pl.DataFrame, decisions: pl.DataFrame) -> float:
+    """Expected cost of what was decided, in minor units."""
+    key = ["customer_id", "offer_id"]
+    return float(free.join(decisions.select(key), on=key, how="semi")["cost_cents"].sum())

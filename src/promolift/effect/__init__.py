@@ -26,7 +26,6 @@ __all__ = [
     "RedemptionModel",
     "RedemptionSettings",
     "ResponseModel",
-    "TargetingCheck",
     "ValueSettings",
     "add_effects",
     "assumed_response",
@@ -40,12 +39,10 @@ __all__ = [
     "fit_redemption",
     "fit_response",
     "in_first_half",
-    "judge_targeting",
     "offer_features",
     "panel",
     "redemption_outcomes",
     "scaled_gain",
-    "spent_before",
     "target_covers",
     "total_draws",
     "unfold",
@@ -59,11 +56,8 @@ if TYPE_CHECKING:
     from promolift.effect.exposure import (
         ExposureSettings,
         History,
-        TargetingCheck,
         exposure_features,
-        judge_targeting,
         offer_features,
-        spent_before,
         target_covers,
     )
     from promolift.effect.outcomes import average_effects, effect_bins

@@ -16,7 +16,6 @@ from pydantic import Field
 from promolift.effect.diagnose import Diagnosis
 from promolift.effect.learners import (
     ByResponse,
-    BySegment,
     Direct,
     PlugIn,
     Proportional,
@@ -24,7 +23,6 @@ from promolift.effect.learners import (
     fit_direct,
     fit_proportional,
     fit_response,
-    fit_segment,
     fit_single,
 )
 from promolift.effect.linear import Additive, Basis, Linear, basis_of, fit_additive, fit_linear
@@ -211,7 +209,7 @@ def _limits(product_NC: Floats, first: float, rule: SelectionRule, *, doubt: boo
     return limit_C
 
 
-Simple = Literal["proportional", "segment"]
+Simple = Literal["proportional"]
 Rich = Literal[
     "response", "additive", "multiplicative", "multiplicative-sparse", "t-trees", "s-trees", "dr-trees",
 ]  # fmt: skip
@@ -220,7 +218,7 @@ LEAST_ROWS = 50  # an arm with fewer customers is refused
 CUT = 0.95  # amounts above this quantile do not decide which arm is best for everybody: a few large amounts would
 KNOWN = (
     FeatureEncoder, FeatureColumn, Selection, Basis, Bins, Linear, Additive, Boosted, Response, Proportional,
-    ByResponse, BySegment, PlugIn, Single, Direct, TargetingRule,
+    ByResponse, PlugIn, Single, Direct, TargetingRule,
 )  # fmt: skip
 
 
@@ -241,9 +239,7 @@ class EffectSettings(Settings):
     `lead`: by which a ranking must earn more than the best fixed arm, or than drawing as many at random.
     """
 
-    simple: tuple[Literal["proportional"]] | tuple[Literal["proportional"], Literal["segment"]] = (
-        "proportional", "segment",
-    )  # fmt: skip
+    simple: tuple[Simple] = ("proportional",)
     rich: tuple[Rich, ...] = (
         "response", "additive", "multiplicative", "multiplicative-sparse", "t-trees", "s-trees", "dr-trees",
     )  # fmt: skip
@@ -614,8 +610,6 @@ def fit_learner(name: Simple | Rich, nuisance: Nuisance) -> tuple[Gains, ...]:
             return tuple(fit_proportional(nuisance, j) for j in folds)
         case "response":
             return tuple(fit_response(nuisance, j) for j in folds)
-        case "segment":
-            return tuple(fit_segment(nuisance, j) for j in folds)
         case "additive":
             return tuple(fit_additive(*nuisance.scored(j)) for j in folds)
         case "multiplicative":
@@ -682,7 +676,8 @@ def _trial(
     count_A = np.bincount(arm_N)
     if len(count_A) < 2 or count_A.min() < LEAST_ROWS:
         raise SupportError(f"treatment: {count_A.tolist()} customers by arm; every arm needs at least {LEAST_ROWS}")
-    key_N = row_keys(np.column_stack([x_NF, arm_N, outcome_N]), seed)
+    rank_N = np.unique(outcome_N, return_inverse=True)[1]  # any unit of the outcome, equal folds
+    key_N = row_keys(np.column_stack([x_NF, arm_N, rank_N]), seed)
     if _estimated(propensity):
         prob_NA = estimate_propensity(x_NF, arm_N, key_N)
     else:

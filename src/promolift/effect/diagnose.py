@@ -7,7 +7,6 @@ contradict them; `adjusted` needs overlap, balance after weighting and silent pl
 why.
 """
 
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
@@ -18,7 +17,7 @@ import scipy
 from numpy.typing import ArrayLike, NDArray
 from pydantic import Field
 
-from promolift.effect.linear import basis_of
+from promolift.effect.nuisance import estimate_propensity
 from promolift.effect.trial import Features, Floats, Ints, Level, encoder_of, numbers, row_keys
 from promolift.errors import InputError, SupportError
 from promolift.hashing import hash_int
@@ -166,7 +165,7 @@ def _exact(counts: Ints, share_A: Floats) -> float:
     return float(min(1.0, prob[prob <= scipy.stats.multinomial.pmf(counts, n, share_A) * (1 + 1e-9)].sum()))
 
 
-CHUNK = 100_000  # rows whose basis columns are held in memory at a time
+LEAST_IN_ARM = 10  # customers without whom no propensity can be estimated
 BINS = 10
 ROUGH = 0.25  # standard deviations beyond which no adjustment is to be trusted (Rubin 2001)
 
@@ -187,8 +186,6 @@ class DiagnoseSettings(Settings):
     min_prob: float = Field(default=0.02, gt=0, lt=0.5)
     most_trimmed: float = Field(default=0.1, ge=0, lt=1)
     least_effective: float = Field(default=50.0, ge=2)
-    folds: int = Field(default=5, ge=2)
-    most_rows: int = Field(default=100_000, ge=1000)
     seed: int = 1
 
 
@@ -285,7 +282,9 @@ def diagnose(
             return _diagnosis(None, reasons, checks, look)
     given = propensity_NA is not None
     prob_NA = (
-        _probabilities("propensity_NA", propensity_NA, arm_N, arms) if given else propensity(x_NF, arm_N, settings)
+        _probabilities("propensity_NA", propensity_NA, arm_N, arms)
+        if given
+        else _estimated(x_NF, arm_N, rows.arms, settings)
     )
     look = _look(rows, prob_NA, settings)
     against = _thin(look, arm_N, settings) + _unlike(look, settings) + _moved(look, settings)
@@ -296,33 +295,11 @@ def diagnose(
     return _diagnosis("adjusted", reasons, checks, look)
 
 
-def propensity(x_NF: Floats, arm_N: Ints, settings: DiagnoseSettings = DiagnoseSettings()) -> Floats:  # noqa: B008
-    """prob_NA out of fold: multinomial logistic regression on the features, their hinges and missing flags.
-
-    Folds hang on each row's own values, not on row order. Each fold learns from at most `most_rows` rows.
-    """
-    from sklearn.exceptions import ConvergenceWarning
-    from sklearn.linear_model import LogisticRegression
-
-    key_N, arms = row_keys(x_NF, settings.seed), int(arm_N.max()) + 1
-    fold_N, prob_NA = (key_N % np.uint64(settings.folds)).astype(np.int64), np.zeros((len(arm_N), arms))
-    basis = basis_of(x_NF)  # learns no arm and no outcome, so one for all folds
-    if not len(basis.source_P):  # nothing varies, so nothing tells who got what
-        return np.tile(np.bincount(arm_N, minlength=arms) / len(arm_N), (len(arm_N), 1))
-    for fold in range(settings.folds):
-        train = np.flatnonzero(fold_N != fold)
-        train = train[np.argsort(key_N[train], kind="stable")[: settings.most_rows]]
-        if len(np.unique(arm_N[train])) < arms:
-            raise SupportError(f"propensity: an arm has fewer customers than the {settings.folds} folds need")
-        model = LogisticRegression(C=1.0, max_iter=200)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)  # 200 steps are near enough for a weight
-            model.fit(basis.columns(x_NF[train])[:, 1:], arm_N[train])
-        held = np.flatnonzero(fold_N == fold)
-        for start in range(0, len(held), CHUNK):
-            part = held[start : start + CHUNK]
-            prob_NA[part] = model.predict_proba(basis.columns(x_NF[part])[:, 1:])
-    return prob_NA
+def _estimated(x_NF: Floats, arm_N: Ints, arms: tuple[str, ...], settings: DiagnoseSettings) -> Floats:
+    few = np.bincount(arm_N, minlength=len(arms))
+    if few.min() < LEAST_IN_ARM:
+        raise SupportError(f"propensity: {arms[few.argmin()]} has {few.min()} customers; {LEAST_IN_ARM} are needed")
+    return estimate_propensity(x_NF, arm_N, row_keys(x_NF, settings.seed))
 
 
 class WeightedMeans(NamedTuple):

@@ -279,6 +279,15 @@ def _fits(sums: _CellSums, fold: int, weight_A: Floats, columns: _Columns, *, le
     return found
 
 
+def e_value(difference: float, se: float, sd: float) -> float:
+    """Least risk ratio that a hidden cause needs with both treatment and outcome to explain an effect away down to the
+    limit of its interval: RR + sqrt(RR (RR - 1)), RR = exp(0.91 d), d in standard deviations (VanderWeele & Ding 2017).
+    """
+    nearest = max(abs(difference) - Z95 * se, 0.0)
+    ratio = float(np.exp(0.91 * nearest / sd)) if sd > 0 else 1.0
+    return float(ratio + np.sqrt(ratio * (ratio - 1)))
+
+
 def average_effects(
     trial: TrialArrays,
     outcomes: Mapping[str, ArrayLike],

@@ -54,28 +54,8 @@ class Bins:
 
     def codes(self, x_NF: Floats) -> Codes:
         """code_FN: how many edges a value lies above; MISSING for NaN."""
-        return _codes(np.ascontiguousarray(x_NF.T), self.edge_FE, MISSING)
-
-
-@_compiled
-def _codes(x_FN: Floats, edge_FE: Floats, missing: int) -> Codes:
-    code_FN = np.empty(x_FN.shape, dtype=np.uint8)
-    for f in range(x_FN.shape[0]):
-        edges = edge_FE[f]
-        for i in range(x_FN.shape[1]):
-            value = x_FN[f, i]
-            if np.isnan(value):
-                code_FN[f, i] = missing
-                continue
-            low, high = 0, len(edges)
-            while low < high:
-                middle = (low + high) // 2
-                if edges[middle] < value:
-                    low = middle + 1
-                else:
-                    high = middle
-            code_FN[f, i] = low
-    return code_FN
+        code_FN = np.stack([np.searchsorted(edge_E, x_N) for edge_E, x_N in zip(self.edge_FE, x_NF.T, strict=True)])
+        return np.where(np.isnan(x_NF.T), MISSING, code_FN).astype(np.uint8)
 
 
 def bins_of(x_NF: Floats) -> Bins:

@@ -2,7 +2,7 @@
 
 `join_outcomes` puts what was bought beside what was decided; `analyse` gives verdicts that print their rule;
 `off_policy_value` says what another policy would have earned; `propose` the next release. Figures of trials are in the
-module `uplift`, power before an experiment in `power`, drift in `drift`.
+module `uplift`, drift in `drift`.
 """
 
 from typing import TYPE_CHECKING
@@ -26,7 +26,6 @@ __all__ = [
     "Score",
     "Sums",
     "Verdict",
-    "add_up",
     "analyse",
     "assign",
     "auc",
@@ -63,6 +62,6 @@ if TYPE_CHECKING:
     )
     from promolift.learn.off_policy import OffPolicySettings, OffPolicyValue, off_policy_value
     from promolift.learn.release import Guardrails, Proposal, propose
-    from promolift.learn.sums import Cap, Sums, add_up, sums_by
+    from promolift.learn.sums import Cap, Sums, sums_by
 else:
     lazy(__name__)

@@ -53,12 +53,14 @@ class Expected(NamedTuple):
 @dataclass(frozen=True, eq=False)
 class Ahead:
     """What was learned of the weeks ahead. `sd` is the spread of what came in the horizon around what was expected, by
-    group; `away` the share without a purchase in the window, by group."""
+    group; `away` the share without a purchase in the window, by group, and `comeback` how much more those brought in
+    the horizon who made one."""
 
     spans: Spans
     trees: tuple[lightgbm.Booster, lightgbm.Booster, lightgbm.Booster]
     sd: dict[str, float]
     away: dict[str, float]
+    comeback: dict[str, float]
 
     def expect(self, known: pl.DataFrame) -> Expected:
         """Of the rows of `features`."""
@@ -138,11 +140,13 @@ def fit_ahead(sales: pl.DataFrame, day: int, spans: Spans) -> Ahead:
     group = pl.concat([rows["group"] for rows in known])
     rest = came[1] - np.asarray(trees[1].predict(x, num_threads=1))
     both = pl.Series([EVERYBODY]).extend_constant(EVERYBODY, len(group) - 1)  # for a shop that was smaller then
-    group, rest, gone = pl.concat([group, both]), np.tile(rest, 2), np.tile(came[0] == 0, 2)
-    by = pl.DataFrame({"group": group, "rest": rest, "away": gone}).group_by("group")
-    spread = dict(by.agg(pl.col("rest").std().fill_null(0.0)).iter_rows())
-    away = dict(by.agg(pl.col("away").mean()).iter_rows())
-    return Ahead(spans, trees, spread, away)  # type: ignore[arg-type]
+    seen_rows = pl.DataFrame({"group": group, "rest": rest, "away": came[0] == 0, "came": came[1]})
+    by = pl.concat([seen_rows, seen_rows.with_columns(both.alias("group"))]).group_by("group")
+    back = pl.col("came").filter(~pl.col("away")).mean() - pl.col("came").filter("away").mean()
+    scaled = (spans.horizon / seen.horizon) * back.fill_null(0.0).clip(lower_bound=0.0)
+    figures = by.agg(pl.col("rest").std().fill_null(0.0), pl.col("away").mean(), scaled.alias("back"))
+    spread, away, comeback = (dict(figures.select("group", name).iter_rows()) for name in ("rest", "away", "back"))
+    return Ahead(spans, trees, spread, away, comeback)  # type: ignore[arg-type]
 
 
 def _as_so_far(sales: pl.DataFrame, day: int, days: int, spans: Spans) -> Ahead:
@@ -150,7 +154,7 @@ def _as_so_far(sales: pl.DataFrame, day: int, days: int, spans: Spans) -> Ahead:
     known = features(sales, day)
     x, rate = known.select(FEATURES).to_numpy(), known[f"value_{SPANS[-1]}"].to_numpy() / days
     ends = (spans.window, spans.horizon, spans.horizon - spans.window)
-    return Ahead(spans, tuple(_trees(x, end * rate) for end in ends), {}, {})  # type: ignore[arg-type]
+    return Ahead(spans, tuple(_trees(x, end * rate) for end in ends), {}, {}, {})  # type: ignore[arg-type]
 
 
 def _trees(x: Floats, y: Floats) -> lightgbm.Booster:

@@ -219,16 +219,16 @@ def choose_arms(found: Sequence[ArmValue], rules: ArmRules) -> list[ArmChoice]:
 
     Learning is worth the expected value of sample information (Raiffa, Schlaifer 1961) over `months` more windows. What
     is given comes first in the budget, then tests by what they are worth for their cost. Where nothing was ever drawn,
-    what is believed is an assumption and closes nothing: a first test is made for half of the budget at most.
+    what is believed is an assumption, which gives and closes nothing: a first test is made, for half of the budget.
     """
     chosen = [ArmChoice("closed", 0.0, 0.0)] * len(found)
     left = rules.budget
     groups: dict[int, list[int]] = {}
     for i, effect in enumerate(found):
         groups.setdefault(effect.cell.group, []).append(i)
-    tests = []
+    tests, first = [], not any(effect.found.n_arm for effect in found)
     for mine in groups.values():
-        sure = [i for i in mine if found[i].pays >= rules.sure and found[i].net > 0]
+        sure = [i for i in mine if found[i].pays >= rules.sure and found[i].net > 0 and not first]
         if sure:
             best = max(sure, key=lambda i: found[i].net)
             chosen[best] = ArmChoice("give", 1.0, 0.0)
@@ -236,7 +236,6 @@ def choose_arms(found: Sequence[ArmValue], rules: ArmRules) -> list[ArmChoice]:
             continue
         hopeful = sorted(mine, key=lambda i: -(found[i].net + found[i].net_se))[:MOST_ARMS]
         tests.append(_best_test([found[i] for i in hopeful], hopeful, rules))
-    first = not any(effect.found.n_arm for effect in found)
     left = min(left, FIRST * rules.budget) if first else left
     for test in sorted(
         (t for t in tests if t is not None and (first or t.worth > 0)), key=lambda t: -t.worth / max(t.cost, 1e-9)

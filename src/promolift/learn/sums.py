@@ -11,11 +11,9 @@ from itertools import combinations_with_replacement
 
 import numpy as np
 import polars as pl
-from duckdb import DuckDBPyRelation as Relation
 from numpy.typing import ArrayLike, NDArray
 
 from promolift.errors import InputError, SupportError
-from promolift.sql import fetch, ident, literal
 
 Floats = NDArray[np.float64]
 Key = tuple[str, ...]
@@ -102,21 +100,21 @@ def sums(columns: Mapping[str, ArrayLike], caps: Mapping[str, Cap] | None = None
 
 
 def sums_by(
-    rows: pl.DataFrame | Relation,
+    rows: pl.DataFrame,
     columns: Sequence[str],
     by: Sequence[str] = ("arm",),
     caps: Mapping[str, Cap] | None = None,
 ) -> dict[Key, Sums]:
     """Sums of every group of `by`, such as arm or arm and segment, from one row per customer.
 
-    A relation is summed inside DuckDB, so its rows never are in memory. Raises InputError if a value or a group is
-    missing: an unknown outcome is not zero, and leaving customers out after the draw can bias the comparison.
+    Raises InputError if a value or a group is missing: an unknown outcome is not zero, and leaving customers out after
+    the draw can bias the comparison.
     """
     limits = dict(caps or {})
     if unknown := sorted(set(limits) - set(columns)):
         raise InputError(f"caps: {unknown} are not among the summed columns {list(columns)}")
     names = tuple(dict.fromkeys(columns))
-    wide = _sum_frame(rows, names, by, limits) if isinstance(rows, pl.DataFrame) else _sum_sql(rows, names, by, limits)
+    wide = _sum_frame(rows, names, by, limits)
     size = len(names)
     pairs = size * (size + 1) // 2
     found = {}
@@ -130,15 +128,6 @@ def sums_by(
             limited = tuple(limits.get(name) for name in names)
             found[tuple(map(str, key))] = Sums(names, n, tuple(total), tuple(product), limited, tuple(clipped))
     return found
-
-
-def add_up(parts: Iterable[Mapping[Key, Sums]]) -> dict[Key, Sums]:
-    """The sums of days or shards together, group by group; a customer must be in one part only."""
-    whole: dict[Key, Sums] = {}
-    for part in parts:
-        for key, each in part.items():
-            whole[key] = whole[key] + each if key in whole else each
-    return dict(sorted(whole.items()))
 
 
 def _added(left: tuple[float, ...], right: tuple[float, ...]) -> tuple[float, ...]:
@@ -163,31 +152,6 @@ def _sum_frame(rows: pl.DataFrame, names: Key, by: Sequence[str], caps: Mapping[
         *((value[name] != raw[name]).sum().alias(f"c{i}") for i, name in enumerate(names)),
     ]
     return rows.group_by(list(by)).agg(sums) if by else rows.select(sums)
-
-
-def _sum_sql(rows: Relation, names: Key, by: Sequence[str], caps: Mapping[str, Cap]) -> pl.DataFrame:
-    _known([*names, *by], rows.columns)
-    raw = {name: f"{ident(name)}::double" for name in names}
-    value = {name: _clip_sql(each, caps.get(name)) for name, each in raw.items()}
-    bad = " or ".join(f"not coalesce(isfinite({each}), false)" for each in raw.values())
-    sums = [
-        "count(*) as n",
-        f"count(*) filter ({bad}) as bad",
-        *(f"fsum({each}) as t{i}" for i, each in enumerate(value.values())),
-        *(f"fsum({a} * {b}) as p{i}" for i, (a, b) in enumerate(combinations_with_replacement(value.values(), 2))),
-        *(f"count(*) filter ({value[name]} <> {raw[name]}) as c{i}" for i, name in enumerate(names)),
-    ]
-    groups = [ident(name) for name in by]
-    group = f"group by {', '.join(groups)}" if by else ""
-    return fetch(rows.query("customer_rows", f"select {', '.join([*groups, *sums])} from customer_rows {group}"))
-
-
-def _clip_sql(each: str, cap: Cap | None) -> str:
-    if cap and cap.low is not None:
-        each = f"greatest({each}, {literal(float(cap.low))})"
-    if cap and cap.high is not None:
-        each = f"least({each}, {literal(float(cap.high))})"
-    return each
 
 
 def _known(names: Iterable[str], columns: Sequence[str]) -> None:

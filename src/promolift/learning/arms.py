@@ -3,6 +3,7 @@ follows from it, out. Windows that are over are pooled; a customer who stands in
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import polars as pl
@@ -17,6 +18,7 @@ from promolift.results.arms import all_draws, kept_cells
 from promolift.results.job import Job, moments
 from promolift.results.learned import Factor, MeasuredFactors, NextRelease
 from promolift.results.plan import Plan
+from promolift.results.shop import Span
 from promolift.sql import DAY_MS
 from promolift.steps.arms import arm_effects, numbered, rules_of, spans_of
 from promolift.steps.plan_rules import budget_cents
@@ -37,18 +39,37 @@ class LearnedArms:
     customers: int
 
 
-def learn_arms(store: Store, config: Config) -> LearnedArms | None:
-    """None where nothing was drawn, or no window of a draw is over."""
+class Served(NamedTuple):
+    """Decisions that a server made of the plan's draws, and what came of them until `asof_ms`: DECISIONS, and outcomes
+    as `evidence.read_outcomes` gives them."""
+
+    decisions: pl.DataFrame
+    outcomes: pl.DataFrame
+    asof_ms: int
+
+
+def learn_arms(store: Store, config: Config, served: Served | None = None) -> LearnedArms | None:
+    """None where nothing was drawn, or no window of a draw is over. Without `served` the plan was sent as a list, and
+    the work folder knows what came; else those count who were decided on within a window, and later orders too."""
     drawn, cells = all_draws(store), kept_cells(store)
     if drawn is None or cells is None:
         return None
     job = Job(config, store, quiet)
     at, kept = moments(job), drawn.filter(pl.col("campaign_id") == config.plan.campaign)
-    kept = sent(kept).filter(pl.col("ts_ms") + pl.col("window_days") * DAY_MS <= at.asof)
+    end = pl.col("ts_ms") + pl.col("window_days") * DAY_MS
+    kept = sent(kept).filter(end <= (at.asof if served is None else served.asof_ms))
+    if served is not None:
+        asked = served.decisions.select("customer_id", pl.col("ts_ms").alias("asked_ms")).join(kept, on="customer_id")
+        inside = asked.filter(pl.col("asked_ms").is_between(pl.col("ts_ms"), end, closed="left"))
+        kept = kept.join(inside, on=["ts_ms", "customer_id"], how="semi", maintain_order="left")
     if kept.is_empty():
         return None
     first = int(kept["ts_ms"].min())  # type: ignore[arg-type]
     sales = daily_sales(job.clean, first, config.value.margin_rate)
+    if served is not None:
+        heard = served.outcomes.filter(pl.col("ts_ms") > (Span.load(store).last_ms or 0))
+        sales = pl.concat([sales, heard_sales(heard, first).select(sales.columns)]).group_by("customer_id", "day").sum()
+        sales = sales.sort("customer_id", "day")
     ahead = fit_ahead(sales.filter(pl.col("day") < 0), 0, spans_of(job))  # knows no offer that was drawn
     rows = pl.concat([came_of(mine, sales, ahead, first) for _, mine in kept.group_by("ts_ms", maintain_order=True)])
     names = {name: cells[name].unique().sort().to_list() for name in ("arm", "group")}
@@ -57,6 +78,19 @@ def learn_arms(store: Store, config: Config) -> LearnedArms | None:
     rules = rules_of(job, plan.terms, float(budget_cents(job, at)))
     done = arm_effects(cells, found, rules, plan.evidence)
     return LearnedArms(done, kept["ts_ms"].n_unique(), ahead.spans.horizon, kept["customer_id"].n_unique())
+
+
+def heard_sales(outcomes: pl.DataFrame, first_ms: int) -> pl.DataFrame:
+    """What a server heard after the work folder's log, as `steps.sales.daily_sales` counts it."""
+    sign = pl.when(pl.col("kind") == "refund").then(-1).otherwise(1)
+    sold = outcomes.filter(pl.col("kind").is_in(["purchase", "refund"]))
+    each = sold.group_by("customer_id", ((pl.col("ts_ms") - first_ms) // DAY_MS).alias("day")).agg(
+        (sign * (pl.col("revenue_cents").abs() - pl.col("goods_cents").fill_null(0))).sum().cast(pl.Float64)
+        .alias("value_cents"),
+        (sign * pl.col("coupon_cents")).sum().cast(pl.Float64).alias("coupon_cents"),
+        (pl.col("kind") == "purchase").any().alias("bought"),
+    )  # fmt: skip
+    return each.filter("bought").drop("bought")
 
 
 def sent(kept: pl.DataFrame) -> pl.DataFrame:

@@ -17,7 +17,6 @@ from promolift.learn import drift
 from promolift.learn.experiment import HOLDOUT, WHOLE, Analysis, Design, Verdict, analyse
 from promolift.learn.join import JoinSettings, join_outcomes
 from promolift.learn.lift import Lift, Metric, boundary, lift
-from promolift.learn.power import PowerSettings
 from promolift.learn.sums import sums_by
 from promolift.learning.evidence import VALUES, Evidence, LearnSettings, Slots, worth
 from promolift.results.learned import JudgedPolicy, Look, NotLookedAt, Quintile, Ranged, Weights
@@ -260,7 +259,7 @@ def detectable(verdict: Verdict, settings: LearnSettings) -> float | None:
     """The smallest gain per customer that the finished test would show with 80 % power, from the noise alone."""
     if verdict.lift is None:
         return None
-    need = PowerSettings(alpha=settings.alpha).reach + float(scipy.stats.norm.ppf(0.8))
+    need = boundary(1.0, settings.alpha) + float(scipy.stats.norm.ppf(0.8))
     return float(need * verdict.lift.se)
 
 

@@ -20,6 +20,7 @@ from promolift.results.approved import approve as keep_release
 from promolift.results.approved import approved
 from promolift.results.job import StepSummary
 from promolift.results.plan import Plan, PlanNote
+from promolift.results.standing import Standing, standing
 from promolift.settings import Settings
 from promolift.store import Store
 from promolift.tables import Interval
@@ -130,6 +131,19 @@ def show(at: Where) -> StepSummary:
         "approved": None if now is None else now.model_dump(mode="json"),
     }
     return StepSummary("\n".join(lines), figures)
+
+
+def stands(config: Config, work: Path, out: Path) -> StepSummary:
+    """Where the shop stands, a proposal in `out` that waits for a person among it; nothing is written."""
+    if not work.is_dir():
+        found = Standing("data", "No log has been read yet.", "promolift run")
+    else:
+        proposal = Proposed.read(out) if (out / FILE).is_file() else None
+        with Store(work) as store:
+            waiting = proposal is not None and not proposal.decided and proposal.plan == plan_mark(store)
+            found = standing(config, store, waiting)
+    figures = {"step": "next", "stage": found.stage, "what": found.what, "next": found.command}
+    return StepSummary(found.text, figures)
 
 
 def approve(at: Where, sure: bool = False) -> StepSummary:

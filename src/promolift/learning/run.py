@@ -28,6 +28,7 @@ from promolift.progress import Tell
 from promolift.results.job import StepSummary
 from promolift.results.learned import LearnedPolicy
 from promolift.results.plan import PlanNote
+from promolift.results.standing import standing
 from promolift.results.tables import Clean, Profiled
 from promolift.sources.files import open_file
 from promolift.store import Store
@@ -69,17 +70,24 @@ def run_learn(request: Request, tell: Tell) -> LearnResult:
         tell("learn", 0.4, "verdict")
         judged = judge(evidence, _profiles(store, evidence))
         mark = plan_mark(store) if store is not None else None
-        from promolift.learning.arms import arm_release, learn_arms  # its trees need not load for a refusal above
+        from promolift.learning.arms import Served, arm_release, learn_arms  # trees need not load for a refusal above
 
-        own = request.decisions is None and request.events is None
-        arms = learn_arms(store, config) if store is not None and config is not None and own else None
+        own, arms = request.decisions is None and request.events is None, None
+        if store is not None and config is not None and config.plan.campaign == evidence.release.campaign_id:
+            served = None if own else Served(evidence.decisions, evidence.outcomes, evidence.asof_ms)
+            arms = learn_arms(store, config, served)
+        stands = standing(config, store, waiting=True) if store is not None and config is not None and own else None
     currency = config.shop.currency if config else None
     tell("learn", 0.7, "next release")
     say = partial(money, currency=currency)
     following = next_release(judged, say) if arms is None else arm_release(judged, arms, hindrances(judged), say)
     released = request.auto and following.accepted
     learned = LearnedPolicy(judged, following, currency, config.shop.name if config else None, request.auto, released)
-    return _write(request.out, learned, mark)
+    done = _write(request.out, learned, mark)
+    if stands is None or released:
+        return done
+    said = done.summary.adding(stands.text, stage=stands.stage, next=stands.command)
+    return LearnResult(done.proposal, said)
 
 
 @contextmanager

@@ -24,9 +24,18 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from promolift.llm.choose import LlmSettings, writer_of
-    from promolift.llm.local import LocalSettings, LocalWriter
-    from promolift.llm.remote import RemoteSettings, RemoteWriter
-    from promolift.llm.reply import Prompt, Recorder, Replay, Reply, Writer
+    from promolift.llm.writers import (
+        LlmSettings,
+        LocalSettings,
+        LocalWriter,
+        Prompt,
+        Recorder,
+        RemoteSettings,
+        RemoteWriter,
+        Replay,
+        Reply,
+        Writer,
+        writer_of,
+    )  # fmt: skip
 else:
     lazy(__name__)

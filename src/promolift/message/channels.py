@@ -77,14 +77,14 @@ _SIGNATURE = re.compile(r"^\s*【[^【】\n]{2,20}】")
 _REFUSE = re.compile(
     r"[，。,.;；\s]*(?:拒收|退订)?\s*(?:请|可|，)?(?:直接)?(?:回复?|发送)\s*(?:TD|[RTNＲＴＮ0])(?:\s*(?:退订|拒收))?\s*[。.]?\s*$"
 )
-_STOP = re.compile(
-    r"[^\n.]*\b(?:unsubscribe|opt[ -]?out|stop receiving|manage (?:your )?preferences)\b[^\n]*|退订[^\n]*",
-    re.IGNORECASE,
-)
-_STREET = re.compile(
-    r"[^\n]*(?:\b\d{1,6}[a-z]?\s+(?:[A-Z][\w.'-]*\s+){1,4}(?:Street|St|Avenue|Ave|Road|Rd|Lane|Ln|Drive|Dr|Boulevard|Blvd|Way"
-    r"|Square|Sq|Place|Pl|Court|Ct|Parkway|Pkwy|Highway|Hwy)\b|\bP\.?\s?O\.?\s?Box\s+\d+)[^\n]*"
-)  # fmt: skip
+_ASKED = {
+    "email_unsubscribe": r"\b(?:unsubscribe|opt[ -]?out|stop receiving|manage (?:your )?preferences)\b|退订",
+    "email_address": r"\b\d{1,6}[a-z]?\s+(?:[A-Z][\w.'-]*\s+){1,4}(?:Street|St|Avenue|Ave|Road|Rd|Lane|Ln|Drive|Dr"
+    r"|Boulevard|Blvd|Way|Square|Sq|Place|Pl|Court|Ct|Parkway|Pkwy|Highway|Hwy)\b|\bP\.?\s?O\.?\s?Box\s+\d+",
+}
+_FLAGS = {"email_unsubscribe": re.IGNORECASE, "email_address": 0}
+_ASKED_FOR = {code: re.compile(pattern, _FLAGS[code]) for code, pattern in _ASKED.items()}
+_LINES = tuple(re.compile(rf"[^\n]*(?:{pattern})[^\n]*", _FLAGS[code]) for code, pattern in _ASKED.items())
 
 
 def dressed(text: str, channel: Channel, sender: Sender, language: Language) -> str:
@@ -127,11 +127,11 @@ def breaches(
                 "sms_length", 0, end, f"{end} characters are {sms_parts(text)} parts; send at most {MOST_PARTS}"
             )
     elif channel == "email_en":
-        for code, pattern, what in (
-            ("email_unsubscribe", _STOP, "a way to unsubscribe"),
-            ("email_address", _STREET, "the sender's postal address"),
+        for code, what in (
+            ("email_unsubscribe", "a way to unsubscribe"),
+            ("email_address", "the sender's postal address"),
         ):
-            if not pattern.search(text[-600:]):  # at the end, and a long text is slow to search
+            if not _ASKED_FOR[code].search(text[-600:]):  # at the end, and a long text is slow to search
                 yield Breach(code, end, end, f"an e-mail needs {what}")
     elif channel == "push" and width(text) > PUSH_WIDTH:
         yield Breach("push_length", 0, end, f"{width(text)} half-width characters; at most {PUSH_WIDTH} show")
@@ -154,7 +154,7 @@ def breaches(
 
 def blanked(text: str, channel: Channel) -> str:
     """The text with the channel's own parts as blanks of the same length, so that they are no facts of the offer."""
-    patterns = {"sms_cn": (_SIGNATURE, _REFUSE), "email_en": (_STOP, _STREET)}.get(channel, ())
+    patterns = {"sms_cn": (_SIGNATURE, _REFUSE), "email_en": _LINES}.get(channel, ())
     for pattern in patterns:
         text = pattern.sub(lambda match: " " * len(match.group()), text)
     return text
@@ -165,6 +165,9 @@ def sms_parts(text: str) -> int:
     return 1 if len(text) <= ONE_PART else -(-len(text) // PER_PART)
 
 
+_WIDE = re.compile(r"[^\x00-\u2e7f]")
+
+
 def width(text: str) -> int:
     """Half-width characters: a Chinese character or sign counts twice."""
-    return sum(2 if ord(c) > 0x2E7F else 1 for c in text)
+    return len(text) + len(_WIDE.findall(text))

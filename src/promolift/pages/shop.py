@@ -18,6 +18,7 @@ from promolift.results.messages import LANGUAGES, Messages
 from promolift.results.person import Given, Person
 from promolift.results.plan import LIMIT, Plan, PlanNote, Point, headline
 from promolift.results.shop import CustomerForecast, ForecastNote, Health, Offers, Unknown
+from promolift.results.standing import standing
 from promolift.sql import bind, fetch
 from promolift.terms import Words
 from promolift.words import count, day_count, pick, share, speaking, spoken
@@ -67,6 +68,7 @@ def _tell_story(job: Job) -> Story:
     small = SMALL * 10.0 ** currency_digits(note.shop.currency)
     return Story(
         plan=note,
+        next=standing(job.config, store).text,
         language=spoken(),
         head=None if job.clean.moneyless else headline(note, found.luck),
         luck=found.luck,
@@ -87,7 +89,6 @@ def _tell_story(job: Job) -> Story:
         forecast=forecast,
         names=local,
         response=effects.ResponseFigures.of(effects.response(store), names),
-        targeting=effects.Targeting.load(store),
         predictions=found.predictions,
         policies=found.judged,
         lead=found.lead,

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import polars as pl
 
 from promolift.results.customers import Customers, ShopWeek, Tastes
-from promolift.results.effects import ResponseFigures, Targeting
+from promolift.results.effects import ResponseFigures
 from promolift.results.evaluation import Lead, Worth
 from promolift.results.forecasts import Forecasts
 from promolift.results.messages import MotiveCount, Written
@@ -57,7 +57,8 @@ class Story:
     """Everything the page tells, in `language`, which all texts in it are in. `head` is the plan's headline, None where
     the log names no amounts; `half` and `twice` are the best plans at these parts of its budget, `binding` the limits
     that hold gain back, in words, `believed` what the headline stands on, `attributes` what is known of nobody, `names`
-    what items and shelves are called in the language, by what they were called when they were forecast.
+    what items and shelves are called in the language, by what they were called when they were forecast, `next` where
+    the shop stands and what to do now.
     Tables are `results.Plan.frontier`, `Plan.offers` with `offer`, its words, and `Evaluation.judged`.
     """
 
@@ -75,7 +76,6 @@ class Story:
     binding: str = ""
     believed: Sequence[Assumption] = ()
     worth: Worth | None = None
-    targeting: Targeting | None = None
     customers: Customers | None = None
     history_days: int = 364
     tastes: Tastes | None = None
@@ -96,6 +96,7 @@ class Story:
     unknowns: Sequence[OpenQuestion] = ()
     attributes: Sequence[OpenQuestion] = ()
     missing: Mapping[str, str] = field(default_factory=dict)
+    next: str = ""
 
     @property
     def cash(self) -> Cash:

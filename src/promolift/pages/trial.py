@@ -209,8 +209,8 @@ def _arms(trial: TrialStory) -> Chapter:
         blocks.append(table("Checks of the randomisation", ["check", "p", "", "what it found"], done, words=(2, 3)))
     blocks.append(_balance(trial))
     if fit.hidden:
-        rows = [[each.arm, number(each.odds), number(each.e_value)] for each in fit.hidden]
-        heads = ["arm", "factor on the odds of treatment", "E-value"]
+        rows = [[each.arm, number(each.e_value)] for each in fit.hidden]
+        heads = ["arm", "E-value (risk ratio with treatment and outcome)"]
         text = "How strong an unrecorded cause must be to explain the first effect away; 1: nothing is needed."
         blocks.append(table("Hidden causes", heads, rows, text))
     if trial.results.fitted.placebos.height:

@@ -8,7 +8,7 @@ from promolift.deliver import LineEffect
 from promolift.results.base import Note
 from promolift.settings import Settings
 from promolift.store import Store
-from promolift.words import count, listed, money, pick
+from promolift.words import count, listed, money, pick, share
 
 TOO_FEW = 20  # customers of a group below which no arm can be compared with none
 
@@ -26,7 +26,8 @@ class DrawnGroup(Settings):
 
 
 class DrawNote(Note):
-    """What this plan gives and draws: `cost_cents` is what draws are expected to cost, `largest` the largest group."""
+    """What this plan gives and draws: `cost_cents` is what draws are expected to cost, `largest` the largest group,
+    `assumed_visits` by how much an offer is assumed to raise the odds of coming, None where draws have told."""
 
     NAME: ClassVar[str] = "test"
     tested: tuple[DrawnGroup, ...]
@@ -37,6 +38,7 @@ class DrawNote(Note):
     window_days: int
     horizon_days: int
     effects: tuple[LineEffect, ...]
+    assumed_visits: float | None = None
 
 
 def all_draws(store: Store) -> pl.DataFrame | None:
@@ -77,6 +79,16 @@ def draw_words(note: DrawNote, currency: str) -> list[str]:
             f"最多花费{most}。各组在80%功效下：{parts}。",
         )
     )
+    if note.assumed_visits is not None:
+        more = share(note.assumed_visits)
+        said.append(
+            pick(
+                f"Assumed until draws tell: an offer raises the odds that who stays away comes by {more}, and who "
+                "comes is worth what such customers were worth after returns of their own.",
+                f"在测试说明之前的假设：优惠使不来的客户来店的几率提高{more}，"
+                "来了之后的价值与这类客户过去自行回来后的价值相同。",
+            )
+        )
     if weak:
         need = count(min(each.needed for each in note.tested))
         said.append(

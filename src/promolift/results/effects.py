@@ -18,16 +18,6 @@ DEPTH = 0.2  # the discount at which categories are compared for people
 MAIN = "discount now"  # the row of the placebo table that is the effect itself
 
 
-class Targeting(Note):
-    """How past campaigns were aimed: see `effect.judge_targeting`. `campaigns` is None where there were none."""
-
-    NAME: ClassVar[str] = "targeting"
-    ratio: float | None = None
-    campaigns: int | None = None
-    weeks: int | None = None
-    refusal: str | None = None
-
-
 class NoModel(Note):
     """Why a model could not be fitted, by its name; None where it was."""
 

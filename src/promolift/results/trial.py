@@ -271,10 +271,9 @@ class ArmCheck(_Part):
 
 
 class HiddenCause(_Part):
-    """How strong an unrecorded cause must be to explain an arm's effect away (see effect/sensitivity.py)."""
+    """How strong an unrecorded cause must be to explain an arm's effect away (see effect.outcomes.e_value)."""
 
     arm: str
-    odds: float
     e_value: float
 
 

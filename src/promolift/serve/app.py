@@ -181,7 +181,7 @@ def _operations(app: FastAPI, server: Server) -> None:
 def _methods(request: Request) -> set[str]:
     """What may be done at the path of a request, by all routes that have it."""
     paths = request.app.openapi()["paths"]
-    mine = (each for each in paths if re.fullmatch(re.sub(r"\\{\w+\\}", "[^/]+", re.escape(each)), request.url.path))
+    mine = (each for each in paths if re.fullmatch(re.sub(r"\\{\w+\\}", "[^/:]+", re.escape(each)), request.url.path))
     return {method.upper() for each in mine for method in paths[each]}
 
 
@@ -222,6 +222,10 @@ def describe(app: FastAPI, plain: Sequence[HotRoute]) -> None:
                 for operation in operations.values():
                     operation["responses"].pop("422", None)
                     operation["responses"]["default"] = {"description": "A problem (RFC 9457)", "content": problem}
+            merge = document["paths"]["/v1/campaigns/{campaign_id}"]["patch"]["requestBody"]["content"]
+            fields = document["components"]["schemas"]["CampaignIn"]["properties"].items()
+            nullable = {name: {"anyOf": [each, {"type": "null"}]} for name, each in fields}
+            merge["application/json"]["schema"] |= {"properties": nullable, "additionalProperties": False}
             keys = {"type": "http", "scheme": "bearer"}, {"type": "http", "scheme": "basic"}
             document["components"]["securitySchemes"] = dict(zip(("key", "writeKey"), keys, strict=True))
             document["security"] = [{"key": []}, {"writeKey": []}]

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from secrets import token_hex
 from typing import Annotated, Literal, NamedTuple, Self
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 from sqlalchemy import Connection, select
 
 from promolift.deliver import normalise
@@ -31,9 +31,10 @@ from promolift.serve import outbox
 from promolift.serve.answers import CartAnswer, CartApplied, CartRefused, PricesAnswer, ProductPrice
 from promolift.serve.hot import REDEMPTION
 from promolift.serve.live import Decider
-from promolift.serve.models import Body, Cents, Id, Slug, Typed
+from promolift.serve.models import Body, Cents, Id, Slug, Typed, Yes
 from promolift.serve.problems import REFUSALS
 from promolift.serve.release import LiveRelease
+from promolift.serve.settings import whole
 from promolift.serve.things import Campaign, Thing
 from promolift.serve.words import printable
 from promolift.sql import DAY_MS
@@ -61,7 +62,7 @@ class CartLineIn(Body):
 
     line_id: Id
     product_id: Id
-    quantity: Annotated[int, Field(ge=1, le=1000, strict=True)] = 1
+    quantity: Annotated[int, Field(ge=1, le=1000, strict=True), BeforeValidator(whole)] = 1
     price_cents: Annotated[Cents, Field(description="Of one unit, before any promotion.")]
     category: Id | None = None
 
@@ -77,7 +78,7 @@ class CartIn(Body):
     campaign_id: Slug | None = None
     choose: Literal["best", "priority"] = "best"
     most_off_cents: Annotated[Cents | None, Field(description="The most that all promotions take off together.")] = None
-    hold: Annotated[bool, Field(description="Whether to reserve the money and codes of what is applied.")] = False
+    hold: Annotated[Yes, Field(description="Whether to reserve the money and codes of what is applied.")] = False
     order_id: Id | None = None
 
     @model_validator(mode="after")

@@ -28,6 +28,7 @@ class Door(HttpToolsProtocol):
         super().__init__(**given)
         self.most = most
         self._in_head, self._head_bytes, self._large = True, 0, False
+        self._requests = 0  # that are there whole
         self._since: float | None = self.loop.time()
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -40,8 +41,9 @@ class Door(HttpToolsProtocol):
         """Read on, unless the head is too large already."""
         if self._since is None and self._in_head:
             self._since = self.loop.time()
+        before = self._requests
         super().data_received(data)
-        if self._in_head and self.parser is not None:
+        if self._in_head and self._requests == before and self.parser is not None:  # else it was the end of a body
             self._head_bytes += len(data)
             if self._head_bytes > HEAD_BYTES:
                 self._large = True
@@ -52,10 +54,18 @@ class Door(HttpToolsProtocol):
         super().on_message_begin()
         self._in_head, self._head_bytes = True, 0
 
+    def on_url(self, url: bytes) -> None:
+        """Some of the path."""
+        super().on_url(url)
+        self._count(len(url))
+
     def on_header(self, name: bytes, value: bytes) -> None:
         """One more header."""
         super().on_header(name, value)
-        self._head_bytes += len(name) + len(value)
+        self._count(len(name) + len(value))
+
+    def _count(self, size: int) -> None:
+        self._head_bytes += size
         if self._head_bytes > HEAD_BYTES or len(self.headers) > HEADERS:
             self._large = True
             raise _TooLargeError
@@ -68,7 +78,7 @@ class Door(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         """The request is there."""
         super().on_message_complete()
-        self._in_head, self._since = True, None
+        self._in_head, self._head_bytes, self._since, self._requests = True, 0, None, self._requests + 1
 
     def send_400_response(self, msg: str) -> None:
         """What could not be read, or is too large."""

@@ -7,7 +7,7 @@ from secrets import token_hex
 from typing import Any, NamedTuple
 
 from fastapi import FastAPI
-from pydantic import BaseModel
+from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic_core import from_json, to_json
 from sqlalchemy import Connection, bindparam, select
 from starlette.requests import Request
@@ -37,6 +37,7 @@ SHOWN = ("decision_id", "ts_ms", "customer_id", "campaign_id", "policy_id", "pol
          "propensity", "holdout", "release_id", "experiment_id", "variant")  # fmt: skip
 SAID = itemgetter(*SHOWN)
 EMPTY: Mapping[str, object] = dict.fromkeys((*SHOWN, "code"))
+FLAG = TypeAdapter(bool)
 REDEMPTION = tuple(Redeemed.__annotations__)
 DECISION = Query(select(DECISIONS).where(DECISIONS.c.decision_id == bindparam("named")))
 
@@ -220,7 +221,9 @@ def shown(server: Server, answer: live.Answer, asked: DecisionIn) -> Mapping[str
 def _events(server: Server, kind: str | None) -> Endpoint:
     async def receive(request: Request) -> ASGIApp:
         body = _read(_body(request, EVENT_TYPES))
-        whole: Mapping[str, object] = {"batch": [body]} if kind else body if isinstance(body, dict) else {}
+        if not isinstance(body, dict):
+            raise wrong_field("send a JSON object", "", "an event, or a batch of them, is a JSON object")
+        whole: Mapping[str, object] = {"batch": [body]} if kind else body
         listed, most = whole.get("batch"), server.settings.batch_events
         if not isinstance(listed, list):
             raise wrong_field('send {"batch": [events]}', "/batch", "a list of events is needed")
@@ -230,7 +233,10 @@ def _events(server: Server, kind: str | None) -> Endpoint:
         page = request.scope["promolift"].key.scope == "write"
         received_ms = server.clock.now_ms()
         parsed = events.parse(listed, whole.get("sentAt"), received_ms, kind, server.crowd if page else None)
-        dry = request.query_params.get("dry_run", "").lower() in ("1", "true", "yes")
+        try:
+            dry = FLAG.validate_python(request.query_params.get("dry_run", "false"))
+        except ValidationError:
+            raise wrong_field("wrong parameter", "dry_run", "true or false") from None
         new = len(parsed.events) if dry else await server.keep(parsed)
         # RudderStack's client for Python takes 200 alone for a success and tries any other again for ever
         agent = next((value for name, value in request.scope["headers"] if name == b"user-agent"), b"")

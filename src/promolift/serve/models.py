@@ -1,32 +1,32 @@
 """The bodies of requests, strict: an unknown or wrong field is an error that names it."""
 
-import re
 from typing import Annotated, Any, Literal
+from zoneinfo import available_timezones
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, WithJsonSchema
 
 from promolift.learn.experiment import Design
 from promolift.serve.security import Scope
-from promolift.serve.settings import Channel, Policy
+from promolift.serve.settings import Channel, Policy, whole
 from promolift.settings import Zone
 
-
-def _printable(text: str) -> str:
-    if not text.isprintable():
-        raise ValueError("only printable characters are allowed")
-    return text
+PLAIN = r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]+$"  # no control characters, no line ends
 
 
-def _typed(text: Any) -> Any:
-    """With plain spaces for wide ones, tabs and line ends, which come along when a person copies a code."""
-    return re.sub(r"\s", " ", text) if isinstance(text, str) else text
-
-
-Id = Annotated[str, StringConstraints(min_length=1, max_length=256), AfterValidator(_printable)]
-Typed = Annotated[str, BeforeValidator(_typed), *Id.__metadata__]  # what a person typed, such as a code
+Id = Annotated[str, StringConstraints(min_length=1, max_length=256, pattern=PLAIN)]
+ZoneName = Annotated[Zone, WithJsonSchema({"type": "string", "enum": sorted(available_timezones())})]
+Yes = Annotated[bool, Field(strict=True)]
+# what a person typed, such as a code: tabs, wide spaces and line ends come along when it is copied
+Typed = Annotated[
+    str, StringConstraints(min_length=1, max_length=256, pattern=r"^[^\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f]+$")
+]
 Slug = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
-Cents = Annotated[int, Field(ge=0, le=10**12, strict=True)]
-Moment = Annotated[int, Field(ge=0, le=253_402_300_799_999)]
+Cents = Annotated[int, Field(ge=0, le=10**12, strict=True), BeforeValidator(whole)]
+Moment = Annotated[int, Field(ge=0, le=253_402_300_799_999, strict=True), BeforeValidator(whole)]
+
+
+Told = Literal["redemption.reserved", "redemption.confirmed", "redemption.rolled_back", "redemption.returned",
+               "release.activated", "customer.erased"]  # what webhooks hear of  # fmt: skip
 
 
 class Body(BaseModel):
@@ -42,8 +42,8 @@ class DecisionIn(Body):
     campaign_id: Slug | None = None
     channel: Channel = "site"
     language: Literal["zh", "en"] | None = None
-    timezone: Zone | None = None
-    explain: bool = False
+    timezone: ZoneName | None = None
+    explain: Yes = False
 
 
 class ReserveIn(Body):
@@ -78,7 +78,7 @@ class FeedbackIn(Body):
 
     decision_id: Id
     name: Id = "Conversion"
-    value_cents: Annotated[int, Field(ge=-(10**12), le=10**12, strict=True)] = 0
+    value_cents: Annotated[int, Field(ge=-(10**12), le=10**12, strict=True), BeforeValidator(whole)] = 0
     message_id: Id | None = None
     ts_ms: Moment | None = None
 
@@ -92,13 +92,13 @@ class LimitIn(Body):
     period: Literal["total", "day", "week", "month"] = "total"
     per: Literal["campaign", "customer", "natural_person"] = "campaign"
     offer_id: Id | None = None
-    timezone: Zone = "UTC"
+    timezone: ZoneName = "UTC"
 
 
 class CampaignIn(Body):
     """A campaign: paused or live, its policy and its limits. The release is set by activating one."""
 
-    paused: bool = False
+    paused: Yes = False
     policy: Policy = Policy()
     limits: Annotated[tuple[LimitIn, ...], Field(max_length=100)] = ()
 
@@ -121,14 +121,14 @@ class KeyIn(Body):
     """A new key."""
 
     scope: Scope
-    name: Annotated[str, StringConstraints(min_length=1, max_length=64), AfterValidator(_printable)]
+    name: Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=PLAIN)]
 
 
 class WebhookIn(Body):
     """Where to tell what happened."""
 
-    url: Annotated[str, StringConstraints(min_length=8, max_length=2000), AfterValidator(_printable)]
-    events: Annotated[tuple[str, ...], Field(min_length=1, max_length=20)]
+    url: Annotated[str, StringConstraints(min_length=8, max_length=2000, pattern=PLAIN)]
+    events: Annotated[tuple[Told, ...], Field(min_length=1, max_length=20)]
 
 
 class MailIn(Body):
@@ -138,7 +138,7 @@ class MailIn(Body):
     to: Annotated[str, StringConstraints(pattern=r"^[^@\s<>,;]{1,64}@[A-Za-z0-9.-]{1,190}$")]
     language: Literal["zh", "en"] | None = None
     unsubscribe_url: Annotated[str, StringConstraints(pattern=r"^https://[^\s<>]{1,500}$")]
-    postal_address: Annotated[str, StringConstraints(min_length=5, max_length=300), AfterValidator(_printable)]
+    postal_address: Annotated[str, StringConstraints(min_length=5, max_length=300, pattern=PLAIN)]
 
 
 class EventIn(BaseModel):

@@ -55,14 +55,6 @@ TAKE = Query(
 )
 POST = Query(insert(OUTBOX).inline())
 NAMED = OUTBOX.c.delivery_id.op("in")(Members("ids"))
-TYPES = (
-    "redemption.reserved",
-    "redemption.confirmed",
-    "redemption.rolled_back",
-    "redemption.returned",
-    "release.activated",
-    "customer.erased",
-)
 
 
 class Hook(Thing):

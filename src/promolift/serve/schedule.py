@@ -75,7 +75,7 @@ def remember(server: Serving, release_id: str) -> None:
     terms = server.decider.ensure(release_id).terms
     try:
         with Store(server.settings.work) as store:
-            approve(store, terms) if terms.recalibration else forget(store)
+            approve(store, terms) if terms.recalibration or terms.effects else forget(store)
     except PromoError as error:
         LOG.warning("what is live was not noted for the next plan", extra={"detail": str(error)})
 
@@ -185,6 +185,17 @@ class Scheduler:
         return [None for _ in some]
 
 
+def for_the_next_plan(server: Serving, campaign_id: str, found: Learned) -> LearnRun:
+    """What draws taught changes who gets what, which is a plan's work: the release that serves stays, and the proposal
+    waits for the next plan, or is approved for it where settings and guardrails allow."""
+    folder = server.settings.work / "serve" / "learn" / campaign_id
+    if server.settings.learn.release and found.within_guardrails and found.release is not None:
+        with Store(server.settings.work) as store:
+            approve(store, found.release)
+        return LearnRun(status="approved", why=f"the next `promolift run` plans by it: {found.why}")
+    return LearnRun(status="proposed", why=f"{found.why}; for the next plan: `promolift learn approve --out {folder}`")
+
+
 def keep(server: Serving, campaign_id: str, found: Learned) -> LearnRun:
     """Keep a proposal as a release that waits, and let it go live only where the settings and the guardrails allow."""
     if found.release is None:
@@ -193,6 +204,8 @@ def keep(server: Serving, campaign_id: str, found: Learned) -> LearnRun:
         base = (Campaign.find(db, campaign_id) or NEW).release
     if not base:
         return LearnRun(status="nothing proposed", why="the campaign has no release any more")
+    if found.release.effects:
+        return for_the_next_plan(server, campaign_id, found)
     release_id = derive(server.settings.work, base, found.release)
     if release_id == base:
         return LearnRun(status="nothing proposed", why="no decision was made since that release went live")

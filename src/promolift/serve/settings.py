@@ -1,14 +1,25 @@
 """What the server gets at its start, and the policy of a campaign, which the API can change."""
 
 from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from promolift.learning.evidence import LearnSettings
 from promolift.settings import Settings
 
 Channel = Literal["site", "app", "email", "sms", "push"]
+
+
+def whole(value: object) -> object:
+    """JSON has no integers of its own: 5.0 is one, "5" is none."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+# numbers of a request; the bounds stand within, or the document would not say them
+Count = Annotated[int, Field(ge=0, strict=True), BeforeValidator(whole)]
+Hour = Annotated[int, Field(ge=0, le=23, strict=True), BeforeValidator(whole)]
+Number = Annotated[float, Field(strict=True)]
 
 
 class MailSettings(Settings):
@@ -115,15 +126,15 @@ class ServeSettings(Settings):
 class FrequencyCap(Settings):
     """A frequency cap, counted over all campaigns."""
 
-    offers: int = Field(ge=0, description="Offers that one customer may get at most within `days`.", examples=[2])
-    days: float = Field(gt=0, le=366, description="The days that are counted, back from now.", examples=[7.0])
+    offers: Count = Field(description="Offers that one customer may get at most within `days`.", examples=[2])
+    days: Number = Field(gt=0, le=366, description="The days that are counted, back from now.", examples=[7.0])
 
 
 class QuietHours(Settings):
     """Hours without offers, by the customer's own clock where their zone is known, else by the shop's."""
 
-    start: int = Field(default=22, ge=0, le=23, description="First hour without offers.")
-    end: int = Field(default=8, ge=0, le=23, description="First hour with offers again; 22 to 8 goes over midnight.")
+    start: Hour = Field(default=22, description="First hour without offers.")
+    end: Hour = Field(default=8, description="First hour with offers again; 22 to 8 goes over midnight.")
     channels: tuple[Channel, ...] = Field(default=("sms", "push"), description="Channels on which it is quiet then.")
 
     def quiet(self, hour: int) -> bool:
@@ -135,15 +146,14 @@ class QuietHours(Settings):
 class Pacing(Settings):
     """The price follows what is spent, so that the plan's budget lasts as long as it should."""
 
-    starts_ms: int = Field(
-        ge=0,
+    starts_ms: Count = Field(
         description="When the budget begins to be spent, in milliseconds UTC since 1970.",
         examples=[1_767_225_600_000],
     )
-    ends_ms: int = Field(
-        ge=0, description="Until when it should last, in milliseconds UTC since 1970.", examples=[1_769_904_000_000]
+    ends_ms: Count = Field(
+        description="Until when it should last, in milliseconds UTC since 1970.", examples=[1_769_904_000_000]
     )
-    arrivals: float = Field(gt=0, description="Decisions expected in that time.", examples=[50_000.0])
+    arrivals: Number = Field(gt=0, description="Decisions expected in that time.", examples=[50_000.0])
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:
@@ -155,7 +165,7 @@ class Pacing(Settings):
 class Live(Settings):
     """What a customer's own events of the last minutes close. They never change a score."""
 
-    minutes: float = Field(default=30.0, gt=0, le=10_080, description="How many minutes back such events count.")
+    minutes: Number = Field(default=30.0, gt=0, le=10_080, description="How many minutes back such events count.")
     cart: Literal["close", "keep"] = Field(
         default="close",
         description="`close` gives no offer on what lies in the customer's cart, which they are about to buy at its "
@@ -166,7 +176,7 @@ class Live(Settings):
         description="`only` gives offers on one category or product alone if the customer looked at it; offers on "
         "everything stay open.",
     )
-    after_order_minutes: float = Field(
+    after_order_minutes: Number = Field(
         default=0.0,
         ge=0,
         le=10_080,
@@ -183,7 +193,7 @@ class Live(Settings):
 class Policy(Settings):
     """How a campaign is decided on. A change makes a new version, so that every decision can be replayed."""
 
-    explore: float | None = Field(
+    explore: Number | None = Field(
         default=None,
         ge=0,
         le=1,
@@ -192,10 +202,10 @@ class Policy(Settings):
     )
     caps: tuple[FrequencyCap, ...] = ()
     quiet: QuietHours | None = None
-    rest_days: float = Field(
+    rest_days: Number = Field(
         default=14.0, ge=0, le=366, description="Days in which there is no offer on what a customer has bought."
     )
-    hold_minutes: float = Field(
+    hold_minutes: Number = Field(
         default=15.0, gt=0, le=10_080, description="Minutes that a reservation holds its money before it is given back."
     )
     pacing: Pacing | None = None

@@ -12,7 +12,7 @@ import polars as pl
 
 from promolift import allocate, deliver
 from promolift.deliver import Board, Drawn, LineEffect, ReleaseTerms
-from promolift.deliver.randomised import cost
+from promolift.deliver.settle import cost
 from promolift.hashing import hash_units
 from promolift.learn.ahead import Ahead, Spans, features, fit_ahead
 from promolift.learn.arms import ArmCell, ArmRules, ArmValue, Draws, choose_arms, detectable, effects, needed
@@ -21,7 +21,8 @@ from promolift.results.job import Job, Moments
 from promolift.steps.sales import daily_sales
 
 MONTHS = 6.0  # windows in which what a test teaches will be used
-ROOM, SPREAD = 0.16, 0.04  # s.d. of what an arm may add, as a share of what customers bring; ROOM more of those away
+VISITS = 0.15  # assumed before any draw: an offer raises the odds of coming in its window by so much (log)
+DOUBT = 0.35  # s.d. of what a discount brings back, as a share of what it costs; of visits it is what is assumed
 NOT_YET = "not bought yet"
 NOT_DRAWN = "not in this test"
 CLOSED = "closed: by what is known it does not pay for customers like them"
@@ -97,8 +98,10 @@ def arms_of(rows: pl.DataFrame, people: People) -> pl.DataFrame:
 def cells_of(best: pl.DataFrame, people: People) -> pl.DataFrame:
     """CELLS: what each arm is believed to add for each group before any draw.
 
-    The response model says what an arm adds in the window among those who come. Of those who would stay away it brings
-    back the same share, who then are worth what they were worth after past returns.
+    The response model says what an arm adds among those who come: it is read from shelf prices, which nobody sees who
+    stays away. That an offer also brings some to come is assumed (VISITS): by the shop's own share of such customers
+    who came without any, and what those who came were worth over the horizon beyond those who did not. Only of those
+    who would have stayed away is it one visit more; of others it is one that comes earlier.
     """
     means = best.group_by("menu_id", "group").agg(
         pl.col("added_cents").mean().alias("added"),
@@ -117,12 +120,11 @@ def cells_of(best: pl.DataFrame, people: People) -> pl.DataFrame:
     )
     found = []
     for row in means.sort("menu_id", "group").iter_rows(named=True):
-        group, (expected, horizon) = row["group"], people.base[row["group"]]
-        away = people.ahead.away.get(group, 0.5)
-        share = min(max(row["added"], 0.0) / expected, 1.0) if expected > 0 else 0.0
-        spread = (SPREAD + ROOM * away) * max(horizon, 0.0)
-        prior = row["added"] - row["cost"] + 0.5 * away * share * max(horizon - expected, 0.0)
-        prior_se = (spread**2 + (row["se"] or 0.0) ** 2) ** 0.5 + 1e-6
+        group, horizon = row["group"], people.base[row["group"]][1]
+        away = people.ahead.away.get(group, 0.0)
+        visits = VISITS * away**2 * (1 - away) * people.ahead.comeback.get(group, 0.0)
+        prior = row["added"] - row["cost"] + visits
+        prior_se = ((DOUBT * row["cost"]) ** 2 + visits**2 + (row["se"] or 0.0) ** 2) ** 0.5 + 1e-6
         sd = people.ahead.sd.get(group, 0.0) or max(horizon, row["cost"], 1.0)
         found.append((row["menu_id"], group, prior, prior_se, row["cost"], row["customers"], sd))
     return pl.DataFrame(found, schema=CELLS, orient="row")
@@ -299,6 +301,7 @@ def _note(
         tested=tuple(sorted(tested, key=lambda t: t.group)), given=paid.height, cost_cents=spent, largest=most,
         budget_cents=float(budget),
         window_days=job.config.plan.window_days, horizon_days=spans_of(job).horizon, effects=known,
+        assumed_visits=None if any(each.n_arm for each in known) else VISITS,
     )  # fmt: skip
 
 

@@ -1,7 +1,5 @@
 """Step 3: profiles and past prices in; the discount response, the redemption and the spend model kept."""
 
-from dataclasses import asdict
-
 import polars as pl
 
 from promolift import effect
@@ -28,7 +26,6 @@ def run(job: Job) -> None:
         halves = [] if response.level == "assumed" else effect.fit_halves(data, sensitivity, settings)
     except SupportError as reason:
         response, halves = effect.assumed_response(str(reason), settings), []
-    campaign_targeting(job).keep(job.store)
     job.tell("effect", 0.9, "who redeems coupons")
     coupons = keep_redemption(job, at, response.targets["target"].to_list())
     job.tell("effect", 0.95, "what customers will spend")
@@ -56,12 +53,3 @@ def response_panel(job: Job, at: Moments) -> pl.DataFrame:
         parts.append(effect.panel(events, products, depths, at.asof, settings).pl())
         job.tell("effect", 0.5 * done / len(shards), "what discounts each customer met")
     return pl.concat(parts)
-
-
-def campaign_targeting(job: Job) -> effects.Targeting:
-    """How unlike the targeted customers of past campaigns were; nothing is said without campaigns."""
-    clean, exposures = job.clean, job.clean.exposures
-    if exposures is None:
-        return effects.Targeting()
-    parts = [effect.spent_before(clean.events(shard), exposures) for shard in clean.shards]
-    return effects.Targeting(**asdict(effect.judge_targeting(pl.concat(parts))))

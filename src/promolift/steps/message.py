@@ -48,9 +48,9 @@ def run(job: Job) -> None:
         job.tell("message", 0.9, "no text of the pool may be sent: offers stand alone; see `promolift words review`")
     campaign = job.config.plan.campaign
     keys = [deliver.CodeKey(campaign, who, what) for who, what in written.select("customer_id", "offer_id").iter_rows()]
-    codes = deliver.unique_codes(keys, job.store.secret())
-    coded = written.with_columns(pl.Series("code", [codes[key] for key in keys], dtype=pl.String))
-    job.store.save("messages", coded)
+    asked = (key for key in keys if offers[key.offer_id].activation == "code")  # no other offer is redeemed by one
+    codes = deliver.unique_codes(asked, job.store.secret())
+    job.store.save("messages", written.with_columns(pl.Series("code", map(codes.get, keys), dtype=pl.String)))
     Offers(offers=tuple(offers.values())).keep(job.store)
 
 

@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 from promolift import allocate, deliver, effect, offer
 from promolift.allocate.settings import Risk
 from promolift.deliver import Drawn, Recalibration, ReleaseTerms
-from promolift.deliver.randomised import STEP, Spending, cost, even_cost, spending
-from promolift.deliver.settle import settled
+from promolift.deliver.settle import STEP, Spending, cost, even_cost, settled, spending
 from promolift.errors import BudgetError, SupportError
 from promolift.message import is_couponable, is_sensitive
 from promolift.offer.proposals import MenuCandidates
@@ -83,9 +82,10 @@ def offered(job: Job, at: Moments) -> Offered:
     rows = deliver.recalibrated(made.rows, known.recalibration if known else None)
     floor = evidence_floor(job, rows)
     job.tell("plan", 0.6, f"effect of {rows.height:,} candidates")
-    # a trial is not chosen by what it is expected to bring
-    least = 0.0 if job.config.plan.trial else job.config.rules.least_gain_cents
-    open_ = close_small(close_weak(rows, floor), least)
+    if job.config.plan.trial or (known and known.effects):
+        open_ = rows  # what is only assumed is what a test is for; and it is chosen by what draws say
+    else:
+        open_ = close_small(close_weak(rows, floor), job.config.rules.least_gain_cents)
     return Offered(with_risk(open_, job.config.plan.risk), floor, made.menu)
 
 

@@ -9,6 +9,7 @@ from promolift import deliver
 from promolift.errors import StepError
 from promolift.pages import render
 from promolift.pages.shop import tell_story
+from promolift.results.arms import all_draws
 from promolift.results.job import Job, moments
 from promolift.results.messages import Messages
 from promolift.results.plan import Plan
@@ -34,7 +35,22 @@ def plan_file(job: Job) -> pl.DataFrame:
     channels = job.profiled.profiles(moments(job).asof).select("customer_id", pl.col("top_channel").alias("channel"))
     words = Messages.load(job.store).rows.join(channels, on="customer_id", how="left")
     offers = Offers.load(job.store).offers
-    return deliver.plan_rows(words, Plan.load(job.store).decisions, offers, job.config.shop.language)
+    plan = Plan.load(job.store)
+    rows = deliver.plan_rows(words, plan.decisions, offers, job.config.shop.language)
+    return with_arms(rows, plan, all_draws(job.store))
+
+
+def with_arms(rows: pl.DataFrame, plan: Plan, draws: pl.DataFrame | None) -> pl.DataFrame:
+    """The file's rows with the menu line of each offer and, where the plan drew them by group, that group."""
+    arms = plan.chosen.select("customer_id", pl.col("menu_id").alias("arm"))
+    groups = pl.DataFrame(schema={"customer_id": pl.String, "group": pl.String})
+    if draws is not None and (plan.note.drawn or plan.note.terms.effects):
+        mine = draws.filter(pl.col("campaign_id") == plan.note.terms.campaign_id)
+        groups = mine.filter(pl.col("ts_ms") == pl.col("ts_ms").max()).select("customer_id", "group")
+    named = rows.drop("arm", "group")
+    for more in (arms, groups):
+        named = named.join(more, on="customer_id", how="left", maintain_order="left")
+    return named.with_columns(pl.col("arm").fill_null("none")).select(rows.columns)
 
 
 def put(job: Job, name: str, write: Callable[[Path], object]) -> None:

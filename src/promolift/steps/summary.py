@@ -8,6 +8,7 @@ from promolift.results.chinese import kept
 from promolift.results.job import Job
 from promolift.results.plan import Plan
 from promolift.results.shop import ForecastNote, Health
+from promolift.results.standing import standing
 from promolift.tables import Z95
 from promolift.words import pick
 
@@ -65,7 +66,9 @@ def plan_summary(job: Job, step: str) -> dict[str, Any]:
     checked = {"luck": plan.luck.model_dump() if plan.luck else None}
     found = Health.load(job.store).warnings if step == "report" else ()
     warnings = [pick("warning: ", "注意：") + kept(each) for each in found]
-    text = "\n".join([str(plan), *warnings, *where])
+    stands = standing(job.config, job.store)
+    text = "\n".join([str(plan), *warnings, *where, stands.text])
+    place |= {"stage": stands.stage, "next": stands.command}
     return {"step": step, "currency": job.config.shop.currency, **figures, **checked, **place, "text": text}
 
 

@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 
 from promolift.effect import core, diagnose
 from promolift.effect.dose import fit_dose
-from promolift.effect.outcomes import average_effects
-from promolift.effect.sensitivity import e_value_of_mean, tipping_odds
+from promolift.effect.outcomes import average_effects, e_value
 from promolift.effect.trial import Level, encoder_of, row_keys
 from promolift.effect.trial import TrialArrays as Arrays
 from promolift.errors import InputError, SupportError
@@ -109,20 +108,12 @@ def _together(part: pl.DataFrame) -> pl.DataFrame:
 
 
 def hidden_causes(arrays: Arrays, effects: pl.DataFrame, arms: tuple[str, ...]) -> tuple[HiddenCause, ...]:
-    """How strong a cause that nobody recorded must be to explain each arm's effect on the first outcome away.
-
-    `odds`: the factor on the odds of treatment under the marginal sensitivity model; `e_value`: the risk ratios with
-    treatment and outcome (see effect/sensitivity.py). 1 where the interval holds 0 anyway.
-    """
+    """How strong a cause that nobody recorded must be to explain each arm's effect on the first outcome away."""
     found, first = [], effects.filter(pl.col("outcome") == effects["outcome"][0])
     for row in first.iter_rows(named=True):
-        arm = arms.index(row["arm"])
-        pair = np.flatnonzero((arrays.arm_N == 0) | (arrays.arm_N == arm))
-        prob = arrays.prob_NA[pair]
-        chance = prob[:, arm] / (prob[:, 0] + prob[:, arm])
-        odds = tipping_odds(arrays.outcome_N[pair], (arrays.arm_N[pair] > 0).astype(np.float64), chance)
-        e_value = e_value_of_mean(row["effect"], row["se"], float(arrays.outcome_N[pair].std()))
-        found.append(HiddenCause(arm=row["arm"], odds=odds, e_value=e_value.limit))
+        pair_N = np.isin(arrays.arm_N, (0, arms.index(row["arm"])))
+        strength = e_value(row["effect"], row["se"], float(arrays.outcome_N[pair_N].std()))
+        found.append(HiddenCause(arm=row["arm"], e_value=strength))
     return tuple(found)
 
 

@@ -6,7 +6,7 @@ from promolift.pages.blocks import Block, Chapter, Figure, gap, sentences
 from promolift.pages.figures import Axis, Line, Mark, by_point, forest, lines
 from promolift.pages.story import Story
 from promolift.results.chinese import kept
-from promolift.results.effects import DEPTH, CategoryResponse, CurveGroup, Placebo, ResponseFigures, Targeting
+from promolift.results.effects import DEPTH, CategoryResponse, CurveGroup, Placebo, ResponseFigures
 from promolift.terms import Words
 from promolift.words import (
     bracket,
@@ -53,8 +53,7 @@ def tell(story: Story) -> Chapter:
 def tell_method(story: Story) -> Chapter:
     """How the response was read, and whether it can be believed."""
     found = story.response
-    notes = [*_notes(found), *(_campaigns(story.targeting) if story.targeting else ())]
-    how = sentences(pick("How it was estimated", "怎样估计的"), [clip(text, 600) for text in notes])
+    how = sentences(pick("How it was estimated", "怎样估计的"), [clip(text, 600) for text in _notes(found)])
     title, name = (
         pick("How was the response to discounts read?", "对折扣的反应是怎样读出的？"),
         pick("Response", "折扣反应"),
@@ -106,19 +105,6 @@ def _notes(found: ResponseFigures) -> list[str]:
             "折扣不是随机给的。店铺若在同一周对同一客户、同一品类还有别的活动，仍可能被误认为折扣的作用。",
         ),
     ]
-
-
-def _campaigns(targeting: Targeting) -> list[str]:
-    """Why past campaigns are not taken for experiments."""
-    if targeting.campaigns is None:
-        return []
-    why = targeting.refusal and kept(targeting.refusal)
-    why = why or pick(
-        "the targeted had spent about as much before as the others, but nobody drew them",
-        "被触达的客户此前的消费与其他人相近，但他们不是随机抽的",
-    )
-    n = targeting.campaigns
-    return [pick(f"No uplift is read from the {n} past campaigns: {why}.", f"没有从过去{n}次活动读取增量：{why}。")]
 
 
 def _signed(value: object) -> str:

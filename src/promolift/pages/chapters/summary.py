@@ -49,7 +49,7 @@ def page_of(story: Story) -> Page:
         },
         head=first(story),
         warning=forecast_miss(story),
-        asides=[clip(text, 500) for text in story.why[1:]],
+        asides=[clip(text, 500) for text in (*story.why[1:], story.next) if text],
         do=todo(story),
         stands=[stand(each) for each in story.believed],
         bigs=numbers(story),

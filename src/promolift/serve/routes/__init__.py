@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 from fastapi import Depends, Header, Query, Request, Response
 from sqlalchemy import Connection
+from starlette.convertors import StringConvertor, register_url_convertor
 from starlette.responses import JSONResponse
 
 from promolift.serve.security import unseal
@@ -15,6 +16,15 @@ IdempotencyKey = Annotated[str | None, Header(min_length=1, max_length=255)]
 IfMatch = Annotated[str | None, Header(max_length=100)]
 Cursor = Annotated[int, Query(ge=0, le=2**53)]
 Page = Annotated[int, Query(ge=1, le=1000)]
+
+
+class _Name(StringConvertor):
+    """A part of a path without a verb behind it."""
+
+    regex = "[^/:]+"
+
+
+register_url_convertor("name", _Name())
 SECRETS = ("key", "secret")  # kept sealed in an answer
 
 

@@ -17,7 +17,7 @@ from promolift.serve import outbox, release, schedule
 from promolift.serve.learning import KINDS, HeardEvent
 from promolift.serve.learning import outcomes as bought
 from promolift.serve.models import CampaignIn, CodesIn, ExperimentIn, KeyIn, Slug, WebhookIn
-from promolift.serve.problems import ApiError, FieldError, wrong_field
+from promolift.serve.problems import ApiError, FieldError
 from promolift.serve.routes import Asked, Call, Cursor, IfMatch, Keyed, Page
 from promolift.serve.security import make_key, seal
 from promolift.serve.settings import Policy
@@ -56,7 +56,7 @@ def keys(asked: Asked) -> dict[str, Any]:
     return _listed(asked, "key", "key_id", hidden="hash")
 
 
-@router.get("/v1/campaigns/{campaign_id}")
+@router.get("/v1/campaigns/{campaign_id:name}")
 def campaign(asked: Asked, campaign_id: Slug, response: Response) -> dict[str, Any]:
     """A campaign with its limits, how far each is used, and its pace. `ETag` is the version of what can be changed."""
     with asked.read() as db:
@@ -70,7 +70,7 @@ def campaign(asked: Asked, campaign_id: Slug, response: Response) -> dict[str, A
         return _kept(db, campaign_id) | {"limits": limits, "pace": get(db, "pace", campaign_id)}
 
 
-@router.put("/v1/campaigns/{campaign_id}")
+@router.put("/v1/campaigns/{campaign_id:name}")
 def put_campaign(asked: Asked, campaign_id: Slug, body: CampaignIn, if_match: IfMatch = None) -> Response:
     """Make a campaign or replace it whole; what its limits have counted so far stays.
 
@@ -79,7 +79,7 @@ def put_campaign(asked: Asked, campaign_id: Slug, body: CampaignIn, if_match: If
     return _govern(asked, campaign_id, lambda _: body, if_match)
 
 
-@router.patch("/v1/campaigns/{campaign_id}")
+@router.patch("/v1/campaigns/{campaign_id:name}")
 def patch_campaign(asked: Asked, campaign_id: Slug, body: dict[str, Any], if_match: IfMatch = None) -> Response:
     """Change what is stated alone, as a JSON merge patch (RFC 7396): null removes, a list replaces the whole list."""
     return _govern(asked, campaign_id, lambda now: CampaignIn(**_merged(now, body)), if_match, patch=True)
@@ -92,14 +92,14 @@ def _govern(
     def do(db: Connection, now_ms: int) -> HttpAnswer:
         found = Campaign.known(db, campaign_id) if patch else Campaign.find(db, campaign_id)
         old, old_limits = found or Campaign(), all_limits(db, campaign_id)
-        if if_match is not None and if_match not in ("*", _version(db, campaign_id)):
-            raise Refused("version_changed", f"campaign {campaign_id} was changed; GET it again and repeat your change")
         stated = [
             {name: limit[name] for name in ("limit_id", "metric", "amount", "period", "per")}
             | {"timezone": limit["zone"], "offer_id": limit["offer_id"] or None}
             for limit in old_limits
         ]
         body = new_of({"paused": old.paused, "policy": old.policy.model_dump(mode="json"), "limits": stated})
+        if if_match is not None and if_match not in ("*", _version(db, campaign_id)):
+            raise Refused("version_changed", f"campaign {campaign_id} was changed; GET it again and repeat your change")
         dropped = {limit["limit_id"] for limit in old_limits} - {limit.limit_id for limit in body.limits}
         reset = "policy" not in body.model_fields_set and old.policy != Policy()
         if found and not patch and if_match is None and (dropped or reset):
@@ -220,10 +220,11 @@ def roll_back(asked: Keyed, campaign_id: Slug) -> Response:
 def put_experiment(asked: Asked, campaign_id: Slug, body: ExperimentIn) -> Response:
     """Split the campaign's customers between releases, by hash. A changed design needs a new name."""
     if unknown := sorted(set(body.releases) ^ (set(body.design.arms) - {HOLDOUT})):
-        raise wrong_field("every arm needs a release", "/releases", f"arms and releases differ: {unknown}")
+        raise ApiError(422, "arms_differ", "every arm needs a release", FieldError("/releases", f"differ: {unknown}"))
     for release_id in sorted(set(body.releases.values())):
         if asked.server.decider.ensure(release_id).terms.campaign_id != campaign_id:
-            raise wrong_field("wrong campaign", "/releases", f"{release_id} is of another campaign")
+            wrong = FieldError("/releases", f"{release_id} is of another campaign")
+            raise ApiError(422, "arms_differ", "wrong campaign", wrong)
     return _test(asked, campaign_id, body)
 
 
@@ -342,8 +343,6 @@ def revoke(asked: Asked, key_id: Slug) -> Response:
 @router.post("/v1/webhooks", status_code=201)
 def post_webhook(asked: Keyed, body: WebhookIn) -> Response:
     """Tell a URL what happens; the signing secret is shown once."""
-    if strange := sorted(set(body.events) - set(outbox.TYPES)):
-        raise wrong_field("unknown event", "/events", f"{strange}; known: {', '.join(outbox.TYPES)}")
     try:
         outbox.safe_address(body.url, asked.server.settings.private_webhooks)
     except outbox.UnsafeTargetError as error:
@@ -372,7 +371,7 @@ def webhooks(asked: Asked) -> dict[str, Any]:
     return {"data": shown}
 
 
-@router.delete("/v1/webhooks/{webhook_id}")
+@router.delete("/v1/webhooks/{webhook_id:name}")
 def delete_webhook(asked: Asked, webhook_id: Slug) -> Response:
     """Tell this URL nothing more."""
 

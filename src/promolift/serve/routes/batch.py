@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from pydantic_core import to_json
 
 from promolift.serve import hot, live
-from promolift.serve.models import Body, DecisionIn, Id, Slug
+from promolift.serve.models import Body, DecisionIn, Id, Slug, Yes
 from promolift.serve.routes import Keyed
 from promolift.serve.settings import Channel
 from promolift.terms import Language
@@ -21,11 +21,13 @@ TOGETHER = 200  # decided in one change of the ledger: others' requests wait for
 class BatchDecisionIn(Body):
     """Which offer for each of these customers now? `words` adds the offer in full and its message."""
 
-    customer_ids: Annotated[tuple[Id, ...], Field(min_length=1, max_length=10_000)]
+    customer_ids: Annotated[
+        tuple[Id, ...], Field(min_length=1, max_length=10_000, json_schema_extra={"uniqueItems": True})
+    ]
     campaign_id: Slug | None = None
     channel: Channel = "site"
     language: Language | None = None
-    words: bool = False
+    words: Yes = False
 
     @model_validator(mode="after")
     def _once_each(self) -> Self:

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query, Response
 from sqlalchemy import Column, Connection, Table, select, tuple_, update
 
 from promolift.serve.cart import find_code, unusable
-from promolift.serve.models import Body, Cents, Id, Slug, Typed
+from promolift.serve.models import Body, Cents, Id, Slug, Typed, Yes
 from promolift.serve.problems import REFUSALS, wrong_field
 from promolift.serve.routes import Asked, Keyed, Page
 from promolift.store.ledger_audit import HttpAnswer
@@ -92,7 +92,7 @@ class BlockIn(Body):
     """Codes that nobody may use any more, or may use again."""
 
     codes: Annotated[tuple[Id, ...], Query(min_length=1, max_length=10_000)]
-    blocked: bool = True
+    blocked: Yes = True
 
 
 @router.post("/v1/codes:block")

@@ -188,6 +188,8 @@ def default(field: FieldInfo, as_json: bool) -> str:
 def in_words(kind: Any, rules: Sequence[Any] = ()) -> str:
     """A type with its bounds, in words."""
     origin, parts = get_origin(kind), get_args(kind)
+    if origin is Annotated:
+        return in_words(parts[0], (*rules, *(rule for part in parts[1:] for rule in getattr(part, "metadata", [part]))))
     if origin is Literal:
         return "one of " + ", ".join(f"`{part}`" for part in parts)
     if origin is Annotated:

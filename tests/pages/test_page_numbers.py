@@ -19,7 +19,7 @@ from promolift.pages.story import Story
 from promolift.results.effects import DEPTH, NoModel
 from promolift.results.evaluation import Evaluation
 from promolift.results.job import Job, moments
-from promolift.results.messages import Messages, PoolState, PoolWords
+from promolift.results.messages import Messages
 from promolift.results.person import Given, Person
 from promolift.results.plan import Plan, headline
 from promolift.results.shop import Health, Offers, Unknown
@@ -90,7 +90,7 @@ def about_the_plan(job: Job, story: Story) -> dict[str, list[Any]]:
         "people": [*mix, *cards], "figure mix": mix,
         "messages": [
             offers, list(said.written), said.silent, said.typical(12).select(PRINTED), list(said.angles.items()),
-            PoolState.of(PoolWords.load(store)), [fact.said for card in story.typical for fact in card.read],
+            [fact.said for card in story.typical for fact in card.read],
         ],
         "unknowns": [
             offers, [said_line(line) for line in plan.note.menu], {"margin_share": config.value.margin_rate}, gaps,

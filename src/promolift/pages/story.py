@@ -11,14 +11,13 @@ import polars as pl
 
 from promolift.results.customers import Customers, ShopWeek, Tastes
 from promolift.results.effects import ResponseFigures
-from promolift.results.evaluation import Lead
+from promolift.results.evaluation import Lead, Worth
 from promolift.results.forecasts import Forecasts
-from promolift.results.messages import MotiveCount, PoolState, Written
+from promolift.results.messages import MotiveCount, Written
 from promolift.results.person import Given
 from promolift.results.plan import Assumption, Headline, Luck, PlanNote, Point
 from promolift.results.predictions import Predictions
 from promolift.results.shop import Health, PurchaseMembers
-from promolift.results.worth import Worth
 from promolift.terms import Language
 from promolift.words import Cash, spoken
 
@@ -93,7 +92,6 @@ class Story:
     written: Sequence[Written] = ()
     silent: int = 0
     angles: Sequence[tuple[str, int]] = ()
-    pool: PoolState = field(default_factory=PoolState)
     cards: Sequence[Card] = ()
     unknowns: Sequence[OpenQuestion] = ()
     attributes: Sequence[OpenQuestion] = ()

@@ -12,6 +12,7 @@ from promolift import effect
 from promolift.data.counts import Counts
 from promolift.data.health import Ability
 from promolift.learn.metrics import Bin
+from promolift.profile import MemberNote
 from promolift.results.effects import NoModel, keep_responses, response
 from promolift.results.job import Job
 from promolift.results.shop import (
@@ -23,6 +24,7 @@ from promolift.results.shop import (
     Health,
     Ndcg,
     Predicted,
+    PurchaseMembers,
     Unknown,
     Visit,
 )
@@ -88,6 +90,9 @@ def describe(store: Store, seed: int) -> None:
     ).keep(store)  # fmt: skip
     NoModel(spend="no spend forecast: the history is too short").keep(store)
     Unknown(reasons={"carts_4w": "the data hold no carts"}).keep(store)
+    known = {"rows": 5000, "counts_loss": 0.44, "trees_loss": 0.43, "lead": 0.01, "lead_low": 0.006, "lead_high": 0.014}
+    member = MemberNote(asof_ms=0, trees_weight=0.75, why="the trees lose less on the last window", **known)
+    PurchaseMembers(at_check=member, at_plan=member).keep(store)
     main = measured(response(store), rng)
     keep_responses(store, main, [half(main, rng) for _ in range(2)])
 

@@ -9,7 +9,7 @@ import tomllib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
@@ -188,10 +188,16 @@ def default(field: FieldInfo, as_json: bool) -> str:
 def in_words(kind: Any, rules: Sequence[Any] = ()) -> str:
     """A type with its bounds, in words."""
     origin, parts = get_origin(kind), get_args(kind)
+    if origin is Annotated:
+        return in_words(parts[0], (*rules, *(rule for part in parts[1:] for rule in getattr(part, "metadata", [part]))))
     if origin is Literal:
         return "one of " + ", ".join(f"`{part}`" for part in parts)
+    if origin is Annotated:
+        return in_words(parts[0], rules)
     if origin is tuple:
         return "list of " + _several(parts[0])
+    if origin is Annotated:
+        return in_words(parts[0], rules)
     if origin is dict:
         return f"for each name {in_words(parts[1])}"
     if origin is not None:

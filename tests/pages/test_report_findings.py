@@ -10,13 +10,12 @@ from promolift.pages.chapters import budget, customers, discount, health, models
 from promolift.pages.figures import headline, span_of
 from promolift.results.customers import Customers, ShopWeek, Tastes
 from promolift.results.effects import ResponseFigures
-from promolift.results.evaluation import Lead, weakest
+from promolift.results.evaluation import Lead, Worth, weakest
 from promolift.results.figures import Histogram, bars, sample
 from promolift.results.learned import Ranged
 from promolift.results.plan import Assumption, Luck, Point
 from promolift.results.predictions import AVERAGE, COUPONS, Predictions, Scored
 from promolift.results.shop import Health
-from promolift.results.worth import Worth
 from promolift.steps import checks
 from promolift.words import Cash
 from small_story import card, read, small_story

@@ -8,9 +8,9 @@ import pytest
 
 from promolift.effect import DiscountResponse, ValueSettings
 from promolift.results.assumed import assumptions
+from promolift.results.evaluation import Worth
 from promolift.results.plan import Assumption
 from promolift.results.reasons import MOTIVES, OfferReason, habits, reason
-from promolift.results.worth import Worth
 from promolift.steps.plan_rules import close_small
 from promolift.words import speaking
 

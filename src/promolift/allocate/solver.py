@@ -4,7 +4,11 @@ Small problems are given to HiGHS as well, which proves the best plan. Where lim
 smallest set in conflict and by how much.
 """
 
-from collections.abc import Sequence
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from ctypes import CDLL
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -20,7 +24,8 @@ from promolift.allocate.repair import SALT, Whole, counted, finish
 from promolift.allocate.settings import Limit
 from promolift.errors import BudgetError
 
-SMALL = 400  # usable pairs up to which HiGHS looks for the best plan
+SMALL = 3_000  # usable pairs up to which HiGHS looks for the best plan,
+OPEN = 400  # if no more than so many of them are not settled by the gap
 NODES = 500  # branches it may try: a count, so that the answer does not depend on the machine's speed
 EXACT = 1e-12  # relative rounding of the sums
 TOLERANCE = 1e-6  # of HiGHS: its bound is believed to this part
@@ -54,7 +59,7 @@ def solve_rows(rows: ChoiceRows, rules: Rules, seed: int = 0) -> Allocation:
         return _unsorted(solve_rules(sorted_, rules, seed), order)
     scale = measure(rows)
     kept = counted(sorted_, rules, scale, found.choice_N[order])
-    whole, bound = polish(sorted_, scale, rules, kept, found.bound)
+    whole, bound = polish(sorted_, scale, rules, kept, found.bound, np.array([found.price]))
     gain, cost, treated, _ = whole.sums_SJ4.sum(axis=(0, 1))
     moved = found.moved + int((whole.choice_N != kept.choice_N).sum())
     mine = replace(found, choice_N=whole.choice_N, gain=gain, cost=cost, bound=bound, treated=int(treated), moved=moved)
@@ -75,7 +80,7 @@ def solve_rules(rows: ChoiceRows, rules: Rules, seed: int) -> Allocation:
     if priced.bound < 0:
         raise _refusal(dual, rules, None)
     prices = Prices(rules.weights(priced.price_M), priced.width, 0.0, seed)
-    whole, bound = polish(rows, scale, rules, finish(dual, scale, priced, prices), priced.bound)
+    whole, bound = polish(rows, scale, rules, finish(dual, scale, priced, prices), priced.bound, priced.price_M)
     if whole.broken_M.any():
         raise _refusal(dual, rules, whole)
     gain, cost, treated, _ = whole.sums_SJ4.sum(axis=(0, 1))
@@ -86,6 +91,27 @@ def solve_rules(rows: ChoiceRows, rules: Rules, seed: int) -> Allocation:
     )  # fmt: skip
 
 
+@contextmanager
+def _unheard() -> Iterator[None]:
+    """HiGHS prints a line of its debugging to stdout now and then, whatever it is asked; `--json` must not hold it."""
+    library = CDLL(None) if os.name == "posix" else None
+    try:
+        stdout, nowhere = os.dup(1), os.open(os.devnull, os.O_WRONLY)
+    except OSError:  # there is no stdout
+        yield
+        return
+    sys.stdout.flush()
+    os.dup2(nowhere, 1)
+    try:
+        yield
+    finally:
+        if library is not None:
+            library.fflush(None)  # what it wrote still waits in C's buffer
+        os.dup2(stdout, 1)
+        os.close(stdout)
+        os.close(nowhere)
+
+
 class Bounded(NamedTuple):
     """A plan and the upper bound of what any plan can gain."""
 
@@ -93,28 +119,41 @@ class Bounded(NamedTuple):
     bound: float
 
 
-def polish(rows: ChoiceRows, scale: Quanta, rules: Rules, whole: Whole, bound: float) -> Bounded:
-    """The plan and an upper bound of any plan's gain, or better ones by HiGHS if there are few pairs and room."""
+def polish(rows: ChoiceRows, scale: Quanta, rules: Rules, whole: Whole, bound: float, price_M: Floats) -> Bounded:
+    """The plan and an upper bound of any plan's gain, or better ones by HiGHS if there are few pairs and room.
+
+    At the prices a plan gains the bound less what each customer loses against their best slot: a better plan takes no
+    slot that loses more than the gap, so that most customers are settled before the search begins.
+    """
     broken = bool(whole.broken_M.any())
+    gap = np.inf if broken else bound - whole.gain
     i_P, k_P = np.nonzero(rows.usable_NK)
-    if not 0 < len(i_P) <= SMALL or (not broken and bound - whole.gain <= EXACT * bound):
+    if not 0 < len(i_P) <= SMALL or gap <= EXACT * bound:
+        return Bounded(whole, bound)
+    coef_MP, best_N = coefficients(rows, rules, i_P, k_P), np.zeros(len(rows))
+    value_P = rows.gain_NK[i_P, k_P] - price_M @ coef_MP
+    np.maximum.at(best_N, i_P, value_P)
+    near_P = best_N[i_P] - value_P <= gap * (1 + TOLERANCE)
+    if near_P.sum() > OPEN + (best_N > gap).sum():
         return Bounded(whole, bound)
     from scipy.optimize import Bounds, LinearConstraint, milp
     from scipy.sparse import csr_array, vstack
 
+    i_P, k_P, coef_MP = i_P[near_P], k_P[near_P], coef_MP[:, near_P]
     size = max(float(rows.gain_NK[i_P, k_P].max()), 1e-300)
-    coef_MP = coefficients(rows, rules, i_P, k_P)
     size_M = np.maximum(np.abs(coef_MP).max(axis=1), np.abs(rules.bound_M) / len(i_P))
     size_M = np.where(size_M > 0, size_M, 1.0)
     one_NP = csr_array((np.ones(len(i_P)), (i_P, np.arange(len(i_P)))), shape=(len(rows), len(i_P)))
-    found = milp(
-        -rows.gain_NK[i_P, k_P] / size, integrality=np.ones(len(i_P)), bounds=Bounds(0, 1),
-        constraints=LinearConstraint(
-            vstack([one_NP, csr_array(coef_MP / size_M[:, None])]),
-            ub=np.append(np.ones(len(rows)), rules.bound_M / size_M),
-        ),
-        options={"mip_rel_gap": 0.0, "node_limit": NODES},
-    )  # fmt: skip
+    with _unheard():
+        found = milp(
+            -rows.gain_NK[i_P, k_P] / size, integrality=np.ones(len(i_P)), bounds=Bounds(0, 1),
+            constraints=LinearConstraint(
+                vstack([one_NP, csr_array(coef_MP / size_M[:, None])]),
+                lb=np.append((best_N > gap * (1 + TOLERANCE)).astype(float), np.full(rules.rows, -np.inf)),
+                ub=np.append(np.ones(len(rows)), rules.bound_M / size_M),
+            ),
+            options={"mip_rel_gap": 0.0, "node_limit": NODES},
+        )  # fmt: skip
     if found.x is not None:
         slot_N = np.full(len(rows), -1, np.int32)
         slot_N[i_P[found.x > 0.5]] = k_P[found.x > 0.5]

@@ -39,25 +39,9 @@ NAMES_OF: dict[str, tuple[str, ...]] = {
 UNCLEAR_INSIDE = frozenset(["name", "type", "class", "group", "label", "section", "offer", "promo", "名称", "类型"])
 # Parts that exports put before the real name: 'properties.product_id', 'ecommerce_transaction_id', 'traits_age'.
 PREFIXES = (
-    "properties",
-    "lineitems",
-    "lines",
-    "line",
-    "item",
-    "product",
-    "order",
-    "ecommerce",
-    "items",
-    "lineitem",
-    "params",
-    "eventparams",
-    "context",
-    "traits",
-    "data",
-    "payload",
-    "fields",
-    "view",
-)
+    "properties", "lineitems", "lines", "line", "item", "product", "order", "ecommerce", "items", "lineitem",
+    "params", "eventparams", "context", "traits", "data", "payload", "fields", "view",
+)  # fmt: skip
 # Parts under which exports keep what is not of the event itself: 'device.category' is no product's category.
 ELSEWHERE = (
     "device", "geo", "location", "browser", "os", "useragent", "appinfo", "trafficsource", "userproperties",
@@ -68,17 +52,9 @@ ENDINGS = ("hash", "hashed", "encrypted", "enc", "desc", "masked", "anonymised",
 # A date in three columns.
 DATE_PARTS = (("year", "yr", "年"), ("month", "mon", "mm", "月"), ("day", "dayofmonth", "dd", "日"))
 SYMBOLS = {
-    "£": "GBP",
-    "€": "EUR",
-    "₹": "INR",
-    "₩": "KRW",
-    "₽": "RUB",
-    "元": "CNY",
-    "円": "JPY",
-    "R$": "BRL",
-    "฿": "THB",
-    "₫": "VND",
-}
+    "£": "GBP", "€": "EUR", "₹": "INR", "₩": "KRW", "₽": "RUB", "元": "CNY",
+    "円": "JPY", "R$": "BRL", "฿": "THB", "₫": "VND",
+}  # fmt: skip
 UNCLEAR_SYMBOLS = {"$": "USD", "¥": "CNY", "￥": "CNY"}
 # What people write for a currency instead of its code.
 CURRENCY_WORDS = {

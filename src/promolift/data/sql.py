@@ -9,21 +9,9 @@ Relation = duckdb.DuckDBPyRelation
 
 # Words that stand for "nothing here" in exports of common tools.
 NOTHING = (
-    "",
-    "null",
-    "nan",
-    "none",
-    "n/a",
-    "na",
-    "\\n",
-    "(null)",
-    "<null>",
-    "undefined",
-    "#n/a",
-    "nat",
-    "<na>",
+    "", "null", "nan", "none", "n/a", "na", "\\n", "(null)", "<null>", "undefined", "#n/a", "nat", "<na>",
     "(not set)",
-)
+)  # fmt: skip
 
 # What may stand around a number: a currency code or abbreviation before or after it, signs, spaces, brackets.
 _UNITS = r"^\s*\(?\s*[A-Za-z]{1,3}\.?\s*|\s*[A-Za-z]{1,3}\s*\)?\s*$|[^0-9.,+-]"

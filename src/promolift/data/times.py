@@ -12,34 +12,13 @@ ISO = re.compile(
 NUMERIC = re.compile(r"^(\d{1,2})([/.\- ])(\d{1,2})\2(\d{4}|\d{2})(.*)$")
 DIGITS = {6: "%y%m%d", 8: "%Y%m%d", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}
 CLOCKS = (
-    "",
-    " %H:%M",
-    " %H:%M:%S",
-    " %H:%M:%S.%f",
-    " %I:%M %p",
-    " %I:%M:%S %p",
-    "T%H:%M:%S",
-    ", %H:%M",
-    ", %I:%M %p",
-    " %H",
-    "T%H:%M",
-)
+    "", " %H:%M", " %H:%M:%S", " %H:%M:%S.%f", " %I:%M %p", " %I:%M:%S %p", "T%H:%M:%S", ", %H:%M", ", %I:%M %p",
+    " %H", "T%H:%M",
+)  # fmt: skip
 DATES = (
-    *(
-        "%Y-%m-%d",
-        "%Y/%m/%d",
-        "%Y.%m.%d",
-        "%Y年%m月%d日",
-        "%d %b %Y",
-        "%d-%b-%Y",
-        "%d-%b-%y",
-        "%d/%b/%Y",
-        "%b %d, %Y",
-        "%b %d %Y",
-        "%B %d, %Y",
-    ),
-    *("%d %B %Y", "%a, %d %b %Y", "%A, %B %d, %Y", "%d%b%Y", "%d%b%y", "%Y-%m", "%b %Y"),
-)
+    "%Y-%m-%d", "%Y/%m/%d", "%Y.%m.%d", "%Y年%m月%d日", "%d %b %Y", "%d-%b-%Y", "%d-%b-%y", "%d/%b/%Y", "%b %d, %Y",
+    "%b %d %Y", "%B %d, %Y", "%d %B %Y", "%a, %d %b %Y", "%A, %B %d, %Y", "%d%b%Y", "%d%b%y", "%Y-%m", "%b %Y",
+)  # fmt: skip
 ZONED = ("%d/%b/%Y:%H:%M:%S %z", "%a, %d %b %Y %H:%M:%S %z")
 MONTH_DAY = "%m%d"
 GAPS = "gaps"  # days since the same customer's order before

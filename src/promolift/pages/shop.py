@@ -11,15 +11,14 @@ from promolift.pages.story import Card, OpenQuestion, ReadFact, Story
 from promolift.results import effects
 from promolift.results.chinese import kept
 from promolift.results.customers import Customers, ShopWeek, Tastes
-from promolift.results.evaluation import Evaluation
+from promolift.results.evaluation import Evaluation, Worth
 from promolift.results.forecasts import Forecasts
 from promolift.results.job import Job, Moments, moments
-from promolift.results.messages import LANGUAGES, Messages, PoolState, PoolWords
+from promolift.results.messages import LANGUAGES, Messages
 from promolift.results.person import Given, Person
 from promolift.results.plan import LIMIT, Plan, PlanNote, Point, headline
-from promolift.results.shop import CustomerForecast, ForecastNote, Health, Offers, Unknown
+from promolift.results.shop import CustomerForecast, ForecastNote, Health, Offers, PurchaseMembers, Unknown
 from promolift.results.standing import standing
-from promolift.results.worth import Worth
 from promolift.sql import bind, fetch
 from promolift.terms import Words
 from promolift.words import count, day_count, pick, share, speaking, spoken
@@ -98,12 +97,12 @@ def _tell_story(job: Job) -> Story:
         ),
         typical=typical(job, said, offers),
         angles=list(said.angles.items()),
-        pool=PoolState.of(PoolWords.load(store)) if PoolWords.has(store) else PoolState(),
         written=said.written,
         silent=said.silent,
         cards=shown,
         unknowns=unknowns(job, plan),
         attributes=not_known(job, unchecked, unforecast),
+        members=PurchaseMembers.load(job.store),
         missing={
             "offers": nobody,
             "cards": nobody,

@@ -5,7 +5,7 @@ from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import ClassVar, NamedTuple, Self
+from typing import ClassVar, Self
 
 import polars as pl
 
@@ -63,47 +63,6 @@ class PoolWords(Note):
     def sendable(self) -> "PoolWords":
         """The same without the texts that may not be sent."""
         return self.model_copy(update={"texts": self.pool.usable(self.approve).texts})
-
-
-class RefusedText(NamedTuple):
-    """A text that may not be sent, its language, and why."""
-
-    text: str
-    language: Language
-    why: str
-
-
-class PoolState(Settings):
-    """The pool in numbers: texts by state, how many may be sent and why, how many a person approved, some refused of
-    each language."""
-
-    funnel: tuple[tuple[str, int], ...] = ()
-    usable: int = 0
-    approve: str = "person"
-    by_person: int = 0
-    refused: tuple[RefusedText, ...] = ()
-
-    @property
-    def size(self) -> int:
-        """All texts."""
-        return sum(number for _, number in self.funnel)
-
-    @classmethod
-    def of(cls, wording: PoolWords, most: int = 5) -> Self:
-        """From the pool that the messages were made from."""
-        pool = wording.pool
-        refused = [text for state in ("rejected", "faulty") for text in wording.texts if text.state == state]
-        return cls(
-            funnel=tuple(pool.funnel().items()),
-            usable=len(pool.usable(wording.approve).texts),
-            approve=wording.approve,
-            by_person=sum(text.state == "approved" for text in wording.texts),
-            refused=tuple(
-                RefusedText(f"{text.title} / {text.hook}", language, text.why)
-                for language in LANGUAGES
-                for text in [each for each in refused if each.language == language][:most]
-            ),
-        )
 
 
 TALLIES = "words.json"  # in the folder of the server: what it counted of each text

@@ -9,9 +9,8 @@ from promolift.pages.blocks import Block, Chapter, Figure, Grid, gap, note, sent
 from promolift.pages.figures import Axis, Mark, forest, frontier, thin
 from promolift.pages.story import Story
 from promolift.results.chinese import kept
-from promolift.results.evaluation import EQUAL_SPEND, Lead, weakest
+from promolift.results.evaluation import EQUAL_SPEND, Lead, Worth, weakest
 from promolift.results.plan import Level, Luck
-from promolift.results.worth import Worth
 from promolift.terms import Words
 from promolift.words import (
     MINUS,

@@ -162,7 +162,7 @@ def _texts(card: Card) -> dict[str, str]:
 
 
 def tell_messages(story: Story) -> Chapter:
-    """What customers read and why: some of them as notifications with a tick per fact; the pool; what was refused."""
+    """What customers read and why: some of them as notifications with a tick per fact."""
     rows = [
         {"offer": clip(c.offer, 80), "customer": clip(c.given.customer_id, 40), **_texts(c), **_notification(c)}
         for c in story.typical
@@ -192,7 +192,7 @@ def tell_messages(story: Story) -> Chapter:
         told = [[angle_name(angle), count(number)] for angle, number in story.angles]
         heads = [pick("reason the message gives", "消息给出的理由"), pick("messages", "消息数")]
         blocks.append(Block("grid", {"grid": Grid(heads, told), "text": ""}, pick("Reasons", "理由")))
-    return Chapter("messages", name, title, lead, [*blocks, *_pool(story)])
+    return Chapter("messages", name, title, lead, blocks)
 
 
 def angle_name(angle: str) -> str:
@@ -210,24 +210,3 @@ def _notification(card: Card) -> dict[str, object]:
         "title_en": clip(given.title_en or "", 80),
         "facts": [(fact.language, clip(fact.said, 60), kept(fact.kind), fact.holds) for fact in card.read],
     }
-
-
-def _pool(story: Story) -> list[Block]:
-    """How many texts stand in each state, and five that were refused, with the reason."""
-    found, pool = [], story.pool
-    states = [[kept(state), count(number)] for state, number in pool.funnel if number]
-    if states:
-        usable, approved, size = count(pool.usable), count(pool.by_person), count(pool.size)
-        text = pick(
-            f"{usable} may be sent, as [message] approve = {pool.approve!r} says. {approved} of {size} texts were "
-            "approved by a person.",
-            f"按[message] approve = {pool.approve!r}，{usable}条可以发送。{size}条文案中有{approved}条经人审批。",
-        )
-        grid = Grid([pick("state", "状态"), pick("texts", "文案数")], states)
-        found.append(Block("grid", {"grid": grid, "text": text}, pick("The pool of texts", "文案库")))
-    refused = [each for each in pool.refused if each.language == spoken()]
-    if refused:
-        rows = [[clip(each.text, 200), clip(kept(each.why), 200)] for each in refused]
-        grid = Grid([pick("refused text", "被拒的文案"), pick("why", "原因")], rows)
-        found.append(Block("grid", {"grid": grid, "text": ""}, pick("Texts that were refused", "被拒的文案")))
-    return found

@@ -168,7 +168,6 @@ def _reason() -> pl.Expr:
 
 
 def _candidates(listed: pl.DataFrame, none_N: Floats) -> pl.DataFrame:
-    """who and the list of what is open to them, none at its end."""
     names = [field.name for field in OPTION.fields]
     none = pl.DataFrame({"who": np.arange(len(none_N), dtype=np.int64), "prob": none_N}).select(
         pl.col("who"), pl.lit(NONE).alias("offer"), *(pl.lit(0.0).alias(name) for name in names[1:-1]), pl.col("prob")
@@ -179,7 +178,6 @@ def _candidates(listed: pl.DataFrame, none_N: Floats) -> pl.DataFrame:
 
 
 def _ineligible(board: Board) -> pl.DataFrame:
-    """who and the list of what is closed to them; all of it where nothing may be sent."""
     rows = board.rows.filter(pl.col("closed").is_not_null() | ~pl.col("spoken"))
     refusal = pl.format("consent: {}", board.refusals[rows["who"]])
     reason = pl.coalesce("closed", refusal)
@@ -220,7 +218,6 @@ def _checked(candidates: pl.DataFrame) -> _Checked:
 
 
 def _check(rows: pl.DataFrame) -> None:
-    """InputError for an id that is missing, an offer that stands twice, a number that cannot be."""
     blank = pl.any_horizontal(pl.col("customer_id", "offer_id").fill_null("").eq(""))
     again = (pl.col("customer_id") == pl.col("customer_id").shift()) & (
         pl.col("offer_id") == pl.col("offer_id").shift()
@@ -240,7 +237,6 @@ def _check(rows: pl.DataFrame) -> None:
 
 
 def _refusals(people: pl.Series, consent: pl.DataFrame) -> pl.Series:
-    """For each of `people` the reason why nothing may be sent, missing where it may."""
     if consent["customer_id"].is_duplicated().any():
         raise InputError("consent: a customer_id stands twice; two answers are no answer")
     no = pl.col("reason").cast(pl.String).fill_null("").replace("", "sending is not allowed")

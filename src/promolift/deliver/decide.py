@@ -338,7 +338,6 @@ def _one(
 
 
 def _open(option: Option, prob: float) -> dict[str, Any]:
-    """What the record says of an open offer."""
     offer_id, gain, cost, _, charge = option
     return {"offer": offer_id, "gain_cents": gain, "cost_cents": cost, "charge_cents": charge, "prob": prob}
 

@@ -53,7 +53,6 @@ def plan_rows(
 
 
 def _terms(offer: Offer, language: Language) -> dict[str, Any]:
-    """An offer as a till reads it: money in major units, days in the shop's zone."""
     benefit, unit = offer.benefit, 10 ** currency_digits(offer.currency)
     most, first, last = benefit.max_discount_cents, offer.starts.date(), offer.expires.date()
     return {

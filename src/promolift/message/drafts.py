@@ -119,7 +119,6 @@ def prompt(language: Language) -> dict[str, str]:
 
 
 def _read(text: str) -> tuple[tuple[Draft, ...], str | None]:
-    """The drafts in an answer, and what is wrong with its form."""
     try:
         several = json.loads(text)["drafts"]
         found = tuple(Draft(*(str(each[name]).strip() for name in _TEXTS)) for each in several)
@@ -175,7 +174,6 @@ def _ours(code: str, span: str, why: str) -> Finding:
 
 
 def _form(draft: Draft, angle: Angle, language: Language) -> list[Finding]:
-    """Slots, lengths, script, signs."""
     found, texts = [], (draft.title, draft.hook, draft.call)
     for slot in SLOT.findall("".join(texts)):
         if slot not in SLOTS or (slot == "{bought}" and angle != "just_bought"):
@@ -206,7 +204,6 @@ def _form(draft: Draft, angle: Angle, language: Language) -> list[Finding]:
 
 
 def _words(bare: str, angle: Angle, language: Language) -> list[Finding]:
-    """Numbers, times, banned words, what another angle's row would have to say, other goods."""
     found = []
     for row in banned():
         match = row.pattern.search(bare) if row.language in ("any", language) else None
@@ -221,7 +218,6 @@ def _words(bare: str, angle: Angle, language: Language) -> list[Finding]:
 
 @cache
 def _goods(language: Language) -> re.Pattern[str]:
-    """Every name of the table as a word of its own."""
     names = sorted(known_names(language), key=len, reverse=True)
     inner = "|".join(re.escape(name) for name in names if language == "en" or len(name) > 1)
     return re.compile(rf"\b(?:{inner})\b" if language == "en" else inner, re.IGNORECASE)

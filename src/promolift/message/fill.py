@@ -144,7 +144,6 @@ def _facts(offer: Offer, language: Language, begun: bool) -> _Facts:
 
 
 def _filled(text: str, facts: _Facts, known: Known, language: Language) -> list[MessagePart]:
-    """The pieces of a text, each slot filled."""
     found = []
     for piece in _pieces(text):
         if piece == "{deal}":
@@ -257,7 +256,6 @@ def gate(
 def _faults(
     message: Message, text: str, offer: Offer, known: Known, language: Language, draft: Draft | None, way: Way
 ) -> list[Finding]:  # fmt: skip
-    """What construction alone does not give."""
     found: list[Finding] = []
     title = message.title
     literal = "\n".join(part.text for part in (*message.titles, *message.said, *message.rest) if part.kind is None)
@@ -289,7 +287,6 @@ def _linted(draft: Draft, angle: Angle, language: Language) -> list[Finding]:
 
 @lru_cache(maxsize=65_536)
 def _label_faults(offer: Offer, language: Language) -> tuple[Finding, ...]:
-    """A label that is a private matter, or smuggles."""
     found, label = [], offer.label.in_(language) if offer.label else ""
     names = (offer.label.zh, offer.label.en) if offer.label and offer.scope == "product" else ()
     parts = covered(offer.covers) if offer.scope == "category" else ()

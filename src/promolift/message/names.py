@@ -138,7 +138,6 @@ def is_couponable(key: str, kind: Kind = "category") -> bool:
 
 
 def _plain(key: str) -> str:
-    """Without control characters, blanks collapsed."""
     kept = "".join(" " if unicodedata.category(c) in ("Cc", "Cf", "Zs") else c for c in key)
     return " ".join(kept.split())
 

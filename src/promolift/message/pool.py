@@ -214,7 +214,6 @@ def from_csv(pool: Pool, rows: pl.DataFrame, by: str, date: str) -> Imported:
 
 
 def _said(old: PoolText | None, row: Mapping[str, Any], said: bool | None, who: dict[str, str]) -> list[PoolText]:
-    """The texts that one row makes or changes."""
     draft = Draft(*(str(row.get(name) or "").strip() for name in ("title", "hook", "call")))
     if old is not None and draft == old.draft:
         if said is None or (said and old.state == "faulty"):

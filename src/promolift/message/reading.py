@@ -229,7 +229,6 @@ def _read(
 
 
 def _signs(r: _Reader) -> None:
-    """Empty, hidden characters, markup, slots, the wrong language."""
     if not r.raw.strip():
         r.flag("empty", 0, len(r.raw), "there is no text")
     r.flag_all("markup", "markup", "no markup, no open slot, no link of its own")
@@ -301,7 +300,6 @@ def _tabled(language: Language) -> re.Pattern[str]:
 
 
 def _words(r: _Reader) -> None:
-    """Banned words, codes, conditions."""
     for row in banned():
         if row.code in _ALWAYS | _PERHAPS and row.language in ("any", r.language):
             for match in row.pattern.finditer(r.text):

@@ -179,7 +179,6 @@ def _operations(app: FastAPI, server: Server) -> None:
 
 
 def _methods(request: Request) -> set[str]:
-    """What may be done at the path of a request, by all routes that have it."""
     paths = request.app.openapi()["paths"]
     mine = (each for each in paths if re.fullmatch(re.sub(r"\\{\w+\\}", "[^/:]+", re.escape(each)), request.url.path))
     return {method.upper() for each in mine for method in paths[each]}

@@ -202,7 +202,6 @@ def _join(db: Connection, parsed: Parsed) -> None:
 
 
 def _leave_out(parsed: Parsed, gone: set[str]) -> None:
-    """Nothing new is kept of customers who were erased, not even aside; the sender is told."""
     both = list(zip(parsed.places, parsed.events, strict=True))
     for place, row in both:
         if row["customer_id"] in gone:
@@ -339,7 +338,6 @@ def _corrected(event: Json, sent_ms: int | None, received_ms: int) -> int:
 
 
 def _traits(said: Json) -> dict[str, Any]:
-    """What customers say of themselves, as columns of `customers`; only what is given."""
     consent = said.get("consent")
     columns: dict[str, Any] = {"consent": int(consent)} if isinstance(consent, bool) else {}
     columns |= {column: value for name, column in TRAITS.items() if (value := text(said.get(name))) is not None}

@@ -96,12 +96,10 @@ class Guard:
             self._note(scope, context, status, perf_counter() - started)
 
     def _shared_with(self, origin: bytes) -> dict[bytes, bytes]:
-        """What a page of this origin is told when it sends events; the settings name the origins."""
         allowed = origin.decode("latin-1") in self.server.settings.origins
         return {b"vary": b"origin"} | ({ALLOWED: origin} if allowed else {})
 
     def _admit(self, scope: Scope, headers: dict[bytes, bytes]) -> Key:
-        """The request's key; ApiError 401, 403 or 429."""
         right = needed(scope["method"], scope["path"])
         if right is None:
             return NOBODY
@@ -192,7 +190,6 @@ def _too_large(most: int) -> ApiError:
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:
-    """A receive that gives the body once, then what the client still sends (that it left)."""
     given = False
 
     async def again() -> Message:

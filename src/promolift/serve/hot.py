@@ -246,7 +246,6 @@ def _events(server: Server, kind: str | None) -> Endpoint:
 
 
 def _reply(body: Mapping[str, object], status: int) -> ASGIApp:
-    """A JSON answer, without what a Response does besides."""
     text = to_json(body)
     headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(text))]
 

@@ -101,7 +101,6 @@ def read_events(db: Connection, task: Task, currency: str) -> pl.DataFrame:
 
 
 def _parts(db: Connection, wanted: Any) -> Iterator[list[Any]]:
-    """Rows in parts that fit in memory."""
     found = db.execution_options(stream_results=True).execute(wanted)
     while rows := found.fetchmany(PART):
         yield [tuple(row) for row in rows]

@@ -185,7 +185,6 @@ class Decider:
         return {id_: campaign for id_, (_, campaign) in found.items()}
 
     def _group(self, db: Connection, group: Group, asks: dict[str, Ask], now_ms: int) -> dict[str, Answer]:
-        """Decisions of one group."""
         campaign, arm, release_id = group
         release = self.releases.get(release_id)
         if release is None:
@@ -316,7 +315,6 @@ def candidates(release: LiveRelease, people: Sequence[str], closed: Closed) -> l
 
 
 def _row(shared: Row, release: LiveRelease, slate: Slate, decided: deliver.Choice) -> Row:
-    """A decision's row: what it shares with others, and what it does not."""
     at_O, slot = slate.at_O, decided.slot
     offer = NONE
     if slot >= 0:

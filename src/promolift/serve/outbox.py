@@ -256,7 +256,6 @@ class Outbox:
         return hook and hook.model_copy(update={"secret": unseal(self._secret, hook.secret)})
 
     def _take(self, db: Connection, lanes: Sequence[Lane]) -> list[list[Delivery]]:
-        """What is due on each lane, taken for ten minutes so that nobody else sends it meanwhile."""
         found = []
         for channel, target in lanes:
             now_ms = self.clock.now_ms()
@@ -267,7 +266,6 @@ class Outbox:
         return found
 
     def _note(self, db: Connection, rounds: Sequence[list[_Tried]]) -> list[None]:
-        """Sent, tried again later, or given up; the words of an e-mail are forgotten once they are out."""
         for results in rounds:
             arrived = [each.delivery.delivery_id for each in results if each.error is None]
             sent = update(OUTBOX).where(NAMED).values(status="sent", error=None, attempts=OUTBOX.c.attempts + 1)

@@ -167,7 +167,6 @@ class Scheduler:
         return Learned.model_validate_json(out.splitlines()[-1])
 
     def _claim(self, db: Connection, some: list[_Wanted]) -> list[bool]:
-        """Whether a run is due, and if so ours: two servers on one ledger do not both learn."""
         now_ms, mine = self.server.clock.now_ms(), []
         for campaign_id, every_hours in some:
             last = LearnRun.find(db, campaign_id)

@@ -284,7 +284,6 @@ class Ledger:
         return _Prepared(connection, outcomes)
 
     def _finish(self, connection: Connection, outcomes: list[_Outcome]) -> list[_Outcome]:
-        """Commit; if that fails, all get that error."""
         try:
             self._end(connection, "commit")
         except Exception as error:
@@ -347,13 +346,11 @@ def _driver(connection: Connection) -> Any:
 
 
 def _lost(tasks: list[_Task], error: Exception) -> list[_Outcome]:
-    """The outcomes where nothing was kept."""
     lost = LedgerError(f"ledger: nothing was kept ({_first_line(error)}); free disk space or see the log")
     return [_Outcome(task, None, lost) for task in tasks]
 
 
 def _by_work(group: list[_Task]) -> dict[Work, list[_Task]]:
-    """Tasks of the same work together, in the order in which the works first came."""
     by_work: dict[Work, list[_Task]] = {}
     for task in group:
         by_work.setdefault(task.work, []).append(task)
@@ -361,7 +358,6 @@ def _by_work(group: list[_Task]) -> dict[Work, list[_Task]]:
 
 
 def _settle(outcomes: list[_Outcome]) -> None:
-    """Tell everybody who still waits."""
     for task, result, error in outcomes:
         if task.future.done():  # given up
             if task.late:

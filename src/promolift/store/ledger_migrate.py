@@ -78,7 +78,6 @@ def _add(db: Connection, table: Table, column: Column[int] | Column[str]) -> Non
 
 
 def _name_customers(db: Connection, table: Table, key: Column[int] | Column[str]) -> None:
-    """Whom the JSON in `body` is about, in the column that erasing looks at."""
     for name, body in db.execute(select(key, table.c.body)).all():
         who = named_in(body)
         if who is not None:

@@ -267,7 +267,6 @@ def wrong_cells(db: Connection) -> list[Cell]:
 
 
 def _again(found: Row, claim: Claim) -> Row:
-    """The redemption that has this id already, if it is the one that is claimed and still counts."""
     same = {"campaign_id", "offer_id", "customer_id", "order_id", "code", "decision_id"}
     stated = {name: getattr(claim, name) for name in same} | {"reserved_cents": claim.amount_cents}
     if stated != {name: found[name] for name in stated}:
@@ -298,7 +297,6 @@ def _check_code(db: Connection, claim: Claim) -> None:
 
 
 def _room(db: Connection, row: Row) -> dict[Cell, int]:
-    """The amount in every cell that a redemption falls in; Refused if one of them has no room for it."""
     amounts = {}
     for limit in _limits(db, row):
         cell, amount = _cell(limit, row), _amount(limit, row["reserved_cents"])
@@ -317,7 +315,6 @@ def all_limits(db: Connection, campaign_id: str) -> list[dict[str, Any]]:
 
 
 def _limits(db: Connection, row: Row) -> list[dict[str, Any]]:
-    """Those that a redemption counts in."""
     return [each for each in all_limits(db, row["campaign_id"]) if each["offer_id"] in ("", row["offer_id"])]
 
 

@@ -450,14 +450,12 @@ def _write(rows: Relation | Iterable[pl.DataFrame], path: Path) -> None:
 
 
 def _run(relation: Relation, query: str, what: str) -> None:
-    """Run a query on the relation, called `rows` there."""
     with _said(what):
         relation.query("rows", query)
 
 
 @contextmanager
 def _said(what: str) -> Iterator[None]:
-    """What the engine says goes wrong becomes one line for people."""
     from pyarrow import ArrowException
 
     try:

@@ -45,7 +45,7 @@ class Baskets(NamedTuple):
 def baskets(log: RawTable, mapping: data.Mapping, catalogue: data.Mapping | None) -> Baskets | None:
     """From the first rows of a log; None where too few orders with money are there.
 
-    What is no goods is told by the categories, names or ids of products that stand in the log.
+    What is no goods is wanted by the categories, names or ids of products that stand in the log.
     """
     rows = log.rows.limit(ROWS)
     try:
@@ -61,13 +61,13 @@ def baskets(log: RawTable, mapping: data.Mapping, catalogue: data.Mapping | None
 def _no_goods(rows: Relation, mapping: data.Mapping, catalogue: data.Mapping | None) -> tuple[str, ...]:
     """Categories and product ids whose words say that they are no goods."""
     product = mapping.sources("product_id")[:1]
-    told = dict.fromkeys((each, each) for each in product)
+    wanted = dict.fromkeys((each, each) for each in product)
     for source in catalogue.sources("category") if catalogue else ():
-        told[source, source] = None
+        wanted[source, source] = None
     for source in catalogue.sources("name") if catalogue else ():
-        told |= {(source, each): None for each in product}
+        wanted |= {(source, each): None for each in product}
     found: set[str] = set()
-    for source, key in told:
+    for source, key in wanted:
         if {source, key} <= set(rows.columns):
             pairs = rows.project(f"{ident(source)}::varchar as said, {ident(key)}::varchar as key").distinct()
             found |= {key for said, key in pairs.fetchall() if said and key and NO_GOODS.search(said)}

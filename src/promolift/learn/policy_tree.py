@@ -178,7 +178,7 @@ def _searched(x_NF: Floats, score_NA: Floats, settings: LearnerSettings) -> Poli
     rows = np.arange(len(x_NF))
     fold_N = (mix(rows.astype(np.uint64)) >> np.uint64(20)) % np.uint64(FOLDS)
     best, scored_N = 0, np.zeros(len(rows))
-    for depth in range((settings.depth if x_NF.shape[1] else 0) + 1):
+    for depth in range((settings.depth if x_NF.shape[1] and score_NA.shape[1] > 1 else 0) + 1):
         found_N = np.zeros(len(rows))
         for fold in range(FOLDS):
             grown, held = fold_N != fold, np.flatnonzero(fold_N == fold)

@@ -3,7 +3,8 @@
 Legend: N decisions, A actions.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple, overload
@@ -409,40 +410,33 @@ def evaluate_log(
     """
     if not policies:
         raise InputError(f"policy: none named; give {NAMED}")
-    with duckdb.connect() as connection:
-        connection.execute("set memory_limit = '1GB'; set TimeZone = 'UTC'; set enable_progress_bar = false")
-        rows, notes = _held(open_file(connection, Path(path), Path(path).parent).rows)
+    with _connected() as connection:
+        log, notes = _held(connection, path, reward, features)
         given = {name: _policy(connection, name) for name in policies}
-        log = Log(rows, reward=reward, features=features, name=str(path))
         if budget is not None:
             if notes:
                 raise InputError(f"{path}: {notes[0]}; a budget is that of all of them: give a shorter period")
-            return _within_summary(Path(path).name, reward, log, given, settings, budget)
-        if len(policies) == 1:
-            values, ranking = {name: log.value(each, settings) for name, each in given.items()}, None
-        else:
-            ranking = log.rank(given, settings)
-            values = {name: ranking.values[name] for name in ranking.order}
-    return _summary(Path(path).name, reward, values, ranking, [*log.notes, *notes])
+            return _within_summary(path.name, log, given, settings, budget)
+        ranking = log.rank(given, settings) if len(policies) > 1 else None
+        values = (
+            {name: log.value(each, settings) for name, each in given.items()} if ranking is None else ranking.values
+        )
+    return _summary(path.name, log, values, ranking, [*log.notes, *notes])
 
 
 def learn_from_log(
     path: Path, reward: str = "reward", features: Sequence[str] = (), out: Path | None = None
 ) -> StepSummary:
     """`promolift evaluate --log FILE --learn`: the best policy of a class, what it is worth at least, and its file."""
-    with duckdb.connect() as connection:
-        connection.execute("set memory_limit = '1GB'; set TimeZone = 'UTC'; set enable_progress_bar = false")
-        rows, notes = _held(open_file(connection, Path(path), Path(path).parent).rows)
-        log = Log(rows, reward=reward, features=features, name=str(path))
+    with _connected() as connection:
+        log, notes = _held(connection, path, reward, features)
     found = log.learn()
     learned = found.learned
-    lines = [f"{Path(path).name}: {len(log)} decisions, {reward}", learned.text()]
+    lines = [f"{path.name}: {len(log)} decisions, {reward}", learned.text()]
     lines += [f"note: {each}" for each in (*log.notes, *notes)]
-    figures = {
-        "policy": learned.policy.lines(learned.actions, learned.names, ""), "value": learned.value.value,
-        "bound": learned.bound, "gain": learned.gain, "gain_bound": learned.gain_bound, "level": learned.level,
-        "shown": learned.shown, "learned": learned.learned, "logged": learned.value.logged,
-    }  # fmt: skip
+    names = ("bound", "gain", "gain_bound", "level", "shown", "learned")
+    figures = {"policy": learned.policy.lines(learned.actions, learned.names, ""), "value": learned.value.value}
+    figures |= {"logged": learned.value.logged} | {name: getattr(learned, name) for name in names}
     if out is not None:
         out.parent.mkdir(parents=True, exist_ok=True)
         found.frame.write_parquet(out)
@@ -451,34 +445,36 @@ def learn_from_log(
 
 
 def _within_summary(
-    name: str, reward: str, log: Log, given: Mapping[str, Given], settings: OffPolicySettings, budget: "Budget"
+    name: str, log: Log, given: Mapping[str, Given], settings: OffPolicySettings, budget: "Budget"
 ) -> StepSummary:
-    lines, valued = [f"{name}: {len(log)} decisions, {reward} within a budget of {budget.amount:g}"], []
+    lines, valued = [f"{name}: {len(log)} decisions, {log.reward} within a budget of {budget.amount:g}"], []
+    names = ("value", "low", "high", "spent", "lasts", "unlimited", "naive", "naive_low", "naive_high")
     for policy, each in given.items():
         found = log.value(each, settings, budget=budget.amount, cost=budget.cost, none=budget.none)
         lines += ["", f"policy {policy}", found.text()]
-        valued.append(
-            {
-                "policy": policy, "value": found.value, "low": found.low, "high": found.high, "spent": found.spent,
-                "lasts": found.lasts, "unlimited": found.unlimited, "naive": found.naive,
-                "naive_low": found.naive_low, "naive_high": found.naive_high,
-            }
-        )  # fmt: skip
+        valued.append({"policy": policy} | {figure: getattr(found, figure) for figure in names})
     order = f"in the order of {log.time}" if log.time else "in the order of the rows"
-    lines.append(f"note: arrivals {order}")
-    lines += [f"note: {each}" for each in log.notes]
+    lines += [f"note: {each}" for each in (f"arrivals {order}", *log.notes)]
     return StepSummary("\n".join(lines), {"budget": budget.amount, "policies": valued, "notes": list(log.notes)})
+
+
+@contextmanager
+def _connected() -> Iterator[duckdb.DuckDBPyConnection]:
+    with duckdb.connect() as connection:
+        connection.execute("set memory_limit = '1GB'; set TimeZone = 'UTC'; set enable_progress_bar = false")
+        yield connection
 
 
 class _Held(NamedTuple):
     """The decisions that are valued, and what to say of their choice."""
 
-    rows: pl.DataFrame
+    log: Log
     notes: list[str]
 
 
-def _held(rows: duckdb.DuckDBPyRelation) -> _Held:
+def _held(connection: duckdb.DuckDBPyConnection, path: Path, reward: str, features: Sequence[str]) -> _Held:
     """As many decisions as can be held, in an order fixed by their customers' hashes."""
+    rows = open_file(connection, path, path.parent).rows
     theirs = next((each for each in ("customer_id", *ALSO["customer_id"]) if each in rows.columns), "_row")
     offer = next((each for each in ("offer_id", *ALSO["offer_id"]) if each in rows.columns), None)
     count, offers = (rows.aggregate(f"count(*), count(distinct {ident(offer)})" if offer else "count(*), 1")
@@ -489,7 +485,8 @@ def _held(rows: duckdb.DuckDBPyRelation) -> _Held:
     kept = rows if share == 1 else rows.filter(f"{place} < {share} * 18446744073709551616.0")
     ordered = kept.order(", ".join([place, *map(ident, then)]))
     note = f"{count} decisions are too many to hold: valued on {share:.1%} of the customers, drawn by hash"
-    return _Held(ordered.project("* exclude (_row)").pl(), [note] if share < 1 else [])
+    log = Log(ordered.project("* exclude (_row)").pl(), reward=reward, features=features, name=str(path))
+    return _Held(log, [note] if share < 1 else [])
 
 
 def _policy(connection: duckdb.DuckDBPyConnection, name: str) -> Given:
@@ -500,13 +497,15 @@ def _policy(connection: duckdb.DuckDBPyConnection, name: str) -> Given:
 
 
 def _summary(
-    name: str, reward: str, values: Mapping[str, OffPolicyValue], ranking: Ranking | None, notes: Sequence[str]
+    name: str, log: Log, values: Mapping[str, OffPolicyValue], ranking: Ranking | None, notes: Sequence[str]
 ) -> StepSummary:
-    """The values in figures and words; `notes` say what was guessed about the log."""
-    first = next(iter(values.values()))
-    lines = [f"{name}: {first.support.rows} decisions, mean {reward} {first.logged:.5g}"]
-    policies, order = [], []
-    for policy, value in values.items():
+    """The values in figures and words, the best guess first; `notes` say what was guessed about the log."""
+    order = ranking.order if ranking else tuple(values)
+    first = values[order[0]]
+    lines = [f"{name}: {first.support.rows} decisions, mean {log.reward} {first.logged:.5g}"]
+    policies, ranked = [], []
+    for policy in order:
+        value = values[policy]
         low, high = ranking.intervals[policy] if ranking else (value.low, value.high)
         figures = {
             "policy": policy, "value": value.value, "low": low, "high": high,
@@ -519,9 +518,9 @@ def _summary(
             against = "  beaten" if policy in ranking.beaten else "  cannot be told from the first"
         policies.append(figures)
         lines += ["", f"policy {policy}", value.text()]
-        order.append(f"  {policy}: {value.value:.5g}, {low:.5g} to {high:.5g}{against}")
+        ranked.append(f"  {policy}: {value.value:.5g}, {low:.5g} to {high:.5g}{against}")
     if ranking:
-        lines += ["", f"all intervals at once ({first.level:.0%}), best guess first:", *order]
+        lines += ["", f"all intervals at once ({first.level:.0%}), best guess first:", *ranked]
     lines += [f"note: {each}" for each in notes]
     told_all = {"rows": first.support.rows, "logged": first.logged, "policies": policies, "notes": list(notes)}
     return StepSummary("\n".join(lines), told_all)

@@ -138,6 +138,14 @@ class DecisionLog:
     logging_NA: Floats | None = None
     unit_N: Ints | None = None
 
+    def part(self, rows: Ints) -> "DecisionLog":
+        """These decisions in this order, their customers numbered anew."""
+        unit = None if self.unit_N is None else np.unique(self.unit_N[rows], return_inverse=True)[1].astype(np.int64)
+        return DecisionLog(
+            self.action_N[rows], self.reward_N[rows], self.prob_N[rows], self.context_NF[rows],
+            None if self.logging_NA is None else self.logging_NA[rows], unit,
+        )  # fmt: skip
+
 
 @dataclass(frozen=True)
 class PolicyEstimate:

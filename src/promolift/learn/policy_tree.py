@@ -7,7 +7,7 @@ Legend: N decisions, M those that it learns from, F features, A actions, U custo
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import scipy
@@ -126,9 +126,9 @@ def learn_policy(
         raise InputError(f"depth {settings.depth}: give 0, 1 or 2: deeper trees are hard to tell and to trust")
     half_N = _halves(log, settings.seed)
     taught, held = np.flatnonzero(half_N == 0), np.flatnonzero(half_N == 1)
-    score_MA = _scores(_part(log, taught), len(actions), settings)
+    score_MA = _scores(log.part(taught), len(actions), settings)
     policy = _searched(x_NF[taught], score_MA, settings)
-    judged = _part(log, held)
+    judged = log.part(held)
     chosen = np.eye(len(actions))[policy.choose(x_NF[held])]
     value = value_of(judged, chosen, settings.off_policy)
     logged_U = per_unit(judged.reward_N, judged.unit_N)
@@ -146,15 +146,6 @@ def _halves(log: DecisionLog, seed: int) -> Ints:
     unit_N = np.arange(len(log.action_N)) if log.unit_N is None else log.unit_N
     return ((mix(unit_N.astype(np.uint64) + np.uint64(hash_int("learners", seed) % 2**32)) >> np.uint64(20))
             % np.uint64(2)).astype(np.int64)  # fmt: skip
-
-
-def _part(log: DecisionLog, rows: Ints) -> DecisionLog:
-    unit = None if log.unit_N is None else np.unique(log.unit_N[rows], return_inverse=True)[1].astype(np.int64)
-    logging = None if log.logging_NA is None else log.logging_NA[rows]
-    return replace(
-        log, action_N=log.action_N[rows], reward_N=log.reward_N[rows], prob_N=log.prob_N[rows],
-        context_NF=log.context_NF[rows], logging_NA=logging, unit_N=unit,
-    )  # fmt: skip
 
 
 def _scores(log: DecisionLog, actions: int, settings: LearnerSettings) -> Floats:

@@ -159,9 +159,10 @@ class Log:
         given = policy(self.frame) if callable(policy) else policy
         gains = given if isinstance(given, pl.DataFrame) and "prob" not in given.columns else None
         made: dict[str, Given] = {} if gains is not None else {"policy": given}
-        more = [] if gains is None else self._offers(gains)
-        log, probs = self._read(made, [*more, budget.none])
-        actions = self._all_actions(made, [*more, budget.none])
+        priced = None if gains is None else _long(gains, self.key, "gain", "cost")
+        more = [budget.none, *(priced["offer_id"] if priced is not None else ())]
+        log, probs = self._read(made, more)
+        actions = self._all_actions(made, more)
         if budget.none not in self.actions:
             text = f"no decision gave {budget.none!r}, which is what follows once the money is gone"
             raise SupportError(f"{self.name}: {text}; name the action that is no offer (none=...)")
@@ -170,43 +171,20 @@ class Log:
             raise InputError(f"{self.name}: {cost_N.null_count()} decisions have no {budget.cost}; say 0 where nothing")
         order = np.arange(len(self)) if self.time is None else self.frame[self.time].arg_sort().to_numpy()
         place, none = {action: at for at, action in enumerate(actions)}, actions.index(budget.none)
-        if gains is not None:
-            gain_NA, spend_NA = self._beliefs(gains, place)
-            arrived: Floats | PricedPolicy = PricedPolicy(gain_NA[order], spend_NA[order])
+        if priced is not None:
+            arrived: Floats | PricedPolicy = self._beliefs(priced, place, order)
         else:
             arrived = read_policy(log, probs["policy"])[order]
-        logging_NA = None if log.logging_NA is None else log.logging_NA[order]
-        unit_N = None if log.unit_N is None else log.unit_N[order]
-        sorted_ = DecisionLog(
-            log.action_N[order], log.reward_N[order], log.prob_N[order], log.context_NF[order], logging_NA, unit_N
-        )
-        return budgeted_value(sorted_, cost_N.to_numpy()[order], arrived, budget.amount, none, settings)
+        return budgeted_value(log.part(order), cost_N.to_numpy()[order], arrived, budget.amount, none, settings)
 
-    def _offers(self, gains: pl.DataFrame) -> list[str]:
-        name = _named_in(gains, "offer_id")
-        if name not in gains.columns:
-            raise InputError(f"policy: no column {name!r}; it has {', '.join(gains.columns)}")
-        return [str(each) for each in gains[name].unique()]
-
-    def _beliefs(self, given: pl.DataFrame, place: Mapping[str, int]) -> "_Beliefs":
+    def _beliefs(self, long: pl.DataFrame, place: Mapping[str, int], order: NDArray[np.int64]) -> PricedPolicy:
         """Gain and cost that a policy with a price expects of every action of every decision; NaN where not open."""
-        by = self.key if self.key in given.columns else _named_in(given, "customer_id")
-        for each in (by, "gain", "cost"):
-            if each not in given.columns:
-                raise InputError(f"policy: no column {each!r}; it has {', '.join(given.columns)}")
-        long = given.select(
-            pl.col(by).cast(pl.String).alias("key" if by == self.key else "customer_id"),
-            pl.col(_named_in(given, "offer_id")).cast(pl.String).alias("offer_id"),
-            pl.col("gain").cast(pl.Float64),
-            pl.col("cost").cast(pl.Float64).alias("spend"),
-        )
-        on = "key" if by == self.key else "customer_id"
-        cells = self._rows.select("row", on).join(long, on=on, how="inner")
-        found = _Beliefs(np.full((len(self), len(place)), np.nan), np.zeros((len(self), len(place))))
-        column = cells["offer_id"].replace_strict(place, return_dtype=pl.Int64).to_numpy()
-        found.gain_NA[cells["row"].to_numpy(), column] = cells["gain"].to_numpy()
-        found.cost_NA[cells["row"].to_numpy(), column] = cells["spend"].to_numpy()
-        return found
+        by = "key" if "key" in long.columns else "customer_id"
+        cells = self._rows.select("row", by).join(long, on=by, how="inner")
+        gain_NA, cost_NA = np.full((len(self), len(place)), np.nan), np.zeros((len(self), len(place)))
+        at = (cells["row"].to_numpy(), cells["offer_id"].replace_strict(place, return_dtype=pl.Int64).to_numpy())
+        gain_NA[at], cost_NA[at] = cells["gain"].to_numpy(), cells["cost"].to_numpy()
+        return PricedPolicy(gain_NA[order], cost_NA[order])
 
     def rank(self, policies: Mapping[str, Policy], settings: OffPolicySettings = OffPolicySettings()) -> Ranking:  # noqa: B008
         """Two policies or more by value, with intervals that hold for all of them at once."""
@@ -267,7 +245,7 @@ class Log:
             if isinstance(each, str) and each.startswith("always:"):
                 found.add(each.removeprefix("always:"))
             elif isinstance(each, pl.DataFrame):
-                found |= set(_long(each, self.key)["offer_id"])
+                found |= set(_long(each, self.key, "prob")["offer_id"])
             elif isinstance(each, str) and each == "logged" and "options" in self._rows.columns:
                 found |= set(self._rows["options"].explode().struct.field("offer").drop_nulls())
         if len(found) > MOST_ACTIONS:
@@ -302,7 +280,7 @@ class Log:
         return found
 
     def _from_frame(self, name: str, policy: pl.DataFrame, place: Mapping[str, int]) -> Floats:
-        long = _long(policy, self.key)
+        long = _long(policy, self.key, "prob")
         by = "key" if "key" in long.columns else "customer_id"
         cells = self._rows.select("row", by).join(long, on=by, how="left")
         left = cells.filter(pl.col("offer_id").is_null())["row"].n_unique()
@@ -337,13 +315,6 @@ class Budget(NamedTuple):
     amount: float
     cost: str
     none: str
-
-
-class _Beliefs(NamedTuple):
-    """What a policy expects of every action of every decision."""
-
-    gain_NA: Floats
-    cost_NA: Floats
 
 
 class LearnedFromLog(NamedTuple):
@@ -381,17 +352,17 @@ def _named_in(policy: pl.DataFrame, ours: str) -> str:
     return next((each for each in (ours, *ALSO[ours]) if each in policy.columns), ours)
 
 
-def _long(policy: pl.DataFrame, key: str) -> pl.DataFrame:
-    """key or customer_id, offer_id, prob of a policy that is given as a frame."""
+def _long(policy: pl.DataFrame, key: str, *amounts: str) -> pl.DataFrame:
+    """key or customer_id, offer_id and amounts of a policy that is given as a frame."""
     names = {ours: _named_in(policy, ours) for ours in ("offer_id", "customer_id")}
     by = key if key in policy.columns else names["customer_id"]
-    for each in (by, names["offer_id"], "prob"):
+    for each in (by, names["offer_id"], *amounts):
         if each not in policy.columns:
             raise InputError(f"policy: no column {each!r}; it has {', '.join(policy.columns)}")
     return policy.select(
         pl.col(by).cast(pl.String).alias("key" if by == key else "customer_id"),
         pl.col(names["offer_id"]).cast(pl.String).alias("offer_id"),
-        pl.col("prob").cast(pl.Float64),
+        *(pl.col(each).cast(pl.Float64) for each in amounts),
     )
 
 

@@ -1,6 +1,6 @@
 """A planned shop in; how fast and how safely a server answers, beside floors measured in the same run, out.
 
-    python benchmarks/serve.py [--quick] [--wrk wrk] [--only agreement,throughput,plain,payments,beside,webhooks,events,money]
+    python benchmarks/serve.py [--quick] [--wrk wrk] [--only agreement,throughput,plain,payments,beside,webhooks,words,events,money]
 
 Prints JSON lines: figure, value, se, unit, peer, peer_value, n, data. The load comes from the tool wrk (a second process);
 where it is missing the figures that need it are skipped with a line. Rounds of all servers alternate, one process each,
@@ -252,7 +252,7 @@ class Caller:
     """One kept connection."""
 
     def __init__(self, port: int, key: str) -> None:
-        self.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+        self.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=600)
         self.headers = {"authorization": f"Bearer {key}", "content-type": "application/json"}
 
     def __call__(self, method: str, path: str, body: Any = None) -> Any:
@@ -400,7 +400,7 @@ def beside(folder: Path, wrk: str, rounds: int, seconds: int) -> None:
                 done["erasures"] += 1
             else:
                 kind = ("events", "decisions")[mine % 2]
-                call.raw("GET", f"/v1/exports/{kind}.csv?limit=20000")
+                call.raw("GET", f"/v1/exports/{kind}.csv?limit=5000")
                 done["exports"] += 1
 
     found: dict[str, list[float]] = {name: [] for name in ("alone p50", "alone p99", "beside p50", "beside p99")}
@@ -448,7 +448,8 @@ def webhooks(folder: Path, messages: int) -> None:
     got, port = [0], free_port()
 
     async def receive(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while not reader.at_eof() and (head := await reader.readuntil(b"\r\n\r\n")):
+        while head := await reader.readline():
+            head += await reader.readuntil(b"\r\n\r\n")
             size = next(
                 int(line.split(b":")[1]) for line in head.lower().split(b"\r\n") if line.startswith(b"content-length")
             )
@@ -488,6 +489,31 @@ def webhooks(folder: Path, messages: int) -> None:
         peer="goal (at least)",
         peer_value=500.0,
     )
+
+
+def words(folder: Path, messages: int) -> None:
+    """What the message of a live decision takes beyond the decision: chosen, filled and gated, the first time and again."""
+    from dataclasses import replace
+
+    from promolift.message import load_pool
+    from promolift.results.messages import PoolWords
+    from promolift.serve import words as spoken
+
+    name = (folder / "release").read_text(encoding="ascii")
+    wording = PoolWords(texts=load_pool(None).texts, approve="judged")
+    live, choice = replace(release.load(folder, name), wording=wording), wording.choice()
+    offers, now_ms = sorted(live.labels), round(time.time() * 1000)
+    for turn in ("the first time", "again"):
+        took = []
+        for n in range(messages):
+            who, offer_id, language = f"u{n % CUSTOMERS:05d}", offers[n % len(offers)], ("zh", "en")[n // 7 % 2]
+            began = time.perf_counter()
+            said = spoken.words(live, who, offer_id, now_ms, language, None, choice)
+            took.append(1000 * (time.perf_counter() - began))
+            assert said["message"], said
+        show(f"message of a live decision, {turn}, mean", float(np.mean(took)), "ms", messages, se=float(np.std(took) / messages**0.5),
+             peer="goal (at most)", peer_value=1.0)  # fmt: skip
+        show(f"message of a live decision, {turn}, p99", float(np.quantile(took, 0.99)), "ms", messages)
 
 
 def give_codes(folder: Path, campaign: str, codes: Iterator[str]) -> None:
@@ -680,7 +706,8 @@ def main() -> None:
     options.add_argument("--only")
     asked = options.parse_args()
     chosen = (
-        asked.only or f"agreement,throughput,{'' if asked.quick else 'plain,'}payments,beside,webhooks,events,money"
+        asked.only
+        or f"agreement,throughput,{'' if asked.quick else 'plain,'}payments,beside,webhooks,words,events,money"
     )
     FORK.set_forkserver_preload(["promolift.serve.main"])
     with tempfile.TemporaryDirectory() as root:
@@ -694,6 +721,7 @@ def main() -> None:
             "payments": lambda place: payments(place, asked.wrk, rounds, seconds),
             "beside": lambda place: beside(place, asked.wrk, rounds, seconds),
             "webhooks": lambda place: webhooks(place, 2000 if asked.quick else 20_000),
+            "words": lambda place: words(place, 2000 if asked.quick else 20_000),
             "events": lambda place: events(place, 20_000 if asked.quick else 1_000_000),
             "money": lambda place: last_units(place, 1 if asked.quick else 50),
         }

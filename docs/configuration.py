@@ -192,8 +192,12 @@ def in_words(kind: Any, rules: Sequence[Any] = ()) -> str:
         return in_words(parts[0], (*rules, *(rule for part in parts[1:] for rule in getattr(part, "metadata", [part]))))
     if origin is Literal:
         return "one of " + ", ".join(f"`{part}`" for part in parts)
+    if origin is Annotated:
+        return in_words(parts[0], rules)
     if origin is tuple:
         return "list of " + _several(parts[0])
+    if origin is Annotated:
+        return in_words(parts[0], rules)
     if origin is dict:
         return f"for each name {in_words(parts[1])}"
     if origin is not None:

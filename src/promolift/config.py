@@ -208,11 +208,11 @@ class PlanSettings(Settings):
         lt=1,
         description="Share of customers who get nothing, drawn by hash, so that what the plan earns can be measured.",
     )
-    trial: bool = Field(
+    trial: bool | Literal["auto"] = Field(
         default=False,
-        description="Whether offers may be tested: menu lines are drawn at random for groups of customers, as many as "
-        "learning is worth and the budget pays; what has been shown to pay is given, what loses is closed. `limits` "
-        "must be left out then.",
+        description="Whether offers may be tested; `auto`: where otherwise nobody would get one. In a test menu lines "
+        "are drawn at random for groups of customers, as many as learning is worth and the budget pays; what has been "
+        "shown to pay is given, what loses is closed. With true `limits` must be left out.",
     )
     sure: float = Field(
         default=0.8,
@@ -225,7 +225,7 @@ class PlanSettings(Settings):
 
     @model_validator(mode="after")
     def _drawn(self) -> Self:
-        if self.trial and self.limits:
+        if self.trial is True and self.limits:
             raise ValueError("a trial draws its offers at random and cannot keep plan.limits; leave one of the two out")
         return self
 

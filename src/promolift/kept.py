@@ -7,8 +7,8 @@ KEPT: dict[str, str] = {
         "ingest",
     ),
     **dict.fromkeys(
-        ("profiles", "affinities", "interests", "unknown_attributes", "outlook", "outlook_items", "outlook_map",
-         "encoder", "encoder_shared", "encoder_unfinished"),
+        ("profiles", "affinities", "interests", "unknown_attributes", "purchase_members", "outlook", "outlook_items",
+         "outlook_map", "encoder", "encoder_shared", "encoder_unfinished"),
         "profile",
     ),
     **dict.fromkeys(

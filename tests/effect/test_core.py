@@ -205,10 +205,3 @@ def test_an_outcome_that_never_varies_gives_no_effect_and_no_error() -> None:
     model = fit(x, arm, np.ones(600), settings=LEAN)
     assert model.chosen == "none"
     assert abs(model.average.gain_K[0]) < 1e-3
-
-
-def test_the_score_table_tells_every_learner(turning: EffectModel) -> None:
-    assert turning.scores["learner"].to_list() == list(LEAN.learners)
-    best = turning.scores.sort("score").row(-1, named=True)
-    assert best["z"] > turning.verdict.limit_C.min()
-    assert best["score"] > 2 * best["se"] > 0

@@ -12,11 +12,8 @@ from promolift.effect.exposure import History, exposure_features, offer_features
 from promolift.effect.redemption import (
     RedemptionModel,
     RedemptionSettings,
-    fit_logit,
     fit_redemption,
-    mean_probability,
     redemption_outcomes,
-    sigmoid,
 )
 from promolift.errors import InputError, SupportError
 from promolift.hashing import hash_units
@@ -46,7 +43,7 @@ def world(campaigns: int = 12, people: int = 400) -> pl.DataFrame:
         keys = [f"{name} u{person}" for person in range(people)]
         rate = np.exp(normal("habit", [f"u{person}" for person in range(people)]) - 1.0)
         eta = -2 + np.log(rate + 0.05) + EFFECT[kind] + SPREAD * normal("campaign", [name])[0]
-        truth = sigmoid(eta)
+        truth = 1 / (1 + np.exp(-eta))
         start = (20 + 10 * number) * WEEK_MS
         parts.append(
             pl.DataFrame({
@@ -95,23 +92,16 @@ def test_a_new_campaign_is_promised_what_campaigns_of_its_kind_bring_on_average(
         assert row["prob"] == pytest.approx(row["redeemed"], rel=0.12)
 
 
-def test_kinds_and_the_spread_of_campaigns_are_found() -> None:
+def test_kinds_of_campaigns_are_found() -> None:
     got = dict(zip(model().kinds, model().coef_P[-2:], strict=True))
     assert got["mail"] - got["app"] == pytest.approx(1.6, abs=0.8)  # six campaigns each: error about 0.25
-    assert 0.2 < model().campaign_sd < 0.7
-    alike = world().with_columns(redeemed=pl.Series(hash_units("coin", range(world().height)) < 0.2))
-    assert fit_redemption(alike, answers(alike)).campaign_sd < 0.2
 
 
-def test_what_does_not_matter_gets_odds_whose_interval_holds_one_and_what_matters_does_not() -> None:
-    error_T = 1.96 * np.sqrt(np.diag(model().covariance_PP))[1:]
-    found = dict(zip(model().terms, zip(model().coef_P[1:], error_T, strict=False), strict=False))
+def test_what_does_not_matter_gets_a_slope_near_zero_and_what_matters_does_not() -> None:
+    found = dict(zip(model().terms, model().coef_P, strict=False))
     for name in ("orders", "recency", "fits_recently"):
-        slope, error = found[name]
-        assert slope - error < 0.02
-        assert slope + error > -0.02
-    slope, error = found["habit"]
-    assert slope - error > 0.4
+        assert abs(found[name]) < 0.15
+    assert found["habit"] > 0.5
     assert "told_us" not in found  # never known in these data
     assert "answers" not in found  # the same for everybody in these data
 
@@ -138,7 +128,7 @@ def test_an_unknown_or_missing_kind_lies_between_the_known_ones() -> None:
 
 
 def test_what_a_kind_may_be_is_doubt_for_unknown_kinds_alone() -> None:
-    vaguer = replace(model(), kind_sd=3.0)
+    vaguer = replace(model(), settings=RedemptionSettings(kind_sd=1.4))
     known = world().head(50)
     unknown = known.with_columns(kind=pl.lit("post"))
     assert np.array_equal(vaguer.predict(known), model().predict(known))
@@ -280,39 +270,3 @@ def test_from_logs_to_offers_coupon_lovers_redeem_and_most_so_what_they_buy() ->
     assert mean("drinks", love_and_drink) > 0.5
     assert mean("dairy", love_and_drink) < mean("drinks", love_and_drink) - 0.2
     assert mean("drinks", [who for who in drinkers if who not in lovers]) < 0.3
-
-
-def test_newton_finds_the_penalised_maximum_and_its_curvature() -> None:
-    x = np.column_stack([np.ones(200), normal("x", list(map(str, range(200))))])
-    y = (hash_units("y", range(200)) < sigmoid(0.5 + x[:, 1])).astype(float)
-    fit = fit_logit(x, y, [1], [0.7], 1e9)  # the guess outweighs all: the penalty is known
-    penalty = np.array([1e-6, 1 / 0.49])
-    mu = sigmoid(x @ fit.coef_P)
-    assert np.abs(x.T @ (y - mu) - penalty * fit.coef_P).max() < 1e-6
-    assert np.allclose(np.linalg.inv(fit.covariance_PP), (x.T * (mu * (1 - mu))) @ x + np.diag(penalty))
-    assert fit.sd_G == pytest.approx((0.7,))
-
-
-def test_newton_does_not_run_away_where_one_column_separates_the_classes() -> None:
-    x = np.column_stack([np.ones(100), np.repeat([-1.0, 1.0], 50)])
-    fit = fit_logit(x, (x[:, 1] > 0).astype(float), [1], [1.0], 2.0)
-    assert np.isfinite(fit.coef_P).all()
-    assert np.isfinite(fit.covariance_PP).all()
-
-
-def test_the_spread_of_a_group_is_found() -> None:
-    groups, rows = 30, 100
-    effect = 0.8 * normal("g", list(map(str, range(groups))))
-    x = np.hstack([np.ones((groups * rows, 1)), np.repeat(np.eye(groups), rows, axis=0)])
-    y = (hash_units("z", range(groups * rows)) < sigmoid(np.repeat(effect, rows))).astype(float)
-    for guess in (0.2, 2.0):
-        assert fit_logit(x, y, [groups], [guess], 2.0).sd_G[0] == pytest.approx(effect.std(), abs=0.15)
-
-
-def test_the_mean_probability_is_the_mean_over_the_normal() -> None:
-    eta, sd = np.array([-3.0, 0.0, 1.0]), np.array([1.0, 2.0, 0.0])
-    grid = np.linspace(-9, 9, 4001)
-    weight = np.exp(-(grid**2) / 2)
-    exact = [float((weight * sigmoid(e + s * grid)).sum() / weight.sum()) for e, s in zip(eta, sd, strict=True)]
-    assert mean_probability(eta, sd) == pytest.approx(exact, abs=1e-5)
-    assert sigmoid(np.array([-800.0, 800.0])).tolist() == [0.0, 1.0]

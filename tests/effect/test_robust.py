@@ -82,7 +82,7 @@ def test_a_learner_that_contradicts_the_doubly_robust_average_leaves_and_is_name
 
     def planted(*given: object) -> Floats:
         found = gains(*given)  # type: ignore[arg-type]
-        found[:, :, 2] += 50.0
+        found[:, :, 3] += 50.0
         return found
 
     monkeypatch.setattr(core, "gains", planted)

@@ -4,7 +4,7 @@ from effect_trials import crossed, draw, trial
 
 from promolift.effect import trees
 from promolift.effect.core import Rich, fit_learner
-from promolift.effect.learners import fit_proportional, fit_response
+from promolift.effect.learners import fit_proportional, fit_response, fit_segment
 from promolift.effect.nuisance import estimate_propensity, folds_of, scores, taught, winsorised
 from promolift.effect.trees import MISSING, Target, bins_of, boost, dataset, with_arm
 from promolift.effect.trial import Asked, row_keys
@@ -69,6 +69,14 @@ def test_proportional_gains_hit_the_averages_and_never_change_sign(made) -> None
     rare, common = nuisance.mu_NA.mean(axis=1) < low, nuisance.mu_NA.mean(axis=1) > high
     assert gain[common].mean() > 1.5 * gain[rare].mean()
     assert fit_response(nuisance, 0).gain(Asked(ready.x_NF)).shape == (4000, 1)
+
+
+def test_the_segment_is_the_one_that_matters() -> None:
+    x, arm, y, _ = draw(5000, 4, "segment")
+    ready = trial(x, arm, y)
+    rule = fit_segment(crossed(ready), 0)
+    assert ready.names[rule.feature] == "member"
+    assert rule.inside_K[0] > 0.2 > abs(rule.outside_K[0])
 
 
 def test_estimated_chances_follow_the_true_ones_and_sum_to_one() -> None:

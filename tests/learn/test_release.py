@@ -55,4 +55,3 @@ def test_auto_accepts_only_within_the_guardrails(
         Value(5, 1, effective, 900), Value(lead, se, 900, 900), ("more of it",), Guardrails(max_loss=0.5)
     )
     assert (proposal.accepted, text in proposal.why) == (accepted, True)
-    assert "always-valid" in proposal.rollback

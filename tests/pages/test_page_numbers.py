@@ -23,6 +23,7 @@ from promolift.results.messages import Messages
 from promolift.results.person import Given, Person
 from promolift.results.plan import Plan, headline
 from promolift.results.shop import Health, Offers, Unknown
+from promolift.results.standing import standing
 from promolift.store import Store
 from promolift.terms import Words
 from promolift.words import date, money
@@ -82,6 +83,7 @@ def about_the_plan(job: Job, story: Story) -> dict[str, list[Any]]:
     return {
         "first screen": [
             *top, found.lead, Health.load(store), print_, plan.offers.head(3), offers, story.predictions.missed,
+            standing(config, store).what,
         ],
         "budget": budget, "choice": budget, "figure motives": mix, "figure frontier": budget, "policies": policies,
         "figure policies": policies,
@@ -144,7 +146,7 @@ def about_the_response(story: Story) -> dict[str, list[Any]]:
             read.categories_read,
             read.categories_sure,
         ],
-        "models": [found.scores, story.attributes],
+        "models": [found.scores, story.attributes, story.members, {"share": [0.75]}],
         "forecasts": [found.scores, 1, 0.05],
         **{f"figure calibration-{i}": [{"share": each}] for i, each in enumerate(found.reliability, start=1)},
         "figure recall": [{"share": found.recall}],

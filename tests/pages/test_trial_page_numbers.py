@@ -132,7 +132,8 @@ def test_a_chapter_that_adds_to_a_number_is_found(
     assert set(where) <= set(strays(page_of(found), held))
     monkeypatch.undo()
     missed, printed = unseen(form, lambda: page_of(found), held)
-    assert missed <= max(2, 0.15 * printed), f"{missed} of {printed}"  # along the depth gains lie close to each other
+    close = 0.4 if form == "count" else 0.15  # gains along the depth lie close; a ranking holds most counts
+    assert missed <= max(2, close * printed), f"{missed} of {printed}"
 
 
 def test_points_that_are_added_to_are_found(found: TrialResults, monkeypatch: pytest.MonkeyPatch) -> None:

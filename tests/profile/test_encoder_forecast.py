@@ -23,7 +23,8 @@ def test_outlook_is_calibrated_speaks_plainly_and_gives_reasons():
         encoder_forecast.calibrate(model, h, shared, END - 28)
     line = encoder_forecast.calibrate(model, h, shared, END - 56)
     money = "${:.2f}".format
-    told = next(encoder_forecast.forecast_rows(model, line, h, shared, np.arange(90), END - 56, money))
+    said = next(model.forecast(h, shared, np.arange(90), np.full(90, END - 56)))
+    told = encoder_forecast.tell(model, line, h, said, encoder_forecast.Voice(money))
     later = (h.day_V >= END - 56) & (h.day_V < END)
     assert told["spend_cents"].sum() == pytest.approx(h.spend_V[later].sum(), rel=1e-4)
     assert told["orders"].sum() == pytest.approx(later.sum(), rel=1e-4)

@@ -7,7 +7,7 @@ from profile_shop import MONDAY, SETTINGS, Shop, affinities_of, event, product
 from scipy.sparse import csr_array
 
 import promolift.profile as room
-from promolift.profile.forecast import order_prior, target_prior
+from promolift.profile.counts import order_prior, target_prior
 from promolift.profile.novel import Prospects, plausible
 from promolift.sql import DAY_MS, WEEK_MS
 

@@ -1,9 +1,11 @@
-"""`promolift serve` says where it listens once it does, in words or as lines of JSON."""
+"""`promolift serve` says where it listens once it does, in words or as JSON, and when a full disk keeps nothing."""
 
 import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
+from urllib.error import HTTPError
 from urllib.request import urlopen
 
 import pytest
@@ -31,3 +33,33 @@ def test_the_key_is_told_at_once_and_the_address_when_it_answers(tmp_path: Path,
     else:
         assert key.startswith("admin key, shown once: pl_admin_")
         assert ready == f"ready: {url}\n"
+
+
+def ready(url: str) -> tuple[int, dict[str, Any]]:
+    """What /health/ready answers."""
+    try:
+        with urlopen(f"{url}/health/ready", timeout=30) as reply:
+            return reply.status, json.load(reply)
+    except HTTPError as error:
+        return error.code, json.load(error)
+
+
+def test_a_full_disk_is_told_and_when_there_is_room_again_it_goes_on(tmp_path: Path) -> None:
+    resource = pytest.importorskip("resource")
+    if not hasattr(resource, "prlimit"):
+        pytest.skip("bounds the files of another process, which Linux alone can")
+    url = f"http://127.0.0.1:{(port := free_port())}"
+    command = [sys.executable, "-m", "promolift.cli", "serve", "--port", str(port), "--work", str(tmp_path / "work")]
+    command += ["--config", str(tmp_path / "promolift.toml")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+        try:
+            assert process.stdout is not None
+            process.stdout.readline(), process.stdout.readline()
+            assert ready(url)[0] == 200
+            before = resource.prlimit(process.pid, resource.RLIMIT_FSIZE)
+            resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (4096, before[1]))  # no file grows any more
+            assert ready(url) == (503, {"status": "not ready", "why": ["the ledger takes no changes"]})
+            resource.prlimit(process.pid, resource.RLIMIT_FSIZE, before)
+            assert ready(url)[0] == 200
+        finally:
+            process.terminate()

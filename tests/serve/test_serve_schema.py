@@ -72,4 +72,5 @@ def test_no_request_finds_the_server_doing_what_its_document_does_not_say(
         done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
         server.should_exit = True
         thread.join()
+    print(done.stdout[-700:])
     assert done.returncode == 0, done.stdout[:20_000]

@@ -1,6 +1,7 @@
 """Laws of simulate/: the tables are valid, the truth is the truth, and a customer depends on nobody else."""
 
 from datetime import date, datetime
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -10,11 +11,36 @@ from scipy import stats
 
 from promolift import tables
 from promolift.errors import ConfigError, InputError
-from promolift.simulate import SimulationSettings, expected, realise, simulate, tiny_shop
-from promolift.simulate.truth import means
+from promolift.simulate import SimulationSettings, expected, simulate, tiny_shop
+from promolift.simulate.truth import _by_offer, _setting, means
 from promolift.simulate.world import World, keys, normal, poisson, uniform
 
 TABLES = ("events", "customers", "products", "exposures", "redemptions", "coupons", "shelf")
+
+
+def realise(world: World, offers: pl.DataFrame, start_week: int, weeks: int, replicate: int = 0) -> pl.DataFrame:
+    """One drawn outcome of each offer over the same weeks: profit_cents with it, profit_without_cents, discount_cents,
+    redeemed. Both outcomes come from the same hash, so that their difference has little noise.
+    """
+    return _by_offer(world, offers, lambda part, c, depth: _realise(part, c, depth, start_week, weeks, replicate))
+
+
+def _realise(world: World, c: int, depth: float, start: int, length: int, replicate: int) -> dict[str, Any]:
+    weeks, coupon_PT, unit_PT, off_PT = _setting(world, c, depth, start, length)
+    took = uniform(world.key(f"take {start} {replicate}")) < world.clip_prob_N(depth)
+    unit = uniform(
+        world.key(f"outcome {replicate}")[:, None, None],
+        (weeks[None, :] << 20) + np.arange(world.products.height)[:, None],
+    )
+    plain = poisson(unit, means(world, weeks, 0.0))
+    drawn = np.where(took[:, None, None], poisson(unit, means(world, weeks, coupon_PT)), plain)
+    off = np.where(took[:, None, None], off_PT, 0.0)
+    return {
+        "profit_cents": (drawn * (unit_PT - off)).sum(axis=(1, 2)),
+        "profit_without_cents": (plain * unit_PT).sum(axis=(1, 2)),
+        "discount_cents": (drawn * off).sum(axis=(1, 2)),
+        "redeemed": (drawn * (off > 0)).sum(axis=(1, 2)) > 0,
+    }
 
 
 @pytest.fixture(scope="module")

@@ -62,7 +62,7 @@ def propose(folder: Path, **changed: Any) -> Proposed:
     values = {
         "release": NEXT, "changes": ("predicted gains are multiplied by 0.80",), "within_guardrails": True,
         "why": "adds 5 per decision", "expected_per_customer": 42.0, "expected_interval": (10.0, 74.0),
-        "lead_per_customer": 5.0, "lead_interval": (1.0, 9.0), "rollback": "taken back when it loses", "plan": mark,
+        "lead_per_customer": 5.0, "lead_interval": (1.0, 9.0), "plan": mark,
         "status": "waiting for a person",
     }  # fmt: skip
     return Proposed(**(values | changed)).write(folder / "out")
@@ -92,7 +92,7 @@ def test_show_says_what_changes_what_it_is_worth_and_what_is_approved(shop: Path
     assert call(shop, "show") == 0
     said = capsys.readouterr().err
     for part in ("waiting for a person", "predicted gains are multiplied by 0.80", "+$0.42", "$0.10", "$0.74",
-                 "+$0.05", "within them", "adds 5 per decision", "taken back when it loses", "Approved now: nothing",
+                 "+$0.05", "within them", "adds 5 per decision", "Approved now: nothing",
                  "promolift learn approve"):  # fmt: skip
         assert part in said, part
     assert call(shop, "approve") == 0

@@ -260,6 +260,23 @@ def test_the_plan_within_a_budget_is_judged_as_it_was_made() -> None:
     assert policies["recommended"]["treated"] == pytest.approx(keen.mean(), abs=0.03)
 
 
+def test_a_ranking_that_earns_no_more_is_left_and_the_budget_goes_to_customers_drawn_at_random() -> None:
+    rng = np.random.default_rng(12)
+    offer = rng.random(2000) < 0.5
+    spend = 10 + 4 * offer + rng.normal(size=2000)  # the same for everybody: age tells nothing
+    frame = pl.DataFrame({"offer": np.where(offer, "letter", "none"), "age": rng.random(2000), "spend": spend})
+    fit = promolift.Trial(frame, cost=1, **MEANING).fit()
+    plan = fit.plan(budget=1000)
+    assert plan.note.treated == 1000
+    assert "Who is treated was drawn at random: no ranking of customers was shown to earn more" in str(plan)
+    policies = {row["policy"]: row for row in fit.evaluate(budget=1000).policies.iter_rows(named=True)}
+    everybody, nobody = policies["everybody: letter"]["value"], policies["nobody (control none)"]["value"]
+    assert policies["recommended"]["value"] == everybody  # what is judged is what plans, not what each half would do
+    assert policies["plan within 1000"]["value"] == pytest.approx((everybody + nobody) / 2, abs=0.15)
+    assert policies["plan within 1000"]["treated"] == pytest.approx(0.5, abs=0.01)
+    assert "plan within 1000" not in {row["policy"] for row in fit.evaluate().policies.iter_rows(named=True)}
+
+
 def test_an_arm_too_small_to_be_judged_is_named(tmp_path: Path) -> None:
     frame = people()
     rare = pl.concat([frame.filter(pl.col("offer") == "none"), frame.filter(pl.col("offer") == "letter").head(70)])

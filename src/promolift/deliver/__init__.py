@@ -5,27 +5,10 @@ from typing import TYPE_CHECKING
 from promolift.lazy import lazy
 
 __all__ = [
-    "Board",
-    "Choice",
-    "CodeKey",
-    "Drawn",
-    "LineEffect",
-    "Option",
-    "Recalibration",
-    "ReleaseTerms",
-    "code",
-    "decide",
-    "decide_options",
-    "export_rows",
-    "in_holdout",
-    "normalise",
-    "plan_rows",
-    "recalibrated",
-    "records",
-    "replay",
-    "unique_codes",
-    "verdicts",
-]
+    "Board", "Choice", "CodeKey", "Drawn", "LineEffect", "Option", "Recalibration", "ReleaseTerms", "code",
+    "decide", "decide_options", "export_rows", "in_holdout", "normalise", "plan_rows", "recalibrated", "records",
+    "replay", "unique_codes", "verdicts",
+]  # fmt: skip
 
 if TYPE_CHECKING:
     from promolift.deliver.batch import Board, Drawn, decide, records

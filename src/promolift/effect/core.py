@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple, Protocol, Self
 
 import numpy as np
-import polars as pl
 import scipy
 from numpy.typing import ArrayLike
 from pydantic import Field
@@ -16,6 +15,7 @@ from pydantic import Field
 from promolift.effect.diagnose import Diagnosis
 from promolift.effect.learners import (
     ByResponse,
+    BySegment,
     Direct,
     PlugIn,
     Proportional,
@@ -23,6 +23,7 @@ from promolift.effect.learners import (
     fit_direct,
     fit_proportional,
     fit_response,
+    fit_segment,
     fit_single,
 )
 from promolift.effect.linear import Additive, Basis, Linear, basis_of, fit_additive, fit_linear
@@ -86,29 +87,14 @@ class SelectionRule:
 class Selection:
     """Weight of each candidate (all 0: everybody gains the same) and the numbers behind it.
 
-    `score_C`: by how much, in outcome units squared for each customer and treatment, following a candidate's
-    differences lowers the doubly robust loss of the constant effect, with its s.e.; `z_C` tests the same, and one of
+    `z_C` tests whether following a candidate's differences lowers the doubly robust loss of the constant effect; one of
     them must exceed its own of `limit_C`.
     """
 
     answer: Answer
     weight_C: Floats
-    score_C: Floats
-    se_C: Floats
     z_C: Floats
     limit_C: Floats
-
-    @property
-    def found(self) -> int | None:
-        """The candidate that passed its limit by most; None where none did."""
-        lead_C = self.z_C - self.limit_C
-        return int(lead_C.argmax()) if lead_C.max(initial=-np.inf) > 0 else None
-
-    def table(self, names: tuple[str, ...]) -> pl.DataFrame:
-        """One row for each candidate."""
-        return pl.DataFrame(
-            {"learner": names, "score": self.score_C, "se": self.se_C, "z": self.z_C, "weight": self.weight_C}
-        )
 
 
 class _Weighted(NamedTuple):
@@ -144,10 +130,7 @@ def judge(gain_NKC: Floats, psi_NK: Floats, fold_N: Ints, rule: SelectionRule) -
     answer, weight_C = _Weighted("none", np.zeros(len(z_C)))
     if (z_C > limit_C).any():
         answer, weight_C = _decide(gain, psi, slope_C, rule, first_alone=not (z_C > limit_C)[1:].any())
-    unit = float((scale_K**-2).mean()) / psi.size
-    fall_NC = 2 * slope_C * product_NC - np.einsum("nkc,nkc->nc", gain, gain) * slope_C**2
-    score_C, se_C = fall_NC.sum(axis=0) * unit, fall_NC.std(axis=0) * np.sqrt(len(psi)) * unit
-    return Selection(answer, weight_C, score_C, se_C, z_C, limit_C)
+    return Selection(answer, weight_C, z_C, limit_C)
 
 
 def _decide(gain: Floats, psi: Floats, slope_C: Floats, rule: SelectionRule, first_alone: bool) -> _Weighted:
@@ -209,7 +192,7 @@ def _limits(product_NC: Floats, first: float, rule: SelectionRule, *, doubt: boo
     return limit_C
 
 
-Simple = Literal["proportional"]
+Simple = Literal["proportional", "segment"]
 Rich = Literal[
     "response", "additive", "multiplicative", "multiplicative-sparse", "t-trees", "s-trees", "dr-trees",
 ]  # fmt: skip
@@ -218,7 +201,7 @@ LEAST_ROWS = 50  # an arm with fewer customers is refused
 CUT = 0.95  # amounts above this quantile do not decide which arm is best for everybody: a few large amounts would
 KNOWN = (
     FeatureEncoder, FeatureColumn, Selection, Basis, Bins, Linear, Additive, Boosted, Response, Proportional,
-    ByResponse, PlugIn, Single, Direct, TargetingRule,
+    ByResponse, BySegment, PlugIn, Single, Direct, TargetingRule,
 )  # fmt: skip
 
 
@@ -239,7 +222,7 @@ class EffectSettings(Settings):
     `lead`: by which a ranking must earn more than the best fixed arm, or than drawing as many at random.
     """
 
-    simple: tuple[Simple] = ("proportional",)
+    simple: tuple[Simple, ...] = ("proportional", "segment")
     rich: tuple[Rich, ...] = (
         "response", "additive", "multiplicative", "multiplicative-sparse", "t-trees", "s-trees", "dr-trees",
     )  # fmt: skip
@@ -309,11 +292,6 @@ class EffectModel:
         """Weights of the learners, or "none": no difference between customers was detected."""
         weights = {n: float(w) for n, w in zip(self.learners, self.verdict.weight_C, strict=True) if w > 0}
         return weights or "none"
-
-    @property
-    def scores(self) -> pl.DataFrame:
-        """Out-of-fold score of each learner: `learner, score, se, z, weight` (see Selection)."""
-        return self.verdict.table(self.learners)
 
     def predict(self, features: Features, cost_NK: ArrayLike | None = None) -> Effect:
         """Gain of each customer and treatment, net of cost: the average and the chosen learners' differences from it.
@@ -610,6 +588,8 @@ def fit_learner(name: Simple | Rich, nuisance: Nuisance) -> tuple[Gains, ...]:
             return tuple(fit_proportional(nuisance, j) for j in folds)
         case "response":
             return tuple(fit_response(nuisance, j) for j in folds)
+        case "segment":
+            return tuple(fit_segment(nuisance, j) for j in folds)
         case "additive":
             return tuple(fit_additive(*nuisance.scored(j)) for j in folds)
         case "multiplicative":

@@ -166,7 +166,6 @@ def _exact(counts: Ints, share_A: Floats) -> float:
 
 
 LEAST_IN_ARM = 10  # customers without whom no propensity can be estimated
-BINS = 10
 ROUGH = 0.25  # standard deviations beyond which no adjustment is to be trusted (Rubin 2001)
 
 
@@ -191,12 +190,8 @@ class DiagnoseSettings(Settings):
 
 @dataclass(frozen=True)
 class Overlap:
-    """Customers by their propensity of each arm; what each arm's customers are worth after weighting (Kish 1965).
+    """What each arm's customers are worth after weighting (Kish 1965). `keep_N`: those who might have got every arm."""
 
-    `histogram`: arm, low, high, got (customers of the arm), others. `keep_N`: those who might have got every arm.
-    """
-
-    histogram: pl.DataFrame
     effective_A: Floats
     trimmed: float
     keep_N: NDArray[np.bool_]
@@ -362,17 +357,10 @@ def _diagnosis(level: Level | None, reasons: list[str], checks: list[Check], loo
 
 
 def _overlap(arm_N: Ints, prob_NA: Floats, min_prob: float) -> Overlap:
-    arms, edges = prob_NA.shape[1], np.linspace(0, 1, BINS + 1)
     keep_N: NDArray[np.bool_] = np.asarray((prob_NA >= min_prob).all(axis=1))
-    effective_A, parts = np.zeros(arms), []
-    for a in range(arms):
-        got = arm_N == a
-        weight = 1 / prob_NA[got & keep_N, a]
-        effective_A[a] = weight.sum() ** 2 / (weight**2).sum() if weight.size else 0.0
-        counts = [np.histogram(prob_NA[mask, a], edges)[0] for mask in (got, ~got)]
-        shape = {"arm": np.full(BINS, a), "low": edges[:-1], "high": edges[1:]}
-        parts.append(pl.DataFrame({**shape, "got": counts[0], "others": counts[1]}))
-    return Overlap(pl.concat(parts), effective_A, float(1 - keep_N.mean()), keep_N)
+    weights = [1 / prob_NA[(arm_N == a) & keep_N, a] for a in range(prob_NA.shape[1])]
+    worth = [each.sum() ** 2 / (each**2).sum() if each.size else 0.0 for each in weights]
+    return Overlap(np.array(worth), float(1 - keep_N.mean()), keep_N)
 
 
 def _balance(rows: _Rows, prob_NA: Floats, keep_N: NDArray[np.bool_]) -> pl.DataFrame:

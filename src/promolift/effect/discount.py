@@ -224,26 +224,9 @@ def _swap(data: pl.DataFrame, seed: int) -> Real:
     return swapped.sort("row")["depth"].to_numpy()
 
 
-def overlap_table(sample: PanelSample, fit: PoissonFit) -> pl.DataFrame:
-    """How much of the discount's variation is left to learn from, and how many pairs saw full price and a discount."""
-    depth = pl.col("depth")
-    seen = ((depth.min() < 0.05) & (depth.max() >= 0.15)).alias("both")
-    both = sample.data.group_by("customer_id", "target").agg(seen)["both"].to_numpy()
-    discounted = (sample.data["depth"] >= DEPTH_EDGES[0]).to_numpy()
-    rows = [
-        ("share of the discount's variance left after the fixed effects", variance_left(sample, fit)),
-        ("customer-category pairs that saw both full price and 15 % or more", float(both.mean())),
-        ("weeks with a discount of 2 % or more on the customer's usual products", float(discounted.mean())),
-    ]
-    frame = pl.DataFrame(rows, schema=["name", "value"], orient="row")
-    return frame.select(
-        "name", "value", low=pl.lit(None, pl.Float64), high=pl.lit(None, pl.Float64), meaning=pl.lit("a share")
-    )
-
-
 Level = Literal["randomised", "adjusted", "assumed"]
 TARGETS = {"target": pl.String, "response": pl.Float64, "response_se": pl.Float64, "cells": pl.Int64}
-FRAMES = {"targets": TARGETS, "curve": CURVE, "placebo": CHECKS, "overlap": CHECKS}
+FRAMES = {"targets": TARGETS, "curve": CURVE, "placebo": CHECKS}
 
 
 @dataclass(frozen=True)
@@ -252,7 +235,7 @@ class DiscountResponse:
 
     For a customer with standardised price sensitivity z and a target t: now = beta + deviation[t] + beta_z * z and
     net = now + later. `targets` has target, response (beta + deviation), response_se, cells; `target_sd` is the spread
-    of the deviations. `curve` has group, depth, lift, low, high, cells; `placebo` and `overlap` have name, value, low,
+    of the deviations. `curve` has group, depth, lift, low, high, cells; `placebo` has name, value, low,
     high, meaning.
     """
 
@@ -275,7 +258,6 @@ class DiscountResponse:
     targets: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=TARGETS))
     curve: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=CURVE))
     placebo: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=CHECKS))
-    overlap: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=CHECKS))
 
     def standardise(self, sensitivity: pl.Expr) -> pl.Expr:
         """Price sensitivity as z, within +-3; unknown counts as average."""
@@ -327,7 +309,7 @@ def fit_response(panel: pl.DataFrame, sensitivity: pl.DataFrame, settings: Disco
     placebo fails, the stated prior is returned instead, with the failed checks. Raises SupportError where the panel is
     too small or depth does not vary.
     """
-    sample, fit, main = _fit(panel, sensitivity, settings)
+    sample, main = _fit(panel, sensitivity, settings)
     checks = placebo_table(sample, main, settings)
     failed = _failure(main, checks, settings)
     return replace(
@@ -338,7 +320,6 @@ def fit_response(panel: pl.DataFrame, sensitivity: pl.DataFrame, settings: Disco
         customers=main.customers,
         curve=depth_curves(sample),
         placebo=checks,
-        overlap=overlap_table(sample, fit),
     )
 
 
@@ -359,10 +340,9 @@ def fit_halves(panel: pl.DataFrame, sensitivity: pl.DataFrame, settings: Discoun
 
 
 class _Fitted(NamedTuple):
-    """The cells that were compared, the regression on them, and the response that it says."""
+    """The cells that were compared, and the response that they say."""
 
     sample: PanelSample
-    fit: PoissonFit
     response: DiscountResponse
 
 
@@ -384,7 +364,7 @@ def _fit(panel: pl.DataFrame, sensitivity: pl.DataFrame, settings: DiscountSetti
     if not enough:
         sample = replace(sample, design="weeks")
         fit = sample.fit(x)
-    return _Fitted(sample, fit, _response(sample, fit, scale, settings))
+    return _Fitted(sample, _response(sample, fit, scale, settings))
 
 
 class _Scale(NamedTuple):

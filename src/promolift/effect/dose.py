@@ -254,15 +254,6 @@ class DoseCurve:
 
 
 @dataclass(frozen=True)
-class Record:
-    """Rows of each depth, 0 included; mean gain of each tried depth, doubly robust, without a model of who gains."""
-
-    rows_D: Ints
-    mean_K: Floats
-    se_K: Floats
-
-
-@dataclass(frozen=True)
 class DoseModel:
     """A weighted mean of forms, each a Gaussian process over depth that is linear in the customer's terms.
 
@@ -281,7 +272,6 @@ class DoseModel:
     coef_CP: Floats
     cov_CPP: Floats
     bend_CJ: Floats
-    record: Record
     own_K: Floats  # how far customers' own gains may lie from what is said of them, s.d. at each tried depth
     beyond: float = 1.5
     level: Level = "randomised"
@@ -405,23 +395,26 @@ def fit_dose(
     forms = _forms(rows, terms, settings)
     coef_CP, cov_CPP, bend_CJ = (np.stack(each) for each in zip(*forms.posteriors, strict=True))
     model = DoseModel(
-        encoder, found.responses, unit, scale, terms, depth_D, forms.weight_C, coef_CP, cov_CPP, bend_CJ, _record(rows),
+        encoder, found.responses, unit, scale, terms, depth_D, forms.weight_C, coef_CP, cov_CPP, bend_CJ,
         np.zeros(len(depth_D) - 1), settings.beyond,
     )  # fmt: skip
     some = np.argsort(alike.key_N)[:OWN_ROWS]
-    return replace(model, own_K=_own(model, rows.u_NJ[some], base_N[some]))
+    return replace(model, own_K=_own(model, rows, base_N, some))
 
 
-def _own(model: DoseModel, u_NJ: Floats, base_N: Floats) -> Floats:
+def _own(model: DoseModel, rows: DoseRows, base_N: Floats, some: Ints) -> Floats:
     """How far customers' own gains may lie from what is said of them, at each tried depth.
 
     No trial shows it, for nobody is seen at two depths. Taken is what the data cannot exclude: that what features do
     not tell moves gains as much as what they do, and that the mean gain, as large as it may be, is shared out as
     unevenly as purchases are. In simulation such bands held 95 % or more of own gains; those of the mean held 60 to 97.
     """
-    said_NK = model._moments(u_NJ, model.depth_D[1:]).mean_ND
+    said_NK = model._moments(rows.u_NJ[some], model.depth_D[1:]).mean_ND
+    share_D = np.bincount(rows.arm_N) / len(rows.arm_N)
+    scored_ND = np.where(rows.arm_N[:, None] == np.arange(len(share_D)), rows.left_N[:, None] / share_D, 0.0)
+    psi_NK = scored_ND[:, 1:] - scored_ND[:, :1]  # doubly robust, without a model of who gains
     uneven = float(base_N.std() / max(abs(base_N.mean()), 1e-12)) if model.terms.ratio else 1.0
-    most_K = np.abs(model.record.mean_K) + Z95 * model.record.se_K
+    most_K = np.abs(psi_NK.mean(axis=0)) + Z95 * psi_NK.std(axis=0) / np.sqrt(len(psi_NK))
     return np.asarray(np.hypot(said_NK.std(axis=0), most_K * max(uneven, 1.0)))
 
 
@@ -452,14 +445,6 @@ def _check(x_NF: Floats, depth_N: Floats, y_N: Floats, settings: DoseSettings) -
     if np.ptp(y_N) == 0:
         raise SupportError(f"outcome: {y_N[0]:g} for everybody; nothing can be learned from it")
     return _Tried(depth_D, arm_N.astype(np.int64))
-
-
-def _record(rows: DoseRows) -> Record:
-    rows_D = np.bincount(rows.arm_N)
-    share_D, total = rows_D / rows_D.sum(), len(rows.arm_N)
-    scored_ND = np.where(rows.arm_N[:, None] == np.arange(len(rows_D)), rows.left_N[:, None] / share_D, 0.0)
-    psi_NK = scored_ND[:, 1:] - scored_ND[:, :1]
-    return Record(rows_D, psi_NK.mean(axis=0), psi_NK.std(axis=0) / np.sqrt(total))
 
 
 class _Forms(NamedTuple):

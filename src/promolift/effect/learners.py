@@ -1,10 +1,12 @@
 """A trial and its nuisance models in; effects by simple rules and by boosted trees out.
 
-The answers all else must beat: in proportion, by response. Then the T-, S- and DR-learner, whose
+The answers all else must beat: in proportion, by response, by segment. Then the T-, S- and DR-learner, whose
 targets use outcomes predicted by models that did not see them. Legend: N customers, F features, K treatments, A arms.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -13,7 +15,10 @@ from promolift.effect.nuisance import Nuisance, Response, arm_means
 from promolift.effect.trees import Bins, Boosted, Target, boost, with_arm
 from promolift.effect.trial import Asked, Floats
 
+CUTS = (0.1, 0.25, 0.4, 0.5, 0.6, 0.75, 0.9)  # quantiles tried as the segment's border
 REACH, BISECTIONS = 8.0, 40  # shifts searched: a factor of 3000 up or down, to 1e-11
+LEAST = 0.02  # smallest share of customers on either side
+SEARCHED = 50_000  # rows that the border is looked for on; all rows say what lies on either side
 
 
 @dataclass(frozen=True)
@@ -40,6 +45,20 @@ class Proportional:
         family = self.response.family
         moved_NA = inverse(_base(self.response.mean(asked), family)[:, None] + self.shift_A, family)
         return moved_NA[:, 1:] - moved_NA[:, :1]
+
+
+@dataclass(frozen=True)
+class BySegment:
+    """One rule: customers beyond `cut` of one feature (or with it missing) gain something else than the others."""
+
+    feature: int
+    cut: float
+    inside_K: Floats
+    outside_K: Floats
+
+    def gain(self, asked: Asked) -> Floats:
+        """gain_NK over control."""
+        return np.where(_beyond(asked.x_NF[:, self.feature], self.cut)[:, None], self.inside_K, self.outside_K)
 
 
 def fit_response(nuisance: Nuisance, fold: int) -> ByResponse:
@@ -69,8 +88,45 @@ def _base(mu_NA: Floats, family: Family) -> Floats:
     return link(mu_NA.mean(axis=1), family)
 
 
+class _Border(NamedTuple):
+    """A feature and a value that may divide customers."""
+
+    feature: int
+    cut: float
+
+
+def fit_segment(nuisance: Nuisance, fold: int) -> BySegment:
+    """The split with the largest chi-square of the difference in scores, of all features and quantiles."""
+    best, seen = (-1.0, 0, np.inf), nuisance.fold_N != fold
+    x_NF, psi_NK = nuisance.trial.x_NF[seen], nuisance.psi_NK[seen]
+    every = max(1, len(x_NF) // SEARCHED)
+    some_NF, left_NK = x_NF[::every], psi_NK[::every] - psi_NK[::every].mean(axis=0)
+    left_NK = left_NK / np.maximum(left_NK.std(axis=0), 1e-300)
+    for f, cut in _borders(some_NF):
+        share = (mask := _beyond(some_NF[:, f], cut)).mean()
+        if LEAST <= share <= 1 - LEAST:
+            sum_K = mask.astype(np.float64) @ left_NK  # of everybody it is 0, so the others' is its negative
+            best = max(best, (float((sum_K**2).sum()) / (share * (1 - share)), f, cut))
+    _, f, cut = best
+    mask = _beyond(x_NF[:, f], cut)
+    everyone = psi_NK.mean(axis=0)
+    inside, outside = (psi_NK[m].mean(axis=0) if m.any() else everyone for m in (mask, ~mask))
+    return BySegment(f, cut, inside, outside)
+
+
 def _line(mu_NA: Floats) -> Floats:
     return np.column_stack([np.ones(len(mu_NA)), mu_NA.mean(axis=1)])
+
+
+def _borders(x_NF: Floats) -> Iterator[_Border]:
+    for f in range(x_NF.shape[1]):
+        known = x_NF[~np.isnan(x_NF[:, f]), f]
+        if known.size:
+            yield from (_Border(f, float(cut)) for cut in np.unique(np.quantile(known, CUTS, method="lower")))
+
+
+def _beyond(values_N: Floats, cut: float) -> np.ndarray:
+    return ~(values_N <= cut)
 
 
 @dataclass(frozen=True)

@@ -2,17 +2,15 @@
 
 A PREDICTION, not an effect: it says who redeems once targeted, not what targeting adds; who is targeted was never
 randomised, so no difference between targeted and other customers is formed here. Depth of the discount is unknown to
-it. Legend: N rows, P parameters (intercept, slopes, kinds of campaign, campaigns), T terms, G groups of parameters,
-Q quadrature nodes. statsmodels' mixed GLM cannot penalise groups by spreads it estimates; scikit-learn knows no
-covariance.
+it. Legend: N rows, P parameters (slopes, kinds of campaign), T terms.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 import polars as pl
+import scipy
 from duckdb import DuckDBPyRelation as Relation
 from numpy.typing import NDArray
 from pydantic import Field
@@ -24,84 +22,6 @@ from promolift.sql import DAY_MS, bind, fetch, run
 from promolift.tables import EXPOSURE_FEATURES
 
 Floats = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class LogitFit:
-    """`sd_G`: standard deviation of the coefficients of each group (log odds)."""
-
-    coef_P: Floats
-    covariance_PP: Floats
-    sd_G: tuple[float, ...]
-
-
-def fit_logit(x_NP: Floats, y_N: Floats, sizes: Sequence[int], guess_G: Sequence[float], weight: float) -> LogitFit:
-    """Logistic regression of `y_N` (0 or 1); column 0 of `x_NP` is 1, then come groups of `sizes` columns.
-
-    A group's coefficients are normal around zero; its spread starts at `guess_G`, which weighs as much as `weight`
-    coefficients, and is fitted by EM steps on a Laplace approximation (Breslow and Clayton 1993, JASA 88(421)), which
-    makes it a little small where groups have few columns with few rows each.
-    """
-    guess = np.array(guess_G) ** 2
-    variance_G = guess.copy()
-    group_P = np.repeat(np.arange(len(sizes)), sizes)
-    coef_P = np.zeros(x_NP.shape[1])
-    for _ in range(100):
-        # the intercept is hardly held at all: it is the level of the data
-        coef_P, covariance_PP = _newton(x_NP, y_N, np.r_[1e-6, 1 / variance_G[group_P]], coef_P)
-        square_P = coef_P[1:] ** 2 + np.diag(covariance_PP)[1:]
-        total_G = np.bincount(group_P, square_P, minlength=len(sizes))
-        new_G = (total_G + weight * guess) / (np.array(sizes) + weight)
-        moved = np.abs(np.log(new_G / variance_G)).max()
-        variance_G = new_G
-        if moved < 1e-3:
-            break
-    return LogitFit(coef_P, covariance_PP, tuple(np.sqrt(variance_G).tolist()))
-
-
-class _Optimum(NamedTuple):
-    """Where log likelihood - penalty * coef^2 / 2 is largest, and the inverse of its curvature there."""
-
-    coef_P: Floats
-    covariance_PP: Floats
-
-
-def _newton(x_NP: Floats, y_N: Floats, penalty_P: Floats, start_P: Floats) -> _Optimum:
-
-    def loss(b_P: Floats) -> float:
-        eta_N = x_NP @ b_P
-        return float((np.logaddexp(0, eta_N) - y_N * eta_N).sum() + (penalty_P * b_P**2).sum() / 2)
-
-    b_P, value = start_P, loss(start_P)
-    for _ in range(100):
-        mu_N = sigmoid(x_NP @ b_P)
-        slope_P = x_NP.T @ (y_N - mu_N) - penalty_P * b_P
-        curve_PP = (x_NP.T * (mu_N * (1 - mu_N))) @ x_NP + np.diag(penalty_P)
-        step_P = np.linalg.solve(curve_PP, slope_P)
-        while loss(b_P + step_P) > value + 1e-9 * abs(value):
-            step_P = step_P / 2  # a full step can overshoot where almost nobody redeems
-        b_P = b_P + step_P
-        value = loss(b_P)
-        if np.abs(step_P).max() < 1e-9:
-            break
-    inverse_PP: Floats = np.linalg.inv(curve_PP).astype(np.float64, copy=False)
-    return _Optimum(b_P, inverse_PP)
-
-
-def mean_probability(eta_N: Floats, sd_N: Floats) -> Floats:
-    """Mean of the logistic function over a normal log odds, by Gauss-Hermite quadrature with 20 nodes."""
-    node_Q, weight_Q = np.polynomial.hermite_e.hermegauss(20)
-    weight_Q = weight_Q / weight_Q.sum()
-    total_N = np.zeros_like(eta_N)
-    for node, weight in zip(node_Q, weight_Q, strict=True):
-        total_N += weight * sigmoid(eta_N + node * sd_N)
-    return total_N
-
-
-def sigmoid(eta_N: Floats) -> Floats:
-    """1 / (1 + exp(-eta)) without overflow."""
-    p_N: Floats = np.exp(-np.logaddexp(0, -eta_N))
-    return p_N
 
 
 KEY = ["campaign_id", "customer_id"]
@@ -127,9 +47,8 @@ class RedemptionSettings(Settings):
     A customer's rates are shrunk as if they had been seen `prior_weeks` more at the population's rate, their share of
     the covered types as if there were `prior_types` more of which they bought the usual share, and their answers as if
     they had been due, and used, `prior_coupons` more. `slope_sd`, `kind_sd`, `campaign_sd`: expected spread of the
-    standardised slopes, of the kinds and of the campaigns (log odds); the data move them, each guess weighing as much
-    as `prior_weight` parameters. Above `max_rows` a hash sample of customers is fitted; campaigns beyond the
-    `max_campaigns` largest have no effect of their own.
+    standardised slopes, of the kinds and of the campaigns (log odds). Above `max_rows` a hash sample of customers is
+    fitted; campaigns beyond the `max_campaigns` largest have no effect of their own.
     """
 
     days: int = Field(default=56, ge=1)
@@ -139,9 +58,8 @@ class RedemptionSettings(Settings):
     prior_types: float = Field(default=10, gt=0)
     prior_coupons: float = Field(default=2, gt=0)
     slope_sd: float = Field(default=0.3, gt=0)
-    kind_sd: float = Field(default=0.3, gt=0)
+    kind_sd: float = Field(default=1.0, gt=0)
     campaign_sd: float = Field(default=0.3, gt=0)
-    prior_weight: float = Field(default=2, gt=0)
     max_rows: int = Field(default=100_000, ge=100)
     max_campaigns: int = Field(default=200, ge=1)
     seed: int = 0
@@ -154,9 +72,8 @@ DEFAULTS = RedemptionSettings()
 class RedemptionModel:
     """Logistic regression on a few standardised terms, with a random effect per kind of campaign and per campaign.
 
-    `coef_P` and `covariance_PP` hold the intercept, one slope per name in `terms`, one effect per name in `kinds`;
-    `campaign_sd` is how far a new campaign may lie from its kind. `rates` are the population's weekly rates that single
-    customers are shrunk to. It was fitted on `rows` rows.
+    `coef_P` holds one slope per name in `terms`, one effect per name in `kinds`. `rates` are the population's weekly
+    rates that single customers are shrunk to. It was fitted on `rows` rows.
     """
 
     settings: RedemptionSettings
@@ -164,33 +81,29 @@ class RedemptionModel:
     kinds: tuple[str, ...]
     mean_T: Floats
     sd_T: Floats
+    intercept: float
     coef_P: Floats
-    covariance_PP: Floats
-    kind_sd: float
-    campaign_sd: float
     rates: Mapping[str, float]
     rows: int
 
     def predict(self, features: pl.DataFrame) -> Floats:
         """P(at least one coupon redeemed within `settings.days`) for each row, in the rows' order, in (0, 1).
 
-        The mean over all campaigns of that kind that might come: the campaign's own effect and the error of the
-        parameters are integrated out. A missing value counts as average, an unknown kind as the mean of kinds.
+        The mean over all campaigns of that kind that might come (to second order). A missing value counts as average,
+        an unknown kind as the mean of kinds.
         """
         missing = set(EXPOSURE_FEATURES.schema) - set(features.columns)
         if missing:
             raise InputError(f"redemption: features lack the columns {sorted(missing)}; build them anew")
         x_NP = self._design(features)
-        eta_N = x_NP @ self.coef_P
-        unknown_N = (x_NP[:, 1 + len(self.terms) :].sum(axis=1) == 0) & bool(self.kinds)
-        variance_N = self.campaign_sd**2 + unknown_N * self.kind_sd**2
-        variance_N += np.einsum("np,pq,nq->n", x_NP, self.covariance_PP, x_NP, optimize=True)
-        return mean_probability(eta_N, np.sqrt(variance_N))
+        unknown_N = (x_NP[:, len(self.terms) :].sum(axis=1) == 0) & bool(self.kinds)
+        variance_N = self.settings.campaign_sd**2 + unknown_N * self.settings.kind_sd**2
+        return _mean_probability(self.intercept + x_NP @ self.coef_P, variance_N)
 
     def _design(self, features: pl.DataFrame) -> Floats:
         raw_NT = _matrix(_terms(features, self.rates, self.settings), self.terms)
         z_NT = np.nan_to_num((raw_NT - self.mean_T) / self.sd_T, nan=0.0)
-        return np.hstack([np.ones((len(z_NT), 1)), z_NT, _one_hot(features["kind"], self.kinds)])
+        return np.hstack([z_NT, _one_hot(features["kind"], self.kinds)])
 
 
 def redemption_outcomes(exposures: Relation, redemptions: Relation, asof_ms: int, days: int = 56) -> pl.DataFrame:
@@ -207,11 +120,12 @@ def fit_redemption(
 ) -> RedemptionModel:
     """Fit on the rows of `features` (EXPOSURE_FEATURES) whose outcome is known (`outcomes`) and that have a history.
 
-    Penalised likelihood by Newton's method; the penalties are variances estimated from the data (Laplace
-    approximation, EM steps; Breslow and Clayton 1993, JASA 88(421)) with a weak prior, so that two campaigns are
-    enough and none runs away. Rows of one customer are taken as independent given the terms.
+    Penalised likelihood: slopes, kinds and campaigns are normal around 0 with the stated spreads. Rows of one customer
+    are taken as independent given the terms.
     Raises SupportError where fewer than `min_positives` redeemed or failed to, InputError on doubled or bad rows.
     """
+    from sklearn.linear_model import LogisticRegression
+
     data = _training(features, redeemed, settings)
     rates = _rates(data)
     terms = _terms(data, rates, settings)
@@ -219,17 +133,29 @@ def fit_redemption(
     raw = _matrix(terms, used)
     mean, sd = (np.array([f(column) for column in raw.T]) for f in (np.nanmean, np.nanstd))
     kinds, campaigns = data["kind"].drop_nulls().unique().sort().to_list(), _largest(data, settings)
-    groups = [_one_hot(data["kind"], kinds), _one_hot(data["campaign_id"], campaigns)]
-    x_NP = np.hstack([np.ones((data.height, 1)), np.nan_to_num((raw - mean) / sd, nan=0.0), *groups])
-    sizes = (len(used), len(kinds), len(campaigns))
-    guesses = (settings.slope_sd, settings.kind_sd, settings.campaign_sd)
-    fit = fit_logit(x_NP, data["redeemed"].to_numpy().astype(np.float64), sizes, guesses, settings.prior_weight)
-    keep = 1 + len(used) + len(kinds)  # the campaigns of the past stay behind; only their spread matters
-    past = slice(0, keep)
-    return RedemptionModel(
-        settings, tuple(used), tuple(kinds), mean, sd, fit.coef_P[past], fit.covariance_PP[past, past], fit.sd_G[1],
-        fit.sd_G[2], rates, data.height,
+    parts = [
+        (np.nan_to_num((raw - mean) / sd, nan=0.0), settings.slope_sd),
+        (_one_hot(data["kind"], kinds), settings.kind_sd),
+        (_one_hot(data["campaign_id"], campaigns), settings.campaign_sd),
+    ]
+    x_NP = np.hstack([columns * spread for columns, spread in parts] + [np.zeros((data.height, 1))])
+    fit = LogisticRegression(C=1.0, tol=1e-8, max_iter=1000).fit(x_NP, data["redeemed"].to_numpy())
+    scale = np.repeat([spread for _, spread in parts], [columns.shape[1] for columns, _ in parts])
+    keep = len(used) + len(kinds)  # the campaigns of the past stay behind
+    coef_P = (fit.coef_[0][:-1] * scale)[:keep]
+    eta_N = np.hstack([columns for columns, _ in parts])[:, :keep] @ coef_P
+    # penalised campaigns pull the level towards themselves: it is put where the mean is that of the data
+    level = scipy.optimize.brentq(
+        lambda at: float((_mean_probability(at + eta_N, settings.campaign_sd**2) - data["redeemed"].to_numpy()).mean()),
+        -30.0, 30.0,
     )  # fmt: skip
+    return RedemptionModel(settings, tuple(used), tuple(kinds), mean, sd, float(level), coef_P, rates, data.height)
+
+
+def _mean_probability(eta_N: Floats, variance_N: Floats | float) -> Floats:
+    """Mean of the logistic function over normal log odds, to second order."""
+    p_N = scipy.special.expit(eta_N)
+    return np.asarray(np.clip(p_N + variance_N / 2 * p_N * (1 - p_N) * (1 - 2 * p_N), 1e-12, 1 - 1e-12))
 
 
 def _training(features: pl.DataFrame, redeemed: pl.DataFrame, settings: RedemptionSettings) -> pl.DataFrame:

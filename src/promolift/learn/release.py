@@ -33,12 +33,6 @@ class Guardrails(Settings):
         ge=2,
         description="At least so many logged decisions, counted by their weights, must bear on the new policy.",
     )
-    rollback_alpha: float = Field(
-        default=0.01,
-        gt=0,
-        lt=1,
-        description="Error rate, over all looks together, of the rule by which a release is taken back.",
-    )
 
 
 @dataclass(frozen=True)
@@ -58,17 +52,13 @@ class Value:
 
 @dataclass(frozen=True)
 class Proposal:
-    """The next release: what it earns, what it adds to the present one, what changed, whether `auto` accepts, and why.
-
-    `rollback` is the rule that takes it back, in words.
-    """
+    """The next release: what it earns and adds to the present one, what changed, whether `auto` accepts, and why."""
 
     value: Value
     lead: Value
     changes: tuple[str, ...]
     accepted: bool
     why: str
-    rollback: str
 
 
 def value_of(
@@ -121,8 +111,4 @@ def propose(
         if failed
     ]  # fmt: skip
     kept = f"adds {say(lead.value)} per decision, at worst {say(low)} (95 %), within the guardrails"
-    rollback = (
-        f"taken back when the always-valid {1 - guardrails.rollback_alpha:.0%} interval of what its customers earn "
-        "over the holdout lies below zero"
-    )
-    return Proposal(value, lead, changes, not refusals, "; ".join(refusals) or kept, rollback)
+    return Proposal(value, lead, changes, not refusals, "; ".join(refusals) or kept)

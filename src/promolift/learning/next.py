@@ -279,7 +279,7 @@ def proposed(found: NextRelease, plan: str | None, status: Status) -> Proposed:
     valued = {} if proposal is None else {
         "expected_per_customer": proposal.value.value, "expected_interval": proposal.value.interval,
         "lead_per_customer": proposal.lead.value, "lead_interval": proposal.lead.interval,
-        "effective_decisions": proposal.value.effective, "rollback": proposal.rollback,
+        "effective_decisions": proposal.value.effective,
     }  # fmt: skip
     values = {
         "release": learned_release(found).model_dump(mode="json"),  # every field said, so that the file says it

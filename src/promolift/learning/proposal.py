@@ -48,7 +48,6 @@ class Proposed(Settings):
     lead_per_customer: float | None = None
     lead_interval: Interval | None = None
     effective_decisions: float | None = None
-    rollback: str | None = None
     plan: str | None = None
     status: Status
     decided_at: str | None = None
@@ -253,8 +252,7 @@ def _lines(at: Where, found: Proposed) -> list[str]:
             lines.append(
                 f"{name}: {say(value)} per customer (95 % interval {say(interval.low)} to {say(interval.high)})."
             )
-    lines.append(f"Guardrails: {'within them' if found.within_guardrails else 'OUTSIDE them'}. Why: {found.why}.")
-    return lines + ([f"Once it is in force: {found.rollback}."] if found.rollback else [])
+    return [*lines, f"Guardrails: {'within them' if found.within_guardrails else 'OUTSIDE them'}. Why: {found.why}."]
 
 
 def _learned(release: ReleaseTerms) -> str:

@@ -10,18 +10,9 @@ from typing import TYPE_CHECKING
 from promolift.lazy import lazy
 
 __all__ = [
-    "LlmSettings",
-    "LocalSettings",
-    "LocalWriter",
-    "Prompt",
-    "Recorder",
-    "RemoteSettings",
-    "RemoteWriter",
-    "Replay",
-    "Reply",
-    "Writer",
-    "writer_of",
-]
+    "LlmSettings", "LocalSettings", "LocalWriter", "Prompt", "Recorder", "RemoteSettings", "RemoteWriter", "Replay",
+    "Reply", "Writer", "writer_of",
+]  # fmt: skip
 
 if TYPE_CHECKING:
     from promolift.llm.writers import (

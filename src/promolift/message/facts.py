@@ -66,9 +66,29 @@ class OfferLine(NamedTuple):
     joined: Joined | None
     plural: bool = False
 
-    def money(self, cents: int, language: Language) -> str:
-        """An amount in the offer's currency."""
-        return money(cents, self.currency, language)
+    @property
+    def plain(self) -> bool:
+        """A share off whatever is bought of it."""
+        return self.benefit.type == "percent_off" and not self.min_spend_cents and self.joined != "together"
+
+    def off(self, language: Language) -> str:
+        """The amount it takes off, as printed."""
+        return money(self.benefit.amount_cents, self.currency, language)
+
+    def spend(self, language: Language) -> str:
+        """The threshold: '满100元', '$50'; empty for none."""
+        said = money(self.min_spend_cents, self.currency, language) if self.min_spend_cents else ""
+        return f"满{said}" if said and language == "zh" else said
+
+    def cap(self, language: Language, pattern: str) -> str:
+        """The most it takes off, put into `pattern`; empty for no bound."""
+        most = self.benefit.max_discount_cents
+        return pattern.format(money(most, self.currency, language)) if most else ""
+
+    def ends(self, language: Language) -> str:
+        """How a sentence of it ends: its cap, and that each of two counts."""
+        whichever = "" if self.joined != "each" else "，买哪样都算" if language == "zh" else ", whichever you buy"
+        return self.cap(language, "（最高减{}）" if language == "zh" else " (up to {} off)") + whichever
 
 
 @lru_cache(maxsize=65_536)
@@ -82,31 +102,57 @@ def line_of(offer: Offer, language: Language) -> OfferLine:
 def offer_words(offer: Offer, language: Language) -> str:
     """'20 % off tea', '茶打8折', '¥500 off from ¥5,000 up'; of two categories whether each or both together count."""
     needs = NEEDS[offer.activation]
-    return _said(line_of(offer, language), language) + (f"{_comma(language)}{needs.in_(language)}" if needs else "")
+    return _listed(line_of(offer, language), language, needs.in_(language) if needs else "")
 
 
 def line_words(
     benefit: Benefit, min_spend_cents: int, currency: str, language: Language, on: Words | None = None
 ) -> str:
     """The same of a menu line, where `on` is what it covers in general: 'one category'."""
-    return _said(OfferLine(benefit, min_spend_cents, currency, on.in_(language) if on else None, None), language)
+    return _listed(OfferLine(benefit, min_spend_cents, currency, on.in_(language) if on else None, None), language)
+
+
+def _listed(line: OfferLine, language: Language, needs: str = "") -> str:
+    """An offer for a list or a till."""
+    benefit, spend, joined = line.benefit, line.spend(language), line.joined or ""
+    if language == "zh":
+        what = {"percent_off": _zhe(benefit, "打"), "free_shipping": "免运费"}.get(benefit.type, f"减{line.off('zh')}")
+        on = line.on or (EVERYTHING.zh if benefit.type == "percent_off" else "")
+        parts = [f"{on}{spend}{_BOTH[joined]}{what}", "买哪样都算" if joined == "each" else ""]
+        parts = ["没有优惠"] if benefit.type == "none" else [*parts, line.cap("zh", "最多减{}"), needs]
+        return "，".join(filter(None, parts))
+    on = f" {line.on}" if line.on else ""
+    what = {
+        "percent_off": f"{benefit.percent} % off{on or f' {EVERYTHING.en}'}",
+        "free_shipping": f"free delivery{' of' if on else ''}{on}",
+    }.get(benefit.type, f"{line.off('en')} off{on}")
+    parts = [what + (f" from {spend} up" if spend else ""), {"together": "bought together"}.get(joined, joined)]
+    parts = ["no offer"] if benefit.type == "none" else [*parts, line.cap("en", "at most {} off"), needs]
+    return ", ".join(filter(None, parts))
+
+
+_BOTH = {"each": "都", "together": "一起买", "": ""}
+
+
+def _zhe(benefit: Benefit, verb: str) -> str:
+    return "全额减免" if benefit.percent == 100 else f"{verb}{zhe(benefit.percent)}"
+
+
+def _benefit_en(line: OfferLine) -> str:
+    named = {"percent_off": f"{line.benefit.percent}% off", "free_shipping": "free delivery"}
+    return named.get(line.benefit.type, f"{line.off('en')} off")
 
 
 def deal(offer: Offer, language: Language) -> str:
     """The benefit alone, for a title: '8折', '20% off', '满100元减20元', 'free delivery from $50'."""
     line, benefit = line_of(offer, language), offer.benefit
-    spend = line.money(line.min_spend_cents, language) if line.min_spend_cents else ""
+    spend, together = line.spend(language), line.joined == "together"
     if language == "zh":
-        what = (
-            f"减{line.money(benefit.amount_cents, 'zh')}" if benefit.type == "amount_off" else
-            "免运费" if benefit.type == "free_shipping" else "全免" if benefit.percent == 100 else zhe(benefit.percent)
-        )  # fmt: skip
-        whole = f"满{spend}{what}" if spend else f"立{what}" if benefit.type == "amount_off" else what
-        return f"一起买{whole}" if line.joined == "together" else whole
-    what = {"percent_off": f"{benefit.percent}% off", "free_shipping": "free delivery"}.get(
-        benefit.type, f"{line.money(benefit.amount_cents, 'en')} off"
-    )
-    return what + (" together" if line.joined == "together" else "") + (f" from {spend}" if spend else "")
+        percent = "全免" if benefit.percent == 100 else zhe(benefit.percent)
+        amount = f"{'' if spend else '立'}减{line.off('zh')}"
+        what = {"percent_off": percent, "free_shipping": "免运费"}.get(benefit.type, amount)
+        return f"{'一起买' if together else ''}{spend}{what}"
+    return _benefit_en(line) + (" together" if together else "") + (f" from {spend}" if spend else "")
 
 
 def sentence(offer: Offer, language: Language, *, begun: bool = True, clause: bool = False, named: bool = False) -> str:
@@ -117,26 +163,57 @@ def sentence(offer: Offer, language: Language, *, begun: bool = True, clause: bo
     In English it begins in lower case.
     """
     line = line_of(offer, language)
-    plain = line.benefit.type == "percent_off" and not line.min_spend_cents and line.joined != "together"
-    if named and plain and begun and line.on and not clause:  # the hook has just said what
-        whichever = "" if line.joined is None else "，买哪样都算" if language == "zh" else ", whichever you buy"
-        if language == "en":
-            return f"now {line.benefit.percent}% off{_cap(line, 'en')}{whichever}."
-        return f"现在{'都' if line.joined else ''}打{zhe(line.benefit.percent)}{_cap(line, 'zh')}{whichever}。"
-    if language == "zh":
-        return _clause_zh(line, begun) if clause else _short_zh(line, begun)
-    return _clause_en(line, begun) if clause else _short_en(line)
+    benefit, ends = line.benefit, line.ends(language)
+    said_already = named and line.plain and begun and bool(line.on) and not clause  # the hook has just said what
+    if language == "en":
+        if clause:
+            return f"{', and now' if begun else ':'} you can enjoy {_offered_en(line)}!"
+        if said_already:
+            return f"now {benefit.percent}% off{ends}."
+        if line.plain:
+            return f"{line.on or EVERYTHING.en} {'are' if line.plural else 'is'} {benefit.percent}% off{ends}."
+        return f"get {_offered_en(line)}."
+    spend, now, both = line.spend("zh"), "现在" if begun else "", _BOTH[line.joined or ""]
+    if clause:
+        together, each = "一起" if line.joined == "together" else "", "都" if line.joined == "each" else ""
+        who = f"{together}购买{line.on}{spend}" if line.on else f"全场购物{spend}"
+        share = "享受全额减免" if benefit.percent == 100 else f"享受{zhe(benefit.percent)}优惠"
+        what = {"percent_off": share, "free_shipping": "享受免运费优惠"}.get(benefit.type, f"立减{line.off('zh')}")
+        return f"，{now}{who}{each}可以{what}{ends}！"
+    if said_already:
+        return f"现在{both}打{zhe(benefit.percent)}{ends}。"
+    amount = f"{'' if spend else '立'}减{line.off('zh')}"
+    what = {"percent_off": _zhe(benefit, "打"), "free_shipping": "免运费"}.get(benefit.type, amount)
+    return f"{line.on or EVERYTHING.zh}{now}{both}{spend}{what}{ends}。"
+
+
+def _offered_en(line: OfferLine) -> str:
+    """'20% off milk', 'free delivery when you spend $50 or more on milk'."""
+    kind, what = line.benefit.type, _benefit_en(line)
+    on = f"{line.on}{' bought together' if line.joined == 'together' else ''}" if line.on else ""
+    if line.min_spend_cents:
+        said = f"{what} when you spend {line.spend('en')} or more{f' on {on}' if on else ''}"
+    elif kind == "free_shipping":
+        said = f"{what} of {on or 'your order'}"
+    else:
+        said = f"{what} {on or ('your order' if kind == 'amount_off' else EVERYTHING.en)}"
+    return said + line.ends("en")
 
 
 def terms(offer: Offer, language: Language, *, begun: bool = True) -> str:
     """Until when (from when, if it has not begun; the hour, if it ends within a day), and how it is redeemed."""
-    day, clock = _end(offer)
-    redeem = REDEEM[offer.activation].in_(language)
+    day, clock, redeem = offer.expires.replace(tzinfo=None), None, REDEEM[offer.activation].in_(language)
+    if day.time() < time(0, 1):
+        day -= timedelta(days=1)  # midnight belongs to the day it ends
+    elif day.time() < time(23, 59):
+        clock = day + timedelta(seconds=1)  # 17:59:59 is 'until 18:00'
     if language == "zh":
         start = "" if begun else f"{day_text(offer.starts, 'zh')}起，"
         return f"{start}有效期至{day_text(day, 'zh')}{f'{clock:%H:%M}' if clock else ''}。{redeem}"
+    until = "through"
+    if clock:
+        until = f"until {(clock.hour - 1) % 12 + 1}:{clock.minute:02d} {'a.m.' if clock.hour < 12 else 'p.m.'} on"
     start = "" if begun else f" from {day_text(offer.starts, 'en')}"
-    until = f"until {_clock_en(clock)} on" if clock else "through"
     return f"Valid{start} {until} {day_text(day, 'en')}. {redeem}"
 
 
@@ -145,126 +222,3 @@ def day_text(day: datetime, language: Language) -> str:
     if language == "zh":
         return f"{day.year}年{day.month}月{day.day}日"
     return f"{_MONTHS.split()[day.month - 1]} {day.day}, {day.year}"
-
-
-def _clause_zh(line: OfferLine, begun: bool) -> str:
-    on, benefit, each = line.on, line.benefit, line.joined == "each"
-    spend = f"满{line.money(line.min_spend_cents, 'zh')}" if line.min_spend_cents else ""
-    who = f"{'一起' if line.joined == 'together' else ''}购买{on}{spend}" if on else f"全场购物{spend}"
-    what = {
-        "percent_off": "享受全额减免" if benefit.percent == 100 else f"享受{zhe(benefit.percent)}优惠",
-        "free_shipping": "享受免运费优惠",
-    }.get(benefit.type, f"立减{line.money(benefit.amount_cents, 'zh')}")
-    whichever = "，买哪样都算" if each else ""
-    return f"，{'现在' if begun else ''}{who}{'都' if each else ''}可以{what}{_cap(line, 'zh')}{whichever}！"
-
-
-def _short_zh(line: OfferLine, begun: bool) -> str:
-    benefit, on = line.benefit, line.on or EVERYTHING.zh
-    spend = f"满{line.money(line.min_spend_cents, 'zh')}" if line.min_spend_cents else ""
-    what = {
-        "percent_off": "全额减免" if benefit.percent == 100 else f"打{zhe(benefit.percent)}",
-        "free_shipping": "免运费",
-    }.get(benefit.type, f"{'' if spend else '立'}减{line.money(benefit.amount_cents, 'zh')}")
-    both = {"each": "都", "together": "一起买", None: ""}[line.joined]
-    whichever = "，买哪样都算" if line.joined == "each" else ""
-    return f"{on}{'现在' if begun else ''}{both}{spend}{what}{_cap(line, 'zh')}{whichever}。"
-
-
-def _clause_en(line: OfferLine, begun: bool) -> str:
-    return f"{', and now' if begun else ':'} you can enjoy {_offered_en(line)}!"
-
-
-def _offered_en(line: OfferLine) -> str:
-    """'20% off milk', 'free delivery when you spend $50 or more on milk'."""
-    benefit = line.benefit
-    together = " bought together" if line.joined == "together" else ""
-    on = f"{line.on}{together}" if line.on else ""
-    what = {"percent_off": f"{benefit.percent}% off", "free_shipping": "free delivery"}.get(
-        benefit.type, f"{line.money(benefit.amount_cents, 'en')} off"
-    )
-    if line.min_spend_cents:
-        said = f"{what} when you spend {line.money(line.min_spend_cents, 'en')} or more{f' on {on}' if on else ''}"
-    elif benefit.type == "free_shipping":
-        said = f"{what} of {on}" if on else f"{what} of your order"
-    else:
-        said = f"{what} {on or ('your order' if benefit.type == 'amount_off' else EVERYTHING.en)}"
-    return said + _cap(line, "en") + (", whichever you buy" if line.joined == "each" else "")
-
-
-def _short_en(line: OfferLine) -> str:
-    if line.benefit.type == "percent_off" and not line.min_spend_cents and line.joined != "together":
-        verb = "are" if line.plural else "is"
-        whichever = ", whichever you buy" if line.joined == "each" else ""
-        return f"{line.on or EVERYTHING.en} {verb} {line.benefit.percent}% off{_cap(line, 'en')}{whichever}."
-    return f"get {_offered_en(line)}."
-
-
-def _cap(line: OfferLine, language: Language) -> str:
-    most = line.benefit.max_discount_cents
-    if not most:
-        return ""
-    return f"（最高减{line.money(most, 'zh')}）" if language == "zh" else f" (up to {line.money(most, 'en')} off)"
-
-
-class _End(NamedTuple):
-    """The last day, and the clock time unless the offer is valid to the end of that day."""
-
-    day: datetime
-    clock: time | None
-
-
-def _end(offer: Offer) -> _End:
-    """When the offer ends."""
-    last = offer.expires.replace(tzinfo=None)
-    if last.time() >= time(23, 59):
-        return _End(last, None)
-    if last.time() < time(0, 1):
-        return _End(last - timedelta(days=1), None)  # midnight belongs to the day it ends
-    return _End(last, (last + timedelta(seconds=1)).time())  # 17:59:59 is 'until 18:00'
-
-
-def _clock_en(clock: time) -> str:
-    half = "a.m." if clock.hour < 12 else "p.m."
-    return f"{(clock.hour - 1) % 12 + 1}:{clock.minute:02d} {half}"
-
-
-def _said(line: OfferLine, language: Language) -> str:
-    parts = _zh(line) if language == "zh" else _en(line)
-    return _comma(language).join(parts)
-
-
-def _comma(language: Language) -> str:
-    return "，" if language == "zh" else ", "
-
-
-def _en(line: OfferLine) -> list[str]:
-    benefit, on = line.benefit, f" {line.on}" if line.on else ""
-    if benefit.type == "none":
-        return ["no offer"]
-    if benefit.type == "percent_off":
-        what = f"{benefit.percent} % off {line.on or EVERYTHING.en}"
-    elif benefit.type == "amount_off":
-        what = f"{line.money(benefit.amount_cents, 'en')} off{on}"
-    else:
-        what = f"free delivery{' of' if on else ''}{on}"
-    spend = f" from {line.money(line.min_spend_cents, 'en')} up" if line.min_spend_cents else ""
-    joined = {"each": ["each"], "together": ["bought together"], None: []}[line.joined]
-    most = benefit.max_discount_cents
-    return [what + spend, *joined, *([f"at most {line.money(most, 'en')} off"] if most else [])]
-
-
-def _zh(line: OfferLine) -> list[str]:
-    benefit, most = line.benefit, line.benefit.max_discount_cents
-    if benefit.type == "none":
-        return ["没有优惠"]
-    spend = f"满{line.money(line.min_spend_cents, 'zh')}" if line.min_spend_cents else ""
-    both = {"each": "都", "together": "一起买", None: ""}[line.joined]
-    if benefit.type == "percent_off":
-        on, what = line.on or EVERYTHING.zh, "全额减免" if benefit.percent == 100 else f"打{zhe(benefit.percent)}"
-    elif benefit.type == "amount_off":
-        on, what = line.on or "", f"减{line.money(benefit.amount_cents, 'zh')}"
-    else:
-        on, what = line.on or "", "免运费"
-    any_of = ["买哪样都算"] if line.joined == "each" else []
-    return [f"{on}{spend}{both}{what}", *any_of, *([f"最多减{line.money(most, 'zh')}"] if most else [])]

@@ -216,7 +216,7 @@ def _next(learned: LearnedPolicy, cash: Cash) -> Chapter:
             Axis(f"{learned.judged.measure} per customer", "money"), ("compared", "adds per customer"), marks, cash,
             how=f"{how}Worth {count(value.effective)} even decisions.", evidence=_badge(learned.judged), wide=True,
         )  # fmt: skip
-        blocks += [figure, note(f"Rollback: {proposal.rollback}.")]
+        blocks.append(figure)
     state = "Accepted by the guardrails" if following.accepted else "Not accepted by the guardrails"
     blocks.append(note(f"{state}: {following.why}. {_fate(learned)}", "good" if following.accepted else "warn"))
     shown = sorted(following.recalibration.offers.items(), key=lambda item: (-item[1].n, item[0]))[:20]
@@ -262,7 +262,7 @@ def todo(learned: LearnedPolicy) -> list[str]:
     if following.proposal is None:
         rows.append(upper_first(following.why) + ".")
     elif learned.released:
-        rows.append("The next release was accepted; watch it by its rollback rule.")
+        rows.append("The next release was accepted; `promolift learn` judges it again.")
     else:
         would = "The guardrails would accept it" if following.accepted else f"The guardrails refuse it: {following.why}"
         version = following.release.policy_version

@@ -17,7 +17,7 @@ from promolift.results.job import Job, Moments, moments
 from promolift.results.messages import LANGUAGES, Messages
 from promolift.results.person import Given, Person
 from promolift.results.plan import LIMIT, Plan, PlanNote, Point, headline
-from promolift.results.shop import CustomerForecast, ForecastNote, Health, Offers, Unknown
+from promolift.results.shop import CustomerForecast, ForecastNote, Health, Offers, PurchaseMembers, Unknown
 from promolift.results.standing import standing
 from promolift.sql import bind, fetch
 from promolift.terms import Words
@@ -102,6 +102,7 @@ def _tell_story(job: Job) -> Story:
         cards=shown,
         unknowns=unknowns(job, plan),
         attributes=not_known(job, unchecked, unforecast),
+        members=PurchaseMembers.load(job.store),
         missing={
             "offers": nobody,
             "cards": nobody,

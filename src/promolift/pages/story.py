@@ -17,7 +17,7 @@ from promolift.results.messages import MotiveCount, Written
 from promolift.results.person import Given
 from promolift.results.plan import Assumption, Headline, Luck, PlanNote, Point
 from promolift.results.predictions import Predictions
-from promolift.results.shop import Health
+from promolift.results.shop import Health, PurchaseMembers
 from promolift.terms import Language
 from promolift.words import Cash, spoken
 
@@ -56,9 +56,9 @@ class Card:
 class Story:
     """Everything the page tells, in `language`, which all texts in it are in. `head` is the plan's headline, None where
     the log names no amounts; `half` and `twice` are the best plans at these parts of its budget, `binding` the limits
-    that hold gain back, in words, `believed` what the headline stands on, `attributes` what is known of nobody, `names`
-    what items and shelves are called in the language, by what they were called when they were forecast, `next` where
-    the shop stands and what to do now.
+    that hold gain back, in words, `believed` what the headline stands on, `attributes` what is known of nobody,
+    `members` which models forecast purchases, `names` what items and shelves are called in the language, by what they
+    were called when they were forecast, `next` where the shop stands and what to do now.
     Tables are `results.Plan.frontier`, `Plan.offers` with `offer`, its words, and `Evaluation.judged`.
     """
 
@@ -95,6 +95,7 @@ class Story:
     cards: Sequence[Card] = ()
     unknowns: Sequence[OpenQuestion] = ()
     attributes: Sequence[OpenQuestion] = ()
+    members: PurchaseMembers | None = None
     missing: Mapping[str, str] = field(default_factory=dict)
     next: str = ""
 
@@ -102,6 +103,11 @@ class Story:
     def cash(self) -> Cash:
         """Says amounts in the shop's currency."""
         return Cash(self.plan.shop.currency)
+
+    @property
+    def tests(self) -> bool:
+        """Whether the plan is there to learn, and not expected to earn."""
+        return self.plan.terms.policy_id == "trial" and bool(self.plan.treated) and self.plan.gain_cents <= 0
 
     @property
     def coupons(self) -> bool:

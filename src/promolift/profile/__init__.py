@@ -5,9 +5,12 @@ from typing import TYPE_CHECKING
 from promolift.lazy import lazy
 
 __all__ = [
+    "MOST_ROWS",
     "STEPS",
     "ForecastSettings",
+    "MemberNote",
     "ProfileSettings",
+    "PurchaseForecaster",
     "Shard",
     "Shared",
     "SpendModel",
@@ -15,22 +18,34 @@ __all__ = [
     "affinities",
     "attributes",
     "describe",
+    "fit_forecast",
     "fit_spend",
     "interests",
+    "learned_moments",
     "profile",
     "reasons",
     "sentence",
     "shop_step",
     "spend_features",
     "spend_outcomes",
+    "target_facts",
+    "together",
 ]
 
 if TYPE_CHECKING:
     from promolift.profile.affinity import affinities, interests
+    from promolift.profile.forecast import (
+        MOST_ROWS,
+        PurchaseForecaster,
+        fit_forecast,
+        learned_moments,
+        target_facts,
+        together,
+    )
     from promolift.profile.meanings import describe, sentence
     from promolift.profile.passes import STEPS
     from promolift.profile.profiles import attributes, profile, reasons
-    from promolift.profile.settings import ForecastSettings, ProfileSettings
+    from promolift.profile.settings import ForecastSettings, MemberNote, ProfileSettings
     from promolift.profile.shared import Shard, Shared
     from promolift.profile.spend import SpendModel, SpendSettings
     from promolift.profile.spend import fit as fit_spend

@@ -12,7 +12,7 @@ from duckdb import DuckDBPyRelation as Relation
 
 from promolift import sql
 from promolift.profile.choices import firsts, pace, read_cells
-from promolift.profile.forecast import forecast, order_prior, target_prior
+from promolift.profile.counts import forecast, order_prior, target_prior
 from promolift.profile.lines import Lines, read_lines, read_moments, words
 from promolift.profile.novel import CHUNK, calibrated, columns_of, incidence, plausible, prospects, space_of
 from promolift.profile.settings import ProfileSettings
@@ -71,14 +71,21 @@ class Names:
 def affinities(shard: Shard, moments: Relation, shared: Shared, settings: ProfileSettings) -> Iterator[pl.DataFrame]:
     """Table AFFINITIES for the customers and moments of `moments` (columns customer_id, asof_ms), one frame per moment.
 
-    Formulas and errors: forecast.py for targets bought, novel.py for targets never bought. Forecasts are null for a
+    Forecasts are those of counts alone; forecast.py makes more of them. At the `earlier` moments of `shared` there are
+    no targets that were never bought.
+
+    Formulas and errors: counts.py for targets bought, novel.py for targets never bought. Forecasts are null for a
     moment earlier than every moment of `shared`.
     """
     lines = read_lines(shard, settings.zone)
-    names, known = Names.of(words(shard, settings.zone), shared), fetch(read_moments(lines, moments, shared))
+    names, known = Names.of(words(shard, settings.zone), shared), _known(lines, moments, shared)
     yield AFFINITIES.empty()
     for part in known.sort("asof_ms").partition_by("asof_ms", maintain_order=True):
         yield _finish(_at_moment(shard, names, part, shared, settings), lines, names)
+
+
+def _known(lines: Lines, moments: Relation, shared: Shared) -> pl.DataFrame:
+    return fetch(read_moments(lines, moments, shared, shared.earlier))
 
 
 def _at_moment(
@@ -89,7 +96,7 @@ def _at_moment(
     paced = pace(shard, asof_ms, settings).join(known.select(*KEY, "shared_ms"), on=KEY, maintain_order="left")
     choices = names.numbered(read_cells(shard, settings).before(asof_ms, settings))
     bought = _bought(choices, paced, names, shared, settings)
-    novel = _novel(shard, paced, names, shared, settings)
+    novel = bought.clear() if asof_ms in shared.earlier else _novel(shard, paced, names, shared, settings)
     viewed = fetch(sql.run(bind(VIEWED, asof_ms=asof_ms), lines=read_lines(shard, settings.zone).rows))
     viewed = names.numbered(viewed).join(known.select(KEY), on="customer_id")
     table = pl.concat([bought, novel], how="diagonal").join(viewed, on=[*KEY, "target"], how="full", coalesce=True)

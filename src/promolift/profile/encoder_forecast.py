@@ -311,29 +311,15 @@ def deal_shares(fitted: FittedForecast, h: Histories, said: ForecastBatch) -> Da
     return _probability(LogitLine(level, 1.0), head * _logit(said.deal_P) + own * own_deals(h, said, fitted.usual.deal))
 
 
-def forecast_rows(
-    model: LearnedEncoder,
-    fitted: FittedForecast,
-    h: Histories,
-    shared: Popularity,
-    customers: Ints,
-    day: float,
-    money: Money,
-) -> Iterator[pl.DataFrame]:
-    """Batch by batch, one row per customer as of a day; see the columns.
+def tell(
+    model: LearnedEncoder, fitted: FittedForecast, h: Histories, said: ForecastBatch, voice: Voice
+) -> pl.DataFrame:
+    """One batch, a row per customer as of a day; items and rhythms are those that `voice` may name.
 
     customer_id, churn_prob (no visit in 56 days), spend_cents, orders (both of 56 days), deal_share (of the next
     visit's items), items and item_probs (the three likeliest of the next basket), sentences. Spend and orders are
     calibrated means.
     """
-    for said in model.forecast(h, shared, customers, np.full(len(customers), day)):
-        yield tell(model, fitted, h, said, Voice(money))
-
-
-def tell(
-    model: LearnedEncoder, fitted: FittedForecast, h: Histories, said: ForecastBatch, voice: Voice
-) -> pl.DataFrame:
-    """One batch as rows of `forecast_rows`; items and rhythms are those that `voice` may name."""
     p, log_PI = said.points, log_share(said.logit_PI)
     open_I = np.array([voice.name(item) is not None for item in model.items])
     top_PT = np.argsort(-np.where(open_I, log_PI, -np.inf), axis=1, kind="stable")[:, : min(3, int(open_I.sum()))]

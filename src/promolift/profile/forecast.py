@@ -1,90 +1,246 @@
-"""Choices, pace and the population's sums in; orders, value and probability to buy per customer and target out.
+"""AFFINITIES of the shop's last windows in; one forecaster out: what customers will buy of what they bought before.
 
-Gamma-Poisson twice. A customer's orders per day R have a Gamma(alpha, beta) prior over the shop's customers; the share
-g of orders that hold a target has a Gamma(a, b) prior over customers for that target. Given n effective orders in t
-effective days, and n_c effective orders with the target among e effective orders:
-
-    E R = (alpha + n) / (beta + t)        E g = (a + n_c) / (b + e)        orders in W days = m = E R * E g * W
-    var(m) / m^2 = 1 / (alpha + n) + 1 / (a + n_c) = 1 / k
-    P(at least one) = 1 - (1 + m / k)^-k            (negative binomial)
-
-The value of an order of the target is the mean of their N orders (sum S) shrunk to the target's mean v with strength
-s = (variance within customers) / (variance between them):  E V = (S + s v) / (N + s), var V = within / (N + s).
-All four priors are fitted by moments to sums over customers. `expected_cents` = m E V; its standard error is that of
-the expectation (delta method), not of one month's outcome, which varies more. History includes the shop's usual
-promotions, so "without a promotion" means without a further one.
+Its members are the counts (counts.py), which every shop has, and boosted trees over the counts' own rows, which learn
+from the last windows what counts leave: who lapses, what is due, what sells less by now. How much the trees weigh is
+settled out of time on the last window by log loss: the least weight within one standard error of the best. Then the log
+odds of new, regular and lapsing customers are moved to what the last window held, the less so the nearer a difference
+is to ordinary drift between windows. Targets never bought before keep their own calibrated probability (novel.py).
 """
 
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import lightgbm as lgb
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
-SMALL = 1e-9
+from promolift.profile.settings import MemberNote
+from promolift.tables import Z95
+
+Vector = NDArray[np.float64]
+SNAPSHOTS = 3  # windows that are learned from, the last of which judges first
+WEIGHTS = (0.0, 0.25, 0.5, 0.75, 1.0)  # of the trees, on the log odds
+LEAST_ROWS, LEAST_HITS = 2_000, 200  # of each window, below which counts alone forecast
+MOST_ROWS = 250_000  # about so many rows of a window are learned from
+DRIFT = 0.15  # log odds by which a group's level moves between windows without any fault of the model
+GROUPS = ("new", "regular", "lapsing")
+FEW, LATE = 4, 3.0  # purchases of the target bought most, below which a customer is new; its gaps without any purchase
+FACTS = ("buyers", "again", "trend", "usual_prob")
+OWN = (
+    "orders", "list_cents", "revenue_cents", "recent_list_cents", "recent_revenue_cents", "recency_days", "gap_days",
+    "due_in_days", "spend_share", "deal_share", "views", "expected_cents", "expected_se_cents", "buy_prob",
+)  # fmt: skip
+INPUTS = (
+    *OWN,
+    "late",
+    "value",
+    "share_recent",
+    "targets",
+    "last_days",
+    "early_days",
+    "total_prob",
+    "rank",
+    "most",
+    "away",
+    *FACTS,
+)
 
 
-def order_prior(orders: pl.DataFrame) -> pl.DataFrame:
-    """Gamma prior of orders per day, per `shared_ms`: columns alpha, beta. From sums n, nn, t, tt, nt over customers.
+@dataclass(frozen=True)
+class PurchaseForecaster:
+    """What `fit_forecast` found: the trees as LightGBM's text, their weight, and the log odds added by group."""
 
-    n given its rate R is Poisson with mean R t, so sum (n - R0 t)^2 = R0 sum t + var(R) sum t^2 in expectation.
+    note: MemberNote
+    trees: str | None = field(default=None, repr=False)
+    shift: tuple[float, ...] = (0.0, 0.0, 0.0)
+
+    def forecast(self, rows: pl.DataFrame, facts: pl.DataFrame) -> pl.DataFrame:
+        """AFFINITIES of whole customers at one moment with buy_prob, expected_cents and its error as forecast here.
+
+        Orders are taken to come as in a Poisson process: expected values move as -ln(1 - probability) does.
+        """
+        at = rows["bought"].to_numpy() & rows["buy_prob"].is_not_null().to_numpy()
+        known = rows.filter(pl.Series(at))
+        if known.is_empty():
+            return rows
+        before = known["buy_prob"].to_numpy()
+        odds = _mixed(self.trees, self.note.trees_weight, known, facts)
+        prob = _prob(odds + np.array(self.shift)[groups(known)])
+        ratio = np.log1p(-np.minimum(prob, 0.9999)) / np.log1p(-np.clip(before, 1e-6, 0.9999))
+        found = {"prob": np.ones(len(at)), "ratio": np.ones(len(at))}
+        found["prob"][at], found["ratio"][at] = prob, ratio
+        scaled = pl.col("expected_cents", "expected_se_cents") * pl.Series("ratio", found["ratio"])
+        new = pl.when(pl.Series(at)).then(pl.Series("prob", found["prob"])).otherwise(pl.col("buy_prob"))
+        return rows.with_columns(scaled, new.alias("buy_prob"))
+
+
+def learned_moments(asof_ms: int, window_ms: int) -> list[int]:
+    """The earlier moments whose AFFINITIES a forecaster of `asof_ms` learns from."""
+    return [asof_ms - k * window_ms for k in range(1, SNAPSHOTS + 1)]
+
+
+def target_facts(rows: pl.DataFrame) -> pl.DataFrame:
+    """Sums per moment and target over AFFINITIES of some customers: how many bought it, lately, and are expected to."""
+    recent = [(pl.col("recency_days") < days).sum().alias(f"within_{days}") for days in (28, 56)]
+    known = rows.filter("bought")
+    return known.group_by("asof_ms", "target").agg(pl.len().alias("people"), *recent, pl.col("buy_prob").sum())
+
+
+def together(parts: list[pl.DataFrame]) -> pl.DataFrame:
+    """FACTS per moment and target of the whole shop, from the sums of all its customers."""
+    sums = pl.concat(parts).group_by("asof_ms", "target").agg(pl.all().sum()).sort("asof_ms", "target")
+    people = pl.col("people")
+    shares = [
+        (people / people.max().over("asof_ms")).alias("buyers"),
+        (pl.col("within_28") / people).alias("again"),
+        (pl.col("within_28") / (pl.col("within_56") + 1)).alias("trend"),
+        (pl.col("buy_prob") / people).alias("usual_prob"),
+    ]
+    return sums.select("asof_ms", "target", *(share.round(9) for share in shares))  # sums in another order differ there
+
+
+def fit_forecast(
+    rows: pl.DataFrame, facts: pl.DataFrame, asof_ms: int, window_ms: int, seed: int = 1
+) -> PurchaseForecaster:
+    """The forecaster as of a moment, from AFFINITIES of whole customers there and at `learned_moments`; nothing later.
+
+    Whether a row came true is read from the rows of the moment one window later.
     """
-    rate = (pl.col("n") + 0.5) / (pl.col("t") + 1.0)  # half an order in a day: defined even when nobody came back
-    spread = pl.col("nn") - 2 * rate * pl.col("nt") + rate**2 * pl.col("tt") - rate * pl.col("t")
-    variance = (spread / (pl.col("tt") + 1.0)).clip(lower_bound=0.01 * rate**2)
-    return orders.select(
-        pl.col("asof_ms").alias("shared_ms"), (rate**2 / variance).alias("alpha"), (rate / variance).alias("beta")
-    )
+    last, *earlier = (_came_true(rows, moment, window_ms) for moment in learned_moments(asof_ms, window_ms))
+    few = [part.height for part in (last, *earlier) if part.height < LEAST_ROWS or part["hit"].sum() < LEAST_HITS]
+    if few:
+        why = (
+            f"{few[0]:,} rows in a window of the past; {LEAST_ROWS:,} with {LEAST_HITS} purchases are needed for trees"
+        )
+        note = MemberNote(asof_ms=asof_ms, trees_weight=0.0, why=why, rows=last.height)
+        return PurchaseForecaster(note, None, _shifts(last, _log_odds(last["buy_prob"].to_numpy())))
+    counted = _log_odds(last["buy_prob"].to_numpy())
+    grown = _mixed(_fit(earlier, facts, seed), 1.0, last, facts)  # by trees that never saw the last window
+    note = _judged(last, counted, grown, asof_ms)
+    trees = _fit([last, *earlier], facts, seed) if note.trees_weight else None
+    shift = _shifts(last, note.trees_weight * grown + (1 - note.trees_weight) * counted)
+    return PurchaseForecaster(note, trees, shift)
 
 
-def target_prior(targets: pl.DataFrame, orders: pl.DataFrame) -> pl.DataFrame:
-    """Gamma prior of a target's share of orders, and the prior of its value: one row per `shared_ms` and target.
-
-    Columns a, b (share), value_cents, value_strength (in orders), value_var (within customers, cents squared).
-    """
-    known = targets.join(orders.select("asof_ms", "e", "ee"), on="asof_ms")
-    share = pl.col("n") / pl.col("e")
-    spread = pl.col("nn") - 2 * share * pl.col("ne") + share**2 * pl.col("ee") - pl.col("n")
-    # a heterogeneity below 0.01 (in squared relative terms) cannot be told from none with such sums
-    variance = (spread / pl.col("ee")).clip(lower_bound=0.01 * share**2)
-    shape = known.with_columns((share**2 / variance).alias("a"), (share / variance).alias("b"))
-    return _value_prior(shape).select(
-        pl.col("asof_ms").alias("shared_ms"), "target", "a", "b", "value_cents", "value_strength", "value_var"
-    )
+def groups(rows: pl.DataFrame) -> NDArray[np.int64]:
+    """The place in GROUPS of each row's customer, from their rows of targets bought at one moment."""
+    place = pl.when(pl.col("most") < FEW).then(0).when(pl.col("away") > LATE).then(2).otherwise(1)
+    return _with_habits(rows).select(place.cast(pl.Int64)).to_series().to_numpy()
 
 
-def _value_prior(known: pl.DataFrame) -> pl.DataFrame:
-    """One-way analysis of variance with unequal group sizes, from sums."""
-    k, n, total = pl.col("customers"), pl.col("orders"), pl.col("list_cents").cast(pl.Float64)
-    within = (pl.col("list_sq") - pl.col("between_sq")) / (n - k)
-    # too few repeat orders to see the variance within: take the whole variance, which shrinks more
-    whole = (pl.col("list_sq") - total**2 / n) / n
-    known = known.with_columns(
-        pl.when(n - k >= 10).then(within).otherwise(whole).clip(lower_bound=1.0).alias("value_var")
-    )
-    between = (pl.col("between_sq") - total**2 / n - (k - 1) * pl.col("value_var")) / (
-        n - pl.col("orders_sq") / n + SMALL
-    )
-    return known.with_columns(
-        (total / n).alias("value_cents"),
-        (pl.col("value_var") / between.clip(lower_bound=0.01 * pl.col("value_var"))).alias("value_strength"),
-    )
-
-
-def forecast(rows: pl.DataFrame, window_days: float) -> pl.DataFrame:
-    """Add expected_orders, buy_prob, expected_cents and expected_se_cents to rows of customer, moment and target.
-
-    `rows` holds eff_orders n, eff_days t, alpha, beta; own n_c, e; a, b; orders N, list_cents S; value_* of the target.
-    A row whose priors are null (no shared table, or a target nobody had bought) stays null.
-    """
-    value_size = pl.col("orders") + pl.col("value_strength")
-    rows = rows.with_columns(
-        ((pl.col("alpha") + pl.col("eff_orders")) / (pl.col("beta") + pl.col("eff_days"))).alias("rate"),
-        ((pl.col("a") + pl.col("n_c")) / (pl.col("b") + pl.col("e"))).alias("share"),
-        (1 / (pl.col("alpha") + pl.col("eff_orders")) + 1 / (pl.col("a") + pl.col("n_c"))).alias("relative_var"),
-        ((pl.col("list_cents") + pl.col("value_strength") * pl.col("value_cents")) / value_size).alias("value"),
-        (pl.col("value_var") / value_size).alias("value_error"),
-    )
-    rows = rows.with_columns((pl.col("rate") * pl.col("share") * window_days).alias("expected_orders"))
-    spread = pl.col("relative_var")
-    relative = (spread + pl.col("value_error") / pl.col("value").clip(lower_bound=1.0) ** 2).sqrt()
+def _with_habits(rows: pl.DataFrame) -> pl.DataFrame:
+    """Rows with `most`, the orders of what the customer buys most, and `away`, their last purchase in its gaps."""
+    own = ["asof_ms", "customer_id"]
+    usual = pl.col("gap_days").sort_by("orders", "target").last().over(own)
     return rows.with_columns(
-        (1 - (1 + pl.col("expected_orders") * spread) ** (-1 / spread)).alias("buy_prob"),
-        (pl.col("expected_orders") * pl.col("value")).alias("expected_cents"),
-    ).with_columns((pl.col("expected_cents") * relative).alias("expected_se_cents"))
+        pl.col("orders").max().over(own).alias("most"),
+        (pl.col("recency_days").min().over(own) / usual.clip(lower_bound=1.0)).alias("away"),
+    )
+
+
+def _came_true(rows: pl.DataFrame, moment_ms: int, window_ms: int) -> pl.DataFrame:
+    """What was bought before a moment, and `hit`: whether it was bought again within the window."""
+    known = rows.filter((pl.col("asof_ms") == moment_ms) & pl.col("bought") & pl.col("buy_prob").is_not_null())
+    later = rows.filter((pl.col("asof_ms") == moment_ms + window_ms) & pl.col("bought"))
+    later = later.select("customer_id", "target", pl.col("last_ms").alias("then_ms"))
+    joined = known.join(later, on=["customer_id", "target"], how="left", maintain_order="left")
+    return joined.with_columns((pl.col("then_ms") >= moment_ms).fill_null(False).alias("hit")).drop("then_ms")
+
+
+def _inputs(rows: pl.DataFrame, facts: pl.DataFrame) -> NDArray[np.float32]:
+    """INPUTS of each row; a customer's own are over all their rows of the moment."""
+    recent, prob = pl.col("recency_days"), pl.col("buy_prob")
+    own = {
+        "share_recent": (recent < 28).mean(),
+        "targets": pl.len(),
+        "last_days": recent.min(),
+        "early_days": recent.quantile(0.25),
+        "total_prob": prob.sum(),
+        "rank": prob.rank(descending=True) / pl.len(),
+    }
+    wide = (
+        _with_habits(rows)
+        .with_columns(
+            (recent / pl.col("gap_days")).alias("late"),
+            (pl.col("expected_cents") / prob).alias("value"),
+            *(value.over("asof_ms", "customer_id").alias(name) for name, value in own.items()),
+        )
+        .join(facts, on=["asof_ms", "target"], how="left", maintain_order="left")
+    )
+    return wide.select(pl.col(INPUTS).cast(pl.Float64).round(9).cast(pl.Float32)).to_numpy()
+
+
+def _fit(parts: list[pl.DataFrame], facts: pl.DataFrame, seed: int) -> str:
+    past = pl.concat(parts).sort("asof_ms", "customer_id", "target")
+    data = lgb.Dataset(_inputs(past, facts), past["hit"].to_numpy(), feature_name=list(INPUTS))
+    options: dict[str, Any] = {
+        "objective": "binary", "num_leaves": 31, "learning_rate": 0.1, "min_data_in_leaf": 200,
+        "feature_fraction": 0.5, "bagging_fraction": 0.7, "bagging_freq": 1, "lambda_l2": 10.0, "seed": seed,
+        "num_threads": 1, "deterministic": True, "force_row_wise": True, "verbose": -1,
+    }  # fmt: skip
+    return str(lgb.train(options, data, 80).model_to_string())
+
+
+def _mixed(trees: str | None, weight: float, rows: pl.DataFrame, facts: pl.DataFrame) -> Vector:
+    """Log odds of the members together."""
+    counted = _log_odds(rows["buy_prob"].to_numpy())
+    if trees is None:
+        return counted
+    grown = lgb.Booster(model_str=trees).predict(_inputs(rows, facts), raw_score=True, num_threads=1)
+    return np.asarray(weight * np.asarray(grown) + (1 - weight) * counted)
+
+
+def _judged(last: pl.DataFrame, counted: Vector, grown: Vector, asof_ms: int) -> MemberNote:
+    """The weight of the trees' log odds beside the counts': the least within one standard error of the best."""
+    hit = last["hit"].to_numpy()
+    losses = [_losses(weight * grown + (1 - weight) * counted, hit) for weight in WEIGHTS]
+    best = min(losses, key=lambda loss: float(loss.mean()))
+    behind = [_paired(loss - best, last["customer_id"]) for loss in losses]
+    weight = next(w for w, gap in zip(WEIGHTS, behind, strict=True) if gap.mean <= gap.se)
+    lead = _paired(losses[0] - losses[-1], last["customer_id"])
+    why = "the counts alone are within one standard error" if weight == 0 else "the trees lose less on the last window"
+    return MemberNote(
+        asof_ms=asof_ms, trees_weight=weight, why=why, rows=last.height, counts_loss=float(losses[0].mean()),
+        trees_loss=float(losses[-1].mean()), lead=lead.mean, lead_low=lead.mean - Z95 * lead.se,
+        lead_high=lead.mean + Z95 * lead.se,
+    )  # fmt: skip
+
+
+class _Paired(NamedTuple):
+    mean: float
+    se: float
+
+
+def _paired(gap: Vector, customers: pl.Series) -> _Paired:
+    """The mean over rows, with a standard error by customer."""
+    people = pl.DataFrame({"who": customers, "gap": gap}).group_by("who", maintain_order=True)
+    sums = people.agg(pl.col("gap").sum(), pl.len().alias("n"))
+    mean = float(gap.mean())
+    off = (sums["gap"] - mean * sums["n"]).to_numpy()
+    return _Paired(mean, float(np.sqrt((off**2).sum()) / len(gap)))
+
+
+def _shifts(last: pl.DataFrame, odds: Vector) -> tuple[float, ...]:
+    """What each group's log odds want to come out as the last window did, the part within DRIFT mostly left out."""
+    place, hit, found = groups(last), last["hit"].to_numpy(), []
+    for group in range(len(GROUPS)):
+        mine, prob = place == group, _prob(odds[place == group])
+        spread = float((prob * (1 - prob)).sum())
+        off = float(hit[mine].sum() - prob.sum()) / max(spread, 1e-9)
+        noise = DRIFT**2 + 1 / max(spread, 1e-9)
+        found.append(off * off**2 / (off**2 + noise))
+    return tuple(found)
+
+
+def _losses(odds: Vector, hit: NDArray[np.bool_]) -> Vector:
+    return np.asarray(np.logaddexp(0, np.where(hit, -odds, odds)))
+
+
+def _log_odds(prob: Vector) -> Vector:
+    kept = np.clip(prob, 1e-4, 1 - 1e-4)
+    return np.asarray(np.log(kept / (1 - kept)))
+
+
+def _prob(odds: Vector) -> Vector:
+    return np.asarray(1 / (1 + np.exp(-odds)))

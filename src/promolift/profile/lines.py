@@ -12,6 +12,7 @@ store or channel its place in one sorted list of all such words, so that equal t
 the same. An order is its hash; of a customer's hundred orders two are the same once in 10^15 customers.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import polars as pl
@@ -167,9 +168,9 @@ def words(shard: Shard, zone: str) -> pl.DataFrame:
     return shard.keep("words", lambda: fetch(read_lines(shard, zone).words))
 
 
-def read_moments(lines: Lines, moments: Relation, shared: Shared) -> Relation:
+def read_moments(lines: Lines, moments: Relation, shared: Shared, earlier: Sequence[int] = ()) -> Relation:
     """Customer and moment, with what table `shop` knew by the latest of the shared moments (null before the first)."""
-    shop = shared["shop"].filter(pl.col("asof_ms").is_in(shared.asofs))
+    shop = shared["shop"].filter(pl.col("asof_ms").is_in([*shared.asofs, *earlier]))
     return sql.kept(sql.run(MOMENTS, moments=moments, people=lines.people, shop=shop))
 
 

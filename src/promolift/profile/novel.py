@@ -1,7 +1,7 @@
 """Who bought what so far in; the probability that a customer buys a target for the first time in the window out.
 
 Two signals, multiplied and rooted: P0, the Gamma-Poisson probability for somebody who comes as often and has not
-bought the target in so many orders (forecast.py); and the affinity of a ridge regression of every target on all others
+bought the target in so many orders (counts.py); and the affinity of a ridge regression of every target on all others
 (EASE: Steck 2019, "Embarrassingly shallow autoencoders", WWW) on the matrix of who bought what. Their score is turned
 into a probability by the rate of first purchases that scores of that size were followed by, one window earlier.
 
@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from sklearn.isotonic import isotonic_regression
 
+from promolift.profile.counts import order_prior, target_prior
 from promolift.profile.encoder_data import Ints, compiled
-from promolift.profile.forecast import order_prior, target_prior
 from promolift.profile.settings import ProfileSettings
 from promolift.profile.shared import Shared
 

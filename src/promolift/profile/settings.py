@@ -50,3 +50,20 @@ class ForecastSettings(Settings):
         default="auto", description="Where to train: `auto` takes a GPU where torch finds one."
     )
     memory_gb: float = Field(default=16.0, gt=0, description="Most of a GPU's memory that training may take.")
+
+
+class MemberNote(Settings):
+    """Which members forecast as of a moment, and why: mean log losses on the last window, over `rows`, by customer.
+
+    `lead` is how much less the trees lose than the counts alone, with its 95 % interval; None where none were learned.
+    """
+
+    asof_ms: int
+    trees_weight: float
+    why: str
+    rows: int
+    counts_loss: float | None = None
+    trees_loss: float | None = None
+    lead: float | None = None
+    lead_low: float | None = None
+    lead_high: float | None = None

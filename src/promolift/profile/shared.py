@@ -74,22 +74,26 @@ KEYS: Mapping[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class Shared:
-    """The moments it was summed for, and the summed tables by name (see KEYS). Small: write each as one file."""
+    """The moments it was summed for, and the summed tables by name (see KEYS). Small: write each as one file.
+
+    Of the `earlier` moments only what AFFINITIES of targets bought need is summed.
+    """
 
     asofs: tuple[int, ...]
     tables: Mapping[str, pl.DataFrame] = field(default_factory=dict)
+    earlier: tuple[int, ...] = ()
 
     @classmethod
-    def start(cls, asofs: Iterable[int]) -> "Shared":
+    def start(cls, asofs: Iterable[int], earlier: Iterable[int] = ()) -> "Shared":
         """Nothing summed yet, for these moments; raises SupportError when there is none."""
         moments = tuple(sorted(set(asofs)))
         if not moments:
             raise SupportError("profile: no moment was given; name at least one asof_ms")
-        return cls(moments)
+        return cls(moments, {}, tuple(sorted(set(earlier) - set(moments))))
 
     def plus(self, parts: Iterable[Tables]) -> "Shared":
         """These tables and the sum over the shards of one pass."""
-        return Shared(self.asofs, {**self.tables, **add(parts)})
+        return Shared(self.asofs, {**self.tables, **add(parts)}, self.earlier)
 
     def __getitem__(self, name: str) -> pl.DataFrame:
         """A table by name; raises SupportError naming the pass that is missing."""

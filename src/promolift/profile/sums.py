@@ -82,7 +82,7 @@ from trials group by all
 def first_step(shard: Shard, shared: Shared, settings: ProfileSettings) -> Tables:
     """Sums that need nothing but the shard's own rows: history, prices, discounts, order rates, choices, coupons."""
     lines, cells = read_lines(shard, settings.zone), read_cells(shard, settings)
-    asofs = all_asofs(shared, settings)
+    asofs = sorted({*all_asofs(shared, settings), *shared.earlier})
     firsts(shard, settings)
     words(shard, settings.zone)
     parts = [_booked(shard, lines, moments_of(asofs), settings)]
@@ -135,7 +135,7 @@ def rate_sums(trials: Relation) -> pl.DataFrame:
 
 
 def order_sums(pace: pl.DataFrame) -> pl.DataFrame:
-    """Sums over customers of effective orders n in t effective days, and of occasions to choose e (forecast.py)."""
+    """Sums over customers of effective orders n in t effective days, and of occasions to choose e (counts.py)."""
     n, t, e = pl.col("eff_orders"), pl.col("eff_days"), pl.col("faded_choices") / pl.col("choice_weight")
     products = {"n": n, "nn": n * n, "t": t, "tt": t * t, "nt": n * t, "e": e, "ee": e * e}
     return pace.group_by("asof_ms").agg(
@@ -144,7 +144,7 @@ def order_sums(pace: pl.DataFrame) -> pl.DataFrame:
 
 
 def target_sums(choices: pl.DataFrame, pace: pl.DataFrame) -> pl.DataFrame:
-    """Sums over customers per target, from which the prior of its share and of its value follow (forecast.py)."""
+    """Sums over customers per target, from which the prior of its share and of its value follow (counts.py)."""
     orders, listed = pl.col("orders"), pl.col("list_cents")
     sized = choices.join(pace.drop("orders", "asof_ms"), on="customer_id").with_columns(
         (pl.col("faded_orders") / pl.col("choice_weight")).alias("n"),

@@ -84,15 +84,6 @@ class Placebo(Settings):
         return None if self.low is None or self.high is None else self.low <= 0 <= self.high
 
 
-class OverlapShare(Settings):
-    """A share that tells whether like was compared with like."""
-
-    name: str
-    value: float | None
-    low: float | None
-    high: float | None
-
-
 class CategoryResponse(Settings):
     """The response of a category, log of demand per unit of depth, with its 95 % interval."""
 
@@ -137,7 +128,6 @@ class ResponseFigures(Settings):
     customers: int
     curve: tuple[CurveGroup, ...] = ()
     placebos: tuple[Placebo, ...] = ()
-    overlap: tuple[OverlapShare, ...] = ()
     categories: tuple[CategoryResponse, ...] = ()
 
     @property
@@ -173,7 +163,7 @@ class ResponseFigures(Settings):
             level=found.level, why=found.why, beta=found.beta, beta_se=found.beta_se,
             new_share=1 + found.later / found.beta if found.beta else None,
             beta_z=found.beta_z, beta_z_errors=found.beta_z / found.beta_z_se if found.beta_z_se else None,
-            cells=found.cells, customers=found.customers, overlap=typed(OverlapShare, found.overlap),
+            cells=found.cells, customers=found.customers,
             curve=tuple(
                 CurveGroup(group=name, points=typed(CurvePoint, rows.sort("depth")))
                 for (name,), rows in curve.group_by("group", maintain_order=True)

@@ -5,6 +5,7 @@ from typing import Any, ClassVar, Literal
 from promolift.data.counts import Counts
 from promolift.data.health import Ability
 from promolift.learn.metrics import Bin
+from promolift.profile.settings import MemberNote
 from promolift.results.base import Note
 from promolift.results.chinese import kept
 from promolift.settings import Settings
@@ -114,6 +115,14 @@ class Unknown(Note):
 
     NAME: ClassVar[str] = "unknown_attributes"
     reasons: dict[str, str]
+
+
+class PurchaseMembers(Note):
+    """Which members forecast purchases, and why: as of the plan's moment, and of the moment that is checked."""
+
+    NAME: ClassVar[str] = "purchase_members"
+    at_check: MemberNote
+    at_plan: MemberNote
 
 
 class Unchecked(Note):

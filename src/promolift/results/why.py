@@ -62,7 +62,7 @@ def why(job: Job, valued: pl.DataFrame, free: pl.DataFrame, chosen: pl.DataFrame
         effects.response(job.store),
         job.clean.catalogue["cost_cents"].drop_nulls().len() > 0,
         job.config.shop.currency,
-        job.config.plan.trial,
+        bool(job.config.plan.trial),
     )
     if free["added_cents"].drop_nulls().is_empty():
         return [UNVALUED.in_(spoken())]

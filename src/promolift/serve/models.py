@@ -25,7 +25,7 @@ Cents = Annotated[int, Field(ge=0, le=10**12, strict=True), BeforeValidator(whol
 Moment = Annotated[int, Field(ge=0, le=253_402_300_799_999, strict=True), BeforeValidator(whole)]
 
 
-Told = Literal["redemption.reserved", "redemption.confirmed", "redemption.rolled_back", "redemption.returned",
+HookEvent = Literal["redemption.reserved", "redemption.confirmed", "redemption.rolled_back", "redemption.returned",
                "release.activated", "customer.erased"]  # what webhooks hear of  # fmt: skip
 
 
@@ -128,7 +128,7 @@ class WebhookIn(Body):
     """Where to tell what happened."""
 
     url: Annotated[str, StringConstraints(min_length=8, max_length=2000, pattern=PLAIN)]
-    events: Annotated[tuple[Told, ...], Field(min_length=1, max_length=20)]
+    events: Annotated[tuple[HookEvent, ...], Field(min_length=1, max_length=20)]
 
 
 class MailIn(Body):

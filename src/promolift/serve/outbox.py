@@ -237,13 +237,15 @@ class Outbox:
         if hook is not None:
             try:
                 target = await asyncio.to_thread(safe_address, hook.url, self.settings.private_webhooks)
-                gate = asyncio.Semaphore(AT_ONCE)
-                async with httpcore.AsyncConnectionPool(max_connections=AT_ONCE) as pool:
-                    return list(
-                        await asyncio.gather(
-                            *(_sent(pool, gate, target, hook, each, self.clock.now_ms()) for each in due)
-                        )
-                    )
+                waiting, now_ms = iter(due), self.clock.now_ms()
+
+                async def one_by_one() -> list[_Tried]:
+                    # a connection each: a pool of many looks through all of them for every request
+                    async with httpcore.AsyncConnectionPool(max_connections=1) as pool:
+                        return [await _sent(pool, target, hook, each, now_ms) for each in waiting]
+
+                parts = await asyncio.gather(*(one_by_one() for _ in range(AT_ONCE)))
+                return [tried for part in parts for tried in part]
             except UnsafeTargetError as error:
                 why = str(error)
         return [_Tried(each, why) for each in due]
@@ -288,7 +290,6 @@ class Outbox:
 
 async def _sent(
     pool: httpcore.AsyncConnectionPool,
-    gate: asyncio.Semaphore,
     to: WebhookTarget,
     hook: Hook,
     due: Delivery,
@@ -307,7 +308,7 @@ async def _sent(
         }
         url = httpcore.URL(scheme=to.scheme, host=to.address, port=to.port, target=to.path)
         extra = {"sni_hostname": to.host}
-        async with gate, asyncio.timeout(TIMEOUT_S):
+        async with asyncio.timeout(TIMEOUT_S):
             sending = pool.stream("POST", url, headers=list(headers.items()), content=content, extensions=extra)
             async with sending as reply:
                 read = 0

@@ -193,7 +193,8 @@ class Live(Settings):
 class Policy(Settings):
     """How a campaign is decided on. A change makes a new version, so that every decision can be replayed."""
 
-    explore: Number | None = Field(
+    explore: float | None = Field(
+        strict=True,
         default=None,
         ge=0,
         le=1,

@@ -51,7 +51,6 @@ class Learned(BaseModel):
     lead_per_customer: float | None = None
     lead_interval: Interval | None = None
     effective_decisions: float | None = None
-    rollback: str | None = None
     based_on: str | None = None
 
     def based(self, release_id: str) -> "Learned":

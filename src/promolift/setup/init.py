@@ -19,6 +19,7 @@ from promolift.currency import CURRENCY_DIGITS
 from promolift.errors import ConfigError, InputError
 from promolift.results.job import StepSummary
 from promolift.setup.files import EventFile, TiedFile, kind_by_name, open_logs
+from promolift.setup.menu import Baskets, baskets, menu_toml
 from promolift.sources.files import open_file
 from promolift.sources.raw import RawTable
 from promolift.store import Store
@@ -27,6 +28,7 @@ INSIDE: tuple[tuple[Literal["products", "customers"], str], ...] = (
     ("products", "product_id"),
     ("customers", "customer_id"),
 )  # tables that may stand inside the events, and the column by which their rows differ
+MARGIN = 0.30  # of undiscounted value, until the shop says its own
 HEAD = """\
 # promolift's settings for this shop. Every key is explained in docs/configuration.md; what is left out has a default.
 
@@ -37,7 +39,7 @@ zone = {zone}            # what a local day is; a name such as Asia/Shanghai or 
 language = "en"          # zh or en: for customers whose language is unknown
 
 [value]
-margin_rate = 0.30       # assumed margin on undiscounted value, where products carry no cost: please set yours
+margin_rate = {margin:.2f}       # assumed margin on undiscounted value, where products carry no cost: please set yours
 
 [encoder]
 depth = 0                # 2 learns what each customer will do next; needs pip install 'promolift[deep]'
@@ -51,6 +53,7 @@ window_days = 28
 # budget_cents = 100000  # left out: 0.2 % of the revenue of the last window
 holdout_share = 0.10     # these customers get nothing, so that what the plan earns can be measured
 min_evidence = "auto"
+trial = "auto"           # where no offer is known to pay, the plan is a test that tells; false: nobody gets any
 
 [data]
 source = "files"
@@ -113,10 +116,12 @@ def init(
         if answers.ask and (said := asked(parts, answers.ask)):
             answers = replace(answers, columns={**answers.columns, **said})
             parts = guess_all(store, files, more, answers)
+        log = parts[0].log
+        fit = baskets(log.table, parts[0].mapping, _inside(parts, "products")) if log else None
     if answers.ask and answers.consent is None and not _has_consent(parts):
         question = "No column says who agreed to be sent offers. May everybody here be sent them? (yes/no)"
         answers = replace(answers, consent=answers.ask(question, "no").strip().lower() in ("y", "yes"))
-    text = compose(parts, config, answers.consent)
+    text = compose(parts, config, answers.consent, fit)
     Config.parse(tomllib.loads(text), str(config))
     config.parent.mkdir(parents=True, exist_ok=True)
     draft = config.with_name(f".{config.name}.draft")
@@ -300,8 +305,13 @@ def _has_consent(parts: Sequence[Part]) -> bool:
     return any(part.name == "customers" and part.mapping.has("consent") for part in parts)
 
 
-def compose(parts: Sequence[Part], config: Path, consent: bool | None = None) -> str:
-    """The text of promolift.toml. `consent` is what a person said of customers of whom nothing is known."""
+def _inside(parts: Sequence[Part], name: str) -> data.Mapping | None:
+    return next((part.mapping for part in parts if part.name == name and part.inside), None)
+
+
+def compose(parts: Sequence[Part], config: Path, consent: bool | None = None, fit: Baskets | None = None) -> str:
+    """The text of promolift.toml. `consent` is what a person said of customers of whom nothing is known; `fit` what
+    the shop's orders come to, for its menu."""
     events = parts[0].mapping
     why = "customers of whom no yes is known are not written to"
     if consent:
@@ -310,11 +320,13 @@ def compose(parts: Sequence[Part], config: Path, consent: bool | None = None) ->
         why = "NO CONSENT COLUMN: nobody is written to. If all agreed, say true; you answer for it"
     head = HEAD.format(
         currency=json.dumps(events.currency),
+        margin=MARGIN,
         zone=json.dumps(events.zone),
         consent="true " if consent else "false",
         consent_why=why,
     )
-    return head + "".join(_section(part, config.resolve().parent) for part in parts)
+    menu = menu_toml(fit, events.currency, MARGIN) if fit else ""
+    return head + "".join(_section(part, config.resolve().parent) for part in parts) + menu
 
 
 def _section(part: Part, folder: Path) -> str:

@@ -4,11 +4,11 @@ from typing import TYPE_CHECKING
 
 from promolift.lazy import lazy
 
-__all__ = ["SimulatedShop", "SimulationSettings", "expected", "realise", "simulate", "tiny_shop"]
+__all__ = ["SimulatedShop", "SimulationSettings", "expected", "simulate", "tiny_shop"]
 
 if TYPE_CHECKING:
     from promolift.simulate.shop import SimulatedShop, simulate, tiny_shop
-    from promolift.simulate.truth import expected, realise
+    from promolift.simulate.truth import expected
     from promolift.simulate.world import SimulationSettings
 else:
     lazy(__name__)

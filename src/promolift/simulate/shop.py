@@ -26,7 +26,7 @@ class SimulatedShop:
 
     truth_customers: customer_id, elasticity, take_up_logit, level, units_per_week. truth_rates: customer_id, category,
     units_per_week. truth_campaigns: campaign_id, category, depth, start_week, weeks. truth_targets: campaign_id,
-    customer_id, target_prob, targeted, took_up. `world` answers `expected` and `realise`.
+    customer_id, target_prob, targeted, took_up. `world` answers `expected`.
     """
 
     settings: SimulationSettings

@@ -1,4 +1,4 @@
-"""A world and offers in; what the offers truly earn, in closed form (`expected`) or drawn once (`realise`), out.
+"""A world and offers in; what the offers truly earn, in closed form, out.
 
 Legend: N customers, P products, T weeks. Units of product p in week t are Poisson with mean
 rate_n,c(p) * share_p * season_c,t * exp(beta_n * (depth_t - stockpiling * depth_t-1)), depth being shelf plus coupon.
@@ -18,8 +18,6 @@ from promolift.simulate.world import (
     Ints,
     World,
     cents_off,
-    poisson,
-    uniform,
 )
 
 OFFERS = {"customer_id": pl.String, "category": pl.String, "depth": pl.Float64}
@@ -49,13 +47,6 @@ def expected(world: World, offers: pl.DataFrame, start_week: int, weeks: int) ->
     unknown customer or category, or a depth that with the shelf's deepest would leave no price.
     """
     return _by_offer(world, offers, lambda part, c, depth: _expect(part, c, depth, start_week, weeks))
-
-
-def realise(world: World, offers: pl.DataFrame, start_week: int, weeks: int, replicate: int = 0) -> pl.DataFrame:
-    """One drawn outcome of each offer over the same weeks: profit_cents with it, profit_without_cents, discount_cents,
-    redeemed. Both outcomes come from the same hash, so that their difference has little noise.
-    """
-    return _by_offer(world, offers, lambda part, c, depth: _realise(part, c, depth, start_week, weeks, replicate))
 
 
 def _by_offer(world: World, offers: pl.DataFrame, value: Callable[[World, int, float], dict[str, Any]]) -> pl.DataFrame:
@@ -111,24 +102,6 @@ def _expect(world: World, c: int, depth: float, start: int, length: int) -> dict
         "redeem_prob": take * -np.expm1(-used),
         "gain_cents": take * ((drawn * (unit_PT - off_PT)).sum(axis=(1, 2)) - (plain * unit_PT).sum(axis=(1, 2))),
         "cost_cents": take * (drawn * off_PT).sum(axis=(1, 2)),
-    }
-
-
-def _realise(world: World, c: int, depth: float, start: int, length: int, replicate: int) -> dict[str, Any]:
-    weeks, coupon_PT, unit_PT, off_PT = _setting(world, c, depth, start, length)
-    took = uniform(world.key(f"take {start} {replicate}")) < world.clip_prob_N(depth)
-    unit = uniform(
-        world.key(f"outcome {replicate}")[:, None, None],
-        (weeks[None, :] << 20) + np.arange(world.products.height)[:, None],
-    )
-    plain = poisson(unit, means(world, weeks, 0.0))
-    drawn = np.where(took[:, None, None], poisson(unit, means(world, weeks, coupon_PT)), plain)
-    off = np.where(took[:, None, None], off_PT, 0.0)
-    return {
-        "profit_cents": (drawn * (unit_PT - off)).sum(axis=(1, 2)),
-        "profit_without_cents": (plain * unit_PT).sum(axis=(1, 2)),
-        "discount_cents": (drawn * off).sum(axis=(1, 2)),
-        "redeemed": (drawn * (off > 0)).sum(axis=(1, 2)) > 0,
     }
 
 

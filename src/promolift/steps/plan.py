@@ -138,11 +138,15 @@ def decide(job: Job, at: Moments, some: Offered) -> Plan:
     terms = taken_over(own, approved(job.store, plan.campaign))
     audience = audience_of(job, some.rows, terms)
     arms: ArmPlan | None = None
-    if (plan.trial or terms.effects) and not job.clean.moneyless:  # offers of unknown cost keep no budget
+    if (plan.trial is True or terms.effects) and not job.clean.moneyless:  # offers of unknown cost keep no budget
         arms = plan_arms(job, at, some.rows, audience.consent, terms, budget, some.floor)
-        made = PlanDecisions(arms.found, arms.terms, arms.rows, arms.drawn)
     else:
         made = planned(job, at, some, audience, terms, budget)
+        nobody = made.drawn.decisions.filter(pl.col("offer_id") != "none").is_empty()
+        if plan.trial == "auto" and nobody and not (job.clean.moneyless or plan.limits):
+            arms = first_test(job, at, some, audience, terms, budget)
+    if arms is not None:
+        made = PlanDecisions(arms.found, arms.terms, arms.rows, arms.drawn)
     job.tell("plan", 0.9, "other budgets")
     known = pl.all_horizontal(pl.col("gain_cents", "cost_cents").is_not_null())
     rows = made.rows.with_columns(
@@ -152,7 +156,7 @@ def decide(job: Job, at: Moments, some: Offered) -> Plan:
     chosen = rows[made.drawn.chosen_C].with_columns(given["decision_id"])
     note = summary(job, some, audience, budget, made, chosen)
     frontier = curve(job, audience.free)
-    if arms is None and note.why and not (job.clean.moneyless or plan.limits):
+    if arms is None and note.why and not (plan.trial or job.clean.moneyless or plan.limits):
         proposed = proposed_test(job, at, some, audience, terms, budget)
         note = said(note, [*note.why, *proposed.en], [*note.why_zh, *proposed.zh])
     if arms is not None:
@@ -187,15 +191,24 @@ def proposed_test(
     job: Job, at: Moments, some: Offered, audience: Audience, terms: ReleaseTerms, budget: int
 ) -> Sentences:
     """The test that would teach what offers add here, in a sentence; none where nothing can be drawn."""
+    made = first_test(job, at, some, audience, terms, budget)
+    if made is None:
+        return Sentences([], [])
+    words = draw_sentences(made, job.config.shop.currency)
+    return Sentences(
+        [f"Proposed, with plan.trial = true in promolift.toml. {words.en[0]}"],
+        [f"建议：在promolift.toml中设置plan.trial = true。{words.zh[0]}"],
+    )
+
+
+def first_test(
+    job: Job, at: Moments, some: Offered, audience: Audience, terms: ReleaseTerms, budget: int
+) -> ArmPlan | None:
+    """A plan that tests; None where nothing can be drawn."""
     with suppress(SupportError):
         made = plan_arms(job, at, some.rows, audience.consent, terms, budget, some.floor)
-        if made.note.tested:
-            words = draw_sentences(made, job.config.shop.currency)
-            return Sentences(
-                [f"Proposed, with plan.trial = true in promolift.toml. {words.en[0]}"],
-                [f"建议：在promolift.toml中设置plan.trial = true。{words.zh[0]}"],
-            )
-    return Sentences([], [])
+        return made if made.note.tested else None
+    return None
 
 
 def audience_of(job: Job, rows: pl.DataFrame, terms: ReleaseTerms) -> Audience:

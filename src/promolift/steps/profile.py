@@ -3,15 +3,16 @@
 What an encoder forecasts, where one is asked for, is kept beside them (forecast.py).
 """
 
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 
 import polars as pl
 from duckdb import DuckDBPyRelation as Relation
 
 from promolift import profile, sql
+from promolift.hashing import hash_units
 from promolift.results.job import Job, moments
-from promolift.results.shop import Unknown
-from promolift.sql import bind
+from promolift.results.shop import PurchaseMembers, Unknown
+from promolift.sql import DAY_MS, bind
 from promolift.steps import forecast
 
 KNOWN = """
@@ -25,10 +26,11 @@ order by all
 def run(job: Job) -> None:
     """Profile all customers known at each moment: three passes for what customers share, one to write."""
     store, settings = job.store, profile_settings(job)
-    at = moments(job)
-    asofs = sorted({at.asof, at.check, at.response})
+    at, window_ms = moments(job), settings.window_days * DAY_MS
+    asofs, planned = sorted({at.asof, at.check, at.response}), (at.check, at.asof)
+    earlier = [moment for asof in planned for moment in profile.learned_moments(asof, window_ms)]
     shards = job.clean.shards
-    shared = profile.Shared.start(asofs)
+    shared = profile.Shared.start(asofs, earlier)
     with store.scratch() as kept:
         total, done = len(shards) * (len(profile.STEPS) + 1) + 1, 0
         for step in profile.STEPS:
@@ -38,21 +40,47 @@ def run(job: Job) -> None:
                 done += 1
                 job.tell("profile", done / total, "what customers have in common")
             shared = shared.plus(parts)
-        with (
-            store.sharded("profiles") as put_p,
-            store.sharded("affinities") as put_a,
-            store.sharded("interests") as put_i,
-        ):
+        facts = []
+        with store.sharded("profiles") as put_p, store.sharded("interests") as put_i:
             for shard in shards:
                 here = open_shard(job, shard, kept.part(str(shard)))
                 known = sql.kept(moments_of(here.events, asofs))
                 put_p(shard, [profile.profile(here, known, shared, settings, job.clean.customers)])
-                put_a(shard, profile.affinities(here, known, shared, settings))
                 put_i(shard, [profile.interests(here, known, shared, settings)])
+                spoken_of = sql.kept(moments_of(here.events, sorted({*planned, *earlier})))
+                here.kept["counted"] = pl.concat(profile.affinities(here, spoken_of, shared, settings))
+                facts.append(profile.target_facts(here.kept["counted"]))
                 done += 1
                 job.tell("profile", done / total, "one row per customer")
+        forecast_purchases(job, {shard: kept.part(str(shard)) for shard in shards}, facts, window_ms)
     Unknown(reasons=profile.reasons(shared, at.asof)).keep(store)
     forecast.run(job)
+
+
+def forecast_purchases(
+    job: Job, kept: Mapping[int, Mapping[str, pl.DataFrame]], sums: list[pl.DataFrame], window_ms: int
+) -> None:
+    """Table `affinities` as of the plan's and the check's moment, by forecasters that learned from the windows before.
+
+    They learn from about `MOST_ROWS` rows a window, of customers drawn by hash.
+    """
+    at, facts = moments(job), profile.together(sums)
+    rows = sum(int(part.filter(pl.col("asof_ms") == at.asof)["people"].sum()) for part in sums)
+    share = min(1.0, profile.MOST_ROWS / max(rows, 1))
+    past = pl.concat(some_customers(part["counted"], share) for part in kept.values())
+    made = {asof: profile.fit_forecast(past, facts, asof, window_ms) for asof in (at.check, at.asof)}
+    with job.store.sharded("affinities") as put:
+        for shard, part in kept.items():
+            counted = part["counted"]
+            put(shard, [each.forecast(counted.filter(pl.col("asof_ms") == asof), facts) for asof, each in made.items()])
+    PurchaseMembers(at_check=made[at.check].note, at_plan=made[at.asof].note).keep(job.store)
+
+
+def some_customers(rows: pl.DataFrame, share: float) -> pl.DataFrame:
+    """The rows of a share of the customers, drawn by hash."""
+    people = rows["customer_id"].unique(maintain_order=True)
+    drawn = people.filter(pl.Series(hash_units("purchases", people.to_list()) < share))
+    return rows.filter(pl.col("customer_id").is_in(drawn.implode()))
 
 
 def profile_settings(job: Job) -> profile.ProfileSettings:

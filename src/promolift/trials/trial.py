@@ -50,9 +50,8 @@ class TrialCheck:
     """What evidence a comparison of the arms supports: `level`, None if none, and why.
 
     `checks` of the randomisation, if one is stated. `balance`: feature, arm, before, after weighting (standard
-    deviations from control). `overlap`: arm, low, high, got (customers of the arm with such a propensity), others;
-    `worth`: what the customers of each arm are worth after weighting; `trimmed`: the share set aside for want of
-    overlap. `placebos`: outcome, arm, effect, se, low, high, p. `doubts` about columns.
+    deviations from control). `worth`: what the customers of each arm are worth after weighting; `trimmed`: the share
+    set aside for want of overlap. `placebos`: outcome, arm, effect, se, low, high, p. `doubts` about columns.
     """
 
     level: Level | None
@@ -60,7 +59,6 @@ class TrialCheck:
     counts: Mapping[str, int]
     checks: tuple[ArmCheck, ...]
     balance: pl.DataFrame
-    overlap: pl.DataFrame
     placebos: pl.DataFrame
     worth: Mapping[str, float]
     trimmed: float
@@ -162,7 +160,6 @@ class Trial:
             self.counts,
             tuple(ArmCheck(name=c.name, p=c.p, passed=c.passed, meaning=c.meaning) for c in found.checks),
             by_name(found.balance, arms),
-            by_name(found.overlap.histogram, arms),
             by_name(found.placebos, arms),
             dict(zip(arms, found.overlap.effective_A.tolist(), strict=True)),
             found.overlap.trimmed,

@@ -26,7 +26,6 @@ Ints = NDArray[np.int64]
 Design = Literal["clusters", "repeated", "panel"]
 NO_ACCIDENT = 1e-9  # chance below which units that lie wholly in one arm were drawn as wholes
 TIMES = re.compile(r"date|day|week|month|year|time|period|hour|quarter|日|周|月")
-HISTOGRAM = {"arm": pl.Int64, "low": pl.Float64, "high": pl.Float64, "got": pl.Int64, "others": pl.Int64}
 MOVED = 0.01  # p of a placebo below which arms did not move alike before
 
 
@@ -276,10 +275,8 @@ def unit_diagnosis(
     else:
         reasons = [f"{units.column} randomised as stated, and nothing in the data contradicts it"]
     prob_NA = np.tile(np.bincount(arm_U, minlength=len(arms)) / len(arm_U), (len(arm_N), 1))
-    overlap = diagnose.Overlap(
-        pl.DataFrame(schema=HISTOGRAM),
-        np.bincount(arm_U, minlength=len(arms)).astype(np.float64), 0.0, np.ones(len(arm_N), dtype=bool),
-    )  # fmt: skip
+    worth_A = np.bincount(arm_U, minlength=len(arms)).astype(np.float64)
+    overlap = diagnose.Overlap(worth_A, 0.0, np.ones(len(arm_N), dtype=bool))
     empty = pl.DataFrame(schema={"feature": pl.String, "arm": pl.Int64, "before": pl.Float64, "after": pl.Float64})
     if found is None:
         return diagnose.Diagnosis(level, tuple(reasons), (), empty, placebos, overlap, prob_NA)

@@ -12,7 +12,6 @@ from promolift.words import (
     bracket,
     clip,
     count,
-    ends,
     interval,
     listed,
     number,
@@ -58,7 +57,7 @@ def tell_method(story: Story) -> Chapter:
         pick("How was the response to discounts read?", "对折扣的反应是怎样读出的？"),
         pick("Response", "折扣反应"),
     )
-    return Chapter("response", name, title, upper_first(kept(found.why)), [_placebos(found), _overlap(found), how])
+    return Chapter("response", name, title, upper_first(kept(found.why)), [_placebos(found), how])
 
 
 def _notes(found: ResponseFigures) -> list[str]:
@@ -320,14 +319,3 @@ def _named(each: CategoryResponse) -> str:
     return pick(
         f"{clip(each.category, 40)}, {_signed(each.lift)}", f"{clip(each.category, 40)}（{_signed(each.lift)}）"
     )
-
-
-def _overlap(found: ResponseFigures) -> Block:
-    if not found.overlap:
-        return gap(pick("whether like was compared with like", "是否同类相比"), kept(found.why))
-    rows = [
-        {"figure": share(each.value), "text": clip(kept(each.name), 140), "small": ends(each.low, each.high, share)}
-        for each in found.overlap
-    ]
-    title = pick("Was like compared with like?", "是否同类相比？")
-    return Block("list", {"rows": rows, "more": ""}, title, found.level, wide=False)

@@ -8,8 +8,21 @@ from promolift.pages.figures import Axis, Line, by_point, calibration, lines
 from promolift.pages.story import Story
 from promolift.results.chinese import kept
 from promolift.results.predictions import RecallCurve, Reliability, Scored
+from promolift.results.shop import PurchaseMembers
 from promolift.terms import Words
-from promolift.words import bracket, clip, count, ends, interval, interval_name, number, pick, plural, share, spoken
+from promolift.words import (
+    bracket,
+    clip,
+    count,
+    ends,
+    interval,
+    interval_name,
+    number,
+    pick,
+    plural,
+    share,
+    spoken,
+)
 
 MOST_MODELS = 4
 PLAIN = {
@@ -89,12 +102,36 @@ def tell_figures(story: Story) -> Chapter:
         if found.recall
         else gap(pick("how much of the next purchases is forecast", "后续购买有多少被预见"), why)
     )
+    if story.members is not None:
+        blocks.append(_members(story.members))
     if story.attributes:
         rows = [[each.what, clip(each.why, 200)] for each in story.attributes]
         heads = [pick("attribute", "属性"), pick("because", "原因")]
         blocks.append(table(pick("Known of nobody", "所有客户都未知的属性"), heads, rows, words=(1,)))
     name, part = pick("Models", "模型"), pick("Technical appendix", "技术附录")
     return Chapter("models", name, pick("How good are the models?", "模型有多好？"), lead, blocks, part)
+
+
+def _members(members: PurchaseMembers) -> Block:
+    """Which members forecast purchases, and why."""
+    rows = []
+    for when, each in (
+        (pick("the plan", "计划"), members.at_plan),
+        (pick("the check", "检验"), members.at_check),
+    ):
+        losses = [number(loss) for loss in (each.counts_loss, each.trees_loss)]
+        gain = number(each.lead) + bracket(ends(each.lead_low, each.lead_high, number))
+        rows.append([when, share(each.trees_weight), *losses, gain, kept(each.why)])
+    heads = [
+        pick("as of", "时点"), pick("weight of the trees", "树模型的权重"),
+        pick("log loss of counts", "计数模型的对数损失"), pick("of the trees", "树模型的对数损失"),
+        pick("counts less trees", "二者之差"), pick("because", "原因"),
+    ]  # fmt: skip
+    text = pick(
+        "Counts of each customer's habits, and boosted trees over them; judged on the last window before the moment.",
+        "每位客户自身习惯的计数，以及在其之上的提升树；用该时点之前最后一个窗口评判。",
+    )
+    return table(pick("Who forecasts purchases", "由什么模型预测购买"), heads, rows, text, words=(5,))
 
 
 class _Verdict(NamedTuple):

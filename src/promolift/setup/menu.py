@@ -1,0 +1,126 @@
+"""A shop's log in; the menu of offers that fits it, as lines of promolift.toml, out.
+
+Thresholds are at quantiles of the shop's own baskets, in round numbers of its currency; percentages stay within the
+margin; what is no goods (postage, fees, gift cards) gets no offer.
+"""
+
+import re
+from itertools import count
+from typing import NamedTuple
+
+from promolift import data
+from promolift.currency import currency_digits
+from promolift.errors import PromoError
+from promolift.sources.raw import RawTable, Relation
+from promolift.sql import fetch, ident, run
+
+ROWS = 200_000  # of the log that are looked at
+MOST = 100  # things that are no goods; more are not written
+FEWEST = 30  # baskets below which nothing is fitted
+STEPS = (1, 1.5, 2, 2.5, 3, 4, 5, 6, 8)  # round numbers, times a power of ten
+PERCENTS = (10, 20, 30)
+NO_GOODS = re.compile(
+    r"postage|shipping|carriage|deliver(?:y|ies)\b|freight|\bfees?\b|surcharge|gift ?(?:card|voucher|certificate)"
+    r"|adjust|deposit|bank charge|commission|manual|rounding|versand|porto\b|livraison|frais|envío|gutschein"
+    r"|邮费|运费|快递|手续费|服务费|礼品卡|购物卡|储值|押金|调整|补差",
+    re.IGNORECASE,
+)
+
+
+SUMS = """
+with orders as (
+    select sum(list_cents) as cents from events where kind = 'purchase' group by customer_id, order_id having cents > 0)
+select count(*) as orders, median(cents) as middle, quantile_cont(cents, 0.65) as high from orders
+"""
+
+
+class Baskets(NamedTuple):
+    """What orders come to before discounts, in minor units: the middle one and the 65th of 100; what is no goods."""
+
+    median_cents: int
+    high_cents: int
+    no_goods: tuple[str, ...]
+
+
+def baskets(log: RawTable, mapping: data.Mapping, catalogue: data.Mapping | None) -> Baskets | None:
+    """From the first rows of a log; None where too few orders with money are there.
+
+    What is no goods is told by the categories, names or ids of products that stand in the log.
+    """
+    rows = log.rows.limit(ROWS)
+    try:
+        clean = data.clean_events(data.order_lines(rows, mapping), mapping, data.CleanRules())
+        found = fetch(run(SUMS, events=clean.accepted())).row(0)
+    except PromoError:
+        return None
+    if found[0] < FEWEST:
+        return None
+    return Baskets(round(found[1]), round(found[2]), _no_goods(rows, mapping, catalogue))
+
+
+def _no_goods(rows: Relation, mapping: data.Mapping, catalogue: data.Mapping | None) -> tuple[str, ...]:
+    """Categories and product ids whose words say that they are no goods."""
+    product = mapping.sources("product_id")[:1]
+    told = dict.fromkeys((each, each) for each in product)
+    for source in catalogue.sources("category") if catalogue else ():
+        told[source, source] = None
+    for source in catalogue.sources("name") if catalogue else ():
+        told |= {(source, each): None for each in product}
+    found: set[str] = set()
+    for source, key in told:
+        if {source, key} <= set(rows.columns):
+            pairs = rows.project(f"{ident(source)}::varchar as said, {ident(key)}::varchar as key").distinct()
+            found |= {key for said, key in pairs.fetchall() if said and key and NO_GOODS.search(said)}
+    return tuple(sorted(found))[:MOST]
+
+
+def round_up(cents: float, digits: int) -> int:
+    """The next round sum of whole currency units that is not less: 4,700 cents are 5,000, 61,200 yen 80,000."""
+    unit = round(10.0**digits)
+    for power in count():
+        for step in STEPS:
+            value = round(step * 10.0**power) * unit
+            if step * 10.0**power % 1 == 0 and value >= cents:
+                return value
+    raise AssertionError("unreachable")
+
+
+def menu_toml(fit: Baskets, currency: str, margin: float) -> str:
+    """[[menu]] lines: percentages on a category within the margin, an amount off above the usual basket, delivery.
+
+    The amount is a tenth to a seventh of its threshold, and less than the margin on it.
+    """
+    digits = currency_digits(currency)
+    threshold = round_up(1.1 * fit.high_cents, digits)
+    amount = next(
+        (
+            value
+            for part in (7, 8, 10, 12, 15, 20)
+            if (value := round_up(threshold / part, digits)) < margin * threshold / 2
+        ),
+        0,
+    )
+    free = round_up(fit.median_cents, digits)
+    lines = [
+        "",
+        "# The menu: what this shop is willing to give, fitted to its baskets (the middle order is "
+        f"{fit.median_cents / 10**digits:,.{digits}f} {currency}).",
+        "# Change it as you like; docs/configuration.md explains every key.",
+    ]
+    for percent in PERCENTS:
+        if percent / 100 < margin:
+            lines += _line(f"category-{percent}", f'type = "percent_off", percent = {percent}', 'scope = "category"')
+    if amount:
+        lines += _line(
+            f"spend-{threshold // 10**digits}-save-{amount // 10**digits}",
+            f'type = "amount_off", amount_cents = {amount}', f"min_spend_cents = {threshold}",
+        )  # fmt: skip
+    lines += _line("free-delivery", 'type = "free_shipping"', f"min_spend_cents = {free}", "online_only = true")
+    if fit.no_goods:
+        names = ", ".join('"' + name.replace("\\", "\\\\").replace('"', '\\"') + '"' for name in fit.no_goods)
+        lines += ["", "[rules]", f"excluded = [{names}]  # these look like no goods: no offer is given on them"]
+    return "\n".join([*lines, ""])
+
+
+def _line(name: str, benefit: str, *more: str) -> list[str]:
+    return ["", "[[menu]]", f'id = "{name}"', f"benefit = {{ {benefit} }}", *more]

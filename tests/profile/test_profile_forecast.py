@@ -1,0 +1,148 @@
+"""One forecaster: it learns what counts leave, from windows that have ended, and is the counts' own where it must."""
+
+from functools import cache
+
+import numpy as np
+import polars as pl
+import pytest
+
+from promolift.profile.forecast import (
+    GROUPS,
+    PurchaseForecaster,
+    fit_forecast,
+    groups,
+    learned_moments,
+    target_facts,
+    together,
+)
+from promolift.profile.settings import MemberNote
+from promolift.sql import DAY_MS
+from promolift.tables import AFFINITIES
+
+WINDOW, ASOF = 28 * DAY_MS, 20_000 * DAY_MS
+MOMENTS = [ASOF, *learned_moments(ASOF, WINDOW)]
+
+
+@cache
+def rows(people: int = 600, fault: float = 0.0, seed: int = 1) -> pl.DataFrame:
+    """Eight targets a customer. The counts say 0.3 of each; true is 0.6 where it is due, and 0.1 else.
+
+    `fault` is added to the log odds of what really happens in the last windows of those who are new.
+    """
+    rng = np.random.default_rng(seed)
+    size = people * 8
+    who, what = np.repeat(np.arange(people), 8), np.tile(np.arange(8), people)
+    last = {moment: np.full(size, np.nan) for moment in MOMENTS}
+    before, parts = ASOF - 4 * WINDOW - rng.integers(1, 60, size) * DAY_MS, []
+    for moment in sorted(MOMENTS):
+        due = rng.random(size) < 0.4
+        new = who % 4 == 0
+        odds = np.log(np.where(due, 0.6 / 0.4, 0.1 / 0.9)) + fault * new
+        came = rng.random(size) < 1 / (1 + np.exp(-odds))
+        last[moment] = before.copy()
+        parts.append(
+            pl.DataFrame(
+                {
+                    "customer_id": [f"c{c:04d}" for c in who], "asof_ms": moment, "target": [f"t{k}" for k in what],
+                    "target_kind": "category", "bought": True, "orders": np.where(new, 2, 9), "list_cents": 900,
+                    "revenue_cents": 900, "recent_list_cents": 100, "recent_revenue_cents": 100, "views": 0,
+                    "last_ms": before, "recency_days": (moment - before) / DAY_MS, "gap_days": 9.0,
+                    "due_in_days": np.where(due, -5.0, 5.0), "spend_share": 0.1, "buy_prob": 0.3,
+                    "expected_cents": 30.0, "expected_se_cents": 10.0,
+                }
+            )
+        )  # fmt: skip
+        before = np.where(came, moment + rng.integers(0, 27, size) * DAY_MS, before)
+    return AFFINITIES.conform(pl.concat(parts))
+
+
+def facts(table: pl.DataFrame) -> pl.DataFrame:
+    return together([target_facts(table)])
+
+
+def test_the_trees_find_what_counts_leave():
+    table = rows()
+    made = fit_forecast(table, facts(table), ASOF, WINDOW)
+    assert made.note.trees_weight >= 0.75
+    assert made.note.lead_low > 0
+    now = table.filter(pl.col("asof_ms") == ASOF)
+    told = made.forecast(now, facts(table))
+    due = now["due_in_days"].to_numpy() < 0
+    prob = told["buy_prob"].to_numpy()
+    assert prob[due].mean() > 0.45
+    assert prob[~due].mean() < 0.16
+    moved = told["expected_cents"].to_numpy() / 30
+    assert moved == pytest.approx(np.log1p(-prob) / np.log(0.7))
+    assert told["expected_se_cents"].to_numpy() / 10 == pytest.approx(moved)
+    assert told.drop("buy_prob", "expected_cents", "expected_se_cents").equals(
+        now.drop("buy_prob", "expected_cents", "expected_se_cents")
+    )
+
+
+def test_what_happens_after_the_moment_changes_nothing():
+    table = rows()
+    later = table.with_columns(pl.when(pl.col("asof_ms") == ASOF).then(0.9).otherwise("buy_prob").alias("buy_prob"))
+    ahead = table.filter(pl.col("asof_ms") == ASOF).with_columns(
+        asof_ms=pl.lit(ASOF + WINDOW), last_ms=pl.lit(ASOF + 1)
+    )
+    base, other, more = (
+        fit_forecast(each, facts(table), ASOF, WINDOW) for each in (table, later, pl.concat([table, ahead]))
+    )
+    assert base == other == more
+
+
+def test_with_few_rows_the_counts_forecast_and_say_why():
+    table = rows(60)
+    made = fit_forecast(table, facts(table), ASOF, WINDOW)
+    assert made.trees is None
+    assert made.note.trees_weight == 0.0
+    assert "480 rows in a window of the past" in made.note.why
+
+
+def test_counts_that_are_right_are_left_alone():
+    table = rows(600)
+    hit = np.random.default_rng(5).random(table.height) < 0.3  # what comes hangs on nothing, as the counts say
+    moved = pl.Series(np.where(hit, 1, 0)) * (WINDOW // 2)
+    right = table.sort("asof_ms", "customer_id", "target")
+    right = right.with_columns(
+        (pl.col("asof_ms") - WINDOW + moved - (moved == 0).cast(pl.Int64) * WINDOW).alias("last_ms")
+    )
+    made = fit_forecast(right, facts(right), ASOF, WINDOW)
+    assert made.note.trees_weight == 0.0
+    assert made.note.why == "the counts alone are within one standard error"
+    assert np.abs(made.shift).max() < 0.1
+
+
+def test_a_group_that_goes_its_own_way_is_moved():
+    table = rows(60, 2.0)
+    made = fit_forecast(table, facts(table), ASOF, WINDOW)
+    assert GROUPS[0] == "new"
+    assert made.shift[0] > 0.5 > made.shift[1]
+    assert abs(made.shift[2]) < 0.1
+
+
+def test_groups_by_hand():
+    table = pl.DataFrame(
+        {
+            "asof_ms": 0, "customer_id": ["a", "a", "b", "c", "c"], "target": ["x", "y", "x", "x", "y"],
+            "orders": [9, 2, 3, 9, 1], "gap_days": [7.0, None, 5.0, 7.0, 90.0],
+            "recency_days": [30.0, 20.0, 90.0, 90.0, 22.0],
+        }
+    )  # fmt: skip
+    assert groups(table).tolist() == [1, 1, 0, 2, 2]  # 20 days are less than three gaps of 7; 22 are more
+
+
+def test_any_division_of_the_customers_gives_the_same_facts():
+    table = rows()
+    cut = [table.filter(pl.col("customer_id") < "c0100"), table.filter(pl.col("customer_id") >= "c0100")]
+    assert together([target_facts(part) for part in cut]).equals(facts(table))
+
+
+def test_what_a_group_wants_is_added_to_its_own_log_odds():
+    table = rows(60).filter(pl.col("asof_ms") == ASOF)
+    note = MemberNote(asof_ms=ASOF, trees_weight=0.0, why="", rows=0)
+    said = PurchaseForecaster(note, None, (1.0, 0.0, 0.0)).forecast(table, facts(table))
+    new = table["orders"].to_numpy() == 2
+    prob = said["buy_prob"].to_numpy()
+    assert prob[new] == pytest.approx(1 / (1 + np.exp(-np.log(0.3 / 0.7) - 1)))
+    assert prob[~new] == pytest.approx(0.3)

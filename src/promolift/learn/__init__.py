@@ -19,7 +19,15 @@ if TYPE_CHECKING:
     from promolift.learn.experiment import analyse
     from promolift.learn.join import join_outcomes
     from promolift.learn.metrics import (
-        Calibration, Score, auc, calibration, log_loss, mae, ranked_hits, recall_at, spearman,
+        Calibration,
+        Score,
+        auc,
+        calibration,
+        log_loss,
+        mae,
+        ranked_hits,
+        recall_at,
+        spearman,
     )  # fmt: skip
     from promolift.learn.off_policy import off_policy_value
     from promolift.learn.sums import sums_by

@@ -130,18 +130,6 @@ def _beyond(values_N: Floats, cut: float) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class PlugIn:
-    """T-learner: the difference of the arms' response models."""
-
-    response: Response
-
-    def gain(self, asked: Asked) -> Floats:
-        """gain_NK over control."""
-        mu_NA = self.response.mean(asked)
-        return mu_NA[:, 1:] - mu_NA[:, :1]
-
-
-@dataclass(frozen=True)
 class Single:
     """S-learner: one response model with the arm among its features."""
 

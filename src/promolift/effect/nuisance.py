@@ -63,6 +63,11 @@ class Response:
             ),
         )
 
+    def gain(self, asked: Asked) -> Floats:
+        """gain_NK over control: the T-learner's, a difference of the arms' models."""
+        mu_NA = self.mean(asked)
+        return mu_NA[:, 1:] - mu_NA[:, :1]
+
 
 @dataclass(frozen=True)
 class Nuisance:

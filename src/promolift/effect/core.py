@@ -541,9 +541,12 @@ def fit_learner(name: Simple | Rich, nuisance: Nuisance) -> tuple[Gains, ...]:
     """One learner by name, without each fold; all share the nuisance models."""
     folds = range(nuisance.folds)
     match name:
-        case "proportional" | "response" | "segment":
-            fit_fold = {"proportional": fit_proportional, "response": fit_response, "segment": fit_segment}[name]
-            return tuple(fit_fold(nuisance, j) for j in folds)
+        case "proportional":
+            return tuple(fit_proportional(nuisance, j) for j in folds)
+        case "response":
+            return tuple(fit_response(nuisance, j) for j in folds)
+        case "segment":
+            return tuple(fit_segment(nuisance, j) for j in folds)
         case "additive":
             return tuple(fit_additive(*nuisance.scored(j)) for j in folds)
         case "multiplicative":

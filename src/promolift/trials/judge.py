@@ -88,7 +88,7 @@ def judge(
         )
     qini: list[Row] = []
     curves: list[Row] = []
-    bins: list[Row] = []
+    bins: list[pl.DataFrame] = []
     policies: list[Row] = []
     learned: dict[str, int] = {}
     decided_N: Ints | None = None
@@ -103,14 +103,18 @@ def judge(
         if crossed.learned is not None:
             learned[name] = crossed.learned
         for arm in range(1, len(data.arms)):
-            bins += _bins(data, crossed, arm)
+            found = effect_bins(crossed.gain_NK[:, arm - 1], crossed.score_NA[:, arm] - crossed.score_NA[:, 0])
+            bins.append(found.select(
+                pl.lit(name).alias("outcome"), pl.lit(data.arms[arm]).alias("arm"), pl.all(),
+                pl.col("predicted").is_between("low", "high").alias("inside"),
+            ))  # fmt: skip
             if fair:
                 _orders(data, crossed, arm, qini, curves)
     samples = tuple(sampled(learned, len(data.arm_N)))
     note = TrialJudged(settings=settings, level=assigned.level, learned=learned, samples=samples)
     return TrialJudgement(
         note, pl.DataFrame(qini, schema=QINI), pl.DataFrame(curves, schema=CURVES),
-        pl.DataFrame(bins, infer_schema_length=None), pl.DataFrame(policies, infer_schema_length=None),
+        pl.concat(bins), pl.DataFrame(policies, infer_schema_length=None),
     )  # fmt: skip
 
 
@@ -203,19 +207,6 @@ def _orders(data: TrialData, crossed: _Crossed, arm: int, qini: list[Row], curve
         for x, gain, low, high, other in zip(
             curve.x_P, curve.gain_P, curve.low_P, curve.high_P, others, strict=True
         )
-    ]  # fmt: skip
-
-
-def _bins(data: TrialData, crossed: _Crossed, arm: int) -> list[Row]:
-    """Deciles by predicted effect, and what was realised in each."""
-    psi_N = crossed.score_NA[:, arm] - crossed.score_NA[:, 0]
-    return [
-        {
-            "outcome": crossed.name, "arm": data.arms[arm], "predicted": each.predicted, "realised": each.realised,
-            "se": each.se, "low": each.low, "high": each.high, "n": each.n,
-            "inside": each.low <= each.predicted <= each.high,
-        }
-        for each in effect_bins(crossed.gain_NK[:, arm - 1], psi_N)
     ]  # fmt: skip
 
 

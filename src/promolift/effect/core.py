@@ -548,9 +548,9 @@ def fit_learner(name: Simple | Rich, nuisance: Nuisance) -> tuple[Gains, ...]:
         case "segment":
             return tuple(fit_segment(nuisance, j) for j in folds)
         case "additive":
-            return tuple(fit_additive(*nuisance.scored(j)) for j in folds)
+            return tuple(fit_additive(*nuisance.without(j)) for j in folds)
         case "multiplicative":
-            return tuple(fit_linear(*nuisance.design(j)) for j in folds)
+            return tuple(fit_linear(w.design, w.held) for w in map(nuisance.without, folds))
         case "multiplicative-sparse":
             return tuple(response.linear for response in nuisance.responses)
         case "t-trees":

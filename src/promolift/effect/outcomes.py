@@ -335,22 +335,11 @@ def _checked(trial: TrialArrays, outcomes: Mapping[str, ArrayLike]) -> dict[str,
     return found
 
 
-@dataclass(frozen=True)
-class EffectBin:
-    """Customers of similar prediction: mean predicted effect beside the realised one with its 95 % interval."""
-
-    predicted: float
-    realised: float
-    se: float
-    low: float
-    high: float
-    n: int
-
-
-def effect_bins(gain_N: Floats, psi_N: Floats, bins: int = 10) -> tuple[EffectBin, ...]:
+def effect_bins(gain_N: Floats, psi_N: Floats, bins: int = 10) -> pl.DataFrame:
     """At most `bins` groups of nearly equal count, lowest prediction first; equal predictions stay together.
 
-    Raises SupportError if fewer than two customers would share a group.
+    Columns predicted and realised (mean effects), se, low, high (95 % of the realised one), n. Raises SupportError if
+    fewer than two customers would share a group.
     """
     _check(gain_N, psi_N, 2 * bins)
     value, group_N = np.unique(gain_N, return_inverse=True)
@@ -359,13 +348,12 @@ def effect_bins(gain_N: Floats, psi_N: Floats, bins: int = 10) -> tuple[EffectBi
     kept, size = np.unique(part_N, return_counts=True)
     kept = kept[size > 1]  # of one customer no error is known: they join those above
     part_N = np.minimum(np.searchsorted(kept, part_N), len(kept) - 1)
-    return tuple(_bin(gain_N[part_N == b], psi_N[part_N == b]) for b in np.unique(part_N))
-
-
-def _bin(gain_M: Floats, psi_M: Floats) -> EffectBin:
-    mean, n = float(psi_M.mean()), len(psi_M)
-    se = float(psi_M.std(ddof=1) / np.sqrt(n))
-    return EffectBin(float(gain_M.mean()), mean, se, mean - Z95 * se, mean + Z95 * se, n)
+    frame = pl.DataFrame({"part": part_N, "gain": gain_N, "psi": psi_N}).group_by("part").agg(
+        predicted=pl.col("gain").mean(), realised=pl.col("psi").mean(),
+        se=pl.col("psi").std() / pl.len().sqrt(), n=pl.len().cast(pl.Int64),
+    )  # fmt: skip
+    ends = {name: pl.col("realised") + sign * Z95 * pl.col("se") for name, sign in (("low", -1), ("high", 1))}
+    return frame.sort("part").with_columns(**ends).select("predicted", "realised", "se", "low", "high", "n")
 
 
 def _check(gain_N: Floats, psi_N: Floats, least: int) -> None:

@@ -113,28 +113,21 @@ def _add_effects(
         .alias("base_cents"),
     )
     if redeem is None:
-        rows = rows.with_columns(pl.lit(None, pl.Float64).alias("coupon_prob"))
+        rows = rows.with_columns(coupon_prob=pl.lit(None, pl.Float64))
     else:
-        coupon = redeem.select("customer_id", "target", pl.col("redeem_prob").alias("coupon_prob"))
+        coupon = redeem.select("customer_id", "target", coupon_prob="redeem_prob")
         rows = rows.join(coupon, on=["customer_id", "target"], how="left")
+    nothing, zero = rows.filter(pl.col("menu_id") == "none"), dict.fromkeys((*SUMS, "redeem_prob"), pl.lit(0.0))
     valued = pl.concat(
         [
-            _none(rows.filter(pl.col("menu_id") == "none")),
+            nothing.with_columns(**zero, evidence=pl.lit(None, pl.String)),
             _percent(rows.filter(pl.col("benefit") == "percent_off"), response, settings),
             _threshold(rows.filter(pl.col("benefit").is_in(["amount_off", "free_shipping"])), response, settings),
         ],
         how="diagonal",
     )
-    effects = ["gain_cents", "gain_se_cents", "cost_cents", "added_cents", "subsidy_cents", "redeem_prob"]
-    closed = ~pl.col("eligible")
-    return valued.with_columns(
-        *(pl.when(closed).then(None).otherwise(pl.col(name)).alias(name) for name in effects)
-    ).sort("customer_id", "offer_id")
-
-
-def _none(rows: pl.DataFrame) -> pl.DataFrame:
-    zero = ["gain_cents", "gain_se_cents", "cost_cents", "added_cents", "subsidy_cents", "redeem_prob"]
-    return rows.with_columns(*(pl.lit(0.0).alias(name) for name in zero), pl.lit(None, pl.String).alias("evidence"))
+    shown = pl.when(pl.col("eligible")).then(pl.col(*SUMS, "redeem_prob")).name.keep()
+    return valued.with_columns(shown).sort("customer_id", "offer_id")
 
 
 def _percent(rows: pl.DataFrame, response: ResponseModel, settings: ValueSettings) -> pl.DataFrame:
@@ -179,14 +172,6 @@ def _threshold(rows: pl.DataFrame, response: ResponseModel, settings: ValueSetti
     customer; demand for that one order answers by exp(prior * A / T). The error spans the prior's and half of the
     stretch share.
     """
-    if rows.is_empty():
-        return rows.with_columns(
-            *(
-                pl.lit(None, pl.Float64).alias(n)
-                for n in ("added_cents", "subsidy_cents", "cost_cents", "gain_cents", "gain_se_cents", "redeem_prob")
-            ),
-            pl.lit("assumed").alias("evidence"),
-        )
     prior, prior_se = response.prior_response, response.prior_se
     expected = _threshold_value(rows, prior, settings.stretch_share, settings)
     send = rows["send_cost_cents"].to_numpy()

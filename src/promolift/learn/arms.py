@@ -223,8 +223,13 @@ def choose_arms(found: Sequence[ArmValue], rules: ArmRules) -> list[ArmChoice]:
             chosen[best] = ArmChoice("give", 1.0)
             left -= found[best].cost * found[best].cell.customers * (1 - rules.held)
             continue
-        hopeful = sorted(mine, key=lambda i: -(found[i].net + found[i].net_se))[:MOST_ARMS]
-        tests.append(_best_test([found[i] for i in hopeful], hopeful, rules))
+        most = min(left, FIRST * rules.budget) if first else left
+        hopeful = sorted(mine, key=lambda i: -(found[i].net + found[i].net_se))
+        surer = sorted(mine, key=lambda i: -found[i].net)  # what is dear and unknown must not keep all others out
+        tests.append(max(
+            filter(None, (_best_test(found, some[:MOST_ARMS], rules, most) for some in (hopeful, surer))),
+            key=lambda test: test.worth, default=None,
+        ))  # fmt: skip
     left = min(left, FIRST * rules.budget) if first else left
     for test in sorted(
         (t for t in tests if t is not None and (first or t.worth > 0)), key=lambda t: -t.worth / max(t.cost, 1e-9)
@@ -256,12 +261,13 @@ def _smaller(test: _Test, left: float) -> _Test | None:
     return _Test(test.cells, test.share * part, test.worth * part, left, test.each * part)
 
 
-def _best_test(found: Sequence[ArmValue], cells: Sequence[int], rules: ArmRules) -> _Test | None:
-    """The arms and the share of a group whose test is worth most less its loss; None where too few could draw."""
+def _best_test(every: Sequence[ArmValue], cells: Sequence[int], rules: ArmRules, most: float) -> _Test | None:
+    """The first arms of `cells` and the share of their group whose test is worth most less its loss, for no more than
+    `most`; None where too few could draw."""
     best = None
-    for count in range(1, len(found) + 1):
+    for count in range(1, len(cells) + 1):
         for share in SHARES:
-            some = found[:count]
+            some = [every[i] for i in cells[:count]]
             people = some[0].cell.customers * (1 - rules.held)
             each = share * people / (count + 1)
             if each < LEAST:
@@ -269,8 +275,10 @@ def _best_test(found: Sequence[ArmValue], cells: Sequence[int], rules: ArmRules)
             worth = sum(_information(effect, each, people - count * each, rules.months) for effect in some) / count**0.5
             loss = sum(each * -effect.net for effect in some)
             cost = sum(each * effect.cost for effect in some)
-            if best is None or worth - loss > best.worth:
-                best = _Test(tuple(cells[:count]), share, worth - loss, cost, each)
+            whole = _Test(tuple(cells[:count]), share, worth - loss, cost, each)
+            test = whole if cost <= most else _smaller(whole, most)
+            if test is not None and (best is None or test.worth > best.worth):
+                best = test
     return best
 
 

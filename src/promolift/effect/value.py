@@ -138,29 +138,22 @@ def _percent(rows: pl.DataFrame, response: ResponseModel, settings: ValueSetting
     automatic = pl.col("activation") == "automatic"
     reach = pl.when(automatic).then(1.0).otherwise(pl.min_horizontal(uses / buys, pl.lit(1.0)))
     measured = (pl.col("scope") == "category") & pl.col("bought").fill_null(False) & (response.level != "assumed")
+    by_response = d * (m * base * net * pl.col("reach") - pl.col("subsidy_cents")) * pl.col("response_se")
+    by_base = (pl.col("added_cents") - pl.col("subsidy_cents")) * pl.col("base_se_cents").fill_null(0.0) / base
     by_model = automatic | pl.col("coupon_prob").is_not_null()
     return (
         rows.with_columns(reach.fill_nan(0.0).alias("reach"))
         .with_columns(
-            (m * base * (net - 1) * pl.col("reach")).alias("added_cents"),
-            ((1 - pl.col("supplier_share")) * d * base * grow * pl.col("reach")).alias("subsidy_cents"),
-            pl.when(automatic).then(buys).otherwise(pl.min_horizontal(uses, buys)).alias("redeem_prob"),
-            pl.when(measured & by_model).then(pl.lit(response.level)).otherwise(pl.lit("assumed")).alias("evidence"),
+            added_cents=m * base * (net - 1) * pl.col("reach"),
+            subsidy_cents=(1 - pl.col("supplier_share")) * d * base * grow * pl.col("reach"),
+            redeem_prob=pl.when(automatic).then(buys).otherwise(pl.min_horizontal(uses, buys)),
+            evidence=pl.when(measured & by_model).then(pl.lit(response.level)).otherwise(pl.lit("assumed")),
         )
         .with_columns(
             (pl.col("subsidy_cents") + pl.col("send_cost_cents")).alias("cost_cents"),
             (pl.col("added_cents") - pl.col("subsidy_cents") - pl.col("send_cost_cents")).alias("gain_cents"),
         )
-        .with_columns(
-            (
-                (d * (m * base * net * pl.col("reach") - pl.col("subsidy_cents")) * pl.col("response_se")) ** 2
-                + ((pl.col("added_cents") - pl.col("subsidy_cents")) * pl.col("base_se_cents").fill_null(0.0) / base)
-                ** 2
-            )
-            .sqrt()
-            .fill_nan(0.0)
-            .alias("gain_se_cents")
-        )
+        .with_columns(gain_se_cents=(by_response**2 + by_base**2).sqrt().fill_nan(0.0))
     )
 
 

@@ -182,16 +182,10 @@ def _curve(sample: PanelSample, name: str) -> pl.DataFrame:
     except SupportError:
         return pl.DataFrame(schema=CURVE)  # a group too small for a curve of its own: the population's is shown
     lift, error = fit.beta_K, Z95 * fit.se_K
-    return pl.DataFrame(
-        {
-            "group": [name] * len(steps),
-            "depth": [float(depth[s].mean()) for s in steps],
-            "lift": np.exp(lift) - 1,
-            "low": np.exp(lift - error) - 1,
-            "high": np.exp(lift + error) - 1,
-            "cells": [int(s.sum()) for s in steps],
-        }
-    )
+    return pl.DataFrame({
+        "group": [name] * len(steps), "depth": [float(depth[s].mean()) for s in steps], "lift": np.exp(lift) - 1,
+        "low": np.exp(lift - error) - 1, "high": np.exp(lift + error) - 1, "cells": [int(s.sum()) for s in steps],
+    })  # fmt: skip
 
 
 def placebo_table(sample: PanelSample, main: "DiscountResponse", settings: DiscountSettings) -> pl.DataFrame:

@@ -28,7 +28,7 @@ def draws(truth: Truth, seed: int, months: int = 2, sd: float = 400.0) -> Draws:
     level = rng.normal(0, 0.7 * sd, N)[who] + 300.0 * month  # a better month, in which more get arm 0
     value = level + rng.normal(0, 0.7 * sd, len(who)) + np.where(arm >= 0, truth(arm, group), 0.0)
     cost = np.where(arm >= 0, 60.0, 0.0)
-    return Draws(arm, group, who, prob, 1 - prob.sum(axis=1), value, value, cost, cost * 0)
+    return Draws(arm, group, who, prob, 1 - prob.sum(axis=1), value, value, cost)
 
 
 def test_intervals_cover_the_truth_though_customers_stand_in_several_months() -> None:

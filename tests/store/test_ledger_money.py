@@ -24,10 +24,12 @@ from ledger_helpers import (
     open_ledger,
     reserve_all,
 )  # fmt: skip
-from sqlalchemy import select
+from sqlalchemy import Connection, select
 
 from drawn import cases
+from promolift.serve.things import Campaign
 from promolift.store.ledger import Ledger
+from promolift.store.ledger_audit import first_break
 from promolift.store.ledger_money import (
     add_stock,
     confirm,
@@ -35,10 +37,11 @@ from promolift.store.ledger_money import (
     period_key,
     reserve,
     rollback,
+    set_limits,
     stock_left,
     used_up,
 )  # fmt: skip
-from promolift.store.ledger_schema import USAGE, Refused
+from promolift.store.ledger_schema import USAGE, Refused, driver_sql
 
 DAY = 86_400_000
 
@@ -158,6 +161,51 @@ def test_used_up_names_the_campaign_or_the_offer_without_room(ledger: Ledger) ->
     assert do(ledger, used_up, "c1", NOW) == set()
     add(ledger, LIMITS, limit("zero", 0, offer_id="o2"))
     assert do(ledger, used_up, "c1", NOW) == {"o2"}
+
+
+def test_what_one_transaction_has_read_is_read_anew_once_it_changes(ledger: Ledger) -> None:
+    """A limit that is lowered, a step that is undone and a thing that is put count for what follows in the same one."""
+
+    told: list[object] = []  # an assertion that fails in the writer's thread would end it
+
+    def tried(db: Connection, number: int, cents: int = 100) -> None:
+        try:
+            told.append(reserve(db, claim(number, cents))["status"])
+        except Refused as refusal:
+            told.append(refusal.code)
+
+    def steps(db: Connection, some: list[None]) -> list[None]:
+        for number, amount in enumerate((250, 100, 400)):
+            set_limits(db, "c1", [limit("money", amount)], NOW)
+            tried(db, number)
+        driver_sql(db, "savepoint step")
+        set_limits(db, "c1", [], NOW)
+        tried(db, 4, 900)
+        driver_sql(db, "rollback to savepoint step")
+        tried(db, 5, 900)
+        for paused in (True, False):
+            Campaign(paused=paused).keep(db, "c1", NOW)
+            told.append((Campaign.known(db, "c1").paused, Campaign.all(db)["c1"].paused))
+        return some
+
+    ledger.write(steps)
+    assert told == ["reserved", "limit_reached", "reserved", "reserved", "limit_reached", (True, True), (False, False)]
+    with ledger.read() as db:
+        assert first_break(db) is None
+    assert usage(ledger, "money") == [(200, 0)]
+
+
+def test_two_processes_on_one_ledger_see_each_others_limits(tmp_path: Path) -> None:
+    """What one has read does not outlive its transaction."""
+    with open_ledger(tmp_path) as one, open_ledger(tmp_path) as other:
+        do(one, set_limits, "c1", [limit("money", 100)], NOW)
+        do(other, reserve, claim(1, 60))
+        do(one, set_limits, "c1", [limit("money", 60)], NOW)
+        with pytest.raises(Refused, match="0 left"):
+            do(other, reserve, claim(2, 40))
+        do(one, set_limits, "c1", [limit("money", 100)], NOW)
+        do(other, reserve, claim(3, 40))
+        check_books(one)
 
 
 def test_64_clients_at_once_never_pass_the_last_thousand_units(ledger: Ledger) -> None:

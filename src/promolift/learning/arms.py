@@ -102,7 +102,7 @@ def sent(kept: pl.DataFrame) -> pl.DataFrame:
 
 
 def came_of(mine: pl.DataFrame, sales: pl.DataFrame, ahead: Ahead, first_ms: int) -> pl.DataFrame:
-    """One window's draws with value, window, cost and orders of each customer, less what was expected of them.
+    """One window's draws with value, window and cost of each customer, and what was expected of them.
 
     What follows the window is what was seen to follow such a window's end before any offer was drawn.
     """
@@ -114,7 +114,7 @@ def came_of(mine: pl.DataFrame, sales: pl.DataFrame, ahead: Ahead, first_ms: int
     window = value_between(sales, people, day, end)
     rest = pl.DataFrame({"customer_id": after["customer_id"], "rest": ahead.expect(after).rest_N})
     came = sales.filter(pl.col("day").is_between(day, end, closed="left")).group_by("customer_id").agg(
-        pl.col("coupon_cents").sum().alias("cost"), pl.len().cast(pl.Float64).alias("orders")
+        pl.col("coupon_cents").sum().alias("cost")
     )  # fmt: skip
     past = before.select("customer_id").with_columns(
         past_window=pl.Series(expected.window_N), past=pl.Series(expected.horizon_N)
@@ -122,7 +122,7 @@ def came_of(mine: pl.DataFrame, sales: pl.DataFrame, ahead: Ahead, first_ms: int
     rows = mine.with_columns(window=pl.Series(window))
     for more in (past, rest, came):  # of who never bought nothing was expected, and nothing follows
         rows = rows.join(more, on="customer_id", how="left", maintain_order="left")
-    rows = rows.with_columns(pl.col("past_window", "past", "rest", "cost", "orders").fill_null(0.0))
+    rows = rows.with_columns(pl.col("past_window", "past", "rest", "cost").fill_null(0.0))
     return rows.with_columns(value=pl.col("window") + pl.col("rest"))
 
 
@@ -140,7 +140,7 @@ def draws_of(rows: pl.DataFrame, arms: list[str], groups: list[str]) -> Draws:
         group_R=np.array([groups.index(group) for group in known["group"]], dtype=np.int64),
         who_R=who, prob_RK=prob, none_R=known["none_prob"].to_numpy(),
         value_R=_steadied(known, "value", "past"), window_R=_steadied(known, "window", "past_window"),
-        cost_R=known["cost"].to_numpy(), orders_R=known["orders"].to_numpy(),
+        cost_R=known["cost"].to_numpy(),
     )  # fmt: skip
 
 

@@ -4,7 +4,7 @@ Legend: N customers, K open offers, A = K + 1 actions, the last is no offer.
 """
 
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from typing import NamedTuple
 
 import numpy as np
@@ -15,7 +15,8 @@ from promolift.allocate import choose, solve
 from promolift.deliver import ReleaseTerms
 from promolift.errors import SupportError
 from promolift.hashing import hash_units
-from promolift.learn.release import Proposal, propose, summarise, value_of
+from promolift.learn.off_policy import EstimatorParts, dr
+from promolift.learn.release import Proposal, propose, summarise
 from promolift.learn.support import require, unseen_mass, weigh
 from promolift.learning.evidence import LearnSettings, Slots
 from promolift.learning.judge import JudgedEvidence, planned_gain, slot_lift
@@ -49,7 +50,7 @@ def next_release(judged: JudgedEvidence, say: Callable[[float], str]) -> NextRel
         )
         return NextRelease(release, learned, changes, None, False, why)
     try:
-        proposal = valued(judged, changes, say)
+        proposal = valued(judged, say)
     except SupportError as error:
         return NextRelease(release, learned, changes, None, False, str(error))
     against = hindrances(judged)
@@ -172,7 +173,7 @@ def new_gain(slots: Slots, learned: MeasuredFactors) -> Floats:
     return gain
 
 
-def valued(judged: JudgedEvidence, changes: tuple[str, ...], say: Callable[[float], str]) -> Proposal:
+def valued(judged: JudgedEvidence, say: Callable[[float], str]) -> Proposal:
     """The proposal with its value over no offers and its lead over the policy in force, both doubly robust.
 
     The policy is the `crossed` one, so that luck is not counted as skill. SupportError where the logs cannot say.
@@ -190,10 +191,15 @@ def valued(judged: JudgedEvidence, changes: tuple[str, ...], say: Callable[[floa
     now[:, -1] -= held
     now /= 1 - held
     model = rewards(slots)
-    new, without, old = (
-        value_of(each, model, slots.action_N, slots.reward_N, slots.logged_N) for each in (prob, none, now)
-    )
-    return propose(summarise(new - without, weight), summarise(new - old, weight), changes, settings.guardrails, say)
+
+    def scored(policy_NA: Floats) -> Floats:
+        given_N = policy_NA[rows, slots.action_N] / slots.logged_N
+        fit_N, direct_N = model[rows, slots.action_N], (policy_NA * model).sum(axis=1)
+        return dr(EstimatorParts(slots.reward_N, given_N, fit_N, direct_N))
+
+    new = scored(prob)
+    value, lead = (summarise(new - scored(other), weight) for other in (none, now))
+    return propose(value, lead, settings.guardrails, say)
 
 
 def crossed(slots: Slots, holdout_share: float, share: float, settings: LearnSettings) -> Floats:
@@ -218,12 +224,9 @@ def rewards(slots: Slots) -> Floats:
 
 
 def _only(slots: Slots, mask_N: NDArray[np.bool_]) -> Slots:
-    parts = {
-        name: getattr(slots, name)[mask_N]
-        for name in ("offer_NK", "gain_NK", "cost_NK", "charge_NK", "prob_NA", "action_N", "held_N", "start_N",
-                     "reward_N", "before_N")
-    }  # fmt: skip
-    return Slots(slots.offers, slots.customer_id.filter(mask_N), **parts)
+    rest = {each.name: getattr(slots, each.name) for each in fields(slots) if each.name != "offers"}
+    return Slots(slots.offers, **{name: values.filter(mask_N) if name == "customer_id" else values[mask_N]
+                                  for name, values in rest.items()})  # fmt: skip
 
 
 def _after(version: str) -> str:

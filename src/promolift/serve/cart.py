@@ -38,8 +38,8 @@ from promolift.serve.settings import whole
 from promolift.serve.things import Campaign, Thing
 from promolift.serve.words import printable
 from promolift.sql import DAY_MS
-from promolift.store.ledger_money import CODE, Claim, Row, reserve, row_of, used_up
-from promolift.store.ledger_schema import CODES, DECISIONS, Refused, driver_sql
+from promolift.store.ledger_money import CODE, Claim, Row, reserve, used_up
+from promolift.store.ledger_schema import DECISIONS, Refused, driver_sql
 from promolift.terms import Language, Words, covered
 
 MOST_DECISIONS = 20  # of a customer that are looked at where the request names none
@@ -345,7 +345,7 @@ def kept(body: PromotionIn) -> KeptPromotion:
 
 def find_code(db: Connection, typed: str) -> Row | None:
     """The code that a person means who typed this; None if there is none."""
-    tried = (row_of(CODE, db, CODES, named=text) for text in (typed, normalise(typed)) if text)
+    tried = (CODE.first(db, named=text) for text in (typed, normalise(typed)) if text)
     return next(filter(None, tried), None)
 
 

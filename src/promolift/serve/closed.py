@@ -118,11 +118,9 @@ class Facts:
 def facts(db: Connection, campaign_id: str, people: Sequence[str]) -> Facts:
     """Three queries for all of `people`."""
     named = to_json(people).decode()
-    said = (dict(zip(CUSTOMERS.c.keys(), row, strict=True)) for row in SAID.rows(db, people=named))
-    codes = (dict(zip(CODES.c.keys(), row, strict=True)) for row in ISSUED.rows(db, people=named, campaign=campaign_id))
     return Facts(
-        {row["customer_id"]: row for row in said},
-        {(row["customer_id"], row["offer_id"]): row for row in codes},
+        {row["customer_id"]: row for row in SAID.dicts(db, people=named)},
+        {(row["customer_id"], row["offer_id"]): row for row in ISSUED.dicts(db, people=named, campaign=campaign_id)},
         {offer: bool(left) for offer, left in STOCK.rows(db, campaign=campaign_id)},
     )
 

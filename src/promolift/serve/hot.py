@@ -26,8 +26,8 @@ from promolift.serve.server import Server
 from promolift.serve.things import Campaign
 from promolift.sql import MINUTE_MS
 from promolift.store.ledger_audit import HttpAnswer
-from promolift.store.ledger_money import CODE, Claim, Row, confirm, meant, reserve, rollback, row_of
-from promolift.store.ledger_schema import CODES, DECISIONS, Query, Refused
+from promolift.store.ledger_money import CODE, Claim, Row, confirm, meant, reserve, rollback
+from promolift.store.ledger_schema import DECISIONS, Query, Refused
 
 Endpoint = Callable[[Request], Awaitable[ASGIApp]]
 KEY, KEY_LENGTH = b"idempotency-key", 255
@@ -90,8 +90,9 @@ def _money(server: Server, name: str, step: Step) -> Endpoint:
             return HttpAnswer(200, shown)
 
         server.check_clock()
+        key = _key(request)
         try:
-            answer = await server.change_soon(do, _key(request), body.model_dump(mode="json"))
+            answer = await server.change_soon(do, key, body.model_dump(mode="json") if key else None)
         except Refused as refusal:
             server.metrics.money.labels(name, refusal.code).inc()
             raise
@@ -137,7 +138,7 @@ def _meant(db: Connection, body: ReserveIn) -> Meant:
     if campaign and offer:
         return Meant(campaign, offer, meant(db, campaign, offer, body.code, normalise(body.code)))
     for typed in (body.code, normalise(body.code)):
-        row = row_of(CODE, db, CODES, named=typed)
+        row = CODE.first(db, named=typed)
         if row and campaign in (None, row["campaign_id"]) and offer in (None, row["offer_id"]):
             return Meant(row["campaign_id"], row["offer_id"], row["code"])
     raise Refused("code_unknown", "no such code; check what was typed, and name campaign_id and offer_id")
@@ -160,7 +161,7 @@ MONEY = {
 
 def decision(db: Connection, decision_id: str) -> Row:
     """The row of a decision; Refused if there is none."""
-    row = row_of(DECISION, db, DECISIONS, named=decision_id)
+    row = DECISION.first(db, named=decision_id)
     if row is None:
         raise Refused("decision_unknown", "no such decision")
     return row

@@ -16,7 +16,7 @@ from promolift.serve.models import ExperimentIn
 from promolift.serve.settings import Policy
 from promolift.settings import Settings
 from promolift.store.ledger_audit import every, get, put
-from promolift.store.ledger_schema import Refused
+from promolift.store.ledger_schema import Refused, memo
 from promolift.tables import Interval
 
 
@@ -71,8 +71,12 @@ class Thing(BaseModel):
     @classmethod
     def find(cls, db: Connection, id_: str) -> Self | None:
         """The one of this id, None if there is none."""
-        body = get(db, cls.KIND, id_)
-        return None if body is None else cls.model_validate(body)
+        kept, name = memo(db), (cls, id_)
+        if name not in kept:
+            body = get(db, cls.KIND, id_)
+            kept[name] = None if body is None else cls.model_validate(body)
+        found: Self | None = kept[name]
+        return found
 
     @classmethod
     def known(cls, db: Connection, id_: str) -> Self:
@@ -85,7 +89,11 @@ class Thing(BaseModel):
     @classmethod
     def all(cls, db: Connection) -> dict[str, Self]:
         """All of them by id, in order of id."""
-        return {id_: cls.model_validate(body) for id_, body in every(db, cls.KIND).items()}
+        kept, name = memo(db), (cls,)
+        if name not in kept:
+            kept[name] = {id_: cls.model_validate(body) for id_, body in every(db, cls.KIND).items()}
+        found: dict[str, Self] = kept[name]
+        return found
 
     def keep(self, db: Connection, id_: str, now_ms: int) -> Self:
         """Write it, in place of what had this id."""

@@ -25,7 +25,7 @@ from sqlalchemy.pool import StaticPool
 
 from promolift.errors import ConfigError
 from promolift.store.ledger_migrate import open_tables
-from promolift.store.ledger_schema import LedgerError, driver_sql
+from promolift.store.ledger_schema import MEMO, LedgerError, driver_sql
 
 Work = Callable[[Connection, list[Any]], Sequence[Any]]
 GROUP = 512  # payloads in one transaction: bounds how long the first of them waits
@@ -275,6 +275,7 @@ class Ledger:
         try:
             while not self._begun(connection, wait and monotonic() < until):
                 sleep(QUIET_S)
+            connection.info[MEMO] = {}
             outcomes: list[_Outcome] = []
             for work, tasks in _by_work(group).items():
                 outcomes.extend(_run(connection, work, tasks))
@@ -318,10 +319,13 @@ class Ledger:
     def _end(self, connection: Connection, how: str) -> None:
         if not self.sqlite:
             try:
+                connection.info.pop(MEMO, None)
                 (connection.commit if how == "commit" else connection.rollback)()
             finally:
                 connection.close()
-        elif how == "commit" or _driver(connection).in_transaction:  # a full disk may have ended it already
+            return
+        connection.info.pop(MEMO, None)
+        if how == "commit" or _driver(connection).in_transaction:  # a full disk may have ended it already
             driver_sql(connection, how)
 
     def _pass_on(self, outcomes: list[_Outcome], keep: bool) -> None:

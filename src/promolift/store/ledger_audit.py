@@ -7,9 +7,10 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from promolift.hashing import sha256_of
-from promolift.store.ledger_schema import ANSWERS, AUDIT, THINGS, Query, Refused, driver_sql
+from promolift.store.ledger_schema import ANSWERS, AUDIT, THINGS, Query, Refused, driver_sql, memo
 
 KEEP_ANSWERS_MS = 24 * 3_600_000
+CANONICAL = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"), default=str)
 REFUSED = 0  # in the place of a status: the kept answer is a refusal
 LAST = Query(select(AUDIT.c.seq, AUDIT.c.hash).order_by(AUDIT.c.seq.desc()).limit(1))
 NOTE = Query(insert(AUDIT).inline())
@@ -60,14 +61,17 @@ class Answered(NamedTuple):
 
 def canonical(value: Any) -> str:
     """JSON with sorted keys and no spaces: one text per value."""
-    return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"), default=str)
+    return CANONICAL.encode(value)
 
 
 def audit(db: Connection, ts_ms: int, act: Act, old: Any = None, new: Any = None) -> None:
     """Add a row to the chain."""
-    seq, before = next(iter(LAST.rows(db)), (0, ""))
+    kept = memo(db)
+    seq, before = kept.get("audit") or next(iter(LAST.rows(db)), (0, ""))
     row = {"seq": seq + 1, "ts_ms": ts_ms, **act._asdict(), "old": canonical(old), "new": canonical(new)}
-    NOTE.run(db, **row, hash=_link(before, row))
+    link = _link(before, row)
+    NOTE.run(db, **row, hash=link)
+    kept["audit"] = seq + 1, link
 
 
 def first_break(db: Connection) -> int | None:
@@ -145,6 +149,7 @@ def put(db: Connection, kind: str, id_: str, body: Any, ts_ms: int) -> Any:
     """Keep a JSON body under (kind, id); the old body, or None."""
     old = get(db, kind, id_)
     PUT.run(db, kind=kind, id=id_, body=canonical(body), ts_ms=ts_ms)
+    memo(db).clear()
     return old
 
 
@@ -163,6 +168,7 @@ def drop(db: Connection, kind: str, id_: str) -> Any:
     """Forget (kind, id); the old body, or None."""
     old = get(db, kind, id_)
     db.execute(delete(THINGS).where(THINGS.c.kind == kind, THINGS.c.id == id_))
+    memo(db).clear()
     return old
 
 

@@ -19,7 +19,18 @@ from sqlalchemy import BindParameter, Connection, and_, bindparam, delete, func,
 
 from promolift.sql import DAY_MS
 from promolift.store.ledger_audit import Act, audit
-from promolift.store.ledger_schema import CODES, CUSTOMERS, FOLDED, LIMITS, REDEMPTIONS, STOCKED, USAGE, Query, Refused
+from promolift.store.ledger_schema import (
+    CODES,
+    CUSTOMERS,
+    FOLDED,
+    LIMITS,
+    REDEMPTIONS,
+    STOCKED,
+    USAGE,
+    Query,
+    Refused,
+    memo,
+)
 
 UPPER = str.maketrans(ascii_lowercase, ascii_uppercase)
 CAMPAIGN: BindParameter[str] = bindparam("campaign")
@@ -98,7 +109,7 @@ def period_key(period: str, ts_ms: int, zone: str) -> str:
     if period == "week":
         year, week, _ = local.isocalendar()
         return f"{year}-W{week:02d}"
-    return local.strftime("%Y-%m-%d" if period == "day" else "%Y-%m")
+    return local.date().isoformat()[: 10 if period == "day" else 7]
 
 
 def reserve(db: Connection, claim: Claim) -> Row:
@@ -106,7 +117,7 @@ def reserve(db: Connection, claim: Claim) -> Row:
 
     The same claim again is answered with the row that is there, while that counts.
     """
-    if found := row_of(REDEMPTION, db, REDEMPTIONS, named=claim.redemption_id):
+    if found := REDEMPTION.first(db, named=claim.redemption_id):
         return _again(found, claim)
     if claim.amount_cents < 0:
         raise Refused("amount_invalid", f"amount_cents is {claim.amount_cents}; it must be 0 or more")
@@ -167,10 +178,14 @@ def rollback(
 
 def expire(db: Connection, now_ms: int) -> int:
     """Give back all reservations whose time is over; how many."""
-    late = LATE.rows(db, open="reserved", now_ms=now_ms)
-    for row in (dict(zip(REDEMPTIONS.c.keys(), each, strict=True)) for each in late):
+    kept = memo(db)
+    if kept.get("expired") == now_ms:
+        return 0
+    late = LATE.dicts(db, open="reserved", now_ms=now_ms)
+    for row in late:
         _give_back(db, row, "expired")
         audit(db, now_ms, Act("ledger", "expire", row["redemption_id"]), {"status": "reserved"}, {"status": "expired"})
+    kept["expired"] = now_ms
     return len(late)
 
 
@@ -192,6 +207,7 @@ def set_limits(db: Connection, campaign_id: str, limits: Sequence[Row], now_ms: 
             db.execute(insert(LIMITS).values(**after))
         if after and not same:
             recount(db, after, now_ms)
+    memo(db).clear()
 
 
 def recount(db: Connection, limit: Row, now_ms: int) -> None:
@@ -279,7 +295,7 @@ def _again(found: Row, claim: Claim) -> Row:
 def _check_code(db: Connection, claim: Claim) -> None:
     if claim.code is None:
         return
-    code = row_of(CODE, db, CODES, named=claim.code)
+    code = CODE.first(db, named=claim.code)
     if code is None or (code["campaign_id"], code["offer_id"]) != (claim.campaign_id, claim.offer_id):
         raise Refused("code_unknown", "no such code for this campaign and offer; check what was typed")
     if code["status"] == "stock":
@@ -310,8 +326,11 @@ def _room(db: Connection, row: Row) -> dict[Cell, int]:
 
 def all_limits(db: Connection, campaign_id: str) -> list[dict[str, Any]]:
     """A campaign's limits by id."""
-    rows = ALL_LIMITS.rows(db, campaign=campaign_id)
-    return [dict(zip(LIMITS.c.keys(), row, strict=True)) for row in rows]
+    kept, name = memo(db), ("limits", campaign_id)
+    if name not in kept:
+        kept[name] = ALL_LIMITS.dicts(db, campaign=campaign_id)
+    found: list[dict[str, Any]] = kept[name]
+    return found
 
 
 def _limits(db: Connection, row: Row) -> list[dict[str, Any]]:
@@ -367,14 +386,8 @@ def _settle(db: Connection, row: Row, status: str, cents: int | None, code_statu
     return {**row, "status": status, "final_cents": cents}
 
 
-def row_of(query: Query, db: Connection, table: Any, **values: Any) -> dict[str, Any] | None:
-    """The first row that a query of a whole table finds, by column; None for none."""
-    rows = query.rows(db, **values)
-    return dict(zip(table.c.keys(), rows[0], strict=True)) if rows else None
-
-
 def _known(db: Connection, redemption_id: str) -> Row:
-    found = row_of(REDEMPTION, db, REDEMPTIONS, named=redemption_id)
+    found = REDEMPTION.first(db, named=redemption_id)
     if found is None:
         raise Refused("redemption_unknown", f"no redemption {redemption_id}; reserve first")
     return found

@@ -261,8 +261,20 @@ def driver_sql(db: Connection, text: str) -> None:
     """A word to the database itself, past SQLAlchemy, which would end a transaction that it did not begin."""
     driver: Any = db.connection.dbapi_connection
     driver.execute(text)
+    if text.startswith("rollback"):
+        memo(db).clear()
 
 
+def memo(db: Connection) -> dict[Any, Any]:
+    """What was read in this transaction of the writer and nobody else can change before its end; empty outside of one.
+
+    Whoever writes such a thing clears it; so does undoing a savepoint.
+    """
+    found: dict[Any, Any] = db.info.get(MEMO, {})
+    return found
+
+
+MEMO = "promolift"
 BLOCK = 100
 PLAIN = (str, int, float)  # what a parameter may be fixed to
 
@@ -273,6 +285,7 @@ class _Compiled(NamedTuple):
     text: str
     names: Sequence[str] | None
     fixed: Mapping[str, Any]
+    columns: Sequence[str]  # of the rows it finds
 
 
 class Query:
@@ -289,16 +302,25 @@ class Query:
 
     def rows(self, db: Connection, **values: Any) -> Sequence[Sequence[Any]]:
         """Run it; its rows as tuples."""
-        text, names, fixed = self._ready.get(db.dialect.name) or self._compile(db.dialect)
+        text, names, fixed, _ = self._ready.get(db.dialect.name) or self._compile(db.dialect)
         if names is None:
             return db.exec_driver_sql(text, {**fixed, **values}).all()
         given = {**fixed, **values} if fixed else values
         driver: Any = db.connection.dbapi_connection
         return list(driver.execute(text, [given[name] for name in names]))
 
+    def dicts(self, db: Connection, **values: Any) -> list[dict[str, Any]]:
+        """Run it; its rows by column."""
+        rows = self.rows(db, **values)
+        return [dict(zip(self._ready[db.dialect.name].columns, row, strict=True)) for row in rows] if rows else []
+
+    def first(self, db: Connection, **values: Any) -> dict[str, Any] | None:
+        """Run it; its first row by column, None for none."""
+        return next(iter(self.dicts(db, **values)), None)
+
     def run(self, db: Connection, **values: Any) -> int:
         """Run a change; how many rows it touched."""
-        text, names, fixed = self._ready.get(db.dialect.name) or self._compile(db.dialect)
+        text, names, fixed, _ = self._ready.get(db.dialect.name) or self._compile(db.dialect)
         given = {**fixed, **values}
         if names is None:
             return db.exec_driver_sql(text, given).rowcount
@@ -310,7 +332,7 @@ class Query:
 
         Python's interpreter is given back once for each statement, and may have to be waited for afterwards.
         """
-        text, names, fixed = self._ready.get(db.dialect.name) or self._compile(db.dialect)
+        text, names, fixed, _ = self._ready.get(db.dialect.name) or self._compile(db.dialect)
         if not rows:
             return 0
         if names is None:
@@ -329,7 +351,9 @@ class Query:
         compiled: Any = self._statement.compile(dialect=dialect, column_keys=self._columns)  # type: ignore[attr-defined]
         fixed = {name: value for name, value in compiled.params.items() if type(value) in PLAIN}
         names = list(compiled.positiontup) if dialect.name == "sqlite" else None
-        self._ready[dialect.name] = ready = _Compiled(str(compiled) + self._then, names, fixed)
+        selected = getattr(self._statement, "selected_columns", None)
+        columns = selected.keys() if selected is not None else []
+        self._ready[dialect.name] = ready = _Compiled(str(compiled) + self._then, names, fixed, columns)
         return ready
 
 

@@ -17,8 +17,7 @@ from promolift.serve.routes import Asked, Call, Keyed
 from promolift.serve.things import Campaign
 from promolift.store.ledger_audit import HttpAnswer
 from promolift.store.ledger_money import REDEMPTION as REDEMPTION_ROW
-from promolift.store.ledger_money import row_of
-from promolift.store.ledger_schema import CUSTOMERS, REDEMPTIONS, Refused
+from promolift.store.ledger_schema import CUSTOMERS, Refused
 from promolift.tables import DECISIONS as CONTRACT
 
 router = APIRouter()
@@ -116,7 +115,7 @@ def _whole(asked: Call, db: Connection, decision_id: str) -> record.DecisionReco
 def redemption(asked: Asked, redemption_id: Id) -> dict[str, Any]:
     """A redemption as it stands."""
     with asked.read() as db:
-        row = row_of(REDEMPTION_ROW, db, REDEMPTIONS, named=redemption_id)
+        row = REDEMPTION_ROW.first(db, named=redemption_id)
     if row is None:
         raise Refused("redemption_unknown", "no such redemption")
     return {name: row[name] for name in REDEMPTION}

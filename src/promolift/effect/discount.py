@@ -32,7 +32,6 @@ class PoissonFit:
     mu_M: Real
     resid_MK: Real
     cells: int
-    clusters: int
 
     @property
     def se_K(self) -> Real:
@@ -101,7 +100,7 @@ def _robust(beta: Real, y: Real, mu: Real, net: Real, cluster: Codes) -> Poisson
     score = np.stack([np.bincount(cluster, weights=net[:, k] * (y - mu)) for k in range(net.shape[1])], axis=1)
     bread: Any = np.linalg.inv((net * mu[:, None]).T @ net)
     cov = clusters / (clusters - 1) * bread @ (score.T @ score) @ bread
-    return PoissonFit(beta, cov, mu, net, len(y), clusters)
+    return PoissonFit(beta, cov, mu, net, len(y))
 
 
 def _spread(fit: PoissonFit) -> float:

@@ -13,6 +13,7 @@ from promolift.deliver import LineEffect
 from promolift.learn.ahead import Ahead, features, fit_ahead, value_between
 from promolift.learn.arms import Draws, effects
 from promolift.learning.judge import JudgedEvidence
+from promolift.learning.next import after
 from promolift.progress import quiet
 from promolift.results.arms import all_draws, kept_cells
 from promolift.results.job import Job, moments
@@ -108,11 +109,11 @@ def came_of(mine: pl.DataFrame, sales: pl.DataFrame, ahead: Ahead, first_ms: int
     """
     day = (int(mine["ts_ms"][0]) - first_ms) // DAY_MS
     end = day + int(mine["window_days"][0])
-    before, after = features(sales, day), features(sales, end)
+    before, later = features(sales, day), features(sales, end)
     people = mine["customer_id"]
     expected = ahead.expect(before)
     window = value_between(sales, people, day, end)
-    rest = pl.DataFrame({"customer_id": after["customer_id"], "rest": ahead.expect(after).rest_N})
+    rest = pl.DataFrame({"customer_id": later["customer_id"], "rest": ahead.expect(later).rest_N})
     came = sales.filter(pl.col("day").is_between(day, end, closed="left")).group_by("customer_id").agg(
         pl.col("coupon_cents").sum().alias("cost")
     )  # fmt: skip
@@ -157,9 +158,13 @@ def arm_release(
 ) -> NextRelease:
     """The release whose plan goes by what was learned. It is refused where the draw itself cannot be trusted."""
     old = judged.evidence.release
-    version = str(int(old.policy_version) + 1) if old.policy_version.isdecimal() else f"{old.policy_version}-next"
     release = old.model_copy(
-        update={"policy_version": version, "seed": old.seed + 1, "effects": learned.effects, "recalibration": None}
+        update={
+            "policy_version": after(old.policy_version),
+            "seed": old.seed + 1,
+            "effects": learned.effects,
+            "recalibration": None,
+        }
     )
     given, tested = ([e for e in learned.effects if e.state == state] for state in ("give", "test"))
     if given:

@@ -20,7 +20,6 @@ class One:
     system: str = "You write."
     user: str = "Product: soup"
     schema: dict = field(default_factory=lambda: {"type": "object"})
-    grammar: str = ""
     seed: int = 7
 
 

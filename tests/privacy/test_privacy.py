@@ -160,11 +160,6 @@ def test_rows_are_blanked_by_field_and_searched_by_text():
         "ts_ms": 1508126400000,
         "note": ["rang [phone]", {"phone": None, "first_name": "[redacted]"}],
     }
-    assert redact(row, KEY)["Customer_ID"] == pseudonym("A1", KEY)
-
-
-def test_an_id_that_only_looks_like_a_pseudonym_is_replaced():
-    assert redact({"customer_id": "cus_9s6XKzkNRiz8i3"}, KEY)["customer_id"] == pseudonym("cus_9s6XKzkNRiz8i3", KEY)
 
 
 values = st.recursive(
@@ -175,7 +170,7 @@ values = st.recursive(
 )
 
 
-@given(values, st.sampled_from([None, KEY]))
-def test_redacting_twice_changes_nothing_more(value, key):
-    once = redact(value, key)
-    assert redact(once, key) == once
+@given(values)
+def test_redacting_twice_changes_nothing_more(value):
+    once = redact(value)
+    assert redact(once) == once

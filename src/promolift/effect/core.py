@@ -344,20 +344,16 @@ class EffectModel:
         """Which arm is best for everybody alike, and whether a ranking earns more."""
         names = arms or self.arms or [f"arm {arm}" for arm in range(len(self.average.gain_K) + 1)]
         fixed, rule = f"Best for everybody alike: {names[self.best_arm]}.", self.rule
+        behind = [name for name, weight in zip(self.learners, rule.weight_C, strict=True) if weight > 0]
+        ranking = f"the ranking by {behind[0] if len(behind) == 1 else 'the mixture of learners'}"
         if rule.follows:
-            by = f"the ranking by {self._ranking()} says that it pays for"
-            return f"{fixed} Better: those treated whom {by}; out of fold that earned more."
+            return f"{fixed} Better: those treated whom {ranking} says that it pays for; out of fold that earned more."
         if rule.ranks:
-            by = f"the ranking by {self._ranking()} earned more than drawing customers at random"
+            by = f"{ranking} earned more than drawing customers at random"
             return f"{fixed} No group proved better off with another; where a budget does not reach all, {by}."
         return (
             f"{fixed} No group proved better off with another, nor any ranking better than customers drawn at random."
         )
-
-    def _ranking(self) -> str:
-        """The learners behind the ranking."""
-        named = [name for name, weight in zip(self.learners, self.rule.weight_C, strict=True) if weight > 0]
-        return named[0] if len(named) == 1 else "the mixture of learners"
 
     def _why(self) -> str:
         v, chosen = self.verdict, self.chosen

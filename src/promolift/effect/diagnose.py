@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from pydantic import Field
 
 from promolift.effect.nuisance import estimate_propensity
+from promolift.effect.trees import QUIET
 from promolift.effect.trial import Features, Floats, Ints, Level, encoder_of, numbers, row_keys
 from promolift.errors import InputError, SupportError
 from promolift.hashing import hash_int
@@ -99,17 +100,10 @@ def predictable(x_NF: Floats, arm_N: Ints, prob_NA: Floats, alpha: float, seed: 
 def _found_by_trees(x_NF: Floats, left_N: Floats, prob_N: Floats, half_N: np.ndarray) -> float:
     import lightgbm
 
-    knobs = {
-        "objective": "regression",
-        "num_leaves": 8,
-        "learning_rate": 0.1,
-        "min_data_in_leaf": max(20, len(x_NF) // 200),
-        "max_bin": 63,
-        "num_threads": 1,
-        "deterministic": True,
-        "force_row_wise": True,
-        "verbosity": -1,
-    }
+    knobs = QUIET | {
+        "objective": "regression", "num_leaves": 8, "learning_rate": 0.1,
+        "min_data_in_leaf": max(20, len(x_NF) // 200), "max_bin": 63,
+    }  # fmt: skip
     z = []
     for train in (half_N, ~half_N):
         model = lightgbm.train(knobs, lightgbm.Dataset(x_NF[train], left_N[train]), TREES)

@@ -32,7 +32,6 @@ class PoissonFit:
     mu_M: Real
     resid_MK: Real
     cells: int
-    clusters: int
 
     @property
     def se_K(self) -> Real:
@@ -101,7 +100,7 @@ def _robust(beta: Real, y: Real, mu: Real, net: Real, cluster: Codes) -> Poisson
     score = np.stack([np.bincount(cluster, weights=net[:, k] * (y - mu)) for k in range(net.shape[1])], axis=1)
     bread: Any = np.linalg.inv((net * mu[:, None]).T @ net)
     cov = clusters / (clusters - 1) * bread @ (score.T @ score) @ bread
-    return PoissonFit(beta, cov, mu, net, len(y), clusters)
+    return PoissonFit(beta, cov, mu, net, len(y))
 
 
 def _spread(fit: PoissonFit) -> float:
@@ -182,16 +181,10 @@ def _curve(sample: PanelSample, name: str) -> pl.DataFrame:
     except SupportError:
         return pl.DataFrame(schema=CURVE)  # a group too small for a curve of its own: the population's is shown
     lift, error = fit.beta_K, Z95 * fit.se_K
-    return pl.DataFrame(
-        {
-            "group": [name] * len(steps),
-            "depth": [float(depth[s].mean()) for s in steps],
-            "lift": np.exp(lift) - 1,
-            "low": np.exp(lift - error) - 1,
-            "high": np.exp(lift + error) - 1,
-            "cells": [int(s.sum()) for s in steps],
-        }
-    )
+    return pl.DataFrame({
+        "group": [name] * len(steps), "depth": [float(depth[s].mean()) for s in steps], "lift": np.exp(lift) - 1,
+        "low": np.exp(lift - error) - 1, "high": np.exp(lift + error) - 1, "cells": [int(s.sum()) for s in steps],
+    })  # fmt: skip
 
 
 def placebo_table(sample: PanelSample, main: "DiscountResponse", settings: DiscountSettings) -> pl.DataFrame:

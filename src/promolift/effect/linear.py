@@ -5,6 +5,7 @@ the linear predictor z'(sum of modifiers m of arm a of coef_m): modifier 0 holds
 for one.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import groupby, pairwise
 from typing import Literal, NamedTuple
@@ -126,24 +127,20 @@ def _code(known: Floats) -> float:
 
 
 def _thinned(found: list[_Column]) -> list[_Column]:
-    """All columns if there are no more than COLUMNS; else those with three knots a feature, or one, or none."""
-    for step in (1, 2, 4):
+    """All columns if there are no more than COLUMNS; else those with every other knot of a feature, or the middle one,
+    or none; the feature itself and its flag stay."""
+    fewer: tuple[Callable[[list[float]], list[float]], ...] = (
+        lambda knots: knots[::2], lambda knots: knots[len(knots) // 2 :][:1], lambda knots: [],
+    )  # fmt: skip
+    every: dict[int, list[float]] = {f: [] for f, _ in found}
+    for f, knot in found:
+        every[f] += [knot] if np.isfinite(knot) else []
+    for some in fewer:
         if len(found) <= COLUMNS:
             break
-        found = [
-            _Column(f, knot)
-            for f, group in groupby(found, key=lambda column: column.feature)
-            for knot in _fewer([column.knot for column in group], step)
-        ]
+        every = {f: some(knots) for f, knots in every.items()}
+        found = [column for column in found if not np.isfinite(column.knot) or column.knot in every[column.feature]]
     return found
-
-
-def _fewer(knots: list[float], step: int) -> list[float]:
-    """Of one feature's columns: itself, every other knot (the middle one at last, then none), the flag."""
-    inner = [knot for knot in knots if np.isfinite(knot)]
-    middle = len(inner) // 2
-    kept = inner[::2] if step == 1 else inner[middle : middle + 1] if step == 2 else []
-    return [knot for knot in knots if not np.isfinite(knot) or knot in kept]
 
 
 def screened(basis: Basis, x_NF: Floats, target_NT: Floats) -> Basis:

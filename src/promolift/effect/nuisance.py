@@ -4,8 +4,8 @@ Legend: N customers, F features, P basis columns, A arms, K treatments, J folds.
 models that did not see them.
 """
 
-from dataclasses import dataclass
-from typing import NamedTuple
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -217,11 +217,6 @@ def arm_means(trial: TrialArrays, mu_NA: Floats) -> Floats:
 
 def rows_of(trial: TrialArrays, mask_N: NDArray[np.bool_] | Ints | slice) -> TrialArrays:
     """The trial's rows of a mask or index."""
-    return TrialArrays(
-        trial.x_NF[mask_N],
-        trial.arm_N[mask_N],
-        trial.outcome_N[mask_N],
-        trial.prob_NA[mask_N],
-        trial.key_N[mask_N],
-        trial.names,
-    )
+    names = ("x_NF", "arm_N", "outcome_N", "prob_NA", "key_N")
+    kept: dict[str, Any] = {name: getattr(trial, name)[mask_N] for name in names}
+    return replace(trial, **kept)

@@ -26,6 +26,7 @@ EDGES = 62  # of a feature at most; codes 0..62 are values, MISSING is none
 MISSING, NEVER = 255, 254
 SAMPLED = 50_000  # rows that edges are found on
 BLOCK = 1024  # rows whose masks are held at once
+QUIET = {"num_threads": 1, "deterministic": True, "force_row_wise": True, "verbosity": -1}  # of LightGBM
 OBJECTIVE = {"binary": "binary", "count": "poisson", "real": "regression"}
 LOWEST = np.array([0] + [(i & -i).bit_length() - 1 for i in range(1, 256)], dtype=np.int64)  # lowest set bit
 
@@ -195,23 +196,11 @@ def _until_patience(model: "Booster") -> list[float]:
 def _params(target: Target, grown: Grown, rows: int, rate: float) -> dict[str, object]:
     width = grown.data.num_feature()
     allowed = [1.0] * width if target.arms else [1.0] * grown.features + [0.0] * (width - grown.features)
-    return {
-        "objective": OBJECTIVE[target.family],
-        "num_leaves": LEAVES,
-        "learning_rate": rate,
-        "min_data_in_leaf": max(10, min(200, rows // 50)),
-        "lambda_l2": 10.0,
-        "feature_fraction": 0.7,
-        "feature_contri": allowed,
-        "max_bin": 65,
-        "seed": 1,
-        "num_threads": 1,
-        "deterministic": True,
-        "force_row_wise": True,
-        "boost_from_average": False,
-        "feature_pre_filter": False,
-        "verbosity": -1,
-    }
+    return QUIET | {
+        "objective": OBJECTIVE[target.family], "num_leaves": LEAVES, "learning_rate": rate,
+        "min_data_in_leaf": max(10, min(200, rows // 50)), "lambda_l2": 10.0, "feature_fraction": 0.7,
+        "feature_contri": allowed, "max_bin": 65, "seed": 1, "boost_from_average": False, "feature_pre_filter": False,
+    }  # fmt: skip
 
 
 def _read(model: "Booster", trees: int) -> Boosted:

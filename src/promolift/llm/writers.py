@@ -1,6 +1,6 @@
 """Asks in, one reply each out, in order: from an OpenAI-compatible endpoint, a GGUF file in this process, or records.
 
-A remote answer is structured, tried again, bounded in time and cost; a local one is held to its grammar or schema while
+A remote answer is structured, tried again, bounded in time and cost; a local one is held to its schema while
 it is written. A failure is a reply that says why, never a crash.
 """
 
@@ -22,7 +22,7 @@ from promolift.settings import Settings
 
 
 class Prompt(Protocol):
-    """One question: two texts, a seed, and the form the answer must have, as a JSON schema and as a grammar (GBNF)."""
+    """One question: two texts, a seed, and the form the answer must have, as a JSON schema."""
 
     @property
     def system(self) -> str:
@@ -35,10 +35,6 @@ class Prompt(Protocol):
     @property
     def schema(self) -> Mapping[str, Any]:
         """The JSON schema of the answer."""
-
-    @property
-    def grammar(self) -> str:
-        """The same as a grammar, and stricter; empty for none."""
 
     @property
     def seed(self) -> int:
@@ -66,8 +62,8 @@ class Writer(Protocol):
 
 
 def ask_id(ask: Prompt) -> str:
-    """The key of an ask: the same texts, grammar and seed have the same one."""
-    return hash_id("ask", ask.system, ask.user, ask.grammar, ask.seed)
+    """The key of an ask: the same texts and seed have the same one."""
+    return hash_id("ask", ask.system, ask.user, ask.seed)
 
 
 class Recorder:
@@ -263,9 +259,9 @@ class LocalWriter:
             "max_tokens": self.settings.max_tokens,
             "temperature": self.settings.temperature,
             "seed": ask.seed,
+            "json_schema": dict(ask.schema),
             "cache_prompt": False,  # a kept prompt changes the last bits, and with them the text
         }
-        body |= {"grammar": ask.grammar} if ask.grammar else {"json_schema": dict(ask.schema)}
         try:
             return read_answer(self._server.handle_chat_completions(body), self.model)
         except Exception as error:  # the runtime raises bare RuntimeErrors of its own

@@ -67,7 +67,6 @@ class Question:
     system: str
     user: str
     schema: Mapping[str, Any]
-    grammar: str
     seed: int
 
 
@@ -107,7 +106,7 @@ def question(brief: Brief, several: int, seed: int = 0) -> Question:
     for key, value in filled.items():
         user = user.replace(key, value)
     number = hash_int("draft", seed, brief.angle, goods, language, several) % 2**31
-    return Question(words["system"], user, _SCHEMA, "", number)
+    return Question(words["system"], user, _SCHEMA, number)
 
 
 @cache

@@ -87,7 +87,7 @@ def question(each: ToJudge, seed: int) -> Question:
     user = words["judge_user"]
     for key, value in (("{facts}", facts), ("{never}", each.never), ("{text}", each.text)):
         user = user.replace(key, value, 1)
-    return Question(words["judge_system"], user, _SCHEMA, "", seed)
+    return Question(words["judge_system"], user, _SCHEMA, seed)
 
 
 def _settled(read: Sequence[Vote | str], votes: int) -> Judgement:

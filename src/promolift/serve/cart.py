@@ -38,7 +38,7 @@ from promolift.serve.settings import whole
 from promolift.serve.things import Campaign, Thing
 from promolift.serve.words import printable
 from promolift.sql import DAY_MS
-from promolift.store.ledger_money import CODE, Claim, Row, reserve, used_up
+from promolift.store.ledger_money import CODE, Claim, Row, reserve, unusable, used_up
 from promolift.store.ledger_schema import DECISIONS, Refused, driver_sql
 from promolift.terms import Language, Words, covered
 
@@ -347,17 +347,6 @@ def find_code(db: Connection, typed: str) -> Row | None:
     """The code that a person means who typed this; None if there is none."""
     tried = (CODE.first(db, named=text) for text in (typed, normalise(typed)) if text)
     return next(filter(None, tried), None)
-
-
-def unusable(row: Row, customer_id: str, now_ms: int) -> str | None:
-    """Why this customer cannot use a code now; as reserving it would say."""
-    if row["status"] in ("stock", "blocked"):
-        return "code_not_issued" if row["status"] == "stock" else "code_blocked"
-    if row["customer_id"] not in (None, customer_id):
-        return "code_of_another"
-    if row["status"] != "issued":
-        return "code_used"
-    return "code_expired" if row["expires_ms"] is not None and row["expires_ms"] <= now_ms else None
 
 
 # parts

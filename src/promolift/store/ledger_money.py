@@ -70,6 +70,14 @@ CODE_STATUS = Query(
     .values(status=bindparam("to_status"))
 )
 PERSON = Query(select(CUSTOMERS.c.person_id).where(CUSTOMERS.c.customer_id == bindparam("who")))
+UNUSABLE = {
+    "code_not_issued": "this code was not given to anybody yet",
+    "code_blocked": "this code was blocked",
+    "code_of_another": "this code was given to another customer",
+    "code_used": "this code was used already",
+    "code_expired": "this code is no longer valid",
+    "above_cap": "this offer takes off {} at most, in minor units",
+}
 LONGEST_DAYS = {"day": 2, "week": 8, "month": 32}
 Row = Mapping[str, Any]
 COUNTED = ("reserved", "confirmed")
@@ -252,6 +260,19 @@ def meant(db: Connection, campaign_id: str, offer_id: str, typed: str, printed: 
     return found.pop() if len(found) == 1 else typed
 
 
+def unusable(code: Row, customer_id: str, now_ms: int, cents: int = 0) -> str | None:
+    """Why this customer cannot use a code now for so much, as a key of UNUSABLE; None if they can."""
+    if code["status"] in ("stock", "blocked"):
+        return "code_not_issued" if code["status"] == "stock" else "code_blocked"
+    if code["customer_id"] not in (None, customer_id):
+        return "code_of_another"
+    if code["status"] != "issued":
+        return "code_used"
+    if code["expires_ms"] is not None and code["expires_ms"] <= now_ms:
+        return "code_expired"
+    return "above_cap" if code["cap_cents"] is not None and cents > code["cap_cents"] else None
+
+
 def stock_left(db: Connection, campaign_id: str, offer_id: str) -> int | None:
     """Codes left in stock; None for an offer that was never given any."""
     mine = and_(CODES.c.campaign_id == campaign_id, CODES.c.offer_id == offer_id, CODES.c.stocked == 1)
@@ -298,18 +319,8 @@ def _check_code(db: Connection, claim: Claim) -> None:
     code = CODE.first(db, named=claim.code)
     if code is None or (code["campaign_id"], code["offer_id"]) != (claim.campaign_id, claim.offer_id):
         raise Refused("code_unknown", "no such code for this campaign and offer; check what was typed")
-    if code["status"] == "stock":
-        raise Refused("code_not_issued", "this code was not given to anybody yet")
-    if code["status"] == "blocked":
-        raise Refused("code_blocked", "this code was blocked")
-    if code["customer_id"] not in (None, claim.customer_id):
-        raise Refused("code_of_another", "this code was given to another customer")
-    if code["status"] != "issued":
-        raise Refused("code_used", f"this code is {code['status']} already")
-    if code["expires_ms"] is not None and code["expires_ms"] <= claim.now_ms:
-        raise Refused("code_expired", "this code is no longer valid")
-    if code["cap_cents"] is not None and claim.amount_cents > code["cap_cents"]:
-        raise Refused("above_cap", f"this offer takes off {code['cap_cents']} at most, in minor units")
+    if why := unusable(code, claim.customer_id, claim.now_ms, claim.amount_cents):
+        raise Refused(why, UNUSABLE[why].format(code["cap_cents"]))
 
 
 def _room(db: Connection, row: Row) -> dict[Cell, int]:

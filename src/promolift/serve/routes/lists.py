@@ -8,11 +8,12 @@ from typing import Annotated, Any, NamedTuple
 from fastapi import APIRouter, Query, Response
 from sqlalchemy import Column, Connection, Table, select, tuple_, update
 
-from promolift.serve.cart import find_code, unusable
+from promolift.serve.cart import find_code
 from promolift.serve.models import Body, Cents, Id, Slug, Typed, Yes
 from promolift.serve.problems import REFUSALS, wrong_field
 from promolift.serve.routes import Asked, Keyed, Page
 from promolift.store.ledger_audit import HttpAnswer
+from promolift.store.ledger_money import unusable
 from promolift.store.ledger_schema import CODES, CUSTOMERS, DECISIONS, REDEMPTIONS, Refused
 
 router = APIRouter(tags=["lists"])
@@ -81,9 +82,8 @@ def validate(call: Asked, body: ValidateIn) -> dict[str, Any]:
     """Whether this customer could use a code now, and why not; nothing is held."""
     with call.read() as db:
         row = find_code(db, body.code)
-    why = "code_unknown" if row is None else unusable(row, body.customer_id, call.server.clock.now_ms())
-    if row and not why and body.amount_cents and row["cap_cents"] is not None and body.amount_cents > row["cap_cents"]:
-        why = "above_cap"
+    now_ms, cents = call.server.clock.now_ms(), body.amount_cents or 0
+    why = "code_unknown" if row is None else unusable(row, body.customer_id, now_ms, cents)
     known = {name: row[name] for name in ("code", "campaign_id", "offer_id", "expires_ms", "cap_cents")} if row else {}
     return {"valid": why is None, "reason": why, "words": REFUSALS[why].words.model_dump() if why else None, **known}
 

@@ -35,7 +35,7 @@ def drawn_promotion(draw: random.Random, name: str) -> Promotion:
     most = draw.choice((None, draw.randint(1, 800)))
     times = draw.choice((None, draw.randint(1, 3)))
     spend = draw.choice((0, 0, draw.randrange(1, 9000)))
-    fields = {
+    fields: dict = {
         "percent_off": {"percent": draw.randint(1, 100), "base": draw.choice(("list", "remaining")), "max_discount_cents": most},
         "amount_off": {"amount_cents": draw.randint(1, 1500)},
         "fixed_price": {"price_cents": draw.randrange(3000), "max_times": times, "max_discount_cents": most},

@@ -35,7 +35,7 @@ from promolift.offer.proposals import PROPOSALS, best_lines
 from promolift.offer.repair import repair
 from promolift.offer.settings import PrintRules
 from promolift.simulate import SimulatedShop, SimulationSettings, simulate
-from promolift.simulate.truth import means, true_effects
+from promolift.simulate.truth import expected, means
 from promolift.simulate.world import GOODS, cents_off
 
 WEEK, MENU, FLOOR = 52, (10, 20, 30), 0.0
@@ -80,8 +80,11 @@ def case_of(seed: int, customers: int) -> Case:
     gain, cost = effects((units, pull, believed.take_prob), shop, shelf, member)
     truth = (means(world, np.array([WEEK]), 0.0)[:, :, 0], world.beta_N, world.clip_prob_N)
     true_gain, true_cost = effects(truth, shop, shelf, member)
-    known = true_effects(world, tuple(p / 100 for p in MENU), WEEK)[0]
-    assert np.allclose(known.reshape(customers, number, 3), true_gain[:, :number, [1, 3, 5]])
+    every = pl.DataFrame({"customer_id": world.customer_ids})
+    for part in ({"category": [goods[0] for goods in GOODS[:number]]}, {"depth": [p / 100 for p in MENU]}):
+        every = every.join(pl.DataFrame(part), how="cross", maintain_order="left_right")
+    known = expected(world, every, WEEK, 1)["gain_cents"].to_numpy().reshape(customers, number, 3)
+    assert np.allclose(known, true_gain[:, :number, [1, 3, 5]])
     price = believed.price_P
     value_NT = (units * price) @ member
     margin = ((units * (price - cents_off(price, shelf) - believed.cost_P)) @ member).sum(0) / value_NT.sum(0)
@@ -93,7 +96,7 @@ def case_of(seed: int, customers: int) -> Case:
 
 
 def effects(view, shop: SimulatedShop, shelf: np.ndarray, member: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Gain and cost N x T x D in closed form, as in simulate.live.true_effects; `view` is what is believed, or true."""
+    """Gain and cost N x T x D in closed form; `view` is what is believed, or true."""
     units, pull_N, take = view
     price, cost = (shop.world.products[name].to_numpy() for name in ("price_cents", "cost_cents"))
     plain_NT = (units * (price - cents_off(price, shelf) - cost)) @ member

@@ -1,7 +1,7 @@
 """A shop whose truth is known, its decisions of a week and what came of them; and the same judged."""
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import duckdb
 import numpy as np
@@ -13,7 +13,7 @@ from promolift.hashing import hash_units
 from promolift.learning.evidence import LearnSettings, gather, read_outcomes
 from promolift.learning.judge import JudgedEvidence, judge
 from promolift.simulate import SimulationSettings
-from promolift.simulate.truth import means, true_effects
+from promolift.simulate.truth import expected, means
 from promolift.simulate.world import CLIP_SLOPE, GOODS, Floats, World, cents_off, poisson, uniform
 from promolift.sql import DAY_MS
 
@@ -98,6 +98,21 @@ def sales(world: World, week: Week, number: int, off_NP: np.ndarray) -> pl.DataF
     )
 
 
+class TrueEffects(NamedTuple):
+    gain_NK: Floats
+    cost_NK: Floats
+
+
+def true_effects(world: World, menu: pl.DataFrame, week: int) -> TrueEffects:
+    """What each offer of a menu adds in a week, its cost taken off, and that cost, in cents."""
+    who = pl.DataFrame({"customer_id": world.customer_ids})
+    truth = expected(
+        world, who.join(menu.select("category", "depth"), how="cross", maintain_order="left_right"), week, 1
+    )
+    gain, cost = (truth[name].to_numpy().reshape(-1, menu.height) for name in ("gain_cents", "cost_cents"))
+    return TrueEffects(gain, cost)
+
+
 def case(
     customers: int = 3000,
     explore: float = 0.3,
@@ -110,8 +125,8 @@ def case(
     """A week of decisions; predictions are `factor` times the truth."""
     settings = SimulationSettings(seed=seed, customers=customers, categories=4, elasticity=elasticity, campaigns=0)
     world = World(settings, np.arange(1, customers + 1))
-    gain_NK, cost_NK = true_effects(world, DEPTHS, WEEK)
     menu = offers_of(world, DEPTHS)
+    gain_NK, cost_NK = true_effects(world, menu, WEEK)
     n, k = gain_NK.shape
     candidates = pl.DataFrame(
         {

@@ -9,6 +9,11 @@ from typing import Any
 Tell = Callable[..., None]  # tell(step, share done, note)
 
 
+def within(tell: Tell, step: str, start: float, size: float, note: str) -> Callable[[float], None]:
+    """What hears a share of its own, 0 to 1, and tells of it as a part of a step."""
+    return lambda done: tell(step, start + size * done, note)
+
+
 @contextmanager
 def showing() -> Iterator[Tell]:
     """A display for `tell(step, share, note)`; rich is imported only where there is a terminal to draw on."""

@@ -39,7 +39,6 @@ DOORS = {
     "rules_text": "docs/cleaning.md is made from it",
     "free_port": "tests and benchmarks start servers with it",
     "tiny_shop": "a shop small enough to be checked by hand",
-    "true_effects": "the truth of a simulated shop, which tests and benchmarks compare with",
 }
 
 

@@ -76,19 +76,19 @@ def test_what_makes_no_sense_is_refused() -> None:
 
 
 def test_bins_by_hand() -> None:
-    low, high = effect_bins(np.array([0.1, 0.2, 0.9, 0.9]), np.array([1.0, 3.0, 5.0, 9.0]), bins=2)
-    assert (low.predicted, low.realised, low.se, low.n) == (pytest.approx(0.15), 2.0, pytest.approx(1.0), 2)
-    assert (high.predicted, high.realised, high.low) == (pytest.approx(0.9), 7.0, pytest.approx(7 - 1.959964 * 2))
+    bins = effect_bins(np.array([0.1, 0.2, 0.9, 0.9]), np.array([1.0, 3.0, 5.0, 9.0]), bins=2)
+    assert bins.select("predicted", "realised", "se", "n").row(0) == pytest.approx((0.15, 2.0, 1.0, 2))
+    assert bins.select("predicted", "realised", "low").row(1) == pytest.approx((0.9, 7.0, 7 - 1.959964 * 2))
 
 
 def test_equal_predictions_share_a_bin() -> None:
     psi = np.arange(40.0)
     assert len(effect_bins(np.ones(40), psi)) == 1
-    assert [b.n for b in effect_bins(np.repeat([1.0, 2.0], [30, 10]), psi)] == [30, 10]
+    assert effect_bins(np.repeat([1.0, 2.0], [30, 10]), psi)["n"].to_list() == [30, 10]
 
 
 def test_intervals_of_honest_predictions_hold_them() -> None:
     truth = np.random.default_rng(2).normal(size=20_000)
     psi = truth + np.random.default_rng(1).normal(size=20_000) * 2.0
-    inside = [b.low <= b.predicted <= b.high for b in effect_bins(truth, psi, bins=40)]
-    assert np.mean(inside) >= 0.85
+    bins = effect_bins(truth, psi, bins=40)
+    assert bins["predicted"].is_between(bins["low"], bins["high"]).mean() >= 0.85  # type: ignore[operator]

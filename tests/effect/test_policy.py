@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from promolift.effect.policy import DEPTHS, ScoredTrial, TargetingRule, choose_rule, same_for_all
+from promolift.effect.policy import DEPTHS, ScoredTrial, TargetingRule, choose_rule
 from promolift.effect.trial import Floats
 
 N = 20_000
@@ -80,7 +80,7 @@ def test_equal_gains_are_taken_in_random_order_not_by_arm() -> None:
 
 def test_another_rule_decides_and_the_curves_stay() -> None:
     rows, _ = world(0.5, 0.5)
-    rule, other = choose_rule(rows, EACH, 0, 0.5), same_for_all(1, 3, 0.5)
+    rule, other = choose_rule(rows, EACH, 0, 0.5), choose_rule(rows, [], 1, 0.5)
     both = rule.decided_by(other)
     assert isinstance(both, TargetingRule)
     assert (both.best_arm, both.follows, both.gain_K) == (1, False, rule.gain_K)

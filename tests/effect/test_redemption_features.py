@@ -245,15 +245,12 @@ def test_an_offer_thought_of_gets_the_features_of_the_same_campaign_had_it_taken
     thought_of = logs(events, past, [used("may", "b", 20)], None)
     assert thought_of.products is not None
     covers = target_covers(thought_of.products, ["drinks", "dairy"])
-    offers = offer_features(thought_of, START * DAY_MS, covers, kind="A")
+    offers = offer_features(thought_of, START * DAY_MS, covers)
+    assert offers["kind"].null_count() == offers.height
+    offers = offers.with_columns(kind=pl.lit("A"))
     campaigns = exposure_features(took_place).filter(pl.col("campaign_id").is_in(["drinks", "dairy"]))
     assert_frame_equal(offers.drop("end_ms"), campaigns.drop("end_ms"))
     assert offers["end_ms"].null_count() == offers.height
-    few = offer_features(thought_of, START * DAY_MS, covers, customers=["b", "b", "new"])
-    assert few.select("campaign_id", "customer_id").rows() == [
-        ("dairy", "b"), ("dairy", "new"), ("drinks", "b"), ("drinks", "new")
-    ]  # fmt: skip
-    assert few["kind"].null_count() == 4
 
 
 def test_a_target_is_a_category_else_a_type_else_a_product() -> None:
@@ -270,7 +267,7 @@ def test_nobody_to_ask_or_nothing_to_offer_gives_no_rows() -> None:
     nothing = pl.DataFrame(schema={"offer_id": pl.String, "product_id": pl.String})
     something = pl.DataFrame({"offer_id": ["x"], "product_id": ["cola"]})
     assert offer_features(history, START * DAY_MS, nothing).height == 0
-    assert offer_features(history, START * DAY_MS, something, customers=[]).height == 0
+    assert offer_features(history, 0, something).height == 0
     assert exposure_features(history).height == 0
     alone = offer_features(history, START * DAY_MS, something).to_dicts()[0]
     assert (alone["earlier_campaigns"], alone["covered_orders"], alone["told_us"]) == (0, 1, None)

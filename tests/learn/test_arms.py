@@ -28,7 +28,7 @@ def draws(truth: Truth, seed: int, months: int = 2, sd: float = 400.0) -> Draws:
     level = rng.normal(0, 0.7 * sd, N)[who] + 300.0 * month  # a better month, in which more get arm 0
     value = level + rng.normal(0, 0.7 * sd, len(who)) + np.where(arm >= 0, truth(arm, group), 0.0)
     cost = np.where(arm >= 0, 60.0, 0.0)
-    return Draws(arm, group, who, prob, 1 - prob.sum(axis=1), value, value, cost, cost * 0)
+    return Draws(arm, group, who, prob, 1 - prob.sum(axis=1), value, value, cost)
 
 
 def test_intervals_cover_the_truth_though_customers_stand_in_several_months() -> None:
@@ -108,3 +108,13 @@ def test_an_assumed_loss_closes_nothing_before_a_first_test() -> None:
     chosen = choose_arms(effects(nobody, hopeless), ArmRules(0.8, 6, 0.1, 4000.0))
     spent = sum(0.9 * c.share * 60 / 2 * 60.0 for c in chosen if c.state == "test")
     assert 0 < spent <= 2000.0 + 1e-9
+
+
+def test_an_arm_that_is_dear_and_unknown_does_not_keep_a_cheap_one_from_being_tested() -> None:
+    """The dear one would take the whole budget for fewer customers than can tell anything."""
+    dear = ArmCell(0, 0, -4.0, 600.0, 50_000.0, 100, 400.0)
+    cheap = ArmCell(1, 0, 30.0, 50.0, 10.0, 100, 400.0)
+    nobody = np.zeros(0, dtype=np.int64)
+    empty = Draws(nobody, nobody, nobody, np.zeros((0, 2)), *(np.zeros(0) for _ in range(4)))
+    chosen = choose_arms(effects(empty, [dear, cheap]), ArmRules(0.8, 6, 0.1, 10_000.0))
+    assert [choice.state for choice in chosen] == ["closed", "test"]

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from promolift.errors import InputError
-from promolift.learn.drift import DriftSettings, Period, binned, effect_drift, input_drift, prediction_drift, psi
+from promolift.learn.drift import Period, binned, effect_drift, input_drift, prediction_drift, psi
 from promolift.learn.experiment import adjust
 
 
@@ -57,10 +57,11 @@ def test_a_certain_but_small_change_is_no_drift():
     assert small.drifted is False
 
 
-def test_false_alarms_stay_below_alpha_over_all_columns():
+def test_false_alarms_stay_below_alpha_over_all_columns(monkeypatch):
     rng = np.random.default_rng(4)
-    loose = DriftSettings(psi=1e-9, alpha=0.05)
-    alarms = [any(d.drifted for d in input_drift(people(rng, 400), people(rng, 400), loose)) for _ in range(300)]
+    monkeypatch.setattr("promolift.learn.drift.PSI", 1e-9)
+    monkeypatch.setattr("promolift.learn.drift.ALPHA", 0.05)
+    alarms = [any(d.drifted for d in input_drift(people(rng, 400), people(rng, 400))) for _ in range(300)]
     assert np.mean(alarms) < 0.05 + 2.6 * np.sqrt(0.05 * 0.95 / 300)
 
 

@@ -1,16 +1,23 @@
 """Laws of learn/lift.py: the peer's numbers, the bootstrap's errors, and no harm from bad covariates."""
 
 import numpy as np
+import polars as pl
 import pytest
 
 from promolift.errors import InputError, SupportError
 from promolift.learn import lift as module
 from promolift.learn.lift import Metric, lift, shared_theta
-from promolift.learn.sums import Cap, Sums, sums
+from promolift.learn.sums import Cap, Sums, sums_by
 
 MEAN = Metric(name="margin", value="y")
 CUPED = Metric(name="margin", value="y", covariates=("x",))
 RATIO = Metric(name="margin per order", value="y", per="d")
+
+
+def sums(columns, caps=None):
+    """Sums of one arm."""
+    rows = pl.DataFrame({name: np.asarray(values, dtype=float) for name, values in columns.items()})
+    return sums_by(rows.with_columns(arm=pl.lit("one")), tuple(columns), caps=caps)[("one",)]
 
 
 def made(n, y, x, d=(1.0, 1.0), products=(0.0, 0.0, 0.0)):

@@ -95,7 +95,7 @@ def gathered(found: TrialResults) -> dict[str, Figures]:
         "effects": plain | every(tables.effects, tables.pairs) | Figures(s.currency, {}, [fit.kept]),
         "depth": plain | of(s.deciding, *([] if dose is None else [dose])) | Figures(s.currency, {}, [*WORDS]),
         "whom": plain | every(*((judged.curves, judged.deciles) if judged else ()))
-        | Figures(s.currency, {}, [judged.qini if judged else [], judged.note if judged else [], *WORDS]),
+        | Figures(s.currency, {}, [*((judged.qini, judged.calibration, judged.note) if judged else ()), *WORDS]),
         "policies": plain | every(*((judged.policies,) if judged else ())),
         "plan": plain | plan | frontier | of(s.deciding),
         "unknown": plain,

@@ -144,7 +144,7 @@ def test_what_was_not_drawn_by_lot_is_adjusted_and_says_how_strong_a_hidden_caus
         effect = store.frame("trial_effects").row(0, named=True)
     assert notes.figures["level"] == "adjusted"
     assert effect["low"] < 0.3 < effect["high"]  # the plain difference of means is 0.36
-    assert notes.figures["hidden"][0]["e_value"] > 1.5
+    assert max(notes.figures["hidden"].values()) > 1.5
     assert "Hidden causes" in page
     assert 'class="badge randomised"' not in page
 

@@ -208,4 +208,3 @@ def test_one_treated_market_is_placed_among_all_the_others() -> None:
         found = infer(staggered(moved.ravel(), where, treated, ratio=False))
         assert (found.p <= 0.051) == shown
         assert (found.low > 0) == shown
-        assert found.drawn

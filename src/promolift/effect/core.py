@@ -17,7 +17,6 @@ from promolift.effect.learners import (
     ByResponse,
     BySegment,
     Direct,
-    PlugIn,
     Proportional,
     Single,
     fit_direct,
@@ -71,146 +70,14 @@ TWICE = np.sqrt(2.0)  # of a cross-fitted learner each pair of customers counts 
 NEAR = 0.5  # a simpler answer whose loss is larger by so many standard errors is as good; 1 lost more in simulation
 BEYOND_DOUBT = 5.0  # an average effect of so many standard errors is not noise
 STRAY = 4.0  # standard errors by which a learner's mean may differ from the doubly robust average
+UNVERIFIED = "unverified: nobody has checked that the arms are comparable; see diagnose"
 Answer = Literal["none", "simple", "stack"]
-
-
-@dataclass(frozen=True)
-class SelectionRule:
-    """How candidates are judged: the first `simple` of them are simpler than their mixture, in order of simplicity."""
-
-    simple: int
-    alpha: float = 0.05
-    seed: int = 0
-
-
-@dataclass(frozen=True)
-class Selection:
-    """Weight of each candidate (all 0: everybody gains the same) and the numbers behind it.
-
-    `z_C` tests whether following a candidate's differences lowers the doubly robust loss of the constant effect; one of
-    them must exceed its own of `limit_C`.
-    """
-
-    answer: Answer
-    weight_C: Floats
-    z_C: Floats
-    limit_C: Floats
-
-
-class _Weighted(NamedTuple):
-    """An answer and the weight that it gives to each candidate."""
-
-    answer: Answer
-    weight_C: Floats
-
-
-def judge(gain_NKC: Floats, psi_NK: Floats, fold_N: Ints, rule: SelectionRule) -> Selection:
-    """Test all candidates against "everybody gains the same"; mix them; fall back on the simplest as good.
-
-    Gains are centred within folds: candidates compete only by differences between customers. The first candidate's
-    direction was fixed beforehand (who would buy anyway gains more), so it is tested by itself; of the others the
-    largest z, against the quantile of the largest of C correlated standard normals. What those learned from customers
-    j they prove on customers i and the other way round, so that their sum has twice the variance of independent terms.
-    Each side has half of alpha; but an average effect beyond doubt on outcomes that differ can hardly be the same for
-    everybody, so then the first has all of it, and the others, unless it passes, a fifth.
-    Passed by the first alone: the first. Passed: the mixture, unless a simple candidate's loss lies within NEAR
-    standard errors of it (paired, by customer). Failed: no differences.
-    """
-    scale_K = 1 / np.maximum(psi_NK.std(axis=0), 1e-12)  # arms with noisier scores count less
-    gain = _within(gain_NKC, fold_N) * scale_K[:, None]
-    psi = _within(psi_NK[:, :, None], fold_N)[:, :, 0] * scale_K
-    product_NC = np.einsum("nkc,nk->nc", gain, psi)
-    size_C = np.einsum("nkc,nkc->c", gain, gain)
-    total_C, spread_C = product_NC.sum(axis=0), product_NC.std(axis=0) * np.sqrt(len(psi))
-    spread_C[1:] *= TWICE
-    z_C = np.divide(total_C, spread_C, out=np.zeros_like(total_C), where=spread_C > 1e-12)
-    slope_C = np.clip(np.divide(total_C, size_C, out=np.zeros_like(total_C), where=size_C > 1e-12), 0, 1)
-    doubt = np.abs(psi_NK.mean(axis=0) * scale_K).max() * np.sqrt(len(psi)) < BEYOND_DOUBT
-    limit_C = _limits(product_NC, float(z_C[0]), rule, doubt=bool(doubt))
-    answer, weight_C = _Weighted("none", np.zeros(len(z_C)))
-    if (z_C > limit_C).any():
-        answer, weight_C = _decide(gain, psi, slope_C, rule, first_alone=not (z_C > limit_C)[1:].any())
-    return Selection(answer, weight_C, z_C, limit_C)
-
-
-def _decide(gain: Floats, psi: Floats, slope_C: Floats, rule: SelectionRule, first_alone: bool) -> _Weighted:
-    """The simplest candidate that is within NEAR standard errors of the mixture, else the mixture."""
-    if first_alone:
-        return _Weighted("simple", np.where(np.arange(len(slope_C)) == 0, slope_C[0], 0.0))
-    mixed_C = stack(gain, psi)
-    loss_N = ((psi - gain @ mixed_C) ** 2).sum(axis=1)
-    for c in range(rule.simple):
-        worse_N = ((psi - slope_C[c] * gain[:, :, c]) ** 2).sum(axis=1) - loss_N
-        if slope_C[c] > 0 and worse_N.sum() <= NEAR * worse_N.std() * np.sqrt(len(worse_N)):
-            return _Weighted("simple", np.where(np.arange(len(slope_C)) == c, slope_C[c], 0.0))
-    return _Weighted("stack", mixed_C)
-
-
-def stack(gain: Floats, psi: Floats) -> Floats:
-    """Non-negative weights of least squared error, drawn towards an equal share as a Gaussian prior of WEIGHT_SD does.
-
-    Where differences are weak the weights stay near equal, which beat fitted ones in simulation; strong ones free them.
-    """
-    flat, y = gain.reshape(-1, gain.shape[2]), psi.ravel()
-    noise, candidates = float(np.mean(y**2)), gain.shape[2]
-    precision = np.eye(candidates) / WEIGHT_SD**2
-    root = np.linalg.cholesky(flat.T @ flat / noise + precision)
-    pull = flat.T @ y / noise + precision @ np.full(candidates, 1 / candidates)
-    return np.asarray(scipy.optimize.nnls(root.T, np.linalg.solve(root, pull))[0])
-
-
-def _z(values_N: Floats) -> float:
-    """Mean over its standard error."""
-    return float(values_N.mean() / max(values_N.std(), 1e-12) * np.sqrt(len(values_N)))
-
-
-def _within(values_NKC: Floats, fold_N: Ints) -> Floats:
-    """Values minus their mean in the same fold."""
-    centred = values_NKC.copy()
-    for fold in np.unique(fold_N):
-        centred[fold_N == fold] -= values_NKC[fold_N == fold].mean(axis=0)
-    return centred
-
-
-def _limits(product_NC: Floats, first: float, rule: SelectionRule, *, doubt: bool) -> Floats:
-    """Of the first candidate's z, which is `first`, and of the largest of the others', under no heterogeneity.
-
-    Candidates that never differ have no limit to pass.
-    """
-    limit_C = np.full(product_NC.shape[1], np.inf)
-    others = np.flatnonzero(product_NC[:, 1:].std(axis=0) > 1e-12) + 1
-    level = rule.alpha / 2 if doubt else rule.alpha
-    if product_NC[:, 0].std() > 1e-12:
-        limit_C[0] = scipy.stats.norm.isf(level if others.size else rule.alpha)
-    if others.size:
-        corr = np.atleast_2d(np.corrcoef(product_NC[:, others], rowvar=False))
-        draws = np.random.default_rng(hash_int("largest z", rule.seed)).standard_normal((DRAWS, len(corr)))
-        values, vectors = np.linalg.eigh(corr)
-        correlated = draws @ (vectors * np.sqrt(np.maximum(values, 0))).T
-        level = level if doubt or first > limit_C[0] else rule.alpha / 5
-        limit_C[others] = np.quantile(correlated.max(axis=1), 1 - level)
-    return limit_C
 
 
 Simple = Literal["proportional", "segment"]
 Rich = Literal[
     "response", "additive", "multiplicative", "multiplicative-sparse", "t-trees", "s-trees", "dr-trees",
 ]  # fmt: skip
-LEARN_CELLS = 20_000_000  # rows x encoded features that models learn from; rows beyond still judge them
-LEAST_ROWS = 50  # an arm with fewer customers is refused
-CUT = 0.95  # amounts above this quantile do not decide which arm is best for everybody: a few large amounts would
-KNOWN = (
-    FeatureEncoder, FeatureColumn, Selection, Basis, Bins, Linear, Additive, Boosted, Response, Proportional,
-    ByResponse, BySegment, PlugIn, Single, Direct, TargetingRule,
-)  # fmt: skip
-
-
-class Gains(Protocol):
-    """What every learner's model can do."""
-
-    def gain(self, asked: Asked) -> Floats:
-        """gain_NK over control."""
-        ...
 
 
 class EffectSettings(Settings):
@@ -239,6 +106,116 @@ class EffectSettings(Settings):
 
 
 DEFAULT = EffectSettings()
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Weight of each candidate (all 0: everybody gains the same) and the numbers behind it.
+
+    `z_C` tests whether following a candidate's differences lowers the doubly robust loss of the constant effect; one of
+    them must exceed its own of `limit_C`.
+    """
+
+    answer: Answer
+    weight_C: Floats
+    z_C: Floats
+    limit_C: Floats
+
+
+def judge(gain_NKC: Floats, psi_NK: Floats, fold_N: Ints, settings: EffectSettings) -> Selection:
+    """Test all candidates against "everybody gains the same"; mix them; fall back on the simplest as good.
+
+    Gains are centred within folds: candidates compete only by differences between customers. The first candidate's
+    direction was fixed beforehand (who would buy anyway gains more), so it is tested by itself; of the others the
+    largest z, against the quantile of the largest of C correlated standard normals. What those learned from customers
+    j they prove on customers i and the other way round, so that their sum has twice the variance of independent terms.
+    Each side has half of alpha; but an average effect beyond doubt on outcomes that differ can hardly be the same for
+    everybody, so then the first has all of it, and the others, unless it passes, a fifth.
+    Passed by the first alone: the first. Passed: the mixture, unless a simple candidate's loss lies within NEAR
+    standard errors of it (paired, by customer). Failed: no differences.
+    """
+    scale_K = 1 / np.maximum(psi_NK.std(axis=0), 1e-12)  # arms with noisier scores count less
+    gain = _within(gain_NKC, fold_N) * scale_K[:, None]
+    psi = _within(psi_NK[:, :, None], fold_N)[:, :, 0] * scale_K
+    product_NC = np.einsum("nkc,nk->nc", gain, psi)
+    size_C = np.einsum("nkc,nkc->c", gain, gain)
+    total_C, spread_C = product_NC.sum(axis=0), product_NC.std(axis=0) * np.sqrt(len(psi))
+    spread_C[1:] *= TWICE
+    z_C = np.divide(total_C, spread_C, out=np.zeros_like(total_C), where=spread_C > 1e-12)
+    slope_C = np.clip(np.divide(total_C, size_C, out=np.zeros_like(total_C), where=size_C > 1e-12), 0, 1)
+    doubt = np.abs(psi_NK.mean(axis=0) * scale_K).max() * np.sqrt(len(psi)) < BEYOND_DOUBT
+    limit_C = _limits(product_NC, float(z_C[0]), settings, doubt=bool(doubt))
+    alike = Selection("none", np.zeros(len(z_C)), z_C, limit_C)
+    if not (z_C > limit_C).any():
+        return alike
+    alone_CC = np.diag(slope_C)
+    if not (z_C > limit_C)[1:].any():
+        return replace(alike, answer="simple", weight_C=alone_CC[0])
+    mixed_C = stack(gain, psi)
+    loss_N = ((psi - gain @ mixed_C) ** 2).sum(axis=1)
+    for c in range(len(settings.simple)):
+        worse_N = ((psi - slope_C[c] * gain[:, :, c]) ** 2).sum(axis=1) - loss_N
+        if slope_C[c] > 0 and worse_N.sum() <= NEAR * worse_N.std() * np.sqrt(len(worse_N)):
+            return replace(alike, answer="simple", weight_C=alone_CC[c])
+    return replace(alike, answer="stack", weight_C=mixed_C)
+
+
+def stack(gain: Floats, psi: Floats) -> Floats:
+    """Non-negative weights of least squared error, drawn towards an equal share as a Gaussian prior of WEIGHT_SD does.
+
+    Where differences are weak the weights stay near equal, which beat fitted ones in simulation; strong ones free them.
+    """
+    flat, y = gain.reshape(-1, gain.shape[2]), psi.ravel()
+    noise, candidates = float(np.mean(y**2)), gain.shape[2]
+    precision = np.eye(candidates) / WEIGHT_SD**2
+    root = np.linalg.cholesky(flat.T @ flat / noise + precision)
+    pull = flat.T @ y / noise + precision @ np.full(candidates, 1 / candidates)
+    return np.asarray(scipy.optimize.nnls(root.T, np.linalg.solve(root, pull))[0])
+
+
+def _within(values_NKC: Floats, fold_N: Ints) -> Floats:
+    """Values minus their mean in the same fold."""
+    centred = values_NKC.copy()
+    for fold in np.unique(fold_N):
+        centred[fold_N == fold] -= values_NKC[fold_N == fold].mean(axis=0)
+    return centred
+
+
+def _limits(product_NC: Floats, first: float, settings: EffectSettings, *, doubt: bool) -> Floats:
+    """Of the first candidate's z, which is `first`, and of the largest of the others', under no heterogeneity.
+
+    Candidates that never differ have no limit to pass.
+    """
+    limit_C = np.full(product_NC.shape[1], np.inf)
+    others = np.flatnonzero(product_NC[:, 1:].std(axis=0) > 1e-12) + 1
+    level = settings.alpha / 2 if doubt else settings.alpha
+    if product_NC[:, 0].std() > 1e-12:
+        limit_C[0] = scipy.stats.norm.isf(level if others.size else settings.alpha)
+    if others.size:
+        corr = np.atleast_2d(np.corrcoef(product_NC[:, others], rowvar=False))
+        draws = np.random.default_rng(hash_int("largest z", settings.seed)).standard_normal((DRAWS, len(corr)))
+        values, vectors = np.linalg.eigh(corr)
+        correlated = draws @ (vectors * np.sqrt(np.maximum(values, 0))).T
+        level = level if doubt or first > limit_C[0] else settings.alpha / 5
+        limit_C[others] = np.quantile(correlated.max(axis=1), 1 - level)
+    return limit_C
+
+
+LEARN_CELLS = 20_000_000  # rows x encoded features that models learn from; rows beyond still judge them
+LEAST_ROWS = 50  # an arm with fewer customers is refused
+CUT = 0.95  # amounts above this quantile do not decide which arm is best for everybody: a few large amounts would
+KNOWN = (
+    FeatureEncoder, FeatureColumn, Selection, Basis, Bins, Linear, Additive, Boosted, Response, Proportional,
+    ByResponse, BySegment, Single, Direct, TargetingRule,
+)  # fmt: skip
+
+
+class Gains(Protocol):
+    """What every learner's model can do."""
+
+    def gain(self, asked: Asked) -> Floats:
+        """gain_NK over control."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -340,7 +317,7 @@ class EffectModel:
         gain_NK = self.worth(features, cost_NK)
         if not self.rule.follows:
             return np.full(len(gain_NK), self.rule.best_arm, dtype=np.int64)
-        return np.asarray(_over_control(gain_NK).argmax(axis=1), dtype=np.int64)
+        return np.where(gain_NK.max(axis=1) > 0, gain_NK.argmax(axis=1) + 1, 0)
 
     def explain(self, arms: Sequence[str] | None = None) -> str:
         """What was chosen, why, and by which rule, in plain words. `arms` are their names, control first."""
@@ -353,7 +330,9 @@ class EffectModel:
         effects = "; ".join(f"{name} adds {gain:.4g} (s.e. {se:.2g})" for name, gain, se in pairs)
         effects += f", {self._paid(names)} taken off" if self.cost_K.any() else ""
         stated = f"{self.level} ({self.reason})" if self.level == "assumed" else self.level
-        return f"Evidence: {stated}, {self.rows} customers; on average {effects}.{self._taught()} {self._why()}"
+        drawn = f" The models learned from {self.learned} of them, drawn by hash, and were judged by all."
+        taught_by = drawn if self.learned is not None else ""
+        return f"Evidence: {stated}, {self.rows} customers; on average {effects}.{taught_by} {self._why()}"
 
     def _paid(self, names: Sequence[str]) -> str:
         if (self.cost_K == self.cost_K[0]).all():
@@ -365,25 +344,16 @@ class EffectModel:
         """Which arm is best for everybody alike, and whether a ranking earns more."""
         names = arms or self.arms or [f"arm {arm}" for arm in range(len(self.average.gain_K) + 1)]
         fixed, rule = f"Best for everybody alike: {names[self.best_arm]}.", self.rule
+        behind = [name for name, weight in zip(self.learners, rule.weight_C, strict=True) if weight > 0]
+        ranking = f"the ranking by {behind[0] if len(behind) == 1 else 'the mixture of learners'}"
         if rule.follows:
-            by = f"the ranking by {self._ranking()} says that it pays for"
-            return f"{fixed} Better: those treated whom {by}; out of fold that earned more."
+            return f"{fixed} Better: those treated whom {ranking} says that it pays for; out of fold that earned more."
         if rule.ranks:
-            by = f"the ranking by {self._ranking()} earned more than drawing customers at random"
+            by = f"{ranking} earned more than drawing customers at random"
             return f"{fixed} No group proved better off with another; where a budget does not reach all, {by}."
         return (
             f"{fixed} No group proved better off with another, nor any ranking better than customers drawn at random."
         )
-
-    def _ranking(self) -> str:
-        """The learners behind the ranking."""
-        named = [name for name, weight in zip(self.learners, self.rule.weight_C, strict=True) if weight > 0]
-        return named[0] if len(named) == 1 else "the mixture of learners"
-
-    def _taught(self) -> str:
-        if self.learned is None:
-            return ""
-        return f" The models learned from {self.learned} of them, drawn by hash, and were judged by all."
 
     def _why(self) -> str:
         v, chosen = self.verdict, self.chosen
@@ -445,8 +415,9 @@ def fit(
     encoder = encoder_of(features_NF)
     named = named_arms(treatment_N, control)
     trial = _trial(encoder, features_NF, named.arm_N, outcome_N, propensity_NK, settings.seed)
-    level, reason = _evidence(diagnosis)
-    hear = on_progress or _nobody
+    level: Level = "assumed" if diagnosis is None else diagnosis.require()
+    reason = UNVERIFIED if diagnosis is None else "; ".join(diagnosis.reasons)
+    hear = on_progress or (lambda share: None)
     by_key = np.argsort(trial.key_N, kind="stable")  # so that sums too do not hang on the order of rows
     trial = rows_of(trial, by_key)
     cost_NK = _costs(cost_NK, (len(by_key), trial.arms - 1), by_key)
@@ -458,7 +429,7 @@ def fit(
     gain_NKC, psi_NK, fold_N = tried.gain_NKC, tried.psi_NK, tried.fold_N
     stray = _strays(gain_NKC, psi_NK, tried.span)
     gain_NKC[:, :, stray] = 0.0
-    verdict = judge(gain_NKC, psi_NK, fold_N, SelectionRule(len(settings.simple), settings.alpha, settings.seed))
+    verdict = judge(gain_NKC, psi_NK, fold_N, settings)
     best = _best(tried.judged, psi_NK, cost_K, settings.bound)
     mean_JKC = np.stack([gain_NKC[fold_N == j].mean(axis=0) for j in range(len(tried.models))])
     scored = ScoredTrial(
@@ -479,24 +450,6 @@ def fit(
         tried.responses, used, mean_JKC[:, :, used], tried.span, tried.unit, found, level, reason, len(fold_N), cost_K,
         tried.learned if tried.learned < len(fold_N) else None, tuple(settings.learners[c] for c in stray), named.names,
     )  # fmt: skip
-
-
-def _nobody(share: float) -> None:
-    """Nobody wants to hear how far it is."""
-
-
-def _evidence(diagnosis: Diagnosis | None) -> "_Evidence":
-    """What a diagnosis has earned. Raises SupportError if it refused."""
-    if diagnosis is None:
-        return _Evidence("assumed", "unverified: nobody has checked that the arms are comparable; see diagnose")
-    return _Evidence(diagnosis.require(), "; ".join(diagnosis.reasons))
-
-
-class _Evidence(NamedTuple):
-    """An evidence level and why it is that."""
-
-    level: Level
-    reason: str
 
 
 def learnable(trial: TrialArrays) -> int:
@@ -591,22 +544,17 @@ def fit_learner(name: Simple | Rich, nuisance: Nuisance) -> tuple[Gains, ...]:
         case "segment":
             return tuple(fit_segment(nuisance, j) for j in folds)
         case "additive":
-            return tuple(fit_additive(*nuisance.scored(j)) for j in folds)
+            return tuple(fit_additive(*nuisance.without(j)) for j in folds)
         case "multiplicative":
-            return tuple(fit_linear(*nuisance.design(j)) for j in folds)
+            return tuple(fit_linear(w.design, w.held) for w in map(nuisance.without, folds))
         case "multiplicative-sparse":
             return tuple(response.linear for response in nuisance.responses)
         case "t-trees":
-            return tuple(PlugIn(response) for response in nuisance.responses)
+            return nuisance.responses
         case "s-trees":
             return fit_single(nuisance)
         case "dr-trees":
             return fit_direct(nuisance)
-
-
-def _over_control(gain_NK: Floats) -> Floats:
-    """The same with a column of zeros for control."""
-    return np.column_stack([np.zeros(len(gain_NK)), gain_NK])
 
 
 def _costs(cost: ArrayLike, shape: tuple[int, ...], order: Ints | None = None) -> Floats:
@@ -631,10 +579,9 @@ def _best(trial: TrialArrays, psi_NK: Floats, cost_K: Floats, bound: float) -> i
     cut_NK = psi_NK - scores(excess, np.zeros_like(trial.prob_NA))
     whole = float(np.abs(trial.outcome_N).sum() / max(np.abs(cut_N).sum(), 1e-12))
     best = int(np.r_[0.0, whole * cut_NK.mean(axis=0) - cost_K].argmax())
-    shown = best and any(
-        _z(each_N - cost_K[best - 1]) > bound for each_N in (whole * cut_NK[:, best - 1], psi_NK[:, best - 1])
-    )
-    return best if shown else 0
+    net_N2 = np.column_stack([whole * cut_NK[:, best - 1], psi_NK[:, best - 1]]) - cost_K[best - 1]
+    z_2 = net_N2.mean(axis=0) / np.maximum(net_N2.std(axis=0), 1e-12) * np.sqrt(len(net_N2))
+    return best if (z_2 > bound).any() else 0
 
 
 def _trial(

@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from pydantic import Field
 
 from promolift.effect.nuisance import estimate_propensity
+from promolift.effect.trees import QUIET
 from promolift.effect.trial import Features, Floats, Ints, Level, encoder_of, numbers, row_keys
 from promolift.errors import InputError, SupportError
 from promolift.hashing import hash_int
@@ -99,17 +100,10 @@ def predictable(x_NF: Floats, arm_N: Ints, prob_NA: Floats, alpha: float, seed: 
 def _found_by_trees(x_NF: Floats, left_N: Floats, prob_N: Floats, half_N: np.ndarray) -> float:
     import lightgbm
 
-    knobs = {
-        "objective": "regression",
-        "num_leaves": 8,
-        "learning_rate": 0.1,
-        "min_data_in_leaf": max(20, len(x_NF) // 200),
-        "max_bin": 63,
-        "num_threads": 1,
-        "deterministic": True,
-        "force_row_wise": True,
-        "verbosity": -1,
-    }
+    knobs = QUIET | {
+        "objective": "regression", "num_leaves": 8, "learning_rate": 0.1,
+        "min_data_in_leaf": max(20, len(x_NF) // 200), "max_bin": 63,
+    }  # fmt: skip
     z = []
     for train in (half_N, ~half_N):
         model = lightgbm.train(knobs, lightgbm.Dataset(x_NF[train], left_N[train]), TREES)
@@ -220,17 +214,6 @@ class Diagnosis:
         return self.level
 
 
-@dataclass(frozen=True)
-class _Look:
-    """Balance, placebos and overlap under one set of propensities; `names` of arms as sentences call them."""
-
-    balance: pl.DataFrame
-    placebos: pl.DataFrame
-    overlap: Overlap
-    prob_NA: Floats
-    names: tuple[str, ...]
-
-
 def diagnose(
     features: Features,
     treatment_N: ArrayLike,
@@ -251,7 +234,8 @@ def diagnose(
     """
     encoder = encoder_of(features)
     x_NF = encoder.encode(features)
-    arm_N, arms = _arms(treatment_N, len(x_NF), planned_A)
+    arm_N = _arms(treatment_N, len(x_NF), None if planned_A is None else np.asarray(planned_A).shape[-1])
+    arms = int(arm_N.max()) + 1 if planned_A is None else np.asarray(planned_A).shape[-1]
     columns = _columns(x_NF, encoder.names)
     false = {name: _same_length(numbers(values, name), len(arm_N)) for name, values in (placebos or {}).items()}
     called = tuple(names or [f"arm {arm}" for arm in range(arms)])
@@ -266,28 +250,25 @@ def diagnose(
             *predictable(x_NF, arm_N, prob_NA, settings.alpha, settings.seed),
         ]
         look = _look(rows, prob_NA, settings)
-        reasons = [check.meaning for check in checks if not check.passed] + _moved(look, settings)
+        reasons = [check.meaning for check in checks if not check.passed] + _moved(look, called, settings)
         if not checks[1].passed:
             reasons.append(_furthest(look))
         if not reasons:
-            return _diagnosis(
-                "randomised", ["randomised as stated, and nothing in the data contradicts it"], checks, look
-            )
+            stated = ("randomised as stated, and nothing in the data contradicts it",)
+            return replace(look, level="randomised", reasons=stated, checks=tuple(checks))
         if not checks[0].passed:
-            return _diagnosis(None, reasons, checks, look)
-    given = propensity_NA is not None
-    prob_NA = (
-        _probabilities("propensity_NA", propensity_NA, arm_N, arms)
-        if given
-        else _estimated(x_NF, arm_N, rows.arms, settings)
-    )
-    look = _look(rows, prob_NA, settings)
-    against = _thin(look, arm_N, settings) + _unlike(look, settings) + _moved(look, settings)
+            return replace(look, reasons=tuple(reasons), checks=tuple(checks))
+    if propensity_NA is not None:
+        prob_NA = _probabilities("propensity_NA", propensity_NA, arm_N, arms)
+    else:
+        prob_NA = _estimated(x_NF, arm_N, called, settings)
+    look = replace(_look(rows, prob_NA, settings), checks=tuple(checks))
+    against = _thin(look, rows, settings) + _unlike(look, called, settings) + _moved(look, called, settings)
     if against:
-        return _diagnosis(None, reasons + against, checks, look)
+        return replace(look, reasons=(*reasons, *against))
     how = "not randomised" if planned_A is None else "not randomised as stated"
     reasons.append(f"{how}, but comparable in all that is recorded; what is not recorded may still differ")
-    return _diagnosis("adjusted", reasons, checks, look)
+    return replace(look, level="adjusted", reasons=tuple(reasons))
 
 
 def _estimated(x_NF: Floats, arm_N: Ints, arms: tuple[str, ...], settings: DiagnoseSettings) -> Floats:
@@ -338,7 +319,8 @@ class _Rows:
     arms: tuple[str, ...]
 
 
-def _look(rows: _Rows, prob_NA: Floats, settings: DiagnoseSettings) -> _Look:
+def _look(rows: _Rows, prob_NA: Floats, settings: DiagnoseSettings) -> Diagnosis:
+    """Balance, placebos and overlap under one set of propensities, no level earned yet."""
     overlap, arms = _overlap(rows.arm_N, prob_NA, settings.min_prob), prob_NA.shape[1]
     counts = np.bincount(rows.arm_N, minlength=arms)
     if counts.min() < 2:
@@ -347,13 +329,8 @@ def _look(rows: _Rows, prob_NA: Floats, settings: DiagnoseSettings) -> _Look:
     keep_N = overlap.keep_N
     if np.bincount(rows.arm_N[keep_N], minlength=arms).min() < 2:  # refused for want of overlap: show all that is there
         keep_N, rows = np.ones(len(keep_N), dtype=bool), replace(rows, placebos={})
-    return _Look(_balance(rows, prob_NA, keep_N), _placebos(rows, prob_NA, keep_N), overlap, prob_NA, rows.arms)
-
-
-def _diagnosis(level: Level | None, reasons: list[str], checks: list[Check], look: _Look) -> Diagnosis:
-    return Diagnosis(
-        level, tuple(reasons), tuple(checks), look.balance, look.placebos, look.overlap, look.prob_NA
-    )  # fmt: skip
+    balance, placebos = _balance(rows, prob_NA, keep_N), _placebos(rows, prob_NA, keep_N)
+    return Diagnosis(None, (), (), balance, placebos, overlap, prob_NA)
 
 
 def _overlap(arm_N: Ints, prob_NA: Floats, min_prob: float) -> Overlap:
@@ -404,14 +381,14 @@ def _placebos(rows: _Rows, prob_NA: Floats, keep_N: NDArray[np.bool_]) -> pl.Dat
     return frame.with_columns(*limits, pl.Series("p", holm(2 * scipy.stats.norm.sf(z_T)), dtype=pl.Float64))
 
 
-def _thin(look: _Look, arm_N: Ints, settings: DiagnoseSettings) -> list[str]:
+def _thin(look: Diagnosis, rows: _Rows, settings: DiagnoseSettings) -> list[str]:
     found = []
     if look.overlap.trimmed > settings.most_trimmed:
         share = f"{look.overlap.trimmed:.0%} of customers had a propensity below {settings.min_prob:g} of some arm"
         found.append(f"no overlap: {share}, so there is nobody to compare them with")
     for a, worth in enumerate(look.overlap.effective_A):
         if worth < settings.least_effective:
-            people = f"the {(arm_N == a).sum()} customers of {look.names[a]} are worth {worth:.0f} after weighting"
+            people = f"the {(rows.arm_N == a).sum()} customers of {rows.arms[a]} are worth {worth:.0f} after weighting"
             found.append(f"no overlap: {people}, fewer than {settings.least_effective:g}")
     return found
 
@@ -421,7 +398,7 @@ def most_gap(most_smd: float, se: float) -> float:
     return max(most_smd, min(2 * float(se), ROUGH))
 
 
-def _unlike(look: _Look, settings: DiagnoseSettings) -> list[str]:
+def _unlike(look: Diagnosis, arms: tuple[str, ...], settings: DiagnoseSettings) -> list[str]:
     worth_A = np.maximum(look.overlap.effective_A, 1.0)  # nobody left: refused for that
     se_A = np.sqrt(1 / worth_A + 1 / worth_A[0])
     most = pl.col("arm").map_elements(lambda arm: most_gap(settings.most_smd, se_A[arm]), return_dtype=pl.Float64)
@@ -429,10 +406,10 @@ def _unlike(look: _Look, settings: DiagnoseSettings) -> list[str]:
     if worst.is_empty():
         return []
     name, arm, _, after = worst.sort(pl.col("after").abs(), "feature", descending=[True, False]).row(0)
-    return [f"arms differ after weighting: {name!r} by {after:+.2f} standard deviations in {look.names[arm]}"]
+    return [f"arms differ after weighting: {name!r} by {after:+.2f} standard deviations in {arms[arm]}"]
 
 
-def _furthest(look: _Look) -> str:
+def _furthest(look: Diagnosis) -> str:
     """The features that differ most, weighted by the stated shares: where to look for the cause."""
     by = pl.col("after").abs()
     worst = look.balance.sort(by, "feature", descending=[True, False]).unique("feature", maintain_order=True).head(3)
@@ -440,9 +417,9 @@ def _furthest(look: _Look) -> str:
     return f"furthest apart, in standard deviations: {named}; what was known only afterwards is no feature"
 
 
-def _moved(look: _Look, settings: DiagnoseSettings) -> list[str]:
+def _moved(look: Diagnosis, arms: tuple[str, ...], settings: DiagnoseSettings) -> list[str]:
     return [
-        f"placebo {row['outcome']!r} differs by {row['effect']:.3g} (s.e. {row['se']:.2g}) in {look.names[row['arm']]}"
+        f"placebo {row['outcome']!r} differs by {row['effect']:.3g} (s.e. {row['se']:.2g}) in {arms[row['arm']]}"
         for row in look.placebos.filter(pl.col("p") < settings.placebo_alpha).iter_rows(named=True)
     ]
 
@@ -459,23 +436,16 @@ def _columns(x_NF: Floats, names: list[str]) -> _Columns:
     return _Columns(both[:, vary], [name for name, v in zip(every, vary, strict=True) if v])
 
 
-class _Arms(NamedTuple):
-    """The arm of each customer, and how many arms there are."""
-
-    arm_N: Ints
-    arms: int
-
-
-def _arms(treatment_N: ArrayLike, n: int, planned_A: ArrayLike | None) -> _Arms:
+def _arms(treatment_N: ArrayLike, n: int, arms: int | None) -> Ints:
+    """The arm of each customer, where there are so many; None: as many as the numbers say."""
     arm = _same_length(numbers(treatment_N, "treatment_N"), n)
     if arm.size == 0 or (arm < 0).any() or (arm != np.round(arm)).any():
         raise InputError("treatment_N: needs an arm number for each customer; 0 is control, treatments are 1, 2, ...")
-    arms = int(arm.max()) + 1 if planned_A is None else np.asarray(planned_A).shape[-1]
-    if arm.max() >= arms or arms < 2:
-        raise InputError(
-            f"treatment_N: arms up to {int(arm.max())}, but probabilities are given for {arms}; two are needed"
-        )
-    return _Arms(arm.astype(np.int64), arms)
+    most = int(arm.max())
+    if most >= (arms or most + 1) or max(arms or 0, most + 1) < 2:
+        given = arms or most + 1
+        raise InputError(f"treatment_N: arms up to {most}, but probabilities are given for {given}; two are needed")
+    return arm.astype(np.int64)
 
 
 def _same_length(values_N: Floats, n: int) -> Floats:

@@ -32,7 +32,6 @@ class PoissonFit:
     mu_M: Real
     resid_MK: Real
     cells: int
-    clusters: int
 
     @property
     def se_K(self) -> Real:
@@ -101,7 +100,7 @@ def _robust(beta: Real, y: Real, mu: Real, net: Real, cluster: Codes) -> Poisson
     score = np.stack([np.bincount(cluster, weights=net[:, k] * (y - mu)) for k in range(net.shape[1])], axis=1)
     bread: Any = np.linalg.inv((net * mu[:, None]).T @ net)
     cov = clusters / (clusters - 1) * bread @ (score.T @ score) @ bread
-    return PoissonFit(beta, cov, mu, net, len(y), clusters)
+    return PoissonFit(beta, cov, mu, net, len(y))
 
 
 def _spread(fit: PoissonFit) -> float:
@@ -182,16 +181,10 @@ def _curve(sample: PanelSample, name: str) -> pl.DataFrame:
     except SupportError:
         return pl.DataFrame(schema=CURVE)  # a group too small for a curve of its own: the population's is shown
     lift, error = fit.beta_K, Z95 * fit.se_K
-    return pl.DataFrame(
-        {
-            "group": [name] * len(steps),
-            "depth": [float(depth[s].mean()) for s in steps],
-            "lift": np.exp(lift) - 1,
-            "low": np.exp(lift - error) - 1,
-            "high": np.exp(lift + error) - 1,
-            "cells": [int(s.sum()) for s in steps],
-        }
-    )
+    return pl.DataFrame({
+        "group": [name] * len(steps), "depth": [float(depth[s].mean()) for s in steps], "lift": np.exp(lift) - 1,
+        "low": np.exp(lift - error) - 1, "high": np.exp(lift + error) - 1, "cells": [int(s.sum()) for s in steps],
+    })  # fmt: skip
 
 
 def placebo_table(sample: PanelSample, main: "DiscountResponse", settings: DiscountSettings) -> pl.DataFrame:
@@ -349,58 +342,33 @@ class _Fitted(NamedTuple):
 def _fit(panel: pl.DataFrame, sensitivity: pl.DataFrame, settings: DiscountSettings) -> _Fitted:
     """Compare customers if enough of the depth's variance is theirs, else weeks."""
     data = _prepare(panel, sensitivity, settings)
-    y = np.minimum(data["list_cents"].to_numpy(), _cap(data, settings)).astype(np.float64)
-    scale = _scale_of(data)
-    z = np.clip((data["price_sensitivity"].fill_null(scale.mean).to_numpy() - scale.mean) / scale.sd, -3, 3)
+    cap = float(data.filter(pl.col("list_cents") > 0)["list_cents"].quantile(settings.winsor) or 0.0)
+    y = np.minimum(data["list_cents"].to_numpy(), cap).astype(np.float64)
+    known = data.unique("customer_id")["price_sensitivity"].drop_nulls().to_numpy()
+    enough = len(known) >= 10  # else price sensitivity stays as it is
+    z_mean, z_sd = (float(known.mean()), max(float(known.std()), 1e-9)) if enough else (0.0, 1.0)
+    z = np.clip((data["price_sensitivity"].fill_null(z_mean).to_numpy() - z_mean) / z_sd, -3, 3)
     sample = PanelSample(data, y, z, "customers")
     x = sample.columns("depth", "lag")
     if np.ptp(z) > 0:
         x = np.column_stack([x, x[:, 0] * z])
     try:
         fit = sample.fit(x)
-        enough = variance_left(sample, fit) >= settings.min_variance
+        varies = variance_left(sample, fit) >= settings.min_variance
     except SupportError:
-        enough = False
-    if not enough:
+        varies = False
+    if not varies:
         sample = replace(sample, design="weeks")
         fit = sample.fit(x)
-    return _Fitted(sample, _response(sample, fit, scale, settings))
-
-
-class _Scale(NamedTuple):
-    """What price sensitivity is standardised by; 0 and 1 where fewer than 10 customers' is known."""
-
-    mean: float
-    sd: float
-
-
-def _scale_of(data: pl.DataFrame) -> _Scale:
-    known = data.unique("customer_id")["price_sensitivity"].drop_nulls().to_numpy()
-    return _Scale(float(known.mean()), max(float(known.std()), 1e-9)) if len(known) >= 10 else _Scale(0.0, 1.0)
-
-
-def _response(sample: PanelSample, fit: PoissonFit, scale: _Scale, settings: DiscountSettings) -> DiscountResponse:
     beta, error = [*fit.beta_K.tolist(), 0.0], [*fit.se_K.tolist(), 0.0]
-    by_target = _by_target(sample.data, sample.y_M, fit)
-    return DiscountResponse(
-        level="adjusted",
-        why="half of the customers, for cross-fitting",
-        beta=beta[0],
-        beta_se=error[0],
-        beta_z=beta[2],
-        beta_z_se=error[2],
-        later=min(beta[1], 0.0),
-        later_se=error[1],
-        z_mean=scale.mean,
-        z_sd=scale.sd,
-        target_sd=by_target.sd,
-        design=sample.design,
-        cells=fit.cells,
-        customers=sample.data["customer_id"].n_unique(),
-        prior_response=settings.prior_response,
-        prior_se=settings.prior_se,
-        targets=by_target.targets,
-    )
+    by_target = _by_target(data, y, fit)
+    response = DiscountResponse(
+        level="adjusted", why="half of the customers, for cross-fitting", beta=beta[0], beta_se=error[0],
+        beta_z=beta[2], beta_z_se=error[2], later=min(beta[1], 0.0), later_se=error[1], z_mean=z_mean, z_sd=z_sd,
+        target_sd=by_target.sd, design=sample.design, cells=fit.cells, customers=data["customer_id"].n_unique(),
+        prior_response=settings.prior_response, prior_se=settings.prior_se, targets=by_target.targets,
+    )  # fmt: skip
+    return _Fitted(sample, response)
 
 
 def _prepare(panel: pl.DataFrame, sensitivity: pl.DataFrame, settings: DiscountSettings) -> pl.DataFrame:
@@ -418,11 +386,6 @@ def _prepare(panel: pl.DataFrame, sensitivity: pl.DataFrame, settings: DiscountS
         )
     known = sensitivity.select("customer_id", "price_sensitivity")
     return data.join(known, on="customer_id", how="left").sort("customer_id", "target", "week")
-
-
-def _cap(data: pl.DataFrame, settings: DiscountSettings) -> float:
-    positive = data.filter(pl.col("list_cents") > 0)["list_cents"]
-    return float(positive.quantile(settings.winsor) or 0.0)
 
 
 class _ByTarget(NamedTuple):

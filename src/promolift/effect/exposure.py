@@ -183,29 +183,17 @@ def exposure_features(
 
 
 def offer_features(
-    history: History,
-    asof_ms: int,
-    covers: pl.DataFrame,
-    customers: Sequence[str] | None = None,
-    kind: str | None = None,
-    settings: ExposureSettings = DEFAULTS,
+    history: History, asof_ms: int, covers: pl.DataFrame, settings: ExposureSettings = DEFAULTS
 ) -> pl.DataFrame:
     """The same columns for every customer and every offer of `covers` (offer_id, product_id), as if sent at `asof_ms`.
 
-    The offer's id stands in `campaign_id`; each offer counts as one coupon. `customers` defaults to all with an event
+    The offer's id stands in `campaign_id`; each offer counts as one coupon, of no kind. Customers are all with an event
     before `asof_ms`. How deep the discount is plays no part: the logs of past coupons do not tell it.
     """
+    known = f"select distinct customer_id from events where ts_ms < {asof_ms} order by 1"
     offers = pl.DataFrame({"campaign_id": covers["offer_id"].unique()})
-    if customers is None:
-        known = run(
-            f"select distinct customer_id from events where ts_ms < {asof_ms} order by 1", events=history.events
-        )
-        customers = [row[0] for row in known.fetchall()]
-    rows = offers.join(
-        pl.DataFrame({"customer_id": customers}, schema={"customer_id": pl.String}).unique(), how="cross"
-    )
-    rows = rows.with_columns(
-        kind=pl.lit(kind, pl.String), start_ms=pl.lit(asof_ms, pl.Int64), end_ms=pl.lit(None, pl.Int64)
+    rows = offers.join(fetch(run(known, events=history.events)), how="cross").with_columns(
+        kind=pl.lit(None, pl.String), start_ms=pl.lit(asof_ms, pl.Int64), end_ms=pl.lit(None, pl.Int64)
     )
     coupons = covers.unique().select("product_id", campaign_id="offer_id", coupon_id="offer_id")
     return _features(history, rows, _relation(history.events, coupons), settings)

@@ -4,9 +4,7 @@ The answers all else must beat: in proportion, by response, by segment. Then the
 targets use outcomes predicted by models that did not see them. Legend: N customers, F features, K treatments, A arms.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import NamedTuple
 
 import numpy as np
 
@@ -88,13 +86,6 @@ def _base(mu_NA: Floats, family: Family) -> Floats:
     return link(mu_NA.mean(axis=1), family)
 
 
-class _Border(NamedTuple):
-    """A feature and a value that may divide customers."""
-
-    feature: int
-    cut: float
-
-
 def fit_segment(nuisance: Nuisance, fold: int) -> BySegment:
     """The split with the largest chi-square of the difference in scores, of all features and quantiles."""
     best, seen = (-1.0, 0, np.inf), nuisance.fold_N != fold
@@ -102,7 +93,13 @@ def fit_segment(nuisance: Nuisance, fold: int) -> BySegment:
     every = max(1, len(x_NF) // SEARCHED)
     some_NF, left_NK = x_NF[::every], psi_NK[::every] - psi_NK[::every].mean(axis=0)
     left_NK = left_NK / np.maximum(left_NK.std(axis=0), 1e-300)
-    for f, cut in _borders(some_NF):
+    borders = [
+        (f, float(cut))
+        for f, some_N in enumerate(some_NF.T)
+        if (known := some_N[~np.isnan(some_N)]).size
+        for cut in np.unique(np.quantile(known, CUTS, method="lower"))
+    ]
+    for f, cut in borders:
         share = (mask := _beyond(some_NF[:, f], cut)).mean()
         if LEAST <= share <= 1 - LEAST:
             sum_K = mask.astype(np.float64) @ left_NK  # of everybody it is 0, so the others' is its negative
@@ -118,27 +115,8 @@ def _line(mu_NA: Floats) -> Floats:
     return np.column_stack([np.ones(len(mu_NA)), mu_NA.mean(axis=1)])
 
 
-def _borders(x_NF: Floats) -> Iterator[_Border]:
-    for f in range(x_NF.shape[1]):
-        known = x_NF[~np.isnan(x_NF[:, f]), f]
-        if known.size:
-            yield from (_Border(f, float(cut)) for cut in np.unique(np.quantile(known, CUTS, method="lower")))
-
-
 def _beyond(values_N: Floats, cut: float) -> np.ndarray:
     return ~(values_N <= cut)
-
-
-@dataclass(frozen=True)
-class PlugIn:
-    """T-learner: the difference of the arms' response models."""
-
-    response: Response
-
-    def gain(self, asked: Asked) -> Floats:
-        """gain_NK over control."""
-        mu_NA = self.response.mean(asked)
-        return mu_NA[:, 1:] - mu_NA[:, :1]
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ the linear predictor z'(sum of modifiers m of arm a of coef_m): modifier 0 holds
 for one.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import groupby, pairwise
 from typing import Literal, NamedTuple
@@ -126,24 +127,20 @@ def _code(known: Floats) -> float:
 
 
 def _thinned(found: list[_Column]) -> list[_Column]:
-    """All columns if there are no more than COLUMNS; else those with three knots a feature, or one, or none."""
-    for step in (1, 2, 4):
+    """All columns if there are no more than COLUMNS; else those with every other knot of a feature, or the middle one,
+    or none; the feature itself and its flag stay."""
+    fewer: tuple[Callable[[list[float]], list[float]], ...] = (
+        lambda knots: knots[::2], lambda knots: knots[len(knots) // 2 :][:1], lambda knots: [],
+    )  # fmt: skip
+    every: dict[int, list[float]] = {f: [] for f, _ in found}
+    for f, knot in found:
+        every[f] += [knot] if np.isfinite(knot) else []
+    for some in fewer:
         if len(found) <= COLUMNS:
             break
-        found = [
-            _Column(f, knot)
-            for f, group in groupby(found, key=lambda column: column.feature)
-            for knot in _fewer([column.knot for column in group], step)
-        ]
+        every = {f: some(knots) for f, knots in every.items()}
+        found = [column for column in found if not np.isfinite(column.knot) or column.knot in every[column.feature]]
     return found
-
-
-def _fewer(knots: list[float], step: int) -> list[float]:
-    """Of one feature's columns: itself, every other knot (the middle one at last, then none), the flag."""
-    inner = [knot for knot in knots if np.isfinite(knot)]
-    middle = len(inner) // 2
-    kept = inner[::2] if step == 1 else inner[middle : middle + 1] if step == 2 else []
-    return [knot for knot in knots if not np.isfinite(knot) or knot in kept]
 
 
 def screened(basis: Basis, x_NF: Floats, target_NT: Floats) -> Basis:
@@ -241,22 +238,42 @@ def span_of(trial: TrialArrays) -> OutcomeSpan:
     )
 
 
+class Cell(NamedTuple):
+    """Gram matrix, score and Pearson's sum of the rows of one fold and arm, and how many they are."""
+
+    gram: Floats
+    score: Floats
+    pearson: float
+    rows: int
+
+
 class Expansion(NamedTuple):
-    """Second-order expansion of the log likelihood of some rows: Gram matrix, G beta + score, dispersion."""
+    """Second-order expansion of the log likelihood of some rows: Gram matrix, and G beta + score, by dispersion."""
 
     gram: Floats
     pull: Floats
-    spread: float
+
+
+def _expanded(cells: list[Cell], arm_C: Ints, at_MP: Floats, family: Family) -> Expansion:
+    """Rows of one arm share their modifiers, so G is a sum of Kronecker products: one small matrix for each arm."""
+    gram, score = np.zeros((at_MP.size, at_MP.size)), np.zeros(at_MP.size)
+    for a, m in enumerate(modifiers(int(arm_C.max()) + 1)):
+        mine = [cell for cell, arm in zip(cells, arm_C, strict=True) if arm == a]
+        gram += np.kron(np.outer(m, m), np.sum([cell.gram for cell in mine], axis=0))
+        score += np.kron(m, np.sum([cell.score for cell in mine], axis=0))
+    rows, pearson = sum(cell.rows for cell in cells), sum(cell.pearson for cell in cells)
+    spread = 1.0 if family == "binary" else max(pearson / max(rows - 1, 1), 1e-9)
+    return Expansion(gram / spread, (gram @ at_MP.ravel() + score) / spread)
 
 
 @dataclass(frozen=True)
 class LinearDesign:
     """A trial's basis columns in folds, with the sums of each fold and arm that any fit without a fold is made of.
 
-    Rows are sorted by fold and arm; cell (j, a) is the rows from `edge_C[c]` on, c = j A + a. `gram_CPP`, `score_CP`
-    and `pearson_C` are those of the log likelihood at `at_MP`, a fit to all rows; `flat_JPP` is z'z. A fit without a
-    fold is one Newton step from there: exact for least squares, and near enough for the other links, since no fold
-    moves the fit far (approximate cross-validation, Rad & Maleki 2020).
+    Rows are sorted by fold and arm; cell (j, a) is the rows from `edge_C[c]` on, c = j A + a. `cells` are those of the
+    log likelihood at `at_MP`, a fit to all rows; `flat_JPP` is z'z. A fit without a fold is one Newton step from there:
+    exact for least squares, and near enough for the other links, since no fold moves the fit far (approximate
+    cross-validation, Rad & Maleki 2020).
     """
 
     basis: Basis
@@ -268,9 +285,7 @@ class LinearDesign:
     family: Family
     at_MP: Floats
     variance_G: Floats
-    gram_CPP: Floats
-    score_CP: Floats
-    pearson_C: Floats
+    cells: list[Cell]
     flat_JPP: Floats
 
     @property
@@ -280,17 +295,9 @@ class LinearDesign:
 
     def without(self, held: int | None) -> Expansion:
         """The expansion over all folds but one."""
-        arms = self.arms
-        cells = [c for c in range(len(self.edge_C) - 1) if c // arms != held]
-        rows = sum(int(self.edge_C[c + 1] - self.edge_C[c]) for c in cells)
-        m_AM, size = modifiers(arms), self.at_MP.size
-        gram, score = np.zeros((size, size)), np.zeros(size)
-        for a, m in enumerate(m_AM):
-            mine = [c for c in cells if c % arms == a]
-            gram += np.kron(np.outer(m, m), self.gram_CPP[mine].sum(axis=0))
-            score += np.kron(m, self.score_CP[mine].sum(axis=0))
-        spread = max(float(self.pearson_C[cells].sum()) / max(rows - 1, 1), 1e-9) if self.family != "binary" else 1.0
-        return Expansion(gram, gram @ self.at_MP.ravel() + score, spread)
+        arm_C, fold_C = np.arange(len(self.cells)) % self.arms, np.arange(len(self.cells)) // self.arms
+        used = np.flatnonzero(fold_C != held) if held is not None else np.arange(len(fold_C))
+        return _expanded([self.cells[c] for c in used], arm_C[used], self.at_MP, self.family)
 
 
 def design_of(
@@ -302,72 +309,48 @@ def design_of(
     fold_N = np.zeros(len(y_N), dtype=np.int64) if fold_N is None else fold_N
     folds = int(fold_N.max(initial=0)) + 1
     edge_C = np.searchsorted(fold_N * arms + trial.arm_N, np.arange(folds * arms + 1))
-    sums = _Sums(z_NP, y_N, m_AM, family)
-    group_MP = _groups(basis, m_AM.shape[1], sparse=True)
+    slices: list[slice | Ints] = [slice(low, high) for low, high in pairwise(edge_C)]
+    arm_C, group_MP = np.arange(len(slices)) % arms, _groups(basis, m_AM.shape[1], sparse=True)
     at_MP = np.zeros(group_MP.shape)
     at_MP[0, 0] = link(y_N.mean(), family)
-    variance = np.full(
-        int(group_MP.max(initial=0)) + 1, 0.1 * (max(float(y_N.var()), 1e-12) if family == "real" else 1)
-    )
+    scale = max(float(y_N.var()), 1e-12) if family == "real" else 1.0
+    variance = np.full(int(group_MP.max(initial=0)) + 1, 0.1 * scale)
     every = max(1, len(y_N) // PILOT)
-    pilot = [np.arange(low, high, every) for low, high in pairwise(edge_C)]
-    for step in range(NEWTON if family != "real" else 3):
-        cells = [sums.cell(rows, c % arms, at_MP) for c, rows in enumerate(pilot)]
-        to_MP, variance = _step(cells, m_AM, at_MP, group_MP, variance, family)
-        at_MP, moved = _stride(z_NP[::every], m_AM, at_MP, to_MP, family), np.abs(to_MP - at_MP).max()
-        if moved < 1e-4 and step:
-            break
-    slices = [slice(low, high) for low, high in pairwise(edge_C)]
-    if every > 1:
-        cells = [sums.cell(rows, c % arms, at_MP) for c, rows in enumerate(slices)]
-        to_MP, variance = _step(cells, m_AM, at_MP, group_MP, variance, family)
+
+    def sums(parts: list[slice | Ints]) -> list[Cell]:
+        return [_cell(z_NP[rows], y_N[rows], m_AM[a] @ at_MP, family) for rows, a in zip(parts, arm_C, strict=True)]
+
+    pilot: list[slice | Ints] = [np.arange(low, high, every) for low, high in pairwise(edge_C)]
+    steps = [pilot] * (NEWTON if family != "real" else 3) + ([slices] if every > 1 else [])
+    settled = False
+    for step, parts in enumerate(steps):
+        if settled and parts is pilot:
+            continue
+        gram, pull = _expanded(sums(parts), arm_C, at_MP, family)
+        to_P, variance = shrink(gram, pull, group_MP.ravel(), variance, WARM)
+        to_MP = to_P.reshape(at_MP.shape)
+        settled = bool(step) and np.abs(to_MP - at_MP).max() < 1e-4
         at_MP = _stride(z_NP[::every], m_AM, at_MP, to_MP, family)
-    cells = [sums.cell(rows, c % arms, at_MP) for c, rows in enumerate(slices)]
-    gram_CPP = np.array([cell.gram for cell in cells])
-    if family == "real":
-        flat_JPP = gram_CPP.reshape(folds, arms, *gram_CPP.shape[1:]).sum(axis=1)
-    else:
-        ends = edge_C[::arms]
-        flat_JPP = np.array([z_NP[low:high].T @ z_NP[low:high] for low, high in pairwise(ends)])
+    cells = sums(slices)
+    flat_JPP = np.array([
+        sum(cell.gram for cell in cells[j * arms : (j + 1) * arms]) if family == "real"
+        else z_NP[low:high].T @ z_NP[low:high]
+        for j, (low, high) in enumerate(pairwise(edge_C[::arms]))
+    ])  # fmt: skip
     return LinearDesign(
-        basis, z_NP, trial.arm_N, y_N, edge_C, span_of(trial), family, at_MP, variance, gram_CPP,
-        np.array([cell.score for cell in cells]), np.array([cell.pearson for cell in cells]), flat_JPP,
+        basis, z_NP, trial.arm_N, y_N, edge_C, span_of(trial), family, at_MP, variance, cells, flat_JPP
     )  # fmt: skip
 
 
-class _Cell(NamedTuple):
-    """Gram matrix, score and Pearson's sum of the rows of one fold and arm, and how many they are."""
-
-    gram: Floats
-    score: Floats
-    pearson: float
-    rows: int
-
-
-class _Sums(NamedTuple):
-    """What the sums of cells are taken over."""
-
-    z_NP: Floats
-    y_N: Floats
-    m_AM: Floats
-    family: Family
-
-    def cell(self, rows: slice | Ints, arm: int, coef_MP: Floats) -> _Cell:
-        """Sums of some rows of an arm, at these coefficients."""
-        z, y = self.z_NP[rows], self.y_N[rows]
-        mu = inverse(z @ (self.m_AM[arm] @ coef_MP), self.family)
-        if self.family == "real":
-            return _Cell(z.T @ z, z.T @ (y - mu), float(((y - mu) ** 2).sum()), len(y))
-        v = np.maximum(mu * (1 - mu) if self.family == "binary" else mu, 1e-9)
-        root = z * np.sqrt(v)[:, None]  # of one matrix with itself BLAS makes half the products only
-        return _Cell(root.T @ root, z.T @ (y - mu), float(((y - mu) ** 2 / v).sum()), len(y))
-
-
-class _Step(NamedTuple):
-    """Coefficients and prior variances after a Newton step."""
-
-    coef_MP: Floats
-    variance_G: Floats
+def _cell(z_NP: Floats, y_N: Floats, coef_P: Floats, family: Family) -> Cell:
+    """Sums of some rows of one arm, at its coefficients."""
+    mu_N = inverse(z_NP @ coef_P, family)
+    left_N = y_N - mu_N
+    if family == "real":
+        return Cell(z_NP.T @ z_NP, z_NP.T @ left_N, float((left_N**2).sum()), len(y_N))
+    v_N = np.maximum(mu_N * (1 - mu_N) if family == "binary" else mu_N, 1e-9)
+    root = z_NP * np.sqrt(v_N)[:, None]  # of one matrix with itself BLAS makes half the products only
+    return Cell(root.T @ root, z_NP.T @ left_N, float((left_N**2 / v_N).sum()), len(y_N))
 
 
 def _stride(z_NP: Floats, m_AM: Floats, at_MP: Floats, to_MP: Floats, family: Family) -> Floats:
@@ -376,20 +359,6 @@ def _stride(z_NP: Floats, m_AM: Floats, at_MP: Floats, to_MP: Floats, family: Fa
         return to_MP
     furthest = float(np.abs(z_NP @ (m_AM @ (to_MP - at_MP)).T).max(initial=0.0))
     return np.asarray(at_MP + (to_MP - at_MP) * min(1.0, STRIDE / max(furthest, 1e-300)))
-
-
-def _step(cells: list[_Cell], m_AM: Floats, at_MP: Floats, group_MP: Ints, variance: Floats, family: Family) -> _Step:
-    """Rows of one arm share their modifiers, so G is a sum of Kronecker products: one small matrix for each arm."""
-    gram, score = np.zeros((at_MP.size, at_MP.size)), np.zeros(at_MP.size)
-    for a, m in enumerate(m_AM):
-        mine = cells[a :: len(m_AM)]
-        gram += np.kron(np.outer(m, m), np.sum([cell.gram for cell in mine], axis=0))
-        score += np.kron(m, np.sum([cell.score for cell in mine], axis=0))
-    rows = sum(cell.rows for cell in cells)
-    spread = 1.0 if family == "binary" else max(sum(cell.pearson for cell in cells) / max(rows - 1, 1), 1e-9)
-    pull = gram @ at_MP.ravel() + score
-    coef, variance = shrink(gram / spread, pull / spread, group_MP.ravel(), variance, WARM)
-    return _Step(coef.reshape(at_MP.shape), variance)
 
 
 def within(eta_NA: Floats, span: OutcomeSpan, family: Family) -> Floats:
@@ -411,10 +380,10 @@ def fit_linear(design: LinearDesign, held: int | None = None, *, sparse: bool = 
     nothing. `sparse` gives each feature's interaction a variance of its own (relevance determination).
     """
     group_MP = _groups(design.basis, len(design.at_MP), sparse)
-    gram, pull, spread = design.without(held)
+    gram, pull = design.without(held)
     scale = max(float(design.y_N.var()), 1e-12) if design.family == "real" else 1.0
     start = design.variance_G if sparse else np.full(int(group_MP.max(initial=0)) + 1, 0.1 * scale)
-    coef = shrink(gram / spread, pull / spread, group_MP.ravel(), start).coef_P
+    coef = shrink(gram, pull, group_MP.ravel(), start).coef_P
     some = design.z_NP[:: max(1, len(design.z_NP) // PILOT)]
     coef_MP = _stride(some, modifiers(design.arms), design.at_MP, coef.reshape(group_MP.shape), design.family)
     return Linear(design.basis, coef_MP, design.family, *design.span)
@@ -467,8 +436,12 @@ def _groups(basis: Basis, mods: int, sparse: bool) -> Ints:
         features = int(basis.source_P.max(initial=-1)) + 1
         for m in range(mods):
             group[m, 1:] = m * features + basis.source_P
-    _, dense = np.unique(group[group >= 0], return_inverse=True)
-    group[group >= 0] = dense
+    return _dense(group)
+
+
+def _dense(group: Ints) -> Ints:
+    """Groups numbered without gaps; those below 0 stay."""
+    group[group >= 0] = np.unique(group[group >= 0], return_inverse=True)[1]
     return group
 
 
@@ -500,9 +473,7 @@ def fit_additive(design: LinearDesign, psi_NK: NDArray[np.float64], held: int | 
     """Doubly robust scores regressed on the basis: what treatments share and what is one's own, both shrunk."""
     treatments, arms = psi_NK.shape[1], design.arms
     m_KM = modifiers(treatments + 1)[1:, 1:]
-    group_MP = _groups(design.basis, m_KM.shape[1] + 1, sparse=False)[1:]
-    _, dense = np.unique(group_MP[group_MP >= 0], return_inverse=True)
-    group_MP[group_MP >= 0] = dense
+    group_MP = _dense(_groups(design.basis, m_KM.shape[1] + 1, sparse=False)[1:])
     ends = design.edge_C[::arms]
     used = [j for j in range(len(ends) - 1) if j != held]
     gram_PP = design.flat_JPP[used].sum(axis=0)

@@ -4,8 +4,8 @@ Legend: N customers, F features, P basis columns, A arms, K treatments, J folds.
 models that did not see them.
 """
 
-from dataclasses import dataclass
-from typing import NamedTuple
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,6 +63,11 @@ class Response:
             ),
         )
 
+    def gain(self, asked: Asked) -> Floats:
+        """gain_NK over control: the T-learner's, a difference of the arms' models."""
+        mu_NA = self.mean(asked)
+        return mu_NA[:, 1:] - mu_NA[:, :1]
+
 
 @dataclass(frozen=True)
 class Nuisance:
@@ -85,30 +90,18 @@ class Nuisance:
         """How many folds there are."""
         return len(self.responses)
 
-    def design(self, fold: int) -> "Without":
-        """What a linear fit without a fold is made from."""
-        return Without(self.designs[0], fold) if len(self.designs) == 1 else Without(self.designs[fold], None)
-
-    def scored(self, fold: int) -> "OutOfFold":
-        """What scores are regressed on without a fold."""
-        design, held = self.design(fold)
-        if held is not None:
-            return OutOfFold(design, self.psi_NK, held)
-        return OutOfFold(design, self.psi_NK[_outside(self.trial, self.fold_N)[fold]], None)
+    def without(self, fold: int) -> "OutOfFold":
+        """What linear fits without a fold are made from."""
+        if len(self.designs) == 1:
+            return OutOfFold(self.designs[0], self.psi_NK, fold)
+        return OutOfFold(self.designs[fold], self.psi_NK[_outside(self.trial, self.fold_N)[fold]], None)
 
 
 class OutOfFold(NamedTuple):
-    """A design, the scores of its rows, and the fold of it that is held out."""
+    """A design, the scores of its rows, and the fold of it that is held out; None where it never held that fold."""
 
     design: LinearDesign
     psi_NK: Floats
-    held: int | None
-
-
-class Without(NamedTuple):
-    """A design, and the fold of it that is held out; None where it never held that fold."""
-
-    design: LinearDesign
     held: int | None
 
 
@@ -116,11 +109,14 @@ def fit_nuisance(trial: TrialArrays, fold_N: Ints, basis: Basis | None = None) -
     """The response models without each fold, and the scores that follow. Rows must be sorted by fold and arm."""
     folds = int(fold_N.max(initial=0)) + 1
     family, basis, bins = family_of(trial.outcome_N), basis or basis_of(trial.x_NF), bins_of(trial.x_NF)
-    designs, code_FN = _designs(trial, fold_N, basis, family), bins.codes(trial.x_NF)
+    code_FN = bins.codes(trial.x_NF)
+    if len(basis.source_P) <= COLUMNS:
+        designs: tuple[LinearDesign, ...] = (design_of(trial, family, fold_N, basis),)
+    else:  # columns have to be screened, which outcomes decide
+        designs = tuple(design_of(rows_of(trial, rows), family, None, basis) for rows in _outside(trial, fold_N))
     grown = dataset(code_FN, trial.arm_N, trial.arms)
-    each = [Without(designs[0], j) if len(designs) == 1 else Without(designs[j], None) for j in range(folds)]
-    linear = [fit_linear(design, held, sparse=True) for design, held in each]
-    shared = designs[0].z_NP if len(designs) == 1 else None
+    one, shared = len(designs) == 1, designs[0].z_NP if len(designs) == 1 else None
+    linear = [fit_linear(designs[0 if one else j], j if one else None, sparse=True) for j in range(folds)]
     eta_JNA = np.stack([m.eta(m.basis.columns(trial.x_NF) if shared is None else shared) for m in linear])
     trees_AJ = []
     for a in range(trial.arms):
@@ -134,13 +130,6 @@ def fit_nuisance(trial: TrialArrays, fold_N: Ints, basis: Basis | None = None) -
         held = fold_N == j
         mu_NA[held] = response.joined(code_FN[:, held], eta_JNA[j, held])
     return Nuisance(trial, fold_N, responses, mu_NA, scores(trial, mu_NA), designs, grown)
-
-
-def _designs(trial: TrialArrays, fold_N: Ints, basis: Basis, family: Family) -> tuple[LinearDesign, ...]:
-    """One design for all folds; where columns have to be screened, which outcomes decide, one without each fold."""
-    if len(basis.source_P) <= COLUMNS:
-        return (design_of(trial, family, fold_N, basis),)
-    return tuple(design_of(rows_of(trial, rows), family, None, basis) for rows in _outside(trial, fold_N))
 
 
 def _outside(trial: TrialArrays, fold_N: Ints) -> list[Ints]:
@@ -160,14 +149,10 @@ def fold_of(trial: TrialArrays, folds: int) -> Ints:
 
 
 def folds_of(trial: TrialArrays) -> int:
-    """How many folds models are judged in."""
-    return next((few for weight, few in FOLDS if weight_of(trial) < weight), 2)
-
-
-def weight_of(trial: TrialArrays) -> float:
-    """What the number of refits goes by: rows, and more for wide ones, for each refit costs rows x features."""
+    """How many folds models are judged in; wide rows weigh more, for a refit costs rows x features."""
     rows, features = trial.x_NF.shape
-    return float(rows * max(1.0, features / WIDE))
+    weight = rows * max(1.0, features / WIDE)
+    return next((few for least, few in FOLDS if weight < least), 2)
 
 
 def estimate_propensity(x_NF: Floats, arm_N: Ints, key_N: NDArray[np.uint64]) -> Floats:
@@ -232,11 +217,6 @@ def arm_means(trial: TrialArrays, mu_NA: Floats) -> Floats:
 
 def rows_of(trial: TrialArrays, mask_N: NDArray[np.bool_] | Ints | slice) -> TrialArrays:
     """The trial's rows of a mask or index."""
-    return TrialArrays(
-        trial.x_NF[mask_N],
-        trial.arm_N[mask_N],
-        trial.outcome_N[mask_N],
-        trial.prob_NA[mask_N],
-        trial.key_N[mask_N],
-        trial.names,
-    )
+    names = ("x_NF", "arm_N", "outcome_N", "prob_NA", "key_N")
+    kept: dict[str, Any] = {name: getattr(trial, name)[mask_N] for name in names}
+    return replace(trial, **kept)

@@ -88,18 +88,21 @@ def adjusted_means(
     wide = float(np.ptp(outcome_N)) if len(outcome_N) else 0.0
     control = middle + unit * float(rows.outcome_N[rows.arm_N == 0].mean())
     control = control if same else middle + unit * float(_score(rows, guess[0], 0).mean())
-    freedom = np.inf if cluster is None else _freedom(rows, cluster)
+    freedom = np.inf
+    if cluster is not None:  # clusters less the arms whose means are estimated
+        few = [len(np.unique(cluster[rows.arm_N == a])) for a in range(rows.arms)]
+        if min(few) < LEAST_CLUSTERS:
+            raise SupportError(f"clusters: {few} by arm; with fewer than {LEAST_CLUSTERS} the error cannot be known")
+        freedom = float(len(np.unique(cluster)) - rows.arms)
     return AdjustedMeans(np.clip(unit * gain_K, -wide, wide), unit * se_K, control, freedom, unit * part_NK)
 
 
 def _rare(outcome_N: Floats, arm_N: Ints, arms: int) -> Floats:
     """What the squared error of each difference of shares grows by if either arm had one success and one failure more:
     of 7 responders the plain one is too narrow, of none it is nil (Agresti & Caffo 2000)."""
-    more_A = np.zeros(arms)
-    for a in range(arms):
-        n, hits = int((arm_N == a).sum()), float(outcome_N[arm_N == a].sum())
-        careful, plain = (hits + 1) / (n + 2), hits / n
-        more_A[a] = max(careful * (1 - careful) - plain * (1 - plain), 0.0) / n
+    n_A, hits_A = np.bincount(arm_N, minlength=arms), np.bincount(arm_N, outcome_N, arms)
+    careful_A, plain_A = (hits_A + 1) / (n_A + 2), hits_A / n_A
+    more_A = np.maximum(careful_A * (1 - careful_A) - plain_A * (1 - plain_A), 0.0) / n_A
     return np.asarray(more_A[1:] + more_A[0])
 
 
@@ -151,14 +154,6 @@ def _error(part_N: Floats, cluster: Ints | None) -> float:
         return float(np.sqrt(np.sum(part_N**2)))
     sums = np.bincount(cluster, weights=part_N)
     return float(np.sqrt(np.sum(sums**2) * len(sums) / max(len(sums) - 1, 1)))
-
-
-def _freedom(rows: TrialArrays, cluster: Ints) -> float:
-    """Clusters less the arms whose means are estimated. Raises SupportError where an arm has fewer than four."""
-    few = [len(np.unique(cluster[rows.arm_N == a])) for a in range(rows.arms)]
-    if min(few) < LEAST_CLUSTERS:
-        raise SupportError(f"clusters: {few} by arm; with fewer than {LEAST_CLUSTERS} the error cannot be known")
-    return float(len(np.unique(cluster)) - rows.arms)
 
 
 def _guesses(rows: TrialArrays, fold_N: Ints, basis: Basis, *, by_arm: bool) -> list[Floats]:
@@ -303,25 +298,20 @@ def average_effects(
     Raises SupportError if an arm has fewer than 50 customers.
     """
     checked, basis = _checked(trial, outcomes), basis_of(trial.x_NF)
-    rows = []
+    parts = []
     for name, y_N in checked.items():
         found = adjusted_means(trial, y_N, cluster_N=cluster_N, basis=basis, seed=seed)
-        for k, (effect, se, reach) in enumerate(zip(found.gain_K, found.se_K, found.reach_K, strict=True)):
-            rows.append({
-                "outcome": name, "arm": k + 1, "control_mean": found.control_mean, "effect": float(effect),
-                "se": float(se), "low": float(effect - reach), "high": float(effect + reach),
-                "p": _p(float(effect), float(se), found.freedom),
-            })  # fmt: skip
-    frame = pl.DataFrame(rows)
+        law = scipy.stats.norm if np.isinf(found.freedom) else scipy.stats.t(found.freedom)
+        size_K = np.divide(np.abs(found.gain_K), found.se_K, out=np.full(len(found.se_K), np.inf), where=found.se_K > 0)
+        size_K[(found.se_K <= 0) & (found.gain_K == 0)] = 0.0
+        parts.append(pl.DataFrame({
+            "outcome": name, "arm": np.arange(1, trial.arms), "control_mean": found.control_mean,
+            "effect": found.gain_K, "se": found.se_K, "low": found.gain_K - found.reach_K,
+            "high": found.gain_K + found.reach_K, "p": 2 * law.sf(size_K),
+        }))  # fmt: skip
+    frame = pl.concat(parts)
     adjusted = pl.Series("p_holm", holm(frame["p"].to_numpy()))
     return frame.with_columns(adjusted, n=pl.lit(len(trial.arm_N)), level=pl.lit(level))
-
-
-def _p(effect: float, se: float, freedom: float) -> float:
-    if se <= 0:
-        return float(effect == 0)
-    law = scipy.stats.norm if np.isinf(freedom) else scipy.stats.t(freedom)
-    return float(2 * law.sf(abs(effect) / se))
 
 
 def _checked(trial: TrialArrays, outcomes: Mapping[str, ArrayLike]) -> dict[str, Floats]:
@@ -335,22 +325,11 @@ def _checked(trial: TrialArrays, outcomes: Mapping[str, ArrayLike]) -> dict[str,
     return found
 
 
-@dataclass(frozen=True)
-class EffectBin:
-    """Customers of similar prediction: mean predicted effect beside the realised one with its 95 % interval."""
-
-    predicted: float
-    realised: float
-    se: float
-    low: float
-    high: float
-    n: int
-
-
-def effect_bins(gain_N: Floats, psi_N: Floats, bins: int = 10) -> tuple[EffectBin, ...]:
+def effect_bins(gain_N: Floats, psi_N: Floats, bins: int = 10) -> pl.DataFrame:
     """At most `bins` groups of nearly equal count, lowest prediction first; equal predictions stay together.
 
-    Raises SupportError if fewer than two customers would share a group.
+    Columns predicted and realised (mean effects), se, low, high (95 % of the realised one), n. Raises SupportError if
+    fewer than two customers would share a group.
     """
     _check(gain_N, psi_N, 2 * bins)
     value, group_N = np.unique(gain_N, return_inverse=True)
@@ -359,13 +338,12 @@ def effect_bins(gain_N: Floats, psi_N: Floats, bins: int = 10) -> tuple[EffectBi
     kept, size = np.unique(part_N, return_counts=True)
     kept = kept[size > 1]  # of one customer no error is known: they join those above
     part_N = np.minimum(np.searchsorted(kept, part_N), len(kept) - 1)
-    return tuple(_bin(gain_N[part_N == b], psi_N[part_N == b]) for b in np.unique(part_N))
-
-
-def _bin(gain_M: Floats, psi_M: Floats) -> EffectBin:
-    mean, n = float(psi_M.mean()), len(psi_M)
-    se = float(psi_M.std(ddof=1) / np.sqrt(n))
-    return EffectBin(float(gain_M.mean()), mean, se, mean - Z95 * se, mean + Z95 * se, n)
+    frame = pl.DataFrame({"part": part_N, "gain": gain_N, "psi": psi_N}).group_by("part").agg(
+        predicted=pl.col("gain").mean(), realised=pl.col("psi").mean(),
+        se=pl.col("psi").std() / pl.len().sqrt(), n=pl.len().cast(pl.Int64),
+    )  # fmt: skip
+    ends = {name: pl.col("realised") + sign * Z95 * pl.col("se") for name, sign in (("low", -1), ("high", 1))}
+    return frame.sort("part").with_columns(**ends).select("predicted", "realised", "se", "low", "high", "n")
 
 
 def _check(gain_N: Floats, psi_N: Floats, least: int) -> None:

@@ -58,12 +58,6 @@ class TargetingRule:
         )
 
 
-def same_for_all(best_arm: int, learners: int, bound: float) -> TargetingRule:
-    """One arm for everybody."""
-    none = np.zeros(len(DEPTHS))
-    return TargetingRule(np.zeros(learners), (), (), best_arm, False, none, none, bound)
-
-
 class ScoredTrial(NamedTuple):
     """Out of fold: what each learner says beyond the average, doubly robust scores before cost, costs (one row where
     all cost the same), folds, and a random order of the rows."""
@@ -83,7 +77,8 @@ def choose_rule(rows: ScoredTrial, rankings: list[Floats], best_arm: int, bound:
     """
     tried = [tried for weight_C in rankings if (tried := _try(rows, weight_C, best_arm, bound)) is not None]
     if not tried:
-        return same_for_all(best_arm, rows.differ_NKC.shape[2], bound)
+        none_D = np.zeros(len(DEPTHS))  # one arm for everybody
+        return TargetingRule(np.zeros(rows.differ_NKC.shape[2]), (), (), best_arm, False, none_D, none_D, bound)
     leading = [each for each in tried if each.rule.follows]
     return max(leading, key=lambda each: each.lead).rule if leading else max(tried, key=lambda each: each.area).rule
 

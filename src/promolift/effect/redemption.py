@@ -129,10 +129,13 @@ def fit_redemption(
     data = _training(features, redeemed, settings)
     rates = _rates(data)
     terms = _terms(data, rates, settings)
-    used = [name for name in TERMS if _spread(terms[name]) > 1e-9]
+    # a term whose known values all but agree cannot tell customers apart
+    used = [name for name in TERMS if ((terms[name].max() or 0.0) - (terms[name].min() or 0.0)) > 1e-9]  # type: ignore[operator]
     raw = _matrix(terms, used)
     mean, sd = (np.array([f(column) for column in raw.T]) for f in (np.nanmean, np.nanstd))
-    kinds, campaigns = data["kind"].drop_nulls().unique().sort().to_list(), _largest(data, settings)
+    counts = data.group_by("campaign_id").len("rows").sort(["rows", "campaign_id"], descending=[True, False])
+    campaigns = counts["campaign_id"].head(settings.max_campaigns).sort().to_list()
+    kinds = data["kind"].drop_nulls().unique().sort().to_list()
     parts = [
         (np.nan_to_num((raw - mean) / sd, nan=0.0), settings.slope_sd),
         (_one_hot(data["kind"], kinds), settings.kind_sd),
@@ -179,11 +182,6 @@ def _training(features: pl.DataFrame, redeemed: pl.DataFrame, settings: Redempti
     return data
 
 
-def _largest(data: pl.DataFrame, settings: RedemptionSettings) -> list[str]:
-    counts = data.group_by("campaign_id").len("rows").sort(["rows", "campaign_id"], descending=[True, False])
-    return sorted(counts["campaign_id"].head(settings.max_campaigns).to_list())
-
-
 def _rates(data: pl.DataFrame) -> dict[str, float]:
     """What the population does a week, and its share of covered types: single customers are shrunk to it."""
     fits = data.filter(pl.col("covered_orders").is_not_null())
@@ -217,12 +215,6 @@ def _terms(features: pl.DataFrame, rates: Mapping[str, float], settings: Redempt
         fits_types=(c("types_bought") + settings.prior_types * rates["fits_types"])
         / (c("covered_types") + settings.prior_types),
     )
-
-
-def _spread(values: pl.Series) -> float:
-    """How far a term's known values lie apart: one that cannot tell customers apart is not used."""
-    known = values.drop_nulls().to_numpy()
-    return float(np.ptp(known)) if known.size else 0.0
 
 
 def _matrix(terms: pl.DataFrame, names: Sequence[str]) -> Floats:

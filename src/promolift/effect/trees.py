@@ -7,8 +7,9 @@ E edges, T trees, D inner nodes (7 at most), L leaves (8), J folds.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import lru_cache, wraps
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
+from functools import lru_cache
+from itertools import count
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,25 +26,9 @@ EDGES = 62  # of a feature at most; codes 0..62 are values, MISSING is none
 MISSING, NEVER = 255, 254
 SAMPLED = 50_000  # rows that edges are found on
 BLOCK = 1024  # rows whose masks are held at once
+QUIET = {"num_threads": 1, "deterministic": True, "force_row_wise": True, "verbosity": -1}  # of LightGBM
 OBJECTIVE = {"binary": "binary", "count": "poisson", "real": "regression"}
 LOWEST = np.array([0] + [(i & -i).bit_length() - 1 for i in range(1, 256)], dtype=np.int64)  # lowest set bit
-T = TypeVar("T", bound=Callable[..., Any])
-
-
-def _compiled(function: T) -> T:
-    """Compiled by numba at its first call, which alone loads numba: a refusal need not wait for it."""
-
-    @lru_cache(1)
-    def made() -> T:
-        import numba
-
-        return cast(T, numba.njit(cache=True, nogil=True, error_model="numpy")(function))
-
-    @wraps(function)
-    def call(*given: Any) -> Any:
-        return made()(*given)
-
-    return cast(T, call)
 
 
 @dataclass(frozen=True)
@@ -88,7 +73,7 @@ class Boosted:
     def raw(self, code_FN: Codes) -> Floats:
         """Raw predictions, the start among them."""
         out_N = np.full(code_FN.shape[1], self.start)
-        _walk(
+        _walker()(
             code_FN, self.feature_TD, self.limit_TD, self.missing_TD, self.mask_TD, self.leaf_TL, LOWEST, BLOCK, out_N
         )
         return out_N
@@ -98,28 +83,34 @@ _NO_NODE = np.zeros((0, LEAVES - 1), dtype=np.uint8)
 NO_TREE = Boosted(_NO_NODE.astype(np.int64), _NO_NODE, _NO_NODE, _NO_NODE, np.zeros((0, LEAVES)), 0.0)
 
 
-@_compiled
-def _walk(
-    code_FN: Codes, feature_TD: Ints, limit_TD: Codes, missing_TD: Codes, mask_TD: Codes, leaf_TL: Floats,
-    lowest: Ints, block: int, out_N: Floats,
-) -> None:  # fmt: skip
-    mask = np.empty(block, dtype=np.uint8)
-    for start in range(0, len(out_N), block):
-        size = min(block, len(out_N) - start)
-        out = out_N[start : start + size]
-        for t in range(len(leaf_TL)):
-            mask[:] = 255
-            for d in range(feature_TD.shape[1]):
-                f = feature_TD[t, d]
-                if f < 0:
-                    break
-                codes = code_FN[f, start : start + size]
-                limit, missing, left = limit_TD[t, d], missing_TD[t, d], mask_TD[t, d]
+@lru_cache(1)
+def _walker() -> Callable[..., None]:
+    """Compiled at its first call, which alone loads numba: a refusal need not wait for it."""
+    import numba
+
+    def walk(
+        code_FN: Codes, feature_TD: Ints, limit_TD: Codes, missing_TD: Codes, mask_TD: Codes, leaf_TL: Floats,
+        lowest: Ints, block: int, out_N: Floats,
+    ) -> None:  # fmt: skip
+        mask = np.empty(block, dtype=np.uint8)
+        for start in range(0, len(out_N), block):
+            size = min(block, len(out_N) - start)
+            out = out_N[start : start + size]
+            for t in range(len(leaf_TL)):
+                mask[:] = 255
+                for d in range(feature_TD.shape[1]):
+                    f = feature_TD[t, d]
+                    if f < 0:
+                        break
+                    codes = code_FN[f, start : start + size]
+                    limit, missing, left = limit_TD[t, d], missing_TD[t, d], mask_TD[t, d]
+                    for i in range(size):
+                        mask[i] &= np.uint8(255) if (codes[i] <= limit) | (codes[i] == missing) else left
+                leaves = leaf_TL[t]
                 for i in range(size):
-                    mask[i] &= np.uint8(255) if (codes[i] <= limit) | (codes[i] == missing) else left
-            leaves = leaf_TL[t]
-            for i in range(size):
-                out[i] += leaves[lowest[mask[i]]]
+                    out[i] += leaves[lowest[mask[i]]]
+
+    return cast(Callable[..., None], numba.njit(cache=True, nogil=True, error_model="numpy")(walk))
 
 
 def with_arm(code_FN: Codes, arm: int, arms: int) -> Codes:
@@ -205,23 +196,11 @@ def _until_patience(model: "Booster") -> list[float]:
 def _params(target: Target, grown: Grown, rows: int, rate: float) -> dict[str, object]:
     width = grown.data.num_feature()
     allowed = [1.0] * width if target.arms else [1.0] * grown.features + [0.0] * (width - grown.features)
-    return {
-        "objective": OBJECTIVE[target.family],
-        "num_leaves": LEAVES,
-        "learning_rate": rate,
-        "min_data_in_leaf": max(10, min(200, rows // 50)),
-        "lambda_l2": 10.0,
-        "feature_fraction": 0.7,
-        "feature_contri": allowed,
-        "max_bin": 65,
-        "seed": 1,
-        "num_threads": 1,
-        "deterministic": True,
-        "force_row_wise": True,
-        "boost_from_average": False,
-        "feature_pre_filter": False,
-        "verbosity": -1,
-    }
+    return QUIET | {
+        "objective": OBJECTIVE[target.family], "num_leaves": LEAVES, "learning_rate": rate,
+        "min_data_in_leaf": max(10, min(200, rows // 50)), "lambda_l2": 10.0, "feature_fraction": 0.7,
+        "feature_contri": allowed, "max_bin": 65, "seed": 1, "boost_from_average": False, "feature_pre_filter": False,
+    }  # fmt: skip
 
 
 def _read(model: "Booster", trees: int) -> Boosted:
@@ -230,50 +209,20 @@ def _read(model: "Booster", trees: int) -> Boosted:
     feature, limit = np.full(shape, -1, dtype=np.int64), np.zeros(shape, dtype=np.uint8)
     missing, mask = np.full(shape, NEVER, dtype=np.uint8), np.zeros(shape, dtype=np.uint8)
     leaf = np.zeros((trees, LEAVES))
-    for t, tree in enumerate(_trees(model.model_to_string(num_iteration=trees)) if trees else ()):
-        values = [float(v) for v in tree["leaf_value"].split()]
-        if not tree.get("split_feature"):
-            leaf[t] = values[0]
-            continue
-        numbers = [int(v) for key in ("split_feature", "decision_type", "left_child", "right_child")
-                   for v in tree[key].split()]  # fmt: skip
-        feature_D, kind_D, left_D, right_D = np.array(numbers).reshape(4, -1)
-        order, under = _leaves(left_D, right_D)
-        leaf[t, : len(order)] = np.array(values)[order]
-        for d, (threshold, gone) in enumerate(zip(tree["threshold"].split(), under, strict=True)):
-            feature[t, d], limit[t, d] = feature_D[d], int(np.clip(np.floor(float(threshold)), 0, NEVER - 1))
-            mask[t, d] = 255 & ~sum(1 << place for place in gone)
-            by_default = (kind_D[d] >> 2) & 3 == 2  # missing values were seen, and have a direction
-            missing[t, d] = MISSING if not by_default or kind_D[d] & 2 else NEVER
+
+    def visit(t: int, node: dict[str, Any], places: Iterator[int], leaves: int) -> int:
+        """Keep a node, at the next of `places`, and all below it; how many leaves there are by then."""
+        if "split_feature" not in node:
+            leaf[t, leaves] = node["leaf_value"]
+            return leaves + 1
+        d = next(places)
+        feature[t, d], limit[t, d] = node["split_feature"], int(np.clip(np.floor(node["threshold"]), 0, NEVER - 1))
+        by_default = node["missing_type"] == "NaN"  # missing values were seen, and have a direction
+        missing[t, d] = MISSING if not by_default or node["default_left"] else NEVER
+        right = visit(t, node["left_child"], places, leaves)
+        mask[t, d] = 255 & ~sum(1 << place for place in range(leaves, right))
+        return visit(t, node["right_child"], places, right)
+
+    for t, tree in enumerate(model.dump_model(num_iteration=trees)["tree_info"] if trees else ()):
+        visit(t, tree["tree_structure"], count(), 0)
     return Boosted(feature, limit, missing, mask, leaf, 0.0)
-
-
-def _trees(text: str) -> Iterator[dict[str, str]]:
-    """The fields of each tree of LightGBM's model text."""
-    for part in text.split("\nTree=")[1:]:
-        lines = part.split("\nend of trees")[0].splitlines()[1:]
-        yield dict(line.split("=", 1) for line in lines if "=" in line)
-
-
-class _Order(NamedTuple):
-    """Leaves from left to right, and for each node the places of those on its left."""
-
-    leaf_L: list[int]
-    left_D: list[range]
-
-
-def _leaves(left_D: Ints, right_D: Ints) -> _Order:
-    order: list[int] = []
-    under: list[range] = [range(0)] * len(left_D)
-
-    def visit(node: int) -> None:
-        if node < 0:
-            order.append(~node)
-            return
-        first = len(order)
-        visit(int(left_D[node]))
-        under[node] = range(first, len(order))
-        visit(int(right_D[node]))
-
-    visit(0)
-    return _Order(order, under)

@@ -14,6 +14,7 @@ from promolift.hashing import hash_units
 
 PART = ("target", "base_cents", "base_se_cents", "buy_prob", "bought", "margin_rate", "send_cost_cents")
 SUMS = ("gain_cents", "gain_se_cents", "cost_cents", "added_cents", "subsidy_cents")
+ANSWERED = ("depth", "base_cents", "margin_rate", "supplier_share", "reach", "response_now", "response_net")
 DRAWN = ("response_now", "response_net", "reach", "gain_cents")
 
 
@@ -81,21 +82,15 @@ def _both(two: pl.DataFrame, each: pl.DataFrame) -> pl.DataFrame:
     """Effects of offers on two categories: the sum of both, as the response takes categories to be bought for
     themselves. Errors are added, too, as if they always erred together. Telling costs once, with the first.
     """
-    key = ["customer_id", "offer_id"]
+    key, assumed = ["customer_id", "offer_id"], pl.col("evidence") == "assumed"
     summed = (
         each.sort(*key, "target")
         .group_by(key, maintain_order=True)
         .agg(
-            *(
-                pl.when(pl.col(name).is_null().any()).then(None).otherwise(pl.col(name).sum()).alias(name)
-                for name in SUMS
-            ),
-            (1 - (1 - pl.col("redeem_prob")).product()).alias("redeem_prob"),
-            pl.when((pl.col("evidence") == "assumed").any())
-            .then(pl.lit("assumed"))
-            .otherwise(pl.col("evidence").first())
-            .alias("evidence"),
-            pl.struct(*PART, *DRAWN).alias("parts"),
+            *(pl.when(pl.col(name).is_not_null().all()).then(pl.col(name).sum()).alias(name) for name in SUMS),
+            redeem_prob=1 - (1 - pl.col("redeem_prob")).product(),
+            evidence=pl.when(~assumed.any()).then(pl.col("evidence").first()).otherwise(pl.lit("assumed")),
+            parts=pl.struct(*PART, *DRAWN),
         )
     )
     return two.drop([name for name in summed.columns if name in two.columns and name not in key]).join(summed, on=key)
@@ -105,36 +100,27 @@ def _add_effects(
     candidates: pl.DataFrame, response: ResponseModel, redeem: pl.DataFrame | None, settings: ValueSettings
 ) -> pl.DataFrame:
     """What `add_effects` promises, for offers on one thing."""
+    orders = pl.col("orders_expected") * pl.col("basket_mean_cents")
     rows = response.respond(candidates).with_columns(
         pl.col("margin_rate").fill_null(settings.margin_rate),
-        pl.when(pl.col("scope") == "all")
-        .then(pl.col("orders_expected") * pl.col("basket_mean_cents"))
-        .otherwise(pl.col("base_cents"))
-        .alias("base_cents"),
+        base_cents=pl.when(pl.col("scope") == "all").then(orders).otherwise(pl.col("base_cents")),
     )
     if redeem is None:
-        rows = rows.with_columns(pl.lit(None, pl.Float64).alias("coupon_prob"))
+        rows = rows.with_columns(coupon_prob=pl.lit(None, pl.Float64))
     else:
-        coupon = redeem.select("customer_id", "target", pl.col("redeem_prob").alias("coupon_prob"))
+        coupon = redeem.select("customer_id", "target", coupon_prob="redeem_prob")
         rows = rows.join(coupon, on=["customer_id", "target"], how="left")
+    nothing, zero = rows.filter(pl.col("menu_id") == "none"), dict.fromkeys((*SUMS, "redeem_prob"), pl.lit(0.0))
     valued = pl.concat(
         [
-            _none(rows.filter(pl.col("menu_id") == "none")),
+            nothing.with_columns(**zero, evidence=pl.lit(None, pl.String)),
             _percent(rows.filter(pl.col("benefit") == "percent_off"), response, settings),
             _threshold(rows.filter(pl.col("benefit").is_in(["amount_off", "free_shipping"])), response, settings),
         ],
         how="diagonal",
     )
-    effects = ["gain_cents", "gain_se_cents", "cost_cents", "added_cents", "subsidy_cents", "redeem_prob"]
-    closed = ~pl.col("eligible")
-    return valued.with_columns(
-        *(pl.when(closed).then(None).otherwise(pl.col(name)).alias(name) for name in effects)
-    ).sort("customer_id", "offer_id")
-
-
-def _none(rows: pl.DataFrame) -> pl.DataFrame:
-    zero = ["gain_cents", "gain_se_cents", "cost_cents", "added_cents", "subsidy_cents", "redeem_prob"]
-    return rows.with_columns(*(pl.lit(0.0).alias(name) for name in zero), pl.lit(None, pl.String).alias("evidence"))
+    shown = pl.when(pl.col("eligible")).then(pl.col(*SUMS, "redeem_prob")).name.keep()
+    return valued.with_columns(shown).sort("customer_id", "offer_id")
 
 
 def _percent(rows: pl.DataFrame, response: ResponseModel, settings: ValueSettings) -> pl.DataFrame:
@@ -145,29 +131,22 @@ def _percent(rows: pl.DataFrame, response: ResponseModel, settings: ValueSetting
     automatic = pl.col("activation") == "automatic"
     reach = pl.when(automatic).then(1.0).otherwise(pl.min_horizontal(uses / buys, pl.lit(1.0)))
     measured = (pl.col("scope") == "category") & pl.col("bought").fill_null(False) & (response.level != "assumed")
+    by_response = d * (m * base * net * pl.col("reach") - pl.col("subsidy_cents")) * pl.col("response_se")
+    by_base = (pl.col("added_cents") - pl.col("subsidy_cents")) * pl.col("base_se_cents").fill_null(0.0) / base
     by_model = automatic | pl.col("coupon_prob").is_not_null()
     return (
         rows.with_columns(reach.fill_nan(0.0).alias("reach"))
         .with_columns(
-            (m * base * (net - 1) * pl.col("reach")).alias("added_cents"),
-            ((1 - pl.col("supplier_share")) * d * base * grow * pl.col("reach")).alias("subsidy_cents"),
-            pl.when(automatic).then(buys).otherwise(pl.min_horizontal(uses, buys)).alias("redeem_prob"),
-            pl.when(measured & by_model).then(pl.lit(response.level)).otherwise(pl.lit("assumed")).alias("evidence"),
+            added_cents=m * base * (net - 1) * pl.col("reach"),
+            subsidy_cents=(1 - pl.col("supplier_share")) * d * base * grow * pl.col("reach"),
+            redeem_prob=pl.when(automatic).then(buys).otherwise(pl.min_horizontal(uses, buys)),
+            evidence=pl.when(measured & by_model).then(pl.lit(response.level)).otherwise(pl.lit("assumed")),
         )
         .with_columns(
-            (pl.col("subsidy_cents") + pl.col("send_cost_cents")).alias("cost_cents"),
-            (pl.col("added_cents") - pl.col("subsidy_cents") - pl.col("send_cost_cents")).alias("gain_cents"),
+            cost_cents=pl.col("subsidy_cents") + pl.col("send_cost_cents"),
+            gain_cents=pl.col("added_cents") - pl.col("subsidy_cents") - pl.col("send_cost_cents"),
         )
-        .with_columns(
-            (
-                (d * (m * base * net * pl.col("reach") - pl.col("subsidy_cents")) * pl.col("response_se")) ** 2
-                + ((pl.col("added_cents") - pl.col("subsidy_cents")) * pl.col("base_se_cents").fill_null(0.0) / base)
-                ** 2
-            )
-            .sqrt()
-            .fill_nan(0.0)
-            .alias("gain_se_cents")
-        )
+        .with_columns(gain_se_cents=(by_response**2 + by_base**2).sqrt().fill_nan(0.0))
     )
 
 
@@ -179,14 +158,6 @@ def _threshold(rows: pl.DataFrame, response: ResponseModel, settings: ValueSetti
     customer; demand for that one order answers by exp(prior * A / T). The error spans the prior's and half of the
     stretch share.
     """
-    if rows.is_empty():
-        return rows.with_columns(
-            *(
-                pl.lit(None, pl.Float64).alias(n)
-                for n in ("added_cents", "subsidy_cents", "cost_cents", "gain_cents", "gain_se_cents", "redeem_prob")
-            ),
-            pl.lit("assumed").alias("evidence"),
-        )
     prior, prior_se = response.prior_response, response.prior_se
     expected = _threshold_value(rows, prior, settings.stretch_share, settings)
     send = rows["send_cost_cents"].to_numpy()
@@ -195,14 +166,13 @@ def _threshold(rows: pl.DataFrame, response: ResponseModel, settings: ValueSetti
         high = _threshold_value(rows, prior + response_step, settings.stretch_share + stretch_step, settings)
         low = _threshold_value(rows, prior - response_step, settings.stretch_share - stretch_step, settings)
         error += ((high.added_N - high.paid_N) - (low.added_N - low.paid_N)) ** 2 / 4
+    found = {
+        "added_cents": expected.added_N, "subsidy_cents": expected.paid_N, "cost_cents": expected.paid_N + send,
+        "gain_cents": expected.added_N - expected.paid_N - send, "gain_se_cents": np.sqrt(error),
+        "redeem_prob": expected.use_N,
+    }  # fmt: skip
     return rows.with_columns(
-        pl.Series("added_cents", expected.added_N),
-        pl.Series("subsidy_cents", expected.paid_N),
-        pl.Series("cost_cents", expected.paid_N + send),
-        pl.Series("gain_cents", expected.added_N - expected.paid_N - send),
-        pl.Series("gain_se_cents", np.sqrt(error)),
-        pl.Series("redeem_prob", expected.use_N),
-        pl.lit("assumed").alias("evidence"),
+        *(pl.Series(name, values_N) for name, values_N in found.items()), evidence=pl.lit("assumed")
     ).fill_nan(None)
 
 
@@ -258,10 +228,7 @@ def total_draws(
     fixed = float(other["gain_cents"].sum())
     if rows.is_empty():
         return np.full(draws, fixed)
-    value = {
-        n: rows[n].to_numpy()
-        for n in ("depth", "base_cents", "margin_rate", "supplier_share", "reach", "response_now", "response_net")
-    }
+    value = {name: rows[name].to_numpy() for name in ANSWERED}
     z = ((rows["price_sensitivity"] - response.z_mean) / response.z_sd).clip(-3, 3).fill_null(0.0).to_numpy()
     common = _normal(seed, (f"b{i}" for i in range(3 * draws))).reshape(3, draws)
     names = rows["target"].fill_null("").unique().sort().to_list()
@@ -287,10 +254,7 @@ def scaled_gain(chosen: pl.DataFrame) -> Callable[[float], float]:
     rows = unfold(chosen)
     percent = rows.filter(pl.col("benefit") == "percent_off")
     fixed = float(rows.filter(pl.col("benefit") != "percent_off")["gain_cents"].sum())
-    d, base, margin, paid, reach, now, net = (
-        percent[name].to_numpy()
-        for name in ("depth", "base_cents", "margin_rate", "supplier_share", "reach", "response_now", "response_net")
-    )
+    d, base, margin, paid, reach, now, net = (percent[name].to_numpy() for name in ANSWERED)
     send = float(percent["send_cost_cents"].sum())
 
     def gain(k: float) -> float:

@@ -1,8 +1,8 @@
 """Room 8. Predictions, decisions and outcomes in; what happened, how sure we are and what to do next out.
 
 `join_outcomes` puts what was bought beside what was decided; `analyse` gives verdicts that print their rule;
-`off_policy_value` says what another policy would have earned; `propose` the next release. Figures of trials are in the
-module `uplift`, drift in `drift`.
+`off_policy_value` says what another policy would have earned. Figures of trials are in `uplift`, effects of drawn arms
+in `arms`, drift in `drift`.
 """
 
 from typing import TYPE_CHECKING
@@ -10,46 +10,15 @@ from typing import TYPE_CHECKING
 from promolift.lazy import lazy
 
 __all__ = [
-    "Analysis",
-    "Bin",
-    "Calibration",
-    "Cap",
-    "CompareSettings",
-    "Design",
-    "Guardrails",
-    "JoinSettings",
-    "Joined",
-    "Metric",
-    "OffPolicySettings",
-    "OffPolicyValue",
-    "Proposal",
-    "Score",
-    "Sums",
-    "Verdict",
-    "analyse",
-    "assign",
-    "auc",
-    "calibration",
-    "compare",
-    "join_outcomes",
-    "log_loss",
-    "mae",
-    "off_policy_value",
-    "propose",
-    "ranked_hits",
-    "recall_at",
-    "sample_ratio",
-    "spearman",
-    "sums_by",
-]
+    "Calibration", "Score", "analyse", "auc", "calibration", "compare", "join_outcomes", "log_loss", "mae",
+    "off_policy_value", "ranked_hits", "recall_at", "spearman", "sums_by",
+]  # fmt: skip
 
 if TYPE_CHECKING:
-    from promolift.learn.compare import CompareSettings, compare
-    from promolift.learn.experiment import Analysis, Design, Verdict, analyse, assign, sample_ratio
-    from promolift.learn.join import Joined, JoinSettings, join_outcomes
-    from promolift.learn.lift import Metric
+    from promolift.learn.compare import compare
+    from promolift.learn.experiment import analyse
+    from promolift.learn.join import join_outcomes
     from promolift.learn.metrics import (
-        Bin,
         Calibration,
         Score,
         auc,
@@ -59,9 +28,8 @@ if TYPE_CHECKING:
         ranked_hits,
         recall_at,
         spearman,
-    )
-    from promolift.learn.off_policy import OffPolicySettings, OffPolicyValue, off_policy_value
-    from promolift.learn.release import Guardrails, Proposal, propose
-    from promolift.learn.sums import Cap, Sums, sums_by
+    )  # fmt: skip
+    from promolift.learn.off_policy import off_policy_value
+    from promolift.learn.sums import sums_by
 else:
     lazy(__name__)

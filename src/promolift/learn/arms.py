@@ -32,7 +32,7 @@ class Draws:
     """`arm_R` is -1 for none; `prob_RK` the propensity of each arm, `none_R` that of none, 0 where it was not possible.
 
     `group_R` is the group's number, `who_R` the customer's. `value_R` and `window_R` are margin over the horizon and
-    the window, offers' cost taken off, less what was expected; `cost_R` what offers cost, `orders_R` orders then.
+    the window, offers' cost taken off, less what was expected; `cost_R` what offers cost.
     """
 
     arm_R: Ints
@@ -43,7 +43,6 @@ class Draws:
     value_R: Floats
     window_R: Floats
     cost_R: Floats
-    orders_R: Floats
 
 
 class ArmCell(NamedTuple):
@@ -64,10 +63,6 @@ class Found(NamedTuple):
 
     value: float
     se: float | None
-    window: float
-    window_se: float | None
-    cost: float
-    orders: float
     n_arm: int
     n_none: int
 
@@ -168,21 +163,16 @@ def _posterior(prior: Belief, seen: _Seen) -> Belief:
 def effects(draws: Draws, cells: Sequence[ArmCell]) -> list[ArmValue]:
     """Every cell after the draws. Without any draw that says something it is what was believed before."""
     prior = prior_of(cells)
-    seen, window = _compared(draws, cells, draws.value_R), _compared(draws, cells, draws.window_R)
-    costs, orders = _compared(draws, cells, draws.cost_R), _compared(draws, cells, draws.orders_R)
-    after = _posterior(prior, seen)
-    after_window = _posterior(prior, window)
+    seen, window, costs = (_compared(draws, cells, y) for y in (draws.value_R, draws.window_R, draws.cost_R))
+    after, after_window = _posterior(prior, seen), _posterior(prior, window)
     found = []
     for i, cell in enumerate(cells):
         rows = (draws.group_R == cell.group) & (draws.prob_RK[:, cell.arm] > 0)
         n_arm = int((rows & (draws.arm_R == cell.arm)).sum())
         known = bool(seen.seen_I[i])
         cost = (max(float(costs.value_I[i]), 0.0) * n_arm + 30 * cell.cost) / (n_arm + 30) if known else cell.cost
-        each = Found(
-            float(seen.value_I[i]), float(seen.cov_II[i, i] ** 0.5) if known else None, float(window.value_I[i]),
-            float(window.cov_II[i, i] ** 0.5) if known else None, float(costs.value_I[i]), float(orders.value_I[i]),
-            n_arm, int((rows & (draws.arm_R < 0)).sum()),
-        )  # fmt: skip
+        each = Found(float(seen.value_I[i]), float(seen.cov_II[i, i] ** 0.5) if known else None, n_arm,
+                     int((rows & (draws.arm_R < 0)).sum()))  # fmt: skip
         found.append(
             ArmValue(
                 cell, each, float(after.mean_I[i]), float(max(after.cov_II[i, i], 0.0) ** 0.5),
@@ -193,11 +183,10 @@ def effects(draws: Draws, cells: Sequence[ArmCell]) -> list[ArmValue]:
 
 
 class ArmChoice(NamedTuple):
-    """What is done with a cell: given to all of its group, tested on `share` of it, or closed; what a test is worth."""
+    """What is done with a cell: given to all of its group, tested on `share` of it, or closed."""
 
     state: State
     share: float
-    learning: float
 
 
 class ArmRules(NamedTuple):
@@ -221,7 +210,7 @@ def choose_arms(found: Sequence[ArmValue], rules: ArmRules) -> list[ArmChoice]:
     is given comes first in the budget, then tests by what they are worth for their cost. Where nothing was ever drawn,
     what is believed is an assumption, which gives and closes nothing: a first test is made, for half of the budget.
     """
-    chosen = [ArmChoice("closed", 0.0, 0.0)] * len(found)
+    chosen = [ArmChoice("closed", 0.0)] * len(found)
     left = rules.budget
     groups: dict[int, list[int]] = {}
     for i, effect in enumerate(found):
@@ -231,11 +220,16 @@ def choose_arms(found: Sequence[ArmValue], rules: ArmRules) -> list[ArmChoice]:
         sure = [i for i in mine if found[i].pays >= rules.sure and found[i].net > 0 and not first]
         if sure:
             best = max(sure, key=lambda i: found[i].net)
-            chosen[best] = ArmChoice("give", 1.0, 0.0)
+            chosen[best] = ArmChoice("give", 1.0)
             left -= found[best].cost * found[best].cell.customers * (1 - rules.held)
             continue
-        hopeful = sorted(mine, key=lambda i: -(found[i].net + found[i].net_se))[:MOST_ARMS]
-        tests.append(_best_test([found[i] for i in hopeful], hopeful, rules))
+        most = min(left, FIRST * rules.budget) if first else left
+        hopeful = sorted(mine, key=lambda i: -(found[i].net + found[i].net_se))
+        surer = sorted(mine, key=lambda i: -found[i].net)  # what is dear and unknown must not keep all others out
+        tests.append(max(
+            filter(None, (_best_test(found, some[:MOST_ARMS], rules, most) for some in (hopeful, surer))),
+            key=lambda test: test.worth, default=None,
+        ))  # fmt: skip
     left = min(left, FIRST * rules.budget) if first else left
     for test in sorted(
         (t for t in tests if t is not None and (first or t.worth > 0)), key=lambda t: -t.worth / max(t.cost, 1e-9)
@@ -244,7 +238,7 @@ def choose_arms(found: Sequence[ArmValue], rules: ArmRules) -> list[ArmChoice]:
         if paid is not None:
             left -= paid.cost
             for i in paid.cells:
-                chosen[i] = ArmChoice("test", paid.share, paid.worth / len(paid.cells))
+                chosen[i] = ArmChoice("test", paid.share)
     return chosen
 
 
@@ -267,12 +261,13 @@ def _smaller(test: _Test, left: float) -> _Test | None:
     return _Test(test.cells, test.share * part, test.worth * part, left, test.each * part)
 
 
-def _best_test(found: Sequence[ArmValue], cells: Sequence[int], rules: ArmRules) -> _Test | None:
-    """The arms and the share of a group whose test is worth most less its loss; None where too few could draw."""
+def _best_test(every: Sequence[ArmValue], cells: Sequence[int], rules: ArmRules, most: float) -> _Test | None:
+    """The first arms of `cells` and the share of their group whose test is worth most less its loss, for no more than
+    `most`; None where too few could draw."""
     best = None
-    for count in range(1, len(found) + 1):
+    for count in range(1, len(cells) + 1):
         for share in SHARES:
-            some = found[:count]
+            some = [every[i] for i in cells[:count]]
             people = some[0].cell.customers * (1 - rules.held)
             each = share * people / (count + 1)
             if each < LEAST:
@@ -280,8 +275,10 @@ def _best_test(found: Sequence[ArmValue], cells: Sequence[int], rules: ArmRules)
             worth = sum(_information(effect, each, people - count * each, rules.months) for effect in some) / count**0.5
             loss = sum(each * -effect.net for effect in some)
             cost = sum(each * effect.cost for effect in some)
-            if best is None or worth - loss > best.worth:
-                best = _Test(tuple(cells[:count]), share, worth - loss, cost, each)
+            whole = _Test(tuple(cells[:count]), share, worth - loss, cost, each)
+            test = whole if cost <= most else _smaller(whole, most)
+            if test is not None and (best is None or test.worth > best.worth):
+                best = test
     return best
 
 

@@ -8,9 +8,10 @@ the lucky errors), so where `gain_check_cents` is given, an estimate from other 
 also valued with that.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from itertools import count
 from typing import NamedTuple
 
 import numpy as np
@@ -24,6 +25,7 @@ from promolift.settings import Settings
 
 Route = NDArray[np.int64]
 Floats = NDArray[np.float64]
+RFM = ("recency_days", "orders_total", "revenue_total_cents")
 LEVELS = ("simulated", "assumed", "adjusted", "randomised")
 OUT = {
     "policy": pl.String,
@@ -36,7 +38,6 @@ OUT = {
     "lead_high": pl.Float64,
     "spend_cents": pl.Float64,
     "treated": pl.Float64,
-    "last_fraction": pl.Float64,
     "customers": pl.Int64,
     "evidence": pl.String,
     "interval": pl.String,
@@ -45,17 +46,11 @@ OUT = {
 
 
 class CompareSettings(Settings):
-    """`orders` hash orders are averaged where the order is random; `groups` bounds the work of the bootstrap."""
+    """`orders` hash orders are averaged where the order is random; `draws` of the bootstrap."""
 
     seed: int = 1
     orders: int = Field(default=32, ge=1)
     draws: int = Field(default=400, ge=40)
-    groups: int = Field(default=1024, ge=2)
-    response: str = "redeem_prob"
-    same_by: str = Field(default="offer_id", pattern="^(offer_id|menu_id)$")
-    recency: str = "recency_days"
-    frequency: str = "orders_total"
-    money: str = "revenue_total_cents"
 
 
 @dataclass(frozen=True)
@@ -73,7 +68,6 @@ class _Totals:
     profit: float
     spend: float
     treated: float
-    last_fraction: float
 
 
 def compare(
@@ -86,9 +80,9 @@ def compare(
     """One row per policy and estimate (`valued_by`: own, check), with the plan's lead over it and 95 % intervals.
 
     `nobody` gets nothing, and `everybody` the one coupon that then earns most, whatever it costs. Every other baseline
-    is filled, customer by customer, to what the plan spends and never above: the last customer is taken in part
-    (`last_fraction`), so that spend is equal to the cent; a baseline that runs out of customers before has a lower
-    `spend_cents` and a note. A policy whose columns are missing has null figures and a note.
+    is filled, customer by customer, to what the plan spends and never above: the last customer is taken in part, so
+    that spend is equal to the cent; a baseline that runs out of customers before has a lower `spend_cents` and a note.
+    A policy whose columns are missing has null figures and a note.
     Intervals: Bayesian bootstrap over customers (Rubin 1981, Annals of Statistics 9), refilled to the plan's spend in
     each draw.
     Raises BudgetError if the plan costs more than the budget, InputError if it holds rows that are no candidates,
@@ -100,7 +94,7 @@ def compare(
     spend = float(rows["cost_cents"].to_numpy()[chosen].sum())
     if spend > budget_cents * (1 + 1e-9):
         raise BudgetError(f"plan: it is expected to spend {spend:.0f} cents, above the budget of {budget_cents:.0f}")
-    policies = [_Policy("plan", [chosen], filled=False), *_ends(rows, knobs), *_baselines(rows, spend, profiles, knobs)]
+    policies = [_Policy("plan", [chosen], filled=False), *_baselines(rows, spend, profiles, knobs)]
     tables = []
     for valued_by, column in (("check", "gain_check_cents"), ("own", "gain_cents")):
         if column in rows.columns:
@@ -148,25 +142,19 @@ def _plan_rows(rows: pl.DataFrame, plan: pl.DataFrame) -> Route:
     return found["at"].to_numpy().astype(np.int64)
 
 
-def _ends(rows: pl.DataFrame, knobs: CompareSettings) -> Iterable[_Policy]:
-    """The two ends that need no plan: nothing for anybody, and one coupon for all who can have it."""
-    yield _Policy("nobody", [np.empty(0, np.int64)], filled=False)
-    try:
-        coupon = same_coupon(rows, float("inf"), knobs.same_by)
-        note = f"coupon {coupon.name}, beyond the budget if need be"
-        yield _Policy("everybody", [coupon.route], filled=False, note=note)
-    except SupportError as gap:
-        yield _Policy("everybody", [], filled=False, note=str(gap))
-
-
 def _baselines(rows: pl.DataFrame, spend: float, profiles: pl.DataFrame, knobs: CompareSettings) -> Iterable[_Policy]:
-    """The usual rules of thumb; one whose columns are missing comes without routes and says which."""
-    coupon = same_coupon(rows, spend, knobs.same_by)
+    """Nothing for anybody, one coupon for all who can have it, and the usual rules of thumb; one whose columns are
+    missing comes without routes and says which."""
+    yield _Policy("nobody", [np.empty(0, np.int64)], filled=False)
+    anybody = same_coupon(rows, float("inf"))
+    note = f"coupon {anybody.name}, beyond the budget if need be"
+    yield _Policy("everybody", [anybody.route], filled=False, note=note)
+    coupon = same_coupon(rows, spend)
     makers: dict[str, Callable[[], list[Route]]] = {
         "same_coupon": partial(_shuffled, rows, coupon.route, knobs),
-        "best_customers_same_coupon": lambda: [best_first(rows, profiles, knobs, coupon.route)],
-        "best_customers_own_offer": lambda: [best_first(rows, profiles, knobs, None)],
-        "best_response": lambda: [by_response(rows, knobs.response)],
+        "best_customers_same_coupon": lambda: [best_first(rows, profiles, coupon.route)],
+        "best_customers_own_offer": lambda: [best_first(rows, profiles, None)],
+        "best_response": lambda: [by_response(rows)],
         "random": lambda: random_offers(rows, knobs.seed, knobs.orders),
     }
     for name, make in makers.items():
@@ -195,9 +183,8 @@ def _value_all(
     spend = float(cost_R[plan].sum())
     points = [[fill(r, gain_R, cost_R, ones, spend if p.filled else None) for r in p.routes] for p in policies]
     drawn = np.full((knobs.draws, len(policies)), np.nan)
-    weight = _weights(rows, knobs)
-    for b in range(knobs.draws if weight else 0):
-        weight_R = weight(b) if weight else ones
+    weights = _weights(rows, knobs.seed)
+    for b, weight_R in zip(range(knobs.draws), weights or (), strict=False):
         goal = float((cost_R * weight_R)[plan].sum())
         for j, policy in enumerate(policies):
             if policy.routes:
@@ -205,7 +192,7 @@ def _value_all(
                 s = b % len(policy.routes)
                 total = fill(policy.routes[s], gain_R, cost_R, weight_R, goal if policy.filled else None)
                 drawn[b, j] = total.profit - points[j][s].profit
-    source = "none: one customer" if weight is None else "customers"
+    source = "none: one customer" if weights is None else "customers"
     profit = [float(np.mean([t.profit for t in point])) if point else None for point in points]
     table = [
         {
@@ -232,28 +219,18 @@ def fill(route: Route, gain_R: Floats, cost_R: Floats, weight_R: Floats, spend: 
         left = spend - (np.cumsum(cost) - cost)
         # A free row takes no spend: it is treated as long as the money before it was within the limit.
         share = np.where(cost > 0, np.clip(left / np.where(cost > 0, cost, 1.0), 0.0, 1.0), left >= 0)
-    part = share[(share > 0) & (share < 1)]
     profit = float(np.sum(gain_R[route] * weight_R[route] * share))
-    return _Totals(profit, float(np.sum(cost * share)), float(share.sum()), float(part.sum()))
+    return _Totals(profit, float(np.sum(cost * share)), float(share.sum()))
 
 
-def _weights(rows: pl.DataFrame, knobs: CompareSettings) -> Callable[[int], Floats] | None:
-    """Draw b's weight of each row: exponential per hashed group of customers, of mean 1 over customers."""
+def _weights(rows: pl.DataFrame, seed: int) -> Iterator[Floats] | None:
+    """Draws of the weight of each row: exponential per customer, of mean 1 over customers."""
     names, at = np.unique(rows["customer_id"].to_numpy().astype(str), return_inverse=True)
     if names.size < 2:
         return None
-    # With few customers each is its own group; with many, a group of hashed customers stands for its members.
-    group = np.arange(names.size)
-    if names.size > knobs.groups:
-        group = np.array([hash_int(knobs.seed, "group", name) % knobs.groups for name in names.tolist()])
-    labels = names.tolist() if names.size <= knobs.groups else range(knobs.groups)
-
-    def draw(b: int) -> Floats:
-        weight = -np.log1p(-hash_units((knobs.seed, "weight", b), labels))[group]
-        scaled: Floats = (weight / weight.mean())[at]
-        return scaled
-
-    return draw
+    draw = np.random.default_rng(hash_int(seed, "weight"))
+    drawn = (draw.standard_exponential(names.size) for _ in count())
+    return ((weight / weight.mean())[at] for weight in drawn)
 
 
 def _interval(point: float | None, deviation: Floats, prefix: str = "") -> dict[str, float | None]:
@@ -272,13 +249,12 @@ def _lead(plan: float | None, other: float | None, deviation: Floats) -> dict[st
 
 def _sizes(policy: _Policy, point: list[_Totals], spend: float) -> dict[str, float | str | None]:
     if not point:
-        return {"spend_cents": None, "treated": None, "last_fraction": None, "note": policy.note}
+        return {"spend_cents": None, "treated": None, "note": policy.note}
     spent = float(np.mean([t.spend for t in point]))
     short = "" if not policy.filled or spent >= spend * (1 - 1e-9) else "ran out of customers before the plan's spend"
     return {
         "spend_cents": spent,
         "treated": float(np.mean([t.treated for t in point])),
-        "last_fraction": float(np.mean([t.last_fraction for t in point])),
         "note": "; ".join(filter(None, (policy.note, short))),
     }
 
@@ -300,34 +276,25 @@ class SameCoupon(NamedTuple):
     name: str
 
 
-def same_coupon(rows: pl.DataFrame, spend: float, same_by: str) -> SameCoupon:
+def same_coupon(rows: pl.DataFrame, spend: float) -> SameCoupon:
     """The single coupon that earns most in hindsight at this spend (by the choosing estimate).
 
-    For a `menu_id` that holds several offers, each customer's best one counts. In a random order a coupon earns its
-    total gain times the share of its total cost that the spend pays; ties go to the first name.
+    In a random order a coupon earns its total gain times the share of its total cost that the spend pays; ties go to
+    the first name.
     """
-    if same_by not in rows.columns:
-        raise SupportError(f"needs the column {same_by!r} of candidates")
-    best = (
-        rows.with_row_index("at")
-        .sort(["customer_id", "gain_cents", "offer_id"], descending=[False, True, False])
-        .group_by("customer_id", same_by, maintain_order=True)
-        .first()
-    )
-    total = best.group_by(same_by).agg(pl.col("gain_cents").sum(), pl.col("cost_cents").sum())
+    total = rows.group_by("offer_id").agg(pl.col("gain_cents").sum(), pl.col("cost_cents").sum())
     paid = pl.when(pl.col("cost_cents") > spend).then(spend / pl.col("cost_cents")).otherwise(1.0)
-    ranked = total.with_columns(earns=pl.col("gain_cents") * paid).sort(["earns", same_by], descending=[True, False])
-    name = str(ranked[same_by][0])
-    route = best.filter(pl.col(same_by) == name).sort("customer_id")["at"].to_numpy().astype(np.int64)
-    return SameCoupon(route, name)
+    ranked = total.with_columns(earns=pl.col("gain_cents") * paid).sort(["earns", "offer_id"], descending=[True, False])
+    name = str(ranked["offer_id"][0])
+    return SameCoupon(np.flatnonzero(rows["offer_id"] == name), name)
 
 
-def best_first(rows: pl.DataFrame, profiles: pl.DataFrame, knobs: CompareSettings, same: Route | None) -> Route:
+def best_first(rows: pl.DataFrame, profiles: pl.DataFrame, same: Route | None) -> Route:
     """Best customers first, each with the `same` coupon's row or, if None, with the own offer of highest gain.
 
     An own offer is given only where its gain is above 0. Customers without a profile come last.
     """
-    score = rfm_score(profiles, knobs)
+    score = rfm_score(profiles)
     offered = rows.with_row_index("at")
     own = _top(offered, "gain_cents").filter(pl.col("gain_cents") > 0)
     given = own if same is None else offered[same.tolist()]
@@ -337,28 +304,27 @@ def best_first(rows: pl.DataFrame, profiles: pl.DataFrame, knobs: CompareSetting
     return ordered["at"].to_numpy().astype(np.int64)
 
 
-def rfm_score(profiles: pl.DataFrame, knobs: CompareSettings) -> pl.DataFrame:
+def rfm_score(profiles: pl.DataFrame) -> pl.DataFrame:
     """3 to 15 per customer: quintiles of recency (recent is 5), frequency and money added, as shops do it by hand.
 
     A missing value counts as the lowest quintile. `rfm_money` breaks ties.
     """
-    rfm = (knobs.recency, knobs.frequency, knobs.money)
-    if missing := [name for name in ("customer_id", *rfm) if name not in profiles.columns]:
+    if missing := [name for name in ("customer_id", *RFM) if name not in profiles.columns]:
         raise SupportError(f"needs the columns {missing} of profiles")
-    known = profiles.select("customer_id", *(pl.col(name).cast(pl.Float64).fill_nan(None) for name in rfm))
+    known = profiles.select("customer_id", *(pl.col(name).cast(pl.Float64).fill_nan(None) for name in RFM))
     quintiles = [
-        (pl.col(name).rank("average", descending=name == knobs.recency) * 5 / pl.col(name).count()).ceil().fill_null(1)
-        for name in rfm
+        (pl.col(name).rank("average", descending=name == "recency_days") * 5 / pl.col(name).count()).ceil().fill_null(1)
+        for name in RFM
     ]
-    return known.select("customer_id", rfm_money=knobs.money, rfm_score=pl.sum_horizontal(quintiles))
+    return known.select("customer_id", rfm_money="revenue_total_cents", rfm_score=pl.sum_horizontal(quintiles))
 
 
-def by_response(rows: pl.DataFrame, response: str) -> Route:
+def by_response(rows: pl.DataFrame) -> Route:
     """Each customer's offer with the highest redemption probability, the surest customers first."""
-    if response not in rows.columns or rows[response].null_count():
-        raise SupportError(f"needs the column {response!r} of candidates, without gaps")
-    top = _top(rows.with_row_index("at"), response)
-    ordered = top.sort([response, "customer_id"], descending=[True, False])
+    if "redeem_prob" not in rows.columns or rows["redeem_prob"].null_count():
+        raise SupportError("needs the column 'redeem_prob' of candidates, without gaps")
+    top = _top(rows.with_row_index("at"), "redeem_prob")
+    ordered = top.sort(["redeem_prob", "customer_id"], descending=[True, False])
     return ordered["at"].to_numpy().astype(np.int64)
 
 

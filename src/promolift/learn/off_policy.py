@@ -21,7 +21,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from promolift.errors import InputError
 from promolift.hashing import hash_int
-from promolift.learn.reward import Fits, RewardSettings, predict_rewards
+from promolift.learn.reward import Rewards, RewardSettings, predict_rewards
 from promolift.learn.support import Support, require, unseen_mass, weigh
 from promolift.settings import Settings
 from promolift.tables import Interval
@@ -52,17 +52,6 @@ def bootstrap(score_N: Floats, level: float, draws: int, seed: int) -> Interval:
         weight_B += multiplier_BM.sum(axis=1)
     low, high = np.quantile(total_B / weight_B, [0.5 - level / 2, 0.5 + level / 2])
     return Interval(float(low), float(high))
-
-
-def bernstein(score_N: Floats, level: float, span: float) -> Interval:
-    """Empirical Bernstein bound (Maurer & Pontil 2009): holds at any size for independent scores within `span`.
-
-    Wide, because it promises more: use it where a mistake is dear and the rows are few. Each side has half the risk.
-    """
-    count = len(score_N)
-    risk = np.log(4.0 / (1.0 - level))
-    half = np.sqrt(2 * score_N.var(ddof=1) * risk / count) + 7 * span * risk / (3 * (count - 1))
-    return Interval(float(score_N.mean() - half), float(score_N.mean() + half))
 
 
 def simultaneous(scores_NP: Floats, level: float, draws: int, seed: int) -> float:
@@ -113,13 +102,6 @@ def sndr(parts: EstimatorParts) -> Floats:
     return parts.direct_N + _ratio(parts.weight_N, parts.reward_N - parts.fit_N)
 
 
-def shrunk_weight(weight_N: Floats, shrink: float) -> Floats:
-    """The weight that optimistic shrinkage puts in the place of w; never above w, and at most sqrt(shrink) / 2."""
-    if np.isinf(shrink):
-        return weight_N
-    return shrink * weight_N / (weight_N**2 + shrink) if shrink else np.zeros_like(weight_N)
-
-
 def _ratio(weight_N: Floats, value_N: Floats) -> Floats:
     mean = weight_N.mean()
     if mean == 0:
@@ -137,12 +119,10 @@ class OffPolicySettings(Settings):
     """How a policy is valued. `interval` is how the printed interval is made; the table shows normal ones."""
 
     level: float = 0.95
-    interval: Literal["normal", "bootstrap", "bernstein"] = "normal"
+    interval: Literal["normal", "bootstrap"] = "normal"
     draws: int = 1000
     least_effective: float = 30.0
     most_unseen: float = 0.0
-    shrinks: tuple[float, ...] = (10.0, 100.0, 1000.0)
-    switches: tuple[float, ...] = (5.0, 20.0, 100.0)
     reward: RewardSettings = RewardSettings()
     seed: int = 0
 
@@ -157,6 +137,14 @@ class DecisionLog:
     context_NF: Floats
     logging_NA: Floats | None = None
     unit_N: Ints | None = None
+
+    def part(self, rows: Ints) -> "DecisionLog":
+        """These decisions in this order, their customers numbered anew."""
+        unit = None if self.unit_N is None else np.unique(self.unit_N[rows], return_inverse=True)[1].astype(np.int64)
+        return DecisionLog(
+            self.action_N[rows], self.reward_N[rows], self.prob_N[rows], self.context_NF[rows],
+            None if self.logging_NA is None else self.logging_NA[rows], unit,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -287,16 +275,14 @@ def value_of(log: DecisionLog, policy_NA: Floats, settings: OffPolicySettings) -
     fits = predict_rewards(log.action_N, log.reward_N, weight_N, log.context_NF, policy_NA.shape[1], settings.reward)
     fit_N, direct_N = fits.best.reward_NA[rows, log.action_N], (policy_NA * fits.best.reward_NA).sum(axis=1)
     parts = EstimatorParts(log.reward_N, weight_N, fit_N, direct_N)
-    scores = {name: _per_unit(made(parts), log.unit_N) for name, made in UNBIASED.items()}
+    scores = {name: per_unit(made(parts), log.unit_N) for name, made in UNBIASED.items()}
     anchor = min(scores, key=lambda name: standard_error(scores[name]))
-    lean = _lean(parts, fits, log, policy_NA, settings)
-    for name in {name.split()[0]: name for name in lean}:
-        tried = [lean[each] for each in lean if each.split()[0] == name]
-        scores[name] = min(tried, key=lambda score_U: _error(score_U, scores[anchor]))
+    if (direct_U := _direct(fits.lean, log, policy_NA)) is not None:
+        scores["dm"] = direct_U
     sure_U = scores[anchor]
     scores["blend"], share = blend(scores.get("dm", sure_U), sure_U)
     z = float(scipy.stats.norm.ppf(0.5 + settings.level / 2))
-    held, gain = _interval(sure_U, parts, settings), _around(sure_U - _per_unit(log.reward_N, log.unit_N), z)
+    held, gain = _interval(sure_U, settings), _around(sure_U - per_unit(log.reward_N, log.unit_N), z)
     paid_N = weight_N * log.reward_N
     square = float((paid_N**2).sum())
     return OffPolicyValue(
@@ -377,29 +363,13 @@ def blend(lean_U: Floats, sure_U: Floats) -> Mixed:
     return Mixed(share * lean_U + (1.0 - share) * sure_U, share)
 
 
-def _lean(
-    parts: EstimatorParts, fits: Fits, log: DecisionLog, policy_NA: Floats, settings: OffPolicySettings
-) -> dict[str, Floats]:
-    """Scores of the estimates that lean on the reward model: the direct method, switched and shrunk weights.
-
-    Each counts what the model had to learn; none can where the model is made of trees.
-    """
-    weight_N = parts.weight_N
-    kept = {"dm": np.zeros_like(weight_N)}
-    kept |= {f"switch-dr {most:g}": np.where(weight_N <= most, weight_N, 0.0) for most in settings.switches}
-    kept |= {f"dr-os {shrink:g}": shrunk_weight(weight_N, shrink) for shrink in settings.shrinks}
-    rows, found = np.arange(len(weight_N)), {}
-    for name, kept_N in kept.items():
-        model = fits.lean if name == "dm" else fits.best
-        miss_N = log.reward_N - model.reward_NA[rows, log.action_N]
-        left_NA = policy_NA.copy()
-        left_NA[rows, log.action_N] -= kept_N
-        pull_N = model.pull(log.action_N, left_NA)
-        if pull_N is not None:
-            learnt_N = pull_N * miss_N
-            direct_N = (policy_NA * model.reward_NA).sum(axis=1)
-            found[name] = _per_unit(direct_N + kept_N * miss_N + learnt_N - learnt_N.mean(), log.unit_N)
-    return found
+def _direct(model: Rewards, log: DecisionLog, policy_NA: Floats) -> Floats | None:
+    """Scores of the direct method, which count what the model had to learn; None where it is made of trees."""
+    pull_N = model.pull(log.action_N, policy_NA)
+    if pull_N is None:
+        return None
+    learnt_N = pull_N * (log.reward_N - model.reward_NA[np.arange(len(pull_N)), log.action_N])
+    return per_unit((policy_NA * model.reward_NA).sum(axis=1) + learnt_N - learnt_N.mean(), log.unit_N)
 
 
 def _error(score_U: Floats, sure_U: Floats) -> float:
@@ -413,12 +383,9 @@ def _estimate(name: str, score_U: Floats, sure_U: Floats, z: float) -> PolicyEst
     return PolicyEstimate(name, float(score_U.mean()), se, around.low, around.high, _error(score_U, sure_U))
 
 
-def _interval(sure_U: Floats, parts: EstimatorParts, settings: OffPolicySettings) -> Interval:
+def _interval(sure_U: Floats, settings: OffPolicySettings) -> Interval:
     if settings.interval == "bootstrap":
         return bootstrap(sure_U, settings.level, settings.draws, settings.seed)
-    if settings.interval == "bernstein":
-        span = float(np.ptp(parts.reward_N)) * (1 + float(parts.weight_N.max()))
-        return bernstein(sure_U, settings.level, span)
     return normal(sure_U, settings.level)
 
 
@@ -427,7 +394,7 @@ def _around(score_U: Floats, steps: float) -> Interval:
     return Interval(float(score_U.mean()) - half, float(score_U.mean()) + half)
 
 
-def _per_unit(score_N: Floats, unit_N: Ints | None) -> Floats:
+def per_unit(score_N: Floats, unit_N: Ints | None) -> Floats:
     """One score a unit, with the same mean: a customer's decisions are not independent of one another."""
     if unit_N is None:
         return score_N

@@ -1,22 +1,22 @@
-"""A log of decisions in; the best policy of a small class, and what it is worth at least, out.
+"""A log of decisions in; a policy that is easily told, and what it is worth at least, out.
 
 The class: always one action, or a tree of at most two questions on the way to an action. One part of the customers
-learns it, another, which had no say in it, values it: so the lower bound is honest however many policies were tried.
+learns it, another, which had no say in it, values it: so the lower bound is honest however the tree was found.
 
-Legend: N decisions, M those that it learns from, F features, A actions, C questions, U customers.
+Legend: N decisions, M those that it learns from, F features, A actions, U customers.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import numpy as np
 import scipy
 from numpy.typing import NDArray
+from sklearn.tree import DecisionTreeRegressor
 
 from promolift.errors import InputError, SupportError
 from promolift.hashing import hash_int, mix
-from promolift.learn.off_policy import DecisionLog, OffPolicySettings, OffPolicyValue, value_of
+from promolift.learn.off_policy import DecisionLog, OffPolicySettings, OffPolicyValue, per_unit, value_of
 from promolift.learn.reward import predict_rewards
 from promolift.settings import Settings
 
@@ -24,16 +24,16 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 FOLDS = 3  # in which the depth is chosen
 LEAST_TAKEN = 30  # times that an action was taken among the learning rows before it may be chosen
+LEAST_LEAF = 20  # decisions behind each answer of a tree
 
 
 class LearnerSettings(Settings):
-    """`level` of the lower bound (one-sided). `depth`: questions on the way to an action, 0 to 2. `thresholds` tried of
-    each feature. `caution`: standard errors that a finer tree must be better by, on rows that did not grow it.
+    """`level` of the lower bound (one-sided). `depth`: questions on the way to an action, 0 to 2. `caution`:
+    standard errors that a finer tree must be better by, on rows that did not grow it.
     """
 
     level: float = 0.95
     depth: int = 2
-    thresholds: int = 12
     caution: float = 1.0
     off_policy: OffPolicySettings = OffPolicySettings()
     seed: int = 0
@@ -41,29 +41,32 @@ class LearnerSettings(Settings):
 
 @dataclass(frozen=True)
 class PolicyTree:
-    """An action, or a question (is the feature above the threshold? missing is not) and a tree for each answer."""
+    """What each decision's features ask, and the action of every answer; `grown` is None for one action for all."""
 
     action: int
-    feature: int = -1
-    above: float = 0.0
-    no: "PolicyTree | None" = None
-    yes: "PolicyTree | None" = None
+    grown: DecisionTreeRegressor | None = None
 
     def choose(self, x_NF: Floats) -> Ints:
-        """The action of each row."""
-        if self.no is None or self.yes is None:
+        """The action of each row; a missing feature is above no threshold."""
+        if self.grown is None or not len(x_NF):
             return np.full(len(x_NF), self.action, dtype=np.int64)
-        return np.where(x_NF[:, self.feature] > self.above, self.yes.choose(x_NF), self.no.choose(x_NF))
+        return np.asarray(self.grown.predict(_known(x_NF)).argmax(axis=1), dtype=np.int64)
 
-    def lines(self, actions: Sequence[str], names: Sequence[str], indent: str = "  ") -> list[str]:
+    def lines(self, actions: Sequence[str], names: Sequence[str], indent: str = "  ", node: int = 0) -> list[str]:
         """The questions in words."""
-        if self.no is None or self.yes is None:
+        if self.grown is None:
             return [f"{indent}{actions[self.action]}"]
-        asked = f"{names[self.feature]} above {self.above:.4g}"
+        tree = self.grown.tree_
+        if tree.children_left[node] < 0:
+            return [f"{indent}{actions[int(tree.value[node, :, 0].argmax())]}"]
+        no, yes = (self.lines(actions, names, indent + "  ", int(side[node]))
+                   for side in (tree.children_left, tree.children_right))  # fmt: skip
         return [
-            f"{indent}if {asked}:", *self.yes.lines(actions, names, indent + "  "),
-            f"{indent}else:", *self.no.lines(actions, names, indent + "  "),
-        ]  # fmt: skip
+            f"{indent}if {names[tree.feature[node]]} above {tree.threshold[node]:.4g}:",
+            *yes,
+            f"{indent}else:",
+            *no,
+        ]
 
 
 @dataclass(frozen=True)
@@ -113,22 +116,22 @@ def learn_policy(
     names: Sequence[str] = (),
     settings: LearnerSettings = LearnerSettings(),  # noqa: B008 - frozen
 ) -> LearnedTree:
-    """Exact search of the tree with the largest doubly robust value (Athey & Wager 2021), a finer one only if it is
+    """A tree grown on what doubly robust scores (Athey & Wager 2021) say of the actions, a finer one only if it is
     better out of fold; then its value on the other half of the customers, with a one-sided bound.
 
-    Actions that the learning half took fewer than 30 times cannot be chosen. Raises InputError for a depth beyond 2,
+    Actions that the learning half took fewer than 30 times are not chosen. Raises InputError for a depth beyond 2,
     SupportError if no action was taken often enough, or the log is worth too few rows for the policy.
     """
     if not 0 <= settings.depth <= 2:
-        raise InputError(f"depth {settings.depth}: give 0, 1 or 2; deeper trees are not searched exactly")
+        raise InputError(f"depth {settings.depth}: give 0, 1 or 2: deeper trees are hard to tell and to trust")
     half_N = _halves(log, settings.seed)
     taught, held = np.flatnonzero(half_N == 0), np.flatnonzero(half_N == 1)
-    score_MA = _scores(_part(log, taught), len(actions), settings)
+    score_MA = _scores(log.part(taught), len(actions), settings)
     policy = _searched(x_NF[taught], score_MA, settings)
-    judged = _part(log, held)
+    judged = log.part(held)
     chosen = np.eye(len(actions))[policy.choose(x_NF[held])]
     value = value_of(judged, chosen, settings.off_policy)
-    logged_U = _unit_means(judged)
+    logged_U = per_unit(judged.reward_N, judged.unit_N)
     steps = float(scipy.stats.norm.ppf(settings.level))
     gain_U = value.score_U - logged_U
     errors = [float(each.std(ddof=1) / np.sqrt(len(each))) for each in (value.score_U, gain_U)]
@@ -145,26 +148,8 @@ def _halves(log: DecisionLog, seed: int) -> Ints:
             % np.uint64(2)).astype(np.int64)  # fmt: skip
 
 
-def _part(log: DecisionLog, rows: Ints) -> DecisionLog:
-    unit = None if log.unit_N is None else np.unique(log.unit_N[rows], return_inverse=True)[1].astype(np.int64)
-    logging = None if log.logging_NA is None else log.logging_NA[rows]
-    return replace(
-        log, action_N=log.action_N[rows], reward_N=log.reward_N[rows], prob_N=log.prob_N[rows],
-        context_NF=log.context_NF[rows], logging_NA=logging, unit_N=unit,
-    )  # fmt: skip
-
-
-def _unit_means(log: DecisionLog) -> Floats:
-    """One score a customer with the mean reward of the decisions."""
-    if log.unit_N is None:
-        return log.reward_N
-    mean = float(log.reward_N.mean())
-    total_U = np.bincount(log.unit_N, log.reward_N - mean)
-    return np.asarray(mean + total_U * (len(total_U) / len(log.reward_N)))
-
-
 def _scores(log: DecisionLog, actions: int, settings: LearnerSettings) -> Floats:
-    """Doubly robust scores of every action; -inf for those taken too seldom."""
+    """Doubly robust scores of every action; those taken too seldom are worse than any."""
     rows, inverse_N = np.arange(len(log.action_N)), 1 / log.prob_N
     made = settings.off_policy.reward
     score_NA = predict_rewards(
@@ -174,77 +159,36 @@ def _scores(log: DecisionLog, actions: int, settings: LearnerSettings) -> Floats
     often_A = np.bincount(log.action_N, minlength=actions) >= LEAST_TAKEN
     if not often_A.any():
         raise SupportError(f"log: no action was taken {LEAST_TAKEN} times among {len(rows)} decisions; log more")
-    score_NA[:, ~often_A] = -np.inf
+    score_NA -= score_NA[:, often_A].mean(axis=1, keepdims=True)  # questions are to part actions, not levels
+    score_NA[:, ~often_A] = score_NA.min() - 1
     return score_NA
 
 
 def _searched(x_NF: Floats, score_NA: Floats, settings: LearnerSettings) -> PolicyTree:
-    """The best tree of a depth that pays on rows that did not grow it."""
-    cuts, rows = _cuts(x_NF, settings.thresholds), np.arange(len(x_NF))
+    """The tree of a depth that pays on rows that did not grow it."""
+    rows = np.arange(len(x_NF))
     fold_N = (mix(rows.astype(np.uint64)) >> np.uint64(20)) % np.uint64(FOLDS)
     best, scored_N = 0, np.zeros(len(rows))
-    for depth in range(settings.depth + 1):
+    for depth in range((settings.depth if x_NF.shape[1] and score_NA.shape[1] > 1 else 0) + 1):
         found_N = np.zeros(len(rows))
         for fold in range(FOLDS):
             grown, held = fold_N != fold, np.flatnonzero(fold_N == fold)
-            tree = _tree(x_NF[grown], score_NA[grown], cuts, depth)
-            found_N[held] = score_NA[held, tree.choose(x_NF[held])]
+            found_N[held] = score_NA[held, _tree(x_NF[grown], score_NA[grown], depth).choose(x_NF[held])]
         better_N = found_N - scored_N
         if depth == 0 or better_N.mean() > settings.caution * better_N.std() / np.sqrt(len(rows)):
             best, scored_N = depth, found_N
-    return _tree(x_NF, score_NA, cuts, best)
+    return _tree(x_NF, score_NA, best)
 
 
-class _Cut(NamedTuple):
-    """A question, and who answers yes."""
-
-    feature: int
-    above: float
-
-
-def _cuts(x_NF: Floats, thresholds: int) -> list[_Cut]:
-    found = []
-    for f in range(x_NF.shape[1]):
-        known = x_NF[np.isfinite(x_NF[:, f]), f]
-        if known.size:
-            at = np.unique(np.quantile(known, np.linspace(0, 1, thresholds + 2)[:-1], method="lower"))
-            found += [_Cut(f, float(value)) for value in at if value < known.max()]
-    return found
+def _tree(x_NF: Floats, score_NA: Floats, depth: int) -> PolicyTree:
+    action = int(score_NA.sum(axis=0).argmax())
+    if not depth:
+        return PolicyTree(action)
+    grown = DecisionTreeRegressor(max_depth=depth, min_samples_leaf=LEAST_LEAF, random_state=0)
+    return PolicyTree(action, grown.fit(_known(x_NF), score_NA))
 
 
-def _tree(x_NF: Floats, score_NA: Floats, cuts: list[_Cut], depth: int) -> PolicyTree:
-    """The best tree of a depth: for every first question the best second ones. Sums are made by one product."""
-    leaf = PolicyTree(int(score_NA.sum(axis=0).argmax()))
-    if depth == 0 or not cuts or not len(x_NF):
-        return leaf
-    yes_NC = np.column_stack([x_NF[:, cut.feature] > cut.above for cut in cuts]).astype(np.float64)
-    live = np.isfinite(score_NA[0]) if len(score_NA) else np.ones(score_NA.shape[1], dtype=bool)
-    if depth == 1:
-        return _stump(yes_NC, score_NA, live, cuts, leaf)
-    best, most = leaf, -np.inf
-    for c, cut in enumerate(cuts):
-        side = yes_NC[:, c] > 0
-        if not side.any() or side.all():
-            continue
-        values, trees = 0.0, []
-        for mine in (~side, side):
-            own = PolicyTree(int(score_NA[mine].sum(axis=0).argmax()))
-            tree = _stump(yes_NC[mine], score_NA[mine], live, cuts, own)
-            values += float(score_NA[mine][np.arange(int(mine.sum())), tree.choose(x_NF[mine])].sum())
-            trees.append(tree)
-        if values > most:
-            best, most = PolicyTree(leaf.action, cut.feature, cut.above, trees[0], trees[1]), values
-    return best
-
-
-def _stump(yes_NC: Floats, score_NA: Floats, live: NDArray[np.bool_], cuts: list[_Cut], leaf: PolicyTree) -> PolicyTree:
-    """The best single question, or none if none is better than one action for all."""
-    safe_NA = np.where(live, score_NA, 0.0)
-    total_A, yes_CA = safe_NA.sum(axis=0), yes_NC.T @ safe_NA
-    yes_CA, no_CA = np.where(live, yes_CA, -np.inf), np.where(live, total_A - yes_CA, -np.inf)
-    value_C = yes_CA.max(axis=1) + no_CA.max(axis=1)
-    c = int(value_C.argmax())
-    if value_C[c] <= total_A[live].max() + 1e-12:
-        return leaf
-    no, yes = PolicyTree(int(no_CA[c].argmax())), PolicyTree(int(yes_CA[c].argmax()))
-    return PolicyTree(leaf.action, cuts[c].feature, cuts[c].above, no, yes)
+def _known(x_NF: Floats) -> NDArray[np.float32]:
+    """Features in the range of a tree's numbers; what is missing lies below all."""
+    most = float(np.finfo(np.float32).max)
+    return np.clip(np.nan_to_num(x_NF, nan=-most), -most, most).astype(np.float32)

@@ -1,6 +1,6 @@
 """What a new policy would add over the one in force in; a proposal a person approves, or `auto` accepts, out.
 
-Legend: N logged decisions, A actions.
+Legend: N logged decisions.
 """
 
 from collections.abc import Callable
@@ -52,31 +52,12 @@ class Value:
 
 @dataclass(frozen=True)
 class Proposal:
-    """The next release: what it earns and adds to the present one, what changed, whether `auto` accepts, and why."""
+    """The next release: what it earns and adds to the present one, whether `auto` accepts, and why."""
 
     value: Value
     lead: Value
-    changes: tuple[str, ...]
     accepted: bool
     why: str
-
-
-def value_of(
-    prob_NA: Floats, model_NA: Floats, action_N: NDArray[np.int64], reward_N: Floats, logged_N: Floats
-) -> Floats:
-    """Each decision's doubly robust reward under the policy `prob_NA` (Dudik, Langford & Li 2011).
-
-    sum_a p(a) q(a) + p(a_logged) / p_logged x (reward - q(a_logged)); unbiased if the propensities are right, exact if
-    the model q is. Its mean is the policy's value, its spread the value's error. InputError for a propensity of 0.
-    """
-    if not (logged_N > 0).all():
-        raise InputError(
-            f"{int((~(logged_N > 0)).sum())} logged decisions have no propensity above 0; no value can be read"
-        )
-    rows = np.arange(len(action_N))
-    weight = prob_NA[rows, action_N] / logged_N
-    value: Floats = (prob_NA * model_NA).sum(axis=1) + weight * (reward_N - model_NA[rows, action_N])
-    return value
 
 
 def summarise(value_N: Floats, weight_N: Floats) -> Value:
@@ -88,11 +69,7 @@ def summarise(value_N: Floats, weight_N: Floats) -> Value:
 
 
 def propose(
-    value: Value,
-    lead: Value,
-    changes: tuple[str, ...],
-    guardrails: Guardrails,
-    say: Callable[[float], str] = "{:.2f}".format,
+    value: Value, lead: Value, guardrails: Guardrails, say: Callable[[float], str] = "{:.2f}".format
 ) -> Proposal:
     """Accept if the lead is above 0, its lower bound above -max_loss, and enough decisions bear on the policy.
 
@@ -111,4 +88,4 @@ def propose(
         if failed
     ]  # fmt: skip
     kept = f"adds {say(lead.value)} per decision, at worst {say(low)} (95 %), within the guardrails"
-    return Proposal(value, lead, changes, not refusals, "; ".join(refusals) or kept)
+    return Proposal(value, lead, not refusals, "; ".join(refusals) or kept)

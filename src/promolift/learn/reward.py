@@ -15,6 +15,8 @@ from typing import Literal, NamedTuple
 import numpy as np
 import scipy
 from numpy.typing import NDArray
+from scipy import sparse
+from sklearn.linear_model import LogisticRegression
 
 from promolift.hashing import hash_int, mix
 from promolift.settings import Settings
@@ -22,7 +24,6 @@ from promolift.settings import Settings
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 MOST_COLUMNS = 600  # an action's own effects are dropped when the design would be wider
-STEPS = 25  # Newton steps; 4 to 8 are usual
 Kind = Literal["level", "common", "own", "trees"]
 
 
@@ -189,37 +190,32 @@ def _kinds(x_NG: Floats, actions: int, settings: RewardSettings) -> dict[Kind, t
 
 
 def _fit(kind: Kind, train: Decisions, actions: int, l2: float, binary: bool) -> Fold:
-    """Penalised least squares, or penalised logistic regression by Newton steps halved until the loss falls."""
+    """Penalised least squares, or penalised logistic regression; the overall level is not shrunk."""
     action_N, reward_N, x_NG = train
-    own = x_NG.shape[1] if kind == "own" else 1
-    groups = [np.flatnonzero(action_N == a) for a in range(actions)]
-    coef_P = np.zeros(x_NG.shape[1] + actions * own)
-    penalty_P = np.full(len(coef_P), l2)
-    penalty_P[0] = 1e-6  # the overall level is not shrunk
+    design_NP = _design(action_N, x_NG, actions, x_NG.shape[1] if kind == "own" else 1)
+    penalty_P = np.full(design_NP.shape[1], l2)
+    penalty_P[0] = 1e-6
     if not binary:
-        curve_PP = _curve(x_NG, np.ones(len(x_NG)), groups, own, penalty_P)
-        coef_P = np.asarray(np.linalg.solve(curve_PP, _slope(x_NG, reward_N, groups, own)), dtype=np.float64)
-        return Fold(coef_P, curve_PP)
-    mean = (reward_N.sum() + 0.5) / (len(reward_N) + 1)
-    coef_P[0] = np.log(mean / (1 - mean))
-    score_N = np.full(len(x_NG), coef_P[0])
-    learns = reward_N.min() < reward_N.max()  # if not, there is nothing to learn but the level
-    loss = _loss(score_N, reward_N, coef_P, penalty_P)
-    for _ in range(STEPS):
-        prob_N = scipy.special.expit(score_N)
-        curve_PP = _curve(x_NG, prob_N * (1 - prob_N), groups, own, penalty_P)
-        if not learns:
-            break
-        slope_P = _slope(x_NG, reward_N - prob_N, groups, own) - penalty_P * coef_P
-        step_P = np.linalg.solve(curve_PP, slope_P)
-        move_N = (x_NG * _table(step_P, x_NG.shape[1], actions).T[action_N]).sum(axis=1)
-        for shrink in (1.0, 0.5, 0.25, 0.125, 0.0):
-            after = _loss(score_N + shrink * move_N, reward_N, coef_P + shrink * step_P, penalty_P)
-            if after <= loss:
-                break
-        coef_P, score_N = coef_P + shrink * step_P, score_N + shrink * move_N
-        learns, loss = loss - after > 1e-7 * max(1.0, abs(loss)), after
-    return Fold(coef_P, curve_PP)
+        curve_PP = (design_NP.T @ design_NP).toarray() + np.diag(penalty_P)
+        return Fold(np.linalg.solve(curve_PP, design_NP.T @ reward_N), curve_PP)
+    if reward_N.min() == reward_N.max():  # there is nothing to learn but the level
+        mean = (reward_N.sum() + 0.5) / (len(reward_N) + 1)
+        coef_P = np.r_[scipy.special.logit(mean), np.zeros(len(penalty_P) - 1)]
+    else:
+        model = LogisticRegression(C=1 / l2, solver="newton-cholesky", tol=1e-6).fit(design_NP[:, 1:], reward_N)
+        coef_P = np.r_[model.intercept_, model.coef_[0]]
+    prob_N = scipy.special.expit(design_NP @ coef_P)
+    weighted_NP = design_NP.multiply((prob_N * (1 - prob_N))[:, None]).tocsr()
+    return Fold(coef_P, (design_NP.T @ weighted_NP).toarray() + np.diag(penalty_P))
+
+
+def _design(action_N: Ints, x_NG: Floats, actions: int, own: int) -> sparse.csr_array:
+    """The common columns, then for each action the first `own` of them, which only its rows have."""
+    rows = len(x_NG)
+    at = (action_N[:, None] * own + np.arange(own)).ravel()
+    ends = np.arange(0, rows * own + 1, own)
+    apart = sparse.csr_array((x_NG[:, :own].ravel(), at, ends), shape=(rows, actions * own))
+    return sparse.hstack([sparse.csr_array(x_NG), apart], format="csr")
 
 
 def _predict(coef_P: Floats, x_MG: Floats, actions: int, binary: bool) -> Floats:
@@ -233,30 +229,6 @@ def _table(coef_P: Floats, width: int, actions: int) -> Floats:
     table_GA = np.repeat(coef_P[:width, None], actions, axis=1)
     table_GA[: own_AM.shape[1]] += own_AM.T
     return table_GA
-
-
-def _slope(x_NG: Floats, value_N: Floats, groups: list[Ints], own: int) -> Floats:
-    """Sums of x times value: over all rows, then over each action's rows for its first `own` columns."""
-    each_AG = np.stack([value_N[rows] @ x_NG[rows] for rows in groups])
-    return np.concatenate([each_AG.sum(axis=0), each_AG[:, :own].ravel()])
-
-
-def _curve(x_NG: Floats, weight_N: Floats, groups: list[Ints], own: int, penalty_P: Floats) -> Floats:
-    """Second derivatives, block by block: only the rows of an action know its own coefficients."""
-    curve_PP, width = np.diag(penalty_P), x_NG.shape[1]
-    for a, rows in enumerate(groups):
-        part = x_NG[rows]
-        block = (part * weight_N[rows, None]).T @ part
-        mine = slice(width + a * own, width + (a + 1) * own)
-        curve_PP[:width, :width] += block
-        curve_PP[mine, mine] += block[:own, :own]
-        curve_PP[:width, mine] += block[:, :own]
-        curve_PP[mine, :width] += block[:own]
-    return curve_PP
-
-
-def _loss(score_N: Floats, reward_N: Floats, coef_P: Floats, penalty_P: Floats) -> float:
-    return float((np.logaddexp(0, score_N) - reward_N * score_N).sum() + 0.5 * (penalty_P * coef_P**2).sum())
 
 
 def _trees(train: Decisions, x_MG: Floats, actions: int, settings: RewardSettings) -> Floats:

@@ -1,17 +1,16 @@
-"""Rows of customers in; sums of each arm out that add up, so that days and shards combine and rows can be forgotten.
+"""Rows of customers in; sums of each arm out: all that a comparison needs of them.
 
 Legend: C columns (outcomes, denominators, covariates from before the experiment). One row is one customer, the unit
-that was randomised. Sums of whole cents are exact up to 2^53, so any split into shards gives the same bits; others
-agree to rounding.
+that was randomised. Sums of whole cents are exact up to 2^53.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import combinations_with_replacement
 
 import numpy as np
 import polars as pl
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from promolift.errors import InputError, SupportError
 
@@ -41,19 +40,6 @@ class Sums:
     product: tuple[float, ...]
     caps: tuple[Cap | None, ...]
     clipped: tuple[int, ...]
-
-    def __add__(self, other: "Sums") -> "Sums":
-        """The sums of both groups of customers; a customer must not be in both. Caps and columns must be equal."""
-        if (self.columns, self.caps) != (other.columns, other.caps):
-            mine, theirs = (self.columns, self.caps), (other.columns, other.caps)
-            raise InputError(f"sums: {mine} and {theirs} do not add; sum both with the same columns and caps")
-        return replace(
-            self,
-            n=self.n + other.n,
-            total=_added(self.total, other.total),
-            product=_added(self.product, other.product),
-            clipped=tuple(a + b for a, b in zip(self.clipped, other.clipped, strict=True)),
-        )
 
     def at(self, column: str) -> int:
         """Place of a column; InputError names the known ones."""
@@ -93,12 +79,6 @@ class Sums:
         return covariance
 
 
-def sums(columns: Mapping[str, ArrayLike], caps: Mapping[str, Cap] | None = None) -> Sums:
-    """Sums of one arm from arrays of equal length, one value per customer."""
-    frame = pl.DataFrame({name: np.asarray(values, dtype=np.float64) for name, values in columns.items()})
-    return sums_by(frame, tuple(columns), (), caps).get((), _empty(tuple(columns), caps or {}))
-
-
 def sums_by(
     rows: pl.DataFrame,
     columns: Sequence[str],
@@ -118,7 +98,7 @@ def sums_by(
     size = len(names)
     pairs = size * (size + 1) // 2
     found = {}
-    for row in wide.sort(*by).iter_rows() if by else wide.iter_rows():
+    for row in wide.sort(*by).iter_rows():
         key, (n, bad), rest = row[: len(by)], row[len(by) : len(by) + 2], row[len(by) + 2 :]
         if bad or None in key:
             what = f"{bad} of {n} rows have no finite value in {list(names)}" if bad else f"{n} rows have no group"
@@ -128,16 +108,6 @@ def sums_by(
             limited = tuple(limits.get(name) for name in names)
             found[tuple(map(str, key))] = Sums(names, n, tuple(total), tuple(product), limited, tuple(clipped))
     return found
-
-
-def _added(left: tuple[float, ...], right: tuple[float, ...]) -> tuple[float, ...]:
-    return tuple(a + b for a, b in zip(left, right, strict=True))
-
-
-def _empty(columns: Key, caps: Mapping[str, Cap]) -> Sums:
-    size = len(columns)
-    zeros = (0.0,) * (size * (size + 1) // 2)
-    return Sums(columns, 0, zeros[:size], zeros, tuple(caps.get(name) for name in columns), (0,) * size)
 
 
 def _sum_frame(rows: pl.DataFrame, names: Key, by: Sequence[str], caps: Mapping[str, Cap]) -> pl.DataFrame:
@@ -151,7 +121,7 @@ def _sum_frame(rows: pl.DataFrame, names: Key, by: Sequence[str], caps: Mapping[
         *((a * b).sum().alias(f"p{i}") for i, (a, b) in enumerate(combinations_with_replacement(value.values(), 2))),
         *((value[name] != raw[name]).sum().alias(f"c{i}") for i, name in enumerate(names)),
     ]
-    return rows.group_by(list(by)).agg(sums) if by else rows.select(sums)
+    return rows.group_by(list(by)).agg(sums)
 
 
 def _known(names: Iterable[str], columns: Sequence[str]) -> None:

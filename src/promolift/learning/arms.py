@@ -13,6 +13,7 @@ from promolift.deliver import LineEffect
 from promolift.learn.ahead import Ahead, features, fit_ahead, value_between
 from promolift.learn.arms import Draws, effects
 from promolift.learning.judge import JudgedEvidence
+from promolift.learning.next import after
 from promolift.progress import quiet
 from promolift.results.arms import all_draws, kept_cells
 from promolift.results.job import Job, moments
@@ -102,19 +103,19 @@ def sent(kept: pl.DataFrame) -> pl.DataFrame:
 
 
 def came_of(mine: pl.DataFrame, sales: pl.DataFrame, ahead: Ahead, first_ms: int) -> pl.DataFrame:
-    """One window's draws with value, window, cost and orders of each customer, less what was expected of them.
+    """One window's draws with value, window and cost of each customer, and what was expected of them.
 
     What follows the window is what was seen to follow such a window's end before any offer was drawn.
     """
     day = (int(mine["ts_ms"][0]) - first_ms) // DAY_MS
     end = day + int(mine["window_days"][0])
-    before, after = features(sales, day), features(sales, end)
+    before, later = features(sales, day), features(sales, end)
     people = mine["customer_id"]
     expected = ahead.expect(before)
     window = value_between(sales, people, day, end)
-    rest = pl.DataFrame({"customer_id": after["customer_id"], "rest": ahead.expect(after).rest_N})
+    rest = pl.DataFrame({"customer_id": later["customer_id"], "rest": ahead.expect(later).rest_N})
     came = sales.filter(pl.col("day").is_between(day, end, closed="left")).group_by("customer_id").agg(
-        pl.col("coupon_cents").sum().alias("cost"), pl.len().cast(pl.Float64).alias("orders")
+        pl.col("coupon_cents").sum().alias("cost")
     )  # fmt: skip
     past = before.select("customer_id").with_columns(
         past_window=pl.Series(expected.window_N), past=pl.Series(expected.horizon_N)
@@ -122,7 +123,7 @@ def came_of(mine: pl.DataFrame, sales: pl.DataFrame, ahead: Ahead, first_ms: int
     rows = mine.with_columns(window=pl.Series(window))
     for more in (past, rest, came):  # of who never bought nothing was expected, and nothing follows
         rows = rows.join(more, on="customer_id", how="left", maintain_order="left")
-    rows = rows.with_columns(pl.col("past_window", "past", "rest", "cost", "orders").fill_null(0.0))
+    rows = rows.with_columns(pl.col("past_window", "past", "rest", "cost").fill_null(0.0))
     return rows.with_columns(value=pl.col("window") + pl.col("rest"))
 
 
@@ -140,7 +141,7 @@ def draws_of(rows: pl.DataFrame, arms: list[str], groups: list[str]) -> Draws:
         group_R=np.array([groups.index(group) for group in known["group"]], dtype=np.int64),
         who_R=who, prob_RK=prob, none_R=known["none_prob"].to_numpy(),
         value_R=_steadied(known, "value", "past"), window_R=_steadied(known, "window", "past_window"),
-        cost_R=known["cost"].to_numpy(), orders_R=known["orders"].to_numpy(),
+        cost_R=known["cost"].to_numpy(),
     )  # fmt: skip
 
 
@@ -157,9 +158,13 @@ def arm_release(
 ) -> NextRelease:
     """The release whose plan goes by what was learned. It is refused where the draw itself cannot be trusted."""
     old = judged.evidence.release
-    version = str(int(old.policy_version) + 1) if old.policy_version.isdecimal() else f"{old.policy_version}-next"
     release = old.model_copy(
-        update={"policy_version": version, "seed": old.seed + 1, "effects": learned.effects, "recalibration": None}
+        update={
+            "policy_version": after(old.policy_version),
+            "seed": old.seed + 1,
+            "effects": learned.effects,
+            "recalibration": None,
+        }
     )
     given, tested = ([e for e in learned.effects if e.state == state] for state in ("give", "test"))
     if given:

@@ -316,12 +316,12 @@ def _put(array: Floats, at: Any, values: Any) -> Floats:
 
 def _check(slots: Slots, first: pl.DataFrame) -> None:
     wrong = np.abs(slots.prob_NA.sum(axis=1) - 1) > 1e-6
-    wrong |= np.abs(slots.logged_N - first["propensity"].to_numpy()) > 1e-6
+    wrong |= (np.abs(slots.logged_N - first["propensity"].to_numpy()) > 1e-6) | (slots.logged_N <= 0)
     if wrong.any():
         key = first["decision_id"][int(np.flatnonzero(wrong)[0])]
         raise InputError(
-            f"decisions: in {int(wrong.sum())} of {len(slots)} the probabilities do not sum to 1 or differ from "
-            f"the logged propensity, first {key}; they cannot be those that were drawn with"
+            f"decisions: in {int(wrong.sum())} of {len(slots)} the probabilities do not sum to 1, are 0 for what was "
+            f"given, or differ from the logged propensity, first {key}; they cannot be those that were drawn with"
         )
 
 

@@ -18,14 +18,14 @@ from promolift.learn.experiment import HOLDOUT, WHOLE, Analysis, Design, Verdict
 from promolift.learn.join import JoinSettings, join_outcomes
 from promolift.learn.lift import Lift, Metric, boundary, lift
 from promolift.learn.sums import sums_by
+from promolift.learn.support import weigh
 from promolift.learning.evidence import VALUES, Evidence, LearnSettings, Slots, worth
-from promolift.results.learned import JudgedPolicy, Look, NotLookedAt, Quintile, Ranged, Weights
+from promolift.results.learned import JudgedPolicy, Look, NotLookedAt, Quintile, Ranged
 
 Floats = NDArray[np.float64]
 QUINTILES = 5
 ORDERS = Metric(name="orders", value="orders", covariates=("value_before",))
 WEEK_MS = 7 * 86_400_000
-WEIGHTS = (0.0, 0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 50.0, 100.0)  # edges of the histogram
 INPUTS = (
     "spend_per_week_cents", "recency_days", "cadence_days", "orders_16w", "basket_mean_cents", "category_count",
     "discount_share", "coupon_share", "price_sensitivity", "top_category_1", "top_channel",
@@ -68,7 +68,7 @@ def judge(evidence: Evidence, profiles: ThenAndNow | None) -> JudgedEvidence:
         orders=analysed(evidence, customers, ORDERS),
         discount=discounts(customers, arm, settings.alpha),
         looks=cumulated(evidence, arm),
-        weights=Weights.of(1 / slots.logged_N, WEIGHTS),
+        weights=weigh(1 / slots.logged_N, 0.0),
         quintiles=quintiles(slots, share, settings),
         predicted=float(planned_gain(slots, share).mean()),
         drifts=drifts,

@@ -3,7 +3,8 @@
 Legend: N decisions, A actions.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple, overload
@@ -158,9 +159,10 @@ class Log:
         given = policy(self.frame) if callable(policy) else policy
         gains = given if isinstance(given, pl.DataFrame) and "prob" not in given.columns else None
         made: dict[str, Given] = {} if gains is not None else {"policy": given}
-        more = [] if gains is None else self._offers(gains)
-        log, probs = self._read(made, [*more, budget.none])
-        actions = self._all_actions(made, [*more, budget.none])
+        priced = None if gains is None else _long(gains, self.key, "gain", "cost")
+        more = [budget.none, *(priced["offer_id"] if priced is not None else ())]
+        log, probs = self._read(made, more)
+        actions = self._all_actions(made, more)
         if budget.none not in self.actions:
             text = f"no decision gave {budget.none!r}, which is what follows once the money is gone"
             raise SupportError(f"{self.name}: {text}; name the action that is no offer (none=...)")
@@ -169,43 +171,20 @@ class Log:
             raise InputError(f"{self.name}: {cost_N.null_count()} decisions have no {budget.cost}; say 0 where nothing")
         order = np.arange(len(self)) if self.time is None else self.frame[self.time].arg_sort().to_numpy()
         place, none = {action: at for at, action in enumerate(actions)}, actions.index(budget.none)
-        if gains is not None:
-            gain_NA, spend_NA = self._beliefs(gains, place)
-            arrived: Floats | PricedPolicy = PricedPolicy(gain_NA[order], spend_NA[order])
+        if priced is not None:
+            arrived: Floats | PricedPolicy = self._beliefs(priced, place, order)
         else:
             arrived = read_policy(log, probs["policy"])[order]
-        logging_NA = None if log.logging_NA is None else log.logging_NA[order]
-        unit_N = None if log.unit_N is None else log.unit_N[order]
-        sorted_ = DecisionLog(
-            log.action_N[order], log.reward_N[order], log.prob_N[order], log.context_NF[order], logging_NA, unit_N
-        )
-        return budgeted_value(sorted_, cost_N.to_numpy()[order], arrived, budget.amount, none, settings)
+        return budgeted_value(log.part(order), cost_N.to_numpy()[order], arrived, budget.amount, none, settings)
 
-    def _offers(self, gains: pl.DataFrame) -> list[str]:
-        name = _named_in(gains, "offer_id")
-        if name not in gains.columns:
-            raise InputError(f"policy: no column {name!r}; it has {', '.join(gains.columns)}")
-        return [str(each) for each in gains[name].unique()]
-
-    def _beliefs(self, given: pl.DataFrame, place: Mapping[str, int]) -> "_Beliefs":
+    def _beliefs(self, long: pl.DataFrame, place: Mapping[str, int], order: NDArray[np.int64]) -> PricedPolicy:
         """Gain and cost that a policy with a price expects of every action of every decision; NaN where not open."""
-        by = self.key if self.key in given.columns else _named_in(given, "customer_id")
-        for each in (by, "gain", "cost"):
-            if each not in given.columns:
-                raise InputError(f"policy: no column {each!r}; it has {', '.join(given.columns)}")
-        long = given.select(
-            pl.col(by).cast(pl.String).alias("key" if by == self.key else "customer_id"),
-            pl.col(_named_in(given, "offer_id")).cast(pl.String).alias("offer_id"),
-            pl.col("gain").cast(pl.Float64),
-            pl.col("cost").cast(pl.Float64).alias("spend"),
-        )
-        on = "key" if by == self.key else "customer_id"
-        cells = self._rows.select("row", on).join(long, on=on, how="inner")
-        found = _Beliefs(np.full((len(self), len(place)), np.nan), np.zeros((len(self), len(place))))
-        column = cells["offer_id"].replace_strict(place, return_dtype=pl.Int64).to_numpy()
-        found.gain_NA[cells["row"].to_numpy(), column] = cells["gain"].to_numpy()
-        found.cost_NA[cells["row"].to_numpy(), column] = cells["spend"].to_numpy()
-        return found
+        by = "key" if "key" in long.columns else "customer_id"
+        cells = self._rows.select("row", by).join(long, on=by, how="inner")
+        gain_NA, cost_NA = np.full((len(self), len(place)), np.nan), np.zeros((len(self), len(place)))
+        at = (cells["row"].to_numpy(), cells["offer_id"].replace_strict(place, return_dtype=pl.Int64).to_numpy())
+        gain_NA[at], cost_NA[at] = cells["gain"].to_numpy(), cells["cost"].to_numpy()
+        return PricedPolicy(gain_NA[order], cost_NA[order])
 
     def rank(self, policies: Mapping[str, Policy], settings: OffPolicySettings = OffPolicySettings()) -> Ranking:  # noqa: B008
         """Two policies or more by value, with intervals that hold for all of them at once."""
@@ -266,7 +245,7 @@ class Log:
             if isinstance(each, str) and each.startswith("always:"):
                 found.add(each.removeprefix("always:"))
             elif isinstance(each, pl.DataFrame):
-                found |= set(_long(each, self.key)["offer_id"])
+                found |= set(_long(each, self.key, "prob")["offer_id"])
             elif isinstance(each, str) and each == "logged" and "options" in self._rows.columns:
                 found |= set(self._rows["options"].explode().struct.field("offer").drop_nulls())
         if len(found) > MOST_ACTIONS:
@@ -301,7 +280,7 @@ class Log:
         return found
 
     def _from_frame(self, name: str, policy: pl.DataFrame, place: Mapping[str, int]) -> Floats:
-        long = _long(policy, self.key)
+        long = _long(policy, self.key, "prob")
         by = "key" if "key" in long.columns else "customer_id"
         cells = self._rows.select("row", by).join(long, on=by, how="left")
         left = cells.filter(pl.col("offer_id").is_null())["row"].n_unique()
@@ -336,13 +315,6 @@ class Budget(NamedTuple):
     amount: float
     cost: str
     none: str
-
-
-class _Beliefs(NamedTuple):
-    """What a policy expects of every action of every decision."""
-
-    gain_NA: Floats
-    cost_NA: Floats
 
 
 class LearnedFromLog(NamedTuple):
@@ -380,17 +352,17 @@ def _named_in(policy: pl.DataFrame, ours: str) -> str:
     return next((each for each in (ours, *ALSO[ours]) if each in policy.columns), ours)
 
 
-def _long(policy: pl.DataFrame, key: str) -> pl.DataFrame:
-    """key or customer_id, offer_id, prob of a policy that is given as a frame."""
+def _long(policy: pl.DataFrame, key: str, *amounts: str) -> pl.DataFrame:
+    """key or customer_id, offer_id and amounts of a policy that is given as a frame."""
     names = {ours: _named_in(policy, ours) for ours in ("offer_id", "customer_id")}
     by = key if key in policy.columns else names["customer_id"]
-    for each in (by, names["offer_id"], "prob"):
+    for each in (by, names["offer_id"], *amounts):
         if each not in policy.columns:
             raise InputError(f"policy: no column {each!r}; it has {', '.join(policy.columns)}")
     return policy.select(
         pl.col(by).cast(pl.String).alias("key" if by == key else "customer_id"),
         pl.col(names["offer_id"]).cast(pl.String).alias("offer_id"),
-        pl.col("prob").cast(pl.Float64),
+        *(pl.col(each).cast(pl.Float64) for each in amounts),
     )
 
 
@@ -409,40 +381,33 @@ def evaluate_log(
     """
     if not policies:
         raise InputError(f"policy: none named; give {NAMED}")
-    with duckdb.connect() as connection:
-        connection.execute("set memory_limit = '1GB'; set TimeZone = 'UTC'; set enable_progress_bar = false")
-        rows, notes = _held(open_file(connection, Path(path), Path(path).parent).rows)
+    with _connected() as connection:
+        log, notes = _held(connection, path, reward, features)
         given = {name: _policy(connection, name) for name in policies}
-        log = Log(rows, reward=reward, features=features, name=str(path))
         if budget is not None:
             if notes:
                 raise InputError(f"{path}: {notes[0]}; a budget is that of all of them: give a shorter period")
-            return _within_summary(Path(path).name, reward, log, given, settings, budget)
-        if len(policies) == 1:
-            values, ranking = {name: log.value(each, settings) for name, each in given.items()}, None
-        else:
-            ranking = log.rank(given, settings)
-            values = {name: ranking.values[name] for name in ranking.order}
-    return _summary(Path(path).name, reward, values, ranking, [*log.notes, *notes])
+            return _within_summary(path.name, log, given, settings, budget)
+        ranking = log.rank(given, settings) if len(policies) > 1 else None
+        values = (
+            {name: log.value(each, settings) for name, each in given.items()} if ranking is None else ranking.values
+        )
+    return _summary(path.name, log, values, ranking, [*log.notes, *notes])
 
 
 def learn_from_log(
     path: Path, reward: str = "reward", features: Sequence[str] = (), out: Path | None = None
 ) -> StepSummary:
     """`promolift evaluate --log FILE --learn`: the best policy of a class, what it is worth at least, and its file."""
-    with duckdb.connect() as connection:
-        connection.execute("set memory_limit = '1GB'; set TimeZone = 'UTC'; set enable_progress_bar = false")
-        rows, notes = _held(open_file(connection, Path(path), Path(path).parent).rows)
-        log = Log(rows, reward=reward, features=features, name=str(path))
+    with _connected() as connection:
+        log, notes = _held(connection, path, reward, features)
     found = log.learn()
     learned = found.learned
-    lines = [f"{Path(path).name}: {len(log)} decisions, {reward}", learned.text()]
+    lines = [f"{path.name}: {len(log)} decisions, {reward}", learned.text()]
     lines += [f"note: {each}" for each in (*log.notes, *notes)]
-    figures = {
-        "policy": learned.policy.lines(learned.actions, learned.names, ""), "value": learned.value.value,
-        "bound": learned.bound, "gain": learned.gain, "gain_bound": learned.gain_bound, "level": learned.level,
-        "shown": learned.shown, "learned": learned.learned, "logged": learned.value.logged,
-    }  # fmt: skip
+    names = ("bound", "gain", "gain_bound", "level", "shown", "learned")
+    figures = {"policy": learned.policy.lines(learned.actions, learned.names, ""), "value": learned.value.value}
+    figures |= {"logged": learned.value.logged} | {name: getattr(learned, name) for name in names}
     if out is not None:
         out.parent.mkdir(parents=True, exist_ok=True)
         found.frame.write_parquet(out)
@@ -451,34 +416,36 @@ def learn_from_log(
 
 
 def _within_summary(
-    name: str, reward: str, log: Log, given: Mapping[str, Given], settings: OffPolicySettings, budget: "Budget"
+    name: str, log: Log, given: Mapping[str, Given], settings: OffPolicySettings, budget: "Budget"
 ) -> StepSummary:
-    lines, valued = [f"{name}: {len(log)} decisions, {reward} within a budget of {budget.amount:g}"], []
+    lines, valued = [f"{name}: {len(log)} decisions, {log.reward} within a budget of {budget.amount:g}"], []
+    names = ("value", "low", "high", "spent", "lasts", "unlimited", "naive", "naive_low", "naive_high")
     for policy, each in given.items():
         found = log.value(each, settings, budget=budget.amount, cost=budget.cost, none=budget.none)
         lines += ["", f"policy {policy}", found.text()]
-        valued.append(
-            {
-                "policy": policy, "value": found.value, "low": found.low, "high": found.high, "spent": found.spent,
-                "lasts": found.lasts, "unlimited": found.unlimited, "naive": found.naive,
-                "naive_low": found.naive_low, "naive_high": found.naive_high,
-            }
-        )  # fmt: skip
+        valued.append({"policy": policy} | {figure: getattr(found, figure) for figure in names})
     order = f"in the order of {log.time}" if log.time else "in the order of the rows"
-    lines.append(f"note: arrivals {order}")
-    lines += [f"note: {each}" for each in log.notes]
+    lines += [f"note: {each}" for each in (f"arrivals {order}", *log.notes)]
     return StepSummary("\n".join(lines), {"budget": budget.amount, "policies": valued, "notes": list(log.notes)})
+
+
+@contextmanager
+def _connected() -> Iterator[duckdb.DuckDBPyConnection]:
+    with duckdb.connect() as connection:
+        connection.execute("set memory_limit = '1GB'; set TimeZone = 'UTC'; set enable_progress_bar = false")
+        yield connection
 
 
 class _Held(NamedTuple):
     """The decisions that are valued, and what to say of their choice."""
 
-    rows: pl.DataFrame
+    log: Log
     notes: list[str]
 
 
-def _held(rows: duckdb.DuckDBPyRelation) -> _Held:
+def _held(connection: duckdb.DuckDBPyConnection, path: Path, reward: str, features: Sequence[str]) -> _Held:
     """As many decisions as can be held, in an order fixed by their customers' hashes."""
+    rows = open_file(connection, path, path.parent).rows
     theirs = next((each for each in ("customer_id", *ALSO["customer_id"]) if each in rows.columns), "_row")
     offer = next((each for each in ("offer_id", *ALSO["offer_id"]) if each in rows.columns), None)
     count, offers = (rows.aggregate(f"count(*), count(distinct {ident(offer)})" if offer else "count(*), 1")
@@ -489,7 +456,8 @@ def _held(rows: duckdb.DuckDBPyRelation) -> _Held:
     kept = rows if share == 1 else rows.filter(f"{place} < {share} * 18446744073709551616.0")
     ordered = kept.order(", ".join([place, *map(ident, then)]))
     note = f"{count} decisions are too many to hold: valued on {share:.1%} of the customers, drawn by hash"
-    return _Held(ordered.project("* exclude (_row)").pl(), [note] if share < 1 else [])
+    log = Log(ordered.project("* exclude (_row)").pl(), reward=reward, features=features, name=str(path))
+    return _Held(log, [note] if share < 1 else [])
 
 
 def _policy(connection: duckdb.DuckDBPyConnection, name: str) -> Given:
@@ -500,13 +468,15 @@ def _policy(connection: duckdb.DuckDBPyConnection, name: str) -> Given:
 
 
 def _summary(
-    name: str, reward: str, values: Mapping[str, OffPolicyValue], ranking: Ranking | None, notes: Sequence[str]
+    name: str, log: Log, values: Mapping[str, OffPolicyValue], ranking: Ranking | None, notes: Sequence[str]
 ) -> StepSummary:
-    """The values in figures and words; `notes` say what was guessed about the log."""
-    first = next(iter(values.values()))
-    lines = [f"{name}: {first.support.rows} decisions, mean {reward} {first.logged:.5g}"]
-    policies, order = [], []
-    for policy, value in values.items():
+    """The values in figures and words, the best guess first; `notes` say what was guessed about the log."""
+    order = ranking.order if ranking else tuple(values)
+    first = values[order[0]]
+    lines = [f"{name}: {first.support.rows} decisions, mean {log.reward} {first.logged:.5g}"]
+    policies, ranked = [], []
+    for policy in order:
+        value = values[policy]
         low, high = ranking.intervals[policy] if ranking else (value.low, value.high)
         figures = {
             "policy": policy, "value": value.value, "low": low, "high": high,
@@ -519,9 +489,9 @@ def _summary(
             against = "  beaten" if policy in ranking.beaten else "  cannot be told from the first"
         policies.append(figures)
         lines += ["", f"policy {policy}", value.text()]
-        order.append(f"  {policy}: {value.value:.5g}, {low:.5g} to {high:.5g}{against}")
+        ranked.append(f"  {policy}: {value.value:.5g}, {low:.5g} to {high:.5g}{against}")
     if ranking:
-        lines += ["", f"all intervals at once ({first.level:.0%}), best guess first:", *order]
+        lines += ["", f"all intervals at once ({first.level:.0%}), best guess first:", *ranked]
     lines += [f"note: {each}" for each in notes]
     told_all = {"rows": first.support.rows, "logged": first.logged, "policies": policies, "notes": list(notes)}
     return StepSummary("\n".join(lines), told_all)

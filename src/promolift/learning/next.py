@@ -4,7 +4,7 @@ Legend: N customers, K open offers, A = K + 1 actions, the last is no offer.
 """
 
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from typing import NamedTuple
 
 import numpy as np
@@ -15,7 +15,8 @@ from promolift.allocate import choose, solve
 from promolift.deliver import ReleaseTerms
 from promolift.errors import SupportError
 from promolift.hashing import hash_units
-from promolift.learn.release import Proposal, propose, summarise, value_of
+from promolift.learn.off_policy import EstimatorParts, dr
+from promolift.learn.release import Proposal, propose, summarise
 from promolift.learn.support import require, unseen_mass, weigh
 from promolift.learning.evidence import LearnSettings, Slots
 from promolift.learning.judge import JudgedEvidence, planned_gain, slot_lift
@@ -40,7 +41,7 @@ def next_release(judged: JudgedEvidence, say: Callable[[float], str]) -> NextRel
     share = old.explore or settings.explore
     policy = policy_of(slots, learned, old.holdout_share, share)
     changed = {"price": policy.price, "explore": policy.explored, "seed": old.seed + 1}
-    release = old.model_copy(update={"policy_version": _after(old.policy_version), **changed})
+    release = old.model_copy(update={"policy_version": after(old.policy_version), **changed})
     changes = tuple(_changes(judged, learned, release))
     if not old.explore:
         why = (
@@ -49,7 +50,7 @@ def next_release(judged: JudgedEvidence, say: Callable[[float], str]) -> NextRel
         )
         return NextRelease(release, learned, changes, None, False, why)
     try:
-        proposal = valued(judged, changes, say)
+        proposal = valued(judged, say)
     except SupportError as error:
         return NextRelease(release, learned, changes, None, False, str(error))
     against = hindrances(judged)
@@ -68,19 +69,19 @@ def recalibrate(
     predicted = planned_gain(slots, holdout_share)
     whole = _ratio(slots, mask_N, predicted, settings.least)
     mean, var = belief = _shrunk(whole, _Belief(1.0, settings.prior_sd**2))
-    overall = Factor(mean, mean - Z95 * var**0.5, mean + Z95 * var**0.5, int(mask_N.sum()))
+    overall = _factor(belief, mask_N)
     seen, sizes, planned = {}, {}, planned_offer(slots, holdout_share)
     for number in np.unique(planned[planned >= 0]):
         mine = mask_N & (planned == number)
         if (found := _ratio(slots, mine, predicted, GROUP)) is not None:
-            seen[slots.offers[number]], sizes[slots.offers[number]] = found, int(mine.sum())
+            seen[slots.offers[number]], sizes[slots.offers[number]] = found, mine
     between = _between(list(seen.values()))
-    offers = {}
-    for name, ratio in seen.items():
-        own, own_var = _shrunk(ratio, _Belief(mean, var + between)) if between > 0 else belief
-        offers[name] = Factor(own, own - Z95 * own_var**0.5, own + Z95 * own_var**0.5, sizes[name])
+    prior = _Belief(mean, var + between)
+    offers = {
+        name: _factor(_shrunk(ratio, prior) if between > 0 else belief, sizes[name]) for name, ratio in seen.items()
+    }
     closed = [name for name in slots.offers if offers.get(name, overall).low < 0]
-    return MeasuredFactors(whole and whole.value, whole and whole.se, overall, offers, tuple(closed))
+    return MeasuredFactors(whole and whole.mean, whole and whole.var**0.5, overall, offers, tuple(closed))
 
 
 def planned_offer(slots: Slots, holdout_share: float) -> NDArray[np.int64]:
@@ -91,13 +92,6 @@ def planned_offer(slots: Slots, holdout_share: float) -> NDArray[np.int64]:
     return planned
 
 
-class _Ratio(NamedTuple):
-    """Realised over predicted gain, and its standard error."""
-
-    value: float
-    se: float
-
-
 class _Belief(NamedTuple):
     """Mean and variance of a normal distribution."""
 
@@ -105,32 +99,36 @@ class _Belief(NamedTuple):
     var: float
 
 
-def _ratio(slots: Slots, mask_N: NDArray[np.bool_], predicted_N: Floats, least: int) -> _Ratio | None:
-    """The ratio among the customers of a mask; None with too few of them, or no gain predicted."""
+def _ratio(slots: Slots, mask_N: NDArray[np.bool_], predicted_N: Floats, least: int) -> _Belief | None:
+    """Realised over predicted gain among the customers of a mask; None with too few of them, or no gain predicted."""
     expected = float(predicted_N[mask_N].mean()) if mask_N.any() else 0.0
     found = slot_lift(slots, mask_N, least)
     if found is None or not expected > 0:  # where exploring was expected to lose, an offer's own factor is not seen
         return None
-    return _Ratio(found.lift / expected, found.se / expected)
+    return _Belief(found.lift / expected, (found.se / expected) ** 2)
 
 
-def _shrunk(seen: _Ratio | None, prior: _Belief) -> _Belief:
+def _shrunk(seen: _Belief | None, prior: _Belief) -> _Belief:
     """The posterior."""
     if seen is None:
         return prior
-    weight = 1 / seen.se**2
-    total = weight + 1 / prior.var
-    return _Belief((seen.value * weight + prior.mean / prior.var) / total, 1 / total)
+    total = 1 / seen.var + 1 / prior.var
+    return _Belief((seen.mean / seen.var + prior.mean / prior.var) / total, 1 / total)
 
 
-def _between(seen: list[_Ratio]) -> float:
+def _between(seen: list[_Belief]) -> float:
     """Variance between offers beyond noise, 0 if noise explains all."""
     if len(seen) < 2:
         return 0.0
-    value, weight = np.array([each.value for each in seen]), np.array([1 / each.se**2 for each in seen])
+    value, weight = np.array([each.mean for each in seen]), np.array([1 / each.var for each in seen])
     q = float((weight * (value - np.average(value, weights=weight)) ** 2).sum())
     scale = float(weight.sum() - (weight**2).sum() / weight.sum())
     return max(0.0, (q - (len(seen) - 1)) / scale) if scale > 0 else 0.0
+
+
+def _factor(belief: _Belief, mask_N: NDArray[np.bool_]) -> Factor:
+    reach = Z95 * belief.var**0.5
+    return Factor(belief.mean, belief.mean - reach, belief.mean + reach, int(mask_N.sum()))
 
 
 class NextPolicy(NamedTuple):
@@ -172,7 +170,7 @@ def new_gain(slots: Slots, learned: MeasuredFactors) -> Floats:
     return gain
 
 
-def valued(judged: JudgedEvidence, changes: tuple[str, ...], say: Callable[[float], str]) -> Proposal:
+def valued(judged: JudgedEvidence, say: Callable[[float], str]) -> Proposal:
     """The proposal with its value over no offers and its lead over the policy in force, both doubly robust.
 
     The policy is the `crossed` one, so that luck is not counted as skill. SupportError where the logs cannot say.
@@ -190,10 +188,15 @@ def valued(judged: JudgedEvidence, changes: tuple[str, ...], say: Callable[[floa
     now[:, -1] -= held
     now /= 1 - held
     model = rewards(slots)
-    new, without, old = (
-        value_of(each, model, slots.action_N, slots.reward_N, slots.logged_N) for each in (prob, none, now)
-    )
-    return propose(summarise(new - without, weight), summarise(new - old, weight), changes, settings.guardrails, say)
+
+    def scored(policy_NA: Floats) -> Floats:
+        given_N = policy_NA[rows, slots.action_N] / slots.logged_N
+        fit_N, direct_N = model[rows, slots.action_N], (policy_NA * model).sum(axis=1)
+        return dr(EstimatorParts(slots.reward_N, given_N, fit_N, direct_N))
+
+    new = scored(prob)
+    value, lead = (summarise(new - scored(other), weight) for other in (none, now))
+    return propose(value, lead, settings.guardrails, say)
 
 
 def crossed(slots: Slots, holdout_share: float, share: float, settings: LearnSettings) -> Floats:
@@ -218,15 +221,12 @@ def rewards(slots: Slots) -> Floats:
 
 
 def _only(slots: Slots, mask_N: NDArray[np.bool_]) -> Slots:
-    parts = {
-        name: getattr(slots, name)[mask_N]
-        for name in ("offer_NK", "gain_NK", "cost_NK", "charge_NK", "prob_NA", "action_N", "held_N", "start_N",
-                     "reward_N", "before_N")
-    }  # fmt: skip
-    return Slots(slots.offers, slots.customer_id.filter(mask_N), **parts)
+    rest = {each.name: getattr(slots, each.name) for each in fields(slots) if each.name != "offers"}
+    return Slots(slots.offers, **{name: values.filter(mask_N) if name == "customer_id" else values[mask_N]
+                                  for name, values in rest.items()})  # fmt: skip
 
 
-def _after(version: str) -> str:
+def after(version: str) -> str:
     """The version that follows; versions never change."""
     return str(int(version) + 1) if version.isdecimal() else f"{version}-next"
 

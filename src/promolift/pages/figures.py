@@ -6,9 +6,9 @@ Every number stands in the chart as it is and in the table beside it in words. N
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from promolift.pages.blocks import Badge, Big, Block, Chapter, Figure, Grid, SpanDrawing, sentences, table
-from promolift.results.learned import Ranged, Weights
-from promolift.words import Cash, count, ends, interval_name, known, number, pick, share
+from promolift.pages.blocks import Badge, Big, Block, Chapter, Figure, Grid, SpanDrawing, sentences
+from promolift.results.learned import Ranged
+from promolift.words import Cash, count, ends, interval_name, known, number, pick
 
 Say = Callable[[object], str]
 Point = Sequence[float | None]  # x, y, and as far as they are known low, high and n
@@ -175,16 +175,6 @@ def frontier(
     }
     title = pick("Budget against expected extra profit", "预算与预期增加的利润")
     return Figure("frontier", title, finding, spec, grid, wide=True, **extra)
-
-
-def weights_table(weights: Weights, evidence: Badge) -> Block:
-    """How much single decisions weigh where policies are valued from what was logged."""
-    cells = [[str(each), count(each.n), share(each.share)] for each in weights.classes if each.n]
-    text = (
-        f"1 / logged propensity of what was decided; the largest is {number(weights.largest)}. All together weigh as "
-    )
-    text += f"much as {count(weights.effective)} even decisions."
-    return table("Weights", ["weight", "decisions", "share"], cells, text, evidence=evidence)
 
 
 def unknowns(rows: Sequence[Mapping[str, str]]) -> Block:

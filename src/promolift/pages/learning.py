@@ -14,7 +14,6 @@ from promolift.pages.figures import (
     forest,
     headline,
     next_steps,
-    weights_table,
 )
 from promolift.results.learned import JudgedPolicy, LearnedPolicy, Ranged
 from promolift.words import INTERVAL, Cash, count, date, days, ends, number, share, upper_first
@@ -168,8 +167,13 @@ def _trust(judged: JudgedPolicy) -> Chapter:
         else "No exploration was logged: only the best offers were drawn, so nothing can be said of the others."
     )
     late = "A refund counts in the window of its order; a row that arrived late still counts in its window."
+    weights = judged.weights
+    worth = (
+        f"A decision weighs 1 / logged propensity of what was decided; the largest is {number(weights.largest)}. "
+        f"All together weigh as much as {count(weights.effective)} even decisions."
+    )
     blocks: list[Figure | Block] = [
-        weights_table(judged.weights, _badge(judged)),
+        note(worth),
         note(explored, "plain" if random else "warn"),
     ]
     for what, counts, text in (

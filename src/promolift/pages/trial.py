@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple
+from typing import Any
 
 import polars as pl
 
@@ -37,21 +37,6 @@ BLURB = {
 }
 
 
-class ArmEffect(NamedTuple):
-    """What an arm adds to an outcome, per customer; `net` once it is paid for, None where that cannot be told."""
-
-    outcome: str
-    arm: str
-    control_mean: float
-    effect: float
-    low: float
-    high: float
-    net: float | None
-    net_low: float | None
-    net_high: float | None
-    p_holm: float | None
-
-
 @dataclass(frozen=True)
 class TrialStory:
     """All that the page tells, with helpers that say amounts."""
@@ -73,10 +58,10 @@ class TrialStory:
         """What was found on customers unseen."""
         return self.results.judged
 
-    def effects(self, outcome: str) -> list[ArmEffect]:
-        """What each arm adds to an outcome, the most first."""
-        mine = self.results.fitted.effects.filter(pl.col("outcome") == outcome).sort("effect", descending=True)
-        return [ArmEffect(*row) for row in mine.select(ArmEffect._fields).iter_rows()]
+    def effects(self, outcome: str) -> list[dict[str, Any]]:
+        """What each arm adds to an outcome, the most first: rows of `TrialEffects.effects`."""
+        mine = self.results.fitted.effects.filter(pl.col("outcome") == outcome)
+        return mine.sort("effect", descending=True).to_dicts()
 
     @property
     def level(self) -> Badge:
@@ -137,10 +122,12 @@ class TrialStory:
 def page_of(found: TrialResults) -> Page:
     """The page of `promolift effect report`; what was not done yet is a gap that names the verb."""
     trial = TrialStory(found)
+    facts = {"Customers": count(trial.fit.customers), "Arms": count(len(trial.arms))}
+    facts |= {"Outcomes watched": f"{trial.settings.days} days"} if trial.settings.days else {}
     return Page(
         name=trial.settings.name,
         eyebrow="The trial",
-        facts=_facts(trial),
+        facts=facts | {"Evidence": str(trial.level)},
         head=_head(trial),
         bigs=_bigs(trial),
         chapters=[
@@ -151,13 +138,6 @@ def page_of(found: TrialResults) -> Page:
     )  # fmt: skip
 
 
-def _facts(trial: TrialStory) -> dict[str, str]:
-    facts = {"Customers": count(trial.fit.customers), "Arms": count(len(trial.arms))}
-    if trial.settings.days:
-        facts["Outcomes watched"] = f"{trial.settings.days} days"
-    return facts | {"Evidence": str(trial.level)}
-
-
 def _head(trial: TrialStory) -> Big:
     if trial.results.planned:
         plan, cash = trial.results.planned.note, Cash(trial.settings.currency)
@@ -166,25 +146,25 @@ def _head(trial: TrialStory) -> Big:
         return headline("Expected extra profit", gain, text, trial.level, cash)
     first = trial.settings.outcomes[0]
     best = trial.effects(first)[0]
-    text = f"What {best.arm} adds to {first}, on average{_paid(trial, best)}."
-    return Big("Average effect", trial.added(first, best.effect), text, trial.level)
+    text = f"What {best['arm']} adds to {first}, on average{_paid(trial, best)}."
+    return Big("Average effect", trial.added(first, best["effect"]), text, trial.level)
 
 
-def _paid(trial: TrialStory, each: ArmEffect) -> str:
+def _paid(trial: TrialStory, each: dict[str, Any]) -> str:
     """What is left of an effect on money once it is paid for; nothing where net is gross or cannot be told."""
-    if each.net is None or trial.settings.gross(each.outcome):
+    if each["net"] is None or trial.settings.gross(each["outcome"]):
         return ""
-    span = ends(each.net_low, each.net_high, trial.cash)
-    return f"; {trial.basis(each.outcome)}: {trial.cash(each.net)} ({span})"
+    span = ends(each["net_low"], each["net_high"], trial.cash)
+    return f"; {trial.basis(each['outcome'])}: {trial.cash(each['net'])} ({span})"
 
 
 def _bigs(trial: TrialStory) -> list[Big]:
     bigs = []
     for outcome in trial.settings.outcomes[:3]:
         best = trial.effects(outcome)[0]
-        without = trial.amount(outcome, best.control_mean)
-        text = f"{best.arm} adds this to {without} without it{_paid(trial, best)}."
-        bigs.append(Big(outcome, trial.added(outcome, best.effect), text, trial.level))
+        without = trial.amount(outcome, best["control_mean"])
+        text = f"{best['arm']} adds this to {without} without it{_paid(trial, best)}."
+        bigs.append(Big(outcome, trial.added(outcome, best["effect"]), text, trial.level))
     if trial.results.planned:
         plan = trial.results.planned.note
         text = f"{count(plan.treated)} of {count(plan.customers)} customers, {trial.cash(plan.cost)} of it spent."
@@ -209,7 +189,7 @@ def _arms(trial: TrialStory) -> Chapter:
         blocks.append(table("Checks of the randomisation", ["check", "p", "", "what it found"], done, words=(2, 3)))
     blocks.append(_balance(trial))
     if fit.hidden:
-        rows = [[each.arm, number(each.e_value)] for each in fit.hidden]
+        rows = [[arm, number(strength)] for arm, strength in fit.hidden.items()]
         heads = ["arm", "E-value (risk ratio with treatment and outcome)"]
         text = "How strong an unrecorded cause must be to explain the first effect away; 1: nothing is needed."
         blocks.append(table("Hidden causes", heads, rows, text))
@@ -273,21 +253,20 @@ def _average(trial: TrialStory, place: int, outcome: str) -> Figure:
     """Effects in the unit of the file; beside those on money what is left once they are paid for."""
     say, more = partial(trial.amount, outcome), partial(trial.added, outcome)
     found = trial.effects(outcome)
+    best = found[0]
     paid = outcome == trial.settings.money and not trial.settings.gross(outcome)
-
-    def net(e: ArmEffect) -> list[str]:
-        return [more(e.net), ends(e.net_low, e.net_high, more)] if paid else []
 
     marks = [
         Mark(
-            e.arm, e.effect, e.low, e.high,
-            [say(e.control_mean), *net(e), number(e.p_holm)],
+            e["arm"], e["effect"], e["low"], e["high"],
+            [say(e["control_mean"]), *([more(e["net"]), ends(e["net_low"], e["net_high"], more)] if paid else []),
+             number(e["p_holm"])],
         )
         for e in found
     ]  # fmt: skip
     return forest(
         f"effect-{place}", outcome,
-        f"{found[0].arm} adds {more(found[0].effect)} to {say(found[0].control_mean)}{_paid(trial, found[0])}.",
+        f"{best['arm']} adds {more(best['effect'])} to {say(best['control_mean'])}{_paid(trial, best)}.",
         trial.axis(f"added to {outcome}, per customer", outcome),
         ["arm", "adds", "without", *(["net", INTERVAL] if paid else []), "p, all looked at"], marks, more,
         how=f"Added to what customers spent; {trial.basis(outcome)}, it is worth what the table says." if paid else "",
@@ -329,15 +308,13 @@ def _whom(trial: TrialStory) -> Chapter:
     judged = trial.judged
     if judged is None:
         return Chapter("whom", "Whom", title, lead, [gap("how well customers are told apart", _why(trial))])
-    first = trial.settings.outcomes[0]
-    arms = range(1, len(trial.arms))
-    blocks: list[Figure | Block] = [*_samples(trial)]
-    if judged.qini.is_empty():
+    first, fair = trial.settings.outcomes[0], not judged.qini.is_empty()
+    blocks: list[Figure | Block] = [note(f"{upper_first(each)}.", "warn") for each in judged.note.samples]
+    if not fair:
         why = "a Qini curve is fair only where everybody had the same propensity of each arm"
         blocks.append(gap("a Qini curve", why))
-        blocks += [_deciles(trial, judged, first, arm) for arm in arms]
-        return Chapter("whom", "Whom", title, lead, blocks)
-    blocks += [draw(trial, judged, first, arm) for arm in arms for draw in (_curve, _deciles)]
+    draws = (_curve, _deciles) if fair else (_deciles,)
+    blocks += [draw(trial, judged, first, arm) for arm in range(1, len(trial.arms)) for draw in draws]
     cells = [
         [
             trial.named(r["outcome"]),
@@ -351,19 +328,14 @@ def _whom(trial: TrialStory) -> Chapter:
     ]
     text = "Qini: area between curve and diagonal over that of the ideal order; Qini area: in the outcome's own unit."
     heads = ["outcome", "arm", "figure", "ranked by", "value", INTERVAL]
-    blocks.append(table("Beside the simple rule", heads, cells, text, words=(1, 2, 3), evidence=trial.level))
+    if fair:
+        blocks.append(table("Beside the simple rule", heads, cells, text, words=(1, 2, 3), evidence=trial.level))
     return Chapter("whom", "Whom", title, lead, blocks)
 
 
 def _why(trial: TrialStory) -> str:
     """Why nothing was judged."""
     return UNJUDGED if trial.fit.apart else UNKNOWN
-
-
-def _samples(trial: TrialStory) -> list[Block]:
-    """Whether the models learned from a part of the customers only."""
-    samples = trial.judged.note.samples if trial.judged else ()
-    return [note(f"{upper_first(each)}.", "warn") for each in samples]
 
 
 def _curve(trial: TrialStory, judged: TrialJudgement, outcome: str, arm: int) -> Figure:
@@ -394,11 +366,7 @@ def _curve(trial: TrialStory, judged: TrialJudgement, outcome: str, arm: int) ->
 
 def _deciles(trial: TrialStory, judged: TrialJudgement, outcome: str, arm: int) -> Figure:
     rows = judged.deciles.filter((pl.col("outcome") == outcome) & (pl.col("arm") == trial.arms[arm]))
-    finding = " ".join(
-        f"{count(each.inside)} of {count(each.groups)} predictions lie within what was realised."
-        for each in judged.note.calibration
-        if (each.outcome, each.arm) == (outcome, trial.arms[arm])
-    )
+    finding = f"{count(int(rows['inside'].sum()))} of {count(rows.height)} predictions lie within what was realised."
     return calibration(
         f"deciles-{arm}", f"{trial.arms[arm]}: predicted and realised", finding,
         rows.select("predicted", "realised", "low", "high", "n").rows(), partial(trial.added, outcome), "customers",

@@ -1,22 +1,17 @@
-"""What the outcomes of decisions taught in; its figures out, frozen, as the pages of learning and loop print them.
+"""What the outcomes of decisions taught in; its figures out, frozen, as the page of learning prints them.
 
-Money is in minor units of the currency, an interval is the 95 % one. Legend: N decisions.
+Money is in minor units of the currency, an interval is the 95 % one.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import NamedTuple, Self
-
-import numpy as np
-from numpy.typing import NDArray
 
 from promolift.deliver import ReleaseTerms
 from promolift.learn.drift import Drift
 from promolift.learn.experiment import WHOLE, Analysis, Verdict
 from promolift.learn.release import Proposal
-
-Floats = NDArray[np.float64]
+from promolift.learn.support import Support
 
 
 @dataclass(frozen=True)
@@ -68,41 +63,6 @@ class Quintile:
         return self.low <= self.predicted <= self.high
 
 
-@dataclass(frozen=True)
-class WeightClass:
-    """Decisions whose weight lies from `low` to `high` (None: or above), and their share of all."""
-
-    low: float
-    high: float | None
-    n: int
-    share: float
-
-    def __str__(self) -> str:
-        """The class in words."""
-        return f"over {self.low:g}" if self.high is None else f"{self.low:g} to {self.high:g}"
-
-
-@dataclass(frozen=True)
-class Weights:
-    """The weights 1 / logged propensity of `rows` decisions; together worth `effective` even ones (Kish)."""
-
-    rows: int
-    effective: float
-    largest: float
-    classes: tuple[WeightClass, ...]
-
-    @classmethod
-    def of(cls, weight_N: Floats, edges: Sequence[float]) -> Self:
-        """Counted from one of the ascending `edges` to the next, from the last one on. At least one decision."""
-        rows = int(weight_N.size)
-        counts = np.histogram(weight_N, [*edges, np.inf])[0].tolist()
-        classes = tuple(
-            WeightClass(low, None if high == np.inf else high, n, n / rows)
-            for (low, high), n in zip(pairwise([*edges, np.inf]), counts, strict=True)
-        )
-        return cls(rows, float(weight_N.sum() ** 2 / (weight_N**2).sum()), float(weight_N.max()), classes)
-
-
 class NotLookedAt(NamedTuple):
     """A question that the data could not answer, and the reason."""
 
@@ -133,7 +93,7 @@ class JudgedPolicy:
     orders: Analysis
     discount: Ranged | None
     looks: tuple[Look, ...]
-    weights: Weights
+    weights: Support
     quintiles: tuple[Quintile, ...]
     predicted: float
     drifts: tuple[Drift, ...]

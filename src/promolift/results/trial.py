@@ -270,13 +270,6 @@ class ArmCheck(_Part):
     meaning: str
 
 
-class HiddenCause(_Part):
-    """How strong an unrecorded cause must be to explain an arm's effect away (see effect.outcomes.e_value)."""
-
-    arm: str
-    e_value: float
-
-
 class TrialFit(Note):
     """What a fit found: who got what, the evidence level with its reasons, and what was known of customers.
 
@@ -284,7 +277,8 @@ class TrialFit(Note):
     the column that names customers. `kept`: customers with overlap. `apart`: whether anything known differs
     between them. `learned`: rows that an outcome's models learned from, where not all. `largest_gap`: standard
     deviations between an arm and control, after weighting; above `much_gap` it would be much. `units`: how rows repeat,
-    in words; empty where every row is a customer.
+    in words; empty where every row is a customer. `hidden`: by arm, how strong an unrecorded cause must be to explain
+    its effect away (see effect.outcomes.e_value).
     """
 
     NAME: ClassVar[str] = "trial"
@@ -306,17 +300,8 @@ class TrialFit(Note):
     apart: bool
     kept: int
     learned: dict[str, int]
-    hidden: tuple[HiddenCause, ...]
+    hidden: dict[str, float]
     units: str = ""
-
-
-class EffectCalibration(_Part):
-    """Of so many `groups` of similar prediction, in how many it lay `inside` the interval of what was realised."""
-
-    outcome: str
-    arm: str
-    groups: int
-    inside: int
 
 
 class TrialJudged(Note):
@@ -327,7 +312,6 @@ class TrialJudged(Note):
     level: Level
     learned: dict[str, int]
     samples: tuple[str, ...]
-    calibration: tuple[EffectCalibration, ...]
 
 
 class TrialPlanned(Note):
@@ -481,7 +465,8 @@ class TrialJudgement(_Kept):
     @property
     def calibration(self) -> pl.DataFrame:
         """outcome, arm, groups of similar prediction, and in how many of them it lay inside the realised interval."""
-        return pl.DataFrame([each.model_dump() for each in self.note.calibration])
+        each = self.deciles.group_by("outcome", "arm", maintain_order=True)
+        return each.agg(groups=pl.len().cast(pl.Int64), inside=pl.col("inside").sum().cast(pl.Int64))
 
     def __str__(self) -> str:
         """How well customers are told apart, and what each policy is worth."""

@@ -24,9 +24,9 @@ WEEK_BITS, VISIT_BITS = 20, 50  # parts of a cell number: product, week, visit
 class SimulatedShop:
     """`events` ... `shelf` satisfy tables.py; the `truth_` tables are what no real shop knows.
 
-    truth_customers: customer_id, elasticity, take_up_logit, level, units_per_week. truth_rates: customer_id, category,
-    units_per_week. truth_campaigns: campaign_id, category, depth, start_week, weeks. truth_targets: campaign_id,
-    customer_id, target_prob, targeted, took_up. `world` answers `expected`.
+    truth_customers: customer_id, elasticity, take_up_logit, level, units_per_week. truth_campaigns: campaign_id,
+    category, depth, start_week, weeks. truth_targets: campaign_id, customer_id, target_prob, targeted, took_up. `world`
+    answers `expected`.
     """
 
     settings: SimulationSettings
@@ -38,7 +38,6 @@ class SimulatedShop:
     coupons: pl.DataFrame
     shelf: pl.DataFrame
     truth_customers: pl.DataFrame
-    truth_rates: pl.DataFrame
     truth_campaigns: pl.DataFrame
     truth_targets: pl.DataFrame
     world: World
@@ -71,7 +70,6 @@ def simulate(settings: SimulationSettings | None = None) -> SimulatedShop:
                 "units_per_week": world.rate_NC.sum(axis=1),
             }
         ),
-        truth_rates=_rates(world),
         truth_campaigns=_campaigns(world).drop("start_ms", "end_ms"),
         truth_targets=targets,
         world=world,
@@ -97,14 +95,9 @@ def _targets(world: World) -> pl.DataFrame:
         ).with_columns(took_up=pl.col("took_up") & pl.col("targeted"))
         for campaign in world.campaigns
     ]
-    schema = {
-        "campaign_id": pl.String,
-        "customer_id": pl.String,
-        "target_prob": pl.Float64,
-        "targeted": pl.Boolean,
-        "took_up": pl.Boolean,
-    }
-    return pl.concat(parts) if parts else pl.DataFrame(schema=schema)
+    texts, flags = ("campaign_id", "customer_id"), ("targeted", "took_up")
+    schema = dict.fromkeys(texts, pl.String()) | {"target_prob": pl.Float64()} | dict.fromkeys(flags, pl.Boolean())
+    return pl.concat([pl.DataFrame(schema=schema), *parts])
 
 
 class _Coupons(NamedTuple):
@@ -157,14 +150,9 @@ def _lived(world: World, weeks: Ints, coupons: _Coupons) -> pl.DataFrame:
     # What is bought in the app is also looked at, and every look comes 2 to 30 minutes before the visit's receipt.
     zero = pl.lit(0, pl.Int64)
     views = pl.concat([looked, bought.filter("online")]).with_columns(
-        ts_ms=pl.col("ts_ms") - pl.col("before_ms"),
-        kind=pl.lit("view"),
-        quantity=zero,
-        list_cents=zero,
-        shelf_cents=zero,
-        coupon_cents=zero,
-        campaign=pl.lit(-1, pl.Int64),
-    )
+        ts_ms=pl.col("ts_ms") - pl.col("before_ms"), kind=pl.lit("view"), quantity=zero, list_cents=zero,
+        shelf_cents=zero, coupon_cents=zero, campaign=pl.lit(-1, pl.Int64),
+    )  # fmt: skip
     return pl.concat([purchases, views])
 
 
@@ -308,18 +296,6 @@ def _shelf(world: World) -> pl.DataFrame:
     ).join(pl.DataFrame({"store_id": ["app", "s1", "s2", "s3"]}), how="cross")
     shown = rows.with_columns(display=pl.lit(False), mailer=pl.lit(True)).select(SHELF.schema.keys())
     return shown.sort("start_ms", "product_id", "store_id").cast(SHELF.schema)  # type: ignore[arg-type]
-
-
-def _rates(world: World) -> pl.DataFrame:
-    """Long form of the category rates."""
-    c = world.settings.categories
-    return pl.DataFrame(
-        {
-            "customer_id": np.repeat(world.customer_ids, c),
-            "category": [GOODS[k][0] for k in range(c)] * world.number_N.size,
-            "units_per_week": world.rate_NC.ravel(),
-        }
-    )
 
 
 FAMILY = ("王", "李", "张", "刘", "陈", "杨", "赵", "黄", "周", "吴")

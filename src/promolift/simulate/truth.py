@@ -103,31 +103,3 @@ def _expect(world: World, c: int, depth: float, start: int, length: int) -> dict
         "gain_cents": take * ((drawn * (unit_PT - off_PT)).sum(axis=(1, 2)) - (plain * unit_PT).sum(axis=(1, 2))),
         "cost_cents": take * (drawn * off_PT).sum(axis=(1, 2)),
     }
-
-
-class TrueEffects(NamedTuple):
-    """Expected profit that each offer adds, its cost taken off, and that cost, in cents."""
-
-    gain_NK: Floats
-    cost_NK: Floats
-
-
-def true_effects(world: World, depths: tuple[float, ...], week: int) -> TrueEffects:
-    """Gain and cost of every offer of the menu (`offers_of`) in a week, exactly; a shop never knows them.
-
-    Equal to `expected` over one week, for all offers at once. Customers must not stockpile.
-    """
-    if world.settings.stockpiling:
-        raise InputError("true_effects: with stockpiling the week after counts, too; use `expected`")
-    products, weeks = world.products, np.array([week], dtype=np.int64)
-    c, price = products["c"].to_numpy(), products["price_cents"].to_numpy()
-    plain = means(world, weeks, 0.0)[:, :, 0]
-    margin = price - cents_off(price, world.shelf_PT(weeks)[:, 0]) - products["cost_cents"].to_numpy()
-    member_PG = (c[:, None] == np.arange(world.settings.categories)).astype(np.float64)
-    gains, costs = [], []
-    for depth in depths:
-        take_N1 = world.clip_prob_N(depth)[:, None]
-        lift_N1 = np.exp(world.beta_N * depth)[:, None]
-        costs.append(take_N1 * lift_N1 * (plain * cents_off(price, depth)) @ member_PG)
-        gains.append(take_N1 * (lift_N1 - 1) * (plain * margin) @ member_PG - costs[-1])
-    return TrueEffects(*(np.stack(part, axis=2).reshape(len(plain), -1) for part in (gains, costs)))

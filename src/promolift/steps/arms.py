@@ -140,7 +140,7 @@ def believed(cells: pl.DataFrame) -> list[ArmValue]:
     """Effects of the cells before any draw."""
     nobody = np.zeros(0, dtype=np.int64)
     arms = cells["arm"].n_unique()
-    empty = Draws(nobody, nobody, nobody, np.zeros((0, arms)), *(np.zeros(0) for _ in range(5)))
+    empty = Draws(nobody, nobody, nobody, np.zeros((0, arms)), *(np.zeros(0) for _ in range(4)))
     return effects(empty, numbered(cells))
 
 

@@ -20,10 +20,7 @@ DRAWS = 1999
 
 
 class UnitEffect(NamedTuple):
-    """An effect per row with its 95 % interval; `relative` to what had been without it, with its own; `p` two-sided.
-
-    `drawn`: whether the distribution of t was drawn by reassigning units to arms, since they are few.
-    """
+    """An effect per row with its 95 % interval; `relative` to what had been without it, with its own; `p` two-sided."""
 
     control_mean: float
     effect: float
@@ -32,7 +29,6 @@ class UnitEffect(NamedTuple):
     high: float
     p: float
     relative: float
-    drawn: bool
 
 
 class Shares(NamedTuple):
@@ -62,14 +58,14 @@ def infer(shares: Shares, seed: int = 0) -> UnitEffect:
         raise SupportError(f"{t} treated and {c} control units: at least 1 and 3 are needed to know how units vary")
     own_C = float(np.sum(control_C**2)) * c / (c - 1)
     own_T = float(np.sum(treated_T**2)) * t / (t - 1) if t > 1 else own_C * c
-    se = float(np.sqrt(own_T + own_C))
+    se, relative = float(np.sqrt(own_T + own_C)), shares.effect / shares.base if shares.base else float("nan")
     if se == 0:
         p = float(shares.effect == 0)
-        return UnitEffect(shares.base, shares.effect, 0.0, shares.effect, shares.effect, p, _over(shares), False)
+        return UnitEffect(shares.base, shares.effect, 0.0, shares.effect, shares.effect, p, relative)
     freedom = (own_T + own_C) ** 2 / ((own_T**2 / (t - 1) if t > 1 else 0.0) + own_C**2 / (c - 1))
     freedom = freedom if t > 1 else c - 1
-    size, drawn = abs(shares.effect) / se, min(t, c) < FEW
-    if drawn:
+    size = abs(shares.effect) / se
+    if min(t, c) < FEW:
         size_B = reassigned(t * treated_T if t > 1 else np.zeros(1), c * control_C, seed)
         least = min(t, c) - 1 if t > 1 else c - 1
         steps = max(float(np.quantile(size_B, 0.95)), float(scipy.stats.t.ppf(0.975, least)))
@@ -77,11 +73,7 @@ def infer(shares: Shares, seed: int = 0) -> UnitEffect:
     else:
         steps, p = float(scipy.stats.t.ppf(0.975, freedom)), float(2 * scipy.stats.t.sf(size, freedom))
     low, high = shares.effect - steps * se, shares.effect + steps * se
-    return UnitEffect(shares.base, shares.effect, se, low, high, p, _over(shares), drawn)
-
-
-def _over(shares: Shares) -> float:
-    return shares.effect / shares.base if shares.base else float("nan")
+    return UnitEffect(shares.base, shares.effect, se, low, high, p, relative)
 
 
 def reassigned(residual_T: Floats, residual_C: Floats, seed: int) -> Floats:

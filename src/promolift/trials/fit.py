@@ -4,7 +4,6 @@ Legend: N customers, K treatments, A = K + 1 arms (arm 0 is control).
 """
 
 from dataclasses import replace
-from functools import partial
 
 import numpy as np
 import polars as pl
@@ -17,8 +16,8 @@ from promolift.effect.outcomes import average_effects, e_value
 from promolift.effect.trial import Level, encoder_of, row_keys
 from promolift.effect.trial import TrialArrays as Arrays
 from promolift.errors import InputError, SupportError
-from promolift.progress import Tell
-from promolift.results.trial import EFFECT, NET, HiddenCause
+from promolift.progress import Tell, within
+from promolift.results.trial import EFFECT, NET
 from promolift.tables import Z95
 from promolift.trials.judge import Assigned
 from promolift.trials.read import TrialData, depths
@@ -107,14 +106,13 @@ def _together(part: pl.DataFrame) -> pl.DataFrame:
     return part.with_columns(wide).with_columns(turned).with_columns(holm, shown=shown)
 
 
-def hidden_causes(arrays: Arrays, effects: pl.DataFrame, arms: tuple[str, ...]) -> tuple[HiddenCause, ...]:
+def hidden_causes(arrays: Arrays, effects: pl.DataFrame, arms: tuple[str, ...]) -> dict[str, float]:
     """How strong a cause that nobody recorded must be to explain each arm's effect on the first outcome away."""
-    found, first = [], effects.filter(pl.col("outcome") == effects["outcome"][0])
-    for row in first.iter_rows(named=True):
-        pair_N = np.isin(arrays.arm_N, (0, arms.index(row["arm"])))
-        strength = e_value(row["effect"], row["se"], float(arrays.outcome_N[pair_N].std()))
-        found.append(HiddenCause(arm=row["arm"], e_value=strength))
-    return tuple(found)
+    first = effects.filter(pl.col("outcome") == effects["outcome"][0])
+    return {
+        arm: e_value(effect, se, float(arrays.outcome_N[np.isin(arrays.arm_N, (0, arms.index(arm)))].std()))
+        for arm, effect, se in first.select("arm", "effect", "se").iter_rows()
+    }
 
 
 def models(data: TrialData, assigned: Assigned, tell: Tell) -> dict[str, core.EffectModel]:
@@ -124,7 +122,7 @@ def models(data: TrialData, assigned: Assigned, tell: Tell) -> dict[str, core.Ef
     propensity_NK = None if same else assigned.prob_NA[:, 1:]
     for done, name in enumerate(settings.modelled):
         start, part = 0.2 + 0.7 * done / len(settings.modelled), 0.7 / len(settings.modelled)
-        heard = partial(_share, tell, start, part, f"who gains how much {name}")
+        heard = within(tell, "effect", start, part, f"who gains how much {name}")
         heard(0.0)
         net = data.net(name)
         found[name] = core.fit(
@@ -133,11 +131,6 @@ def models(data: TrialData, assigned: Assigned, tell: Tell) -> dict[str, core.Ef
             settings=core.EffectSettings(seed=settings.seed), on_progress=heard,
         )  # fmt: skip
     return found
-
-
-def _share(tell: Tell, start: float, part: float, note: str, share: float) -> None:
-    """Progress within the model of one outcome."""
-    tell("effect", start + part * share, note)
 
 
 def depth_curves(data: TrialData, level: str) -> pl.DataFrame:

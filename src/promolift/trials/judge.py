@@ -4,9 +4,9 @@ Two halves by a hash of each customer's own values: each is predicted by models 
 K treatments, A arms (arm 0 is control), M a part of the customers, P points of a curve.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 import polars as pl
@@ -20,8 +20,8 @@ from promolift.effect.policy import TargetingRule
 from promolift.effect.trial import Level, encoder_of, row_keys
 from promolift.errors import SupportError
 from promolift.learn import uplift
-from promolift.progress import Tell
-from promolift.results.trial import EffectCalibration, TrialJudged, TrialJudgement, policy_names
+from promolift.progress import Tell, within
+from promolift.results.trial import TrialJudged, TrialJudgement, policy_names
 from promolift.trials.plan import TreatmentChoice, expected_money
 from promolift.trials.read import TrialData
 
@@ -69,18 +69,6 @@ class _Crossed:
     planned_N: Ints | None
 
 
-@dataclass(frozen=True)
-class _Pair:
-    """Customers of one arm and of control: who was treated, their net outcome, and two orders to treat them in."""
-
-    outcome: str
-    arm: str
-    outcome_M: Floats
-    treated_M: Floats
-    effect_M: Floats
-    response_M: Floats
-
-
 def judge(
     data: TrialData, assigned: Assigned, models: Mapping[str, core.EffectModel], budget: float | None, tell: Tell
 ) -> TrialJudgement:
@@ -100,7 +88,7 @@ def judge(
         )
     qini: list[Row] = []
     curves: list[Row] = []
-    bins: list[Row] = []
+    bins: list[pl.DataFrame] = []
     policies: list[Row] = []
     learned: dict[str, int] = {}
     decided_N: Ints | None = None
@@ -108,25 +96,25 @@ def judge(
     for done, name in enumerate(settings.modelled):  # the deciding outcome comes first
         start, part = done / len(settings.modelled), 1 / len(settings.modelled)
         crossed = _cross(data, name, assigned, models[name].rule, budget if name == settings.deciding else None,
-                         partial(_hear, tell, name, start, 0.85 * part))  # fmt: skip
+                         tell, start, 0.85 * part)  # fmt: skip
         tell("evaluate", start + 0.9 * part, f"{name} of customers unseen")
         decided_N = crossed.policy_N if decided_N is None else decided_N
         policies += _policies(data, crossed, decided_N)
         if crossed.learned is not None:
             learned[name] = crossed.learned
         for arm in range(1, len(data.arms)):
-            bins += _bins(data, crossed, arm)
+            found = effect_bins(crossed.gain_NK[:, arm - 1], crossed.score_NA[:, arm] - crossed.score_NA[:, 0])
+            bins.append(found.select(
+                pl.lit(name).alias("outcome"), pl.lit(data.arms[arm]).alias("arm"), pl.all(),
+                pl.col("predicted").is_between("low", "high").alias("inside"),
+            ))  # fmt: skip
             if fair:
-                pair = _pair(data, crossed, arm)
-                qini += _ranked(pair)
-                curves += _curve(pair)
-    deciles, samples = pl.DataFrame(bins, infer_schema_length=None), tuple(sampled(learned, len(data.arm_N)))
-    note = TrialJudged(
-        settings=settings, level=assigned.level, learned=learned, samples=samples, calibration=_calibrations(deciles)
-    )
+                _orders(data, crossed, arm, qini, curves)
+    samples = tuple(sampled(learned, len(data.arm_N)))
+    note = TrialJudged(settings=settings, level=assigned.level, learned=learned, samples=samples)
     return TrialJudgement(
-        note, pl.DataFrame(qini, schema=QINI), pl.DataFrame(curves, schema=CURVES), deciles,
-        pl.DataFrame(policies, infer_schema_length=None),
+        note, pl.DataFrame(qini, schema=QINI), pl.DataFrame(curves, schema=CURVES),
+        pl.concat(bins), pl.DataFrame(policies, infer_schema_length=None),
     )  # fmt: skip
 
 
@@ -139,21 +127,16 @@ def sampled(learned: dict[str, int], customers: int) -> list[str]:
     ]
 
 
-def _hear(tell: Tell, name: str, start: float, part: float, done: float) -> None:
-    """Progress within one outcome."""
-    tell("evaluate", start + part * done, f"{name}, learning on one half at a time")
-
-
 def _cross(
     data: TrialData, name: str, assigned: Assigned, rule: TargetingRule, budget: float | None,
-    hear: Callable[[float], object],
+    tell: Tell, start: float, size: float,
 ) -> _Crossed:  # fmt: skip
     encoder, net, settings = encoder_of(data.features), data.net(name), data.settings
     x_NF = encoder.encode(data.features)
     profit_N = net.before_cost(data.outcomes[name], data.arm_N)
     key_N = row_keys(np.column_stack([x_NF, data.arm_N, data.outcomes[name]]), settings.seed)
     half_N = (key_N % np.uint64(2)).astype(np.int64)
-    wanted = core.EffectSettings(seed=settings.seed)
+    wanted, note = core.EffectSettings(seed=settings.seed), f"{name}, learning on one half at a time"
     learned: int | None = None
     gain_NK, policy_N = np.zeros((len(half_N), len(data.arms) - 1)), np.zeros(len(half_N), np.int64)
     mean_NA = np.zeros((len(half_N), len(data.arms)))
@@ -163,7 +146,7 @@ def _cross(
         model = core.fit(
             data.features[seen], data.arm_N[seen], profit_N[seen],
             propensity_NK=assigned.prob_NA[seen, 1:], cost_NK=net.of(seen).cost_NK, diagnosis=assigned.diagnosis,
-            settings=wanted, rule=rule, on_progress=partial(_half, hear, half),
+            settings=wanted, rule=rule, on_progress=within(tell, "evaluate", start + size * half / 2, size / 2, note),
         )  # fmt: skip
         learned = model.learned
         cost_NK = net.of(new).cost_NK
@@ -184,19 +167,6 @@ def _cross(
     return _Crossed(name, outcome_N, gain_NK, policy_N, mean_NA, score_NA, learned, half_N, budget, planned_N)
 
 
-def _half(hear: Callable[[float], object], half: int, done: float) -> None:
-    hear((half + done) / 2)
-
-
-def _pair(data: TrialData, crossed: _Crossed, arm: int) -> _Pair:
-    rows = np.flatnonzero((data.arm_N == arm) | (data.arm_N == 0))
-    treated_M = (data.arm_N[rows] == arm).astype(np.float64)
-    effect_M, response_M = (
-        _places(score_N[rows], crossed.half_N[rows]) for score_N in (crossed.gain_NK[:, arm - 1], crossed.mean_NA[:, 0])
-    )
-    return _Pair(crossed.name, data.arms[arm], crossed.outcome_N[rows], treated_M, effect_M, response_M)
-
-
 def _places(score_M: Floats, half_M: Ints) -> Floats:
     """Each customer's place, 0 to 1, among those whom the same models told apart.
 
@@ -209,57 +179,35 @@ def _places(score_M: Floats, half_M: Ints) -> Floats:
     return place_M
 
 
-def _ranked(pair: _Pair) -> list[Row]:
-    """Qini of the effect and of the response model on the arm and control; the area where outcomes are not 0 and 1."""
-    figure = uplift.qini if np.isin(pair.outcome_M, (0.0, 1.0)).all() else uplift.qini_area
-    try:
-        ours = figure(pair.outcome_M, pair.effect_M, pair.treated_M)
-        theirs = figure(pair.outcome_M, pair.response_M, pair.treated_M)
-    except SupportError:
-        return []
-    lead = uplift.difference(ours, theirs)
-    keys = {"outcome": pair.outcome, "arm": pair.arm, "figure": ours.figure, "n": ours.n}
-    return [
-        keys | {"by": by, "value": e.value, "low": e.low, "high": e.high}
-        for by, e in (("effect", ours), ("expected outcome without treatment", theirs), ("lead of the effect", lead))
-    ]
-
-
-def _curve(pair: _Pair) -> list[Row]:
-    """Points of both orders; `other` is what the order by response gains at the same share of customers."""
-    effect, response = (
-        uplift.qini_curve(pair.outcome_M, score_M, pair.treated_M, POINTS)
-        for score_M in (pair.effect_M, pair.response_M)
+def _orders(data: TrialData, crossed: _Crossed, arm: int, qini: list[Row], curves: list[Row]) -> None:
+    """Add what the orders by effect and by response gain on the arm and control: Qini, or the area where outcomes are
+    not 0 and 1, and points of both curves; `other` is what the order by response gains at the same share of customers.
+    """
+    rows = np.flatnonzero((data.arm_N == arm) | (data.arm_N == 0))
+    outcome_M, treated_M = crossed.outcome_N[rows], (data.arm_N[rows] == arm).astype(np.float64)
+    by_effect, by_response = (
+        (outcome_M, _places(score_N[rows], crossed.half_N[rows]), treated_M)
+        for score_N in (crossed.gain_NK[:, arm - 1], crossed.mean_NA[:, 0])
     )
+    figure = uplift.qini if np.isin(outcome_M, (0.0, 1.0)).all() else uplift.qini_area
+    keys: Row = {"outcome": crossed.name, "arm": data.arms[arm]}
+    with suppress(SupportError):
+        ours, theirs = figure(*by_effect), figure(*by_response)
+        lead = uplift.difference(ours, theirs)
+        each = (("effect", ours), ("expected outcome without treatment", theirs), ("lead of the effect", lead))
+        qini += [
+            {**keys, "figure": ours.figure, "n": ours.n, "by": by, "value": e.value, "low": e.low, "high": e.high}
+            for by, e in each
+        ]
+    effect, response = (uplift.qini_curve(*given, POINTS) for given in (by_effect, by_response))
     other_P = np.interp(effect.x_P, response.x_P, response.gain_P)
-    keys = {"outcome": pair.outcome, "arm": pair.arm}
-    return [
-        keys | {"by": by, "share": x, "gain": gain, "low": low, "high": high, "other": other}
+    curves += [
+        {**keys, "by": by, "share": x, "gain": gain, "low": low, "high": high, "other": other}
         for by, curve, others in (("effect", effect, other_P), ("response", response, [None] * len(response.x_P)))
         for x, gain, low, high, other in zip(
             curve.x_P, curve.gain_P, curve.low_P, curve.high_P, others, strict=True
         )
     ]  # fmt: skip
-
-
-def _bins(data: TrialData, crossed: _Crossed, arm: int) -> list[Row]:
-    """Deciles by predicted effect, and what was realised in each."""
-    psi_N = crossed.score_NA[:, arm] - crossed.score_NA[:, 0]
-    return [
-        {
-            "outcome": crossed.name, "arm": data.arms[arm], "predicted": each.predicted, "realised": each.realised,
-            "se": each.se, "low": each.low, "high": each.high, "n": each.n,
-            "inside": each.low <= each.predicted <= each.high,
-        }
-        for each in effect_bins(crossed.gain_NK[:, arm - 1], psi_N)
-    ]  # fmt: skip
-
-
-def _calibrations(deciles: pl.DataFrame) -> tuple[EffectCalibration, ...]:
-    counted = deciles.group_by("outcome", "arm", maintain_order=True).agg(
-        groups=pl.len(), inside=pl.col("inside").sum()
-    )
-    return tuple(EffectCalibration(**row) for row in counted.iter_rows(named=True))
 
 
 def _policies(data: TrialData, crossed: _Crossed, decided_N: Ints) -> list[Row]:

@@ -93,7 +93,7 @@ def evaluate(store: Store, tell: Tell) -> StepSummary:
 
 def judged_summary(found: TrialJudgement) -> StepSummary:
     """What the judgement found."""
-    tables = {"qini": found.qini.to_dicts(), "policies": found.policies.to_dicts()}
+    tables = {name: getattr(found, name).to_dicts() for name in ("qini", "policies", "calibration")}
     return StepSummary(str(found), tables | found.note.model_dump(mode="json", exclude={"settings"}))
 
 

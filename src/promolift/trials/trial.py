@@ -177,11 +177,11 @@ class Trial:
     def fit(self) -> "Fitted":
         """What each arm adds, on average and to whom. SupportError, with the reasons, where nothing can be claimed."""
         self.tell("effect", 0.0, "who got what")
-        assigned, data = self.assigned(), self.data.of(self.kept)
+        assigned, data, units = self.assigned(), self.data.of(self.kept), self.data.units
+        whole = self.data if units else data  # units that repeat are compared as wholes
         self.tell("effect", 0.1, "average effects")
         arrays = arrays_of(data, assigned.prob_NA)
-        effects = averages(arrays, self.data if self.data.units else data, assigned.level)
-        compared = pairs(arrays, self.data if self.data.units else data, assigned.level)
+        effects, compared = averages(arrays, whole, assigned.level), pairs(arrays, whole, assigned.level)
         dose = depth_curves(data, assigned.level) if self.settings.dose else None
         learned = models(data, assigned, self.tell) if self.apart else {}
         check, counts = self.check(), np.array([*self.counts.values()])
@@ -205,10 +205,8 @@ class Trial:
             apart=self.apart,
             kept=len(self.kept),
             learned={name: model.learned for name, model in learned.items() if model.learned is not None},
-            hidden=()
-            if assigned.level == "randomised" or self.data.units
-            else hidden_causes(arrays, effects, data.arms),
-            units=self.data.units.in_words(data.arms) if self.data.units else "",
+            hidden={} if assigned.level == "randomised" or units else hidden_causes(arrays, effects, data.arms),
+            units=units.in_words(data.arms) if units else "",
         )
         self.tell("effect", 1.0, "done")
         return Fitted(TrialEffects(note, effects, compared, check.balance, check.placebos, dose), learned, lambda: self)

@@ -45,9 +45,8 @@ class Units:
 
     def in_words(self, arms: tuple[str, ...]) -> str:
         """Who was compared with whom, in words."""
-        count = ", ".join(
-            f"{name} {n:,}" for name, n in zip(arms, np.bincount(self.arm_U, minlength=len(arms)), strict=True)
-        )
+        sizes = zip(arms, np.bincount(self.arm_U, minlength=len(arms)), strict=True)
+        count = ", ".join(f"{name} {n:,}" for name, n in sizes)
         if self.panel is not None:
             starts = np.unique(self.panel.start_U[self.arm_U > 0])
             since = f"starts in period {', '.join(str(s + 1) for s in starts[:5].tolist())} of {self.panel.times}"
@@ -206,8 +205,7 @@ def unit_averages(
     for name, value_N in outcomes.items():
         each = _panel_effects if units.panel is not None else _cluster_effects
         for arm, effect in enumerate(each(units, arrays, value_N, seed), start=1):
-            kept = {key: value for key, value in effect._asdict().items() if key != "drawn"}
-            rows.append({"outcome": name, "arm": arm} | kept)
+            rows.append({"outcome": name, "arm": arm} | effect._asdict())
     order = ["outcome", "arm", "control_mean", "effect", "se", "low", "high", "p", "relative"]
     frame = pl.DataFrame(rows).select(order)
     holm = pl.Series("p_holm", diagnose.holm(frame["p"].to_numpy()))

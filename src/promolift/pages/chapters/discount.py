@@ -53,11 +53,10 @@ def tell_method(story: Story) -> Chapter:
     """How the response was read, and whether it can be believed."""
     found = story.response
     how = sentences(pick("How it was estimated", "怎样估计的"), [clip(text, 600) for text in _notes(found)])
-    title, name = (
-        pick("How was the response to discounts read?", "对折扣的反应是怎样读出的？"),
-        pick("Response", "折扣反应"),
+    title = pick("How was the response to discounts read?", "对折扣的反应是怎样读出的？")
+    return Chapter(
+        "response", pick("Response", "折扣反应"), title, upper_first(kept(found.why)), [_placebos(found), how]
     )
-    return Chapter("response", name, title, upper_first(kept(found.why)), [_placebos(found), how])
 
 
 def _notes(found: ResponseFigures) -> list[str]:
@@ -86,9 +85,8 @@ def _notes(found: ResponseFigures) -> list[str]:
             f"读自{count(found.customers)}位客户及其常买品类的{cells}个周。",
         ),
         pick(
-            "Compared are weeks in which the products a customer usually buys were deeper discounted with weeks "
-            "in which "
-            "they were not, after taking out what everybody bought in that category that week and whether they "
+            "Compared are weeks in which the products a customer usually buys were deeper discounted with weeks in "
+            "which they were not, after taking out what everybody bought in that category that week and whether they "
             "shopped.",
             "比较的是客户常买的商品折扣较深的周与没有折扣的周，并扣除了当周所有人在该品类的购买，以及客户当周是否购物。",
         ),
@@ -131,22 +129,15 @@ def _curve(found: ResponseFigures) -> Figure | Block:
     )
     if further > 0:
         how += pick(f" {plural(further, 'further group')} not drawn.", f"另有{count(further)}组未画。")
-    heads = [
-        pick(*each)
-        for each in (
-            ("customers", "客户"),
-            ("discount", "折扣"),
-            ("change of demand", "需求变化"),
-            ("observations", "观测数"),
-        )
-    ]
+    change, seen = pick("change of demand", "需求变化"), pick("observations", "观测数")
+    heads = [pick("customers", "客户"), pick("discount", "折扣"), change, seen]
     cells = groups[0].cells
     return lines(
         "curve",
         pick("The discount curve", "折扣曲线"),
         _curve_finding(groups),
         Axis(pick("discount", "折扣"), "share"),
-        Axis(pick("change of demand", "需求变化"), "signed"),
+        Axis(change, "signed"),
         [line._replace(points=[(0.0, 0.0), *line.points]) for line in read],
         by_point(heads, read, share, _signed),
         how=how,
@@ -208,15 +199,8 @@ def _placebos(found: ResponseFigures) -> Figure | Block:
         )
         for p in found.placebos
     ]
-    heads = [
-        pick(*each)
-        for each in (
-            ("what was looked at", "检验内容"),
-            ("found", "结果"),
-            ("verdict", "判断"),
-            ("why it must be zero", "为什么应为零"),
-        )
-    ]
+    looked, why = pick("what was looked at", "检验内容"), pick("why it must be zero", "为什么应为零")
+    heads = [looked, pick("found", "结果"), pick("verdict", "判断"), why]
     how = pick(
         "A placebo asks the same method for an effect that cannot exist. Its interval should hold zero.",
         "安慰剂检验用同样的方法去找不可能存在的效果，其区间应包含零。",
@@ -246,17 +230,12 @@ def _placebo_finding(found: ResponseFigures, failed: Sequence[Placebo]) -> str:
     )
     if not failed:
         return text
-    parts = [
-        clip(kept(each.name), 60)
-        + (
-            ""
-            if each.main_share is None
-            else bracket(
-                pick(f"{share(each.main_share)} of the effect itself", f"为效果本身的{share(each.main_share)}")
-            )
-        )
-        for each in failed
-    ]
+
+    def sized(each: Placebo) -> str:
+        of = "" if each.main_share is None else share(each.main_share)
+        return clip(kept(each.name), 60) + bracket(of and pick(f"{of} of the effect itself", f"为效果本身的{of}"))
+
+    parts = [sized(each) for each in failed]
     return text + pick(
         f" An effect that cannot exist was found for: {listed(parts)}. Read the discount curve with caution.",
         f"在以下检验中发现了不可能存在的效果：{listed(parts)}。折扣曲线要谨慎看待。",

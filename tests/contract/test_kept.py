@@ -19,7 +19,7 @@ from promolift.store.local import made_by
 
 SOURCE = Path(promolift.__file__).parent
 MODULES = sorted(path.relative_to(SOURCE).as_posix() for path in SOURCE.rglob("*.py"))
-WRITERS = {"save", "save_json", "sharded", "write_shards", "save_model", "save_files"}
+WRITERS = {"save", "save_json", "sharded", "save_model", "save_files"}
 # Where a loop or an argument hands a name on: what it may be.
 HANDED_ON = {
     ("steps/ingest.py", "name"): {"customers", "products", "exposures", "redemptions", "coupons", "shelf"},
@@ -39,7 +39,7 @@ def writes(module: str) -> Iterator[ast.expr]:
     """The name given to each call of one of the store's writers; `np.save` and the like have no store."""
     for node in ast.walk(tree(module)):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in WRITERS:
-            name = node.args[1] if node.func.attr == "write_shards" else node.args[0] if node.args else None
+            name = node.args[0] if node.args else None
             if name is not None and ast.unparse(node.func.value).split(".")[-1] in ("store", "self"):
                 yield name
 

@@ -10,6 +10,7 @@ from promolift import data
 from promolift.sources.files import open_file
 from promolift.store import Store
 from promolift.tables import EVENTS, REJECTED
+from sharded import write_shards
 
 RULES = data.CleanRules(now_ms=1_750_000_000_000)
 
@@ -39,7 +40,7 @@ def write(path: Path) -> int:
 def ingest(store: Store, path: Path, shards: int) -> data.Counts:
     raw = open_file(store.connection, path, store.root / "tmp")
     mapping = data.guess_mapping("events", raw.sample())
-    store.write_shards(data.key_rows(raw.rows, mapping), "raw", shards, by="_customer")
+    write_shards(store, data.key_rows(raw.rows, mapping), "raw", shards, by="_customer")
     counts = data.Counts("events")
     with store.sharded("events") as put, store.sharded("rejected") as put_bad:
         for shard in store.shards("raw"):

@@ -13,6 +13,7 @@ from promolift.sql import WEEK_MS
 from promolift.steps import effect as effect_step
 from promolift.steps import profile as profile_step
 from promolift.store import Store
+from sharded import write_shards
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +26,7 @@ def job(shop: SimulatedShop, tmp_path_factory: pytest.TempPathFactory) -> run.Jo
     config = Config.parse({"data": {"source": "complete-journey"}, "shop": {"zone": "Asia/Shanghai"}}, "test")
     store = Store(tmp_path_factory.mktemp("truth"))
     arrow = shop.events.to_arrow()
-    store.write_shards(store.connection.from_arrow(arrow), "events", 2)
+    write_shards(store, store.connection.from_arrow(arrow), "events", 2)
     for name in ("products", "customers", "exposures", "redemptions", "coupons"):
         store.save(name, getattr(shop, name))
     span = {"first_ms": shop.events["ts_ms"].min(), "last_ms": shop.events["ts_ms"].max(), "customers": 300}

@@ -30,6 +30,7 @@ from promolift.results.shop import (
 )
 from promolift.steps import checks, evaluate, message, plan
 from promolift.store import Store
+from sharded import write_shards
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "serve"))  # where the drawn shop lies
 from planned_shop import drawn_shop, menu, shop_config
@@ -75,7 +76,7 @@ def describe(store: Store, seed: int) -> None:
     moved = events.with_columns(
         ts_ms=pl.col("ts_ms") - HOUR_MS * pl.Series(rng.gamma(2.0, 20.0, events.height)).round().cast(pl.Int64)
     )
-    store.write_shards(store.connection.from_arrow(moved.to_arrow()), "events", 1)
+    write_shards(store, store.connection.from_arrow(moved.to_arrow()), "events", 1)
     Health(
         tables=(
             Counts("events", 1234, 1217, 3, rejected={"impossible price": 11, "duplicate": 6},

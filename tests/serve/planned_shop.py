@@ -18,6 +18,7 @@ from promolift.results.job import Job
 from promolift.steps import message, plan
 from promolift.store import Store
 from promolift.terms import Benefit
+from sharded import write_shards
 
 CAMPAIGN, ASOF_MS, WEEK_MS = "cmp_law", 1_767_571_200_000, 7 * 86_400_000  # 5 January 2026
 CATEGORIES = ("tea", "coffee", "bread", "milk", "beef", "cheese")
@@ -86,7 +87,7 @@ def drawn_shop(store: Store, seed: int, customers: int = 110) -> None:
         "order_id": [f"o{n}" for n in range(customers)], "store_id": None, "channel": "web", "quantity": 1.0,
         "revenue_cents": 5000, "list_cents": 5000, "shelf_cents": 0, "coupon_cents": 0,
     }, schema_overrides={"store_id": pl.String})  # fmt: skip
-    store.write_shards(store.connection.from_arrow(events.to_arrow()), "events", 1)
+    write_shards(store, store.connection.from_arrow(events.to_arrow()), "events", 1)
     store.save("profiles", pl.DataFrame({
         "customer_id": ids, "asof_ms": ASOF_MS, "price_sensitivity": rng.normal(0, 0.5, customers),
         "price_sensitivity_se": 0.1, "tenure_days": 400.0,

@@ -10,6 +10,7 @@ import pytest
 from promolift.errors import ConfigError, InputError, StepError
 from promolift.store import Store, shards_for
 from promolift.store.local import shard_expression
+from sharded import write_shards
 
 ROWS = pl.DataFrame({"customer_id": [f"c{i}" for i in range(40)] + [None], "x": range(41)})
 
@@ -41,7 +42,7 @@ def test_a_missing_table_names_the_verb_to_run(tmp_path: Path):
 def test_shards_hold_whole_customers_and_together_every_row(tmp_path: Path, shards: int):
     rows = pl.concat([ROWS, ROWS])
     with Store(tmp_path) as store:
-        store.write_shards(relation(store, rows), "events", shards)
+        write_shards(store, relation(store, rows), "events", shards)
         assert store.shards("events") == list(range(shards))
         parts = [store.events(shard).pl() for shard in range(shards)]
         assert pl.concat(parts).sort("x").equals(rows.sort("x"))
@@ -54,7 +55,7 @@ def test_shards_hold_whole_customers_and_together_every_row(tmp_path: Path, shar
 
 def test_a_shard_without_customers_is_a_table_without_rows(tmp_path: Path):
     with Store(tmp_path) as store:
-        store.write_shards(relation(store, ROWS.head(2)), "events", 9)
+        write_shards(store, relation(store, ROWS.head(2)), "events", 9)
         assert sum(store.events(shard).pl().height for shard in store.shards("events")) == 2
         assert all(store.events(shard).columns == ROWS.columns for shard in range(9))
 
@@ -64,10 +65,10 @@ def test_a_failed_rename_puts_the_old_table_back(tmp_path: Path, monkeypatch: py
         raise OSError("no")
 
     with Store(tmp_path) as store:
-        store.write_shards(relation(store), "events", 2)
+        write_shards(store, relation(store), "events", 2)
         monkeypatch.setattr(Path, "replace", refuse)
         with pytest.raises(OSError, match="no"):
-            store.write_shards(relation(store, ROWS.head(1)), "events", 2)
+            write_shards(store, relation(store, ROWS.head(1)), "events", 2)
         assert store.events().pl().height == 41
 
 
@@ -80,7 +81,7 @@ def test_the_shard_of_a_customer_never_changes(tmp_path: Path):
 
 def test_a_failure_leaves_the_old_table(tmp_path: Path):
     with Store(tmp_path) as store:
-        store.write_shards(relation(store), "events", 2)
+        write_shards(store, relation(store), "events", 2)
         with contextlib.suppress(KeyboardInterrupt), store.sharded("events") as put:
             put(0, relation(store).filter("x < 3"))
             raise KeyboardInterrupt
@@ -96,7 +97,7 @@ def test_a_table_replaces_what_stood_under_its_name_also_while_it_is_read(tmp_pa
         store.save("t", ROWS)
         store.save("t", store.table("t").filter("x < 5"))
         assert store.frame("t").height == 5
-        store.write_shards(store.table("t"), "t", 2)
+        write_shards(store, store.table("t"), "t", 2)
         assert store.shards("t") == [0, 1]
         store.save("t", ROWS)
         assert (store.frame("t").height, store.shards("t")) == (41, [])
@@ -134,7 +135,7 @@ def test_notes_survive_and_a_broken_one_is_named(tmp_path: Path):
 
 def test_nothing_temporary_stays(tmp_path: Path):
     with Store(tmp_path) as store:
-        store.write_shards(relation(store), "events", 3)
+        write_shards(store, relation(store), "events", 3)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["lock", "tables", "tmp"]
     assert list((tmp_path / "tmp").iterdir()) == []
 
@@ -179,7 +180,7 @@ def test_rows_are_parted_by_the_shard_that_the_expression_tells(tmp_path):
     with Store(tmp_path) as store:
         names = ["", "a", "C000001", "顾客", *(f"c{n}" for n in range(40))]
         rows = store.connection.from_arrow(pl.DataFrame({"customer_id": names}).to_arrow())
-        store.write_shards(rows, "events", 7)
+        write_shards(store, rows, "events", 7)
         for shard in range(7):
             told = rows.filter(f"{shard_expression('customer_id', 7)} = {shard}").pl()["customer_id"].sort()
             assert store.table("events", shard).pl()["customer_id"].sort().to_list() == told.to_list()

@@ -42,8 +42,8 @@ def redact(value: Any) -> Any:
     """Text, or a row (dict, list, tuple, nested): personal parts become `[email]`, `[phone]`, `[redacted]`, ...
 
     Fields with personal names are blanked whole, other texts are searched; numbers and flags elsewhere stay. Customer
-    ids become `[customer]`. A best effort for logs, not an anonymisation: names inside free text are not found. Redacting
-    twice changes nothing more.
+    ids become `[customer]`. A best effort for logs, not an anonymisation: names inside free text are not found.
+    Redacting twice changes nothing more.
     """
     if isinstance(value, str):
         return _text(value)

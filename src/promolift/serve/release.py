@@ -92,8 +92,8 @@ class KnownCustomer(NamedTuple):
 NOBODY = KnownCustomer()
 
 
-class PlannedWords(NamedTuple):
-    """What the plan says to a customer in one language, why, and the text it was filled from with its propensity."""
+class SaidWords(NamedTuple):
+    """What a customer reads in one language, why, and the text it was filled from with its propensity."""
 
     message: str | None
     title: str | None = None
@@ -215,7 +215,7 @@ class LiveRelease:
     people: dict[str, KnownCustomer]
     products: dict[str, str]
     catalogue: dict[str, CatalogueEntry]
-    messages: dict[tuple[str, str, Language], PlannedWords]
+    messages: dict[tuple[str, str, Language], SaidWords]
     wording: PoolWords
     offers: dict[str, Offer]
     menu: dict[str, MenuItem]
@@ -343,12 +343,12 @@ def load(root: Path, release_id: str) -> LiveRelease:
     )  # fmt: skip
 
 
-def _planned(messages: pl.DataFrame) -> dict[tuple[str, str, Language], PlannedWords]:
+def _planned(messages: pl.DataFrame) -> dict[tuple[str, str, Language], SaidWords]:
     found = {}
     for row in messages.iter_rows(named=True):
         for language in LANGUAGES:
             said = {name: row.get(f"{name}_{language}") for name in SAID}
-            found[row["customer_id"], row["offer_id"], language] = PlannedWords(**said, angle=row.get("angle"))
+            found[row["customer_id"], row["offer_id"], language] = SaidWords(**said, angle=row.get("angle"))
     return found
 
 

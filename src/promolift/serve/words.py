@@ -24,7 +24,7 @@ from promolift.offer import make_offer
 from promolift.results.messages import TALLIES, read_tallies
 from promolift.serve import events
 from promolift.serve.closed import CartItem, Now
-from promolift.serve.release import NOBODY, CatalogueEntry, LiveRelease
+from promolift.serve.release import NOBODY, CatalogueEntry, LiveRelease, SaidWords
 from promolift.store.ledger_schema import EVENTS, REDEMPTIONS
 from promolift.terms import Language, Offer, covered
 
@@ -33,16 +33,6 @@ FILLED = "Offer Message"  # the event that says which text a decision was answer
 # what people send about an offer that they did not take up
 NOT_TAKEN = frozenset({"Dismiss", "Offer Dismissed", "Unsubscribe", "Promotion Viewed"})
 EVERY_S, OPEN_MOST = 60.0, 500_000
-
-
-class SaidWords(NamedTuple):
-    """What a customer reads, and what is logged of it."""
-
-    message: str
-    title: str | None
-    angle: str | None
-    text: str | None = None
-    text_prob: float | None = None
 
 
 def printable(release: LiveRelease, offer_id: str, ts_ms: int) -> Offer:
@@ -84,8 +74,7 @@ def words(
         and offer_id in release.offers
         and release.offers[offer_id].starts.date().isoformat() == day
     ):
-        said = SaidWords(planned.message, planned.title, planned.angle, planned.text, planned.text_prob)
-        return _answer(release.offers[offer_id].model_dump(mode="json"), said, spoken)
+        return _answer(release.offers[offer_id].model_dump(mode="json"), planned, spoken)
     offer = _as_json(release, offer_id, day)
     try:
         said = _filled(release, customer_id, _printed(release, offer_id, day), reason, ts_ms, spoken, choice)
@@ -153,7 +142,8 @@ def _filled(
     picked = texts.pick(known.angle, offer.benefit.type, language, f"{customer_id} {offer.id} {ts_ms}", offer.covers)
     message = write(offer, known, language, picked.text.draft if picked.text else None, release.wording.way)
     used = message.text_id is not None
-    return SaidWords(message.text, message.title, known.angle, message.text_id, picked.propensity if used else None)
+    prob = picked.propensity if used else None
+    return SaidWords(message.text, message.title, message.text_id, prob, known.angle)
 
 
 def logged(row: Any, said: dict[str, Any]) -> events.Parsed | None:

@@ -172,19 +172,10 @@ class Store:
         self._publish(draft, self._file(name))
         _remove(self._folder(name))
 
-    def write_shards(self, relation: Relation, name: str, shards: int, by: str = "customer_id") -> None:
-        """Split rows into `shards` files of whole customers, by md5 of the column `by`.
-
-        Every shard exists afterwards, if need be with no rows.
-        """
-        with self.split(relation, shards, by) as parts, self.sharded(name) as put:
-            for shard, part in enumerate(parts):
-                put(shard, part())
-
     @contextmanager
     def split(self, relation: Relation, shards: int, by: str) -> Iterator[list[Callable[[], Relation]]]:
-        """Rows parted into whole customers as `write_shards` does, in one reading; each part is opened when it is asked
-        for, and read from disk. Their order within a customer stays.
+        """Rows parted into whole customers, by md5 of the column `by`, in one reading; each part is opened when it is
+        asked for, and read from disk. Their order within a customer stays.
         """
         import pyarrow as pa  # at first use, here as below: what only reads a table need not wait for it
 

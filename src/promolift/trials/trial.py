@@ -315,14 +315,11 @@ class Fitted:
         (left out: that of the settings, if any). Raises StepError where no outcome is money.
         """
         trial = self._told_apart()
-        money = self.note.settings.money
-        money_NA = None
-        if money and trial.data.net(money).gives_back:
-            data, kept = trial.data, trial.kept
+        data, kept, money, money_NA = trial.data, trial.kept, self.note.settings.money, None
+        if money and data.net(money).gives_back:
             x_NF = encoder_of(data.features).encode(data.features)
-            money_N = data.outcomes[money][kept]
-            money_NA = expected_money(x_NF[kept], data.arm_N[kept], money_N, len(data.arms), x_NF)
-        self._planned = plan(trial.data, self.models, budget, money_NA, trial.tell)
+            money_NA = expected_money(x_NF[kept], data.arm_N[kept], data.outcomes[money][kept], len(data.arms), x_NF)
+        self._planned = plan(data, self.models, budget, money_NA, trial.tell)
         return self._planned
 
     def report(self, page: str | Path = "trial.html") -> Path:
@@ -338,17 +335,14 @@ class Fitted:
 
     def _told_apart(self) -> Trial:
         """The trial, or a StepError where nothing was known of its customers."""
-        if not self.note.apart:
-            if self.note.units:
-                raise StepError(
-                    f"{self.note.units}, so all are given the average effect that `promolift effect explain` tells; "
-                    "differences between customers are learned from rows that are customers of their own"
-                )
-            raise StepError(
-                "nothing was known of these customers before the trial, so all are given the average effect that "
-                "`promolift effect explain` tells; join what was known of them to find who gains more"
-            )
-        return self.trial
+        if self.note.apart:
+            return self.trial
+        why = "nothing was known of these customers before the trial"
+        remedy = "join what was known of them to find who gains more"
+        if self.note.units:
+            why, remedy = self.note.units, "who gains more is learned from rows that are customers of their own"
+        told = "so all are given the average effect that `promolift effect explain` tells"
+        raise StepError(f"{why}, {told}; {remedy}")
 
 
 def write_page(results: TrialResults, page: Path) -> Path:

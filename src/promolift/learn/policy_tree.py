@@ -8,17 +8,20 @@ Legend: N decisions, M those that it learns from, F features, A actions, U custo
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import scipy
 from numpy.typing import NDArray
-from sklearn.tree import DecisionTreeRegressor
 
 from promolift.errors import InputError, SupportError
 from promolift.hashing import hash_int, mix
 from promolift.learn.off_policy import DecisionLog, OffPolicySettings, OffPolicyValue, per_unit, value_of
 from promolift.learn.reward import predict_rewards
 from promolift.settings import Settings
+
+if TYPE_CHECKING:
+    from sklearn.tree import DecisionTreeRegressor
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -44,7 +47,7 @@ class PolicyTree:
     """What each decision's features ask, and the action of every answer; `grown` is None for one action for all."""
 
     action: int
-    grown: DecisionTreeRegressor | None = None
+    grown: "DecisionTreeRegressor | None" = None
 
     def choose(self, x_NF: Floats) -> Ints:
         """The action of each row; a missing feature is above no threshold."""
@@ -184,6 +187,8 @@ def _tree(x_NF: Floats, score_NA: Floats, depth: int) -> PolicyTree:
     action = int(score_NA.sum(axis=0).argmax())
     if not depth:
         return PolicyTree(action)
+    from sklearn.tree import DecisionTreeRegressor  # a refusal loads no library of models
+
     grown = DecisionTreeRegressor(max_depth=depth, min_samples_leaf=LEAST_LEAF, random_state=0)
     return PolicyTree(action, grown.fit(_known(x_NF), score_NA))
 

@@ -13,8 +13,6 @@ from typing import Literal, NamedTuple
 import numpy as np
 import scipy
 from numpy.typing import NDArray
-from scipy import sparse
-from sklearn.linear_model import LogisticRegression
 
 from promolift.hashing import hash_int, mix
 from promolift.settings import Settings
@@ -200,6 +198,8 @@ def _fit(kind: Kind, train: Decisions, actions: int, l2: float, binary: bool) ->
         mean = (reward_N.sum() + 0.5) / (len(reward_N) + 1)
         coef_P = np.r_[scipy.special.logit(mean), np.zeros(len(penalty_P) - 1)]
     else:
+        from sklearn.linear_model import LogisticRegression  # a refusal loads no library of models
+
         model = LogisticRegression(C=1 / l2, solver="newton-cholesky", tol=1e-6).fit(design_NP[:, 1:], reward_N)
         coef_P = np.r_[model.intercept_, model.coef_[0]]
     prob_N = scipy.special.expit(design_NP @ coef_P)
@@ -207,13 +207,13 @@ def _fit(kind: Kind, train: Decisions, actions: int, l2: float, binary: bool) ->
     return Fold(coef_P, (design_NP.T @ weighted_NP).toarray() + np.diag(penalty_P))
 
 
-def _design(action_N: Ints, x_NG: Floats, actions: int, own: int) -> sparse.csr_array:
+def _design(action_N: Ints, x_NG: Floats, actions: int, own: int) -> "scipy.sparse.csr_array":
     """The common columns, then for each action the first `own` of them, which only its rows have."""
     rows = len(x_NG)
     at = (action_N[:, None] * own + np.arange(own)).ravel()
     ends = np.arange(0, rows * own + 1, own)
-    apart = sparse.csr_array((x_NG[:, :own].ravel(), at, ends), shape=(rows, actions * own))
-    return sparse.hstack([sparse.csr_array(x_NG), apart], format="csr")
+    apart = scipy.sparse.csr_array((x_NG[:, :own].ravel(), at, ends), shape=(rows, actions * own))
+    return scipy.sparse.hstack([scipy.sparse.csr_array(x_NG), apart], format="csr")
 
 
 def _predict(coef_P: Floats, x_MG: Floats, actions: int, binary: bool) -> Floats:

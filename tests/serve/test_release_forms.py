@@ -14,10 +14,13 @@ from serve_helpers import CAMPAIGN, planned, released, serving
 from promolift import deliver
 from promolift.config import Config
 from promolift.errors import InputError, StepError, SupportError
+from promolift.results.approved import approve
+from promolift.results.job import Job
 from promolift.results.plan import Plan, Tables
 from promolift.serve.learning import read_decisions
 from promolift.serve.release import build, derive, load, named
 from promolift.serve.things import Task
+from promolift.steps import plan as step
 from promolift.store import Store
 
 
@@ -119,6 +122,22 @@ def test_in_a_test_no_offer_is_given_but_by_draws_a_free_one_neither(tmp_path: P
     assert (rows["charge_cents"] > rows["gain_cents"]).all()
     assert reasons == ["exploration: drawn by hash to learn from it"]
     assert (plan.note.limits, plan.note.assumptions) == ((), ())
+
+
+def test_what_was_shown_to_pay_is_given_within_the_limits_and_nothing_is_drawn_beside_them(tmp_path: Path) -> None:
+    """Limits may be stated once draws have told: draws cannot keep them, what is given can."""
+    config = shop_config(plan={"trial": True, "budget_cents": 40_000})
+    planned_shop(tmp_path, 2, config)
+    with Store(tmp_path) as store:
+        terms = Plan.load(store).note.terms
+        shown = [each.model_copy(update={"state": "give", "share": 1.0, "net_cents": 500.0}) for each in terms.effects]
+        approve(store, terms.model_copy(update={"effects": tuple(shown), "policy_version": "2"}))
+        for limits, most in (((), None), (("count <= 5",), 5)):
+            plain = {"trial": False, "limits": limits}
+            again = config.model_copy(update={"plan": config.plan.model_copy(update=plain)})
+            step.run(Job(again, store, lambda *_: None))
+            plan = Plan.load(store)
+            assert plan.note.treated == most if most else plan.note.treated > 5
 
 
 def test_a_plan_that_was_interrupted_is_not_read(tmp_path: Path) -> None:

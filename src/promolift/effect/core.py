@@ -328,17 +328,14 @@ class EffectModel:
         names = arms or self.arms or [f"treatment {arm}" for arm in range(len(self.average.gain_K) + 1)]
         pairs = zip(names[1:], self.average.gain_K, self.average.se_K, strict=True)
         effects = "; ".join(f"{name} adds {gain:.4g} (s.e. {se:.2g})" for name, gain, se in pairs)
-        effects += f", {self._paid(names)} taken off" if self.cost_K.any() else ""
+        each = ", ".join(f"{cost:.4g} ({name})" for name, cost in zip(names[1:], self.cost_K, strict=True))
+        alike = (self.cost_K == self.cost_K[0]).all()
+        paid = f"its cost of {self.cost_K[0]:g}" if alike else f"their costs of {each}"
+        effects += f", {paid} taken off" if self.cost_K.any() else ""
         stated = f"{self.level} ({self.reason})" if self.level == "assumed" else self.level
         drawn = f" The models learned from {self.learned} of them, drawn by hash, and were judged by all."
         taught_by = drawn if self.learned is not None else ""
         return f"Evidence: {stated}, {self.rows} customers; on average {effects}.{taught_by} {self._why()}"
-
-    def _paid(self, names: Sequence[str]) -> str:
-        if (self.cost_K == self.cost_K[0]).all():
-            return f"its cost of {self.cost_K[0]:g}"
-        each = (f"{cost:.4g} ({name})" for name, cost in zip(names[1:], self.cost_K, strict=True))
-        return f"their costs of {', '.join(each)}"
 
     def advice(self, arms: Sequence[str] | None = None) -> str:
         """Which arm is best for everybody alike, and whether a ranking earns more."""

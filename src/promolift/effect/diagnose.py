@@ -344,12 +344,9 @@ def _balance(rows: _Rows, prob_NA: Floats, keep_N: NDArray[np.bool_]) -> pl.Data
     """Standardised mean differences from control; the standard deviation is that before weighting throughout."""
     arm_N, x = rows.arm_N, rows.columns.value_NC
     weight_N = np.where(keep_N, 1 / np.maximum(prob_NA[np.arange(len(arm_N)), arm_N], 1e-12), 0.0)
-    mean, spread, after = [], [], []
-    for a in range(prob_NA.shape[1]):
-        mine = arm_N == a
-        mean.append(x[mine].mean(axis=0))
-        spread.append(x[mine].var(axis=0))
-        after.append(np.average(x[mine], axis=0, weights=weight_N[mine]))
+    mine = [arm_N == a for a in range(prob_NA.shape[1])]
+    mean, spread = [x[m].mean(axis=0) for m in mine], [x[m].var(axis=0) for m in mine]
+    after = [np.average(x[m], axis=0, weights=weight_N[m]) for m in mine]
     parts = []
     for a in range(1, prob_NA.shape[1]):
         sd = np.sqrt((spread[a] + spread[0]) / 2)

@@ -61,6 +61,13 @@ class Terms:
         own = self.features
         return np.repeat([0, 1, 2, 3], [1, 1, own + 1, own + 1] if self.ratio else [1, 1, own, 0])
 
+    @classmethod
+    def of(cls, base_N: Floats, features: int, counts: bool) -> Self:
+        """Learn the base's level and spread from training rows."""
+        mean = float(base_N.mean())
+        score_N = np.log(np.maximum(base_N, 0.02 * mean)) if counts else base_N
+        return cls(features, mean, float(score_N.mean()), float(score_N.std()) or 1.0, counts)
+
 
 class NormalEquations(NamedTuple):
     """Of each fold: gram coef = side."""
@@ -306,15 +313,10 @@ class DoseModel:
         names_S, of_N, count_S = np.unique(names_N, return_inverse=True, return_counts=True)
         mean_SJ = np.stack([np.bincount(of_N, u, len(names_S)) for u in u_NJ.T], axis=1) / count_S[:, None]
         gain_SD, se_SD = self._moments(mean_SJ, depth_D)
-        rows = pl.DataFrame(
-            {
-                "segment": np.repeat(names_S, len(depth_D)),
-                "depth": np.tile(depth_D, len(names_S)),
-                "customers": np.repeat(count_S, len(depth_D)),
-                "gain": gain_SD.ravel(),
-                "se": se_SD.ravel(),
-            }
-        )
+        rows = pl.DataFrame({
+            "segment": np.repeat(names_S, len(depth_D)), "depth": np.tile(depth_D, len(names_S)),
+            "customers": np.repeat(count_S, len(depth_D)), "gain": gain_SD.ravel(), "se": se_SD.ravel(),
+        })  # fmt: skip
         return rows.with_columns(low=pl.col("gain") - Z95 * pl.col("se"), high=pl.col("gain") + Z95 * pl.col("se"))
 
     def _asked(self, depths: ArrayLike | None) -> Floats:
@@ -388,14 +390,25 @@ def fit_dose(
     noise_N = variance(base_N, y_N, counts)
     noise_N *= float(((y_N - base_N) ** 2 / noise_N).mean())
     z_NZ = scale.columns(alike.x_NF)
-    terms = _terms_of(base_N, z_NZ.shape[1], counts)
+    terms = Terms.of(base_N, z_NZ.shape[1], counts)
     share_D = np.bincount(arm_N) / len(arm_N)
     b_DB = basis(depth_D, depth_D).b_DB
     rows = DoseRows(terms.columns(z_NZ, base_N), arm_N, fold_N, y_N - base_N, noise_N, b_DB - share_D @ b_DB)
-    forms = _forms(rows, terms, settings)
-    coef_CP, cov_CPP, bend_CJ = (np.stack(each) for each in zip(*forms.posteriors, strict=True))
+    # one curve for all is the mean gain of all, so every row counts alike: quiet rows may gain less than others
+    even = replace(rows, noise_N=np.full(len(rows.noise_N), np.square(rows.left_N).mean()))
+    posteriors, score_C = [], np.zeros(len(FORMS))
+    for c, (richest, source) in enumerate(((0, even), (1, rows), (3, rows))):
+        gram_TPP, side_TP = source.equations()
+        gram_PP, side_P = gram_TPP.sum(axis=0), side_TP.sum(axis=0)
+        kept = (terms.group_J, terms.group_J <= richest, rows.b_DB.shape[1])
+        posteriors.append(posterior(gram_PP, side_P, *kept))
+        for t in range(settings.folds):
+            unseen = posterior(gram_PP - gram_TPP[t], side_P - side_TP[t], *kept)
+            score_C[c] += rows.score(unseen.coef_P, t)
+    weight_C = np.exp(TEMPER * (score_C - settings.simpler * np.arange(len(FORMS)) - score_C.max()))
+    coef_CP, cov_CPP, bend_CJ = (np.stack(each) for each in zip(*posteriors, strict=True))
     model = DoseModel(
-        encoder, found.responses, unit, scale, terms, depth_D, forms.weight_C, coef_CP, cov_CPP, bend_CJ,
+        encoder, found.responses, unit, scale, terms, depth_D, weight_C / weight_C.sum(), coef_CP, cov_CPP, bend_CJ,
         np.zeros(len(depth_D) - 1), settings.beyond,
     )  # fmt: skip
     some = np.argsort(alike.key_N)[:OWN_ROWS]
@@ -416,12 +429,6 @@ def _own(model: DoseModel, rows: DoseRows, base_N: Floats, some: Ints) -> Floats
     uneven = float(base_N.std() / max(abs(base_N.mean()), 1e-12)) if model.terms.ratio else 1.0
     most_K = np.abs(psi_NK.mean(axis=0)) + Z95 * psi_NK.std(axis=0) / np.sqrt(len(psi_NK))
     return np.asarray(np.hypot(said_NK.std(axis=0), most_K * max(uneven, 1.0)))
-
-
-def _terms_of(base_N: Floats, features: int, counts: bool) -> Terms:
-    mean = float(base_N.mean())
-    score_N = np.log(np.maximum(base_N, 0.02 * mean)) if counts else base_N
-    return Terms(features, mean, float(score_N.mean()), float(score_N.std()) or 1.0, counts)
 
 
 class _Tried(NamedTuple):
@@ -445,26 +452,3 @@ def _check(x_NF: Floats, depth_N: Floats, y_N: Floats, settings: DoseSettings) -
     if np.ptp(y_N) == 0:
         raise SupportError(f"outcome: {y_N[0]:g} for everybody; nothing can be learned from it")
     return _Tried(depth_D, arm_N.astype(np.int64))
-
-
-class _Forms(NamedTuple):
-    """The posterior of each form on all rows, and its weight by the log score of rows that it did not see."""
-
-    posteriors: list[Posterior]
-    weight_C: Floats
-
-
-def _forms(rows: DoseRows, terms: Terms, settings: DoseSettings) -> _Forms:
-    # one curve for all is the mean gain of all, so every row counts alike: quiet rows may gain less than others
-    even = replace(rows, noise_N=np.full(len(rows.noise_N), np.square(rows.left_N).mean()))
-    found, score_C = [], np.zeros(len(FORMS))
-    for c, (richest, source) in enumerate(((0, even), (1, rows), (3, rows))):
-        gram_TPP, side_TP = source.equations()
-        gram_PP, side_P = gram_TPP.sum(axis=0), side_TP.sum(axis=0)
-        kept = (terms.group_J, terms.group_J <= richest, rows.b_DB.shape[1])
-        found.append(posterior(gram_PP, side_P, *kept))
-        for t in range(settings.folds):
-            unseen = posterior(gram_PP - gram_TPP[t], side_P - side_TP[t], *kept)
-            score_C[c] += rows.score(unseen.coef_P, t)
-    weight_C = np.exp(TEMPER * (score_C - settings.simpler * np.arange(len(FORMS)) - score_C.max()))
-    return _Forms(found, weight_C / weight_C.sum())

@@ -238,7 +238,7 @@ def span_of(trial: TrialArrays) -> OutcomeSpan:
     )
 
 
-class Cell(NamedTuple):
+class _Cell(NamedTuple):
     """Gram matrix, score and Pearson's sum of the rows of one fold and arm, and how many they are."""
 
     gram: Floats
@@ -254,7 +254,7 @@ class Expansion(NamedTuple):
     pull: Floats
 
 
-def _expanded(cells: list[Cell], arm_C: Ints, at_MP: Floats, family: Family) -> Expansion:
+def _expanded(cells: list[_Cell], arm_C: Ints, at_MP: Floats, family: Family) -> Expansion:
     """Rows of one arm share their modifiers, so G is a sum of Kronecker products: one small matrix for each arm."""
     gram, score = np.zeros((at_MP.size, at_MP.size)), np.zeros(at_MP.size)
     for a, m in enumerate(modifiers(int(arm_C.max()) + 1)):
@@ -285,7 +285,7 @@ class LinearDesign:
     family: Family
     at_MP: Floats
     variance_G: Floats
-    cells: list[Cell]
+    cells: list[_Cell]
     flat_JPP: Floats
 
     @property
@@ -317,7 +317,7 @@ def design_of(
     variance = np.full(int(group_MP.max(initial=0)) + 1, 0.1 * scale)
     every = max(1, len(y_N) // PILOT)
 
-    def sums(parts: list[slice | Ints]) -> list[Cell]:
+    def sums(parts: list[slice | Ints]) -> list[_Cell]:
         return [_cell(z_NP[rows], y_N[rows], m_AM[a] @ at_MP, family) for rows, a in zip(parts, arm_C, strict=True)]
 
     pilot: list[slice | Ints] = [np.arange(low, high, every) for low, high in pairwise(edge_C)]
@@ -342,15 +342,15 @@ def design_of(
     )  # fmt: skip
 
 
-def _cell(z_NP: Floats, y_N: Floats, coef_P: Floats, family: Family) -> Cell:
+def _cell(z_NP: Floats, y_N: Floats, coef_P: Floats, family: Family) -> _Cell:
     """Sums of some rows of one arm, at its coefficients."""
     mu_N = inverse(z_NP @ coef_P, family)
     left_N = y_N - mu_N
     if family == "real":
-        return Cell(z_NP.T @ z_NP, z_NP.T @ left_N, float((left_N**2).sum()), len(y_N))
+        return _Cell(z_NP.T @ z_NP, z_NP.T @ left_N, float((left_N**2).sum()), len(y_N))
     v_N = np.maximum(mu_N * (1 - mu_N) if family == "binary" else mu_N, 1e-9)
     root = z_NP * np.sqrt(v_N)[:, None]  # of one matrix with itself BLAS makes half the products only
-    return Cell(root.T @ root, z_NP.T @ left_N, float((left_N**2 / v_N).sum()), len(y_N))
+    return _Cell(root.T @ root, z_NP.T @ left_N, float((left_N**2 / v_N).sum()), len(y_N))
 
 
 def _stride(z_NP: Floats, m_AM: Floats, at_MP: Floats, to_MP: Floats, family: Family) -> Floats:

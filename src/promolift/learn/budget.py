@@ -1,9 +1,7 @@
 """A log of decisions, and a policy with a budget that runs out, in; what it would have earned before launch, out.
 
-The recorded arrivals are gone through in their order. What the policy earns and spends on each is estimated with
-importance weights (doubly robust); the money left sets its price for the next ones, or ends it: from then on nobody is
-offered anything. What a policy spends is thereby its own, not the log's: a log that gave away less would make the
-budget last too long, which is what replaying the decisions that happen to agree does.
+The recorded arrivals are gone through in their order; what the policy itself spends, by importance weights, sets its
+price for the next ones, or ends it. Replaying the decisions that agree spends too little: the money lasts too long.
 
 Legend: N decisions in the order of arrival, A actions, G prices, H blocks of arrivals, U customers, B bootstrap draws.
 """

@@ -1,11 +1,9 @@
 """Candidates and a plan in; what the plan and the usual rules of thumb would earn at equal spend out.
 
-Legend: R candidate rows (offer `none` left out), N customers, S hash orders.
-A route is the row numbers in the order in which a policy treats customers, at most one row each.
-`gain_cents` is the expected incremental profit of a row with its discount already paid, `cost_cents` the expected
-discount. All policies are chosen with `gain_cents`. A plan graded by the estimate that chose it is flattered (it picked
-the lucky errors), so where `gain_check_cents` is given, an estimate from other households or weeks, every policy is
-also valued with that.
+All policies are chosen with `gain_cents` (profit after the discount). A plan graded by the estimate that chose it is
+flattered: where there is `gain_check_cents`, from other households or weeks, every policy is valued with that, too.
+
+Legend: R candidate rows (offer `none` left out); a route is their numbers in the order of treatment.
 """
 
 from collections.abc import Callable, Iterable, Iterator

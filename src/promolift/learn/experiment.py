@@ -327,22 +327,18 @@ def _judge(
     A comparison that cannot be made yet counts with p = 1: it will be looked at later, and that look is paid for too.
     """
     adjusted = adjust([1.0 if v.p is None else v.p for v in drafts], correction)
-    family = _family_rule(len(drafts), correction, design)
+    name = "Holm" if correction == "holm" else "Benjamini-Hochberg"
+    family = f"{name} over {len(drafts)} comparison{'s' if len(drafts) != 1 else ''} at {design.alpha:g}"
+    test = f"{1 - design.alpha:.0%} always-valid interval, at {progress:.0%} of the plan, may be read any day"
+    if design.method == "fixed":
+        test = f"Welch t test, {1 - design.alpha:.0%} interval, read once at the planned size"
     evidence = design.evidence if ratio.ok else "assumed"
-    return [
-        _answer(
-            replace(
-                v,
-                p_adjusted=None if v.p is None else p,
-                rule="; ".join(filter(None, (v.rule, _test_rule(design, progress), family, f"evidence {evidence}"))),
-                evidence=evidence,
-            ),
-            design,
-            ratio,
-            progress,
-        )
-        for v, p in zip(drafts, adjusted, strict=True)
-    ]
+    judged = []
+    for v, p in zip(drafts, adjusted, strict=True):
+        rule = "; ".join(filter(None, (v.rule, test, family, f"evidence {evidence}")))
+        draft = replace(v, p_adjusted=None if v.p is None else p, rule=rule, evidence=evidence)
+        judged.append(_answer(draft, design, ratio, progress))
+    return judged
 
 
 def _answer(draft: Verdict, design: Design, ratio: SampleRatio, progress: float) -> Verdict:
@@ -357,17 +353,6 @@ def _answer(draft: Verdict, design: Design, ratio: SampleRatio, progress: float)
     if draft.p_adjusted >= design.alpha:
         return replace(draft, answer="not shown", why=f"chance alone could do this ({because})")
     return replace(draft, answer="higher" if draft.lift.lift > 0 else "lower", why=because)
-
-
-def _test_rule(design: Design, progress: float) -> str:
-    if design.method == "fixed":
-        return f"Welch t test, {1 - design.alpha:.0%} interval, read once at the planned size"
-    return f"{1 - design.alpha:.0%} always-valid interval, at {progress:.0%} of the plan, may be read any day"
-
-
-def _family_rule(tests: int, correction: str, design: Design) -> str:
-    name = "Holm" if correction == "holm" else "Benjamini-Hochberg"
-    return f"{name} over {tests} comparison{'s' if tests != 1 else ''} at {design.alpha:g}"
 
 
 def _num(value: float) -> str:

@@ -1,9 +1,7 @@
 """Randomised tests of texts in; a ranker of words out that says which of two texts more readers will click.
 
-Only pairs of one test are compared, so that the day and the audience cancel out. Features are hashed character n-grams
-(any language) and a few plain counts; a logistic regression on the differences of two texts, each pair counted for one
-and for the other text by how sure the test is (Bradley and Terry 1952 with soft outcomes). Its scores are the `prior`
-of texts that nobody has read yet.
+Pairs of one test are compared, so that the day and the audience cancel out: a logistic regression on differences of
+hashed n-grams and counts (Bradley and Terry 1952). Its scores are the `prior` of texts that nobody has read yet.
 """
 
 import re

@@ -1,12 +1,10 @@
 """Contexts, actions and rewards in; the reward of every action, predicted by models that never saw the row, out.
 
+A ridge-penalised regression of effects common to all actions, a level for each, and each one's own departure; boosted
+trees beside it where rows are many. What makes the doubly robust estimate least variable is taken.
+
 Legend: N logged decisions (M of a fold), A actions, F context features (G with the constant), P coefficients: G common
 ones, then for each action its own level or its own G.
-
-The model is one ridge-penalised regression (logistic for rewards of 0 and 1) of three layers: an effect of each feature
-common to all actions, a level for each action, and each action's own departure from the common effect. The penalty
-pulls a rare action towards the others instead of towards noise. Boosted trees compete with it where there are enough
-rows. The one whose errors would make the doubly robust estimate least variable is taken.
 """
 
 from dataclasses import dataclass

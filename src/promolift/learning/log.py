@@ -141,11 +141,9 @@ class Log:
         out: those that rewards are predicted from), with what it is worth at least; see `learn_policy`.
         """
         names = tuple(self.features if features is None else features)
-        for name in names:
-            if name not in self.frame.columns:
-                raise InputError(f"{self.name}: no column {name!r}; it has {', '.join(self.frame.columns)}")
-        x_NF = self.frame.select(pl.col(name).cast(pl.Float64) for name in names).to_numpy() if names else None
+        self._needs(self.frame, *names)
         log, _ = self._read({})
+        x_NF = self.frame.select(pl.col(name).cast(pl.Float64) for name in names).to_numpy() if names else None
         asked = np.zeros((len(self), 0)) if x_NF is None else x_NF
         learned = learn_policy(log, asked, self.actions, names, settings)
         rows = self._rows.select(pl.col("key").alias(self.key), pl.lit(1.0).alias("prob"))
@@ -195,8 +193,7 @@ class Log:
         """The frame with our names where the caller or other logs have theirs."""
         rows = self.frame
         for ours, theirs in given.items():
-            if theirs is not None and theirs not in rows.columns:
-                raise InputError(f"{self.name}: no column {theirs!r}; it has {', '.join(rows.columns)}")
+            self._needs(rows, *([theirs] if theirs is not None else []))
             found = theirs or next((each for each in (ours, *ALSO[ours]) if each in rows.columns), None)
             if found is not None:
                 rows = rows.with_columns(pl.col(found).alias(ours))
@@ -206,10 +203,13 @@ class Log:
                 rows = rows.with_row_index("customer_id")
                 if "decision_id" not in rows.columns:
                     self.notes.append(UNKNOWN_CUSTOMER)
-        for each in ("offer_id", "propensity", self.reward, *self.features):
+        self._needs(rows, "offer_id", "propensity", self.reward, *self.features)
+        return rows
+
+    def _needs(self, rows: pl.DataFrame, *names: str) -> None:
+        for each in names:
             if each not in rows.columns:
                 raise InputError(f"{self.name}: no column {each!r}; it has {', '.join(self.frame.columns)}")
-        return rows
 
     def _check(self) -> None:
         if self._rows.is_empty():

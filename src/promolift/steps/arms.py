@@ -201,13 +201,14 @@ def _drawn(
     arms = arms.with_columns(
         (pl.col("arm_cost") * own).alias("cost_now"), (pl.col("net_cents") * (0.5 + 0.5 * own)).alias("gain_now")
     )
-    in_test = (pl.col("state") == "test") & (pl.col("unit") < pl.col("share"))
+    limits = [allocate.Limit.read(text) for text in job.config.plan.limits]
+    in_test = (pl.col("state") == "test") & (pl.col("unit") < pl.col("share")) & pl.lit(not limits)  # draws keep none
     give = arms.filter((pl.col("state") == "give") & (pl.col("gain_now") > 0))
     held = pl.Series([deliver.in_holdout(who, terms) for who in give["customer_id"]], dtype=pl.Boolean)
     free = give.filter(~held).with_columns(
         gain_cents=pl.col("gain_now"), cost_cents=pl.col("cost_now"), eligible=pl.lit(True)
     )
-    found = allocate.plan(free.select(rows.columns), budget, [], seed=job.config.plan.seed)
+    found = allocate.plan(free.select(rows.columns), budget, limits, seed=job.config.plan.seed)
     kept = pl.concat(
         [found.chosen.select("customer_id", "offer_id"), give.filter(held).select("customer_id", "offer_id")]
     )

@@ -83,7 +83,7 @@ Row = Mapping[str, Any]
 COUNTED = ("reserved", "confirmed")
 
 
-class Cell(NamedTuple):
+class UsageCell(NamedTuple):
     """A row of `usage`: what a limit counts of a subject in a period."""
 
     campaign_id: str
@@ -226,7 +226,7 @@ def recount(db: Connection, limit: Row, now_ms: int) -> None:
     if limit["period"] != "total":
         mine.append(REDEMPTIONS.c.ts_ms > now_ms - LONGEST_DAYS[limit["period"]] * DAY_MS)
     period = period_key(limit["period"], now_ms, limit["zone"])
-    sums: dict[Cell, list[int]] = defaultdict(lambda: [0, 0])
+    sums: dict[UsageCell, list[int]] = defaultdict(lambda: [0, 0])
     for row in map(dict[str, Any], db.execute(select(REDEMPTIONS).where(*mine)).mappings()):
         cell, spent = _cell(limit, row), row["status"] == "confirmed"
         if cell.period_key == period:
@@ -288,16 +288,18 @@ def used_up(db: Connection, campaign_id: str, now_ms: int) -> set[str]:
     return {limit["offer_id"] for limit in shared if _used(db, _cell(limit, here)) >= limit["amount"]}
 
 
-def wrong_cells(db: Connection) -> list[Cell]:
+def wrong_cells(db: Connection) -> list[UsageCell]:
     """The cells of `usage` that are not the sum of the redemptions that fall in them."""
     limits = [dict(row) for row in db.execute(select(LIMITS)).mappings()]
-    sums: dict[Cell, list[int]] = defaultdict(lambda: [0, 0])
+    sums: dict[UsageCell, list[int]] = defaultdict(lambda: [0, 0])
     for row in map(dict[str, Any], db.execute(select(REDEMPTIONS).where(REDEMPTIONS.c.status.in_(COUNTED))).mappings()):
         for limit in limits:
             if limit["campaign_id"] == row["campaign_id"] and limit["offer_id"] in ("", row["offer_id"]):
                 spent = row["status"] == "confirmed"
                 sums[_cell(limit, row)][spent] += _amount(limit, row["final_cents" if spent else "reserved_cents"])
-    return [Cell(*row[:4]) for row in db.execute(select(USAGE)) if [row.held, row.spent] != sums[Cell(*row[:4])]]
+    return [
+        UsageCell(*row[:4]) for row in db.execute(select(USAGE)) if [row.held, row.spent] != sums[UsageCell(*row[:4])]
+    ]
 
 
 # parts
@@ -323,7 +325,7 @@ def _check_code(db: Connection, claim: Claim) -> None:
         raise Refused(why, UNUSABLE[why].format(code["cap_cents"]))
 
 
-def _room(db: Connection, row: Row) -> dict[Cell, int]:
+def _room(db: Connection, row: Row) -> dict[UsageCell, int]:
     amounts = {}
     for limit in _limits(db, row):
         cell, amount = _cell(limit, row), _amount(limit, row["reserved_cents"])
@@ -348,17 +350,17 @@ def _limits(db: Connection, row: Row) -> list[dict[str, Any]]:
     return [each for each in all_limits(db, row["campaign_id"]) if each["offer_id"] in ("", row["offer_id"])]
 
 
-def _cell(limit: Row, row: Row) -> Cell:
+def _cell(limit: Row, row: Row) -> UsageCell:
     subject = {"campaign": "campaign_id", "customer": "customer_id", "natural_person": "person"}[limit["per"]]
     period = period_key(limit["period"], row["ts_ms"], limit["zone"])
-    return Cell(limit["campaign_id"], limit["limit_id"], row[subject], period)
+    return UsageCell(limit["campaign_id"], limit["limit_id"], row[subject], period)
 
 
 def _amount(limit: Row, cents: int) -> int:
     return 1 if limit["metric"] == "redemptions" else cents
 
 
-def _used(db: Connection, cell: Cell) -> int:
+def _used(db: Connection, cell: UsageCell) -> int:
     campaign, limit, who, period = cell
     rows = USED.rows(db, campaign=campaign, limit=limit, who=who, period=period)
     return int(rows[0][0]) if rows else 0

@@ -423,7 +423,7 @@ def simulate(
 
 @verb(app.command("next"))
 def next_(config: Path, work: Path, learned: Path) -> "StepSummary":
-    """Where this shop stands (data, testing, learning, paying, stopped), and the one command to give now."""
+    """Where this shop stands (data, planned, testing, learning, paying, stopped), and the one command to give now."""
     return proposal.stands(settings_of(config), work, learned)
 
 

@@ -15,7 +15,7 @@ from promolift.sql import DAY_MS
 from promolift.store import Store
 from promolift.words import count, date, pick
 
-Stage = Literal["data", "testing", "learning", "paying", "stopped"]
+Stage = Literal["data", "planned", "testing", "learning", "paying", "stopped"]
 
 
 class Standing(NamedTuple):
@@ -28,7 +28,10 @@ class Standing(NamedTuple):
     @property
     def text(self) -> str:
         """In one sentence."""
-        names = {"data": "数据", "testing": "测试中", "learning": "学习中", "paying": "盈利中", "stopped": "已停止"}
+        names = {
+            "data": "数据", "planned": "已有计划", "testing": "测试中", "learning": "学习中", "paying": "盈利中",
+            "stopped": "已停止",
+        }  # fmt: skip
         stage, (what, command) = self.stage, self[1:]
         return pick(
             f"Where this shop stands: {stage}. {what} Next: `{command}`.",
@@ -87,4 +90,5 @@ def standing(config: Config, store: Store, waiting: bool = False) -> Standing:
         f"{given} customers get an offer until {end}: send plan.csv; read in the new log when the days are over.",
         f"{given}位客户得到优惠，有效至{end}：发送plan.csv，期满后读入新日志。",
     )
-    return Standing("paying", what, "promolift ingest")
+    shown = any(each.state == "give" and each.n_arm for each in note.terms.effects)  # by draws; else planned, no more
+    return Standing("paying" if shown else "planned", what, "promolift ingest")

@@ -1,6 +1,9 @@
 """The price of a cart: equal to a brute-force oracle on random carts, and what one costs in CPU.
 
-    python benchmarks/cart.py [--quick]       # 100,000 carts; --quick 2,000
+    python benchmarks/cart.py [--quick] [--work FOLDER]       # 100,000 carts; --quick 2,000
+
+FOLDER is a finished work folder, such as `.promolift/demo` after `make demo`: then also 10,000 decisions in one call,
+and a cart over HTTP beside a decision, in this process and through the same client.
 
 Prints one JSON object a line. The oracle tries every set of promotions that stacking allows, on single units and in
 exact fractions, by code of its own.
@@ -9,10 +12,13 @@ exact fractions, by code of its own.
 import argparse
 import json
 import random
+import shutil
+import tempfile
 import time
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 from itertools import combinations
+from pathlib import Path
 
 from promolift.offer.cart import Cart, CartBenefit, CartLine, Promotion, Stacking, price_cart
 
@@ -175,7 +181,9 @@ def _tried(cart, chosen):
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--quick", action="store_true")
-    n = 2_000 if parser.parse_args().quick else 100_000
+    parser.add_argument("--work", type=Path)
+    given = parser.parse_args()
+    n = 2_000 if given.quick else 100_000
     draw, wrong = random.Random(20), 0
     for _ in range(n):
         cart = drawn_cart(draw)
@@ -198,6 +206,49 @@ def main() -> None:
         price_cart(cart, held, NOW)
     _said("CPU of pricing 5 lines under 3 joint promotions", (time.process_time() - started) / m * 1e3, "ms", m)
 
+    if given.work:
+        with tempfile.TemporaryDirectory() as folder:
+            shutil.copytree(given.work, Path(folder) / "work")
+            over_http(Path(folder) / "work")
+
+
+def over_http(work: Path) -> None:
+    from starlette.testclient import TestClient
+
+    from promolift.results.plan import Plan
+    from promolift.serve.app import create
+    from promolift.serve.settings import ServeSettings
+    from promolift.store import Store
+
+    with Store(work) as store:
+        planned = Plan.load(store).decisions.select("customer_id", "offer_id")
+    wanted = dict(planned.iter_rows())
+    people = [*wanted, *(f"stranger-{k}" for k in range(10_000 - len(wanted)))]
+    app = create(ServeSettings.parse({"work": work, "deadline_ms": 60_000}, "benchmark"))
+    with TestClient(app) as client:
+        client.headers["authorization"] = f"Bearer {app.server.first_key}"
+        made = client.post("/v1/releases").json()["release_id"]
+        client.post(f"/v1/releases/{made}:activate")
+        campaign = client.get("/v1/campaigns").json()["data"][0]["campaign_id"]
+        for words in (False, True):
+            started = time.perf_counter()
+            body = {"customer_ids": people, "campaign_id": campaign, "words": words}
+            found = client.post("/v1/decisions:batch", json=body).json()["data"]
+            name = "with offers and messages" if words else "without words"
+            _said(f"10,000 decisions in one call, {name}", time.perf_counter() - started, "s", len(found))
+        wrong = sum(each["offer_id"] != wanted.get(each["customer_id"], "none") for each in found)
+        _said("decisions of the call that differ from the plan", wrong, "customers", len(wanted))
+        offered = [who for who, offer in wanted.items() if offer != "none"][:400]
+        lines = [{"line_id": str(k), "product_id": f"p{k}", "quantity": 2, "price_cents": 500 + k} for k in range(5)]
+        cost = {}
+        for path, more in (("/v1/carts:price", {"lines": lines, "shipping_cents": 499}), ("/v1/decisions", {})):
+            started = time.process_time()
+            for who in offered:
+                client.post(path, json={"customer_id": who, "campaign_id": campaign} | more)
+            cost[path] = (time.process_time() - started) / len(offered)
+        ratio = cost["/v1/decisions"] / cost["/v1/carts:price"]
+        _said("carts of 5 lines a CPU second over decisions a CPU second, in one process", ratio, "ratio", len(offered))
+
 
 def _said(figure: str, value: float, unit: str, n: int) -> None:
     row = {
@@ -207,7 +258,16 @@ def _said(figure: str, value: float, unit: str, n: int) -> None:
         "unit": unit,
         "peer": "brute force" if unit == "carts" else None,
     }
-    print(json.dumps(row | {"peer_value": None, "n": n, "data": "random carts"}))
+    print(
+        json.dumps(
+            row
+            | {
+                "peer_value": None,
+                "n": n,
+                "data": "random carts" if "cart" in figure and "CPU second" not in figure else "the demo",
+            }
+        )
+    )
 
 
 if __name__ == "__main__":

@@ -140,7 +140,7 @@ class Wallet(NamedTuple):
     held: dict[str, Held]
     refused: dict[str, str]
     release: LiveRelease | None  # of a campaign that is live: the shop's currency, and the rule packs of its texts
-    catalogue: Mapping[str, str]  # product: what its offers stand on
+    catalogue: Mapping[str, str]  # a product of the cart: what its offers stand on
 
     @property
     def currency(self) -> str | None:
@@ -161,7 +161,13 @@ def wallet(db: Connection, decider: Decider, body: CartIn, now_ms: int) -> Walle
     kept = KeptPromotion.all(db)
     live = {name: one for name, one in Campaign.all(db).items() if not one.paused and body.campaign_id in (None, name)}
     releases = {name: decider.ensure(one.release) for name, one in live.items() if one.release}
-    catalogue = {product: target for release in releases.values() for product, target in release.products.items()}
+    here = {line.product_id for line in body.lines}
+    catalogue = {
+        product: target
+        for release in releases.values()
+        for product in here
+        if (target := release.products.get(product))
+    }
     held = {
         name: Held(Promotion(id=name, **dict(one.terms)), one.campaign_id)
         for name, one in kept.items()

@@ -43,6 +43,13 @@ class _Arms(NamedTuple):
     share_V: Floats
 
 
+class _Shown(NamedTuple):
+    """A text with a kind of benefit."""
+
+    text_id: str
+    benefit: BenefitType
+
+
 @dataclass(frozen=True)
 class WordChoice:
     """Chooses among usable texts; `tallies` are all that was learned. The same tallies give the same shares."""
@@ -55,8 +62,8 @@ class WordChoice:
     )
 
     @cached_property
-    def _taken(self) -> Mapping[tuple[str, str], TextTally]:
-        return {(tally.text_id, tally.benefit): tally for tally in self.tallies}
+    def _taken(self) -> Mapping[_Shown, TextTally]:
+        return {_Shown(tally.text_id, tally.benefit): tally for tally in self.tallies}
 
     def pick(self, angle: Angle, benefit: BenefitType, language: Language, key: str, goods: str = "") -> ChosenText:
         """The text for `key`, a hash of which draws it. No text of the angle: none, and the offer speaks alone."""
@@ -83,7 +90,7 @@ class WordChoice:
         if not texts:
             return np.zeros(0)
         none = TextTally("", benefit, 0, 0)
-        mine = [self._taken.get((text.text_id, benefit), none) for text in texts]
+        mine = [self._taken.get(_Shown(text.text_id, benefit), none) for text in texts]
         shown, taken = (np.array([tally[at] for tally in mine], float) for at in (2, 3))
         rate = (taken.sum() + 1) / (shown.sum() + 20)  # what texts of this angle get, 1 in 20 before anything is known
         lift = np.exp([text.prior for text in texts])

@@ -89,8 +89,8 @@ def drafts(briefs: Sequence[Brief], writer: Asked, several: int = 6, seed: int =
     asks = [question(brief, several, seed) for brief in distinct]
     made = []
     for brief, answer in zip(distinct, writer(asks) if asks else [], strict=True):
-        found, fault = ((), answer.fault) if answer.fault else _read(answer.text)
-        made.append(BriefAnswer(brief, found, answer.model, answer.cost_cents, fault))
+        read = _Read((), answer.fault) if answer.fault else _read(answer.text)
+        made.append(BriefAnswer(brief, read.drafts, answer.model, answer.cost_cents, read.fault))
     return made
 
 
@@ -117,13 +117,20 @@ def prompt(language: Language) -> dict[str, str]:
     return read
 
 
-def _read(text: str) -> tuple[tuple[Draft, ...], str | None]:
+class _Read(NamedTuple):
+    """The drafts of an answer, or why there are none."""
+
+    drafts: tuple[Draft, ...]
+    fault: str | None
+
+
+def _read(text: str) -> _Read:
     try:
         several = json.loads(text)["drafts"]
         found = tuple(Draft(*(str(each[name]).strip() for name in _TEXTS)) for each in several)
     except (ValueError, KeyError, TypeError):
-        return (), "the answer is not the JSON that was asked for"
-    return found, None if found else "the answer holds no draft"
+        return _Read((), "the answer is not the JSON that was asked for")
+    return _Read(found, None if found else "the answer holds no draft")
 
 
 LEAD: dict[Language, int] = {"zh": 8, "en": 22}  # before {deal}: the benefit is read first, also on a lock screen

@@ -215,7 +215,7 @@ class LiveRelease:
     people: dict[str, KnownCustomer]
     products: dict[str, str]
     catalogue: dict[str, CatalogueEntry]
-    messages: dict[tuple[str, str, Language], SaidWords]
+    messages: dict["MessageKey", SaidWords]
     wording: PoolWords
     offers: dict[str, Offer]
     menu: dict[str, MenuItem]
@@ -343,12 +343,20 @@ def load(root: Path, release_id: str) -> LiveRelease:
     )  # fmt: skip
 
 
-def _planned(messages: pl.DataFrame) -> dict[tuple[str, str, Language], SaidWords]:
+class MessageKey(NamedTuple):
+    """Who reads about which offer in which language."""
+
+    customer_id: str
+    offer_id: str
+    language: Language
+
+
+def _planned(messages: pl.DataFrame) -> dict[MessageKey, SaidWords]:
     found = {}
     for row in messages.iter_rows(named=True):
         for language in LANGUAGES:
             said = {name: row.get(f"{name}_{language}") for name in SAID}
-            found[row["customer_id"], row["offer_id"], language] = SaidWords(**said, angle=row.get("angle"))
+            found[MessageKey(row["customer_id"], row["offer_id"], language)] = SaidWords(**said, angle=row.get("angle"))
     return found
 
 

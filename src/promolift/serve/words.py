@@ -24,7 +24,7 @@ from promolift.offer import make_offer
 from promolift.results.messages import TALLIES, read_tallies
 from promolift.serve import events
 from promolift.serve.closed import CartItem, Now
-from promolift.serve.release import NOBODY, CatalogueEntry, LiveRelease, SaidWords
+from promolift.serve.release import NOBODY, CatalogueEntry, LiveRelease, MessageKey, SaidWords
 from promolift.store.ledger_schema import EVENTS, REDEMPTIONS
 from promolift.terms import Language, Offer, covered
 
@@ -67,7 +67,7 @@ def words(
     spoken: Language = "zh" if (language or known.language or release.shop.language).startswith("zh") else "en"
     day = datetime.fromtimestamp(ts_ms / 1000, ZoneInfo(release.shop.zone)).date().isoformat()
     reason = _reason(release, customer_id, offer_id, ts_ms, lately)
-    planned = release.messages.get((customer_id, offer_id, spoken)) if reason is None else None
+    planned = release.messages.get(MessageKey(customer_id, offer_id, spoken)) if reason is None else None
     if (
         planned
         and planned.message

@@ -23,7 +23,7 @@ from promolift.offer.repair import repair, with_terms
 from promolift.offer.settings import OfferProposalSettings
 from promolift.results import effects
 from promolift.results.job import Job, Moments
-from promolift.sql import bind, fetch
+from promolift.sql import bind, fetch, run
 from promolift.steps.plan_rules import LEVELS, budget_cents, close_weak, coupon_odds, evidence_floor
 from promolift.steps.targets import list_people, list_resting, list_targets
 from promolift.tables import CANDIDATES, LEVEL, TARGET
@@ -143,6 +143,4 @@ def accepted(job: Job, at: Moments, settings: OfferProposalSettings) -> pl.DataF
 
 
 def _accepted(job: Job, shard: int, sql: str) -> pl.DataFrame:
-    products = job.clean.products  # DuckDB finds it by its name here
-    assert products is not None
-    return fetch(job.clean.events(shard).query("events", sql))
+    return fetch(run(sql, events=job.clean.events(shard), products=job.clean.products))

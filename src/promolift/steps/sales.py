@@ -1,10 +1,9 @@
 """Clean events in; each customer's margin, coupons and orders by day, counted from the moment of the plan, out."""
 
 import polars as pl
-from duckdb import DuckDBPyRelation as Relation
 
 from promolift.results.tables import Clean
-from promolift.sql import DAY_MS, bind, fetch
+from promolift.sql import DAY_MS, bind, fetch, run
 
 SALES = """
 select e.customer_id, floor((e.ts_ms - $asof) / $day_ms)::bigint as day,
@@ -23,9 +22,5 @@ def daily_sales(clean: Clean, asof_ms: int, margin_rate: float) -> pl.DataFrame:
     A refund counts where something was bought on its day; the margin is by the products' cost, else by `margin_rate`.
     """
     sql = bind(SALES, asof=asof_ms, day_ms=DAY_MS, rate=margin_rate)
-    parts = [_sales(clean.events(shard), clean.products, sql) for shard in clean.shards]
+    parts = [fetch(run(sql, sold=clean.events(shard), products=clean.products)) for shard in clean.shards]
     return pl.concat(parts).sort("customer_id", "day")
-
-
-def _sales(sold: Relation, products: Relation, sql: str) -> pl.DataFrame:
-    return fetch(sold.query("sold", sql))  # DuckDB finds the products by their name here

@@ -3,6 +3,7 @@
 import json
 import time
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import polars as pl
@@ -333,7 +334,7 @@ def test_the_message_is_true_and_dated_from_today_in_both_languages(api: Api, fo
 def test_whatever_fails_inside_the_shop_is_told_no_offer_and_why(
     api: Api, folder: Path, fault: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    who, server = first_offered(folder), api.server
+    who, server, over = first_offered(folder), api.server, Event()
     if fault == "release":
         server.decider.releases = {}
         monkeypatch.setattr(server.decider, "ensure", lambda _: None)
@@ -343,8 +344,9 @@ def test_whatever_fails_inside_the_shop_is_told_no_offer_and_why(
         monkeypatch.setattr(server.ledger, "call", lambda *_: 1 / 0)
     else:
         object.__setattr__(server.settings, "deadline_ms", 30)
-        server.ledger.submit(lambda _, some: [__import__("time").sleep(0.3) for _ in some])
+        server.ledger.submit(lambda _, some: [over.wait(20) for _ in some])  # until the answer is there, however late
     made = api.decide(who)
+    over.set()
     assert made["offer_id"] == "none"
     assert made["decision_id"] is None
     if fault == "scoring":

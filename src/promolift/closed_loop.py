@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 BUDGET_SHARE = 0.015  # of the revenue of the last four weeks
 AWAY, TEN_PERCENT = 56, 0.1  # the hand rule: so much off everything for whoever has been away so many days
-DAY_MS = 86_400_000
 STATED = """
 [shop]
 name = "Made up"
@@ -146,6 +145,8 @@ def budget_of(world: "LivingWorld") -> float:
     """What a month's offers may cost."""
     import polars as pl
 
+    from promolift.sql import DAY_MS
+
     recent = world.events.filter(pl.col("ts_ms") >= world.now_ms - 28 * DAY_MS)
     return BUDGET_SHARE * float(recent["paid_cents"].sum())
 
@@ -153,6 +154,8 @@ def budget_of(world: "LivingWorld") -> float:
 def hand_rule(world: "LivingWorld", budget_cents: float) -> "pl.DataFrame":
     """10 % off everything for whoever has been away 56 days, the nearest first, until the expected cost is spent."""
     import polars as pl
+
+    from promolift.sql import DAY_MS
 
     age = (world.now_ms - pl.col("ts_ms")) / DAY_MS
     orders = world.events.group_by("customer_id", "order_id").agg(

@@ -7,7 +7,7 @@ import pytest
 
 from promolift.config import Config
 from promolift.setup.init import Answers, init
-from promolift.setup.menu import Baskets, menu_toml, round_up
+from promolift.setup.menu import NO_GOODS, Baskets, menu_toml, round_up
 
 
 def written(folder: Path, scale: float, currency: str, orders: int = 60) -> Config:
@@ -58,3 +58,17 @@ def test_no_percentage_passes_the_margin() -> None:
     text = menu_toml(Baskets(1000, 1500, ()), "EUR", 0.15)
     assert "percent = 10" in text
     assert "percent = 20" not in text
+
+
+@pytest.mark.parametrize(
+    "name", ["Fromage frais", "Porto Tawny", "Adjustable spanner", "Manual grinder", "塑身调整型内衣"]
+)
+def test_goods_that_sound_like_fees_stay_open(name: str) -> None:
+    assert not NO_GOODS.search(name)
+
+
+@pytest.mark.parametrize(
+    "name", ["POSTAGE", "Frais de port", "Manual", "Adjustment", "Gift card 50", "运费", "价格调整"]
+)
+def test_what_is_no_goods_is_known_by_its_words(name: str) -> None:
+    assert NO_GOODS.search(name)

@@ -13,6 +13,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from sqlalchemy import Connection, select
 
 from promolift.deliver import normalise
+from promolift.deliver.decide import NONE
 from promolift.message.angles import Known
 from promolift.message.channels import Sender, notices
 from promolift.message.facts import money
@@ -37,7 +38,7 @@ from promolift.serve.release import LiveRelease
 from promolift.serve.settings import whole
 from promolift.serve.things import Campaign, Thing
 from promolift.serve.words import printable
-from promolift.sql import DAY_MS
+from promolift.sql import DAY_MS, MINUTE_MS
 from promolift.store.ledger_money import CODE, Claim, Row, reserve, unusable, used_up
 from promolift.store.ledger_schema import DECISIONS, Refused, driver_sql
 from promolift.terms import Language, Words, covered
@@ -259,7 +260,7 @@ def hold(db: Connection, body: CartIn, mine: Wallet, now_ms: int, who: str) -> H
         for applied in found.applied:
             each = mine.held[applied.promotion_id]
             cents = applied.discount_cents + applied.shipping_off_cents
-            hold_ms = round(Campaign.known(db, each.campaign_id).policy.hold_minutes * 60_000)
+            hold_ms = round(Campaign.known(db, each.campaign_id).policy.hold_minutes * MINUTE_MS)
             claim = Claim(
                 f"rdm_{token_hex(12)}", each.campaign_id, applied.promotion_id, body.customer_id, cents, now_ms,
                 hold_ms, body.order_id, each.code, each.decision_id, who,
@@ -361,7 +362,7 @@ def find_code(db: Connection, typed: str) -> Row | None:
 def _decisions(db: Connection, body: CartIn, now_ms: int) -> dict[str, Row | None]:
     """Offers that were decided for the customer, the latest first: those named (None where there is none), or all."""
     mine = select(DECISIONS).where(
-        DECISIONS.c.customer_id == body.customer_id, DECISIONS.c.offer_id != "none", DECISIONS.c.unanswered == 0
+        DECISIONS.c.customer_id == body.customer_id, DECISIONS.c.offer_id != NONE, DECISIONS.c.unanswered == 0
     )
     if body.decision_ids is None:
         mine = mine.where(DECISIONS.c.ts_ms > now_ms - LONGEST_DAYS * DAY_MS).limit(MOST_DECISIONS)

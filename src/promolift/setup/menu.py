@@ -21,8 +21,9 @@ STEPS = (1, 1.5, 2, 2.5, 3, 4, 5, 6, 8)  # round numbers, times a power of ten
 PERCENTS = (10, 20, 30)
 NO_GOODS = re.compile(
     r"postage|shipping|carriage|deliver(?:y|ies)\b|freight|\bfees?\b|surcharge|gift ?(?:card|voucher|certificate)"
-    r"|adjust|deposit|bank charge|commission|manual|rounding|versand|porto\b|livraison|frais|envío|gutschein"
-    r"|邮费|运费|快递|手续费|服务费|礼品卡|购物卡|储值|押金|调整|补差",
+    r"|\badjustments?\b|bank charges?\b|\bcommissions?\b|^(?:manual|porto|deposit|rounding)$"
+    r"|versand|livraison|\bfrais d(?:e|')|gastos de env|gutschein"
+    r"|邮费|运费|快递费|手续费|服务费|礼品卡|购物卡|储值卡|押金|(?:价格|金额|差额)调整|补差",
     re.IGNORECASE,
 )
 
@@ -45,7 +46,7 @@ class Baskets(NamedTuple):
 def baskets(log: RawTable, mapping: data.Mapping, catalogue: data.Mapping | None) -> Baskets | None:
     """From the first rows of a log; None where too few orders with money are there.
 
-    What is no goods is wanted by the categories, names or ids of products that stand in the log.
+    What is no goods is known by the words of categories, names or ids of products that stand in the log.
     """
     rows = log.rows.limit(ROWS)
     try:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Annotated, Any, NamedTuple
 
 from fastapi import APIRouter, Query, Response
+from pydantic import Field
 from sqlalchemy import Column, Connection, Table, select, tuple_, update
 
 from promolift.serve.cart import find_code
@@ -91,7 +92,7 @@ def validate(call: Asked, body: ValidateIn) -> dict[str, Any]:
 class BlockIn(Body):
     """Codes that nobody may use any more, or may use again."""
 
-    codes: Annotated[tuple[Id, ...], Query(min_length=1, max_length=10_000)]
+    codes: Annotated[tuple[Id, ...], Field(min_length=1, max_length=10_000)]
     blocked: Yes = True
 
 

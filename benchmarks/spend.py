@@ -7,6 +7,7 @@ the shop's zone); all 2,451 households seen by then are predicted for weeks 43 t
 bootstrap over households, the same draws for all models (1,000; --quick 100). BG/NBD with Gamma-Gamma comes from the
 PyPI package `lifetimes` in a venv of its own, made on the first run beside the temporary files; --quick leaves it out.
 
+Of category purchases the counts alone are shown, one member of the plan's forecast (purchases.py has the whole).
 Category purchases are those of weeks 43 to 46 (28 days), per household and category bought before; the peer is the
 household's own rate over the last 84 days, or his orders so far. Price sensitivity is estimated from odd and from even weeks alone; the
 figure is the correlation of the two over households, the peer the same without shrinkage; --quick leaves it out.
@@ -193,9 +194,9 @@ def forecasts_held(job: run.Job, cut: int, shared: profile.Shared, draws: int) -
         )
     )
     old, new = table.filter("bought"), table.filter(~pl.col("bought"))
-    compare("category value, expected / came", "", total, old, ("expected_cents", "rate"), draws)
-    compare("category value, mean absolute error", "$", miss, old, ("expected_cents", "rate"), draws)
-    compare("buys the category again, AUC", "", area, old, ("buy_prob", "orders"), draws)
+    compare("category value of the counts alone, expected / came", "", total, old, ("expected_cents", "rate"), draws)
+    compare("category value of the counts alone, mean absolute error", "$", miss, old, ("expected_cents", "rate"), draws)
+    compare("buys the category again by the counts alone, AUC", "", area, old, ("buy_prob", "orders"), draws)
     compare("buys one of the 10 most plausible new categories, AUC", "", area, new, ("buy_prob", None), draws)
     compare(
         "buys one of the 10 most plausible new categories, expected / came", "", often, new, ("buy_prob", None), draws
@@ -203,7 +204,7 @@ def forecasts_held(job: run.Job, cut: int, shared: profile.Shared, draws: int) -
     tenth = old.sort("expected_cents").with_columns(part=pl.int_range(pl.len()) * 10 // pl.len())
     ratio = tenth.group_by("part").agg(pl.col("expected_cents").sum() / pl.col("later_cents").sum()).sort("part")
     say(
-        "category value, expected / came by tenth", [round(x, 3) for x in ratio["expected_cents"]], None, "", old.height
+        "category value of the counts alone, expected / came by tenth", [round(x, 3) for x in ratio["expected_cents"]], None, "", old.height
     )
 
 

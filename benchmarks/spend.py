@@ -195,7 +195,9 @@ def forecasts_held(job: run.Job, cut: int, shared: profile.Shared, draws: int) -
     )
     old, new = table.filter("bought"), table.filter(~pl.col("bought"))
     compare("category value of the counts alone, expected / came", "", total, old, ("expected_cents", "rate"), draws)
-    compare("category value of the counts alone, mean absolute error", "$", miss, old, ("expected_cents", "rate"), draws)
+    compare(
+        "category value of the counts alone, mean absolute error", "$", miss, old, ("expected_cents", "rate"), draws
+    )
     compare("buys the category again by the counts alone, AUC", "", area, old, ("buy_prob", "orders"), draws)
     compare("buys one of the 10 most plausible new categories, AUC", "", area, new, ("buy_prob", None), draws)
     compare(
@@ -204,7 +206,11 @@ def forecasts_held(job: run.Job, cut: int, shared: profile.Shared, draws: int) -
     tenth = old.sort("expected_cents").with_columns(part=pl.int_range(pl.len()) * 10 // pl.len())
     ratio = tenth.group_by("part").agg(pl.col("expected_cents").sum() / pl.col("later_cents").sum()).sort("part")
     say(
-        "category value of the counts alone, expected / came by tenth", [round(x, 3) for x in ratio["expected_cents"]], None, "", old.height
+        "category value of the counts alone, expected / came by tenth",
+        [round(x, 3) for x in ratio["expected_cents"]],
+        None,
+        "",
+        old.height,
     )
 
 

@@ -7,7 +7,6 @@ from zoneinfo import ZoneInfo
 import polars as pl
 
 from promolift import deliver, message
-from promolift import sql as duck
 from promolift.config import Config
 from promolift.offer import make_offer
 from promolift.results import effects, reasons
@@ -16,6 +15,7 @@ from promolift.results.messages import PoolWords, read_tallies
 from promolift.results.plan import Plan
 from promolift.results.shop import Offers
 from promolift.sql import DAY_MS, bind, fetch
+from promolift.sql import run as query
 from promolift.terms import Offer, covered
 from promolift.words import speaking
 
@@ -147,7 +147,7 @@ def known_of(job: Job, plan: pl.DataFrame) -> pl.DataFrame:
 
 def _lately(job: Job, asof: int) -> pl.DataFrame:
     sql = bind(MET, since=asof - MET_DAYS * DAY_MS, asof=asof)
-    met = pl.concat([fetch(duck.run(sql, events=job.clean.events(shard))) for shard in job.clean.shards])
+    met = pl.concat([fetch(query(sql, events=job.clean.events(shard))) for shard in job.clean.shards])
     return met.join(job.clean.catalogue.select("product_id", "name", "category", "type"), on="product_id", how="left")
 
 

@@ -69,7 +69,7 @@ def first(story: Story) -> Big:
         f"发出这些优惠，与什么都不发相比，预计{window}内多赚的钱，花费{cost}已扣除。{_luck(story)}",
     )
     if story.tests:
-        label = pick("This plan is a test. It costs at most", "这个计划是一次测试，最多花费")
+        label = pick("This plan is a test, expected to cost", "这个计划是一次测试，预计花费")
         return Big(label, story.cash(plan.cost_cents), story.why[0] if story.why else text)
     why = clip(story.why[0], 400) if story.why else text
     return headline(pick("Expected extra profit", "预期增加的利润"), gain, why, plan.evidence, story.cash)

@@ -428,9 +428,21 @@ def verify(asked: Asked) -> dict[str, Any]:
     """Whether the chain of hashes holds, the first row that breaks it, and its last hash to keep elsewhere."""
     with asked.read() as db:
         broken = first_break(db)
-        last = db.execute(select(AUDIT.c.seq, AUDIT.c.hash).order_by(AUDIT.c.seq.desc()).limit(1)).first()
-    rows, head = last or (0, "")
+        rows, head = last_link(db)
     return {"holds": broken is None, "first_break": broken, "rows": rows, "head": head}
+
+
+class AuditLink(NamedTuple):
+    """The last row of the audit log: its number and hash."""
+
+    rows: int
+    head: str
+
+
+def last_link(db: Connection) -> AuditLink:
+    """The end of the chain; 0 rows where nothing was ever changed."""
+    last = db.execute(select(AUDIT.c.seq, AUDIT.c.hash).order_by(AUDIT.c.seq.desc()).limit(1)).first()
+    return AuditLink(*last) if last else AuditLink(0, "")
 
 
 def _kept(db: Connection, campaign_id: str) -> dict[str, object]:

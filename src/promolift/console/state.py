@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection
 
 from promolift.config import Config, ShopSettings
+from promolift.console.jobs import Jobs
 from promolift.console.people import Patience, Visitor, touch, visitor_of
 from promolift.console.visit import SaidNote
 from promolift.results.job import Job
@@ -31,7 +32,7 @@ class Console:
 
     def __init__(self, server: Server) -> None:
         """Nothing is read yet."""
-        self.server, self.patience = server, Patience()
+        self.server, self.patience, self.jobs = server, Patience(), Jobs(server)
         self._notes: dict[str, list[SaidNote]] = defaultdict(list)
         self._kept: dict[Any, _Kept] = {}
         self._making: dict[Any, threading.Lock] = defaultdict(threading.Lock)

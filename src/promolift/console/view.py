@@ -70,6 +70,30 @@ ACTS = {
     "privacy.export": Words(en="exported a customer's data:", zh="导出客户数据："),
     "job.start": Words(en="started work:", zh="开始任务："),
 }
+STATES = {
+    "live": Words(en="decides now", zh="正在决策"),
+    "draft": Words(en="draft", zh="草稿"),
+    "asked": Words(en="waits for a yes", zh="等待批准"),
+    "approved": Words(en="approved", zh="已批准"),
+    "proposed": Words(en="proposed by learning", zh="学习提出"),
+    "superseded": Words(en="superseded", zh="已被取代"),
+    "frozen": Words(en="frozen", zh="已冻结"),
+    "judged": Words(en="passed by the judge", zh="评审通过"),
+    "edited": Words(en="written by a person", zh="人工撰写"),
+    "drafted": Words(en="draft of a machine", zh="机器草稿"),
+    "rejected": Words(en="rejected", zh="已拒绝"),
+    "faulty": Words(en="breaks a rule", zh="违反规则"),
+    "retired": Words(en="retired", zh="已停用"),
+}
+STEPS = {
+    "ingest": Words(en="reading the files", zh="读入文件"),
+    "profile": Words(en="describing every customer", zh="描述每位客户"),
+    "encoder": Words(en="training the network", zh="训练网络"),
+    "effect": Words(en="reading the response to discounts", zh="读出对折扣的反应"),
+    "plan": Words(en="choosing who gets what", zh="选择谁得到什么"),
+    "message": Words(en="writing the words", zh="撰写文案"),
+    "evaluate": Words(en="checking the plan", zh="检验计划"),
+}
 _ZONE: ContextVar[str] = ContextVar("zone", default="UTC")
 
 
@@ -133,6 +157,8 @@ def _templates() -> Environment:
         "roles": ROLES,
         "moment": moment,
         "act": act,
+        "status_name": status_name,
+        "step_name": step_name,
     }
     return made
 
@@ -180,6 +206,16 @@ def moment(ms: object) -> str:
 def act(action: str) -> str:
     """What the audit log says was done, in words."""
     return ACTS[action].in_(spoken()) if action in ACTS else action
+
+
+def status_name(status: str) -> str:
+    """What a release or a text is, in words."""
+    return STATES[status].in_(spoken()) if status in STATES else status
+
+
+def step_name(step: str) -> str:
+    """What a step does, in words."""
+    return STEPS[step].in_(spoken()) if step in STEPS else step
 
 
 def _nobody(_: str) -> bool:

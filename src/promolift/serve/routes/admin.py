@@ -175,7 +175,8 @@ def make_release(asked: Keyed) -> Response:
     terms = asked.server.decider.ensure(release_id).terms
 
     def do(db: Connection, now_ms: int) -> HttpAnswer:
-        made = MadeRelease(release_id=release_id, campaign_id=terms.campaign_id, price=terms.price)
+        made = MadeRelease.find(db, release_id)  # frozen before, perhaps as somebody's draft
+        made = made or MadeRelease(release_id=release_id, campaign_id=terms.campaign_id, price=terms.price)
         new = made.keep(db, release_id, now_ms).to_json()
         asked.note(db, now_ms, "release.make", release_id, new=new)
         return HttpAnswer(201, new)

@@ -12,12 +12,12 @@ from promolift.results import effects
 from promolift.results.chinese import kept
 from promolift.results.customers import Customers, ShopWeek, Tastes
 from promolift.results.evaluation import Evaluation, Worth
-from promolift.results.forecasts import Forecasts
+from promolift.results.forecasts import CustomerForecast, ForecastNote, Forecasts
 from promolift.results.job import Job, Moments, moments
 from promolift.results.messages import LANGUAGES, Messages
 from promolift.results.person import Given, Person
 from promolift.results.plan import LIMIT, Plan, PlanNote, Point, headline
-from promolift.results.shop import CustomerForecast, ForecastNote, Health, Offers, PurchaseMembers, Unknown
+from promolift.results.shop import Health, Offers, PurchaseMembers, Unknown
 from promolift.results.standing import standing
 from promolift.sql import bind, fetch
 from promolift.terms import Words

@@ -204,7 +204,7 @@ def check(model: "LearnedEncoder", h: "Histories", shared: "Popularity", start: 
                 valid_ndcg=row["valid_ndcg"],
             )
             for number, row in enumerate(model.record, start=1)
-        ),  # fmt: skip
+        ),
         ndcg=Ndcg(value=value, low=value - half, high=value + half, habit=habit, n=n),
         lead=FigureRange(value=more, low=more - lead_half, high=more + lead_half),
         reliability=Reliability.of("an item in the next basket", bins) if bins else None,

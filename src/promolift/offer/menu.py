@@ -68,6 +68,8 @@ class MenuItem(Settings):
     def _possible(self) -> Self:
         if self.benefit.type == "none":
             raise ValueError("'none' is always on the menu and needs no line")
+        if self.benefit.type not in ("percent_off", "amount_off", "free_shipping"):
+            raise ValueError(f"a plan cannot value {self.benefit.type}; a cart can price it")
         if self.scope != "all" and self.benefit.type != "percent_off":
             raise ValueError("offers on a category or product are percent_off")
         if self.benefit.type == "amount_off" and self.min_spend_cents <= self.benefit.amount_cents:

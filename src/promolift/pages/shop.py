@@ -10,12 +10,11 @@ from promolift.currency import currency_digits
 from promolift.pages.story import Card, OpenQuestion, ReadFact, Story
 from promolift.results import effects
 from promolift.results.chinese import kept
-from promolift.results.customers import Customers, ShopWeek, Tastes
+from promolift.results.customers import Customers, Given, Person, ShopWeek, Tastes
 from promolift.results.evaluation import Evaluation, Worth
 from promolift.results.forecasts import CustomerForecast, ForecastNote, Forecasts
 from promolift.results.job import Job, Moments, moments
 from promolift.results.messages import LANGUAGES, Messages
-from promolift.results.person import Given, Person
 from promolift.results.plan import LIMIT, Plan, PlanNote, Point, headline
 from promolift.results.segments import segment_table
 from promolift.results.shop import Health, Offers, PurchaseMembers, Unknown

@@ -18,7 +18,6 @@ from promolift.learn.ahead import Ahead, Spans, features, fit_ahead
 from promolift.learn.arms import ArmCell, ArmRules, ArmValue, Draws, choose_arms, detectable, effects, needed
 from promolift.results.arms import DrawnGroup, DrawNote, all_draws
 from promolift.results.job import Job, Moments
-from promolift.steps.sales import daily_sales
 
 MONTHS = 6.0  # windows in which what a test teaches will be used
 VISITS = 0.15  # assumed before any draw: an offer raises the odds of coming in its window by so much (log)
@@ -70,7 +69,7 @@ def spans_of(job: Job) -> Spans:
 
 def people_of(job: Job, at: Moments, consent: pl.DataFrame) -> People:
     """Groups and what they are expected to bring."""
-    sales = daily_sales(job.clean, at.asof, job.config.value.margin_rate)
+    sales = job.clean.daily_sales(at.asof, job.config.value.margin_rate)
     ahead, known = fit_ahead(sales, 0, spans_of(job)), features(sales, 0)
     expected = ahead.expect(known)
     rows = known.select("customer_id", "group").with_columns(

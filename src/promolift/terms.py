@@ -9,7 +9,7 @@ from promolift.settings import Settings
 
 Language = Literal["zh", "en"]
 Scope = Literal["all", "category", "product"]
-BenefitType = Literal["none", "percent_off", "amount_off", "free_shipping"]
+BenefitType = Literal["none", "percent_off", "amount_off", "free_shipping", "reminder"]
 Activation = Literal["automatic", "code", "link"]
 Joined = Literal["each", "together"]
 AND = " ++ "  # between the two categories of an offer on both
@@ -35,7 +35,8 @@ class Benefit(Settings):
     """What the customer gets."""
 
     type: BenefitType = Field(
-        description="A percentage off, an amount off or free delivery. `none` is always on the menu and needs no line.",
+        description="A percentage off, an amount off, free delivery, or a reminder without any of these. `none` is "
+        "always on the menu and needs no line.",
         examples=["percent_off"],
     )
     percent: int = Field(

@@ -20,7 +20,8 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 MEASURED = 20  # customers on either side from which an effect counts as randomised
 LEAST = 8  # customers on either side of a comparison below which it says nothing
-SHARED, SAME_ARM, SAME_GROUP, OWN = 0.35, 0.25, 0.25, 0.15  # parts of the prior's variance
+SHARED, SAME_ARM, SAME_GROUP, OWN = 0.35, 0.25, 0.25, 0.15  # parts of the prior's variance: of a discount
+CONTACT, CONTACT_GROUP, CONTACT_OWN = 0.6, 0.35, 0.05  # and of being written to, whatever the letter offers
 SCALES = np.array([0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0])
 POWER = float(scipy.stats.norm.ppf(0.975) + scipy.stats.norm.ppf(0.8))
 SHARES = (1.0, 0.5, 0.25, 0.1)  # of a group that may take part in a test
@@ -46,13 +47,15 @@ class Draws:
 
 
 class ArmCell(NamedTuple):
-    """An arm for a group: their numbers; what it was believed to add after its cost (mean and s.d.), and to cost, per
-    customer; how many customers the group has now, and the spread of one customer's value."""
+    """An arm for a group: their numbers; what it was believed to add after its cost, per customer, with the s.d. of
+    what its discount brings back and that of what being written to does by itself; what it was believed to cost; how
+    many customers the group has now, and the spread of one customer's value."""
 
     arm: int
     group: int
     prior: float
     prior_se: float
+    contact_se: float
     cost: float
     customers: int
     sd: float
@@ -97,12 +100,16 @@ class ArmValue(NamedTuple):
 
 
 def prior_of(cells: Sequence[ArmCell]) -> Belief:
-    """What is believed before any draw: arms alike and groups alike err together."""
-    sd = np.array([cell.prior_se for cell in cells])
-    arm, group = (np.array([getattr(cell, name) for cell in cells]) for name in ("arm", "group"))
-    alike = SHARED + SAME_ARM * (arm[:, None] == arm) + SAME_GROUP * (group[:, None] == group)
-    alike = alike + OWN * np.eye(len(cells))
-    return Belief(np.array([cell.prior for cell in cells]), alike * np.outer(sd, sd))
+    """What is believed before any draw: arms alike and groups alike err together, and what a letter does by itself is
+    nearly the same for every arm of a group."""
+    arm, group, sd, contact, mean = (
+        np.array([getattr(cell, name) for cell in cells])
+        for name in ("arm", "group", "prior_se", "contact_se", "prior")
+    )
+    own, same_group = np.eye(len(cells)), group[:, None] == group
+    alike = SHARED + SAME_ARM * (arm[:, None] == arm) + SAME_GROUP * same_group + OWN * own
+    together = CONTACT + CONTACT_GROUP * same_group + CONTACT_OWN * own
+    return Belief(mean, alike * np.outer(sd, sd) + together * np.outer(contact, contact))
 
 
 class _Seen(NamedTuple):

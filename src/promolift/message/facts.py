@@ -115,6 +115,8 @@ def line_words(
 def _listed(line: OfferLine, language: Language, needs: str = "") -> str:
     """An offer for a list or a till."""
     benefit, spend, joined = line.benefit, line.spend(language), line.joined or ""
+    if benefit.type == "reminder":
+        return "一条提醒，没有折扣" if language == "zh" else "a reminder, no discount"
     if language == "zh":
         what = {"percent_off": _zhe(benefit, "打"), "free_shipping": "免运费"}.get(benefit.type, f"减{line.off('zh')}")
         on = line.on or (EVERYTHING.zh if benefit.type == "percent_off" else "")
@@ -146,6 +148,8 @@ def _benefit_en(line: OfferLine) -> str:
 def deal(offer: Offer, language: Language) -> str:
     """The benefit alone, for a title: '8折', '20% off', '满100元减20元', 'free delivery from $50'."""
     line, benefit = line_of(offer, language), offer.benefit
+    if benefit.type == "reminder":
+        return "期待再见" if language == "zh" else "see you soon"
     spend, together = line.spend(language), line.joined == "together"
     if language == "zh":
         percent = "全免" if benefit.percent == 100 else zhe(benefit.percent)
@@ -164,6 +168,8 @@ def sentence(offer: Offer, language: Language, *, begun: bool = True, clause: bo
     """
     line = line_of(offer, language)
     benefit, ends = line.benefit, line.ends(language)
+    if benefit.type == "reminder":
+        return "欢迎您随时再来。" if language == "zh" else "you are welcome any time."
     said_already = named and line.plain and begun and bool(line.on) and not clause  # the hook has just said what
     if language == "en":
         if clause:
@@ -201,7 +207,10 @@ def _offered_en(line: OfferLine) -> str:
 
 
 def terms(offer: Offer, language: Language, *, begun: bool = True) -> str:
-    """Until when (from when, if it has not begun; the hour, if it ends within a day), and how it is redeemed."""
+    """Until when (from when, if it has not begun; the hour, if it ends within a day), and how it is redeemed; empty
+    for a reminder, which gives nothing that could end."""
+    if offer.benefit.type == "reminder":
+        return ""
     day, clock, redeem = offer.expires.replace(tzinfo=None), None, REDEEM[offer.activation].in_(language)
     if day.time() < time(0, 1):
         day -= timedelta(days=1)  # midnight belongs to the day it ends

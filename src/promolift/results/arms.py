@@ -15,7 +15,8 @@ TOO_FEW = 20  # customers of a group below which no arm can be compared with non
 
 class DrawnGroup(Settings):
     """A group in which arms are drawn against none: customers of each, the smallest effect that this shows with 80 %
-    power after its window, and how many on each side would show an effect as large as what the arm costs."""
+    power after its window, and how many on each side would show the smallest effect worth knowing: one as large as what
+    the dearest arm costs, or as what is assumed of a letter where none costs anything."""
 
     group: str
     arms: tuple[str, ...]
@@ -93,9 +94,9 @@ def draw_words(note: DrawNote, currency: str) -> list[str]:
         need = count(min(each.needed for each in note.tested))
         said.append(
             pick(
-                f"One window alone is too small to show effects as large as an offer's cost: {need} customers on each "
-                "side would. Each further window adds to what is known.",
-                f"单独一次还不足以看出与优惠成本一样大的效应：每边需要{need}位客户。之后每一次都会增加所知。",
+                "One window alone is too small to show effects as large as an offer's cost, or as what is assumed of a "
+                f"reminder: {need} customers on each side would. Each further window adds to what is known.",
+                f"单独一次还不足以看出与优惠成本（或所假设的提醒效果）一样大的效应：每边需要{need}位客户。之后每一次都会增加所知。",
             )
         )
     said.append(

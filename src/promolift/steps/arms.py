@@ -29,8 +29,8 @@ CLOSED = "closed: by what is known it does not pay for customers like them"
 OTHER = "another offer fits this customer better"
 SPENT = "the budget is spent on others"
 CELLS = {
-    "arm": pl.String, "group": pl.String, "prior": pl.Float64, "prior_se": pl.Float64, "cost": pl.Float64,
-    "customers": pl.Int64, "sd": pl.Float64,
+    "arm": pl.String, "group": pl.String, "prior": pl.Float64, "prior_se": pl.Float64, "contact_se": pl.Float64,
+    "cost": pl.Float64, "customers": pl.Int64, "sd": pl.Float64,
 }  # fmt: skip
 DRAWS = {
     "campaign_id": pl.String, "ts_ms": pl.Int64, "window_days": pl.Int64, "customer_id": pl.String, "group": pl.String,
@@ -121,13 +121,29 @@ def cells_of(best: pl.DataFrame, people: People) -> pl.DataFrame:
     found = []
     for row in means.sort("menu_id", "group").iter_rows(named=True):
         group, horizon = row["group"], people.base[row["group"]][1]
-        away = people.ahead.away.get(group, 0.0)
-        visits = VISITS * away**2 * (1 - away) * people.ahead.comeback.get(group, 0.0)
-        prior = row["added"] - row["cost"] + visits
-        prior_se = ((DOUBT * row["cost"]) ** 2 + visits**2 + (row["se"] or 0.0) ** 2) ** 0.5 + 1e-6
+        contact = contact_of(people.ahead, group, row["worth"])
+        prior = row["added"] - row["cost"] + contact.mean
+        prior_se = ((DOUBT * row["cost"]) ** 2 + (row["se"] or 0.0) ** 2) ** 0.5 + 1e-6
         sd = people.ahead.sd.get(group, 0.0) or max(horizon, row["cost"], 1.0)
-        found.append((row["menu_id"], group, prior, prior_se, row["cost"], row["customers"], sd))
+        found.append((row["menu_id"], group, prior, prior_se, contact.se, row["cost"], row["customers"], sd))
     return pl.DataFrame(found, schema=CELLS, orient="row")
+
+
+class Contact(NamedTuple):
+    """What being written to is believed to add over the horizon, per customer, with its s.d."""
+
+    mean: float
+    se: float
+
+
+def contact_of(ahead: Ahead, group: str, worth: float) -> Contact:
+    """Assumed: it raises the odds of coming by VISITS, more often or less. For who stays away in the share a of windows
+    that is VISITS a (1 - a) visits, each worth what those who came by themselves were worth beyond those who did not;
+    for who comes all the time, half of VISITS of what a window brings. Only the share who would have stayed away is
+    counted as new: others come earlier, and buy less later. The doubt is as large as if all of it were new."""
+    away = ahead.away.get(group, 0.0)
+    se = VISITS * max(away * (1 - away) * ahead.comeback.get(group, 0.0), worth / 2)
+    return Contact(away * se, se)
 
 
 def numbered(cells: pl.DataFrame) -> list[ArmCell]:
@@ -289,12 +305,14 @@ def _note(
         treated = given.height
         spent += float(given["cost_now"].sum())
         each = treated / max(len(names), 1)
-        price = float(mine["arm_cost"].mean())  # type: ignore[arg-type]
+        # worth knowing: an effect as large as what an arm costs, or, of one that costs nothing, as what is assumed
+        price = float(mine["arm_cost"].max())  # type: ignore[arg-type]
+        smallest = price or contact_of(people.ahead, str(group), max(people.base[str(group)][0], 0.0)).se
         sd = people.ahead.sd.get(str(group), 0.0)
         tested.append(
             DrawnGroup(
                 group=str(group), arms=names, treated=treated, none=able - treated,
-                detectable_cents=detectable(sd, each, able - treated), needed=needed(sd, max(price, 1.0)),
+                detectable_cents=detectable(sd, each, able - treated), needed=needed(sd, max(smallest, 1.0)),
             )
         )  # fmt: skip
     most = int(people.groups["group"].value_counts()["count"].max() or 0) if people.groups.height else 0  # type: ignore[arg-type]

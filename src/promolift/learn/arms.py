@@ -33,7 +33,8 @@ class Draws:
     """`arm_R` is -1 for none; `prob_RK` the propensity of each arm, `none_R` that of none, 0 where it was not possible.
 
     `group_R` is the group's number, `who_R` the customer's. `value_R` and `window_R` are margin over the horizon and
-    the window, offers' cost taken off, less what was expected; `cost_R` what offers cost.
+    the window, offers' cost taken off, less what was expected; `cost_R` what offers cost; `visits_R` days with a
+    purchase in the window.
     """
 
     arm_R: Ints
@@ -44,6 +45,7 @@ class Draws:
     value_R: Floats
     window_R: Floats
     cost_R: Floats
+    visits_R: Floats
 
 
 class ArmCell(NamedTuple):
@@ -78,7 +80,8 @@ class Belief(NamedTuple):
 
 
 class ArmValue(NamedTuple):
-    """A cell after the draws: net value over the horizon and over the window per customer, with standard errors."""
+    """A cell after the draws: net value over the horizon and over the window per customer, with standard errors; and
+    by the draws alone how many more visits the window had (`visits_se` is None where too few drew)."""
 
     cell: ArmCell
     found: Found
@@ -87,6 +90,8 @@ class ArmValue(NamedTuple):
     window: float
     window_se: float
     cost: float
+    visits: float
+    visits_se: float | None
 
     @property
     def pays(self) -> float:
@@ -170,7 +175,9 @@ def _posterior(prior: Belief, seen: _Seen) -> Belief:
 def effects(draws: Draws, cells: Sequence[ArmCell]) -> list[ArmValue]:
     """Every cell after the draws. Without any draw that says something it is what was believed before."""
     prior = prior_of(cells)
-    seen, window, costs = (_compared(draws, cells, y) for y in (draws.value_R, draws.window_R, draws.cost_R))
+    seen, window, costs, visits = (
+        _compared(draws, cells, y) for y in (draws.value_R, draws.window_R, draws.cost_R, draws.visits_R)
+    )
     after, after_window = _posterior(prior, seen), _posterior(prior, window)
     found = []
     for i, cell in enumerate(cells):
@@ -184,6 +191,7 @@ def effects(draws: Draws, cells: Sequence[ArmCell]) -> list[ArmValue]:
             ArmValue(
                 cell, each, float(after.mean_I[i]), float(max(after.cov_II[i, i], 0.0) ** 0.5),
                 float(after_window.mean_I[i]), float(max(after_window.cov_II[i, i], 0.0) ** 0.5), cost,
+                float(visits.value_I[i]), float(visits.cov_II[i, i] ** 0.5) if known else None,
             )
         )  # fmt: skip
     return found

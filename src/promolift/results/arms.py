@@ -27,14 +27,18 @@ class DrawnGroup(Settings):
 
 
 class DrawNote(Note):
-    """What this plan gives and draws: `cost_cents` is what draws are expected to cost, `largest` the largest group,
-    `assumed_visits` by how much an offer is assumed to raise the odds of coming, None where draws have told."""
+    """What this plan gives and draws: `cost_cents` is what draws are expected to cost, `ceiling_cents` what all that is
+    given costs at most with 97.5 %, `largest` the largest group, `assumed_visits` by how much an offer is assumed to
+    raise the odds of coming, None where draws have told. Where an offer lowered by the share `habit_flip` what those
+    who use it bring after the window, discounts would be worth nothing."""
 
     NAME: ClassVar[str] = "test"
     tested: tuple[DrawnGroup, ...]
     given: int
     largest: int
     cost_cents: float
+    ceiling_cents: float
+    habit_flip: float | None
     budget_cents: float
     window_days: int
     horizon_days: int
@@ -65,7 +69,7 @@ def draw_words(note: DrawNote, currency: str) -> list[str]:
     if not note.tested:
         return said or [_no_test(note, currency)]
     least = money(min(each.detectable_cents for each in note.tested), currency)
-    most = money(note.cost_cents, currency)
+    cost, most = money(note.cost_cents, currency), money(note.ceiling_cents, currency)
     weak = all(each.treated / max(len(each.arms), 1) < each.needed for each in note.tested)
     parts = listed([_group(each, currency) for each in note.tested])
     name = pick(
@@ -75,9 +79,10 @@ def draw_words(note: DrawNote, currency: str) -> list[str]:
     said.append(
         pick(
             f"Before sending: this is {name}. After {note.window_days} days you will know effects of at least {least} "
-            f"per customer over {note.horizon_days} days; it costs at most {most}. By group, with 80 % power: {parts}.",
+            f"per customer over {note.horizon_days} days; it is expected to cost {cost}, and all that is given costs "
+            f"at most {most} (with 97.5 %; the budget is kept by that). By group, with 80 % power: {parts}.",
             f"发送之前：这是{name}。{note.window_days}天后可以看出每位客户{note.horizon_days}天内至少{least}的效应；"
-            f"最多花费{most}。各组在80%功效下：{parts}。",
+            f"预计花费{cost}，全部优惠最多花费{most}（97.5%把握，预算按此遵守）。各组在80%功效下：{parts}。",
         )
     )
     if note.assumed_visits is not None:
@@ -88,6 +93,17 @@ def draw_words(note: DrawNote, currency: str) -> list[str]:
                 "comes is worth what such customers were worth after returns of their own.",
                 f"在测试说明之前的假设：优惠使不来的客户来店的几率提高{more}，"
                 "来了之后的价值与这类客户过去自行回来后的价值相同。",
+            )
+        )
+    if note.habit_flip is not None:
+        less = share(note.habit_flip)
+        said.append(
+            pick(
+                "Assumed: who uses a discount buys as before afterwards. Discounts would be worth nothing if it lowered "
+                f"what they bring in the weeks after the window by {less}; within the window it changes nothing.",
+                "假设：用过折扣的客户之后照旧购买。"
+                "如果期满之后几周他们带来的利润因此减少"
+                f"{less}，这些折扣就不再值得；期内不受影响。",
             )
         )
     if weak:

@@ -12,16 +12,17 @@ import polars as pl
 
 from promolift import allocate, deliver
 from promolift.deliver import Board, Drawn, LineEffect, ReleaseTerms
-from promolift.deliver.settle import cost
 from promolift.hashing import hash_units
 from promolift.learn.ahead import Ahead, Spans, features, fit_ahead
 from promolift.learn.arms import ArmCell, ArmRules, ArmValue, Draws, choose_arms, detectable, effects, needed
 from promolift.results.arms import DrawnGroup, DrawNote, all_draws
 from promolift.results.job import Job, Moments
 from promolift.steps.sales import daily_sales
+from promolift.tables import Z95
 
 MONTHS = 6.0  # windows in which what a test teaches will be used
 VISITS = 0.15  # assumed before any draw: an offer raises the odds of coming in its window by so much (log)
+COST_DOUBT = 0.2  # s.d. of what is expected that offers cost, as a share of it
 DOUBT = 0.35  # s.d. of what a discount brings back, as a share of what it costs; of visits it is what is assumed
 NOT_YET = "not bought yet"
 NOT_DRAWN = "not in this test"
@@ -156,7 +157,7 @@ def believed(cells: pl.DataFrame) -> list[ArmValue]:
     """Effects of the cells before any draw."""
     nobody = np.zeros(0, dtype=np.int64)
     arms = cells["arm"].n_unique()
-    empty = Draws(nobody, nobody, nobody, np.zeros((0, arms)), *(np.zeros(0) for _ in range(4)))
+    empty = Draws(nobody, nobody, nobody, np.zeros((0, arms)), *(np.zeros(0) for _ in range(5)))
     return effects(empty, numbered(cells))
 
 
@@ -172,6 +173,7 @@ def arm_effects(cells: pl.DataFrame, found: Sequence[ArmValue], rules: ArmRules,
             arm=arm, group=group, net_cents=each.net, net_se_cents=each.net_se, window_cents=each.window,
             window_se_cents=each.window_se, cost_cents=each.cost, pays=each.pays, state=choice.state,
             share=choice.share, n_arm=each.found.n_arm, n_none=each.found.n_none,
+            visits=None if each.visits_se is None else each.visits, visits_se=each.visits_se,
             evidence="randomised" if each.measured else level,
         )
         for (arm, group), each, choice in zip(
@@ -191,9 +193,9 @@ def plan_arms(
     share = 1.0
     while True:
         made = _drawn(job, at, rows, best, consent, terms, budget, known, people, share)
-        if cost(made.rows.filter("eligible"), made.drawn.decisions) <= budget or share < 0.05:
+        if made.note.ceiling_cents <= budget or share < 0.05:
             return made._replace(cells=cells)
-        share *= 0.95  # what was drawn happened to cost more than is expected of such draws
+        share *= min(0.95, budget / made.note.ceiling_cents)  # what was drawn may cost more than the budget
 
 
 def _drawn(
@@ -224,7 +226,7 @@ def _drawn(
     free = give.filter(~held).with_columns(
         gain_cents=pl.col("gain_now"), cost_cents=pl.col("cost_now"), eligible=pl.lit(True)
     )
-    found = allocate.plan(free.select(rows.columns), budget, limits, seed=job.config.plan.seed)
+    found = allocate.plan(free.select(rows.columns), part * budget, limits, seed=job.config.plan.seed)
     kept = pl.concat(
         [found.chosen.select("customer_id", "offer_id"), give.filter(held).select("customer_id", "offer_id")]
     )
@@ -269,6 +271,20 @@ def _drawn(
            how="left").with_columns(pl.col("arm").fill_null("none")).select(list(DRAWS)))  # fmt: skip
 
 
+def ceiling_of(given: pl.DataFrame) -> float:
+    """What offers cost at most with 97.5 %, in minor units: `given` has a row per customer with an offer.
+
+    Every order of theirs costs its share or its amount, and orders come as they like (twice a Poisson's variance, since
+    baskets differ); and all expected costs may be too low together, with COST_DOUBT as s.d.
+    """
+    if given.is_empty():
+        return 0.0
+    order = pl.coalesce(pl.col("depth") * pl.col("basket_mean_cents"), "amount_cents", pl.lit(0.0))
+    sums = given.select(pl.col("cost_now").sum().alias("cost"), (2 * pl.col("cost_now") * order).sum().alias("noise"))
+    expected, noise = sums.row(0)
+    return float(expected + Z95 * ((COST_DOUBT * expected) ** 2 + noise) ** 0.5)
+
+
 def kept_draws(
     job: Job, at: Moments, arms: pl.DataFrame, paid: pl.DataFrame, terms: ReleaseTerms, people: People
 ) -> pl.DataFrame:
@@ -296,6 +312,7 @@ def _note(
     known: tuple[LineEffect, ...], people: People,
 ) -> DrawNote:  # fmt: skip
     got = made.decisions.select("customer_id", "offer_id", "holdout")
+    sent = arms.join(got.filter(pl.col("offer_id") != "none"), on=["customer_id", "offer_id"], how="inner")
     drawn = arms.filter(pl.col("state") == "test").join(got, on=["customer_id", "offer_id"], how="left")
     tested, spent = [], 0.0
     for (group,), mine in drawn.partition_by("group", as_dict=True).items():
@@ -318,10 +335,23 @@ def _note(
     most = int(people.groups["group"].value_counts()["count"].max() or 0) if people.groups.height else 0  # type: ignore[arg-type]
     return DrawNote(
         tested=tuple(sorted(tested, key=lambda t: t.group)), given=paid.height, cost_cents=spent, largest=most,
+        ceiling_cents=ceiling_of(sent), habit_flip=habit_flip(sent, people),
         budget_cents=float(budget),
         window_days=job.config.plan.window_days, horizon_days=spans_of(job).horizon, effects=known,
         assumed_visits=None if any(each.n_arm for each in known) else VISITS,
     )  # fmt: skip
+
+
+def habit_flip(sent: pl.DataFrame, people: People) -> float | None:
+    """By what share an offer would have to lower what those who use it bring after the window for all discounts
+    together to be worth nothing; None where nothing discounted is given or expected to gain."""
+    dear = sent.filter(pl.col("cost_now") > 0).group_by("group").agg(pl.col("gain_now").sum(), pl.len())
+    gain = float(dear["gain_now"].sum())
+    after = sum(
+        count * (1 - people.ahead.away.get(group, 0.0)) * max(people.base[group][1] - people.base[group][0], 0.0)
+        for group, count in dear.select("group", "len").iter_rows()
+    )
+    return gain / after if gain > 0 and after > 0 else None
 
 
 def keep_arms(job: Job, made: ArmPlan) -> None:

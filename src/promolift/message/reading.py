@@ -454,7 +454,8 @@ def _missing(r: _Reader) -> None:
     offer, kinds, end = r.offer, {fact.kind for fact in r.facts}, len(r.raw)
     benefit: dict[str, FactKind] = {"percent_off": "percent", "amount_off": "amount", "free_shipping": "shipping"}
     wanted = {
-        "missing_name": "name" if offer.scope != "all" else None, "missing_date": "end",
+        "missing_name": "name" if offer.scope != "all" else None,
+        "missing_date": "end" if offer.benefit.type != "reminder" else None,
         "missing_benefit": benefit.get(offer.benefit.type),
         "missing_threshold": "threshold" if offer.min_spend_cents else None,
         "missing_cap": "cap" if offer.benefit.max_discount_cents else None,

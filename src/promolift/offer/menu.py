@@ -79,11 +79,13 @@ class MenuItem(Settings):
             raise ValueError("offers on a category or product are percent_off")
         if self.benefit.type == "amount_off" and self.min_spend_cents <= self.benefit.amount_cents:
             raise ValueError("an amount off needs min_spend_cents above the amount")
+        if self.benefit.type == "reminder" and (self.min_spend_cents or self.activation != "automatic"):
+            raise ValueError("a reminder gives nothing: it takes neither min_spend_cents nor a code or link")
         return self
 
     @property
     def depth(self) -> float | None:
-        """The discount as a share of the price it applies to; None for an amount or free delivery."""
+        """The discount as a share of the price it applies to; None for an amount, free delivery or a reminder."""
         return self.benefit.percent / 100 if self.benefit.type == "percent_off" else None
 
 

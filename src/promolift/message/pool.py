@@ -115,6 +115,16 @@ def judged(texts: Sequence[PoolText], judgements: Sequence[Judgement], date: str
     return made
 
 
+def ranked(pool: Pool, scores: Sequence[float]) -> Pool:
+    """The pool with a ranker's scores as priors, against the mean of an angle and language: a new text starts there."""
+    table = pl.DataFrame({"angle": [t.angle for t in pool.texts], "language": [t.language for t in pool.texts]})
+    centred = table.with_columns(score=pl.Series(scores)).select(
+        (pl.col("score") - pl.col("score").mean().over("angle", "language")).clip(-20, 20)
+    )
+    priors = centred.to_series().round(4)
+    return Pool(tuple(text.model_copy(update={"prior": prior}) for text, prior in zip(pool.texts, priors, strict=True)))
+
+
 def _text(angle: Angle, language: Language, draft: Draft, **more: Any) -> PoolText:
     return PoolText(text_id=draft.text_id, angle=angle, language=language, **vars(draft), **more)
 

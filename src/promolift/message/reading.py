@@ -298,7 +298,11 @@ def _words(r: _Reader) -> None:
     for row in banned():
         if row.code in _ALWAYS | _PERHAPS and row.language in ("any", r.language):
             for match in row.pattern.finditer(r.text):
-                r.flag(row.code if row.code in _ALWAYS else OPEN, *match.span(), f"banned.csv: {row.code}")
+                r.flag(
+                    row.code if row.code in _ALWAYS else OPEN,
+                    *match.span(),
+                    "a word that no promotion may use" if row.code in _ALWAYS else "may claim too much",
+                )
     for match in _P["code"].finditer(r.text):
         said = match.group(1)
         if any(c.isdigit() or c.isupper() for c in said):

@@ -115,14 +115,16 @@ def judged(texts: Sequence[PoolText], judgements: Sequence[Judgement], date: str
     return made
 
 
-def ranked(pool: Pool, scores: Sequence[float]) -> Pool:
-    """The pool with a ranker's scores as priors, against the mean of an angle and language: a new text starts there."""
-    table = pl.DataFrame({"angle": [t.angle for t in pool.texts], "language": [t.language for t in pool.texts]})
-    centred = table.with_columns(score=pl.Series(scores)).select(
-        (pl.col("score") - pl.col("score").mean().over("angle", "language")).clip(-20, 20)
+def ranked(texts: Sequence[PoolText], scores: Sequence[float]) -> list[PoolText]:
+    """Texts of one language with a ranker's scores as priors, against the mean of their angle: a new text starts there.
+
+    A prior is rounded to 0.001.
+    """
+    table = pl.DataFrame(
+        {"angle": [text.angle for text in texts], "score": scores}, {"angle": None, "score": pl.Float64}
     )
-    priors = centred.to_series().round(4)
-    return Pool(tuple(text.model_copy(update={"prior": prior}) for text, prior in zip(pool.texts, priors, strict=True)))
+    priors = table.select((pl.col("score") - pl.col("score").mean().over("angle")).clip(-20, 20).round(3)).to_series()
+    return [text.model_copy(update={"prior": prior}) for text, prior in zip(texts, priors, strict=True)]
 
 
 def _text(angle: Angle, language: Language, draft: Draft, **more: Any) -> PoolText:

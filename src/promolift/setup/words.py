@@ -71,8 +71,11 @@ def judge_pool(config: Config, tests: Path | None = None) -> StepSummary:
     passed, refused = (sum(verdict.fit is fit for verdict in verdicts) for fit in (True, False))
     pool = pool.merged(read)
     if tests is not None:
-        ranker = fit_ranker(_table(tests, ("test_id", "text", "shown", "clicked")))
-        pool = pools.ranked(pool, ranker.scores([text.draft.plain for text in pool.texts]).tolist())
+        arms = _table(tests, ("test_id", "text", "shown", "clicked"))
+        spoken = _language(" ".join(arms["text"].drop_nulls().head(50)), None)
+        alike = [text for text in pool.texts if text.language == spoken]
+        scores = fit_ranker(arms).scores([text.draft.plain for text in alike])
+        pool = pool.merged(pools.ranked(alike, scores.tolist()))
     pool = _keep(config, pool)
     why = [f"  {text.title} {text.hook}: {text.why}" for text in read if text.state == "rejected"][:SHOWN]
     lost = len(verdicts) - passed - refused

@@ -47,8 +47,8 @@ class Benefit(Settings):
 
     type: BenefitType = Field(
         description="A percentage off, an amount off, free delivery, a fixed price, so many more for so many bought, a "
-        "gift, points, an item at a price, or a reminder without any of these. `none` is always on the menu and needs no "
-        "line.",
+        "gift, points, an item at a price, or a reminder without any of these. `none` is always on the menu and needs "
+        "no line.",
         examples=["percent_off"],
     )
     percent: int = Field(

@@ -182,7 +182,9 @@ def _opened(text: str, language: Language, offer: Offer, begins: bool) -> str:
 
 
 def _upper(text: str, language: Language) -> str:
-    return text[:1].upper() + text[1:] if language == "en" else text
+    """With a capital where the first word begins, also within quotation marks."""
+    at = 1 if text[:1] in "\"'“‘" else 0
+    return text[:at] + text[at : at + 1].upper() + text[at + 1 :] if language == "en" else text
 
 
 _NAME = re.compile(r"^[^\W\d_](?:[^\W_]|[ .·'’-]){0,39}$")

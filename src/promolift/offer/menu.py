@@ -73,7 +73,7 @@ class MenuItem(Settings):
     def _possible(self) -> Self:
         if self.benefit.type == "none":
             raise ValueError("'none' is always on the menu and needs no line")
-        if self.benefit.type not in ("percent_off", "amount_off", "free_shipping"):
+        if self.benefit.type not in ("percent_off", "amount_off", "free_shipping", "reminder"):
             raise ValueError(f"a plan cannot value {self.benefit.type}; a cart can price it")
         if self.scope != "all" and self.benefit.type != "percent_off":
             raise ValueError("offers on a category or product are percent_off")

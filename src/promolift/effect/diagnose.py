@@ -164,8 +164,8 @@ PLACEBO_ALPHA = 0.01
 # The usual limit of a standard deviation (Austin 2009); arms so small that noise moves them further may differ by two
 # standard errors, but by no more than ROUGH.
 MOST_SMD = 0.1
-# Customers whose propensity of some arm is below MIN_PROB are set aside; if they are more than MOST_TRIMMED, or those of
-# an arm are worth fewer than LEAST_EFFECTIVE after weighting (of 50 the mean is known to a seventh of a standard
+# Customers whose propensity of some arm is below MIN_PROB are set aside; if they are more than MOST_TRIMMED, or those
+# of an arm are worth fewer than LEAST_EFFECTIVE after weighting (of 50 the mean is known to a seventh of a standard
 # deviation), there is no overlap to speak of.
 MIN_PROB, MOST_TRIMMED, LEAST_EFFECTIVE = 0.02, 0.1, 50.0
 SEED = 1

@@ -1,9 +1,10 @@
 """The ledger's tables, the same on SQLite and PostgreSQL, and the errors its users can meet."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
 from typing import Any, NamedTuple
 
+from pydantic_core import to_json
 from sqlalchemy import (
     BigInteger,
     Column,
@@ -24,7 +25,7 @@ from sqlalchemy import (
     literal_column,
 )
 from sqlalchemy.ext.compiler import compiles
-from sqlalchemy.schema import CreateIndex
+from sqlalchemy.schema import CreateIndex, DropIndex
 
 from promolift.errors import ConfigError, PromoError
 
@@ -165,7 +166,6 @@ CODES = Table(
     Column("expires_ms", Big),
     Column("cap_cents", Big),  # the most its offer may take off; null: nothing is printed about it
 )  # fmt: skip
-Index("codes_stock", CODES.c.campaign_id, CODES.c.offer_id, CODES.c.status)
 Index("codes_customer", CODES.c.customer_id, CODES.c.campaign_id)  # both: or SQLite reads all codes of the campaign
 FOLDED = func.upper(func.replace(CODES.c.code, literal_column("' '"), literal_column("''")))  # as people may type it
 STOCKED = CODES.c.stocked == literal_column("1")
@@ -244,6 +244,9 @@ Index("outbox_waiting", OUTBOX.c.status, OUTBOX.c.next_ms)
 Index("outbox_target", OUTBOX.c.channel, OUTBOX.c.target, OUTBOX.c.status, OUTBOX.c.next_ms)
 
 
+UNUSED = Index("codes_stock")  # an earlier version's: every code given or used had to be written in it
+
+
 def make_tables(db: Connection) -> None:
     """Make missing tables and indexes. ConfigError if one is there that an earlier version made otherwise."""
     META.create_all(db)
@@ -255,6 +258,7 @@ def make_tables(db: Connection) -> None:
             raise ConfigError(f"ledger: {fault}; export what you need with that version and start a new ledger")
         for index in table.indexes:
             db.execute(CreateIndex(index, if_not_exists=True))
+    db.execute(DropIndex(UNUSED, if_exists=True))
 
 
 def driver_sql(db: Connection, text: str) -> None:
@@ -328,19 +332,20 @@ class Query:
         return int(driver.execute(text, [given[name] for name in names]).rowcount)
 
     def many(self, db: Connection, rows: Sequence[Mapping[str, Any]]) -> int:
-        """Run an insert for all rows; how many were new. SQLite takes BLOCK rows in one statement.
+        """Run a change for all rows; how many rows it touched. SQLite inserts BLOCK rows in one statement.
 
         Python's interpreter is given back once for each statement, and may have to be waited for afterwards.
         """
         text, names, fixed, _ = self._ready.get(db.dialect.name) or self._compile(db.dialect)
         if not rows:
             return 0
+        rows = [{**fixed, **row} for row in rows] if fixed else rows
         if names is None:
-            named = [{**fixed, **row} for row in rows]
-            return db.exec_driver_sql(text, named, execution_options={"preserve_rowcount": True}).rowcount
+            options = {"preserve_rowcount": True}
+            return db.exec_driver_sql(text, list(rows), execution_options=options).rowcount
         driver: Any = db.connection.dbapi_connection
         given, new = [[row[name] for name in names] for row in rows], 0
-        whole = len(given) // BLOCK * BLOCK
+        whole = len(given) // BLOCK * BLOCK if text.startswith("INSERT") else 0
         for first in range(0, whole, BLOCK):
             one = f"({', '.join('?' * len(names))})"
             flat = list(chain.from_iterable(given[first : first + BLOCK]))
@@ -365,6 +370,11 @@ class Members(ColumnElement[str]):
     def __init__(self, name: str) -> None:
         """The list is given as JSON in the parameter `name`."""
         self.given = bindparam(name, type_=Text())
+
+
+def members(texts: Iterable[str]) -> str:
+    """What a parameter of `Members` is given."""
+    return to_json(list(texts)).decode()
 
 
 @compiles(Members, "sqlite")

@@ -6,20 +6,18 @@ that a person must read it. Messages of the pool need no reading: `gate` compare
 """
 
 import re
-import tomllib
 import unicodedata
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from decimal import Decimal
 from functools import lru_cache
-from importlib.resources import files
 from typing import Literal, NamedTuple
 
 from promolift.currency import CURRENCY_DIGITS
 from promolift.message.angles import Known
 from promolift.message.channels import SOURCES, Channel, Pack, Sender, blanked, breaches
 from promolift.message.drafts import OFFER_RULE, PRIVACY_LAW, banned
-from promolift.message.names import SMUGGLED, is_sensitive, known_names
+from promolift.message.names import SMUGGLED, data, is_sensitive, known_names
 from promolift.terms import Language, Offer
 
 LONGEST = 1000  # characters; nobody reads more in a promotion
@@ -89,12 +87,9 @@ def facts(
     return sorted(ticked, key=lambda fact: (fact.start, fact.end, fact.kind))
 
 
-def _data() -> dict[str, str]:
-    return tomllib.loads(files("promolift.message").joinpath("reading.toml").read_text(encoding="utf-8"))
-
-
+_DATA: dict[str, str] = data("reading")
 # what is read as something else: a traditional character as its simplified form, signs and blanks as the plain ones
-_PAIRS = _data()["as_plain"]
+_PAIRS = _DATA["as_plain"]
 _AS_PLAIN = dict(zip(_PAIRS[::2], _PAIRS[1::2], strict=True)) | dict.fromkeys("\u00a0\u202f\u3000", " ")
 _AS_PLAIN |= dict.fromkeys("’‘", "'") | dict.fromkeys("–—−‐‑", "-") | dict.fromkeys("〜～", "~") | {"￥": "¥"}
 _FORMAL = re.compile("[壹贰叁肆伍陆柒捌玖拾佰仟]{2,}|[壹贰叁肆伍陆柒捌玖拾佰仟](?=[元圆折])")  # alone: family names
@@ -164,7 +159,7 @@ def number(text: str) -> Decimal:
 _PARTS = {"@DIGITS@": DIGITS, "@HAN@": HAN, "@WORDS@": rf"\b(?:{_ANY_WORD})\b", "@WORD@": _ANY_WORD}
 _P = {
     name: re.compile(re.sub("@[A-Z]+@", lambda part: _PARTS[part.group()], pattern), re.IGNORECASE)
-    for name, pattern in _data().items()
+    for name, pattern in _DATA.items()
     if name != "as_plain"
 }
 _SENTENCE = re.compile(r"[。！!？?；;\n]|\.(?=\s|$)")

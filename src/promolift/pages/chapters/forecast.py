@@ -8,8 +8,7 @@ from promolift.pages.chapters.models import calibration_figure, score_block
 from promolift.pages.figures import Axis, Line, by_x, lines
 from promolift.pages.story import Story
 from promolift.results.chinese import kept
-from promolift.results.forecasts import EpochFigures, Forecasts, GoodsMap, PeopleMap
-from promolift.results.shop import CustomerForecast, Visit
+from promolift.results.forecasts import CustomerForecast, EpochFigures, Forecasts, GoodsMap, PeopleMap, Visit
 from promolift.terms import Words
 from promolift.words import clip, count, number, pick, plural, share, spoken, upper_first
 

@@ -21,14 +21,20 @@ from time import monotonic, sleep
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import StaticPool
 
 from promolift.errors import ConfigError
 from promolift.store.ledger_migrate import open_tables
 from promolift.store.ledger_schema import MEMO, LedgerError, driver_sql
 
+try:
+    from psycopg import Error as PostgresError
+except ImportError:
+    PostgresError = sqlite3.Error  # type: ignore[assignment,misc]
+
 LOG = logging.getLogger("promolift.store")
+DRIVER_ERRORS = (SQLAlchemyError, sqlite3.Error, PostgresError)
 Work = Callable[[Connection, list[Any]], Sequence[Any]]
 GROUP = 512  # payloads in one transaction: bounds how long the first of them waits
 QUIET_S, PATIENCE_S = 0.001, 0.02  # a commit waits for as many as came last time, while they keep coming
@@ -180,7 +186,7 @@ class Ledger:
         try:
             with self._readers.connect() as connection:
                 yield connection
-        except (DBAPIError, sqlite3.Error) as error:
+        except DRIVER_ERRORS as error:
             raise LedgerError(f"ledger: cannot be read ({_first_line(error)})") from None
         finally:
             with self._turn:
@@ -415,7 +421,7 @@ def _for_people(error: BaseException) -> BaseException:
     if isinstance(error, StopIteration):  # no future takes it
         return RuntimeError("a change raised StopIteration")
     text = f"ledger: nothing was kept ({_first_line(error)}); free disk space or see the log"
-    return LedgerError(text) if isinstance(error, SQLAlchemyError | sqlite3.Error) else error
+    return LedgerError(text) if isinstance(error, DRIVER_ERRORS) else error
 
 
 def _first_line(error: BaseException) -> str:

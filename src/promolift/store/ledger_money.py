@@ -38,12 +38,6 @@ from promolift.store.ledger_schema import (
 UPPER = str.maketrans(ascii_lowercase, ascii_uppercase)
 CAMPAIGN: BindParameter[str] = bindparam("campaign")
 ALL_LIMITS = Query(select(LIMITS).where(LIMITS.c.campaign_id == CAMPAIGN).order_by(LIMITS.c.limit_id))
-MINE = and_(
-    USAGE.c.campaign_id == CAMPAIGN,
-    USAGE.c.limit_id == bindparam("limit"),
-    USAGE.c.subject == bindparam("who"),
-    USAGE.c.period_key == bindparam("period"),
-)
 NAMES = Members("names")
 USED = Query(
     select(USAGE.c.subject, USAGE.c.held + USAGE.c.spent).where(
@@ -57,11 +51,6 @@ ADD = Query(
     insert(USAGE).inline(),
     then=" on conflict (campaign_id, limit_id, subject, period_key)"
     " do update set held = usage.held + excluded.held, spent = usage.spent + excluded.spent",
-)
-MOVE = Query(
-    update(USAGE)
-    .where(MINE)
-    .values(held=USAGE.c.held + bindparam("more_held"), spent=USAGE.c.spent + bindparam("more_spent"))
 )
 NAMED = REDEMPTIONS.c.redemption_id == bindparam("named")
 REDEMPTION = Query(select(REDEMPTIONS).where(NAMED))
@@ -82,15 +71,13 @@ LATE = Query(
         REDEMPTIONS.c.status == bindparam("open"), REDEMPTIONS.c.expires_ms <= bindparam("now_ms")
     )
 )
-KEEP = Query(insert(REDEMPTIONS).inline())
-SETTLE = Query(
-    update(REDEMPTIONS).where(NAMED).values(status=bindparam("to_status"), final_cents=bindparam("to_cents"))
+KEEP = Query(
+    insert(REDEMPTIONS).inline(),
+    then=" on conflict (redemption_id) do update set status = excluded.status, final_cents = excluded.final_cents",
 )
 CODE = Query(select(CODES).where(CODES.c.code == bindparam("named")))
 CODE_STATUS = Query(
-    update(CODES)
-    .where(CODES.c.code == bindparam("named"), CODES.c.status != "blocked")
-    .values(status=bindparam("to_status"))
+    update(CODES).where(CODES.c.code.op("in")(NAMES), CODES.c.status != "blocked").values(status=bindparam("to_status"))
 )
 PERSONS = Query(select(CUSTOMERS.c.customer_id, CUSTOMERS.c.person_id).where(CUSTOMERS.c.customer_id.op("in")(NAMES)))
 UNUSABLE = {
@@ -158,11 +145,10 @@ class Books:
         self._codes: dict[str, Row | None] = {}
         self._person: dict[str, str] = {}
         self._used: dict[UsageCell, int] = {}
-        self._made: set[str] = set()  # redemptions that are new
-        self._changed: set[str] = set()  # those that are not
+        self._there: set[UsageCell] = set()  # cells that have a row, or get one
+        self._changed: set[str] = set()  # redemptions that are new or settled
         self._marked: dict[str, str] = {}  # codes and their new status
         self._cells: dict[UsageCell, list[int]] = {}  # what is added to held and to spent
-        self._counted: set[UsageCell] = set()  # where something was reserved
         self._notes: list[Note] = []
         self.expired = 0
 
@@ -227,9 +213,9 @@ class Books:
         }  # fmt: skip
         for cell, amount in self._room(row).items():
             self._move(cell, held=amount, spent=0)
-            self._counted.add(cell)
+            self._there.add(cell)
         self._rows[claim.redemption_id] = row
-        self._made.add(claim.redemption_id)
+        self._changed.add(claim.redemption_id)
         self._mark(claim.code, "reserved")
         new = {"campaign": claim.campaign_id, "cents": claim.amount_cents, "offer": claim.offer_id}
         self._note(claim.actor, "reserve", claim.redemption_id, None, new)
@@ -295,14 +281,23 @@ class Books:
         if cell not in self._used:
             campaign, name, subject, period = cell
             known: dict[str, Iterable[str]] = {"customer": self._person, "natural_person": self._person.values()}
-            cells = {
-                UsageCell(campaign, name, each, period) for each in (subject, *known.get(limit["per"], ()))
-            } - self._used.keys()
-            self._used |= {each: sum(self._cells.get(each, ())) for each in cells}
-            names = members(each.subject for each in cells)
-            for who, used in USED.rows(self.db, campaign=campaign, limit=name, period=period, names=names):
-                self._used[UsageCell(campaign, name, who, period)] += used
+            self._read_cells(
+                UsageCell(campaign, name, each, period) for each in {subject, *known.get(limit["per"], ())}
+            )
         return self._used[cell]
+
+    def _read_cells(self, cells: Iterable[UsageCell]) -> None:
+        """One statement for each limit and period."""
+        by_limit: dict[UsageCell, list[UsageCell]] = {}
+        for cell in set(cells) - self._used.keys():
+            self._used[cell] = sum(self._cells.get(cell, ()))
+            by_limit.setdefault(cell._replace(subject=""), []).append(cell)
+        for (campaign, name, _, period), mine in by_limit.items():
+            names = members(cell.subject for cell in mine)
+            for who, used in USED.rows(self.db, campaign=campaign, limit=name, period=period, names=names):
+                cell = UsageCell(campaign, name, who, period)
+                self._used[cell] += used
+                self._there.add(cell)
 
     def _move(self, cell: UsageCell, held: int, spent: int) -> None:
         added = self._cells.setdefault(cell, [0, 0])
@@ -337,8 +332,7 @@ class Books:
     def _settle(self, row: Row, status: str, cents: int | None, code_status: str | None = None) -> Row:
         name = row["redemption_id"]
         self._rows[name] = settled = {**row, "status": status, "final_cents": cents}
-        if name not in self._made:
-            self._changed.add(name)
+        self._changed.add(name)
         if code_status:
             self._mark(row["code"], code_status)
         return settled
@@ -356,21 +350,15 @@ class Books:
 
     def keep(self) -> None:
         """Write what changed."""
-        db, reserved, moved = self.db, list[dict[str, Any]](), list[dict[str, Any]]()
-        for cell, (held, spent) in self._cells.items():
-            if cell in self._counted:
-                reserved.append(cell._asdict() | {"held": held, "spent": spent})
-            else:  # the cell of a period before the limit was made is not there
-                campaign, limit, who, period = cell
-                there = {"campaign": campaign, "limit": limit, "who": who, "period": period}
-                moved.append(there | {"more_held": held, "more_spent": spent})
-        ADD.many(db, reserved)
-        MOVE.many(db, moved)
-        KEEP.many(db, [self._rows[name] or {} for name in self._made])
-        settled = [self._rows[name] or {} for name in self._changed]
-        SETTLE.many(db, [{"named": row["redemption_id"], "to_status": row["status"], "to_cents": row["final_cents"]}
-                         for row in settled])  # fmt: skip
-        CODE_STATUS.many(db, [{"named": code, "to_status": status} for code, status in self._marked.items()])
+        db = self.db
+        self._read_cells(self._cells.keys() - self._there)
+        # the cell of a period before its limit was made is not there, and is not made
+        moved = [(cell, added) for cell, added in self._cells.items() if cell in self._there]
+        ADD.many(db, [cell._asdict() | {"held": held, "spent": spent} for cell, (held, spent) in moved])
+        KEEP.many(db, [self._rows[name] or {} for name in self._changed])
+        for status in sorted(set(self._marked.values())):
+            marked = members(code for code, its in self._marked.items() if its == status)
+            CODE_STATUS.run(db, names=marked, to_status=status)
         audit_all(db, self._notes)
 
 

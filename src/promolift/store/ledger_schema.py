@@ -1,5 +1,6 @@
 """The ledger's tables, the same on SQLite and PostgreSQL, and the errors its users can meet."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
 from typing import Any, NamedTuple
@@ -280,16 +281,23 @@ def memo(db: Connection) -> dict[Any, Any]:
 
 MEMO = "promolift"
 BLOCK = 100
+NAMED = re.compile(r"%\((\w+)\)s")
 PLAIN = (str, int, float)  # what a parameter may be fixed to
 
 
 class _Compiled(NamedTuple):
-    """A statement's text, the order of its parameters (None: they go by name), and those that are fixed."""
+    """A statement as its driver reads it, the order of its parameters, and those that are fixed."""
 
     text: str
-    names: Sequence[str] | None
+    names: Sequence[str]
     fixed: Mapping[str, Any]
     columns: Sequence[str]  # of the rows it finds
+    row: str  # what an insert has for one row; empty for all else
+
+    def given(self, values: Mapping[str, Any]) -> list[Any]:
+        """Values in the order of the parameters."""
+        whole = {**self.fixed, **values} if self.fixed else values
+        return [whole[name] for name in self.names]
 
 
 class Query:
@@ -306,12 +314,9 @@ class Query:
 
     def rows(self, db: Connection, **values: Any) -> Sequence[Sequence[Any]]:
         """Run it; its rows as tuples."""
-        text, names, fixed, _ = self._ready.get(db.dialect.name) or self._compile(db.dialect)
-        if names is None:
-            return db.exec_driver_sql(text, {**fixed, **values}).all()
-        given = {**fixed, **values} if fixed else values
+        ready = self._ready.get(db.dialect.name) or self._compile(db.dialect)
         driver: Any = db.connection.dbapi_connection
-        return list(driver.execute(text, [given[name] for name in names]))
+        return list(driver.execute(ready.text, ready.given(values)))
 
     def dicts(self, db: Connection, **values: Any) -> list[dict[str, Any]]:
         """Run it; its rows by column."""
@@ -324,41 +329,37 @@ class Query:
 
     def run(self, db: Connection, **values: Any) -> int:
         """Run a change; how many rows it touched."""
-        text, names, fixed, _ = self._ready.get(db.dialect.name) or self._compile(db.dialect)
-        given = {**fixed, **values}
-        if names is None:
-            return db.exec_driver_sql(text, given).rowcount
+        ready = self._ready.get(db.dialect.name) or self._compile(db.dialect)
         driver: Any = db.connection.dbapi_connection
-        return int(driver.execute(text, [given[name] for name in names]).rowcount)
+        return int(driver.execute(ready.text, ready.given(values)).rowcount)
 
     def many(self, db: Connection, rows: Sequence[Mapping[str, Any]]) -> int:
-        """Run a change for all rows; how many rows it touched. SQLite inserts BLOCK rows in one statement.
+        """Insert all rows; how many were new. BLOCK rows go in one statement.
 
-        Python's interpreter is given back once for each statement, and may have to be waited for afterwards.
+        Python's interpreter is given back once for each statement, and may have to be waited for afterwards; and
+        PostgreSQL takes as long for a statement as for dozens of rows.
         """
-        text, names, fixed, _ = self._ready.get(db.dialect.name) or self._compile(db.dialect)
-        if not rows:
-            return 0
-        rows = [{**fixed, **row} for row in rows] if fixed else rows
-        if names is None:
-            options = {"preserve_rowcount": True}
-            return db.exec_driver_sql(text, list(rows), execution_options=options).rowcount
+        ready = self._ready.get(db.dialect.name) or self._compile(db.dialect)
         driver: Any = db.connection.dbapi_connection
-        given, new = [[row[name] for name in names] for row in rows], 0
-        whole = len(given) // BLOCK * BLOCK if text.startswith("INSERT") else 0
+        given, new = [ready.given(row) for row in rows], 0
+        # SQLite keeps few statements ready: there the last ones go one by one
+        whole = len(given) // BLOCK * BLOCK if db.dialect.name == "sqlite" else len(given)
         for first in range(0, whole, BLOCK):
-            one = f"({', '.join('?' * len(names))})"
-            flat = list(chain.from_iterable(given[first : first + BLOCK]))
-            new += driver.execute(text.replace(one, ", ".join([one] * BLOCK), 1), flat).rowcount
-        return new + (driver.executemany(text, given[whole:]).rowcount if given[whole:] else 0)
+            block = given[first : min(first + BLOCK, whole)]
+            text = ready.text.replace(ready.row, ", ".join([ready.row] * len(block)), 1)
+            new += driver.execute(text, list(chain.from_iterable(block))).rowcount
+        return new + (driver.executemany(ready.text, given[whole:]).rowcount if given[whole:] else 0)
 
     def _compile(self, dialect: Dialect) -> "_Compiled":
         compiled: Any = self._statement.compile(dialect=dialect, column_keys=self._columns)  # type: ignore[attr-defined]
         fixed = {name: value for name, value in compiled.params.items() if type(value) in PLAIN}
-        names = list(compiled.positiontup) if dialect.name == "sqlite" else None
+        text, names = str(compiled), compiled.positiontup
+        if names is None:  # psycopg takes parameters by place, too
+            text, names = NAMED.sub("%s", text), NAMED.findall(text)
+        _, _, row = text.partition(" VALUES ")
         selected = getattr(self._statement, "selected_columns", None)
         columns = selected.keys() if selected is not None else []
-        self._ready[dialect.name] = ready = _Compiled(str(compiled) + self._then, names, fixed, columns)
+        self._ready[dialect.name] = ready = _Compiled(text + self._then, list(names), fixed, columns, row)
         return ready
 
 

@@ -6,12 +6,12 @@ Four lengths of the same facts: `deal` for a title, `offer_words` for a list or 
 
 from datetime import datetime, time, timedelta
 from decimal import Decimal
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import NamedTuple
 
 from promolift.currency import CURRENCY_DIGITS, SIGNS
 from promolift.message.names import is_plural
-from promolift.terms import Activation, Benefit, Joined, Language, Offer, Words
+from promolift.terms import Activation, Benefit, BenefitType, Joined, Language, Offer, Words
 
 EVERYTHING = Words(zh="全场", en="everything")
 NEEDS: dict[Activation, Words | None] = {
@@ -56,24 +56,59 @@ def zhe(percent: int) -> str:
     return f"{tenths}.{rest}折" if rest else f"{tenths}折"
 
 
+class Phrase(NamedTuple):
+    """How a kind of benefit is said: in a title; in a sentence; in one after 'you can'.
+
+    `outright` stands before it where no threshold is asked for: 买就送, 立减.
+    """
+
+    title: str
+    said: str
+    enjoyed: str
+    outright: str = ""
+
+
+_ZH: dict[BenefitType, Phrase] = {
+    "percent_off": Phrase("{zhe}", "打{zhe}", "享受{zhe}优惠"),
+    "amount_off": Phrase("减{sum}", "减{sum}", "减{sum}", "立"),
+    "free_shipping": Phrase("免运费", "免运费", "享受免运费优惠"),
+    "fixed_price": Phrase("特价{price}", "特价{price}", "享受{price}特价"),
+    "buy_x_get_y": Phrase("{more}", "{more}", "享受{more}"),
+    "gift": Phrase("送{item}", "送{item}", "获赠{item}", "买就"),
+    "points": Phrase("送{points}积分", "送{points}积分", "获赠{points}积分", "买就"),
+    "exchange": Phrase("加{price}换购{item}", "可加{price}换购{item}", "加{price}换购{item}", "买就"),
+}
+_FREE_ZH = Phrase("全免", "全额减免", "享受全额减免")
+# In English a benefit is said with what it is on: `{of}` is ' milk' or nothing.
+_EN: dict[BenefitType, Phrase] = {
+    "percent_off": Phrase("{percent}% off", "{percent} % off{of}", "{percent}% off{of}"),
+    "amount_off": Phrase("{sum} off", "{sum} off{of}", "{sum} off{of}"),
+    "free_shipping": Phrase("free delivery", "free delivery{on}", "free delivery{on}"),
+    "fixed_price": Phrase("special price {price}", "{what} at {price}", "{what} at {price}"),
+    "buy_x_get_y": Phrase("{more}", "{more}{upon}", "{more}{upon}"),
+    "gift": Phrase("free {item}", "{free}{with}", "{free}{with}"),
+    "points": Phrase("{points} points", "{points} points{with}", "{points} points{with}"),
+    "exchange": Phrase("{item} for {price}", "{one} for {price}{with}", "{one} for {price}{with}"),
+}
+_CHEAPEST = Words(zh="（价低者优惠）", en=" (the cheapest of them)")
+
+
 class OfferLine(NamedTuple):
     """What an offer's words are made of; `on` is None where the whole order counts."""
 
     benefit: Benefit
     min_spend_cents: int
     currency: str
-    on: str | None
-    joined: Joined | None
+    on: str | None = None
+    joined: Joined | None = None
     plural: bool = False
+    members: bool = False
+    single: bool = False  # on one product
 
     @property
     def plain(self) -> bool:
         """A share off whatever is bought of it."""
         return self.benefit.type == "percent_off" and not self.min_spend_cents and self.joined != "together"
-
-    def off(self, language: Language) -> str:
-        """The amount it takes off, as printed."""
-        return money(self.benefit.amount_cents, self.currency, language)
 
     def spend(self, language: Language) -> str:
         """The threshold: '满100元', '$50'; empty for none."""
@@ -86,17 +121,61 @@ class OfferLine(NamedTuple):
         return pattern.format(money(most, self.currency, language)) if most else ""
 
     def ends(self, language: Language) -> str:
-        """How a sentence of it ends: its cap, and that each of two counts."""
-        whichever = "" if self.joined != "each" else "，买哪样都算" if language == "zh" else ", whichever you buy"
-        return self.cap(language, "（最高减{}）" if language == "zh" else " (up to {} off)") + whichever
+        """How a sentence of it ends: its cap, which units are lowered, for whom, and that each of two counts."""
+        zh = language == "zh"
+        whichever = "" if self.joined != "each" else "，买哪样都算" if zh else ", whichever you buy"
+        cheapest = _CHEAPEST.in_(language) if self.benefit.type == "buy_x_get_y" and not self.single else ""
+        members = " for members" if self.members and not zh else ""
+        return members + self.cap(language, "（最高减{}）" if zh else " (up to {} off)") + cheapest + whichever
+
+    def zh(self, form: str, outright: bool = True) -> str:
+        """A form of its phrase in Chinese; `outright`: with what stands there for a threshold."""
+        free = self.benefit.type == "percent_off" and self.benefit.percent == 100
+        phrase = _FREE_ZH if free else _ZH[self.benefit.type]
+        lead = phrase.outright if outright and not self.min_spend_cents else ""
+        return lead + str(getattr(phrase, form)).format_map(self._facts("zh"))
+
+    def en(self, form: str) -> str:
+        """A form of its phrase in English."""
+        return str(getattr(_EN[self.benefit.type], form)).format_map(self._facts("en"))
+
+    def _facts(self, language: Language) -> dict[str, object]:
+        b, item = self.benefit, self.benefit.item.in_(language) if self.benefit.item else ""
+        on = f"{self.on}{' bought together' if self.joined == 'together' else ''}" if self.on else ""
+        cash = partial(money, currency=self.currency, language=language)
+        whole = on or ("your order" if b.type in ("free_shipping", "amount_off") else EVERYTHING.en)
+        return {
+            "percent": b.percent, "zhe": zhe(b.percent), "points": f"{b.points:,}", "item": item,
+            "sum": cash(b.amount_cents), "price": cash(b.price_cents), "more": _more(b, language), "what": whole,
+            "free": f"{'' if is_plural(item) else 'a '}free {item}", "one": f"{_article(item)}{item}",
+            "of": f" {on}" if on else "", "on": f" of {on}" if on else "", "with": f" with {on}" if on else "",
+            "upon": f" on {on}" if on else "",
+        }  # fmt: skip
+
+
+def _article(item: str) -> str:
+    return "" if is_plural(item) else "an " if item[:1].lower() in "aeiou" else "a "
+
+
+def _more(benefit: Benefit, language: Language) -> str:
+    """'买2送1', '第2件打5折'; 'buy 2, get 1 free', 'buy 1, get 1 at 50% off'."""
+    buy, get, percent = benefit.buy, benefit.get, benefit.percent
+    if language == "en":
+        return f"buy {buy}, get {get} {'free' if percent == 100 else f'at {percent}% off'}"
+    if percent == 100:
+        return f"买{buy}送{get}"
+    return f"第{buy + 1}件打{zhe(percent)}" if get == 1 else f"买{buy}件，另{get}件打{zhe(percent)}"
 
 
 @lru_cache(maxsize=65_536)
 def line_of(offer: Offer, language: Language) -> OfferLine:
     """What an offer's words are made of in a language."""
     on = offer.label.in_(language) if offer.label else None
-    plural = bool(on) and offer.scope != "product" and is_plural(on or "")
-    return OfferLine(offer.benefit, offer.min_spend_cents, offer.currency, on, offer.joined, plural)
+    single = offer.scope == "product"
+    plural = bool(on) and not single and is_plural(on or "")
+    return OfferLine(
+        offer.benefit, offer.min_spend_cents, offer.currency, on, offer.joined, plural, offer.members, single
+    )
 
 
 def offer_words(offer: Offer, language: Language) -> str:
@@ -109,50 +188,40 @@ def line_words(
     benefit: Benefit, min_spend_cents: int, currency: str, language: Language, on: Words | None = None
 ) -> str:
     """The same of a menu line, where `on` is what it covers in general: 'one category'."""
-    return _listed(OfferLine(benefit, min_spend_cents, currency, on.in_(language) if on else None, None), language)
+    return _listed(OfferLine(benefit, min_spend_cents, currency, on.in_(language) if on else None), language)
 
 
 def _listed(line: OfferLine, language: Language, needs: str = "") -> str:
     """An offer for a list or a till."""
-    benefit, spend, joined = line.benefit, line.spend(language), line.joined or ""
+    spend, kind = line.spend(language), line.benefit.type
+    if kind == "none":
+        return "没有优惠" if language == "zh" else "no offer"
     if language == "zh":
-        what = {"percent_off": _zhe(benefit, "打"), "free_shipping": "免运费"}.get(benefit.type, f"减{line.off('zh')}")
-        on = line.on or (EVERYTHING.zh if benefit.type == "percent_off" else "")
-        parts = [f"{on}{spend}{_BOTH[joined]}{what}", "买哪样都算" if joined == "each" else ""]
-        parts = ["没有优惠"] if benefit.type == "none" else [*parts, line.cap("zh", "最多减{}"), needs]
+        on = line.on or ("" if kind in ("amount_off", "free_shipping") else EVERYTHING.zh)
+        what = line.zh("said", outright=kind != "amount_off")
+        parts = [f"{on}{_MEMBERS[line.members]}{spend}{_BOTH[line.joined or '']}{what}"]
+        parts += ["买哪样都算" if line.joined == "each" else "", line.cap("zh", "最多减{}"), needs]
         return "，".join(filter(None, parts))
-    on = f" {line.on}" if line.on else ""
-    what = {
-        "percent_off": f"{benefit.percent} % off{on or f' {EVERYTHING.en}'}",
-        "free_shipping": f"free delivery{' of' if on else ''}{on}",
-    }.get(benefit.type, f"{line.off('en')} off{on}")
-    parts = [what + (f" from {spend} up" if spend else ""), {"together": "bought together"}.get(joined, joined)]
-    parts = ["no offer"] if benefit.type == "none" else [*parts, line.cap("en", "at most {} off"), needs]
+    what = line.en("said") + (f" {EVERYTHING.en}" if kind == "percent_off" and not line.on else "")
+    what = what.replace(" bought together", "") + (f" from {spend} up" if spend else "")
+    joined = {"together": "bought together", "each": "each"}.get(line.joined or "", "")
+    parts = [what, joined, "members only" if line.members else "", line.cap("en", "at most {} off"), needs]
     return ", ".join(filter(None, parts))
 
 
 _BOTH = {"each": "都", "together": "一起买", "": ""}
-
-
-def _zhe(benefit: Benefit, verb: str) -> str:
-    return "全额减免" if benefit.percent == 100 else f"{verb}{zhe(benefit.percent)}"
-
-
-def _benefit_en(line: OfferLine) -> str:
-    named = {"percent_off": f"{line.benefit.percent}% off", "free_shipping": "free delivery"}
-    return named.get(line.benefit.type, f"{line.off('en')} off")
+_MEMBERS = {True: "会员", False: ""}
 
 
 def deal(offer: Offer, language: Language) -> str:
     """The benefit alone, for a title: '8折', '20% off', '满100元减20元', 'free delivery from $50'."""
-    line, benefit = line_of(offer, language), offer.benefit
+    line = line_of(offer, language)
     spend, together = line.spend(language), line.joined == "together"
     if language == "zh":
-        percent = "全免" if benefit.percent == 100 else zhe(benefit.percent)
-        amount = f"{'' if spend else '立'}减{line.off('zh')}"
-        what = {"percent_off": percent, "free_shipping": "免运费"}.get(benefit.type, amount)
-        return f"{'一起买' if together else ''}{spend}{what}"
-    return _benefit_en(line) + (" together" if together else "") + (f" from {spend}" if spend else "")
+        what = line.zh("title", outright=offer.benefit.type == "amount_off")
+        return f"{'一起买' if together else ''}{_MEMBERS[line.members]}{spend}{what}"
+    whom = " for members" if line.members else ""
+    return line.en("title") + (" together" if together else "") + (f" from {spend}" if spend else "") + whom
 
 
 def sentence(offer: Offer, language: Language, *, begun: bool = True, clause: bool = False, named: bool = False) -> str:
@@ -162,41 +231,37 @@ def sentence(offer: Offer, language: Language, *, begun: bool = True, clause: bo
     After '您刚刚购买了商品1': '，现在购买商品2可以享受8折优惠！'; alone: '商品2现在打8折。'
     In English it begins in lower case.
     """
-    line = line_of(offer, language)
-    benefit, ends = line.benefit, line.ends(language)
+    line, kind = line_of(offer, language), offer.benefit.type
+    ends = line.ends(language)
     said_already = named and line.plain and begun and bool(line.on) and not clause  # the hook has just said what
     if language == "en":
         if clause:
             return f"{', and now' if begun else ':'} you can enjoy {_offered_en(line)}!"
         if said_already:
-            return f"now {benefit.percent}% off{ends}."
+            return f"now {offer.benefit.percent}% off{ends}."
         if line.plain:
-            return f"{line.on or EVERYTHING.en} {'are' if line.plural else 'is'} {benefit.percent}% off{ends}."
-        return f"get {_offered_en(line)}."
+            return f"{line.on or EVERYTHING.en} {'are' if line.plural else 'is'} {offer.benefit.percent}% off{ends}."
+        return f"{'' if kind == 'buy_x_get_y' else 'get '}{_offered_en(line)}."
     spend, now, both = line.spend("zh"), "现在" if begun else "", _BOTH[line.joined or ""]
     if clause:
         together, each = "一起" if line.joined == "together" else "", "都" if line.joined == "each" else ""
         who = f"{together}购买{line.on}{spend}" if line.on else f"全场购物{spend}"
-        share = "享受全额减免" if benefit.percent == 100 else f"享受{zhe(benefit.percent)}优惠"
-        what = {"percent_off": share, "free_shipping": "享受免运费优惠"}.get(benefit.type, f"立减{line.off('zh')}")
-        return f"，{now}{who}{each}可以{what}{ends}！"
+        what = ("立" if kind == "amount_off" else "") + line.zh("enjoyed", outright=False)
+        return f"，{now}{_MEMBERS[line.members]}{who}{each}可以{what}{ends}！"
     if said_already:
-        return f"现在{both}打{zhe(benefit.percent)}{ends}。"
-    amount = f"{'' if spend else '立'}减{line.off('zh')}"
-    what = {"percent_off": _zhe(benefit, "打"), "free_shipping": "免运费"}.get(benefit.type, amount)
-    return f"{line.on or EVERYTHING.zh}{now}{both}{spend}{what}{ends}。"
+        return f"{now}{_MEMBERS[line.members]}{both}打{zhe(offer.benefit.percent)}{ends}。"
+    return f"{line.on or EVERYTHING.zh}{now}{_MEMBERS[line.members]}{both}{spend}{line.zh('said')}{ends}。"
 
 
 def _offered_en(line: OfferLine) -> str:
     """'20% off milk', 'free delivery when you spend $50 or more on milk'."""
-    kind, what = line.benefit.type, _benefit_en(line)
-    on = f"{line.on}{' bought together' if line.joined == 'together' else ''}" if line.on else ""
     if line.min_spend_cents:
-        said = f"{what} when you spend {line.spend('en')} or more{f' on {on}' if on else ''}"
-    elif kind == "free_shipping":
-        said = f"{what} of {on or 'your order'}"
+        on = f" on {line._facts('en')['what']}" if line.on else ""
+        alone = line._replace(on=None) if line.benefit.type != "fixed_price" else line
+        said = f"{alone.en('enjoyed')} when you spend {line.spend('en')} or more{on}"
     else:
-        said = f"{what} {on or ('your order' if kind == 'amount_off' else EVERYTHING.en)}"
+        of = {"percent_off": f" {EVERYTHING.en}", "amount_off": " your order", "free_shipping": " of your order"}
+        said = line.en("enjoyed") + ("" if line.on else of.get(line.benefit.type, ""))
     return said + line.ends("en")
 
 

@@ -20,7 +20,7 @@ from promolift.results.segments import segment_table
 from promolift.results.shop import Health, Offers, PurchaseMembers, Unknown
 from promolift.results.standing import standing
 from promolift.sql import bind, fetch
-from promolift.terms import Words
+from promolift.terms import AND, Words
 from promolift.words import count, day_count, pick, share, speaking, spoken
 
 HOURS = """
@@ -272,15 +272,14 @@ def unknowns(job: Job, plan: Plan) -> list[OpenQuestion]:
 
 def unmeasured(job: Job, plan: Plan) -> list[str]:
     """The menu lines that somewhere were left out because their effect is but assumed, in words."""
-    one, currency = Words(zh="一个品类", en="one category"), job.config.shop.currency
+    one, currency, said = Words(zh="一个品类", en="one category"), job.config.shop.currency, list[str]()
     ids = set(plan.unmeasured)
-    return [
-        message.line_words(
-            item.benefit, item.min_spend_cents, currency, spoken(), one if item.scope == "category" else None
-        )
-        for item in plan.note.menu
-        if item.id in ids
-    ]
+    for item in (each for each in plan.note.menu if each.id in ids):
+        on = one if item.scope == "category" else None
+        if item.covers:
+            on = message.label(AND.join(item.covers), "product" if item.scope == "product" else "category")
+        said.append(message.line_words(item.benefit, item.min_spend_cents, currency, spoken(), on))
+    return said
 
 
 def cards(job: Job, at: Moments, local: Mapping[str, str]) -> list[Card]:

@@ -6,6 +6,7 @@ from typing import Any
 import polars as pl
 
 from promolift import message
+from promolift.allocate.frame import LIMIT
 from promolift.currency import currency_digits
 from promolift.pages.story import Card, OpenQuestion, ReadFact, Story
 from promolift.results import effects
@@ -15,7 +16,7 @@ from promolift.results.evaluation import Evaluation, Worth
 from promolift.results.forecasts import CustomerForecast, ForecastNote, Forecasts
 from promolift.results.job import Job, Moments, moments
 from promolift.results.messages import LANGUAGES, Messages
-from promolift.results.plan import LIMIT, Plan, PlanNote, Point, headline
+from promolift.results.plan import Plan, PlanNote, Point, headline
 from promolift.results.segments import segment_table
 from promolift.results.shop import Health, Offers, PurchaseMembers, Unchecked, Unknown
 from promolift.results.standing import standing

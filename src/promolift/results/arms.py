@@ -99,8 +99,8 @@ def draw_words(note: DrawNote, currency: str) -> list[str]:
         less = share(note.habit_flip)
         said.append(
             pick(
-                "Assumed: who uses a discount buys as before afterwards. Discounts would be worth nothing if it lowered "
-                f"what they bring in the weeks after the window by {less}; within the window it changes nothing.",
+                "Assumed: who uses a discount buys as before afterwards. Discounts would be worth nothing if it "
+                f"lowered what they bring in the weeks after the window by {less}; the window itself stays as it is.",
                 "假设：用过折扣的客户之后照旧购买。"
                 "如果期满之后几周他们带来的利润因此减少"
                 f"{less}，这些折扣就不再值得；期内不受影响。",

@@ -492,9 +492,14 @@ def words_draft(
 
 
 @verb(words.command("judge"))
-def words_judge(config: Path) -> "StepSummary":
+def words_judge(
+    config: Path,
+    tests: Annotated[
+        Given, option("Randomised tests of texts (test_id, text, shown, clicked): a start for all.")
+    ] = None,
+) -> "StepSummary":
     """Let the configured model read every drafted and edited text three times; one "no" blocks."""
-    return pool.judge_pool(settings_of(config))
+    return pool.judge_pool(settings_of(config), tests)
 
 
 @verb(words.command("review"))

@@ -9,7 +9,10 @@ from promolift.settings import Settings
 
 Language = Literal["zh", "en"]
 Scope = Literal["all", "category", "product"]
-BenefitType = Literal["none", "percent_off", "amount_off", "free_shipping", "reminder"]
+BenefitType = Literal[
+    "none", "percent_off", "amount_off", "free_shipping", "fixed_price", "buy_x_get_y", "gift", "points", "exchange",
+    "reminder",
+]  # fmt: skip
 Activation = Literal["automatic", "code", "link"]
 Joined = Literal["each", "together"]
 AND = " ++ "  # between the two categories of an offer on both
@@ -23,27 +26,37 @@ def covered(target: str | None) -> tuple[str, ...]:
 class Words(Settings):
     """The same name in both languages."""
 
-    zh: str = Field(min_length=1)
-    en: str = Field(min_length=1)
+    zh: str = Field(min_length=1, description="In Chinese.", examples=["马克杯"])
+    en: str = Field(min_length=1, description="In English.", examples=["mug"])
 
     def in_(self, language: Language) -> str:
         """The name in `language`."""
         return self.zh if language == "zh" else self.en
 
 
+# What each type needs besides; `none` and free delivery need nothing. All else is refused by name.
+BENEFIT_NEEDS: dict[BenefitType, tuple[str, ...]] = {
+    "percent_off": ("percent",), "amount_off": ("amount_cents",), "fixed_price": ("price_cents",),
+    "buy_x_get_y": ("buy", "get", "percent"), "gift": ("item",), "points": ("points",),
+    "exchange": ("item", "price_cents"),
+}  # fmt: skip
+
+
 class Benefit(Settings):
     """What the customer gets."""
 
     type: BenefitType = Field(
-        description="A percentage off, an amount off, free delivery, or a reminder without any of these. `none` is "
-        "always on the menu and needs no line.",
+        description="A percentage off, an amount off, free delivery, a fixed price, so many more for so many bought, a "
+        "gift, points, an item at a price, or a reminder without any of these. `none` is always on the menu and needs "
+        "no line.",
         examples=["percent_off"],
     )
     percent: int = Field(
-        default=0, ge=0, le=100, description="For percent_off alone: 20 is 20 % off, 8折.", examples=[20]
-    )
+        default=0, ge=0, le=100, description="percent_off: 20 is 20 % off, 8折; buy_x_get_y: off those one gets.",
+        examples=[20],
+    )  # fmt: skip
     amount_cents: int = Field(
-        default=0, ge=0, description="For amount_off alone: the sum taken off, in minor units.", examples=[500]
+        default=0, ge=0, description="amount_off: the sum taken off, in minor units.", examples=[500]
     )
     max_discount_cents: int | None = Field(
         default=None,
@@ -52,13 +65,22 @@ class Benefit(Settings):
         "computed without it.",
         examples=[2000],
     )
+    price_cents: int = Field(
+        default=0, ge=0, description="fixed_price: of one unit; exchange: of the item.", examples=[990]
+    )
+    buy: int = Field(default=0, ge=0, le=1000, description="buy_x_get_y: units paid in full.", examples=[2])
+    get: int = Field(default=0, ge=0, le=1000, description="buy_x_get_y: units lowered, the cheapest.", examples=[1])
+    points: int = Field(default=0, ge=0, description="points: how many.", examples=[200])
+    item: Words | None = Field(default=None, description="gift, exchange: what it is, in both languages.")
 
     @model_validator(mode="after")
     def _only_what_the_type_needs(self) -> Self:
-        if (self.type == "percent_off") != (self.percent > 0):
-            raise ValueError("percent belongs to percent_off alone, and must be above 0 there")
-        if (self.type == "amount_off") != (self.amount_cents > 0):
-            raise ValueError("amount_cents belongs to amount_off alone, and must be above 0 there")
+        needs = BENEFIT_NEEDS.get(self.type, ())
+        for name in dict.fromkeys(name for names in BENEFIT_NEEDS.values() for name in names):
+            if bool(getattr(self, name)) != (name in needs):
+                if name in needs:
+                    raise ValueError(f"{self.type} needs {name}, above 0")
+                raise ValueError(f"{name} does not belong to {self.type}, which takes {', '.join(needs) or 'nothing'}")
         return self
 
 
@@ -68,7 +90,7 @@ class Offer(Settings):
     `covers` is the category or product key (empty for scope `all`), `label` its name for people. `joined` is told of an
     offer on two or more alone: `each` gives the benefit on each of them, whichever is bought; `together` only where all
     are bought at once. `activation` automatic: the till lowers the price by itself; code: a code is typed or shown;
-    link: it is opened from the message.
+    link: it is opened from the message. `members`: only members of the shop get it.
     `starts` and `expires` are aware datetimes in the shop's zone; `expires` is the last moment the offer is valid.
     """
 
@@ -80,6 +102,7 @@ class Offer(Settings):
     label: Words | None = None
     joined: Joined | None = None
     activation: Activation = "automatic"
+    members: bool = False
     min_spend_cents: int = Field(default=0, ge=0)
     starts: datetime
     expires: datetime

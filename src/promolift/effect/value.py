@@ -112,11 +112,13 @@ def _add_effects(
         coupon = redeem.select("customer_id", "target", coupon_prob="redeem_prob")
         rows = rows.join(coupon, on=["customer_id", "target"], how="left")
     nothing, zero = rows.filter(pl.col("menu_id") == "none"), dict.fromkeys((*SUMS, "redeem_prob"), pl.lit(0.0))
-    letter, send = rows.filter(pl.col("benefit") == "reminder"), pl.col("send_cost_cents")
+    letter, sending = rows.filter(pl.col("benefit") == "reminder"), pl.col("send_cost_cents")
     valued = pl.concat(
         [
             nothing.with_columns(**zero, evidence=pl.lit(None, pl.String)),
-            letter.with_columns(**zero).with_columns(cost_cents=send, gain_cents=-send, evidence=pl.lit("assumed")),
+            letter.with_columns(**zero).with_columns(
+                cost_cents=sending, gain_cents=-sending, evidence=pl.lit("assumed")
+            ),
             _percent(rows.filter(pl.col("benefit") == "percent_off"), response, settings),
             _threshold(rows.filter(pl.col("benefit").is_in(["amount_off", "free_shipping"])), response, settings),
         ],

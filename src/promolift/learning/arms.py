@@ -23,7 +23,6 @@ from promolift.results.shop import Span
 from promolift.sql import DAY_MS
 from promolift.steps.arms import arm_effects, numbered, rules_of, spans_of
 from promolift.steps.plan_rules import budget_cents
-from promolift.steps.sales import daily_sales
 from promolift.store import Store
 from promolift.tables import Z95
 
@@ -66,7 +65,7 @@ def learn_arms(store: Store, config: Config, served: Served | None = None) -> Le
     if kept.is_empty():
         return None
     first = int(kept["ts_ms"].min())  # type: ignore[arg-type]
-    sales = daily_sales(job.clean, first, config.value.margin_rate)
+    sales = job.clean.daily_sales(first, config.value.margin_rate)
     if served is not None:
         heard = served.outcomes.filter(pl.col("ts_ms") > (Span.load(store).last_ms or 0))
         sales = pl.concat([sales, heard_sales(heard, first).select(sales.columns)]).group_by("customer_id", "day").sum()
@@ -82,7 +81,7 @@ def learn_arms(store: Store, config: Config, served: Served | None = None) -> Le
 
 
 def heard_sales(outcomes: pl.DataFrame, first_ms: int) -> pl.DataFrame:
-    """What a server heard after the work folder's log, as `steps.sales.daily_sales` counts it."""
+    """What a server heard after the work folder's log, as `Clean.daily_sales` counts it."""
     sign = pl.when(pl.col("kind") == "refund").then(-1).otherwise(1)
     sold = outcomes.filter(pl.col("kind").is_in(["purchase", "refund"]))
     each = sold.group_by("customer_id", ((pl.col("ts_ms") - first_ms) // DAY_MS).alias("day")).agg(

@@ -19,7 +19,7 @@ from promolift.message.angles import Angle, Known
 from promolift.message.channels import SOURCES, Channel, Pack, Sender, breaches, dressed, notices
 from promolift.message.drafts import OFFER_RULE, PRIVACY_LAW, Draft, Finding, findings
 from promolift.message.facts import deal, line_of, sentence, terms
-from promolift.message.names import SMUGGLED, is_sensitive
+from promolift.message.names import NO_PERSON, SMUGGLED, is_sensitive
 from promolift.terms import Language, Offer, covered
 
 SpanKind = Literal["deal", "product", "bought", "name", "offer", "terms", "notice", "channel"]
@@ -182,22 +182,19 @@ def _opened(text: str, language: Language, offer: Offer, begins: bool) -> str:
 
 
 def _upper(text: str, language: Language) -> str:
-    return text[:1].upper() + text[1:] if language == "en" else text
+    """With a capital where the first word begins, also within quotation marks."""
+    at = 1 if text[:1] in "\"'“‘" else 0
+    return text[:at] + text[at : at + 1].upper() + text[at + 1 :] if language == "en" else text
 
 
 _NAME = re.compile(r"^[^\W\d_](?:[^\W_]|[ .·'’-]){0,39}$")
-_NO_NAME = re.compile(
-    r"折|元|减|免|送|赠|优惠|最|第一|https?|www|\.\w{2,}|\d\s*(?:off|percent|usd|rmb)|\b(?:off|free|best)\b"
-    r"|^(?:none|nan|nat|null|nil|undefined|unknown|anonymous|test|guest|na|customer|user|顾客|客户|用户|会员|匿名|未知)$",
-    re.IGNORECASE,
-)
 
 
 @lru_cache(maxsize=65_536)
 def addressable(name: str) -> bool:
     """Whether this is a name one can write in a greeting, and not an id, a link, an offer or a null in disguise."""
     fit = _NAME.match(name) and name == name.strip()
-    return bool(fit) and not _NO_NAME.search(name) and not SMUGGLED.search(name)
+    return bool(fit) and not NO_PERSON.search(name) and not SMUGGLED.search(name)
 
 
 @lru_cache(maxsize=65_536)

@@ -51,6 +51,28 @@ def all_draws(store: Store) -> pl.DataFrame | None:
     return store.frame("draws") if store.has("draws") else None
 
 
+def add_draws(store: Store, rows: pl.DataFrame, customer_ids: pl.Series) -> None:
+    """Keep a plan's draws beside all earlier ones, in place of those of its own campaign and moment.
+
+    `customer_ids` are those whom the log knows: who was erased from it vanishes from what was drawn before.
+    """
+    if (before := all_draws(store)) is not None:
+        mine = rows.select("campaign_id", "ts_ms").unique()
+        known = before.filter(pl.col("customer_id").is_in(customer_ids.implode()))
+        rows = pl.concat([known.join(mine, on=["campaign_id", "ts_ms"], how="anti", maintain_order="left"), rows])
+    store.save("draws", rows)
+
+
+def purge_draws(store: Store, before_ms: int) -> int:
+    """Delete the draws of moments before `before_ms`; how many rows there were."""
+    if (drawn := all_draws(store)) is None:
+        return 0
+    stays = drawn.filter(pl.col("ts_ms") >= before_ms)
+    if stays.height < drawn.height:
+        store.save("draws", stays)
+    return drawn.height - stays.height
+
+
 def kept_cells(store: Store) -> pl.DataFrame | None:
     """What the plan expects of each arm in each group, a row per cell; None where it drew none."""
     return store.frame("arms") if store.has("arms") else None
@@ -100,7 +122,8 @@ def draw_words(note: DrawNote, currency: str) -> list[str]:
         said.append(
             pick(
                 "Assumed: who uses a discount buys as before afterwards. Discounts would be worth nothing if it "
-                f"lowered what they bring in the weeks after the window by {less}; the window itself stays as it is.",
+                f"lowered what they bring in the weeks after the window by {less}; within the window it changes "
+                "nothing.",
                 "假设：用过折扣的客户之后照旧购买。"
                 "如果期满之后几周他们带来的利润因此减少"
                 f"{less}，这些折扣就不再值得；期内不受影响。",

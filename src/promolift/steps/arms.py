@@ -15,9 +15,8 @@ from promolift.deliver import Board, Drawn, LineEffect, ReleaseTerms
 from promolift.hashing import hash_units
 from promolift.learn.ahead import Ahead, Spans, features, fit_ahead
 from promolift.learn.arms import ArmCell, ArmRules, ArmValue, Draws, choose_arms, detectable, effects, needed
-from promolift.results.arms import DrawnGroup, DrawNote, all_draws
+from promolift.results.arms import DrawnGroup, DrawNote, add_draws
 from promolift.results.job import Job, Moments
-from promolift.steps.sales import daily_sales
 from promolift.tables import Z95
 
 MONTHS = 6.0  # windows in which what a test teaches will be used
@@ -71,7 +70,7 @@ def spans_of(job: Job) -> Spans:
 
 def people_of(job: Job, at: Moments, consent: pl.DataFrame) -> People:
     """Groups and what they are expected to bring."""
-    sales = daily_sales(job.clean, at.asof, job.config.value.margin_rate)
+    sales = job.clean.daily_sales(at.asof, job.config.value.margin_rate)
     ahead, known = fit_ahead(sales, 0, spans_of(job)), features(sales, 0)
     expected = ahead.expect(known)
     rows = known.select("customer_id", "group").with_columns(
@@ -355,11 +354,7 @@ def habit_flip(sent: pl.DataFrame, people: People) -> float | None:
 
 
 def keep_arms(job: Job, made: ArmPlan) -> None:
-    """The beliefs before any draw, and this plan's draws beside all earlier ones, in place of those of its moment."""
+    """The beliefs before any draw, and this plan's draws beside all earlier ones."""
     job.store.save("arms", made.cells)
-    rows = made.draws
-    if (before := all_draws(job.store)) is not None:
-        same = (pl.col("campaign_id") == job.config.plan.campaign) & (pl.col("ts_ms") == rows["ts_ms"].max())
-        rows = pl.concat([before.filter(~same), rows])
-    job.store.save("draws", rows)
+    add_draws(job.store, made.draws, made.rows["customer_id"].unique())
     made.note.keep(job.store)

@@ -160,9 +160,9 @@ def believed(cells: pl.DataFrame) -> list[ArmValue]:
     return effects(empty, numbered(cells))
 
 
-def rules_of(job: Job, terms: ReleaseTerms, budget: float) -> ArmRules:
-    """What choosing goes by."""
-    return ArmRules(job.config.plan.sure, MONTHS, terms.holdout_share, budget)
+def rules_of(job: Job, terms: ReleaseTerms, budget: float, tests: int = 0) -> ArmRules:
+    """What choosing goes by after so many windows of tests."""
+    return ArmRules(job.config.plan.sure, MONTHS, terms.holdout_share, budget, tests)
 
 
 def arm_effects(cells: pl.DataFrame, found: Sequence[ArmValue], rules: ArmRules, level: str) -> tuple[LineEffect, ...]:

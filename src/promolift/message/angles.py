@@ -15,6 +15,7 @@ import polars as pl
 
 from promolift.errors import InputError
 from promolift.message.names import Kind, data, is_sensitive
+from promolift.settings import Settings
 from promolift.sql import DAY_MS, HOUR_MS
 from promolift.terms import AND, Words, covered
 
@@ -26,9 +27,10 @@ ANGLES: tuple[Angle, ...] = get_args(Angle)
 JUST_DAYS, CART_HOURS, VIEW_DAYS = 3, 72, 14
 
 
-class AngleRule(NamedTuple):
-    """What a text of an angle may claim and may never say, and, of what just happened, the reason for people."""
+class AngleRule(Settings):
+    """What an angle is called, what its texts may claim and never say, and, of what just happened, the reason."""
 
+    label: Words
     may: str
     never: str
     reason: str = ""

@@ -14,7 +14,7 @@ from promolift.results.customers import Customers, ShopWeek, Tastes
 from promolift.results.evaluation import Evaluation, Worth
 from promolift.results.forecasts import Forecasts
 from promolift.results.job import Job, Moments, moments
-from promolift.results.messages import LANGUAGES, Messages
+from promolift.results.messages import LANGUAGES, Messages, PoolWords
 from promolift.results.person import Given, Person
 from promolift.results.plan import LIMIT, Plan, PlanNote, Point, headline
 from promolift.results.shop import CustomerForecast, ForecastNote, Health, Offers, PurchaseMembers, Unknown
@@ -97,6 +97,7 @@ def _tell_story(job: Job) -> Story:
         ),
         typical=typical(job, said, offers),
         angles=list(said.angles.items()),
+        wording=PoolWords.load(store) if PoolWords.has(store) else None,
         written=said.written,
         silent=said.silent,
         cards=shown,

@@ -1,6 +1,6 @@
 """The CANDIDATES table in (long, one row per customer and offer), a Plan out: the chosen rows and their certificate."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
@@ -112,7 +112,7 @@ def kept(chosen: pl.DataFrame, limits: Sequence[Limit]) -> bool:
     """Whether rows that were given keep every limit that says at most."""
     measures = _measures(chosen)
     for limit in limits:
-        within = {True: chosen, False: chosen.filter(_named(limit))}
+        within = {True: chosen, False: chosen.filter(_named(limit, chosen.schema))}
         for side in sides(limit):
             parts = [w * float(within[whole].select(measures[at].sum()).item()) for at, w, whole in side.parts]
             if not side.floor and sum(parts) > side.bound + 1e-9 * max(abs(side.bound), 1.0):
@@ -183,13 +183,15 @@ def _covers(candidates: pl.DataFrame, limits: Sequence[Limit]) -> list[pl.Expr]:
                 near = get_close_matches(column, candidates.columns, n=1)
                 hint = f"did you mean {near[0]!r}?" if near else f"columns: {', '.join(candidates.columns)}"
                 raise ConfigError(f"limit {limit.name!r}: candidates have no column {column!r}; {hint}")
+            if isinstance(candidates.schema[column], pl.List):
+                continue  # who is in a list changes from month to month
             if column not in known:
                 known[column] = set(candidates[column].unique().drop_nulls().cast(pl.String))
             strange = [value for value in wanted if value not in known[column]]
             if strange and candidates.height:
                 some = ", ".join(sorted(known[column])[:8])
                 raise ConfigError(f"limit {limit.name!r}: no candidate has {column} = {strange[0]!r}; there are {some}")
-    return [_named(limit) for limit in limits]
+    return [_named(limit, candidates.schema) for limit in limits]
 
 
 def _where(limit: Limit) -> dict[str, tuple[str, ...]]:
@@ -198,11 +200,15 @@ def _where(limit: Limit) -> dict[str, tuple[str, ...]]:
     return where | ({"offer_id": tuple(map(str, limit.offers))} if limit.offers else {})
 
 
-def _named(limit: Limit) -> pl.Expr:
-    """True for the rows a limit covers."""
+def _named(limit: Limit, schema: Mapping[str, pl.DataType]) -> pl.Expr:
+    """True for the rows a limit covers: those with one of the values, in a column of lists with one among them."""
     covers = pl.lit(True)
     for column, wanted in _where(limit).items():
-        covers &= pl.col(column).cast(pl.String).is_in(list(wanted)).fill_null(False)
+        if isinstance(schema[column], pl.List):
+            among = pl.col(column).list.set_intersection(pl.lit(list(wanted), pl.List(pl.String))).list.len() > 0
+        else:
+            among = pl.col(column).cast(pl.String).is_in(list(wanted))
+        covers &= among.fill_null(False)
     return covers
 
 

@@ -470,7 +470,8 @@ def _missing(r: _Reader) -> None:
     """What the offer has and the text does not say; where a part is unread, it may say it there."""
     offer, kinds, end = r.offer, {fact.kind for fact in r.facts}, len(r.raw)
     wanted = {
-        "missing_name": "name" if offer.scope != "all" else None, "missing_date": "end",
+        "missing_name": "name" if offer.scope != "all" else None,
+        "missing_date": "end" if offer.benefit.type != "reminder" else None,
         "missing_benefit": _BENEFIT_FACT.get(offer.benefit.type),
         "missing_threshold": "threshold" if offer.min_spend_cents else None,
         "missing_cap": "cap" if offer.benefit.max_discount_cents else None,

@@ -56,6 +56,11 @@ class MenuItem(Settings):
         examples=[3.5],
     )
     online_only: bool = Field(default=False, description="Whether only customers seen to order online may get it.")
+    segments: tuple[str, ...] = Field(
+        default=(),
+        description="Only customers of one of these [segments](#segment) may get it. Left out: everybody.",
+        examples=[["frequent"]],
+    )
 
     @field_validator("activation", mode="before")
     @classmethod
@@ -68,17 +73,19 @@ class MenuItem(Settings):
     def _possible(self) -> Self:
         if self.benefit.type == "none":
             raise ValueError("'none' is always on the menu and needs no line")
-        if self.benefit.type not in ("percent_off", "amount_off", "free_shipping"):
+        if self.benefit.type not in ("percent_off", "amount_off", "free_shipping", "reminder"):
             raise ValueError(f"a plan cannot value {self.benefit.type}; a cart can price it")
         if self.scope != "all" and self.benefit.type != "percent_off":
             raise ValueError("offers on a category or product are percent_off")
         if self.benefit.type == "amount_off" and self.min_spend_cents <= self.benefit.amount_cents:
             raise ValueError("an amount off needs min_spend_cents above the amount")
+        if self.benefit.type == "reminder" and (self.min_spend_cents or self.activation != "automatic"):
+            raise ValueError("a reminder gives nothing: it takes neither min_spend_cents nor a code or link")
         return self
 
     @property
     def depth(self) -> float | None:
-        """The discount as a share of the price it applies to; None for an amount or free delivery."""
+        """The discount as a share of the price it applies to; None for an amount, free delivery or a reminder."""
         return self.benefit.percent / 100 if self.benefit.type == "percent_off" else None
 
 
@@ -203,7 +210,8 @@ def list_candidates(
 ) -> pl.DataFrame:
     """CANDIDATES without effects: `none` for everybody, then every menu line that could fit.
 
-    `profiles`: customer_id, price_sensitivity, orders_expected, basket_mean_cents, basket_sd_cents, online.
+    `profiles`: customer_id, price_sensitivity, orders_expected, basket_mean_cents, basket_sd_cents, online, and where
+    there are segments `segments`.
     `targets`: customer_id, target, scope, base_cents, base_se_cents, buy_prob, bought, margin_rate.
     `resting`: customer_id, target of what was redeemed within `rest_days`.
     """
@@ -219,16 +227,15 @@ def list_candidates(
         *(pl.lit(None, dtype).alias(name) for name, dtype in unknown.items()),
     )  # fmt: skip
     parts = [none, *(_rows(item, profiles, kept, rules) for item in menu)]
-    people = profiles.select(
-        "customer_id", "price_sensitivity", "orders_expected", "basket_mean_cents", "basket_sd_cents"
-    )
+    about = ("price_sensitivity", "orders_expected", "basket_mean_cents", "basket_sd_cents", "segments")
+    people = profiles.select("customer_id", *(name for name in about if name in profiles.columns))
     rows = pl.concat(parts, how="diagonal").join(people, on="customer_id", how="left")
     marked = rows.join(
         resting.select("customer_id", "target").unique().with_columns(resting=pl.lit(True)),
         on=["customer_id", "target"],
         how="left",
     )
-    return CANDIDATES.conform(_close(marked, rules)).sort("customer_id", "offer_id")
+    return CANDIDATES.conform(_close(CANDIDATES.conform(marked), menu, rules)).sort("customer_id", "offer_id")
 
 
 def _rows(item: MenuItem, profiles: pl.DataFrame, targets: pl.DataFrame, rules: OfferRules) -> pl.DataFrame:
@@ -255,10 +262,24 @@ def _rows(item: MenuItem, profiles: pl.DataFrame, targets: pl.DataFrame, rules: 
     ).drop("online")
 
 
-def _close(rows: pl.DataFrame, rules: OfferRules) -> pl.DataFrame:
+def belongs(segments: Sequence[str]) -> pl.Expr:
+    """Whether the customer of a row belongs to one of these segments."""
+    return pl.col("segments").list.set_intersection(pl.lit(list(segments), pl.List(pl.String))).list.len() > 0
+
+
+def _close(rows: pl.DataFrame, menu: Sequence[MenuItem], rules: OfferRules) -> pl.DataFrame:
     """The first rule that closes an offer to a customer, in the order a shopkeeper would ask."""
+    line = pl.col("menu_id")
+    members = [
+        ((line == item.id) & ~belongs(item.segments).fill_null(False), f"only for {', '.join(item.segments)}")
+        for item in menu
+        if item.segments
+    ]
+    given = line != "none"
     margin_left = pl.col("margin_rate") - pl.col("depth") * (1 - pl.col("supplier_share"))
     reasons: list[tuple[pl.Expr, str]] = [
+        (given & belongs(rules.excluded_segments), "the shop gives no offers to this segment"),
+        *members,
         (pl.col("target").is_in(list(rules.excluded)), "the shop gives no offers on this"),
         (margin_left < rules.margin_floor, "the margin left would be below the floor"),
         (pl.col("resting").fill_null(False), "a coupon for it was redeemed lately"),

@@ -1,4 +1,4 @@
-"""A `Story`, or any other `Page`, in; one HTML file out that needs nothing else: no network, no other file."""
+"""A `Page` in; one HTML file out that needs nothing else: no network, no other file."""
 
 import json
 import math
@@ -14,15 +14,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from promolift.pages.blocks import Figure, Page, balanced
-from promolift.pages.chapters.summary import page_of
-from promolift.pages.story import Story
-from promolift.words import digits, pick, speaking, spoken, symbol
-
-
-def render(story: Story) -> str:
-    """The report of `story` as one HTML document. What the story leaves out becomes a box that says so."""
-    with speaking(story.language):
-        return render_page(page_of(story))
+from promolift.words import digits, pick, spoken, symbol
 
 
 def render_page(page: Page) -> str:

@@ -10,14 +10,14 @@ from promolift.currency import currency_digits
 from promolift.pages.story import Card, OpenQuestion, ReadFact, Story
 from promolift.results import effects
 from promolift.results.chinese import kept
-from promolift.results.customers import Customers, ShopWeek, Tastes
+from promolift.results.customers import Customers, Given, Person, ShopWeek, Tastes
 from promolift.results.evaluation import Evaluation, Worth
-from promolift.results.forecasts import Forecasts
+from promolift.results.forecasts import CustomerForecast, ForecastNote, Forecasts
 from promolift.results.job import Job, Moments, moments
 from promolift.results.messages import LANGUAGES, Messages, PoolWords
-from promolift.results.person import Given, Person
 from promolift.results.plan import LIMIT, Plan, PlanNote, Point, headline
-from promolift.results.shop import CustomerForecast, ForecastNote, Health, Offers, PurchaseMembers, Unknown
+from promolift.results.segments import segment_table
+from promolift.results.shop import Health, Offers, PurchaseMembers, Unknown
 from promolift.results.standing import standing
 from promolift.sql import bind, fetch
 from promolift.terms import Words
@@ -43,6 +43,7 @@ TOLD = {
     "sex": ("{}", "{}"),
     "occupation": ("{}", "{}"),
     "income": ("income {}", "收入{}"),
+    "tier": ("membership {}", "会员等级{}"),
     "household_comp": ("{}", "{}"),
     "home_ownership": ("{}", "{}"),
 }
@@ -101,6 +102,7 @@ def _tell_story(job: Job) -> Story:
         written=said.written,
         silent=said.silent,
         cards=shown,
+        segments=segment_table(job, plan.chosen),
         unknowns=unknowns(job, plan),
         attributes=not_known(job, unchecked, unforecast),
         members=PurchaseMembers.load(job.store),

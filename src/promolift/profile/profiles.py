@@ -18,7 +18,7 @@ from promolift.tables import PROFILES
 
 KEY = ["customer_id", "asof_ms"]
 TEXTS = ("top_category_1", "top_category_2", "top_category_3", "top_brand", "top_store", "top_channel")
-ABOUT = ("name", "sex", "age", "occupation", "income", "language", "consent")
+ABOUT = ("name", "sex", "age", "occupation", "income", "tier", "language", "consent")
 
 
 def profile(

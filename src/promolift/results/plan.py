@@ -27,6 +27,7 @@ from promolift.tables import DECISIONS, PLANNED
 from promolift.words import Cash, as_html, bracket, ends, interval, pick, spoken
 
 Level = Literal["randomised", "adjusted", "assumed"]
+CURVE = "What the best plan earns with each budget, in minor units:"
 LIMIT = "one category: "  # begins the name of the limit on a category
 FROZEN = ("candidates", "frontier")  # tables that a release serves from
 FRONTIER = {
@@ -288,6 +289,15 @@ class Curve:
         if gain is None:
             return None
         return Point(budget_cents=budget_cents, gain_cents=gain, share=gain / own if own and own > 0 else None)
+
+    def __str__(self) -> str:
+        """A point per line."""
+        points = self.frame.select("budget_cents", "gain_cents", "treated").iter_rows()
+        rows = (f"  {budget:,.0f} adds {gain:,.0f} by {treated:,} customers" for budget, gain, treated in points)
+        return "\n".join((CURVE, *rows))
+
+    def _repr_html_(self) -> str:
+        return as_html(CURVE, self.frame)
 
 
 class Tables(NamedTuple):

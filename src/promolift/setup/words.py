@@ -153,14 +153,14 @@ def check(config: Config, store: Store, file: Path, asked: TextCheck) -> StepSum
         broken = [rule for rule in rules if rule.code != "unread"]
         bad += bool(broken) or verdict is False
         lines.append(f"text {number}, {message.offer_words(offer, language)}: {_verdict(rules, verdict)}")
-        lines += map(_told, rules)
+        lines += map(_line, rules)
         waits += verdict is None and {rule.code for rule in rules} == {"unread"}
         figures.append({"text": text, "offer_id": offer_id, "judge": verdict, "rules": [vars(rule) for rule in rules]})
     lines.append(f"{bad} of {len(figures)} texts are refused" + (f", {waits} wait for a person." if waits else "."))
     return StepSummary("\n".join(lines), {"texts": figures, "refused": bad, "waiting": waits})
 
 
-def _told(rule: message.BrokenRule) -> str:
+def _line(rule: message.BrokenRule) -> str:
     """A rule in a line; its source where that is a law or a channel."""
     span = f" {rule.span!r}" if rule.span else ""
     return f"  {rule.code}{span}: {rule.reason}" + (f" ({rule.source})" if rule.source not in ("", OFFER_RULE) else "")

@@ -4,6 +4,7 @@ import polars as pl
 
 from promolift import sql
 from promolift.results.job import Job
+from promolift.results.segments import members
 from promolift.sql import DAY_MS, bind, fetch
 from promolift.tables import LEVEL, TARGET
 
@@ -82,10 +83,13 @@ def _viewed(job: Job, asof_ms: int) -> pl.DataFrame:
 
 
 def list_people(job: Job, asof_ms: int) -> pl.DataFrame:
-    """Per customer: price_sensitivity, orders_expected, basket_mean_cents, basket_sd_cents, online."""
+    """Per customer: price_sensitivity, orders_expected, basket_mean_cents, basket_sd_cents, online; with segments also
+    these.
+    """
     window, past = job.config.plan.window_days, 16 * 7
+    known = job.profiled.profiles(asof_ms)
     seen_days = pl.min_horizontal(pl.col("tenure_days") + 1, pl.lit(float(past)))
-    return job.profiled.profiles(asof_ms).select(
+    people = known.select(
         "customer_id",
         "price_sensitivity",
         (pl.col("orders_16w") * window / seen_days.clip(lower_bound=float(window))).alias("orders_expected"),
@@ -93,6 +97,9 @@ def list_people(job: Job, asof_ms: int) -> pl.DataFrame:
         "basket_sd_cents",
         pl.col("top_channel").str.to_lowercase().is_in(list(ONLINE)).fill_null(False).alias("online"),
     )
+    if not job.config.segment:
+        return people
+    return people.join(members(job, known), on="customer_id", how="left", maintain_order="left")
 
 
 def list_resting(job: Job, asof_ms: int) -> pl.DataFrame:

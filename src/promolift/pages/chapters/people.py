@@ -4,8 +4,8 @@ from promolift.message.angles import RULES
 from promolift.pages.blocks import Block, Chapter, Figure, Grid, gap
 from promolift.pages.story import Card, Story
 from promolift.results.chinese import kept
+from promolift.results.customers import Given
 from promolift.results.messages import PoolWords
-from promolift.results.person import Given
 from promolift.results.reasons import MOTIVES
 from promolift.words import clip, count, interval, pick, plural, share, spoken, upper_first
 
@@ -21,6 +21,8 @@ def tell(story: Story) -> Chapter:
     ]
     if story.motives and story.plan.treated:
         blocks.append(_motives(story))
+    if not story.segments.is_empty():
+        blocks.append(_segments(story))
     title = pick("Some customers, and why", "几位客户，以及为什么")
     if story.cards:
         blocks.append(Block("cards", {"rows": [_card(c, i, story) for i, c in enumerate(story.cards)]}, title))
@@ -132,6 +134,33 @@ def _motives(story: Story) -> Figure:
         [pick("what sets them apart", "特点"), pick("customers", "客户")], [[name, count(n)] for name, n in rows]
     )
     return Figure("motives", pick("Why these customers", "为什么是这些客户"), finding, spec, grid, how, wide=True)
+
+
+def _segments(story: Story) -> Block:
+    """The shop's own groups of customers, and what the plan gives each."""
+    rows = [
+        [
+            clip(pick(row["segment"], row["name_zh"] or row["segment"]), 60),
+            count(row["customers"]),
+            share(row["share"]),
+            count(row["treated"]),
+            story.cash(row["gain_cents"]),
+            story.cash(row["cost_cents"]),
+        ]
+        for row in story.segments.iter_rows(named=True)
+    ]
+    heads = [
+        pick(*each)
+        for each in (
+            ("segment", "客户分群"), ("customers", "客户"), ("of all", "占全部"), ("with an offer", "得到优惠"),
+            ("expected gain", "预期净收益"), ("expected cost", "预期花费"),
+        )
+    ]  # fmt: skip
+    how = pick(
+        "By the rules of promolift.toml; a customer who belongs to two counts in both.",
+        "按promolift.toml中的规则划分；同属两群的客户在两群中都计入。",
+    )
+    return Block("grid", {"grid": Grid(heads, rows), "text": how}, pick("Your segments", "您的客户分群"))
 
 
 def _card(card: Card, place: int, story: Story) -> dict[str, object]:

@@ -45,19 +45,15 @@ class Known:
     """All that a text may rely on besides the offer. What is not here may not be said.
 
     `name` is the recipient's, `bought` what they just bought, `angle` the reason. `private` are facts of their profile
-    that must not appear, `other_names` other people, `code` their own coupon code. `sent` is the moment of sending:
-    without it no text may count days. `allow_sensitive` is the shop's own word that a private matter may be named;
-    `lowest` the lowest price of the last 30 days in minor units, where a rule pack asks for it.
+    that must not appear. `sent` is the moment of sending: without it no text may count days. `lowest` is the lowest
+    price of the last 30 days in minor units, where a rule pack asks for it.
     """
 
     name: str | None = None
     bought: tuple[Words, ...] = ()
     angle: Angle = "generic"
-    code: str | None = None
     private: tuple[str, ...] = ()
-    other_names: tuple[str, ...] = ()
     sent: datetime | None = None
-    allow_sensitive: bool = False
     lowest: int | None = None
 
     def __post_init__(self) -> None:

@@ -226,7 +226,7 @@ def _read(
         step(reader)
     if channel != "wechat_store":
         _missing(reader)
-    if offer.benefit.type not in _BENEFIT_FACT:
+    if offer.benefit.type not in (*_BENEFIT_FACT, "reminder"):  # which gives nothing, and must promise nothing
         why = "code does not read this kind of benefit"
         reader.broken = [replace(r, code=OPEN, reason=why) if r.code in _OF_BENEFIT else r for r in reader.broken]
     return reader

@@ -15,7 +15,7 @@ from promolift.results.customers import Customers, Given, Person, ShopWeek, Tast
 from promolift.results.evaluation import Evaluation, Worth
 from promolift.results.forecasts import CustomerForecast, ForecastNote, Forecasts
 from promolift.results.job import Job, Moments, moments
-from promolift.results.messages import LANGUAGES, Messages
+from promolift.results.messages import LANGUAGES, Messages, PoolWords
 from promolift.results.plan import Plan, PlanNote, Point, headline
 from promolift.results.segments import segment_table
 from promolift.results.shop import Health, Offers, PurchaseMembers, Unchecked, Unknown
@@ -129,6 +129,7 @@ def _tell_story(job: Job) -> Story:
         ),
         typical=typical(job, said, offers),
         angles=list(said.angles.items()),
+        wording=PoolWords.load(store) if PoolWords.has(store) else None,
         written=said.written,
         silent=said.silent,
         cards=shown,

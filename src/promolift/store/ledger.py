@@ -94,6 +94,8 @@ class Ledger:
         self._closed = self._ended = False  # closed by its owner; its writer ended by a fault
         self._prepared: _Prepared | None = None
         self._group: list[_Task] = []  # what the writer is at
+        self._memo: dict[Any, Any] = {}
+        self._seen: object = None
         self._inline = is_file(url)
         self._checkpoints = Checkpoints(str(make_url(url).database)) if self._inline else None
         self._thread = threading.Thread(target=self._keep_on, name="ledger", daemon=True)
@@ -293,7 +295,7 @@ class Ledger:
         try:
             while not self._begun(connection, wait and monotonic() < until):
                 sleep(QUIET_S)
-            connection.info[MEMO] = {}
+            connection.info[MEMO] = self._remembered(connection)
             outcomes: list[_Outcome] = []
             for work, tasks in _by_work(group).items():
                 outcomes.extend(_run(connection, work, tasks))
@@ -334,15 +336,25 @@ class Ledger:
             raise
         return True
 
+    def _remembered(self, connection: Connection) -> dict[Any, Any]:
+        """What earlier transactions of this writer read, while no other connection has written since."""
+        if not self.sqlite:
+            return {}
+        version = _driver(connection).execute("pragma data_version").fetchone()
+        if version != self._seen:
+            self._memo, self._seen = {}, version
+        return self._memo
+
     def _end(self, connection: Connection, how: str) -> None:
+        connection.info.pop(MEMO, None)
+        if how != "commit":
+            self._memo = {}
         if not self.sqlite:
             try:
-                connection.info.pop(MEMO, None)
                 (connection.commit if how == "commit" else connection.rollback)()
             finally:
                 connection.close()
             return
-        connection.info.pop(MEMO, None)
         if how == "commit" or _driver(connection).in_transaction:  # a full disk may have ended it already
             driver_sql(connection, how)
 

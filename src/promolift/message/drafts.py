@@ -58,6 +58,11 @@ class Draft:
         """The id of exactly these words."""
         return hash_id("txt", self.title, self.hook, self.call)
 
+    @property
+    def plain(self) -> str:
+        """The words without slots, as a reader compares them."""
+        return SLOT.sub("", f"{self.title} {self.hook} {self.call}").strip()
+
 
 @dataclass(frozen=True)
 class Question:

@@ -155,6 +155,8 @@ def _listed(line: OfferLine, language: Language, needs: str = "") -> str:
     spend, kind = line.spend(language), line.benefit.type
     if kind == "none":
         return "没有优惠" if language == "zh" else "no offer"
+    if kind == "reminder":
+        return "一条提醒，没有折扣" if language == "zh" else "a reminder, no discount"
     if language == "zh":
         on = line.on or ("" if kind in ("amount_off", "free_shipping") else EVERYTHING.zh)
         what = line.zh("said", outright=kind != "amount_off")
@@ -175,6 +177,8 @@ _MEMBERS = {True: "会员", False: ""}
 def deal(offer: Offer, language: Language) -> str:
     """The benefit alone, for a title: '8折', '20% off', '满100元减20元', 'free delivery from $50'."""
     line = line_of(offer, language)
+    if offer.benefit.type == "reminder":
+        return "期待再见" if language == "zh" else "see you soon"
     spend, together = line.spend(language), line.joined == "together"
     if language == "zh":
         what = line.zh("title", outright=offer.benefit.type == "amount_off")
@@ -192,6 +196,8 @@ def sentence(offer: Offer, language: Language, *, begun: bool = True, clause: bo
     """
     line, kind = line_of(offer, language), offer.benefit.type
     ends = line.ends(language)
+    if kind == "reminder":
+        return "欢迎您随时再来。" if language == "zh" else "you are welcome any time."
     said_already = named and line.plain and begun and bool(line.on) and not clause  # the hook has just said what
     if language == "en":
         if clause:
@@ -225,7 +231,10 @@ def _offered_en(line: OfferLine) -> str:
 
 
 def terms(offer: Offer, language: Language, *, begun: bool = True) -> str:
-    """Until when (from when, if it has not begun; the hour, if it ends within a day), and how it is redeemed."""
+    """Until when (from when, if it has not begun; the hour, if it ends within a day), and how it is redeemed; empty
+    for a reminder, which gives nothing that could end."""
+    if offer.benefit.type == "reminder":
+        return ""
     day, clock, redeem = offer.expires.replace(tzinfo=None), None, _DATA["redeem"][language][offer.activation]
     if day.time() < time(0, 1):
         day -= timedelta(days=1)  # midnight belongs to the day it ends

@@ -79,7 +79,7 @@ def fill(offer: Offer, known: Known, language: Language, draft: Draft | None = N
         draft = None
     gap = "" if language == "zh" else " "
     said = _greeting(known.name, language)
-    tail = [MessagePart(gap + facts.terms, "terms")]
+    tail = [MessagePart(gap + facts.terms, "terms")] if facts.terms else []
     if draft is None:
         said.append(MessagePart(_opened(facts.short, language, offer, not said), "offer"))
         titles = [MessagePart(_upper(facts.deal, language), "deal"), _ABOUT[language], MessagePart(facts.on, "product")]
@@ -104,13 +104,16 @@ def fill(offer: Offer, known: Known, language: Language, draft: Draft | None = N
     if way.channel in ("sms_cn", "email_en"):
         before, _, after = dressed("\0", way.channel, way.sender, language).partition("\0")
         said, tail = [MessagePart(before, "channel"), *said], [*tail, MessagePart(after, "channel")]
-    if way.channel == "wechat_store":  # the store shows terms beside a coupon's name
+    if way.channel == "wechat_store" and facts.terms:  # the store shows terms beside a coupon's name
         said, tail = [MessagePart(facts.deal, "deal"), MessagePart("券" if language == "zh" else " coupon")], []
     return Message(tuple(titles), tuple(said), tuple(tail), draft.text_id if draft else None)
 
 
 def _true_of(draft: Draft, offer: Offer, known: Known) -> bool:
-    """Whether the words can hold: a purchase to name; for a usual pair, of which each counts, an offer that says so."""
+    """Whether the words can hold: a purchase to name; for a usual pair, of which each counts, an offer that says so.
+    Words that lead to an offer promise one, which a reminder is not."""
+    if offer.benefit.type == "reminder":
+        return False
     if known.angle == "pair_you_buy" and offer.joined != "each":
         return False
     return bool(known.bought) or "{bought}" not in draft.hook
@@ -179,7 +182,9 @@ def _opened(text: str, language: Language, offer: Offer, begins: bool) -> str:
 
 
 def _upper(text: str, language: Language) -> str:
-    return text[:1].upper() + text[1:] if language == "en" else text
+    """With a capital where the first word begins, also within quotation marks."""
+    at = 1 if text[:1] in "\"'“‘" else 0
+    return text[:at] + text[at : at + 1].upper() + text[at + 1 :] if language == "en" else text
 
 
 _NAME = re.compile(r"^[^\W\d_](?:[^\W_]|[ .·'’-]){0,39}$")

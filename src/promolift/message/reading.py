@@ -31,6 +31,11 @@ _ALWAYS = {"superlative", "vague_deadline", "stock", "health_claim", "contact", 
 _PERHAPS = {"endorsement", "guarantee", "profile_leak", "surveillance", "guilt"}
 
 
+# the kinds of benefit that code reads, and the fact that states each
+_BENEFIT_FACT: dict[str, FactKind] = {"percent_off": "percent", "amount_off": "amount", "free_shipping": "shipping"}
+_OF_BENEFIT = {"wrong_percent", "wrong_amount", "wrong_benefit", "wrong_threshold", "wrong_cap"}
+
+
 @dataclass(frozen=True)
 class BrokenRule:
     """One way in which a text is not true, not fit to send, or (code `unread`) not readable by code.
@@ -180,6 +185,7 @@ class _Reader:
         self.raw, self.text, self.offer, self.language, self.known = text, ready(text), offer, language, known
         self.broken: list[BrokenRule] = []
         self.facts: list[Fact] = []
+        self.left = 0  # words, or Chinese characters, that are no known fact and no plain word
 
     def flag(self, code: str, start: int, end: int, why: str) -> None:
         self.broken.append(BrokenRule(code, self.raw[start:end], why, start, end))
@@ -220,6 +226,9 @@ def _read(
         step(reader)
     if channel != "wechat_store":
         _missing(reader)
+    if offer.benefit.type not in _BENEFIT_FACT:
+        why = "code does not read this kind of benefit"
+        reader.broken = [replace(r, code=OPEN, reason=why) if r.code in _OF_BENEFIT else r for r in reader.broken]
     return reader
 
 
@@ -298,7 +307,11 @@ def _words(r: _Reader) -> None:
     for row in banned():
         if row.code in _ALWAYS | _PERHAPS and row.language in ("any", r.language):
             for match in row.pattern.finditer(r.text):
-                r.flag(row.code if row.code in _ALWAYS else OPEN, *match.span(), f"banned.csv: {row.code}")
+                r.flag(
+                    row.code if row.code in _ALWAYS else OPEN,
+                    *match.span(),
+                    "a word that no promotion may use" if row.code in _ALWAYS else "may claim too much",
+                )
     for match in _P["code"].finditer(r.text):
         said = match.group(1)
         if any(c.isdigit() or c.isupper() for c in said):
@@ -438,11 +451,15 @@ def _shipping(r: _Reader) -> None:
 
 
 def _prose(r: _Reader) -> None:
-    """A sentence that says more than the facts that were read: only a judge or a person can tell."""
+    """A sentence that says more than the facts that were read: only a judge or a person can tell.
+
+    A word or two do not make a sentence unread, but may be the fact that seems to be missing.
+    """
     at = 0
     for sentence in re.split(r"(?<=[。！!？?；;\n])|(?<=[.])(?=\s|$)", r.text):
         rest = _P[f"plain_{r.language}"].sub(" ", sentence)
         more = len(_HAN.findall(rest)) if r.language == "zh" else len(re.findall(r"[A-Za-z']{2,}", rest))
+        r.left += more
         if more >= (4 if r.language == "zh" else 2):
             start = at + len(sentence) - len(sentence.lstrip())
             r.flag(OPEN, start, at + len(sentence), "says more than the facts that code reads")
@@ -452,14 +469,14 @@ def _prose(r: _Reader) -> None:
 def _missing(r: _Reader) -> None:
     """What the offer has and the text does not say; where a part is unread, it may say it there."""
     offer, kinds, end = r.offer, {fact.kind for fact in r.facts}, len(r.raw)
-    benefit: dict[str, FactKind] = {"percent_off": "percent", "amount_off": "amount", "free_shipping": "shipping"}
     wanted = {
-        "missing_name": "name" if offer.scope != "all" else None, "missing_date": "end",
-        "missing_benefit": benefit.get(offer.benefit.type),
+        "missing_name": "name" if offer.scope != "all" else None,
+        "missing_date": "end" if offer.benefit.type != "reminder" else None,
+        "missing_benefit": _BENEFIT_FACT.get(offer.benefit.type),
         "missing_threshold": "threshold" if offer.min_spend_cents else None,
         "missing_cap": "cap" if offer.benefit.max_discount_cents else None,
     }  # fmt: skip
-    unread = any(rule.code == OPEN for rule in r.broken)
+    unread = r.left > 0 or any(rule.code == OPEN for rule in r.broken)
     for code, kind in wanted.items():
         if kind and kind not in kinds:
             why = f"the text does not say the offer's {kind}, as far as it is read"

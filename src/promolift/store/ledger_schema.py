@@ -244,6 +244,40 @@ OUTBOX = Table(
 Index("outbox_waiting", OUTBOX.c.status, OUTBOX.c.next_ms)
 Index("outbox_target", OUTBOX.c.channel, OUTBOX.c.target, OUTBOX.c.status, OUTBOX.c.next_ms)
 
+# Who signs in to the console, and from where they are signed in now; no machine's key is among them.
+PEOPLE = Table(
+    "people", META,
+    Column("name", Text, primary_key=True),
+    Column("role", Text, nullable=False),  # viewer, editor, approver or admin
+    Column("password", Text, nullable=False),  # scrypt, with its salt; empty: nobody can sign in by a password
+    Column("language", Text, nullable=False, default="en"),
+    Column("gone", Integer, nullable=False, default=0),  # 1: may not sign in any more
+    Column("made_ms", Big, nullable=False),
+)  # fmt: skip
+SESSIONS = Table(
+    "sessions", META,
+    Column("session", Text, primary_key=True),  # the hash of what the cookie holds
+    Column("name", Text, nullable=False, index=True),
+    Column("token", Text, nullable=False),  # what each form must bring
+    Column("begun_ms", Big, nullable=False),
+    Column("seen_ms", Big, nullable=False),
+)  # fmt: skip
+# Work that a person started and that outlives the page it was started from.
+JOBS = Table(
+    "jobs", META,
+    Column("job_id", Text, primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("asked", Text, nullable=False),  # JSON: what it was started with
+    Column("name", Text, nullable=False),  # who started it
+    Column("status", Text, nullable=False, index=True),  # running, done, failed or stopped
+    Column("step", Text, nullable=False, default=""),
+    Column("share", Float(53), nullable=False, default=0.0),
+    Column("note", Text, nullable=False, default=""),
+    Column("result", Text, nullable=False, default="{}"),
+    Column("begun_ms", Big, nullable=False),
+    Column("ended_ms", Big),
+)  # fmt: skip
+
 
 UNUSED = Index("codes_stock")  # an earlier version's: every code given or used had to be written in it
 

@@ -17,6 +17,7 @@ from promolift.deliver.settle import STEP, Spending, cost, even_cost, settled, s
 from promolift.errors import BudgetError, SupportError
 from promolift.message import is_couponable, is_sensitive
 from promolift.offer.proposals import MenuCandidates
+from promolift.offer.replay import per_order
 from promolift.privacy import may_send
 from promolift.results import effects
 from promolift.results.approved import approved, taken_over
@@ -28,7 +29,7 @@ from promolift.results.why import FEW, why
 from promolift.steps.arms import ArmPlan, keep_arms, plan_arms
 from promolift.steps.plan_rules import budget_cents, close_small, close_weak, evidence_floor
 from promolift.steps.propose import value, with_proposals
-from promolift.steps.targets import list_people, list_resting, list_targets
+from promolift.steps.targets import list_people, list_replays, list_resting, list_targets
 from promolift.tables import Z95
 from promolift.words import speaking
 
@@ -38,11 +39,14 @@ WEIGHED = ("customer_id", "offer_id", "gain_cents", "cost_cents", "caution_cents
 
 
 class Offered(NamedTuple):
-    """Every candidate with its effect, the weakest evidence that may be planned with, and the lines they come from."""
+    """Every candidate with its effect, the weakest evidence that may be planned with, the lines they come from, and
+    the candidates as a test may open them where that is more: those of weaker evidence, too.
+    """
 
     rows: pl.DataFrame
     floor: Level
     menu: tuple[offer.MenuItem, ...]
+    for_test: pl.DataFrame | None = None
 
 
 class Audience(NamedTuple):
@@ -80,21 +84,42 @@ def offered(job: Job, at: Moments) -> Offered:
     rows = deliver.recalibrated(made.rows, known.recalibration if known else None)
     floor = evidence_floor(job, rows)
     job.tell("plan", 0.6, f"effect of {rows.height:,} candidates")
-    if job.config.plan.trial or (known and known.effects):
-        open_ = rows  # what is only assumed is what a test is for; and it is chosen by what draws say
+    if job.config.plan.trial is not True and not (known and known.effects):
+        known_well = close_small(close_weak(rows, floor), job.config.rules.least_gain_cents)
     else:
-        open_ = close_small(close_weak(rows, floor), job.config.rules.least_gain_cents)
-    return Offered(with_risk(open_, job.config.plan.risk), floor, made.menu)
+        known_well = rows  # what is only assumed is what a test is for; and it is chosen by what draws say
+    for_test = rows if job.config.plan.trial == "auto" else None
+    return Offered(with_risk(known_well, job.config.plan.risk), floor, made.menu, for_test)
 
 
 def candidates(job: Job, at: Moments) -> MenuCandidates:
     """Every customer's candidate offers with their effects, those proposed beyond the menu included."""
     targets = list_targets(job, at.asof)
+    stated = [(name, item.scope) for item in job.config.menu for name in item.covers]
+    asked = targets.select("target", "kind")
+    asked = pl.concat([asked, pl.DataFrame(stated, asked.schema, orient="row")])
     rules = job.config.rules
-    rules = rules.model_copy(update={"excluded": tuple(sorted({*rules.excluded, *private(job, targets)}))})
+    rules = rules.model_copy(update={"excluded": tuple(sorted({*rules.excluded, *private(job, asked)}))})
     resting = list_resting(job, at.asof)
     listed = offer.list_candidates(list_people(job, at.asof), targets, job.config.menu, rules, resting)
+    if (replays := list_replays(job, at.asof)) is not None:
+        listed = listed.join(with_costs(job, replays), on=["customer_id", "menu_id"], how="left", maintain_order="left")
     return with_proposals(job, at, value(job, listed), rules, job.config.offer)
+
+
+def with_costs(job: Job, replays: pl.DataFrame) -> pl.DataFrame:
+    """What `effect.add_effects` asks of lines valued by baskets: the columns REPLAYED per order, what one use costs the
+    shop where that is no money off, and what it is worth to the customer then.
+    """
+    own = []
+    for item in (each for each in job.config.menu if each.by_baskets):
+        benefit, cost = item.benefit, item.benefit_cost_cents
+        pays = benefit.price_cents * benefit.quantity  # the customer, for an exchange
+        worth = float(benefit.worth_cents or cost or 0)
+        lowers = benefit.type in ("fixed_price", "buy_x_get_y")
+        own.append((item.id, None if cost is None else cost - pays, worth, lowers))
+    schema = {"menu_id": pl.String, "use_cost_cents": pl.Float64, "use_worth_cents": pl.Float64, "lowers": pl.Boolean}
+    return per_order(replays).join(pl.DataFrame(own, schema, orient="row"), on="menu_id")
 
 
 def private(job: Job, targets: pl.DataFrame) -> list[str]:
@@ -204,7 +229,8 @@ def first_test(
 ) -> ArmPlan | None:
     """A plan that tests; None where nothing can be drawn."""
     with suppress(SupportError):
-        made = plan_arms(job, at, some.rows, audience.consent, terms, budget, some.floor)
+        rows = some.rows if some.for_test is None else with_risk(some.for_test, job.config.plan.risk)
+        made = plan_arms(job, at, rows, audience.consent, terms, budget, some.floor)
         return made if made.note.tested else None
     return None
 

@@ -31,7 +31,7 @@ from promolift.simulate.market import EVERYTHING, START_MS, WEEK_MS, GivenOffers
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
-ARMS = ("everything-10", "favourite-10", "favourite-20", "spend-save")
+ARMS = ("everything-10", "favourite-10", "favourite-20", "spend-save", "reminder")
 HISTORY_WEEKS = 52
 DAY_MS = WEEK_MS // 7
 
@@ -94,11 +94,12 @@ def offers_of(view: View, arm_N: Ints) -> GivenOffers:
 
 
 def expected_cost(view: View) -> Floats:
-    """What each arm is expected to cost for each customer, N x K, by the spending of the last weeks; floor 1 cent."""
+    """What each arm is expected to cost for each customer, N x K, by the spending of the last weeks; floor 1 cent, for
+    a reminder too."""
     spend, share = np.maximum(view.spend_N, 0.03 * view.features_NF[:, 6]), view.share_N
     orders = spend / np.maximum(view.features_NF[:, 6], 1.0)
     cost = np.stack(
-        [0.1 * spend, 0.1 * spend * share, 0.2 * spend * share, orders * view.large_N * view.amount], axis=1
+        [0.1 * spend, 0.1 * spend * share, 0.2 * spend * share, orders * view.large_N * view.amount, 0 * spend], axis=1
     )
     return np.maximum(cost, 1.0)
 

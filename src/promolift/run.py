@@ -18,7 +18,7 @@ from promolift.results.job import Job, StepSummary
 from promolift.steps.summary import health_summary, summary
 
 STEPS = ("ingest", "profile", "effect", "plan", "message", "evaluate", "report")  # modules of steps/, in order
-FORM = 4  # of what the steps keep; another number makes all of them run again
+FORM = 5  # of what the steps keep; another number makes all of them run again
 # The parts of promolift.toml that each step reads, besides those of the steps before it.
 READS: dict[str, tuple[str, ...]] = {
     "ingest": ("data",),

@@ -10,8 +10,9 @@ from promolift.settings import Settings
 Language = Literal["zh", "en"]
 Scope = Literal["all", "category", "product"]
 BenefitType = Literal[
-    "none", "percent_off", "amount_off", "free_shipping", "fixed_price", "buy_x_get_y", "gift", "points", "exchange"
-]
+    "none", "percent_off", "amount_off", "free_shipping", "fixed_price", "buy_x_get_y", "gift", "points", "exchange",
+    "reminder",
+]  # fmt: skip
 Activation = Literal["automatic", "code", "link"]
 Joined = Literal["each", "together"]
 AND = " ++ "  # between the two categories of an offer on both
@@ -54,7 +55,8 @@ class Benefit(Settings):
 
     type: BenefitType = Field(
         description="A percentage off, an amount off, free delivery, a fixed price, so many more for so many bought, a "
-        "gift, points, or an item at a price. `none` is always on the menu and needs no line.",
+        "gift, points, an item at a price, or a reminder without any of these. `none` is always on the menu and needs "
+        "no line.",
         examples=["percent_off"],
     )
     percent: int = Field(

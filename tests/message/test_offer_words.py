@@ -3,7 +3,7 @@
 import pytest
 from message_helpers import amount, an_offer, percent
 
-from promolift.message import label, line_words, offer_words
+from promolift.message import Draft, Known, label, line_words, offer_words, write
 from promolift.terms import Activation, Benefit, Offer, Words
 
 TEA = ("tea", Words(zh="茶", en="tea"))
@@ -61,6 +61,7 @@ def more(buy: int, get: int, percent: int) -> Benefit:
             "20 % off tea, members only",
             "茶会员打8折",
         ),
+        (an_offer(Benefit(type="reminder")), "a reminder, no discount", "一条提醒，没有折扣"),
     ],
 )
 def test_an_offer_in_a_few_words(offer: Offer, en: str, zh: str) -> None:
@@ -92,3 +93,10 @@ def test_a_menu_line_is_said_the_same_way() -> None:
     one = Words(zh="一个品类", en="one category")
     assert line_words(percent(20), 0, "USD", "en", one) == "20 % off one category"
     assert line_words(amount(500), 5000, "JPY", "zh") == "满5,000日元减500日元"
+
+
+def test_a_reminder_promises_nothing_whatever_words_are_at_hand() -> None:
+    draft = Draft("{deal} for you", "Long time no see")
+    offer = an_offer(Benefit(type="reminder"))
+    assert write(offer, Known(name="Ann", angle="win_back"), "en", draft).text == "Dear Ann, you are welcome any time."
+    assert write(offer, Known(), "zh").text == "欢迎您随时再来。"

@@ -16,11 +16,11 @@ from promolift.pages import render
 from promolift.pages.chapters.summary import page_of
 from promolift.pages.shop import tell_story
 from promolift.pages.story import Story
+from promolift.results.customers import Given, Person
 from promolift.results.effects import DEPTH, NoModel
 from promolift.results.evaluation import Evaluation
 from promolift.results.job import Job, moments
 from promolift.results.messages import Messages
-from promolift.results.person import Given, Person
 from promolift.results.plan import Plan, headline
 from promolift.results.shop import Health, Offers, Unknown
 from promolift.results.standing import standing

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from ledger_helpers import KINDS, NOW, POSTGRES, check_books, do, ledger_url
+from ledger_helpers import KINDS, NOW, POSTGRES, check_books, confirm, do, ledger_url, rollback
 from sqlalchemy import create_engine, inspect, make_url, select, text
 from sqlalchemy.schema import CreateSchema, DropSchema
 
@@ -12,7 +12,6 @@ from promolift.errors import ConfigError
 from promolift.store.ledger import Ledger
 from promolift.store.ledger_audit import get, put
 from promolift.store.ledger_migrate import VERSION
-from promolift.store.ledger_money import confirm, rollback
 from promolift.store.ledger_schema import ANSWERS, EVENTS, META, OUTBOX, REJECTS, USAGE
 
 OLD = """

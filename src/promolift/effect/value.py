@@ -56,6 +56,7 @@ def add_effects(
     added = m V r (exp(net d) - 1), with demand pulled forward taken off; subsidy = f d V r exp(now d);
     cost = subsidy + the cost of telling; gain = added - cost, so gain is profit after the promotion's cost. r is 1
     where the price is lowered automatically, else P(redeem) / P(buys at that price). Thresholds: see `_threshold`.
+    A reminder adds nothing that this model could know.
     Errors by the delta method. `redeem` has customer_id, target, redeem_prob from the redemption model. Ineligible
     rows keep null effects. An offer on two categories is worth what both are alone, see `_both`.
     """
@@ -116,9 +117,13 @@ def _add_effects(
     by_baskets = pl.col("orders").is_not_null() if "orders" in rows.columns else pl.lit(False)
     replayed, rows = rows.filter(by_baskets), rows.filter(~by_baskets)
     nothing, zero = rows.filter(pl.col("menu_id") == "none"), dict.fromkeys((*SUMS, "redeem_prob"), pl.lit(0.0))
+    letter, sending = rows.filter(pl.col("benefit") == "reminder"), pl.col("send_cost_cents")
     valued = pl.concat(
         [
             nothing.with_columns(**zero, evidence=pl.lit(None, pl.String)),
+            letter.with_columns(**zero).with_columns(
+                cost_cents=sending, gain_cents=-sending, evidence=pl.lit("assumed")
+            ),
             _percent(rows.filter(pl.col("benefit") == "percent_off"), response, settings),
             _threshold(rows.filter(pl.col("benefit").is_in(["amount_off", "free_shipping"])), response, settings),
             _by_baskets(replayed, response, settings),

@@ -10,29 +10,23 @@ from functools import lru_cache, partial
 from typing import NamedTuple
 
 from promolift.currency import CURRENCY_DIGITS, SIGNS
-from promolift.message.names import is_plural
-from promolift.terms import Activation, Benefit, BenefitType, Joined, Language, Offer, Words
+from promolift.message.names import data, is_plural
+from promolift.terms import Benefit, Joined, Language, Offer, Words
 
+_DATA = data("offers")
 EVERYTHING = Words(zh="全场", en="everything")
-NEEDS: dict[Activation, Words | None] = {
-    "automatic": None,
-    "code": Words(zh="凭券", en="with a code"),
-    "link": Words(zh="点消息里的链接领取", en="by the link in the message"),
-}
-REDEEM: dict[Activation, Words] = {
-    "automatic": Words(zh="结账时自动生效。", en="Applied automatically at checkout."),
-    "code": Words(zh="结账时使用您的优惠码。", en="Use your code at checkout."),
-    "link": Words(zh="点消息里的链接领取。", en="Open the link in this message to claim it."),
-}
-# not strftime, whose words follow the machine's language
-_MONTHS = "January February March April May June July August September October November December"
-# The unit's Chinese name stands after the number; others take the code: "1,234.50 CLP".
-_UNITS_ZH = {
-    "CNY": "元", "USD": "美元", "EUR": "欧元", "GBP": "英镑", "JPY": "日元", "KRW": "韩元", "INR": "印度卢比",
-    "VND": "越南盾", "THB": "泰铢", "PHP": "菲律宾比索", "RUB": "卢布", "CAD": "加元", "AUD": "澳元", "NZD": "新西兰元",
-    "HKD": "港元", "MOP": "澳门元", "SGD": "新加坡元", "TWD": "新台币", "MYR": "林吉特", "IDR": "印尼盾",
-    "CHF": "瑞士法郎", "SEK": "瑞典克朗", "NOK": "挪威克朗", "DKK": "丹麦克朗", "MXN": "墨西哥比索", "BRL": "雷亚尔",
-}  # fmt: skip
+
+
+class Phrase(NamedTuple):
+    """How a kind of benefit is said: in a title; in a list; in a sentence after 'you can'. See offers.toml."""
+
+    title: str
+    said: str
+    enjoyed: str
+    outright: str = ""
+
+
+_PHRASES = {key: {kind: Phrase(*forms) for kind, forms in _DATA[key].items()} for key in ("zh", "en")}
 
 
 def money(cents: int, currency: str, language: Language) -> str:
@@ -44,7 +38,7 @@ def money(cents: int, currency: str, language: Language) -> str:
     value = Decimal(cents).scaleb(-digits)
     number = f"{value:,.0f}" if value == value.to_integral_value() else f"{value:,.{digits}f}"
     if language == "zh":
-        unit = _UNITS_ZH.get(currency)
+        unit = _DATA["units_zh"].get(currency)
         return f"{number}{unit}" if unit else f"{number} {currency}"
     sign = SIGNS.get(currency)
     return f"{sign}{number}" if sign else f"{currency} {number}"
@@ -56,40 +50,6 @@ def zhe(percent: int) -> str:
     return f"{tenths}.{rest}折" if rest else f"{tenths}折"
 
 
-class Phrase(NamedTuple):
-    """How a kind of benefit is said: in a title; in a sentence; in one after 'you can'.
-
-    `outright` stands before it where no threshold is asked for: 买就送, 立减.
-    """
-
-    title: str
-    said: str
-    enjoyed: str
-    outright: str = ""
-
-
-_ZH: dict[BenefitType, Phrase] = {
-    "percent_off": Phrase("{zhe}", "打{zhe}", "享受{zhe}优惠"),
-    "amount_off": Phrase("减{sum}", "减{sum}", "减{sum}", "立"),
-    "free_shipping": Phrase("免运费", "免运费", "享受免运费优惠"),
-    "fixed_price": Phrase("特价{price}", "特价{price}", "享受{price}特价"),
-    "buy_x_get_y": Phrase("{more}", "{more}", "享受{more}"),
-    "gift": Phrase("送{item}", "送{item}", "获赠{item}", "买就"),
-    "points": Phrase("送{points}积分", "送{points}积分", "获赠{points}积分", "买就"),
-    "exchange": Phrase("加{price}换购{item}", "可加{price}换购{item}", "加{price}换购{item}", "买就"),
-}
-_FREE_ZH = Phrase("全免", "全额减免", "享受全额减免")
-# In English a benefit is said with what it is on: `{of}` is ' milk' or nothing.
-_EN: dict[BenefitType, Phrase] = {
-    "percent_off": Phrase("{percent}% off", "{percent} % off{of}", "{percent}% off{of}"),
-    "amount_off": Phrase("{sum} off", "{sum} off{of}", "{sum} off{of}"),
-    "free_shipping": Phrase("free delivery", "free delivery{on}", "free delivery{on}"),
-    "fixed_price": Phrase("special price {price}", "{what} at {price}", "{what} at {price}"),
-    "buy_x_get_y": Phrase("{more}", "{more}{upon}", "{more}{upon}"),
-    "gift": Phrase("free {item}", "{free}{with}", "{free}{with}"),
-    "points": Phrase("{points} points", "{points} points{with}", "{points} points{with}"),
-    "exchange": Phrase("{item} for {price}", "{one} for {price}{with}", "{one} for {price}{with}"),
-}
 _CHEAPEST = Words(zh="（价低者优惠）", en=" (the cheapest of them)")
 
 
@@ -131,13 +91,13 @@ class OfferLine(NamedTuple):
     def zh(self, form: str, outright: bool = True) -> str:
         """A form of its phrase in Chinese; `outright`: with what stands there for a threshold."""
         free = self.benefit.type == "percent_off" and self.benefit.percent == 100
-        phrase = _FREE_ZH if free else _ZH[self.benefit.type]
+        phrase = _PHRASES["zh"]["all_off" if free else self.benefit.type]
         lead = phrase.outright if outright and not self.min_spend_cents else ""
         return lead + str(getattr(phrase, form)).format_map(self._facts("zh"))
 
     def en(self, form: str) -> str:
         """A form of its phrase in English."""
-        return str(getattr(_EN[self.benefit.type], form)).format_map(self._facts("en"))
+        return str(getattr(_PHRASES["en"][self.benefit.type], form)).format_map(self._facts("en"))
 
     def _facts(self, language: Language) -> dict[str, object]:
         b, item = self.benefit, self.benefit.item.in_(language) if self.benefit.item else ""
@@ -180,8 +140,7 @@ def line_of(offer: Offer, language: Language) -> OfferLine:
 
 def offer_words(offer: Offer, language: Language) -> str:
     """'20 % off tea', '茶打8折', '¥500 off from ¥5,000 up'; of two categories whether each or both together count."""
-    needs = NEEDS[offer.activation]
-    return _listed(line_of(offer, language), language, needs.in_(language) if needs else "")
+    return _listed(line_of(offer, language), language, _DATA["needs"][language].get(offer.activation, ""))
 
 
 def line_words(
@@ -196,6 +155,8 @@ def _listed(line: OfferLine, language: Language, needs: str = "") -> str:
     spend, kind = line.spend(language), line.benefit.type
     if kind == "none":
         return "没有优惠" if language == "zh" else "no offer"
+    if kind == "reminder":
+        return "一条提醒，没有折扣" if language == "zh" else "a reminder, no discount"
     if language == "zh":
         on = line.on or ("" if kind in ("amount_off", "free_shipping") else EVERYTHING.zh)
         what = line.zh("said", outright=kind != "amount_off")
@@ -216,6 +177,8 @@ _MEMBERS = {True: "会员", False: ""}
 def deal(offer: Offer, language: Language) -> str:
     """The benefit alone, for a title: '8折', '20% off', '满100元减20元', 'free delivery from $50'."""
     line = line_of(offer, language)
+    if offer.benefit.type == "reminder":
+        return "期待再见" if language == "zh" else "see you soon"
     spend, together = line.spend(language), line.joined == "together"
     if language == "zh":
         what = line.zh("title", outright=offer.benefit.type == "amount_off")
@@ -233,6 +196,8 @@ def sentence(offer: Offer, language: Language, *, begun: bool = True, clause: bo
     """
     line, kind = line_of(offer, language), offer.benefit.type
     ends = line.ends(language)
+    if kind == "reminder":
+        return "欢迎您随时再来。" if language == "zh" else "you are welcome any time."
     said_already = named and line.plain and begun and bool(line.on) and not clause  # the hook has just said what
     if language == "en":
         if clause:
@@ -266,8 +231,11 @@ def _offered_en(line: OfferLine) -> str:
 
 
 def terms(offer: Offer, language: Language, *, begun: bool = True) -> str:
-    """Until when (from when, if it has not begun; the hour, if it ends within a day), and how it is redeemed."""
-    day, clock, redeem = offer.expires.replace(tzinfo=None), None, REDEEM[offer.activation].in_(language)
+    """Until when (from when, if it has not begun; the hour, if it ends within a day), and how it is redeemed; empty
+    for a reminder, which gives nothing that could end."""
+    if offer.benefit.type == "reminder":
+        return ""
+    day, clock, redeem = offer.expires.replace(tzinfo=None), None, _DATA["redeem"][language][offer.activation]
     if day.time() < time(0, 1):
         day -= timedelta(days=1)  # midnight belongs to the day it ends
     elif day.time() < time(23, 59):
@@ -286,4 +254,4 @@ def day_text(day: datetime, language: Language) -> str:
     """'2026年6月30日', 'June 30, 2026'."""
     if language == "zh":
         return f"{day.year}年{day.month}月{day.day}日"
-    return f"{_MONTHS.split()[day.month - 1]} {day.day}, {day.year}"
+    return f"{_DATA['months'][day.month - 1]} {day.day}, {day.year}"

@@ -6,20 +6,18 @@ that a person must read it. Messages of the pool need no reading: `gate` compare
 """
 
 import re
-import tomllib
 import unicodedata
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from decimal import Decimal
 from functools import lru_cache
-from importlib.resources import files
 from typing import Literal, NamedTuple
 
 from promolift.currency import CURRENCY_DIGITS
 from promolift.message.angles import Known
 from promolift.message.channels import SOURCES, Channel, Pack, Sender, blanked, breaches
 from promolift.message.drafts import OFFER_RULE, PRIVACY_LAW, banned
-from promolift.message.names import SMUGGLED, is_sensitive, known_names
+from promolift.message.names import SMUGGLED, data, is_sensitive, known_names
 from promolift.terms import Language, Offer
 
 LONGEST = 1000  # characters; nobody reads more in a promotion
@@ -31,6 +29,11 @@ _PRIVATE = frozenset({"profile_leak", "sensitive_name", "wrong_name", "unknown_p
 # of banned.csv, what is wrong in any text; and what only a reader can tell. The rest is for drafts, which know no facts
 _ALWAYS = {"superlative", "vague_deadline", "stock", "health_claim", "contact", "injection"}
 _PERHAPS = {"endorsement", "guarantee", "profile_leak", "surveillance", "guilt"}
+
+
+# the kinds of benefit that code reads, and the fact that states each
+_BENEFIT_FACT: dict[str, FactKind] = {"percent_off": "percent", "amount_off": "amount", "free_shipping": "shipping"}
+_OF_BENEFIT = {"wrong_percent", "wrong_amount", "wrong_benefit", "wrong_threshold", "wrong_cap"}
 
 
 @dataclass(frozen=True)
@@ -89,12 +92,9 @@ def facts(
     return sorted(ticked, key=lambda fact: (fact.start, fact.end, fact.kind))
 
 
-def _data() -> dict[str, str]:
-    return tomllib.loads(files("promolift.message").joinpath("reading.toml").read_text(encoding="utf-8"))
-
-
+_DATA: dict[str, str] = data("reading")
 # what is read as something else: a traditional character as its simplified form, signs and blanks as the plain ones
-_PAIRS = _data()["as_plain"]
+_PAIRS = _DATA["as_plain"]
 _AS_PLAIN = dict(zip(_PAIRS[::2], _PAIRS[1::2], strict=True)) | dict.fromkeys("\u00a0\u202f\u3000", " ")
 _AS_PLAIN |= dict.fromkeys("’‘", "'") | dict.fromkeys("–—−‐‑", "-") | dict.fromkeys("〜～", "~") | {"￥": "¥"}
 _FORMAL = re.compile("[壹贰叁肆伍陆柒捌玖拾佰仟]{2,}|[壹贰叁肆伍陆柒捌玖拾佰仟](?=[元圆折])")  # alone: family names
@@ -164,7 +164,7 @@ def number(text: str) -> Decimal:
 _PARTS = {"@DIGITS@": DIGITS, "@HAN@": HAN, "@WORDS@": rf"\b(?:{_ANY_WORD})\b", "@WORD@": _ANY_WORD}
 _P = {
     name: re.compile(re.sub("@[A-Z]+@", lambda part: _PARTS[part.group()], pattern), re.IGNORECASE)
-    for name, pattern in _data().items()
+    for name, pattern in _DATA.items()
     if name != "as_plain"
 }
 _SENTENCE = re.compile(r"[。！!？?；;\n]|\.(?=\s|$)")
@@ -185,6 +185,7 @@ class _Reader:
         self.raw, self.text, self.offer, self.language, self.known = text, ready(text), offer, language, known
         self.broken: list[BrokenRule] = []
         self.facts: list[Fact] = []
+        self.left = 0  # words, or Chinese characters, that are no known fact and no plain word
 
     def flag(self, code: str, start: int, end: int, why: str) -> None:
         self.broken.append(BrokenRule(code, self.raw[start:end], why, start, end))
@@ -225,6 +226,9 @@ def _read(
         step(reader)
     if channel != "wechat_store":
         _missing(reader)
+    if offer.benefit.type not in _BENEFIT_FACT:
+        why = "code does not read this kind of benefit"
+        reader.broken = [replace(r, code=OPEN, reason=why) if r.code in _OF_BENEFIT else r for r in reader.broken]
     return reader
 
 
@@ -303,7 +307,11 @@ def _words(r: _Reader) -> None:
     for row in banned():
         if row.code in _ALWAYS | _PERHAPS and row.language in ("any", r.language):
             for match in row.pattern.finditer(r.text):
-                r.flag(row.code if row.code in _ALWAYS else OPEN, *match.span(), f"banned.csv: {row.code}")
+                r.flag(
+                    row.code if row.code in _ALWAYS else OPEN,
+                    *match.span(),
+                    "a word that no promotion may use" if row.code in _ALWAYS else "may claim too much",
+                )
     for match in _P["code"].finditer(r.text):
         said = match.group(1)
         if any(c.isdigit() or c.isupper() for c in said):
@@ -443,11 +451,15 @@ def _shipping(r: _Reader) -> None:
 
 
 def _prose(r: _Reader) -> None:
-    """A sentence that says more than the facts that were read: only a judge or a person can tell."""
+    """A sentence that says more than the facts that were read: only a judge or a person can tell.
+
+    A word or two do not make a sentence unread, but may be the fact that seems to be missing.
+    """
     at = 0
     for sentence in re.split(r"(?<=[。！!？?；;\n])|(?<=[.])(?=\s|$)", r.text):
         rest = _P[f"plain_{r.language}"].sub(" ", sentence)
         more = len(_HAN.findall(rest)) if r.language == "zh" else len(re.findall(r"[A-Za-z']{2,}", rest))
+        r.left += more
         if more >= (4 if r.language == "zh" else 2):
             start = at + len(sentence) - len(sentence.lstrip())
             r.flag(OPEN, start, at + len(sentence), "says more than the facts that code reads")
@@ -457,14 +469,14 @@ def _prose(r: _Reader) -> None:
 def _missing(r: _Reader) -> None:
     """What the offer has and the text does not say; where a part is unread, it may say it there."""
     offer, kinds, end = r.offer, {fact.kind for fact in r.facts}, len(r.raw)
-    benefit: dict[str, FactKind] = {"percent_off": "percent", "amount_off": "amount", "free_shipping": "shipping"}
     wanted = {
-        "missing_name": "name" if offer.scope != "all" else None, "missing_date": "end",
-        "missing_benefit": benefit.get(offer.benefit.type),
+        "missing_name": "name" if offer.scope != "all" else None,
+        "missing_date": "end" if offer.benefit.type != "reminder" else None,
+        "missing_benefit": _BENEFIT_FACT.get(offer.benefit.type),
         "missing_threshold": "threshold" if offer.min_spend_cents else None,
         "missing_cap": "cap" if offer.benefit.max_discount_cents else None,
     }  # fmt: skip
-    unread = any(rule.code == OPEN for rule in r.broken)
+    unread = r.left > 0 or any(rule.code == OPEN for rule in r.broken)
     for code, kind in wanted.items():
         if kind and kind not in kinds:
             why = f"the text does not say the offer's {kind}, as far as it is read"

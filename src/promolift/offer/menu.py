@@ -102,18 +102,20 @@ class MenuItem(Settings):
             raise ValueError(f"benefit_cost_cents is for gift, points and exchange, which need it; this is {kind}")
         if self.benefit.type == "amount_off" and self.min_spend_cents <= self.benefit.amount_cents:
             raise ValueError("an amount off needs min_spend_cents above the amount")
+        if kind == "reminder" and (self.min_spend_cents or self.activation != "automatic" or self.scope != "all"):
+            raise ValueError("a reminder gives nothing: it takes neither scope, min_spend_cents nor a code or link")
         return self
 
     @property
     def by_baskets(self) -> bool:
         """Whether what it costs is read from customers' own baskets: all but percentages on one thing, an amount off
-        and free delivery, which `effect.add_effects` values from their means."""
+        and free delivery, which `effect.add_effects` values from their means, and a reminder, which gives nothing."""
         plain = ("amount_off", "free_shipping") if not self.covers else ()
-        return self.benefit.type not in ("percent_off", *plain)
+        return self.benefit.type not in ("percent_off", "reminder", *plain)
 
     @property
     def depth(self) -> float | None:
-        """The discount as a share of the price it applies to; None for an amount or free delivery."""
+        """The discount as a share of the price it applies to; None for an amount, free delivery or a reminder."""
         return self.benefit.percent / 100 if self.benefit.type == "percent_off" else None
 
 

@@ -9,12 +9,11 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
-from promolift.results.customers import Customers, ShopWeek, Tastes
+from promolift.results.customers import Customers, Given, ShopWeek, Tastes
 from promolift.results.effects import ResponseFigures
 from promolift.results.evaluation import Lead, Worth
 from promolift.results.forecasts import Forecasts
 from promolift.results.messages import MotiveCount, Written
-from promolift.results.person import Given
 from promolift.results.plan import Assumption, Headline, Luck, PlanNote, Point
 from promolift.results.predictions import Predictions
 from promolift.results.shop import Health, PurchaseMembers

@@ -107,7 +107,8 @@ def round_up(cents: float, digits: int) -> int:
 
 
 def menu_toml(fit: Baskets, currency: str, margin: float) -> str:
-    """[[menu]] lines: percentages on a category within the margin, an amount off above the usual basket, delivery.
+    """[[menu]] lines: a reminder, percentages on a category within the margin, an amount off above the usual basket,
+    free delivery.
 
     The amount is a tenth to a seventh of its threshold, and less than the margin on it.
     """
@@ -128,6 +129,7 @@ def menu_toml(fit: Baskets, currency: str, margin: float) -> str:
         f"{fit.median_cents / 10**digits:,.{digits}f} {currency}).",
         "# Change it as you like; docs/configuration.md explains every key.",
     ]
+    lines += _line("reminder", 'type = "reminder"')
     for percent in PERCENTS:
         if percent / 100 < margin:
             lines += _line(f"category-{percent}", f'type = "percent_off", percent = {percent}', 'scope = "category"')

@@ -7,10 +7,11 @@ import polars as pl
 from promolift.effect import DiscountResponse
 from promolift.results import effects
 from promolift.results.chinese import kept
+from promolift.results.forecasts import ForecastNote
 from promolift.results.job import Job
 from promolift.results.plan import Plan
 from promolift.results.segments import segment_table, segment_words
-from promolift.results.shop import ForecastNote, Health
+from promolift.results.shop import Health
 from promolift.results.standing import standing
 from promolift.tables import Z95
 from promolift.words import pick

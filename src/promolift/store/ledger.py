@@ -10,6 +10,7 @@ loop goes on meanwhile. All else runs in the writer's thread whole. They take tu
 """
 
 import asyncio
+import logging
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -20,13 +21,20 @@ from time import monotonic, sleep
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import StaticPool
 
 from promolift.errors import ConfigError
 from promolift.store.ledger_migrate import open_tables
 from promolift.store.ledger_schema import MEMO, LedgerError, driver_sql
 
+try:
+    from psycopg import Error as PostgresError
+except ImportError:
+    PostgresError = sqlite3.Error  # type: ignore[assignment,misc]
+
+LOG = logging.getLogger("promolift.store")
+DRIVER_ERRORS = (SQLAlchemyError, sqlite3.Error, PostgresError)
 Work = Callable[[Connection, list[Any]], Sequence[Any]]
 GROUP = 512  # payloads in one transaction: bounds how long the first of them waits
 QUIET_S, PATIENCE_S = 0.001, 0.02  # a commit waits for as many as came last time, while they keep coming
@@ -89,11 +97,12 @@ class Ledger:
         self._tasks: list[_Task] = []
         self._brief: list[_Task] = []
         self._taken = self._kept = False  # a transaction is under way; the next one is the writer's own
-        self._closed = False
+        self._closed = self._ended = False  # closed by its owner; its writer ended by a fault
         self._prepared: _Prepared | None = None
+        self._group: list[_Task] = []  # what the writer is at
         self._inline = is_file(url)
         self._checkpoints = Checkpoints(str(make_url(url).database)) if self._inline else None
-        self._thread = threading.Thread(target=self._loop, name="ledger", daemon=True)
+        self._thread = threading.Thread(target=self._keep_on, name="ledger", daemon=True)
         self._thread.start()
 
     def __enter__(self) -> "Ledger":
@@ -177,7 +186,7 @@ class Ledger:
         try:
             with self._readers.connect() as connection:
                 yield connection
-        except (DBAPIError, sqlite3.Error) as error:
+        except DRIVER_ERRORS as error:
             raise LedgerError(f"ledger: cannot be read ({_first_line(error)})") from None
         finally:
             with self._turn:
@@ -201,6 +210,8 @@ class Ledger:
     def _check_open(self) -> None:
         if self._closed:
             raise LedgerError("ledger: closed; nothing was kept or read")
+        if self._ended:
+            raise LedgerError("ledger: its writer ended by a fault, see the log; start anew")
 
     # an event loop's thread
 
@@ -229,6 +240,18 @@ class Ledger:
 
     # the writer's thread
 
+    def _keep_on(self) -> None:
+        """Work until closed. What a change raises is its caller's; should the writer itself fail, all are told."""
+        try:
+            self._loop()
+        except BaseException as error:
+            LOG.critical("the ledger's writer ended", exc_info=error)
+            with self._turn:
+                self._ended = True
+                waiting, self._tasks, self._brief = self._group + self._tasks + self._brief, [], []
+                self._turn.notify_all()
+            self._pass_on(_lost(waiting, error), keep=False)
+
     def _loop(self) -> None:
         usual = 1
         while True:
@@ -238,6 +261,7 @@ class Ledger:
                 self._turn.wait_for(self._something)
                 prepared, self._prepared = self._prepared, None
                 group = [] if prepared else self._take(usual)
+                self._group = [outcome.task for outcome in prepared.outcomes] if prepared else group
             if not (prepared or group):
                 return  # closed, and all is kept
             usual = len(group) or usual
@@ -266,7 +290,7 @@ class Ledger:
     def _commit(self, group: list[_Task]) -> list[_Outcome]:
         try:
             return self._finish(*self._open(group, wait=True))
-        except Exception as error:
+        except BaseException as error:
             return _lost(group, error)
 
     def _open(self, group: list[_Task], wait: bool) -> _Prepared:
@@ -349,7 +373,7 @@ def _driver(connection: Connection) -> Any:
     return connection.connection.dbapi_connection
 
 
-def _lost(tasks: list[_Task], error: Exception) -> list[_Outcome]:
+def _lost(tasks: list[_Task], error: BaseException) -> list[_Outcome]:
     lost = LedgerError(f"ledger: nothing was kept ({_first_line(error)}); free disk space or see the log")
     return [_Outcome(task, None, lost) for task in tasks]
 
@@ -365,7 +389,10 @@ def _settle(outcomes: list[_Outcome]) -> None:
     for task, result, error in outcomes:
         if task.future.done():  # given up
             if task.late:
-                task.late(result if error is None else error)
+                try:
+                    task.late(result if error is None else error)
+                except Exception as fault:  # nobody waits for it, and the others must hear theirs
+                    LOG.error("what came too late could not be dealt with", exc_info=fault)
         elif error is None:
             task.future.set_result(result)
         else:
@@ -379,7 +406,7 @@ def _run(connection: Connection, work: Work, tasks: list[_Task]) -> list[_Outcom
         results = work(connection, [task.payload for task in tasks])
         driver_sql(connection, "release savepoint work")
         return [_Outcome(task, result) for task, result in zip(tasks, results, strict=True)]
-    except Exception as error:
+    except BaseException as error:  # whatever it is, it is the caller's: the writer goes on
         try:
             driver_sql(connection, "rollback to savepoint work")
             driver_sql(connection, "release savepoint work")
@@ -390,9 +417,11 @@ def _run(connection: Connection, work: Work, tasks: list[_Task]) -> list[_Outcom
         return [outcome for task in tasks for outcome in _run(connection, work, [task])]
 
 
-def _for_people(error: Exception) -> Exception:
+def _for_people(error: BaseException) -> BaseException:
+    if isinstance(error, StopIteration):  # no future takes it
+        return RuntimeError("a change raised StopIteration")
     text = f"ledger: nothing was kept ({_first_line(error)}); free disk space or see the log"
-    return LedgerError(text) if isinstance(error, SQLAlchemyError | sqlite3.Error) else error
+    return LedgerError(text) if isinstance(error, DRIVER_ERRORS) else error
 
 
 def _first_line(error: BaseException) -> str:

@@ -18,8 +18,6 @@ from promolift.effect import diagnose
 from promolift.effect.core import LEAST_ROWS, EffectModel
 from promolift.effect.trial import Level, encoder_of
 from promolift.errors import StepError, SupportError
-from promolift.pages import render_page
-from promolift.pages.trial import page_of
 from promolift.progress import Tell, quiet
 from promolift.results.trial import (
     EFFECT,
@@ -347,6 +345,9 @@ class Fitted:
 
 def write_page(results: TrialResults, page: Path) -> Path:
     """Write the page of all that is known; its path."""
+    from promolift.pages import render_page
+    from promolift.pages.trial import page_of
+
     page.parent.mkdir(parents=True, exist_ok=True)
     page.write_text(render_page(page_of(results)), encoding="utf-8")
     return page

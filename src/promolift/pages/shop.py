@@ -75,6 +75,7 @@ def tell_plan(job: Job) -> Story:
         like_everybody=like_everybody(plan, found) if found else None, binding=binding(note.limits, names),
         believed=plan.assumptions, worth=None if job.clean.moneyless else Worth.of(plan.chosen, small),
         motives=Messages.load(store).motives if store.has("messages") and written else (),
+        segments=segment_table(job, plan.chosen),
         frontier=plan.frontier, asof_ms=moments(job).asof, window_days=job.config.plan.window_days,
         health=Health.load(store), response=effects.ResponseFigures.of(effects.response(store), names),
         policies=found.judged if found else None, lead=found.lead if found else None,

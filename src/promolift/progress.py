@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from promolift.words import spoken
 
@@ -32,18 +32,25 @@ def translated(said: str) -> str:
     """What a step says, in the language that is spoken; English where progress.tsv does not hold it."""
     if spoken() == "en" or not said:
         return said
-    for pattern, chinese in _chinese():
-        if found := pattern.fullmatch(said):
+    for english, chinese in _catalogue():
+        if found := english.fullmatch(said):
             return chinese.format(*map(translated, found.groups()))
     return said
 
 
+class ProgressText(NamedTuple):
+    """What matches a sentence's English, and its Chinese."""
+
+    english: re.Pattern[str]
+    chinese: str
+
+
 @cache
-def _chinese() -> list[tuple[re.Pattern[str], str]]:
+def _catalogue() -> list[ProgressText]:
     from promolift.settings import rows_of  # at first use: `--help` waits for no settings
 
     rows = rows_of("progress.tsv")
-    return [(re.compile(re.escape(english).replace(r"\{\}", "(.+)")), chinese) for english, chinese in rows]
+    return [ProgressText(re.compile(re.escape(english).replace(r"\{\}", "(.+)")), chinese) for english, chinese in rows]
 
 
 @contextmanager

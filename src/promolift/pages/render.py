@@ -10,7 +10,7 @@ from hashlib import sha256
 from importlib.resources import files
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from promolift.pages.blocks import Figure, Page, balanced
@@ -87,10 +87,10 @@ def code(text: str) -> Markup:
     return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))
 
 
-@lru_cache
-def _templates() -> Environment:
+def environment(*packages: str) -> Environment:
+    """The templates of some packages, with what all of them may say; every text is escaped."""
     made = Environment(
-        loader=PackageLoader("promolift.pages"),
+        loader=ChoiceLoader([PackageLoader(package) for package in packages]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -99,3 +99,8 @@ def _templates() -> Environment:
     made.globals |= {"pick": pick, "spoken": spoken}
     made.filters["code"] = code
     return made
+
+
+@lru_cache
+def _templates() -> Environment:
+    return environment("promolift.pages")

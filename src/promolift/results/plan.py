@@ -28,12 +28,7 @@ from promolift.words import Cash, as_html, bracket, ends, interval, pick, spoken
 
 Level = Literal["randomised", "adjusted", "assumed"]
 CURVE = "What the best plan earns with each budget, in minor units:"
-LIMIT = "one category: "  # begins the name of the limit on a category
 FROZEN = ("candidates", "frontier")  # tables that a release serves from
-FRONTIER = {
-    "budget_cents": pl.Float64, "gain_cents": pl.Float64, "cost_cents": pl.Float64, "price": pl.Float64,
-    "treated": pl.Int64, "bound_cents": pl.Float64,
-}  # fmt: skip
 
 
 class Assumption(Settings):
@@ -77,6 +72,44 @@ class Point(Settings):
     share: float | None
 
 
+class RuleCost(Settings):
+    """What a strategic rule costs: expected gain without it less with it; `price` is what one more unit of its share
+    costs. `given` offers are such, `able` customers can get one.
+    """
+
+    name: str
+    rule: Literal["pin", "boost", "exclude", "at_least"]
+    given: int
+    able: int
+    cost_cents: float
+    price: float = 0.0
+
+
+class WhatIf(Settings):
+    """The best plan at another budget, between two points of the curve: its gain by the estimates that choose (luck is
+    not taken off), cost, what one more cent adds, and how many customers get an offer; beside it the same of the plan.
+    """
+
+    budget_cents: float
+    gain_cents: float
+    cost_cents: float
+    price: float
+    treated: float
+    own_budget_cents: float
+    own_gain_cents: float | None
+    own_treated: float | None
+
+    @property
+    def more_cents(self) -> float | None:
+        """What it gains beyond the plan as it stands."""
+        return None if self.own_gain_cents is None else self.gain_cents - self.own_gain_cents
+
+    @property
+    def more_treated(self) -> float | None:
+        """Customers who get an offer beyond those of the plan as it stands."""
+        return None if self.own_treated is None else self.treated - self.own_treated
+
+
 class PlanNote(Note):
     """The plan in numbers; all but shares and `price` are minor units or customers.
 
@@ -107,6 +140,7 @@ class PlanNote(Note):
     risk: Literal["none", "lower"] = "none"
     explain: str
     limits: tuple[str, ...] = ()
+    strategic: tuple[RuleCost, ...] = ()
     why: tuple[str, ...] = ()
     why_zh: tuple[str, ...] = ()
     assumptions: tuple[Assumption, ...] = ()
@@ -211,7 +245,12 @@ def luck_in(policies: pl.DataFrame) -> Luck | None:
 def plan_text(plan: PlanNote, luck: Luck | None, believed: Iterable[Assumption]) -> str:
     """Who gets an offer, what it is expected to add net of its cost, what must be believed for that, and what next."""
     why = plan.why_zh if spoken() == "zh" else plan.why
-    lines = [_head(plan, luck), *why, *(pick(each.text, each.text_zh or each.text) for each in believed)]
+    lines = [
+        _head(plan, luck),
+        *(rule_text(each, plan.shop.currency) for each in plan.strategic),
+        *why,
+        *(pick(each.text, each.text_zh or each.text) for each in believed),
+    ]
     if plan.consent.default:
         lines.append(
             pick(
@@ -231,6 +270,19 @@ def plan_text(plan: PlanNote, luck: Luck | None, believed: Iterable[Assumption])
             )
         )
     return "\n".join(lines)
+
+
+def rule_text(found: RuleCost, currency: str) -> str:
+    """What a strategic rule did and costs, in a sentence."""
+    cost, given = Cash(currency)(found.cost_cents), f"{found.given:,}"
+    return pick(
+        f"Rule {found.name} ({found.rule}): {given} such offers ({found.able:,} customers can get one); it costs "
+        f"{cost} of expected gain.",
+        f"规则{found.name}（{RULES_ZH[found.rule]}）：此类优惠{given}个（{found.able:,}位客户可得），少赚{cost}。",
+    )
+
+
+RULES_ZH = {"pin": "必发", "boost": "优先", "exclude": "不发", "at_least": "最低占比"}
 
 
 def _head(plan: PlanNote, luck: Luck | None) -> str:
@@ -282,6 +334,18 @@ class Curve:
 
     frame: pl.DataFrame
     own_cents: int
+
+    def what_if(self, budget_cents: float) -> WhatIf | None:
+        """The best plan at another budget, by straight lines between the curve's points; None beyond it."""
+        names = ("gain_cents", "cost_cents", "price", "treated")
+        found = {name: on_line(self.frame, budget_cents, name) for name in names}
+        own = {name: on_line(self.frame, float(self.own_cents), name) for name in ("gain_cents", "treated")}
+        if found["gain_cents"] is None:
+            return None
+        return WhatIf.model_validate(
+            found | {"budget_cents": budget_cents, "own_budget_cents": float(self.own_cents)}
+            | {f"own_{name}": value for name, value in own.items()}
+        )  # fmt: skip
 
     def at(self, budget_cents: float) -> Point | None:
         """The best plan at another budget, by a straight line between the curve's points; None beyond it."""
@@ -445,9 +509,9 @@ class Plan:
         return {name: sha256_of_file(folder / f"{name}.parquet") for name in FROZEN}
 
 
-def on_line(frontier: pl.DataFrame, budget_cents: float) -> float | None:
-    """The frontier's gain at a budget, between its points by a straight line; None outside them."""
-    line = frontier.drop_nulls(["budget_cents", "gain_cents"]).sort("budget_cents", "gain_cents")
+def on_line(frontier: pl.DataFrame, budget_cents: float, column: str = "gain_cents") -> float | None:
+    """The frontier's gain, or another column, at a budget, between its points by a straight line; None outside them."""
+    line = frontier.drop_nulls(["budget_cents", column]).sort("budget_cents", column)
     if line.is_empty() or not line["budget_cents"][0] <= budget_cents <= line["budget_cents"][-1]:
         return None
-    return float(np.interp(budget_cents, line["budget_cents"].to_numpy(), line["gain_cents"].to_numpy()))
+    return float(np.interp(budget_cents, line["budget_cents"].to_numpy(), line[column].to_numpy()))

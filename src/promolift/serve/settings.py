@@ -72,6 +72,21 @@ class Keep(Settings):
     )
 
 
+class ConsoleSettings(Settings):
+    """The pages for people, under `/console`."""
+
+    two_eyes: bool = Field(
+        default=False, description="Whether a draft needs the yes of somebody other than its maker to go live."
+    )
+    idle_hours: float = Field(
+        default=8.0, gt=0, le=168, description="Hours without a click after which a person is signed out."
+    )
+    secure: bool = Field(
+        default=False,
+        description="Whether cookies are sent over https alone: set it where a reverse proxy does TLS.",
+    )
+
+
 class ServeSettings(Settings):
     """One server."""
 
@@ -119,6 +134,7 @@ class ServeSettings(Settings):
     keep: Keep = Keep()
     mail: MailSettings | None = None
     learn: Learning = Learning()
+    console: ConsoleSettings = ConsoleSettings()
 
     @property
     def ledger_url(self) -> str:

@@ -144,3 +144,14 @@ def test_more_visits_are_counted_by_the_draws_alone() -> None:
     for each in found:
         assert each.visits_se is not None
         assert abs(each.visits - each.cell.arm / 3) < 3 * each.visits_se < 0.6
+
+
+def test_what_was_assumed_pays_for_two_tests_and_no_more() -> None:
+    """Nothing is gained by any arm, though much is believed: a third test needs draws that speak for it."""
+    hopeful = cells(prior=200.0, prior_se=300.0)
+    rules = ArmRules(0.999, 6, 0.1, 1e9)
+    for effect, tested in ((-60.0, False), (60.0, True)):
+        found = effects(draws(lambda arm, group, effect=effect: effect + 0.0 * arm, 8), hopeful)
+        for tests in (1, 2):
+            states = [c.state for c in choose_arms(found, rules._replace(tests=tests))]
+            assert ("test" in states) == (tested or tests == 1)

@@ -6,7 +6,7 @@ Four lengths of the same facts: `deal` for a title, `offer_words` for a list or 
 
 from datetime import datetime, time, timedelta
 from decimal import Decimal
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import NamedTuple
 
 from promolift.currency import CURRENCY_DIGITS, SIGNS
@@ -102,15 +102,22 @@ class OfferLine(NamedTuple):
     def _facts(self, language: Language) -> dict[str, object]:
         b, item = self.benefit, self.benefit.item.in_(language) if self.benefit.item else ""
         on = f"{self.on}{' bought together' if self.joined == 'together' else ''}" if self.on else ""
-        cash = partial(money, currency=self.currency, language=language)
         whole = on or ("your order" if b.type in ("free_shipping", "amount_off") else EVERYTHING.en)
-        return {
-            "percent": b.percent, "zhe": zhe(b.percent), "points": f"{b.points:,}", "item": item,
-            "sum": cash(b.amount_cents), "price": cash(b.price_cents), "more": _more(b, language), "what": whole,
-            "free": f"{'' if is_plural(item) else 'a '}free {item}", "one": f"{_article(item)}{item}",
+        said: dict[str, object] = {
+            "percent": b.percent, "zhe": zhe(b.percent), "points": f"{b.points:,}", "item": item, "what": whole,
             "of": f" {on}" if on else "", "on": f" of {on}" if on else "", "with": f" with {on}" if on else "",
             "upon": f" on {on}" if on else "",
         }  # fmt: skip
+        if b.amount_cents:
+            said["sum"] = money(b.amount_cents, self.currency, language)
+        if b.price_cents:
+            said["price"] = money(b.price_cents, self.currency, language)
+        if b.buy:
+            said["more"] = _more(b, language)
+        if item:
+            free = "" if is_plural(item) else "a "
+            said |= {"free": f"{free}free {item}", "one": f"{_article(item)}{item}"}
+        return said
 
 
 def _article(item: str) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 import polars as pl
 
 from promolift import message
+from promolift.allocate.frame import LIMIT
 from promolift.currency import currency_digits
 from promolift.pages.story import Card, OpenQuestion, ReadFact, Story
 from promolift.results import effects
@@ -14,8 +15,8 @@ from promolift.results.customers import Customers, Given, Person, ShopWeek, Tast
 from promolift.results.evaluation import Evaluation, Worth
 from promolift.results.forecasts import CustomerForecast, ForecastNote, Forecasts
 from promolift.results.job import Job, Moments, moments
-from promolift.results.messages import LANGUAGES, Messages
-from promolift.results.plan import LIMIT, Plan, PlanNote, Point, headline
+from promolift.results.messages import LANGUAGES, Messages, PoolWords
+from promolift.results.plan import Plan, PlanNote, Point, headline
 from promolift.results.segments import segment_table
 from promolift.results.shop import Health, Offers, PurchaseMembers, Unchecked, Unknown
 from promolift.results.standing import standing
@@ -74,6 +75,7 @@ def tell_plan(job: Job) -> Story:
         like_everybody=like_everybody(plan, found) if found else None, binding=binding(note.limits, names),
         believed=plan.assumptions, worth=None if job.clean.moneyless else Worth.of(plan.chosen, small),
         motives=Messages.load(store).motives if store.has("messages") and written else (),
+        segments=segment_table(job, plan.chosen),
         frontier=plan.frontier, asof_ms=moments(job).asof, window_days=job.config.plan.window_days,
         health=Health.load(store), response=effects.ResponseFigures.of(effects.response(store), names),
         policies=found.judged if found else None, lead=found.lead if found else None,
@@ -128,6 +130,7 @@ def _tell_story(job: Job) -> Story:
         ),
         typical=typical(job, said, offers),
         angles=list(said.angles.items()),
+        wording=PoolWords.load(store) if PoolWords.has(store) else None,
         written=said.written,
         silent=said.silent,
         cards=shown,

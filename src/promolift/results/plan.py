@@ -28,12 +28,7 @@ from promolift.words import Cash, as_html, bracket, ends, interval, pick, spoken
 
 Level = Literal["randomised", "adjusted", "assumed"]
 CURVE = "What the best plan earns with each budget, in minor units:"
-LIMIT = "one category: "  # begins the name of the limit on a category
 FROZEN = ("candidates", "frontier")  # tables that a release serves from
-FRONTIER = {
-    "budget_cents": pl.Float64, "gain_cents": pl.Float64, "cost_cents": pl.Float64, "price": pl.Float64,
-    "treated": pl.Int64, "bound_cents": pl.Float64,
-}  # fmt: skip
 
 
 class Assumption(Settings):

@@ -3,6 +3,7 @@
 Every number is made here once: the release serves it, the report shows it and learning judges it as it stands.
 """
 
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import NamedTuple
 
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 
 from promolift import allocate, deliver, effect, offer
 from promolift.allocate import strategic
-from promolift.allocate.settings import Risk
+from promolift.allocate.settings import Risk, StrategicRule
 from promolift.deliver import Drawn, Recalibration, ReleaseTerms
 from promolift.deliver.settle import STEP, Spending, cost, even_cost, settled, spending
 from promolift.errors import BudgetError, SupportError
@@ -25,17 +26,15 @@ from promolift.results.approved import approved, taken_over
 from promolift.results.arms import draw_words
 from promolift.results.assumed import assumptions
 from promolift.results.job import Job, Moments, moments
-from promolift.results.plan import FRONTIER, LIMIT, Level, Plan, PlanNote, RuleCost, Tables
+from promolift.results.plan import Level, Plan, PlanNote, RuleCost, Tables
 from promolift.results.why import FEW, why
 from promolift.steps.arms import ArmPlan, keep_arms, plan_arms
 from promolift.steps.plan_rules import budget_cents, close_small, close_weak, evidence_floor
 from promolift.steps.propose import value, with_proposals
 from promolift.steps.targets import list_people, list_replays, list_resting, list_targets
 from promolift.tables import Z95
-from promolift.terms import covered
 from promolift.words import speaking
 
-CURVE_POINTS = 9
 KEY = ["customer_id", "offer_id"]
 TRIES = 20  # budgets at which draws are tried, each a twentieth smaller than the one before
 WEIGHED = (
@@ -188,7 +187,7 @@ def decide(job: Job, at: Moments, some: Offered) -> Plan:
     if arms is None:
         costs = rule_costs(job, free_of_rules.rows, audience, budget, made.found)
         note = note.model_copy(update={"strategic": costs})
-    frontier = curve(job, audience.free)
+    frontier = limits_of(job).curve(careful(audience.free), job.config.plan.seed)
     if arms is None and note.why and not (plan.trial or job.clean.moneyless or plan.limits):
         proposed = proposed_test(job, at, some, audience, terms, budget)
         note = said(note, [*note.why, *proposed.en], [*note.why_zh, *proposed.zh])
@@ -252,7 +251,7 @@ def audience_of(job: Job, rows: pl.DataFrame, terms: ReleaseTerms) -> Audience:
     people = rows["customer_id"].unique()
     held = people.filter(pl.Series([deliver.in_holdout(who, terms) for who in people], dtype=pl.Boolean))
     audience = Audience(consent, barred, held, rows.clear())
-    limits = [column for text in job.config.plan.limits for column in allocate.Limit.read(text).where]
+    limits = [column for limit in limits_of(job).stated for column in limit.where]
     wanted = [name for name in dict.fromkeys((*WEIGHED, *limits, "units")) if name in rows.columns]
     return audience._replace(free=open_to(rows.select(wanted), rows["eligible"], audience))
 
@@ -276,7 +275,7 @@ def rule_costs(
         others = tuple(each for each in rules if each != rule)
         changed = strategic.with_rules(rows, others)
         free = open_to(changed, changed["eligible"], audience)
-        limits = [*limits_without_rules(job, free, budget), *strategic.floors(others)]
+        limits = limits_of(job, others).at(free, budget)
         best = allocate.plan(preferred(free), budget, limits, seed=job.config.plan.seed)
         mine = found.chosen.filter(strategic.covered_by(rule))
         able = open_to(rows, rows["eligible"], audience).filter(strategic.covered_by(rule))
@@ -323,7 +322,7 @@ def planned(
     offers, even = preferred(audience.free), even_cost(audience.free) if terms.explore else 0.0
 
     def spent(mine: Spending) -> PlanDecisions:
-        limits = all_limits(job, audience.free, mine.budget_cents)
+        limits = limits_of(job).at(audience.free, mine.budget_cents)
         found = allocate.plan(offers, mine.budget_cents, limits, seed=job.config.plan.seed)
         own = terms.model_copy(update={"price": found.allocation.price, "explore": mine.explore})
         rows = charged(some.rows, limits, found)
@@ -344,61 +343,14 @@ def keeps(job: Job, free: pl.DataFrame, decisions: pl.DataFrame, budget: int) ->
     if cost(free, decisions) > budget:
         return False
     chosen = free.join(decisions.select(KEY), on=KEY, how="semi")
-    return allocate.kept(chosen, all_limits(job, free, budget))
+    return allocate.kept(chosen, limits_of(job).at(free, budget))
 
 
-def curve(job: Job, free: pl.DataFrame) -> pl.DataFrame:
-    """The budget curve under the same limit per category: solved point by point where there is one."""
-    if free.is_empty():
-        return pl.DataFrame(schema=FRONTIER)
-    free = careful(free)
-    whole, share = allocate.frontier(free), job.config.plan.category_share
-    top = whole["cost_cents"].to_numpy().max()
-    if (share >= 1 and not job.config.plan.limits) or top <= 0:
-        return whole.select(list(FRONTIER))
-    steps = np.linspace(0, 1, CURVE_POINTS)[1:] ** 2  # closer together where the curve bends most
-    budgets = (top * steps).round().astype(int).tolist()
-    solved = allocate.at_budgets(free, budgets, lambda budget: all_limits(job, free, budget), seed=job.config.plan.seed)
-    rows = [(0.0, 0.0, 0.0, 0.0, 0, 0.0)]
-    for budget, found in zip(budgets, solved, strict=True):
-        if found is None:  # so little money cannot keep a limit that says at least
-            continue
-        rows.append((float(budget), found.gain, found.cost, worth(found, share), found.treated, found.bound))
-    return pl.DataFrame(rows, schema=FRONTIER, orient="row")
-
-
-def worth(found: allocate.Allocation, share: float) -> float:
-    """What one more cent of budget adds: its price, and what the limits per category, `share` of it, let in then."""
-    return found.price + share * sum(price for name, price in found.multipliers.items() if name.startswith(LIMIT))
-
-
-def all_limits(job: Job, free: pl.DataFrame, budget: float) -> list[allocate.Limit]:
-    """The limit per category, those that promolift.toml states, and the shares that strategic rules ask for."""
-    return [*limits_without_rules(job, free, budget), *strategic.floors(job.config.strategic)]
-
-
-def limits_without_rules(job: Job, free: pl.DataFrame, budget: float) -> list[allocate.Limit]:
-    """The limit per category and those that promolift.toml states."""
-    stated = [allocate.Limit.read(text) for text in job.config.plan.limits]
-    return [*category_limits(free, budget, job.config.plan.category_share), *stated]
-
-
-def category_limits(free: pl.DataFrame, budget: float, share: float) -> list[allocate.Limit]:
-    """At most `share` of the budget for the offers on one category; none where that is all of it.
-
-    An offer on two categories counts in full for each.
-    """
-    if share >= 1:
-        return []
-    targets = free.filter(pl.col("scope") == "category")["target"].unique().sort()
-    holds: dict[str, list[str]] = {}
-    for target in targets:
-        for one in covered(target):
-            holds.setdefault(one, []).append(target)
-    return [
-        allocate.Limit(name=f"{LIMIT}{one}", measure="cost", at_most=share * budget, where={"target": tuple(names)})
-        for one, names in sorted(holds.items())
-    ]
+def limits_of(job: Job, rules: Sequence[StrategicRule] | None = None) -> allocate.ShopLimits:
+    """The limit per category, the stated ones, and the shares that strategic `rules`, or the shop's own, ask for."""
+    plan = job.config.plan
+    floors = strategic.floors(job.config.strategic if rules is None else rules)
+    return allocate.ShopLimits(plan.category_share, (*map(allocate.Limit.read, plan.limits), *floors))
 
 
 def charged(rows: pl.DataFrame, limits: list[allocate.Limit], found: allocate.AllocatedOffers) -> pl.DataFrame:
@@ -446,7 +398,7 @@ def summary(
         budget_cents=budget, gain_cents=gain, gain_low_cents=low, gain_high_cents=high,
         cost_cents=float(chosen["cost_cents"].sum()), added_cents=float(chosen["added_cents"].sum()),
         subsidy_cents=float(chosen["subsidy_cents"].sum()), treated=chosen.height, customers=customers, held_out=held,
-        barred=audience.barred.len(), price=found.price, worth=worth(found, config.plan.category_share),
+        barred=audience.barred.len(), price=found.price, worth=limits_of(job).worth(found),
         bound_cents=bound, planned_cents=planned_cents,
         gap=max(0.0, (bound - planned_cents) / bound) if bound > 0 else 0.0,
         evidence=some.floor, risk=config.plan.risk.rule, explain=found.explain(),

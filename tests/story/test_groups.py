@@ -6,6 +6,7 @@ import polars as pl
 import pytest
 
 from promolift import deliver
+from promolift.cli import main
 from promolift.errors import ConfigError, InputError
 from promolift.privacy import may_send
 from promolift.results.decide import decide_segment, write_decisions
@@ -136,6 +137,11 @@ def test_a_segment_is_decided_on_at_once_as_each_of_its_customers_alone(shop: Sh
     assert pl.read_parquet(tmp_path / "some.parquet").equals(made)
     assert pl.read_csv(tmp_path / "some.csv")["offer_id"].to_list() == made["offer_id"].to_list()
     assert decide_segment(job, None, at_ms).height == plan.note.customers
+    work, file = shop.store.root, tmp_path / "new" / "all.parquet"
+    with pytest.raises(SystemExit) as stop:
+        main(["decide", "--config", str(work / "promolift.toml"), "--work", str(work), "--out", str(file)])
+    assert not stop.value.code
+    assert pl.read_parquet(file).height == plan.note.customers
     with pytest.raises(ConfigError, match=r"no \[\[segment\]\] has this name; there are frequent"):
         decide_segment(job, "gold", at_ms)
     with pytest.raises(InputError, match=r"ends in .parquet or .csv"):

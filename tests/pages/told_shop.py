@@ -13,6 +13,7 @@ from promolift.data.counts import Counts
 from promolift.data.health import Ability
 from promolift.learn.metrics import Bin
 from promolift.profile import MemberNote
+from promolift.profile.settings import BasketNote
 from promolift.results.effects import NoModel, keep_responses, response
 from promolift.results.job import Job
 from promolift.results.shop import (
@@ -163,6 +164,10 @@ def forecast(store: Store, seed: int) -> None:
             record=tuple(dict(zip(names, row, strict=True)) for row in epochs),
             ndcg=Ndcg(value=0.352, low=0.338, high=0.366, habit=0.331, n=103),
             lead=FigureRange(value=0.021, low=0.009, high=0.033),
+            basket=BasketNote(
+                day=20_000.0, weight=0.75, why="they rank the next baskets better", n=103, alone=0.341, lead=0.011,
+                lead_low=0.003, lead_high=0.019,
+            ),
             bins=tuple(Bin(*row, positives=round(row[1] * row[4])) for row in bins),
             stays_away=Predicted(predicted=0.097, observed=0.104),
         ),

@@ -30,9 +30,9 @@ from promolift.profile.encoder import (  # noqa: E402
     points_at,
     targets_of,
 )
-from promolift.profile.encoder_data import histories, popularity  # noqa: E402
+from promolift.profile.encoder_data import fit_ease, histories, incidence, popularity  # noqa: E402
 from promolift.profile.encoder_forecast import LearnedEncoder  # noqa: E402
-from promolift.profile.encoder_train import Epoch, Hooks, fit_ease, fit_encoder, incidence  # noqa: E402
+from promolift.profile.encoder_train import Epoch, Hooks, fit_encoder  # noqa: E402
 
 END = FIRST + 168.0
 FAST = EncoderSettings(

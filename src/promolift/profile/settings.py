@@ -67,3 +67,19 @@ class MemberNote(Settings):
     lead: float | None = None
     lead_low: float | None = None
     lead_high: float | None = None
+
+
+class BasketNote(Settings):
+    """The trees' share in the order of next baskets beside the encoder, and why: NDCG@10 of `n` held-back ones.
+
+    `lead` is over the encoder alone, paired by customer, with its 95 % interval. `day`: the moment they were judged at.
+    """
+
+    day: float
+    weight: float
+    why: str
+    n: int
+    alone: float | None = None
+    lead: float | None = None
+    lead_low: float | None = None
+    lead_high: float | None = None

@@ -5,6 +5,7 @@ from typing import Self
 
 import polars as pl
 
+from promolift.profile.settings import BasketNote
 from promolift.results.figures import finite, quantile, sample, typed
 from promolift.results.predictions import Reliability, ReliabilityBin, Scored
 from promolift.results.shop import Checked, CustomerForecast, Predicted
@@ -165,12 +166,21 @@ class Forecasts(Settings):
 
 def _scores(checked: Checked) -> tuple[Scored, ...]:
     """The list against habit: the figure itself, and the lead, which is paired by customer."""
-    ndcg, lead = checked.ndcg, checked.lead
+    ndcg, lead, trees = checked.ndcg, checked.lead, checked.basket
     shared = {"model": NEXT, "n": ndcg.n, "baseline": HABIT, "better": "higher"}
     return (
         Scored(figure="NDCG@10", value=ndcg.value, low=ndcg.low, high=ndcg.high, baseline_value=ndcg.habit, **shared),
         Scored(figure="lead in NDCG@10, paired", **lead.model_dump(), baseline_value=0.0, **shared),
+        *([_trees(trees.lead, trees)] if trees.lead is not None else []),
     )
+
+
+def _trees(lead: float, note: BasketNote) -> Scored:
+    """What the trees add to the encoder's order, at the weight that they were given."""
+    return Scored(
+        model=NEXT, figure=f"lead in NDCG@10 of trees at weight {note.weight:g}, paired", value=lead, low=note.lead_low,
+        high=note.lead_high, n=note.n, baseline="the encoder alone", baseline_value=0.0, better="higher",
+    )  # fmt: skip
 
 
 def _epochs(checked: Checked) -> tuple[EpochFigures, ...]:

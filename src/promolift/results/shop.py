@@ -5,7 +5,7 @@ from typing import Any, ClassVar, Literal
 from promolift.data.counts import Counts
 from promolift.data.health import Ability
 from promolift.learn.metrics import Bin
-from promolift.profile.settings import MemberNote
+from promolift.profile.settings import BasketNote, MemberNote
 from promolift.results.base import Note
 from promolift.results.chinese import kept
 from promolift.settings import Settings
@@ -209,6 +209,7 @@ class Checked(Settings):
     record: tuple[dict[str, float], ...]
     ndcg: Ndcg
     lead: FigureRange
+    basket: BasketNote
     bins: tuple[Bin, ...]
     stays_away: Predicted
 

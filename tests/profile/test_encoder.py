@@ -46,7 +46,7 @@ def trained() -> tuple[LearnedEncoder, tuple[Epoch, ...]]:
     return fit_encoder(shop(), END, FAST, Hooks(progress=seen.append)), tuple(seen)
 
 
-SIZES = Sizes(24, 4, 0, 0, 0, 1, len(COUNTERS) + len(RATES), len(PERSONAL))
+SIZES = Sizes(24, 4, 0, 0, 1, len(COUNTERS) + len(RATES), len(PERSONAL))
 
 
 def blank(sizes: Sizes = SIZES) -> Encoder:

@@ -1,7 +1,7 @@
 """Purchases and the catalogue in; flat arrays of every customer's visits, which the encoder and the counters read, out.
 
 A visit is an order; its lines are the distinct items in it. Legend: C customers, V visits, L lines, I items,
-A attributes, K text features, P points (a customer at a moment).
+A attributes, P points (a customer at a moment).
 """
 
 from collections.abc import Callable, Sequence
@@ -58,13 +58,12 @@ def rows_before(day_V: Days, first_P: Ints, end_P: Ints, day_P: Days) -> Ints:
 
 @dataclass(frozen=True)
 class Catalogue:
-    """What is known of each item: codes (0 unknown), price in cents (NaN unknown), frozen text or picture vectors."""
+    """What is known of each item: codes (0 unknown), price in cents (NaN unknown)."""
 
     items: tuple[str, ...]
     category_I: Ints
     brand_I: Ints
     price_I: Floats
-    text_IK: Floats
 
     @property
     def place(self) -> dict[str, int]:
@@ -155,13 +154,11 @@ def read_purchases(events: Relation, products: Relation, level: str = "type") ->
     return Purchases(lines, fetch(sql.run(CATALOGUE.format(item=item), products=products)))
 
 
-def catalogue(table: pl.DataFrame, text_IK: Floats | None = None) -> Catalogue:
-    """From columns item and, where known, category, brand, price_cents; `text_IK` in the order of `table`."""
+def catalogue(table: pl.DataFrame) -> Catalogue:
+    """From columns item and, where known, category, brand, price_cents."""
     if table["item"].is_duplicated().any():
         raise InputError("encoder: an item stands twice in the catalogue; give each item once")
-    order = table["item"].arg_sort()
-    table = table[order]
-    text = np.zeros((table.height, 0), np.float32) if text_IK is None else text_IK[order.to_numpy()]
+    table = table.sort("item")
     price = (
         table["price_cents"].cast(pl.Float32) if "price_cents" in table.columns else pl.Series([None] * table.height)
     )
@@ -170,7 +167,6 @@ def catalogue(table: pl.DataFrame, text_IK: Floats | None = None) -> Catalogue:
         category_I=_codes(table, "category"),
         brand_I=_codes(table, "brand"),
         price_I=price.cast(pl.Float32).fill_null(float("nan")).to_numpy(),
-        text_IK=text.astype(np.float32),
     )
 
 

@@ -239,7 +239,6 @@ def _start(job: Training) -> Encoder:
         items=len(items.items),
         categories=int(items.category_I.max(initial=0)),
         brands=int(items.brand_I.max(initial=0)),
-        text=items.text_IK.shape[1],
         attributes=h.attribute_CA.shape[1],
         channels=int(h.channel_V.max(initial=0)),
         item_counters=len(COUNTERS) + len(RATES),
@@ -269,7 +268,6 @@ def describe(model: Encoder, job: Training) -> None:
         "category_I": items.category_I,
         "brand_I": items.brand_I,
         "price_I2": np.stack([np.where(known, (price - mean) / sd, 0), known], 1).astype(np.float32),
-        "text_IK": items.text_IK,
         "known_I": (np.bincount(h.until(job.until).item_L, minlength=len(items.items)) > 0).astype(np.float32),
     }
     rng = np.random.default_rng(hash_int("scales", job.settings.seed) % 2**63)

@@ -186,7 +186,7 @@ def on_epoch(job: Job) -> Callable[[Any], None]:
 def digest(h: "Histories", more: str) -> str:
     """A hash of all that training depends on."""
     parts = (h.start_C, h.day_V, h.spend_V, h.deal_V, h.channel_V, h.line_V, h.item_L, h.attribute_CA)
-    goods = (h.catalogue.category_I, h.catalogue.brand_I, h.catalogue.price_I, h.catalogue.text_IK)
+    goods = (h.catalogue.category_I, h.catalogue.brand_I, h.catalogue.price_I)
     found = sha256("\0".join((*h.customers, *h.catalogue.items, more)).encode())
     for array in (*parts, *goods):
         found.update(np.ascontiguousarray(array).tobytes())

@@ -20,7 +20,8 @@ from fractions import Fraction
 from itertools import combinations
 from pathlib import Path
 
-from promolift.offer.cart import Cart, CartBenefit, CartLine, Promotion, Stacking, price_cart
+from promolift.offer.cart import Cart, CartLine, Promotion, Stacking, price_cart
+from promolift.terms import Benefit
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -59,7 +60,7 @@ def drawn_promotion(draw: random.Random, name: str) -> Promotion:
         spend = 0
     return Promotion(
         id=name,
-        benefit=CartBenefit(type=kind, **{key: value for key, value in fields.items() if value is not None}),
+        benefit=Benefit(type=kind, **{key: value for key, value in fields.items() if value is not None}),
         scope=scope,
         covers=covers,
         joined="together" if pair else "each",
@@ -92,7 +93,7 @@ def _tried(cart, chosen):
     left = {line.line_id: line.unit_cents * line.quantity for line in cart.lines}
     goods = {line.line_id: line for line in cart.lines}
     budget = cart.most_off_cents if cart.most_off_cents is not None else 10**12
-    delivery, worth, used = cart.shipping_cents, 0, []
+    delivery, worth, gifts, used = cart.shipping_cents, 0, 0, []
     for p in chosen:
         b = p.benefit
         if (p.starts and p.starts > NOW) or (p.expires and p.expires < NOW):
@@ -115,7 +116,7 @@ def _tried(cart, chosen):
             used += [p.id] if off else []
             continue
         if b.type in ("gift", "points"):
-            worth += b.worth_cents
+            worth, gifts = worth + b.worth_cents, gifts + 1
             used.append(p.id)
             continue
         if p.joined == "together":
@@ -175,7 +176,7 @@ def _tried(cart, chosen):
         used += [p.id] if off else []
     off = {key: line.unit_cents * line.quantity - left[key] for key, line in goods.items()}
     gain = sum(off.values()) + cart.shipping_cents - delivery + worth
-    return (-gain, len(used), used), off, cart.shipping_cents - delivery, used
+    return (-gain, -gifts, len(used), used), off, cart.shipping_cents - delivery, used
 
 
 def main() -> None:
@@ -196,9 +197,9 @@ def main() -> None:
     _said("carts that differ from the oracle", wrong, "carts", n)
     lines = [CartLine(str(k), f"p{k}", f"c{k % 3}", 1 + k % 3, 999 + 100 * k) for k in range(5)]
     held = [
-        Promotion(id="a", benefit=CartBenefit(type="percent_off", percent=20), scope="category", covers=("c1",), stacking=Stacking(joint=True)),
-        Promotion(id="b", benefit=CartBenefit(type="amount_off", amount_cents=500), min_spend_cents=5000, stacking=Stacking(joint=True)),
-        Promotion(id="c", benefit=CartBenefit(type="buy_x_get_y", buy=2, get=1), stacking=Stacking(joint=True)),
+        Promotion(id="a", benefit=Benefit(type="percent_off", percent=20), scope="category", covers=("c1",), stacking=Stacking(joint=True)),
+        Promotion(id="b", benefit=Benefit(type="amount_off", amount_cents=500), min_spend_cents=5000, stacking=Stacking(joint=True)),
+        Promotion(id="c", benefit=Benefit(type="buy_x_get_y", buy=2, get=1), stacking=Stacking(joint=True)),
     ]  # fmt: skip
     cart, m = Cart(lines, 499), 5_000
     started = time.process_time()

@@ -52,6 +52,8 @@ class Earned(NamedTuple):
 
 def truth(world: LivingGoods | LivingMarket, chosen: pl.DataFrame) -> Earned:
     """What each chosen offer truly adds and costs."""
+    if chosen.is_empty():
+        return Earned(np.zeros(0), np.zeros(0), np.zeros(0))
     order = (chosen["gain_cents"] / chosen["cost_cents"].clip(lower_bound=1e-9)).to_numpy()
     if isinstance(world, LivingMarket):
         found = world.market.gain(world.offers(chosen.select(GIVEN)))

@@ -25,6 +25,7 @@ PATTERNS = {
     r"^\d+(\.\d+)?(MB|GB)$": "size in MB or GB",
     r"^\d{4}-\d{2}-\d{2}$": "day as YYYY-MM-DD",
     r"^[a-z0-9][a-z0-9-]*$": "small letters, digits and hyphens",
+    r"^[^|,=\[\]]+$": "text without | , = [ ]",
     r"^https?://": "address that begins with http:// or https://",
     r"^[A-Z][A-Z0-9_]*$": "capitals, digits and _",
 }

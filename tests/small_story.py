@@ -7,8 +7,8 @@ from promolift.deliver import ReleaseTerms
 from promolift.effect import DiscountResponse
 from promolift.pages import Card, Story
 from promolift.privacy import ConsentSettings
+from promolift.results.customers import Given
 from promolift.results.effects import ResponseFigures
-from promolift.results.person import Given
 from promolift.results.plan import Headline, PlanNote
 from promolift.results.shop import Health
 

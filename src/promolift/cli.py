@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from promolift import closed_loop, shop
     from promolift import config as shop_settings
     from promolift.config import Config
+    from promolift.console import app as console
     from promolift.learning import log as logged
     from promolift.learning import proposal
     from promolift.learning import run as learned_run
@@ -41,7 +42,7 @@ else:
     setup, migration, pool = (Later(f"promolift.setup.{name}") for name in ("init", "migrate", "words"))
     logged, proposal, learned_run = (Later(f"promolift.learning.{name}") for name in ("log", "proposal", "run"))
     server_main, upkeep = Later("promolift.serve.main"), Later("promolift.serve.upkeep")
-    closed_loop = Later("promolift.closed_loop")
+    closed_loop, console = Later("promolift.closed_loop"), Later("promolift.console.app")
     trials = Later("promolift.trials.report")
 
 INTERRUPTED = "interrupted; finished steps are kept, run the same command again to go on"
@@ -401,7 +402,7 @@ def demo(
     if not serve:
         return summary
     say(summary, json_)
-    server_main.serve_planned(settings, at, json_)
+    server_main.serve_planned(settings, at, json_, lambda made: console.dressed(made, demo=True))
     return None
 
 
@@ -492,9 +493,14 @@ def words_draft(
 
 
 @verb(words.command("judge"))
-def words_judge(config: Path) -> "StepSummary":
+def words_judge(
+    config: Path,
+    tests: Annotated[
+        Given, option("Randomised tests of texts (test_id, text, shown, clicked): a start for all.")
+    ] = None,
+) -> "StepSummary":
     """Let the configured model read every drafted and edited text three times; one "no" blocks."""
-    return pool.judge_pool(settings_of(config))
+    return pool.judge_pool(settings_of(config), tests)
 
 
 @verb(words.command("review"))
@@ -543,9 +549,12 @@ def serve(
     host: Annotated[str, option("Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, option("Port to listen on.", min=1, max=65535)] = 8080,
     settings: Annotated[Given, option("The server's own settings, a TOML file.")] = None,
+    console_: Annotated[bool, option("Pages for people under /console.", "--console/--no-console")] = True,
 ) -> None:
-    """Answer over HTTP what the plan decides: events in, decisions out, money kept. See docs/serve.md."""
-    server_main.run_server(config, work, settings, host, port, json_)
+    """Answer over HTTP what the plan decides: events in, decisions out, money kept; pages for people under /console.
+    See docs/serve.md and docs/console.md."""
+    dress = (lambda made: console.dressed(made)) if console_ else None
+    server_main.run_server(config, work, settings, host, port, json_, dress)
 
 
 @verb(ledger.command("backup"))

@@ -60,6 +60,9 @@ campaign = "made-up"
 budget_cents = {budget}
 trial = true
 [[menu]]
+id = "reminder"
+benefit = {{ type = "reminder" }}
+[[menu]]
 id = "everything-10"
 benefit = {{ type = "percent_off", percent = 10 }}
 [[menu]]
@@ -99,6 +102,8 @@ class RealPath:
     def decide(self, world: "LivingWorld", budget_cents: float) -> "pl.DataFrame":
         """Who gets what this month: the plan's chosen candidates, learned from what came before. The budget is that
         of the first month."""
+        import polars as pl
+
         from promolift.shop import Shop
 
         world.events.write_parquet(self.folder / "events.parquet")
@@ -111,7 +116,8 @@ class RealPath:
         with Shop.open(config, work=self.folder / "work") as shop:
             plan = shop.plan()
             self.said.append(str(plan))
-            return plan.chosen
+            nothing_off = pl.col("benefit") == "reminder"  # as the worlds take it: an offer of a share of nothing
+            return plan.chosen.with_columns(pl.when(nothing_off).then(0.0).otherwise("depth").alias("depth"))
 
     def _learn(self, config: Path) -> None:
         from promolift.config import load_config

@@ -1,6 +1,8 @@
 """promolift.toml in, one frozen Config tree out; and the commented file that `init` writes."""
 
 import tomllib
+from collections.abc import Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
@@ -15,7 +17,7 @@ from promolift.llm import LlmSettings
 from promolift.message import MessageSettings
 from promolift.offer import DEFAULT_MENU, MenuItem, OfferProposalSettings, OfferRules
 from promolift.privacy import ConsentSettings
-from promolift.profile import ForecastSettings
+from promolift.profile import ForecastSettings, Segment
 from promolift.settings import Settings, Zone
 from promolift.terms import Language
 
@@ -260,6 +262,7 @@ class Config(Settings):
     panel: PanelSettings = PanelSettings()
     discount: DiscountSettings = DiscountSettings()
     value: ValueSettings = ValueSettings()
+    segment: tuple[Segment, ...] = ()
     rules: OfferRules = OfferRules()
     consent: ConsentSettings = ConsentSettings()
     menu: tuple[MenuItem, ...] = DEFAULT_MENU
@@ -278,11 +281,34 @@ class Config(Settings):
     @field_validator("menu")
     @classmethod
     def _unique(cls, menu: tuple[MenuItem, ...]) -> tuple[MenuItem, ...]:
-        ids = [item.id for item in menu]
-        twice = sorted({each for each in ids if ids.count(each) > 1})
-        if twice:
-            raise ValueError(f"two menu lines have the id {twice[0]!r}; ids must differ")
+        _all_differ([item.id for item in menu], "menu lines have the id")
         return menu
+
+    @field_validator("segment")
+    @classmethod
+    def _named_once(cls, segments: tuple[Segment, ...]) -> tuple[Segment, ...]:
+        _all_differ([each.name for each in segments], "segments have the name")
+        return segments
+
+    @model_validator(mode="after")
+    def _segments_are_known(self) -> Self:
+        known = [each.name for each in self.segment]
+        asked = [("rules.excluded_segments", self.rules.excluded_segments)]
+        asked += [(f"menu line {item.id!r}", item.segments) for item in self.menu]
+        limits = [Limit.read(text) for text in self.plan.limits]
+        asked += [(f"limit {limit.name!r}", tuple(map(str, limit.where.get("segments", ())))) for limit in limits]
+        for where, names in asked:
+            for name in names:
+                if name not in known:
+                    near = get_close_matches(name, known, n=1)
+                    hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known) or 'none'}"
+                    raise ValueError(f"{where} names the segment {name!r}, which no [[segment]] defines; {hint}")
+        return self
+
+
+def _all_differ(names: Sequence[str], what: str) -> None:
+    if twice := sorted({each for each in names if names.count(each) > 1}):
+        raise ValueError(f"two {what} {twice[0]!r}; they must differ")
 
 
 def _as_part(part: Any, table: str) -> Any:

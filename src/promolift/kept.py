@@ -20,7 +20,7 @@ KEPT: dict[str, str] = {
         ("plan", "candidates", "chosen", "decisions", "frontier", "arms", "draws", "test"), "plan"
     ),
     **dict.fromkeys(("messages", "offers", "wording"), "message"),
-    **dict.fromkeys(("scores", "calibration", "recall", "policies", "unchecked", "believed"), "evaluate"),
+    **dict.fromkeys(("predictions", "policies", "unchecked", "believed"), "evaluate"),
     "release": "learn approve",
     **dict.fromkeys(
         ("trial", "trial_effects", "trial_pairs", "trial_balance", "trial_placebos", "trial_dose"), "effect fit"

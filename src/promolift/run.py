@@ -18,13 +18,13 @@ from promolift.results.job import Job, StepSummary
 from promolift.steps.summary import health_summary, summary
 
 STEPS = ("ingest", "profile", "effect", "plan", "message", "evaluate", "report")  # modules of steps/, in order
-FORM = 4  # of what the steps keep; another number makes all of them run again
+FORM = 5  # of what the steps keep; another number makes all of them run again
 # The parts of promolift.toml that each step reads, besides those of the steps before it.
 READS: dict[str, tuple[str, ...]] = {
     "ingest": ("data",),
     "profile": ("shop", "plan.asof", "plan.window_days"),
     "effect": ("panel", "discount", "menu"),
-    "plan": ("value", "rules", "menu", "offer", "consent", "plan"),
+    "plan": ("value", "segment", "rules", "menu", "offer", "consent", "plan"),
     "message": ("message", "llm"),
 }
 # Parts that a step reads and no later step depends on.

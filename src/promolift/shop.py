@@ -4,7 +4,6 @@ What a notebook, the command line and a program call. A result that is there alr
 files is not made again.
 """
 
-from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -93,16 +92,16 @@ class Shop:
         """Let go of the work folder."""
         self.store.close()
 
-    def with_settings(self, **parts: Mapping[str, Any]) -> "Shop":
+    def with_settings(self, **parts: Any) -> "Shop":
         """The same shop with other settings, by part of promolift.toml: `with_settings(value={"margin_rate": 0.4})`.
 
-        Raises ConfigError naming the key that cannot be.
+        A list, such as `menu`, takes the place of the one there is. Raises ConfigError naming the key that cannot be.
         """
         stated = self.config.model_dump()
         for part, values in parts.items():
-            if part not in stated or not isinstance(stated[part], dict):
+            if part not in stated:
                 raise ConfigError(f"no part [{part}] in the settings; there are {', '.join(stated)}")
-            stated[part] = {**stated[part], **values}
+            stated[part] = {**stated[part], **values} if isinstance(stated[part], dict) else values
         return self._with(Config.parse(stated, "Shop.with_settings"))
 
     def _with(self, config: Config) -> "Shop":

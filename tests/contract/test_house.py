@@ -5,8 +5,10 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
+import grimp
 import pytest
 
 import promolift
@@ -30,6 +32,11 @@ OLD_WORDS = {
 # Words of texts to be recognised, and rooms with lines that still stand: no more than so many.
 FOREIGN, OPEN_WORDS = ("message",), {"learn": 1}  # learn: a pattern that finds "he"
 OPEN_TUPLES: dict[str, int] = {}  # signatures with bare tuples that still stand: no more than so many
+MOST_FLOORS = 4  # modules above one another within a room, each of which imports the next
+OPEN_FLOORS = {
+    "allocate": 8, "data": 6, "effect": 7, "learning": 5, "message": 7, "profile": 5, "serve": 11,
+    "steps": 6, "store": 5, "trials": 8,
+}  # fmt: skip  # rooms that still stand higher: no more than so many
 # Public functions and classes that nothing in src calls, with the reason why they are there all the same.
 DOORS = {
     "all_tables": "docs/tables.md is made from it",
@@ -157,6 +164,31 @@ def test_every_public_name_has_a_door_or_a_stated_reason() -> None:
         if node.name not in used | named and not node.decorator_list
     }
     assert closed == set(DOORS)
+
+
+def floors(imports: dict[str, set[str]]) -> int:
+    """The length of the longest chain of modules each of which imports the next; they import in no circle."""
+
+    @cache
+    def height(module: str) -> int:
+        return 1 + max(map(height, imports[module]), default=0)
+
+    return max(map(height, imports), default=0)
+
+
+def test_a_room_stands_on_few_floors() -> None:
+    graph = grimp.build_graph("promolift", exclude_type_checking_imports=True, cache_dir=None)
+    high = {}
+    for room in sorted(path.name for path in SOURCE.iterdir() if (path / "__init__.py").exists()):
+        mine = graph.find_descendants(f"promolift.{room}")
+        found = floors({each: graph.find_modules_directly_imported_by(each) & mine for each in mine})
+        if found > MOST_FLOORS:
+            high[room] = found
+    assert {room: found for room, found in high.items() if found > OPEN_FLOORS.get(room, MOST_FLOORS)} == {}
+
+
+def test_floors_are_counted_along_the_longest_chain() -> None:
+    assert floors({"a": {"b", "c"}, "b": {"c"}, "c": set(), "d": set()}) == 3
 
 
 def test_the_package_offers_at_most_fourteen_names_and_each_is_there() -> None:

@@ -23,7 +23,6 @@ WRITERS = {"save", "save_json", "sharded", "save_model", "save_files"}
 # Where a loop or an argument hands a name on: what it may be.
 HANDED_ON = {
     ("steps/ingest.py", "name"): {"customers", "products", "exposures", "redemptions", "coupons", "shelf"},
-    ("steps/evaluate.py", "name"): {"scores", "calibration", "recall"},
     ("results/trial.py", "name"): {"trial_effects", "trial_pairs", "trial_balance", "trial_placebos", "trial_qini",
                                    "trial_curves", "trial_deciles", "trial_policies", "trial_plan", "trial_frontier",
                                    "trial_dose"},

@@ -9,12 +9,16 @@ import tomllib
 from importlib import import_module
 from pathlib import Path
 
+import numpy as np
+import polars as pl
 import pytest
 
+import promolift
 from promolift.cli import app
 from promolift.pages.chapters.summary import TELLERS
 from promolift.results.forecasts import Forecasts
 from promolift.run import STEPS
+from promolift.simulate import SimulationSettings, simulate
 from small_story import small_story
 
 ROOT = Path(__file__).parents[2]
@@ -116,6 +120,42 @@ def test_python_in_the_docs_runs(
         for said in ("customers get an offer", "Evidence: adjusted", "rel_", "the policy adds", "off_milk"):
             assert said in told
         assert (tmp_path / "promolift-report/report.html").exists()
+
+
+def test_a_shop_a_trial_and_a_log_take_the_few_lines_that_the_library_page_shows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each line as it stands there; a line that is an expression answers and shows itself."""
+    monkeypatch.chdir(tmp_path)
+    raw, rng, rows = simulate(SimulationSettings(customers=120, weeks=40, categories=5)), np.random.default_rng(2), 600
+    raw.events.write_csv("E.csv")
+    raw.products.write_csv("P.csv")
+    letter = rng.random(rows) < 0.5
+    visited = rng.random(rows) < 0.2 + 0.3 * letter
+    df = pl.DataFrame({
+        "member": [f"m{n:03d}" for n in range(rows)], "before": rng.poisson(3, rows),
+        "letter": np.where(letter, "letter", "none"), "visited": visited,
+        "spend": 8.0 * visited * rng.integers(1, 3, rows),
+    })  # fmt: skip
+    log = pl.DataFrame({
+        "customer_id": df["member"], "offer_id": np.where(letter, "tea", "none"), "p": 0.5, "margin": df["spend"],
+    })  # fmt: skip
+    names: dict[str, object] = {"promolift": promolift, "df": df, "new": df.head(5), "log": log, "policy": "always:tea"}
+    block = re.findall(r"```py\n(.*?)```", (ROOT / "docs/library.md").read_text(encoding="utf-8"), flags=re.S)
+    shown = 0
+    for line in ast.parse(block[0]).body:
+        if isinstance(line, ast.Expr):
+            found = eval(ast.unparse(line), names)
+            assert str(found)
+            shown += isinstance(found, str | Path | pl.DataFrame) or hasattr(found, "_repr_html_")
+        else:
+            exec(ast.unparse(line), names)
+    assert shown == 12
+    with promolift.Shop.open(".promolift/promolift.toml") as again:
+        assert again.health.accepted
+    names["shop"].close()  # type: ignore[attr-defined]
+    assert Path("out/report.html").exists()
+    assert Path("trial.html").exists()
 
 
 def test_every_function_that_the_library_page_names_is_there() -> None:

@@ -146,3 +146,9 @@ def test_common_uncertainty_does_not_average_out_over_customers() -> None:
     assert draws.mean() == pytest.approx(rows["gain_cents"].sum(), rel=0.15)
     assert draws.std() == pytest.approx(rows["gain_se_cents"].sum(), rel=0.15)
     assert np.array_equal(draws, total_draws(rows, RESPONSE, draws=600))
+
+
+def test_a_reminder_is_known_to_cost_its_telling_and_nothing_more() -> None:
+    got = value(candidates(benefit="reminder", scope="all", target=None, depth=None))
+    assert (got["added_cents"], got["cost_cents"], got["gain_cents"]) == (0.0, 1.0, -1.0)
+    assert got["evidence"] == "assumed"

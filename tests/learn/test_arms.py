@@ -1,6 +1,7 @@
 """Effects of arms from draws: they cover the truth, move from the prior when draws say so, and choices follow them."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ N = 1200
 
 
 def cells(prior: float = -50.0, prior_se: float = 100.0, cost: float = 60.0, sd: float = 400.0) -> list[ArmCell]:
-    return [ArmCell(arm, group, prior, prior_se, cost, N // 2, sd) for arm in range(2) for group in range(2)]
+    return [ArmCell(arm, group, prior, prior_se, 0.0, cost, N // 2, sd) for arm in range(2) for group in range(2)]
 
 
 Truth = Callable[[np.ndarray, np.ndarray], np.ndarray]
@@ -28,7 +29,7 @@ def draws(truth: Truth, seed: int, months: int = 2, sd: float = 400.0) -> Draws:
     level = rng.normal(0, 0.7 * sd, N)[who] + 300.0 * month  # a better month, in which more get arm 0
     value = level + rng.normal(0, 0.7 * sd, len(who)) + np.where(arm >= 0, truth(arm, group), 0.0)
     cost = np.where(arm >= 0, 60.0, 0.0)
-    return Draws(arm, group, who, prob, 1 - prob.sum(axis=1), value, value, cost)
+    return Draws(arm, group, who, prob, 1 - prob.sum(axis=1), value, value, cost, (value > 0) * 1.0)
 
 
 def test_intervals_cover_the_truth_though_customers_stand_in_several_months() -> None:
@@ -112,9 +113,45 @@ def test_an_assumed_loss_closes_nothing_before_a_first_test() -> None:
 
 def test_an_arm_that_is_dear_and_unknown_does_not_keep_a_cheap_one_from_being_tested() -> None:
     """The dear one would take the whole budget for fewer customers than can tell anything."""
-    dear = ArmCell(0, 0, -4.0, 600.0, 50_000.0, 100, 400.0)
-    cheap = ArmCell(1, 0, 30.0, 50.0, 10.0, 100, 400.0)
+    dear = ArmCell(0, 0, -4.0, 600.0, 0.0, 50_000.0, 100, 400.0)
+    cheap = ArmCell(1, 0, 30.0, 50.0, 0.0, 10.0, 100, 400.0)
     nobody = np.zeros(0, dtype=np.int64)
-    empty = Draws(nobody, nobody, nobody, np.zeros((0, 2)), *(np.zeros(0) for _ in range(4)))
+    empty = Draws(nobody, nobody, nobody, np.zeros((0, 2)), *(np.zeros(0) for _ in range(5)))
     chosen = choose_arms(effects(empty, [dear, cheap]), ArmRules(0.8, 6, 0.1, 10_000.0))
     assert [choice.state for choice in chosen] == ["closed", "test"]
+
+
+def test_what_a_letter_does_by_itself_is_learned_from_every_arm() -> None:
+    """Arm 1 of group 0 moves as far as arm 0, which alone was drawn, where both are doubted for being letters; where
+    they are doubted for their discounts, less."""
+    some = draws(lambda arm, group: 300.0 + 0.0 * arm, 3)
+    mine = (some.group_R == 0) & (some.arm_R != 1)
+    alone = Draws(*(getattr(some, name)[mine] for name in some.__dataclass_fields__))
+    alone.prob_RK[:, 1] = 0.0
+    moved = {}
+    for name, doubt in (("letters", {"prior_se": 1.0, "contact_se": 100.0}), ("discounts", {})):
+        found = effects(alone, [cell._replace(**doubt) for cell in cells()])
+        moved[name] = (found[2].net + 50) / (found[0].net + 50)
+    assert moved["letters"] > 0.9 > 0.75 > moved["discounts"] > 0.3
+
+
+def test_more_visits_are_counted_by_the_draws_alone() -> None:
+    """Arm 1 brings a third of a visit more; the prior of the money has no part in it."""
+    some = draws(lambda arm, group: 0.0 * arm, 7)
+    rng = np.random.default_rng(7)
+    visits = rng.poisson(1.0 + np.where(some.arm_R == 1, 1 / 3, 0.0)).astype(float)
+    found = effects(replace(some, visits_R=visits), cells(prior_se=1.0))
+    for each in found:
+        assert each.visits_se is not None
+        assert abs(each.visits - each.cell.arm / 3) < 3 * each.visits_se < 0.6
+
+
+def test_what_was_assumed_pays_for_two_tests_and_no_more() -> None:
+    """Nothing is gained by any arm, though much is believed: a third test needs draws that speak for it."""
+    hopeful = cells(prior=200.0, prior_se=300.0)
+    rules = ArmRules(0.999, 6, 0.1, 1e9)
+    for effect, tested in ((-60.0, False), (60.0, True)):
+        found = effects(draws(lambda arm, group, effect=effect: effect + 0.0 * arm, 8), hopeful)
+        for tests in (1, 2):
+            states = [c.state for c in choose_arms(found, rules._replace(tests=tests))]
+            assert ("test" in states) == (tested or tests == 1)

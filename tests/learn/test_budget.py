@@ -53,7 +53,7 @@ def test_a_budget_ends_the_policy_when_its_own_money_is_gone() -> None:
     nothing = past.value("always:coupon", QUICK, budget=0)
     assert nothing.spent == 0
     assert nothing.low < 5 < nothing.high
-    assert "the money is gone after 50%" in half.text()
+    assert "the money is gone after 50%" in str(half)
 
 
 def test_a_price_spends_the_money_on_those_who_gain_most() -> None:
@@ -119,7 +119,7 @@ def test_the_best_policy_of_a_class_is_learned_with_what_it_is_worth_at_least() 
     frame = log().with_columns(reward=pl.col("reward") - 2 * pl.col("cost"))  # worth it for the keen alone
     found = promolift.Log(frame, features=["noise", "keen"]).learn()
     assert found.learned.shown
-    assert "if keen above 0" in found.text()
+    assert "if keen above 0" in str(found)
     assert found.learned.bound < 5 + 2 * 0.5 < found.learned.bound + 0.3
     chosen = frame.with_columns(found.frame["offer_id"].alias("given"))
     assert (chosen.filter(pl.col("keen") == 1)["given"] == "coupon").all()

@@ -234,7 +234,7 @@ def test_a_log_with_hardly_any_reward_gives_a_value_and_a_warning_not_a_crash(cl
     value = value_of(few, policy, OffPolicySettings())
     assert np.isfinite([value.value, value.low, value.high]).all()
     assert value.warning is not None
-    assert "too few" in value.text()
+    assert "too few" in str(value)
 
 
 def test_missing_context_and_rewards_that_are_amounts_are_fine() -> None:

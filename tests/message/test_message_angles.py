@@ -84,10 +84,10 @@ def test_what_speaks_of_the_goods_goes_before_what_speaks_of_the_customer():
     assert fitting(pl.DataFrame([TEA | both]))["angle"].to_list() == ["replenish_due"]
 
 
-@pytest.mark.parametrize("angle", FITS)
-def test_the_reason_for_people_comes_from_the_same_row(angle):
-    row = TEA | FITS[angle] | {"angle": angle}
-    assert len(reason(row, "tea", "milk")) > 10
+def test_what_just_happened_is_told_and_habits_are_not_told_twice():
+    assert reason("just_bought", "tea", "milk") == "just bought milk"
+    assert reason("cart_left", "tea") == "left tea in the cart"
+    assert reason("favourite", "tea") is None
 
 
 def seen(key: str, minutes: int, category: str | None = None) -> SeenItem:

@@ -67,7 +67,6 @@ def test_every_usable_text_of_the_shipped_pool_passes_lint():
         ("zh", Draft("{deal}｜快来", "全网最好的{product}。"), "superlative"),
         ("zh", Draft("{deal}｜快来", "{product}限时抢购。"), "vague_deadline"),
         ("zh", Draft("{deal}｜快来", "配牛奶刚好。"), "other_goods"),
-        ("zh", Draft("{deal}｜快来", "您购物车里的东西还在。"), "angle"),
         ("zh", Draft("{deal}｜快来", "您刚刚购买了{bought}"), "slot"),
         ("zh", Draft("{product}只要{deal}", "看看吧。"), "deal"),
         ("zh", Draft("优惠来啦", "看看吧。"), "deal"),

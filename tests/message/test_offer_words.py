@@ -3,13 +3,15 @@
 import pytest
 from message_helpers import amount, an_offer, percent
 
-from promolift.message import label, line_words, offer_words
+from promolift.message import Draft, Known, label, line_words, offer_words, write
 from promolift.terms import Activation, Benefit, Offer, Words
 
 TEA = ("tea", Words(zh="茶", en="tea"))
 PAIR = "BEEF ++ SOFT DRINKS"
 BOTH = (PAIR, label(PAIR))
 SHIPPING = Benefit(type="free_shipping")
+MUG = Words(zh="马克杯", en="mug")
+GIFT = Benefit(type="gift", item=MUG)
 
 
 def pair(joined: str) -> Offer:
@@ -20,6 +22,10 @@ def pair(joined: str) -> Offer:
 
 def capped() -> Benefit:
     return Benefit(type="percent_off", percent=20, max_discount_cents=500)
+
+
+def more(buy: int, get: int, percent: int) -> Benefit:
+    return Benefit(type="buy_x_get_y", buy=buy, get=get, percent=percent)
 
 
 @pytest.mark.parametrize(
@@ -38,6 +44,24 @@ def capped() -> Benefit:
         (an_offer(amount(500), currency="USD"), "$5 off", "减5美元"),
         (an_offer(SHIPPING, currency="USD", spend=3500), "free delivery from $35 up", "满35美元免运费"),
         (an_offer(SHIPPING), "free delivery", "免运费"),
+        (an_offer(Benefit(type="fixed_price", price_cents=990), TEA), "tea at ¥9.90", "茶特价9.90元"),
+        (an_offer(more(2, 1, 100), TEA), "buy 2, get 1 free on tea", "茶买2送1"),
+        (an_offer(more(1, 1, 50), TEA), "buy 1, get 1 at 50% off on tea", "茶第2件打5折"),
+        (an_offer(more(3, 2, 30), TEA), "buy 3, get 2 at 30% off on tea", "茶买3件，另2件打7折"),
+        (an_offer(GIFT, TEA), "a free mug with tea", "茶买就送马克杯"),
+        (an_offer(GIFT, spend=9900), "a free mug from ¥99 up", "全场满99元送马克杯"),
+        (an_offer(Benefit(type="points", points=200), TEA), "200 points with tea", "茶买就送200积分"),
+        (
+            an_offer(Benefit(type="exchange", item=MUG, price_cents=1000), spend=9900),
+            "a mug for ¥10 from ¥99 up",
+            "全场满99元可加10元换购马克杯",
+        ),
+        (
+            an_offer(percent(20), TEA).model_copy(update={"members": True}),
+            "20 % off tea, members only",
+            "茶会员打8折",
+        ),
+        (an_offer(Benefit(type="reminder")), "a reminder, no discount", "一条提醒，没有折扣"),
     ],
 )
 def test_an_offer_in_a_few_words(offer: Offer, en: str, zh: str) -> None:
@@ -69,3 +93,10 @@ def test_a_menu_line_is_said_the_same_way() -> None:
     one = Words(zh="一个品类", en="one category")
     assert line_words(percent(20), 0, "USD", "en", one) == "20 % off one category"
     assert line_words(amount(500), 5000, "JPY", "zh") == "满5,000日元减500日元"
+
+
+def test_a_reminder_promises_nothing_whatever_words_are_at_hand() -> None:
+    draft = Draft("{deal} for you", "Long time no see")
+    offer = an_offer(Benefit(type="reminder"))
+    assert write(offer, Known(name="Ann", angle="win_back"), "en", draft).text == "Dear Ann, you are welcome any time."
+    assert write(offer, Known(), "zh").text == "欢迎您随时再来。"

@@ -114,3 +114,10 @@ def test_the_old_word_coupon_is_refused_with_the_new_ones() -> None:
     line = {"id": "c", "benefit": {"type": "percent_off", "percent": 25}, "scope": "category", "activation": "coupon"}
     with pytest.raises(ConfigError, match=r"'code'.*to type or show.*'link'.*opened from the message"):
         MenuItem.parse(line, "menu")
+
+
+@pytest.mark.parametrize("more", [{"min_spend_cents": 500}, {"activation": "code"}, {"scope": "category"}])
+def test_a_reminder_gives_nothing_that_could_have_terms(more: dict[str, object]) -> None:
+    MenuItem(id="hello", benefit=Benefit(type="reminder"))
+    with pytest.raises(ConfigError):
+        MenuItem.parse({"id": "hello", "benefit": {"type": "reminder"}} | more, "test")

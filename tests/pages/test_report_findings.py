@@ -14,9 +14,17 @@ from promolift.results.evaluation import Lead, Worth, weakest
 from promolift.results.figures import Histogram, bars, sample
 from promolift.results.learned import Ranged
 from promolift.results.plan import Assumption, Luck, Point
-from promolift.results.predictions import AVERAGE, COUPONS, Predictions, Scored
+from promolift.results.predictions import (
+    AVERAGE,
+    COUPONS,
+    Predictions,
+    RecallAt,
+    RecallCurve,
+    Reliability,
+    ReliabilityBin,
+    Scored,
+)
 from promolift.results.shop import Health
-from promolift.steps import checks
 from promolift.words import Cash
 from small_story import card, read, small_story
 
@@ -205,35 +213,27 @@ def test_a_model_is_better_only_beyond_its_interval(
     assert block.data["rows"][0]["verdict"] == verdict
 
 
-def predicted(**tables: pl.DataFrame) -> Story:
-    """Predictions of which only some tables hold a row."""
-    schemas = {"scores": checks.SCORES, "calibration": checks.BINS, "recall": checks.RECALL}
-    found = Predictions.of(**{name: tables.get(name, pl.DataFrame(schema=s)) for name, s in schemas.items()})
-    return small_story(predictions=found)
-
-
 def test_calibration_weighs_bins_by_their_cases() -> None:
-    bins = pl.DataFrame(
-        {
-            "model": ["m", "m"],
-            "predicted": [0.1, 0.5],
-            "observed": [0.1, 0.9],
-            "low": [0.05, 0.8],
-            "high": [0.2, 0.95],
-            "n": [300, 100],
-        }
+    bins = (
+        ReliabilityBin(predicted=0.1, observed=0.1, low=0.05, high=0.2, n=300),
+        ReliabilityBin(predicted=0.5, observed=0.9, low=0.8, high=0.95, n=100),
     )
-    found = figure(models.tell_figures(predicted(calibration=bins)).blocks, "calibration-1")
+    story = small_story(predictions=Predictions(reliability=(Reliability(model="m", bins=bins),)))
+    found = figure(models.tell_figures(story).blocks, "calibration-1")
     assert "On average 20.0\u00a0% was predicted and 30.0\u00a0% happened." in found.finding
     assert "In 1 of 2 bins" in found.finding
 
 
 def test_recall_is_compared_at_the_same_k() -> None:
-    rows = [("ours", 5, 0.2), ("ours", 10, 0.3), ("ours", 20, 0.4), ("rule", 10, 0.25), ("rule", 20, 0.9)]
-    frame = pl.DataFrame(rows, schema=["model", "k", "recall"], orient="row").with_columns(
-        low=pl.lit(None, pl.Float64), high=pl.lit(None, pl.Float64), n=9
-    )
-    finding = figure(models.tell_figures(predicted(recall=frame)).blocks, "recall").finding
+    shares = {"ours": {5: 0.2, 10: 0.3, 20: 0.4}, "rule": {10: 0.25, 20: 0.9}}
+    curves = [
+        RecallCurve(
+            model=model, points=tuple(RecallAt(k=k, recall=r, low=None, high=None, n=9) for k, r in points.items())
+        )
+        for model, points in shares.items()
+    ]
+    story = small_story(predictions=Predictions(recall=tuple(curves)))
+    finding = figure(models.tell_figures(story).blocks, "recall").finding
     assert "The first 10 suggestions of “ours” hold 30.0\u00a0%" in finding
     assert "“rule” hold 25.0\u00a0%" in finding
 

@@ -7,8 +7,7 @@ import pytest
 from test_report_render import EVIL, Page
 
 from promolift.pages import Story, render
-from promolift.results.forecasts import MOST_DOTS, Forecasts, GoodsMap, PeopleMap
-from promolift.results.shop import CustomerForecast, Visit
+from promolift.results.forecasts import MOST_DOTS, CustomerForecast, Forecasts, GoodsMap, PeopleMap, Visit
 from small_story import small_story
 
 PEOPLE = pl.select(k=pl.int_range(MOST_DOTS)).select(  # two islands: one spends twice what the other does

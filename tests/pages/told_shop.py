@@ -11,25 +11,24 @@ import polars as pl
 from promolift import effect
 from promolift.data.counts import Counts
 from promolift.data.health import Ability
-from promolift.learn.metrics import Bin
 from promolift.profile import MemberNote
 from promolift.profile.settings import BasketNote
 from promolift.results.effects import NoModel, keep_responses, response
-from promolift.results.job import Job
-from promolift.results.shop import (
+from promolift.results.forecasts import (
     Alike,
     Checked,
     CustomerForecast,
+    EpochFigures,
     FigureRange,
     ForecastNote,
-    Health,
     Ndcg,
     Predicted,
-    PurchaseMembers,
-    Unknown,
     Visit,
 )
-from promolift.steps import checks, evaluate, message, plan
+from promolift.results.job import Job
+from promolift.results.predictions import Predictions, RecallAt, RecallCurve, Reliability, ReliabilityBin, Scored
+from promolift.results.shop import Health, PurchaseMembers, Unknown
+from promolift.steps import evaluate, message, plan
 from promolift.store import Store
 from sharded import write_shards
 
@@ -157,18 +156,23 @@ def forecast(store: Store, seed: int) -> None:
         "x": rng.normal(0, 1, len(places)), "y": rng.normal(0, 1, len(places)),
     }))  # fmt: skip
     epochs = [(5.61, 5.23, 0.291, 0.317), (5.18, 5.09, 0.334, 0.352), (5.02, 5.11, 0.367, 0.349)]
-    names = ("train_total", "valid_total", "train_ndcg", "valid_ndcg")
+    names = ("train_loss", "valid_loss", "train_ndcg", "valid_ndcg")
     bins = [(0.083, 0.079, 0.061, 0.101, 671), (0.291, 0.337, 0.302, 0.374, 689), (0.644, 0.623, 0.587, 0.657, 683)]
     ForecastNote(
         checked=Checked(
-            record=tuple(dict(zip(names, row, strict=True)) for row in epochs),
+            epochs=tuple(
+                EpochFigures(epoch=n, **dict(zip(names, row, strict=True))) for n, row in enumerate(epochs, start=1)
+            ),
             ndcg=Ndcg(value=0.352, low=0.338, high=0.366, habit=0.331, n=103),
             lead=FigureRange(value=0.021, low=0.009, high=0.033),
             basket=BasketNote(
                 day=20_000.0, weight=0.75, why="they rank the next baskets better", n=103, alone=0.341, lead=0.011,
                 lead_low=0.003, lead_high=0.019,
             ),
-            bins=tuple(Bin(*row, positives=round(row[1] * row[4])) for row in bins),
+            reliability=Reliability(
+                model="an item in the next basket",
+                bins=tuple(ReliabilityBin(**dict(zip(ReliabilityBin.model_fields, row, strict=True))) for row in bins),
+            ),
             stays_away=Predicted(predicted=0.097, observed=0.104),
         ),
         told=CustomerForecast(
@@ -188,26 +192,38 @@ def forecast(store: Store, seed: int) -> None:
 def check(store: Store, seed: int) -> None:
     """What the evaluate step finds of predictions where there is past enough to check them."""
     rng = np.random.default_rng([seed, 3])
-    store.save("scores", pl.DataFrame([
+    scores = [
         ("buying a category", "AUC", 0.851, 0.823, 0.876, 2_053, "most frequent", 0.809, "higher"),
         ("buying a category", "log loss", 0.289, 0.262, 0.316, 2_053, "the same probability for all", 0.277, "lower"),
         ("spend", "mean absolute error", 107.4, 102.3, 112.5, 2_451, "their recent level (half-life 16 weeks)", 99.7,
          "lower"),
         ("spend", "right on average", 1.037, None, None, 2_451, "", None, ""),
-    ], schema=checks.SCORES, orient="row"))  # fmt: skip
-    rates = [
-        (model, p, r, r - 0.043, r + 0.039, int(rng.integers(90, 400)))
+    ]  # fmt: skip
+    rates = {
+        model: [
+            ReliabilityBin(predicted=p, observed=r, low=r - 0.043, high=r + 0.039, n=int(rng.integers(90, 400)))
+            for p, r in ((0.034, 0.041), (0.187, 0.173), (0.412, 0.486), (0.731, 0.748))
+        ]
         for model in ("buying a category", "redeeming a coupon")
-        for p, r in ((0.034, 0.041), (0.187, 0.173), (0.412, 0.486), (0.731, 0.748))
-    ]
-    store.save("calibration", pl.DataFrame(rates, schema=checks.BINS, orient="row"))
-    recall = [
-        (model, k, r, r - 0.017, r + 0.016, 977)
+    }
+    reached = {
+        model: [scale * (1 - float(np.exp(-k / 7))) for k in (1, 3, 5, 10)]
         for model, scale in (("promolift", 0.463), ("most frequent", 0.419), ("most popular", 0.287))
-        for k in (1, 3, 5, 10)
-        for r in [scale * (1 - float(np.exp(-k / 7)))]
-    ]
-    store.save("recall", pl.DataFrame(recall, schema=checks.RECALL, orient="row"))
+    }
+    Predictions(
+        scores=tuple(Scored(**dict(zip(Scored.model_fields, row, strict=True))) for row in scores),
+        reliability=tuple(Reliability(model=model, bins=tuple(bins)) for model, bins in rates.items()),
+        recall=tuple(
+            RecallCurve(
+                model=model,
+                points=tuple(
+                    RecallAt(k=k, recall=r, low=r - 0.017, high=r + 0.016, n=977)
+                    for k, r in zip((1, 3, 5, 10), shares, strict=True)
+                ),
+            )
+            for model, shares in reached.items()
+        ),
+    ).keep(store)
 
 
 if __name__ == "__main__":  # look at it: python tests/pages/told_shop.py > report.html

@@ -7,9 +7,9 @@ import pytest
 
 from promolift.data.counts import Counts
 from promolift.deliver import Recalibration
+from promolift.results.customers import Given, Person
 from promolift.results.evaluation import Evaluation
 from promolift.results.messages import Messages
-from promolift.results.person import Given, Person
 from promolift.results.plan import (
     FRONTIER,
     Assumption,
@@ -170,8 +170,8 @@ def test_intervals_of_one_customer_are_1_96_errors_wide() -> None:
            "evidence": "assumed", "reason": "", "message_zh": None, "message_en": None, "other": 1}  # fmt: skip
     assert (Given.of(row).low_cents, Given.of(row).high_cents) == pytest.approx((80.4, 119.6), abs=1e-3)
     assert Given.of(row | {"gain_se_cents": None}).low_cents is None
-    assert Person.of({"price_sensitivity_se": 0.5, "other": 1}).sensitivity_within == pytest.approx(0.98, abs=1e-3)
-    assert Person.of({}).sensitivity_within is None
+    assert Person.of({"price_sensitivity_se": 0.5, "other": 1}) == Person(price_sensitivity_se=0.5)
+    assert Person.of({}) == Person()
 
 
 def test_the_share_of_rows_taken_counts_all_tables() -> None:

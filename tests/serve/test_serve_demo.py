@@ -21,7 +21,8 @@ def test_the_demo_is_served_after_it_is_planned(
     with pytest.raises(SystemExit) as stop:
         main(main_)
     assert stop.value.code == 0
-    ((stated, shop, host, port, as_json),) = served
+    ((stated, shop, host, port, as_json, console),) = served
+    assert console is not None
     assert (stated.work, shop.plan.campaign, host, port, as_json) == (
         tmp_path / "work", "cmp_test", "127.0.0.1", 8080, False,
     )  # fmt: skip

@@ -1,8 +1,12 @@
 """The worked case through the real path, events in, decision out; and words that learn from what is taken up."""
 
 import json
+import socket
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from time import perf_counter, time
@@ -20,6 +24,7 @@ from promolift.offer import MenuItem, OfferRules
 from promolift.results.job import Job, moments
 from promolift.results.messages import PoolWords
 from promolift.results.shop import Offers
+from promolift.serve.client import Client
 from promolift.serve.words import FILLED, words
 from promolift.steps import plan
 from promolift.store import Store
@@ -81,7 +86,7 @@ def approved(language: str) -> tuple[PoolText, ...]:
     return (PoolText(text_id=draft.text_id, angle="just_bought", language=language, **values),)
 
 
-def happened(api: Api, who: str, *events: tuple[str, str, int]) -> None:
+def story(who: str, *events: tuple[str, str, int]) -> list[dict[str, Any]]:
     """Events of the last minutes: name, product, minutes ago."""
     batch = []
     for number, (name, product, minutes) in enumerate(events):
@@ -90,6 +95,11 @@ def happened(api: Api, who: str, *events: tuple[str, str, int]) -> None:
             "order_id": "o1", "products": [{"product_id": product, "price": 9.9}], "total": 9.9}  # fmt: skip
         event = {"type": "track", "userId": who, "event": name, "properties": about, "timestamp": moment}
         batch.append(event | {"messageId": f"{who} {number} {product}"})
+    return batch
+
+
+def happened(api: Api, who: str, *events: tuple[str, str, int]) -> None:
+    batch = story(who, *events)
     assert api("POST", "/v1/batch", {"batch": batch}, 202)["rejected_count"] == 0
 
 
@@ -109,6 +119,41 @@ def test_the_worked_case_events_in_decision_out(tmp_path: Path, language: str, s
     assert made["text_id"] == GOLDEN[language].text_id
     assert made["text_propensity"] == 1.0
     assert made["title"].startswith("8折" if language == "zh" else "20% off")
+
+
+@contextmanager
+def running(folder: Path) -> Iterator[Client]:
+    """`promolift serve` as a process of its own, and a client that speaks to it over HTTP."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "promolift.cli", "serve", "--work", str(folder), "--port", str(port)]
+    with subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as server:
+        assert server.stdout is not None
+        try:
+            first = {"admin key": "", "ready": ""}
+            for line in server.stdout:
+                first |= {name: line.split()[-1] for name in first if line.startswith(name)}
+                if first["ready"]:
+                    break
+            with Client(first["ready"], first["admin key"]) as client:
+                yield client
+        finally:
+            server.terminate()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("language", "sentence"), [("zh", ZH), ("en", EN)])
+def test_the_worked_case_from_a_running_server(tmp_path: Path, language: str, sentence: str) -> None:
+    """`promolift serve` in a process of its own: events in over HTTP, the decision with its message out."""
+    shop(tmp_path, language, approved(language))
+    with running(tmp_path) as client:
+        release = client._call("POST", "/v1/releases")
+        client._call("POST", f"/v1/releases/{release['release_id']}:activate")
+        client.track(story("A", *STORY))
+        made = client.decide("A", "cmp_test", language=language)
+    assert made["message"].startswith(sentence)
+    assert made["angle"] == "just_bought"
 
 
 @pytest.fixture(scope="module")
@@ -170,6 +215,25 @@ def test_the_choice_is_logged_learns_and_reaches_the_next_plan(api: Api, folder:
     mine = next(row for row in tallies if row[0] == favourite)
     assert mine[1] == "percent_off"
     assert mine[2] >= mine[3] > 0
+
+
+def test_a_redemption_counts_as_taken_up_once_however_often_it_is_told(api: Api, folder: Path) -> None:
+    """Decide, reserve, confirm, click: of what was shown once, one is taken."""
+    made = api.decide("u019", language="zh")
+    use = {"customer_id": "u019", "decision_id": made["decision_id"], "amount_cents": 100}
+    held = api("POST", "/v1/redemptions:reserve", use)
+    assert tally(api, made["text_id"]) == (1, 0)  # held is not yet taken
+    api("POST", "/v1/redemptions:confirm", {"redemption_id": held["redemption_id"]})
+    assert tally(api, made["text_id"]) == (1, 1)
+    api("POST", "/v1/feedback", {"decision_id": made["decision_id"], "name": "Click"}, 202)
+    assert tally(api, made["text_id"]) == (1, 1)
+
+
+def tally(api: Api, text_id: str) -> tuple[int, int]:
+    """How often a text was shown and taken, counted now."""
+    api.server.count_texts(0.0)
+    row = next(each for each in api.server.texts.tallies if each.text_id == text_id)
+    return row.shown, row.taken
 
 
 def test_a_message_takes_less_than_a_millisecond(api: Api) -> None:

@@ -14,8 +14,8 @@ from promolift.cli import main
 from promolift.config import Config, load_config
 from promolift.errors import InputError, SupportError
 from promolift.profile.encoder_data import popularity
+from promolift.results.forecasts import ForecastNote
 from promolift.results.job import Job
-from promolift.results.shop import ForecastNote
 from promolift.steps import forecast, forecast_scene
 from promolift.steps.summary import forecast_summary
 from promolift.store import Store
@@ -92,7 +92,7 @@ def test_everybody_is_forecast_once_with_probabilities_that_are_probabilities(jo
     assert np.linalg.norm(np.stack(rows["embedding"].to_list()), axis=1) == pytest.approx(2**0.5, abs=1e-3)
     note = ForecastNote.load(job.store).checked
     assert note is not None
-    assert len(note.record) == 2
+    assert len(note.epochs) == 2
     assert note.ndcg.low < note.ndcg.value < note.ndcg.high
     assert note.lead.value == pytest.approx(note.ndcg.value - note.ndcg.habit)
     assert f"{note.ndcg.value:.3f}" in forecast_summary(job, "all")["text"]
@@ -194,8 +194,8 @@ def test_a_stopped_training_goes_on_where_it_was(tmp_path: Path, job: Job) -> No
     assert shown.count("epoch 1") == 1
     assert shown.count("epoch 2") == 2
     assert not left.store.load_files("encoder_unfinished")
-    whole, resumed = (ForecastNote.load(each.store).checked.record for each in (job, left))  # type: ignore[union-attr]
-    assert [row["valid_ndcg"] for row in resumed] == pytest.approx([row["valid_ndcg"] for row in whole], abs=1e-6)
+    whole, resumed = (ForecastNote.load(each.store).checked.epochs for each in (job, left))  # type: ignore[union-attr]
+    assert [row.valid_ndcg for row in resumed] == pytest.approx([row.valid_ndcg for row in whole], abs=1e-6)
 
 
 def test_nothing_after_the_plans_moment_is_learned_from(own_files: Path, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from promolift.config import Config
 from promolift.learning.proposal import Proposed, Where, approve, stands
 from promolift.learning.run import LearnSettings, Request, run_learn
 from promolift.results.approved import approved
+from promolift.results.arms import DrawNote
 from promolift.results.plan import Plan
 from promolift.serve.schedule import for_the_next_plan
 from promolift.serve.things import Learned
@@ -126,7 +127,10 @@ def test_the_first_plan_is_a_draw_that_says_what_it_will_teach_and_cost(told: To
     assert note.drawn
     assert 0 < note.cost_cents <= note.budget_cents
     assert any("After 28 days you will know effects of at least" in text for text in note.why)
-    assert any("it costs at most" in text for text in note.why)
+    assert any("all that is given costs at most" in text for text in note.why)
+    with Store(told[0].store.root) as store:
+        kept = DrawNote.load(store)
+    assert kept.cost_cents < kept.ceiling_cents <= note.budget_cents
 
 
 def test_four_times_as_much_leads_to_offers(told: Told) -> None:

@@ -35,6 +35,7 @@ def test_thresholds_stand_at_the_shops_own_baskets(
     (spend,) = (item for item in found.menu if item.benefit.type == "amount_off")
     assert (spend.min_spend_cents, spend.benefit.amount_cents) == (threshold, amount)
     assert [item.benefit.percent for item in found.menu if item.scope == "category"] == [10, 20]
+    assert found.menu[0].benefit.type == "reminder"
     assert found.plan.trial == "auto"
 
 

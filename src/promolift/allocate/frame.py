@@ -1,9 +1,12 @@
-"""The CANDIDATES table in (long, one row per customer and offer), a Plan out: the chosen rows and their certificate."""
+"""The CANDIDATES table in (long, one row per customer and offer), a Plan out: the chosen rows and their certificate.
 
-from collections.abc import Callable, Sequence
+And what a shop says of its limits in; the limits at a budget, the worth of a cent more, and the curve of budgets out.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Any
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import polars as pl
@@ -16,9 +19,16 @@ from promolift.allocate.settings import Limit
 from promolift.allocate.solver import solve_rows
 from promolift.errors import BudgetError, ConfigError, InputError
 from promolift.hashing import hash_int
+from promolift.terms import covered
 
 NEEDED = {"customer_id": pl.String, "offer_id": pl.String, "gain_cents": pl.Float64, "cost_cents": pl.Float64}
 NONE = "none"
+LIMIT = "one category: "  # begins the name of the limit on a category
+CURVE_POINTS = 9  # of a curve that is solved point by point
+FRONTIER = {
+    "budget_cents": pl.Float64, "gain_cents": pl.Float64, "cost_cents": pl.Float64, "price": pl.Float64,
+    "treated": pl.Int64, "bound_cents": pl.Float64,
+}  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,7 +122,7 @@ def kept(chosen: pl.DataFrame, limits: Sequence[Limit]) -> bool:
     """Whether rows that were given keep every limit that says at most."""
     measures = _measures(chosen)
     for limit in limits:
-        within = {True: chosen, False: chosen.filter(_named(limit))}
+        within = {True: chosen, False: chosen.filter(_named(limit, chosen.schema))}
         for side in sides(limit):
             parts = [w * float(within[whole].select(measures[at].sum()).item()) for at, w, whole in side.parts]
             if not side.floor and sum(parts) > side.bound + 1e-9 * max(abs(side.bound), 1.0):
@@ -183,13 +193,15 @@ def _covers(candidates: pl.DataFrame, limits: Sequence[Limit]) -> list[pl.Expr]:
                 near = get_close_matches(column, candidates.columns, n=1)
                 hint = f"did you mean {near[0]!r}?" if near else f"columns: {', '.join(candidates.columns)}"
                 raise ConfigError(f"limit {limit.name!r}: candidates have no column {column!r}; {hint}")
+            if isinstance(candidates.schema[column], pl.List):
+                continue  # who is in a list changes from month to month
             if column not in known:
                 known[column] = set(candidates[column].unique().drop_nulls().cast(pl.String))
             strange = [value for value in wanted if value not in known[column]]
             if strange and candidates.height:
                 some = ", ".join(sorted(known[column])[:8])
                 raise ConfigError(f"limit {limit.name!r}: no candidate has {column} = {strange[0]!r}; there are {some}")
-    return [_named(limit) for limit in limits]
+    return [_named(limit, candidates.schema) for limit in limits]
 
 
 def _where(limit: Limit) -> dict[str, tuple[str, ...]]:
@@ -198,11 +210,15 @@ def _where(limit: Limit) -> dict[str, tuple[str, ...]]:
     return where | ({"offer_id": tuple(map(str, limit.offers))} if limit.offers else {})
 
 
-def _named(limit: Limit) -> pl.Expr:
-    """True for the rows a limit covers."""
+def _named(limit: Limit, schema: Mapping[str, pl.DataType]) -> pl.Expr:
+    """True for the rows a limit covers: those with one of the values, in a column of lists with one among them."""
     covers = pl.lit(True)
     for column, wanted in _where(limit).items():
-        covers &= pl.col(column).cast(pl.String).is_in(list(wanted)).fill_null(False)
+        if isinstance(schema[column], pl.List):
+            among = pl.col(column).list.set_intersection(pl.lit(list(wanted), pl.List(pl.String))).list.len() > 0
+        else:
+            among = pl.col(column).cast(pl.String).is_in(list(wanted))
+        covers &= among.fill_null(False)
     return covers
 
 
@@ -222,3 +238,53 @@ def check(candidates: pl.DataFrame, units: bool = False) -> None:
         rows = candidates.filter(broken.fill_null(False)).select(NEEDED.keys())
         if rows.height:
             raise InputError(f"candidates: {rule} in {rows.height} of {candidates.height} rows; first {rows.row(0)}")
+
+
+class ShopLimits(NamedTuple):
+    """At most `category_share` of the budget for offers on one category (1: no such limit), and what is `stated`."""
+
+    category_share: float
+    stated: tuple[Limit, ...]
+
+    @classmethod
+    def of(cls, category_share: float, texts: Iterable[str]) -> Self:
+        """Stated as `Limit.read` takes them."""
+        return cls(category_share, tuple(map(Limit.read, texts)))
+
+    def at(self, candidates: pl.DataFrame, budget_cents: float) -> list[Limit]:
+        """All limits at a budget. An offer on two categories counts in full for each."""
+        if self.category_share >= 1:
+            return [*self.stated]
+        holds: dict[str, list[str]] = {}
+        for target in candidates.filter(pl.col("scope") == "category")["target"].unique().sort():
+            for one in covered(target):
+                holds.setdefault(one, []).append(target)
+        most = self.category_share * budget_cents
+        own = (
+            Limit(name=f"{LIMIT}{one}", measure="cost", at_most=most, where={"target": tuple(names)})
+            for one, names in sorted(holds.items())
+        )
+        return [*own, *self.stated]
+
+    def worth(self, found: Allocation) -> float:
+        """What one more cent of budget adds: its price, and what the limits per category let in then."""
+        own = sum(price for name, price in found.multipliers.items() if name.startswith(LIMIT))
+        return found.price + self.category_share * own
+
+    def curve(self, candidates: pl.DataFrame, seed: int) -> pl.DataFrame:
+        """FRONTIER: the best plan at each budget under the same limits, solved point by point where there are any."""
+        if candidates.is_empty():
+            return pl.DataFrame(schema=FRONTIER)
+        whole = frontier(candidates)
+        top = whole["cost_cents"].to_numpy().max()
+        if (self.category_share >= 1 and not self.stated) or top <= 0:
+            return whole.select(list(FRONTIER))
+        steps = np.linspace(0, 1, CURVE_POINTS)[1:] ** 2  # closer together where the curve bends most
+        budgets = (top * steps).round().astype(int).tolist()
+        solved = at_budgets(candidates, budgets, lambda budget: self.at(candidates, budget), seed=seed)
+        rows = [(0.0, 0.0, 0.0, 0.0, 0, 0.0)]
+        for budget, found in zip(budgets, solved, strict=True):
+            if found is None:  # so little money cannot keep a limit that says at least
+                continue
+            rows.append((float(budget), found.gain, found.cost, self.worth(found), found.treated, found.bound))
+        return pl.DataFrame(rows, schema=FRONTIER, orient="row")

@@ -25,7 +25,7 @@ def clean_customers(raw: Relation, mapping: Mapping, rules: CleanRules) -> Clean
     young = f"try_cast({age} as double)"
     columns = [
         f"{reader.id('customer_id')} as customer_id",
-        *(f"{reader.text(role)} as {role}" for role in ("name", "sex", "occupation", "income")),
+        *(f"{reader.text(role)} as {role}" for role in ("name", "sex", "occupation", "income", "tier")),
         f"case when {young} between 0 and {rules.max_age} is not false then {age} end as age",  # 35.0 years are 35
         f"coalesce({young} not between 0 and {rules.max_age}, false) as age_bad",
         f"{_case(f'{language} ~ $chinese', 'zh', f'{language} ~ $english', 'en')} as language",

@@ -114,7 +114,8 @@ class LineEffect(Settings):
     """What a menu line (`arm`) adds for a group of customers, per customer, and what is done with it.
 
     `net_cents` is over the horizon and `window_cents` over the window, both after the offer's cost. `pays` is the
-    probability that it is worth more than none. `give`: to the whole group; `test`: drawn on `share` of it; `closed`.
+    probability that it is worth more than none. `visits` is how many more purchase days the window had by the draws
+    alone. `give`: to the whole group; `test`: drawn on `share` of it; `closed`.
     """
 
     arm: str
@@ -125,6 +126,8 @@ class LineEffect(Settings):
     window_se_cents: float = Field(ge=0)
     cost_cents: float = Field(ge=0)
     pays: float = Field(ge=0, le=1)
+    visits: float | None = None
+    visits_se: float | None = None
     state: Literal["give", "test", "closed"]
     share: float = Field(default=0.0, ge=0, le=1)
     n_arm: int = 0

@@ -20,7 +20,8 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 MEASURED = 20  # customers on either side from which an effect counts as randomised
 LEAST = 8  # customers on either side of a comparison below which it says nothing
-SHARED, SAME_ARM, SAME_GROUP, OWN = 0.35, 0.25, 0.25, 0.15  # parts of the prior's variance
+SHARED, SAME_ARM, SAME_GROUP, OWN = 0.35, 0.25, 0.25, 0.15  # parts of the prior's variance: of a discount
+CONTACT, CONTACT_GROUP, CONTACT_OWN = 0.6, 0.35, 0.05  # and of being written to, whatever the letter offers
 SCALES = np.array([0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0])
 POWER = float(scipy.stats.norm.ppf(0.975) + scipy.stats.norm.ppf(0.8))
 SHARES = (1.0, 0.5, 0.25, 0.1)  # of a group that may take part in a test
@@ -32,7 +33,8 @@ class Draws:
     """`arm_R` is -1 for none; `prob_RK` the propensity of each arm, `none_R` that of none, 0 where it was not possible.
 
     `group_R` is the group's number, `who_R` the customer's. `value_R` and `window_R` are margin over the horizon and
-    the window, offers' cost taken off, less what was expected; `cost_R` what offers cost.
+    the window, offers' cost taken off, less what was expected; `cost_R` what offers cost; `visits_R` days with a
+    purchase in the window.
     """
 
     arm_R: Ints
@@ -43,16 +45,19 @@ class Draws:
     value_R: Floats
     window_R: Floats
     cost_R: Floats
+    visits_R: Floats
 
 
 class ArmCell(NamedTuple):
-    """An arm for a group: their numbers; what it was believed to add after its cost (mean and s.d.), and to cost, per
-    customer; how many customers the group has now, and the spread of one customer's value."""
+    """An arm for a group: their numbers; what it was believed to add after its cost, per customer, with the s.d. of
+    what its discount brings back and that of what being written to does by itself; what it was believed to cost; how
+    many customers the group has now, and the spread of one customer's value."""
 
     arm: int
     group: int
     prior: float
     prior_se: float
+    contact_se: float
     cost: float
     customers: int
     sd: float
@@ -75,7 +80,8 @@ class Belief(NamedTuple):
 
 
 class ArmValue(NamedTuple):
-    """A cell after the draws: net value over the horizon and over the window per customer, with standard errors."""
+    """A cell after the draws: net value over the horizon and over the window per customer, with standard errors; and
+    by the draws alone how many more visits the window had (`visits_se` is None where too few drew)."""
 
     cell: ArmCell
     found: Found
@@ -84,6 +90,8 @@ class ArmValue(NamedTuple):
     window: float
     window_se: float
     cost: float
+    visits: float
+    visits_se: float | None
 
     @property
     def pays(self) -> float:
@@ -97,12 +105,16 @@ class ArmValue(NamedTuple):
 
 
 def prior_of(cells: Sequence[ArmCell]) -> Belief:
-    """What is believed before any draw: arms alike and groups alike err together."""
-    sd = np.array([cell.prior_se for cell in cells])
-    arm, group = (np.array([getattr(cell, name) for cell in cells]) for name in ("arm", "group"))
-    alike = SHARED + SAME_ARM * (arm[:, None] == arm) + SAME_GROUP * (group[:, None] == group)
-    alike = alike + OWN * np.eye(len(cells))
-    return Belief(np.array([cell.prior for cell in cells]), alike * np.outer(sd, sd))
+    """What is believed before any draw: arms alike and groups alike err together, and what a letter does by itself is
+    nearly the same for every arm of a group."""
+    arm, group, sd, contact, mean = (
+        np.array([getattr(cell, name) for cell in cells])
+        for name in ("arm", "group", "prior_se", "contact_se", "prior")
+    )
+    own, same_group = np.eye(len(cells)), group[:, None] == group
+    alike = SHARED + SAME_ARM * (arm[:, None] == arm) + SAME_GROUP * same_group + OWN * own
+    together = CONTACT + CONTACT_GROUP * same_group + CONTACT_OWN * own
+    return Belief(mean, alike * np.outer(sd, sd) + together * np.outer(contact, contact))
 
 
 class _Seen(NamedTuple):
@@ -163,7 +175,9 @@ def _posterior(prior: Belief, seen: _Seen) -> Belief:
 def effects(draws: Draws, cells: Sequence[ArmCell]) -> list[ArmValue]:
     """Every cell after the draws. Without any draw that says something it is what was believed before."""
     prior = prior_of(cells)
-    seen, window, costs = (_compared(draws, cells, y) for y in (draws.value_R, draws.window_R, draws.cost_R))
+    seen, window, costs, visits = (
+        _compared(draws, cells, y) for y in (draws.value_R, draws.window_R, draws.cost_R, draws.visits_R)
+    )
     after, after_window = _posterior(prior, seen), _posterior(prior, window)
     found = []
     for i, cell in enumerate(cells):
@@ -177,6 +191,7 @@ def effects(draws: Draws, cells: Sequence[ArmCell]) -> list[ArmValue]:
             ArmValue(
                 cell, each, float(after.mean_I[i]), float(max(after.cov_II[i, i], 0.0) ** 0.5),
                 float(after_window.mean_I[i]), float(max(after_window.cov_II[i, i], 0.0) ** 0.5), cost,
+                float(visits.value_I[i]), float(visits.cov_II[i, i] ** 0.5) if known else None,
             )
         )  # fmt: skip
     return found
@@ -191,15 +206,18 @@ class ArmChoice(NamedTuple):
 
 class ArmRules(NamedTuple):
     """`sure` is the probability of paying that is asked for, `months` how long what is learned will be used, `held` the
-    share of customers who get nothing anyway, `budget` what everything may cost together."""
+    share of customers who get nothing anyway, `budget` what everything may cost together, `tests` how many windows
+    have tested before."""
 
     sure: float
     months: float
     held: float
     budget: float
+    tests: int = 0
 
 
 FIRST = 0.5  # of the budget that a first test may cost, where all that is known of offers is assumed
+PATIENCE = 2  # windows of tests after which an arm is tested further only if the draws themselves speak for it
 MOST_ARMS = 2  # arms that are tested in a group at once: more would halve what is known of each
 
 
@@ -209,6 +227,7 @@ def choose_arms(found: Sequence[ArmValue], rules: ArmRules) -> list[ArmChoice]:
     Learning is worth the expected value of sample information (Raiffa, Schlaifer 1961) over `months` more windows. What
     is given comes first in the budget, then tests by what they are worth for their cost. Where nothing was ever drawn,
     what is believed is an assumption, which gives and closes nothing: a first test is made, for half of the budget.
+    After PATIENCE windows what was assumed pays for no further test.
     """
     chosen = [ArmChoice("closed", 0.0)] * len(found)
     left = rules.budget
@@ -216,6 +235,7 @@ def choose_arms(found: Sequence[ArmValue], rules: ArmRules) -> list[ArmChoice]:
     for i, effect in enumerate(found):
         groups.setdefault(effect.cell.group, []).append(i)
     tests, first = [], not any(effect.found.n_arm for effect in found)
+    spoken_for = _spoken_for(found)
     for mine in groups.values():
         sure = [i for i in mine if found[i].pays >= rules.sure and found[i].net > 0 and not first]
         if sure:
@@ -224,6 +244,7 @@ def choose_arms(found: Sequence[ArmValue], rules: ArmRules) -> list[ArmChoice]:
             left -= found[best].cost * found[best].cell.customers * (1 - rules.held)
             continue
         most = min(left, FIRST * rules.budget) if first else left
+        mine = [i for i in mine if rules.tests < PATIENCE or spoken_for[found[i].cell.arm]]
         hopeful = sorted(mine, key=lambda i: -(found[i].net + found[i].net_se))
         surer = sorted(mine, key=lambda i: -found[i].net)  # what is dear and unknown must not keep all others out
         tests.append(max(
@@ -240,6 +261,21 @@ def choose_arms(found: Sequence[ArmValue], rules: ArmRules) -> list[ArmChoice]:
             for i in paid.cells:
                 chosen[i] = ArmChoice("test", paid.share)
     return chosen
+
+
+def _spoken_for(found: Sequence[ArmValue]) -> dict[int, bool]:
+    """By arm, whether its draws, all groups weighted by precision, gained after their cost; of an arm that never drew,
+    whether those of all others did."""
+
+    def gained(some: Sequence[Found]) -> bool:
+        return sum(each.value / each.se**2 for each in some if each.se) > 0
+
+    every = [effect.found for effect in found if effect.found.se]
+    arms: dict[int, list[Found]] = {effect.cell.arm: [] for effect in found}
+    for effect in found:
+        if effect.found.se:
+            arms[effect.cell.arm].append(effect.found)
+    return {arm: gained(mine or every) for arm, mine in arms.items()}
 
 
 class _Test(NamedTuple):

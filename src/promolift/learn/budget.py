@@ -20,6 +20,7 @@ from promolift.learn.off_policy import DecisionLog, OffPolicySettings
 from promolift.learn.reward import predict_rewards
 from promolift.learn.support import Support, require, unseen_mass, weigh
 from promolift.tables import Interval
+from promolift.words import as_html
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -86,7 +87,7 @@ class BudgetedValue:
     price_H: Floats
     support: Support
 
-    def text(self) -> str:
+    def __str__(self) -> str:
         """The result for people."""
         end = "the money lasts for all arrivals"
         if self.lasts < 1:
@@ -104,6 +105,9 @@ class BudgetedValue:
         if len(set(self.price_H.tolist())) > 1:
             lines.append(f"price of a unit of money: {self.price_H[0]:.4g} at first, {self.price_H[-1]:.4g} at the end")
         return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        return as_html(str(self))
 
 
 class _Scores(NamedTuple):

@@ -25,6 +25,7 @@ from promolift.learn.reward import Rewards, RewardSettings, predict_rewards
 from promolift.learn.support import Support, require, unseen_mass, weigh
 from promolift.settings import Settings
 from promolift.tables import Interval
+from promolift.words import as_html
 
 Floats = NDArray[np.float64]
 CHUNK = 4096  # rows of multipliers drawn at a time
@@ -189,7 +190,7 @@ class OffPolicyValue:
             return f"worth {self.rewarded:.0f} rewarded rows: too few to tell policies apart"
         return None
 
-    def text(self) -> str:
+    def __str__(self) -> str:
         """The result as a small table for people."""
         lines = [
             f"value {self.value:.5g} ({self.chosen}), {self.level:.0%} interval {self.low:.5g} to {self.high:.5g} "
@@ -202,6 +203,9 @@ class OffPolicyValue:
             *(f"{e.name:<11}{e.value:>11.5g}{e.se:>11.3g}{e.error:>11.3g}" for e in self.estimates),
         ]
         return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        return as_html(str(self))
 
 
 def off_policy_value(

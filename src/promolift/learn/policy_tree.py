@@ -95,7 +95,7 @@ class LearnedTree:
         """Whether it is shown to earn more than what was logged."""
         return self.gain_bound > 0
 
-    def text(self) -> str:
+    def __str__(self) -> str:
         """The policy and what it is worth, for people."""
         verdict = (
             "shown to earn more than what ran" if self.shown else "not shown to earn more than what ran: keep that"

@@ -23,7 +23,6 @@ from promolift.results.shop import Span
 from promolift.sql import DAY_MS
 from promolift.steps.arms import arm_effects, numbered, rules_of, spans_of
 from promolift.steps.plan_rules import budget_cents
-from promolift.steps.sales import daily_sales
 from promolift.store import Store
 from promolift.tables import Z95
 
@@ -66,7 +65,7 @@ def learn_arms(store: Store, config: Config, served: Served | None = None) -> Le
     if kept.is_empty():
         return None
     first = int(kept["ts_ms"].min())  # type: ignore[arg-type]
-    sales = daily_sales(job.clean, first, config.value.margin_rate)
+    sales = job.clean.daily_sales(first, config.value.margin_rate)
     if served is not None:
         heard = served.outcomes.filter(pl.col("ts_ms") > (Span.load(store).last_ms or 0))
         sales = pl.concat([sales, heard_sales(heard, first).select(sales.columns)]).group_by("customer_id", "day").sum()
@@ -76,13 +75,14 @@ def learn_arms(store: Store, config: Config, served: Served | None = None) -> Le
     names = {name: cells[name].unique().sort().to_list() for name in ("arm", "group")}
     found = effects(draws_of(rows, names["arm"], names["group"]), numbered(cells))
     plan = Plan.load(store).note
-    rules = rules_of(job, plan.terms, float(budget_cents(job, at)))
+    tests = kept.filter(pl.col("arms").list.len() > 0)["ts_ms"].n_unique()
+    rules = rules_of(job, plan.terms, float(budget_cents(job, at)), tests)
     done = arm_effects(cells, found, rules, plan.evidence)
     return LearnedArms(done, kept["ts_ms"].n_unique(), ahead.spans.horizon, kept["customer_id"].n_unique())
 
 
 def heard_sales(outcomes: pl.DataFrame, first_ms: int) -> pl.DataFrame:
-    """What a server heard after the work folder's log, as `steps.sales.daily_sales` counts it."""
+    """What a server heard after the work folder's log, as `Clean.daily_sales` counts it."""
     sign = pl.when(pl.col("kind") == "refund").then(-1).otherwise(1)
     sold = outcomes.filter(pl.col("kind").is_in(["purchase", "refund"]))
     each = sold.group_by("customer_id", ((pl.col("ts_ms") - first_ms) // DAY_MS).alias("day")).agg(
@@ -115,7 +115,7 @@ def came_of(mine: pl.DataFrame, sales: pl.DataFrame, ahead: Ahead, first_ms: int
     window = value_between(sales, people, day, end)
     rest = pl.DataFrame({"customer_id": later["customer_id"], "rest": ahead.expect(later).rest_N})
     came = sales.filter(pl.col("day").is_between(day, end, closed="left")).group_by("customer_id").agg(
-        pl.col("coupon_cents").sum().alias("cost")
+        pl.col("coupon_cents").sum().alias("cost"), pl.len().cast(pl.Float64).alias("visits")
     )  # fmt: skip
     past = before.select("customer_id").with_columns(
         past_window=pl.Series(expected.window_N), past=pl.Series(expected.horizon_N)
@@ -123,7 +123,7 @@ def came_of(mine: pl.DataFrame, sales: pl.DataFrame, ahead: Ahead, first_ms: int
     rows = mine.with_columns(window=pl.Series(window))
     for more in (past, rest, came):  # of who never bought nothing was expected, and nothing follows
         rows = rows.join(more, on="customer_id", how="left", maintain_order="left")
-    rows = rows.with_columns(pl.col("past_window", "past", "rest", "cost").fill_null(0.0))
+    rows = rows.with_columns(pl.col("past_window", "past", "rest", "cost", "visits").fill_null(0.0))
     return rows.with_columns(value=pl.col("window") + pl.col("rest"))
 
 
@@ -141,7 +141,7 @@ def draws_of(rows: pl.DataFrame, arms: list[str], groups: list[str]) -> Draws:
         group_R=np.array([groups.index(group) for group in known["group"]], dtype=np.int64),
         who_R=who, prob_RK=prob, none_R=known["none_prob"].to_numpy(),
         value_R=_steadied(known, "value", "past"), window_R=_steadied(known, "window", "past_window"),
-        cost_R=known["cost"].to_numpy(),
+        cost_R=known["cost"].to_numpy(), visits_R=known["visits"].to_numpy(),
     )  # fmt: skip
 
 
@@ -192,8 +192,13 @@ def arm_words(effect: LineEffect, say: Callable[[float], str]) -> str:
     """One effect in a line: window and horizon beside each other."""
     low, high = (say(effect.net_cents + side * Z95 * effect.net_se_cents) for side in (-1, 1))
     fate = {"give": "given", "test": f"tested on {effect.share:.0%}", "closed": "closed"}[effect.state]
+    more = "" if effect.visits is None or effect.visits_se is None else (
+        f", {effect.visits:+.2f} visits ({effect.visits - Z95 * effect.visits_se:+.2f} to "
+        f"{effect.visits + Z95 * effect.visits_se:+.2f})"
+    )  # fmt: skip
     return (
         f"{effect.arm} for {effect.group}: {say(effect.net_cents)} per customer over the horizon ({low} to {high}), "
-        f"{say(effect.window_cents)} in the window, pays with {effect.pays:.0%} ({effect.evidence}, {effect.n_arm} "
-        f"against {effect.n_none}): {fate}"
+        f"{say(effect.window_cents)} in the window{more}; adds {say(effect.net_cents + effect.cost_cents)} before its "
+        f"cost of {say(effect.cost_cents)}, pays with {effect.pays:.0%} ({effect.evidence}, {effect.n_arm} against "
+        f"{effect.n_none}): {fate}"
     )

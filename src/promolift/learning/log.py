@@ -31,6 +31,7 @@ from promolift.learn.policy_tree import LearnedTree, LearnerSettings, learn_poli
 from promolift.results.job import StepSummary
 from promolift.sources.files import open_file
 from promolift.sql import ident
+from promolift.words import as_html
 
 Floats = NDArray[np.float64]
 Given = str | pl.DataFrame | NDArray[Any]
@@ -323,9 +324,12 @@ class LearnedFromLog(NamedTuple):
     learned: LearnedTree
     frame: pl.DataFrame
 
-    def text(self) -> str:
+    def __str__(self) -> str:
         """The policy and what it is worth, for people."""
-        return self.learned.text()
+        return str(self.learned)
+
+    def _repr_html_(self) -> str:
+        return as_html(str(self), self.frame)
 
 
 class _Read(NamedTuple):
@@ -403,7 +407,7 @@ def learn_from_log(
         log, notes = _held(connection, path, reward, features)
     found = log.learn()
     learned = found.learned
-    lines = [f"{path.name}: {len(log)} decisions, {reward}", learned.text()]
+    lines = [f"{path.name}: {len(log)} decisions, {reward}", str(learned)]
     lines += [f"note: {each}" for each in (*log.notes, *notes)]
     names = ("bound", "gain", "gain_bound", "level", "shown", "learned")
     figures = {"policy": learned.policy.lines(learned.actions, learned.names, ""), "value": learned.value.value}
@@ -422,7 +426,7 @@ def _within_summary(
     names = ("value", "low", "high", "spent", "lasts", "unlimited", "naive", "naive_low", "naive_high")
     for policy, each in given.items():
         found = log.value(each, settings, budget=budget.amount, cost=budget.cost, none=budget.none)
-        lines += ["", f"policy {policy}", found.text()]
+        lines += ["", f"policy {policy}", str(found)]
         valued.append({"policy": policy} | {figure: getattr(found, figure) for figure in names})
     order = f"in the order of {log.time}" if log.time else "in the order of the rows"
     lines += [f"note: {each}" for each in (f"arrivals {order}", *log.notes)]
@@ -488,7 +492,7 @@ def _summary(
             figures["beaten"] = policy in ranking.beaten
             against = "  beaten" if policy in ranking.beaten else "  cannot be told from the first"
         policies.append(figures)
-        lines += ["", f"policy {policy}", value.text()]
+        lines += ["", f"policy {policy}", str(value)]
         ranked.append(f"  {policy}: {value.value:.5g}, {low:.5g} to {high:.5g}{against}")
     if ranking:
         lines += ["", f"all intervals at once ({first.level:.0%}), best guess first:", *ranked]

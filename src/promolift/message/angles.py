@@ -6,7 +6,7 @@ The same row gives the reason in the plan, the report and the message. Price sen
 household and children choose offers; they never reach a prompt, `Known` or a text: a bystander may read a lock screen.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal, NamedTuple, get_args
@@ -14,7 +14,8 @@ from typing import Any, Literal, NamedTuple, get_args
 import polars as pl
 
 from promolift.errors import InputError
-from promolift.message.names import Kind, is_sensitive
+from promolift.message.names import Kind, data, is_sensitive
+from promolift.settings import Settings
 from promolift.sql import DAY_MS, HOUR_MS
 from promolift.terms import AND, Words, covered
 
@@ -26,34 +27,17 @@ ANGLES: tuple[Angle, ...] = get_args(Angle)
 JUST_DAYS, CART_HOURS, VIEW_DAYS = 3, 72, 14
 
 
-class AngleRule(NamedTuple):
-    """What a text of an angle may claim and may never say: the brief of a writer and the list of a judge."""
+class AngleRule(Settings):
+    """What an angle is called, what its texts may claim and never say, and, of what just happened, the reason."""
 
+    label: Words
     may: str
     never: str
+    reason: str = ""
 
 
-RULES: dict[Angle, AngleRule] = {
-    "just_bought": AngleRule("they just bought {bought}, named", "gift orders, the price of {bought}"),
-    "viewed_not_bought": AngleRule("they looked at {product}, are perhaps still thinking", "how often, when, device"),
-    "cart_left": AngleRule("{product} is in their cart", "stock, that it may sell out"),
-    "replenish_due": AngleRule("it may be about time for {product} again, best as a question", "day counts, dates"),
-    "pair_you_buy": AngleRule("both are their usual pair, and each counts alone", "frequencies"),
-    "favourite": AngleRule("{product} is one of their regulars", "ranks, counts"),
-    "lapsed_category": AngleRule("it has been a while since they had {product}", "how long, why"),
-    "win_back": AngleRule("long time no see, good to see them", "guilt"),
-    "loyalty_thanks": AngleRule("thanks for being with the shop for long", "spend, rank"),
-    "coupon_returner": AngleRule("thanks for using the last offer", "that they only buy on offer"),
-    "first_coupon": AngleRule("this is their first offer from the shop", "anything on past orders"),
-    "basket_nudge": AngleRule("make it a full basket", "their own basket"),
-    "try_new": AngleRule("they have not tried {product} here yet", "other people without a number"),
-    "generic": AngleRule("the offer alone", "anything of the customer"),
-}
-# What speaks of the offered thing goes before what speaks of the customer; what happened a moment ago before both.
-_ORDER: tuple[Angle, ...] = (
-    "cart_left", "viewed_not_bought", "just_bought", "replenish_due", "pair_you_buy", "lapsed_category", "favourite",
-    "basket_nudge", "win_back", "first_coupon", "coupon_returner", "try_new", "loyalty_thanks",
-)  # fmt: skip
+RULES: dict[Angle, AngleRule] = {angle: AngleRule(**rule) for angle, rule in data("angles").items()}  # type: ignore[misc]
+_ORDER = tuple(angle for angle in RULES if angle != "generic")
 
 
 @dataclass(frozen=True)
@@ -61,19 +45,15 @@ class Known:
     """All that a text may rely on besides the offer. What is not here may not be said.
 
     `name` is the recipient's, `bought` what they just bought, `angle` the reason. `private` are facts of their profile
-    that must not appear, `other_names` other people, `code` their own coupon code. `sent` is the moment of sending:
-    without it no text may count days. `allow_sensitive` is the shop's own word that a private matter may be named;
-    `lowest` the lowest price of the last 30 days in minor units, where a rule pack asks for it.
+    that must not appear. `sent` is the moment of sending: without it no text may count days. `lowest` is the lowest
+    price of the last 30 days in minor units, where a rule pack asks for it.
     """
 
     name: str | None = None
     bought: tuple[Words, ...] = ()
     angle: Angle = "generic"
-    code: str | None = None
     private: tuple[str, ...] = ()
-    other_names: tuple[str, ...] = ()
     sent: datetime | None = None
-    allow_sensitive: bool = False
     lowest: int | None = None
 
     def __post_init__(self) -> None:
@@ -196,28 +176,7 @@ def may_say(target: str | None, kind: str, within: str | None = None, personal: 
     return personal is not False and not any(_private(part, kind, within) for part in covered(target))
 
 
-def reason(row: Mapping[str, Any], name: str, bought: str | None = None) -> str:
-    """Why this offer for this customer, in plain English, from the row that `fitting` read; for people of the shop."""
-    angle, gap, due, orders = row["angle"], row.get("gap_days"), row.get("due_in_days"), row.get("orders")
-    every = f"buys {name} about every {gap:.0f} days" if isinstance(gap, int | float) and gap >= 1 else f"buys {name}"
-    when = "" if not isinstance(due, int | float) else f", due in {due:.0f} days" if due >= 0.5 else ", due now"
-    texts: dict[str, str] = {
-        "just_bought": f"just bought {bought}",
-        "viewed_not_bought": f"looked at {name} and did not buy it",
-        "cart_left": f"left {name} in the cart",
-        "replenish_due": every + when,
-        "pair_you_buy": f"buys both {name}",
-        "favourite": f"{name}: among the three categories they buy most",
-        "lapsed_category": f"{every}, overdue by more than that",
-        "win_back": "has stayed away for longer than usual",
-        "loyalty_thanks": "a customer for more than a year, with 50 orders or more",
-        "coupon_returner": "used an offer in the last 60 days",
-        "first_coupon": "never got an offer before",
-        "basket_nudge": "the threshold lies between their usual and their large basket",
-        "try_new": f"has not bought {name} yet, but people who buy the same things do",
-    }
-    if angle in texts:
-        return texts[angle]
-    if name and orders:
-        return f"bought {name} {'once' if orders == 1 else f'{orders:.0f} times'}"
-    return "fits the whole basket"
+def reason(angle: str | None, name: str, bought: str | None = None) -> str | None:
+    """What just happened, in plain English, for people of the shop; None where the angle is no event."""
+    rule = RULES.get(angle or "generic")  # type: ignore[call-overload]
+    return rule.reason.format(name=name, bought=bought) if rule and rule.reason else None

@@ -12,6 +12,7 @@ from pydantic import Field
 
 from promolift.message.angles import Known
 from promolift.message.facts import money
+from promolift.message.names import data
 from promolift.settings import Settings
 from promolift.terms import Language, Offer
 
@@ -24,19 +25,7 @@ WECHAT_NAME = 10  # 汉字; two half-width characters count as one
 FLOOR_PERCENT = 20  # of the price is left to pay, at least
 NY_NOTICE = "THIS PRICE WAS SET BY AN ALGORITHM USING YOUR PERSONAL DATA."
 
-SOURCES: dict[str, str] = {
-    "ny_349a": "New York General Business Law 349-a, in force since 2025-11-10; not legal advice",
-    "pipl_24": "Personal Information Protection Law of the PRC (2021), article 24; not legal advice",
-    "eu_price_30d": "Directive 98/6/EC, article 6a (as amended by Directive (EU) 2019/2161); not legal advice",
-    "sms_signature": "sms_cn: Provisions on Short Message Services (MIIT order 31, 2015), articles 18 and 20",
-    "sms_opt_out": "sms_cn: Provisions on Short Message Services (MIIT order 31, 2015), articles 18 and 20",
-    "sms_length": "sms_cn: 3GPP TS 23.038 and 23.040: 70 characters in one part, 67 per part in several",
-    "email_unsubscribe": "email_en: CAN-SPAM Act, 15 U.S.C. 7704 (a) (3) and (5)",
-    "email_address": "email_en: CAN-SPAM Act, 15 U.S.C. 7704 (a) (3) and (5)",
-    "push_length": "push: lock screens cut what is longer; the limit is ours",
-    "wechat_name": "wechat_store: rules for coupons of stores in WeChat",
-    "wechat_floor": "wechat_store: rules for coupons of stores in WeChat",
-}
+SOURCES: dict[str, str] = data("channels")["sources"]
 
 
 class Sender(Settings):
@@ -73,18 +62,10 @@ class Breach(NamedTuple):
     why: str
 
 
-_SIGNATURE = re.compile(r"^\s*【[^【】\n]{2,20}】")
-_REFUSE = re.compile(
-    r"[，。,.;；\s]*(?:拒收|退订)?\s*(?:请|可|，)?(?:直接)?(?:回复?|发送)\s*(?:TD|[RTNＲＴＮ0])(?:\s*(?:退订|拒收))?\s*[。.]?\s*$"
-)
-_ASKED = {
-    "email_unsubscribe": r"\b(?:unsubscribe|opt[ -]?out|stop receiving|manage (?:your )?preferences)\b|退订",
-    "email_address": r"\b\d{1,6}[a-z]?\s+(?:[A-Z][\w.'-]*\s+){1,4}(?:Street|St|Avenue|Ave|Road|Rd|Lane|Ln|Drive|Dr"
-    r"|Boulevard|Blvd|Way|Square|Sq|Place|Pl|Court|Ct|Parkway|Pkwy|Highway|Hwy)\b|\bP\.?\s?O\.?\s?Box\s+\d+",
-}
-_FLAGS = {"email_unsubscribe": re.IGNORECASE, "email_address": 0}
-_ASKED_FOR = {code: re.compile(pattern, _FLAGS[code]) for code, pattern in _ASKED.items()}
-_LINES = tuple(re.compile(rf"[^\n]*(?:{pattern})[^\n]*", _FLAGS[code]) for code, pattern in _ASKED.items())
+_ASKED: dict[str, str] = data("channels")["asked"]
+_SIGNATURE, _REFUSE = (re.compile(_ASKED[code]) for code in ("sms_signature", "sms_opt_out"))
+_ASKED_FOR = {code: re.compile(_ASKED[code]) for code in ("email_unsubscribe", "email_address")}
+_LINES = tuple(re.compile(rf"[^\n]*(?:{pattern.pattern})[^\n]*") for pattern in _ASKED_FOR.values())
 
 
 def dressed(text: str, channel: Channel, sender: Sender, language: Language) -> str:

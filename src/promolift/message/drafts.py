@@ -9,7 +9,6 @@ What a text means is no matter of lint; the judge reads that.
 import csv
 import json
 import re
-import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -18,7 +17,7 @@ from typing import Any, NamedTuple
 
 from promolift.hashing import hash_id, hash_int
 from promolift.message.angles import RULES, Angle
-from promolift.message.names import known_names
+from promolift.message.names import data, names_read
 from promolift.terms import Language, Words
 
 SLOTS = ("{deal}", "{product}", "{bought}")
@@ -58,6 +57,11 @@ class Draft:
     def text_id(self) -> str:
         """The id of exactly these words."""
         return hash_id("txt", self.title, self.hook, self.call)
+
+    @property
+    def plain(self) -> str:
+        """The words without slots, as a reader compares them."""
+        return SLOT.sub("", f"{self.title} {self.hook} {self.call}").strip()
 
 
 @dataclass(frozen=True)
@@ -112,9 +116,7 @@ def question(brief: Brief, several: int, seed: int = 0) -> Question:
 @cache
 def prompt(language: Language) -> dict[str, str]:
     """The prompt file of a language: system, user, any_goods, judge_system, judge_user."""
-    name = f"prompts/{language}-{PROMPT_VERSION}.toml"
-    read: dict[str, str] = tomllib.loads(files("promolift.message").joinpath(name).read_text(encoding="utf-8"))
-    return read
+    return data(f"prompts/{language}-{PROMPT_VERSION}")
 
 
 class _Read(NamedTuple):
@@ -172,7 +174,7 @@ def findings(draft: Draft, angle: Angle, language: Language) -> list[Finding]:
     """Everything wrong with a draft; empty: a judge may read it."""
     whole = f"{draft.title}\n{draft.hook}\n{draft.call}"
     bare = SLOT.sub(" ", whole)
-    return [*_form(draft, angle, language), *_words(bare, angle, language)]
+    return [*_form(draft, angle, language), *_words(bare, language)]
 
 
 def _ours(code: str, span: str, why: str) -> Finding:
@@ -209,21 +211,12 @@ def _form(draft: Draft, angle: Angle, language: Language) -> list[Finding]:
     return found
 
 
-def _words(bare: str, angle: Angle, language: Language) -> list[Finding]:
+def _words(bare: str, language: Language) -> list[Finding]:
     found = []
     for row in banned():
         match = row.pattern.search(bare) if row.language in ("any", language) else None
-        if match and row.code == "angle" and angle not in row.source.split():
-            found.append(_ours("angle", match.group(), f"only {row.source} makes this true"))
-        elif match and row.code != "angle":
+        if match:
             found.append(Finding(row.code, match.group(), "banned.csv", row.source))
-    if others := _goods(language).search(bare):
+    if others := names_read(language).search(bare):
         found.append(_ours("other_goods", others.group(), "goods are named by slots alone"))
     return found
-
-
-@cache
-def _goods(language: Language) -> re.Pattern[str]:
-    names = sorted(known_names(language), key=len, reverse=True)
-    inner = "|".join(re.escape(name) for name in names if language == "en" or len(name) > 1)
-    return re.compile(rf"\b(?:{inner})\b" if language == "en" else inner, re.IGNORECASE)

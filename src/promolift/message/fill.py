@@ -19,7 +19,7 @@ from promolift.message.angles import Angle, Known
 from promolift.message.channels import SOURCES, Channel, Pack, Sender, breaches, dressed, notices
 from promolift.message.drafts import OFFER_RULE, PRIVACY_LAW, Draft, Finding, findings
 from promolift.message.facts import deal, line_of, sentence, terms
-from promolift.message.names import SMUGGLED, is_sensitive
+from promolift.message.names import NO_PERSON, SMUGGLED, is_sensitive
 from promolift.terms import Language, Offer, covered
 
 SpanKind = Literal["deal", "product", "bought", "name", "offer", "terms", "notice", "channel"]
@@ -79,7 +79,7 @@ def fill(offer: Offer, known: Known, language: Language, draft: Draft | None = N
         draft = None
     gap = "" if language == "zh" else " "
     said = _greeting(known.name, language)
-    tail = [MessagePart(gap + facts.terms, "terms")]
+    tail = [MessagePart(gap + facts.terms, "terms")] if facts.terms else []
     if draft is None:
         said.append(MessagePart(_opened(facts.short, language, offer, not said), "offer"))
         titles = [MessagePart(_upper(facts.deal, language), "deal"), _ABOUT[language], MessagePart(facts.on, "product")]
@@ -104,13 +104,16 @@ def fill(offer: Offer, known: Known, language: Language, draft: Draft | None = N
     if way.channel in ("sms_cn", "email_en"):
         before, _, after = dressed("\0", way.channel, way.sender, language).partition("\0")
         said, tail = [MessagePart(before, "channel"), *said], [*tail, MessagePart(after, "channel")]
-    if way.channel == "wechat_store":  # the store shows terms beside a coupon's name
+    if way.channel == "wechat_store" and facts.terms:  # the store shows terms beside a coupon's name
         said, tail = [MessagePart(facts.deal, "deal"), MessagePart("券" if language == "zh" else " coupon")], []
     return Message(tuple(titles), tuple(said), tuple(tail), draft.text_id if draft else None)
 
 
 def _true_of(draft: Draft, offer: Offer, known: Known) -> bool:
-    """Whether the words can hold: a purchase to name; for a usual pair, of which each counts, an offer that says so."""
+    """Whether the words can hold: a purchase to name; for a usual pair, of which each counts, an offer that says so.
+    Words that lead to an offer promise one, which a reminder is not."""
+    if offer.benefit.type == "reminder":
+        return False
     if known.angle == "pair_you_buy" and offer.joined != "each":
         return False
     return bool(known.bought) or "{bought}" not in draft.hook
@@ -179,22 +182,19 @@ def _opened(text: str, language: Language, offer: Offer, begins: bool) -> str:
 
 
 def _upper(text: str, language: Language) -> str:
-    return text[:1].upper() + text[1:] if language == "en" else text
+    """With a capital where the first word begins, also within quotation marks."""
+    at = 1 if text[:1] in "\"'“‘" else 0
+    return text[:at] + text[at : at + 1].upper() + text[at + 1 :] if language == "en" else text
 
 
 _NAME = re.compile(r"^[^\W\d_](?:[^\W_]|[ .·'’-]){0,39}$")
-_NO_NAME = re.compile(
-    r"折|元|减|免|送|赠|优惠|最|第一|https?|www|\.\w{2,}|\d\s*(?:off|percent|usd|rmb)|\b(?:off|free|best)\b"
-    r"|^(?:none|nan|nat|null|nil|undefined|unknown|anonymous|test|guest|na|customer|user|顾客|客户|用户|会员|匿名|未知)$",
-    re.IGNORECASE,
-)
 
 
 @lru_cache(maxsize=65_536)
 def addressable(name: str) -> bool:
     """Whether this is a name one can write in a greeting, and not an id, a link, an offer or a null in disguise."""
     fit = _NAME.match(name) and name == name.strip()
-    return bool(fit) and not _NO_NAME.search(name) and not SMUGGLED.search(name)
+    return bool(fit) and not NO_PERSON.search(name) and not SMUGGLED.search(name)
 
 
 @lru_cache(maxsize=65_536)
@@ -263,15 +263,10 @@ def _faults(
         found.append(Finding("number", bare.group(), "a numeral that code did not fill in", OFFER_RULE))
     if draft is not None:
         found += _linted(draft, known.angle, language)
-    for fault in _label_faults(offer, language):
-        if not (fault.code == "sensitive_name" and known.allow_sensitive):
-            found.append(fault)
+    found += _label_faults(offer, language)
     for private in known.private:
         if private and private in text + title:
             found.append(Finding("profile_leak", private, "a fact of the profile", PRIVACY_LAW))
-    for other in known.other_names:
-        if len(other.strip()) > 1 and other != known.name and other in text:
-            found.append(Finding("wrong_name", other, "another customer's name", PRIVACY_LAW))
     for each in breaches(text, offer, way.channel, way.packs, way.sender, known, language):
         found.append(Finding(each.code, text[each.start : each.end][:40], each.why, SOURCES[each.code]))
     return found

@@ -11,7 +11,7 @@ import unicodedata
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from promolift.errors import InputError
 from promolift.terms import AND, Language, Words, covered
@@ -28,13 +28,14 @@ _NO_NAME: dict[Kind, Words] = {
     "product": Words(zh="商品", en="product"),
 }
 
-_RULES = {
-    name: re.compile("|".join(parts), re.IGNORECASE)
-    for name, parts in tomllib.loads(
-        files("promolift.message").joinpath("names.toml").read_text(encoding="utf-8")
-    ).items()
-}
-SMUGGLED = _RULES["smuggled"]
+
+def data(name: str) -> dict[str, Any]:
+    """A TOML file of this room."""
+    return tomllib.loads(files("promolift.message").joinpath(f"{name}.toml").read_text(encoding="utf-8"))
+
+
+_RULES = {name: re.compile("|".join(parts), re.IGNORECASE) for name, parts in data("names").items()}
+SMUGGLED, NO_PERSON = _RULES["smuggled"], _RULES["no_person"]
 
 
 @dataclass(frozen=True)
@@ -77,9 +78,11 @@ def table() -> dict[TableKey, Name]:
 
 
 @cache
-def known_names(language: Language) -> frozenset[str]:
-    """The table's names in `language`, to tell one category from another; without 'coupons' and the like."""
-    return frozenset(name.words.in_(language) for name in table().values() if name.couponable or name.sensitive)
+def names_read(language: Language) -> re.Pattern[str]:
+    """Finds the table's names in a text, to tell one category from another; without 'coupons' and the like."""
+    names = {name.words.in_(language) for name in table().values() if name.couponable or name.sensitive}
+    inner = "|".join(re.escape(name) for name in sorted(names, key=len, reverse=True) if len(name) > 1)
+    return re.compile(rf"(?<![a-z])(?:{inner})(?![a-z])" if language == "en" else inner, re.IGNORECASE)
 
 
 _NOT_PLURAL = re.compile(r"(?:ss|us|is|news|(?:care|hygiene) products?)$")

@@ -115,6 +115,18 @@ def judged(texts: Sequence[PoolText], judgements: Sequence[Judgement], date: str
     return made
 
 
+def ranked(texts: Sequence[PoolText], scores: Sequence[float]) -> list[PoolText]:
+    """Texts of one language with a ranker's scores as priors, against the mean of their angle: a new text starts there.
+
+    A prior is rounded to 0.001.
+    """
+    table = pl.DataFrame(
+        {"angle": [text.angle for text in texts], "score": scores}, {"angle": None, "score": pl.Float64}
+    )
+    priors = table.select((pl.col("score") - pl.col("score").mean().over("angle")).clip(-20, 20).round(3)).to_series()
+    return [text.model_copy(update={"prior": prior}) for text, prior in zip(texts, priors, strict=True)]
+
+
 def _text(angle: Angle, language: Language, draft: Draft, **more: Any) -> PoolText:
     return PoolText(text_id=draft.text_id, angle=angle, language=language, **vars(draft), **more)
 

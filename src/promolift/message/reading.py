@@ -6,20 +6,18 @@ that a person must read it. Messages of the pool need no reading: `gate` compare
 """
 
 import re
-import tomllib
 import unicodedata
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from decimal import Decimal
 from functools import lru_cache
-from importlib.resources import files
 from typing import Literal, NamedTuple
 
 from promolift.currency import CURRENCY_DIGITS
 from promolift.message.angles import Known
 from promolift.message.channels import SOURCES, Channel, Pack, Sender, blanked, breaches
 from promolift.message.drafts import OFFER_RULE, PRIVACY_LAW, banned
-from promolift.message.names import SMUGGLED, is_sensitive, known_names
+from promolift.message.names import SMUGGLED, data, is_sensitive, names_read
 from promolift.terms import Language, Offer
 
 LONGEST = 1000  # characters; nobody reads more in a promotion
@@ -31,6 +29,11 @@ _PRIVATE = frozenset({"profile_leak", "sensitive_name", "wrong_name", "unknown_p
 # of banned.csv, what is wrong in any text; and what only a reader can tell. The rest is for drafts, which know no facts
 _ALWAYS = {"superlative", "vague_deadline", "stock", "health_claim", "contact", "injection"}
 _PERHAPS = {"endorsement", "guarantee", "profile_leak", "surveillance", "guilt"}
+
+
+# the kinds of benefit that code reads, and the fact that states each
+_BENEFIT_FACT: dict[str, FactKind] = {"percent_off": "percent", "amount_off": "amount", "free_shipping": "shipping"}
+_OF_BENEFIT = {"wrong_percent", "wrong_amount", "wrong_benefit", "wrong_threshold", "wrong_cap"}
 
 
 @dataclass(frozen=True)
@@ -89,12 +92,9 @@ def facts(
     return sorted(ticked, key=lambda fact: (fact.start, fact.end, fact.kind))
 
 
-def _data() -> dict[str, str]:
-    return tomllib.loads(files("promolift.message").joinpath("reading.toml").read_text(encoding="utf-8"))
-
-
+_DATA: dict[str, str] = data("reading")
 # what is read as something else: a traditional character as its simplified form, signs and blanks as the plain ones
-_PAIRS = _data()["as_plain"]
+_PAIRS = _DATA["as_plain"]
 _AS_PLAIN = dict(zip(_PAIRS[::2], _PAIRS[1::2], strict=True)) | dict.fromkeys("\u00a0\u202f\u3000", " ")
 _AS_PLAIN |= dict.fromkeys("’‘", "'") | dict.fromkeys("–—−‐‑", "-") | dict.fromkeys("〜～", "~") | {"￥": "¥"}
 _FORMAL = re.compile("[壹贰叁肆伍陆柒捌玖拾佰仟]{2,}|[壹贰叁肆伍陆柒捌玖拾佰仟](?=[元圆折])")  # alone: family names
@@ -164,7 +164,7 @@ def number(text: str) -> Decimal:
 _PARTS = {"@DIGITS@": DIGITS, "@HAN@": HAN, "@WORDS@": rf"\b(?:{_ANY_WORD})\b", "@WORD@": _ANY_WORD}
 _P = {
     name: re.compile(re.sub("@[A-Z]+@", lambda part: _PARTS[part.group()], pattern), re.IGNORECASE)
-    for name, pattern in _data().items()
+    for name, pattern in _DATA.items()
     if name != "as_plain"
 }
 _SENTENCE = re.compile(r"[。！!？?；;\n]|\.(?=\s|$)")
@@ -185,6 +185,7 @@ class _Reader:
         self.raw, self.text, self.offer, self.language, self.known = text, ready(text), offer, language, known
         self.broken: list[BrokenRule] = []
         self.facts: list[Fact] = []
+        self.left = 0  # words, or Chinese characters, that are no known fact and no plain word
 
     def flag(self, code: str, start: int, end: int, why: str) -> None:
         self.broken.append(BrokenRule(code, self.raw[start:end], why, start, end))
@@ -225,6 +226,9 @@ def _read(
         step(reader)
     if channel != "wechat_store":
         _missing(reader)
+    if offer.benefit.type not in (*_BENEFIT_FACT, "reminder"):  # which gives nothing, and must promise nothing
+        why = "code does not read this kind of benefit"
+        reader.broken = [replace(r, code=OPEN, reason=why) if r.code in _OF_BENEFIT else r for r in reader.broken]
     return reader
 
 
@@ -251,12 +255,9 @@ def _people(r: _Reader) -> None:
         if rest and not _P["anybody"].match(greeted[group]):
             r.flag("wrong_name", *greeted.span(group), f"the recipient is {r.known.name or 'unknown by name'}")
         r.hide(*greeted.span())
-    others = [(_loose(name), "wrong_name", "this is another customer's name")
-              for name in r.known.other_names if len(name.strip()) > 1 and name != r.known.name]  # fmt: skip
-    private = [(re.escape(ready(each)), "profile_leak", "a fact of the profile") for each in r.known.private if each]
-    for pattern, code, why in (*others, *private):
-        for match in re.finditer(pattern, r.text, re.IGNORECASE):
-            r.flag(code, *match.span(), why)
+    for private in filter(None, r.known.private):
+        for match in re.finditer(re.escape(ready(private)), r.text, re.IGNORECASE):
+            r.flag("profile_leak", *match.span(), "a fact of the profile")
 
 
 @lru_cache(maxsize=4096)
@@ -277,7 +278,7 @@ def _names(r: _Reader) -> None:
             for match in list(re.finditer(_loose(each), r.text, re.IGNORECASE)):
                 r.take("name", *match.span())
         private = offer.covers if offer.scope == "category" else name
-        if not known.allow_sensitive and is_sensitive(private, "category" if offer.scope == "category" else "product"):
+        if is_sensitive(private, "category" if offer.scope == "category" else "product"):
             r.flag("sensitive_name", 0, 0, f"{private!r} is a private matter; a message must not name it by itself")
         if SMUGGLED.search(name):
             r.flag("injection", 0, 0, "the label carries an offer or an order")
@@ -288,27 +289,24 @@ def _names(r: _Reader) -> None:
             r.take("bought", *match.span(), "sensitive_name" if secret else None, why)
     if not known.bought:
         r.flag_all("bought", "unknown_purchase", "it is not known what they bought")
-    for match in _tabled(r.language).finditer(r.text):
+    for match in names_read(r.language).finditer(r.text):
         r.flag(OPEN, *match.span(), "names another category; nobody has read what is said of it")
-
-
-@lru_cache(maxsize=2)
-def _tabled(language: Language) -> re.Pattern[str]:
-    names = sorted((name for name in known_names(language) if len(name) > 1), key=len, reverse=True)
-    inner = "|".join(map(re.escape, names))
-    return re.compile(rf"(?<![a-z])(?:{inner})(?![a-z])" if language == "en" else inner, re.IGNORECASE)
 
 
 def _words(r: _Reader) -> None:
     for row in banned():
         if row.code in _ALWAYS | _PERHAPS and row.language in ("any", r.language):
             for match in row.pattern.finditer(r.text):
-                r.flag(row.code if row.code in _ALWAYS else OPEN, *match.span(), f"banned.csv: {row.code}")
+                r.flag(
+                    row.code if row.code in _ALWAYS else OPEN,
+                    *match.span(),
+                    "a word that no promotion may use" if row.code in _ALWAYS else "may claim too much",
+                )
     for match in _P["code"].finditer(r.text):
         said = match.group(1)
         if any(c.isdigit() or c.isupper() for c in said):
-            right = r.known.code and said.upper() == r.known.code.upper()
-            r.take("code", match.start(1), match.end(1), None if right else "wrong_code", "not this customer's code")
+            wrong = OPEN if r.offer.activation == "code" else "wrong_code"
+            r.take("code", match.start(1), match.end(1), wrong, "the offer says no such code")
     if r.offer.joined == "each":
         r.flag_all("together", "wrong_scope", "each of them counts alone")
     if r.offer.scope != "all":
@@ -443,11 +441,15 @@ def _shipping(r: _Reader) -> None:
 
 
 def _prose(r: _Reader) -> None:
-    """A sentence that says more than the facts that were read: only a judge or a person can tell."""
+    """A sentence that says more than the facts that were read: only a judge or a person can tell.
+
+    A word or two do not make a sentence unread, but may be the fact that seems to be missing.
+    """
     at = 0
     for sentence in re.split(r"(?<=[。！!？?；;\n])|(?<=[.])(?=\s|$)", r.text):
         rest = _P[f"plain_{r.language}"].sub(" ", sentence)
         more = len(_HAN.findall(rest)) if r.language == "zh" else len(re.findall(r"[A-Za-z']{2,}", rest))
+        r.left += more
         if more >= (4 if r.language == "zh" else 2):
             start = at + len(sentence) - len(sentence.lstrip())
             r.flag(OPEN, start, at + len(sentence), "says more than the facts that code reads")
@@ -457,14 +459,14 @@ def _prose(r: _Reader) -> None:
 def _missing(r: _Reader) -> None:
     """What the offer has and the text does not say; where a part is unread, it may say it there."""
     offer, kinds, end = r.offer, {fact.kind for fact in r.facts}, len(r.raw)
-    benefit: dict[str, FactKind] = {"percent_off": "percent", "amount_off": "amount", "free_shipping": "shipping"}
     wanted = {
-        "missing_name": "name" if offer.scope != "all" else None, "missing_date": "end",
-        "missing_benefit": benefit.get(offer.benefit.type),
+        "missing_name": "name" if offer.scope != "all" else None,
+        "missing_date": "end" if offer.benefit.type != "reminder" else None,
+        "missing_benefit": _BENEFIT_FACT.get(offer.benefit.type),
         "missing_threshold": "threshold" if offer.min_spend_cents else None,
         "missing_cap": "cap" if offer.benefit.max_discount_cents else None,
     }  # fmt: skip
-    unread = any(rule.code == OPEN for rule in r.broken)
+    unread = r.left > 0 or any(rule.code == OPEN for rule in r.broken)
     for code, kind in wanted.items():
         if kind and kind not in kinds:
             why = f"the text does not say the offer's {kind}, as far as it is read"

@@ -50,6 +50,11 @@ class OfferRules(Settings):
         "single products open: name these, too.",
         examples=[["GASOLINE", "p-1042"]],
     )
+    excluded_segments: tuple[str, ...] = Field(
+        default=(),
+        description="[Segments](#segment) whose customers get no offer.",
+        examples=[["staff"]],
+    )
 
 
 class PrintRules(Settings):

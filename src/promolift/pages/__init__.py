@@ -7,7 +7,8 @@ from promolift.lazy import lazy
 __all__ = ["Card", "OpenQuestion", "Story", "render", "render_page"]
 
 if TYPE_CHECKING:
-    from promolift.pages.render import render, render_page
+    from promolift.pages.chapters.summary import render
+    from promolift.pages.render import render_page
     from promolift.pages.story import Card, OpenQuestion, Story
 else:
     lazy(__name__)

@@ -7,8 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from promolift.pages.blocks import Badge, Big, Block, Chapter, Figure, Grid, SpanDrawing, sentences
+from promolift.results.chinese import kept
 from promolift.results.learned import Ranged
-from promolift.words import Cash, count, ends, interval_name, known, number, pick
+from promolift.results.predictions import Reliability, Scored
+from promolift.words import Cash, clip, count, ends, interval_name, known, number, pick, plural, share
 
 Say = Callable[[object], str]
 Point = Sequence[float | None]  # x, y, and as far as they are known low, high and n
@@ -204,3 +206,85 @@ def span_of(found: Ranged, cash: Cash, name: str) -> SpanDrawing | None:
     first, last = min(0.0, low, value), max(0.0, high, value)
     at = {x: round(100 * (x - first) / ((last - first) or 1.0), 2) for x in (low, value, high, 0.0)}
     return SpanDrawing(at[low], at[value], at[high], at[0.0], cash(low, sign=True), cash(high, sign=True), name)
+
+
+def people_n(n: int) -> str:
+    """So many customers."""
+    return pick(plural(n, "customer"), f"{count(n)}位客户")
+
+
+class ScoreVerdict(NamedTuple):
+    """In a word or two, and whether that is good."""
+
+    word: str
+    tone: str = "plain"
+
+
+def verdict(row: Scored) -> ScoreVerdict:
+    """Better, worse or not to be told apart from the baseline; judged by the interval where there is one."""
+    if row.baseline_value is None:
+        return ScoreVerdict(pick("no simple rule", "没有简单规则"))
+    if row.value is None:
+        return ScoreVerdict(pick("not known", "未知"))
+    if row.low is not None and row.high is not None and row.low <= row.baseline_value <= row.high:
+        return ScoreVerdict(pick("not told apart", "分不出高下"))
+    if row.better not in ("higher", "lower"):
+        return ScoreVerdict(pick("differs", "有差异"))
+    higher = row.value > row.baseline_value
+    good = higher == (row.better == "higher")
+    return ScoreVerdict(pick("better", "更好"), "good") if good else ScoreVerdict(pick("worse", "更差"), "bad")
+
+
+def score_block(scores: Sequence[Scored], title: str) -> Block:
+    """Figures of predictions as a block with verdicts."""
+    rows = []
+    for row in scores:
+        word, tone = verdict(row)
+        good = {"higher": pick(", higher is better", "，越高越好"), "lower": pick(", lower is better", "，越低越好")}
+        rows.append(
+            {
+                "model": clip(kept(row.model), 60),
+                "figure": clip(kept(row.figure or ""), 60) + good.get(row.better or "", ""),
+                "value": number(row.value),
+                "interval": ends(row.low, row.high, number),
+                "baseline": number(row.baseline_value),
+                "rule": clip(kept(row.baseline), 60) if row.baseline else "",
+                "n": count(row.n),
+                "verdict": word,
+                "tone": tone,
+            }
+        )
+    return Block("scores", {"rows": rows}, title)
+
+
+def tenths(value: object) -> str:
+    """A share with one decimal."""
+    return share(value, 1)
+
+
+def calibration_figure(found: Reliability, slug: str) -> Figure:
+    """What one model predicted against what happened, as a picture."""
+    finding = pick("The bins carry no intervals.", "各组没有区间。")
+    if found.judged:
+        inside = count(found.inside)
+        finding = pick(
+            f"In {inside} of {plural(found.judged, 'bin')} the prediction lies within the interval of what happened.",
+            f"{count(found.judged)}组中，{inside}组的预测落在实际的区间内。",
+        )
+    if found.cases:
+        predicted, observed = tenths(found.predicted_share), tenths(found.observed_share)
+        start = pick(
+            f"On average {predicted} was predicted and {observed} happened.", f"平均预测{predicted}，实际{observed}。"
+        )
+        finding = start + pick(" ", "") + finding
+    title = pick("Calibration: ", "校准：") + clip(kept(found.model), 60)
+    return calibration(
+        slug,
+        title,
+        finding,
+        [(b.predicted, b.observed, b.low, b.high, b.n) for b in found.bins],
+        tenths,
+        pick("cases", "样本数"),
+        how=pick("On the diagonal, what was predicted happened.", "落在对角线上即预测与实际一致。"),
+        n=pick(plural(found.cases, "case"), f"{count(found.cases)}个样本") if found.cases else "",
+    )

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
+from promolift.deliver import LineEffect
 from promolift.learn.experiment import WHOLE, Verdict
 from promolift.pages.blocks import Badge, Big, Block, Chapter, Figure, Grid, Page, Tone, gap, note, sentences, table
 from promolift.pages.figures import (
@@ -16,6 +17,7 @@ from promolift.pages.figures import (
     next_steps,
 )
 from promolift.results.learned import JudgedPolicy, LearnedPolicy, Ranged
+from promolift.tables import Z95
 from promolift.words import INTERVAL, Cash, count, date, days, ends, number, share, upper_first
 
 ANSWERS: dict[str, tuple[Tone, str]] = {
@@ -203,6 +205,8 @@ def _drift(judged: JudgedPolicy) -> Chapter:
 def _next(learned: LearnedPolicy, cash: Cash) -> Chapter:
     following, proposal = learned.next, learned.next.proposal
     blocks: list[Figure | Block] = [sentences("What would change", following.changes)]
+    if drawn := [each for each in following.release.effects if each.n_arm]:
+        blocks.append(_drawn_effects(drawn, cash))
     if proposal is None:
         blocks.append(gap("what the next release would earn", following.why))
     else:
@@ -238,6 +242,33 @@ def _next(learned: LearnedPolicy, cash: Cash) -> Chapter:
     return Chapter("next", "Next release", "What should be released next?", lead_text, blocks)
 
 
+def _drawn_effects(drawn: Sequence[LineEffect], cash: Cash) -> Block:
+    """Of each menu line and group that was drawn: visits, added, cost, and value in the window and over the horizon."""
+
+    def between(value: float, se: float, say: Say) -> str:
+        return f"{say(value)} ({ends(value - Z95 * se, value + Z95 * se, say)})"
+
+    rows = [
+        [
+            each.arm, each.group, f"{count(each.n_arm)} / {count(each.n_none)}",
+            "" if each.visits is None or each.visits_se is None else between(each.visits, each.visits_se, number),
+            cash(each.net_cents + each.cost_cents), cash(each.cost_cents),
+            between(each.window_cents, each.window_se_cents, cash), between(each.net_cents, each.net_se_cents, cash),
+            share(each.pays), each.evidence, each.state,
+        ]
+        for each in sorted(drawn, key=lambda each: (each.group, -each.net_cents))
+    ]  # fmt: skip
+    heads = [
+        "menu line", "group", "drew it / none", "visits more in the window", "adds over the horizon", "costs",
+        "net in the window", "net over the horizon", "pays with", "evidence", "next",
+    ]  # fmt: skip
+    text = (
+        "Per customer, against those of the group who drew none. Visits are the draws' own word; money is drawn "
+        "towards what was believed before, and what follows the window is what was seen to follow such a window's end."
+    )
+    return table("What each menu line adds, by group", heads, rows, text, words=(0, 1, 9, 10))
+
+
 def _fate(learned: LearnedPolicy) -> str:
     if learned.released:
         return "As asked for with --auto it was written as release.json."
@@ -265,6 +296,12 @@ def todo(learned: LearnedPolicy) -> list[str]:
         rows = [f"Go on measuring: {verdict.why}."]
     if following.proposal is None:
         rows.append(upper_first(following.why) + ".")
+    elif following.proposal.value.value < 0:
+        rows.append(
+            "No release is proposed: by its own figures the next one would lose "
+            f"{cash(-following.proposal.value.value)} per customer. Plan with plan.trial = true: the plan then tests "
+            "what pays, and gives nothing else."
+        )
     elif learned.released:
         rows.append("The next release was accepted; `promolift learn` judges it again.")
     else:

@@ -1,4 +1,4 @@
-"""A `Story`, or any other `Page`, in; one HTML file out that needs nothing else: no network, no other file."""
+"""A `Page` in; one HTML file out that needs nothing else: no network, no other file."""
 
 import json
 import math
@@ -10,19 +10,11 @@ from hashlib import sha256
 from importlib.resources import files
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from promolift.pages.blocks import Figure, Page, balanced
-from promolift.pages.chapters.summary import page_of
-from promolift.pages.story import Story
-from promolift.words import digits, pick, speaking, spoken, symbol
-
-
-def render(story: Story) -> str:
-    """The report of `story` as one HTML document. What the story leaves out becomes a box that says so."""
-    with speaking(story.language):
-        return render_page(page_of(story))
+from promolift.words import digits, pick, spoken, symbol
 
 
 def render_page(page: Page) -> str:
@@ -95,10 +87,10 @@ def code(text: str) -> Markup:
     return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))
 
 
-@lru_cache
-def _templates() -> Environment:
+def environment(*packages: str) -> Environment:
+    """The templates of some packages, with what all of them may say; every text is escaped."""
     made = Environment(
-        loader=PackageLoader("promolift.pages"),
+        loader=ChoiceLoader([PackageLoader(package) for package in packages]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -107,3 +99,8 @@ def _templates() -> Environment:
     made.globals |= {"pick": pick, "spoken": spoken}
     made.filters["code"] = code
     return made
+
+
+@lru_cache
+def _templates() -> Environment:
+    return environment("promolift.pages")

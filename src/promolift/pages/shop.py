@@ -6,21 +6,22 @@ from typing import Any
 import polars as pl
 
 from promolift import message
+from promolift.allocate.frame import LIMIT
 from promolift.currency import currency_digits
 from promolift.pages.story import Card, OpenQuestion, ReadFact, Story
 from promolift.results import effects
 from promolift.results.chinese import kept
-from promolift.results.customers import Customers, ShopWeek, Tastes
+from promolift.results.customers import Customers, Given, Person, ShopWeek, Tastes
 from promolift.results.evaluation import Evaluation, Worth
-from promolift.results.forecasts import Forecasts
+from promolift.results.forecasts import CustomerForecast, ForecastNote, Forecasts
 from promolift.results.job import Job, Moments, moments
-from promolift.results.messages import LANGUAGES, Messages
-from promolift.results.person import Given, Person
-from promolift.results.plan import LIMIT, Plan, PlanNote, Point, headline
-from promolift.results.shop import CustomerForecast, ForecastNote, Health, Offers, PurchaseMembers, Unknown
+from promolift.results.messages import LANGUAGES, Messages, PoolWords
+from promolift.results.plan import Plan, PlanNote, Point, headline
+from promolift.results.segments import segment_table
+from promolift.results.shop import Health, Offers, PurchaseMembers, Unchecked, Unknown
 from promolift.results.standing import standing
 from promolift.sql import bind, fetch
-from promolift.terms import Words
+from promolift.terms import AND, Words
 from promolift.words import count, day_count, pick, share, speaking, spoken
 
 HOURS = """
@@ -43,6 +44,7 @@ TOLD = {
     "sex": ("{}", "{}"),
     "occupation": ("{}", "{}"),
     "income": ("income {}", "收入{}"),
+    "tier": ("membership {}", "会员等级{}"),
     "household_comp": ("{}", "{}"),
     "home_ownership": ("{}", "{}"),
 }
@@ -52,6 +54,36 @@ def tell_story(job: Job) -> Story:
     """Everything the report shows, from what the steps kept, in the language of the report."""
     with speaking(job.config.report_language):
         return _tell_story(job)
+
+
+def tell_plan(job: Job) -> Story:
+    """The plan's part of the story, in the language that is spoken: what it costs and brings, who gets what, the same
+    money spent otherwise. Where it was not evaluated yet, what only that tells is missing, with the reason.
+    """
+    plan, note, store = Plan.load(job.store), PlanNote.load(job.store), job.store
+    found = Evaluation.load(store) if plan.luck is not None or Unchecked.has(store) else None
+    names = {target: words.in_(spoken()) for target, words in labels(job, plan).items()}
+    written = Offers.has(store)
+    offers = offer_words(job) if written else {}
+    nobody = next(iter(note.why_zh if spoken() == "zh" else note.why), pick("nobody gets an offer", "没有人得到优惠"))
+    unjudged = pick("the plan was not evaluated yet: `promolift evaluate`", "计划尚未评估：`promolift evaluate`")
+    small = SMALL * 10.0 ** currency_digits(note.shop.currency)
+    return Story(
+        plan=note, next=standing(job.config, store).text, language=spoken(),
+        head=None if job.clean.moneyless else plan.headline, luck=plan.luck,
+        half=plan.curve.at(note.budget_cents / 2), twice=plan.curve.at(2.0 * note.budget_cents),
+        like_everybody=like_everybody(plan, found) if found else None, binding=binding(note.limits, names),
+        believed=plan.assumptions, worth=None if job.clean.moneyless else Worth.of(plan.chosen, small),
+        motives=Messages.load(store).motives if store.has("messages") and written else (),
+        frontier=plan.frontier, asof_ms=moments(job).asof, window_days=job.config.plan.window_days,
+        health=Health.load(store), response=effects.ResponseFigures.of(effects.response(store), names),
+        policies=found.judged if found else None, lead=found.lead if found else None,
+        offers=plan.offers.with_columns(
+            pl.col("offer_id").replace_strict(offers, default=None, return_dtype=pl.String).alias("offer")
+        ),
+        missing={"offers": nobody, "frontier": nobody, "policies": unjudged}
+        | {name: kept(why) for name, why in (found.unchecked if found else {}).items()},
+    )  # fmt: skip
 
 
 def _tell_story(job: Job) -> Story:
@@ -97,9 +129,11 @@ def _tell_story(job: Job) -> Story:
         ),
         typical=typical(job, said, offers),
         angles=list(said.angles.items()),
+        wording=PoolWords.load(store) if PoolWords.has(store) else None,
         written=said.written,
         silent=said.silent,
         cards=shown,
+        segments=segment_table(job, plan.chosen),
         unknowns=unknowns(job, plan),
         attributes=not_known(job, unchecked, unforecast),
         members=PurchaseMembers.load(job.store),
@@ -270,15 +304,14 @@ def unknowns(job: Job, plan: Plan) -> list[OpenQuestion]:
 
 def unmeasured(job: Job, plan: Plan) -> list[str]:
     """The menu lines that somewhere were left out because their effect is but assumed, in words."""
-    one, currency = Words(zh="一个品类", en="one category"), job.config.shop.currency
+    one, currency, said = Words(zh="一个品类", en="one category"), job.config.shop.currency, list[str]()
     ids = set(plan.unmeasured)
-    return [
-        message.line_words(
-            item.benefit, item.min_spend_cents, currency, spoken(), one if item.scope == "category" else None
-        )
-        for item in plan.note.menu
-        if item.id in ids
-    ]
+    for item in (each for each in plan.note.menu if each.id in ids):
+        on = one if item.scope == "category" else None
+        if item.covers:
+            on = message.label(AND.join(item.covers), "product" if item.scope == "product" else "category")
+        said.append(message.line_words(item.benefit, item.min_spend_cents, currency, spoken(), on))
+    return said
 
 
 def cards(job: Job, at: Moments, local: Mapping[str, str]) -> list[Card]:

@@ -9,12 +9,11 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
-from promolift.results.customers import Customers, ShopWeek, Tastes
+from promolift.results.customers import Customers, Given, ShopWeek, Tastes
 from promolift.results.effects import ResponseFigures
 from promolift.results.evaluation import Lead, Worth
 from promolift.results.forecasts import Forecasts
-from promolift.results.messages import MotiveCount, Written
-from promolift.results.person import Given
+from promolift.results.messages import MotiveCount, PoolWords, Written
 from promolift.results.plan import Assumption, Headline, Luck, PlanNote, Point
 from promolift.results.predictions import Predictions
 from promolift.results.shop import Health, PurchaseMembers
@@ -59,6 +58,7 @@ class Story:
     that hold gain back, in words, `believed` what the headline stands on, `attributes` what is known of nobody,
     `members` which models forecast purchases, `names` what items and shelves are called in the language, by what they
     were called when they were forecast, `next` where the shop stands and what to do now.
+    `segments` is `results.segments.segment_table` of the plan.
     Tables are `results.Plan.frontier`, `Plan.offers` with `offer`, its words, and `Evaluation.judged`.
     """
 
@@ -92,7 +92,9 @@ class Story:
     written: Sequence[Written] = ()
     silent: int = 0
     angles: Sequence[tuple[str, int]] = ()
+    wording: PoolWords | None = None
     cards: Sequence[Card] = ()
+    segments: pl.DataFrame = field(default_factory=pl.DataFrame)
     unknowns: Sequence[OpenQuestion] = ()
     attributes: Sequence[OpenQuestion] = ()
     members: PurchaseMembers | None = None

@@ -11,6 +11,7 @@ __all__ = [
     "MemberNote",
     "ProfileSettings",
     "PurchaseForecaster",
+    "Segment",
     "Shard",
     "Shared",
     "SpendModel",
@@ -18,12 +19,14 @@ __all__ = [
     "affinities",
     "attributes",
     "describe",
+    "find_segments",
     "fit_forecast",
     "fit_spend",
     "interests",
     "learned_moments",
     "profile",
     "reasons",
+    "segment_counts",
     "sentence",
     "shop_step",
     "spend_features",
@@ -45,6 +48,7 @@ if TYPE_CHECKING:
     from promolift.profile.meanings import describe, sentence
     from promolift.profile.passes import STEPS
     from promolift.profile.profiles import attributes, profile, reasons
+    from promolift.profile.segments import Segment, find_segments, segment_counts
     from promolift.profile.settings import ForecastSettings, MemberNote, ProfileSettings
     from promolift.profile.shared import Shard, Shared
     from promolift.profile.spend import SpendModel, SpendSettings

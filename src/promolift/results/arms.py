@@ -15,7 +15,8 @@ TOO_FEW = 20  # customers of a group below which no arm can be compared with non
 
 class DrawnGroup(Settings):
     """A group in which arms are drawn against none: customers of each, the smallest effect that this shows with 80 %
-    power after its window, and how many on each side would show an effect as large as what the arm costs."""
+    power after its window, and how many on each side would show the smallest effect worth knowing: one as large as what
+    the dearest arm costs, or as what is assumed of a letter where none costs anything."""
 
     group: str
     arms: tuple[str, ...]
@@ -26,14 +27,18 @@ class DrawnGroup(Settings):
 
 
 class DrawNote(Note):
-    """What this plan gives and draws: `cost_cents` is what draws are expected to cost, `largest` the largest group,
-    `assumed_visits` by how much an offer is assumed to raise the odds of coming, None where draws have told."""
+    """What this plan gives and draws: `cost_cents` is what draws are expected to cost, `ceiling_cents` what all that is
+    given costs at most with 97.5 %, `largest` the largest group, `assumed_visits` by how much an offer is assumed to
+    raise the odds of coming, None where draws have told. Where an offer lowered by the share `habit_flip` what those
+    who use it bring after the window, discounts would be worth nothing."""
 
     NAME: ClassVar[str] = "test"
     tested: tuple[DrawnGroup, ...]
     given: int
     largest: int
     cost_cents: float
+    ceiling_cents: float
+    habit_flip: float | None
     budget_cents: float
     window_days: int
     horizon_days: int
@@ -44,6 +49,28 @@ class DrawNote(Note):
 def all_draws(store: Store) -> pl.DataFrame | None:
     """Every window's draws of every campaign, a row per customer, oldest first; None before the first."""
     return store.frame("draws") if store.has("draws") else None
+
+
+def add_draws(store: Store, rows: pl.DataFrame, customer_ids: pl.Series) -> None:
+    """Keep a plan's draws beside all earlier ones, in place of those of its own campaign and moment.
+
+    `customer_ids` are those whom the log knows: who was erased from it vanishes from what was drawn before.
+    """
+    if (before := all_draws(store)) is not None:
+        mine = rows.select("campaign_id", "ts_ms").unique()
+        known = before.filter(pl.col("customer_id").is_in(customer_ids.implode()))
+        rows = pl.concat([known.join(mine, on=["campaign_id", "ts_ms"], how="anti", maintain_order="left"), rows])
+    store.save("draws", rows)
+
+
+def purge_draws(store: Store, before_ms: int) -> int:
+    """Delete the draws of moments before `before_ms`; how many rows there were."""
+    if (drawn := all_draws(store)) is None:
+        return 0
+    stays = drawn.filter(pl.col("ts_ms") >= before_ms)
+    if stays.height < drawn.height:
+        store.save("draws", stays)
+    return drawn.height - stays.height
 
 
 def kept_cells(store: Store) -> pl.DataFrame | None:
@@ -64,7 +91,7 @@ def draw_words(note: DrawNote, currency: str) -> list[str]:
     if not note.tested:
         return said or [_no_test(note, currency)]
     least = money(min(each.detectable_cents for each in note.tested), currency)
-    most = money(note.cost_cents, currency)
+    cost, most = money(note.cost_cents, currency), money(note.ceiling_cents, currency)
     weak = all(each.treated / max(len(each.arms), 1) < each.needed for each in note.tested)
     parts = listed([_group(each, currency) for each in note.tested])
     name = pick(
@@ -74,9 +101,10 @@ def draw_words(note: DrawNote, currency: str) -> list[str]:
     said.append(
         pick(
             f"Before sending: this is {name}. After {note.window_days} days you will know effects of at least {least} "
-            f"per customer over {note.horizon_days} days; it costs at most {most}. By group, with 80 % power: {parts}.",
+            f"per customer over {note.horizon_days} days; it is expected to cost {cost}, and all that is given costs "
+            f"at most {most} (with 97.5 %; the budget is kept by that). By group, with 80 % power: {parts}.",
             f"发送之前：这是{name}。{note.window_days}天后可以看出每位客户{note.horizon_days}天内至少{least}的效应；"
-            f"最多花费{most}。各组在80%功效下：{parts}。",
+            f"预计花费{cost}，全部优惠最多花费{most}（97.5%把握，预算按此遵守）。各组在80%功效下：{parts}。",
         )
     )
     if note.assumed_visits is not None:
@@ -89,13 +117,25 @@ def draw_words(note: DrawNote, currency: str) -> list[str]:
                 "来了之后的价值与这类客户过去自行回来后的价值相同。",
             )
         )
+    if note.habit_flip is not None:
+        less = share(note.habit_flip)
+        said.append(
+            pick(
+                "Assumed: who uses a discount buys as before afterwards. Discounts would be worth nothing if it "
+                f"lowered what they bring in the weeks after the window by {less}; within the window it changes "
+                "nothing.",
+                "假设：用过折扣的客户之后照旧购买。"
+                "如果期满之后几周他们带来的利润因此减少"
+                f"{less}，这些折扣就不再值得；期内不受影响。",
+            )
+        )
     if weak:
         need = count(min(each.needed for each in note.tested))
         said.append(
             pick(
-                f"One window alone is too small to show effects as large as an offer's cost: {need} customers on each "
-                "side would. Each further window adds to what is known.",
-                f"单独一次还不足以看出与优惠成本一样大的效应：每边需要{need}位客户。之后每一次都会增加所知。",
+                "One window alone is too small to show effects as large as an offer's cost, or as what is assumed of a "
+                f"reminder: {need} customers on each side would. Each further window adds to what is known.",
+                f"单独一次还不足以看出与优惠成本（或所假设的提醒效果）一样大的效应：每边需要{need}位客户。之后每一次都会增加所知。",
             )
         )
     said.append(

@@ -1,12 +1,14 @@
-"""Profiles, affinities and orders by hour in; who the shop's customers are, counted once, out."""
+"""Profiles, affinities and orders by hour in; who the shop's customers are, counted once, and one of them, out."""
 
-from collections.abc import Sequence
-from typing import NamedTuple, Self
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, Self
 
 import polars as pl
 
 from promolift.results.figures import Histogram, finite, quantile, sample, typed
+from promolift.results.plan import Level
 from promolift.settings import Settings
+from promolift.tables import Z95
 
 MOST_DOTS = 2500
 QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)
@@ -234,3 +236,57 @@ class ShopWeek(Settings):
             orders=total, hours=tuple(Hour(weekday=d, hour=h, orders_share=s) for (d, h), s in share.items()),
             days_share=tuple(sum(share[day, hour] for hour in range(24)) for day in range(7)),
         )  # fmt: skip
+
+
+class Person(Settings):
+    """What is known of a customer; None where it is not."""
+
+    orders_52w: float | None = None
+    recency_days: float | None = None
+    cadence_days: float | None = None
+    discount_share: float | None = None
+    deal_share: float | None = None
+    churn_prob: float | None = None
+    leans_to: str | None = None
+    price_sensitivity: float | None = None
+    price_sensitivity_se: float | None = None
+
+    @classmethod
+    def of(cls, profile: Mapping[str, Any]) -> Self:
+        """From a row of the profiles, with what the encoder expects where there is one."""
+        return cls(**{name: profile.get(name) for name in cls.model_fields})
+
+
+class Given(Settings):
+    """What one customer gets, and what is expected of it."""
+
+    customer_id: str
+    offer_id: str
+    gain_cents: float
+    gain_se_cents: float | None
+    cost_cents: float
+    evidence: Level
+    reason: str
+    message_zh: str | None
+    message_en: str | None
+    title_zh: str | None = None
+    title_en: str | None = None
+    angle: str | None = None
+    angles: tuple[str, ...] | None = None
+    reason_zh: str | None = None
+
+    @classmethod
+    def of(cls, row: Mapping[str, Any]) -> Self:
+        """From a row of the messages."""
+        needed = {name for name, each in cls.model_fields.items() if each.is_required()}
+        return cls(**{name: row[name] for name in cls.model_fields if name in needed or name in row})
+
+    @property
+    def low_cents(self) -> float | None:
+        """Lower end of the 95 % interval of the gain."""
+        return None if self.gain_se_cents is None else self.gain_cents - Z95 * self.gain_se_cents
+
+    @property
+    def high_cents(self) -> float | None:
+        """Its upper end."""
+        return None if self.gain_se_cents is None else self.gain_cents + Z95 * self.gain_se_cents

@@ -59,7 +59,7 @@ class Evaluation:
     @cached_property
     def predictions(self) -> Predictions:
         """How good the predictions are; empty where nothing could be checked."""
-        return Predictions.of(*(self.store.frame(name) for name in ("scores", "calibration", "recall")))
+        return Predictions.load(self.store)
 
     @cached_property
     def policies(self) -> pl.DataFrame | None:

@@ -1,14 +1,14 @@
-"""What a learned encoder kept in; what people read of it out: two maps, a customer told, how it learned, how good."""
+"""What a learned encoder keeps; and what people read of it: two maps, a customer told, how it learned, how good."""
 
 from math import isfinite
-from typing import Self
+from typing import ClassVar, Self
 
 import polars as pl
 
 from promolift.profile.settings import BasketNote
+from promolift.results.base import Note
 from promolift.results.figures import finite, quantile, sample, typed
-from promolift.results.predictions import Reliability, ReliabilityBin, Scored
-from promolift.results.shop import Checked, CustomerForecast, Predicted
+from promolift.results.predictions import Reliability, Scored
 from promolift.settings import Settings
 
 MODEL, SHARED = "encoder", "encoder_shared"  # names under which the encoder, and what customers share, are kept
@@ -17,6 +17,119 @@ MOST_DOTS = 1_200
 QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)
 NEAREST, FEW = 10, 30  # neighbours compared; fewer customers say nothing of neighbours
 NEXT, HABIT = "the next basket, ten likeliest", "what they bought most often, then what all buy"
+
+
+class EpochFigures(Settings):
+    """One pass over the data: loss and NDCG@10, where it was learned (`train`) and where it was not (`valid`)."""
+
+    epoch: int
+    train_loss: float
+    valid_loss: float
+    train_ndcg: float
+    valid_ndcg: float
+
+
+class FigureRange(Settings):
+    """A figure with its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+class Ndcg(FigureRange):
+    """How well the next basket is ranked: the encoder's list, and by `habit` alone, over `n` customers."""
+
+    habit: float
+    n: int
+
+
+class Predicted(Settings):
+    """A share as it was predicted and as it happened."""
+
+    predicted: float
+    observed: float
+
+
+class Visit(Settings):
+    """A visit that moves the odds of an item: its day, what may be told of its basket, and the factor."""
+
+    day: str
+    items: tuple[str, ...]
+    odds_factor: float
+
+    @property
+    def odds_change_share(self) -> float:
+        """What the visit adds to the odds, as a share of those without it."""
+        return self.odds_factor - 1
+
+    @property
+    def odds_lost_share(self) -> float:
+        """What the odds would lose without the visit, as a share of those with it."""
+        return 1 - 1 / self.odds_factor
+
+
+class Alike(Settings):
+    """A customer like the one told of."""
+
+    customer_id: str
+    spend_cents: float
+    leans_to: str | None
+    next_1: str | None
+
+
+class CustomerForecast(Settings):
+    """Why the encoder expects what it does of one customer: see `steps.customer_page.why`."""
+
+    customer_id: str
+    item: str | None = None
+    sentences: tuple[str, ...] = ()
+    reasons: tuple[Visit, ...] = ()
+    alike: tuple[Alike, ...] = ()
+
+
+class Checked(Settings):
+    """How well an encoder saw the last weeks: one row per epoch of training, and the figures on the window.
+
+    `lead` is paired by customer; `basket` says what the trees add; `reliability` is of an item in the next basket.
+    """
+
+    epochs: tuple[EpochFigures, ...]
+    ndcg: Ndcg
+    lead: FigureRange
+    basket: BasketNote
+    reliability: Reliability | None
+    stays_away: Predicted
+
+    @property
+    def scores(self) -> tuple[Scored, ...]:
+        """The list against habit: the figure itself, and the lead."""
+        ndcg, lead = self.ndcg, self.lead
+        shared = {"model": NEXT, "n": ndcg.n, "baseline": HABIT, "better": "higher"}
+        known = {"low": ndcg.low, "high": ndcg.high, "baseline_value": ndcg.habit}
+        return (
+            Scored(figure="NDCG@10", value=ndcg.value, **known, **shared),
+            Scored(figure="lead in NDCG@10, paired", **lead.model_dump(), baseline_value=0.0, **shared),
+            *_trees(self.basket),
+        )
+
+
+def _trees(note: BasketNote) -> tuple[Scored, ...]:
+    """What the trees add to the encoder's order, at the weight that they were given; nothing where there are none."""
+    if note.lead is None:
+        return ()
+    figure = f"lead in NDCG@10 of trees at weight {note.weight:g}, paired"
+    shared = {"model": NEXT, "n": note.n, "baseline": "the encoder alone", "baseline_value": 0.0, "better": "higher"}
+    return (Scored(figure=figure, value=note.lead, low=note.lead_low, high=note.lead_high, **shared),)
+
+
+class ForecastNote(Note):
+    """What the learned encoder was checked on and an example of what it sees; `missing` says why there is none."""
+
+    NAME: ClassVar[str] = "outlook"
+    missing: str | None = None
+    checked: Checked | None = None
+    told: CustomerForecast | None = None
 
 
 class Mapped(Settings):
@@ -125,18 +238,8 @@ class GoodsMap(Settings):
         )  # fmt: skip
 
 
-class EpochFigures(Settings):
-    """One pass over the data: loss and NDCG@10, where it was learned (`train`) and where it was not (`valid`)."""
-
-    epoch: int
-    train_loss: float
-    valid_loss: float
-    train_ndcg: float
-    valid_ndcg: float
-
-
 class Forecasts(Settings):
-    """All of it; None where it was not kept. `reliability` is of an item in the next basket."""
+    """All of it; None where it was not kept."""
 
     people: PeopleMap | None = None
     goods: GoodsMap | None = None
@@ -154,40 +257,7 @@ class Forecasts(Settings):
     @classmethod
     def of(cls, checked: Checked, customer: CustomerForecast | None, people: pl.DataFrame, goods: pl.DataFrame) -> Self:
         """`people` and `goods`: see `PeopleMap.of` and `GoodsMap.of`."""
-        bins = tuple(
-            ReliabilityBin(predicted=b.prob, observed=b.rate, low=b.low, high=b.high, n=b.n) for b in checked.bins
-        )
         return cls(
-            people=PeopleMap.of(people), goods=GoodsMap.of(goods), told=customer, scores=_scores(checked),
-            reliability=Reliability(model="an item in the next basket", bins=bins) if bins else None,
-            stays_away=checked.stays_away, epochs=_epochs(checked),
+            people=PeopleMap.of(people), goods=GoodsMap.of(goods), told=customer, scores=checked.scores,
+            reliability=checked.reliability, stays_away=checked.stays_away, epochs=checked.epochs,
         )  # fmt: skip
-
-
-def _scores(checked: Checked) -> tuple[Scored, ...]:
-    """The list against habit: the figure itself, and the lead, which is paired by customer."""
-    ndcg, lead, trees = checked.ndcg, checked.lead, checked.basket
-    shared = {"model": NEXT, "n": ndcg.n, "baseline": HABIT, "better": "higher"}
-    return (
-        Scored(figure="NDCG@10", value=ndcg.value, low=ndcg.low, high=ndcg.high, baseline_value=ndcg.habit, **shared),
-        Scored(figure="lead in NDCG@10, paired", **lead.model_dump(), baseline_value=0.0, **shared),
-        *([_trees(trees.lead, trees)] if trees.lead is not None else []),
-    )
-
-
-def _trees(lead: float, note: BasketNote) -> Scored:
-    """What the trees add to the encoder's order, at the weight that they were given."""
-    return Scored(
-        model=NEXT, figure=f"lead in NDCG@10 of trees at weight {note.weight:g}, paired", value=lead, low=note.lead_low,
-        high=note.lead_high, n=note.n, baseline="the encoder alone", baseline_value=0.0, better="higher",
-    )  # fmt: skip
-
-
-def _epochs(checked: Checked) -> tuple[EpochFigures, ...]:
-    return tuple(
-        EpochFigures(
-            epoch=place, train_loss=row["train_total"], valid_loss=row["valid_total"], train_ndcg=row["train_ndcg"],
-            valid_ndcg=row["valid_ndcg"],
-        )
-        for place, row in enumerate(checked.record, start=1)
-    )  # fmt: skip

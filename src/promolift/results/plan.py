@@ -27,12 +27,8 @@ from promolift.tables import DECISIONS, PLANNED
 from promolift.words import Cash, as_html, bracket, ends, interval, pick, spoken
 
 Level = Literal["randomised", "adjusted", "assumed"]
-LIMIT = "one category: "  # begins the name of the limit on a category
+CURVE = "What the best plan earns with each budget, in minor units:"
 FROZEN = ("candidates", "frontier")  # tables that a release serves from
-FRONTIER = {
-    "budget_cents": pl.Float64, "gain_cents": pl.Float64, "cost_cents": pl.Float64, "price": pl.Float64,
-    "treated": pl.Int64, "bound_cents": pl.Float64,
-}  # fmt: skip
 
 
 class Assumption(Settings):
@@ -74,6 +70,31 @@ class Point(Settings):
     budget_cents: float
     gain_cents: float
     share: float | None
+
+
+class WhatIf(Settings):
+    """The best plan at another budget, between two points of the curve: its gain by the estimates that choose (luck is
+    not taken off), cost, what one more cent adds, and how many customers get an offer; beside it the same of the plan.
+    """
+
+    budget_cents: float
+    gain_cents: float
+    cost_cents: float
+    price: float
+    treated: float
+    own_budget_cents: float
+    own_gain_cents: float | None
+    own_treated: float | None
+
+    @property
+    def more_cents(self) -> float | None:
+        """What it gains beyond the plan as it stands."""
+        return None if self.own_gain_cents is None else self.gain_cents - self.own_gain_cents
+
+    @property
+    def more_treated(self) -> float | None:
+        """Customers who get an offer beyond those of the plan as it stands."""
+        return None if self.own_treated is None else self.treated - self.own_treated
 
 
 class PlanNote(Note):
@@ -282,12 +303,33 @@ class Curve:
     frame: pl.DataFrame
     own_cents: int
 
+    def what_if(self, budget_cents: float) -> WhatIf | None:
+        """The best plan at another budget, by straight lines between the curve's points; None beyond it."""
+        names = ("gain_cents", "cost_cents", "price", "treated")
+        found = {name: on_line(self.frame, budget_cents, name) for name in names}
+        own = {name: on_line(self.frame, float(self.own_cents), name) for name in ("gain_cents", "treated")}
+        if found["gain_cents"] is None:
+            return None
+        return WhatIf.model_validate(
+            found | {"budget_cents": budget_cents, "own_budget_cents": float(self.own_cents)}
+            | {f"own_{name}": value for name, value in own.items()}
+        )  # fmt: skip
+
     def at(self, budget_cents: float) -> Point | None:
         """The best plan at another budget, by a straight line between the curve's points; None beyond it."""
         gain, own = (on_line(self.frame, x) for x in (budget_cents, float(self.own_cents)))
         if gain is None:
             return None
         return Point(budget_cents=budget_cents, gain_cents=gain, share=gain / own if own and own > 0 else None)
+
+    def __str__(self) -> str:
+        """A point per line."""
+        points = self.frame.select("budget_cents", "gain_cents", "treated").iter_rows()
+        rows = (f"  {budget:,.0f} adds {gain:,.0f} by {treated:,} customers" for budget, gain, treated in points)
+        return "\n".join((CURVE, *rows))
+
+    def _repr_html_(self) -> str:
+        return as_html(CURVE, self.frame)
 
 
 class Tables(NamedTuple):
@@ -435,9 +477,9 @@ class Plan:
         return {name: sha256_of_file(folder / f"{name}.parquet") for name in FROZEN}
 
 
-def on_line(frontier: pl.DataFrame, budget_cents: float) -> float | None:
-    """The frontier's gain at a budget, between its points by a straight line; None outside them."""
-    line = frontier.drop_nulls(["budget_cents", "gain_cents"]).sort("budget_cents", "gain_cents")
+def on_line(frontier: pl.DataFrame, budget_cents: float, column: str = "gain_cents") -> float | None:
+    """The frontier's gain, or another column, at a budget, between its points by a straight line; None outside them."""
+    line = frontier.drop_nulls(["budget_cents", column]).sort("budget_cents", column)
     if line.is_empty() or not line["budget_cents"][0] <= budget_cents <= line["budget_cents"][-1]:
         return None
-    return float(np.interp(budget_cents, line["budget_cents"].to_numpy(), line["gain_cents"].to_numpy()))
+    return float(np.interp(budget_cents, line["budget_cents"].to_numpy(), line[column].to_numpy()))

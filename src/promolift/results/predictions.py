@@ -1,15 +1,18 @@
-"""What predictions said and what happened, in; figures beside a simple rule, calibration and recall, out."""
+"""What predictions said and what happened, in; figures beside a simple rule, calibration and recall, out, kept."""
 
-from typing import Self
+from collections.abc import Iterable
+from typing import ClassVar, Self
 
-import polars as pl
-
-from promolift.results.figures import finite, typed
+from promolift.learn import Score
+from promolift.learn.metrics import Bin
+from promolift.results.base import Note
 from promolift.settings import Settings
+from promolift.words import known
 
 COUPONS = "redeeming a campaign's coupon"  # the model of who uses one
 AVERAGE = "right on average"  # the rule that predicted / happened is measured by
 MISS = 0.05  # a forecast that is off by less is good enough to plan with
+PRINTED = {"auc": "AUC", "mae": "mean absolute error", "spearman": "rank correlation"}
 
 
 class Scored(Settings):
@@ -27,6 +30,15 @@ class Scored(Settings):
     baseline: str | None
     baseline_value: float | None
     better: str | None
+
+    @classmethod
+    def of(cls, model: str, got: Score, baseline: str, baseline_value: float, better: str) -> Self:
+        """From a figure of `learn`."""
+        value, low, high, beside = map(known, (got.value, got.low, got.high, baseline_value))
+        return cls(
+            model=model, figure=PRINTED.get(got.figure, got.figure), value=value, low=low, high=high, n=got.n,
+            baseline=baseline, baseline_value=beside, better=better,
+        )  # fmt: skip
 
     @property
     def in_the_large(self) -> bool:
@@ -56,6 +68,12 @@ class Reliability(Settings):
 
     model: str
     bins: tuple[ReliabilityBin, ...]
+
+    @classmethod
+    def of(cls, model: str, bins: Iterable[Bin]) -> Self:
+        """From the bins of a calibration of `learn`."""
+        rows = (ReliabilityBin(predicted=b.prob, observed=b.rate, low=b.low, high=b.high, n=b.n) for b in bins)
+        return cls(model=model, bins=tuple(rows))
 
     @property
     def cases(self) -> int:
@@ -103,9 +121,10 @@ class RecallCurve(Settings):
     points: tuple[RecallAt, ...]
 
 
-class Predictions(Settings):
+class Predictions(Note):
     """How good the predictions are: figures, calibration and recall; the first model of `recall` is ours."""
 
+    NAME: ClassVar[str] = "predictions"
     scores: tuple[Scored, ...] = ()
     reliability: tuple[Reliability, ...] = ()
     recall: tuple[RecallCurve, ...] = ()
@@ -116,18 +135,11 @@ class Predictions(Settings):
         return tuple(each for each in self.scores if each.missed)
 
     @classmethod
-    def of(cls, scores: pl.DataFrame, calibration: pl.DataFrame, recall: pl.DataFrame) -> Self:
-        """From the tables that the evaluate step keeps."""
-        binned = finite(calibration).drop_nulls(["predicted", "observed"])
-        listed = finite(recall).drop_nulls(["k", "recall"])
+    def together(cls, parts: Iterable["Predictions"]) -> Self:
+        """Of several checks."""
+        found = list(parts)
         return cls(
-            scores=typed(Scored, scores),
-            reliability=tuple(
-                Reliability(model=model, bins=typed(ReliabilityBin, rows.sort("predicted")))
-                for (model,), rows in binned.group_by("model", maintain_order=True)
-            ),
-            recall=tuple(
-                RecallCurve(model=model, points=typed(RecallAt, rows.sort("k")))
-                for (model,), rows in listed.group_by("model", maintain_order=True)
-            ),
+            scores=tuple(each for part in found for each in part.scores),
+            reliability=tuple(each for part in found for each in part.reliability),
+            recall=tuple(each for part in found for each in part.recall),
         )

@@ -25,7 +25,6 @@ MOTIVES: dict[Motive, Words] = {
     "habit": Words(en="buy it regularly", zh="经常买"),
 }
 # angles of a message that tell an event, which no habit says
-LATELY = ("just_bought", "viewed_not_bought", "cart_left", "coupon_returner", "first_coupon")
 AWAY = 3  # times the usual gap after which a customer is late for all
 TOP = 0.9  # from this share of the others on, being ahead of them in price sensitivity is
 MOST = 0.8  # from this share of the others on, being ahead of them is worth saying
@@ -89,12 +88,9 @@ def _names(row: Mapping[str, Any], known: KnownHabits) -> list[str]:
 
 def _lately(row: Mapping[str, Any], known: KnownHabits) -> list[str]:
     """What just happened, where that is what the message is about."""
-    if row.get("angle") not in LATELY:
-        return []
     labels = _labels(row, known)
-    name, bought = listed([each.en for each in labels]), row.get("bought_name")
-    names = {each.en: each.zh for each in labels}
-    return [kept(message.reason(row, name, str(bought) if bought else None), names)]
+    said = message.reason(row.get("angle"), listed([each.en for each in labels]), row.get("bought_name"))
+    return [kept(said, {each.en: each.zh for each in labels})] if said else []
 
 
 def _buys(row: Mapping[str, Any], known: KnownHabits) -> list[str]:
@@ -103,8 +99,9 @@ def _buys(row: Mapping[str, Any], known: KnownHabits) -> list[str]:
     if not names:
         return []
     if row["scope"] == "product":
-        seen = row.get("angle") in LATELY
-        return [] if seen else [pick(f"looked at {names[0]} and did not buy it", f"看过{names[0]}但没有买")]
+        return (
+            [] if _lately(row, known) else [pick(f"looked at {names[0]} and did not buy it", f"看过{names[0]}但没有买")]
+        )
     found = [
         (known.bought.get((row["customer_id"], each)), name)
         for each, name in zip(covered(row["target"]), names, strict=True)

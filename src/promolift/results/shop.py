@@ -4,8 +4,7 @@ from typing import Any, ClassVar, Literal
 
 from promolift.data.counts import Counts
 from promolift.data.health import Ability
-from promolift.learn.metrics import Bin
-from promolift.profile.settings import BasketNote, MemberNote
+from promolift.profile.settings import MemberNote
 from promolift.results.base import Note
 from promolift.results.chinese import kept
 from promolift.settings import Settings
@@ -142,82 +141,3 @@ class Offers(Note):
     def by_id(self) -> dict[str, Offer]:
         """Offer id to offer."""
         return {offer.id: offer for offer in self.offers}
-
-
-class FigureRange(Settings):
-    """A figure with its 95 % interval."""
-
-    value: float
-    low: float
-    high: float
-
-
-class Ndcg(FigureRange):
-    """How well the next basket is ranked: the encoder's list, and by `habit` alone, over `n` customers."""
-
-    habit: float
-    n: int
-
-
-class Predicted(Settings):
-    """A share as it was predicted and as it happened."""
-
-    predicted: float
-    observed: float
-
-
-class Visit(Settings):
-    """A visit that moves the odds of an item: its day, what may be told of its basket, and the factor."""
-
-    day: str
-    items: tuple[str, ...]
-    odds_factor: float
-
-    @property
-    def odds_change_share(self) -> float:
-        """What the visit adds to the odds, as a share of those without it."""
-        return self.odds_factor - 1
-
-    @property
-    def odds_lost_share(self) -> float:
-        """What the odds would lose without the visit, as a share of those with it."""
-        return 1 - 1 / self.odds_factor
-
-
-class Alike(Settings):
-    """A customer like the one told of."""
-
-    customer_id: str
-    spend_cents: float
-    leans_to: str | None
-    next_1: str | None
-
-
-class CustomerForecast(Settings):
-    """Why the encoder expects what it does of one customer: see `steps.customer_page.why`."""
-
-    customer_id: str
-    item: str | None = None
-    sentences: tuple[str, ...] = ()
-    reasons: tuple[Visit, ...] = ()
-    alike: tuple[Alike, ...] = ()
-
-
-class Checked(Settings):
-    """How well an encoder saw the last weeks: one row per epoch of training, and the figures on the window."""
-
-    record: tuple[dict[str, float], ...]
-    ndcg: Ndcg
-    lead: FigureRange
-    basket: BasketNote
-    bins: tuple[Bin, ...]
-    stays_away: Predicted
-
-
-class ForecastNote(Note):
-    """What the learned encoder was checked on and an example of what it sees; `missing` says why there is none."""
-
-    NAME: ClassVar[str] = "outlook"
-    missing: str | None = None
-    checked: Checked | None = None
-    told: CustomerForecast | None = None

@@ -11,10 +11,20 @@ from typing import Any
 import polars as pl
 from duckdb import DuckDBPyRelation as Relation
 
-from promolift.sql import fetch, literal
+from promolift.sql import DAY_MS, bind, fetch, literal, run
 from promolift.store import Store
 from promolift.tables import CUSTOMERS
 from promolift.terms import AND, covered
+
+SALES = """
+select e.customer_id, floor((e.ts_ms - $asof) / $day_ms)::bigint as day,
+    sum(case when e.kind = 'refund' then -1 else 1 end * (abs(e.revenue_cents)
+        - coalesce(abs(e.quantity) * p.cost_cents, (1 - $rate) * abs(coalesce(e.list_cents, e.revenue_cents))))
+    )::double as value_cents,
+    sum(case when e.kind = 'refund' then -1 else 1 end * coalesce(e.coupon_cents, 0))::double as coupon_cents
+from sold e left join products p using (product_id)
+where e.kind in ('purchase', 'refund') group by all having bool_or(e.kind = 'purchase') order by all
+"""
 
 
 class Kept:
@@ -108,6 +118,16 @@ class Clean:
         """Whether no purchase has an amount above 0."""
         paid = self.events().filter("kind = 'purchase' and greatest(revenue_cents, list_cents) > 0")
         return not paid.limit(1).fetchall()
+
+    def daily_sales(self, asof_ms: int, margin_rate: float) -> pl.DataFrame:
+        """customer_id, day (0 is the day that begins at `asof_ms`), value_cents, coupon_cents; a row per day with an
+        order.
+
+        A refund counts where something was bought on its day; the margin is by the products' cost, else `margin_rate`.
+        """
+        sql = bind(SALES, asof=asof_ms, day_ms=DAY_MS, rate=margin_rate)
+        parts = [fetch(run(sql, sold=self.events(shard), products=self.products)) for shard in self.shards]
+        return pl.concat(parts).sort("customer_id", "day")
 
     exposures = KeptRows("exposures", "EXPOSURES: who was sent what.")
     redemptions = KeptRows("redemptions", "REDEMPTIONS.")

@@ -10,7 +10,8 @@ import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from functools import partial
-from typing import Any
+from multiprocessing import current_process
+from typing import Any, NamedTuple
 
 import uvicorn
 from fastapi import FastAPI, Request
@@ -24,13 +25,13 @@ from starlette.responses import JSONResponse, Response
 
 from promolift import __version__
 from promolift.config import Config
-from promolift.errors import PromoError
+from promolift.errors import ConfigError, PromoError
 from promolift.serve import hot, observe
 from promolift.serve.door import Door
 from promolift.serve.guard import Guard
 from promolift.serve.hot import HotRoute
 from promolift.serve.problems import ApiError, Problem, invalid, problem
-from promolift.serve.routes import IdempotencyKey, admin, batch, cart, data, lists, money
+from promolift.serve.routes import IdempotencyKey, admin, batch, cart, data, lists, money, summary
 from promolift.serve.security import OPEN_PATHS
 from promolift.serve.server import Server
 from promolift.serve.settings import ServeSettings
@@ -43,8 +44,25 @@ SWITCH_S = 0.001  # two threads share the interpreter: at Python's 5 ms every an
 LOG = logging.getLogger("promolift.serve")
 
 
+class Dressed(NamedTuple):
+    """The app with pages for people beside it, and the path by which the first person enters, None if there is one."""
+
+    app: Any
+    first_path: str | None
+
+
+Dress = Callable[[Any], Dressed]
+
+
 def create(settings: ServeSettings, config: Config | None = None) -> Any:
-    """The ASGI app. `app.server` is its state; it closes with the app's lifespan."""
+    """The ASGI app. `app.server` is its state; it closes with the app's lifespan.
+
+    Exports run in a process of their own, which imports the script that was started: call it under
+    `if __name__ == "__main__":`. Raises ConfigError in that process if it is not.
+    """
+    if getattr(current_process(), "_inheriting", False):  # as multiprocessing itself asks
+        guard = 'put what starts the server under `if __name__ == "__main__":`'
+        raise ConfigError(f"serve: a process that reads for the server ran the whole script again; {guard}")
     server = Server(settings, config)
 
     @asynccontextmanager
@@ -67,8 +85,8 @@ def create(settings: ServeSettings, config: Config | None = None) -> Any:
     for kind in (PromoError, ValidationError, RequestValidationError, HTTPException, Exception):
         app.add_exception_handler(kind, _problem)
     routes = hot.add(app, server)
-    for router in (money.router, lists.router, batch.router, cart.router, admin.router, data.router):
-        app.include_router(router)
+    for each in (money, lists, batch, cart, admin, data, summary):
+        app.include_router(each.router)
     _operations(app, server)
     describe(app, routes)
     # FastAPI traces what passes through it: then decisions and events do too, and cost more
@@ -77,17 +95,26 @@ def create(settings: ServeSettings, config: Config | None = None) -> Any:
     return guarded
 
 
-def serve(settings: ServeSettings, config: Config | None, host: str, port: int, as_json: bool = False) -> None:
+def serve(
+    settings: ServeSettings, config: Config | None, host: str, port: int, as_json: bool = False,
+    console: Dress | None = None,
+) -> None:  # fmt: skip
     """Run the server until it is stopped; requests under way are finished.
 
     The admin key of a new ledger is printed at once, the address when requests are taken there; `as_json`: each as a
-    line of JSON.
+    line of JSON. `console` puts pages for people beside the API; the link by which the first person enters is printed.
     """
     observe.set_up_logs()
     app = create(settings, config)
     if key := app.server.first_key:
         print(json.dumps({"admin_key": key}) if as_json else f"admin key, shown once: {key}", flush=True)
     url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    if console is not None:
+        dressed = console(app)
+        app = dressed.app
+        if dressed.first_path:
+            link = f"{url}{dressed.first_path}"
+            print(json.dumps({"console": link}) if as_json else f"console, opens once: {link}", flush=True)
     run(app, host, port, json.dumps({"ready": True, "url": url}) if as_json else f"ready: {url}", settings.connections)
 
 

@@ -3,6 +3,7 @@
 import os
 import tomllib
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 os.environ.setdefault("POLARS_MAX_THREADS", "1")  # small frames: handing them to other threads costs more than it saves
 
@@ -14,6 +15,9 @@ from promolift.errors import ConfigError
 from promolift.results.plan import Plan
 from promolift.serve.settings import ServeSettings
 from promolift.store import Store
+
+if TYPE_CHECKING:
+    from promolift.serve.app import Dress
 
 
 def read_settings(path: Path | None, work: Path) -> ServeSettings:
@@ -29,25 +33,31 @@ def read_settings(path: Path | None, work: Path) -> ServeSettings:
     return ServeSettings.parse({"work": work} | values, str(path or "promolift serve"))
 
 
-def run_server(config: Path, work: Path, settings: Path | None, host: str, port: int, as_json: bool = False) -> None:
+def run_server(
+    config: Path, work: Path, settings: Path | None, host: str, port: int, as_json: bool = False,
+    console: "Dress | None" = None,
+) -> None:  # fmt: skip
     """Serve until stopped. Without promolift.toml no new release can be made, but all else works."""
     shop = load_config(config) if config.is_file() else None
-    _serve(read_settings(settings, work), shop, host, port, as_json)
+    _serve(read_settings(settings, work), shop, host, port, as_json, console)
 
 
-def serve_planned(shop: Config, work: Path, as_json: bool = False) -> None:
+def serve_planned(shop: Config, work: Path, as_json: bool = False, console: "Dress | None" = None) -> None:
     """Serve a work folder that was planned just now on port 8080; a customer whom the plan gives an offer is named."""
     with Store(work) as store:
         given = Plan.load(store).decisions.filter(pl.col("offer_id") != NONE)["customer_id"].sort()
     if not as_json:
         who = f"customer {given[0]} is planned an offer" if given.len() else "the plan gives nobody an offer"
-        print(f"next: docs/serve.md from POST /v1/releases on; {who}", flush=True)
-    _serve(read_settings(None, work), shop, "127.0.0.1", 8080, as_json)
+        on = "POST /v1/releases" if console is None else "the keys"  # a console's demo has its release active
+        print(f"next: docs/serve.md from {on} on; {who}", flush=True)
+    _serve(read_settings(None, work), shop, "127.0.0.1", 8080, as_json, console)
 
 
-def _serve(settings: ServeSettings, shop: Config | None, host: str, port: int, as_json: bool) -> None:
+def _serve(
+    settings: ServeSettings, shop: Config | None, host: str, port: int, as_json: bool, console: "Dress | None"
+) -> None:
     try:
         from promolift.serve.app import serve
     except ImportError as error:
         raise ConfigError(f"serve needs {error.name}; pip install 'promolift[serve]'") from None
-    serve(settings, shop, host, port, as_json)
+    serve(settings, shop, host, port, as_json, console)

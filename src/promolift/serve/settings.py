@@ -59,13 +59,31 @@ class Keep(Settings):
         default=None, gt=0, description="Days that events, what was bought and sent messages are kept.", examples=[730]
     )
     decisions_days: float | None = Field(
-        default=None, gt=0, description="Days that decisions are kept; those that were redeemed stay.", examples=[1095]
+        default=None,
+        gt=0,
+        description="Days that decisions, and draws of tests, are kept; those that were redeemed stay.",
+        examples=[1095],
     )
     rejects_days: float | None = Field(
         default=None, gt=0, description="Days that rejected events are kept.", examples=[30]
     )
     releases_days: float | None = Field(
         default=None, gt=0, description="Days that a release nobody refers to any more is kept.", examples=[90]
+    )
+
+
+class ConsoleSettings(Settings):
+    """The pages for people, under `/console`."""
+
+    two_eyes: bool = Field(
+        default=False, description="Whether a draft needs the yes of somebody other than its maker to go live."
+    )
+    idle_hours: float = Field(
+        default=8.0, gt=0, le=168, description="Hours without a click after which a person is signed out."
+    )
+    secure: bool = Field(
+        default=False,
+        description="Whether cookies are sent over https alone: set it where a reverse proxy does TLS.",
     )
 
 
@@ -116,6 +134,7 @@ class ServeSettings(Settings):
     keep: Keep = Keep()
     mail: MailSettings | None = None
     learn: Learning = Learning()
+    console: ConsoleSettings = ConsoleSettings()
 
     @property
     def ledger_url(self) -> str:

@@ -141,7 +141,10 @@ class Campaign(Thing):
 
 
 class MadeRelease(Thing):
-    """A release that was made here; `status` and `proposal` if learning made it: proposed, or superseded by a later."""
+    """A release that was made here; `status` and `proposal` if learning made it: proposed, or superseded by a later.
+
+    A person's is a draft until they ask for approval (asked) and somebody says yes (approved).
+    """
 
     KIND = "release"
     release_id: str
@@ -149,6 +152,9 @@ class MadeRelease(Thing):
     price: float
     status: str | None = None
     proposal: Learned | None = None
+    by: str | None = None
+    approved_by: str | None = None
+    note: str | None = None
 
 
 class LearnRun(Thing):

@@ -35,6 +35,26 @@ select count(*) as orders, median(cents) as middle, quantile_cont(cents, 0.65) a
 """
 
 
+SEGMENTS = """
+# Groups of customers, by rules on what their profiles say (docs/configuration.md#segment), counted in the report.
+# A menu line with segments = ["best"] is for these alone; plan.limits and rules.excluded_segments name them, too.
+[[segment]]
+name = "frequent"
+name_zh = "高频客户"
+where = "recency_days <= 28 and orders_16w >= 8"
+
+[[segment]]
+name = "best"
+name_zh = "高消费客户"
+where = "value_decile = 10"  # the tenth that spent most in 52 weeks
+
+[[segment]]
+name = "lapsing"
+name_zh = "流失风险客户"
+where = "recency_days > 2 * cadence_days and orders_52w >= 3"
+""".splitlines()
+
+
 class Baskets(NamedTuple):
     """What orders come to before discounts, in minor units: the middle one and the 65th of 100; what is no goods."""
 
@@ -87,7 +107,8 @@ def round_up(cents: float, digits: int) -> int:
 
 
 def menu_toml(fit: Baskets, currency: str, margin: float) -> str:
-    """[[menu]] lines: percentages on a category within the margin, an amount off above the usual basket, delivery.
+    """[[menu]] lines: a reminder, percentages on a category within the margin, an amount off above the usual basket,
+    free delivery.
 
     The amount is a tenth to a seventh of its threshold, and less than the margin on it.
     """
@@ -108,6 +129,7 @@ def menu_toml(fit: Baskets, currency: str, margin: float) -> str:
         f"{fit.median_cents / 10**digits:,.{digits}f} {currency}).",
         "# Change it as you like; docs/configuration.md explains every key.",
     ]
+    lines += _line("reminder", 'type = "reminder"')
     for percent in PERCENTS:
         if percent / 100 < margin:
             lines += _line(f"category-{percent}", f'type = "percent_off", percent = {percent}', 'scope = "category"')
@@ -117,6 +139,7 @@ def menu_toml(fit: Baskets, currency: str, margin: float) -> str:
             f'type = "amount_off", amount_cents = {amount}', f"min_spend_cents = {threshold}",
         )  # fmt: skip
     lines += _line("free-delivery", 'type = "free_shipping"', f"min_spend_cents = {free}", "online_only = true")
+    lines += SEGMENTS
     if fit.no_goods:
         names = ", ".join('"' + name.replace("\\", "\\\\").replace('"', '\\"') + '"' for name in fit.no_goods)
         lines += ["", "[rules]", f"excluded = [{names}]  # these look like no goods: no offer is given on them"]

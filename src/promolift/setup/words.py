@@ -11,8 +11,10 @@ from promolift import llm, message
 from promolift.config import Config
 from promolift.deliver.files import safe_cells
 from promolift.errors import ConfigError, InputError
+from promolift.learn.ranker import fit_ranker
 from promolift.message import ANGLES, Channel, Known, Pool
 from promolift.message import pool as pools
+from promolift.message.drafts import OFFER_RULE
 from promolift.message.judge import of_draft, of_text
 from promolift.results.job import StepSummary
 from promolift.results.shop import Offers
@@ -50,22 +52,31 @@ def draft(config: Config, several: int, angles: Sequence[str]) -> StepSummary:
     written = message.drafts(briefs, _model(config), several, config.plan.seed)
     found = pools.drafted(written, _today())
     pool = _keep(config, _pool(config).merged(found))
-    faults = [f"{each.brief.angle} {each.brief.language}: {each.fault}" for each in written if each.fault]
-    faulty = sum(text.state == "faulty" for text in found)
+    failed = [
+        f"  no answer for {each.brief.angle} {each.brief.language}: {each.fault}" for each in written if each.fault
+    ]
+    faulty = [f"  {text.title} {text.hook}: {text.why}" for text in found if text.state == "faulty"]
     cost = sum(each.cost_cents for each in written)
-    text = f"{len(found)} drafts, {faulty} of them faulty; {len(faults)} of {len(written)} briefs unanswered."
-    return _summary(config, pool, text + "".join(f"\n  {fault}" for fault in faults[:SHOWN]), cost_cents=cost)
+    head = f"{len(found) - len(faulty)} drafts wait for `promolift words judge`, {len(faulty)} are faulty."
+    return _summary(config, pool, "\n".join([head, *failed[:SHOWN], *faulty[:SHOWN]]), cost_cents=cost)
 
 
-def judge_pool(config: Config) -> StepSummary:
-    """Three votes on every text that waits for the judge."""
+def judge_pool(config: Config, tests: Path | None = None) -> StepSummary:
+    """Three votes on every text that waits for the judge; randomised `tests` of texts give all a prior."""
     pool = _pool(config)
     texts = [text for text in pool.texts if text.state in WAITS]
     asks = [of_draft(text.draft, text.angle, text.language) for text in texts]
-    verdicts = message.judge(asks, _model(config), seed=config.plan.seed)
+    verdicts = message.judge(asks, _model(config), seed=config.plan.seed) if asks or tests is None else []
     read = pools.judged(texts, verdicts, _today())
     passed, refused = (sum(verdict.fit is fit for verdict in verdicts) for fit in (True, False))
-    pool = _keep(config, pool.merged(read))
+    pool = pool.merged(read)
+    if tests is not None:
+        arms = _table(tests, ("test_id", "text", "shown", "clicked"))
+        spoken = _language(" ".join(arms["text"].drop_nulls().head(50)), None)
+        alike = [text for text in pool.texts if text.language == spoken]
+        scores = fit_ranker(arms).scores([text.draft.plain for text in alike])
+        pool = pool.merged(pools.ranked(alike, scores.tolist()))
+    pool = _keep(config, pool)
     why = [f"  {text.title} {text.hook}: {text.why}" for text in read if text.state == "rejected"][:SHOWN]
     lost = len(verdicts) - passed - refused
     head = f"{passed} texts passed, {refused} were rejected, {lost} got no verdict."
@@ -103,7 +114,8 @@ def export(config: Config, file: Path) -> StepSummary:
     return _summary(
         config,
         pool,
-        f"{len(pool.texts)} texts in {file}: write yes or no into `approved`, then `promolift words import`.",
+        f"{len(pool.texts)} texts in {file}: write yes or no into `approved`, then "
+        f"`promolift words import {file} --by NAME`.",
     )
 
 
@@ -111,14 +123,15 @@ def import_(config: Config, file: Path, by: str) -> StepSummary:
     """A person's CSV."""
     if not by.strip():
         raise InputError("words import: say who you are with --by NAME; it is kept with every text")
-    try:
-        rows = pl.read_csv(file, infer_schema=False)
-    except (OSError, pl.exceptions.PolarsError) as error:
-        raise InputError(f"{file}: cannot be read as CSV ({error})") from None
+    rows = _table(file, ("text_id",), typed=False)
     rows = rows.with_columns(pl.all().str.strip_prefix("'"))  # what `safe_cells` put before a formula
     done = pools.from_csv(_pool(config), rows, by.strip(), _today())
     kept = _keep(config, done.pool)
-    text = f"{done.approved} approved, {done.rejected} rejected, {done.edited} edited or new, {done.faulty} faulty."
+    text = f"{done.approved} approved, {done.rejected} rejected, {done.faulty} faulty."
+    if done.edited:
+        text += (
+            f" {done.edited} are new words: they wait for `promolift words judge`, or for a yes to exactly these words."
+        )
     return _summary(config, kept, text)
 
 
@@ -127,11 +140,12 @@ def check(config: Config, store: Store, file: Path, asked: TextCheck) -> StepSum
     if asked.channel not in get_args(Channel):
         raise InputError(f"check: channel {asked.channel!r}; known ones: {', '.join(get_args(Channel))}")
     offers = Offers.load(store).by_id
-    lines, figures, bad = [], [], 0
+    lines, figures, bad, waits = [], [], 0, 0
     for number, (text, offer_id) in enumerate(_texts(file, asked.offer), 1):
         if offer_id not in offers:
-            known = ", ".join(sorted(offers)[:5])
-            raise InputError(f"{file}, text {number}: no planned offer {offer_id!r}; --offer names one of {known} ...")
+            some = "".join(f"\n  {each} ({message.offer_words(offers[each], 'en')})" for each in sorted(offers)[:SHOWN])
+            what = f"no planned offer {offer_id!r}" if offer_id else "which offer is it about?"
+            raise InputError(f"{file}, text {number}: {what} --offer ID names one of {len(offers)}, such as{some}")
         offer = offers[offer_id]
         language = _language(text, asked.language)
         rules = message.broken_rules(text, offer, language, asked.channel, packs=config.message.packs)  # type: ignore[arg-type]
@@ -139,11 +153,17 @@ def check(config: Config, store: Store, file: Path, asked: TextCheck) -> StepSum
         broken = [rule for rule in rules if rule.code != "unread"]
         bad += bool(broken) or verdict is False
         lines.append(f"text {number}, {message.offer_words(offer, language)}: {_verdict(rules, verdict)}")
-        lines += [f"  {rule.code} {rule.span!r}: {rule.reason} ({rule.source})" for rule in rules]
+        lines += map(_line, rules)
+        waits += verdict is None and {rule.code for rule in rules} == {"unread"}
         figures.append({"text": text, "offer_id": offer_id, "judge": verdict, "rules": [vars(rule) for rule in rules]})
-    return StepSummary(
-        "\n".join([*lines, f"{bad} of {len(figures)} texts are refused."]), {"texts": figures, "refused": bad}
-    )
+    lines.append(f"{bad} of {len(figures)} texts are refused" + (f", {waits} wait for a person." if waits else "."))
+    return StepSummary("\n".join(lines), {"texts": figures, "refused": bad, "waiting": waits})
+
+
+def _line(rule: message.BrokenRule) -> str:
+    """A rule in a line; its source where that is a law or a channel."""
+    span = f" {rule.span!r}" if rule.span else ""
+    return f"  {rule.code}{span}: {rule.reason}" + (f" ({rule.source})" if rule.source not in ("", OFFER_RULE) else "")
 
 
 def _verdict(rules: Sequence[message.BrokenRule], verdict: bool | None) -> str:
@@ -166,16 +186,26 @@ class _TextOf(NamedTuple):
 
 
 def _texts(file: Path, offer: str | None) -> list[_TextOf]:
-    try:
-        if file.suffix.lower() != ".csv":
+    if file.suffix.lower() != ".csv":
+        try:
             return [_TextOf(file.read_text(encoding="utf-8").strip(), offer)]
-        rows = pl.read_csv(file, infer_schema=False)
-    except (OSError, UnicodeDecodeError, pl.exceptions.PolarsError) as error:
-        raise InputError(f"{file}: cannot be read ({error})") from None
-    if "text" not in rows.columns or ("offer_id" not in rows.columns and offer is None):
-        raise InputError(f"{file}: needs the columns text and offer_id (or --offer); it has {rows.columns}")
+        except (OSError, UnicodeDecodeError) as error:
+            raise InputError(f"{file}: cannot be read ({error})") from None
+    rows = _table(file, ("text",) if offer else ("text", "offer_id"), typed=False)
     ids = rows["offer_id"] if "offer_id" in rows.columns else pl.Series([offer] * rows.height)
     return [_TextOf(text or "", id_) for text, id_ in zip(rows["text"], ids, strict=True)]
+
+
+def _table(file: Path, needed: Sequence[str], typed: bool = True) -> pl.DataFrame:
+    """A CSV or Parquet file. InputError naming the columns it lacks; all text where not `typed`."""
+    try:
+        parquet = file.suffix.lower() == ".parquet"
+        rows = pl.read_parquet(file) if parquet else pl.read_csv(file, infer_schema=typed)
+    except (OSError, pl.exceptions.PolarsError) as error:
+        raise InputError(f"{file}: cannot be read ({error})") from None
+    if missing := [name for name in needed if name not in rows.columns]:
+        raise InputError(f"{file}: needs the columns {', '.join(missing)}; it has {', '.join(rows.columns)}")
+    return rows
 
 
 def _language(text: str, said: str | None) -> Language:
@@ -211,6 +241,8 @@ def _summary(config: Config, pool: Pool, text: str, **more: object) -> StepSumma
     funnel = {state: number for state, number in pool.funnel().items() if number}
     usable = len(pool.usable(config.message.approve).texts)
     said = f"Pool: {', '.join(f'{number} {state}' for state, number in funnel.items())}; {usable} may be sent."
+    if not usable and config.message.approve == "person":
+        said += " Nobody has approved any: until then messages state their offer alone."
     if not config.message.pool and FIRST.exists():
         said += f' Set [message] pool = "{FIRST}" so that messages are made from it.'
     return StepSummary(f"{text}\n{said}", {"funnel": funnel, "usable": usable, **more})

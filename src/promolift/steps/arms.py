@@ -12,16 +12,16 @@ import polars as pl
 
 from promolift import allocate, deliver
 from promolift.deliver import Board, Drawn, LineEffect, ReleaseTerms
-from promolift.deliver.settle import cost
 from promolift.hashing import hash_units
 from promolift.learn.ahead import Ahead, Spans, features, fit_ahead
 from promolift.learn.arms import ArmCell, ArmRules, ArmValue, Draws, choose_arms, detectable, effects, needed
-from promolift.results.arms import DrawnGroup, DrawNote, all_draws
+from promolift.results.arms import DrawnGroup, DrawNote, add_draws
 from promolift.results.job import Job, Moments
-from promolift.steps.sales import daily_sales
+from promolift.tables import Z95
 
 MONTHS = 6.0  # windows in which what a test teaches will be used
 VISITS = 0.15  # assumed before any draw: an offer raises the odds of coming in its window by so much (log)
+COST_DOUBT = 0.2  # s.d. of what is expected that offers cost, as a share of it
 DOUBT = 0.35  # s.d. of what a discount brings back, as a share of what it costs; of visits it is what is assumed
 NOT_YET = "not bought yet"
 NOT_DRAWN = "not in this test"
@@ -29,8 +29,8 @@ CLOSED = "closed: by what is known it does not pay for customers like them"
 OTHER = "another offer fits this customer better"
 SPENT = "the budget is spent on others"
 CELLS = {
-    "arm": pl.String, "group": pl.String, "prior": pl.Float64, "prior_se": pl.Float64, "cost": pl.Float64,
-    "customers": pl.Int64, "sd": pl.Float64,
+    "arm": pl.String, "group": pl.String, "prior": pl.Float64, "prior_se": pl.Float64, "contact_se": pl.Float64,
+    "cost": pl.Float64, "customers": pl.Int64, "sd": pl.Float64,
 }  # fmt: skip
 DRAWS = {
     "campaign_id": pl.String, "ts_ms": pl.Int64, "window_days": pl.Int64, "customer_id": pl.String, "group": pl.String,
@@ -70,7 +70,7 @@ def spans_of(job: Job) -> Spans:
 
 def people_of(job: Job, at: Moments, consent: pl.DataFrame) -> People:
     """Groups and what they are expected to bring."""
-    sales = daily_sales(job.clean, at.asof, job.config.value.margin_rate)
+    sales = job.clean.daily_sales(at.asof, job.config.value.margin_rate)
     ahead, known = fit_ahead(sales, 0, spans_of(job)), features(sales, 0)
     expected = ahead.expect(known)
     rows = known.select("customer_id", "group").with_columns(
@@ -121,13 +121,29 @@ def cells_of(best: pl.DataFrame, people: People) -> pl.DataFrame:
     found = []
     for row in means.sort("menu_id", "group").iter_rows(named=True):
         group, horizon = row["group"], people.base[row["group"]][1]
-        away = people.ahead.away.get(group, 0.0)
-        visits = VISITS * away**2 * (1 - away) * people.ahead.comeback.get(group, 0.0)
-        prior = row["added"] - row["cost"] + visits
-        prior_se = ((DOUBT * row["cost"]) ** 2 + visits**2 + (row["se"] or 0.0) ** 2) ** 0.5 + 1e-6
+        contact = contact_of(people.ahead, group, row["worth"])
+        prior = row["added"] - row["cost"] + contact.mean
+        prior_se = ((DOUBT * row["cost"]) ** 2 + (row["se"] or 0.0) ** 2) ** 0.5 + 1e-6
         sd = people.ahead.sd.get(group, 0.0) or max(horizon, row["cost"], 1.0)
-        found.append((row["menu_id"], group, prior, prior_se, row["cost"], row["customers"], sd))
+        found.append((row["menu_id"], group, prior, prior_se, contact.se, row["cost"], row["customers"], sd))
     return pl.DataFrame(found, schema=CELLS, orient="row")
+
+
+class Contact(NamedTuple):
+    """What being written to is believed to add over the horizon, per customer, with its s.d."""
+
+    mean: float
+    se: float
+
+
+def contact_of(ahead: Ahead, group: str, worth: float) -> Contact:
+    """Assumed: it raises the odds of coming by VISITS, more often or less. For who stays away in the share a of windows
+    that is VISITS a (1 - a) visits, each worth what those who came by themselves were worth beyond those who did not;
+    for who comes all the time, half of VISITS of what a window brings. Only the share who would have stayed away is
+    counted as new: others come earlier, and buy less later. The doubt is as large as if all of it were new."""
+    away = ahead.away.get(group, 0.0)
+    se = VISITS * max(away * (1 - away) * ahead.comeback.get(group, 0.0), worth / 2)
+    return Contact(away * se, se)
 
 
 def numbered(cells: pl.DataFrame) -> list[ArmCell]:
@@ -140,13 +156,13 @@ def believed(cells: pl.DataFrame) -> list[ArmValue]:
     """Effects of the cells before any draw."""
     nobody = np.zeros(0, dtype=np.int64)
     arms = cells["arm"].n_unique()
-    empty = Draws(nobody, nobody, nobody, np.zeros((0, arms)), *(np.zeros(0) for _ in range(4)))
+    empty = Draws(nobody, nobody, nobody, np.zeros((0, arms)), *(np.zeros(0) for _ in range(5)))
     return effects(empty, numbered(cells))
 
 
-def rules_of(job: Job, terms: ReleaseTerms, budget: float) -> ArmRules:
-    """What choosing goes by."""
-    return ArmRules(job.config.plan.sure, MONTHS, terms.holdout_share, budget)
+def rules_of(job: Job, terms: ReleaseTerms, budget: float, tests: int = 0) -> ArmRules:
+    """What choosing goes by after so many windows of tests."""
+    return ArmRules(job.config.plan.sure, MONTHS, terms.holdout_share, budget, tests)
 
 
 def arm_effects(cells: pl.DataFrame, found: Sequence[ArmValue], rules: ArmRules, level: str) -> tuple[LineEffect, ...]:
@@ -156,6 +172,7 @@ def arm_effects(cells: pl.DataFrame, found: Sequence[ArmValue], rules: ArmRules,
             arm=arm, group=group, net_cents=each.net, net_se_cents=each.net_se, window_cents=each.window,
             window_se_cents=each.window_se, cost_cents=each.cost, pays=each.pays, state=choice.state,
             share=choice.share, n_arm=each.found.n_arm, n_none=each.found.n_none,
+            visits=None if each.visits_se is None else each.visits, visits_se=each.visits_se,
             evidence="randomised" if each.measured else level,
         )
         for (arm, group), each, choice in zip(
@@ -175,9 +192,9 @@ def plan_arms(
     share = 1.0
     while True:
         made = _drawn(job, at, rows, best, consent, terms, budget, known, people, share)
-        if cost(made.rows.filter("eligible"), made.drawn.decisions) <= budget or share < 0.05:
+        if made.note.ceiling_cents <= budget or share < 0.05:
             return made._replace(cells=cells)
-        share *= 0.95  # what was drawn happened to cost more than is expected of such draws
+        share *= min(0.95, budget / made.note.ceiling_cents)  # what was drawn may cost more than the budget
 
 
 def _drawn(
@@ -208,7 +225,7 @@ def _drawn(
     free = give.filter(~held).with_columns(
         gain_cents=pl.col("gain_now"), cost_cents=pl.col("cost_now"), eligible=pl.lit(True)
     )
-    found = allocate.plan(free.select(rows.columns), budget, limits, seed=job.config.plan.seed)
+    found = allocate.plan(free.select(rows.columns), part * budget, limits, seed=job.config.plan.seed)
     kept = pl.concat(
         [found.chosen.select("customer_id", "offer_id"), give.filter(held).select("customer_id", "offer_id")]
     )
@@ -253,6 +270,20 @@ def _drawn(
            how="left").with_columns(pl.col("arm").fill_null("none")).select(list(DRAWS)))  # fmt: skip
 
 
+def ceiling_of(given: pl.DataFrame) -> float:
+    """What offers cost at most with 97.5 %, in minor units: `given` has a row per customer with an offer.
+
+    Every order of theirs costs its share or its amount, and orders come as they like (twice a Poisson's variance, since
+    baskets differ); and all expected costs may be too low together, with COST_DOUBT as s.d.
+    """
+    if given.is_empty():
+        return 0.0
+    order = pl.coalesce(pl.col("depth") * pl.col("basket_mean_cents"), "amount_cents", pl.lit(0.0))
+    sums = given.select(pl.col("cost_now").sum().alias("cost"), (2 * pl.col("cost_now") * order).sum().alias("noise"))
+    expected, noise = sums.row(0)
+    return float(expected + Z95 * ((COST_DOUBT * expected) ** 2 + noise) ** 0.5)
+
+
 def kept_draws(
     job: Job, at: Moments, arms: pl.DataFrame, paid: pl.DataFrame, terms: ReleaseTerms, people: People
 ) -> pl.DataFrame:
@@ -280,6 +311,7 @@ def _note(
     known: tuple[LineEffect, ...], people: People,
 ) -> DrawNote:  # fmt: skip
     got = made.decisions.select("customer_id", "offer_id", "holdout")
+    sent = arms.join(got.filter(pl.col("offer_id") != "none"), on=["customer_id", "offer_id"], how="inner")
     drawn = arms.filter(pl.col("state") == "test").join(got, on=["customer_id", "offer_id"], how="left")
     tested, spent = [], 0.0
     for (group,), mine in drawn.partition_by("group", as_dict=True).items():
@@ -289,29 +321,40 @@ def _note(
         treated = given.height
         spent += float(given["cost_now"].sum())
         each = treated / max(len(names), 1)
-        price = float(mine["arm_cost"].mean())  # type: ignore[arg-type]
+        # worth knowing: an effect as large as what an arm costs, or, of one that costs nothing, as what is assumed
+        price = float(mine["arm_cost"].max())  # type: ignore[arg-type]
+        smallest = price or contact_of(people.ahead, str(group), max(people.base[str(group)][0], 0.0)).se
         sd = people.ahead.sd.get(str(group), 0.0)
         tested.append(
             DrawnGroup(
                 group=str(group), arms=names, treated=treated, none=able - treated,
-                detectable_cents=detectable(sd, each, able - treated), needed=needed(sd, max(price, 1.0)),
+                detectable_cents=detectable(sd, each, able - treated), needed=needed(sd, max(smallest, 1.0)),
             )
         )  # fmt: skip
     most = int(people.groups["group"].value_counts()["count"].max() or 0) if people.groups.height else 0  # type: ignore[arg-type]
     return DrawNote(
         tested=tuple(sorted(tested, key=lambda t: t.group)), given=paid.height, cost_cents=spent, largest=most,
+        ceiling_cents=ceiling_of(sent), habit_flip=habit_flip(sent, people),
         budget_cents=float(budget),
         window_days=job.config.plan.window_days, horizon_days=spans_of(job).horizon, effects=known,
         assumed_visits=None if any(each.n_arm for each in known) else VISITS,
     )  # fmt: skip
 
 
+def habit_flip(sent: pl.DataFrame, people: People) -> float | None:
+    """By what share an offer would have to lower what those who use it bring after the window for all discounts
+    together to be worth nothing; None where nothing discounted is given or expected to gain."""
+    dear = sent.filter(pl.col("cost_now") > 0).group_by("group").agg(pl.col("gain_now").sum(), pl.len())
+    gain = float(dear["gain_now"].sum())
+    after = sum(
+        count * (1 - people.ahead.away.get(group, 0.0)) * max(people.base[group][1] - people.base[group][0], 0.0)
+        for group, count in dear.select("group", "len").iter_rows()
+    )
+    return gain / after if gain > 0 and after > 0 else None
+
+
 def keep_arms(job: Job, made: ArmPlan) -> None:
-    """The beliefs before any draw, and this plan's draws beside all earlier ones, in place of those of its moment."""
+    """The beliefs before any draw, and this plan's draws beside all earlier ones."""
     job.store.save("arms", made.cells)
-    rows = made.draws
-    if (before := all_draws(job.store)) is not None:
-        same = (pl.col("campaign_id") == job.config.plan.campaign) & (pl.col("ts_ms") == rows["ts_ms"].max())
-        rows = pl.concat([before.filter(~same), rows])
-    job.store.save("draws", rows)
+    add_draws(job.store, made.draws, made.rows["customer_id"].unique())
     made.note.keep(job.store)

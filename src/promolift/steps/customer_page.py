@@ -6,9 +6,8 @@ import numpy as np
 
 from promolift import profile
 from promolift.errors import InputError
-from promolift.results.forecasts import MODEL, SHARED
+from promolift.results.forecasts import MODEL, SHARED, Alike, CustomerForecast, Visit
 from promolift.results.job import Job, StepSummary, local_day, moments
-from promolift.results.shop import Alike, CustomerForecast, Visit
 from promolift.sql import DAY_MS
 from promolift.words import money
 

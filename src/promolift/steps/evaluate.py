@@ -8,28 +8,25 @@ from promolift.results import effects
 from promolift.results.assumed import assumptions
 from promolift.results.job import Job, moments
 from promolift.results.plan import HeadlineAssumptions, Plan
+from promolift.results.predictions import Predictions
 from promolift.results.shop import Unchecked
 from promolift.steps import checks, redeem, spend
-from promolift.steps.plan import all_limits, free_candidates
+from promolift.steps.plan import free_candidates, limits_of
 from promolift.steps.plan_rules import coupon_odds
 
 
 def run(job: Job) -> None:
     """Every check that the data allow; the reason for each that they do not."""
     missing: dict[str, str] = {}
-    tables: dict[str, list[pl.DataFrame]] = {"scores": [], "calibration": [], "recall": []}
-    for done, (name, check) in enumerate(
-        {"purchases": checks.purchases, "redemptions": redeem.check, "spend": spend.check}.items()
-    ):
+    found: list[Predictions] = []
+    every = {"purchases": checks.purchases, "redemptions": redeem.check, "spend": spend.check}
+    for done, (name, check) in enumerate(every.items()):
         job.tell("evaluate", 0.2 * done, f"check of {name}")
         try:
-            for table, frame in zip(tables.values(), check(job), strict=True):
-                table.append(frame)
+            found.append(check(job))
         except PromoError as reason:
             missing[name] = str(reason)
-    schemas = (checks.SCORES, checks.BINS, checks.RECALL)
-    for (name, parts), schema in zip(tables.items(), schemas, strict=True):
-        job.store.save(name, pl.concat([pl.DataFrame(schema=schema), *parts]))
+    Predictions.together(found).keep(job.store)
     job.tell("evaluate", 0.7, "policies at equal spend")
     try:
         job.store.save("policies", policies(job))
@@ -63,7 +60,7 @@ def policies(job: Job) -> pl.DataFrame:
     if not (halves or kept.note.terms.explore):
         return learn.compare(free, kept.chosen, budget, profiles)
     rows = cross_fitted(job, free, halves) if halves else free
-    limits = all_limits(job, rows, budget)
+    limits = limits_of(job).at(rows, budget)
     plan = allocate.plan(rows, budget, limits, seed=job.config.plan.seed).chosen
     return learn.compare(rows, plan, budget, profiles)
 

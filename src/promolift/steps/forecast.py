@@ -19,9 +19,9 @@ from promolift import learn
 from promolift.errors import InputError, SupportError
 from promolift.hashing import hash_units
 from promolift.profile.settings import BasketNote
-from promolift.results.forecasts import MODEL, SHARED
+from promolift.results.forecasts import MODEL, SHARED, Checked, EpochFigures, FigureRange, ForecastNote, Ndcg, Predicted
 from promolift.results.job import Job
-from promolift.results.shop import Checked, FigureRange, ForecastNote, Ndcg, Predicted
+from promolift.results.predictions import Reliability
 from promolift.sql import DAY_MS
 from promolift.tables import OUTLOOK, OUTLOOK_ITEMS, Z95
 
@@ -239,11 +239,20 @@ def check(model: "LearnedEncoder", basket: BasketNote, h: "Histories", shared: "
     bins = learn.calibration(found.bought_R, found.prob_R, groups=found.customer_R.tolist()).bins
     habit = float(found.habit_N.mean())
     return Checked(
-        record=tuple(model.record),
+        epochs=tuple(
+            EpochFigures(
+                epoch=number,
+                train_loss=row["train_total"],
+                valid_loss=row["valid_total"],
+                train_ndcg=row["train_ndcg"],
+                valid_ndcg=row["valid_ndcg"],
+            )
+            for number, row in enumerate(model.record, start=1)
+        ),
         ndcg=Ndcg(value=value, low=value - half, high=value + half, habit=habit, n=n),
         basket=basket,
         lead=FigureRange(value=more, low=more - lead_half, high=more + lead_half),
-        bins=tuple(bins),
+        reliability=Reliability.of("an item in the next basket", bins) if bins else None,
         stays_away=Predicted(predicted=float(found.churn_A.mean()), observed=float(found.gone_A.mean())),
     )
 

@@ -2,11 +2,11 @@
 
 import polars as pl
 
-from promolift import effect, learn
+from promolift import effect
 from promolift.errors import SupportError
 from promolift.results.job import Job, Moments, moments
-from promolift.results.predictions import AVERAGE, COUPONS
-from promolift.steps.checks import RECALL, SCORES, CheckTables, bins, score
+from promolift.results.predictions import COUPONS, Predictions
+from promolift.steps.checks import graded
 
 PAST_RATE = "their past redemption rate"
 KEY = ["campaign_id", "customer_id"]
@@ -45,8 +45,8 @@ def history(job: Job) -> effect.History:
     return effect.History(clean.events(), exposures, redemptions, clean.products, clean.coupons, clean.customers)
 
 
-def check(job: Job) -> CheckTables:
-    """SCORES, BINS and an empty RECALL: trained on campaigns over before the check, scored on those begun after it."""
+def check(job: Job) -> Predictions:
+    """Trained on campaigns over before the check, scored on those begun after it."""
     at, past = moments(job), history(job)
     features = job.effects.redemption_features
     if features is None:
@@ -57,19 +57,5 @@ def check(job: Job) -> CheckTables:
     if later.height < 100 or later["redeemed"].sum() < 10:
         raise SupportError(f"{later.height} customers in campaigns of the last 11 weeks that are over; 100 are needed")
     y, prob = later["redeemed"].cast(pl.Int8).to_numpy(), model.predict(later)
-    people = later["customer_id"].to_list()
     rate = later["earlier_redeemed"].fill_null(0) / (later["earlier_campaigns"].fill_null(0) + 1)
-    calibration = learn.calibration(y, prob, groups=people)
-    constant = [float(y.mean())] * len(y)
-    scores = [
-        score(COUPONS, learn.auc(y, prob, people), PAST_RATE, learn.auc(y, rate.to_numpy(), people).value, "higher"),
-        score(
-            COUPONS,
-            learn.log_loss(y, prob, people),
-            "the same probability for all",
-            learn.log_loss(y, constant).value,
-            "lower",
-        ),
-        score(COUPONS, calibration.in_the_large, AVERAGE, 1.0, ""),
-    ]
-    return CheckTables(pl.DataFrame(scores, schema=SCORES), bins(COUPONS, calibration), pl.DataFrame(schema=RECALL))
+    return graded(COUPONS, y, prob, PAST_RATE, rate.to_numpy(), later["customer_id"])

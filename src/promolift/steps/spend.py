@@ -5,9 +5,9 @@ import polars as pl
 from promolift import learn, profile
 from promolift.errors import SupportError
 from promolift.results.job import Job, Moments, moments
+from promolift.results.predictions import Predictions, Scored
 from promolift.results.shop import Span
 from promolift.sql import WEEK_MS
-from promolift.steps.checks import BINS, RECALL, SCORES, CheckTables, score
 from promolift.steps.profile import moments_of, open_shard, profile_settings
 
 HORIZON, STEP, WARM_UP = 8, 4, 10  # weeks: of the forecast, between snapshots, of history before the first snapshot
@@ -74,13 +74,13 @@ def features(job: Job, asofs: list[int]) -> pl.DataFrame:
     return pl.concat(parts)
 
 
-def check(job: Job) -> CheckTables:
-    """SCORES of the forecast made at the check's moment; no bins, since money is no probability."""
+def check(job: Job) -> Predictions:
+    """How good the forecast made at the check's moment was; no calibration, since money is no probability."""
     at = moments(job)
     model = profile.fit_spend(snapshots(job, at, at.check))
     now = inputs_at(job, at.check).join(outcomes(job, [at.check]), on=["customer_id", "asof_ms"])
     actual, guess = now["outcome_cents"].to_numpy() / 100, model.predict(now)["typical_cents"].to_numpy() / 100
     recent = now["level_16"].to_numpy() / 100
     figures = [(learn.mae, "lower"), (learn.spearman, "higher")]
-    scores = [score(MODEL, make(actual, guess), RECENT, make(actual, recent).value, better) for make, better in figures]
-    return CheckTables(pl.DataFrame(scores, schema=SCORES), pl.DataFrame(schema=BINS), pl.DataFrame(schema=RECALL))
+    rows = (Scored.of(MODEL, make(actual, guess), RECENT, make(actual, recent).value, way) for make, way in figures)
+    return Predictions(scores=tuple(rows))

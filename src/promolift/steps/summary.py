@@ -2,12 +2,16 @@
 
 from typing import Any
 
+import polars as pl
+
 from promolift.effect import DiscountResponse
 from promolift.results import effects
 from promolift.results.chinese import kept
+from promolift.results.forecasts import ForecastNote
 from promolift.results.job import Job
 from promolift.results.plan import Plan
-from promolift.results.shop import ForecastNote, Health
+from promolift.results.segments import segment_table, segment_words
+from promolift.results.shop import Health
 from promolift.results.standing import standing
 from promolift.tables import Z95
 from promolift.words import pick, share
@@ -21,7 +25,8 @@ def summary(job: Job, step: str) -> dict[str, Any]:
     if step == "profile":
         rows = job.profiled.size
         said = pick(f"{rows:,} customers profiled", f"已为{rows:,}位客户建立画像")
-        return {"step": step, "customers": rows, **forecast_summary(job, said)}
+        found = forecast_summary(job, said)
+        return {"step": step, "customers": rows, **found, **_with_segments(str(found["text"]), segment_table(job))}
     if step == "effect":
         return effect_summary(effects.response(store))
     return plan_summary(job, step)
@@ -68,12 +73,21 @@ def plan_summary(job: Job, step: str) -> dict[str, Any]:
     found = Health.load(job.store).warnings if step == "report" else ()
     warnings = [pick("warning: ", "注意：") + kept(each) for each in found]
     stands = standing(job.config, job.store)
-    text = "\n".join([str(plan), *warnings, *where, stands.text])
+    grouped = _with_segments(str(plan), segment_table(job, plan.chosen))
+    text = "\n".join([grouped["text"], *warnings, *where, stands.text])
     place |= {"stage": stands.stage, "next": stands.command}
-    return {"step": step, "currency": job.config.shop.currency, **figures, **checked, **place, "text": text}
+    return {"step": step, "currency": job.config.shop.currency, **figures, **checked, **place, **grouped, "text": text}
 
 
 def health_summary(job: Job) -> dict[str, Any]:
     """The health report with its text."""
     health = Health.load(job.store)
-    return {"step": "health", **health.model_dump(mode="json"), "text": str(health)}
+    found: dict[str, Any] = {"step": "health", **health.model_dump(mode="json"), "text": str(health)}
+    return found | (_with_segments(str(health), segment_table(job)) if job.profiled.has_profiles else {})
+
+
+def _with_segments(text: str, table: pl.DataFrame) -> dict[str, Any]:
+    """`text` with a line on the shop's segments, and their figures; `text` alone where it has none."""
+    if table.is_empty():
+        return {"text": text}
+    return {"text": f"{text}\n{segment_words(table)}", "segments": table.drop("name_zh").to_dicts()}

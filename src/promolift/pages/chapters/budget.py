@@ -6,7 +6,7 @@ from typing import Any
 import polars as pl
 
 from promolift.pages.blocks import Block, Chapter, Figure, Grid, gap, note, sentences
-from promolift.pages.figures import Axis, Mark, forest, frontier, thin
+from promolift.pages.figures import Axis, Mark, forest, frontier, people_n, thin
 from promolift.pages.story import Story
 from promolift.results.chinese import kept
 from promolift.results.evaluation import EQUAL_SPEND, Lead, Worth, weakest
@@ -180,7 +180,7 @@ def _frontier(story: Story) -> Figure | Block:
         ),
         Grid(heads, cells, ()),
         how=how,
-        n=pick(plural(plan.able, "customer"), f"{count(plan.able)}位客户"),
+        n=people_n(plan.able),
         evidence=plan.evidence,
     )
 
@@ -381,7 +381,7 @@ def _policies(rows: pl.DataFrame, story: Story) -> Figure:
         marks,
         cash,
         words=(5,),
-        n=pick(plural(story.plan.able, "customer"), f"{count(story.plan.able)}位客户"),
+        n=people_n(story.plan.able),
         evidence=weakest(rows["evidence"]),
         wide=True,
     )

@@ -3,6 +3,7 @@
 import math
 
 from promolift.pages.blocks import Block, Chapter, Figure, Grid, gap
+from promolift.pages.figures import people_n
 from promolift.pages.story import Story
 from promolift.results.customers import Customers, Dot, Placed
 from promolift.results.figures import Histogram
@@ -88,11 +89,6 @@ def _scatter(people: Customers, story: Story) -> Figure | Block:
     how += pick(" Lettered: the customers shown above.", "带字母的是前面介绍的客户。") if spec["marks"] else ""
     title, n = pick("Every customer at a glance", "所有客户一览"), people_n(people.customers)
     return Figure("customers-map", title, _scatter_finding(placed), spec, _deciles(placed, story), how, n, wide=True)
-
-
-def people_n(n: int) -> str:
-    """So many customers."""
-    return pick(plural(n, "customer"), f"{count(n)}位客户")
 
 
 def _warp(day: float) -> float:

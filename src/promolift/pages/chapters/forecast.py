@@ -3,13 +3,10 @@
 from collections.abc import Sequence
 
 from promolift.pages.blocks import Block, Chapter, Figure, Grid, gap, note, sentences, table
-from promolift.pages.chapters.customers import people_n
-from promolift.pages.chapters.models import calibration_figure, score_block
-from promolift.pages.figures import Axis, Line, by_x, lines
+from promolift.pages.figures import Axis, Line, by_x, calibration_figure, lines, people_n, score_block
 from promolift.pages.story import Story
 from promolift.results.chinese import kept
-from promolift.results.forecasts import EpochFigures, Forecasts, GoodsMap, PeopleMap
-from promolift.results.shop import CustomerForecast, Visit
+from promolift.results.forecasts import CustomerForecast, EpochFigures, Forecasts, GoodsMap, PeopleMap, Visit
 from promolift.terms import Words
 from promolift.words import clip, count, number, pick, plural, share, spoken, upper_first
 

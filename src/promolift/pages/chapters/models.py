@@ -1,13 +1,22 @@
 """How good the forecasts are: in short for everybody; and in the appendix every figure, calibration and recall."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from promolift.pages.blocks import Block, Chapter, Figure, gap, table
-from promolift.pages.figures import Axis, Line, by_point, calibration, lines
+from promolift.pages.figures import (
+    Axis,
+    Line,
+    by_point,
+    calibration_figure,
+    lines,
+    people_n,
+    score_block,
+    tenths,
+    verdict,
+)
 from promolift.pages.story import Story
 from promolift.results.chinese import kept
-from promolift.results.predictions import RecallCurve, Reliability, Scored
+from promolift.results.predictions import RecallCurve, Scored
 from promolift.results.shop import PurchaseMembers
 from promolift.terms import Words
 from promolift.words import (
@@ -19,7 +28,6 @@ from promolift.words import (
     interval_name,
     number,
     pick,
-    plural,
     share,
     spoken,
 )
@@ -56,7 +64,7 @@ def _short(scores: Sequence[Scored]) -> Block:
     for model in dict.fromkeys(each.model for each in scores):
         mine = [each for each in scores if each.model == model]
         large = next((each for each in mine if each.in_the_large), None)
-        verdicts = [_verdict(each).tone for each in mine if not each.in_the_large]
+        verdicts = [verdict(each).tone for each in mine if not each.in_the_large]
         better, worse = verdicts.count("good"), verdicts.count("bad")
         against = pick("no better than the rule", "不比简单做法好")
         if better and not worse:
@@ -134,80 +142,6 @@ def _members(members: PurchaseMembers) -> Block:
     return table(pick("Who forecasts purchases", "由什么模型预测购买"), heads, rows, text, words=(5,))
 
 
-class _Verdict(NamedTuple):
-    word: str
-    tone: str = "plain"
-
-
-def _verdict(row: Scored) -> _Verdict:
-    """Better, worse or not to be told apart from the baseline; judged by the interval where there is one."""
-    if row.baseline_value is None:
-        return _Verdict(pick("no simple rule", "没有简单规则"))
-    if row.value is None:
-        return _Verdict(pick("not known", "未知"))
-    if row.low is not None and row.high is not None and row.low <= row.baseline_value <= row.high:
-        return _Verdict(pick("not told apart", "分不出高下"))
-    if row.better not in ("higher", "lower"):
-        return _Verdict(pick("differs", "有差异"))
-    higher = row.value > row.baseline_value
-    good = higher == (row.better == "higher")
-    return _Verdict(pick("better", "更好"), "good") if good else _Verdict(pick("worse", "更差"), "bad")
-
-
-def score_block(scores: Sequence[Scored], title: str) -> Block:
-    """Figures of predictions as a block with verdicts."""
-    rows = []
-    for row in scores:
-        word, tone = _verdict(row)
-        good = {"higher": pick(", higher is better", "，越高越好"), "lower": pick(", lower is better", "，越低越好")}
-        rows.append(
-            {
-                "model": clip(kept(row.model), 60),
-                "figure": clip(kept(row.figure or ""), 60) + good.get(row.better or "", ""),
-                "value": number(row.value),
-                "interval": ends(row.low, row.high, number),
-                "baseline": number(row.baseline_value),
-                "rule": clip(kept(row.baseline), 60) if row.baseline else "",
-                "n": count(row.n),
-                "verdict": word,
-                "tone": tone,
-            }
-        )
-    return Block("scores", {"rows": rows}, title)
-
-
-def _tenths(value: object) -> str:
-    return share(value, 1)
-
-
-def calibration_figure(found: Reliability, slug: str) -> Figure:
-    """What one model predicted against what happened, as a picture."""
-    finding = pick("The bins carry no intervals.", "各组没有区间。")
-    if found.judged:
-        inside = count(found.inside)
-        finding = pick(
-            f"In {inside} of {plural(found.judged, 'bin')} the prediction lies within the interval of what happened.",
-            f"{count(found.judged)}组中，{inside}组的预测落在实际的区间内。",
-        )
-    if found.cases:
-        predicted, observed = _tenths(found.predicted_share), _tenths(found.observed_share)
-        start = pick(
-            f"On average {predicted} was predicted and {observed} happened.", f"平均预测{predicted}，实际{observed}。"
-        )
-        finding = start + pick(" ", "") + finding
-    title = pick("Calibration: ", "校准：") + clip(kept(found.model), 60)
-    return calibration(
-        slug,
-        title,
-        finding,
-        [(b.predicted, b.observed, b.low, b.high, b.n) for b in found.bins],
-        _tenths,
-        pick("cases", "样本数"),
-        how=pick("On the diagonal, what was predicted happened.", "落在对角线上即预测与实际一致。"),
-        n=pick(plural(found.cases, "case"), f"{count(found.cases)}个样本") if found.cases else "",
-    )
-
-
 def _recall(curves: Sequence[RecallCurve]) -> Figure:
     series = [
         Line(clip(kept(curve.model), 40), tone, [(p.k, p.recall, p.low, p.high, p.n) for p in curve.points])
@@ -222,20 +156,20 @@ def _recall(curves: Sequence[RecallCurve]) -> Figure:
         Axis(pick("length of the list, k", "列表长度k"), "count"),
         Axis(pick("recall", "召回率"), "share"),
         series,
-        by_point(heads, series, count, _tenths),
+        by_point(heads, series, count, tenths),
         how=pick(
             "Recall at k: of what a customer then bought, the share that was among our first k suggestions.",
             "k的召回率：客户后来购买的商品中，出现在前k个推荐里的比例。",
         ),
-        n=pick(plural(most, "customer"), f"{count(most)}位客户") if most else "",
+        n=people_n(most) if most else "",
     )
 
 
 def _recall_finding(curves: Sequence[RecallCurve]) -> str:
     ours = curves[0]
     mine = next((p for p in reversed(ours.points) if p.k <= 10), ours.points[0])
-    between = bracket(interval(mine.low, mine.high, _tenths))
-    name, k, part = clip(kept(ours.model), 50), count(mine.k), _tenths(mine.recall)
+    between = bracket(interval(mine.low, mine.high, tenths))
+    name, k, part = clip(kept(ours.model), 50), count(mine.k), tenths(mine.recall)
     text = pick(
         f"The first {k} suggestions of “{name}” hold {part} of what is bought next{between}",
         f"“{name}”的前{k}个推荐覆盖后续购买的{part}{between}",
@@ -244,5 +178,5 @@ def _recall_finding(curves: Sequence[RecallCurve]) -> str:
     if not rivals:
         return text + pick(".", "。")
     _, model, recall = min(rivals)
-    rule, other = clip(kept(model), 50), _tenths(recall)
+    rule, other = clip(kept(model), 50), tenths(recall)
     return text + pick(f"; those of “{rule}” hold {other}.", f"；“{rule}”覆盖{other}。")

@@ -1,18 +1,15 @@
 """Who gets what and why: the mix of offers, what sets customers apart, some of them; and what they read."""
 
+from promolift.message.angles import RULES
 from promolift.pages.blocks import Block, Chapter, Figure, Grid, gap
 from promolift.pages.story import Card, Story
 from promolift.results.chinese import kept
+from promolift.results.customers import Given
+from promolift.results.messages import PoolWords
 from promolift.results.reasons import MOTIVES
 from promolift.words import clip, count, interval, pick, plural, share, spoken, upper_first
 
-MOST_OFFERS = 12
-ANGLES_ZH = {
-    "just_bought": "刚买过", "viewed_not_bought": "看过没买", "cart_left": "购物车未结", "replenish_due": "该补货了",
-    "pair_you_buy": "常一起买", "favourite": "常买的", "lapsed_category": "好久没买", "win_back": "欢迎回来",
-    "loyalty_thanks": "感谢老客户", "coupon_returner": "用过上次优惠", "first_coupon": "第一次优惠",
-    "basket_nudge": "凑满一单", "try_new": "试试新的", "plain": "直接说优惠",
-}  # fmt: skip
+MOST_OFFERS, MOST_REFUSED = 12, 5
 
 
 def tell(story: Story) -> Chapter:
@@ -24,6 +21,8 @@ def tell(story: Story) -> Chapter:
     ]
     if story.motives and story.plan.treated:
         blocks.append(_motives(story))
+    if not story.segments.is_empty():
+        blocks.append(_segments(story))
     title = pick("Some customers, and why", "几位客户，以及为什么")
     if story.cards:
         blocks.append(Block("cards", {"rows": [_card(c, i, story) for i, c in enumerate(story.cards)]}, title))
@@ -137,6 +136,33 @@ def _motives(story: Story) -> Figure:
     return Figure("motives", pick("Why these customers", "为什么是这些客户"), finding, spec, grid, how, wide=True)
 
 
+def _segments(story: Story) -> Block:
+    """The shop's own groups of customers, and what the plan gives each."""
+    rows = [
+        [
+            clip(pick(row["segment"], row["name_zh"] or row["segment"]), 60),
+            count(row["customers"]),
+            share(row["share"]),
+            count(row["treated"]),
+            story.cash(row["gain_cents"]),
+            story.cash(row["cost_cents"]),
+        ]
+        for row in story.segments.iter_rows(named=True)
+    ]
+    heads = [
+        pick(*each)
+        for each in (
+            ("segment", "客户分群"), ("customers", "客户"), ("of all", "占全部"), ("with an offer", "得到优惠"),
+            ("expected gain", "预期净收益"), ("expected cost", "预期花费"),
+        )
+    ]  # fmt: skip
+    how = pick(
+        "By the rules of promolift.toml; a customer who belongs to two counts in both.",
+        "按promolift.toml中的规则划分；同属两群的客户在两群中都计入。",
+    )
+    return Block("grid", {"grid": Grid(heads, rows), "text": how}, pick("Your segments", "您的客户分群"))
+
+
 def _card(card: Card, place: int, story: Story) -> dict[str, object]:
     given, cash = card.given, story.cash
     reason = pick(given.reason, given.reason_zh or given.reason)
@@ -162,7 +188,7 @@ def _texts(card: Card) -> dict[str, str]:
 
 
 def tell_messages(story: Story) -> Chapter:
-    """What customers read and why: some of them as notifications with a tick per fact."""
+    """What customers read and why: some of them as notifications with a tick per fact; the pool; what was refused."""
     rows = [
         {"offer": clip(c.offer, 80), "customer": clip(c.given.customer_id, 40), **_texts(c), **_notification(c)}
         for c in story.typical
@@ -192,12 +218,12 @@ def tell_messages(story: Story) -> Chapter:
         told = [[angle_name(angle), count(number)] for angle, number in story.angles]
         heads = [pick("reason the message gives", "消息给出的理由"), pick("messages", "消息数")]
         blocks.append(Block("grid", {"grid": Grid(heads, told), "text": ""}, pick("Reasons", "理由")))
-    return Chapter("messages", name, title, lead, blocks)
+    return Chapter("messages", name, title, lead, [*blocks, *(_pool(story.wording) if story.wording else [])])
 
 
 def angle_name(angle: str) -> str:
     """What a message is about, in a few words."""
-    return pick(angle.replace("_", " "), ANGLES_ZH.get(angle, angle))
+    return RULES[angle].label.in_(spoken()) if angle in RULES else angle
 
 
 def _notification(card: Card) -> dict[str, object]:
@@ -208,5 +234,36 @@ def _notification(card: Card) -> dict[str, object]:
         "angle": angle_name(given.angle) if given.angle else "",
         "title_zh": clip(given.title_zh or "", 80),
         "title_en": clip(given.title_en or "", 80),
-        "facts": [(fact.language, clip(fact.said, 60), kept(fact.kind), fact.holds) for fact in card.read],
+        "facts": [*_claimed(given), *((f.language, clip(f.said, 60), kept(f.kind), f.holds) for f in card.read)],
     }
+
+
+def _claimed(given: Given) -> list[tuple[str, str, str, bool]]:
+    """The claim of the words, and whether the customer's own rows give it."""
+    if not given.angle or given.angle == "generic":
+        return []
+    return [(spoken(), angle_name(given.angle), pick("reason", "理由"), given.angle in (given.angles or ()))]
+
+
+def _pool(wording: PoolWords) -> list[Block]:
+    """How many texts stand in each state, and some that were refused, with the reason."""
+    states = [[kept(state), count(number)] for state, number in wording.pool.funnel().items() if number]
+    size, usable = len(wording.texts), len(wording.pool.usable(wording.approve).texts)
+    approved = sum(text.state == "approved" for text in wording.texts)
+    told = pick(
+        f"{count(usable)} of {plural(size, 'text')} may be sent; a person approved {count(approved)}.",
+        f"{count(size)}条文案中有{count(usable)}条可以发送，其中{count(approved)}条经人审批。",
+    )
+    told += pick(
+        " The others were read and passed by a large language model; whether that is enough is said in promolift.toml.",
+        "其余由大语言模型审读通过；这是否足够，由promolift.toml决定。",
+    ) if usable > approved else ""  # fmt: skip
+    heads = [pick("state", "状态"), pick("texts", "文案数")]
+    found = [Block("grid", {"grid": Grid(heads, states), "text": told}, pick("The pool of texts", "文案库"))]
+    mine = [text for text in wording.texts if text.language == spoken()]
+    refused = [text for state in ("rejected", "faulty") for text in mine if text.state == state][:MOST_REFUSED]
+    if refused:
+        rows = [[clip(f"{text.title} / {text.hook}", 200), clip(kept(text.why), 200)] for text in refused]
+        grid = Grid([pick("text", "文案"), pick("why", "原因")], rows)
+        found.append(Block("grid", {"grid": grid, "text": ""}, pick("Texts that were refused", "被拒的文案")))
+    return found

@@ -3,13 +3,28 @@
 from promolift.pages.blocks import Big, Page, Stand, Todo
 from promolift.pages.chapters import budget, customers, discount, forecast, health, models, people
 from promolift.pages.figures import headline
+from promolift.pages.render import render_page
 from promolift.pages.story import Story
 from promolift.results.learned import Ranged
 from promolift.results.plan import Assumption
 from promolift.results.predictions import COUPONS
 from promolift.sql import DAY_MS
 from promolift.terms import Words
-from promolift.words import bracket, clip, count, date, days, ends, listed, number, pick, share, spoken, upper_first
+from promolift.words import (
+    bracket,
+    clip,
+    count,
+    date,
+    days,
+    ends,
+    listed,
+    number,
+    pick,
+    share,
+    speaking,
+    spoken,
+    upper_first,
+)
 
 TELLERS = (
     people.tell, people.tell_messages, budget.tell, budget.tell_policies, health.tell_unknowns,
@@ -33,6 +48,12 @@ ASK = {
 }
 ALL = 0.99  # of a budget spent, so much is all of it
 MOST = 3  # offers that are named on the first screen
+
+
+def render(story: Story) -> str:
+    """The report of `story` as one HTML document. What the story leaves out becomes a box that says so."""
+    with speaking(story.language):
+        return render_page(page_of(story))
 
 
 def page_of(story: Story) -> Page:

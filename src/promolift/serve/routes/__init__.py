@@ -1,7 +1,7 @@
 """The routes with less traffic, by what they are about; and what each of them asks of its request."""
 
 from contextlib import AbstractContextManager
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 from fastapi import Depends, Header, Query, Request, Response
 from sqlalchemy import Connection
@@ -31,11 +31,15 @@ SECRETS = ("key", "secret")  # kept sealed in an answer
 class Call:
     """A request as a route sees it: the server, the id of the key that asks, and its Idempotency-Key if it has one."""
 
-    def __init__(self, request: Request, key: str | None = None) -> None:
+    def __init__(self, server: Server, who: str, key: str | None = None) -> None:
+        """`who` is named in the audit log."""
+        self.server, self.who, self.key = server, who, key
+
+    @classmethod
+    def of(cls, request: Request, key: str | None = None) -> Self:
         """A key counts for one path, whichever API key it comes with, since those are replaced."""
-        self.server: Server = request.app.state.server
-        self.who = str(request.scope["promolift"].key.key_id)
-        self.key = None if key is None else f"{request.url.path}\n{key}"
+        whole = None if key is None else f"{request.url.path}\n{key}"
+        return cls(request.app.state.server, str(request.scope["promolift"].key.key_id), whole)
 
     def read(self) -> AbstractContextManager[Connection]:
         """What is committed."""
@@ -56,11 +60,11 @@ class Call:
 
 
 async def _called(request: Request) -> Call:
-    return Call(request)
+    return Call.of(request)
 
 
 async def _keyed(request: Request, idempotency_key: IdempotencyKey = None) -> Call:
-    return Call(request, idempotency_key)
+    return Call.of(request, idempotency_key)
 
 
 Asked = Annotated[Call, Depends(_called)]

@@ -175,7 +175,8 @@ def make_release(asked: Keyed) -> Response:
     terms = asked.server.decider.ensure(release_id).terms
 
     def do(db: Connection, now_ms: int) -> HttpAnswer:
-        made = MadeRelease(release_id=release_id, campaign_id=terms.campaign_id, price=terms.price)
+        made = MadeRelease.find(db, release_id)  # frozen before, perhaps as somebody's draft
+        made = made or MadeRelease(release_id=release_id, campaign_id=terms.campaign_id, price=terms.price)
         new = made.keep(db, release_id, now_ms).to_json()
         asked.note(db, now_ms, "release.make", release_id, new=new)
         return HttpAnswer(201, new)
@@ -428,9 +429,21 @@ def verify(asked: Asked) -> dict[str, Any]:
     """Whether the chain of hashes holds, the first row that breaks it, and its last hash to keep elsewhere."""
     with asked.read() as db:
         broken = first_break(db)
-        last = db.execute(select(AUDIT.c.seq, AUDIT.c.hash).order_by(AUDIT.c.seq.desc()).limit(1)).first()
-    rows, head = last or (0, "")
+        rows, head = last_link(db)
     return {"holds": broken is None, "first_break": broken, "rows": rows, "head": head}
+
+
+class AuditLink(NamedTuple):
+    """The last row of the audit log: its number and hash."""
+
+    rows: int
+    head: str
+
+
+def last_link(db: Connection) -> AuditLink:
+    """The end of the chain; 0 rows where nothing was ever changed."""
+    last = db.execute(select(AUDIT.c.seq, AUDIT.c.hash).order_by(AUDIT.c.seq.desc()).limit(1)).first()
+    return AuditLink(*last) if last else AuditLink(0, "")
 
 
 def _kept(db: Connection, campaign_id: str) -> dict[str, object]:

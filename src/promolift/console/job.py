@@ -1,0 +1,47 @@
+"""A task on stdin; its work done on the work folder, its progress and result as lines of JSON on stdout.
+
+`python -m promolift.console.job`; the console starts it, see `jobs`. At low priority: no decision waits for it.
+"""
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from promolift.config import Config
+from promolift.errors import PromoError
+from promolift.serve.release import build
+from promolift.shop import Shop
+
+
+def tell(step: str, share: float, note: str = "") -> None:
+    """A line of progress."""
+    print(json.dumps({"step": step, "share": share, "note": note}), flush=True)
+
+
+def do(task: dict[str, Any]) -> dict[str, Any]:
+    """Do it; its result."""
+    asked = task["asked"]
+    with Shop.of(Config.parse(task["config"], "promolift.toml"), Path(task["work"]), tell) as shop:
+        if task["kind"] == "plan":
+            shop.plan(budget_cents=asked["budget_cents"])
+            shop.evaluate()
+            shop.step("message")
+            return {"release_id": build(shop.store)}
+        shop.evaluate()
+        return {}
+
+
+def main() -> None:
+    """What goes wrong is a line, too, in words for people."""
+    getattr(os, "nice", abs)(10)
+    task = json.loads(sys.stdin.read())
+    try:
+        print(json.dumps({"result": do(task)}), flush=True)
+    except PromoError as error:
+        print(json.dumps({"error": str(error)}), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,307 @@
+"""The plan: what each budget would bring, how sure that is, who gets what; drafts, approval, and what decides."""
+
+import json
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection
+
+from promolift.console.visit import PageRoute, PageVisit, Redirect, Reply, SaidNote, Screen
+from promolift.errors import PromoError
+from promolift.pages.blocks import Big, Block, Figure, Stand
+from promolift.pages.chapters import budget, people, summary
+from promolift.pages.shop import tell_plan
+from promolift.pages.story import Story
+from promolift.results.plan import Curve, PlanNote, WhatIf
+from promolift.serve.release import Manifest, read_manifest
+from promolift.serve.routes import admin
+from promolift.serve.things import Campaign, MadeRelease
+from promolift.store.ledger_schema import Refused
+from promolift.words import Cash, count, number, pick, share
+
+STEPS_OF_SLIDER = 200
+FILES = ("tables/policies.parquet", "tables/messages.parquet", "notes/unchecked.json", "notes/offers.json")
+
+
+class Told(NamedTuple):
+    """What the screen shows of the plan, made once per plan."""
+
+    story: Story
+    head: Big
+    numbers: list[Big]
+    stands: list[Stand]
+    blocks: list[Figure | Block]
+
+
+class ReleaseLine(NamedTuple):
+    """A release in the list: the numbers it was frozen with, where it stands, and what may be done with it."""
+
+    release_id: str
+    status: str
+    by: str
+    approved_by: str
+    note: str
+    budget_cents: int | None
+    gain_cents: float | None
+    cost_cents: float | None
+    treated: int | None
+    evidence: str | None
+    live: bool
+    previous: bool
+    may_ask: bool
+    may_approve: bool
+    may_activate: bool
+
+
+def told(visit: PageVisit) -> Told:
+    """From the work folder, or from memory. The curve stands first, below its slider."""
+
+    def make(job: Any) -> Told:
+        story = tell_plan(job)
+        cost, rules = budget.tell(story).blocks, budget.tell_policies(story).blocks
+        who = [each for each in people.tell(story).blocks if isinstance(each, Figure)]
+        blocks = [*budget.tell_method(story).blocks, *who, *cost, *rules]
+        blocks.sort(key=lambda each: not (isinstance(each, Figure) and each.id == "frontier"))
+        stands = [summary.stand(each) for each in story.believed]
+        return Told(story, summary.first(story), summary.numbers(story), stands, blocks)
+
+    found: Told = visit.shared.once("plan", make, *FILES)
+    return found
+
+
+def plan(visit: PageVisit) -> Reply:
+    """The screen."""
+    working = visit.shared.jobs.running
+    with visit.job() as job:
+        if not PlanNote.has(job.store):
+            return Screen("plan_none.html", pick("Plan", "计划"), {"job": working})
+    shown = told(visit)
+    story = shown.story
+    top = float(story.frontier["budget_cents"].max() or 0) if story.frontier.height else 0.0  # type: ignore[arg-type]
+    lines = releases(visit)
+    data = {
+        "head": shown.head, "numbers": shown.numbers, "stands": shown.stands, "why": story.why, "next": story.next,
+        "blocks": shown.blocks, "top": top, "step": max(1, round(top / STEPS_OF_SLIDER)),
+        "budget": story.plan.budget_cents, "what_if": what_if(story, float(story.plan.budget_cents)),
+        "releases": lines,
+        "job": visit.shared.jobs.last("plan", "run"),
+        "two_eyes": visit.server.settings.console.two_eyes,
+        "frozen": any(each.budget_cents == story.plan.budget_cents for each in lines),
+    }  # fmt: skip
+    figures = {each.id: each.spec for each in shown.blocks if isinstance(each, Figure)}
+    return Screen("plan.html", pick("Plan", "计划"), data, figures)
+
+
+def what_if(story: Story, budget_cents: float) -> WhatIf | None:
+    """The best plan at another budget."""
+    return Curve(story.frontier, story.plan.budget_cents).what_if(budget_cents)
+
+
+def try_budget(visit: PageVisit) -> Reply:
+    """The part of the screen that follows the slider; nothing is written."""
+    story = told(visit).story
+    top = float(story.frontier["budget_cents"].max() or 0) if story.frontier.height else 0.0  # type: ignore[arg-type]
+    asked = visit.number("budget", float(story.plan.budget_cents), 0.0, top)
+    data = {"what_if": what_if(story, asked), "budget": story.plan.budget_cents}
+    figure = next(each for each in told(visit).blocks if isinstance(each, Figure) and each.id == "frontier")
+    found, cash = data["what_if"], story.cash
+    spec: dict[str, Any] = dict(figure.spec)
+    if isinstance(found, WhatIf):
+        spec["chosen"] = [found.budget_cents, found.gain_cents, found.price]
+        spec["label"] = pick("tried: ", "试算：") + f"{cash(found.budget_cents)} → {cash(found.gain_cents)}"
+        more = number(found.price)
+        spec["slope"] = pick(f"the next {cash.unit} adds {more}", f"再加{cash.unit}多赚{more}")
+    return Screen("plan_what_if.html", pick("What if", "试算"), data, {"frontier": spec}, whole=False)
+
+
+def releases(visit: PageVisit) -> list[ReleaseLine]:
+    """All of the campaign, the latest first."""
+    campaign = visit.campaign()
+    with visit.read() as db:
+        made = {name: one for name, one in MadeRelease.all(db).items() if one.campaign_id == visit.campaign_id}
+    found = [release_line(visit, name, one, campaign) for name, one in made.items()]
+    return sorted(found, key=lambda each: (not each.live, each.status == "superseded", each.release_id))
+
+
+def release_line(visit: PageVisit, name: str, made: MadeRelease, campaign: Campaign) -> ReleaseLine:
+    """One of them."""
+    frozen, live = manifest(visit, name), campaign.release == name
+    note = frozen.plan if frozen else None
+    two_eyes, mine = visit.server.settings.console.two_eyes, made.by == visit.visitor.name
+    waits = made.status in ("draft", "asked")
+    cleared = not two_eyes or made.approved_by is not None or made.by is None
+    return ReleaseLine(
+        name, "live" if live else made.status or "frozen", made.by or "", made.approved_by or "", made.note or "",
+        note.budget_cents if note else None, note.gain_cents if note else None, note.cost_cents if note else None,
+        note.treated if note else None, note.evidence if note else None, live, campaign.previous == name,
+        may_ask=made.status == "draft", may_approve=waits and not (two_eyes and mine),
+        may_activate=frozen is not None and not live and cleared and made.status != "superseded",
+    )  # fmt: skip
+
+
+def manifest(visit: PageVisit, release_id: str) -> Manifest | None:
+    """What a release says of itself; None where its files are gone or of another version."""
+    try:
+        return read_manifest(visit.server.settings.work / "serve" / "releases" / release_id, release_id)
+    except PromoError:
+        return None
+
+
+def known(visit: PageVisit, db: Connection) -> MadeRelease:
+    """The release that a form names."""
+    release_id = visit.params["release_id"]
+    found = MadeRelease.find(db, release_id)
+    if found is None:
+        raise Refused("release_unknown", pick("There is no such release.", "没有这个发布。"))
+    return found
+
+
+def save_draft(visit: PageVisit) -> Reply:
+    """The plan at this budget as a draft: at once where it is the plan that is there, else in the background."""
+    try:
+        wanted = round(float(visit.form.get("budget", "")))
+    except ValueError:
+        raise Refused("budget_wrong", pick("Choose a budget.", "请选择预算。")) from None
+    story = told(visit).story
+    if wanted != story.plan.budget_cents:
+        if wanted <= 0:
+            raise Refused("budget_wrong", pick("Choose a budget above 0.", "请选择大于0的预算。"))
+        visit.shared.jobs.start("plan", {"budget_cents": wanted}, visit.visitor.name)
+        en = "The plan for that budget is being made, with its words. Its release will stand below as a draft."
+        return Redirect("/plan", SaidNote(pick(en, "正在按该预算制定计划并撰写文案，完成后会作为草稿列在下方。")))
+    release_id = json.loads(bytes(admin.make_release(visit.call).body))["release_id"]
+    keep_draft(visit, release_id, visit.text("note", 200))
+    return Redirect("/plan", SaidNote(pick(f"Saved as a draft: {release_id}.", f"已保存为草稿：{release_id}。")))
+
+
+def keep_draft(visit: PageVisit, release_id: str, note: str) -> None:
+    """Mark a release as this person's draft, unless it decides, or is another's already."""
+    campaign = visit.campaign()
+
+    def do(db: Connection, now_ms: int) -> None:
+        made = MadeRelease.known(db, release_id)
+        if campaign.release == release_id or made.by:
+            return
+        new = made.model_copy(update={"status": "draft", "by": visit.visitor.name, "note": note})
+        new.keep(db, release_id, now_ms)
+        visit.note(db, now_ms, "release.draft", release_id, None, {"note": note})
+
+    visit.change(do)
+
+
+def take_draft(visit: PageVisit) -> Reply:
+    """The release that a finished job made, as a draft of who started it."""
+    found = visit.shared.jobs.find(visit.params["job_id"])
+    if found is None or "release_id" not in found["result"]:
+        raise Refused("job_unknown", pick("This work made no release.", "该任务没有生成发布。"))
+    release_id = found["result"]["release_id"]
+    terms = visit.server.decider.ensure(release_id).terms
+
+    def do(db: Connection, now_ms: int) -> None:
+        if MadeRelease.find(db, release_id) is None:
+            made = MadeRelease(release_id=release_id, campaign_id=terms.campaign_id, price=terms.price)
+            made.keep(db, release_id, now_ms)
+
+    visit.change(do)
+    keep_draft(visit, release_id, "")
+    return Redirect("/plan", SaidNote(pick(f"Saved as a draft: {release_id}.", f"已保存为草稿：{release_id}。")))
+
+
+def move(visit: PageVisit, status: str, action: str, **more: Any) -> None:
+    """Another status for a release, audited."""
+
+    def do(db: Connection, now_ms: int) -> None:
+        made = known(visit, db)
+        made.model_copy(update={"status": status, **more}).keep(db, made.release_id, now_ms)
+        visit.note(db, now_ms, action, made.release_id, {"status": made.status}, {"status": status, **more})
+
+    visit.change(do)
+
+
+def ask(visit: PageVisit) -> Reply:
+    """Ask somebody to approve a draft."""
+    with visit.read() as db:
+        if known(visit, db).status != "draft":
+            raise Refused("not_a_draft", pick("This is no draft any more.", "它已不是草稿。"))
+    move(visit, "asked", "release.ask")
+    return Redirect("/plan", SaidNote(pick("It stands on everybody's Today now.", "已出现在大家的“今日”页面。")))
+
+
+def approve(visit: PageVisit) -> Reply:
+    """Say yes to a draft; where two pairs of eyes are asked for, not to one's own."""
+    with visit.read() as db:
+        made = known(visit, db)
+    if made.status not in ("draft", "asked"):
+        raise Refused("not_a_draft", pick("This is no draft any more.", "它已不是草稿。"))
+    if visit.server.settings.console.two_eyes and made.by == visit.visitor.name:
+        raise Refused("own_draft", pick("Somebody else must approve your draft.", "您的草稿须由其他人批准。"))
+    move(visit, "approved", "release.approve", approved_by=visit.visitor.name)
+    return Redirect("/plan", SaidNote(pick("Approved. Activate it to decide from it.", "已批准。启用后即用于决策。")))
+
+
+def activate(visit: PageVisit) -> Reply:
+    """Decide from it from the next decision on."""
+    with visit.read() as db:
+        made = known(visit, db)
+    if visit.server.settings.console.two_eyes and made.by is not None and made.approved_by in (None, made.by):
+        raise Refused("not_approved", pick("Somebody else must approve it first.", "须先由其他人批准。"))
+    admin.activate(visit.call, made.release_id)
+    return Redirect("/plan", SaidNote(pick(f"{made.release_id} decides now.", f"现在由{made.release_id}决策。")))
+
+
+def compare(visit: PageVisit) -> Reply:
+    """Two releases side by side, by the numbers they were frozen with."""
+    names = [visit.query.get(name, "") for name in ("a", "b")]
+    found = [manifest(visit, name) for name in names if name]
+    if len(found) != 2 or None in found:
+        raise Refused("release_unknown", pick("Choose two releases of the list.", "请在列表中选择两个发布。"))
+    a, b = (facts(each) for each in found if each)
+    table = [{"name": name, "a": a[name], "b": b[name], "same": a[name] == b[name]} for name in a]
+    data = {"a": names[0], "b": names[1], "rows": table}
+    return Screen("plan_compare.html", pick("Two releases", "比较两个发布"), data)
+
+
+def facts(frozen: Manifest) -> dict[str, str]:
+    """What a release was frozen with, in words."""
+    note, cash = frozen.plan, Cash(frozen.plan.shop.currency)
+    return {
+        pick("budget", "预算"): cash(note.budget_cents),
+        pick("expected extra profit, luck not taken off", "预期增加的利润（未扣运气）"): cash(
+            note.gain_cents, sign=True
+        ),
+        pick("expected cost", "预期花费"): cash(note.cost_cents),
+        pick("customers with an offer", "得到优惠的客户"): count(note.treated),
+        pick("held out", "留作对照"): count(note.held_out),
+        pick("different offers", "优惠种类"): count(len(frozen.offers)),
+        pick("texts that may be sent", "可发送的文案"): count(len(frozen.wording.texts)),
+        pick("drawn at random", "随机探索"): share(frozen.terms.explore),
+        pick("evidence", "证据"): note.evidence,
+    }
+
+
+def job(visit: PageVisit) -> Reply:
+    """How work in the background stands; asked for again while it runs."""
+    found: Mapping[str, Any] | None = visit.shared.jobs.find(visit.params["job_id"])
+    if found is None:
+        raise Refused("job_unknown", pick("There is no such work.", "没有这个任务。"))
+    return Screen("job.html", pick("Work", "任务"), {"job": found}, whole=False)
+
+
+def stop_job(visit: PageVisit) -> Reply:
+    """Stop it."""
+    visit.shared.jobs.stop(visit.params["job_id"])
+    return Redirect(visit.form.get("back", "/plan") if visit.form.get("back") in ("/plan", "/data") else "/plan")
+
+
+DOORS = (
+    PageRoute("GET", "/plan", plan),
+    PageRoute("GET", "/plan/what-if", try_budget),
+    PageRoute("GET", "/plan/compare", compare),
+    PageRoute("POST", "/plan/draft", save_draft, "editor"),
+    PageRoute("POST", "/plan/take/{job_id}", take_draft, "editor"),
+    PageRoute("POST", "/releases/{release_id}/ask", ask, "editor"),
+    PageRoute("POST", "/releases/{release_id}/approve", approve, "approver"),
+    PageRoute("POST", "/releases/{release_id}/activate", activate, "approver"),
+    PageRoute("GET", "/jobs/{job_id}", job),
+    PageRoute("POST", "/jobs/{job_id}/stop", stop_job, "editor"),
+)

@@ -1,0 +1,102 @@
+"""A server in; what the console keeps between clicks out: sessions as they are asked for, notes, results in memory."""
+
+import threading
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection
+
+from promolift.config import Config, ShopSettings
+from promolift.console.jobs import Jobs
+from promolift.console.people import Patience, Visitor, touch, visitor_of
+from promolift.console.visit import SaidNote
+from promolift.results.job import Job
+from promolift.results.plan import PlanNote
+from promolift.serve.server import Server
+from promolift.store import Store
+from promolift.store.ledger_schema import Refused
+from promolift.words import pick, spoken
+
+
+class _Kept(NamedTuple):
+    """A result in memory, and the mark of what it was made from."""
+
+    mark: Any
+    value: Any
+
+
+class Console:
+    """One per server."""
+
+    def __init__(self, server: Server) -> None:
+        """Nothing is read yet."""
+        self.server, self.patience, self.jobs = server, Patience(), Jobs(server)
+        self._notes: dict[str, list[SaidNote]] = defaultdict(list)
+        self._kept: dict[Any, _Kept] = {}
+        self._making: dict[Any, threading.Lock] = defaultdict(threading.Lock)
+
+    @property
+    def shop(self) -> ShopSettings:
+        """Whose shop it is."""
+        return self.server.config.shop if self.server.config else ShopSettings()
+
+    def visitor(self, cookie: str) -> Visitor | None:
+        """Who is signed in with this cookie."""
+        hours, now_ms = self.server.settings.console.idle_hours, self.server.clock.now_ms()
+        with self.server.ledger.read() as db:
+            found = visitor_of(db, cookie, now_ms, hours)
+        if found and found.stale:
+            session = found.visitor.session
+
+            def seen(db: Connection, some: list[None]) -> list[None]:
+                touch(db, session, now_ms, hours)
+                return some
+
+            self.server.ledger.submit(seen)
+        return found.visitor if found else None
+
+    def tell(self, session: str, note: SaidNote) -> None:
+        """Say something on the next page of a session."""
+        self._notes[session].append(note)
+
+    def notes(self, session: str) -> list[SaidNote]:
+        """What is to be said now, once."""
+        return self._notes.pop(session, [])
+
+    @contextmanager
+    def job(self) -> Iterator[Job]:
+        """The work folder's results, for reading. Refused where the server was started without promolift.toml."""
+        with Store(self.server.settings.work) as store:
+            yield Job(self.config, store, lambda *_: None)
+
+    @property
+    def config(self) -> Config:
+        """promolift.toml. Refused where the server was started without."""
+        if self.server.config is None:
+            en = (
+                "The server was started without promolift.toml, so it knows releases and no shop. Start it in the "
+                "shop's folder, or with --config."
+            )
+            zh = "服务器启动时没有promolift.toml，因此看不到店铺数据。请在店铺文件夹中启动，或用--config指定。"
+            raise Refused("no_config", pick(en, zh))
+        return self.server.config
+
+    def once(self, name: str, make: Callable[[Job], Any], *files: str) -> Any:
+        """What `make` reads of the work folder; made again when one of its `files` (tables or notes) changed.
+
+        Kept per language, since it may hold words; one makes it while others wait.
+        """
+        key = name, spoken()
+        with self._making[key]:
+            mark = [self._stamp(each) for each in (*files, f"notes/{PlanNote.NAME}.json")]
+            kept = self._kept.get(key)
+            if kept is None or kept.mark != mark:
+                with self.job() as job:
+                    kept = self._kept[key] = _Kept(mark, make(job))
+            return kept.value
+
+    def _stamp(self, file: str) -> int:
+        path = self.server.settings.work / file
+        return path.stat().st_mtime_ns if path.exists() else 0

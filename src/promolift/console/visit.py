@@ -1,0 +1,183 @@
+"""One click in: who clicks, what they ask; what a screen may answer with out."""
+
+import json
+import math
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field, fields, is_dataclass
+from typing import Any, NamedTuple
+
+from pydantic import BaseModel
+from sqlalchemy import Connection
+
+from promolift.console.people import Role, Visitor
+from promolift.errors import PromoError
+from promolift.results.job import Job
+from promolift.serve.routes import Call
+from promolift.serve.server import Server
+from promolift.serve.things import Campaign
+from promolift.store.ledger_audit import HttpAnswer
+from promolift.store.ledger_schema import Refused
+from promolift.words import pick
+
+
+class SaidNote(NamedTuple):
+    """What is told once, on the next page: a sentence, and whether it is good or bad news."""
+
+    text: str
+    tone: str = "good"
+
+
+@dataclass(frozen=True)
+class Screen:
+    """A page of `template`, or a part of one (`whole` false); `data` is what the template prints and `?format=json` is.
+
+    `figures` are charts by their id, for the script.
+    """
+
+    template: str
+    title: str
+    data: Mapping[str, Any] = field(default_factory=dict)
+    figures: Mapping[str, Any] = field(default_factory=dict)
+    status: int = 200
+    whole: bool = True
+
+
+@dataclass(frozen=True)
+class Redirect:
+    """Go on to another page of the console, which tells `said`."""
+
+    path: str
+    said: SaidNote | None = None
+
+
+@dataclass(frozen=True)
+class Download:
+    """A file."""
+
+    content: bytes
+    name: str
+    type: str = "application/json"
+
+
+Reply = Screen | Redirect | Download
+
+
+class Denied(PromoError):  # noqa: N818 - a verdict, not a fault
+    """This person may not do that; `role` is the least that may."""
+
+    def __init__(self, role: Role) -> None:
+        """Nothing was changed."""
+        super().__init__(f"needs the role {role}")
+        self.role = role
+
+
+@dataclass
+class PageVisit:
+    """A click: its path, query and form, who makes it, and the server behind."""
+
+    server: Server
+    visitor: Visitor
+    path: str
+    query: Mapping[str, str]
+    form: Mapping[str, str]
+    params: Mapping[str, str]
+    shared: Any  # the Console, which keeps what outlives a click
+
+    @property
+    def call(self) -> Call:
+        """For the functions of the API, in this person's name."""
+        return Call(self.server, self.visitor.actor)
+
+    def read(self) -> AbstractContextManager[Connection]:
+        """What is committed, for reading alone."""
+        return self.server.ledger.read()
+
+    def need(self, role: Role) -> None:
+        """Denied unless the visitor may do what this role may."""
+        if not self.visitor.may(role):
+            raise Denied(role)
+
+    def change(self, do: Callable[[Connection, int], object]) -> None:
+        """Run a change in the ledger."""
+
+        def doing(db: Connection, now_ms: int) -> HttpAnswer:
+            do(db, now_ms)
+            return HttpAnswer(200, None)
+
+        self.server.change(doing)
+
+    def note(self, db: Connection, now_ms: int, action: str, subject: str, old: Any = None, new: Any = None) -> None:
+        """A row of the audit log in this person's name."""
+        self.call.note(db, now_ms, action, subject, old, new)
+
+    @property
+    def now_ms(self) -> int:
+        """The server's clock."""
+        return self.server.clock.now_ms()
+
+    @property
+    def campaign_id(self) -> str:
+        """The campaign that is looked at: the one asked for, the shop's own, or the first."""
+        asked = self.query.get("campaign") or self.form.get("campaign")
+        if asked:
+            return asked
+        if self.server.config is not None:
+            return self.server.config.plan.campaign
+        with self.read() as db:
+            return next(iter(Campaign.all(db)), "cmp_1")
+
+    def campaign(self) -> Campaign:
+        """It as it stands; one without anything where it was never made."""
+        with self.read() as db:
+            return Campaign.find(db, self.campaign_id) or Campaign()
+
+    def job(self) -> AbstractContextManager[Job]:
+        """The work folder's results. Refused where the server was started without promolift.toml."""
+        return self.shared.job()  # type: ignore[no-any-return]
+
+    def text(self, name: str, most: int = 400) -> str:
+        """A field of the form on one line. Refused where it is longer than `most` characters."""
+        value = " ".join(self.form.get(name, "").split())
+        if len(value) > most:
+            raise Refused("too_long", pick(f"Write at most {most} characters.", f"最多{most}个字符。"))
+        return value
+
+    def number(self, name: str, default: float, low: float, high: float) -> float:
+        """A number of the query, within bounds; what is none is the default."""
+        try:
+            value = float(self.query.get(name, default))
+        except ValueError:
+            return default
+        return min(max(value, low), high) if math.isfinite(value) else default
+
+
+class PageRoute(NamedTuple):
+    """A path, what answers it, and the least role that may open it; GET changes nothing."""
+
+    method: str
+    path: str
+    handler: Callable[[PageVisit], Reply]
+    role: Role = "viewer"
+
+
+def to_plain(value: Any) -> Any:
+    """As JSON takes it; what JSON has no number for is null."""
+    if isinstance(value, BaseModel):
+        return to_plain(value.model_dump(mode="json"))
+    if is_dataclass(value) and not isinstance(value, type):
+        return to_plain({each.name: getattr(value, each.name) for each in fields(value)})
+    if isinstance(value, tuple) and hasattr(value, "_asdict"):
+        return to_plain(value._asdict())
+    if isinstance(value, Mapping):
+        return {str(name): to_plain(each) for name, each in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [to_plain(each) for each in value]
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return value if value is None or isinstance(value, str | int) else str(value)
+
+
+def as_json(screen: Screen) -> bytes:
+    """What the screen shows, for a program."""
+    return json.dumps(to_plain({"title": screen.title, **screen.data}), ensure_ascii=False).encode()

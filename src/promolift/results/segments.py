@@ -1,0 +1,53 @@
+"""Profiles and the segments of promolift.toml in; who belongs to which, and what a plan gives each, out."""
+
+import polars as pl
+
+from promolift.profile import find_segments, segment_counts
+from promolift.results.job import Job, moments
+from promolift.words import count, pick
+
+
+def members(job: Job, profiles: pl.DataFrame) -> pl.DataFrame:
+    """customer_id and segments of everybody in PROFILES of one moment."""
+    return find_segments(profiles, job.clean.people, job.config.segment)
+
+
+def segment_table(job: Job, chosen: pl.DataFrame | None = None) -> pl.DataFrame:
+    """segment, name_zh, customers, share of all customers, and of a plan's `chosen` rows treated, gain_cents and
+    cost_cents of each segment; a customer of two counts in both. No rows without segments or profiles.
+    """
+    if not job.config.segment or (profiles := job.profiled.profiles(moments(job).asof)).is_empty():
+        return pl.DataFrame()
+    mine = members(job, profiles)
+    names = pl.DataFrame(
+        [(each.name, each.name_zh) for each in job.config.segment],
+        schema={"segment": pl.String, "name_zh": pl.String},
+        orient="row",
+    )
+    counted = segment_counts(mine, job.config.segment).with_columns(
+        (pl.col("customers") / max(profiles.height, 1)).alias("share")
+    )
+    table = names.join(counted, on="segment", maintain_order="left")
+    if chosen is None:
+        return table
+    given = chosen.select("customer_id", "gain_cents", "cost_cents").join(mine, on="customer_id")
+    sums = (
+        given.explode("segments")
+        .group_by(segment="segments")
+        .agg(pl.len().cast(pl.Int64).alias("treated"), pl.col("gain_cents", "cost_cents").sum())
+    )
+    return table.join(sums, on="segment", how="left", maintain_order="left").with_columns(
+        pl.col("treated", "gain_cents", "cost_cents").fill_null(0)
+    )
+
+
+def segment_words(table: pl.DataFrame) -> str:
+    """How many customers, and offers where a plan is made, each segment has; empty without segments."""
+    said = []
+    for row in table.iter_rows(named=True):
+        name = pick(row["segment"], row["name_zh"] or row["segment"])
+        people = pick(f"{name} {count(row['customers'])}", f"{name}{count(row['customers'])}位")
+        if "treated" in row:
+            people += pick(f" ({count(row['treated'])} with an offer)", f"（{count(row['treated'])}位得到优惠）")
+        said.append(people)
+    return pick(f"Segments: {', '.join(said)}.", f"客户分群：{'、'.join(said)}。") if said else ""

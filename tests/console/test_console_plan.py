@@ -1,0 +1,163 @@
+"""The plan in a browser without a browser: what another budget brings, drafts, approval, what decides, roll back."""
+
+import time
+from pathlib import Path
+
+import pytest
+from console_helpers import CONFIG, Person, Shop, opened
+
+from promolift.results.plan import Plan
+from promolift.store import Store
+
+
+def draft(person: Person) -> str:
+    """Save the plan as it stands; the release."""
+    budget = str(person.json("/plan")["budget"])
+    person.post("/plan/draft", budget=budget, note="as planned")
+    return str(person.json("/plan")["releases"][0]["release_id"])
+
+
+def stamps(folder: Path) -> dict[Path, int]:
+    """When each file of the plan was written."""
+    return {path: path.stat().st_mtime_ns for part in ("tables", "notes") for path in (folder / part).rglob("*")}
+
+
+def test_the_screen_says_what_the_plan_says(shop: Shop, folder: Path) -> None:
+    said = shop.person("viewer").json("/plan")
+    with Store(folder) as store:
+        plan = Plan.load(store)
+        assert said["budget"] == plan.note.budget_cents
+        assert said["numbers"][0]["value"] == str(plan.note.treated)
+        assert said["what_if"]["treated"] == pytest.approx(plan.curve.what_if(plan.note.budget_cents).treated, rel=1e-3)  # type: ignore[union-attr]
+        assert {"frontier", "policies", "mix"} <= {block.get("id") for block in said["blocks"]}
+
+
+def test_another_budget_is_tried_without_a_trace(shop: Shop, folder: Path) -> None:
+    viewer = shop.person("viewer")
+    before = {
+        path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file() and "serve" not in path.parts
+    }
+    with Store(folder) as store:
+        frontier = Plan.load(store).frontier
+    for row in frontier.gather_every(max(1, frontier.height // 7)).iter_rows(named=True):
+        found = viewer.json(f"/plan/what-if?budget={row['budget_cents']}")["what_if"]
+        for name in ("gain_cents", "cost_cents", "treated"):
+            assert found[name] == pytest.approx(row[name])
+    assert viewer.json("/plan/what-if?budget=nonsense")["what_if"]["budget_cents"] == CONFIG.plan.budget_cents
+    assert viewer.json("/plan/what-if?budget=1e300")["what_if"]["budget_cents"] == frontier["budget_cents"].max()
+    after = {
+        path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file() and "serve" not in path.parts
+    }
+    assert after == before
+
+
+def test_a_slider_that_moves_is_answered_in_time(shop: Shop) -> None:
+    viewer = shop.person("viewer")
+    viewer.get("/plan/what-if?budget=1000")
+    took = []
+    for budget in range(1000, 20_000, 1900):
+        started = time.perf_counter()
+        viewer.get(f"/plan/what-if?budget={budget}")
+        took.append(time.perf_counter() - started)
+    assert sorted(took)[len(took) // 2] < 0.15
+
+
+def test_from_a_draft_to_what_decides(shop: Shop) -> None:
+    editor, approver = shop.person("editor"), shop.person("approver")
+    release = draft(editor)
+    line = editor.json("/plan")["releases"][0]
+    assert (line["status"], line["by"], line["note"], line["live"]) == ("draft", "editor", "as planned", False)
+    editor.post(f"/releases/{release}/ask")
+    assert "A release waits for a yes" in approver.get("/")
+    approver.post(f"/releases/{release}/approve")
+    approver.post(f"/releases/{release}/activate")
+    assert approver.json("/plan")["releases"][0]["status"] == "live"
+    with Store(shop.server.settings.work) as store:
+        who, offer = Plan.load(store).chosen.select("customer_id", "offer_id").row(0)
+    answer = shop.api("POST", "/v1/decisions", {"customer_id": who, "campaign_id": CONFIG.plan.campaign})
+    assert answer["offer_id"] == offer
+
+
+def test_with_two_pairs_of_eyes_nobody_approves_a_draft_of_their_own(folder: Path) -> None:
+    with opened(folder, console={"two_eyes": True}) as shop:
+        approver, admin = shop.person("approver"), shop.person("admin")
+        release = draft(approver)
+        assert "Somebody else must approve" in approver.post(f"/releases/{release}/approve", 422).text
+        assert "Somebody else must approve" in approver.post(f"/releases/{release}/activate", 422).text
+        assert "Somebody else must approve" in admin.post(f"/releases/{release}/activate", 422).text
+        admin.post(f"/releases/{release}/approve")
+        approver.post(f"/releases/{release}/activate")
+        assert approver.json("/plan")["releases"][0]["approved_by"] == "admin"
+
+
+def test_a_bad_release_is_rolled_back_from_today(shop: Shop) -> None:
+    approver = shop.person("approver")
+    first = draft(approver)
+    approver.post(f"/releases/{first}/activate")
+    with shop.server.ledger.read() as db:
+        from promolift.serve.things import Campaign
+
+        campaign = Campaign.known(db, CONFIG.plan.campaign)
+
+    def another(db: object, some: list[None]) -> list[None]:
+        campaign.served_from(first).model_copy(update={"previous": first}).keep(db, CONFIG.plan.campaign, 1)  # type: ignore[arg-type]
+        return some
+
+    shop.server.ledger.write(another)
+    assert "Roll back now" in approver.get("/")
+    assert "Roll back now" not in shop.person("viewer").get("/")
+    approver.post("/roll-back")
+
+
+def test_a_draft_that_is_frozen_already_is_not_taken_from_its_maker(shop: Shop) -> None:
+    editor, admin = shop.person("editor"), shop.person("admin")
+    draft(editor)
+    draft(admin)
+    assert [(each["by"], each["status"]) for each in admin.json("/plan")["releases"]] == [("editor", "draft")]
+
+
+def test_releases_are_compared_by_what_they_were_frozen_with(shop: Shop) -> None:
+    editor = shop.person("editor")
+    release = draft(editor)
+    rows = editor.json(f"/plan/compare?a={release}&b={release}")["rows"]
+    assert all(row["same"] for row in rows)
+    assert rows[0]["a"] == "$90.00"
+    editor.get("/plan/compare?a=x&b=..%2F..", 422)
+
+
+def test_without_a_shop_the_plan_says_how_to_start(folder: Path) -> None:
+    with opened(folder, None) as shop:
+        assert "promolift.toml" in shop.person("viewer").get("/plan", 422)
+
+
+def test_work_in_the_background_is_told_of_stopped_and_seen_after_a_restart(shop: Shop, folder: Path) -> None:
+    editor = shop.person("editor")
+    editor.post("/plan/draft", budget="5000")
+    job = editor.json("/plan")["job"]["job_id"]
+    assert "already" in editor.post("/plan/draft", 422, budget="6000").text
+    assert "progress" in editor.get(f"/jobs/{job}")
+    editor.post(f"/jobs/{job}/stop", back="/plan")
+    assert ended(editor, job)["status"] == "stopped"
+    assert "did not finish" in editor.get("/plan")
+    editor.get("/jobs/none", 422)
+
+
+def test_work_that_a_server_left_running_is_said_to_have_stopped(folder: Path) -> None:
+    with opened(folder) as shop:
+        editor = shop.person("editor")
+        editor.post("/plan/draft", budget="5000")
+        job = editor.json("/plan")["job"]["job_id"]
+        with opened(folder) as again:
+            assert "ended meanwhile" in again.person("editor").json(f"/jobs/{job}")["job"]["note"]
+        editor.post(f"/jobs/{job}/stop", back="/plan")
+        ended(editor, job)
+
+
+def ended(person: Person, job: str) -> dict[str, object]:
+    """The job, once it does not run any more."""
+    for _ in range(300):
+        found = person.json(f"/jobs/{job}")["job"]
+        if found["status"] != "running" and found["ended_ms"]:
+            return dict(found)
+        time.sleep(0.1)
+    raise AssertionError(found)

@@ -1,0 +1,88 @@
+"""Segments of a shop that nobody has seen: who may get what by its rules, and what plan, page and limits say of it."""
+
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from promolift.results.job import moments
+from promolift.results.plan import Plan
+from promolift.shop import Shop
+from promolift.words import speaking
+
+pytestmark = pytest.mark.xdist_group("groups")
+
+SEGMENTS = [
+    {"name": "frequent", "name_zh": "高频客户", "where": "top_weekday <= 3"},
+    {"name": "staff", "where": "occupation = 'teacher' or value_decile = 10"},
+    {"name": "nobody", "where": "orders_16w < 0"},
+]
+MENU = [
+    {"id": "all-10", "benefit": {"type": "percent_off", "percent": 10}, "scope": "category"},
+    {
+        "id": "member-20", "benefit": {"type": "percent_off", "percent": 20}, "scope": "category",
+        "segments": ["frequent"],
+    },
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def shop(own_files: Path, tmp_path_factory: pytest.TempPathFactory) -> Shop:
+    files = {name: own_files / f"{name}.csv" for name in ("events", "products", "customers", "promotions")}
+    made = Shop(**files, work=tmp_path_factory.mktemp("work"))
+    return made.with_settings(
+        segment=SEGMENTS, menu=MENU, rules={"excluded_segments": ["staff"]}, value={"margin_rate": 0.5},
+        offer={"proposals": "none"}, plan={"budget_cents": 20_000, "min_evidence": "assumed"},
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def plan(shop: Shop) -> Plan:
+    return shop.plan()
+
+
+def members(shop: Shop, rule: pl.Expr) -> set[str]:
+    at = moments(shop._job).asof
+    return set(shop._job.profiled.profiles(at).filter(rule)["customer_id"])
+
+
+def test_a_menu_line_for_a_segment_is_open_to_its_customers_alone(shop: Shop, plan: Plan) -> None:
+    often = members(shop, pl.col("top_weekday") <= 3)
+    lines = plan.candidates.filter(pl.col("menu_id") == "member-20")
+    assert 0 < len(often) < plan.note.customers
+    assert set(lines.filter("eligible")["customer_id"]) <= often
+    outside = lines.filter(~pl.col("customer_id").is_in(list(often)))
+    assert outside.height
+    assert set(outside["why_not"].drop_nulls()) <= {"only for frequent", "the shop gives no offers to this segment"}
+    assert plan.chosen.height
+    assert set(plan.chosen.filter(pl.col("menu_id") == "member-20")["customer_id"]) <= often
+
+
+def test_customers_of_an_excluded_segment_get_nothing(plan: Plan) -> None:
+    staff = plan.candidates.filter(pl.col("segments").list.contains("staff"))["customer_id"].unique()
+    assert 0 < staff.len() < plan.note.customers
+    assert plan.chosen.filter(pl.col("customer_id").is_in(staff.implode())).is_empty()
+
+
+def test_a_limit_per_segment_is_kept(shop: Shop, plan: Plan) -> None:
+    def given(some: Plan) -> int:
+        return some.chosen.filter(pl.col("segments").list.contains("frequent")).height
+
+    before = given(plan)
+    assert before > 2
+    limits = ["few: count[segments=frequent] <= 2", "count[segments=nobody] <= 1"]
+    assert given(shop.plan(limits=limits)) == 2
+
+
+def test_counts_stand_in_profile_plan_and_page_in_both_languages(shop: Shop, tmp_path: Path) -> None:
+    often = len(members(shop, pl.col("top_weekday") <= 3))
+    told = shop.step("profile")
+    assert f"Segments: frequent {often}," in told.text
+    assert [row["segment"] for row in told.figures["segments"]] == ["frequent", "staff", "nobody"]  # type: ignore[attr-defined]
+    done = shop.step("plan")
+    assert f"frequent {often} (" in done.text
+    with speaking("zh"):
+        assert f"高频客户{often}位（" in shop.step("plan").text
+    page = shop.report(tmp_path).read_text(encoding="utf-8")
+    assert "Your segments" in page
+    assert "nobody" in page

@@ -22,7 +22,7 @@ import polars as pl
 from scipy import sparse
 
 from promolift.hashing import hash_units
-from promolift.profile.basket import BasketRanker, Look, fit_basket
+from promolift.profile.basket import BasketRanker, BasketView, fit_basket
 from promolift.profile.encoder import EncoderSettings
 from promolift.profile.encoder_data import (
     IDEAL,
@@ -210,7 +210,7 @@ def ordered(model: LearnedEncoder, h: Histories, end: float) -> LearnedEncoder:
     say("weight of the trees, held-back weeks", note.weight, "share", note.n)
     if not note.weight:
         return model
-    return replace(model, ranker=BasketRanker(trees, note.weight, Look.of(h, end)))
+    return replace(model, ranker=BasketRanker(trees, note.weight, BasketView.of(h, end)))
 
 
 def train(h: Histories, end: float, quick: bool) -> LearnedEncoder:

@@ -8,7 +8,7 @@ from encoder_shop import FIRST, SHELF, items, lines, shop, small
 
 from promolift.errors import SupportError
 from promolift.profile import basket
-from promolift.profile.basket import FLOOR, INPUTS, LEARNED, BasketRanker, Look, fit_basket
+from promolift.profile.basket import FLOOR, INPUTS, LEARNED, BasketRanker, BasketView, fit_basket
 from promolift.profile.encoder_data import IDEAL, TOP, histories
 
 END = FIRST + 140.0
@@ -17,14 +17,14 @@ END = FIRST + 140.0
 @cache
 def ranker() -> BasketRanker:
     h = shop(people=240)
-    return BasketRanker(fit_basket(h, END), 1.0, Look.of(h, END))
+    return BasketRanker(fit_basket(h, END), 1.0, BasketView.of(h, END))
 
 
 def test_nothing_later_than_the_moment_is_looked_at():
     longer, shorter = shop(people=240), shop(people=240).until(END)
     assert len(longer.day_V) > len(shorter.day_V)
     assert fit_basket(longer, END) == fit_basket(shorter, END)
-    looks = (Look.of(h, END) for h in (longer, shorter))
+    looks = (BasketView.of(h, END) for h in (longer, shorter))
     rows = [look.rows(h, np.arange(240), 10) for look, h in zip(looks, (longer, shorter), strict=True)]
     for one, other in zip(*rows, strict=True):
         np.testing.assert_array_equal(one, other)
@@ -41,7 +41,7 @@ def test_who_else_is_asked_and_in_what_order_plays_no_part():
 
 def test_what_somebody_buys_again_and_again_comes_first_and_nobody_has_a_list():
     h = histories(lines(people=240), items(extra=2), customers=["nobody"])
-    made = BasketRanker(fit_basket(h, END), 1.0, Look.of(h, END))
+    made = BasketRanker(fit_basket(h, END), 1.0, BasketView.of(h, END))
     gain = made.log_gain(h, np.arange(len(h.customers)))
     assert np.isfinite(gain).all()
     hits = []

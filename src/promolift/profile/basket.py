@@ -55,7 +55,7 @@ class Rows(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Look:
+class BasketView:
     """What all customers share at a moment: ITEM of each item, EASE, and the rates of those alike are sought among."""
 
     day: float
@@ -65,7 +65,7 @@ class Look:
     place: dict[str, int] = field(repr=False)
 
     @classmethod
-    def of(cls, h: Histories, day: float, ease: Ease | None = None) -> "Look":
+    def of(cls, h: Histories, day: float, ease: Ease | None = None) -> "BasketView":
         """From visits strictly before the moment. Raises SupportError where there are none."""
         h = h.until(day)
         ease = ease or fit_ease(incidence(h), l2=EASE_L2, min_buyers=1, max_items=EASE_ITEMS)
@@ -80,9 +80,9 @@ class Look:
         starts = range(0, len(customers), size)
         parts = [self._some(h.of(customers[at : at + size]).until(self.day), min(most, items)) for at in starts]
         point_R = np.repeat(np.arange(len(customers)), min(most, items))
-        return Rows(point_R, *(np.concatenate(part) for part in zip(*parts, strict=True)))
+        return Rows(point_R, *(np.concatenate(part) for part in zip(*(p[1:] for p in parts), strict=True)))
 
-    def _some(self, h: Histories, most: int) -> tuple[Ints, Floats]:
+    def _some(self, h: Histories, most: int) -> Rows:
         bought_CI, rate_CI = incidence(h), _rates(h, self.day)
         ease_CI = np.zeros(bought_CI.shape, np.float32)
         ease_CI[:, self.ease.kept_J] = bought_CI[:, self.ease.kept_J] @ self.ease.weight_JJ
@@ -92,7 +92,8 @@ class Look:
         customer_R, item_R = np.repeat(np.arange(len(h.customers)), most), item_CM.ravel()
         scores = [table[customer_R, item_R][:, None] for table in (prior_CI, ease_CI, alike_CI)]
         counted = self._counters(h, customer_R, item_R)
-        return item_R, np.concatenate([counted, self.item_IX[item_R], *scores], axis=1).astype(np.float32)
+        x_RX = np.concatenate([counted, self.item_IX[item_R], *scores], axis=1).astype(np.float32)
+        return Rows(customer_R, item_R, x_RX)
 
     def _alike(self, rate_CI: sparse.csr_matrix, names: Sequence[str]) -> Floats:
         """Mean rates of the customers most alike (cosine of root rates), squared similarity as weight."""
@@ -126,7 +127,7 @@ class BasketRanker:
 
     trees: str = field(repr=False)
     weight: float
-    look: Look
+    look: BasketView
 
     def mixed(self, h: Histories, customers: Ints, log_share_PI: Floats) -> Floats:
         """P x I: the order of both members together, from the encoder's log share of every item."""
@@ -157,7 +158,7 @@ def fit_basket(h: Histories, end_day: float, seed: int = 1) -> str:
     for day in days:
         if day - fitted >= FRESH:
             ease, fitted = None, day
-        look = Look.of(h, day, ease)
+        look = BasketView.of(h, day, ease)
         ease = look.ease
         parts.append(_lesson(h, look, min(day + 14, end_day), share, seed))
     rows = sum(len(part.gain_R) for part in parts)
@@ -174,7 +175,7 @@ class _Lesson(NamedTuple):
     gain_R: Floats
 
 
-def _lesson(h: Histories, look: Look, until: float, share: float, seed: int) -> _Lesson:
+def _lesson(h: Histories, look: BasketView, until: float, share: float, seed: int) -> _Lesson:
     """Candidates at one moment and what each was worth next, of customers drawn who came again before `until`."""
     everyone = np.arange(len(h.customers))
     first_C, end_C = (h.before(everyone, np.full(len(everyone), day)) for day in (look.day, until))

@@ -20,7 +20,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.manifold import TSNE
 
 from promolift.errors import InputError, SupportError
-from promolift.profile.basket import WEIGHTS, BasketRanker, Look
+from promolift.profile.basket import WEIGHTS, BasketRanker, BasketView
 from promolift.profile.counters import COUNTERS, count
 from promolift.profile.encoder import (
     EDGES,
@@ -87,7 +87,7 @@ class LearnedEncoder:
         table_ID = self.model.table()
         days = np.broadcast_to(np.asarray(day_P, np.float64), np.shape(customer_P))
         if self.ranker is not None and (days != self.ranker.look.day).any():
-            raise InputError("encoder: its ranker looks at another moment; give it a Look of this one")
+            raise InputError("encoder: its ranker looks at another moment; give it a BasketView of this one")
         for at in range(0, len(customer_P), size):
             points = points_at(h, customer_P[at : at + size], days[at : at + size])
             batch = batch_of(h, points, shared, self.settings.keep, self.settings.max_visits)
@@ -546,7 +546,7 @@ def weighed(model: LearnedEncoder, trees: str, h: Histories, shared: Popularity,
 
     The least share within one standard error of the best; 0 where the encoder alone does as well.
     """
-    ranker, gains = BasketRanker(trees, 1.0, Look.of(h, day)), list[list[float]]()
+    ranker, gains = BasketRanker(trees, 1.0, BasketView.of(h, day)), list[list[float]]()
     everyone = np.arange(len(h.customers))
     first, end = (h.before(everyone, np.full(len(everyone), at)) for at in (day, day + DAYS))
     came = np.flatnonzero((first > h.start_C[:-1]) & (end > first))

@@ -220,11 +220,11 @@ def ordered(job: Job, h: "Histories", model: "LearnedEncoder", shared: "Populari
 
 def looking(model: "LearnedEncoder", basket: Ordered, h: "Histories", day: float) -> "LearnedEncoder":
     """The encoder with the trees looking at a moment, where they have any weight."""
-    from promolift.profile.basket import BasketRanker, Look
+    from promolift.profile.basket import BasketRanker, BasketView
 
     if not basket.note.weight:
         return model
-    return replace(model, ranker=BasketRanker(basket.trees, basket.note.weight, Look.of(h, day)))
+    return replace(model, ranker=BasketRanker(basket.trees, basket.note.weight, BasketView.of(h, day)))
 
 
 def check(model: "LearnedEncoder", basket: BasketNote, h: "Histories", shared: "Popularity", start: float) -> Checked:
